@@ -1,0 +1,241 @@
+//! The scenarios that come with the program, and finding the ones a person names.
+//!
+//! The files of scenarios/ are inside the binary, so that copying the binary copies them too.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use include_dir::{Dir, include_dir};
+
+use crate::arch::Arch;
+use crate::error::{Error, Result};
+use crate::hash::sha256;
+use crate::litmus::{self, MAX_SOURCE_BYTES, Source, ast};
+use crate::program::{self, Program};
+
+static FILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
+
+/// The folders, in the order in which a reader wants them.
+pub const GROUPS: [&str; 5] = ["race", "fixes", "mutants", "guards", "controls"];
+
+/// What `run` takes when nothing is named: the race, two fixes and one mutant. The controls come by themselves.
+pub const DEFAULT: [&str; 4] = ["S01-as-is", "S02-wmb", "S03-store-release", "S05-swapped"];
+
+/// The controls, and what must hold them back, that accompany a run on an architecture.
+pub fn controls(arch: Arch) -> &'static [&'static str] {
+    match arch {
+        Arch::X86_64 => &["SB", "S01-core+nt", "S01-core+nt+wmb"],
+        Arch::Aarch64 | Arch::Powerpc64le | Arch::Riscv64gc => &["SB", "MP", "SB+mbs"],
+    }
+}
+
+/// A scenario: its source, parsed and lowered.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// The name on its first line.
+    pub name: String,
+    /// The folder it is in, for one that comes with the program; otherwise where the file is.
+    pub group: String,
+    /// The syntax tree, with the header.
+    pub test: ast::Test,
+    /// The lowered form.
+    pub program: Program,
+    /// The SHA-256 of the source, in hexadecimal.
+    pub sha256: String,
+}
+
+impl Scenario {
+    /// Parses and lowers a source.
+    ///
+    /// # Errors
+    /// What is wrong with it and where.
+    pub fn new(source: &Source, group: &str) -> Result<Scenario> {
+        let test = litmus::parse(source)?;
+        let program = program::lower(&test)?;
+        let sha256 = sha256(source.text().as_bytes());
+        Ok(Scenario { name: test.name.clone(), group: group.to_owned(), test, program, sha256 })
+    }
+
+    /// Whether this is a control that must fire on an architecture.
+    pub fn is_control(&self, arch: Arch) -> bool {
+        self.test.header.control.contains(&arch)
+    }
+}
+
+/// A file of the catalogue: group, name without extension, text.
+fn builtin() -> Vec<(&'static str, &'static str, &'static str)> {
+    let mut all = Vec::new();
+    for group in GROUPS {
+        let files = FILES.get_dir(group).into_iter().flat_map(Dir::files);
+        let mut names: Vec<_> = files
+            .filter_map(|file| Some((group, file.path().file_stem()?.to_str()?, file.contents_utf8()?)))
+            .collect();
+        names.sort_unstable();
+        all.extend(names);
+    }
+    all
+}
+
+fn load((group, name, text): (&str, &str, &str)) -> Result<Scenario> {
+    Scenario::new(&Source::new(format!("scenarios/{group}/{name}.litmus"), text), group)
+}
+
+/// Every scenario that comes with the program, in the order of the groups.
+///
+/// # Errors
+/// None, unless a scenario in the tree is broken; the tests see to that.
+pub fn all() -> Result<Vec<Scenario>> {
+    builtin().into_iter().map(load).collect()
+}
+
+/// The scenario of the catalogue with this name.
+///
+/// # Errors
+/// If there is none.
+pub fn named(name: &str) -> Result<Scenario> {
+    let found = builtin().into_iter().find(|(_, known, _)| *known == name);
+    found.map_or_else(|| Err(unknown(name)), load)
+}
+
+/// The scenarios a person names on the command line, each once and in that order: a file, a folder (searched for
+/// `*.litmus`, deeply), a name of the catalogue (`S01-as-is`), the beginning of one up to a hyphen (`S12c`), or one of
+/// its groups (`fixes`). What exists on disk goes first.
+///
+/// # Errors
+/// If something is not found, is ambiguous, cannot be read, or is no litmus test.
+pub fn resolve(names: &[String]) -> Result<Vec<Scenario>> {
+    let mut scenarios: Vec<Scenario> = Vec::new();
+    for name in names {
+        for scenario in resolve_one(name)? {
+            if !scenarios.iter().any(|known| known.sha256 == scenario.sha256) {
+                scenarios.push(scenario);
+            }
+        }
+    }
+    Ok(scenarios)
+}
+
+fn resolve_one(name: &str) -> Result<Vec<Scenario>> {
+    let path = Path::new(name);
+    if path.is_dir() {
+        let mut files = Vec::new();
+        litmus_files(path, 0, &mut files)?;
+        files.sort();
+        if files.is_empty() {
+            return Err(Error::Usage(format!("the folder '{name}' holds no *.litmus file")));
+        }
+        return files.iter().map(|file| load_file(file)).collect();
+    }
+    if path.exists() {
+        return Ok(vec![load_file(path)?]);
+    }
+    let known = builtin();
+    let in_group: Vec<_> = known.iter().copied().filter(|(group, _, _)| *group == name).collect();
+    if !in_group.is_empty() {
+        return in_group.into_iter().map(load).collect();
+    }
+    let exact = known.iter().copied().find(|(group, scenario, _)| {
+        *scenario == name || name.trim_end_matches(".litmus").trim_start_matches("scenarios/") == format!("{group}/{scenario}")
+    });
+    if let Some(found) = exact {
+        return Ok(vec![load(found)?]);
+    }
+    let prefix = format!("{name}-");
+    let begin: Vec<_> = known.iter().copied().filter(|(_, scenario, _)| scenario.starts_with(&prefix)).collect();
+    match begin.as_slice() {
+        [one] => Ok(vec![load(*one)?]),
+        [] => Err(unknown(name)),
+        several => {
+            let names: Vec<&str> = several.iter().map(|(_, name, _)| *name).collect();
+            Err(Error::Usage(format!("'{name}' is ambiguous; it may be {}", names.join(", "))))
+        }
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    let near = builtin().into_iter().map(|(_, known, _)| (strsim::damerau_levenshtein(known, name), known)).min();
+    let hint = match near {
+        Some((distance, known)) if distance <= name.len() / 2 => format!("; did you mean '{known}'?"),
+        _ => "; `wakerace list` shows the scenarios".to_owned(),
+    };
+    Error::Usage(format!("there is no file, folder or scenario '{name}'{hint}"))
+}
+
+/// How deep folders are searched: a loop of symbolic links must end.
+const DEEPEST_FOLDER: usize = 8;
+
+fn litmus_files(folder: &Path, depth: usize, out: &mut Vec<PathBuf>) -> Result<()> {
+    let entries = fs::read_dir(folder).map_err(Error::io(format!("reading the folder {}", folder.display())))?;
+    for entry in entries {
+        let path = entry.map_err(Error::io(format!("reading the folder {}", folder.display())))?.path();
+        if path.is_dir() && depth < DEEPEST_FOLDER {
+            litmus_files(&path, depth + 1, out)?;
+        } else if path.extension().is_some_and(|extension| extension == "litmus") {
+            out.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a file as a scenario.
+///
+/// # Errors
+/// If it cannot be read, is too large, is not text, or is no litmus test.
+pub fn load_file(path: &Path) -> Result<Scenario> {
+    use std::io::Read;
+    let shown = path.display().to_string();
+    let file = fs::File::open(path).map_err(Error::io(format!("opening {shown}")))?;
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells a file that is too long from one that just fits, without reading all of it.
+    file.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(Error::io(format!("reading {shown}")))?;
+    if bytes.len() > MAX_SOURCE_BYTES {
+        return Err(Error::Usage(format!("{shown}: larger than {MAX_SOURCE_BYTES} bytes; a litmus test is a page of text")));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Error::Usage(format!("{shown}: not a text file (byte {at} is not UTF-8); expected a litmus test"))
+    })?;
+    let folder = path.parent().map_or(String::new(), |folder| folder.display().to_string());
+    Scenario::new(&Source::new(shown, text), &folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_lowers_is_named_like_its_file_and_says_what_to_expect() {
+        let scenarios = all().unwrap();
+        assert!(scenarios.len() >= 35, "{}", scenarios.len());
+        for ((group, file, _), scenario) in builtin().into_iter().zip(&scenarios) {
+            assert_eq!(scenario.name, file);
+            let header = &scenario.test.header;
+            assert!(header.expected(Arch::X86_64).is_some(), "{group}/{file} expects nothing on x86_64");
+            assert!(!header.summary().is_empty(), "{group}/{file} asks nothing");
+            if group != "controls" {
+                assert!(header.result.is_some() && header.match_event.is_some(), "{group}/{file}");
+                assert!(Arch::ALL.into_iter().all(|arch| header.expected(arch).is_some()), "{group}/{file}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_default_run_and_its_controls_exist() {
+        for name in DEFAULT.into_iter().chain(Arch::ALL.into_iter().flat_map(controls).copied()) {
+            named(name).unwrap();
+        }
+        let fires = |arch| controls(arch).iter().any(|name| named(name).unwrap().is_control(arch));
+        assert!(Arch::ALL.into_iter().all(fires));
+    }
+
+    #[test]
+    fn names_resolve_or_say_why_not() {
+        let one = |name: &str| resolve(&[name.to_owned()]);
+        assert_eq!(one("S12c").unwrap()[0].name, "S12c-still-blocked");
+        assert_eq!(one("race/S01-core").unwrap()[0].name, "S01-core");
+        assert_eq!(one("fixes").unwrap().len(), FILES.get_dir("fixes").unwrap().files().count());
+        assert!(one("S01").unwrap_err().to_string().contains("ambiguous"));
+        assert!(one("S01-asis").unwrap_err().to_string().contains("did you mean 'S01-as-is'"));
+        assert_eq!(resolve(&["SB".into(), "SB".into()]).unwrap().len(), 1);
+    }
+}

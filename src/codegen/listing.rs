@@ -1,0 +1,85 @@
+//! Emitted code in a disassembler's words. The disassembler is capstone, so the encodings are read by someone else's
+//! tables than wrote them.
+
+use std::fmt::Write as _;
+
+use capstone::prelude::*;
+
+use super::{Part, ThreadCode};
+use crate::arch::Arch;
+use crate::error::{Error, Result};
+use crate::program::{Program, Thread};
+
+/// One disassembled instruction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instruction {
+    /// Offset from the start of the function.
+    pub offset: usize,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Mnemonic and operands.
+    pub text: String,
+    /// What it is for.
+    pub part: Part,
+}
+
+/// Disassembles a thread's code.
+///
+/// # Errors
+/// [`Error::Internal`] if the disassembler does not understand all of it.
+pub fn disassemble(code: &ThreadCode) -> Result<Vec<Instruction>> {
+    let wrong = |error: capstone::Error| Error::Internal(format!("capstone: {error}"));
+    let engine = match code.arch {
+        Arch::X86_64 => Capstone::new().x86().mode(arch::x86::ArchMode::Mode64).build(),
+        Arch::Aarch64 => Capstone::new().arm64().mode(arch::arm64::ArchMode::Arm).build(),
+        Arch::Powerpc64le => {
+            Capstone::new().ppc().mode(arch::ppc::ArchMode::Mode64).endian(capstone::Endian::Little).build()
+        }
+        Arch::Riscv64gc => Capstone::new().riscv().mode(arch::riscv::ArchMode::RiscV64).build(),
+    }
+    .map_err(wrong)?;
+    let decoded = engine.disasm_all(&code.bytes, 0).map_err(wrong)?;
+    let mut instructions = Vec::new();
+    let mut end = 0;
+    for one in decoded.iter() {
+        let offset = one.address() as usize;
+        let part = code.marks.iter().take_while(|(start, _)| *start <= offset).last().map_or(Part::Prologue, |(_, part)| *part);
+        let text = format!("{} {}", one.mnemonic().unwrap_or(""), one.op_str().unwrap_or(""));
+        end = offset + one.bytes().len();
+        instructions.push(Instruction { offset, bytes: one.bytes().to_vec(), text: text.trim().to_owned(), part });
+    }
+    if end != code.bytes.len() {
+        return Err(Error::Internal(format!("capstone stopped at byte {end} of {}", code.bytes.len())));
+    }
+    Ok(instructions)
+}
+
+/// A thread's code with a heading before each part.
+///
+/// # Errors
+/// As [`disassemble`].
+pub fn listing(program: &Program, thread: &Thread, code: &ThreadCode) -> Result<String> {
+    let mut text = String::new();
+    let mut last = None;
+    for instruction in disassemble(code)? {
+        if last != Some(instruction.part) {
+            let heading = match instruction.part {
+                Part::Prologue => "entry: arguments".to_owned(),
+                Part::Setup => "constants and addresses".to_owned(),
+                Part::Pace => "wait for the clock".to_owned(),
+                Part::Op(index) => program.op(thread, &thread.ops[index]),
+                Part::Save => "save the observed registers".to_owned(),
+                Part::Next => "next instance".to_owned(),
+                Part::Epilogue => "return".to_owned(),
+                Part::Cold => "out of line: a contended lock".to_owned(),
+            };
+            let mark = if matches!(instruction.part, Part::Op(_)) { "*" } else { ";" };
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "  {mark} {heading}");
+            last = Some(instruction.part);
+        }
+        let bytes: String = instruction.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let _ = writeln!(text, "  {:5x}:  {bytes:<22} {}", instruction.offset, instruction.text);
+    }
+    Ok(text)
+}

@@ -1,0 +1,135 @@
+//! Program and layout in, machine code out: one function per thread, and a listing of it.
+//!
+//! The emitted function walks the instances of a batch: wait for the clock if paced, run the test's body, save the
+//! observed registers, go to the next instance. Between the first and the last access of a body stand exactly the
+//! instructions that the kernel's primitives take on that architecture (one file each); addresses and constants that need
+//! a register of their own are put there before the wait.
+
+mod executable;
+mod listing;
+mod registers;
+mod x86_64;
+
+use crate::arch::Arch;
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::program::{Column, Program, Thread};
+
+pub use executable::{Executable, ThreadArgs};
+pub use listing::{Instruction, disassemble, listing};
+
+/// Whether instances follow each other freely or by the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Pace {
+    /// The threads wait for the clock once, at the start of a batch.
+    Free,
+    /// Instance i begins at start + i * period on the clock.
+    Paced,
+}
+
+/// One saved register: where it lies in a thread's record of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    /// Which register.
+    pub register: usize,
+    /// Byte offset in the record, aligned to `bytes`.
+    pub offset: usize,
+    /// Its size.
+    pub bytes: usize,
+}
+
+/// What a thread saves of each instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SaveRecord {
+    /// The observed registers.
+    pub slots: Vec<Slot>,
+    /// Bytes from one instance's record to the next; 0 if nothing is saved.
+    pub stride: usize,
+}
+
+impl SaveRecord {
+    /// The record for a thread, eight-byte registers first so that nothing needs filling.
+    pub fn new(thread: &Thread) -> SaveRecord {
+        let mut observed: Vec<usize> = (0..thread.registers.len()).filter(|&r| thread.registers[r].observed).collect();
+        observed.sort_by_key(|&register| std::cmp::Reverse(thread.registers[register].ty.bytes()));
+        let mut slots = Vec::new();
+        let (mut end, mut align) = (0, 1);
+        for register in observed {
+            let bytes = thread.registers[register].ty.bytes();
+            slots.push(Slot { register, offset: end, bytes });
+            end += bytes;
+            align = align.max(bytes);
+        }
+        SaveRecord { slots, stride: end.next_multiple_of(align) }
+    }
+
+    /// The slot of a column, if it is a register of thread `thread`.
+    pub fn slot(&self, column: Column, thread: usize) -> Option<Slot> {
+        match column {
+            Column::Register { thread: t, register } if t == thread => {
+                self.slots.iter().copied().find(|slot| slot.register == register)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What a stretch of emitted code is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Entry: callee-saved registers, arguments.
+    Prologue,
+    /// Constants and addresses into registers.
+    Setup,
+    /// Waiting for the clock.
+    Pace,
+    /// The operation with this number, of the test itself.
+    Op(usize),
+    /// Observed registers to the record.
+    Save,
+    /// On to the next instance.
+    Next,
+    /// Return.
+    Epilogue,
+    /// Out of line: what a contended lock does.
+    Cold,
+}
+
+/// The code of one thread. Position independent.
+#[derive(Debug, Clone)]
+pub struct ThreadCode {
+    /// The architecture it is for.
+    pub arch: Arch,
+    /// The instructions.
+    pub bytes: Vec<u8>,
+    /// Where each part begins, in order of offset.
+    pub marks: Vec<(usize, Part)>,
+}
+
+/// Emits the code of every thread of a program.
+///
+/// # Errors
+/// [`Error::Host`] if there is no back end for the architecture, if the architecture has no such operation, or if a
+/// thread needs more registers at once than there are.
+pub fn emit(arch: Arch, program: &Program, layout: &Layout, pace: Pace) -> Result<Vec<ThreadCode>> {
+    let each = program.threads.iter().enumerate().map(|(number, thread)| {
+        let code = match arch {
+            Arch::X86_64 => x86_64::emit(thread, layout, pace),
+            Arch::Aarch64 | Arch::Powerpc64le | Arch::Riscv64gc => {
+                return Err(Error::Host(format!("there is no code generator for {arch} yet")));
+            }
+        };
+        code.map_err(|reason| Error::Host(format!("{}: P{number} {reason}", program.name)))
+    });
+    each.collect()
+}
+
+/// The SHA-256 of the code of all threads, in hexadecimal: two runs with the same hash ran the same instructions.
+pub fn hash(code: &[ThreadCode]) -> String {
+    let mut hasher = crate::hash::Sha256::default();
+    for thread in code {
+        hasher.update(&(thread.bytes.len() as u64).to_le_bytes());
+        hasher.update(&thread.bytes);
+    }
+    hasher.finish()
+}

@@ -1,0 +1,97 @@
+//! Which hardware register holds what.
+//!
+//! Jumps go only forward, so a value is alive from the first operation that writes it to the last that reads it, in the
+//! order the operations stand, and a linear scan is exact enough.
+
+use std::collections::HashMap;
+
+use crate::program::{Const, RegisterId, Thread, Use};
+
+/// Something that wants a hardware register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// A register of the test.
+    Register(RegisterId),
+    /// A constant kept in a register from before the wait, so that nothing stands between the accesses.
+    Constant(Const),
+}
+
+/// Who got which.
+#[derive(Debug, Default)]
+pub struct Allocation {
+    assigned: HashMap<Key, u8>,
+}
+
+impl Allocation {
+    /// The hardware register of a test register. One that is never read or written has none.
+    pub fn register(&self, register: RegisterId) -> Option<u8> {
+        self.assigned.get(&Key::Register(register)).copied()
+    }
+
+    /// The hardware register of a constant, if it was given one.
+    pub fn constant(&self, constant: Const) -> Option<u8> {
+        self.assigned.get(&Key::Constant(constant)).copied()
+    }
+}
+
+/// Assigns hardware registers from `pool`. Constants in `wanted` get one each.
+///
+/// Two values that meet at one operation never share, so an emitter may write its result before it has read all of its
+/// operands unless they are the same register of the test.
+///
+/// # Errors
+/// The reason, if more values are alive at once than the pool has registers.
+pub fn allocate(thread: &Thread, wanted: &[Const], pool: &[u8]) -> Result<Allocation, String> {
+    let end = thread.ops.len() + 1;
+    let mut alive: HashMap<Key, (usize, usize)> = HashMap::new();
+    for (index, op) in thread.ops.iter().enumerate() {
+        let now = index + 1; // 0 is before the first operation
+        let mut touch = |key| alive.entry(key).or_insert((now, now)).1 = now;
+        op.visit(|_: Use, register| touch(Key::Register(register)));
+        op.constants().filter(|constant| wanted.contains(constant)).for_each(|constant| touch(Key::Constant(constant)));
+    }
+    for (id, register) in thread.registers.iter().enumerate() {
+        if register.observed {
+            alive.entry(Key::Register(id)).or_insert((0, end)).1 = end;
+        }
+    }
+    for (key, (from, _)) in &mut alive {
+        let from_start = match key {
+            Key::Constant(_) => true,
+            Key::Register(id) => thread.zeroed.contains(id),
+        };
+        if from_start {
+            *from = 0;
+        }
+    }
+
+    let mut order: Vec<(Key, (usize, usize))> = alive.into_iter().collect();
+    order.sort_by_key(|(key, (from, to))| (*from, *to, matches!(key, Key::Constant(_)), key_number(key)));
+    let mut free: Vec<u8> = pool.iter().rev().copied().collect();
+    let mut busy: Vec<(usize, u8)> = Vec::new();
+    let mut allocation = Allocation::default();
+    for (key, (from, to)) in order {
+        busy.retain(|&(until, hardware)| {
+            let keep = until >= from;
+            if !keep {
+                free.push(hardware);
+            }
+            keep
+        });
+        let Some(hardware) = free.pop() else {
+            return Err(format!("needs more than the {} registers there are for values", pool.len()));
+        };
+        busy.push((to, hardware));
+        allocation.assigned.insert(key, hardware);
+    }
+    Ok(allocation)
+}
+
+/// A stable order among keys, so that the same test always gives the same code.
+fn key_number(key: &Key) -> i128 {
+    match key {
+        Key::Register(id) => *id as i128,
+        Key::Constant(Const::Int(value)) => i128::from(*value),
+        Key::Constant(Const::Address(location)) => *location as i128,
+    }
+}

@@ -1,0 +1,665 @@
+//! x86-64: exactly the instructions of the kernel's arch/x86 for each primitive.
+//!
+//! x86-TSO keeps loads in order with loads and stores with stores, so smp_rmb, smp_wmb, acquire and release are no
+//! instructions; a full barrier is `lock addl $0,-4(%rsp)`, and every locked instruction is one.
+//!
+//! Registers while a batch runs:
+//!
+//! | register | holds |
+//! |---|---|
+//! | rdi | the current instance |
+//! | rsi | the current record |
+//! | rcx | instances left |
+//! | r8 | the clock at which the current instance begins (paced) |
+//! | rax, rdx | scratch within one primitive |
+//! | rbx, rbp, r9 to r15 | the test's values |
+//! | [rsp] | the period |
+//! | [rsp+8] | the arguments |
+
+use dynasm::dynasm;
+use dynasmrt::x64::X64Relocation;
+use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
+
+use super::registers::{Allocation, allocate};
+use super::{Pace, Part, SaveRecord, ThreadCode};
+use crate::arch::Arch;
+use crate::layout::Layout;
+use crate::program::{
+    Access, Address, Binary, Compare, Const, Fence, Op, Operand, RmwOp, RmwResult, Thread, Type, Unary,
+};
+
+/// Hardware numbers of the registers for the test's values.
+const POOL: [u8; 9] = [3, 5, 9, 10, 11, 12, 13, 14, 15];
+const RAX: u8 = 0;
+const RDX: u8 = 2;
+const RDI: u8 = 7;
+
+/// Linux's number for the system call sched_yield on x86-64.
+const SYS_SCHED_YIELD: i32 = 24;
+/// How often a waiter looks at a contended lock before it offers the CPU to someone else: a few microseconds, longer
+/// than any other thread of the test holds a lock unless it has lost its CPU.
+const SPINS_BEFORE_YIELD: i32 = 1000;
+
+/// Memory as base register and displacement.
+type Memory = (u8, i32);
+
+struct Emitter<'a> {
+    ops: VecAssembler<X64Relocation>,
+    thread: &'a Thread,
+    layout: &'a Layout,
+    allocation: Allocation,
+    labels: Vec<DynamicLabel>,
+    marks: Vec<(usize, Part)>,
+    /// Contended locks, to be emitted out of line: the lock, where to enter, where to try again.
+    waiters: Vec<(Memory, DynamicLabel, DynamicLabel)>,
+}
+
+macro_rules! asm {
+    ($emitter:expr ; $($code:tt)*) => { dynasm!($emitter.ops ; .arch x64 ; $($code)*) };
+}
+
+/// Emits one thread; the reason if it cannot be done.
+pub fn emit(thread: &Thread, layout: &Layout, pace: Pace) -> Result<ThreadCode, String> {
+    let mut wanted = Vec::new();
+    for op in &thread.ops {
+        // movnti takes only a register; an address takes a lea, which does not belong between two stores.
+        let all = matches!(op, Op::Store { access: Access::NonTemporal, .. });
+        wanted.extend(op.constants().filter(|constant| all || matches!(constant, Const::Address(_))));
+    }
+    let allocation = allocate(thread, &wanted, &POOL)?;
+    let mut ops = VecAssembler::new(0);
+    let labels = (0..thread.labels).map(|_| ops.new_dynamic_label()).collect();
+    let mut emitter =
+        Emitter { ops, thread, layout, allocation, labels, marks: Vec::new(), waiters: Vec::new() };
+    emitter.function(pace, &wanted)?;
+    let Emitter { ops, marks, .. } = emitter;
+    let bytes = ops.finalize().map_err(|error| format!("cannot be assembled: {error}"))?;
+    Ok(ThreadCode { arch: Arch::X86_64, bytes, marks })
+}
+
+impl Emitter<'_> {
+    fn mark(&mut self, part: Part) {
+        self.marks.push((self.ops.offset().0, part));
+    }
+
+    fn function(&mut self, pace: Pace, wanted: &[Const]) -> Result<(), String> {
+        let record = SaveRecord::new(self.thread);
+        let stride = i32::try_from(self.layout.stride).map_err(|_| "has an instance too large to address")?;
+        let (next, done, give_up) =
+            (self.ops.new_dynamic_label(), self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+        self.mark(Part::Prologue);
+        asm!(self
+            ; push rbx ; push rbp ; push r12 ; push r13 ; push r14 ; push r15
+            ; push rdi
+            ; push QWORD [rdi + 32]
+            ; mov rsi, [rdi + 8]
+            ; mov rcx, [rdi + 16]
+            ; mov r8, [rdi + 24]
+            ; mov rdi, [rdi]
+            ; xor eax, eax
+            ; test rcx, rcx
+            ; jz =>done
+        );
+        if pace == Pace::Free {
+            self.wait();
+        }
+        self.mark(Part::Prologue);
+        asm!(self ; .align 32 ; =>next);
+        self.mark(Part::Setup);
+        self.setup(wanted);
+        if pace == Pace::Paced {
+            self.wait();
+        }
+        for index in 0..self.thread.ops.len() {
+            self.mark(Part::Op(index));
+            self.op(&self.thread.ops[index].clone())?;
+        }
+        self.mark(Part::Save);
+        for slot in &record.slots {
+            let memory = (6, slot.offset as i32);
+            match self.allocation.register(slot.register) {
+                Some(register) => self.store_register(memory, register, slot.bytes),
+                // Declared, observed, never written: 0.
+                None => self.store_immediate(memory, 0, slot.bytes),
+            }
+        }
+        self.mark(Part::Next);
+        if pace == Pace::Paced {
+            asm!(self ; add r8, [rsp]);
+        }
+        asm!(self ; add rdi, stride);
+        if record.stride > 0 {
+            asm!(self ; add rsi, record.stride as i32);
+        }
+        asm!(self ; dec rcx ; jnz =>next ; xor eax, eax);
+        self.mark(Part::Epilogue);
+        asm!(self
+            ; =>done
+            ; add rsp, 16
+            ; pop r15 ; pop r14 ; pop r13 ; pop r12 ; pop rbp ; pop rbx
+            ; ret
+        );
+        if !self.waiters.is_empty() {
+            self.mark(Part::Cold);
+            self.contended_locks(give_up);
+            asm!(self ; =>give_up ; mov eax, 1 ; jmp =>done);
+        }
+        Ok(())
+    }
+
+    /// Spins until the time-stamp counter reaches r8. rdtsc may run ahead of older loads; nothing of the test is older.
+    fn wait(&mut self) {
+        self.mark(Part::Pace);
+        let again = self.ops.new_dynamic_label();
+        asm!(self
+            ; =>again
+            ; rdtsc
+            ; shl rdx, 32
+            ; or rax, rdx
+            ; cmp rax, r8
+            ; jb =>again
+        );
+    }
+
+    fn setup(&mut self, wanted: &[Const]) {
+        for (index, &constant) in wanted.iter().enumerate() {
+            let Some(register) = self.allocation.constant(constant).filter(|_| !wanted[..index].contains(&constant)) else {
+                continue;
+            };
+            self.load_constant(register, constant);
+        }
+        for &register in &self.thread.zeroed {
+            if let Some(register) = self.allocation.register(register) {
+                asm!(self ; xor Rd(register), Rd(register));
+            }
+        }
+    }
+
+    fn load_constant(&mut self, register: u8, constant: Const) {
+        match constant {
+            Const::Address(location) => {
+                let offset = self.layout.offsets[location] as i32;
+                asm!(self ; lea Rq(register), [rdi + offset]);
+            }
+            Const::Int(value) => self.load_integer(register, value),
+        }
+    }
+
+    /// Never touches the flags, so that it may stand before a conditional jump.
+    fn load_integer(&mut self, register: u8, value: i64) {
+        if let Ok(value) = u32::try_from(value) {
+            asm!(self ; mov Rd(register), value as i32);
+        } else if let Ok(value) = i32::try_from(value) {
+            asm!(self ; mov Rq(register), value);
+        } else {
+            asm!(self ; mov Rq(register), QWORD value);
+        }
+    }
+
+    fn memory(&self, address: Address) -> Result<Memory, String> {
+        match address {
+            Address::Location(location) => Ok((RDI, self.layout.offsets[location] as i32)),
+            Address::Register(register) => Ok((self.register(register)?, 0)),
+        }
+    }
+
+    fn register(&self, register: usize) -> Result<u8, String> {
+        self.allocation.register(register).ok_or_else(|| "uses a register that was not allocated".to_owned())
+    }
+
+    /// The hardware register that holds an operand; a constant goes to `scratch` first.
+    fn operand(&mut self, operand: Operand, scratch: u8) -> Result<u8, String> {
+        match operand {
+            Operand::Register(register) => self.register(register),
+            Operand::Const(constant) => match self.allocation.constant(constant) {
+                Some(register) => Ok(register),
+                None => {
+                    self.load_constant(scratch, constant);
+                    Ok(scratch)
+                }
+            },
+        }
+    }
+
+    /// Puts an operand into a given register.
+    fn operand_into(&mut self, operand: Operand, target: u8) -> Result<(), String> {
+        let from = self.operand(operand, target)?;
+        if from != target {
+            asm!(self ; mov Rq(target), Rq(from));
+        }
+        Ok(())
+    }
+
+    /// An operand that fits an instruction's sign-extended 32-bit immediate.
+    fn immediate(operand: Operand, bytes: usize) -> Option<i32> {
+        match operand {
+            Operand::Const(Const::Int(value)) if bytes <= 4 => Some(value as i32),
+            Operand::Const(Const::Int(value)) => i32::try_from(value).ok(),
+            _ => None,
+        }
+    }
+
+    fn store_register(&mut self, (base, offset): Memory, register: u8, bytes: usize) {
+        match bytes {
+            1 => asm!(self ; mov [Rq(base) + offset], Rb(register)),
+            2 => asm!(self ; mov [Rq(base) + offset], Rw(register)),
+            4 => asm!(self ; mov [Rq(base) + offset], Rd(register)),
+            _ => asm!(self ; mov [Rq(base) + offset], Rq(register)),
+        }
+    }
+
+    fn store_immediate(&mut self, (base, offset): Memory, value: i32, bytes: usize) {
+        match bytes {
+            1 => asm!(self ; mov BYTE [Rq(base) + offset], value as i8),
+            2 => asm!(self ; mov WORD [Rq(base) + offset], value as i16),
+            4 => asm!(self ; mov DWORD [Rq(base) + offset], value),
+            _ => asm!(self ; mov QWORD [Rq(base) + offset], value),
+        }
+    }
+
+    fn load(&mut self, register: u8, (base, offset): Memory, ty: Type) {
+        match (ty.bytes(), ty.signed()) {
+            (1, true) => asm!(self ; movsx Rd(register), BYTE [Rq(base) + offset]),
+            (1, false) => asm!(self ; movzx Rd(register), BYTE [Rq(base) + offset]),
+            (2, true) => asm!(self ; movsx Rd(register), WORD [Rq(base) + offset]),
+            (2, false) => asm!(self ; movzx Rd(register), WORD [Rq(base) + offset]),
+            (4, _) => asm!(self ; mov Rd(register), [Rq(base) + offset]),
+            _ => asm!(self ; mov Rq(register), [Rq(base) + offset]),
+        }
+    }
+
+    fn op(&mut self, op: &Op) -> Result<(), String> {
+        match *op {
+            // smp_load_acquire is a plain mov: loads stay in order.
+            Op::Load { dst, address, ty, .. } => {
+                let (register, memory) = (self.register(dst)?, self.memory(address)?);
+                self.load(register, memory, ty);
+            }
+            Op::Store { address, value, ty, access } => self.store(address, value, ty, access)?,
+            Op::StoreMb { address, value, ty } => {
+                let (base, offset) = self.memory(address)?;
+                self.operand_into(value, RAX)?;
+                match ty.bytes() {
+                    1 => asm!(self ; xchg [Rq(base) + offset], al),
+                    2 => asm!(self ; xchg [Rq(base) + offset], ax),
+                    4 => asm!(self ; xchg [Rq(base) + offset], eax),
+                    _ => asm!(self ; xchg [Rq(base) + offset], rax),
+                }
+            }
+            Op::Fence(fence) => self.fence(fence),
+            Op::Rmw { dst, address, value, ty, op, result, .. } => {
+                let memory = self.memory(address)?;
+                let dst = dst.map(|dst| self.register(dst)).transpose()?;
+                self.rmw(dst, memory, value, ty.bytes() == 8, op, result)?;
+            }
+            Op::Cmpxchg { dst, address, expected, new, ty, .. } => {
+                let (base, offset) = self.memory(address)?;
+                let dst = self.register(dst)?;
+                let new = self.operand(new, RDX)?;
+                self.operand_into(expected, RAX)?;
+                if ty.bytes() == 8 {
+                    asm!(self ; lock cmpxchg [Rq(base) + offset], Rq(new) ; mov Rq(dst), rax);
+                } else {
+                    asm!(self ; lock cmpxchg [Rq(base) + offset], Rd(new) ; mov Rd(dst), eax);
+                }
+            }
+            Op::SpinLock { address } => self.spin_lock(address)?,
+            Op::SpinUnlock { address } => {
+                let (base, offset) = self.memory(address)?;
+                asm!(self ; mov BYTE [Rq(base) + offset], 0);
+            }
+            Op::SpinTrylock { dst, address } => self.spin_trylock(dst, address)?,
+            Op::SpinIsLocked { dst, address } => {
+                let ((base, offset), dst) = (self.memory(address)?, self.register(dst)?);
+                asm!(self ; mov eax, [Rq(base) + offset] ; test eax, eax ; setne al ; movzx Rd(dst), al);
+            }
+            Op::Move { dst, src } => {
+                let dst = self.register(dst)?;
+                self.operand_into(src, dst)?;
+            }
+            Op::Extend { dst, src, from } => {
+                let dst = self.register(dst)?;
+                let src = self.operand(src, RAX)?;
+                match (from.bytes(), from.signed()) {
+                    (1, true) => asm!(self ; movsx Rd(dst), Rb(src)),
+                    (1, false) => asm!(self ; movzx Rd(dst), Rb(src)),
+                    (2, true) => asm!(self ; movsx Rd(dst), Rw(src)),
+                    (2, false) => asm!(self ; movzx Rd(dst), Rw(src)),
+                    (4, true) => asm!(self ; movsxd Rq(dst), Rd(src)),
+                    (4, false) => asm!(self ; mov Rd(dst), Rd(src)),
+                    _ => asm!(self ; mov Rq(dst), Rq(src)),
+                }
+            }
+            Op::Unary { dst, op, src, .. } => {
+                let dst = self.register(dst)?;
+                self.operand_into(src, dst)?;
+                match op {
+                    Unary::Negate => asm!(self ; neg Rq(dst)),
+                    Unary::Invert => asm!(self ; not Rq(dst)),
+                    Unary::Not => return Err("has a logical not that was not lowered".to_owned()),
+                }
+            }
+            Op::Binary { dst, op, left, right, bits, signed } => self.binary(dst, op, left, right, bits, signed)?,
+            Op::Branch { compare, left, right, bits, signed, target } => {
+                self.compare(left, right, bits)?;
+                let target = self.labels[target];
+                match (compare, signed) {
+                    (Compare::Eq, _) => asm!(self ; je =>target),
+                    (Compare::Ne, _) => asm!(self ; jne =>target),
+                    (Compare::Lt, true) => asm!(self ; jl =>target),
+                    (Compare::Le, true) => asm!(self ; jle =>target),
+                    (Compare::Gt, true) => asm!(self ; jg =>target),
+                    (Compare::Ge, true) => asm!(self ; jge =>target),
+                    (Compare::Lt, false) => asm!(self ; jb =>target),
+                    (Compare::Le, false) => asm!(self ; jbe =>target),
+                    (Compare::Gt, false) => asm!(self ; ja =>target),
+                    (Compare::Ge, false) => asm!(self ; jae =>target),
+                }
+            }
+            Op::Jump { target } => {
+                let target = self.labels[target];
+                asm!(self ; jmp =>target);
+            }
+            Op::Label(label) => {
+                let label = self.labels[label];
+                asm!(self ; =>label);
+            }
+        }
+        Ok(())
+    }
+
+    fn store(&mut self, address: Address, value: Operand, ty: Type, access: Access) -> Result<(), String> {
+        let memory = self.memory(address)?;
+        let bytes = ty.bytes();
+        if access == Access::NonTemporal {
+            let (base, offset) = memory;
+            let register = self.operand(value, RAX)?;
+            if bytes == 8 {
+                asm!(self ; movnti [Rq(base) + offset], Rq(register));
+            } else {
+                asm!(self ; movnti [Rq(base) + offset], Rd(register));
+            }
+            return Ok(());
+        }
+        // smp_store_release is a plain mov: stores stay in order, and behind older loads.
+        match Self::immediate(value, bytes) {
+            Some(value) => self.store_immediate(memory, value, bytes),
+            None => {
+                let register = self.operand(value, RAX)?;
+                self.store_register(memory, register, bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn fence(&mut self, fence: Fence) {
+        match fence {
+            Fence::Mb => asm!(self ; lock add DWORD [rsp - 4], BYTE 0),
+            Fence::MandatoryMb => asm!(self ; mfence),
+            Fence::MandatoryRmb => asm!(self ; lfence),
+            Fence::MandatoryWmb => asm!(self ; sfence),
+            // The compiler only; and nothing compiles here.
+            Fence::Rmb
+            | Fence::Wmb
+            | Fence::MbBeforeAtomic
+            | Fence::MbAfterAtomic
+            | Fence::MbAfterSpinlock
+            | Fence::MbAfterUnlockLock
+            | Fence::AcquireAfterCtrlDep
+            | Fence::Barrier
+            | Fence::RcuReadLock
+            | Fence::RcuReadUnlock => {}
+        }
+    }
+
+    /// A read-modify-write. Every locked instruction is fully ordered, so the order asked for makes no difference.
+    fn rmw(
+        &mut self,
+        dst: Option<u8>,
+        memory: Memory,
+        value: Operand,
+        wide: bool,
+        op: RmwOp,
+        result: RmwResult,
+    ) -> Result<(), String> {
+        let (base, offset) = memory;
+        match (op, result) {
+            (RmwOp::Xchg, _) => {
+                self.operand_into(value, RAX)?;
+                if wide {
+                    asm!(self ; xchg [Rq(base) + offset], rax);
+                } else {
+                    asm!(self ; xchg [Rq(base) + offset], eax);
+                }
+                self.result(dst, RAX);
+            }
+            (_, RmwResult::None | RmwResult::NewIsZero | RmwResult::NewIsNegative) => {
+                self.locked(memory, value, wide, op)?;
+                match (result, dst) {
+                    (RmwResult::NewIsZero, Some(dst)) => asm!(self ; sete al ; movzx Rd(dst), al),
+                    (RmwResult::NewIsNegative, Some(dst)) => asm!(self ; sets al ; movzx Rd(dst), al),
+                    _ => {}
+                }
+            }
+            (RmwOp::Add | RmwOp::Sub, _) => {
+                self.operand_into(value, RAX)?;
+                if op == RmwOp::Sub {
+                    asm!(self ; neg rax);
+                }
+                if result == RmwResult::New {
+                    asm!(self ; mov rdx, rax);
+                }
+                if wide {
+                    asm!(self ; lock xadd [Rq(base) + offset], rax);
+                } else {
+                    asm!(self ; lock xadd [Rq(base) + offset], eax);
+                }
+                if result == RmwResult::New {
+                    asm!(self ; add rax, rdx);
+                }
+                self.result(dst, RAX);
+            }
+            _ => {
+                // The kernel's atomic_fetch_and and friends: read, compute, compare and exchange, again if it changed.
+                let again = self.ops.new_dynamic_label();
+                let ty = Type::Int { bits: if wide { 64 } else { 32 }, signed: true };
+                self.load(RAX, memory, ty);
+                asm!(self ; =>again);
+                self.operand_into(value, RDX)?;
+                match op {
+                    RmwOp::And => asm!(self ; and rdx, rax),
+                    RmwOp::Or => asm!(self ; or rdx, rax),
+                    RmwOp::Xor => asm!(self ; xor rdx, rax),
+                    _ => asm!(self ; not rdx ; and rdx, rax),
+                }
+                if wide {
+                    asm!(self ; lock cmpxchg [Rq(base) + offset], rdx ; jne =>again);
+                } else {
+                    asm!(self ; lock cmpxchg [Rq(base) + offset], edx ; jne =>again);
+                }
+                self.result(dst, RAX);
+            }
+        }
+        Ok(())
+    }
+
+    fn result(&mut self, dst: Option<u8>, from: u8) {
+        if let Some(dst) = dst {
+            asm!(self ; mov Rq(dst), Rq(from));
+        }
+    }
+
+    /// One locked instruction on memory whose value is not wanted, only its flags.
+    fn locked(&mut self, (base, offset): Memory, value: Operand, wide: bool, op: RmwOp) -> Result<(), String> {
+        let bytes = if wide { 8 } else { 4 };
+        let immediate = Self::immediate(value, bytes);
+        if let (RmwOp::Add | RmwOp::Sub, Some(1)) = (op, immediate) {
+            match (op, wide) {
+                (RmwOp::Add, true) => asm!(self ; lock inc QWORD [Rq(base) + offset]),
+                (RmwOp::Add, false) => asm!(self ; lock inc DWORD [Rq(base) + offset]),
+                (_, true) => asm!(self ; lock dec QWORD [Rq(base) + offset]),
+                (_, false) => asm!(self ; lock dec DWORD [Rq(base) + offset]),
+            }
+            return Ok(());
+        }
+        let register = match (op, immediate) {
+            (RmwOp::AndNot, Some(value)) => {
+                self.load_integer(RAX, i64::from(!value));
+                RAX
+            }
+            (RmwOp::AndNot, None) => {
+                self.operand_into(value, RAX)?;
+                asm!(self ; not rax);
+                RAX
+            }
+            _ => self.operand(value, RAX)?,
+        };
+        match (op, wide) {
+            (RmwOp::Add, true) => asm!(self ; lock add [Rq(base) + offset], Rq(register)),
+            (RmwOp::Add, false) => asm!(self ; lock add [Rq(base) + offset], Rd(register)),
+            (RmwOp::Sub, true) => asm!(self ; lock sub [Rq(base) + offset], Rq(register)),
+            (RmwOp::Sub, false) => asm!(self ; lock sub [Rq(base) + offset], Rd(register)),
+            (RmwOp::And | RmwOp::AndNot, true) => asm!(self ; lock and [Rq(base) + offset], Rq(register)),
+            (RmwOp::And | RmwOp::AndNot, false) => asm!(self ; lock and [Rq(base) + offset], Rd(register)),
+            (RmwOp::Or, true) => asm!(self ; lock or [Rq(base) + offset], Rq(register)),
+            (RmwOp::Or, false) => asm!(self ; lock or [Rq(base) + offset], Rd(register)),
+            (RmwOp::Xor, true) => asm!(self ; lock xor [Rq(base) + offset], Rq(register)),
+            (RmwOp::Xor, false) => asm!(self ; lock xor [Rq(base) + offset], Rd(register)),
+            (RmwOp::Xchg, _) => return Err("has an exchange without a result".to_owned()),
+        }
+        Ok(())
+    }
+
+    /// queued_spin_lock's fast path: compare and exchange 0 for _Q_LOCKED_VAL (1); the wait is out of line.
+    fn spin_lock(&mut self, address: Address) -> Result<(), String> {
+        let (base, offset) = self.memory(address)?;
+        let (again, wait) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+        asm!(self
+            ; =>again
+            ; xor eax, eax
+            ; mov edx, 1
+            ; lock cmpxchg [Rq(base) + offset], edx
+            ; jne =>wait
+        );
+        self.waiters.push(((base, offset), wait, again));
+        Ok(())
+    }
+
+    /// queued_spin_trylock: look first, and try only if it looks free.
+    fn spin_trylock(&mut self, dst: usize, address: Address) -> Result<(), String> {
+        let ((base, offset), dst) = (self.memory(address)?, self.register(dst)?);
+        let out = self.ops.new_dynamic_label();
+        asm!(self
+            ; mov eax, [Rq(base) + offset]
+            ; test eax, eax
+            ; jne =>out
+            ; mov edx, 1
+            ; lock cmpxchg [Rq(base) + offset], edx
+            ; =>out
+            ; sete al
+            ; movzx Rd(dst), al
+        );
+        Ok(())
+    }
+
+    /// Waits for a contended lock: watch it, yield the CPU now and then (its holder may have lost its own), give up if
+    /// told to, so that a test that deadlocks ends.
+    fn contended_locks(&mut self, give_up: DynamicLabel) {
+        for ((base, offset), wait, again) in std::mem::take(&mut self.waiters) {
+            let watch = self.ops.new_dynamic_label();
+            asm!(self
+                ; =>wait
+                ; mov edx, SPINS_BEFORE_YIELD
+                ; =>watch
+                ; pause
+                ; cmp DWORD [Rq(base) + offset], 0
+                ; je =>again
+                ; dec edx
+                ; jnz =>watch
+                ; mov rax, [rsp + 8]
+                ; mov rax, [rax + 40]
+                ; cmp BYTE [rax], 0
+                ; jne =>give_up
+                ; push rcx
+                ; push r11
+                ; mov eax, SYS_SCHED_YIELD
+                ; syscall
+                ; pop r11
+                ; pop rcx
+                ; jmp =>wait
+            );
+        }
+    }
+
+    fn compare(&mut self, left: Operand, right: Operand, bits: u8) -> Result<(), String> {
+        let left = self.operand(left, RAX)?;
+        let wide = bits == 64;
+        match Self::immediate(right, usize::from(bits / 8)) {
+            Some(0) if wide => asm!(self ; test Rq(left), Rq(left)),
+            Some(0) => asm!(self ; test Rd(left), Rd(left)),
+            Some(value) if wide => asm!(self ; cmp Rq(left), value),
+            Some(value) => asm!(self ; cmp Rd(left), value),
+            None => {
+                let right = self.operand(right, RDX)?;
+                if wide {
+                    asm!(self ; cmp Rq(left), Rq(right));
+                } else {
+                    asm!(self ; cmp Rd(left), Rd(right));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn binary(&mut self, dst: usize, op: Binary, left: Operand, right: Operand, bits: u8, signed: bool) -> Result<(), String> {
+        let dst = self.register(dst)?;
+        if let Binary::Compare(compare) = op {
+            self.compare(left, right, bits)?;
+            match (compare, signed) {
+                (Compare::Eq, _) => asm!(self ; sete al),
+                (Compare::Ne, _) => asm!(self ; setne al),
+                (Compare::Lt, true) => asm!(self ; setl al),
+                (Compare::Le, true) => asm!(self ; setle al),
+                (Compare::Gt, true) => asm!(self ; setg al),
+                (Compare::Ge, true) => asm!(self ; setge al),
+                (Compare::Lt, false) => asm!(self ; setb al),
+                (Compare::Le, false) => asm!(self ; setbe al),
+                (Compare::Gt, false) => asm!(self ; seta al),
+                (Compare::Ge, false) => asm!(self ; setae al),
+            }
+            asm!(self ; movzx Rd(dst), al);
+            return Ok(());
+        }
+        // Through rax, so that dst may be either operand.
+        let wide = bits == 64;
+        self.operand_into(left, RAX)?;
+        if let (Binary::ShiftLeft | Binary::ShiftRight, Some(count)) = (op, Self::immediate(right, 4)) {
+            let count = count as i8;
+            match (op, signed, wide) {
+                (Binary::ShiftLeft, _, true) => asm!(self ; shl rax, count),
+                (Binary::ShiftLeft, _, false) => asm!(self ; shl eax, count),
+                (_, true, true) => asm!(self ; sar rax, count),
+                (_, true, false) => asm!(self ; sar eax, count),
+                (_, false, true) => asm!(self ; shr rax, count),
+                (_, false, false) => asm!(self ; shr eax, count),
+            }
+        } else {
+            let right = self.operand(right, RDX)?;
+            match op {
+                Binary::Add => asm!(self ; add rax, Rq(right)),
+                Binary::Sub => asm!(self ; sub rax, Rq(right)),
+                Binary::Mul => asm!(self ; imul rax, Rq(right)),
+                Binary::And => asm!(self ; and rax, Rq(right)),
+                Binary::Or => asm!(self ; or rax, Rq(right)),
+                Binary::Xor => asm!(self ; xor rax, Rq(right)),
+                _ => return Err("has a shift by a variable".to_owned()),
+            }
+        }
+        if wide {
+            asm!(self ; mov Rq(dst), rax);
+        } else {
+            asm!(self ; mov Rd(dst), eax);
+        }
+        Ok(())
+    }
+}

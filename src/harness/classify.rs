@@ -1,0 +1,448 @@
+//! From saved registers and final memory to outcome counts, and the instances back to their initial values.
+//!
+//! A column's values are few (those the test stores), so each gets a small code, the codes of a row make an index, and
+//! counting is one increment in a table. A value outside the expected ones, which only broken code or hardware could
+//! produce, or a test that computes, goes through a map.
+
+use std::collections::HashMap;
+
+use super::tally::Tally;
+use crate::codegen::SaveRecord;
+use crate::layout::Layout;
+use crate::program::{Binary, Column, Const, Op, Program, Type};
+
+/// Integers below this are looked up; the rest goes through the map.
+const LOOKUP: usize = 16;
+/// The code of a value that has none.
+const UNKNOWN: u16 = u16::MAX;
+/// The most outcomes that the table holds; a test with more is counted in the map.
+const TABLE: usize = 1 << 12;
+/// Rows decoded at a time: their indices stay in the first-level cache.
+const CHUNK: usize = 256;
+/// Shorter gaps between races are counted in an array, for speed.
+const SHORT_GAPS: usize = 1024;
+
+/// Where a column's value lies.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// The thread whose records hold it; `None` for the arena.
+    thread: Option<usize>,
+    /// Byte offset in the record or instance.
+    offset: usize,
+    /// Bytes from one instance to the next.
+    stride: usize,
+    ty: Type,
+}
+
+/// How a column's values are coded.
+#[derive(Debug, Clone)]
+struct Coding {
+    place: Place,
+    /// The expected values; the code of one is its position.
+    values: Vec<Const>,
+    /// Codes of the integers from 0.
+    lookup: [u16; LOOKUP],
+    /// Code of each location's address.
+    addresses: Vec<(i64, u16)>,
+    /// What one step of the code adds to the index.
+    weight: u16,
+}
+
+/// Turns the instances of one test into counts. Immutable, shared by the threads.
+#[derive(Debug)]
+pub struct Classifier<'a> {
+    program: &'a Program,
+    layout: &'a Layout,
+    columns: Vec<Coding>,
+    /// Size of the table; 0 if it would be too large.
+    table: usize,
+    /// Which indices are races.
+    is_race: Vec<bool>,
+    /// What to write where to begin anew.
+    initial: Vec<(usize, usize, InitialValue)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum InitialValue {
+    Bits(u64),
+    /// The address of the byte at this offset of the same instance.
+    Address(usize),
+}
+
+impl<'a> Classifier<'a> {
+    pub fn new(program: &'a Program, layout: &'a Layout) -> Classifier<'a> {
+        let records: Vec<SaveRecord> = program.threads.iter().map(SaveRecord::new).collect();
+        let integers = expected_integers(program);
+        let mut weight = 1_usize;
+        let mut columns = Vec::new();
+        for &column in &program.columns {
+            let place = match column {
+                Column::Register { thread, register } => {
+                    let slot = records[thread].slot(column, thread).expect("observed registers are saved");
+                    let ty = program.threads[thread].registers[register].ty;
+                    Place { thread: Some(thread), offset: slot.offset, stride: records[thread].stride, ty }
+                }
+                Column::Location(id) => {
+                    let ty = program.locations[id].ty;
+                    Place { thread: None, offset: layout.offsets[id], stride: layout.stride, ty }
+                }
+            };
+            let values: Vec<Const> = if place.ty == Type::Pointer {
+                let addresses = (0..program.locations.len()).map(Const::Address);
+                std::iter::once(Const::Int(0)).chain(addresses).collect()
+            } else {
+                integers.iter().map(|&value| Const::Int(value)).collect()
+            };
+            let code = |wanted: Const| values.iter().position(|value| *value == wanted).map_or(UNKNOWN, |at| at as u16);
+            let lookup = std::array::from_fn(|value| code(Const::Int(value as i64)));
+            let addresses = layout.offsets.iter().enumerate().map(|(id, &offset)| (offset as i64, code(Const::Address(id))));
+            let addresses = addresses.collect();
+            let size = values.len();
+            columns.push(Coding { place, lookup, addresses, values, weight: weight.min(TABLE) as u16 });
+            weight = weight.saturating_mul(size);
+        }
+        let table = if weight <= TABLE { weight } else { 0 };
+        let mut classifier = Classifier { program, layout, columns, table, is_race: Vec::new(), initial: Vec::new() };
+        classifier.is_race = (0..table).map(|index| program.is_race(&classifier.row_of(index))).collect();
+        classifier.initial = program
+            .locations
+            .iter()
+            .enumerate()
+            .map(|(id, location)| {
+                let value = match location.init {
+                    Const::Int(value) => InitialValue::Bits(value as u64),
+                    Const::Address(target) => InitialValue::Address(layout.offsets[target]),
+                };
+                (layout.offsets[id], location.ty.bytes(), value)
+            })
+            .collect();
+        classifier
+    }
+
+    fn row_of(&self, mut index: usize) -> Vec<Const> {
+        self.columns
+            .iter()
+            .map(|column| {
+                let value = column.values[index % column.values.len()];
+                index /= column.values.len();
+                value
+            })
+            .collect()
+    }
+
+    /// Writes the initial values of the instances in `range`.
+    ///
+    /// # Safety
+    /// `arena` must hold that many instances of the layout, and nothing else may touch them meanwhile.
+    pub unsafe fn reset(&self, arena: *mut u8, range: std::ops::Range<usize>) {
+        for &(offset, bytes, value) in &self.initial {
+            for instance in range.clone() {
+                // SAFETY: inside the instance by the layout, aligned to `bytes` by the layout; the caller vouches for
+                // the instance.
+                unsafe {
+                    let base = arena.add(instance * self.layout.stride);
+                    let bits = match value {
+                        InitialValue::Bits(bits) => bits,
+                        InitialValue::Address(target) => base.add(target) as u64,
+                    };
+                    let at = base.add(offset);
+                    match bytes {
+                        1 => at.write(bits as u8),
+                        2 => at.cast::<u16>().write(bits as u16),
+                        4 => at.cast::<u32>().write(bits as u32),
+                        _ => at.cast::<u64>().write(bits),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Counts the outcomes of the instances in `range` into `counter`.
+    ///
+    /// # Safety
+    /// `arena` and each of `records` must hold the instances and records of a finished batch, and nothing may write to
+    /// them meanwhile.
+    pub unsafe fn count(
+        &self,
+        arena: *const u8,
+        records: &[*mut u8],
+        range: std::ops::Range<usize>,
+        skew: usize,
+        counter: &mut Counter,
+    ) {
+        let mut indices = [0_u16; CHUNK];
+        let mut from = range.start;
+        while from < range.end {
+            let to = (from + CHUNK).min(range.end);
+            if self.table > 0 {
+                indices.fill(0);
+                for column in &self.columns {
+                    // SAFETY: as the caller vouches.
+                    unsafe { self.codes(column, arena, records, from, &mut indices[..to - from]) };
+                }
+            } else {
+                indices.fill(UNKNOWN);
+            }
+            for (instance, &index) in (from..to).zip(&indices) {
+                let race = if index == UNKNOWN {
+                    // SAFETY: as the caller vouches.
+                    let row = unsafe { self.row(arena, records, instance) };
+                    let race = self.program.is_race(&row);
+                    *counter.rare.entry((skew, row)).or_default() += 1;
+                    race
+                } else {
+                    counter.table[skew * self.table + usize::from(index)] += 1;
+                    self.is_race[usize::from(index)]
+                };
+                if race {
+                    counter.races += 1;
+                    counter.race_at(counter.seen + (instance - range.start) as u64);
+                }
+            }
+            from = to;
+        }
+        counter.seen += range.len() as u64;
+    }
+
+    /// Adds a column's codes to the indices of the rows from `first`; an unexpected value makes the index UNKNOWN.
+    ///
+    /// # Safety
+    /// As [`Classifier::count`].
+    unsafe fn codes(&self, column: &Coding, arena: *const u8, records: &[*mut u8], first: usize, indices: &mut [u16]) {
+        let place = column.place;
+        let base = place.thread.map_or(arena, |thread| records[thread].cast_const());
+        for (row, index) in indices.iter_mut().enumerate() {
+            let instance = first + row;
+            // SAFETY: within the record or instance, which the caller vouches for.
+            let code = unsafe {
+                let at = base.add(instance * place.stride + place.offset);
+                let lookup = |value: u64| match usize::try_from(value) {
+                    Ok(value) if value < LOOKUP => column.lookup[value],
+                    _ => UNKNOWN,
+                };
+                match place.ty {
+                    Type::Pointer => {
+                        let bits = at.cast::<u64>().read();
+                        if bits == 0 {
+                            column.lookup[0]
+                        } else {
+                            let offset = bits.wrapping_sub(arena as u64 + (instance * self.layout.stride) as u64) as i64;
+                            let known = column.addresses.iter().find(|(at, _)| *at == offset);
+                            known.map_or(UNKNOWN, |(_, code)| *code)
+                        }
+                    }
+                    ty => match ty.bytes() {
+                        1 => lookup(at.read().into()),
+                        2 => lookup(at.cast::<u16>().read().into()),
+                        4 => lookup(at.cast::<u32>().read().into()),
+                        _ => lookup(at.cast::<u64>().read()),
+                    },
+                }
+            };
+            // Sums stay below TABLE, so only an unknown code gets there, and it stays.
+            *index = if code == UNKNOWN || *index == UNKNOWN { UNKNOWN } else { *index + code * column.weight };
+        }
+    }
+
+    /// The values of one instance, one by one.
+    ///
+    /// # Safety
+    /// As [`Classifier::count`].
+    unsafe fn row(&self, arena: *const u8, records: &[*mut u8], instance: usize) -> Vec<Const> {
+        let value = |column: &Coding| {
+            let place = column.place;
+            let base = place.thread.map_or(arena, |thread| records[thread].cast_const());
+            // SAFETY: as the caller vouches.
+            unsafe {
+                let at = base.add(instance * place.stride + place.offset);
+                match (place.ty, place.ty.bytes(), place.ty.signed()) {
+                    (Type::Pointer, ..) => {
+                        let bits = at.cast::<u64>().read();
+                        let offset = bits.wrapping_sub(arena as u64 + (instance * self.layout.stride) as u64) as i64;
+                        let known = self.layout.offsets.iter().position(|&known| known as i64 == offset);
+                        known.filter(|_| bits != 0).map_or(Const::Int(bits as i64), Const::Address)
+                    }
+                    (_, 1, true) => Const::Int(at.cast::<i8>().read().into()),
+                    (_, 1, false) => Const::Int(at.read().into()),
+                    (_, 2, true) => Const::Int(at.cast::<i16>().read().into()),
+                    (_, 2, false) => Const::Int(at.cast::<u16>().read().into()),
+                    (_, 4, true) => Const::Int(at.cast::<i32>().read().into()),
+                    (_, 4, false) => Const::Int(at.cast::<u32>().read().into()),
+                    _ => Const::Int(at.cast::<i64>().read()),
+                }
+            }
+        };
+        self.columns.iter().map(value).collect()
+    }
+
+    /// An empty counter for this many skews.
+    pub fn counter(&self, skews: usize) -> Counter {
+        Counter {
+            table: vec![0; self.table * skews],
+            rare: HashMap::new(),
+            gaps: vec![0; SHORT_GAPS],
+            long_gaps: Vec::new(),
+            seen: 0,
+            races: 0,
+            last_race: None,
+        }
+    }
+
+    /// Adds what a counter holds to a tally.
+    pub fn add_to(&self, counter: &Counter, tally: &mut Tally) {
+        for (at, &count) in counter.table.iter().enumerate().filter(|(_, count)| **count > 0) {
+            tally.add(at / self.table, self.row_of(at % self.table), count);
+        }
+        for ((skew, row), &count) in &counter.rare {
+            tally.add(*skew, row.clone(), count);
+        }
+        for (gap, &count) in counter.gaps.iter().enumerate().filter(|(_, count)| **count > 0) {
+            // Saturating, so that no gap can fail to be recorded.
+            tally.gaps.saturating_record_n(gap as u64, count);
+        }
+        for &gap in &counter.long_gaps {
+            tally.gaps.saturating_record(gap);
+        }
+    }
+}
+
+/// The integers that the test's own text makes likely, in order: constants it stores or compares with, initial values,
+/// and the truth values.
+fn expected_integers(program: &Program) -> Vec<i64> {
+    let mut values = vec![0, 1];
+    let mut note = |constant: Const| {
+        if let Const::Int(value) = constant {
+            values.push(value);
+        }
+    };
+    for thread in &program.threads {
+        for op in &thread.ops {
+            // The operands of arithmetic seldom come out unchanged.
+            if !matches!(op, Op::Binary { op: Binary::Add | Binary::Sub | Binary::Mul, .. }) {
+                op.constants().for_each(&mut note);
+            }
+        }
+    }
+    program.locations.iter().for_each(|location| note(location.init));
+    values.retain(|value| (0..LOOKUP as i64).contains(value));
+    values.sort_unstable();
+    values.dedup();
+    values
+}
+
+/// One thread's counts.
+#[derive(Debug, Clone)]
+pub struct Counter {
+    table: Vec<u64>,
+    rare: HashMap<(usize, Vec<Const>), u64>,
+    gaps: Vec<u64>,
+    long_gaps: Vec<u64>,
+    /// Instances this thread has classified.
+    seen: u64,
+    races: u64,
+    last_race: Option<u64>,
+}
+
+impl Counter {
+    /// Races among what was counted.
+    pub fn races(&self) -> u64 {
+        self.races
+    }
+
+    /// Notes a race at this thread's `position`-th instance. A thread classifies a run of neighbouring instances of each
+    /// batch; its gaps are counted along the instances it classifies, as if the others' did not exist.
+    #[inline]
+    fn race_at(&mut self, position: u64) {
+        if let Some(last) = self.last_race {
+            let gap = position - last;
+            match self.gaps.get_mut(gap as usize) {
+                Some(count) => *count += 1,
+                None if self.long_gaps.len() < 1 << 20 => self.long_gaps.push(gap),
+                None => {}
+            }
+        }
+        self.last_race = Some(position);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::LayoutKind;
+    use crate::litmus::{Source, parse};
+    use crate::program::lower;
+
+    /// Classifies hand-made memory of a test with a pointer, an integer, and a variable's final value.
+    #[test]
+    fn rows_come_out_as_they_went_in() {
+        let text = "C t\n{ p=&x; int z = 7; }\nP0(int *x, int **p, int *z) { int *r0; int r1; r0 = READ_ONCE(*p); \
+                    r1 = READ_ONCE(*x); WRITE_ONCE(*z, 3); }\nexists (0:r0=x /\\ 0:r1=1 /\\ z=3)";
+        let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
+        for kind in [LayoutKind::Padded, LayoutKind::Packed] {
+            let layout = Layout::new(kind, &program, 64);
+            let classifier = Classifier::new(&program, &layout);
+            let instances = 1000;
+            let mut arena = vec![0_u64; layout.stride * instances / 8];
+            let pointer = arena.as_mut_ptr().cast::<u8>();
+            // SAFETY: the vector is that large.
+            unsafe { classifier.reset(pointer, 0..instances) };
+            let record = SaveRecord::new(&program.threads[0]);
+            let mut records = vec![0_u64; record.stride * instances / 8 + 1];
+            let saved = records.as_mut_ptr().cast::<u8>();
+            let x = program.locations.iter().position(|location| location.name == "x").unwrap();
+            for instance in 0..instances {
+                let address = pointer as u64 + (instance * layout.stride + layout.offsets[x]) as u64;
+                let (r0, r1) = match instance % 4 {
+                    0 => (address, 1_i32),
+                    1 => (0, 0),
+                    2 => (address, -5),       // an integer nobody expects
+                    _ => (address + 4096, 1), // another instance's x
+                };
+                for slot in &record.slots {
+                    // SAFETY: inside the records.
+                    unsafe {
+                        let at = saved.add(instance * record.stride + slot.offset);
+                        if slot.bytes == 8 { at.cast::<u64>().write(r0) } else { at.cast::<i32>().write(r1) }
+                    }
+                }
+            }
+            let mut counter = classifier.counter(1);
+            // SAFETY: both vectors hold `instances` instances.
+            unsafe { classifier.count(pointer, &[saved], 0..instances, 0, &mut counter) };
+            let mut tally = Tally::new(&[0]);
+            classifier.add_to(&counter, &mut tally);
+            let outcomes = tally.outcomes();
+            let seven = Const::Int(7);
+            assert_eq!(outcomes[&vec![Const::Address(x), Const::Int(1), seven]], 250, "{outcomes:?}");
+            assert_eq!(outcomes[&vec![Const::Int(0), Const::Int(0), seven]], 250);
+            assert_eq!(outcomes[&vec![Const::Address(x), Const::Int(-5), seven]], 250);
+            assert_eq!(outcomes.values().sum::<u64>(), 1000);
+            assert_eq!(counter.races(), 0, "z is 7, not 3");
+        }
+    }
+
+    #[test]
+    fn gaps_are_counted_between_races() {
+        let text = "C t\n{}\nP0(int *x) { int r0; r0 = READ_ONCE(*x); }\nexists (0:r0=1)";
+        let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
+        let layout = Layout::new(LayoutKind::Padded, &program, 64);
+        let classifier = Classifier::new(&program, &layout);
+        let mut saved = vec![0_u32; 4000];
+        for at in [0, 1, 3, 2003, 3999] {
+            saved[at] = 1;
+        }
+        let records = [saved.as_mut_ptr().cast::<u8>()];
+        let mut counter = classifier.counter(1);
+        // SAFETY: the arena is not read, since no column is a location; the records are that many.
+        unsafe {
+            classifier.count(std::ptr::null(), &records, 0..2000, 0, &mut counter);
+            classifier.count(std::ptr::null(), &records, 2000..4000, 0, &mut counter);
+        }
+        let mut tally = Tally::new(&[0]);
+        classifier.add_to(&counter, &mut tally);
+        assert_eq!(tally.gaps.len(), 4);
+        assert_eq!((tally.gaps.count_at(1), tally.gaps.count_at(2)), (1, 1));
+        assert_eq!(tally.gaps.count_between(1990, 2010), 2);
+        assert_eq!(counter.races(), 5);
+    }
+}

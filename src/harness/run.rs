@@ -1,0 +1,454 @@
+//! The run itself: threads, batches, when to stop.
+//!
+//! A batch goes like this, on every thread:
+//!
+//! 1. meet; the last to arrive decides whether to go on, how many instances, which skew, and the clock to start at;
+//! 2. run the emitted code over the batch;
+//! 3. meet; classify a share of the batch's instances and write their initial values again.
+//!
+//! Everything shared between threads outside the emitted code is ordered by the barrier.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_utils::CachePadded;
+
+use super::arena::Arena;
+use super::barrier::SpinBarrier;
+use super::classify::{Classifier, Counter};
+use super::tally::Tally;
+use crate::codegen::{Executable, Pace, SaveRecord, ThreadArgs, ThreadCode};
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::machine::{Clock, pin_to};
+use crate::program::Program;
+
+/// What is to be run where.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// The test.
+    pub program: &'a Program,
+    /// Where its variables lie.
+    pub layout: &'a Layout,
+    /// Its code for this host, one per thread, emitted for the plan's pace and this layout.
+    pub code: &'a [ThreadCode],
+    /// The CPU of each thread.
+    pub cpus: &'a [usize],
+    /// The host's clock.
+    pub clock: Clock,
+}
+
+/// How it is to be run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Free or paced.
+    pub pace: Pace,
+    /// Ticks from one instance to the next, if paced.
+    pub period: u64,
+    /// How much later the last thread begins than P0, in ticks; the threads between are spread evenly. One of these
+    /// is taken for each batch, all equally often, in random order.
+    pub skews: Vec<i64>,
+    /// Instances per batch.
+    pub batch: usize,
+    /// Seed of the order of skews.
+    pub seed: u64,
+    /// When to stop.
+    pub limits: Limits,
+}
+
+/// When a run ends; the first that is reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Limits {
+    /// Wall-clock time.
+    pub duration: Option<Duration>,
+    /// Iterations, reached exactly.
+    pub iterations: Option<u64>,
+    /// Races: the batch that reaches them is finished.
+    pub races: Option<u64>,
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// A limit was reached.
+    Limit,
+    /// Somebody asked for it.
+    Interrupted,
+}
+
+/// What a run gives.
+#[derive(Debug)]
+pub struct Measurement {
+    /// The counts.
+    pub tally: Tally,
+    /// Wall-clock time from the first batch to the last.
+    pub elapsed: Duration,
+    /// The part of it spent inside batches, by the clock of P0's CPU.
+    pub in_batches: Duration,
+    /// How long after the call the first batch was counted.
+    pub first_outcome: Duration,
+    /// Why it ended.
+    pub stop: Stop,
+}
+
+/// How much memory a batch's instances take by default: two threads' shares stay in the second-level caches of every
+/// CPU this was written for (256 KiB and more each), so that what is timed is lines moving between cores and not
+/// capacity misses. Measured, not derived: see docs/decisions.
+const BATCH_BYTES: usize = 256 << 10;
+/// The longest paced batch, so that limits and Ctrl-C are seen in time.
+const LONGEST_BATCH: Duration = Duration::from_millis(20);
+/// What a batch start is planned ahead by, in seconds: longer than it takes all threads to leave the barrier.
+const HEAD_START: f64 = 1e-6;
+/// How long no batch may finish before a waiting lock is taken for a deadlock.
+const DEADLOCK: Duration = Duration::from_secs(5);
+/// How often the calling thread looks up, and shows the counts.
+const WATCH: Duration = Duration::from_millis(200);
+
+/// Instances per batch for a layout: as many as fit [`BATCH_BYTES`], within reason.
+pub fn default_batch(layout: &Layout) -> usize {
+    (BATCH_BYTES / layout.stride).clamp(64, 8192)
+}
+
+/// What the threads of a run share.
+struct Shared<'a> {
+    job: Job<'a>,
+    plan: &'a Plan,
+    classifier: Classifier<'a>,
+    executables: Vec<Executable>,
+    arena: Pointer,
+    records: Vec<Pointer>,
+    barrier: SpinBarrier,
+    /// The batch to run, written by the last thread to reach the barrier.
+    count: CachePadded<AtomicUsize>,
+    start: AtomicU64,
+    skew: AtomicUsize,
+    stopping: AtomicBool,
+    /// Tells threads that wait for a lock to give up.
+    give_up: CachePadded<AtomicU8>,
+    interrupt: &'a AtomicBool,
+    /// Instances and races counted so far.
+    iterations: CachePadded<AtomicU64>,
+    races: CachePadded<AtomicU64>,
+    first: AtomicU64,
+    leader: Mutex<Leader>,
+    /// Asks each thread for a copy of its counts.
+    epoch: CachePadded<AtomicU64>,
+    counters: Vec<Mutex<Counter>>,
+    failure: Mutex<Option<Error>>,
+    begun: Instant,
+    /// Who waits for the threads to end.
+    caller: std::thread::Thread,
+}
+
+/// A pointer that may be handed to threads.
+#[derive(Clone, Copy)]
+struct Pointer(*mut u8);
+
+// SAFETY: the memory behind it outlives the scope of the threads, and who touches which part of it when is settled by
+// the barrier: see the head of this file.
+unsafe impl Send for Pointer {}
+// SAFETY: as above.
+unsafe impl Sync for Pointer {}
+
+/// State of whoever decides on the next batch.
+struct Leader {
+    begun: Option<Instant>,
+    ended: Option<Instant>,
+    /// Iterations in the batches handed out.
+    planned: u64,
+    in_batches: u64,
+    batch_start: u64,
+    order: Vec<usize>,
+    random: Random,
+    interrupted: bool,
+}
+
+/// A small generator (xorshift64*, Vigna 2016) for orders that must be repeatable from a seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % bound
+    }
+}
+
+/// Runs a job. `watch` is called a few times a second with the counts so far.
+///
+/// # Errors
+/// If a thread cannot be pinned, memory runs out, the test deadlocks, or the counts do not add up.
+pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl FnMut(&Tally)) -> Result<Measurement> {
+    let begun = Instant::now();
+    let threads = job.program.threads.len();
+    if job.cpus.len() != threads || job.code.len() != threads || plan.batch == 0 || plan.skews.is_empty() {
+        return Err(Error::Internal("the plan does not fit the program".to_owned()));
+    }
+    let plan = &bounded(plan, job.clock);
+    let mut arena = Arena::new(plan.batch * job.layout.stride)?;
+    let strides = job.program.threads.iter().map(|thread| SaveRecord::new(thread).stride);
+    let mut record_arenas = strides.map(|stride| Arena::new(plan.batch * stride)).collect::<Result<Vec<_>>>()?;
+    let classifier = Classifier::new(job.program, job.layout);
+    let counters = (0..threads).map(|_| Mutex::new(classifier.counter(plan.skews.len()))).collect();
+    let shared = Shared {
+        job,
+        plan,
+        executables: job.code.iter().map(Executable::new).collect::<Result<Vec<_>>>()?,
+        arena: Pointer(arena.pointer()),
+        records: record_arenas.iter_mut().map(|arena| Pointer(arena.pointer())).collect(),
+        barrier: SpinBarrier::new(threads),
+        count: CachePadded::default(),
+        start: AtomicU64::default(),
+        skew: AtomicUsize::default(),
+        stopping: AtomicBool::default(),
+        give_up: CachePadded::default(),
+        interrupt,
+        iterations: CachePadded::default(),
+        races: CachePadded::default(),
+        first: AtomicU64::new(u64::MAX),
+        leader: Mutex::new(Leader {
+            begun: None,
+            ended: None,
+            planned: 0,
+            in_batches: 0,
+            batch_start: 0,
+            order: Vec::new(),
+            // Any seed will do, but xorshift stays at 0 for ever.
+            random: Random(plan.seed | 1 << 63),
+            interrupted: false,
+        }),
+        epoch: CachePadded::default(),
+        counters,
+        failure: Mutex::new(None),
+        classifier,
+        begun,
+        caller: std::thread::current(),
+    };
+
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|number| {
+                let shared = &shared;
+                scope.spawn(move || worker(shared, number))
+            })
+            .collect();
+        let mut last = (0, Instant::now());
+        while !workers.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            std::thread::park_timeout(WATCH);
+            let iterations = shared.iterations.load(Ordering::Relaxed);
+            if iterations != last.0 {
+                last = (iterations, Instant::now());
+            } else if last.1.elapsed() > DEADLOCK {
+                shared.give_up.store(1, Ordering::Relaxed);
+            }
+            shared.epoch.fetch_add(1, Ordering::Relaxed);
+            watch(&shared.tally());
+        }
+    });
+
+    if let Some(error) = shared.failure.lock().expect("no thread panics holding it").take() {
+        return Err(error);
+    }
+    let mut tally = shared.tally();
+    tally.iterations = shared.iterations.load(Ordering::Relaxed);
+    let counted: u64 = tally.outcomes().values().sum();
+    if counted != tally.iterations {
+        return Err(Error::Internal(format!("{} iterations but {counted} outcomes", tally.iterations)));
+    }
+    let leader = shared.leader.lock().expect("no thread panics holding it");
+    let elapsed = match (leader.begun, leader.ended) {
+        (Some(begun), Some(ended)) => ended - begun,
+        _ => Duration::ZERO,
+    };
+    let first = shared.first.load(Ordering::Relaxed);
+    Ok(Measurement {
+        tally,
+        elapsed,
+        in_batches: Duration::from_nanos(job.clock.ns(leader.in_batches as f64) as u64),
+        first_outcome: Duration::from_nanos(first),
+        stop: if leader.interrupted { Stop::Interrupted } else { Stop::Limit },
+    })
+}
+
+/// The plan with batches short enough to stop in time.
+fn bounded(plan: &Plan, clock: Clock) -> Plan {
+    let mut plan = plan.clone();
+    if plan.pace == Pace::Paced {
+        let longest = clock.ticks(LONGEST_BATCH.as_nanos() as f64) / plan.period.max(1) as f64;
+        plan.batch = plan.batch.min(longest.max(1.0) as usize);
+    }
+    plan
+}
+
+impl Shared<'_> {
+    /// The counts that the threads have handed over.
+    fn tally(&self) -> Tally {
+        let mut skews = self.plan.skews.clone();
+        skews.sort_unstable();
+        let mut tally = Tally::new(&skews);
+        for counter in &self.counters {
+            let counter = counter.lock().expect("no thread panics holding it");
+            self.classifier.add_to(&counter, &mut tally);
+        }
+        tally.iterations = tally.skews.iter().map(super::SkewTally::iterations).sum();
+        tally
+    }
+
+    fn fail(&self, error: Error) {
+        self.failure.lock().expect("no thread panics holding it").get_or_insert(error);
+        self.barrier.break_up();
+    }
+
+    /// Decides on the next batch. Only the last thread at the barrier is here.
+    fn next_batch(&self) {
+        let mut leader = self.leader.lock().expect("no thread panics holding it");
+        let now = Instant::now();
+        let begun = *leader.begun.get_or_insert(now);
+        let limits = self.plan.limits;
+        leader.interrupted = self.interrupt.load(Ordering::Relaxed);
+        let left = limits.iterations.map_or(u64::MAX, |limit| limit.saturating_sub(leader.planned));
+        let enough = leader.interrupted
+            || left == 0
+            || limits.duration.is_some_and(|limit| now - begun >= limit)
+            || limits.races.is_some_and(|limit| self.races.load(Ordering::Relaxed) >= limit);
+        if enough {
+            leader.ended = Some(now);
+            self.stopping.store(true, Ordering::Relaxed);
+            return;
+        }
+        if leader.order.is_empty() {
+            leader.order = (0..self.plan.skews.len()).collect();
+            for at in (1..leader.order.len()).rev() {
+                let other = leader.random.below(at + 1);
+                leader.order.swap(at, other);
+            }
+        }
+        let skew = leader.order.pop().expect("just filled");
+        let count = left.min(self.plan.batch as u64);
+        leader.planned += count;
+        self.count.store(count as usize, Ordering::Relaxed);
+        self.skew.store(skew, Ordering::Relaxed);
+        leader.batch_start = self.job.clock.now();
+        let head_start = HEAD_START * self.job.clock.frequency_hz;
+        self.start.store(leader.batch_start + head_start as u64, Ordering::Relaxed);
+    }
+
+    /// Notes the end of a batch. Only the last thread at the barrier is here.
+    fn batch_done(&self) {
+        let mut leader = self.leader.lock().expect("no thread panics holding it");
+        leader.in_batches += self.job.clock.now().saturating_sub(leader.batch_start);
+    }
+}
+
+/// Wakes the caller when its thread ends, and breaks the barrier if it panics, so that the others end too.
+struct Guard<'a>(&'a Shared<'a>);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.barrier.break_up();
+        }
+        self.0.caller.unpark();
+    }
+}
+
+fn worker(shared: &Shared<'_>, number: usize) {
+    let _guard = Guard(shared);
+    if let Err(error) = pin_to(shared.job.cpus[number]) {
+        shared.fail(error);
+        return;
+    }
+    let threads = shared.job.cpus.len();
+    let arena = shared.arena.0;
+    let records: Vec<*mut u8> = shared.records.iter().map(|pointer| pointer.0).collect();
+    let share = |count: usize| count * number / threads..count * (number + 1) / threads;
+    // SAFETY: the arena holds `batch` instances, and each thread writes only its share until the barrier.
+    unsafe { shared.classifier.reset(arena, share(shared.plan.batch)) };
+    let skews: Vec<i64> = {
+        // Positions in the tally are in ascending order of skew.
+        let mut sorted = shared.plan.skews.clone();
+        sorted.sort_unstable();
+        sorted
+    };
+    let delays: Vec<i64> = skews.iter().map(|skew| delay(*skew, number, threads)).collect();
+    let mut counter = shared.classifier.counter(skews.len());
+    let (mut races_before, mut epoch) = (0, 0);
+    loop {
+        if shared.barrier.wait(|| shared.next_batch()).is_err() {
+            return;
+        }
+        if shared.stopping.load(Ordering::Relaxed) {
+            break;
+        }
+        let count = shared.count.load(Ordering::Relaxed);
+        let skew = shared.skew.load(Ordering::Relaxed);
+        let args = ThreadArgs {
+            arena,
+            records: records[number],
+            count: count as u64,
+            start: shared.start.load(Ordering::Relaxed).saturating_add_signed(delays[skew]),
+            period: shared.plan.period,
+            stop: shared.give_up.as_ptr().cast_const(),
+        };
+        // SAFETY: the arena and this thread's records hold `batch` >= `count` instances, initialised by `reset` before
+        // the barrier; between the two barriers only emitted code touches them; `give_up` lives as long as `shared`.
+        let finished = unsafe { shared.executables[number].run(&args) };
+        if !finished {
+            shared.fail(Error::Host(format!(
+                "{}: P{number} waited {} s for a spinlock that nobody released: the test deadlocks (or its lock's holder \
+                 was never given a CPU)",
+                shared.job.program.name,
+                DEADLOCK.as_secs()
+            )));
+            return;
+        }
+        if shared.barrier.wait(|| shared.batch_done()).is_err() {
+            return;
+        }
+        let range = share(count);
+        // SAFETY: the batch is over, and until the next barrier the records are only read, and each thread reads and
+        // writes only its share of the instances.
+        unsafe {
+            shared.classifier.count(arena, &records, range.clone(), skew, &mut counter);
+            shared.classifier.reset(arena, range.clone());
+        }
+        let races = counter.races();
+        shared.races.fetch_add(races - races_before, Ordering::Relaxed);
+        races_before = races;
+        let before = shared.iterations.fetch_add(range.len() as u64, Ordering::Relaxed);
+        if before == 0 {
+            shared.first.fetch_min(shared.begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        }
+        let asked = shared.epoch.load(Ordering::Relaxed);
+        if asked != epoch {
+            epoch = asked;
+            shared.counters[number].lock().expect("no thread panics holding it").clone_from(&counter);
+        }
+    }
+    *shared.counters[number].lock().expect("no thread panics holding it") = counter;
+}
+
+/// When thread `number` begins after P0, in ticks, or before it if negative: half of a negative skew cannot be waited
+/// for, so P0 waits instead.
+fn delay(skew: i64, number: usize, threads: usize) -> i64 {
+    let steps = threads.saturating_sub(1).max(1) as i64;
+    let own = skew * number as i64 / steps;
+    // The earliest thread begins at 0.
+    own - skew.min(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn skews_delay_whoever_is_later() {
+        assert_eq!([delay(30, 0, 2), delay(30, 1, 2)], [0, 30]);
+        assert_eq!([delay(-30, 0, 2), delay(-30, 1, 2)], [30, 0]);
+        assert_eq!([delay(30, 0, 3), delay(30, 1, 3), delay(30, 2, 3)], [0, 15, 30]);
+        assert_eq!([delay(-30, 0, 3), delay(-30, 1, 3), delay(-30, 2, 3)], [30, 15, 0]);
+        assert_eq!(delay(30, 0, 1), 0);
+    }
+}

@@ -1,0 +1,177 @@
+//! Where the shared variables of an instance lie in memory.
+//!
+//! An instance is one fresh copy of a test's variables. A layout gives every variable an offset within the instance and
+//! says how far one instance is from the next. What matters to the hardware is which variables share a cache line; how
+//! far apart the lines are does not, so the kernel's layouts keep the former and drop the latter.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::arch::Arch;
+use crate::program::{Location, Program};
+
+/// A rule for placing variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LayoutKind {
+    /// Every variable on cache lines of its own.
+    Padded,
+    /// All variables of an instance side by side, in as few lines as they fill.
+    Packed,
+    /// Variables named like fields of task_struct share lines as they do there in a v7.1 kernel for this architecture.
+    Kernel(Arch),
+}
+
+impl fmt::Display for LayoutKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LayoutKind::Padded => f.write_str("padded"),
+            LayoutKind::Packed => f.write_str("packed"),
+            LayoutKind::Kernel(arch) => write!(f, "kernel-{arch}"),
+        }
+    }
+}
+
+impl FromStr for LayoutKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "padded" => Ok(LayoutKind::Padded),
+            "packed" => Ok(LayoutKind::Packed),
+            "kernel" => Arch::host().map(LayoutKind::Kernel).ok_or_else(|| "no kernel layout is known for this host".into()),
+            _ => text.strip_prefix("kernel-").and_then(|arch| arch.parse().ok()).map(LayoutKind::Kernel).ok_or_else(|| {
+                let kernels: Vec<String> = Arch::ALL.iter().map(|arch| format!("kernel-{arch}")).collect();
+                format!("unknown layout '{text}'; known are padded, packed, kernel (this host's), {}", kernels.join(", "))
+            }),
+        }
+    }
+}
+
+/// Byte offsets within one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The rule it was made by.
+    pub kind: LayoutKind,
+    /// The line size it was made for, in bytes.
+    pub line: usize,
+    /// The offset of each location of the program, in bytes; each is aligned to its size.
+    pub offsets: Vec<usize>,
+    /// The distance from one instance to the next, in bytes; a multiple of `line`.
+    pub stride: usize,
+}
+
+/// Field name, byte offset in task_struct, for one build.
+type Fields = [(&'static str, usize); 5];
+
+/// Offsets of the fields in struct task_struct, read off compiled v7.1.5 kernels (defconfig of each architecture), and
+/// the cache line size those kernels assume (L1_CACHE_BYTES).
+fn task_struct(arch: Arch) -> (usize, Fields) {
+    let fields = |state, on_rq, pi_lock, blocked_on, blocked_lock| {
+        [("__state", state), ("on_rq", on_rq), ("pi_lock", pi_lock), ("blocked_on", blocked_on), ("blocked_lock", blocked_lock)]
+    };
+    match arch {
+        Arch::Aarch64 => (64, fields(24, 104, 2060, 2104, 2112)),
+        Arch::X86_64 => (64, fields(24, 104, 2348, 2392, 2400)),
+        Arch::Riscv64gc => (64, fields(72, 152, 2068, 2112, 2120)),
+        Arch::Powerpc64le => (128, fields(256, 336, 2492, 2536, 2544)),
+    }
+}
+
+impl Layout {
+    /// Places a program's variables. `line` is the host's false-sharing distance in bytes, a power of two.
+    pub fn new(kind: LayoutKind, program: &Program, line: usize) -> Layout {
+        let groups = match kind {
+            LayoutKind::Padded => (0..program.locations.len()).map(|id| vec![id]).collect(),
+            LayoutKind::Packed => vec![(0..program.locations.len()).collect()],
+            LayoutKind::Kernel(arch) => kernel_groups(arch, &program.locations),
+        };
+        let mut offsets = vec![0; program.locations.len()];
+        let mut end: usize = 0;
+        for group in groups {
+            end = end.next_multiple_of(line);
+            for id in group {
+                let size = program.locations[id].ty.bytes();
+                offsets[id] = end.next_multiple_of(size);
+                end = offsets[id] + size;
+            }
+        }
+        Layout { kind, line, offsets, stride: end.next_multiple_of(line).max(line) }
+    }
+}
+
+/// Locations that share a line in task_struct, each group in the order of their offsets. Every other variable (the
+/// runqueue's lock, the mutex) belongs to another object, so it is alone.
+fn kernel_groups(arch: Arch, locations: &[Location]) -> Vec<Vec<usize>> {
+    let (line, fields) = task_struct(arch);
+    let mut groups: Vec<(Option<usize>, Vec<usize>)> = Vec::new();
+    let mut placed: Vec<(Option<usize>, usize, usize)> = Vec::new();
+    for (id, location) in locations.iter().enumerate() {
+        let field = fields.iter().find(|(name, _)| *name == location.name);
+        placed.push((field.map(|(_, offset)| offset / line), field.map_or(0, |(_, offset)| *offset), id));
+    }
+    placed.sort_by_key(|&(line, offset, id)| (line.is_none(), line, offset, id));
+    for (line, _, id) in placed {
+        match groups.last_mut() {
+            Some((known, group)) if line.is_some() && *known == line => group.push(id),
+            _ => groups.push((line, vec![id])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::litmus::{Source, parse};
+    use crate::program::lower;
+
+    fn program() -> Program {
+        let text = "C t\n{}\nP0(int *__state, int *on_rq, spinlock_t *pi_lock, int **blocked_on, spinlock_t *blocked_lock, \
+                    spinlock_t *rq_lock) { WRITE_ONCE(*__state, 1); }\nexists (__state=1)";
+        lower(&parse(&Source::new("t", text)).unwrap()).unwrap()
+    }
+
+    /// The line of each variable, renumbered by first appearance.
+    fn lines(kind: LayoutKind) -> Vec<usize> {
+        let layout = Layout::new(kind, &program(), 64);
+        let mut seen = Vec::new();
+        let number = |offset: &usize| {
+            let line = offset / 64;
+            seen.iter().position(|known| *known == line).unwrap_or_else(|| {
+                seen.push(line);
+                seen.len() - 1
+            })
+        };
+        layout.offsets.iter().map(number).collect()
+    }
+
+    #[test]
+    fn kernel_layouts_share_lines_as_task_struct_does() {
+        // __state, on_rq, pi_lock, blocked_on, blocked_lock, and the runqueue's lock, which is elsewhere.
+        assert_eq!(lines(LayoutKind::Kernel(Arch::Aarch64)), [0, 1, 2, 2, 3, 4]);
+        assert_eq!(lines(LayoutKind::Kernel(Arch::X86_64)), [0, 1, 2, 3, 3, 4]);
+        assert_eq!(lines(LayoutKind::Kernel(Arch::Riscv64gc)), [0, 1, 2, 3, 3, 4]);
+        assert_eq!(lines(LayoutKind::Kernel(Arch::Powerpc64le)), [0, 0, 1, 1, 1, 2]);
+        assert_eq!(lines(LayoutKind::Padded), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(lines(LayoutKind::Packed), [0, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn every_variable_is_aligned_and_none_overlap() {
+        let program = program();
+        let kinds = [LayoutKind::Padded, LayoutKind::Packed].into_iter().chain(Arch::ALL.map(LayoutKind::Kernel));
+        for kind in kinds {
+            for line in [64, 128, 256] {
+                let layout = Layout::new(kind, &program, line);
+                assert_eq!(layout.stride % line, 0);
+                let mut bytes = vec![false; layout.stride];
+                for (location, offset) in program.locations.iter().zip(&layout.offsets) {
+                    assert_eq!(offset % location.ty.bytes(), 0, "{kind} {}", location.name);
+                    for byte in &mut bytes[*offset..offset + location.ty.bytes()] {
+                        assert!(!std::mem::replace(byte, true), "{kind} {} overlaps", location.name);
+                    }
+                }
+            }
+        }
+    }
+}

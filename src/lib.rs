@@ -1,0 +1,20 @@
+//! wakerace: measures memory-ordering races of the Linux kernel's wakeup path on the CPU in front of you.
+//!
+//! Data flows one way, and each arrow is one module with one public entry:
+//!
+//! ```text
+//! scenarios/*.litmus --litmus::parse--> Test --program::lower--> Program --codegen--> machine code
+//!     --harness::run--> Tally --stats--> Record --publish--> table, JSON, CSV, Markdown
+//! ```
+
+pub mod arch;
+pub mod catalogue;
+pub mod codegen;
+pub mod error;
+pub mod harness;
+pub mod hash;
+pub mod layout;
+pub mod litmus;
+pub mod machine;
+pub mod program;
+pub mod stats;

@@ -1,0 +1,169 @@
+//! Errors that point into a source file.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+
+/// A stretch of a source file, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+impl Span {
+    /// The span of the single byte at `offset`.
+    pub fn at(offset: usize) -> Span {
+        Span { start: offset, end: offset + 1 }
+    }
+
+    /// From the start of `self` to the end of `other`.
+    pub fn to(self, other: Span) -> Span {
+        Span { start: self.start, end: other.end.max(self.start) }
+    }
+}
+
+/// A named source text that errors can point into. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Source {
+    name: Arc<str>,
+    text: Arc<str>,
+}
+
+impl Source {
+    /// A source text with the name (usually a path) to print in errors.
+    pub fn new(name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Source {
+        Source { name: name.into(), text: text.into() }
+    }
+
+    /// The name errors print.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The text itself.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// An error at `span`; `label` is written under the source line and may be empty.
+    pub fn error(&self, span: Span, message: impl Into<String>, label: impl Into<String>) -> Diagnostic {
+        Diagnostic { source: self.clone(), span, message: message.into(), label: label.into(), help: None }
+    }
+
+    /// Line and column of a byte offset, both counted from 1, the column in characters.
+    pub fn line_column(&self, offset: usize) -> (usize, usize) {
+        let line = self.line_range(offset);
+        let number = self.text[..line.start].matches('\n').count() + 1;
+        let before = floor_char_boundary(&self.text, offset.min(line.end));
+        (number, self.text[line.start..before].chars().count() + 1)
+    }
+
+    /// The byte range of the line that holds `offset`, without its newline.
+    fn line_range(&self, offset: usize) -> Range<usize> {
+        let offset = floor_char_boundary(&self.text, offset.min(self.text.len()));
+        let start = self.text[..offset].rfind('\n').map_or(0, |newline| newline + 1);
+        let end = self.text[offset..].find('\n').map_or(self.text.len(), |newline| offset + newline);
+        start..end
+    }
+}
+
+fn floor_char_boundary(text: &str, offset: usize) -> usize {
+    let mut offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    offset
+}
+
+/// What is wrong with a litmus file, and where.
+#[derive(Debug, Clone)]
+pub struct Diagnostic {
+    source: Source,
+    span: Span,
+    message: String,
+    label: String,
+    help: Option<String>,
+}
+
+impl Diagnostic {
+    /// Adds a line that says what would be right.
+    pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The message without file, position and source line.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Line and column, both from 1.
+    pub fn line_column(&self) -> (usize, usize) {
+        self.source.line_column(self.span.start)
+    }
+}
+
+/// Longer source lines are left out of the message: no test needs them, and a terminal cannot show them.
+const LONGEST_LINE_SHOWN: usize = 240;
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.source.text();
+        let line = self.source.line_range(self.span.start);
+        let (number, column) = self.line_column();
+        let mut group = Group::with_title(Level::ERROR.no_name().primary_title(self.message.as_str()));
+        if line.len() <= LONGEST_LINE_SHOWN {
+            let start = floor_char_boundary(text, self.span.start.min(line.end));
+            let end = floor_char_boundary(text, self.span.end.clamp(start, line.end));
+            let annotation = AnnotationKind::Primary.span(start - line.start..end - line.start);
+            let annotation =
+                if self.label.is_empty() { annotation } else { annotation.label(self.label.as_str()) };
+            group = group.element(
+                Snippet::source(&text[line]).path(self.source.name()).line_start(number).annotation(annotation),
+            );
+        } else {
+            group = group.element(Origin::path(self.source.name()).line(number).char_column(column));
+            if !self.label.is_empty() {
+                group = group.element(Level::NOTE.message(self.label.as_str()));
+            }
+        }
+        if let Some(help) = &self.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        let renderer = Renderer::plain().decor_style(DecorStyle::Ascii);
+        f.write_str(&renderer.render(&[group]))
+    }
+}
+
+impl std::error::Error for Diagnostic {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_survive_any_offset() {
+        let source = Source::new("t", "a\nbcé\n");
+        assert_eq!(source.line_column(0), (1, 1));
+        assert_eq!(source.line_column(2), (2, 1));
+        assert_eq!(source.line_column(5), (2, 3)); // inside the two-byte letter
+        assert_eq!(source.line_column(1000), (3, 1));
+        for offset in 0..20 {
+            let shown = source.error(Span::at(offset), "wrong", "here").help("do right").to_string();
+            assert!(shown.contains("wrong") && shown.contains("t:"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn long_lines_are_named_but_not_printed() {
+        let source = Source::new("t", "x".repeat(10_000));
+        let shown = source.error(Span::at(9_000), "wrong", "").to_string();
+        assert!(shown.contains("t:1:9001") && shown.len() < 200, "{shown}");
+    }
+}

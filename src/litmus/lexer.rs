@@ -1,0 +1,244 @@
+//! Characters to tokens.
+//!
+//! A litmus file mixes two lexical worlds. Outside the bodies of the threads `(* ... *)` is a comment, as in OCaml;
+//! inside them `(*x)` dereferences x, as in C. The first pair of braces holds the initial values and belongs to the
+//! outer world, every later one is a body.
+
+use super::diagnostic::{Diagnostic, Source, Span};
+
+/// What a token is. Names and numbers keep their text in the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An identifier or keyword.
+    Name,
+    /// An integer literal, with its value.
+    Number(i64),
+    /// Punctuation, by its spelling.
+    Punct(&'static str),
+    /// The end of the file.
+    End,
+}
+
+/// One token.
+#[derive(Debug, Clone, Copy)]
+pub struct Token {
+    pub kind: Kind,
+    pub span: Span,
+}
+
+/// A comment outside the bodies; the header is among them.
+#[derive(Debug, Clone, Copy)]
+pub struct Comment {
+    /// The text between the comment marks.
+    pub span: Span,
+}
+
+/// Everything the parser needs from the text.
+#[derive(Debug)]
+pub struct Lexed {
+    /// The name after `C` on the first line.
+    pub name: Span,
+    pub tokens: Vec<Token>,
+    pub comments: Vec<Comment>,
+}
+
+/// Longest first, so that `==` is not read as two `=`.
+const PUNCTUATION: [&str; 43] = [
+    "<<=", ">>=", "/\\", "\\/", "==", "!=", "<=", ">=", "<>", "&&", "||", "<<", ">>", "++", "--", "->", "=>", "+=",
+    "-=", "&=", "|=", "^=", "(", ")", "{", "}", "[", "]", ";", ",", ":", "=", "*", "&", "|", "^", "~", "!", "+", "-",
+    "<", ">", "?",
+];
+
+struct Lexer<'a> {
+    source: &'a Source,
+    text: &'a str,
+    at: usize,
+    depth: usize,
+    /// Pairs of braces closed so far at the outermost level: 0 before and in the initial values.
+    closed: usize,
+    out: Lexed,
+}
+
+impl<'a> Lexer<'a> {
+    fn new(source: &'a Source, text: &'a str, at: usize) -> Lexer<'a> {
+        let out = Lexed { name: Span::default(), tokens: Vec::new(), comments: Vec::new() };
+        Lexer { source, text, at, depth: 0, closed: 0, out }
+    }
+
+    fn tokens(mut self) -> Result<Lexed, Diagnostic> {
+        while self.token()? {}
+        Ok(self.out)
+    }
+}
+
+/// Splits a whole file.
+pub fn lex(source: &Source) -> Result<Lexed, Diagnostic> {
+    let mut lexer = Lexer::new(source, source.text(), 0);
+    lexer.title()?;
+    lexer.prelude()?;
+    lexer.tokens()
+}
+
+/// Splits a part of a file that is not within a body, such as a condition in the header.
+pub fn lex_fragment(source: &Source, span: Span) -> Result<Lexed, Diagnostic> {
+    Lexer::new(source, &source.text()[..span.end], span.start).tokens()
+}
+
+impl<'a> Lexer<'a> {
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    fn in_body(&self) -> bool {
+        self.depth > 0 && self.closed > 0
+    }
+
+    /// The line `C name`.
+    fn title(&mut self) -> Result<(), Diagnostic> {
+        if self.text.trim().is_empty() {
+            return Err(self.source.error(Span::at(0), "the file is empty", "a litmus test starts with `C NAME`"));
+        }
+        self.space()?;
+        let start = self.at;
+        let line = self.rest().lines().next().unwrap_or("");
+        let name = line.strip_prefix("C").filter(|rest| rest.starts_with([' ', '\t'])).map(str::trim);
+        match name {
+            Some(name) if !name.is_empty() && name.split_whitespace().count() == 1 => {
+                let end = start + line.trim_end().len();
+                self.out.name = Span { start: end - name.len(), end };
+                self.at = start + line.len();
+                Ok(())
+            }
+            _ => Err(self
+                .source
+                .error(Span { start, end: start + line.len().max(1) }, "this is not a C litmus test", "expected `C NAME`")
+                .help("tests in assembly (AArch64, PPC, RISCV, X86_64) are for herd7; wakerace runs the C dialect of the kernel's tools/memory-model")),
+        }
+    }
+
+    /// Between the name and the initial values: comments, a quoted remark, and lines of the form `Key=value`.
+    fn prelude(&mut self) -> Result<(), Diagnostic> {
+        loop {
+            self.space()?;
+            let rest = self.rest();
+            if rest.starts_with('"') {
+                match rest[1..].find('"') {
+                    Some(end) => self.at += end + 2,
+                    None => {
+                        return Err(self.source.error(Span::at(self.at), "the quoted remark never ends", "opened here"));
+                    }
+                }
+                continue;
+            }
+            let word = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+            if word > 0 && rest[word..].starts_with('=') {
+                self.at += rest.find('\n').unwrap_or(rest.len());
+                continue;
+            }
+            return Ok(());
+        }
+    }
+
+    /// Skips white space and comments, keeping the comments that stand outside the bodies.
+    fn space(&mut self) -> Result<(), Diagnostic> {
+        loop {
+            let rest = self.rest();
+            let trimmed = rest.trim_start();
+            self.at += rest.len() - trimmed.len();
+            if trimmed.starts_with("//") {
+                self.at += trimmed.find('\n').unwrap_or(trimmed.len());
+            } else if trimmed.starts_with("/*") {
+                let Some(length) = trimmed[2..].find("*/") else { return Err(self.unterminated("*/")) };
+                self.keep_comment(length);
+                self.at += length + 4;
+            } else if trimmed.starts_with("(*") && !self.in_body() {
+                self.ocaml_comment()?;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// `(* ... *)`, which nests.
+    fn ocaml_comment(&mut self) -> Result<(), Diagnostic> {
+        let rest = self.rest().as_bytes();
+        let (mut depth, mut i) = (1_usize, 2);
+        while depth > 0 {
+            match rest.get(i..i + 2) {
+                Some(b"(*") => (depth, i) = (depth + 1, i + 2),
+                Some(b"*)") => (depth, i) = (depth - 1, i + 2),
+                Some(_) => i += 1,
+                None => return Err(self.unterminated("*)")),
+            }
+        }
+        self.keep_comment(i - 4);
+        self.at += i;
+        Ok(())
+    }
+
+    fn keep_comment(&mut self, length: usize) {
+        if !self.in_body() {
+            self.out.comments.push(Comment { span: Span { start: self.at + 2, end: self.at + 2 + length } });
+        }
+    }
+
+    fn unterminated(&self, close: &str) -> Diagnostic {
+        let span = Span { start: self.at, end: self.at + 2 };
+        self.source.error(span, "this comment never ends", format!("opened here; expected `{close}` before the end"))
+    }
+
+    /// Reads one token; false at the end of the file.
+    fn token(&mut self) -> Result<bool, Diagnostic> {
+        self.space()?;
+        let start = self.at;
+        let rest = self.rest();
+        let Some(first) = rest.chars().next() else {
+            self.out.tokens.push(Token { kind: Kind::End, span: Span { start, end: start } });
+            return Ok(false);
+        };
+        let kind = if first.is_ascii_alphabetic() || first == '_' {
+            self.at += rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+            Kind::Name
+        } else if first.is_ascii_digit() {
+            self.number()?
+        } else if let Some(punct) = PUNCTUATION.into_iter().find(|punct| rest.starts_with(punct)) {
+            self.at += punct.len();
+            match punct {
+                "{" => self.depth += 1,
+                "}" => {
+                    self.depth = self.depth.saturating_sub(1);
+                    self.closed += usize::from(self.depth == 0);
+                }
+                _ => {}
+            }
+            Kind::Punct(punct)
+        } else {
+            let span = Span { start, end: start + first.len_utf8() };
+            let message = format!("the character {first:?} has no place in a litmus test");
+            return Err(self.source.error(span, message, ""));
+        };
+        self.out.tokens.push(Token { kind, span: Span { start, end: self.at } });
+        Ok(true)
+    }
+
+    fn number(&mut self) -> Result<Kind, Diagnostic> {
+        let start = self.at;
+        let rest = self.rest();
+        let length = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        self.at += length;
+        let word = &rest[..length];
+        let digits = word.trim_end_matches(['u', 'U', 'l', 'L']);
+        let value = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+            // As in C, a hexadecimal constant may use all 64 bits.
+            Some(hex) => u64::from_str_radix(hex, 16).ok().map(|bits| bits as i64),
+            None => digits.parse().ok(),
+        };
+        value.map(Kind::Number).ok_or_else(|| {
+            self.source.error(
+                Span { start, end: self.at },
+                format!("`{}` is not a number", word.chars().take(40).collect::<String>()),
+                "expected a decimal or 0x integer that fits 64 bits",
+            )
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! Lists of CPUs as the kernel writes them: `0-3,8`.
+
+/// The highest CPU number that is taken seriously: CONFIG_NR_CPUS goes up to 8192 on the kernel's architectures.
+const MAX_CPU: usize = 8191;
+
+/// Parses `0-3,8`, keeping the order.
+///
+/// # Errors
+/// What is wrong with the list: not a number, a range that runs backwards, a CPU that is named twice.
+pub fn parse_cpu_list(text: &str) -> Result<Vec<usize>, String> {
+    let mut cpus: Vec<usize> = Vec::new();
+    let number = |word: &str| match word.trim().parse::<usize>() {
+        Ok(cpu) if cpu <= MAX_CPU => Ok(cpu),
+        _ => Err(format!("'{}' is not a CPU number in '{text}'; expected a list such as 0-3,8", word.trim())),
+    };
+    for part in text.trim().split(',') {
+        let (first, last) = match part.split_once('-') {
+            Some((first, last)) => (number(first)?, number(last)?),
+            None => (number(part)?, number(part)?),
+        };
+        if last < first {
+            return Err(format!("the range '{part}' runs backwards; write {last}-{first}"));
+        }
+        for cpu in first..=last {
+            if cpus.contains(&cpu) {
+                return Err(format!("CPU {cpu} is listed twice in '{text}'"));
+            }
+            cpus.push(cpu);
+        }
+    }
+    Ok(cpus)
+}
+
+/// Formats a list of CPUs, with ranges where they follow each other.
+pub fn format_cpu_list(cpus: &[usize]) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut at = 0;
+    while at < cpus.len() {
+        let mut end = at;
+        while end + 1 < cpus.len() && cpus[end + 1] == cpus[end] + 1 {
+            end += 1;
+        }
+        parts.push(match end - at {
+            0 => cpus[at].to_string(),
+            1 => format!("{},{}", cpus[at], cpus[end]),
+            _ => format!("{}-{}", cpus[at], cpus[end]),
+        });
+        at = end + 1;
+    }
+    parts.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_round_trip() {
+        assert_eq!(parse_cpu_list("0-3,8").unwrap(), [0, 1, 2, 3, 8]);
+        assert_eq!(parse_cpu_list("5,1").unwrap(), [5, 1]);
+        assert_eq!(format_cpu_list(&[0, 1, 2, 3, 8, 10, 11]), "0-3,8,10,11");
+        assert_eq!(format_cpu_list(&[]), "");
+    }
+
+    #[test]
+    fn bad_lists_say_what_is_wrong() {
+        assert!(parse_cpu_list("0,0").unwrap_err().contains("listed twice"));
+        assert!(parse_cpu_list("3-1").unwrap_err().contains("1-3"));
+        for bad in ["", "x", "1-", "-1", "0-99999999999", "1,,2"] {
+            assert!(parse_cpu_list(bad).is_err(), "{bad}");
+        }
+    }
+}

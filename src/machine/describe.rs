@@ -1,0 +1,180 @@
+//! What the box is, for the record: enough to tell two hosts apart and to repeat the run, nothing that names its owner.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::cpulist::format_cpu_list;
+use super::topology::Topology;
+use super::{Clock, cpulist};
+use crate::arch::Arch;
+
+/// One cache of the first CPU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cache {
+    /// 1, 2, 3, ...
+    pub level: u32,
+    /// Data, Instruction or Unified.
+    pub kind: String,
+    /// As the kernel writes it: `32K`.
+    pub size: String,
+    /// Bytes per line.
+    pub line_bytes: usize,
+    /// How many CPUs share it.
+    pub shared_by: usize,
+}
+
+/// The host's description.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    /// The architecture wakerace was built for.
+    pub architecture: String,
+    /// The CPU's name for people.
+    pub cpu_model: String,
+    /// What identifies the design: vendor, family, model, stepping on x86.
+    pub cpu_ids: Vec<(String, String)>,
+    /// The microcode revision, where readable.
+    pub microcode: Option<String>,
+    /// Caches of the first CPU.
+    pub caches: Vec<Cache>,
+    /// The distance at which two variables no longer disturb each other, in bytes.
+    pub false_sharing_bytes: usize,
+    /// Online CPUs, as a list.
+    pub cpus_online: String,
+    /// CPUs this process may use, as a list.
+    pub cpus_allowed: String,
+    /// Hardware threads per core.
+    pub threads_per_core: usize,
+    /// Sockets.
+    pub sockets: usize,
+    /// NUMA nodes.
+    pub numa_nodes: usize,
+    /// The kernel's release and version.
+    pub kernel: String,
+    /// The frequency governor of the first CPU, where there is one.
+    pub governor: Option<String>,
+    /// The setting of transparent huge pages.
+    pub transparent_hugepages: Option<String>,
+    /// The hypervisor, if there is one.
+    pub virtualised: Option<String>,
+    /// Whether an emulator runs the instructions. Such a run proves the build and the logic and says nothing about
+    /// weak outcomes.
+    pub emulated: bool,
+    /// The pacing clock's name.
+    pub clock: String,
+    /// The pacing clock, measured.
+    pub clock_measured: Clock,
+}
+
+fn read(path: impl AsRef<Path>) -> Option<String> {
+    fs::read_to_string(path).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// The first value of a key in /proc/cpuinfo.
+fn cpuinfo(info: &str, key: &str) -> Option<String> {
+    let line = info.lines().find(|line| line.split(':').next().is_some_and(|name| name.trim() == key))?;
+    line.split_once(':').map(|(_, value)| value.trim().to_owned()).filter(|value| !value.is_empty())
+}
+
+/// Describes the host.
+pub fn describe(topology: &Topology, allowed: &[usize], clock: Clock) -> Host {
+    let info = read("/proc/cpuinfo").unwrap_or_default();
+    let caches = read_caches();
+    let distinct = |list: fn(&super::Cpu) -> &Vec<usize>| {
+        let mut groups: Vec<&Vec<usize>> = topology.cpus.iter().map(list).collect();
+        groups.sort();
+        groups.dedup();
+        groups.len()
+    };
+    let mut nodes: Vec<usize> = topology.cpus.iter().filter_map(|cpu| cpu.node).collect();
+    nodes.sort_unstable();
+    nodes.dedup();
+    let online: Vec<usize> = topology.cpus.iter().map(|cpu| cpu.id).collect();
+    let ids = ["vendor_id", "cpu family", "model", "stepping"];
+    let (virtualised, emulated) = hypervisor(&info);
+    Host {
+        architecture: Arch::host().map_or(std::env::consts::ARCH, Arch::name).to_owned(),
+        cpu_model: cpuinfo(&info, "model name").unwrap_or_else(|| "unknown".to_owned()),
+        cpu_ids: ids.iter().filter_map(|key| Some(((*key).to_owned(), cpuinfo(&info, key)?))).collect(),
+        microcode: cpuinfo(&info, "microcode"),
+        false_sharing_bytes: false_sharing_bytes(&caches),
+        caches,
+        cpus_online: format_cpu_list(&online),
+        cpus_allowed: format_cpu_list(allowed),
+        threads_per_core: topology.cpus.iter().map(|cpu| cpu.core.len()).max().unwrap_or(1).max(1),
+        sockets: distinct(|cpu| &cpu.package),
+        numa_nodes: nodes.len().max(1),
+        kernel: kernel(),
+        governor: read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        transparent_hugepages: read("/sys/kernel/mm/transparent_hugepage/enabled").map(|text| chosen(&text)),
+        virtualised,
+        emulated,
+        clock: Clock::NAME.to_owned(),
+        clock_measured: clock,
+    }
+}
+
+fn kernel() -> String {
+    let part = |name| read(format!("/proc/sys/kernel/{name}")).unwrap_or_default();
+    [part("ostype"), part("osrelease"), part("version")].join(" ").trim().to_owned()
+}
+
+/// The bracketed word of a /sys setting such as `always [madvise] never`.
+fn chosen(text: &str) -> String {
+    text.split_whitespace().find(|word| word.starts_with('[')).unwrap_or(text).trim_matches(['[', ']']).to_owned()
+}
+
+fn read_caches() -> Vec<Cache> {
+    let cache = |index: usize| {
+        let field = |name: &str| read(format!("/sys/devices/system/cpu/cpu0/cache/index{index}/{name}"));
+        Some(Cache {
+            level: field("level")?.parse().ok()?,
+            kind: field("type")?,
+            size: field("size").unwrap_or_default(),
+            line_bytes: field("coherency_line_size")?.parse().ok()?,
+            shared_by: field("shared_cpu_list").and_then(|list| cpulist::parse_cpu_list(&list).ok()).map_or(1, |l| l.len()),
+        })
+    };
+    (0..10).map_while(cache).collect()
+}
+
+/// How far apart variables must be so that one CPU's accesses do not move the other's line.
+///
+/// x86-64: Intel's spatial prefetcher fetches lines in pairs (Intel 64 and IA-32 Architectures Optimization Reference
+/// Manual, "Data Prefetching": "strives to complete every cache line fetched to the L2 cache with the pair line that
+/// completes it to a 128-byte aligned chunk"), and AMD's Zen has an "up/down" prefetcher of the same kind, so 128.
+/// Elsewhere: the largest line the kernel reports, or 128, which is POWER's line and covers every 64-byte design.
+fn false_sharing_bytes(caches: &[Cache]) -> usize {
+    let line = caches.iter().map(|cache| cache.line_bytes).filter(|line| line.is_power_of_two()).max();
+    line.unwrap_or(128).max(128)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn hypervisor(_info: &str) -> (Option<String>, bool) {
+    let id = raw_cpuid::CpuId::new();
+    let name = id.get_hypervisor_info().map(|hypervisor| format!("{:?}", hypervisor.identify()));
+    // QEMU's own code generator answers TCGTCGTCGTCG at leaf 0x40000000 (target/i386/cpu.c).
+    let emulated = name.as_deref() == Some("QEMU");
+    (name, emulated)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn hypervisor(info: &str) -> (Option<String>, bool) {
+    let emulated = info.contains("QEMU") || info.contains("(TCG)");
+    (read("/sys/hypervisor/type"), emulated)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_and_cpuinfo_are_read_as_the_kernel_writes_them() {
+        assert_eq!(chosen("always [madvise] never"), "madvise");
+        let info = "processor\t: 0\nmodel name\t: A CPU: fast\nmodel\t\t: 17\n";
+        assert_eq!(cpuinfo(info, "model").as_deref(), Some("17"));
+        assert_eq!(cpuinfo(info, "model name").as_deref(), Some("A CPU: fast"));
+        assert_eq!(cpuinfo(info, "microcode"), None);
+    }
+}

@@ -1,0 +1,17 @@
+//! The host: which CPUs there are and how they share caches, pinning, the clock, and a description for the record.
+//!
+//! Knows nothing of scenarios.
+
+mod clock;
+mod cpulist;
+mod describe;
+mod pin;
+mod placement;
+mod topology;
+
+pub use clock::Clock;
+pub use cpulist::{format_cpu_list, parse_cpu_list};
+pub use describe::{Cache, Host, describe};
+pub use pin::{allowed_cpus, pin_to};
+pub use placement::{Class, Placement, oversubscribed, place, restrict};
+pub use topology::{Cpu, Topology};

@@ -1,0 +1,255 @@
+//! Which CPUs the threads of a test run on.
+//!
+//! The class of a placement is the widest boundary that any two of its threads talk across:
+//!
+//! | class | the threads are |
+//! |---|---|
+//! | smt | hardware threads of one core |
+//! | core | on different cores of one cluster, or of one last-level cache where there are no clusters |
+//! | cluster | in different clusters under one last-level cache |
+//! | llc | under different last-level caches of one socket |
+//! | socket | on different sockets |
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::cpulist::format_cpu_list;
+use super::topology::{Cpu, Topology};
+
+/// The widest boundary between the CPUs of a placement. Ordered from near to far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// One thread, or more threads than CPUs.
+    Shared,
+    /// Hardware threads of one core.
+    Smt,
+    /// Cores of one cluster.
+    Core,
+    /// Clusters under one last-level cache.
+    Cluster,
+    /// Last-level caches of one socket.
+    Llc,
+    /// Sockets.
+    Socket,
+}
+
+impl Class {
+    /// Those that separate threads, from far to near.
+    pub const SPREAD: [Class; 5] = [Class::Socket, Class::Llc, Class::Cluster, Class::Core, Class::Smt];
+
+    /// The name on the command line and in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Class::Shared => "shared",
+            Class::Smt => "smt",
+            Class::Core => "core",
+            Class::Cluster => "cluster",
+            Class::Llc => "llc",
+            Class::Socket => "socket",
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Class {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Class::SPREAD.into_iter().find(|class| class.name() == text).ok_or_else(|| {
+            let known: Vec<&str> = Class::SPREAD.iter().rev().map(|class| class.name()).collect();
+            format!("unknown placement class '{text}'; known are {}", known.join(", "))
+        })
+    }
+}
+
+/// The CPUs of P0, P1, ... and how far apart they are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Placement {
+    /// CPU numbers, P0's first.
+    pub cpus: Vec<usize>,
+    /// The widest boundary among them.
+    pub class: Class,
+}
+
+impl fmt::Display for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cpus: Vec<String> = self.cpus.iter().map(usize::to_string).collect();
+        write!(f, "{} ({})", cpus.join(","), self.class)
+    }
+}
+
+/// The boundary between two different CPUs.
+pub fn between(a: &Cpu, b: &Cpu) -> Class {
+    if a.core.contains(&b.id) {
+        return Class::Smt;
+    }
+    // On some machines every core is a cluster of its own, which is no boundary worth a name.
+    let clustered = a.cluster.len() > a.core.len().max(1) || b.cluster.len() > b.core.len().max(1);
+    if a.cluster.contains(&b.id) {
+        Class::Core
+    } else if a.llc.contains(&b.id) {
+        if clustered { Class::Cluster } else { Class::Core }
+    } else if a.package.contains(&b.id) {
+        // Without a cache description nothing says that there is more than one.
+        if a.llc.is_empty() { Class::Core } else { Class::Llc }
+    } else if a.package.is_empty() {
+        Class::Core
+    } else {
+        Class::Socket
+    }
+}
+
+/// The allowed CPUs among those a person named, or all allowed ones.
+///
+/// # Errors
+/// What is wrong with the named CPUs: not on this host, offline, or not allowed to this process.
+pub fn restrict(topology: &Topology, allowed: &[usize], named: Option<&[usize]>) -> Result<Vec<usize>, String> {
+    let Some(named) = named else {
+        return Ok(allowed.iter().copied().filter(|&cpu| topology.cpu(cpu).is_some()).collect());
+    };
+    let online: Vec<usize> = topology.cpus.iter().map(|cpu| cpu.id).collect();
+    for cpu in named {
+        if !online.contains(cpu) {
+            return Err(format!("CPU {cpu} does not exist or is offline; online are {}", format_cpu_list(&online)));
+        }
+        if !allowed.contains(cpu) {
+            return Err(format!(
+                "CPU {cpu} is not allowed to this process (cpuset or taskset); allowed are {}",
+                format_cpu_list(allowed)
+            ));
+        }
+    }
+    Ok(named.to_vec())
+}
+
+/// One placement for each class in `classes` that exists among `cpus`, far ones first.
+///
+/// # Errors
+/// If there are fewer CPUs than threads.
+pub fn place(topology: &Topology, cpus: &[usize], threads: usize, classes: &[Class]) -> Result<Vec<Placement>, String> {
+    if cpus.len() < threads {
+        return Err(format!(
+            "it has {threads} threads, but only {} CPU{} may be used ({}); give more with -c, or add --oversubscribe",
+            cpus.len(),
+            if cpus.len() == 1 { "" } else { "s" },
+            format_cpu_list(cpus)
+        ));
+    }
+    if threads == 1 {
+        return Ok(vec![Placement { cpus: vec![*cpus.last().expect("at least one")], class: Class::Shared }]);
+    }
+    let candidates: Vec<&Cpu> = cpus.iter().filter_map(|&cpu| topology.cpu(cpu)).collect();
+    let spread = Class::SPREAD.into_iter().filter(|class| classes.contains(class));
+    Ok(spread.filter_map(|class| best_of_class(&candidates, threads, class)).collect())
+}
+
+/// All threads on what CPUs there are, several to a CPU.
+pub fn oversubscribed(cpus: &[usize], threads: usize) -> Placement {
+    Placement { cpus: (0..threads).map(|thread| cpus[thread % cpus.len()]).collect(), class: Class::Shared }
+}
+
+/// The set of `threads` CPUs with the most pairs exactly `class` apart and none further. Among equals the one that
+/// leaves out CPU 0, which takes most interrupts.
+fn best_of_class(candidates: &[&Cpu], threads: usize, class: Class) -> Option<Placement> {
+    let mut best: Option<((usize, bool), Vec<usize>)> = None;
+    for first in candidates {
+        let mut chosen = vec![*first];
+        while chosen.len() < threads {
+            let score = |cpu: &Cpu| {
+                let distances: Vec<Class> = chosen.iter().map(|other| between(other, cpu)).collect();
+                let exact = distances.iter().filter(|distance| **distance == class).count();
+                (distances.iter().all(|distance| *distance <= class) && (exact > 0 || chosen.len() > 1)).then_some(exact)
+            };
+            let unused = candidates.iter().filter(|cpu| chosen.iter().all(|other| other.id != cpu.id));
+            let next = unused.filter_map(|cpu| Some((score(cpu)?, cpu.id != 0, std::cmp::Reverse(cpu.id), *cpu)));
+            let Some((.., cpu)) = next.max_by_key(|(exact, spare, low, _)| (*exact, *spare, *low)) else { break };
+            chosen.push(cpu);
+        }
+        if chosen.len() < threads {
+            continue;
+        }
+        let mut cpus: Vec<usize> = chosen.iter().map(|cpu| cpu.id).collect();
+        let pairs = (0..threads).flat_map(|a| (0..a).map(move |b| (a, b)));
+        let exact = pairs.filter(|&(a, b)| between(chosen[a], chosen[b]) == class).count();
+        cpus.sort_unstable();
+        let score = (exact, !cpus.contains(&0));
+        if exact > 0 && best.as_ref().is_none_or(|(known, _)| score > *known) {
+            best = Some((score, cpus));
+        }
+    }
+    best.map(|(_, cpus)| Placement { cpus, class })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two sockets, each with two last-level caches of two clusters of two cores of two threads: 32 CPUs.
+    fn big() -> Topology {
+        let block = |id: usize, size: usize| (id / size * size..id / size * size + size).collect::<Vec<_>>();
+        let cpus = (0..32).map(|id| Cpu {
+            id,
+            core: block(id, 2),
+            cluster: block(id, 4),
+            llc: block(id, 8),
+            package: block(id, 16),
+            node: Some(id / 16),
+        });
+        Topology { cpus: cpus.collect() }
+    }
+
+    fn all(topology: &Topology) -> Vec<usize> {
+        topology.cpus.iter().map(|cpu| cpu.id).collect()
+    }
+
+    #[test]
+    fn every_class_is_found_far_ones_first() {
+        let topology = big();
+        let placements = place(&topology, &all(&topology), 2, &Class::SPREAD).unwrap();
+        assert_eq!(placements.iter().map(|p| p.class).collect::<Vec<_>>(), Class::SPREAD);
+        for placement in placements {
+            let [a, b] = placement.cpus[..] else { panic!("two CPUs") };
+            assert_eq!(between(&topology.cpus[a], &topology.cpus[b]), placement.class);
+            assert_ne!(a, 0, "CPU 0 is left alone where there is a choice");
+        }
+    }
+
+    #[test]
+    fn larger_tests_spread_as_far_as_the_class_goes() {
+        let topology = big();
+        let placements = place(&topology, &all(&topology), 4, &Class::SPREAD).unwrap();
+        let classes: Vec<Class> = placements.iter().map(|p| p.class).collect();
+        // Four threads do not fit one core.
+        assert_eq!(classes, [Class::Socket, Class::Llc, Class::Cluster, Class::Core]);
+        assert!(placements.iter().all(|p| p.cpus.len() == 4));
+    }
+
+    #[test]
+    fn cores_that_are_clusters_of_their_own_are_cores() {
+        let cpu = |id| Cpu { id, core: vec![id], cluster: vec![id], llc: vec![0, 1], package: vec![0, 1], node: None };
+        assert_eq!(between(&cpu(0), &cpu(1)), Class::Core);
+    }
+
+    #[test]
+    fn a_host_that_says_nothing_still_works() {
+        let topology = Topology { cpus: (0..2).map(|id| Cpu { id, ..Cpu::default() }).collect() };
+        let placements = place(&topology, &[0, 1], 2, &Class::SPREAD).unwrap();
+        assert_eq!(placements, [Placement { cpus: vec![0, 1], class: Class::Core }]);
+    }
+
+    #[test]
+    fn too_few_cpus_are_refused_in_words() {
+        let topology = big();
+        let error = place(&topology, &[3], 2, &Class::SPREAD).unwrap_err();
+        assert!(error.contains("2 threads") && error.contains("only 1 CPU may be used (3)"), "{error}");
+        assert!(restrict(&topology, &[0, 1], Some(&[40])).unwrap_err().contains("does not exist"));
+        assert!(restrict(&topology, &[0, 1], Some(&[2])).unwrap_err().contains("not allowed"));
+        assert_eq!(oversubscribed(&[4, 5], 3).cpus, [4, 5, 4]);
+    }
+}

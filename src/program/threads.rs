@@ -1,0 +1,878 @@
+//! One thread's statements to operations.
+
+use std::collections::HashMap;
+
+use crate::litmus::ast::{self, Base, Binary, CType, Compare, Expr, ExprKind, Name, Stmt, Unary};
+use crate::litmus::primitive::{self, Access, Action, Arg, Primitive, RmwResult};
+use crate::litmus::{Diagnostic, Source, Span};
+
+use super::lower::{Variables, list, spell, truncate, value_type};
+use super::{Address, Const, LabelId, LocationId, Op, Operand, Register, RegisterId, Thread, Type};
+
+/// A value with its C type. An integer constant has no type of its own, so that it takes its neighbour's.
+#[derive(Debug, Clone, Copy)]
+struct Typed {
+    operand: Operand,
+    ty: CType,
+    /// For a pointer, whether it may be NULL.
+    nullable: bool,
+}
+
+impl Typed {
+    fn constant(&self) -> Option<i64> {
+        match self.operand {
+            Operand::Const(Const::Int(value)) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// What is known of a register at a point of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Fact {
+    /// Every path to here has written it.
+    assigned: bool,
+    /// For a pointer: it may be NULL.
+    nullable: bool,
+}
+
+/// The state of lowering one thread.
+pub(super) struct ThreadLowering<'a> {
+    source: &'a Source,
+    variables: &'a Variables<'a>,
+    /// For each shared pointer, whether it may hold NULL; grows.
+    nullable: &'a mut Vec<bool>,
+    /// Whether `nullable` has stopped growing, so that dereferences can be judged.
+    settled: bool,
+    number: usize,
+    names: HashMap<String, RegisterId>,
+    ctypes: Vec<CType>,
+    facts: Vec<Fact>,
+    params: HashMap<String, LocationId>,
+    thread: Thread,
+}
+
+impl<'a> ThreadLowering<'a> {
+    pub fn new(
+        source: &'a Source,
+        variables: &'a Variables<'a>,
+        nullable: &'a mut Vec<bool>,
+        settled: bool,
+        number: usize,
+    ) -> Self {
+        ThreadLowering {
+            source,
+            variables,
+            nullable,
+            settled,
+            number,
+            names: HashMap::new(),
+            ctypes: Vec::new(),
+            facts: Vec::new(),
+            params: HashMap::new(),
+            thread: Thread { registers: Vec::new(), ops: Vec::new(), labels: 0, zeroed: Vec::new() },
+        }
+    }
+
+    pub fn lower<'i>(
+        mut self,
+        thread: &ast::Thread,
+        inits: impl Iterator<Item = &'i ast::Init>,
+    ) -> Result<Thread, Diagnostic> {
+        for (_, name) in &thread.params {
+            let location = self.variables.find(&name.text).expect("collected from the parameters");
+            self.params.insert(name.text.clone(), location);
+        }
+        self.declare_all(&thread.body)?;
+        for init in inits {
+            let Some(&register) = self.names.get(&init.name.text) else {
+                return Err(self.undeclared(&init.name.text, init.name.span));
+            };
+            let value = match &init.value {
+                None => continue,
+                Some(ast::Value::Int(value, span)) => Expr { kind: ExprKind::Int(*value), span: *span },
+                Some(ast::Value::Address(name)) => {
+                    // The thread need not have the variable as a parameter.
+                    let Some(location) = self.variables.find(&name.text) else {
+                        return Err(self.error(name.span, format!("there is no shared variable `{}`", name.text)));
+                    };
+                    let typed = self.address_of(location);
+                    self.assign(register, typed, name.span)?;
+                    continue;
+                }
+            };
+            let typed = self.expr(&value, None)?;
+            self.assign(register, typed, value.span)?;
+        }
+        self.block(&thread.body)?;
+        // An observed register that some path leaves unwritten is saved all the same.
+        for register in 0..self.names.len() {
+            self.read(register);
+        }
+        self.thread.zeroed.sort_unstable();
+        self.thread.zeroed.dedup();
+        Ok(self.thread)
+    }
+
+    fn error(&self, span: Span, message: impl Into<String>) -> Diagnostic {
+        self.source.error(span, message, "")
+    }
+
+    // ---- registers ----
+
+    /// Declares every register of the thread up front, so that the declared ones come first.
+    fn declare_all(&mut self, body: &[Stmt]) -> Result<(), Diagnostic> {
+        for stmt in body {
+            match stmt {
+                Stmt::Declare { ty, name, .. } => self.declare(*ty, name)?,
+                Stmt::If { then, otherwise, .. } => {
+                    self.declare_all(then)?;
+                    self.declare_all(otherwise)?;
+                }
+                Stmt::Assign { .. } | Stmt::Effect(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn declare(&mut self, ty: CType, name: &Name) -> Result<(), Diagnostic> {
+        let taken = self.names.contains_key(&name.text) || self.params.contains_key(&name.text);
+        if taken {
+            return Err(self.source.error(name.span, format!("`{}` is declared twice in P{}", name.text, self.number), "the second"));
+        }
+        let value = match value_type(ty) {
+            Some(value @ (Type::Int { .. } | Type::Pointer)) if !matches!(ty.base, Base::Atomic { .. }) || ty.pointers > 0 => value,
+            _ => {
+                return Err(self.error(name.span, format!("a register cannot be {}", spell(ty))));
+            }
+        };
+        let register = self.new_register(name.text.clone(), value, ty);
+        self.names.insert(name.text.clone(), register);
+        Ok(())
+    }
+
+    fn new_register(&mut self, name: String, ty: Type, ctype: CType) -> RegisterId {
+        self.thread.registers.push(Register { name, ty, observed: false });
+        self.ctypes.push(ctype);
+        self.facts.push(Fact { assigned: false, nullable: true });
+        self.thread.registers.len() - 1
+    }
+
+    /// A temporary wide enough for arithmetic.
+    fn temporary(&mut self, ctype: CType) -> RegisterId {
+        let ty = value_type(ctype).unwrap_or(Type::INT);
+        let number = self.thread.registers.len() - self.names.len();
+        self.new_register(format!("t{number}"), ty, ctype)
+    }
+
+    /// Notes that a register is read here.
+    fn read(&mut self, register: RegisterId) {
+        if !self.facts[register].assigned {
+            self.thread.zeroed.push(register);
+        }
+    }
+
+    fn written(&mut self, register: RegisterId, nullable: bool) {
+        self.facts[register] = Fact { assigned: true, nullable };
+    }
+
+    fn undeclared(&self, name: &str, span: Span) -> Diagnostic {
+        let known = list(self.names.keys().chain(self.params.keys()).map(String::as_str));
+        let error = self.source.error(span, format!("`{name}` is not declared in P{}", self.number), format!("P{} knows {known}", self.number));
+        if self.variables.find(name).is_some() {
+            error.help(format!("to reach the shared variable, add `*{name}` to the parameters of P{}", self.number))
+        } else {
+            error
+        }
+    }
+
+    // ---- statements ----
+
+    fn block(&mut self, body: &[Stmt]) -> Result<(), Diagnostic> {
+        body.iter().try_for_each(|stmt| self.statement(stmt))
+    }
+
+    fn statement(&mut self, stmt: &Stmt) -> Result<(), Diagnostic> {
+        match stmt {
+            Stmt::Declare { value: None, .. } => Ok(()),
+            Stmt::Declare { name, value: Some(value), .. } => {
+                let register = self.names[&name.text];
+                self.assign_expr(register, value)
+            }
+            Stmt::Assign { target, value } => self.assignment(target, value),
+            Stmt::Effect(expr) => self.effect(expr),
+            Stmt::If { condition, then, otherwise } => self.if_statement(condition, then, otherwise),
+        }
+    }
+
+    fn assignment(&mut self, target: &Expr, value: &Expr) -> Result<(), Diagnostic> {
+        match &target.kind {
+            ExprKind::Name(name) => match self.names.get(name) {
+                Some(&register) => self.assign_expr(register, value),
+                None if self.params.contains_key(name) => Err(self
+                    .error(target.span, format!("`{name}` is a shared variable's address and cannot change"))
+                    .help(format!("to store to the variable, write `*{name} = ...`"))),
+                None => Err(self.undeclared(name, target.span)),
+            },
+            ExprKind::Deref(pointer) => {
+                let (address, ty) = self.place(pointer)?;
+                let value = self.value_for_store(value, ty)?;
+                self.store(address, value, ty, Access::Plain, target.span)
+            }
+            _ => Err(self.source.error(target.span, "this cannot be assigned to", "expected a register or `*pointer`")),
+        }
+    }
+
+    fn assign_expr(&mut self, register: RegisterId, value: &Expr) -> Result<(), Diagnostic> {
+        let typed = self.expr(value, Some(register))?;
+        self.assign(register, typed, value.span)
+    }
+
+    /// register = value, with C's conversion.
+    fn assign(&mut self, register: RegisterId, value: Typed, span: Span) -> Result<(), Diagnostic> {
+        let ctype = self.ctypes[register];
+        self.check_assignable(ctype, &value, span)?;
+        let ty = self.thread.registers[register].ty;
+        if value.operand != Operand::Register(register) {
+            let src = self.converted(value, ty);
+            self.thread.ops.push(Op::Move { dst: register, src });
+        }
+        if ty.bits() < 32 {
+            self.thread.ops.push(Op::Extend { dst: register, src: Operand::Register(register), from: ty });
+        }
+        self.written(register, value.nullable);
+        Ok(())
+    }
+
+    /// Whether C would take `value` for a variable of type `target`, as strictly as the safety of pointers needs.
+    fn check_assignable(&self, target: CType, value: &Typed, span: Span) -> Result<(), Diagnostic> {
+        if target.pointers == 0 && value.ty.pointers == 0 {
+            return Ok(());
+        }
+        let null = value.constant() == Some(0);
+        if target.pointers > 0 && (null || target == value.ty) {
+            return Ok(());
+        }
+        let to_void = target.base == Base::Void && target.pointers == 1 && value.ty.pointers > 0;
+        if to_void {
+            return Ok(());
+        }
+        let label = format!("this is {}, expected {}", spell(value.ty), spell(target));
+        Err(self.source.error(span, "the types do not fit", label).help(
+            "pointers live only in variables of the same pointer type, so that every dereference is known to be safe",
+        ))
+    }
+
+    fn effect(&mut self, expr: &Expr) -> Result<(), Diagnostic> {
+        let ExprKind::Call(name, args) = &expr.kind else {
+            return Err(self.error(expr.span, "this does nothing"));
+        };
+        let primitive = self.primitive(name, args)?;
+        self.call(name, args, primitive, None).map(|_| ())
+    }
+
+    fn if_statement(&mut self, condition: &Expr, then: &[Stmt], otherwise: &[Stmt]) -> Result<(), Diagnostic> {
+        let else_label = self.new_label();
+        self.branch_unless(condition, else_label)?;
+        let before = self.facts.clone();
+        self.learn(condition, true);
+        self.block(then)?;
+        let after_then = std::mem::replace(&mut self.facts, before);
+        // Temporaries made in the first branch are unknown in the second.
+        self.facts.resize(self.ctypes.len(), Fact { assigned: false, nullable: true });
+        self.learn(condition, false);
+        if otherwise.is_empty() {
+            self.thread.ops.push(Op::Label(else_label));
+        } else {
+            let end = self.new_label();
+            self.thread.ops.push(Op::Jump { target: end });
+            self.thread.ops.push(Op::Label(else_label));
+            self.block(otherwise)?;
+            self.thread.ops.push(Op::Label(end));
+        }
+        for (register, fact) in self.facts.iter_mut().enumerate() {
+            let other = after_then.get(register).copied().unwrap_or(Fact { assigned: false, nullable: true });
+            fact.assigned &= other.assigned;
+            fact.nullable |= other.nullable;
+        }
+        Ok(())
+    }
+
+    fn new_label(&mut self) -> LabelId {
+        self.thread.labels += 1;
+        self.thread.labels - 1
+    }
+
+    /// What the truth of a condition says about NULL.
+    fn learn(&mut self, condition: &Expr, truth: bool) {
+        let is_zero = |e: &Expr| matches!(e.kind, ExprKind::Int(0));
+        match &condition.kind {
+            ExprKind::Name(name) if truth => {
+                if let Some(&register) = self.names.get(name) {
+                    self.facts[register].nullable = false;
+                }
+            }
+            ExprKind::Unary(Unary::Not, inner) => self.learn(inner, !truth),
+            ExprKind::Logical { and, left, right } if *and == truth => {
+                self.learn(left, truth);
+                self.learn(right, truth);
+            }
+            ExprKind::Binary(Binary::Compare(compare @ (Compare::Eq | Compare::Ne)), left, right) => {
+                let differs = (*compare == Compare::Ne) == truth;
+                if is_zero(right) && differs {
+                    self.learn(left, true);
+                } else if is_zero(left) && differs {
+                    self.learn(right, true);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Goes to `target` if the condition is 0, with one compare where the source has one.
+    fn branch_unless(&mut self, condition: &Expr, target: LabelId) -> Result<(), Diagnostic> {
+        match &condition.kind {
+            ExprKind::Unary(Unary::Not, inner) => {
+                let value = self.expr(inner, None)?;
+                self.branch(Compare::Ne, value, self.int(0), target, condition.span)
+            }
+            ExprKind::Binary(Binary::Compare(compare), left, right) => {
+                let left = self.expr(left, None)?;
+                let right = self.expr(right, None)?;
+                self.branch(negated(*compare), left, right, target, condition.span)
+            }
+            ExprKind::Logical { and: true, left, right } => {
+                self.branch_unless(left, target)?;
+                let before = self.facts.clone();
+                self.learn(left, true);
+                self.branch_unless(right, target)?;
+                // What holds between the two sides need not hold at `target`.
+                self.facts[..before.len()].copy_from_slice(&before);
+                Ok(())
+            }
+            _ => {
+                let value = self.expr(condition, None)?;
+                self.branch(Compare::Eq, value, self.int(0), target, condition.span)
+            }
+        }
+    }
+
+    fn branch(&mut self, compare: Compare, left: Typed, right: Typed, target: LabelId, span: Span) -> Result<(), Diagnostic> {
+        let (left, right, bits, signed) = self.comparable(left, right, span)?;
+        self.thread.ops.push(Op::Branch { compare, left, right, bits, signed, target });
+        Ok(())
+    }
+
+    // ---- expressions ----
+
+    fn int(&self, value: i64) -> Typed {
+        let wide = i32::try_from(value).is_err();
+        let bits = if wide { 64 } else { 32 };
+        Typed {
+            operand: Operand::Const(Const::Int(value)),
+            ty: CType { base: Base::Int { bits, signed: true }, pointers: 0 },
+            nullable: true,
+        }
+    }
+
+    fn address_of(&self, location: LocationId) -> Typed {
+        let ty = self.variables.ctype(location);
+        Typed {
+            operand: Operand::Const(Const::Address(location)),
+            ty: CType { pointers: ty.pointers + 1, ..ty },
+            nullable: false,
+        }
+    }
+
+    /// Evaluates an expression. `into` is a hint: the register the value is about to be assigned to.
+    fn expr(&mut self, expr: &Expr, into: Option<RegisterId>) -> Result<Typed, Diagnostic> {
+        match &expr.kind {
+            ExprKind::Int(value) => Ok(self.int(*value)),
+            ExprKind::Name(name) => {
+                if let Some(&register) = self.names.get(name) {
+                    self.read(register);
+                    let ty = self.ctypes[register];
+                    return Ok(Typed { operand: Operand::Register(register), ty, nullable: self.facts[register].nullable });
+                }
+                match self.params.get(name) {
+                    Some(&location) => Ok(self.address_of(location)),
+                    None => Err(self.undeclared(name, expr.span)),
+                }
+            }
+            ExprKind::Deref(pointer) => {
+                let (address, ty) = self.place(pointer)?;
+                self.load(address, ty, Access::Plain, into, expr.span)
+            }
+            ExprKind::AddressOf(inner) => match &inner.kind {
+                ExprKind::Deref(pointer) => self.expr(pointer, into),
+                _ => Err(self.source.error(expr.span, "only shared variables have addresses", "expected `x` or `&*x`")),
+            },
+            ExprKind::Cast(ty, inner) => self.cast(*ty, inner, expr.span),
+            ExprKind::Unary(op, inner) => self.unary(*op, inner, into, expr.span),
+            ExprKind::Binary(op, left, right) => self.binary(*op, left, right, into, expr.span),
+            ExprKind::Logical { and, left, right } => self.logical(*and, left, right, expr.span),
+            ExprKind::Call(name, args) => {
+                let primitive = self.primitive(name, args)?;
+                if !primitive.has_value() {
+                    return Err(self.error(name.span, format!("`{}` has no value", name.text)));
+                }
+                self.call(name, args, primitive, into).map(|value| value.expect("it has a value"))
+            }
+        }
+    }
+
+    fn cast(&mut self, ty: CType, inner: &Expr, span: Span) -> Result<Typed, Diagnostic> {
+        let value = self.expr(inner, None)?;
+        if ty.pointers > 0 || value.ty.pointers > 0 {
+            self.check_assignable(ty, &value, span)?;
+            return Ok(Typed { ty, ..value });
+        }
+        let Some(to @ Type::Int { .. }) = value_type(ty) else {
+            return Err(self.error(span, format!("nothing can be cast to {}", spell(ty))));
+        };
+        if let Some(constant) = value.constant() {
+            return Ok(Typed { operand: Operand::Const(Const::Int(truncate(constant, to))), ty, nullable: true });
+        }
+        let dst = self.temporary(ty);
+        let src = self.converted(value, to);
+        self.thread.ops.push(if to.bits() < 32 {
+            Op::Extend { dst, src, from: to }
+        } else {
+            Op::Move { dst, src }
+        });
+        self.written(dst, true);
+        Ok(Typed { operand: Operand::Register(dst), ty, nullable: true })
+    }
+
+    fn unary(&mut self, op: Unary, inner: &Expr, into: Option<RegisterId>, span: Span) -> Result<Typed, Diagnostic> {
+        let value = self.expr(inner, None)?;
+        if let Some(constant) = value.constant() {
+            // A literal with a sign is still a literal.
+            return Ok(self.int(match op {
+                Unary::Negate => constant.wrapping_neg(),
+                Unary::Invert => !constant,
+                Unary::Not => i64::from(constant == 0),
+            }));
+        }
+        if op == Unary::Not {
+            let (left, right, bits, signed) = self.comparable(value, self.int(0), span)?;
+            let dst = self.destination(into, CType::INT);
+            self.thread.ops.push(Op::Binary { dst, op: Binary::Compare(Compare::Eq), left, right, bits, signed });
+            return Ok(self.result(dst, CType::INT));
+        }
+        let ty = self.arithmetic(&value, span)?;
+        let (bits, _) = integer(ty);
+        let src = self.converted(value, Type::Int { bits, signed: true });
+        let dst = self.destination(into, ty);
+        self.thread.ops.push(Op::Unary { dst, op, src, bits });
+        Ok(self.result(dst, ty))
+    }
+
+    fn binary(
+        &mut self,
+        op: Binary,
+        left: &Expr,
+        right: &Expr,
+        into: Option<RegisterId>,
+        span: Span,
+    ) -> Result<Typed, Diagnostic> {
+        let left = self.expr(left, None)?;
+        let right = self.expr(right, None)?;
+        if let Binary::Compare(_) = op {
+            let (left, right, bits, signed) = self.comparable(left, right, span)?;
+            let dst = self.destination(into, CType::INT);
+            self.thread.ops.push(Op::Binary { dst, op, left, right, bits, signed });
+            return Ok(self.result(dst, CType::INT));
+        }
+        let (left_ty, right_ty) = (self.arithmetic(&left, span)?, self.arithmetic(&right, span)?);
+        let shift = matches!(op, Binary::ShiftLeft | Binary::ShiftRight);
+        let ty = if shift { left_ty } else { common(left_ty, right_ty) };
+        let (bits, signed) = integer(ty);
+        if shift && !right.constant().is_some_and(|count| (0..i64::from(bits)).contains(&count)) {
+            let label = format!("expected a constant from 0 to {}", bits - 1);
+            return Err(self.source.error(span, "the shift count must be a constant that fits", label));
+        }
+        let to = Type::Int { bits, signed };
+        let (left, right) = (self.converted(left, to), self.converted(right, to));
+        let dst = self.destination(into, ty);
+        self.thread.ops.push(Op::Binary { dst, op, left, right, bits, signed });
+        Ok(self.result(dst, ty))
+    }
+
+    /// `a && b`, `a || b` as a value: the right side is evaluated only if needed.
+    fn logical(&mut self, and: bool, left: &Expr, right: &Expr, span: Span) -> Result<Typed, Diagnostic> {
+        let dst = self.temporary(CType::INT);
+        let end = self.new_label();
+        let short = Operand::Const(Const::Int(i64::from(!and)));
+        self.thread.ops.push(Op::Move { dst, src: short });
+        self.written(dst, true);
+        let left_value = self.expr(left, None)?;
+        let compare = if and { Compare::Eq } else { Compare::Ne };
+        self.branch(compare, left_value, self.int(0), end, span)?;
+        let before = self.facts.clone();
+        self.learn(left, and);
+        let right_value = self.expr(right, None)?;
+        let (l, r, bits, signed) = self.comparable(right_value, self.int(0), span)?;
+        self.thread.ops.push(Op::Binary { dst, op: Binary::Compare(Compare::Ne), left: l, right: r, bits, signed });
+        self.thread.ops.push(Op::Label(end));
+        self.facts[..before.len()].copy_from_slice(&before);
+        Ok(Typed { operand: Operand::Register(dst), ty: CType::INT, nullable: true })
+    }
+
+    /// The register for a result: the hinted one if it has exactly that type, else a temporary.
+    fn destination(&mut self, into: Option<RegisterId>, ty: CType) -> RegisterId {
+        match into {
+            Some(register) if self.ctypes[register] == ty => register,
+            _ => self.temporary(ty),
+        }
+    }
+
+    fn result(&mut self, dst: RegisterId, ty: CType) -> Typed {
+        self.written(dst, true);
+        Typed { operand: Operand::Register(dst), ty, nullable: true }
+    }
+
+    /// The type an integer has in arithmetic: at least `int`.
+    fn arithmetic(&self, value: &Typed, span: Span) -> Result<CType, Diagnostic> {
+        if value.ty.pointers > 0 {
+            return Err(self
+                .source
+                .error(span, "pointers take no arithmetic here", "")
+                .help("compare them with `==` and `!=`, or dereference them"));
+        }
+        let (bits, signed) = integer(value.ty);
+        let base = if bits < 32 { Base::Int { bits: 32, signed: true } } else { Base::Int { bits, signed } };
+        Ok(CType { base, pointers: 0 })
+    }
+
+    /// Two values brought to the same width for a comparison.
+    fn comparable(&mut self, left: Typed, right: Typed, span: Span) -> Result<(Operand, Operand, u8, bool), Diagnostic> {
+        if left.ty.pointers > 0 || right.ty.pointers > 0 {
+            let fits = left.ty.pointers > 0 && right.ty.pointers > 0
+                || left.constant() == Some(0)
+                || right.constant() == Some(0);
+            if !fits {
+                return Err(self.error(span, "a pointer is compared with an integer"));
+            }
+            return Ok((left.operand, right.operand, 64, false));
+        }
+        let ty = common(self.arithmetic(&left, span)?, self.arithmetic(&right, span)?);
+        let (bits, signed) = integer(ty);
+        let to = Type::Int { bits, signed };
+        Ok((self.converted(left, to), self.converted(right, to), bits, signed))
+    }
+
+    /// A value widened, if need be, to the width of `to`. Narrowing needs no operation: the upper bits are ignored.
+    fn converted(&mut self, value: Typed, to: Type) -> Operand {
+        if let Some(constant) = value.constant() {
+            return Operand::Const(Const::Int(truncate(constant, to)));
+        }
+        let Some(from @ Type::Int { bits: 32, .. }) = value_type(value.ty) else { return value.operand };
+        if to.bits() != 64 {
+            return value.operand;
+        }
+        let ctype = CType { base: Base::Int { bits: 64, signed: from.signed() }, pointers: 0 };
+        let dst = self.temporary(ctype);
+        self.thread.ops.push(Op::Extend { dst, src: value.operand, from });
+        self.written(dst, true);
+        Operand::Register(dst)
+    }
+
+    // ---- memory ----
+
+    /// The memory behind a pointer expression, and the type of what is stored there.
+    fn place(&mut self, pointer: &Expr) -> Result<(Address, CType), Diagnostic> {
+        let value = self.expr(pointer, None)?;
+        if value.ty.pointers == 0 {
+            let label = format!("this is {}", spell(value.ty));
+            return Err(self.source.error(pointer.span, "only a pointer can be dereferenced", label));
+        }
+        let ty = CType { pointers: value.ty.pointers - 1, ..value.ty };
+        if value_type(ty).is_none() {
+            return Err(self.error(pointer.span, "a `void *` cannot be dereferenced"));
+        }
+        match value.operand {
+            Operand::Const(Const::Address(location)) => Ok((Address::Location(location), ty)),
+            Operand::Register(register) if !value.nullable || !self.settled => Ok((Address::Register(register), ty)),
+            Operand::Register(_) => Err(self
+                .source
+                .error(pointer.span, "this pointer may be NULL here", "dereferenced")
+                .help("initialise the variable it comes from with the address of another (`p=&x`), or test it first: `if (r0) ...`")),
+            Operand::Const(Const::Int(_)) => Err(self.error(pointer.span, "this pointer is NULL")),
+        }
+    }
+
+    /// The place a primitive's argument names.
+    fn place_argument(&mut self, name: &Name, arg: &Expr, form: Arg) -> Result<(Address, CType), Diagnostic> {
+        match (form, &arg.kind) {
+            (Arg::Place, ExprKind::Deref(pointer)) => self.place(pointer),
+            (Arg::Place, _) => Err(self
+                .source
+                .error(arg.span, format!("`{}` takes the variable itself", name.text), "expected `*x`")),
+            (_, ExprKind::Deref(_)) if !self.is_pointer_value(arg) => Err(self
+                .source
+                .error(arg.span, format!("`{}` takes the variable's address", name.text), "expected `x`, not `*x`")),
+            _ => self.place(arg),
+        }
+    }
+
+    /// Whether `*e` is itself a pointer (the variable is a pointer to a pointer).
+    fn is_pointer_value(&self, expr: &Expr) -> bool {
+        match &expr.kind {
+            ExprKind::Deref(inner) => match &inner.kind {
+                ExprKind::Name(name) => {
+                    let ty = self.params.get(name).map(|&l| self.variables.ctype(l).pointers + 1);
+                    let register = self.names.get(name).map(|&r| self.ctypes[r].pointers);
+                    ty.or(register).is_some_and(|pointers| pointers > 1)
+                }
+                _ => true,
+            },
+            _ => false,
+        }
+    }
+
+    fn scalar(&self, ty: CType, span: Span) -> Result<Type, Diagnostic> {
+        match value_type(ty) {
+            Some(Type::Spinlock) | None => Err(self
+                .source
+                .error(span, format!("{} is not read or written like a variable", spell(ty)), "")
+                .help("use spin_lock(), spin_unlock(), spin_trylock() and spin_is_locked()")),
+            Some(scalar) => Ok(scalar),
+        }
+    }
+
+    fn load(&mut self, address: Address, ctype: CType, access: Access, into: Option<RegisterId>, span: Span) -> Result<Typed, Diagnostic> {
+        let ty = self.scalar(ctype, span)?;
+        // An atomic_t read gives an int.
+        let value_ctype = match ctype {
+            CType { base: Base::Atomic { bits }, pointers: 0 } => CType { base: Base::Int { bits, signed: true }, pointers: 0 },
+            other => other,
+        };
+        let dst = self.destination(into, value_ctype);
+        self.thread.ops.push(Op::Load { dst, address, ty, access });
+        let nullable = self.memory_nullable(address);
+        self.written(dst, nullable);
+        Ok(Typed { operand: Operand::Register(dst), ty: value_ctype, nullable })
+    }
+
+    /// Whether a pointer read from memory may be NULL.
+    fn memory_nullable(&self, address: Address) -> bool {
+        match address {
+            Address::Location(location) => self.nullable[location],
+            // Which pointer variable it is is not tracked: NULL is possible if any of them may hold it.
+            Address::Register(_) => self.nullable.iter().any(|nullable| *nullable),
+        }
+    }
+
+    fn value_for_store(&mut self, value: &Expr, ctype: CType) -> Result<Typed, Diagnostic> {
+        let typed = self.expr(value, None)?;
+        self.check_assignable(ctype, &typed, value.span)?;
+        Ok(typed)
+    }
+
+    /// Notes that a pointer which may be NULL can now be in memory.
+    fn note_store(&mut self, address: Address, ctype: CType, value: &Typed) {
+        if ctype.pointers == 0 || !value.nullable {
+            return;
+        }
+        match address {
+            Address::Location(location) => self.nullable[location] = true,
+            Address::Register(_) => self.nullable.iter_mut().for_each(|nullable| *nullable = true),
+        }
+    }
+
+    fn store(&mut self, address: Address, value: Typed, ctype: CType, access: Access, span: Span) -> Result<(), Diagnostic> {
+        let ty = self.scalar(ctype, span)?;
+        self.note_store(address, ctype, &value);
+        if access == Access::NonTemporal && ty.bits() < 32 {
+            return Err(self.error(span, "a non-temporal store is of 32 or 64 bits"));
+        }
+        let value = self.converted(value, ty);
+        self.thread.ops.push(Op::Store { address, value, ty, access });
+        Ok(())
+    }
+
+    // ---- calls ----
+
+    fn primitive(&self, name: &Name, args: &[Expr]) -> Result<Primitive, Diagnostic> {
+        if let Some(reason) = primitive::refusal(&name.text) {
+            let message = format!("`{}` cannot run in user space: {reason}", name.text);
+            return Err(self.source.error(name.span, message, "remove this call, or judge the test with a model"));
+        }
+        let Some(found) = primitive::find(&name.text) else {
+            let near = primitive::names()
+                .map(|known| (strsim::damerau_levenshtein(known, &name.text), known))
+                .min()
+                .filter(|(distance, known)| *distance <= known.len() / 3);
+            let error = self.error(name.span, format!("unknown primitive `{}`", name.text));
+            return Err(match near {
+                Some((_, known)) => error.help(format!("did you mean `{known}`?")),
+                None => error.help("known are the primitives of the kernel's tools/memory-model/linux-kernel.def"),
+            });
+        };
+        if args.len() != found.args.len() {
+            let form: Vec<&str> = found
+                .args
+                .iter()
+                .map(|arg| match arg {
+                    Arg::Place => "*x",
+                    Arg::Pointer => "x",
+                    Arg::Value => "value",
+                })
+                .collect();
+            let message = format!("`{}` takes {} argument{}, found {}", name.text, found.args.len(), if found.args.len() == 1 { "" } else { "s" }, args.len());
+            return Err(self.source.error(name.span, message, format!("expected {}({})", name.text, form.join(", "))));
+        }
+        Ok(found)
+    }
+
+    /// Lowers a call; the value if it has one.
+    fn call(&mut self, name: &Name, args: &[Expr], primitive: Primitive, into: Option<RegisterId>) -> Result<Option<Typed>, Diagnostic> {
+        if let Action::Fence(fence) = primitive.action {
+            self.thread.ops.push(Op::Fence(fence));
+            return Ok(None);
+        }
+        let at = primitive.args.iter().position(|arg| *arg != Arg::Value).expect("all but barriers take a place");
+        let (address, ctype) = self.place_argument(name, &args[at], primitive.args[at])?;
+        let span = args[at].span;
+        self.check_target(name, primitive, ctype, span)?;
+        let values: Vec<&Expr> = (0..args.len()).filter(|index| *index != at).map(|index| &args[index]).collect();
+        match primitive.action {
+            Action::Load(access) => self.load(address, ctype, access, into, span).map(Some),
+            Action::Store(access) => {
+                let value = self.value_for_store(values[0], ctype)?;
+                self.store(address, value, ctype, access, name.span).map(|()| None)
+            }
+            Action::StoreMb => {
+                let ty = self.scalar(ctype, span)?;
+                let value = self.value_for_store(values[0], ctype)?;
+                self.note_store(address, ctype, &value);
+                let value = self.converted(value, ty);
+                self.thread.ops.push(Op::StoreMb { address, value, ty });
+                Ok(None)
+            }
+            Action::Rmw { .. } => self.rmw(address, ctype, &values, primitive, into, span),
+            Action::Cmpxchg(order) => {
+                let ty = self.word(ctype, span)?;
+                let expected = self.value_for_store(values[0], ctype)?;
+                let new = self.value_for_store(values[1], ctype)?;
+                self.note_store(address, ctype, &new);
+                let (expected, new) = (self.converted(expected, ty), self.converted(new, ty));
+                let value_ctype = register_type(ctype);
+                let dst = self.destination(into, value_ctype);
+                self.thread.ops.push(Op::Cmpxchg { dst, address, expected, new, ty, order });
+                let nullable = self.memory_nullable(address);
+                self.written(dst, nullable);
+                Ok(Some(Typed { operand: Operand::Register(dst), ty: value_ctype, nullable }))
+            }
+            Action::SpinLock => {
+                self.thread.ops.push(Op::SpinLock { address });
+                Ok(None)
+            }
+            Action::SpinUnlock => {
+                self.thread.ops.push(Op::SpinUnlock { address });
+                Ok(None)
+            }
+            Action::SpinTrylock | Action::SpinIsLocked => {
+                let dst = self.destination(into, CType::INT);
+                self.thread.ops.push(if primitive.action == Action::SpinTrylock {
+                    Op::SpinTrylock { dst, address }
+                } else {
+                    Op::SpinIsLocked { dst, address }
+                });
+                Ok(Some(self.result(dst, CType::INT)))
+            }
+            Action::Fence(_) => Ok(None),
+        }
+    }
+
+    fn rmw(&mut self, address: Address, ctype: CType, values: &[&Expr], primitive: Primitive, into: Option<RegisterId>, span: Span) -> Result<Option<Typed>, Diagnostic> {
+        let Action::Rmw { op, result, order, amount } = primitive.action else { return Ok(None) };
+        let ty = self.word(ctype, span)?;
+        let value = match (amount, values) {
+            (Some(amount), _) => self.int(amount),
+            (None, [value, ..]) => self.value_for_store(value, ctype)?,
+            (None, []) => return Err(self.error(span, "a value is missing")),
+        };
+        self.note_store(address, ctype, &value);
+        let operand = self.converted(value, ty);
+        let value_ctype = match result {
+            RmwResult::NewIsZero | RmwResult::NewIsNegative => CType::INT,
+            _ => register_type(ctype),
+        };
+        let dst = (result != RmwResult::None).then(|| self.destination(into, value_ctype));
+        self.thread.ops.push(Op::Rmw { dst, address, value: operand, ty, op, result, order });
+        let nullable = self.memory_nullable(address);
+        Ok(dst.map(|dst| {
+            self.written(dst, nullable);
+            Typed { operand: Operand::Register(dst), ty: value_ctype, nullable }
+        }))
+    }
+
+    /// The type of a variable that a read-modify-write works on.
+    fn word(&self, ctype: CType, span: Span) -> Result<Type, Diagnostic> {
+        let ty = self.scalar(ctype, span)?;
+        if ty.bits() < 32 {
+            return Err(self.source.error(span, "atomic operations work on 32 and 64 bits", format!("this is {}", spell(ctype))));
+        }
+        Ok(ty)
+    }
+
+    /// That a lock primitive is given a lock, an atomic_ one an atomic_t, and the others neither.
+    fn check_target(&self, name: &Name, primitive: Primitive, ctype: CType, span: Span) -> Result<(), Diagnostic> {
+        let is_lock = ctype == CType { base: Base::Spinlock, pointers: 0 };
+        let wants_lock = matches!(
+            primitive.action,
+            Action::SpinLock | Action::SpinUnlock | Action::SpinTrylock | Action::SpinIsLocked
+        );
+        let wrong = |wanted: &str| {
+            let label = format!("this is a {} *, expected {wanted}", spell(ctype));
+            Err(self.source.error(span, format!("`{}` does not work on this variable", name.text), label))
+        };
+        if wants_lock != is_lock {
+            return wrong(if wants_lock { "a spinlock_t *" } else { "a variable, not a lock" });
+        }
+        match (primitive.atomic_bits, ctype) {
+            // The kernel's own tests declare atomics as `atomic_t`; herd7 also takes `int` for one.
+            (Some(bits), CType { base: Base::Atomic { bits: found } | Base::Int { bits: found, .. }, pointers: 0 }) if found == bits => Ok(()),
+            (Some(bits), _) => wrong(if bits == 32 { "an atomic_t *" } else { "an atomic64_t *" }),
+            (None, _) => Ok(()),
+        }
+    }
+}
+
+/// The type of a register that takes a variable's value.
+fn register_type(ctype: CType) -> CType {
+    match ctype {
+        CType { base: Base::Atomic { bits }, pointers: 0 } => CType { base: Base::Int { bits, signed: true }, pointers: 0 },
+        other => other,
+    }
+}
+
+/// Width and sign of an integer type.
+fn integer(ty: CType) -> (u8, bool) {
+    match ty.base {
+        Base::Int { bits, signed } => (bits, signed),
+        Base::Atomic { bits } => (bits, true),
+        Base::Spinlock | Base::Void => (32, true),
+    }
+}
+
+/// C's usual arithmetic conversions, of types that are at least `int`.
+fn common(left: CType, right: CType) -> CType {
+    let ((left_bits, left_signed), (right_bits, right_signed)) = (integer(left), integer(right));
+    let bits = left_bits.max(right_bits);
+    let unsigned = (left_bits == bits && !left_signed) || (right_bits == bits && !right_signed);
+    CType { base: Base::Int { bits, signed: !unsigned }, pointers: 0 }
+}
+
+fn negated(compare: Compare) -> Compare {
+    match compare {
+        Compare::Eq => Compare::Ne,
+        Compare::Ne => Compare::Eq,
+        Compare::Lt => Compare::Ge,
+        Compare::Ge => Compare::Lt,
+        Compare::Gt => Compare::Le,
+        Compare::Le => Compare::Gt,
+    }
+}
