@@ -9,12 +9,16 @@
 
 pub mod arch;
 pub mod catalogue;
+pub mod cli;
 pub mod codegen;
 pub mod error;
+pub mod experiment;
 pub mod harness;
 pub mod hash;
 pub mod layout;
 pub mod litmus;
 pub mod machine;
 pub mod program;
+pub mod publish;
+pub mod record;
 pub mod stats;

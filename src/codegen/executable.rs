@@ -23,6 +23,9 @@ pub struct ThreadArgs {
     pub period: u64,
     /// Offset 40: a byte that becomes nonzero when a thread that waits for a lock is to give up.
     pub stop: *const u8,
+    /// Offset 48: written by the function: how many instances began after their time, because the thread was still busy
+    /// with an earlier one. 0 from free-running code.
+    pub late: u64,
 }
 
 /// The code of one thread, mapped executable and not writable.
@@ -55,10 +58,10 @@ impl Executable {
     /// the code was emitted for, all initialised; `records` at least `count` records of the thread; `stop` a byte.
     /// Other threads may run the code of other threads of the same test on the same arena meanwhile; nothing else may
     /// touch it.
-    pub unsafe fn run(&self, args: &ThreadArgs) -> bool {
+    pub unsafe fn run(&self, args: &mut ThreadArgs) -> bool {
         // SAFETY: the buffer holds a complete function emitted by this crate, entered at offset 0, that follows the C
         // calling convention of the host, takes one pointer and returns an integer.
-        let function: extern "C" fn(*const ThreadArgs) -> u64 =
+        let function: extern "C" fn(*mut ThreadArgs) -> u64 =
             unsafe { std::mem::transmute(self.buffer.ptr(AssemblyOffset(0))) };
         // The emitted code touches only what `args` names, as the caller promised: addresses are arena + instance *
         // stride + offset, or pointers to such that `program::lower` proved to be there.

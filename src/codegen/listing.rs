@@ -71,7 +71,7 @@ pub fn listing(program: &Program, thread: &Thread, code: &ThreadCode) -> Result<
                 Part::Save => "save the observed registers".to_owned(),
                 Part::Next => "next instance".to_owned(),
                 Part::Epilogue => "return".to_owned(),
-                Part::Cold => "out of line: a contended lock".to_owned(),
+                Part::Cold => "out of line: late instances, contended locks".to_owned(),
             };
             let mark = if matches!(instruction.part, Part::Op(_)) { "*" } else { ";" };
             // Writing to a string cannot fail.

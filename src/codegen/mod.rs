@@ -91,7 +91,7 @@ pub enum Part {
     Next,
     /// Return.
     Epilogue,
-    /// Out of line: what a contended lock does.
+    /// Out of line: counting late instances, and what a contended lock does.
     Cold,
 }
 

@@ -14,7 +14,8 @@
 //! | rax, rdx | scratch within one primitive |
 //! | rbx, rbp, r9 to r15 | the test's values |
 //! | [rsp] | the period |
-//! | [rsp+8] | the arguments |
+//! | [rsp+8] | how many instances began late (paced) |
+//! | [rsp+16] | the arguments |
 
 use dynasm::dynasm;
 use dynasmrt::x64::X64Relocation;
@@ -32,6 +33,7 @@ use crate::program::{
 const POOL: [u8; 9] = [3, 5, 9, 10, 11, 12, 13, 14, 15];
 const RAX: u8 = 0;
 const RDX: u8 = 2;
+const RSI: u8 = 6;
 const RDI: u8 = 7;
 
 /// Linux's number for the system call sched_yield on x86-64.
@@ -56,6 +58,20 @@ struct Emitter<'a> {
 
 macro_rules! asm {
     ($emitter:expr ; $($code:tt)*) => { dynasm!($emitter.ops ; .arch x64 ; $($code)*) };
+}
+
+/// One instruction with a memory operand: what stands before it, what after. The registers that nearly every access
+/// goes through are spelled out, because dynasm encodes a base known only at run time with two bytes more.
+macro_rules! at {
+    ($emitter:expr, $memory:expr, [$($before:tt)*] [$($after:tt)*]) => {
+        match $memory {
+            (RDI, 0) => asm!($emitter ; $($before)* [rdi] $($after)*),
+            (RDI, offset) => asm!($emitter ; $($before)* [rdi + offset] $($after)*),
+            (RSI, 0) => asm!($emitter ; $($before)* [rsi] $($after)*),
+            (RSI, offset) => asm!($emitter ; $($before)* [rsi + offset] $($after)*),
+            (base, offset) => asm!($emitter ; $($before)* [Rq(base) + offset] $($after)*),
+        }
+    };
 }
 
 /// Emits one thread; the reason if it cannot be done.
@@ -85,12 +101,12 @@ impl Emitter<'_> {
     fn function(&mut self, pace: Pace, wanted: &[Const]) -> Result<(), String> {
         let record = SaveRecord::new(self.thread);
         let stride = i32::try_from(self.layout.stride).map_err(|_| "has an instance too large to address")?;
-        let (next, done, give_up) =
-            (self.ops.new_dynamic_label(), self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+        let [next, done, give_up, late, go] = std::array::from_fn(|_| self.ops.new_dynamic_label());
         self.mark(Part::Prologue);
         asm!(self
             ; push rbx ; push rbp ; push r12 ; push r13 ; push r14 ; push r15
             ; push rdi
+            ; push 0
             ; push QWORD [rdi + 32]
             ; mov rsi, [rdi + 8]
             ; mov rcx, [rdi + 16]
@@ -108,7 +124,7 @@ impl Emitter<'_> {
         self.mark(Part::Setup);
         self.setup(wanted);
         if pace == Pace::Paced {
-            self.wait();
+            self.wait_counting(late, go);
         }
         for index in 0..self.thread.ops.len() {
             self.mark(Part::Op(index));
@@ -116,7 +132,7 @@ impl Emitter<'_> {
         }
         self.mark(Part::Save);
         for slot in &record.slots {
-            let memory = (6, slot.offset as i32);
+            let memory = (RSI, slot.offset as i32);
             match self.allocation.register(slot.register) {
                 Some(register) => self.store_register(memory, register, slot.bytes),
                 // Declared, observed, never written: 0.
@@ -135,12 +151,18 @@ impl Emitter<'_> {
         self.mark(Part::Epilogue);
         asm!(self
             ; =>done
-            ; add rsp, 16
+            ; pop rdx
+            ; pop rdx
+            ; pop rdi
+            ; mov [rdi + 48], rdx
             ; pop r15 ; pop r14 ; pop r13 ; pop r12 ; pop rbp ; pop rbx
             ; ret
         );
+        self.mark(Part::Cold);
+        if pace == Pace::Paced {
+            asm!(self ; =>late ; inc QWORD [rsp + 8] ; jmp =>go);
+        }
         if !self.waiters.is_empty() {
-            self.mark(Part::Cold);
             self.contended_locks(give_up);
             asm!(self ; =>give_up ; mov eax, 1 ; jmp =>done);
         }
@@ -151,14 +173,25 @@ impl Emitter<'_> {
     fn wait(&mut self) {
         self.mark(Part::Pace);
         let again = self.ops.new_dynamic_label();
-        asm!(self
-            ; =>again
-            ; rdtsc
-            ; shl rdx, 32
-            ; or rax, rdx
-            ; cmp rax, r8
-            ; jb =>again
-        );
+        asm!(self ; =>again);
+        self.read_clock();
+        asm!(self ; cmp rax, r8 ; jb =>again);
+    }
+
+    /// The same for an instance of many: one whose time has passed when its thread gets there is counted as late. The
+    /// counting is out of line.
+    fn wait_counting(&mut self, late: DynamicLabel, go: DynamicLabel) {
+        self.mark(Part::Pace);
+        let again = self.ops.new_dynamic_label();
+        self.read_clock();
+        asm!(self ; cmp rax, r8 ; jae =>late ; =>again);
+        self.read_clock();
+        asm!(self ; cmp rax, r8 ; jb =>again ; =>go);
+    }
+
+    /// The time-stamp counter to rax.
+    fn read_clock(&mut self) {
+        asm!(self ; rdtsc ; shl rdx, 32 ; or rax, rdx);
     }
 
     fn setup(&mut self, wanted: &[Const]) {
@@ -239,32 +272,32 @@ impl Emitter<'_> {
         }
     }
 
-    fn store_register(&mut self, (base, offset): Memory, register: u8, bytes: usize) {
+    fn store_register(&mut self, memory: Memory, register: u8, bytes: usize) {
         match bytes {
-            1 => asm!(self ; mov [Rq(base) + offset], Rb(register)),
-            2 => asm!(self ; mov [Rq(base) + offset], Rw(register)),
-            4 => asm!(self ; mov [Rq(base) + offset], Rd(register)),
-            _ => asm!(self ; mov [Rq(base) + offset], Rq(register)),
+            1 => at!(self, memory, [mov] [, Rb(register)]),
+            2 => at!(self, memory, [mov] [, Rw(register)]),
+            4 => at!(self, memory, [mov] [, Rd(register)]),
+            _ => at!(self, memory, [mov] [, Rq(register)]),
         }
     }
 
-    fn store_immediate(&mut self, (base, offset): Memory, value: i32, bytes: usize) {
+    fn store_immediate(&mut self, memory: Memory, value: i32, bytes: usize) {
         match bytes {
-            1 => asm!(self ; mov BYTE [Rq(base) + offset], value as i8),
-            2 => asm!(self ; mov WORD [Rq(base) + offset], value as i16),
-            4 => asm!(self ; mov DWORD [Rq(base) + offset], value),
-            _ => asm!(self ; mov QWORD [Rq(base) + offset], value),
+            1 => at!(self, memory, [mov BYTE] [, value as i8]),
+            2 => at!(self, memory, [mov WORD] [, value as i16]),
+            4 => at!(self, memory, [mov DWORD] [, value]),
+            _ => at!(self, memory, [mov QWORD] [, value]),
         }
     }
 
-    fn load(&mut self, register: u8, (base, offset): Memory, ty: Type) {
+    fn load(&mut self, register: u8, memory: Memory, ty: Type) {
         match (ty.bytes(), ty.signed()) {
-            (1, true) => asm!(self ; movsx Rd(register), BYTE [Rq(base) + offset]),
-            (1, false) => asm!(self ; movzx Rd(register), BYTE [Rq(base) + offset]),
-            (2, true) => asm!(self ; movsx Rd(register), WORD [Rq(base) + offset]),
-            (2, false) => asm!(self ; movzx Rd(register), WORD [Rq(base) + offset]),
-            (4, _) => asm!(self ; mov Rd(register), [Rq(base) + offset]),
-            _ => asm!(self ; mov Rq(register), [Rq(base) + offset]),
+            (1, true) => at!(self, memory, [movsx Rd(register), BYTE] []),
+            (1, false) => at!(self, memory, [movzx Rd(register), BYTE] []),
+            (2, true) => at!(self, memory, [movsx Rd(register), WORD] []),
+            (2, false) => at!(self, memory, [movzx Rd(register), WORD] []),
+            (4, _) => at!(self, memory, [mov Rd(register),] []),
+            _ => at!(self, memory, [mov Rq(register),] []),
         }
     }
 
@@ -277,13 +310,13 @@ impl Emitter<'_> {
             }
             Op::Store { address, value, ty, access } => self.store(address, value, ty, access)?,
             Op::StoreMb { address, value, ty } => {
-                let (base, offset) = self.memory(address)?;
+                let memory = self.memory(address)?;
                 self.operand_into(value, RAX)?;
                 match ty.bytes() {
-                    1 => asm!(self ; xchg [Rq(base) + offset], al),
-                    2 => asm!(self ; xchg [Rq(base) + offset], ax),
-                    4 => asm!(self ; xchg [Rq(base) + offset], eax),
-                    _ => asm!(self ; xchg [Rq(base) + offset], rax),
+                    1 => at!(self, memory, [xchg] [, al]),
+                    2 => at!(self, memory, [xchg] [, ax]),
+                    4 => at!(self, memory, [xchg] [, eax]),
+                    _ => at!(self, memory, [xchg] [, rax]),
                 }
             }
             Op::Fence(fence) => self.fence(fence),
@@ -293,25 +326,28 @@ impl Emitter<'_> {
                 self.rmw(dst, memory, value, ty.bytes() == 8, op, result)?;
             }
             Op::Cmpxchg { dst, address, expected, new, ty, .. } => {
-                let (base, offset) = self.memory(address)?;
+                let memory = self.memory(address)?;
                 let dst = self.register(dst)?;
                 let new = self.operand(new, RDX)?;
                 self.operand_into(expected, RAX)?;
                 if ty.bytes() == 8 {
-                    asm!(self ; lock cmpxchg [Rq(base) + offset], Rq(new) ; mov Rq(dst), rax);
+                    at!(self, memory, [lock cmpxchg] [, Rq(new)]);
+                    asm!(self ; mov Rq(dst), rax);
                 } else {
-                    asm!(self ; lock cmpxchg [Rq(base) + offset], Rd(new) ; mov Rd(dst), eax);
+                    at!(self, memory, [lock cmpxchg] [, Rd(new)]);
+                    asm!(self ; mov Rd(dst), eax);
                 }
             }
             Op::SpinLock { address } => self.spin_lock(address)?,
             Op::SpinUnlock { address } => {
-                let (base, offset) = self.memory(address)?;
-                asm!(self ; mov BYTE [Rq(base) + offset], 0);
+                let memory = self.memory(address)?;
+                at!(self, memory, [mov BYTE] [, 0]);
             }
             Op::SpinTrylock { dst, address } => self.spin_trylock(dst, address)?,
             Op::SpinIsLocked { dst, address } => {
-                let ((base, offset), dst) = (self.memory(address)?, self.register(dst)?);
-                asm!(self ; mov eax, [Rq(base) + offset] ; test eax, eax ; setne al ; movzx Rd(dst), al);
+                let (memory, dst) = (self.memory(address)?, self.register(dst)?);
+                at!(self, memory, [mov eax,] []);
+                asm!(self ; test eax, eax ; setne al ; movzx Rd(dst), al);
             }
             Op::Move { dst, src } => {
                 let dst = self.register(dst)?;
@@ -372,12 +408,11 @@ impl Emitter<'_> {
         let memory = self.memory(address)?;
         let bytes = ty.bytes();
         if access == Access::NonTemporal {
-            let (base, offset) = memory;
             let register = self.operand(value, RAX)?;
             if bytes == 8 {
-                asm!(self ; movnti [Rq(base) + offset], Rq(register));
+                at!(self, memory, [movnti] [, Rq(register)]);
             } else {
-                asm!(self ; movnti [Rq(base) + offset], Rd(register));
+                at!(self, memory, [movnti] [, Rd(register)]);
             }
             return Ok(());
         }
@@ -422,14 +457,13 @@ impl Emitter<'_> {
         op: RmwOp,
         result: RmwResult,
     ) -> Result<(), String> {
-        let (base, offset) = memory;
         match (op, result) {
             (RmwOp::Xchg, _) => {
                 self.operand_into(value, RAX)?;
                 if wide {
-                    asm!(self ; xchg [Rq(base) + offset], rax);
+                    at!(self, memory, [xchg] [, rax]);
                 } else {
-                    asm!(self ; xchg [Rq(base) + offset], eax);
+                    at!(self, memory, [xchg] [, eax]);
                 }
                 self.result(dst, RAX);
             }
@@ -450,9 +484,9 @@ impl Emitter<'_> {
                     asm!(self ; mov rdx, rax);
                 }
                 if wide {
-                    asm!(self ; lock xadd [Rq(base) + offset], rax);
+                    at!(self, memory, [lock xadd] [, rax]);
                 } else {
-                    asm!(self ; lock xadd [Rq(base) + offset], eax);
+                    at!(self, memory, [lock xadd] [, eax]);
                 }
                 if result == RmwResult::New {
                     asm!(self ; add rax, rdx);
@@ -473,10 +507,11 @@ impl Emitter<'_> {
                     _ => asm!(self ; not rdx ; and rdx, rax),
                 }
                 if wide {
-                    asm!(self ; lock cmpxchg [Rq(base) + offset], rdx ; jne =>again);
+                    at!(self, memory, [lock cmpxchg] [, rdx]);
                 } else {
-                    asm!(self ; lock cmpxchg [Rq(base) + offset], edx ; jne =>again);
+                    at!(self, memory, [lock cmpxchg] [, edx]);
                 }
+                asm!(self ; jne =>again);
                 self.result(dst, RAX);
             }
         }
@@ -490,15 +525,15 @@ impl Emitter<'_> {
     }
 
     /// One locked instruction on memory whose value is not wanted, only its flags.
-    fn locked(&mut self, (base, offset): Memory, value: Operand, wide: bool, op: RmwOp) -> Result<(), String> {
+    fn locked(&mut self, memory: Memory, value: Operand, wide: bool, op: RmwOp) -> Result<(), String> {
         let bytes = if wide { 8 } else { 4 };
         let immediate = Self::immediate(value, bytes);
         if let (RmwOp::Add | RmwOp::Sub, Some(1)) = (op, immediate) {
             match (op, wide) {
-                (RmwOp::Add, true) => asm!(self ; lock inc QWORD [Rq(base) + offset]),
-                (RmwOp::Add, false) => asm!(self ; lock inc DWORD [Rq(base) + offset]),
-                (_, true) => asm!(self ; lock dec QWORD [Rq(base) + offset]),
-                (_, false) => asm!(self ; lock dec DWORD [Rq(base) + offset]),
+                (RmwOp::Add, true) => at!(self, memory, [lock inc QWORD] []),
+                (RmwOp::Add, false) => at!(self, memory, [lock inc DWORD] []),
+                (_, true) => at!(self, memory, [lock dec QWORD] []),
+                (_, false) => at!(self, memory, [lock dec DWORD] []),
             }
             return Ok(());
         }
@@ -515,16 +550,16 @@ impl Emitter<'_> {
             _ => self.operand(value, RAX)?,
         };
         match (op, wide) {
-            (RmwOp::Add, true) => asm!(self ; lock add [Rq(base) + offset], Rq(register)),
-            (RmwOp::Add, false) => asm!(self ; lock add [Rq(base) + offset], Rd(register)),
-            (RmwOp::Sub, true) => asm!(self ; lock sub [Rq(base) + offset], Rq(register)),
-            (RmwOp::Sub, false) => asm!(self ; lock sub [Rq(base) + offset], Rd(register)),
-            (RmwOp::And | RmwOp::AndNot, true) => asm!(self ; lock and [Rq(base) + offset], Rq(register)),
-            (RmwOp::And | RmwOp::AndNot, false) => asm!(self ; lock and [Rq(base) + offset], Rd(register)),
-            (RmwOp::Or, true) => asm!(self ; lock or [Rq(base) + offset], Rq(register)),
-            (RmwOp::Or, false) => asm!(self ; lock or [Rq(base) + offset], Rd(register)),
-            (RmwOp::Xor, true) => asm!(self ; lock xor [Rq(base) + offset], Rq(register)),
-            (RmwOp::Xor, false) => asm!(self ; lock xor [Rq(base) + offset], Rd(register)),
+            (RmwOp::Add, true) => at!(self, memory, [lock add] [, Rq(register)]),
+            (RmwOp::Add, false) => at!(self, memory, [lock add] [, Rd(register)]),
+            (RmwOp::Sub, true) => at!(self, memory, [lock sub] [, Rq(register)]),
+            (RmwOp::Sub, false) => at!(self, memory, [lock sub] [, Rd(register)]),
+            (RmwOp::And | RmwOp::AndNot, true) => at!(self, memory, [lock and] [, Rq(register)]),
+            (RmwOp::And | RmwOp::AndNot, false) => at!(self, memory, [lock and] [, Rd(register)]),
+            (RmwOp::Or, true) => at!(self, memory, [lock or] [, Rq(register)]),
+            (RmwOp::Or, false) => at!(self, memory, [lock or] [, Rd(register)]),
+            (RmwOp::Xor, true) => at!(self, memory, [lock xor] [, Rq(register)]),
+            (RmwOp::Xor, false) => at!(self, memory, [lock xor] [, Rd(register)]),
             (RmwOp::Xchg, _) => return Err("has an exchange without a result".to_owned()),
         }
         Ok(())
@@ -532,29 +567,27 @@ impl Emitter<'_> {
 
     /// queued_spin_lock's fast path: compare and exchange 0 for _Q_LOCKED_VAL (1); the wait is out of line.
     fn spin_lock(&mut self, address: Address) -> Result<(), String> {
-        let (base, offset) = self.memory(address)?;
+        let memory = self.memory(address)?;
         let (again, wait) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
         asm!(self
             ; =>again
             ; xor eax, eax
             ; mov edx, 1
-            ; lock cmpxchg [Rq(base) + offset], edx
-            ; jne =>wait
         );
-        self.waiters.push(((base, offset), wait, again));
+        at!(self, memory, [lock cmpxchg] [, edx]);
+        asm!(self ; jne =>wait);
+        self.waiters.push((memory, wait, again));
         Ok(())
     }
 
     /// queued_spin_trylock: look first, and try only if it looks free.
     fn spin_trylock(&mut self, dst: usize, address: Address) -> Result<(), String> {
-        let ((base, offset), dst) = (self.memory(address)?, self.register(dst)?);
+        let (memory, dst) = (self.memory(address)?, self.register(dst)?);
         let out = self.ops.new_dynamic_label();
+        at!(self, memory, [mov eax,] []);
+        asm!(self ; test eax, eax ; jne =>out ; mov edx, 1);
+        at!(self, memory, [lock cmpxchg] [, edx]);
         asm!(self
-            ; mov eax, [Rq(base) + offset]
-            ; test eax, eax
-            ; jne =>out
-            ; mov edx, 1
-            ; lock cmpxchg [Rq(base) + offset], edx
             ; =>out
             ; sete al
             ; movzx Rd(dst), al
@@ -565,18 +598,20 @@ impl Emitter<'_> {
     /// Waits for a contended lock: watch it, yield the CPU now and then (its holder may have lost its own), give up if
     /// told to, so that a test that deadlocks ends.
     fn contended_locks(&mut self, give_up: DynamicLabel) {
-        for ((base, offset), wait, again) in std::mem::take(&mut self.waiters) {
+        for (memory, wait, again) in std::mem::take(&mut self.waiters) {
             let watch = self.ops.new_dynamic_label();
             asm!(self
                 ; =>wait
                 ; mov edx, SPINS_BEFORE_YIELD
                 ; =>watch
                 ; pause
-                ; cmp DWORD [Rq(base) + offset], 0
+            );
+            at!(self, memory, [cmp DWORD] [, 0]);
+            asm!(self
                 ; je =>again
                 ; dec edx
                 ; jnz =>watch
-                ; mov rax, [rsp + 8]
+                ; mov rax, [rsp + 16]
                 ; mov rax, [rax + 40]
                 ; cmp BYTE [rax], 0
                 ; jne =>give_up

@@ -3,18 +3,17 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::run::{Job, Limits, Plan, run};
+use super::run::{Job, LONGEST_PERIOD, Limits, Plan, SHORTEST_PERIOD, run};
 use crate::codegen::Pace;
 use crate::error::Result;
 
 /// Time for one trial.
-const TRIAL: Duration = Duration::from_millis(4);
-/// How much longer than planned a batch may take and still count as kept: the threads' way into and out of the barrier.
-const SLACK: f64 = 1.15;
-/// The first period tried, in nanoseconds: below it even two uncontended clock reads do not fit.
-const SHORTEST_NS: f64 = 60.0;
-/// The longest period worth trying, in nanoseconds: slower than any line transfer between two sockets.
-const LONGEST_NS: f64 = 20_000.0;
+const TRIAL: Duration = Duration::from_millis(2);
+/// The share of instances that may begin late. Where threads keep up it is a few hundredths, where they do not several
+/// tenths.
+const LATE: f64 = 0.06;
+/// From one period to the next longer one.
+const STEP: f64 = 1.3;
 
 /// Finds the shortest period, in ticks, at which the threads keep to the clock, trying from short to long.
 ///
@@ -23,22 +22,25 @@ const LONGEST_NS: f64 = 20_000.0;
 /// # Errors
 /// As [`run`].
 pub fn choose_pace(job: Job<'_>, plan: &Plan) -> Result<u64> {
-    let mut ns = SHORTEST_NS;
-    while ns < LONGEST_NS {
-        let period = job.clock.ticks(ns).max(1.0) as u64;
+    let hz = job.clock.frequency_hz;
+    let mut seconds = SHORTEST_PERIOD;
+    while seconds < LONGEST_PERIOD {
+        let period = (seconds * hz).max(1.0) as u64;
         let trial = Plan {
             pace: Pace::Paced,
             period,
+            adapt: false,
             skews: vec![0],
             limits: Limits { duration: Some(TRIAL), ..Limits::default() },
             ..plan.clone()
         };
-        let measured = run(job, &trial, &AtomicBool::new(false), |_| ())?;
-        let needed = job.clock.ns(period as f64) * measured.tally.iterations as f64;
-        if measured.in_batches.as_nanos() as f64 <= needed * SLACK {
-            return Ok(period);
+        // A thread that loses its CPU for a moment makes one trial late; that it happens twice is less likely.
+        for _ in 0..2 {
+            if run(job, &trial, &AtomicBool::new(false), |_| ())?.late <= LATE {
+                return Ok(period);
+            }
         }
-        ns *= 1.25;
+        seconds *= STEP;
     }
-    Ok(job.clock.ticks(LONGEST_NS) as u64)
+    Ok((LONGEST_PERIOD * hz) as u64)
 }

@@ -11,4 +11,4 @@ mod tally;
 
 pub use calibrate::choose_pace;
 pub use run::{Job, Limits, Measurement, Plan, Stop, default_batch, run};
-pub use tally::{OutcomeCounts, SkewTally, Tally, matches, races};
+pub use tally::{OutcomeCounts, SkewTally, Tally, gap_histogram, matches, races};

@@ -46,6 +46,8 @@ pub struct Plan {
     pub pace: Pace,
     /// Ticks from one instance to the next, if paced.
     pub period: u64,
+    /// Whether the period may follow the machine: longer while instances begin late, shorter while they do not.
+    pub adapt: bool,
     /// How much later the last thread begins than P0, in ticks; the threads between are spread evenly. One of these
     /// is taken for each batch, all equally often, in random order.
     pub skews: Vec<i64>,
@@ -86,6 +88,11 @@ pub struct Measurement {
     pub elapsed: Duration,
     /// The part of it spent inside batches, by the clock of P0's CPU.
     pub in_batches: Duration,
+    /// The period in ticks: the mean over all instances, if it adapts. 0 for a free run.
+    pub period: f64,
+    /// The share of instances, over all threads, that began after their time because their thread was still busy with an
+    /// earlier one. 0 for a free run.
+    pub late: f64,
     /// How long after the call the first batch was counted.
     pub first_outcome: Duration,
     /// Why it ended.
@@ -105,6 +112,20 @@ const DEADLOCK: Duration = Duration::from_secs(5);
 /// How often the calling thread looks up, and shows the counts.
 const WATCH: Duration = Duration::from_millis(200);
 
+/// How many batches go by before the period is looked at again.
+const ADAPT_EVERY: u32 = 32;
+/// Instances that begin late have lost the others, so above this share the period grows, by [`LONGER`]. Measured: where
+/// threads keep up it is a few hundredths, where they do not it is several tenths.
+const TOO_LATE: f64 = 0.10;
+/// Below this share the period shrinks, by [`SHORTER`].
+const IN_TIME: f64 = 0.04;
+const LONGER: f64 = 1.25;
+const SHORTER: f64 = 0.98;
+/// The shortest period, in seconds: about what reading the clock twice costs.
+pub(super) const SHORTEST_PERIOD: f64 = 30e-9;
+/// The longest period that adapting arrives at, in seconds: far more than any line transfer takes.
+pub(super) const LONGEST_PERIOD: f64 = 20e-6;
+
 /// Instances per batch for a layout: as many as fit [`BATCH_BYTES`], within reason.
 pub fn default_batch(layout: &Layout) -> usize {
     (BATCH_BYTES / layout.stride).clamp(64, 8192)
@@ -122,6 +143,7 @@ struct Shared<'a> {
     /// The batch to run, written by the last thread to reach the barrier.
     count: CachePadded<AtomicUsize>,
     start: AtomicU64,
+    period: AtomicU64,
     skew: AtomicUsize,
     stopping: AtomicBool,
     /// Tells threads that wait for a lock to give up.
@@ -130,6 +152,7 @@ struct Shared<'a> {
     /// Instances and races counted so far.
     iterations: CachePadded<AtomicU64>,
     races: CachePadded<AtomicU64>,
+    late: CachePadded<AtomicU64>,
     first: AtomicU64,
     leader: Mutex<Leader>,
     /// Asks each thread for a copy of its counts.
@@ -159,6 +182,10 @@ struct Leader {
     planned: u64,
     in_batches: u64,
     batch_start: u64,
+    /// The sum of every instance's period, in ticks.
+    paced: f64,
+    /// Batches, iterations and late instances since the period was looked at.
+    since: (u32, u64, u64),
     order: Vec<usize>,
     random: Random,
     interrupted: bool,
@@ -201,12 +228,14 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
         barrier: SpinBarrier::new(threads),
         count: CachePadded::default(),
         start: AtomicU64::default(),
+        period: AtomicU64::new(plan.period),
         skew: AtomicUsize::default(),
         stopping: AtomicBool::default(),
         give_up: CachePadded::default(),
         interrupt,
         iterations: CachePadded::default(),
         races: CachePadded::default(),
+        late: CachePadded::default(),
         first: AtomicU64::new(u64::MAX),
         leader: Mutex::new(Leader {
             begun: None,
@@ -214,6 +243,8 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
             planned: 0,
             in_batches: 0,
             batch_start: 0,
+            paced: 0.0,
+            since: (0, 0, 0),
             order: Vec::new(),
             // Any seed will do, but xorshift stays at 0 for ever.
             random: Random(plan.seed | 1 << 63),
@@ -267,6 +298,8 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
         tally,
         elapsed,
         in_batches: Duration::from_nanos(job.clock.ns(leader.in_batches as f64) as u64),
+        period: leader.paced / (leader.planned.max(1) as f64),
+        late: shared.late.load(Ordering::Relaxed) as f64 / (counted * threads as u64).max(1) as f64,
         first_outcome: Duration::from_nanos(first),
         stop: if leader.interrupted { Stop::Interrupted } else { Stop::Limit },
     })
@@ -325,14 +358,40 @@ impl Shared<'_> {
                 leader.order.swap(at, other);
             }
         }
+        if self.plan.adapt {
+            self.adapt(&mut leader);
+        }
         let skew = leader.order.pop().expect("just filled");
         let count = left.min(self.plan.batch as u64);
         leader.planned += count;
+        leader.paced += self.period.load(Ordering::Relaxed) as f64 * count as f64;
         self.count.store(count as usize, Ordering::Relaxed);
         self.skew.store(skew, Ordering::Relaxed);
         leader.batch_start = self.job.clock.now();
         let head_start = HEAD_START * self.job.clock.frequency_hz;
         self.start.store(leader.batch_start + head_start as u64, Ordering::Relaxed);
+    }
+
+    /// Lets the period follow the machine.
+    fn adapt(&self, leader: &mut Leader) {
+        leader.since.0 += 1;
+        if leader.since.0 < ADAPT_EVERY {
+            return;
+        }
+        let (iterations, late) = (self.iterations.load(Ordering::Relaxed), self.late.load(Ordering::Relaxed));
+        let instances = (iterations - leader.since.1) * self.job.cpus.len() as u64;
+        let share = (late - leader.since.2) as f64 / instances.max(1) as f64;
+        leader.since = (0, iterations, late);
+        let factor = if share > TOO_LATE {
+            LONGER
+        } else if share < IN_TIME {
+            SHORTER
+        } else {
+            return;
+        };
+        let hz = self.job.clock.frequency_hz;
+        let period = (self.period.load(Ordering::Relaxed) as f64 * factor).clamp(SHORTEST_PERIOD * hz, LONGEST_PERIOD * hz);
+        self.period.store(period.max(1.0) as u64, Ordering::Relaxed);
     }
 
     /// Notes the end of a batch. Only the last thread at the barrier is here.
@@ -384,17 +443,18 @@ fn worker(shared: &Shared<'_>, number: usize) {
         }
         let count = shared.count.load(Ordering::Relaxed);
         let skew = shared.skew.load(Ordering::Relaxed);
-        let args = ThreadArgs {
+        let mut args = ThreadArgs {
             arena,
             records: records[number],
             count: count as u64,
             start: shared.start.load(Ordering::Relaxed).saturating_add_signed(delays[skew]),
-            period: shared.plan.period,
+            period: shared.period.load(Ordering::Relaxed),
             stop: shared.give_up.as_ptr().cast_const(),
+            late: 0,
         };
         // SAFETY: the arena and this thread's records hold `batch` >= `count` instances, initialised by `reset` before
         // the barrier; between the two barriers only emitted code touches them; `give_up` lives as long as `shared`.
-        let finished = unsafe { shared.executables[number].run(&args) };
+        let finished = unsafe { shared.executables[number].run(&mut args) };
         if !finished {
             shared.fail(Error::Host(format!(
                 "{}: P{number} waited {} s for a spinlock that nobody released: the test deadlocks (or its lock's holder \
@@ -404,6 +464,7 @@ fn worker(shared: &Shared<'_>, number: usize) {
             )));
             return;
         }
+        shared.late.fetch_add(args.late, Ordering::Relaxed);
         if shared.barrier.wait(|| shared.batch_done()).is_err() {
             return;
         }

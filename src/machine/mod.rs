@@ -13,5 +13,5 @@ pub use clock::Clock;
 pub use cpulist::{format_cpu_list, parse_cpu_list};
 pub use describe::{Cache, Host, describe};
 pub use pin::{allowed_cpus, pin_to};
-pub use placement::{Class, Placement, oversubscribed, place, restrict};
+pub use placement::{Class, Placement, exactly, oversubscribed, place, restrict};
 pub use topology::{Cpu, Topology};

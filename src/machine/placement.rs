@@ -149,6 +149,13 @@ pub fn place(topology: &Topology, cpus: &[usize], threads: usize, classes: &[Cla
     Ok(spread.filter_map(|class| best_of_class(&candidates, threads, class)).collect())
 }
 
+/// Exactly these CPUs in this order.
+pub fn exactly(topology: &Topology, cpus: &[usize]) -> Placement {
+    let known: Vec<&Cpu> = cpus.iter().filter_map(|&cpu| topology.cpu(cpu)).collect();
+    let pairs = known.iter().enumerate().flat_map(|(at, a)| known[..at].iter().map(move |b| between(a, b)));
+    Placement { cpus: cpus.to_vec(), class: pairs.max().unwrap_or(Class::Shared) }
+}
+
 /// All threads on what CPUs there are, several to a CPU.
 pub fn oversubscribed(cpus: &[usize], threads: usize) -> Placement {
     Placement { cpus: (0..threads).map(|thread| cpus[thread % cpus.len()]).collect(), class: Class::Shared }

@@ -1,0 +1,18 @@
+//! Tells the program which commit it was built from, so that every record can be traced to its source.
+
+use std::process::Command;
+
+fn main() {
+    let git = |args: &[&str]| {
+        let output = Command::new("git").args(args).output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned()).filter(|text| !text.is_empty())
+    };
+    let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
+    let dirty = git(&["status", "--porcelain", "--untracked-files=no", "src", "Cargo.toml", "Cargo.lock", "scenarios"]);
+    println!("cargo:rustc-env=WAKERACE_COMMIT={commit}{}", if dirty.is_some() { "-dirty" } else { "" });
+    println!("cargo:rerun-if-changed=src");
+    println!("cargo:rerun-if-changed=scenarios");
+    if let Some(head) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
+        println!("cargo:rerun-if-changed={head}");
+    }
+}

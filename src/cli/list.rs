@@ -1,0 +1,51 @@
+//! `wakerace list`
+
+use clap::Args;
+use comfy_table::{ContentArrangement, Table, presets};
+
+use crate::arch::Arch;
+use crate::catalogue::{self, Scenario};
+use crate::error::Result;
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Files, folders, names or groups (race, fixes, mutants, guards, controls); everything if none is named
+    scenarios: Vec<String>,
+}
+
+/// Prints the scenarios with their verdicts.
+pub fn list(args: &ListArgs) -> Result<u8> {
+    let scenarios =
+        if args.scenarios.is_empty() { catalogue::all()? } else { catalogue::resolve(&args.scenarios)? };
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    let arches = Arch::ALL.map(|arch| arch.name().to_owned());
+    let mut headings = vec!["group".to_owned(), "scenario".to_owned(), "CPUs".to_owned(), "LKMM".to_owned()];
+    headings.extend(arches);
+    headings.push("asks".to_owned());
+    table.set_header(headings);
+    for scenario in &scenarios {
+        table.add_row(row(scenario));
+    }
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    super::print(&format!("{}\n", lines.join("\n")))?;
+    Ok(crate::error::EXIT_OK)
+}
+
+fn row(scenario: &Scenario) -> Vec<String> {
+    let header = &scenario.test.header;
+    let unknown = || "-".to_owned();
+    let mut row = vec![
+        scenario.group.clone(),
+        scenario.name.clone(),
+        scenario.program.threads.len().to_string(),
+        header.result.map_or_else(unknown, |verdict| verdict.to_string()),
+    ];
+    row.extend(Arch::ALL.map(|arch| header.expected(arch).map_or_else(unknown, |verdict| verdict.to_string())));
+    // The first sentence says what it is about.
+    let summary = header.summary();
+    let end = summary.find(['?', '.', ':']).map_or(summary.len(), |at| at + 1);
+    row.push(summary[..end].trim_end_matches(['.', ':']).to_owned());
+    row
+}

@@ -1,0 +1,65 @@
+//! The command line: one file a subcommand.
+
+mod list;
+mod progress;
+mod run;
+mod show;
+mod topology;
+mod units;
+
+use std::io::{self, Write};
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{Error, Result};
+
+/// Measures memory-ordering races of the Linux kernel's wakeup path on the CPU in front of you.
+#[derive(Debug, Parser)]
+#[command(name = "wakerace", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run scenarios on this host and say what was seen
+    Run(Box<run::RunArgs>),
+    /// List the scenarios and what this architecture allows
+    List(list::ListArgs),
+    /// Show a scenario's source, its lowered form and the machine code that is run
+    Show(show::ShowArgs),
+    /// Show what was found out about this host's CPUs, and where threads would be placed
+    Topology,
+}
+
+/// Runs a subcommand; the exit status.
+///
+/// # Errors
+/// Bad input, or a host that cannot do it; the exit status is then [`crate::error::EXIT_BAD_INPUT`].
+pub fn dispatch(cli: Cli) -> Result<u8> {
+    match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::List(args) => list::list(&args),
+        Command::Show(args) => show::show(&args),
+        Command::Topology => topology::topology(),
+    }
+}
+
+/// An error as the person at the terminal should see it. Errors in litmus files come with their source line and begin
+/// with `error:` already.
+pub fn explain(error: &Error) -> String {
+    match error {
+        Error::Litmus(diagnostic) => diagnostic.to_string(),
+        other => format!("error: {other}"),
+    }
+}
+
+/// Prints to standard output. A reader that went away (`wakerace list | head`) is no error.
+fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("writing to standard output")(error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,94 @@
+//! What a person sees while a run goes on: a bar with live counts on a terminal, a line every 15 seconds elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::catalogue::Scenario;
+use crate::harness::{Limits, Tally, races};
+use crate::machine::Placement;
+use crate::program;
+use crate::publish::count;
+
+/// How often a line is printed where there is no terminal.
+const PLAIN_EVERY: Duration = Duration::from_secs(15);
+/// Outcomes shown live; the rest is counted in one number.
+const SHOWN: usize = 4;
+
+/// The progress of one scenario on one placement.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    name: String,
+    begun: Instant,
+    printed: Instant,
+    limits: Limits,
+    quiet: bool,
+}
+
+impl Progress {
+    /// Begins to show one scenario.
+    pub fn new(scenario: &Scenario, placement: &Placement, limits: Limits, quiet: bool) -> Progress {
+        let name = format!("{} on CPUs {placement}", scenario.name);
+        let terminal = std::io::stderr().is_terminal() && !quiet;
+        let bar = terminal.then(|| {
+            let bar = ProgressBar::new(1000);
+            // The template is a constant that indicatif accepts.
+            if let Ok(style) = ProgressStyle::with_template("{bar:20} {elapsed:>4} {wide_msg}") {
+                bar.set_style(style);
+            }
+            bar.set_message(name.clone());
+            bar
+        });
+        let now = Instant::now();
+        Progress { bar, name, begun: now, printed: now, limits, quiet }
+    }
+
+    /// Shows the counts so far.
+    pub fn update(&mut self, scenario: &Scenario, tally: &Tally) {
+        if self.quiet {
+            return;
+        }
+        let program = &scenario.program;
+        let outcomes = tally.outcomes();
+        let message = || {
+            let races = races(program, &outcomes);
+            let mut most: Vec<_> = outcomes.iter().collect();
+            most.sort_by_key(|(row, count)| (!program.is_race(row), std::cmp::Reverse(**count)));
+            let shown: Vec<String> = most
+                .iter()
+                .take(SHOWN)
+                .map(|(row, seen)| {
+                    let mark = if program.is_race(row) { "*" } else { "" };
+                    format!("{mark}{} {}", count(**seen), program::outcome(program, row))
+                })
+                .collect();
+            let more = most.len().saturating_sub(SHOWN);
+            let more = if more > 0 { format!(" | {more} more") } else { String::new() };
+            format!("{}: {} iterations, {} races | {}{more}", self.name, count(tally.iterations), count(races), shown.join(" | "))
+        };
+        if let Some(bar) = &self.bar {
+            bar.set_position((1000.0 * self.share(tally, races(program, &outcomes))) as u64);
+            bar.set_message(message());
+        } else if self.printed.elapsed() >= PLAIN_EVERY {
+            eprintln!("{}", message());
+            self.printed = Instant::now();
+        }
+    }
+
+    /// How much of the run is done, from whichever limit is nearest.
+    fn share(&self, tally: &Tally, races: u64) -> f64 {
+        let of = |done: f64, limit: Option<f64>| limit.map_or(0.0, |limit| done / limit.max(1e-9));
+        let time = of(self.begun.elapsed().as_secs_f64(), self.limits.duration.map(|limit| limit.as_secs_f64()));
+        let iterations = of(tally.iterations as f64, self.limits.iterations.map(|limit| limit as f64));
+        let races = of(races as f64, self.limits.races.map(|limit| limit as f64));
+        time.max(iterations).max(races).min(1.0)
+    }
+
+    /// Takes the bar away.
+    pub fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! `wakerace run`
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+
+use super::progress::Progress;
+use super::topology::host_lines;
+use super::units::{ClockTime, Skews, parse_count, parse_duration, parse_period, parse_skews};
+use crate::arch::Arch;
+use crate::catalogue::{self, Scenario};
+use crate::codegen::{self, Pace};
+use crate::error::{EXIT_FORBIDDEN, EXIT_INTERRUPTED, EXIT_OK, Error, Result};
+use crate::experiment::{self, Experiment, PaceChoice};
+use crate::harness::{Limits, Stop};
+use crate::layout::{Layout, LayoutKind};
+use crate::machine::{self, Class, Clock, Host, Placement, Topology};
+use crate::publish;
+use crate::record::{self, Finding, Record, Tool};
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 all as expected; 1 a forbidden outcome was observed; 2 bad input, or a host that \
+cannot do it; 130 interrupted (what was measured is written).")]
+pub struct RunArgs {
+    /// Files, folders, names or groups (race, fixes, mutants, guards, controls) [default: the race, two fixes and a mutant]
+    scenarios: Vec<String>,
+
+    /// Use only these CPUs; as many as a test has threads: P0 on the first, P1 on the second, ...
+    #[arg(short = 'c', long, value_name = "LIST")]
+    cpus: Option<String>,
+    /// How far apart the threads are: smt, core, cluster, llc, socket, or several [default: every one there is]
+    #[arg(long, value_name = "CLASS", value_delimiter = ',')]
+    placement: Vec<Class>,
+    /// Let several threads of a test share a CPU
+    #[arg(long)]
+    oversubscribe: bool,
+
+    /// Time for each scenario on each placement, such as 10s or 2m [default: about 30 s for all together]
+    #[arg(short = 'd', long, value_name = "TIME", value_parser = parse_duration)]
+    duration: Option<Duration>,
+    /// Iterations of each scenario on each placement, such as 4e9
+    #[arg(short = 'n', long, value_name = "COUNT", value_parser = parse_count)]
+    iterations: Option<u64>,
+    /// End a scenario when it has raced so often
+    #[arg(long, value_name = "COUNT", value_parser = parse_count)]
+    stop_after_races: Option<u64>,
+
+    /// How instances follow each other: as fast as they can, by the clock, or by the clock if it is fine enough
+    #[arg(long, value_enum, default_value = "auto")]
+    pace: PaceArg,
+    /// Time from one paced instance to the next, such as 100ns or 250ticks [default: measured]
+    #[arg(long, value_name = "TIME", value_parser = parse_period)]
+    period: Option<ClockTime>,
+    /// How much later the last thread begins than P0: 20ns, a list -20,0,20, or a range -100..100/21 [default: a sweep]
+    #[arg(long, value_name = "TIME", value_parser = parse_skews, allow_hyphen_values = true)]
+    skew: Option<Skews>,
+    /// Where the variables lie: padded, packed, kernel, kernel-ARCH
+    #[arg(long, default_value = "padded", value_name = "LAYOUT")]
+    layout: LayoutKind,
+    /// Instances per batch [default: what fits the caches]
+    #[arg(long, value_name = "COUNT", value_parser = parse_count)]
+    batch: Option<u64>,
+    /// Seed of the random order of skews
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Run only what is named, without the controls that show whether reordering can be seen here
+    #[arg(long)]
+    no_controls: bool,
+
+    /// Print only the final table
+    #[arg(short = 'q', long)]
+    quiet: bool,
+    /// Write the record to a file, or to standard output with `-`
+    #[arg(long, value_name = "FILE")]
+    export_json: Option<PathBuf>,
+    /// Write the results as CSV
+    #[arg(long, value_name = "FILE")]
+    export_csv: Option<PathBuf>,
+    /// Write the table as Markdown
+    #[arg(long, value_name = "FILE")]
+    export_markdown: Option<PathBuf>,
+    /// Do not keep the record under results/
+    #[arg(long)]
+    no_save: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PaceArg {
+    Free,
+    Paced,
+    Auto,
+}
+
+/// About how long a run without -d, -n and --stop-after-races takes.
+const DEFAULT_TOTAL: Duration = Duration::from_secs(28);
+/// The least time a scenario gets on a placement then.
+const DEFAULT_LEAST: Duration = Duration::from_millis(500);
+/// The most instances in a batch: 2^20 padded ones of six variables are 768 MiB.
+const LARGEST_BATCH: u64 = 1 << 20;
+
+/// Runs scenarios and prints the table; the exit status.
+pub fn run(args: &RunArgs) -> Result<u8> {
+    let arch = Arch::host().ok_or_else(|| Error::Host("wakerace has no code generator for this architecture".to_owned()))?;
+    let started = jiff::Timestamp::now();
+    let begun = Instant::now();
+    let interrupt = interrupt_flag()?;
+    let scenarios = chosen_scenarios(args, arch)?;
+    let topology = Topology::read()?;
+    let allowed = machine::allowed_cpus()?;
+    let named = args.cpus.as_deref().map(machine::parse_cpu_list).transpose();
+    let named = named.map_err(|reason| Error::Usage(format!("--cpus: {reason}")))?;
+    let cpus = machine::restrict(&topology, &allowed, named.as_deref()).map_err(|reason| Error::Usage(format!("--cpus: {reason}")))?;
+    let mut planned = Vec::new();
+    for scenario in &scenarios {
+        for placement in placements(args, &topology, &cpus, named.is_some(), scenario)? {
+            planned.push((scenario, placement));
+        }
+    }
+    let clock = Clock::calibrate();
+    let host = machine::describe(&topology, &allowed, clock);
+    let experiments = experiments(args, arch, clock, &host, &planned)?;
+
+    let output = Output::new(args, &host, started)?;
+    output.say(&opening(&host, &experiments));
+    let mut record = Record {
+        schema: record::SCHEMA.to_owned(),
+        tool: Tool::this(),
+        command: std::env::args().collect(),
+        started: started.to_string(),
+        elapsed_s: 0.0,
+        interrupted: false,
+        host,
+        results: Vec::new(),
+    };
+    for experiment in &experiments {
+        let mut progress = Progress::new(experiment.scenario, &experiment.placement, experiment.limits, args.quiet);
+        let watch = |tally: &_| progress.update(experiment.scenario, tally);
+        let finished = experiment::run(experiment, &interrupt, watch)?;
+        progress.finish();
+        record.interrupted = finished.stop == Stop::Interrupted;
+        if finished.result.iterations > 0 {
+            output.say(&one_line(&finished.result));
+            record.results.push(finished.result);
+        }
+        experiment::judge(&mut record.results, arch);
+        record.elapsed_s = begun.elapsed().as_secs_f64();
+        output.write_files(&record)?;
+        if record.interrupted {
+            break;
+        }
+    }
+    output.finish(&record)?;
+    Ok(if record.results.iter().any(|result| result.finding == Finding::ForbiddenObserved) {
+        EXIT_FORBIDDEN
+    } else if record.interrupted {
+        EXIT_INTERRUPTED
+    } else {
+        EXIT_OK
+    })
+}
+
+/// A flag that the first Ctrl-C (or SIGTERM) sets; the second ends the program at once.
+fn interrupt_flag() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // In this order: the first signal finds the flag still unset.
+        signal_hook::flag::register_conditional_shutdown(signal, i32::from(EXIT_INTERRUPTED), Arc::clone(&flag))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
+            .map_err(Error::io("watching for Ctrl-C"))?;
+    }
+    Ok(flag)
+}
+
+/// What is named, or the default, after the controls.
+fn chosen_scenarios(args: &RunArgs, arch: Arch) -> Result<Vec<Scenario>> {
+    let asked = if args.scenarios.is_empty() {
+        catalogue::DEFAULT.into_iter().map(catalogue::named).collect::<Result<Vec<_>>>()?
+    } else {
+        catalogue::resolve(&args.scenarios)?
+    };
+    let mut all = Vec::new();
+    if !args.no_controls {
+        for name in catalogue::controls(arch) {
+            all.push(catalogue::named(name)?);
+        }
+    }
+    for scenario in asked {
+        if !all.iter().any(|known| known.sha256 == scenario.sha256) {
+            all.push(scenario);
+        }
+    }
+    Ok(all)
+}
+
+/// Where a scenario runs.
+fn placements(
+    args: &RunArgs,
+    topology: &Topology,
+    cpus: &[usize],
+    named: bool,
+    scenario: &Scenario,
+) -> Result<Vec<Placement>> {
+    let threads = scenario.program.threads.len();
+    let fail = |reason: String| Error::Usage(format!("{}: {reason}", scenario.name));
+    if cpus.len() < threads && args.oversubscribe && !cpus.is_empty() {
+        return Ok(vec![machine::oversubscribed(cpus, threads)]);
+    }
+    if named && cpus.len() == threads && args.placement.is_empty() {
+        return Ok(vec![machine::exactly(topology, cpus)]);
+    }
+    let classes: &[Class] = if args.placement.is_empty() { &Class::SPREAD } else { &args.placement };
+    let placements = machine::place(topology, cpus, threads, classes).map_err(fail)?;
+    if placements.is_empty() {
+        let wanted: Vec<&str> = classes.iter().map(|class| class.name()).collect();
+        return Err(fail(format!(
+            "no {threads} of the CPUs {} are placed as --placement {} asks; `wakerace topology` shows what there is",
+            machine::format_cpu_list(cpus),
+            wanted.join(",")
+        )));
+    }
+    Ok(placements)
+}
+
+/// The experiments of a run, controls first, so that every later zero can be judged when it is written.
+fn experiments<'a>(
+    args: &RunArgs,
+    arch: Arch,
+    clock: Clock,
+    host: &Host,
+    planned: &[(&'a Scenario, Placement)],
+) -> Result<Vec<Experiment<'a>>> {
+    let open_ended = args.duration.is_none() && args.iterations.is_none() && args.stop_after_races.is_none();
+    let share = DEFAULT_TOTAL.div_f64(planned.len().max(1) as f64).max(DEFAULT_LEAST);
+    let limits = Limits {
+        duration: args.duration.or(open_ended.then_some(share)),
+        iterations: args.iterations,
+        races: args.stop_after_races,
+    };
+    let batch = args.batch.map(|batch| {
+        usize::try_from(batch).ok().filter(|_| batch <= LARGEST_BATCH).ok_or_else(|| {
+            Error::Usage(format!("--batch: {batch} is more than {LARGEST_BATCH} instances"))
+        })
+    });
+    let batch = batch.transpose()?;
+    if args.pace == PaceArg::Free && (args.period.is_some() || args.skew.is_some()) {
+        return Err(Error::Usage("--period and --skew need the clock; leave out --pace free".to_owned()));
+    }
+    let mut experiments = Vec::new();
+    for (scenario, placement) in planned {
+        let layout = Layout::new(args.layout, &scenario.program, host.false_sharing_bytes);
+        // Both paces are emitted now, so that whatever cannot be is said before anything runs.
+        let free = codegen::emit(arch, &scenario.program, &layout, Pace::Free)?;
+        let paced = codegen::emit(arch, &scenario.program, &layout, Pace::Paced)?;
+        let single = scenario.program.threads.len() < 2 || placement.class == Class::Shared;
+        let pace = match args.pace {
+            PaceArg::Free => PaceChoice::Free { given: true },
+            // Threads that share a CPU or are alone have nobody to meet.
+            PaceArg::Auto if single && args.period.is_none() && args.skew.is_none() => PaceChoice::Free { given: false },
+            PaceArg::Auto | PaceArg::Paced => PaceChoice::Paced {
+                given: args.pace == PaceArg::Paced,
+                period: args.period.map(|period| period.ticks(&clock).max(1).unsigned_abs()),
+                skews: args.skew.as_ref().map(|skews| skews.ticks(&clock)),
+            },
+        };
+        experiments.push(Experiment {
+            scenario,
+            placement: placement.clone(),
+            layout,
+            free,
+            paced,
+            pace,
+            batch,
+            seed: args.seed,
+            limits,
+            clock,
+        });
+    }
+    Ok(experiments)
+}
+
+fn opening(host: &Host, experiments: &[Experiment<'_>]) -> String {
+    let time: Option<Duration> = experiments.iter().map(|experiment| experiment.limits.duration).sum();
+    let about = time.map_or(String::new(), |time| format!(", about {} s", time.as_secs_f64().round().max(1.0)));
+    format!("{}{} runs{about}\n", host_lines(host), experiments.len())
+}
+
+fn one_line(result: &record::ScenarioResult) -> String {
+    let cpus: Vec<String> = result.placement.cpus.iter().map(usize::to_string).collect();
+    format!(
+        "{} on CPUs {} ({}): {} iterations, {} races, {}\n",
+        result.scenario,
+        cpus.join(","),
+        result.placement.class,
+        publish::count(result.iterations),
+        publish::count(result.races),
+        publish::rate_with_interval(result.rate, result.interval),
+    )
+}
+
+/// Where words and files go.
+struct Output<'a> {
+    args: &'a RunArgs,
+    saved: Option<PathBuf>,
+    /// Whether standard output belongs to an export, so that words go to standard error.
+    piped: bool,
+}
+
+impl<'a> Output<'a> {
+    /// Checks that every file can be written before anything runs.
+    fn new(args: &'a RunArgs, host: &Host, started: jiff::Timestamp) -> Result<Output<'a>> {
+        let exports = [&args.export_json, &args.export_csv, &args.export_markdown];
+        let to_stdout = exports.iter().filter(|path| path.as_deref().is_some_and(|path| path.as_os_str() == "-")).count();
+        if to_stdout > 1 {
+            return Err(Error::Usage("only one --export can go to standard output".to_owned()));
+        }
+        let saved = (!args.no_save).then(|| record::default_path(host, started));
+        let output = Output { args, saved, piped: to_stdout == 1 };
+        for path in output.files() {
+            record::check_writable(&path)?;
+        }
+        Ok(output)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let exports = [&self.args.export_json, &self.args.export_csv, &self.args.export_markdown];
+        let exports = exports.into_iter().flatten().filter(|path| path.as_os_str() != "-");
+        exports.chain(self.saved.as_ref()).cloned().collect()
+    }
+
+    /// Words on the way; not with -q.
+    fn say(&self, text: &str) {
+        if !self.args.quiet {
+            eprint!("{text}");
+        }
+    }
+
+    /// Writes every file, whole.
+    fn write_files(&self, record: &Record) -> Result<()> {
+        if record.results.is_empty() {
+            return Ok(());
+        }
+        let json = publish::json(record)?;
+        if let Some(path) = &self.saved {
+            record::write_atomically(path, json.as_bytes())?;
+        }
+        self.export(&self.args.export_json, |_| Ok(json.clone()), record)?;
+        self.export(&self.args.export_csv, publish::csv, record)?;
+        self.export(&self.args.export_markdown, |record| Ok(publish::markdown(record)), record)
+    }
+
+    fn export(
+        &self,
+        path: &Option<PathBuf>,
+        render: impl Fn(&Record) -> Result<String>,
+        record: &Record,
+    ) -> Result<()> {
+        match path {
+            Some(path) if path.as_os_str() != "-" => record::write_atomically(path, render(record)?.as_bytes()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The table, what it means, and where the files are.
+    fn finish(&self, record: &Record) -> Result<()> {
+        let mut text = format!("\n{}\n{}\n", publish::table(record), publish::summary(record));
+        if let Some(path) = self.saved.as_ref().filter(|_| !record.results.is_empty()) {
+            text.push_str(&format!("\nrecord: {}\n", path.display()));
+        }
+        if !self.piped {
+            return super::print(&text);
+        }
+        eprint!("{text}");
+        let dash = |path: &Option<PathBuf>| path.as_deref().is_some_and(|path| path.as_os_str() == "-");
+        if dash(&self.args.export_json) {
+            super::print(&publish::json(record)?)
+        } else if dash(&self.args.export_csv) {
+            super::print(&publish::csv(record)?)
+        } else {
+            super::print(&publish::markdown(record))
+        }
+    }
+}
+

@@ -1,0 +1,88 @@
+//! `wakerace topology`
+
+use std::fmt::Write as _;
+
+use crate::error::{EXIT_OK, Result};
+use crate::machine::{self, Class, Clock, Host, Topology};
+
+/// Prints the host's description and where threads would be placed.
+pub fn topology() -> Result<u8> {
+    let topology = Topology::read()?;
+    let allowed = machine::allowed_cpus()?;
+    let host = machine::describe(&topology, &allowed, Clock::calibrate());
+    let mut text = host_lines(&host);
+    let _ = writeln!(text, "\n{:>5}  {:<12} {:<16} {:<16} {:<16} node", "CPU", "core", "cluster", "last-level cache", "socket");
+    for cpu in &topology.cpus {
+        let list = |cpus: &[usize]| if cpus.is_empty() { "-".to_owned() } else { machine::format_cpu_list(cpus) };
+        let barred = if allowed.contains(&cpu.id) { "" } else { "  (not allowed to this process)" };
+        let _ = writeln!(
+            text,
+            "{:>5}  {:<12} {:<16} {:<16} {:<16} {}{barred}",
+            cpu.id,
+            list(&cpu.core),
+            list(&cpu.cluster),
+            list(&cpu.llc),
+            list(&cpu.package),
+            cpu.node.map_or("-".to_owned(), |node| node.to_string()),
+        );
+    }
+    let usable = machine::restrict(&topology, &allowed, None).unwrap_or_default();
+    text.push_str("\nplacements, the one with the widest boundary first:\n");
+    for threads in 2..=crate::litmus::MAX_THREADS {
+        match machine::place(&topology, &usable, threads, &Class::SPREAD) {
+            Ok(placements) => {
+                let each: Vec<String> = placements.iter().map(ToString::to_string).collect();
+                let _ = writeln!(text, "  {threads} threads: CPUs {}", each.join("; "));
+            }
+            Err(_) => {
+                let _ = writeln!(text, "  {threads} threads: only with --oversubscribe, for want of CPUs");
+            }
+        }
+    }
+    super::print(&text)?;
+    Ok(EXIT_OK)
+}
+
+/// The host in a few lines, also printed before a run.
+pub fn host_lines(host: &Host) -> String {
+    let mut text = String::new();
+    let ids: Vec<String> = host.cpu_ids.iter().map(|(key, value)| format!("{key} {value}")).collect();
+    let virtualised = host.virtualised.as_ref().map_or("no hypervisor".to_owned(), |name| format!("virtualised: {name}"));
+    let emulated = if host.emulated { ", EMULATED: nothing here says anything about weak outcomes" } else { "" };
+    let caches: Vec<String> = host
+        .caches
+        .iter()
+        .map(|cache| {
+            let kind = match cache.kind.as_str() {
+                "Data" => "d",
+                "Instruction" => "i",
+                _ => "",
+            };
+            format!("L{}{kind} {} (shared by {})", cache.level, cache.size, cache.shared_by)
+        })
+        .collect();
+    let clock = host.clock_measured;
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{} {} ({})", host.architecture, host.cpu_model, ids.join(", "));
+    let _ = writeln!(
+        text,
+        "CPUs {} online, {} allowed; {} per core, {} socket(s), {} NUMA node(s); {virtualised}{emulated}",
+        host.cpus_online, host.cpus_allowed, host.threads_per_core, host.sockets, host.numa_nodes
+    );
+    let _ = writeln!(
+        text,
+        "{}; lines {} bytes",
+        if caches.is_empty() { "caches unknown".to_owned() } else { caches.join(", ") },
+        host.false_sharing_bytes
+    );
+    let _ = writeln!(
+        text,
+        "clock {} at {:.1} MHz, read in {:.0} ns, steps of {:.1} ns; {}",
+        host.clock,
+        clock.frequency_hz / 1e6,
+        clock.ns(clock.read_ticks as f64),
+        clock.ns(clock.resolution_ticks as f64),
+        host.kernel.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+    );
+    text
+}

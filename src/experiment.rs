@@ -1,0 +1,222 @@
+//! One scenario on one placement: pace it, run it, and put what was counted into a result.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::AtomicBool;
+
+use crate::arch::Arch;
+use crate::catalogue::Scenario;
+use crate::codegen::{self, Pace, ThreadCode};
+use crate::error::Result;
+use crate::harness::{self, Job, Limits, Plan, Stop, Tally};
+use crate::layout::Layout;
+use crate::machine::{Clock, Placement};
+use crate::program::{Const, Program};
+use crate::record::{
+    FinalValue, Finding, Gaps, LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, ScenarioResult, SkewRecord,
+};
+use crate::stats::interval;
+
+/// A scenario with everything settled that can be before it runs.
+#[derive(Debug, Clone)]
+pub struct Experiment<'a> {
+    /// What is run.
+    pub scenario: &'a Scenario,
+    /// Where.
+    pub placement: Placement,
+    /// Where its variables lie.
+    pub layout: Layout,
+    /// Its code for either pace.
+    pub free: Vec<ThreadCode>,
+    /// The same, waiting for the clock before each instance.
+    pub paced: Vec<ThreadCode>,
+    /// Which of the two.
+    pub pace: PaceChoice,
+    /// Instances per batch, if given.
+    pub batch: Option<usize>,
+    /// Seed of the order of skews.
+    pub seed: u64,
+    /// When it ends.
+    pub limits: Limits,
+    /// The host's clock.
+    pub clock: Clock,
+}
+
+/// How an experiment is to be paced.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PaceChoice {
+    /// As fast as it can.
+    Free {
+        /// Whether somebody asked for it.
+        given: bool,
+    },
+    /// By the clock.
+    Paced {
+        /// Whether somebody asked for it.
+        given: bool,
+        /// Ticks from one instance to the next; measured if absent.
+        period: Option<u64>,
+        /// Skews in ticks; a sweep as wide as one instance takes if absent.
+        skews: Option<Vec<i64>>,
+    },
+}
+
+/// What came out of an experiment.
+#[derive(Debug)]
+pub struct Finished {
+    /// The result; its finding is not yet judged.
+    pub result: ScenarioResult,
+    /// Why it ended.
+    pub stop: Stop,
+}
+
+/// Skews in a sweep: odd, so that 0 is among them.
+const SWEEP_POINTS: i64 = 25;
+/// The narrowest and widest default sweep to either side, in nanoseconds. The far end covers a line's way between two
+/// sockets.
+const SWEEP_NS: std::ops::RangeInclusive<f64> = 60.0..=240.0;
+
+/// Runs an experiment. `watch` sees the counts a few times a second.
+///
+/// # Errors
+/// As [`harness::run`].
+pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMut(&Tally)) -> Result<Finished> {
+    let program = &experiment.scenario.program;
+    let free = matches!(experiment.pace, PaceChoice::Free { .. });
+    let code = if free { &experiment.free } else { &experiment.paced };
+    let job = Job { program, layout: &experiment.layout, code, cpus: &experiment.placement.cpus, clock: experiment.clock };
+    let mut plan = Plan {
+        pace: Pace::Free,
+        period: 0,
+        adapt: false,
+        skews: vec![0],
+        batch: experiment.batch.unwrap_or_else(|| harness::default_batch(&experiment.layout)),
+        seed: experiment.seed,
+        limits: experiment.limits,
+    };
+    if let PaceChoice::Paced { period, skews, .. } = &experiment.pace {
+        plan.pace = Pace::Paced;
+        let measured = if period.is_none() || skews.is_none() { harness::choose_pace(job, &plan)? } else { 0 };
+        plan.period = period.unwrap_or(measured);
+        plan.adapt = period.is_none();
+        plan.skews = skews.clone().unwrap_or_else(|| sweep(experiment.clock, measured));
+    }
+    let measurement = harness::run(job, &plan, interrupt, watch)?;
+    let result = result(experiment, &plan, code, &measurement);
+    Ok(Finished { result, stop: measurement.stop })
+}
+
+/// A sweep about as wide to either side as one instance takes, in ticks.
+fn sweep(clock: Clock, instance: u64) -> Vec<i64> {
+    let width = clock.ns(instance as f64).clamp(*SWEEP_NS.start(), *SWEEP_NS.end());
+    let half = SWEEP_POINTS / 2;
+    let mut skews: Vec<i64> =
+        (-half..=half).map(|step| clock.ticks(width * step as f64 / half as f64) as i64).collect();
+    skews.dedup();
+    skews
+}
+
+fn result(
+    experiment: &Experiment<'_>,
+    plan: &Plan,
+    code: &[ThreadCode],
+    measurement: &harness::Measurement,
+) -> ScenarioResult {
+    let Experiment { scenario, placement, layout, clock, .. } = experiment;
+    let program = &scenario.program;
+    let outcomes = measurement.tally.outcomes();
+    let iterations = measurement.tally.iterations;
+    let races = harness::races(program, &outcomes);
+    let matches = harness::matches(program, &outcomes);
+    let share = |of: u64| (of > 0).then(|| races as f64 / of as f64);
+    let given = match &experiment.pace {
+        PaceChoice::Free { given } | PaceChoice::Paced { given, .. } => *given,
+    };
+    let paced = plan.pace == Pace::Paced;
+    let elapsed_s = measurement.elapsed.as_secs_f64();
+    ScenarioResult {
+        scenario: scenario.name.clone(),
+        group: scenario.group.clone(),
+        source_sha256: scenario.sha256.clone(),
+        code_sha256: codegen::hash(code),
+        condition: format!("{} ({})", program.quantifier, program.prop(&program.condition)),
+        match_event: program.match_event.as_ref().map(|event| program.prop(event)),
+        placement: PlacementRecord { cpus: placement.cpus.clone(), class: placement.class },
+        pace: PaceRecord {
+            mode: if paced { "paced" } else { "free" }.to_owned(),
+            chosen: if given { "given" } else { "auto" }.to_owned(),
+            period_ticks: paced.then_some(measurement.period.round() as u64),
+            period_ns: paced.then(|| clock.ns(measurement.period)),
+            late: paced.then_some(measurement.late),
+        },
+        layout: LayoutRecord { kind: layout.kind.to_string(), line_bytes: layout.line, stride_bytes: layout.stride },
+        batch: plan.batch,
+        seed: plan.seed,
+        iterations,
+        elapsed_s,
+        in_batches_s: measurement.in_batches.as_secs_f64(),
+        iterations_per_s: if elapsed_s > 0.0 { iterations as f64 / elapsed_s } else { 0.0 },
+        outcomes: outcomes.iter().map(|(row, count)| outcome(program, row, *count)).collect(),
+        matches,
+        races,
+        rate: share(iterations),
+        interval: interval(races, iterations),
+        rate_per_match: matches.and_then(share),
+        interval_per_match: matches.and_then(|matches| interval(races, matches)),
+        skews: measurement
+            .tally
+            .skews
+            .iter()
+            .map(|tally| SkewRecord {
+                skew_ns: clock.ns(tally.skew as f64),
+                iterations: tally.iterations(),
+                matches: harness::matches(program, &tally.outcomes),
+                races: harness::races(program, &tally.outcomes),
+            })
+            .collect(),
+        gaps: Gaps::new(&measurement.tally.gaps),
+        expected: Arch::host().and_then(|arch| scenario.test.header.expected(arch)),
+        lkmm: scenario.test.header.result,
+        controls_fired: Vec::new(),
+        finding: Finding::Inconclusive,
+    }
+}
+
+fn outcome(program: &Program, row: &[Const], count: u64) -> OutcomeRecord {
+    let values: BTreeMap<String, FinalValue> = row
+        .iter()
+        .enumerate()
+        .map(|(column, value)| {
+            let value = match *value {
+                Const::Int(value) => FinalValue::Int(value),
+                Const::Address(_) => FinalValue::Address(program.constant(*value)),
+            };
+            (program.column_name(column), value)
+        })
+        .collect();
+    OutcomeRecord { values, count, satisfies: program.is_race(row) }
+}
+
+/// Judges every result by the controls that fired on the same CPUs.
+///
+/// A control counts for a placement if all CPUs of one of the two are among those of the other: a control of two
+/// threads speaks for a test of three that includes its CPUs.
+pub fn judge(results: &mut [ScenarioResult], arch: Arch) {
+    let fired: Vec<(String, HashSet<usize>)> = results
+        .iter()
+        .filter(|result| result.races > 0 && is_control(result, arch))
+        .map(|result| (result.scenario.clone(), result.placement.cpus.iter().copied().collect()))
+        .collect();
+    for result in results {
+        let cpus: HashSet<usize> = result.placement.cpus.iter().copied().collect();
+        let near = fired.iter().filter(|(_, others)| cpus.is_subset(others) || others.is_subset(&cpus));
+        result.controls_fired = near.map(|(name, _)| name.clone()).collect();
+        result.finding =
+            Finding::judge(result.races, result.iterations, result.expected, !result.controls_fired.is_empty());
+    }
+}
+
+/// Whether a result is that of a control: one of the catalogue's, by the hash of its source.
+fn is_control(result: &ScenarioResult, arch: Arch) -> bool {
+    crate::catalogue::named(&result.scenario)
+        .is_ok_and(|scenario| scenario.sha256 == result.source_sha256 && scenario.is_control(arch))
+}

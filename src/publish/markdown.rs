@@ -1,0 +1,20 @@
+//! The table in Markdown.
+
+use super::table::{NUMERIC, cells, headings, reading_order, summary, title};
+use crate::record::Record;
+
+/// A record's table, with its title before and what it means after.
+pub fn markdown(record: &Record) -> String {
+    let row = |cells: &[String]| {
+        let escaped: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        format!("| {} |\n", escaped.join(" | "))
+    };
+    let headings = headings(record);
+    let rule: Vec<String> =
+        (0..headings.len()).map(|column| if NUMERIC.contains(&column) { "---:" } else { "---" }.to_owned()).collect();
+    let mut text = format!("{}\n\n{}{}", title(record), row(&headings), row(&rule));
+    for result in reading_order(record) {
+        text.push_str(&row(&cells(result)));
+    }
+    format!("{text}\n{}\n", summary(record))
+}

@@ -1,0 +1,142 @@
+//! The table at the end of a run, made to be pasted into a mail.
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use super::numbers::{count, rate, rate_with_interval};
+use crate::record::{Finding, Record, ScenarioResult};
+
+/// The headings of [`table`] and of the Markdown table.
+pub(super) fn headings(record: &Record) -> Vec<String> {
+    let fixed = ["scenario", "CPUs", "iterations", "matches", "races", "rate [95 %]", "best skew"];
+    let mut headings: Vec<String> = fixed.iter().map(|&heading| heading.to_owned()).collect();
+    headings.push(record.host.architecture.clone());
+    headings.push("finding".to_owned());
+    headings
+}
+
+/// The columns that hold numbers.
+pub(super) const NUMERIC: std::ops::RangeInclusive<usize> = 2..=6;
+
+/// One line of the table.
+pub(super) fn cells(result: &ScenarioResult) -> Vec<String> {
+    let cpus: Vec<String> = result.placement.cpus.iter().map(usize::to_string).collect();
+    vec![
+        result.scenario.clone(),
+        format!("{} {}", cpus.join(","), result.placement.class),
+        count(result.iterations),
+        result.matches.map_or("-".to_owned(), count),
+        count(result.races),
+        rate_with_interval(result.rate, result.interval),
+        best_skew(result),
+        result.expected.map_or("unknown".to_owned(), |expected| expected.to_string()),
+        result.finding.words().to_owned(),
+    ]
+}
+
+/// The skew with the most races: `+77 ns 92.1 %`.
+fn best_skew(result: &ScenarioResult) -> String {
+    let known = result.skews.iter().filter(|skew| skew.iterations > 0 && skew.races > 0);
+    let share = |races: u64, iterations: u64| races as f64 / iterations as f64;
+    let best = known.max_by(|a, b| share(a.races, a.iterations).total_cmp(&share(b.races, b.iterations)));
+    match best {
+        Some(best) if result.skews.len() > 1 => {
+            format!("{:+.0} ns {}", best.skew_ns, rate(share(best.races, best.iterations)))
+        }
+        _ => "-".to_owned(),
+    }
+}
+
+/// The results in reading order: what was asked before the controls, as run otherwise.
+pub(super) fn reading_order(record: &Record) -> Vec<&ScenarioResult> {
+    let mut results: Vec<&ScenarioResult> = record.results.iter().collect();
+    results.sort_by_key(|result| result.group == "controls");
+    results
+}
+
+/// What the numbers were measured on.
+pub(super) fn title(record: &Record) -> String {
+    let host = &record.host;
+    let under = host.virtualised.as_ref().map_or(String::new(), |name| format!(", virtualised ({name})"));
+    let emulated = if host.emulated { "EMULATED, says nothing about weak outcomes: " } else { "" };
+    format!(
+        "{emulated}{} {}, {} CPUs{under}, {}",
+        host.architecture,
+        host.cpu_model,
+        crate::machine::parse_cpu_list(&host.cpus_online).map_or(0, |cpus| cpus.len()),
+        host.kernel.split_whitespace().take(2).collect::<Vec<_>>().join(" "),
+    )
+}
+
+/// The table as text, title first.
+pub fn table(record: &Record) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(headings(record));
+    for result in reading_order(record) {
+        table.add_row(cells(result));
+    }
+    for column in NUMERIC {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let body: Vec<String> = table.to_string().lines().map(|line| line.trim_end().to_owned()).collect();
+    format!("{}\n\n{}\n", title(record), body.join("\n"))
+}
+
+/// What the table comes to, in sentences.
+pub fn summary(record: &Record) -> String {
+    let mut lines = Vec::new();
+    let of = |finding: Finding| record.results.iter().filter(move |result| result.finding == finding);
+    for result in of(Finding::ForbiddenObserved) {
+        lines.push(format!(
+            "FORBIDDEN OBSERVED: {} must {} on {}, and was seen {} times in {} iterations on CPUs {:?}. \
+             This is a bug in the hardware, in the expectation, or in wakerace.",
+            result.scenario,
+            result.expected.map_or("-".to_owned(), |expected| match expected {
+                crate::litmus::Verdict::Always => "always happen".to_owned(),
+                _ => "never happen".to_owned(),
+            }),
+            record.host.architecture,
+            count(result.races),
+            count(result.iterations),
+            result.placement.cpus,
+        ));
+    }
+    let mut placements: Vec<_> = record.results.iter().map(|result| &result.placement).collect();
+    placements.dedup();
+    let mut said = Vec::new();
+    for placement in placements {
+        if said.contains(&placement) {
+            continue;
+        }
+        said.push(placement);
+        let zeros = record
+            .results
+            .iter()
+            .filter(|result| &result.placement == placement && result.races == 0 && result.iterations > 0)
+            .count();
+        let fired: Vec<String> = record
+            .results
+            .iter()
+            .filter(|result| &result.placement == placement && result.races > 0)
+            .filter(|result| result.controls_fired.contains(&result.scenario))
+            .map(|result| format!("{} {}", result.scenario, rate(result.rate.unwrap_or(0.0))))
+            .collect();
+        let cpus: Vec<String> = placement.cpus.iter().map(usize::to_string).collect();
+        let place = format!("CPUs {} ({})", cpus.join(","), placement.class);
+        if zeros > 0 && fired.is_empty() {
+            lines.push(format!("{place}: no control fired, so the zeros here mean nothing (inconclusive)."));
+        } else if zeros > 0 {
+            lines.push(format!(
+                "{place}: the controls fired ({}), so a zero here was looked for where reordering can be seen. It means: \
+                 below the given rate, with 95 % confidence.",
+                fired.join(", ")
+            ));
+        }
+    }
+    if record.interrupted {
+        lines.push("Interrupted: the counts are those reached until then.".to_owned());
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,258 @@
+//! The result file: everything about a run, as JSON, versioned by its `schema` field.
+
+mod gaps;
+mod save;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::litmus::Verdict;
+use crate::machine::{Class, Host};
+use crate::stats::Interval;
+
+pub use gaps::Gaps;
+pub use save::{check_writable, default_path, write_atomically};
+
+/// The schema this program writes.
+pub const SCHEMA: &str = "wakerace/1";
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// What made it.
+    pub tool: Tool,
+    /// The command line.
+    pub command: Vec<String>,
+    /// When it began, RFC 3339 in UTC.
+    pub started: String,
+    /// How long it took so far, in seconds.
+    pub elapsed_s: f64,
+    /// Whether it was cut short by Ctrl-C. What is here was measured all the same.
+    pub interrupted: bool,
+    /// The box.
+    pub host: Host,
+    /// One entry per scenario and placement, in the order they were run.
+    pub results: Vec<ScenarioResult>,
+}
+
+/// The program that made a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tool {
+    /// `wakerace`
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The commit it was built from.
+    pub commit: String,
+}
+
+impl Tool {
+    /// This program.
+    pub fn this() -> Tool {
+        Tool {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: env!("WAKERACE_COMMIT").to_owned(),
+        }
+    }
+}
+
+/// What one scenario gave on one placement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioResult {
+    /// The test's name.
+    pub scenario: String,
+    /// The folder it came from: race, fixes, mutants, guards, controls, or a path.
+    pub group: String,
+    /// SHA-256 of the litmus source.
+    pub source_sha256: String,
+    /// SHA-256 of the machine code that ran.
+    pub code_sha256: String,
+    /// The final condition, as the test states it.
+    pub condition: String,
+    /// The event that `matches` counts, if the test declares one.
+    pub match_event: Option<String>,
+    /// Where the threads ran.
+    pub placement: PlacementRecord,
+    /// How instances followed each other.
+    pub pace: PaceRecord,
+    /// Where the variables lay.
+    pub layout: LayoutRecord,
+    /// Instances per batch.
+    pub batch: usize,
+    /// Seed of the order of skews.
+    pub seed: u64,
+    /// Instances that all threads completed.
+    pub iterations: u64,
+    /// Wall-clock time, in seconds.
+    pub elapsed_s: f64,
+    /// The part of it inside measured batches, in seconds.
+    pub in_batches_s: f64,
+    /// Iterations per second of wall-clock time.
+    pub iterations_per_s: f64,
+    /// Every outcome that was seen. The counts add up to `iterations`.
+    pub outcomes: Vec<OutcomeRecord>,
+    /// Instances in which the Match event happened.
+    pub matches: Option<u64>,
+    /// Instances in which the outcome the test asks about happened.
+    pub races: u64,
+    /// `races / iterations`.
+    pub rate: Option<f64>,
+    /// The interval of `rate`.
+    pub interval: Option<Interval>,
+    /// `races / matches`.
+    pub rate_per_match: Option<f64>,
+    /// The interval of `rate_per_match`.
+    pub interval_per_match: Option<Interval>,
+    /// Counts by skew: the race window.
+    pub skews: Vec<SkewRecord>,
+    /// Iterations between races.
+    pub gaps: Gaps,
+    /// What the architecture allows, as the test declares it.
+    pub expected: Option<Verdict>,
+    /// What the kernel's memory model says, as the test declares it.
+    pub lkmm: Option<Verdict>,
+    /// Controls that fired on the same CPUs in this run.
+    pub controls_fired: Vec<String>,
+    /// What it comes to.
+    pub finding: Finding,
+}
+
+/// Where threads ran.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PlacementRecord {
+    /// The CPU of P0, P1, ...
+    pub cpus: Vec<usize>,
+    /// How far apart they are.
+    pub class: Class,
+}
+
+/// How instances followed each other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PaceRecord {
+    /// `free` or `paced`.
+    pub mode: String,
+    /// Whether wakerace chose it (`auto`) or the command line gave it (`given`).
+    pub chosen: String,
+    /// From one instance to the next, in ticks of the clock; paced only. The mean, where it was left to wakerace: it then
+    /// follows the machine.
+    pub period_ticks: Option<u64>,
+    /// The same in nanoseconds.
+    pub period_ns: Option<f64>,
+    /// The share of instances that a thread began after their time, being busy with an earlier one; paced only.
+    pub late: Option<f64>,
+}
+
+/// Where variables lay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayoutRecord {
+    /// `padded`, `packed` or `kernel-ARCH`.
+    pub kind: String,
+    /// The false-sharing distance it was made for, in bytes.
+    pub line_bytes: usize,
+    /// From one instance to the next, in bytes.
+    pub stride_bytes: usize,
+}
+
+/// A final value: a number, or `&name` for the address of a shared variable.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum FinalValue {
+    /// An integer; NULL is 0.
+    Int(i64),
+    /// The address of a shared variable.
+    Address(String),
+}
+
+/// One outcome and how often it was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeRecord {
+    /// Registers (`1:r0`) and variables (`x`) with their final values.
+    pub values: BTreeMap<String, FinalValue>,
+    /// How often.
+    pub count: u64,
+    /// Whether it is the outcome the test asks about.
+    pub satisfies: bool,
+}
+
+/// Counts at one skew.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SkewRecord {
+    /// How much later the last thread began than P0, in nanoseconds.
+    pub skew_ns: f64,
+    /// Instances run at this skew.
+    pub iterations: u64,
+    /// Matches among them.
+    pub matches: Option<u64>,
+    /// Races among them.
+    pub races: u64,
+}
+
+/// What a result comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Finding {
+    /// Seen, and allowed.
+    #[serde(rename = "observed")]
+    Observed,
+    /// Not seen, on CPUs where a control shows that it could have been.
+    #[serde(rename = "not observed")]
+    NotObserved,
+    /// Seen, and forbidden.
+    #[serde(rename = "forbidden observed")]
+    ForbiddenObserved,
+    /// Not seen, but no control was either: nothing is known.
+    #[serde(rename = "inconclusive")]
+    Inconclusive,
+}
+
+impl Finding {
+    /// Judges a count. `expected` is the declared verdict; `control_fired` whether a control was seen on these CPUs.
+    pub fn judge(races: u64, iterations: u64, expected: Option<Verdict>, control_fired: bool) -> Finding {
+        match expected {
+            Some(Verdict::Never) if races > 0 => Finding::ForbiddenObserved,
+            Some(Verdict::Always) if races < iterations => Finding::ForbiddenObserved,
+            _ if races > 0 => Finding::Observed,
+            _ if control_fired => Finding::NotObserved,
+            _ => Finding::Inconclusive,
+        }
+    }
+
+    /// The words in records and tables.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Finding::Observed => "observed",
+            Finding::NotObserved => "not observed",
+            Finding::ForbiddenObserved => "forbidden observed",
+            Finding::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_follow_counts_expectations_and_controls() {
+        use Finding::{ForbiddenObserved, Inconclusive, NotObserved, Observed};
+        use Verdict::{Always, Never, Sometimes};
+        let cases = [
+            (0, Some(Never), true, NotObserved),
+            (0, Some(Never), false, Inconclusive),
+            (1, Some(Never), false, ForbiddenObserved),
+            (0, Some(Sometimes), true, NotObserved),
+            (0, Some(Sometimes), false, Inconclusive),
+            (1, Some(Sometimes), false, Observed),
+            (9, Some(Always), true, ForbiddenObserved),
+            (10, Some(Always), true, Observed),
+            (1, None, false, Observed),
+            (0, None, true, NotObserved),
+        ];
+        for (races, expected, control, finding) in cases {
+            assert_eq!(Finding::judge(races, 10, expected, control), finding, "{races} {expected:?} {control}");
+        }
+    }
+}
