@@ -58,8 +58,9 @@ impl FromStr for Arch {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Arch::ALL.into_iter().find(|arch| arch.name() == text).ok_or_else(|| {
-            format!("unknown architecture '{text}'; known are {}", Arch::ALL.map(Arch::name).join(", "))
-        })
+        Arch::ALL
+            .into_iter()
+            .find(|arch| arch.name() == text)
+            .ok_or_else(|| format!("unknown architecture '{text}'; known are {}", Arch::ALL.map(Arch::name).join(", ")))
     }
 }

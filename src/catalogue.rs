@@ -67,9 +67,8 @@ fn builtin() -> Vec<(&'static str, &'static str, &'static str)> {
     let mut all = Vec::new();
     for group in GROUPS {
         let files = FILES.get_dir(group).into_iter().flat_map(Dir::files);
-        let mut names: Vec<_> = files
-            .filter_map(|file| Some((group, file.path().file_stem()?.to_str()?, file.contents_utf8()?)))
-            .collect();
+        let mut names: Vec<_> =
+            files.filter_map(|file| Some((group, file.path().file_stem()?.to_str()?, file.contents_utf8()?))).collect();
         names.sort_unstable();
         all.extend(names);
     }
@@ -135,7 +134,8 @@ fn resolve_one(name: &str) -> Result<Vec<Scenario>> {
         return in_group.into_iter().map(load).collect();
     }
     let exact = known.iter().copied().find(|(group, scenario, _)| {
-        *scenario == name || name.trim_end_matches(".litmus").trim_start_matches("scenarios/") == format!("{group}/{scenario}")
+        *scenario == name
+            || name.trim_end_matches(".litmus").trim_start_matches("scenarios/") == format!("{group}/{scenario}")
     });
     if let Some(found) = exact {
         return Ok(vec![load(found)?]);
@@ -189,7 +189,9 @@ pub fn load_file(path: &Path) -> Result<Scenario> {
     // One byte more than allowed tells a file that is too long from one that just fits, without reading all of it.
     file.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(Error::io(format!("reading {shown}")))?;
     if bytes.len() > MAX_SOURCE_BYTES {
-        return Err(Error::Usage(format!("{shown}: larger than {MAX_SOURCE_BYTES} bytes; a litmus test is a page of text")));
+        return Err(Error::Usage(format!(
+            "{shown}: larger than {MAX_SOURCE_BYTES} bytes; a litmus test is a page of text"
+        )));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();

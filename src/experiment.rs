@@ -83,7 +83,8 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
     let program = &experiment.scenario.program;
     let free = matches!(experiment.pace, PaceChoice::Free { .. });
     let code = if free { &experiment.free } else { &experiment.paced };
-    let job = Job { program, layout: &experiment.layout, code, cpus: &experiment.placement.cpus, clock: experiment.clock };
+    let job =
+        Job { program, layout: &experiment.layout, code, cpus: &experiment.placement.cpus, clock: experiment.clock };
     let mut plan = Plan {
         pace: Pace::Free,
         period: 0,

@@ -38,11 +38,18 @@ impl FromStr for LayoutKind {
         match text {
             "padded" => Ok(LayoutKind::Padded),
             "packed" => Ok(LayoutKind::Packed),
-            "kernel" => Arch::host().map(LayoutKind::Kernel).ok_or_else(|| "no kernel layout is known for this host".into()),
-            _ => text.strip_prefix("kernel-").and_then(|arch| arch.parse().ok()).map(LayoutKind::Kernel).ok_or_else(|| {
-                let kernels: Vec<String> = Arch::ALL.iter().map(|arch| format!("kernel-{arch}")).collect();
-                format!("unknown layout '{text}'; known are padded, packed, kernel (this host's), {}", kernels.join(", "))
-            }),
+            "kernel" => {
+                Arch::host().map(LayoutKind::Kernel).ok_or_else(|| "no kernel layout is known for this host".into())
+            }
+            _ => text.strip_prefix("kernel-").and_then(|arch| arch.parse().ok()).map(LayoutKind::Kernel).ok_or_else(
+                || {
+                    let kernels: Vec<String> = Arch::ALL.iter().map(|arch| format!("kernel-{arch}")).collect();
+                    format!(
+                        "unknown layout '{text}'; known are padded, packed, kernel (this host's), {}",
+                        kernels.join(", ")
+                    )
+                },
+            ),
         }
     }
 }
@@ -67,7 +74,13 @@ type Fields = [(&'static str, usize); 5];
 /// the cache line size those kernels assume (L1_CACHE_BYTES).
 fn task_struct(arch: Arch) -> (usize, Fields) {
     let fields = |state, on_rq, pi_lock, blocked_on, blocked_lock| {
-        [("__state", state), ("on_rq", on_rq), ("pi_lock", pi_lock), ("blocked_on", blocked_on), ("blocked_lock", blocked_lock)]
+        [
+            ("__state", state),
+            ("on_rq", on_rq),
+            ("pi_lock", pi_lock),
+            ("blocked_on", blocked_on),
+            ("blocked_lock", blocked_lock),
+        ]
     };
     match arch {
         Arch::Aarch64 => (64, fields(24, 104, 2060, 2104, 2112)),

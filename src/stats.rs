@@ -171,7 +171,10 @@ mod tests {
             for k in counts.into_iter().filter(|k| *k <= n) {
                 let rate = k as f64 / n as f64;
                 let Some(found) = interval(k, n) else { panic!("{k} of {n}") };
-                assert!(found.low <= rate && rate <= found.high && found.low >= 0.0 && found.high <= 1.0, "{k}/{n} {found:?}");
+                assert!(
+                    found.low <= rate && rate <= found.high && found.low >= 0.0 && found.high <= 1.0,
+                    "{k}/{n} {found:?}"
+                );
             }
         }
     }

@@ -16,8 +16,7 @@ pub struct ListArgs {
 
 /// Prints the scenarios with their verdicts.
 pub fn list(args: &ListArgs) -> Result<u8> {
-    let scenarios =
-        if args.scenarios.is_empty() { catalogue::all()? } else { catalogue::resolve(&args.scenarios)? };
+    let scenarios = if args.scenarios.is_empty() { catalogue::all()? } else { catalogue::resolve(&args.scenarios)? };
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     let arches = Arch::ALL.map(|arch| arch.name().to_owned());

@@ -65,7 +65,13 @@ impl Progress {
                 .collect();
             let more = most.len().saturating_sub(SHOWN);
             let more = if more > 0 { format!(" | {more} more") } else { String::new() };
-            format!("{}: {} iterations, {} races | {}{more}", self.name, count(tally.iterations), count(races), shown.join(" | "))
+            format!(
+                "{}: {} iterations, {} races | {}{more}",
+                self.name,
+                count(tally.iterations),
+                count(races),
+                shown.join(" | ")
+            )
         };
         if let Some(bar) = &self.bar {
             bar.set_position((1000.0 * self.share(tally, races(program, &outcomes))) as u64);

@@ -23,8 +23,10 @@ use crate::record::{self, Finding, Record, Tool};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit status: 0 all as expected; 1 a forbidden outcome was observed; 2 bad input, or a host that \
-cannot do it; 130 interrupted (what was measured is written).")]
+#[command(
+    after_help = "Exit status: 0 all as expected; 1 a forbidden outcome was observed; 2 bad input, or a host that \
+cannot do it; 130 interrupted (what was measured is written)."
+)]
 pub struct RunArgs {
     /// Files, folders, names or groups (race, fixes, mutants, guards, controls) [default: the race, two fixes and a mutant]
     scenarios: Vec<String>,
@@ -53,7 +55,7 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value = "auto")]
     pace: PaceArg,
     /// Time from one paced instance to the next, such as 100ns or 250ticks [default: measured]
-    #[arg(long, value_name = "TIME", value_parser = parse_period)]
+    #[arg(long, value_name = "TIME", value_parser = parse_period, allow_hyphen_values = true)]
     period: Option<ClockTime>,
     /// How much later the last thread begins than P0: 20ns, a list -20,0,20, or a range -100..100/21 [default: a sweep]
     #[arg(long, value_name = "TIME", value_parser = parse_skews, allow_hyphen_values = true)]
@@ -104,7 +106,8 @@ const LARGEST_BATCH: u64 = 1 << 20;
 
 /// Runs scenarios and prints the table; the exit status.
 pub fn run(args: &RunArgs) -> Result<u8> {
-    let arch = Arch::host().ok_or_else(|| Error::Host("wakerace has no code generator for this architecture".to_owned()))?;
+    let arch =
+        Arch::host().ok_or_else(|| Error::Host("wakerace has no code generator for this architecture".to_owned()))?;
     let started = jiff::Timestamp::now();
     let begun = Instant::now();
     let interrupt = interrupt_flag()?;
@@ -113,7 +116,8 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let allowed = machine::allowed_cpus()?;
     let named = args.cpus.as_deref().map(machine::parse_cpu_list).transpose();
     let named = named.map_err(|reason| Error::Usage(format!("--cpus: {reason}")))?;
-    let cpus = machine::restrict(&topology, &allowed, named.as_deref()).map_err(|reason| Error::Usage(format!("--cpus: {reason}")))?;
+    let cpus = machine::restrict(&topology, &allowed, named.as_deref())
+        .map_err(|reason| Error::Usage(format!("--cpus: {reason}")))?;
     let mut planned = Vec::new();
     for scenario in &scenarios {
         for placement in placements(args, &topology, &cpus, named.is_some(), scenario)? {
@@ -241,9 +245,10 @@ fn experiments<'a>(
         races: args.stop_after_races,
     };
     let batch = args.batch.map(|batch| {
-        usize::try_from(batch).ok().filter(|_| batch <= LARGEST_BATCH).ok_or_else(|| {
-            Error::Usage(format!("--batch: {batch} is more than {LARGEST_BATCH} instances"))
-        })
+        usize::try_from(batch)
+            .ok()
+            .filter(|_| batch <= LARGEST_BATCH)
+            .ok_or_else(|| Error::Usage(format!("--batch: {batch} is more than {LARGEST_BATCH} instances")))
     });
     let batch = batch.transpose()?;
     if args.pace == PaceArg::Free && (args.period.is_some() || args.skew.is_some()) {
@@ -259,7 +264,9 @@ fn experiments<'a>(
         let pace = match args.pace {
             PaceArg::Free => PaceChoice::Free { given: true },
             // Threads that share a CPU or are alone have nobody to meet.
-            PaceArg::Auto if single && args.period.is_none() && args.skew.is_none() => PaceChoice::Free { given: false },
+            PaceArg::Auto if single && args.period.is_none() && args.skew.is_none() => {
+                PaceChoice::Free { given: false }
+            }
             PaceArg::Auto | PaceArg::Paced => PaceChoice::Paced {
                 given: args.pace == PaceArg::Paced,
                 period: args.period.map(|period| period.ticks(&clock).max(1).unsigned_abs()),
@@ -313,7 +320,8 @@ impl<'a> Output<'a> {
     /// Checks that every file can be written before anything runs.
     fn new(args: &'a RunArgs, host: &Host, started: jiff::Timestamp) -> Result<Output<'a>> {
         let exports = [&args.export_json, &args.export_csv, &args.export_markdown];
-        let to_stdout = exports.iter().filter(|path| path.as_deref().is_some_and(|path| path.as_os_str() == "-")).count();
+        let to_stdout =
+            exports.iter().filter(|path| path.as_deref().is_some_and(|path| path.as_os_str() == "-")).count();
         if to_stdout > 1 {
             return Err(Error::Usage("only one --export can go to standard output".to_owned()));
         }
@@ -384,4 +392,3 @@ impl<'a> Output<'a> {
         }
     }
 }
-

@@ -52,7 +52,13 @@ pub fn show(args: &ShowArgs) -> Result<u8> {
         let layout = Layout::new(args.layout, program, LINE);
         let code = codegen::emit(arch, program, &layout, pace)?;
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "== {} (sha256 {})\n\n{}", scenario.name, scenario.sha256, scenario.test.source.text().trim_end());
+        let _ = writeln!(
+            text,
+            "== {} (sha256 {})\n\n{}",
+            scenario.name,
+            scenario.sha256,
+            scenario.test.source.text().trim_end()
+        );
         let _ = writeln!(text, "\n== lowered\n\n{program}");
         let _ = writeln!(text, "== layout {}, {} bytes an instance", layout.kind, layout.stride);
         for (location, offset) in program.locations.iter().zip(&layout.offsets) {

@@ -11,7 +11,11 @@ pub fn topology() -> Result<u8> {
     let allowed = machine::allowed_cpus()?;
     let host = machine::describe(&topology, &allowed, Clock::calibrate());
     let mut text = host_lines(&host);
-    let _ = writeln!(text, "\n{:>5}  {:<12} {:<16} {:<16} {:<16} node", "CPU", "core", "cluster", "last-level cache", "socket");
+    let _ = writeln!(
+        text,
+        "\n{:>5}  {:<12} {:<16} {:<16} {:<16} node",
+        "CPU", "core", "cluster", "last-level cache", "socket"
+    );
     for cpu in &topology.cpus {
         let list = |cpus: &[usize]| if cpus.is_empty() { "-".to_owned() } else { machine::format_cpu_list(cpus) };
         let barred = if allowed.contains(&cpu.id) { "" } else { "  (not allowed to this process)" };
@@ -47,7 +51,8 @@ pub fn topology() -> Result<u8> {
 pub fn host_lines(host: &Host) -> String {
     let mut text = String::new();
     let ids: Vec<String> = host.cpu_ids.iter().map(|(key, value)| format!("{key} {value}")).collect();
-    let virtualised = host.virtualised.as_ref().map_or("no hypervisor".to_owned(), |name| format!("virtualised: {name}"));
+    let virtualised =
+        host.virtualised.as_ref().map_or("no hypervisor".to_owned(), |name| format!("virtualised: {name}"));
     let emulated = if host.emulated { ", EMULATED: nothing here says anything about weak outcomes" } else { "" };
     let caches: Vec<String> = host
         .caches

@@ -108,7 +108,9 @@ impl Skews {
 /// `0`, `-20ns,0,20ns`, or a range `-100..100` with an optional number of points `-100..100/41`.
 pub fn parse_skews(text: &str) -> Result<Skews, String> {
     let wrong = || {
-        format!("'{text}' is not a skew; expected one such as 20ns, a list such as -20,0,20, or a range such as -100..100/21")
+        format!(
+            "'{text}' is not a skew; expected one such as 20ns, a list such as -20,0,20, or a range such as -100..100/21"
+        )
     };
     if let Some((from, rest)) = text.split_once("..") {
         let (to, steps) = rest.split_once('/').unwrap_or((rest, "21"));

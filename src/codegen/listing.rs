@@ -43,7 +43,12 @@ pub fn disassemble(code: &ThreadCode) -> Result<Vec<Instruction>> {
     let mut end = 0;
     for one in decoded.iter() {
         let offset = one.address() as usize;
-        let part = code.marks.iter().take_while(|(start, _)| *start <= offset).last().map_or(Part::Prologue, |(_, part)| *part);
+        let part = code
+            .marks
+            .iter()
+            .take_while(|(start, _)| *start <= offset)
+            .last()
+            .map_or(Part::Prologue, |(_, part)| *part);
         let text = format!("{} {}", one.mnemonic().unwrap_or(""), one.op_str().unwrap_or(""));
         end = offset + one.bytes().len();
         instructions.push(Instruction { offset, bytes: one.bytes().to_vec(), text: text.trim().to_owned(), part });

@@ -17,6 +17,9 @@
 //! | [rsp+8] | how many instances began late (paced) |
 //! | [rsp+16] | the arguments |
 
+// dynasm expands dynamic registers to `.into()`.
+#![allow(clippy::useless_conversion)]
+
 use dynasm::dynasm;
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
@@ -85,8 +88,7 @@ pub fn emit(thread: &Thread, layout: &Layout, pace: Pace) -> Result<ThreadCode, 
     let allocation = allocate(thread, &wanted, &POOL)?;
     let mut ops = VecAssembler::new(0);
     let labels = (0..thread.labels).map(|_| ops.new_dynamic_label()).collect();
-    let mut emitter =
-        Emitter { ops, thread, layout, allocation, labels, marks: Vec::new(), waiters: Vec::new() };
+    let mut emitter = Emitter { ops, thread, layout, allocation, labels, marks: Vec::new(), waiters: Vec::new() };
     emitter.function(pace, &wanted)?;
     let Emitter { ops, marks, .. } = emitter;
     let bytes = ops.finalize().map_err(|error| format!("cannot be assembled: {error}"))?;
@@ -196,7 +198,8 @@ impl Emitter<'_> {
 
     fn setup(&mut self, wanted: &[Const]) {
         for (index, &constant) in wanted.iter().enumerate() {
-            let Some(register) = self.allocation.constant(constant).filter(|_| !wanted[..index].contains(&constant)) else {
+            let Some(register) = self.allocation.constant(constant).filter(|_| !wanted[..index].contains(&constant))
+            else {
                 continue;
             };
             self.load_constant(register, constant);
@@ -646,7 +649,15 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn binary(&mut self, dst: usize, op: Binary, left: Operand, right: Operand, bits: u8, signed: bool) -> Result<(), String> {
+    fn binary(
+        &mut self,
+        dst: usize,
+        op: Binary,
+        left: Operand,
+        right: Operand,
+        bits: u8,
+        signed: bool,
+    ) -> Result<(), String> {
         let dst = self.register(dst)?;
         if let Binary::Compare(compare) = op {
             self.compare(left, right, bits)?;

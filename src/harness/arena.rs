@@ -21,7 +21,10 @@ impl Arena {
     /// If the system has no memory.
     pub fn new(len: usize) -> Result<Arena> {
         let len = len.max(1).next_multiple_of(HUGE_PAGE);
-        let map = MmapOptions::new().len(len + HUGE_PAGE).map_anon().map_err(Error::io("reserving memory for the instances"))?;
+        let map = MmapOptions::new()
+            .len(len + HUGE_PAGE)
+            .map_anon()
+            .map_err(Error::io("reserving memory for the instances"))?;
         // Refused where transparent huge pages are off; small pages work as well, with more TLB misses.
         let _ = map.advise(Advice::HugePage);
         let start = map.as_ptr().align_offset(HUGE_PAGE);

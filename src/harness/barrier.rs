@@ -49,7 +49,7 @@ impl SpinBarrier {
                     return Err(Broken);
                 }
                 spins += 1;
-                if spins % SPINS_BEFORE_YIELD == 0 {
+                if spins.is_multiple_of(SPINS_BEFORE_YIELD) {
                     std::thread::yield_now();
                 } else {
                     std::hint::spin_loop();

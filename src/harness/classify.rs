@@ -95,7 +95,8 @@ impl<'a> Classifier<'a> {
             };
             let code = |wanted: Const| values.iter().position(|value| *value == wanted).map_or(UNKNOWN, |at| at as u16);
             let lookup = std::array::from_fn(|value| code(Const::Int(value as i64)));
-            let addresses = layout.offsets.iter().enumerate().map(|(id, &offset)| (offset as i64, code(Const::Address(id))));
+            let addresses =
+                layout.offsets.iter().enumerate().map(|(id, &offset)| (offset as i64, code(Const::Address(id))));
             let addresses = addresses.collect();
             let size = values.len();
             columns.push(Coding { place, lookup, addresses, values, weight: weight.min(TABLE) as u16 });
@@ -226,7 +227,8 @@ impl<'a> Classifier<'a> {
                         if bits == 0 {
                             column.lookup[0]
                         } else {
-                            let offset = bits.wrapping_sub(arena as u64 + (instance * self.layout.stride) as u64) as i64;
+                            let offset =
+                                bits.wrapping_sub(arena as u64 + (instance * self.layout.stride) as u64) as i64;
                             let known = column.addresses.iter().find(|(at, _)| *at == offset);
                             known.map_or(UNKNOWN, |(_, code)| *code)
                         }

@@ -113,20 +113,23 @@ const DEADLOCK: Duration = Duration::from_secs(5);
 const WATCH: Duration = Duration::from_millis(200);
 
 /// How many batches go by before the period is looked at again.
-const ADAPT_EVERY: u32 = 32;
-/// Instances that begin late have lost the others, so above this share the period grows, by [`LONGER`]. Measured: where
-/// threads keep up it is a few hundredths, where they do not it is several tenths.
+const ADAPT_EVERY: u32 = 10;
+/// A batch in which more than this share of instances begins late has lost the clock. Measured: where threads keep up
+/// it is a few hundredths, where they do not it is most of them.
 const TOO_LATE: f64 = 0.10;
-/// Below this share the period shrinks, by [`SHORTER`].
-const IN_TIME: f64 = 0.04;
-const LONGER: f64 = 1.25;
-const SHORTER: f64 = 0.98;
+/// The period grows by [`LONGER`] if more batches than this are lost, out of [`ADAPT_EVERY`]. One or two are lost to
+/// whoever else wants the CPU, and a longer period does not bring them back.
+const LOST: u32 = 2;
+const LONGER: f64 = 1.15;
+/// The period shrinks by this if none is lost.
+const SHORTER: f64 = 0.97;
 /// The shortest period, in seconds: about what reading the clock twice costs.
 pub(super) const SHORTEST_PERIOD: f64 = 30e-9;
-/// The longest period that adapting arrives at, in seconds: far more than any line transfer takes.
-pub(super) const LONGEST_PERIOD: f64 = 20e-6;
+/// The longest period that adapting arrives at, in seconds: several times what a contended lock between two sockets
+/// takes. Who needs more has lost its CPU, and a longer period does not bring it back.
+pub(super) const LONGEST_PERIOD: f64 = 5e-6;
 
-/// Instances per batch for a layout: as many as fit [`BATCH_BYTES`], within reason.
+/// Instances per batch for a layout: as many as fit 256 KiB, within reason.
 pub fn default_batch(layout: &Layout) -> usize {
     (BATCH_BYTES / layout.stride).clamp(64, 8192)
 }
@@ -160,7 +163,8 @@ struct Shared<'a> {
     counters: Vec<Mutex<Counter>>,
     failure: Mutex<Option<Error>>,
     begun: Instant,
-    /// Who waits for the threads to end.
+    /// How many threads have ended, and who waits for them.
+    ended: AtomicUsize,
     caller: std::thread::Thread,
 }
 
@@ -184,8 +188,12 @@ struct Leader {
     batch_start: u64,
     /// The sum of every instance's period, in ticks.
     paced: f64,
-    /// Batches, iterations and late instances since the period was looked at.
-    since: (u32, u64, u64),
+    /// Instances of the current batch, and late ones of all before.
+    batch: u64,
+    late_before: u64,
+    /// Batches since the period was looked at, and how many of them lost the clock.
+    batches: u32,
+    lost: u32,
     order: Vec<usize>,
     random: Random,
     interrupted: bool,
@@ -244,7 +252,10 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
             in_batches: 0,
             batch_start: 0,
             paced: 0.0,
-            since: (0, 0, 0),
+            batch: 0,
+            late_before: 0,
+            batches: 0,
+            lost: 0,
             order: Vec::new(),
             // Any seed will do, but xorshift stays at 0 for ever.
             random: Random(plan.seed | 1 << 63),
@@ -255,18 +266,18 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
         failure: Mutex::new(None),
         classifier,
         begun,
+        ended: AtomicUsize::new(0),
         caller: std::thread::current(),
     };
 
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|number| {
-                let shared = &shared;
-                scope.spawn(move || worker(shared, number))
-            })
-            .collect();
+        for number in 0..threads {
+            let shared = &shared;
+            scope.spawn(move || worker(shared, number));
+        }
         let mut last = (0, Instant::now());
-        while !workers.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+        // Not `is_finished`, which is still false while a thread's last destructor wakes this one.
+        while shared.ended.load(Ordering::Acquire) < threads {
             std::thread::park_timeout(WATCH);
             let iterations = shared.iterations.load(Ordering::Relaxed);
             if iterations != last.0 {
@@ -364,6 +375,7 @@ impl Shared<'_> {
         let skew = leader.order.pop().expect("just filled");
         let count = left.min(self.plan.batch as u64);
         leader.planned += count;
+        leader.batch = count;
         leader.paced += self.period.load(Ordering::Relaxed) as f64 * count as f64;
         self.count.store(count as usize, Ordering::Relaxed);
         self.skew.store(skew, Ordering::Relaxed);
@@ -374,23 +386,18 @@ impl Shared<'_> {
 
     /// Lets the period follow the machine.
     fn adapt(&self, leader: &mut Leader) {
-        leader.since.0 += 1;
-        if leader.since.0 < ADAPT_EVERY {
+        if leader.batches < ADAPT_EVERY {
             return;
         }
-        let (iterations, late) = (self.iterations.load(Ordering::Relaxed), self.late.load(Ordering::Relaxed));
-        let instances = (iterations - leader.since.1) * self.job.cpus.len() as u64;
-        let share = (late - leader.since.2) as f64 / instances.max(1) as f64;
-        leader.since = (0, iterations, late);
-        let factor = if share > TOO_LATE {
-            LONGER
-        } else if share < IN_TIME {
-            SHORTER
-        } else {
-            return;
+        let factor = match leader.lost {
+            0 => SHORTER,
+            lost if lost > LOST => LONGER,
+            _ => 1.0,
         };
+        (leader.batches, leader.lost) = (0, 0);
         let hz = self.job.clock.frequency_hz;
-        let period = (self.period.load(Ordering::Relaxed) as f64 * factor).clamp(SHORTEST_PERIOD * hz, LONGEST_PERIOD * hz);
+        let period = self.period.load(Ordering::Relaxed) as f64 * factor;
+        let period = period.clamp(SHORTEST_PERIOD * hz, LONGEST_PERIOD * hz);
         self.period.store(period.max(1.0) as u64, Ordering::Relaxed);
     }
 
@@ -398,6 +405,11 @@ impl Shared<'_> {
     fn batch_done(&self) {
         let mut leader = self.leader.lock().expect("no thread panics holding it");
         leader.in_batches += self.job.clock.now().saturating_sub(leader.batch_start);
+        let late = self.late.load(Ordering::Relaxed);
+        let share = (late - leader.late_before) as f64 / (leader.batch * self.job.cpus.len() as u64) as f64;
+        leader.late_before = late;
+        leader.batches += 1;
+        leader.lost += u32::from(share > TOO_LATE);
     }
 }
 
@@ -409,6 +421,7 @@ impl Drop for Guard<'_> {
         if std::thread::panicking() {
             self.0.barrier.break_up();
         }
+        self.0.ended.fetch_add(1, Ordering::Release);
         self.0.caller.unpark();
     }
 }

@@ -97,7 +97,10 @@ impl Parser<'_> {
         if let Some((thread, span)) = self.eat_number() {
             let Ok(thread) = usize::try_from(thread) else { return Err(self.expected("a thread number")) };
             self.expect(":")?;
-            return Ok(Observable { thread: Some((thread, span)), name: self.name("a register after the thread number")? });
+            return Ok(Observable {
+                thread: Some((thread, span)),
+                name: self.name("a register after the thread number")?,
+            });
         }
         let bracket = !starred && self.eat("[");
         let _ = !starred && !bracket && self.eat("*");

@@ -122,8 +122,7 @@ impl fmt::Display for Diagnostic {
             let start = floor_char_boundary(text, self.span.start.min(line.end));
             let end = floor_char_boundary(text, self.span.end.clamp(start, line.end));
             let annotation = AnnotationKind::Primary.span(start - line.start..end - line.start);
-            let annotation =
-                if self.label.is_empty() { annotation } else { annotation.label(self.label.as_str()) };
+            let annotation = if self.label.is_empty() { annotation } else { annotation.label(self.label.as_str()) };
             group = group.element(
                 Snippet::source(&text[line]).path(self.source.name()).line_start(number).annotation(annotation),
             );

@@ -121,11 +121,15 @@ impl<'a> Lexer<'a> {
         loop {
             self.space()?;
             let rest = self.rest();
-            if rest.starts_with('"') {
-                match rest[1..].find('"') {
+            if let Some(remark) = rest.strip_prefix('"') {
+                match remark.find('"') {
                     Some(end) => self.at += end + 2,
                     None => {
-                        return Err(self.source.error(Span::at(self.at), "the quoted remark never ends", "opened here"));
+                        return Err(self.source.error(
+                            Span::at(self.at),
+                            "the quoted remark never ends",
+                            "opened here",
+                        ));
                     }
                 }
                 continue;
@@ -147,8 +151,8 @@ impl<'a> Lexer<'a> {
             self.at += rest.len() - trimmed.len();
             if trimmed.starts_with("//") {
                 self.at += trimmed.find('\n').unwrap_or(trimmed.len());
-            } else if trimmed.starts_with("/*") {
-                let Some(length) = trimmed[2..].find("*/") else { return Err(self.unterminated("*/")) };
+            } else if let Some(comment) = trimmed.strip_prefix("/*") {
+                let Some(length) = comment.find("*/") else { return Err(self.unterminated("*/")) };
                 self.keep_comment(length);
                 self.at += length + 4;
             } else if trimmed.starts_with("(*") && !self.in_body() {

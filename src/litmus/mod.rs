@@ -31,10 +31,7 @@ pub fn parse(source: &Source) -> Result<ast::Test, Diagnostic> {
     if source.text().len() > MAX_SOURCE_BYTES {
         return Err(source.error(
             Span::at(0),
-            format!(
-                "the file is {} bytes long; a litmus test has at most {MAX_SOURCE_BYTES}",
-                source.text().len()
-            ),
+            format!("the file is {} bytes long; a litmus test has at most {MAX_SOURCE_BYTES}", source.text().len()),
             "",
         ));
     }

@@ -1,8 +1,6 @@
 //! Tokens to syntax tree: the initial values, the threads, their statements and expressions.
 
-use super::ast::{
-    Base, Binary, CType, Compare, Expr, ExprKind, Init, Name, Stmt, Test, Thread, Unary,
-};
+use super::ast::{Base, Binary, CType, Compare, Expr, ExprKind, Init, Name, Stmt, Test, Thread, Unary};
 use super::diagnostic::{Diagnostic, Source, Span};
 use super::lexer::{self, Kind, Lexed, Token};
 use super::{MAX_DEPTH, MAX_THREADS, header};

@@ -210,8 +210,13 @@ pub fn refusal(name: &str) -> Option<&'static str> {
     let srcu = "SRCU lives in the kernel";
     match name {
         "synchronize_rcu" | "synchronize_rcu_expedited" | "call_rcu" | "rcu_barrier" => Some(grace),
-        "srcu_read_lock" | "srcu_read_unlock" | "srcu_down_read" | "srcu_up_read" | "synchronize_srcu"
-        | "synchronize_srcu_expedited" | "smp_mb__after_srcu_read_unlock" => Some(srcu),
+        "srcu_read_lock"
+        | "srcu_read_unlock"
+        | "srcu_down_read"
+        | "srcu_up_read"
+        | "synchronize_srcu"
+        | "synchronize_srcu_expedited"
+        | "smp_mb__after_srcu_read_unlock" => Some(srcu),
         _ => None,
     }
 }
@@ -251,9 +256,7 @@ pub fn find(name: &str) -> Option<Primitive> {
 
 /// A name without its ordering suffix, and the ordering.
 fn split_order(name: &str) -> (&str, Order) {
-    for (suffix, order) in
-        [("_relaxed", Order::Relaxed), ("_acquire", Order::Acquire), ("_release", Order::Release)]
-    {
+    for (suffix, order) in [("_relaxed", Order::Relaxed), ("_acquire", Order::Acquire), ("_release", Order::Release)] {
         if let Some(base) = name.strip_suffix(suffix) {
             return (base, order);
         }

@@ -133,7 +133,9 @@ fn read_caches() -> Vec<Cache> {
             kind: field("type")?,
             size: field("size").unwrap_or_default(),
             line_bytes: field("coherency_line_size")?.parse().ok()?,
-            shared_by: field("shared_cpu_list").and_then(|list| cpulist::parse_cpu_list(&list).ok()).map_or(1, |l| l.len()),
+            shared_by: field("shared_cpu_list")
+                .and_then(|list| cpulist::parse_cpu_list(&list).ok())
+                .map_or(1, |l| l.len()),
         })
     };
     (0..10).map_while(cache).collect()

@@ -18,9 +18,10 @@ pub fn allowed_cpus() -> Result<Vec<usize>> {
     if result != 0 {
         return Err(Error::io("reading the CPUs this process may use")(std::io::Error::last_os_error()));
     }
-    let bits = mask.iter().enumerate().flat_map(|(word, bits)| {
-        (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| word * 64 + bit)
-    });
+    let bits = mask
+        .iter()
+        .enumerate()
+        .flat_map(|(word, bits)| (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| word * 64 + bit));
     Ok(bits.collect())
 }
 

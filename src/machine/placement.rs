@@ -171,7 +171,8 @@ fn best_of_class(candidates: &[&Cpu], threads: usize, class: Class) -> Option<Pl
             let score = |cpu: &Cpu| {
                 let distances: Vec<Class> = chosen.iter().map(|other| between(other, cpu)).collect();
                 let exact = distances.iter().filter(|distance| **distance == class).count();
-                (distances.iter().all(|distance| *distance <= class) && (exact > 0 || chosen.len() > 1)).then_some(exact)
+                (distances.iter().all(|distance| *distance <= class) && (exact > 0 || chosen.len() > 1))
+                    .then_some(exact)
             };
             let unused = candidates.iter().filter(|cpu| chosen.iter().all(|other| other.id != cpu.id));
             let next = unused.filter_map(|cpu| Some((score(cpu)?, cpu.id != 0, std::cmp::Reverse(cpu.id), *cpu)));

@@ -45,8 +45,10 @@ impl Topology {
     /// If the tree has no list of online CPUs.
     pub fn read_from(system: &Path) -> Result<Topology> {
         let online_path = system.join("cpu/online");
-        let online = fs::read_to_string(&online_path).map_err(Error::io(format!("reading {}", online_path.display())))?;
-        let online = parse_cpu_list(&online).map_err(|reason| Error::Host(format!("{}: {reason}", online_path.display())))?;
+        let online =
+            fs::read_to_string(&online_path).map_err(Error::io(format!("reading {}", online_path.display())))?;
+        let online =
+            parse_cpu_list(&online).map_err(|reason| Error::Host(format!("{}: {reason}", online_path.display())))?;
         Ok(Topology { cpus: online.into_iter().map(|id| read_cpu(system, id)).collect() })
     }
 
@@ -63,18 +65,17 @@ fn list(path: &Path) -> Option<Vec<usize>> {
 fn read_cpu(system: &Path, id: usize) -> Cpu {
     let cpu = system.join(format!("cpu/cpu{id}"));
     // The second name of each is what kernels before 5.2 used.
-    let topology = |names: &[&str]| {
-        names.iter().find_map(|name| list(&cpu.join("topology").join(name))).unwrap_or_default()
-    };
+    let topology =
+        |names: &[&str]| names.iter().find_map(|name| list(&cpu.join("topology").join(name))).unwrap_or_default();
     let mut llc = (0, Vec::new());
     for index in 0..10 {
         let cache = cpu.join(format!("cache/index{index}"));
         let level = fs::read_to_string(cache.join("level")).ok().and_then(|text| text.trim().parse::<u32>().ok());
         let instructions = fs::read_to_string(cache.join("type")).is_ok_and(|kind| kind.trim() == "Instruction");
-        if let (Some(level), false, Some(shared)) = (level, instructions, list(&cache.join("shared_cpu_list"))) {
-            if level > llc.0 {
-                llc = (level, shared);
-            }
+        if let (Some(level), false, Some(shared)) = (level, instructions, list(&cache.join("shared_cpu_list")))
+            && level > llc.0
+        {
+            llc = (level, shared);
         }
     }
     let node = fs::read_dir(&cpu).ok().and_then(|entries| {

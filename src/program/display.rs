@@ -3,8 +3,8 @@
 use std::fmt::{self, Write as _};
 
 use super::{
-    Access, Address, Binary, Compare, Const, Op, Operand, Order, Program, Prop, Quantifier, RmwOp, RmwResult,
-    Thread, Type, Unary,
+    Access, Address, Binary, Compare, Const, Op, Operand, Order, Program, Prop, Quantifier, RmwOp, RmwResult, Thread,
+    Type, Unary,
 };
 
 impl fmt::Display for Program {
@@ -75,12 +75,17 @@ impl Program {
             Address::Register(register) => format!("*{}", reg(register)),
         };
         match *op {
-            Op::Load { dst, address, access, .. } => format!("{} = {}({})", reg(dst), load_name(access), place(address)),
-            Op::Store { address, value, access, .. } => format!("{}({}, {})", store_name(access), place(address), val(value)),
+            Op::Load { dst, address, access, .. } => {
+                format!("{} = {}({})", reg(dst), load_name(access), place(address))
+            }
+            Op::Store { address, value, access, .. } => {
+                format!("{}({}, {})", store_name(access), place(address), val(value))
+            }
             Op::StoreMb { address, value, .. } => format!("store_mb({}, {})", place(address), val(value)),
             Op::Fence(fence) => fence.name().to_owned(),
             Op::Rmw { dst, address, value, op, result, order, .. } => {
-                let call = format!("{}{}({}, {})", rmw_name(op, result), order_suffix(order), place(address), val(value));
+                let call =
+                    format!("{}{}({}, {})", rmw_name(op, result), order_suffix(order), place(address), val(value));
                 dst.map_or(call.clone(), |dst| format!("{} = {call}", reg(dst)))
             }
             Op::Cmpxchg { dst, address, expected, new, order, .. } => {
@@ -220,4 +225,3 @@ fn compare_sign(compare: Compare) -> &'static str {
         Compare::Ge => ">=",
     }
 }
-

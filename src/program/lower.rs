@@ -104,16 +104,20 @@ impl<'a> Variables<'a> {
                 let id = variables.add(&init.name, init.value.clone());
                 variables.refine(id, init.ty, init.name.span)?;
             }
-            if let Some(ast::Value::Address(name)) = &init.value {
-                if variables.find(&name.text).is_none() {
-                    variables.add(name, None);
-                }
+            if let Some(ast::Value::Address(name)) = &init.value
+                && variables.find(&name.text).is_none()
+            {
+                variables.add(name, None);
             }
         }
         for thread in &test.threads {
             for (at, (ty, name)) in thread.params.iter().enumerate() {
                 if thread.params[..at].iter().any(|(_, earlier)| earlier.text == name.text) {
-                    return Err(test.source.error(name.span, format!("the parameter `{}` stands twice", name.text), ""));
+                    return Err(test.source.error(
+                        name.span,
+                        format!("the parameter `{}` stands twice", name.text),
+                        "",
+                    ));
                 }
                 if ty.pointers == 0 {
                     return Err(test
@@ -196,9 +200,8 @@ impl<'a> Variables<'a> {
 
     fn locations(&self) -> Result<Vec<Location>, Diagnostic> {
         let all = self.all.iter().enumerate().map(|(id, variable)| {
-            let ty = value_type(self.ctype(id)).ok_or_else(|| {
-                self.source.error(variable.span, format!("`{}` has no size", variable.name), "")
-            })?;
+            let ty = value_type(self.ctype(id))
+                .ok_or_else(|| self.source.error(variable.span, format!("`{}` has no size", variable.name), ""))?;
             let init = match &variable.init {
                 None => Const::Int(0),
                 Some(ast::Value::Int(value, _)) => Const::Int(truncate(*value, ty)),
@@ -255,7 +258,11 @@ fn missing_thread(test: &ast::Test, thread: usize, span: Span) -> Result<(), Dia
     if thread < test.threads.len() {
         return Ok(());
     }
-    Err(test.source.error(span, format!("there is no thread P{thread}"), format!("the last thread is P{}", test.threads.len() - 1)))
+    Err(test.source.error(
+        span,
+        format!("there is no thread P{thread}"),
+        format!("the last thread is P{}", test.threads.len() - 1),
+    ))
 }
 
 /// Collects what the condition, the filter, Match and `locations` look at.
@@ -293,7 +300,11 @@ impl Columns<'_> {
                         .help("a register is written with its thread, as in `1:r0`"));
                 };
                 if value_type(self.variables.ctype(location)) == Some(Type::Spinlock) {
-                    return Err(self.source.error(name.span, format!("the lock `{}` has no value to look at", name.text), ""));
+                    return Err(self.source.error(
+                        name.span,
+                        format!("the lock `{}` has no value to look at", name.text),
+                        "",
+                    ));
                 }
                 Column::Location(location)
             }
@@ -327,14 +338,22 @@ impl Columns<'_> {
         match value {
             ast::Value::Int(value, span) => {
                 if ty == Type::Pointer && *value != 0 {
-                    return Err(self.source.error(*span, format!("a pointer is never {value}"), "expected 0 or the name of a variable"));
+                    return Err(self.source.error(
+                        *span,
+                        format!("a pointer is never {value}"),
+                        "expected 0 or the name of a variable",
+                    ));
                 }
                 // As in C, 0xffffffff and -1 are the same int.
                 Ok(Const::Int(truncate(*value, ty)))
             }
             ast::Value::Address(name) => {
                 let Some(location) = self.variables.find(&name.text) else {
-                    return Err(self.source.error(name.span, format!("there is no shared variable `{}`", name.text), ""));
+                    return Err(self.source.error(
+                        name.span,
+                        format!("there is no shared variable `{}`", name.text),
+                        "",
+                    ));
                 };
                 if ty != Type::Pointer {
                     return Err(self.source.error(name.span, "an integer is never an address", "expected a number"));

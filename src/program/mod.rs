@@ -185,7 +185,15 @@ pub enum Op {
     /// A barrier.
     Fence(Fence),
     /// A read-modify-write.
-    Rmw { dst: Option<RegisterId>, address: Address, value: Operand, ty: Type, op: RmwOp, result: RmwResult, order: Order },
+    Rmw {
+        dst: Option<RegisterId>,
+        address: Address,
+        value: Operand,
+        ty: Type,
+        op: RmwOp,
+        result: RmwResult,
+        order: Order,
+    },
     /// dst = *address; if dst == expected then *address = new
     Cmpxchg { dst: RegisterId, address: Address, expected: Operand, new: Operand, ty: Type, order: Order },
     /// spin_lock

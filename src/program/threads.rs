@@ -138,10 +138,18 @@ impl<'a> ThreadLowering<'a> {
     fn declare(&mut self, ty: CType, name: &Name) -> Result<(), Diagnostic> {
         let taken = self.names.contains_key(&name.text) || self.params.contains_key(&name.text);
         if taken {
-            return Err(self.source.error(name.span, format!("`{}` is declared twice in P{}", name.text, self.number), "the second"));
+            return Err(self.source.error(
+                name.span,
+                format!("`{}` is declared twice in P{}", name.text, self.number),
+                "the second",
+            ));
         }
         let value = match value_type(ty) {
-            Some(value @ (Type::Int { .. } | Type::Pointer)) if !matches!(ty.base, Base::Atomic { .. }) || ty.pointers > 0 => value,
+            Some(value @ (Type::Int { .. } | Type::Pointer))
+                if !matches!(ty.base, Base::Atomic { .. }) || ty.pointers > 0 =>
+            {
+                value
+            }
             _ => {
                 return Err(self.error(name.span, format!("a register cannot be {}", spell(ty))));
             }
@@ -178,7 +186,11 @@ impl<'a> ThreadLowering<'a> {
 
     fn undeclared(&self, name: &str, span: Span) -> Diagnostic {
         let known = list(self.names.keys().chain(self.params.keys()).map(String::as_str));
-        let error = self.source.error(span, format!("`{name}` is not declared in P{}", self.number), format!("P{} knows {known}", self.number));
+        let error = self.source.error(
+            span,
+            format!("`{name}` is not declared in P{}", self.number),
+            format!("P{} knows {known}", self.number),
+        );
         if self.variables.find(name).is_some() {
             error.help(format!("to reach the shared variable, add `*{name}` to the parameters of P{}", self.number))
         } else {
@@ -357,7 +369,14 @@ impl<'a> ThreadLowering<'a> {
         }
     }
 
-    fn branch(&mut self, compare: Compare, left: Typed, right: Typed, target: LabelId, span: Span) -> Result<(), Diagnostic> {
+    fn branch(
+        &mut self,
+        compare: Compare,
+        left: Typed,
+        right: Typed,
+        target: LabelId,
+        span: Span,
+    ) -> Result<(), Diagnostic> {
         let (left, right, bits, signed) = self.comparable(left, right, span)?;
         self.thread.ops.push(Op::Branch { compare, left, right, bits, signed, target });
         Ok(())
@@ -392,7 +411,11 @@ impl<'a> ThreadLowering<'a> {
                 if let Some(&register) = self.names.get(name) {
                     self.read(register);
                     let ty = self.ctypes[register];
-                    return Ok(Typed { operand: Operand::Register(register), ty, nullable: self.facts[register].nullable });
+                    return Ok(Typed {
+                        operand: Operand::Register(register),
+                        ty,
+                        nullable: self.facts[register].nullable,
+                    });
                 }
                 match self.params.get(name) {
                     Some(&location) => Ok(self.address_of(location)),
@@ -435,11 +458,7 @@ impl<'a> ThreadLowering<'a> {
         }
         let dst = self.temporary(ty);
         let src = self.converted(value, to);
-        self.thread.ops.push(if to.bits() < 32 {
-            Op::Extend { dst, src, from: to }
-        } else {
-            Op::Move { dst, src }
-        });
+        self.thread.ops.push(if to.bits() < 32 { Op::Extend { dst, src, from: to } } else { Op::Move { dst, src } });
         self.written(dst, true);
         Ok(Typed { operand: Operand::Register(dst), ty, nullable: true })
     }
@@ -546,7 +565,12 @@ impl<'a> ThreadLowering<'a> {
     }
 
     /// Two values brought to the same width for a comparison.
-    fn comparable(&mut self, left: Typed, right: Typed, span: Span) -> Result<(Operand, Operand, u8, bool), Diagnostic> {
+    fn comparable(
+        &mut self,
+        left: Typed,
+        right: Typed,
+        span: Span,
+    ) -> Result<(Operand, Operand, u8, bool), Diagnostic> {
         if left.ty.pointers > 0 || right.ty.pointers > 0 {
             let fits = left.ty.pointers > 0 && right.ty.pointers > 0
                 || left.constant() == Some(0)
@@ -606,12 +630,14 @@ impl<'a> ThreadLowering<'a> {
     fn place_argument(&mut self, name: &Name, arg: &Expr, form: Arg) -> Result<(Address, CType), Diagnostic> {
         match (form, &arg.kind) {
             (Arg::Place, ExprKind::Deref(pointer)) => self.place(pointer),
-            (Arg::Place, _) => Err(self
-                .source
-                .error(arg.span, format!("`{}` takes the variable itself", name.text), "expected `*x`")),
-            (_, ExprKind::Deref(_)) if !self.is_pointer_value(arg) => Err(self
-                .source
-                .error(arg.span, format!("`{}` takes the variable's address", name.text), "expected `x`, not `*x`")),
+            (Arg::Place, _) => {
+                Err(self.source.error(arg.span, format!("`{}` takes the variable itself", name.text), "expected `*x`"))
+            }
+            (_, ExprKind::Deref(_)) if !self.is_pointer_value(arg) => Err(self.source.error(
+                arg.span,
+                format!("`{}` takes the variable's address", name.text),
+                "expected `x`, not `*x`",
+            )),
             _ => self.place(arg),
         }
     }
@@ -641,11 +667,20 @@ impl<'a> ThreadLowering<'a> {
         }
     }
 
-    fn load(&mut self, address: Address, ctype: CType, access: Access, into: Option<RegisterId>, span: Span) -> Result<Typed, Diagnostic> {
+    fn load(
+        &mut self,
+        address: Address,
+        ctype: CType,
+        access: Access,
+        into: Option<RegisterId>,
+        span: Span,
+    ) -> Result<Typed, Diagnostic> {
         let ty = self.scalar(ctype, span)?;
         // An atomic_t read gives an int.
         let value_ctype = match ctype {
-            CType { base: Base::Atomic { bits }, pointers: 0 } => CType { base: Base::Int { bits, signed: true }, pointers: 0 },
+            CType { base: Base::Atomic { bits }, pointers: 0 } => {
+                CType { base: Base::Int { bits, signed: true }, pointers: 0 }
+            }
             other => other,
         };
         let dst = self.destination(into, value_ctype);
@@ -681,7 +716,14 @@ impl<'a> ThreadLowering<'a> {
         }
     }
 
-    fn store(&mut self, address: Address, value: Typed, ctype: CType, access: Access, span: Span) -> Result<(), Diagnostic> {
+    fn store(
+        &mut self,
+        address: Address,
+        value: Typed,
+        ctype: CType,
+        access: Access,
+        span: Span,
+    ) -> Result<(), Diagnostic> {
         let ty = self.scalar(ctype, span)?;
         self.note_store(address, ctype, &value);
         if access == Access::NonTemporal && ty.bits() < 32 {
@@ -720,14 +762,26 @@ impl<'a> ThreadLowering<'a> {
                     Arg::Value => "value",
                 })
                 .collect();
-            let message = format!("`{}` takes {} argument{}, found {}", name.text, found.args.len(), if found.args.len() == 1 { "" } else { "s" }, args.len());
+            let message = format!(
+                "`{}` takes {} argument{}, found {}",
+                name.text,
+                found.args.len(),
+                if found.args.len() == 1 { "" } else { "s" },
+                args.len()
+            );
             return Err(self.source.error(name.span, message, format!("expected {}({})", name.text, form.join(", "))));
         }
         Ok(found)
     }
 
     /// Lowers a call; the value if it has one.
-    fn call(&mut self, name: &Name, args: &[Expr], primitive: Primitive, into: Option<RegisterId>) -> Result<Option<Typed>, Diagnostic> {
+    fn call(
+        &mut self,
+        name: &Name,
+        args: &[Expr],
+        primitive: Primitive,
+        into: Option<RegisterId>,
+    ) -> Result<Option<Typed>, Diagnostic> {
         if let Action::Fence(fence) = primitive.action {
             self.thread.ops.push(Op::Fence(fence));
             return Ok(None);
@@ -786,7 +840,15 @@ impl<'a> ThreadLowering<'a> {
         }
     }
 
-    fn rmw(&mut self, address: Address, ctype: CType, values: &[&Expr], primitive: Primitive, into: Option<RegisterId>, span: Span) -> Result<Option<Typed>, Diagnostic> {
+    fn rmw(
+        &mut self,
+        address: Address,
+        ctype: CType,
+        values: &[&Expr],
+        primitive: Primitive,
+        into: Option<RegisterId>,
+        span: Span,
+    ) -> Result<Option<Typed>, Diagnostic> {
         let Action::Rmw { op, result, order, amount } = primitive.action else { return Ok(None) };
         let ty = self.word(ctype, span)?;
         let value = match (amount, values) {
@@ -813,7 +875,11 @@ impl<'a> ThreadLowering<'a> {
     fn word(&self, ctype: CType, span: Span) -> Result<Type, Diagnostic> {
         let ty = self.scalar(ctype, span)?;
         if ty.bits() < 32 {
-            return Err(self.source.error(span, "atomic operations work on 32 and 64 bits", format!("this is {}", spell(ctype))));
+            return Err(self.source.error(
+                span,
+                "atomic operations work on 32 and 64 bits",
+                format!("this is {}", spell(ctype)),
+            ));
         }
         Ok(ty)
     }
@@ -834,7 +900,11 @@ impl<'a> ThreadLowering<'a> {
         }
         match (primitive.atomic_bits, ctype) {
             // The kernel's own tests declare atomics as `atomic_t`; herd7 also takes `int` for one.
-            (Some(bits), CType { base: Base::Atomic { bits: found } | Base::Int { bits: found, .. }, pointers: 0 }) if found == bits => Ok(()),
+            (Some(bits), CType { base: Base::Atomic { bits: found } | Base::Int { bits: found, .. }, pointers: 0 })
+                if found == bits =>
+            {
+                Ok(())
+            }
             (Some(bits), _) => wrong(if bits == 32 { "an atomic_t *" } else { "an atomic64_t *" }),
             (None, _) => Ok(()),
         }
@@ -844,7 +914,9 @@ impl<'a> ThreadLowering<'a> {
 /// The type of a register that takes a variable's value.
 fn register_type(ctype: CType) -> CType {
     match ctype {
-        CType { base: Base::Atomic { bits }, pointers: 0 } => CType { base: Base::Int { bits, signed: true }, pointers: 0 },
+        CType { base: Base::Atomic { bits }, pointers: 0 } => {
+            CType { base: Base::Int { bits, signed: true }, pointers: 0 }
+        }
         other => other,
     }
 }

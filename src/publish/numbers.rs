@@ -7,7 +7,7 @@ pub fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -31,7 +31,7 @@ pub fn rate(value: f64) -> String {
 /// A rate with what is known of it: `26.0 % [25.9, 26.1]`, or for an event never seen only the upper bound.
 pub fn rate_with_interval(value: Option<f64>, interval: Option<Interval>) -> String {
     match (value, interval) {
-        (Some(value), Some(interval)) if value == 0.0 => format!("< {:.1e}", interval.high),
+        (Some(0.0), Some(interval)) => format!("< {:.1e}", interval.high),
         (Some(value), Some(Interval { low, high, .. })) => {
             if value >= 0.001 {
                 let digits = if value >= 0.0995 { 1 } else { 2 };

@@ -1,0 +1,29 @@
+//! Whatever a file holds, it parses, lowers and becomes code, or is refused: no panic, no hang.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use wakerace::arch::Arch;
+use wakerace::codegen::{Pace, disassemble, emit};
+use wakerace::layout::{Layout, LayoutKind};
+use wakerace::litmus::{Source, parse};
+use wakerace::program::lower;
+
+fuzz_target!(|text: &str| {
+    let test = match parse(&Source::new("fuzz.litmus", text)) {
+        Ok(test) => test,
+        Err(error) => {
+            let _ = error.to_string();
+            return;
+        }
+    };
+    let Ok(program) = lower(&test).inspect_err(|error| drop(error.to_string())) else { return };
+    let _ = program.to_string();
+    for kind in [LayoutKind::Padded, LayoutKind::Packed] {
+        let layout = Layout::new(kind, &program, 64);
+        for code in emit(Arch::X86_64, &program, &layout, Pace::Paced).into_iter().flatten() {
+            // Everything that is emitted is something another disassembler can read.
+            disassemble(&code).expect("capstone reads what was emitted");
+        }
+    }
+});

@@ -1,0 +1,438 @@
+//! The program as a person uses it: what it prints, writes, refuses and survives.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use assert_cmd::assert::OutputAssertExt;
+use predicates::prelude::*;
+use predicates::str::contains;
+use serde_json::Value;
+use wakerace::machine::allowed_cpus;
+use wakerace::record::Record;
+
+/// wakerace in a folder of its own.
+fn wakerace(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wakerace"));
+    command.current_dir(folder);
+    command
+}
+
+/// Options that make a run short and leave no results behind.
+const SHORT: [&str; 4] = ["-n", "20000", "--no-save", "--oversubscribe"];
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn write(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> String {
+    let path = folder.join(name);
+    fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+const ALWAYS: &str = "P0(int *x) { WRITE_ONCE(*x, 1); }\nP1(int *x) { int r0; r0 = READ_ONCE(*x); }\nexists (x=1)";
+
+/// Records are checked through the types and as plain JSON.
+fn check_record(path: &Path) -> Record {
+    let text = fs::read_to_string(path).unwrap();
+    let plain: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(plain["schema"], "wakerace/1");
+    let record: Record = serde_json::from_str(&text).unwrap();
+    for result in &record.results {
+        let sum: u64 = result.outcomes.iter().map(|outcome| outcome.count).sum();
+        assert_eq!(sum, result.iterations, "{}", result.scenario);
+        let races: u64 = result.outcomes.iter().filter(|outcome| outcome.satisfies).map(|outcome| outcome.count).sum();
+        assert_eq!(races, result.races, "{}", result.scenario);
+        let by_skew: u64 = result.skews.iter().map(|skew| skew.iterations).sum();
+        assert_eq!(by_skew, result.iterations, "{}", result.scenario);
+    }
+    record
+}
+
+fn saved_records(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.join("results")];
+    while let Some(path) = open.pop() {
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            if entry.path().is_dir() { open.push(entry.path()) } else { found.push(entry.path()) }
+        }
+    }
+    found
+}
+
+#[test]
+fn list_show_and_topology_print_what_they_should() {
+    let folder = folder();
+    wakerace(folder.path())
+        .arg("list")
+        .assert()
+        .success()
+        .stdout(contains("S01-as-is").and(contains("S02-wmb")).and(contains("x86_64")).and(contains("Sometimes")));
+    wakerace(folder.path()).args(["list", "fixes"]).assert().success().stdout(contains("S01-as-is").not());
+    wakerace(folder.path()).args(["show", "S01-as-is"]).assert().success().stdout(
+        contains("WRITE_ONCE(*blocked_on, lock);")
+            .and(contains("store_once(blocked_on, &lock)"))
+            .and(contains("lock cmpxchg dword ptr"))
+            .and(contains("rdtsc")),
+    );
+    wakerace(folder.path())
+        .args(["show", "S01-as-is", "--pace", "free", "--layout", "kernel-aarch64"])
+        .assert()
+        .success();
+    wakerace(folder.path()).args(["show", "S01-as-is", "--arch", "z80"]).assert().code(2).stderr(contains("aarch64"));
+    wakerace(folder.path()).arg("topology").assert().success().stdout(contains("placements").and(contains("clock")));
+}
+
+#[test]
+fn every_scenario_runs_and_no_forbidden_outcome_is_seen() {
+    let folder = folder();
+    let path = folder.path().join("all.json");
+    let groups = ["race", "fixes", "mutants", "guards", "controls"];
+    let paced: &[&str] = &["--pace", "paced", "--period", "300ns", "--skew", "-60..60/7"];
+    for (pace, options) in [("free", &["--pace", "free"][..]), ("paced", paced)] {
+        let mut command = wakerace(folder.path());
+        command.arg("run").args(groups).args(SHORT).args(options).arg("--export-json").arg(&path);
+        command.assert().success();
+        let record = check_record(&path);
+        assert_eq!(record.results.len(), wakerace::catalogue::all().unwrap().len());
+        assert!(record.results.iter().all(|result| result.iterations == 20_000 && result.pace.mode == pace));
+    }
+}
+
+#[test]
+fn the_table_and_all_exports_tell_the_same() {
+    let folder = folder();
+    let (csv, markdown) = (folder.path().join("r.csv"), folder.path().join("deep/er/r.md"));
+    let mut command = wakerace(folder.path());
+    command.args(["run", "SB", "S01-as-is", "-q", "-n", "1e5", "--no-save", "--oversubscribe", "--export-json", "-"]);
+    command.arg("--export-csv").arg(&csv).arg("--export-markdown").arg(&markdown);
+    let output = command.output().unwrap();
+    assert!(output.status.success());
+    // With an export on standard output the words go to standard error.
+    let record: Record = serde_json::from_slice(&output.stdout).unwrap();
+    let table = String::from_utf8(output.stderr).unwrap();
+    let csv = fs::read_to_string(csv).unwrap();
+    let markdown = fs::read_to_string(markdown).unwrap();
+    assert_eq!(csv.lines().count(), record.results.len() + 1);
+    for result in &record.results {
+        let races = wakerace::publish::count(result.races);
+        let line =
+            |text: &str| text.lines().find(|line| line.contains(&format!("{} ", result.scenario))).map(str::to_owned);
+        assert!(line(&table).unwrap().contains(&races), "{table}");
+        assert!(line(&markdown).unwrap().contains(&races), "{markdown}");
+        assert!(csv.contains(&format!(",{},{},", result.scenario, result.group)), "{csv}");
+    }
+    assert_eq!(record.command[1], "run");
+    assert_eq!(record.tool.version, env!("CARGO_PKG_VERSION"));
+    assert!(!record.host.kernel.is_empty() && !record.host.cpus_online.is_empty());
+}
+
+#[test]
+fn a_run_is_kept_by_default_and_says_where() {
+    let folder = folder();
+    let mut command = wakerace(folder.path());
+    command.args(["run", "SB", "-n", "1000", "--no-controls", "--oversubscribe"]);
+    command.assert().success().stdout(contains("record: results/x86_64/"));
+    let saved = saved_records(folder.path());
+    assert_eq!(saved.len(), 1);
+    assert_eq!(check_record(&saved[0]).results.len(), 1);
+}
+
+#[test]
+fn a_forbidden_outcome_is_exit_1_and_loud() {
+    let folder = folder();
+    let file = write(folder.path(), "never.litmus", format!("C never\n(* x86_64: Never *)\n{{}}\n{ALWAYS}"));
+    wakerace(folder.path())
+        .args(["run", &file])
+        .args(SHORT)
+        .assert()
+        .code(1)
+        .stdout(contains("FORBIDDEN OBSERVED: never must never happen").and(contains("forbidden observed")));
+    let file = write(folder.path(), "always.litmus", format!("C always\n(* x86_64: Always *)\n{{}}\n{ALWAYS}"));
+    wakerace(folder.path()).args(["run", &file]).args(SHORT).assert().success().stdout(contains("observed"));
+    // A counterexample to `forall` is what is looked for.
+    let violated = ALWAYS.replace("exists (x=1)", "forall (x=0)");
+    let file = write(folder.path(), "all.litmus", format!("C all\n(* x86_64: Never *)\n{{}}\n{violated}"));
+    wakerace(folder.path()).args(["run", &file]).args(SHORT).assert().code(1);
+}
+
+#[test]
+fn without_a_control_a_zero_is_inconclusive() {
+    let folder = folder();
+    wakerace(folder.path())
+        .args(["run", "S01-as-is", "--no-controls"])
+        .args(SHORT)
+        .assert()
+        .success()
+        .stdout(contains("inconclusive").and(contains("the zeros here mean nothing")));
+}
+
+#[test]
+fn limits_are_kept() {
+    let folder = folder();
+    let file = write(folder.path(), "often.litmus", format!("C often\n{{}}\n{ALWAYS}"));
+    let path = folder.path().join("r.json");
+    let run = |args: &[&str]| {
+        let mut command = wakerace(folder.path());
+        command.args([
+            "run",
+            &file,
+            "--no-controls",
+            "--no-save",
+            "--oversubscribe",
+            "--batch",
+            "100",
+            "--export-json",
+        ]);
+        command.arg(&path).args(args).assert().success();
+        check_record(&path).results[0].clone()
+    };
+    // Every instance races, so the batch that reaches the limit is the last.
+    assert_eq!(run(&["--stop-after-races", "150"]).races, 200);
+    assert_eq!(run(&["-n", "12345"]).iterations, 12_345);
+    assert_eq!(run(&["-n", "1"]).iterations, 1);
+    let begun = Instant::now();
+    assert!(run(&["-d", "200ms"]).elapsed_s >= 0.2);
+    assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn the_same_seed_and_source_give_the_same_code() {
+    let folder = folder();
+    let path = folder.path().join("r.json");
+    let run = || {
+        let mut command = wakerace(folder.path());
+        command.args([
+            "run",
+            "SB",
+            "--no-controls",
+            "--pace",
+            "paced",
+            "--skew",
+            "-20..20/5",
+            "--seed",
+            "9",
+            "--export-json",
+        ]);
+        command.arg(&path).args(SHORT).assert().success();
+        check_record(&path).results[0].clone()
+    };
+    let (one, two) = (run(), run());
+    assert_eq!(one.code_sha256, two.code_sha256);
+    assert_eq!(
+        one.skews.iter().map(|s| s.iterations).collect::<Vec<_>>(),
+        two.skews.iter().map(|s| s.iterations).collect::<Vec<_>>()
+    );
+    assert_eq!(one.skews.len(), 5);
+}
+
+#[test]
+fn bad_files_give_exit_2_and_one_clear_message() {
+    let folder = folder();
+    let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+        ("empty", b"".to_vec(), "the file is empty"),
+        ("comment", b"C t\n(* no end".to_vec(), "never ends"),
+        ("unknown", b"C t\n{}\nP0(int *x) { READ_TWICE(*x); }\nexists (x=1)".to_vec(), "unknown primitive"),
+        ("register", b"C t\n{}\nP0(int *x) { r = 1; }\nexists (x=1)".to_vec(), "not declared"),
+        ("thread", b"C t\n{}\nP0(int *x) { WRITE_ONCE(*x, 1); }\nexists (3:r=1)".to_vec(), "no thread P3"),
+        ("rcu", b"C t\n{}\nP0(int *x) {\n  synchronize_rcu();\n}\nexists (x=1)".to_vec(), ":4:3"),
+        (
+            "five",
+            format!("C t\n{{}}\n{}exists (x=1)", (0..5).map(|n| format!("P{n}(int *x) {{ }}\n")).collect::<String>())
+                .into(),
+            "at most 4 threads",
+        ),
+        ("junk", (0..=255_u8).cycle().take(5000).collect(), "not a text file"),
+        ("nul", vec![0; 100], "not a C litmus test"),
+        ("huge", vec![b'x'; 10 << 20], "larger than"),
+    ];
+    for (name, bytes, words) in cases {
+        let file = write(folder.path(), &format!("{name}.litmus"), bytes);
+        for subcommand in ["run", "show", "list"] {
+            let output = wakerace(folder.path()).args([subcommand, &file]).output().unwrap();
+            let message = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{name}: {message}");
+            assert!(message.contains(words) && message.contains(&format!("{name}.litmus")), "{name}: {message}");
+            assert!(message.contains("error") || message.contains(".litmus:"), "{message}");
+            assert!(!message.contains("panicked") && output.stdout.is_empty(), "{name}: {message}");
+        }
+    }
+    assert!(!folder.path().join("results").exists());
+}
+
+#[test]
+fn bad_arguments_give_exit_2_and_one_clear_message() {
+    let folder = folder();
+    let first = allowed_cpus().unwrap()[0].to_string();
+    let twice = format!("{first},{first}");
+    let empty = folder.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    let cases: Vec<(Vec<&str>, &str)> = vec![
+        (vec!["run", "no-such-scenario"], "there is no file, folder or scenario"),
+        (vec!["run", "S01"], "ambiguous"),
+        (vec!["run", "empty"], "holds no *.litmus file"),
+        (vec!["run", "-c", "7777"], "CPU 7777 does not exist"),
+        (vec!["run", "-c", &twice], "listed twice"),
+        (vec!["run", "-c", "3-1"], "runs backwards"),
+        (vec!["run", "-c", &first], "2 threads, but only 1 CPU may be used"),
+        (vec!["run", "-d", "0s"], "not a duration"),
+        (vec!["run", "-n", "0"], "not a count"),
+        (vec!["run", "--placement", "galaxy"], "unknown placement class"),
+        (vec!["run", "--layout", "round"], "unknown layout"),
+        (vec!["run", "--period", "-4ns"], "not a period"),
+        (vec!["run", "--skew", "x"], "not a skew"),
+        (vec!["run", "--pace", "free", "--skew", "3ns"], "need the clock"),
+        (vec!["run", "--batch", "1e9"], "--batch"),
+        (vec!["run", "--export-json", "-", "--export-csv", "-"], "only one --export"),
+        (vec!["run", "--export-json", "empty"], "is a folder"),
+        (vec!["run", "--export-json", "/proc/nowhere/x.json"], "/proc/nowhere"),
+        (vec!["frobnicate"], "unrecognized subcommand"),
+    ];
+    for (args, words) in cases {
+        let output = wakerace(folder.path()).args(&args).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {message}");
+        assert!(message.contains(words), "{args:?}: {message}");
+        assert!(!message.contains("panicked") && output.stdout.is_empty(), "{args:?}: {message}");
+    }
+    assert!(!folder.path().join("results").exists(), "nothing is written for a run that never began");
+}
+
+/// A command that may use only the first of this process's CPUs, as in a container with a restricted cpuset.
+fn confined(folder: &Path) -> Command {
+    let cpu = allowed_cpus().unwrap()[0];
+    let mut command = wakerace(folder);
+    // SAFETY: between fork and exec only the async-signal-safe sched_setaffinity is called, on a local mask.
+    unsafe {
+        command.pre_exec(move || {
+            let mut mask: libc::cpu_set_t = std::mem::zeroed();
+            libc::CPU_SET(cpu, &mut mask);
+            match libc::sched_setaffinity(0, size_of_val(&mask), &raw const mask) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+    command
+}
+
+#[test]
+fn a_restricted_cpuset_is_respected_and_named() {
+    let folder = folder();
+    let allowed = allowed_cpus().unwrap();
+    let words = format!("only 1 CPU may be used ({})", allowed[0]);
+    confined(folder.path())
+        .args(["run", "SB"])
+        .assert()
+        .code(2)
+        .stderr(contains(words.as_str()).and(contains("--oversubscribe")));
+    if let Some(other) = allowed.get(1) {
+        let words = format!("CPU {other} is not allowed to this process");
+        confined(folder.path())
+            .args(["run", "SB", "-c", &format!("{},{other}", allowed[0])])
+            .assert()
+            .code(2)
+            .stderr(contains(words.as_str()));
+    }
+    confined(folder.path()).args(["run", "SB", "--no-controls"]).args(SHORT).assert().success();
+    confined(folder.path()).arg("topology").assert().success();
+}
+
+/// Starts a long run of several scenarios and waits until the first is on disk.
+fn long_run(folder: &Path) -> (Child, std::path::PathBuf) {
+    let mut command = wakerace(folder);
+    command.args(["run", "S02", "S03", "--no-controls", "--oversubscribe", "-d", "1s", "--export-json", "r.json"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let path = folder.join("r.json");
+    let begun = Instant::now();
+    while !path.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing was written");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    (child, path)
+}
+
+fn signal(child: &Child, signal: i32) {
+    // SAFETY: sends a signal to a child that has not been waited for, so its number is still its own.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
+}
+
+#[test]
+fn ctrl_c_keeps_what_was_measured() {
+    let folder = folder();
+    let (mut child, path) = long_run(folder.path());
+    std::thread::sleep(Duration::from_millis(100));
+    signal(&child, libc::SIGINT);
+    let status = child.wait().unwrap();
+    let mut table = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut table).unwrap();
+    let record = check_record(&path);
+    // By luck the signal can come after the last batch; then the run was finished.
+    if record.interrupted {
+        assert_eq!(status.code(), Some(130));
+        assert!(table.contains("Interrupted"), "{table}");
+        assert_eq!(record.results[0].scenario, "S02-wmb");
+    } else {
+        assert_eq!(record.results.len(), 2);
+    }
+    assert_eq!(saved_records(folder.path()).len(), 1);
+}
+
+#[test]
+fn kill_9_leaves_whole_files() {
+    let folder = folder();
+    let (mut child, path) = long_run(folder.path());
+    signal(&child, libc::SIGKILL);
+    child.wait().unwrap();
+    assert_eq!(check_record(&path).results[0].scenario, "S02-wmb");
+    for saved in saved_records(folder.path()) {
+        // A temporary file may be left behind by SIGKILL, but never under the name of a result.
+        if saved.extension().is_some_and(|extension| extension == "json") {
+            check_record(&saved);
+        }
+    }
+}
+
+#[test]
+fn a_second_ctrl_c_ends_at_once() {
+    let folder = folder();
+    // A batch of one instance a second: the first Ctrl-C has to wait for it.
+    let mut command = wakerace(folder.path());
+    command.args([
+        "run",
+        "SB",
+        "--no-controls",
+        "--no-save",
+        "--oversubscribe",
+        "-d",
+        "60s",
+        "--period",
+        "1000000us",
+        "--skew",
+        "0",
+    ]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    let begun = Instant::now();
+    signal(&child, libc::SIGINT);
+    std::thread::sleep(Duration::from_millis(50));
+    // Ignored if it is gone already.
+    // SAFETY: the child has not been waited for.
+    unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let mut child =
+        wakerace(folder().path()).arg("list").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut words = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut words).unwrap();
+    assert_eq!((child.wait().unwrap().code(), words.as_str()), (Some(0), ""));
+}

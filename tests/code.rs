@@ -1,0 +1,274 @@
+//! The emitted code: the right instructions, read by someone else's disassembler, and the right results when it runs.
+
+use std::sync::atomic::AtomicBool;
+
+use wakerace::arch::Arch;
+use wakerace::catalogue;
+use wakerace::codegen::{Pace, Part, disassemble, emit};
+use wakerace::harness::{Job, Limits, OutcomeCounts, Plan, run};
+use wakerace::layout::{Layout, LayoutKind};
+use wakerace::litmus::{Source, parse};
+use wakerace::machine::{Clock, allowed_cpus};
+use wakerace::program::{Access, Const, Fence, Op, Program, lower};
+
+fn program(text: &str) -> Program {
+    lower(&parse(&Source::new("test.litmus", text)).unwrap_or_else(|error| panic!("{error}")))
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// KERNEL.md's table of primitives, the column for x86-64, as a disassembler writes it.
+fn kernel_mnemonics(op: &Op) -> Vec<&'static str> {
+    match op {
+        Op::Store { access: Access::NonTemporal, .. } => vec!["movnti"],
+        Op::Load { .. } | Op::Store { .. } => vec!["mov"],
+        Op::StoreMb { .. } => vec!["mov", "xchg"],
+        Op::Fence(Fence::Mb) => vec!["lock add"],
+        Op::Fence(Fence::MandatoryMb) => vec!["mfence"],
+        Op::Fence(Fence::MandatoryRmb) => vec!["lfence"],
+        Op::Fence(Fence::MandatoryWmb) => vec!["sfence"],
+        Op::Fence(_) => vec![],
+        Op::SpinLock { .. } => vec!["xor", "mov", "lock cmpxchg", "jne"],
+        Op::SpinUnlock { .. } => vec!["mov"],
+        other => panic!("no scenario had {other:?} when this table was written; add it"),
+    }
+}
+
+#[test]
+fn every_scenario_is_the_kernels_instructions_and_nothing_else() {
+    for scenario in catalogue::all().unwrap() {
+        let program = &scenario.program;
+        for kind in [LayoutKind::Padded, LayoutKind::Packed, LayoutKind::Kernel(Arch::X86_64)] {
+            let layout = Layout::new(kind, program, 128);
+            for pace in [Pace::Free, Pace::Paced] {
+                let code = emit(Arch::X86_64, program, &layout, pace).unwrap();
+                for (thread, code) in program.threads.iter().zip(&code) {
+                    let instructions = disassemble(code).unwrap();
+                    for (index, op) in thread.ops.iter().enumerate() {
+                        let found: Vec<String> = instructions
+                            .iter()
+                            .filter(|instruction| instruction.part == Part::Op(index))
+                            .map(|instruction| {
+                                let words: Vec<&str> = instruction.text.split(' ').collect();
+                                if words[0] == "lock" { words[..2].join(" ") } else { words[0].to_owned() }
+                            })
+                            .collect();
+                        assert_eq!(found, kernel_mnemonics(op), "{} {kind} {pace:?} {op:?}", scenario.name);
+                    }
+                    // Nothing but the test's own operations stands between its first and its last.
+                    let parts: Vec<Part> = instructions.iter().map(|instruction| instruction.part).collect();
+                    let is_op = |part: &Part| matches!(part, Part::Op(_));
+                    let first = parts.iter().position(is_op).unwrap();
+                    let last = parts.iter().rposition(is_op).unwrap();
+                    assert!(parts[first..=last].iter().all(is_op), "{}", scenario.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_barrier_and_the_lock_are_the_kernels_to_the_operand() {
+    let text = "C t\n{}\nP0(int *x, spinlock_t *l, int **p) { smp_mb(); spin_lock(l); WRITE_ONCE(*p, x); spin_unlock(l); __builtin_nontemporal_store(7, x); }\nexists (x=1)";
+    let program = program(text);
+    let layout = Layout::new(LayoutKind::Padded, &program, 128);
+    let code = emit(Arch::X86_64, &program, &layout, Pace::Paced).unwrap();
+    let instructions = disassemble(&code[0]).unwrap();
+    let of = |index| -> Vec<&str> {
+        instructions.iter().filter(|i| i.part == Part::Op(index)).map(|i| i.text.as_str()).collect()
+    };
+    assert_eq!(of(0), ["lock add dword ptr [rsp - 4], 0"]);
+    assert_eq!(of(1)[..3], ["xor eax, eax", "mov edx, 1", "lock cmpxchg dword ptr [rdi + 0x80], edx"]);
+    // The address was put into a register before the wait.
+    assert_eq!(of(2), ["mov qword ptr [rdi + 0x100], rbx"]);
+    assert_eq!(of(3), ["mov byte ptr [rdi + 0x80], 0"]);
+    assert_eq!(of(4), ["movnti dword ptr [rdi], rbp"].map(|text| text.replace("rbp", "ebp")));
+}
+
+#[test]
+fn emitted_memory_is_never_writable_and_executable() {
+    use wakerace::codegen::Executable;
+    let program = program("C t\n{}\nP0(int *x) { WRITE_ONCE(*x, 1); }\nexists (x=1)");
+    let layout = Layout::new(LayoutKind::Padded, &program, 128);
+    let code = emit(Arch::X86_64, &program, &layout, Pace::Free).unwrap();
+    let _executable = Executable::new(&code[0]).unwrap();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    assert!(
+        !maps.lines().any(|line| line.split_whitespace().nth(1).is_some_and(|mode| mode.starts_with("rwx"))),
+        "{maps}"
+    );
+}
+
+/// Runs a program on whatever CPUs there are and gives the outcomes.
+fn outcomes(program: &Program, pace: Pace, kind: LayoutKind, iterations: u64) -> OutcomeCounts {
+    let allowed = allowed_cpus().unwrap();
+    let cpus: Vec<usize> = (0..program.threads.len()).map(|thread| allowed[thread % allowed.len()]).collect();
+    let layout = Layout::new(kind, program, 128);
+    let code = emit(Arch::X86_64, program, &layout, pace).unwrap();
+    let job = Job { program, layout: &layout, code: &code, cpus: &cpus, clock: Clock::calibrate() };
+    let limits = Limits { iterations: Some(iterations), ..Limits::default() };
+    let plan = Plan { pace, period: 500, adapt: false, skews: vec![-50, 0, 50], batch: 100, seed: 1, limits };
+    let measured = run(job, &plan, &AtomicBool::new(false), |_| ()).unwrap();
+    assert_eq!(measured.tally.iterations, iterations);
+    let outcomes = measured.tally.outcomes();
+    assert_eq!(outcomes.values().sum::<u64>(), iterations);
+    outcomes
+}
+
+/// Runs statements on one thread and checks that every instance ends with `r` as expected, in every pace and layout.
+#[track_caller]
+fn computes(declarations: &str, body: &str, expected: i64) {
+    let text = format!(
+        "C t\n{{ int x=5; atomic_t a=10; long w=0x100000000; u8 b=200; s8 s=-3; p=&x; }}\n\
+         P0(int *x, int *y, atomic_t *a, long *w, u8 *b, s8 *s, spinlock_t *l, int **p) {{ {declarations} {body} }}\nexists (0:r=1)"
+    );
+    let program = program(&text);
+    for pace in [Pace::Free, Pace::Paced] {
+        for kind in [LayoutKind::Padded, LayoutKind::Packed] {
+            let seen = outcomes(&program, pace, kind, 250);
+            let only: Vec<_> = seen.into_iter().collect();
+            assert_eq!(only, [(vec![Const::Int(expected)], 250)], "{body} ({pace:?}, {kind})");
+        }
+    }
+}
+
+#[test]
+fn every_primitive_computes_what_it_should() {
+    let int = "int r = 77; int q = 3;";
+    for (body, expected) in [
+        ("r = READ_ONCE(*x);", 5),
+        ("WRITE_ONCE(*x, 9); r = READ_ONCE(*x);", 9),
+        ("smp_store_release(x, 8); r = smp_load_acquire(x);", 8),
+        ("smp_store_mb(*x, 7); smp_mb(); r = *x;", 7),
+        ("*x = q; r = *x + *x;", 6),
+        ("r = xchg(x, 6);", 5),
+        ("xchg(x, 6); r = *x;", 6),
+        ("r = xchg_release(x, q); r = r * 100 + *x;", 503),
+        ("r = cmpxchg(x, 5, 6); r = r * 100 + *x;", 506),
+        ("r = cmpxchg(x, 4, 6); r = r * 100 + *x;", 505),
+        ("r = cmpxchg_relaxed(x, q + 2, q); r = r * 100 + *x;", 503),
+        ("r = atomic_read(a); atomic_set(a, 1); r = r * 100 + atomic_read(a);", 1001),
+        ("atomic_add(q, a); atomic_inc(a); atomic_sub(1, a); atomic_dec(a); r = atomic_read(a);", 12),
+        ("atomic_and(6, a); r = atomic_read(a);", 2),
+        ("atomic_or(5, a); r = atomic_read(a);", 15),
+        ("atomic_xor(3, a); r = atomic_read(a);", 9),
+        ("atomic_andnot(2, a); r = atomic_read(a);", 8),
+        ("atomic_andnot(q, a); r = atomic_read(a);", 8),
+        ("r = atomic_add_return(q, a);", 13),
+        ("r = atomic_sub_return(4, a);", 6),
+        ("r = atomic_inc_return_acquire(a) * 100 + atomic_dec_return(a);", 1110),
+        ("r = atomic_fetch_add(4, a) * 100 + atomic_read(a);", 1014),
+        ("r = atomic_fetch_sub(q, a) * 100 + atomic_read(a);", 1007),
+        ("r = atomic_fetch_and(6, a) * 100 + atomic_read(a);", 1002),
+        ("r = atomic_fetch_or(q, a) * 100 + atomic_read(a);", 1011),
+        ("r = atomic_fetch_xor_release(q, a) * 100 + atomic_read(a);", 1009),
+        ("r = atomic_fetch_andnot(q, a) * 100 + atomic_read(a);", 1008),
+        ("r = atomic_sub_and_test(10, a);", 1),
+        ("r = atomic_dec_and_test(a);", 0),
+        ("r = atomic_add_negative(-11, a);", 1),
+        ("r = atomic_add_negative(1, a);", 0),
+        ("r = atomic_xchg(a, 4) * 100 + atomic_cmpxchg(a, 4, 5); r = r * 100 + atomic_read(a);", 100_405),
+        ("spin_lock(l); r = spin_is_locked(l) * 10 + spin_trylock(l); spin_unlock(l);", 10),
+        ("r = spin_is_locked(l) * 10 + spin_trylock(l); r = r * 10 + spin_is_locked(l);", 11),
+        ("spin_lock(l); spin_unlock(l); spin_lock(l); spin_unlock(l); r = 4;", 4),
+        ("__builtin_nontemporal_store(9, x); mb(); r = *x;", 9),
+        ("__builtin_nontemporal_store(q, x); wmb(); rmb(); smp_mb(); r = *x;", 3),
+        ("rcu_read_lock(); r = *rcu_dereference(*p); rcu_read_unlock();", 5),
+        ("rcu_assign_pointer(*p, y); WRITE_ONCE(*y, 6); r = *READ_ONCE(*p);", 6),
+    ] {
+        computes(int, body, expected);
+    }
+}
+
+#[test]
+fn arithmetic_is_cs() {
+    let int = "int r = 77; int q = 3; unsigned int u = 1; long n = 7; u8 c;";
+    for (body, expected) in [
+        ("r = q - 10;", -7),
+        ("r = 10 - q;", 7),
+        ("q = 10 - q; r = q;", 7),
+        ("r = q * q + (q & 6) + (q | 4) + (q ^ 1);", 9 + 2 + 7 + 2),
+        ("r = ~q; r = -r;", 4),
+        ("r = q << 4 >> 2;", 12),
+        ("r = q - 19 >> 2;", -4),
+        ("r = !q * 10 + !!q;", 1),
+        ("r = (q == 3) + (q != 3) * 10 + (q < 4) * 100 + (q <= 2) * 1000;", 101),
+        ("r = (q > 2) + (q >= 4) * 10 + (-1 < q) * 100;", 101),
+        // Unsigned comparison and shift; -1 becomes the largest unsigned int.
+        ("r = (u - 2 > 5) * 10 + (u - 2 >> 31);", 11),
+        ("r = q && *x - 5;", 0),
+        ("r = q - 3 || *x;", 1),
+        ("r = 2 + 3 * 4 - (1 << 3);", 6),
+        // 8-bit variables wrap and extend by their sign.
+        ("c = 300; r = c + *b + *s;", 44 + 200 - 3),
+        ("*b = 260; *s = 130; r = *b * 1000 + *s;", 4000 - 126),
+        // 64-bit arithmetic, narrowed on assignment.
+        ("n = *w + n; r = n;", 7),
+        ("n = *w; r = (n > 4000000000) + (n == 4294967296) * 2;", 3),
+        ("n = q; *w = -n; r = (*w == -3);", 1),
+        ("if (q == 3) r = 1; else r = 2;", 1),
+        ("if (!q) r = 1; else { if (q > 5) r = 2; else r = 3; }", 3),
+        ("if (q == 3 && *x == 5) r = 6;", 6),
+        ("if (q == 4 || *x == 4) r = 6;", 77),
+        ("if (p) r = 8;", 8),
+        ("r = (*p == x) * 10 + (*p != y);", 11),
+        ("r = (int)*w + (u8)(q + 254);", 1),
+    ] {
+        computes(int, body, expected);
+    }
+    // A register that only one path writes is 0 on the other.
+    computes("int r;", "if (*x == 4) r = 9;", 0);
+}
+
+#[test]
+fn locks_exclude() {
+    let critical = "spin_lock(l); r = *x; *x = r + 1; spin_unlock(l);";
+    let threads: String = (0..3).map(|n| format!("P{n}(int *x, spinlock_t *l) {{ int r; {critical} }}\n")).collect();
+    let program = program(&format!("C t\n{{}}\n{threads}exists (x=3)"));
+    for kind in [LayoutKind::Padded, LayoutKind::Packed] {
+        let seen: Vec<_> = outcomes(&program, Pace::Free, kind, 20_000).into_iter().collect();
+        assert_eq!(seen, [(vec![Const::Int(3)], 20_000)]);
+    }
+}
+
+#[test]
+fn atomics_lose_nothing_between_threads() {
+    let body = "atomic_inc(a); xchg(x, 1); r = cmpxchg(y, 0, 1);";
+    let threads: String = (0..2).map(|n| format!("P{n}(atomic_t *a, int *x, int *y) {{ int r; {body} }}\n")).collect();
+    let program = program(&format!("C t\n{{}}\n{threads}exists (a=2 /\\ x=1 /\\ y=1 /\\ 0:r=1 /\\ 1:r=0)"));
+    for row in outcomes(&program, Pace::Free, LayoutKind::Packed, 50_000).keys() {
+        // a, x, y, then who won the exchange: exactly one did.
+        assert_eq!(row[..3], [2, 1, 1].map(Const::Int));
+        assert!(row[3..] == [1, 0].map(Const::Int) || row[3..] == [0, 1].map(Const::Int), "{row:?}");
+    }
+}
+
+#[test]
+fn more_values_than_registers_are_refused_by_name() {
+    let names: Vec<String> = (0..12).map(|n| format!("r{n}")).collect();
+    let loads: String = names.iter().map(|name| format!("{name} = READ_ONCE(*x);")).collect();
+    let condition: Vec<String> = names.iter().map(|name| format!("0:{name}=1")).collect();
+    let text = format!(
+        "C many\n{{}}\nP0(int *x) {{ int {}; {loads} }}\nexists ({})",
+        names.join(", "),
+        condition.join(" /\\ ")
+    );
+    let program = program(&text);
+    let layout = Layout::new(LayoutKind::Padded, &program, 128);
+    let error = emit(Arch::X86_64, &program, &layout, Pace::Free).unwrap_err().to_string();
+    assert!(error.contains("many: P0 needs more than the 9 registers"), "{error}");
+}
+
+#[test]
+fn a_test_that_deadlocks_ends_with_an_error() {
+    let program = program(
+        "C stuck\n{}\nP0(int *x, spinlock_t *l) { spin_lock(l); spin_lock(l); WRITE_ONCE(*x, 1); }\nexists (x=1)",
+    );
+    let layout = Layout::new(LayoutKind::Padded, &program, 128);
+    let code = emit(Arch::X86_64, &program, &layout, Pace::Free).unwrap();
+    let cpus = &allowed_cpus().unwrap()[..1];
+    let job = Job { program: &program, layout: &layout, code: &code, cpus, clock: Clock::calibrate() };
+    let limits = Limits { iterations: Some(1), ..Limits::default() };
+    let plan = Plan { pace: Pace::Free, period: 0, adapt: false, skews: vec![0], batch: 1, seed: 1, limits };
+    let error = run(job, &plan, &AtomicBool::new(false), |_| ()).unwrap_err().to_string();
+    assert!(error.contains("stuck: P0 waited 5 s for a spinlock"), "{error}");
+}

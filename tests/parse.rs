@@ -1,0 +1,314 @@
+//! The litmus front end: what parses, what is refused and in which words, and that nothing panics.
+
+use proptest::prelude::*;
+use wakerace::arch::Arch;
+use wakerace::codegen::{Pace, emit};
+use wakerace::layout::{Layout, LayoutKind};
+use wakerace::litmus::{Source, parse};
+use wakerace::program::{Program, lower};
+
+fn program(text: &str) -> Result<Program, String> {
+    let test = parse(&Source::new("test.litmus", text)).map_err(|error| error.to_string())?;
+    lower(&test).map_err(|error| error.to_string())
+}
+
+/// A test around the body of one thread with the variables `x` and `y`.
+fn with_body(body: &str) -> String {
+    format!("C t\n{{}}\nP0(int *x, int *y) {{\n{body}\n}}\nexists (x=1)")
+}
+
+#[track_caller]
+fn accepted(text: &str) -> Program {
+    match program(text) {
+        Ok(program) => program,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// `at` is `line:column`.
+#[track_caller]
+fn refused(text: &str, at: &str, words: &[&str]) {
+    let error = program(text).expect_err("should be refused");
+    assert!(error.contains(&format!("test.litmus:{at}")), "not at {at}:\n{error}");
+    for word in words {
+        assert!(error.contains(word), "does not say '{word}':\n{error}");
+    }
+}
+
+#[test]
+fn every_way_the_kernels_own_tests_are_written() {
+    // Untyped and typed initial values, an address without `&`, a variable that only the initial values name, comments
+    // of all three kinds in every place, a quoted remark and `Key=value` lines after the name.
+    accepted(
+        "C MP+all\n\"a remark\"\nCom=Rf Fr\n(* outer (* inner *) *)\n{\ny=z;\nz=0; int w = 3; /* c */ spinlock_t l; atomic_t a = ATOMIC_INIT(2); // x\n}\n\
+         static void P0(int *x, int **y) // Producer\n{\n\t/* a (* b */ WRITE_ONCE(*x, 1);\n\trcu_assign_pointer(*y, x);\n}\n\n(* between *)\n\
+         P1(int *x, int **y, spinlock_t *l)\n{\n\tint *r0;\n\tint r1 = 0, r2;\n\n\trcu_read_lock();\n\tr0 = rcu_dereference(*y);\n\tr1 = READ_ONCE(*r0);\n\
+         \trcu_read_unlock();\n\tr2 = spin_is_locked(l);\n}\nlocations [1:r2; x; z] (* why *)\nfilter (1:r2=0)\nexists (1:r0=x /\\ 1:r1=0 /\\ ~(w=4 \\/ x=7))",
+    );
+    accepted("C one\n{}\nP0(int *x) { WRITE_ONCE(*x, 1); WRITE_ONCE(*x, 2); }\nexists (x=1)");
+    accepted(
+        "C forall\n{ [x]=1; 0:r0=5; }\nP0(int *x) { int r0; r0 = READ_ONCE(*x) + r0; }\nforall (0:r0=6 /\\ [x]=1 \\/ false)",
+    );
+    accepted(&with_body("int a = READ_ONCE(*x); *y = a; if (*y == 1) WRITE_ONCE(*x, 1); else { smp_mb(); }"));
+}
+
+#[test]
+fn every_primitive_of_the_dialect() {
+    let calls = [
+        "r = READ_ONCE(*x);",
+        "WRITE_ONCE(*x, r);",
+        "r = smp_load_acquire(x);",
+        "smp_store_release(x, 1);",
+        "smp_store_mb(*x, 1);",
+        "smp_mb(); smp_rmb(); smp_wmb(); barrier(); mb(); rmb(); wmb();",
+        "smp_mb__before_atomic(); smp_mb__after_atomic(); smp_mb__after_spinlock(); smp_mb__after_unlock_lock();",
+        "smp_acquire__after_ctrl_dep();",
+        "rcu_read_lock(); rcu_read_unlock();",
+        "r = xchg(x, 1); r = xchg_relaxed(x, 1); r = xchg_acquire(x, 1); xchg_release(x, 1);",
+        "r = cmpxchg(x, 0, 1); r = cmpxchg_relaxed(x, 0, 1); r = cmpxchg_acquire(x, 0, 1); r = cmpxchg_release(x, 0, r);",
+        "r = atomic_read(a); atomic_set(a, 1); r = atomic_read_acquire(a); atomic_set_release(a, 2);",
+        "atomic_add(3, a); atomic_sub(r, a); atomic_inc(a); atomic_dec(a); atomic_and(1, a); atomic_or(1, a); atomic_xor(1, a); atomic_andnot(1, a);",
+        "r = atomic_add_return(1, a); r = atomic_sub_return_relaxed(1, a); r = atomic_inc_return_acquire(a); r = atomic_dec_return_release(a);",
+        "r = atomic_fetch_add(1, a); r = atomic_fetch_sub_relaxed(1, a); r = atomic_fetch_inc(a); r = atomic_fetch_and(1, a); r = atomic_fetch_andnot(r, a);",
+        "r = atomic_dec_and_test(a); r = atomic_inc_and_test(a); r = atomic_sub_and_test(2, a); r = atomic_add_negative(1, a);",
+        "r = atomic_xchg(a, 1); r = atomic_cmpxchg(a, 0, 1);",
+        "spin_lock(l); spin_unlock(l); r = spin_trylock(l); r = spin_is_locked(l);",
+        "__builtin_nontemporal_store(1, x);",
+        "*x = 1; r = *x; r = -r + ~r * 2 - (3 & r | 4 ^ r) << 1 >> 2; r = !r; r = r < 1; r = r && *x || r;",
+    ];
+    for call in calls {
+        accepted(&format!("C t\n{{}}\nP0(int *x, atomic_t *a, spinlock_t *l) {{ int r = 0; {call} }}\nexists (0:r=1)"));
+    }
+}
+
+#[test]
+fn what_is_not_a_test_is_refused_where_it_goes_wrong() {
+    refused("", "1:1", &["the file is empty"]);
+    refused("   \n\n", "1:1", &["the file is empty"]);
+    refused("AArch64 MP\n{}\n", "1:1", &["not a C litmus test", "expected `C NAME`"]);
+    refused("C t\n(* never ends", "2:1", &["this comment never ends", "*)"]);
+    refused("C t\n{}\nP0(int *x) { /* WRITE_ONCE(*x, 1); }", "3:14", &["this comment never ends", "*/"]);
+    refused("C t\nP0(int *x) { }", "2:1", &["initial values"]);
+    refused("C t\n{ x=1; x=2; }\nP0(int *x) { }\nexists (x=1)", "2:8", &["initialised twice"]);
+    refused("C t\n{}\nexists (x=1)", "3:1", &["expected a thread"]);
+    refused("C t\n{}\nP1(int *x) { }\nexists (x=1)", "3:1", &["expected the thread P0"]);
+    refused("C t\n{}\nP0(int x) { }\nexists (x=1)", "3:8", &["not a pointer"]);
+    refused("C t\n{}\nP0(int *x) { WRITE_ONCE(*x, 1) }\nexists (x=1)", "3:32", &["expected `;`"]);
+    refused(
+        "C t\n{}\nP0(int *x) { WRITE_ONCE(*x, 1); ",
+        "3:33",
+        &["expected a statement or `}`, found the end of the file"],
+    );
+    refused("C t\n{}\nP0(int *x) { }\n", "4:1", &["`exists`, `~exists` or `forall`"]);
+    refused("C t\n{}\nP0(int *x) { }\nexists (x=1) x", "4:14", &["the end of the file"]);
+    let five: String = (0..5).map(|n| format!("P{n}(int *x) {{ WRITE_ONCE(*x, {n}); }}\n")).collect();
+    refused(&format!("C t\n{{}}\n{five}exists (x=1)"), "7:1", &["at most 4 threads"]);
+    refused("C t\n{}\nP0(int *x) { é }\nexists (x=1)", "3:14", &["has no place in a litmus test"]);
+}
+
+#[test]
+fn what_means_nothing_is_refused_in_words() {
+    refused(&with_body("READ_ONEC(*x);"), "4:1", &["unknown primitive `READ_ONEC`", "did you mean `READ_ONCE`"]);
+    refused(&with_body("synchronize_rcu();"), "4:1", &["`synchronize_rcu` cannot run in user space", "grace period"]);
+    refused(&with_body("r0 = READ_ONCE(*x);"), "4:1", &["`r0` is not declared in P0"]);
+    refused(&with_body("WRITE_ONCE(*z, 1);"), "4:13", &["`z` is not declared"]);
+    refused(&with_body("int r0; int r0;"), "4:13", &["declared twice"]);
+    refused(&with_body("WRITE_ONCE(x, 1);"), "4:12", &["takes the variable itself", "expected `*x`"]);
+    refused(&with_body("smp_store_release(*x, 1);"), "4:19", &["takes the variable's address"]);
+    refused(&with_body("WRITE_ONCE(*x);"), "4:1", &["takes 2 arguments, found 1"]);
+    refused(&with_body("spin_lock(x);"), "4:11", &["does not work on this variable", "spinlock_t"]);
+    refused(&with_body("int r0 = smp_mb();"), "4:10", &["has no value"]);
+    refused(&with_body("while (1) smp_mb();"), "4:1", &["`while` is not part of the litmus dialect"]);
+    refused(&with_body("int r0; r0 += 1;"), "4:12", &["`+=`"]);
+    refused(&with_body("int r0; r0 = 1 << r0;"), "4:14", &["shift count"]);
+    refused(&with_body("int *r0; r0 = x + 1;"), "4:15", &["pointers take no arithmetic"]);
+    refused(&with_body("WRITE_ONCE(*x, y);"), "4:16", &["types do not fit", "this is int *, expected int"]);
+    let condition =
+        |text: &str| format!("C t\n{{}}\nP0(int *x, spinlock_t *l) {{ int r0; r0 = READ_ONCE(*x); }}\nexists ({text})");
+    refused(&condition("1:r0=1"), "4:9", &["no thread P1", "last thread is P0"]);
+    refused(&condition("0:r1=1"), "4:11", &["P0 has no register `r1`", "it declares `r0`"]);
+    refused(&condition("z=1"), "4:9", &["no shared variable `z`"]);
+    refused(&condition("l=1"), "4:9", &["the lock `l` has no value"]);
+    refused(&condition("0:r0=x"), "4:14", &["an integer is never an address"]);
+    refused(&condition("0:r0"), "4:13", &["expected `=`"]);
+    refused(
+        "C t\n(* Match: 1:r0 *)\n{}\nP0(int *x) { }\nexists (x=1)",
+        "2:15",
+        &["expected `=` and a value", "`Match:` takes a condition"],
+    );
+    refused("C t\n(* x86_64: Maybe *)\n{}\nP0(int *x) { }\nexists (x=1)", "2:12", &["Never, Sometimes or Always"]);
+}
+
+#[test]
+fn no_pointer_that_may_be_null_is_dereferenced() {
+    let reader = |init: &str, body: &str| {
+        format!(
+            "C t\n{{ {init} }}\nP0(int *x, int **p) {{ {} }}\nP1(int **p) {{ int *r0; int r1; {body} }}\nexists (1:r1=1)",
+            "WRITE_ONCE(*p, x);"
+        )
+    };
+    let load = "r0 = READ_ONCE(*p); r1 = READ_ONCE(*r0);";
+    accepted(&reader("p=&z; z=0;", load));
+    refused(&reader("", load), "4:68", &["this pointer may be NULL here"]);
+    for guard in ["if (r0)", "if (r0 != NULL)", "if (NULL != r0)", "if (!(r0 == 0))", "if (r0 && 1)"] {
+        accepted(&reader("", &format!("r0 = READ_ONCE(*p); {guard} r1 = READ_ONCE(*r0);")));
+    }
+    for guard in ["if (!r0)", "if (r0 == 0)", "if (r1)", "if (r0 || 1)"] {
+        let error = program(&reader("", &format!("r0 = READ_ONCE(*p); {guard} r1 = READ_ONCE(*r0);"))).unwrap_err();
+        assert!(error.contains("may be NULL"), "{guard}: {error}");
+    }
+    // What was tested is not what is dereferenced after it was read again.
+    let again = "r0 = READ_ONCE(*p); if (r0) { r0 = READ_ONCE(*p); r1 = READ_ONCE(*r0); }";
+    assert!(program(&reader("", again)).unwrap_err().contains("may be NULL"));
+    // Another thread stores NULL, so that the initial address does not help; through a second pointer as well.
+    let nulls = "C t\n{ p=&z; q=&p; z=0; }\nP0(int **p) { WRITE_ONCE(*p, 0); }\n";
+    let direct = format!("{nulls}P1(int **p) {{ int *r0; int r1; {load} }}\nexists (1:r1=1)");
+    assert!(program(&direct).unwrap_err().contains("may be NULL"));
+    let indirect = "C t\n{ p=&z; q=&p; z=0; }\nP0(int ***q) { int **r; r = READ_ONCE(*q); WRITE_ONCE(*r, 0); }\n";
+    let indirect = format!("{indirect}P1(int **p) {{ int *r0; int r1; {load} }}\nexists (1:r1=1)");
+    assert!(program(&indirect).unwrap_err().contains("may be NULL"));
+}
+
+#[test]
+fn types_keep_every_access_within_its_variable() {
+    let wide = "C t\n{ int x; long *p = &x; }\nP0(long **p) { }\nexists (x=1)";
+    assert!(program(wide).unwrap_err().contains("types do not fit"));
+    assert!(program(&with_body("long *r; r = x;")).unwrap_err().contains("types do not fit"));
+    assert!(program(&with_body("long *r; r = (long *)x;")).unwrap_err().contains("types do not fit"));
+    assert!(program(&with_body("int r; int *q; r = READ_ONCE(*x); q = r;")).unwrap_err().contains("types do not fit"));
+    assert!(program(&with_body("int *q; q = 64;")).unwrap_err().contains("types do not fit"));
+}
+
+#[test]
+fn deep_nesting_ends_in_an_error_and_not_in_a_full_stack() {
+    let deep =
+        |open: &str, middle: &str, close: &str| format!("{}{middle}{}", open.repeat(20_000), close.repeat(20_000));
+    let texts = [
+        with_body(&format!("int r; r = {};", deep("(", "1", ")"))),
+        with_body(&format!("int r; r = {};", deep("- ", "1", ""))),
+        with_body(&format!("int r; r = 1{};", " + 1".repeat(20_000))),
+        with_body(&format!("int r; {}", deep("if (1) ", "r = 1;", ""))),
+        with_body(&deep("{", "", "}")),
+        format!("C t\n{{}}\nP0(int *x) {{ }}\nexists {}", deep("(", "x=1", ")")),
+        format!("C t\n{{}}\nP0(int *x) {{ }}\nexists {}", deep("~", "x=1", "")),
+        format!("C t\n{{}}\nP0(int *x) {{ }}\nexists x=1{}", " /\\ x=1".repeat(20_000)),
+        format!("C t\n{}{{}}\n", "(*".repeat(20_000)),
+    ];
+    for text in texts {
+        let error = program(&text).unwrap_err();
+        assert!(error.contains("deep") || error.contains("never ends"), "{error}");
+    }
+}
+
+/// Takes a text as far as it goes: parse, lower, emit code of both paces for both kinds of layout.
+fn all_the_way(text: &str) {
+    if let Ok(program) = program(text) {
+        for kind in [LayoutKind::Padded, LayoutKind::Packed] {
+            let layout = Layout::new(kind, &program, 64);
+            for pace in [Pace::Free, Pace::Paced] {
+                let _ = emit(Arch::X86_64, &program, &layout, pace);
+            }
+        }
+        let _ = program.to_string();
+    }
+}
+
+/// Pieces that litmus files are made of.
+const PIECES: [&str; 60] = [
+    "C t\n",
+    "{}",
+    "{",
+    "}",
+    "P0",
+    "P1",
+    "P9",
+    "(",
+    ")",
+    "int *x",
+    "int **p",
+    "spinlock_t *l",
+    "atomic_t *a",
+    ";",
+    ",",
+    "int",
+    "r0",
+    "r1",
+    "x",
+    "p",
+    "l",
+    "a",
+    "=",
+    "==",
+    "*",
+    "&",
+    "+",
+    "-",
+    "~",
+    "!",
+    "/\\",
+    "\\/",
+    "exists",
+    "forall",
+    "filter",
+    "locations",
+    "[",
+    "]",
+    ":",
+    "0",
+    "1",
+    "99999999999999999999",
+    "-1",
+    "READ_ONCE",
+    "WRITE_ONCE",
+    "smp_mb();",
+    "spin_lock",
+    "cmpxchg",
+    "atomic_fetch_and",
+    "if",
+    "else",
+    "(*",
+    "*)",
+    "/*",
+    "*/",
+    "//",
+    "\n",
+    " ",
+    "é",
+    "\0",
+];
+
+const WHOLE: &str = "C t\n(* Result: Never\n x86_64: Never\n Match: 1:r0=1 *)\n{ p=&x; }\nP0(int *x, int **p, spinlock_t *l, atomic_t *a)\n{\n\tint r0 = 1;\n\tint *q;\n\
+    \tspin_lock(l);\n\tif (r0 == 1 && !*x) { WRITE_ONCE(*p, x); } else r0 = atomic_fetch_and(3, a);\n\tq = READ_ONCE(*p);\n\tif (q) *q = cmpxchg(x, 0, r0 + 2);\n\
+    \tspin_unlock(l);\n}\nP1(int *x)\n{\n\tint r0;\n\tr0 = smp_load_acquire(x);\n}\nlocations [x;]\nfilter (x=1)\nexists (1:r0=1 /\\ ~(0:q=x))";
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn any_text_parses_or_is_refused(text in "\\PC{0,200}") {
+        all_the_way(&text);
+        all_the_way(&format!("C t\n{{}}\n{text}"));
+        all_the_way(&with_body(&text));
+    }
+
+    #[test]
+    fn any_soup_of_pieces_parses_or_is_refused(pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..80)) {
+        let text = pieces.join(" ");
+        all_the_way(&format!("C t\n{text}"));
+        all_the_way(&with_body(&text));
+    }
+
+    #[test]
+    fn any_damage_to_a_good_test_parses_or_is_refused(
+        at in 0..WHOLE.len(), length in 0_usize..30, piece in prop::sample::select(&PIECES[..])
+    ) {
+        let end = (at + length).min(WHOLE.len());
+        all_the_way(&format!("{}{piece}{}", &WHOLE[..at], &WHOLE[end..]));
+        all_the_way(&WHOLE[..at]);
+    }
+}
+
+#[test]
+fn the_test_that_is_damaged_is_good() {
+    accepted(WHOLE);
+}
