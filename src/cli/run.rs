@@ -133,7 +133,8 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let mut record = Record {
         schema: record::SCHEMA.to_owned(),
         tool: Tool::this(),
-        command: std::env::args().collect(),
+        // Where the binary lies is nobody's business.
+        command: std::iter::once("wakerace".to_owned()).chain(std::env::args().skip(1)).collect(),
         started: started.to_string(),
         elapsed_s: 0.0,
         interrupted: false,

@@ -1,5 +1,6 @@
 //! What the box is, for the record: enough to tell two hosts apart and to repeat the run, nothing that names its owner.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -33,7 +34,7 @@ pub struct Host {
     /// The CPU's name for people.
     pub cpu_model: String,
     /// What identifies the design: vendor, family, model, stepping on x86.
-    pub cpu_ids: Vec<(String, String)>,
+    pub cpu_ids: BTreeMap<String, String>,
     /// The microcode revision, where readable.
     pub microcode: Option<String>,
     /// Caches of the first CPU.

@@ -51,7 +51,7 @@ fn readable_by_all(file: &fs::File) -> std::io::Result<()> {
 
 /// `results/ARCH/CPU/TIME.json`, where a run is kept unless told otherwise.
 pub fn default_path(host: &Host, started: jiff::Timestamp) -> PathBuf {
-    let ids = host.cpu_ids.iter().filter(|(key, _)| key != "vendor_id").map(|(key, value)| format!("{key} {value}"));
+    let ids = host.cpu_ids.iter().filter(|(key, _)| *key != "vendor_id").map(|(key, value)| format!("{key} {value}"));
     let cpu = std::iter::once(host.cpu_model.clone()).chain(ids).collect::<Vec<_>>().join(" ");
     let time = started.strftime("%Y-%m-%dT%H%M%SZ").to_string();
     Path::new("results").join(&host.architecture).join(slug(&cpu)).join(format!("{time}.json"))
