@@ -103,10 +103,14 @@ pub struct Measurement {
 /// CPU this was written for (256 KiB and more each), so that what is timed is lines moving between cores and not
 /// capacity misses. Measured, not derived: see docs/decisions.
 const BATCH_BYTES: usize = 256 << 10;
-/// The longest paced batch, so that limits and Ctrl-C are seen in time.
-const LONGEST_BATCH: Duration = Duration::from_millis(20);
+/// The longest paced batch, in seconds, if it has more than [`SHORTEST_BATCH`] instances: short against the milliseconds
+/// between two moments in which a shared machine takes a CPU away, so that few batches hold one.
+const LONGEST_BATCH: f64 = 150e-6;
+const SHORTEST_BATCH: u64 = 16;
+/// The longest any batch of more than one instance may take, in seconds, so that limits and Ctrl-C are seen in time.
+const SEEN_WITHIN: f64 = 20e-3;
 /// What a batch start is planned ahead by, in seconds: longer than it takes all threads to leave the barrier.
-const HEAD_START: f64 = 1e-6;
+const HEAD_START: f64 = 2e-6;
 /// How long no batch may finish before a waiting lock is taken for a deadlock.
 const DEADLOCK: Duration = Duration::from_secs(5);
 /// How often the calling thread looks up, and shows the counts.
@@ -116,13 +120,17 @@ const WATCH: Duration = Duration::from_millis(200);
 const ADAPT_EVERY: u32 = 10;
 /// A batch in which more than this share of instances begins late has lost the clock. Measured: where threads keep up
 /// it is a few hundredths, where they do not it is most of them.
-const TOO_LATE: f64 = 0.10;
+const TOO_LATE: f64 = 0.06;
 /// The period grows by [`LONGER`] if more batches than this are lost, out of [`ADAPT_EVERY`]. One or two are lost to
 /// whoever else wants the CPU, and a longer period does not bring them back.
 const LOST: u32 = 2;
-const LONGER: f64 = 1.15;
-/// The period shrinks by this if none is lost.
-const SHORTER: f64 = 0.97;
+const LONGER: f64 = 1.25;
+/// The period shrinks by [`SHORTER`] if no more than this share began late in all the batches looked at, not counting
+/// [`AT_FIRST`] instances a batch, which are late when the barrier lets a thread go late. What counts is how close the
+/// threads are, not how many instances they do: at the shortest period that can be kept, they are not.
+const IN_TIME: f64 = 0.02;
+const AT_FIRST: u64 = 2;
+const SHORTER: f64 = 0.98;
 /// The shortest period, in seconds: about what reading the clock twice costs.
 pub(super) const SHORTEST_PERIOD: f64 = 30e-9;
 /// The longest period that adapting arrives at, in seconds: several times what a contended lock between two sockets
@@ -191,9 +199,10 @@ struct Leader {
     /// Instances of the current batch, and late ones of all before.
     batch: u64,
     late_before: u64,
-    /// Batches since the period was looked at, and how many of them lost the clock.
+    /// Batches since the period was looked at, how many of them lost the clock, and the sum of their late shares.
     batches: u32,
     lost: u32,
+    late_shares: f64,
     order: Vec<usize>,
     random: Random,
     interrupted: bool,
@@ -221,7 +230,6 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
     if job.cpus.len() != threads || job.code.len() != threads || plan.batch == 0 || plan.skews.is_empty() {
         return Err(Error::Internal("the plan does not fit the program".to_owned()));
     }
-    let plan = &bounded(plan, job.clock);
     let mut arena = Arena::new(plan.batch * job.layout.stride)?;
     let strides = job.program.threads.iter().map(|thread| SaveRecord::new(thread).stride);
     let mut record_arenas = strides.map(|stride| Arena::new(plan.batch * stride)).collect::<Result<Vec<_>>>()?;
@@ -256,6 +264,7 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
             late_before: 0,
             batches: 0,
             lost: 0,
+            late_shares: 0.0,
             order: Vec::new(),
             // Any seed will do, but xorshift stays at 0 for ever.
             random: Random(plan.seed | 1 << 63),
@@ -316,16 +325,6 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
     })
 }
 
-/// The plan with batches short enough to stop in time.
-fn bounded(plan: &Plan, clock: Clock) -> Plan {
-    let mut plan = plan.clone();
-    if plan.pace == Pace::Paced {
-        let longest = clock.ticks(LONGEST_BATCH.as_nanos() as f64) / plan.period.max(1) as f64;
-        plan.batch = plan.batch.min(longest.max(1.0) as usize);
-    }
-    plan
-}
-
 impl Shared<'_> {
     /// The counts that the threads have handed over.
     fn tally(&self) -> Tally {
@@ -373,7 +372,7 @@ impl Shared<'_> {
             self.adapt(&mut leader);
         }
         let skew = leader.order.pop().expect("just filled");
-        let count = left.min(self.plan.batch as u64);
+        let count = left.min(self.batch());
         leader.planned += count;
         leader.batch = count;
         leader.paced += self.period.load(Ordering::Relaxed) as f64 * count as f64;
@@ -389,16 +388,30 @@ impl Shared<'_> {
         if leader.batches < ADAPT_EVERY {
             return;
         }
-        let factor = match leader.lost {
-            0 => SHORTER,
-            lost if lost > LOST => LONGER,
-            _ => 1.0,
+        let factor = if leader.lost > LOST {
+            LONGER
+        } else if leader.late_shares <= IN_TIME * f64::from(leader.batches) {
+            SHORTER
+        } else {
+            1.0
         };
-        (leader.batches, leader.lost) = (0, 0);
+        (leader.batches, leader.lost, leader.late_shares) = (0, 0, 0.0);
         let hz = self.job.clock.frequency_hz;
         let period = self.period.load(Ordering::Relaxed) as f64 * factor;
         let period = period.clamp(SHORTEST_PERIOD * hz, LONGEST_PERIOD * hz);
         self.period.store(period.max(1.0) as u64, Ordering::Relaxed);
+    }
+
+    /// Instances in the next batch: fewer at a long period, but never so many that Ctrl-C is not seen in time.
+    fn batch(&self) -> u64 {
+        let most = self.plan.batch as u64;
+        if self.plan.pace == Pace::Free {
+            return most;
+        }
+        let period = self.period.load(Ordering::Relaxed).max(1) as f64 / self.job.clock.frequency_hz;
+        let fitting = (LONGEST_BATCH / period) as u64;
+        let in_time = (SEEN_WITHIN / period) as u64;
+        most.min(fitting.max(SHORTEST_BATCH)).min(in_time.max(1))
     }
 
     /// Notes the end of a batch. Only the last thread at the barrier is here.
@@ -406,10 +419,12 @@ impl Shared<'_> {
         let mut leader = self.leader.lock().expect("no thread panics holding it");
         leader.in_batches += self.job.clock.now().saturating_sub(leader.batch_start);
         let late = self.late.load(Ordering::Relaxed);
-        let share = (late - leader.late_before) as f64 / (leader.batch * self.job.cpus.len() as u64) as f64;
+        let instances = leader.batch * self.job.cpus.len() as u64;
+        let share = (late - leader.late_before).saturating_sub(AT_FIRST) as f64 / instances as f64;
         leader.late_before = late;
         leader.batches += 1;
         leader.lost += u32::from(share > TOO_LATE);
+        leader.late_shares += share;
     }
 }
 
