@@ -5,9 +5,13 @@
 //! instructions that the kernel's primitives take on that architecture (one file each); addresses and constants that need
 //! a register of their own are put there before the wait.
 
+mod aarch64;
 mod executable;
 mod listing;
+mod powerpc64le;
 mod registers;
+mod risc;
+mod riscv64;
 mod x86_64;
 
 use crate::arch::Arch;
@@ -74,6 +78,62 @@ impl SaveRecord {
     }
 }
 
+/// How arm64's atomics are done; the other architectures have one way each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Atomics {
+    /// One instruction each (FEAT_LSE).
+    Lse,
+    /// Load-exclusive, store-exclusive loops.
+    Llsc,
+}
+
+impl Atomics {
+    /// What the kernel would use on this CPU: LSE where it exists.
+    pub fn of_host() -> Atomics {
+        #[cfg(target_arch = "aarch64")]
+        if !std::arch::is_aarch64_feature_detected!("lse") {
+            return Atomics::Llsc;
+        }
+        Atomics::Lse
+    }
+}
+
+impl std::fmt::Display for Atomics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Atomics::Lse => "lse",
+            Atomics::Llsc => "llsc",
+        })
+    }
+}
+
+impl std::str::FromStr for Atomics {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "lse" => Ok(Atomics::Lse),
+            "llsc" => Ok(Atomics::Llsc),
+            _ => Err(format!("unknown atomics '{text}'; known are lse and llsc")),
+        }
+    }
+}
+
+/// What code is emitted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// The architecture.
+    pub arch: Arch,
+    /// Its atomics; only arm64 looks at this.
+    pub atomics: Atomics,
+}
+
+impl From<Arch> for Target {
+    fn from(arch: Arch) -> Target {
+        Target { arch, atomics: Atomics::Lse }
+    }
+}
+
 /// What a stretch of emitted code is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -109,15 +169,15 @@ pub struct ThreadCode {
 /// Emits the code of every thread of a program.
 ///
 /// # Errors
-/// [`Error::Host`] if there is no back end for the architecture, if the architecture has no such operation, or if a
-/// thread needs more registers at once than there are.
-pub fn emit(arch: Arch, program: &Program, layout: &Layout, pace: Pace) -> Result<Vec<ThreadCode>> {
+/// [`Error::Host`] if the architecture has no such operation, or if a thread needs more registers at once than there are.
+pub fn emit(target: impl Into<Target>, program: &Program, layout: &Layout, pace: Pace) -> Result<Vec<ThreadCode>> {
+    let Target { arch, atomics } = target.into();
     let each = program.threads.iter().enumerate().map(|(number, thread)| {
         let code = match arch {
             Arch::X86_64 => x86_64::emit(thread, layout, pace),
-            Arch::Aarch64 | Arch::Powerpc64le | Arch::Riscv64gc => {
-                return Err(Error::Host(format!("there is no code generator for {arch} yet")));
-            }
+            Arch::Aarch64 => risc::emit(aarch64::Aarch64::new(atomics), thread, layout, pace),
+            Arch::Powerpc64le => risc::emit(powerpc64le::Powerpc64le::new(), thread, layout, pace),
+            Arch::Riscv64gc => risc::emit(riscv64::Riscv64::new(), thread, layout, pace),
         };
         code.map_err(|reason| Error::Host(format!("{}: P{number} {reason}", program.name)))
     });

@@ -32,23 +32,47 @@ impl Allocation {
     pub fn constant(&self, constant: Const) -> Option<u8> {
         self.assigned.get(&Key::Constant(constant)).copied()
     }
+
+    /// The constants that were given a register, in a stable order.
+    pub fn constants(&self) -> Vec<(Const, u8)> {
+        let mut constants: Vec<(Const, u8)> = self
+            .assigned
+            .iter()
+            .filter_map(|(key, register)| match key {
+                Key::Constant(constant) => Some((*constant, *register)),
+                Key::Register(_) => None,
+            })
+            .collect();
+        constants.sort_unstable();
+        constants
+    }
 }
 
-/// Assigns hardware registers from `pool`. Constants in `wanted` get one each.
+/// As [`allocate`], and if that needs too many registers, without the constants: the emitter then loads them where they
+/// are used.
+pub fn allocate_some(thread: &Thread, wanted: &[(Const, usize)], pool: &[u8]) -> Result<Allocation, String> {
+    allocate(thread, wanted, pool).or_else(|_| allocate(thread, &[], pool))
+}
+
+/// Assigns hardware registers from `pool`. `wanted` are constants with the operations that want them in a register.
 ///
 /// Two values that meet at one operation never share, so an emitter may write its result before it has read all of its
 /// operands unless they are the same register of the test.
 ///
 /// # Errors
 /// The reason, if more values are alive at once than the pool has registers.
-pub fn allocate(thread: &Thread, wanted: &[Const], pool: &[u8]) -> Result<Allocation, String> {
+fn allocate(thread: &Thread, wanted: &[(Const, usize)], pool: &[u8]) -> Result<Allocation, String> {
     let end = thread.ops.len() + 1;
     let mut alive: HashMap<Key, (usize, usize)> = HashMap::new();
-    for (index, op) in thread.ops.iter().enumerate() {
+    let mut touch = |key, index: usize| {
         let now = index + 1; // 0 is before the first operation
-        let mut touch = |key| alive.entry(key).or_insert((now, now)).1 = now;
-        op.visit(|_: Use, register| touch(Key::Register(register)));
-        op.constants().filter(|constant| wanted.contains(constant)).for_each(|constant| touch(Key::Constant(constant)));
+        alive.entry(key).or_insert((now, now)).1 = now;
+    };
+    for (index, op) in thread.ops.iter().enumerate() {
+        op.visit(|_: Use, register| touch(Key::Register(register), index));
+    }
+    for &(constant, index) in wanted {
+        touch(Key::Constant(constant), index);
     }
     for (id, register) in thread.registers.iter().enumerate() {
         if register.observed {

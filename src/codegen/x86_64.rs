@@ -24,7 +24,7 @@ use dynasm::dynasm;
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 
-use super::registers::{Allocation, allocate};
+use super::registers::{Allocation, allocate_some};
 use super::{Pace, Part, SaveRecord, ThreadCode};
 use crate::arch::Arch;
 use crate::layout::Layout;
@@ -80,16 +80,17 @@ macro_rules! at {
 /// Emits one thread; the reason if it cannot be done.
 pub fn emit(thread: &Thread, layout: &Layout, pace: Pace) -> Result<ThreadCode, String> {
     let mut wanted = Vec::new();
-    for op in &thread.ops {
+    for (index, op) in thread.ops.iter().enumerate() {
         // movnti takes only a register; an address takes a lea, which does not belong between two stores.
         let all = matches!(op, Op::Store { access: Access::NonTemporal, .. });
-        wanted.extend(op.constants().filter(|constant| all || matches!(constant, Const::Address(_))));
+        let in_register = op.constants().filter(|constant| all || matches!(constant, Const::Address(_)));
+        wanted.extend(in_register.map(|constant| (constant, index)));
     }
-    let allocation = allocate(thread, &wanted, &POOL)?;
+    let allocation = allocate_some(thread, &wanted, &POOL)?;
     let mut ops = VecAssembler::new(0);
     let labels = (0..thread.labels).map(|_| ops.new_dynamic_label()).collect();
     let mut emitter = Emitter { ops, thread, layout, allocation, labels, marks: Vec::new(), waiters: Vec::new() };
-    emitter.function(pace, &wanted)?;
+    emitter.function(pace)?;
     let Emitter { ops, marks, .. } = emitter;
     let bytes = ops.finalize().map_err(|error| format!("cannot be assembled: {error}"))?;
     Ok(ThreadCode { arch: Arch::X86_64, bytes, marks })
@@ -100,7 +101,7 @@ impl Emitter<'_> {
         self.marks.push((self.ops.offset().0, part));
     }
 
-    fn function(&mut self, pace: Pace, wanted: &[Const]) -> Result<(), String> {
+    fn function(&mut self, pace: Pace) -> Result<(), String> {
         let record = SaveRecord::new(self.thread);
         let stride = i32::try_from(self.layout.stride).map_err(|_| "has an instance too large to address")?;
         let [next, done, give_up, late, go] = std::array::from_fn(|_| self.ops.new_dynamic_label());
@@ -124,7 +125,7 @@ impl Emitter<'_> {
         self.mark(Part::Prologue);
         asm!(self ; .align 32 ; =>next);
         self.mark(Part::Setup);
-        self.setup(wanted);
+        self.setup();
         if pace == Pace::Paced {
             self.wait_counting(late, go);
         }
@@ -196,12 +197,8 @@ impl Emitter<'_> {
         asm!(self ; rdtsc ; shl rdx, 32 ; or rax, rdx);
     }
 
-    fn setup(&mut self, wanted: &[Const]) {
-        for (index, &constant) in wanted.iter().enumerate() {
-            let Some(register) = self.allocation.constant(constant).filter(|_| !wanted[..index].contains(&constant))
-            else {
-                continue;
-            };
+    fn setup(&mut self) {
+        for (constant, register) in self.allocation.constants() {
             self.load_constant(register, constant);
         }
         for &register in &self.thread.zeroed {

@@ -1,0 +1,589 @@
+//! POWER, little endian, ELFv2: exactly the instructions of the kernel's arch/powerpc for each primitive.
+//!
+//! dynasm does not know POWER, so the encoder is here: one method per mnemonic, encodings from the Power ISA 3.1B, read
+//! back by capstone and binutils in the tests.
+//!
+//! | register | holds |
+//! |---|---|
+//! | r14, r15, r16 | the current instance, the current record, instances left |
+//! | r17, r18, r19 | when the instance begins, the period, instances that began late |
+//! | r20 | the arguments |
+//! | r9 to r12 | scratch within one primitive |
+//! | r21 to r31, r4 to r8 | the test's values |
+//! | r0 | constants that do not stay |
+//!
+//! What the caller wants kept goes to the 288 bytes below the stack pointer that ELFv2 (2.2.3.4, protected zone) leaves to
+//! functions that call none.
+
+use super::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts};
+use crate::arch::Arch;
+use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unary};
+
+/// Linux's number for the system call sched_yield on POWER (asm/unistd.h).
+const SYS_SCHED_YIELD: i64 = 158;
+
+/// A condition of cr0 and whether it must hold: BI and BO of bc.
+#[derive(Debug, Clone, Copy)]
+struct Condition {
+    bit: u32,
+    sense: bool,
+}
+
+const EQUAL: Condition = Condition { bit: 2, sense: true };
+const NOT_EQUAL: Condition = Condition { bit: 2, sense: false };
+
+impl Condition {
+    fn of(compare: Compare) -> Condition {
+        match compare {
+            Compare::Eq => EQUAL,
+            Compare::Ne => NOT_EQUAL,
+            Compare::Lt => Condition { bit: 0, sense: true },
+            Compare::Ge => Condition { bit: 0, sense: false },
+            Compare::Gt => Condition { bit: 1, sense: true },
+            Compare::Le => Condition { bit: 1, sense: false },
+        }
+    }
+}
+
+/// The assembler.
+pub struct Powerpc64le {
+    code: Vec<u32>,
+    /// Where each label is, in words, once it is bound.
+    labels: Vec<Option<usize>>,
+    /// Jumps to fill in: word, label.
+    jumps: Vec<(usize, usize)>,
+}
+
+impl Powerpc64le {
+    /// An empty one.
+    pub fn new() -> Powerpc64le {
+        Powerpc64le { code: Vec::new(), labels: Vec::new(), jumps: Vec::new() }
+    }
+
+    fn word(&mut self, word: u32) {
+        self.code.push(word);
+    }
+
+    /// D form: opcode, rt or rs, ra, a signed displacement or immediate.
+    fn d(&mut self, opcode: u32, rt: u8, ra: u8, immediate: i32) {
+        self.word(opcode << 26 | u32::from(rt) << 21 | u32::from(ra) << 16 | (immediate as u32 & 0xffff));
+    }
+
+    /// X and XO form under opcode 31: rt or rs, ra, rb, extended opcode.
+    fn x(&mut self, rt: u8, ra: u8, rb: u8, extended: u32) {
+        self.word(31 << 26 | u32::from(rt) << 21 | u32::from(ra) << 16 | u32::from(rb) << 11 | extended << 1);
+    }
+
+    fn addi(&mut self, rt: u8, ra: u8, immediate: i32) {
+        self.d(14, rt, ra, immediate);
+    }
+
+    fn ori(&mut self, ra: u8, rs: u8, immediate: u32) {
+        self.d(24, rs, ra, immediate as i32);
+    }
+
+    fn oris(&mut self, ra: u8, rs: u8, immediate: u32) {
+        self.d(25, rs, ra, immediate as i32);
+    }
+
+    fn add(&mut self, rt: u8, ra: u8, rb: u8) {
+        self.x(rt, ra, rb, 266);
+    }
+
+    /// rt = rb - ra
+    fn subf(&mut self, rt: u8, ra: u8, rb: u8) {
+        self.x(rt, ra, rb, 40);
+    }
+
+    fn and(&mut self, ra: u8, rs: u8, rb: u8) {
+        self.x(rs, ra, rb, 28);
+    }
+
+    fn or(&mut self, ra: u8, rs: u8, rb: u8) {
+        self.x(rs, ra, rb, 444);
+    }
+
+    fn xor(&mut self, ra: u8, rs: u8, rb: u8) {
+        self.x(rs, ra, rb, 316);
+    }
+
+    /// ra = rs & ~rb
+    fn andc(&mut self, ra: u8, rs: u8, rb: u8) {
+        self.x(rs, ra, rb, 60);
+    }
+
+    fn mr(&mut self, ra: u8, rs: u8) {
+        self.or(ra, rs, rs);
+    }
+
+    fn li(&mut self, rt: u8, immediate: i32) {
+        self.addi(rt, 0, immediate);
+    }
+
+    /// MD form: rotate left, then mask from `begin` (rldicl) or to `end` (rldicr).
+    fn rotate(&mut self, ra: u8, rs: u8, count: u32, mask: u32, extended: u32) {
+        self.word(
+            30 << 26
+                | u32::from(rs) << 21
+                | u32::from(ra) << 16
+                | (count & 31) << 11
+                | (mask & 31) << 6
+                | (mask >> 5) << 5
+                | extended << 2
+                | (count >> 5) << 1,
+        );
+    }
+
+    fn rldicl(&mut self, ra: u8, rs: u8, count: u32, begin: u32) {
+        self.rotate(ra, rs, count, begin, 0);
+    }
+
+    fn rldicr(&mut self, ra: u8, rs: u8, count: u32, end: u32) {
+        self.rotate(ra, rs, count, end, 1);
+    }
+
+    fn rlwinm(&mut self, ra: u8, rs: u8, count: u32, begin: u32, end: u32) {
+        self.word(21 << 26 | u32::from(rs) << 21 | u32::from(ra) << 16 | count << 11 | begin << 6 | end << 1);
+    }
+
+    fn sldi(&mut self, ra: u8, rs: u8, count: u32) {
+        self.rldicr(ra, rs, count, 63 - count);
+    }
+
+    fn cmpw(&mut self, ra: u8, rb: u8) {
+        self.x(0, ra, rb, 0);
+    }
+
+    fn cmpd(&mut self, ra: u8, rb: u8) {
+        self.x(1, ra, rb, 0);
+    }
+
+    fn cmplw(&mut self, ra: u8, rb: u8) {
+        self.x(0, ra, rb, 32);
+    }
+
+    fn cmpld(&mut self, ra: u8, rb: u8) {
+        self.x(1, ra, rb, 32);
+    }
+
+    fn cmpwi(&mut self, ra: u8, immediate: i32) {
+        self.d(11, 0, ra, immediate);
+    }
+
+    fn cmpdi(&mut self, ra: u8, immediate: i32) {
+        self.d(11, 1, ra, immediate);
+    }
+
+    /// Jump if.
+    fn bc(&mut self, condition: Condition, label: usize) {
+        self.jumps.push((self.code.len(), label));
+        let options = if condition.sense { 12 } else { 4 };
+        self.word(16 << 26 | options << 21 | condition.bit << 16);
+    }
+
+    fn sync(&mut self) {
+        self.word(0x7c00_04ac);
+    }
+
+    fn lwsync(&mut self) {
+        self.word(0x7c20_04ac);
+    }
+
+    fn isync(&mut self) {
+        self.word(0x4c00_012c);
+    }
+
+    /// lwarx or ldarx
+    fn load_reserved(&mut self, rt: u8, base: u8, wide: bool) {
+        self.x(rt, 0, base, if wide { 84 } else { 20 });
+    }
+
+    /// stwcx. or stdcx.; cr0 says whether it was done.
+    fn store_conditional(&mut self, rs: u8, base: u8, wide: bool) {
+        self.x(rs, 0, base, if wide { 214 } else { 150 });
+        *self.code.last_mut().expect("just emitted") |= 1;
+    }
+
+    fn compare_registers(&mut self, bits: u8, signed: bool, ra: u8, rb: u8) {
+        match (bits, signed) {
+            (64, true) => self.cmpd(ra, rb),
+            (64, false) => self.cmpld(ra, rb),
+            (_, true) => self.cmpw(ra, rb),
+            (_, false) => self.cmplw(ra, rb),
+        }
+    }
+
+    /// rd = 1 if the condition holds, else 0
+    fn set_by(&mut self, rd: u8, condition: Condition) {
+        let done = self.label();
+        self.li(rd, 1);
+        self.bc(condition, done);
+        self.li(rd, 0);
+        self.bind(done);
+    }
+
+    /// What stands before a read-modify-write: PPC_RELEASE_BARRIER or PPC_ATOMIC_ENTRY_BARRIER.
+    fn enter(&mut self, order: Order) {
+        match order {
+            Order::Release => self.lwsync(),
+            Order::Full => self.sync(),
+            Order::Relaxed | Order::Acquire => {}
+        }
+    }
+
+    /// What stands after it: PPC_ACQUIRE_BARRIER or PPC_ATOMIC_EXIT_BARRIER.
+    fn leave(&mut self, order: Order) {
+        match order {
+            Order::Acquire => self.isync(),
+            Order::Full => self.sync(),
+            Order::Relaxed | Order::Release => {}
+        }
+    }
+
+    /// Nonvolatile registers, with where they are kept.
+    fn saved() -> impl Iterator<Item = (u8, i32)> {
+        (14..=31).map(|register| (register, -8 * (32 - i32::from(register))))
+    }
+
+    /// Volatile registers that hold values, with where they are kept over a system call.
+    fn volatile() -> impl Iterator<Item = (u8, i32)> {
+        (4..=8).map(|register| (register, -8 * (15 + i32::from(register))))
+    }
+
+    fn ld(&mut self, rt: u8, base: u8, offset: i32) {
+        self.d(58, rt, base, offset);
+    }
+
+    fn std(&mut self, rs: u8, base: u8, offset: i32) {
+        self.d(62, rs, base, offset);
+    }
+}
+
+impl Risc for Powerpc64le {
+    type Label = usize;
+
+    const ARCH: Arch = Arch::Powerpc64le;
+    const FIXED: Fixed = Fixed {
+        arena: 14,
+        record: 15,
+        count: 16,
+        start: 17,
+        period: 18,
+        late: 19,
+        args: 20,
+        scratch: [9, 10, 11, 12],
+        pool: &[21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 4, 5, 6, 7, 8],
+        zero: None,
+    };
+
+    fn offset(&self) -> usize {
+        4 * self.code.len()
+    }
+
+    fn label(&mut self) -> usize {
+        self.labels.push(None);
+        self.labels.len() - 1
+    }
+
+    fn bind(&mut self, label: usize) {
+        self.labels[label] = Some(self.code.len());
+    }
+
+    fn finish(mut self) -> Result<Vec<u8>, String> {
+        for (at, label) in std::mem::take(&mut self.jumps) {
+            let target = self.labels[label].ok_or("jumps to nowhere")?;
+            let distance = 4 * (target as i64 - at as i64);
+            let word = &mut self.code[at];
+            let conditional = *word >> 26 == 16;
+            let reach = if conditional { 1 << 15 } else { 1 << 25 };
+            if !(-reach..reach).contains(&distance) {
+                return Err("is too long for its jumps".to_owned());
+            }
+            *word |= distance as u32 & if conditional { 0xfffc } else { 0x03ff_fffc };
+        }
+        Ok(self.code.iter().flat_map(|word| word.to_le_bytes()).collect())
+    }
+
+    fn prologue(&mut self) {
+        for (register, offset) in Self::saved() {
+            self.std(register, 1, offset);
+        }
+        self.mr(20, 3);
+        for (register, offset) in [(14, 0), (15, 8), (16, 16), (17, 24), (18, 32)] {
+            self.ld(register, 3, offset);
+        }
+        self.li(19, 0);
+    }
+
+    fn epilogue(&mut self) {
+        self.std(19, 20, 48);
+        self.mr(3, 9);
+        for (register, offset) in Self::saved() {
+            self.ld(register, 1, offset);
+        }
+        self.word(0x4e80_0020); // blr
+    }
+
+    fn mov(&mut self, rd: u8, rs: u8, _bits: u8) {
+        self.mr(rd, rs);
+    }
+
+    fn constant(&mut self, rd: u8, value: i64) {
+        let half = |at: u32| (value >> at) as u32 & 0xffff;
+        if let Ok(value) = i16::try_from(value) {
+            self.li(rd, value.into());
+        } else if let Ok(value) = i32::try_from(value) {
+            self.d(15, rd, 0, value >> 16); // lis
+            self.ori(rd, rd, half(0));
+        } else {
+            self.d(15, rd, 0, (value >> 48) as i32);
+            self.ori(rd, rd, half(32));
+            self.sldi(rd, rd, 32);
+            self.oris(rd, rd, half(16));
+            self.ori(rd, rd, half(0));
+        }
+    }
+
+    fn add_constant(&mut self, rd: u8, rs: u8, value: i32) {
+        if i16::try_from(value).is_ok() {
+            self.addi(rd, rs, value);
+        } else {
+            self.constant(12, value.into());
+            self.add(rd, rs, 12);
+        }
+    }
+
+    fn reaches(&self, offset: i32, _bytes: usize) -> bool {
+        // ld and std take multiples of 4; everything in a layout is aligned to its size.
+        i16::try_from(offset).is_ok()
+    }
+
+    fn load(&mut self, rd: u8, base: u8, offset: i32, ty: Type) {
+        match (ty.bytes(), ty.signed()) {
+            (1, _) => self.d(34, rd, base, offset), // lbz
+            (2, false) => self.d(40, rd, base, offset), // lhz
+            (2, true) => self.d(42, rd, base, offset), // lha
+            (4, _) => self.d(32, rd, base, offset), // lwz
+            _ => self.ld(rd, base, offset),
+        }
+        if ty.bytes() == 1 && ty.signed() {
+            self.extend(rd, rd, ty);
+        }
+    }
+
+    fn store(&mut self, rs: u8, base: u8, offset: i32, bytes: usize) {
+        match bytes {
+            1 => self.d(38, rs, base, offset), // stb
+            2 => self.d(44, rs, base, offset), // sth
+            4 => self.d(36, rs, base, offset), // stw
+            _ => self.std(rs, base, offset),
+        }
+    }
+
+    fn binary(&mut self, op: Binary, rd: u8, ra: u8, rb: u8, bits: u8) {
+        match op {
+            Binary::Add => self.add(rd, ra, rb),
+            Binary::Sub => self.subf(rd, rb, ra),
+            Binary::Mul => self.x(rd, ra, rb, if bits == 64 { 233 } else { 235 }), // mulld, mullw
+            Binary::And => self.and(rd, ra, rb),
+            Binary::Or => self.or(rd, ra, rb),
+            _ => self.xor(rd, ra, rb),
+        }
+    }
+
+    fn shift(&mut self, left: bool, signed: bool, rd: u8, rs: u8, count: u8, bits: u8) {
+        let n = u32::from(count);
+        match (left, signed, bits) {
+            (true, _, 64) => self.sldi(rd, rs, n),
+            (true, _, _) => self.rlwinm(rd, rs, n, 0, 31 - n), // slwi
+            // sradi, whose sixth bit of the count stands apart; srawi
+            (false, true, 64) => {
+                self.word(31 << 26 | u32::from(rs) << 21 | u32::from(rd) << 16 | (n & 31) << 11 | 413 << 2 | (n >> 5) << 1);
+            }
+            (false, true, _) => self.x(rs, rd, count, 824),
+            (false, false, 64) => self.rldicl(rd, rs, (64 - n) % 64, n), // srdi
+            (false, false, _) => self.rlwinm(rd, rs, (32 - n) % 32, n, 31), // srwi
+        }
+    }
+
+    fn unary(&mut self, op: Unary, rd: u8, rs: u8, _bits: u8) {
+        if op == Unary::Negate {
+            self.x(rd, rs, 0, 104); // neg
+        } else {
+            self.x(rs, rd, rs, 124); // nor, that is not
+        }
+    }
+
+    fn extend(&mut self, rd: u8, rs: u8, from: Type) {
+        match (from.bits(), from.signed()) {
+            (8, true) => self.x(rs, rd, 0, 954),  // extsb
+            (16, true) => self.x(rs, rd, 0, 922), // extsh
+            (32, true) => self.x(rs, rd, 0, 986), // extsw
+            (64, _) => self.mr(rd, rs),
+            (bits, _) => self.rldicl(rd, rs, 0, 64 - u32::from(bits)), // clrldi
+        }
+    }
+
+    fn set(&mut self, Comparison { compare, bits, signed }: Comparison, rd: u8, ra: u8, rb: u8) {
+        self.compare_registers(bits, signed, ra, rb);
+        self.set_by(rd, Condition::of(compare));
+    }
+
+    fn branch(&mut self, Comparison { compare, bits, signed }: Comparison, ra: u8, rb: u8, target: usize) {
+        self.compare_registers(bits, signed, ra, rb);
+        self.bc(Condition::of(compare), target);
+    }
+
+    fn jump(&mut self, target: usize) {
+        self.jumps.push((self.code.len(), target));
+        self.word(18 << 26);
+    }
+
+    fn clock(&mut self, rd: u8) {
+        // mftb, as mfspr from 268, which is how every POWER since the POWER4 wants it.
+        self.word(0x7c0c_42a6 | u32::from(rd) << 21);
+    }
+
+    fn relax(&mut self) {
+        // or 31,31,31 and or 2,2,2: very low priority, and back to medium (Power ISA, Book II 3.2).
+        self.or(31, 31, 31);
+        self.or(2, 2, 2);
+    }
+
+    fn yield_cpu(&mut self) {
+        for (register, offset) in Self::volatile() {
+            self.std(register, 1, offset);
+        }
+        self.constant(0, SYS_SCHED_YIELD);
+        self.word(0x4400_0002); // sc
+        for (register, offset) in Self::volatile() {
+            self.ld(register, 1, offset);
+        }
+    }
+
+    fn fence(&mut self, fence: Fence) {
+        match fence {
+            Fence::Mb
+            | Fence::MbBeforeAtomic
+            | Fence::MbAfterAtomic
+            | Fence::MbAfterSpinlock
+            | Fence::MbAfterUnlockLock
+            | Fence::MandatoryMb
+            | Fence::MandatoryRmb
+            | Fence::MandatoryWmb => self.sync(),
+            Fence::Rmb | Fence::Wmb | Fence::AcquireAfterCtrlDep => self.lwsync(),
+            Fence::Barrier | Fence::RcuReadLock | Fence::RcuReadUnlock => {}
+        }
+    }
+
+    fn load_acquire(&mut self, rd: u8, base: u8, ty: Type) {
+        self.load(rd, base, 0, ty);
+        self.lwsync();
+    }
+
+    fn store_release(&mut self, rs: u8, base: u8, bytes: usize) {
+        self.lwsync();
+        self.store(rs, base, 0, bytes);
+    }
+
+    fn rmw(&mut self, parts: RmwParts) {
+        let RmwParts { dst, base, value, wide, op, result, order } = parts;
+        let (old, new) = (9, 10);
+        let again = self.label();
+        self.enter(order);
+        self.bind(again);
+        self.load_reserved(old, base, wide);
+        let stored = match op {
+            RmwOp::Xchg => value,
+            RmwOp::Add => {
+                self.add(new, old, value);
+                new
+            }
+            RmwOp::Sub => {
+                self.subf(new, value, old);
+                new
+            }
+            RmwOp::And => {
+                self.and(new, old, value);
+                new
+            }
+            RmwOp::Or => {
+                self.or(new, old, value);
+                new
+            }
+            RmwOp::Xor => {
+                self.xor(new, old, value);
+                new
+            }
+            RmwOp::AndNot => {
+                self.andc(new, old, value);
+                new
+            }
+        };
+        self.store_conditional(stored, base, wide);
+        self.bc(NOT_EQUAL, again);
+        self.leave(order);
+        let Some(rd) = dst else { return };
+        match (result, wide) {
+            (RmwResult::None, _) => {}
+            (RmwResult::Old, _) => self.mr(rd, old),
+            (RmwResult::New, _) => self.mr(rd, new),
+            (test, wide) => {
+                if wide {
+                    self.cmpdi(new, 0);
+                } else {
+                    self.cmpwi(new, 0);
+                }
+                let compare = if test == RmwResult::NewIsZero { Compare::Eq } else { Compare::Lt };
+                self.set_by(rd, Condition::of(compare));
+            }
+        }
+    }
+
+    fn cmpxchg(&mut self, CmpxchgParts { dst, base, expected, new, wide, order }: CmpxchgParts) {
+        // A failed one leaves before the exit barrier, as the kernel's does.
+        let (again, out) = (self.label(), self.label());
+        self.enter(order);
+        self.bind(again);
+        self.load_reserved(9, base, wide);
+        self.compare_registers(if wide { 64 } else { 32 }, true, 9, expected);
+        self.bc(NOT_EQUAL, out);
+        self.store_conditional(new, base, wide);
+        self.bc(NOT_EQUAL, again);
+        self.leave(order);
+        self.bind(out);
+        self.mr(dst, 9);
+    }
+
+    fn spin_lock(&mut self, base: u8, one: u8, wait: usize) {
+        let again = self.label();
+        self.bind(again);
+        self.load_reserved(9, base, false);
+        self.cmpwi(9, 0);
+        self.bc(NOT_EQUAL, wait);
+        self.store_conditional(one, base, false);
+        self.bc(NOT_EQUAL, again);
+        self.isync();
+    }
+
+    fn spin_trylock(&mut self, rd: u8, base: u8, one: u8) {
+        // The kernel's tries at once. cr0 is "not equal" where the lock was held.
+        let (again, out) = (self.label(), self.label());
+        self.bind(again);
+        self.load_reserved(9, base, false);
+        self.cmpwi(9, 0);
+        self.bc(NOT_EQUAL, out);
+        self.store_conditional(one, base, false);
+        self.bc(NOT_EQUAL, again);
+        self.isync();
+        self.bind(out);
+        self.cmpwi(9, 0);
+        self.set_by(rd, EQUAL);
+    }
+
+    fn spin_unlock(&mut self, base: u8) {
+        self.li(0, 0);
+        self.lwsync();
+        self.d(44, 0, base, 0); // sth
+    }
+}

@@ -1,0 +1,502 @@
+//! What the three load/store architectures have in common: the loop over instances, registers, operands, jumps.
+//!
+//! An architecture implements [`Risc`], one method per thing it does in its own way; the kernel's primitives are among
+//! them, so that each architecture's file can be held against KERNEL.md's table. Constants and addresses that an
+//! instruction takes in a register are put there before the wait for the clock.
+
+use super::registers::{Allocation, allocate_some};
+use super::{Pace, Part, SaveRecord, ThreadCode};
+use crate::arch::Arch;
+use crate::layout::Layout;
+use crate::program::{
+    Access, Address, Binary, Compare, Const, Fence, Op, Operand, Order, RmwOp, RmwResult, Thread, Type, Unary,
+};
+
+/// The hardware registers that the loop needs, by number.
+#[derive(Debug, Clone, Copy)]
+pub struct Fixed {
+    /// The current instance.
+    pub arena: u8,
+    /// The current record.
+    pub record: u8,
+    /// Instances left.
+    pub count: u8,
+    /// The clock at which the current instance begins.
+    pub start: u8,
+    /// Ticks from one instance to the next.
+    pub period: u8,
+    /// Instances that began late.
+    pub late: u8,
+    /// The arguments.
+    pub args: u8,
+    /// For use within one primitive. The last may hold an address while the primitive runs.
+    pub scratch: [u8; 4],
+    /// For the test's values.
+    pub pool: &'static [u8],
+    /// Reads as 0, where there is such a register.
+    pub zero: Option<u8>,
+}
+
+/// A read-modify-write with its operands in registers. `dst` may be `value` or `base`.
+#[derive(Debug, Clone, Copy)]
+pub struct RmwParts {
+    /// Where the result goes.
+    pub dst: Option<u8>,
+    /// The address.
+    pub base: u8,
+    /// The operand.
+    pub value: u8,
+    /// 64 bits rather than 32.
+    pub wide: bool,
+    /// What it computes.
+    pub op: RmwOp,
+    /// What it gives back.
+    pub result: RmwResult,
+    /// How it is ordered.
+    pub order: Order,
+}
+
+/// A compare-and-exchange with its operands in registers. `dst` may be any of them.
+#[derive(Debug, Clone, Copy)]
+pub struct CmpxchgParts {
+    /// Where the old value goes.
+    pub dst: u8,
+    /// The address.
+    pub base: u8,
+    /// What must be there.
+    pub expected: u8,
+    /// What is put there then.
+    pub new: u8,
+    /// 64 bits rather than 32.
+    pub wide: bool,
+    /// How it is ordered.
+    pub order: Order,
+}
+
+/// How two registers compare.
+#[derive(Debug, Clone, Copy)]
+pub struct Comparison {
+    /// The relation.
+    pub compare: Compare,
+    /// 32 or 64.
+    pub bits: u8,
+    /// Whether the values are signed.
+    pub signed: bool,
+}
+
+impl Comparison {
+    /// Of 64-bit unsigned values, such as clocks and counters.
+    pub const fn of_words(compare: Compare) -> Comparison {
+        Comparison { compare, bits: 64, signed: false }
+    }
+}
+
+/// An assembler for one architecture.
+pub trait Risc {
+    /// A place to jump to.
+    type Label: Copy;
+
+    /// The architecture.
+    const ARCH: Arch;
+    /// Who holds what.
+    const FIXED: Fixed;
+
+    /// Bytes emitted so far.
+    fn offset(&self) -> usize;
+    /// Makes a label.
+    fn label(&mut self) -> Self::Label;
+    /// Puts it here.
+    fn bind(&mut self, label: Self::Label);
+    /// The finished code; the reason if a jump is too far.
+    fn finish(self) -> Result<Vec<u8>, String>;
+
+    /// Saves what the caller wants kept, and loads the arguments into their registers; `late` becomes 0.
+    fn prologue(&mut self);
+    /// Stores `late`, restores, and returns the first scratch register.
+    fn epilogue(&mut self);
+
+    /// rd = rs; for 32 bits the upper half of the result is as the architecture keeps it.
+    fn mov(&mut self, rd: u8, rs: u8, bits: u8);
+    /// rd = value
+    fn constant(&mut self, rd: u8, value: i64);
+    /// rd = rs + value; may use the last scratch register, which may be rd.
+    fn add_constant(&mut self, rd: u8, rs: u8, value: i32);
+    /// Whether a load or store reaches this far from its base register.
+    fn reaches(&self, offset: i32, bytes: usize) -> bool;
+    /// A plain load.
+    fn load(&mut self, rd: u8, base: u8, offset: i32, ty: Type);
+    /// A plain store.
+    fn store(&mut self, rs: u8, base: u8, offset: i32, bytes: usize);
+    /// rd = ra op rb; shifts come to [`Risc::shift`], comparisons to [`Risc::set`].
+    fn binary(&mut self, op: Binary, rd: u8, ra: u8, rb: u8, bits: u8);
+    /// rd = rs shifted.
+    fn shift(&mut self, left: bool, signed: bool, rd: u8, rs: u8, count: u8, bits: u8);
+    /// rd = -rs or ~rs
+    fn unary(&mut self, op: Unary, rd: u8, rs: u8, bits: u8);
+    /// rd = the low part of rs, extended
+    fn extend(&mut self, rd: u8, rs: u8, from: Type);
+    /// rd = 1 or 0; rd may be ra or rb.
+    fn set(&mut self, comparison: Comparison, rd: u8, ra: u8, rb: u8);
+    /// Jump if.
+    fn branch(&mut self, comparison: Comparison, ra: u8, rb: u8, target: Self::Label);
+    /// Jump.
+    fn jump(&mut self, target: Self::Label);
+    /// rd = the clock
+    fn clock(&mut self, rd: u8);
+    /// Tells the core that this is a spin.
+    fn relax(&mut self);
+    /// sched_yield(2); keeps every register but the scratch ones.
+    fn yield_cpu(&mut self);
+
+    /// The kernel's barriers.
+    fn fence(&mut self, fence: Fence);
+    /// smp_load_acquire. `base` is the address.
+    fn load_acquire(&mut self, rd: u8, base: u8, ty: Type);
+    /// smp_store_release. `base` is the address.
+    fn store_release(&mut self, rs: u8, base: u8, bytes: usize);
+    /// The atomics.
+    fn rmw(&mut self, parts: RmwParts);
+    /// cmpxchg
+    fn cmpxchg(&mut self, parts: CmpxchgParts);
+    /// The fast path of spin_lock: takes the lock or goes to `wait`. `one` holds 1.
+    fn spin_lock(&mut self, base: u8, one: u8, wait: Self::Label);
+    /// spin_trylock. `one` holds 1.
+    fn spin_trylock(&mut self, rd: u8, base: u8, one: u8);
+    /// spin_unlock
+    fn spin_unlock(&mut self, base: u8);
+}
+
+/// How often a waiter looks at a contended lock before it offers the CPU to someone else.
+const SPINS_BEFORE_YIELD: i64 = 1000;
+
+struct Driver<'a, A: Risc> {
+    asm: A,
+    thread: &'a Thread,
+    layout: &'a Layout,
+    allocation: Allocation,
+    labels: Vec<A::Label>,
+    marks: Vec<(usize, Part)>,
+    /// Contended locks, to be emitted out of line: the lock, where to enter, where to try again.
+    waiters: Vec<(Address, A::Label, A::Label)>,
+}
+
+/// Emits one thread; the reason if it cannot be done.
+pub fn emit<A: Risc>(mut asm: A, thread: &Thread, layout: &Layout, pace: Pace) -> Result<ThreadCode, String> {
+    let wanted = wanted::<A>(thread);
+    let allocation = allocate_some(thread, &wanted, A::FIXED.pool)?;
+    let labels = (0..thread.labels).map(|_| asm.label()).collect();
+    let mut driver = Driver { asm, thread, layout, allocation, labels, marks: Vec::new(), waiters: Vec::new() };
+    driver.function(pace)?;
+    let Driver { asm, marks, .. } = driver;
+    let bytes = asm.finish()?;
+    Ok(ThreadCode { arch: A::ARCH, bytes, marks })
+}
+
+/// The constants that operations take in registers, with the operation.
+fn wanted<A: Risc>(thread: &Thread) -> Vec<(Const, usize)> {
+    let mut wanted = Vec::new();
+    for (index, op) in thread.ops.iter().enumerate() {
+        let by_address = match *op {
+            Op::Load { address, access: Access::Acquire, .. }
+            | Op::Store { address, access: Access::Release, .. }
+            | Op::Rmw { address, .. }
+            | Op::Cmpxchg { address, .. }
+            | Op::SpinLock { address }
+            | Op::SpinUnlock { address }
+            | Op::SpinTrylock { address, .. } => Some(address),
+            _ => None,
+        };
+        if let Some(Address::Location(location)) = by_address {
+            wanted.push((Const::Address(location), index));
+        }
+        if matches!(op, Op::SpinLock { .. } | Op::SpinTrylock { .. }) {
+            wanted.push((Const::Int(1), index));
+        }
+        let free = |constant: &Const| *constant == Const::Int(0) && A::FIXED.zero.is_some();
+        let shift = matches!(op, Op::Binary { op: Binary::ShiftLeft | Binary::ShiftRight, .. });
+        if !shift {
+            wanted.extend(op.constants().filter(|constant| !free(constant)).map(|constant| (constant, index)));
+        }
+    }
+    wanted
+}
+
+impl<A: Risc> Driver<'_, A> {
+    const F: Fixed = A::FIXED;
+
+    fn mark(&mut self, part: Part) {
+        self.marks.push((self.asm.offset(), part));
+    }
+
+    fn function(&mut self, pace: Pace) -> Result<(), String> {
+        let record = SaveRecord::new(self.thread);
+        let stride = i32::try_from(self.layout.stride).map_err(|_| "has an instance too large to address")?;
+        let [next, done, give_up, late, go] = std::array::from_fn(|_| self.asm.label());
+        let result = Self::F.scratch[0];
+        self.mark(Part::Prologue);
+        self.asm.prologue();
+        let zero = self.zero(1);
+        self.asm.constant(result, 0);
+        self.asm.branch(Comparison::of_words(Compare::Eq), Self::F.count, zero, done);
+        if pace == Pace::Free {
+            self.mark(Part::Pace);
+            self.wait();
+        }
+        self.asm.bind(next);
+        self.mark(Part::Setup);
+        self.setup();
+        if pace == Pace::Paced {
+            self.mark(Part::Pace);
+            let clock = Self::F.scratch[0];
+            self.asm.clock(clock);
+            self.asm.branch(Comparison::of_words(Compare::Ge), clock, Self::F.start, late);
+            self.wait();
+            self.asm.bind(go);
+        }
+        for index in 0..self.thread.ops.len() {
+            self.mark(Part::Op(index));
+            self.op(&self.thread.ops[index].clone())?;
+        }
+        self.mark(Part::Save);
+        for slot in &record.slots {
+            let register = match self.allocation.register(slot.register) {
+                Some(register) => register,
+                None => self.zero(0),
+            };
+            self.asm.store(register, Self::F.record, slot.offset as i32, slot.bytes);
+        }
+        self.mark(Part::Next);
+        if pace == Pace::Paced {
+            self.asm.binary(Binary::Add, Self::F.start, Self::F.start, Self::F.period, 64);
+        }
+        self.asm.add_constant(Self::F.arena, Self::F.arena, stride);
+        if record.stride > 0 {
+            self.asm.add_constant(Self::F.record, Self::F.record, record.stride as i32);
+        }
+        self.asm.add_constant(Self::F.count, Self::F.count, -1);
+        let zero = self.zero(1);
+        self.asm.branch(Comparison::of_words(Compare::Ne), Self::F.count, zero, next);
+        self.asm.constant(result, 0);
+        self.mark(Part::Epilogue);
+        self.asm.bind(done);
+        self.asm.epilogue();
+        self.mark(Part::Cold);
+        if pace == Pace::Paced {
+            self.asm.bind(late);
+            self.asm.add_constant(Self::F.late, Self::F.late, 1);
+            self.asm.jump(go);
+        }
+        if !self.waiters.is_empty() {
+            self.contended_locks(give_up)?;
+            self.asm.bind(give_up);
+            self.asm.constant(result, 1);
+            self.asm.jump(done);
+        }
+        Ok(())
+    }
+
+    /// A register that holds 0: the architecture's, or the given scratch register.
+    fn zero(&mut self, scratch: usize) -> u8 {
+        Self::F.zero.unwrap_or_else(|| {
+            let register = Self::F.scratch[scratch];
+            self.asm.constant(register, 0);
+            register
+        })
+    }
+
+    /// Spins until the clock reaches the start.
+    fn wait(&mut self) {
+        let again = self.asm.label();
+        let clock = Self::F.scratch[0];
+        self.asm.bind(again);
+        self.asm.clock(clock);
+        self.asm.branch(Comparison::of_words(Compare::Lt), clock, Self::F.start, again);
+    }
+
+    fn setup(&mut self) {
+        for (constant, register) in self.allocation.constants() {
+            self.load_constant(register, constant);
+        }
+        for &register in &self.thread.zeroed {
+            if let Some(register) = self.allocation.register(register) {
+                self.asm.constant(register, 0);
+            }
+        }
+    }
+
+    fn load_constant(&mut self, register: u8, constant: Const) {
+        match constant {
+            Const::Address(location) => {
+                self.asm.add_constant(register, Self::F.arena, self.layout.offsets[location] as i32);
+            }
+            Const::Int(value) => self.asm.constant(register, value),
+        }
+    }
+
+    fn register(&self, register: usize) -> Result<u8, String> {
+        self.allocation.register(register).ok_or_else(|| "uses a register that was not allocated".to_owned())
+    }
+
+    /// The hardware register that holds an operand; a constant without one goes to the given scratch register.
+    fn operand(&mut self, operand: Operand, scratch: usize) -> Result<u8, String> {
+        match (operand, Self::F.zero) {
+            (Operand::Register(register), _) => self.register(register),
+            (Operand::Const(Const::Int(0)), Some(zero)) => Ok(zero),
+            (Operand::Const(constant), _) => Ok(self.allocation.constant(constant).unwrap_or_else(|| {
+                let register = Self::F.scratch[scratch];
+                self.load_constant(register, constant);
+                register
+            })),
+        }
+    }
+
+    /// The register that holds an address.
+    fn address(&mut self, address: Address) -> Result<u8, String> {
+        match address {
+            Address::Register(register) => self.register(register),
+            Address::Location(location) => self.operand(Operand::Const(Const::Address(location)), 3),
+        }
+    }
+
+    /// Base register and displacement of an address.
+    fn place(&mut self, address: Address, bytes: usize) -> Result<(u8, i32), String> {
+        if let Address::Location(location) = address {
+            let offset = self.layout.offsets[location] as i32;
+            if self.asm.reaches(offset, bytes) {
+                return Ok((Self::F.arena, offset));
+            }
+        }
+        Ok((self.address(address)?, 0))
+    }
+
+    fn op(&mut self, op: &Op) -> Result<(), String> {
+        match *op {
+            Op::Load { dst, address, ty, access: Access::Acquire } => {
+                let (rd, base) = (self.register(dst)?, self.address(address)?);
+                self.asm.load_acquire(rd, base, ty);
+            }
+            Op::Load { dst, address, ty, .. } => {
+                let (rd, (base, offset)) = (self.register(dst)?, self.place(address, ty.bytes())?);
+                self.asm.load(rd, base, offset, ty);
+            }
+            Op::Store { access: Access::NonTemporal, .. } => {
+                return Err(format!(
+                    "has a non-temporal store, which is a control for x86-64 and has no counterpart on {}",
+                    A::ARCH
+                ));
+            }
+            Op::Store { address, value, ty, access: Access::Release } => {
+                let (rs, base) = (self.operand(value, 0)?, self.address(address)?);
+                self.asm.store_release(rs, base, ty.bytes());
+            }
+            Op::Store { address, value, ty, .. } => {
+                let (rs, (base, offset)) = (self.operand(value, 0)?, self.place(address, ty.bytes())?);
+                self.asm.store(rs, base, offset, ty.bytes());
+            }
+            // WRITE_ONCE and smp_mb, on all three.
+            Op::StoreMb { address, value, ty } => {
+                let (rs, (base, offset)) = (self.operand(value, 0)?, self.place(address, ty.bytes())?);
+                self.asm.store(rs, base, offset, ty.bytes());
+                self.asm.fence(Fence::Mb);
+            }
+            Op::Fence(fence) => self.asm.fence(fence),
+            Op::Rmw { dst, address, value, ty, op, result, order } => {
+                let dst = dst.map(|dst| self.register(dst)).transpose()?;
+                let (value, base) = (self.operand(value, 2)?, self.address(address)?);
+                self.asm.rmw(RmwParts { dst, base, value, wide: ty.bytes() == 8, op, result, order });
+            }
+            Op::Cmpxchg { dst, address, expected, new, ty, order } => {
+                let dst = self.register(dst)?;
+                let (expected, new) = (self.operand(expected, 1)?, self.operand(new, 2)?);
+                let base = self.address(address)?;
+                self.asm.cmpxchg(CmpxchgParts { dst, base, expected, new, wide: ty.bytes() == 8, order });
+            }
+            Op::SpinLock { address } => {
+                let (again, wait) = (self.asm.label(), self.asm.label());
+                self.asm.bind(again);
+                let (one, base) = (self.operand(Operand::Const(Const::Int(1)), 2)?, self.address(address)?);
+                self.asm.spin_lock(base, one, wait);
+                self.waiters.push((address, wait, again));
+            }
+            Op::SpinUnlock { address } => {
+                let base = self.address(address)?;
+                self.asm.spin_unlock(base);
+            }
+            Op::SpinTrylock { dst, address } => {
+                let (rd, one) = (self.register(dst)?, self.operand(Operand::Const(Const::Int(1)), 2)?);
+                let base = self.address(address)?;
+                self.asm.spin_trylock(rd, base, one);
+            }
+            Op::SpinIsLocked { dst, address } => {
+                let (rd, (base, offset)) = (self.register(dst)?, self.place(address, 4)?);
+                self.asm.load(rd, base, offset, Type::INT);
+                let zero = self.zero(1);
+                self.asm.set(Comparison { compare: Compare::Ne, bits: 32, signed: true }, rd, rd, zero);
+            }
+            Op::Move { dst, src } => {
+                let bits = self.thread.registers[dst].ty.bits().max(32);
+                let (rd, rs) = (self.register(dst)?, self.operand(src, 0)?);
+                self.asm.mov(rd, rs, bits);
+            }
+            Op::Extend { dst, src, from } => {
+                let (rd, rs) = (self.register(dst)?, self.operand(src, 0)?);
+                self.asm.extend(rd, rs, from);
+            }
+            Op::Unary { dst, op, src, bits } => {
+                let (rd, rs) = (self.register(dst)?, self.operand(src, 0)?);
+                self.asm.unary(op, rd, rs, bits);
+            }
+            Op::Binary { dst, op, left, right, bits, signed } => {
+                let (rd, ra) = (self.register(dst)?, self.operand(left, 0)?);
+                match (op, right) {
+                    (Binary::ShiftLeft | Binary::ShiftRight, Operand::Const(Const::Int(count))) => {
+                        self.asm.shift(op == Binary::ShiftLeft, signed, rd, ra, count as u8, bits);
+                    }
+                    (Binary::ShiftLeft | Binary::ShiftRight, _) => {
+                        return Err("has a shift by a variable".to_owned());
+                    }
+                    (Binary::Compare(compare), _) => {
+                        let rb = self.operand(right, 1)?;
+                        self.asm.set(Comparison { compare, bits, signed }, rd, ra, rb);
+                    }
+                    _ => {
+                        let rb = self.operand(right, 1)?;
+                        self.asm.binary(op, rd, ra, rb, bits);
+                    }
+                }
+            }
+            Op::Branch { compare, left, right, bits, signed, target } => {
+                let (ra, rb) = (self.operand(left, 0)?, self.operand(right, 1)?);
+                self.asm.branch(Comparison { compare, bits, signed }, ra, rb, self.labels[target]);
+            }
+            Op::Jump { target } => self.asm.jump(self.labels[target]),
+            Op::Label(label) => self.asm.bind(self.labels[label]),
+        }
+        Ok(())
+    }
+
+    /// Waits for a contended lock: watch it, yield the CPU now and then (its holder may have lost its own), give up if
+    /// told to, so that a test that deadlocks ends.
+    fn contended_locks(&mut self, give_up: A::Label) -> Result<(), String> {
+        let [spins, seen, ..] = Self::F.scratch;
+        for (address, wait, again) in std::mem::take(&mut self.waiters) {
+            let watch = self.asm.label();
+            self.asm.bind(wait);
+            self.asm.constant(spins, SPINS_BEFORE_YIELD);
+            self.asm.bind(watch);
+            self.asm.relax();
+            let (base, offset) = self.place(address, 4)?;
+            self.asm.load(seen, base, offset, Type::INT);
+            let zero = self.zero(2);
+            self.asm.branch(Comparison { compare: Compare::Eq, bits: 32, signed: true }, seen, zero, again);
+            self.asm.add_constant(spins, spins, -1);
+            self.asm.branch(Comparison::of_words(Compare::Ne), spins, zero, watch);
+            self.asm.load(seen, Self::F.args, 40, Type::Pointer);
+            self.asm.load(seen, seen, 0, Type::Int { bits: 8, signed: false });
+            self.asm.branch(Comparison::of_words(Compare::Ne), seen, zero, give_up);
+            self.asm.yield_cpu();
+            self.asm.jump(wait);
+        }
+        Ok(())
+    }
+}
