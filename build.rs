@@ -7,6 +7,12 @@ fn main() {
         let output = Command::new("git").args(args).output().ok().filter(|output| output.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_owned()).filter(|text| !text.is_empty())
     };
+    // Given where there is no git to ask, as in the root file system that foreign binaries are built in.
+    println!("cargo:rerun-if-env-changed=WAKERACE_COMMIT");
+    if let Ok(commit) = std::env::var("WAKERACE_COMMIT") {
+        println!("cargo:rustc-env=WAKERACE_COMMIT={commit}");
+        return;
+    }
     let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
     let dirty = git(&["status", "--porcelain", "--untracked-files=no", "src", "Cargo.toml", "Cargo.lock", "scenarios"]);
     println!("cargo:rustc-env=WAKERACE_COMMIT={commit}{}", if dirty.is_some() { "-dirty" } else { "" });

@@ -11,7 +11,7 @@ use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::hash::sha256;
 use crate::litmus::{self, MAX_SOURCE_BYTES, Source, ast};
-use crate::program::{self, Program};
+use crate::program::{self, Access, Op, Program};
 
 static FILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
 
@@ -54,6 +54,13 @@ impl Scenario {
         let program = program::lower(&test)?;
         let sha256 = sha256(source.text().as_bytes());
         Ok(Scenario { name: test.name.clone(), group: group.to_owned(), test, program, sha256 })
+    }
+
+    /// Why an architecture has no code for this test, if so: a non-temporal store is x86-64's.
+    pub fn refused_by(&self, arch: Arch) -> Option<&'static str> {
+        let nontemporal = |op: &Op| matches!(op, Op::Store { access: Access::NonTemporal, .. });
+        let has_one = self.program.threads.iter().any(|thread| thread.ops.iter().any(nontemporal));
+        (has_one && arch != Arch::X86_64).then_some("it has a non-temporal store, which is a control for x86-64")
     }
 
     /// Whether this is a control that must fire on an architecture.

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::arch::Arch;
 use crate::catalogue::Scenario;
-use crate::codegen::{self, Pace, ThreadCode};
+use crate::codegen::{self, Atomics, Pace, ThreadCode};
 use crate::error::Result;
 use crate::harness::{self, Job, Limits, Plan, Stop, Tally};
 use crate::layout::Layout;
@@ -35,6 +35,8 @@ pub struct Experiment<'a> {
     pub batch: Option<usize>,
     /// Seed of the order of skews.
     pub seed: u64,
+    /// Which atomics the code uses, where there is a choice.
+    pub atomics: Option<Atomics>,
     /// When it ends.
     pub limits: Limits,
     /// The host's clock.
@@ -152,6 +154,7 @@ fn result(
         layout: LayoutRecord { kind: layout.kind.to_string(), line_bytes: layout.line, stride_bytes: layout.stride },
         batch: plan.batch,
         seed: plan.seed,
+        atomics: experiment.atomics.map(|atomics| atomics.to_string()),
         iterations,
         elapsed_s,
         in_batches_s: measurement.in_batches.as_secs_f64(),

@@ -12,7 +12,7 @@ use super::topology::host_lines;
 use super::units::{ClockTime, Skews, parse_count, parse_duration, parse_period, parse_skews};
 use crate::arch::Arch;
 use crate::catalogue::{self, Scenario};
-use crate::codegen::{self, Pace};
+use crate::codegen::{self, Atomics, Pace, Target};
 use crate::error::{EXIT_FORBIDDEN, EXIT_INTERRUPTED, EXIT_OK, Error, Result};
 use crate::experiment::{self, Experiment, PaceChoice};
 use crate::harness::{Limits, Stop};
@@ -66,6 +66,9 @@ pub struct RunArgs {
     /// Instances per batch [default: what fits the caches]
     #[arg(long, value_name = "COUNT", value_parser = parse_count)]
     batch: Option<u64>,
+    /// The atomics of arm64: lse or llsc [default: what the CPU has]
+    #[arg(long, value_name = "KIND")]
+    atomics: Option<Atomics>,
     /// Seed of the random order of skews
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -194,9 +197,14 @@ fn chosen_scenarios(args: &RunArgs, arch: Arch) -> Result<Vec<Scenario>> {
         }
     }
     for scenario in asked {
-        if !all.iter().any(|known| known.sha256 == scenario.sha256) {
+        if let Some(reason) = scenario.refused_by(arch) {
+            eprintln!("{} is left out on {arch}: {reason}", scenario.name);
+        } else if !all.iter().any(|known| known.sha256 == scenario.sha256) {
             all.push(scenario);
         }
+    }
+    if all.is_empty() {
+        return Err(Error::Host(format!("nothing of what was named can run on {arch}")));
     }
     Ok(all)
 }
@@ -255,17 +263,23 @@ fn experiments<'a>(
     if args.pace == PaceArg::Free && (args.period.is_some() || args.skew.is_some()) {
         return Err(Error::Usage("--period and --skew need the clock; leave out --pace free".to_owned()));
     }
+    let target = Target { arch, atomics: args.atomics.unwrap_or_else(Atomics::of_host) };
+    if target.atomics == Atomics::Lse && Atomics::of_host() == Atomics::Llsc {
+        return Err(Error::Host(
+            "--atomics lse: this CPU has no LSE atomics; leave the option out, or say llsc".to_owned(),
+        ));
+    }
     let mut experiments = Vec::new();
     for (scenario, placement) in planned {
         let layout = Layout::new(args.layout, &scenario.program, host.false_sharing_bytes);
         // Both paces are emitted now, so that whatever cannot be is said before anything runs.
-        let free = codegen::emit(arch, &scenario.program, &layout, Pace::Free)?;
-        let paced = codegen::emit(arch, &scenario.program, &layout, Pace::Paced)?;
+        let free = codegen::emit(target, &scenario.program, &layout, Pace::Free)?;
+        let paced = codegen::emit(target, &scenario.program, &layout, Pace::Paced)?;
         let single = scenario.program.threads.len() < 2 || placement.class == Class::Shared;
         let pace = match args.pace {
             PaceArg::Free => PaceChoice::Free { given: true },
-            // Threads that share a CPU or are alone have nobody to meet.
-            PaceArg::Auto if single && args.period.is_none() && args.skew.is_none() => {
+            // Threads that share a CPU or are alone have nobody to meet, and a coarse clock does not bring them together.
+            PaceArg::Auto if (single || !clock.can_pace()) && args.period.is_none() && args.skew.is_none() => {
                 PaceChoice::Free { given: false }
             }
             PaceArg::Auto | PaceArg::Paced => PaceChoice::Paced {
@@ -283,6 +297,7 @@ fn experiments<'a>(
             pace,
             batch,
             seed: args.seed,
+            atomics: (arch == Arch::Aarch64).then_some(target.atomics),
             limits,
             clock,
         });
@@ -293,7 +308,12 @@ fn experiments<'a>(
 fn opening(host: &Host, experiments: &[Experiment<'_>]) -> String {
     let time: Option<Duration> = experiments.iter().map(|experiment| experiment.limits.duration).sum();
     let about = time.map_or(String::new(), |time| format!(", about {} s", time.as_secs_f64().round().max(1.0)));
-    format!("{}{} runs{about}\n", host_lines(host), experiments.len())
+    let coarse = if host.clock_measured.can_pace() {
+        ""
+    } else {
+        "the clock is coarser than the windows of races, so instances run free; --pace paced insists\n"
+    };
+    format!("{}{coarse}{} runs{about}\n", host_lines(host), experiments.len())
 }
 
 fn one_line(result: &record::ScenarioResult) -> String {

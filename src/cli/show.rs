@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use crate::arch::Arch;
 use crate::catalogue;
-use crate::codegen::{self, Pace};
+use crate::codegen::{self, Atomics, Pace, Target};
 use crate::error::{EXIT_OK, Error, Result};
 use crate::layout::{Layout, LayoutKind};
 
@@ -18,6 +18,9 @@ pub struct ShowArgs {
     /// The architecture whose code to show [default: this host's]
     #[arg(long, value_name = "ARCH")]
     arch: Option<Arch>,
+    /// The atomics of arm64 code: lse or llsc [default: this host's on arm64, else lse]
+    #[arg(long, value_name = "KIND")]
+    atomics: Option<Atomics>,
     /// The pace whose code to show
     #[arg(long, value_enum, default_value = "paced")]
     pace: ShownPace,
@@ -50,7 +53,8 @@ pub fn show(args: &ShowArgs) -> Result<u8> {
     for scenario in &scenarios {
         let program = &scenario.program;
         let layout = Layout::new(args.layout, program, LINE);
-        let code = codegen::emit(arch, program, &layout, pace)?;
+        let target = Target { arch, atomics: args.atomics.unwrap_or_else(Atomics::of_host) };
+        let code = codegen::emit(target, program, &layout, pace)?;
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,

@@ -131,7 +131,6 @@ impl Aarch64 {
     }
 }
 
-
 impl Risc for Aarch64 {
     type Label = DynamicLabel;
 

@@ -48,6 +48,7 @@ impl Executable {
         buffer.set_len(code.bytes.len());
         buffer.copy_from_slice(&code.bytes);
         let buffer = buffer.make_exec().map_err(Error::io(refused))?;
+        make_visible(&buffer);
         Ok(Executable { buffer })
     }
 
@@ -63,8 +64,54 @@ impl Executable {
         // calling convention of the host, takes one pointer and returns an integer.
         let function: extern "C" fn(*mut ThreadArgs) -> u64 =
             unsafe { std::mem::transmute(self.buffer.ptr(AssemblyOffset(0))) };
+        forget_prefetched();
         // The emitted code touches only what `args` names, as the caller promised: addresses are arena + instance *
         // stride + offset, or pointers to such that `program::lower` proved to be there.
         function(args) == 0
+    }
+}
+
+/// Makes code that was written as data visible to the instruction fetches of every CPU. On x86 it always is.
+fn make_visible(code: &[u8]) {
+    #[cfg(target_arch = "aarch64")]
+    dynasmrt::cache_control::synchronize_icache(code);
+    #[cfg(target_arch = "riscv64")]
+    {
+        /// riscv_flush_icache(2), for all threads of the process (arch/riscv/include/uapi/asm/unistd.h).
+        const SYS_RISCV_FLUSH_ICACHE: libc::c_long = 259;
+        let range = code.as_ptr_range();
+        // SAFETY: the call takes two addresses and a number, and writes no memory of this process.
+        unsafe { libc::syscall(SYS_RISCV_FLUSH_ICACHE, range.start, range.end, 0) };
+    }
+    #[cfg(target_arch = "powerpc64")]
+    {
+        // Every block once; blocks are at least 32 bytes (Power ISA, Book II 4.3: dcbst, sync, icbi, isync).
+        // SAFETY: the addresses lie in `code`; the instructions change no memory and no register.
+        unsafe {
+            for block in code.chunks(32) {
+                std::arch::asm!("dcbst 0,{0}", in(reg_nonzero) block.as_ptr());
+            }
+            std::arch::asm!("sync");
+            for block in code.chunks(32) {
+                std::arch::asm!("icbi 0,{0}", in(reg_nonzero) block.as_ptr());
+            }
+            std::arch::asm!("sync", "isync");
+        }
+    }
+    let _ = code;
+}
+
+/// Drops instructions that this CPU fetched before the code was written. On x86 and riscv64 nothing is left to do.
+#[inline]
+fn forget_prefetched() {
+    // SAFETY: both instructions only order the CPU's own fetches.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        std::arch::asm!("isb", options(nostack, preserves_flags));
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "powerpc64")]
+    unsafe {
+        std::arch::asm!("isync", options(nostack, preserves_flags));
     }
 }

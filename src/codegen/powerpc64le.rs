@@ -360,10 +360,10 @@ impl Risc for Powerpc64le {
 
     fn load(&mut self, rd: u8, base: u8, offset: i32, ty: Type) {
         match (ty.bytes(), ty.signed()) {
-            (1, _) => self.d(34, rd, base, offset), // lbz
+            (1, _) => self.d(34, rd, base, offset),     // lbz
             (2, false) => self.d(40, rd, base, offset), // lhz
-            (2, true) => self.d(42, rd, base, offset), // lha
-            (4, _) => self.d(32, rd, base, offset), // lwz
+            (2, true) => self.d(42, rd, base, offset),  // lha
+            (4, _) => self.d(32, rd, base, offset),     // lwz
             _ => self.ld(rd, base, offset),
         }
         if ty.bytes() == 1 && ty.signed() {
@@ -398,7 +398,9 @@ impl Risc for Powerpc64le {
             (true, _, _) => self.rlwinm(rd, rs, n, 0, 31 - n), // slwi
             // sradi, whose sixth bit of the count stands apart; srawi
             (false, true, 64) => {
-                self.word(31 << 26 | u32::from(rs) << 21 | u32::from(rd) << 16 | (n & 31) << 11 | 413 << 2 | (n >> 5) << 1);
+                self.word(
+                    31 << 26 | u32::from(rs) << 21 | u32::from(rd) << 16 | (n & 31) << 11 | 413 << 2 | (n >> 5) << 1,
+                );
             }
             (false, true, _) => self.x(rs, rd, count, 824),
             (false, false, 64) => self.rldicl(rd, rs, (64 - n) % 64, n), // srdi

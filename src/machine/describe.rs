@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::cpu_names;
 use super::cpulist::format_cpu_list;
 use super::topology::Topology;
 use super::{Clock, cpulist};
@@ -35,6 +36,8 @@ pub struct Host {
     pub cpu_model: String,
     /// What identifies the design: vendor, family, model, stepping on x86.
     pub cpu_ids: BTreeMap<String, String>,
+    /// The kinds of core, by name, with their CPUs: more than one on big.LITTLE machines.
+    pub core_types: BTreeMap<String, String>,
     /// The microcode revision, where readable.
     pub microcode: Option<String>,
     /// Caches of the first CPU.
@@ -73,7 +76,7 @@ fn read(path: impl AsRef<Path>) -> Option<String> {
 }
 
 /// The first value of a key in /proc/cpuinfo.
-fn cpuinfo(info: &str, key: &str) -> Option<String> {
+pub(super) fn cpuinfo(info: &str, key: &str) -> Option<String> {
     let line = info.lines().find(|line| line.split(':').next().is_some_and(|name| name.trim() == key))?;
     line.split_once(':').map(|(_, value)| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
@@ -92,11 +95,32 @@ pub fn describe(topology: &Topology, allowed: &[usize], clock: Clock) -> Host {
     nodes.sort_unstable();
     nodes.dedup();
     let online: Vec<usize> = topology.cpus.iter().map(|cpu| cpu.id).collect();
-    let ids = ["vendor_id", "cpu family", "model", "stepping"];
+    let ids = [
+        "vendor_id",
+        "cpu family",
+        "model",
+        "stepping", // x86
+        "CPU implementer",
+        "CPU architecture",
+        "CPU variant",
+        "CPU part",
+        "CPU revision", // arm64
+        "cpu",
+        "revision",
+        "platform",
+        "machine", // POWER
+        "isa",
+        "uarch",
+        "mvendorid",
+        "marchid",
+        "mimpid", // RISC-V
+    ];
+    let core_types = cpu_names::core_types(&online, &info);
     let (virtualised, emulated) = hypervisor(&info);
     Host {
         architecture: Arch::host().map_or(std::env::consts::ARCH, Arch::name).to_owned(),
-        cpu_model: cpuinfo(&info, "model name").unwrap_or_else(|| "unknown".to_owned()),
+        cpu_model: cpu_names::model(&info, &core_types),
+        core_types: core_types.iter().map(|(name, cpus)| (name.clone(), format_cpu_list(cpus))).collect(),
         cpu_ids: ids.iter().filter_map(|key| Some(((*key).to_owned(), cpuinfo(&info, key)?))).collect(),
         microcode: cpuinfo(&info, "microcode"),
         false_sharing_bytes: false_sharing_bytes(&caches),
@@ -147,25 +171,68 @@ fn read_caches() -> Vec<Cache> {
 /// x86-64: Intel's spatial prefetcher fetches lines in pairs (Intel 64 and IA-32 Architectures Optimization Reference
 /// Manual, "Data Prefetching": "strives to complete every cache line fetched to the L2 cache with the pair line that
 /// completes it to a 128-byte aligned chunk"), and AMD's Zen has an "up/down" prefetcher of the same kind, so 128.
-/// Elsewhere: the largest line the kernel reports, or 128, which is POWER's line and covers every 64-byte design.
+/// POWER's lines are 128 bytes, and arm64's largest granule is what CTR_EL0 says; 128 covers every 64-byte design.
 fn false_sharing_bytes(caches: &[Cache]) -> usize {
-    let line = caches.iter().map(|cache| cache.line_bytes).filter(|line| line.is_power_of_two()).max();
-    line.unwrap_or(128).max(128)
+    let reported = caches.iter().map(|cache| cache.line_bytes).chain([writeback_granule()]);
+    reported.filter(|line| line.is_power_of_two() && *line <= 2048).max().unwrap_or(128).max(128)
 }
 
+/// CTR_EL0.CWG: log2 of the cache writeback granule in words of 4 bytes; 0 where the CPU does not say (Arm ARM D24.2.34).
+#[cfg(target_arch = "aarch64")]
+fn writeback_granule() -> usize {
+    let ctr: u64;
+    // SAFETY: reads an identification register that Linux lets user space read.
+    unsafe { std::arch::asm!("mrs {}, ctr_el0", out(reg) ctr, options(nomem, nostack, preserves_flags)) };
+    match ctr >> 24 & 0xf {
+        0 => 0,
+        log2 => 4 << log2,
+    }
+}
+
+/// The data cache's block size from the auxiliary vector (AT_DCACHEBSIZE, which POWER and some others fill in).
+#[cfg(not(target_arch = "aarch64"))]
+fn writeback_granule() -> usize {
+    /// include/uapi/asm/auxvec.h of arch/powerpc.
+    const AT_DCACHEBSIZE: libc::c_ulong = 19;
+    if cfg!(target_arch = "powerpc64") {
+        // SAFETY: looks a number up in the process's own auxiliary vector.
+        unsafe { libc::getauxval(AT_DCACHEBSIZE) as usize }
+    } else {
+        0
+    }
+}
+
+/// The hypervisor's name, and whether an emulator runs the instructions.
 #[cfg(target_arch = "x86_64")]
 fn hypervisor(_info: &str) -> (Option<String>, bool) {
     let id = raw_cpuid::CpuId::new();
     let name = id.get_hypervisor_info().map(|hypervisor| format!("{:?}", hypervisor.identify()));
     // QEMU's own code generator answers TCGTCGTCGTCG at leaf 0x40000000 (target/i386/cpu.c).
-    let emulated = name.as_deref() == Some("QEMU");
+    let emulated = name.as_deref() == Some("QEMU") || foreign_kernel("x86_64");
     (name, emulated)
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 fn hypervisor(info: &str) -> (Option<String>, bool) {
-    let emulated = info.contains("QEMU") || info.contains("(TCG)");
-    (read("/sys/hypervisor/type"), emulated)
+    let machine = match Arch::host() {
+        Some(Arch::Powerpc64le) => "ppc64le",
+        Some(Arch::Riscv64gc) => "riscv64",
+        _ => "aarch64",
+    };
+    // An x86 kernel's cpuinfo under a program for something else, or a CPU whose maker is QEMU's code generator (its
+    // "max" models: implementer 0x00 on arm64).
+    let emulated = foreign_kernel(machine)
+        || info.contains("vendor_id")
+        || info.contains("QEMU")
+        || cpuinfo(info, "CPU implementer").as_deref() == Some("0x00");
+    let name = read("/sys/hypervisor/type").or_else(|| read("/proc/device-tree/hypervisor/compatible"));
+    (name.map(|name| name.trim_end_matches('\0').to_owned()), emulated)
+}
+
+/// Whether the kernel is for another machine than this program: then a user-mode emulator stands between them.
+fn foreign_kernel(machine: &str) -> bool {
+    // Since Linux 6.1; older kernels betray themselves by their version line at best.
+    read("/proc/sys/kernel/arch").is_some_and(|kernel| kernel != machine)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Knows nothing of scenarios.
 
 mod clock;
+mod cpu_names;
 mod cpulist;
 mod describe;
 mod pin;

@@ -85,6 +85,8 @@ pub struct ScenarioResult {
     pub batch: usize,
     /// Seed of the order of skews.
     pub seed: u64,
+    /// On arm64, which atomics the code used: `lse` or `llsc`.
+    pub atomics: Option<String>,
     /// Instances that all threads completed.
     pub iterations: u64,
     /// Wall-clock time, in seconds.

@@ -1,0 +1,120 @@
+//! What CPUs are called.
+//!
+//! x86 and POWER kernels print a name; arm64 prints numbers, which the table here turns into names.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use super::describe::cpuinfo;
+
+/// Implementer, part number, name. From arch/arm64/include/asm/cputype.h and, for Apple, drivers and Asahi Linux's
+/// documentation of MIDR_EL1.
+const ARM_PARTS: [(u32, u32, &str); 45] = [
+    (0x41, 0xd03, "Cortex-A53"),
+    (0x41, 0xd04, "Cortex-A35"),
+    (0x41, 0xd05, "Cortex-A55"),
+    (0x41, 0xd07, "Cortex-A57"),
+    (0x41, 0xd08, "Cortex-A72"),
+    (0x41, 0xd09, "Cortex-A73"),
+    (0x41, 0xd0a, "Cortex-A75"),
+    (0x41, 0xd0b, "Cortex-A76"),
+    (0x41, 0xd0c, "Neoverse-N1"),
+    (0x41, 0xd0d, "Cortex-A77"),
+    (0x41, 0xd40, "Neoverse-V1"),
+    (0x41, 0xd41, "Cortex-A78"),
+    (0x41, 0xd44, "Cortex-X1"),
+    (0x41, 0xd46, "Cortex-A510"),
+    (0x41, 0xd47, "Cortex-A710"),
+    (0x41, 0xd48, "Cortex-X2"),
+    (0x41, 0xd49, "Neoverse-N2"),
+    (0x41, 0xd4a, "Neoverse-E1"),
+    (0x41, 0xd4d, "Cortex-A715"),
+    (0x41, 0xd4e, "Cortex-X3"),
+    (0x41, 0xd4f, "Neoverse-V2"),
+    (0x41, 0xd80, "Cortex-A520"),
+    (0x41, 0xd81, "Cortex-A720"),
+    (0x41, 0xd82, "Cortex-X4"),
+    (0x41, 0xd84, "Neoverse-V3"),
+    (0x41, 0xd85, "Cortex-X925"),
+    (0x41, 0xd87, "Cortex-A725"),
+    (0x41, 0xd8e, "Neoverse-N3"),
+    (0x43, 0x0af, "ThunderX2"),
+    (0x46, 0x001, "A64FX"),
+    (0x48, 0xd01, "Kunpeng 920"),
+    (0x4e, 0x004, "Carmel"),
+    (0x50, 0x000, "X-Gene"),
+    (0x51, 0x001, "Oryon"),
+    (0x61, 0x022, "Apple M1 Icestorm"),
+    (0x61, 0x023, "Apple M1 Firestorm"),
+    (0x61, 0x024, "Apple M1 Pro Icestorm"),
+    (0x61, 0x025, "Apple M1 Pro Firestorm"),
+    (0x61, 0x028, "Apple M1 Max Icestorm"),
+    (0x61, 0x029, "Apple M1 Max Firestorm"),
+    (0x61, 0x032, "Apple M2 Blizzard"),
+    (0x61, 0x033, "Apple M2 Avalanche"),
+    (0xc0, 0xac3, "Ampere-1"),
+    (0xc0, 0xac4, "Ampere-1A"),
+    (0xc0, 0xac5, "Ampere-1B"),
+];
+
+/// The name of an arm64 core, or its numbers.
+fn arm_name(implementer: u32, part: u32) -> String {
+    let known = ARM_PARTS.iter().find(|(i, p, _)| (*i, *p) == (implementer, part));
+    known.map_or_else(
+        || format!("arm64 implementer {implementer:#04x} part {part:#05x}"),
+        |(.., name)| (*name).to_owned(),
+    )
+}
+
+/// MIDR_EL1: implementer in bits 31 to 24, part number in 15 to 4 (Arm ARM D24.2.122).
+fn midr_name(midr: u64) -> String {
+    arm_name((midr >> 24 & 0xff) as u32, (midr >> 4 & 0xfff) as u32)
+}
+
+/// The kinds of core among these CPUs, with the CPUs of each.
+pub fn core_types(online: &[usize], info: &str) -> BTreeMap<String, Vec<usize>> {
+    let mut types: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for &cpu in online {
+        let path = format!("/sys/devices/system/cpu/cpu{cpu}/regs/identification/midr_el1");
+        let midr = fs::read_to_string(path).ok();
+        let midr = midr.and_then(|text| u64::from_str_radix(text.trim().trim_start_matches("0x"), 16).ok());
+        types.entry(midr.map_or_else(|| stated(info), midr_name)).or_default().push(cpu);
+    }
+    types
+}
+
+/// What /proc/cpuinfo says of the first CPU.
+fn stated(info: &str) -> String {
+    let hexadecimal = |key| u32::from_str_radix(cpuinfo(info, key)?.trim_start_matches("0x"), 16).ok();
+    if let (Some(implementer), Some(part)) = (hexadecimal("CPU implementer"), hexadecimal("CPU part")) {
+        return arm_name(implementer, part);
+    }
+    // x86; POWER ("POWER9, altivec supported"); RISC-V.
+    let name = ["model name", "cpu", "uarch", "isa"].into_iter().find_map(|key| cpuinfo(info, key));
+    name.unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// One name for the machine: the kinds of core, the most numerous first.
+pub fn model(info: &str, types: &BTreeMap<String, Vec<usize>>) -> String {
+    let mut names: Vec<(&String, usize)> = types.iter().map(|(name, cpus)| (name, cpus.len())).collect();
+    names.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
+    if names.is_empty() { stated(info) } else { names.join(" + ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registers_and_cpuinfo_become_names() {
+        assert_eq!(midr_name(0x0000_0000_413f_d0c1), "Neoverse-N1");
+        assert_eq!(midr_name(0x0000_0000_411f_d401), "Neoverse-V1");
+        assert_eq!(midr_name(0x0000_0000_000f_0510), "arm64 implementer 0x00 part 0x051");
+        assert_eq!(stated("CPU implementer\t: 0x41\nCPU part\t: 0xd4f\n"), "Neoverse-V2");
+        assert_eq!(stated("processor\t: 0\ncpu\t\t: POWER9, altivec supported\n"), "POWER9, altivec supported");
+        assert_eq!(stated("isa\t: rv64imafdc\nuarch\t: sifive,u74-mc\n"), "sifive,u74-mc");
+        let types = BTreeMap::from([("big".to_owned(), vec![2]), ("LITTLE".to_owned(), vec![0, 1])]);
+        assert_eq!(model("", &types), "LITTLE + big");
+    }
+}
