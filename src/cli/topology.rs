@@ -69,6 +69,10 @@ pub fn host_lines(host: &Host) -> String {
     let clock = host.clock_measured;
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{} {} ({})", host.architecture, host.cpu_model, ids.join(", "));
+    if host.core_types.len() > 1 {
+        let types: Vec<String> = host.core_types.iter().map(|(name, cpus)| format!("{name} (CPUs {cpus})")).collect();
+        let _ = writeln!(text, "cores of {} kinds: {}", types.len(), types.join(", "));
+    }
     let _ = writeln!(
         text,
         "CPUs {} online, {} allowed; {} per core, {} socket(s), {} NUMA node(s); {virtualised}{emulated}",

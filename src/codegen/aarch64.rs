@@ -10,8 +10,8 @@
 //!
 //! x18 is the platform's; x30 is saved and used as the status of a store-exclusive.
 
-// dynasm expands dynamic registers to `.into()`.
-#![allow(clippy::useless_conversion)]
+// dynasm expands dynamic registers to `.into()` and immediates to `as`.
+#![allow(clippy::useless_conversion, clippy::unnecessary_cast)]
 
 use dynasm::dynasm;
 use dynasmrt::aarch64::Aarch64Relocation;

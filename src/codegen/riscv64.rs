@@ -12,8 +12,8 @@
 //! | t4 | the status of a store-conditional |
 //! | t5, t6, s0 to s11 | the test's values |
 
-// dynasm expands dynamic registers to `.into()`.
-#![allow(clippy::useless_conversion)]
+// dynasm expands dynamic registers to `.into()` and immediates to `as`.
+#![allow(clippy::useless_conversion, clippy::unnecessary_cast)]
 
 use dynasm::dynasm;
 use dynasmrt::riscv::RiscvRelocation;

@@ -17,8 +17,8 @@
 //! | [rsp+8] | how many instances began late (paced) |
 //! | [rsp+16] | the arguments |
 
-// dynasm expands dynamic registers to `.into()`.
-#![allow(clippy::useless_conversion)]
+// dynasm expands dynamic registers to `.into()` and immediates to `as`.
+#![allow(clippy::useless_conversion, clippy::unnecessary_cast)]
 
 use dynasm::dynasm;
 use dynasmrt::x64::X64Relocation;
