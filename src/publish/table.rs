@@ -1,5 +1,7 @@
 //! The table at the end of a run, made to be pasted into a mail.
 
+use std::collections::BTreeSet;
+
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::numbers::{count, rate, rate_with_interval};
@@ -111,17 +113,17 @@ pub fn summary(record: &Record) -> String {
             continue;
         }
         said.push(placement);
-        let zeros = record
-            .results
-            .iter()
-            .filter(|result| &result.placement == placement && result.races == 0 && result.iterations > 0)
-            .count();
-        let fired: Vec<String> = record
-            .results
-            .iter()
-            .filter(|result| &result.placement == placement && result.races > 0)
-            .filter(|result| result.controls_fired.contains(&result.scenario))
-            .map(|result| format!("{} {}", result.scenario, rate(result.rate.unwrap_or(0.0))))
+        let here = || record.results.iter().filter(|result| &result.placement == placement);
+        let zeros = here().filter(|result| result.races == 0 && result.iterations > 0).count();
+        // The judgement was made when the result was: which controls speak for these CPUs is not decided again here.
+        let names: BTreeSet<&String> = here().flat_map(|result| &result.controls_fired).collect();
+        let fired: Vec<String> = names
+            .into_iter()
+            .map(|name| {
+                let rates =
+                    record.results.iter().filter(|result| &result.scenario == name).filter_map(|result| result.rate);
+                format!("{name} {}", rate(rates.fold(0.0, f64::max)))
+            })
             .collect();
         let cpus: Vec<String> = placement.cpus.iter().map(usize::to_string).collect();
         let place = format!("CPUs {} ({})", cpus.join(","), placement.class);
