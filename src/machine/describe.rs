@@ -37,6 +37,7 @@ pub struct Host {
     /// What identifies the design: vendor, family, model, stepping on x86.
     pub cpu_ids: BTreeMap<String, String>,
     /// The kinds of core, by name, with their CPUs: more than one on big.LITTLE machines.
+    #[serde(default)]
     pub core_types: BTreeMap<String, String>,
     /// The microcode revision, where readable.
     pub microcode: Option<String>,

@@ -1,0 +1,48 @@
+//! The records under results/ are what runs really printed, and this program reads them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use wakerace::publish;
+use wakerace::record::{Finding, Record, SCHEMA};
+
+fn records(folder: &Path, out: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            records(&path, out);
+        } else if path.extension().is_some_and(|extension| extension == "json") {
+            out.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_shipped_record_reads_and_adds_up() {
+    let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
+    let mut paths = Vec::new();
+    records(&results, &mut paths);
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let mut quoted = false;
+    for path in paths {
+        let shown = path.display();
+        let text = fs::read_to_string(&path).unwrap();
+        let record: Record = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{shown}: {error}"));
+        assert_eq!(record.schema, SCHEMA, "{shown}");
+        assert!(!record.host.emulated, "{shown}: emulated runs are not results");
+        assert!(!record.tool.commit.contains("dirty"), "{shown}: made by a program that no commit is");
+        assert!(
+            path.starts_with(results.join(&record.host.architecture)),
+            "{shown} is in another architecture's folder"
+        );
+        for result in &record.results {
+            let sum: u64 = result.outcomes.iter().map(|outcome| outcome.count).sum();
+            assert_eq!(sum, result.iterations, "{shown} {}", result.scenario);
+            let by_skew: u64 = result.skews.iter().map(|skew| skew.iterations).sum();
+            assert_eq!(by_skew, result.iterations, "{shown} {}", result.scenario);
+            assert_ne!(result.finding, Finding::ForbiddenObserved, "{shown} {}", result.scenario);
+        }
+        quoted |= publish::table(&record).lines().filter(|line| !line.is_empty()).all(|line| readme.contains(line));
+    }
+    assert!(quoted, "the README's table is that of none of them");
+}
