@@ -99,6 +99,22 @@ impl Aarch64 {
         }
     }
 
+    /// Takes the lock, or goes to `busy`; w0 is 0 if it was taken.
+    fn take_lock(&mut self, base: u8, one: u8, busy: DynamicLabel) {
+        if self.lse() {
+            asm!(self ; mov w0, wzr ; casa w0, W(one), [X(base)] ; cbnz w0, =>busy);
+        } else {
+            let again = self.label();
+            asm!(self
+                ; =>again
+                ; ldaxr w0, [X(base)]
+                ; cbnz w0, =>busy
+                ; stxr w8, W(one), [X(base)]
+                ; cbnz w8, =>again
+            );
+        }
+    }
+
     /// rd = old op value
     fn compute(&mut self, op: RmwOp, rd: u8, old: u8, value: u8) {
         match op {
@@ -465,36 +481,14 @@ impl Risc for Aarch64 {
     }
 
     fn spin_lock(&mut self, base: u8, one: u8, wait: DynamicLabel) {
-        if self.lse() {
-            asm!(self ; mov w0, wzr ; casa w0, W(one), [X(base)] ; cbnz w0, =>wait);
-        } else {
-            let again = self.label();
-            asm!(self
-                ; =>again
-                ; ldaxr w0, [X(base)]
-                ; cbnz w0, =>wait
-                ; stxr w8, W(one), [X(base)]
-                ; cbnz w8, =>again
-            );
-        }
+        self.take_lock(base, one, wait);
     }
 
     fn spin_trylock(&mut self, rd: u8, base: u8, one: u8) {
-        // queued_spin_trylock: look first, and try only if it looks free. w0 is 0 if the lock was taken.
+        // queued_spin_trylock: look first, and try only if it looks free.
         let out = self.label();
         asm!(self ; ldr w0, [X(base)] ; cbnz w0, =>out);
-        if self.lse() {
-            asm!(self ; casa w0, W(one), [X(base)]);
-        } else {
-            let again = self.label();
-            asm!(self
-                ; =>again
-                ; ldaxr w0, [X(base)]
-                ; cbnz w0, =>out
-                ; stxr w8, W(one), [X(base)]
-                ; cbnz w8, =>again
-            );
-        }
+        self.take_lock(base, one, out);
         asm!(self ; =>out ; cmp w0, 0 ; cset W(rd), eq);
     }
 

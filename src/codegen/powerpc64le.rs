@@ -240,6 +240,18 @@ impl Powerpc64le {
         }
     }
 
+    /// Takes the lock, or goes to `busy`; r9 is 0 if it was taken.
+    fn take_lock(&mut self, base: u8, one: u8, busy: usize) {
+        let again = self.label();
+        self.bind(again);
+        self.load_reserved(9, base, false);
+        self.cmpwi(9, 0);
+        self.bc(NOT_EQUAL, busy);
+        self.store_conditional(one, base, false);
+        self.bc(NOT_EQUAL, again);
+        self.isync();
+    }
+
     /// Nonvolatile registers, with where they are kept.
     fn saved() -> impl Iterator<Item = (u8, i32)> {
         (14..=31).map(|register| (register, -8 * (32 - i32::from(register))))
@@ -558,26 +570,13 @@ impl Risc for Powerpc64le {
     }
 
     fn spin_lock(&mut self, base: u8, one: u8, wait: usize) {
-        let again = self.label();
-        self.bind(again);
-        self.load_reserved(9, base, false);
-        self.cmpwi(9, 0);
-        self.bc(NOT_EQUAL, wait);
-        self.store_conditional(one, base, false);
-        self.bc(NOT_EQUAL, again);
-        self.isync();
+        self.take_lock(base, one, wait);
     }
 
     fn spin_trylock(&mut self, rd: u8, base: u8, one: u8) {
-        // The kernel's tries at once. cr0 is "not equal" where the lock was held.
-        let (again, out) = (self.label(), self.label());
-        self.bind(again);
-        self.load_reserved(9, base, false);
-        self.cmpwi(9, 0);
-        self.bc(NOT_EQUAL, out);
-        self.store_conditional(one, base, false);
-        self.bc(NOT_EQUAL, again);
-        self.isync();
+        // The kernel's tries at once.
+        let out = self.label();
+        self.take_lock(base, one, out);
         self.bind(out);
         self.cmpwi(9, 0);
         self.set_by(rd, EQUAL);

@@ -80,6 +80,19 @@ impl Riscv64 {
         }
     }
 
+    /// Takes the lock, or goes to `busy`; t0 is 0 if it was taken.
+    fn take_lock(&mut self, base: u8, one: u8, busy: DynamicLabel) {
+        let again = self.label();
+        asm!(self
+            ; =>again
+            ; lr.w x5, [X(base)]
+            ; bnez x5, =>busy
+            ; sc.w x29, X(one), [X(base)]
+            ; bnez x29, =>again
+            ; fence r, rw
+        );
+    }
+
     fn amo(&mut self, op: RmwOp, full: bool, old: u8, value: u8, base: u8, wide: bool) {
         match (op, wide, full) {
             (RmwOp::Add | RmwOp::Sub, false, false) => asm!(self ; amoadd.w X(old), X(value), [X(base)]),
@@ -403,32 +416,15 @@ impl Risc for Riscv64 {
     }
 
     fn spin_lock(&mut self, base: u8, one: u8, wait: DynamicLabel) {
-        let again = self.label();
-        asm!(self
-            ; =>again
-            ; lr.w x5, [X(base)]
-            ; bnez x5, =>wait
-            ; sc.w x29, X(one), [X(base)]
-            ; bnez x29, =>again
-            ; fence r, rw
-        );
+        self.take_lock(base, one, wait);
     }
 
     fn spin_trylock(&mut self, rd: u8, base: u8, one: u8) {
         // queued_spin_trylock: look first, and try only if it looks free.
-        let (again, out) = (self.label(), self.label());
-        asm!(self
-            ; lw x5, [X(base)]
-            ; bnez x5, =>out
-            ; =>again
-            ; lr.w x5, [X(base)]
-            ; bnez x5, =>out
-            ; sc.w x29, X(one), [X(base)]
-            ; bnez x29, =>again
-            ; fence r, rw
-            ; =>out
-            ; sltiu X(rd), x5, 1
-        );
+        let out = self.label();
+        asm!(self ; lw x5, [X(base)] ; bnez x5, =>out);
+        self.take_lock(base, one, out);
+        asm!(self ; =>out ; sltiu X(rd), x5, 1);
     }
 
     fn spin_unlock(&mut self, base: u8) {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use super::describe::cpuinfo;
+use super::cpuinfo::cpuinfo;
 
 /// Implementer, part number, name. From arch/arm64/include/asm/cputype.h and, for Apple, drivers and Asahi Linux's
 /// documentation of MIDR_EL1.

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::cpu_names;
+use super::cpuinfo::cpuinfo;
 use super::cpulist::format_cpu_list;
 use super::topology::Topology;
 use super::{Clock, cpulist};
@@ -74,12 +75,6 @@ pub struct Host {
 
 fn read(path: impl AsRef<Path>) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-}
-
-/// The first value of a key in /proc/cpuinfo.
-pub(super) fn cpuinfo(info: &str, key: &str) -> Option<String> {
-    let line = info.lines().find(|line| line.split(':').next().is_some_and(|name| name.trim() == key))?;
-    line.split_once(':').map(|(_, value)| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
 /// Describes the host.
@@ -241,11 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_and_cpuinfo_are_read_as_the_kernel_writes_them() {
+    fn settings_are_read_as_the_kernel_writes_them() {
         assert_eq!(chosen("always [madvise] never"), "madvise");
-        let info = "processor\t: 0\nmodel name\t: A CPU: fast\nmodel\t\t: 17\n";
-        assert_eq!(cpuinfo(info, "model").as_deref(), Some("17"));
-        assert_eq!(cpuinfo(info, "model name").as_deref(), Some("A CPU: fast"));
-        assert_eq!(cpuinfo(info, "microcode"), None);
     }
 }

@@ -4,6 +4,7 @@
 
 mod clock;
 mod cpu_names;
+mod cpuinfo;
 mod cpulist;
 mod describe;
 mod pin;

@@ -11,6 +11,7 @@
 mod display;
 mod lower;
 mod threads;
+mod variables;
 
 pub use crate::litmus::ast::{Binary, Compare, Quantifier, Unary};
 pub use crate::litmus::primitive::{Access, Fence, Order, RmwOp, RmwResult};

@@ -6,7 +6,7 @@ use crate::litmus::ast::{self, Base, Binary, CType, Compare, Expr, ExprKind, Nam
 use crate::litmus::primitive::{self, Access, Action, Arg, Primitive, RmwResult};
 use crate::litmus::{Diagnostic, Source, Span};
 
-use super::lower::{Variables, list, spell, truncate, value_type};
+use super::variables::{Variables, list, spell, truncate, value_type};
 use super::{Address, Const, LabelId, LocationId, Op, Operand, Register, RegisterId, Thread, Type};
 
 /// A value with its C type. An integer constant has no type of its own, so that it takes its neighbour's.
