@@ -43,6 +43,16 @@ pub struct Experiment<'a> {
     pub clock: Clock,
 }
 
+impl Experiment<'_> {
+    /// The code of the chosen pace.
+    pub fn code(&self) -> &[ThreadCode] {
+        match self.pace {
+            PaceChoice::Free { .. } => &self.free,
+            PaceChoice::Paced { .. } => &self.paced,
+        }
+    }
+}
+
 /// How an experiment is to be paced.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PaceChoice {
@@ -83,8 +93,7 @@ const SWEEP_NS: std::ops::RangeInclusive<f64> = 60.0..=240.0;
 /// As [`harness::run`].
 pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMut(&Tally)) -> Result<Finished> {
     let program = &experiment.scenario.program;
-    let free = matches!(experiment.pace, PaceChoice::Free { .. });
-    let code = if free { &experiment.free } else { &experiment.paced };
+    let code = experiment.code();
     let job =
         Job { program, layout: &experiment.layout, code, cpus: &experiment.placement.cpus, clock: experiment.clock };
     let mut plan = Plan {

@@ -194,12 +194,14 @@ fn an_emulated_run_says_so_by_itself() {
 fn a_forbidden_outcome_is_exit_1_and_loud() {
     let folder = folder();
     let file = write(folder.path(), "never.litmus", format!("C never\n(* {}: Never *)\n{{}}\n{ALWAYS}", arch()));
-    wakerace(folder.path())
-        .args(["run", &file])
-        .args(SHORT)
-        .assert()
-        .code(1)
-        .stdout(contains("FORBIDDEN OBSERVED: never must never happen").and(contains("forbidden observed")));
+    wakerace(folder.path()).args(["run", &file]).args(SHORT).assert().code(1).stdout(
+        contains("FORBIDDEN OBSERVED: never must never happen")
+            .and(contains("*          20,000  x=1"))
+            .and(contains("P1 on CPU"))
+            .and(contains("wait for the clock"))
+            .and(contains("code sha256"))
+            .and(contains("forbidden observed")),
+    );
     let file = write(folder.path(), "always.litmus", format!("C always\n(* {}: Always *)\n{{}}\n{ALWAYS}", arch()));
     wakerace(folder.path()).args(["run", &file]).args(SHORT).assert().success().stdout(contains("observed"));
     // A counterexample to `forall` is what is looked for.

@@ -1,5 +1,6 @@
 //! `wakerace run`
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -161,7 +162,16 @@ pub fn run(args: &RunArgs) -> Result<u8> {
             break;
         }
     }
-    output.finish(&record)?;
+    let mut evidence = String::new();
+    for result in record.results.iter().filter(|result| result.finding == Finding::ForbiddenObserved) {
+        let ran = |experiment: &&Experiment<'_>| {
+            experiment.scenario.sha256 == result.source_sha256 && experiment.placement.cpus == result.placement.cpus
+        };
+        if let Some(experiment) = experiments.iter().find(ran) {
+            evidence.push_str(&evidence_for(experiment, result, &record.host)?);
+        }
+    }
+    output.finish(&record, &evidence)?;
     Ok(if record.results.iter().any(|result| result.finding == Finding::ForbiddenObserved) {
         EXIT_FORBIDDEN
     } else if record.interrupted {
@@ -329,6 +339,25 @@ fn one_line(result: &record::ScenarioResult) -> String {
     )
 }
 
+/// What somebody needs who does not believe that a forbidden outcome was seen: the outcome, the code that ran, the host.
+fn evidence_for(experiment: &Experiment<'_>, result: &record::ScenarioResult, host: &Host) -> Result<String> {
+    let program = &experiment.scenario.program;
+    let mut text = format!("\n{}: {}\n", result.scenario, result.condition);
+    // Writing to a string cannot fail.
+    for outcome in &result.outcomes {
+        let values: Vec<String> = outcome.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mark = if outcome.satisfies { "*" } else { " " };
+        let _ = writeln!(text, "  {mark} {:>15}  {}", publish::count(outcome.count), values.join("; "));
+    }
+    for (number, (thread, code)) in program.threads.iter().zip(experiment.code()).enumerate() {
+        let _ = writeln!(text, "P{number} on CPU {}:", experiment.placement.cpus[number]);
+        text.push_str(&codegen::listing(program, thread, code)?);
+    }
+    let _ = writeln!(text, "code sha256 {}, source sha256 {}", result.code_sha256, result.source_sha256);
+    text.push_str(&host_lines(host));
+    Ok(text)
+}
+
 /// Where words and files go.
 struct Output<'a> {
     args: &'a RunArgs,
@@ -394,8 +423,8 @@ impl<'a> Output<'a> {
     }
 
     /// The table, what it means, and where the files are.
-    fn finish(&self, record: &Record) -> Result<()> {
-        let mut text = format!("\n{}\n{}\n", publish::table(record), publish::summary(record));
+    fn finish(&self, record: &Record, evidence: &str) -> Result<()> {
+        let mut text = format!("\n{}\n{}\n{evidence}", publish::table(record), publish::summary(record));
         if let Some(path) = self.saved.as_ref().filter(|_| !record.results.is_empty()) {
             text.push_str(&format!("\nrecord: {}\n", path.display()));
         }

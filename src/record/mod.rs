@@ -169,6 +169,15 @@ pub enum FinalValue {
     Address(String),
 }
 
+impl std::fmt::Display for FinalValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            FinalValue::Int(value) => write!(f, "{value}"),
+            FinalValue::Address(name) => f.write_str(name),
+        }
+    }
+}
+
 /// One outcome and how often it was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeRecord {
