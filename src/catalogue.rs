@@ -10,8 +10,8 @@ use include_dir::{Dir, include_dir};
 use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::hash::sha256;
-use crate::litmus::{self, MAX_SOURCE_BYTES, Source, ast};
-use crate::program::{self, Access, Op, Program};
+use crate::litmus::{self, MAX_SOURCE_BYTES, Source, Verdict, ast};
+use crate::program::{self, Access, Op, Program, Quantifier};
 
 static FILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
 
@@ -54,6 +54,17 @@ impl Scenario {
         let program = program::lower(&test)?;
         let sha256 = sha256(source.text().as_bytes());
         Ok(Scenario { name: test.name.clone(), group: group.to_owned(), test, program, sha256 })
+    }
+
+    /// The declared verdict on what is counted as a race. A header's verdict is on the condition, as herd7's is, and the
+    /// race of a `forall` is that the condition does not hold.
+    pub fn expected(&self, arch: Arch) -> Option<Verdict> {
+        let declared = self.test.header.expected(arch)?;
+        Some(match (self.program.quantifier, declared) {
+            (Quantifier::Forall, Verdict::Never) => Verdict::Always,
+            (Quantifier::Forall, Verdict::Always) => Verdict::Never,
+            (_, verdict) => verdict,
+        })
     }
 
     /// Why an architecture has no code for this test, if so: a non-temporal store is x86-64's.

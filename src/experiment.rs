@@ -187,7 +187,7 @@ fn result(
             })
             .collect(),
         gaps: Gaps::new(&measurement.tally.gaps),
-        expected: Arch::host().and_then(|arch| scenario.test.header.expected(arch)),
+        expected: Arch::host().and_then(|arch| scenario.expected(arch)),
         lkmm: scenario.test.header.result,
         controls_fired: Vec::new(),
         finding: Finding::Inconclusive,

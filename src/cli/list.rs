@@ -44,7 +44,8 @@ fn row(scenario: &Scenario) -> Vec<String> {
     row.extend(Arch::ALL.map(|arch| header.expected(arch).map_or_else(unknown, |verdict| verdict.to_string())));
     // The first sentence says what it is about.
     let summary = header.summary();
-    let end = summary.find(['?', '.', ':']).map_or(summary.len(), |at| at + 1);
+    let ends = ["? ", ". ", ": "].into_iter().filter_map(|end| summary.find(end)).map(|at| at + 1);
+    let end = ends.min().unwrap_or(summary.len());
     row.push(summary[..end].trim_end_matches(['.', ':']).to_owned());
     row
 }

@@ -63,8 +63,10 @@ impl ClockTime {
         } else {
             (text.strip_suffix("ns").unwrap_or(text), ClockTime::Ns)
         };
-        let value = number.trim().parse::<f64>().ok().filter(|value| value.abs() <= 1e9)?;
-        Some(make(value))
+        let time = make(number.trim().parse::<f64>().ok()?);
+        // A second is longer than anything that is paced, and short enough to wait for after Ctrl-C.
+        let (ClockTime::Ns(value) | ClockTime::Ticks(value)) = time;
+        (value.abs() <= 1e9).then_some(time)
     }
 }
 

@@ -111,8 +111,9 @@ const SHORTEST_BATCH: u64 = 16;
 const SEEN_WITHIN: f64 = 20e-3;
 /// What a batch start is planned ahead by, in seconds: longer than it takes all threads to leave the barrier.
 const HEAD_START: f64 = 2e-6;
-/// How long no batch may finish before a waiting lock is taken for a deadlock.
-const DEADLOCK: Duration = Duration::from_secs(5);
+/// How often in a row the calling thread must find that no batch was finished before a waiting lock is taken for a
+/// deadlock: 5 s. Looks are counted, not time, because a machine that was suspended makes time pass for all alike.
+const DEADLOCK: u32 = 25;
 /// How often the calling thread looks up, and shows the counts.
 const WATCH: Duration = Duration::from_millis(200);
 
@@ -284,16 +285,14 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
             let shared = &shared;
             scope.spawn(move || worker(shared, number));
         }
-        let mut last = (0, Instant::now());
+        let (mut last, mut unchanged) = (0, 0);
         // Not `is_finished`, which is still false while a thread's last destructor wakes this one.
         while shared.ended.load(Ordering::Acquire) < threads {
             std::thread::park_timeout(WATCH);
             let iterations = shared.iterations.load(Ordering::Relaxed);
-            if iterations != last.0 {
-                last = (iterations, Instant::now());
-            } else if last.1.elapsed() > DEADLOCK {
-                shared.give_up.store(1, Ordering::Relaxed);
-            }
+            unchanged = if iterations == last { unchanged + 1 } else { 0 };
+            last = iterations;
+            shared.give_up.store(u8::from(unchanged >= DEADLOCK), Ordering::Relaxed);
             shared.epoch.fetch_add(1, Ordering::Relaxed);
             watch(&shared.tally());
         }
@@ -488,7 +487,7 @@ fn worker(shared: &Shared<'_>, number: usize) {
                 "{}: P{number} waited {} s for a spinlock that nobody released: the test deadlocks (or its lock's holder \
                  was never given a CPU)",
                 shared.job.program.name,
-                DEADLOCK.as_secs()
+                (WATCH * DEADLOCK).as_secs()
             )));
             return;
         }

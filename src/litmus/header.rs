@@ -76,12 +76,12 @@ pub struct Header {
 }
 
 impl Header {
-    /// The declared verdict for an architecture. Where the header gives none, a test that the kernel's model forbids
-    /// is forbidden on every architecture the kernel runs on; one it allows may be forbidden by stronger hardware, so
-    /// nothing is known.
+    /// The declared verdict for an architecture. Where the header gives none: every execution of an architecture the kernel
+    /// runs on is one the kernel's model allows, so its Never and Always hold there too; its Sometimes says nothing,
+    /// because stronger hardware may forbid what the model allows.
     pub fn expected(&self, arch: Arch) -> Option<Verdict> {
         let declared = self.architectures.iter().find(|(a, _)| *a == arch).map(|(_, verdict)| *verdict);
-        declared.or(self.result.filter(|result| *result == Verdict::Never))
+        declared.or(self.result.filter(|result| *result != Verdict::Sometimes))
     }
 
     /// The first paragraph of the prose, on one line.

@@ -113,7 +113,7 @@ pub struct ScenarioResult {
     pub skews: Vec<SkewRecord>,
     /// Iterations between races.
     pub gaps: Gaps,
-    /// What the architecture allows, as the test declares it.
+    /// Whether the architecture allows what is counted as a race, as the test declares it.
     pub expected: Option<Verdict>,
     /// What the kernel's memory model says, as the test declares it.
     pub lkmm: Option<Verdict>,
