@@ -132,6 +132,13 @@ const LONGER: f64 = 1.25;
 const IN_TIME: f64 = 0.02;
 const AT_FIRST: u64 = 2;
 const SHORTER: f64 = 0.98;
+/// A moment's disturbance lets the period grow many times over. Once it is over, the way back down to [`NEAR`] times what
+/// was kept before is taken in large steps.
+const BACK: f64 = 0.7;
+const NEAR: f64 = 1.5;
+/// What was kept before is forgotten slowly, by this factor each time the period grows: the machine may have become slower
+/// for good.
+const FORGET: f64 = 1.03;
 /// The shortest period, in seconds: about what reading the clock twice costs.
 pub(super) const SHORTEST_PERIOD: f64 = 30e-9;
 /// The longest period that adapting arrives at, in seconds: several times what a contended lock between two sockets
@@ -197,6 +204,8 @@ struct Leader {
     batch_start: u64,
     /// The sum of every instance's period, in ticks.
     paced: f64,
+    /// The shortest period that was kept, in ticks.
+    kept: f64,
     /// Instances of the current batch, and late ones of all before.
     batch: u64,
     late_before: u64,
@@ -261,6 +270,7 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
             in_batches: 0,
             batch_start: 0,
             paced: 0.0,
+            kept: plan.period as f64,
             batch: 0,
             late_before: 0,
             batches: 0,
@@ -387,17 +397,21 @@ impl Shared<'_> {
         if leader.batches < ADAPT_EVERY {
             return;
         }
+        let before = self.period.load(Ordering::Relaxed) as f64;
         let factor = if leader.lost > LOST {
+            leader.kept *= FORGET;
             LONGER
-        } else if leader.late_shares <= IN_TIME * f64::from(leader.batches) {
-            SHORTER
-        } else {
+        } else if leader.late_shares > IN_TIME * f64::from(leader.batches) {
             1.0
+        } else if before > NEAR * leader.kept {
+            BACK
+        } else {
+            leader.kept = leader.kept.min(before);
+            SHORTER
         };
         (leader.batches, leader.lost, leader.late_shares) = (0, 0, 0.0);
         let hz = self.job.clock.frequency_hz;
-        let period = self.period.load(Ordering::Relaxed) as f64 * factor;
-        let period = period.clamp(SHORTEST_PERIOD * hz, LONGEST_PERIOD * hz);
+        let period = (before * factor).clamp(SHORTEST_PERIOD * hz, LONGEST_PERIOD * hz);
         self.period.store(period.max(1.0) as u64, Ordering::Relaxed);
     }
 
