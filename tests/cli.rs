@@ -215,12 +215,9 @@ fn a_forbidden_outcome_is_exit_1_and_loud() {
 #[test]
 fn without_a_control_a_zero_is_inconclusive() {
     let folder = folder();
-    wakerace(folder.path())
-        .args(["run", "S01-as-is", "--no-controls"])
-        .args(SHORT)
-        .assert()
-        .success()
-        .stdout(contains("inconclusive").and(contains("the zeros here mean nothing")));
+    wakerace(folder.path()).args(["run", "S01-as-is", "--no-controls"]).args(SHORT).assert().success().stdout(
+        contains("inconclusive").and(contains("the zeros here mean nothing").or(contains("Run under an emulator"))),
+    );
 }
 
 #[test]

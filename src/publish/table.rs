@@ -127,6 +127,9 @@ pub fn summary(record: &Record) -> String {
             .collect();
         let cpus: Vec<String> = placement.cpus.iter().map(usize::to_string).collect();
         let place = format!("CPUs {} ({})", cpus.join(","), placement.class);
+        if record.host.emulated {
+            continue;
+        }
         if zeros > 0 && fired.is_empty() {
             lines.push(format!("{place}: no control fired, so the zeros here mean nothing (inconclusive)."));
         } else if zeros > 0 {
@@ -136,6 +139,13 @@ pub fn summary(record: &Record) -> String {
                 fired.join(", ")
             ));
         }
+    }
+    if record.host.emulated {
+        lines.push(
+            "Run under an emulator: that proves the build and the logic; neither the zeros nor the races here say anything \
+             about the architecture."
+                .to_owned(),
+        );
     }
     if record.interrupted {
         lines.push("Interrupted: the counts are those reached until then.".to_owned());
