@@ -25,12 +25,10 @@ pub struct Experiment<'a> {
     pub placement: Placement,
     /// Where its variables lie.
     pub layout: Layout,
-    /// Its code for either pace.
-    pub free: Vec<ThreadCode>,
-    /// The same, waiting for the clock before each instance.
-    pub paced: Vec<ThreadCode>,
-    /// Which of the two.
+    /// How instances follow each other.
     pub pace: PaceChoice,
+    /// Its code for that pace, one per thread.
+    pub code: Vec<ThreadCode>,
     /// Instances per batch, if given.
     pub batch: Option<usize>,
     /// Seed of the order of skews.
@@ -41,16 +39,6 @@ pub struct Experiment<'a> {
     pub limits: Limits,
     /// The host's clock.
     pub clock: Clock,
-}
-
-impl Experiment<'_> {
-    /// The code of the chosen pace.
-    pub fn code(&self) -> &[ThreadCode] {
-        match self.pace {
-            PaceChoice::Free { .. } => &self.free,
-            PaceChoice::Paced { .. } => &self.paced,
-        }
-    }
 }
 
 /// How an experiment is to be paced.
@@ -70,6 +58,16 @@ pub enum PaceChoice {
         /// Skews in ticks; a sweep as wide as one instance takes if absent.
         skews: Option<Vec<i64>>,
     },
+}
+
+impl PaceChoice {
+    /// Which code it takes.
+    pub fn kind(&self) -> Pace {
+        match self {
+            PaceChoice::Free { .. } => Pace::Free,
+            PaceChoice::Paced { .. } => Pace::Paced,
+        }
+    }
 }
 
 /// What came out of an experiment.
@@ -94,11 +92,11 @@ const SWEEP_NS: std::ops::RangeInclusive<f64> = 60.0..=240.0;
 /// As [`harness::run`].
 pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMut(&Tally)) -> Result<Finished> {
     let program = &experiment.scenario.program;
-    let code = experiment.code();
+    let code = &experiment.code;
     let job =
         Job { program, layout: &experiment.layout, code, cpus: &experiment.placement.cpus, clock: experiment.clock };
     let mut plan = Plan {
-        pace: Pace::Free,
+        pace: experiment.pace.kind(),
         period: 0,
         adapt: false,
         skews: vec![0],
@@ -107,7 +105,6 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
         limits: experiment.limits,
     };
     if let PaceChoice::Paced { period, skews, .. } = &experiment.pace {
-        plan.pace = Pace::Paced;
         let measured = if period.is_none() || skews.is_none() { harness::choose_pace(job, &plan)? } else { 0 };
         plan.period = period.unwrap_or(measured);
         plan.adapt = period.is_none();

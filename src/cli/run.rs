@@ -13,7 +13,7 @@ use super::topology::host_lines;
 use super::units::{ClockTime, Skews, parse_count, parse_duration, parse_period, parse_skews};
 use crate::arch::Arch;
 use crate::catalogue::{self, Scenario};
-use crate::codegen::{self, Atomics, Pace, Target};
+use crate::codegen::{self, Atomics, Target};
 use crate::error::{EXIT_FORBIDDEN, EXIT_INTERRUPTED, EXIT_OK, Error, Result};
 use crate::experiment::{self, Experiment, PaceChoice};
 use crate::harness::{Limits, Stop};
@@ -282,9 +282,6 @@ fn experiments<'a>(
     let mut experiments = Vec::new();
     for (scenario, placement) in planned {
         let layout = Layout::new(args.layout, &scenario.program, host.false_sharing_bytes);
-        // Both paces are emitted now, so that whatever cannot be is said before anything runs.
-        let free = codegen::emit(target, &scenario.program, &layout, Pace::Free)?;
-        let paced = codegen::emit(target, &scenario.program, &layout, Pace::Paced)?;
         let single = scenario.program.threads.len() < 2 || placement.class == Class::Shared;
         let pace = match args.pace {
             PaceArg::Free => PaceChoice::Free { given: true },
@@ -298,13 +295,14 @@ fn experiments<'a>(
                 skews: args.skew.as_ref().map(|skews| skews.ticks(&clock)),
             },
         };
+        // Emitted now, so that whatever cannot be is said before anything runs.
+        let code = codegen::emit(target, &scenario.program, &layout, pace.kind())?;
         experiments.push(Experiment {
             scenario,
             placement: placement.clone(),
             layout,
-            free,
-            paced,
             pace,
+            code,
             batch,
             seed: args.seed,
             atomics: (arch == Arch::Aarch64).then_some(target.atomics),
@@ -349,7 +347,7 @@ fn evidence_for(experiment: &Experiment<'_>, result: &record::ScenarioResult, ho
         let mark = if outcome.satisfies { "*" } else { " " };
         let _ = writeln!(text, "  {mark} {:>15}  {}", publish::count(outcome.count), values.join("; "));
     }
-    for (number, (thread, code)) in program.threads.iter().zip(experiment.code()).enumerate() {
+    for (number, (thread, code)) in program.threads.iter().zip(&experiment.code).enumerate() {
         let _ = writeln!(text, "P{number} on CPU {}:", experiment.placement.cpus[number]);
         text.push_str(&codegen::listing(program, thread, code)?);
     }

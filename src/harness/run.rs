@@ -248,6 +248,10 @@ impl Random {
 pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl FnMut(&Tally)) -> Result<Measurement> {
     let begun = Instant::now();
     let threads = job.program.threads.len();
+    // A skew's number is its position in ascending order, here, in the counters and in the tally.
+    let mut plan = plan.clone();
+    plan.skews.sort_unstable();
+    let plan = &plan;
     if job.cpus.len() != threads || job.code.len() != threads || plan.batch == 0 || plan.skews.is_empty() {
         return Err(Error::Internal("the plan does not fit the program".to_owned()));
     }
@@ -349,9 +353,7 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
 impl Shared<'_> {
     /// The counts that the threads have handed over.
     fn tally(&self) -> Tally {
-        let mut skews = self.plan.skews.clone();
-        skews.sort_unstable();
-        let mut tally = Tally::new(&skews);
+        let mut tally = Tally::new(&self.plan.skews);
         for counter in &self.counters {
             let counter = counter.lock().expect("no thread panics holding it");
             self.classifier.add_to(&counter, &mut tally);
@@ -482,12 +484,7 @@ fn worker(shared: &Shared<'_>, number: usize) {
         // until the barrier.
         unsafe { shared.classifier.reset(shared.arena.0.add(stretch * stretch_bytes), share(shared.plan.batch)) };
     }
-    let skews: Vec<i64> = {
-        // Positions in the tally are in ascending order of skew.
-        let mut sorted = shared.plan.skews.clone();
-        sorted.sort_unstable();
-        sorted
-    };
+    let skews = &shared.plan.skews;
     let delays: Vec<i64> = skews.iter().map(|skew| delay(*skew, number, threads)).collect();
     let mut counter = shared.classifier.counter(skews.len());
     let (mut races_before, mut epoch) = (0, 0);
