@@ -64,3 +64,44 @@ impl FromStr for Arch {
             .ok_or_else(|| format!("unknown architecture '{text}'; known are {}", Arch::ALL.map(Arch::name).join(", ")))
     }
 }
+
+/// How arm64's atomics are done; the other architectures have one way each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Atomics {
+    /// One instruction each (FEAT_LSE).
+    Lse,
+    /// Load-exclusive, store-exclusive loops.
+    Llsc,
+}
+
+impl Atomics {
+    /// What the kernel would use on this CPU: LSE where it exists.
+    pub fn of_host() -> Atomics {
+        #[cfg(target_arch = "aarch64")]
+        if !std::arch::is_aarch64_feature_detected!("lse") {
+            return Atomics::Llsc;
+        }
+        Atomics::Lse
+    }
+}
+
+impl fmt::Display for Atomics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Atomics::Lse => "lse",
+            Atomics::Llsc => "llsc",
+        })
+    }
+}
+
+impl FromStr for Atomics {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "lse" => Ok(Atomics::Lse),
+            "llsc" => Ok(Atomics::Llsc),
+            _ => Err(format!("unknown atomics '{text}'; known are lse and llsc")),
+        }
+    }
+}

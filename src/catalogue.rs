@@ -93,8 +93,21 @@ fn builtin() -> Vec<(&'static str, &'static str, &'static str)> {
     all
 }
 
-fn load((group, name, text): (&str, &str, &str)) -> Result<Scenario> {
-    Scenario::new(&Source::new(format!("scenarios/{group}/{name}.litmus"), text), group)
+/// A source text, and the folder it is in.
+pub type Text = (Source, String);
+
+fn text((group, name, text): (&str, &str, &str)) -> Text {
+    (Source::new(format!("scenarios/{group}/{name}.litmus"), text), group.to_owned())
+}
+
+fn load(entry: (&str, &str, &str)) -> Result<Scenario> {
+    let (source, group) = text(entry);
+    Scenario::new(&source, &group)
+}
+
+/// The sources of every scenario that comes with the program, in the order of the groups.
+pub fn sources() -> Vec<Text> {
+    builtin().into_iter().map(text).collect()
 }
 
 /// Every scenario that comes with the program, in the order of the groups.
@@ -121,18 +134,26 @@ pub fn named(name: &str) -> Result<Scenario> {
 /// # Errors
 /// If something is not found, is ambiguous, cannot be read, or is no litmus test.
 pub fn resolve(names: &[String]) -> Result<Vec<Scenario>> {
-    let mut scenarios: Vec<Scenario> = Vec::new();
+    resolve_sources(names)?.iter().map(|(source, group)| Scenario::new(source, group)).collect()
+}
+
+/// The sources that [`resolve`] finds, not looked into: they may be in assembly.
+///
+/// # Errors
+/// If something is not found, is ambiguous, or cannot be read as text.
+pub fn resolve_sources(names: &[String]) -> Result<Vec<Text>> {
+    let mut sources: Vec<Text> = Vec::new();
     for name in names {
-        for scenario in resolve_one(name)? {
-            if !scenarios.iter().any(|known| known.sha256 == scenario.sha256) {
-                scenarios.push(scenario);
+        for found in resolve_one(name)? {
+            if !sources.iter().any(|(known, _)| known.text() == found.0.text()) {
+                sources.push(found);
             }
         }
     }
-    Ok(scenarios)
+    Ok(sources)
 }
 
-fn resolve_one(name: &str) -> Result<Vec<Scenario>> {
+fn resolve_one(name: &str) -> Result<Vec<Text>> {
     let path = Path::new(name);
     if path.is_dir() {
         let mut files = Vec::new();
@@ -141,27 +162,27 @@ fn resolve_one(name: &str) -> Result<Vec<Scenario>> {
         if files.is_empty() {
             return Err(Error::Usage(format!("the folder '{name}' holds no *.litmus file")));
         }
-        return files.iter().map(|file| load_file(file)).collect();
+        return files.iter().map(|file| read_file(file)).collect();
     }
     if path.exists() {
-        return Ok(vec![load_file(path)?]);
+        return Ok(vec![read_file(path)?]);
     }
     let known = builtin();
     let in_group: Vec<_> = known.iter().copied().filter(|(group, _, _)| *group == name).collect();
     if !in_group.is_empty() {
-        return in_group.into_iter().map(load).collect();
+        return Ok(in_group.into_iter().map(text).collect());
     }
     let exact = known.iter().copied().find(|(group, scenario, _)| {
         *scenario == name
             || name.trim_end_matches(".litmus").trim_start_matches("scenarios/") == format!("{group}/{scenario}")
     });
     if let Some(found) = exact {
-        return Ok(vec![load(found)?]);
+        return Ok(vec![text(found)]);
     }
     let prefix = format!("{name}-");
     let begin: Vec<_> = known.iter().copied().filter(|(_, scenario, _)| scenario.starts_with(&prefix)).collect();
     match begin.as_slice() {
-        [one] => Ok(vec![load(*one)?]),
+        [one] => Ok(vec![text(*one)]),
         [] => Err(unknown(name)),
         several => {
             let names: Vec<&str> = several.iter().map(|(_, name, _)| *name).collect();
@@ -200,6 +221,11 @@ fn litmus_files(folder: &Path, depth: usize, out: &mut Vec<PathBuf>) -> Result<(
 /// # Errors
 /// If it cannot be read, is too large, is not text, or is no litmus test.
 pub fn load_file(path: &Path) -> Result<Scenario> {
+    let (source, group) = read_file(path)?;
+    Scenario::new(&source, &group)
+}
+
+fn read_file(path: &Path) -> Result<Text> {
     use std::io::Read;
     let shown = path.display().to_string();
     let file = fs::File::open(path).map_err(Error::io(format!("opening {shown}")))?;
@@ -216,7 +242,7 @@ pub fn load_file(path: &Path) -> Result<Scenario> {
         Error::Usage(format!("{shown}: not a text file (byte {at} is not UTF-8); expected a litmus test"))
     })?;
     let folder = path.parent().map_or(String::new(), |folder| folder.display().to_string());
-    Scenario::new(&Source::new(shown, text), &folder)
+    Ok((Source::new(shown, text), folder))
 }
 
 #[cfg(test)]

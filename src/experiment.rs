@@ -15,6 +15,7 @@ use crate::record::{
     FinalValue, Finding, Gaps, LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, ScenarioResult, SkewRecord,
 };
 use crate::stats::interval;
+use crate::verdict::Expectation;
 
 /// A scenario with everything settled that can be before it runs.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub struct Experiment<'a> {
     pub layout: Layout,
     /// How instances follow each other.
     pub pace: PaceChoice,
+    /// What may be seen of it here.
+    pub expectation: Expectation,
     /// Its code for that pace, one per thread.
     pub code: Vec<ThreadCode>,
     /// Instances per batch, if given.
@@ -185,8 +188,9 @@ fn result(
             })
             .collect(),
         gaps: Gaps::new(&measurement.tally.gaps),
-        expected: Arch::host().and_then(|arch| scenario.expected(arch)),
-        lkmm: scenario.test.header.result,
+        expected: experiment.expectation.race,
+        expected_from: experiment.expectation.source,
+        lkmm: experiment.expectation.lkmm,
         controls_fired: Vec::new(),
         finding: Finding::Inconclusive,
     }

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! scenarios/*.litmus --litmus::parse--> Test --program::lower--> Program --codegen--> machine code
+//!                                                             Program --model--> what may be seen at all
 //!     --harness::run--> Tally --stats--> Record --publish--> table, JSON, CSV, Markdown
 //! ```
 
@@ -18,7 +19,9 @@ pub mod hash;
 pub mod layout;
 pub mod litmus;
 pub mod machine;
+pub mod model;
 pub mod program;
 pub mod publish;
 pub mod record;
 pub mod stats;
+pub mod verdict;

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod check;
 mod list;
 mod progress;
 mod run;
@@ -25,6 +26,8 @@ pub struct Cli {
 enum Command {
     /// Run scenarios on this host and say what was seen
     Run(Box<run::RunArgs>),
+    /// Say what the architectures and the kernel's model allow of a test, and why
+    Check(check::CheckArgs),
     /// List the scenarios and what this architecture allows
     List(list::ListArgs),
     /// Show a scenario's source, its lowered form and the machine code that is run
@@ -40,6 +43,7 @@ enum Command {
 pub fn dispatch(cli: Cli) -> Result<u8> {
     match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::check(&args),
         Command::List(args) => list::list(&args),
         Command::Show(args) => show::show(&args),
         Command::Topology => topology::topology(),

@@ -21,6 +21,7 @@ use crate::layout::{Layout, LayoutKind};
 use crate::machine::{self, Class, Clock, Host, Placement, Topology};
 use crate::publish;
 use crate::record::{self, Finding, Record, Tool};
+use crate::verdict;
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -302,6 +303,7 @@ fn experiments<'a>(
             placement: placement.clone(),
             layout,
             pace,
+            expectation: verdict::expectation(scenario, arch, target.atomics)?,
             code,
             batch,
             seed: args.seed,

@@ -15,6 +15,7 @@ mod riscv64;
 mod x86_64;
 
 use crate::arch::Arch;
+pub use crate::arch::Atomics;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::program::{Column, Program, Thread};
@@ -74,47 +75,6 @@ impl SaveRecord {
                 self.slots.iter().copied().find(|slot| slot.register == register)
             }
             _ => None,
-        }
-    }
-}
-
-/// How arm64's atomics are done; the other architectures have one way each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Atomics {
-    /// One instruction each (FEAT_LSE).
-    Lse,
-    /// Load-exclusive, store-exclusive loops.
-    Llsc,
-}
-
-impl Atomics {
-    /// What the kernel would use on this CPU: LSE where it exists.
-    pub fn of_host() -> Atomics {
-        #[cfg(target_arch = "aarch64")]
-        if !std::arch::is_aarch64_feature_detected!("lse") {
-            return Atomics::Llsc;
-        }
-        Atomics::Lse
-    }
-}
-
-impl std::fmt::Display for Atomics {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Atomics::Lse => "lse",
-            Atomics::Llsc => "llsc",
-        })
-    }
-}
-
-impl std::str::FromStr for Atomics {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        match text {
-            "lse" => Ok(Atomics::Lse),
-            "llsc" => Ok(Atomics::Llsc),
-            _ => Err(format!("unknown atomics '{text}'; known are lse and llsc")),
         }
     }
 }

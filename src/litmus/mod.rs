@@ -37,3 +37,14 @@ pub fn parse(source: &Source) -> Result<ast::Test, Diagnostic> {
     }
     parser::Parser::new(source)?.test()
 }
+
+/// What stands at the end of a test: the extra locations to observe, the filter and the condition.
+pub type Clauses = (Vec<ast::Observable>, Option<ast::Prop>, ast::Condition);
+
+/// Reads `locations`, `filter` and the condition that begin at byte `from`; tests in assembly end with them too.
+///
+/// # Errors
+/// As [`parse`].
+pub fn clauses(source: &Source, from: usize) -> Result<Clauses, Diagnostic> {
+    parser::Parser::fragment(source, Span { start: from, end: source.text().len() })?.final_clauses()
+}

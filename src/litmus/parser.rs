@@ -20,6 +20,11 @@ impl<'a> Parser<'a> {
         Ok(Parser { source, lexed: lexer::lex(source)?, at: 0 })
     }
 
+    /// A stretch outside of the threads' bodies.
+    pub(super) fn fragment(source: &'a Source, span: Span) -> Result<Parser<'a>, Diagnostic> {
+        Ok(Parser { source, lexed: lexer::lex_fragment(source, span)?, at: 0 })
+    }
+
     /// The whole file.
     pub(super) fn test(mut self) -> Result<Test, Diagnostic> {
         let header = self.header()?;

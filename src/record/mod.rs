@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::litmus::Verdict;
 use crate::machine::{Class, Host};
 use crate::stats::Interval;
+use crate::verdict::VerdictSource;
 
 pub use gaps::Gaps;
 pub use save::{check_writable, default_path, write_atomically};
@@ -113,9 +114,12 @@ pub struct ScenarioResult {
     pub skews: Vec<SkewRecord>,
     /// Iterations between races.
     pub gaps: Gaps,
-    /// Whether the architecture allows what is counted as a race, as the test declares it.
+    /// Whether the architecture allows what is counted as a race.
     pub expected: Option<Verdict>,
-    /// What the kernel's memory model says, as the test declares it.
+    /// Whether its model computed that, or the test declares it.
+    #[serde(default)]
+    pub expected_from: VerdictSource,
+    /// What the kernel's memory model says of the condition.
     pub lkmm: Option<Verdict>,
     /// Controls that fired on the same CPUs in this run.
     pub controls_fired: Vec<String>,

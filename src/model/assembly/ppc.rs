@@ -1,0 +1,130 @@
+//! PPC.
+
+use super::{Assembler, LONG, Named, WORD, ZERO, parse_int};
+use crate::model::code::Step;
+use crate::model::event::Tags;
+use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, Type};
+
+/// `r0` to `r31`
+pub fn register_name(text: &str) -> Option<Named> {
+    let number = text.strip_prefix('r')?.parse::<u8>().ok()?;
+    (number < 32).then(|| (text.to_owned(), WORD))
+}
+
+fn value(text: &str) -> Option<Operand> {
+    parse_int(text).map(|value| Operand::Const(Const::Int(value)))
+}
+
+/// `0(r1)`
+fn displaced(a: &mut Assembler, text: &str) -> Option<Address> {
+    let (offset, base) = text.strip_suffix(')')?.split_once('(')?;
+    let base = a.register(base)?;
+    (parse_int(offset)? == 0).then_some(Address::Register(base))
+}
+
+/// `r1,r2` as an address; register 0 in front stands for nothing.
+fn indexed(a: &mut Assembler, first: &str, second: &str) -> Option<Address> {
+    let second = a.register(second)?;
+    if first == "r0" || first == "0" {
+        return Some(Address::Register(second));
+    }
+    let first = a.register(first)?;
+    // Either of the two may hold the address.
+    let (base, index) = if matches!(a.values[first], Const::Address(_)) { (first, second) } else { (second, first) };
+    Some(a.indexed(base, Operand::Register(index)))
+}
+
+/// What stwcx. says, in cr0.
+const STATUS: &str = "cr0";
+
+fn width(mnemonic: &str) -> Type {
+    if mnemonic.starts_with("ld") || mnemonic.starts_with("std") { LONG } else { WORD }
+}
+
+pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
+    let register = |a: &mut Assembler, text: &str| -> Option<RegisterId> { a.register(text) };
+    match (mnemonic, operands) {
+        ("sync" | "hwsync", []) => a.steps.push(Step::Fence(Tags::SYNC)),
+        ("lwsync", []) => a.steps.push(Step::Fence(Tags::LWSYNC)),
+        ("eieio", []) => a.steps.push(Step::Fence(Tags::EIEIO)),
+        ("isync", []) => a.steps.push(Step::Fence(Tags::ISYNC)),
+        ("nop", []) => {}
+        ("li", [dst, immediate]) => {
+            let (dst, src) = (register(a, dst)?, value(immediate)?);
+            a.mov(dst, src, LONG);
+        }
+        ("mr", [dst, src]) => {
+            let (dst, src) = (register(a, dst)?, register(a, src)?);
+            a.mov(dst, Operand::Register(src), LONG);
+        }
+        ("xor" | "add" | "and" | "or", [dst, left, right]) => {
+            let (left, right) = (Operand::Register(register(a, left)?), Operand::Register(register(a, right)?));
+            let dst = register(a, dst)?;
+            let op = match mnemonic {
+                "xor" => Binary::Xor,
+                "add" => Binary::Add,
+                "and" => Binary::And,
+                _ => Binary::Or,
+            };
+            a.binary(op, dst, left, right, LONG);
+        }
+        ("addi", [dst, left, right]) => {
+            let (left, right, dst) = (Operand::Register(register(a, left)?), value(right)?, register(a, dst)?);
+            a.binary(Binary::Add, dst, left, right, LONG);
+        }
+        ("lwz" | "ld", [dst, place]) => {
+            let (address, dst) = (displaced(a, place)?, register(a, dst)?);
+            a.steps.push(Step::Read { dst: Some(dst), address, ty: width(mnemonic), tags: Tags::NONE });
+        }
+        ("lwzx" | "ldx", [dst, first, second]) => {
+            let (address, dst) = (indexed(a, first, second)?, register(a, dst)?);
+            a.steps.push(Step::Read { dst: Some(dst), address, ty: width(mnemonic), tags: Tags::NONE });
+        }
+        ("lwarx" | "ldarx", [dst, first, second]) => {
+            let (address, dst) = (indexed(a, first, second)?, register(a, dst)?);
+            a.steps.push(Step::Read { dst: Some(dst), address, ty: width(mnemonic), tags: Tags::EXCLUSIVE });
+        }
+        ("stw" | "std", [src, place]) => {
+            let (address, src) = (displaced(a, place)?, Operand::Register(register(a, src)?));
+            a.steps.push(Step::Write { address, value: src, ty: width(mnemonic), tags: Tags::NONE });
+        }
+        ("stwx" | "stdx", [src, first, second]) => {
+            let (address, src) = (indexed(a, first, second)?, Operand::Register(register(a, src)?));
+            a.steps.push(Step::Write { address, value: src, ty: width(mnemonic), tags: Tags::NONE });
+        }
+        ("stwcx." | "stdcx.", [src, first, second]) => {
+            let (address, value) = (indexed(a, first, second)?, Operand::Register(register(a, src)?));
+            let status = a.number(STATUS);
+            let ty = width(mnemonic);
+            let tags = Tags::EXCLUSIVE;
+            a.steps.push(Step::StoreConditional {
+                status,
+                done: 0,
+                failed: 1,
+                carries: false,
+                address,
+                value,
+                ty,
+                tags,
+            });
+            // "equal" says that it was done.
+            a.flags = Some((Operand::Register(status), ZERO, WORD));
+        }
+        ("cmpwi", [left, right]) => {
+            let (left, right) = (Operand::Register(register(a, left)?), value(right)?);
+            a.flags = Some((left, right, WORD));
+        }
+        ("cmpw", [left, right]) => {
+            let (left, right) = (Operand::Register(register(a, left)?), Operand::Register(register(a, right)?));
+            a.flags = Some((left, right, WORD));
+        }
+        ("beq" | "bne", [label]) => {
+            let (left, right, ty) = a.flags?;
+            let compare = if mnemonic == "beq" { Compare::Eq } else { Compare::Ne };
+            a.branch(compare, left, right, ty, label)?;
+        }
+        ("b", [label]) => a.jump(label)?,
+        _ => return None,
+    }
+    Some(())
+}

@@ -1,0 +1,164 @@
+//! RISCV.
+
+use super::{Assembler, LONG, Named, WORD, ZERO, parse_int};
+use crate::model::code::{BranchOn, Change, Gives, Step, Update};
+use crate::model::event::Tags;
+use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, RmwOp, Type};
+
+/// `x0` to `x31`
+pub fn register_name(text: &str) -> Option<Named> {
+    let number = text.strip_prefix('x')?.parse::<u8>().ok()?;
+    (number < 32).then(|| (text.to_owned(), LONG))
+}
+
+fn operand(a: &mut Assembler, text: &str) -> Option<Operand> {
+    if text == "x0" {
+        return Some(ZERO);
+    }
+    parse_int(text).map(|value| Operand::Const(Const::Int(value))).or_else(|| a.register(text).map(Operand::Register))
+}
+
+/// What goes to x0 is gone.
+fn target(a: &mut Assembler, text: &str) -> Option<Option<RegisterId>> {
+    if text == "x0" { Some(None) } else { a.register(text).map(Some) }
+}
+
+/// `0(x1)`, `(x1)`
+fn memory(a: &mut Assembler, text: &str) -> Option<Address> {
+    let (offset, base) = text.strip_suffix(')')?.split_once('(')?;
+    let base = a.register(base)?;
+    (offset.is_empty() || parse_int(offset)? == 0).then_some(Address::Register(base))
+}
+
+/// The marks behind a mnemonic: `.aq`, `.rl`, `.aqrl`.
+fn marks(parts: &[&str]) -> Option<Tags> {
+    Some(match parts {
+        [] => Tags::NONE,
+        ["aq"] => Tags::ACQUIRE,
+        ["rl"] => Tags::RELEASE,
+        ["aqrl"] | ["aq", "rl"] => Tags::ACQUIRE | Tags::RELEASE,
+        _ => return None,
+    })
+}
+
+fn kinds(text: &str, read: Tags, write: Tags) -> Option<Tags> {
+    Some(match text {
+        "r" => read,
+        "w" => write,
+        "rw" => read | write,
+        _ => return None,
+    })
+}
+
+fn width(letter: &str) -> Option<Type> {
+    match letter {
+        "w" => Some(WORD),
+        "d" => Some(LONG),
+        _ => None,
+    }
+}
+
+pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
+    match (mnemonic, operands) {
+        ("fence", [before, after]) => {
+            let tags = kinds(before, Tags::FENCE_PR, Tags::FENCE_PW)? | kinds(after, Tags::FENCE_SR, Tags::FENCE_SW)?;
+            a.steps.push(Step::Fence(tags));
+        }
+        // fence.tso orders everything but a write before a read.
+        ("fence.tso", []) => {
+            a.steps.push(Step::Fence(Tags::FENCE_R_RW));
+            a.steps.push(Step::Fence(Tags::FENCE_W_W));
+        }
+        // It orders instruction fetches, not accesses.
+        ("fence.i" | "nop", []) => {}
+        ("li", [dst, src]) | ("mv", [dst, src]) => {
+            let src = operand(a, src)?;
+            let dst = a.register(dst)?;
+            a.mov(dst, src, LONG);
+        }
+        ("ori" | "addi" | "xori" | "andi" | "or" | "add" | "xor" | "and", [dst, left, right]) => {
+            let (left, right) = (operand(a, left)?, operand(a, right)?);
+            let dst = a.register(dst)?;
+            let op = match mnemonic.trim_end_matches('i') {
+                "or" => Binary::Or,
+                "add" => Binary::Add,
+                "xor" => Binary::Xor,
+                _ => Binary::And,
+            };
+            a.binary(op, dst, left, right, LONG);
+        }
+        ("beq" | "bne", [left, right, label]) => {
+            let (left, right) = (operand(a, left)?, operand(a, right)?);
+            let compare = if mnemonic == "beq" { Compare::Eq } else { Compare::Ne };
+            a.branch(compare, left, right, LONG, label)?;
+        }
+        ("beqz" | "bnez", [left, label]) => {
+            let left = operand(a, left)?;
+            let compare = if mnemonic == "beqz" { Compare::Eq } else { Compare::Ne };
+            a.branch(compare, left, ZERO, LONG, label)?;
+        }
+        ("j", [label]) => a.jump(label)?,
+        _ => return access(a, mnemonic, operands),
+    }
+    Some(())
+}
+
+fn access(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
+    let parts: Vec<&str> = mnemonic.split('.').collect();
+    match (parts.as_slice(), operands) {
+        (["lw" | "ld", rest @ ..], [dst, place]) => {
+            let (address, dst, tags) = (memory(a, place)?, target(a, dst)?, marks(rest)?);
+            a.steps.push(Step::Read { dst, address, ty: width(&parts[0][1..])?, tags });
+        }
+        (["sw" | "sd", rest @ ..], [src, place]) => {
+            let (address, value, tags) = (memory(a, place)?, operand(a, src)?, marks(rest)?);
+            a.steps.push(Step::Write { address, value, ty: width(&parts[0][1..])?, tags });
+        }
+        (["lr", size, rest @ ..], [dst, place]) => {
+            let (address, dst, tags) = (memory(a, place)?, target(a, dst)?, marks(rest)? | Tags::EXCLUSIVE);
+            a.steps.push(Step::Read { dst, address, ty: width(size)?, tags });
+        }
+        (["sc", size, rest @ ..], [status, src, place]) => {
+            let (address, value, status) = (memory(a, place)?, operand(a, src)?, a.register(status)?);
+            let (ty, tags) = (width(size)?, marks(rest)? | Tags::EXCLUSIVE);
+            a.steps.push(Step::StoreConditional {
+                status,
+                done: 0,
+                failed: 1,
+                carries: true,
+                address,
+                value,
+                ty,
+                tags,
+            });
+        }
+        ([name, size, rest @ ..], [dst, src, place]) if name.starts_with("amo") => {
+            let op = match *name {
+                "amoswap" => RmwOp::Xchg,
+                "amoadd" => RmwOp::Add,
+                "amoor" => RmwOp::Or,
+                "amoand" => RmwOp::And,
+                "amoxor" => RmwOp::Xor,
+                _ => return None,
+            };
+            let (address, value, dst) = (memory(a, place)?, operand(a, src)?, target(a, dst)?);
+            let tags = marks(rest)? | Tags::AMO;
+            a.steps.push(Step::Update(Update {
+                dst,
+                gives: Gives::Old,
+                address,
+                ty: width(size)?,
+                change: Change::Op(op, value),
+                read: tags,
+                failed: tags,
+                write: tags,
+                before: None,
+                after: None,
+                branch: BranchOn::Nothing,
+                until_done: false,
+            }));
+        }
+        _ => return None,
+    }
+    Some(())
+}

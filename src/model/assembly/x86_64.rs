@@ -1,0 +1,128 @@
+//! x86-64, in AT&T or Intel-less herd syntax: `movl $1,(x)`, `mov [x],$1`.
+
+use super::{Assembler, LONG, Named, WORD, ZERO, parse_int};
+use crate::model::code::{BranchOn, Change, Gives, Step, Update};
+use crate::model::event::Tags;
+use crate::program::{Address, Binary, Compare, Const, Operand, RmwOp, Type};
+
+const LEGACY: [&str; 8] = ["ax", "bx", "cx", "dx", "si", "di", "bp", "sp"];
+
+/// `eax`, `rax`, `r8d`, `r8`, with or without `%`.
+pub fn register_name(text: &str) -> Option<Named> {
+    let text = text.trim_start_matches('%').to_ascii_lowercase();
+    for name in LEGACY {
+        if text == format!("e{name}") {
+            return Some((format!("r{name}"), WORD));
+        }
+        if text == format!("r{name}") {
+            return Some((text, LONG));
+        }
+    }
+    let (number, ty) = text.strip_suffix('d').map_or((text.as_str(), LONG), |number| (number, WORD));
+    let digits = number.strip_prefix('r')?.parse::<u8>().ok()?;
+    (8..16).contains(&digits).then(|| (number.to_owned(), ty))
+}
+
+enum Place {
+    Register(usize, Type),
+    Memory(Address),
+    Value(i64),
+}
+
+fn place(a: &mut Assembler, text: &str, names: &[String]) -> Option<Place> {
+    if let Some(value) = text.strip_prefix('$').or(Some(text)).and_then(parse_int) {
+        return Some(Place::Value(value));
+    }
+    let inner = text.trim_matches(['(', ')', '[', ']']);
+    if inner.len() < text.len() {
+        if let Some(register) = a.register(inner) {
+            return Some(Place::Memory(Address::Register(register)));
+        }
+        return Some(Place::Memory(Address::Location(names.iter().position(|known| known == inner)?)));
+    }
+    a.typed(text).map(|(register, ty)| Place::Register(register, ty))
+}
+
+pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[String]) -> Option<()> {
+    let mnemonic = mnemonic.to_ascii_lowercase();
+    // AT&T: `movl source,target`, with a suffix for the width; herd's own: `mov target,source`.
+    let (base, ty, att) = match mnemonic.as_str() {
+        "movl" | "xchgl" | "addl" | "xorl" => (&mnemonic[..mnemonic.len() - 1], WORD, true),
+        "movq" | "xchgq" | "addq" | "xorq" => (&mnemonic[..mnemonic.len() - 1], LONG, true),
+        other => (other, WORD, false),
+    };
+    match (base, operands) {
+        ("mfence", []) => a.steps.push(Step::Fence(Tags::MFENCE)),
+        // These order nothing among accesses to ordinary memory.
+        ("lfence" | "sfence" | "nop", []) => {}
+        ("mov", [first, second]) => {
+            let (source, target) = if att { (first, second) } else { (second, first) };
+            match (place(a, target, names)?, place(a, source, names)?) {
+                (Place::Register(dst, ty), Place::Value(value)) => a.mov(dst, Operand::Const(Const::Int(value)), ty),
+                (Place::Register(dst, ty), Place::Register(src, _)) => a.mov(dst, Operand::Register(src), ty),
+                (Place::Register(dst, ty), Place::Memory(address)) => {
+                    a.steps.push(Step::Read { dst: Some(dst), address, ty, tags: Tags::NONE });
+                }
+                (Place::Memory(address), Place::Value(value)) => {
+                    let value = Operand::Const(Const::Int(value));
+                    a.steps.push(Step::Write { address, value, ty, tags: Tags::NONE });
+                }
+                (Place::Memory(address), Place::Register(register, ty)) => {
+                    let value = Operand::Register(register);
+                    a.steps.push(Step::Write { address, value, ty, tags: Tags::NONE });
+                }
+                _ => return None,
+            }
+        }
+        ("xchg", [first, second]) => {
+            let (register, address, ty) = match (place(a, first, names)?, place(a, second, names)?) {
+                (Place::Register(register, ty), Place::Memory(address))
+                | (Place::Memory(address), Place::Register(register, ty)) => (register, address, ty),
+                _ => return None,
+            };
+            a.steps.push(Step::Update(Update {
+                dst: Some(register),
+                gives: Gives::Old,
+                address,
+                ty,
+                change: Change::Op(RmwOp::Xchg, Operand::Register(register)),
+                read: Tags::AMO,
+                failed: Tags::AMO,
+                write: Tags::AMO,
+                before: None,
+                after: None,
+                branch: BranchOn::Nothing,
+                until_done: false,
+            }));
+        }
+        ("xor" | "add", [first, second]) => {
+            let (source, target) = if att { (first, second) } else { (second, first) };
+            let Place::Register(dst, ty) = place(a, target, names)? else { return None };
+            let right = match place(a, source, names)? {
+                Place::Value(value) => Operand::Const(Const::Int(value)),
+                Place::Register(register, _) => Operand::Register(register),
+                Place::Memory(_) => return None,
+            };
+            let op = if base == "xor" { Binary::Xor } else { Binary::Add };
+            a.binary(op, dst, Operand::Register(dst), right, ty);
+        }
+        ("test" | "cmp", [first, second]) => {
+            let Place::Register(left, ty) = place(a, first, names)? else { return None };
+            let right = match place(a, second, names)? {
+                Place::Value(value) => Operand::Const(Const::Int(value)),
+                Place::Register(register, _) if base == "test" && register == left => ZERO,
+                Place::Register(register, _) if base == "cmp" => Operand::Register(register),
+                _ => return None,
+            };
+            a.flags = Some((Operand::Register(left), right, ty));
+        }
+        ("je" | "jz" | "jne" | "jnz", [label]) => {
+            let (left, right, ty) = a.flags?;
+            let compare = if matches!(base, "je" | "jz") { Compare::Eq } else { Compare::Ne };
+            a.branch(compare, left, right, ty, label)?;
+        }
+        ("jmp", [label]) => a.jump(label)?,
+        _ => return None,
+    }
+    Some(())
+}

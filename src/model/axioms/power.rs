@@ -1,0 +1,83 @@
+//! POWER.
+//!
+//! J. Alglave, L. Maranget, M. Tautschnig, "Herding Cats: Modelling, Simulation, Testing, and Data Mining for Weak
+//! Memory", TOPLAS 36(2), 2014: figures 18 and 25, and herd's ppc.cat with ppc-checks.cat, whose propagation goes through
+//! the communications between threads only.
+
+use super::{Demand, Judge, allowed, forbidden};
+use crate::model::event::Tags;
+use crate::model::execution::{Execution, Witness};
+use crate::model::relation::{Relation, Set};
+
+/// no-thin-air, propagation, observation
+pub fn judge(execution: &Execution) -> Judge<'_> {
+    let Execution { po, po_loc, addr, data, ctrl, r, w, ext, int, .. } = execution;
+    let (r, w) = (*r, *w);
+    let m = r | w;
+    let marked = |tags| execution.tagged(tags);
+    let sync = m >> execution.fencerel(marked(Tags::SYNC)) >> m;
+    let lwsync = m >> execution.fencerel(marked(Tags::LWSYNC)) >> m;
+    let eieio = w >> execution.fencerel(marked(Tags::EIEIO)) >> w;
+    // lwsync does not order a write before a read.
+    let light = (&lwsync - (w >> &lwsync >> r)) | eieio;
+    let fence = &sync | &light;
+    let dd = addr | data;
+    let ctrlisync = (ctrl >> marked(Tags::ISYNC)) >> po >> m;
+    let cc0 = ((&dd | po_loc) | (ctrl >> m)) | (addr >> po >> m);
+    // Two halves of reservations stay in order.
+    let exclusive = marked(Tags::EXCLUSIVE);
+    let xx = exclusive >> po >> exclusive;
+    Box::new(move |Witness { rf, co, fr }| {
+        let (rfe, fre, coe) = (rf & ext, fr & ext, co & ext);
+        let rdw = po_loc & (&fre >> &rfe);
+        let detour = po_loc & (&coe >> &rfe);
+        let ii0 = (&dd | (rf & int)) | rdw;
+        let ci0 = &ctrlisync | detour;
+        let ppo = preserved(&ii0, &ci0, &cc0, r, w);
+
+        let hb = (&ppo | &fence) | &rfe;
+        if !hb.is_acyclic() {
+            let parts = vec![("rfe", rfe), ("sync", sync.clone()), ("fence", fence.clone()), ("ppo", ppo)];
+            return forbidden("no thin air", Demand::Acyclic, hb, parts);
+        }
+        let hbstar = hb.star();
+        let propbase = (&fence | (&rfe >> &fence)) >> &hbstar;
+        let chapo = (((&rfe | &fre) | &coe) | (&fre >> &rfe)) | (&coe >> &rfe);
+        let strong = chapo.maybe() >> propbase.star() >> &sync >> &hbstar;
+        let prop = (w >> &propbase >> w) | strong;
+        let order = co | &prop;
+        if !order.is_acyclic() {
+            return forbidden("propagation", Demand::Acyclic, order, vec![("co", co.clone()), ("prop", prop)]);
+        }
+        let seen = (&fre >> &prop) >> &hbstar;
+        if !seen.is_irreflexive() {
+            let parts = vec![("fre", fre), ("prop", prop), ("hb", hb)];
+            return forbidden("observation", Demand::Irreflexive, seen, parts);
+        }
+        if !(co | &xx).is_acyclic() {
+            return forbidden(
+                "reservations in order",
+                Demand::Acyclic,
+                co | &xx,
+                vec![("co", co.clone()), ("po", xx.clone())],
+            );
+        }
+        allowed(hb)
+    })
+}
+
+/// Preserved program order: the least solution of the four mutual equations between the beginnings (i) and ends (c) of
+/// accesses.
+fn preserved(ii0: &Relation, ci0: &Relation, cc0: &Relation, r: Set, w: Set) -> Relation {
+    let (mut ii, mut ic, mut ci, mut cc) = (ii0.clone(), Relation::empty(ii0.events()), ci0.clone(), cc0.clone());
+    loop {
+        let next_ii = ((ii0 | &ci) | (&ic >> &ci)) | (&ii >> &ii);
+        let next_ic = ((&ii | &cc) | (&ic >> &cc)) | (&ii >> &ic);
+        let next_ci = (ci0 | (&ci >> &ii)) | (&cc >> &ci);
+        let next_cc = ((cc0 | &ci) | (&ci >> &ic)) | (&cc >> &cc);
+        if next_ii == ii && next_ic == ic && next_ci == ci && next_cc == cc {
+            return (r >> &ii >> r) | (r >> &ic >> w);
+        }
+        (ii, ic, ci, cc) = (next_ii, next_ic, next_ci, next_cc);
+    }
+}

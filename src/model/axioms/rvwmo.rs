@@ -1,0 +1,54 @@
+//! RISC-V's weak memory order.
+//!
+//! The RISC-V Instruction Set Manual, Volume I, chapter "RVWMO Memory Consistency Model" and its formal appendix (herd's
+//! riscv.cat). The thirteen rules of preserved program order have their numbers here. Left out: mixed sizes, I/O.
+
+use super::{Demand, Judge, allowed, forbidden};
+use crate::model::event::Tags;
+use crate::model::execution::{Execution, Witness};
+
+/// `acyclic co | rfe | fr | ppo`
+pub fn judge(execution: &Execution) -> Judge<'_> {
+    let Execution { po, po_loc, addr, data, ctrl, rmw, r, w, ext, int, .. } = execution;
+    let (r, w) = (*r, *w);
+    let m = r | w;
+    let marked = |tags| execution.tagged(tags);
+    let (aq, rl) = (m & marked(Tags::ACQUIRE), m & marked(Tags::RELEASE));
+    let rcsc = (aq | rl) & marked(Tags::AMO | Tags::EXCLUSIVE);
+    let amo_or_sc = w & marked(Tags::AMO | Tags::EXCLUSIVE);
+    // 4: fences, by the kinds of access they name before and after
+    let mut fences = execution.none();
+    for (before, first) in [(Tags::FENCE_PR, r), (Tags::FENCE_PW, w)] {
+        for (after, second) in [(Tags::FENCE_SR, r), (Tags::FENCE_SW, w)] {
+            let these = marked(before) & marked(after);
+            fences = fences | ((first >> po >> these) >> po >> second);
+        }
+    }
+    let po_loc_no_w = po_loc - (po_loc.maybe() >> w >> po_loc);
+    let fixed = (m >> po_loc >> w) // 1
+        | &fences // 4
+        | (aq >> po >> m) // 5
+        | (m >> po >> rl) // 6
+        | (rcsc >> po >> rcsc) // 7
+        | rmw // 8
+        | (m >> addr >> m) // 9
+        | (m >> data >> w) // 10
+        | (m >> ctrl >> w) // 11
+        | ((m >> addr >> m) >> po >> w); // 13
+    let same_location_reads = r >> &po_loc_no_w >> r;
+    let to_write = m >> (addr | data) >> w;
+    Box::new(move |Witness { rf, co, fr }| {
+        let (rfe, rfi) = (rf & ext, rf & int);
+        let same_write = rf.inverse() >> rf;
+        let ppo = ((&fixed
+            | (&same_location_reads - same_write)) // 2
+            | (amo_or_sc >> &rfi >> r)) // 3
+            | (&to_write >> &rfi >> r); // 12
+        let order = ((&ppo | &rfe) | co) | fr;
+        if order.is_acyclic() {
+            return allowed(order);
+        }
+        let parts = vec![("rfe", rfe), ("fr", fr.clone()), ("co", co.clone()), ("fence", fences.clone()), ("ppo", ppo)];
+        forbidden("model", Demand::Acyclic, order, parts)
+    })
+}

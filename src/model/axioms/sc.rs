@@ -1,0 +1,22 @@
+//! Sequential consistency: all accesses in one order that respects each program's.
+//!
+//! L. Lamport, "How to Make a Multiprocessor Computer That Correctly Executes Multiprocess Programs", IEEE Transactions
+//! on Computers C-28(9), 1979; as an axiom in J. Alglave, L. Maranget, M. Tautschnig, "Herding Cats", TOPLAS 36(2), 2014,
+//! figure 21.
+
+use super::{Demand, Judge, allowed, forbidden};
+use crate::model::execution::{Execution, Witness};
+
+/// `acyclic po | rf | co | fr`
+pub fn judge(execution: &Execution) -> Judge<'_> {
+    let m = execution.m();
+    let po = m >> &execution.po >> m;
+    Box::new(move |Witness { rf, co, fr }| {
+        let order = ((&po | rf) | co) | fr;
+        if order.is_acyclic() {
+            return allowed(order);
+        }
+        let parts = vec![("rf", rf.clone()), ("fr", fr.clone()), ("co", co.clone()), ("po", po.clone())];
+        forbidden("sc", Demand::Acyclic, order, parts)
+    })
+}

@@ -1,0 +1,175 @@
+//! Events: what a thread does to memory, as models see it.
+
+use std::ops::BitOr;
+
+use crate::program::{Const, LocationId};
+
+/// What is special about an event: a set of marks. An access without any is the architecture's ordinary load or store
+/// (in the kernel's model, READ_ONCE and WRITE_ONCE).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct Tags(pub u32);
+
+macro_rules! tags {
+    ($($(#[$doc:meta])* $name:ident = $bit:literal, $word:literal;)*) => {
+        impl Tags {
+            $($(#[$doc])* pub const $name: Tags = Tags(1 << $bit);)*
+            const WORDS: &[(Tags, &str)] = &[$((Tags::$name, $word),)*];
+        }
+    };
+}
+
+tags! {
+    /// Acquires: ldar, .aq, smp_load_acquire, the read of spin_lock.
+    ACQUIRE = 0, "acq";
+    /// Acquires weakly (RCpc): ldapr.
+    ACQUIRE_PC = 1, "acqpc";
+    /// Releases: stlr, .rl, smp_store_release, spin_unlock.
+    RELEASE = 2, "rel";
+    /// Half of a load-reserved, store-conditional pair.
+    EXCLUSIVE = 3, "x";
+    /// Half of one atomic instruction.
+    AMO = 4, "amo";
+    /// The read of an operation whose result nobody gets.
+    NORETURN = 5, "noreturn";
+    /// A plain C access.
+    PLAIN = 6, "plain";
+    /// The read of a lock that was taken.
+    LKR = 7, "LKR";
+    /// The write that takes a lock.
+    LKW = 8, "LKW";
+    /// The write that frees a lock.
+    UL = 9, "UL";
+    /// The read of a lock that could not be taken.
+    LF = 10, "LF";
+    /// spin_is_locked that found it held.
+    RL = 11, "RL";
+    /// spin_is_locked that found it free.
+    RU = 12, "RU";
+    /// smp_mb
+    MB = 13, "mb";
+    /// smp_rmb
+    RMB = 14, "rmb";
+    /// smp_wmb
+    WMB = 15, "wmb";
+    /// smp_mb__before_atomic
+    BEFORE_ATOMIC = 16, "before-atomic";
+    /// smp_mb__after_atomic
+    AFTER_ATOMIC = 17, "after-atomic";
+    /// smp_mb__after_spinlock
+    AFTER_SPINLOCK = 18, "after-spinlock";
+    /// smp_mb__after_unlock_lock
+    AFTER_UNLOCK_LOCK = 19, "after-unlock-lock";
+    /// mfence, or any locked instruction on memory that nobody else sees
+    MFENCE = 20, "mfence";
+    /// dmb ish (and dsb)
+    DMB_FULL = 21, "dmb";
+    /// dmb ishld
+    DMB_LD = 22, "dmb.ld";
+    /// dmb ishst
+    DMB_ST = 23, "dmb.st";
+    /// isb, isync
+    ISYNC = 24, "isync";
+    /// sync (hwsync)
+    SYNC = 25, "sync";
+    /// lwsync
+    LWSYNC = 26, "lwsync";
+    /// eieio
+    EIEIO = 27, "eieio";
+    /// fence whose predecessors include reads
+    FENCE_PR = 28, "r,";
+    /// fence whose predecessors include writes
+    FENCE_PW = 29, "w,";
+    /// fence whose successors include reads
+    FENCE_SR = 30, ",r";
+    /// fence whose successors include writes
+    FENCE_SW = 31, ",w";
+}
+
+impl Tags {
+    /// Nothing special.
+    pub const NONE: Tags = Tags(0);
+
+    /// fence rw,rw
+    pub const FENCE_RW_RW: Tags = Tags(Tags::FENCE_PR.0 | Tags::FENCE_PW.0 | Tags::FENCE_SR.0 | Tags::FENCE_SW.0);
+    /// fence rw,w
+    pub const FENCE_RW_W: Tags = Tags(Tags::FENCE_PR.0 | Tags::FENCE_PW.0 | Tags::FENCE_SW.0);
+    /// fence r,rw
+    pub const FENCE_R_RW: Tags = Tags(Tags::FENCE_PR.0 | Tags::FENCE_SR.0 | Tags::FENCE_SW.0);
+    /// fence r,r
+    pub const FENCE_R_R: Tags = Tags(Tags::FENCE_PR.0 | Tags::FENCE_SR.0);
+    /// fence w,w
+    pub const FENCE_W_W: Tags = Tags(Tags::FENCE_PW.0 | Tags::FENCE_SW.0);
+
+    /// Whether it has any of the others' marks.
+    pub const fn any(self, of: Tags) -> bool {
+        self.0 & of.0 != 0
+    }
+
+    /// The marks in words, without the given ones.
+    fn words(self) -> String {
+        let fence = Tags::FENCE_RW_RW;
+        if self.any(fence) {
+            let side =
+                |r: Tags, w: Tags| [(r, "r"), (w, "w")].map(|(tag, c)| if self.any(tag) { c } else { "" }).concat();
+            return format!("fence {},{}", side(Tags::FENCE_PR, Tags::FENCE_PW), side(Tags::FENCE_SR, Tags::FENCE_SW));
+        }
+        let words: Vec<&str> = Tags::WORDS.iter().filter(|(tag, _)| self.any(*tag)).map(|(_, word)| *word).collect();
+        words.join(",")
+    }
+}
+
+impl BitOr for Tags {
+    type Output = Tags;
+    fn bitor(self, other: Tags) -> Tags {
+        Tags(self.0 | other.0)
+    }
+}
+
+/// What an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Reads a value from a location.
+    Read(LocationId, Const),
+    /// Writes a value to a location.
+    Write(LocationId, Const),
+    /// Orders others.
+    Fence,
+}
+
+/// An event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Event {
+    /// The thread; `None` for the write of an initial value.
+    pub thread: Option<usize>,
+    /// What it is.
+    pub kind: Kind,
+    /// What is special about it.
+    pub tags: Tags,
+    /// The step of the thread that it belongs to.
+    pub step: usize,
+}
+
+impl Event {
+    /// The location it reads or writes.
+    pub fn location(&self) -> Option<LocationId> {
+        match self.kind {
+            Kind::Read(location, _) | Kind::Write(location, _) => Some(location),
+            Kind::Fence => None,
+        }
+    }
+
+    /// `R[acq] x=1`, `W y=1`, `F[mb]`, with locations by name.
+    pub fn describe(&self, names: &[String]) -> String {
+        let words = self.tags.words();
+        let tags = if words.is_empty() { String::new() } else { format!("[{words}]") };
+        let value = |value: Const| match value {
+            Const::Int(value) => value.to_string(),
+            Const::Address(location) => format!("&{}", names[location]),
+        };
+        match self.kind {
+            Kind::Read(location, read) => format!("R{tags} {}={}", names[location], value(read)),
+            Kind::Write(location, written) => format!("W{tags} {}={}", names[location], value(written)),
+            Kind::Fence => format!("F{tags}"),
+        }
+    }
+}

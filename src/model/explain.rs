@@ -1,0 +1,217 @@
+//! One execution that answers a test's question, and what allows or forbids it.
+
+use std::fmt::Write as _;
+
+use super::axioms::{self, Demand, Judgement, Violation};
+use super::code::Code;
+use super::execution::{Execution, Witness};
+use super::relation::Relation;
+use super::states::{Candidates, Choices};
+use super::{Bounds, Model, Result};
+use crate::program::{Const, Prop, Quantifier};
+
+/// An execution and what a model says of it.
+#[derive(Debug, Clone)]
+pub struct Explanation {
+    /// The events.
+    pub execution: Execution,
+    /// Reads-from, coherence, from-read.
+    pub witness: Witness,
+    /// The values of the columns at its end.
+    pub state: Vec<Const>,
+    /// Why it may or may not happen.
+    pub reason: Reason,
+}
+
+/// Why an execution may or may not happen.
+#[derive(Debug, Clone)]
+pub enum Reason {
+    /// It may: nothing is violated if things take effect in this order.
+    Allowed {
+        /// The reads and writes of the threads, in that order.
+        order: Vec<usize>,
+    },
+    /// It may not: an axiom is violated.
+    Forbidden {
+        /// The axiom.
+        axiom: &'static str,
+        /// Each event with the name of what leads from it to the next, the last leading to the first.
+        cycle: Vec<(usize, &'static str)>,
+    },
+}
+
+/// Looks for an execution that ends as the condition asks; for a `forall`, as it must not. An allowed one if there is
+/// one; else the one whose contradiction is shortest; `None` if no way to run gives these values at all.
+///
+/// # Errors
+/// As [`super::check`].
+pub fn explain(code: &Code, model: Model, bounds: Bounds) -> Result<Option<Explanation>> {
+    let wanted = |state: &[Const]| {
+        let holds = code.condition.holds(state) != (code.quantifier == Quantifier::Forall);
+        holds && code.filter.as_ref().is_none_or(|filter: &Prop| filter.holds(state))
+    };
+    let candidates = Candidates::new(code, bounds)?;
+    let mut best: Option<Explanation> = None;
+    // First those that are coherent, as every model demands; if none is, incoherence itself is the reason.
+    for coherent in [true, false] {
+        candidates.executions(|execution| {
+            if matches!(best, Some(Explanation { reason: Reason::Allowed { .. }, .. })) {
+                return Ok(());
+            }
+            let fits = execution.fits(coherent, bounds.candidates)?;
+            let mut judge = None;
+            for choice in Choices::new(&fits) {
+                let state = execution.state(&code.columns, |location| choice[location]);
+                if !wanted(&state) {
+                    continue;
+                }
+                let witness = execution.witness(choice.iter().copied());
+                let reason = match axioms::coherence(execution, &witness) {
+                    Some(violation) => forbidden(execution, violation),
+                    None => {
+                        let judge = judge.get_or_insert_with(|| axioms::judge(model, execution));
+                        match judge(&witness) {
+                            Judgement::Allowed { order, .. } => allowed(execution, &order),
+                            Judgement::Forbidden(violation) => forbidden(execution, violation),
+                        }
+                    }
+                };
+                let length = |reason: &Reason| match reason {
+                    Reason::Allowed { .. } => 0,
+                    Reason::Forbidden { cycle, .. } => cycle.len(),
+                };
+                if best.as_ref().is_none_or(|best| length(&reason) < length(&best.reason)) {
+                    best = Some(Explanation { execution: execution.clone(), witness, state, reason });
+                }
+            }
+            Ok(())
+        })?;
+        if best.is_some() {
+            break;
+        }
+    }
+    Ok(best)
+}
+
+fn allowed(execution: &Execution, order: &Relation) -> Reason {
+    let shown = execution.m() - execution.iw;
+    let all = order.linearised().unwrap_or_default();
+    Reason::Allowed { order: all.into_iter().filter(|event| shown.has(*event)).collect() }
+}
+
+fn forbidden(execution: &Execution, violation: Violation) -> Reason {
+    let Violation { axiom, demand, relation, parts } = violation;
+    let whole = match demand {
+        Demand::Acyclic => relation.clone(),
+        Demand::Irreflexive | Demand::Empty => parts.iter().fold(execution.none(), |all, (_, part)| all | part),
+    };
+    let events = match demand {
+        Demand::Acyclic => whole.cycle(),
+        Demand::Irreflexive => (0..relation.events())
+            .filter(|event| relation.has(*event, *event))
+            .filter_map(|event| whole.path(event, event))
+            .min_by_key(Vec::len)
+            .unwrap_or_default(),
+        Demand::Empty => relation.pairs().next().map_or_else(Vec::new, |(from, to)| vec![from, to]),
+    };
+    let label =
+        |from: usize, to: usize| parts.iter().find(|(_, part)| part.has(from, to)).map_or("before", |(name, _)| *name);
+    let next = |at: usize| events[(at + 1) % events.len()];
+    let cycle = events.iter().enumerate().map(|(at, event)| (*event, label(*event, next(at)))).collect();
+    Reason::Forbidden { axiom, cycle }
+}
+
+/// How an event is called in text and pictures: `a`, `b`, ... in order; initial writes by their location.
+pub fn letter(execution: &Execution, names: &[String], event: usize) -> String {
+    let initial = execution.iw.iter().count();
+    match event.checked_sub(initial) {
+        None => format!("init {}", names[event]),
+        Some(number) if number < 26 => char::from(b'a' + number as u8).to_string(),
+        Some(number) => format!("{}{}", char::from(b'a' + (number % 26) as u8), number / 26),
+    }
+}
+
+/// The explanation as text.
+pub fn text(code: &Code, model: Model, explanation: Option<&Explanation>) -> String {
+    let Some(Explanation { execution, witness, state, reason }) = explanation else {
+        return format!("{} on {model}: no way to run gives these values.\n", code.name);
+    };
+    let letter = |event: usize| letter(execution, &code.names, event);
+    let mut out = String::new();
+    let verdict = match reason {
+        Reason::Allowed { .. } => "allowed",
+        Reason::Forbidden { .. } => "forbidden",
+    };
+    let _ = writeln!(out, "{} on {model}: {verdict}. An execution that ends with {}:\n", code.name, end(code, state));
+    let cells: Vec<Vec<String>> = (0..code.threads.len())
+        .map(|thread| {
+            let own = execution.events.iter().enumerate().filter(|(_, event)| event.thread == Some(thread));
+            own.map(|(number, event)| format!("{}: {}", letter(number), event.describe(&code.names))).collect()
+        })
+        .collect();
+    let width = cells.iter().flatten().map(String::len).max().unwrap_or(0).max(8) + 3;
+    let heading: String = (0..cells.len()).map(|thread| format!("{:width$}", format!("P{thread}"))).collect();
+    let _ = writeln!(out, "  {}", heading.trim_end());
+    for row in 0..cells.iter().map(Vec::len).max().unwrap_or(0) {
+        let line: String =
+            cells.iter().map(|column| format!("{:width$}", column.get(row).map_or("", |cell| cell))).collect();
+        let _ = writeln!(out, "  {}", line.trim_end());
+    }
+    out.push('\n');
+    for name in ["rf", "co", "fr"] {
+        let shown = shown(execution, witness, name);
+        if !shown.is_empty() {
+            let list: Vec<String> =
+                shown.iter().map(|(from, to)| format!("{} -> {}", letter(*from), letter(*to))).collect();
+            let _ = writeln!(out, "  {name}: {}", list.join(", "));
+        }
+    }
+    match reason {
+        Reason::Allowed { order } => {
+            let list: Vec<String> = order.iter().map(|event| letter(*event)).collect();
+            let _ = writeln!(out, "\n  Nothing forbids it; they may take effect in the order {}.", list.join(", "));
+        }
+        Reason::Forbidden { axiom, cycle } => {
+            let steps: Vec<String> =
+                cycle.iter().map(|(event, label)| format!("{} --{label}-->", letter(*event))).collect();
+            let back = cycle.first().map_or_else(String::new, |(event, _)| letter(*event));
+            let _ = writeln!(out, "\n  Forbidden by \"{axiom}\": {} {back}", steps.join(" "));
+        }
+    }
+    out
+}
+
+/// The edges worth showing: coherence only between neighbours and not from initial writes, from-read only to the next
+/// write.
+pub fn shown(execution: &Execution, witness: &Witness, name: &str) -> Vec<(usize, usize)> {
+    let Witness { rf, co, fr } = witness;
+    let relation = match name {
+        "rf" => rf,
+        "co" => co,
+        _ => fr,
+    };
+    let initial = execution.iw;
+    let direct = |(from, to): &(usize, usize)| match name {
+        "co" => !initial.has(*from) && !co.row(*from).iter().any(|via| co.has(via, *to)),
+        "fr" => !relation.row(*from).iter().any(|via| co.has(via, *to)),
+        _ => true,
+    };
+    relation.pairs().filter(direct).collect()
+}
+
+/// `1:r0=2 1:r1=0`
+pub fn end(code: &Code, state: &[Const]) -> String {
+    let column = |(column, value): (&crate::program::Column, &Const)| {
+        let name = match *column {
+            crate::program::Column::Register { thread, register } => {
+                format!("{thread}:{}", code.threads[thread].names[register])
+            }
+            crate::program::Column::Location(location) => code.names[location].clone(),
+        };
+        match value {
+            Const::Int(value) => format!("{name}={value}"),
+            Const::Address(location) => format!("{name}=&{}", code.names[*location]),
+        }
+    };
+    code.columns.iter().zip(state).map(column).collect::<Vec<_>>().join(" ")
+}

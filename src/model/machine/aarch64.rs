@@ -1,0 +1,55 @@
+//! AArch64, with LSE atomics or with exclusives.
+
+use super::{Machine, Parts, Use};
+use crate::arch::Atomics;
+use crate::model::code::BranchOn;
+use crate::model::event::Tags;
+use crate::program::{Access, Fence, Order};
+
+pub struct Aarch64(pub Atomics);
+
+impl Machine for Aarch64 {
+    fn fence(&self, fence: Fence) -> Option<Tags> {
+        match fence {
+            Fence::Mb | Fence::MbBeforeAtomic | Fence::MbAfterAtomic | Fence::MbAfterSpinlock | Fence::MandatoryMb => {
+                Some(Tags::DMB_FULL)
+            }
+            Fence::Rmb | Fence::AcquireAfterCtrlDep | Fence::MandatoryRmb => Some(Tags::DMB_LD),
+            Fence::Wmb | Fence::MandatoryWmb => Some(Tags::DMB_ST),
+            Fence::MbAfterUnlockLock | Fence::Barrier | Fence::RcuReadLock | Fence::RcuReadUnlock => None,
+        }
+    }
+
+    fn load(&self, access: Access) -> (Tags, Option<Tags>) {
+        (if access == Access::Acquire { Tags::ACQUIRE } else { Tags::NONE }, None)
+    }
+
+    fn store(&self, access: Access) -> (Option<Tags>, Tags) {
+        (None, if access == Access::Release { Tags::RELEASE } else { Tags::NONE })
+    }
+
+    fn update(&self, used: Use) -> Parts {
+        let order = match used {
+            Use::Exchange(order) | Use::Fetch(order) | Use::Compare(order) => order,
+            Use::NoReturn => Order::Relaxed,
+            Use::Lock | Use::Trylock => Order::Acquire,
+        };
+        let lse = self.0 == Atomics::Lse;
+        let kind = if lse { Tags::AMO } else { Tags::EXCLUSIVE };
+        // ldaxr or an acquiring instruction; a fully ordered pair of exclusives reads with plain ldxr.
+        let acquires = order == Order::Acquire || lse && order == Order::Full;
+        let releases = matches!(order, Order::Release | Order::Full);
+        // stadd and its like are stores: what follows dmb ishld need not wait for their read.
+        let noreturn = if lse && used == Use::NoReturn { Tags::NORETURN } else { Tags::NONE };
+        let read = kind | noreturn | if acquires { Tags::ACQUIRE } else { Tags::NONE };
+        let compares = matches!(used, Use::Lock | Use::Trylock) || !lse && matches!(used, Use::Compare(_));
+        Parts {
+            read,
+            failed: read,
+            write: kind | if releases { Tags::RELEASE } else { Tags::NONE },
+            after: (!lse && order == Order::Full).then_some(Tags::DMB_FULL),
+            branch: compares.then_some(BranchOn::Read),
+            ..Parts::default()
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The kernel's own view: one event for most primitives (tools/memory-model/Documentation/herd-representation.txt).
+
+use super::{Machine, Parts, Use};
+use crate::model::event::Tags;
+use crate::program::{Access, Fence, Order};
+
+pub struct Lkmm;
+
+impl Machine for Lkmm {
+    /// explanation.txt: a control dependency reaches what lies within an arm of the `if`.
+    const SCOPED: bool = true;
+
+    fn fence(&self, fence: Fence) -> Option<Tags> {
+        match fence {
+            Fence::Mb | Fence::MandatoryMb => Some(Tags::MB),
+            // smp_acquire__after_ctrl_dep is smp_rmb in include/asm-generic/barrier.h, and the model has no word of its own.
+            Fence::Rmb | Fence::MandatoryRmb | Fence::AcquireAfterCtrlDep => Some(Tags::RMB),
+            Fence::Wmb | Fence::MandatoryWmb => Some(Tags::WMB),
+            Fence::MbBeforeAtomic => Some(Tags::BEFORE_ATOMIC),
+            Fence::MbAfterAtomic => Some(Tags::AFTER_ATOMIC),
+            Fence::MbAfterSpinlock => Some(Tags::AFTER_SPINLOCK),
+            Fence::MbAfterUnlockLock => Some(Tags::AFTER_UNLOCK_LOCK),
+            Fence::Barrier | Fence::RcuReadLock | Fence::RcuReadUnlock => None,
+        }
+    }
+
+    fn load(&self, access: Access) -> (Tags, Option<Tags>) {
+        let tags = match access {
+            Access::Acquire => Tags::ACQUIRE,
+            Access::Plain => Tags::PLAIN,
+            Access::Once | Access::Release | Access::NonTemporal => Tags::NONE,
+        };
+        (tags, None)
+    }
+
+    fn store(&self, access: Access) -> (Option<Tags>, Tags) {
+        let tags = match access {
+            Access::Release => Tags::RELEASE,
+            Access::Plain => Tags::PLAIN,
+            Access::Once | Access::Acquire | Access::NonTemporal => Tags::NONE,
+        };
+        (None, tags)
+    }
+
+    fn update(&self, used: Use) -> Parts {
+        match used {
+            Use::Lock => Parts { read: Tags::LKR, write: Tags::LKW, ..Parts::default() },
+            Use::Trylock => Parts { read: Tags::LKR, failed: Tags::LF, write: Tags::LKW, ..Parts::default() },
+            Use::NoReturn => Parts { read: Tags::NORETURN, ..Parts::default() },
+            Use::Exchange(order) | Use::Fetch(order) | Use::Compare(order) => match order {
+                Order::Relaxed => Parts::default(),
+                Order::Acquire => Parts { read: Tags::ACQUIRE, ..Parts::default() },
+                Order::Release => Parts { write: Tags::RELEASE, ..Parts::default() },
+                Order::Full => Parts { before: Some(Tags::MB), after: Some(Tags::MB), ..Parts::default() },
+            },
+        }
+    }
+
+    fn unlock(&self) -> (Option<Tags>, Tags) {
+        (None, Tags::UL)
+    }
+
+    fn is_locked_is_special(&self) -> bool {
+        true
+    }
+}

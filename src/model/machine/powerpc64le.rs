@@ -1,0 +1,55 @@
+//! POWER: reservations with barriers around them.
+
+use super::{Machine, Parts, Use};
+use crate::model::code::BranchOn;
+use crate::model::event::Tags;
+use crate::program::{Access, Fence, Order};
+
+pub struct Power;
+
+impl Machine for Power {
+    fn fence(&self, fence: Fence) -> Option<Tags> {
+        match fence {
+            Fence::Mb
+            | Fence::MbBeforeAtomic
+            | Fence::MbAfterAtomic
+            | Fence::MbAfterSpinlock
+            | Fence::MbAfterUnlockLock
+            | Fence::MandatoryMb
+            | Fence::MandatoryRmb
+            | Fence::MandatoryWmb => Some(Tags::SYNC),
+            Fence::Rmb | Fence::Wmb | Fence::AcquireAfterCtrlDep => Some(Tags::LWSYNC),
+            Fence::Barrier | Fence::RcuReadLock | Fence::RcuReadUnlock => None,
+        }
+    }
+
+    fn load(&self, access: Access) -> (Tags, Option<Tags>) {
+        (Tags::NONE, (access == Access::Acquire).then_some(Tags::LWSYNC))
+    }
+
+    fn store(&self, access: Access) -> (Option<Tags>, Tags) {
+        ((access == Access::Release).then_some(Tags::LWSYNC), Tags::NONE)
+    }
+
+    fn update(&self, used: Use) -> Parts {
+        let order = match used {
+            Use::Exchange(order) | Use::Fetch(order) | Use::Compare(order) => order,
+            Use::NoReturn => Order::Relaxed,
+            Use::Lock | Use::Trylock => Order::Acquire,
+        };
+        let enter = match order {
+            Order::Release => Some(Tags::LWSYNC),
+            Order::Full => Some(Tags::SYNC),
+            Order::Relaxed | Order::Acquire => None,
+        };
+        let after = match order {
+            Order::Acquire => Some(Tags::ISYNC),
+            Order::Full => Some(Tags::SYNC),
+            Order::Relaxed | Order::Release => None,
+        };
+        // The branch behind stwcx. is decided only when the reservation was there, that is when lwarx has read; what
+        // follows is controlled by that read, whether or not its value was compared too.
+        let (read, write) = (Tags::EXCLUSIVE, Tags::EXCLUSIVE);
+        Parts { enter, read, failed: read, write, after, branch: Some(BranchOn::Read), ..Parts::default() }
+    }
+}

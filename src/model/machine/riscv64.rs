@@ -1,0 +1,56 @@
+//! RISC-V: fences around plain accesses, reservations and AMOs.
+
+use super::{Machine, Parts, Use};
+use crate::model::code::BranchOn;
+use crate::model::event::Tags;
+use crate::program::{Access, Fence, Order};
+
+pub struct Riscv;
+
+impl Machine for Riscv {
+    fn fence(&self, fence: Fence) -> Option<Tags> {
+        match fence {
+            // fence iorw,iorw differs from rw,rw for devices alone.
+            Fence::Mb | Fence::MbBeforeAtomic | Fence::MbAfterAtomic | Fence::MbAfterSpinlock | Fence::MandatoryMb => {
+                Some(Tags::FENCE_RW_RW)
+            }
+            Fence::Rmb | Fence::AcquireAfterCtrlDep | Fence::MandatoryRmb => Some(Tags::FENCE_R_R),
+            Fence::Wmb | Fence::MandatoryWmb => Some(Tags::FENCE_W_W),
+            Fence::MbAfterUnlockLock | Fence::Barrier | Fence::RcuReadLock | Fence::RcuReadUnlock => None,
+        }
+    }
+
+    fn load(&self, access: Access) -> (Tags, Option<Tags>) {
+        (Tags::NONE, (access == Access::Acquire).then_some(Tags::FENCE_R_RW))
+    }
+
+    fn store(&self, access: Access) -> (Option<Tags>, Tags) {
+        ((access == Access::Release).then_some(Tags::FENCE_RW_W), Tags::NONE)
+    }
+
+    fn update(&self, used: Use) -> Parts {
+        let (order, reserved) = match used {
+            Use::Exchange(order) | Use::Compare(order) => (order, true),
+            Use::Fetch(order) => (order, false),
+            Use::NoReturn => (Order::Relaxed, false),
+            Use::Lock | Use::Trylock => (Order::Acquire, true),
+        };
+        let enter = (order == Order::Release).then_some(Tags::FENCE_RW_W);
+        if !reserved {
+            // amoadd and its like, .aqrl where fully ordered
+            let marks = if order == Order::Full { Tags::ACQUIRE | Tags::RELEASE } else { Tags::NONE } | Tags::AMO;
+            let after = (order == Order::Acquire).then_some(Tags::FENCE_R_RW);
+            return Parts { enter, read: marks, failed: marks, write: marks, after, ..Parts::default() };
+        }
+        let after = match order {
+            Order::Acquire => Some(Tags::FENCE_R_RW),
+            Order::Full => Some(Tags::FENCE_RW_RW),
+            Order::Relaxed | Order::Release => None,
+        };
+        // sc.rl where fully ordered
+        let write = Tags::EXCLUSIVE | if order == Order::Full { Tags::RELEASE } else { Tags::NONE };
+        let branch = if matches!(used, Use::Exchange(_)) { BranchOn::Write } else { BranchOn::Both };
+        let (read, failed) = (Tags::EXCLUSIVE, Tags::EXCLUSIVE);
+        Parts { enter, read, failed, write, after, branch: Some(branch), ..Parts::default() }
+    }
+}

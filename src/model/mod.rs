@@ -1,0 +1,145 @@
+//! What an architecture, or the kernel's model, allows of a test.
+//!
+//! ```text
+//! Program --machine::code--> Code --trace--> Traces --execution--> candidates --axioms--> the states that are allowed
+//! assembly test --assembly::parse--^
+//! ```
+//!
+//! Every candidate execution is looked at: each thread's ways to run, each source of each read, each order of the writes
+//! to a location. [`axioms`] holds a file per model, to be held against the published one line by line.
+
+pub mod assembly;
+pub mod axioms;
+pub mod code;
+pub mod event;
+pub mod execution;
+pub mod explain;
+pub mod machine;
+pub mod relation;
+pub mod states;
+pub mod svg;
+pub mod trace;
+
+pub use machine::code as code_for;
+pub use states::{Outcome, check};
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::arch::Arch;
+
+/// A memory model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Model {
+    /// The Linux-kernel memory model, without RCU's grace periods.
+    Lkmm,
+    /// Sequential consistency.
+    Sc,
+    /// x86-TSO.
+    X86Tso,
+    /// Armv8, AArch64.
+    Armv8,
+    /// POWER, as in Herding Cats.
+    Power,
+    /// RISC-V's weak memory order.
+    Rvwmo,
+}
+
+impl Model {
+    /// All of them, in the order of the tables.
+    pub const ALL: [Model; 6] = [Model::Lkmm, Model::Sc, Model::X86Tso, Model::Armv8, Model::Power, Model::Rvwmo];
+
+    /// Its name in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Model::Lkmm => "LKMM",
+            Model::Sc => "SC",
+            Model::X86Tso => "x86-TSO",
+            Model::Armv8 => "ARMv8",
+            Model::Power => "POWER",
+            Model::Rvwmo => "RVWMO",
+        }
+    }
+
+    /// The model of an architecture's hardware.
+    pub const fn of(arch: Arch) -> Model {
+        match arch {
+            Arch::X86_64 => Model::X86Tso,
+            Arch::Aarch64 => Model::Armv8,
+            Arch::Powerpc64le => Model::Power,
+            Arch::Riscv64gc => Model::Rvwmo,
+        }
+    }
+
+    /// The architecture whose hardware it is the model of.
+    pub const fn arch(self) -> Option<Arch> {
+        match self {
+            Model::Lkmm | Model::Sc => None,
+            Model::X86Tso => Some(Arch::X86_64),
+            Model::Armv8 => Some(Arch::Aarch64),
+            Model::Power => Some(Arch::Powerpc64le),
+            Model::Rvwmo => Some(Arch::Riscv64gc),
+        }
+    }
+}
+
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Model {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Model, String> {
+        let wanted = text.to_ascii_lowercase();
+        let known = |model: &Model| {
+            model.name().eq_ignore_ascii_case(&wanted) || model.arch().is_some_and(|arch| arch.name() == wanted)
+        };
+        Model::ALL.into_iter().find(known).ok_or_else(|| {
+            format!(
+                "unknown model '{text}'; known are {}",
+                Model::ALL.map(|model| model.name().to_lowercase()).join(", ")
+            )
+        })
+    }
+}
+
+/// How much is looked at before a test is refused as too large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Ways for one thread to run.
+    pub traces: usize,
+    /// Candidate executions.
+    pub candidates: u64,
+}
+
+impl Default for Bounds {
+    /// Tests of a page are far below: the largest that come with the program have some thousand candidates.
+    fn default() -> Bounds {
+        Bounds { traces: 50_000, candidates: 20_000_000 }
+    }
+}
+
+/// Why there is no verdict.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ModelError {
+    /// It is outside of what the models speak about.
+    #[error("not modelled: {0}")]
+    NotModelled(&'static str),
+    /// It does something no model here can follow.
+    #[error("cannot be judged: {0}")]
+    Unsupported(String),
+    /// There is too much to look at.
+    #[error("too large to be judged: {count} {what} or more")]
+    TooLarge {
+        /// Of what.
+        what: &'static str,
+        /// How many there were when it was given up.
+        count: u64,
+    },
+}
+
+/// A result with [`ModelError`].
+pub type Result<T> = std::result::Result<T, ModelError>;

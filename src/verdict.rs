@@ -1,0 +1,107 @@
+//! What a scenario may do on an architecture: computed from the test, and held against what its header declares.
+
+use crate::arch::{Arch, Atomics};
+use crate::catalogue::Scenario;
+use crate::error::{Error, Result};
+use crate::litmus::Verdict;
+use crate::model::{self, Bounds, Model, ModelError, Outcome};
+
+/// The verdicts that stand beside what was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expectation {
+    /// May the race be seen on the architecture? `None` if neither model nor header says.
+    pub race: Option<Verdict>,
+    /// Where that comes from.
+    pub source: VerdictSource,
+    /// The kernel's model on the condition.
+    pub lkmm: Option<Verdict>,
+}
+
+/// Where a verdict comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VerdictSource {
+    /// From the test's header.
+    #[default]
+    Header,
+    /// From the architecture's model.
+    Model,
+}
+
+/// What a model says of a scenario; `None` where the models do not reach (non-temporal stores).
+///
+/// # Errors
+/// If the test is too large to be judged, or does what no model follows, or its header says otherwise.
+pub fn judge(scenario: &Scenario, model: Model, atomics: Atomics, bounds: Bounds) -> Result<Option<Outcome>> {
+    let judged = model::code_for(&scenario.program, model, atomics).and_then(|code| model::check(&code, model, bounds));
+    match judged {
+        Ok(outcome) => Ok(Some(outcome)),
+        Err(ModelError::NotModelled(_)) => Ok(None),
+        Err(error) => Err(Error::Usage(format!("{}, {model}: {error}", scenario.name))),
+    }
+}
+
+/// Whether a header's verdict and a model's are the same.
+///
+/// # Errors
+/// Names both if they are not.
+pub fn agrees(scenario: &Scenario, model: Model, outcome: &Outcome) -> Result<()> {
+    let header = &scenario.test.header;
+    let (key, declared) = match model.arch() {
+        Some(arch) => (arch.name(), header.expected(arch)),
+        None => ("Result", header.result),
+    };
+    match declared {
+        Some(declared) if model != Model::Sc && declared != outcome.verdict => Err(Error::Usage(format!(
+            "{}: its header says {declared} ({key}:), but {model} says {}; one of them is wrong",
+            scenario.name, outcome.verdict
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The expectation of a scenario on an architecture. A test that is too large for the models keeps what its header
+/// declares, as do the non-temporal controls.
+///
+/// # Errors
+/// If header and model disagree.
+pub fn expectation(scenario: &Scenario, arch: Arch, atomics: Atomics) -> Result<Expectation> {
+    let quick = Bounds { candidates: 200_000, ..Bounds::default() };
+    let on = |model| -> Result<Option<Outcome>> {
+        let Ok(Some(outcome)) = judge(scenario, model, atomics, quick) else { return Ok(None) };
+        agrees(scenario, model, &outcome)?;
+        Ok(Some(outcome))
+    };
+    let computed = on(Model::of(arch))?.map(|outcome| outcome.on_race(scenario.program.quantifier));
+    let lkmm = on(Model::Lkmm)?.map(|outcome| outcome.verdict).or(scenario.test.header.result);
+    Ok(match computed {
+        Some(verdict) => Expectation { race: Some(verdict), source: VerdictSource::Model, lkmm },
+        None => Expectation { race: scenario.expected(arch), source: VerdictSource::Header, lkmm },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::litmus::Source;
+
+    #[test]
+    fn a_header_that_disagrees_is_an_error_that_names_both() {
+        let text = "C wrong\n(*\n * Result: Sometimes\n * x86_64: Sometimes\n *)\n{}\nP0(int *x, int *y) { WRITE_ONCE(*x, 1); \
+                    WRITE_ONCE(*y, 1); }\nP1(int *x, int *y) { int r0; int r1; r0 = READ_ONCE(*y); r1 = READ_ONCE(*x); }\n\
+                    exists (1:r0=1 /\\ 1:r1=0)\n";
+        let scenario = Scenario::new(&Source::new("wrong", text), "").unwrap();
+        let error = expectation(&scenario, Arch::X86_64, Atomics::Lse).unwrap_err().to_string();
+        assert!(error.contains("says Sometimes (x86_64:)") && error.contains("x86-TSO says Never"), "{error}");
+        let fine = expectation(&scenario, Arch::Aarch64, Atomics::Lse).unwrap();
+        assert_eq!((fine.race, fine.source), (Some(Verdict::Sometimes), VerdictSource::Model));
+    }
+
+    #[test]
+    fn a_forall_is_a_race_where_it_does_not_hold() {
+        let text = "C all\n{}\nP0(int *x) { WRITE_ONCE(*x, 1); }\nforall (x=1)\n";
+        let scenario = Scenario::new(&Source::new("all", text), "").unwrap();
+        let expectation = expectation(&scenario, Arch::Riscv64gc, Atomics::Lse).unwrap();
+        assert_eq!((expectation.race, expectation.lkmm), (Some(Verdict::Never), Some(Verdict::Always)));
+    }
+}
