@@ -30,6 +30,9 @@ pub enum Reason {
     Allowed {
         /// The reads and writes of the threads, in that order.
         order: Vec<usize>,
+        /// Whether reads see the last write before them in that order. If not, there is no order in which all threads see
+        /// the writes, and this one only respects what the model orders.
+        single: bool,
     },
     /// It may not: an axiom is violated.
     Forbidden {
@@ -71,7 +74,7 @@ pub fn explain(code: &Code, model: Model, bounds: Bounds) -> Result<Option<Expla
                     None => {
                         let judge = judge.get_or_insert_with(|| axioms::judge(model, execution));
                         match judge(&witness) {
-                            Judgement::Allowed { order, .. } => allowed(execution, &order),
+                            Judgement::Allowed { order, .. } => allowed(execution, &witness, &order),
                             Judgement::Forbidden(violation) => forbidden(execution, violation),
                         }
                     }
@@ -93,10 +96,15 @@ pub fn explain(code: &Code, model: Model, bounds: Bounds) -> Result<Option<Expla
     Ok(best)
 }
 
-fn allowed(execution: &Execution, order: &Relation) -> Reason {
+fn allowed(execution: &Execution, witness: &Witness, order: &Relation) -> Reason {
     let shown = execution.m() - execution.iw;
-    let all = order.linearised().unwrap_or_default();
-    Reason::Allowed { order: all.into_iter().filter(|event| shown.has(*event)).collect() }
+    let Witness { rf, co, fr } = witness;
+    let with_communication = ((order | rf) | co) | fr;
+    let (all, single) = match with_communication.linearised() {
+        Some(all) => (all, true),
+        None => (order.linearised().unwrap_or_default(), false),
+    };
+    Reason::Allowed { order: all.into_iter().filter(|event| shown.has(*event)).collect(), single }
 }
 
 fn forbidden(execution: &Execution, violation: Violation) -> Reason {
@@ -167,9 +175,19 @@ pub fn text(code: &Code, model: Model, explanation: Option<&Explanation>) -> Str
         }
     }
     match reason {
-        Reason::Allowed { order } => {
+        Reason::Allowed { order, single } => {
             let list: Vec<String> = order.iter().map(|event| letter(*event)).collect();
-            let _ = writeln!(out, "\n  Nothing forbids it; they may take effect in the order {}.", list.join(", "));
+            let list = list.join(", ");
+            let _ = match single {
+                true => {
+                    writeln!(out, "\n  Nothing forbids it: it is what happens if they take effect in the order {list}.")
+                }
+                false => writeln!(
+                    out,
+                    "\n  Nothing forbids it, though no one order explains it: threads see the writes at different times. \
+                     What the model orders is kept by {list}."
+                ),
+            };
         }
         Reason::Forbidden { axiom, cycle } => {
             let steps: Vec<String> =

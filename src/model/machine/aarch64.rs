@@ -45,7 +45,8 @@ impl Machine for Aarch64 {
         let compares = matches!(used, Use::Lock | Use::Trylock) || !lse && matches!(used, Use::Compare(_));
         Parts {
             read,
-            failed: read,
+            // spin_trylock looks first, with a plain load, and leaves a lock alone that it sees held.
+            failed: if used == Use::Trylock { Tags::NONE } else { read },
             write: kind | if releases { Tags::RELEASE } else { Tags::NONE },
             after: (!lse && order == Order::Full).then_some(Tags::DMB_FULL),
             branch: compares.then_some(BranchOn::Read),

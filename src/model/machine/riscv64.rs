@@ -50,7 +50,9 @@ impl Machine for Riscv {
         // sc.rl where fully ordered
         let write = Tags::EXCLUSIVE | if order == Order::Full { Tags::RELEASE } else { Tags::NONE };
         let branch = if matches!(used, Use::Exchange(_)) { BranchOn::Write } else { BranchOn::Both };
-        let (read, failed) = (Tags::EXCLUSIVE, Tags::EXCLUSIVE);
+        let read = Tags::EXCLUSIVE;
+        // spin_trylock looks first, with a plain load, and leaves a lock alone that it sees held.
+        let failed = if used == Use::Trylock { Tags::NONE } else { read };
         Parts { enter, read, failed, write, after, branch: Some(branch), ..Parts::default() }
     }
 }

@@ -48,7 +48,12 @@ impl Machine for X86 {
         Some(LOCKED)
     }
 
-    fn update(&self, _used: Use) -> Parts {
-        LOCKED
+    fn update(&self, used: Use) -> Parts {
+        match used {
+            // It looks first, and a lock that is seen held is left alone. (The look in front of a lock that is taken tells
+            // nothing that the locked instruction behind it does not.)
+            Use::Trylock => Parts { failed: Tags::NONE, ..LOCKED },
+            _ => LOCKED,
+        }
     }
 }
