@@ -92,7 +92,7 @@ fn the_assembly_forms_get_the_verdicts_of_the_table() {
     for folder in ["x86", "aarch64", "aarch64-llsc", "ppc", "riscv"] {
         for path in files(folder) {
             let (name, model, outcome) = assembly(&path);
-            eprintln!("{folder} {name}: {} {} states of {}", outcome.verdict, outcome.states.len(), outcome.candidates);
+            eprintln!("{folder} {name}: {} {} states of {}", outcome.verdict, outcome.states.len(), outcome.looked_at);
             assert_eq!(outcome.verdict, published(id(&name), model), "{folder}/{name}: {:?}", outcome.states);
         }
     }

@@ -1,13 +1,14 @@
 //! One execution that answers a test's question, and what allows or forbids it.
 
 use std::fmt::Write as _;
+use std::ops::ControlFlow;
 
 use super::axioms::{self, Demand, Judgement, Violation};
 use super::code::Code;
 use super::execution::{Execution, Witness};
 use super::relation::Relation;
-use super::states::{Candidates, Choices};
-use super::{Bounds, Model, Result};
+use super::search::{Candidate, Search};
+use super::{Bounds, Model, ModelError, Result};
 use crate::program::{Const, Prop, Quantifier};
 
 /// An execution and what a model says of it.
@@ -53,43 +54,56 @@ pub fn explain(code: &Code, model: Model, bounds: Bounds) -> Result<Option<Expla
         let holds = code.condition.holds(state) != (code.quantifier == Quantifier::Forall);
         holds && code.filter.as_ref().is_none_or(|filter: &Prop| filter.holds(state))
     };
-    let candidates = Candidates::new(code, bounds)?;
+    let search = Search::new(code, bounds)?;
     let mut best: Option<Explanation> = None;
-    // First those that are coherent, as every model demands; if none is, incoherence itself is the reason.
+    let mut keep = |candidate: Candidate<'_>, reason| {
+        let execution = Execution { events: candidate.events(), ..candidate.execution.clone() };
+        best = Some(Explanation { execution, witness: candidate.witness.clone(), state: candidate.state, reason });
+    };
+    let mut found = false;
+    search.run(Some(model), true, &mut |candidate| {
+        if !wanted(&candidate.state) {
+            return ControlFlow::Continue(());
+        }
+        if let Judgement::Allowed { order, .. } = axioms::judge(model, candidate.execution)(candidate.witness) {
+            let reason = allowed(candidate.execution, candidate.witness, &order);
+            keep(candidate, reason);
+            found = true;
+        }
+        ControlFlow::Break(())
+    })?;
+    if found {
+        return Ok(best);
+    }
+    // None is allowed. Those that are coherent, as every model demands; if none is, incoherence itself is the reason.
+    // Every contradiction would do, so a search that takes too long ends with the shortest so far.
+    let quick = Search::new(code, Bounds { candidates: bounds.candidates.min(200_000), ..bounds })?;
+    let mut shortest = usize::MAX;
     for coherent in [true, false] {
-        candidates.executions(|execution| {
-            if matches!(best, Some(Explanation { reason: Reason::Allowed { .. }, .. })) {
-                return Ok(());
-            }
-            let fits = execution.fits(coherent, bounds.candidates)?;
-            let mut judge = None;
-            for choice in Choices::new(&fits) {
-                let state = execution.state(&code.columns, |location| choice[location]);
-                if !wanted(&state) {
-                    continue;
-                }
-                let witness = execution.witness(choice.iter().copied());
-                let reason = match axioms::coherence(execution, &witness) {
-                    Some(violation) => forbidden(execution, violation),
-                    None => {
-                        let judge = judge.get_or_insert_with(|| axioms::judge(model, execution));
-                        match judge(&witness) {
-                            Judgement::Allowed { order, .. } => allowed(execution, &witness, &order),
-                            Judgement::Forbidden(violation) => forbidden(execution, violation),
+        let end = quick.run(None, coherent, &mut |candidate| {
+            if wanted(&candidate.state) {
+                let violation =
+                    axioms::coherence(candidate.execution, candidate.witness).or_else(|| {
+                        match axioms::judge(model, candidate.execution)(candidate.witness) {
+                            Judgement::Forbidden(violation) => Some(violation),
+                            Judgement::Allowed { .. } => None,
                         }
-                    }
-                };
-                let length = |reason: &Reason| match reason {
-                    Reason::Allowed { .. } => 0,
-                    Reason::Forbidden { cycle, .. } => cycle.len(),
-                };
-                if best.as_ref().is_none_or(|best| length(&reason) < length(&best.reason)) {
-                    best = Some(Explanation { execution: execution.clone(), witness, state, reason });
+                    });
+                if let Some((reason, length)) = violation.map(|violation| forbidden(candidate.execution, violation))
+                    && length < shortest
+                {
+                    shortest = length;
+                    keep(candidate, reason);
                 }
             }
-            Ok(())
-        })?;
-        if best.is_some() {
+            ControlFlow::Continue(())
+        });
+        match end {
+            Err(error @ ModelError::TooLarge { .. }) if shortest == usize::MAX => return Err(error),
+            Err(ModelError::TooLarge { .. }) | Ok(_) => {}
+            Err(error) => return Err(error),
+        }
+        if shortest < usize::MAX {
             break;
         }
     }
@@ -107,7 +121,8 @@ fn allowed(execution: &Execution, witness: &Witness, order: &Relation) -> Reason
     Reason::Allowed { order: all.into_iter().filter(|event| shown.has(*event)).collect(), single }
 }
 
-fn forbidden(execution: &Execution, violation: Violation) -> Reason {
+/// The reason, and how many steps its contradiction has.
+fn forbidden(execution: &Execution, violation: Violation) -> (Reason, usize) {
     let Violation { axiom, demand, relation, parts } = violation;
     let whole = match demand {
         Demand::Acyclic => relation.clone(),
@@ -126,7 +141,7 @@ fn forbidden(execution: &Execution, violation: Violation) -> Reason {
         |from: usize, to: usize| parts.iter().find(|(_, part)| part.has(from, to)).map_or("before", |(name, _)| *name);
     let next = |at: usize| events[(at + 1) % events.len()];
     let cycle = events.iter().enumerate().map(|(at, event)| (*event, label(*event, next(at)))).collect();
-    Reason::Forbidden { axiom, cycle }
+    (Reason::Forbidden { axiom, cycle }, events.len())
 }
 
 /// How an event is called in text and pictures: `a`, `b`, ... in order; initial writes by their location.

@@ -1,12 +1,12 @@
 //! What an architecture, or the kernel's model, allows of a test.
 //!
 //! ```text
-//! Program --machine::code--> Code --trace--> Traces --execution--> candidates --axioms--> the states that are allowed
+//! Program --machine::code--> Code --trace--> Traces --search, axioms--> the states that are allowed
 //! assembly test --assembly::parse--^
 //! ```
 //!
-//! Every candidate execution is looked at: each thread's ways to run, each source of each read, each order of the writes
-//! to a location. [`axioms`] holds a file per model, to be held against the published one line by line.
+//! Every execution that a model allows is found: each thread's ways to run, each order of the writes to a location, each
+//! source of each read. [`axioms`] holds a file per model, to be held against the published one line by line.
 
 pub mod assembly;
 pub mod axioms;
@@ -16,6 +16,7 @@ pub mod execution;
 pub mod explain;
 pub mod machine;
 pub mod relation;
+pub mod search;
 pub mod states;
 pub mod svg;
 pub mod trace;
@@ -111,7 +112,7 @@ impl FromStr for Model {
 pub struct Bounds {
     /// Ways for one thread to run.
     pub traces: usize,
-    /// Candidate executions.
+    /// Steps in which candidate executions are grown.
     pub candidates: u64,
 }
 

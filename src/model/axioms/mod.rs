@@ -2,7 +2,10 @@
 //!
 //! That every location by itself is sequentially consistent and that nothing comes between the halves of a
 //! read-modify-write is demanded by all of them alike and holds already when candidates are made
-//! ([`Execution::fits`]); [`coherence`] says so of those that are made without.
+//! ([`super::search`]); [`coherence`] says so of those that are made without.
+//!
+//! A candidate may be judged while it still grows, with some reads without a source and some locations without an order:
+//! what is forbidden then stays forbidden. So an axiom must not take anything away because a relation is larger.
 
 mod armv8;
 mod lkmm;

@@ -39,9 +39,10 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
     let to_write = m >> (addr | data) >> w;
     Box::new(move |Witness { rf, co, fr }| {
         let (rfe, rfi) = (rf & ext, rf & int);
-        let same_write = rf.inverse() >> rf;
+        // Two reads of which one has no source yet may still turn out to read the same write.
+        let (same_write, read) = (rf.inverse() >> rf, rf.range());
         let ppo = ((&fixed
-            | (&same_location_reads - same_write)) // 2
+            | ((read >> &same_location_reads >> read) - same_write)) // 2
             | (amo_or_sc >> &rfi >> r)) // 3
             | (&to_write >> &rfi >> r); // 12
         let order = ((&ppo | &rfe) | co) | fr;
