@@ -7,7 +7,7 @@ use crate::litmus::Verdict;
 use crate::model::{self, Bounds, Model, ModelError, Outcome};
 
 /// The verdicts that stand beside what was measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expectation {
     /// May the race be seen on the architecture? `None` if neither model nor header says.
     pub race: Option<Verdict>,
@@ -15,6 +15,8 @@ pub struct Expectation {
     pub source: VerdictSource,
     /// The kernel's model on the condition.
     pub lkmm: Option<Verdict>,
+    /// Why the architecture's model gave no verdict, if it was asked for one and could not.
+    pub note: Option<String>,
 }
 
 /// Where a verdict comes from.
@@ -67,16 +69,25 @@ pub fn agrees(scenario: &Scenario, model: Model, outcome: &Outcome) -> Result<()
 /// If header and model disagree.
 pub fn expectation(scenario: &Scenario, arch: Arch, atomics: Atomics) -> Result<Expectation> {
     let quick = Bounds { candidates: 200_000, ..Bounds::default() };
-    let on = |model| -> Result<Option<Outcome>> {
-        let Ok(Some(outcome)) = judge(scenario, model, atomics, quick) else { return Ok(None) };
-        agrees(scenario, model, &outcome)?;
-        Ok(Some(outcome))
+    let mut note = None;
+    let mut on = |model| -> Result<Option<Outcome>> {
+        match judge(scenario, model, atomics, quick) {
+            Ok(Some(outcome)) => {
+                agrees(scenario, model, &outcome)?;
+                Ok(Some(outcome))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => {
+                note.get_or_insert_with(|| error.to_string());
+                Ok(None)
+            }
+        }
     };
-    let computed = on(Model::of(arch))?.map(|outcome| outcome.on_race(scenario.program.quantifier));
     let lkmm = on(Model::Lkmm)?.map(|outcome| outcome.verdict).or(scenario.test.header.result);
+    let computed = on(Model::of(arch))?.map(|outcome| outcome.on_race(scenario.program.quantifier));
     Ok(match computed {
-        Some(verdict) => Expectation { race: Some(verdict), source: VerdictSource::Model, lkmm },
-        None => Expectation { race: scenario.expected(arch), source: VerdictSource::Header, lkmm },
+        Some(verdict) => Expectation { race: Some(verdict), source: VerdictSource::Model, lkmm, note: None },
+        None => Expectation { race: scenario.expected(arch), source: VerdictSource::Header, lkmm, note },
     })
 }
 

@@ -4,9 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use wakerace::arch::Atomics;
-use wakerace::catalogue;
+use wakerace::catalogue::{self, Scenario};
 use wakerace::litmus::{Source, Verdict};
-use wakerace::model::{self, Bounds, Model, Outcome, assembly};
+use wakerace::model::explain::{self, Reason};
+use wakerace::model::{self, Bounds, Model, Outcome, assembly, svg};
+use wakerace::verdict;
 
 /// The verdicts of every scenario: LKMM, x86-TSO, ARMv8, POWER, RVWMO. A is allowed, - is forbidden, ? has no test.
 const TABLE: [(&str, &str); 27] = [
@@ -94,6 +96,152 @@ fn the_assembly_forms_get_the_verdicts_of_the_table() {
             let (name, model, outcome) = assembly(&path);
             eprintln!("{folder} {name}: {} {} states of {}", outcome.verdict, outcome.states.len(), outcome.looked_at);
             assert_eq!(outcome.verdict, published(id(&name), model), "{folder}/{name}: {:?}", outcome.states);
+        }
+    }
+}
+
+#[test]
+fn every_header_says_what_the_models_say() {
+    for scenario in catalogue::all().unwrap() {
+        for model in COLUMNS {
+            for atomics in [Atomics::Lse, Atomics::Llsc] {
+                match verdict::judge(&scenario, model, atomics, Bounds::default()).unwrap() {
+                    Some(outcome) => verdict::agrees(&scenario, model, &outcome).unwrap(),
+                    None => assert!(scenario.name.contains("+nt"), "{} is modelled", scenario.name),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_c_scenarios_get_the_verdicts_of_the_table() {
+    let mut rows = Vec::new();
+    for scenario in catalogue::all().unwrap() {
+        let id = scenario.name.split('-').next().unwrap();
+        if !TABLE.iter().any(|(known, _)| *known == id) || scenario.name.contains("+nt") {
+            continue;
+        }
+        for model in COLUMNS {
+            let outcome = verdict::judge(&scenario, model, Atomics::Lse, Bounds::default()).unwrap().unwrap();
+            assert_eq!(outcome.verdict, published(id, model), "{} on {model}", scenario.name);
+        }
+        rows.push(id.to_owned());
+    }
+    rows.dedup();
+    assert!(TABLE.iter().all(|(id, _)| rows.iter().any(|row| row == id)), "every row has a scenario: {rows:?}");
+}
+
+#[test]
+fn an_explanation_is_an_execution_that_fits_its_verdict() {
+    for folder in ["lkmm", "aarch64", "ppc"] {
+        for path in files(folder) {
+            let (code, model) = if folder == "lkmm" {
+                let scenario = catalogue::load_file(&path).unwrap();
+                (model::code_for(&scenario.program, Model::Lkmm, Atomics::Lse).unwrap(), Model::Lkmm)
+            } else {
+                assembly::parse(&source(&path)).unwrap()
+            };
+            let outcome = model::check(&code, model, Bounds::default()).unwrap();
+            let explanation = explain::explain(&code, model, Bounds::default()).unwrap();
+            let allowed = matches!(&explanation, Some(found) if matches!(found.reason, Reason::Allowed { .. }));
+            assert_eq!(allowed, outcome.verdict != Verdict::Never, "{}", code.name);
+            let Some(found) = &explanation else { continue };
+            assert!(code.condition.holds(&found.state), "{}", code.name);
+            if let Reason::Forbidden { cycle, .. } = &found.reason {
+                assert!(cycle.len() >= 2, "{}: {cycle:?}", code.name);
+                // Every step of the contradiction leads from where the one before it ended.
+                assert!(cycle.iter().all(|(event, label)| found.execution.events.len() > *event && !label.is_empty()));
+            }
+            let text = explain::text(&code, model, explanation.as_ref());
+            assert!(text.contains(if allowed { "allowed" } else { "forbidden" }), "{text}");
+            let picture = svg::svg(&code, model, found);
+            assert!(picture.starts_with("<svg") && picture.ends_with("</svg>\n"), "{}", code.name);
+            assert_eq!(
+                picture.matches("<rect").count(),
+                found.execution.events.iter().filter(|e| e.thread.is_some()).count()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_test_that_is_too_large_is_refused_with_the_count() {
+    let mut text = String::from("C large\n{}\n");
+    for thread in 0..4 {
+        let body: String =
+            (0..6).map(|i| format!("r{i} = READ_ONCE(*x); WRITE_ONCE(*x, {});", 6 * thread + i + 1)).collect();
+        let registers: String = (0..6).map(|i| format!("int r{i}; ")).collect();
+        text.push_str(&format!("P{thread}(int *x) {{ {registers}{body} }}\n"));
+    }
+    text.push_str("exists (x=1)\n");
+    let scenario = Scenario::new(&Source::new("large", text), "").unwrap();
+    let error = verdict::judge(&scenario, Model::Sc, Atomics::Lse, Bounds::default()).unwrap_err().to_string();
+    assert!(error.contains("too large to be judged: 50001 ways for one thread to run"), "{error}");
+    let sb = catalogue::named("SB").unwrap();
+    let few = Bounds { candidates: 3, ..Bounds::default() };
+    let error = verdict::judge(&sb, Model::Sc, Atomics::Lse, few).unwrap_err().to_string();
+    assert!(error.contains("SB, SC: too large to be judged: 4 partial executions or more"), "{error}");
+}
+
+#[test]
+fn assembly_that_is_wrong_is_an_error_at_its_place() {
+    let cases = [
+        (
+            "AArch64 t\n{ 0:X1=x; }\n P0 ;\n FROB W0,[X1] ;\nexists (0:X0=1)\n",
+            "`FROB W0,[X1]` is not an instruction",
+            "4:",
+        ),
+        ("AArch64 t\n{ 0:Q1=x; }\n P0 ;\n LDR W0,[X1] ;\nexists (0:X0=1)\n", "this is no register", "2:"),
+        ("AArch64 t\n{ 3:X1=x; }\n P0 ;\n LDR W0,[X1] ;\nexists (0:X0=1)\n", "there is no such thread", "2:"),
+        ("AArch64 t\n{ }\n P0 ;\n NOP ;\nexists (4:X0=1)\n", "there is no thread 4", "5:"),
+        ("PPC t\n{ }\n P0 | P1 ;\n li r1,1 | li r1,1 | li r1,1 ;\nexists (0:r1=1)\n", "this line has 3 columns", "3:"),
+        ("RISCV t\n P0 ;\nexists (0:x1=1)\n", "no `{ ... }` with initial values", "1:"),
+        (
+            "RISCV t\n{}\n P0 ;\nL: nop ;\n beq x0,x0,L ;\nexists (0:x1=1)\n",
+            "is not an instruction that can be judged",
+            "5:",
+        ),
+    ];
+    for (text, message, line) in cases {
+        let error = assembly::parse(&Source::new("t.litmus", text)).unwrap_err().to_string();
+        assert!(error.contains(message) && error.contains(&format!("t.litmus:{line}")), "{error}");
+    }
+}
+
+/// Whatever is in the file, the answer is a verdict or an error.
+#[test]
+fn damaged_assembly_never_panics() {
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = move |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed % below as u64) as usize
+    };
+    let few = Bounds { candidates: 20_000, traces: 2_000 };
+    let texts: Vec<String> = ["x86", "aarch64", "aarch64-llsc", "ppc", "riscv"]
+        .into_iter()
+        .flat_map(files)
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    for _ in 0..3000 {
+        let mut bytes = texts[next(texts.len())].clone().into_bytes();
+        for _ in 0..1 + next(4) {
+            let at = next(bytes.len().max(1)).min(bytes.len().saturating_sub(1));
+            if bytes.is_empty() {
+                break;
+            }
+            match next(3) {
+                0 => drop(bytes.remove(at)),
+                1 => bytes[at] = b"01xX,;|:[](){}= \nr$%"[next(20)],
+                _ => bytes.truncate(at.max(1)),
+            }
+        }
+        let Ok(text) = String::from_utf8(bytes) else { continue };
+        if let Ok((code, model)) = assembly::parse(&Source::new("damaged", text)) {
+            let _ = model::check(&code, model, few);
+            let _ = explain::explain(&code, model, few);
         }
     }
 }

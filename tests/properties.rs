@@ -1,6 +1,7 @@
 //! What must hold between models, whatever the test, and between the x86-TSO model and this hardware.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 use proptest::prelude::*;
 use wakerace::arch::{Arch, Atomics};
@@ -140,8 +141,11 @@ proptest! {
 #[test]
 fn no_outcome_of_a_scenario_on_this_host_lies_outside_of_its_model() {
     let Some(arch) = Arch::host() else { return };
-    let output = assert_cmd::Command::cargo_bin("wakerace")
-        .unwrap()
+    let binary = env!("CARGO_BIN_EXE_wakerace");
+    let runner = std::env::var_os("WAKERACE_RUNNER");
+    let mut command = Command::new(runner.as_deref().unwrap_or(binary.as_ref()));
+    command.args(runner.is_some().then_some(binary));
+    let output = command
         .args(["run", "race", "fixes", "mutants", "guards", "controls", "-n", "100000", "--no-save", "-q"])
         .args(["--no-controls", "--oversubscribe", "--export-json", "-"])
         .output()

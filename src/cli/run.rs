@@ -296,6 +296,10 @@ fn experiments<'a>(
                 skews: args.skew.as_ref().map(|skews| skews.ticks(&clock)),
             },
         };
+        let expectation = verdict::expectation(scenario, arch, target.atomics)?;
+        if let Some(note) = &expectation.note {
+            eprintln!("{note}; the verdict is what its header declares");
+        }
         // Emitted now, so that whatever cannot be is said before anything runs.
         let code = codegen::emit(target, &scenario.program, &layout, pace.kind())?;
         experiments.push(Experiment {
@@ -303,7 +307,7 @@ fn experiments<'a>(
             placement: placement.clone(),
             layout,
             pace,
-            expectation: verdict::expectation(scenario, arch, target.atomics)?,
+            expectation,
             code,
             batch,
             seed: args.seed,

@@ -112,7 +112,7 @@ impl<'a> Lexer<'a> {
             _ => Err(self
                 .source
                 .error(Span { start, end: start + line.len().max(1) }, "this is not a C litmus test", "expected `C NAME`")
-                .help("tests in assembly (AArch64, PPC, RISCV, X86_64) are for herd7; wakerace runs the C dialect of the kernel's tools/memory-model")),
+                .help("tests in assembly (AArch64, PPC, RISCV, X86_64) are judged by `wakerace check`; what runs is the C dialect of the kernel's tools/memory-model")),
         }
     }
 

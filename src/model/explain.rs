@@ -123,7 +123,7 @@ fn allowed(execution: &Execution, witness: &Witness, order: &Relation) -> Reason
 
 /// The reason, and how many steps its contradiction has.
 fn forbidden(execution: &Execution, violation: Violation) -> (Reason, usize) {
-    let Violation { axiom, demand, relation, parts } = violation;
+    let Violation { axiom, demand, relation, parts, routes } = violation;
     let whole = match demand {
         Demand::Acyclic => relation.clone(),
         Demand::Irreflexive | Demand::Empty => parts.iter().fold(execution.none(), |all, (_, part)| all | part),
@@ -140,8 +140,18 @@ fn forbidden(execution: &Execution, violation: Violation) -> (Reason, usize) {
     let label =
         |from: usize, to: usize| parts.iter().find(|(_, part)| part.has(from, to)).map_or("before", |(name, _)| *name);
     let next = |at: usize| events[(at + 1) % events.len()];
-    let cycle = events.iter().enumerate().map(|(at, event)| (*event, label(*event, next(at)))).collect();
-    (Reason::Forbidden { axiom, cycle }, events.len())
+    let mut cycle = Vec::new();
+    for (at, event) in events.iter().enumerate() {
+        let (name, next) = (label(*event, next(at)), next(at));
+        // A compound step is shown by what it is made of.
+        let route = routes.iter().find(|(known, _)| *known == name);
+        match route.and_then(|(_, route)| route.walk(*event, next)) {
+            Some(walk) => cycle.extend(walk),
+            None => cycle.push((*event, name)),
+        }
+    }
+    let length = cycle.len();
+    (Reason::Forbidden { axiom, cycle }, length)
 }
 
 /// How an event is called in text and pictures: `a`, `b`, ... in order; initial writes by their location.

@@ -6,9 +6,11 @@ use super::Model;
 use super::code::Code;
 use super::explain::{Explanation, Reason, end, letter, shown};
 
-const COLUMN: usize = 230;
-const ROW: usize = 62;
-const BOX: (usize, usize) = (170, 30);
+const GAP: usize = 110;
+const ROW: usize = 58;
+const BOX_HEIGHT: usize = 30;
+/// How wide a character of the text is, at most, in the monospace fonts in use.
+const CHARACTER: f64 = 8.6;
 const TOP: usize = 92;
 const MARGIN: usize = 40;
 
@@ -16,11 +18,18 @@ const MARGIN: usize = 40;
 pub fn svg(code: &Code, model: Model, explanation: &Explanation) -> String {
     let Explanation { execution, witness, state, reason } = explanation;
     let threads = code.threads.len();
+    let texts: Vec<String> = (execution.events.iter().enumerate())
+        .map(|(number, event)| format!("{}: {}", letter(execution, &code.names, number), event.describe(&code.names)))
+        .collect();
+    let longest =
+        execution.events.iter().zip(&texts).filter(|(event, _)| event.thread.is_some()).map(|(_, text)| text.len());
+    let box_width = (longest.max().unwrap_or(0) as f64 * CHARACTER) as usize + 22;
+    let column = box_width + GAP;
     let mut place = vec![None; execution.events.len()];
     let mut rows = vec![0; threads];
     for (number, event) in execution.events.iter().enumerate() {
         if let Some(thread) = event.thread {
-            place[number] = Some((MARGIN + thread * COLUMN, TOP + rows[thread] * ROW));
+            place[number] = Some((MARGIN + thread * column, TOP + rows[thread] * ROW));
             rows[thread] += 1;
         }
     }
@@ -31,7 +40,7 @@ pub fn svg(code: &Code, model: Model, explanation: &Explanation) -> String {
     let title = format!("{} on {model}: {verdict}", code.name);
     let below = end(code, state);
     let text_width = 9 * title.len().max(below.len());
-    let width = (2 * MARGIN + threads * COLUMN).max(text_width + 2 * MARGIN);
+    let width = (2 * MARGIN + threads * column).max(text_width + 2 * MARGIN);
     let height = TOP + rows.iter().max().copied().unwrap_or(0) * ROW + MARGIN;
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
@@ -44,7 +53,7 @@ pub fn svg(code: &Code, model: Model, explanation: &Explanation) -> String {
         let _ = writeln!(
             out,
             "<text class=\"title\" x=\"{}\" y=\"{}\">P{thread}</text>",
-            MARGIN + thread * COLUMN,
+            MARGIN + thread * column,
             TOP - 12
         );
     }
@@ -58,6 +67,10 @@ pub fn svg(code: &Code, model: Model, explanation: &Explanation) -> String {
     let mut edges: Vec<(usize, usize, String, String)> = Vec::new();
     for name in ["rf", "co", "fr"] {
         for (from, to) in shown(execution, witness, name) {
+            // What program order shows already would only hide the rest.
+            if name != "rf" && execution.int.has(from, to) {
+                continue;
+            }
             edges.push((from, to, name.to_owned(), name.to_owned()));
         }
     }
@@ -73,33 +86,35 @@ pub fn svg(code: &Code, model: Model, explanation: &Explanation) -> String {
         if let [Some(from), Some(to)] = pair
             && from.0 == to.0
         {
-            let x = from.0 + BOX.0 / 2;
-            let _ = writeln!(out, "<path class=\"po\" d=\"M{x} {} V{}\"/>", from.1 + BOX.1, to.1);
+            let x = from.0 + box_width / 2;
+            let _ = writeln!(out, "<path class=\"po\" d=\"M{x} {} V{}\"/>", from.1 + BOX_HEIGHT, to.1);
         }
     }
     for (from, to, label, class) in &edges {
         if let (Some(from), Some(to)) = (place[*from], place[*to]) {
-            edge(&mut out, from, to, label, class);
+            edge(&mut out, box_width, (from, to), label, class);
         }
     }
-    for (number, event) in execution.events.iter().enumerate() {
+    for (number, text) in texts.iter().enumerate() {
         let Some((x, y)) = place[number] else { continue };
-        let text = format!("{}: {}", letter(execution, &code.names, number), event.describe(&code.names));
         let initial = witness.rf.pairs().any(|(write, read)| read == number && execution.iw.has(write));
         let class = if initial { "event initial" } else { "event" };
         let _ = writeln!(
             out,
             "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" rx=\"5\"/>",
-            BOX.0, BOX.1
+            box_width, BOX_HEIGHT
         );
-        let _ = writeln!(out, "<text x=\"{}\" y=\"{}\">{}</text>", x + 9, y + 20, escape(&text));
+        let _ = writeln!(out, "<text x=\"{}\" y=\"{}\">{}</text>", x + 9, y + 20, escape(text));
     }
     out.push_str("</svg>\n");
     out
 }
 
-fn edge(out: &mut String, from: (usize, usize), to: (usize, usize), label: &str, class: &str) {
-    let (half_w, half_h) = ((BOX.0 / 2) as f64, (BOX.1 / 2) as f64);
+type Corner = (usize, usize);
+
+/// An arrow between two boxes by their upper left corners.
+fn edge(out: &mut String, box_width: usize, (from, to): (Corner, Corner), label: &str, class: &str) {
+    let (half_w, half_h) = ((box_width / 2) as f64, (BOX_HEIGHT / 2) as f64);
     let centre = |(x, y): (usize, usize)| (x as f64 + half_w, y as f64 + half_h);
     let ((ax, ay), (bx, by)) = (centre(from), centre(to));
     // From side to side; within a column around its right side.

@@ -5,7 +5,8 @@
 //! the Linux Kernel", ASPLOS 2018. Without grace periods, read-side critical sections order nothing, so the RCU axiom has
 //! nothing to say. A lock is its location: LKR and LKW read and write it when it is taken, UL writes it when it is freed.
 
-use super::{Demand, Judge, Judgement, allowed, forbidden};
+use super::route::Route;
+use super::{Demand, Judge, Judgement, allowed, forbidden, forbidden_by_route};
 use crate::model::event::Tags;
 use crate::model::execution::{Execution, Witness};
 use crate::model::relation::{Relation, Set};
@@ -98,14 +99,30 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
         // Happens-before: ordering from the passage of time
         let returning = (&prop - &identity) & int;
         let hb = (marked >> ((&ppo | &rfe) | &returning)) >> marked;
+        let route = || {
+            let (fre, coe) = (fr & ext, co & ext);
+            vec![
+                (0, "fre", fre, 1),
+                (0, "coe", coe, 1),
+                (0, "", identity.clone(), 1),
+                (1, "cumul-fence", cumul_fence.clone(), 1),
+                (1, "rfe", rfe.clone(), 2),
+                (1, "", identity.clone(), 2),
+            ]
+        };
         if !hb.is_acyclic() {
-            let parts = vec![("rfe", rfe), ("ppo", ppo), ("prop", returning)];
-            return forbidden("happens-before", Demand::Acyclic, hb, parts);
+            let parts = vec![("rfe", rfe.clone()), ("ppo", ppo.clone()), ("prop", returning.clone())];
+            let routes = vec![("prop", Route { hops: route(), ends: &[2] })];
+            return forbidden_by_route("happens-before", Demand::Acyclic, hb, parts, routes);
         }
         // Each link that is not reads-from takes a strong fence.
         let pb = ((&prop >> &strong_fence) >> hb.star()) >> marked;
         if !pb.is_acyclic() {
-            return forbidden("propagation", Demand::Acyclic, pb.clone(), vec![("prop; strong-fence; hb*", pb)]);
+            let mut hops = route();
+            hops.push((2, "strong-fence", strong_fence.clone(), 3));
+            hops.extend([("ppo", &ppo), ("rfe", &rfe), ("prop", &returning)].map(|(n, r)| (3, n, r.clone(), 3)));
+            let routes = vec![("pb", Route { hops, ends: &[3] })];
+            return forbidden_by_route("propagation", Demand::Acyclic, pb.clone(), vec![("pb", pb)], routes);
         }
         let order = &hb | &pb;
         if plain.is_empty() {

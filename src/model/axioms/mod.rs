@@ -10,6 +10,7 @@
 mod armv8;
 mod lkmm;
 mod power;
+pub mod route;
 mod rvwmo;
 mod sc;
 mod x86_tso;
@@ -17,6 +18,7 @@ mod x86_tso;
 use super::Model;
 use super::execution::{Execution, Witness};
 use super::relation::Relation;
+use route::Route;
 
 /// What a model says of one candidate.
 #[derive(Debug, Clone)]
@@ -43,6 +45,8 @@ pub struct Violation {
     pub relation: Relation,
     /// What that relation is made of, by name, the most telling first.
     pub parts: Vec<(&'static str, Relation)>,
+    /// How steps of the compound ones among them are made.
+    pub routes: Vec<(&'static str, Route)>,
 }
 
 /// What an axiom demands.
@@ -78,12 +82,18 @@ pub fn coherence(execution: &Execution, witness: &Witness) -> Option<Violation> 
     if !relation.is_acyclic() {
         let parts =
             vec![("rf", rf.clone()), ("fr", fr.clone()), ("co", co.clone()), ("po-loc", execution.po_loc.clone())];
-        return Some(Violation { axiom: "coherence (sc per location)", demand: Demand::Acyclic, relation, parts });
+        return Some(Violation {
+            axiom: "coherence (sc per location)",
+            demand: Demand::Acyclic,
+            relation,
+            parts,
+            routes: Vec::new(),
+        });
     }
     let relation = &execution.rmw & ((fr & &execution.ext) >> (co & &execution.ext));
     if !relation.is_empty() {
         let parts = vec![("rmw", execution.rmw.clone())];
-        return Some(Violation { axiom: "atomic", demand: Demand::Empty, relation, parts });
+        return Some(Violation { axiom: "atomic", demand: Demand::Empty, relation, parts, routes: Vec::new() });
     }
     None
 }
@@ -94,7 +104,18 @@ fn forbidden(
     relation: Relation,
     parts: Vec<(&'static str, Relation)>,
 ) -> Judgement {
-    Judgement::Forbidden(Violation { axiom, demand, relation, parts })
+    Judgement::Forbidden(Violation { axiom, demand, relation, parts, routes: Vec::new() })
+}
+
+/// The same with an explanation of its compound parts.
+fn forbidden_by_route(
+    axiom: &'static str,
+    demand: Demand,
+    relation: Relation,
+    parts: Vec<(&'static str, Relation)>,
+    routes: Vec<(&'static str, Route)>,
+) -> Judgement {
+    Judgement::Forbidden(Violation { axiom, demand, relation, parts, routes })
 }
 
 fn allowed(order: Relation) -> Judgement {

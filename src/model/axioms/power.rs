@@ -4,7 +4,8 @@
 //! Memory", TOPLAS 36(2), 2014: figures 18 and 25, and herd's ppc.cat with ppc-checks.cat, whose propagation goes through
 //! the communications between threads only.
 
-use super::{Demand, Judge, allowed, forbidden};
+use super::route::Route;
+use super::{Demand, Judge, allowed, forbidden, forbidden_by_route};
 use crate::model::event::Tags;
 use crate::model::execution::{Execution, Witness};
 use crate::model::relation::{Relation, Set};
@@ -46,13 +47,44 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
         let strong = chapo.maybe() >> propbase.star() >> &sync >> &hbstar;
         let prop = (w >> &propbase >> w) | strong;
         let order = co | &prop;
+        let route = || {
+            let stay = execution.id(execution.select(|_| true));
+            let mut hops = vec![
+                // rfe, fre, coe, fre; rfe or coe; rfe, or nothing
+                (0, "rfe", rfe.clone(), 1),
+                (0, "fre", fre.clone(), 1),
+                (0, "coe", coe.clone(), 1),
+                (0, "fre", fre.clone(), 5),
+                (0, "coe", coe.clone(), 5),
+                (5, "rfe", rfe.clone(), 1),
+                (0, "", stay.clone(), 1),
+                // fences with or without a read before them, and what happens after
+                (1, "rfe", rfe.clone(), 2),
+                (1, "fence", fence.clone(), 3),
+                (2, "fence", fence.clone(), 3),
+                (3, "", stay.clone(), 1),
+                // the strong one
+                (1, "sync", sync.clone(), 4),
+                // or, from write to write, a fence and what happens after
+                (0, "rfe", rfe.clone(), 6),
+                (0, "fence", fence.clone(), 7),
+                (6, "fence", fence.clone(), 7),
+            ];
+            for state in [3, 4, 7] {
+                hops.extend(
+                    [("ppo", &ppo), ("fence", &fence), ("rfe", &rfe)].map(|(n, r)| (state, n, r.clone(), state)),
+                );
+            }
+            vec![("prop", Route { hops, ends: &[4, 7] })]
+        };
         if !order.is_acyclic() {
-            return forbidden("propagation", Demand::Acyclic, order, vec![("co", co.clone()), ("prop", prop)]);
+            let parts = vec![("co", co.clone()), ("prop", prop)];
+            return forbidden_by_route("propagation", Demand::Acyclic, order, parts, route());
         }
         let seen = (&fre >> &prop) >> &hbstar;
         if !seen.is_irreflexive() {
-            let parts = vec![("fre", fre), ("prop", prop), ("hb", hb)];
-            return forbidden("observation", Demand::Irreflexive, seen, parts);
+            let parts = vec![("fre", fre.clone()), ("prop", prop), ("hb", hb)];
+            return forbidden_by_route("observation", Demand::Irreflexive, seen, parts, route());
         }
         if !(co | &xx).is_acyclic() {
             return forbidden(
