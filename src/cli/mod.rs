@@ -3,6 +3,7 @@
 mod check;
 mod list;
 mod progress;
+mod protocol;
 mod run;
 mod show;
 mod topology;
@@ -26,6 +27,8 @@ pub struct Cli {
 enum Command {
     /// Run scenarios on this host and say what was seen
     Run(Box<run::RunArgs>),
+    /// Run the kernel's mutex and wakeup protocol, and see whether the race does harm
+    Protocol(protocol::ProtocolArgs),
     /// Say what the architectures and the kernel's model allow of a test, and why
     Check(check::CheckArgs),
     /// List the scenarios and what this architecture allows
@@ -43,6 +46,7 @@ enum Command {
 pub fn dispatch(cli: Cli) -> Result<u8> {
     match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Protocol(args) => protocol::protocol(&args),
         Command::Check(args) => check::check(&args),
         Command::List(args) => list::list(&args),
         Command::Show(args) => show::show(&args),

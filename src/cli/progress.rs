@@ -16,20 +16,17 @@ const PLAIN_EVERY: Duration = Duration::from_secs(15);
 /// Outcomes shown live; the rest is counted in one number.
 const SHOWN: usize = 4;
 
-/// The progress of one scenario on one placement.
-pub struct Progress {
+/// A bar on a terminal, a line now and then elsewhere.
+pub struct Bar {
     bar: Option<ProgressBar>,
     name: String,
-    begun: Instant,
     printed: Instant,
-    limits: Limits,
     quiet: bool,
 }
 
-impl Progress {
-    /// Begins to show one scenario.
-    pub fn new(scenario: &Scenario, placement: &Placement, limits: Limits, quiet: bool) -> Progress {
-        let name = format!("{} on CPUs {placement}", scenario.name);
+impl Bar {
+    /// Begins to show something by name; nothing if `quiet`.
+    pub fn new(name: &str, quiet: bool) -> Bar {
         let terminal = std::io::stderr().is_terminal() && !quiet;
         let bar = terminal.then(|| {
             let bar = ProgressBar::new(1000);
@@ -37,22 +34,58 @@ impl Progress {
             if let Ok(style) = ProgressStyle::with_template("{bar:20} {elapsed:>4} {wide_msg}") {
                 bar.set_style(style);
             }
-            bar.set_message(name.clone());
+            bar.set_message(name.to_owned());
             bar
         });
-        let now = Instant::now();
-        Progress { bar, name, begun: now, printed: now, limits, quiet }
+        Bar { bar, name: name.to_owned(), printed: Instant::now(), quiet }
+    }
+
+    /// Shows how much is done, from 0 to 1, and a message.
+    pub fn update(&mut self, share: f64, message: impl FnOnce() -> String) {
+        if self.quiet {
+            return;
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position((1000.0 * share.clamp(0.0, 1.0)) as u64);
+            bar.set_message(format!("{}: {}", self.name, message()));
+        } else if self.printed.elapsed() >= PLAIN_EVERY {
+            eprintln!("{}: {}", self.name, message());
+            self.printed = Instant::now();
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The progress of one scenario on one placement.
+pub struct Progress {
+    bar: Bar,
+    begun: Instant,
+    limits: Limits,
+}
+
+impl Progress {
+    /// Begins to show one scenario.
+    pub fn new(scenario: &Scenario, placement: &Placement, limits: Limits, quiet: bool) -> Progress {
+        let bar = Bar::new(&format!("{} on CPUs {placement}", scenario.name), quiet);
+        Progress { bar, begun: Instant::now(), limits }
     }
 
     /// Shows the counts so far.
     pub fn update(&mut self, scenario: &Scenario, tally: &Tally) {
-        if self.quiet {
+        if self.bar.quiet {
             return;
         }
         let program = &scenario.program;
         let outcomes = tally.outcomes();
-        let message = || {
-            let races = races(program, &outcomes);
+        let races = races(program, &outcomes);
+        let share = self.share(tally, races);
+        self.bar.update(share, || {
             let mut most: Vec<_> = outcomes.iter().collect();
             most.sort_by_key(|(row, count)| (!program.is_race(row), std::cmp::Reverse(**count)));
             let shown: Vec<String> = most
@@ -65,21 +98,9 @@ impl Progress {
                 .collect();
             let more = most.len().saturating_sub(SHOWN);
             let more = if more > 0 { format!(" | {more} more") } else { String::new() };
-            format!(
-                "{}: {} iterations, {} races | {}{more}",
-                self.name,
-                count(tally.iterations),
-                count(races),
-                shown.join(" | ")
-            )
-        };
-        if let Some(bar) = &self.bar {
-            bar.set_position((1000.0 * self.share(tally, races(program, &outcomes))) as u64);
-            bar.set_message(message());
-        } else if self.printed.elapsed() >= PLAIN_EVERY {
-            eprintln!("{}", message());
-            self.printed = Instant::now();
-        }
+            let iterations = count(tally.iterations);
+            format!("{iterations} iterations, {} races | {}{more}", count(races), shown.join(" | "))
+        });
     }
 
     /// How much of the run is done, from whichever limit is nearest.
@@ -93,8 +114,6 @@ impl Progress {
 
     /// Takes the bar away.
     pub fn finish(self) {
-        if let Some(bar) = self.bar {
-            bar.finish_and_clear();
-        }
+        self.bar.finish();
     }
 }

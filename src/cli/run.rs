@@ -183,7 +183,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
 }
 
 /// A flag that the first Ctrl-C (or SIGTERM) sets; the second ends the program at once.
-fn interrupt_flag() -> Result<Arc<AtomicBool>> {
+pub(super) fn interrupt_flag() -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // In this order: the first signal finds the flag still unset.

@@ -11,7 +11,7 @@ mod pin;
 mod placement;
 mod topology;
 
-pub use clock::Clock;
+pub use clock::{Clock, now as ticks};
 pub use cpulist::{format_cpu_list, parse_cpu_list};
 pub use describe::{Cache, Host, describe};
 pub use pin::{allowed_cpus, pin_to};

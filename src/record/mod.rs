@@ -1,6 +1,7 @@
 //! The result file: everything about a run, as JSON, versioned by its `schema` field.
 
 mod gaps;
+mod protocol;
 mod save;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use crate::stats::Interval;
 use crate::verdict::VerdictSource;
 
 pub use gaps::Gaps;
+pub use protocol::{HarmRecord, HealedRecord, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult, WakesRecord};
 pub use save::{check_writable, default_path, write_atomically};
 
 /// The schema this program writes.

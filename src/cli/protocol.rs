@@ -1,0 +1,244 @@
+//! `wakerace protocol`
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+
+use super::progress::Bar;
+use super::run::interrupt_flag;
+use super::units::parse_duration;
+use crate::arch::Arch;
+use crate::error::{EXIT_FORBIDDEN, EXIT_INTERRUPTED, EXIT_OK, Error, Result};
+use crate::kernel::{BlockedOnStore, Mutant, Profile};
+use crate::machine::{self, Clock, Topology};
+use crate::protocol::{self, LAYOUTS, Plan, Variant};
+use crate::publish::{self, count};
+use crate::record::{self, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult, Tool};
+
+/// Arguments of `protocol`.
+#[derive(Debug, Args)]
+pub struct ProtocolArgs {
+    /// Which kernel: v7.1, draft, draft+check or v7.2; all in turn if none is named
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    profile: Vec<Profile>,
+    /// Which interleavings: minimal, V1 to V8, or all of them at once
+    #[arg(long, value_name = "NAME", default_value = "all")]
+    variant: Variant,
+    /// How long each profile runs
+    #[arg(short = 'd', long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    duration: Duration,
+    /// The CPUs, such as 0-3,8; up to four of those allowed if not given
+    #[arg(short = 'c', long, value_name = "LIST")]
+    cpus: Option<String>,
+    /// How many CPUs the protocol has; more than there are share them
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Tasks per CPU
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    tasks: usize,
+    /// How the blocker stores blocked_on; non-temporal forces the race on x86
+    #[arg(long, value_name = "HOW", default_value = "plain")]
+    blocked_on_store: StoreArg,
+    /// Where the fields of task_struct lie: packed, padded, or kernel-ARCH; this architecture's if not given
+    #[arg(long, value_name = "LAYOUT")]
+    layout: Option<String>,
+    /// Leave something out, to see that the checks notice
+    #[arg(long, value_name = "NAME")]
+    mutant: Option<Mutant>,
+    /// Seed of what tasks and interrupts do
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    seed: u64,
+    /// A task that has not moved for so long ends the run
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
+    watchdog: Duration,
+    /// Print only the final table
+    #[arg(short = 'q', long)]
+    quiet: bool,
+    /// Write the record to a file, or to standard output with `-`
+    #[arg(long, value_name = "FILE")]
+    export_json: Option<PathBuf>,
+    /// Write the results as CSV
+    #[arg(long, value_name = "FILE")]
+    export_csv: Option<PathBuf>,
+    /// Write the table as Markdown
+    #[arg(long, value_name = "FILE")]
+    export_markdown: Option<PathBuf>,
+    /// Do not keep the record under results/
+    #[arg(long)]
+    no_save: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum StoreArg {
+    Plain,
+    Nontemporal,
+}
+
+/// The most CPUs the protocol takes by itself, and at all: a task's mask has 64 bits.
+const BY_DEFAULT: usize = 4;
+const MOST: usize = 64;
+
+/// Runs the protocol and prints what came of it; the exit status.
+pub fn protocol(args: &ProtocolArgs) -> Result<u8> {
+    let arch = Arch::host().ok_or_else(|| Error::Host("wakerace does not know this architecture".to_owned()))?;
+    let started = jiff::Timestamp::now();
+    let begun = Instant::now();
+    let interrupt = interrupt_flag()?;
+    let topology = Topology::read()?;
+    let allowed = machine::allowed_cpus()?;
+    let host_clock = Clock::calibrate();
+    let host = machine::describe(&topology, &allowed, host_clock);
+    let plans = plans(args, arch, &topology, &allowed)?;
+
+    let saved = (!args.no_save).then(|| record::default_path(&host, started).with_extension("protocol.json"));
+    let files = [&args.export_json, &args.export_csv, &args.export_markdown].into_iter().flatten().chain(&saved);
+    for path in files.filter(|path| path.as_os_str() != "-") {
+        record::check_writable(path)?;
+    }
+    let mut record = ProtocolRecord {
+        schema: PROTOCOL_SCHEMA.to_owned(),
+        tool: Tool::this(),
+        command: std::iter::once("wakerace".to_owned()).chain(std::env::args().skip(1)).collect(),
+        started: started.to_string(),
+        elapsed_s: 0.0,
+        interrupted: false,
+        host,
+        results: Vec::new(),
+    };
+    if !args.quiet {
+        eprint!("{}", super::topology::host_lines(&record.host));
+    }
+    let mut evidence = String::new();
+    for plan in &plans {
+        let outcome = run(args, plan, &interrupt)?;
+        if let Some(stuck) = &outcome.stuck {
+            evidence.push_str(&format!("\n{} {}: {}\n{}", plan.profile, plan.variant, stuck.what, stuck.state));
+        }
+        record.interrupted = outcome.interrupted;
+        record.results.push(ProtocolResult::new(plan, &outcome, host_clock));
+        record.elapsed_s = begun.elapsed().as_secs_f64();
+        write(args, saved.as_ref(), &record)?;
+        if record.interrupted {
+            break;
+        }
+    }
+    let mut text =
+        format!("\n{}\n\n{}{evidence}", publish::protocol_table(&record), publish::protocol_summary(&record));
+    if let Some(path) = &saved {
+        text.push_str(&format!("\nrecord: {}\n", path.display()));
+    }
+    let dash = |path: &Option<PathBuf>| path.as_deref().is_some_and(|path| path.as_os_str() == "-");
+    let export = if dash(&args.export_json) {
+        Some(publish::protocol_json(&record)?)
+    } else if dash(&args.export_csv) {
+        Some(publish::protocol_csv(&record)?)
+    } else if dash(&args.export_markdown) {
+        Some(publish::protocol_markdown(&record))
+    } else {
+        None
+    };
+    match export {
+        Some(export) => {
+            eprint!("{text}");
+            super::print(&export)?;
+        }
+        None => super::print(&text)?,
+    }
+    Ok(if record.results.iter().any(|result| !result.is_clean()) {
+        EXIT_FORBIDDEN
+    } else if record.interrupted {
+        EXIT_INTERRUPTED
+    } else {
+        EXIT_OK
+    })
+}
+
+/// A plan per profile; V8 takes every layout in turn.
+fn plans(args: &ProtocolArgs, arch: Arch, topology: &Topology, allowed: &[usize]) -> Result<Vec<Plan>> {
+    let named = args.cpus.as_deref().map(machine::parse_cpu_list).transpose();
+    let named = named.map_err(|reason| Error::Usage(format!("--cpus: {reason}")))?;
+    let cpus = machine::restrict(topology, allowed, named.as_deref())
+        .map_err(|reason| Error::Usage(format!("--cpus: {reason}")))?;
+    let threads = args.threads.unwrap_or_else(|| if named.is_some() { cpus.len() } else { cpus.len().min(BY_DEFAULT) });
+    // With one CPU there would be nobody to wake from elsewhere: two share it.
+    let threads = if args.threads.is_none() { threads.max(2) } else { threads };
+    if threads < 2 || threads > MOST {
+        return Err(Error::Usage(format!("--threads: the protocol takes 2 to {MOST} CPUs, not {threads}")));
+    }
+    if args.tasks == 0 || args.tasks > 16 {
+        return Err(Error::Usage(format!("--tasks: 1 to 16 tasks per CPU, not {}", args.tasks)));
+    }
+    if args.blocked_on_store == StoreArg::Nontemporal && arch != Arch::X86_64 {
+        return Err(Error::Host(format!(
+            "--blocked-on-store nontemporal: a control for x86-64; on {arch} plain stores are weakly ordered already"
+        )));
+    }
+    let layouts: Vec<&'static str> = match &args.layout {
+        Some(name) => {
+            let known = LAYOUTS.into_iter().find(|known| known == name);
+            vec![known.ok_or_else(|| {
+                Error::Usage(format!("--layout: unknown layout '{name}'; known are {}", LAYOUTS.join(", ")))
+            })?]
+        }
+        None if args.variant == Variant::V8 => LAYOUTS.to_vec(),
+        None => LAYOUTS.into_iter().filter(|name| *name == format!("kernel-{arch}")).collect(),
+    };
+    let profiles = if args.profile.is_empty() { Profile::ALL.to_vec() } else { args.profile.clone() };
+    let mut plans = Vec::new();
+    for profile in profiles {
+        for &layout in &layouts {
+            plans.push(Plan {
+                profile,
+                mutant: args.mutant,
+                store: match args.blocked_on_store {
+                    StoreArg::Plain => BlockedOnStore::Plain,
+                    StoreArg::Nontemporal => BlockedOnStore::Nontemporal,
+                },
+                variant: args.variant,
+                layout,
+                cpus: (0..threads).map(|thread| cpus[thread % cpus.len()]).collect(),
+                tasks: args.tasks,
+                duration: args.duration.div_f64(layouts.len() as f64),
+                watchdog: args.watchdog,
+                seed: args.seed,
+            });
+        }
+    }
+    Ok(plans)
+}
+
+fn run(args: &ProtocolArgs, plan: &Plan, interrupt: &AtomicBool) -> Result<protocol::Outcome> {
+    let cpus: Vec<String> = plan.cpus.iter().map(usize::to_string).collect();
+    let name = format!("{} {} on CPUs {}", plan.profile, plan.variant, cpus.join(","));
+    let mut bar = Bar::new(&name, args.quiet);
+    let outcome = protocol::run(plan, interrupt, |progress| {
+        let share = progress.elapsed.as_secs_f64() / plan.duration.as_secs_f64().max(1e-9);
+        bar.update(share, || {
+            format!(
+                "{} rounds, {} wakeups, {} races",
+                count(progress.rounds),
+                count(progress.wakes),
+                count(progress.races)
+            )
+        });
+    })?;
+    bar.finish();
+    Ok(outcome)
+}
+
+fn write(args: &ProtocolArgs, saved: Option<&PathBuf>, record: &ProtocolRecord) -> Result<()> {
+    let file = |path: &Option<PathBuf>| path.clone().filter(|path| path.as_os_str() != "-");
+    let json = publish::protocol_json(record)?;
+    for path in saved.cloned().into_iter().chain(file(&args.export_json)) {
+        record::write_atomically(&path, json.as_bytes())?;
+    }
+    if let Some(path) = file(&args.export_csv) {
+        record::write_atomically(&path, publish::protocol_csv(record)?.as_bytes())?;
+    }
+    if let Some(path) = file(&args.export_markdown) {
+        record::write_atomically(&path, publish::protocol_markdown(record).as_bytes())?;
+    }
+    Ok(())
+}

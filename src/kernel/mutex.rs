@@ -1,0 +1,323 @@
+//! struct mutex and kernel/locking/mutex.c: the slow paths, handoff, optimistic spinning, and the ww wound.
+
+use std::collections::VecDeque;
+
+use super::harm::Harm;
+use super::heal::Healer;
+use super::sched::{Wake, WakeQ};
+use super::spinlock::RawSpinlock;
+use super::sync::{AtomicUsize, Guarded, Ordering, Spin};
+use super::task::TaskLayout;
+use super::trace::What;
+use super::{Cpu, Kernel, Mutant, MutexId, Profile, TASK_INTERRUPTIBLE, TASK_NORMAL, TASK_RUNNING, TaskId};
+
+/// There are waiters: unlock must take the slow path.
+const MUTEX_FLAG_WAITERS: usize = 1;
+/// Unlock must hand the lock to the first waiter.
+const MUTEX_FLAG_HANDOFF: usize = 2;
+/// It was handed over and waits to be picked up.
+const MUTEX_FLAG_PICKUP: usize = 4;
+const MUTEX_FLAGS: usize = 7;
+
+/// A mutex: its owner and flags in one word, and who waits, first come first served.
+#[derive(Debug)]
+pub struct Mutex {
+    /// The owner's number plus one, times 8, and the flags.
+    pub owner: AtomicUsize,
+    /// ->wait_lock
+    pub wait_lock: RawSpinlock,
+    wait_list: Guarded<VecDeque<TaskId>>,
+}
+
+impl Default for Mutex {
+    fn default() -> Mutex {
+        Mutex::new()
+    }
+}
+
+impl Mutex {
+    /// A free one.
+    pub fn new() -> Mutex {
+        Mutex {
+            owner: AtomicUsize::new(0),
+            wait_lock: RawSpinlock::new(),
+            wait_list: Guarded::new(VecDeque::with_capacity(64)),
+        }
+    }
+
+    /// Uses the list of waiters; wait_lock is held.
+    fn waiters<R>(&self, cpu: Cpu, f: impl FnOnce(&mut VecDeque<TaskId>) -> R) -> R {
+        assert!(self.wait_lock.is_held_by(cpu), "wait_lock is held");
+        // SAFETY: wait_lock protects the list, and this context holds it, as just checked.
+        unsafe { self.wait_list.with(f) }
+    }
+}
+
+/// The owner in a value of ->owner.
+fn owner_task(owner: usize) -> Option<TaskId> {
+    (owner >> 3).checked_sub(1)
+}
+
+/// Where a task is in mutex_lock(); kept while it sleeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LockStage {
+    /// At the beginning.
+    #[default]
+    Start,
+    /// Behind schedule().
+    Scheduled,
+}
+
+/// How far mutex_lock() got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Locked {
+    /// It has the lock.
+    Acquired,
+    /// It gave up: a signal, or a wound.
+    Interrupted,
+    /// It is in schedule(): call again when the task runs again.
+    Schedule,
+}
+
+impl<T: TaskLayout> Kernel<T> {
+    /// __mutex_owner()
+    pub fn __mutex_owner(&self, mutex: MutexId) -> Option<TaskId> {
+        owner_task(self.mutexes[mutex].owner.load(Ordering::Relaxed))
+    }
+
+    /// __mutex_trylock_common()
+    fn __mutex_trylock_common(&self, current: TaskId, mutex: MutexId, handoff: bool) -> bool {
+        let word = &self.mutexes[mutex].owner;
+        let own = (current + 1) << 3;
+        let mut owner = word.load(Ordering::Relaxed);
+        loop {
+            let mut flags = owner & MUTEX_FLAGS;
+            let mut task = owner & !MUTEX_FLAGS;
+            if task != 0 {
+                if flags & MUTEX_FLAG_PICKUP != 0 {
+                    if task != own {
+                        return false;
+                    }
+                    flags &= !MUTEX_FLAG_PICKUP;
+                } else if handoff {
+                    if flags & MUTEX_FLAG_HANDOFF != 0 {
+                        return false;
+                    }
+                    flags |= MUTEX_FLAG_HANDOFF;
+                } else {
+                    return false;
+                }
+            } else {
+                task = own;
+            }
+            match word.compare_exchange(owner, task | flags, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return task == own,
+                Err(seen) => owner = seen,
+            }
+        }
+    }
+
+    /// __mutex_trylock()
+    pub fn __mutex_trylock(&self, current: TaskId, mutex: MutexId) -> bool {
+        self.__mutex_trylock_common(current, mutex, false)
+    }
+
+    /// mutex_optimistic_spin(): waits a little for an owner that is running.
+    fn mutex_optimistic_spin(&self, current: TaskId, mutex: MutexId) -> bool {
+        let mut spin = Spin::new();
+        for _ in 0..self.config.spins {
+            if self.__mutex_trylock(current, mutex) {
+                return true;
+            }
+            let owner = self.__mutex_owner(mutex);
+            if owner.is_some_and(|owner| self.tasks[owner].other.on_cpu.load(Ordering::Relaxed) == 0) {
+                return false;
+            }
+            spin.turn();
+        }
+        false
+    }
+
+    /// __mutex_lock_common(), up to where it sleeps or ends. `state` is what it sleeps in; `stage` belongs to the task.
+    pub fn __mutex_lock_common(
+        &self,
+        cpu: Cpu,
+        current: TaskId,
+        mutex: MutexId,
+        state: u32,
+        stage: &mut LockStage,
+    ) -> Locked {
+        let lock = &self.mutexes[mutex];
+        let task = &self.tasks[current];
+        if *stage == LockStage::Start {
+            if self.__mutex_trylock(current, mutex) || self.mutex_optimistic_spin(current, mutex) {
+                self.trace.note(cpu, current, What::Acquired(mutex));
+                return Locked::Acquired;
+            }
+            lock.wait_lock.lock(cpu);
+            if self.__mutex_trylock(current, mutex) {
+                lock.wait_lock.unlock();
+                self.trace.note(cpu, current, What::Acquired(mutex));
+                return Locked::Acquired;
+            }
+            let first = lock.waiters(cpu, |waiters| {
+                waiters.push_back(current);
+                waiters.len() == 1
+            });
+            if first {
+                lock.owner.fetch_or(MUTEX_FLAG_WAITERS, Ordering::Relaxed);
+            }
+            task.fields.blocked_lock().lock(cpu);
+            self.__set_task_blocked_on_and_state(cpu, current, mutex, state);
+        } else {
+            lock.wait_lock.lock(cpu);
+            let first = lock.waiters(cpu, |waiters| waiters.front() == Some(&current));
+            task.fields.blocked_lock().lock(cpu);
+            self.__set_task_blocked_on_and_state(cpu, current, mutex, state);
+            if self.__mutex_trylock_common(current, mutex, first) {
+                return self.acquired(cpu, current, mutex, stage);
+            }
+            if first && self.config.spins > 0 {
+                self.__clear_task_blocked_on(cpu, current, Some(mutex), Healer::Task);
+                task.fields.blocked_lock().unlock();
+                lock.wait_lock.unlock();
+                let acquired = self.mutex_optimistic_spin(current, mutex);
+                lock.wait_lock.lock(cpu);
+                task.fields.blocked_lock().lock(cpu);
+                // v7.1 does not set the state again: a wakeup in the gap leaves the task RUNNING with blocked_on set.
+                if self.config.profile == Profile::V72 {
+                    self.__set_task_blocked_on_and_state(cpu, current, mutex, state);
+                } else {
+                    self.__set_task_blocked_on(cpu, current, mutex);
+                }
+                if acquired {
+                    return self.acquired(cpu, current, mutex, stage);
+                }
+            }
+        }
+        if self.__mutex_trylock(current, mutex) {
+            return self.acquired(cpu, current, mutex, stage);
+        }
+        task.fields.blocked_lock().unlock();
+        let wounded = task.other.wounded.load(Ordering::Relaxed);
+        if wounded || self.signal_pending_state(current, state) {
+            self.clear_task_blocked_on(cpu, current, Some(mutex), Healer::Task);
+            self.__set_current_state(cpu, current, TASK_RUNNING);
+            self.__mutex_remove_waiter(cpu, current, mutex);
+            lock.wait_lock.unlock();
+            *stage = LockStage::Start;
+            self.trace.note(cpu, current, What::Interrupted(mutex));
+            self.check_after_return(cpu, current);
+            return Locked::Interrupted;
+        }
+        lock.wait_lock.unlock();
+        *stage = LockStage::Scheduled;
+        Locked::Schedule
+    }
+
+    /// The label "acquired": both locks are held.
+    fn acquired(&self, cpu: Cpu, current: TaskId, mutex: MutexId, stage: &mut LockStage) -> Locked {
+        let blocked_lock = self.tasks[current].fields.blocked_lock();
+        if self.has(Mutant::ClearUnlocked) {
+            blocked_lock.unlock();
+            self.__clear_task_blocked_on(cpu, current, Some(mutex), Healer::Task);
+            blocked_lock.lock(cpu);
+        } else if !self.has(Mutant::NoCleanup) {
+            self.__clear_task_blocked_on(cpu, current, Some(mutex), Healer::Task);
+        }
+        self.__set_current_state(cpu, current, TASK_RUNNING);
+        blocked_lock.unlock();
+        self.__mutex_remove_waiter(cpu, current, mutex);
+        self.mutexes[mutex].wait_lock.unlock();
+        *stage = LockStage::Start;
+        self.trace.note(cpu, current, What::Acquired(mutex));
+        self.check_after_return(cpu, current);
+        Locked::Acquired
+    }
+
+    /// mutex_lock() has returned: nothing of it is left.
+    fn check_after_return(&self, cpu: Cpu, current: TaskId) {
+        match self.blocked_on(current) {
+            super::task::NULL => {}
+            super::task::PROXY_WAKING => self.harm(cpu, current, Harm::H3),
+            _ => self.harm(cpu, current, Harm::H2),
+        }
+    }
+
+    /// __mutex_remove_waiter()
+    fn __mutex_remove_waiter(&self, cpu: Cpu, current: TaskId, mutex: MutexId) {
+        let lock = &self.mutexes[mutex];
+        let empty = lock.waiters(cpu, |waiters| {
+            waiters.retain(|waiter| *waiter != current);
+            waiters.is_empty()
+        });
+        if empty {
+            lock.owner.fetch_and(!MUTEX_FLAGS, Ordering::Relaxed);
+        }
+    }
+
+    /// signal_pending_state()
+    pub fn signal_pending_state(&self, p: TaskId, state: u32) -> bool {
+        state & TASK_INTERRUPTIBLE != 0 && self.tasks[p].other.sigpending.load(Ordering::Relaxed)
+    }
+
+    /// mutex_unlock(): the fast path, then __mutex_unlock_slowpath().
+    /// Gives what became of the wakeup, if it took one.
+    pub fn mutex_unlock(&self, cpu: Cpu, current: TaskId, mutex: MutexId) -> Option<Wake> {
+        let lock = &self.mutexes[mutex];
+        let own = (current + 1) << 3;
+        if lock.owner.compare_exchange(own, 0, Ordering::Release, Ordering::Relaxed).is_ok() {
+            return None;
+        }
+        self.trace.note(cpu, current, What::Unlocks(mutex));
+        let mut owner = lock.owner.load(Ordering::Relaxed);
+        loop {
+            assert_eq!(owner_task(owner), Some(current), "the owner unlocks");
+            if owner & MUTEX_FLAG_HANDOFF != 0 {
+                break;
+            }
+            match lock.owner.compare_exchange(owner, owner & MUTEX_FLAGS, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(seen) => owner = seen,
+            }
+        }
+        let mut wake_q = WakeQ::new();
+        lock.wait_lock.lock(cpu);
+        let next = lock.waiters(cpu, |waiters| waiters.front().copied());
+        if let Some(next) = next {
+            self.set_task_blocked_on_waking(cpu, next, Some(mutex));
+            wake_q.add(next);
+        }
+        if owner & MUTEX_FLAG_HANDOFF != 0 {
+            self.__mutex_handoff(cpu, current, mutex, next);
+        }
+        lock.wait_lock.unlock();
+        self.wake_up_q(cpu, Some(current), &wake_q)
+    }
+
+    /// __mutex_handoff()
+    fn __mutex_handoff(&self, cpu: Cpu, current: TaskId, mutex: MutexId, to: Option<TaskId>) {
+        let word = &self.mutexes[mutex].owner;
+        let mut owner = word.load(Ordering::Relaxed);
+        loop {
+            let mut new = owner & MUTEX_FLAG_WAITERS;
+            if let Some(task) = to {
+                new |= (task + 1) << 3 | MUTEX_FLAG_PICKUP;
+            }
+            match word.compare_exchange(owner, new, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(seen) => owner = seen,
+            }
+        }
+        self.trace.note(cpu, to.unwrap_or(current), What::Handoff(mutex));
+    }
+
+    /// What __ww_mutex_wound() does to a lock's owner: it may be about to block on another mutex, whose wait_lock is not
+    /// held here.
+    pub fn ww_wound(&self, cpu: Cpu, current: Option<TaskId>, victim: TaskId) -> Wake {
+        self.tasks[victim].other.wounded.store(true, Ordering::Relaxed);
+        self.trace.note(cpu, victim, What::Wounds);
+        self.set_task_blocked_on_waking(cpu, victim, None);
+        self.try_to_wake_up(cpu, current, victim, TASK_NORMAL)
+    }
+}

@@ -1,0 +1,219 @@
+//! find_proxy_task() and what it may come to.
+
+use super::harm::Harm;
+use super::heal::Healer;
+use super::sync::Ordering;
+use super::task::{NULL, PROXY_WAKING, TaskLayout, mutex_address};
+use super::trace::What;
+use super::{Cpu, Kernel, Mutant, Profile, TASK_ON_RQ_MIGRATING, TASK_ON_RQ_QUEUED, TASK_RUNNING, TaskId};
+
+/// What is to run in a blocked task's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proxy {
+    /// This task: the owner at the end of the chain, or the task itself after all.
+    Run(TaskId),
+    /// The idle task, for the moment.
+    Idle,
+    /// Something changed.
+    PickAgain,
+}
+
+/// What is left to do when the locks inside are dropped.
+enum Action {
+    Done(Proxy),
+    Deactivate,
+    ForceReturn(TaskId),
+    Migrate(TaskId, Cpu),
+}
+
+impl<T: TaskLayout> Kernel<T> {
+    /// find_proxy_task(): follows task, mutex, owner to somebody who can run. The runqueue's lock is held and is held again on
+    /// return.
+    pub fn find_proxy_task(&self, cpu: Cpu, donor: TaskId) -> Proxy {
+        match self.follow(cpu, donor) {
+            Action::Done(proxy) => {
+                if let Proxy::Run(owner) = proxy
+                    && owner != donor
+                {
+                    if self.state(donor) == TASK_RUNNING {
+                        self.harm(cpu, donor, Harm::H5);
+                    }
+                    self.trace.note(cpu, donor, What::ProxyRuns(owner));
+                }
+                if proxy == Proxy::Idle {
+                    self.trace.note(cpu, donor, What::ProxyIdles);
+                }
+                proxy
+            }
+            Action::Deactivate => self.proxy_deactivate(cpu, donor),
+            Action::ForceReturn(p) => match self.config.profile {
+                Profile::V71 => {
+                    self.proxy_force_return(cpu, p);
+                    Proxy::PickAgain
+                }
+                // "every force_return becomes a deactivate": somebody is about to wake it.
+                Profile::Draft | Profile::DraftChecked | Profile::V72 => self.proxy_deactivate(cpu, p),
+            },
+            Action::Migrate(p, to) => {
+                self.proxy_migrate_task(cpu, p, to);
+                Proxy::PickAgain
+            }
+        }
+    }
+
+    fn follow(&self, cpu: Cpu, donor: TaskId) -> Action {
+        let current = self.rqs[cpu].with(cpu, |inner| inner.curr);
+        let mut current_in_chain = false;
+        let mut p = donor;
+        while self.task_is_blocked(p) {
+            let is_current = current == p;
+            current_in_chain |= is_current;
+            // Without blocked_lock: "a lockless look is safe".
+            let seen = self.blocked_on(p);
+            if seen == NULL {
+                if self.config.profile != Profile::V72 {
+                    return Action::Done(Proxy::PickAgain);
+                }
+                // is_blocked without blocked_on: the unlocker has cleared it and is about to wake.
+                if is_current {
+                    self.tasks[p].other.is_blocked.store(false, Ordering::Relaxed);
+                    return Action::Done(Proxy::Run(p));
+                }
+                return Action::ForceReturn(p);
+            }
+            if seen == PROXY_WAKING {
+                if is_current {
+                    self.clear_task_blocked_on(cpu, p, None, Healer::FindProxyTask);
+                    return Action::Done(Proxy::Run(p));
+                }
+                return Action::ForceReturn(p);
+            }
+            let mutex = seen - 1;
+            let lock = &self.mutexes[mutex];
+            let blocked_lock = self.tasks[p].fields.blocked_lock();
+            lock.wait_lock.lock(cpu);
+            blocked_lock.lock(cpu);
+            let action = self.look(cpu, p, mutex, is_current, current_in_chain);
+            blocked_lock.unlock();
+            lock.wait_lock.unlock();
+            match action {
+                Ok(owner) => p = owner,
+                Err(action) => return action,
+            }
+        }
+        Action::Done(Proxy::Run(p))
+    }
+
+    /// One link of the chain, with wait_lock and blocked_lock held: the owner to go on with, or what it comes to.
+    fn look(
+        &self,
+        cpu: Cpu,
+        p: TaskId,
+        mutex: usize,
+        is_current: bool,
+        current_in_chain: bool,
+    ) -> Result<TaskId, Action> {
+        // Look again, now that it cannot change.
+        if self.blocked_on(p) != mutex_address(mutex) && !self.has(Mutant::NoRecheck) {
+            return Err(Action::Done(Proxy::PickAgain));
+        }
+        let Some(owner) = self.__mutex_owner(mutex) else {
+            if is_current {
+                self.__clear_task_blocked_on(cpu, p, Some(mutex), Healer::FindProxyTask);
+                self.tasks[p].other.is_blocked.store(false, Ordering::Relaxed);
+                return Err(Action::Done(Proxy::Run(p)));
+            }
+            return Err(Action::ForceReturn(p));
+        };
+        let owner_task = &self.tasks[owner];
+        if owner_task.fields.on_rq().load(Ordering::Relaxed) == 0 {
+            // The owner sleeps: nothing to lend a turn to.
+            return Err(if current_in_chain { Action::Done(Proxy::Idle) } else { Action::Deactivate });
+        }
+        let owner_cpu = owner_task.other.cpu.load(Ordering::Relaxed);
+        if owner_cpu != cpu {
+            return Err(if current_in_chain { Action::Done(Proxy::Idle) } else { Action::Migrate(p, owner_cpu) });
+        }
+        match owner_task.fields.on_rq().load(Ordering::Relaxed) {
+            TASK_ON_RQ_QUEUED => {}
+            TASK_ON_RQ_MIGRATING => return Err(Action::Done(Proxy::Idle)),
+            _ => return Err(Action::Done(Proxy::PickAgain)),
+        }
+        if owner == p {
+            // It was handed the lock and is about to be woken.
+            return Err(Action::Done(Proxy::Idle));
+        }
+        Ok(owner)
+    }
+
+    /// proxy_deactivate(): the donor sleeps until it is woken.
+    fn proxy_deactivate(&self, cpu: Cpu, p: TaskId) -> Proxy {
+        let state = self.state(p);
+        if state == TASK_RUNNING && self.config.profile != Profile::Draft {
+            // It has been woken already, and nobody will again.
+            match self.config.profile {
+                Profile::V71 => self.proxy_force_return(cpu, p),
+                _ => self.clear_task_blocked_on(cpu, p, None, Healer::FindProxyTask),
+            }
+            return Proxy::PickAgain;
+        }
+        self.trace.note(cpu, p, What::ProxyDeactivates);
+        self.proxy_resched_idle(cpu);
+        if state == TASK_RUNNING {
+            // The draft's question: block_task() counts it.
+            self.block_task(cpu, cpu, p);
+        } else if !self.try_to_block_task(cpu, cpu, p, state, true) && self.config.profile == Profile::V71 {
+            self.proxy_force_return(cpu, p);
+        }
+        Proxy::PickAgain
+    }
+
+    /// proxy_resched_idle()
+    fn proxy_resched_idle(&self, cpu: Cpu) {
+        self.rqs[cpu].with(cpu, |inner| inner.donor = inner.idle);
+    }
+
+    /// proxy_migrate_task(): the donor follows its owner, wherever that is, allowed or not.
+    fn proxy_migrate_task(&self, cpu: Cpu, p: TaskId, to: Cpu) {
+        self.trace.note(cpu, p, What::ProxyMigrates(to));
+        self.proxy_resched_idle(cpu);
+        self.tasks[p].fields.on_rq().store(TASK_ON_RQ_MIGRATING, Ordering::Relaxed);
+        self.dequeue_task(cpu, cpu, p);
+        self.tasks[p].other.cpu.store(to, Ordering::Relaxed);
+        self.rqs[cpu].lock.unlock();
+        self.rqs[to].lock.lock(cpu);
+        self.activate_task(cpu, to, p);
+        self.rqs[to].lock.unlock();
+        self.rqs[cpu].lock.lock(cpu);
+    }
+
+    /// proxy_force_return(): back to where it may run, with blocked_on cleared.
+    fn proxy_force_return(&self, cpu: Cpu, p: TaskId) {
+        let task = &self.tasks[p];
+        self.rqs[cpu].lock.unlock();
+        task.fields.pi_lock().lock(cpu);
+        let home = self.__task_rq_lock(cpu, p);
+        let queued = task.fields.on_rq().load(Ordering::Relaxed) == TASK_ON_RQ_QUEUED;
+        // Dropped locks: it may have gone, or been taken off; then somebody else sees to it.
+        let ours = home == cpu && queued && self.rqs[home].with(cpu, |inner| inner.curr != p);
+        if !ours {
+            self.rqs[home].lock.unlock();
+            task.fields.pi_lock().unlock();
+            self.rqs[cpu].lock.lock(cpu);
+            return;
+        }
+        self.proxy_resched_idle(cpu);
+        let target = self.select_task_rq(p);
+        self.trace.note(cpu, p, What::ForcesReturn(target));
+        task.fields.on_rq().store(TASK_ON_RQ_MIGRATING, Ordering::Relaxed);
+        self.dequeue_task(cpu, home, p);
+        task.other.cpu.store(target, Ordering::Relaxed);
+        self.clear_task_blocked_on(cpu, p, None, Healer::ForceReturn);
+        self.rqs[home].lock.unlock();
+        task.fields.pi_lock().unlock();
+        self.rqs[target].lock.lock(cpu);
+        self.activate_task(cpu, target, p);
+        self.rqs[target].lock.unlock();
+        self.rqs[cpu].lock.lock(cpu);
+    }
+}

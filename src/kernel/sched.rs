@@ -1,0 +1,369 @@
+//! kernel/sched/core.c: wakeups, and schedule().
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering as ProbeOrdering;
+
+use super::barrier::{smp_acquire__after_ctrl_dep, smp_load_acquire, smp_mb__after_spinlock, smp_rmb};
+use super::harm::Harm;
+use super::heal::Healer;
+use super::proxy::Proxy;
+use super::spinlock::RawSpinlock;
+use super::sync::{AtomicU32, Guarded, Ordering, Spin};
+use super::task::{NULL, TaskLayout};
+use super::trace::What;
+use super::{
+    Cpu, Kernel, Mutant, Profile, TASK_DEAD, TASK_NORMAL, TASK_ON_RQ_MIGRATING, TASK_ON_RQ_QUEUED, TASK_RUNNING,
+    TASK_WAKING, TaskId,
+};
+
+/// A runqueue.
+#[derive(Debug)]
+pub struct Rq {
+    /// ->__lock
+    pub lock: RawSpinlock,
+    /// ->nr_running, for a look without the lock.
+    pub nr_running: AtomicU32,
+    inner: Guarded<RqInner>,
+}
+
+/// What a runqueue's lock protects.
+#[derive(Debug)]
+pub struct RqInner {
+    /// The queued tasks, the next one first.
+    pub queue: VecDeque<TaskId>,
+    /// ->curr: whose code runs
+    pub curr: TaskId,
+    /// ->donor: whose turn it is
+    pub donor: TaskId,
+    /// ->idle
+    pub idle: TaskId,
+}
+
+impl Rq {
+    /// An empty one, running its idle task.
+    pub fn new(cpu: Cpu) -> Rq {
+        let inner = RqInner { queue: VecDeque::with_capacity(64), curr: cpu, donor: cpu, idle: cpu };
+        Rq { lock: RawSpinlock::new(), nr_running: AtomicU32::new(0), inner: Guarded::new(inner) }
+    }
+
+    /// Uses what the lock protects; `cpu` holds it.
+    pub fn with<R>(&self, cpu: Cpu, f: impl FnOnce(&mut RqInner) -> R) -> R {
+        assert!(self.lock.is_held_by(cpu), "the runqueue's lock is held");
+        // SAFETY: the lock protects it, and this context holds it, as just checked.
+        unsafe { self.inner.with(f) }
+    }
+}
+
+/// Tasks to wake when the locks are dropped. A mutex's unlock has one at most.
+#[derive(Debug, Default)]
+pub struct WakeQ(Option<TaskId>);
+
+impl WakeQ {
+    /// Nobody.
+    pub const fn new() -> WakeQ {
+        WakeQ(None)
+    }
+
+    /// wake_q_add()
+    pub fn add(&mut self, task: TaskId) {
+        self.0 = Some(task);
+    }
+}
+
+/// What became of a wakeup, and what it saw of blocked_on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wake {
+    /// How it ended.
+    pub end: WakeEnd,
+    /// Whether it read blocked_on as NULL though the state matched.
+    pub null: bool,
+    /// Whether that was the race: the store was not seen that stands before the matched state.
+    pub race: bool,
+}
+
+/// How a wakeup ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WakeEnd {
+    /// The state did not match.
+    NoMatch,
+    /// The task woke itself.
+    Current,
+    /// It was queued still, and is RUNNING.
+    Runnable,
+    /// It was put on a runqueue.
+    Activated,
+    /// Dropped, by the mutant that does so.
+    Dropped,
+}
+
+impl Wake {
+    const fn plain(end: WakeEnd) -> Wake {
+        Wake { end, null: false, race: false }
+    }
+}
+
+impl<T: TaskLayout> Kernel<T> {
+    /// wake_up_q()
+    pub fn wake_up_q(&self, cpu: Cpu, current: Option<TaskId>, wake_q: &WakeQ) -> Option<Wake> {
+        wake_q.0.map(|task| self.try_to_wake_up(cpu, current, task, TASK_NORMAL))
+    }
+
+    /// signal_wake_up(): marks the signal, then wakes.
+    pub fn send_signal(&self, cpu: Cpu, current: Option<TaskId>, p: TaskId) -> Wake {
+        self.tasks[p].other.sigpending.store(true, Ordering::Relaxed);
+        self.trace.note(cpu, p, What::Signals);
+        self.try_to_wake_up(cpu, current, p, super::TASK_INTERRUPTIBLE)
+    }
+
+    /// try_to_wake_up()
+    pub fn try_to_wake_up(&self, cpu: Cpu, current: Option<TaskId>, p: TaskId, mask: u32) -> Wake {
+        let task = &self.tasks[p];
+        if current == Some(p) {
+            if self.state(p) & mask == 0 {
+                return Wake::plain(WakeEnd::NoMatch);
+            }
+            self.__set_current_state(cpu, p, TASK_RUNNING);
+            return Wake::plain(WakeEnd::Current);
+        }
+        // What the measurement wants to know: the episode that a matching state may belong to.
+        let began = task.probe.began.load(ProbeOrdering::Acquire);
+        task.fields.pi_lock().lock(cpu);
+        smp_mb__after_spinlock();
+        let state = self.state(p);
+        if state & mask == 0 {
+            task.fields.pi_lock().unlock();
+            self.trace.note(cpu, p, What::NoMatch(state));
+            return Wake::plain(WakeEnd::NoMatch);
+        }
+        if self.has(Mutant::LoseWakeup) && cfg!(not(loom)) && began % 1000 == 999 {
+            task.fields.pi_lock().unlock();
+            return Wake::plain(WakeEnd::Dropped);
+        }
+        self.trace.note(cpu, p, What::Wakes);
+        smp_rmb();
+        let mut wake = Wake::plain(WakeEnd::Activated);
+        if task.fields.on_rq().load(Ordering::Relaxed) != 0 && self.ttwu_runnable(cpu, p, began, &mut wake) {
+            task.fields.pi_lock().unlock();
+            return wake;
+        }
+        smp_acquire__after_ctrl_dep();
+        task.fields.state().store(TASK_WAKING, Ordering::Relaxed);
+        if self.config.profile.is_draft() {
+            self.test_and_clear_blocked_on(cpu, p, began, &mut wake);
+        }
+        let mut spin = Spin::new();
+        while smp_load_acquire(&task.other.on_cpu) != 0 {
+            spin.turn();
+        }
+        let target = self.select_task_rq(p);
+        task.other.cpu.store(target, Ordering::Relaxed);
+        let rq = &self.rqs[target];
+        rq.lock.lock(cpu);
+        self.activate_task(cpu, target, p);
+        task.fields.state().store(TASK_RUNNING, Ordering::Relaxed);
+        rq.lock.unlock();
+        task.fields.pi_lock().unlock();
+        self.trace.note(cpu, p, What::WokenOnto(target));
+        wake
+    }
+
+    /// ttwu_runnable(): a task that is queued needs no runqueue, only its state.
+    fn ttwu_runnable(&self, cpu: Cpu, p: TaskId, began: u32, wake: &mut Wake) -> bool {
+        let task = &self.tasks[p];
+        let home = self.__task_rq_lock(cpu, p);
+        let rq = &self.rqs[home];
+        let queued = task.fields.on_rq().load(Ordering::Relaxed) == TASK_ON_RQ_QUEUED;
+        let mut runnable = queued;
+        if queued {
+            // The mail's lockless look at blocked_on. The other profiles do not look; the measurement does in their place.
+            let was_blocked = self.test_and_clear_blocked_on(cpu, p, began, wake);
+            let must_return = match self.config.profile {
+                Profile::V71 => false,
+                Profile::Draft | Profile::DraftChecked => was_blocked,
+                Profile::V72 => task.other.is_blocked.swap(false, Ordering::Relaxed),
+            };
+            // A donor may have been taken to where it must not run: it goes the long way, which chooses a CPU again.
+            let elsewhere = task.other.cpus_mask >> home & 1 == 0;
+            if must_return && elsewhere && rq.with(cpu, |inner| inner.curr != p) {
+                self.block_task(cpu, home, p);
+                runnable = false;
+            } else {
+                task.fields.state().store(TASK_RUNNING, Ordering::Relaxed);
+                wake.end = WakeEnd::Runnable;
+                self.trace.note(cpu, p, What::WokenQueued);
+                if wake.race {
+                    self.raced(p);
+                    if self.config.profile.is_draft() {
+                        self.harm(cpu, p, Harm::H1);
+                    }
+                }
+            }
+        }
+        rq.lock.unlock();
+        runnable
+    }
+
+    /// Reads blocked_on without its lock and, in the draft, clears it with the lock if it is set.
+    fn test_and_clear_blocked_on(&self, cpu: Cpu, p: TaskId, began: u32, wake: &mut Wake) -> bool {
+        let set = self.blocked_on(p) != NULL;
+        wake.null = !set;
+        if !set {
+            let probe = &self.tasks[p].probe;
+            smp_rmb();
+            let cleared = probe.cleared.load(ProbeOrdering::Acquire);
+            let same = probe.began.load(ProbeOrdering::Relaxed) == began;
+            // Still in the episode that was under way before the state was read, and nobody has cleared in it: what was not
+            // seen is the store that stands before the state that was.
+            wake.race = same && cleared != began && began != 0;
+        }
+        self.trace.note(cpu, p, What::SeesBlockedOn(set));
+        if set && self.config.profile.is_draft() {
+            self.clear_task_blocked_on(cpu, p, None, Healer::Waker);
+        }
+        set
+    }
+
+    /// __task_rq_lock(): the lock of the runqueue a task is on, whichever that is by then.
+    pub fn __task_rq_lock(&self, cpu: Cpu, p: TaskId) -> Cpu {
+        let task = &self.tasks[p];
+        let mut spin = Spin::new();
+        loop {
+            let home = task.other.cpu.load(Ordering::Relaxed);
+            self.rqs[home].lock.lock(cpu);
+            let migrating = task.fields.on_rq().load(Ordering::Relaxed) == TASK_ON_RQ_MIGRATING;
+            if task.other.cpu.load(Ordering::Relaxed) == home && !migrating {
+                return home;
+            }
+            self.rqs[home].lock.unlock();
+            spin.turn();
+        }
+    }
+
+    /// select_task_rq(): where it ran last, if it may.
+    pub fn select_task_rq(&self, p: TaskId) -> Cpu {
+        let other = &self.tasks[p].other;
+        let last = other.wake_cpu.load(Ordering::Relaxed);
+        if other.cpus_mask >> last & 1 == 1 { last } else { other.cpus_mask.trailing_zeros() as usize }
+    }
+
+    /// activate_task(): puts a task on a runqueue whose lock is held.
+    pub fn activate_task(&self, cpu: Cpu, target: Cpu, p: TaskId) {
+        let rq = &self.rqs[target];
+        rq.with(cpu, |inner| inner.queue.push_back(p));
+        rq.nr_running.fetch_add(1, Ordering::Relaxed);
+        self.tasks[p].fields.on_rq().store(TASK_ON_RQ_QUEUED, Ordering::Relaxed);
+    }
+
+    /// Takes a task off a runqueue whose lock is held.
+    pub fn dequeue_task(&self, cpu: Cpu, home: Cpu, p: TaskId) {
+        let rq = &self.rqs[home];
+        rq.with(cpu, |inner| inner.queue.retain(|task| *task != p));
+        rq.nr_running.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// block_task(): it sleeps until it is woken. From the store on, a wakeup may take it.
+    pub fn block_task(&self, cpu: Cpu, home: Cpu, p: TaskId) {
+        if self.state(p) == TASK_RUNNING {
+            self.harm(cpu, p, Harm::H6);
+        }
+        self.trace.note(cpu, p, What::Deactivates);
+        self.tasks[p].other.is_blocked.store(false, Ordering::Relaxed);
+        self.dequeue_task(cpu, home, p);
+        self.tasks[p].fields.on_rq().store(0, Ordering::Release);
+    }
+
+    /// try_to_block_task(): whether it was taken off the runqueue.
+    pub fn try_to_block_task(&self, cpu: Cpu, home: Cpu, p: TaskId, state: u32, should_block: bool) -> bool {
+        if self.signal_pending_state(p, state) {
+            self.tasks[p].fields.state().store(TASK_RUNNING, Ordering::Relaxed);
+            if self.config.profile == Profile::V72 {
+                self.tasks[p].other.is_blocked.store(false, Ordering::Relaxed);
+            } else {
+                self.set_task_blocked_on_waking(cpu, p, None);
+            }
+            return false;
+        }
+        if !should_block {
+            return false;
+        }
+        self.block_task(cpu, home, p);
+        true
+    }
+
+    /// __schedule(): picks what runs next on this CPU and switches to it. `preempt` is SM_PREEMPT: the task did not ask.
+    pub fn __schedule(&self, cpu: Cpu, preempt: bool) -> TaskId {
+        let rq = &self.rqs[cpu];
+        rq.lock.lock(cpu);
+        if !self.has(Mutant::NoMbAfterSpinlock) {
+            smp_mb__after_spinlock();
+        }
+        let prev = rq.with(cpu, |inner| inner.curr);
+        let state = self.state(prev);
+        if prev != cpu {
+            self.trace.note(cpu, prev, What::EntersSchedule(state));
+        }
+        if !preempt && state != TASK_RUNNING {
+            // A mutex-blocked task stays queued: it lends its turn to the owner.
+            let blocked = state != TASK_DEAD && self.blocked_on(prev) != NULL;
+            let kept = !self.try_to_block_task(cpu, cpu, prev, state, !blocked);
+            if kept && blocked && self.config.profile == Profile::V72 && self.state(prev) != TASK_RUNNING {
+                self.tasks[prev].other.is_blocked.store(true, Ordering::Relaxed);
+            }
+        }
+        let next = loop {
+            let next = rq.with(cpu, |inner| {
+                let next = inner.queue.pop_front();
+                inner.queue.extend(next);
+                let next = next.unwrap_or(inner.idle);
+                inner.donor = next;
+                next
+            });
+            if self.is_idle(next) || !self.task_is_blocked(next) {
+                break next;
+            }
+            self.trace.note(cpu, next, What::Picks);
+            match self.find_proxy_task(cpu, next) {
+                Proxy::Run(owner) => break owner,
+                Proxy::Idle => break rq.with(cpu, |inner| inner.idle),
+                Proxy::PickAgain => {}
+            }
+        };
+        if next != prev {
+            self.switch(cpu, next);
+        }
+        rq.lock.unlock();
+        if next != prev {
+            // finish_task(): from here on another CPU may run it.
+            self.tasks[prev].probe.running.store(0, ProbeOrdering::Relaxed);
+            self.tasks[prev].other.on_cpu.store(0, Ordering::Release);
+        }
+        next
+    }
+
+    /// The runqueue's part of a switch, and the checks that belong to it.
+    fn switch(&self, cpu: Cpu, next: TaskId) {
+        self.rqs[cpu].with(cpu, |inner| inner.curr = next);
+        let task = &self.tasks[next];
+        task.other.on_cpu.store(1, Ordering::Relaxed);
+        if self.is_idle(next) {
+            return;
+        }
+        task.other.wake_cpu.store(cpu, Ordering::Relaxed);
+        if task.other.cpus_mask >> cpu & 1 == 0 {
+            self.harm(cpu, next, Harm::H7);
+        }
+        if task.probe.running.swap(cpu as u32 + 1, ProbeOrdering::Relaxed) != 0 {
+            self.harm(cpu, next, Harm::H10);
+        }
+        task.probe.switches.fetch_add(1, ProbeOrdering::Relaxed);
+        self.trace.note(cpu, next, What::SwitchesTo);
+    }
+
+    /// wake_up_new_task(): a task's first way onto a runqueue.
+    pub fn wake_up_new_task(&self, cpu: Cpu, p: TaskId) {
+        let home = self.tasks[p].other.cpu.load(Ordering::Relaxed);
+        self.rqs[home].lock.lock(cpu);
+        self.activate_task(cpu, home, p);
+        self.rqs[home].lock.unlock();
+    }
+}

@@ -1,0 +1,395 @@
+//! task_struct, where its fields lie, and the functions that change ->blocked_on.
+
+use std::sync::atomic::{AtomicU32 as ProbeU32, AtomicU64 as ProbeU64, Ordering as ProbeOrdering};
+
+use super::barrier::{nontemporal_store, smp_mb, smp_store_mb};
+use super::harm::Harm;
+use super::heal::Healer;
+use super::spinlock::RawSpinlock;
+use super::sync::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use super::trace::What;
+use super::{BlockedOnStore, Cpu, Kernel, Mutant, MutexId, Profile, TASK_RUNNING, TaskId};
+
+/// ->blocked_on of a task that is blocked on nothing.
+pub const NULL: usize = 0;
+/// ->blocked_on of a task whose mutex is being released to it: (struct mutex *)-1.
+pub const PROXY_WAKING: usize = usize::MAX;
+
+/// The address of a mutex, as ->blocked_on has it.
+pub const fn mutex_address(mutex: MutexId) -> usize {
+    mutex + 1
+}
+
+/// The fields of task_struct that the race is about, wherever they lie.
+pub trait TaskLayout: Default + Send + Sync {
+    /// What the layout is called on the command line.
+    const NAME: &'static str;
+    /// ->__state
+    fn state(&self) -> &AtomicU32;
+    /// ->on_rq
+    fn on_rq(&self) -> &AtomicU32;
+    /// ->pi_lock
+    fn pi_lock(&self) -> &RawSpinlock;
+    /// ->blocked_on
+    fn blocked_on(&self) -> &AtomicUsize;
+    /// ->blocked_lock
+    fn blocked_lock(&self) -> &RawSpinlock;
+}
+
+/// Defines a layout: the padding in bytes in front of each field.
+macro_rules! layout {
+    ($(#[$doc:meta])* $name:ident, $text:literal, $align:literal, [$a:literal, $b:literal, $c:literal, $d:literal, $e:literal]) => {
+        $(#[$doc])*
+        #[repr(C, align($align))]
+        pub struct $name {
+            _a: [u8; $a],
+            state: AtomicU32,
+            _b: [u8; $b],
+            on_rq: AtomicU32,
+            _c: [u8; $c],
+            pi_lock: RawSpinlock,
+            _d: [u8; $d],
+            blocked_on: AtomicUsize,
+            _e: [u8; $e],
+            blocked_lock: RawSpinlock,
+        }
+
+        impl Default for $name {
+            fn default() -> $name {
+                $name {
+                    _a: [0; $a],
+                    state: AtomicU32::new(0),
+                    _b: [0; $b],
+                    on_rq: AtomicU32::new(0),
+                    _c: [0; $c],
+                    pi_lock: RawSpinlock::new(),
+                    _d: [0; $d],
+                    blocked_on: AtomicUsize::new(NULL),
+                    _e: [0; $e],
+                    blocked_lock: RawSpinlock::new(),
+                }
+            }
+        }
+
+        impl TaskLayout for $name {
+            const NAME: &'static str = $text;
+            fn state(&self) -> &AtomicU32 {
+                &self.state
+            }
+            fn on_rq(&self) -> &AtomicU32 {
+                &self.on_rq
+            }
+            fn pi_lock(&self) -> &RawSpinlock {
+                &self.pi_lock
+            }
+            fn blocked_on(&self) -> &AtomicUsize {
+                &self.blocked_on
+            }
+            fn blocked_lock(&self) -> &RawSpinlock {
+                &self.blocked_lock
+            }
+        }
+    };
+}
+
+// The padding makes the byte offsets of KERNEL.md, 4, as compiled kernels have them; the tests below say which those are.
+layout!(
+    /// A 64-bit Arm kernel's.
+    LayoutArm64, "kernel-aarch64", 128, [24, 76, 1952, 40, 0]
+);
+layout!(
+    /// An x86-64 kernel's.
+    LayoutX86, "kernel-x86_64", 128, [24, 76, 2240, 40, 0]
+);
+layout!(
+    /// A 64-bit RISC-V kernel's.
+    LayoutRiscv, "kernel-riscv64gc", 128, [72, 76, 1912, 40, 0]
+);
+layout!(
+    /// A little-endian 64-bit POWER kernel's.
+    LayoutPpc, "kernel-powerpc64le", 128, [256, 76, 2152, 40, 0]
+);
+layout!(
+    /// Everything in one cache line.
+    LayoutPacked, "packed", 128, [0, 0, 0, 4, 0]
+);
+layout!(
+    /// Every field on lines of its own.
+    LayoutPadded, "padded", 128, [0, 252, 252, 252, 248]
+);
+
+/// A task.
+pub struct Task<T> {
+    /// The fields that the race is about.
+    pub fields: T,
+    /// The others.
+    pub other: crossbeam_utils::CachePadded<Other>,
+    /// What the measurement keeps beside; no part of the protocol.
+    pub probe: crossbeam_utils::CachePadded<Probe>,
+}
+
+/// Fields of task_struct that the race is not about.
+#[derive(Debug)]
+pub struct Other {
+    /// ->on_cpu: a CPU runs it, or has not quite left it.
+    pub on_cpu: AtomicU32,
+    /// task_cpu()
+    pub cpu: AtomicUsize,
+    /// ->wake_cpu: where it ran last
+    pub wake_cpu: AtomicUsize,
+    /// ->cpus_mask
+    pub cpus_mask: u64,
+    /// ->is_blocked of v7.2, under the runqueue's lock
+    pub is_blocked: AtomicBool,
+    /// TIF_SIGPENDING
+    pub sigpending: AtomicBool,
+    /// ctx->wounded
+    pub wounded: AtomicBool,
+}
+
+/// What the measurement knows of a task. The processor's atomics even under loom.
+#[derive(Debug, Default)]
+pub struct Probe {
+    /// How often it has begun to block, counted before blocked_on is stored.
+    pub began: ProbeU32,
+    /// The same, counted after the store.
+    pub stored: ProbeU32,
+    /// `began` when blocked_on was cleared last, stored before it is.
+    pub cleared: ProbeU32,
+    /// When a wakeup missed blocked_on, in ticks, until somebody clears or sets it again; 0 otherwise.
+    pub raced_at: ProbeU64,
+    /// How often it was switched to; what a watchdog looks at.
+    pub switches: ProbeU64,
+    /// The CPU that runs it, plus one.
+    pub running: ProbeU32,
+}
+
+impl<T: TaskLayout> Task<T> {
+    /// A task that belongs on a CPU; an idle task runs from the beginning.
+    pub fn new(cpu: Cpu, mask: u64, idle: bool) -> Task<T> {
+        let other = Other {
+            on_cpu: AtomicU32::new(idle.into()),
+            cpu: AtomicUsize::new(cpu),
+            wake_cpu: AtomicUsize::new(cpu),
+            cpus_mask: mask,
+            is_blocked: AtomicBool::new(false),
+            sigpending: AtomicBool::new(false),
+            wounded: AtomicBool::new(false),
+        };
+        Task { fields: T::default(), other: other.into(), probe: Probe::default().into() }
+    }
+}
+
+impl<T: TaskLayout> Kernel<T> {
+    /// Counts a harm where it happens.
+    pub fn harm(&self, cpu: Cpu, task: TaskId, harm: Harm) {
+        let first = self.harms.count(harm);
+        if first || cfg!(loom) {
+            self.trace.note(cpu, task, What::Harm(harm));
+        }
+        if first && !harm.expected(self.config.profile) {
+            self.trace.freeze();
+        }
+    }
+
+    /// READ_ONCE(p->__state)
+    pub fn state(&self, p: TaskId) -> u32 {
+        self.tasks[p].fields.state().load(Ordering::Relaxed)
+    }
+
+    /// __set_current_state()
+    pub fn __set_current_state(&self, cpu: Cpu, current: TaskId, state: u32) {
+        self.tasks[current].fields.state().store(state, Ordering::Relaxed);
+        self.trace.note(cpu, current, What::SetState(state));
+    }
+
+    /// set_current_state(): the store and a full barrier
+    pub fn set_current_state(&self, cpu: Cpu, current: TaskId, state: u32) {
+        smp_store_mb(self.tasks[current].fields.state(), state);
+        self.trace.note(cpu, current, What::SetState(state));
+    }
+
+    /// READ_ONCE(p->blocked_on)
+    pub fn blocked_on(&self, p: TaskId) -> usize {
+        self.tasks[p].fields.blocked_on().load(Ordering::Relaxed)
+    }
+
+    /// Whether a mutex-blocked task is not to be run itself: v7.1 and the draft look at blocked_on, without its lock; v7.2 at
+    /// is_blocked, under the runqueue's.
+    pub fn task_is_blocked(&self, p: TaskId) -> bool {
+        match self.config.profile {
+            Profile::V72 => self.tasks[p].other.is_blocked.load(Ordering::Relaxed),
+            Profile::V71 | Profile::Draft | Profile::DraftChecked => self.blocked_on(p) != NULL,
+        }
+    }
+
+    /// __set_task_blocked_on() and then __state; the race is between these two stores.
+    pub fn __set_task_blocked_on_and_state(&self, cpu: Cpu, current: TaskId, mutex: MutexId, state: u32) {
+        self.store_blocked_on(cpu, current, mutex);
+        match self.config.store {
+            BlockedOnStore::Plain => smp_store_mb(self.tasks[current].fields.state(), state),
+            // On x86 smp_store_mb() is one xchg, which would drain the non-temporal store before it.
+            BlockedOnStore::Nontemporal => {
+                self.tasks[current].fields.state().store(state, Ordering::Relaxed);
+                smp_mb();
+            }
+        }
+        self.trace.note(cpu, current, What::SetBlockedOn(mutex));
+        self.trace.note(cpu, current, What::SetState(state));
+        self.stored(current);
+    }
+
+    /// __set_task_blocked_on()
+    pub fn __set_task_blocked_on(&self, cpu: Cpu, current: TaskId, mutex: MutexId) {
+        self.store_blocked_on(cpu, current, mutex);
+        self.trace.note(cpu, current, What::SetBlockedOn(mutex));
+        self.stored(current);
+    }
+
+    fn store_blocked_on(&self, cpu: Cpu, current: TaskId, mutex: MutexId) {
+        let task = &self.tasks[current];
+        if !task.fields.blocked_lock().is_held_by(cpu) {
+            self.harm(cpu, current, Harm::C3);
+        }
+        if task.probe.running.load(ProbeOrdering::Relaxed) != cpu as u32 + 1 {
+            self.harm(cpu, current, Harm::C6);
+        }
+        // The WARN check, which brings the line in.
+        match self.blocked_on(current) {
+            NULL => {}
+            PROXY_WAKING => self.harm(cpu, current, Harm::H3),
+            set if set == mutex_address(mutex) => {}
+            _ => self.harm(cpu, current, Harm::C1),
+        }
+        self.healed(cpu, current, Healer::Task);
+        task.probe.began.fetch_add(1, ProbeOrdering::Release);
+        match self.config.store {
+            BlockedOnStore::Plain => task.fields.blocked_on().store(mutex_address(mutex), Ordering::Relaxed),
+            BlockedOnStore::Nontemporal => nontemporal_store(task.fields.blocked_on(), mutex_address(mutex)),
+        }
+    }
+
+    fn stored(&self, current: TaskId) {
+        let probe = &self.tasks[current].probe;
+        probe.stored.store(probe.began.load(ProbeOrdering::Relaxed), ProbeOrdering::Relaxed);
+    }
+
+    /// __clear_task_blocked_on(p, mutex): blocked_lock is held; `None` clears whatever is there.
+    pub fn __clear_task_blocked_on(&self, cpu: Cpu, p: TaskId, mutex: Option<MutexId>, healer: Healer) {
+        let task = &self.tasks[p];
+        if !task.fields.blocked_lock().is_held_by(cpu) {
+            self.harm(cpu, p, Harm::C3);
+        }
+        let set = self.blocked_on(p);
+        if mutex.is_some_and(|mutex| ![NULL, PROXY_WAKING, mutex_address(mutex)].contains(&set)) {
+            self.harm(cpu, p, Harm::H9);
+        }
+        if set != NULL {
+            self.cleared(cpu, p, healer);
+        }
+    }
+
+    fn cleared(&self, cpu: Cpu, p: TaskId, healer: Healer) {
+        let task = &self.tasks[p];
+        let by_itself = task.probe.running.load(ProbeOrdering::Relaxed) == cpu as u32 + 1;
+        let queued = task.fields.on_rq().load(Ordering::Relaxed) == super::TASK_ON_RQ_QUEUED;
+        if !by_itself && queued && !self.rqs[task.other.cpu.load(Ordering::Relaxed)].lock.is_held_by(cpu) {
+            self.harm(cpu, p, Harm::C4);
+        }
+        self.healed(cpu, p, healer);
+        let probe = &task.probe;
+        probe.cleared.store(probe.began.load(ProbeOrdering::Relaxed), ProbeOrdering::Release);
+        task.fields.blocked_on().store(NULL, Ordering::Relaxed);
+        self.trace.note(cpu, p, What::ClearBlockedOn);
+    }
+
+    /// clear_task_blocked_on()
+    pub fn clear_task_blocked_on(&self, cpu: Cpu, p: TaskId, mutex: Option<MutexId>, healer: Healer) {
+        let lock = self.tasks[p].fields.blocked_lock();
+        if self.has(Mutant::ClearUnlocked) {
+            self.__clear_task_blocked_on(cpu, p, mutex, healer);
+            return;
+        }
+        lock.lock(cpu);
+        self.__clear_task_blocked_on(cpu, p, mutex, healer);
+        lock.unlock();
+    }
+
+    /// set_task_blocked_on_waking(): PROXY_WAKING, unless it is blocked on nothing. v7.2 clears instead. `None` is the ww
+    /// wound's, whose victim may be blocked on another mutex.
+    pub fn set_task_blocked_on_waking(&self, cpu: Cpu, p: TaskId, mutex: Option<MutexId>) {
+        let task = &self.tasks[p];
+        let lock = task.fields.blocked_lock();
+        lock.lock(cpu);
+        let set = self.blocked_on(p);
+        if self.config.profile == Profile::V72 {
+            self.__clear_task_blocked_on(cpu, p, mutex, Healer::Waker);
+        } else if set != NULL || self.has(Mutant::NoBailOut) {
+            if set == NULL {
+                self.harm(cpu, p, Harm::C1);
+            } else if mutex.is_some_and(|mutex| ![PROXY_WAKING, mutex_address(mutex)].contains(&set)) {
+                self.harm(cpu, p, Harm::H9);
+            }
+            task.fields.blocked_on().store(PROXY_WAKING, Ordering::Relaxed);
+            self.trace.note(cpu, p, What::SetWaking);
+        }
+        lock.unlock();
+    }
+
+    /// A wakeup missed blocked_on.
+    pub fn raced(&self, p: TaskId) {
+        #[cfg(not(loom))]
+        self.tasks[p].probe.raced_at.store(crate::machine::ticks().max(1), ProbeOrdering::Relaxed);
+        #[cfg(loom)]
+        let _ = p;
+    }
+
+    /// blocked_on is what it should be again: says how long it was not.
+    fn healed(&self, cpu: Cpu, p: TaskId, healer: Healer) {
+        #[cfg(not(loom))]
+        {
+            let probe = &self.tasks[p].probe;
+            if probe.raced_at.load(ProbeOrdering::Relaxed) != 0 {
+                let since = probe.raced_at.swap(0, ProbeOrdering::Relaxed);
+                self.heals.record(cpu, healer, crate::machine::ticks().saturating_sub(since));
+            }
+        }
+        #[cfg(loom)]
+        let _ = (cpu, p, healer);
+    }
+
+    /// Whether a task that is RUNNING and not running still has blocked_on set.
+    pub fn retains_blocked_on(&self, p: TaskId) -> bool {
+        self.state(p) == TASK_RUNNING && self.blocked_on(p) != NULL
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn offsets<T: TaskLayout>() -> [usize; 5] {
+        let task = T::default();
+        let base = std::ptr::from_ref(&task) as usize;
+        let at = |place: usize| place - base;
+        [
+            at(std::ptr::from_ref(task.state()) as usize),
+            at(std::ptr::from_ref(task.on_rq()) as usize),
+            at(std::ptr::from_ref(task.pi_lock()) as usize),
+            at(std::ptr::from_ref(task.blocked_on()) as usize),
+            at(std::ptr::from_ref(task.blocked_lock()) as usize),
+        ]
+    }
+
+    #[test]
+    fn the_layouts_are_the_compiled_kernels() {
+        // KERNEL.md, 4: __state, on_rq, pi_lock, blocked_on, blocked_lock
+        assert_eq!(offsets::<LayoutArm64>(), [24, 104, 2060, 2104, 2112]);
+        assert_eq!(offsets::<LayoutX86>(), [24, 104, 2348, 2392, 2400]);
+        assert_eq!(offsets::<LayoutRiscv>(), [72, 152, 2068, 2112, 2120]);
+        assert_eq!(offsets::<LayoutPpc>(), [256, 336, 2492, 2536, 2544]);
+        assert!(offsets::<LayoutPacked>().iter().all(|offset| *offset < 64));
+        let lines: std::collections::BTreeSet<usize> = offsets::<LayoutPadded>().iter().map(|o| o / 128).collect();
+        assert_eq!(lines.len(), 5);
+    }
+}
