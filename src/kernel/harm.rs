@@ -21,6 +21,7 @@ pub enum Harm {
     H9,
     H10,
     M,
+    D,
     C1,
     C3,
     C4,
@@ -30,7 +31,7 @@ pub enum Harm {
 impl Harm {
     /// All of them. C2 is a case of C1 here (NULL must not become PROXY_WAKING), C5 of C6 (nobody else sets a mutex), C7 is
     /// the count of races, and C8 is H4.
-    pub const ALL: [Harm; 15] = [
+    pub const ALL: [Harm; 16] = [
         Harm::H1,
         Harm::H2,
         Harm::H3,
@@ -42,6 +43,7 @@ impl Harm {
         Harm::H9,
         Harm::H10,
         Harm::M,
+        Harm::D,
         Harm::C1,
         Harm::C3,
         Harm::C4,
@@ -62,6 +64,7 @@ impl Harm {
             Harm::H9 => "another mutex's blocked_on cleared",
             Harm::H10 => "two CPUs run one task",
             Harm::M => "two tasks hold one mutex",
+            Harm::D => "a turn lent along a mutex that the task is not blocked on",
             Harm::C1 => "blocked_on does not go NULL, mutex, PROXY_WAKING, NULL",
             Harm::C3 => "blocked_on changed without blocked_lock",
             Harm::C4 => "blocked_on of a queued task cleared by another without its runqueue's lock",

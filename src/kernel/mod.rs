@@ -65,8 +65,8 @@ pub enum Profile {
     /// What the mail reviews, reconstructed from its text: a wakeup tests blocked_on without its lock, and find_proxy_task()
     /// deactivates where v7.1 forces a return.
     Draft,
-    /// The draft with the check that proxy_deactivate() of the posted patch sets has: a task that is RUNNING is not
-    /// deactivated but has its blocked_on cleared. Whether the mail's draft kept it is not known.
+    /// The draft with what proxy_deactivate() of the merged kernel has: a task that is RUNNING is not deactivated but returned
+    /// to where it may run. Whether the mail's draft kept that is not known.
     DraftChecked,
     /// As merged in v7.2: is_blocked, under the runqueue's lock alone.
     V72,

@@ -117,6 +117,9 @@ impl<T: TaskLayout> Kernel<T> {
         if self.blocked_on(p) != mutex_address(mutex) && !self.has(Mutant::NoRecheck) {
             return Err(Action::Done(Proxy::PickAgain));
         }
+        if self.blocked_on(p) != mutex_address(mutex) {
+            self.harm(cpu, p, Harm::D);
+        }
         let Some(owner) = self.__mutex_owner(mutex) else {
             if is_current {
                 self.__clear_task_blocked_on(cpu, p, Some(mutex), Healer::FindProxyTask);
@@ -146,15 +149,13 @@ impl<T: TaskLayout> Kernel<T> {
         Ok(owner)
     }
 
-    /// proxy_deactivate(): the donor sleeps until it is woken.
+    /// proxy_deactivate(): the donor sleeps until it is woken. One that has been woken already, or has a signal, is returned
+    /// to where it may run instead; the draft's text has no such case.
     fn proxy_deactivate(&self, cpu: Cpu, p: TaskId) -> Proxy {
         let state = self.state(p);
-        if state == TASK_RUNNING && self.config.profile != Profile::Draft {
-            // It has been woken already, and nobody will again.
-            match self.config.profile {
-                Profile::V71 => self.proxy_force_return(cpu, p),
-                _ => self.clear_task_blocked_on(cpu, p, None, Healer::FindProxyTask),
-            }
+        let literal = self.config.profile == Profile::Draft;
+        if state == TASK_RUNNING && !literal {
+            self.proxy_force_return(cpu, p);
             return Proxy::PickAgain;
         }
         self.trace.note(cpu, p, What::ProxyDeactivates);
@@ -162,7 +163,7 @@ impl<T: TaskLayout> Kernel<T> {
         if state == TASK_RUNNING {
             // The draft's question: block_task() counts it.
             self.block_task(cpu, cpu, p);
-        } else if !self.try_to_block_task(cpu, cpu, p, state, true) && self.config.profile == Profile::V71 {
+        } else if !self.try_to_block_task(cpu, cpu, p, state, true) && !literal {
             self.proxy_force_return(cpu, p);
         }
         Proxy::PickAgain
@@ -208,6 +209,7 @@ impl<T: TaskLayout> Kernel<T> {
         task.fields.on_rq().store(TASK_ON_RQ_MIGRATING, Ordering::Relaxed);
         self.dequeue_task(cpu, home, p);
         task.other.cpu.store(target, Ordering::Relaxed);
+        task.other.is_blocked.store(false, Ordering::Relaxed);
         self.clear_task_blocked_on(cpu, p, None, Healer::ForceReturn);
         self.rqs[home].lock.unlock();
         task.fields.pi_lock().unlock();

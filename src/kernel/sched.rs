@@ -9,7 +9,7 @@ use super::heal::Healer;
 use super::proxy::Proxy;
 use super::spinlock::RawSpinlock;
 use super::sync::{AtomicU32, Guarded, Ordering, Spin};
-use super::task::{NULL, TaskLayout};
+use super::task::{NULL, TaskLayout, episode_of, state_of};
 use super::trace::What;
 use super::{
     Cpu, Kernel, Mutant, Profile, TASK_DEAD, TASK_NORMAL, TASK_ON_RQ_MIGRATING, TASK_ON_RQ_QUEUED, TASK_RUNNING,
@@ -125,31 +125,29 @@ impl<T: TaskLayout> Kernel<T> {
             self.__set_current_state(cpu, p, TASK_RUNNING);
             return Wake::plain(WakeEnd::Current);
         }
-        // What the measurement wants to know: the episode that a matching state may belong to.
-        let began = task.probe.began.load(ProbeOrdering::Acquire);
         task.fields.pi_lock().lock(cpu);
         smp_mb__after_spinlock();
-        let state = self.state(p);
-        if state & mask == 0 {
+        let word = task.fields.state().load(Ordering::Relaxed);
+        if state_of(word) & mask == 0 {
             task.fields.pi_lock().unlock();
-            self.trace.note(cpu, p, What::NoMatch(state));
             return Wake::plain(WakeEnd::NoMatch);
         }
-        if self.has(Mutant::LoseWakeup) && cfg!(not(loom)) && began % 1000 == 999 {
+        let episode = episode_of(word);
+        if self.has(Mutant::LoseWakeup) && episode % 1000 == 999 {
             task.fields.pi_lock().unlock();
             return Wake::plain(WakeEnd::Dropped);
         }
         self.trace.note(cpu, p, What::Wakes);
         smp_rmb();
         let mut wake = Wake::plain(WakeEnd::Activated);
-        if task.fields.on_rq().load(Ordering::Relaxed) != 0 && self.ttwu_runnable(cpu, p, began, &mut wake) {
+        if task.fields.on_rq().load(Ordering::Relaxed) != 0 && self.ttwu_runnable(cpu, p, episode, &mut wake) {
             task.fields.pi_lock().unlock();
             return wake;
         }
         smp_acquire__after_ctrl_dep();
         task.fields.state().store(TASK_WAKING, Ordering::Relaxed);
         if self.config.profile.is_draft() {
-            self.test_and_clear_blocked_on(cpu, p, began, &mut wake);
+            self.test_and_clear_blocked_on(cpu, p, episode, &mut wake);
         }
         let mut spin = Spin::new();
         while smp_load_acquire(&task.other.on_cpu) != 0 {
@@ -168,7 +166,7 @@ impl<T: TaskLayout> Kernel<T> {
     }
 
     /// ttwu_runnable(): a task that is queued needs no runqueue, only its state.
-    fn ttwu_runnable(&self, cpu: Cpu, p: TaskId, began: u32, wake: &mut Wake) -> bool {
+    fn ttwu_runnable(&self, cpu: Cpu, p: TaskId, episode: u16, wake: &mut Wake) -> bool {
         let task = &self.tasks[p];
         let home = self.__task_rq_lock(cpu, p);
         let rq = &self.rqs[home];
@@ -176,7 +174,7 @@ impl<T: TaskLayout> Kernel<T> {
         let mut runnable = queued;
         if queued {
             // The mail's lockless look at blocked_on. The other profiles do not look; the measurement does in their place.
-            let was_blocked = self.test_and_clear_blocked_on(cpu, p, began, wake);
+            let was_blocked = self.test_and_clear_blocked_on(cpu, p, episode, wake);
             let must_return = match self.config.profile {
                 Profile::V71 => false,
                 Profile::Draft | Profile::DraftChecked => was_blocked,
@@ -185,7 +183,7 @@ impl<T: TaskLayout> Kernel<T> {
             // A donor may have been taken to where it must not run: it goes the long way, which chooses a CPU again.
             let elsewhere = task.other.cpus_mask >> home & 1 == 0;
             if must_return && elsewhere && rq.with(cpu, |inner| inner.curr != p) {
-                self.block_task(cpu, home, p);
+                self.take_off(cpu, home, p);
                 runnable = false;
             } else {
                 task.fields.state().store(TASK_RUNNING, Ordering::Relaxed);
@@ -204,17 +202,15 @@ impl<T: TaskLayout> Kernel<T> {
     }
 
     /// Reads blocked_on without its lock and, in the draft, clears it with the lock if it is set.
-    fn test_and_clear_blocked_on(&self, cpu: Cpu, p: TaskId, began: u32, wake: &mut Wake) -> bool {
+    fn test_and_clear_blocked_on(&self, cpu: Cpu, p: TaskId, episode: u16, wake: &mut Wake) -> bool {
         let set = self.blocked_on(p) != NULL;
         wake.null = !set;
-        if !set {
-            let probe = &self.tasks[p].probe;
+        if !set && episode != 0 {
+            // The state that matched was stored behind the blocked_on of its episode. If nobody has cleared that one, what was
+            // not seen is its store.
             smp_rmb();
-            let cleared = probe.cleared.load(ProbeOrdering::Acquire);
-            let same = probe.began.load(ProbeOrdering::Relaxed) == began;
-            // Still in the episode that was under way before the state was read, and nobody has cleared in it: what was not
-            // seen is the store that stands before the state that was.
-            wake.race = same && cleared != began && began != 0;
+            let cleared = self.tasks[p].probe.cleared.load(ProbeOrdering::Acquire) as u16;
+            wake.race = (episode.wrapping_sub(cleared) as i16) > 0;
         }
         self.trace.note(cpu, p, What::SeesBlockedOn(set));
         if set && self.config.profile.is_draft() {
@@ -266,6 +262,11 @@ impl<T: TaskLayout> Kernel<T> {
         if self.state(p) == TASK_RUNNING {
             self.harm(cpu, p, Harm::H6);
         }
+        self.take_off(cpu, home, p);
+    }
+
+    /// Takes a task off its runqueue for good; a waker that has matched its state puts it on another.
+    fn take_off(&self, cpu: Cpu, home: Cpu, p: TaskId) {
         self.trace.note(cpu, p, What::Deactivates);
         self.tasks[p].other.is_blocked.store(false, Ordering::Relaxed);
         self.dequeue_task(cpu, home, p);

@@ -20,6 +20,18 @@ pub const fn mutex_address(mutex: MutexId) -> usize {
     mutex + 1
 }
 
+/// The state in a value of ->__state. Its upper half says to which episode of blocking it belongs, so that a waker can tell
+/// whether a blocked_on that it read as NULL was cleared since; the stored value is all that differs from the kernel's.
+pub const fn state_of(word: u32) -> u32 {
+    word & 0xffff
+}
+
+/// The episode in a value of ->__state, modulo 2^16; 0 if it belongs to none (or to one in
+/// 2^16, of which nothing is said).
+pub const fn episode_of(word: u32) -> u16 {
+    (word >> 16) as u16
+}
+
 /// The fields of task_struct that the race is about, wherever they lie.
 pub trait TaskLayout: Default + Send + Sync {
     /// What the layout is called on the command line.
@@ -152,8 +164,6 @@ pub struct Other {
 pub struct Probe {
     /// How often it has begun to block, counted before blocked_on is stored.
     pub began: ProbeU32,
-    /// The same, counted after the store.
-    pub stored: ProbeU32,
     /// `began` when blocked_on was cleared last, stored before it is.
     pub cleared: ProbeU32,
     /// When a wakeup missed blocked_on, in ticks, until somebody clears or sets it again; 0 otherwise.
@@ -194,7 +204,7 @@ impl<T: TaskLayout> Kernel<T> {
 
     /// READ_ONCE(p->__state)
     pub fn state(&self, p: TaskId) -> u32 {
-        self.tasks[p].fields.state().load(Ordering::Relaxed)
+        state_of(self.tasks[p].fields.state().load(Ordering::Relaxed))
     }
 
     /// __set_current_state()
@@ -225,25 +235,25 @@ impl<T: TaskLayout> Kernel<T> {
 
     /// __set_task_blocked_on() and then __state; the race is between these two stores.
     pub fn __set_task_blocked_on_and_state(&self, cpu: Cpu, current: TaskId, mutex: MutexId, state: u32) {
+        let began = self.tasks[current].probe.began.load(ProbeOrdering::Relaxed) as u16;
+        let word = u32::from(began.wrapping_add(1)) << 16 | state;
         self.store_blocked_on(cpu, current, mutex);
         match self.config.store {
-            BlockedOnStore::Plain => smp_store_mb(self.tasks[current].fields.state(), state),
+            BlockedOnStore::Plain => smp_store_mb(self.tasks[current].fields.state(), word),
             // On x86 smp_store_mb() is one xchg, which would drain the non-temporal store before it.
             BlockedOnStore::Nontemporal => {
-                self.tasks[current].fields.state().store(state, Ordering::Relaxed);
+                self.tasks[current].fields.state().store(word, Ordering::Relaxed);
                 smp_mb();
             }
         }
         self.trace.note(cpu, current, What::SetBlockedOn(mutex));
         self.trace.note(cpu, current, What::SetState(state));
-        self.stored(current);
     }
 
     /// __set_task_blocked_on()
     pub fn __set_task_blocked_on(&self, cpu: Cpu, current: TaskId, mutex: MutexId) {
         self.store_blocked_on(cpu, current, mutex);
         self.trace.note(cpu, current, What::SetBlockedOn(mutex));
-        self.stored(current);
     }
 
     fn store_blocked_on(&self, cpu: Cpu, current: TaskId, mutex: MutexId) {
@@ -267,11 +277,6 @@ impl<T: TaskLayout> Kernel<T> {
             BlockedOnStore::Plain => task.fields.blocked_on().store(mutex_address(mutex), Ordering::Relaxed),
             BlockedOnStore::Nontemporal => nontemporal_store(task.fields.blocked_on(), mutex_address(mutex)),
         }
-    }
-
-    fn stored(&self, current: TaskId) {
-        let probe = &self.tasks[current].probe;
-        probe.stored.store(probe.began.load(ProbeOrdering::Relaxed), ProbeOrdering::Relaxed);
     }
 
     /// __clear_task_blocked_on(p, mutex): blocked_lock is held; `None` clears whatever is there.

@@ -1,8 +1,7 @@
 //! The last things each CPU did, to be read when something went wrong.
 
 use std::fmt::Write as _;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::harm::Harm;
 use super::{Cpu, MutexId, TaskId};
@@ -39,6 +38,68 @@ pub enum What {
 }
 
 impl What {
+    /// As two numbers, for a ring of plain words.
+    fn encode(self) -> (u16, u32) {
+        match self {
+            What::SetBlockedOn(value) => (0, value as u32),
+            What::SetState(value) => (1, value),
+            What::ClearBlockedOn => (2, 0),
+            What::SetWaking => (3, 0),
+            What::Acquired(value) => (4, value as u32),
+            What::Interrupted(value) => (5, value as u32),
+            What::Unlocks(value) => (6, value as u32),
+            What::Handoff(value) => (7, value as u32),
+            What::Wakes => (8, 0),
+            What::NoMatch(value) => (9, value),
+            What::SeesBlockedOn(value) => (10, value.into()),
+            What::WokenQueued => (11, 0),
+            What::WokenOnto(value) => (12, value as u32),
+            What::EntersSchedule(value) => (13, value),
+            What::Deactivates => (14, 0),
+            What::Picks => (15, 0),
+            What::ProxyRuns(value) => (16, value as u32),
+            What::ProxyIdles => (17, 0),
+            What::ProxyMigrates(value) => (18, value as u32),
+            What::ProxyDeactivates => (19, 0),
+            What::ForcesReturn(value) => (20, value as u32),
+            What::SwitchesTo => (21, 0),
+            What::Signals => (22, 0),
+            What::Wounds => (23, 0),
+            What::Harm(harm) => (24, harm as u32),
+        }
+    }
+
+    fn decode(code: u16, arg: u32) -> Option<What> {
+        Some(match code {
+            0 => What::SetBlockedOn(arg as usize),
+            1 => What::SetState(arg),
+            2 => What::ClearBlockedOn,
+            3 => What::SetWaking,
+            4 => What::Acquired(arg as usize),
+            5 => What::Interrupted(arg as usize),
+            6 => What::Unlocks(arg as usize),
+            7 => What::Handoff(arg as usize),
+            8 => What::Wakes,
+            9 => What::NoMatch(arg),
+            10 => What::SeesBlockedOn(arg != 0),
+            11 => What::WokenQueued,
+            12 => What::WokenOnto(arg as usize),
+            13 => What::EntersSchedule(arg),
+            14 => What::Deactivates,
+            15 => What::Picks,
+            16 => What::ProxyRuns(arg as usize),
+            17 => What::ProxyIdles,
+            18 => What::ProxyMigrates(arg as usize),
+            19 => What::ProxyDeactivates,
+            20 => What::ForcesReturn(arg as usize),
+            21 => What::SwitchesTo,
+            22 => What::Signals,
+            23 => What::Wounds,
+            24 => What::Harm(*Harm::ALL.get(arg as usize)?),
+            _ => return None,
+        })
+    }
+
     fn text(self) -> String {
         match self {
             What::SetBlockedOn(mutex) => format!("[W] blocked_on = mutex {mutex}"),
@@ -87,32 +148,40 @@ pub struct Entry {
 /// How many entries a CPU keeps.
 const KEPT: usize = 64;
 
+/// A context's entries, as words that only it writes: when, and the rest packed. A reader that comes while it is written
+/// may see a torn entry, and does not come before the trace is frozen or the threads have ended.
 #[derive(Debug)]
 struct Ring {
-    entries: Vec<Entry>,
-    next: usize,
+    words: Vec<[AtomicU64; 2]>,
+    next: AtomicUsize,
+    /// When the last one was.
+    last: AtomicU64,
 }
 
 /// What all contexts did last.
 #[derive(Debug)]
 pub struct Trace {
-    rings: Vec<Mutex<Ring>>,
+    rings: Vec<crossbeam_utils::CachePadded<Ring>>,
     frozen: AtomicBool,
     enabled: AtomicBool,
     #[cfg(loom)]
-    count: std::sync::atomic::AtomicU64,
+    count: AtomicU64,
 }
 
 impl Trace {
     /// For a number of contexts.
     pub fn new(contexts: usize) -> Trace {
-        let ring = || Mutex::new(Ring { entries: Vec::with_capacity(KEPT), next: 0 });
+        let ring = || Ring {
+            words: (0..KEPT).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect(),
+            next: AtomicUsize::new(0),
+            last: AtomicU64::new(0),
+        };
         Trace {
-            rings: (0..contexts).map(|_| ring()).collect(),
+            rings: (0..contexts).map(|_| ring().into()).collect(),
             frozen: AtomicBool::new(false),
             enabled: AtomicBool::new(true),
             #[cfg(loom)]
-            count: std::sync::atomic::AtomicU64::new(0),
+            count: AtomicU64::new(0),
         }
     }
 
@@ -134,24 +203,35 @@ impl Trace {
         }
         #[cfg(loom)]
         let at = self.count.fetch_add(1, Ordering::Relaxed);
+        let ring = &self.rings[cpu];
+        // Reading the clock takes longer than all the rest, so only the beginnings of things do; what follows them on the same
+        // CPU is sorted right behind.
         #[cfg(not(loom))]
-        let at = crate::machine::ticks();
-        let entry = Entry { cpu, task, what, at };
-        // Each context has a ring of its own, so the lock is never contended while it runs.
-        let Ok(mut ring) = self.rings[cpu].lock() else { return };
-        let next = ring.next;
-        if ring.entries.len() < KEPT {
-            ring.entries.push(entry);
-        } else {
-            ring.entries[next] = entry;
-        }
-        ring.next = (next + 1) % KEPT;
+        let at = match what {
+            What::EntersSchedule(_) | What::Wakes | What::Harm(_) | What::Unlocks(_) => crate::machine::ticks(),
+            _ => ring.last.load(Ordering::Relaxed) + 1,
+        };
+        ring.last.store(at, Ordering::Relaxed);
+        let (code, arg) = what.encode();
+        let next = ring.next.load(Ordering::Relaxed);
+        let [when, packed] = &ring.words[next % KEPT];
+        when.store(at + 1, Ordering::Relaxed);
+        packed.store(u64::from(code) << 48 | (task as u64 & 0xffff) << 32 | u64::from(arg), Ordering::Relaxed);
+        ring.next.store(next + 1, Ordering::Relaxed);
     }
 
     /// Everything kept, in the order of time.
     pub fn entries(&self) -> Vec<Entry> {
-        let lists = self.rings.iter().filter_map(|ring| ring.lock().ok().map(|ring| ring.entries.clone()));
-        let mut all: Vec<Entry> = lists.flatten().collect();
+        let mut all = Vec::new();
+        for (cpu, ring) in self.rings.iter().enumerate() {
+            for [when, packed] in &ring.words {
+                let (at, packed) = (when.load(Ordering::Relaxed), packed.load(Ordering::Relaxed));
+                let what = What::decode((packed >> 48) as u16, packed as u32);
+                if let (1.., Some(what)) = (at, what) {
+                    all.push(Entry { cpu, task: (packed >> 32 & 0xffff) as usize, what, at: at - 1 });
+                }
+            }
+        }
         all.sort_by_key(|entry| entry.at);
         all
     }
