@@ -180,7 +180,7 @@ impl<T: TaskLayout> Kernel<T> {
         self.proxy_resched_idle(cpu);
         self.tasks[p].fields.on_rq().store(TASK_ON_RQ_MIGRATING, Ordering::Relaxed);
         self.dequeue_task(cpu, cpu, p);
-        self.tasks[p].other.cpu.store(to, Ordering::Relaxed);
+        self.__set_task_cpu(p, to);
         self.rqs[cpu].lock.unlock();
         self.rqs[to].lock.lock(cpu);
         self.activate_task(cpu, to, p);
@@ -208,7 +208,7 @@ impl<T: TaskLayout> Kernel<T> {
         self.trace.note(cpu, p, What::ForcesReturn(target));
         task.fields.on_rq().store(TASK_ON_RQ_MIGRATING, Ordering::Relaxed);
         self.dequeue_task(cpu, home, p);
-        task.other.cpu.store(target, Ordering::Relaxed);
+        self.__set_task_cpu(p, target);
         task.other.is_blocked.store(false, Ordering::Relaxed);
         self.clear_task_blocked_on(cpu, p, None, Healer::ForceReturn);
         self.rqs[home].lock.unlock();

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering as ProbeOrdering;
 
-use super::barrier::{smp_acquire__after_ctrl_dep, smp_load_acquire, smp_mb__after_spinlock, smp_rmb};
+use super::barrier::{smp_acquire__after_ctrl_dep, smp_load_acquire, smp_mb__after_spinlock, smp_rmb, smp_wmb};
 use super::harm::Harm;
 use super::heal::Healer;
 use super::proxy::Proxy;
@@ -154,7 +154,7 @@ impl<T: TaskLayout> Kernel<T> {
             spin.turn();
         }
         let target = self.select_task_rq(p);
-        task.other.cpu.store(target, Ordering::Relaxed);
+        self.__set_task_cpu(p, target);
         let rq = &self.rqs[target];
         rq.lock.lock(cpu);
         self.activate_task(cpu, target, p);
@@ -224,7 +224,10 @@ impl<T: TaskLayout> Kernel<T> {
         let task = &self.tasks[p];
         let mut spin = Spin::new();
         loop {
-            let home = task.other.cpu.load(Ordering::Relaxed);
+            // The address dependency on this load, and the lock behind it, pair with smp_wmb() in __set_task_cpu(): who sees
+            // the new CPU sees MIGRATING. (loom knows no dependencies; an acquire stands for it there. Leaving it out
+            // enqueued a task twice.)
+            let home = task.other.cpu.load(if cfg!(loom) { Ordering::Acquire } else { Ordering::Relaxed });
             self.rqs[home].lock.lock(cpu);
             let migrating = task.fields.on_rq().load(Ordering::Relaxed) == TASK_ON_RQ_MIGRATING;
             if task.other.cpu.load(Ordering::Relaxed) == home && !migrating {
@@ -233,6 +236,12 @@ impl<T: TaskLayout> Kernel<T> {
             self.rqs[home].lock.unlock();
             spin.turn();
         }
+    }
+
+    /// __set_task_cpu()
+    pub fn __set_task_cpu(&self, p: TaskId, cpu: Cpu) {
+        smp_wmb();
+        self.tasks[p].other.cpu.store(cpu, Ordering::Relaxed);
     }
 
     /// select_task_rq(): where it ran last, if it may.
@@ -311,7 +320,15 @@ impl<T: TaskLayout> Kernel<T> {
                 self.tasks[prev].other.is_blocked.store(true, Ordering::Relaxed);
             }
         }
+        #[cfg(loom)]
+        let mut picks = 0;
         let next = loop {
+            #[cfg(loom)]
+            {
+                picks += 1;
+                let what = || super::trace::listing(&self.trace.entries(), |cpu| format!("context {cpu}"));
+                assert!(picks < 100, "CPU {cpu} picks for ever:\n{}", what());
+            }
             let next = rq.with(cpu, |inner| {
                 let next = inner.queue.pop_front();
                 inner.queue.extend(next);
@@ -358,6 +375,14 @@ impl<T: TaskLayout> Kernel<T> {
         }
         task.probe.switches.fetch_add(1, ProbeOrdering::Relaxed);
         self.trace.note(cpu, next, What::SwitchesTo);
+    }
+
+    /// What a CPU runs now.
+    pub fn __current(&self, cpu: Cpu) -> TaskId {
+        self.rqs[cpu].lock.lock(cpu);
+        let current = self.rqs[cpu].with(cpu, |inner| inner.curr);
+        self.rqs[cpu].lock.unlock();
+        current
     }
 
     /// wake_up_new_task(): a task's first way onto a runqueue.

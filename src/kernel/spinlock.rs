@@ -15,8 +15,9 @@ pub struct RawSpinlock {
     /// Under loom a lock is loom's, which does not spin; the word only says who has it.
     #[cfg(loom)]
     inner: loom::sync::Mutex<()>,
+    /// loom's guard, boxed, as an address: unlock() gives it back.
     #[cfg(loom)]
-    guard: super::sync::Guarded<Option<loom::sync::MutexGuard<'static, ()>>>,
+    guard: std::sync::atomic::AtomicUsize,
 }
 
 impl Default for RawSpinlock {
@@ -33,7 +34,7 @@ impl RawSpinlock {
             #[cfg(loom)]
             inner: loom::sync::Mutex::new(()),
             #[cfg(loom)]
-            guard: super::sync::Guarded::new(None),
+            guard: std::sync::atomic::AtomicUsize::new(0),
         }
     }
 
@@ -112,12 +113,7 @@ impl RawSpinlock {
     #[cfg(loom)]
     pub fn lock(&self, cpu: Cpu) {
         let guard = self.inner.lock().expect("no thread panics with a lock");
-        // SAFETY: the guard lives in this very lock and is dropped in `unlock`, before the lock is; the lock is held.
-        unsafe {
-            let guard =
-                std::mem::transmute::<loom::sync::MutexGuard<'_, ()>, loom::sync::MutexGuard<'static, ()>>(guard);
-            self.guard.with(|slot| *slot = Some(guard));
-        }
+        self.guard.store(Box::into_raw(Box::new(guard)) as usize, Ordering::Relaxed);
         self.word.store(cpu as u32 + 1, Ordering::Relaxed);
     }
 
@@ -125,9 +121,9 @@ impl RawSpinlock {
     #[cfg(loom)]
     pub fn unlock(&self) {
         self.word.store(0, Ordering::Relaxed);
-        // SAFETY: the lock is held.
-        let guard = unsafe { self.guard.with(Option::take) };
-        drop(guard);
+        let guard = self.guard.swap(0, Ordering::Relaxed) as *mut loom::sync::MutexGuard<'_, ()>;
+        // SAFETY: it came from `lock`, which boxed it, and it is taken out once; the lock it belongs to is this one.
+        drop(unsafe { Box::from_raw(guard) });
     }
 
     /// The context that holds it, if any does.

@@ -146,7 +146,7 @@ pub struct Entry {
 }
 
 /// How many entries a CPU keeps.
-const KEPT: usize = 64;
+const KEPT: usize = if cfg!(loom) { 400 } else { 64 };
 
 /// A context's entries, as words that only it writes: when, and the rest packed. A reader that comes while it is written
 /// may see a torn entry, and does not come before the trace is frozen or the threads have ended.

@@ -1,0 +1,311 @@
+//! The protocol explored by loom: every interleaving of a few CPUs, tasks and wakers within a bound on preemptions, and
+//! every value that relaxed loads may return.
+//!
+//! Run by scripts/loom; an ordinary `cargo test` leaves it out. What loom does not model: a store that is delayed past later
+//! stores of the same thread is modelled by loads that return old values, but loads are never satisfied early, so
+//! load buffering is not seen; sequentially consistent fences are, sequentially consistent accesses are not used. Spins are
+//! yields. A lock is loom's mutex.
+#![cfg(loom)]
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering as Std};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use wakerace::kernel::harm::Harm;
+use wakerace::kernel::mutex::{LockStage, Locked};
+use wakerace::kernel::sync::{Guarded, Ordering};
+use wakerace::kernel::task::{LayoutPacked, TaskLayout};
+use wakerace::kernel::trace::{Entry, listing};
+use wakerace::kernel::{
+    BlockedOnStore, Config, Kernel, Mutant, Profile, TASK_DEAD, TASK_INTERRUPTIBLE, TASK_NORMAL, TASK_RUNNING,
+    TASK_UNINTERRUPTIBLE, TaskId,
+};
+
+/// What a task does, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Job {
+    /// Locks and unlocks the mutex, sleeping in a state.
+    Lock(u32),
+    /// Has the mutex and unlocks it.
+    Unlock,
+    /// __set_current_state(TASK_INTERRUPTIBLE); schedule()
+    WaitForSignal,
+}
+
+/// What an interrupt on a CPU of its own does, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Interrupt {
+    Wake,
+    Signal,
+    Wound,
+}
+
+/// A small configuration.
+#[derive(Debug, Clone)]
+struct Setup {
+    profile: Profile,
+    mutant: Option<Mutant>,
+    spins: u32,
+    /// The tasks: the CPU of each and what it does. One with [`Job::Unlock`] has the mutex from the beginning.
+    tasks: Vec<(usize, Job)>,
+    /// Interrupts, all for the first task.
+    interrupts: Vec<Interrupt>,
+    preemptions: usize,
+}
+
+struct Context {
+    job: Job,
+    stage: LockStage,
+    step: u32,
+}
+
+struct World {
+    kernel: Kernel<LayoutPacked>,
+    contexts: Vec<Guarded<Context>>,
+    cpus: usize,
+    races: AtomicU64,
+    nulls: AtomicU64,
+}
+
+impl World {
+    fn new(setup: &Setup) -> World {
+        let cpus = setup.tasks.iter().map(|(cpu, _)| cpu + 1).max().unwrap();
+        let config = Config {
+            profile: setup.profile,
+            mutant: setup.mutant,
+            store: BlockedOnStore::Plain,
+            spins: setup.spins,
+        };
+        let homes: Vec<u64> = setup.tasks.iter().map(|(cpu, _)| 1 << cpu).collect();
+        let kernel = Kernel::new(config, cpus, cpus + setup.interrupts.len() + 1, &homes, 1);
+        let idle = (0..cpus).map(|_| Job::Unlock);
+        let jobs = idle.chain(setup.tasks.iter().map(|(_, job)| *job));
+        let contexts = jobs.map(|job| Guarded::new(Context { job, stage: LockStage::Start, step: 0 })).collect();
+        let world = World { kernel, contexts, cpus, races: AtomicU64::new(0), nulls: AtomicU64::new(0) };
+        // The owner is on its CPU already; the others come behind it.
+        let mut order: Vec<usize> = (0..setup.tasks.len()).collect();
+        order.sort_by_key(|task| setup.tasks[*task].1 != Job::Unlock);
+        for task in order {
+            let (cpu, job) = setup.tasks[task];
+            world.kernel.wake_up_new_task(cpu, cpus + task);
+            if job == Job::Unlock {
+                assert!(world.kernel.__mutex_trylock(cpus + task, 0));
+                assert_eq!(world.kernel.__schedule(cpu, false), cpus + task);
+            }
+        }
+        world
+    }
+
+    /// Runs a CPU until it has nothing to do.
+    fn cpu(&self, cpu: usize) {
+        let kernel = &self.kernel;
+        let mut current = kernel.__current(cpu);
+        let mut looks = 0;
+        loop {
+            if kernel.is_idle(current) {
+                // It looks a second time, so that it may also be woken while it idles.
+                if kernel.rqs[cpu].nr_running.load(Ordering::Relaxed) == 0 || looks > 6 {
+                    return;
+                }
+                looks += 1;
+                current = kernel.__schedule(cpu, false);
+                if kernel.is_idle(current) {
+                    loom::thread::yield_now();
+                }
+                continue;
+            }
+            // SAFETY: the CPU that runs a task uses its context; loom checks it.
+            let sleeps = unsafe { self.contexts[current].with(|own| self.step(cpu, current, own)) };
+            if sleeps {
+                current = kernel.__schedule(cpu, false);
+            }
+        }
+    }
+
+    /// One step of a task; whether it is in schedule() then.
+    fn step(&self, cpu: usize, me: TaskId, own: &mut Context) -> bool {
+        let kernel = &self.kernel;
+        match own.job {
+            Job::Lock(state) if own.step == 0 => match kernel.__mutex_lock_common(cpu, me, 0, state, &mut own.stage) {
+                Locked::Schedule => true,
+                Locked::Acquired => {
+                    own.step = 1;
+                    false
+                }
+                Locked::Interrupted => {
+                    own.step = 2;
+                    false
+                }
+            },
+            Job::Lock(_) | Job::Unlock if own.step <= 1 => {
+                kernel.mutex_unlock(cpu, me, 0);
+                own.step = 2;
+                false
+            }
+            Job::WaitForSignal if own.step == 0 => {
+                kernel.__set_current_state(cpu, me, TASK_INTERRUPTIBLE);
+                own.step = 2;
+                true
+            }
+            _ => {
+                kernel.tasks[me].fields.state().store(TASK_DEAD, Ordering::Relaxed);
+                true
+            }
+        }
+    }
+
+    fn interrupt(&self, context: usize, what: Interrupt, victim: TaskId) {
+        let wake = match what {
+            Interrupt::Wake => self.kernel.try_to_wake_up(context, None, victim, TASK_NORMAL),
+            Interrupt::Signal => self.kernel.send_signal(context, None, victim),
+            Interrupt::Wound => self.kernel.ww_wound(context, None, victim),
+        };
+        self.races.fetch_add(wake.race.into(), Std::Relaxed);
+        self.nulls.fetch_add(wake.null.into(), Std::Relaxed);
+    }
+
+    /// Lets all CPUs run on, one after the other, until nothing moves.
+    fn drain(&self) {
+        for _ in 0..12 {
+            (0..self.cpus).for_each(|cpu| self.cpu(cpu));
+        }
+    }
+
+    /// Tasks that have not come to their end.
+    fn lost(&self) -> Vec<TaskId> {
+        (self.cpus..self.kernel.tasks.len()).filter(|task| self.kernel.state(*task) != TASK_DEAD).collect()
+    }
+}
+
+/// What an exploration came to.
+#[derive(Debug, Default, Clone)]
+struct Found {
+    executions: u64,
+    races: u64,
+    nulls: u64,
+    retained: u64,
+    /// For each harm the executions that show it, and the shortest of their traces.
+    harms: BTreeMap<Harm, (u64, Vec<Entry>)>,
+    seconds: f64,
+    whole: bool,
+}
+
+/// The longest one exploration may take; one that takes longer says that it is not whole.
+fn longest() -> Duration {
+    let seconds = std::env::var("WAKERACE_LOOM_SECONDS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(45))
+}
+
+fn explore(setup: &Setup) -> Found {
+    let found = Arc::new(Mutex::new(Found::default()));
+    let seen = Arc::clone(&found);
+    let own = setup.clone();
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(setup.preemptions);
+    builder.max_branches = 20_000;
+    builder.max_duration = Some(longest());
+    let begun = Instant::now();
+    builder.check(move || {
+        let setup = &own;
+        let world = Arc::new(World::new(setup));
+        let mut threads = Vec::new();
+        for cpu in 0..world.cpus {
+            let world = Arc::clone(&world);
+            threads.push(loom::thread::spawn(move || world.cpu(cpu)));
+        }
+        for (number, what) in setup.interrupts.iter().copied().enumerate() {
+            let world = Arc::clone(&world);
+            let (context, victim) = (world.cpus + number, world.cpus);
+            threads.push(loom::thread::spawn(move || world.interrupt(context, what, victim)));
+        }
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        let kernel = &world.kernel;
+        let retained = (world.cpus..kernel.tasks.len()).filter(|task| kernel.retains_blocked_on(*task)).count();
+        world.drain();
+        for task in world.lost() {
+            if kernel.state(task) == TASK_RUNNING || kernel.__mutex_owner(0).is_none() {
+                kernel.harm(world.cpus + setup.interrupts.len(), task, Harm::H4);
+            }
+        }
+        let mut found = seen.lock().unwrap();
+        found.executions += 1;
+        found.races += u64::from(world.races.load(Std::Relaxed) > 0);
+        found.nulls += u64::from(world.nulls.load(Std::Relaxed) > 0);
+        found.retained += u64::from(retained > 0);
+        let trace = kernel.trace.entries();
+        for harm in Harm::ALL.into_iter().filter(|harm| kernel.harms.of(*harm) > 0) {
+            let (count, shortest) = found.harms.entry(harm).or_default();
+            *count += 1;
+            if shortest.is_empty() || trace.len() < shortest.len() {
+                shortest.clone_from(&trace);
+            }
+        }
+    });
+    let mut found = found.lock().unwrap().clone();
+    found.seconds = begun.elapsed().as_secs_f64();
+    found.whole = begun.elapsed() < longest();
+    found
+}
+
+fn say(name: &str, setup: &Setup, found: &Found) {
+    let harms: Vec<String> = found.harms.iter().map(|(harm, (count, _))| format!("{harm} in {count}")).collect();
+    println!(
+        "{name}, {}{}, at most {} preemptions: {} executions{} in {:.0} s; the race in {}, blocked_on kept in {}; {}",
+        setup.profile,
+        setup.mutant.map_or(String::new(), |mutant| format!(" without {mutant}")),
+        setup.preemptions,
+        found.executions,
+        if found.whole { ", all there are," } else { " (not all)" },
+        found.seconds,
+        found.races,
+        found.retained,
+        if harms.is_empty() { "no harm".to_owned() } else { harms.join(", ") },
+    );
+}
+
+fn unexpected(setup: &Setup, found: &Found) -> Vec<Harm> {
+    found.harms.keys().copied().filter(|harm| !harm.expected(setup.profile)).collect()
+}
+
+fn show(setup: &Setup, found: &Found, harm: Harm) {
+    let cpus = setup.tasks.iter().map(|(cpu, _)| cpu + 1).max().unwrap();
+    let name = |context: usize| match context {
+        cpu if cpu < cpus => format!("CPU {cpu}"),
+        context => format!("waker {}", context - cpus),
+    };
+    println!("{}", listing(&found.harms[&harm].1, name));
+}
+
+/// The mail's: a blocker on CPU 0, the owner on CPU 1, a foreign wakeup.
+fn race(profile: Profile) -> Setup {
+    Setup {
+        profile,
+        mutant: None,
+        spins: 0,
+        tasks: vec![(0, Job::Lock(TASK_UNINTERRUPTIBLE)), (1, Job::Unlock)],
+        interrupts: vec![Interrupt::Wake],
+        preemptions: 2,
+    }
+}
+
+fn clean(name: &str, setup: &Setup) -> Found {
+    let found = explore(setup);
+    say(name, setup, &found);
+    let unexpected = unexpected(setup, &found);
+    if let Some(harm) = unexpected.first() {
+        show(setup, &found, *harm);
+    }
+    assert!(unexpected.is_empty(), "{name} {}: {unexpected:?}", setup.profile);
+    found
+}
+
+#[test]
+fn the_race_is_found() {
+    for profile in Profile::ALL {
+        let found = clean("blocker, owner, foreign wakeup", &race(profile));
+        assert!(found.races > 0, "{profile}: loom does not see the race");
+    }
+}
