@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use wakerace::publish;
-use wakerace::record::{Finding, Record, SCHEMA};
+use wakerace::record::{Finding, PROTOCOL_SCHEMA, ProtocolRecord, Record, SCHEMA};
 
 fn records(folder: &Path, out: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -27,6 +27,14 @@ fn every_shipped_record_reads_and_adds_up() {
     for path in paths {
         let shown = path.display();
         let text = fs::read_to_string(&path).unwrap();
+        if path.to_string_lossy().ends_with(".protocol.json") {
+            let record: ProtocolRecord = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{shown}: {error}"));
+            assert_eq!(record.schema, PROTOCOL_SCHEMA, "{shown}");
+            assert!(!record.host.emulated && !record.tool.commit.contains("dirty"), "{shown}");
+            assert!(path.starts_with(results.join(&record.host.architecture)), "{shown}");
+            assert!(record.results.iter().all(|result| result.is_clean()), "{shown}");
+            continue;
+        }
         let record: Record = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{shown}: {error}"));
         assert_eq!(record.schema, SCHEMA, "{shown}");
         assert!(!record.host.emulated, "{shown}: emulated runs are not results");

@@ -164,7 +164,7 @@ fn plans(args: &ProtocolArgs, arch: Arch, topology: &Topology, allowed: &[usize]
     let threads = args.threads.unwrap_or_else(|| if named.is_some() { cpus.len() } else { cpus.len().min(BY_DEFAULT) });
     // With one CPU there would be nobody to wake from elsewhere: two share it.
     let threads = if args.threads.is_none() { threads.max(2) } else { threads };
-    if threads < 2 || threads > MOST {
+    if !(2..=MOST).contains(&threads) {
         return Err(Error::Usage(format!("--threads: the protocol takes 2 to {MOST} CPUs, not {threads}")));
     }
     if args.tasks == 0 || args.tasks > 16 {

@@ -80,7 +80,7 @@ impl Harm {
             Harm::H1 => profile.is_draft(),
             Harm::H5 => profile != Profile::V72,
             Harm::H4 | Harm::H6 => profile == Profile::Draft,
-            Harm::H8 => true,
+            Harm::H8 => profile != Profile::V72,
             Harm::C4 => profile == Profile::V72,
             _ => false,
         }

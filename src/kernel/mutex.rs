@@ -150,6 +150,7 @@ impl<T: TaskLayout> Kernel<T> {
         let lock = &self.mutexes[mutex];
         let task = &self.tasks[current];
         if *stage == LockStage::Start {
+            task.probe.signalled.store(false, std::sync::atomic::Ordering::Relaxed);
             if self.__mutex_trylock(current, mutex) || self.mutex_optimistic_spin(current, mutex) {
                 self.trace.note(cpu, current, What::Acquired(mutex));
                 return Locked::Acquired;

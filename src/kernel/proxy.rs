@@ -1,5 +1,7 @@
 //! find_proxy_task() and what it may come to.
 
+use std::sync::atomic::Ordering as ProbeOrdering;
+
 use super::harm::Harm;
 use super::heal::Healer;
 use super::sync::Ordering;
@@ -46,14 +48,19 @@ impl<T: TaskLayout> Kernel<T> {
                 proxy
             }
             Action::Deactivate => self.proxy_deactivate(cpu, donor),
-            Action::ForceReturn(p) => match self.config.profile {
-                Profile::V71 => {
+            Action::ForceReturn(p) => {
+                // The lock is free, or given, and a signal had woken the task. Had it been let to run, it would have gone.
+                let signalled = self.tasks[p].probe.signalled.swap(false, ProbeOrdering::Relaxed);
+                if signalled && self.state(p) == TASK_RUNNING {
+                    self.harm(cpu, p, Harm::H8);
+                }
+                if self.config.profile == Profile::V71 {
                     self.proxy_force_return(cpu, p);
-                    Proxy::PickAgain
+                    return Proxy::PickAgain;
                 }
                 // "every force_return becomes a deactivate": somebody is about to wake it.
-                Profile::Draft | Profile::DraftChecked | Profile::V72 => self.proxy_deactivate(cpu, p),
-            },
+                self.proxy_deactivate(cpu, p)
+            }
             Action::Migrate(p, to) => {
                 self.proxy_migrate_task(cpu, p, to);
                 Proxy::PickAgain

@@ -140,7 +140,7 @@ impl<T: TaskLayout> Kernel<T> {
         self.trace.note(cpu, p, What::Wakes);
         smp_rmb();
         let mut wake = Wake::plain(WakeEnd::Activated);
-        if task.fields.on_rq().load(Ordering::Relaxed) != 0 && self.ttwu_runnable(cpu, p, episode, &mut wake) {
+        if task.fields.on_rq().load(Ordering::Relaxed) != 0 && self.ttwu_runnable(cpu, p, mask, episode, &mut wake) {
             task.fields.pi_lock().unlock();
             return wake;
         }
@@ -166,7 +166,7 @@ impl<T: TaskLayout> Kernel<T> {
     }
 
     /// ttwu_runnable(): a task that is queued needs no runqueue, only its state.
-    fn ttwu_runnable(&self, cpu: Cpu, p: TaskId, episode: u16, wake: &mut Wake) -> bool {
+    fn ttwu_runnable(&self, cpu: Cpu, p: TaskId, mask: u32, episode: u16, wake: &mut Wake) -> bool {
         let task = &self.tasks[p];
         let home = self.__task_rq_lock(cpu, p);
         let rq = &self.rqs[home];
@@ -188,6 +188,8 @@ impl<T: TaskLayout> Kernel<T> {
             } else {
                 task.fields.state().store(TASK_RUNNING, Ordering::Relaxed);
                 wake.end = WakeEnd::Runnable;
+                // Only signals wake with this mask.
+                task.probe.signalled.store(mask == super::TASK_INTERRUPTIBLE, ProbeOrdering::Relaxed);
                 self.trace.note(cpu, p, What::WokenQueued);
                 if wake.race {
                     self.raced(p);
@@ -373,6 +375,7 @@ impl<T: TaskLayout> Kernel<T> {
         if task.probe.running.swap(cpu as u32 + 1, ProbeOrdering::Relaxed) != 0 {
             self.harm(cpu, next, Harm::H10);
         }
+        task.probe.signalled.store(false, ProbeOrdering::Relaxed);
         task.probe.switches.fetch_add(1, ProbeOrdering::Relaxed);
         self.trace.note(cpu, next, What::SwitchesTo);
     }

@@ -1,6 +1,8 @@
 //! task_struct, where its fields lie, and the functions that change ->blocked_on.
 
-use std::sync::atomic::{AtomicU32 as ProbeU32, AtomicU64 as ProbeU64, Ordering as ProbeOrdering};
+use std::sync::atomic::{
+    AtomicBool as ProbeBool, AtomicU32 as ProbeU32, AtomicU64 as ProbeU64, Ordering as ProbeOrdering,
+};
 
 use super::barrier::{nontemporal_store, smp_mb, smp_store_mb};
 use super::harm::Harm;
@@ -168,6 +170,8 @@ pub struct Probe {
     pub cleared: ProbeU32,
     /// When a wakeup missed blocked_on, in ticks, until somebody clears or sets it again; 0 otherwise.
     pub raced_at: ProbeU64,
+    /// Whether a signal has woken it from an interruptible sleep that it has not come back from.
+    pub signalled: ProbeBool,
     /// How often it was switched to; what a watchdog looks at.
     pub switches: ProbeU64,
     /// The CPU that runs it, plus one.

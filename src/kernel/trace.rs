@@ -127,7 +127,7 @@ impl What {
             What::SwitchesTo => "runs".to_owned(),
             What::Signals => "gets a signal".to_owned(),
             What::Wounds => "is wounded".to_owned(),
-            What::Harm(harm) => format!("*** {harm}: {}", harm.text()),
+            What::Harm(harm) => format!("*** {harm}"),
         }
     }
 }
@@ -252,6 +252,13 @@ pub fn listing(entries: &[Entry], name: impl Fn(Cpu) -> String) -> String {
     for (number, entry) in entries.iter().enumerate() {
         let column = contexts.iter().position(|context| *context == entry.cpu).unwrap_or(0);
         let _ = writeln!(out, "{:3}  {}{}", number + 1, " ".repeat(width * column), cell(entry));
+    }
+    let harm = |entry: &Entry| if let What::Harm(harm) = entry.what { Some(harm) } else { None };
+    let mut harms: Vec<Harm> = entries.iter().filter_map(harm).collect();
+    harms.sort_unstable();
+    harms.dedup();
+    for harm in harms {
+        let _ = writeln!(out, "     *** {harm}: {}", harm.text());
     }
     out
 }

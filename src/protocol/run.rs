@@ -81,6 +81,8 @@ pub struct Stuck {
 
 /// How often the monitor looks.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long tasks run on without interrupts before a run ends, so that who was just woken gets to heal.
+const SETTLING: Duration = Duration::from_millis(20);
 /// How long the threads get to end by themselves.
 const ENDING: Duration = Duration::from_secs(3);
 /// Steps of a task between two looks at whether to stop.
@@ -92,6 +94,8 @@ struct World<T: TaskLayout> {
     inside: Vec<AtomicU64>,
     wakes: Vec<CachePadded<Wakes>>,
     stop: AtomicBool,
+    /// No more interrupts: what is under way comes to its end.
+    quiet: AtomicBool,
     ended: AtomicUsize,
     failed: AtomicBool,
 }
@@ -129,6 +133,7 @@ fn run_with<T: TaskLayout + 'static>(
         inside: (0..habits.mutexes).map(|_| AtomicU64::new(0)).collect(),
         wakes: (0..cpus).map(|_| CachePadded::default()).collect(),
         stop: AtomicBool::new(false),
+        quiet: AtomicBool::new(false),
         ended: AtomicUsize::new(0),
         failed: AtomicBool::new(false),
         kernel,
@@ -167,6 +172,8 @@ fn run_with<T: TaskLayout + 'static>(
         stuck = monitor.look();
     }
     let elapsed = started.elapsed();
+    world.quiet.store(true, Ordering::Relaxed);
+    std::thread::sleep(SETTLING);
     world.stop.store(true, Ordering::Relaxed);
     // A thread that waits for a lock nobody frees never ends; then what it holds is not waited for.
     let asked = Instant::now();
@@ -203,7 +210,9 @@ fn cpu_loop<T: TaskLayout>(world: &World<T>, cpu: Cpu, habits: &Habits, mut rand
             if kernel.rqs[cpu].nr_running.load(Ordering::Relaxed) > 0 {
                 current = kernel.__schedule(cpu, false);
             }
-            interrupt(kernel, cpu, None, habits, &mut random, wakes);
+            if !world.quiet.load(Ordering::Relaxed) {
+                interrupt(kernel, cpu, None, habits, &mut random, wakes);
+            }
             spin.turn();
             continue;
         }
@@ -221,7 +230,8 @@ fn cpu_loop<T: TaskLayout>(world: &World<T>, cpu: Cpu, habits: &Habits, mut rand
             if kernel.is_idle(current) {
                 break;
             }
-            if habits.everywhere && random.below(habits.wakes as usize) == 0 {
+            let disturbed = habits.everywhere && !world.quiet.load(Ordering::Relaxed);
+            if disturbed && random.below(habits.wakes as usize) == 0 {
                 interrupt(kernel, cpu, Some(current), habits, &mut random, wakes);
             }
         }

@@ -146,12 +146,9 @@ impl Context {
             Phase::Locking(mutex) => match kernel.__mutex_lock_common(cpu, me, mutex, self.state, &mut self.stage) {
                 Locked::Acquired => {
                     count(&wakes.acquired);
+                    // A signal that came while it got the lock is handled on the way out.
                     let other = &kernel.tasks[me].other;
-                    if self.state == TASK_INTERRUPTIBLE
-                        && other.sigpending.swap(false, crate::kernel::sync::Ordering::Relaxed)
-                    {
-                        kernel.harm(cpu, me, Harm::H8);
-                    }
+                    other.sigpending.store(false, crate::kernel::sync::Ordering::Relaxed);
                     if inside[mutex].swap(me as u64 + 1, Ordering::Relaxed) != 0 {
                         kernel.harm(cpu, me, Harm::M);
                     }

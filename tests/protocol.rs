@@ -1,0 +1,164 @@
+//! `wakerace protocol` as a person uses it: nothing lost, no harm that must not be, and mutants that are noticed.
+
+use std::path::Path;
+use std::process::Command;
+
+use assert_cmd::assert::OutputAssertExt;
+use predicates::prelude::*;
+use predicates::str::contains;
+use wakerace::arch::Arch;
+use wakerace::kernel::Profile;
+use wakerace::kernel::harm::Harm;
+use wakerace::record::{PROTOCOL_SCHEMA, ProtocolRecord};
+
+/// wakerace in a folder of its own; through an emulator if WAKERACE_RUNNER names one.
+fn protocol(folder: &Path, args: &[&str]) -> Command {
+    let binary = env!("CARGO_BIN_EXE_wakerace");
+    let runner = std::env::var_os("WAKERACE_RUNNER");
+    let mut command = Command::new(runner.as_deref().unwrap_or(binary.as_ref()));
+    command.args(runner.is_some().then_some(binary)).arg("protocol").args(args).current_dir(folder);
+    command
+}
+
+/// Runs it and reads the record it prints.
+fn record(folder: &Path, args: &[&str], status: i32) -> ProtocolRecord {
+    let output = protocol(folder, args).args(["--no-save", "-q", "--export-json", "-"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{args:?}: {errors}");
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}\n{errors}"))
+}
+
+/// What must hold of every run, whatever chance does.
+fn adds_up(record: &ProtocolRecord) {
+    assert_eq!(record.schema, PROTOCOL_SCHEMA);
+    for result in &record.results {
+        let wakes = &result.wakes;
+        let ended = wakes.no_match + wakes.runnable + wakes.activated + wakes.dropped;
+        assert_eq!((wakes.issued, wakes.unaccounted), (ended, 0), "{}", result.profile);
+        assert!(result.rounds > 0 && result.acquired > 0, "{} did nothing", result.profile);
+        assert!(result.races <= result.nulls && result.nulls <= result.matches, "{}", result.profile);
+        let healed: u64 = result.healed.iter().map(|healed| healed.count).sum();
+        assert_eq!(healed, result.heal_ns.count, "{}", result.profile);
+        assert!(healed <= result.races, "{}", result.profile);
+    }
+}
+
+#[test]
+fn every_profile_loses_nothing_and_harms_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    for variant in ["minimal", "all"] {
+        let record = record(folder.path(), &["-d", "700ms", "--variant", variant], 0);
+        adds_up(&record);
+        let profiles: Vec<&str> = record.results.iter().map(|result| result.profile.as_str()).collect();
+        assert_eq!(profiles, Profile::ALL.map(Profile::name));
+        for result in &record.results {
+            assert!(result.is_clean(), "{result:?}");
+            for harm in [Harm::H2, Harm::H3, Harm::H7, Harm::H9, Harm::H10, Harm::M, Harm::C1, Harm::C3, Harm::C6] {
+                assert_eq!(result.harm(harm), 0, "{} {harm}", result.profile);
+            }
+            if result.profile != "draft" {
+                assert_eq!((result.harm(Harm::H4), result.harm(Harm::H6)), (0, 0), "{}", result.profile);
+            }
+            // x86-TSO forbids the race; an emulator on it cannot show it either.
+            if Arch::host() == Some(Arch::X86_64) {
+                assert_eq!(result.races, 0, "{}", result.profile);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_forced_race_is_healed() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["-d", "700ms", "--variant", "minimal", "--profile", "v7.1,v7.2", "--blocked-on-store", "nontemporal"];
+    if Arch::host() != Some(Arch::X86_64) {
+        protocol(folder.path(), &args).assert().code(2).stderr(contains("a control for x86-64"));
+        return;
+    }
+    // How many there are is chance; that they are healed is not.
+    let record = record(folder.path(), &args, 0);
+    adds_up(&record);
+    for result in &record.results {
+        assert_eq!(result.unhealed, 0, "{result:?}");
+    }
+}
+
+#[test]
+fn every_layout_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = record(folder.path(), &["-d", "900ms", "--variant", "V8", "--profile", "v7.2"], 0);
+    adds_up(&record);
+    let layouts: Vec<&str> = record.results.iter().map(|result| result.layout.as_str()).collect();
+    assert_eq!(layouts, wakerace::protocol::LAYOUTS);
+}
+
+#[test]
+fn more_threads_than_cpus_do_not_hang() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = record(folder.path(), &["-d", "700ms", "--threads", "9", "--profile", "v7.1,v7.2"], 0);
+    adds_up(&record);
+    assert_eq!(record.results[0].cpus.len(), 9);
+}
+
+#[test]
+fn a_lost_wakeup_is_noticed_with_the_state_of_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    // v7.1 survives it here: find_proxy_task() forces the return of a task that is PROXY_WAKING whether it is woken or not.
+    let args =
+        ["-d", "60s", "--variant", "minimal", "--profile", "v7.2", "--mutant", "lose-wakeup", "--watchdog", "1s"];
+    protocol(folder.path(), &args).args(["--no-save", "-q"]).assert().code(1).stdout(
+        contains("has not moved for")
+            .and(contains("STUCK"))
+            .and(contains("CPU 0: nr_running"))
+            .and(contains("mutex 0: owner"))
+            .and(contains("the last events:")),
+    );
+}
+
+#[test]
+fn mutants_end_a_run_with_the_harm_they_do() {
+    let folder = tempfile::tempdir().unwrap();
+    for (mutant, harm) in [("no-cleanup", "H2"), ("clear-unlocked", "C3")] {
+        let args = ["-d", "20s", "--variant", "minimal", "--profile", "v7.1,v7.2", "--mutant", mutant];
+        let record = record(folder.path(), &args, 1);
+        for result in &record.results {
+            assert!(result.stuck.as_ref().is_some_and(|stuck| stuck.starts_with(harm)), "{mutant}: {:?}", result.stuck);
+            assert!(result.elapsed_s < 15.0, "{mutant} was noticed late");
+        }
+    }
+}
+
+#[test]
+fn exports_and_the_kept_record_tell_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["-d", "300ms", "--profile", "v7.2", "--export-csv", "out.csv", "--export-markdown", "out.md"];
+    let assert = protocol(folder.path(), &args).assert().success().stdout(contains("record: results/"));
+    let text = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
+    let path = text.lines().find_map(|line| line.strip_prefix("record: ")).unwrap();
+    assert!(path.ends_with(".protocol.json"), "{path}");
+    let kept: ProtocolRecord =
+        serde_json::from_str(&std::fs::read_to_string(folder.path().join(path)).unwrap()).unwrap();
+    adds_up(&kept);
+    let issued = kept.results[0].wakes.issued.to_string();
+    let csv = std::fs::read_to_string(folder.path().join("out.csv")).unwrap();
+    assert!(csv.lines().nth(1).unwrap().split(',').any(|cell| cell == issued), "{csv}");
+    let markdown = std::fs::read_to_string(folder.path().join("out.md")).unwrap();
+    assert!(markdown.contains("| v7.2 | all | plain |"), "{markdown}");
+}
+
+#[test]
+fn bad_arguments_say_what_would_be_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases: [(&[&str], &str); 6] = [
+        (&["--profile", "v8"], "known are v7.1, draft"),
+        (&["--variant", "V9"], "known are minimal, V1"),
+        (&["--layout", "flat"], "--layout: unknown layout 'flat'"),
+        (&["--threads", "1"], "--threads: the protocol takes 2 to 64"),
+        (&["--tasks", "0"], "--tasks: 1 to 16"),
+        (&["-c", "9999"], "--cpus:"),
+    ];
+    for (args, message) in cases {
+        protocol(folder.path(), args).assert().code(2).stderr(contains(message));
+    }
+}
