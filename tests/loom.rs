@@ -393,7 +393,7 @@ fn mutants_are_caught() {
     let cases = [
         (Mutant::NoMbAfterSpinlock, waits, Harm::H4),
         (Mutant::NoCleanup, race(Profile::V71), Harm::H2),
-        (Mutant::NoBailOut, race(Profile::V71), Harm::C1),
+        (Mutant::NoBailOut, race(Profile::V71), Harm::C2),
         (Mutant::ClearUnlocked, race(Profile::V71), Harm::C3),
         (Mutant::NoRecheck, wounded, Harm::D),
     ];

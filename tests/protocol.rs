@@ -54,7 +54,19 @@ fn every_profile_loses_nothing_and_harms_nobody() {
         assert_eq!(profiles, Profile::ALL.map(Profile::name));
         for result in &record.results {
             assert!(result.is_clean(), "{result:?}");
-            for harm in [Harm::H2, Harm::H3, Harm::H7, Harm::H9, Harm::H10, Harm::M, Harm::C1, Harm::C3, Harm::C6] {
+            for harm in [
+                Harm::H2,
+                Harm::H3,
+                Harm::H7,
+                Harm::H9,
+                Harm::H10,
+                Harm::M,
+                Harm::D,
+                Harm::C1,
+                Harm::C2,
+                Harm::C3,
+                Harm::C6,
+            ] {
                 assert_eq!(result.harm(harm), 0, "{} {harm}", result.profile);
             }
             if result.profile != "draft" {

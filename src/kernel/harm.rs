@@ -23,15 +23,17 @@ pub enum Harm {
     M,
     D,
     C1,
+    C2,
     C3,
     C4,
+    C5,
     C6,
 }
 
 impl Harm {
-    /// All of them. C2 is a case of C1 here (NULL must not become PROXY_WAKING), C5 of C6 (nobody else sets a mutex), C7 is
-    /// the count of races, and C8 is H4.
-    pub const ALL: [Harm; 16] = [
+    /// All of them. C7, that a lockless look is safe, is what races refute, and they are counted; C8, that a wakeup is still
+    /// due, is H4.
+    pub const ALL: [Harm; 18] = [
         Harm::H1,
         Harm::H2,
         Harm::H3,
@@ -45,8 +47,10 @@ impl Harm {
         Harm::M,
         Harm::D,
         Harm::C1,
+        Harm::C2,
         Harm::C3,
         Harm::C4,
+        Harm::C5,
         Harm::C6,
     ];
 
@@ -65,16 +69,18 @@ impl Harm {
             Harm::H10 => "two CPUs run one task",
             Harm::M => "two tasks hold one mutex",
             Harm::D => "a turn lent along a mutex that the task is not blocked on",
-            Harm::C1 => "blocked_on does not go NULL, mutex, PROXY_WAKING, NULL",
+            Harm::C1 => "blocked_on goes from one mutex to another",
+            Harm::C2 => "blocked_on goes from NULL to PROXY_WAKING",
             Harm::C3 => "blocked_on changed without blocked_lock",
             Harm::C4 => "blocked_on of a queued task cleared by another without its runqueue's lock",
+            Harm::C5 => "blocked_on of a task off its runqueue cleared by another",
             Harm::C6 => "blocked_on set by somebody else than the task itself, running",
         }
     }
 
     /// Whether a profile may show it: H1 where the race is, H5 where a wakeup leaves blocked_on behind, H6 and with it H4 in the
     /// draft (the open question of KERNEL.md, 8), H8 in v7.1, whose donors do not look at signals; C4 in v7.2, whose
-    /// unlock clears under blocked_lock alone.
+    /// unlock clears under blocked_lock alone, and C5 there and in the draft, whose wakeup clears.
     pub fn expected(self, profile: Profile) -> bool {
         match self {
             Harm::H1 => profile.is_draft(),
@@ -82,6 +88,7 @@ impl Harm {
             Harm::H4 | Harm::H6 => profile == Profile::Draft,
             Harm::H8 => profile != Profile::V72,
             Harm::C4 => profile == Profile::V72,
+            Harm::C5 => profile != Profile::V71,
             _ => false,
         }
     }

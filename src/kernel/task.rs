@@ -301,7 +301,11 @@ impl<T: TaskLayout> Kernel<T> {
     fn cleared(&self, cpu: Cpu, p: TaskId, healer: Healer) {
         let task = &self.tasks[p];
         let by_itself = task.probe.running.load(ProbeOrdering::Relaxed) == cpu as u32 + 1;
-        let queued = task.fields.on_rq().load(Ordering::Relaxed) == super::TASK_ON_RQ_QUEUED;
+        let on_rq = task.fields.on_rq().load(Ordering::Relaxed);
+        if !by_itself && on_rq == 0 {
+            self.harm(cpu, p, Harm::C5);
+        }
+        let queued = on_rq == super::TASK_ON_RQ_QUEUED;
         if !by_itself && queued && !self.rqs[task.other.cpu.load(Ordering::Relaxed)].lock.is_held_by(cpu) {
             self.harm(cpu, p, Harm::C4);
         }
@@ -335,7 +339,7 @@ impl<T: TaskLayout> Kernel<T> {
             self.__clear_task_blocked_on(cpu, p, mutex, Healer::Waker);
         } else if set != NULL || self.has(Mutant::NoBailOut) {
             if set == NULL {
-                self.harm(cpu, p, Harm::C1);
+                self.harm(cpu, p, Harm::C2);
             } else if mutex.is_some_and(|mutex| ![PROXY_WAKING, mutex_address(mutex)].contains(&set)) {
                 self.harm(cpu, p, Harm::H9);
             }

@@ -163,7 +163,6 @@ struct Ring {
 pub struct Trace {
     rings: Vec<crossbeam_utils::CachePadded<Ring>>,
     frozen: AtomicBool,
-    enabled: AtomicBool,
     #[cfg(loom)]
     count: AtomicU64,
 }
@@ -179,15 +178,9 @@ impl Trace {
         Trace {
             rings: (0..contexts).map(|_| ring().into()).collect(),
             frozen: AtomicBool::new(false),
-            enabled: AtomicBool::new(true),
             #[cfg(loom)]
             count: AtomicU64::new(0),
         }
-    }
-
-    /// Keeps no entries from now on, for the last few nanoseconds of speed.
-    pub fn disable(&self) {
-        self.enabled.store(false, Ordering::Relaxed);
     }
 
     /// Keeps what there is: something went wrong.
@@ -198,7 +191,7 @@ impl Trace {
     /// Notes something.
     #[inline]
     pub fn note(&self, cpu: Cpu, task: TaskId, what: What) {
-        if !self.enabled.load(Ordering::Relaxed) || self.frozen.load(Ordering::Relaxed) {
+        if self.frozen.load(Ordering::Relaxed) {
             return;
         }
         #[cfg(loom)]
