@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wakerace::publish;
+use wakerace::publish::Publish;
 use wakerace::record::{Finding, PROTOCOL_SCHEMA, ProtocolRecord, Record, SCHEMA};
 
 fn records(folder: &Path, out: &mut Vec<PathBuf>) {
@@ -50,7 +50,7 @@ fn every_shipped_record_reads_and_adds_up() {
             assert_eq!(by_skew, result.iterations, "{shown} {}", result.scenario);
             assert_ne!(result.finding, Finding::ForbiddenObserved, "{shown} {}", result.scenario);
         }
-        quoted |= publish::table(&record).lines().filter(|line| !line.is_empty()).all(|line| readme.contains(line));
+        quoted |= record.table().lines().filter(|line| !line.is_empty()).all(|line| readme.contains(line));
     }
     assert!(quoted, "the README's table is that of none of them");
 }

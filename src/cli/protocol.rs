@@ -1,11 +1,11 @@
 //! `wakerace protocol`
 
-use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
+use super::export::{ExportArgs, Output};
 use super::progress::Bar;
 use super::run::interrupt_flag;
 use super::units::parse_duration;
@@ -14,8 +14,8 @@ use crate::error::{EXIT_FORBIDDEN, EXIT_INTERRUPTED, EXIT_OK, Error, Result};
 use crate::kernel::{BlockedOnStore, Mutant, Profile};
 use crate::machine::{self, Clock, Topology};
 use crate::protocol::{self, LAYOUTS, Plan, Variant};
-use crate::publish::{self, count};
-use crate::record::{self, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult, Tool};
+use crate::publish::count;
+use crate::record::{self, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult};
 
 /// Arguments of `protocol`.
 #[derive(Debug, Args)]
@@ -53,21 +53,8 @@ pub struct ProtocolArgs {
     /// A task that has not moved for so long ends the run
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     watchdog: Duration,
-    /// Print only the final table
-    #[arg(short = 'q', long)]
-    quiet: bool,
-    /// Write the record to a file, or to standard output with `-`
-    #[arg(long, value_name = "FILE")]
-    export_json: Option<PathBuf>,
-    /// Write the results as CSV
-    #[arg(long, value_name = "FILE")]
-    export_csv: Option<PathBuf>,
-    /// Write the table as Markdown
-    #[arg(long, value_name = "FILE")]
-    export_markdown: Option<PathBuf>,
-    /// Do not keep the record under results/
-    #[arg(long)]
-    no_save: bool,
+    #[command(flatten)]
+    export: ExportArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -92,24 +79,10 @@ pub fn protocol(args: &ProtocolArgs) -> Result<u8> {
     let host = machine::describe(&topology, &allowed, host_clock);
     let plans = plans(args, arch, &topology, &allowed)?;
 
-    let saved = (!args.no_save).then(|| record::default_path(&host, started).with_extension("protocol.json"));
-    let files = [&args.export_json, &args.export_csv, &args.export_markdown].into_iter().flatten().chain(&saved);
-    for path in files.filter(|path| path.as_os_str() != "-") {
-        record::check_writable(path)?;
-    }
-    let mut record = ProtocolRecord {
-        schema: PROTOCOL_SCHEMA.to_owned(),
-        tool: Tool::this(),
-        command: std::iter::once("wakerace".to_owned()).chain(std::env::args().skip(1)).collect(),
-        started: started.to_string(),
-        elapsed_s: 0.0,
-        interrupted: false,
-        host,
-        results: Vec::new(),
-    };
-    if !args.quiet {
-        eprint!("{}", super::topology::host_lines(&record.host));
-    }
+    let kept = record::default_path(&host, started).with_extension("protocol.json");
+    let output = Output::new(&args.export, kept)?;
+    output.say(&super::topology::host_lines(&host));
+    let mut record = ProtocolRecord::begin(PROTOCOL_SCHEMA, started, host);
     let mut evidence = String::new();
     for plan in &plans {
         let outcome = run(args, plan, &interrupt)?;
@@ -119,33 +92,12 @@ pub fn protocol(args: &ProtocolArgs) -> Result<u8> {
         record.interrupted = outcome.interrupted;
         record.results.push(ProtocolResult::new(plan, &outcome, host_clock));
         record.elapsed_s = begun.elapsed().as_secs_f64();
-        write(args, saved.as_ref(), &record)?;
+        output.write_files(&record)?;
         if record.interrupted {
             break;
         }
     }
-    let mut text =
-        format!("\n{}\n\n{}{evidence}", publish::protocol_table(&record), publish::protocol_summary(&record));
-    if let Some(path) = &saved {
-        text.push_str(&format!("\nrecord: {}\n", path.display()));
-    }
-    let dash = |path: &Option<PathBuf>| path.as_deref().is_some_and(|path| path.as_os_str() == "-");
-    let export = if dash(&args.export_json) {
-        Some(publish::protocol_json(&record)?)
-    } else if dash(&args.export_csv) {
-        Some(publish::protocol_csv(&record)?)
-    } else if dash(&args.export_markdown) {
-        Some(publish::protocol_markdown(&record))
-    } else {
-        None
-    };
-    match export {
-        Some(export) => {
-            eprint!("{text}");
-            super::print(&export)?;
-        }
-        None => super::print(&text)?,
-    }
+    output.finish(&record, &evidence)?;
     Ok(if record.results.iter().any(|result| !result.is_clean()) {
         EXIT_FORBIDDEN
     } else if record.interrupted {
@@ -212,7 +164,7 @@ fn plans(args: &ProtocolArgs, arch: Arch, topology: &Topology, allowed: &[usize]
 fn run(args: &ProtocolArgs, plan: &Plan, interrupt: &AtomicBool) -> Result<protocol::Outcome> {
     let cpus: Vec<String> = plan.cpus.iter().map(usize::to_string).collect();
     let name = format!("{} {} on CPUs {}", plan.profile, plan.variant, cpus.join(","));
-    let mut bar = Bar::new(&name, args.quiet);
+    let mut bar = Bar::new(&name, args.export.quiet);
     let outcome = protocol::run(plan, interrupt, |progress| {
         let share = progress.elapsed.as_secs_f64() / plan.duration.as_secs_f64().max(1e-9);
         bar.update(share, || {
@@ -226,19 +178,4 @@ fn run(args: &ProtocolArgs, plan: &Plan, interrupt: &AtomicBool) -> Result<proto
     })?;
     bar.finish();
     Ok(outcome)
-}
-
-fn write(args: &ProtocolArgs, saved: Option<&PathBuf>, record: &ProtocolRecord) -> Result<()> {
-    let file = |path: &Option<PathBuf>| path.clone().filter(|path| path.as_os_str() != "-");
-    let json = publish::protocol_json(record)?;
-    for path in saved.cloned().into_iter().chain(file(&args.export_json)) {
-        record::write_atomically(&path, json.as_bytes())?;
-    }
-    if let Some(path) = file(&args.export_csv) {
-        record::write_atomically(&path, publish::protocol_csv(record)?.as_bytes())?;
-    }
-    if let Some(path) = file(&args.export_markdown) {
-        record::write_atomically(&path, publish::protocol_markdown(record).as_bytes())?;
-    }
-    Ok(())
 }

@@ -1,13 +1,13 @@
 //! `wakerace run`
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
+use super::export::{ExportArgs, Output};
 use super::progress::Progress;
 use super::topology::host_lines;
 use super::units::{ClockTime, Skews, parse_count, parse_duration, parse_period, parse_skews};
@@ -20,7 +20,7 @@ use crate::harness::{Limits, Stop};
 use crate::layout::{Layout, LayoutKind};
 use crate::machine::{self, Class, Clock, Host, Placement, Topology};
 use crate::publish;
-use crate::record::{self, Finding, Record, Tool};
+use crate::record::{self, Finding, Record};
 use crate::verdict;
 
 /// Arguments of `run`.
@@ -78,21 +78,8 @@ pub struct RunArgs {
     #[arg(long)]
     no_controls: bool,
 
-    /// Print only the final table
-    #[arg(short = 'q', long)]
-    quiet: bool,
-    /// Write the record to a file, or to standard output with `-`
-    #[arg(long, value_name = "FILE")]
-    export_json: Option<PathBuf>,
-    /// Write the results as CSV
-    #[arg(long, value_name = "FILE")]
-    export_csv: Option<PathBuf>,
-    /// Write the table as Markdown
-    #[arg(long, value_name = "FILE")]
-    export_markdown: Option<PathBuf>,
-    /// Do not keep the record under results/
-    #[arg(long)]
-    no_save: bool,
+    #[command(flatten)]
+    export: ExportArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -133,21 +120,12 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let host = machine::describe(&topology, &allowed, clock);
     let experiments = experiments(args, arch, clock, &host, &planned)?;
 
-    let output = Output::new(args, &host, started)?;
+    let output = Output::new(&args.export, record::default_path(&host, started))?;
     output.say(&opening(&host, &experiments));
-    let mut record = Record {
-        schema: record::SCHEMA.to_owned(),
-        tool: Tool::this(),
-        // Where the binary lies is nobody's business.
-        command: std::iter::once("wakerace".to_owned()).chain(std::env::args().skip(1)).collect(),
-        started: started.to_string(),
-        elapsed_s: 0.0,
-        interrupted: false,
-        host,
-        results: Vec::new(),
-    };
+    let mut record = Record::begin(record::SCHEMA, started, host);
     for experiment in &experiments {
-        let mut progress = Progress::new(experiment.scenario, &experiment.placement, experiment.limits, args.quiet);
+        let mut progress =
+            Progress::new(experiment.scenario, &experiment.placement, experiment.limits, args.export.quiet);
         let watch = |tally: &_| progress.update(experiment.scenario, tally);
         let finished = experiment::run(experiment, &interrupt, watch)?;
         progress.finish();
@@ -360,89 +338,4 @@ fn evidence_for(experiment: &Experiment<'_>, result: &record::ScenarioResult, ho
     let _ = writeln!(text, "code sha256 {}, source sha256 {}", result.code_sha256, result.source_sha256);
     text.push_str(&host_lines(host));
     Ok(text)
-}
-
-/// Where words and files go.
-struct Output<'a> {
-    args: &'a RunArgs,
-    saved: Option<PathBuf>,
-    /// Whether standard output belongs to an export, so that words go to standard error.
-    piped: bool,
-}
-
-impl<'a> Output<'a> {
-    /// Checks that every file can be written before anything runs.
-    fn new(args: &'a RunArgs, host: &Host, started: jiff::Timestamp) -> Result<Output<'a>> {
-        let exports = [&args.export_json, &args.export_csv, &args.export_markdown];
-        let to_stdout =
-            exports.iter().filter(|path| path.as_deref().is_some_and(|path| path.as_os_str() == "-")).count();
-        if to_stdout > 1 {
-            return Err(Error::Usage("only one --export can go to standard output".to_owned()));
-        }
-        let saved = (!args.no_save).then(|| record::default_path(host, started));
-        let output = Output { args, saved, piped: to_stdout == 1 };
-        for path in output.files() {
-            record::check_writable(&path)?;
-        }
-        Ok(output)
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        let exports = [&self.args.export_json, &self.args.export_csv, &self.args.export_markdown];
-        let exports = exports.into_iter().flatten().filter(|path| path.as_os_str() != "-");
-        exports.chain(self.saved.as_ref()).cloned().collect()
-    }
-
-    /// Words on the way; not with -q.
-    fn say(&self, text: &str) {
-        if !self.args.quiet {
-            eprint!("{text}");
-        }
-    }
-
-    /// Writes every file, whole.
-    fn write_files(&self, record: &Record) -> Result<()> {
-        if record.results.is_empty() {
-            return Ok(());
-        }
-        let json = publish::json(record)?;
-        if let Some(path) = &self.saved {
-            record::write_atomically(path, json.as_bytes())?;
-        }
-        self.export(&self.args.export_json, |_| Ok(json.clone()), record)?;
-        self.export(&self.args.export_csv, publish::csv, record)?;
-        self.export(&self.args.export_markdown, |record| Ok(publish::markdown(record)), record)
-    }
-
-    fn export(
-        &self,
-        path: &Option<PathBuf>,
-        render: impl Fn(&Record) -> Result<String>,
-        record: &Record,
-    ) -> Result<()> {
-        match path {
-            Some(path) if path.as_os_str() != "-" => record::write_atomically(path, render(record)?.as_bytes()),
-            _ => Ok(()),
-        }
-    }
-
-    /// The table, what it means, and where the files are.
-    fn finish(&self, record: &Record, evidence: &str) -> Result<()> {
-        let mut text = format!("\n{}\n{}\n{evidence}", publish::table(record), publish::summary(record));
-        if let Some(path) = self.saved.as_ref().filter(|_| !record.results.is_empty()) {
-            text.push_str(&format!("\nrecord: {}\n", path.display()));
-        }
-        if !self.piped {
-            return super::print(&text);
-        }
-        eprint!("{text}");
-        let dash = |path: &Option<PathBuf>| path.as_deref().is_some_and(|path| path.as_os_str() == "-");
-        if dash(&self.args.export_json) {
-            super::print(&publish::json(record)?)
-        } else if dash(&self.args.export_csv) {
-            super::print(&publish::csv(record)?)
-        } else {
-            super::print(&publish::markdown(record))
-        }
-    }
 }

@@ -6,33 +6,77 @@ mod numbers;
 mod protocol;
 mod table;
 
-pub use csv::csv;
-pub use markdown::markdown;
 pub use numbers::{count, rate, rate_with_interval};
-pub use protocol::{protocol_csv, protocol_markdown, protocol_summary, protocol_table};
-pub use table::{summary, table};
 
 use crate::error::{Error, Result};
 use crate::record::{ProtocolRecord, Record};
 
-/// A record as JSON.
-///
-/// # Errors
-/// None that a record can cause.
-pub fn json(record: &Record) -> Result<String> {
-    pretty(record)
+/// A record as people and other programs read it.
+pub trait Publish: serde::Serialize {
+    /// Whether there is nothing in it.
+    fn is_empty(&self) -> bool;
+    /// The table for a terminal.
+    fn table(&self) -> String;
+    /// What it comes to, in words.
+    fn summary(&self) -> String;
+    /// The table and the words in Markdown.
+    fn markdown(&self) -> String;
+    /// A line per result, with a header line.
+    ///
+    /// # Errors
+    /// None that a record can cause.
+    fn csv(&self) -> Result<String>;
+    /// All of it.
+    ///
+    /// # Errors
+    /// None that a record can cause.
+    fn json(&self) -> Result<String> {
+        let mut text = serde_json::to_string_pretty(self).map_err(|error| Error::Internal(error.to_string()))?;
+        text.push('\n');
+        Ok(text)
+    }
 }
 
-/// A record of the protocol as JSON.
-///
-/// # Errors
-/// None that a record can cause.
-pub fn protocol_json(record: &ProtocolRecord) -> Result<String> {
-    pretty(record)
+impl Publish for Record {
+    fn is_empty(&self) -> bool {
+        self.results.is_empty()
+    }
+
+    fn table(&self) -> String {
+        table::table(self)
+    }
+
+    fn summary(&self) -> String {
+        table::summary(self)
+    }
+
+    fn markdown(&self) -> String {
+        markdown::markdown(self)
+    }
+
+    fn csv(&self) -> Result<String> {
+        csv::csv(self)
+    }
 }
 
-fn pretty(record: &impl serde::Serialize) -> Result<String> {
-    let mut text = serde_json::to_string_pretty(record).map_err(|error| Error::Internal(error.to_string()))?;
-    text.push('\n');
-    Ok(text)
+impl Publish for ProtocolRecord {
+    fn is_empty(&self) -> bool {
+        self.results.is_empty()
+    }
+
+    fn table(&self) -> String {
+        protocol::table(self)
+    }
+
+    fn summary(&self) -> String {
+        protocol::summary(self)
+    }
+
+    fn markdown(&self) -> String {
+        protocol::markdown(self)
+    }
+
+    fn csv(&self) -> Result<String> {
+        protocol::csv(self)
+    }
 }

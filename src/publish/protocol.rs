@@ -33,7 +33,7 @@ fn cells(result: &ProtocolResult) -> [String; 10] {
 }
 
 /// The table for a terminal.
-pub fn protocol_table(record: &ProtocolRecord) -> String {
+pub fn table(record: &ProtocolRecord) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(HEADINGS);
@@ -45,7 +45,7 @@ pub fn protocol_table(record: &ProtocolRecord) -> String {
 }
 
 /// What each result comes to, in words.
-pub fn protocol_summary(record: &ProtocolRecord) -> String {
+pub fn summary(record: &ProtocolRecord) -> String {
     let mut text = String::new();
     for result in &record.results {
         let _ = writeln!(
@@ -102,7 +102,7 @@ pub fn protocol_summary(record: &ProtocolRecord) -> String {
 }
 
 /// The table in Markdown.
-pub fn protocol_markdown(record: &ProtocolRecord) -> String {
+pub fn markdown(record: &ProtocolRecord) -> String {
     let row = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let mut text = format!(
         "{} {}, Linux {}\n\n{}",
@@ -115,16 +115,16 @@ pub fn protocol_markdown(record: &ProtocolRecord) -> String {
     for result in &record.results {
         text.push_str(&row(&cells(result)));
     }
-    format!("{text}\n{}", protocol_summary(record))
+    format!("{text}\n{}", summary(record))
 }
 
 /// One line per result, harms in columns of their own.
 ///
 /// # Errors
 /// None that a record can cause.
-pub fn protocol_csv(record: &ProtocolRecord) -> Result<String> {
+pub fn csv(record: &ProtocolRecord) -> Result<String> {
     let wrong = |error: String| Error::Internal(format!("writing CSV: {error}"));
-    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
     let fixed = [
         "architecture",
         "cpu_model",

@@ -20,10 +20,13 @@ pub use save::{check_writable, default_path, write_atomically};
 /// The schema this program writes.
 pub const SCHEMA: &str = "wakerace/1";
 
+/// One run of `wakerace run`: an entry per scenario and placement, in the order they were run.
+pub type Record = RunRecord<ScenarioResult>;
+
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    /// [`SCHEMA`].
+pub struct RunRecord<R> {
+    /// [`SCHEMA`] or [`PROTOCOL_SCHEMA`].
     pub schema: String,
     /// What made it.
     pub tool: Tool,
@@ -37,8 +40,25 @@ pub struct Record {
     pub interrupted: bool,
     /// The box.
     pub host: Host,
-    /// One entry per scenario and placement, in the order they were run.
-    pub results: Vec<ScenarioResult>,
+    /// What was measured.
+    pub results: Vec<R>,
+}
+
+impl<R> RunRecord<R> {
+    /// The beginning of one, with nothing measured yet.
+    pub fn begin(schema: &str, started: jiff::Timestamp, host: Host) -> RunRecord<R> {
+        RunRecord {
+            schema: schema.to_owned(),
+            tool: Tool::this(),
+            // Where the binary lies is nobody's business.
+            command: std::iter::once("wakerace".to_owned()).chain(std::env::args().skip(1)).collect(),
+            started: started.to_string(),
+            elapsed_s: 0.0,
+            interrupted: false,
+            host,
+            results: Vec::new(),
+        }
+    }
 }
 
 /// The program that made a record.

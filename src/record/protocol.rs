@@ -2,37 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Gaps, Tool};
+use super::{Gaps, RunRecord};
 use crate::kernel::harm::Harm;
 use crate::kernel::heal::Healer;
 use crate::kernel::{BlockedOnStore, Profile};
-use crate::machine::{Clock, Host};
+use crate::machine::Clock;
 use crate::protocol::{Outcome, Plan};
 use crate::stats::{Interval, interval};
 
 /// The schema of [`ProtocolRecord`].
 pub const PROTOCOL_SCHEMA: &str = "wakerace-protocol/1";
 
-/// One run of `wakerace protocol`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ProtocolRecord {
-    /// [`PROTOCOL_SCHEMA`].
-    pub schema: String,
-    /// What made it.
-    pub tool: Tool,
-    /// The command line.
-    pub command: Vec<String>,
-    /// When it began, RFC 3339 in UTC.
-    pub started: String,
-    /// How long it took so far, in seconds.
-    pub elapsed_s: f64,
-    /// Whether it was cut short by Ctrl-C.
-    pub interrupted: bool,
-    /// The box.
-    pub host: Host,
-    /// One entry per profile and layout.
-    pub results: Vec<ProtocolResult>,
-}
+/// One run of `wakerace protocol`: an entry per profile and layout.
+pub type ProtocolRecord = RunRecord<ProtocolResult>;
 
 /// What one profile gave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
