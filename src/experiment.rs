@@ -193,6 +193,7 @@ fn result(
         lkmm: experiment.expectation.lkmm,
         controls_fired: Vec::new(),
         finding: Finding::Inconclusive,
+        extra: BTreeMap::new(),
     }
 }
 

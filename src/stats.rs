@@ -6,7 +6,7 @@ use statrs::function::gamma::{gamma_lr, ln_gamma};
 pub const LEVEL: f64 = 0.95;
 
 /// An interval for a probability.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Interval {
     /// How often such an interval covers the truth, at least.
     pub level: f64,

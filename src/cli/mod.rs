@@ -9,6 +9,7 @@ mod run;
 mod show;
 mod topology;
 mod units;
+mod validate;
 
 use std::io::{self, Write};
 
@@ -32,6 +33,10 @@ enum Command {
     Protocol(protocol::ProtocolArgs),
     /// Say what the architectures and the kernel's model allow of a test, and why
     Check(check::CheckArgs),
+    /// Say whether records read and add up
+    Validate(validate::ValidateArgs),
+    /// Add up records of the same tests and the same code, from as many boxes as there are
+    Merge(validate::MergeArgs),
     /// List the scenarios and what this architecture allows
     List(list::ListArgs),
     /// Show a scenario's source, its lowered form and the machine code that is run
@@ -49,6 +54,8 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Run(args) => run::run(&args),
         Command::Protocol(args) => protocol::protocol(&args),
         Command::Check(args) => check::check(&args),
+        Command::Validate(args) => validate::validate(&args),
+        Command::Merge(args) => validate::merge(&args),
         Command::List(args) => list::list(&args),
         Command::Show(args) => show::show(&args),
         Command::Topology => topology::topology(),

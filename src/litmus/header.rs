@@ -27,7 +27,7 @@ use super::diagnostic::{Diagnostic, Source, Span};
 use crate::arch::Arch;
 
 /// Whether an outcome may be seen, in herd7's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub enum Verdict {
     /// In no execution.
     Never,

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// The host's counter and how fast it runs.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Clock {
     /// Ticks per second, calibrated against the system's monotonic clock.
     pub frequency_hz: f64,

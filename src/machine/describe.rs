@@ -14,7 +14,7 @@ use super::{Clock, cpulist};
 use crate::arch::Arch;
 
 /// One cache of the first CPU.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Cache {
     /// 1, 2, 3, ...
     pub level: u32,
@@ -29,7 +29,7 @@ pub struct Cache {
 }
 
 /// The host's description.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Host {
     /// The architecture wakerace was built for.
     pub architecture: String,

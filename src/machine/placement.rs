@@ -17,7 +17,9 @@ use super::cpulist::format_cpu_list;
 use super::topology::{Cpu, Topology};
 
 /// The widest boundary between the CPUs of a placement. Ordered from near to far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Class {
     /// One thread, or more threads than CPUs.

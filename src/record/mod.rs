@@ -1,12 +1,17 @@
 //! The result file: everything about a run, as JSON, versioned by its `schema` field.
 
 mod gaps;
+mod merge;
 mod protocol;
+mod read;
 mod save;
+mod validate;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::litmus::Verdict;
 use crate::machine::{Class, Host};
@@ -14,8 +19,11 @@ use crate::stats::Interval;
 use crate::verdict::VerdictSource;
 
 pub use gaps::Gaps;
+pub use merge::Merger;
 pub use protocol::{HarmRecord, HealedRecord, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult, WakesRecord};
+pub use read::{AnyRecord, read, read_file};
 pub use save::{check_writable, default_path, write_atomically};
+pub use validate::{problems, protocol_problems};
 
 /// The schema this program writes.
 pub const SCHEMA: &str = "wakerace/1";
@@ -24,7 +32,7 @@ pub const SCHEMA: &str = "wakerace/1";
 pub type Record = RunRecord<ScenarioResult>;
 
 /// One run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunRecord<R> {
     /// [`SCHEMA`] or [`PROTOCOL_SCHEMA`].
     pub schema: String,
@@ -42,6 +50,27 @@ pub struct RunRecord<R> {
     pub host: Host,
     /// What was measured.
     pub results: Vec<R>,
+    /// The records that were added up to this one; none if it is one run's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
+    /// What other versions wrote here: it is kept.
+    #[serde(flatten)]
+    pub extra: BTreeMap<String, Value>,
+}
+
+/// A record that went into a sum.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Part {
+    /// What made it.
+    pub tool: Tool,
+    /// The command line.
+    pub command: Vec<String>,
+    /// When it began.
+    pub started: String,
+    /// How long it took, in seconds.
+    pub elapsed_s: f64,
+    /// The box.
+    pub host: Host,
 }
 
 impl<R> RunRecord<R> {
@@ -57,12 +86,31 @@ impl<R> RunRecord<R> {
             interrupted: false,
             host,
             results: Vec::new(),
+            parts: Vec::new(),
+            extra: BTreeMap::new(),
         }
     }
 }
 
+/// The JSON Schema of records, of both kinds.
+///
+/// # Errors
+/// None that is a user's fault.
+pub fn json_schema() -> crate::error::Result<String> {
+    #[derive(JsonSchema)]
+    #[serde(untagged)]
+    #[allow(dead_code)] // only its schema is wanted
+    enum Any {
+        Run(Box<Record>),
+        Protocol(Box<ProtocolRecord>),
+    }
+    let schema = schemars::schema_for!(Any);
+    let text = serde_json::to_string_pretty(&schema);
+    text.map(|text| text + "\n").map_err(|error| crate::error::Error::Internal(error.to_string()))
+}
+
 /// The program that made a record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tool {
     /// `wakerace`
     pub name: String,
@@ -84,7 +132,7 @@ impl Tool {
 }
 
 /// What one scenario gave on one placement.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScenarioResult {
     /// The test's name.
     pub scenario: String,
@@ -147,10 +195,13 @@ pub struct ScenarioResult {
     pub controls_fired: Vec<String>,
     /// What it comes to.
     pub finding: Finding,
+    /// What other versions wrote here: it is kept.
+    #[serde(flatten)]
+    pub extra: BTreeMap<String, Value>,
 }
 
 /// Where threads ran.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct PlacementRecord {
     /// The CPU of P0, P1, ...
     pub cpus: Vec<usize>,
@@ -159,7 +210,7 @@ pub struct PlacementRecord {
 }
 
 /// How instances followed each other.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PaceRecord {
     /// `free` or `paced`.
     pub mode: String,
@@ -175,7 +226,7 @@ pub struct PaceRecord {
 }
 
 /// Where variables lay.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LayoutRecord {
     /// `padded`, `packed` or `kernel-ARCH`.
     pub kind: String,
@@ -186,7 +237,7 @@ pub struct LayoutRecord {
 }
 
 /// A final value: a number, or `&name` for the address of a shared variable.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum FinalValue {
     /// An integer; NULL is 0.
@@ -205,7 +256,7 @@ impl std::fmt::Display for FinalValue {
 }
 
 /// One outcome and how often it was seen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OutcomeRecord {
     /// Registers (`1:r0`) and variables (`x`) with their final values.
     pub values: BTreeMap<String, FinalValue>,
@@ -216,7 +267,7 @@ pub struct OutcomeRecord {
 }
 
 /// Counts at one skew.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SkewRecord {
     /// How much later the last thread began than P0, in nanoseconds.
     pub skew_ns: f64,
@@ -229,7 +280,7 @@ pub struct SkewRecord {
 }
 
 /// What a result comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Finding {
     /// Seen, and allowed.
     #[serde(rename = "observed")]

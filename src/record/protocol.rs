@@ -1,6 +1,10 @@
 //! What a run of the mutex and wakeup protocol gave.
 
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Gaps, RunRecord};
 use crate::kernel::harm::Harm;
@@ -17,7 +21,7 @@ pub const PROTOCOL_SCHEMA: &str = "wakerace-protocol/1";
 pub type ProtocolRecord = RunRecord<ProtocolResult>;
 
 /// What one profile gave.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProtocolResult {
     /// `v7.1`, `draft`, `draft+check` or `v7.2`.
     pub profile: String,
@@ -69,10 +73,13 @@ pub struct ProtocolResult {
     pub rescued: u64,
     /// Why it ended early: a task that did not move, or a harm that must not be.
     pub stuck: Option<String>,
+    /// What other versions wrote here: it is kept.
+    #[serde(flatten)]
+    pub extra: BTreeMap<String, Value>,
 }
 
 /// How wakeups ended. They add up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WakesRecord {
     /// All.
     pub issued: u64,
@@ -89,7 +96,7 @@ pub struct WakesRecord {
 }
 
 /// How many one healer put right.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HealedRecord {
     /// Who.
     pub by: String,
@@ -98,7 +105,7 @@ pub struct HealedRecord {
 }
 
 /// How often something happened that must not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HarmRecord {
     /// H1 to H10, M, C1 to C6.
     pub id: String,
@@ -170,6 +177,7 @@ impl ProtocolResult {
                 .collect(),
             rescued: outcome.rescued,
             stuck: outcome.stuck.as_ref().map(|stuck| stuck.what.clone()),
+            extra: BTreeMap::new(),
         }
     }
 

@@ -1,0 +1,191 @@
+//! Adding records up: the same tests, run by the same code, on as many boxes and as often as one likes.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+
+use super::validate::histogram;
+use super::{Finding, Gaps, OutcomeRecord, Part, Record, ScenarioResult, SkewRecord};
+use crate::error::{Error, Result};
+use crate::stats::interval;
+
+/// Adds records up as they come.
+#[derive(Debug)]
+pub struct Merger {
+    record: Record,
+    gaps: Vec<Option<Histogram<u64>>>,
+    first: String,
+}
+
+impl Merger {
+    /// Begins with a record; `name` is for errors.
+    ///
+    /// # Errors
+    /// If a histogram in it does not read.
+    pub fn new(name: &str, mut record: Record) -> Result<Merger> {
+        let gaps = record.results.iter().map(|result| gaps_of(name, result)).collect::<Result<_>>()?;
+        if record.parts.is_empty() {
+            record.parts.push(part(&record));
+        }
+        Ok(Merger { record, gaps, first: name.to_owned() })
+    }
+
+    /// Adds one.
+    ///
+    /// # Errors
+    /// If it was not made by the same tests, code, architecture and plan, with the first difference.
+    pub fn add(&mut self, name: &str, record: Record) -> Result<()> {
+        let differ = |what: &str, ours: &str, theirs: &str| {
+            Err(Error::Usage(format!(
+                "{name} cannot be added to {}: {what} is {theirs} there and {ours} here",
+                self.first
+            )))
+        };
+        let (ours, theirs) = (&self.record.host, &record.host);
+        if ours.architecture != theirs.architecture {
+            return differ("the architecture", &ours.architecture, &theirs.architecture);
+        }
+        if ours.emulated != theirs.emulated {
+            return differ("emulated", &ours.emulated.to_string(), &theirs.emulated.to_string());
+        }
+        // All is compared before anything is added.
+        let mut places = Vec::new();
+        for result in &record.results {
+            let same = |known: &&ScenarioResult| {
+                known.scenario == result.scenario && known.placement.class == result.placement.class
+            };
+            let place = self.record.results.iter().position(|known| same(&known));
+            let difference = place.and_then(|place| differences(&self.record.results[place], result));
+            if let Some((what, ours, theirs)) = difference {
+                return differ(&format!("{what} of {}", result.scenario), &ours, &theirs);
+            }
+            places.push((place, gaps_of(name, result)?));
+        }
+        let more = if record.parts.is_empty() { vec![part(&record)] } else { record.parts.clone() };
+        self.record.parts.extend(more);
+        self.record.elapsed_s += record.elapsed_s;
+        self.record.interrupted |= record.interrupted;
+        for (result, (place, gaps)) in record.results.into_iter().zip(places) {
+            match place {
+                None => {
+                    self.record.results.push(result);
+                    self.gaps.push(gaps);
+                }
+                Some(place) => {
+                    add(&mut self.record.results[place], result).map_err(|what| too_many(name, what))?;
+                    match (&mut self.gaps[place], gaps) {
+                        (Some(sum), Some(more)) => {
+                            sum.add(&more).map_err(|error| Error::Internal(format!("adding histograms: {error}")))?;
+                        }
+                        (sum @ None, more) => *sum = more,
+                        (Some(_), None) => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The sum, with every number that follows from the counts computed again.
+    pub fn finish(mut self) -> Record {
+        for (result, gaps) in self.record.results.iter_mut().zip(&self.gaps) {
+            let ScenarioResult { races, iterations, matches, .. } = *result;
+            result.rate = share(races, iterations);
+            result.interval = interval(races, iterations);
+            result.rate_per_match = matches.and_then(|matches| share(races, matches));
+            result.interval_per_match = matches.and_then(|matches| interval(races, matches));
+            result.iterations_per_s = if result.elapsed_s > 0.0 { iterations as f64 / result.elapsed_s } else { 0.0 };
+            if let Some(gaps) = gaps {
+                let unit = std::mem::take(&mut result.gaps.unit);
+                result.gaps = Gaps { unit, ..Gaps::new(gaps) };
+            }
+            result.finding = Finding::judge(races, iterations, result.expected, !result.controls_fired.is_empty());
+        }
+        self.record
+    }
+}
+
+fn share(races: u64, of: u64) -> Option<f64> {
+    (of > 0).then(|| races as f64 / of as f64)
+}
+
+fn too_many(name: &str, what: &str) -> Error {
+    Error::Usage(format!("{name}: with it, {what} would be more than 2^64"))
+}
+
+fn gaps_of(name: &str, result: &ScenarioResult) -> Result<Option<Histogram<u64>>> {
+    histogram(&result.gaps)
+        .map_err(|error| Error::Usage(format!("{name}: the histogram of {} does not read: {error}", result.scenario)))
+}
+
+/// What is kept of a record that goes into a sum.
+fn part(record: &Record) -> Part {
+    Part {
+        tool: record.tool.clone(),
+        command: record.command.clone(),
+        started: record.started.clone(),
+        elapsed_s: record.elapsed_s,
+        host: record.host.clone(),
+    }
+}
+
+/// In what two results differ that must not: what, ours, theirs.
+fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'static str, String, String)> {
+    let text = |result: &ScenarioResult| {
+        [
+            ("the source", result.source_sha256.clone()),
+            ("the code", result.code_sha256.clone()),
+            ("the condition", result.condition.clone()),
+            ("the match event", format!("{:?}", result.match_event)),
+            ("the pace", result.pace.mode.clone()),
+            ("the layout", format!("{:?}", result.layout)),
+            ("the batch", result.batch.to_string()),
+            ("the atomics", format!("{:?}", result.atomics)),
+            ("the expectation", format!("{:?}", result.expected)),
+        ]
+    };
+    let pairs = text(ours).into_iter().zip(text(theirs));
+    pairs.map(|((what, ours), (_, theirs))| (what, ours, theirs)).find(|(_, ours, theirs)| ours != theirs)
+}
+
+fn add(sum: &mut ScenarioResult, more: ScenarioResult) -> std::result::Result<(), &'static str> {
+    let plus = |a: u64, b: u64, what: &'static str| a.checked_add(b).ok_or(what);
+    sum.iterations = plus(sum.iterations, more.iterations, "the iterations")?;
+    sum.races = plus(sum.races, more.races, "the races")?;
+    sum.matches = match (sum.matches, more.matches) {
+        (Some(a), Some(b)) => Some(plus(a, b, "the matches")?),
+        _ => None,
+    };
+    sum.elapsed_s += more.elapsed_s;
+    sum.in_batches_s += more.in_batches_s;
+    let mut outcomes: BTreeMap<_, OutcomeRecord> =
+        std::mem::take(&mut sum.outcomes).into_iter().map(|outcome| (outcome.values.clone(), outcome)).collect();
+    for outcome in more.outcomes {
+        match outcomes.get_mut(&outcome.values) {
+            Some(known) => known.count = plus(known.count, outcome.count, "the outcomes")?,
+            None => drop(outcomes.insert(outcome.values.clone(), outcome)),
+        }
+    }
+    sum.outcomes = outcomes.into_values().collect();
+    // Skews are told apart to a tenth of a nanosecond, finer than any clock here counts.
+    let key = |skew: &SkewRecord| (skew.skew_ns * 10.0).round() as i64;
+    let mut skews: BTreeMap<i64, SkewRecord> =
+        std::mem::take(&mut sum.skews).into_iter().map(|skew| (key(&skew), skew)).collect();
+    for skew in more.skews {
+        match skews.get_mut(&key(&skew)) {
+            Some(known) => {
+                known.iterations = plus(known.iterations, skew.iterations, "a skew's iterations")?;
+                known.races = plus(known.races, skew.races, "a skew's races")?;
+                known.matches = match (known.matches, skew.matches) {
+                    (Some(a), Some(b)) => Some(plus(a, b, "a skew's matches")?),
+                    _ => None,
+                };
+            }
+            None => drop(skews.insert(key(&skew), skew)),
+        }
+    }
+    sum.skews = skews.into_values().collect();
+    // A zero is worth what its weakest part is: only controls that fired in all of them speak for the sum.
+    sum.controls_fired.retain(|control| more.controls_fired.contains(control));
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! Reading records: every version ever written, and a plain word about those that are none.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::{PROTOCOL_SCHEMA, ProtocolRecord, Record, SCHEMA};
+use crate::error::{Error, Result};
+
+/// The largest file that is read: a default run is some 70 kB, and a merge of many a few of these.
+const MAX_BYTES: u64 = 256 * 1024 * 1024;
+
+/// A record of either kind.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AnyRecord {
+    /// Of `wakerace run`.
+    Run(Box<Record>),
+    /// Of `wakerace protocol`.
+    Protocol(Box<ProtocolRecord>),
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    schema: String,
+}
+
+/// Reads a record from text; `name` is for errors.
+///
+/// # Errors
+/// If it is no JSON, no record, cut short, or of a version that this program does not know.
+pub fn read(name: &str, text: &str) -> Result<AnyRecord> {
+    let Versioned { schema } = parse(name, text)?;
+    match schema.as_str() {
+        SCHEMA => Ok(AnyRecord::Run(Box::new(parse(name, text)?))),
+        PROTOCOL_SCHEMA => Ok(AnyRecord::Protocol(Box::new(parse(name, text)?))),
+        other => {
+            let known = format!("this wakerace reads {SCHEMA} and {PROTOCOL_SCHEMA}");
+            let newer = ["wakerace/", "wakerace-protocol/"].iter().any(|kind| other.starts_with(kind));
+            let hint = if newer { "; a newer one wrote it" } else { "" };
+            Err(Error::Usage(format!("{name}: unknown schema '{other}'; {known}{hint}")))
+        }
+    }
+}
+
+/// Reads a record from a file.
+///
+/// # Errors
+/// As [`read`], or if the file cannot be read.
+pub fn read_file(path: &Path) -> Result<AnyRecord> {
+    let name = path.display().to_string();
+    let size = fs::metadata(path).map_err(Error::io(format!("opening {name}")))?.len();
+    if size > MAX_BYTES {
+        return Err(Error::Usage(format!("{name}: {size} bytes; a record has at most {MAX_BYTES}")));
+    }
+    let text = fs::read_to_string(path).map_err(Error::io(format!("reading {name}")))?;
+    read(&name, &text)
+}
+
+fn parse<T: DeserializeOwned>(name: &str, text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| {
+        let what = if error.is_eof() { "it is cut short" } else { "it is no record of wakerace" };
+        Error::Usage(format!("{name}:{}:{}: {what}: {error}", error.line(), error.column()))
+    })
+}

@@ -1,0 +1,189 @@
+//! Records as a format: what is whole reads, what is not is refused, sums are right.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use assert_cmd::assert::OutputAssertExt;
+use predicates::prelude::*;
+use predicates::str::contains;
+use serde_json::Value;
+use wakerace::record::{self, AnyRecord, Merger, Record};
+
+fn wakerace() -> Command {
+    let binary = env!("CARGO_BIN_EXE_wakerace");
+    let runner = std::env::var_os("WAKERACE_RUNNER");
+    let mut command = Command::new(runner.as_deref().unwrap_or(binary.as_ref()));
+    command.args(runner.is_some().then_some(binary));
+    command
+}
+
+/// A real record of `wakerace run`: the newest under results/.
+fn shipped() -> (PathBuf, String) {
+    fn find(folder: &Path, out: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.to_string_lossy().into_owned();
+            if path.is_dir() {
+                find(&path, out);
+            } else if name.ends_with(".json") && !name.ends_with(".protocol.json") {
+                out.push(path);
+            }
+        }
+    }
+    let mut all = Vec::new();
+    find(&Path::new(env!("CARGO_MANIFEST_DIR")).join("results"), &mut all);
+    all.sort();
+    let path = all.pop().expect("a shipped record");
+    let text = fs::read_to_string(&path).unwrap();
+    (path, text)
+}
+
+fn run(text: &str) -> Record {
+    match record::read("test", text).unwrap_or_else(|error| panic!("{error}")) {
+        AnyRecord::Run(record) => *record,
+        AnyRecord::Protocol(_) => panic!("a record of the protocol"),
+    }
+}
+
+fn edited(text: &str, edit: impl FnOnce(&mut Value)) -> String {
+    let mut value: Value = serde_json::from_str(text).unwrap();
+    edit(&mut value);
+    serde_json::to_string(&value).unwrap()
+}
+
+#[test]
+fn a_shipped_record_is_valid_and_reads_back_the_same() {
+    let (path, text) = shipped();
+    let read = run(&text);
+    assert_eq!(record::problems(&read), Vec::<String>::new());
+    let again = run(&serde_json::to_string(&read).unwrap());
+    assert_eq!(read, again);
+    wakerace().arg("validate").arg(&path).assert().success().stdout(contains(": valid"));
+}
+
+#[test]
+fn what_later_versions_add_is_kept() {
+    let (_, text) = shipped();
+    let text = edited(&text, |value| {
+        value["colour"] = "green".into();
+        value["results"][0]["temperature_c"] = 41.5.into();
+    });
+    let written = serde_json::to_value(run(&text)).unwrap();
+    assert_eq!((&written["colour"], &written["results"][0]["temperature_c"]), (&"green".into(), &41.5.into()));
+}
+
+#[test]
+fn a_record_cut_anywhere_is_refused_and_never_a_panic() {
+    let (_, text) = shipped();
+    let end = text.trim_end().len();
+    for at in (0..end).step_by(97).chain(end - 40..end) {
+        if text.is_char_boundary(at) {
+            let error = record::read("cut.json", &text[..at]).unwrap_err().to_string();
+            assert!(error.contains("cut.json:"), "{at}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_add_up_is_named() {
+    let (_, text) = shipped();
+    let cases: [(fn(&mut Value), &str); 6] = [
+        (|value| value["results"][0]["iterations"] = 7.into(), "the outcomes add up to"),
+        (
+            |value| value["results"][0]["races"] = 1_000_000_000_000_000_000u64.into(),
+            "the outcomes that satisfy add up",
+        ),
+        (|value| value["results"][0]["rate"] = 0.75.into(), "rate is Some(0.75)"),
+        (|value| value["results"][0]["interval"]["high"] = 0.0.into(), "the interval of rate"),
+        (|value| value["results"][0]["gaps"]["hdr_v2"] = "AAAA".into(), "its histogram does not read"),
+        (
+            |value| {
+                let outcomes = value["results"][0]["outcomes"].as_array_mut().unwrap();
+                outcomes.iter_mut().for_each(|outcome| outcome["count"] = u64::MAX.into());
+            },
+            "add up to more than 2^64",
+        ),
+    ];
+    for (edit, message) in cases {
+        let problems = record::problems(&run(&edited(&text, edit)));
+        assert!(problems.iter().any(|problem| problem.contains(message)), "{message}: {problems:?}");
+    }
+}
+
+#[test]
+fn other_versions_and_other_files_are_refused_by_name() {
+    let (_, text) = shipped();
+    let future = edited(&text, |value| value["schema"] = "wakerace/9".into());
+    let cases = [
+        (future.as_str(), "a newer one wrote it"),
+        ("{}", "missing field `schema`"),
+        ("[1", "cut short"),
+        ("", "cut short"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for (text, message) in cases {
+        let path = folder.path().join("file.json");
+        fs::write(&path, text).unwrap();
+        wakerace().arg("validate").arg(&path).assert().code(2).stderr(contains(message).and(contains("file.json")));
+    }
+    wakerace().arg("validate").arg(folder.path().join("none.json")).assert().code(2).stderr(contains("none.json"));
+}
+
+#[test]
+fn a_sum_counts_everything_once() {
+    let (_, text) = shipped();
+    let one = run(&text);
+    let mut merger = Merger::new("a", one.clone()).unwrap();
+    merger.add("b", one.clone()).unwrap();
+    merger.add("c", one.clone()).unwrap();
+    let sum = merger.finish();
+    assert_eq!(record::problems(&sum), Vec::<String>::new());
+    assert_eq!(sum.parts.len(), 3);
+    assert_eq!(sum.parts[1].host, one.host);
+    for (sum, one) in sum.results.iter().zip(&one.results) {
+        assert_eq!((sum.iterations, sum.races), (3 * one.iterations, 3 * one.races));
+        assert_eq!(sum.gaps.count, 3 * one.gaps.count);
+        assert_eq!(sum.skews.len(), one.skews.len());
+        let (Some(wide), Some(narrow)) = (one.interval, sum.interval) else { panic!("no interval") };
+        assert!(narrow.high - narrow.low < wide.high - wide.low, "{}", one.scenario);
+    }
+    // Sums of sums keep all their parts.
+    let mut again = Merger::new("sum", sum.clone()).unwrap();
+    again.add("sum", sum).unwrap();
+    assert_eq!(again.finish().parts.len(), 6);
+}
+
+#[test]
+fn what_was_not_made_alike_is_not_added() {
+    let (path, text) = shipped();
+    let folder = tempfile::tempdir().unwrap();
+    let cases: [(fn(&mut Value), &str); 5] = [
+        (|value| value["results"][0]["code_sha256"] = "00".into(), "the code of"),
+        (|value| value["results"][0]["source_sha256"] = "00".into(), "the source of"),
+        (|value| value["results"][0]["pace"]["mode"] = "free".into(), "the pace of"),
+        (|value| value["host"]["emulated"] = true.into(), "emulated is true there and false here"),
+        (|value| value["host"]["architecture"] = "aarch64".into(), "the architecture is aarch64 there"),
+    ];
+    let out = folder.path().join("sum.json");
+    for (edit, message) in cases {
+        let other = folder.path().join("other.json");
+        fs::write(&other, edited(&text, edit)).unwrap();
+        let mut command = wakerace();
+        command.arg("merge").arg(&path).arg(&other).arg("-o").arg(&out);
+        command.assert().code(2).stderr(contains(message).and(contains("other.json")));
+        assert!(!out.exists(), "nothing is written");
+    }
+    let mut command = wakerace();
+    command.arg("merge").arg(&path).arg(&path).arg("-o").arg(&out);
+    command.assert().success().stdout(contains("record: "));
+    wakerace().arg("validate").arg(&out).assert().success();
+}
+
+#[test]
+fn the_schema_in_docs_is_that_of_the_types() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/record.schema.json");
+    let shown = fs::read_to_string(path).unwrap();
+    let wanted = record::json_schema().unwrap();
+    assert!(shown == wanted, "run: wakerace validate --print-schema > docs/record.schema.json");
+}
