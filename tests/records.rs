@@ -46,6 +46,9 @@ fn run(text: &str) -> Record {
     }
 }
 
+/// A change to a record.
+type Edit = fn(&mut Value);
+
 fn edited(text: &str, edit: impl FnOnce(&mut Value)) -> String {
     let mut value: Value = serde_json::from_str(text).unwrap();
     edit(&mut value);
@@ -88,7 +91,7 @@ fn a_record_cut_anywhere_is_refused_and_never_a_panic() {
 #[test]
 fn what_does_not_add_up_is_named() {
     let (_, text) = shipped();
-    let cases: [(fn(&mut Value), &str); 6] = [
+    let cases: [(Edit, &str); 6] = [
         (|value| value["results"][0]["iterations"] = 7.into(), "the outcomes add up to"),
         (
             |value| value["results"][0]["races"] = 1_000_000_000_000_000_000u64.into(),
@@ -118,7 +121,7 @@ fn other_versions_and_other_files_are_refused_by_name() {
     let cases = [
         (future.as_str(), "a newer one wrote it"),
         ("{}", "missing field `schema`"),
-        ("[1", "cut short"),
+        ("[1", "no record of wakerace"),
         ("", "cut short"),
     ];
     let folder = tempfile::tempdir().unwrap();
@@ -158,7 +161,7 @@ fn a_sum_counts_everything_once() {
 fn what_was_not_made_alike_is_not_added() {
     let (path, text) = shipped();
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(fn(&mut Value), &str); 5] = [
+    let cases: [(Edit, &str); 5] = [
         (|value| value["results"][0]["code_sha256"] = "00".into(), "the code of"),
         (|value| value["results"][0]["source_sha256"] = "00".into(), "the source of"),
         (|value| value["results"][0]["pace"]["mode"] = "free".into(), "the pace of"),
