@@ -81,6 +81,15 @@ pub struct Wake {
     pub race: bool,
 }
 
+/// What a waker knows of the time it looked at.
+#[derive(Debug, Clone, Copy)]
+struct Episode {
+    /// The episode that the state it matched belongs to.
+    of_state: u16,
+    /// How many had begun before it looked.
+    began: u32,
+}
+
 /// How a wakeup ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WakeEnd {
@@ -125,6 +134,7 @@ impl<T: TaskLayout> Kernel<T> {
             self.__set_current_state(cpu, p, TASK_RUNNING);
             return Wake::plain(WakeEnd::Current);
         }
+        let began = task.probe.began.load(ProbeOrdering::Relaxed);
         task.fields.pi_lock().lock(cpu);
         smp_mb__after_spinlock();
         let word = task.fields.state().load(Ordering::Relaxed);
@@ -132,8 +142,8 @@ impl<T: TaskLayout> Kernel<T> {
             task.fields.pi_lock().unlock();
             return Wake::plain(WakeEnd::NoMatch);
         }
-        let episode = episode_of(word);
-        if self.has(Mutant::LoseWakeup) && episode % 1000 == 999 {
+        let episode = Episode { of_state: episode_of(word), began };
+        if self.has(Mutant::LoseWakeup) && episode.of_state % 1000 == 999 {
             task.fields.pi_lock().unlock();
             return Wake::plain(WakeEnd::Dropped);
         }
@@ -166,7 +176,7 @@ impl<T: TaskLayout> Kernel<T> {
     }
 
     /// ttwu_runnable(): a task that is queued needs no runqueue, only its state.
-    fn ttwu_runnable(&self, cpu: Cpu, p: TaskId, mask: u32, episode: u16, wake: &mut Wake) -> bool {
+    fn ttwu_runnable(&self, cpu: Cpu, p: TaskId, mask: u32, episode: Episode, wake: &mut Wake) -> bool {
         let task = &self.tasks[p];
         let home = self.__task_rq_lock(cpu, p);
         let rq = &self.rqs[home];
@@ -204,15 +214,18 @@ impl<T: TaskLayout> Kernel<T> {
     }
 
     /// Reads blocked_on without its lock and, in the draft, clears it with the lock if it is set.
-    fn test_and_clear_blocked_on(&self, cpu: Cpu, p: TaskId, episode: u16, wake: &mut Wake) -> bool {
+    fn test_and_clear_blocked_on(&self, cpu: Cpu, p: TaskId, episode: Episode, wake: &mut Wake) -> bool {
         let set = self.blocked_on(p) != NULL;
         wake.null = !set;
-        if !set && episode != 0 {
+        if !set && episode.of_state != 0 {
             // The state that matched was stored behind the blocked_on of its episode. If nobody has cleared that one, what was
             // not seen is its store.
             smp_rmb();
-            let cleared = self.tasks[p].probe.cleared.load(ProbeOrdering::Acquire) as u16;
-            wake.race = (episode.wrapping_sub(cleared) as i16) > 0;
+            let probe = &self.tasks[p].probe;
+            let cleared = probe.cleared.load(ProbeOrdering::Acquire) as u16;
+            let passed = probe.began.load(ProbeOrdering::Relaxed).wrapping_sub(episode.began);
+            // A waker that the host took off its CPU for thousands of episodes can no longer tell: they count modulo 2^16.
+            wake.race = passed < 1 << 14 && (episode.of_state.wrapping_sub(cleared) as i16) > 0;
         }
         self.trace.note(cpu, p, What::SeesBlockedOn(set));
         if set && self.config.profile.is_draft() {
