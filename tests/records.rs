@@ -184,6 +184,41 @@ fn what_was_not_made_alike_is_not_added() {
 }
 
 #[test]
+fn comparing_tells_difference_from_chance() {
+    let (path, text) = shipped();
+    let folder = tempfile::tempdir().unwrap();
+    let same = || {
+        let mut command = wakerace();
+        command.arg("compare").arg(&path).arg(&path);
+        command
+    };
+    same().arg("--fail-on-difference").assert().success().stdout(contains("SB").and(contains("1.000 [")));
+    same().arg("--markdown").assert().success().stdout(contains("| scenario | class |"));
+    // A record whose store buffering was seen a tenth as often, and adds up.
+    let mut record = run(&text);
+    let sb = record.results.iter_mut().find(|result| result.scenario == "SB").unwrap();
+    for outcome in &mut sb.outcomes {
+        outcome.count = if outcome.satisfies { outcome.count / 10 } else { outcome.count };
+    }
+    sb.skews.clear();
+    sb.races = sb.outcomes.iter().filter(|outcome| outcome.satisfies).map(|outcome| outcome.count).sum();
+    sb.iterations = sb.outcomes.iter().map(|outcome| outcome.count).sum();
+    sb.rate = Some(sb.races as f64 / sb.iterations as f64);
+    sb.interval = wakerace::stats::interval(sb.races, sb.iterations);
+    assert_eq!(record::problems(&record), Vec::<String>::new());
+    let other = folder.path().join("other.json");
+    fs::write(&other, serde_json::to_string(&record).unwrap()).unwrap();
+    let mut command = wakerace();
+    command.arg("compare").arg(&path).arg(&other).arg("--fail-on-difference");
+    command.assert().code(1).stdout(contains("yes"));
+    record.host.emulated = true;
+    fs::write(&other, serde_json::to_string(&record).unwrap()).unwrap();
+    let mut command = wakerace();
+    command.arg("compare").arg(&path).arg(&other);
+    command.assert().code(2).stderr(contains("not set beside a real one"));
+}
+
+#[test]
 fn the_schema_in_docs_is_that_of_the_types() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/record.schema.json");
     let shown = fs::read_to_string(path).unwrap();

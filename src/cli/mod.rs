@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod check;
+mod compare;
 mod export;
 mod list;
 mod progress;
@@ -37,6 +38,8 @@ enum Command {
     Validate(validate::ValidateArgs),
     /// Add up records of the same tests and the same code, from as many boxes as there are
     Merge(validate::MergeArgs),
+    /// Set records side by side: how many times more often, and whether that is more than chance
+    Compare(compare::CompareArgs),
     /// List the scenarios and what this architecture allows
     List(list::ListArgs),
     /// Show a scenario's source, its lowered form and the machine code that is run
@@ -56,6 +59,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Check(args) => check::check(&args),
         Command::Validate(args) => validate::validate(&args),
         Command::Merge(args) => validate::merge(&args),
+        Command::Compare(args) => compare::compare(&args),
         Command::List(args) => list::list(&args),
         Command::Show(args) => show::show(&args),
         Command::Topology => topology::topology(),

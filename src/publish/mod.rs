@@ -1,11 +1,13 @@
 //! Records to what people and other programs read.
 
+mod compare;
 mod csv;
 mod markdown;
 mod numbers;
 mod protocol;
 mod table;
 
+pub use compare::{Comparison, Ratio, compare, comparison_markdown, comparison_table, ratio};
 pub use numbers::{count, rate, rate_with_interval};
 
 use crate::error::{Error, Result};

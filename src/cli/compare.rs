@@ -1,0 +1,54 @@
+//! `wakerace compare`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::error::{EXIT_FORBIDDEN, EXIT_OK, Error, Result};
+use crate::publish;
+use crate::record::{self, AnyRecord, Record};
+
+/// Arguments of `compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Records of `wakerace run`; the others are set beside the first
+    #[arg(required = true, num_args = 2..)]
+    files: Vec<PathBuf>,
+    /// Write the table as Markdown
+    #[arg(long)]
+    markdown: bool,
+    /// Exit with status 1 if any rate differs beyond chance
+    #[arg(long)]
+    fail_on_difference: bool,
+}
+
+/// Sets records side by side.
+pub fn compare(args: &CompareArgs) -> Result<u8> {
+    let mut records: Vec<Record> = Vec::new();
+    let mut names = Vec::new();
+    for path in &args.files {
+        let name = path.display().to_string();
+        let AnyRecord::Run(record) = record::read_file(path)? else {
+            return Err(Error::Usage(format!("{name}: records of the protocol are not compared")));
+        };
+        if let Some(problem) = record::problems(&record).first() {
+            return Err(Error::Usage(format!("{name}: {problem}")));
+        }
+        if records.first().is_some_and(|first| first.host.emulated != record.host.emulated) {
+            return Err(Error::Usage(format!(
+                "{name}: an emulated run says nothing about weak outcomes and is not set beside a real one"
+            )));
+        }
+        let host = &record.host;
+        names.push(format!("{name} ({} {}, Linux {})", host.architecture, host.cpu_model, host.kernel));
+        records.push(*record);
+    }
+    let comparisons = publish::compare(&records);
+    if comparisons.is_empty() {
+        return Err(Error::Usage("these records have no test in common on the same placement class".to_owned()));
+    }
+    let render = if args.markdown { publish::comparison_markdown } else { publish::comparison_table };
+    super::print(&render(&names, &comparisons))?;
+    let differs = comparisons.iter().filter_map(|comparison| comparison.ratio).any(publish::Ratio::differs);
+    Ok(if differs && args.fail_on_difference { EXIT_FORBIDDEN } else { EXIT_OK })
+}
