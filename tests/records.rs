@@ -219,6 +219,24 @@ fn comparing_tells_difference_from_chance() {
 }
 
 #[test]
+fn what_others_read_is_exported() {
+    let (path, text) = shipped();
+    let source = include_str!("../scenarios/race/S01-as-is.litmus");
+    wakerace().args(["export", "--litmus", "S01-as-is"]).assert().success().stdout(source);
+    wakerace().args(["export", "--litmus", "fixes"]).assert().code(2).stderr(contains("scenarios; name one"));
+    let record = run(&text);
+    let result = record.results.iter().find(|result| result.scenario == "SB").unwrap();
+    let mut command = wakerace();
+    command.args(["export", "--result", "SB", "--hgrm"]).arg(&path);
+    let total = format!("Total count    = {:12}]", result.gaps.count);
+    command.assert().success().stdout(contains(total).and(contains("1/(1-Percentile)")));
+    let mut command = wakerace();
+    command.args(["export", "--result", "nothing", "--hgrm"]).arg(&path);
+    command.assert().code(2).stderr(contains("--result:").and(contains("SB")));
+    wakerace().arg("export").assert().code(2);
+}
+
+#[test]
 fn the_schema_in_docs_is_that_of_the_types() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/record.schema.json");
     let shown = fs::read_to_string(path).unwrap();

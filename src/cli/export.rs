@@ -1,108 +1,72 @@
-//! Where records go: a file that is kept, and the exports that the command line names.
+//! `wakerace export`
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::error::{Error, Result};
-use crate::publish::Publish;
-use crate::record;
+use crate::catalogue;
+use crate::error::{EXIT_OK, Error, Result};
+use crate::publish;
+use crate::record::{self, AnyRecord};
 
-/// Options of everything that makes a record.
+/// Arguments of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// Print only the final table
-    #[arg(short = 'q', long)]
-    pub quiet: bool,
-    /// Write the record to a file, or to standard output with `-`
-    #[arg(long, value_name = "FILE")]
-    export_json: Option<PathBuf>,
-    /// Write the results as CSV
-    #[arg(long, value_name = "FILE")]
-    export_csv: Option<PathBuf>,
-    /// Write the table as Markdown
-    #[arg(long, value_name = "FILE")]
-    export_markdown: Option<PathBuf>,
-    /// Do not keep the record under results/
-    #[arg(long)]
-    no_save: bool,
+    /// A scenario's litmus file, for herd7, litmus7 and klitmus7
+    #[arg(long, value_name = "SCENARIO", conflicts_with = "hgrm", required_unless_present = "hgrm")]
+    litmus: Option<String>,
+    /// A record's histogram as a percentile distribution, for HdrHistogram's plotters
+    #[arg(long, value_name = "RECORD")]
+    hgrm: Option<PathBuf>,
+    /// Which result of the record: a scenario's name, or a profile's; the first with a histogram if not given
+    #[arg(long, value_name = "NAME", requires = "hgrm")]
+    result: Option<String>,
+    /// Where it goes; standard output if not given
+    #[arg(short = 'o', long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
-/// What an export is written as.
-#[derive(Debug, Clone, Copy)]
-enum Form {
-    Json,
-    Csv,
-    Markdown,
+/// Writes a scenario or a record in a format that others read.
+pub fn export(args: &ExportArgs) -> Result<u8> {
+    let text = match (&args.litmus, &args.hgrm) {
+        (Some(name), _) => litmus(name)?,
+        (None, Some(path)) => hgrm(path, args.result.as_deref())?,
+        (None, None) => return Err(Error::Usage("nothing to export: --litmus SCENARIO or --hgrm RECORD".to_owned())),
+    };
+    match &args.output {
+        Some(path) if path.as_os_str() != "-" => record::write_atomically(path, text.as_bytes())?,
+        _ => super::print(&text)?,
+    }
+    Ok(EXIT_OK)
 }
 
-impl Form {
-    fn of(self, record: &impl Publish) -> Result<String> {
-        match self {
-            Form::Json => record.json(),
-            Form::Csv => record.csv(),
-            Form::Markdown => Ok(record.markdown()),
-        }
+/// The source itself: a scenario is a file that herd7 and klitmus7 take unchanged.
+fn litmus(name: &str) -> Result<String> {
+    match catalogue::resolve_sources(&[name.to_owned()])?.as_slice() {
+        [(source, _)] => Ok(source.text().to_owned()),
+        several => Err(Error::Usage(format!("--litmus: '{name}' is {} scenarios; name one", several.len()))),
     }
 }
 
-/// Where words and files go.
-pub struct Output {
-    quiet: bool,
-    saved: Option<PathBuf>,
-    files: Vec<(PathBuf, Form)>,
-    /// What standard output is given, if it belongs to an export; words go to standard error then.
-    piped: Option<Form>,
-}
-
-impl Output {
-    /// Checks that every file can be written before anything runs; `kept` is where the record is kept.
-    pub fn new(args: &ExportArgs, kept: PathBuf) -> Result<Output> {
-        let exports =
-            [(&args.export_json, Form::Json), (&args.export_csv, Form::Csv), (&args.export_markdown, Form::Markdown)];
-        let named = exports.into_iter().filter_map(|(path, form)| Some((path.clone()?, form)));
-        let (piped, mut files): (Vec<_>, Vec<_>) = named.partition(|(path, _)| path.as_os_str() == "-");
-        if piped.len() > 1 {
-            return Err(Error::Usage("only one --export can go to standard output".to_owned()));
+fn hgrm(path: &std::path::Path, wanted: Option<&str>) -> Result<String> {
+    let named: Vec<(String, record::Gaps)> = match record::read_file(path)? {
+        AnyRecord::Run(record) => record.results.into_iter().map(|result| (result.scenario, result.gaps)).collect(),
+        AnyRecord::Protocol(record) => {
+            record.results.into_iter().map(|result| (result.profile, result.heal_ns)).collect()
         }
-        let saved = (!args.no_save).then_some(kept);
-        files.extend(saved.clone().map(|path| (path, Form::Json)));
-        for (path, _) in &files {
-            record::check_writable(path)?;
-        }
-        Ok(Output { quiet: args.quiet, saved, files, piped: piped.first().map(|(_, form)| *form) })
+    };
+    let shown = path.display();
+    let known = named.iter().any(|(name, _)| wanted.is_none_or(|wanted| wanted == name));
+    if !known {
+        let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
+        return Err(Error::Usage(format!("--result: {shown} has {}", names.join(", "))));
     }
-
-    /// Words on the way; not with -q.
-    pub fn say(&self, text: &str) {
-        if !self.quiet {
-            eprint!("{text}");
+    for (name, gaps) in named.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == name)) {
+        let histogram = record::histogram(gaps);
+        let histogram = histogram.map_err(|error| Error::Usage(format!("{shown}: {name}: {error}")))?;
+        if let Some(histogram) = histogram {
+            return Ok(publish::hgrm(&histogram));
         }
     }
-
-    /// Writes every file, whole.
-    pub fn write_files(&self, record: &impl Publish) -> Result<()> {
-        if record.is_empty() {
-            return Ok(());
-        }
-        for (path, form) in &self.files {
-            record::write_atomically(path, form.of(record)?.as_bytes())?;
-        }
-        Ok(())
-    }
-
-    /// The table, what it means, `evidence`, and where the files are.
-    pub fn finish(&self, record: &impl Publish, evidence: &str) -> Result<()> {
-        let mut text = format!("\n{}\n{}\n{evidence}", record.table(), record.summary());
-        if let Some(path) = self.saved.as_ref().filter(|_| !record.is_empty()) {
-            text.push_str(&format!("\nrecord: {}\n", path.display()));
-        }
-        match self.piped {
-            None => super::print(&text),
-            Some(form) => {
-                eprint!("{text}");
-                super::print(&form.of(record)?)
-            }
-        }
-    }
+    Err(Error::Usage(format!("{shown}: no histogram there: nothing was seen twice")))
 }

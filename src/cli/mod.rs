@@ -4,6 +4,7 @@ mod check;
 mod compare;
 mod export;
 mod list;
+mod output;
 mod progress;
 mod protocol;
 mod run;
@@ -40,6 +41,8 @@ enum Command {
     Merge(validate::MergeArgs),
     /// Set records side by side: how many times more often, and whether that is more than chance
     Compare(compare::CompareArgs),
+    /// Write a scenario or a record in a format that others read
+    Export(export::ExportArgs),
     /// List the scenarios and what this architecture allows
     List(list::ListArgs),
     /// Show a scenario's source, its lowered form and the machine code that is run
@@ -60,6 +63,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Validate(args) => validate::validate(&args),
         Command::Merge(args) => validate::merge(&args),
         Command::Compare(args) => compare::compare(&args),
+        Command::Export(args) => export::export(&args),
         Command::List(args) => list::list(&args),
         Command::Show(args) => show::show(&args),
         Command::Topology => topology::topology(),

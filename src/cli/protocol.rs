@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
-use super::export::{ExportArgs, Output};
+use super::output::{Output, OutputArgs};
 use super::progress::Bar;
 use super::run::interrupt_flag;
 use super::units::parse_duration;
@@ -54,7 +54,7 @@ pub struct ProtocolArgs {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     watchdog: Duration,
     #[command(flatten)]
-    export: ExportArgs,
+    output: OutputArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -80,7 +80,7 @@ pub fn protocol(args: &ProtocolArgs) -> Result<u8> {
     let plans = plans(args, arch, &topology, &allowed)?;
 
     let kept = record::default_path(&host, started).with_extension("protocol.json");
-    let output = Output::new(&args.export, kept)?;
+    let output = Output::new(&args.output, kept)?;
     output.say(&super::topology::host_lines(&host));
     let mut record = ProtocolRecord::begin(PROTOCOL_SCHEMA, started, host);
     let mut evidence = String::new();
@@ -164,7 +164,7 @@ fn plans(args: &ProtocolArgs, arch: Arch, topology: &Topology, allowed: &[usize]
 fn run(args: &ProtocolArgs, plan: &Plan, interrupt: &AtomicBool) -> Result<protocol::Outcome> {
     let cpus: Vec<String> = plan.cpus.iter().map(usize::to_string).collect();
     let name = format!("{} {} on CPUs {}", plan.profile, plan.variant, cpus.join(","));
-    let mut bar = Bar::new(&name, args.export.quiet);
+    let mut bar = Bar::new(&name, args.output.quiet);
     let outcome = protocol::run(plan, interrupt, |progress| {
         let share = progress.elapsed.as_secs_f64() / plan.duration.as_secs_f64().max(1e-9);
         bar.update(share, || {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
-use super::export::{ExportArgs, Output};
+use super::output::{Output, OutputArgs};
 use super::progress::Progress;
 use super::topology::host_lines;
 use super::units::{ClockTime, Skews, parse_count, parse_duration, parse_period, parse_skews};
@@ -79,7 +79,7 @@ pub struct RunArgs {
     no_controls: bool,
 
     #[command(flatten)]
-    export: ExportArgs,
+    output: OutputArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -120,12 +120,12 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let host = machine::describe(&topology, &allowed, clock);
     let experiments = experiments(args, arch, clock, &host, &planned)?;
 
-    let output = Output::new(&args.export, record::default_path(&host, started))?;
+    let output = Output::new(&args.output, record::default_path(&host, started))?;
     output.say(&opening(&host, &experiments));
     let mut record = Record::begin(record::SCHEMA, started, host);
     for experiment in &experiments {
         let mut progress =
-            Progress::new(experiment.scenario, &experiment.placement, experiment.limits, args.export.quiet);
+            Progress::new(experiment.scenario, &experiment.placement, experiment.limits, args.output.quiet);
         let watch = |tally: &_| progress.update(experiment.scenario, tally);
         let finished = experiment::run(experiment, &interrupt, watch)?;
         progress.finish();

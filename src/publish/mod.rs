@@ -2,12 +2,14 @@
 
 mod compare;
 mod csv;
+mod hgrm;
 mod markdown;
 mod numbers;
 mod protocol;
 mod table;
 
 pub use compare::{Comparison, Ratio, compare, comparison_markdown, comparison_table, ratio};
+pub use hgrm::hgrm;
 pub use numbers::{count, rate, rate_with_interval};
 
 use crate::error::{Error, Result};

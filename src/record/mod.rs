@@ -23,7 +23,7 @@ pub use merge::Merger;
 pub use protocol::{HarmRecord, HealedRecord, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult, WakesRecord};
 pub use read::{AnyRecord, read, read_file};
 pub use save::{check_writable, default_path, write_atomically};
-pub use validate::{problems, protocol_problems};
+pub use validate::{histogram, problems, protocol_problems};
 
 /// The schema this program writes.
 pub const SCHEMA: &str = "wakerace/1";
