@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use super::validate::histogram;
+use super::validate::{MOST_COUNTS, histogram};
 use super::{Finding, Gaps, OutcomeRecord, Part, Record, ScenarioResult, SkewRecord};
 use crate::error::{Error, Result};
 use crate::stats::interval;
@@ -75,6 +75,9 @@ impl Merger {
                     add(&mut self.record.results[place], result).map_err(|what| too_many(name, what))?;
                     match (&mut self.gaps[place], gaps) {
                         (Some(sum), Some(more)) => {
+                            if sum.len() + more.len() > MOST_COUNTS {
+                                return Err(too_many(name, "the gaps"));
+                            }
                             sum.add(&more).map_err(|error| Error::Internal(format!("adding histograms: {error}")))?;
                         }
                         (sum @ None, more) => *sum = more,

@@ -131,5 +131,14 @@ pub fn histogram(gaps: &Gaps) -> Result<Option<Histogram<u64>>, String> {
         return Ok(None);
     }
     let bytes = STANDARD.decode(&gaps.hdr_v2).map_err(|error| error.to_string())?;
-    Deserializer::new().deserialize(&mut bytes.as_slice()).map(Some).map_err(|error| format!("{error:?}"))
+    let read = Deserializer::new().deserialize(&mut bytes.as_slice());
+    let histogram: Histogram<u64> = read.map_err(|error| format!("{error:?}"))?;
+    // The library's totals saturate or overflow; what gets near is no measurement.
+    if histogram.len() > MOST_COUNTS {
+        return Err(format!("it counts more than {MOST_COUNTS}"));
+    }
+    Ok(Some(histogram))
 }
+
+/// The most that a histogram may count: centuries of races.
+pub const MOST_COUNTS: u64 = 1 << 60;
