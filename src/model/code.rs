@@ -72,12 +72,8 @@ pub enum Step {
     Update(Update),
     /// A store-conditional: it is done or it fails, and says which.
     StoreConditional {
-        /// Where that is said.
+        /// Where that is said: 0 when it was done, 1 when it failed.
         status: RegisterId,
-        /// What is said when it was done.
-        done: i64,
-        /// What is said when it failed.
-        failed: i64,
         /// Whether what depends on the status depends on this store (RISC-V: yes; Armv8: no).
         carries: bool,
         /// What is written.

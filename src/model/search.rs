@@ -107,6 +107,7 @@ impl<'a> Search<'a> {
             let mut growth = Growth {
                 code: self.code,
                 execution: &execution,
+                places: places(&execution),
                 locations,
                 coherent,
                 judge,
@@ -167,9 +168,17 @@ fn order_of_locations(execution: &Execution) -> Vec<LocationId> {
     locations
 }
 
+/// Where each event stands within its thread's trace.
+fn places(execution: &Execution) -> Vec<usize> {
+    let events = &execution.events;
+    let first = |thread| events.iter().position(|event| event.thread == thread).unwrap_or(0);
+    events.iter().enumerate().map(|(number, event)| number - first(event.thread)).collect()
+}
+
 struct Growth<'g, 'c> {
     code: &'g Code,
     execution: &'g Execution,
+    places: Vec<usize>,
     locations: Vec<LocationId>,
     coherent: bool,
     judge: Option<Judge<'g>>,
@@ -196,16 +205,10 @@ impl Growth<'_, '_> {
 
     /// The value that an event has in a trace.
     fn value(&self, event: usize, trace: &Trace) -> Const {
-        match trace.events[event - self.base(event)].kind {
+        match trace.events[self.places[event]].kind {
             Kind::Read(_, value) | Kind::Write(_, value) => value,
             Kind::Fence => Const::Int(0),
         }
-    }
-
-    /// The number of the first event of the thread that an event belongs to.
-    fn base(&self, event: usize) -> usize {
-        let thread = self.execution.events[event].thread;
-        self.execution.events.iter().position(|other| other.thread == thread).unwrap_or(0)
     }
 
     fn location(

@@ -165,12 +165,12 @@ impl Runner<'_> {
                     state.event(self.thread, Kind::Write(location, wrap(value, *ty)), *tags, addr, data);
                 }
                 Step::Update(update) => return self.update(&state, update),
-                Step::StoreConditional { status, done, failed, carries, address, value, ty, tags } => {
+                Step::StoreConditional { status, carries, address, value, ty, tags } => {
                     let (location, addr) = state.place(*address)?;
                     let (value, data) = state.operand(*value);
                     let reservation = state.reservation.take();
                     let mut fails = state.clone();
-                    fails.set(*status, Const::Int(*failed), Set::EMPTY);
+                    fails.set(*status, Const::Int(1), Set::EMPTY);
                     fails.at += 1;
                     self.run(fails)?;
                     let Some((read, _)) = reservation.filter(|(_, reserved)| *reserved == location) else {
@@ -178,7 +178,7 @@ impl Runner<'_> {
                     };
                     let write = state.event(self.thread, Kind::Write(location, wrap(value, *ty)), *tags, addr, data);
                     state.trace.rmw.push((read, write));
-                    state.set(*status, Const::Int(*done), if *carries { only(write) } else { Set::EMPTY });
+                    state.set(*status, Const::Int(0), if *carries { only(write) } else { Set::EMPTY });
                 }
                 Step::Fence(tags) => {
                     state.event(self.thread, Kind::Fence, *tags, Set::EMPTY, Set::EMPTY);

@@ -342,7 +342,7 @@ impl<'w, T: TaskLayout> Monitor<'w, T> {
         if self.is_lost(task) {
             let target = kernel.select_task_rq(task);
             kernel.clear_task_blocked_on(context, task, None, Healer::Waker);
-            kernel.tasks[task].other.cpu.store(target, crate::kernel::sync::Ordering::Relaxed);
+            kernel.__set_task_cpu(task, target);
             kernel.rqs[target].lock.lock(context);
             kernel.activate_task(context, target, task);
             kernel.rqs[target].lock.unlock();

@@ -1,7 +1,7 @@
 //! AArch64.
 
 use super::{Assembler, LONG, Named, WORD, ZERO, parse_int};
-use crate::model::code::{BranchOn, Change, Gives, Step, Update};
+use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, RmwOp, Type};
 
@@ -87,20 +87,7 @@ fn atomic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
         Tags::NONE
     };
     let read = Tags::AMO | acquires | noreturn;
-    a.steps.push(Step::Update(Update {
-        dst,
-        gives: Gives::Old,
-        address,
-        ty,
-        change,
-        read,
-        failed: read,
-        write: Tags::AMO | releases,
-        before: None,
-        after: None,
-        branch: BranchOn::Nothing,
-        until_done: false,
-    }));
+    a.atomic(dst, address, ty, change, [read, Tags::AMO | releases]);
     Some(())
 }
 
@@ -172,16 +159,7 @@ pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<
             let value = operand(a, src)?;
             let status = a.register(status)?;
             let tags = if mnemonic == "STLXR" { Tags::EXCLUSIVE | Tags::RELEASE } else { Tags::EXCLUSIVE };
-            a.steps.push(Step::StoreConditional {
-                status,
-                done: 0,
-                failed: 1,
-                carries: false,
-                address,
-                value,
-                ty,
-                tags,
-            });
+            a.steps.push(Step::StoreConditional { status, carries: false, address, value, ty, tags });
         }
         _ => return atomic(a, &mnemonic, operands),
     }

@@ -9,7 +9,8 @@ mod riscv;
 mod x86_64;
 
 use super::Model;
-use super::code::{Code, CodeThread, Step};
+use super::code::{BranchOn, Change, Code, CodeThread, Gives, Step, Update};
+use super::event::Tags;
 use crate::litmus::{self, Diagnostic, Source, Span, ast};
 use crate::program::{Address, Binary, Column, Compare, Const, LocationId, Operand, Prop, RegisterId, Type};
 
@@ -389,6 +390,25 @@ impl Assembler {
         let left = Operand::Register(base);
         self.steps.push(Step::Binary { dst, op: Binary::Add, left, right: index, ty: LONG });
         Address::Register(dst)
+    }
+
+    /// One atomic instruction that gives the old value; `tags` are those of its read and of its write.
+    fn atomic(&mut self, dst: Option<RegisterId>, address: Address, ty: Type, change: Change, tags: [Tags; 2]) {
+        let [read, write] = tags;
+        self.steps.push(Step::Update(Update {
+            dst,
+            gives: Gives::Old,
+            address,
+            ty,
+            change,
+            read,
+            failed: read,
+            write,
+            before: None,
+            after: None,
+            branch: BranchOn::Nothing,
+            until_done: false,
+        }));
     }
 
     fn mov(&mut self, dst: RegisterId, src: Operand, ty: Type) {

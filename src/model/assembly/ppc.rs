@@ -97,16 +97,7 @@ pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<
             let status = a.number(STATUS);
             let ty = width(mnemonic);
             let tags = Tags::EXCLUSIVE;
-            a.steps.push(Step::StoreConditional {
-                status,
-                done: 0,
-                failed: 1,
-                carries: false,
-                address,
-                value,
-                ty,
-                tags,
-            });
+            a.steps.push(Step::StoreConditional { status, carries: false, address, value, ty, tags });
             // "equal" says that it was done.
             a.flags = Some((Operand::Register(status), ZERO, WORD));
         }

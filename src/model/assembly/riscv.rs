@@ -1,7 +1,7 @@
 //! RISCV.
 
 use super::{Assembler, LONG, Named, WORD, ZERO, parse_int};
-use crate::model::code::{BranchOn, Change, Gives, Step, Update};
+use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, RmwOp, Type};
 
@@ -121,16 +121,7 @@ fn access(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
         (["sc", size, rest @ ..], [status, src, place]) => {
             let (address, value, status) = (memory(a, place)?, operand(a, src)?, a.register(status)?);
             let (ty, tags) = (width(size)?, marks(rest)? | Tags::EXCLUSIVE);
-            a.steps.push(Step::StoreConditional {
-                status,
-                done: 0,
-                failed: 1,
-                carries: true,
-                address,
-                value,
-                ty,
-                tags,
-            });
+            a.steps.push(Step::StoreConditional { status, carries: true, address, value, ty, tags });
         }
         ([name, size, rest @ ..], [dst, src, place]) if name.starts_with("amo") => {
             let op = match *name {
@@ -143,20 +134,7 @@ fn access(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
             };
             let (address, value, dst) = (memory(a, place)?, operand(a, src)?, target(a, dst)?);
             let tags = marks(rest)? | Tags::AMO;
-            a.steps.push(Step::Update(Update {
-                dst,
-                gives: Gives::Old,
-                address,
-                ty: width(size)?,
-                change: Change::Op(op, value),
-                read: tags,
-                failed: tags,
-                write: tags,
-                before: None,
-                after: None,
-                branch: BranchOn::Nothing,
-                until_done: false,
-            }));
+            a.atomic(dst, address, width(size)?, Change::Op(op, value), [tags, tags]);
         }
         _ => return None,
     }

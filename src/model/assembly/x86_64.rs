@@ -1,7 +1,7 @@
 //! x86-64, in AT&T or Intel-less herd syntax: `movl $1,(x)`, `mov [x],$1`.
 
 use super::{Assembler, LONG, Named, WORD, ZERO, parse_int};
-use crate::model::code::{BranchOn, Change, Gives, Step, Update};
+use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RmwOp, Type};
 
@@ -80,20 +80,13 @@ pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[S
                 | (Place::Memory(address), Place::Register(register, ty)) => (register, address, ty),
                 _ => return None,
             };
-            a.steps.push(Step::Update(Update {
-                dst: Some(register),
-                gives: Gives::Old,
+            a.atomic(
+                Some(register),
                 address,
                 ty,
-                change: Change::Op(RmwOp::Xchg, Operand::Register(register)),
-                read: Tags::AMO,
-                failed: Tags::AMO,
-                write: Tags::AMO,
-                before: None,
-                after: None,
-                branch: BranchOn::Nothing,
-                until_done: false,
-            }));
+                Change::Op(RmwOp::Xchg, Operand::Register(register)),
+                [Tags::AMO, Tags::AMO],
+            );
         }
         ("xor" | "add", [first, second]) => {
             let (source, target) = if att { (first, second) } else { (second, first) };

@@ -182,9 +182,8 @@ impl<'a, M: Machine> Translation<'a, M> {
             }
             Op::SpinLock { address } => {
                 self.update(None, address, Type::Spinlock, TAKE, Gives::Done, self.machine.update(Use::Lock));
-                if let Some(Step::Update(update)) =
-                    self.steps.iter_mut().rev().find(|step| matches!(step, Step::Update(_)))
-                {
+                // The loop around it ends when it is taken.
+                if let Some(Step::Update(update)) = self.steps.last_mut() {
                     update.until_done = true;
                 }
             }
