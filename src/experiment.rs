@@ -114,7 +114,7 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
         plan.skews = skews.clone().unwrap_or_else(|| sweep(experiment.clock, measured));
     }
     let measurement = harness::run(job, &plan, interrupt, watch)?;
-    let result = result(experiment, &plan, code, &measurement);
+    let result = result(experiment, &plan, code, &measurement)?;
     Ok(Finished { result, stop: measurement.stop })
 }
 
@@ -133,7 +133,7 @@ fn result(
     plan: &Plan,
     code: &[ThreadCode],
     measurement: &harness::Measurement,
-) -> ScenarioResult {
+) -> Result<ScenarioResult> {
     let Experiment { scenario, placement, layout, clock, .. } = experiment;
     let program = &scenario.program;
     let outcomes = measurement.tally.outcomes();
@@ -146,11 +146,17 @@ fn result(
     };
     let paced = plan.pace == Pace::Paced;
     let elapsed_s = measurement.elapsed.as_secs_f64();
-    ScenarioResult {
+    let mut listing = String::new();
+    for (number, (thread, code)) in program.threads.iter().zip(code).enumerate() {
+        listing.push_str(&format!("P{number}\n{}", codegen::listing(program, thread, code)?));
+    }
+    Ok(ScenarioResult {
         scenario: scenario.name.clone(),
         group: scenario.group.clone(),
         source_sha256: scenario.sha256.clone(),
         code_sha256: codegen::hash(code),
+        source: scenario.test.source.text().to_owned(),
+        listing,
         condition: format!("{} ({})", program.quantifier, program.prop(&program.condition)),
         match_event: program.match_event.as_ref().map(|event| program.prop(event)),
         placement: PlacementRecord { cpus: placement.cpus.clone(), class: placement.class },
@@ -185,6 +191,7 @@ fn result(
                 iterations: tally.iterations(),
                 matches: harness::matches(program, &tally.outcomes),
                 races: harness::races(program, &tally.outcomes),
+                outcomes: outcomes.keys().map(|row| tally.outcomes.get(row).copied().unwrap_or(0)).collect(),
             })
             .collect(),
         gaps: Gaps::new(&measurement.tally.gaps),
@@ -194,7 +201,7 @@ fn result(
         controls_fired: Vec::new(),
         finding: Finding::Inconclusive,
         extra: BTreeMap::new(),
-    }
+    })
 }
 
 fn outcome(program: &Program, row: &[Const], count: u64) -> OutcomeRecord {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 
 use super::validate::{MOST_COUNTS, histogram};
-use super::{Finding, Gaps, OutcomeRecord, Part, Record, ScenarioResult, SkewRecord};
+use super::{FinalValue, Finding, Gaps, OutcomeRecord, Part, Record, ScenarioResult, SkewRecord};
 use crate::error::{Error, Result};
 use crate::stats::interval;
 
@@ -151,6 +151,11 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
     pairs.map(|((what, ours), (_, theirs))| (what, ours, theirs)).find(|(_, ours, theirs)| ours != theirs)
 }
 
+/// The values of outcomes, in their order.
+fn order(outcomes: &[OutcomeRecord]) -> Vec<BTreeMap<String, FinalValue>> {
+    outcomes.iter().map(|outcome| outcome.values.clone()).collect()
+}
+
 fn add(sum: &mut ScenarioResult, more: ScenarioResult) -> std::result::Result<(), &'static str> {
     let plus = |a: u64, b: u64, what: &'static str| a.checked_add(b).ok_or(what);
     sum.iterations = plus(sum.iterations, more.iterations, "the iterations")?;
@@ -161,6 +166,7 @@ fn add(sum: &mut ScenarioResult, more: ScenarioResult) -> std::result::Result<()
     };
     sum.elapsed_s += more.elapsed_s;
     sum.in_batches_s += more.in_batches_s;
+    let orders = [&sum.outcomes, &more.outcomes].map(|outcomes| order(outcomes));
     let mut outcomes: BTreeMap<_, OutcomeRecord> =
         std::mem::take(&mut sum.outcomes).into_iter().map(|outcome| (outcome.values.clone(), outcome)).collect();
     for outcome in more.outcomes {
@@ -170,11 +176,20 @@ fn add(sum: &mut ScenarioResult, more: ScenarioResult) -> std::result::Result<()
         }
     }
     sum.outcomes = outcomes.into_values().collect();
+    // Both sides' counts per skew in the order of all outcomes.
+    let mut more_skews = more.skews;
+    for (skews, order) in [&mut sum.skews, &mut more_skews].into_iter().zip(orders) {
+        for skew in skews.iter_mut().filter(|skew| skew.outcomes.len() == order.len()) {
+            let known: BTreeMap<_, u64> = order.iter().zip(std::mem::take(&mut skew.outcomes)).collect();
+            let counts = sum.outcomes.iter().map(|outcome| known.get(&outcome.values).copied().unwrap_or(0));
+            skew.outcomes = if known.is_empty() { Vec::new() } else { counts.collect() };
+        }
+    }
     // Skews are told apart to a tenth of a nanosecond, finer than any clock here counts.
     let key = |skew: &SkewRecord| (skew.skew_ns * 10.0).round() as i64;
     let mut skews: BTreeMap<i64, SkewRecord> =
         std::mem::take(&mut sum.skews).into_iter().map(|skew| (key(&skew), skew)).collect();
-    for skew in more.skews {
+    for skew in more_skews {
         match skews.get_mut(&key(&skew)) {
             Some(known) => {
                 known.iterations = plus(known.iterations, skew.iterations, "a skew's iterations")?;
@@ -183,6 +198,13 @@ fn add(sum: &mut ScenarioResult, more: ScenarioResult) -> std::result::Result<()
                     (Some(a), Some(b)) => Some(plus(a, b, "a skew's matches")?),
                     _ => None,
                 };
+                if known.outcomes.len() == skew.outcomes.len() {
+                    for (sum, more) in known.outcomes.iter_mut().zip(&skew.outcomes) {
+                        *sum = plus(*sum, *more, "a skew's outcomes")?;
+                    }
+                } else {
+                    known.outcomes.clear();
+                }
             }
             None => drop(skews.insert(key(&skew), skew)),
         }

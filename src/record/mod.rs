@@ -142,6 +142,12 @@ pub struct ScenarioResult {
     pub source_sha256: String,
     /// SHA-256 of the machine code that ran.
     pub code_sha256: String,
+    /// The litmus source itself; empty in records of versions that did not keep it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// The machine code in a disassembler's words, thread by thread; empty as above.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub listing: String,
     /// The final condition, as the test states it.
     pub condition: String,
     /// The event that `matches` counts, if the test declares one.
@@ -277,6 +283,10 @@ pub struct SkewRecord {
     pub matches: Option<u64>,
     /// Races among them.
     pub races: u64,
+    /// How often each of the result's `outcomes` was seen among them, in that order; empty in records of versions that did
+    /// not count it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outcomes: Vec<u64>,
 }
 
 /// What a result comes to.

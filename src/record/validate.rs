@@ -47,6 +47,13 @@ fn scenario(result: &ScenarioResult, say: &mut impl FnMut(String)) {
             equal("the skews' matches", each, matches);
         }
     }
+    for skew in result.skews.iter().filter(|skew| !skew.outcomes.is_empty()) {
+        if skew.outcomes.len() != result.outcomes.len() {
+            say(format!("at skew {} ns there are {} outcomes", skew.skew_ns, skew.outcomes.len()));
+        } else if sum(skew.outcomes.iter().copied()) != Some(skew.iterations) {
+            say(format!("the outcomes at skew {} ns do not add up to {}", skew.skew_ns, skew.iterations));
+        }
+    }
     if matches.is_some_and(|matches| matches > iterations) {
         say("more matches than iterations".to_owned());
     }
