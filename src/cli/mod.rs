@@ -7,6 +7,7 @@ mod list;
 mod output;
 mod progress;
 mod protocol;
+mod report;
 mod run;
 mod show;
 mod topology;
@@ -41,6 +42,8 @@ enum Command {
     Merge(validate::MergeArgs),
     /// Set records side by side: how many times more often, and whether that is more than chance
     Compare(compare::CompareArgs),
+    /// Draw records as one HTML page that needs nothing else to be read
+    Report(report::ReportArgs),
     /// Write a scenario or a record in a format that others read
     Export(export::ExportArgs),
     /// List the scenarios and what this architecture allows
@@ -63,6 +66,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Validate(args) => validate::validate(&args),
         Command::Merge(args) => validate::merge(&args),
         Command::Compare(args) => compare::compare(&args),
+        Command::Report(args) => report::report(&args),
         Command::Export(args) => export::export(&args),
         Command::List(args) => list::list(&args),
         Command::Show(args) => show::show(&args),

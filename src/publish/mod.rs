@@ -1,16 +1,19 @@
 //! Records to what people and other programs read.
 
+pub mod chart;
 mod compare;
 mod csv;
 mod hgrm;
 mod markdown;
 mod numbers;
+mod page;
 mod protocol;
 mod table;
 
 pub use compare::{Comparison, Ratio, compare, comparison_markdown, comparison_table, ratio};
 pub use hgrm::hgrm;
 pub use numbers::{count, rate, rate_with_interval};
+pub use page::{Entry, LARGEST, page};
 
 use crate::error::{Error, Result};
 use crate::record::{ProtocolRecord, Record};

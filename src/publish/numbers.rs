@@ -28,6 +28,32 @@ pub fn rate(value: f64) -> String {
     }
 }
 
+/// A probability on an axis that ends at a thousandth or above: `0`, `20 %`, `0.05 %`.
+pub fn tick_percent(value: f64) -> String {
+    let percent = format!("{:.4}", value * 100.0);
+    percent.trim_end_matches('0').trim_end_matches('.').to_owned() + if value == 0.0 { "" } else { " %" }
+}
+
+/// A probability on an axis that ends below: `0`, `2.5e-5`, `1e-7`.
+pub fn tick_scientific(value: f64) -> String {
+    if value == 0.0 { "0".to_owned() } else { format!("{value:.1e}").replace(".0e", "e") }
+}
+
+/// A probability on a logarithmic axis: in per cent from a thousandth up.
+pub fn tick_rate(value: f64) -> String {
+    if value >= 0.000_999 { tick_percent(value) } else { tick_scientific(value) }
+}
+
+/// A count on an axis: `1`, `100`, `10 k`, `1 M`.
+pub fn tick_count(value: f64) -> String {
+    match value {
+        value if value < 1e4 => format!("{value:.0}"),
+        value if value < 1e6 => format!("{:.0} k", value / 1e3),
+        value if value < 1e9 => format!("{:.0} M", value / 1e6),
+        value => format!("{value:.0e}"),
+    }
+}
+
 /// A rate with what is known of it: `26.0 % [25.9, 26.1]`, or for an event never seen only the upper bound.
 pub fn rate_with_interval(value: Option<f64>, interval: Option<Interval>) -> String {
     match (value, interval) {
@@ -58,5 +84,8 @@ mod tests {
         assert_eq!(shown(260_000, 1_000_000), "26.0 % [25.9, 26.1]");
         assert_eq!(shown(3, 1_000_000_000), "3.0e-9 [6.2e-10, 8.8e-9]");
         assert_eq!(rate_with_interval(None, None), "-");
+        assert_eq!([0.2, 0.001, 2.5e-5, 1e-7].map(tick_rate), ["20 %", "0.1 %", "2.5e-5", "1e-7"]);
+        assert_eq!([0.0, 5e-4, 1.0].map(tick_percent), ["0", "0.05 %", "100 %"]);
+        assert_eq!([1.0, 1e3, 1e5, 1e7, 1e12].map(tick_count), ["1", "1000", "100 k", "10 M", "1e12"]);
     }
 }

@@ -8,10 +8,11 @@ use super::numbers::{count, rate_with_interval};
 use crate::error::{Error, Result};
 use crate::record::{ProtocolRecord, ProtocolResult};
 
-const HEADINGS: [&str; 10] =
+pub(super) const HEADINGS: [&str; 10] =
     ["profile", "variant", "store", "layout", "rounds", "wakes", "matches", "races", "rate [95 %]", "result"];
 
-fn cells(result: &ProtocolResult) -> [String; 10] {
+/// One line of the table.
+pub(super) fn cells(result: &ProtocolResult) -> [String; 10] {
     let verdict = match (&result.stuck, result.is_clean()) {
         (Some(_), _) => "STUCK",
         (None, true) => "clean",

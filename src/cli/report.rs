@@ -1,0 +1,96 @@
+//! `wakerace report`
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::error::{EXIT_OK, Error, Result};
+use crate::publish::{self, Entry};
+use crate::record::{self, AnyRecord};
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Records, and folders that are searched for them
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Where the page goes; `-` is standard output
+    #[arg(short = 'o', long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+/// Draws records as a page.
+pub fn report(args: &ReportArgs) -> Result<u8> {
+    let piped = args.output.as_os_str() == "-";
+    if !piped {
+        record::check_writable(&args.output)?;
+    }
+    let entries = entries(&args.paths)?;
+    let page = publish::page(&entries)?;
+    if piped {
+        super::print(&page)?;
+    } else {
+        record::write_atomically(&args.output, page.as_bytes())?;
+        let plural = if entries.len() == 1 { "" } else { "s" };
+        super::print(&format!("page of {} record{plural}: {}\n", entries.len(), args.output.display()))?;
+    }
+    Ok(EXIT_OK)
+}
+
+/// The records that paths name, each once, those of a folder by name.
+///
+/// # Errors
+/// If one does not read or does not add up, or a folder has none.
+pub(super) fn entries(paths: &[PathBuf]) -> Result<Vec<Entry>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let before = files.len();
+            search(path, &mut files)?;
+            if files.len() == before {
+                return Err(Error::Usage(format!("{}: no record (*.json) in this folder", path.display())));
+            }
+        } else {
+            files.push(path.clone());
+        }
+    }
+    let mut seen = Vec::new();
+    let mut entries = Vec::new();
+    for file in files {
+        let name = file.display().to_string();
+        let real = fs::canonicalize(&file).map_err(Error::io(format!("opening {name}")))?;
+        if seen.contains(&real) {
+            continue;
+        }
+        seen.push(real);
+        let record = record::read_file(&file)?;
+        let problems = match &record {
+            AnyRecord::Run(record) => record::problems(record),
+            AnyRecord::Protocol(record) => record::protocol_problems(record),
+        };
+        if let Some(problem) = problems.first() {
+            return Err(Error::Usage(format!("{name}: {problem}")));
+        }
+        entries.push(Entry { name, record });
+    }
+    Ok(entries)
+}
+
+fn search(folder: &Path, out: &mut Vec<PathBuf>) -> Result<()> {
+    let shown = || format!("reading the folder {}", folder.display());
+    let listed = fs::read_dir(folder).map_err(Error::io(shown()))?;
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for entry in listed {
+        paths.push(entry.map_err(Error::io(shown()))?.path());
+    }
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            search(&path, out)?;
+        } else if path.extension().is_some_and(|extension| extension == "json") {
+            out.push(path);
+        }
+    }
+    Ok(())
+}

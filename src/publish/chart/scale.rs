@@ -1,0 +1,147 @@
+//! From values to places, and which values get a label.
+
+/// How values are spread along an axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// Evenly.
+    Linear,
+    /// By their logarithm.
+    Log,
+    /// Quantiles by how rare what lies above them is, as HdrHistogram's plotters do: 0.9, 0.99, 0.999 are evenly apart.
+    Nines,
+}
+
+impl Scale {
+    /// The name in the `data-scale` attribute.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Scale::Linear => "linear",
+            Scale::Log => "log",
+            Scale::Nines => "nines",
+        }
+    }
+
+    fn project(self, value: f64) -> f64 {
+        match self {
+            Scale::Linear => value,
+            Scale::Log => value.max(f64::MIN_POSITIVE).log10(),
+            Scale::Nines => -(1.0 - value).max(f64::MIN_POSITIVE).log10(),
+        }
+    }
+}
+
+/// An axis: its scale, what it spans and what stands beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Axis {
+    /// How values are spread.
+    pub scale: Scale,
+    /// The lowest value.
+    pub low: f64,
+    /// The highest value.
+    pub high: f64,
+    /// What it shows, with its unit.
+    pub label: String,
+}
+
+impl Axis {
+    /// An even axis from `low` to a round value at or above `high`; where `low` is not 0, from a round value as well.
+    pub fn linear(low: f64, high: f64, label: &str) -> Axis {
+        let step = step(high - low);
+        let round = |value: f64, up: bool| {
+            let steps = value / step;
+            (if up { (steps - 1e-9).ceil() } else { (steps + 1e-9).floor() }) * step
+        };
+        let (low, mut high) = (round(low, false), round(high, true));
+        if high <= low {
+            high = low + step;
+        }
+        Axis { scale: Scale::Linear, low, high, label: label.to_owned() }
+    }
+
+    /// A logarithmic axis over whole decades, at least one.
+    pub fn log(low: f64, high: f64, label: &str) -> Axis {
+        let floor = low.max(1e-300).log10().floor();
+        let ceil = high.max(1e-300).log10().ceil().max(floor + 1.0);
+        Axis { scale: Scale::Log, low: 10f64.powf(floor), high: 10f64.powf(ceil), label: label.to_owned() }
+    }
+
+    /// Quantiles from 0 to the one that `count` values reach.
+    pub fn nines(count: u64, label: &str) -> Axis {
+        let nines = (count.max(10) as f64).log10().ceil().min(15.0);
+        Axis { scale: Scale::Nines, low: 0.0, high: 1.0 - 10f64.powf(-nines), label: label.to_owned() }
+    }
+
+    /// Where a value lies between 0 and 1; what is outside is put on the edge.
+    pub fn at(&self, value: f64) -> f64 {
+        let [low, high, value] = [self.low, self.high, value].map(|value| self.scale.project(value));
+        ((value - low) / (high - low)).clamp(0.0, 1.0)
+    }
+
+    /// The values that get a label.
+    pub fn ticks(&self) -> Vec<f64> {
+        match self.scale {
+            Scale::Linear => {
+                let step = step(self.high - self.low);
+                let first = (self.low / step - 1e-9).ceil();
+                let count = ((self.high / step + 1e-9).floor() - first).max(0.0) as usize;
+                // Rounded to the step, so that three steps of 0.1 are 0.3.
+                (0..=count).map(|tick| (first + tick as f64) * step).map(|value| round_to(value, step)).collect()
+            }
+            Scale::Log => {
+                let (low, high) = (self.low.log10().round() as i32, self.high.log10().round() as i32);
+                let every = ((high - low) as usize).div_ceil(6).max(1);
+                // From the top, which is where the largest bars end.
+                let mut ticks: Vec<f64> =
+                    (low..=high).rev().step_by(every).map(|exponent| 10f64.powi(exponent)).collect();
+                ticks.reverse();
+                ticks
+            }
+            Scale::Nines => {
+                let nines = (-(1.0 - self.high).log10()).round() as i32;
+                // Their labels grow with every nine.
+                let every = (nines as usize).div_ceil(4).max(1);
+                let quantile = |nine: i32| 1.0 - 10f64.powi(-nine);
+                (0..=nines).step_by(every).map(quantile).collect()
+            }
+        }
+    }
+}
+
+/// The smallest step of 1, 2 or 5 times a power of ten that takes no more than six to a span.
+fn step(span: f64) -> f64 {
+    let rough = (span / 6.0).max(1e-300);
+    let power = 10f64.powf(rough.log10().floor());
+    let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|factor| factor * power >= rough * 0.999_999);
+    factor.unwrap_or(10.0) * power
+}
+
+fn round_to(value: f64, step: f64) -> f64 {
+    let digits = (-step.log10().floor()).max(0.0) as usize;
+    if digits > 15 { value } else { format!("{value:.digits$}").parse().unwrap_or(value) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_are_round_and_hold_their_values() {
+        let axis = Axis::linear(0.0, 0.937, "");
+        assert_eq!((axis.low, axis.high), (0.0, 1.0));
+        assert_eq!(axis.ticks(), [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]);
+        assert_eq!(axis.at(0.25), 0.25);
+        let axis = Axis::linear(-118.0, 118.0, "");
+        assert_eq!(axis.ticks(), [-150.0, -100.0, -50.0, 0.0, 50.0, 100.0, 150.0]);
+        assert_eq!(Axis::linear(0.0, 2.2e-4, "").ticks(), [0.0, 5e-5, 1e-4, 1.5e-4, 2e-4, 2.5e-4]);
+        let axis = Axis::linear(0.0, 3.1e-7, "");
+        assert!(axis.ticks().len() >= 4 && axis.high >= 3.1e-7, "{axis:?}");
+        let axis = Axis::log(3e-7, 0.6, "");
+        assert_eq!((axis.low.log10().round(), axis.high), (-7.0, 1.0));
+        assert!((axis.at(1e-7) - 0.0).abs() < 1e-9 && (axis.at(1.0) - 1.0).abs() < 1e-9);
+        assert!(axis.ticks().contains(&1.0) && axis.ticks().len() <= 8, "{:?}", axis.ticks());
+        let axis = Axis::nines(1000, "");
+        assert!((axis.at(0.9) - 1.0 / 3.0).abs() < 1e-9 && axis.at(1.0) == 1.0);
+        // What is not finite still has a place.
+        assert!(axis.at(f64::INFINITY) <= 1.0 && Axis::linear(0.0, 0.0, "").ticks().len() < 10);
+    }
+}

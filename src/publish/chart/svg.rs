@@ -1,0 +1,93 @@
+//! Writing SVG.
+
+use std::fmt::Write as _;
+
+/// Text as it may stand in XML, in an attribute too.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            // XML has no way to write these.
+            c if c.is_control() && !matches!(c, '\t' | '\n' | '\r') => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A coordinate: a hundredth of a unit is finer than any screen.
+pub(super) fn place(value: f64) -> String {
+    let text = format!("{value:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A document being written.
+pub(super) struct Svg {
+    text: String,
+}
+
+impl Svg {
+    /// Begins one; `name` is what a screen reader says.
+    pub(super) fn new(kind: &str, width: f64, height: f64, name: &str) -> Svg {
+        let (width, height) = (place(width), place(height));
+        let text = format!(
+            "<svg class=\"chart {kind}\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
+             aria-label=\"{}\">\n",
+            escape(name)
+        );
+        Svg { text }
+    }
+
+    pub(super) fn line(&mut self, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
+        let [x1, y1, x2, y2] = [x1, y1, x2, y2].map(place);
+        let _ = writeln!(self.text, "<line class=\"{class}\" x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\"/>");
+    }
+
+    /// `anchor` is start, middle or end; `data` is attributes as they stand.
+    pub(super) fn label(&mut self, class: &str, (x, y): (f64, f64), anchor: &str, data: &str, text: &str) {
+        let (x, y) = (place(x), place(y));
+        let _ = writeln!(
+            self.text,
+            "<text class=\"{class}\" x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\"{data}>{}</text>",
+            escape(text)
+        );
+    }
+
+    /// Anything else; the caller has escaped what needs it.
+    pub(super) fn raw(&mut self, element: &str) {
+        self.text.push_str(element);
+        self.text.push('\n');
+    }
+
+    pub(super) fn finish(mut self) -> String {
+        self.text.push_str("</svg>");
+        self.text
+    }
+}
+
+/// The outline of [`below`].
+pub(super) fn below_path((x, y): (f64, f64)) -> String {
+    format!("M{} {}h8l-4 7z", place(x - 4.0), place(y - 7.0))
+}
+
+/// An open triangle that points down at a value nothing was seen above.
+pub(super) fn below(class: &str, at: (f64, f64), data: &str, note: &str) -> String {
+    let path = below_path(at);
+    format!("<path class=\"below {class}\" d=\"{path}\"{data}><title>{}</title></path>", escape(note))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_cannot_leave_its_element() {
+        assert_eq!(escape("<a b='\"'>&\u{1}"), "&lt;a b=&#39;&quot;&#39;&gt;&amp;\u{fffd}");
+        assert_eq!([0.0, 12.5, 3.14159, -0.001].map(place), ["0", "12.5", "3.14", "-0"]);
+    }
+}

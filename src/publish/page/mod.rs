@@ -1,0 +1,169 @@
+//! Records as one self-contained HTML page: no script, nothing fetched, light and dark, legible in print.
+//!
+//! `runs` tells records and hosts apart, `rows` adds up what belongs together, `words` says it, `figures` draws it; the page's
+//! frame is page.html, filled in by minijinja, which escapes what records hold.
+
+mod figures;
+mod rows;
+mod runs;
+mod words;
+
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::record::{AnyRecord, Record};
+use figures::Detail;
+use runs::Run;
+
+/// A record, and what it is called.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The name people know it by: its file's.
+    pub name: String,
+    /// The record.
+    pub record: AnyRecord,
+}
+
+/// The largest page: what a mail takes as an attachment and a telephone opens at once.
+pub const LARGEST: usize = 1_000_000;
+
+/// The page of some records: real ones drawn, emulated ones listed on their own and never drawn.
+///
+/// # Errors
+/// If there is none, or if they are too many for a page of [`LARGEST`] bytes even when only lines are drawn.
+pub fn page(entries: &[Entry]) -> Result<String> {
+    if entries.is_empty() {
+        return Err(Error::Usage("no record to report on".to_owned()));
+    }
+    let mut size = 0;
+    for detail in [Detail::Full, Detail::Lines] {
+        let page = render(entries, detail)?;
+        if page.len() < LARGEST {
+            return Ok(page);
+        }
+        size = page.len();
+    }
+    Err(Error::Usage(format!(
+        "a page of these {} records would have {size} bytes, more than {LARGEST}; name fewer, or merge them",
+        entries.len()
+    )))
+}
+
+/// A scenario that was asked about.
+#[derive(Serialize)]
+struct Asked {
+    name: String,
+    question: String,
+    condition: String,
+    matched: Option<String>,
+}
+
+/// A scenario's code.
+#[derive(Serialize)]
+struct Code {
+    name: String,
+    architecture: String,
+    pace: String,
+    source: String,
+    listing: String,
+    source_sha256: String,
+    code_sha256: String,
+}
+
+fn render(entries: &[Entry], detail: Detail) -> Result<String> {
+    let runs = runs::runs(entries);
+    let (emulated, real): (Vec<&Run<'_>>, Vec<&Run<'_>>) = runs.iter().partition(|run| run.host().emulated);
+    let context = Context {
+        style: include_str!("style.css"),
+        title: words::title(&runs),
+        lede: words::lede(&runs),
+        tool: format!("wakerace {} ({})", env!("CARGO_PKG_VERSION"), env!("WAKERACE_COMMIT")),
+        runs: runs.iter().map(Run::view).collect(),
+        protocol_headings: super::protocol::HEADINGS,
+        rows: rows::rows(&real).collect(),
+        emulated_rows: rows::rows(&emulated).collect(),
+        asked: asked(&runs),
+        windows: figures::windows(&real, detail),
+        rates: figures::rates(&real),
+        gaps: figures::gaps(&real),
+        heats: figures::heats(&real),
+        protocols: figures::protocols(&runs),
+        codes: if detail == Detail::Full { codes(&runs) } else { Vec::new() },
+    };
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.add_template("page.html", include_str!("page.html")).map_err(internal)?;
+    let template = environment.get_template("page.html").map_err(internal)?;
+    template.render(Serde(&context)).map_err(internal)
+}
+
+/// What page.html is filled with.
+#[derive(Serialize)]
+struct Context {
+    style: &'static str,
+    title: String,
+    lede: &'static str,
+    tool: String,
+    runs: Vec<runs::View>,
+    protocol_headings: [&'static str; 10],
+    rows: Vec<rows::Row>,
+    emulated_rows: Vec<rows::Row>,
+    asked: Vec<Asked>,
+    windows: Vec<figures::Section>,
+    rates: Vec<figures::Figure>,
+    gaps: Vec<figures::Figure>,
+    heats: Vec<figures::Figure>,
+    protocols: Vec<figures::Protocol>,
+    codes: Vec<Code>,
+}
+
+fn internal(error: minijinja::Error) -> Error {
+    Error::Internal(format!("making the page: {error:#}"))
+}
+
+/// The records of `wakerace run` among some.
+fn records<'a>(runs: &'a [Run<'a>]) -> impl Iterator<Item = &'a Record> {
+    runs.iter().filter_map(Run::record)
+}
+
+/// Every test once, with what it asks in the words of its own header.
+fn asked(runs: &[Run<'_>]) -> Vec<Asked> {
+    let mut out: Vec<Asked> = Vec::new();
+    for result in records(runs).flat_map(|record| super::table::reading_order(record)) {
+        if out.iter().any(|known| known.name == result.scenario) {
+            continue;
+        }
+        out.push(Asked {
+            name: result.scenario.clone(),
+            question: words::question(result),
+            condition: result.condition.clone(),
+            matched: result.match_event.clone(),
+        });
+    }
+    out
+}
+
+/// Every piece of machine code once.
+fn codes(runs: &[Run<'_>]) -> Vec<Code> {
+    let mut out: Vec<Code> = Vec::new();
+    for record in records(runs) {
+        for result in super::table::reading_order(record) {
+            let known = |code: &Code| code.code_sha256 == result.code_sha256 && code.name == result.scenario;
+            if out.iter().any(known) {
+                continue;
+            }
+            out.push(Code {
+                name: result.scenario.clone(),
+                architecture: record.host.architecture.clone(),
+                pace: result.pace.mode.clone(),
+                source: result.source.clone(),
+                listing: result.listing.clone(),
+                source_sha256: result.source_sha256.clone(),
+                code_sha256: result.code_sha256.clone(),
+            });
+        }
+    }
+    out
+}

@@ -1,0 +1,200 @@
+//! Which record is which: a letter for each run, a colour for each host.
+
+use serde::Serialize;
+
+use super::Entry;
+use crate::machine::{Clock, Host};
+use crate::publish::chart::Look;
+use crate::record::{AnyRecord, Part, ProtocolRecord, Record, Tool};
+
+/// A record on the page.
+pub(super) struct Run<'a> {
+    /// A, B, ..., Z, AA, ...
+    pub(super) letter: String,
+    /// Its host's colour, and its dash among that host's runs.
+    pub(super) look: Look,
+    entry: &'a Entry,
+}
+
+/// What the page says of it.
+#[derive(Serialize)]
+pub(super) struct View {
+    letter: String,
+    classes: String,
+    name: String,
+    host: String,
+    architecture: String,
+    emulated: bool,
+    started: String,
+    elapsed: String,
+    command: String,
+    tool: String,
+    interrupted: bool,
+    facts: Vec<(String, String)>,
+    parts: Vec<(String, String)>,
+}
+
+/// Tells records apart.
+pub(super) fn runs(entries: &[Entry]) -> Vec<Run<'_>> {
+    // A host, and how many runs of either kind it has had.
+    let mut hosts: Vec<(Host, [usize; 2])> = Vec::new();
+    let mut out = Vec::new();
+    for (number, entry) in entries.iter().enumerate() {
+        let host = identity(host(&entry.record));
+        let colour = hosts.iter().position(|(known, _)| *known == host).unwrap_or_else(|| {
+            hosts.push((host, [0, 0]));
+            hosts.len() - 1
+        });
+        let kind = usize::from(matches!(entry.record, AnyRecord::Protocol(_)));
+        let dash = hosts[colour].1[kind];
+        hosts[colour].1[kind] += 1;
+        out.push(Run { letter: letter(number), look: Look { colour, dash }, entry });
+    }
+    out
+}
+
+/// A host without what is measured anew each time.
+fn identity(host: &Host) -> Host {
+    Host { clock_measured: Clock { frequency_hz: 0.0, resolution_ticks: 0, read_ticks: 0 }, ..host.clone() }
+}
+
+fn host(record: &AnyRecord) -> &Host {
+    match record {
+        AnyRecord::Run(record) => &record.host,
+        AnyRecord::Protocol(record) => &record.host,
+    }
+}
+
+fn letter(number: usize) -> String {
+    let last = char::from(b'A' + (number % 26) as u8);
+    if number < 26 { last.to_string() } else { letter(number / 26 - 1) + &last.to_string() }
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn host(&self) -> &'a Host {
+        host(&self.entry.record)
+    }
+
+    /// The record, if it is one of `wakerace run`.
+    pub(super) fn record(&self) -> Option<&'a Record> {
+        match &self.entry.record {
+            AnyRecord::Run(record) => Some(record),
+            AnyRecord::Protocol(_) => None,
+        }
+    }
+
+    /// The record, if it is one of `wakerace protocol`.
+    pub(super) fn protocol(&self) -> Option<&'a ProtocolRecord> {
+        match &self.entry.record {
+            AnyRecord::Run(_) => None,
+            AnyRecord::Protocol(record) => Some(record),
+        }
+    }
+
+    pub(super) fn view(&self) -> View {
+        let (tool, command, started, elapsed, interrupted, parts): (&Tool, _, _, _, _, &[Part]) =
+            match &self.entry.record {
+                AnyRecord::Run(r) => (&r.tool, &r.command, &r.started, r.elapsed_s, r.interrupted, &r.parts),
+                AnyRecord::Protocol(r) => (&r.tool, &r.command, &r.started, r.elapsed_s, r.interrupted, &r.parts),
+            };
+        let host = self.host();
+        View {
+            letter: self.letter.clone(),
+            classes: self.look.classes(),
+            name: self.entry.name.clone(),
+            host: name(host),
+            architecture: host.architecture.clone(),
+            emulated: host.emulated,
+            started: minute(started),
+            elapsed: format!("{elapsed:.0} s"),
+            command: shell(command),
+            tool: format!("{} {} ({})", tool.name, tool.version, tool.commit),
+            interrupted,
+            facts: facts(host),
+            parts: parts.iter().map(|part| (minute(&part.started), name(&part.host))).collect(),
+        }
+    }
+}
+
+/// `x86_64 AMD EPYC, 2 CPUs, virtualised (KVM)`.
+pub(super) fn name(host: &Host) -> String {
+    let cpus = crate::machine::parse_cpu_list(&host.cpus_online).map_or(0, |cpus| cpus.len());
+    let under = host.virtualised.as_ref().map_or(String::new(), |name| format!(", virtualised ({name})"));
+    let plural = if cpus == 1 { "" } else { "s" };
+    format!("{} {}, {cpus} CPU{plural}{under}", host.architecture, host.cpu_model)
+}
+
+/// A time without its seconds.
+fn minute(time: &str) -> String {
+    time.parse::<jiff::Timestamp>()
+        .map_or_else(|_| time.to_owned(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
+}
+
+/// A command as a shell takes it.
+fn shell(command: &[String]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:=+@%".contains(c);
+    let word = |word: &String| {
+        if !word.is_empty() && word.chars().all(plain) {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+    };
+    command.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// Everything that is known of a host.
+fn facts(host: &Host) -> Vec<(String, String)> {
+    let ids: Vec<String> = host.cpu_ids.iter().map(|(key, value)| format!("{key} {value}")).collect();
+    let kinds: Vec<String> = host.core_types.iter().map(|(name, cpus)| format!("{name}: {cpus}")).collect();
+    let caches: Vec<String> = (host.caches.iter())
+        .map(|cache| {
+            let shared = if cache.shared_by > 1 { format!(" for {} CPUs", cache.shared_by) } else { String::new() };
+            format!("L{} {} {}, {}-byte lines{shared}", cache.level, cache.kind, cache.size, cache.line_bytes)
+        })
+        .collect();
+    let clock = &host.clock_measured;
+    let or = |value: &Option<String>| value.clone().unwrap_or_else(|| "not known".to_owned());
+    let fact = |name: &str, value: String| (name.to_owned(), value);
+    vec![
+        fact("architecture", host.architecture.clone()),
+        fact("CPU", host.cpu_model.clone()),
+        fact("identification", ids.join(", ")),
+        fact("kinds of core", kinds.join("; ")),
+        fact("microcode", or(&host.microcode)),
+        fact("caches of the first CPU", caches.join("; ")),
+        fact("distance without false sharing", format!("{} bytes", host.false_sharing_bytes)),
+        fact("CPUs online", host.cpus_online.clone()),
+        fact("CPUs allowed", host.cpus_allowed.clone()),
+        fact("threads per core", host.threads_per_core.to_string()),
+        fact("sockets", host.sockets.to_string()),
+        fact("NUMA nodes", host.numa_nodes.to_string()),
+        fact("kernel", host.kernel.clone()),
+        fact("frequency governor", or(&host.governor)),
+        fact("transparent huge pages", or(&host.transparent_hugepages)),
+        fact("hypervisor", host.virtualised.clone().unwrap_or_else(|| "none seen".to_owned())),
+        fact("emulated", if host.emulated { "yes" } else { "no" }.to_owned()),
+        fact(
+            "clock",
+            format!(
+                "{} at {:.1} MHz, steps of {} ticks, {} ticks to read",
+                host.clock,
+                clock.frequency_hz / 1e6,
+                clock.resolution_ticks,
+                clock.read_ticks
+            ),
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_go_on_after_z() {
+        assert_eq!([0, 25, 26, 27, 701, 702].map(letter), ["A", "Z", "AA", "AB", "ZZ", "AAA"]);
+        let command = ["wakerace", "run", "a b", "it's", ""].map(str::to_owned);
+        assert_eq!(shell(&command), "wakerace run 'a b' 'it'\\''s' ''");
+    }
+}

@@ -1,0 +1,144 @@
+//! What a page says in sentences.
+
+use super::rows::Sum;
+use super::runs::Run;
+use crate::litmus::{self, Source, Verdict};
+use crate::publish::{count, rate, rate_with_interval};
+use crate::record::{Finding, ScenarioResult};
+use crate::verdict::VerdictSource;
+
+/// The page's title: what it was measured on.
+pub(super) fn title(runs: &[Run<'_>]) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for run in runs {
+        let name = format!("{} {}", run.host().architecture, run.host().cpu_model);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let more = names.len().saturating_sub(3);
+    names.truncate(3);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("Memory-ordering races on {}{rest}", names.join(", "))
+}
+
+/// What was asked, in a paragraph.
+pub(super) fn lede(runs: &[Run<'_>]) -> &'static str {
+    let race = super::records(runs).flat_map(|record| &record.results).any(|result| result.group == "race");
+    let protocol = runs.iter().any(|run| run.protocol().is_some());
+    if race || protocol {
+        "When a task of the Linux kernel blocks on a mutex, it stores blocked_on, then its state. A waker reads the state, then \
+         blocked_on, holding another lock. Nothing orders the two stores for that reader, so a weakly ordered CPU may show it the \
+         new state and still the empty blocked_on. wakerace measures how often that happens, with the kernel's instructions on \
+         pinned threads, and runs tests beside it whose answer is known."
+    } else {
+        "wakerace ran these litmus tests on pinned threads, each instruction as given below, and counted every outcome."
+    }
+}
+
+/// What a test asks, in the words of its own header.
+pub(super) fn question(result: &ScenarioResult) -> String {
+    let parsed = litmus::parse(&Source::new("record", result.source.as_str()));
+    let known = || crate::catalogue::named(&result.scenario).ok().filter(|known| known.sha256 == result.source_sha256);
+    match parsed {
+        Ok(test) => test.header.summary(),
+        Err(_) => known().map_or_else(String::new, |known| known.test.header.summary()),
+    }
+}
+
+/// `x86_64 forbids it`.
+pub(super) fn allowed(result: &ScenarioResult, architecture: &str) -> String {
+    let source = match result.expected_from {
+        VerdictSource::Model => "",
+        VerdictSource::Header => " (says the test)",
+    };
+    match result.expected {
+        Some(Verdict::Never) => format!("{architecture} forbids it{source}"),
+        Some(Verdict::Sometimes) => format!("{architecture} allows it{source}"),
+        Some(Verdict::Always) => format!("{architecture} demands it{source}"),
+        None => "not known".to_owned(),
+    }
+}
+
+/// What a result comes to.
+pub(super) fn sentence(sum: &Sum<'_>) -> String {
+    // A number and its unit stay on one line.
+    breakable(sum).replace(" %", "\u{a0}%")
+}
+
+fn breakable(sum: &Sum<'_>) -> String {
+    let first = sum.first();
+    let architecture = &sum.run.host().architecture;
+    let allowed = match first.expected {
+        Some(_) => format!("{}.", allowed(first, architecture)),
+        None => format!("Whether {architecture} allows it is not known."),
+    };
+    let iterations = count(sum.iterations);
+    let matched = sum.matches.map_or(String::new(), |matches| format!(" ({} of them matches)", count(matches)));
+    match sum.finding() {
+        Finding::Observed => {
+            let per_match = sum.matches.filter(|matches| *matches > 0).map_or(String::new(), |matches| {
+                let share = sum.races as f64 / matches as f64;
+                format!(", or {} of the matches", rate(share))
+            });
+            let best = (sum.results.len() == 1).then(|| best_skew(first)).flatten().unwrap_or_default();
+            format!(
+                "Seen {} times in {iterations} iterations: {} of them{per_match}.{best} {allowed}",
+                count(sum.races),
+                rate_with_interval(sum.rate(), sum.interval())
+            )
+        }
+        Finding::NotObserved => {
+            let bound = sum.interval().map_or(String::new(), |interval| format!("{:.1e}", interval.high));
+            format!(
+                "Not seen in {iterations} iterations{matched}: if it happens, then less often than once in {} ({bound}), with 95 % \
+                 confidence. {allowed} On these CPUs {} showed in the same run that reordering can be seen.",
+                sum.interval().map_or("-".to_owned(), |interval| count((1.0 / interval.high) as u64)),
+                controls(sum),
+            )
+        }
+        Finding::Inconclusive => format!(
+            "Not seen in {iterations} iterations{matched}, but no control was seen on these CPUs either: this zero says \
+             nothing. {allowed}"
+        ),
+        Finding::ForbiddenObserved => format!(
+            "FORBIDDEN, YET SEEN {} times in {iterations} iterations. This is a bug in the hardware, in the expectation, or in \
+             wakerace. {allowed}",
+            count(sum.races)
+        ),
+    }
+}
+
+/// The controls that fired, with their rates where the run has them.
+fn controls(sum: &Sum<'_>) -> String {
+    let record = sum.run.record();
+    let name = |name: &String| {
+        let rates = record.into_iter().flat_map(|record| &record.results).filter(|result| &result.scenario == name);
+        let best = rates.filter_map(|result| result.rate).fold(0.0, f64::max);
+        format!("{name} ({})", rate(best))
+    };
+    let fired = &sum.first().controls_fired;
+    match fired.split_last() {
+        Some((last, [])) => format!("the control {}", name(last)),
+        Some((last, others)) => {
+            format!("the controls {} and {}", others.iter().map(name).collect::<Vec<_>>().join(", "), name(last))
+        }
+        None => "no control".to_owned(),
+    }
+}
+
+fn best_skew(result: &ScenarioResult) -> Option<String> {
+    if result.skews.len() < 2 {
+        return None;
+    }
+    let share = |races: u64, of: u64| if of > 0 { races as f64 / of as f64 } else { 0.0 };
+    let best = (result.skews.iter())
+        .max_by(|a, b| share(a.races, a.iterations).total_cmp(&share(b.races, b.iterations)))
+        .filter(|best| best.races > 0)?;
+    let when = match best.skew_ns {
+        skew if skew >= 0.5 => format!("the last thread began {skew:.0} ns later than P0"),
+        skew if skew <= -0.5 => format!("the last thread began {:.0} ns earlier than P0", -skew),
+        _ => "all threads began together".to_owned(),
+    };
+    Some(format!(" Most often when {when}: {}.", rate(share(best.races, best.iterations))))
+}
