@@ -88,6 +88,6 @@ mod tests {
     #[test]
     fn text_cannot_leave_its_element() {
         assert_eq!(escape("<a b='\"'>&\u{1}"), "&lt;a b=&#39;&quot;&#39;&gt;&amp;\u{fffd}");
-        assert_eq!([0.0, 12.5, 3.14159, -0.001].map(place), ["0", "12.5", "3.14", "-0"]);
+        assert_eq!([0.0, 12.5, 2.34567, -0.001].map(place), ["0", "12.5", "2.35", "-0"]);
     }
 }
