@@ -89,7 +89,7 @@ fn list_show_and_topology_print_what_they_should() {
     wakerace(folder.path()).args(["list", "fixes"]).assert().success().stdout(contains("S01-as-is").not());
     wakerace(folder.path()).args(["show", "S01-as-is"]).assert().success().stdout(
         contains("WRITE_ONCE(*blocked_on, lock);")
-            .and(contains("store_once(blocked_on, &lock)"))
+            .and(contains("store_once(blocked_on, &mutex)"))
             .and(contains("wait for the clock"))
             .and(contains("out of line")),
     );

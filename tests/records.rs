@@ -1,14 +1,18 @@
 //! Records as a format: what is whole reads, what is not is refused, sums are right.
 
+mod common;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use assert_cmd::assert::OutputAssertExt;
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::Value;
-use wakerace::record::{self, AnyRecord, Merger, Record};
+use wakerace::record::{self, Merger};
+
+use common::{run, shipped};
 
 fn wakerace() -> Command {
     let binary = env!("CARGO_BIN_EXE_wakerace");
@@ -16,34 +20,6 @@ fn wakerace() -> Command {
     let mut command = Command::new(runner.as_deref().unwrap_or(binary.as_ref()));
     command.args(runner.is_some().then_some(binary));
     command
-}
-
-/// A real record of `wakerace run`: the newest under results/.
-fn shipped() -> (PathBuf, String) {
-    fn find(folder: &Path, out: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.to_string_lossy().into_owned();
-            if path.is_dir() {
-                find(&path, out);
-            } else if name.ends_with(".json") && !name.ends_with(".protocol.json") {
-                out.push(path);
-            }
-        }
-    }
-    let mut all = Vec::new();
-    find(&Path::new(env!("CARGO_MANIFEST_DIR")).join("results"), &mut all);
-    all.sort();
-    let path = all.pop().expect("a shipped record");
-    let text = fs::read_to_string(&path).unwrap();
-    (path, text)
-}
-
-fn run(text: &str) -> Record {
-    match record::read("test", text).unwrap_or_else(|error| panic!("{error}")) {
-        AnyRecord::Run(record) => *record,
-        AnyRecord::Protocol(_) => panic!("a record of the protocol"),
-    }
 }
 
 /// A change to a record.

@@ -1,30 +1,19 @@
 //! The records under results/ are what runs really printed, and this program reads them.
 
+mod common;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use wakerace::publish::Publish;
 use wakerace::record::{Finding, PROTOCOL_SCHEMA, ProtocolRecord, Record, SCHEMA};
 
-fn records(folder: &Path, out: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            records(&path, out);
-        } else if path.extension().is_some_and(|extension| extension == "json") {
-            out.push(path);
-        }
-    }
-}
-
 #[test]
 fn every_shipped_record_reads_and_adds_up() {
     let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
-    let mut paths = Vec::new();
-    records(&results, &mut paths);
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let mut quoted = false;
-    for path in paths {
+    for path in common::records() {
         let shown = path.display();
         let text = fs::read_to_string(&path).unwrap();
         if path.to_string_lossy().ends_with(".protocol.json") {

@@ -1,24 +1,20 @@
 //! `wakerace export`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use crate::catalogue;
 use crate::error::{EXIT_OK, Error, Result};
-use crate::publish;
-use crate::record::{self, AnyRecord};
+use crate::publish::{self, Publish, Tagged};
+use crate::record::{self, AnyRecord, Gaps, Record};
 
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// A scenario's litmus file, for herd7, litmus7 and klitmus7
-    #[arg(long, value_name = "SCENARIO", conflicts_with = "hgrm", required_unless_present = "hgrm")]
-    litmus: Option<String>,
-    /// A record's histogram as a percentile distribution, for HdrHistogram's plotters
-    #[arg(long, value_name = "RECORD")]
-    hgrm: Option<PathBuf>,
-    /// Which result of the record: a scenario's name, or a profile's; the first with a histogram if not given
+    #[command(flatten)]
+    what: What,
+    /// With --hgrm, which result of the record: a scenario's name, or a profile's; the first with a histogram if not given
     #[arg(long, value_name = "NAME", requires = "hgrm")]
     result: Option<String>,
     /// Where it goes; standard output if not given
@@ -26,12 +22,51 @@ pub struct ExportArgs {
     output: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct What {
+    /// A scenario's litmus file, for herd7, litmus7 and klitmus7
+    #[arg(long, value_name = "SCENARIO")]
+    litmus: Option<String>,
+    /// The outcomes as litmus7 logs them, for mcompare7
+    #[arg(long, value_name = "RECORD")]
+    log: Option<PathBuf>,
+    /// One line per result, for spreadsheets
+    #[arg(long, value_name = "RECORD")]
+    csv: Option<PathBuf>,
+    /// One line per result, skew and outcome: the race windows
+    #[arg(long, value_name = "RECORD")]
+    window_csv: Option<PathBuf>,
+    /// The table and what it means, in Markdown
+    #[arg(long, value_name = "RECORD")]
+    markdown: Option<PathBuf>,
+    /// A histogram as a percentile distribution, for HdrHistogram's plotters
+    #[arg(long, value_name = "RECORD")]
+    hgrm: Option<PathBuf>,
+    /// All histograms as an interval log, a tag for each result, for HdrHistogram's log tools
+    #[arg(long, value_name = "RECORD")]
+    hlog: Option<PathBuf>,
+}
+
 /// Writes a scenario or a record in a format that others read.
 pub fn export(args: &ExportArgs) -> Result<u8> {
-    let text = match (&args.litmus, &args.hgrm) {
-        (Some(name), _) => litmus(name)?,
-        (None, Some(path)) => hgrm(path, args.result.as_deref())?,
-        (None, None) => return Err(Error::Usage("nothing to export: --litmus SCENARIO or --hgrm RECORD".to_owned())),
+    let What { litmus: name, log, csv, window_csv, markdown, hgrm: one, hlog: all } = &args.what;
+    let text = if let Some(name) = name {
+        litmus(name)?
+    } else if let Some(path) = log {
+        publish::litmus_log(&of_a_run(path)?)
+    } else if let Some(path) = window_csv {
+        publish::window_csv(&of_a_run(path)?)?
+    } else if let Some(path) = csv {
+        either(path, |record| record.csv(), |record| record.csv())?
+    } else if let Some(path) = markdown {
+        either(path, |record| Ok(record.markdown()), |record| Ok(record.markdown()))?
+    } else if let Some(path) = one {
+        hgrm(path, args.result.as_deref())?
+    } else if let Some(path) = all {
+        hlog(path)?
+    } else {
+        return Err(Error::Usage("nothing to export".to_owned()));
     };
     match &args.output {
         Some(path) if path.as_os_str() != "-" => record::write_atomically(path, text.as_bytes())?,
@@ -48,20 +83,50 @@ fn litmus(name: &str) -> Result<String> {
     }
 }
 
-fn hgrm(path: &std::path::Path, wanted: Option<&str>) -> Result<String> {
-    let named: Vec<(String, record::Gaps)> = match record::read_file(path)? {
-        AnyRecord::Run(record) => record.results.into_iter().map(|result| (result.scenario, result.gaps)).collect(),
-        AnyRecord::Protocol(record) => {
-            record.results.into_iter().map(|result| (result.profile, result.heal_ns)).collect()
+fn of_a_run(path: &Path) -> Result<Record> {
+    match record::read_file(path)? {
+        AnyRecord::Run(record) => Ok(*record),
+        AnyRecord::Protocol(_) => Err(Error::Usage(format!(
+            "{}: a record of the protocol; outcomes and race windows are in records of `wakerace run`",
+            path.display()
+        ))),
+    }
+}
+
+fn either(
+    path: &Path,
+    run: impl Fn(&Record) -> Result<String>,
+    protocol: impl Fn(&record::ProtocolRecord) -> Result<String>,
+) -> Result<String> {
+    match record::read_file(path)? {
+        AnyRecord::Run(record) => run(&record),
+        AnyRecord::Protocol(record) => protocol(&record),
+    }
+}
+
+/// A result's name, how long it took in seconds, and its histogram as recorded.
+type Named = (String, f64, Gaps);
+
+fn histograms(record: AnyRecord) -> Vec<Named> {
+    match record {
+        AnyRecord::Run(record) => {
+            record.results.into_iter().map(|result| (result.scenario, result.elapsed_s, result.gaps)).collect()
         }
-    };
+        AnyRecord::Protocol(record) => {
+            record.results.into_iter().map(|result| (result.profile, result.elapsed_s, result.heal_ns)).collect()
+        }
+    }
+}
+
+fn hgrm(path: &Path, wanted: Option<&str>) -> Result<String> {
+    let named = histograms(record::read_file(path)?);
     let shown = path.display();
-    let known = named.iter().any(|(name, _)| wanted.is_none_or(|wanted| wanted == name));
+    let known = named.iter().any(|(name, ..)| wanted.is_none_or(|wanted| wanted == name));
     if !known {
-        let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = named.iter().map(|(name, ..)| name.as_str()).collect();
         return Err(Error::Usage(format!("--result: {shown} has {}", names.join(", "))));
     }
-    for (name, gaps) in named.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == name)) {
+    for (name, _, gaps) in named.iter().filter(|(name, ..)| wanted.is_none_or(|wanted| wanted == name)) {
         let histogram = record::histogram(gaps);
         let histogram = histogram.map_err(|error| Error::Usage(format!("{shown}: {name}: {error}")))?;
         if let Some(histogram) = histogram {
@@ -69,4 +134,23 @@ fn hgrm(path: &std::path::Path, wanted: Option<&str>) -> Result<String> {
         }
     }
     Err(Error::Usage(format!("{shown}: no histogram there: nothing was seen twice")))
+}
+
+fn hlog(path: &Path) -> Result<String> {
+    let shown = path.display();
+    let record = record::read_file(path)?;
+    let (host, started) = match &record {
+        AnyRecord::Run(record) => (record.host.clone(), record.started.clone()),
+        AnyRecord::Protocol(record) => (record.host.clone(), record.started.clone()),
+    };
+    let named = histograms(record);
+    let unit = named.first().map_or(String::new(), |(.., gaps)| gaps.unit.clone());
+    let mut all = Vec::new();
+    for (name, elapsed_s, gaps) in named {
+        let histogram = record::histogram(&gaps);
+        if let Some(histogram) = histogram.map_err(|error| Error::Usage(format!("{shown}: {name}: {error}")))? {
+            all.push(Tagged { name, elapsed_s, histogram });
+        }
+    }
+    publish::hlog(&host, &started, &unit, &all)
 }

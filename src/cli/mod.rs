@@ -3,6 +3,7 @@
 mod check;
 mod compare;
 mod export;
+mod index;
 mod list;
 mod output;
 mod progress;
@@ -44,6 +45,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Draw records as one HTML page that needs nothing else to be read
     Report(report::ReportArgs),
+    /// Write the index page of a folder of records
+    Index(index::IndexArgs),
     /// Write a scenario or a record in a format that others read
     Export(export::ExportArgs),
     /// List the scenarios and what this architecture allows
@@ -67,6 +70,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Merge(args) => validate::merge(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Report(args) => report::report(&args),
+        Command::Index(args) => index::index(&args),
         Command::Export(args) => export::export(&args),
         Command::List(args) => list::list(&args),
         Command::Show(args) => show::show(&args),

@@ -1,11 +1,11 @@
 //! Where records go: a file that is kept, and the exports that the command line names.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use crate::error::{Error, Result};
-use crate::publish::Publish;
+use crate::publish::{self, Entry, Publish};
 use crate::record;
 
 /// Options of everything that makes a record.
@@ -23,25 +23,34 @@ pub struct OutputArgs {
     /// Write the table as Markdown
     #[arg(long, value_name = "FILE")]
     export_markdown: Option<PathBuf>,
-    /// Do not keep the record under results/
+    /// Write the page that `report` draws
+    #[arg(long, value_name = "FILE")]
+    export_html: Option<PathBuf>,
+    /// Do not keep the record and its page under results/
     #[arg(long)]
     no_save: bool,
 }
 
 /// What an export is written as.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Json,
     Csv,
     Markdown,
+    Html,
 }
 
 impl Form {
-    fn of(self, record: &impl Publish) -> Result<String> {
+    /// `kept` is the name of the record's own file, if it has one.
+    fn of(self, record: &impl Publish, kept: Option<&Path>) -> Result<String> {
         match self {
             Form::Json => record.json(),
             Form::Csv => record.csv(),
             Form::Markdown => Ok(record.markdown()),
+            Form::Html => {
+                let name = kept.map_or_else(|| "this run".into(), |path| path.to_string_lossy());
+                publish::page(&[Entry { name: name.into_owned(), record: record.any() }])
+            }
         }
     }
 }
@@ -51,6 +60,8 @@ pub struct Output {
     quiet: bool,
     saved: Option<PathBuf>,
     files: Vec<(PathBuf, Form)>,
+    /// Written once, at the end: drawing takes longer than a scenario may.
+    pages: Vec<PathBuf>,
     /// What standard output is given, if it belongs to an export; words go to standard error then.
     piped: Option<Form>,
 }
@@ -58,8 +69,12 @@ pub struct Output {
 impl Output {
     /// Checks that every file can be written before anything runs; `kept` is where the record is kept.
     pub fn new(args: &OutputArgs, kept: PathBuf) -> Result<Output> {
-        let exports =
-            [(&args.export_json, Form::Json), (&args.export_csv, Form::Csv), (&args.export_markdown, Form::Markdown)];
+        let exports = [
+            (&args.export_json, Form::Json),
+            (&args.export_csv, Form::Csv),
+            (&args.export_markdown, Form::Markdown),
+            (&args.export_html, Form::Html),
+        ];
         let named = exports.into_iter().filter_map(|(path, form)| Some((path.clone()?, form)));
         let (piped, mut files): (Vec<_>, Vec<_>) = named.partition(|(path, _)| path.as_os_str() == "-");
         if piped.len() > 1 {
@@ -67,10 +82,13 @@ impl Output {
         }
         let saved = (!args.no_save).then_some(kept);
         files.extend(saved.clone().map(|path| (path, Form::Json)));
-        for (path, _) in &files {
+        let (drawn, files): (Vec<_>, Vec<_>) = files.into_iter().partition(|(_, form)| *form == Form::Html);
+        let mut pages: Vec<PathBuf> = drawn.into_iter().map(|(path, _)| path).collect();
+        pages.extend(saved.as_ref().map(|path| path.with_extension("html")));
+        for path in files.iter().map(|(path, _)| path).chain(&pages) {
             record::check_writable(path)?;
         }
-        Ok(Output { quiet: args.quiet, saved, files, piped: piped.first().map(|(_, form)| *form) })
+        Ok(Output { quiet: args.quiet, saved, files, pages, piped: piped.first().map(|(_, form)| *form) })
     }
 
     /// Words on the way; not with -q.
@@ -86,7 +104,7 @@ impl Output {
             return Ok(());
         }
         for (path, form) in &self.files {
-            record::write_atomically(path, form.of(record)?.as_bytes())?;
+            record::write_atomically(path, form.of(record, self.saved.as_deref())?.as_bytes())?;
         }
         Ok(())
     }
@@ -94,14 +112,24 @@ impl Output {
     /// The table, what it means, `evidence`, and where the files are.
     pub fn finish(&self, record: &impl Publish, evidence: &str) -> Result<()> {
         let mut text = format!("\n{}\n{}\n{evidence}", record.table(), record.summary());
-        if let Some(path) = self.saved.as_ref().filter(|_| !record.is_empty()) {
-            text.push_str(&format!("\nrecord: {}\n", path.display()));
+        if !record.is_empty() {
+            for path in &self.pages {
+                let page = Form::Html.of(record, self.saved.as_deref())?;
+                record::write_atomically(path, page.as_bytes())?;
+            }
+            if let Some(path) = &self.saved {
+                text.push_str(&format!(
+                    "\nrecord: {}\npage:   {}\n",
+                    path.display(),
+                    path.with_extension("html").display()
+                ));
+            }
         }
         match self.piped {
             None => super::print(&text),
             Some(form) => {
                 eprint!("{text}");
-                super::print(&form.of(record)?)
+                super::print(&form.of(record, self.saved.as_deref())?)
             }
         }
     }

@@ -1,9 +1,9 @@
 //! One line per scenario and placement, for spreadsheets.
 
 use crate::error::{Error, Result};
-use crate::record::Record;
+use crate::record::{OutcomeRecord, Record, ScenarioResult};
 
-const COLUMNS: [&str; 22] = [
+const COLUMNS: [&str; 23] = [
     "architecture",
     "cpu_model",
     "emulated",
@@ -20,6 +20,7 @@ const COLUMNS: [&str; 22] = [
     "iterations_per_s",
     "matches",
     "races",
+    "outcomes",
     "rate",
     "rate_low",
     "rate_high",
@@ -56,6 +57,7 @@ pub fn csv(record: &Record) -> Result<String> {
             format!("{:.1}", result.iterations_per_s),
             result.matches.map_or(String::new(), |matches| matches.to_string()),
             result.races.to_string(),
+            outcomes(result),
             number(result.rate),
             number(result.interval.map(|interval| interval.low)),
             number(result.interval.map(|interval| interval.high)),
@@ -64,6 +66,62 @@ pub fn csv(record: &Record) -> Result<String> {
             result.source_sha256.clone(),
         ];
         writer.write_record(&fields).map_err(|error| wrong(error.to_string()))?;
+    }
+    let bytes = writer.into_inner().map_err(|error| wrong(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|error| wrong(error.to_string()))
+}
+
+/// Every outcome with its count, the outcome that was asked about with a star: `31 1:r0=2 1:r1=0 * | 5 1:r0=0 1:r1=0`.
+fn outcomes(result: &ScenarioResult) -> String {
+    let one = |outcome: &OutcomeRecord| {
+        let star = if outcome.satisfies { " *" } else { "" };
+        format!("{} {}{star}", outcome.count, values(outcome))
+    };
+    result.outcomes.iter().map(one).collect::<Vec<_>>().join(" | ")
+}
+
+fn values(outcome: &OutcomeRecord) -> String {
+    outcome.values.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+/// Race windows as CSV: a line per result, skew and outcome, with a header line. Records of versions that did not count
+/// outcomes at each skew have two outcomes, `race` and `other`.
+///
+/// # Errors
+/// None that a record can cause.
+pub fn window_csv(record: &Record) -> Result<String> {
+    let wrong = |error: String| Error::Internal(format!("writing CSV: {error}"));
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let columns =
+        ["architecture", "cpu_model", "emulated", "scenario", "cpus", "class", "skew_ns", "outcome", "race", "count"];
+    writer.write_record(columns).map_err(|error| wrong(error.to_string()))?;
+    for result in &record.results {
+        let cpus: Vec<String> = result.placement.cpus.iter().map(usize::to_string).collect();
+        for skew in &result.skews {
+            let mut line = |outcome: String, race: bool, count: u64| {
+                let fields: [String; 10] = [
+                    record.host.architecture.clone(),
+                    record.host.cpu_model.clone(),
+                    record.host.emulated.to_string(),
+                    result.scenario.clone(),
+                    cpus.join(" "),
+                    result.placement.class.to_string(),
+                    format!("{:.3}", skew.skew_ns),
+                    outcome,
+                    race.to_string(),
+                    count.to_string(),
+                ];
+                writer.write_record(&fields).map_err(|error| wrong(error.to_string()))
+            };
+            if skew.outcomes.len() == result.outcomes.len() {
+                for (outcome, count) in result.outcomes.iter().zip(&skew.outcomes) {
+                    line(values(outcome), outcome.satisfies, *count)?;
+                }
+            } else {
+                line("race".to_owned(), true, skew.races)?;
+                line("other".to_owned(), false, skew.iterations.saturating_sub(skew.races))?;
+            }
+        }
     }
     let bytes = writer.into_inner().map_err(|error| wrong(error.to_string()))?;
     String::from_utf8(bytes).map_err(|error| wrong(error.to_string()))

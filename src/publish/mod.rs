@@ -4,6 +4,8 @@ pub mod chart;
 mod compare;
 mod csv;
 mod hgrm;
+mod hlog;
+mod litmus_log;
 mod markdown;
 mod numbers;
 mod page;
@@ -11,12 +13,15 @@ mod protocol;
 mod table;
 
 pub use compare::{Comparison, Ratio, compare, comparison_markdown, comparison_table, ratio};
+pub use csv::window_csv;
 pub use hgrm::hgrm;
+pub use hlog::{Tagged, hlog};
+pub use litmus_log::litmus_log;
 pub use numbers::{count, rate, rate_with_interval};
-pub use page::{Entry, LARGEST, page};
+pub use page::{Entry, LARGEST, index, page};
 
 use crate::error::{Error, Result};
-use crate::record::{ProtocolRecord, Record};
+use crate::record::{AnyRecord, ProtocolRecord, Record};
 
 /// A record as people and other programs read it.
 pub trait Publish: serde::Serialize {
@@ -33,6 +38,8 @@ pub trait Publish: serde::Serialize {
     /// # Errors
     /// None that a record can cause.
     fn csv(&self) -> Result<String>;
+    /// A copy as a record of either kind.
+    fn any(&self) -> AnyRecord;
     /// All of it.
     ///
     /// # Errors
@@ -64,6 +71,10 @@ impl Publish for Record {
     fn csv(&self) -> Result<String> {
         csv::csv(self)
     }
+
+    fn any(&self) -> AnyRecord {
+        AnyRecord::Run(Box::new(self.clone()))
+    }
 }
 
 impl Publish for ProtocolRecord {
@@ -85,5 +96,9 @@ impl Publish for ProtocolRecord {
 
     fn csv(&self) -> Result<String> {
         protocol::csv(self)
+    }
+
+    fn any(&self) -> AnyRecord {
+        AnyRecord::Protocol(Box::new(self.clone()))
     }
 }

@@ -54,7 +54,7 @@ impl Bars {
         for tick in self.axis.ticks() {
             let x = at(tick);
             svg.line("grid", (x, TOP), (x, bottom));
-            let data = format!(" data-value=\"{tick:e}\" data-at=\"{}\"", place(x));
+            let data = format!(" data-value=\"{tick:e}\"");
             // The last label would hang over the edge.
             let anchor = if x > RIGHT - 12.0 {
                 "end"

@@ -66,7 +66,7 @@ impl Lines {
         for tick in self.y.ticks() {
             let y = at_y(tick);
             svg.line("grid", (LEFT, y), (RIGHT, y));
-            let data = format!(" data-value=\"{tick:e}\" data-at=\"{}\"", place(y));
+            let data = format!(" data-value=\"{tick:e}\"");
             svg.label("tick", (LEFT - 6.0, y + 4.0), "end", &data, &(self.y_tick)(tick));
         }
         svg.label("axis", (4.0, 14.0), "start", "", &self.y.label);
@@ -75,8 +75,12 @@ impl Lines {
         for tick in self.x.ticks() {
             let x = at_x(tick);
             svg.line("tickmark", (x, BOTTOM), (x, BOTTOM + 4.0));
-            let data = format!(" data-value=\"{tick:e}\" data-at=\"{}\"", place(x));
-            svg.label("tick", (x, BOTTOM + 17.0), "middle", &data, &(self.x_tick)(tick));
+            let data = format!(" data-value=\"{tick:e}\"");
+            let text = (self.x_tick)(tick);
+            // A long last label would hang over the edge.
+            let anchor = if x > RIGHT - 12.0 && text.len() > 5 { "end" } else { "middle" };
+            let x = if anchor == "end" { WIDTH } else { x };
+            svg.label("tick", (x, BOTTOM + 17.0), anchor, &data, &text);
         }
         svg.label("axis", ((LEFT + RIGHT) / 2.0, HEIGHT - 8.0), "middle", "", &self.x.label);
         svg.raw("</g>");

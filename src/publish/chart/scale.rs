@@ -99,7 +99,7 @@ impl Axis {
             Scale::Nines => {
                 let nines = (-(1.0 - self.high).log10()).round() as i32;
                 // Their labels grow with every nine.
-                let every = (nines as usize).div_ceil(4).max(1);
+                let every = (nines as usize).div_ceil(3).max(1);
                 let quantile = |nine: i32| 1.0 - 10f64.powi(-nine);
                 (0..=nines).step_by(every).map(quantile).collect()
             }

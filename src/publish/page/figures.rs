@@ -22,7 +22,7 @@ pub(super) enum Detail {
 /// A chart with its caption.
 #[derive(Serialize)]
 pub(super) struct Figure {
-    caption: String,
+    pub(super) caption: String,
     /// The class of the caption's mark: whether this is the outcome that was asked about.
     race: bool,
     svg: String,
@@ -148,20 +148,19 @@ fn window(swept: &[(&Sum<'_>, &ScenarioResult)], counted: &Counted, caption: &st
         .map(|(sum, result)| {
             let point = |skew: &SkewRecord| {
                 let seen = counted.at(result, skew)?;
-                let interval = interval(seen, skew.iterations).map(|interval| (interval.low, interval.high));
-                let y = share(seen, skew.iterations).filter(|_| seen > 0);
-                let bounds =
-                    rate_with_interval(share(seen, skew.iterations), crate::stats::interval(seen, skew.iterations));
+                let rate = share(seen, skew.iterations);
+                let interval = interval(seen, skew.iterations)?;
                 Some(Point {
                     x: skew.skew_ns,
-                    y,
-                    interval: Some(interval?),
+                    y: rate.filter(|_| seen > 0),
+                    interval: Some((interval.low, interval.high)),
                     note: format!(
-                        "{}, {:+.1} ns: {} in {}, {bounds}",
+                        "{}, {:+.1} ns: {} in {}, {}",
                         sum.run.letter,
                         skew.skew_ns,
                         count(seen),
-                        count(skew.iterations)
+                        count(skew.iterations),
+                        rate_with_interval(rate, Some(interval))
                     ),
                     data: format!(
                         " data-x=\"{:e}\" data-seen=\"{seen}\" data-of=\"{}\"",

@@ -4,6 +4,7 @@
 //! frame is page.html, filled in by minijinja, which escapes what records hold.
 
 mod figures;
+mod index;
 mod rows;
 mod runs;
 mod words;
@@ -15,6 +16,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::record::{AnyRecord, Record};
 use figures::Detail;
+pub use index::index;
 use runs::Run;
 
 /// A record, and what it is called.

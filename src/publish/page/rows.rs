@@ -84,7 +84,7 @@ impl<'a> Sum<'a> {
             .unwrap_or(Finding::NotObserved)
     }
 
-    fn row(&self) -> Row {
+    pub(super) fn row(&self) -> Row {
         let finding = self.finding();
         Row {
             scenario: self.first().scenario.clone(),

@@ -1,0 +1,27 @@
+//! `wakerace index`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::error::{EXIT_OK, Result};
+use crate::{publish, record};
+
+/// Arguments of `index`.
+#[derive(Debug, Args)]
+pub struct IndexArgs {
+    /// A folder of records, ARCHITECTURE/CPU/TIME.json; its index.html is written
+    #[arg(default_value = "results")]
+    folder: PathBuf,
+}
+
+/// Writes the index page of a folder of records.
+pub fn index(args: &IndexArgs) -> Result<u8> {
+    let entries = super::report::entries(std::slice::from_ref(&args.folder))?;
+    let page = publish::index(&args.folder, &entries)?;
+    let path = args.folder.join("index.html");
+    record::write_atomically(&path, page.as_bytes())?;
+    let plural = if entries.len() == 1 { "" } else { "s" };
+    super::print(&format!("index of {} record{plural}: {}\n", entries.len(), path.display()))?;
+    Ok(EXIT_OK)
+}

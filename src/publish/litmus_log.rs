@@ -1,0 +1,84 @@
+//! Outcomes as litmus7 logs them, for mcompare7 and its relatives.
+//!
+//! What they read (herdtools7, tools/lexLog_tools.mll): a line `Test NAME KIND`, a histogram, a line that says whether the
+//! condition is validated, the witnesses, and lines of the form `KEY NAME ...` up to an empty line. Without that empty line the next
+//! test's first line would be taken for one of these, so every test ends with one.
+//!
+//! There is no `Hash=`: herdtools computes it from its own way to print the program, and leaves a test without one alone.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::record::{FinalValue, Record, ScenarioResult};
+
+/// A record as litmus7's log. The placements of a test are added up.
+pub fn litmus_log(record: &Record) -> String {
+    let mut tests: Vec<Vec<&ScenarioResult>> = Vec::new();
+    for result in super::table::reading_order(record) {
+        match tests.iter_mut().find(|known| known[0].source_sha256 == result.source_sha256) {
+            Some(known) => known.push(result),
+            None => tests.push(vec![result]),
+        }
+    }
+    let tool = &record.tool;
+    let mut text = format!("{} {} ({})\n{}\n\n", tool.name, tool.version, tool.commit, super::table::title(record));
+    for results in tests {
+        test(&mut text, &results);
+    }
+    text
+}
+
+/// Writing to a string cannot fail.
+fn test(text: &mut String, results: &[&ScenarioResult]) {
+    let first = results[0];
+    let (quantifier, _) = first.condition.split_once(' ').unwrap_or(("exists", ""));
+    let kind = match quantifier {
+        "~exists" => "Forbidden",
+        "forall" => "Required",
+        _ => "Allowed",
+    };
+    // Counts that overflow are no record that validates.
+    let sum = |of: fn(&ScenarioResult) -> u64| results.iter().fold(0u64, |sum, result| sum.saturating_add(of(result)));
+    let (races, iterations) = (sum(|result| result.races), sum(|result| result.iterations));
+    let others = iterations.saturating_sub(races);
+    let mut outcomes: BTreeMap<&BTreeMap<String, FinalValue>, (u64, bool)> = BTreeMap::new();
+    for outcome in results.iter().flat_map(|result| &result.outcomes) {
+        let known = outcomes.entry(&outcome.values).or_insert((0, outcome.satisfies));
+        known.0 = known.0.saturating_add(outcome.count);
+    }
+    let name = &first.scenario;
+    let _ = writeln!(text, "Test {name} {kind}\nHistogram ({} states)", outcomes.len());
+    for (values, (count, satisfies)) in &outcomes {
+        let mark = if *satisfies { '*' } else { ':' };
+        let value = |(place, value): (&String, &FinalValue)| {
+            // Registers stand as they are, variables in brackets.
+            let place = if place.contains(':') { place.clone() } else { format!("[{place}]") };
+            match value {
+                FinalValue::Int(value) => format!("{place}={value};"),
+                FinalValue::Address(name) => format!("{place}={};", name.trim_start_matches('&')),
+            }
+        };
+        let _ = writeln!(text, "{count:<6}{mark}>{}", values.iter().map(value).collect::<Vec<_>>().join(" "));
+    }
+    // What is counted as a race is the condition's proposition, and for a forall that it does not hold.
+    let validated = match quantifier {
+        "exists" => races > 0,
+        _ => races == 0,
+    };
+    let (positive, negative) = if quantifier == "exists" { (races, others) } else { (others, races) };
+    let (holds, fails) = if quantifier == "forall" { (others, races) } else { (races, others) };
+    let observation = match (holds, fails) {
+        (0, _) => "Never",
+        (_, 0) => "Always",
+        _ => "Sometimes",
+    };
+    let seconds: f64 = results.iter().map(|result| result.elapsed_s).sum();
+    let _ = writeln!(
+        text,
+        "{}\n\nWitnesses\nPositive: {positive}, Negative: {negative}\nCondition {} is {}validated\n\
+         Observation {name} {observation} {holds} {fails}\nTime {name} {seconds:.2}\n",
+        if validated { "Ok" } else { "No" },
+        first.condition,
+        if validated { "" } else { "NOT " },
+    );
+}

@@ -1,0 +1,124 @@
+//! The index of a library of records: what was measured on which CPU, and where its record lies.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior};
+use serde::Serialize;
+
+use super::figures::{self, Figure};
+use super::rows::{self, Row};
+use super::runs::{self, Run, View};
+use super::{Entry, internal};
+use crate::error::{Error, Result};
+use crate::publish::{Publish, count};
+use crate::record::AnyRecord;
+
+/// The test that a library is about.
+const RACE: &str = "S01-as-is";
+
+#[derive(Serialize)]
+struct Listed {
+    view: View,
+    /// Where the record lies, from the index's folder.
+    href: String,
+    race: Option<Row>,
+    words: String,
+}
+
+#[derive(Serialize)]
+struct Cpu {
+    name: String,
+    runs: Vec<Listed>,
+}
+
+#[derive(Serialize)]
+struct Architecture {
+    name: String,
+    cpus: Vec<Cpu>,
+}
+
+#[derive(Serialize)]
+struct Context {
+    style: &'static str,
+    architectures: Vec<Architecture>,
+    rates: Vec<Figure>,
+}
+
+/// The index page of the records below `folder`, whose names are their paths.
+///
+/// # Errors
+/// If a record is not below the folder, or an emulator made it: such records are no results.
+pub fn index(folder: &Path, entries: &[Entry]) -> Result<String> {
+    let runs = runs::runs(entries);
+    let mut architectures: BTreeMap<String, BTreeMap<String, Vec<Listed>>> = BTreeMap::new();
+    for (run, entry) in runs.iter().zip(entries) {
+        let outside = || Error::Usage(format!("{}: not below {}", entry.name, folder.display()));
+        let href = Path::new(&entry.name).strip_prefix(folder).map_err(|_| outside())?;
+        let host = run.host();
+        if host.emulated {
+            return Err(Error::Usage(format!("{}: an emulator made it, so it is no result", entry.name)));
+        }
+        let wanted = Path::new(&host.architecture);
+        if !href.starts_with(wanted) {
+            return Err(Error::Usage(format!(
+                "{}: a record of {} belongs into {}",
+                entry.name,
+                host.architecture,
+                folder.join(wanted).display()
+            )));
+        }
+        let race = rows::sums(&[run]).into_iter().find(|sum| sum.first().scenario == RACE).map(|sum| sum.row());
+        let cpu = architectures.entry(host.architecture.clone()).or_default().entry(runs::name(host)).or_default();
+        cpu.push(Listed {
+            view: run.view(),
+            href: href.to_string_lossy().into_owned(),
+            race,
+            words: words(&entry.record),
+        });
+    }
+    let of_race =
+        |run: &&Run<'_>| run.record().is_some_and(|record| record.results.iter().any(|result| result.scenario == RACE));
+    let racing: Vec<&Run<'_>> = runs.iter().filter(of_race).collect();
+    let context = Context {
+        style: include_str!("style.css"),
+        architectures: (architectures.into_iter())
+            .map(|(name, cpus)| Architecture {
+                name,
+                cpus: cpus.into_iter().map(|(name, runs)| Cpu { name, runs }).collect(),
+            })
+            .collect(),
+        rates: figures::rates(&racing)
+            .into_iter()
+            .filter(|figure| ["race", "controls"].contains(&figure.caption.as_str()))
+            .collect(),
+    };
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.add_template("index.html", include_str!("index.html")).map_err(internal)?;
+    let template = environment.get_template("index.html").map_err(internal)?;
+    template.render(Serde(&context)).map_err(internal)
+}
+
+/// What a record holds, in a line.
+fn words(record: &AnyRecord) -> String {
+    match record {
+        AnyRecord::Run(record) => {
+            let mut names: Vec<&str> = record.results.iter().map(|result| result.scenario.as_str()).collect();
+            names.dedup();
+            let iterations = record.results.iter().fold(0u64, |sum, result| sum.saturating_add(result.iterations));
+            format!("{} tests, {} iterations", names.len(), count(iterations))
+        }
+        AnyRecord::Protocol(record) => {
+            let rounds = record.results.iter().fold(0u64, |sum, result| sum.saturating_add(result.rounds));
+            let clean = record.results.iter().filter(|result| result.is_clean()).count();
+            let (of, empty) = (record.results.len(), record.is_empty());
+            if empty {
+                "nothing".to_owned()
+            } else {
+                format!("the protocol, {} rounds: {clean} of {of} clean", count(rounds))
+            }
+        }
+    }
+}

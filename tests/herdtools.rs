@@ -1,0 +1,92 @@
+//! What is written for herdtools7 is read by herdtools7 itself. Needs its programs, which scripts/rootfs has: WAKERACE_HERDTOOLS is
+//! a command that runs a command where they are and this tree is at /srv (scripts/in-rootfs). Without it nothing is tried, and that
+//! is said.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use wakerace::publish::{Publish, litmus_log};
+
+use common::{run, shipped};
+
+/// Runs a shell command where herdtools7 is, in this tree; `None` if there is no such place.
+fn herdtools(command: &str) -> Option<String> {
+    let Some(runner) = std::env::var_os("WAKERACE_HERDTOOLS") else {
+        println!("SKIPPED: WAKERACE_HERDTOOLS is not set");
+        return None;
+    };
+    let output = Command::new(runner).args(["sh", "-c", command]).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{command}: {errors}");
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn tree() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A folder that both this program and herdtools7 see, with its name over there.
+fn exchange(name: &str) -> (PathBuf, String) {
+    let inside = format!("target/tmp/herdtools-{name}");
+    let folder = tree().join(&inside);
+    fs::create_dir_all(&folder).unwrap();
+    (folder, format!("/srv/{inside}"))
+}
+
+#[test]
+fn klitmus7_takes_every_scenario_unchanged() {
+    let Some(said) = herdtools(
+        "mkdir /tmp/out && klitmus7 -o /tmp/out scenarios/*/*.litmus 2>&1 && ls /tmp/out/*.c | wc -l && ls scenarios/*/*.litmus | wc -l",
+    ) else {
+        return;
+    };
+    let numbers: Vec<&str> = said.split_whitespace().collect();
+    // It exits with 0 whatever it makes of a test, and names what it cannot read.
+    assert!(numbers.len() == 2 && numbers[0] == numbers[1] && numbers[0] != "0", "{said}");
+}
+
+#[test]
+fn mcompare7_finds_every_test_and_every_count_of_our_log() {
+    let record = run(&shipped().1);
+    let (folder, there) = exchange("log");
+    fs::write(folder.join("ours.log"), litmus_log(&record)).unwrap();
+    // Joined, as people join logs: no test may be swallowed by the one before.
+    fs::write(folder.join("twice.log"), litmus_log(&record) + &litmus_log(&record)).unwrap();
+    let Some(states) = herdtools(&format!("mcompare7 -show s {there}/ours.log")) else { return };
+    let Some(twice) = herdtools(&format!("mcompare7 -v {there}/twice.log 2>&1")) else { return };
+    for result in &record.results {
+        assert!(states.contains(&result.scenario), "{}: {states}", result.scenario);
+        for outcome in &result.outcomes {
+            let values: String = (outcome.values.iter())
+                .map(|(name, value)| format!("{name}={};", value.to_string().trim_start_matches('&')))
+                .collect::<Vec<_>>()
+                .join(" ");
+            let wanted = format!("[{values}]<{}>", outcome.count);
+            assert!(states.contains(&wanted), "{wanted}: {states}");
+        }
+    }
+    assert!(twice.contains(&format!("Found {} tests", 2 * record.results.len())), "{twice}");
+    assert!(!record.is_empty());
+}
+
+#[test]
+fn mcompare7_sets_our_log_beside_one_with_a_hash() {
+    let record = run(&shipped().1);
+    let (folder, there) = exchange("beside");
+    fs::write(folder.join("ours.log"), litmus_log(&record)).unwrap();
+    let theirs = "X86_64 SB\n{}\n P0 | P1 ;\n movl $1,(x) | movl $1,(y) ;\n movl (y),%eax | movl (x),%eax ;\n\
+                  exists (0:rax=0 /\\ 1:rax=0)\n";
+    fs::write(folder.join("SB.litmus"), theirs).unwrap();
+    let command = format!(
+        "cd {there} && herd7 SB.litmus > /tmp/theirs.log && grep Hash= /tmp/theirs.log && \
+                           mcompare7 -show V /tmp/theirs.log ours.log"
+    );
+    let Some(said) = herdtools(&command) else { return };
+    assert!(said.contains("Hash="), "{said}");
+    let line = said.lines().find(|line| line.starts_with("SB ")).unwrap_or_else(|| panic!("{said}"));
+    // The kind, theirs, ours.
+    assert_eq!(line.matches("Allow").count(), 3, "{said}");
+}

@@ -1,0 +1,354 @@
+//! The page in a real browser: nothing cut or overlapping, legible, and every point where its counts belong. Needs Chromium; where it
+//! is not installed the browser's part is passed over and that is said, unless WAKERACE_REQUIRE_BROWSER is set.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+use serde::Deserialize;
+use wakerace::publish::{Entry, LARGEST, page};
+use wakerace::record::{AnyRecord, Record, ScenarioResult};
+
+use common::{run, shipped, shipped_protocol};
+
+fn entry(name: &str, record: &Record) -> Entry {
+    Entry { name: name.to_owned(), record: AnyRecord::Run(Box::new(record.clone())) }
+}
+
+/// The shipped run, the same as if another host had made it, one with many pairs, an emulated one, and one of the protocol.
+fn entries() -> Vec<Entry> {
+    let (_, text) = shipped();
+    let record = run(&text);
+    let mut other = record.clone();
+    other.host.architecture = "aarch64".to_owned();
+    other.host.cpu_model = "A CPU with a name that goes on for longer than most <do> & \"quotes\"".to_owned();
+    other.host.virtualised = None;
+    let mut pairs = other.clone();
+    pairs.results = many_pairs(&record);
+    let mut emulated = other.clone();
+    emulated.host.emulated = true;
+    let (name, protocol) = shipped_protocol();
+    vec![
+        entry("results/x86_64/cpu/shipped.json", &record),
+        entry("other.json", &other),
+        entry("pairs.json", &pairs),
+        entry("emulated.json", &emulated),
+        Entry { name: name.display().to_string(), record: AnyRecord::Protocol(Box::new(protocol)) },
+    ]
+}
+
+fn many_pairs(record: &Record) -> Vec<ScenarioResult> {
+    let sb = record.results.iter().find(|result| result.scenario == "SB").unwrap();
+    let pair = |p0: usize, p1: usize| {
+        let mut result = sb.clone();
+        result.placement.cpus = vec![p0, p1];
+        if (p0 + p1) % 5 == 0 {
+            result.races = 0;
+        } else {
+            result.races /= 10u64.pow((p0 % 4) as u32);
+        }
+        result.rate = Some(result.races as f64 / result.iterations as f64);
+        result.interval = wakerace::stats::interval(result.races, result.iterations);
+        result
+    };
+    (0..12).flat_map(|p0| (p0 + 1..12).map(move |p1| (p0, p1))).map(|(p0, p1)| pair(p0, p1)).collect()
+}
+
+#[test]
+fn a_page_needs_nothing_else_and_keeps_what_it_is_told() {
+    let text = page(&entries()).unwrap();
+    assert!(text.len() < LARGEST, "{}", text.len());
+    assert!(
+        !text.contains("<script") && !text.contains("@import") && !text.contains("<link"),
+        "nothing is fetched or run"
+    );
+    let elsewhere = text.replace("http://www.w3.org/2000/svg", "");
+    assert!(!elsewhere.contains("http://") && !elsewhere.contains("https://") && !elsewhere.contains("url("));
+    // Text of records cannot become markup.
+    assert!(text.contains("&lt;do&gt;") && !text.contains("<do>"));
+    // Emulated runs are listed and never drawn.
+    let part = |from: &str, to: &str| {
+        let start = text.find(from).unwrap_or_else(|| panic!("{from}"));
+        &text[start..start + text[start..].find(to).unwrap()]
+    };
+    let emulated = part("<section id=\"emulated\">", "</section>");
+    assert!(emulated.contains("badge forbidden\">emulated") && !emulated.contains("svg class=\"chart"));
+    for section in ["windows", "rates", "pairs", "gaps"] {
+        let drawn = part(&format!("<section id=\"{section}\">"), "</section>");
+        assert!(drawn.contains("svg class=\"chart"), "{section} draws something");
+        assert!(!drawn.contains("> D ") && !drawn.contains("data-name=\"D\""), "{section} draws the emulated run");
+    }
+    // The words, the command and the code are there.
+    let (_, shipped) = shipped();
+    let record = run(&shipped);
+    for result in &record.results {
+        assert!(text.contains(&result.code_sha256), "{}", result.scenario);
+        assert!(text.contains(&wakerace::publish::count(result.iterations)), "{}", result.scenario);
+    }
+    assert!(text.contains("wakerace run") && text.contains("less often than once in"));
+}
+
+#[test]
+fn many_records_are_thinned_and_too_many_refused() {
+    let (_, text) = shipped();
+    let record = run(&text);
+    let of = |count: usize| -> Vec<Entry> {
+        (0..count)
+            .map(|number| {
+                let mut record = record.clone();
+                record.host.cpu_model = format!("CPU {number}");
+                entry(&format!("{number}.json"), &record)
+            })
+            .collect()
+    };
+    for count in [1, 8] {
+        assert!(page(&of(count)).unwrap().len() < LARGEST, "{count}");
+    }
+    let error = page(&of(60)).unwrap_err().to_string();
+    assert!(error.contains("60 records") && error.contains("name fewer"), "{error}");
+    assert!(page(&[]).is_err());
+}
+
+#[test]
+fn counts_at_the_edge_are_drawn_or_refused_and_never_a_panic() {
+    let (_, text) = shipped();
+    for count in [0, 1, 1_000_000_000_000_000_000, u64::MAX] {
+        let mut record = run(&text);
+        for result in &mut record.results {
+            (result.iterations, result.races, result.matches) = (count, count, Some(count));
+            for outcome in &mut result.outcomes {
+                outcome.count = count;
+            }
+            for skew in &mut result.skews {
+                (skew.iterations, skew.races) = (count, count);
+                skew.skew_ns *= 1e300;
+                skew.outcomes.truncate(1);
+            }
+        }
+        let text = page(&[entry("edge.json", &record)]).unwrap();
+        assert!(!text.contains("NaN") && !text.contains(">inf"), "{count}");
+    }
+}
+
+/// What the browser measured of a page.
+#[derive(Deserialize)]
+struct Seen {
+    width: f64,
+    scroll: f64,
+    /// What sticks out of the page or of its own box.
+    out: Vec<String>,
+    /// Pairs of texts of a chart that lie over each other.
+    overlaps: Vec<String>,
+    /// The lowest contrast of text with what is behind it.
+    contrast: f64,
+    background: String,
+    charts: Vec<Chart>,
+}
+
+/// A chart as it was laid out.
+#[derive(Deserialize)]
+struct Chart {
+    kind: String,
+    section: String,
+    heading: String,
+    caption: String,
+    race: bool,
+    axes: Vec<String>,
+    x: Vec<(f64, f64)>,
+    y: Vec<(f64, f64)>,
+    marks: Vec<Mark>,
+}
+
+/// A point, a bound or a bar.
+#[derive(Deserialize)]
+struct Mark {
+    line: String,
+    bound: bool,
+    x: f64,
+    y: f64,
+    data: BTreeMap<String, String>,
+}
+
+/// A page in a frame of some width, and a script beside it that measures what the browser made of it.
+const MEASURE: &str = r#"
+const round = v => Math.round(v * 100) / 100;
+function luminance(c) {
+  const [r, g, b] = c.match(/[\d.]+/g).map(Number).map(v => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; });
+  return .2126 * r + .7152 * g + .0722 * b;
+}
+function measure(frame) {
+  const doc = frame.contentDocument, win = frame.contentWindow, root = doc.documentElement;
+  const out = [], overlaps = [], charts = [];
+  const name = e => e.tagName + ' ' + (e.textContent || '').trim().slice(0, 60);
+  for (const e of doc.querySelectorAll('h1,h2,h3,p,li,dt,dd,td,th,figcaption,svg.chart,.badge')) {
+    const r = e.getBoundingClientRect();
+    if (r.width > 0 && (r.right > root.clientWidth + .6 || r.left < -.6)) out.push(name(e) + ' right ' + r.right);
+    if (e.tagName == 'TD' && e.scrollWidth > e.clientWidth + 1) out.push(name(e) + ' wider than its cell');
+  }
+  const paper = getComputedStyle(doc.body).backgroundColor;
+  let contrast = 99;
+  for (const e of doc.querySelectorAll('p,dd,dt,td,.badge,svg.chart text,figcaption')) {
+    const style = win.getComputedStyle(e), c = e instanceof win.SVGElement ? style.fill : style.color;
+    const [a, b] = [luminance(c), luminance(win.getComputedStyle(doc.body).backgroundColor)].sort((p, q) => q - p);
+    contrast = Math.min(contrast, (a + .05) / (b + .05));
+  }
+  for (const svg of doc.querySelectorAll('svg.chart')) {
+    const box = svg.getBoundingClientRect();
+    const texts = [...svg.querySelectorAll('text')].map(t => [t, t.getBoundingClientRect()]);
+    texts.forEach(([t, r], i) => {
+      if (r.left < box.left - 2 || r.right > box.right + 2 || r.top < box.top - 2 || r.bottom > box.bottom + 2) out.push('text ' + t.textContent);
+      for (const [u, s] of texts.slice(i + 1))
+        if (r.left < s.right - 1 && s.left < r.right - 1 && r.top < s.bottom - 3 && s.top < r.bottom - 3)
+          overlaps.push(t.textContent + ' | ' + u.textContent);
+    });
+    const centre = (e, axis) => { const r = e.getBoundingClientRect(); return axis == 'x' ? (r.left + r.right) / 2 : (r.top + r.bottom) / 2; };
+    const ticks = axis => {
+      const g = svg.querySelector('g.' + axis);
+      if (!g) return [];
+      const lines = [...g.querySelectorAll('line')], labels = [...g.querySelectorAll('text.tick')];
+      return labels.map((l, i) => [Number(l.dataset.value), round(centre(lines[i], axis))]);
+    };
+    const figure = svg.closest('figure'), section = svg.closest('section');
+    let heading = figure.parentElement.previousElementSibling;
+    while (heading && heading.tagName != 'H3') heading = heading.previousElementSibling;
+    charts.push({
+      kind: svg.classList[1], section: section.id, heading: heading ? heading.textContent : '',
+      caption: figure.querySelector('figcaption').textContent, race: figure.querySelector('figcaption').classList.contains('race'),
+      axes: [...svg.querySelectorAll('text.axis')].map(t => t.textContent), x: ticks('x'), y: ticks('y'),
+      marks: [...svg.querySelectorAll('[data-of]')].map(e => {
+        const r = e.getBoundingClientRect(), bar = e.tagName == 'rect', bound = e.classList.contains('below') || e.classList.contains('none') || e.classList.contains('bound');
+        const g = e.closest('g.line');
+        return { line: g ? g.dataset.name : '', bound, x: round(bar ? r.right : (r.left + r.right) / 2),
+                 y: round(e.classList.contains('below') ? r.bottom : (r.top + r.bottom) / 2), data: { ...e.dataset } };
+      }),
+    });
+  }
+  return { width: root.clientWidth, scroll: root.scrollWidth, out, overlaps, contrast, background: win.getComputedStyle(doc.body).backgroundColor, charts };
+}
+addEventListener('load', () => { document.getElementById('out').textContent = JSON.stringify(measure(document.getElementById('page'))); });
+"#;
+
+/// Lays a page out; `None` without a browser.
+fn browse(page: &str, width: u32, dark: bool) -> Option<Seen> {
+    let browser = ["chromium", "chromium-browser", "google-chrome"]
+        .into_iter()
+        .find(|name| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success()));
+    let Some(browser) = browser else {
+        assert!(
+            std::env::var_os("WAKERACE_REQUIRE_BROWSER").is_none(),
+            "WAKERACE_REQUIRE_BROWSER is set, but there is none"
+        );
+        println!("SKIPPED: no Chromium");
+        return None;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let escaped = page.replace('&', "&amp;").replace('"', "&quot;");
+    let wrapper = format!(
+        "<!DOCTYPE html><html><body style=\"margin:0\"><iframe id=\"page\" style=\"width:{width}px;height:2000px;border:0\" \
+         srcdoc=\"{escaped}\"></iframe><pre id=\"out\"></pre><script>{MEASURE}</script></body></html>"
+    );
+    let file = folder.path().join("page.html");
+    fs::write(&file, wrapper).unwrap();
+    let mut command = Command::new(browser);
+    command.args([
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--dump-dom",
+        "--virtual-time-budget=10000",
+    ]);
+    command.arg(format!("--window-size={},2200", width + 100));
+    command.arg(format!("--blink-settings=preferredColorScheme={}", if dark { 0 } else { 1 }));
+    command.arg(format!("--user-data-dir={}", folder.path().join("profile").display()));
+    let output = command.arg(format!("file://{}", file.display())).output().unwrap();
+    let dom = String::from_utf8_lossy(&output.stdout);
+    let start = dom.rfind("<pre id=\"out\">").unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let json = &dom[start + 14..start + dom[start..].find("</pre>").unwrap()];
+    let json = json.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+    Some(serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}")))
+}
+
+#[test]
+fn nothing_is_cut_or_overlaps_on_a_desk_or_a_telephone_by_day_or_by_night() {
+    let text = page(&entries()).unwrap();
+    for (width, dark) in [(1280, false), (1280, true), (400, false), (400, true)] {
+        let Some(seen) = browse(&text, width, dark) else { return };
+        assert!((seen.width - f64::from(width)).abs() < 20.0, "{width}: the frame is {} wide", seen.width);
+        assert!(seen.scroll <= seen.width, "{width}: {} wide", seen.scroll);
+        assert!(seen.out.is_empty(), "{width}: {:#?}", seen.out);
+        assert!(seen.overlaps.is_empty(), "{width}: {:#?}", seen.overlaps);
+        // WCAG 2 asks for 4.5.
+        assert!(seen.contrast >= 4.5, "{width}, dark {dark}: contrast {}", seen.contrast);
+        assert_eq!(seen.background == "rgb(255, 255, 255)", !dark, "{}", seen.background);
+        assert!(seen.charts.len() > 20);
+        for chart in &seen.charts {
+            let axes = chart.axes.join(", ");
+            let units = match chart.kind.as_str() {
+                "lines" if chart.section == "windows" => vec!["probability", "ns"],
+                "lines" => vec!["percentile"],
+                "bars" => vec!["races per iteration"],
+                _ => vec!["P0 on CPU", "races per iteration"],
+            };
+            assert!(units.iter().all(|unit| axes.contains(unit)), "{} {}: {axes}", chart.heading, chart.caption);
+        }
+    }
+}
+
+/// The place that ticks give a value on an even or logarithmic axis.
+fn place(ticks: &[(f64, f64)], value: f64, project: fn(f64) -> f64) -> f64 {
+    let [first, last] = [ticks[0], ticks[ticks.len() - 1]];
+    let share = (project(value) - project(first.0)) / (project(last.0) - project(first.0));
+    first.1 + share * (last.1 - first.1)
+}
+
+#[test]
+fn every_point_lies_where_its_counts_belong() {
+    let entries = entries();
+    let Some(seen) = browse(&page(&entries).unwrap(), 1280, false) else { return };
+    let AnyRecord::Run(record) = &entries[0].record else { panic!() };
+    let mut drawn = 0;
+    for result in &record.results {
+        let chart = (seen.charts.iter())
+            .find(|chart| chart.section == "windows" && chart.race && chart.heading == result.scenario)
+            .unwrap_or_else(|| panic!("no window of {}", result.scenario));
+        let marks: Vec<&Mark> = chart.marks.iter().filter(|mark| mark.line == "A").collect();
+        assert_eq!(marks.len(), result.skews.len(), "{}", result.scenario);
+        for (mark, skew) in marks.iter().zip(&result.skews) {
+            let what = format!("{} at {} ns", result.scenario, skew.skew_ns);
+            assert_eq!(mark.data["seen"], skew.races.to_string(), "{what}");
+            assert_eq!(mark.data["of"], skew.iterations.to_string(), "{what}");
+            // A zero is a bound, at the upper end of its interval.
+            assert_eq!(mark.bound, skew.races == 0, "{what}");
+            let interval = wakerace::stats::interval(skew.races, skew.iterations).unwrap();
+            let value = if mark.bound { interval.high } else { skew.races as f64 / skew.iterations as f64 };
+            let (x, y) = (place(&chart.x, skew.skew_ns, |v| v), place(&chart.y, value, |v| v));
+            assert!((mark.x - x).abs() < 1.0, "{what}: x is {}, not {x}", mark.x);
+            assert!((mark.y - y).abs() < 1.5, "{what}: y is {}, not {y}", mark.y);
+            drawn += 1;
+        }
+        let bar = (seen
+            .charts
+            .iter()
+            .filter(|chart| chart.section == "rates")
+            .flat_map(|chart| chart.marks.iter().map(move |mark| (chart, mark))))
+        .find(|(_, mark)| {
+            mark.data["seen"] == result.races.to_string() && mark.data["of"] == result.iterations.to_string()
+        });
+        let (chart, mark) = bar.unwrap_or_else(|| panic!("no bar of {}", result.scenario));
+        let value = result.rate.filter(|rate| *rate > 0.0).unwrap_or(result.interval.unwrap().high);
+        let end = place(&chart.x, value, f64::log10);
+        assert!((mark.x - end).abs() < 1.5, "{}: the bar ends at {}, not {end}", result.scenario, mark.x);
+    }
+    assert!(drawn > 300, "{drawn}");
+    // A cell for each pair.
+    let heat = seen.charts.iter().find(|chart| chart.kind == "heat").expect("a heat map");
+    assert_eq!(heat.marks.len(), 66);
+    assert!(heat.marks.iter().all(|mark| mark.bound == (mark.data["seen"] == "0")));
+}
