@@ -141,8 +141,9 @@ fn result(
     let races = harness::races(program, &outcomes);
     let matches = harness::matches(program, &outcomes);
     let share = |of: u64| (of > 0).then(|| races as f64 / of as f64);
-    let given = match &experiment.pace {
-        PaceChoice::Free { given } | PaceChoice::Paced { given, .. } => *given,
+    let (given, given_period, given_skews) = match &experiment.pace {
+        PaceChoice::Free { given } => (*given, None, false),
+        PaceChoice::Paced { given, period, skews } => (*given, *period, skews.is_some()),
     };
     let paced = plan.pace == Pace::Paced;
     let elapsed_s = measurement.elapsed.as_secs_f64();
@@ -165,6 +166,8 @@ fn result(
             chosen: if given { "given" } else { "auto" }.to_owned(),
             period_ticks: paced.then_some(measurement.period.round() as u64),
             period_ns: paced.then(|| clock.ns(measurement.period)),
+            given_period_ns: given_period.map(|ticks| clock.ns(ticks as f64)),
+            given_skews,
             late: paced.then_some(measurement.late),
         },
         layout: LayoutRecord { kind: layout.kind.to_string(), line_bytes: layout.line, stride_bytes: layout.stride },

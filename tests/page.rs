@@ -44,7 +44,7 @@ fn many_pairs(record: &Record) -> Vec<ScenarioResult> {
     let pair = |p0: usize, p1: usize| {
         let mut result = sb.clone();
         result.placement.cpus = vec![p0, p1];
-        if (p0 + p1) % 5 == 0 {
+        if (p0 + p1).is_multiple_of(5) {
             result.races = 0;
         } else {
             result.races /= 10u64.pow((p0 % 4) as u32);

@@ -10,7 +10,7 @@ use assert_cmd::assert::OutputAssertExt;
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::Value;
-use wakerace::record::{self, Merger};
+use wakerace::record::{self, Merger, ScenarioResult};
 
 use common::{run, shipped};
 
@@ -137,7 +137,9 @@ fn a_sum_counts_everything_once() {
 fn what_was_not_made_alike_is_not_added() {
     let (path, text) = shipped();
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(Edit, &str); 5] = [
+    let cases: [(Edit, &str); 7] = [
+        (|value| value["results"][0]["pace"]["given_period_ns"] = 300.0.into(), "the period of"),
+        (|value| value["results"][0]["pace"]["given_skews"] = true.into(), "the sweep of"),
         (|value| value["results"][0]["code_sha256"] = "00".into(), "the code of"),
         (|value| value["results"][0]["source_sha256"] = "00".into(), "the source of"),
         (|value| value["results"][0]["pace"]["mode"] = "free".into(), "the pace of"),
@@ -210,6 +212,152 @@ fn what_others_read_is_exported() {
     command.args(["export", "--result", "nothing", "--hgrm"]).arg(&path);
     command.assert().code(2).stderr(contains("--result:").and(contains("SB")));
     wakerace().arg("export").assert().code(2);
+}
+
+#[test]
+fn pairs_of_one_class_are_added_pair_by_pair() {
+    let (_, text) = shipped();
+    let mut record = run(&text);
+    let mut other = record.results[0].clone();
+    other.placement.cpus.reverse();
+    record.results.push(other);
+    let count = record.results.len();
+    let mut merger = Merger::new("a", record.clone()).unwrap();
+    record.results.reverse();
+    merger.add("b", record.clone()).unwrap();
+    let sum = merger.finish();
+    assert_eq!(sum.results.len(), count);
+    for result in &sum.results {
+        let known = |one: &&ScenarioResult| one.scenario == result.scenario && one.placement == result.placement;
+        let one = record.results.iter().find(known).unwrap();
+        assert_eq!(result.iterations, 2 * one.iterations, "{}", result.scenario);
+    }
+}
+
+/// Runs `export` on a record.
+fn exported(path: &Path, form: &str) -> String {
+    let output = wakerace().args(["export", form]).arg(path).output().unwrap();
+    assert!(output.status.success(), "{form}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn csv_and_markdown_lose_no_count() {
+    let (path, text) = shipped();
+    let record = run(&text);
+    let lines = exported(&path, "--csv");
+    let mut reader = csv::Reader::from_reader(lines.as_bytes());
+    let headings: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+    let column = |name: &str| headings.iter().position(|heading| heading == name).unwrap();
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), record.results.len());
+    let markdown = exported(&path, "--markdown");
+    for (row, result) in rows.iter().zip(&record.results) {
+        assert_eq!(&row[column("scenario")], result.scenario);
+        assert_eq!(row[column("iterations")].parse(), Ok(result.iterations));
+        assert_eq!(row[column("races")].parse(), Ok(result.races));
+        assert_eq!(row[column("matches")].parse().ok(), result.matches);
+        let counts: Vec<u64> = (row[column("outcomes")].split(" | "))
+            .map(|outcome| outcome.split(' ').next().unwrap().parse().unwrap())
+            .collect();
+        assert_eq!(counts, result.outcomes.iter().map(|outcome| outcome.count).collect::<Vec<_>>());
+        let line = markdown.lines().find(|line| line.starts_with(&format!("| {} |", result.scenario))).unwrap();
+        for count in [Some(result.iterations), Some(result.races), result.matches].into_iter().flatten() {
+            assert!(line.contains(&wakerace::publish::count(count)), "{line}");
+        }
+    }
+}
+
+#[test]
+fn windows_as_csv_lose_no_count() {
+    let (path, text) = shipped();
+    let lines = exported(&path, "--window-csv");
+    let mut reader = csv::Reader::from_reader(lines.as_bytes());
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    for result in &run(&text).results {
+        let of_result = || rows.iter().filter(|row| row[3] == result.scenario);
+        let sum = |race: Option<&str>| -> u64 {
+            of_result()
+                .filter(|row| race.is_none_or(|race| &row[8] == race))
+                .map(|row| row[9].parse::<u64>().unwrap())
+                .sum()
+        };
+        assert_eq!((sum(None), sum(Some("true"))), (result.iterations, result.races), "{}", result.scenario);
+        let wanted = result.skews.len() * result.skews[0].outcomes.len().max(2);
+        assert_eq!(of_result().count(), wanted, "{}", result.scenario);
+    }
+}
+
+#[test]
+fn histograms_come_back_whole_from_an_interval_log() {
+    use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+    let (path, text) = shipped();
+    let log = exported(&path, "--hlog");
+    let mut found = 0;
+    for entry in IntervalLogIterator::new(log.as_bytes()) {
+        let LogEntry::Interval(interval) = entry.unwrap() else { continue };
+        let name = interval.tag().unwrap();
+        let record = run(&text);
+        let result = record.results.iter().find(|result| result.scenario == name.as_str()).unwrap();
+        let gaps = record::Gaps { hdr_v2: interval.encoded_histogram().to_owned(), ..result.gaps.clone() };
+        let histogram = record::histogram(&gaps).unwrap().unwrap();
+        assert_eq!(Some(histogram), record::histogram(&result.gaps).unwrap(), "{}", name.as_str());
+        found += 1;
+    }
+    assert_eq!(found, run(&text).results.iter().filter(|result| result.gaps.count > 0).count());
+    assert!(found > 1);
+}
+
+#[test]
+fn a_litmus_log_gives_every_count_back() {
+    let (path, text) = shipped();
+    let log = exported(&path, "--log");
+    // Read as herdtools reads it: tests end with an empty line, and a test's next line must not be taken for more of it.
+    let tests: Vec<&str> = log.split("\nTest ").skip(1).collect();
+    let record = run(&text);
+    assert_eq!(tests.len(), record.results.len());
+    for test in tests {
+        let name = test.split(' ').next().unwrap();
+        let result = record.results.iter().find(|result| result.scenario == name).unwrap();
+        let mut counts: Vec<u64> = Vec::new();
+        for line in test.lines() {
+            if let Some((count, _)) = line.split_once("*>").or_else(|| line.split_once(":>")) {
+                counts.push(count.trim().parse().unwrap());
+            }
+        }
+        counts.sort_unstable();
+        let mut wanted: Vec<u64> = result.outcomes.iter().map(|outcome| outcome.count).collect();
+        wanted.sort_unstable();
+        assert_eq!(counts, wanted, "{name}");
+        let observed = format!("{} {}", result.races, result.iterations - result.races);
+        assert!(test.contains(&observed) && test.ends_with('\n'), "{name}: {test}");
+    }
+}
+
+#[test]
+fn reports_are_drawn_and_what_cannot_be_is_named() {
+    let (path, text) = shipped();
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page.html");
+    let report = |from: &Path| {
+        let mut command = wakerace();
+        command.arg("report").arg(from).arg("-o").arg(&page);
+        command
+    };
+    report(&path).assert().success().stdout(contains("page of 1 record"));
+    assert!(fs::read_to_string(&page).unwrap().contains("Race windows"));
+    fs::remove_file(&page).unwrap();
+    report(folder.path()).assert().code(2).stderr(contains("no record (*.json) in this folder"));
+    let broken = folder.path().join("broken.json");
+    fs::write(&broken, edited(&text, |value| value["results"][0]["iterations"] = 7.into())).unwrap();
+    report(&broken).assert().code(2).stderr(contains("broken.json").and(contains("add up")));
+    assert!(!page.exists(), "nothing is written");
+    let emulated = folder.path().join("lib/x86_64/cpu/emulated.json");
+    fs::create_dir_all(emulated.parent().unwrap()).unwrap();
+    fs::write(&emulated, edited(&text, |value| value["host"]["emulated"] = true.into())).unwrap();
+    let mut command = wakerace();
+    command.arg("index").arg(folder.path().join("lib"));
+    command.assert().code(2).stderr(contains("an emulator made it"));
 }
 
 #[test]

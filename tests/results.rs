@@ -5,8 +5,8 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use wakerace::publish::Publish;
-use wakerace::record::{Finding, PROTOCOL_SCHEMA, ProtocolRecord, Record, SCHEMA};
+use wakerace::publish::{self, Entry, Publish};
+use wakerace::record::{self, Finding, PROTOCOL_SCHEMA, ProtocolRecord, Record, SCHEMA};
 
 #[test]
 fn every_shipped_record_reads_and_adds_up() {
@@ -42,4 +42,15 @@ fn every_shipped_record_reads_and_adds_up() {
         quoted |= record.table().lines().filter(|line| !line.is_empty()).all(|line| readme.contains(line));
     }
     assert!(quoted, "the README's table is that of none of them");
+}
+
+#[test]
+fn the_index_is_that_of_the_records() {
+    let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
+    let entries: Vec<Entry> = (common::sorted_by_path().into_iter())
+        .map(|path| Entry { name: path.display().to_string(), record: record::read_file(&path).unwrap() })
+        .collect();
+    let wanted = publish::index(&results, &entries).unwrap();
+    let shown = fs::read_to_string(results.join("index.html")).unwrap();
+    assert!(shown == wanted, "run: wakerace index");
 }

@@ -51,10 +51,7 @@ impl Merger {
         // All is compared before anything is added.
         let mut places = Vec::new();
         for result in &record.results {
-            let same = |known: &&ScenarioResult| {
-                known.scenario == result.scenario && known.placement.class == result.placement.class
-            };
-            let place = self.record.results.iter().position(|known| same(&known));
+            let place = counterpart(&self.record.results, result, &record.results);
             let difference = place.and_then(|place| differences(&self.record.results[place], result));
             if let Some((what, ours, theirs)) = difference {
                 return differ(&format!("{what} of {}", result.scenario), &ours, &theirs);
@@ -108,6 +105,15 @@ impl Merger {
     }
 }
 
+/// Which of `ours` a result of theirs belongs to: the same test on the same class. Where a record has several of these, pair by pair
+/// of a large machine, it is the one on the same CPUs.
+fn counterpart(ours: &[ScenarioResult], result: &ScenarioResult, theirs: &[ScenarioResult]) -> Option<usize> {
+    let alike =
+        |known: &ScenarioResult| known.scenario == result.scenario && known.placement.class == result.placement.class;
+    let several = [ours, theirs].iter().any(|all| all.iter().filter(|known| alike(known)).count() > 1);
+    ours.iter().position(|known| alike(known) && (!several || known.placement.cpus == result.placement.cpus))
+}
+
 fn share(races: u64, of: u64) -> Option<f64> {
     (of > 0).then(|| races as f64 / of as f64)
 }
@@ -141,6 +147,11 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
             ("the condition", result.condition.clone()),
             ("the match event", format!("{:?}", result.match_event)),
             ("the pace", result.pace.mode.clone()),
+            (
+                "the period",
+                result.pace.given_period_ns.map_or("left to wakerace".to_owned(), |ns| format!("{ns:.1} ns")),
+            ),
+            ("the sweep", given_skews(result)),
             ("the layout", format!("{:?}", result.layout)),
             ("the batch", result.batch.to_string()),
             ("the atomics", format!("{:?}", result.atomics)),
@@ -149,6 +160,12 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
     };
     let pairs = text(ours).into_iter().zip(text(theirs));
     pairs.map(|((what, ours), (_, theirs))| (what, ours, theirs)).find(|(_, ours, theirs)| ours != theirs)
+}
+
+/// The skews of a result, if they were given; where wakerace chooses them, they follow the machine.
+fn given_skews(result: &ScenarioResult) -> String {
+    let skews: Vec<String> = result.skews.iter().map(|skew| format!("{:.0}", skew.skew_ns)).collect();
+    if result.pace.given_skews { format!("{} ns", skews.join(", ")) } else { "left to wakerace".to_owned() }
 }
 
 /// The values of outcomes, in their order.

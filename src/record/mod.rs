@@ -227,6 +227,12 @@ pub struct PaceRecord {
     pub period_ticks: Option<u64>,
     /// The same in nanoseconds.
     pub period_ns: Option<f64>,
+    /// The period, if the command line gave it, in nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_period_ns: Option<f64>,
+    /// Whether the command line gave the skews.
+    #[serde(default)]
+    pub given_skews: bool,
     /// The share of instances that a thread began after their time, being busy with an earlier one; paced only.
     pub late: Option<f64>,
 }

@@ -25,6 +25,13 @@ pub fn records() -> Vec<PathBuf> {
     all
 }
 
+/// Every record below results/, folder by folder, as the program finds them.
+pub fn sorted_by_path() -> Vec<PathBuf> {
+    let mut all = records();
+    all.sort();
+    all
+}
+
 fn is_protocol(path: &Path) -> bool {
     path.to_string_lossy().ends_with(".protocol.json")
 }
