@@ -88,7 +88,7 @@ fn list_show_and_topology_print_what_they_should() {
         .stdout(contains("S01-as-is").and(contains("S02-wmb")).and(contains("x86_64")).and(contains("Sometimes")));
     wakerace(folder.path()).args(["list", "fixes"]).assert().success().stdout(contains("S01-as-is").not());
     wakerace(folder.path()).args(["show", "S01-as-is"]).assert().success().stdout(
-        contains("WRITE_ONCE(*blocked_on, lock);")
+        contains("WRITE_ONCE(*blocked_on, mutex);")
             .and(contains("store_once(blocked_on, &mutex)"))
             .and(contains("wait for the clock"))
             .and(contains("out of line")),
@@ -153,8 +153,17 @@ fn a_run_is_kept_by_default_and_says_where() {
     command.args(["run", "SB", "-n", "1000", "--no-controls", "--oversubscribe"]);
     command.assert().success().stdout(contains(format!("record: results/{}/", arch())));
     let saved = saved_records(folder.path());
-    assert_eq!(saved.len(), 1);
-    assert_eq!(check_record(&saved[0]).results.len(), 1);
+    let named = |extension: &str| {
+        let mut found = saved.iter().filter(|path| path.extension().is_some_and(|known| known == extension));
+        let only = found.next().unwrap_or_else(|| panic!("no {extension}: {saved:?}"));
+        assert!(found.next().is_none(), "{saved:?}");
+        only
+    };
+    assert_eq!(check_record(named("json")).results.len(), 1);
+    let page = fs::read_to_string(named("html")).unwrap();
+    assert!(
+        page.contains("1,000") && page.contains(&named("json").file_name().unwrap().to_string_lossy().into_owned())
+    );
 }
 
 #[test]
@@ -476,7 +485,8 @@ fn ctrl_c_keeps_what_was_measured() {
     } else {
         assert_eq!(record.results.len(), 2);
     }
-    assert_eq!(saved_records(folder.path()).len(), 1);
+    // The record and its page.
+    assert_eq!(saved_records(folder.path()).len(), 2);
 }
 
 #[test]
