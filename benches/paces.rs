@@ -125,6 +125,8 @@ fn measure(setting: &Setting, cpus: &[usize], clock: Clock) -> Sample {
     let mut plan = Plan {
         pace,
         period: 0,
+        group: 1,
+        warm: false,
         adapt: false,
         skews: vec![0],
         batch: setting.batch.unwrap_or_else(|| harness::default_batch(&layout)),

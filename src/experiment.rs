@@ -34,6 +34,10 @@ pub struct Experiment<'a> {
     pub code: Vec<ThreadCode>,
     /// Instances per batch, if given.
     pub batch: Option<usize>,
+    /// Instances at each tick, if paced.
+    pub group: usize,
+    /// Whether their lines are fetched before it.
+    pub warm: bool,
     /// Seed of the order of skews.
     pub seed: u64,
     /// Which atomics the code uses, where there is a choice.
@@ -101,6 +105,8 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
     let mut plan = Plan {
         pace: experiment.pace.kind(),
         period: 0,
+        group: experiment.group,
+        warm: experiment.warm,
         adapt: false,
         skews: vec![0],
         batch: experiment.batch.unwrap_or_else(|| harness::default_batch(&experiment.layout)),

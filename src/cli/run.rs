@@ -62,7 +62,13 @@ pub struct RunArgs {
     /// How much later the last thread begins than P0: 20ns, a list -20,0,20, or a range -100..100/21 [default: a sweep]
     #[arg(long, value_name = "TIME", value_parser = parse_skews, allow_hyphen_values = true)]
     skew: Option<Skews>,
-    /// Where the variables lie: padded, packed, kernel, kernel-ARCH
+    /// Instances that follow each other freely at each tick of the pace
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    group: u32,
+    /// Fetch the lines of a group before its tick
+    #[arg(long)]
+    warm: bool,
+    /// Where the variables lie: padded, packed, dense, kernel, kernel-ARCH
     #[arg(long, default_value = "padded", value_name = "LAYOUT")]
     layout: LayoutKind,
     /// Instances per batch [default: what fits the caches]
@@ -260,7 +266,7 @@ fn experiments<'a>(
     }
     let mut experiments = Vec::new();
     for (scenario, placement) in planned {
-        let layout = Layout::new(args.layout, &scenario.program, host.false_sharing_bytes);
+        let layout = Layout::for_batch(args.layout, &scenario.program, host.false_sharing_bytes, batch);
         let single = scenario.program.threads.len() < 2 || placement.class == Class::Shared;
         let pace = match args.pace {
             PaceArg::Free => PaceChoice::Free { given: true },
@@ -288,6 +294,8 @@ fn experiments<'a>(
             expectation,
             code,
             batch,
+            group: args.group as usize,
+            warm: args.warm,
             seed: args.seed,
             atomics: (arch == Arch::Aarch64).then_some(target.atomics),
             limits,

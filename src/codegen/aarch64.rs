@@ -364,6 +364,10 @@ impl Risc for Aarch64 {
         self.ops.push_u32(0xd53b_e040 | u32::from(rd));
     }
 
+    fn prefetch(&mut self, base: u8) {
+        asm!(self ; prfm 0, [X(base), xzr]);
+    }
+
     fn relax(&mut self) {
         asm!(self ; yield);
     }

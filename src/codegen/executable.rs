@@ -15,7 +15,7 @@ pub struct ThreadArgs {
     pub arena: *mut u8,
     /// Offset 8: this thread's record of the first instance.
     pub records: *mut u8,
-    /// Offset 16: how many instances.
+    /// Offset 16: how many instances. Paced code counts it down.
     pub count: u64,
     /// Offset 24: the clock at which the first instance begins, in ticks.
     pub start: u64,
@@ -26,6 +26,11 @@ pub struct ThreadArgs {
     /// Offset 48: written by the function: how many instances began after their time, because the thread was still busy
     /// with an earlier one. 0 from free-running code.
     pub late: u64,
+    /// Offset 56: how many instances follow each other freely at each tick; read only by paced code.
+    pub group: u64,
+    /// Offset 64: how many pieces of a group are fetched before its tick, each [`super::warm_step`] bytes from the last; 0
+    /// fetches nothing. Read only by paced code.
+    pub warm: u64,
 }
 
 /// The code of one thread, mapped executable and not writable.

@@ -70,6 +70,7 @@ pub fn listing(program: &Program, thread: &Thread, code: &ThreadCode) -> Result<
         if last != Some(instruction.part) {
             let heading = match instruction.part {
                 Part::Prologue => "entry: arguments".to_owned(),
+                Part::Group => "the next group: how many instances, fetch their lines".to_owned(),
                 Part::Setup => "constants and addresses".to_owned(),
                 Part::Pace => "wait for the clock".to_owned(),
                 Part::Op(index) => program.op(thread, &thread.ops[index]),

@@ -18,7 +18,7 @@ use crate::arch::Arch;
 pub use crate::arch::Atomics;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
-use crate::program::{Column, Program, Thread};
+use crate::program::{Address, Column, Program, Thread};
 
 pub use executable::{Executable, ThreadArgs};
 pub use listing::{Instruction, disassemble, listing};
@@ -28,8 +28,27 @@ pub use listing::{Instruction, disassemble, listing};
 pub enum Pace {
     /// The threads wait for the clock once, at the start of a batch.
     Free,
-    /// Instance i begins at start + i * period on the clock.
+    /// Group g of instances begins at start + g * period on the clock. A group is one instance, unless asked otherwise.
     Paced,
+}
+
+/// From one piece of a group of instances that is fetched ahead of its tick to the next, in bytes: a line, or an instance
+/// where that is more. Lines are 64 bytes and more on every CPU this is for; fetching one twice costs little.
+pub fn warm_step(layout: &Layout) -> usize {
+    layout.stride.max(64)
+}
+
+/// The locations that a thread names, once each.
+fn touched(thread: &Thread) -> Vec<usize> {
+    let mut out = Vec::new();
+    for op in &thread.ops {
+        if let Some(Address::Location(location)) = op.address() {
+            if !out.contains(&location) {
+                out.push(location);
+            }
+        }
+    }
+    out
 }
 
 /// One saved register: where it lies in a thread's record of an instance.
@@ -99,6 +118,8 @@ impl From<Arch> for Target {
 pub enum Part {
     /// Entry: callee-saved registers, arguments.
     Prologue,
+    /// How many instances the next group has; its lines are fetched.
+    Group,
     /// Constants and addresses into registers.
     Setup,
     /// Waiting for the clock.

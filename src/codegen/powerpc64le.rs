@@ -458,6 +458,11 @@ impl Risc for Powerpc64le {
         self.word(0x7c0c_42a6 | u32::from(rd) << 21);
     }
 
+    fn prefetch(&mut self, base: u8) {
+        // dcbt 0,rb (Power ISA, Book II 4.3.2): extended opcode 278, TH = 0.
+        self.x(0, 0, base, 278);
+    }
+
     fn relax(&mut self) {
         // or 31,31,31 and or 2,2,2: very low priority, and back to medium (Power ISA, Book II 3.2).
         self.or(31, 31, 31);

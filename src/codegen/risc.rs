@@ -19,7 +19,7 @@ pub struct Fixed {
     pub arena: u8,
     /// The current record.
     pub record: u8,
-    /// Instances left.
+    /// Instances left, of the group if paced.
     pub count: u8,
     /// The clock at which the current instance begins.
     pub start: u8,
@@ -143,6 +143,8 @@ pub trait Risc {
     fn jump(&mut self, target: Self::Label);
     /// rd = the clock
     fn clock(&mut self, rd: u8);
+    /// Asks for the line at the address in a register; changes nothing.
+    fn prefetch(&mut self, base: u8);
     /// Tells the core that this is a spin.
     fn relax(&mut self);
     /// sched_yield(2); keeps every register but the scratch ones.
@@ -165,6 +167,12 @@ pub trait Risc {
     /// spin_unlock
     fn spin_unlock(&mut self, base: u8);
 }
+
+/// Offsets in [`super::ThreadArgs`] that paced code goes back to: instances left, instances in a group, pieces to fetch.
+const ARGS_COUNT: i32 = 16;
+const ARGS_GROUP: i32 = 56;
+const ARGS_WARM: i32 = 64;
+const WORD: Type = Type::Int { bits: 64, signed: false };
 
 /// How often a waiter looks at a contended lock before it offers the CPU to someone else.
 const SPINS_BEFORE_YIELD: i64 = 1000;
@@ -231,7 +239,7 @@ impl<A: Risc> Driver<'_, A> {
     fn function(&mut self, pace: Pace) -> Result<(), String> {
         let record = SaveRecord::new(self.thread);
         let stride = i32::try_from(self.layout.stride).map_err(|_| "has an instance too large to address")?;
-        let [next, done, give_up, late, go] = std::array::from_fn(|_| self.asm.label());
+        let [next, group, over, done, give_up, late, go] = std::array::from_fn(|_| self.asm.label());
         let result = Self::F.scratch[0];
         self.mark(Part::Prologue);
         self.asm.prologue();
@@ -242,40 +250,42 @@ impl<A: Risc> Driver<'_, A> {
             self.mark(Part::Pace);
             self.wait();
         }
-        self.asm.bind(next);
-        self.mark(Part::Setup);
-        self.setup();
-        if pace == Pace::Paced {
-            self.mark(Part::Pace);
-            let clock = Self::F.scratch[0];
-            self.asm.clock(clock);
-            self.asm.branch(Comparison::of_words(Compare::Ge), clock, Self::F.start, late);
-            self.wait();
-            self.asm.bind(go);
+        match pace {
+            Pace::Free => {
+                self.asm.bind(next);
+                self.mark(Part::Setup);
+                self.setup();
+                self.instance(&record, stride)?;
+                let zero = self.zero(1);
+                self.asm.branch(Comparison::of_words(Compare::Ne), Self::F.count, zero, next);
+            }
+            Pace::Paced => {
+                self.asm.bind(group);
+                self.mark(Part::Group);
+                self.begin_group();
+                self.mark(Part::Setup);
+                self.setup();
+                self.mark(Part::Pace);
+                let clock = Self::F.scratch[0];
+                self.asm.clock(clock);
+                self.asm.branch(Comparison::of_words(Compare::Ge), clock, Self::F.start, late);
+                self.wait();
+                self.asm.bind(go);
+                self.instance(&record, stride)?;
+                let zero = self.zero(1);
+                self.asm.branch(Comparison::of_words(Compare::Eq), Self::F.count, zero, over);
+                self.mark(Part::Setup);
+                self.setup();
+                self.asm.jump(go);
+                self.mark(Part::Next);
+                self.asm.bind(over);
+                self.asm.binary(Binary::Add, Self::F.start, Self::F.start, Self::F.period, 64);
+                let left = Self::F.scratch[0];
+                self.asm.load(left, Self::F.args, ARGS_COUNT, WORD);
+                let zero = self.zero(1);
+                self.asm.branch(Comparison::of_words(Compare::Ne), left, zero, group);
+            }
         }
-        for index in 0..self.thread.ops.len() {
-            self.mark(Part::Op(index));
-            self.op(&self.thread.ops[index].clone())?;
-        }
-        self.mark(Part::Save);
-        for slot in &record.slots {
-            let register = match self.allocation.register(slot.register) {
-                Some(register) => register,
-                None => self.zero(0),
-            };
-            self.asm.store(register, Self::F.record, slot.offset as i32, slot.bytes);
-        }
-        self.mark(Part::Next);
-        if pace == Pace::Paced {
-            self.asm.binary(Binary::Add, Self::F.start, Self::F.start, Self::F.period, 64);
-        }
-        self.asm.add_constant(Self::F.arena, Self::F.arena, stride);
-        if record.stride > 0 {
-            self.asm.add_constant(Self::F.record, Self::F.record, record.stride as i32);
-        }
-        self.asm.add_constant(Self::F.count, Self::F.count, -1);
-        let zero = self.zero(1);
-        self.asm.branch(Comparison::of_words(Compare::Ne), Self::F.count, zero, next);
         self.asm.constant(result, 0);
         self.mark(Part::Epilogue);
         self.asm.bind(done);
@@ -293,6 +303,58 @@ impl<A: Risc> Driver<'_, A> {
             self.asm.jump(done);
         }
         Ok(())
+    }
+
+    /// The operations of one instance, what it saves, and on to the next.
+    fn instance(&mut self, record: &SaveRecord, stride: i32) -> Result<(), String> {
+        for index in 0..self.thread.ops.len() {
+            self.mark(Part::Op(index));
+            self.op(&self.thread.ops[index].clone())?;
+        }
+        self.mark(Part::Save);
+        for slot in &record.slots {
+            let register = match self.allocation.register(slot.register) {
+                Some(register) => register,
+                None => self.zero(0),
+            };
+            self.asm.store(register, Self::F.record, slot.offset as i32, slot.bytes);
+        }
+        self.mark(Part::Next);
+        self.asm.add_constant(Self::F.arena, Self::F.arena, stride);
+        if record.stride > 0 {
+            self.asm.add_constant(Self::F.record, Self::F.record, record.stride as i32);
+        }
+        self.asm.add_constant(Self::F.count, Self::F.count, -1);
+        Ok(())
+    }
+
+    /// Takes a group's instances off those left, into the count, and fetches its lines.
+    fn begin_group(&mut self) {
+        let [left, address, pieces, _] = Self::F.scratch;
+        let [all, again, cold] = std::array::from_fn(|_| self.asm.label());
+        self.asm.load(left, Self::F.args, ARGS_COUNT, WORD);
+        self.asm.load(Self::F.count, Self::F.args, ARGS_GROUP, WORD);
+        self.asm.branch(Comparison::of_words(Compare::Le), Self::F.count, left, all);
+        self.asm.mov(Self::F.count, left, 64);
+        self.asm.bind(all);
+        self.asm.binary(Binary::Sub, left, left, Self::F.count, 64);
+        self.asm.store(left, Self::F.args, ARGS_COUNT, 8);
+        self.asm.load(pieces, Self::F.args, ARGS_WARM, WORD);
+        let zero = self.zero(0);
+        self.asm.branch(Comparison::of_words(Compare::Eq), pieces, zero, cold);
+        self.asm.mov(address, Self::F.arena, 64);
+        self.asm.bind(again);
+        for location in super::touched(self.thread) {
+            // The last scratch register, where add_constant may need it.
+            let at = Self::F.scratch[3];
+            self.asm.add_constant(at, address, self.layout.offsets[location] as i32);
+            self.asm.prefetch(at);
+        }
+        self.asm.add_constant(address, address, super::warm_step(self.layout) as i32);
+        self.asm.add_constant(pieces, pieces, -1);
+        let zero = self.zero(0);
+        self.asm.branch(Comparison::of_words(Compare::Ne), pieces, zero, again);
+        self.asm.bind(cold);
     }
 
     /// A register that holds 0: the architecture's, or the given scratch register.

@@ -319,6 +319,11 @@ impl Risc for Riscv64 {
         asm!(self ; rdtime X(rd));
     }
 
+    fn prefetch(&mut self, base: u8) {
+        // prefetch.r 0(rs1) (Zicbop): an ori to x0, which cores without the extension take for a hint.
+        self.ops.push_u32(0x0010_6013 | u32::from(base) << 15);
+    }
+
     fn relax(&mut self) {
         // pause (Zihintpause): a fence hint, so that cores without the extension ignore it.
         self.ops.push_u32(0x0100_000f);

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | rdi | the current instance |
 //! | rsi | the current record |
-//! | rcx | instances left |
+//! | rcx | instances left, of the group (paced) |
 //! | r8 | the clock at which the current instance begins (paced) |
 //! | rax, rdx | scratch within one primitive |
 //! | rbx, rbp, r9 to r15 | the test's values |
@@ -104,7 +104,7 @@ impl Emitter<'_> {
     fn function(&mut self, pace: Pace) -> Result<(), String> {
         let record = SaveRecord::new(self.thread);
         let stride = i32::try_from(self.layout.stride).map_err(|_| "has an instance too large to address")?;
-        let [next, done, give_up, late, go] = std::array::from_fn(|_| self.ops.new_dynamic_label());
+        let [next, group, over, done, give_up, late, go] = std::array::from_fn(|_| self.ops.new_dynamic_label());
         self.mark(Part::Prologue);
         asm!(self
             ; push rbx ; push rbp ; push r12 ; push r13 ; push r14 ; push r15
@@ -119,38 +119,39 @@ impl Emitter<'_> {
             ; test rcx, rcx
             ; jz =>done
         );
-        if pace == Pace::Free {
-            self.wait();
-        }
-        self.mark(Part::Prologue);
-        asm!(self ; .align 32 ; =>next);
-        self.mark(Part::Setup);
-        self.setup();
-        if pace == Pace::Paced {
-            self.wait_counting(late, go);
-        }
-        for index in 0..self.thread.ops.len() {
-            self.mark(Part::Op(index));
-            self.op(&self.thread.ops[index].clone())?;
-        }
-        self.mark(Part::Save);
-        for slot in &record.slots {
-            let memory = (RSI, slot.offset as i32);
-            match self.allocation.register(slot.register) {
-                Some(register) => self.store_register(memory, register, slot.bytes),
-                // Declared, observed, never written: 0.
-                None => self.store_immediate(memory, 0, slot.bytes),
+        match pace {
+            Pace::Free => {
+                self.wait();
+                self.mark(Part::Prologue);
+                asm!(self ; .align 32 ; =>next);
+                self.mark(Part::Setup);
+                self.setup();
+                self.instance(&record, stride)?;
+                asm!(self ; dec rcx ; jnz =>next);
+            }
+            Pace::Paced => {
+                asm!(self ; .align 32 ; =>group);
+                self.mark(Part::Group);
+                self.begin_group();
+                self.mark(Part::Setup);
+                self.setup();
+                self.wait_counting(late, go);
+                self.instance(&record, stride)?;
+                asm!(self ; dec rcx ; jz =>over);
+                self.mark(Part::Setup);
+                self.setup();
+                asm!(self ; jmp =>go);
+                self.mark(Part::Next);
+                asm!(self
+                    ; =>over
+                    ; add r8, [rsp]
+                    ; mov rax, [rsp + 16]
+                    ; cmp QWORD [rax + 16], 0
+                    ; jnz =>group
+                );
             }
         }
-        self.mark(Part::Next);
-        if pace == Pace::Paced {
-            asm!(self ; add r8, [rsp]);
-        }
-        asm!(self ; add rdi, stride);
-        if record.stride > 0 {
-            asm!(self ; add rsi, record.stride as i32);
-        }
-        asm!(self ; dec rcx ; jnz =>next ; xor eax, eax);
+        asm!(self ; xor eax, eax);
         self.mark(Part::Epilogue);
         asm!(self
             ; =>done
@@ -170,6 +171,54 @@ impl Emitter<'_> {
             asm!(self ; =>give_up ; mov eax, 1 ; jmp =>done);
         }
         Ok(())
+    }
+
+    /// The operations of one instance, what it saves, and on to the next.
+    fn instance(&mut self, record: &SaveRecord, stride: i32) -> Result<(), String> {
+        for index in 0..self.thread.ops.len() {
+            self.mark(Part::Op(index));
+            self.op(&self.thread.ops[index].clone())?;
+        }
+        self.mark(Part::Save);
+        for slot in &record.slots {
+            let memory = (RSI, slot.offset as i32);
+            match self.allocation.register(slot.register) {
+                Some(register) => self.store_register(memory, register, slot.bytes),
+                // Declared, observed, never written: 0.
+                None => self.store_immediate(memory, 0, slot.bytes),
+            }
+        }
+        self.mark(Part::Next);
+        asm!(self ; add rdi, stride);
+        if record.stride > 0 {
+            asm!(self ; add rsi, record.stride as i32);
+        }
+        Ok(())
+    }
+
+    /// Takes a group's instances off those left, into rcx, and fetches its lines.
+    fn begin_group(&mut self) {
+        let (again, cold) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+        asm!(self
+            ; mov rax, [rsp + 16]
+            ; mov rdx, [rax + 16]
+            ; mov rcx, [rax + 56]
+            ; cmp rcx, rdx
+            ; cmova rcx, rdx
+            ; sub rdx, rcx
+            ; mov [rax + 16], rdx
+            ; mov rax, [rax + 64]
+            ; test rax, rax
+            ; jz =>cold
+            ; mov rdx, rdi
+            ; =>again
+        );
+        for location in super::touched(self.thread) {
+            let offset = self.layout.offsets[location] as i32;
+            asm!(self ; prefetcht0 BYTE [rdx + offset]);
+        }
+        let step = super::warm_step(self.layout) as i32;
+        asm!(self ; add rdx, step ; dec rax ; jnz =>again ; =>cold);
     }
 
     /// Spins until the time-stamp counter reaches r8. rdtsc may run ahead of older loads; nothing of the test is older.

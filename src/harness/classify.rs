@@ -1,8 +1,9 @@
 //! From saved registers and final memory to outcome counts, and the instances back to their initial values.
 //!
-//! A column's values are few (those the test stores), so each gets a small code, the codes of a row make an index, and
-//! counting is one increment in a table. A value outside the expected ones, which only broken code or hardware could
-//! produce, or a test that computes, goes through a map.
+//! A column's values are few (those the test stores), so each gets a small code, the codes of a row make an index, and what is counted is
+//! indices. All of it works on chunks of rows, in loops without branches that the compiler turns into vector instructions: at hundreds of
+//! millions of instances a second, a nanosecond an instance would be too much. A value outside the expected ones, which only broken
+//! code or hardware could produce, or a test that computes, goes through a map.
 
 use std::collections::HashMap;
 
@@ -11,16 +12,20 @@ use crate::codegen::SaveRecord;
 use crate::layout::Layout;
 use crate::program::{Binary, Column, Const, Op, Program, Type};
 
-/// Integers below this are looked up; the rest goes through the map.
-const LOOKUP: usize = 16;
-/// The code of a value that has none.
+/// Integers from 0 below this are expected, where the test's text names them; the rest goes through the map.
+const EXPECTED: i64 = 16;
+/// The index of a row with a value that has no code.
 const UNKNOWN: u16 = u16::MAX;
 /// The most outcomes that the table holds; a test with more is counted in the map.
 const TABLE: usize = 1 << 12;
-/// Rows decoded at a time: their indices stay in the first-level cache.
+/// Up to this many outcomes are counted by comparing each index with each outcome, 16 at a time; more by a table.
+const COMPARED: usize = 24;
+/// Rows looked at together: their keys and indices stay in the first-level cache. A multiple of 64.
 const CHUNK: usize = 256;
 /// Shorter gaps between races are counted in an array, for speed.
 const SHORT_GAPS: usize = 1024;
+/// The key of a value that is none of the expected ones, whatever it is.
+const STRANGE: u32 = u32::MAX;
 
 /// Where a column's value lies.
 #[derive(Debug, Clone, Copy)]
@@ -40,10 +45,8 @@ struct Coding {
     place: Place,
     /// The expected values; the code of one is its position.
     values: Vec<Const>,
-    /// Codes of the integers from 0.
-    lookup: [u16; LOOKUP],
-    /// Code of each location's address.
-    addresses: Vec<(i64, u16)>,
+    /// Their keys: an integer itself, 0 for NULL, and one more than its offset for the address of a variable.
+    keys: Vec<u32>,
     /// What one step of the code adds to the index.
     weight: u16,
 }
@@ -56,8 +59,9 @@ pub struct Classifier<'a> {
     columns: Vec<Coding>,
     /// Size of the table; 0 if it would be too large.
     table: usize,
-    /// Which indices are races.
+    /// Which indices are races, and the same as a list.
     is_race: Vec<bool>,
+    races: Vec<u16>,
     /// What to write where to begin anew.
     initial: Vec<(usize, usize, InitialValue)>,
 }
@@ -93,18 +97,19 @@ impl<'a> Classifier<'a> {
             } else {
                 integers.iter().map(|&value| Const::Int(value)).collect()
             };
-            let code = |wanted: Const| values.iter().position(|value| *value == wanted).map_or(UNKNOWN, |at| at as u16);
-            let lookup = std::array::from_fn(|value| code(Const::Int(value as i64)));
-            let addresses =
-                layout.offsets.iter().enumerate().map(|(id, &offset)| (offset as i64, code(Const::Address(id))));
-            let addresses = addresses.collect();
+            let key = |value: &Const| match *value {
+                Const::Int(value) => value as u32,
+                Const::Address(id) => u32::try_from(layout.offsets[id] + 1).unwrap_or(STRANGE),
+            };
+            let keys = values.iter().map(key).collect();
             let size = values.len();
-            columns.push(Coding { place, lookup, addresses, values, weight: weight.min(TABLE) as u16 });
+            columns.push(Coding { place, keys, values, weight: weight.min(TABLE) as u16 });
             weight = weight.saturating_mul(size);
         }
         let table = if weight <= TABLE { weight } else { 0 };
-        let mut classifier = Classifier { program, layout, columns, table, is_race: Vec::new(), initial: Vec::new() };
+        let mut classifier = Classifier { program, layout, columns, table, is_race: Vec::new(), races: Vec::new(), initial: Vec::new() };
         classifier.is_race = (0..table).map(|index| program.is_race(&classifier.row_of(index))).collect();
+        classifier.races = (0..table as u16).filter(|&index| classifier.is_race[usize::from(index)]).collect();
         classifier.initial = program
             .locations
             .iter()
@@ -137,21 +142,21 @@ impl<'a> Classifier<'a> {
     /// `arena` must hold that many instances of the layout, and nothing else may touch them meanwhile.
     pub unsafe fn reset(&self, arena: *mut u8, range: std::ops::Range<usize>) {
         for &(offset, bytes, value) in &self.initial {
-            for instance in range.clone() {
-                // SAFETY: inside the instance by the layout, aligned to `bytes` by the layout; the caller vouches for
-                // the instance.
-                unsafe {
-                    let base = arena.add(instance * self.layout.stride);
-                    let bits = match value {
-                        InitialValue::Bits(bits) => bits,
-                        InitialValue::Address(target) => base.add(target) as u64,
-                    };
-                    let at = base.add(offset);
-                    match bytes {
-                        1 => at.write(bits as u8),
-                        2 => at.cast::<u16>().write(bits as u16),
-                        4 => at.cast::<u32>().write(bits as u32),
-                        _ => at.cast::<u64>().write(bits),
+            // SAFETY: inside the instances by the layout, aligned to `bytes` by the layout; the caller vouches for the
+            // instances.
+            unsafe {
+                let first = arena.add(range.start * self.layout.stride + offset);
+                let (stride, count) = (self.layout.stride, range.len());
+                match (value, bytes) {
+                    (InitialValue::Bits(bits), 1) => fill(first, stride, count, bits as u8),
+                    (InitialValue::Bits(bits), 2) => fill(first.cast(), stride, count, bits as u16),
+                    (InitialValue::Bits(bits), 4) => fill(first.cast(), stride, count, bits as u32),
+                    (InitialValue::Bits(bits), _) => fill(first.cast(), stride, count, bits),
+                    (InitialValue::Address(target), _) => {
+                        for instance in range.clone() {
+                            let base = arena.add(instance * stride);
+                            base.add(offset).cast::<u64>().write(base.add(target) as u64);
+                        }
                     }
                 }
             }
@@ -171,33 +176,49 @@ impl<'a> Classifier<'a> {
         skew: usize,
         counter: &mut Counter,
     ) {
-        let mut indices = [0_u16; CHUNK];
         let mut from = range.start;
         while from < range.end {
             let to = (from + CHUNK).min(range.end);
+            let mut indices = [UNKNOWN; CHUNK];
             if self.table > 0 {
-                indices.fill(0);
-                for column in &self.columns {
-                    // SAFETY: as the caller vouches.
-                    unsafe { self.codes(column, arena, records, from, &mut indices[..to - from]) };
-                }
-            } else {
-                indices.fill(UNKNOWN);
+                // SAFETY: as the caller vouches.
+                unsafe { self.indices(arena, records, from, to - from, &mut indices) };
             }
-            for (instance, &index) in (from..to).zip(&indices) {
-                let race = if index == UNKNOWN {
-                    // SAFETY: as the caller vouches.
-                    let row = unsafe { self.row(arena, records, instance) };
-                    let race = self.program.is_race(&row);
-                    *counter.rare.entry((skew, row)).or_default() += 1;
-                    race
-                } else {
-                    counter.table[skew * self.table + usize::from(index)] += 1;
-                    self.is_race[usize::from(index)]
-                };
-                if race {
-                    counter.races += 1;
-                    counter.race_at(counter.seen + (instance - range.start) as u64);
+            let position = counter.seen + (from - range.start) as u64;
+            // A chunk that is cut short is padded with indices that are nobody's.
+            let table = &mut counter.table[skew * self.table..(skew + 1) * self.table];
+            let known = if self.table <= COMPARED {
+                self.compare(&indices, table)
+            } else {
+                let mut known = 0;
+                for &index in &indices[..to - from] {
+                    if let Some(count) = table.get_mut(usize::from(index)) {
+                        *count += 1;
+                        known += 1;
+                    }
+                }
+                known
+            };
+            let mut racing = [0_u64; CHUNK / 64];
+            if self.table > 0 {
+                self.racing(&indices, &mut racing);
+            }
+            if known < to - from {
+                for (instance, row) in (from..to).zip(0..) {
+                    if indices[row] == UNKNOWN {
+                        // SAFETY: as the caller vouches.
+                        let values = unsafe { self.row(arena, records, instance) };
+                        racing[row / 64] |= u64::from(self.program.is_race(&values)) << (row % 64);
+                        *counter.rare.entry((skew, values)).or_default() += 1;
+                    }
+                }
+            }
+            for (word, &bits) in racing.iter().enumerate() {
+                counter.races += u64::from(bits.count_ones());
+                let mut left = bits;
+                while left != 0 {
+                    counter.race_at(position + (word * 64) as u64 + u64::from(left.trailing_zeros()));
+                    left &= left - 1;
                 }
             }
             from = to;
@@ -205,44 +226,127 @@ impl<'a> Classifier<'a> {
         counter.seen += range.len() as u64;
     }
 
-    /// Adds a column's codes to the indices of the rows from `first`; an unexpected value makes the index UNKNOWN.
+    /// The indices of `count` rows from `first`; those of rows with an unexpected value, and those beyond, are UNKNOWN.
     ///
     /// # Safety
     /// As [`Classifier::count`].
-    unsafe fn codes(&self, column: &Coding, arena: *const u8, records: &[*mut u8], first: usize, indices: &mut [u16]) {
-        let place = column.place;
-        let base = place.thread.map_or(arena, |thread| records[thread].cast_const());
-        for (row, index) in indices.iter_mut().enumerate() {
-            let instance = first + row;
-            // SAFETY: within the record or instance, which the caller vouches for.
-            let code = unsafe {
-                let at = base.add(instance * place.stride + place.offset);
-                let lookup = |value: u64| match usize::try_from(value) {
-                    Ok(value) if value < LOOKUP => column.lookup[value],
-                    _ => UNKNOWN,
-                };
-                match place.ty {
-                    Type::Pointer => {
-                        let bits = at.cast::<u64>().read();
-                        if bits == 0 {
-                            column.lookup[0]
-                        } else {
-                            let offset =
-                                bits.wrapping_sub(arena as u64 + (instance * self.layout.stride) as u64) as i64;
-                            let known = column.addresses.iter().find(|(at, _)| *at == offset);
-                            known.map_or(UNKNOWN, |(_, code)| *code)
-                        }
-                    }
-                    ty => match ty.bytes() {
-                        1 => lookup(at.read().into()),
-                        2 => lookup(at.cast::<u16>().read().into()),
-                        4 => lookup(at.cast::<u32>().read().into()),
-                        _ => lookup(at.cast::<u64>().read()),
-                    },
+    unsafe fn indices(
+        &self,
+        arena: *const u8,
+        records: &[*mut u8],
+        first: usize,
+        count: usize,
+        indices: &mut [u16; CHUNK],
+    ) {
+        let mut sums = [0_u32; CHUNK];
+        let mut missing = [0_u32; CHUNK];
+        missing[count..].fill(1);
+        let mut keys = [STRANGE; CHUNK];
+        for column in &self.columns {
+            // SAFETY: as the caller vouches.
+            unsafe { self.keys(column.place, arena, records, first, &mut keys[..count]) };
+            let mut found = [0_u32; CHUNK];
+            for (code, &wanted) in column.keys.iter().enumerate() {
+                let step = code as u32 * u32::from(column.weight);
+                for row in 0..CHUNK {
+                    let here = u32::from(keys[row] == wanted);
+                    found[row] |= here;
+                    sums[row] += here * step;
                 }
-            };
-            // Sums stay below TABLE, so only an unknown code gets there, and it stays.
-            *index = if code == UNKNOWN || *index == UNKNOWN { UNKNOWN } else { *index + code * column.weight };
+            }
+            for row in 0..CHUNK {
+                missing[row] |= 1 - found[row];
+            }
+        }
+        for row in 0..CHUNK {
+            // Sums stay below TABLE; what is missing becomes UNKNOWN.
+            indices[row] = sums[row] as u16 | (missing[row] as u16).wrapping_neg();
+        }
+    }
+
+    /// The keys of a column's values in the rows from `first`.
+    ///
+    /// # Safety
+    /// As [`Classifier::count`].
+    unsafe fn keys(&self, place: Place, arena: *const u8, records: &[*mut u8], first: usize, keys: &mut [u32]) {
+        let base = place.thread.map_or(arena, |thread| records[thread].cast_const());
+        // SAFETY: within the records or instances, which the caller vouches for; so are the reads below.
+        let at = unsafe { base.add(first * place.stride + place.offset) };
+        let narrow = |value: u64| u32::try_from(value).unwrap_or(STRANGE);
+        match (place.ty, place.ty.bytes(), place.stride) {
+            (Type::Pointer, ..) => {
+                let (instance, stride) = (arena as u64 + (first * self.layout.stride) as u64, self.layout.stride as u64);
+                for (row, key) in keys.iter_mut().enumerate() {
+                    // SAFETY: see above.
+                    let bits = unsafe { at.add(row * place.stride).cast::<u64>().read() };
+                    let offset = bits.wrapping_sub(instance + row as u64 * stride);
+                    *key = if bits == 0 { 0 } else { narrow(offset.saturating_add(1)) };
+                }
+            }
+            // Side by side: a copy.
+            (_, 4, 4) => {
+                for (row, key) in keys.iter_mut().enumerate() {
+                    // SAFETY: see above.
+                    *key = unsafe { at.cast::<u32>().add(row).read() };
+                }
+            }
+            (_, bytes, stride) => {
+                for (row, key) in keys.iter_mut().enumerate() {
+                    // SAFETY: see above.
+                    unsafe {
+                        let at = at.add(row * stride);
+                        *key = match bytes {
+                            1 => at.read().into(),
+                            2 => at.cast::<u16>().read().into(),
+                            4 => at.cast::<u32>().read(),
+                            _ => narrow(at.cast::<u64>().read()),
+                        };
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds how often each outcome's index is there, by comparing all with each; how many indices were any outcome's.
+    fn compare(&self, indices: &[u16; CHUNK], table: &mut [u64]) -> usize {
+        let mut known = 0;
+        for (outcome, count) in table.iter_mut().enumerate() {
+            // 16 counters of 16 bits each, none of which can overflow.
+            let mut lanes = [0_u16; 16];
+            for block in indices.chunks_exact(16) {
+                for (lane, &index) in lanes.iter_mut().zip(block) {
+                    *lane += u16::from(index == outcome as u16);
+                }
+            }
+            let here: u32 = lanes.iter().map(|&lane| u32::from(lane)).sum();
+            *count += u64::from(here);
+            known += here as usize;
+        }
+        known
+    }
+
+    /// A bit for each row whose index is a race's.
+    fn racing(&self, indices: &[u16; CHUNK], bits: &mut [u64; CHUNK / 64]) {
+        if self.races.len() > COMPARED {
+            for (row, &index) in indices.iter().enumerate() {
+                let race = self.is_race.get(usize::from(index)).copied().unwrap_or(false);
+                bits[row / 64] |= u64::from(race) << (row % 64);
+            }
+            return;
+        }
+        let mut marks = [0_u8; CHUNK];
+        for &race in &self.races {
+            for (mark, &index) in marks.iter_mut().zip(indices) {
+                *mark |= u8::from(index == race);
+            }
+        }
+        for (word, marks) in bits.iter_mut().zip(marks.chunks_exact(64)) {
+            for (byte, marks) in marks.chunks_exact(8).enumerate() {
+                let eight = u64::from_le_bytes(marks.try_into().expect("chunks of eight"));
+                // Gathers the lowest bit of each byte in the highest byte, in order.
+                let gathered = eight.wrapping_mul(0x0102_0408_1020_4080) >> 56;
+                *word |= gathered << (8 * byte);
+            }
         }
     }
 
@@ -308,6 +412,23 @@ impl<'a> Classifier<'a> {
     }
 }
 
+/// Writes a value `count` times, from `first` on, `stride` bytes apart.
+///
+/// # Safety
+/// All of these places must be there, aligned, and nobody else's meanwhile.
+unsafe fn fill<T: Copy>(first: *mut T, stride: usize, count: usize, value: T) {
+    if stride == size_of::<T>() {
+        // SAFETY: the caller vouches for `count` values side by side, and any bits are a value of an integer type.
+        unsafe { std::slice::from_raw_parts_mut(first.cast::<std::mem::MaybeUninit<T>>(), count) }
+            .fill(std::mem::MaybeUninit::new(value));
+    } else {
+        for at in 0..count {
+            // SAFETY: as the caller vouches.
+            unsafe { first.cast::<u8>().add(at * stride).cast::<T>().write(value) };
+        }
+    }
+}
+
 /// The integers that the test's own text makes likely, in order: constants it stores or compares with, initial values,
 /// and the truth values.
 fn expected_integers(program: &Program) -> Vec<i64> {
@@ -326,7 +447,7 @@ fn expected_integers(program: &Program) -> Vec<i64> {
         }
     }
     program.locations.iter().for_each(|location| note(location.init));
-    values.retain(|value| (0..LOOKUP as i64).contains(value));
+    values.retain(|value| (0..EXPECTED).contains(value));
     values.sort_unstable();
     values.dedup();
     values
@@ -380,11 +501,11 @@ mod tests {
         let text = "C t\n{ p=&x; int z = 7; }\nP0(int *x, int **p, int *z) { int *r0; int r1; r0 = READ_ONCE(*p); \
                     r1 = READ_ONCE(*x); WRITE_ONCE(*z, 3); }\nexists (0:r0=x /\\ 0:r1=1 /\\ z=3)";
         let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
-        for kind in [LayoutKind::Padded, LayoutKind::Packed] {
-            let layout = Layout::new(kind, &program, 64);
-            let classifier = Classifier::new(&program, &layout);
+        for kind in [LayoutKind::Padded, LayoutKind::Packed, LayoutKind::Dense] {
             let instances = 1000;
-            let mut arena = vec![0_u64; layout.stride * instances / 8];
+            let layout = Layout::for_batch(kind, &program, 64, Some(instances));
+            let classifier = Classifier::new(&program, &layout);
+            let mut arena = vec![0_u64; layout.bytes(instances) / 8];
             let pointer = arena.as_mut_ptr().cast::<u8>();
             // SAFETY: the vector is that large.
             unsafe { classifier.reset(pointer, 0..instances) };

@@ -18,7 +18,7 @@ use super::arena::Arena;
 use super::barrier::SpinBarrier;
 use super::classify::{Classifier, Counter};
 use super::tally::Tally;
-use crate::codegen::{Executable, Pace, SaveRecord, ThreadArgs, ThreadCode};
+use crate::codegen::{Executable, Pace, SaveRecord, ThreadArgs, ThreadCode, warm_step};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::machine::{Clock, pin_to};
@@ -44,8 +44,12 @@ pub struct Job<'a> {
 pub struct Plan {
     /// Free or paced.
     pub pace: Pace,
-    /// Ticks from one instance to the next, if paced.
+    /// Ticks from one group of instances to the next, if paced.
     pub period: u64,
+    /// Instances that follow each other freely at each tick, if paced.
+    pub group: usize,
+    /// Whether a group's lines are fetched before its tick.
+    pub warm: bool,
     /// Whether the period may follow the machine: longer while instances begin late, shorter while they do not.
     pub adapt: bool,
     /// How much later the last thread begins than P0, in ticks; the threads between are spread evenly. One of these
@@ -90,8 +94,8 @@ pub struct Measurement {
     pub in_batches: Duration,
     /// The period in ticks: the mean over all instances, if it adapts. 0 for a free run.
     pub period: f64,
-    /// The share of instances, over all threads, that began after their time because their thread was still busy with an
-    /// earlier one. 0 for a free run.
+    /// The share of groups of instances, over all threads, that began after their time because their thread was still busy with
+    /// an earlier one. 0 for a free run.
     pub late: f64,
     /// How long after the call the first batch was counted.
     pub first_outcome: Duration,
@@ -152,7 +156,7 @@ pub(super) const LONGEST_PERIOD: f64 = 5e-6;
 
 /// Instances per batch for a layout: as many as fit 256 KiB, within reason.
 pub fn default_batch(layout: &Layout) -> usize {
-    (BATCH_BYTES / layout.stride).clamp(64, 8192)
+    layout.most.unwrap_or_else(|| (BATCH_BYTES / layout.stride).clamp(64, 8192))
 }
 
 /// Stretches of memory for a plan.
@@ -217,7 +221,9 @@ struct Leader {
     paced: f64,
     /// The shortest period that was kept, in ticks.
     kept: f64,
-    /// Instances of the current batch, and late ones of all before.
+    /// Ticks of all threads in all batches.
+    ticks: u64,
+    /// Instances of the current batch, and late ticks of all before.
     batch: u64,
     late_before: u64,
     /// Batches since the period was looked at, how many of them lost the clock, and the sum of their late shares.
@@ -252,10 +258,11 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
     let mut plan = plan.clone();
     plan.skews.sort_unstable();
     let plan = &plan;
-    if job.cpus.len() != threads || job.code.len() != threads || plan.batch == 0 || plan.skews.is_empty() {
+    let too_many = job.layout.most.is_some_and(|most| plan.batch > most);
+    if job.cpus.len() != threads || job.code.len() != threads || plan.batch == 0 || plan.skews.is_empty() || plan.group == 0 || too_many {
         return Err(Error::Internal("the plan does not fit the program".to_owned()));
     }
-    let mut arena = Arena::new(stretches(plan) * plan.batch * job.layout.stride)?;
+    let mut arena = Arena::new(stretches(plan) * job.layout.bytes(plan.batch))?;
     let strides = job.program.threads.iter().map(|thread| SaveRecord::new(thread).stride);
     let mut record_arenas = strides.map(|stride| Arena::new(plan.batch * stride)).collect::<Result<Vec<_>>>()?;
     let classifier = Classifier::new(job.program, job.layout);
@@ -287,6 +294,7 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
             batch_start: 0,
             paced: 0.0,
             kept: plan.period as f64,
+            ticks: 0,
             batch: 0,
             late_before: 0,
             batches: 0,
@@ -344,7 +352,7 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
         elapsed,
         in_batches: Duration::from_nanos(job.clock.ns(leader.in_batches as f64) as u64),
         period: leader.paced / (leader.planned.max(1) as f64),
-        late: shared.late.load(Ordering::Relaxed) as f64 / (counted * threads as u64).max(1) as f64,
+        late: shared.late.load(Ordering::Relaxed) as f64 / leader.ticks.max(1) as f64,
         first_outcome: Duration::from_nanos(first),
         stop: if leader.interrupted { Stop::Interrupted } else { Stop::Limit },
     })
@@ -437,8 +445,9 @@ impl Shared<'_> {
             return most;
         }
         let period = self.period.load(Ordering::Relaxed).max(1) as f64 / self.job.clock.frequency_hz;
-        let fitting = (LONGEST_BATCH / period) as u64;
-        let in_time = (SEEN_WITHIN / period) as u64;
+        let group = self.plan.group as u64;
+        let fitting = (LONGEST_BATCH / period) as u64 * group;
+        let in_time = (SEEN_WITHIN / period) as u64 * group;
         most.min(fitting.max(SHORTEST_BATCH)).min(in_time.max(1))
     }
 
@@ -447,8 +456,9 @@ impl Shared<'_> {
         let mut leader = self.leader.lock().expect("no thread panics holding it");
         leader.in_batches += self.job.clock.now().saturating_sub(leader.batch_start);
         let late = self.late.load(Ordering::Relaxed);
-        let instances = leader.batch * self.job.cpus.len() as u64;
-        let share = (late - leader.late_before).saturating_sub(AT_FIRST) as f64 / instances as f64;
+        let ticks = leader.batch.div_ceil(self.plan.group as u64) * self.job.cpus.len() as u64;
+        leader.ticks += ticks;
+        let share = (late - leader.late_before).saturating_sub(AT_FIRST) as f64 / ticks as f64;
         leader.late_before = late;
         leader.batches += 1;
         leader.lost += u32::from(share > TOO_LATE);
@@ -476,7 +486,7 @@ fn worker(shared: &Shared<'_>, number: usize) {
         return;
     }
     let threads = shared.job.cpus.len();
-    let stretch_bytes = shared.plan.batch * shared.job.layout.stride;
+    let stretch_bytes = shared.job.layout.bytes(shared.plan.batch);
     let records: Vec<*mut u8> = shared.records.iter().map(|pointer| pointer.0).collect();
     let share = |count: usize| count * number / threads..count * (number + 1) / threads;
     for stretch in 0..stretches(shared.plan) {
@@ -486,6 +496,8 @@ fn worker(shared: &Shared<'_>, number: usize) {
     }
     let skews = &shared.plan.skews;
     let delays: Vec<i64> = skews.iter().map(|skew| delay(*skew, number, threads)).collect();
+    let group_bytes = (shared.plan.group - 1) * shared.job.layout.stride + 1;
+    let warm = if shared.plan.warm { group_bytes.div_ceil(warm_step(shared.job.layout)) as u64 } else { 0 };
     let mut counter = shared.classifier.counter(skews.len());
     let (mut races_before, mut epoch) = (0, 0);
     loop {
@@ -507,6 +519,8 @@ fn worker(shared: &Shared<'_>, number: usize) {
             period: shared.period.load(Ordering::Relaxed),
             stop: shared.give_up.as_ptr().cast_const(),
             late: 0,
+            group: shared.plan.group as u64,
+            warm,
         };
         // SAFETY: the arena and this thread's records hold `batch` >= `count` instances, initialised by `reset` before
         // the barrier; between the two barriers only emitted code touches them; `give_up` lives as long as `shared`.

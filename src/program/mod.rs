@@ -231,6 +231,22 @@ pub enum Use {
 }
 
 impl Op {
+    /// The address in memory that it goes to, if it does.
+    pub fn address(&self) -> Option<Address> {
+        match *self {
+            Op::Load { address, .. }
+            | Op::Store { address, .. }
+            | Op::StoreMb { address, .. }
+            | Op::Rmw { address, .. }
+            | Op::Cmpxchg { address, .. }
+            | Op::SpinLock { address }
+            | Op::SpinUnlock { address }
+            | Op::SpinTrylock { address, .. }
+            | Op::SpinIsLocked { address, .. } => Some(address),
+            _ => None,
+        }
+    }
+
     /// Calls `see` for every register this operation reads, then for the one it writes.
     pub fn visit(&self, mut see: impl FnMut(Use, RegisterId)) {
         let (address, reads, write): (Option<Address>, [Option<Operand>; 2], Option<RegisterId>) = match *self {
