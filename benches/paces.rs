@@ -127,6 +127,7 @@ fn measure(setting: &Setting, cpus: &[usize], clock: Clock) -> Sample {
         period: 0,
         group: 1,
         warm: false,
+        focus: false,
         adapt: false,
         skews: vec![0],
         batch: setting.batch.unwrap_or_else(|| harness::default_batch(&layout)),

@@ -12,9 +12,10 @@ use crate::layout::Layout;
 use crate::machine::{Clock, Placement};
 use crate::program::{Const, Program};
 use crate::record::{
-    FinalValue, Finding, Gaps, LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, ScenarioResult, SkewRecord,
+    FinalValue, Finding, Gaps, LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, ScenarioResult, Sensitivity,
+    SkewRecord,
 };
-use crate::stats::interval;
+use crate::stats::{drift, interval, reproducibility};
 use crate::verdict::Expectation;
 
 /// A scenario with everything settled that can be before it runs.
@@ -38,6 +39,8 @@ pub struct Experiment<'a> {
     pub group: usize,
     /// Whether their lines are fetched before it.
     pub warm: bool,
+    /// Whether all skews are taken equally often to the end.
+    pub window: bool,
     /// Seed of the order of skews.
     pub seed: u64,
     /// Which atomics the code uses, where there is a choice.
@@ -107,6 +110,7 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
         period: 0,
         group: experiment.group,
         warm: experiment.warm,
+        focus: false,
         adapt: false,
         skews: vec![0],
         batch: experiment.batch.unwrap_or_else(|| harness::default_batch(&experiment.layout)),
@@ -117,6 +121,7 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
         let measured = if period.is_none() || skews.is_none() { harness::choose_pace(job, &plan)? } else { 0 };
         plan.period = period.unwrap_or(measured);
         plan.adapt = period.is_none();
+        plan.focus = skews.is_none() && !experiment.window;
         plan.skews = skews.clone().unwrap_or_else(|| sweep(experiment.clock, measured));
     }
     let measurement = harness::run(job, &plan, interrupt, watch)?;
@@ -174,6 +179,9 @@ fn result(
             period_ns: paced.then(|| clock.ns(measurement.period)),
             given_period_ns: given_period.map(|ticks| clock.ns(ticks as f64)),
             given_skews,
+            group: plan.group,
+            warm: plan.warm,
+            focused: plan.focus,
             late: paced.then_some(measurement.late),
         },
         layout: LayoutRecord { kind: layout.kind.to_string(), line_bytes: layout.line, stride_bytes: layout.stride },
@@ -191,6 +199,11 @@ fn result(
         interval: interval(races, iterations),
         rate_per_match: matches.and_then(share),
         interval_per_match: matches.and_then(|matches| interval(races, matches)),
+        reproducibility: (races > 0).then(|| reproducibility(races)),
+        drift: if races > 0 { drift(&measurement.history) } else { None },
+        sensitivity: None,
+        discarded: measurement.discarded,
+        disturbances: measurement.disturbances,
         skews: measurement
             .tally
             .skews
@@ -233,15 +246,26 @@ fn outcome(program: &Program, row: &[Const], count: u64) -> OutcomeRecord {
 /// A control counts for a placement if all CPUs of one of the two are among those of the other: a control of two
 /// threads speaks for a test of three that includes its CPUs.
 pub fn judge(results: &mut [ScenarioResult], arch: Arch) {
-    let fired: Vec<(String, HashSet<usize>)> = results
+    let fired: Vec<(String, f64, HashSet<usize>)> = results
         .iter()
         .filter(|result| result.races > 0 && is_control(result, arch))
-        .map(|result| (result.scenario.clone(), result.placement.cpus.iter().copied().collect()))
+        .map(|result| {
+            (result.scenario.clone(), result.rate.unwrap_or(0.0), result.placement.cpus.iter().copied().collect())
+        })
         .collect();
     for result in results {
         let cpus: HashSet<usize> = result.placement.cpus.iter().copied().collect();
-        let near = fired.iter().filter(|(_, others)| cpus.is_subset(others) || others.is_subset(&cpus));
-        result.controls_fired = near.map(|(name, _)| name.clone()).collect();
+        let near = || fired.iter().filter(|(.., others)| cpus.is_subset(others) || others.is_subset(&cpus));
+        let mut names: Vec<String> = near().map(|(name, ..)| name.clone()).collect();
+        names.sort();
+        names.dedup();
+        result.controls_fired = names;
+        let best = near().max_by(|a, b| a.1.total_cmp(&b.1)).filter(|_| result.races == 0);
+        result.sensitivity = best.zip(result.interval).map(|((control, rate, _), interval)| Sensitivity {
+            control: control.clone(),
+            rate: *rate,
+            bound: interval.high / rate,
+        });
         result.finding =
             Finding::judge(result.races, result.iterations, result.expected, !result.controls_fired.is_empty());
     }

@@ -131,7 +131,9 @@ impl Layout {
     /// Bytes that so many instances take.
     pub fn bytes(&self, instances: usize) -> usize {
         match self.most {
-            Some(most) => self.offsets.iter().max().map_or(0, |last| last + most * self.stride).next_multiple_of(self.line),
+            Some(most) => {
+                self.offsets.iter().max().map_or(0, |last| last + most * self.stride).next_multiple_of(self.line)
+            }
             None => instances * self.stride,
         }
     }

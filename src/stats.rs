@@ -123,6 +123,65 @@ fn regularised_beta(x: f64, a: f64, b: f64) -> f64 {
     front * fraction
 }
 
+/// How sure one may be that an event seen `seen` times is seen again in a run of the same length: 1 - e^-n (Sorensen and
+/// Donaldson, OOPSLA 2016, for runs whose races are Poisson events).
+pub fn reproducibility(seen: u64) -> f64 {
+    -(-(seen as f64)).exp_m1()
+}
+
+/// How far apart the beginning and the end of a run are.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Drift {
+    /// The Kolmogorov-Smirnov statistic between the first fifth and the last tenth of the batches: the largest distance
+    /// between the distributions of their rates.
+    pub statistic: f64,
+    /// How probable a distance as large would be if nothing had changed.
+    pub p: f64,
+}
+
+/// A smaller distance is no drift worth a word, however sure it is.
+const DRIFT_FROM: f64 = 0.2;
+/// Nor is one that chance alone gives more often than this.
+const DRIFT_BELOW: f64 = 1e-3;
+
+impl Drift {
+    /// Whether the rate at the end is not that of the beginning.
+    pub fn is_flagged(self) -> bool {
+        self.statistic >= DRIFT_FROM && self.p < DRIFT_BELOW
+    }
+}
+
+/// Compares the rates of the first fifth with those of the last tenth; `None` if that would be fewer than 20 of either.
+pub fn drift(rates: &[f32]) -> Option<Drift> {
+    let (first, last) = (&rates[..rates.len() / 5], &rates[rates.len() - rates.len() / 10..]);
+    if last.len() < 20 {
+        return None;
+    }
+    let sorted = |rates: &[f32]| {
+        let mut rates = rates.to_vec();
+        rates.sort_by(f32::total_cmp);
+        rates
+    };
+    let (a, b) = (sorted(first), sorted(last));
+    let (mut i, mut j, mut statistic) = (0, 0, 0.0f64);
+    while i < a.len() && j < b.len() {
+        let value = a[i].min(b[j]);
+        while i < a.len() && a[i] <= value {
+            i += 1;
+        }
+        while j < b.len() && b[j] <= value {
+            j += 1;
+        }
+        statistic = statistic.max((i as f64 / a.len() as f64 - j as f64 / b.len() as f64).abs());
+    }
+    // The asymptotic distribution with Stephens' correction for small samples (Journal of the Royal Statistical Society B 32, 1970).
+    let n = (a.len() as f64 * b.len() as f64 / (a.len() + b.len()) as f64).sqrt();
+    let lambda = (n + 0.12 + 0.11 / n) * statistic;
+    let term = |k: i32| (-2.0 * f64::from(k * k) * lambda * lambda).exp() * if k % 2 == 1 { 2.0 } else { -2.0 };
+    let p = if lambda < 0.2 { 1.0 } else { (1..=100).map(term).sum::<f64>().clamp(0.0, 1.0) };
+    Some(Drift { statistic, p })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +212,35 @@ mod tests {
             assert!((found.low - low).abs() < 2e-3 * width, "{k}/{n}: {found:?}");
             assert!((found.high - high).abs() < 2e-3 * width, "{k}/{n}: {found:?}");
         }
+    }
+
+    #[test]
+    fn three_races_are_seen_again_with_95_per_cent() {
+        assert_eq!(reproducibility(0), 0.0);
+        assert!((reproducibility(1) - 0.632_120_558_8).abs() < 1e-9);
+        assert!((reproducibility(3) - 0.950_212_931_6).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_drift_is_told_from_noise() {
+        // Repeatable noise between 0.4 and 0.6.
+        let noise = |at: u32| 0.4 + 0.2 * ((at.wrapping_mul(2_654_435_761) >> 8) & 0xffff) as f32 / 65536.0;
+        let still: Vec<f32> = (0..2000).map(noise).collect();
+        let found = drift(&still).unwrap();
+        assert!(!found.is_flagged() && found.p > 0.01, "{found:?}");
+        let moving: Vec<f32> = (0..2000).map(|at| noise(at) + at as f32 * 1e-4).collect();
+        let found = drift(&moving).unwrap();
+        assert!(found.is_flagged() && found.statistic > 0.5, "{found:?}");
+        assert_eq!(drift(&still[..100]), None);
+        assert!(!drift(&[0.0; 1000]).unwrap().is_flagged());
+        // 0 to 39 against 18 to 37: scipy.stats.ks_2samp gives D = 0.45 and p = 0.0074 (exact), 0.0064 (asymptotic).
+        let mut rates = vec![0.0f32; 200];
+        for (at, rate) in rates.iter_mut().enumerate() {
+            *rate = if at < 180 { at as f32 } else { (at - 180 + 18) as f32 };
+        }
+        let found = drift(&rates).unwrap();
+        assert!((found.statistic - 0.45).abs() < 1e-9, "{found:?}");
+        assert!((found.p - 0.00574).abs() < 1e-4, "{found:?}");
     }
 
     #[test]

@@ -334,7 +334,18 @@ fn outcomes(program: &Program, pace: Pace, kind: LayoutKind, iterations: u64) ->
     let code = emit(host(), program, &layout, pace).unwrap();
     let job = Job { program, layout: &layout, code: &code, cpus: &cpus, clock: Clock::calibrate() };
     let limits = Limits { iterations: Some(iterations), ..Limits::default() };
-    let plan = Plan { pace, period: 500, group: 1, warm: false, adapt: false, skews: vec![-50, 0, 50], batch: 100, seed: 1, limits };
+    let plan = Plan {
+        pace,
+        period: 500,
+        group: 1,
+        warm: false,
+        focus: false,
+        adapt: false,
+        skews: vec![-50, 0, 50],
+        batch: 100,
+        seed: 1,
+        limits,
+    };
     let measured = run(job, &plan, &AtomicBool::new(false), |_| ()).unwrap();
     assert_eq!(measured.tally.iterations, iterations);
     let outcomes = measured.tally.outcomes();
@@ -507,7 +518,18 @@ fn a_test_that_deadlocks_ends_with_an_error() {
     let cpus = &allowed_cpus().unwrap()[..1];
     let job = Job { program: &program, layout: &layout, code: &code, cpus, clock: Clock::calibrate() };
     let limits = Limits { iterations: Some(1), ..Limits::default() };
-    let plan = Plan { pace: Pace::Free, period: 0, group: 1, warm: false, adapt: false, skews: vec![0], batch: 1, seed: 1, limits };
+    let plan = Plan {
+        pace: Pace::Free,
+        period: 0,
+        group: 1,
+        warm: false,
+        focus: false,
+        adapt: false,
+        skews: vec![0],
+        batch: 1,
+        seed: 1,
+        limits,
+    };
     let error = run(job, &plan, &AtomicBool::new(false), |_| ()).unwrap_err().to_string();
     assert!(error.contains("stuck: P0 waited 5 s for a spinlock"), "{error}");
 }

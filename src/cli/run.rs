@@ -68,6 +68,9 @@ pub struct RunArgs {
     /// Fetch the lines of a group before its tick
     #[arg(long)]
     warm: bool,
+    /// Sweep the skew evenly to the end, over a range such as -200ns..200ns/81 if given, and draw the race's window
+    #[arg(long, value_name = "RANGE", num_args = 0..=1, default_missing_value = "auto", value_parser = parse_window, conflicts_with = "skew", allow_hyphen_values = true)]
+    window: Option<Window>,
     /// Where the variables lie: padded, packed, dense, kernel, kernel-ARCH
     #[arg(long, default_value = "padded", value_name = "LAYOUT")]
     layout: LayoutKind,
@@ -86,6 +89,18 @@ pub struct RunArgs {
 
     #[command(flatten)]
     output: OutputArgs,
+}
+
+/// What `--window` sweeps.
+#[derive(Debug, Clone)]
+enum Window {
+    /// As wide as an instance takes.
+    Auto,
+    Given(Skews),
+}
+
+fn parse_window(text: &str) -> std::result::Result<Window, String> {
+    if text == "auto" { Ok(Window::Auto) } else { parse_skews(text).map(Window::Given) }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -147,7 +162,11 @@ pub fn run(args: &RunArgs) -> Result<u8> {
             break;
         }
     }
-    let mut evidence = String::new();
+    let drawn = |result: &record::ScenarioResult| {
+        args.window.is_some() || result.group == "race" || result.group == "controls" && result.races > 0
+    };
+    let windows = publish::windows(&record, drawn);
+    let mut evidence = if windows.is_empty() { String::new() } else { format!("\nrace windows:\n{windows}") };
     for result in record.results.iter().filter(|result| result.finding == Finding::ForbiddenObserved) {
         let ran = |experiment: &&Experiment<'_>| {
             experiment.scenario.sha256 == result.source_sha256 && experiment.placement.cpus == result.placement.cpus
@@ -255,8 +274,8 @@ fn experiments<'a>(
             .ok_or_else(|| Error::Usage(format!("--batch: {batch} is more than {LARGEST_BATCH} instances")))
     });
     let batch = batch.transpose()?;
-    if args.pace == PaceArg::Free && (args.period.is_some() || args.skew.is_some()) {
-        return Err(Error::Usage("--period and --skew need the clock; leave out --pace free".to_owned()));
+    if args.pace == PaceArg::Free && (args.period.is_some() || args.skew.is_some() || args.window.is_some()) {
+        return Err(Error::Usage("--period, --skew and --window need the clock; leave out --pace free".to_owned()));
     }
     let target = Target { arch, atomics: args.atomics.unwrap_or_else(Atomics::of_host) };
     if target.atomics == Atomics::Lse && Atomics::of_host() == Atomics::Llsc {
@@ -264,6 +283,10 @@ fn experiments<'a>(
             "--atomics lse: this CPU has no LSE atomics; leave the option out, or say llsc".to_owned(),
         ));
     }
+    let skews = match &args.window {
+        Some(Window::Given(skews)) => Some(skews),
+        _ => args.skew.as_ref(),
+    };
     let mut experiments = Vec::new();
     for (scenario, placement) in planned {
         let layout = Layout::for_batch(args.layout, &scenario.program, host.false_sharing_bytes, batch);
@@ -271,13 +294,13 @@ fn experiments<'a>(
         let pace = match args.pace {
             PaceArg::Free => PaceChoice::Free { given: true },
             // Threads that share a CPU or are alone have nobody to meet, and a coarse clock does not bring them together.
-            PaceArg::Auto if (single || !clock.can_pace()) && args.period.is_none() && args.skew.is_none() => {
+            PaceArg::Auto if (single || !clock.can_pace()) && args.period.is_none() && skews.is_none() => {
                 PaceChoice::Free { given: false }
             }
             PaceArg::Auto | PaceArg::Paced => PaceChoice::Paced {
                 given: args.pace == PaceArg::Paced,
                 period: args.period.map(|period| period.ticks(&clock).max(1).unsigned_abs()),
-                skews: args.skew.as_ref().map(|skews| skews.ticks(&clock)),
+                skews: skews.map(|skews| skews.ticks(&clock)),
             },
         };
         let expectation = verdict::expectation(scenario, arch, target.atomics)?;
@@ -296,6 +319,7 @@ fn experiments<'a>(
             batch,
             group: args.group as usize,
             warm: args.warm,
+            window: args.window.is_some(),
             seed: args.seed,
             atomics: (arch == Arch::Aarch64).then_some(target.atomics),
             limits,

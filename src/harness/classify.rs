@@ -62,6 +62,9 @@ pub struct Classifier<'a> {
     /// Which indices are races, and the same as a list.
     is_race: Vec<bool>,
     races: Vec<u16>,
+    /// Whether this CPU has AVX2.
+    #[cfg(target_arch = "x86_64")]
+    wide: bool,
     /// What to write where to begin anew.
     initial: Vec<(usize, usize, InitialValue)>,
 }
@@ -107,7 +110,17 @@ impl<'a> Classifier<'a> {
             weight = weight.saturating_mul(size);
         }
         let table = if weight <= TABLE { weight } else { 0 };
-        let mut classifier = Classifier { program, layout, columns, table, is_race: Vec::new(), races: Vec::new(), initial: Vec::new() };
+        let mut classifier = Classifier {
+            program,
+            layout,
+            columns,
+            table,
+            is_race: Vec::new(),
+            races: Vec::new(),
+            #[cfg(target_arch = "x86_64")]
+            wide: std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("popcnt"),
+            initial: Vec::new(),
+        };
         classifier.is_race = (0..table).map(|index| program.is_race(&classifier.row_of(index))).collect();
         classifier.races = (0..table as u16).filter(|&index| classifier.is_race[usize::from(index)]).collect();
         classifier.initial = program
@@ -176,6 +189,47 @@ impl<'a> Classifier<'a> {
         skew: usize,
         counter: &mut Counter,
     ) {
+        #[cfg(target_arch = "x86_64")]
+        if self.wide {
+            // SAFETY: `wide` says that this CPU has AVX2; the rest as the caller vouches.
+            unsafe { self.count_wide(arena, records, range, skew, counter) };
+            return;
+        }
+        // SAFETY: as the caller vouches.
+        unsafe { self.count_all(arena, records, range, skew, counter) };
+    }
+
+    /// [`Classifier::count`], compiled for vectors of 32 bytes.
+    ///
+    /// # Safety
+    /// As that, and the CPU must have AVX2.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,popcnt")]
+    unsafe fn count_wide(
+        &self,
+        arena: *const u8,
+        records: &[*mut u8],
+        range: std::ops::Range<usize>,
+        skew: usize,
+        counter: &mut Counter,
+    ) {
+        // SAFETY: as the caller vouches.
+        unsafe { self.count_all(arena, records, range, skew, counter) };
+    }
+
+    /// [`Classifier::count`] for whatever vectors the function it is inlined into has.
+    ///
+    /// # Safety
+    /// As that.
+    #[inline(always)]
+    unsafe fn count_all(
+        &self,
+        arena: *const u8,
+        records: &[*mut u8],
+        range: std::ops::Range<usize>,
+        skew: usize,
+        counter: &mut Counter,
+    ) {
         let mut from = range.start;
         while from < range.end {
             let to = (from + CHUNK).min(range.end);
@@ -230,6 +284,7 @@ impl<'a> Classifier<'a> {
     ///
     /// # Safety
     /// As [`Classifier::count`].
+    #[inline(always)]
     unsafe fn indices(
         &self,
         arena: *const u8,
@@ -268,6 +323,7 @@ impl<'a> Classifier<'a> {
     ///
     /// # Safety
     /// As [`Classifier::count`].
+    #[inline(always)]
     unsafe fn keys(&self, place: Place, arena: *const u8, records: &[*mut u8], first: usize, keys: &mut [u32]) {
         let base = place.thread.map_or(arena, |thread| records[thread].cast_const());
         // SAFETY: within the records or instances, which the caller vouches for; so are the reads below.
@@ -275,7 +331,8 @@ impl<'a> Classifier<'a> {
         let narrow = |value: u64| u32::try_from(value).unwrap_or(STRANGE);
         match (place.ty, place.ty.bytes(), place.stride) {
             (Type::Pointer, ..) => {
-                let (instance, stride) = (arena as u64 + (first * self.layout.stride) as u64, self.layout.stride as u64);
+                let (instance, stride) =
+                    (arena as u64 + (first * self.layout.stride) as u64, self.layout.stride as u64);
                 for (row, key) in keys.iter_mut().enumerate() {
                     // SAFETY: see above.
                     let bits = unsafe { at.add(row * place.stride).cast::<u64>().read() };
@@ -308,6 +365,7 @@ impl<'a> Classifier<'a> {
     }
 
     /// Adds how often each outcome's index is there, by comparing all with each; how many indices were any outcome's.
+    #[inline(always)]
     fn compare(&self, indices: &[u16; CHUNK], table: &mut [u64]) -> usize {
         let mut known = 0;
         for (outcome, count) in table.iter_mut().enumerate() {
@@ -326,6 +384,7 @@ impl<'a> Classifier<'a> {
     }
 
     /// A bit for each row whose index is a race's.
+    #[inline(always)]
     fn racing(&self, indices: &[u16; CHUNK], bits: &mut [u64; CHUNK / 64]) {
         if self.races.len() > COMPARED {
             for (row, &index) in indices.iter().enumerate() {

@@ -6,6 +6,9 @@ mod arena;
 mod barrier;
 mod calibrate;
 mod classify;
+mod disturbance;
+mod focus;
+mod history;
 mod run;
 mod tally;
 

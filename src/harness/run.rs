@@ -17,6 +17,9 @@ use crossbeam_utils::CachePadded;
 use super::arena::Arena;
 use super::barrier::SpinBarrier;
 use super::classify::{Classifier, Counter};
+use super::disturbance::Watcher;
+use super::focus::focus;
+use super::history::History;
 use super::tally::Tally;
 use crate::codegen::{Executable, Pace, SaveRecord, ThreadArgs, ThreadCode, warm_step};
 use crate::error::{Error, Result};
@@ -53,8 +56,10 @@ pub struct Plan {
     /// Whether the period may follow the machine: longer while instances begin late, shorter while they do not.
     pub adapt: bool,
     /// How much later the last thread begins than P0, in ticks; the threads between are spread evenly. One of these
-    /// is taken for each batch, all equally often, in random order.
+    /// is taken for each batch, in random order.
     pub skews: Vec<i64>,
+    /// Whether the skews are all taken equally often to the end, or, after a first part of the run, only those that are worth it.
+    pub focus: bool,
     /// Instances per batch.
     pub batch: usize,
     /// Seed of the order of skews.
@@ -97,6 +102,12 @@ pub struct Measurement {
     /// The share of groups of instances, over all threads, that began after their time because their thread was still busy with
     /// an earlier one. 0 for a free run.
     pub late: f64,
+    /// Instances of batches in which a thread lost its CPU: they were run and thrown away.
+    pub discarded: u64,
+    /// How many such batches there were, counting those that were kept because there was hardly another.
+    pub disturbances: u64,
+    /// The share of instances that raced, batch by batch, in order; after a sweep that finds the worthwhile skews, only those.
+    pub history: Vec<f32>,
     /// How long after the call the first batch was counted.
     pub first_outcome: Duration,
     /// Why it ended.
@@ -125,6 +136,14 @@ const HEAD_START: f64 = 2e-6;
 const DEADLOCK: u32 = 25;
 /// How often the calling thread looks up, and shows the counts.
 const WATCH: Duration = Duration::from_millis(200);
+
+/// So many times the instances that are kept may be thrown away because a thread lost its CPU, and so many in any case; after that
+/// disturbed batches are kept and only counted.
+const AT_MOST_DISCARDED: u64 = 4;
+const FIRST_DISCARDED: u64 = 200_000;
+
+/// The part of a run in which all skews are taken equally often, if it is to find the worthwhile ones.
+const SWEEP_SHARE: f64 = 0.25;
 
 /// How many batches go by before the period is looked at again.
 const ADAPT_EVERY: u32 = 10;
@@ -180,6 +199,11 @@ struct Shared<'a> {
     skew: AtomicUsize,
     stretch: AtomicUsize,
     stopping: AtomicBool,
+    /// Whether a thread lost its CPU in the batch, and whether the batch is thrown away for that.
+    disturbed: CachePadded<AtomicBool>,
+    discard: AtomicBool,
+    /// Whether to look: threads that share a CPU take it from each other all the time.
+    watched: bool,
     /// Tells threads that wait for a lock to give up.
     give_up: CachePadded<AtomicU8>,
     interrupt: &'a AtomicBool,
@@ -189,6 +213,8 @@ struct Shared<'a> {
     late: CachePadded<AtomicU64>,
     first: AtomicU64,
     leader: Mutex<Leader>,
+    /// The skews that are taken from now on; all while empty.
+    hot: Mutex<Vec<usize>>,
     /// Asks each thread for a copy of its counts.
     epoch: CachePadded<AtomicU64>,
     counters: Vec<Mutex<Counter>>,
@@ -230,6 +256,14 @@ struct Leader {
     batches: u32,
     lost: u32,
     late_shares: f64,
+    /// Instances thrown away, and disturbed batches.
+    discarded: u64,
+    disturbances: u64,
+    /// Races and batches before the current one.
+    races_before: u64,
+    history: History,
+    /// Whether the hot skews are taken already.
+    focused: bool,
     order: Vec<usize>,
     random: Random,
     interrupted: bool,
@@ -259,7 +293,13 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
     plan.skews.sort_unstable();
     let plan = &plan;
     let too_many = job.layout.most.is_some_and(|most| plan.batch > most);
-    if job.cpus.len() != threads || job.code.len() != threads || plan.batch == 0 || plan.skews.is_empty() || plan.group == 0 || too_many {
+    if job.cpus.len() != threads
+        || job.code.len() != threads
+        || plan.batch == 0
+        || plan.skews.is_empty()
+        || plan.group == 0
+        || too_many
+    {
         return Err(Error::Internal("the plan does not fit the program".to_owned()));
     }
     let mut arena = Arena::new(stretches(plan) * job.layout.bytes(plan.batch))?;
@@ -280,6 +320,9 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
         skew: AtomicUsize::default(),
         stretch: AtomicUsize::default(),
         stopping: AtomicBool::default(),
+        disturbed: CachePadded::default(),
+        discard: AtomicBool::default(),
+        watched: threads > 1 && distinct(job.cpus),
         give_up: CachePadded::default(),
         interrupt,
         iterations: CachePadded::default(),
@@ -300,11 +343,17 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
             batches: 0,
             lost: 0,
             late_shares: 0.0,
+            discarded: 0,
+            disturbances: 0,
+            races_before: 0,
+            history: History::default(),
+            focused: false,
             order: Vec::new(),
             // Any seed will do, but xorshift stays at 0 for ever.
             random: Random(plan.seed | 1 << 63),
             interrupted: false,
         }),
+        hot: Mutex::new(Vec::new()),
         epoch: CachePadded::default(),
         counters,
         failure: Mutex::new(None),
@@ -320,6 +369,7 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
             scope.spawn(move || worker(shared, number));
         }
         let (mut last, mut unchanged) = (0, 0);
+        let mut sweeping = plan.focus && plan.skews.len() > 1;
         // Not `is_finished`, which is still false while a thread's last destructor wakes this one.
         while shared.ended.load(Ordering::Acquire) < threads {
             std::thread::park_timeout(WATCH);
@@ -328,7 +378,12 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
             last = iterations;
             shared.give_up.store(u8::from(unchanged >= DEADLOCK), Ordering::Relaxed);
             shared.epoch.fetch_add(1, Ordering::Relaxed);
-            watch(&shared.tally());
+            let tally = shared.tally();
+            if sweeping && shared.progress() >= SWEEP_SHARE && tally.iterations > 0 {
+                *shared.hot.lock().expect("no thread panics holding it") = focus(job.program, &tally);
+                sweeping = false;
+            }
+            watch(&tally);
         }
     });
 
@@ -353,6 +408,9 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
         in_batches: Duration::from_nanos(job.clock.ns(leader.in_batches as f64) as u64),
         period: leader.paced / (leader.planned.max(1) as f64),
         late: shared.late.load(Ordering::Relaxed) as f64 / leader.ticks.max(1) as f64,
+        discarded: leader.discarded,
+        disturbances: leader.disturbances,
+        history: leader.history.rates().to_vec(),
         first_outcome: Duration::from_nanos(first),
         stop: if leader.interrupted { Stop::Interrupted } else { Stop::Limit },
     })
@@ -370,6 +428,16 @@ impl Shared<'_> {
         tally
     }
 
+    /// How much of the run is over, from 0 to 1, by whichever limit is nearest.
+    fn progress(&self) -> f64 {
+        let limits = self.plan.limits;
+        let time = limits.duration.map_or(0.0, |limit| self.begun.elapsed().as_secs_f64() / limit.as_secs_f64());
+        let share = |done: &AtomicU64, limit: Option<u64>| {
+            limit.map_or(0.0, |limit| done.load(Ordering::Relaxed) as f64 / limit.max(1) as f64)
+        };
+        time.max(share(&self.iterations, limits.iterations)).max(share(&self.races, limits.races))
+    }
+
     fn fail(&self, error: Error) {
         self.failure.lock().expect("no thread panics holding it").get_or_insert(error);
         self.barrier.break_up();
@@ -380,20 +448,33 @@ impl Shared<'_> {
         let mut leader = self.leader.lock().expect("no thread panics holding it");
         let now = Instant::now();
         let begun = *leader.begun.get_or_insert(now);
+        // All threads have counted their shares of the last batch.
+        let races = self.races.load(Ordering::Relaxed);
+        if leader.batch > 0 && !self.discard.load(Ordering::Relaxed) {
+            let more = races - leader.races_before;
+            let instances = leader.batch;
+            leader.history.push(more, instances);
+        }
+        leader.races_before = races;
         let limits = self.plan.limits;
         leader.interrupted = self.interrupt.load(Ordering::Relaxed);
         let left = limits.iterations.map_or(u64::MAX, |limit| limit.saturating_sub(leader.planned));
         let enough = leader.interrupted
             || left == 0
             || limits.duration.is_some_and(|limit| now - begun >= limit)
-            || limits.races.is_some_and(|limit| self.races.load(Ordering::Relaxed) >= limit);
+            || limits.races.is_some_and(|limit| races >= limit);
         if enough {
             leader.ended = Some(now);
             self.stopping.store(true, Ordering::Relaxed);
             return;
         }
         if leader.order.is_empty() {
-            leader.order = (0..self.plan.skews.len()).collect();
+            let hot = self.hot.lock().expect("no thread panics holding it");
+            if !hot.is_empty() && !leader.focused {
+                leader.focused = true;
+                leader.history.clear();
+            }
+            leader.order = if hot.is_empty() { (0..self.plan.skews.len()).collect() } else { hot.clone() };
             for at in (1..leader.order.len()).rev() {
                 let other = leader.random.below(at + 1);
                 leader.order.swap(at, other);
@@ -460,10 +541,31 @@ impl Shared<'_> {
         leader.ticks += ticks;
         let share = (late - leader.late_before).saturating_sub(AT_FIRST) as f64 / ticks as f64;
         leader.late_before = late;
+        let disturbed = self.disturbed.load(Ordering::Relaxed);
+        self.disturbed.store(false, Ordering::Relaxed);
+        leader.disturbances += u64::from(disturbed);
+        // Where nearly every batch is disturbed, nothing would be left.
+        let discard =
+            disturbed && leader.discarded <= AT_MOST_DISCARDED * (leader.planned - leader.batch) + FIRST_DISCARDED;
+        self.discard.store(discard, Ordering::Relaxed);
+        if discard {
+            leader.discarded += leader.batch;
+            leader.planned -= leader.batch;
+            leader.paced -= self.period.load(Ordering::Relaxed) as f64 * leader.batch as f64;
+        }
+        if disturbed {
+            // Says nothing about the period.
+            return;
+        }
         leader.batches += 1;
         leader.lost += u32::from(share > TOO_LATE);
         leader.late_shares += share;
     }
+}
+
+/// Whether no two threads share a CPU.
+fn distinct(cpus: &[usize]) -> bool {
+    cpus.iter().enumerate().all(|(at, cpu)| !cpus[..at].contains(cpu))
 }
 
 /// Wakes the caller when its thread ends, and breaks the barrier if it panics, so that the others end too.
@@ -500,6 +602,7 @@ fn worker(shared: &Shared<'_>, number: usize) {
     let warm = if shared.plan.warm { group_bytes.div_ceil(warm_step(shared.job.layout)) as u64 } else { 0 };
     let mut counter = shared.classifier.counter(skews.len());
     let (mut races_before, mut epoch) = (0, 0);
+    let mut watcher = Watcher::new(shared.job.clock);
     loop {
         if shared.barrier.wait(|| shared.next_batch()).is_err() {
             return;
@@ -535,10 +638,28 @@ fn worker(shared: &Shared<'_>, number: usize) {
             return;
         }
         shared.late.fetch_add(args.late, Ordering::Relaxed);
+        if shared.watched {
+            let end = shared.job.clock.now();
+            let disturbed = match shared.plan.pace {
+                Pace::Free => watcher.free(end.saturating_sub(args.start), count),
+                Pace::Paced => {
+                    let ticks = count.div_ceil(shared.plan.group) as u64;
+                    watcher.paced(end, args.start + ticks * args.period)
+                }
+            };
+            if disturbed {
+                shared.disturbed.store(true, Ordering::Relaxed);
+            }
+        }
         if shared.barrier.wait(|| shared.batch_done()).is_err() {
             return;
         }
         let range = share(count);
+        if shared.discard.load(Ordering::Relaxed) {
+            // SAFETY: as below.
+            unsafe { shared.classifier.reset(arena, range) };
+            continue;
+        }
         // SAFETY: the batch is over, and until the next barrier the records are only read, and each thread reads and
         // writes only its share of the instances.
         unsafe {

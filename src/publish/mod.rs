@@ -11,6 +11,7 @@ mod numbers;
 mod page;
 mod protocol;
 mod table;
+mod window;
 
 pub use compare::{Comparison, Ratio, compare, comparison_markdown, comparison_table, ratio};
 pub use csv::window_csv;
@@ -19,6 +20,7 @@ pub use hlog::{Tagged, hlog};
 pub use litmus_log::litmus_log;
 pub use numbers::{count, rate, rate_with_interval};
 pub use page::{Entry, LARGEST, index, page};
+pub use window::windows;
 
 use crate::error::{Error, Result};
 use crate::record::{AnyRecord, ProtocolRecord, Record};

@@ -86,6 +86,38 @@ pub fn table(record: &Record) -> String {
     format!("{}\n\n{}\n", title(record), body.join("\n"))
 }
 
+/// What the zeros of a placement mean relative to their control, by the weakest of them.
+fn least_sensitive(results: &[&ScenarioResult]) -> String {
+    let known = results.iter().filter_map(|result| result.sensitivity.as_ref());
+    known.max_by(|a, b| a.bound.total_cmp(&b.bound)).map_or(String::new(), |weakest| {
+        format!(" Each is at least {} times rarer than {}.", count((1.0 / weakest.bound) as u64), weakest.control)
+    })
+}
+
+/// More than this share of iterations thrown away is worth a warning.
+const MUCH_DISCARDED: f64 = 0.03;
+
+/// What stands beside a rate that is not to be taken as it is.
+pub(super) fn notes(result: &ScenarioResult) -> Option<String> {
+    let mut notes = Vec::new();
+    if let Some(drift) = result.drift.filter(|drift| drift.is_flagged()) {
+        notes.push(format!(
+            "the rate drifted: that of the last tenth of the batches is not that of the first fifth (Kolmogorov-Smirnov {:.2}, \
+             p = {:.0e})",
+            drift.statistic, drift.p
+        ));
+    }
+    let share = result.discarded as f64 / (result.discarded as f64 + result.iterations as f64).max(1.0);
+    if share > MUCH_DISCARDED {
+        notes.push(format!(
+            "{} of the iterations were thrown away, because a thread lost its CPU in the middle of their batch; the box is busy",
+            rate(share)
+        ));
+    }
+    (!notes.is_empty())
+        .then(|| format!("{} on CPUs {:?}: {}.", result.scenario, result.placement.cpus, notes.join("; ")))
+}
+
 /// What the table comes to, in sentences.
 pub fn summary(record: &Record) -> String {
     let mut lines = Vec::new();
@@ -135,11 +167,13 @@ pub fn summary(record: &Record) -> String {
         } else if zeros > 0 {
             lines.push(format!(
                 "{place}: the controls fired ({}), so a zero here was looked for where reordering can be seen. It means: \
-                 below the given rate, with 95 % confidence.",
-                fired.join(", ")
+                 below the given rate, with 95 % confidence.{}",
+                fired.join(", "),
+                least_sensitive(&here().collect::<Vec<_>>())
             ));
         }
     }
+    lines.extend(record.results.iter().filter_map(notes));
     if record.host.emulated {
         lines.push(
             "Run under an emulator: that proves the build and the logic; neither the zeros nor the races here say anything \

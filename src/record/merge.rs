@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use super::validate::{MOST_COUNTS, histogram};
 use super::{FinalValue, Finding, Gaps, OutcomeRecord, Part, Record, ScenarioResult, SkewRecord};
 use crate::error::{Error, Result};
-use crate::stats::interval;
+use crate::stats::{interval, reproducibility};
 
 /// Adds records up as they come.
 #[derive(Debug)]
@@ -99,6 +99,13 @@ impl Merger {
                 let unit = std::mem::take(&mut result.gaps.unit);
                 result.gaps = Gaps { unit, ..Gaps::new(gaps) };
             }
+            result.reproducibility = (races > 0).then(|| reproducibility(races));
+            // The parts' histories are not in their records.
+            result.drift = None;
+            if let Some(sensitivity) = &mut result.sensitivity {
+                sensitivity.bound = result.interval.map_or(1.0, |interval| interval.high) / sensitivity.rate;
+            }
+            result.sensitivity.take_if(|_| races > 0);
             result.finding = Finding::judge(races, iterations, result.expected, !result.controls_fired.is_empty());
         }
         self.record
@@ -147,6 +154,9 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
             ("the condition", result.condition.clone()),
             ("the match event", format!("{:?}", result.match_event)),
             ("the pace", result.pace.mode.clone()),
+            ("the group", result.pace.group.to_string()),
+            ("warm", result.pace.warm.to_string()),
+            ("focused", result.pace.focused.to_string()),
             (
                 "the period",
                 result.pace.given_period_ns.map_or("left to wakerace".to_owned(), |ns| format!("{ns:.1} ns")),
@@ -181,6 +191,10 @@ fn add(sum: &mut ScenarioResult, more: ScenarioResult) -> std::result::Result<()
         (Some(a), Some(b)) => Some(plus(a, b, "the matches")?),
         _ => None,
     };
+    sum.discarded = plus(sum.discarded, more.discarded, "the discarded iterations")?;
+    sum.disturbances = plus(sum.disturbances, more.disturbances, "the disturbances")?;
+    // The weaker control's word is what holds for both.
+    sum.sensitivity = sum.sensitivity.take().zip(more.sensitivity).map(|(a, b)| if a.rate <= b.rate { a } else { b });
     sum.elapsed_s += more.elapsed_s;
     sum.in_batches_s += more.in_batches_s;
     let orders = [&sum.outcomes, &more.outcomes].map(|outcomes| order(outcomes));

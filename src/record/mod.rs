@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::litmus::Verdict;
 use crate::machine::{Class, Host};
-use crate::stats::Interval;
+use crate::stats::{Drift, Interval};
 use crate::verdict::VerdictSource;
 
 pub use gaps::Gaps;
@@ -186,6 +186,21 @@ pub struct ScenarioResult {
     pub rate_per_match: Option<f64>,
     /// The interval of `rate_per_match`.
     pub interval_per_match: Option<Interval>,
+    /// How sure one may be that a run of the same length sees a race again: 1 - e^-races.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reproducibility: Option<f64>,
+    /// Whether the rate at the end was that of the beginning; absent where there were too few batches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
+    /// For a zero: what the best control on the same CPUs says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensitivity: Option<Sensitivity>,
+    /// Iterations that were run and thrown away, because a thread lost its CPU in the middle of their batch.
+    #[serde(default)]
+    pub discarded: u64,
+    /// Batches in which a thread lost its CPU.
+    #[serde(default)]
+    pub disturbances: u64,
     /// Counts by skew: the race window.
     pub skews: Vec<SkewRecord>,
     /// Iterations between races.
@@ -206,6 +221,18 @@ pub struct ScenarioResult {
     pub extra: BTreeMap<String, Value>,
 }
 
+/// What a control says of a zero.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Sensitivity {
+    /// The control of the same CPUs that raced most often.
+    pub control: String,
+    /// Its rate.
+    pub rate: f64,
+    /// The upper bound of this result's rate as a part of that: had the race been this many times as frequent as the control, it
+    /// would have been seen.
+    pub bound: f64,
+}
+
 /// Where threads ran.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct PlacementRecord {
@@ -222,7 +249,7 @@ pub struct PaceRecord {
     pub mode: String,
     /// Whether wakerace chose it (`auto`) or the command line gave it (`given`).
     pub chosen: String,
-    /// From one instance to the next, in ticks of the clock; paced only. The mean, where it was left to wakerace: it then
+    /// From one group of instances to the next, in ticks of the clock; paced only. The mean, where it was left to wakerace: it then
     /// follows the machine.
     pub period_ticks: Option<u64>,
     /// The same in nanoseconds.
@@ -233,8 +260,23 @@ pub struct PaceRecord {
     /// Whether the command line gave the skews.
     #[serde(default)]
     pub given_skews: bool,
-    /// The share of instances that a thread began after their time, being busy with an earlier one; paced only.
+    /// Instances that followed each other freely at each tick.
+    #[serde(default = "one")]
+    pub group: usize,
+    /// Whether a group's lines were fetched before its tick.
+    #[serde(default)]
+    pub warm: bool,
+    /// Whether the skews were taken equally often for the first quarter only, and then those that were worth it: where races
+    /// were most frequent, or, if there were none, where the most different outcomes came up.
+    #[serde(default)]
+    pub focused: bool,
+    /// The share of groups that a thread began after their time, being busy with an earlier one; paced only.
     pub late: Option<f64>,
+}
+
+/// What records of versions without groups had.
+const fn one() -> usize {
+    1
 }
 
 /// Where variables lay.

@@ -62,8 +62,10 @@ pub(super) fn allowed(result: &ScenarioResult, architecture: &str) -> String {
 
 /// What a result comes to.
 pub(super) fn sentence(sum: &Sum<'_>) -> String {
+    let notes: Vec<String> = sum.results.iter().filter_map(|result| crate::publish::table::notes(result)).collect();
+    let notes = if notes.is_empty() { String::new() } else { format!(" {}", notes.join(" ")) };
     // A number and its unit stay on one line.
-    breakable(sum).replace(" %", "\u{a0}%")
+    (breakable(sum) + &notes).replace(" %", "\u{a0}%")
 }
 
 fn breakable(sum: &Sum<'_>) -> String {
@@ -92,9 +94,10 @@ fn breakable(sum: &Sum<'_>) -> String {
             let bound = sum.interval().map_or(String::new(), |interval| format!("{:.1e}", interval.high));
             format!(
                 "Not seen in {iterations} iterations{matched}: if it happens, then less often than once in {} ({bound}), with 95 % \
-                 confidence. {allowed} On these CPUs {} showed in the same run that reordering can be seen.",
+                 confidence. {allowed} On these CPUs {} showed in the same run that reordering can be seen{}.",
                 sum.interval().map_or("-".to_owned(), |interval| count((1.0 / interval.high) as u64)),
                 controls(sum),
+                relative(first),
             )
         }
         Finding::Inconclusive => format!(
@@ -107,6 +110,17 @@ fn breakable(sum: &Sum<'_>) -> String {
             count(sum.races)
         ),
     }
+}
+
+/// What the control says of a zero.
+fn relative(result: &ScenarioResult) -> String {
+    result.sensitivity.as_ref().map_or(String::new(), |sensitivity| {
+        format!(
+            "; this is at least {} times rarer than {}",
+            count((1.0 / sensitivity.bound) as u64),
+            sensitivity.control
+        )
+    })
 }
 
 /// The controls that fired, with their rates where the run has them.

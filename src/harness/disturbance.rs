@@ -1,0 +1,85 @@
+//! Noticing that a thread lost its CPU in the middle of a batch.
+//!
+//! The clock says that a batch took much longer than it should; the kernel's count of context switches says why. A batch in which one side
+//! stood still measures nothing about the other, so it is thrown away and counted.
+
+use crate::machine::Clock;
+
+/// A batch that ends this much after it should is looked at, in seconds: long against a line transfer, short against a time slice.
+const SUSPICIOUS: f64 = 20e-6;
+/// One that ends this much after it should is disturbed whatever the kernel says: a hypervisor that takes the CPU tells nobody.
+const STOLEN: f64 = 300e-6;
+/// A free-running batch should take no more than this many times what is usual.
+const UNUSUAL: f64 = 2.0;
+/// How fast "usual" follows, per batch.
+const FOLLOW: f64 = 0.05;
+
+/// Watches one thread.
+#[derive(Debug)]
+pub struct Watcher {
+    clock: Clock,
+    /// Involuntary context switches at the last look.
+    switches: i64,
+    /// Usual ticks per free-running instance; 0 at first.
+    usual: f64,
+}
+
+impl Watcher {
+    /// Begins to watch the calling thread.
+    pub fn new(clock: Clock) -> Watcher {
+        Watcher { clock, switches: switches(), usual: 0.0 }
+    }
+
+    /// Whether a paced batch that ended at `end` and was to end at `planned`, in ticks, was disturbed.
+    pub fn paced(&mut self, end: u64, planned: u64) -> bool {
+        self.disturbed(end as f64 - planned as f64)
+    }
+
+    /// Whether a free-running batch of `count` instances that took `ticks` was disturbed.
+    pub fn free(&mut self, ticks: u64, count: usize) -> bool {
+        let each = ticks as f64 / count.max(1) as f64;
+        if self.usual == 0.0 {
+            self.usual = each;
+        }
+        let disturbed = self.disturbed(ticks as f64 - UNUSUAL * self.usual * count as f64);
+        if !disturbed {
+            self.usual += FOLLOW * (each - self.usual);
+        }
+        disturbed
+    }
+
+    fn disturbed(&mut self, over: f64) -> bool {
+        let seconds = over / self.clock.frequency_hz;
+        if seconds < SUSPICIOUS {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.switches, switches());
+        self.switches > before || seconds > STOLEN
+    }
+}
+
+/// How often the calling thread was made to give its CPU up.
+fn switches() -> i64 {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: getrusage writes a whole rusage, and all of its bytes are integers, for which zero is a value.
+    unsafe {
+        libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
+        usage.assume_init().ru_nivcsw as i64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_late_without_a_reason_is_disturbed_only_if_very_late() {
+        let clock = Clock { frequency_hz: 1e9, resolution_ticks: 1, read_ticks: 20 };
+        let mut watcher = Watcher::new(clock);
+        assert!(!watcher.paced(1_000_000, 1_000_000) && !watcher.paced(1_000_000, 2_000_000));
+        assert!(watcher.paced(2_000_000, 1_000_000), "a millisecond late");
+        assert!(!watcher.free(100_000, 1000) && !watcher.free(120_000, 1000));
+        assert!(watcher.free(1_000_000, 1000), "ten times what is usual");
+        assert!(!watcher.free(100_000, 1000), "and what is usual stays");
+    }
+}

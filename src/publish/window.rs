@@ -1,0 +1,87 @@
+//! Race windows in a line of text each.
+
+use super::numbers::rate;
+use crate::record::{Record, ScenarioResult, SkewRecord};
+
+/// One eighth more each; the lowest says that something was seen.
+const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// The widest window, in columns; more skews than that share columns.
+const COLUMNS: usize = 64;
+
+/// The windows of the results that `wanted` picks; nothing if none of them has more than one skew.
+pub fn windows(record: &Record, wanted: impl Fn(&ScenarioResult) -> bool) -> String {
+    let results: Vec<&ScenarioResult> = (super::table::reading_order(record).into_iter())
+        .filter(|result| result.skews.len() > 1 && result.iterations > 0 && wanted(result))
+        .collect();
+    let width = results.iter().map(|result| result.scenario.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for result in results {
+        let (first, last) = (result.skews[0].skew_ns, result.skews[result.skews.len() - 1].skew_ns);
+        let mut line = |name: &str, what: &str, of: fn(&SkewRecord) -> u64| {
+            let columns = columns(&result.skews, of);
+            let top = columns.iter().flatten().copied().fold(0.0, f64::max);
+            let peak = (result.skews.iter())
+                .filter(|skew| skew.iterations > 0)
+                .max_by(|a, b| (of(a) as f64 / a.iterations as f64).total_cmp(&(of(b) as f64 / b.iterations as f64)));
+            let words = match peak {
+                Some(peak) if top > 0.0 => {
+                    format!("up to {} at {:+.0} ns", rate(of(peak) as f64 / peak.iterations as f64), peak.skew_ns)
+                }
+                _ => "none seen".to_owned(),
+            };
+            let drawn: String = columns.iter().map(|share| level(*share, top)).collect();
+            text.push_str(&format!("{name:width$}  {what:7} |{drawn}| {words}\n"));
+        };
+        line(&result.scenario, "races", |skew| skew.races);
+        if result.match_event.is_some() {
+            line("", "matches", |skew| skew.matches.unwrap_or(0));
+        }
+        let columns = result.skews.len().min(COLUMNS);
+        let (left, right) = (format!("{first:+.0} ns"), format!("{last:+.0} ns"));
+        let gap = columns.saturating_sub(left.len() + right.len());
+        text.push_str(&format!("{:width$}  {:7}  {left}{}{right}\n", "", "", " ".repeat(gap)));
+    }
+    text
+}
+
+/// The share of each column; `None` where nothing was run.
+fn columns(skews: &[SkewRecord], of: fn(&SkewRecord) -> u64) -> Vec<Option<f64>> {
+    let per = skews.len().div_ceil(COLUMNS);
+    let share = |skews: &[SkewRecord]| {
+        let sum = |of: &dyn Fn(&SkewRecord) -> u64| skews.iter().map(|skew| of(skew) as f64).sum::<f64>();
+        let all = sum(&|skew| skew.iterations);
+        (all > 0.0).then(|| sum(&of) / all)
+    };
+    skews.chunks(per).map(share).collect()
+}
+
+fn level(share: Option<f64>, top: f64) -> char {
+    match share {
+        None => ' ',
+        Some(0.0) => '.',
+        Some(share) => LEVELS[((share / top * 8.0).ceil() as usize).clamp(1, 8) - 1],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_shows_its_peak_and_where_nothing_was_seen() {
+        let skew = |skew_ns: f64, races: u64| SkewRecord {
+            skew_ns,
+            iterations: 1000,
+            matches: None,
+            races,
+            outcomes: Vec::new(),
+        };
+        let skews: Vec<SkewRecord> =
+            [0, 1, 500, 1000, 0].iter().zip(0..).map(|(&races, at)| skew(at.into(), races)).collect();
+        let shares = columns(&skews, |skew| skew.races);
+        let drawn: String = shares.iter().map(|share| level(*share, 1.0)).collect();
+        assert_eq!(drawn, ".▁▄█.");
+        let many: Vec<SkewRecord> = (0..200).map(|at| skew(f64::from(at), 1)).collect();
+        assert!(columns(&many, |skew| skew.races).len() <= COLUMNS);
+    }
+}
