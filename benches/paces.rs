@@ -128,6 +128,7 @@ fn measure(setting: &Setting, cpus: &[usize], clock: Clock) -> Sample {
         group: 1,
         warm: false,
         focus: false,
+        nice: 0,
         adapt: false,
         skews: vec![0],
         batch: setting.batch.unwrap_or_else(|| harness::default_batch(&layout)),

@@ -39,6 +39,8 @@ pub struct Experiment<'a> {
     pub group: usize,
     /// Whether their lines are fetched before it.
     pub warm: bool,
+    /// The nice value that threads ask for.
+    pub nice: i32,
     /// Whether all skews are taken equally often to the end.
     pub window: bool,
     /// Seed of the order of skews.
@@ -111,6 +113,7 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
         group: experiment.group,
         warm: experiment.warm,
         focus: false,
+        nice: experiment.nice,
         adapt: false,
         skews: vec![0],
         batch: experiment.batch.unwrap_or_else(|| harness::default_batch(&experiment.layout)),
@@ -204,6 +207,7 @@ fn result(
         sensitivity: None,
         discarded: measurement.discarded,
         disturbances: measurement.disturbances,
+        nice: measurement.nice,
         skews: measurement
             .tally
             .skews

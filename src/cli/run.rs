@@ -80,6 +80,9 @@ pub struct RunArgs {
     /// The atomics of arm64: lse or llsc [default: what the CPU has]
     #[arg(long, value_name = "KIND")]
     atomics: Option<Atomics>,
+    /// The nice value that threads ask for, so that others on the box disturb them less; 0 to be like everybody
+    #[arg(long, default_value_t = -10, value_parser = clap::value_parser!(i32).range(-20..=19), allow_hyphen_values = true)]
+    nice: i32,
     /// Seed of the random order of skews
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -320,6 +323,7 @@ fn experiments<'a>(
             group: args.group as usize,
             warm: args.warm,
             window: args.window.is_some(),
+            nice: args.nice,
             seed: args.seed,
             atomics: (arch == Arch::Aarch64).then_some(target.atomics),
             limits,

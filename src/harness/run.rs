@@ -9,7 +9,7 @@
 //! Everything shared between threads outside the emitted code is ordered by the barrier.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
@@ -24,7 +24,7 @@ use super::tally::Tally;
 use crate::codegen::{Executable, Pace, SaveRecord, ThreadArgs, ThreadCode, warm_step};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
-use crate::machine::{Clock, pin_to};
+use crate::machine::{Clock, pin_to, set_nice};
 use crate::program::Program;
 
 /// What is to be run where.
@@ -60,6 +60,8 @@ pub struct Plan {
     pub skews: Vec<i64>,
     /// Whether the skews are all taken equally often to the end, or, after a first part of the run, only those that are worth it.
     pub focus: bool,
+    /// The nice value that threads ask for: a lower one keeps more of a CPU that others want too.
+    pub nice: i32,
     /// Instances per batch.
     pub batch: usize,
     /// Seed of the order of skews.
@@ -106,6 +108,8 @@ pub struct Measurement {
     pub discarded: u64,
     /// How many such batches there were, counting those that were kept because there was hardly another.
     pub disturbances: u64,
+    /// The nice value that the threads were granted.
+    pub nice: i32,
     /// The share of instances that raced, batch by batch, in order; after a sweep that finds the worthwhile skews, only those.
     pub history: Vec<f32>,
     /// How long after the call the first batch was counted.
@@ -220,6 +224,8 @@ struct Shared<'a> {
     counters: Vec<Mutex<Counter>>,
     failure: Mutex<Option<Error>>,
     begun: Instant,
+    /// The highest nice value that a thread was granted.
+    nice: AtomicI32,
     /// How many threads have ended, and who waits for them.
     ended: AtomicUsize,
     caller: std::thread::Thread,
@@ -359,6 +365,7 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
         failure: Mutex::new(None),
         classifier,
         begun,
+        nice: AtomicI32::new(i32::MIN),
         ended: AtomicUsize::new(0),
         caller: std::thread::current(),
     };
@@ -410,6 +417,7 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
         late: shared.late.load(Ordering::Relaxed) as f64 / leader.ticks.max(1) as f64,
         discarded: leader.discarded,
         disturbances: leader.disturbances,
+        nice: shared.nice.load(Ordering::Relaxed),
         history: leader.history.rates().to_vec(),
         first_outcome: Duration::from_nanos(first),
         stop: if leader.interrupted { Stop::Interrupted } else { Stop::Limit },
@@ -468,6 +476,26 @@ impl Shared<'_> {
             self.stopping.store(true, Ordering::Relaxed);
             return;
         }
+        if self.plan.adapt {
+            self.adapt(&mut leader);
+        }
+        let count = left.min(self.batch());
+        leader.planned += count;
+        leader.batch = count;
+        leader.paced += self.period.load(Ordering::Relaxed) as f64 * count as f64;
+        self.count.store(count as usize, Ordering::Relaxed);
+        // A batch that was thrown away is run again as it was, so that a seed gives the same order on a busy box too.
+        if !self.discard.load(Ordering::Relaxed) {
+            self.skew.store(self.draw(&mut leader), Ordering::Relaxed);
+            self.stretch.store(leader.random.below(stretches(self.plan)), Ordering::Relaxed);
+        }
+        leader.batch_start = self.job.clock.now();
+        let head_start = HEAD_START * self.job.clock.frequency_hz;
+        self.start.store(leader.batch_start + head_start as u64, Ordering::Relaxed);
+    }
+
+    /// The next batch's skew.
+    fn draw(&self, leader: &mut Leader) -> usize {
         if leader.order.is_empty() {
             let hot = self.hot.lock().expect("no thread panics holding it");
             if !hot.is_empty() && !leader.focused {
@@ -480,20 +508,7 @@ impl Shared<'_> {
                 leader.order.swap(at, other);
             }
         }
-        if self.plan.adapt {
-            self.adapt(&mut leader);
-        }
-        let skew = leader.order.pop().expect("just filled");
-        let count = left.min(self.batch());
-        leader.planned += count;
-        leader.batch = count;
-        leader.paced += self.period.load(Ordering::Relaxed) as f64 * count as f64;
-        self.count.store(count as usize, Ordering::Relaxed);
-        self.skew.store(skew, Ordering::Relaxed);
-        self.stretch.store(leader.random.below(stretches(self.plan)), Ordering::Relaxed);
-        leader.batch_start = self.job.clock.now();
-        let head_start = HEAD_START * self.job.clock.frequency_hz;
-        self.start.store(leader.batch_start + head_start as u64, Ordering::Relaxed);
+        leader.order.pop().expect("just filled")
     }
 
     /// Lets the period follow the machine.
@@ -587,6 +602,7 @@ fn worker(shared: &Shared<'_>, number: usize) {
         shared.fail(error);
         return;
     }
+    shared.nice.fetch_max(set_nice(shared.plan.nice), Ordering::Relaxed);
     let threads = shared.job.cpus.len();
     let stretch_bytes = shared.job.layout.bytes(shared.plan.batch);
     let records: Vec<*mut u8> = shared.records.iter().map(|pointer| pointer.0).collect();

@@ -9,6 +9,7 @@ mod cpulist;
 mod describe;
 mod pin;
 mod placement;
+mod priority;
 mod topology;
 
 pub use clock::{Clock, now as ticks};
@@ -16,4 +17,5 @@ pub use cpulist::{format_cpu_list, parse_cpu_list};
 pub use describe::{Cache, Host, describe};
 pub use pin::{allowed_cpus, pin_to};
 pub use placement::{Class, Placement, exactly, oversubscribed, place, restrict};
+pub use priority::set_nice;
 pub use topology::{Cpu, Topology};

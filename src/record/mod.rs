@@ -201,6 +201,9 @@ pub struct ScenarioResult {
     /// Batches in which a thread lost its CPU.
     #[serde(default)]
     pub disturbances: u64,
+    /// The nice value that the threads had: asked for so that a busy box disturbs less, where the system grants it.
+    #[serde(default)]
+    pub nice: i32,
     /// Counts by skew: the race window.
     pub skews: Vec<SkewRecord>,
     /// Iterations between races.
