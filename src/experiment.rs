@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use crate::arch::Arch;
 use crate::catalogue::Scenario;
 use crate::codegen::{self, Atomics, Pace, ThreadCode};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::harness::{self, Job, Limits, Plan, Stop, Tally};
 use crate::layout::Layout;
 use crate::machine::{Clock, Placement};
@@ -41,6 +41,8 @@ pub struct Experiment<'a> {
     pub warm: bool,
     /// The nice value that threads ask for.
     pub nice: i32,
+    /// Whether it may run beside others of its scenario on other CPUs.
+    pub side_by_side: bool,
     /// Whether all skews are taken equally often to the end.
     pub window: bool,
     /// Seed of the order of skews.
@@ -130,6 +132,28 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
     let measurement = harness::run(job, &plan, interrupt, watch)?;
     let result = result(experiment, &plan, code, &measurement)?;
     Ok(Finished { result, stop: measurement.stop })
+}
+
+/// Runs experiments at the same time; no two may share a CPU. `watch` sees the counts of the first.
+///
+/// # Errors
+/// That of the first that fails; the others run to their ends.
+pub fn run_side_by_side(
+    experiments: &[&Experiment<'_>],
+    interrupt: &AtomicBool,
+    watch: impl FnMut(&Tally),
+) -> Result<Vec<Finished>> {
+    let Some((first, others)) = experiments.split_first() else { return Ok(Vec::new()) };
+    std::thread::scope(|scope| {
+        let others: Vec<_> =
+            others.iter().map(|experiment| scope.spawn(move || run(experiment, interrupt, |_| ()))).collect();
+        let mut finished = vec![run(first, interrupt, watch)];
+        for other in others {
+            let panicked = || Err(Error::Internal("a run panicked".to_owned()));
+            finished.push(other.join().unwrap_or_else(|_| panicked()));
+        }
+        finished.into_iter().collect()
+    })
 }
 
 /// A sweep about as wide to either side as one instance takes, in ticks.

@@ -167,6 +167,83 @@ fn a_run_is_kept_by_default_and_says_where() {
 }
 
 #[test]
+fn pairs_of_cpus_run_side_by_side() {
+    let folder = folder();
+    let path = folder.path().join("r.json");
+    let cpus = std::thread::available_parallelism().unwrap().get();
+    let mut command = wakerace(folder.path());
+    command
+        .args(["run", "SB", "--no-controls", "--pairs", "all", "-n", "5000", "--no-save", "--export-json"])
+        .arg(&path);
+    if cpus < 2 {
+        command.assert().code(2).stderr(contains("--pairs"));
+        return;
+    }
+    command.assert().success();
+    let record = check_record(&path);
+    assert!(record.results.len() <= cpus * (cpus - 1) / 2 && !record.results.is_empty());
+    assert!(record.results.iter().all(|result| result.iterations == 5000));
+    let mut pairs: Vec<_> = record.results.iter().map(|result| result.placement.cpus.clone()).collect();
+    pairs.sort();
+    pairs.dedup();
+    assert_eq!(pairs.len(), record.results.len(), "each pair once");
+    let mut command = wakerace(folder.path());
+    command.args(["run", "SB", "--pairs", "none"]).assert().code(2).stderr(contains("no number of pairs"));
+}
+
+#[test]
+fn a_window_is_swept_evenly_and_drawn() {
+    let folder = folder();
+    let path = folder.path().join("r.json");
+    let mut command = wakerace(folder.path());
+    command.args([
+        "run",
+        "SB",
+        "--no-controls",
+        "--oversubscribe",
+        "--window=-40..40/5",
+        "--batch",
+        "16",
+        "-n",
+        "1600",
+    ]);
+    command.args(["--period", "2us", "--no-save", "--export-json"]).arg(&path);
+    command.assert().success().stdout(contains("race windows:").and(contains("races   |")));
+    let record = check_record(&path);
+    let each: Vec<u64> = record.results[0].skews.iter().map(|skew| skew.iterations).collect();
+    assert_eq!(each, [320; 5]);
+    assert!(!record.results[0].pace.focused && record.results[0].pace.given_skews);
+}
+
+#[test]
+fn instances_run_in_groups_and_densely_lose_none() {
+    let folder = folder();
+    let path = folder.path().join("r.json");
+    for layout in ["padded", "packed", "dense"] {
+        for (group, warm) in [("1", false), ("7", true), ("64", true)] {
+            let mut command = wakerace(folder.path());
+            command.args([
+                "run",
+                "S01-as-is",
+                "--no-controls",
+                "--oversubscribe",
+                "--pace",
+                "paced",
+                "--period",
+                "5us",
+            ]);
+            command
+                .args(["--layout", layout, "--group", group, "-n", "12345", "--no-save", "--export-json"])
+                .arg(&path);
+            command.args(warm.then_some("--warm")).assert().success();
+            let record = check_record(&path);
+            assert_eq!((record.results[0].iterations, record.results[0].races), (12_345, 0), "{layout} {group}");
+            assert_eq!(record.results[0].pace.group.to_string(), group);
+        }
+    }
+}
+
+#[test]
 fn every_architecture_is_shown_on_every_host() {
     let folder = folder();
     for (arch, words) in

@@ -1,5 +1,6 @@
 //! `wakerace run`
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -15,7 +16,7 @@ use crate::arch::Arch;
 use crate::catalogue::{self, Scenario};
 use crate::codegen::{self, Atomics, Target};
 use crate::error::{EXIT_FORBIDDEN, EXIT_INTERRUPTED, EXIT_OK, Error, Result};
-use crate::experiment::{self, Experiment, PaceChoice};
+use crate::experiment::{self, Experiment, Finished, PaceChoice};
 use crate::harness::{Limits, Stop};
 use crate::layout::{Layout, LayoutKind};
 use crate::machine::{self, Class, Clock, Host, Placement, Topology};
@@ -39,6 +40,9 @@ pub struct RunArgs {
     /// How far apart the threads are: smt, core, cluster, llc, socket, or several [default: every one there is]
     #[arg(long, value_name = "CLASS", value_delimiter = ',')]
     placement: Vec<Class>,
+    /// Run tests of two threads on pairs of CPUs, as many at a time as there are CPUs for: all of them, or so many of each class
+    #[arg(long, value_name = "COUNT", value_parser = parse_pairs, conflicts_with_all = ["placement", "oversubscribe"])]
+    pairs: Option<Pairs>,
     /// Let several threads of a test share a CPU
     #[arg(long)]
     oversubscribe: bool,
@@ -94,6 +98,22 @@ pub struct RunArgs {
     output: OutputArgs,
 }
 
+/// Which pairs of CPUs.
+#[derive(Debug, Clone, Copy)]
+enum Pairs {
+    All,
+    /// So many of each class at most.
+    Each(usize),
+}
+
+fn parse_pairs(text: &str) -> std::result::Result<Pairs, String> {
+    if text == "all" {
+        return Ok(Pairs::All);
+    }
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.map(Pairs::Each).ok_or_else(|| format!("'{text}' is no number of pairs; such as 16, or all"))
+}
+
 /// What `--window` sweeps.
 #[derive(Debug, Clone)]
 enum Window {
@@ -147,16 +167,18 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let output = Output::new(&args.output, record::default_path(&host, started))?;
     output.say(&opening(&host, &experiments));
     let mut record = Record::begin(record::SCHEMA, started, host);
-    for experiment in &experiments {
-        let mut progress =
-            Progress::new(experiment.scenario, &experiment.placement, experiment.limits, args.output.quiet);
-        let watch = |tally: &_| progress.update(experiment.scenario, tally);
-        let finished = experiment::run(experiment, &interrupt, watch)?;
+    for round in rounds(&experiments) {
+        let first = round[0];
+        let mut progress = Progress::new(first.scenario, &first.placement, first.limits, args.output.quiet);
+        let watch = |tally: &_| progress.update(first.scenario, tally);
+        let finished = experiment::run_side_by_side(&round, &interrupt, watch)?;
         progress.finish();
-        record.interrupted = finished.stop == Stop::Interrupted;
-        if finished.result.iterations > 0 {
-            output.say(&one_line(&finished.result));
-            record.results.push(finished.result);
+        for Finished { result, stop } in finished {
+            record.interrupted |= stop == Stop::Interrupted;
+            if result.iterations > 0 {
+                output.say(&one_line(&result));
+                record.results.push(result);
+            }
         }
         experiment::judge(&mut record.results, arch);
         record.elapsed_s = begun.elapsed().as_secs_f64();
@@ -186,6 +208,19 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     } else {
         EXIT_OK
     })
+}
+
+/// The experiments that run at the same time, in order: those of one scenario that share no CPU.
+fn rounds<'a, 'b>(experiments: &'b [Experiment<'a>]) -> Vec<Vec<&'b Experiment<'a>>> {
+    let mut out = Vec::new();
+    for of_scenario in
+        experiments.chunk_by(|a, b| a.scenario.sha256 == b.scenario.sha256 && a.side_by_side && b.side_by_side)
+    {
+        let placements: Vec<&Placement> = of_scenario.iter().map(|experiment| &experiment.placement).collect();
+        let rounds = machine::rounds(&placements);
+        out.extend(rounds.into_iter().map(|round| round.into_iter().map(|at| &of_scenario[at]).collect()));
+    }
+    out
 }
 
 /// A flag that the first Ctrl-C (or SIGTERM) sets; the second ends the program at once.
@@ -239,6 +274,14 @@ fn placements(
     if cpus.len() < threads && args.oversubscribe && !cpus.is_empty() {
         return Ok(vec![machine::oversubscribed(cpus, threads)]);
     }
+    if let Some(wanted) = args.pairs.filter(|_| threads == 2) {
+        let most = match wanted {
+            Pairs::All => None,
+            Pairs::Each(count) => Some(count),
+        };
+        let pairs = machine::pairs(topology, cpus, most);
+        return if pairs.is_empty() { Err(fail("--pairs needs two CPUs".to_owned())) } else { Ok(pairs) };
+    }
     if named && cpus.len() == threads && args.placement.is_empty() {
         return Ok(vec![machine::exactly(topology, cpus)]);
     }
@@ -264,7 +307,10 @@ fn experiments<'a>(
     planned: &[(&'a Scenario, Placement)],
 ) -> Result<Vec<Experiment<'a>>> {
     let open_ended = args.duration.is_none() && args.iterations.is_none() && args.stop_after_races.is_none();
-    let share = DEFAULT_TOTAL.div_f64(planned.len().max(1) as f64).max(DEFAULT_LEAST);
+    // Pairs of one test run side by side, in about as many rounds as there are CPUs.
+    let cpus: HashSet<usize> = planned.iter().flat_map(|(_, placement)| placement.cpus.iter().copied()).collect();
+    let at_once = if args.pairs.is_some() { (cpus.len() / 2).max(1) } else { 1 };
+    let share = DEFAULT_TOTAL.div_f64(planned.len().div_ceil(at_once).max(1) as f64).max(DEFAULT_LEAST);
     let limits = Limits {
         duration: args.duration.or(open_ended.then_some(share)),
         iterations: args.iterations,
@@ -324,6 +370,7 @@ fn experiments<'a>(
             warm: args.warm,
             window: args.window.is_some(),
             nice: args.nice,
+            side_by_side: args.pairs.is_some(),
             seed: args.seed,
             atomics: (arch == Arch::Aarch64).then_some(target.atomics),
             limits,
@@ -334,7 +381,8 @@ fn experiments<'a>(
 }
 
 fn opening(host: &Host, experiments: &[Experiment<'_>]) -> String {
-    let time: Option<Duration> = experiments.iter().map(|experiment| experiment.limits.duration).sum();
+    let rounds = rounds(experiments);
+    let time: Option<Duration> = rounds.iter().map(|round| round[0].limits.duration).sum();
     let about = time.map_or(String::new(), |time| format!(", about {} s", time.as_secs_f64().round().max(1.0)));
     let coarse = if host.clock_measured.can_pace() {
         ""

@@ -168,6 +168,10 @@ const SHORTER: f64 = 0.98;
 /// was kept before is taken in large steps.
 const BACK: f64 = 0.7;
 const NEAR: f64 = 1.5;
+/// Between in time and lost lies much: with groups of instances, periods several times too long are a little late as well as the
+/// right one. So after so many looks that changed nothing a much shorter one is tried, and twice as seldom each time it fails.
+const PATIENCE: u32 = 10;
+const LONGEST_PATIENCE: u32 = 320;
 /// What was kept before is forgotten slowly, by this factor each time the period grows: the machine may have become slower
 /// for good.
 const FORGET: f64 = 1.03;
@@ -253,6 +257,11 @@ struct Leader {
     paced: f64,
     /// The shortest period that was kept, in ticks.
     kept: f64,
+    /// The period before a shorter one was tried that may be too short; how often the period was looked at and left, and how often it
+    /// is before another is tried.
+    probed: Option<f64>,
+    waited: u32,
+    patience: u32,
     /// Ticks of all threads in all batches.
     ticks: u64,
     /// Instances of the current batch, and late ticks of all before.
@@ -343,6 +352,9 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
             batch_start: 0,
             paced: 0.0,
             kept: plan.period as f64,
+            probed: None,
+            waited: 0,
+            patience: PATIENCE,
             ticks: 0,
             batch: 0,
             late_before: 0,
@@ -517,16 +529,36 @@ impl Shared<'_> {
             return;
         }
         let before = self.period.load(Ordering::Relaxed) as f64;
-        let factor = if leader.lost > LOST {
-            leader.kept *= FORGET;
-            LONGER
-        } else if leader.late_shares > IN_TIME * f64::from(leader.batches) {
-            1.0
-        } else if before > NEAR * leader.kept {
-            BACK
-        } else {
-            leader.kept = leader.kept.min(before);
-            SHORTER
+        let lost = leader.lost > LOST;
+        let factor = match leader.probed.take() {
+            // The shorter period was one too short.
+            Some(period) if lost => {
+                leader.patience = (2 * leader.patience).min(LONGEST_PATIENCE);
+                period / before
+            }
+            Some(_) => {
+                leader.patience = PATIENCE;
+                1.0
+            }
+            None if lost => {
+                leader.kept *= FORGET;
+                LONGER
+            }
+            None if leader.late_shares > IN_TIME * f64::from(leader.batches) => {
+                leader.waited += 1;
+                if leader.waited < leader.patience {
+                    1.0
+                } else {
+                    leader.waited = 0;
+                    leader.probed = Some(before);
+                    BACK
+                }
+            }
+            None if before > NEAR * leader.kept => BACK,
+            None => {
+                leader.kept = leader.kept.min(before);
+                SHORTER
+            }
         };
         (leader.batches, leader.lost, leader.late_shares) = (0, 0, 0.0);
         let hz = self.job.clock.frequency_hz;

@@ -1,6 +1,6 @@
 //! The table in Markdown.
 
-use super::table::{NUMERIC, cells, headings, reading_order, summary, title};
+use super::table::{NUMERIC, headings, lines, summary, title};
 use crate::record::Record;
 
 /// A record's table, with its title before and what it means after.
@@ -13,8 +13,8 @@ pub fn markdown(record: &Record) -> String {
     let rule: Vec<String> =
         (0..headings.len()).map(|column| if NUMERIC.contains(&column) { "---:" } else { "---" }.to_owned()).collect();
     let mut text = format!("{}\n\n{}{}", title(record), row(&headings), row(&rule));
-    for result in reading_order(record) {
-        text.push_str(&row(&cells(result)));
+    for line in lines(record) {
+        text.push_str(&row(&line));
     }
     format!("{text}\n{}\n", summary(record))
 }

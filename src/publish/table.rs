@@ -6,6 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::numbers::{count, rate, rate_with_interval};
 use crate::record::{Finding, Record, ScenarioResult};
+use crate::stats::interval;
 
 /// The headings of [`table`] and of the Markdown table.
 pub(super) fn headings(record: &Record) -> Vec<String> {
@@ -19,8 +20,52 @@ pub(super) fn headings(record: &Record) -> Vec<String> {
 /// The columns that hold numbers.
 pub(super) const NUMERIC: std::ops::RangeInclusive<usize> = 2..=6;
 
+/// More placements of a test on one class than this are one line.
+const ALONE: usize = 6;
+
+/// The lines of the table, in reading order; many pairs of one class are added up.
+pub(super) fn lines(record: &Record) -> Vec<Vec<String>> {
+    let mut groups: Vec<Vec<&ScenarioResult>> = Vec::new();
+    for result in reading_order(record) {
+        let same = |group: &&mut Vec<&ScenarioResult>| {
+            group[0].source_sha256 == result.source_sha256 && group[0].placement.class == result.placement.class
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(result),
+            None => groups.push(vec![result]),
+        }
+    }
+    groups
+        .into_iter()
+        .flat_map(|group| if group.len() > ALONE { vec![sum(&group)] } else { group.into_iter().map(cells).collect() })
+        .collect()
+}
+
+/// Many placements in one line; the finding is the strongest of theirs.
+fn sum(results: &[&ScenarioResult]) -> Vec<String> {
+    let add = |of: fn(&ScenarioResult) -> u64| results.iter().fold(0u64, |sum, result| sum.saturating_add(of(result)));
+    let (races, iterations) = (add(|result| result.races), add(|result| result.iterations));
+    let matched = results.iter().all(|result| result.matches.is_some());
+    let has = |finding: Finding| results.iter().any(|result| result.finding == finding);
+    let finding = [Finding::ForbiddenObserved, Finding::Observed, Finding::Inconclusive]
+        .into_iter()
+        .find(|finding| has(*finding));
+    let seen = results.iter().filter(|result| result.races > 0).count();
+    vec![
+        results[0].scenario.clone(),
+        format!("{} pairs {}", results.len(), results[0].placement.class),
+        count(iterations),
+        if matched { count(add(|result| result.matches.unwrap_or(0))) } else { "-".to_owned() },
+        count(races),
+        rate_with_interval((iterations > 0).then(|| races as f64 / iterations as f64), interval(races, iterations)),
+        format!("on {seen} of {}", results.len()),
+        results[0].expected.map_or("unknown".to_owned(), |expected| expected.to_string()),
+        finding.unwrap_or(Finding::NotObserved).words().to_owned(),
+    ]
+}
+
 /// One line of the table.
-pub(super) fn cells(result: &ScenarioResult) -> Vec<String> {
+fn cells(result: &ScenarioResult) -> Vec<String> {
     let cpus: Vec<String> = result.placement.cpus.iter().map(usize::to_string).collect();
     vec![
         result.scenario.clone(),
@@ -74,8 +119,8 @@ pub fn table(record: &Record) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(headings(record));
-    for result in reading_order(record) {
-        table.add_row(cells(result));
+    for line in lines(record) {
+        table.add_row(line);
     }
     for column in NUMERIC {
         if let Some(column) = table.column_mut(column) {
@@ -140,6 +185,8 @@ pub fn summary(record: &Record) -> String {
     let mut placements: Vec<_> = record.results.iter().map(|result| &result.placement).collect();
     placements.dedup();
     let mut said = Vec::new();
+    // Where many pairs were run, those that look alike share a line at the end.
+    let (mut fired_too, mut silent_too) = (0, 0);
     for placement in placements {
         if said.contains(&placement) {
             continue;
@@ -162,6 +209,11 @@ pub fn summary(record: &Record) -> String {
         if record.host.emulated {
             continue;
         }
+        if said.len() > ALONE {
+            fired_too += usize::from(zeros > 0 && !fired.is_empty());
+            silent_too += usize::from(zeros > 0 && fired.is_empty());
+            continue;
+        }
         if zeros > 0 && fired.is_empty() {
             lines.push(format!("{place}: no control fired, so the zeros here mean nothing (inconclusive)."));
         } else if zeros > 0 {
@@ -172,6 +224,14 @@ pub fn summary(record: &Record) -> String {
                 least_sensitive(&here().collect::<Vec<_>>())
             ));
         }
+    }
+    if fired_too > 0 {
+        lines.push(format!("{fired_too} more placements: controls fired there as well."));
+    }
+    if silent_too > 0 {
+        lines.push(format!(
+            "{silent_too} more placements: no control fired, so the zeros there mean nothing (inconclusive)."
+        ));
     }
     lines.extend(record.results.iter().filter_map(notes));
     if record.host.emulated {

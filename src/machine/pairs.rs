@@ -1,0 +1,101 @@
+//! Pairs of CPUs, all or a sample of each class, and which of them can run at the same time.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::placement::{Class, Placement, between};
+use super::topology::{Cpu, Topology};
+
+/// The pairs among `cpus`, near ones first: all of them, or at most `most` of each class, spread evenly over those there are.
+pub fn pairs(topology: &Topology, cpus: &[usize], most: Option<usize>) -> Vec<Placement> {
+    let known: Vec<&Cpu> = cpus.iter().filter_map(|&cpu| topology.cpu(cpu)).collect();
+    let mut classes: BTreeMap<Class, Vec<(usize, usize)>> = BTreeMap::new();
+    for (at, a) in known.iter().enumerate() {
+        for b in &known[at + 1..] {
+            classes.entry(between(a, b)).or_default().push((a.id, b.id));
+        }
+    }
+    let mut out = Vec::new();
+    for (class, all) in classes {
+        let wanted = most.map_or(all.len(), |most| most.min(all.len()));
+        let sample = (0..wanted).map(|at| all[at * all.len() / wanted]);
+        out.extend(sample.map(|(a, b)| Placement { cpus: vec![a, b], class }));
+    }
+    out
+}
+
+/// Groups placements, by position, into rounds whose placements share no CPU, so that each round can run side by side. Greedy: within two
+/// times the fewest rounds there could be.
+pub fn rounds(placements: &[&Placement]) -> Vec<Vec<usize>> {
+    let mut left: Vec<usize> = (0..placements.len()).collect();
+    let mut rounds = Vec::new();
+    while !left.is_empty() {
+        let mut busy: HashSet<usize> = HashSet::new();
+        let (round, rest): (Vec<usize>, Vec<usize>) = left.into_iter().partition(|&at| {
+            let free = placements[at].cpus.iter().all(|cpu| !busy.contains(cpu));
+            if free {
+                busy.extend(&placements[at].cpus);
+            }
+            free
+        });
+        rounds.push(round);
+        left = rest;
+    }
+    rounds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two sockets of `cores` cores with two hardware threads each.
+    fn topology(cores: usize) -> Topology {
+        let cpu = |id: usize| {
+            let (package, core) = (id / (2 * cores), id / 2);
+            Cpu {
+                id,
+                core: vec![2 * core, 2 * core + 1],
+                cluster: Vec::new(),
+                llc: (package * 2 * cores..(package + 1) * 2 * cores).collect(),
+                package: (package * 2 * cores..(package + 1) * 2 * cores).collect(),
+                node: Some(package),
+            }
+        };
+        Topology { cpus: (0..4 * cores).map(cpu).collect() }
+    }
+
+    #[test]
+    fn all_pairs_are_there_once_and_a_sample_has_every_class() {
+        let topology = topology(4);
+        let cpus: Vec<usize> = (0..16).collect();
+        let all = pairs(&topology, &cpus, None);
+        assert_eq!(all.len(), 16 * 15 / 2);
+        let distinct: HashSet<&Placement> = all.iter().collect();
+        assert_eq!(distinct.len(), all.len());
+        let sample = pairs(&topology, &cpus, Some(5));
+        for class in [Class::Smt, Class::Core, Class::Socket] {
+            assert_eq!(sample.iter().filter(|pair| pair.class == class).count(), 5, "{class}");
+        }
+        // 500 CPUs are 125,000 pairs, and few of them are run.
+        let large = super::tests::topology(125);
+        let cpus: Vec<usize> = (0..500).collect();
+        assert_eq!(pairs(&large, &cpus, Some(16)).len(), 48);
+    }
+
+    #[test]
+    fn no_round_has_a_cpu_twice_and_none_is_left_out() {
+        let topology = topology(4);
+        let cpus: Vec<usize> = (0..16).collect();
+        let all = pairs(&topology, &cpus, None);
+        let placements: Vec<&Placement> = all.iter().collect();
+        let rounds = rounds(&placements);
+        let mut seen = HashSet::new();
+        for round in &rounds {
+            let busy: Vec<usize> = round.iter().flat_map(|&at| placements[at].cpus.clone()).collect();
+            assert_eq!(busy.iter().collect::<HashSet<_>>().len(), busy.len());
+            seen.extend(round.iter().copied());
+        }
+        assert_eq!(seen.len(), all.len());
+        // 15 rounds of 8 pairs are the fewest.
+        assert!(rounds.len() <= 30, "{}", rounds.len());
+    }
+}
