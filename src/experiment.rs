@@ -5,10 +5,10 @@ use std::sync::atomic::AtomicBool;
 
 use crate::arch::Arch;
 use crate::catalogue::Scenario;
-use crate::codegen::{self, Atomics, Pace, ThreadCode};
+use crate::codegen::{self, Atomics, Pace, Target, ThreadCode};
 use crate::error::{Error, Result};
 use crate::harness::{self, Job, Limits, Plan, Stop, Tally};
-use crate::layout::Layout;
+use crate::layout::{Layout, LayoutKind};
 use crate::machine::{Clock, Placement};
 use crate::program::{Const, Program};
 use crate::record::{
@@ -39,6 +39,8 @@ pub struct Experiment<'a> {
     pub group: usize,
     /// Whether their lines are fetched before it.
     pub warm: bool,
+    /// The profile that the settings are from, in words.
+    pub profile: Option<String>,
     /// The nice value that threads ask for.
     pub nice: i32,
     /// Whether it may run beside others of its scenario on other CPUs.
@@ -53,6 +55,80 @@ pub struct Experiment<'a> {
     pub limits: Limits,
     /// The host's clock.
     pub clock: Clock,
+}
+
+/// What the experiments of a run have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct Common {
+    /// What code is emitted for.
+    pub target: Target,
+    /// The host's clock.
+    pub clock: Clock,
+    /// The distance at which variables no longer disturb each other, in bytes.
+    pub line: usize,
+    /// Seed of the order of skews.
+    pub seed: u64,
+    /// When each ends.
+    pub limits: Limits,
+    /// The nice value that threads ask for.
+    pub nice: i32,
+    /// Whether all skews are taken equally often to the end.
+    pub window: bool,
+    /// Whether they may run beside others of their scenario on other CPUs.
+    pub side_by_side: bool,
+}
+
+/// How one scenario is run on one placement.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// How instances follow each other.
+    pub pace: PaceChoice,
+    /// Where variables lie.
+    pub layout: LayoutKind,
+    /// Instances per batch, if given.
+    pub batch: Option<usize>,
+    /// Instances at each tick.
+    pub group: usize,
+    /// Whether their lines are fetched before it.
+    pub warm: bool,
+    /// The profile it is from.
+    pub profile: Option<String>,
+}
+
+impl<'a> Experiment<'a> {
+    /// Settles everything that can be before it runs: its code is emitted, so that whatever cannot be is said now.
+    ///
+    /// # Errors
+    /// If there is no such code.
+    pub fn new(
+        scenario: &'a Scenario,
+        placement: Placement,
+        choice: Choice,
+        expectation: Expectation,
+        common: &Common,
+    ) -> Result<Experiment<'a>> {
+        let layout = Layout::for_batch(choice.layout, &scenario.program, common.line, choice.batch);
+        let code = codegen::emit(common.target, &scenario.program, &layout, choice.pace.kind())?;
+        Ok(Experiment {
+            scenario,
+            placement,
+            layout,
+            pace: choice.pace,
+            expectation,
+            code,
+            batch: choice.batch,
+            group: choice.group,
+            warm: choice.warm,
+            profile: choice.profile,
+            nice: common.nice,
+            side_by_side: common.side_by_side,
+            window: common.window,
+            seed: common.seed,
+            atomics: (common.target.arch == Arch::Aarch64).then_some(common.target.atomics),
+            limits: common.limits,
+            clock: common.clock,
+        })
+    }
 }
 
 /// How an experiment is to be paced.
@@ -206,6 +282,7 @@ fn result(
             period_ns: paced.then(|| clock.ns(measurement.period)),
             given_period_ns: given_period.map(|ticks| clock.ns(ticks as f64)),
             given_skews,
+            profile: experiment.profile.clone(),
             group: plan.group,
             warm: plan.warm,
             focused: plan.focus,

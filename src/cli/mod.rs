@@ -12,6 +12,7 @@ mod report;
 mod run;
 mod show;
 mod topology;
+mod tune;
 mod units;
 mod validate;
 
@@ -33,6 +34,8 @@ pub struct Cli {
 enum Command {
     /// Run scenarios on this host and say what was seen
     Run(Box<run::RunArgs>),
+    /// Search the settings at which races are most frequent here, and keep them for `run`
+    Tune(tune::TuneArgs),
     /// Run the kernel's mutex and wakeup protocol, and see whether the race does harm
     Protocol(protocol::ProtocolArgs),
     /// Say what the architectures and the kernel's model allow of a test, and why
@@ -64,6 +67,7 @@ enum Command {
 pub fn dispatch(cli: Cli) -> Result<u8> {
     match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Tune(args) => tune::tune(&args),
         Command::Protocol(args) => protocol::protocol(&args),
         Command::Check(args) => check::check(&args),
         Command::Validate(args) => validate::validate(&args),

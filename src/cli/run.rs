@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -16,10 +17,11 @@ use crate::arch::Arch;
 use crate::catalogue::{self, Scenario};
 use crate::codegen::{self, Atomics, Target};
 use crate::error::{EXIT_FORBIDDEN, EXIT_INTERRUPTED, EXIT_OK, Error, Result};
-use crate::experiment::{self, Experiment, Finished, PaceChoice};
+use crate::experiment::{self, Choice, Common, Experiment, Finished, PaceChoice};
 use crate::harness::{Limits, Stop};
-use crate::layout::{Layout, LayoutKind};
+use crate::layout::LayoutKind;
 use crate::machine::{self, Class, Clock, Host, Placement, Topology};
+use crate::profile::{self, Profile};
 use crate::publish;
 use crate::record::{self, Finding, Record};
 use crate::verdict;
@@ -66,18 +68,21 @@ pub struct RunArgs {
     /// How much later the last thread begins than P0: 20ns, a list -20,0,20, or a range -100..100/21 [default: a sweep]
     #[arg(long, value_name = "TIME", value_parser = parse_skews, allow_hyphen_values = true)]
     skew: Option<Skews>,
-    /// Instances that follow each other freely at each tick of the pace
-    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
-    group: u32,
+    /// Instances that follow each other freely at each tick of the pace [default: 1]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    group: Option<u32>,
     /// Fetch the lines of a group before its tick
     #[arg(long)]
     warm: bool,
     /// Sweep the skew evenly to the end, over a range such as -200ns..200ns/81 if given, and draw the race's window
     #[arg(long, value_name = "RANGE", num_args = 0..=1, default_missing_value = "auto", value_parser = parse_window, conflicts_with = "skew", allow_hyphen_values = true)]
     window: Option<Window>,
-    /// Where the variables lie: padded, packed, dense, kernel, kernel-ARCH
-    #[arg(long, default_value = "padded", value_name = "LAYOUT")]
-    layout: LayoutKind,
+    /// Where the variables lie: padded, packed, dense, kernel, kernel-ARCH [default: padded]
+    #[arg(long, value_name = "LAYOUT")]
+    layout: Option<LayoutKind>,
+    /// A profile of `wakerace tune`, or none [default: this host's, if there is one]
+    #[arg(long, value_name = "FILE")]
+    profile: Option<String>,
     /// Instances per batch [default: what fits the caches]
     #[arg(long, value_name = "COUNT", value_parser = parse_count)]
     batch: Option<u64>,
@@ -336,9 +341,22 @@ fn experiments<'a>(
         Some(Window::Given(skews)) => Some(skews),
         _ => args.skew.as_ref(),
     };
+    if args.pace == PaceArg::Free && (args.group.is_some() || args.warm) {
+        return Err(Error::Usage("--group and --warm are of paced runs; leave out --pace free".to_owned()));
+    }
+    let common = Common {
+        target,
+        clock,
+        line: host.false_sharing_bytes,
+        seed: args.seed,
+        limits,
+        nice: args.nice,
+        window: args.window.is_some(),
+        side_by_side: args.pairs.is_some(),
+    };
+    let profile = profile(args, host)?;
     let mut experiments = Vec::new();
     for (scenario, placement) in planned {
-        let layout = Layout::for_batch(args.layout, &scenario.program, host.false_sharing_bytes, batch);
         let single = scenario.program.threads.len() < 2 || placement.class == Class::Shared;
         let pace = match args.pace {
             PaceArg::Free => PaceChoice::Free { given: true },
@@ -356,40 +374,65 @@ fn experiments<'a>(
         if let Some(note) = &expectation.note {
             eprintln!("{note}; the verdict is what its header declares");
         }
-        // Emitted now, so that whatever cannot be is said before anything runs.
-        let code = codegen::emit(target, &scenario.program, &layout, pace.kind())?;
-        experiments.push(Experiment {
-            scenario,
-            placement: placement.clone(),
-            layout,
-            pace,
-            expectation,
-            code,
-            batch,
-            group: args.group as usize,
-            warm: args.warm,
-            window: args.window.is_some(),
-            nice: args.nice,
-            side_by_side: args.pairs.is_some(),
-            seed: args.seed,
-            atomics: (arch == Arch::Aarch64).then_some(target.atomics),
-            limits,
-            clock,
-        });
+        let tuned = profile.as_ref().and_then(|profile| profile.find(&scenario.name, placement.class));
+        let choice = match tuned.filter(|_| !single) {
+            Some(tuned) => super::tune::choice(tuned)?,
+            None => Choice {
+                pace,
+                layout: args.layout.unwrap_or(LayoutKind::Padded),
+                batch,
+                group: args.group.unwrap_or(1) as usize,
+                warm: args.warm,
+                profile: None,
+            },
+        };
+        experiments.push(Experiment::new(scenario, placement.clone(), choice, expectation, &common)?);
     }
     Ok(experiments)
+}
+
+/// The profile that settings are taken from: the one that is named, or the host's, unless the command line gives settings of its own.
+fn profile(args: &RunArgs, host: &Host) -> Result<Option<Profile>> {
+    let named = args.profile.as_deref();
+    let own = args.pace != PaceArg::Auto
+        || args.period.is_some()
+        || args.skew.is_some()
+        || args.group.is_some()
+        || args.warm
+        || args.layout.is_some()
+        || args.batch.is_some();
+    match named {
+        Some("none") => Ok(None),
+        Some(_) if own => Err(Error::Usage(
+            "--profile: its settings would be overridden by --pace, --period, --skew, --group, --warm, --layout or --batch; give \
+             one or the other"
+                .to_owned(),
+        )),
+        Some(path) => Profile::read(Path::new(path), host).map(Some),
+        None if own => Ok(None),
+        None => match profile::default_path(host).filter(|path| path.exists()) {
+            Some(path) => Profile::read(&path, host).map(Some),
+            None => Ok(None),
+        },
+    }
 }
 
 fn opening(host: &Host, experiments: &[Experiment<'_>]) -> String {
     let rounds = rounds(experiments);
     let time: Option<Duration> = rounds.iter().map(|round| round[0].limits.duration).sum();
     let about = time.map_or(String::new(), |time| format!(", about {} s", time.as_secs_f64().round().max(1.0)));
+    let tuned = experiments.iter().filter(|experiment| experiment.profile.is_some()).count();
+    let tuned = if tuned > 0 {
+        format!("{tuned} with settings of this host's profile; --profile none leaves it\n")
+    } else {
+        String::new()
+    };
     let coarse = if host.clock_measured.can_pace() {
         ""
     } else {
         "the clock is coarser than the windows of races, so instances run free; --pace paced insists\n"
     };
-    format!("{}{coarse}{} runs{about}\n", host_lines(host), experiments.len())
+    format!("{}{coarse}{tuned}{} runs{about}\n", host_lines(host), experiments.len())
 }
 
 fn one_line(result: &record::ScenarioResult) -> String {

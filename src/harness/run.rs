@@ -135,11 +135,13 @@ const SEEN_WITHIN: f64 = 20e-3;
 const STRETCHES: usize = 8;
 /// What a batch start is planned ahead by, in seconds: longer than it takes all threads to leave the barrier.
 const HEAD_START: f64 = 2e-6;
-/// How often in a row the calling thread must find that no batch was finished before a waiting lock is taken for a
-/// deadlock: 5 s. Looks are counted, not time, because a machine that was suspended makes time pass for all alike.
-const DEADLOCK: u32 = 25;
-/// How often the calling thread looks up, and shows the counts.
+/// For how long no batch may be finished before a waiting lock is taken for a deadlock. Looks are counted, not time, because a
+/// machine that was suspended makes time pass for all alike.
+const DEADLOCK: Duration = Duration::from_secs(5);
+/// How often the calling thread looks up, and shows the counts: less often would look slow, and in a short run often enough to find
+/// the worthwhile skews in time.
 const WATCH: Duration = Duration::from_millis(200);
+const WATCH_LEAST: Duration = Duration::from_millis(5);
 
 /// So many times the instances that are kept may be thrown away because a thread lost its CPU, and so many in any case; after that
 /// disturbed batches are kept and only counted.
@@ -168,6 +170,12 @@ const SHORTER: f64 = 0.98;
 /// was kept before is taken in large steps.
 const BACK: f64 = 0.7;
 const NEAR: f64 = 1.5;
+/// At the beginning of a run the period is shortened in large steps, a few batches each, until half of these are lost: the calibration
+/// before it was too short to be trusted.
+const SEARCH_EVERY: u32 = 4;
+const SEARCH: f64 = 0.8;
+/// After so many looks in a row that found hardly an instance late, the steps are as large again.
+const EASY: u32 = 5;
 /// Between in time and lost lies much: with groups of instances, periods several times too long are a little late as well as the
 /// right one. So after so many looks that changed nothing a much shorter one is tried, and twice as seldom each time it fails.
 const PATIENCE: u32 = 10;
@@ -260,8 +268,13 @@ struct Leader {
     /// The period before a shorter one was tried that may be too short; how often the period was looked at and left, and how often it
     /// is before another is tried.
     probed: Option<f64>,
+    /// Whether the period is still on its way down from the beginning.
+    searching: bool,
+    failed: bool,
     waited: u32,
     patience: u32,
+    /// How often in a row hardly an instance was late.
+    easy: u32,
     /// Ticks of all threads in all batches.
     ticks: u64,
     /// Instances of the current batch, and late ticks of all before.
@@ -353,8 +366,11 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
             paced: 0.0,
             kept: plan.period as f64,
             probed: None,
+            searching: true,
+            failed: false,
             waited: 0,
             patience: PATIENCE,
+            easy: 0,
             ticks: 0,
             batch: 0,
             late_before: 0,
@@ -388,14 +404,16 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
             scope.spawn(move || worker(shared, number));
         }
         let (mut last, mut unchanged) = (0, 0);
+        let every = plan.limits.duration.map_or(WATCH, |limit| (limit / 16).clamp(WATCH_LEAST, WATCH));
+        let deadlock = (DEADLOCK.as_secs_f64() / every.as_secs_f64()) as u32;
         let mut sweeping = plan.focus && plan.skews.len() > 1;
         // Not `is_finished`, which is still false while a thread's last destructor wakes this one.
         while shared.ended.load(Ordering::Acquire) < threads {
-            std::thread::park_timeout(WATCH);
+            std::thread::park_timeout(every);
             let iterations = shared.iterations.load(Ordering::Relaxed);
             unchanged = if iterations == last { unchanged + 1 } else { 0 };
             last = iterations;
-            shared.give_up.store(u8::from(unchanged >= DEADLOCK), Ordering::Relaxed);
+            shared.give_up.store(u8::from(unchanged >= deadlock), Ordering::Relaxed);
             shared.epoch.fetch_add(1, Ordering::Relaxed);
             let tally = shared.tally();
             if sweeping && shared.progress() >= SWEEP_SHARE && tally.iterations > 0 {
@@ -525,10 +543,33 @@ impl Shared<'_> {
 
     /// Lets the period follow the machine.
     fn adapt(&self, leader: &mut Leader) {
+        let before = self.period.load(Ordering::Relaxed) as f64;
+        if leader.searching {
+            if leader.batches < SEARCH_EVERY {
+                return;
+            }
+            let factor = match (leader.lost < leader.batches / 2, leader.failed) {
+                (true, _) => {
+                    leader.kept = leader.kept.min(before);
+                    leader.failed = false;
+                    SEARCH
+                }
+                // A thread that was only just started, or somebody else's doing: looked at twice.
+                (false, false) => {
+                    leader.failed = true;
+                    1.0
+                }
+                (false, true) => {
+                    leader.searching = false;
+                    LONGER / SEARCH
+                }
+            };
+            self.pace(leader, before * factor);
+            return;
+        }
         if leader.batches < ADAPT_EVERY {
             return;
         }
-        let before = self.period.load(Ordering::Relaxed) as f64;
         let lost = leader.lost > LOST;
         let factor = match leader.probed.take() {
             // The shorter period was one too short.
@@ -557,12 +598,21 @@ impl Shared<'_> {
             None if before > NEAR * leader.kept => BACK,
             None => {
                 leader.kept = leader.kept.min(before);
-                SHORTER
+                leader.easy += 1;
+                if leader.easy > EASY { SEARCH } else { SHORTER }
             }
         };
+        if factor >= 1.0 {
+            leader.easy = 0;
+        }
+        self.pace(leader, before * factor);
+    }
+
+    /// Sets the period, in ticks, within bounds, and begins to look at it anew.
+    fn pace(&self, leader: &mut Leader, period: f64) {
         (leader.batches, leader.lost, leader.late_shares) = (0, 0, 0.0);
         let hz = self.job.clock.frequency_hz;
-        let period = (before * factor).clamp(SHORTEST_PERIOD * hz, LONGEST_PERIOD * hz);
+        let period = period.clamp(SHORTEST_PERIOD * hz, LONGEST_PERIOD * hz);
         self.period.store(period.max(1.0) as u64, Ordering::Relaxed);
     }
 
@@ -681,7 +731,7 @@ fn worker(shared: &Shared<'_>, number: usize) {
                 "{}: P{number} waited {} s for a spinlock that nobody released: the test deadlocks (or its lock's holder \
                  was never given a CPU)",
                 shared.job.program.name,
-                (WATCH * DEADLOCK).as_secs()
+                DEADLOCK.as_secs()
             )));
             return;
         }

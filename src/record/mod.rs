@@ -22,7 +22,7 @@ pub use gaps::Gaps;
 pub use merge::Merger;
 pub use protocol::{HarmRecord, HealedRecord, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult, WakesRecord};
 pub use read::{AnyRecord, read, read_file};
-pub use save::{check_writable, default_path, write_atomically};
+pub use save::{check_writable, cpu_slug, default_path, write_atomically};
 pub use validate::{histogram, problems, protocol_problems};
 
 /// The schema this program writes.
@@ -263,6 +263,9 @@ pub struct PaceRecord {
     /// Whether the command line gave the skews.
     #[serde(default)]
     pub given_skews: bool,
+    /// The profile that the settings are from: what it was tuned on and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// Instances that followed each other freely at each tick.
     #[serde(default = "one")]
     pub group: usize,

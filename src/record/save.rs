@@ -49,12 +49,16 @@ fn readable_by_all(file: &fs::File) -> std::io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(0o644))
 }
 
+/// A host's CPU as a name for files: its model and what identifies the design.
+pub fn cpu_slug(host: &Host) -> String {
+    let ids = host.cpu_ids.iter().filter(|(key, _)| *key != "vendor_id").map(|(key, value)| format!("{key} {value}"));
+    slug(&std::iter::once(host.cpu_model.clone()).chain(ids).collect::<Vec<_>>().join(" "))
+}
+
 /// `results/ARCH/CPU/TIME.json`, where a run is kept unless told otherwise.
 pub fn default_path(host: &Host, started: jiff::Timestamp) -> PathBuf {
-    let ids = host.cpu_ids.iter().filter(|(key, _)| *key != "vendor_id").map(|(key, value)| format!("{key} {value}"));
-    let cpu = std::iter::once(host.cpu_model.clone()).chain(ids).collect::<Vec<_>>().join(" ");
     let time = started.strftime("%Y-%m-%dT%H%M%SZ").to_string();
-    Path::new("results").join(&host.architecture).join(slug(&cpu)).join(format!("{time}.json"))
+    Path::new("results").join(&host.architecture).join(cpu_slug(host)).join(format!("{time}.json"))
 }
 
 /// A name for a folder: lower case letters, digits and single hyphens, not too long.

@@ -1,0 +1,207 @@
+//! `wakerace tune`
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::progress::Bar;
+use super::topology::host_lines;
+use super::units::parse_duration;
+use crate::arch::Arch;
+use crate::catalogue::{self, Scenario};
+use crate::codegen::{Atomics, Target};
+use crate::error::{EXIT_INTERRUPTED, EXIT_OK, Error, Result};
+use crate::experiment::{self, Choice, Common, Experiment, PaceChoice};
+use crate::harness::{Limits, races};
+use crate::layout::LayoutKind;
+use crate::litmus::Verdict;
+use crate::machine::{self, Class, Clock, Placement, Topology};
+use crate::profile::{self, Profile, Settings, Tuned};
+use crate::{tune, verdict};
+
+/// Arguments of `tune`.
+#[derive(Debug, Args)]
+pub struct TuneArgs {
+    /// The tests to tune, each on a control of its shape that races here [default: those that `run` takes]
+    scenarios: Vec<String>,
+    /// Time for each test on each placement
+    #[arg(short = 'd', long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    duration: Duration,
+    /// Use only these CPUs
+    #[arg(short = 'c', long, value_name = "LIST")]
+    cpus: Option<String>,
+    /// How far apart the threads are: smt, core, cluster, llc, socket, or several [default: every one there is]
+    #[arg(long, value_name = "CLASS", value_delimiter = ',')]
+    placement: Vec<Class>,
+    /// Layouts to try; dense has the most races, but its neighbours are not independent
+    #[arg(long, value_name = "LAYOUT", value_delimiter = ',', default_value = "padded,packed")]
+    layouts: Vec<LayoutKind>,
+    /// Where the profile goes [default: this host's, which `run` takes by itself]
+    #[arg(short = 'o', long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print only what was found
+    #[arg(short = 'q', long)]
+    quiet: bool,
+}
+
+/// Tunes tests and keeps what was found.
+pub fn tune(args: &TuneArgs) -> Result<u8> {
+    let arch =
+        Arch::host().ok_or_else(|| Error::Host("wakerace has no code generator for this architecture".to_owned()))?;
+    let interrupt = super::run::interrupt_flag()?;
+    let topology = Topology::read()?;
+    let allowed = machine::allowed_cpus()?;
+    let usage = |reason: String| Error::Usage(format!("--cpus: {reason}"));
+    let named = args.cpus.as_deref().map(machine::parse_cpu_list).transpose().map_err(usage)?;
+    let cpus = machine::restrict(&topology, &allowed, named.as_deref()).map_err(usage)?;
+    let clock = Clock::calibrate();
+    let host = machine::describe(&topology, &allowed, clock);
+    let path = match &args.output {
+        Some(path) => path.clone(),
+        None => profile::default_path(&host)
+            .ok_or_else(|| Error::Usage("no HOME to keep the profile in; name a file with -o".to_owned()))?,
+    };
+    crate::record::check_writable(&path)?;
+    let mut profile = if path.exists() { Profile::read(&path, &host)? } else { Profile::new(&host) };
+    let scenarios = if args.scenarios.is_empty() {
+        let names = catalogue::DEFAULT.iter().chain(catalogue::controls(arch));
+        names.map(|name| catalogue::named(name)).collect::<Result<Vec<_>>>()?
+    } else {
+        catalogue::resolve(&args.scenarios)?
+    };
+    let target = Target { arch, atomics: Atomics::of_host() };
+    let common = Common {
+        target,
+        clock,
+        line: host.false_sharing_bytes,
+        seed: 1,
+        limits: Limits::default(),
+        nice: -10,
+        window: false,
+        side_by_side: false,
+    };
+    let classes: &[Class] = if args.placement.is_empty() { &Class::SPREAD } else { &args.placement };
+    let layouts: Vec<String> = args.layouts.iter().map(LayoutKind::to_string).collect();
+    if !args.quiet {
+        eprint!("{}", host_lines(&host));
+    }
+    // Tests that share a control share what is found.
+    let mut known: Vec<(String, Class, tune::Found)> = Vec::new();
+    for scenario in &scenarios {
+        if scenario.refused_by(arch).is_some() || scenario.program.threads.len() < 2 {
+            continue;
+        }
+        let mutant = mutant(scenario, arch, target.atomics)?;
+        let fail = |reason: String| Error::Usage(format!("{}: {reason}", mutant.name));
+        for placement in machine::place(&topology, &cpus, mutant.program.threads.len(), classes).map_err(fail)? {
+            let before = known.iter().find(|(name, class, _)| *name == mutant.name && *class == placement.class);
+            let found = match before {
+                Some((.., found)) => found.clone(),
+                None => {
+                    let found = one(args, &mutant, &placement, &layouts, &common, &interrupt)?;
+                    known.push((mutant.name.clone(), placement.class, found.clone()));
+                    found
+                }
+            };
+            if interrupt.load(std::sync::atomic::Ordering::Relaxed) {
+                return Ok(EXIT_INTERRUPTED);
+            }
+            super::print(&format!(
+                "{} ({}), tuned on {}: {}; {:.2e} races/s, {:.2} times the default settings\n",
+                scenario.name,
+                placement.class,
+                mutant.name,
+                found.settings,
+                found.races_per_s,
+                if found.default_races_per_s > 0.0 { found.races_per_s / found.default_races_per_s } else { 1.0 },
+            ))?;
+            profile.put(Tuned {
+                scenario: scenario.name.clone(),
+                mutant: mutant.name.clone(),
+                class: placement.class,
+                settings: found.settings,
+                races_per_s: found.races_per_s,
+                default_races_per_s: found.default_races_per_s,
+                when: jiff::Timestamp::now().to_string(),
+            });
+            // Whole after every test, so that Ctrl-C keeps what was found.
+            profile.write(&path)?;
+        }
+    }
+    super::print(&format!("profile: {}\n", path.display()))?;
+    Ok(EXIT_OK)
+}
+
+/// The control that a test is tuned on: itself, if it may race here; else its own shape with a non-temporal store; else one that accompanies
+/// every run.
+fn mutant(scenario: &Scenario, arch: Arch, atomics: Atomics) -> Result<Scenario> {
+    if scenario.is_control(arch) || verdict::expectation(scenario, arch, atomics)?.race == Some(Verdict::Sometimes) {
+        return Ok(scenario.clone());
+    }
+    let fallback = match (arch, scenario.group.as_str()) {
+        (Arch::X86_64, "race" | "fixes" | "mutants") => "S01-core+nt",
+        (Arch::X86_64, _) => "SB",
+        _ => "MP",
+    };
+    catalogue::named(&format!("{}+nt", scenario.name))
+        .ok()
+        .filter(|own| own.refused_by(arch).is_none())
+        .map_or_else(|| catalogue::named(fallback), Ok)
+}
+
+fn one(
+    args: &TuneArgs,
+    mutant: &Scenario,
+    placement: &Placement,
+    layouts: &[String],
+    common: &Common,
+    interrupt: &AtomicBool,
+) -> Result<tune::Found> {
+    let expectation = verdict::expectation(mutant, common.target.arch, common.target.atomics)?;
+    let mut bar = Bar::new(&format!("{} on CPUs {placement}", mutant.name), args.quiet);
+    let begun = std::time::Instant::now();
+    let mut run = |settings: &Settings, limits: Limits, flag: &AtomicBool, watch: &mut dyn FnMut(u64)| {
+        let common = Common { limits, ..*common };
+        let choice = as_choice(settings, None)?;
+        let experiment = Experiment::new(mutant, placement.clone(), choice, expectation.clone(), &common)?;
+        let watch = |tally: &crate::harness::Tally| watch(races(&mutant.program, &tally.outcomes()));
+        let result = experiment::run(&experiment, flag, watch)?.result;
+        Ok(if result.elapsed_s > 0.0 { result.races as f64 / result.elapsed_s } else { 0.0 })
+    };
+    let mut say = |text: &str| {
+        bar.update(begun.elapsed().as_secs_f64() / args.duration.as_secs_f64(), || text.to_owned());
+    };
+    let found = tune::search(tune::candidates(layouts), args.duration, interrupt, &mut run, &mut say);
+    bar.finish();
+    let found = found?;
+    if !args.quiet {
+        eprintln!("{} on CPUs {placement}: {} trials, {} ended early", mutant.name, found.trials, found.ended_early);
+    }
+    Ok(found)
+}
+
+/// Settings as an experiment takes them.
+fn as_choice(settings: &Settings, profile: Option<String>) -> Result<Choice> {
+    let wrong = |reason: String| Error::Usage(format!("profile: {reason}"));
+    let pace = match settings.pace.as_str() {
+        "free" => PaceChoice::Free { given: false },
+        "paced" => PaceChoice::Paced { given: false, period: None, skews: None },
+        other => return Err(wrong(format!("unknown pace '{other}'; known are free and paced"))),
+    };
+    if settings.group == 0 || settings.group > 4096 || settings.batch == Some(0) {
+        return Err(wrong("a group or batch of no instances, or of too many".to_owned()));
+    }
+    let (batch, group, warm) = (settings.batch, settings.group, settings.warm);
+    Ok(Choice { pace, layout: settings.layout.parse().map_err(wrong)?, batch, group, warm, profile })
+}
+
+/// What a profile says of a test, as an experiment takes it.
+///
+/// # Errors
+/// If the profile has no such settings.
+pub(super) fn choice(tuned: &Tuned) -> Result<Choice> {
+    let day = tuned.when.split('T').next().unwrap_or_default();
+    as_choice(&tuned.settings, Some(format!("tuned on {} on {day}", tuned.mutant)))
+}

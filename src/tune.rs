@@ -1,0 +1,182 @@
+//! Searching the settings at which a control races most often per second, by successive halving.
+//!
+//! All candidates run for a short time, the better half for twice as long, and so on. A candidate whose rate, with what chance and
+//! drift may add to it, cannot reach the best so far is ended early. At the end the winner and the default settings take turns, and the
+//! winner must really win.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::error::Result;
+use crate::harness::Limits;
+use crate::profile::Settings;
+
+/// Time for the first trial of each candidate, at least.
+const SHORTEST_TRIAL: Duration = Duration::from_millis(80);
+/// The part of the budget that is for the finals.
+const FINALS: f64 = 0.3;
+/// How often winner and default take turns.
+const TURNS: usize = 5;
+/// A winner by less than this is chance: the default stays.
+const WORTH: f64 = 1.05;
+/// A candidate is ended when so many times its rate so far would still be below the best: rates wander by that much.
+const HOPE: f64 = 2.0;
+/// The part of a trial in which nobody is ended: the skews that are worth it are found in the first quarter.
+const GRACE: f64 = 0.5;
+
+/// The candidates: every pace, and for the paced ones groups and warmth, in each of the layouts.
+pub fn candidates(layouts: &[String]) -> Vec<Settings> {
+    let mut out = Vec::new();
+    for layout in layouts {
+        for batch in [256, 1024, 4096] {
+            let batch = Some(batch);
+            out.push(Settings { pace: "free".to_owned(), layout: layout.clone(), group: 1, warm: false, batch });
+        }
+        let groups: &[usize] = if layout == "dense" { &[1, 8, 16, 32, 64] } else { &[1, 2, 4, 8] };
+        for &group in groups {
+            for warm in [false, true] {
+                out.push(Settings { pace: "paced".to_owned(), layout: layout.clone(), group, warm, batch: None });
+            }
+        }
+    }
+    out
+}
+
+/// What a search came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The best settings; the default ones if nothing beats them.
+    pub settings: Settings,
+    /// Races per second with them, the median of the finals.
+    pub races_per_s: f64,
+    /// Races per second with the default settings, the same.
+    pub default_races_per_s: f64,
+    /// Trials that were run, and those of them that were ended early.
+    pub trials: usize,
+    /// See there.
+    pub ended_early: usize,
+}
+
+/// Runs the control with some settings until the limits or the flag end it; calls its last argument with the races so far now and then;
+/// gives the races per second.
+pub type Run<'a> = dyn FnMut(&Settings, Limits, &AtomicBool, &mut dyn FnMut(u64)) -> Result<f64> + 'a;
+
+/// Searches within a time budget. `say` is told how it goes.
+///
+/// # Errors
+/// Those of `run`.
+pub fn search(
+    candidates: Vec<Settings>,
+    budget: Duration,
+    interrupt: &AtomicBool,
+    run: &mut Run<'_>,
+    say: &mut dyn FnMut(&str),
+) -> Result<Found> {
+    let rounds = (candidates.len() as f64).log2().ceil().max(1.0);
+    let each = budget.mul_f64((1.0 - FINALS) / rounds);
+    let mut left: Vec<(Settings, f64)> = candidates.into_iter().map(|settings| (settings, 0.0)).collect();
+    let (mut trials, mut ended_early) = (0, 0);
+    let mut trial = |settings: &Settings, time: Duration, best: f64| -> Result<(f64, bool)> {
+        let flag = AtomicBool::new(false);
+        let begun = Instant::now();
+        let mut early = false;
+        let mut watch = |races: u64| {
+            let elapsed = begun.elapsed();
+            let hopeless = HOPE * (races + 3) as f64 / elapsed.as_secs_f64() < best;
+            if interrupt.load(Ordering::Relaxed) || (elapsed > time.mul_f64(GRACE) && hopeless) {
+                early |= hopeless;
+                flag.store(true, Ordering::Relaxed);
+            }
+        };
+        let limits = Limits { duration: Some(time), ..Limits::default() };
+        let rate = run(settings, limits, &flag, &mut watch)?;
+        trials += 1;
+        ended_early += usize::from(early);
+        Ok((rate, early))
+    };
+    while left.len() > 1 && !interrupt.load(Ordering::Relaxed) {
+        let time = each.div_f64(left.len() as f64).max(SHORTEST_TRIAL);
+        let mut best: f64 = 0.0;
+        for (settings, rate) in &mut left {
+            let early;
+            (*rate, early) = trial(settings, time, best)?;
+            best = best.max(*rate);
+            say(&format!("{:.3e} races/s  {settings}{}", *rate, if early { "  (ended early)" } else { "" }));
+            if interrupt.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        left.sort_by(|a, b| b.1.total_cmp(&a.1));
+        left.truncate(left.len().div_ceil(2));
+    }
+    let default = Settings::default_paced();
+    let winner = left.into_iter().next().map_or(default.clone(), |(settings, _)| settings);
+    let turn = budget.mul_f64(FINALS / (2 * TURNS) as f64).max(SHORTEST_TRIAL);
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        ours.push(trial(&winner, turn, 0.0)?.0);
+        theirs.push(if winner == default { ours[ours.len() - 1] } else { trial(&default, turn, 0.0)?.0 });
+    }
+    let (ours, theirs) = (median(ours), median(theirs));
+    say(&format!("finals: {ours:.3e} races/s  {winner}; {theirs:.3e}  {default}"));
+    let wins = ours > WORTH * theirs;
+    Ok(Found {
+        settings: if wins { winner } else { default },
+        races_per_s: if wins { ours } else { theirs },
+        default_races_per_s: theirs,
+        trials,
+        ended_early,
+    })
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine on which paced groups of four are best by far, and free runs hopeless.
+    fn pretend(settings: &Settings, limits: Limits, flag: &AtomicBool, watch: &mut dyn FnMut(u64)) -> Result<f64> {
+        let rate = match (settings.pace.as_str(), settings.group) {
+            ("paced", 4) => 4e6,
+            ("paced", _) => 1e6,
+            _ => 1e3,
+        };
+        let begun = Instant::now();
+        while begun.elapsed() < limits.duration.unwrap() && !flag.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(1));
+            watch((rate * begun.elapsed().as_secs_f64()) as u64);
+        }
+        Ok(rate)
+    }
+
+    #[test]
+    fn the_best_is_found_and_the_hopeless_are_ended_early() {
+        let none = AtomicBool::new(false);
+        let all = candidates(&["padded".to_owned()]);
+        let found = search(all, Duration::from_secs(1), &none, &mut pretend, &mut |_| ()).unwrap();
+        assert_eq!((found.settings.group, found.settings.pace.as_str()), (4, "paced"));
+        assert_eq!((found.races_per_s, found.default_races_per_s), (4e6, 1e6));
+        assert!(found.trials > 11);
+        // Where nothing beats them, the default settings stay.
+        let only = vec![Settings { group: 8, ..Settings::default_paced() }];
+        let found = search(only, Duration::from_millis(100), &none, &mut pretend, &mut |_| ()).unwrap();
+        assert_eq!(found.settings, Settings::default_paced());
+    }
+
+    #[test]
+    fn every_layout_has_every_pace_once() {
+        let all = candidates(&["padded".to_owned(), "dense".to_owned()]);
+        for layout in ["padded", "dense"] {
+            for pace in ["free", "paced"] {
+                assert!(all.iter().any(|one| one.layout == layout && one.pace == pace));
+            }
+        }
+        assert!(all.contains(&Settings::default_paced()));
+        assert!((0..all.len()).all(|at| !all[..at].contains(&all[at])));
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+    }
+}
