@@ -57,7 +57,7 @@ enum Command {
     /// Show a scenario's source, its lowered form and the machine code that is run
     Show(show::ShowArgs),
     /// Show what was found out about this host's CPUs, and where threads would be placed
-    Topology,
+    Topology(topology::TopologyArgs),
 }
 
 /// Runs a subcommand; the exit status.
@@ -78,7 +78,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Export(args) => export::export(&args),
         Command::List(args) => list::list(&args),
         Command::Show(args) => show::show(&args),
-        Command::Topology => topology::topology(),
+        Command::Topology(args) => topology::topology(&args),
     }
 }
 

@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use super::output::{Output, OutputArgs};
 use super::progress::Progress;
 use super::topology::host_lines;
-use super::units::{ClockTime, Skews, parse_count, parse_duration, parse_period, parse_skews};
+use super::units::{ClockTime, Pairs, Skews, parse_count, parse_duration, parse_pairs, parse_period, parse_skews};
 use crate::arch::Arch;
 use crate::catalogue::{self, Scenario};
 use crate::codegen::{self, Atomics, Target};
@@ -101,22 +101,6 @@ pub struct RunArgs {
 
     #[command(flatten)]
     output: OutputArgs,
-}
-
-/// Which pairs of CPUs.
-#[derive(Debug, Clone, Copy)]
-enum Pairs {
-    All,
-    /// So many of each class at most.
-    Each(usize),
-}
-
-fn parse_pairs(text: &str) -> std::result::Result<Pairs, String> {
-    if text == "all" {
-        return Ok(Pairs::All);
-    }
-    let count = text.parse().ok().filter(|count| *count > 0);
-    count.map(Pairs::Each).ok_or_else(|| format!("'{text}' is no number of pairs; such as 16, or all"))
 }
 
 /// What `--window` sweeps.
@@ -280,11 +264,7 @@ fn placements(
         return Ok(vec![machine::oversubscribed(cpus, threads)]);
     }
     if let Some(wanted) = args.pairs.filter(|_| threads == 2) {
-        let most = match wanted {
-            Pairs::All => None,
-            Pairs::Each(count) => Some(count),
-        };
-        let pairs = machine::pairs(topology, cpus, most);
+        let pairs = machine::pairs(topology, cpus, wanted.most());
         return if pairs.is_empty() { Err(fail("--pairs needs two CPUs".to_owned())) } else { Ok(pairs) };
     }
     if named && cpus.len() == threads && args.placement.is_empty() {

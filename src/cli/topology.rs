@@ -2,11 +2,23 @@
 
 use std::fmt::Write as _;
 
+use clap::Args;
+
+use super::units::{Pairs, parse_pairs};
+
 use crate::error::{EXIT_OK, Result};
 use crate::machine::{self, Class, Clock, Host, Topology};
 
+/// Arguments of `topology`.
+#[derive(Debug, Args)]
+pub struct TopologyArgs {
+    /// Measure how long a cache line takes between CPUs: so many pairs of each class, or all
+    #[arg(long, value_name = "PAIRS", num_args = 0..=1, default_missing_value = "1", value_parser = parse_pairs)]
+    latency: Option<Pairs>,
+}
+
 /// Prints the host's description and where threads would be placed.
-pub fn topology() -> Result<u8> {
+pub fn topology(args: &TopologyArgs) -> Result<u8> {
     let topology = Topology::read()?;
     let allowed = machine::allowed_cpus()?;
     let host = machine::describe(&topology, &allowed, Clock::calibrate());
@@ -44,6 +56,13 @@ pub fn topology() -> Result<u8> {
         }
     }
     super::print(&text)?;
+    if let Some(wanted) = args.latency {
+        super::print("\na cache line from one CPU to the other, in nanoseconds (half a round trip, median):\n")?;
+        for pair in machine::pairs(&topology, &usable, wanted.most()) {
+            let ns = machine::line_transfer(pair.cpus[0], pair.cpus[1], host.clock_measured)?;
+            super::print(&format!("  CPUs {pair}: {ns:.1}\n"))?;
+        }
+    }
     Ok(EXIT_OK)
 }
 

@@ -124,6 +124,34 @@ pub fn parse_skews(text: &str) -> Result<Skews, String> {
     list.filter(|list| list.len() <= MAX_SKEWS).map(Skews::List).ok_or_else(wrong)
 }
 
+/// Which pairs of CPUs.
+#[derive(Debug, Clone, Copy)]
+pub enum Pairs {
+    /// All there are.
+    All,
+    /// So many of each class at most.
+    Each(usize),
+}
+
+impl Pairs {
+    /// How many of each class at most.
+    pub fn most(self) -> Option<usize> {
+        match self {
+            Pairs::All => None,
+            Pairs::Each(count) => Some(count),
+        }
+    }
+}
+
+/// A number of pairs of each class, or `all`.
+pub fn parse_pairs(text: &str) -> Result<Pairs, String> {
+    if text == "all" {
+        return Ok(Pairs::All);
+    }
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.map(Pairs::Each).ok_or_else(|| format!("'{text}' is no number of pairs; such as 16, or all"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
