@@ -9,7 +9,7 @@ use std::time::Duration;
 use wakerace::arch::Arch;
 use wakerace::catalogue;
 use wakerace::codegen::{Pace, emit};
-use wakerace::harness::{self, Job, Limits, Plan};
+use wakerace::harness::{self, Job, Limits, Plan, Warm};
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::machine::{self, Class, Clock, Topology};
 
@@ -126,7 +126,7 @@ fn measure(setting: &Setting, cpus: &[usize], clock: Clock) -> Sample {
         pace,
         period: 0,
         group: 1,
-        warm: false,
+        warm: Warm::Off,
         focus: false,
         nice: 0,
         adapt: false,

@@ -7,7 +7,7 @@ use crate::arch::Arch;
 use crate::catalogue::Scenario;
 use crate::codegen::{self, Atomics, Pace, Target, ThreadCode};
 use crate::error::{Error, Result};
-use crate::harness::{self, Job, Limits, Plan, Stop, Tally};
+use crate::harness::{self, Job, Limits, Plan, Stop, StressKind, Tally, Warm};
 use crate::layout::{Layout, LayoutKind};
 use crate::machine::{Clock, Placement};
 use crate::program::{Const, Program};
@@ -35,16 +35,18 @@ pub struct Experiment<'a> {
     pub code: Vec<ThreadCode>,
     /// Instances per batch, if given.
     pub batch: Option<usize>,
-    /// Instances at each tick, if paced.
-    pub group: usize,
+    /// Instances at each tick, if paced; chosen by trying if absent.
+    pub group: Option<usize>,
     /// Whether their lines are fetched before it.
-    pub warm: bool,
+    pub warm: Warm,
     /// The profile that the settings are from, in words.
     pub profile: Option<String>,
     /// The nice value that threads ask for.
     pub nice: i32,
     /// Whether it may run beside others of its scenario on other CPUs.
     pub side_by_side: bool,
+    /// What presses on the memory system beside it.
+    pub stress: Option<StressKind>,
     /// Whether all skews are taken equally often to the end.
     pub window: bool,
     /// Seed of the order of skews.
@@ -76,6 +78,8 @@ pub struct Common {
     pub window: bool,
     /// Whether they may run beside others of their scenario on other CPUs.
     pub side_by_side: bool,
+    /// What presses on the memory system beside them.
+    pub stress: Option<StressKind>,
 }
 
 /// How one scenario is run on one placement.
@@ -87,10 +91,10 @@ pub struct Choice {
     pub layout: LayoutKind,
     /// Instances per batch, if given.
     pub batch: Option<usize>,
-    /// Instances at each tick.
-    pub group: usize,
+    /// Instances at each tick; chosen by trying if absent.
+    pub group: Option<usize>,
     /// Whether their lines are fetched before it.
-    pub warm: bool,
+    pub warm: Warm,
     /// The profile it is from.
     pub profile: Option<String>,
 }
@@ -122,6 +126,7 @@ impl<'a> Experiment<'a> {
             profile: choice.profile,
             nice: common.nice,
             side_by_side: common.side_by_side,
+            stress: common.stress,
             window: common.window,
             seed: common.seed,
             atomics: (common.target.arch == Arch::Aarch64).then_some(common.target.atomics),
@@ -188,7 +193,7 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
     let mut plan = Plan {
         pace: experiment.pace.kind(),
         period: 0,
-        group: experiment.group,
+        group: experiment.group.unwrap_or(1),
         warm: experiment.warm,
         focus: false,
         nice: experiment.nice,
@@ -199,13 +204,23 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
         limits: experiment.limits,
     };
     if let PaceChoice::Paced { period, skews, .. } = &experiment.pace {
-        let measured = if period.is_none() || skews.is_none() { harness::choose_pace(job, &plan)? } else { 0 };
+        let free_to_choose = experiment.group.is_none() && period.is_none() && skews.is_none() && !experiment.window;
+        let measured = if free_to_choose {
+            harness::choose_group(job, &mut plan)?;
+            plan.period
+        } else if period.is_none() || skews.is_none() {
+            harness::choose_pace(job, &plan)?
+        } else {
+            0
+        };
         plan.period = period.unwrap_or(measured);
         plan.adapt = period.is_none();
         plan.focus = skews.is_none() && !experiment.window;
         plan.skews = skews.clone().unwrap_or_else(|| sweep(experiment.clock, measured));
     }
+    let stress = experiment.stress.map(|kind| harness::Stress::begin(kind, job.cpus)).transpose()?;
     let measurement = harness::run(job, &plan, interrupt, watch)?;
+    drop(stress);
     let result = result(experiment, &plan, code, &measurement)?;
     Ok(Finished { result, stop: measurement.stop })
 }
@@ -284,6 +299,7 @@ fn result(
             given_skews,
             profile: experiment.profile.clone(),
             group: plan.group,
+            given_group: experiment.group.is_some(),
             warm: plan.warm,
             focused: plan.focus,
             late: paced.then_some(measurement.late),
@@ -309,6 +325,7 @@ fn result(
         discarded: measurement.discarded,
         disturbances: measurement.disturbances,
         nice: measurement.nice,
+        stress: experiment.stress.map(|kind| kind.to_string()),
         skews: measurement
             .tally
             .skews

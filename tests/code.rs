@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use wakerace::arch::Arch;
 use wakerace::catalogue;
 use wakerace::codegen::{Atomics, Instruction, Pace, Part, Target, ThreadCode, disassemble, emit};
-use wakerace::harness::{Job, Limits, OutcomeCounts, Plan, run};
+use wakerace::harness::{Job, Limits, OutcomeCounts, Plan, Warm, run};
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::{Source, parse};
 use wakerace::machine::{Clock, allowed_cpus};
@@ -338,7 +338,7 @@ fn outcomes(program: &Program, pace: Pace, kind: LayoutKind, iterations: u64) ->
         pace,
         period: 500,
         group: 1,
-        warm: false,
+        warm: Warm::Off,
         focus: false,
         nice: 0,
         adapt: false,
@@ -523,7 +523,7 @@ fn a_test_that_deadlocks_ends_with_an_error() {
         pace: Pace::Free,
         period: 0,
         group: 1,
-        warm: false,
+        warm: Warm::Off,
         focus: false,
         nice: 0,
         adapt: false,

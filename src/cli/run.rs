@@ -18,7 +18,7 @@ use crate::catalogue::{self, Scenario};
 use crate::codegen::{self, Atomics, Target};
 use crate::error::{EXIT_FORBIDDEN, EXIT_INTERRUPTED, EXIT_OK, Error, Result};
 use crate::experiment::{self, Choice, Common, Experiment, Finished, PaceChoice};
-use crate::harness::{Limits, Stop};
+use crate::harness::{Limits, Stop, StressKind, Warm};
 use crate::layout::LayoutKind;
 use crate::machine::{self, Class, Clock, Host, Placement, Topology};
 use crate::profile::{self, Profile};
@@ -68,12 +68,12 @@ pub struct RunArgs {
     /// How much later the last thread begins than P0: 20ns, a list -20,0,20, or a range -100..100/21 [default: a sweep]
     #[arg(long, value_name = "TIME", value_parser = parse_skews, allow_hyphen_values = true)]
     skew: Option<Skews>,
-    /// Instances that follow each other freely at each tick of the pace [default: 1]
+    /// Instances that follow each other freely at each tick of the pace [default: 1, or 4 where they overlap]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=4096))]
     group: Option<u32>,
-    /// Fetch the lines of a group before its tick
-    #[arg(long)]
-    warm: bool,
+    /// Fetch the lines of a group before its tick: on, off, or in turns [default: on for x86_64, elsewhere turns]
+    #[arg(long, value_name = "WHEN", num_args = 0..=1, default_missing_value = "on", value_enum)]
+    warm: Option<WarmArg>,
     /// Sweep the skew evenly to the end, over a range such as -200ns..200ns/81 if given, and draw the race's window
     #[arg(long, value_name = "RANGE", num_args = 0..=1, default_missing_value = "auto", value_parser = parse_window, conflicts_with = "skew", allow_hyphen_values = true)]
     window: Option<Window>,
@@ -89,6 +89,9 @@ pub struct RunArgs {
     /// The atomics of arm64: lse or llsc [default: what the CPU has]
     #[arg(long, value_name = "KIND")]
     atomics: Option<Atomics>,
+    /// Press on the memory system from the CPUs that a test does not use: memory (write through it) or sets (of the caches)
+    #[arg(long, value_name = "KIND", conflicts_with = "pairs")]
+    stress: Option<StressKind>,
     /// The nice value that threads ask for, so that others on the box disturb them less; 0 to be like everybody
     #[arg(long, default_value_t = -10, value_parser = clap::value_parser!(i32).range(-20..=19), allow_hyphen_values = true)]
     nice: i32,
@@ -113,6 +116,23 @@ enum Window {
 
 fn parse_window(text: &str) -> std::result::Result<Window, String> {
     if text == "auto" { Ok(Window::Auto) } else { parse_skews(text).map(Window::Given) }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum WarmArg {
+    On,
+    Off,
+    Turns,
+}
+
+impl From<WarmArg> for Warm {
+    fn from(arg: WarmArg) -> Warm {
+        match arg {
+            WarmArg::On => Warm::On,
+            WarmArg::Off => Warm::Off,
+            WarmArg::Turns => Warm::Turns,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -321,7 +341,7 @@ fn experiments<'a>(
         Some(Window::Given(skews)) => Some(skews),
         _ => args.skew.as_ref(),
     };
-    if args.pace == PaceArg::Free && (args.group.is_some() || args.warm) {
+    if args.pace == PaceArg::Free && (args.group.is_some() || args.warm.is_some()) {
         return Err(Error::Usage("--group and --warm are of paced runs; leave out --pace free".to_owned()));
     }
     let common = Common {
@@ -333,6 +353,7 @@ fn experiments<'a>(
         nice: args.nice,
         window: args.window.is_some(),
         side_by_side: args.pairs.is_some(),
+        stress: args.stress,
     };
     let profile = profile(args, host)?;
     let mut experiments = Vec::new();
@@ -361,8 +382,8 @@ fn experiments<'a>(
                 pace,
                 layout: args.layout.unwrap_or(LayoutKind::Padded),
                 batch,
-                group: args.group.unwrap_or(1) as usize,
-                warm: args.warm,
+                group: args.group.map(|group| group as usize),
+                warm: args.warm.map_or_else(profile::default_warm, Warm::from),
                 profile: None,
             },
         };
@@ -378,7 +399,7 @@ fn profile(args: &RunArgs, host: &Host) -> Result<Option<Profile>> {
         || args.period.is_some()
         || args.skew.is_some()
         || args.group.is_some()
-        || args.warm
+        || args.warm.is_some()
         || args.layout.is_some()
         || args.batch.is_some();
     match named {

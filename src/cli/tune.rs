@@ -81,6 +81,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
         nice: -10,
         window: false,
         side_by_side: false,
+        stress: None,
     };
     let classes: &[Class] = if args.placement.is_empty() { &Class::SPREAD } else { &args.placement };
     let layouts: Vec<String> = args.layouts.iter().map(LayoutKind::to_string).collect();
@@ -193,7 +194,7 @@ fn as_choice(settings: &Settings, profile: Option<String>) -> Result<Choice> {
     if settings.group == 0 || settings.group > 4096 || settings.batch == Some(0) {
         return Err(wrong("a group or batch of no instances, or of too many".to_owned()));
     }
-    let (batch, group, warm) = (settings.batch, settings.group, settings.warm);
+    let (batch, group, warm) = (settings.batch, Some(settings.group), settings.warm);
     Ok(Choice { pace, layout: settings.layout.parse().map_err(wrong)?, batch, group, warm, profile })
 }
 

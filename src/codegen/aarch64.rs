@@ -364,8 +364,13 @@ impl Risc for Aarch64 {
         self.ops.push_u32(0xd53b_e040 | u32::from(rd));
     }
 
-    fn prefetch(&mut self, base: u8) {
-        asm!(self ; prfm 0, [X(base), xzr]);
+    fn prefetch(&mut self, base: u8, owns: bool) {
+        // pstl1keep and pldl1keep (Arm ARM, PRFM).
+        if owns {
+            asm!(self ; prfm 16, [X(base), xzr]);
+        } else {
+            asm!(self ; prfm 0, [X(base), xzr]);
+        }
     }
 
     fn relax(&mut self) {

@@ -18,7 +18,7 @@ use crate::arch::Arch;
 pub use crate::arch::Atomics;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
-use crate::program::{Address, Column, Program, Thread};
+use crate::program::{Access, Address, Column, Op, Program, Thread};
 
 pub use executable::{Executable, ThreadArgs};
 pub use listing::{Instruction, disassemble, listing};
@@ -38,14 +38,19 @@ pub fn warm_step(layout: &Layout) -> usize {
     layout.stride.max(64)
 }
 
-/// The locations that a thread names, once each.
-fn touched(thread: &Thread) -> Vec<usize> {
-    let mut out = Vec::new();
+/// The locations that a thread names, once each, and whether it stores there through the caches.
+fn touched(thread: &Thread) -> Vec<(usize, bool)> {
+    let mut out: Vec<(usize, bool)> = Vec::new();
     for op in &thread.ops {
-        if let Some(Address::Location(location)) = op.address() {
-            if !out.contains(&location) {
-                out.push(location);
-            }
+        let Some(Address::Location(location)) = op.address() else { continue };
+        let owns = match op {
+            Op::Load { .. } | Op::SpinIsLocked { .. } => false,
+            Op::Store { access, .. } => *access != Access::NonTemporal,
+            _ => true,
+        };
+        match out.iter_mut().find(|(known, _)| *known == location) {
+            Some((_, known)) => *known |= owns,
+            None => out.push((location, owns)),
         }
     }
     out

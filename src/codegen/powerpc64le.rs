@@ -458,9 +458,9 @@ impl Risc for Powerpc64le {
         self.word(0x7c0c_42a6 | u32::from(rd) << 21);
     }
 
-    fn prefetch(&mut self, base: u8) {
-        // dcbt 0,rb (Power ISA, Book II 4.3.2): extended opcode 278, TH = 0.
-        self.x(0, 0, base, 278);
+    fn prefetch(&mut self, base: u8, owns: bool) {
+        // dcbtst 0,rb and dcbt 0,rb (Power ISA, Book II 4.3.2): extended opcodes 246 and 278, TH = 0.
+        self.x(0, 0, base, if owns { 246 } else { 278 });
     }
 
     fn relax(&mut self) {

@@ -143,8 +143,8 @@ pub trait Risc {
     fn jump(&mut self, target: Self::Label);
     /// rd = the clock
     fn clock(&mut self, rd: u8);
-    /// Asks for the line at the address in a register; changes nothing.
-    fn prefetch(&mut self, base: u8);
+    /// Asks for the line at the address in a register, to be stored to or only to be read; changes nothing.
+    fn prefetch(&mut self, base: u8, owns: bool);
     /// Tells the core that this is a spin.
     fn relax(&mut self);
     /// sched_yield(2); keeps every register but the scratch ones.
@@ -344,11 +344,11 @@ impl<A: Risc> Driver<'_, A> {
         self.asm.branch(Comparison::of_words(Compare::Eq), pieces, zero, cold);
         self.asm.mov(address, Self::F.arena, 64);
         self.asm.bind(again);
-        for location in super::touched(self.thread) {
+        for (location, owns) in super::touched(self.thread) {
             // The last scratch register, where add_constant may need it.
             let at = Self::F.scratch[3];
             self.asm.add_constant(at, address, self.layout.offsets[location] as i32);
-            self.asm.prefetch(at);
+            self.asm.prefetch(at, owns);
         }
         self.asm.add_constant(address, address, super::warm_step(self.layout) as i32);
         self.asm.add_constant(pieces, pieces, -1);

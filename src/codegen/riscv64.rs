@@ -319,9 +319,9 @@ impl Risc for Riscv64 {
         asm!(self ; rdtime X(rd));
     }
 
-    fn prefetch(&mut self, base: u8) {
-        // prefetch.r 0(rs1) (Zicbop): an ori to x0, which cores without the extension take for a hint.
-        self.ops.push_u32(0x0010_6013 | u32::from(base) << 15);
+    fn prefetch(&mut self, base: u8, owns: bool) {
+        // prefetch.w and prefetch.r 0(rs1) (Zicbop): an ori to x0, which cores without the extension take for a hint.
+        self.ops.push_u32(if owns { 0x0030_6013 } else { 0x0010_6013 } | u32::from(base) << 15);
     }
 
     fn relax(&mut self) {

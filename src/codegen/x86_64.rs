@@ -213,9 +213,13 @@ impl Emitter<'_> {
             ; mov rdx, rdi
             ; =>again
         );
-        for location in super::touched(self.thread) {
+        for (location, owns) in super::touched(self.thread) {
             let offset = self.layout.offsets[location] as i32;
-            asm!(self ; prefetcht0 BYTE [rdx + offset]);
+            if owns {
+                asm!(self ; prefetchw QWORD [rdx + offset]);
+            } else {
+                asm!(self ; prefetcht0 BYTE [rdx + offset]);
+            }
         }
         let step = super::warm_step(self.layout) as i32;
         asm!(self ; add rdx, step ; dec rax ; jnz =>again ; =>cold);

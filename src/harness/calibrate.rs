@@ -8,7 +8,7 @@ use crate::codegen::Pace;
 use crate::error::Result;
 
 /// Time for one trial.
-const TRIAL: Duration = Duration::from_millis(1);
+const TRIAL: Duration = Duration::from_millis(2);
 /// The first period tried, as a part of what a group takes when nothing is waited for: threads that are out of step, as they are then, take
 /// longer than threads in step.
 const FIRST: f64 = 0.15;
@@ -17,6 +17,35 @@ const FIRST: f64 = 0.15;
 const LATE: f64 = 0.06;
 /// From one period to the next longer one.
 const STEP: f64 = 1.3;
+
+/// Instances of a group, if their number is left to wakerace and it is not one. Measured on store buffering: four take little longer than one,
+/// and nearly all of them are as weak; eight drift apart.
+const GROUP: usize = 4;
+/// Groups are taken if they give at least so many times the instances per second of one instance at a time. Then the instances of a group overlap;
+/// where a barrier or a lock keeps them apart, a group would only blur the skew.
+const OVERLAP: f64 = 1.7;
+/// Time to compare the two, each.
+const COMPARE: Duration = Duration::from_millis(12);
+
+/// Whether instances are better run in groups; sets the plan's group and period.
+///
+/// # Errors
+/// As [`run`].
+pub fn choose_group(job: Job<'_>, plan: &mut Plan) -> Result<()> {
+    let mut fastest = 0.0;
+    for group in [1, GROUP] {
+        let mut candidate = Plan { group, adapt: true, focus: false, skews: vec![0], ..plan.clone() };
+        candidate.period = choose_pace(job, &candidate)?;
+        candidate.limits = Limits { duration: Some(COMPARE), ..Limits::default() };
+        let measured = run(job, &candidate, &AtomicBool::new(false), |_| ())?;
+        let speed = measured.tally.iterations as f64 / measured.elapsed.as_secs_f64().max(1e-9);
+        if group == 1 || speed > OVERLAP * fastest {
+            (plan.group, plan.period) = (group, measured.period.round().max(1.0) as u64);
+        }
+        fastest = speed;
+    }
+    Ok(())
+}
 
 /// Finds the shortest period, in ticks, at which the threads keep to the clock, trying from short to long.
 ///

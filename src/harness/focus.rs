@@ -6,7 +6,7 @@ use crate::program::Program;
 /// Fewer races than this do not say where their peak lies.
 const ENOUGH: u64 = 50;
 /// A skew belongs to the window if it is worth at least this share of the best.
-const WORTH: f64 = 0.5;
+const WORTH: f64 = 0.75;
 
 /// The skews worth most of the time, as positions in the tally; all of them, if nothing tells them apart.
 ///
@@ -51,7 +51,7 @@ mod tests {
             tally
         };
         // Outcomes 0, 1 (the race) and 2.
-        assert_eq!(focus(&program, &tally([[900, 0, 100], [500, 400, 100], [300, 700, 0], [990, 10, 0]])), [1, 2]);
+        assert_eq!(focus(&program, &tally([[900, 0, 100], [400, 600, 0], [300, 700, 0], [990, 10, 0]])), [1, 2]);
         assert_eq!(focus(&program, &tally([[1000, 0, 0], [900, 0, 100], [500, 0, 500], [0, 0, 1000]])), [2]);
         assert_eq!(focus(&program, &tally([[10, 0, 0]; 4])), [0, 1, 2, 3]);
     }

@@ -10,8 +10,10 @@ mod disturbance;
 mod focus;
 mod history;
 mod run;
+mod stress;
 mod tally;
 
-pub use calibrate::choose_pace;
-pub use run::{Job, Limits, Measurement, Plan, Stop, default_batch, run};
+pub use calibrate::{choose_group, choose_pace};
+pub use run::{Job, Limits, Measurement, Plan, Stop, Warm, default_batch, run};
+pub use stress::{Stress, StressKind};
 pub use tally::{OutcomeCounts, SkewTally, Tally, gap_histogram, matches, races};

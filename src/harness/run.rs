@@ -52,7 +52,7 @@ pub struct Plan {
     /// Instances that follow each other freely at each tick, if paced.
     pub group: usize,
     /// Whether a group's lines are fetched before its tick.
-    pub warm: bool,
+    pub warm: Warm,
     /// Whether the period may follow the machine: longer while instances begin late, shorter while they do not.
     pub adapt: bool,
     /// How much later the last thread begins than P0, in ticks; the threads between are spread evenly. One of these
@@ -68,6 +68,18 @@ pub struct Plan {
     pub seed: u64,
     /// When to stop.
     pub limits: Limits,
+}
+
+/// Whether a thread fetches the lines of a group before its tick: those it stores to as its own, the others to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Warm {
+    /// It does.
+    On,
+    /// It does not.
+    Off,
+    /// In every other batch, at random.
+    Turns,
 }
 
 /// When a run ends; the first that is reached.
@@ -179,7 +191,10 @@ const EASY: u32 = 5;
 /// Between in time and lost lies much: with groups of instances, periods several times too long are a little late as well as the
 /// right one. So after so many looks that changed nothing a much shorter one is tried, and twice as seldom each time it fails.
 const PATIENCE: u32 = 10;
-const LONGEST_PATIENCE: u32 = 320;
+const LONGEST_PATIENCE: u32 = 80;
+/// How much shorter the period is then, in turns. There can be two regimes, a fast one and one in which lines are fetched, lost and fetched
+/// again, and what lies between can be kept in neither.
+const PROBES: [f64; 3] = [0.7, 0.4, 0.22];
 /// What was kept before is forgotten slowly, by this factor each time the period grows: the machine may have become slower
 /// for good.
 const FORGET: f64 = 1.03;
@@ -214,6 +229,7 @@ struct Shared<'a> {
     period: AtomicU64,
     skew: AtomicUsize,
     stretch: AtomicUsize,
+    warm: AtomicBool,
     stopping: AtomicBool,
     /// Whether a thread lost its CPU in the batch, and whether the batch is thrown away for that.
     disturbed: CachePadded<AtomicBool>,
@@ -273,6 +289,7 @@ struct Leader {
     failed: bool,
     waited: u32,
     patience: u32,
+    probes: usize,
     /// How often in a row hardly an instance was late.
     easy: u32,
     /// Ticks of all threads in all batches.
@@ -347,6 +364,7 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
         period: AtomicU64::new(plan.period),
         skew: AtomicUsize::default(),
         stretch: AtomicUsize::default(),
+        warm: AtomicBool::default(),
         stopping: AtomicBool::default(),
         disturbed: CachePadded::default(),
         discard: AtomicBool::default(),
@@ -370,6 +388,7 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
             failed: false,
             waited: 0,
             patience: PATIENCE,
+            probes: 0,
             easy: 0,
             ticks: 0,
             batch: 0,
@@ -518,6 +537,12 @@ impl Shared<'_> {
         if !self.discard.load(Ordering::Relaxed) {
             self.skew.store(self.draw(&mut leader), Ordering::Relaxed);
             self.stretch.store(leader.random.below(stretches(self.plan)), Ordering::Relaxed);
+            let warm = match self.plan.warm {
+                Warm::On => true,
+                Warm::Off => false,
+                Warm::Turns => leader.random.below(2) == 1,
+            };
+            self.warm.store(warm, Ordering::Relaxed);
         }
         leader.batch_start = self.job.clock.now();
         let head_start = HEAD_START * self.job.clock.frequency_hz;
@@ -592,7 +617,8 @@ impl Shared<'_> {
                 } else {
                     leader.waited = 0;
                     leader.probed = Some(before);
-                    BACK
+                    leader.probes += 1;
+                    PROBES[leader.probes % PROBES.len()]
                 }
             }
             None if before > NEAR * leader.kept => BACK,
@@ -697,7 +723,7 @@ fn worker(shared: &Shared<'_>, number: usize) {
     let skews = &shared.plan.skews;
     let delays: Vec<i64> = skews.iter().map(|skew| delay(*skew, number, threads)).collect();
     let group_bytes = (shared.plan.group - 1) * shared.job.layout.stride + 1;
-    let warm = if shared.plan.warm { group_bytes.div_ceil(warm_step(shared.job.layout)) as u64 } else { 0 };
+    let pieces = group_bytes.div_ceil(warm_step(shared.job.layout)) as u64;
     let mut counter = shared.classifier.counter(skews.len());
     let (mut races_before, mut epoch) = (0, 0);
     let mut watcher = Watcher::new(shared.job.clock);
@@ -721,7 +747,7 @@ fn worker(shared: &Shared<'_>, number: usize) {
             stop: shared.give_up.as_ptr().cast_const(),
             late: 0,
             group: shared.plan.group as u64,
-            warm,
+            warm: if shared.warm.load(Ordering::Relaxed) { pieces } else { 0 },
         };
         // SAFETY: the arena and this thread's records hold `batch` >= `count` instances, initialised by `reset` before
         // the barrier; between the two barriers only emitted code touches them; `give_up` lives as long as `shared`.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 
 use super::validate::{MOST_COUNTS, histogram};
-use super::{FinalValue, Finding, Gaps, OutcomeRecord, Part, Record, ScenarioResult, SkewRecord};
+use super::{FinalValue, Finding, Gaps, OutcomeRecord, PaceRecord, Part, Record, ScenarioResult, SkewRecord};
 use crate::error::{Error, Result};
 use crate::stats::{interval, reproducibility};
 
@@ -154,8 +154,9 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
             ("the condition", result.condition.clone()),
             ("the match event", format!("{:?}", result.match_event)),
             ("the pace", result.pace.mode.clone()),
-            ("the group", result.pace.group.to_string()),
-            ("warm", result.pace.warm.to_string()),
+            ("the group", given_group(result)),
+            ("the warmth", format!("{:?}", result.pace.warm)),
+            ("the stress", format!("{:?}", result.stress)),
             ("focused", result.pace.focused.to_string()),
             (
                 "the period",
@@ -176,6 +177,12 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
 fn given_skews(result: &ScenarioResult) -> String {
     let skews: Vec<String> = result.skews.iter().map(|skew| format!("{:.0}", skew.skew_ns)).collect();
     if result.pace.given_skews { format!("{} ns", skews.join(", ")) } else { "left to wakerace".to_owned() }
+}
+
+/// The group of a result, if it was given.
+fn given_group(result: &ScenarioResult) -> String {
+    let PaceRecord { given_group, group, .. } = result.pace;
+    if given_group { group.to_string() } else { "left to wakerace".to_owned() }
 }
 
 /// The values of outcomes, in their order.

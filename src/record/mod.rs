@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::harness::Warm;
 use crate::litmus::Verdict;
 use crate::machine::{Class, Host};
 use crate::stats::{Drift, Interval};
@@ -204,6 +205,9 @@ pub struct ScenarioResult {
     /// The nice value that the threads had: asked for so that a busy box disturbs less, where the system grants it.
     #[serde(default)]
     pub nice: i32,
+    /// What pressed on the memory system beside the test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stress: Option<String>,
     /// Counts by skew: the race window.
     pub skews: Vec<SkewRecord>,
     /// Iterations between races.
@@ -269,15 +273,23 @@ pub struct PaceRecord {
     /// Instances that followed each other freely at each tick.
     #[serde(default = "one")]
     pub group: usize,
-    /// Whether a group's lines were fetched before its tick.
+    /// Whether the command line or a profile gave that number.
     #[serde(default)]
-    pub warm: bool,
+    pub given_group: bool,
+    /// Whether the threads fetched a group's lines before its tick.
+    #[serde(default = "cold")]
+    pub warm: Warm,
     /// Whether the skews were taken equally often for the first quarter only, and then those that were worth it: where races
     /// were most frequent, or, if there were none, where the most different outcomes came up.
     #[serde(default)]
     pub focused: bool,
     /// The share of groups that a thread began after their time, being busy with an earlier one; paced only.
     pub late: Option<f64>,
+}
+
+/// What records of versions without it had.
+const fn cold() -> Warm {
+    Warm::Off
 }
 
 /// What records of versions without groups had.
