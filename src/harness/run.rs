@@ -140,11 +140,10 @@ const LONGEST_BATCH: f64 = 150e-6;
 const SHORTEST_BATCH: u64 = 16;
 /// The longest any batch of more than one instance may take, in seconds, so that limits and Ctrl-C are seen in time.
 const SEEN_WITHIN: f64 = 20e-3;
-/// How many stretches of memory paced batches take turns in, at random. Where a stretch happens to lie decides between
-/// the modes of a run, so one run must not stand on one of them: measured on the non-temporal control, with one stretch
-/// 3 of 6 runs raced in over 10 % of instances at their best skew, with eight 11 of 12. Free-running batches stay in
-/// one, which stays in the caches.
-const STRETCHES: usize = 8;
+/// How many stretches of memory paced batches take turns in, at random. Where a stretch happens to lie decides how fast its lines
+/// move, so one run must not stand on one of them; together they fit a second-level cache of 1 MiB. Measured with 1, 4 and 8 of them:
+/// docs/performance.md. Free-running batches stay in one, which stays in the caches.
+const STRETCHES: usize = 4;
 /// What a batch start is planned ahead by, in seconds: longer than it takes all threads to leave the barrier.
 const HEAD_START: f64 = 2e-6;
 /// For how long no batch may be finished before a waiting lock is taken for a deadlock. Looks are counted, not time, because a
