@@ -72,10 +72,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=4096))]
     group: Option<u32>,
     /// Fetch the lines of a group before its tick: on, off, or in turns [default: on for x86_64, elsewhere turns]
-    #[arg(long, value_name = "WHEN", num_args = 0..=1, default_missing_value = "on", value_enum)]
+    #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "on", value_enum)]
     warm: Option<WarmArg>,
     /// Sweep the skew evenly to the end, over a range such as -200ns..200ns/81 if given, and draw the race's window
-    #[arg(long, value_name = "RANGE", num_args = 0..=1, default_missing_value = "auto", value_parser = parse_window, conflicts_with = "skew", allow_hyphen_values = true)]
+    #[arg(long, value_name = "RANGE", num_args = 0..=1, require_equals = true, default_missing_value = "auto", value_parser = parse_window, conflicts_with = "skew", allow_hyphen_values = true)]
     window: Option<Window>,
     /// Where the variables lie: padded, packed, dense, kernel, kernel-ARCH [default: padded]
     #[arg(long, value_name = "LAYOUT")]

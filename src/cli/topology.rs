@@ -13,7 +13,7 @@ use crate::machine::{self, Class, Clock, Host, Topology};
 #[derive(Debug, Args)]
 pub struct TopologyArgs {
     /// Measure how long a cache line takes between CPUs: so many pairs of each class, or all
-    #[arg(long, value_name = "PAIRS", num_args = 0..=1, default_missing_value = "1", value_parser = parse_pairs)]
+    #[arg(long, value_name = "PAIRS", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = parse_pairs)]
     latency: Option<Pairs>,
 }
 
