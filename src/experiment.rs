@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use crate::arch::Arch;
 use crate::catalogue::Scenario;
@@ -9,7 +10,7 @@ use crate::codegen::{self, Atomics, Pace, Target, ThreadCode};
 use crate::error::{Error, Result};
 use crate::harness::{self, Job, Limits, Plan, Stop, StressKind, Tally, Warm};
 use crate::layout::{Layout, LayoutKind};
-use crate::machine::{Clock, Placement};
+use crate::machine::{self, Clock, Placement};
 use crate::program::{Const, Program};
 use crate::record::{
     FinalValue, Finding, Gaps, LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, ScenarioResult, Sensitivity,
@@ -181,6 +182,11 @@ const SWEEP_POINTS: i64 = 49;
 /// sockets.
 const SWEEP_NS: std::ops::RangeInclusive<f64> = 60.0..=240.0;
 
+/// Runs of this length and more measure how long a line takes first.
+const LONG: Duration = Duration::from_secs(1);
+/// Where a period begins that nothing was measured for, in nanoseconds: a few line transfers on any CPU.
+const GUESS_NS: f64 = 300.0;
+
 /// Runs an experiment. `watch` sees the counts a few times a second.
 ///
 /// # Errors
@@ -205,7 +211,10 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
     };
     if let PaceChoice::Paced { period, skews, .. } = &experiment.pace {
         let free_to_choose = experiment.group.is_none() && period.is_none() && skews.is_none() && !experiment.window;
-        let measured = if free_to_choose {
+        let measured = if experiment.limits.races.is_some() && period.is_none() {
+            // Whoever waits for the first races is better off with races now than with more of them later.
+            experiment.clock.ticks(GUESS_NS) as u64
+        } else if free_to_choose {
             harness::choose_group(job, &mut plan)?;
             plan.period
         } else if period.is_none() || skews.is_none() {
@@ -218,10 +227,12 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
         plan.focus = skews.is_none() && !experiment.window;
         plan.skews = skews.clone().unwrap_or_else(|| sweep(experiment.clock, measured));
     }
+    let line_transfer_ns = line_transfer(experiment)?;
     let stress = experiment.stress.map(|kind| harness::Stress::begin(kind, job.cpus)).transpose()?;
     let measurement = harness::run(job, &plan, interrupt, watch)?;
     drop(stress);
-    let result = result(experiment, &plan, code, &measurement)?;
+    let mut result = result(experiment, &plan, code, &measurement)?;
+    result.line_transfer_ns = line_transfer_ns;
     Ok(Finished { result, stop: measurement.stop })
 }
 
@@ -245,6 +256,15 @@ pub fn run_side_by_side(
         }
         finished.into_iter().collect()
     })
+}
+
+/// The way of a line between the first two CPUs, if the run is long enough that measuring it does not matter.
+fn line_transfer(experiment: &Experiment<'_>) -> Result<Option<f64>> {
+    let long = experiment.limits.duration.is_some_and(|limit| limit >= LONG);
+    match experiment.placement.cpus[..] {
+        [a, b, ..] if long && a != b => machine::line_transfer(a, b, experiment.clock, 5).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// A sweep about as wide to either side as one instance takes, in ticks.
@@ -324,6 +344,7 @@ fn result(
         sensitivity: None,
         discarded: measurement.discarded,
         disturbances: measurement.disturbances,
+        line_transfer_ns: None,
         nice: measurement.nice,
         stress: experiment.stress.map(|kind| kind.to_string()),
         skews: measurement

@@ -59,7 +59,7 @@ pub fn topology(args: &TopologyArgs) -> Result<u8> {
     if let Some(wanted) = args.latency {
         super::print("\na cache line from one CPU to the other, in nanoseconds (half a round trip, median):\n")?;
         for pair in machine::pairs(&topology, &usable, wanted.most()) {
-            let ns = machine::line_transfer(pair.cpus[0], pair.cpus[1], host.clock_measured)?;
+            let ns = machine::line_transfer(pair.cpus[0], pair.cpus[1], host.clock_measured, 25)?;
             super::print(&format!("  CPUs {pair}: {ns:.1}\n"))?;
         }
     }

@@ -59,6 +59,7 @@ impl Watcher {
 }
 
 /// How often the calling thread was made to give its CPU up.
+#[allow(clippy::unnecessary_cast)] // c_long is narrower on 32-bit hosts
 fn switches() -> i64 {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: getrusage writes a whole rusage, and all of its bytes are integers, for which zero is a value.

@@ -8,20 +8,19 @@ use crossbeam_utils::CachePadded;
 use super::{Clock, pin_to, set_nice};
 use crate::error::{Error, Result};
 
-/// Time for one measurement, of which there are [`ROUNDS`].
-const EACH: Duration = Duration::from_millis(4);
-const ROUNDS: usize = 15;
+/// Time for one measurement.
+const EACH: Duration = Duration::from_millis(2);
 /// As runs ask for.
 const NICE: i32 = -10;
 /// Handovers of one side between two looks at the clock.
 const STRIDE: u32 = 200;
 
 /// How long a line takes from one of two CPUs to the other and is seen there, in nanoseconds: half of a round trip of a line that both
-/// write in turn. The median of some rounds, because a shared box takes CPUs away.
+/// write in turn. The median of `count` rounds of 2 ms, because a shared box takes CPUs away.
 ///
 /// # Errors
 /// If a CPU cannot be had.
-pub fn line_transfer(a: usize, b: usize, clock: Clock) -> Result<f64> {
+pub fn line_transfer(a: usize, b: usize, clock: Clock, count: usize) -> Result<f64> {
     let line = CachePadded::new(AtomicU32::new(0));
     let stop = CachePadded::new(AtomicBool::new(false));
     let (ready, pinned) = std::sync::mpsc::channel();
@@ -46,7 +45,7 @@ pub fn line_transfer(a: usize, b: usize, clock: Clock) -> Result<f64> {
         });
         let measuring = scope.spawn(move || {
             let other = pinned.recv().unwrap_or_else(|_| Err(panicked()));
-            let measured = other.and_then(|()| pin_to(a)).map(|()| rounds(line, clock));
+            let measured = other.and_then(|()| pin_to(a)).map(|()| rounds(line, clock, count.max(1)));
             stop.store(true, Ordering::Relaxed);
             measured
         });
@@ -57,11 +56,11 @@ pub fn line_transfer(a: usize, b: usize, clock: Clock) -> Result<f64> {
 }
 
 /// The median time of a handover over all rounds, in nanoseconds.
-fn rounds(line: &AtomicU32, clock: Clock) -> f64 {
+fn rounds(line: &AtomicU32, clock: Clock, count: usize) -> f64 {
     set_nice(NICE);
     let mut turn: u32 = 0;
     let mut rounds = Vec::new();
-    while rounds.len() < ROUNDS {
+    while rounds.len() < count {
         let (begun, start, mut handovers) = (Instant::now(), clock.now(), 0u32);
         while begun.elapsed() < EACH {
             for _ in 0..STRIDE {
@@ -76,7 +75,7 @@ fn rounds(line: &AtomicU32, clock: Clock) -> f64 {
         rounds.push(clock.ns(clock.now().saturating_sub(start) as f64) / f64::from(handovers));
     }
     rounds.sort_by(f64::total_cmp);
-    rounds[ROUNDS / 2]
+    rounds[count / 2]
 }
 
 #[cfg(test)]
@@ -88,10 +87,10 @@ mod tests {
         let allowed = crate::machine::allowed_cpus().unwrap();
         let clock = Clock::calibrate();
         if let [a, b, ..] = allowed[..] {
-            let ns = line_transfer(a, b, clock).unwrap();
+            let ns = line_transfer(a, b, clock, 3).unwrap();
             assert!(ns > 0.0 && ns.is_finite(), "{ns}");
         }
-        assert!(line_transfer(allowed[0], 1_000_000, clock).is_err());
-        assert!(line_transfer(1_000_000, allowed[0], clock).is_err());
+        assert!(line_transfer(allowed[0], 1_000_000, clock, 1).is_err());
+        assert!(line_transfer(1_000_000, allowed[0], clock, 1).is_err());
     }
 }

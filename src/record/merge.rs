@@ -202,6 +202,8 @@ fn add(sum: &mut ScenarioResult, more: ScenarioResult) -> std::result::Result<()
     sum.disturbances = plus(sum.disturbances, more.disturbances, "the disturbances")?;
     // The weaker control's word is what holds for both.
     sum.sensitivity = sum.sensitivity.take().zip(more.sensitivity).map(|(a, b)| if a.rate <= b.rate { a } else { b });
+    // One run's mood is not the sum's.
+    sum.line_transfer_ns = None;
     sum.elapsed_s += more.elapsed_s;
     sum.in_batches_s += more.in_batches_s;
     let orders = [&sum.outcomes, &more.outcomes].map(|outcomes| order(outcomes));

@@ -202,6 +202,10 @@ pub struct ScenarioResult {
     /// Batches in which a thread lost its CPU.
     #[serde(default)]
     pub disturbances: u64,
+    /// How long a cache line took from P0's CPU to P1's just before the run, in nanoseconds: where a hypervisor moves CPUs about, it tells
+    /// which of a box's moods a run met. Absent from short runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line_transfer_ns: Option<f64>,
     /// The nice value that the threads had: asked for so that a busy box disturbs less, where the system grants it.
     #[serde(default)]
     pub nice: i32,

@@ -69,7 +69,8 @@ impl<'a> Sum<'a> {
         match self.results.len() {
             1 => {
                 let cpus: Vec<String> = placement.cpus.iter().map(usize::to_string).collect();
-                format!("{}, CPUs {}", placement.class, cpus.join(","))
+                let way = self.first().line_transfer_ns.map_or(String::new(), |ns| format!(" ({ns:.0} ns apart)"));
+                format!("{}, CPUs {}{way}", placement.class, cpus.join(","))
             }
             several => format!("{}, {several} placements", placement.class),
         }
