@@ -322,6 +322,7 @@ fn result(
             given_group: experiment.group.is_some(),
             warm: plan.warm,
             focused: plan.focus,
+            apart_ns: measurement.apart,
             late: paced.then_some(measurement.late),
         },
         layout: LayoutRecord { kind: layout.kind.to_string(), line_bytes: layout.line, stride_bytes: layout.stride },

@@ -116,6 +116,9 @@ pub struct Measurement {
     /// The share of groups of instances, over all threads, that began after their time because their thread was still busy with
     /// an earlier one. 0 for a free run.
     pub late: f64,
+    /// How far apart the first and the last thread were at the ends of batches, the skew taken off, in nanoseconds: the mean over all
+    /// batches that count. In a free run it is what they drift apart in a batch.
+    pub apart: f64,
     /// Instances of batches in which a thread lost its CPU: they were run and thrown away.
     pub discarded: u64,
     /// How many such batches there were, counting those that were kept because there was hardly another.
@@ -230,6 +233,8 @@ struct Shared<'a> {
     stretch: AtomicUsize,
     warm: AtomicBool,
     stopping: AtomicBool,
+    /// The clock at the end of each thread's batch, less its delay.
+    ends: Vec<CachePadded<AtomicU64>>,
     /// Whether a thread lost its CPU in the batch, and whether the batch is thrown away for that.
     disturbed: CachePadded<AtomicBool>,
     discard: AtomicBool,
@@ -300,6 +305,9 @@ struct Leader {
     batches: u32,
     lost: u32,
     late_shares: f64,
+    /// The sum of how far apart threads ended, in ticks, and of how many batches.
+    apart: u64,
+    counted: u64,
     /// Instances thrown away, and disturbed batches.
     discarded: u64,
     disturbances: u64,
@@ -365,6 +373,7 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
         stretch: AtomicUsize::default(),
         warm: AtomicBool::default(),
         stopping: AtomicBool::default(),
+        ends: (0..threads).map(|_| CachePadded::default()).collect(),
         disturbed: CachePadded::default(),
         discard: AtomicBool::default(),
         watched: threads > 1 && distinct(job.cpus),
@@ -395,6 +404,8 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
             batches: 0,
             lost: 0,
             late_shares: 0.0,
+            apart: 0,
+            counted: 0,
             discarded: 0,
             disturbances: 0,
             races_before: 0,
@@ -463,6 +474,7 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
         in_batches: Duration::from_nanos(job.clock.ns(leader.in_batches as f64) as u64),
         period: leader.paced / (leader.planned.max(1) as f64),
         late: shared.late.load(Ordering::Relaxed) as f64 / leader.ticks.max(1) as f64,
+        apart: job.clock.ns(leader.apart as f64 / leader.counted.max(1) as f64),
         discarded: leader.discarded,
         disturbances: leader.disturbances,
         nice: shared.nice.load(Ordering::Relaxed),
@@ -679,6 +691,9 @@ impl Shared<'_> {
             // Says nothing about the period.
             return;
         }
+        let ends = || self.ends.iter().map(|end| end.load(Ordering::Relaxed));
+        leader.apart += ends().max().unwrap_or(0).saturating_sub(ends().min().unwrap_or(0));
+        leader.counted += 1;
         leader.batches += 1;
         leader.lost += u32::from(share > TOO_LATE);
         leader.late_shares += share;
@@ -751,6 +766,8 @@ fn worker(shared: &Shared<'_>, number: usize) {
         // SAFETY: the arena and this thread's records hold `batch` >= `count` instances, initialised by `reset` before
         // the barrier; between the two barriers only emitted code touches them; `give_up` lives as long as `shared`.
         let finished = unsafe { shared.executables[number].run(&mut args) };
+        let end = shared.job.clock.now();
+        shared.ends[number].store(end.saturating_add_signed(-delays[skew]), Ordering::Relaxed);
         if !finished {
             shared.fail(Error::Host(format!(
                 "{}: P{number} waited {} s for a spinlock that nobody released: the test deadlocks (or its lock's holder \
@@ -762,7 +779,6 @@ fn worker(shared: &Shared<'_>, number: usize) {
         }
         shared.late.fetch_add(args.late, Ordering::Relaxed);
         if shared.watched {
-            let end = shared.job.clock.now();
             let disturbed = match shared.plan.pace {
                 Pace::Free => watcher.free(end.saturating_sub(args.start), count),
                 Pace::Paced => {

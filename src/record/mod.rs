@@ -287,6 +287,10 @@ pub struct PaceRecord {
     /// were most frequent, or, if there were none, where the most different outcomes came up.
     #[serde(default)]
     pub focused: bool,
+    /// How far apart the first and the last thread ended their batches, the skew taken off, in nanoseconds, on average: in a free run
+    /// what they drift apart in a batch. 0 in records of versions that did not measure it.
+    #[serde(default)]
+    pub apart_ns: f64,
     /// The share of groups that a thread began after their time, being busy with an earlier one; paced only.
     pub late: Option<f64>,
 }
