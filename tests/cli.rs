@@ -244,6 +244,47 @@ fn instances_run_in_groups_and_densely_lose_none() {
 }
 
 #[test]
+fn a_tuned_profile_is_taken_named_and_refused_elsewhere() {
+    if std::thread::available_parallelism().unwrap().get() < 2 {
+        return;
+    }
+    let folder = folder();
+    let (profile, path) = (folder.path().join("profile.json"), folder.path().join("r.json"));
+    let mut command = wakerace(folder.path());
+    command.args(["tune", "SB", "-d", "300ms", "-q", "-o"]).arg(&profile);
+    command.assert().success().stdout(contains("tuned on SB").and(contains("profile.json")));
+    let run = |more: &[&str]| {
+        let mut command = wakerace(folder.path());
+        command.args(["run", "SB", "--no-controls", "-d", "100ms", "--no-save", "--export-json"]).arg(&path);
+        command.arg("--profile").arg(&profile).args(more);
+        command
+    };
+    run(&[]).assert().success().stderr(contains("this host's profile"));
+    let record = check_record(&path);
+    assert!(record.results[0].pace.profile.as_ref().is_some_and(|profile| profile.starts_with("tuned on SB")));
+    run(&["--group", "2"]).assert().code(2).stderr(contains("--profile").and(contains("--group")));
+    let text = fs::read_to_string(&profile).unwrap();
+    fs::write(&profile, text.replace("\"host\": \"", "\"host\": \"not-")).unwrap();
+    run(&[]).assert().code(2).stderr(contains("and this host is"));
+    fs::write(&profile, "{").unwrap();
+    run(&[]).assert().code(2).stderr(contains("profile.json:1:"));
+}
+
+#[test]
+fn line_transfers_and_stress_are_measured_and_recorded() {
+    let folder = folder();
+    let mut command = wakerace(folder.path());
+    command.args(["topology", "--latency=1"]).assert().success().stdout(contains("a cache line from one CPU"));
+    let path = folder.path().join("r.json");
+    let mut command = wakerace(folder.path());
+    command.args(["run", "SB", "--no-controls", "--oversubscribe", "-n", "1000", "--stress", "memory", "--no-save"]);
+    command.arg("--export-json").arg(&path).assert().success();
+    assert_eq!(check_record(&path).results[0].stress.as_deref(), Some("memory"));
+    let mut command = wakerace(folder.path());
+    command.args(["run", "--stress", "heat"]).assert().code(2).stderr(contains("known are memory, sets"));
+}
+
+#[test]
 fn every_architecture_is_shown_on_every_host() {
     let folder = folder();
     for (arch, words) in

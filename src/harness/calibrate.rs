@@ -3,7 +3,8 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::run::{Job, LONGEST_PERIOD, Limits, Plan, SHORTEST_PERIOD, run};
+use super::period::{LONGEST_PERIOD, SHORTEST_PERIOD};
+use super::run::{Job, Limits, Plan, run};
 use crate::codegen::Pace;
 use crate::error::Result;
 

@@ -9,6 +9,7 @@ mod classify;
 mod disturbance;
 mod focus;
 mod history;
+mod period;
 mod run;
 mod stress;
 mod tally;

@@ -20,6 +20,7 @@ use super::classify::{Classifier, Counter};
 use super::disturbance::Watcher;
 use super::focus::focus;
 use super::history::History;
+use super::period::{AT_FIRST, LONGEST_PERIOD, PeriodControl, SHORTEST_PERIOD};
 use super::tally::Tally;
 use crate::codegen::{Executable, Pace, SaveRecord, ThreadArgs, ThreadCode, warm_step};
 use crate::error::{Error, Result};
@@ -165,47 +166,6 @@ const FIRST_DISCARDED: u64 = 200_000;
 /// The part of a run in which all skews are taken equally often, if it is to find the worthwhile ones.
 const SWEEP_SHARE: f64 = 0.25;
 
-/// How many batches go by before the period is looked at again.
-const ADAPT_EVERY: u32 = 10;
-/// A batch in which more than this share of instances begins late has lost the clock. Measured: where threads keep up
-/// it is a few hundredths, where they do not it is most of them.
-const TOO_LATE: f64 = 0.06;
-/// The period grows by [`LONGER`] if more batches than this are lost, out of [`ADAPT_EVERY`]. One or two are lost to
-/// whoever else wants the CPU, and a longer period does not bring them back.
-const LOST: u32 = 2;
-const LONGER: f64 = 1.25;
-/// The period shrinks by [`SHORTER`] if no more than this share began late in all the batches looked at, not counting
-/// [`AT_FIRST`] instances a batch, which are late when the barrier lets a thread go late. What counts is how close the
-/// threads are, not how many instances they do: at the shortest period that can be kept, they are not.
-const IN_TIME: f64 = 0.02;
-const AT_FIRST: u64 = 2;
-const SHORTER: f64 = 0.98;
-/// A moment's disturbance lets the period grow many times over. Once it is over, the way back down to [`NEAR`] times what
-/// was kept before is taken in large steps.
-const BACK: f64 = 0.7;
-const NEAR: f64 = 1.5;
-/// At the beginning of a run the period is shortened in large steps, a few batches each, until half of these are lost: the calibration
-/// before it was too short to be trusted.
-const SEARCH_EVERY: u32 = 4;
-const SEARCH: f64 = 0.8;
-/// After so many looks in a row that found hardly an instance late, the steps are as large again.
-const EASY: u32 = 5;
-/// Between in time and lost lies much: with groups of instances, periods several times too long are a little late as well as the
-/// right one. So after so many looks that changed nothing a much shorter one is tried, and twice as seldom each time it fails.
-const PATIENCE: u32 = 10;
-const LONGEST_PATIENCE: u32 = 80;
-/// How much shorter the period is then, in turns. There can be two regimes, a fast one and one in which lines are fetched, lost and fetched
-/// again, and what lies between can be kept in neither.
-const PROBES: [f64; 3] = [0.7, 0.4, 0.22];
-/// What was kept before is forgotten slowly, by this factor each time the period grows: the machine may have become slower
-/// for good.
-const FORGET: f64 = 1.03;
-/// The shortest period, in seconds: about what reading the clock twice costs.
-pub(super) const SHORTEST_PERIOD: f64 = 30e-9;
-/// The longest period that adapting arrives at, in seconds: several times what a contended lock between two sockets
-/// takes. Who needs more has lost its CPU, and a longer period does not bring it back.
-pub(super) const LONGEST_PERIOD: f64 = 5e-6;
-
 /// Instances per batch for a layout: as many as fit 256 KiB, within reason.
 pub fn default_batch(layout: &Layout) -> usize {
     layout.most.unwrap_or_else(|| (BATCH_BYTES / layout.stride).clamp(64, 8192))
@@ -283,28 +243,13 @@ struct Leader {
     batch_start: u64,
     /// The sum of every instance's period, in ticks.
     paced: f64,
-    /// The shortest period that was kept, in ticks.
-    kept: f64,
-    /// The period before a shorter one was tried that may be too short; how often the period was looked at and left, and how often it
-    /// is before another is tried.
-    probed: Option<f64>,
-    /// Whether the period is still on its way down from the beginning.
-    searching: bool,
-    failed: bool,
-    waited: u32,
-    patience: u32,
-    probes: usize,
-    /// How often in a row hardly an instance was late.
-    easy: u32,
+    /// What the period follows.
+    control: PeriodControl,
     /// Ticks of all threads in all batches.
     ticks: u64,
     /// Instances of the current batch, and late ticks of all before.
     batch: u64,
     late_before: u64,
-    /// Batches since the period was looked at, how many of them lost the clock, and the sum of their late shares.
-    batches: u32,
-    lost: u32,
-    late_shares: f64,
     /// The sum of how far apart threads ended, in ticks, and of how many batches.
     apart: u64,
     counted: u64,
@@ -390,20 +335,10 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
             in_batches: 0,
             batch_start: 0,
             paced: 0.0,
-            kept: plan.period as f64,
-            probed: None,
-            searching: true,
-            failed: false,
-            waited: 0,
-            patience: PATIENCE,
-            probes: 0,
-            easy: 0,
+            control: PeriodControl::new(plan.period as f64),
             ticks: 0,
             batch: 0,
             late_before: 0,
-            batches: 0,
-            lost: 0,
-            late_shares: 0.0,
             apart: 0,
             counted: 0,
             discarded: 0,
@@ -537,7 +472,12 @@ impl Shared<'_> {
             return;
         }
         if self.plan.adapt {
-            self.adapt(&mut leader);
+            let before = self.period.load(Ordering::Relaxed) as f64;
+            if let Some(period) = leader.control.look(before) {
+                let hz = self.job.clock.frequency_hz;
+                let period = period.clamp(SHORTEST_PERIOD * hz, LONGEST_PERIOD * hz);
+                self.period.store(period.max(1.0) as u64, Ordering::Relaxed);
+            }
         }
         let count = left.min(self.batch());
         leader.planned += count;
@@ -575,82 +515,6 @@ impl Shared<'_> {
             }
         }
         leader.order.pop().expect("just filled")
-    }
-
-    /// Lets the period follow the machine.
-    fn adapt(&self, leader: &mut Leader) {
-        let before = self.period.load(Ordering::Relaxed) as f64;
-        if leader.searching {
-            if leader.batches < SEARCH_EVERY {
-                return;
-            }
-            let factor = match (leader.lost < leader.batches / 2, leader.failed) {
-                (true, _) => {
-                    leader.kept = leader.kept.min(before);
-                    leader.failed = false;
-                    SEARCH
-                }
-                // A thread that was only just started, or somebody else's doing: looked at twice.
-                (false, false) => {
-                    leader.failed = true;
-                    1.0
-                }
-                (false, true) => {
-                    leader.searching = false;
-                    LONGER / SEARCH
-                }
-            };
-            self.pace(leader, before * factor);
-            return;
-        }
-        if leader.batches < ADAPT_EVERY {
-            return;
-        }
-        let lost = leader.lost > LOST;
-        let factor = match leader.probed.take() {
-            // The shorter period was one too short.
-            Some(period) if lost => {
-                leader.patience = (2 * leader.patience).min(LONGEST_PATIENCE);
-                period / before
-            }
-            Some(_) => {
-                leader.patience = PATIENCE;
-                1.0
-            }
-            None if lost => {
-                leader.kept *= FORGET;
-                LONGER
-            }
-            None if leader.late_shares > IN_TIME * f64::from(leader.batches) => {
-                leader.waited += 1;
-                if leader.waited < leader.patience {
-                    1.0
-                } else {
-                    leader.waited = 0;
-                    leader.probed = Some(before);
-                    leader.probes += 1;
-                    PROBES[leader.probes % PROBES.len()]
-                }
-            }
-            None if before > NEAR * leader.kept => BACK,
-            None => {
-                leader.kept = leader.kept.min(before);
-                leader.easy += 1;
-                if leader.easy > EASY { SEARCH } else { SHORTER }
-            }
-        };
-        if factor >= 1.0 {
-            leader.easy = 0;
-        }
-        self.pace(leader, before * factor);
-    }
-
-    /// Sets the period, in ticks, within bounds, and begins to look at it anew.
-    fn pace(&self, leader: &mut Leader, period: f64) {
-        (leader.batches, leader.lost, leader.late_shares) = (0, 0, 0.0);
-        let hz = self.job.clock.frequency_hz;
-        let period = period.clamp(SHORTEST_PERIOD * hz, LONGEST_PERIOD * hz);
-        self.period.store(period.max(1.0) as u64, Ordering::Relaxed);
     }
 
     /// Instances in the next batch: fewer at a long period, but never so many that Ctrl-C is not seen in time.
@@ -694,9 +558,7 @@ impl Shared<'_> {
         let ends = || self.ends.iter().map(|end| end.load(Ordering::Relaxed));
         leader.apart += ends().max().unwrap_or(0).saturating_sub(ends().min().unwrap_or(0));
         leader.counted += 1;
-        leader.batches += 1;
-        leader.lost += u32::from(share > TOO_LATE);
-        leader.late_shares += share;
+        leader.control.batch(share);
     }
 }
 
