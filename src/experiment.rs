@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::arch::Arch;
 use crate::catalogue::Scenario;
-use crate::codegen::{self, Atomics, Pace, Target, ThreadCode};
+use crate::codegen::{self, Pace, Target, ThreadCode};
 use crate::error::{Error, Result};
 use crate::harness::{self, Job, Limits, Plan, Stop, StressKind, Tally, Warm};
 use crate::layout::{Layout, LayoutKind};
@@ -16,7 +16,7 @@ use crate::record::{
     FinalValue, Finding, Gaps, LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, ScenarioResult, Sensitivity,
     SkewRecord,
 };
-use crate::stats::{drift, interval, reproducibility};
+use crate::stats::{drift, interval, reproducibility, share};
 use crate::verdict::Expectation;
 
 /// A scenario with everything settled that can be before it runs.
@@ -28,36 +28,14 @@ pub struct Experiment<'a> {
     pub placement: Placement,
     /// Where its variables lie.
     pub layout: Layout,
-    /// How instances follow each other.
-    pub pace: PaceChoice,
+    /// How it is run.
+    pub choice: Choice,
+    /// What it has in common with the others of its run.
+    pub common: Common,
     /// What may be seen of it here.
     pub expectation: Expectation,
     /// Its code for that pace, one per thread.
     pub code: Vec<ThreadCode>,
-    /// Instances per batch, if given.
-    pub batch: Option<usize>,
-    /// Instances at each tick, if paced; chosen by trying if absent.
-    pub group: Option<usize>,
-    /// Whether their lines are fetched before it.
-    pub warm: Warm,
-    /// The profile that the settings are from, in words.
-    pub profile: Option<String>,
-    /// The nice value that threads ask for.
-    pub nice: i32,
-    /// Whether it may run beside others of its scenario on other CPUs.
-    pub side_by_side: bool,
-    /// What presses on the memory system beside it.
-    pub stress: Option<StressKind>,
-    /// Whether all skews are taken equally often to the end.
-    pub window: bool,
-    /// Seed of the order of skews.
-    pub seed: u64,
-    /// Which atomics the code uses, where there is a choice.
-    pub atomics: Option<Atomics>,
-    /// When it ends.
-    pub limits: Limits,
-    /// The host's clock.
-    pub clock: Clock,
 }
 
 /// What the experiments of a run have in common.
@@ -114,26 +92,7 @@ impl<'a> Experiment<'a> {
     ) -> Result<Experiment<'a>> {
         let layout = Layout::for_batch(choice.layout, &scenario.program, common.line, choice.batch);
         let code = codegen::emit(common.target, &scenario.program, &layout, choice.pace.kind())?;
-        Ok(Experiment {
-            scenario,
-            placement,
-            layout,
-            pace: choice.pace,
-            expectation,
-            code,
-            batch: choice.batch,
-            group: choice.group,
-            warm: choice.warm,
-            profile: choice.profile,
-            nice: common.nice,
-            side_by_side: common.side_by_side,
-            stress: common.stress,
-            window: common.window,
-            seed: common.seed,
-            atomics: (common.target.arch == Arch::Aarch64).then_some(common.target.atomics),
-            limits: common.limits,
-            clock: common.clock,
-        })
+        Ok(Experiment { scenario, placement, layout, choice, common: *common, expectation, code })
     }
 }
 
@@ -194,26 +153,32 @@ const GUESS_NS: f64 = 300.0;
 pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMut(&Tally)) -> Result<Finished> {
     let program = &experiment.scenario.program;
     let code = &experiment.code;
-    let job =
-        Job { program, layout: &experiment.layout, code, cpus: &experiment.placement.cpus, clock: experiment.clock };
+    let job = Job {
+        program,
+        layout: &experiment.layout,
+        code,
+        cpus: &experiment.placement.cpus,
+        clock: experiment.common.clock,
+    };
     let mut plan = Plan {
-        pace: experiment.pace.kind(),
+        pace: experiment.choice.pace.kind(),
         period: 0,
-        group: experiment.group.unwrap_or(1),
-        warm: experiment.warm,
+        group: experiment.choice.group.unwrap_or(1),
+        warm: experiment.choice.warm,
         focus: false,
-        nice: experiment.nice,
+        nice: experiment.common.nice,
         adapt: false,
         skews: vec![0],
-        batch: experiment.batch.unwrap_or_else(|| harness::default_batch(&experiment.layout)),
-        seed: experiment.seed,
-        limits: experiment.limits,
+        batch: experiment.choice.batch.unwrap_or_else(|| harness::default_batch(&experiment.layout)),
+        seed: experiment.common.seed,
+        limits: experiment.common.limits,
     };
-    if let PaceChoice::Paced { period, skews, .. } = &experiment.pace {
-        let free_to_choose = experiment.group.is_none() && period.is_none() && skews.is_none() && !experiment.window;
-        let measured = if experiment.limits.races.is_some() && period.is_none() {
+    if let PaceChoice::Paced { period, skews, .. } = &experiment.choice.pace {
+        let free_to_choose =
+            experiment.choice.group.is_none() && period.is_none() && skews.is_none() && !experiment.common.window;
+        let measured = if experiment.common.limits.races.is_some() && period.is_none() {
             // Whoever waits for the first races is better off with races now than with more of them later.
-            experiment.clock.ticks(GUESS_NS) as u64
+            experiment.common.clock.ticks(GUESS_NS) as u64
         } else if free_to_choose {
             harness::choose_group(job, &mut plan)?;
             plan.period
@@ -224,11 +189,11 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
         };
         plan.period = period.unwrap_or(measured);
         plan.adapt = period.is_none();
-        plan.focus = skews.is_none() && !experiment.window;
-        plan.skews = skews.clone().unwrap_or_else(|| sweep(experiment.clock, measured));
+        plan.focus = skews.is_none() && !experiment.common.window;
+        plan.skews = skews.clone().unwrap_or_else(|| sweep(experiment.common.clock, measured));
     }
     let line_transfer_ns = line_transfer(experiment)?;
-    let stress = experiment.stress.map(|kind| harness::Stress::begin(kind, job.cpus)).transpose()?;
+    let stress = experiment.common.stress.map(|kind| harness::Stress::begin(kind, job.cpus)).transpose()?;
     let measurement = harness::run(job, &plan, interrupt, watch)?;
     drop(stress);
     let mut result = result(experiment, &plan, code, &measurement)?;
@@ -260,9 +225,9 @@ pub fn run_side_by_side(
 
 /// The way of a line between the first two CPUs, if the run is long enough that measuring it does not matter.
 fn line_transfer(experiment: &Experiment<'_>) -> Result<Option<f64>> {
-    let long = experiment.limits.duration.is_some_and(|limit| limit >= LONG);
+    let long = experiment.common.limits.duration.is_some_and(|limit| limit >= LONG);
     match experiment.placement.cpus[..] {
-        [a, b, ..] if long && a != b => machine::line_transfer(a, b, experiment.clock, 5).map(Some),
+        [a, b, ..] if long && a != b => machine::line_transfer(a, b, experiment.common.clock, 5).map(Some),
         _ => Ok(None),
     }
 }
@@ -283,14 +248,13 @@ fn result(
     code: &[ThreadCode],
     measurement: &harness::Measurement,
 ) -> Result<ScenarioResult> {
-    let Experiment { scenario, placement, layout, clock, .. } = experiment;
+    let Experiment { scenario, placement, layout, common: Common { target, clock, .. }, .. } = experiment;
     let program = &scenario.program;
     let outcomes = measurement.tally.outcomes();
     let iterations = measurement.tally.iterations;
     let races = harness::races(program, &outcomes);
     let matches = harness::matches(program, &outcomes);
-    let share = |of: u64| (of > 0).then(|| races as f64 / of as f64);
-    let (given, given_period, given_skews) = match &experiment.pace {
+    let (given, given_period, given_skews) = match &experiment.choice.pace {
         PaceChoice::Free { given } => (*given, None, false),
         PaceChoice::Paced { given, period, skews } => (*given, *period, skews.is_some()),
     };
@@ -317,9 +281,9 @@ fn result(
             period_ns: paced.then(|| clock.ns(measurement.period)),
             given_period_ns: given_period.map(|ticks| clock.ns(ticks as f64)),
             given_skews,
-            profile: experiment.profile.clone(),
+            profile: experiment.choice.profile.clone(),
             group: plan.group,
-            given_group: experiment.group.is_some(),
+            given_group: experiment.choice.group.is_some(),
             warm: plan.warm,
             focused: plan.focus,
             apart_ns: measurement.apart,
@@ -328,7 +292,8 @@ fn result(
         layout: LayoutRecord { kind: layout.kind.to_string(), line_bytes: layout.line, stride_bytes: layout.stride },
         batch: plan.batch,
         seed: plan.seed,
-        atomics: experiment.atomics.map(|atomics| atomics.to_string()),
+        // Only arm64 has a choice.
+        atomics: (target.arch == Arch::Aarch64).then(|| target.atomics.to_string()),
         iterations,
         elapsed_s,
         in_batches_s: measurement.in_batches.as_secs_f64(),
@@ -336,9 +301,9 @@ fn result(
         outcomes: outcomes.iter().map(|(row, count)| outcome(program, row, *count)).collect(),
         matches,
         races,
-        rate: share(iterations),
+        rate: share(races, iterations),
         interval: interval(races, iterations),
-        rate_per_match: matches.and_then(share),
+        rate_per_match: matches.and_then(|matches| share(races, matches)),
         interval_per_match: matches.and_then(|matches| interval(races, matches)),
         reproducibility: (races > 0).then(|| reproducibility(races)),
         drift: if races > 0 { drift(&measurement.history) } else { None },
@@ -347,7 +312,7 @@ fn result(
         disturbances: measurement.disturbances,
         line_transfer_ns: None,
         nice: measurement.nice,
-        stress: experiment.stress.map(|kind| kind.to_string()),
+        stress: experiment.common.stress.map(|kind| kind.to_string()),
         skews: measurement
             .tally
             .skews

@@ -24,6 +24,17 @@ const POISSON_BELOW: f64 = 1e-6;
 /// The 97.5 % point of the standard normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
 
+/// `seen / of`; `None` without any.
+pub fn share(seen: u64, of: u64) -> Option<f64> {
+    (of > 0).then(|| seen as f64 / of as f64)
+}
+
+/// The middle one of some values; 0 without any.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
 /// The 95 % Clopper-Pearson interval for the rate of an event seen `seen` times in `trials`.
 ///
 /// For an event never seen, the one-sided upper bound 1 - 0.05^(1/n); likewise for one seen every time. `None` without
@@ -212,6 +223,12 @@ mod tests {
             assert!((found.low - low).abs() < 2e-3 * width, "{k}/{n}: {found:?}");
             assert!((found.high - high).abs() < 2e-3 * width, "{k}/{n}: {found:?}");
         }
+    }
+
+    #[test]
+    fn the_middle_of_some_values() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!((median(Vec::new()), share(1, 4), share(1, 0)), (0.0, Some(0.25), None));
     }
 
     #[test]

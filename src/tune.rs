@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::error::Result;
 use crate::harness::{Limits, Warm};
 use crate::profile::Settings;
+use crate::stats::median;
 
 /// Time for the first trial of each candidate, at least.
 const SHORTEST_TRIAL: Duration = Duration::from_millis(80);
@@ -129,11 +130,6 @@ pub fn search(
     })
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +173,5 @@ mod tests {
         }
         assert!(cfg!(not(target_arch = "x86_64")) || all.contains(&Settings::default_paced()));
         assert!((0..all.len()).all(|at| !all[..at].contains(&all[at])));
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
     }
 }

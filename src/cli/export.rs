@@ -139,10 +139,7 @@ fn hgrm(path: &Path, wanted: Option<&str>) -> Result<String> {
 fn hlog(path: &Path) -> Result<String> {
     let shown = path.display();
     let record = record::read_file(path)?;
-    let (host, started) = match &record {
-        AnyRecord::Run(record) => (record.host.clone(), record.started.clone()),
-        AnyRecord::Protocol(record) => (record.host.clone(), record.started.clone()),
-    };
+    let (host, started) = (record.host().clone(), record.started().to_owned());
     let named = histograms(record);
     let unit = named.first().map_or(String::new(), |(.., gaps)| gaps.unit.clone());
     let mut all = Vec::new();

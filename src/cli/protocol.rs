@@ -12,7 +12,7 @@ use super::units::parse_duration;
 use crate::arch::Arch;
 use crate::error::{EXIT_FORBIDDEN, EXIT_INTERRUPTED, EXIT_OK, Error, Result};
 use crate::kernel::{BlockedOnStore, Mutant, Profile};
-use crate::machine::{self, Clock, Topology};
+use crate::machine::{self, Clock};
 use crate::protocol::{self, LAYOUTS, Plan, Variant};
 use crate::publish::count;
 use crate::record::{self, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult};
@@ -73,11 +73,10 @@ pub fn protocol(args: &ProtocolArgs) -> Result<u8> {
     let started = jiff::Timestamp::now();
     let begun = Instant::now();
     let interrupt = interrupt_flag()?;
-    let topology = Topology::read()?;
-    let allowed = machine::allowed_cpus()?;
+    let (topology, allowed, cpus) = super::topology::cpus_to_use(args.cpus.as_deref())?;
     let host_clock = Clock::calibrate();
     let host = machine::describe(&topology, &allowed, host_clock);
-    let plans = plans(args, arch, &topology, &allowed)?;
+    let plans = plans(args, arch, &cpus)?;
 
     let kept = record::default_path(&host, started).with_extension("protocol.json");
     let output = Output::new(&args.output, kept)?;
@@ -108,12 +107,9 @@ pub fn protocol(args: &ProtocolArgs) -> Result<u8> {
 }
 
 /// A plan per profile; V8 takes every layout in turn.
-fn plans(args: &ProtocolArgs, arch: Arch, topology: &Topology, allowed: &[usize]) -> Result<Vec<Plan>> {
-    let named = args.cpus.as_deref().map(machine::parse_cpu_list).transpose();
-    let named = named.map_err(|reason| Error::Usage(format!("--cpus: {reason}")))?;
-    let cpus = machine::restrict(topology, allowed, named.as_deref())
-        .map_err(|reason| Error::Usage(format!("--cpus: {reason}")))?;
-    let threads = args.threads.unwrap_or_else(|| if named.is_some() { cpus.len() } else { cpus.len().min(BY_DEFAULT) });
+fn plans(args: &ProtocolArgs, arch: Arch, cpus: &[usize]) -> Result<Vec<Plan>> {
+    let threads =
+        args.threads.unwrap_or_else(|| if args.cpus.is_some() { cpus.len() } else { cpus.len().min(BY_DEFAULT) });
     // With one CPU there would be nobody to wake from elsewhere: two share it.
     let threads = if args.threads.is_none() { threads.max(2) } else { threads };
     if !(2..=MOST).contains(&threads) {

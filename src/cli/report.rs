@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::error::{EXIT_OK, Error, Result};
 use crate::publish::{self, Entry};
-use crate::record::{self, AnyRecord};
+use crate::record;
 
 /// Arguments of `report`.
 #[derive(Debug, Args)]
@@ -65,11 +65,7 @@ pub(super) fn entries(paths: &[PathBuf]) -> Result<Vec<Entry>> {
         }
         seen.push(real);
         let record = record::read_file(&file)?;
-        let problems = match &record {
-            AnyRecord::Run(record) => record::problems(record),
-            AnyRecord::Protocol(record) => record::protocol_problems(record),
-        };
-        if let Some(problem) = problems.first() {
+        if let Some(problem) = record.problems().first() {
             return Err(Error::Usage(format!("{name}: {problem}")));
         }
         entries.push(Entry { name, record });

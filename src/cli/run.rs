@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 
 use super::output::{Output, OutputArgs};
 use super::progress::Progress;
-use super::topology::host_lines;
+use super::topology::{cpus_to_use, host_lines};
 use super::units::{ClockTime, Pairs, Skews, parse_count, parse_duration, parse_pairs, parse_period, parse_skews};
 use crate::arch::Arch;
 use crate::catalogue::{self, Scenario};
@@ -93,7 +93,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "KIND", conflicts_with = "pairs")]
     stress: Option<StressKind>,
     /// The nice value that threads ask for, so that others on the box disturb them less; 0 to be like everybody
-    #[arg(long, default_value_t = -10, value_parser = clap::value_parser!(i32).range(-20..=19), allow_hyphen_values = true)]
+    #[arg(long, default_value_t = machine::PREFERRED_NICE, value_parser = clap::value_parser!(i32).range(-20..=19), allow_hyphen_values = true)]
     nice: i32,
     /// Seed of the random order of skews
     #[arg(long, default_value_t = 1)]
@@ -157,15 +157,10 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let begun = Instant::now();
     let interrupt = interrupt_flag()?;
     let scenarios = chosen_scenarios(args, arch)?;
-    let topology = Topology::read()?;
-    let allowed = machine::allowed_cpus()?;
-    let named = args.cpus.as_deref().map(machine::parse_cpu_list).transpose();
-    let named = named.map_err(|reason| Error::Usage(format!("--cpus: {reason}")))?;
-    let cpus = machine::restrict(&topology, &allowed, named.as_deref())
-        .map_err(|reason| Error::Usage(format!("--cpus: {reason}")))?;
+    let (topology, allowed, cpus) = cpus_to_use(args.cpus.as_deref())?;
     let mut planned = Vec::new();
     for scenario in &scenarios {
-        for placement in placements(args, &topology, &cpus, named.is_some(), scenario)? {
+        for placement in placements(args, &topology, &cpus, args.cpus.is_some(), scenario)? {
             planned.push((scenario, placement));
         }
     }
@@ -178,7 +173,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let mut record = Record::begin(record::SCHEMA, started, host);
     for round in rounds(&experiments) {
         let first = round[0];
-        let mut progress = Progress::new(first.scenario, &first.placement, first.limits, args.output.quiet);
+        let mut progress = Progress::new(first.scenario, &first.placement, first.common.limits, args.output.quiet);
         let watch = |tally: &_| progress.update(first.scenario, tally);
         let finished = experiment::run_side_by_side(&round, &interrupt, watch)?;
         progress.finish();
@@ -222,8 +217,8 @@ pub fn run(args: &RunArgs) -> Result<u8> {
 /// The experiments that run at the same time, in order: those of one scenario that share no CPU.
 fn rounds<'a, 'b>(experiments: &'b [Experiment<'a>]) -> Vec<Vec<&'b Experiment<'a>>> {
     let mut out = Vec::new();
-    for of_scenario in
-        experiments.chunk_by(|a, b| a.scenario.sha256 == b.scenario.sha256 && a.side_by_side && b.side_by_side)
+    for of_scenario in experiments
+        .chunk_by(|a, b| a.scenario.sha256 == b.scenario.sha256 && a.common.side_by_side && b.common.side_by_side)
     {
         let placements: Vec<&Placement> = of_scenario.iter().map(|experiment| &experiment.placement).collect();
         let rounds = machine::rounds(&placements);
@@ -420,9 +415,9 @@ fn profile(args: &RunArgs, host: &Host) -> Result<Option<Profile>> {
 
 fn opening(host: &Host, experiments: &[Experiment<'_>]) -> String {
     let rounds = rounds(experiments);
-    let time: Option<Duration> = rounds.iter().map(|round| round[0].limits.duration).sum();
+    let time: Option<Duration> = rounds.iter().map(|round| round[0].common.limits.duration).sum();
     let about = time.map_or(String::new(), |time| format!(", about {} s", time.as_secs_f64().round().max(1.0)));
-    let tuned = experiments.iter().filter(|experiment| experiment.profile.is_some()).count();
+    let tuned = experiments.iter().filter(|experiment| experiment.choice.profile.is_some()).count();
     let tuned = if tuned > 0 {
         format!("{tuned} with settings of this host's profile; --profile none leaves it\n")
     } else {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::units::{Pairs, parse_pairs};
 
-use crate::error::{EXIT_OK, Result};
+use crate::error::{EXIT_OK, Error, Result};
 use crate::machine::{self, Class, Clock, Host, Topology};
 
 /// Arguments of `topology`.
@@ -64,6 +64,19 @@ pub fn topology(args: &TopologyArgs) -> Result<u8> {
         }
     }
     Ok(EXIT_OK)
+}
+
+/// What was found out about the CPUs, those the process is allowed, and those among them that `--cpus` names, or all.
+///
+/// # Errors
+/// What is wrong with the named CPUs, or a host that says nothing of its own.
+pub fn cpus_to_use(named: Option<&str>) -> Result<(Topology, Vec<usize>, Vec<usize>)> {
+    let topology = Topology::read()?;
+    let allowed = machine::allowed_cpus()?;
+    let wrong = |reason: String| Error::Usage(format!("--cpus: {reason}"));
+    let named = named.map(machine::parse_cpu_list).transpose().map_err(wrong)?;
+    let cpus = machine::restrict(&topology, &allowed, named.as_deref()).map_err(wrong)?;
+    Ok((topology, allowed, cpus))
 }
 
 /// The host in a few lines, also printed before a run.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::progress::Bar;
-use super::topology::host_lines;
+use super::topology::{cpus_to_use, host_lines};
 use super::units::parse_duration;
 use crate::arch::Arch;
 use crate::catalogue::{self, Scenario};
@@ -17,7 +17,7 @@ use crate::experiment::{self, Choice, Common, Experiment, PaceChoice};
 use crate::harness::{Limits, races};
 use crate::layout::LayoutKind;
 use crate::litmus::Verdict;
-use crate::machine::{self, Class, Clock, Placement, Topology};
+use crate::machine::{self, Class, Clock, Placement};
 use crate::profile::{self, Profile, Settings, Tuned};
 use crate::{tune, verdict};
 
@@ -51,11 +51,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
     let arch =
         Arch::host().ok_or_else(|| Error::Host("wakerace has no code generator for this architecture".to_owned()))?;
     let interrupt = super::run::interrupt_flag()?;
-    let topology = Topology::read()?;
-    let allowed = machine::allowed_cpus()?;
-    let usage = |reason: String| Error::Usage(format!("--cpus: {reason}"));
-    let named = args.cpus.as_deref().map(machine::parse_cpu_list).transpose().map_err(usage)?;
-    let cpus = machine::restrict(&topology, &allowed, named.as_deref()).map_err(usage)?;
+    let (topology, allowed, cpus) = cpus_to_use(args.cpus.as_deref())?;
     let clock = Clock::calibrate();
     let host = machine::describe(&topology, &allowed, clock);
     let path = match &args.output {
@@ -78,7 +74,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
         line: host.false_sharing_bytes,
         seed: 1,
         limits: Limits::default(),
-        nice: -10,
+        nice: machine::PREFERRED_NICE,
         window: false,
         side_by_side: false,
         stress: None,

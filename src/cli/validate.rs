@@ -29,8 +29,7 @@ pub fn validate(args: &ValidateArgs) -> Result<u8> {
     for path in &args.files {
         let name = path.display();
         let problems = match record::read_file(path) {
-            Ok(AnyRecord::Run(record)) => record::problems(&record),
-            Ok(AnyRecord::Protocol(record)) => record::protocol_problems(&record),
+            Ok(record) => record.problems(),
             Err(error) => {
                 eprintln!("error: {error}");
                 status = EXIT_BAD_INPUT;

@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
-use super::{Clock, pin_to, set_nice};
+use super::{Clock, PREFERRED_NICE, pin_to, set_nice};
 use crate::error::{Error, Result};
+use crate::stats::median;
 
 /// Time for one measurement.
 const EACH: Duration = Duration::from_millis(2);
-/// As runs ask for.
-const NICE: i32 = -10;
 /// Handovers of one side between two looks at the clock.
 const STRIDE: u32 = 200;
 
@@ -30,7 +29,7 @@ pub fn line_transfer(a: usize, b: usize, clock: Clock, count: usize) -> Result<f
         // Stores even numbers in answer to odd ones, until it is told to stop.
         let partner = scope.spawn(move || {
             let result = pin_to(b);
-            set_nice(NICE);
+            set_nice(PREFERRED_NICE);
             let waited_for = result.is_ok();
             // The other side is there until it has heard.
             let _ = ready.send(result);
@@ -57,7 +56,7 @@ pub fn line_transfer(a: usize, b: usize, clock: Clock, count: usize) -> Result<f
 
 /// The median time of a handover over all rounds, in nanoseconds.
 fn rounds(line: &AtomicU32, clock: Clock, count: usize) -> f64 {
-    set_nice(NICE);
+    set_nice(PREFERRED_NICE);
     let mut turn: u32 = 0;
     let mut rounds = Vec::new();
     while rounds.len() < count {
@@ -74,8 +73,7 @@ fn rounds(line: &AtomicU32, clock: Clock, count: usize) -> f64 {
         }
         rounds.push(clock.ns(clock.now().saturating_sub(start) as f64) / f64::from(handovers));
     }
-    rounds.sort_by(f64::total_cmp);
-    rounds[count / 2]
+    median(rounds)
 }
 
 #[cfg(test)]

@@ -21,5 +21,5 @@ pub use latency::line_transfer;
 pub use pairs::{pairs, rounds};
 pub use pin::{allowed_cpus, pin_to};
 pub use placement::{Class, Placement, exactly, oversubscribed, place, restrict};
-pub use priority::set_nice;
+pub use priority::{PREFERRED_NICE, set_nice};
 pub use topology::{Cpu, Topology};

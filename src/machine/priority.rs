@@ -1,5 +1,9 @@
 //! The calling thread's share of its CPU where others want it too.
 
+/// What measuring threads ask for unless told otherwise: enough to keep nine tenths of a CPU that one other wants (sched_prio_to_weight:
+/// 9548 against 1024).
+pub const PREFERRED_NICE: i32 = -10;
+
 /// Sets the nice value of the calling thread, if the system grants it, and gives the one it has then. On Linux a nice value is a
 /// thread's own.
 pub fn set_nice(nice: i32) -> i32 {

@@ -34,9 +34,7 @@ const COLUMNS: [&str; 23] = [
 /// # Errors
 /// None that a record can cause.
 pub fn csv(record: &Record) -> Result<String> {
-    let wrong = |error: String| Error::Internal(format!("writing CSV: {error}"));
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(COLUMNS).map_err(|error| wrong(error.to_string()))?;
+    let mut lines = vec![COLUMNS.map(str::to_owned).to_vec()];
     let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:e}"));
     for result in &record.results {
         let cpus: Vec<String> = result.placement.cpus.iter().map(usize::to_string).collect();
@@ -65,7 +63,20 @@ pub fn csv(record: &Record) -> Result<String> {
             result.finding.words().to_owned(),
             result.source_sha256.clone(),
         ];
-        writer.write_record(&fields).map_err(|error| wrong(error.to_string()))?;
+        lines.push(fields.to_vec());
+    }
+    render(&lines)
+}
+
+/// Lines as CSV.
+///
+/// # Errors
+/// If a line has another number of fields than the first.
+pub(super) fn render(lines: &[Vec<String>]) -> Result<String> {
+    let wrong = |error: String| Error::Internal(format!("writing CSV: {error}"));
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for line in lines {
+        writer.write_record(line).map_err(|error| wrong(error.to_string()))?;
     }
     let bytes = writer.into_inner().map_err(|error| wrong(error.to_string()))?;
     String::from_utf8(bytes).map_err(|error| wrong(error.to_string()))
@@ -90,16 +101,14 @@ fn values(outcome: &OutcomeRecord) -> String {
 /// # Errors
 /// None that a record can cause.
 pub fn window_csv(record: &Record) -> Result<String> {
-    let wrong = |error: String| Error::Internal(format!("writing CSV: {error}"));
-    let mut writer = csv::Writer::from_writer(Vec::new());
     let columns =
         ["architecture", "cpu_model", "emulated", "scenario", "cpus", "class", "skew_ns", "outcome", "race", "count"];
-    writer.write_record(columns).map_err(|error| wrong(error.to_string()))?;
+    let mut lines = vec![columns.map(str::to_owned).to_vec()];
     for result in &record.results {
         let cpus: Vec<String> = result.placement.cpus.iter().map(usize::to_string).collect();
         for skew in &result.skews {
             let mut line = |outcome: String, race: bool, count: u64| {
-                let fields: [String; 10] = [
+                lines.push(vec![
                     record.host.architecture.clone(),
                     record.host.cpu_model.clone(),
                     record.host.emulated.to_string(),
@@ -110,19 +119,17 @@ pub fn window_csv(record: &Record) -> Result<String> {
                     outcome,
                     race.to_string(),
                     count.to_string(),
-                ];
-                writer.write_record(&fields).map_err(|error| wrong(error.to_string()))
+                ]);
             };
             if skew.outcomes.len() == result.outcomes.len() {
                 for (outcome, count) in result.outcomes.iter().zip(&skew.outcomes) {
-                    line(values(outcome), outcome.satisfies, *count)?;
+                    line(values(outcome), outcome.satisfies, *count);
                 }
             } else {
-                line("race".to_owned(), true, skew.races)?;
-                line("other".to_owned(), false, skew.iterations.saturating_sub(skew.races))?;
+                line("race".to_owned(), true, skew.races);
+                line("other".to_owned(), false, skew.iterations.saturating_sub(skew.races));
             }
         }
     }
-    let bytes = writer.into_inner().map_err(|error| wrong(error.to_string()))?;
-    String::from_utf8(bytes).map_err(|error| wrong(error.to_string()))
+    render(&lines)
 }

@@ -9,37 +9,29 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::record::{FinalValue, Record, ScenarioResult};
+use super::sums::{Sum, by_test};
+use crate::record::{FinalValue, Record};
 
 /// A record as litmus7's log. The placements of a test are added up.
 pub fn litmus_log(record: &Record) -> String {
-    let mut tests: Vec<Vec<&ScenarioResult>> = Vec::new();
-    for result in super::table::reading_order(record) {
-        match tests.iter_mut().find(|known| known[0].source_sha256 == result.source_sha256) {
-            Some(known) => known.push(result),
-            None => tests.push(vec![result]),
-        }
-    }
     let tool = &record.tool;
     let mut text = format!("{} {} ({})\n{}\n\n", tool.name, tool.version, tool.commit, super::table::title(record));
-    for results in tests {
-        test(&mut text, &results);
+    for sum in by_test(record) {
+        test(&mut text, &sum);
     }
     text
 }
 
 /// Writing to a string cannot fail.
-fn test(text: &mut String, results: &[&ScenarioResult]) {
-    let first = results[0];
+fn test(text: &mut String, sum: &Sum<'_>) {
+    let first = sum.first();
     let (quantifier, _) = first.condition.split_once(' ').unwrap_or(("exists", ""));
     let kind = match quantifier {
         "~exists" => "Forbidden",
         "forall" => "Required",
         _ => "Allowed",
     };
-    // Counts that overflow are no record that validates.
-    let sum = |of: fn(&ScenarioResult) -> u64| results.iter().fold(0u64, |sum, result| sum.saturating_add(of(result)));
-    let (races, iterations) = (sum(|result| result.races), sum(|result| result.iterations));
+    let Sum { ref results, iterations, races, .. } = *sum;
     let others = iterations.saturating_sub(races);
     let mut outcomes: BTreeMap<&BTreeMap<String, FinalValue>, (u64, bool)> = BTreeMap::new();
     for outcome in results.iter().flat_map(|result| &result.outcomes) {

@@ -10,6 +10,7 @@ mod markdown;
 mod numbers;
 mod page;
 mod protocol;
+mod sums;
 mod table;
 mod window;
 

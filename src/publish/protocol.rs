@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::numbers::{count, rate_with_interval};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::record::{ProtocolRecord, ProtocolResult};
 
 pub(super) const HEADINGS: [&str; 10] =
@@ -124,8 +124,6 @@ pub fn markdown(record: &ProtocolRecord) -> String {
 /// # Errors
 /// None that a record can cause.
 pub fn csv(record: &ProtocolRecord) -> Result<String> {
-    let wrong = |error: String| Error::Internal(format!("writing CSV: {error}"));
-    let mut writer = ::csv::Writer::from_writer(Vec::new());
     let fixed = [
         "architecture",
         "cpu_model",
@@ -159,8 +157,7 @@ pub fn csv(record: &ProtocolRecord) -> Result<String> {
         .results
         .first()
         .map_or_else(Vec::new, |result| result.harms.iter().map(|harm| harm.id.clone()).collect::<Vec<_>>());
-    let header: Vec<&str> = fixed.into_iter().chain(ids.iter().map(String::as_str)).collect();
-    writer.write_record(&header).map_err(|error| wrong(error.to_string()))?;
+    let mut lines = vec![fixed.into_iter().map(str::to_owned).chain(ids).collect()];
     for result in &record.results {
         let cpus: Vec<String> = result.cpus.iter().map(usize::to_string).collect();
         let mut line = vec![
@@ -196,8 +193,7 @@ pub fn csv(record: &ProtocolRecord) -> Result<String> {
         line.extend(numbers.iter().map(u64::to_string));
         line.push(result.stuck.clone().unwrap_or_default());
         line.extend(result.harms.iter().map(|harm| harm.count.to_string()));
-        writer.write_record(&line).map_err(|error| wrong(error.to_string()))?;
+        lines.push(line);
     }
-    let bytes = writer.into_inner().map_err(|error| wrong(error.to_string()))?;
-    String::from_utf8(bytes).map_err(|error| wrong(error.to_string()))
+    super::csv::render(&lines)
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::numbers::{count, rate, rate_with_interval};
+use super::sums::{Sum, by_class};
 use crate::record::{Finding, Record, ScenarioResult};
-use crate::stats::interval;
 
 /// The headings of [`table`] and of the Markdown table.
 pub(super) fn headings(record: &Record) -> Vec<String> {
@@ -25,42 +25,26 @@ const ALONE: usize = 6;
 
 /// The lines of the table, in reading order; many pairs of one class are added up.
 pub(super) fn lines(record: &Record) -> Vec<Vec<String>> {
-    let mut groups: Vec<Vec<&ScenarioResult>> = Vec::new();
-    for result in reading_order(record) {
-        let same = |group: &&mut Vec<&ScenarioResult>| {
-            group[0].source_sha256 == result.source_sha256 && group[0].placement.class == result.placement.class
-        };
-        match groups.iter_mut().find(same) {
-            Some(group) => group.push(result),
-            None => groups.push(vec![result]),
-        }
-    }
-    groups
-        .into_iter()
-        .flat_map(|group| if group.len() > ALONE { vec![sum(&group)] } else { group.into_iter().map(cells).collect() })
-        .collect()
+    let shown = |sum: Sum<'_>| -> Vec<Vec<String>> {
+        if sum.results.len() > ALONE { vec![summed(&sum)] } else { sum.results.into_iter().map(cells).collect() }
+    };
+    by_class(record).into_iter().flat_map(shown).collect()
 }
 
-/// Many placements in one line; the finding is the strongest of theirs.
-fn sum(results: &[&ScenarioResult]) -> Vec<String> {
-    let add = |of: fn(&ScenarioResult) -> u64| results.iter().fold(0u64, |sum, result| sum.saturating_add(of(result)));
-    let (races, iterations) = (add(|result| result.races), add(|result| result.iterations));
-    let matched = results.iter().all(|result| result.matches.is_some());
-    let has = |finding: Finding| results.iter().any(|result| result.finding == finding);
-    let finding = [Finding::ForbiddenObserved, Finding::Observed, Finding::Inconclusive]
-        .into_iter()
-        .find(|finding| has(*finding));
-    let seen = results.iter().filter(|result| result.races > 0).count();
+/// Many placements in one line.
+fn summed(sum: &Sum<'_>) -> Vec<String> {
+    let (first, placements) = (sum.first(), sum.results.len());
+    let seen = sum.results.iter().filter(|result| result.races > 0).count();
     vec![
-        results[0].scenario.clone(),
-        format!("{} pairs {}", results.len(), results[0].placement.class),
-        count(iterations),
-        if matched { count(add(|result| result.matches.unwrap_or(0))) } else { "-".to_owned() },
-        count(races),
-        rate_with_interval((iterations > 0).then(|| races as f64 / iterations as f64), interval(races, iterations)),
-        format!("on {seen} of {}", results.len()),
-        results[0].expected.map_or("unknown".to_owned(), |expected| expected.to_string()),
-        finding.unwrap_or(Finding::NotObserved).words().to_owned(),
+        first.scenario.clone(),
+        format!("{placements} pairs {}", first.placement.class),
+        count(sum.iterations),
+        sum.matches.map_or("-".to_owned(), count),
+        count(sum.races),
+        rate_with_interval(sum.rate(), sum.interval()),
+        format!("on {seen} of {placements}"),
+        first.expected.map_or("unknown".to_owned(), |expected| expected.to_string()),
+        sum.finding().words().to_owned(),
     ]
 }
 
@@ -82,15 +66,7 @@ fn cells(result: &ScenarioResult) -> Vec<String> {
 
 /// The skew with the most races: `+77 ns 92.1 %`.
 fn best_skew(result: &ScenarioResult) -> String {
-    let known = result.skews.iter().filter(|skew| skew.iterations > 0 && skew.races > 0);
-    let share = |races: u64, iterations: u64| races as f64 / iterations as f64;
-    let best = known.max_by(|a, b| share(a.races, a.iterations).total_cmp(&share(b.races, b.iterations)));
-    match best {
-        Some(best) if result.skews.len() > 1 => {
-            format!("{:+.0} ns {}", best.skew_ns, rate(share(best.races, best.iterations)))
-        }
-        _ => "-".to_owned(),
-    }
+    result.best_skew().map_or("-".to_owned(), |best| format!("{:+.0} ns {}", best.skew_ns, rate(best.rate())))
 }
 
 /// The results in reading order: what was asked before the controls, as run otherwise.

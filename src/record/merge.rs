@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use super::validate::{MOST_COUNTS, histogram};
 use super::{FinalValue, Finding, Gaps, OutcomeRecord, PaceRecord, Part, Record, ScenarioResult, SkewRecord};
 use crate::error::{Error, Result};
-use crate::stats::{interval, reproducibility};
+use crate::stats::{interval, reproducibility, share};
 
 /// Adds records up as they come.
 #[derive(Debug)]
@@ -119,10 +119,6 @@ fn counterpart(ours: &[ScenarioResult], result: &ScenarioResult, theirs: &[Scena
         |known: &ScenarioResult| known.scenario == result.scenario && known.placement.class == result.placement.class;
     let several = [ours, theirs].iter().any(|all| all.iter().filter(|known| alike(known)).count() > 1);
     ours.iter().position(|known| alike(known) && (!several || known.placement.cpus == result.placement.cpus))
-}
-
-fn share(races: u64, of: u64) -> Option<f64> {
-    (of > 0).then(|| races as f64 / of as f64)
 }
 
 fn too_many(name: &str, what: &str) -> Error {

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::harness::Warm;
 use crate::litmus::Verdict;
 use crate::machine::{Class, Host};
-use crate::stats::{Drift, Interval};
+use crate::stats::{Drift, Interval, share};
 use crate::verdict::VerdictSource;
 
 pub use gaps::Gaps;
@@ -242,6 +242,21 @@ pub struct Sensitivity {
     /// The upper bound of this result's rate as a part of that: had the race been this many times as frequent as the control, it
     /// would have been seen.
     pub bound: f64,
+}
+
+impl SkewRecord {
+    /// Races per instance at this skew; 0 where nothing was run.
+    pub fn rate(&self) -> f64 {
+        share(self.races, self.iterations).unwrap_or(0.0)
+    }
+}
+
+impl ScenarioResult {
+    /// The skew at which races are most frequent, if there is a choice and any was seen.
+    pub fn best_skew(&self) -> Option<&SkewRecord> {
+        let best = self.skews.iter().max_by(|a, b| a.rate().total_cmp(&b.rate()));
+        best.filter(|best| best.races > 0 && self.skews.len() > 1)
+    }
 }
 
 /// Where threads ran.

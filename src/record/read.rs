@@ -6,8 +6,9 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{PROTOCOL_SCHEMA, ProtocolRecord, Record, SCHEMA};
+use super::{PROTOCOL_SCHEMA, ProtocolRecord, Record, SCHEMA, problems, protocol_problems};
 use crate::error::{Error, Result};
+use crate::machine::Host;
 
 /// The largest file that is read: a default run is some 70 kB, and a merge of many a few of these.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
@@ -19,6 +20,32 @@ pub enum AnyRecord {
     Run(Box<Record>),
     /// Of `wakerace protocol`.
     Protocol(Box<ProtocolRecord>),
+}
+
+impl AnyRecord {
+    /// The box.
+    pub fn host(&self) -> &Host {
+        match self {
+            AnyRecord::Run(record) => &record.host,
+            AnyRecord::Protocol(record) => &record.host,
+        }
+    }
+
+    /// When it began, RFC 3339.
+    pub fn started(&self) -> &str {
+        match self {
+            AnyRecord::Run(record) => &record.started,
+            AnyRecord::Protocol(record) => &record.started,
+        }
+    }
+
+    /// What is wrong with it; nothing, if it is whole.
+    pub fn problems(&self) -> Vec<String> {
+        match self {
+            AnyRecord::Run(record) => problems(record),
+            AnyRecord::Protocol(record) => protocol_problems(record),
+        }
+    }
 }
 
 #[derive(Deserialize)]

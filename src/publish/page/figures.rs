@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
-use super::rows::{Sum, sums};
+use super::rows::Sum;
 use super::runs::{self, Run};
 use crate::publish::chart::{Axis, Bar, Bars, Cell, Heat, Line, Lines, Look, Point};
 use crate::publish::numbers::{tick_count, tick_percent, tick_rate, tick_scientific};
 use crate::publish::{Publish, count, rate_with_interval};
 use crate::record::{FinalValue, Gaps, OutcomeRecord, ScenarioResult, SkewRecord, histogram};
-use crate::stats::interval;
+use crate::stats::{interval, share};
 
 /// How much is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,11 +55,6 @@ pub(super) struct Protocol {
     figures: Vec<Figure>,
 }
 
-/// `wanted/of`, if it can be had.
-fn share(wanted: u64, of: u64) -> Option<f64> {
-    (of > 0).then(|| wanted as f64 / of as f64)
-}
-
 fn legend(sum: &Sum<'_>) -> Legend {
     let host = runs::name(sum.run.host());
     Legend { classes: sum.look().classes(), text: format!("{} {host}, {}", sum.run.letter, sum.placement()) }
@@ -93,8 +88,7 @@ impl Counted {
 }
 
 /// The race windows: for every test with more than one skew a chart per outcome, the runs overlaid.
-pub(super) fn windows<'a>(runs: &[&'a Run<'a>], detail: Detail) -> Vec<Section> {
-    let sums = sums(runs);
+pub(super) fn windows(sums: &[Sum<'_>], detail: Detail) -> Vec<Section> {
     let mut out = Vec::new();
     for sums in sums.chunk_by(|a, b| a.first().scenario == b.first().scenario) {
         // One result a line: placements of one class differ in where their window lies.
@@ -192,8 +186,7 @@ fn window(swept: &[(&Sum<'_>, &ScenarioResult)], counted: &Counted, caption: &st
 }
 
 /// Rates per placement class: a chart per group of tests.
-pub(super) fn rates<'a>(runs: &[&'a Run<'a>]) -> Vec<Figure> {
-    let sums = sums(runs);
+pub(super) fn rates(sums: &[Sum<'_>]) -> Vec<Figure> {
     let measured: Vec<&Sum<'_>> = sums.iter().filter(|sum| sum.iterations > 0).collect();
     let lowest = |sum: &&Sum<'_>| {
         sum.interval().map_or(1.0, |interval| if sum.races > 0 { interval.low } else { interval.high })
@@ -275,8 +268,7 @@ fn percentile_chart(name: String, unit: &str, most: u64, lines: Vec<Line>) -> Li
 }
 
 /// Gaps between races: a chart per test that raced more than once.
-pub(super) fn gaps<'a>(runs: &[&'a Run<'a>]) -> Vec<Figure> {
-    let sums = sums(runs);
+pub(super) fn gaps(sums: &[Sum<'_>]) -> Vec<Figure> {
     let mut out = Vec::new();
     for sums in sums.chunk_by(|a, b| a.first().scenario == b.first().scenario) {
         let mut lines = Vec::new();

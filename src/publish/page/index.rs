@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
 use super::figures::{self, Figure};
 use super::rows::{self, Row};
 use super::runs::{self, Run, View};
-use super::{Entry, internal};
+use super::{Entry, fill};
 use crate::error::{Error, Result};
 use crate::publish::{Publish, count};
 use crate::record::AnyRecord;
@@ -89,16 +87,12 @@ pub fn index(folder: &Path, entries: &[Entry]) -> Result<String> {
                 cpus: cpus.into_iter().map(|(name, runs)| Cpu { name, runs }).collect(),
             })
             .collect(),
-        rates: figures::rates(&racing)
+        rates: figures::rates(&rows::sums(&racing))
             .into_iter()
             .filter(|figure| ["race", "controls"].contains(&figure.caption.as_str()))
             .collect(),
     };
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.add_template("index.html", include_str!("index.html")).map_err(internal)?;
-    let template = environment.get_template("index.html").map_err(internal)?;
-    template.render(Serde(&context)).map_err(internal)
+    fill("index.html", include_str!("index.html"), &context)
 }
 
 /// What a record holds, in a line.

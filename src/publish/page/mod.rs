@@ -77,6 +77,7 @@ struct Code {
 fn render(entries: &[Entry], detail: Detail) -> Result<String> {
     let runs = runs::runs(entries);
     let (emulated, real): (Vec<&Run<'_>>, Vec<&Run<'_>>) = runs.iter().partition(|run| run.host().emulated);
+    let sums = rows::sums(&real);
     let context = Context {
         style: include_str!("style.css"),
         title: words::title(&runs),
@@ -84,21 +85,26 @@ fn render(entries: &[Entry], detail: Detail) -> Result<String> {
         tool: format!("wakerace {} ({})", env!("CARGO_PKG_VERSION"), env!("WAKERACE_COMMIT")),
         runs: runs.iter().map(Run::view).collect(),
         protocol_headings: super::protocol::HEADINGS,
-        rows: rows::rows(&real).collect(),
-        emulated_rows: rows::rows(&emulated).collect(),
+        rows: rows::rows(&sums),
+        emulated_rows: rows::rows(&rows::sums(&emulated)),
         asked: asked(&runs),
-        windows: figures::windows(&real, detail),
-        rates: figures::rates(&real),
-        gaps: figures::gaps(&real),
+        windows: figures::windows(&sums, detail),
+        rates: figures::rates(&sums),
+        gaps: figures::gaps(&sums),
         heats: figures::heats(&real),
         protocols: figures::protocols(&runs),
         codes: if detail == Detail::Full { codes(&runs) } else { Vec::new() },
     };
+    fill("page.html", include_str!("page.html"), &context)
+}
+
+/// A template, filled; what is missing in the context is an error.
+fn fill(name: &str, template: &str, context: &impl Serialize) -> Result<String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.add_template("page.html", include_str!("page.html")).map_err(internal)?;
-    let template = environment.get_template("page.html").map_err(internal)?;
-    template.render(Serde(&context)).map_err(internal)
+    let filled =
+        environment.add_template(name, template).and_then(|()| environment.get_template(name)?.render(Serde(context)));
+    filled.map_err(|error| Error::Internal(format!("making the page: {error:#}")))
 }
 
 /// What page.html is filled with.
@@ -119,10 +125,6 @@ struct Context {
     heats: Vec<figures::Figure>,
     protocols: Vec<figures::Protocol>,
     codes: Vec<Code>,
-}
-
-fn internal(error: minijinja::Error) -> Error {
-    Error::Internal(format!("making the page: {error:#}"))
 }
 
 /// The records of `wakerace run` among some.

@@ -1,13 +1,14 @@
 //! What belongs together: the results of one test on one class of placement in one run.
 
+use std::ops::Deref;
+
 use serde::Serialize;
 
 use super::runs::Run;
 use super::words;
 use crate::publish::chart::Look;
-use crate::publish::{count, rate_with_interval};
-use crate::record::{Finding, ScenarioResult};
-use crate::stats::{Interval, interval};
+use crate::publish::{count, rate_with_interval, sums};
+use crate::record::Finding;
 
 /// A line of the page's table.
 #[derive(Serialize)]
@@ -26,43 +27,21 @@ pub(super) struct Row {
     words: String,
 }
 
-/// Results that are added up.
+/// A sum of one run.
 pub(super) struct Sum<'a> {
     pub(super) run: &'a Run<'a>,
-    /// All of them: the same test, on the same class.
-    pub(super) results: Vec<&'a ScenarioResult>,
-    pub(super) iterations: u64,
-    pub(super) races: u64,
-    pub(super) matches: Option<u64>,
+    counts: sums::Sum<'a>,
+}
+
+impl<'a> Deref for Sum<'a> {
+    type Target = sums::Sum<'a>;
+
+    fn deref(&self) -> &sums::Sum<'a> {
+        &self.counts
+    }
 }
 
 impl<'a> Sum<'a> {
-    fn new(run: &'a Run<'a>, results: Vec<&'a ScenarioResult>) -> Sum<'a> {
-        // Counts that overflow are no record that validates; the page shows the edge rather than nothing.
-        let sum =
-            |of: fn(&ScenarioResult) -> u64| results.iter().fold(0u64, |sum, result| sum.saturating_add(of(result)));
-        let matched = results.iter().all(|result| result.matches.is_some());
-        Sum {
-            iterations: sum(|result| result.iterations),
-            races: sum(|result| result.races),
-            matches: matched.then(|| sum(|result| result.matches.unwrap_or(0))),
-            run,
-            results,
-        }
-    }
-
-    pub(super) fn first(&self) -> &'a ScenarioResult {
-        self.results[0]
-    }
-
-    pub(super) fn rate(&self) -> Option<f64> {
-        (self.iterations > 0).then(|| self.races as f64 / self.iterations as f64)
-    }
-
-    pub(super) fn interval(&self) -> Option<Interval> {
-        interval(self.races, self.iterations)
-    }
-
     /// `core, CPUs 0,1`, or `core, 120 placements`.
     pub(super) fn placement(&self) -> String {
         let placement = &self.first().placement;
@@ -74,15 +53,6 @@ impl<'a> Sum<'a> {
             }
             several => format!("{}, {several} placements", placement.class),
         }
-    }
-
-    /// The strongest thing that one of the results says.
-    pub(super) fn finding(&self) -> Finding {
-        let has = |finding| self.results.iter().any(|result| result.finding == finding);
-        [Finding::ForbiddenObserved, Finding::Observed, Finding::Inconclusive]
-            .into_iter()
-            .find(|finding| has(*finding))
-            .unwrap_or(Finding::NotObserved)
     }
 
     pub(super) fn row(&self) -> Row {
@@ -118,17 +88,7 @@ pub(super) fn sums<'a>(runs: &[&'a Run<'a>]) -> Vec<Sum<'a>> {
     let mut out: Vec<Sum<'a>> = Vec::new();
     for run in runs {
         let Some(record) = run.record() else { continue };
-        let mut groups: Vec<Vec<&'a ScenarioResult>> = Vec::new();
-        for result in crate::publish::table::reading_order(record) {
-            let same = |group: &&mut Vec<&ScenarioResult>| {
-                group[0].source_sha256 == result.source_sha256 && group[0].placement.class == result.placement.class
-            };
-            match groups.iter_mut().find(same) {
-                Some(group) => group.push(result),
-                None => groups.push(vec![result]),
-            }
-        }
-        out.extend(groups.into_iter().map(|results| Sum::new(run, results)));
+        out.extend(sums::by_class(record).into_iter().map(|counts| Sum { run, counts }));
     }
     let mut order: Vec<&str> = Vec::new();
     for control in [false, true] {
@@ -145,13 +105,14 @@ pub(super) fn sums<'a>(runs: &[&'a Run<'a>]) -> Vec<Sum<'a>> {
 }
 
 /// The lines of the table. The results of up to three placements of a class stand on their own.
-pub(super) fn rows<'a>(runs: &[&'a Run<'a>]) -> impl Iterator<Item = Row> {
+pub(super) fn rows(sums: &[Sum<'_>]) -> Vec<Row> {
     const ALONE: usize = 3;
-    sums(runs).into_iter().flat_map(|sum| {
+    let lines = |sum: &Sum<'_>| -> Vec<Row> {
         if sum.results.len() > ALONE {
             vec![sum.row()]
         } else {
-            sum.results.iter().map(|result| Sum::new(sum.run, vec![result]).row()).collect()
+            sum.results.iter().map(|result| Sum { run: sum.run, counts: sums::Sum::new(vec![result]) }.row()).collect()
         }
-    })
+    };
+    sums.iter().flat_map(lines).collect()
 }

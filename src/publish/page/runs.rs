@@ -40,7 +40,7 @@ pub(super) fn runs(entries: &[Entry]) -> Vec<Run<'_>> {
     let mut hosts: Vec<(Host, [usize; 2])> = Vec::new();
     let mut out = Vec::new();
     for (number, entry) in entries.iter().enumerate() {
-        let host = identity(host(&entry.record));
+        let host = identity(entry.record.host());
         let colour = hosts.iter().position(|(known, _)| *known == host).unwrap_or_else(|| {
             hosts.push((host, [0, 0]));
             hosts.len() - 1
@@ -58,13 +58,6 @@ fn identity(host: &Host) -> Host {
     Host { clock_measured: Clock { frequency_hz: 0.0, resolution_ticks: 0, read_ticks: 0 }, ..host.clone() }
 }
 
-fn host(record: &AnyRecord) -> &Host {
-    match record {
-        AnyRecord::Run(record) => &record.host,
-        AnyRecord::Protocol(record) => &record.host,
-    }
-}
-
 fn letter(number: usize) -> String {
     let last = char::from(b'A' + (number % 26) as u8);
     if number < 26 { last.to_string() } else { letter(number / 26 - 1) + &last.to_string() }
@@ -72,7 +65,7 @@ fn letter(number: usize) -> String {
 
 impl<'a> Run<'a> {
     pub(super) fn host(&self) -> &'a Host {
-        host(&self.entry.record)
+        self.entry.record.host()
     }
 
     /// The record, if it is one of `wakerace run`.
@@ -92,11 +85,10 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn view(&self) -> View {
-        let (tool, command, started, elapsed, interrupted, parts): (&Tool, _, _, _, _, &[Part]) =
-            match &self.entry.record {
-                AnyRecord::Run(r) => (&r.tool, &r.command, &r.started, r.elapsed_s, r.interrupted, &r.parts),
-                AnyRecord::Protocol(r) => (&r.tool, &r.command, &r.started, r.elapsed_s, r.interrupted, &r.parts),
-            };
+        let (tool, command, elapsed, interrupted, parts): (&Tool, _, _, _, &[Part]) = match &self.entry.record {
+            AnyRecord::Run(r) => (&r.tool, &r.command, r.elapsed_s, r.interrupted, &r.parts),
+            AnyRecord::Protocol(r) => (&r.tool, &r.command, r.elapsed_s, r.interrupted, &r.parts),
+        };
         let host = self.host();
         View {
             letter: self.letter.clone(),
@@ -105,7 +97,7 @@ impl<'a> Run<'a> {
             host: name(host),
             architecture: host.architecture.clone(),
             emulated: host.emulated,
-            started: minute(started),
+            started: minute(self.entry.record.started()),
             elapsed: format!("{elapsed:.0} s"),
             command: shell(command),
             tool: format!("{} {} ({})", tool.name, tool.version, tool.commit),

@@ -142,17 +142,11 @@ fn controls(sum: &Sum<'_>) -> String {
 }
 
 fn best_skew(result: &ScenarioResult) -> Option<String> {
-    if result.skews.len() < 2 {
-        return None;
-    }
-    let share = |races: u64, of: u64| if of > 0 { races as f64 / of as f64 } else { 0.0 };
-    let best = (result.skews.iter())
-        .max_by(|a, b| share(a.races, a.iterations).total_cmp(&share(b.races, b.iterations)))
-        .filter(|best| best.races > 0)?;
+    let best = result.best_skew()?;
     let when = match best.skew_ns {
         skew if skew >= 0.5 => format!("the last thread began {skew:.0} ns later than P0"),
         skew if skew <= -0.5 => format!("the last thread began {:.0} ns earlier than P0", -skew),
         _ => "all threads began together".to_owned(),
     };
-    Some(format!(" Most often when {when}: {}.", rate(share(best.races, best.iterations))))
+    Some(format!(" Most often when {when}: {}.", rate(best.rate())))
 }

@@ -1,0 +1,72 @@
+//! Results that are shown as one: those of one test, on several placements.
+
+use super::table::reading_order;
+use crate::record::{Finding, Record, ScenarioResult};
+use crate::stats::{Interval, interval, share};
+
+/// Results of one test, added up. There is at least one.
+pub(super) struct Sum<'a> {
+    pub(super) results: Vec<&'a ScenarioResult>,
+    pub(super) iterations: u64,
+    pub(super) races: u64,
+    /// If all of them have it.
+    pub(super) matches: Option<u64>,
+}
+
+impl<'a> Sum<'a> {
+    pub(super) fn new(results: Vec<&'a ScenarioResult>) -> Sum<'a> {
+        // Counts that overflow are no record that validates; what is shown is the edge rather than nothing.
+        let sum =
+            |of: fn(&ScenarioResult) -> u64| results.iter().fold(0u64, |sum, result| sum.saturating_add(of(result)));
+        let matched = results.iter().all(|result| result.matches.is_some());
+        Sum {
+            iterations: sum(|result| result.iterations),
+            races: sum(|result| result.races),
+            matches: matched.then(|| sum(|result| result.matches.unwrap_or(0))),
+            results,
+        }
+    }
+
+    pub(super) fn first(&self) -> &'a ScenarioResult {
+        self.results[0]
+    }
+
+    pub(super) fn rate(&self) -> Option<f64> {
+        share(self.races, self.iterations)
+    }
+
+    pub(super) fn interval(&self) -> Option<Interval> {
+        interval(self.races, self.iterations)
+    }
+
+    /// The strongest thing that one of the results says.
+    pub(super) fn finding(&self) -> Finding {
+        let has = |finding| self.results.iter().any(|result| result.finding == finding);
+        [Finding::ForbiddenObserved, Finding::Observed, Finding::Inconclusive]
+            .into_iter()
+            .find(|finding| has(*finding))
+            .unwrap_or(Finding::NotObserved)
+    }
+}
+
+/// A record's results in reading order, those that are `alike` together.
+fn together(record: &Record, alike: impl Fn(&ScenarioResult, &ScenarioResult) -> bool) -> Vec<Sum<'_>> {
+    let mut groups: Vec<Vec<&ScenarioResult>> = Vec::new();
+    for result in reading_order(record) {
+        match groups.iter_mut().find(|group| alike(group[0], result)) {
+            Some(group) => group.push(result),
+            None => groups.push(vec![result]),
+        }
+    }
+    groups.into_iter().map(Sum::new).collect()
+}
+
+/// A sum for each test.
+pub(super) fn by_test(record: &Record) -> Vec<Sum<'_>> {
+    together(record, |a, b| a.source_sha256 == b.source_sha256)
+}
+
+/// A sum for each test on each class of placement.
+pub(super) fn by_class(record: &Record) -> Vec<Sum<'_>> {
+    together(record, |a, b| a.source_sha256 == b.source_sha256 && a.placement.class == b.placement.class)
+}
