@@ -4,25 +4,38 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use wakerace::record::{self, AnyRecord, ProtocolRecord, Record};
 
-/// Every record below results/, by name.
+/// Every shipped record below results/, by name: those that git knows, because a run of one's own is kept there too. Where there is no git to
+/// ask, every record there is.
 pub fn records() -> Vec<PathBuf> {
-    fn find(folder: &Path, out: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                find(&path, out);
-            } else if path.extension().is_some_and(|extension| extension == "json") {
-                out.push(path);
-            }
-        }
-    }
-    let mut all = Vec::new();
-    find(&Path::new(env!("CARGO_MANIFEST_DIR")).join("results"), &mut all);
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = known_to_git(tree).unwrap_or_else(|| {
+        let mut all = Vec::new();
+        find(&tree.join("results"), &mut all);
+        all
+    });
     all.sort_by_key(|path| path.file_name().map(std::ffi::OsStr::to_owned));
     all
+}
+
+fn known_to_git(tree: &Path) -> Option<Vec<PathBuf>> {
+    let output = Command::new("git").arg("-C").arg(tree).args(["ls-files", "results/*.json"]).output().ok()?;
+    let names = String::from_utf8(output.stdout).ok().filter(|names| output.status.success() && !names.is_empty())?;
+    Some(names.lines().map(|name| tree.join(name)).filter(|path| path.exists()).collect())
+}
+
+fn find(folder: &Path, out: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            find(&path, out);
+        } else if path.extension().is_some_and(|extension| extension == "json") {
+            out.push(path);
+        }
+    }
 }
 
 /// Every record below results/, folder by folder, as the program finds them.
