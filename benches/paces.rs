@@ -131,7 +131,7 @@ fn measure(setting: &Setting, cpus: &[usize], clock: Clock) -> Sample {
         nice: 0,
         adapt: false,
         skews: vec![0],
-        batch: setting.batch.unwrap_or_else(|| harness::default_batch(&layout)),
+        batch: setting.batch.unwrap_or_else(|| harness::default_batch(&layout, pace)),
         seed: 1,
         limits: Limits { duration: Some(EACH), ..Limits::default() },
     };

@@ -169,7 +169,10 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
         nice: experiment.common.nice,
         adapt: false,
         skews: vec![0],
-        batch: experiment.choice.batch.unwrap_or_else(|| harness::default_batch(&experiment.layout)),
+        batch: experiment
+            .choice
+            .batch
+            .unwrap_or_else(|| harness::default_batch(&experiment.layout, experiment.choice.pace.kind())),
         seed: experiment.common.seed,
         limits: experiment.common.limits,
     };

@@ -128,6 +128,16 @@ impl Layout {
         Layout { kind, line, offsets, stride: end.next_multiple_of(line).max(line), most: None }
     }
 
+    /// Which line of an instance each location is on: lines are numbered from 0, in order, without those that hold nothing. In a dense layout
+    /// each location has lines of its own.
+    pub fn lines(&self) -> Vec<usize> {
+        let line = |offset: &usize| if self.most.is_some() { *offset } else { offset / self.line };
+        let mut used: Vec<usize> = self.offsets.iter().map(line).collect();
+        used.sort_unstable();
+        used.dedup();
+        self.offsets.iter().map(|offset| used.binary_search(&line(offset)).unwrap_or(0)).collect()
+    }
+
     /// Bytes that so many instances take.
     pub fn bytes(&self, instances: usize) -> usize {
         match self.most {
@@ -181,18 +191,8 @@ mod tests {
         lower(&parse(&Source::new("t", text)).unwrap()).unwrap()
     }
 
-    /// The line of each variable, renumbered by first appearance.
     fn lines(kind: LayoutKind) -> Vec<usize> {
-        let layout = Layout::new(kind, &program(), 64);
-        let mut seen = Vec::new();
-        let number = |offset: &usize| {
-            let line = offset / 64;
-            seen.iter().position(|known| *known == line).unwrap_or_else(|| {
-                seen.push(line);
-                seen.len() - 1
-            })
-        };
-        layout.offsets.iter().map(number).collect()
+        Layout::new(kind, &program(), 64).lines()
     }
 
     #[test]
@@ -203,6 +203,7 @@ mod tests {
         assert_eq!(lines(LayoutKind::Kernel(Arch::Riscv64gc)), [0, 1, 2, 3, 3, 4]);
         assert_eq!(lines(LayoutKind::Kernel(Arch::Powerpc64le)), [0, 0, 1, 1, 1, 2]);
         assert_eq!(lines(LayoutKind::Padded), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(lines(LayoutKind::Dense), [0, 1, 2, 3, 4, 5]);
         assert_eq!(lines(LayoutKind::Packed), [0, 0, 0, 0, 0, 0]);
     }
 

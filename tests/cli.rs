@@ -341,6 +341,29 @@ fn a_forbidden_outcome_is_exit_1_and_loud() {
     }
 }
 
+/// Every thread resets a part of all instances: what is in memory must have been counted by then, whoever counts it.
+#[test]
+fn outcomes_in_memory_are_counted_before_memory_is_reset() {
+    let folder = folder();
+    for (name, threads) in [("two", 2), ("three", 3)] {
+        let mut text = format!("C {name}\n{{}}\n");
+        let locations = ["x", "y", "z"];
+        for (number, location) in locations[..threads].iter().enumerate() {
+            text.push_str(&format!("P{number}(int *{location}) {{ WRITE_ONCE(*{location}, 1); }}\n"));
+        }
+        let all = locations[..threads].iter().map(|location| format!("{location}=1")).collect::<Vec<_>>();
+        text.push_str(&format!("forall ({})\n", all.join(" /\\ ")));
+        let file = write(folder.path(), &format!("{name}.litmus"), text);
+        for layout in ["padded", "packed", "dense"] {
+            wakerace(folder.path())
+                .args(["run", &file, "--no-controls", "--pace", "free", "--layout", layout])
+                .args(SHORT)
+                .assert()
+                .success();
+        }
+    }
+}
+
 #[test]
 fn a_header_that_disagrees_with_the_model_is_refused_before_anything_runs() {
     let folder = folder();

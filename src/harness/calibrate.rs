@@ -4,7 +4,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::period::{LONGEST_PERIOD, SHORTEST_PERIOD};
-use super::run::{Job, Limits, Plan, run};
+use super::plan::{Job, Limits, Plan};
+use super::run::run;
 use crate::codegen::Pace;
 use crate::error::Result;
 

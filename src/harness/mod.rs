@@ -3,18 +3,23 @@
 //! Code, placement and plan in, [`Tally`] out. Knows nothing of text, files or JSON.
 
 mod arena;
-mod barrier;
 mod calibrate;
 mod classify;
 mod disturbance;
 mod focus;
+mod gaps;
 mod history;
+mod initial;
+mod leader;
+mod meeting;
 mod period;
+mod plan;
 mod run;
 mod stress;
 mod tally;
 
 pub use calibrate::{choose_group, choose_pace};
-pub use run::{Job, Limits, Measurement, Plan, Stop, Warm, default_batch, run};
+pub use plan::{Job, Limits, Measurement, Plan, Stop, Warm, default_batch};
+pub use run::run;
 pub use stress::{Stress, StressKind};
 pub use tally::{OutcomeCounts, SkewTally, Tally, gap_histogram, matches, races};

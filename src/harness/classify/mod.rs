@@ -1,0 +1,347 @@
+//! From saved registers and final memory to outcome counts.
+//!
+//! A column's values are few (those the test stores), so each gets a small code, the codes of a row make an index, and what is counted is
+//! indices (`rows`). A value outside the expected ones, which only broken code or hardware could produce, or a test that computes, goes
+//! through a map.
+
+mod rows;
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::gaps::RaceGaps;
+use super::tally::Tally;
+use crate::codegen::SaveRecord;
+use crate::layout::Layout;
+use crate::program::{Binary, Column, Const, Op, Program, Type};
+use rows::{CHUNK, Coding, Place};
+
+/// Integers from 0 below this are expected, where the test's text names them; the rest goes through the map.
+const EXPECTED: i64 = 16;
+/// The most outcomes that the table holds; a test with more is counted in the map.
+const TABLE: usize = 1 << 12;
+
+/// Turns the instances of one test into counts. Immutable, shared by the threads.
+#[derive(Debug)]
+pub struct Classifier<'a> {
+    program: &'a Program,
+    layout: &'a Layout,
+    columns: Vec<Coding>,
+    /// Size of the table; 0 if it would be too large.
+    table: usize,
+    /// Which indices are races, and the same as a list.
+    is_race: Vec<bool>,
+    races: Vec<usize>,
+    /// Whether this CPU has AVX2.
+    #[cfg(target_arch = "x86_64")]
+    wide: bool,
+}
+
+/// The memory of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory<'a> {
+    /// Its first instance.
+    pub arena: *const u8,
+    /// The first record of each thread.
+    pub records: &'a [*mut u8],
+}
+
+/// One thread's counts.
+#[derive(Debug, Clone)]
+pub struct Counter {
+    /// A table for each skew, one behind the other.
+    table: Vec<u64>,
+    /// What has no place there, by skew and outcome.
+    rare: HashMap<(usize, Vec<Const>), u64>,
+    gaps: RaceGaps,
+    races: u64,
+}
+
+impl Counter {
+    /// Instances counted.
+    pub fn seen(&self) -> u64 {
+        self.gaps.seen()
+    }
+
+    /// Races among them.
+    pub fn races(&self) -> u64 {
+        self.races
+    }
+}
+
+impl<'a> Classifier<'a> {
+    pub fn new(program: &'a Program, layout: &'a Layout) -> Classifier<'a> {
+        let records: Vec<SaveRecord> = program.threads.iter().map(SaveRecord::new).collect();
+        let integers = expected_integers(program);
+        let mut weight = 1_usize;
+        let mut columns = Vec::new();
+        for &column in &program.columns {
+            let place = match column {
+                Column::Register { thread, register } => {
+                    let slot = records[thread].slot(column, thread).expect("observed registers are saved");
+                    let ty = program.threads[thread].registers[register].ty;
+                    Place { thread: Some(thread), offset: slot.offset, stride: records[thread].stride, ty }
+                }
+                Column::Location(id) => {
+                    let ty = program.locations[id].ty;
+                    Place { thread: None, offset: layout.offsets[id], stride: layout.stride, ty }
+                }
+            };
+            let values: Vec<Const> = if place.ty == Type::Pointer {
+                let addresses = (0..program.locations.len()).map(Const::Address);
+                std::iter::once(Const::Int(0)).chain(addresses).collect()
+            } else {
+                integers.iter().map(|&value| Const::Int(value)).collect()
+            };
+            let size = values.len();
+            columns.push(Coding { place, values, weight: weight.min(TABLE) });
+            weight = weight.saturating_mul(size);
+        }
+        let table = if weight <= TABLE && columns.iter().all(Coding::complete) { weight } else { 0 };
+        let mut classifier = Classifier {
+            program,
+            layout,
+            columns,
+            table,
+            is_race: Vec::new(),
+            races: Vec::new(),
+            #[cfg(target_arch = "x86_64")]
+            wide: std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("popcnt"),
+        };
+        classifier.is_race = (0..table).map(|index| program.is_race(&classifier.row_of(index))).collect();
+        classifier.races = (0..table).filter(|&index| classifier.is_race[index]).collect();
+        classifier
+    }
+
+    fn row_of(&self, mut index: usize) -> Vec<Const> {
+        self.columns
+            .iter()
+            .map(|column| {
+                let value = column.values[index % column.values.len()];
+                index /= column.values.len();
+                value
+            })
+            .collect()
+    }
+
+    /// Whether outcomes are read from the instances themselves, so that they must be counted before they are reset.
+    pub fn reads_memory(&self) -> bool {
+        self.columns.iter().any(|column| column.place.thread.is_none())
+    }
+
+    /// An empty counter for this many skews.
+    pub fn counter(&self, skews: usize) -> Counter {
+        Counter { table: vec![0; self.table * skews], rare: HashMap::new(), gaps: RaceGaps::new(), races: 0 }
+    }
+
+    /// Counts the outcomes of the instances in `range`, which ran at the skew with this index, into `counter`.
+    ///
+    /// # Safety
+    /// `memory` must hold the instances and records of a finished batch, and nothing may write to them meanwhile.
+    pub unsafe fn count(&self, memory: Memory<'_>, range: Range<usize>, skew: usize, counter: &mut Counter) {
+        #[cfg(target_arch = "x86_64")]
+        if self.wide {
+            // SAFETY: `wide` says that this CPU has AVX2; the rest as the caller vouches.
+            unsafe { self.count_wide(memory, range, skew, counter) };
+            return;
+        }
+        // SAFETY: as the caller vouches.
+        unsafe { self.count_all(memory, range, skew, counter) };
+    }
+
+    /// [`Classifier::count`], compiled for vectors of 32 bytes.
+    ///
+    /// # Safety
+    /// As that, and the CPU must have AVX2.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,popcnt")]
+    unsafe fn count_wide(&self, memory: Memory<'_>, range: Range<usize>, skew: usize, counter: &mut Counter) {
+        // SAFETY: as the caller vouches.
+        unsafe { self.count_all(memory, range, skew, counter) };
+    }
+
+    /// [`Classifier::count`] for whatever vectors the function it is inlined into has.
+    ///
+    /// # Safety
+    /// As that.
+    #[inline(always)]
+    unsafe fn count_all(&self, memory: Memory<'_>, range: Range<usize>, skew: usize, counter: &mut Counter) {
+        for from in range.clone().step_by(CHUNK) {
+            let rows = CHUNK.min(range.end - from);
+            let table = &mut counter.table[skew * self.table..(skew + 1) * self.table];
+            // SAFETY: as the caller vouches.
+            let mut chunk = unsafe {
+                match self.table {
+                    0 => rows::Chunk::unknown(rows),
+                    1..=0xff => self.chunk::<u8>(memory, from, rows, table),
+                    _ => self.chunk::<u16>(memory, from, rows, table),
+                }
+            };
+            for (word, unknown) in chunk.unknown.into_iter().enumerate() {
+                let mut left = unknown;
+                while left != 0 {
+                    let row = left.trailing_zeros();
+                    // SAFETY: as the caller vouches.
+                    let values = unsafe { self.row(memory, from + 64 * word + row as usize) };
+                    chunk.races[word] |= u64::from(self.program.is_race(&values)) << row;
+                    *counter.rare.entry((skew, values)).or_default() += 1;
+                    left &= left - 1;
+                }
+            }
+            for (word, &races) in chunk.races.iter().enumerate() {
+                counter.races += u64::from(races.count_ones());
+                counter.gaps.note(races, rows.saturating_sub(64 * word).min(64));
+            }
+        }
+    }
+
+    /// The values of one instance, one by one.
+    ///
+    /// # Safety
+    /// As [`Classifier::count`].
+    unsafe fn row(&self, memory: Memory<'_>, instance: usize) -> Vec<Const> {
+        let value = |column: &Coding| {
+            let place = column.place;
+            // SAFETY: as the caller vouches.
+            unsafe {
+                let at = place.first(memory).add(instance * place.stride);
+                match (place.ty, place.ty.bytes(), place.ty.signed()) {
+                    (Type::Pointer, ..) => {
+                        let bits = at.cast::<u64>().read();
+                        let base = memory.arena as u64 + (instance * self.layout.stride) as u64;
+                        let offset = bits.wrapping_sub(base) as i64;
+                        let known = self.layout.offsets.iter().position(|&known| known as i64 == offset);
+                        known.filter(|_| bits != 0).map_or(Const::Int(bits as i64), Const::Address)
+                    }
+                    (_, 1, true) => Const::Int(at.cast::<i8>().read().into()),
+                    (_, 1, false) => Const::Int(at.read().into()),
+                    (_, 2, true) => Const::Int(at.cast::<i16>().read().into()),
+                    (_, 2, false) => Const::Int(at.cast::<u16>().read().into()),
+                    (_, 4, true) => Const::Int(at.cast::<i32>().read().into()),
+                    (_, 4, false) => Const::Int(at.cast::<u32>().read().into()),
+                    _ => Const::Int(at.cast::<i64>().read()),
+                }
+            }
+        };
+        self.columns.iter().map(value).collect()
+    }
+
+    /// Adds what a counter holds to a tally.
+    pub fn add_to(&self, counter: &Counter, tally: &mut Tally) {
+        for (at, &count) in counter.table.iter().enumerate().filter(|(_, count)| **count > 0) {
+            tally.add(at / self.table, self.row_of(at % self.table), count);
+        }
+        for ((skew, row), &count) in &counter.rare {
+            tally.add(*skew, row.clone(), count);
+        }
+        counter.gaps.add_to(&mut tally.gaps);
+    }
+}
+
+/// The integers that the test's own text makes likely, in order: constants it stores or compares with, initial values,
+/// and the truth values.
+fn expected_integers(program: &Program) -> Vec<i64> {
+    let mut values = vec![0, 1];
+    let mut note = |constant: Const| {
+        if let Const::Int(value) = constant {
+            values.push(value);
+        }
+    };
+    for thread in &program.threads {
+        for op in &thread.ops {
+            // The operands of arithmetic seldom come out unchanged.
+            if !matches!(op, Op::Binary { op: Binary::Add | Binary::Sub | Binary::Mul, .. }) {
+                op.constants().for_each(&mut note);
+            }
+        }
+    }
+    program.locations.iter().for_each(|location| note(location.init));
+    values.retain(|value| (0..EXPECTED).contains(value));
+    values.sort_unstable();
+    values.dedup();
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::initial::InitialState;
+    use crate::layout::LayoutKind;
+    use crate::litmus::{Source, parse};
+    use crate::program::lower;
+
+    /// Classifies hand-made memory of a test with a pointer, an integer, and a variable's final value.
+    #[test]
+    fn rows_come_out_as_they_went_in() {
+        let text = "C t\n{ p=&x; int z = 7; }\nP0(int *x, int **p, int *z) { int *r0; int r1; r0 = READ_ONCE(*p); \
+                    r1 = READ_ONCE(*x); WRITE_ONCE(*z, 3); }\nexists (0:r0=x /\\ 0:r1=1 /\\ z=3)";
+        let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
+        for kind in [LayoutKind::Padded, LayoutKind::Packed, LayoutKind::Dense] {
+            let instances = 1000;
+            let layout = Layout::for_batch(kind, &program, 64, Some(instances));
+            let classifier = Classifier::new(&program, &layout);
+            let mut arena = vec![0_u64; layout.bytes(instances) / 8];
+            let pointer = arena.as_mut_ptr().cast::<u8>();
+            // SAFETY: the vector is that large.
+            unsafe { InitialState::new(&program, &layout).reset(pointer, instances, 0, 1) };
+            let record = SaveRecord::new(&program.threads[0]);
+            let mut records = vec![0_u64; record.stride * instances / 8 + 1];
+            let saved = records.as_mut_ptr().cast::<u8>();
+            let x = program.locations.iter().position(|location| location.name == "x").unwrap();
+            for instance in 0..instances {
+                let address = pointer as u64 + (instance * layout.stride + layout.offsets[x]) as u64;
+                let (r0, r1) = match instance % 4 {
+                    0 => (address, 1_i32),
+                    1 => (0, 0),
+                    2 => (address, -5),       // an integer nobody expects
+                    _ => (address + 4096, 1), // another instance's x
+                };
+                for slot in &record.slots {
+                    // SAFETY: inside the records.
+                    unsafe {
+                        let at = saved.add(instance * record.stride + slot.offset);
+                        if slot.bytes == 8 { at.cast::<u64>().write(r0) } else { at.cast::<i32>().write(r1) }
+                    }
+                }
+            }
+            let mut counter = classifier.counter(1);
+            // SAFETY: both vectors hold `instances` instances.
+            unsafe { classifier.count(Memory { arena: pointer, records: &[saved] }, 0..instances, 0, &mut counter) };
+            let mut tally = Tally::new(&[0]);
+            classifier.add_to(&counter, &mut tally);
+            let outcomes = tally.outcomes();
+            let seven = Const::Int(7);
+            assert_eq!(outcomes[&vec![Const::Address(x), Const::Int(1), seven]], 250, "{outcomes:?}");
+            assert_eq!(outcomes[&vec![Const::Int(0), Const::Int(0), seven]], 250);
+            assert_eq!(outcomes[&vec![Const::Address(x), Const::Int(-5), seven]], 250);
+            assert_eq!(outcomes.values().sum::<u64>(), 1000);
+            assert_eq!(counter.races(), 0, "z is 7, not 3");
+        }
+    }
+
+    #[test]
+    fn gaps_are_counted_between_races() {
+        let text = "C t\n{}\nP0(int *x) { int r0; r0 = READ_ONCE(*x); }\nexists (0:r0=1)";
+        let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
+        let layout = Layout::new(LayoutKind::Padded, &program, 64);
+        let classifier = Classifier::new(&program, &layout);
+        let mut saved = vec![0_u32; 4000];
+        for at in [0, 1, 3, 2003, 3999] {
+            saved[at] = 1;
+        }
+        let records = [saved.as_mut_ptr().cast::<u8>()];
+        let mut counter = classifier.counter(1);
+        let memory = Memory { arena: std::ptr::null(), records: &records };
+        // SAFETY: the arena is not read, since no column is a location; the records are that many.
+        unsafe {
+            classifier.count(memory, 0..2000, 0, &mut counter);
+            classifier.count(memory, 2000..4000, 0, &mut counter);
+        }
+        let mut tally = Tally::new(&[0]);
+        classifier.add_to(&counter, &mut tally);
+        assert_eq!(tally.gaps.len(), 4);
+        assert_eq!((tally.gaps.count_at(1), tally.gaps.count_at(2)), (1, 1));
+        assert_eq!(tally.gaps.count_between(1990, 2010), 2);
+        assert_eq!(counter.races(), 5);
+    }
+}

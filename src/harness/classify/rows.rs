@@ -1,0 +1,288 @@
+//! Many instances at a time, in loops without branches that the compiler turns into vector instructions: at hundreds of millions of
+//! instances a second, a nanosecond an instance would be too much. What can be narrow is narrow, so that a vector holds more rows.
+
+use super::{Classifier, Memory};
+use crate::program::{Const, Type};
+
+/// Rows looked at together: what is known of them stays in the first-level cache. A multiple of 64; at most 255 * 32, so that the lanes of
+/// [`Index::LANES`] bytes cannot overflow.
+pub(super) const CHUNK: usize = 256;
+/// Up to this many outcomes are counted by comparing each index with each outcome; more by a table.
+const COMPARED: usize = 24;
+/// The code of a value that is none of the expected ones.
+const STRANGE: u8 = u8::MAX;
+
+/// Where a column's value lies.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// The thread whose records hold it; `None` for the arena.
+    pub thread: Option<usize>,
+    /// Byte offset in the record or instance.
+    pub offset: usize,
+    /// Bytes from one instance to the next.
+    pub stride: usize,
+    pub ty: Type,
+}
+
+impl Place {
+    /// The value of the first instance.
+    ///
+    /// # Safety
+    /// `memory` must hold a batch of the test.
+    pub unsafe fn first(&self, memory: Memory<'_>) -> *const u8 {
+        let base = self.thread.map_or(memory.arena, |thread| memory.records[thread].cast_const());
+        // SAFETY: inside the first record or instance.
+        unsafe { base.add(self.offset) }
+    }
+}
+
+/// How a column's values are coded.
+#[derive(Debug, Clone)]
+pub(super) struct Coding {
+    pub place: Place,
+    /// The expected values. The code of an integer is itself, that of NULL 0, and that of a location's address one more than its number;
+    /// integers from 255 on have none.
+    pub values: Vec<Const>,
+    /// What one step in `values` adds to the index.
+    pub weight: usize,
+}
+
+impl Coding {
+    /// Whether every expected value has a code.
+    pub fn complete(&self) -> bool {
+        self.codes().all(|code| code != STRANGE)
+    }
+
+    fn codes(&self) -> impl Iterator<Item = u8> {
+        self.values.iter().map(|value| match *value {
+            Const::Int(value) => u8::try_from(value).unwrap_or(STRANGE),
+            Const::Address(id) => u8::try_from(id + 1).unwrap_or(STRANGE),
+        })
+    }
+}
+
+/// What is known of the rows of a chunk, a bit for each.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub races: [u64; CHUNK / 64],
+    /// Those with a value that has no code, which are not counted yet.
+    pub unknown: [u64; CHUNK / 64],
+}
+
+impl Chunk {
+    /// So many rows of which nothing is known.
+    pub fn unknown(rows: usize) -> Chunk {
+        let mut marks = [0; CHUNK];
+        marks[..rows].fill(1);
+        Chunk { races: [0; CHUNK / 64], unknown: bits(&marks) }
+    }
+}
+
+/// An outcome's number in the table: as narrow as the table allows.
+pub(super) trait Index: Copy + PartialEq {
+    /// That of a row with a value that has no code.
+    const UNKNOWN: Self;
+    const ZERO: Self;
+    fn new(index: usize) -> Self;
+    fn index(self) -> usize;
+    fn or(self, other: Self) -> Self;
+    fn plus(self, other: Self) -> Self;
+    /// Itself, or 0.
+    fn when(self, condition: bool) -> Self;
+}
+
+macro_rules! index {
+    ($type:ty) => {
+        impl Index for $type {
+            const UNKNOWN: Self = <$type>::MAX;
+            const ZERO: Self = 0;
+            #[inline(always)]
+            fn new(index: usize) -> Self {
+                index as $type
+            }
+            #[inline(always)]
+            fn index(self) -> usize {
+                self.into()
+            }
+            #[inline(always)]
+            fn or(self, other: Self) -> Self {
+                self | other
+            }
+            #[inline(always)]
+            fn plus(self, other: Self) -> Self {
+                self.wrapping_add(other)
+            }
+            #[inline(always)]
+            fn when(self, condition: bool) -> Self {
+                self & <$type>::from(condition).wrapping_neg()
+            }
+        }
+    };
+}
+index!(u8);
+index!(u16);
+
+impl Classifier<'_> {
+    /// Counts `rows` rows from `first` into a skew's table.
+    ///
+    /// # Safety
+    /// As [`Classifier::count`].
+    #[inline(always)]
+    pub(super) unsafe fn chunk<I: Index>(
+        &self,
+        memory: Memory<'_>,
+        first: usize,
+        rows: usize,
+        table: &mut [u64],
+    ) -> Chunk {
+        let mut indices = [I::ZERO; CHUNK];
+        let mut known = [1_u8; CHUNK];
+        let mut codes = [STRANGE; CHUNK];
+        for column in &self.columns {
+            // SAFETY: as the caller vouches.
+            unsafe { self.codes(column.place, memory, first, &mut codes[..rows]) };
+            let mut found = [0_u8; CHUNK];
+            for (position, wanted) in column.codes().enumerate() {
+                let step = I::new(position * column.weight);
+                for row in 0..CHUNK {
+                    let here = codes[row] == wanted;
+                    found[row] |= u8::from(here);
+                    indices[row] = indices[row].plus(step.when(here));
+                }
+            }
+            for row in 0..CHUNK {
+                known[row] &= found[row];
+            }
+        }
+        known[rows..].fill(0);
+        for row in 0..CHUNK {
+            indices[row] = indices[row].or(I::UNKNOWN.when(known[row] == 0));
+        }
+        let counted = if table.len() <= COMPARED {
+            compare(&indices, table)
+        } else {
+            let mut counted = 0;
+            for &index in &indices[..rows] {
+                if let Some(count) = table.get_mut(index.index()) {
+                    *count += 1;
+                    counted += 1;
+                }
+            }
+            counted
+        };
+        let mut chunk = Chunk { races: [0; CHUNK / 64], unknown: [0; CHUNK / 64] };
+        if counted < rows {
+            chunk = Chunk::unknown(rows);
+            chunk.unknown.iter_mut().zip(bits(&known)).for_each(|(unknown, known)| *unknown &= !known);
+        }
+        chunk.races = self.racing(&indices);
+        chunk
+    }
+
+    /// The codes of a column's values in the rows from `first`.
+    ///
+    /// # Safety
+    /// As [`Classifier::count`].
+    #[inline(always)]
+    unsafe fn codes(&self, place: Place, memory: Memory<'_>, first: usize, codes: &mut [u8]) {
+        // SAFETY: within the records or instances, which the caller vouches for; so are the reads below.
+        let at = unsafe { place.first(memory).add(first * place.stride) };
+        let narrow = |value: u32| value.min(STRANGE.into()) as u8;
+        // A stride that is known vectorizes: the usual ones are spelled out.
+        macro_rules! each {
+            ($type:ty, $stride:expr, $row:ident, $value:ident => $do:expr) => {
+                for $row in 0..codes.len() {
+                    // SAFETY: see above.
+                    let $value = unsafe { at.add($row * $stride).cast::<$type>().read() };
+                    $do
+                }
+            };
+        }
+        if place.ty != Type::Pointer {
+            match (place.ty.bytes(), place.stride) {
+                (1, stride) => each!(u8, stride, row, value => codes[row] = value),
+                (2, stride) => each!(u16, stride, row, value => codes[row] = narrow(value.into())),
+                (4, 4) => each!(u32, 4, row, value => codes[row] = narrow(value)),
+                (4, 8) => each!(u32, 8, row, value => codes[row] = narrow(value)),
+                (4, 16) => each!(u32, 16, row, value => codes[row] = narrow(value)),
+                (4, stride) => each!(u32, stride, row, value => codes[row] = narrow(value)),
+                (_, stride) => each!(u64, stride, row, value => codes[row] = value.min(STRANGE.into()) as u8),
+            }
+            return;
+        }
+        let stride = self.layout.stride as u64;
+        let instance = memory.arena as u64 + first as u64 * stride;
+        // One more than the offset in the row's own instance; NULL is 0, and what does not fit the largest there is.
+        let mut offsets = [0_u32; CHUNK];
+        let offset = |row: usize, bits: u64| {
+            let offset = bits.wrapping_sub(instance + row as u64 * stride);
+            let fits = offset >> 32 == 0;
+            if bits == 0 { 0 } else { (offset as u32 | u32::from(fits).wrapping_sub(1)).saturating_add(1) }
+        };
+        match place.stride {
+            8 => each!(u64, 8, row, bits => offsets[row] = offset(row, bits)),
+            16 => each!(u64, 16, row, bits => offsets[row] = offset(row, bits)),
+            stride => each!(u64, stride, row, bits => offsets[row] = offset(row, bits)),
+        }
+        for (code, &offset) in codes.iter_mut().zip(&offsets) {
+            *code = STRANGE * u8::from(offset != 0);
+        }
+        for (id, &known) in self.layout.offsets.iter().enumerate() {
+            let (known, own) = (known as u32 + 1, narrow(id as u32 + 1));
+            for (code, &offset) in codes.iter_mut().zip(&offsets) {
+                *code = if offset == known { own } else { *code };
+            }
+        }
+    }
+
+    /// A bit for each row whose index is a race's.
+    #[inline(always)]
+    fn racing<I: Index>(&self, indices: &[I; CHUNK]) -> [u64; CHUNK / 64] {
+        let mut marks = [0_u8; CHUNK];
+        if self.races.len() <= COMPARED {
+            for &race in &self.races {
+                for (mark, &index) in marks.iter_mut().zip(indices) {
+                    *mark |= u8::from(index == I::new(race));
+                }
+            }
+        } else {
+            for (mark, &index) in marks.iter_mut().zip(indices) {
+                *mark = self.is_race.get(index.index()).copied().unwrap_or(false).into();
+            }
+        }
+        bits(&marks)
+    }
+}
+
+/// Adds how often each outcome's index is there, by comparing all with each; how many indices were any outcome's.
+#[inline(always)]
+fn compare<I: Index>(indices: &[I; CHUNK], table: &mut [u64]) -> usize {
+    let mut counted = 0;
+    for (outcome, count) in table.iter_mut().enumerate() {
+        let mut lanes = [0_u8; 32];
+        for block in indices.chunks_exact(32) {
+            for (lane, &index) in lanes.iter_mut().zip(block) {
+                *lane += u8::from(index == I::new(outcome));
+            }
+        }
+        let here: u32 = lanes.iter().map(|&lane| u32::from(lane)).sum();
+        *count += u64::from(here);
+        counted += here as usize;
+    }
+    counted
+}
+
+/// A bit for each byte, which must be 0 or 1.
+#[inline(always)]
+fn bits(marks: &[u8; CHUNK]) -> [u64; CHUNK / 64] {
+    let mut bits = [0; CHUNK / 64];
+    for (word, marks) in bits.iter_mut().zip(marks.chunks_exact(64)) {
+        for (byte, marks) in marks.chunks_exact(8).enumerate() {
+            let eight = u64::from_le_bytes(marks.try_into().expect("chunks of eight"));
+            // Gathers the lowest bit of each byte in the highest byte, in order.
+            let gathered = eight.wrapping_mul(0x0102_0408_1020_4080) >> 56;
+            *word |= gathered << (8 * byte);
+        }
+    }
+    bits
+}

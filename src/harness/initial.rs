@@ -1,0 +1,156 @@
+//! The instances back to their initial values.
+
+use crate::layout::Layout;
+use crate::program::{Const, Program};
+
+/// Instances that one thread resets in a row. Small enough that free-running threads stay together, large enough for the stores to stream:
+/// with 4 they take twice as long.
+const BLOCK: usize = 64;
+/// On so many lines of an instance it is mixed who resets them; the next so many are as these.
+const MIXED: usize = 3;
+
+/// What a test's variables begin with, and where they lie.
+#[derive(Debug)]
+pub struct InitialState {
+    variables: Vec<Variable>,
+    /// Bytes from one instance to the next.
+    stride: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Variable {
+    /// Byte offset in the instance.
+    offset: usize,
+    bytes: usize,
+    /// Which of the layout's lines it is on, in order; in a dense layout every variable is on lines of its own.
+    line: usize,
+    value: Value,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Value {
+    Bits(u64),
+    /// The address of the byte at this offset of the same instance.
+    Address(usize),
+}
+
+impl InitialState {
+    /// That of a program in a layout.
+    pub fn new(program: &Program, layout: &Layout) -> InitialState {
+        let lines = layout.lines();
+        let variables = (program.locations.iter().enumerate())
+            .map(|(id, location)| Variable {
+                offset: layout.offsets[id],
+                bytes: location.ty.bytes(),
+                line: lines[id],
+                value: match location.init {
+                    Const::Int(value) => Value::Bits(value as u64),
+                    Const::Address(target) => Value::Address(layout.offsets[target]),
+                },
+            })
+            .collect();
+        InitialState { variables, stride: layout.stride }
+    }
+
+    /// Writes the initial values of the first `count` instances, as far as that is thread `number`'s part of the work.
+    ///
+    /// A line that a thread has reset is in its own caches when the next batch begins, which is what decides how long its first access takes. So
+    /// blocks of instances, and in them lines, go to the threads by turns: over [`MIXED`] lines every thread has had every choice of
+    /// them, and all threads have the same work all along a batch, which keeps free-running ones together.
+    ///
+    /// # Safety
+    /// `arena` must hold that many instances of the layout, and nothing but other threads' parts may touch them meanwhile.
+    pub unsafe fn reset(&self, arena: *mut u8, count: usize, number: usize, threads: usize) {
+        for variable in &self.variables {
+            let turn = threads.pow((variable.line % MIXED) as u32);
+            for block in (0..count.div_ceil(BLOCK)).filter(|block| block / turn % threads == number) {
+                let range = block * BLOCK..((block + 1) * BLOCK).min(count);
+                // SAFETY: as the caller vouches: no two threads write the same variable of the same instance.
+                unsafe { self.reset_variable(arena, variable, range) };
+            }
+        }
+    }
+
+    /// Writes the initial value of one variable in some instances.
+    ///
+    /// # Safety
+    /// As [`InitialState::reset`].
+    unsafe fn reset_variable(&self, arena: *mut u8, variable: &Variable, range: std::ops::Range<usize>) {
+        let (stride, count) = (self.stride, range.len());
+        // SAFETY: inside the instances by the layout, aligned to their sizes by the layout; the caller vouches for the
+        // instances.
+        unsafe {
+            let first = arena.add(range.start * stride + variable.offset);
+            match (variable.value, variable.bytes) {
+                (Value::Bits(bits), 1) => fill(first, stride, count, bits as u8),
+                (Value::Bits(bits), 2) => fill(first.cast(), stride, count, bits as u16),
+                (Value::Bits(bits), 4) => fill(first.cast(), stride, count, bits as u32),
+                (Value::Bits(bits), _) => fill(first.cast(), stride, count, bits),
+                (Value::Address(target), _) => {
+                    for instance in range {
+                        let base = arena.add(instance * stride);
+                        base.add(variable.offset).cast::<u64>().write(base.add(target) as u64);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Writes a value `count` times, from `first` on, `stride` bytes apart.
+///
+/// # Safety
+/// All of these places must be there, aligned, and nobody else's meanwhile.
+unsafe fn fill<T: Copy>(first: *mut T, stride: usize, count: usize, value: T) {
+    if stride == size_of::<T>() {
+        // SAFETY: the caller vouches for `count` values side by side, and any bits are a value of an integer type.
+        unsafe { std::slice::from_raw_parts_mut(first.cast::<std::mem::MaybeUninit<T>>(), count) }
+            .fill(std::mem::MaybeUninit::new(value));
+    } else {
+        for at in 0..count {
+            // SAFETY: as the caller vouches.
+            unsafe { first.cast::<u8>().add(at * stride).cast::<T>().write(value) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::LayoutKind;
+    use crate::litmus::{Source, parse};
+    use crate::program::lower;
+
+    /// Together the threads write everything once, and on neighbouring lines every choice of threads comes up equally often.
+    #[test]
+    fn the_work_is_shared_and_mixed() {
+        let text = "C t\n{ x=1; y=1; z=1; }\nP0(int *x, int *y, int *z) { WRITE_ONCE(*x, 1); }\nexists (x=1)";
+        let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
+        for threads in [1_usize, 2, 3] {
+            let count = BLOCK * threads.pow(3);
+            for kind in [LayoutKind::Padded, LayoutKind::Dense] {
+                let layout = Layout::for_batch(kind, &program, 64, Some(count));
+                let state = InitialState::new(&program, &layout);
+                let mut choices = vec![[usize::MAX; 3]; count];
+                for thread in 0..threads {
+                    let mut arena = vec![0_u64; layout.bytes(count) / 8];
+                    // SAFETY: the vector is that large.
+                    unsafe { state.reset(arena.as_mut_ptr().cast(), count, thread, threads) };
+                    let bytes: Vec<u8> = arena.iter().flat_map(|word| word.to_ne_bytes()).collect();
+                    for (instance, choice) in choices.iter_mut().enumerate() {
+                        for (id, offset) in layout.offsets.iter().enumerate() {
+                            let at = instance * layout.stride + offset;
+                            if bytes[at..at + 4] == 1_i32.to_ne_bytes() {
+                                assert_eq!(choice[id], usize::MAX, "written twice");
+                                choice[id] = thread;
+                            }
+                        }
+                    }
+                }
+                let mut seen = std::collections::BTreeMap::<[usize; 3], usize>::new();
+                choices.iter().for_each(|choice| *seen.entry(*choice).or_default() += 1);
+                assert!(seen.len() == threads.pow(3) && seen.values().all(|&often| often == BLOCK), "{kind}: {seen:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Where the threads of a run meet, two or three times a batch. They spin, because going to sleep and waking up takes far longer than a batch.
+//!
+//! P0 leads: it waits until the others are ready, and writes the next batch down. All that they need to know of it lies in one cache line, and all
+//! that a thread says of itself in one of its own, so that a meeting moves as few lines as it can. At the end of a batch there is nothing to
+//! decide, so each thread waits for each of the others.
+//!
+//! Who writes what, and when it may be read:
+//!
+//! * the plan of batch n by P0, after all are ready for it and before its number; read by the others once they see the number;
+//! * what a thread says of batch n by that thread, before it says that it is done with n; read by all from then until they are ready for n + 1;
+//! * what it has counted by that thread, before it says that it is ready for n + 1; read by P0 before it gives that number out.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use crossbeam_utils::CachePadded;
+
+/// How long to spin before offering the CPU to others, where each thread has one: long against a batch's imbalance, short against a time
+/// slice.
+const SPINS: u32 = 20_000;
+/// The same where threads share a CPU: who waits keeps the other from coming.
+const SPINS_SHARED: u32 = 100;
+
+/// A batch to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Batch {
+    /// Instances.
+    pub count: usize,
+    /// The clock at which it begins, in ticks.
+    pub start: u64,
+    /// Ticks from group to group.
+    pub period: u64,
+    /// Which skew.
+    pub skew: usize,
+    /// Which stretch of memory.
+    pub stretch: usize,
+    /// Whether lines are fetched ahead.
+    pub warm: bool,
+    /// Whether it is thrown away if it turns out disturbed.
+    pub discardable: bool,
+}
+
+/// What a thread says of a batch that it has run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Report {
+    /// The clock when it was done, in ticks.
+    pub end: u64,
+    /// Groups that began late.
+    pub late: u64,
+    /// Whether it lost its CPU.
+    pub disturbed: bool,
+}
+
+/// A thread has gone and the others need not wait for it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Broken;
+
+/// The plan's line: 48 bytes.
+#[derive(Debug, Default)]
+#[repr(C)]
+struct Plan {
+    /// The number of the batch, from 1; written last.
+    number: AtomicU64,
+    /// 0 ends the run.
+    count: AtomicU64,
+    start: AtomicU64,
+    period: AtomicU64,
+    skew: AtomicU32,
+    stretch: AtomicU32,
+    warm: AtomicBool,
+    discardable: AtomicBool,
+    broken: AtomicBool,
+}
+
+/// A thread's line: 57 bytes.
+#[derive(Debug, Default)]
+#[repr(C)]
+struct Post {
+    /// The batch that it waits for.
+    ready: AtomicU64,
+    /// The batch that it has run.
+    done: AtomicU64,
+    /// The batch that it has counted, where others wait for that.
+    counted: AtomicU64,
+    end: AtomicU64,
+    late: AtomicU64,
+    iterations: AtomicU64,
+    races: AtomicU64,
+    disturbed: AtomicBool,
+}
+
+/// The place, for a fixed number of threads.
+#[derive(Debug)]
+pub(super) struct Meeting {
+    plan: CachePadded<Plan>,
+    posts: Vec<CachePadded<Post>>,
+    spins: u32,
+}
+
+impl Meeting {
+    /// For so many threads, each on a CPU of its own or not.
+    pub fn new(threads: usize, own_cpus: bool) -> Meeting {
+        Meeting {
+            plan: CachePadded::default(),
+            posts: (0..threads).map(|_| CachePadded::default()).collect(),
+            spins: if own_cpus { SPINS } else { SPINS_SHARED },
+        }
+    }
+
+    /// Says that a thread is ready for batch `number`, from 1, and what it has counted in all so far.
+    pub fn ready(&self, thread: usize, number: u64, iterations: u64, races: u64) {
+        let post = &self.posts[thread];
+        post.iterations.store(iterations, Ordering::Relaxed);
+        post.races.store(races, Ordering::Relaxed);
+        post.ready.store(number, Ordering::Release);
+    }
+
+    /// Waits until all are ready for batch `number`. P0 calls it, before [`Meeting::give_out`].
+    ///
+    /// # Errors
+    /// [`Broken`] after [`Meeting::break_up`]; so do the others.
+    pub fn assemble(&self, number: u64) -> Result<(), Broken> {
+        self.posts.iter().try_for_each(|post| self.until(|| post.ready.load(Ordering::Acquire) == number))
+    }
+
+    /// Gives batch `number` out; nothing ends the run.
+    pub fn give_out(&self, number: u64, batch: Option<Batch>) {
+        let plan = &self.plan;
+        if let Some(batch) = batch {
+            plan.start.store(batch.start, Ordering::Relaxed);
+            plan.period.store(batch.period, Ordering::Relaxed);
+            plan.skew.store(batch.skew as u32, Ordering::Relaxed);
+            plan.stretch.store(batch.stretch as u32, Ordering::Relaxed);
+            plan.warm.store(batch.warm, Ordering::Relaxed);
+            plan.discardable.store(batch.discardable, Ordering::Relaxed);
+        }
+        plan.count.store(batch.map_or(0, |batch| batch.count as u64), Ordering::Relaxed);
+        plan.number.store(number, Ordering::Release);
+    }
+
+    /// Waits for batch `number`; nothing ends the run.
+    pub fn take(&self, number: u64) -> Result<Option<Batch>, Broken> {
+        let plan = &self.plan;
+        self.until(|| plan.number.load(Ordering::Acquire) == number)?;
+        let batch = Batch {
+            count: plan.count.load(Ordering::Relaxed) as usize,
+            start: plan.start.load(Ordering::Relaxed),
+            period: plan.period.load(Ordering::Relaxed),
+            skew: plan.skew.load(Ordering::Relaxed) as usize,
+            stretch: plan.stretch.load(Ordering::Relaxed) as usize,
+            warm: plan.warm.load(Ordering::Relaxed),
+            discardable: plan.discardable.load(Ordering::Relaxed),
+        };
+        Ok((batch.count > 0).then_some(batch))
+    }
+
+    /// Says that a thread has run batch `number`, and waits for the others; whether any of them was disturbed.
+    pub fn done(&self, thread: usize, number: u64, report: Report) -> Result<bool, Broken> {
+        let post = &self.posts[thread];
+        post.end.store(report.end, Ordering::Relaxed);
+        post.late.store(report.late, Ordering::Relaxed);
+        post.disturbed.store(report.disturbed, Ordering::Relaxed);
+        post.done.store(number, Ordering::Release);
+        self.posts.iter().try_for_each(|post| self.until(|| post.done.load(Ordering::Acquire) == number))?;
+        Ok(self.reports().any(|report| report.disturbed))
+    }
+
+    /// Says that a thread has counted its share of batch `number`, and waits for the others.
+    pub fn counted(&self, thread: usize, number: u64) -> Result<(), Broken> {
+        self.posts[thread].counted.store(number, Ordering::Release);
+        self.posts.iter().try_for_each(|post| self.until(|| post.counted.load(Ordering::Acquire) == number))
+    }
+
+    /// What the threads say of the last batch, in order.
+    pub fn reports(&self) -> impl Iterator<Item = Report> {
+        self.posts.iter().map(|post| Report {
+            end: post.end.load(Ordering::Relaxed),
+            late: post.late.load(Ordering::Relaxed),
+            disturbed: post.disturbed.load(Ordering::Relaxed),
+        })
+    }
+
+    /// Iterations and races counted so far, by all. Anyone may ask at any time.
+    pub fn sums(&self) -> (u64, u64) {
+        let sum = |of: fn(&Post) -> &AtomicU64| self.posts.iter().map(|post| of(post).load(Ordering::Relaxed)).sum();
+        (sum(|post| &post.iterations), sum(|post| &post.races))
+    }
+
+    /// Lets everyone who waits, now or later, go with an error.
+    pub fn break_up(&self) {
+        self.plan.broken.store(true, Ordering::Relaxed);
+    }
+
+    fn until(&self, seen: impl Fn() -> bool) -> Result<(), Broken> {
+        let mut spins = 0_u32;
+        while !seen() {
+            if self.plan.broken.load(Ordering::Relaxed) {
+                return Err(Broken);
+            }
+            spins += 1;
+            if spins.is_multiple_of(self.spins) {
+                std::thread::yield_now();
+            } else {
+                std::hint::spin_loop();
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BATCH: Batch = Batch { count: 5, start: 6, period: 7, skew: 8, stretch: 9, warm: true, discardable: false };
+
+    #[test]
+    fn all_run_what_was_given_out_and_nobody_goes_on_before_all_are_done() {
+        for own_cpus in [true, false] {
+            let (meeting, run) = (Meeting::new(3, own_cpus), AtomicU64::new(0));
+            std::thread::scope(|scope| {
+                for thread in 0..3 {
+                    let (meeting, run) = (&meeting, &run);
+                    scope.spawn(move || {
+                        for number in 1..200 {
+                            meeting.ready(thread, number, number - 1, 2);
+                            let batch = Batch { start: number, ..BATCH };
+                            if thread == 0 {
+                                meeting.assemble(number).unwrap();
+                                assert_eq!(meeting.sums(), (3 * (number - 1), 6));
+                                meeting.give_out(number, Some(batch));
+                            } else {
+                                assert_eq!(meeting.take(number), Ok(Some(batch)));
+                            }
+                            run.fetch_add(1, Ordering::Relaxed);
+                            let report = Report { end: number, late: 1, disturbed: thread == 2 && number == 7 };
+                            assert_eq!(meeting.done(thread, number, report), Ok(number == 7));
+                            meeting.counted(thread, number).unwrap();
+                            assert_eq!(run.load(Ordering::Relaxed), 3 * number);
+                            assert!(meeting.reports().all(|report| report.end == number));
+                        }
+                        meeting.ready(thread, 200, 0, 0);
+                        if thread == 0 {
+                            meeting.assemble(200).unwrap();
+                            meeting.give_out(200, None);
+                        } else {
+                            assert_eq!(meeting.take(200), Ok(None));
+                        }
+                    });
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn a_broken_meeting_lets_everyone_go() {
+        let meeting = Meeting::new(2, true);
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| meeting.take(1));
+            let other = scope.spawn(|| meeting.done(1, 1, Report::default()));
+            meeting.break_up();
+            assert_eq!(waiter.join().unwrap(), Err(Broken));
+            assert_eq!(other.join().unwrap(), Err(Broken));
+            assert_eq!(meeting.assemble(1), Err(Broken));
+        });
+    }
+}

@@ -1,0 +1,163 @@
+//! What is to be run, how, and what comes out.
+
+use std::time::Duration;
+
+use super::tally::Tally;
+use crate::codegen::{Pace, ThreadCode};
+use crate::layout::Layout;
+use crate::machine::Clock;
+use crate::program::Program;
+
+/// What is to be run where.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// The test.
+    pub program: &'a Program,
+    /// Where its variables lie.
+    pub layout: &'a Layout,
+    /// Its code for this host, one per thread, emitted for the plan's pace and this layout.
+    pub code: &'a [ThreadCode],
+    /// The CPU of each thread.
+    pub cpus: &'a [usize],
+    /// The host's clock.
+    pub clock: Clock,
+}
+
+/// How it is to be run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Free or paced.
+    pub pace: Pace,
+    /// Ticks from one group of instances to the next, if paced.
+    pub period: u64,
+    /// Instances that follow each other freely at each tick, if paced.
+    pub group: usize,
+    /// Whether a group's lines are fetched before its tick.
+    pub warm: Warm,
+    /// Whether the period may follow the machine: longer while instances begin late, shorter while they do not.
+    pub adapt: bool,
+    /// How much later the last thread begins than P0, in ticks; the threads between are spread evenly. One of these
+    /// is taken for each batch, in random order.
+    pub skews: Vec<i64>,
+    /// Whether the skews are all taken equally often to the end, or, after a first part of the run, only those that are worth it.
+    pub focus: bool,
+    /// The nice value that threads ask for: a lower one keeps more of a CPU that others want too.
+    pub nice: i32,
+    /// Instances per batch.
+    pub batch: usize,
+    /// Seed of the order of skews.
+    pub seed: u64,
+    /// When to stop.
+    pub limits: Limits,
+}
+
+/// Whether a thread fetches the lines of a group before its tick: those it stores to as its own, the others to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Warm {
+    /// It does.
+    On,
+    /// It does not.
+    Off,
+    /// In every other batch, at random.
+    Turns,
+}
+
+/// When a run ends; the first that is reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Limits {
+    /// Wall-clock time.
+    pub duration: Option<Duration>,
+    /// Iterations, reached exactly.
+    pub iterations: Option<u64>,
+    /// Races: the batch that reaches them is finished.
+    pub races: Option<u64>,
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// A limit was reached.
+    Limit,
+    /// Somebody asked for it.
+    Interrupted,
+}
+
+/// What a run gives.
+#[derive(Debug)]
+pub struct Measurement {
+    /// The counts.
+    pub tally: Tally,
+    /// Wall-clock time from the first batch to the last.
+    pub elapsed: Duration,
+    /// The part of it spent inside batches: from the tick at which the first thread begins to when the last is done.
+    pub in_batches: Duration,
+    /// The period in ticks: the mean over all instances, if it adapts. 0 for a free run.
+    pub period: f64,
+    /// The share of groups of instances, over all threads, that began after their time because their thread was still busy with
+    /// an earlier one. 0 for a free run.
+    pub late: f64,
+    /// How far apart the first and the last thread were at the ends of batches, the skew taken off, in nanoseconds: the mean over all
+    /// batches that count. In a free run it is what they drift apart in a batch.
+    pub apart: f64,
+    /// Instances of batches in which a thread lost its CPU: they were run and thrown away.
+    pub discarded: u64,
+    /// How many such batches there were, counting those that were kept because there was hardly another.
+    pub disturbances: u64,
+    /// The nice value that the threads were granted.
+    pub nice: i32,
+    /// The share of instances that raced, batch by batch, in order; after a sweep that finds the worthwhile skews, only those.
+    pub history: Vec<f32>,
+    /// How long after the call the first batch was counted.
+    pub first_outcome: Duration,
+    /// Why it ended.
+    pub stop: Stop,
+}
+
+/// How many stretches of memory paced batches take turns in, at random. Where a stretch happens to lie decides how fast its lines
+/// move, so one run must not stand on one of them. Measured with 1, 4 and 8 of them: docs/performance.md. Free-running batches stay
+/// in one.
+const STRETCHES: usize = 4;
+/// How much memory a stretch takes by default. All stretches of a paced run fit a second-level cache of 1 MiB, so that what is timed is
+/// lines moving between cores and not capacity misses.
+const PACED_STRETCH: usize = 256 << 10;
+/// A free-running batch is what its threads keep together without a clock; a longer one spends less on what is between batches. Measured
+/// from 1024 to 16384 instances, docs/performance.md: with 8192 of store buffering, which are 2 MiB, four fifths of the time are
+/// inside batches, and longer ones drift apart.
+const FREE_STRETCH: usize = 2 << 20;
+
+/// Instances per batch by default: as many as fit a stretch, within reason.
+pub fn default_batch(layout: &Layout, pace: Pace) -> usize {
+    let bytes = if pace == Pace::Paced { PACED_STRETCH } else { FREE_STRETCH };
+    layout.most.unwrap_or_else(|| (bytes / layout.stride).clamp(64, 8192))
+}
+
+impl Plan {
+    /// Stretches of memory that it takes turns in.
+    pub(super) fn stretches(&self) -> usize {
+        if self.pace == Pace::Paced { STRETCHES } else { 1 }
+    }
+}
+
+/// When thread `number` begins after P0, in ticks, or before it if negative: half of a negative skew cannot be waited
+/// for, so P0 waits instead.
+pub(super) fn delay(skew: i64, number: usize, threads: usize) -> i64 {
+    let steps = threads.saturating_sub(1).max(1) as i64;
+    let own = skew * number as i64 / steps;
+    // The earliest thread begins at 0.
+    own - skew.min(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn skews_delay_whoever_is_later() {
+        assert_eq!([delay(30, 0, 2), delay(30, 1, 2)], [0, 30]);
+        assert_eq!([delay(-30, 0, 2), delay(-30, 1, 2)], [30, 0]);
+        assert_eq!([delay(30, 0, 3), delay(30, 1, 3), delay(30, 2, 3)], [0, 15, 30]);
+        assert_eq!([delay(-30, 0, 3), delay(-30, 1, 3), delay(-30, 2, 3)], [30, 15, 0]);
+        assert_eq!(delay(30, 0, 1), 0);
+    }
+}
