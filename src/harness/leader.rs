@@ -17,8 +17,14 @@ const LONGEST_BATCH: f64 = 150e-6;
 const SHORTEST_BATCH: u64 = 16;
 /// The longest any batch of more than one instance may take, in seconds, so that limits and Ctrl-C are seen in time.
 const SEEN_WITHIN: f64 = 20e-3;
-/// What a batch start is planned ahead by, in seconds: longer than it takes all threads to leave the meeting.
-const HEAD_START: f64 = 0.4e-6;
+/// What a batch's start is planned ahead by at first, in seconds, and at most.
+const HEAD_START: f64 = 2e-6;
+const LONGEST_HEAD_START: f64 = 20e-6;
+/// It follows the machine, so that the last thread is there about so much earlier, in seconds: it grows by [`HURRY`] when a thread is nearly late,
+/// and shrinks by a part of what was too much.
+const IN_TIME: f64 = 60e-9;
+const HURRY: f64 = 1.25;
+const EASE: f64 = 0.02;
 
 /// So many times the instances that are kept may be thrown away because a thread lost its CPU, and so many in any case; after that
 /// disturbed batches are kept and only counted.
@@ -49,6 +55,8 @@ pub(super) struct Leader<'a> {
     /// What the period follows.
     control: PeriodControl,
     period: u64,
+    /// What the next batch's start is planned ahead by, in ticks.
+    head_start: f64,
     /// The batch given out last.
     last: Option<Batch>,
     /// Skews still to be taken before all are anew, and whether the hot ones are taken already.
@@ -109,6 +117,7 @@ impl<'a> Leader<'a> {
             random: Random(plan.seed | 1 << 63),
             control: PeriodControl::new(plan.period as f64),
             period: plan.period,
+            head_start: HEAD_START * clock.frequency_hz,
             last: None,
             order: Vec::new(),
             focused: false,
@@ -155,10 +164,9 @@ impl<'a> Leader<'a> {
         // A batch that was thrown away is run again as it was, so that a seed gives the same order on a busy box too.
         let (skew, stretch, warm) =
             discarded.map_or_else(|| self.draw(), |batch| (batch.skew, batch.stretch, batch.warm));
-        let head_start = HEAD_START * self.clock.frequency_hz;
         let batch = Batch {
             count: count as usize,
-            start: self.clock.now() + head_start as u64,
+            start: self.clock.now() + self.head_start as u64,
             period: self.period,
             skew,
             stretch,
@@ -189,8 +197,12 @@ impl<'a> Leader<'a> {
         }
         books.history.push(races - self.races_before, count);
         self.races_before = races;
-        // A disturbed one says nothing about the period.
+        // A disturbed one says nothing about what the machine can keep.
         if !disturbed {
+            let early = meeting.reports().map(|report| report.early).min().map_or(0.0, f64::from);
+            let spare = early - IN_TIME * self.clock.frequency_hz;
+            self.head_start = if spare < 0.0 { HURRY * self.head_start } else { self.head_start - EASE * spare };
+            self.head_start = self.head_start.clamp(1.0, LONGEST_HEAD_START * self.clock.frequency_hz);
             let skew = self.plan.skews[batch.skew];
             let level = |(number, end): (usize, u64)| end.saturating_add_signed(-delay(skew, number, self.threads));
             let (first, last) = (ends().enumerate().map(level).min(), ends().enumerate().map(level).max());

@@ -285,6 +285,7 @@ fn batches(
             group: plan.group as u64,
             warm: if batch.warm { pieces } else { 0 },
         };
+        let early = args.start.wrapping_sub(job.clock.now()) as i64;
         // SAFETY: the arena and this thread's records hold `batch` >= `count` instances, initialised by `reset` before
         // the meeting; until the next one only emitted code touches them; `give_up` lives as long as `shared`.
         let finished = unsafe { shared.executables[number].run(&mut args) };
@@ -306,7 +307,9 @@ fn batches(
                     watcher.paced(end, args.start + ticks * args.period)
                 }
             };
-        let any_disturbed = meeting.done(number, batch_number, Report { end, late: args.late, disturbed })?;
+        let early = early.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        let report = Report { end, late: args.late, early, disturbed };
+        let any_disturbed = meeting.done(number, batch_number, report)?;
         let kept = !(any_disturbed && batch.discardable);
         if kept {
             // SAFETY: the batch is over, and until the next meeting the records are only read, and so are the instances if outcomes are
