@@ -9,7 +9,7 @@ use std::time::Duration;
 use wakerace::arch::Arch;
 use wakerace::catalogue;
 use wakerace::codegen::{Pace, emit};
-use wakerace::harness::{self, Job, Limits, Plan, Warm};
+use wakerace::harness::{self, Adapt, Job, Limits, Plan, Warm};
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::machine::{self, Class, Clock, Topology};
 
@@ -129,7 +129,7 @@ fn measure(setting: &Setting, cpus: &[usize], clock: Clock) -> Sample {
         warm: Warm::Off,
         focus: false,
         nice: 0,
-        adapt: false,
+        adapt: Adapt::Never,
         skews: vec![0],
         batch: setting.batch.unwrap_or_else(|| harness::default_batch(&layout, pace)),
         seed: 1,
@@ -137,7 +137,9 @@ fn measure(setting: &Setting, cpus: &[usize], clock: Clock) -> Sample {
     };
     if let Some((period, skew)) = setting.paced {
         plan.skews = vec![clock.ticks(skew) as i64];
-        plan.adapt = period.is_none();
+        if period.is_none() {
+            plan.adapt = Adapt::Races;
+        }
         plan.period = match period {
             Some(ns) => clock.ticks(ns) as u64,
             None => harness::choose_pace(job, &plan).expect("the host can run it"),

@@ -8,7 +8,7 @@ use crate::arch::Arch;
 use crate::catalogue::Scenario;
 use crate::codegen::{self, Pace, Target, ThreadCode};
 use crate::error::{Error, Result};
-use crate::harness::{self, Job, Limits, Plan, Stop, StressKind, Tally, Warm};
+use crate::harness::{self, Adapt, Job, Limits, Plan, Stop, StressKind, Tally, Warm};
 use crate::layout::{Layout, LayoutKind};
 use crate::machine::{self, Clock, Placement};
 use crate::program::{Const, Program};
@@ -167,7 +167,7 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
         warm: experiment.choice.warm,
         focus: false,
         nice: experiment.common.nice,
-        adapt: false,
+        adapt: Adapt::Never,
         skews: vec![0],
         batch: experiment
             .choice
@@ -191,7 +191,9 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
             0
         };
         plan.period = period.unwrap_or(measured);
-        plan.adapt = period.is_none();
+        if period.is_none() {
+            plan.adapt = Adapt::Races;
+        }
         plan.focus = skews.is_none() && !experiment.common.window;
         plan.skews = skews.clone().unwrap_or_else(|| sweep(experiment.common.clock, measured));
     }

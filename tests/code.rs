@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use wakerace::arch::Arch;
 use wakerace::catalogue;
 use wakerace::codegen::{Atomics, Instruction, Pace, Part, Target, ThreadCode, disassemble, emit};
-use wakerace::harness::{Job, Limits, OutcomeCounts, Plan, Warm, run};
+use wakerace::harness::{Adapt, Job, Limits, OutcomeCounts, Plan, Warm, run};
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::{Source, parse};
 use wakerace::machine::{Clock, allowed_cpus};
@@ -341,7 +341,7 @@ fn outcomes(program: &Program, pace: Pace, kind: LayoutKind, iterations: u64) ->
         warm: Warm::Off,
         focus: false,
         nice: 0,
-        adapt: false,
+        adapt: Adapt::Never,
         skews: vec![-50, 0, 50],
         batch: 100,
         seed: 1,
@@ -526,7 +526,7 @@ fn a_test_that_deadlocks_ends_with_an_error() {
         warm: Warm::Off,
         focus: false,
         nice: 0,
-        adapt: false,
+        adapt: Adapt::Never,
         skews: vec![0],
         batch: 1,
         seed: 1,

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::period::{LONGEST_PERIOD, SHORTEST_PERIOD};
-use super::plan::{Job, Limits, Plan};
+use super::plan::{Adapt, Job, Limits, Plan};
 use super::run::run;
 use crate::codegen::Pace;
 use crate::error::Result;
@@ -39,7 +39,8 @@ pub fn choose_group(job: Job<'_>, plan: &mut Plan) -> Result<()> {
     // In turns, and the better of each: a thread that loses its CPU for a moment spoils one.
     for round in 0..2 * choices.len() {
         let at = round % choices.len();
-        let mut candidate = Plan { group: choices[at], adapt: true, focus: false, skews: vec![0], ..plan.clone() };
+        let mut candidate =
+            Plan { group: choices[at], adapt: Adapt::Kept, focus: false, skews: vec![0], ..plan.clone() };
         candidate.period = choose_pace(job, &candidate)?;
         candidate.limits = Limits { duration: Some(COMPARE), ..Limits::default() };
         let measured = run(job, &candidate, &AtomicBool::new(false), |_| ())?;
@@ -65,7 +66,7 @@ pub fn choose_pace(job: Job<'_>, plan: &Plan) -> Result<u64> {
         let plan = Plan {
             pace: Pace::Paced,
             period,
-            adapt: false,
+            adapt: Adapt::Never,
             focus: false,
             skews: vec![0],
             limits: Limits { duration: Some(TRIAL), ..Limits::default() },

@@ -30,31 +30,25 @@ impl Watcher {
         Watcher { clock, switches: switches(), usual: 0.0 }
     }
 
-    /// Whether a paced batch that ended at `end` and was to end at `planned`, in ticks, was disturbed.
-    pub fn paced(&mut self, end: u64, planned: u64) -> bool {
-        self.disturbed(end as f64 - planned as f64)
-    }
-
-    /// Whether a free-running batch of `count` instances that took `ticks` was disturbed.
-    pub fn free(&mut self, ticks: u64, count: usize) -> bool {
-        let each = ticks as f64 / count.max(1) as f64;
+    /// Whether a batch of `count` instances that took `ticks` was disturbed. It was to take `planned` if it was paced; but a period shorter
+    /// than the threads can keep says nothing, so what is usual counts as well.
+    pub fn batch(&mut self, ticks: u64, planned: Option<u64>, count: usize) -> bool {
+        let (ticks, count) = (ticks as f64, count.max(1) as f64);
         if self.usual == 0.0 {
-            self.usual = each;
+            self.usual = ticks / count;
         }
-        let disturbed = self.disturbed(ticks as f64 - UNUSUAL * self.usual * count as f64);
+        let over_usual = (ticks - UNUSUAL * self.usual * count) / self.clock.frequency_hz;
+        let over = planned.map_or(over_usual, |planned| (ticks - planned as f64) / self.clock.frequency_hz);
+        let disturbed = over >= SUSPICIOUS && (self.switched() || over.min(over_usual) > STOLEN);
         if !disturbed {
-            self.usual += FOLLOW * (each - self.usual);
+            self.usual += FOLLOW * (ticks / count - self.usual);
         }
         disturbed
     }
 
-    fn disturbed(&mut self, over: f64) -> bool {
-        let seconds = over / self.clock.frequency_hz;
-        if seconds < SUSPICIOUS {
-            return false;
-        }
-        let before = std::mem::replace(&mut self.switches, switches());
-        self.switches > before || seconds > STOLEN
+    fn switched(&mut self) -> bool {
+        let now = switches();
+        now > std::mem::replace(&mut self.switches, now)
     }
 }
 
@@ -77,10 +71,13 @@ mod tests {
     fn what_is_late_without_a_reason_is_disturbed_only_if_very_late() {
         let clock = Clock { frequency_hz: 1e9, resolution_ticks: 1, read_ticks: 20 };
         let mut watcher = Watcher::new(clock);
-        assert!(!watcher.paced(1_000_000, 1_000_000) && !watcher.paced(1_000_000, 2_000_000));
-        assert!(watcher.paced(2_000_000, 1_000_000), "a millisecond late");
-        assert!(!watcher.free(100_000, 1000) && !watcher.free(120_000, 1000));
-        assert!(watcher.free(1_000_000, 1000), "ten times what is usual");
-        assert!(!watcher.free(100_000, 1000), "and what is usual stays");
+        assert!(!watcher.batch(100_000, Some(100_000), 1000) && !watcher.batch(50_000, Some(100_000), 1000));
+        assert!(watcher.batch(1_100_000, Some(100_000), 1000), "a millisecond late");
+        assert!(!watcher.batch(120_000, None, 1000));
+        assert!(watcher.batch(1_000_000, None, 1000), "ten times what is usual");
+        assert!(!watcher.batch(100_000, None, 1000), "and what is usual stays");
+        // A period that nobody can keep.
+        let mut watcher = Watcher::new(clock);
+        assert!((0..10).all(|_| !watcher.batch(1_000_000, Some(1000), 1000)));
     }
 }

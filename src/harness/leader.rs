@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::history::History;
 use super::meeting::{Batch, Meeting};
 use super::period::{AT_FIRST, LONGEST_PERIOD, PeriodControl, SHORTEST_PERIOD};
-use super::plan::{Plan, Stop, Warm, delay};
+use super::plan::{Adapt, Plan, Stop, Warm, delay};
 use crate::codegen::Pace;
 use crate::machine::Clock;
 
@@ -115,7 +115,11 @@ impl<'a> Leader<'a> {
             hot,
             // Any seed will do, but xorshift stays at 0 for ever.
             random: Random(plan.seed | 1 << 63),
-            control: PeriodControl::new(plan.period as f64),
+            control: PeriodControl::new(
+                plan.period as f64,
+                SHORTEST_PERIOD * clock.frequency_hz,
+                LONGEST_PERIOD * clock.frequency_hz,
+            ),
             period: plan.period,
             head_start: HEAD_START * clock.frequency_hz,
             last: None,
@@ -150,11 +154,10 @@ impl<'a> Leader<'a> {
             self.books.elapsed = self.begun.map_or(Duration::ZERO, |(begun, _)| begun.elapsed());
             return None;
         }
-        if self.plan.adapt
+        if self.plan.adapt != Adapt::Never
             && let Some(period) = self.control.look(self.period as f64)
         {
-            let hz = self.clock.frequency_hz;
-            self.period = period.clamp(SHORTEST_PERIOD * hz, LONGEST_PERIOD * hz).max(1.0) as u64;
+            self.period = period.max(1.0) as u64;
         }
         let count = left.min(self.batch());
         // Where nearly every batch is disturbed, nothing would be left.
@@ -195,7 +198,8 @@ impl<'a> Leader<'a> {
             books.paced -= batch.period as f64 * count as f64;
             return Some(batch);
         }
-        books.history.push(races - self.races_before, count);
+        let more = races - self.races_before;
+        books.history.push(more, count);
         self.races_before = races;
         // A disturbed one says nothing about what the machine can keep.
         if !disturbed {
@@ -208,7 +212,8 @@ impl<'a> Leader<'a> {
             let (first, last) = (ends().enumerate().map(level).min(), ends().enumerate().map(level).max());
             books.apart += last.unwrap_or(0) - first.unwrap_or(0);
             books.counted += 1;
-            self.control.batch(late.saturating_sub(AT_FIRST) as f64 / groups as f64);
+            let ticks = ends().max().unwrap_or(0).saturating_sub(batch.start);
+            self.control.batch(late.saturating_sub(AT_FIRST) as f64 / groups as f64, more, ticks);
         }
         None
     }
@@ -220,6 +225,9 @@ impl<'a> Leader<'a> {
             if !hot.is_empty() && !self.focused {
                 self.focused = true;
                 self.books.history.clear();
+            }
+            if self.plan.adapt == Adapt::Races && (self.focused || self.plan.skews.len() == 1) {
+                self.control.comparable();
             }
             self.order = if hot.is_empty() { (0..self.plan.skews.len()).collect() } else { hot.clone() };
             for at in (1..self.order.len()).rev() {

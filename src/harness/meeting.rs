@@ -237,7 +237,8 @@ mod tests {
                                 assert_eq!(meeting.take(number), Ok(Some(batch)));
                             }
                             run.fetch_add(1, Ordering::Relaxed);
-                            let report = Report { end: number, late: 1, early: -3, disturbed: thread == 2 && number == 7 };
+                            let report =
+                                Report { end: number, late: 1, early: -3, disturbed: thread == 2 && number == 7 };
                             assert_eq!(meeting.done(thread, number, report), Ok(number == 7));
                             meeting.counted(thread, number).unwrap();
                             assert_eq!(run.load(Ordering::Relaxed), 3 * number);

@@ -19,7 +19,7 @@ mod stress;
 mod tally;
 
 pub use calibrate::{choose_group, choose_pace};
-pub use plan::{Job, Limits, Measurement, Plan, Stop, Warm, default_batch};
+pub use plan::{Adapt, Job, Limits, Measurement, Plan, Stop, Warm, default_batch};
 pub use run::run;
 pub use stress::{Stress, StressKind};
 pub use tally::{OutcomeCounts, SkewTally, Tally, gap_histogram, matches, races};

@@ -1,8 +1,12 @@
 //! The period of a paced run, which follows the machine.
 //!
-//! Too short, and the threads fall behind the clock and lose each other; too long, and time is wasted. What is known of a batch is the share of
-//! ticks that a thread was late for. On a shared machine what a line transfer costs doubles and halves within seconds, so the period is looked at
-//! again and again.
+//! Too short, and the threads fall behind the clock and may lose each other; too long, and time is wasted. What is known of a batch is the share
+//! of ticks that a thread was late for, and how many races it had. On a shared machine what a line transfer costs doubles and halves
+//! within seconds, so the period is looked at again and again.
+//!
+//! Lateness is the rule where races are rare: the shortest period is taken that the threads keep. But lines that go to and fro can hold threads
+//! together without any clock, twice as fast as they keep it; in other tests nothing is left then. Where races are frequent they say
+//! which it is: now and then all periods down to none are tried, and the one with the most races per tick is taken.
 
 /// How many batches go by before the period is looked at again.
 const ADAPT_EVERY: u32 = 10;
@@ -14,7 +18,7 @@ const TOO_LATE: f64 = 0.06;
 const LOST: u32 = 2;
 const LONGER: f64 = 1.25;
 /// The period shrinks by [`SHORTER`] if no more than this share began late in all the batches looked at, not counting
-/// [`AT_FIRST`] instances a batch, which are late when the barrier lets a thread go late. What counts is how close the
+/// [`AT_FIRST`] instances a batch, which are late when the meeting lets a thread go late. What counts is how close the
 /// threads are, not how many instances they do: at the shortest period that can be kept, they are not.
 const IN_TIME: f64 = 0.02;
 pub(super) const AT_FIRST: u64 = 2;
@@ -25,21 +29,36 @@ const BACK: f64 = 0.7;
 const NEAR: f64 = 1.5;
 /// At the beginning of a run the period is shortened in large steps, a few batches each, until half of these are lost: the calibration
 /// before it was too short to be trusted.
-const SEARCH_EVERY: u32 = 4;
+const FEW: u32 = 4;
 const SEARCH: f64 = 0.8;
 /// After so many looks in a row that found hardly an instance late, the steps are as large again.
 const EASY: u32 = 5;
-/// Between in time and lost lies much: with groups of instances, periods several times too long are a little late as well as the
-/// right one. So after so many looks that changed nothing a much shorter one is tried, and twice as seldom each time it fails.
-const PATIENCE: u32 = 10;
-const LONGEST_PATIENCE: u32 = 80;
-/// How much shorter the period is then, in turns. There can be two regimes, a fast one and one in which lines are fetched, lost and fetched
-/// again, and what lies between can be kept in neither.
-const PROBES: [f64; 3] = [0.7, 0.4, 0.22];
 /// What was kept before is forgotten slowly, by this factor each time the period grows: the machine may have become slower
 /// for good.
 const FORGET: f64 = 1.03;
-/// The shortest period, in seconds: about what reading the clock twice costs.
+
+/// There can be two regimes, a fast one and one in which lines are fetched, lost and fetched again, and what lies between can be kept in
+/// neither; in the slow one instances are a little late whatever the period. So at the end of the search, and then after so many looks,
+/// all shorter periods are tried. Twice as seldom each time none is better.
+const PATIENCE: u32 = 10;
+const LONGEST_PATIENCE: u32 = 80;
+/// From one period tried to the next, and the last of them as a part of the first; after that comes none at all.
+const RUNG: f64 = 0.82;
+const LAST_RUNG: f64 = 0.15;
+/// Batches of each, where races are compared.
+const ENOUGH_BATCHES: u32 = 6;
+/// Fewer races than this in all of them say nothing.
+const ENOUGH_RACES: u64 = 200;
+/// A period taken for its races is kept for so many looks, and twice as long each time the same comes out again, unless what it was taken for
+/// has become [`CHANGED`] times more or less in [`TWICE`] looks in a row.
+const HOLD: u32 = 40;
+const LONGEST_HOLD: u32 = 640;
+const CHANGED: f64 = 1.4;
+const TWICE: u32 = 2;
+/// Then all are tried again, from so many times the last period that was kept: the machine may have become slower.
+const ABOVE: f64 = 1.6;
+
+/// The shortest period that threads are asked to keep, in seconds: about what reading the clock twice costs.
 pub(super) const SHORTEST_PERIOD: f64 = 30e-9;
 /// The longest period that adapting arrives at, in seconds: several times what a contended lock between two sockets
 /// takes. Who needs more has lost its CPU, and a longer period does not bring it back.
@@ -48,109 +67,200 @@ pub(super) const LONGEST_PERIOD: f64 = 5e-6;
 /// Decides on the period. Periods are in ticks.
 #[derive(Debug, Clone)]
 pub(super) struct PeriodControl {
+    shortest: f64,
+    longest: f64,
+    mode: Mode,
     /// The shortest period that was kept.
     kept: f64,
-    /// Whether the period is still on its way down from the beginning, and whether the last step was one too many.
-    searching: bool,
-    failed: bool,
-    /// The period before a shorter one was tried that may be too short.
-    probed: Option<f64>,
-    /// How often the period was looked at and left, how often it is before another is tried, and how often one was.
+    /// Whether batches are alike enough for their races to be compared.
+    comparable: bool,
+    /// How often the period was looked at since others were tried, and how often it is before they are again.
     waited: u32,
     patience: u32,
-    probes: usize,
     /// How often in a row hardly an instance was late.
     easy: u32,
-    /// Batches since the last look, how many of them lost the clock, and the sum of their late shares.
+    /// The period that had the most races, and how many looks it is kept for.
+    best: f64,
+    hold: u32,
+    seen: Seen,
+}
+
+/// What was seen since the last look.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
     batches: u32,
+    /// Those that lost the clock, and the sum of the late shares of all.
     lost: u32,
-    late_shares: f64,
+    late: f64,
+    races: u64,
+    ticks: u64,
+}
+
+impl Seen {
+    fn rate(&self) -> f64 {
+        self.races as f64 / self.ticks.max(1) as f64
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Mode {
+    /// On the way down from the beginning; whether the last step was one too many.
+    Search { failed: bool },
+    /// The shortest that is kept.
+    Follow,
+    /// Trying all that is shorter than a period: what was seen of which.
+    Ladder { before: f64, rungs: Vec<(f64, Seen)> },
+    /// The one with the most races: how many a tick, how often it is still looked at, how often in a row that had changed, and the last
+    /// period that was kept.
+    Races { rate: f64, looks: u32, changed: u32, kept: f64 },
 }
 
 impl PeriodControl {
-    /// Begins with a period.
-    pub(super) fn new(period: f64) -> PeriodControl {
+    /// Begins with a period; what is asked of the threads lies between two others.
+    pub(super) fn new(period: f64, shortest: f64, longest: f64) -> PeriodControl {
         PeriodControl {
+            shortest,
+            longest,
+            mode: Mode::Search { failed: false },
             kept: period,
-            searching: true,
-            failed: false,
-            probed: None,
+            comparable: false,
             waited: 0,
             patience: PATIENCE,
-            probes: 0,
             easy: 0,
-            batches: 0,
-            lost: 0,
-            late_shares: 0.0,
+            best: 0.0,
+            hold: HOLD,
+            seen: Seen::default(),
         }
     }
 
-    /// Notes a batch, of whose ticks a thread was late for this share.
-    pub(super) fn batch(&mut self, late: f64) {
-        self.batches += 1;
-        self.lost += u32::from(late > TOO_LATE);
-        self.late_shares += late;
+    /// Says that batches are alike from now on: all at skews where races are about as frequent.
+    pub(super) fn comparable(&mut self) {
+        if !self.comparable {
+            (self.comparable, self.waited) = (true, self.patience);
+        }
+    }
+
+    /// Notes a batch: the share of its ticks that a thread was late for, its races, and how long it took.
+    pub(super) fn batch(&mut self, late: f64, races: u64, ticks: u64) {
+        self.seen.batches += 1;
+        self.seen.lost += u32::from(late > TOO_LATE);
+        self.seen.late += late;
+        self.seen.races += races;
+        self.seen.ticks += ticks;
     }
 
     /// The next period after one; `None` if it is too early to say.
     pub(super) fn look(&mut self, period: f64) -> Option<f64> {
-        if self.batches < if self.searching { SEARCH_EVERY } else { ADAPT_EVERY } {
+        let enough = match self.mode {
+            Mode::Ladder { .. } if self.comparable => ENOUGH_BATCHES,
+            Mode::Search { .. } | Mode::Ladder { .. } => FEW,
+            Mode::Follow | Mode::Races { .. } => ADAPT_EVERY,
+        };
+        if self.seen.batches < enough {
             return None;
         }
-        let next = if self.searching { self.search(period) } else { self.follow(period) };
+        let seen = std::mem::take(&mut self.seen);
+        let next = match std::mem::replace(&mut self.mode, Mode::Follow) {
+            Mode::Search { failed } => self.search(period, seen, failed),
+            Mode::Follow => self.follow(period, seen),
+            Mode::Ladder { before, mut rungs } => {
+                rungs.push((period, seen));
+                self.climb(period, before, rungs)
+            }
+            Mode::Races { rate, looks, changed, kept } => {
+                let alike = (rate / CHANGED..rate * CHANGED).contains(&seen.rate());
+                let changed = if alike { 0 } else { changed + 1 };
+                if changed >= TWICE {
+                    self.hold = HOLD;
+                }
+                if looks == 0 || changed >= TWICE {
+                    self.ladder(ABOVE * kept)
+                } else {
+                    self.mode = Mode::Races { rate, looks: looks - 1, changed, kept };
+                    period
+                }
+            }
+        };
         if next >= period {
             self.easy = 0;
         }
-        (self.batches, self.lost, self.late_shares) = (0, 0, 0.0);
-        Some(next)
+        Some(next.min(self.longest))
     }
 
     /// On the way down from the beginning.
-    fn search(&mut self, period: f64) -> f64 {
-        if self.lost < self.batches / 2 {
+    fn search(&mut self, period: f64, seen: Seen, failed: bool) -> f64 {
+        if seen.lost < seen.batches / 2 && period > self.shortest {
             self.kept = self.kept.min(period);
-            self.failed = false;
-            return SEARCH * period;
+            self.mode = Mode::Search { failed: false };
+            return (SEARCH * period).max(self.shortest);
         }
         // A thread that was only just started, or somebody else's doing: looked at twice.
-        self.searching = !self.failed;
-        self.failed = true;
-        if self.searching { period } else { period * LONGER / SEARCH }
+        if !failed && period > self.shortest {
+            self.mode = Mode::Search { failed: true };
+            return period;
+        }
+        self.ladder(period * LONGER / SEARCH)
     }
 
-    fn follow(&mut self, period: f64) -> f64 {
-        let lost = self.lost > LOST;
-        match self.probed.take() {
-            // The shorter period was one too short.
-            Some(before) if lost => {
-                self.patience = (2 * self.patience).min(LONGEST_PATIENCE);
-                before
-            }
-            Some(_) => {
-                self.patience = PATIENCE;
-                period
-            }
-            None if lost => {
-                self.kept *= FORGET;
-                LONGER * period
-            }
-            None if self.late_shares > IN_TIME * f64::from(self.batches) => {
-                self.waited += 1;
-                if self.waited < self.patience {
-                    return period;
-                }
-                self.waited = 0;
-                self.probed = Some(period);
-                self.probes += 1;
-                PROBES[self.probes % PROBES.len()] * period
-            }
-            None if period > NEAR * self.kept => BACK * period,
-            None => {
-                self.kept = self.kept.min(period);
-                self.easy += 1;
-                if self.easy > EASY { SEARCH * period } else { SHORTER * period }
+    /// Begins to try all periods from one down.
+    fn ladder(&mut self, from: f64) -> f64 {
+        self.waited = 0;
+        self.mode = Mode::Ladder { before: from, rungs: Vec::new() };
+        from
+    }
+
+    /// The next rung of a ladder; after the last, what it has come to.
+    fn climb(&mut self, period: f64, before: f64, rungs: Vec<(f64, Seen)>) -> f64 {
+        let next = RUNG * period;
+        if next >= (LAST_RUNG * before).max(self.shortest) {
+            self.mode = Mode::Ladder { before, rungs };
+            return next;
+        }
+        // None at all is only for those who are judged by their races.
+        if self.comparable && period > 1.0 {
+            self.mode = Mode::Ladder { before, rungs };
+            return 1.0;
+        }
+        let kept = rungs.iter().rfind(|(_, seen)| seen.lost < seen.batches / 2).map(|rung| rung.0);
+        let races: u64 = rungs.iter().map(|(_, seen)| seen.races).sum();
+        if self.comparable && races >= ENOUGH_RACES {
+            let best = rungs.iter().max_by(|a, b| a.1.rate().total_cmp(&b.1.rate()));
+            // The longest is the best, and too short: even longer ones may be better.
+            if let Some(&(best, seen)) = best.filter(|(best, _)| kept.is_some() || *best < before) {
+                let same = (RUNG * RUNG..1.0 / RUNG / RUNG).contains(&(best / self.best));
+                self.hold = if same { (2 * self.hold).min(LONGEST_HOLD) } else { HOLD };
+                self.best = best;
+                let kept = kept.unwrap_or(before);
+                self.mode = Mode::Races { rate: seen.rate(), looks: self.hold, changed: 0, kept };
+                return best;
             }
         }
+        let better = kept.filter(|kept| *kept < before);
+        self.patience = if better.is_some() { PATIENCE } else { (2 * self.patience).min(LONGEST_PATIENCE) };
+        kept.unwrap_or(before)
+    }
+
+    fn follow(&mut self, period: f64, seen: Seen) -> f64 {
+        self.waited += 1;
+        if seen.lost > LOST {
+            self.kept *= FORGET;
+            return LONGER * period;
+        }
+        let in_time = seen.late <= IN_TIME * f64::from(seen.batches);
+        if self.waited > self.patience && (!in_time || self.comparable && seen.races >= ENOUGH_RACES) {
+            return self.ladder(period);
+        }
+        if !in_time {
+            return period;
+        }
+        let next = if period > NEAR * self.kept {
+            BACK * period
+        } else {
+            self.kept = self.kept.min(period);
+            self.easy += 1;
+            if self.easy > EASY { SEARCH * period } else { SHORTER * period }
+        };
+        next.max(self.shortest)
     }
 }
 
@@ -158,54 +268,73 @@ impl PeriodControl {
 mod tests {
     use super::*;
 
-    /// Runs batches on a machine that says how late it is at a period; the period in the end.
-    fn run(start: f64, batches: u32, machine: impl Fn(f64) -> f64) -> f64 {
-        let mut control = PeriodControl::new(start);
+    /// Runs batches on a machine that says how late it is at a period, and how many races a batch has there; the periods.
+    fn run(start: f64, batches: u32, machine: impl Fn(u32, f64) -> (f64, u64)) -> Vec<f64> {
+        let mut control = PeriodControl::new(start, 20.0, 5000.0);
         let mut period = start;
-        for _ in 0..batches {
-            control.batch(machine(period));
+        let one = |batch| {
+            if batch == batches / 4 {
+                control.comparable();
+            }
+            let (late, races) = machine(batch, period);
+            control.batch(late, races, 1000 * period.max(40.0) as u64);
             period = control.look(period).unwrap_or(period);
-        }
-        period
+            period
+        };
+        (0..batches).map(one).collect()
+    }
+
+    /// How often a period was in a range in the second half.
+    fn share(periods: &[f64], range: std::ops::Range<f64>) -> f64 {
+        let half = &periods[periods.len() / 2..];
+        half.iter().filter(|period| range.contains(period)).count() as f64 / half.len() as f64
     }
 
     #[test]
     fn the_shortest_period_that_can_be_kept_is_found_from_either_side() {
-        let machine = |period: f64| if period < 100.0 { 0.9 } else { 0.01 };
+        let machine = |_, period: f64| (if period < 100.0 { 0.9 } else { 0.01 }, 0);
         for start in [30.0, 120.0, 2000.0] {
-            let found = run(start, 2000, machine);
-            assert!((90.0..160.0).contains(&found), "from {start}: {found}");
+            let share = share(&run(start, 20_000, machine), 95.0..130.0);
+            assert!(share > 0.8, "from {start}: {share}");
         }
     }
 
     #[test]
     fn a_slow_regime_is_left_for_a_fast_one_behind_it() {
-        // Between 60 and 200 nothing can be kept, below and above it can; both are a little late.
-        let machine = |period: f64| match period {
-            period if period < 50.0 => 0.9,
-            period if period < 70.0 => 0.03,
-            period if period < 200.0 => 0.8,
-            _ => 0.03,
+        // Between 70 and 200 nothing can be kept, below and above it can; both are a little late.
+        let machine = |_, period: f64| match period {
+            period if period < 50.0 => (0.9, 0),
+            period if period < 70.0 => (0.03, 0),
+            period if period < 200.0 => (0.8, 0),
+            _ => (0.03, 0),
         };
-        let mut control = PeriodControl::new(260.0);
-        let (mut period, mut fast) = (260.0, 0);
-        for _ in 0..20_000 {
-            control.batch(machine(period));
-            period = control.look(period).unwrap_or(period);
-            fast += u32::from(period < 70.0);
-        }
-        assert!(fast > 5_000, "{fast}");
+        let share = share(&run(260.0, 20_000, machine), 50.0..70.0);
+        assert!(share > 0.8, "{share}");
+    }
+
+    #[test]
+    fn races_decide_where_there_are_some() {
+        // Out of step, and yet as many races an instance: the shortest is the best.
+        let together = run(100.0, 20_000, |_, period| (if period < 50.0 { 0.9 } else { 0.01 }, 500));
+        assert!(share(&together, 0.0..45.0) > 0.8);
+        // Out of step, and nothing left.
+        let lost = run(100.0, 20_000, |_, period| if period < 50.0 { (0.9, 1) } else { (0.01, 500) });
+        assert!(share(&lost, 45.0..75.0) > 0.8, "{:?}", &lost[19_000..19_100]);
+        // The machine becomes four times slower, and falls apart when rushed.
+        let slower = run(100.0, 40_000, |batch, period| match (batch < 15_000, period) {
+            (true, period) => (if period < 50.0 { 0.9 } else { 0.01 }, 500),
+            (false, period) if period < 200.0 => (0.9, 20),
+            _ => (0.01, 500),
+        });
+        assert!(share(&slower, 190.0..300.0) > 0.7, "{:?}", &slower[39_000..39_100]);
     }
 
     #[test]
     fn a_disturbance_is_forgotten() {
-        let mut control = PeriodControl::new(100.0);
-        let mut period = 100.0;
-        for batch in 0..3000 {
+        let periods = run(100.0, 8000, |batch, period| {
             let quiet = if period < 95.0 { 0.9 } else { 0.01 };
-            control.batch(if (500..700).contains(&batch) { 0.9 } else { quiet });
-            period = control.look(period).unwrap_or(period);
-        }
-        assert!(period < 160.0, "{period}");
+            (if (500..700).contains(&batch) { 0.9 } else { quiet }, 0)
+        });
+        assert!(share(&periods, 90.0..160.0) > 0.8);
     }
 }

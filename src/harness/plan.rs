@@ -34,8 +34,8 @@ pub struct Plan {
     pub group: usize,
     /// Whether a group's lines are fetched before its tick.
     pub warm: Warm,
-    /// Whether the period may follow the machine: longer while instances begin late, shorter while they do not.
-    pub adapt: bool,
+    /// Whether the period may follow the machine.
+    pub adapt: Adapt,
     /// How much later the last thread begins than P0, in ticks; the threads between are spread evenly. One of these
     /// is taken for each batch, in random order.
     pub skews: Vec<i64>,
@@ -49,6 +49,17 @@ pub struct Plan {
     pub seed: u64,
     /// When to stop.
     pub limits: Limits,
+}
+
+/// Whether the period of a paced run follows the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adapt {
+    /// It stays as it is.
+    Never,
+    /// It is the shortest that the threads keep.
+    Kept,
+    /// It is that, or the one with the most races per second, where races are frequent enough to tell.
+    Races,
 }
 
 /// Whether a thread fetches the lines of a group before its tick: those it stores to as its own, the others to read.

@@ -300,13 +300,11 @@ fn batches(
             return Err(Broken);
         }
         let disturbed = shared.watched
-            && match plan.pace {
-                Pace::Free => watcher.free(end.saturating_sub(args.start), batch.count),
-                Pace::Paced => {
-                    let ticks = batch.count.div_ceil(plan.group) as u64;
-                    watcher.paced(end, args.start + ticks * args.period)
-                }
-            };
+            && watcher.batch(
+                end.saturating_sub(args.start),
+                (plan.pace == Pace::Paced).then_some(batch.count.div_ceil(plan.group) as u64 * args.period),
+                batch.count,
+            );
         let early = early.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
         let report = Report { end, late: args.late, early, disturbed };
         let any_disturbed = meeting.done(number, batch_number, report)?;
