@@ -57,8 +57,6 @@ pub struct Common {
     pub window: bool,
     /// Whether they may run beside others of their scenario on other CPUs.
     pub side_by_side: bool,
-    /// What presses on the memory system beside them.
-    pub stress: Option<StressKind>,
 }
 
 /// How one scenario is run on one placement.
@@ -74,6 +72,8 @@ pub struct Choice {
     pub group: Option<usize>,
     /// Whether their lines are fetched before it.
     pub warm: Warm,
+    /// What presses on the memory system beside it.
+    pub stress: Option<StressKind>,
     /// The profile it is from.
     pub profile: Option<String>,
 }
@@ -198,7 +198,7 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
         plan.skews = skews.clone().unwrap_or_else(|| sweep(experiment.common.clock, measured));
     }
     let line_transfer_ns = line_transfer(experiment)?;
-    let stress = experiment.common.stress.map(|kind| harness::Stress::begin(kind, job.cpus)).transpose()?;
+    let stress = experiment.choice.stress.map(|kind| harness::Stress::begin(kind, job.cpus)).transpose()?;
     let measurement = harness::run(job, &plan, interrupt, watch)?;
     drop(stress);
     let mut result = result(experiment, &plan, code, &measurement)?;
@@ -317,7 +317,7 @@ fn result(
         disturbances: measurement.disturbances,
         line_transfer_ns: None,
         nice: measurement.nice,
-        stress: experiment.common.stress.map(|kind| kind.to_string()),
+        stress: experiment.choice.stress.map(|kind| kind.to_string()),
         skews: measurement
             .tally
             .skews

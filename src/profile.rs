@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::harness::Warm;
+use crate::harness::{StressKind, Warm};
 use crate::machine::{Class, Host};
 use crate::record;
 
@@ -20,26 +20,37 @@ pub struct Settings {
     pub pace: String,
     /// `padded`, `packed`, `dense` or `kernel-ARCH`.
     pub layout: String,
-    /// Instances at each tick.
-    pub group: usize,
+    /// Instances at each tick; found by trying if absent.
+    #[serde(default)]
+    pub group: Option<usize>,
     /// Whether their lines are fetched before it.
     pub warm: Warm,
     /// Instances per batch; as many as fit the caches if absent.
     pub batch: Option<usize>,
+    /// What presses on the memory system from the CPUs that the test does not use.
+    #[serde(default)]
+    pub stress: Option<StressKind>,
 }
 
 impl Settings {
     /// What runs without a profile.
     pub fn default_paced() -> Settings {
-        Settings { pace: "paced".to_owned(), layout: "padded".to_owned(), group: 1, warm: default_warm(), batch: None }
+        Settings {
+            pace: "paced".to_owned(),
+            layout: "padded".to_owned(),
+            group: None,
+            warm: default_warm(),
+            batch: None,
+            stress: None,
+        }
     }
 }
 
 impl std::fmt::Display for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}, {}", self.pace, self.layout)?;
-        if self.group > 1 {
-            write!(f, ", group {}", self.group)?;
+        if let Some(group) = self.group {
+            write!(f, ", group {group}")?;
         }
         if self.pace == "paced" {
             f.write_str(match self.warm {
@@ -48,7 +59,10 @@ impl std::fmt::Display for Settings {
                 Warm::Turns => ", warm and cold in turns",
             })?;
         }
-        self.batch.map_or(Ok(()), |batch| write!(f, ", batch {batch}"))
+        if let Some(batch) = self.batch {
+            write!(f, ", batch {batch}")?;
+        }
+        self.stress.map_or(Ok(()), |stress| write!(f, ", {stress} stress"))
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::harness::{Limits, Warm};
+use crate::harness::{Limits, StressKind, Warm};
 use crate::profile::Settings;
 use crate::stats::median;
 
@@ -25,18 +25,29 @@ const HOPE: f64 = 2.0;
 /// The part of a trial in which nobody is ended: the skews that are worth it are found in the first quarter.
 const GRACE: f64 = 0.5;
 
-/// The candidates: every pace, and for the paced ones groups and warmth, in each of the layouts.
-pub fn candidates(layouts: &[String]) -> Vec<Settings> {
-    let mut out = Vec::new();
+/// The candidates: every pace, and for the paced ones groups and warmth, in each of the layouts; where there are CPUs to spare, those of one
+/// instance and of four a tick also under stress.
+pub fn candidates(layouts: &[String], spare_cpus: bool) -> Vec<Settings> {
+    let mut out = vec![Settings::default_paced()];
     for layout in layouts {
+        let like = |pace: &str, group, warm| Settings {
+            pace: pace.to_owned(),
+            layout: layout.clone(),
+            group,
+            warm,
+            ..Settings::default_paced()
+        };
         for batch in [256, 1024, 4096] {
-            let batch = Some(batch);
-            out.push(Settings { pace: "free".to_owned(), layout: layout.clone(), group: 1, warm: Warm::Off, batch });
+            out.push(Settings { batch: Some(batch), ..like("free", None, Warm::Off) });
         }
         let groups: &[usize] = if layout == "dense" { &[1, 8, 16, 32, 64] } else { &[1, 2, 4, 8] };
         for &group in groups {
             for warm in [Warm::On, Warm::Off] {
-                out.push(Settings { pace: "paced".to_owned(), layout: layout.clone(), group, warm, batch: None });
+                let calm = like("paced", Some(group), warm);
+                for stress in StressKind::ALL.into_iter().filter(|_| spare_cpus && [1, 4].contains(&group)) {
+                    out.push(Settings { stress: Some(stress), ..calm.clone() });
+                }
+                out.push(calm);
             }
         }
     }
@@ -137,7 +148,7 @@ mod tests {
     /// A machine on which paced groups of four are best by far, and free runs hopeless.
     fn pretend(settings: &Settings, limits: Limits, flag: &AtomicBool, watch: &mut dyn FnMut(u64)) -> Result<f64> {
         let rate = match (settings.pace.as_str(), settings.group) {
-            ("paced", 4) => 4e6,
+            ("paced", Some(4)) => 4e6,
             ("paced", _) => 1e6,
             _ => 1e3,
         };
@@ -152,26 +163,32 @@ mod tests {
     #[test]
     fn the_best_is_found_and_the_hopeless_are_ended_early() {
         let none = AtomicBool::new(false);
-        let all = candidates(&["padded".to_owned()]);
+        let all = candidates(&["padded".to_owned()], false);
         let found = search(all, Duration::from_secs(1), &none, &mut pretend, &mut |_| ()).unwrap();
-        assert_eq!((found.settings.group, found.settings.pace.as_str()), (4, "paced"));
+        assert_eq!((found.settings.group, found.settings.pace.as_str()), (Some(4), "paced"));
         assert_eq!((found.races_per_s, found.default_races_per_s), (4e6, 1e6));
         assert!(found.trials > 11);
         // Where nothing beats them, the default settings stay.
-        let only = vec![Settings { group: 8, ..Settings::default_paced() }];
+        let only = vec![Settings { group: Some(8), ..Settings::default_paced() }];
         let found = search(only, Duration::from_millis(100), &none, &mut pretend, &mut |_| ()).unwrap();
         assert_eq!(found.settings, Settings::default_paced());
     }
 
     #[test]
     fn every_layout_has_every_pace_once() {
-        let all = candidates(&["padded".to_owned(), "dense".to_owned()]);
+        let layouts = ["padded".to_owned(), "dense".to_owned()];
+        let all = candidates(&layouts, false);
         for layout in ["padded", "dense"] {
             for pace in ["free", "paced"] {
                 assert!(all.iter().any(|one| one.layout == layout && one.pace == pace));
             }
         }
-        assert!(cfg!(not(target_arch = "x86_64")) || all.contains(&Settings::default_paced()));
+        assert_eq!(all[0], Settings::default_paced());
+        assert!(all.iter().all(|one| one.stress.is_none()));
+        let stressed = candidates(&layouts, true);
+        let only = |kind| stressed.iter().filter(|one| one.stress == kind).count();
+        assert_eq!((only(None), only(Some(StressKind::Sets))), (all.len(), only(Some(StressKind::Memory))));
+        assert!(only(Some(StressKind::Sets)) > 0);
         assert!((0..all.len()).all(|at| !all[..at].contains(&all[at])));
     }
 }

@@ -21,7 +21,7 @@ use crate::experiment::{self, Choice, Common, Experiment, Finished, PaceChoice};
 use crate::harness::{Limits, Stop, StressKind, Warm};
 use crate::layout::LayoutKind;
 use crate::machine::{self, Class, Clock, Host, Placement, Topology};
-use crate::profile::{self, Profile};
+use crate::profile::{self, Profile, Tuned};
 use crate::publish;
 use crate::record::{self, Finding, Record};
 use crate::verdict;
@@ -72,8 +72,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=4096))]
     group: Option<u32>,
     /// Fetch the lines of a group before its tick: on, off, or in turns [default: on for x86_64, elsewhere turns]
-    #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "on", value_enum)]
-    warm: Option<WarmArg>,
+    #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
+    warm: Option<Warm>,
     /// Sweep the skew evenly to the end, over a range such as -200ns..200ns/81 if given, and draw the race's window
     #[arg(long, value_name = "RANGE", num_args = 0..=1, require_equals = true, default_missing_value = "auto", value_parser = parse_window, conflicts_with = "skew", allow_hyphen_values = true)]
     window: Option<Window>,
@@ -116,23 +116,6 @@ enum Window {
 
 fn parse_window(text: &str) -> std::result::Result<Window, String> {
     if text == "auto" { Ok(Window::Auto) } else { parse_skews(text).map(Window::Given) }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum WarmArg {
-    On,
-    Off,
-    Turns,
-}
-
-impl From<WarmArg> for Warm {
-    fn from(arg: WarmArg) -> Warm {
-        match arg {
-            WarmArg::On => Warm::On,
-            WarmArg::Off => Warm::Off,
-            WarmArg::Turns => Warm::Turns,
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -348,7 +331,6 @@ fn experiments<'a>(
         nice: args.nice,
         window: args.window.is_some(),
         side_by_side: args.pairs.is_some(),
-        stress: args.stress,
     };
     let profile = profile(args, host)?;
     let mut experiments = Vec::new();
@@ -371,14 +353,17 @@ fn experiments<'a>(
             eprintln!("{note}; the verdict is what its header declares");
         }
         let tuned = profile.as_ref().and_then(|profile| profile.find(&scenario.name, placement.class));
-        let choice = match tuned.filter(|_| !single) {
+        // Pairs that run side by side have no CPUs to spare for stress.
+        let fits = |tuned: &&Tuned| !single && (args.pairs.is_none() || tuned.settings.stress.is_none());
+        let choice = match tuned.filter(fits) {
             Some(tuned) => super::tune::choice(tuned)?,
             None => Choice {
                 pace,
                 layout: args.layout.unwrap_or(LayoutKind::Padded),
                 batch,
                 group: args.group.map(|group| group as usize),
-                warm: args.warm.map_or_else(profile::default_warm, Warm::from),
+                warm: args.warm.unwrap_or_else(profile::default_warm),
+                stress: args.stress,
                 profile: None,
             },
         };
@@ -396,11 +381,12 @@ fn profile(args: &RunArgs, host: &Host) -> Result<Option<Profile>> {
         || args.group.is_some()
         || args.warm.is_some()
         || args.layout.is_some()
-        || args.batch.is_some();
+        || args.batch.is_some()
+        || args.stress.is_some();
     match named {
         Some("none") => Ok(None),
         Some(_) if own => Err(Error::Usage(
-            "--profile: its settings would be overridden by --pace, --period, --skew, --group, --warm, --layout or --batch; give \
+            "--profile: its settings would be overridden by --pace, --period, --skew, --group, --warm, --layout, --batch or --stress; give \
              one or the other"
                 .to_owned(),
         )),

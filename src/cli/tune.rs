@@ -77,7 +77,6 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
         nice: machine::PREFERRED_NICE,
         window: false,
         side_by_side: false,
-        stress: None,
     };
     let classes: &[Class] = if args.placement.is_empty() { &Class::SPREAD } else { &args.placement };
     let layouts: Vec<String> = args.layouts.iter().map(LayoutKind::to_string).collect();
@@ -97,7 +96,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
             let found = match before {
                 Some((.., found)) => found.clone(),
                 None => {
-                    let found = one(args, &mutant, &placement, &layouts, &common, &interrupt)?;
+                    let found = one(args, &mutant, &placement, &layouts, &allowed, &common, &interrupt)?;
                     known.push((mutant.name.clone(), placement.class, found.clone()));
                     found
                 }
@@ -153,6 +152,7 @@ fn one(
     mutant: &Scenario,
     placement: &Placement,
     layouts: &[String],
+    cpus: &[usize],
     common: &Common,
     interrupt: &AtomicBool,
 ) -> Result<tune::Found> {
@@ -170,7 +170,8 @@ fn one(
     let mut say = |text: &str| {
         bar.update(begun.elapsed().as_secs_f64() / args.duration.as_secs_f64(), || text.to_owned());
     };
-    let found = tune::search(tune::candidates(layouts), args.duration, interrupt, &mut run, &mut say);
+    let spare = cpus.iter().any(|cpu| !placement.cpus.contains(cpu));
+    let found = tune::search(tune::candidates(layouts, spare), args.duration, interrupt, &mut run, &mut say);
     bar.finish();
     let found = found?;
     if !args.quiet {
@@ -187,11 +188,18 @@ fn as_choice(settings: &Settings, profile: Option<String>) -> Result<Choice> {
         "paced" => PaceChoice::Paced { given: false, period: None, skews: None },
         other => return Err(wrong(format!("unknown pace '{other}'; known are free and paced"))),
     };
-    if settings.group == 0 || settings.group > 4096 || settings.batch == Some(0) {
+    if settings.group.is_some_and(|group| group == 0 || group > 4096) || settings.batch == Some(0) {
         return Err(wrong("a group or batch of no instances, or of too many".to_owned()));
     }
-    let (batch, group, warm) = (settings.batch, Some(settings.group), settings.warm);
-    Ok(Choice { pace, layout: settings.layout.parse().map_err(wrong)?, batch, group, warm, profile })
+    Ok(Choice {
+        pace,
+        layout: settings.layout.parse().map_err(wrong)?,
+        batch: settings.batch,
+        group: settings.group,
+        warm: settings.warm,
+        stress: settings.stress,
+        profile,
+    })
 }
 
 /// What a profile says of a test, as an experiment takes it.

@@ -1,5 +1,7 @@
 //! What is to be run, how, and what comes out.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::tally::Tally;
@@ -72,6 +74,27 @@ pub enum Warm {
     Off,
     /// In every other batch, at random.
     Turns,
+}
+
+impl fmt::Display for Warm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Warm::On => "on",
+            Warm::Off => "off",
+            Warm::Turns => "turns",
+        })
+    }
+}
+
+impl FromStr for Warm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Warm::On, Warm::Off, Warm::Turns]
+            .into_iter()
+            .find(|warm| warm.to_string() == text)
+            .ok_or_else(|| format!("unknown warmth '{text}'; known are on, off, turns"))
+    }
 }
 
 /// When a run ends; the first that is reached.
@@ -162,6 +185,15 @@ pub(super) fn delay(skew: i64, number: usize, threads: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn warmth_reads_as_it_is_written() {
+        for warm in [Warm::On, Warm::Off, Warm::Turns] {
+            assert_eq!(warm.to_string().parse(), Ok(warm));
+            assert_eq!(serde_json::to_string(&warm).unwrap(), format!("\"{warm}\""));
+        }
+        assert!("tepid".parse::<Warm>().is_err());
+    }
 
     #[test]
     fn skews_delay_whoever_is_later() {

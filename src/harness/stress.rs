@@ -12,7 +12,8 @@ use crate::error::Result;
 use crate::machine::{allowed_cpus, pin_to, set_nice};
 
 /// What the threads do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum StressKind {
     /// Write through memory much larger than the caches: the path to memory is busy.
     Memory,
@@ -46,6 +47,11 @@ const BYTES: usize = 64 << 20;
 /// From one line to the next: for memory the next; for sets as far as the index of a large second-level cache reaches.
 const LINE: usize = 64;
 const SET: usize = 64 << 10;
+
+impl StressKind {
+    /// All of them.
+    pub const ALL: [StressKind; 2] = [StressKind::Memory, StressKind::Sets];
+}
 
 /// Threads that press until this is dropped.
 #[derive(Debug)]
@@ -108,7 +114,7 @@ mod tests {
 
     #[test]
     fn pressure_begins_and_ends() {
-        for kind in [StressKind::Memory, StressKind::Sets] {
+        for kind in StressKind::ALL {
             assert_eq!(kind.to_string().parse(), Ok(kind));
             let stress = Stress::begin(kind, &allowed_cpus().unwrap()[..1]).unwrap();
             assert!(!stress.threads.is_empty());
