@@ -39,7 +39,7 @@ impl Settings {
             pace: "paced".to_owned(),
             layout: "padded".to_owned(),
             group: None,
-            warm: default_warm(),
+            warm: Warm::default(),
             batch: None,
             stress: None,
         }
@@ -64,13 +64,6 @@ impl std::fmt::Display for Settings {
         }
         self.stress.map_or(Ok(()), |stress| write!(f, ", {stress} stress"))
     }
-}
-
-/// Whether lines are fetched ahead where nobody says. On x86 they are: the race proper cannot happen there, and its controls are then as
-/// frequent in one run as in the next. On weakly ordered CPUs a store whose line is not there yet is what lets the next one pass, so
-/// batches take turns.
-pub fn default_warm() -> Warm {
-    if cfg!(target_arch = "x86_64") { Warm::On } else { Warm::Turns }
 }
 
 /// What was found for one test.

@@ -71,7 +71,7 @@ pub struct RunArgs {
     /// Instances that follow each other freely at each tick of the pace [default: 1, or 4 where they overlap]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=4096))]
     group: Option<u32>,
-    /// Fetch the lines of a group before its tick: on, off, or in turns [default: on for x86_64, elsewhere turns]
+    /// Fetch the lines of a group before its tick: on, off, or in turns [default: turns]
     #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
     warm: Option<Warm>,
     /// Sweep the skew evenly to the end, over a range such as -200ns..200ns/81 if given, and draw the race's window
@@ -362,7 +362,7 @@ fn experiments<'a>(
                 layout: args.layout.unwrap_or(LayoutKind::Padded),
                 batch,
                 group: args.group.map(|group| group as usize),
-                warm: args.warm.unwrap_or_else(profile::default_warm),
+                warm: args.warm.unwrap_or_default(),
                 stress: args.stress,
                 profile: None,
             },

@@ -11,7 +11,7 @@ const SUSPICIOUS: f64 = 20e-6;
 const STOLEN: f64 = 300e-6;
 /// A free-running batch should take no more than this many times what is usual.
 const UNUSUAL: f64 = 2.0;
-/// How fast "usual" follows, per batch.
+/// How fast "usual" follows, per batch: a machine that is ten times slower is what is usual after some fifty.
 const FOLLOW: f64 = 0.05;
 
 /// Watches one thread.
@@ -40,9 +40,8 @@ impl Watcher {
         let over_usual = (ticks - UNUSUAL * self.usual * count) / self.clock.frequency_hz;
         let over = planned.map_or(over_usual, |planned| (ticks - planned as f64) / self.clock.frequency_hz);
         let disturbed = over >= SUSPICIOUS && (self.switched() || over.min(over_usual) > STOLEN);
-        if !disturbed {
-            self.usual += FOLLOW * (ticks / count - self.usual);
-        }
+        // No faster than this, so that one bad batch is forgotten and a machine that became slower for good is not.
+        self.usual += FOLLOW * ((ticks / count).min(UNUSUAL * self.usual) - self.usual);
         disturbed
     }
 
@@ -76,6 +75,9 @@ mod tests {
         assert!(!watcher.batch(120_000, None, 1000));
         assert!(watcher.batch(1_000_000, None, 1000), "ten times what is usual");
         assert!(!watcher.batch(100_000, None, 1000), "and what is usual stays");
+        // A machine that has become slower for good.
+        let thrown_away = (0..1000).filter(|_| watcher.batch(1_000_000, None, 1000)).count();
+        assert!((10..60).contains(&thrown_away), "{thrown_away}");
         // A period that nobody can keep.
         let mut watcher = Watcher::new(clock);
         assert!((0..10).all(|_| !watcher.batch(1_000_000, Some(1000), 1000)));

@@ -11,10 +11,12 @@ use super::plan::{Adapt, Plan, Stop, Warm, delay};
 use crate::codegen::Pace;
 use crate::machine::Clock;
 
-/// The longest paced batch, in seconds, if it has more than [`SHORTEST_BATCH`] instances: short against the milliseconds
+/// The longest batch, in seconds, if it has more than [`SHORTEST_BATCH`] instances: short against the milliseconds
 /// between two moments in which a shared machine takes a CPU away, so that few batches hold one.
 const LONGEST_BATCH: f64 = 150e-6;
 const SHORTEST_BATCH: u64 = 16;
+/// How fast what an instance takes is followed, per batch.
+const FOLLOW: f64 = 0.1;
 /// The longest any batch of more than one instance may take, in seconds, so that limits and Ctrl-C are seen in time.
 const SEEN_WITHIN: f64 = 20e-3;
 /// What a batch's start is planned ahead by at first, in seconds, and at most.
@@ -55,6 +57,8 @@ pub(super) struct Leader<'a> {
     /// What the period follows.
     control: PeriodControl,
     period: u64,
+    /// What an instance of a free run takes, in ticks: follows by [`FOLLOW`].
+    each: f64,
     /// What the next batch's start is planned ahead by, in ticks.
     head_start: f64,
     /// The batch given out last.
@@ -121,6 +125,7 @@ impl<'a> Leader<'a> {
                 LONGEST_PERIOD * clock.frequency_hz,
             ),
             period: plan.period,
+            each: 0.0,
             head_start: HEAD_START * clock.frequency_hz,
             last: None,
             order: Vec::new(),
@@ -213,6 +218,8 @@ impl<'a> Leader<'a> {
             books.apart += last.unwrap_or(0) - first.unwrap_or(0);
             books.counted += 1;
             let ticks = ends().max().unwrap_or(0).saturating_sub(batch.start);
+            let each = ticks as f64 / batch.count as f64;
+            self.each = if self.each == 0.0 { each } else { self.each + FOLLOW * (each - self.each) };
             self.control.batch(late.saturating_sub(AT_FIRST) as f64 / groups as f64, more, ticks);
         }
         None
@@ -245,16 +252,16 @@ impl<'a> Leader<'a> {
         (skew, stretch, warm)
     }
 
-    /// Instances in the next batch: fewer at a long period, but never so many that Ctrl-C is not seen in time.
+    /// Instances in the next batch: fewer where each takes long, and never so many that Ctrl-C is not seen in time.
     fn batch(&self) -> u64 {
         let most = self.plan.batch as u64;
-        if self.plan.pace == Pace::Free {
-            return most;
-        }
-        let period = self.period.max(1) as f64 / self.clock.frequency_hz;
-        let group = self.plan.group as u64;
-        let fitting = (LONGEST_BATCH / period) as u64 * group;
-        let in_time = (SEEN_WITHIN / period) as u64 * group;
+        let (ticks, group) = match self.plan.pace {
+            Pace::Free => (self.each, 1),
+            Pace::Paced => (self.period as f64, self.plan.group as u64),
+        };
+        let seconds = ticks.max(1.0) / self.clock.frequency_hz;
+        let fitting = (LONGEST_BATCH / seconds) as u64 * group;
+        let in_time = (SEEN_WITHIN / seconds) as u64 * group;
         most.min(fitting.max(SHORTEST_BATCH)).min(in_time.max(1))
     }
 }

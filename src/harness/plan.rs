@@ -64,8 +64,10 @@ pub enum Adapt {
     Races,
 }
 
-/// Whether a thread fetches the lines of a group before its tick: those it stores to as its own, the others to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// Whether a thread fetches the lines of a group before its tick: those it stores to as its own, the others to read. On weakly ordered CPUs a
+/// store whose line is not there yet may be what lets the next one pass, so that fetching hides it; in turns is as good as either on
+/// x86 (docs/performance.md), and the same everywhere.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Warm {
     /// It does.
@@ -73,6 +75,7 @@ pub enum Warm {
     /// It does not.
     Off,
     /// In every other batch, at random.
+    #[default]
     Turns,
 }
 
