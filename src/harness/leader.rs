@@ -89,7 +89,7 @@ pub(super) struct Books {
     /// Instances thrown away, and disturbed batches.
     pub discarded: u64,
     pub disturbances: u64,
-    /// Races batch by batch.
+    /// Races batch by batch, where the period had settled.
     pub history: History,
     /// From the first batch to the last.
     pub elapsed: Duration,
@@ -204,7 +204,9 @@ impl<'a> Leader<'a> {
             return Some(batch);
         }
         let more = races - self.races_before;
-        books.history.push(more, count);
+        if self.plan.adapt == Adapt::Never || self.control.settled() {
+            books.history.push(more, count);
+        }
         self.races_before = races;
         // A disturbed one says nothing about what the machine can keep.
         if !disturbed {

@@ -74,6 +74,8 @@ pub(super) struct PeriodControl {
     kept: f64,
     /// Whether batches are alike enough for their races to be compared.
     comparable: bool,
+    /// Whether all shorter periods were tried since then.
+    tried: bool,
     /// How often the period was looked at since others were tried, and how often it is before they are again.
     waited: u32,
     patience: u32,
@@ -124,6 +126,7 @@ impl PeriodControl {
             mode: Mode::Search { failed: false },
             kept: period,
             comparable: false,
+            tried: false,
             waited: 0,
             patience: PATIENCE,
             easy: 0,
@@ -136,8 +139,14 @@ impl PeriodControl {
     /// Says that batches are alike from now on: all at skews where races are about as frequent.
     pub(super) fn comparable(&mut self) {
         if !self.comparable {
-            (self.comparable, self.waited) = (true, self.patience);
+            (self.comparable, self.tried, self.waited) = (true, false, self.patience);
         }
+    }
+
+    /// Whether the period is one to stay with, as far as can be known. While it is not, the rate of races says more of the period than of the
+    /// test.
+    pub(super) fn settled(&self) -> bool {
+        matches!(self.mode, Mode::Follow | Mode::Races { .. }) && (self.tried || !self.comparable)
     }
 
     /// Notes a batch: the share of its ticks that a thread was late for, its races, and how long it took.
@@ -221,6 +230,7 @@ impl PeriodControl {
             self.mode = Mode::Ladder { before, rungs };
             return 1.0;
         }
+        self.tried = true;
         let kept = rungs.iter().rfind(|(_, seen)| seen.lost < seen.batches / 2).map(|rung| rung.0);
         let races: u64 = rungs.iter().map(|(_, seen)| seen.races).sum();
         if self.comparable && races >= ENOUGH_RACES {
@@ -327,6 +337,24 @@ mod tests {
             _ => (0.01, 500),
         });
         assert!(share(&slower, 190.0..300.0) > 0.7, "{:?}", &slower[39_000..39_100]);
+    }
+
+    #[test]
+    fn it_has_settled_when_all_periods_were_tried() {
+        let mut control = PeriodControl::new(100.0, 20.0, 5000.0);
+        let (mut period, mut settled) = (100.0, Vec::new());
+        for batch in 0..1000 {
+            if batch == 500 {
+                control.comparable();
+            }
+            control.batch(if period < 80.0 { 0.9 } else { 0.03 }, 100, 1000);
+            period = control.look(period).unwrap_or(period);
+            settled.push(control.settled());
+        }
+        // Not at first, nor after batches have become comparable; and else most of the time.
+        let often = |range: std::ops::Range<usize>| settled[range].iter().filter(|settled| **settled).count();
+        assert_eq!((often(0..10), often(500..530)), (0, 0));
+        assert!(often(100..500) > 200 && often(700..1000) > 200);
     }
 
     #[test]

@@ -143,7 +143,8 @@ pub struct Measurement {
     pub disturbances: u64,
     /// The nice value that the threads were granted.
     pub nice: i32,
-    /// The share of instances that raced, batch by batch, in order; after a sweep that finds the worthwhile skews, only those.
+    /// The share of instances that raced, batch by batch, in order; after a sweep that finds the worthwhile skews, only those,
+    /// and none in which other periods were tried.
     pub history: Vec<f32>,
     /// How long after the call the first batch was counted.
     pub first_outcome: Duration,
