@@ -169,7 +169,8 @@ pub struct ScenarioResult {
     pub iterations: u64,
     /// Wall-clock time, in seconds.
     pub elapsed_s: f64,
-    /// The part of it inside measured batches, in seconds.
+    /// The part of it inside measured batches, in seconds: from a batch's first tick to the end of its last thread. Earlier versions counted
+    /// from 2 us before.
     pub in_batches_s: f64,
     /// Iterations per second of wall-clock time.
     pub iterations_per_s: f64,
@@ -276,7 +277,7 @@ pub struct PaceRecord {
     /// Whether wakerace chose it (`auto`) or the command line gave it (`given`).
     pub chosen: String,
     /// From one group of instances to the next, in ticks of the clock; paced only. The mean, where it was left to wakerace: it then
-    /// follows the machine.
+    /// follows the machine, as the shortest that the threads keep or, where races are frequent, as the one with the most of them.
     pub period_ticks: Option<u64>,
     /// The same in nanoseconds.
     pub period_ns: Option<f64>,
@@ -306,7 +307,8 @@ pub struct PaceRecord {
     /// what they drift apart in a batch. 0 in records of versions that did not measure it.
     #[serde(default)]
     pub apart_ns: f64,
-    /// The share of groups that a thread began after their time, being busy with an earlier one; paced only.
+    /// The share of groups that a thread began after their time, being busy with an earlier one; paced only. Much where the
+    /// period was taken for its races, and no harm then.
     pub late: Option<f64>,
 }
 
