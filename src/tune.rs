@@ -37,7 +37,7 @@ pub fn candidates(layouts: &[String], spare_cpus: bool) -> Vec<Settings> {
             warm,
             ..Settings::default_paced()
         };
-        for batch in [256, 1024, 4096] {
+        for batch in [512, 2048, 8192] {
             out.push(Settings { batch: Some(batch), ..like("free", None, Warm::Off) });
         }
         let groups: &[usize] = if layout == "dense" { &[1, 8, 16, 32, 64] } else { &[1, 2, 4, 8] };

@@ -72,7 +72,7 @@ impl Counter {
 impl<'a> Classifier<'a> {
     pub fn new(program: &'a Program, layout: &'a Layout) -> Classifier<'a> {
         let records: Vec<SaveRecord> = program.threads.iter().map(SaveRecord::new).collect();
-        let integers = expected_integers(program);
+        let [integers, pointers] = [false, true].map(|pointers| expected(program, pointers));
         let mut weight = 1_usize;
         let mut columns = Vec::new();
         for &column in &program.columns {
@@ -87,12 +87,7 @@ impl<'a> Classifier<'a> {
                     Place { thread: None, offset: layout.offsets[id], stride: layout.stride, ty }
                 }
             };
-            let values: Vec<Const> = if place.ty == Type::Pointer {
-                let addresses = (0..program.locations.len()).map(Const::Address);
-                std::iter::once(Const::Int(0)).chain(addresses).collect()
-            } else {
-                integers.iter().map(|&value| Const::Int(value)).collect()
-            };
+            let values = if place.ty == Type::Pointer { pointers.clone() } else { integers.clone() };
             let size = values.len();
             columns.push(Coding { place, values, weight: weight.min(TABLE) });
             weight = weight.saturating_mul(size);
@@ -238,25 +233,29 @@ impl<'a> Classifier<'a> {
     }
 }
 
-/// The integers that the test's own text makes likely, in order: constants it stores or compares with, initial values,
-/// and the truth values.
-fn expected_integers(program: &Program) -> Vec<i64> {
-    let mut values = vec![0, 1];
-    let mut note = |constant: Const| {
-        if let Const::Int(value) = constant {
-            values.push(value);
-        }
-    };
+/// The values that the test's own text makes likely, in order: constants it stores or compares with, initial values, and the truth values or
+/// NULL.
+fn expected(program: &Program, pointers: bool) -> Vec<Const> {
+    let mut values = if pointers { vec![Const::Int(0)] } else { vec![Const::Int(0), Const::Int(1)] };
     for thread in &program.threads {
         for op in &thread.ops {
             // The operands of arithmetic seldom come out unchanged.
             if !matches!(op, Op::Binary { op: Binary::Add | Binary::Sub | Binary::Mul, .. }) {
-                op.constants().for_each(&mut note);
+                values.extend(op.constants());
             }
         }
     }
-    program.locations.iter().for_each(|location| note(location.init));
-    values.retain(|value| (0..EXPECTED).contains(value));
+    values.extend(program.locations.iter().map(|location| location.init));
+    values.retain(|value| match *value {
+        Const::Int(value) => {
+            if pointers {
+                value == 0
+            } else {
+                (0..EXPECTED).contains(&value)
+            }
+        }
+        Const::Address(_) => pointers,
+    });
     values.sort_unstable();
     values.dedup();
     values

@@ -140,7 +140,7 @@ impl Classifier<'_> {
         let mut codes = [STRANGE; CHUNK];
         for column in &self.columns {
             // SAFETY: as the caller vouches.
-            unsafe { self.codes(column.place, memory, first, &mut codes[..rows]) };
+            unsafe { self.codes(column, memory, first, &mut codes[..rows]) };
             let mut found = [0_u8; CHUNK];
             for (position, wanted) in column.codes().enumerate() {
                 let step = I::new(position * column.weight);
@@ -184,7 +184,8 @@ impl Classifier<'_> {
     /// # Safety
     /// As [`Classifier::count`].
     #[inline(always)]
-    unsafe fn codes(&self, place: Place, memory: Memory<'_>, first: usize, codes: &mut [u8]) {
+    unsafe fn codes(&self, column: &Coding, memory: Memory<'_>, first: usize, codes: &mut [u8]) {
+        let place = column.place;
         // SAFETY: within the records or instances, which the caller vouches for; so are the reads below.
         let at = unsafe { place.first(memory).add(first * place.stride) };
         let narrow = |value: u32| value.min(STRANGE.into()) as u8;
@@ -227,8 +228,9 @@ impl Classifier<'_> {
         for (code, &offset) in codes.iter_mut().zip(&offsets) {
             *code = STRANGE * u8::from(offset != 0);
         }
-        for (id, &known) in self.layout.offsets.iter().enumerate() {
-            let (known, own) = (known as u32 + 1, narrow(id as u32 + 1));
+        for (value, own) in column.values.iter().zip(column.codes()) {
+            let &Const::Address(id) = value else { continue };
+            let known = self.layout.offsets[id] as u32 + 1;
             for (code, &offset) in codes.iter_mut().zip(&offsets) {
                 *code = if offset == known { own } else { *code };
             }
