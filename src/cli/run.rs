@@ -418,11 +418,10 @@ fn opening(host: &Host, experiments: &[Experiment<'_>]) -> String {
 }
 
 fn one_line(result: &record::ScenarioResult) -> String {
-    let cpus: Vec<String> = result.placement.cpus.iter().map(usize::to_string).collect();
     format!(
         "{} on CPUs {} ({}): {} iterations, {} races, {}\n",
         result.scenario,
-        cpus.join(","),
+        machine::in_order(&result.placement.cpus),
         result.placement.class,
         publish::count(result.iterations),
         publish::count(result.races),

@@ -15,7 +15,7 @@ mod priority;
 mod topology;
 
 pub use clock::{Clock, now as ticks};
-pub use cpulist::{format_cpu_list, parse_cpu_list};
+pub use cpulist::{format_cpu_list, in_order, parse_cpu_list};
 pub use describe::{Cache, Host, describe};
 pub use latency::line_transfer;
 pub use pairs::{pairs, rounds};

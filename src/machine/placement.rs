@@ -13,7 +13,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::cpulist::format_cpu_list;
+use super::cpulist::{format_cpu_list, in_order};
 use super::topology::{Cpu, Topology};
 
 /// The widest boundary between the CPUs of a placement. Ordered from near to far.
@@ -81,8 +81,7 @@ pub struct Placement {
 
 impl fmt::Display for Placement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cpus: Vec<String> = self.cpus.iter().map(usize::to_string).collect();
-        write!(f, "{} ({})", cpus.join(","), self.class)
+        write!(f, "{} ({})", in_order(&self.cpus), self.class)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One line per scenario and placement, for spreadsheets.
 
 use crate::error::{Error, Result};
+use crate::machine::in_order;
 use crate::record::{OutcomeRecord, Record, ScenarioResult};
 
 const COLUMNS: [&str; 23] = [
@@ -37,14 +38,15 @@ pub fn csv(record: &Record) -> Result<String> {
     let mut lines = vec![COLUMNS.map(str::to_owned).to_vec()];
     let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:e}"));
     for result in &record.results {
-        let cpus: Vec<String> = result.placement.cpus.iter().map(usize::to_string).collect();
+        // A comma would have to be quoted.
+        let cpus = in_order(&result.placement.cpus).replace(',', " ");
         let fields: [String; COLUMNS.len()] = [
             record.host.architecture.clone(),
             record.host.cpu_model.clone(),
             record.host.emulated.to_string(),
             result.scenario.clone(),
             result.group.clone(),
-            cpus.join(" "),
+            cpus.clone(),
             result.placement.class.to_string(),
             result.pace.mode.clone(),
             result.pace.period_ns.map_or(String::new(), |ns| format!("{ns:.3}")),
@@ -105,7 +107,8 @@ pub fn window_csv(record: &Record) -> Result<String> {
         ["architecture", "cpu_model", "emulated", "scenario", "cpus", "class", "skew_ns", "outcome", "race", "count"];
     let mut lines = vec![columns.map(str::to_owned).to_vec()];
     for result in &record.results {
-        let cpus: Vec<String> = result.placement.cpus.iter().map(usize::to_string).collect();
+        // A comma would have to be quoted.
+        let cpus = in_order(&result.placement.cpus).replace(',', " ");
         for skew in &result.skews {
             let mut line = |outcome: String, race: bool, count: u64| {
                 lines.push(vec![
@@ -113,7 +116,7 @@ pub fn window_csv(record: &Record) -> Result<String> {
                     record.host.cpu_model.clone(),
                     record.host.emulated.to_string(),
                     result.scenario.clone(),
-                    cpus.join(" "),
+                    cpus.clone(),
                     result.placement.class.to_string(),
                     format!("{:.3}", skew.skew_ns),
                     outcome,

@@ -6,6 +6,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use super::numbers::{count, rate_with_interval};
 use crate::error::Result;
+use crate::machine::in_order;
 use crate::record::{ProtocolRecord, ProtocolResult};
 
 pub(super) const HEADINGS: [&str; 10] =
@@ -159,7 +160,6 @@ pub fn csv(record: &ProtocolRecord) -> Result<String> {
         .map_or_else(Vec::new, |result| result.harms.iter().map(|harm| harm.id.clone()).collect::<Vec<_>>());
     let mut lines = vec![fixed.into_iter().map(str::to_owned).chain(ids).collect()];
     for result in &record.results {
-        let cpus: Vec<String> = result.cpus.iter().map(usize::to_string).collect();
         let mut line = vec![
             record.host.architecture.clone(),
             record.host.cpu_model.clone(),
@@ -169,7 +169,7 @@ pub fn csv(record: &ProtocolRecord) -> Result<String> {
             result.variant.clone(),
             result.blocked_on_store.clone(),
             result.layout.clone(),
-            cpus.join(" "),
+            in_order(&result.cpus).replace(',', " "),
             result.elapsed_s.to_string(),
         ];
         let numbers = [

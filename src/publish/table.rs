@@ -6,6 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::numbers::{count, rate, rate_with_interval};
 use super::sums::{Sum, by_class};
+use crate::machine::in_order;
 use crate::record::{Finding, Record, ScenarioResult};
 
 /// The headings of [`table`] and of the Markdown table.
@@ -50,10 +51,9 @@ fn summed(sum: &Sum<'_>) -> Vec<String> {
 
 /// One line of the table.
 fn cells(result: &ScenarioResult) -> Vec<String> {
-    let cpus: Vec<String> = result.placement.cpus.iter().map(usize::to_string).collect();
     vec![
         result.scenario.clone(),
-        format!("{} {}", cpus.join(","), result.placement.class),
+        format!("{} {}", in_order(&result.placement.cpus), result.placement.class),
         count(result.iterations),
         result.matches.map_or("-".to_owned(), count),
         count(result.races),
@@ -136,7 +136,7 @@ pub(super) fn notes(result: &ScenarioResult) -> Option<String> {
         ));
     }
     (!notes.is_empty())
-        .then(|| format!("{} on CPUs {:?}: {}.", result.scenario, result.placement.cpus, notes.join("; ")))
+        .then(|| format!("{} on CPUs {}: {}.", result.scenario, in_order(&result.placement.cpus), notes.join("; ")))
 }
 
 /// What the table comes to, in sentences.
@@ -145,7 +145,7 @@ pub fn summary(record: &Record) -> String {
     let of = |finding: Finding| record.results.iter().filter(move |result| result.finding == finding);
     for result in of(Finding::ForbiddenObserved) {
         lines.push(format!(
-            "FORBIDDEN OBSERVED: {} must {} on {}, and was seen {} times in {} iterations on CPUs {:?}. \
+            "FORBIDDEN OBSERVED: {} must {} on {}, and was seen {} times in {} iterations on CPUs {}. \
              This is a bug in the hardware, in the expectation, or in wakerace.",
             result.scenario,
             result.expected.map_or("-".to_owned(), |expected| match expected {
@@ -155,7 +155,7 @@ pub fn summary(record: &Record) -> String {
             record.host.architecture,
             count(result.races),
             count(result.iterations),
-            result.placement.cpus,
+            in_order(&result.placement.cpus),
         ));
     }
     let mut placements: Vec<_> = record.results.iter().map(|result| &result.placement).collect();
@@ -180,8 +180,7 @@ pub fn summary(record: &Record) -> String {
                 format!("{name} {}", rate(rates.fold(0.0, f64::max)))
             })
             .collect();
-        let cpus: Vec<String> = placement.cpus.iter().map(usize::to_string).collect();
-        let place = format!("CPUs {} ({})", cpus.join(","), placement.class);
+        let place = format!("CPUs {} ({})", in_order(&placement.cpus), placement.class);
         if record.host.emulated {
             continue;
         }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::runs::Run;
 use super::words;
+use crate::machine::in_order;
 use crate::publish::chart::Look;
 use crate::publish::{count, rate_with_interval, sums};
 use crate::record::Finding;
@@ -47,9 +48,8 @@ impl<'a> Sum<'a> {
         let placement = &self.first().placement;
         match self.results.len() {
             1 => {
-                let cpus: Vec<String> = placement.cpus.iter().map(usize::to_string).collect();
                 let way = self.first().line_transfer_ns.map_or(String::new(), |ns| format!(" ({ns:.0} ns apart)"));
-                format!("{}, CPUs {}{way}", placement.class, cpus.join(","))
+                format!("{}, CPUs {}{way}", placement.class, in_order(&placement.cpus))
             }
             several => format!("{}, {several} placements", placement.class),
         }
