@@ -436,8 +436,9 @@ fn limits_are_kept() {
         command.arg(&path).args(args).assert().success();
         check_record(&path).results[0].clone()
     };
-    // Every instance races, so the batch that reaches the limit is the last.
-    assert_eq!(run(&["--stop-after-races", "150"]).races, 200);
+    // Every instance races, so the batch that reaches the limit is the last; batches are shorter where an instance takes long.
+    let races = run(&["--stop-after-races", "150"]).races;
+    assert!((150..250).contains(&races), "{races}");
     assert_eq!(run(&["-n", "12345"]).iterations, 12_345);
     assert_eq!(run(&["-n", "1"]).iterations, 1);
     let begun = Instant::now();

@@ -83,7 +83,7 @@ pub struct RunArgs {
     /// A profile of `wakerace tune`, or none [default: this host's, if there is one]
     #[arg(long, value_name = "FILE")]
     profile: Option<String>,
-    /// Instances per batch [default: what fits the caches]
+    /// Instances per batch, at most; fewer where they take long [default: what fits the caches]
     #[arg(long, value_name = "COUNT", value_parser = parse_count)]
     batch: Option<u64>,
     /// The atomics of arm64: lse or llsc [default: what the CPU has]
