@@ -343,4 +343,85 @@ mod tests {
         assert_eq!(tally.gaps.count_between(1990, 2010), 2);
         assert_eq!(counter.races(), 5);
     }
+
+    proptest::proptest! {
+        /// Whatever is in memory, counting many rows at a time comes to what reading them one by one does: narrow and wide indices, tables that are
+        /// compared and tables that are not, tests too large for a table, values without a code, batches of any length.
+        #[test]
+        fn many_rows_are_counted_as_one_by_one(
+            columns in proptest::collection::vec(0_usize..6, 1..5),
+            constants in 1_usize..16,
+            cells in proptest::collection::vec(0_usize..40, 1..700),
+            cuts in proptest::collection::vec(1_usize..600, 1..4),
+        ) {
+            use std::fmt::Write as _;
+            let types = ["int", "unsigned int", "long", "short", "char", "int *"];
+            let mut body = String::new();
+            let mut condition = vec!["true".to_owned()];
+            for (number, &column) in columns.iter().enumerate() {
+                let ty = types[column];
+                let source = if column == 5 { "p".to_owned() } else { format!("v{column}") };
+                write!(body, "{ty} r{number}; r{number} = READ_ONCE(*{source}); ").unwrap();
+                let value = if column == 5 { "v0" } else { "1" };
+                condition.push(format!("(0:r{number}={value} \\/ 0:r{number}=0)"));
+            }
+            for constant in 0..constants {
+                write!(body, "WRITE_ONCE(*v0, {constant}); ").unwrap();
+            }
+            let text = format!(
+                "C t\n{{ p=&v0; }}\nP0(int *v0, unsigned int *v1, long *v2, short *v3, char *v4, int **p) {{ {body} }}\n\
+                 exists ({} /\\ v0=0)",
+                condition.join(" /\\ ")
+            );
+            let program = lower(&parse(&Source::new("t", text.as_str())).unwrap()).unwrap();
+            let instances = cells.len();
+            let layout = Layout::new(LayoutKind::Packed, &program, 64);
+            let classifier = Classifier::new(&program, &layout);
+            let mut arena = vec![0_u64; layout.bytes(instances) / 8];
+            let base = arena.as_mut_ptr().cast::<u8>();
+            // SAFETY: the vector is that large.
+            unsafe { InitialState::new(&program, &layout).reset(base, instances, 0, 1) };
+            let record = SaveRecord::new(&program.threads[0]);
+            let mut saved = vec![0_u64; record.stride * instances / 8 + 1];
+            let records = [saved.as_mut_ptr().cast::<u8>()];
+            let v0 = program.locations.iter().position(|location| location.name == "v0").unwrap();
+            for (instance, &cell) in cells.iter().enumerate() {
+                for (number, slot) in record.slots.iter().enumerate() {
+                    let own = base as u64 + (instance * layout.stride + layout.offsets[v0]) as u64;
+                    let odd = [u64::MAX, 255, 256, 1 << 40, 254, own + 64, own + (1 << 32)];
+                    let value = match (cell >> number) % 20 {
+                        which if which < 16 && slot.bytes == 8 && which % 2 == 1 => own,
+                        which if which < 16 => which as u64,
+                        which => odd[(which + instance) % odd.len()],
+                    };
+                    let bytes = value.to_ne_bytes();
+                    // SAFETY: inside the records; the architectures this is for are little-endian.
+                    unsafe {
+                        let at = records[0].add(instance * record.stride + slot.offset);
+                        at.copy_from_nonoverlapping(bytes.as_ptr(), slot.bytes);
+                    }
+                }
+            }
+            let memory = Memory { arena: base, records: &records };
+            let (mut expected, mut races) = (crate::harness::OutcomeCounts::new(), 0);
+            for instance in 0..instances {
+                // SAFETY: both vectors hold as many instances.
+                let row = unsafe { classifier.row(memory, instance) };
+                races += u64::from(program.is_race(&row));
+                *expected.entry(row).or_default() += 1;
+            }
+            let mut counter = classifier.counter(1);
+            let (mut from, mut cuts) = (0, cuts.iter().cycle());
+            while from < instances {
+                let to = (from + cuts.next().unwrap()).min(instances);
+                // SAFETY: as above.
+                unsafe { classifier.count(memory, from..to, 0, &mut counter) };
+                from = to;
+            }
+            let mut tally = Tally::new(&[0]);
+            classifier.add_to(&counter, &mut tally);
+            proptest::prop_assert_eq!(tally.outcomes(), expected);
+            proptest::prop_assert_eq!(counter.races(), races);
+        }
+    }
 }
