@@ -124,8 +124,10 @@ pub(super) fn notes(result: &ScenarioResult) -> Option<String> {
     if let Some(drift) = result.drift.filter(|drift| drift.is_flagged()) {
         notes.push(format!(
             "the rate drifted: that of the last tenth of the batches is not that of the first fifth (Kolmogorov-Smirnov {:.2}, \
-             p = {:.0e})",
-            drift.statistic, drift.p
+             {})",
+            drift.statistic,
+            // A double ends soon after.
+            if drift.p < 1e-300 { "p < 1e-300".to_owned() } else { format!("p = {:.0e}", drift.p) }
         ));
     }
     let share = result.discarded as f64 / (result.discarded as f64 + result.iterations as f64).max(1.0);
