@@ -56,7 +56,8 @@ pub(super) struct Leader<'a> {
     random: Random,
     /// What the period follows.
     control: PeriodControl,
-    period: u64,
+    /// The period in ticks, with what a coarse clock cannot tell: small steps must add up.
+    period: f64,
     /// What an instance of a free run takes, in ticks: follows by [`FOLLOW`].
     each: f64,
     /// What the next batch's start is planned ahead by, in ticks.
@@ -124,7 +125,7 @@ impl<'a> Leader<'a> {
                 SHORTEST_PERIOD * clock.frequency_hz,
                 LONGEST_PERIOD * clock.frequency_hz,
             ),
-            period: plan.period,
+            period: plan.period as f64,
             each: 0.0,
             head_start: HEAD_START * clock.frequency_hz,
             last: None,
@@ -160,22 +161,23 @@ impl<'a> Leader<'a> {
             return None;
         }
         if self.plan.adapt != Adapt::Never
-            && let Some(period) = self.control.look(self.period as f64)
+            && let Some(period) = self.control.look(self.period)
         {
-            self.period = period.max(1.0) as u64;
+            self.period = period;
         }
+        let period = self.period.round().max(1.0) as u64;
         let count = left.min(self.batch());
         // Where nearly every batch is disturbed, nothing would be left.
         let discardable = self.books.discarded <= AT_MOST_DISCARDED * self.books.planned + FIRST_DISCARDED;
         self.books.planned += count;
-        self.books.paced += self.period as f64 * count as f64;
+        self.books.paced += period as f64 * count as f64;
         // A batch that was thrown away is run again as it was, so that a seed gives the same order on a busy box too.
         let (skew, stretch, warm) =
             discarded.map_or_else(|| self.draw(), |batch| (batch.skew, batch.stretch, batch.warm));
         let batch = Batch {
             count: count as usize,
             start: self.clock.now() + self.head_start as u64,
-            period: self.period,
+            period,
             skew,
             stretch,
             warm,
@@ -259,7 +261,7 @@ impl<'a> Leader<'a> {
         let most = self.plan.batch as u64;
         let (ticks, group) = match self.plan.pace {
             Pace::Free => (self.each, 1),
-            Pace::Paced => (self.period as f64, self.plan.group as u64),
+            Pace::Paced => (self.period, self.plan.group as u64),
         };
         let seconds = ticks.max(1.0) / self.clock.frequency_hz;
         let fitting = (LONGEST_BATCH / seconds) as u64 * group;

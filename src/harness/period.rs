@@ -121,7 +121,8 @@ impl PeriodControl {
     /// Begins with a period; what is asked of the threads lies between two others.
     pub(super) fn new(period: f64, shortest: f64, longest: f64) -> PeriodControl {
         PeriodControl {
-            shortest,
+            // A tick is all that a coarse clock has.
+            shortest: shortest.max(1.0),
             longest,
             mode: Mode::Search { failed: false },
             kept: period,
@@ -337,6 +338,29 @@ mod tests {
             _ => (0.01, 500),
         });
         assert!(share(&slower, 190.0..300.0) > 0.7, "{:?}", &slower[39_000..39_100]);
+    }
+
+    #[test]
+    fn a_clock_of_40_ns_is_no_trap() {
+        // Below four ticks nothing can be kept, or below three, and the machine sees whole ticks only.
+        for least in [3.0, 4.0] {
+            for races in [0, 500] {
+                let mut control = PeriodControl::new(8.0, 0.75, 125.0);
+                control.comparable();
+                let (mut period, mut kept, mut settled) = (8.0_f64, 0, 0);
+                for batch in 0..20_000 {
+                    let ticks = period.round().max(1.0);
+                    let lost = ticks < least;
+                    control.batch(if lost { 0.9 } else { 0.01 }, if lost { 1 } else { races }, 1000 * ticks as u64);
+                    period = control.look(period).unwrap_or(period);
+                    if batch >= 10_000 {
+                        kept += u32::from((least..least + 3.0).contains(&period.round()));
+                        settled += u32::from(control.settled());
+                    }
+                }
+                assert!(kept > 6_000 && settled > 6_000, "{least}, {races}: {kept}, {settled}");
+            }
+        }
     }
 
     #[test]
