@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
+use super::interrupt::interrupt_flag;
 use super::output::{Output, OutputArgs};
 use super::progress::Bar;
-use super::run::interrupt_flag;
 use super::units::parse_duration;
 use crate::arch::Arch;
 use crate::error::{EXIT_FORBIDDEN, EXIT_INTERRUPTED, EXIT_OK, Error, Result};

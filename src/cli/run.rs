@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
+use super::interrupt::interrupt_flag;
 use super::output::{Output, OutputArgs};
 use super::progress::Progress;
+use super::settings;
 use super::topology::{cpus_to_use, host_lines};
 use super::units::{ClockTime, Pairs, Skews, parse_count, parse_duration, parse_pairs, parse_period, parse_skews};
 use crate::arch::Arch;
@@ -210,18 +210,6 @@ fn rounds<'a, 'b>(experiments: &'b [Experiment<'a>]) -> Vec<Vec<&'b Experiment<'
     out
 }
 
-/// A flag that the first Ctrl-C (or SIGTERM) sets; the second ends the program at once.
-pub(super) fn interrupt_flag() -> Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // In this order: the first signal finds the flag still unset.
-        signal_hook::flag::register_conditional_shutdown(signal, i32::from(EXIT_INTERRUPTED), Arc::clone(&flag))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
-            .map_err(Error::io("watching for Ctrl-C"))?;
-    }
-    Ok(flag)
-}
-
 /// What is named, or the default, after the controls.
 fn chosen_scenarios(args: &RunArgs, arch: Arch) -> Result<Vec<Scenario>> {
     let asked = if args.scenarios.is_empty() {
@@ -356,7 +344,7 @@ fn experiments<'a>(
         // Pairs that run side by side have no CPUs to spare for stress.
         let fits = |tuned: &&Tuned| !single && (args.pairs.is_none() || tuned.settings.stress.is_none());
         let choice = match tuned.filter(fits) {
-            Some(tuned) => super::tune::choice(tuned)?,
+            Some(tuned) => settings::tuned(tuned)?,
             None => Choice {
                 pace,
                 layout: args.layout.unwrap_or(LayoutKind::Padded),

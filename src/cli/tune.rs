@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::interrupt::interrupt_flag;
 use super::progress::Bar;
+use super::settings;
 use super::topology::{cpus_to_use, host_lines};
 use super::units::parse_duration;
 use crate::arch::Arch;
 use crate::catalogue::{self, Scenario};
 use crate::codegen::{Atomics, Target};
 use crate::error::{EXIT_INTERRUPTED, EXIT_OK, Error, Result};
-use crate::experiment::{self, Choice, Common, Experiment, PaceChoice};
+use crate::experiment::{self, Common, Experiment};
 use crate::harness::{Limits, races};
 use crate::layout::LayoutKind;
 use crate::litmus::Verdict;
@@ -50,7 +52,7 @@ pub struct TuneArgs {
 pub fn tune(args: &TuneArgs) -> Result<u8> {
     let arch =
         Arch::host().ok_or_else(|| Error::Host("wakerace has no code generator for this architecture".to_owned()))?;
-    let interrupt = super::run::interrupt_flag()?;
+    let interrupt = interrupt_flag()?;
     let (topology, allowed, cpus) = cpus_to_use(args.cpus.as_deref())?;
     let clock = Clock::calibrate();
     let host = machine::describe(&topology, &allowed, clock);
@@ -161,7 +163,7 @@ fn one(
     let begun = std::time::Instant::now();
     let mut run = |settings: &Settings, limits: Limits, flag: &AtomicBool, watch: &mut dyn FnMut(u64)| {
         let common = Common { limits, ..*common };
-        let choice = as_choice(settings, None)?;
+        let choice = settings::choice(settings, None)?;
         let experiment = Experiment::new(mutant, placement.clone(), choice, expectation.clone(), &common)?;
         let watch = |tally: &crate::harness::Tally| watch(races(&mutant.program, &tally.outcomes()));
         let result = experiment::run(&experiment, flag, watch)?.result;
@@ -178,35 +180,4 @@ fn one(
         eprintln!("{} on CPUs {placement}: {} trials, {} ended early", mutant.name, found.trials, found.ended_early);
     }
     Ok(found)
-}
-
-/// Settings as an experiment takes them.
-fn as_choice(settings: &Settings, profile: Option<String>) -> Result<Choice> {
-    let wrong = |reason: String| Error::Usage(format!("profile: {reason}"));
-    let pace = match settings.pace.as_str() {
-        "free" => PaceChoice::Free { given: false },
-        "paced" => PaceChoice::Paced { given: false, period: None, skews: None },
-        other => return Err(wrong(format!("unknown pace '{other}'; known are free and paced"))),
-    };
-    if settings.group.is_some_and(|group| group == 0 || group > 4096) || settings.batch == Some(0) {
-        return Err(wrong("a group or batch of no instances, or of too many".to_owned()));
-    }
-    Ok(Choice {
-        pace,
-        layout: settings.layout.parse().map_err(wrong)?,
-        batch: settings.batch,
-        group: settings.group,
-        warm: settings.warm,
-        stress: settings.stress,
-        profile,
-    })
-}
-
-/// What a profile says of a test, as an experiment takes it.
-///
-/// # Errors
-/// If the profile has no such settings.
-pub(super) fn choice(tuned: &Tuned) -> Result<Choice> {
-    let day = tuned.when.split('T').next().unwrap_or_default();
-    as_choice(&tuned.settings, Some(format!("tuned on {} on {day}", tuned.mutant)))
 }

@@ -1,7 +1,8 @@
 //! The syntax tree of a litmus test: what the file says, with spans, names not yet resolved.
 
 use super::diagnostic::{Source, Span};
-use super::header::Header;
+use super::verdict::Verdict;
+use crate::arch::Arch;
 
 /// A whole file.
 #[derive(Debug, Clone)]
@@ -22,6 +23,38 @@ pub struct Test {
     pub filter: Option<Prop>,
     /// The final condition.
     pub condition: Condition,
+}
+
+/// The declarations of the opening comment.
+#[derive(Debug, Clone, Default)]
+pub struct Header {
+    /// `Result:`, the kernel model's verdict.
+    pub result: Option<Verdict>,
+    /// The verdict per architecture.
+    pub architectures: Vec<(Arch, Verdict)>,
+    /// `Match:`, the event that the race is a fraction of.
+    pub match_event: Option<Prop>,
+    /// `Control:`, the architectures on which this test must fire if the harness can see anything.
+    pub control: Vec<Arch>,
+    /// The rest: what the test asks, a line each.
+    pub prose: Vec<String>,
+}
+
+impl Header {
+    /// The declared verdict for an architecture. Where the header gives none: every execution of an architecture the kernel
+    /// runs on is one the kernel's model allows, so its Never and Always hold there too; its Sometimes says nothing,
+    /// because stronger hardware may forbid what the model allows.
+    pub fn expected(&self, arch: Arch) -> Option<Verdict> {
+        let declared = self.architectures.iter().find(|(a, _)| *a == arch).map(|(_, verdict)| *verdict);
+        declared.or(self.result.filter(|result| *result != Verdict::Sometimes))
+    }
+
+    /// The first paragraph of the prose, on one line.
+    pub fn summary(&self) -> String {
+        let start = self.prose.iter().position(|line| !line.is_empty()).unwrap_or(self.prose.len());
+        let lines = self.prose[start..].iter().take_while(|line| !line.is_empty());
+        lines.map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// A name with the place where it stands.

@@ -19,78 +19,10 @@
 //!
 //! A line that starts with none of these words is prose, so every kernel header reads as it is.
 
-use std::fmt;
-use std::str::FromStr;
-
-use super::ast::Prop;
+use super::ast::{Header, Prop};
 use super::diagnostic::{Diagnostic, Source, Span};
+use super::verdict::Verdict;
 use crate::arch::Arch;
-
-/// Whether an outcome may be seen, in herd7's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-pub enum Verdict {
-    /// In no execution.
-    Never,
-    /// In some executions.
-    Sometimes,
-    /// In every execution.
-    Always,
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Verdict::Never => "Never",
-            Verdict::Sometimes => "Sometimes",
-            Verdict::Always => "Always",
-        })
-    }
-}
-
-impl FromStr for Verdict {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "Never" => Ok(Verdict::Never),
-            "Sometimes" => Ok(Verdict::Sometimes),
-            "Always" => Ok(Verdict::Always),
-            _ => Err(()),
-        }
-    }
-}
-
-/// The declarations of the opening comment.
-#[derive(Debug, Clone, Default)]
-pub struct Header {
-    /// `Result:`, the kernel model's verdict.
-    pub result: Option<Verdict>,
-    /// The verdict per architecture.
-    pub architectures: Vec<(Arch, Verdict)>,
-    /// `Match:`, the event that the race is a fraction of.
-    pub match_event: Option<Prop>,
-    /// `Control:`, the architectures on which this test must fire if the harness can see anything.
-    pub control: Vec<Arch>,
-    /// The rest: what the test asks, a line each.
-    pub prose: Vec<String>,
-}
-
-impl Header {
-    /// The declared verdict for an architecture. Where the header gives none: every execution of an architecture the kernel
-    /// runs on is one the kernel's model allows, so its Never and Always hold there too; its Sometimes says nothing,
-    /// because stronger hardware may forbid what the model allows.
-    pub fn expected(&self, arch: Arch) -> Option<Verdict> {
-        let declared = self.architectures.iter().find(|(a, _)| *a == arch).map(|(_, verdict)| *verdict);
-        declared.or(self.result.filter(|result| *result != Verdict::Sometimes))
-    }
-
-    /// The first paragraph of the prose, on one line.
-    pub fn summary(&self) -> String {
-        let start = self.prose.iter().position(|line| !line.is_empty()).unwrap_or(self.prose.len());
-        let lines = self.prose[start..].iter().take_while(|line| !line.is_empty());
-        lines.map(String::as_str).collect::<Vec<_>>().join(" ")
-    }
-}
 
 /// Reads the comments at `spans`; `prop` parses a condition that stands alone at a place in the source.
 pub(super) fn read(

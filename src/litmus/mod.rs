@@ -10,9 +10,11 @@ mod header;
 mod lexer;
 mod parser;
 pub mod primitive;
+mod verdict;
 
+pub use ast::Header;
 pub use diagnostic::{Diagnostic, Source, Span};
-pub use header::{Header, Verdict};
+pub use verdict::Verdict;
 
 /// The largest source that is read: a litmus test is a page of text, and anything above this is some other file.
 pub const MAX_SOURCE_BYTES: usize = 256 * 1024;

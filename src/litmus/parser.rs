@@ -1,6 +1,6 @@
 //! Tokens to syntax tree: the initial values, the threads, their statements and expressions.
 
-use super::ast::{Base, Binary, CType, Compare, Expr, ExprKind, Init, Name, Stmt, Test, Thread, Unary};
+use super::ast::{Base, Binary, CType, Compare, Expr, ExprKind, Header, Init, Name, Stmt, Test, Thread, Unary};
 use super::diagnostic::{Diagnostic, Source, Span};
 use super::lexer::{self, Kind, Lexed, Token};
 use super::{MAX_DEPTH, MAX_THREADS, header};
@@ -43,7 +43,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn header(&self) -> Result<header::Header, Diagnostic> {
+    fn header(&self) -> Result<Header, Diagnostic> {
         let init = self.lexed.tokens.first().map_or(0, |token| token.span.start);
         let spans: Vec<Span> =
             self.lexed.comments.iter().map(|comment| comment.span).filter(|span| span.start < init).collect();

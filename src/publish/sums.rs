@@ -1,6 +1,5 @@
 //! Results that are shown as one: those of one test, on several placements.
 
-use super::table::reading_order;
 use crate::record::{Finding, Record, ScenarioResult};
 use crate::stats::{Interval, interval, share};
 
@@ -69,4 +68,11 @@ pub(super) fn by_test(record: &Record) -> Vec<Sum<'_>> {
 /// A sum for each test on each class of placement.
 pub(super) fn by_class(record: &Record) -> Vec<Sum<'_>> {
     together(record, |a, b| a.source_sha256 == b.source_sha256 && a.placement.class == b.placement.class)
+}
+
+/// The results in reading order: what was asked before the controls, as run otherwise.
+pub(super) fn reading_order(record: &Record) -> Vec<&ScenarioResult> {
+    let mut results: Vec<&ScenarioResult> = record.results.iter().collect();
+    results.sort_by_key(|result| result.group == "controls");
+    results
 }

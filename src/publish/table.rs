@@ -69,13 +69,6 @@ fn best_skew(result: &ScenarioResult) -> String {
     result.best_skew().map_or("-".to_owned(), |best| format!("{:+.0} ns {}", best.skew_ns, rate(best.rate())))
 }
 
-/// The results in reading order: what was asked before the controls, as run otherwise.
-pub(super) fn reading_order(record: &Record) -> Vec<&ScenarioResult> {
-    let mut results: Vec<&ScenarioResult> = record.results.iter().collect();
-    results.sort_by_key(|result| result.group == "controls");
-    results
-}
-
 /// What the numbers were measured on.
 pub(super) fn title(record: &Record) -> String {
     let host = &record.host;

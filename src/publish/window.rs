@@ -10,7 +10,7 @@ const COLUMNS: usize = 64;
 
 /// The windows of the results that `wanted` picks; nothing if none of them has more than one skew.
 pub fn windows(record: &Record, wanted: impl Fn(&ScenarioResult) -> bool) -> String {
-    let results: Vec<&ScenarioResult> = (super::table::reading_order(record).into_iter())
+    let results: Vec<&ScenarioResult> = (super::sums::reading_order(record).into_iter())
         .filter(|result| result.skews.len() > 1 && result.iterations > 0 && wanted(result))
         .collect();
     let width = results.iter().map(|result| result.scenario.len()).max().unwrap_or(0);

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::rows::Sum;
 use super::runs::{self, Run};
+use super::sum::Sum;
 use crate::publish::chart::{Axis, Bar, Bars, Cell, Heat, Line, Lines, Look, Point};
 use crate::publish::numbers::{tick_count, tick_percent, tick_rate, tick_scientific};
 use crate::publish::{Publish, count, rate_with_interval};
@@ -297,7 +297,7 @@ pub(super) fn heats<'a>(runs: &[&'a Run<'a>]) -> Vec<Figure> {
     let mut out = Vec::new();
     for run in runs {
         let Some(record) = run.record() else { continue };
-        let results = crate::publish::table::reading_order(record);
+        let results = crate::publish::sums::reading_order(record);
         let mut scenarios: Vec<&str> = results.iter().map(|result| result.scenario.as_str()).collect();
         scenarios.dedup();
         for scenario in scenarios {

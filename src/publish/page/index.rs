@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::figures::{self, Figure};
 use super::rows::{self, Row};
 use super::runs::{self, Run, View};
+use super::sum::sums;
 use super::{Entry, fill};
 use crate::error::{Error, Result};
 use crate::publish::{Publish, count};
@@ -67,7 +68,7 @@ pub fn index(folder: &Path, entries: &[Entry]) -> Result<String> {
                 folder.join(wanted).display()
             )));
         }
-        let race = rows::sums(&[run]).into_iter().find(|sum| sum.first().scenario == RACE).map(|sum| sum.row());
+        let race = sums(&[run]).into_iter().find(|sum| sum.first().scenario == RACE).map(|sum| rows::row(&sum));
         let cpu = architectures.entry(host.architecture.clone()).or_default().entry(runs::name(host)).or_default();
         cpu.push(Listed {
             view: run.view(),
@@ -87,7 +88,7 @@ pub fn index(folder: &Path, entries: &[Entry]) -> Result<String> {
                 cpus: cpus.into_iter().map(|(name, runs)| Cpu { name, runs }).collect(),
             })
             .collect(),
-        rates: figures::rates(&rows::sums(&racing))
+        rates: figures::rates(&sums(&racing))
             .into_iter()
             .filter(|figure| ["race", "controls"].contains(&figure.caption.as_str()))
             .collect(),

@@ -7,6 +7,7 @@ mod figures;
 mod index;
 mod rows;
 mod runs;
+mod sum;
 mod words;
 
 use minijinja::value::Serde;
@@ -77,7 +78,7 @@ struct Code {
 fn render(entries: &[Entry], detail: Detail) -> Result<String> {
     let runs = runs::runs(entries);
     let (emulated, real): (Vec<&Run<'_>>, Vec<&Run<'_>>) = runs.iter().partition(|run| run.host().emulated);
-    let sums = rows::sums(&real);
+    let sums = sum::sums(&real);
     let context = Context {
         style: include_str!("style.css"),
         title: words::title(&runs),
@@ -86,7 +87,7 @@ fn render(entries: &[Entry], detail: Detail) -> Result<String> {
         runs: runs.iter().map(Run::view).collect(),
         protocol_headings: super::protocol::HEADINGS,
         rows: rows::rows(&sums),
-        emulated_rows: rows::rows(&rows::sums(&emulated)),
+        emulated_rows: rows::rows(&sum::sums(&emulated)),
         asked: asked(&runs),
         windows: figures::windows(&sums, detail),
         rates: figures::rates(&sums),
@@ -135,7 +136,7 @@ fn records<'a>(runs: &'a [Run<'a>]) -> impl Iterator<Item = &'a Record> {
 /// Every test once, with what it asks in the words of its own header.
 fn asked(runs: &[Run<'_>]) -> Vec<Asked> {
     let mut out: Vec<Asked> = Vec::new();
-    for result in records(runs).flat_map(|record| super::table::reading_order(record)) {
+    for result in records(runs).flat_map(|record| super::sums::reading_order(record)) {
         if out.iter().any(|known| known.name == result.scenario) {
             continue;
         }
@@ -153,7 +154,7 @@ fn asked(runs: &[Run<'_>]) -> Vec<Asked> {
 fn codes(runs: &[Run<'_>]) -> Vec<Code> {
     let mut out: Vec<Code> = Vec::new();
     for record in records(runs) {
-        for result in super::table::reading_order(record) {
+        for result in super::sums::reading_order(record) {
             let known = |code: &Code| code.code_sha256 == result.code_sha256 && code.name == result.scenario;
             if out.iter().any(known) {
                 continue;

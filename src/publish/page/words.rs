@@ -1,7 +1,7 @@
 //! What a page says in sentences.
 
-use super::rows::Sum;
 use super::runs::Run;
+use super::sum::Sum;
 use crate::litmus::{self, Source, Verdict};
 use crate::publish::{count, rate, rate_with_interval};
 use crate::record::{Finding, ScenarioResult};

@@ -1,0 +1,67 @@
+//! What belongs together: the results of one test on one class of placement in one run.
+
+use std::ops::Deref;
+
+use super::runs::Run;
+use crate::machine::in_order;
+use crate::publish::chart::Look;
+use crate::publish::sums;
+use crate::record::ScenarioResult;
+
+/// A sum of one run.
+pub(super) struct Sum<'a> {
+    pub(super) run: &'a Run<'a>,
+    counts: sums::Sum<'a>,
+}
+
+impl<'a> Deref for Sum<'a> {
+    type Target = sums::Sum<'a>;
+
+    fn deref(&self) -> &sums::Sum<'a> {
+        &self.counts
+    }
+}
+
+impl<'a> Sum<'a> {
+    /// `core, CPUs 0,1`, or `core, 120 placements`.
+    pub(super) fn placement(&self) -> String {
+        let placement = &self.first().placement;
+        match self.results.len() {
+            1 => {
+                let way = self.first().line_transfer_ns.map_or(String::new(), |ns| format!(" ({ns:.0} ns apart)"));
+                format!("{}, CPUs {}{way}", placement.class, in_order(&placement.cpus))
+            }
+            several => format!("{}, {several} placements", placement.class),
+        }
+    }
+
+    /// The same of one of its results alone.
+    pub(super) fn of_one(&self, result: &'a ScenarioResult) -> Sum<'a> {
+        Sum { run: self.run, counts: sums::Sum::new(vec![result]) }
+    }
+
+    pub(super) fn look(&self) -> Look {
+        self.run.look
+    }
+}
+
+/// The results of some runs, what was asked before the controls, the runs of one test side by side.
+pub(super) fn sums<'a>(runs: &[&'a Run<'a>]) -> Vec<Sum<'a>> {
+    let mut out: Vec<Sum<'a>> = Vec::new();
+    for run in runs {
+        let Some(record) = run.record() else { continue };
+        out.extend(sums::by_class(record).into_iter().map(|counts| Sum { run, counts }));
+    }
+    let mut order: Vec<&str> = Vec::new();
+    for control in [false, true] {
+        for sum in &out {
+            let first = sum.first();
+            if (first.group == "controls") == control && !order.contains(&first.scenario.as_str()) {
+                order.push(&first.scenario);
+            }
+        }
+    }
+    let place = |sum: &Sum<'_>| order.iter().position(|name| *name == sum.first().scenario);
+    out.sort_by_key(place);
+    out
+}
