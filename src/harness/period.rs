@@ -76,6 +76,8 @@ pub(super) struct PeriodControl {
     comparable: bool,
     /// Whether all shorter periods were tried since then.
     tried: bool,
+    /// Where to begin trying anew, if what was tried so far was not comparable.
+    anew: Option<f64>,
     /// How often the period was looked at since others were tried, and how often it is before they are again.
     waited: u32,
     patience: u32,
@@ -128,6 +130,7 @@ impl PeriodControl {
             kept: period,
             comparable: false,
             tried: false,
+            anew: None,
             waited: 0,
             patience: PATIENCE,
             easy: 0,
@@ -141,6 +144,9 @@ impl PeriodControl {
     pub(super) fn comparable(&mut self) {
         if !self.comparable {
             (self.comparable, self.tried, self.waited) = (true, false, self.patience);
+            if let Mode::Ladder { before, .. } = self.mode {
+                self.anew = Some(before);
+            }
         }
     }
 
@@ -161,6 +167,10 @@ impl PeriodControl {
 
     /// The next period after one; `None` if it is too early to say.
     pub(super) fn look(&mut self, period: f64) -> Option<f64> {
+        if let Some(before) = self.anew.take() {
+            self.seen = Seen::default();
+            return Some(self.ladder(before));
+        }
         let enough = match self.mode {
             Mode::Ladder { .. } if self.comparable => ENOUGH_BATCHES,
             Mode::Search { .. } | Mode::Ladder { .. } => FEW,
@@ -239,7 +249,8 @@ impl PeriodControl {
             // The longest is the best, and too short: even longer ones may be better.
             if let Some(&(best, seen)) = best.filter(|(best, _)| kept.is_some() || *best < before) {
                 let same = (RUNG * RUNG..1.0 / RUNG / RUNG).contains(&(best / self.best));
-                self.hold = if same { (2 * self.hold).min(LONGEST_HOLD) } else { HOLD };
+                // Where none was kept the next ladder begins higher, and soon.
+                self.hold = if same && kept.is_some() { (2 * self.hold).min(LONGEST_HOLD) } else { HOLD };
                 self.best = best;
                 let kept = kept.unwrap_or(before);
                 self.mode = Mode::Races { rate: seen.rate(), looks: self.hold, changed: 0, kept };
