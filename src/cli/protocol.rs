@@ -158,7 +158,7 @@ fn plans(args: &ProtocolArgs, arch: Arch, cpus: &[usize]) -> Result<Vec<Plan>> {
 }
 
 fn run(args: &ProtocolArgs, plan: &Plan, interrupt: &AtomicBool) -> Result<protocol::Outcome> {
-    let name = format!("{} {} on CPUs {}", plan.profile, plan.variant, crate::machine::in_order(&plan.cpus));
+    let name = format!("{} {} on CPUs {}", plan.profile, plan.variant, machine::in_order(&plan.cpus));
     let mut bar = Bar::new(&name, args.output.quiet);
     let outcome = protocol::run(plan, interrupt, |progress| {
         let share = progress.elapsed.as_secs_f64() / plan.duration.as_secs_f64().max(1e-9);

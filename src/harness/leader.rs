@@ -191,7 +191,8 @@ impl<'a> Leader<'a> {
     fn account(&mut self, batch: Batch, meeting: &Meeting, races: u64) -> Option<Batch> {
         let books = &mut self.books;
         let ends = || meeting.reports().map(|report| report.end);
-        books.in_batches += ends().max().unwrap_or(0).saturating_sub(batch.start);
+        let ticks = ends().max().unwrap_or(0).saturating_sub(batch.start);
+        books.in_batches += ticks;
         let late: u64 = meeting.reports().map(|report| report.late).sum();
         let groups = (batch.count.div_ceil(self.plan.group) * self.threads) as u64;
         books.late += late;
@@ -221,7 +222,6 @@ impl<'a> Leader<'a> {
             let (first, last) = (ends().enumerate().map(level).min(), ends().enumerate().map(level).max());
             books.apart += last.unwrap_or(0) - first.unwrap_or(0);
             books.counted += 1;
-            let ticks = ends().max().unwrap_or(0).saturating_sub(batch.start);
             let each = ticks as f64 / batch.count as f64;
             self.each = if self.each == 0.0 { each } else { self.each + FOLLOW * (each - self.each) };
             self.control.batch(late.saturating_sub(AT_FIRST) as f64 / groups as f64, more, ticks);

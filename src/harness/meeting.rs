@@ -122,7 +122,7 @@ impl Meeting {
     /// # Errors
     /// [`Broken`] after [`Meeting::break_up`]; so do the others.
     pub fn assemble(&self, number: u64) -> Result<(), Broken> {
-        self.posts.iter().try_for_each(|post| self.until(|| post.ready.load(Ordering::Acquire) == number))
+        self.all(|post| &post.ready, number)
     }
 
     /// Gives batch `number` out; nothing ends the run.
@@ -164,14 +164,14 @@ impl Meeting {
         post.early.store(report.early, Ordering::Relaxed);
         post.disturbed.store(report.disturbed, Ordering::Relaxed);
         post.done.store(number, Ordering::Release);
-        self.posts.iter().try_for_each(|post| self.until(|| post.done.load(Ordering::Acquire) == number))?;
+        self.all(|post| &post.done, number)?;
         Ok(self.reports().any(|report| report.disturbed))
     }
 
     /// Says that a thread has counted its share of batch `number`, and waits for the others.
     pub fn counted(&self, thread: usize, number: u64) -> Result<(), Broken> {
         self.posts[thread].counted.store(number, Ordering::Release);
-        self.posts.iter().try_for_each(|post| self.until(|| post.counted.load(Ordering::Acquire) == number))
+        self.all(|post| &post.counted, number)
     }
 
     /// What the threads say of the last batch, in order.
@@ -193,6 +193,11 @@ impl Meeting {
     /// Lets everyone who waits, now or later, go with an error.
     pub fn break_up(&self) {
         self.plan.broken.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until all have come to batch `number` with something.
+    fn all(&self, with: fn(&Post) -> &AtomicU64, number: u64) -> Result<(), Broken> {
+        self.posts.iter().try_for_each(|post| self.until(|| with(post).load(Ordering::Acquire) == number))
     }
 
     fn until(&self, seen: impl Fn() -> bool) -> Result<(), Broken> {

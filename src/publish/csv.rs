@@ -46,7 +46,7 @@ pub fn csv(record: &Record) -> Result<String> {
             record.host.emulated.to_string(),
             result.scenario.clone(),
             result.group.clone(),
-            cpus.clone(),
+            cpus,
             result.placement.class.to_string(),
             result.pace.mode.clone(),
             result.pace.period_ns.map_or(String::new(), |ns| format!("{ns:.3}")),

@@ -269,6 +269,14 @@ mod tests {
     use crate::litmus::{Source, parse};
     use crate::program::lower;
 
+    /// So many instances with their initial values, and as many records of P0.
+    fn fresh(program: &Program, layout: &Layout, instances: usize) -> (Vec<u64>, Vec<u64>) {
+        let mut arena = vec![0_u64; layout.bytes(instances) / 8];
+        // SAFETY: the vector is that large.
+        unsafe { InitialState::new(program, layout).reset(arena.as_mut_ptr().cast(), instances, 0, 1) };
+        (arena, vec![0_u64; SaveRecord::new(&program.threads[0]).stride * instances / 8 + 1])
+    }
+
     /// Classifies hand-made memory of a test with a pointer, an integer, and a variable's final value.
     #[test]
     fn rows_come_out_as_they_went_in() {
@@ -279,13 +287,9 @@ mod tests {
             let instances = 1000;
             let layout = Layout::for_batch(kind, &program, 64, Some(instances));
             let classifier = Classifier::new(&program, &layout);
-            let mut arena = vec![0_u64; layout.bytes(instances) / 8];
-            let pointer = arena.as_mut_ptr().cast::<u8>();
-            // SAFETY: the vector is that large.
-            unsafe { InitialState::new(&program, &layout).reset(pointer, instances, 0, 1) };
             let record = SaveRecord::new(&program.threads[0]);
-            let mut records = vec![0_u64; record.stride * instances / 8 + 1];
-            let saved = records.as_mut_ptr().cast::<u8>();
+            let (mut arena, mut records) = fresh(&program, &layout, instances);
+            let (pointer, saved) = (arena.as_mut_ptr().cast::<u8>(), records.as_mut_ptr().cast::<u8>());
             let x = program.locations.iter().position(|location| location.name == "x").unwrap();
             for instance in 0..instances {
                 let address = pointer as u64 + (instance * layout.stride + layout.offsets[x]) as u64;
@@ -377,12 +381,9 @@ mod tests {
             let instances = cells.len();
             let layout = Layout::new(LayoutKind::Packed, &program, 64);
             let classifier = Classifier::new(&program, &layout);
-            let mut arena = vec![0_u64; layout.bytes(instances) / 8];
-            let base = arena.as_mut_ptr().cast::<u8>();
-            // SAFETY: the vector is that large.
-            unsafe { InitialState::new(&program, &layout).reset(base, instances, 0, 1) };
             let record = SaveRecord::new(&program.threads[0]);
-            let mut saved = vec![0_u64; record.stride * instances / 8 + 1];
+            let (mut arena, mut saved) = fresh(&program, &layout, instances);
+            let base = arena.as_mut_ptr().cast::<u8>();
             let records = [saved.as_mut_ptr().cast::<u8>()];
             let v0 = program.locations.iter().position(|location| location.name == "v0").unwrap();
             for (instance, &cell) in cells.iter().enumerate() {

@@ -5,7 +5,7 @@ use super::{Classifier, Memory};
 use crate::program::{Const, Type};
 
 /// Rows looked at together: what is known of them stays in the first-level cache. A multiple of 64; at most 255 * 32, so that the lanes of
-/// [`Index::LANES`] bytes cannot overflow.
+/// [`compare`] cannot overflow.
 pub(super) const CHUNK: usize = 256;
 /// Up to this many outcomes are counted by comparing each index with each outcome; more by a table.
 const COMPARED: usize = 24;
