@@ -59,6 +59,11 @@ pub struct Common {
     pub side_by_side: bool,
 }
 
+/// The most instances at a tick.
+pub const LARGEST_GROUP: usize = 4096;
+/// The most instances in a batch: 2^20 padded ones of six variables are 768 MiB.
+pub const LARGEST_BATCH: usize = 1 << 20;
+
 /// How one scenario is run on one placement.
 #[derive(Debug, Clone)]
 pub struct Choice {

@@ -17,7 +17,7 @@ use crate::arch::Arch;
 use crate::catalogue::{self, Scenario};
 use crate::codegen::{self, Atomics, Target};
 use crate::error::{EXIT_FORBIDDEN, EXIT_INTERRUPTED, EXIT_OK, Error, Result};
-use crate::experiment::{self, Choice, Common, Experiment, Finished, PaceChoice};
+use crate::experiment::{self, Choice, Common, Experiment, Finished, LARGEST_BATCH, LARGEST_GROUP, PaceChoice};
 use crate::harness::{Limits, Stop, StressKind, Warm};
 use crate::layout::LayoutKind;
 use crate::machine::{self, Class, Clock, Host, Placement, Topology};
@@ -69,7 +69,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_skews, allow_hyphen_values = true)]
     skew: Option<Skews>,
     /// Instances that follow each other freely at each tick of the pace [default: 1, or 4 where they overlap]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=LARGEST_GROUP as i64))]
     group: Option<u32>,
     /// Fetch the lines of a group before its tick: on, off, or in turns [default: turns]
     #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
@@ -129,8 +129,6 @@ enum PaceArg {
 const DEFAULT_TOTAL: Duration = Duration::from_secs(28);
 /// The least time a scenario gets on a placement then.
 const DEFAULT_LEAST: Duration = Duration::from_millis(500);
-/// The most instances in a batch: 2^20 padded ones of six variables are 768 MiB.
-const LARGEST_BATCH: u64 = 1 << 20;
 
 /// Runs scenarios and prints the table; the exit status.
 pub fn run(args: &RunArgs) -> Result<u8> {
@@ -290,7 +288,7 @@ fn experiments<'a>(
     let batch = args.batch.map(|batch| {
         usize::try_from(batch)
             .ok()
-            .filter(|_| batch <= LARGEST_BATCH)
+            .filter(|batch| *batch <= LARGEST_BATCH)
             .ok_or_else(|| Error::Usage(format!("--batch: {batch} is more than {LARGEST_BATCH} instances")))
     });
     let batch = batch.transpose()?;

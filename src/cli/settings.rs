@@ -1,7 +1,7 @@
 //! What a profile says, as an experiment takes it.
 
 use crate::error::{Error, Result};
-use crate::experiment::{Choice, PaceChoice};
+use crate::experiment::{Choice, LARGEST_BATCH, LARGEST_GROUP, PaceChoice};
 use crate::profile::{Settings, Tuned};
 
 /// Settings as an experiment takes them.
@@ -15,8 +15,10 @@ pub(super) fn choice(settings: &Settings, profile: Option<String>) -> Result<Cho
         "paced" => PaceChoice::Paced { given: false, period: None, skews: None },
         other => return Err(wrong(format!("unknown pace '{other}'; known are free and paced"))),
     };
-    if settings.group.is_some_and(|group| group == 0 || group > 4096) || settings.batch == Some(0) {
-        return Err(wrong("a group or batch of no instances, or of too many".to_owned()));
+    for (what, count, most) in [("group", settings.group, LARGEST_GROUP), ("batch", settings.batch, LARGEST_BATCH)] {
+        if count.is_some_and(|count| !(1..=most).contains(&count)) {
+            return Err(wrong(format!("{what}: from 1 to {most} instances")));
+        }
     }
     Ok(Choice {
         pace,
@@ -36,4 +38,27 @@ pub(super) fn choice(settings: &Settings, profile: Option<String>) -> Result<Cho
 pub(super) fn tuned(tuned: &Tuned) -> Result<Choice> {
     let day = tuned.when.split('T').next().unwrap_or_default();
     choice(&tuned.settings, Some(format!("tuned on {} on {day}", tuned.mutant)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `--group` and `--batch` refuse, a profile that was edited may not ask for.
+    #[test]
+    fn a_profile_is_held_to_the_limits_of_the_flags() {
+        let settings = Settings::default_paced();
+        let with =
+            |group, batch| choice(&Settings { group, batch, ..settings.clone() }, None).map(|choice| choice.batch);
+        assert_eq!(with(Some(LARGEST_GROUP), Some(LARGEST_BATCH)).unwrap(), Some(LARGEST_BATCH));
+        for (group, batch) in
+            [(Some(0), None), (None, Some(0)), (Some(LARGEST_GROUP + 1), None), (None, Some(LARGEST_BATCH + 1))]
+        {
+            let error = with(group, batch).unwrap_err().to_string();
+            assert!(
+                error.contains(if group.is_some() { "group: from 1 to 4096" } else { "batch: from 1 to" }),
+                "{error}"
+            );
+        }
+    }
 }

@@ -37,7 +37,13 @@ impl Watcher {
     }
 
     /// As `batch`; `switched` says whether the kernel took the CPU away since it was last asked, which it is where the batch was late.
-    fn judge(&mut self, ticks: u64, planned: Option<u64>, count: usize, switched: impl FnOnce(&mut Watcher) -> bool) -> bool {
+    fn judge(
+        &mut self,
+        ticks: u64,
+        planned: Option<u64>,
+        count: usize,
+        switched: impl FnOnce(&mut Watcher) -> bool,
+    ) -> bool {
         let (ticks, count) = (ticks as f64, count.max(1) as f64);
         if self.usual == 0.0 {
             self.usual = ticks / count;
@@ -85,7 +91,9 @@ mod tests {
     #[test]
     fn what_is_late_without_a_reason_is_disturbed_only_if_very_late() {
         let mut watcher = Watcher::new(CLOCK);
-        assert!(!watcher.judge(100_000, Some(100_000), 1000, kept) && !watcher.judge(50_000, Some(100_000), 1000, kept));
+        assert!(
+            !watcher.judge(100_000, Some(100_000), 1000, kept) && !watcher.judge(50_000, Some(100_000), 1000, kept)
+        );
         assert!(!watcher.judge(300_000, Some(100_000), 1000, kept), "a fifth of a millisecond late");
         assert!(watcher.judge(1_100_000, Some(100_000), 1000, kept), "a millisecond late");
         assert!(!watcher.judge(120_000, None, 1000, kept));
@@ -123,7 +131,10 @@ mod tests {
                     // Neither stops before both have seen it, so there is always one to lose the CPU to.
                     let began = std::time::Instant::now();
                     while !watcher.switched() {
-                        assert!(began.elapsed() < std::time::Duration::from_secs(60), "a minute of one CPU between two, and never lost it");
+                        assert!(
+                            began.elapsed() < std::time::Duration::from_secs(60),
+                            "a minute of one CPU between two, and never lost it"
+                        );
                     }
                     seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                     while seen.load(std::sync::atomic::Ordering::Relaxed) < 2 {

@@ -33,18 +33,6 @@ const EASE: f64 = 0.02;
 const AT_MOST_DISCARDED: u64 = 4;
 const FIRST_DISCARDED: u64 = 200_000;
 
-/// A small generator (xorshift64*, Vigna 2016) for orders that must be repeatable from a seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % bound
-    }
-}
-
 /// What it decides by, and what it keeps account of.
 pub(super) struct Leader<'a> {
     plan: &'a Plan,
@@ -53,7 +41,8 @@ pub(super) struct Leader<'a> {
     interrupt: &'a AtomicBool,
     /// The skews that are taken from now on; all while empty.
     hot: &'a Mutex<Vec<usize>>,
-    random: Random,
+    /// For orders that must be repeatable from a seed.
+    random: fastrand::Rng,
     /// What the period follows.
     control: PeriodControl,
     /// The period in ticks, with what a coarse clock cannot tell: small steps must add up.
@@ -118,8 +107,7 @@ impl<'a> Leader<'a> {
             threads,
             interrupt,
             hot,
-            // Any seed will do, but xorshift stays at 0 for ever.
-            random: Random(plan.seed | 1 << 63),
+            random: fastrand::Rng::with_seed(plan.seed),
             control: PeriodControl::new(
                 plan.period as f64,
                 SHORTEST_PERIOD * clock.frequency_hz,
@@ -241,17 +229,14 @@ impl<'a> Leader<'a> {
                 self.control.comparable();
             }
             self.order = if hot.is_empty() { (0..self.plan.skews.len()).collect() } else { hot.clone() };
-            for at in (1..self.order.len()).rev() {
-                let other = self.random.below(at + 1);
-                self.order.swap(at, other);
-            }
+            self.random.shuffle(&mut self.order);
         }
         let skew = self.order.pop().expect("just filled");
-        let stretch = self.random.below(self.plan.stretches());
+        let stretch = self.random.usize(..self.plan.stretches());
         let warm = match self.plan.warm {
             Warm::On => true,
             Warm::Off => false,
-            Warm::Turns => self.random.below(2) == 1,
+            Warm::Turns => self.random.bool(),
         };
         (skew, stretch, warm)
     }

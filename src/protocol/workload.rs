@@ -9,31 +9,25 @@ use crate::kernel::sched::{Wake, WakeEnd};
 use crate::kernel::task::TaskLayout;
 use crate::kernel::{Cpu, Kernel, MutexId, TASK_INTERRUPTIBLE, TASK_NORMAL, TASK_UNINTERRUPTIBLE, TaskId};
 
-/// A small generator of random numbers (xorshift64*, S. Vigna, 2016); each CPU and task has one.
+/// A CPU's or task's random numbers: a seed, and a number for each of them.
 #[derive(Debug, Clone)]
-pub struct Random(u64);
+pub struct Random(fastrand::Rng);
 
 impl Random {
     /// From a seed and a stream's number.
     pub fn new(seed: u64, stream: u64) -> Random {
-        Random((seed ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1)
+        // The golden ratio's bits, so that neighbouring streams of neighbouring seeds are not the same.
+        Random(fastrand::Rng::with_seed(seed ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
     }
 
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32
-    }
-
-    /// Below a bound.
+    /// Below a bound; 0 if the bound is.
     pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() as usize) % bound.max(1)
+        self.0.usize(..bound.max(1))
     }
 
     /// With a chance in per cent.
     pub fn percent(&mut self, chance: u32) -> bool {
-        chance > 0 && self.below(100) < chance as usize
+        self.0.u32(..100) < chance
     }
 }
 
