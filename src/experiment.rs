@@ -8,13 +8,13 @@ use crate::arch::Arch;
 use crate::catalogue::Scenario;
 use crate::codegen::{self, Pace, Target, ThreadCode};
 use crate::error::{Error, Result};
-use crate::harness::{self, Adapt, Job, Limits, Plan, Stop, StressKind, Tally, Warm};
+use crate::harness::{self, Adapt, Job, Limits, Plan, StartTally, Stop, StressKind, Tally, Warm};
 use crate::layout::{Layout, LayoutKind};
 use crate::machine::{self, Clock, Placement};
 use crate::program::{Const, Program};
 use crate::record::{
     FinalValue, Finding, Gaps, LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, ScenarioResult, Sensitivity,
-    SkewRecord,
+    SkewRecord, StartRecord,
 };
 use crate::stats::{drift, interval, reproducibility, share};
 use crate::verdict::Expectation;
@@ -169,7 +169,8 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
         pace: experiment.choice.pace.kind(),
         period: 0,
         group: experiment.choice.group.unwrap_or(1),
-        warm: experiment.choice.warm,
+        // Only who waits for a tick has time to fetch.
+        warm: if experiment.choice.pace.kind() == Pace::Paced { experiment.choice.warm } else { Warm::Off },
         focus: false,
         nice: experiment.common.nice,
         adapt: Adapt::Never,
@@ -335,6 +336,13 @@ fn result(
                 outcomes: outcomes.keys().map(|row| tally.outcomes.get(row).copied().unwrap_or(0)).collect(),
             })
             .collect(),
+        starts: measurement
+            .tally
+            .starts
+            .iter()
+            .filter(|start| start.iterations > 0)
+            .map(|tally| start(program, tally))
+            .collect(),
         gaps: Gaps::new(&measurement.tally.gaps),
         expected: experiment.expectation.race,
         expected_from: experiment.expectation.source,
@@ -343,6 +351,17 @@ fn result(
         finding: Finding::Inconclusive,
         extra: BTreeMap::new(),
     })
+}
+
+fn start(program: &Program, tally: &StartTally) -> StartRecord {
+    let locations = program.locations.iter().map(|location| location.name.clone());
+    let threads = tally.last_writers.iter().map(|thread| format!("P{thread}"));
+    StartRecord {
+        warm: tally.warm,
+        last_writers: locations.zip(threads).collect(),
+        iterations: tally.iterations,
+        races: tally.races,
+    }
 }
 
 fn outcome(program: &Program, row: &[Const], count: u64) -> OutcomeRecord {

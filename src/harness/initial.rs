@@ -1,15 +1,8 @@
 //! The instances back to their initial values.
 
+use super::starts::{Starts, Stretch};
 use crate::layout::Layout;
 use crate::program::{Const, Program};
-
-/// Lines that one thread resets in a row: few enough that free-running threads stay together, enough for the stores to stream. With 4
-/// they take twice as long; in a dense layout 4 lines, 64 instances, instead of 32 cost a twelfth of all iterations.
-const BLOCK: usize = 64;
-/// The shortest line of the CPUs that this is for, in bytes.
-const LINE: usize = 64;
-/// On so many lines of an instance it is mixed who resets them; the next so many are as these.
-const MIXED: usize = 3;
 
 /// What a test's variables begin with, and where they lie.
 #[derive(Debug)]
@@ -17,8 +10,7 @@ pub struct InitialState {
     variables: Vec<Variable>,
     /// Bytes from one instance to the next.
     stride: usize,
-    /// Instances that one thread resets in a row.
-    block: usize,
+    starts: Starts,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +18,6 @@ struct Variable {
     /// Byte offset in the instance.
     offset: usize,
     bytes: usize,
-    /// Which of the layout's lines it is on, in order; in a dense layout every variable is on lines of its own.
-    line: usize,
     value: Value,
 }
 
@@ -39,37 +29,36 @@ enum Value {
 }
 
 impl InitialState {
-    /// That of a program in a layout.
-    pub fn new(program: &Program, layout: &Layout) -> InitialState {
-        let lines = layout.lines();
+    /// That of a program in a layout, to be written by so many threads.
+    pub fn new(program: &Program, layout: &Layout, threads: usize) -> InitialState {
         let variables = (program.locations.iter().enumerate())
             .map(|(id, location)| Variable {
                 offset: layout.offsets[id],
                 bytes: location.ty.bytes(),
-                line: lines[id],
                 value: match location.init {
                     Const::Int(value) => Value::Bits(value as u64),
                     Const::Address(target) => Value::Address(layout.offsets[target]),
                 },
             })
             .collect();
-        let block = BLOCK * (LINE / layout.stride).max(1);
-        InitialState { variables, stride: layout.stride, block }
+        InitialState { variables, stride: layout.stride, starts: Starts::new(layout, threads) }
     }
 
-    /// Writes the initial values of the first `count` instances, as far as that is thread `number`'s part of the work.
+    /// Who writes what.
+    pub fn starts(&self) -> &Starts {
+        &self.starts
+    }
+
+    /// Writes the initial values of the first `count` instances of a stretch, as far as that is thread `number`'s part of the work.
     ///
-    /// A line that a thread has reset is in its own caches when the next batch begins, which is what decides how long its first access takes. So
-    /// blocks of instances, and in them lines, go to the threads by turns: over [`MIXED`] lines every thread has had every choice of
-    /// them, and all threads have the same work all along a batch, which keeps free-running ones together.
+    /// Which part that is, their kinds say: all threads have the same work all along a batch, which keeps free-running ones together.
     ///
     /// # Safety
-    /// `arena` must hold that many instances of the layout, and nothing but other threads' parts may touch them meanwhile.
-    pub unsafe fn reset(&self, arena: *mut u8, count: usize, number: usize, threads: usize) {
-        for variable in &self.variables {
-            let turn = threads.pow((variable.line % MIXED) as u32);
-            for block in (0..count.div_ceil(self.block)).filter(|block| block / turn % threads == number) {
-                let range = block * self.block..((block + 1) * self.block).min(count);
+    /// `arena` must hold that many instances of the layout, and nothing but other threads' parts may touch them meanwhile; all threads
+    /// must go by the same kinds.
+    pub unsafe fn reset(&self, arena: *mut u8, stretch: &Stretch, count: usize, number: usize) {
+        for (location, variable) in self.variables.iter().enumerate() {
+            for range in stretch.of(&self.starts, number, location, count) {
                 // SAFETY: as the caller vouches: no two threads write the same variable of the same instance.
                 unsafe { self.reset_variable(arena, variable, range) };
             }
@@ -136,12 +125,13 @@ mod tests {
             for (kind, block) in [(LayoutKind::Padded, 64), (LayoutKind::Dense, 1024)] {
                 let count = block * threads.pow(3);
                 let layout = Layout::for_batch(kind, &program, 64, Some(count));
-                let state = InitialState::new(&program, &layout);
+                let state = InitialState::new(&program, &layout, threads);
+                let stretch = state.starts().stretch(count, 0);
                 let mut choices = vec![[usize::MAX; 3]; count];
                 for thread in 0..threads {
                     let mut arena = vec![0_u64; layout.bytes(count) / 8];
                     // SAFETY: the vector is that large.
-                    unsafe { state.reset(arena.as_mut_ptr().cast(), count, thread, threads) };
+                    unsafe { state.reset(arena.as_mut_ptr().cast(), &stretch, count, thread) };
                     let bytes: Vec<u8> = arena.iter().flat_map(|word| word.to_ne_bytes()).collect();
                     for (instance, choice) in choices.iter_mut().enumerate() {
                         for (id, offset) in layout.offsets.iter().enumerate() {

@@ -15,6 +15,7 @@ mod meeting;
 mod period;
 mod plan;
 mod run;
+mod starts;
 mod stress;
 mod tally;
 
@@ -22,4 +23,4 @@ pub use calibrate::{choose_group, choose_pace};
 pub use plan::{Adapt, Job, Limits, Measurement, Plan, Stop, Warm, default_batch};
 pub use run::run;
 pub use stress::{Stress, StressKind};
-pub use tally::{OutcomeCounts, SkewTally, Tally, gap_histogram, matches, races};
+pub use tally::{OutcomeCounts, SkewTally, StartTally, Tally, gap_histogram, matches, races};

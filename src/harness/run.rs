@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 
 use super::arena::Arena;
-use super::classify::{Classifier, Counter, Memory};
+use super::classify::{Classifier, Counter, Memory, Under};
 use super::disturbance::Watcher;
 use super::focus::focus;
 use super::initial::InitialState;
@@ -116,7 +116,7 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
         counters: (0..threads).map(|_| Mutex::new(classifier.counter(plan.skews.len()))).collect(),
         failure: Mutex::new(None),
         classifier,
-        initial: InitialState::new(job.program, job.layout),
+        initial: InitialState::new(job.program, job.layout, threads),
         begun,
         nice: AtomicI32::new(i32::MIN),
         ended: AtomicUsize::new(0),
@@ -247,11 +247,12 @@ fn batches(
     let threads = job.cpus.len();
     let stretch_bytes = job.layout.bytes(plan.batch);
     let records: Vec<*mut u8> = shared.records.iter().map(|pointer| pointer.0).collect();
-    let share = |count: usize| count * number / threads..count * (number + 1) / threads;
-    for stretch in 0..plan.stretches() {
+    let starts = shared.initial.starts();
+    let mut stretches: Vec<_> = (0..plan.stretches()).map(|round| starts.stretch(plan.batch, round)).collect();
+    for (at, stretch) in stretches.iter().enumerate() {
         // SAFETY: the arena holds that many stretches of `batch` instances, and until the first meeting each thread does its
         // part of resetting them.
-        unsafe { shared.initial.reset(shared.arena.0.add(stretch * stretch_bytes), plan.batch, number, threads) };
+        unsafe { shared.initial.reset(shared.arena.0.add(at * stretch_bytes), stretch, plan.batch, number) };
     }
     let delays: Vec<i64> = plan.skews.iter().map(|skew| delay(*skew, number, threads)).collect();
     let group_bytes = (plan.group - 1) * job.layout.stride + 1;
@@ -272,6 +273,7 @@ fn batches(
             None => meeting.take(batch_number)?,
         };
         let Some(batch) = next else { break };
+        let stretch = &mut stretches[batch.stretch];
         // SAFETY: within the arena, as above.
         let arena = unsafe { shared.arena.0.add(batch.stretch * stretch_bytes) };
         let mut args = ThreadArgs {
@@ -315,8 +317,8 @@ fn batches(
             unsafe {
                 shared.classifier.count(
                     Memory { arena, records: &records },
-                    share(batch.count),
-                    batch.skew,
+                    shared.classifier.share(batch.count, number),
+                    Under { skew: batch.skew, warm: args.warm > 0, stretch },
                     &mut counter,
                 )
             };
@@ -324,8 +326,10 @@ fn batches(
                 meeting.counted(number, batch_number)?;
             }
         }
-        // SAFETY: the batch is over and counted, and until the next meeting each thread does its part of resetting it.
-        unsafe { shared.initial.reset(arena, batch.count, number, threads) };
+        stretch.turn(starts, batch.count, batch_number as usize);
+        // SAFETY: the batch is over and counted, and until the next meeting each thread does its part of resetting it; all threads ran the
+        // same batches, so their accounts of who writes what are the same.
+        unsafe { shared.initial.reset(arena, stretch, batch.count, number) };
         if !kept {
             continue;
         }

@@ -25,6 +25,19 @@ impl SkewTally {
     }
 }
 
+/// The counts of the instances that began alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartTally {
+    /// Whether the threads fetched their lines before the tick.
+    pub warm: bool,
+    /// The thread that wrote each location last, in the order of the program's locations.
+    pub last_writers: Vec<usize>,
+    /// Instances.
+    pub iterations: u64,
+    /// Races among them.
+    pub races: u64,
+}
+
 /// Everything counted in a run.
 #[derive(Debug, Clone)]
 pub struct Tally {
@@ -32,6 +45,8 @@ pub struct Tally {
     pub iterations: u64,
     /// Outcome counts for each skew, in ascending order of skew.
     pub skews: Vec<SkewTally>,
+    /// The same instances by how their lines lay when they began.
+    pub starts: Vec<StartTally>,
     /// Iterations from one race to the next.
     pub gaps: Histogram<u64>,
 }
@@ -42,7 +57,7 @@ impl Tally {
         let mut skews: Vec<SkewTally> =
             skews.iter().map(|&skew| SkewTally { skew, outcomes: OutcomeCounts::new() }).collect();
         skews.sort_by_key(|tally| tally.skew);
-        Tally { iterations: 0, skews, gaps: gap_histogram() }
+        Tally { iterations: 0, skews, starts: Vec::new(), gaps: gap_histogram() }
     }
 
     /// Counts per outcome over all skews.

@@ -10,6 +10,7 @@ mod markdown;
 mod numbers;
 mod page;
 mod protocol;
+mod starts;
 mod sums;
 mod table;
 mod window;

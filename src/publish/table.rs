@@ -123,6 +123,7 @@ pub(super) fn notes(result: &ScenarioResult) -> Option<String> {
             if drift.p < 1e-300 { "p < 1e-300".to_owned() } else { format!("p = {:.0e}", drift.p) }
         ));
     }
+    notes.extend(super::starts::apart(result));
     let share = result.discarded as f64 / (result.discarded as f64 + result.iterations as f64).max(1.0);
     if share > MUCH_DISCARDED {
         notes.push(format!(

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 
 use super::validate::{MOST_COUNTS, histogram};
-use super::{FinalValue, Finding, Gaps, OutcomeRecord, PaceRecord, Part, Record, ScenarioResult, SkewRecord};
+use super::{
+    FinalValue, Finding, Gaps, OutcomeRecord, PaceRecord, Part, Record, ScenarioResult, SkewRecord, StartRecord,
+};
 use crate::error::{Error, Result};
 use crate::stats::{interval, reproducibility, share};
 
@@ -151,7 +153,7 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
             ("the match event", format!("{:?}", result.match_event)),
             ("the pace", result.pace.mode.clone()),
             ("the group", given_group(result)),
-            ("the warmth", format!("{:?}", result.pace.warm)),
+            ("the warmth", warmth(result)),
             ("the stress", format!("{:?}", result.stress)),
             ("focused", result.pace.focused.to_string()),
             (
@@ -181,9 +183,33 @@ fn given_group(result: &ScenarioResult) -> String {
     if given_group { group.to_string() } else { "left to wakerace".to_owned() }
 }
 
+/// The warmth of a result. Free runs have none, whatever earlier versions wrote.
+fn warmth(result: &ScenarioResult) -> String {
+    if result.pace.mode == "free" { "none".to_owned() } else { result.pace.warm.to_string() }
+}
+
 /// The values of outcomes, in their order.
 fn order(outcomes: &[OutcomeRecord]) -> Vec<BTreeMap<String, FinalValue>> {
     outcomes.iter().map(|outcome| outcome.values.clone()).collect()
+}
+
+/// Adds the counts by how the lines lay; where one side has none, the sum has none.
+fn add_starts(sum: &mut ScenarioResult, more: Vec<StartRecord>) -> std::result::Result<(), &'static str> {
+    if sum.starts.is_empty() || more.is_empty() {
+        sum.starts.clear();
+        return Ok(());
+    }
+    let what = "the iterations of a start";
+    for more in more {
+        match sum.starts.iter_mut().find(|known| known.warm == more.warm && known.last_writers == more.last_writers) {
+            Some(known) => {
+                known.iterations = known.iterations.checked_add(more.iterations).ok_or(what)?;
+                known.races = known.races.checked_add(more.races).ok_or(what)?;
+            }
+            None => sum.starts.push(more),
+        }
+    }
+    Ok(())
 }
 
 fn add(sum: &mut ScenarioResult, more: ScenarioResult) -> std::result::Result<(), &'static str> {
@@ -246,6 +272,7 @@ fn add(sum: &mut ScenarioResult, more: ScenarioResult) -> std::result::Result<()
         }
     }
     sum.skews = skews.into_values().collect();
+    add_starts(sum, more.starts)?;
     // A zero is worth what its weakest part is: only controls that fired in all of them speak for the sum.
     sum.controls_fired.retain(|control| more.controls_fired.contains(control));
     Ok(())

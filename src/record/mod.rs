@@ -215,6 +215,10 @@ pub struct ScenarioResult {
     pub stress: Option<String>,
     /// Counts by skew: the race window.
     pub skews: Vec<SkewRecord>,
+    /// Counts by how the lines of an instance lay when it began: they add up to `iterations` and `races`. Absent in records of
+    /// versions that did not count them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub starts: Vec<StartRecord>,
     /// Iterations between races.
     pub gaps: Gaps,
     /// Whether the architecture allows what is counted as a race.
@@ -378,6 +382,27 @@ pub struct SkewRecord {
     /// not count it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<u64>,
+}
+
+/// Counts of the instances whose lines lay alike when they began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StartRecord {
+    /// Whether each thread fetched the lines it uses before the tick, those it stores to as its own.
+    pub warm: bool,
+    /// Which thread wrote each shared variable last before the instance began, and so had its line in its own caches unless it lost it
+    /// since: `P0`, `P1`, ...
+    pub last_writers: BTreeMap<String, String>,
+    /// Instances.
+    pub iterations: u64,
+    /// Races among them.
+    pub races: u64,
+}
+
+impl StartRecord {
+    /// Races per instance; 0 where nothing was run.
+    pub fn rate(&self) -> f64 {
+        share(self.races, self.iterations).unwrap_or(0.0)
+    }
 }
 
 /// What a result comes to.

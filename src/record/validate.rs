@@ -47,6 +47,10 @@ fn scenario(result: &ScenarioResult, say: &mut impl FnMut(String)) {
             equal("the skews' matches", each, matches);
         }
     }
+    if !result.starts.is_empty() {
+        equal("the starts' iterations", sum(result.starts.iter().map(|start| start.iterations)), iterations);
+        equal("the starts' races", sum(result.starts.iter().map(|start| start.races)), races);
+    }
     for skew in result.skews.iter().filter(|skew| !skew.outcomes.is_empty()) {
         if skew.outcomes.len() != result.outcomes.len() {
             say(format!("at skew {} ns there are {} outcomes", skew.skew_ns, skew.outcomes.len()));

@@ -10,7 +10,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::gaps::RaceGaps;
-use super::tally::Tally;
+use super::starts::{Starts, Stretch};
+use super::tally::{StartTally, Tally};
 use crate::codegen::SaveRecord;
 use crate::layout::Layout;
 use crate::program::{Binary, Column, Const, Op, Program, Type};
@@ -26,6 +27,7 @@ const TABLE: usize = 1 << 12;
 pub struct Classifier<'a> {
     program: &'a Program,
     layout: &'a Layout,
+    starts: Starts,
     columns: Vec<Coding>,
     /// Size of the table; 0 if it would be too large.
     table: usize,
@@ -46,6 +48,17 @@ pub struct Memory<'a> {
     pub records: &'a [*mut u8],
 }
 
+/// What the instances of a batch have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct Under<'a> {
+    /// The index of their skew.
+    pub skew: usize,
+    /// Whether their lines were fetched.
+    pub warm: bool,
+    /// Who wrote their lines last.
+    pub stretch: &'a Stretch,
+}
+
 /// One thread's counts.
 #[derive(Debug, Clone)]
 pub struct Counter {
@@ -53,6 +66,8 @@ pub struct Counter {
     table: Vec<u64>,
     /// What has no place there, by skew and outcome.
     rare: HashMap<(usize, Vec<Const>), u64>,
+    /// Iterations and races by kind of start, cold and then warm.
+    starts: Vec<[u64; 2]>,
     gaps: RaceGaps,
     races: u64,
 }
@@ -70,6 +85,7 @@ impl Counter {
 }
 
 impl<'a> Classifier<'a> {
+    /// That of a program, whose instances lie in this layout and are reset by its threads.
     pub fn new(program: &'a Program, layout: &'a Layout) -> Classifier<'a> {
         let records: Vec<SaveRecord> = program.threads.iter().map(SaveRecord::new).collect();
         let [integers, pointers] = [false, true].map(|pointers| expected(program, pointers));
@@ -96,6 +112,7 @@ impl<'a> Classifier<'a> {
         let mut classifier = Classifier {
             program,
             layout,
+            starts: Starts::new(layout, program.threads.len()),
             columns,
             table,
             is_race: Vec::new(),
@@ -126,22 +143,36 @@ impl<'a> Classifier<'a> {
 
     /// An empty counter for this many skews.
     pub fn counter(&self, skews: usize) -> Counter {
-        Counter { table: vec![0; self.table * skews], rare: HashMap::new(), gaps: RaceGaps::new(), races: 0 }
+        Counter {
+            table: vec![0; self.table * skews],
+            rare: HashMap::new(),
+            starts: vec![[0; 2]; 2 * self.starts.kinds()],
+            gaps: RaceGaps::new(),
+            races: 0,
+        }
     }
 
-    /// Counts the outcomes of the instances in `range`, which ran at the skew with this index, into `counter`.
+    /// The part of a batch that one of the threads counts; those of all are the batch. Where it begins, another kind of start may, so
+    /// that [`Classifier::count`] need not look at every instance's.
+    pub fn share(&self, batch: usize, number: usize) -> Range<usize> {
+        let threads = self.program.threads.len();
+        let begin = |number: usize| batch * number / threads / Starts::ALIKE * Starts::ALIKE;
+        begin(number)..if number + 1 == threads { batch } else { begin(number + 1) }
+    }
+
+    /// Counts the outcomes of the instances in `range`, a thread's share or one that begins like that, into `counter`.
     ///
     /// # Safety
     /// `memory` must hold the instances and records of a finished batch, and nothing may write to them meanwhile.
-    pub unsafe fn count(&self, memory: Memory<'_>, range: Range<usize>, skew: usize, counter: &mut Counter) {
+    pub unsafe fn count(&self, memory: Memory<'_>, range: Range<usize>, under: Under<'_>, counter: &mut Counter) {
         #[cfg(target_arch = "x86_64")]
         if self.wide {
             // SAFETY: `wide` says that this CPU has AVX2; the rest as the caller vouches.
-            unsafe { self.count_wide(memory, range, skew, counter) };
+            unsafe { self.count_wide(memory, range, under, counter) };
             return;
         }
         // SAFETY: as the caller vouches.
-        unsafe { self.count_all(memory, range, skew, counter) };
+        unsafe { self.count_all(memory, range, under, counter) };
     }
 
     /// [`Classifier::count`], compiled for vectors of 32 bytes.
@@ -150,9 +181,9 @@ impl<'a> Classifier<'a> {
     /// As that, and the CPU must have AVX2.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,popcnt")]
-    unsafe fn count_wide(&self, memory: Memory<'_>, range: Range<usize>, skew: usize, counter: &mut Counter) {
+    unsafe fn count_wide(&self, memory: Memory<'_>, range: Range<usize>, under: Under<'_>, counter: &mut Counter) {
         // SAFETY: as the caller vouches.
-        unsafe { self.count_all(memory, range, skew, counter) };
+        unsafe { self.count_all(memory, range, under, counter) };
     }
 
     /// [`Classifier::count`] for whatever vectors the function it is inlined into has.
@@ -160,7 +191,9 @@ impl<'a> Classifier<'a> {
     /// # Safety
     /// As that.
     #[inline(always)]
-    unsafe fn count_all(&self, memory: Memory<'_>, range: Range<usize>, skew: usize, counter: &mut Counter) {
+    unsafe fn count_all(&self, memory: Memory<'_>, range: Range<usize>, under: Under<'_>, counter: &mut Counter) {
+        let Under { skew, warm, stretch } = under;
+        let first = if warm { self.starts.kinds() } else { 0 };
         for from in range.clone().step_by(CHUNK) {
             let rows = CHUNK.min(range.end - from);
             let table = &mut counter.table[skew * self.table..(skew + 1) * self.table];
@@ -184,8 +217,16 @@ impl<'a> Classifier<'a> {
                 }
             }
             for (word, &races) in chunk.races.iter().enumerate() {
-                counter.races += u64::from(races.count_ones());
-                counter.gaps.note(races, rows.saturating_sub(64 * word).min(64));
+                let rows = rows.saturating_sub(64 * word).min(64);
+                let raced = u64::from(races.count_ones());
+                if rows == 0 {
+                    break;
+                }
+                let start = &mut counter.starts[first + stretch.kind(from + 64 * word)];
+                start[0] += rows as u64;
+                start[1] += raced;
+                counter.races += raced;
+                counter.gaps.note(races, rows);
             }
         }
     }
@@ -228,6 +269,20 @@ impl<'a> Classifier<'a> {
         }
         for ((skew, row), &count) in &counter.rare {
             tally.add(*skew, row.clone(), count);
+        }
+        if tally.starts.is_empty() {
+            let kinds = self.starts.kinds();
+            let none = |at: usize| StartTally {
+                warm: at >= kinds,
+                last_writers: self.starts.writers(at % kinds).to_vec(),
+                iterations: 0,
+                races: 0,
+            };
+            tally.starts = (0..2 * kinds).map(none).collect();
+        }
+        for (sum, [iterations, races]) in tally.starts.iter_mut().zip(&counter.starts) {
+            sum.iterations += iterations;
+            sum.races += races;
         }
         counter.gaps.add_to(&mut tally.gaps);
     }
@@ -272,9 +327,15 @@ mod tests {
     /// So many instances with their initial values, and as many records of P0.
     fn fresh(program: &Program, layout: &Layout, instances: usize) -> (Vec<u64>, Vec<u64>) {
         let mut arena = vec![0_u64; layout.bytes(instances) / 8];
+        let state = InitialState::new(program, layout, 1);
         // SAFETY: the vector is that large.
-        unsafe { InitialState::new(program, layout).reset(arena.as_mut_ptr().cast(), instances, 0, 1) };
+        unsafe { state.reset(arena.as_mut_ptr().cast(), &state.starts().stretch(instances, 0), instances, 0) };
         (arena, vec![0_u64; SaveRecord::new(&program.threads[0]).stride * instances / 8 + 1])
+    }
+
+    /// A batch of so many instances at the only skew.
+    fn stretch(classifier: &Classifier<'_>, instances: usize) -> Stretch {
+        classifier.starts.stretch(instances, 0)
     }
 
     /// Classifies hand-made memory of a test with a pointer, an integer, and a variable's final value.
@@ -309,7 +370,14 @@ mod tests {
             }
             let mut counter = classifier.counter(1);
             // SAFETY: both vectors hold `instances` instances.
-            unsafe { classifier.count(Memory { arena: pointer, records: &[saved] }, 0..instances, 0, &mut counter) };
+            unsafe {
+                classifier.count(
+                    Memory { arena: pointer, records: &[saved] },
+                    0..instances,
+                    Under { skew: 0, warm: false, stretch: &stretch(&classifier, instances) },
+                    &mut counter,
+                )
+            };
             let mut tally = Tally::new(&[0]);
             classifier.add_to(&counter, &mut tally);
             let outcomes = tally.outcomes();
@@ -335,10 +403,11 @@ mod tests {
         let records = [saved.as_mut_ptr().cast::<u8>()];
         let mut counter = classifier.counter(1);
         let memory = Memory { arena: std::ptr::null(), records: &records };
+        let under = Under { skew: 0, warm: false, stretch: &stretch(&classifier, 4000) };
         // SAFETY: the arena is not read, since no column is a location; the records are that many.
         unsafe {
-            classifier.count(memory, 0..2000, 0, &mut counter);
-            classifier.count(memory, 2000..4000, 0, &mut counter);
+            classifier.count(memory, 0..2000, under, &mut counter);
+            classifier.count(memory, 2000..4000, under, &mut counter);
         }
         let mut tally = Tally::new(&[0]);
         classifier.add_to(&counter, &mut tally);
@@ -346,6 +415,39 @@ mod tests {
         assert_eq!((tally.gaps.count_at(1), tally.gaps.count_at(2)), (1, 1));
         assert_eq!(tally.gaps.count_between(1990, 2010), 2);
         assert_eq!(counter.races(), 5);
+    }
+
+    #[test]
+    fn races_are_counted_by_how_their_instances_began() {
+        let text = "C t\n{}\nP0(int *x, int *y) { int r0; r0 = READ_ONCE(*x); }\n\
+                    P1(int *x, int *y) { int r0; r0 = READ_ONCE(*y); }\nexists (0:r0=1 /\\ 1:r0=0)";
+        let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
+        let layout = Layout::new(LayoutKind::Padded, &program, 64);
+        let classifier = Classifier::new(&program, &layout);
+        let batch = 1000;
+        let stretches = [5, 6].map(|round| classifier.starts.stretch(batch, round));
+        let raced = |instance: usize| instance.is_multiple_of(7) || instance.is_multiple_of(64);
+        let mut saved = [(0..batch).map(|at| u32::from(raced(at))).collect(), vec![0_u32; batch]];
+        let records = saved.each_mut().map(|saved| saved.as_mut_ptr().cast::<u8>());
+        let mut tally = Tally::new(&[0]);
+        for number in 0..2 {
+            let mut counter = classifier.counter(1);
+            for warm in [false, true, true] {
+                let under = Under { skew: 0, warm, stretch: &stretches[usize::from(warm)] };
+                let memory = Memory { arena: std::ptr::null(), records: &records };
+                // SAFETY: no column is a location, so the arena is not read; the records are that many.
+                unsafe { classifier.count(memory, classifier.share(batch, number), under, &mut counter) };
+            }
+            classifier.add_to(&counter, &mut tally);
+        }
+        assert_eq!(tally.starts.len(), 2 * 4);
+        for start in &tally.starts {
+            let kind = |at| stretches[usize::from(start.warm)].kind(at);
+            let alike = || (0..batch).filter(|&at| classifier.starts.writers(kind(at)) == start.last_writers);
+            let batches = if start.warm { 2 } else { 1 };
+            assert_eq!(start.iterations, batches * alike().count() as u64, "{start:?}");
+            assert_eq!(start.races, batches * alike().filter(|&at| raced(at)).count() as u64, "{start:?}");
+        }
     }
 
     proptest::proptest! {
@@ -412,11 +514,12 @@ mod tests {
                 *expected.entry(row).or_default() += 1;
             }
             let mut counter = classifier.counter(1);
+            let under = Under { skew: 0, warm: false, stretch: &stretch(&classifier, instances) };
             let (mut from, mut cuts) = (0, cuts.iter().cycle());
             while from < instances {
                 let to = (from + cuts.next().unwrap()).min(instances);
                 // SAFETY: as above.
-                unsafe { classifier.count(memory, from..to, 0, &mut counter) };
+                unsafe { classifier.count(memory, from..to, under, &mut counter) };
                 from = to;
             }
             let mut tally = Tally::new(&[0]);

@@ -6,6 +6,7 @@ use super::runs::{self, Run};
 use super::sum::Sum;
 use crate::publish::chart::{Axis, Bar, Bars, Cell, Heat, Line, Lines, Look, Point};
 use crate::publish::numbers::{tick_count, tick_percent, tick_rate, tick_scientific};
+use crate::publish::starts::{warmth, whose};
 use crate::publish::{Publish, count, rate_with_interval};
 use crate::record::{FinalValue, Gaps, OutcomeRecord, ScenarioResult, SkewRecord, histogram};
 use crate::stats::{interval, share};
@@ -234,6 +235,57 @@ fn bar(sum: &Sum<'_>) -> Bar {
         interval,
         data: format!(" data-seen=\"{}\" data-of=\"{}\"", sum.races, sum.iterations),
     }
+}
+
+/// Bars that a chart of starts has at most, a run: with three threads and three lines there would be 54.
+const MOST_STARTS: usize = 16;
+
+/// Rates by whose an instance's lines were: a chart per test and run that raced.
+pub(super) fn starts(sums: &[Sum<'_>]) -> Vec<Figure> {
+    let alone = sums.iter().filter(|sum| sum.results.len() == 1 && sum.races > 0 && sum.first().starts.len() > 1);
+    alone
+        .map(|sum| {
+            let result = sum.first();
+            let mut known: Vec<_> = result.starts.iter().filter(|start| start.iterations > 0).collect();
+            let all = known.len();
+            if all > MOST_STARTS {
+                known.sort_by(|a, b| b.rate().total_cmp(&a.rate()));
+                known.truncate(MOST_STARTS);
+            }
+            // Both warmths of one kind under its heading.
+            known.sort_by(|a, b| (&a.last_writers, a.warm).cmp(&(&b.last_writers, b.warm)));
+            let bars: Vec<Bar> = (known.into_iter())
+                .map(|start| {
+                    let interval = interval(start.races, start.iterations);
+                    let rate = Some(start.rate()).filter(|_| start.races > 0);
+                    Bar {
+                        heading: whose(start),
+                        label: warmth(start).to_owned(),
+                        words: rate_with_interval(rate, interval),
+                        look: sum.look(),
+                        value: rate,
+                        interval: interval.map_or((0.0, 1.0), |interval| (interval.low, interval.high)),
+                        data: format!(" data-seen=\"{}\" data-of=\"{}\"", start.races, start.iterations),
+                    }
+                })
+                .collect();
+            let low = bars.iter().map(|bar| bar.value.map_or(bar.interval.1, |_| bar.interval.0)).fold(1.0, f64::min);
+            let shown =
+                if all > bars.len() { format!(", the {} most frequent of {all}", bars.len()) } else { String::new() };
+            let chart = Bars {
+                name: format!("{}: rates by who wrote which line last", result.scenario),
+                axis: Axis::log(low, 1.0, "races per iteration, 95 % whiskers"),
+                tick: tick_rate,
+                bars,
+            };
+            Figure {
+                caption: format!("{}{shown}", result.scenario),
+                race: false,
+                svg: chart.svg(),
+                legend: vec![legend(sum)],
+            }
+        })
+        .collect()
 }
 
 /// The percentile distribution of a histogram as a line, if there are values enough for one.
