@@ -354,11 +354,12 @@ fn result(
 }
 
 fn start(program: &Program, tally: &StartTally) -> StartRecord {
-    let locations = program.locations.iter().map(|location| location.name.clone());
-    let threads = tally.last_writers.iter().map(|thread| format!("P{thread}"));
+    let named = program.locations.iter().zip(&tally.last_writers);
     StartRecord {
         warm: tally.warm,
-        last_writers: locations.zip(threads).collect(),
+        last_writers: named
+            .filter_map(|(location, thread)| thread.map(|thread| (location.name.clone(), format!("P{thread}"))))
+            .collect(),
         iterations: tally.iterations,
         races: tally.races,
     }

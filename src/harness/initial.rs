@@ -41,12 +41,25 @@ impl InitialState {
                 },
             })
             .collect();
-        InitialState { variables, stride: layout.stride, starts: Starts::new(layout, threads) }
+        InitialState { variables, stride: layout.stride, starts: Starts::new(program, layout, threads) }
     }
 
     /// Who writes what.
     pub fn starts(&self) -> &Starts {
         &self.starts
+    }
+
+    /// Writes, in all of the first `count` instances, the initial values of what no thread of the test ever goes to: they stay.
+    ///
+    /// # Safety
+    /// As [`InitialState::reset`], and nothing else may touch them.
+    pub unsafe fn settle(&self, arena: *mut u8, count: usize) {
+        for (variable, writer) in self.variables.iter().zip(self.starts.writers(0)) {
+            if writer.is_none() {
+                // SAFETY: as the caller vouches.
+                unsafe { self.reset_variable(arena, variable, 0..count) };
+            }
+        }
     }
 
     /// Writes the initial values of the first `count` instances of a stretch, as far as that is thread `number`'s part of the work.
@@ -118,7 +131,7 @@ mod tests {
     /// Together the threads write everything once, and on neighbouring lines every choice of threads comes up equally often.
     #[test]
     fn the_work_is_shared_and_mixed() {
-        let text = "C t\n{ x=1; y=1; z=1; }\nP0(int *x, int *y, int *z) { WRITE_ONCE(*x, 1); }\nexists (x=1)";
+        let text = "C t\n{ x=1; y=1; z=1; }\nP0(int *x, int *y, int *z) { WRITE_ONCE(*x, *y); WRITE_ONCE(*z, 1); }\nexists (x=1)";
         let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
         for threads in [1_usize, 2, 3] {
             // 64 lines in a row, which are 1024 dense instances of four bytes.

@@ -251,8 +251,14 @@ fn batches(
     let mut stretches: Vec<_> = (0..plan.stretches()).map(|round| starts.stretch(plan.batch, round)).collect();
     for (at, stretch) in stretches.iter().enumerate() {
         // SAFETY: the arena holds that many stretches of `batch` instances, and until the first meeting each thread does its
-        // part of resetting them.
-        unsafe { shared.initial.reset(shared.arena.0.add(at * stretch_bytes), stretch, plan.batch, number) };
+        // part of resetting them, and P0 what needs it only once.
+        unsafe {
+            let arena = shared.arena.0.add(at * stretch_bytes);
+            if number == 0 {
+                shared.initial.settle(arena, plan.batch);
+            }
+            shared.initial.reset(arena, stretch, plan.batch, number);
+        }
     }
     let delays: Vec<i64> = plan.skews.iter().map(|skew| delay(*skew, number, threads)).collect();
     let group_bytes = (plan.group - 1) * job.layout.stride + 1;

@@ -5,6 +5,7 @@
 //! counted for each.
 
 use crate::layout::Layout;
+use crate::program::Program;
 
 /// Lines that one thread resets in a row: few enough that free-running threads stay together, enough for the stores to stream. With 4
 /// they take twice as long; in a dense layout 4 lines, 64 instances, instead of 32 cost a twelfth of all iterations.
@@ -22,8 +23,8 @@ pub struct Starts {
     /// Instances in a row that are of one kind: a multiple of [`Starts::ALIKE`].
     block: usize,
     kinds: usize,
-    /// The thread that writes each location, kind by kind.
-    writers: Vec<usize>,
+    /// The thread that writes each location, kind by kind; none where no thread of the test ever goes.
+    writers: Vec<Option<usize>>,
     locations: usize,
 }
 
@@ -31,16 +32,25 @@ impl Starts {
     /// So many instances, from a multiple of this on, are of one kind.
     pub const ALIKE: usize = BLOCK;
 
-    /// Those of a layout's instances.
-    pub fn new(layout: &Layout, threads: usize) -> Starts {
-        let lines = layout.lines();
-        let distinct = lines.iter().max().map_or(1, |last| last + 1);
+    /// Those of a program's instances in a layout.
+    pub fn new(program: &Program, layout: &Layout, threads: usize) -> Starts {
+        let reached = program.reached();
+        let lines: Vec<Option<usize>> =
+            layout.lines().into_iter().zip(reached).map(|(line, reached)| reached.then_some(line)).collect();
+        // Numbered anew, so that neighbours are mixed.
+        let mut used: Vec<usize> = lines.iter().copied().flatten().collect();
+        used.sort_unstable();
+        used.dedup();
         let fits = |&mixed: &usize| threads.pow(mixed as u32) <= MOST_KINDS;
-        let mixed = (1..=MIXED.min(distinct)).rev().find(fits).unwrap_or(1);
+        let mixed = (1..=MIXED.min(used.len())).rev().find(fits).unwrap_or(1);
         let kinds = threads.pow(mixed as u32);
         // The number's digits, to the base of the threads, are the writers of the lines.
-        let writer = |kind: usize, line: usize| kind / threads.pow((line % mixed) as u32) % threads;
-        let writers = (0..kinds).flat_map(|kind| lines.iter().map(move |&line| writer(kind, line))).collect();
+        let writer = |kind: usize, line: usize| {
+            let digit = used.binary_search(&line).unwrap_or(0) % mixed;
+            kind / threads.pow(digit as u32) % threads
+        };
+        let of_kind = |kind: usize| lines.iter().map(move |line| line.map(|line| writer(kind, line)));
+        let writers = (0..kinds).flat_map(of_kind).collect();
         Starts { block: BLOCK * (LINE / layout.stride).max(1), kinds, writers, locations: lines.len() }
     }
 
@@ -49,8 +59,9 @@ impl Starts {
         self.kinds
     }
 
-    /// The thread that writes each location of an instance of this kind, in the order of the program's locations.
-    pub fn writers(&self, kind: usize) -> &[usize] {
+    /// The thread that writes each location of an instance of this kind, in the order of the program's locations; none where no thread of
+    /// the test ever goes.
+    pub fn writers(&self, kind: usize) -> &[Option<usize>] {
         &self.writers[kind * self.locations..(kind + 1) * self.locations]
     }
 
@@ -97,7 +108,7 @@ impl Stretch {
     ) -> impl Iterator<Item = std::ops::Range<usize>> {
         let block = self.block;
         (self.kinds[..count.div_ceil(block)].iter().enumerate())
-            .filter(move |(_, kind)| starts.writers(**kind)[location] == number)
+            .filter(move |(_, kind)| starts.writers(**kind)[location] == Some(number))
             .map(move |(at, _)| at * block..((at + 1) * block).min(count))
     }
 }
@@ -111,12 +122,14 @@ mod tests {
 
     #[test]
     fn kinds_name_who_writes_and_are_not_too_many() {
-        let text = "C t\n{}\nP0(int *x, int *y, int *z, int *w) { WRITE_ONCE(*x, 1); }\nexists (x=1)";
+        // Of w, only the address is used.
+        let text = "C t\n{}\nP0(int *x, int *y, int *z, int *w, int **v) { WRITE_ONCE(*x, 1); WRITE_ONCE(*y, 1); WRITE_ONCE(*z, 1); \
+                    WRITE_ONCE(*v, w); }\nexists (x=1)";
         let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
         for kind in [LayoutKind::Padded, LayoutKind::Dense, LayoutKind::Packed] {
             let layout = Layout::for_batch(kind, &program, 64, Some(100_000));
             for threads in [1, 2, 3, 4, 7, 8, 9, 39] {
-                let starts = Starts::new(&layout, threads);
+                let starts = Starts::new(&program, &layout, threads);
                 let lines = if kind == LayoutKind::Packed { 1 } else { 3 };
                 assert!(starts.kinds() <= MOST_KINDS.max(threads) && starts.kinds() >= threads.min(40), "{threads}");
                 if threads <= 4 {
@@ -134,11 +147,13 @@ mod tests {
                 let whole = 9_999 / stretch.block;
                 assert!(had[..whole].iter().all(|had| had.len() == starts.kinds()));
                 assert!(had[whole..].iter().all(|had| had.len() == 1));
+                let w = program.locations.iter().position(|location| location.name == "w").unwrap();
+                assert!((0..starts.kinds()).all(|kind| starts.writers(kind)[w].is_none()));
                 for location in 0..layout.offsets.len() {
                     for thread in 0..threads {
                         for range in stretch.of(&starts, thread, location, 10_000) {
                             for instance in [range.start, range.end - 1] {
-                                assert_eq!(starts.writers(stretch.kind(instance))[location], thread);
+                                assert_eq!(starts.writers(stretch.kind(instance))[location], Some(thread));
                             }
                         }
                     }

@@ -30,8 +30,8 @@ impl SkewTally {
 pub struct StartTally {
     /// Whether the threads fetched their lines before the tick.
     pub warm: bool,
-    /// The thread that wrote each location last, in the order of the program's locations.
-    pub last_writers: Vec<usize>,
+    /// The thread that wrote each location last, in the order of the program's locations; none where no thread of the test ever goes.
+    pub last_writers: Vec<Option<usize>>,
     /// Instances.
     pub iterations: u64,
     /// Races among them.

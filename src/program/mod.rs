@@ -60,6 +60,15 @@ impl Program {
         self.match_event.as_ref().map(|event| filtered && event.holds(row))
     }
 
+    /// For each location, whether any thread may read or write it. Others have only their addresses used, and keep their initial values.
+    pub fn reached(&self) -> Vec<bool> {
+        let addresses = || self.threads.iter().flat_map(|thread| &thread.ops).filter_map(Op::address);
+        // A register may hold any location's address.
+        let anywhere = addresses().any(|address| matches!(address, Address::Register(_)));
+        let named = |id| addresses().any(|address| matches!(address, Address::Location(known) if known == id));
+        (0..self.locations.len()).map(|id| anywhere || named(id)).collect()
+    }
+
     /// The heading of a column, as herd7 writes it: `1:r0` or `x`.
     pub fn column_name(&self, column: usize) -> String {
         match self.columns[column] {

@@ -390,7 +390,7 @@ pub struct StartRecord {
     /// Whether each thread fetched the lines it uses before the tick, those it stores to as its own.
     pub warm: bool,
     /// Which thread wrote each shared variable last before the instance began, and so had its line in its own caches unless it lost it
-    /// since: `P0`, `P1`, ...
+    /// since: `P0`, `P1`, ... Variables of which the test uses only the address are left out.
     pub last_writers: BTreeMap<String, String>,
     /// Instances.
     pub iterations: u64,

@@ -112,7 +112,7 @@ impl<'a> Classifier<'a> {
         let mut classifier = Classifier {
             program,
             layout,
-            starts: Starts::new(layout, program.threads.len()),
+            starts: Starts::new(program, layout, program.threads.len()),
             columns,
             table,
             is_race: Vec::new(),
@@ -329,6 +329,8 @@ mod tests {
         let mut arena = vec![0_u64; layout.bytes(instances) / 8];
         let state = InitialState::new(program, layout, 1);
         // SAFETY: the vector is that large.
+        unsafe { state.settle(arena.as_mut_ptr().cast(), instances) };
+        // SAFETY: as above.
         unsafe { state.reset(arena.as_mut_ptr().cast(), &state.starts().stretch(instances, 0), instances, 0) };
         (arena, vec![0_u64; SaveRecord::new(&program.threads[0]).stride * instances / 8 + 1])
     }
