@@ -75,7 +75,7 @@ fn a_page_needs_nothing_else_and_keeps_what_it_is_told() {
     };
     let emulated = part("<section id=\"emulated\">", "</section>");
     assert!(emulated.contains("badge forbidden\">emulated") && !emulated.contains("svg class=\"chart"));
-    for section in ["windows", "rates", "pairs", "gaps"] {
+    for section in ["windows", "rates", "starts", "pairs", "gaps"] {
         let drawn = part(&format!("<section id=\"{section}\">"), "</section>");
         assert!(drawn.contains("svg class=\"chart"), "{section} draws something");
         assert!(!drawn.contains("> D ") && !drawn.contains("data-name=\"D\""), "{section} draws the emulated run");

@@ -78,7 +78,9 @@ fn a_record_cut_anywhere_is_refused_and_never_a_panic() {
 #[test]
 fn what_does_not_add_up_is_named() {
     let (_, text) = shipped();
-    let cases: [(Edit, &str); 6] = [
+    let cases: [(Edit, &str); 8] = [
+        (|value| value["results"][0]["starts"][0]["iterations"] = 7.into(), "the starts' iterations add up to"),
+        (|value| value["results"][0]["starts"][0]["races"] = 7.into(), "the starts' races add up to"),
         (|value| value["results"][0]["iterations"] = 7.into(), "the outcomes add up to"),
         (
             |value| value["results"][0]["races"] = 1_000_000_000_000_000_000u64.into(),
@@ -135,9 +137,20 @@ fn a_sum_counts_everything_once() {
         assert_eq!((sum.iterations, sum.races), (3 * one.iterations, 3 * one.races));
         assert_eq!(sum.gaps.count, 3 * one.gaps.count);
         assert_eq!(sum.skews.len(), one.skews.len());
+        assert_eq!(sum.starts.len(), one.starts.len());
+        for (sum, one) in sum.starts.iter().zip(&one.starts) {
+            assert_eq!((sum.warm, &sum.last_writers), (one.warm, &one.last_writers));
+            assert_eq!((sum.iterations, sum.races), (3 * one.iterations, 3 * one.races));
+        }
         let (Some(wide), Some(narrow)) = (one.interval, sum.interval) else { panic!("no interval") };
         assert!(narrow.high - narrow.low < wide.high - wide.low, "{}", one.scenario);
     }
+    // A run that did not count them makes the sum one that did not.
+    let mut older = one.clone();
+    older.results.iter_mut().for_each(|result| result.starts.clear());
+    let mut merger = Merger::new("a", one).unwrap();
+    merger.add("older", older).unwrap();
+    assert!(merger.finish().results.iter().all(|result| result.starts.is_empty()));
     // Sums of sums keep all their parts.
     let mut again = Merger::new("sum", sum.clone()).unwrap();
     again.add("sum", sum).unwrap();
