@@ -126,6 +126,9 @@ fn counts_at_the_edge_are_drawn_or_refused_and_never_a_panic() {
                 skew.skew_ns *= 1e300;
                 skew.outcomes.truncate(1);
             }
+            for start in &mut result.starts {
+                (start.iterations, start.races) = (count, count);
+            }
         }
         let text = page(&[entry("edge.json", &record)]).unwrap();
         assert!(!text.contains("NaN") && !text.contains(">inf"), "{count}");
@@ -345,6 +348,19 @@ fn every_point_lies_where_its_counts_belong() {
         let value = result.rate.filter(|rate| *rate > 0.0).unwrap_or(result.interval.unwrap().high);
         let end = place(&chart.x, value, f64::log10);
         assert!((mark.x - end).abs() < 1.5, "{}: the bar ends at {}, not {end}", result.scenario, mark.x);
+        // Whose the lines were: a bar for each choice, of what raced.
+        let starts = seen.charts.iter().find(|chart| chart.section == "starts" && chart.caption == result.scenario);
+        assert_eq!(starts.is_some(), result.races > 0, "{}", result.scenario);
+        let bars = starts.map_or(&[][..], |chart| &chart.marks);
+        for start in result.starts.iter().filter(|_| result.races > 0) {
+            let (raced, of) = (start.races.to_string(), start.iterations.to_string());
+            let mark = bars.iter().find(|mark| mark.data["seen"] == raced && mark.data["of"] == of);
+            let mark = mark.unwrap_or_else(|| panic!("no bar of {start:?}"));
+            let interval = wakerace::stats::interval(start.races, start.iterations).unwrap();
+            let value = if mark.bound { interval.high } else { start.rate() };
+            let end = place(&starts.unwrap().x, value, f64::log10);
+            assert!((mark.x - end).abs() < 1.5, "{start:?}: the bar ends at {}, not {end}", mark.x);
+        }
     }
     assert!(drawn > 300, "{drawn}");
     // A cell for each pair.

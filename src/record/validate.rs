@@ -51,6 +51,9 @@ fn scenario(result: &ScenarioResult, say: &mut impl FnMut(String)) {
         equal("the starts' iterations", sum(result.starts.iter().map(|start| start.iterations)), iterations);
         equal("the starts' races", sum(result.starts.iter().map(|start| start.races)), races);
     }
+    if result.starts.iter().any(|start| start.races > start.iterations) {
+        say("a start has more races than iterations".to_owned());
+    }
     for skew in result.skews.iter().filter(|skew| !skew.outcomes.is_empty()) {
         if skew.outcomes.len() != result.outcomes.len() {
             say(format!("at skew {} ns there are {} outcomes", skew.skew_ns, skew.outcomes.len()));
