@@ -604,6 +604,20 @@ fn long_run(folder: &Path) -> (Child, std::path::PathBuf) {
     (child, path)
 }
 
+/// Waits until a process handles SIGINT itself, as the kernel sees it; on a busy box starting takes a while.
+fn wait_for_handler(child: &Child) {
+    let begun = Instant::now();
+    let caught = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default();
+        u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask >> (libc::SIGINT - 1) & 1 == 1)
+    };
+    while !caught() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no handler after a minute");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 fn signal(child: &Child, signal: i32) {
     // SAFETY: sends a signal to a child that has not been waited for, so its number is still its own.
     assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
@@ -665,7 +679,9 @@ fn a_second_ctrl_c_ends_at_once() {
         "0",
     ]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(1500));
+    wait_for_handler(&child);
+    // Now it runs, or will.
+    std::thread::sleep(Duration::from_millis(1000));
     let begun = Instant::now();
     signal(&child, libc::SIGINT);
     std::thread::sleep(Duration::from_millis(50));

@@ -132,11 +132,12 @@ fn a_lost_wakeup_is_noticed_with_the_state_of_everything() {
 fn mutants_end_a_run_with_the_harm_they_do() {
     let folder = tempfile::tempdir().unwrap();
     for (mutant, harm) in [("no-cleanup", "H2"), ("clear-unlocked", "C3")] {
-        let args = ["-d", "20s", "--variant", "minimal", "--profile", "v7.1,v7.2", "--mutant", mutant];
+        // A few seconds do; how many is chance, and the box's business.
+        let args = ["-d", "120s", "--variant", "minimal", "--profile", "v7.1,v7.2", "--mutant", mutant];
         let record = record(folder.path(), &args, 1);
         for result in &record.results {
             assert!(result.stuck.as_ref().is_some_and(|stuck| stuck.starts_with(harm)), "{mutant}: {:?}", result.stuck);
-            assert!(result.elapsed_s < 15.0, "{mutant} was noticed late");
+            assert!(result.elapsed_s < 110.0, "{mutant} was noticed, and the run went on");
         }
     }
 }

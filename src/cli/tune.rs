@@ -106,14 +106,17 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
             if interrupt.load(std::sync::atomic::Ordering::Relaxed) {
                 return Ok(EXIT_INTERRUPTED);
             }
+            let (races, default) = (found.races_per_s, found.default_races_per_s);
+            let compared = if races == 0.0 {
+                "no race with any settings in this time".to_owned()
+            } else if default == 0.0 {
+                format!("{races:.2e} races/s, and none with the default settings")
+            } else {
+                format!("{races:.2e} races/s, {:.2} times the default settings", races / default)
+            };
             super::print(&format!(
-                "{} ({}), tuned on {}: {}; {:.2e} races/s, {:.2} times the default settings\n",
-                scenario.name,
-                placement.class,
-                mutant.name,
-                found.settings,
-                found.races_per_s,
-                if found.default_races_per_s > 0.0 { found.races_per_s / found.default_races_per_s } else { 1.0 },
+                "{} ({}), tuned on {}: {}; {compared}\n",
+                scenario.name, placement.class, mutant.name, found.settings
             ))?;
             profile.put(Tuned {
                 scenario: scenario.name.clone(),
