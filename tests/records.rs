@@ -315,6 +315,22 @@ fn windows_as_csv_lose_no_count() {
 }
 
 #[test]
+fn starts_as_csv_lose_no_count() {
+    let (path, text) = shipped();
+    let lines = exported(&path, "--starts-csv");
+    let mut reader = csv::Reader::from_reader(lines.as_bytes());
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    for result in &run(&text).results {
+        let of_result = || rows.iter().filter(|row| row[3] == result.scenario);
+        let sum = |column: usize| -> u64 { of_result().map(|row| row[column].parse::<u64>().unwrap()).sum() };
+        assert_eq!((sum(8), sum(9)), (result.iterations, result.races), "{}", result.scenario);
+        let kinds: std::collections::BTreeSet<(&str, &str)> = of_result().map(|row| (&row[6], &row[7])).collect();
+        assert_eq!(kinds.len(), result.starts.len(), "{}", result.scenario);
+        assert!(kinds.iter().all(|(writers, _)| writers.contains("=P0") || writers.contains("=P1")), "{kinds:?}");
+    }
+}
+
+#[test]
 fn histograms_come_back_whole_from_an_interval_log() {
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
     let (path, text) = shipped();

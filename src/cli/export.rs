@@ -37,6 +37,9 @@ struct What {
     /// One line per result, skew and outcome: the race windows
     #[arg(long, value_name = "RECORD")]
     window_csv: Option<PathBuf>,
+    /// One line per result and choice of whose the variables' lines were
+    #[arg(long, value_name = "RECORD")]
+    starts_csv: Option<PathBuf>,
     /// The table and what it means, in Markdown
     #[arg(long, value_name = "RECORD")]
     markdown: Option<PathBuf>,
@@ -50,13 +53,15 @@ struct What {
 
 /// Writes a scenario or a record in a format that others read.
 pub fn export(args: &ExportArgs) -> Result<u8> {
-    let What { litmus: name, log, csv, window_csv, markdown, hgrm: one, hlog: all } = &args.what;
+    let What { litmus: name, log, csv, window_csv, starts_csv, markdown, hgrm: one, hlog: all } = &args.what;
     let text = if let Some(name) = name {
         litmus(name)?
     } else if let Some(path) = log {
         publish::litmus_log(&of_a_run(path)?)
     } else if let Some(path) = window_csv {
         publish::window_csv(&of_a_run(path)?)?
+    } else if let Some(path) = starts_csv {
+        publish::starts_csv(&of_a_run(path)?)?
     } else if let Some(path) = csv {
         either(path, |record| record.csv(), |record| record.csv())?
     } else if let Some(path) = markdown {

@@ -136,3 +136,42 @@ pub fn window_csv(record: &Record) -> Result<String> {
     }
     render(&lines)
 }
+
+/// Counts by whose the variables' lines were as CSV: a line per result, choice and warmth, with a header line. `last_written` is like
+/// `__state=P0 blocked_on=P1`.
+///
+/// # Errors
+/// None that a record can cause.
+pub fn starts_csv(record: &Record) -> Result<String> {
+    let columns = [
+        "architecture",
+        "cpu_model",
+        "emulated",
+        "scenario",
+        "cpus",
+        "class",
+        "last_written",
+        "fetched",
+        "iterations",
+        "races",
+    ];
+    let mut lines = vec![columns.map(str::to_owned).to_vec()];
+    for result in &record.results {
+        for start in &result.starts {
+            let writers = start.last_writers.iter().map(|(location, thread)| format!("{location}={thread}"));
+            lines.push(vec![
+                record.host.architecture.clone(),
+                record.host.cpu_model.clone(),
+                record.host.emulated.to_string(),
+                result.scenario.clone(),
+                in_order(&result.placement.cpus).replace(',', " "),
+                result.placement.class.to_string(),
+                writers.collect::<Vec<_>>().join(" "),
+                start.warm.to_string(),
+                start.iterations.to_string(),
+                start.races.to_string(),
+            ]);
+        }
+    }
+    render(&lines)
+}

@@ -16,7 +16,7 @@ mod table;
 mod window;
 
 pub use compare::{Comparison, Ratio, compare, comparison_markdown, comparison_table, ratio};
-pub use csv::window_csv;
+pub use csv::{starts_csv, window_csv};
 pub use hgrm::hgrm;
 pub use hlog::{Tagged, hlog};
 pub use litmus_log::litmus_log;
