@@ -270,11 +270,12 @@ pub(super) fn starts(sums: &[Sum<'_>]) -> Vec<Figure> {
                 })
                 .collect();
             let low = bars.iter().map(|bar| bar.value.map_or(bar.interval.1, |_| bar.interval.0)).fold(1.0, f64::min);
+            let high = bars.iter().map(|bar| bar.interval.1).fold(0.0, f64::max);
             let shown =
                 if all > bars.len() { format!(", the {} most frequent of {all}", bars.len()) } else { String::new() };
             let chart = Bars {
                 name: format!("{}: rates by who wrote which line last", result.scenario),
-                axis: Axis::log(low, 1.0, "races per iteration, 95 % whiskers"),
+                axis: Axis::log(low.min(high), high, "races per iteration, 95 % whiskers"),
                 tick: tick_rate,
                 bars,
             };
