@@ -596,26 +596,26 @@ fn long_run(folder: &Path) -> (Child, std::path::PathBuf) {
     command.args(["run", "S02", "S03", "--no-controls", "--oversubscribe", "-d", "1s", "--export-json", "r.json"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let path = folder.join("r.json");
+    wait_until("nothing was written", || path.exists());
+    (child, path)
+}
+
+/// Waits for something; a minute without it is too long.
+fn wait_until(otherwise: &str, seen: impl Fn() -> bool) {
     let begun = Instant::now();
-    while !path.exists() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "nothing was written");
+    while !seen() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{otherwise}");
         std::thread::sleep(Duration::from_millis(10));
     }
-    (child, path)
 }
 
 /// Waits until a process handles SIGINT itself, as the kernel sees it; on a busy box starting takes a while.
 fn wait_for_handler(child: &Child) {
-    let begun = Instant::now();
-    let caught = || {
+    wait_until("no handler after a minute", || {
         let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default();
         u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask >> (libc::SIGINT - 1) & 1 == 1)
-    };
-    while !caught() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "no handler after a minute");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    });
 }
 
 fn signal(child: &Child, signal: i32) {

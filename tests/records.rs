@@ -10,7 +10,8 @@ use assert_cmd::assert::OutputAssertExt;
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::Value;
-use wakerace::record::{self, Merger, ScenarioResult};
+use wakerace::publish::{Entry, Publish as _};
+use wakerace::record::{self, AnyRecord, Merger, ScenarioResult};
 
 use common::{run, shipped};
 
@@ -267,15 +268,19 @@ fn exported(path: &Path, form: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// The header line and the lines of a CSV that is exported from a record.
+fn table(path: &Path, form: &str) -> (csv::StringRecord, Vec<csv::StringRecord>) {
+    let lines = exported(path, form);
+    let mut reader = csv::Reader::from_reader(lines.as_bytes());
+    (reader.headers().unwrap().clone(), reader.records().map(Result::unwrap).collect())
+}
+
 #[test]
 fn csv_and_markdown_lose_no_count() {
     let (path, text) = shipped();
     let record = run(&text);
-    let lines = exported(&path, "--csv");
-    let mut reader = csv::Reader::from_reader(lines.as_bytes());
-    let headings: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+    let (headings, rows) = table(&path, "--csv");
     let column = |name: &str| headings.iter().position(|heading| heading == name).unwrap();
-    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
     assert_eq!(rows.len(), record.results.len());
     let markdown = exported(&path, "--markdown");
     for (row, result) in rows.iter().zip(&record.results) {
@@ -297,9 +302,7 @@ fn csv_and_markdown_lose_no_count() {
 #[test]
 fn windows_as_csv_lose_no_count() {
     let (path, text) = shipped();
-    let lines = exported(&path, "--window-csv");
-    let mut reader = csv::Reader::from_reader(lines.as_bytes());
-    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let (_, rows) = table(&path, "--window-csv");
     for result in &run(&text).results {
         let of_result = || rows.iter().filter(|row| row[3] == result.scenario);
         let sum = |race: Option<&str>| -> u64 {
@@ -317,9 +320,7 @@ fn windows_as_csv_lose_no_count() {
 #[test]
 fn starts_as_csv_lose_no_count() {
     let (path, text) = shipped();
-    let lines = exported(&path, "--starts-csv");
-    let mut reader = csv::Reader::from_reader(lines.as_bytes());
-    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let (_, rows) = table(&path, "--starts-csv");
     for result in &run(&text).results {
         let of_result = || rows.iter().filter(|row| row[3] == result.scenario);
         let sum = |column: usize| -> u64 { of_result().map(|row| row[column].parse::<u64>().unwrap()).sum() };
@@ -328,6 +329,23 @@ fn starts_as_csv_lose_no_count() {
         assert_eq!(kinds.len(), result.starts.len(), "{}", result.scenario);
         assert!(kinds.iter().all(|(writers, _)| writers.contains("=P0") || writers.contains("=P1")), "{kinds:?}");
     }
+}
+
+#[test]
+fn a_start_without_races_is_a_bound() {
+    let (_, text) = shipped();
+    let mut record = run(&text);
+    let swapped = record.results.iter_mut().find(|result| result.scenario == "S05-swapped").unwrap();
+    let moved = std::mem::take(&mut swapped.starts[0].races);
+    swapped.starts[1].races += moved;
+    let bound = wakerace::stats::interval(0, swapped.starts[0].iterations).unwrap().high;
+    assert_eq!(record::problems(&record), Vec::<String>::new());
+    let said = format!("< {bound:.1e} where the lines were cold and last written by");
+    assert!(record.summary().contains(&said), "{said}: {}", record.summary());
+    let entry = Entry { name: "r.json".to_owned(), record: AnyRecord::Run(Box::new(record)) };
+    let drawn = wakerace::publish::page(&[entry]).unwrap();
+    let start = drawn.find("<section id=\"starts\">").unwrap();
+    assert!(drawn[start..].contains(&format!("&lt; {bound:.1e}")), "{bound}");
 }
 
 #[test]

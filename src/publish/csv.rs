@@ -38,15 +38,13 @@ pub fn csv(record: &Record) -> Result<String> {
     let mut lines = vec![COLUMNS.map(str::to_owned).to_vec()];
     let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:e}"));
     for result in &record.results {
-        // A comma would have to be quoted.
-        let cpus = in_order(&result.placement.cpus).replace(',', " ");
         let fields: [String; COLUMNS.len()] = [
             record.host.architecture.clone(),
             record.host.cpu_model.clone(),
             record.host.emulated.to_string(),
             result.scenario.clone(),
             result.group.clone(),
-            cpus,
+            cpus(result),
             result.placement.class.to_string(),
             result.pace.mode.clone(),
             result.pace.period_ns.map_or(String::new(), |ns| format!("{ns:.3}")),
@@ -97,32 +95,44 @@ fn values(outcome: &OutcomeRecord) -> String {
     outcome.values.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }
 
+/// What a line of a part of a result begins with.
+const ABOUT: [&str; 6] = ["architecture", "cpu_model", "emulated", "scenario", "cpus", "class"];
+
+/// Those of a result, before some more fields.
+fn about<const N: usize>(record: &Record, result: &ScenarioResult, more: [String; N]) -> Vec<String> {
+    let fields: [String; ABOUT.len()] = [
+        record.host.architecture.clone(),
+        record.host.cpu_model.clone(),
+        record.host.emulated.to_string(),
+        result.scenario.clone(),
+        cpus(result),
+        result.placement.class.to_string(),
+    ];
+    fields.into_iter().chain(more).collect()
+}
+
+/// The CPUs of a result; a comma would have to be quoted.
+fn cpus(result: &ScenarioResult) -> String {
+    in_order(&result.placement.cpus).replace(',', " ")
+}
+
+/// The header line of lines that [`about`] makes.
+fn header<const N: usize>(more: [&str; N]) -> Vec<String> {
+    ABOUT.into_iter().chain(more).map(str::to_owned).collect()
+}
+
 /// Race windows as CSV: a line per result, skew and outcome, with a header line. Records of versions that did not count
 /// outcomes at each skew have two outcomes, `race` and `other`.
 ///
 /// # Errors
 /// None that a record can cause.
 pub fn window_csv(record: &Record) -> Result<String> {
-    let columns =
-        ["architecture", "cpu_model", "emulated", "scenario", "cpus", "class", "skew_ns", "outcome", "race", "count"];
-    let mut lines = vec![columns.map(str::to_owned).to_vec()];
+    let mut lines = vec![header(["skew_ns", "outcome", "race", "count"])];
     for result in &record.results {
-        // A comma would have to be quoted.
-        let cpus = in_order(&result.placement.cpus).replace(',', " ");
         for skew in &result.skews {
             let mut line = |outcome: String, race: bool, count: u64| {
-                lines.push(vec![
-                    record.host.architecture.clone(),
-                    record.host.cpu_model.clone(),
-                    record.host.emulated.to_string(),
-                    result.scenario.clone(),
-                    cpus.clone(),
-                    result.placement.class.to_string(),
-                    format!("{:.3}", skew.skew_ns),
-                    outcome,
-                    race.to_string(),
-                    count.to_string(),
-                ]);
+                let fields = [format!("{:.3}", skew.skew_ns), outcome, race.to_string(), count.to_string()];
+                lines.push(about(record, result, fields));
             };
             if skew.outcomes.len() == result.outcomes.len() {
                 for (outcome, count) in result.outcomes.iter().zip(&skew.outcomes) {
@@ -143,34 +153,13 @@ pub fn window_csv(record: &Record) -> Result<String> {
 /// # Errors
 /// None that a record can cause.
 pub fn starts_csv(record: &Record) -> Result<String> {
-    let columns = [
-        "architecture",
-        "cpu_model",
-        "emulated",
-        "scenario",
-        "cpus",
-        "class",
-        "last_written",
-        "fetched",
-        "iterations",
-        "races",
-    ];
-    let mut lines = vec![columns.map(str::to_owned).to_vec()];
+    let mut lines = vec![header(["last_written", "fetched", "iterations", "races"])];
     for result in &record.results {
         for start in &result.starts {
             let writers = start.last_writers.iter().map(|(location, thread)| format!("{location}={thread}"));
-            lines.push(vec![
-                record.host.architecture.clone(),
-                record.host.cpu_model.clone(),
-                record.host.emulated.to_string(),
-                result.scenario.clone(),
-                in_order(&result.placement.cpus).replace(',', " "),
-                result.placement.class.to_string(),
-                writers.collect::<Vec<_>>().join(" "),
-                start.warm.to_string(),
-                start.iterations.to_string(),
-                start.races.to_string(),
-            ]);
+            let writers = writers.collect::<Vec<_>>().join(" ");
+            let fields = [writers, start.warm.to_string(), start.iterations.to_string(), start.races.to_string()];
+            lines.push(about(record, result, fields));
         }
     }
     render(&lines)

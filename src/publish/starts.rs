@@ -41,7 +41,7 @@ pub(super) fn apart(result: &ScenarioResult) -> Option<String> {
     let (least, least_interval) = known.iter().min_by(|a, b| a.1.high.total_cmp(&b.1.high))?;
     (most_interval.low > WORTH_SAYING * least_interval.high).then(|| {
         let said = |start: &StartRecord, interval| {
-            let rate = rate_with_interval(Some(start.rate()).filter(|_| start.races > 0), Some(interval));
+            let rate = rate_with_interval(Some(start.rate()), Some(interval));
             format!("{rate} where the lines were {} and last written by {}", warmth(start), whose(start))
         };
         format!(

@@ -193,18 +193,22 @@ fn order(outcomes: &[OutcomeRecord]) -> Vec<BTreeMap<String, FinalValue>> {
     outcomes.iter().map(|outcome| outcome.values.clone()).collect()
 }
 
+/// A sum, or what was too much for it.
+fn plus(a: u64, b: u64, what: &'static str) -> std::result::Result<u64, &'static str> {
+    a.checked_add(b).ok_or(what)
+}
+
 /// Adds the counts by how the lines lay; where one side has none, the sum has none.
 fn add_starts(sum: &mut ScenarioResult, more: Vec<StartRecord>) -> std::result::Result<(), &'static str> {
     if sum.starts.is_empty() || more.is_empty() {
         sum.starts.clear();
         return Ok(());
     }
-    let what = "the iterations of a start";
     for more in more {
         match sum.starts.iter_mut().find(|known| known.warm == more.warm && known.last_writers == more.last_writers) {
             Some(known) => {
-                known.iterations = known.iterations.checked_add(more.iterations).ok_or(what)?;
-                known.races = known.races.checked_add(more.races).ok_or(what)?;
+                known.iterations = plus(known.iterations, more.iterations, "the iterations of a start")?;
+                known.races = plus(known.races, more.races, "the races of a start")?;
             }
             None => sum.starts.push(more),
         }
@@ -213,7 +217,6 @@ fn add_starts(sum: &mut ScenarioResult, more: Vec<StartRecord>) -> std::result::
 }
 
 fn add(sum: &mut ScenarioResult, more: ScenarioResult) -> std::result::Result<(), &'static str> {
-    let plus = |a: u64, b: u64, what: &'static str| a.checked_add(b).ok_or(what);
     sum.iterations = plus(sum.iterations, more.iterations, "the iterations")?;
     sum.races = plus(sum.races, more.races, "the races")?;
     sum.matches = match (sum.matches, more.matches) {

@@ -189,10 +189,7 @@ fn window(swept: &[(&Sum<'_>, &ScenarioResult)], counted: &Counted, caption: &st
 /// Rates per placement class: a chart per group of tests.
 pub(super) fn rates(sums: &[Sum<'_>]) -> Vec<Figure> {
     let measured: Vec<&Sum<'_>> = sums.iter().filter(|sum| sum.iterations > 0).collect();
-    let lowest = |sum: &&Sum<'_>| {
-        sum.interval().map_or(1.0, |interval| if sum.races > 0 { interval.low } else { interval.high })
-    };
-    let low = measured.iter().map(lowest).fold(1.0, f64::min);
+    let low = measured.iter().map(|sum| lowest(sum.races, sum.iterations)).fold(1.0, f64::min);
     let mut groups: Vec<&str> = Vec::new();
     for sum in &measured {
         let group = sum.first().group.as_str();
@@ -204,7 +201,12 @@ pub(super) fn rates(sums: &[Sum<'_>]) -> Vec<Figure> {
         .into_iter()
         .map(|group| {
             let of_group = || measured.iter().filter(|sum| sum.first().group == group);
-            let bars = of_group().map(|sum| bar(sum)).collect();
+            let bars = (of_group())
+                .map(|sum| {
+                    let label = format!("{} · {}", sum.placement(), sum.run.letter);
+                    bar(sum.first().scenario.clone(), label, sum.look(), sum.races, sum.iterations)
+                })
+                .collect();
             let chart = Bars {
                 name: format!("Rates of the tests in {group}, per placement class"),
                 axis: Axis::log(low, 1.0, "races per iteration, 95 % whiskers"),
@@ -224,17 +226,23 @@ pub(super) fn rates(sums: &[Sum<'_>]) -> Vec<Figure> {
         .collect()
 }
 
-fn bar(sum: &Sum<'_>) -> Bar {
-    let interval = sum.interval().map_or((0.0, 1.0), |interval| (interval.low, interval.high));
+/// The bar of races among iterations.
+fn bar(heading: String, label: String, look: Look, races: u64, iterations: u64) -> Bar {
+    let (rate, interval) = (share(races, iterations), interval(races, iterations));
     Bar {
-        heading: sum.first().scenario.clone(),
-        label: format!("{} · {}", sum.placement(), sum.run.letter),
-        words: rate_with_interval(sum.rate(), sum.interval()),
-        look: sum.look(),
-        value: sum.rate().filter(|rate| *rate > 0.0),
-        interval,
-        data: format!(" data-seen=\"{}\" data-of=\"{}\"", sum.races, sum.iterations),
+        heading,
+        label,
+        words: rate_with_interval(rate, interval),
+        look,
+        value: rate.filter(|rate| *rate > 0.0),
+        interval: interval.map_or((0.0, 1.0), |interval| (interval.low, interval.high)),
+        data: format!(" data-seen=\"{races}\" data-of=\"{iterations}\""),
     }
+}
+
+/// Where the axis of such a bar must begin.
+fn lowest(races: u64, iterations: u64) -> f64 {
+    interval(races, iterations).map_or(1.0, |interval| if races > 0 { interval.low } else { interval.high })
 }
 
 /// Bars that a chart of starts has at most, a run: with three threads and three lines there would be 54.
@@ -254,22 +262,10 @@ pub(super) fn starts(sums: &[Sum<'_>]) -> Vec<Figure> {
             }
             // Both warmths of one kind under its heading.
             known.sort_by(|a, b| (&a.last_writers, a.warm).cmp(&(&b.last_writers, b.warm)));
+            let low = known.iter().map(|start| lowest(start.races, start.iterations)).fold(1.0, f64::min);
             let bars: Vec<Bar> = (known.into_iter())
-                .map(|start| {
-                    let interval = interval(start.races, start.iterations);
-                    let rate = Some(start.rate()).filter(|_| start.races > 0);
-                    Bar {
-                        heading: whose(start),
-                        label: warmth(start).to_owned(),
-                        words: rate_with_interval(rate, interval),
-                        look: sum.look(),
-                        value: rate,
-                        interval: interval.map_or((0.0, 1.0), |interval| (interval.low, interval.high)),
-                        data: format!(" data-seen=\"{}\" data-of=\"{}\"", start.races, start.iterations),
-                    }
-                })
+                .map(|start| bar(whose(start), warmth(start).to_owned(), sum.look(), start.races, start.iterations))
                 .collect();
-            let low = bars.iter().map(|bar| bar.value.map_or(bar.interval.1, |_| bar.interval.0)).fold(1.0, f64::min);
             let high = bars.iter().map(|bar| bar.interval.1).fold(0.0, f64::max);
             let shown =
                 if all > bars.len() { format!(", the {} most frequent of {all}", bars.len()) } else { String::new() };
