@@ -165,20 +165,18 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
         cpus: &experiment.placement.cpus,
         clock: experiment.common.clock,
     };
+    let pace = experiment.choice.pace.kind();
     let mut plan = Plan {
-        pace: experiment.choice.pace.kind(),
+        pace,
         period: 0,
         group: experiment.choice.group.unwrap_or(1),
         // Only who waits for a tick has time to fetch.
-        warm: if experiment.choice.pace.kind() == Pace::Paced { experiment.choice.warm } else { Warm::Off },
+        warm: if pace == Pace::Paced { experiment.choice.warm } else { Warm::Off },
         focus: false,
         nice: experiment.common.nice,
         adapt: Adapt::Never,
         skews: vec![0],
-        batch: experiment
-            .choice
-            .batch
-            .unwrap_or_else(|| harness::default_batch(&experiment.layout, experiment.choice.pace.kind())),
+        batch: experiment.choice.batch.unwrap_or_else(|| harness::default_batch(&experiment.layout, pace)),
         seed: experiment.common.seed,
         limits: experiment.common.limits,
     };

@@ -10,7 +10,6 @@ pub struct InitialState {
     variables: Vec<Variable>,
     /// Bytes from one instance to the next.
     stride: usize,
-    starts: Starts,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +28,8 @@ enum Value {
 }
 
 impl InitialState {
-    /// That of a program in a layout, to be written by so many threads.
-    pub fn new(program: &Program, layout: &Layout, threads: usize) -> InitialState {
+    /// That of a program in a layout.
+    pub fn new(program: &Program, layout: &Layout) -> InitialState {
         let variables = (program.locations.iter().enumerate())
             .map(|(id, location)| Variable {
                 offset: layout.offsets[id],
@@ -41,20 +40,15 @@ impl InitialState {
                 },
             })
             .collect();
-        InitialState { variables, stride: layout.stride, starts: Starts::new(program, layout, threads) }
-    }
-
-    /// Who writes what.
-    pub fn starts(&self) -> &Starts {
-        &self.starts
+        InitialState { variables, stride: layout.stride }
     }
 
     /// Writes, in all of the first `count` instances, the initial values of what no thread of the test ever goes to: they stay.
     ///
     /// # Safety
     /// As [`InitialState::reset`], and nothing else may touch them.
-    pub unsafe fn settle(&self, arena: *mut u8, count: usize) {
-        for (variable, writer) in self.variables.iter().zip(self.starts.writers(0)) {
+    pub unsafe fn settle(&self, arena: *mut u8, starts: &Starts, count: usize) {
+        for (variable, writer) in self.variables.iter().zip(starts.writers(0)) {
             if writer.is_none() {
                 // SAFETY: as the caller vouches.
                 unsafe { self.reset_variable(arena, variable, 0..count) };
@@ -69,9 +63,9 @@ impl InitialState {
     /// # Safety
     /// `arena` must hold that many instances of the layout, and nothing but other threads' parts may touch them meanwhile; all threads
     /// must go by the same kinds.
-    pub unsafe fn reset(&self, arena: *mut u8, stretch: &Stretch, count: usize, number: usize) {
+    pub unsafe fn reset(&self, arena: *mut u8, stretch: &Stretch<'_>, count: usize, number: usize) {
         for (location, variable) in self.variables.iter().enumerate() {
-            for range in stretch.of(&self.starts, number, location, count) {
+            for range in stretch.of(number, location, count) {
                 // SAFETY: as the caller vouches: no two threads write the same variable of the same instance.
                 unsafe { self.reset_variable(arena, variable, range) };
             }
@@ -138,8 +132,9 @@ mod tests {
             for (kind, block) in [(LayoutKind::Padded, 64), (LayoutKind::Dense, 1024)] {
                 let count = block * threads.pow(3);
                 let layout = Layout::for_batch(kind, &program, 64, Some(count));
-                let state = InitialState::new(&program, &layout, threads);
-                let stretch = state.starts().stretch(count, 0);
+                let state = InitialState::new(&program, &layout);
+                let starts = Starts::new(&program, &layout, threads);
+                let stretch = starts.stretch(count, 0);
                 let mut choices = vec![[usize::MAX; 3]; count];
                 for thread in 0..threads {
                     let mut arena = vec![0_u64; layout.bytes(count) / 8];

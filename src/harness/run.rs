@@ -23,6 +23,7 @@ use super::initial::InitialState;
 use super::leader::{Books, Leader};
 use super::meeting::{Broken, Meeting, Report};
 use super::plan::{Job, Measurement, Plan, delay};
+use super::starts::Starts;
 use super::tally::Tally;
 use crate::codegen::{Executable, Pace, SaveRecord, ThreadArgs, warm_step};
 use crate::error::{Error, Result};
@@ -44,6 +45,7 @@ struct Shared<'a> {
     plan: &'a Plan,
     classifier: Classifier<'a>,
     initial: InitialState,
+    starts: &'a Starts,
     executables: Vec<Executable>,
     arena: Pointer,
     records: Vec<Pointer>,
@@ -100,7 +102,8 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
     let mut arena = Arena::new(plan.stretches() * job.layout.bytes(plan.batch))?;
     let strides = job.program.threads.iter().map(|thread| SaveRecord::new(thread).stride);
     let mut record_arenas = strides.map(|stride| Arena::new(plan.batch * stride)).collect::<Result<Vec<_>>>()?;
-    let classifier = Classifier::new(job.program, job.layout);
+    let starts = Starts::new(job.program, job.layout, threads);
+    let classifier = Classifier::new(job.program, job.layout, &starts);
     let own_cpus = distinct(job.cpus);
     let shared = Shared {
         job,
@@ -116,7 +119,8 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
         counters: (0..threads).map(|_| Mutex::new(classifier.counter(plan.skews.len()))).collect(),
         failure: Mutex::new(None),
         classifier,
-        initial: InitialState::new(job.program, job.layout, threads),
+        initial: InitialState::new(job.program, job.layout),
+        starts: &starts,
         begun,
         nice: AtomicI32::new(i32::MIN),
         ended: AtomicUsize::new(0),
@@ -247,15 +251,14 @@ fn batches(
     let threads = job.cpus.len();
     let stretch_bytes = job.layout.bytes(plan.batch);
     let records: Vec<*mut u8> = shared.records.iter().map(|pointer| pointer.0).collect();
-    let starts = shared.initial.starts();
-    let mut stretches: Vec<_> = (0..plan.stretches()).map(|round| starts.stretch(plan.batch, round)).collect();
+    let mut stretches: Vec<_> = (0..plan.stretches()).map(|round| shared.starts.stretch(plan.batch, round)).collect();
     for (at, stretch) in stretches.iter().enumerate() {
         // SAFETY: the arena holds that many stretches of `batch` instances, and until the first meeting each thread does its
         // part of resetting them, and P0 what needs it only once.
         unsafe {
             let arena = shared.arena.0.add(at * stretch_bytes);
             if number == 0 {
-                shared.initial.settle(arena, plan.batch);
+                shared.initial.settle(arena, shared.starts, plan.batch);
             }
             shared.initial.reset(arena, stretch, plan.batch, number);
         }
@@ -332,7 +335,7 @@ fn batches(
                 meeting.counted(number, batch_number)?;
             }
         }
-        stretch.turn(starts, batch.count, batch_number as usize);
+        stretch.turn(batch.count, batch_number as usize);
         // SAFETY: the batch is over and counted, and until the next meeting each thread does its part of resetting it; all threads ran the
         // same batches, so their accounts of who writes what are the same.
         unsafe { shared.initial.reset(arena, stretch, batch.count, number) };

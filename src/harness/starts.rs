@@ -65,50 +65,44 @@ impl Starts {
         &self.writers[kind * self.locations..(kind + 1) * self.locations]
     }
 
-    /// The kinds of a stretch of memory for `instances` of them; `round` is where their order begins.
-    pub fn stretch(&self, instances: usize, round: usize) -> Stretch {
-        let mut stretch = Stretch { block: self.block, instances, kinds: vec![0; instances.div_ceil(self.block)] };
-        stretch.turn(self, instances, round);
+    /// A stretch of memory for so many instances; `round` is where the order of their kinds begins.
+    pub fn stretch(&self, instances: usize, round: usize) -> Stretch<'_> {
+        let mut stretch = Stretch { starts: self, instances, kinds: vec![0; instances.div_ceil(self.block)] };
+        stretch.turn(instances, round);
         stretch
     }
 }
 
 /// Of which kind each instance of a stretch of memory is. Every thread keeps its own account, and all come to the same.
 #[derive(Debug, Clone)]
-pub struct Stretch {
-    block: usize,
+pub struct Stretch<'a> {
+    starts: &'a Starts,
     instances: usize,
     /// Block by block.
     kinds: Vec<usize>,
 }
 
-impl Stretch {
+impl Stretch<'_> {
     /// The kind of an instance.
     #[inline]
     pub fn kind(&self, instance: usize) -> usize {
-        self.kinds[instance / self.block]
+        self.kinds[instance / self.starts.block]
     }
 
     /// Other kinds for the first `count` instances, before they are reset: with every round the next, so that in time each place has had
     /// every kind. A block of which more is left than that stays what it is.
-    pub fn turn(&mut self, starts: &Starts, count: usize, round: usize) {
-        let whole = if count == self.instances { self.kinds.len() } else { count / self.block };
+    pub fn turn(&mut self, count: usize, round: usize) {
+        let whole = if count == self.instances { self.kinds.len() } else { count / self.starts.block };
         for (at, kind) in self.kinds[..whole].iter_mut().enumerate() {
-            *kind = (at + round) % starts.kinds;
+            *kind = (at + round) % self.starts.kinds;
         }
     }
 
     /// Those of the first `count` instances, in runs, in which a thread writes this location.
-    pub fn of(
-        &self,
-        starts: &Starts,
-        number: usize,
-        location: usize,
-        count: usize,
-    ) -> impl Iterator<Item = std::ops::Range<usize>> {
-        let block = self.block;
+    pub fn of(&self, number: usize, location: usize, count: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let block = self.starts.block;
         (self.kinds[..count.div_ceil(block)].iter().enumerate())
-            .filter(move |(_, kind)| starts.writers(**kind)[location] == Some(number))
+            .filter(move |(_, kind)| self.starts.writers(**kind)[location] == Some(number))
             .map(move |(at, _)| at * block..((at + 1) * block).min(count))
     }
 }
@@ -139,19 +133,19 @@ mod tests {
                 // Every place has had every kind after so many rounds; a block that is not reset whole stays.
                 let mut had = vec![std::collections::BTreeSet::new(); stretch.kinds.len()];
                 for round in 0..starts.kinds() {
-                    stretch.turn(&starts, 9_999, round);
+                    stretch.turn(9_999, round);
                     for (at, had) in had.iter_mut().enumerate() {
-                        had.insert(stretch.kind(at * stretch.block));
+                        had.insert(stretch.kind(at * starts.block));
                     }
                 }
-                let whole = 9_999 / stretch.block;
+                let whole = 9_999 / starts.block;
                 assert!(had[..whole].iter().all(|had| had.len() == starts.kinds()));
                 assert!(had[whole..].iter().all(|had| had.len() == 1));
                 let w = program.locations.iter().position(|location| location.name == "w").unwrap();
                 assert!((0..starts.kinds()).all(|kind| starts.writers(kind)[w].is_none()));
                 for location in 0..layout.offsets.len() {
                     for thread in 0..threads {
-                        for range in stretch.of(&starts, thread, location, 10_000) {
+                        for range in stretch.of(thread, location, 10_000) {
                             for instance in [range.start, range.end - 1] {
                                 assert_eq!(starts.writers(stretch.kind(instance))[location], Some(thread));
                             }

@@ -27,7 +27,7 @@ const TABLE: usize = 1 << 12;
 pub struct Classifier<'a> {
     program: &'a Program,
     layout: &'a Layout,
-    starts: Starts,
+    starts: &'a Starts,
     columns: Vec<Coding>,
     /// Size of the table; 0 if it would be too large.
     table: usize,
@@ -56,7 +56,7 @@ pub struct Under<'a> {
     /// Whether their lines were fetched.
     pub warm: bool,
     /// Who wrote their lines last.
-    pub stretch: &'a Stretch,
+    pub stretch: &'a Stretch<'a>,
 }
 
 /// One thread's counts.
@@ -85,8 +85,8 @@ impl Counter {
 }
 
 impl<'a> Classifier<'a> {
-    /// That of a program, whose instances lie in this layout and are reset by its threads.
-    pub fn new(program: &'a Program, layout: &'a Layout) -> Classifier<'a> {
+    /// That of a program, whose instances lie in this layout and start like this.
+    pub fn new(program: &'a Program, layout: &'a Layout, starts: &'a Starts) -> Classifier<'a> {
         let records: Vec<SaveRecord> = program.threads.iter().map(SaveRecord::new).collect();
         let [integers, pointers] = [false, true].map(|pointers| expected(program, pointers));
         let mut weight = 1_usize;
@@ -112,7 +112,7 @@ impl<'a> Classifier<'a> {
         let mut classifier = Classifier {
             program,
             layout,
-            starts: Starts::new(program, layout, program.threads.len()),
+            starts,
             columns,
             table,
             is_race: Vec::new(),
@@ -216,12 +216,9 @@ impl<'a> Classifier<'a> {
                     left &= left - 1;
                 }
             }
-            for (word, &races) in chunk.races.iter().enumerate() {
-                let rows = rows.saturating_sub(64 * word).min(64);
+            for (word, &races) in chunk.races.iter().enumerate().take(rows.div_ceil(64)) {
+                let rows = (rows - 64 * word).min(64);
                 let raced = u64::from(races.count_ones());
-                if rows == 0 {
-                    break;
-                }
                 let start = &mut counter.starts[first + stretch.kind(from + 64 * word)];
                 start[0] += rows as u64;
                 start[1] += raced;
@@ -327,17 +324,18 @@ mod tests {
     /// So many instances with their initial values, and as many records of P0.
     fn fresh(program: &Program, layout: &Layout, instances: usize) -> (Vec<u64>, Vec<u64>) {
         let mut arena = vec![0_u64; layout.bytes(instances) / 8];
-        let state = InitialState::new(program, layout, 1);
+        let (state, starts) = (InitialState::new(program, layout), Starts::new(program, layout, 1));
         // SAFETY: the vector is that large.
-        unsafe { state.settle(arena.as_mut_ptr().cast(), instances) };
-        // SAFETY: as above.
-        unsafe { state.reset(arena.as_mut_ptr().cast(), &state.starts().stretch(instances, 0), instances, 0) };
+        unsafe {
+            state.settle(arena.as_mut_ptr().cast(), &starts, instances);
+            state.reset(arena.as_mut_ptr().cast(), &starts.stretch(instances, 0), instances, 0);
+        }
         (arena, vec![0_u64; SaveRecord::new(&program.threads[0]).stride * instances / 8 + 1])
     }
 
-    /// A batch of so many instances at the only skew.
-    fn stretch(classifier: &Classifier<'_>, instances: usize) -> Stretch {
-        classifier.starts.stretch(instances, 0)
+    /// A cold batch at the only skew.
+    fn under<'a>(stretch: &'a Stretch<'a>) -> Under<'a> {
+        Under { skew: 0, warm: false, stretch }
     }
 
     /// Classifies hand-made memory of a test with a pointer, an integer, and a variable's final value.
@@ -349,7 +347,8 @@ mod tests {
         for kind in [LayoutKind::Padded, LayoutKind::Packed, LayoutKind::Dense] {
             let instances = 1000;
             let layout = Layout::for_batch(kind, &program, 64, Some(instances));
-            let classifier = Classifier::new(&program, &layout);
+            let starts = Starts::new(&program, &layout, program.threads.len());
+            let classifier = Classifier::new(&program, &layout, &starts);
             let record = SaveRecord::new(&program.threads[0]);
             let (mut arena, mut records) = fresh(&program, &layout, instances);
             let (pointer, saved) = (arena.as_mut_ptr().cast::<u8>(), records.as_mut_ptr().cast::<u8>());
@@ -376,7 +375,7 @@ mod tests {
                 classifier.count(
                     Memory { arena: pointer, records: &[saved] },
                     0..instances,
-                    Under { skew: 0, warm: false, stretch: &stretch(&classifier, instances) },
+                    under(&starts.stretch(instances, 0)),
                     &mut counter,
                 )
             };
@@ -397,7 +396,8 @@ mod tests {
         let text = "C t\n{}\nP0(int *x) { int r0; r0 = READ_ONCE(*x); }\nexists (0:r0=1)";
         let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
         let layout = Layout::new(LayoutKind::Padded, &program, 64);
-        let classifier = Classifier::new(&program, &layout);
+        let starts = Starts::new(&program, &layout, program.threads.len());
+        let classifier = Classifier::new(&program, &layout, &starts);
         let mut saved = vec![0_u32; 4000];
         for at in [0, 1, 3, 2003, 3999] {
             saved[at] = 1;
@@ -405,11 +405,11 @@ mod tests {
         let records = [saved.as_mut_ptr().cast::<u8>()];
         let mut counter = classifier.counter(1);
         let memory = Memory { arena: std::ptr::null(), records: &records };
-        let under = Under { skew: 0, warm: false, stretch: &stretch(&classifier, 4000) };
+        let stretch = starts.stretch(4000, 0);
         // SAFETY: the arena is not read, since no column is a location; the records are that many.
         unsafe {
-            classifier.count(memory, 0..2000, under, &mut counter);
-            classifier.count(memory, 2000..4000, under, &mut counter);
+            classifier.count(memory, 0..2000, under(&stretch), &mut counter);
+            classifier.count(memory, 2000..4000, under(&stretch), &mut counter);
         }
         let mut tally = Tally::new(&[0]);
         classifier.add_to(&counter, &mut tally);
@@ -425,9 +425,10 @@ mod tests {
                     P1(int *x, int *y) { int r0; r0 = READ_ONCE(*y); }\nexists (0:r0=1 /\\ 1:r0=0)";
         let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
         let layout = Layout::new(LayoutKind::Padded, &program, 64);
-        let classifier = Classifier::new(&program, &layout);
+        let starts = Starts::new(&program, &layout, program.threads.len());
+        let classifier = Classifier::new(&program, &layout, &starts);
         let batch = 1000;
-        let stretches = [5, 6].map(|round| classifier.starts.stretch(batch, round));
+        let stretches = [5, 6].map(|round| starts.stretch(batch, round));
         let raced = |instance: usize| instance.is_multiple_of(7) || instance.is_multiple_of(64);
         let mut saved = [(0..batch).map(|at| u32::from(raced(at))).collect(), vec![0_u32; batch]];
         let records = saved.each_mut().map(|saved| saved.as_mut_ptr().cast::<u8>());
@@ -445,7 +446,7 @@ mod tests {
         assert_eq!(tally.starts.len(), 2 * 4);
         for start in &tally.starts {
             let kind = |at| stretches[usize::from(start.warm)].kind(at);
-            let alike = || (0..batch).filter(|&at| classifier.starts.writers(kind(at)) == start.last_writers);
+            let alike = || (0..batch).filter(|&at| starts.writers(kind(at)) == start.last_writers);
             let batches = if start.warm { 2 } else { 1 };
             assert_eq!(start.iterations, batches * alike().count() as u64, "{start:?}");
             assert_eq!(start.races, batches * alike().filter(|&at| raced(at)).count() as u64, "{start:?}");
@@ -484,7 +485,8 @@ mod tests {
             let program = lower(&parse(&Source::new("t", text.as_str())).unwrap()).unwrap();
             let instances = cells.len();
             let layout = Layout::new(LayoutKind::Packed, &program, 64);
-            let classifier = Classifier::new(&program, &layout);
+            let starts = Starts::new(&program, &layout, program.threads.len());
+            let classifier = Classifier::new(&program, &layout, &starts);
             let record = SaveRecord::new(&program.threads[0]);
             let (mut arena, mut saved) = fresh(&program, &layout, instances);
             let base = arena.as_mut_ptr().cast::<u8>();
@@ -516,12 +518,12 @@ mod tests {
                 *expected.entry(row).or_default() += 1;
             }
             let mut counter = classifier.counter(1);
-            let under = Under { skew: 0, warm: false, stretch: &stretch(&classifier, instances) };
+            let stretch = starts.stretch(instances, 0);
             let (mut from, mut cuts) = (0, cuts.iter().cycle());
             while from < instances {
                 let to = (from + cuts.next().unwrap()).min(instances);
                 // SAFETY: as above.
-                unsafe { classifier.count(memory, from..to, under, &mut counter) };
+                unsafe { classifier.count(memory, from..to, under(&stretch), &mut counter) };
                 from = to;
             }
             let mut tally = Tally::new(&[0]);
