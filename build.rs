@@ -1,4 +1,5 @@
-//! Tells the program which commit it was built from, so that every record can be traced to its source.
+//! Tells the program which commit it was built from, so that every record can be traced to its source; and its tests whether there are
+//! two CPUs, without which some are ignored, by name, instead of passing without having tried anything.
 
 use std::process::Command;
 
@@ -7,6 +8,10 @@ fn main() {
         let output = Command::new("git").args(args).output().ok().filter(|output| output.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_owned()).filter(|text| !text.is_empty())
     };
+    println!("cargo:rustc-check-cfg=cfg(two_cpus)");
+    if std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() >= 2) {
+        println!("cargo:rustc-cfg=two_cpus");
+    }
     // Given where there is no git to ask, as in the root file system that foreign binaries are built in.
     println!("cargo:rerun-if-env-changed=WAKERACE_COMMIT");
     if let Ok(commit) = std::env::var("WAKERACE_COMMIT") {

@@ -166,19 +166,23 @@ fn a_run_is_kept_by_default_and_says_where() {
     );
 }
 
+/// Fails where a test that needs two CPUs is run without them.
+fn two_cpus() -> usize {
+    let cpus = std::thread::available_parallelism().unwrap().get();
+    assert!(cpus >= 2, "this test needs two CPUs, and this process may use {cpus}");
+    cpus
+}
+
 #[test]
+#[cfg_attr(not(two_cpus), ignore = "needs two CPUs")]
 fn pairs_of_cpus_run_side_by_side() {
     let folder = folder();
     let path = folder.path().join("r.json");
-    let cpus = std::thread::available_parallelism().unwrap().get();
+    let cpus = two_cpus();
     let mut command = wakerace(folder.path());
     command
         .args(["run", "SB", "--no-controls", "--pairs", "all", "-n", "5000", "--no-save", "--export-json"])
         .arg(&path);
-    if cpus < 2 {
-        command.assert().code(2).stderr(contains("--pairs"));
-        return;
-    }
     command.assert().success();
     let record = check_record(&path);
     assert!(record.results.len() <= cpus * (cpus - 1) / 2 && !record.results.is_empty());
@@ -187,8 +191,15 @@ fn pairs_of_cpus_run_side_by_side() {
     pairs.sort();
     pairs.dedup();
     assert_eq!(pairs.len(), record.results.len(), "each pair once");
+}
+
+#[test]
+fn pairs_that_cannot_be_are_refused() {
+    let folder = folder();
     let mut command = wakerace(folder.path());
     command.args(["run", "SB", "--pairs", "none"]).assert().code(2).stderr(contains("no number of pairs"));
+    let mut command = confined(folder.path());
+    command.args(["run", "SB", "--pairs", "all"]).assert().code(2).stderr(contains("--pairs needs two CPUs"));
 }
 
 #[test]
@@ -244,10 +255,9 @@ fn instances_run_in_groups_and_densely_lose_none() {
 }
 
 #[test]
+#[cfg_attr(not(two_cpus), ignore = "needs two CPUs")]
 fn a_tuned_profile_is_taken_named_and_refused_elsewhere() {
-    if std::thread::available_parallelism().unwrap().get() < 2 {
-        return;
-    }
+    two_cpus();
     let folder = folder();
     let (profile, path) = (folder.path().join("profile.json"), folder.path().join("r.json"));
     let mut command = wakerace(folder.path());
