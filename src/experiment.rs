@@ -1,6 +1,6 @@
 //! One scenario on one placement: pace it, run it, and put what was counted into a result.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::layout::{Layout, LayoutKind};
 use crate::machine::{self, Clock, Placement};
 use crate::program::{Const, Program};
 use crate::record::{
-    FinalValue, Finding, Gaps, LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, ScenarioResult, Sensitivity,
-    SkewRecord, StartRecord,
+    FinalValue, Finding, Gaps, LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, ScenarioResult, SkewRecord,
+    StartRecord,
 };
 use crate::stats::{drift, interval, reproducibility, share};
 use crate::verdict::Expectation;
@@ -376,40 +376,4 @@ fn outcome(program: &Program, row: &[Const], count: u64) -> OutcomeRecord {
         })
         .collect();
     OutcomeRecord { values, count, satisfies: program.is_race(row) }
-}
-
-/// Judges every result by the controls that fired on the same CPUs.
-///
-/// A control counts for a placement if all CPUs of one of the two are among those of the other: a control of two
-/// threads speaks for a test of three that includes its CPUs.
-pub fn judge(results: &mut [ScenarioResult], arch: Arch) {
-    let fired: Vec<(String, f64, HashSet<usize>)> = results
-        .iter()
-        .filter(|result| result.races > 0 && is_control(result, arch))
-        .map(|result| {
-            (result.scenario.clone(), result.rate.unwrap_or(0.0), result.placement.cpus.iter().copied().collect())
-        })
-        .collect();
-    for result in results {
-        let cpus: HashSet<usize> = result.placement.cpus.iter().copied().collect();
-        let near = || fired.iter().filter(|(.., others)| cpus.is_subset(others) || others.is_subset(&cpus));
-        let mut names: Vec<String> = near().map(|(name, ..)| name.clone()).collect();
-        names.sort();
-        names.dedup();
-        result.controls_fired = names;
-        let best = near().max_by(|a, b| a.1.total_cmp(&b.1)).filter(|_| result.races == 0);
-        result.sensitivity = best.zip(result.interval).map(|((control, rate, _), interval)| Sensitivity {
-            control: control.clone(),
-            rate: *rate,
-            bound: interval.high / rate,
-        });
-        result.finding =
-            Finding::judge(result.races, result.iterations, result.expected, !result.controls_fired.is_empty());
-    }
-}
-
-/// Whether a result is that of a control: one of the catalogue's, by the hash of its source.
-fn is_control(result: &ScenarioResult, arch: Arch) -> bool {
-    crate::catalogue::named(&result.scenario)
-        .is_ok_and(|scenario| scenario.sha256 == result.source_sha256 && scenario.is_control(arch))
 }

@@ -165,7 +165,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
                 record.results.push(result);
             }
         }
-        experiment::judge(&mut record.results, arch);
+        record::judge(&mut record.results, arch);
         record.elapsed_s = begun.elapsed().as_secs_f64();
         output.write_files(&record)?;
         if record.interrupted {

@@ -1,6 +1,7 @@
 //! The result file: everything about a run, as JSON, versioned by its `schema` field.
 
 mod gaps;
+mod judge;
 mod merge;
 mod protocol;
 mod read;
@@ -20,6 +21,7 @@ use crate::stats::{Drift, Interval, share};
 use crate::verdict::VerdictSource;
 
 pub use gaps::Gaps;
+pub use judge::{Finding, judge};
 pub use merge::Merger;
 pub use protocol::{HarmRecord, HealedRecord, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult, WakesRecord};
 pub use read::{AnyRecord, read, read_file};
@@ -402,71 +404,5 @@ impl StartRecord {
     /// Races per instance; 0 where nothing was run.
     pub fn rate(&self) -> f64 {
         share(self.races, self.iterations).unwrap_or(0.0)
-    }
-}
-
-/// What a result comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum Finding {
-    /// Seen, and allowed.
-    #[serde(rename = "observed")]
-    Observed,
-    /// Not seen, on CPUs where a control shows that it could have been.
-    #[serde(rename = "not observed")]
-    NotObserved,
-    /// Seen, and forbidden.
-    #[serde(rename = "forbidden observed")]
-    ForbiddenObserved,
-    /// Not seen, but no control was either: nothing is known.
-    #[serde(rename = "inconclusive")]
-    Inconclusive,
-}
-
-impl Finding {
-    /// Judges a count. `expected` is the declared verdict; `control_fired` whether a control was seen on these CPUs.
-    pub fn judge(races: u64, iterations: u64, expected: Option<Verdict>, control_fired: bool) -> Finding {
-        match expected {
-            Some(Verdict::Never) if races > 0 => Finding::ForbiddenObserved,
-            Some(Verdict::Always) if races < iterations => Finding::ForbiddenObserved,
-            _ if races > 0 => Finding::Observed,
-            _ if control_fired => Finding::NotObserved,
-            _ => Finding::Inconclusive,
-        }
-    }
-
-    /// The words in records and tables.
-    pub const fn words(self) -> &'static str {
-        match self {
-            Finding::Observed => "observed",
-            Finding::NotObserved => "not observed",
-            Finding::ForbiddenObserved => "forbidden observed",
-            Finding::Inconclusive => "inconclusive",
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn findings_follow_counts_expectations_and_controls() {
-        use Finding::{ForbiddenObserved, Inconclusive, NotObserved, Observed};
-        use Verdict::{Always, Never, Sometimes};
-        let cases = [
-            (0, Some(Never), true, NotObserved),
-            (0, Some(Never), false, Inconclusive),
-            (1, Some(Never), false, ForbiddenObserved),
-            (0, Some(Sometimes), true, NotObserved),
-            (0, Some(Sometimes), false, Inconclusive),
-            (1, Some(Sometimes), false, Observed),
-            (9, Some(Always), true, ForbiddenObserved),
-            (10, Some(Always), true, Observed),
-            (1, None, false, Observed),
-            (0, None, true, NotObserved),
-        ];
-        for (races, expected, control, finding) in cases {
-            assert_eq!(Finding::judge(races, 10, expected, control), finding, "{races} {expected:?} {control}");
-        }
     }
 }
