@@ -131,6 +131,7 @@ fn measure(setting: &Setting, cpus: &[usize], clock: Clock) -> Sample {
         nice: 0,
         adapt: Adapt::Never,
         skews: vec![0],
+        ahead: Vec::new(),
         batch: setting.batch.unwrap_or_else(|| harness::default_batch(&layout, pace)),
         seed: 1,
         limits: Limits { duration: Some(EACH), ..Limits::default() },

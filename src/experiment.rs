@@ -176,6 +176,7 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
         nice: experiment.common.nice,
         adapt: Adapt::Never,
         skews: vec![0],
+        ahead: Vec::new(),
         batch: experiment.choice.batch.unwrap_or_else(|| harness::default_batch(&experiment.layout, pace)),
         seed: experiment.common.seed,
         limits: experiment.common.limits,

@@ -339,6 +339,7 @@ fn outcomes(program: &Program, pace: Pace, kind: LayoutKind, iterations: u64) ->
         nice: 0,
         adapt: Adapt::Never,
         skews: vec![-50, 0, 50],
+        ahead: Vec::new(),
         batch: 100,
         seed: 1,
         limits,
@@ -524,10 +525,43 @@ fn a_test_that_deadlocks_ends_with_an_error() {
         nice: 0,
         adapt: Adapt::Never,
         skews: vec![0],
+        ahead: Vec::new(),
         batch: 1,
         seed: 1,
         limits,
     };
     let error = run(job, &plan, &AtomicBool::new(false), |_| ()).unwrap_err().to_string();
     assert!(error.contains("stuck: P0 waited 5 s for a spinlock"), "{error}");
+}
+
+#[test]
+fn ends_are_compared_as_the_counter_of_p0_has_them() {
+    let program =
+        program("C two\n{}\nP0(int *x) { WRITE_ONCE(*x, 1); }\nP1(int *x) { WRITE_ONCE(*x, 2); }\nexists (x=1)");
+    let layout = Layout::new(LayoutKind::Padded, &program, 128);
+    let code = emit(host(), &program, &layout, Pace::Paced).unwrap();
+    let allowed = allowed_cpus().unwrap();
+    let cpus = [allowed[0], allowed[1 % allowed.len()]];
+    let clock = Clock::calibrate();
+    let job = Job { program: &program, layout: &layout, code: &code, cpus: &cpus, clock };
+    // The counters agree, so that a plan that says otherwise lets P1 begin that much later.
+    let ahead_ns = 20e6;
+    let plan = Plan {
+        pace: Pace::Paced,
+        period: clock.ticks(1000.0) as u64,
+        group: 1,
+        warm: Warm::Off,
+        focus: false,
+        nice: 0,
+        adapt: Adapt::Never,
+        skews: vec![0],
+        ahead: vec![0, clock.ticks(ahead_ns) as i64],
+        batch: 1,
+        seed: 1,
+        limits: Limits { iterations: Some(5), ..Limits::default() },
+    };
+    let measurement = run(job, &plan, &AtomicBool::new(false), |_| ()).unwrap();
+    assert!(measurement.elapsed.as_secs_f64() > 5.0 * 0.9e-9 * ahead_ns, "{:?}", measurement.elapsed);
+    // A thread that loses its CPU ends late; for as long as this it does not in every batch that is kept.
+    assert!(measurement.apart < ahead_ns / 2.0, "{} ns", measurement.apart);
 }

@@ -41,6 +41,9 @@ pub struct Plan {
     /// How much later the last thread begins than P0, in ticks; the threads between are spread evenly. One of these
     /// is taken for each batch, in random order.
     pub skews: Vec<i64>,
+    /// How far the counter of each thread's CPU is ahead of that of P0's, in ticks; a thread beyond the end is not ahead. Each start is
+    /// corrected by it, so that skews are between moments and not between readings.
+    pub ahead: Vec<i64>,
     /// Whether the skews are all taken equally often to the end, or, after a first part of the run, only those that are worth it.
     pub focus: bool,
     /// The nice value that threads ask for: a lower one keeps more of a CPU that others want too.
@@ -175,6 +178,16 @@ impl Plan {
     pub(super) fn stretches(&self) -> usize {
         if self.pace == Pace::Paced { STRETCHES } else { 1 }
     }
+
+    /// How far the counter of a thread's CPU is ahead of that of P0's, in ticks.
+    pub(super) fn ahead(&self, number: usize) -> i64 {
+        self.ahead.get(number).copied().unwrap_or(0)
+    }
+
+    /// What thread `number` adds to a batch's start, for each skew, so that its own counter says when to begin.
+    pub(super) fn delays(&self, number: usize, threads: usize) -> Vec<i64> {
+        self.skews.iter().map(|skew| delay(*skew, number, threads) + self.ahead(number)).collect()
+    }
 }
 
 /// When thread `number` begins after P0, in ticks, or before it if negative: half of a negative skew cannot be waited
@@ -197,6 +210,30 @@ mod tests {
             assert_eq!(serde_json::to_string(&warm).unwrap(), format!("\"{warm}\""));
         }
         assert!("tepid".parse::<Warm>().is_err());
+    }
+
+    #[test]
+    fn a_thread_whose_counter_is_ahead_waits_for_a_later_reading() {
+        let plan = Plan {
+            pace: Pace::Paced,
+            period: 100,
+            group: 1,
+            warm: Warm::Off,
+            adapt: Adapt::Never,
+            skews: vec![-30, 0, 30],
+            ahead: vec![0, 700],
+            focus: false,
+            nice: 0,
+            batch: 1,
+            seed: 1,
+            limits: Limits::default(),
+        };
+        assert_eq!(plan.delays(0, 2), [30, 0, 0]);
+        assert_eq!(plan.delays(1, 2), [700, 700, 730]);
+        // A counter that is behind reaches the same moment with a smaller reading.
+        assert_eq!(Plan { ahead: vec![0, -700], ..plan.clone() }.delays(1, 2), [-700, -700, -670]);
+        // Nothing was measured: nothing is corrected.
+        assert_eq!(Plan { ahead: Vec::new(), ..plan }.delays(1, 2), [0, 0, 30]);
     }
 
     #[test]

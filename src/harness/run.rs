@@ -22,7 +22,7 @@ use super::focus::focus;
 use super::initial::InitialState;
 use super::leader::{Books, Leader};
 use super::meeting::{Broken, Meeting, Report};
-use super::plan::{Job, Measurement, Plan, delay};
+use super::plan::{Job, Measurement, Plan};
 use super::starts::Starts;
 use super::tally::Tally;
 use crate::codegen::{Executable, Pace, SaveRecord, ThreadArgs, warm_step};
@@ -263,7 +263,7 @@ fn batches(
             shared.initial.reset(arena, stretch, plan.batch, number);
         }
     }
-    let delays: Vec<i64> = plan.skews.iter().map(|skew| delay(*skew, number, threads)).collect();
+    let delays = plan.delays(number, threads);
     let group_bytes = (plan.group - 1) * job.layout.stride + 1;
     let pieces = group_bytes.div_ceil(warm_step(job.layout)) as u64;
     let mut counter = shared.classifier.counter(plan.skews.len());
@@ -317,6 +317,8 @@ fn batches(
                 batch.count,
             );
         let early = early.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        // P0 compares the ends, so they are given as its counter has them.
+        let end = end.saturating_add_signed(-plan.ahead(number));
         let report = Report { end, late: args.late, early, disturbed };
         let any_disturbed = meeting.done(number, batch_number, report)?;
         let kept = !(any_disturbed && batch.discardable);
