@@ -16,12 +16,14 @@ pub mod execution;
 pub mod explain;
 pub mod machine;
 pub mod relation;
+pub mod reordering;
 pub mod search;
 pub mod states;
 pub mod svg;
 pub mod trace;
 
 pub use machine::code as code_for;
+pub use reordering::{Needs, Reordering};
 pub use states::{Outcome, check};
 
 use std::fmt;

@@ -99,6 +99,12 @@ pub fn code(program: &Program, model: Model, atomics: Atomics) -> Result<Code> {
     })
 }
 
+/// A test's accesses as sequential consistency sees them: one event for most primitives. A non-temporal store is a store like any other here,
+/// for whoever asks which accesses there are and not what orders them.
+pub fn accesses(program: &Program) -> Code {
+    translate(program, &lkmm::Lkmm)
+}
+
 fn translate<M: Machine>(program: &Program, machine: &M) -> Code {
     Code {
         name: program.name.clone(),

@@ -1,0 +1,242 @@
+//! Which accesses of a test have to take effect out of program order before its race can happen.
+//!
+//! The race is looked for among all executions, as if no barrier stood in the program. An execution is sequentially consistent if program
+//! order, reads-from, coherence and from-read have no cycle together (D. Shasha, M. Snir, "Efficient and Correct Execution of Parallel Programs
+//! that Share Memory", TOPLAS 10(2), 1988). Where they have one, the pairs of program order in it are what a CPU must reorder. A set of kinds of
+//! pairs is enough for the race if some execution that ends in it has no cycle without the pairs of those kinds.
+//!
+//! Message passing needs two stores or two loads reordered, store buffering a store with a later load. A control that shows the one says nothing
+//! of the other, however often it fires.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::ControlFlow;
+
+use super::code::Code;
+use super::execution::{Execution, Witness};
+use super::relation::Relation;
+use super::search::Search;
+use super::{Bounds, Result};
+use crate::program::Quantifier;
+
+/// A kind of pair of accesses, in program order.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reordering {
+    /// Two stores.
+    StoreStore,
+    /// Two loads.
+    LoadLoad,
+    /// A store and a later load: what a store buffer does.
+    StoreLoad,
+    /// A load and a later store.
+    LoadStore,
+}
+
+impl Reordering {
+    /// All of them.
+    pub const ALL: [Reordering; 4] =
+        [Reordering::StoreStore, Reordering::LoadLoad, Reordering::StoreLoad, Reordering::LoadStore];
+
+    /// Its name in records and tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Reordering::StoreStore => "store-store",
+            Reordering::LoadLoad => "load-load",
+            Reordering::StoreLoad => "store-load",
+            Reordering::LoadStore => "load-store",
+        }
+    }
+}
+
+impl fmt::Display for Reordering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The smallest sets of reorderings that are each enough for a test's race. With the empty set alone, the race needs none: sequential
+/// consistency allows it. Without any set, no execution ends so, whatever is reordered.
+pub type Needs = BTreeSet<BTreeSet<Reordering>>;
+
+/// What the race of a test needs: see the head of this file. `code` is the test as sequential consistency sees it
+/// ([`super::machine::accesses`]).
+///
+/// # Errors
+/// If the test is too large or cannot be followed.
+pub fn needs(code: &Code, bounds: Bounds) -> Result<Needs> {
+    let search = Search::new(code, bounds)?;
+    let sets = subsets();
+    // An incoherent execution is looked at only where no other ends in the race: it breaks the order of one location.
+    for coherent in [true, false] {
+        let mut enough: Needs = BTreeSet::new();
+        search.run(None, coherent, &mut |candidate| {
+            let asked = code.condition.holds(&candidate.state) != (code.quantifier == Quantifier::Forall);
+            if asked && code.filter.as_ref().is_none_or(|filter| filter.holds(&candidate.state)) {
+                for set in &sets {
+                    // A set that contains one known to be enough is not looked at.
+                    let known = enough.iter().any(|known| known.is_subset(set));
+                    if !known && is_enough(candidate.execution, candidate.witness, set, coherent) {
+                        enough.insert(set.clone());
+                    }
+                }
+            }
+            if enough.contains(&BTreeSet::new()) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        if !enough.is_empty() {
+            let all = enough.clone();
+            enough.retain(|set| !all.iter().any(|other| other != set && other.is_subset(set)));
+            return Ok(enough);
+        }
+    }
+    Ok(BTreeSet::new())
+}
+
+/// Every set of kinds, the smaller ones first.
+fn subsets() -> Vec<BTreeSet<Reordering>> {
+    let of = |bits: usize| {
+        let chosen = Reordering::ALL.into_iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1);
+        chosen.map(|(_, kind)| kind).collect()
+    };
+    let mut all: Vec<BTreeSet<Reordering>> = (0..1 << Reordering::ALL.len()).map(of).collect();
+    all.sort_by_key(BTreeSet::len);
+    all
+}
+
+/// Whether an execution has no cycle once the pairs of these kinds are not ordered. Accesses to one location stay ordered in a coherent
+/// one, and the halves of a read-modify-write together.
+fn is_enough(execution: &Execution, witness: &Witness, kinds: &BTreeSet<Reordering>, coherent: bool) -> bool {
+    let Execution { po, po_loc, rmw, r, w, .. } = execution;
+    let mut order: Relation = rmw.clone();
+    if coherent {
+        order = &order | po_loc;
+    }
+    for kind in Reordering::ALL.into_iter().filter(|kind| !kinds.contains(kind)) {
+        let (from, to) = match kind {
+            Reordering::StoreStore => (w, w),
+            Reordering::LoadLoad => (r, r),
+            Reordering::StoreLoad => (w, r),
+            Reordering::LoadStore => (r, w),
+        };
+        order = &order | &po.from(*from).to(*to);
+    }
+    let Witness { rf, co, fr } = witness;
+    (((&order | rf) | co) | fr).is_acyclic()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reordering::{LoadLoad, LoadStore, StoreLoad, StoreStore};
+    use super::*;
+    use crate::litmus::{Source, parse};
+    use crate::model::machine::accesses;
+    use crate::program::lower;
+
+    fn of(text: &str) -> Needs {
+        let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
+        needs(&accesses(&program), Bounds::default()).unwrap()
+    }
+
+    fn sets(sets: &[&[Reordering]]) -> Needs {
+        sets.iter().map(|set| set.iter().copied().collect()).collect()
+    }
+
+    fn two(p0: &str, p1: &str, condition: &str) -> Needs {
+        of(&format!(
+            "C t\n{{}}\nP0(int *x, int *y) {{ int r0; int r1; {p0} }}\nP1(int *x, int *y) {{ int r0; int r1; {p1} }}\n{condition}"
+        ))
+    }
+
+    const STORES: &str = "WRITE_ONCE(*x, 1); WRITE_ONCE(*y, 1);";
+    const LOADS: &str = "r0 = READ_ONCE(*y); r1 = READ_ONCE(*x);";
+
+    #[test]
+    fn the_classic_shapes_need_what_they_are_named_after() {
+        assert_eq!(two(STORES, LOADS, "exists (1:r0=1 /\\ 1:r1=0)"), sets(&[&[StoreStore], &[LoadLoad]]));
+        let (p0, p1) =
+            ("WRITE_ONCE(*x, 1); r0 = READ_ONCE(*y);", "WRITE_ONCE(*y, 1); r0 = READ_ONCE(*x);");
+        assert_eq!(two(p0, p1, "exists (0:r0=0 /\\ 1:r0=0)"), sets(&[&[StoreLoad]]));
+        let (p0, p1) =
+            ("r0 = READ_ONCE(*x); WRITE_ONCE(*y, 1);", "r0 = READ_ONCE(*y); WRITE_ONCE(*x, 1);");
+        assert_eq!(two(p0, p1, "exists (0:r0=1 /\\ 1:r0=1)"), sets(&[&[LoadStore]]));
+        let (p0, p1) = ("WRITE_ONCE(*x, 1); WRITE_ONCE(*y, 2);", "WRITE_ONCE(*y, 1); WRITE_ONCE(*x, 2);");
+        assert_eq!(two(p0, p1, "exists (x=1 /\\ y=1)"), sets(&[&[StoreStore]]));
+        let p1 = "WRITE_ONCE(*y, 2); r0 = READ_ONCE(*x);";
+        assert_eq!(two(STORES, p1, "exists (y=2 /\\ 1:r0=0)"), sets(&[&[StoreStore], &[StoreLoad]]));
+        let p1 = "r0 = READ_ONCE(*y); WRITE_ONCE(*x, 2);";
+        assert_eq!(two(STORES, p1, "exists (1:r0=1 /\\ x=1)"), sets(&[&[StoreStore], &[LoadStore]]));
+    }
+
+    /// Two cycles at once: message passing one way and store buffering the other way. One kind is not enough.
+    #[test]
+    fn a_race_of_two_cycles_needs_both_kinds() {
+        let text = "C t\n{}\nP0(int *x, int *y, int *a, int *b) { int r0; WRITE_ONCE(*x, 1); WRITE_ONCE(*y, 1); \
+                    WRITE_ONCE(*a, 1); r0 = READ_ONCE(*b); }\nP1(int *x, int *y, int *a, int *b) { int r0; int r1; int r2; \
+                    r0 = READ_ONCE(*y); r1 = READ_ONCE(*x); WRITE_ONCE(*b, 1); r2 = READ_ONCE(*a); }\n\
+                    exists (1:r0=1 /\\ 1:r1=0 /\\ 0:r0=0 /\\ 1:r2=0)";
+        let needs = of(text);
+        assert!(needs.iter().all(|set| set.contains(&StoreLoad) && set.len() == 2), "{needs:?}");
+        assert!(needs.contains(&[StoreStore, StoreLoad].into()) && needs.contains(&[LoadLoad, StoreLoad].into()));
+    }
+
+    #[test]
+    fn barriers_change_nothing_of_what_is_needed() {
+        let (p0, p1) = (
+            "WRITE_ONCE(*x, 1); smp_mb(); smp_store_release(y, 1);",
+            "r0 = smp_load_acquire(y); smp_rmb(); r1 = READ_ONCE(*x);",
+        );
+        assert_eq!(two(p0, p1, "exists (1:r0=1 /\\ 1:r1=0)"), sets(&[&[StoreStore], &[LoadLoad]]));
+    }
+
+    #[test]
+    fn what_sequential_consistency_allows_needs_nothing() {
+        assert_eq!(two(STORES, LOADS, "exists (1:r0=0 /\\ 1:r1=1)"), sets(&[&[]]));
+        // The race of a forall is that its condition does not hold.
+        assert_eq!(two(STORES, LOADS, "forall (1:r0=0 \\/ 1:r1=1)"), sets(&[&[StoreStore], &[LoadLoad]]));
+        // No write gives that value.
+        assert_eq!(two(STORES, LOADS, "exists (1:r0=7)"), sets(&[]));
+        // Only outcomes that pass the filter are of the test.
+        let filtered = two(STORES, LOADS, "filter (1:r0=1)\nexists (1:r1=0)");
+        assert_eq!(filtered, sets(&[&[StoreStore], &[LoadLoad]]));
+    }
+
+    #[test]
+    fn one_location_is_reordered_only_where_nothing_else_explains_the_outcome() {
+        let p1 = "r0 = READ_ONCE(*x); r1 = READ_ONCE(*x);";
+        assert_eq!(two("WRITE_ONCE(*x, 1);", p1, "exists (1:r0=1 /\\ 1:r1=0)"), sets(&[&[LoadLoad]]));
+        // With y between, the loads of x stay in order, and the stores' order does not matter.
+        let p1 = "r0 = READ_ONCE(*y); r1 = READ_ONCE(*x);";
+        assert_eq!(
+            two("WRITE_ONCE(*x, 1); WRITE_ONCE(*x, 2); WRITE_ONCE(*y, 1);", p1, "exists (1:r0=1 /\\ 1:r1=1)"),
+            sets(&[&[StoreStore], &[LoadLoad]])
+        );
+    }
+
+    /// What each scenario needs, so that a control is never taken for one of another kind: the issue of a zero that rested on store buffering.
+    #[test]
+    fn each_scenario_needs_what_its_race_is_made_of() {
+        let passing = sets(&[&[StoreStore], &[LoadLoad]]);
+        let buffering = sets(&[&[StoreLoad]]);
+        let needs = |name: &str| {
+            let scenario = crate::catalogue::named(name).unwrap();
+            needs(&accesses(&scenario.program), Bounds::default()).unwrap()
+        };
+        for name in ["MP", "MP+nt", "S01-core+nt", "S01-core+nt+wmb", "S01-core", "S01-as-is"] {
+            assert_eq!(needs(name), passing, "{name}");
+        }
+        for name in ["SB", "SB+mbs", "S08-lost-wakeup", "S08b-no-store_mb", "S08c-no-mb-after-spinlock"] {
+            assert_eq!(needs(name), buffering, "{name}");
+        }
+        for name in ["S05-swapped", "S13b-bail-out"] {
+            assert_eq!(needs(name), sets(&[&[]]), "{name}");
+        }
+        assert_eq!(needs("S14-third-cpu"), sets(&[&[StoreStore], &[LoadLoad], &[LoadStore]]));
+        assert_eq!(needs("S09-on_rq"), sets(&[&[LoadStore], &[LoadLoad]]));
+        for name in ["S01f-full-waker", "S02-wmb", "S03-store-release", "S04-locked-read", "S12-heal", "S19-unlocker"] {
+            let needs = needs(name);
+            assert!(needs.contains(&[StoreStore].into()) && !needs.contains(&[StoreLoad].into()), "{name} {needs:?}");
+        }
+    }
+}
