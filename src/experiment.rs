@@ -13,8 +13,8 @@ use crate::layout::{Layout, LayoutKind};
 use crate::machine::{self, Clock, Placement};
 use crate::program::{Const, Program};
 use crate::record::{
-    FinalValue, Finding, Gaps, LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, ScenarioResult, SkewRecord,
-    StartRecord,
+    Evidence, FinalValue, Finding, Gaps, LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, ScenarioResult,
+    SkewRecord, StartRecord,
 };
 use crate::stats::{drift, interval, reproducibility, share};
 use crate::verdict::Expectation;
@@ -347,6 +347,14 @@ fn result(
         expected_from: experiment.expectation.source,
         lkmm: experiment.expectation.lkmm,
         controls_fired: Vec::new(),
+        evidence: Some(Evidence {
+            needs: experiment
+                .expectation
+                .needs
+                .as_ref()
+                .map(|needs| needs.iter().map(|set| set.iter().copied().collect()).collect()),
+            ..Evidence::default()
+        }),
         finding: Finding::Inconclusive,
         extra: BTreeMap::new(),
     })

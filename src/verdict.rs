@@ -4,7 +4,7 @@ use crate::arch::{Arch, Atomics};
 use crate::catalogue::Scenario;
 use crate::error::{Error, Result};
 use crate::litmus::Verdict;
-use crate::model::{self, Bounds, Model, ModelError, Outcome};
+use crate::model::{self, Bounds, Model, ModelError, Needs, Outcome};
 
 /// The verdicts that stand beside what was measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Expectation {
     pub source: VerdictSource,
     /// The kernel's model on the condition.
     pub lkmm: Option<Verdict>,
+    /// Which reorderings the race needs; `None` if the test is too large to tell.
+    pub needs: Option<Needs>,
     /// Why the architecture's model gave no verdict, if it was asked for one and could not.
     pub note: Option<String>,
 }
@@ -85,9 +87,10 @@ pub fn expectation(scenario: &Scenario, arch: Arch, atomics: Atomics) -> Result<
     };
     let lkmm = on(Model::Lkmm)?.map(|outcome| outcome.verdict).or(scenario.test.header.result);
     let computed = on(Model::of(arch))?.map(|outcome| outcome.on_race(scenario.program.quantifier));
+    let needs = model::reordering::needs(&model::machine::accesses(&scenario.program), quick).ok();
     Ok(match computed {
-        Some(verdict) => Expectation { race: Some(verdict), source: VerdictSource::Model, lkmm, note: None },
-        None => Expectation { race: scenario.expected(arch), source: VerdictSource::Header, lkmm, note },
+        Some(verdict) => Expectation { race: Some(verdict), source: VerdictSource::Model, lkmm, needs, note: None },
+        None => Expectation { race: scenario.expected(arch), source: VerdictSource::Header, lkmm, needs, note },
     })
 }
 

@@ -145,6 +145,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
             planned.push((scenario, placement));
         }
     }
+    let planned = with_pairs_of_controls(planned, &topology, arch);
     let clock = Clock::calibrate();
     let host = machine::describe(&topology, &allowed, clock);
     let experiments = experiments(args, arch, clock, &host, &planned)?;
@@ -265,6 +266,33 @@ fn placements(
         )));
     }
     Ok(placements)
+}
+
+/// Adds what the zeros of tests of more than two threads rest on: each control is run on the pairs of P0's CPU with each of the others, too.
+/// Threads that share a CPU see no reordering of each other, so that no control is worth running there.
+fn with_pairs_of_controls<'a>(
+    planned: Vec<(&'a Scenario, Placement)>,
+    topology: &Topology,
+    arch: Arch,
+) -> Vec<(&'a Scenario, Placement)> {
+    let many = planned.iter().map(|(_, placement)| &placement.cpus);
+    let many = many.filter(|cpus| cpus.len() > 2 && cpus.iter().collect::<HashSet<_>>().len() == cpus.len());
+    let mut pairs: Vec<[usize; 2]> = many.flat_map(|cpus| cpus[1..].iter().map(|other| [cpus[0], *other])).collect();
+    pairs.sort_unstable();
+    pairs.dedup();
+    let mut out = Vec::new();
+    for of_scenario in planned.chunk_by(|a, b| a.0.sha256 == b.0.sha256) {
+        out.extend_from_slice(of_scenario);
+        let scenario = of_scenario[0].0;
+        if scenario.is_control(arch) && scenario.program.threads.len() == 2 {
+            let known = |pair: &[usize; 2]| {
+                of_scenario.iter().any(|(_, placement)| pair.iter().all(|cpu| placement.cpus.contains(cpu)))
+            };
+            let more = pairs.iter().filter(|pair| !known(pair));
+            out.extend(more.map(|pair| (scenario, machine::exactly(topology, pair))));
+        }
+    }
+    out
 }
 
 /// The experiments of a run, controls first, so that every later zero can be judged when it is written.
@@ -432,4 +460,40 @@ fn evidence_for(experiment: &Experiment<'_>, result: &record::ScenarioResult, ho
     let _ = writeln!(text, "code sha256 {}, source sha256 {}", result.code_sha256, result.source_sha256);
     text.push_str(&host_lines(host));
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn controls_run_on_the_pairs_of_a_larger_test() {
+        let scenarios =
+            ["SB", "S01-core+nt+wmb", "S01-core+nt", "S14-third-cpu"].map(|name| catalogue::named(name).unwrap());
+        let topology = Topology { cpus: Vec::new() };
+        let placement = |cpus: &[usize]| Placement { cpus: cpus.to_vec(), class: Class::Core };
+        let plan = |cpus: &[usize]| {
+            let planned: Vec<_> = (scenarios.iter())
+                .map(|scenario| {
+                    let threads = scenario.program.threads.len();
+                    (scenario, placement(if threads == 2 { &[0, 1] } else { cpus }))
+                })
+                .collect();
+            let planned = with_pairs_of_controls(planned, &topology, Arch::X86_64);
+            planned.into_iter().map(|(scenario, placement)| (scenario.name.clone(), placement.cpus)).collect::<Vec<_>>()
+        };
+        let line = |name: &str, cpus: &[usize]| (name.to_owned(), cpus.to_vec());
+        let mut wanted = vec![
+            line("SB", &[0, 1]),
+            line("SB", &[0, 2]),
+            line("S01-core+nt+wmb", &[0, 1]),
+            line("S01-core+nt", &[0, 1]),
+            line("S01-core+nt", &[0, 2]),
+            line("S14-third-cpu", &[0, 1, 2]),
+        ];
+        assert_eq!(plan(&[0, 1, 2]), wanted);
+        wanted.retain(|(_, cpus)| cpus != &[0, 2]);
+        wanted.last_mut().unwrap().1 = vec![0, 1, 0];
+        assert_eq!(plan(&[0, 1, 0]), wanted);
+    }
 }

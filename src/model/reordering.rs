@@ -155,11 +155,9 @@ mod tests {
     #[test]
     fn the_classic_shapes_need_what_they_are_named_after() {
         assert_eq!(two(STORES, LOADS, "exists (1:r0=1 /\\ 1:r1=0)"), sets(&[&[StoreStore], &[LoadLoad]]));
-        let (p0, p1) =
-            ("WRITE_ONCE(*x, 1); r0 = READ_ONCE(*y);", "WRITE_ONCE(*y, 1); r0 = READ_ONCE(*x);");
+        let (p0, p1) = ("WRITE_ONCE(*x, 1); r0 = READ_ONCE(*y);", "WRITE_ONCE(*y, 1); r0 = READ_ONCE(*x);");
         assert_eq!(two(p0, p1, "exists (0:r0=0 /\\ 1:r0=0)"), sets(&[&[StoreLoad]]));
-        let (p0, p1) =
-            ("r0 = READ_ONCE(*x); WRITE_ONCE(*y, 1);", "r0 = READ_ONCE(*y); WRITE_ONCE(*x, 1);");
+        let (p0, p1) = ("r0 = READ_ONCE(*x); WRITE_ONCE(*y, 1);", "r0 = READ_ONCE(*y); WRITE_ONCE(*x, 1);");
         assert_eq!(two(p0, p1, "exists (0:r0=1 /\\ 1:r0=1)"), sets(&[&[LoadStore]]));
         let (p0, p1) = ("WRITE_ONCE(*x, 1); WRITE_ONCE(*y, 2);", "WRITE_ONCE(*y, 1); WRITE_ONCE(*x, 2);");
         assert_eq!(two(p0, p1, "exists (x=1 /\\ y=1)"), sets(&[&[StoreStore]]));

@@ -14,6 +14,7 @@ mod starts;
 mod sums;
 mod table;
 mod window;
+mod zeros;
 
 pub use compare::{Comparison, Ratio, compare, comparison_markdown, comparison_table, ratio};
 pub use csv::{starts_csv, window_csv};

@@ -6,6 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::numbers::{count, rate, rate_with_interval};
 use super::sums::{Sum, by_class};
+use super::zeros::{doubt, place, rests_on, with_rates};
 use crate::machine::in_order;
 use crate::record::{Finding, Record, ScenarioResult};
 
@@ -164,45 +165,55 @@ pub fn summary(record: &Record) -> String {
             continue;
         }
         said.push(placement);
-        let here = || record.results.iter().filter(|result| &result.placement == placement);
-        let zeros = here().filter(|result| result.races == 0 && result.iterations > 0).count();
+        let here: Vec<&ScenarioResult> =
+            record.results.iter().filter(|result| &result.placement == placement).collect();
         // The judgement was made when the result was: which controls speak for these CPUs is not decided again here.
-        let names: BTreeSet<&String> = here().flat_map(|result| &result.controls_fired).collect();
-        let fired: Vec<String> = names
-            .into_iter()
-            .map(|name| {
-                let rates =
-                    record.results.iter().filter(|result| &result.scenario == name).filter_map(|result| result.rate);
-                format!("{name} {}", rate(rates.fold(0.0, f64::max)))
-            })
-            .collect();
-        let place = format!("CPUs {} ({})", in_order(&placement.cpus), placement.class);
+        let good: Vec<&ScenarioResult> =
+            here.iter().copied().filter(|result| result.finding == Finding::NotObserved).collect();
+        let bad: Vec<(&ScenarioResult, String)> =
+            here.iter().filter_map(|result| Some((*result, doubt(result)?))).collect();
         if record.host.emulated {
             continue;
         }
         if said.len() > ALONE {
-            fired_too += usize::from(zeros > 0 && !fired.is_empty());
-            silent_too += usize::from(zeros > 0 && fired.is_empty());
+            fired_too += usize::from(!good.is_empty());
+            silent_too += usize::from(!bad.is_empty());
             continue;
         }
-        if zeros > 0 && fired.is_empty() {
-            lines.push(format!("{place}: no control fired, so the zeros here mean nothing (inconclusive)."));
-        } else if zeros > 0 {
+        if let Some(first) = good.first() {
+            let names: BTreeSet<&String> = good.iter().flat_map(|result| rests_on(result)).collect();
+            let names: Vec<String> = names.into_iter().cloned().collect();
             lines.push(format!(
-                "{place}: the controls fired ({}), so a zero here was looked for where reordering can be seen. It means: \
+                "{}: the controls fired ({}), so a zero here was looked for where reordering of its kind can be seen. It means: \
                  below the given rate, with 95 % confidence.{}",
-                fired.join(", "),
-                least_sensitive(&here().collect::<Vec<_>>())
+                place(first),
+                with_rates(record, first, &names).join(", "),
+                least_sensitive(&good)
             ));
+        }
+        for (first, why) in bad
+            .iter()
+            .enumerate()
+            .filter(|(at, (_, why))| !bad[..*at].iter().any(|(_, known)| known == why))
+            .map(|(_, pair)| pair)
+        {
+            let alike: Vec<&str> =
+                bad.iter().filter(|(_, other)| other == why).map(|(result, _)| result.scenario.as_str()).collect();
+            let which = if good.is_empty() && alike.len() == bad.len() {
+                "the zeros here mean nothing".to_owned()
+            } else if alike.len() == 1 {
+                format!("the zero of {} means nothing", alike[0])
+            } else {
+                format!("the zeros of {} mean nothing", alike.join(", "))
+            };
+            lines.push(format!("{}: {why}, so {which} (inconclusive).", place(first)));
         }
     }
     if fired_too > 0 {
-        lines.push(format!("{fired_too} more placements: controls fired there as well."));
+        lines.push(format!("{fired_too} more placements: controls of the zeros' kind fired there as well."));
     }
     if silent_too > 0 {
-        lines.push(format!(
-            "{silent_too} more placements: no control fired, so the zeros there mean nothing (inconclusive)."
-        ));
+        lines.push(format!("{silent_too} more placements: zeros there mean nothing (inconclusive)."));
     }
     lines.extend(record.results.iter().filter_map(notes));
     if record.host.emulated {

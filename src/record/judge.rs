@@ -1,14 +1,17 @@
 //! What a count comes to: findings, and the controls that a zero rests on.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::evidence::{Evidence, LEAST_MATCHES, matches_needed};
 use super::{ScenarioResult, Sensitivity};
 use crate::arch::Arch;
 use crate::catalogue;
 use crate::litmus::Verdict;
+use crate::model::Reordering;
+use crate::stats::share;
 
 /// What a result comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -16,25 +19,26 @@ pub enum Finding {
     /// Seen, and allowed.
     #[serde(rename = "observed")]
     Observed,
-    /// Not seen, on CPUs where a control shows that it could have been.
+    /// Not seen, on CPUs where a control of the same kind shows that it could have been.
     #[serde(rename = "not observed")]
     NotObserved,
     /// Seen, and forbidden.
     #[serde(rename = "forbidden observed")]
     ForbiddenObserved,
-    /// Not seen, but no control was either: nothing is known.
+    /// Not seen, and it was hardly looked for or no control of the same kind fired: nothing is known.
     #[serde(rename = "inconclusive")]
     Inconclusive,
 }
 
 impl Finding {
-    /// Judges a count. `expected` is the declared verdict; `control_fired` whether a control was seen on these CPUs.
-    pub fn judge(races: u64, iterations: u64, expected: Option<Verdict>, control_fired: bool) -> Finding {
+    /// Judges a count. `expected` is the declared verdict; `zero_counts` whether a zero says anything
+    /// ([`ScenarioResult::zero_counts`]).
+    pub fn judge(races: u64, iterations: u64, expected: Option<Verdict>, zero_counts: bool) -> Finding {
         match expected {
             Some(Verdict::Never) if races > 0 => Finding::ForbiddenObserved,
             Some(Verdict::Always) if races < iterations => Finding::ForbiddenObserved,
             _ if races > 0 => Finding::Observed,
-            _ if control_fired => Finding::NotObserved,
+            _ if zero_counts => Finding::NotObserved,
             _ => Finding::Inconclusive,
         }
     }
@@ -50,34 +54,113 @@ impl Finding {
     }
 }
 
+/// A control that fired.
+struct Fired {
+    name: String,
+    cpus: Vec<usize>,
+    /// The reorderings that are each enough for it: it showed one of them.
+    shows: BTreeSet<Reordering>,
+    /// Races per iteration.
+    rate: f64,
+    /// Races per match at the skews where its threads met; per iteration, where it declares no Match event.
+    per_match: f64,
+}
+
+impl Fired {
+    fn new(result: &ScenarioResult) -> Fired {
+        let (looked, races) = result.looked();
+        let rate = result.rate.unwrap_or(0.0);
+        Fired {
+            name: result.scenario.clone(),
+            cpus: result.placement.cpus.clone(),
+            shows: result.evidence.as_ref().map(Evidence::alone).unwrap_or_default(),
+            rate,
+            per_match: share(races, looked).filter(|rate| *rate > 0.0).unwrap_or(rate),
+        }
+    }
+}
+
 /// Judges every result by the controls that fired on the same CPUs.
 ///
-/// A control counts for a placement if all CPUs of one of the two are among those of the other: a control of two
-/// threads speaks for a test of three that includes its CPUs.
+/// A control speaks for a placement of as many threads if it ran on the very same CPUs. A placement of more threads is spoken for by controls
+/// that ran on pairs of its CPUs and together on all of them. Threads that share a CPU see no reordering of each other, so there only a
+/// control that was placed alike counts. Which controls are of the kind that a zero needs, and how many matches it needs: [`Evidence`].
+///
+/// Results without [`Evidence`] are of versions that judged by less, and keep what these made of them: any control whose CPUs were all
+/// among the result's, or the other way round.
 pub fn judge(results: &mut [ScenarioResult], arch: Arch) {
-    let fired: Vec<(String, f64, HashSet<usize>)> = results
-        .iter()
-        .filter(|result| result.races > 0 && is_control(result, arch))
-        .map(|result| {
-            (result.scenario.clone(), result.rate.unwrap_or(0.0), result.placement.cpus.iter().copied().collect())
-        })
-        .collect();
+    let fired: Vec<Fired> =
+        results.iter().filter(|result| result.races > 0 && is_control(result, arch)).map(Fired::new).collect();
     for result in results {
-        let cpus: HashSet<usize> = result.placement.cpus.iter().copied().collect();
-        let near = || fired.iter().filter(|(.., others)| cpus.is_subset(others) || others.is_subset(&cpus));
-        let mut names: Vec<String> = near().map(|(name, ..)| name.clone()).collect();
-        names.sort();
-        names.dedup();
-        result.controls_fired = names;
-        let best = near().max_by(|a, b| a.1.total_cmp(&b.1)).filter(|_| result.races == 0);
-        result.sensitivity = best.zip(result.interval).map(|((control, rate, _), interval)| Sensitivity {
-            control: control.clone(),
-            rate: *rate,
-            bound: interval.high / rate,
+        let cpus = result.placement.cpus.clone();
+        let best = match &mut result.evidence {
+            None => {
+                let own: HashSet<usize> = cpus.iter().copied().collect();
+                let near = fired.iter().filter(|control| {
+                    let others: HashSet<usize> = control.cpus.iter().copied().collect();
+                    own.is_subset(&others) || others.is_subset(&own)
+                });
+                let near: Vec<&Fired> = near.collect();
+                result.controls_fired = names(&near);
+                best_of(&near)
+            }
+            Some(_) => {
+                let near: Vec<&Fired> = fired.iter().filter(|control| ran_within(&control.cpus, &cpus)).collect();
+                result.controls_fired = names(&near);
+                let looked = result.looked().0;
+                let evidence = result.evidence.as_mut().expect("just looked at");
+                weigh(evidence, &near, &cpus, looked)
+            }
+        };
+        result.sensitivity = best.filter(|_| result.races == 0).zip(result.interval).map(|(control, interval)| {
+            Sensitivity { control: control.name.clone(), rate: control.rate, bound: interval.high / control.rate }
         });
-        result.finding =
-            Finding::judge(result.races, result.iterations, result.expected, !result.controls_fired.is_empty());
+        result.finding = Finding::judge(result.races, result.iterations, result.expected, result.zero_counts());
     }
+}
+
+/// Fills in what a zero on `cpus` rests on, by the controls that fired there; the best one that it rests on.
+fn weigh<'a>(evidence: &mut Evidence, near: &[&'a Fired], cpus: &[usize], looked: u64) -> Option<&'a Fired> {
+    // A kind was seen here if controls that show it ran on all of the CPUs.
+    let seen = |kind: &Reordering| covers(near.iter().filter(|control| control.shows.contains(kind)), cpus);
+    let seen: BTreeSet<Reordering> = Reordering::ALL.into_iter().filter(seen).collect();
+    let needed: Vec<BTreeSet<Reordering>> = evidence.sets().into_iter().filter(|set| set.is_subset(&seen)).collect();
+    // A race that needs no reordering needs threads that meet, and any control shows that.
+    let any = needed.iter().any(BTreeSet::is_empty) && covers(near.iter(), cpus);
+    let of_the_kind = |control: &&&Fired| any || needed.iter().any(|set| !set.is_disjoint(&control.shows));
+    let controls: Vec<&Fired> = near.iter().filter(of_the_kind).copied().collect();
+    let best = controls.iter().copied().max_by(|a, b| a.per_match.total_cmp(&b.per_match));
+    evidence.seen = seen.into_iter().collect();
+    evidence.controls = names(&controls);
+    evidence.looked = looked;
+    evidence.needed = best.map_or(LEAST_MATCHES, |control| matches_needed(control.per_match));
+    best_of(&controls)
+}
+
+/// The one that raced most often.
+fn best_of<'a>(controls: &[&'a Fired]) -> Option<&'a Fired> {
+    controls.iter().copied().max_by(|a, b| a.rate.total_cmp(&b.rate))
+}
+
+/// The names, each once, in order.
+fn names(controls: &[&Fired]) -> Vec<String> {
+    let names: BTreeSet<&String> = controls.iter().map(|control| &control.name).collect();
+    names.into_iter().cloned().collect()
+}
+
+/// Whether a control on `control` speaks for threads on `cpus`, or for a pair of them.
+fn ran_within(control: &[usize], cpus: &[usize]) -> bool {
+    let distinct = |cpus: &[usize]| cpus.iter().collect::<HashSet<_>>().len() == cpus.len();
+    if !distinct(control) || !distinct(cpus) {
+        return control == cpus;
+    }
+    control.len() >= cpus.len().min(2) && control.iter().all(|cpu| cpus.contains(cpu))
+}
+
+/// Whether controls that each ran within `cpus` ran on all of them together.
+fn covers<'a>(controls: impl Iterator<Item = &'a &'a Fired>, cpus: &[usize]) -> bool {
+    let ran: HashSet<usize> = controls.flat_map(|control| control.cpus.iter().copied()).collect();
+    !ran.is_empty() && cpus.iter().all(|cpu| ran.contains(cpu))
 }
 
 /// Whether a result is that of a control: one of the catalogue's, by the hash of its source.
@@ -89,6 +172,9 @@ fn is_control(result: &ScenarioResult, arch: Arch) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{self, Bounds};
+    use crate::record::Gaps;
+    use crate::stats::interval;
 
     #[test]
     fn findings_follow_counts_expectations_and_controls() {
@@ -109,5 +195,187 @@ mod tests {
         for (races, expected, control, finding) in cases {
             assert_eq!(Finding::judge(races, 10, expected, control), finding, "{races} {expected:?} {control}");
         }
+    }
+
+    /// A scenario of the catalogue on these CPUs: at one skew the threads met, at another they did not.
+    fn result(name: &str, cpus: &[usize], looked: u64, races: u64) -> ScenarioResult {
+        let scenario = catalogue::named(name).unwrap();
+        let needs = model::reordering::needs(&model::machine::accesses(&scenario.program), Bounds::default()).unwrap();
+        let (other, apart) = (2 * looked - races, 100_000);
+        let iterations = 2 * looked + apart;
+        let matches = scenario.test.header.match_event.as_ref().map(|_| looked + apart);
+        let skew = |iterations, matches: Option<u64>, races, outcomes: [u64; 3]| serde_json::json!({"skew_ns": 0.0, "iterations": iterations, "matches": matches, "races": races, "outcomes": outcomes});
+        // Half of what met is a third outcome, so that no one outcome takes all.
+        let halves = [races, other / 2, other - other / 2];
+        let near = skew(2 * looked, matches.map(|_| looked), races, halves);
+        let far = skew(apart, matches.map(|_| apart), 0, [0, apart, 0]);
+        let outcome = |value: i64, count: u64| serde_json::json!({"values": {"r0": value}, "count": count, "satisfies": value == 0});
+        let mut result: ScenarioResult = serde_json::from_value(serde_json::json!({
+            "scenario": name, "group": scenario.group, "source_sha256": scenario.sha256, "code_sha256": "", "condition": "",
+            "match_event": matches.map(|_| "m"), "placement": {"cpus": cpus, "class": "core"},
+            "pace": {"mode": "paced", "chosen": "auto", "period_ticks": null, "period_ns": null, "late": null},
+            "layout": {"kind": "padded", "line_bytes": 64, "stride_bytes": 64}, "batch": 1, "seed": 1, "atomics": null,
+            "iterations": iterations, "elapsed_s": 1.0, "in_batches_s": 1.0, "iterations_per_s": 1.0,
+            "outcomes": [outcome(0, races), outcome(1, halves[1] + apart), outcome(2, halves[2])],
+            "matches": matches, "races": races, "rate": share(races, iterations), "interval": interval(races, iterations),
+            "rate_per_match": null, "interval_per_match": null, "skews": [near, far],
+            "gaps": serde_json::to_value(Gaps::new(&crate::harness::gap_histogram())).unwrap(),
+            "expected": "Sometimes", "lkmm": null, "controls_fired": [], "finding": "inconclusive"
+        }))
+        .unwrap();
+        let sets = needs.iter().map(|set| set.iter().copied().collect()).collect();
+        result.evidence = Some(Evidence { needs: Some(sets), ..Evidence::default() });
+        result
+    }
+
+    /// The last of the results, judged with the others.
+    fn judged(results: &[ScenarioResult]) -> ScenarioResult {
+        let mut results = results.to_vec();
+        judge(&mut results, Arch::X86_64);
+        results.pop().unwrap()
+    }
+
+    fn says(result: &ScenarioResult) -> (Finding, Vec<&str>, Vec<&str>) {
+        let evidence = result.evidence.as_ref().unwrap();
+        (
+            result.finding,
+            result.controls_fired.iter().map(String::as_str).collect(),
+            evidence.controls.iter().map(String::as_str).collect(),
+        )
+    }
+
+    const MANY: u64 = 100_000;
+
+    #[test]
+    fn a_zero_rests_on_a_control_of_its_own_kind() {
+        use Finding::{Inconclusive, NotObserved};
+        let [sb, nt] = ["SB", "S01-core+nt"].map(|name| result(name, &[0, 1], MANY, 900));
+        let race = result("S01-as-is", &[0, 1], MANY, 0);
+        let guard = result("S08-lost-wakeup", &[0, 1], MANY, 0);
+        // Store buffering says nothing of two stores.
+        assert_eq!(says(&judged(&[sb.clone(), race.clone()])), (Inconclusive, vec!["SB"], vec![]));
+        assert_eq!(judged(&[sb.clone(), race.clone()]).evidence.unwrap().seen, [Reordering::StoreLoad]);
+        assert_eq!(judged(&[sb.clone(), race.clone()]).sensitivity, None);
+        assert_eq!(says(&judged(&[nt.clone(), race.clone()])), (NotObserved, vec!["S01-core+nt"], vec!["S01-core+nt"]));
+        let both = judged(&[sb.clone(), nt.clone(), race.clone()]);
+        assert_eq!(says(&both), (NotObserved, vec!["S01-core+nt", "SB"], vec!["S01-core+nt"]));
+        // And the other way round.
+        assert_eq!(says(&judged(&[nt.clone(), guard.clone()])), (Inconclusive, vec!["S01-core+nt"], vec![]));
+        assert_eq!(says(&judged(&[sb.clone(), guard])), (NotObserved, vec!["SB"], vec!["SB"]));
+        // What needs no reordering needs threads that meet; load-store reordering no control of this machine shows.
+        assert_eq!(
+            says(&judged(&[sb.clone(), result("S13b-bail-out", &[0, 1], MANY, 0)])),
+            (NotObserved, vec!["SB"], vec!["SB"])
+        );
+        let mut load_store = race.clone();
+        load_store.evidence.as_mut().unwrap().needs = Some(vec![vec![Reordering::LoadStore]]);
+        assert_eq!(judged(&[sb.clone(), nt.clone(), load_store]).finding, Inconclusive);
+        // A test that is too large to be derived rests on both kinds.
+        let mut large = race;
+        large.evidence.as_mut().unwrap().needs = None;
+        assert_eq!(judged(&[nt.clone(), large.clone()]).finding, Inconclusive);
+        assert_eq!(judged(&[sb.clone(), large.clone()]).finding, Inconclusive);
+        assert_eq!(
+            says(&judged(&[sb, nt, large])),
+            (NotObserved, vec!["S01-core+nt", "SB"], vec!["S01-core+nt", "SB"])
+        );
+    }
+
+    #[test]
+    fn a_control_fires_by_racing_and_only_one_of_the_catalogue_is_a_control() {
+        let race = result("S01-as-is", &[0, 1], MANY, 0);
+        let silent = result("S01-core+nt", &[0, 1], MANY, 0);
+        assert_eq!(says(&judged(&[silent, race.clone()])), (Finding::Inconclusive, vec![], vec![]));
+        let mut other = result("S01-core+nt", &[0, 1], MANY, 900);
+        other.source_sha256 = "0".repeat(64);
+        assert_eq!(says(&judged(&[other, race.clone()])), (Finding::Inconclusive, vec![], vec![]));
+        // The same shape, but none that is declared a control here.
+        let whole = result("S01-as-is+nt", &[0, 1], MANY, 900);
+        assert_eq!(says(&judged(&[whole, race])), (Finding::Inconclusive, vec![], vec![]));
+    }
+
+    #[test]
+    fn a_control_speaks_for_its_own_cpus() {
+        use Finding::{Inconclusive, NotObserved};
+        let nt = |cpus: &[usize]| result("S01-core+nt", cpus, MANY, 900);
+        let finding = |controls: &[ScenarioResult], name: &str, cpus: &[usize]| {
+            let mut all = controls.to_vec();
+            all.push(result(name, cpus, MANY, 0));
+            judged(&all).finding
+        };
+        assert_eq!(finding(&[nt(&[0, 1])], "S01-as-is", &[1, 0]), NotObserved);
+        for cpus in [[0, 2], [2, 3]] {
+            assert_eq!(finding(&[nt(&[0, 1])], "S01-as-is", &cpus), Inconclusive, "{cpus:?}");
+        }
+        // Three threads: pairs of their CPUs, and together all of them.
+        assert_eq!(finding(&[nt(&[0, 1])], "S14-third-cpu", &[0, 1, 2]), Inconclusive);
+        assert_eq!(finding(&[nt(&[0, 1]), nt(&[1, 2])], "S14-third-cpu", &[0, 1, 2]), NotObserved);
+        assert_eq!(finding(&[nt(&[0, 1]), nt(&[2, 3])], "S14-third-cpu", &[0, 1, 2]), Inconclusive);
+        // Of the same kind on all of them.
+        let sb = result("SB", &[0, 2], MANY, 900);
+        assert_eq!(finding(&[nt(&[0, 1]), sb], "S14-third-cpu", &[0, 1, 2]), Inconclusive);
+        // Threads that share a CPU see no reordering of each other.
+        assert_eq!(finding(&[nt(&[0, 1])], "S14-third-cpu", &[0, 1, 0]), Inconclusive);
+        assert_eq!(finding(&[nt(&[0, 1])], "S01-as-is", &[0, 0]), Inconclusive);
+        assert_eq!(finding(&[nt(&[0, 0])], "S01-as-is", &[0, 1]), Inconclusive);
+        assert_eq!(finding(&[nt(&[0, 0])], "S01-as-is", &[0, 0]), NotObserved);
+        assert_eq!(finding(&[nt(&[0, 1])], "S01-as-is", &[0]), Inconclusive);
+    }
+
+    #[test]
+    fn a_zero_takes_as_many_matches_as_would_show_the_best_control_s_rate() {
+        use Finding::{Inconclusive, NotObserved};
+        let of = |control: (u64, u64), looked: u64| {
+            let nt = result("S01-core+nt", &[0, 1], control.0, control.1);
+            judged(&[nt, result("S01-as-is", &[0, 1], looked, 0)])
+        };
+        // Every second match raced: the floor.
+        assert_eq!((of((1000, 500), 1).finding, of((1000, 500), 999).finding), (Inconclusive, Inconclusive));
+        assert_eq!(of((1000, 500), 1000).finding, NotObserved);
+        // One match in 10,000 raced: three times as many are needed, of those at skews where the threads met.
+        let few = of((1_000_000, 100), 29_955);
+        let evidence = few.evidence.as_ref().unwrap();
+        assert_eq!((few.finding, evidence.looked, evidence.needed), (Inconclusive, 29_955, 29_956));
+        assert_eq!(of((1_000_000, 100), 29_956).finding, NotObserved);
+        // The best of several.
+        let [rare, frequent] =
+            [("MP+nt", 100), ("S01-core+nt", 1000)].map(|(name, races)| result(name, &[0, 1], 1_000_000, races));
+        for controls in [[rare.clone(), frequent.clone()], [frequent, rare]] {
+            let mut all = controls.to_vec();
+            all.push(result("S01-as-is", &[0, 1], 5000, 0));
+            let zero = judged(&all);
+            assert_eq!((zero.finding, zero.evidence.unwrap().needed), (NotObserved, 2995));
+            let sensitivity = zero.sensitivity.unwrap();
+            assert_eq!(sensitivity.control, "S01-core+nt");
+            assert_eq!(sensitivity.rate, 1000.0 / 2_100_000.0);
+            // The bound as a part of the control's rate: small is sensitive.
+            let bound = interval(0, 110_000).unwrap().high / sensitivity.rate;
+            assert!((sensitivity.bound - bound).abs() < 1e-12, "{sensitivity:?}");
+        }
+    }
+
+    #[test]
+    fn a_skew_counts_where_the_threads_met() {
+        let all = result("S01-as-is", &[0, 1], 5000, 0);
+        assert_eq!(all.looked(), (5000, 0));
+        // No Match event: iterations count.
+        assert_eq!(result("SB", &[0, 1], 5000, 70).looked(), (10_000, 70));
+        // 99 % in one outcome is still met, more is not; a race that takes all is.
+        let mut edge = all.clone();
+        edge.skews[0].outcomes = vec![0, 9900, 100];
+        assert_eq!(edge.looked().0, 5000);
+        edge.skews[0].outcomes = vec![0, 9901, 99];
+        assert_eq!(edge.looked().0, 0);
+        edge.skews[0].outcomes = vec![10_000, 0, 0];
+        assert_eq!(edge.looked().0, 5000);
+    }
+
+    #[test]
+    fn results_of_earlier_versions_are_judged_as_they_were() {
+        let mut sb = result("SB", &[0, 1], MANY, 900);
+        let mut race = result("S01-as-is", &[0, 1, 2], 1, 0);
+        (sb.evidence, race.evidence) = (None, None);
+        let judged = judged(&[sb, race]);
+        assert_eq!((judged.finding, judged.evidence), (Finding::NotObserved, None));
     }
 }

@@ -6,7 +6,8 @@ use hdrhistogram::Histogram;
 
 use super::validate::{MOST_COUNTS, histogram};
 use super::{
-    FinalValue, Finding, Gaps, OutcomeRecord, PaceRecord, Part, Record, ScenarioResult, SkewRecord, StartRecord,
+    Evidence, FinalValue, Finding, Gaps, OutcomeRecord, PaceRecord, Part, Record, ScenarioResult, SkewRecord,
+    StartRecord,
 };
 use crate::error::{Error, Result};
 use crate::stats::{interval, reproducibility, share};
@@ -108,7 +109,7 @@ impl Merger {
                 sensitivity.bound = result.interval.map_or(1.0, |interval| interval.high) / sensitivity.rate;
             }
             result.sensitivity.take_if(|_| races > 0);
-            result.finding = Finding::judge(races, iterations, result.expected, !result.controls_fired.is_empty());
+            result.finding = Finding::judge(races, iterations, result.expected, result.zero_counts());
         }
         self.record
     }
@@ -216,6 +217,19 @@ fn add_starts(sum: &mut ScenarioResult, more: Vec<StartRecord>) -> std::result::
     Ok(())
 }
 
+/// What a sum's zero rests on: only what holds in both parts. A part without, of a version that asked for less, leaves the sum none.
+fn add_evidence(sum: Option<Evidence>, more: Option<Evidence>) -> Option<Evidence> {
+    let (mut sum, more) = sum.zip(more)?;
+    if sum.needs != more.needs {
+        sum.needs = None;
+    }
+    sum.seen.retain(|kind| more.seen.contains(kind));
+    sum.controls.retain(|control| more.controls.contains(control));
+    sum.looked = sum.looked.saturating_add(more.looked);
+    sum.needed = sum.needed.max(more.needed);
+    Some(sum)
+}
+
 fn add(sum: &mut ScenarioResult, more: ScenarioResult) -> std::result::Result<(), &'static str> {
     sum.iterations = plus(sum.iterations, more.iterations, "the iterations")?;
     sum.races = plus(sum.races, more.races, "the races")?;
@@ -278,5 +292,6 @@ fn add(sum: &mut ScenarioResult, more: ScenarioResult) -> std::result::Result<()
     add_starts(sum, more.starts)?;
     // A zero is worth what its weakest part is: only controls that fired in all of them speak for the sum.
     sum.controls_fired.retain(|control| more.controls_fired.contains(control));
+    sum.evidence = add_evidence(sum.evidence.take(), more.evidence);
     Ok(())
 }

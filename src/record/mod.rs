@@ -1,5 +1,6 @@
 //! The result file: everything about a run, as JSON, versioned by its `schema` field.
 
+mod evidence;
 mod gaps;
 mod judge;
 mod merge;
@@ -20,6 +21,7 @@ use crate::machine::{Class, Host};
 use crate::stats::{Drift, Interval, share};
 use crate::verdict::VerdictSource;
 
+pub use evidence::{Evidence, LEAST_MATCHES, matches_needed};
 pub use gaps::Gaps;
 pub use judge::{Finding, judge};
 pub use merge::Merger;
@@ -232,6 +234,9 @@ pub struct ScenarioResult {
     pub lkmm: Option<Verdict>,
     /// Controls that fired on the same CPUs in this run.
     pub controls_fired: Vec<String>,
+    /// What a zero rests on; absent in records of versions that took any control that fired for enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
     /// What it comes to.
     pub finding: Finding,
     /// What other versions wrote here: it is kept.

@@ -67,7 +67,7 @@ fn scenario(result: &ScenarioResult, say: &mut impl FnMut(String)) {
     follows("rate", result.rate, result.interval, races, Some(iterations), say);
     follows("rate_per_match", result.rate_per_match, result.interval_per_match, races, matches, say);
     gaps(&result.gaps, say);
-    let judged = Finding::judge(races, iterations, result.expected, !result.controls_fired.is_empty());
+    let judged = Finding::judge(races, iterations, result.expected, result.zero_counts());
     if judged != result.finding {
         say(format!("its finding is '{}', but the counts say '{}'", result.finding.words(), judged.words()));
     }

@@ -3,6 +3,7 @@
 use super::runs::Run;
 use super::sum::Sum;
 use crate::litmus::{self, Source, Verdict};
+use crate::publish::zeros::{doubt, rests_on, with_rates};
 use crate::publish::{count, rate, rate_with_interval};
 use crate::record::{Finding, ScenarioResult};
 use crate::verdict::VerdictSource;
@@ -94,16 +95,17 @@ fn breakable(sum: &Sum<'_>) -> String {
             let bound = sum.interval().map_or(String::new(), |interval| format!("{:.1e}", interval.high));
             format!(
                 "Not seen in {iterations} iterations{matched}: if it happens, then less often than once in {} ({bound}), with 95 % \
-                 confidence. {allowed} On these CPUs {} showed in the same run that reordering can be seen{}.",
+                 confidence. {allowed} On these CPUs {} showed in the same run that reordering of its kind can be seen{}.",
                 sum.interval().map_or("-".to_owned(), |interval| count((1.0 / interval.high) as u64)),
                 controls(sum),
                 relative(first),
             )
         }
-        Finding::Inconclusive => format!(
-            "Not seen in {iterations} iterations{matched}, but no control was seen on these CPUs either: this zero says \
-             nothing. {allowed}"
-        ),
+        Finding::Inconclusive => {
+            let why =
+                sum.results.iter().find_map(|result| doubt(result)).unwrap_or_else(|| "no control fired".to_owned());
+            format!("Not seen in {iterations} iterations{matched}, but this zero says nothing: {why}. {allowed}")
+        }
         Finding::ForbiddenObserved => format!(
             "FORBIDDEN, YET SEEN {} times in {iterations} iterations. This is a bug in the hardware, in the expectation, or in \
              wakerace. {allowed}",
@@ -123,20 +125,14 @@ fn relative(result: &ScenarioResult) -> String {
     })
 }
 
-/// The controls that fired, with their rates where the run has them.
+/// The controls that a zero rests on, with their rates where the run has them.
 fn controls(sum: &Sum<'_>) -> String {
-    let record = sum.run.record();
-    let name = |name: &String| {
-        let rates = record.into_iter().flat_map(|record| &record.results).filter(|result| &result.scenario == name);
-        let best = rates.filter_map(|result| result.rate).fold(0.0, f64::max);
-        format!("{name} ({})", rate(best))
-    };
-    let fired = &sum.first().controls_fired;
-    match fired.split_last() {
-        Some((last, [])) => format!("the control {}", name(last)),
-        Some((last, others)) => {
-            format!("the controls {} and {}", others.iter().map(name).collect::<Vec<_>>().join(", "), name(last))
-        }
+    let first = sum.first();
+    let names = rests_on(first);
+    let known = sum.run.record().map_or_else(|| names.to_vec(), |record| with_rates(record, first, names));
+    match known.split_last() {
+        Some((last, [])) => format!("the control {last}"),
+        Some((last, others)) => format!("the controls {} and {last}", others.join(", ")),
         None => "no control".to_owned(),
     }
 }

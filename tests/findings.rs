@@ -1,0 +1,138 @@
+//! What a zero rests on, from the command line and in the words of tables and pages.
+
+mod common;
+
+use std::process::Command;
+
+use serde_json::json;
+use wakerace::arch::Arch;
+use wakerace::publish::{Entry, Publish as _, page};
+use wakerace::record::{self, AnyRecord, Finding, Record, ScenarioResult};
+
+use common::{run, shipped};
+
+fn wakerace() -> Command {
+    let binary = env!("CARGO_BIN_EXE_wakerace");
+    let runner = std::env::var_os("WAKERACE_RUNNER");
+    let mut command = Command::new(runner.as_deref().unwrap_or(binary.as_ref()));
+    command.args(runner.is_some().then_some(binary));
+    command
+}
+
+/// Threads of S14 that share a CPU see no reordering of each other: whatever the controls did on two CPUs, its zero says nothing.
+#[test]
+fn threads_that_share_a_cpu_have_no_control() {
+    let allowed = wakerace::machine::allowed_cpus().unwrap();
+    let two: Vec<String> = allowed.iter().take(2).map(usize::to_string).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = wakerace();
+    command.current_dir(folder.path()).env("XDG_CONFIG_HOME", folder.path());
+    command.args(["run", "S14", "--oversubscribe", "-n", "20000", "--no-save", "-q", "--export-json", "r.json", "-c"]);
+    let output = command.arg(two.join(",")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let record = run(&std::fs::read_to_string(folder.path().join("r.json")).unwrap());
+    assert_eq!(record::problems(&record), Vec::<String>::new());
+    let relayed = record.results.iter().find(|result| result.scenario == "S14-third-cpu").unwrap();
+    assert_eq!(relayed.placement.cpus.len(), 3);
+    if relayed.races == 0 {
+        assert_eq!((relayed.finding, &relayed.controls_fired), (Finding::Inconclusive, &Vec::new()));
+    }
+    let needs = relayed.evidence.as_ref().unwrap().needs.as_ref().unwrap();
+    assert_eq!(serde_json::to_value(needs).unwrap(), json!([["store-store"], ["load-load"], ["load-store"]]));
+}
+
+/// The shipped default run, with this evidence for the zeros of S01-as-is, judged anew.
+fn with_evidence(evidence: &serde_json::Value, controls_fired: &[&str]) -> Record {
+    let mut record = run(&shipped().1);
+    let zero = of_race(&mut record);
+    zero.evidence = Some(serde_json::from_value(evidence.clone()).unwrap());
+    zero.controls_fired = controls_fired.iter().map(|&name| name.to_owned()).collect();
+    zero.finding = Finding::judge(zero.races, zero.iterations, zero.expected, zero.zero_counts());
+    record
+}
+
+fn of_race(record: &mut Record) -> &mut ScenarioResult {
+    record.results.iter_mut().find(|result| result.scenario == "S01-as-is").unwrap()
+}
+
+fn in_page(record: &Record) -> String {
+    let entry = Entry { name: "r.json".into(), record: AnyRecord::Run(Box::new(record.clone())) };
+    page(&[entry]).unwrap().replace('\u{a0}', " ")
+}
+
+#[test]
+fn a_zero_says_why_it_says_nothing() {
+    let passing = json!([["store-store"], ["load-load"]]);
+    let of = |seen: serde_json::Value, controls: serde_json::Value, looked: u64| json!({"needs": passing, "seen": seen, "controls": controls, "looked": looked, "needed": 1000});
+    let only = "only store buffering was seen here, and the race needs store-store or load-load reordering";
+    let cases = [
+        (of(json!(["store-load"]), json!([]), 50_000), &["SB"][..], only),
+        (of(json!([]), json!([]), 50_000), &[], "no control fired"),
+        (of(json!([]), json!([]), 50_000), &["SB"], "controls fired on some of these CPUs only (SB)"),
+        (
+            of(json!(["store-store", "load-load"]), json!(["S01-core+nt"]), 1),
+            &["S01-core+nt"],
+            "matches at skews where the threads met: 1, and a finding takes 1,000",
+        ),
+    ];
+    for (evidence, controls_fired, words) in cases {
+        let record = with_evidence(&evidence, controls_fired);
+        assert_eq!(record::problems(&record), Vec::<String>::new(), "{words}");
+        let summary = record.summary();
+        let line = format!("CPUs 0,1 (core): {words}, so the zero of S01-as-is means nothing (inconclusive).");
+        assert!(summary.contains(&line), "{line}\n{summary}");
+        let row = record.table().lines().find(|line| line.contains("S01-as-is ")).unwrap().to_owned();
+        assert!(row.ends_with("inconclusive"), "{row}");
+        let page = in_page(&record);
+        assert!(page.contains(&format!("but this zero says nothing: {words}.")), "{words}");
+    }
+    let fine = with_evidence(&of(json!(["store-store"]), json!(["S01-core+nt"]), 1000), &["S01-core+nt", "SB"]);
+    assert!(
+        fine.summary().contains("CPUs 0,1 (core): the controls fired (") && !fine.summary().contains("means nothing")
+    );
+    assert!(in_page(&fine).contains("On these CPUs the control S01-core+nt 68.6 % showed in the same run"));
+    // A finding that its evidence does not carry is no record that adds up.
+    let mut wrong = with_evidence(&of(json!(["store-load"]), json!([]), 50_000), &["SB"]);
+    of_race(&mut wrong).finding = Finding::NotObserved;
+    assert!(record::problems(&wrong).iter().any(|problem| problem.contains("the counts say 'inconclusive'")));
+}
+
+/// Records of earlier versions took any control that fired for enough; judging them again changes nothing.
+#[test]
+fn shipped_findings_stay_what_they_were() {
+    for path in common::records() {
+        let Ok(AnyRecord::Run(record)) = record::read_file(&path) else { continue };
+        let arch = Arch::ALL.into_iter().find(|arch| arch.name() == record.host.architecture).unwrap();
+        let mut again = record.results.clone();
+        record::judge(&mut again, arch);
+        for (again, result) in again.iter().zip(&record.results).filter(|(_, result)| result.evidence.is_none()) {
+            assert_eq!(again.finding, result.finding, "{} {}", path.display(), result.scenario);
+        }
+    }
+}
+
+/// A sum's zero rests on what holds in both parts.
+#[test]
+fn a_sum_rests_on_what_its_parts_share() {
+    let evidence = |seen: &[&str], controls: &[&str], looked: u64, needed: u64| json!({"needs": [["store-store"], ["load-load"]], "seen": seen, "controls": controls, "looked": looked, "needed": needed});
+    let nt = ["S01-core+nt", "SB"];
+    let sum = |a: &serde_json::Value, b: &serde_json::Value| {
+        let mut other = with_evidence(b, &nt);
+        other.started = "2026-01-01T00:00:00Z".to_owned();
+        let mut merger = record::Merger::new("a", with_evidence(a, &nt)).unwrap();
+        merger.add("b", other).unwrap();
+        let mut record = merger.finish();
+        assert_eq!(record::problems(&record), Vec::<String>::new());
+        of_race(&mut record).clone()
+    };
+    let all = ["store-store", "load-load", "store-load"];
+    let added = sum(&evidence(&all, &["S01-core+nt"], 600, 1000), &evidence(&all, &["S01-core+nt"], 500, 900));
+    let evidence_of_sum = added.evidence.unwrap();
+    assert_eq!((evidence_of_sum.looked, evidence_of_sum.needed, added.finding), (1100, 1000, Finding::NotObserved));
+    let none = sum(&evidence(&all, &["S01-core+nt"], 9000, 1000), &evidence(&["store-load"], &[], 9000, 1000));
+    let evidence_of_sum = none.evidence.unwrap();
+    assert_eq!(
+        (evidence_of_sum.controls.len(), evidence_of_sum.seen.len(), none.finding),
+        (0, 1, Finding::Inconclusive)
+    );
+}
