@@ -117,7 +117,7 @@ struct Sample {
 fn measure(setting: &Setting, cpus: &[usize], clock: Clock) -> Sample {
     let scenario = catalogue::named(setting.scenario).expect("in the catalogue");
     let program = &scenario.program;
-    let layout = Layout::new(setting.layout, program, 128);
+    let layout = Layout::new(setting.layout, program, 128).unwrap();
     let pace = if setting.paced.is_some() { Pace::Paced } else { Pace::Free };
     let arch = Arch::host().expect("an architecture with a back end");
     let code = emit(arch, program, &layout, pace).expect("the catalogue's tests can be emitted");

@@ -95,7 +95,7 @@ impl<'a> Experiment<'a> {
         expectation: Expectation,
         common: &Common,
     ) -> Result<Experiment<'a>> {
-        let layout = Layout::for_batch(choice.layout, &scenario.program, common.line, choice.batch);
+        let layout = Layout::for_batch(choice.layout, &scenario.program, common.line, choice.batch)?;
         let code = codegen::emit(common.target, &scenario.program, &layout, choice.pace.kind())?;
         Ok(Experiment { scenario, placement, layout, choice, common: *common, expectation, code })
     }

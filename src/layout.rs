@@ -4,10 +4,13 @@
 //! says how far one instance is from the next. What matters to the hardware is which variables share a cache line; how
 //! far apart the lines are does not, so the kernel's layouts keep the former and drop the latter.
 
+#![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
+
 use std::fmt;
 use std::str::FromStr;
 
 use crate::arch::Arch;
+use crate::error::{Error, Result};
 use crate::program::{Location, Program};
 
 /// A rule for placing variables.
@@ -38,7 +41,7 @@ impl fmt::Display for LayoutKind {
 impl FromStr for LayoutKind {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
         match text {
             "padded" => Ok(LayoutKind::Padded),
             "packed" => Ok(LayoutKind::Packed),
@@ -101,14 +104,24 @@ fn task_struct(arch: Arch) -> (usize, Fields) {
     }
 }
 
+/// As far as the variables of an instance may lie apart, in bytes: what a signed 32-bit displacement reaches. x86-64 has that
+/// one in its instructions, and the other back ends take the same.
+pub const REACH: usize = (1 << 31) - 1;
+
 impl Layout {
     /// Places a program's variables. `line` is the host's false-sharing distance in bytes, a power of two.
-    pub fn new(kind: LayoutKind, program: &Program, line: usize) -> Layout {
+    ///
+    /// # Errors
+    /// [`Error::Usage`] with the number that is too large, if the variables lie further apart than [`REACH`].
+    pub fn new(kind: LayoutKind, program: &Program, line: usize) -> Result<Layout> {
         Layout::for_batch(kind, program, line, None)
     }
 
     /// The same for batches of so many instances at most.
-    pub fn for_batch(kind: LayoutKind, program: &Program, line: usize, batch: Option<usize>) -> Layout {
+    ///
+    /// # Errors
+    /// As [`Layout::new`].
+    pub fn for_batch(kind: LayoutKind, program: &Program, line: usize, batch: Option<usize>) -> Result<Layout> {
         let groups = match kind {
             LayoutKind::Padded => (0..program.locations.len()).map(|id| vec![id]).collect(),
             LayoutKind::Packed => vec![(0..program.locations.len()).collect()],
@@ -116,16 +129,27 @@ impl Layout {
             LayoutKind::Kernel(arch) => kernel_groups(arch, &program.locations),
         };
         let mut offsets = vec![0; program.locations.len()];
-        let mut end: usize = 0;
+        // 128 bits hold every sum, so that a refusal can name it.
+        let mut end: u128 = 0;
         for group in groups {
-            end = end.next_multiple_of(line);
+            end = end.next_multiple_of(line as u128);
             for id in group {
-                let size = program.locations[id].ty.bytes();
-                offsets[id] = end.next_multiple_of(size);
-                end = offsets[id] + size;
+                let size = program.locations[id].ty.bytes() as u128;
+                let offset = end.next_multiple_of(size);
+                end = offset + size;
+                offsets[id] = within_reach(end).map(|_| offset).and_then(within_reach).unwrap_or(0);
             }
         }
-        Layout { kind, line, offsets, stride: end.next_multiple_of(line).max(line), most: None }
+        let bytes = end.next_multiple_of(line as u128).max(line as u128);
+        let stride = within_reach(bytes).ok_or_else(|| {
+            Error::Usage(format!(
+                "--layout {kind}: an instance of the {} variables of {} takes {bytes} bytes, more than the {REACH} that an \
+                 instruction's displacement reaches; use fewer variables, or --layout packed",
+                program.locations.len(),
+                program.name
+            ))
+        })?;
+        Ok(Layout { kind, line, offsets, stride, most: None })
     }
 
     /// Which line of an instance each location is on: lines are numbered from 0, in order, without those that hold nothing. In a dense layout
@@ -139,24 +163,53 @@ impl Layout {
     }
 
     /// Bytes that so many instances take.
-    pub fn bytes(&self, instances: usize) -> usize {
-        match self.most {
-            Some(most) => {
-                self.offsets.iter().max().map_or(0, |last| last + most * self.stride).next_multiple_of(self.line)
-            }
-            None => instances * self.stride,
-        }
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if that is more than an address can hold.
+    pub fn bytes(&self, instances: usize) -> Result<usize> {
+        let bytes = match self.most {
+            Some(most) => self
+                .offsets
+                .iter()
+                .max()
+                .map_or(0, |&last| last as u128 + most as u128 * self.stride as u128)
+                .next_multiple_of(self.line as u128),
+            None => instances as u128 * self.stride as u128,
+        };
+        // No object is larger than half of what an address can hold.
+        let most = usize::MAX as u128 / 2;
+        usize::try_from(bytes).ok().filter(|_| bytes <= most).ok_or_else(|| {
+            Error::Usage(format!(
+                "--batch {instances}: {instances} instances of {} bytes take {bytes} bytes, more than the {most} that can be \
+                 addressed; use a smaller --batch",
+                self.stride
+            ))
+        })
     }
+}
+
+/// A size or an offset in an instance, if it is not too large for an instruction.
+fn within_reach(bytes: u128) -> Option<usize> {
+    usize::try_from(bytes).ok().filter(|bytes| *bytes <= REACH)
 }
 
 /// An array a variable, one behind the other. Arrays whose sizes are powers of two would put all variables of an instance at the same place
 /// of a page, and some CPUs take a load for one of an older store's bytes then (Intel's optimization manual: 4 KiB aliasing), so
 /// each begins a line later.
-fn dense(program: &Program, line: usize, most: usize) -> Layout {
+fn dense(program: &Program, line: usize, most: usize) -> Result<Layout> {
     let stride = program.locations.iter().map(|location| location.ty.bytes()).max().unwrap_or(1);
-    let array = (most * stride).next_multiple_of(line) + line;
-    let offsets = (0..program.locations.len()).map(|id| id * array).collect();
-    Layout { kind: LayoutKind::Dense, line, offsets, stride, most: Some(most) }
+    let array = (most as u128 * stride as u128).next_multiple_of(line as u128) + line as u128;
+    let count = program.locations.len();
+    let bytes = count as u128 * array;
+    // `array` is not more than `bytes`, except where there is no variable.
+    let (Some(array), Some(_)) = (within_reach(array), within_reach(bytes)) else {
+        return Err(Error::Usage(format!(
+            "--layout dense: {count} arrays of {most} instances of {stride} bytes take {bytes} bytes, more than the {REACH} \
+             that an instruction's displacement reaches; use a smaller --batch (now {most}), or another --layout"
+        )));
+    };
+    let offsets = (0..count).map(|id| id * array).collect();
+    Ok(Layout { kind: LayoutKind::Dense, line, offsets, stride, most: Some(most) })
 }
 
 /// Locations that share a line in task_struct, each group in the order of their offsets. Every other variable (the
@@ -192,7 +245,7 @@ mod tests {
     }
 
     fn lines(kind: LayoutKind) -> Vec<usize> {
-        Layout::new(kind, &program(), 64).lines()
+        Layout::new(kind, &program(), 64).unwrap().lines()
     }
 
     #[test]
@@ -210,8 +263,8 @@ mod tests {
     #[test]
     fn every_variable_is_aligned_and_none_overlap() {
         let program = program();
-        let layout = Layout::for_batch(LayoutKind::Dense, &program, 64, Some(100));
-        let mut bytes = vec![false; layout.bytes(100)];
+        let layout = Layout::for_batch(LayoutKind::Dense, &program, 64, Some(100)).unwrap();
+        let mut bytes = vec![false; layout.bytes(100).unwrap()];
         for instance in 0..100 {
             for (location, offset) in program.locations.iter().zip(&layout.offsets) {
                 let at = instance * layout.stride + offset;
@@ -224,7 +277,7 @@ mod tests {
         let kinds = [LayoutKind::Padded, LayoutKind::Packed].into_iter().chain(Arch::ALL.map(LayoutKind::Kernel));
         for kind in kinds {
             for line in [64, 128, 256] {
-                let layout = Layout::new(kind, &program, line);
+                let layout = Layout::new(kind, &program, line).unwrap();
                 assert_eq!(layout.stride % line, 0);
                 let mut bytes = vec![false; layout.stride];
                 for (location, offset) in program.locations.iter().zip(&layout.offsets) {

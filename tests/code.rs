@@ -3,11 +3,13 @@
 use std::io::Write;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
+use predicates::prelude::PredicateBooleanExt;
 use wakerace::arch::Arch;
 use wakerace::catalogue;
 use wakerace::codegen::{Atomics, Instruction, Pace, Part, Target, ThreadCode, disassemble, emit};
-use wakerace::harness::{Adapt, Job, Limits, OutcomeCounts, Plan, Warm, run};
+use wakerace::harness::{Adapt, Job, Limits, Measurement, OutcomeCounts, Plan, Warm, run};
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::{Source, parse};
 use wakerace::machine::{Clock, allowed_cpus};
@@ -207,7 +209,7 @@ fn objdump(code: &ThreadCode) -> Vec<Instruction> {
 fn a_second_disassembler_agrees() {
     for scenario in catalogue::all().unwrap() {
         let program = &scenario.program;
-        let layout = Layout::new(LayoutKind::Padded, program, 128);
+        let layout = Layout::new(LayoutKind::Padded, program, 128).unwrap();
         for (column, (arch, atomics)) in COLUMNS.into_iter().enumerate() {
             let Ok(code) = emit(Target { arch, atomics }, program, &layout, Pace::Paced) else { continue };
             for (thread, code) in program.threads.iter().zip(&code) {
@@ -234,7 +236,7 @@ fn every_primitive_is_the_kernels_instruction() {
                  r = cmpxchg_acquire(x, q, r); r = cmpxchg_release(x, q, r); r = cmpxchg(x, q, r); r = xchg(x, q); \
                  smp_mb__before_atomic(); smp_mb__after_atomic(); smp_mb__after_unlock_lock(); barrier(); mb(); rmb(); wmb();";
     let program = program(&format!("C t\n{{}}\nP0(int *x, spinlock_t *l) {{ int r; int q; {calls} }}\nexists (0:r=1)"));
-    let layout = Layout::new(LayoutKind::Padded, &program, 128);
+    let layout = Layout::new(LayoutKind::Padded, &program, 128).unwrap();
     let mut seen = vec!["nontemporal"];
     for (column, (arch, atomics)) in COLUMNS.into_iter().enumerate() {
         let code = emit(Target { arch, atomics }, &program, &layout, Pace::Paced).unwrap();
@@ -254,7 +256,7 @@ fn every_scenario_is_the_kernels_instructions_and_nothing_else() {
         let program = &scenario.program;
         let kernels = Arch::ALL.map(LayoutKind::Kernel);
         for kind in [LayoutKind::Padded, LayoutKind::Packed].into_iter().chain(kernels) {
-            let layout = Layout::new(kind, program, 128);
+            let layout = Layout::new(kind, program, 128).unwrap();
             for (column, (arch, atomics)) in COLUMNS.into_iter().enumerate() {
                 for pace in [Pace::Free, Pace::Paced] {
                     let code = match (emit(Target { arch, atomics }, program, &layout, pace), scenario.refused_by(arch))
@@ -294,7 +296,7 @@ fn every_scenario_is_the_kernels_instructions_and_nothing_else() {
 fn the_barrier_and_the_lock_are_the_kernels_to_the_operand() {
     let text = "C t\n{}\nP0(int *x, spinlock_t *l, int **p) { smp_mb(); spin_lock(l); WRITE_ONCE(*p, x); spin_unlock(l); __builtin_nontemporal_store(7, x); }\nexists (x=1)";
     let program = program(text);
-    let layout = Layout::new(LayoutKind::Padded, &program, 128);
+    let layout = Layout::new(LayoutKind::Padded, &program, 128).unwrap();
     let code = emit(Arch::X86_64, &program, &layout, Pace::Paced).unwrap();
     let instructions = disassemble(&code[0]).unwrap();
     let of = |index| -> Vec<&str> {
@@ -312,7 +314,7 @@ fn the_barrier_and_the_lock_are_the_kernels_to_the_operand() {
 fn emitted_memory_is_never_writable_and_executable() {
     use wakerace::codegen::Executable;
     let program = program("C t\n{}\nP0(int *x) { WRITE_ONCE(*x, 1); }\nexists (x=1)");
-    let layout = Layout::new(LayoutKind::Padded, &program, 128);
+    let layout = Layout::new(LayoutKind::Padded, &program, 128).unwrap();
     let code = emit(host(), &program, &layout, Pace::Free).unwrap();
     let _executable = Executable::new(&code[0]).unwrap();
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
@@ -322,14 +324,13 @@ fn emitted_memory_is_never_writable_and_executable() {
     );
 }
 
-/// Runs a program on whatever CPUs there are and gives the outcomes.
-fn outcomes(program: &Program, pace: Pace, kind: LayoutKind, iterations: u64) -> OutcomeCounts {
+/// Runs a program on whatever CPUs there are.
+fn measure(program: &Program, pace: Pace, kind: LayoutKind, batch: usize, limits: Limits) -> Measurement {
     let allowed = allowed_cpus().unwrap();
     let cpus: Vec<usize> = (0..program.threads.len()).map(|thread| allowed[thread % allowed.len()]).collect();
-    let layout = Layout::new(kind, program, 128);
+    let layout = Layout::new(kind, program, 128).unwrap();
     let code = emit(host(), program, &layout, pace).unwrap();
     let job = Job { program, layout: &layout, code: &code, cpus: &cpus, clock: Clock::calibrate() };
-    let limits = Limits { iterations: Some(iterations), ..Limits::default() };
     let plan = Plan {
         pace,
         period: 500,
@@ -340,15 +341,70 @@ fn outcomes(program: &Program, pace: Pace, kind: LayoutKind, iterations: u64) ->
         adapt: Adapt::Never,
         skews: vec![-50, 0, 50],
         ahead: Vec::new(),
-        batch: 100,
+        batch,
         seed: 1,
         limits,
     };
-    let measured = run(job, &plan, &AtomicBool::new(false), |_| ()).unwrap();
+    run(job, &plan, &AtomicBool::new(false), |_| ()).unwrap()
+}
+
+/// Runs a program so often and gives the outcomes.
+fn outcomes(program: &Program, pace: Pace, kind: LayoutKind, iterations: u64) -> OutcomeCounts {
+    let limits = Limits { iterations: Some(iterations), ..Limits::default() };
+    let measured = measure(program, pace, kind, 100, limits);
     assert_eq!(measured.tally.iterations, iterations);
     let outcomes = measured.tally.outcomes();
     assert_eq!(outcomes.values().sum::<u64>(), iterations);
     outcomes
+}
+
+/// Coherence: the only store of a location is what is left of it. Short batches, because the last instances of each are the
+/// ones that can go wrong.
+#[test]
+fn a_nontemporal_store_has_landed_when_its_batch_ends() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/litmus/cases/nt-final.litmus");
+    let program = program(&std::fs::read_to_string(path).unwrap());
+    if Arch::host() != Some(Arch::X86_64) {
+        let layout = Layout::new(LayoutKind::Padded, &program, 128).unwrap();
+        let error = emit(host(), &program, &layout, Pace::Free).unwrap_err().to_string();
+        assert!(error.contains("non-temporal store"), "{error}");
+        return;
+    }
+    // By time, because beside others who want the CPUs each meeting of the threads takes a time slice.
+    let limits = Limits { duration: Some(Duration::from_secs(1)), ..Limits::default() };
+    for pace in [Pace::Free, Pace::Paced] {
+        let measured = measure(&program, pace, LayoutKind::Padded, 64, limits);
+        let outcomes: Vec<_> = measured.tally.outcomes().into_keys().collect();
+        assert_eq!(outcomes, [vec![Const::Int(1)]], "{pace:?}");
+    }
+}
+
+/// An offset that does not fit an instruction is refused before anything runs, with the number and what to change.
+#[test]
+fn variables_too_far_apart_are_refused() {
+    let parameters: Vec<String> = (0..260).map(|n| format!("long *v{n}")).collect();
+    let text = format!("C far\n{{}}\nP0({}) {{ WRITE_ONCE(*v259, 1); }}\nexists (v259=0)\n", parameters.join(", "));
+    let program = program(&text);
+    // An array of 2^20 longs and a line each.
+    let bytes = 260 * ((8_u64 << 20) + 128);
+    let error = Layout::for_batch(LayoutKind::Dense, &program, 128, Some(1 << 20)).unwrap_err().to_string();
+    for part in ["--layout dense", "--batch", "1048576", &bytes.to_string(), "2147483647"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("far.litmus");
+    std::fs::write(&path, text).unwrap();
+    assert_cmd::Command::cargo_bin("wakerace")
+        .unwrap()
+        .current_dir(folder.path())
+        .args(["run", "--no-controls", "--no-save", "-n", "1", "--layout", "dense", "--batch", "1048576"])
+        .arg(&path)
+        .assert()
+        .code(2)
+        .stderr(predicates::str::contains("--batch").and(predicates::str::contains(bytes.to_string())));
+    // Half as many instances fit.
+    let near = Layout::for_batch(LayoutKind::Dense, &program, 128, Some(1 << 19)).unwrap();
+    assert_eq!(near.offsets[259], 259 * ((4 << 20) + 128));
 }
 
 /// Runs statements on one thread and checks that every instance ends with `r` as expected, in every pace and layout.
@@ -501,7 +557,7 @@ fn more_values_than_registers_are_refused_by_name() {
         condition.join(" /\\ ")
     );
     let program = program(&text);
-    let layout = Layout::new(LayoutKind::Padded, &program, 128);
+    let layout = Layout::new(LayoutKind::Padded, &program, 128).unwrap();
     let error = emit(Arch::X86_64, &program, &layout, Pace::Free).unwrap_err().to_string();
     assert!(error.contains("many: P0 needs more than the 9 registers"), "{error}");
 }
@@ -511,7 +567,7 @@ fn a_test_that_deadlocks_ends_with_an_error() {
     let program = program(
         "C stuck\n{}\nP0(int *x, spinlock_t *l) { spin_lock(l); spin_lock(l); WRITE_ONCE(*x, 1); }\nexists (x=1)",
     );
-    let layout = Layout::new(LayoutKind::Padded, &program, 128);
+    let layout = Layout::new(LayoutKind::Padded, &program, 128).unwrap();
     let code = emit(host(), &program, &layout, Pace::Free).unwrap();
     let cpus = &allowed_cpus().unwrap()[..1];
     let job = Job { program: &program, layout: &layout, code: &code, cpus, clock: Clock::calibrate() };
@@ -538,7 +594,7 @@ fn a_test_that_deadlocks_ends_with_an_error() {
 fn ends_are_compared_as_the_counter_of_p0_has_them() {
     let program =
         program("C two\n{}\nP0(int *x) { WRITE_ONCE(*x, 1); }\nP1(int *x) { WRITE_ONCE(*x, 2); }\nexists (x=1)");
-    let layout = Layout::new(LayoutKind::Padded, &program, 128);
+    let layout = Layout::new(LayoutKind::Padded, &program, 128).unwrap();
     let code = emit(host(), &program, &layout, Pace::Paced).unwrap();
     let allowed = allowed_cpus().unwrap();
     let cpus = [allowed[0], allowed[1 % allowed.len()]];

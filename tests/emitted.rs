@@ -121,7 +121,7 @@ fn steps(steps: &[Step]) -> Vec<(char, Tags)> {
 /// Compares a program's emitted instructions with what the models see. `looks` says how many plain reads stand before
 /// atomic ones that the models leave out; POWER has none.
 fn compare_but(program: &Program, looks: usize) {
-    let layout = Layout::new(LayoutKind::Padded, program, 128);
+    let layout = Layout::new(LayoutKind::Padded, program, 128).unwrap();
     for arch in Arch::ALL {
         for atomics in [Atomics::Lse, Atomics::Llsc] {
             let code = emit(Target { arch, atomics }, program, &layout, Pace::Free).unwrap();

@@ -204,7 +204,7 @@ fn deep_nesting_ends_in_an_error_and_not_in_a_full_stack() {
 fn all_the_way(text: &str) {
     if let Ok(program) = program(text) {
         for kind in [LayoutKind::Padded, LayoutKind::Packed] {
-            let layout = Layout::new(kind, &program, 64);
+            let layout = Layout::new(kind, &program, 64).unwrap();
             for pace in [Pace::Free, Pace::Paced] {
                 let _ = emit(Arch::X86_64, &program, &layout, pace);
             }

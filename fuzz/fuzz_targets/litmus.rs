@@ -20,7 +20,7 @@ fuzz_target!(|text: &str| {
     let Ok(program) = lower(&test).inspect_err(|error| drop(error.to_string())) else { return };
     let _ = program.to_string();
     for kind in [LayoutKind::Padded, LayoutKind::Packed] {
-        let layout = Layout::new(kind, &program, 64);
+        let Ok(layout) = Layout::new(kind, &program, 64) else { continue };
         for code in emit(Arch::X86_64, &program, &layout, Pace::Paced).into_iter().flatten() {
             // Everything that is emitted is something another disassembler can read.
             disassemble(&code).expect("capstone reads what was emitted");

@@ -52,7 +52,7 @@ pub fn show(args: &ShowArgs) -> Result<u8> {
     let mut text = String::new();
     for scenario in &scenarios {
         let program = &scenario.program;
-        let layout = Layout::new(args.layout, program, LINE);
+        let layout = Layout::new(args.layout, program, LINE)?;
         let target = Target { arch, atomics: args.atomics.unwrap_or_else(Atomics::of_host) };
         let code = codegen::emit(target, program, &layout, pace)?;
         // Writing to a string cannot fail.

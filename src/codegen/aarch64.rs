@@ -17,8 +17,8 @@ use dynasm::dynasm;
 use dynasmrt::aarch64::Aarch64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 
-use super::Atomics;
 use super::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts};
+use super::{Atomics, low_word};
 use crate::arch::Arch;
 use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unary};
 
@@ -221,7 +221,7 @@ impl Risc for Aarch64 {
         // movz, or movn for the negative ones, and a movk for each further half-word that differs (Arm ARM C6.2).
         let negative = value < 0;
         let fill = if negative { 0xffff } else { 0 };
-        let half = |at: u32| (value >> (16 * at)) as u32 & 0xffff;
+        let half = |at: u32| low_word(value >> (16 * at)).cast_unsigned() & 0xffff;
         let first = (0..4).find(|&at| half(at) != fill).unwrap_or(0);
         let (opcode, payload) =
             if negative { (0x9280_0000, !half(first) & 0xffff) } else { (0xd280_0000, half(first)) };
@@ -245,11 +245,11 @@ impl Risc for Aarch64 {
 
     fn reaches(&self, offset: i32, bytes: usize) -> bool {
         // A 12-bit unsigned multiple of the size.
-        (0..4096 * bytes as i32).contains(&offset) && offset % bytes as i32 == 0
+        usize::try_from(offset).is_ok_and(|offset| offset < 4096 * bytes && offset.is_multiple_of(bytes))
     }
 
     fn load(&mut self, rd: u8, base: u8, offset: i32, ty: Type) {
-        let offset = offset as u32;
+        let offset = offset.cast_unsigned();
         match (ty.bytes(), ty.signed()) {
             (1, true) => asm!(self ; ldrsb W(rd), [X(base), offset]),
             (1, false) => asm!(self ; ldrb W(rd), [X(base), offset]),
@@ -261,7 +261,7 @@ impl Risc for Aarch64 {
     }
 
     fn store(&mut self, rs: u8, base: u8, offset: i32, bytes: usize) {
-        let offset = offset as u32;
+        let offset = offset.cast_unsigned();
         match bytes {
             1 => asm!(self ; strb W(rs), [X(base), offset]),
             2 => asm!(self ; strh W(rs), [X(base), offset]),

@@ -42,7 +42,7 @@ pub fn disassemble(code: &ThreadCode) -> Result<Vec<Instruction>> {
     let mut instructions = Vec::new();
     let mut end = 0;
     for one in decoded.iter() {
-        let offset = one.address() as usize;
+        let offset = usize::try_from(one.address()).map_err(|error| Error::Internal(format!("capstone: {error}")))?;
         let part = code
             .marks
             .iter()

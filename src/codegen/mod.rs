@@ -5,6 +5,10 @@
 //! instructions that the kernel's primitives take on that architecture (one file each); addresses and constants that need
 //! a register of their own are put there before the wait.
 
+// An offset or a constant that is cut makes code that touches the wrong memory: every conversion that could lose something
+// is checked, or says why it cannot lose what matters.
+#![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
+
 mod aarch64;
 mod executable;
 mod listing;
@@ -54,6 +58,20 @@ fn touched(thread: &Thread) -> Vec<(usize, bool)> {
         }
     }
     out
+}
+
+/// An offset in an instance or in a record as an instruction's displacement. A [`Layout`] and a [`SaveRecord`] stay within
+/// what fits; the reason for the person at the terminal if something does not.
+fn displacement(bytes: usize) -> std::result::Result<i32, String> {
+    i32::try_from(bytes).map_err(|_| {
+        format!("has an offset of {bytes} bytes, more than the {} that an instruction's displacement reaches", i32::MAX)
+    })
+}
+
+/// The low 32 bits of a constant: what a 32-bit operation takes of it. 0xffffffff and -1 are the same there.
+#[expect(clippy::cast_possible_truncation, reason = "the low half is what is asked for")]
+const fn low_word(value: i64) -> i32 {
+    value as i32
 }
 
 /// One saved register: where it lies in a thread's record of an instance.

@@ -15,6 +15,7 @@
 //! What the caller wants kept goes to the 288 bytes below the stack pointer that ELFv2 (2.2.3.4, protected zone) leaves to
 //! functions that call none.
 
+use super::low_word;
 use super::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts};
 use crate::arch::Arch;
 use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unary};
@@ -66,7 +67,7 @@ impl Powerpc64le {
 
     /// D form: opcode, rt or rs, ra, a signed displacement or immediate.
     fn d(&mut self, opcode: u32, rt: u8, ra: u8, immediate: i32) {
-        self.word(opcode << 26 | u32::from(rt) << 21 | u32::from(ra) << 16 | (immediate as u32 & 0xffff));
+        self.word(opcode << 26 | u32::from(rt) << 21 | u32::from(ra) << 16 | (immediate.cast_unsigned() & 0xffff));
     }
 
     /// X and XO form under opcode 31: rt or rs, ra, rb, extended opcode.
@@ -79,11 +80,11 @@ impl Powerpc64le {
     }
 
     fn ori(&mut self, ra: u8, rs: u8, immediate: u32) {
-        self.d(24, rs, ra, immediate as i32);
+        self.d(24, rs, ra, immediate.cast_signed());
     }
 
     fn oris(&mut self, ra: u8, rs: u8, immediate: u32) {
-        self.d(25, rs, ra, immediate as i32);
+        self.d(25, rs, ra, immediate.cast_signed());
     }
 
     fn add(&mut self, rt: u8, ra: u8, rb: u8) {
@@ -304,14 +305,15 @@ impl Risc for Powerpc64le {
     fn finish(mut self) -> Result<Vec<u8>, String> {
         for (at, label) in std::mem::take(&mut self.jumps) {
             let target = self.labels[label].ok_or("jumps to nowhere")?;
-            let distance = 4 * (target as i64 - at as i64);
+            let place = |words: usize| i32::try_from(4 * words).map_err(|_| "is too long for its jumps".to_owned());
+            let distance = place(target)? - place(at)?;
             let word = &mut self.code[at];
             let conditional = *word >> 26 == 16;
             let reach = if conditional { 1 << 15 } else { 1 << 25 };
             if !(-reach..reach).contains(&distance) {
                 return Err("is too long for its jumps".to_owned());
             }
-            *word |= distance as u32 & if conditional { 0xfffc } else { 0x03ff_fffc };
+            *word |= distance.cast_unsigned() & if conditional { 0xfffc } else { 0x03ff_fffc };
         }
         Ok(self.code.iter().flat_map(|word| word.to_le_bytes()).collect())
     }
@@ -341,14 +343,14 @@ impl Risc for Powerpc64le {
     }
 
     fn constant(&mut self, rd: u8, value: i64) {
-        let half = |at: u32| (value >> at) as u32 & 0xffff;
+        let half = |at: u32| low_word(value >> at).cast_unsigned() & 0xffff;
         if let Ok(value) = i16::try_from(value) {
             self.li(rd, value.into());
         } else if let Ok(value) = i32::try_from(value) {
             self.d(15, rd, 0, value >> 16); // lis
             self.ori(rd, rd, half(0));
         } else {
-            self.d(15, rd, 0, (value >> 48) as i32);
+            self.d(15, rd, 0, low_word(value >> 48));
             self.ori(rd, rd, half(32));
             self.sldi(rd, rd, 32);
             self.oris(rd, rd, half(16));
@@ -365,9 +367,9 @@ impl Risc for Powerpc64le {
         }
     }
 
-    fn reaches(&self, offset: i32, _bytes: usize) -> bool {
-        // ld and std take multiples of 4; everything in a layout is aligned to its size.
-        i16::try_from(offset).is_ok()
+    fn reaches(&self, offset: i32, bytes: usize) -> bool {
+        // ld and std (DS form) take multiples of 4: the low bits are part of the opcode.
+        i16::try_from(offset).is_ok() && (bytes < 8 || offset % 4 == 0)
     }
 
     fn load(&mut self, rd: u8, base: u8, offset: i32, ty: Type) {

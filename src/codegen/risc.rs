@@ -5,7 +5,7 @@
 //! instruction takes in a register are put there before the wait for the clock.
 
 use super::registers::{Allocation, allocate_some};
-use super::{Pace, Part, SaveRecord, ThreadCode};
+use super::{Pace, Part, SaveRecord, ThreadCode, displacement};
 use crate::arch::Arch;
 use crate::layout::Layout;
 use crate::program::{
@@ -238,7 +238,7 @@ impl<A: Risc> Driver<'_, A> {
 
     fn function(&mut self, pace: Pace) -> Result<(), String> {
         let record = SaveRecord::new(self.thread);
-        let stride = i32::try_from(self.layout.stride).map_err(|_| "has an instance too large to address")?;
+        let stride = displacement(self.layout.stride)?;
         let [next, group, over, done, give_up, late, go] = std::array::from_fn(|_| self.asm.label());
         let result = Self::F.scratch[0];
         self.mark(Part::Prologue);
@@ -254,7 +254,7 @@ impl<A: Risc> Driver<'_, A> {
             Pace::Free => {
                 self.asm.bind(next);
                 self.mark(Part::Setup);
-                self.setup();
+                self.setup()?;
                 self.instance(&record, stride)?;
                 let zero = self.zero(1);
                 self.asm.branch(Comparison::of_words(Compare::Ne), Self::F.count, zero, next);
@@ -262,9 +262,9 @@ impl<A: Risc> Driver<'_, A> {
             Pace::Paced => {
                 self.asm.bind(group);
                 self.mark(Part::Group);
-                self.begin_group();
+                self.begin_group()?;
                 self.mark(Part::Setup);
-                self.setup();
+                self.setup()?;
                 self.mark(Part::Pace);
                 let clock = Self::F.scratch[0];
                 self.asm.clock(clock);
@@ -275,7 +275,7 @@ impl<A: Risc> Driver<'_, A> {
                 let zero = self.zero(1);
                 self.asm.branch(Comparison::of_words(Compare::Eq), Self::F.count, zero, over);
                 self.mark(Part::Setup);
-                self.setup();
+                self.setup()?;
                 self.asm.jump(go);
                 self.mark(Part::Next);
                 self.asm.bind(over);
@@ -317,19 +317,19 @@ impl<A: Risc> Driver<'_, A> {
                 Some(register) => register,
                 None => self.zero(0),
             };
-            self.asm.store(register, Self::F.record, slot.offset as i32, slot.bytes);
+            self.asm.store(register, Self::F.record, displacement(slot.offset)?, slot.bytes);
         }
         self.mark(Part::Next);
         self.asm.add_constant(Self::F.arena, Self::F.arena, stride);
         if record.stride > 0 {
-            self.asm.add_constant(Self::F.record, Self::F.record, record.stride as i32);
+            self.asm.add_constant(Self::F.record, Self::F.record, displacement(record.stride)?);
         }
         self.asm.add_constant(Self::F.count, Self::F.count, -1);
         Ok(())
     }
 
     /// Takes a group's instances off those left, into the count, and fetches its lines.
-    fn begin_group(&mut self) {
+    fn begin_group(&mut self) -> Result<(), String> {
         let [left, address, pieces, _] = Self::F.scratch;
         let [all, again, cold] = std::array::from_fn(|_| self.asm.label());
         self.asm.load(left, Self::F.args, ARGS_COUNT, WORD);
@@ -347,14 +347,15 @@ impl<A: Risc> Driver<'_, A> {
         for (location, owns) in super::touched(self.thread) {
             // The last scratch register, where add_constant may need it.
             let at = Self::F.scratch[3];
-            self.asm.add_constant(at, address, self.layout.offsets[location] as i32);
+            self.asm.add_constant(at, address, displacement(self.layout.offsets[location])?);
             self.asm.prefetch(at, owns);
         }
-        self.asm.add_constant(address, address, super::warm_step(self.layout) as i32);
+        self.asm.add_constant(address, address, displacement(super::warm_step(self.layout))?);
         self.asm.add_constant(pieces, pieces, -1);
         let zero = self.zero(0);
         self.asm.branch(Comparison::of_words(Compare::Ne), pieces, zero, again);
         self.asm.bind(cold);
+        Ok(())
     }
 
     /// A register that holds 0: the architecture's, or the given scratch register.
@@ -375,24 +376,26 @@ impl<A: Risc> Driver<'_, A> {
         self.asm.branch(Comparison::of_words(Compare::Lt), clock, Self::F.start, again);
     }
 
-    fn setup(&mut self) {
+    fn setup(&mut self) -> Result<(), String> {
         for (constant, register) in self.allocation.constants() {
-            self.load_constant(register, constant);
+            self.load_constant(register, constant)?;
         }
         for &register in &self.thread.zeroed {
             if let Some(register) = self.allocation.register(register) {
                 self.asm.constant(register, 0);
             }
         }
+        Ok(())
     }
 
-    fn load_constant(&mut self, register: u8, constant: Const) {
+    fn load_constant(&mut self, register: u8, constant: Const) -> Result<(), String> {
         match constant {
             Const::Address(location) => {
-                self.asm.add_constant(register, Self::F.arena, self.layout.offsets[location] as i32);
+                self.asm.add_constant(register, Self::F.arena, displacement(self.layout.offsets[location])?);
             }
             Const::Int(value) => self.asm.constant(register, value),
         }
+        Ok(())
     }
 
     fn register(&self, register: usize) -> Result<u8, String> {
@@ -404,11 +407,14 @@ impl<A: Risc> Driver<'_, A> {
         match (operand, Self::F.zero) {
             (Operand::Register(register), _) => self.register(register),
             (Operand::Const(Const::Int(0)), Some(zero)) => Ok(zero),
-            (Operand::Const(constant), _) => Ok(self.allocation.constant(constant).unwrap_or_else(|| {
-                let register = Self::F.scratch[scratch];
-                self.load_constant(register, constant);
-                register
-            })),
+            (Operand::Const(constant), _) => match self.allocation.constant(constant) {
+                Some(register) => Ok(register),
+                None => {
+                    let register = Self::F.scratch[scratch];
+                    self.load_constant(register, constant)?;
+                    Ok(register)
+                }
+            },
         }
     }
 
@@ -423,7 +429,7 @@ impl<A: Risc> Driver<'_, A> {
     /// Base register and displacement of an address.
     fn place(&mut self, address: Address, bytes: usize) -> Result<(u8, i32), String> {
         if let Address::Location(location) = address {
-            let offset = self.layout.offsets[location] as i32;
+            let offset = displacement(self.layout.offsets[location])?;
             if self.asm.reaches(offset, bytes) {
                 return Ok((Self::F.arena, offset));
             }
@@ -512,7 +518,8 @@ impl<A: Risc> Driver<'_, A> {
                 let (rd, ra) = (self.register(dst)?, self.operand(left, 0)?);
                 match (op, right) {
                     (Binary::ShiftLeft | Binary::ShiftRight, Operand::Const(Const::Int(count))) => {
-                        self.asm.shift(op == Binary::ShiftLeft, signed, rd, ra, count as u8, bits);
+                        let count = u8::try_from(count).map_err(|_| format!("has a shift by {count}"))?;
+                        self.asm.shift(op == Binary::ShiftLeft, signed, rd, ra, count, bits);
                     }
                     (Binary::ShiftLeft | Binary::ShiftRight, _) => {
                         return Err("has a shift by a variable".to_owned());

@@ -12,13 +12,14 @@
 //! | t4 | the status of a store-conditional |
 //! | t5, t6, s0 to s11 | the test's values |
 
-// dynasm expands dynamic registers to `.into()` and immediates to `as`.
-#![allow(clippy::useless_conversion, clippy::unnecessary_cast)]
+// dynasm expands dynamic registers to `.into()` and immediates to `as u32`, behind a check of their range that panics.
+#![allow(clippy::useless_conversion, clippy::unnecessary_cast, clippy::cast_sign_loss)]
 
 use dynasm::dynasm;
 use dynasmrt::riscv::RiscvRelocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 
+use super::low_word;
 use super::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts};
 use crate::arch::Arch;
 use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unary};
@@ -28,6 +29,11 @@ const SYS_SCHED_YIELD: i64 = 124;
 
 /// What a function must keep: s0 to s11.
 const SAVED: [u8; 12] = [8, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27];
+
+/// Where each of them is kept, in bytes from the stack pointer, and which it is.
+fn saved() -> impl Iterator<Item = (i32, u8)> {
+    (0..).step_by(8).zip(SAVED)
+}
 
 /// The assembler.
 pub struct Riscv64 {
@@ -150,8 +156,8 @@ impl Risc for Riscv64 {
 
     fn prologue(&mut self) {
         asm!(self ; addi sp, sp, -96);
-        for (at, register) in SAVED.into_iter().enumerate() {
-            asm!(self ; sd X(register), [sp, 8 * at as i32]);
+        for (offset, register) in saved() {
+            asm!(self ; sd X(register), [sp, offset]);
         }
         asm!(self
             ; ld a1, [a0]
@@ -165,8 +171,8 @@ impl Risc for Riscv64 {
 
     fn epilogue(&mut self) {
         asm!(self ; sd a6, [a0, 48] ; mv a0, t0);
-        for (at, register) in SAVED.into_iter().enumerate() {
-            asm!(self ; ld X(register), [sp, 8 * at as i32]);
+        for (offset, register) in saved() {
+            asm!(self ; ld X(register), [sp, offset]);
         }
         asm!(self ; addi sp, sp, 96 ; ret);
     }
@@ -186,7 +192,7 @@ impl Risc for Riscv64 {
             } else {
                 // lui adds its 20 bits sign-extended, addiw the rest.
                 let low = value << 20 >> 20;
-                let high = (value.wrapping_sub(low) as u32) >> 12;
+                let high = value.wrapping_sub(low).cast_unsigned() >> 12;
                 self.ops.push_u32(high << 12 | u32::from(rd) << 7 | 0x37);
                 asm!(self ; addiw X(rd), X(rd), low);
             }
@@ -194,7 +200,7 @@ impl Risc for Riscv64 {
         }
         // The upper half, then the lower one in pieces that no addi takes for negative.
         self.constant(rd, value >> 32);
-        let piece = |shift: u32, bits: u32| (value >> shift & ((1 << bits) - 1)) as i32;
+        let piece = |shift: u32, bits: u32| low_word(value >> shift & ((1 << bits) - 1));
         for (width, bits) in [(11, piece(21, 11)), (11, piece(10, 11)), (10, piece(0, 10))] {
             asm!(self ; slli X(rd), X(rd), width ; ori X(rd), X(rd), bits);
         }

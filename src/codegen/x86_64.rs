@@ -25,7 +25,7 @@ use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 
 use super::registers::{Allocation, allocate_some};
-use super::{Pace, Part, SaveRecord, ThreadCode};
+use super::{Pace, Part, SaveRecord, ThreadCode, displacement, low_word};
 use crate::arch::Arch;
 use crate::layout::Layout;
 use crate::program::{
@@ -103,7 +103,7 @@ impl Emitter<'_> {
 
     fn function(&mut self, pace: Pace) -> Result<(), String> {
         let record = SaveRecord::new(self.thread);
-        let stride = i32::try_from(self.layout.stride).map_err(|_| "has an instance too large to address")?;
+        let stride = displacement(self.layout.stride)?;
         let [next, group, over, done, give_up, late, go] = std::array::from_fn(|_| self.ops.new_dynamic_label());
         self.mark(Part::Prologue);
         asm!(self
@@ -125,21 +125,21 @@ impl Emitter<'_> {
                 self.mark(Part::Prologue);
                 asm!(self ; .align 32 ; =>next);
                 self.mark(Part::Setup);
-                self.setup();
+                self.setup()?;
                 self.instance(&record, stride)?;
                 asm!(self ; dec rcx ; jnz =>next);
             }
             Pace::Paced => {
                 asm!(self ; .align 32 ; =>group);
                 self.mark(Part::Group);
-                self.begin_group();
+                self.begin_group()?;
                 self.mark(Part::Setup);
-                self.setup();
+                self.setup()?;
                 self.wait_counting(late, go);
                 self.instance(&record, stride)?;
                 asm!(self ; dec rcx ; jz =>over);
                 self.mark(Part::Setup);
-                self.setup();
+                self.setup()?;
                 asm!(self ; jmp =>go);
                 self.mark(Part::Next);
                 asm!(self
@@ -153,8 +153,14 @@ impl Emitter<'_> {
         }
         asm!(self ; xor eax, eax);
         self.mark(Part::Epilogue);
+        asm!(self ; =>done);
+        if self.thread.ops.iter().any(|op| matches!(op, Op::Store { access: Access::NonTemporal, .. })) {
+            // A non-temporal store may still be in a write-combining buffer, where no later ordinary store waits for it
+            // (Intel SDM 11.3.1, AMD APM 7.4.2). It must not land after the instance was classified or reset. All ways
+            // out of the function pass here.
+            asm!(self ; sfence);
+        }
         asm!(self
-            ; =>done
             ; pop rdx
             ; pop rdx
             ; pop rdi
@@ -181,7 +187,7 @@ impl Emitter<'_> {
         }
         self.mark(Part::Save);
         for slot in &record.slots {
-            let memory = (RSI, slot.offset as i32);
+            let memory = (RSI, displacement(slot.offset)?);
             match self.allocation.register(slot.register) {
                 Some(register) => self.store_register(memory, register, slot.bytes),
                 // Declared, observed, never written: 0.
@@ -191,13 +197,14 @@ impl Emitter<'_> {
         self.mark(Part::Next);
         asm!(self ; add rdi, stride);
         if record.stride > 0 {
-            asm!(self ; add rsi, record.stride as i32);
+            let stride = displacement(record.stride)?;
+            asm!(self ; add rsi, stride);
         }
         Ok(())
     }
 
     /// Takes a group's instances off those left, into rcx, and fetches its lines.
-    fn begin_group(&mut self) {
+    fn begin_group(&mut self) -> Result<(), String> {
         let (again, cold) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
         asm!(self
             ; mov rax, [rsp + 16]
@@ -214,15 +221,16 @@ impl Emitter<'_> {
             ; =>again
         );
         for (location, owns) in super::touched(self.thread) {
-            let offset = self.layout.offsets[location] as i32;
+            let offset = displacement(self.layout.offsets[location])?;
             if owns {
                 asm!(self ; prefetchw QWORD [rdx + offset]);
             } else {
                 asm!(self ; prefetcht0 BYTE [rdx + offset]);
             }
         }
-        let step = super::warm_step(self.layout) as i32;
+        let step = displacement(super::warm_step(self.layout))?;
         asm!(self ; add rdx, step ; dec rax ; jnz =>again ; =>cold);
+        Ok(())
     }
 
     /// Spins until the time-stamp counter reaches r8. rdtsc may run ahead of older loads; nothing of the test is older.
@@ -250,31 +258,33 @@ impl Emitter<'_> {
         asm!(self ; rdtsc ; shl rdx, 32 ; or rax, rdx);
     }
 
-    fn setup(&mut self) {
+    fn setup(&mut self) -> Result<(), String> {
         for (constant, register) in self.allocation.constants() {
-            self.load_constant(register, constant);
+            self.load_constant(register, constant)?;
         }
         for &register in &self.thread.zeroed {
             if let Some(register) = self.allocation.register(register) {
                 asm!(self ; xor Rd(register), Rd(register));
             }
         }
+        Ok(())
     }
 
-    fn load_constant(&mut self, register: u8, constant: Const) {
+    fn load_constant(&mut self, register: u8, constant: Const) -> Result<(), String> {
         match constant {
             Const::Address(location) => {
-                let offset = self.layout.offsets[location] as i32;
+                let offset = displacement(self.layout.offsets[location])?;
                 asm!(self ; lea Rq(register), [rdi + offset]);
             }
             Const::Int(value) => self.load_integer(register, value),
         }
+        Ok(())
     }
 
     /// Never touches the flags, so that it may stand before a conditional jump.
     fn load_integer(&mut self, register: u8, value: i64) {
         if let Ok(value) = u32::try_from(value) {
-            asm!(self ; mov Rd(register), value as i32);
+            asm!(self ; mov Rd(register), value.cast_signed());
         } else if let Ok(value) = i32::try_from(value) {
             asm!(self ; mov Rq(register), value);
         } else {
@@ -284,7 +294,7 @@ impl Emitter<'_> {
 
     fn memory(&self, address: Address) -> Result<Memory, String> {
         match address {
-            Address::Location(location) => Ok((RDI, self.layout.offsets[location] as i32)),
+            Address::Location(location) => Ok((RDI, displacement(self.layout.offsets[location])?)),
             Address::Register(register) => Ok((self.register(register)?, 0)),
         }
     }
@@ -300,7 +310,7 @@ impl Emitter<'_> {
             Operand::Const(constant) => match self.allocation.constant(constant) {
                 Some(register) => Ok(register),
                 None => {
-                    self.load_constant(scratch, constant);
+                    self.load_constant(scratch, constant)?;
                     Ok(scratch)
                 }
             },
@@ -319,7 +329,7 @@ impl Emitter<'_> {
     /// An operand that fits an instruction's sign-extended 32-bit immediate.
     fn immediate(operand: Operand, bytes: usize) -> Option<i32> {
         match operand {
-            Operand::Const(Const::Int(value)) if bytes <= 4 => Some(value as i32),
+            Operand::Const(Const::Int(value)) if bytes <= 4 => Some(low_word(value)),
             Operand::Const(Const::Int(value)) => i32::try_from(value).ok(),
             _ => None,
         }
@@ -335,9 +345,10 @@ impl Emitter<'_> {
     }
 
     fn store_immediate(&mut self, memory: Memory, value: i32, bytes: usize) {
+        let [first, second, ..] = value.to_le_bytes();
         match bytes {
-            1 => at!(self, memory, [mov BYTE] [, value as i8]),
-            2 => at!(self, memory, [mov WORD] [, value as i16]),
+            1 => at!(self, memory, [mov BYTE] [, first.cast_signed()]),
+            2 => at!(self, memory, [mov WORD] [, i16::from_le_bytes([first, second])]),
             4 => at!(self, memory, [mov DWORD] [, value]),
             _ => at!(self, memory, [mov QWORD] [, value]),
         }
@@ -730,7 +741,7 @@ impl Emitter<'_> {
         let wide = bits == 64;
         self.operand_into(left, RAX)?;
         if let (Binary::ShiftLeft | Binary::ShiftRight, Some(count)) = (op, Self::immediate(right, 4)) {
-            let count = count as i8;
+            let count = i8::try_from(count).map_err(|_| format!("has a shift by {count}"))?;
             match (op, signed, wide) {
                 (Binary::ShiftLeft, _, true) => asm!(self ; shl rax, count),
                 (Binary::ShiftLeft, _, false) => asm!(self ; shl eax, count),

@@ -20,11 +20,11 @@ impl Arena {
     /// # Errors
     /// If the system has no memory.
     pub fn new(len: usize) -> Result<Arena> {
-        let len = len.max(1).next_multiple_of(HUGE_PAGE);
-        let map = MmapOptions::new()
-            .len(len + HUGE_PAGE)
-            .map_anon()
-            .map_err(Error::io("reserving memory for the instances"))?;
+        // What overflows is refused by the system as any other size that is too large.
+        let mapped = len.max(1).saturating_add(2 * HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+        let map = MmapOptions::new().len(mapped).map_anon().map_err(Error::io(format!(
+            "reserving {len} bytes of memory for the instances of a batch (a smaller --batch takes less)"
+        )))?;
         // Refused where transparent huge pages are off; small pages work as well, with more TLB misses.
         let _ = map.advise(Advice::HugePage);
         let start = map.as_ptr().align_offset(HUGE_PAGE);
@@ -33,7 +33,7 @@ impl Arena {
 
     /// The first byte.
     pub fn pointer(&mut self) -> *mut u8 {
-        // SAFETY: `start` is below HUGE_PAGE, and the mapping is that much longer than `len`.
+        // SAFETY: `start` is below HUGE_PAGE, and the mapping is that much longer than what was asked for.
         unsafe { self.map.as_mut_ptr().add(self.start) }
     }
 }

@@ -131,13 +131,13 @@ mod tests {
             // 64 lines in a row, which are 1024 dense instances of four bytes.
             for (kind, block) in [(LayoutKind::Padded, 64), (LayoutKind::Dense, 1024)] {
                 let count = block * threads.pow(3);
-                let layout = Layout::for_batch(kind, &program, 64, Some(count));
+                let layout = Layout::for_batch(kind, &program, 64, Some(count)).unwrap();
                 let state = InitialState::new(&program, &layout);
                 let starts = Starts::new(&program, &layout, threads);
                 let stretch = starts.stretch(count, 0);
                 let mut choices = vec![[usize::MAX; 3]; count];
                 for thread in 0..threads {
-                    let mut arena = vec![0_u64; layout.bytes(count) / 8];
+                    let mut arena = vec![0_u64; layout.bytes(count).unwrap() / 8];
                     // SAFETY: the vector is that large.
                     unsafe { state.reset(arena.as_mut_ptr().cast(), &stretch, count, thread) };
                     let bytes: Vec<u8> = arena.iter().flat_map(|word| word.to_ne_bytes()).collect();

@@ -48,6 +48,8 @@ struct Shared<'a> {
     starts: &'a Starts,
     executables: Vec<Executable>,
     arena: Pointer,
+    /// From one stretch of the arena to the next.
+    stretch_bytes: usize,
     records: Vec<Pointer>,
     meeting: Meeting,
     /// Whether to look for lost CPUs: threads that share one take it from each other all the time.
@@ -99,9 +101,11 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
     {
         return Err(Error::Internal("the plan does not fit the program".to_owned()));
     }
-    let mut arena = Arena::new(plan.stretches() * job.layout.bytes(plan.batch))?;
+    let stretch_bytes = job.layout.bytes(plan.batch)?;
+    let mut arena = Arena::new(stretch_bytes.saturating_mul(plan.stretches()))?;
     let strides = job.program.threads.iter().map(|thread| SaveRecord::new(thread).stride);
-    let mut record_arenas = strides.map(|stride| Arena::new(plan.batch * stride)).collect::<Result<Vec<_>>>()?;
+    let mut record_arenas =
+        strides.map(|stride| Arena::new(plan.batch.saturating_mul(stride))).collect::<Result<Vec<_>>>()?;
     let starts = Starts::new(job.program, job.layout, threads);
     let classifier = Classifier::new(job.program, job.layout, &starts);
     let own_cpus = distinct(job.cpus);
@@ -110,6 +114,7 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
         plan,
         executables: job.code.iter().map(Executable::new).collect::<Result<Vec<_>>>()?,
         arena: Pointer(arena.pointer()),
+        stretch_bytes,
         records: record_arenas.iter_mut().map(|arena| Pointer(arena.pointer())).collect(),
         meeting: Meeting::new(threads, own_cpus),
         watched: threads > 1 && own_cpus,
@@ -249,7 +254,7 @@ fn batches(
 ) -> std::result::Result<Counter, Broken> {
     let Shared { plan, job, meeting, .. } = shared;
     let threads = job.cpus.len();
-    let stretch_bytes = job.layout.bytes(plan.batch);
+    let stretch_bytes = shared.stretch_bytes;
     let records: Vec<*mut u8> = shared.records.iter().map(|pointer| pointer.0).collect();
     let mut stretches: Vec<_> = (0..plan.stretches()).map(|round| shared.starts.stretch(plan.batch, round)).collect();
     for (at, stretch) in stretches.iter().enumerate() {

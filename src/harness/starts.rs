@@ -121,7 +121,7 @@ mod tests {
                     WRITE_ONCE(*v, w); }\nexists (x=1)";
         let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
         for kind in [LayoutKind::Padded, LayoutKind::Dense, LayoutKind::Packed] {
-            let layout = Layout::for_batch(kind, &program, 64, Some(100_000));
+            let layout = Layout::for_batch(kind, &program, 64, Some(100_000)).unwrap();
             for threads in [1, 2, 3, 4, 7, 8, 9, 39] {
                 let starts = Starts::new(&program, &layout, threads);
                 let lines = if kind == LayoutKind::Packed { 1 } else { 3 };

@@ -323,7 +323,7 @@ mod tests {
 
     /// So many instances with their initial values, and as many records of P0.
     fn fresh(program: &Program, layout: &Layout, instances: usize) -> (Vec<u64>, Vec<u64>) {
-        let mut arena = vec![0_u64; layout.bytes(instances) / 8];
+        let mut arena = vec![0_u64; layout.bytes(instances).unwrap() / 8];
         let (state, starts) = (InitialState::new(program, layout), Starts::new(program, layout, 1));
         // SAFETY: the vector is that large.
         unsafe {
@@ -346,7 +346,7 @@ mod tests {
         let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
         for kind in [LayoutKind::Padded, LayoutKind::Packed, LayoutKind::Dense] {
             let instances = 1000;
-            let layout = Layout::for_batch(kind, &program, 64, Some(instances));
+            let layout = Layout::for_batch(kind, &program, 64, Some(instances)).unwrap();
             let starts = Starts::new(&program, &layout, program.threads.len());
             let classifier = Classifier::new(&program, &layout, &starts);
             let record = SaveRecord::new(&program.threads[0]);
@@ -395,7 +395,7 @@ mod tests {
     fn gaps_are_counted_between_races() {
         let text = "C t\n{}\nP0(int *x) { int r0; r0 = READ_ONCE(*x); }\nexists (0:r0=1)";
         let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
-        let layout = Layout::new(LayoutKind::Padded, &program, 64);
+        let layout = Layout::new(LayoutKind::Padded, &program, 64).unwrap();
         let starts = Starts::new(&program, &layout, program.threads.len());
         let classifier = Classifier::new(&program, &layout, &starts);
         let mut saved = vec![0_u32; 4000];
@@ -424,7 +424,7 @@ mod tests {
         let text = "C t\n{}\nP0(int *x, int *y) { int r0; r0 = READ_ONCE(*x); }\n\
                     P1(int *x, int *y) { int r0; r0 = READ_ONCE(*y); }\nexists (0:r0=1 /\\ 1:r0=0)";
         let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
-        let layout = Layout::new(LayoutKind::Padded, &program, 64);
+        let layout = Layout::new(LayoutKind::Padded, &program, 64).unwrap();
         let starts = Starts::new(&program, &layout, program.threads.len());
         let classifier = Classifier::new(&program, &layout, &starts);
         let batch = 1000;
@@ -484,7 +484,7 @@ mod tests {
             );
             let program = lower(&parse(&Source::new("t", text.as_str())).unwrap()).unwrap();
             let instances = cells.len();
-            let layout = Layout::new(LayoutKind::Packed, &program, 64);
+            let layout = Layout::new(LayoutKind::Packed, &program, 64).unwrap();
             let starts = Starts::new(&program, &layout, program.threads.len());
             let classifier = Classifier::new(&program, &layout, &starts);
             let record = SaveRecord::new(&program.threads[0]);
