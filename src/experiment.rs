@@ -14,9 +14,9 @@ use crate::machine::{self, Clock, Placement};
 use crate::program::{Const, Program};
 use crate::record::{
     Evidence, FinalValue, Finding, Gaps, LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, ScenarioResult,
-    SkewRecord, StartRecord,
+    SkewRecord, StartRecord, compute,
 };
-use crate::stats::{drift, interval, reproducibility, share};
+use crate::stats::drift;
 use crate::verdict::Expectation;
 
 /// A scenario with everything settled that can be before it runs.
@@ -274,7 +274,7 @@ fn result(
     for (number, (thread, code)) in program.threads.iter().zip(code).enumerate() {
         listing.push_str(&format!("P{number}\n{}", codegen::listing(program, thread, code)?));
     }
-    Ok(ScenarioResult {
+    let mut result = ScenarioResult {
         scenario: scenario.name.clone(),
         group: scenario.group.clone(),
         source_sha256: scenario.sha256.clone(),
@@ -307,15 +307,15 @@ fn result(
         iterations,
         elapsed_s,
         in_batches_s: measurement.in_batches.as_secs_f64(),
-        iterations_per_s: if elapsed_s > 0.0 { iterations as f64 / elapsed_s } else { 0.0 },
+        iterations_per_s: 0.0,
         outcomes: outcomes.iter().map(|(row, count)| outcome(program, row, *count)).collect(),
         matches,
         races,
-        rate: share(races, iterations),
-        interval: interval(races, iterations),
-        rate_per_match: matches.and_then(|matches| share(races, matches)),
-        interval_per_match: matches.and_then(|matches| interval(races, matches)),
-        reproducibility: (races > 0).then(|| reproducibility(races)),
+        rate: None,
+        interval: None,
+        rate_per_match: None,
+        interval_per_match: None,
+        reproducibility: None,
         drift: if races > 0 { drift(&measurement.history) } else { None },
         sensitivity: None,
         discarded: measurement.discarded,
@@ -357,7 +357,9 @@ fn result(
         }),
         finding: Finding::Inconclusive,
         extra: BTreeMap::new(),
-    })
+    };
+    compute(&mut result);
+    Ok(result)
 }
 
 fn start(program: &Program, tally: &StartTally) -> StartRecord {

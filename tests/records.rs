@@ -4,7 +4,6 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use assert_cmd::assert::OutputAssertExt;
 use predicates::prelude::*;
@@ -13,15 +12,7 @@ use serde_json::Value;
 use wakerace::publish::{Entry, Publish as _};
 use wakerace::record::{self, AnyRecord, Merger, ScenarioResult};
 
-use common::{run, shipped};
-
-fn wakerace() -> Command {
-    let binary = env!("CARGO_BIN_EXE_wakerace");
-    let runner = std::env::var_os("WAKERACE_RUNNER");
-    let mut command = Command::new(runner.as_deref().unwrap_or(binary.as_ref()));
-    command.args(runner.is_some().then_some(binary));
-    command
-}
+use common::{run, shipped, wakerace};
 
 /// A change to a record.
 type Edit = fn(&mut Value);
@@ -128,9 +119,10 @@ fn other_versions_and_other_files_are_refused_by_name() {
 fn a_sum_counts_everything_once() {
     let (_, text) = shipped();
     let one = run(&text);
+    let again = |id: char| record::Record { id: id.to_string().repeat(32), ..one.clone() };
     let mut merger = Merger::new("a", one.clone()).unwrap();
-    merger.add("b", one.clone()).unwrap();
-    merger.add("c", one.clone()).unwrap();
+    merger.add("b", again('b')).unwrap();
+    merger.add("c", again('c')).unwrap();
     let sum = merger.finish();
     assert_eq!(record::problems(&sum), Vec::<String>::new());
     assert_eq!(sum.parts.len(), 3);
@@ -148,15 +140,16 @@ fn a_sum_counts_everything_once() {
         assert!(narrow.high - narrow.low < wide.high - wide.low, "{}", one.scenario);
     }
     // A run that did not count them makes the sum one that did not.
-    let mut older = one.clone();
+    let mut older = again('d');
     older.results.iter_mut().for_each(|result| result.starts.clear());
-    let mut merger = Merger::new("a", one).unwrap();
-    merger.add("older", older).unwrap();
-    assert!(merger.finish().results.iter().all(|result| result.starts.is_empty()));
+    let mut merger = Merger::new("a", one.clone()).unwrap();
+    merger.add("older", older.clone()).unwrap();
+    let other = merger.finish();
+    assert!(other.results.iter().all(|result| result.starts.is_empty()));
     // Sums of sums keep all their parts.
-    let mut again = Merger::new("sum", sum.clone()).unwrap();
-    again.add("sum", sum).unwrap();
-    assert_eq!(again.finish().parts.len(), 6);
+    let mut merger = Merger::new("sum", sum).unwrap();
+    merger.add("older", older).unwrap();
+    assert_eq!(merger.finish().parts.len(), 4);
 }
 
 #[test]
@@ -175,16 +168,16 @@ fn what_was_not_made_alike_is_not_added() {
     let out = folder.path().join("sum.json");
     for (edit, message) in cases {
         let other = folder.path().join("other.json");
-        fs::write(&other, edited(&text, edit)).unwrap();
+        let another_run = |value: &mut Value| {
+            edit(value);
+            value["started"] = "2026-11-26T01:02:03Z".into();
+        };
+        fs::write(&other, edited(&text, another_run)).unwrap();
         let mut command = wakerace();
         command.arg("merge").arg(&path).arg(&other).arg("-o").arg(&out);
         command.assert().code(2).stderr(contains(message).and(contains("other.json")));
         assert!(!out.exists(), "nothing is written");
     }
-    let mut command = wakerace();
-    command.arg("merge").arg(&path).arg(&path).arg("-o").arg(&out);
-    command.assert().success().stdout(contains("record: "));
-    wakerace().arg("validate").arg(&out).assert().success();
 }
 
 #[test]
@@ -251,6 +244,7 @@ fn pairs_of_one_class_are_added_pair_by_pair() {
     let count = record.results.len();
     let mut merger = Merger::new("a", record.clone()).unwrap();
     record.results.reverse();
+    record.id = "b".repeat(32);
     merger.add("b", record.clone()).unwrap();
     let sum = merger.finish();
     assert_eq!(sum.results.len(), count);

@@ -81,7 +81,7 @@ pub fn protocol(args: &ProtocolArgs) -> Result<u8> {
     let kept = record::default_path(&host, started).with_extension("protocol.json");
     let output = Output::new(&args.output, kept)?;
     output.say(&super::topology::host_lines(&host));
-    let mut record = ProtocolRecord::begin(PROTOCOL_SCHEMA, started, host);
+    let mut record = ProtocolRecord::begin(PROTOCOL_SCHEMA, started, host)?;
     let mut evidence = String::new();
     for plan in &plans {
         let outcome = run(args, plan, &interrupt)?;

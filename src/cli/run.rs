@@ -152,7 +152,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
 
     let output = Output::new(&args.output, record::default_path(&host, started))?;
     output.say(&opening(&host, &experiments));
-    let mut record = Record::begin(record::SCHEMA, started, host);
+    let mut record = Record::begin(record::SCHEMA, started, host)?;
     for round in rounds(&experiments) {
         let first = round[0];
         let mut progress = Progress::new(first.scenario, &first.placement, first.common.limits, args.output.quiet);

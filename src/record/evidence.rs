@@ -85,8 +85,9 @@ pub fn matches_needed(rate: f64) -> u64 {
         return u64::MAX;
     }
     let needed = (1.0 - LEVEL).ln() / (-rate.min(1.0)).ln_1p();
-    // A float as an integer saturates.
-    (needed.ceil() as u64).max(LEAST_MATCHES)
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a positive float as an integer saturates
+    let needed = needed.ceil() as u64;
+    needed.max(LEAST_MATCHES)
 }
 
 #[cfg(test)]

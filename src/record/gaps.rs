@@ -6,10 +6,10 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
-/// Iterations from one race to the next, counted along the instances that one thread classified.
+/// Iterations from one race to the next, counted along the instances that one thread classified; for the protocol, times in nanoseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Gaps {
-    /// What the values count.
+    /// What the values count: `iterations` or `ns`.
     pub unit: String,
     /// How many gaps.
     pub count: u64,
@@ -29,14 +29,19 @@ pub struct Gaps {
 }
 
 impl Gaps {
-    /// The summary of a histogram.
+    /// The summary of a histogram of iterations.
     pub fn new(histogram: &Histogram<u64>) -> Gaps {
+        Gaps::of("iterations", histogram)
+    }
+
+    /// The summary of a histogram of values that count `unit`.
+    pub fn of(unit: &str, histogram: &Histogram<u64>) -> Gaps {
         let mut bytes = Vec::new();
         let written = V2DeflateSerializer::new().serialize(histogram, &mut bytes);
         let empty = histogram.is_empty() || written.is_err();
         let at = |quantile| if histogram.is_empty() { 0 } else { histogram.value_at_quantile(quantile) };
         Gaps {
-            unit: "iterations".to_owned(),
+            unit: unit.to_owned(),
             count: histogram.len(),
             p50: at(0.5),
             p90: at(0.9),

@@ -119,6 +119,16 @@ pub fn judge(results: &mut [ScenarioResult], arch: Arch) {
     }
 }
 
+/// Judges a result by the controls that it names, such as a sum, whose parts' controls are not all in it.
+pub(super) fn settle(result: &mut ScenarioResult) {
+    result.sensitivity.take_if(|_| result.races > 0);
+    let high = result.interval.map_or(1.0, |interval| interval.high);
+    if let Some(sensitivity) = &mut result.sensitivity {
+        sensitivity.bound = high / sensitivity.rate;
+    }
+    result.finding = Finding::judge(result.races, result.iterations, result.expected, result.zero_counts());
+}
+
 /// Fills in what a zero on `cpus` rests on, by the controls that fired there; the best one that it rests on.
 fn weigh<'a>(evidence: &mut Evidence, near: &[&'a Fired], cpus: &[usize], looked: u64) -> Option<&'a Fired> {
     // A kind was seen here if controls that show it ran on all of the CPUs.

@@ -4,19 +4,22 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
+use super::judge::settle;
 use super::validate::{MOST_COUNTS, histogram};
 use super::{
-    Evidence, FinalValue, Finding, Gaps, OutcomeRecord, PaceRecord, Part, Record, ScenarioResult, SkewRecord,
-    StartRecord,
+    Evidence, FinalValue, Gaps, OutcomeRecord, PaceRecord, Part, PlacementRecord, Record, ScenarioResult, Sensitivity,
+    SkewRecord, StartRecord, compute, identity,
 };
 use crate::error::{Error, Result};
-use crate::stats::{interval, reproducibility, share};
+use crate::verdict::VerdictSource;
 
 /// Adds records up as they come.
 #[derive(Debug)]
 pub struct Merger {
     record: Record,
     gaps: Vec<Option<Histogram<u64>>>,
+    /// The file that each run which the sum holds came from, by the run's identity.
+    held: BTreeMap<String, String>,
     first: String,
 }
 
@@ -24,19 +27,20 @@ impl Merger {
     /// Begins with a record; `name` is for errors.
     ///
     /// # Errors
-    /// If a histogram in it does not read.
+    /// If a histogram in it does not read, or it holds a run twice.
     pub fn new(name: &str, mut record: Record) -> Result<Merger> {
         let gaps = record.results.iter().map(|result| gaps_of(name, result)).collect::<Result<_>>()?;
-        if record.parts.is_empty() {
-            record.parts.push(part(&record));
-        }
-        Ok(Merger { record, gaps, first: name.to_owned() })
+        let mut held = BTreeMap::new();
+        hold(&mut held, name, &record)?;
+        record.parts = parts(&record);
+        Ok(Merger { record, gaps, held, first: name.to_owned() })
     }
 
     /// Adds one.
     ///
     /// # Errors
-    /// If it was not made by the same tests, code, architecture and plan, with the first difference.
+    /// If it was not made by the same tests, code, architecture and plan, with the first difference; or if both hold the same run. Nothing
+    /// of it is added then.
     pub fn add(&mut self, name: &str, record: Record) -> Result<()> {
         let differ = |what: &str, ours: &str, theirs: &str| {
             Err(Error::Usage(format!(
@@ -51,7 +55,9 @@ impl Merger {
         if ours.emulated != theirs.emulated {
             return differ("emulated", &ours.emulated.to_string(), &theirs.emulated.to_string());
         }
-        // All is compared before anything is added.
+        // All is compared and summed before anything is put in place.
+        let mut held = self.held.clone();
+        hold(&mut held, name, &record)?;
         let mut places = Vec::new();
         for result in &record.results {
             let place = counterpart(&self.record.results, result, &record.results);
@@ -61,58 +67,62 @@ impl Merger {
             }
             places.push((place, gaps_of(name, result)?));
         }
-        let more = if record.parts.is_empty() { vec![part(&record)] } else { record.parts.clone() };
-        self.record.parts.extend(more);
-        self.record.elapsed_s += record.elapsed_s;
-        self.record.interrupted |= record.interrupted;
-        for (result, (place, gaps)) in record.results.into_iter().zip(places) {
+        let (mut results, mut gaps) = (self.record.results.clone(), self.gaps.clone());
+        let more_parts = parts(&record);
+        for (result, (place, more)) in record.results.into_iter().zip(places) {
             match place {
                 None => {
-                    self.record.results.push(result);
-                    self.gaps.push(gaps);
+                    results.push(result);
+                    gaps.push(more);
                 }
                 Some(place) => {
-                    add(&mut self.record.results[place], result).map_err(|what| too_many(name, what))?;
-                    match (&mut self.gaps[place], gaps) {
-                        (Some(sum), Some(more)) => {
-                            if sum.len() + more.len() > MOST_COUNTS {
-                                return Err(too_many(name, "the gaps"));
-                            }
-                            sum.add(&more).map_err(|error| Error::Internal(format!("adding histograms: {error}")))?;
-                        }
-                        (sum @ None, more) => *sum = more,
-                        (Some(_), None) => {}
-                    }
+                    let known = results[place].clone();
+                    results[place] = add(known, result).map_err(|what| too_many(name, what))?;
+                    gaps[place] = add_gaps(name, gaps[place].take(), more)?;
                 }
             }
         }
+        self.gaps = gaps;
+        self.held = held;
+        self.record.parts.extend(more_parts);
+        self.record.elapsed_s += record.elapsed_s;
+        self.record.interrupted |= record.interrupted;
+        // What a field of another version means in a sum, this version cannot know.
+        self.record.extra.clear();
+        self.record.results = results;
         Ok(())
     }
 
     /// The sum, with every number that follows from the counts computed again.
     pub fn finish(mut self) -> Record {
+        self.record.id = identity::of_sum(&self.record.held());
         for (result, gaps) in self.record.results.iter_mut().zip(&self.gaps) {
-            let ScenarioResult { races, iterations, matches, .. } = *result;
-            result.rate = share(races, iterations);
-            result.interval = interval(races, iterations);
-            result.rate_per_match = matches.and_then(|matches| share(races, matches));
-            result.interval_per_match = matches.and_then(|matches| interval(races, matches));
-            result.iterations_per_s = if result.elapsed_s > 0.0 { iterations as f64 / result.elapsed_s } else { 0.0 };
+            compute(result);
             if let Some(gaps) = gaps {
-                let unit = std::mem::take(&mut result.gaps.unit);
-                result.gaps = Gaps { unit, ..Gaps::new(gaps) };
+                result.gaps = Gaps::of(&result.gaps.unit, gaps);
             }
-            result.reproducibility = (races > 0).then(|| reproducibility(races));
             // The parts' histories are not in their records.
             result.drift = None;
-            if let Some(sensitivity) = &mut result.sensitivity {
-                sensitivity.bound = result.interval.map_or(1.0, |interval| interval.high) / sensitivity.rate;
-            }
-            result.sensitivity.take_if(|_| races > 0);
-            result.finding = Finding::judge(races, iterations, result.expected, result.zero_counts());
+            settle(result);
         }
         self.record
     }
+}
+
+/// Notes the runs that a record holds.
+///
+/// # Errors
+/// If one is held already: names both files.
+fn hold(held: &mut BTreeMap<String, String>, name: &str, record: &Record) -> Result<()> {
+    for id in record.held() {
+        if let Some(other) = held.insert(id.clone(), name.to_owned()) {
+            let other = if other == name { "it".to_owned() } else { other };
+            return Err(Error::Usage(format!(
+                "{name} cannot be added: {other} holds the run {id} too, and its counts would be in the sum twice"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Which of `ours` a result of theirs belongs to: the same test on the same class. Where a record has several of these, pair by pair
@@ -133,15 +143,24 @@ fn gaps_of(name: &str, result: &ScenarioResult) -> Result<Option<Histogram<u64>>
         .map_err(|error| Error::Usage(format!("{name}: the histogram of {} does not read: {error}", result.scenario)))
 }
 
-/// What is kept of a record that goes into a sum.
-fn part(record: &Record) -> Part {
-    Part {
-        tool: record.tool.clone(),
-        command: record.command.clone(),
-        started: record.started.clone(),
-        elapsed_s: record.elapsed_s,
-        host: record.host.clone(),
+fn add_gaps(name: &str, sum: Option<Histogram<u64>>, more: Option<Histogram<u64>>) -> Result<Option<Histogram<u64>>> {
+    let (Some(mut sum), Some(more)) = (sum.clone(), more.clone()) else { return Ok(sum.or(more)) };
+    if sum.len() + more.len() > MOST_COUNTS {
+        return Err(too_many(name, "the gaps"));
     }
+    // Versions that told longer gaps apart have more room.
+    sum.auto(true);
+    sum.add(&more).map_err(|error| Error::Usage(format!("{name}: its histogram cannot be added: {error}")))?;
+    Ok(Some(sum))
+}
+
+/// What is kept of a record that goes into a sum: its parts, or if it is one run's itself.
+fn parts(record: &Record) -> Vec<Part> {
+    if record.parts.is_empty() {
+        let Record { tool, command, started, elapsed_s, host, .. } = record.clone();
+        return vec![Part { id: record.identity(), tool, command, started, elapsed_s, host }];
+    }
+    record.parts.iter().map(|part| Part { id: part.identity(), ..part.clone() }).collect()
 }
 
 /// In what two results differ that must not: what, ours, theirs.
@@ -166,6 +185,7 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
             ("the batch", result.batch.to_string()),
             ("the atomics", format!("{:?}", result.atomics)),
             ("the expectation", format!("{:?}", result.expected)),
+            ("the unit of the histogram", result.gaps.unit.clone()),
         ]
     };
     let pairs = text(ours).into_iter().zip(text(theirs));
@@ -189,109 +209,224 @@ fn warmth(result: &ScenarioResult) -> String {
     if result.pace.mode == "free" { "none".to_owned() } else { result.pace.warm.to_string() }
 }
 
+/// A sum, or what was too much for it.
+fn plus(a: u64, b: u64, what: &'static str) -> Summed<u64> {
+    a.checked_add(b).ok_or(what)
+}
+
+/// The sum of what only one side may have counted: if so, the sum has not.
+fn plus_if_both(a: Option<u64>, b: Option<u64>, what: &'static str) -> Summed<Option<u64>> {
+    a.zip(b).map(|(a, b)| plus(a, b, what)).transpose()
+}
+
+/// What both sides say; nothing where they differ.
+fn same<T: PartialEq>(a: Option<T>, b: Option<T>) -> Option<T> {
+    if a == b { a } else { None }
+}
+
+/// The text that one side may lack, because its version did not write it. Its hash is the same.
+fn either(a: String, b: String) -> String {
+    if a.is_empty() { b } else { a }
+}
+
+/// A mean of two means, by the iterations that each is of.
+#[derive(Clone, Copy)]
+struct Weights(f64, f64);
+
+impl Weights {
+    fn mean(self, a: f64, b: f64) -> f64 {
+        let Weights(ours, theirs) = self;
+        if ours + theirs > 0.0 { (a * ours + b * theirs) / (ours + theirs) } else { a }
+    }
+}
+
+/// What two parts give together, or which count is then too large.
+type Summed<T> = std::result::Result<T, &'static str>;
+
+/// The sum of two results of one test. Every field is named here, so that one that is added to the type must be given its meaning in sums. What
+/// follows from others stands as it is until [`Merger::finish`] computes it.
+fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
+    let weights = Weights(a.iterations as f64, b.iterations as f64);
+    let (outcomes, skews) = add_outcomes(a.outcomes, a.skews, b.outcomes, b.skews)?;
+    // A zero is worth what its weakest part is: only controls that fired in all of them speak for the sum.
+    let mut controls_fired = a.controls_fired;
+    controls_fired.retain(|control| b.controls_fired.contains(control));
+    let evidence = add_evidence(a.evidence, b.evidence);
+    let speak = evidence.as_ref().map_or(&controls_fired, |evidence| &evidence.controls);
+    Ok(ScenarioResult {
+        sensitivity: weaker(a.sensitivity, b.sensitivity, speak),
+        evidence,
+        controls_fired,
+        iterations: plus(a.iterations, b.iterations, "the iterations")?,
+        races: plus(a.races, b.races, "the races")?,
+        matches: plus_if_both(a.matches, b.matches, "the matches")?,
+        discarded: plus(a.discarded, b.discarded, "the discarded iterations")?,
+        disturbances: plus(a.disturbances, b.disturbances, "the disturbances")?,
+        elapsed_s: a.elapsed_s + b.elapsed_s,
+        in_batches_s: a.in_batches_s + b.in_batches_s,
+        outcomes,
+        skews,
+        starts: add_starts(a.starts, b.starts)?,
+        pace: add_pace(a.pace, b.pace, weights),
+        // They differ between boxes, and the parts' hosts say which there were.
+        placement: PlacementRecord { cpus: a.placement.cpus, class: a.placement.class },
+        // The runs of a sum may each have had their own.
+        line_transfer_ns: None,
+        drift: None,
+        // The least favourable one.
+        nice: a.nice.max(b.nice),
+        source: either(a.source, b.source),
+        listing: either(a.listing, b.listing),
+        lkmm: same(a.lkmm, b.lkmm),
+        expected_from: if a.expected_from == b.expected_from { a.expected_from } else { VerdictSource::Header },
+        // These are the same, or the two would not be added.
+        scenario: a.scenario,
+        source_sha256: a.source_sha256,
+        code_sha256: a.code_sha256,
+        condition: a.condition,
+        match_event: a.match_event,
+        layout: a.layout,
+        batch: a.batch,
+        atomics: a.atomics,
+        stress: a.stress,
+        expected: a.expected,
+        // Where it came from and what the order of skews was drawn with: those of the first part.
+        group: a.group,
+        seed: a.seed,
+        // Computed by `finish`.
+        iterations_per_s: a.iterations_per_s,
+        rate: a.rate,
+        interval: a.interval,
+        rate_per_match: a.rate_per_match,
+        interval_per_match: a.interval_per_match,
+        reproducibility: a.reproducibility,
+        gaps: a.gaps,
+        finding: a.finding,
+        // What a field of another version means in a sum, this version cannot know.
+        extra: BTreeMap::new(),
+    })
+}
+
+/// What a sum's zero rests on: only what holds in both parts. A part without, of a version that asked for less, leaves the sum none.
+fn add_evidence(a: Option<Evidence>, b: Option<Evidence>) -> Option<Evidence> {
+    let (a, b) = a.zip(b)?;
+    let Evidence { needs, mut seen, mut controls, looked, needed } = a;
+    seen.retain(|kind| b.seen.contains(kind));
+    controls.retain(|control| b.controls.contains(control));
+    Some(Evidence {
+        needs: if needs == b.needs { needs } else { None },
+        seen,
+        controls,
+        looked: looked.saturating_add(b.looked),
+        needed: needed.max(b.needed),
+    })
+}
+
+/// The word of the weaker control, of those that speak for both.
+fn weaker(a: Option<Sensitivity>, b: Option<Sensitivity>, speak: &[String]) -> Option<Sensitivity> {
+    let known = |sensitivity: &Sensitivity| speak.contains(&sensitivity.control);
+    let (a, b) = a.zip(b)?;
+    let weaker = if a.rate <= b.rate { a } else { b };
+    known(&weaker).then_some(weaker)
+}
+
+/// How the parts' instances followed each other: what was given is the same, what was found is a mean.
+fn add_pace(a: PaceRecord, b: PaceRecord, weights: Weights) -> PaceRecord {
+    // Versions that did not measure it wrote 0.
+    let measured = a.apart_ns > 0.0 && b.apart_ns > 0.0;
+    PaceRecord {
+        mode: a.mode,
+        chosen: if a.chosen == b.chosen { a.chosen } else { "auto".to_owned() },
+        // Ticks of different clocks have no mean.
+        period_ticks: same(a.period_ticks, b.period_ticks),
+        period_ns: a.period_ns.zip(b.period_ns).map(|(a, b)| weights.mean(a, b)),
+        given_period_ns: a.given_period_ns,
+        given_skews: a.given_skews,
+        profile: same(a.profile, b.profile),
+        // Where it was left to wakerace, that of the first part.
+        group: a.group,
+        given_group: a.given_group,
+        warm: a.warm,
+        focused: a.focused,
+        apart_ns: if measured { weights.mean(a.apart_ns, b.apart_ns) } else { 0.0 },
+        late: a.late.zip(b.late).map(|(a, b)| weights.mean(a, b)),
+    }
+}
+
+/// Adds the counts by how the lines lay; where one side has none, the sum has none.
+fn add_starts(sum: Vec<StartRecord>, more: Vec<StartRecord>) -> Summed<Vec<StartRecord>> {
+    if sum.is_empty() || more.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut starts: Vec<StartRecord> = Vec::new();
+    for start in sum.into_iter().chain(more) {
+        let StartRecord { warm, last_writers, iterations, races } = &start;
+        match starts.iter_mut().find(|known| known.warm == *warm && known.last_writers == *last_writers) {
+            Some(known) => {
+                known.iterations = plus(known.iterations, *iterations, "the iterations of a start")?;
+                known.races = plus(known.races, *races, "the races of a start")?;
+            }
+            None => starts.push(start),
+        }
+    }
+    Ok(starts)
+}
+
+/// Adds outcomes by their values and skews by their distance. Each skew's counts by outcome are put into the order of all outcomes.
+fn add_outcomes(
+    ours: Vec<OutcomeRecord>,
+    our_skews: Vec<SkewRecord>,
+    theirs: Vec<OutcomeRecord>,
+    their_skews: Vec<SkewRecord>,
+) -> Summed<(Vec<OutcomeRecord>, Vec<SkewRecord>)> {
+    let orders = [&ours, &theirs].map(|outcomes| order(outcomes));
+    let mut outcomes: BTreeMap<BTreeMap<String, FinalValue>, OutcomeRecord> = BTreeMap::new();
+    for outcome in ours.into_iter().chain(theirs) {
+        let OutcomeRecord { values, count, satisfies: _ } = &outcome;
+        match outcomes.get_mut(values) {
+            Some(known) => known.count = plus(known.count, *count, "the outcomes")?,
+            None => drop(outcomes.insert(values.clone(), outcome)),
+        }
+    }
+    let outcomes: Vec<OutcomeRecord> = outcomes.into_values().collect();
+    // Skews are told apart to a tenth of a nanosecond, finer than any clock here counts.
+    let key = |skew: &SkewRecord| (skew.skew_ns * 10.0).round().to_bits();
+    let mut skews: Vec<SkewRecord> = Vec::new();
+    for (of_side, order) in [our_skews, their_skews].into_iter().zip(orders) {
+        for mut skew in of_side {
+            if skew.outcomes.len() == order.len() {
+                let known: BTreeMap<_, u64> = order.iter().zip(skew.outcomes).collect();
+                let counts = outcomes.iter().map(|outcome| known.get(&outcome.values).copied().unwrap_or(0));
+                skew.outcomes = if known.is_empty() { Vec::new() } else { counts.collect() };
+            } else {
+                skew.outcomes.clear();
+            }
+            match skews.iter_mut().find(|known| key(known) == key(&skew)) {
+                Some(known) => add_skew(known, skew)?,
+                None => skews.push(skew),
+            }
+        }
+    }
+    skews.sort_by(|a, b| a.skew_ns.total_cmp(&b.skew_ns));
+    Ok((outcomes, skews))
+}
+
 /// The values of outcomes, in their order.
 fn order(outcomes: &[OutcomeRecord]) -> Vec<BTreeMap<String, FinalValue>> {
     outcomes.iter().map(|outcome| outcome.values.clone()).collect()
 }
 
-/// A sum, or what was too much for it.
-fn plus(a: u64, b: u64, what: &'static str) -> std::result::Result<u64, &'static str> {
-    a.checked_add(b).ok_or(what)
-}
-
-/// Adds the counts by how the lines lay; where one side has none, the sum has none.
-fn add_starts(sum: &mut ScenarioResult, more: Vec<StartRecord>) -> std::result::Result<(), &'static str> {
-    if sum.starts.is_empty() || more.is_empty() {
-        sum.starts.clear();
-        return Ok(());
-    }
-    for more in more {
-        match sum.starts.iter_mut().find(|known| known.warm == more.warm && known.last_writers == more.last_writers) {
-            Some(known) => {
-                known.iterations = plus(known.iterations, more.iterations, "the iterations of a start")?;
-                known.races = plus(known.races, more.races, "the races of a start")?;
-            }
-            None => sum.starts.push(more),
+fn add_skew(sum: &mut SkewRecord, more: SkewRecord) -> Summed<()> {
+    let SkewRecord { skew_ns: _, iterations, matches, races, outcomes } = more;
+    sum.iterations = plus(sum.iterations, iterations, "a skew's iterations")?;
+    sum.races = plus(sum.races, races, "a skew's races")?;
+    sum.matches = plus_if_both(sum.matches, matches, "a skew's matches")?;
+    if sum.outcomes.len() == outcomes.len() {
+        for (sum, more) in sum.outcomes.iter_mut().zip(outcomes) {
+            *sum = plus(*sum, more, "a skew's outcomes")?;
         }
+    } else {
+        sum.outcomes.clear();
     }
-    Ok(())
-}
-
-/// What a sum's zero rests on: only what holds in both parts. A part without, of a version that asked for less, leaves the sum none.
-fn add_evidence(sum: Option<Evidence>, more: Option<Evidence>) -> Option<Evidence> {
-    let (mut sum, more) = sum.zip(more)?;
-    if sum.needs != more.needs {
-        sum.needs = None;
-    }
-    sum.seen.retain(|kind| more.seen.contains(kind));
-    sum.controls.retain(|control| more.controls.contains(control));
-    sum.looked = sum.looked.saturating_add(more.looked);
-    sum.needed = sum.needed.max(more.needed);
-    Some(sum)
-}
-
-fn add(sum: &mut ScenarioResult, more: ScenarioResult) -> std::result::Result<(), &'static str> {
-    sum.iterations = plus(sum.iterations, more.iterations, "the iterations")?;
-    sum.races = plus(sum.races, more.races, "the races")?;
-    sum.matches = match (sum.matches, more.matches) {
-        (Some(a), Some(b)) => Some(plus(a, b, "the matches")?),
-        _ => None,
-    };
-    sum.discarded = plus(sum.discarded, more.discarded, "the discarded iterations")?;
-    sum.disturbances = plus(sum.disturbances, more.disturbances, "the disturbances")?;
-    // The weaker control's word is what holds for both.
-    sum.sensitivity = sum.sensitivity.take().zip(more.sensitivity).map(|(a, b)| if a.rate <= b.rate { a } else { b });
-    // One run's mood is not the sum's.
-    sum.line_transfer_ns = None;
-    sum.elapsed_s += more.elapsed_s;
-    sum.in_batches_s += more.in_batches_s;
-    let orders = [&sum.outcomes, &more.outcomes].map(|outcomes| order(outcomes));
-    let mut outcomes: BTreeMap<_, OutcomeRecord> =
-        std::mem::take(&mut sum.outcomes).into_iter().map(|outcome| (outcome.values.clone(), outcome)).collect();
-    for outcome in more.outcomes {
-        match outcomes.get_mut(&outcome.values) {
-            Some(known) => known.count = plus(known.count, outcome.count, "the outcomes")?,
-            None => drop(outcomes.insert(outcome.values.clone(), outcome)),
-        }
-    }
-    sum.outcomes = outcomes.into_values().collect();
-    // Both sides' counts per skew in the order of all outcomes.
-    let mut more_skews = more.skews;
-    for (skews, order) in [&mut sum.skews, &mut more_skews].into_iter().zip(orders) {
-        for skew in skews.iter_mut().filter(|skew| skew.outcomes.len() == order.len()) {
-            let known: BTreeMap<_, u64> = order.iter().zip(std::mem::take(&mut skew.outcomes)).collect();
-            let counts = sum.outcomes.iter().map(|outcome| known.get(&outcome.values).copied().unwrap_or(0));
-            skew.outcomes = if known.is_empty() { Vec::new() } else { counts.collect() };
-        }
-    }
-    // Skews are told apart to a tenth of a nanosecond, finer than any clock here counts.
-    let key = |skew: &SkewRecord| (skew.skew_ns * 10.0).round() as i64;
-    let mut skews: BTreeMap<i64, SkewRecord> =
-        std::mem::take(&mut sum.skews).into_iter().map(|skew| (key(&skew), skew)).collect();
-    for skew in more_skews {
-        match skews.get_mut(&key(&skew)) {
-            Some(known) => {
-                known.iterations = plus(known.iterations, skew.iterations, "a skew's iterations")?;
-                known.races = plus(known.races, skew.races, "a skew's races")?;
-                known.matches = match (known.matches, skew.matches) {
-                    (Some(a), Some(b)) => Some(plus(a, b, "a skew's matches")?),
-                    _ => None,
-                };
-                if known.outcomes.len() == skew.outcomes.len() {
-                    for (sum, more) in known.outcomes.iter_mut().zip(&skew.outcomes) {
-                        *sum = plus(*sum, *more, "a skew's outcomes")?;
-                    }
-                } else {
-                    known.outcomes.clear();
-                }
-            }
-            None => drop(skews.insert(key(&skew), skew)),
-        }
-    }
-    sum.skews = skews.into_values().collect();
-    add_starts(sum, more.starts)?;
-    // A zero is worth what its weakest part is: only controls that fired in all of them speak for the sum.
-    sum.controls_fired.retain(|control| more.controls_fired.contains(control));
-    sum.evidence = add_evidence(sum.evidence.take(), more.evidence);
     Ok(())
 }

@@ -1,7 +1,11 @@
 //! The result file: everything about a run, as JSON, versioned by its `schema` field.
 
+#![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
+
+mod computed;
 mod evidence;
 mod gaps;
+mod identity;
 mod judge;
 mod merge;
 mod protocol;
@@ -21,6 +25,7 @@ use crate::machine::{Class, Host};
 use crate::stats::{Drift, Interval, share};
 use crate::verdict::VerdictSource;
 
+pub use computed::compute;
 pub use evidence::{Evidence, LEAST_MATCHES, matches_needed};
 pub use gaps::Gaps;
 pub use judge::{Finding, judge};
@@ -41,6 +46,10 @@ pub type Record = RunRecord<ScenarioResult>;
 pub struct RunRecord<R> {
     /// [`SCHEMA`] or [`PROTOCOL_SCHEMA`].
     pub schema: String,
+    /// Which run it is of, and no other: 128 random bits in hexadecimal, drawn when the run begins; that of a sum follows from those of its parts.
+    /// Absent in records of versions without ids, which are told apart by command, host and `started`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
     /// What made it.
     pub tool: Tool,
     /// The command line.
@@ -66,6 +75,9 @@ pub struct RunRecord<R> {
 /// A record that went into a sum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
+    /// The `id` of the record; for one without, what stands for it. Absent in sums of versions without ids.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
     /// What made it.
     pub tool: Tool,
     /// The command line.
@@ -79,10 +91,14 @@ pub struct Part {
 }
 
 impl<R> RunRecord<R> {
-    /// The beginning of one, with nothing measured yet.
-    pub fn begin(schema: &str, started: jiff::Timestamp, host: Host) -> RunRecord<R> {
-        RunRecord {
+    /// The beginning of one, with nothing measured yet and an id of its own.
+    ///
+    /// # Errors
+    /// If the system gives no random numbers.
+    pub fn begin(schema: &str, started: jiff::Timestamp, host: Host) -> crate::error::Result<RunRecord<R>> {
+        Ok(RunRecord {
             schema: schema.to_owned(),
+            id: identity::new()?,
             tool: Tool::this(),
             // Where the binary lies is nobody's business.
             command: std::iter::once("wakerace".to_owned()).chain(std::env::args().skip(1)).collect(),
@@ -93,7 +109,7 @@ impl<R> RunRecord<R> {
             results: Vec::new(),
             parts: Vec::new(),
             extra: BTreeMap::new(),
-        }
+        })
     }
 }
 

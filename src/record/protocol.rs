@@ -126,11 +126,12 @@ impl ProtocolResult {
         let seconds = outcome.elapsed.as_secs_f64();
         let mut nanoseconds = crate::kernel::heal::histogram();
         for value in outcome.heal_ticks.iter_recorded() {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            // at least 1, and a float as an integer saturates
             let ns = clock.ns(value.value_iterated_to() as f64).round().max(1.0) as u64;
             nanoseconds.saturating_record_n(ns, value.count_at_value());
         }
-        let mut heal_ns = Gaps::new(&nanoseconds);
-        heal_ns.unit = "ns".to_owned();
+        let heal_ns = Gaps::of("ns", &nanoseconds);
         ProtocolResult {
             profile: plan.profile.to_string(),
             reconstruction: plan.profile.is_draft(),

@@ -5,12 +5,15 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 
-use super::{Finding, Gaps, ProtocolRecord, ProtocolResult, Record, ScenarioResult};
+use super::{Finding, Gaps, ProtocolRecord, ProtocolResult, Record, ScenarioResult, identity};
 use crate::stats::{Interval, interval};
 
 /// What is wrong with a record; nothing, if it is whole.
 pub fn problems(record: &Record) -> Vec<String> {
     let mut out = Vec::new();
+    if !record.id.is_empty() && !identity::is_id(&record.id) {
+        out.push(format!("id: is '{}'; expected 32 hexadecimal digits", record.id));
+    }
     for (number, result) in record.results.iter().enumerate() {
         let mut say = |what: String| out.push(format!("results[{number}] ({}): {what}", result.scenario));
         scenario(result, &mut say);

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // no test file needs all of it
 
+pub mod small;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -72,4 +74,13 @@ pub fn run(text: &str) -> Record {
         AnyRecord::Run(record) => *record,
         AnyRecord::Protocol(_) => panic!("a record of the protocol"),
     }
+}
+
+/// The program itself, or what $WAKERACE_RUNNER runs it under.
+pub fn wakerace() -> Command {
+    let binary = env!("CARGO_BIN_EXE_wakerace");
+    let runner = std::env::var_os("WAKERACE_RUNNER");
+    let mut command = Command::new(runner.as_deref().unwrap_or(binary.as_ref()));
+    command.args(runner.is_some().then_some(binary));
+    command
 }

@@ -1,0 +1,182 @@
+//! Small valid records in which no two numbers are alike: what is lost or taken for another shows. The fuzz target begins with them too.
+
+use hdrhistogram::Histogram;
+use serde_json::{Value, json};
+use wakerace::catalogue;
+use wakerace::record::{self, AnyRecord, Gaps, ProtocolRecord, Record};
+
+fn host() -> Value {
+    json!({
+        "architecture": "x86_64", "cpu_model": "Example 9000", "cpu_ids": {"vendor_id": "Example"}, "core_types": {"Example 9000": "0-3"},
+        "microcode": "0x10", "caches": [{"level": 1, "kind": "Data", "size": "32K", "line_bytes": 64, "shared_by": 1}],
+        "false_sharing_bytes": 128, "cpus_online": "0-3", "cpus_allowed": "0-2", "threads_per_core": 2, "sockets": 1, "numa_nodes": 1,
+        "kernel": "Linux 6.18.0", "governor": "performance", "transparent_hugepages": "madvise", "virtualised": null, "emulated": false,
+        "clock": "TSC", "clock_measured": {"frequency_hz": 2.5e9, "resolution_ticks": 1, "read_ticks": 26}
+    })
+}
+
+fn tool() -> Value {
+    json!({"name": "wakerace", "version": "0.1.0", "commit": "0123456789ab"})
+}
+
+/// A result of a test of the catalogue; `more` has its counts.
+fn result(name: &str, number: u32, more: Value) -> Value {
+    let scenario = catalogue::named(name).unwrap();
+    let program = &scenario.program;
+    let number_f = f64::from(number);
+    let period_ticks = 300 + number;
+    let mut result = json!({
+        "scenario": name, "group": scenario.group, "source_sha256": scenario.sha256,
+        "code_sha256": format!("{number:064x}"), "source": scenario.test.source.text(),
+        "condition": format!("{} ({})", program.quantifier, program.prop(&program.condition)),
+        "match_event": program.match_event.as_ref().map(|event| program.prop(event)),
+        "placement": {"cpus": [0, 2], "class": "core"},
+        "pace": {
+            "mode": "paced", "chosen": "auto", "period_ticks": period_ticks, "period_ns": f64::from(period_ticks) / 2.5,
+            "given_skews": false, "group": 4, "given_group": false, "warm": "turns", "focused": true,
+            "apart_ns": 11.5 + number_f, "late": 0.25 + number_f / 100.0
+        },
+        "layout": {"kind": "padded", "line_bytes": 128, "stride_bytes": 640},
+        "batch": 409, "seed": 71, "atomics": null, "elapsed_s": 0.5 + number_f, "in_batches_s": 0.25 + number_f,
+        "evidence": {"needs": [["store-load"]], "seen": [], "controls": [], "looked": 0, "needed": 0},
+        "iterations_per_s": 0.0, "rate": null, "interval": null, "rate_per_match": null, "interval_per_match": null,
+        "drift": {"statistic": 0.125, "p": 0.5}, "discarded": 2000 + number, "disturbances": 30 + number,
+        "line_transfer_ns": 31.5 + number_f, "nice": -7,
+        "expected": "Sometimes", "expected_from": "model", "lkmm": "Sometimes", "controls_fired": [], "finding": "inconclusive",
+        "gaps": Gaps::default()
+    });
+    result.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    result
+}
+
+/// A histogram of some values.
+pub fn gaps(unit: &str, values: &[u64]) -> Gaps {
+    let mut histogram = Histogram::<u64>::new_with_bounds(1, 1_000_000_000_000, 2).unwrap();
+    values.iter().for_each(|value| histogram.record(*value).unwrap());
+    Gaps::of(unit, &histogram)
+}
+
+/// Of `wakerace run`: a control, a test that raced and one that did not.
+pub fn run() -> Record {
+    let sb = json!({
+        "matches": null, "iterations": 1000, "races": 600,
+        "outcomes": [
+            {"values": {"0:r0": 0, "1:r0": 0}, "count": 600, "satisfies": true},
+            {"values": {"0:r0": 0, "1:r0": 1}, "count": 150, "satisfies": false},
+            {"values": {"0:r0": 1, "1:r0": 0}, "count": 240, "satisfies": false},
+            {"values": {"0:r0": 1, "1:r0": 1}, "count": 10, "satisfies": false}
+        ],
+        "skews": [
+            {"skew_ns": -20.4, "iterations": 400, "matches": null, "races": 100, "outcomes": [100, 90, 205, 5]},
+            {"skew_ns": 20.4, "iterations": 600, "matches": null, "races": 500, "outcomes": [500, 60, 35, 5]}
+        ],
+        "starts": [
+            {"warm": false, "last_writers": {"x": "P0", "y": "P1"}, "iterations": 300, "races": 201},
+            {"warm": true, "last_writers": {"x": "P1", "y": "P0"}, "iterations": 700, "races": 399}
+        ],
+        "gaps": gaps("iterations", &[1, 1, 1, 2, 3, 50, 51, 1000])
+    });
+    let swapped = json!({
+        "matches": 883, "iterations": 2000, "races": 83,
+        "outcomes": [
+            {"values": {"1:r0": 0, "1:r1": 0}, "count": 1100, "satisfies": false},
+            {"values": {"1:r0": 0, "1:r1": "&mutex"}, "count": 17, "satisfies": false},
+            {"values": {"1:r0": 2, "1:r1": 0}, "count": 83, "satisfies": true},
+            {"values": {"1:r0": 2, "1:r1": "&mutex"}, "count": 800, "satisfies": false}
+        ],
+        "skews": [
+            {"skew_ns": -60.0, "iterations": 900, "matches": 393, "races": 3, "outcomes": [500, 7, 3, 390]},
+            {"skew_ns": 45.2, "iterations": 1100, "matches": 490, "races": 80, "outcomes": [600, 10, 80, 410]}
+        ],
+        "starts": [
+            {"warm": false, "last_writers": {"__state": "P0", "blocked_on": "P0"}, "iterations": 950, "races": 33},
+            {"warm": true, "last_writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 1050, "races": 50}
+        ],
+        "gaps": gaps("iterations", &[20, 30, 41, 500, 12_345])
+    });
+    let wmb = json!({
+        "matches": 1400, "iterations": 3000, "races": 0, "expected": "Never", "lkmm": "Never",
+        "outcomes": [
+            {"values": {"1:r0": 0, "1:r1": 0}, "count": 1500, "satisfies": false},
+            {"values": {"1:r0": 0, "1:r1": "&mutex"}, "count": 100, "satisfies": false},
+            {"values": {"1:r0": 2, "1:r1": "&mutex"}, "count": 1400, "satisfies": false}
+        ],
+        "skews": [{"skew_ns": 0.0, "iterations": 3000, "matches": 1400, "races": 0, "outcomes": [1500, 100, 1400]}],
+        "starts": [{"warm": false, "last_writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 3000, "races": 0}],
+        "gaps": gaps("iterations", &[]), "drift": null
+    });
+    let record = json!({
+        "schema": record::SCHEMA, "id": "0123456789abcdef0123456789abcdef", "tool": tool(),
+        "command": ["wakerace", "run", "--seed", "71"], "started": "2026-11-25T17:44:25.503233779Z", "elapsed_s": 7.75,
+        "interrupted": false, "host": host(),
+        "results": [result("SB", 1, sb), result("S05-swapped", 2, swapped), result("S02-wmb", 3, wmb)]
+    });
+    let mut record: Record = serde_json::from_value(record).unwrap();
+    complete(&mut record);
+    record
+}
+
+/// Computes again what follows from the counts, as a run does.
+pub fn complete(record: &mut Record) {
+    record.results.iter_mut().for_each(record::compute);
+    let architecture = record.host.architecture.parse().unwrap();
+    record::judge(&mut record.results, architecture);
+}
+
+/// The same, of another run.
+pub fn another(mut record: Record) -> Record {
+    let last = record.id.pop().unwrap();
+    record.id.push(if last == '0' { 'f' } else { '0' });
+    record
+}
+
+/// Of `wakerace protocol`: a profile in which nothing is expected and one in which there is harm that is.
+pub fn protocol() -> ProtocolRecord {
+    let profile = |name: &str, more: Value| {
+        let profile: wakerace::kernel::Profile = name.parse().unwrap();
+        let harms: Vec<Value> = (wakerace::kernel::harm::Harm::ALL.into_iter())
+            .map(|harm| json!({"id": harm.to_string(), "text": harm.text(), "count": 0, "expected": harm.expected(profile)}))
+            .collect();
+        let mut result = json!({
+            "profile": name, "reconstruction": profile.is_draft(), "mutant": null, "variant": "all", "blocked_on_store": "plain",
+            "layout": "kernel-x86_64", "cpus": [0, 2], "tasks_per_cpu": 2, "seed": 71, "harms": harms, "stuck": null
+        });
+        result.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        result
+    };
+    let quiet = json!({
+        "elapsed_s": 2.5, "rounds": 50, "rounds_per_s": 20.0, "acquired": 120,
+        "wakes": {"issued": 1000, "no_match": 600, "runnable": 150, "activated": 250, "dropped": 0, "unaccounted": 0},
+        "matches": 400, "nulls": 9, "races": 0, "rate": 0.0, "interval": wakerace::stats::interval(0, 400),
+        "healed": [{"by": "the task itself", "count": 0}, {"by": "find_proxy_task()", "count": 0}],
+        "unhealed": 0, "heal_ns": gaps("ns", &[]), "rescued": 0
+    });
+    let mut draft = json!({
+        "elapsed_s": 4.0, "rounds": 84, "rounds_per_s": 21.0, "acquired": 130,
+        "wakes": {"issued": 2000, "no_match": 1100, "runnable": 370, "activated": 530, "dropped": 0, "unaccounted": 0},
+        "matches": 900, "nulls": 27, "races": 13, "rate": 13.0 / 900.0, "interval": wakerace::stats::interval(13, 900),
+        "healed": [{"by": "the task itself", "count": 3}, {"by": "find_proxy_task()", "count": 2}],
+        "unhealed": 1, "heal_ns": gaps("ns", &[700, 800, 900, 5000, 123_456]), "rescued": 6
+    });
+    let harms = profile("draft", json!({}))["harms"].clone();
+    draft["harms"] = harms;
+    for harm in draft["harms"].as_array_mut().unwrap() {
+        match harm["id"].as_str().unwrap() {
+            "H4" => harm["count"] = 6.into(),
+            "H6" => harm["count"] = 15.into(),
+            _ => {}
+        }
+    }
+    let record = json!({
+        "schema": record::PROTOCOL_SCHEMA, "id": "fedcba9876543210fedcba9876543210", "tool": tool(),
+        "command": ["wakerace", "protocol", "-q"], "started": "2026-11-23T18:32:21.788206909Z", "elapsed_s": 6.75,
+        "interrupted": false, "host": host(),
+        "results": [profile("v7.1", quiet), profile("draft", draft)]
+    });
+    serde_json::from_value(record).unwrap()
+}
+
+/// As it would be read from a file.
+pub fn read(record: &impl serde::Serialize) -> AnyRecord {
+    record::read("small.json", &serde_json::to_string(record).unwrap()).unwrap()
+}
