@@ -1,6 +1,6 @@
 //! One scenario on one placement: pace it, run it, and put what was counted into a result.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::codegen::{self, Pace, Target, ThreadCode};
 use crate::error::{Error, Result};
 use crate::harness::{self, Adapt, Job, Limits, Plan, StartTally, Stop, StressKind, Tally, Warm};
 use crate::layout::{Layout, LayoutKind};
-use crate::machine::{self, Clock, Placement};
+use crate::machine::{self, Clock, Counters, Placement};
 use crate::program::{Const, Program};
 use crate::record::{
     Evidence, FinalValue, Finding, Gaps, LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, ScenarioResult,
@@ -153,9 +153,52 @@ const GUESS_NS: f64 = 300.0;
 
 /// Runs an experiment. `watch` sees the counts a few times a second.
 ///
+/// An experiment that was to be paced by wakerace's own choice runs free where the counters of its CPUs do not run alike.
+///
 /// # Errors
-/// As [`harness::run`].
+/// As [`harness::run`]; and if somebody asked for a pace that the counters of these CPUs cannot give.
 pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMut(&Tally)) -> Result<Finished> {
+    let counters = counters(experiment)?;
+    match instead(experiment, &counters)? {
+        Some(free) => run_with(&free, &counters, interrupt, watch),
+        None => run_with(experiment, &counters, interrupt, watch),
+    }
+}
+
+/// How far the counter of each thread's CPU is ahead of P0's; nothing where threads share a CPU.
+fn counters(experiment: &Experiment<'_>) -> Result<Vec<Counters>> {
+    let cpus = &experiment.placement.cpus;
+    let Some((&first, others)) = cpus.split_first() else { return Ok(Vec::new()) };
+    if cpus.iter().collect::<HashSet<_>>().len() < cpus.len() {
+        return Ok(Vec::new());
+    }
+    others.iter().map(|&cpu| machine::counters(first, cpu, experiment.common.clock)).collect()
+}
+
+/// The experiment to run in place of one whose starts would mean nothing.
+fn instead<'a>(experiment: &Experiment<'a>, counters: &[Counters]) -> Result<Option<Experiment<'a>>> {
+    let PaceChoice::Paced { given, period, skews } = &experiment.choice.pace else { return Ok(None) };
+    let Some(at) = counters.iter().position(|counters| counters.contradict()) else { return Ok(None) };
+    let Experiment { scenario, placement, choice, common, expectation, .. } = experiment;
+    if *given || period.is_some() || skews.is_some() || common.window {
+        let (first, other) = (placement.cpus[0], placement.cpus[at + 1]);
+        let problem = counters[at].record(other, common.clock).problem.unwrap_or_default();
+        return Err(Error::Host(format!(
+            "{}: threads on CPUs {first} and {other} cannot be paced: {problem}; leave out --pace paced, --period, --skew and --window, and \
+             instances run free",
+            scenario.name
+        )));
+    }
+    let choice = Choice { pace: PaceChoice::Free { given: false }, group: None, profile: None, ..choice.clone() };
+    Experiment::new(scenario, placement.clone(), choice, expectation.clone(), common).map(Some)
+}
+
+fn run_with(
+    experiment: &Experiment<'_>,
+    counters: &[Counters],
+    interrupt: &AtomicBool,
+    watch: impl FnMut(&Tally),
+) -> Result<Finished> {
     let program = &experiment.scenario.program;
     let code = &experiment.code;
     let job = Job {
@@ -176,7 +219,7 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
         nice: experiment.common.nice,
         adapt: Adapt::Never,
         skews: vec![0],
-        ahead: Vec::new(),
+        ahead: std::iter::once(0).chain(counters.iter().map(|counters| counters.correction())).collect(),
         batch: experiment.choice.batch.unwrap_or_else(|| harness::default_batch(&experiment.layout, pace)),
         seed: experiment.common.seed,
         limits: experiment.common.limits,
@@ -208,6 +251,9 @@ pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMu
     drop(stress);
     let mut result = result(experiment, &plan, code, &measurement)?;
     result.line_transfer_ns = line_transfer_ns;
+    let others = experiment.placement.cpus.iter().skip(1);
+    result.counters =
+        counters.iter().zip(others).map(|(counters, &cpu)| counters.record(cpu, experiment.common.clock)).collect();
     Ok(Finished { result, stop: measurement.stop })
 }
 
@@ -321,6 +367,7 @@ fn result(
         discarded: measurement.discarded,
         disturbances: measurement.disturbances,
         line_transfer_ns: None,
+        counters: Vec::new(),
         nice: measurement.nice,
         stress: experiment.choice.stress.map(|kind| kind.to_string()),
         skews: measurement
@@ -387,4 +434,96 @@ fn outcome(program: &Program, row: &[Const], count: u64) -> OutcomeRecord {
         })
         .collect();
     OutcomeRecord { values, count, satisfies: program.is_race(row) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Class;
+
+    /// On CPUs that may not be there.
+    fn experiment(scenario: &Scenario, pace: PaceChoice) -> Experiment<'_> {
+        let target = Target { arch: Arch::host().unwrap(), atomics: codegen::Atomics::of_host() };
+        let common = Common {
+            target,
+            clock: Clock { frequency_hz: 1e9, resolution_ticks: 1, read_ticks: 20 },
+            line: 128,
+            seed: 1,
+            limits: Limits::default(),
+            nice: 0,
+            window: false,
+            side_by_side: false,
+        };
+        let choice = Choice {
+            pace,
+            layout: LayoutKind::Padded,
+            batch: None,
+            group: None,
+            warm: Warm::Off,
+            stress: None,
+            profile: Some("a profile".to_owned()),
+        };
+        let expectation = crate::verdict::expectation(scenario, target.arch, target.atomics).unwrap();
+        let placement = Placement { cpus: vec![4, 7], class: Class::Core };
+        Experiment::new(scenario, placement, choice, expectation, &common).unwrap()
+    }
+
+    #[test]
+    fn counters_that_do_not_run_alike_pace_nothing() {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let paced = |given, period, skews| experiment(&scenario, PaceChoice::Paced { given, period, skews });
+        let apart = [Counters::Contradiction(70)];
+        let free = instead(&paced(false, None, None), &apart).unwrap().unwrap();
+        assert_eq!(free.choice.pace, PaceChoice::Free { given: false });
+        assert_eq!(free.choice.profile, None);
+        // The code is that of a free run.
+        let emitted = codegen::emit(free.common.target, &scenario.program, &free.layout, Pace::Free).unwrap();
+        assert_eq!(codegen::hash(&free.code), codegen::hash(&emitted));
+        for asked in [paced(true, None, None), paced(false, Some(100), None), paced(false, None, Some(vec![0]))] {
+            let error = instead(&asked, &apart).unwrap_err().to_string();
+            assert!(
+                error.contains("CPUs 4 and 7") && error.contains("by 70 ns") && error.contains("--pace"),
+                "{error}"
+            );
+        }
+        for fine in [Counters::Within(-5, 9), Counters::Within(100, 200), Counters::Untold] {
+            assert!(instead(&paced(true, None, None), &[fine]).unwrap().is_none(), "{fine:?}");
+        }
+        let free = experiment(&scenario, PaceChoice::Free { given: true });
+        assert!(instead(&free, &apart).unwrap().is_none());
+    }
+
+    #[test]
+    fn starts_are_corrected_by_what_was_measured_and_it_is_recorded() {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let clock = Clock::calibrate();
+        let period = Some(clock.ticks(1000.0) as u64);
+        let mut experiment = experiment(&scenario, PaceChoice::Paced { given: true, period, skews: Some(vec![0]) });
+        let allowed = machine::allowed_cpus().unwrap();
+        experiment.placement.cpus = vec![allowed[0], allowed[1 % allowed.len()]];
+        experiment.common.clock = clock;
+        experiment.common.limits = Limits { iterations: Some(5), ..Limits::default() };
+        experiment.choice.batch = Some(1);
+        // The counters agree, so that a measurement that says otherwise lets P1 begin that much later, in every batch.
+        let ahead = clock.ticks(20e6) as i64;
+        let flag = AtomicBool::new(false);
+        let finished = run_with(&experiment, &[Counters::Within(ahead, ahead)], &flag, |_| ()).unwrap();
+        assert!(finished.result.elapsed_s > 5.0 * 0.018, "{} s", finished.result.elapsed_s);
+        let [offset] = &finished.result.counters[..] else { panic!("{:?}", finished.result.counters) };
+        assert_eq!((offset.cpu, offset.corrected), (experiment.placement.cpus[1], true));
+        assert!((offset.offset_ns.unwrap() - 20e6).abs() < 10.0, "{offset:?}");
+        assert_eq!(finished.result.skews[0].skew_ns, 0.0);
+    }
+
+    #[test]
+    fn counters_are_measured_between_different_cpus_alone() {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let mut experiment = experiment(&scenario, PaceChoice::Free { given: true });
+        experiment.common.clock = Clock::calibrate();
+        let allowed = machine::allowed_cpus().unwrap();
+        experiment.placement.cpus = vec![allowed[0]; 2];
+        assert_eq!(counters(&experiment).unwrap(), []);
+        experiment.placement.cpus = vec![allowed[0], 1_000_000];
+        assert!(counters(&experiment).unwrap_err().to_string().contains("1000000"));
+    }
 }

@@ -12,7 +12,7 @@ use super::units::parse_duration;
 use crate::arch::Arch;
 use crate::error::{EXIT_FORBIDDEN, EXIT_INTERRUPTED, EXIT_OK, Error, Result};
 use crate::kernel::{BlockedOnStore, Mutant, Profile};
-use crate::machine::{self, Clock};
+use crate::machine::{self, Calibration};
 use crate::protocol::{self, LAYOUTS, Plan, Variant};
 use crate::publish::count;
 use crate::record::{self, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult};
@@ -69,13 +69,15 @@ const MOST: usize = 64;
 
 /// Runs the protocol and prints what came of it; the exit status.
 pub fn protocol(args: &ProtocolArgs) -> Result<u8> {
+    machine::require_counter()?;
     let arch = Arch::host().ok_or_else(|| Error::Host("wakerace does not know this architecture".to_owned()))?;
     let started = jiff::Timestamp::now();
     let begun = Instant::now();
     let interrupt = interrupt_flag()?;
     let (topology, allowed, cpus) = super::topology::cpus_to_use(args.cpus.as_deref())?;
-    let host_clock = Clock::calibrate();
-    let host = machine::describe(&topology, &allowed, host_clock);
+    let calibration = Calibration::new();
+    let host_clock = calibration.clock;
+    let host = machine::describe(&topology, &allowed, calibration);
     let plans = plans(args, arch, &cpus)?;
 
     let kept = record::default_path(&host, started).with_extension("protocol.json");

@@ -20,7 +20,7 @@ use crate::error::{EXIT_FORBIDDEN, EXIT_INTERRUPTED, EXIT_OK, Error, Result};
 use crate::experiment::{self, Choice, Common, Experiment, Finished, LARGEST_BATCH, LARGEST_GROUP, PaceChoice};
 use crate::harness::{Limits, Stop, StressKind, Warm};
 use crate::layout::LayoutKind;
-use crate::machine::{self, Class, Clock, Host, Placement, Topology};
+use crate::machine::{self, Calibration, Class, Clock, Host, Placement, Topology};
 use crate::profile::{self, Profile, Tuned};
 use crate::publish;
 use crate::record::{self, Finding, Record};
@@ -132,6 +132,7 @@ const DEFAULT_LEAST: Duration = Duration::from_millis(500);
 
 /// Runs scenarios and prints the table; the exit status.
 pub fn run(args: &RunArgs) -> Result<u8> {
+    machine::require_counter()?;
     let arch =
         Arch::host().ok_or_else(|| Error::Host("wakerace has no code generator for this architecture".to_owned()))?;
     let started = jiff::Timestamp::now();
@@ -146,8 +147,9 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         }
     }
     let planned = with_pairs_of_controls(planned, &topology, arch);
-    let clock = Clock::calibrate();
-    let host = machine::describe(&topology, &allowed, clock);
+    let calibration = Calibration::new();
+    let clock = calibration.clock;
+    let host = machine::describe(&topology, &allowed, calibration);
     let experiments = experiments(args, arch, clock, &host, &planned)?;
 
     let output = Output::new(&args.output, record::default_path(&host, started))?;
@@ -163,6 +165,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
             record.interrupted |= stop == Stop::Interrupted;
             if result.iterations > 0 {
                 output.say(&one_line(&result));
+                output.say(&counters_note(&result));
                 record.results.push(result);
             }
         }
@@ -329,6 +332,8 @@ fn experiments<'a>(
             "--atomics lse: this CPU has no LSE atomics; leave the option out, or say llsc".to_owned(),
         ));
     }
+    let unfit = host.clock_check.as_ref().and_then(|check| check.unfit.as_deref());
+    refuse_unfit(args, unfit)?;
     let skews = match &args.window {
         Some(Window::Given(skews)) => Some(skews),
         _ => args.skew.as_ref(),
@@ -353,6 +358,7 @@ fn experiments<'a>(
         let pace = match args.pace {
             PaceArg::Free => PaceChoice::Free { given: true },
             // Threads that share a CPU or are alone have nobody to meet, and a coarse clock does not bring them together.
+            PaceArg::Auto if unfit.is_some() => PaceChoice::Free { given: false },
             PaceArg::Auto if (single || !clock.can_pace()) && args.period.is_none() && skews.is_none() => {
                 PaceChoice::Free { given: false }
             }
@@ -368,7 +374,11 @@ fn experiments<'a>(
         }
         let tuned = profile.as_ref().and_then(|profile| profile.find(&scenario.name, placement.class));
         // Pairs that run side by side have no CPUs to spare for stress.
-        let fits = |tuned: &&Tuned| !single && (args.pairs.is_none() || tuned.settings.stress.is_none());
+        let fits = |tuned: &&Tuned| {
+            !single
+                && (args.pairs.is_none() || tuned.settings.stress.is_none())
+                && (unfit.is_none() || tuned.settings.pace == "free")
+        };
         let choice = match tuned.filter(fits) {
             Some(tuned) => settings::tuned(tuned)?,
             None => Choice {
@@ -384,6 +394,23 @@ fn experiments<'a>(
         experiments.push(Experiment::new(scenario, placement.clone(), choice, expectation, &common)?);
     }
     Ok(experiments)
+}
+
+/// Refuses what needs the clock where the clock is not fit for it.
+fn refuse_unfit(args: &RunArgs, unfit: Option<&str>) -> Result<()> {
+    let asked = [
+        ("--pace paced", args.pace == PaceArg::Paced),
+        ("--period", args.period.is_some()),
+        ("--skew", args.skew.is_some()),
+        ("--window", args.window.is_some()),
+    ];
+    match (unfit, asked.iter().find(|(_, given)| *given)) {
+        (Some(reason), Some((option, _))) => Err(Error::Host(format!(
+            "{option}: the {} is not fit to pace by: {reason}; leave {option} out, and instances run free",
+            Clock::NAME
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The profile that settings are taken from: the one that is named, or the host's, unless the command line gives settings of its own.
@@ -423,7 +450,11 @@ fn opening(host: &Host, experiments: &[Experiment<'_>]) -> String {
     } else {
         String::new()
     };
-    let coarse = if host.clock_measured.can_pace() {
+    let unfit = host.clock_check.as_ref().is_some_and(|check| check.unfit.is_some());
+    let coarse = if unfit {
+        // The reason stands among the host's lines.
+        "instances run free, because the clock is not fit to pace by\n"
+    } else if host.clock_measured.can_pace() {
         ""
     } else {
         "the clock is coarser than the windows of races, so instances run free; --pace paced insists\n"
@@ -441,6 +472,28 @@ fn one_line(result: &record::ScenarioResult) -> String {
         publish::count(result.races),
         publish::rate_with_interval(result.rate, result.interval),
     )
+}
+
+/// What is to be known of the counters of a result's CPUs, if there is anything: a line for each that differs from P0's.
+fn counters_note(result: &record::ScenarioResult) -> String {
+    let first = result.placement.cpus.first().copied().unwrap_or(0);
+    let mut text = String::new();
+    for offset in &result.counters {
+        let cpu = offset.cpu;
+        // Writing to a string cannot fail.
+        let _ = match (&offset.problem, offset.offset_ns, offset.error_ns) {
+            (Some(problem), ..) => writeln!(
+                text,
+                "note: how far the counters of CPUs {first} and {cpu} are apart cannot be told: {problem}"
+            ),
+            (None, Some(ns), Some(error)) if offset.corrected => writeln!(
+                text,
+                "note: the counter of CPU {cpu} is {ns:.0} ns ahead of that of CPU {first}, give or take {error:.0}; starts are corrected by it"
+            ),
+            _ => Ok(()),
+        };
+    }
+    text
 }
 
 /// What somebody needs who does not believe that a forbidden outcome was seen: the outcome, the code that ran, the host.
@@ -464,13 +517,36 @@ fn evidence_for(experiment: &Experiment<'_>, result: &record::ScenarioResult, ho
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: RunArgs,
+    }
+
+    #[test]
+    fn what_needs_the_clock_is_refused_where_the_clock_is_unfit() {
+        let asked = |words: &[&str]| {
+            let line = Line::parse_from(std::iter::once(&"run").chain(words));
+            let fit = refuse_unfit(&line.args, None);
+            assert!(fit.is_ok(), "{words:?}");
+            refuse_unfit(&line.args, Some("its rate changes")).map_err(|error| error.to_string())
+        };
+        for words in [&["--pace", "paced"][..], &["--period", "100ns"], &["--skew", "0"], &["--window"]] {
+            let error = asked(words).unwrap_err();
+            assert!(error.starts_with(words[0]) && error.contains("its rate changes"), "{error}");
+        }
+        assert_eq!((asked(&[]), asked(&["--pace", "free"])), (Ok(()), Ok(())));
+    }
 
     #[test]
     fn controls_run_on_the_pairs_of_a_larger_test() {
         let scenarios =
             ["SB", "S01-core+nt+wmb", "S01-core+nt", "S14-third-cpu"].map(|name| catalogue::named(name).unwrap());
-        let topology = Topology { cpus: Vec::new() };
+        let topology = Topology { cpus: Vec::new(), unread: Vec::new() };
         let placement = |cpus: &[usize]| Placement { cpus: cpus.to_vec(), class: Class::Core };
         let plan = |cpus: &[usize]| {
             let planned: Vec<_> = (scenarios.iter())

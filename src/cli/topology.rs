@@ -7,7 +7,7 @@ use clap::Args;
 use super::units::{Pairs, parse_pairs};
 
 use crate::error::{EXIT_OK, Error, Result};
-use crate::machine::{self, Class, Clock, Host, Topology};
+use crate::machine::{self, Calibration, Class, Clock, Host, Topology};
 
 /// Arguments of `topology`.
 #[derive(Debug, Args)]
@@ -19,9 +19,10 @@ pub struct TopologyArgs {
 
 /// Prints the host's description and where threads would be placed.
 pub fn topology(args: &TopologyArgs) -> Result<u8> {
+    machine::require_counter()?;
     let topology = Topology::read()?;
     let allowed = machine::allowed_cpus()?;
-    let host = machine::describe(&topology, &allowed, Clock::calibrate());
+    let host = machine::describe(&topology, &allowed, Calibration::new());
     let mut text = host_lines(&host);
     let _ = writeln!(
         text,
@@ -56,6 +57,7 @@ pub fn topology(args: &TopologyArgs) -> Result<u8> {
         }
     }
     super::print(&text)?;
+    super::print(&counters(&usable, host.clock_measured)?)?;
     if let Some(wanted) = args.latency {
         super::print("\na cache line from one CPU to the other, in nanoseconds (half a round trip, median):\n")?;
         for pair in machine::pairs(&topology, &usable, wanted.most()) {
@@ -64,6 +66,40 @@ pub fn topology(args: &TopologyArgs) -> Result<u8> {
         }
     }
     Ok(EXIT_OK)
+}
+
+/// How far the counters of CPUs are ahead of the first one's: what was found in a line, and each CPU whose counter differs.
+fn counters(cpus: &[usize], clock: Clock) -> Result<String> {
+    let Some((&first, others)) = cpus.split_first().filter(|(_, others)| !others.is_empty()) else {
+        return Ok(String::new());
+    };
+    let mut alike: Vec<usize> = Vec::new();
+    let (mut within, mut lines) = (0.0_f64, String::new());
+    for &cpu in others {
+        let offset = machine::counters(first, cpu, clock)?.record(cpu, clock);
+        // Writing to a string cannot fail.
+        let _ = match (&offset.problem, offset.offset_ns, offset.error_ns) {
+            (None, Some(ns), Some(error)) if offset.corrected => writeln!(
+                lines,
+                "  CPU {cpu}: {} by {:.0} ns, give or take {error:.0}; starts are corrected by it",
+                if ns > 0.0 { "ahead" } else { "behind" },
+                ns.abs()
+            ),
+            (None, Some(ns), Some(error)) => {
+                alike.push(cpu);
+                within = within.max(ns.abs() + error);
+                Ok(())
+            }
+            (problem, ..) => writeln!(lines, "  CPU {cpu}: {}", problem.as_deref().unwrap_or("it cannot be told")),
+        };
+    }
+    let mut text = format!("\ncounters ({}), beside that of CPU {first}:\n", Clock::NAME);
+    if !alike.is_empty() {
+        let cpus = machine::format_cpu_list(&alike);
+        let number = if alike.len() == 1 { "CPU" } else { "CPUs" };
+        let _ = writeln!(text, "  {number} {cpus}: no difference that can be told, less than {within:.0} ns");
+    }
+    Ok(text + &lines)
 }
 
 /// What was found out about the CPUs, those the process is allowed, and those among them that `--cpus` names, or all.
@@ -116,14 +152,40 @@ pub fn host_lines(host: &Host) -> String {
         if caches.is_empty() { "caches unknown".to_owned() } else { caches.join(", ") },
         host.false_sharing_bytes
     );
+    let looks = host
+        .clock_check
+        .as_ref()
+        .map_or(String::new(), |check| format!(" give or take {:.3} %", 100.0 * check.looks_differ));
     let _ = writeln!(
         text,
-        "clock {} at {:.1} MHz, read in {:.0} ns, steps of {:.1} ns; {}",
+        "clock {} at {:.1} MHz{looks}, read in {:.0} ns, steps of {:.1} ns; {}",
         host.clock,
         clock.frequency_hz / 1e6,
         clock.ns(clock.read_ticks as f64),
         clock.ns(clock.resolution_ticks as f64),
         host.kernel.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
     );
+    if let Some(check) = &host.clock_check {
+        let _ = writeln!(
+            text,
+            "{}the kernel's clocksource is {} (available: {})",
+            match check.invariant {
+                Some(true) => "constant rate by CPUID; ",
+                Some(false) => "no constant rate by CPUID; ",
+                None => "",
+            },
+            check.clocksource.as_deref().unwrap_or("unknown"),
+            if check.clocksources.is_empty() { "unknown".to_owned() } else { check.clocksources.join(", ") },
+        );
+        for note in &check.notes {
+            let _ = writeln!(text, "note: {note}");
+        }
+        if let Some(reason) = &check.unfit {
+            let _ = writeln!(text, "note: the {} is not fit to pace by: {reason}", host.clock);
+        }
+    }
+    for unread in &host.unread {
+        let _ = writeln!(text, "note: {unread}");
+    }
     text
 }

@@ -19,7 +19,7 @@ use crate::experiment::{self, Common, Experiment};
 use crate::harness::{Limits, races};
 use crate::layout::LayoutKind;
 use crate::litmus::Verdict;
-use crate::machine::{self, Class, Clock, Placement};
+use crate::machine::{self, Calibration, Class, Clock, Placement};
 use crate::profile::{self, Profile, Settings, Tuned};
 use crate::{tune, verdict};
 
@@ -50,12 +50,20 @@ pub struct TuneArgs {
 
 /// Tunes tests and keeps what was found.
 pub fn tune(args: &TuneArgs) -> Result<u8> {
+    machine::require_counter()?;
     let arch =
         Arch::host().ok_or_else(|| Error::Host("wakerace has no code generator for this architecture".to_owned()))?;
     let interrupt = interrupt_flag()?;
     let (topology, allowed, cpus) = cpus_to_use(args.cpus.as_deref())?;
-    let clock = Clock::calibrate();
-    let host = machine::describe(&topology, &allowed, clock);
+    let calibration = Calibration::new();
+    let clock = calibration.clock;
+    let host = machine::describe(&topology, &allowed, calibration);
+    if let Some(reason) = host.clock_check.as_ref().and_then(|check| check.unfit.as_ref()) {
+        return Err(Error::Host(format!(
+            "tune compares settings of paced runs, and the {} is not fit to pace by: {reason}",
+            Clock::NAME
+        )));
+    }
     let path = match &args.output {
         Some(path) => path.clone(),
         None => profile::default_path(&host)

@@ -3,9 +3,9 @@
 //! x86 and POWER kernels print a name; arm64 prints numbers, which the table here turns into names.
 
 use std::collections::BTreeMap;
-use std::fs;
 
-use super::cpuinfo::cpuinfo;
+use super::cpuinfo::{cpuinfo, of_cpu};
+use super::tree::Tree;
 
 /// Implementer, part number, name. From arch/arm64/include/asm/cputype.h and, for Apple, drivers and Asahi Linux's
 /// documentation of MIDR_EL1.
@@ -72,18 +72,17 @@ fn midr_name(midr: u64) -> String {
 }
 
 /// The kinds of core among these CPUs, with the CPUs of each.
-pub fn core_types(online: &[usize], info: &str) -> BTreeMap<String, Vec<usize>> {
+pub fn core_types(tree: &Tree, online: &[usize], info: &str) -> BTreeMap<String, Vec<usize>> {
     let mut types: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for &cpu in online {
-        let path = format!("/sys/devices/system/cpu/cpu{cpu}/regs/identification/midr_el1");
-        let midr = fs::read_to_string(path).ok();
-        let midr = midr.and_then(|text| u64::from_str_radix(text.trim().trim_start_matches("0x"), 16).ok());
-        types.entry(midr.map_or_else(|| stated(info), midr_name)).or_default().push(cpu);
+        let midr = tree.read(&format!("sys/devices/system/cpu/cpu{cpu}/regs/identification/midr_el1"));
+        let midr = midr.and_then(|text| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok());
+        types.entry(midr.map_or_else(|| stated(of_cpu(info, cpu)), midr_name)).or_default().push(cpu);
     }
     types
 }
 
-/// What /proc/cpuinfo says of the first CPU.
+/// What /proc/cpuinfo says of the first CPU in it.
 fn stated(info: &str) -> String {
     let hexadecimal = |key| u32::from_str_radix(cpuinfo(info, key)?.trim_start_matches("0x"), 16).ok();
     if let (Some(implementer), Some(part)) = (hexadecimal("CPU implementer"), hexadecimal("CPU part")) {
@@ -116,5 +115,61 @@ mod tests {
         assert_eq!(stated("isa\t: rv64imafdc\nuarch\t: sifive,u74-mc\n"), "sifive,u74-mc");
         let types = BTreeMap::from([("big".to_owned(), vec![2]), ("LITTLE".to_owned(), vec![0, 1])]);
         assert_eq!(model("", &types), "LITTLE + big");
+    }
+
+    /// MIDR_EL1 as /sys shows it, with some variant and revision. The numbers are those of the cores' technical reference manuals.
+    #[test]
+    fn every_part_in_the_table_has_its_name() {
+        let known = [
+            (0x410fd030, "Cortex-A53"),
+            (0x411fd041, "Cortex-A35"),
+            (0x412fd052, "Cortex-A55"),
+            (0x413fd073, "Cortex-A57"),
+            (0x414fd080, "Cortex-A72"),
+            (0x410fd091, "Cortex-A73"),
+            (0x411fd0a2, "Cortex-A75"),
+            (0x412fd0b3, "Cortex-A76"),
+            (0x413fd0c0, "Neoverse-N1"),
+            (0x414fd0d1, "Cortex-A77"),
+            (0x410fd402, "Neoverse-V1"),
+            (0x411fd413, "Cortex-A78"),
+            (0x412fd440, "Cortex-X1"),
+            (0x413fd461, "Cortex-A510"),
+            (0x414fd472, "Cortex-A710"),
+            (0x410fd483, "Cortex-X2"),
+            (0x411fd490, "Neoverse-N2"),
+            (0x412fd4a1, "Neoverse-E1"),
+            (0x413fd4d2, "Cortex-A715"),
+            (0x414fd4e3, "Cortex-X3"),
+            (0x410fd4f0, "Neoverse-V2"),
+            (0x411fd801, "Cortex-A520"),
+            (0x412fd812, "Cortex-A720"),
+            (0x413fd823, "Cortex-X4"),
+            (0x414fd840, "Neoverse-V3"),
+            (0x410fd851, "Cortex-X925"),
+            (0x411fd872, "Cortex-A725"),
+            (0x412fd8e3, "Neoverse-N3"),
+            (0x433f0af0, "ThunderX2"),
+            (0x464f0011, "A64FX"),
+            (0x480fd012, "Kunpeng 920"),
+            (0x4e1f0043, "Carmel"),
+            (0x502f0000, "X-Gene"),
+            (0x513f0011, "Oryon"),
+            (0x614f0222, "Apple M1 Icestorm"),
+            (0x610f0233, "Apple M1 Firestorm"),
+            (0x611f0240, "Apple M1 Pro Icestorm"),
+            (0x612f0251, "Apple M1 Pro Firestorm"),
+            (0x613f0282, "Apple M1 Max Icestorm"),
+            (0x614f0293, "Apple M1 Max Firestorm"),
+            (0x610f0320, "Apple M2 Blizzard"),
+            (0x611f0331, "Apple M2 Avalanche"),
+            (0xc02fac32, "Ampere-1"),
+            (0xc03fac43, "Ampere-1A"),
+            (0xc04fac50, "Ampere-1B"),
+        ];
+        assert_eq!(known.len(), ARM_PARTS.len());
+        for (midr, name) in known {
+            assert_eq!(midr_name(midr), name, "{midr:#x}");
+        }
     }
 }

@@ -6,6 +6,12 @@ pub(super) fn cpuinfo(info: &str, key: &str) -> Option<String> {
     line.split_once(':').map(|(_, value)| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
+/// The part of /proc/cpuinfo that is about one CPU, or all of it where the kernel does not number them.
+pub(super) fn of_cpu(info: &str, cpu: usize) -> &str {
+    let own = |block: &&str| cpuinfo(block, "processor").and_then(|number| number.parse().ok()) == Some(cpu);
+    info.split("\n\n").find(own).unwrap_or(info)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -16,5 +22,13 @@ mod tests {
         assert_eq!(cpuinfo(info, "model").as_deref(), Some("17"));
         assert_eq!(cpuinfo(info, "model name").as_deref(), Some("A CPU: fast"));
         assert_eq!(cpuinfo(info, "microcode"), None);
+    }
+
+    #[test]
+    fn each_cpu_has_its_own_part() {
+        let info = "processor\t: 0\nCPU part\t: 0xd05\n\nprocessor\t: 12\nCPU part\t: 0xd41\n\nHardware\t: x\n";
+        assert_eq!(cpuinfo(of_cpu(info, 12), "CPU part").as_deref(), Some("0xd41"));
+        assert_eq!(cpuinfo(of_cpu(info, 0), "CPU part").as_deref(), Some("0xd05"));
+        assert_eq!(of_cpu(info, 1), info);
     }
 }

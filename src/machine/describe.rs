@@ -1,8 +1,6 @@
 //! What the box is, for the record: enough to tell two hosts apart and to repeat the run, nothing that names its owner.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,10 +8,11 @@ use super::cpu_names;
 use super::cpuinfo::cpuinfo;
 use super::cpulist::format_cpu_list;
 use super::topology::Topology;
-use super::{Clock, cpulist};
+use super::tree::Tree;
+use super::{Calibration, Clock, ClockCheck, cpulist};
 use crate::arch::Arch;
 
-/// One cache of the first CPU.
+/// One cache of the first online CPU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Cache {
     /// 1, 2, 3, ...
@@ -42,7 +41,7 @@ pub struct Host {
     pub core_types: BTreeMap<String, String>,
     /// The microcode revision, where readable.
     pub microcode: Option<String>,
-    /// Caches of the first CPU.
+    /// Caches of the first online CPU.
     pub caches: Vec<Cache>,
     /// The distance at which two variables no longer disturb each other, in bytes.
     pub false_sharing_bytes: usize,
@@ -58,7 +57,7 @@ pub struct Host {
     pub numa_nodes: usize,
     /// The kernel's release and version.
     pub kernel: String,
-    /// The frequency governor of the first CPU, where there is one.
+    /// The frequency governor of the first online CPU, where there is one.
     pub governor: Option<String>,
     /// The setting of transparent huge pages.
     pub transparent_hugepages: Option<String>,
@@ -71,16 +70,35 @@ pub struct Host {
     pub clock: String,
     /// The pacing clock, measured.
     pub clock_measured: Clock,
+    /// Whether it is fit to pace by, and what that rests on. Absent in records of versions that did not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_check: Option<ClockCheck>,
+    /// What /sys did not say about the CPUs, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
 }
 
-fn read(path: impl AsRef<Path>) -> Option<String> {
-    fs::read_to_string(path).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+/// What only the running host can say of itself.
+#[derive(Debug, Clone, Default)]
+struct Own {
+    /// The architecture.
+    arch: Option<Arch>,
+    /// The hypervisor that CPUID names.
+    hypervisor: Option<String>,
+    /// The data cache's writeback granule in bytes; 0 if unknown.
+    granule: usize,
 }
 
 /// Describes the host.
-pub fn describe(topology: &Topology, allowed: &[usize], clock: Clock) -> Host {
-    let info = read("/proc/cpuinfo").unwrap_or_default();
-    let caches = read_caches();
+pub fn describe(topology: &Topology, allowed: &[usize], calibration: Calibration) -> Host {
+    let own = Own { arch: Arch::host(), hypervisor: cpuid_hypervisor(), granule: writeback_granule() };
+    describe_tree(&Tree::host(), own, topology, allowed, calibration)
+}
+
+fn describe_tree(tree: &Tree, own: Own, topology: &Topology, allowed: &[usize], calibration: Calibration) -> Host {
+    let info = tree.read("proc/cpuinfo").unwrap_or_default();
+    let first = topology.cpus.first().map_or(0, |cpu| cpu.id);
+    let caches = read_caches(tree, first);
     let distinct = |list: fn(&super::Cpu) -> &Vec<usize>| {
         let mut groups: Vec<&Vec<usize>> = topology.cpus.iter().map(list).collect();
         groups.sort();
@@ -111,33 +129,36 @@ pub fn describe(topology: &Topology, allowed: &[usize], clock: Clock) -> Host {
         "marchid",
         "mimpid", // RISC-V
     ];
-    let core_types = cpu_names::core_types(&online, &info);
-    let (virtualised, emulated) = hypervisor(&info);
+    let core_types = cpu_names::core_types(tree, &online, &info);
+    let (virtualised, emulated) = hypervisor(tree, own.arch, own.hypervisor, &info);
+    let clock_check = ClockCheck::new(tree, calibration, virtualised.is_some());
     Host {
-        architecture: Arch::host().map_or(std::env::consts::ARCH, Arch::name).to_owned(),
+        architecture: own.arch.map_or(std::env::consts::ARCH, Arch::name).to_owned(),
         cpu_model: cpu_names::model(&info, &core_types),
         core_types: core_types.iter().map(|(name, cpus)| (name.clone(), format_cpu_list(cpus))).collect(),
         cpu_ids: ids.iter().filter_map(|key| Some(((*key).to_owned(), cpuinfo(&info, key)?))).collect(),
         microcode: cpuinfo(&info, "microcode"),
-        false_sharing_bytes: false_sharing_bytes(&caches),
+        false_sharing_bytes: false_sharing_bytes(&caches, own.granule),
         caches,
         cpus_online: format_cpu_list(&online),
         cpus_allowed: format_cpu_list(allowed),
         threads_per_core: topology.cpus.iter().map(|cpu| cpu.core.len()).max().unwrap_or(1).max(1),
         sockets: distinct(|cpu| &cpu.package),
         numa_nodes: nodes.len().max(1),
-        kernel: kernel(),
-        governor: read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        transparent_hugepages: read("/sys/kernel/mm/transparent_hugepage/enabled").map(|text| chosen(&text)),
+        kernel: kernel(tree),
+        governor: tree.read(&format!("sys/devices/system/cpu/cpu{first}/cpufreq/scaling_governor")),
+        transparent_hugepages: tree.read("sys/kernel/mm/transparent_hugepage/enabled").map(|text| chosen(&text)),
         virtualised,
         emulated,
         clock: Clock::NAME.to_owned(),
-        clock_measured: clock,
+        clock_measured: calibration.clock,
+        clock_check: Some(clock_check),
+        unread: topology.unread.clone(),
     }
 }
 
-fn kernel() -> String {
-    let part = |name| read(format!("/proc/sys/kernel/{name}")).unwrap_or_default();
+fn kernel(tree: &Tree) -> String {
+    let part = |name| tree.read(&format!("proc/sys/kernel/{name}")).unwrap_or_default();
     [part("ostype"), part("osrelease"), part("version")].join(" ").trim().to_owned()
 }
 
@@ -146,9 +167,9 @@ fn chosen(text: &str) -> String {
     text.split_whitespace().find(|word| word.starts_with('[')).unwrap_or(text).trim_matches(['[', ']']).to_owned()
 }
 
-fn read_caches() -> Vec<Cache> {
+fn read_caches(tree: &Tree, cpu: usize) -> Vec<Cache> {
     let cache = |index: usize| {
-        let field = |name: &str| read(format!("/sys/devices/system/cpu/cpu0/cache/index{index}/{name}"));
+        let field = |name: &str| tree.read(&format!("sys/devices/system/cpu/cpu{cpu}/cache/index{index}/{name}"));
         Some(Cache {
             level: field("level")?.parse().ok()?,
             kind: field("type")?,
@@ -159,7 +180,8 @@ fn read_caches() -> Vec<Cache> {
                 .map_or(1, |l| l.len()),
         })
     };
-    (0..10).map_while(cache).collect()
+    // One that is not described in full does not hide those behind it.
+    (0..10).filter_map(cache).collect()
 }
 
 /// How far apart variables must be so that one CPU's accesses do not move the other's line.
@@ -168,8 +190,8 @@ fn read_caches() -> Vec<Cache> {
 /// Manual, "Data Prefetching": "strives to complete every cache line fetched to the L2 cache with the pair line that
 /// completes it to a 128-byte aligned chunk"), and AMD's Zen has an "up/down" prefetcher of the same kind, so 128.
 /// POWER's lines are 128 bytes, and arm64's largest granule is what CTR_EL0 says; 128 covers every 64-byte design.
-fn false_sharing_bytes(caches: &[Cache]) -> usize {
-    let reported = caches.iter().map(|cache| cache.line_bytes).chain([writeback_granule()]);
+fn false_sharing_bytes(caches: &[Cache], granule: usize) -> usize {
+    let reported = caches.iter().map(|cache| cache.line_bytes).chain([granule]);
     reported.filter(|line| line.is_power_of_two() && *line <= 2048).max().unwrap_or(128).max(128)
 }
 
@@ -198,45 +220,74 @@ fn writeback_granule() -> usize {
     }
 }
 
-/// The hypervisor's name, and whether an emulator runs the instructions.
+/// The hypervisor that CPUID names.
 #[cfg(target_arch = "x86_64")]
-fn hypervisor(_info: &str) -> (Option<String>, bool) {
+fn cpuid_hypervisor() -> Option<String> {
     let id = raw_cpuid::CpuId::new();
-    let name = id.get_hypervisor_info().map(|hypervisor| format!("{:?}", hypervisor.identify()));
-    // QEMU's own code generator answers TCGTCGTCGTCG at leaf 0x40000000 (target/i386/cpu.c).
-    let emulated = name.as_deref() == Some("QEMU") || foreign_kernel("x86_64");
-    (name, emulated)
+    id.get_hypervisor_info().map(|hypervisor| format!("{:?}", hypervisor.identify()))
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn hypervisor(info: &str) -> (Option<String>, bool) {
-    let machine = match Arch::host() {
+fn cpuid_hypervisor() -> Option<String> {
+    None
+}
+
+/// The hypervisor's name, and whether an emulator runs the instructions.
+fn hypervisor(tree: &Tree, arch: Option<Arch>, by_cpuid: Option<String>, info: &str) -> (Option<String>, bool) {
+    let machine = match arch {
+        Some(Arch::X86_64) | None => "x86_64",
         Some(Arch::Powerpc64le) => "ppc64le",
         Some(Arch::Riscv64gc) => "riscv64",
-        _ => "aarch64",
+        Some(Arch::Aarch64) => "aarch64",
     };
+    // The kernel is for another machine than this program: then a user-mode emulator stands between them. Since Linux 6.1; older
+    // kernels betray themselves by their version line at best.
+    let foreign_kernel = tree.read("proc/sys/kernel/arch").is_some_and(|kernel| kernel != machine);
+    if machine == "x86_64" {
+        // QEMU's own code generator answers TCGTCGTCGTCG at leaf 0x40000000 (target/i386/cpu.c).
+        let emulated = by_cpuid.as_deref() == Some("QEMU") || foreign_kernel;
+        return (by_cpuid, emulated);
+    }
     // An x86 kernel's cpuinfo under a program for something else, or a CPU whose maker is QEMU's code generator (its
     // "max" models: implementer 0x00 on arm64).
-    let emulated = foreign_kernel(machine)
+    let emulated = foreign_kernel
         || info.contains("vendor_id")
         || info.contains("QEMU")
         || cpuinfo(info, "CPU implementer").as_deref() == Some("0x00");
-    let name = read("/sys/hypervisor/type").or_else(|| read("/proc/device-tree/hypervisor/compatible"));
-    (name.map(|name| name.trim_end_matches('\0').to_owned()), emulated)
+    let name = tree
+        .read("sys/hypervisor/type")
+        .or_else(|| tree.read("proc/device-tree/hypervisor/compatible"))
+        .or_else(|| firmware_hypervisor(tree));
+    (name, emulated)
 }
 
-/// Whether the kernel is for another machine than this program: then a user-mode emulator stands between them.
-fn foreign_kernel(machine: &str) -> bool {
-    // Since Linux 6.1; older kernels betray themselves by their version line at best.
-    read("/proc/sys/kernel/arch").is_some_and(|kernel| kernel != machine)
+/// What the firmware's tables betray where no device tree and no CPUID does: arm64 servers describe themselves by DMI. The names are those
+/// that systemd-detect-virt goes by (src/basic/virt.c).
+fn firmware_hypervisor(tree: &Tree) -> Option<String> {
+    /// What a field begins with, and the hypervisor.
+    const KNOWN: [(&str, &str); 11] = [
+        ("KVM", "KVM"),
+        ("OpenStack", "KVM"),
+        ("KubeVirt", "KVM"),
+        ("Amazon EC2", "Amazon EC2"),
+        ("Google Compute Engine", "Google Compute Engine"),
+        ("QEMU", "QEMU"),
+        ("VMware", "VMware"),
+        ("Xen", "Xen"),
+        ("Hyper-V", "Hyper-V"),
+        ("Parallels", "Parallels"),
+        ("Apple Virtualization", "Apple"),
+    ];
+    let field = |name: &str| tree.read(&format!("sys/class/dmi/id/{name}"));
+    // Amazon's machines without a hypervisor carry its name too.
+    if field("product_name").is_some_and(|product| product.ends_with(".metal")) {
+        return None;
+    }
+    let fields = ["product_name", "sys_vendor", "board_vendor", "bios_vendor", "product_version"];
+    fields.into_iter().filter_map(field).find_map(|text| {
+        KNOWN.into_iter().find(|(begins, _)| text.starts_with(begins)).map(|(_, name)| name.to_owned())
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn settings_are_read_as_the_kernel_writes_them() {
-        assert_eq!(chosen("always [madvise] never"), "madvise");
-    }
-}
+mod tests;

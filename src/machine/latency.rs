@@ -5,62 +5,43 @@ use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
-use super::{Clock, PREFERRED_NICE, pin_to, set_nice};
-use crate::error::{Error, Result};
+use super::Clock;
+use super::duet::duet;
+use crate::error::Result;
 use crate::stats::median;
 
 /// Time for one measurement.
 const EACH: Duration = Duration::from_millis(2);
-/// Handovers of one side between two looks at the clock.
+/// Round trips between two looks at the clock.
 const STRIDE: u32 = 200;
 
 /// How long a line takes from one of two CPUs to the other and is seen there, in nanoseconds: half of a round trip of a line that both
 /// write in turn. The median of `count` rounds of 2 ms, because a shared box takes CPUs away.
 ///
 /// # Errors
-/// If a CPU cannot be had.
+/// If a thread cannot be started or a CPU cannot be had.
 pub fn line_transfer(a: usize, b: usize, clock: Clock, count: usize) -> Result<f64> {
     let line = CachePadded::new(AtomicU32::new(0));
-    let stop = CachePadded::new(AtomicBool::new(false));
-    let (ready, pinned) = std::sync::mpsc::channel();
-    let panicked = || Error::Internal("measuring a line transfer panicked".to_owned());
-    std::thread::scope(|scope| {
-        let (line, stop) = (&line, &stop);
-        // Stores even numbers in answer to odd ones, until it is told to stop.
-        let partner = scope.spawn(move || {
-            let result = pin_to(b);
-            set_nice(PREFERRED_NICE);
-            let waited_for = result.is_ok();
-            // The other side is there until it has heard.
-            let _ = ready.send(result);
-            let mut turn: u32 = 1;
-            while waited_for && !stop.load(Ordering::Relaxed) {
-                if line.load(Ordering::Acquire) == turn {
-                    line.store(turn.wrapping_add(1), Ordering::Release);
-                    turn = turn.wrapping_add(2);
-                }
-                std::hint::spin_loop();
+    let answer = |stop: &AtomicBool| {
+        // Stores even numbers in answer to odd ones.
+        let mut turn: u32 = 1;
+        while !stop.load(Ordering::Relaxed) {
+            if line.load(Ordering::Acquire) == turn {
+                line.store(turn.wrapping_add(1), Ordering::Release);
+                turn = turn.wrapping_add(2);
             }
-        });
-        let measuring = scope.spawn(move || {
-            let other = pinned.recv().unwrap_or_else(|_| Err(panicked()));
-            let measured = other.and_then(|()| pin_to(a)).map(|()| rounds(line, clock, count.max(1)));
-            stop.store(true, Ordering::Relaxed);
-            measured
-        });
-        let measured = measuring.join().unwrap_or_else(|_| Err(panicked()));
-        partner.join().map_err(|_| panicked())?;
-        measured
-    })
+            std::hint::spin_loop();
+        }
+    };
+    duet(a, b, answer, || rounds(&line, clock, count.max(1)))
 }
 
 /// The median time of a handover over all rounds, in nanoseconds.
 fn rounds(line: &AtomicU32, clock: Clock, count: usize) -> f64 {
-    set_nice(PREFERRED_NICE);
     let mut turn: u32 = 0;
     let mut rounds = Vec::new();
     while rounds.len() < count {
-        let (begun, start, mut handovers) = (Instant::now(), clock.now(), 0u32);
+        let (begun, start, first) = (Instant::now(), clock.now(), turn);
         while begun.elapsed() < EACH {
             for _ in 0..STRIDE {
                 line.store(turn.wrapping_add(1), Ordering::Release);
@@ -69,16 +50,28 @@ fn rounds(line: &AtomicU32, clock: Clock, count: usize) -> f64 {
                     std::hint::spin_loop();
                 }
             }
-            handovers += 2 * STRIDE;
         }
-        rounds.push(clock.ns(clock.now().saturating_sub(start) as f64) / f64::from(handovers));
+        rounds.push(per_handover(clock, clock.now().saturating_sub(start), first, turn));
     }
     median(rounds)
+}
+
+/// The time of a handover, in nanoseconds. The line counts them itself, one for each store: two in a round trip.
+fn per_handover(clock: Clock, ticks: u64, first: u32, last: u32) -> f64 {
+    clock.ns(ticks as f64) / f64::from(last.wrapping_sub(first).max(1))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_handover_is_half_a_round_trip() {
+        let clock = Clock { frequency_hz: 2e9, resolution_ticks: 1, read_ticks: 20 };
+        // 1000 round trips in 200,000 ticks of half a nanosecond: 100 ns each.
+        assert_eq!(per_handover(clock, 200_000, 10, 2010), 50.0);
+        assert_eq!(per_handover(clock, 200_000, u32::MAX - 1999, 0), 50.0);
+    }
 
     #[test]
     fn a_line_takes_some_time_and_a_cpu_that_is_not_there_is_named() {

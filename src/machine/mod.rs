@@ -3,18 +3,22 @@
 //! Knows nothing of scenarios.
 
 mod clock;
+mod counters;
 mod cpu_names;
 mod cpuinfo;
 mod cpulist;
 mod describe;
+mod duet;
 mod latency;
 mod pairs;
 mod pin;
 mod placement;
 mod priority;
 mod topology;
+mod tree;
 
-pub use clock::{Clock, now as ticks};
+pub use clock::{Calibration, Clock, ClockCheck, now as ticks, require_counter};
+pub use counters::{CounterOffset, Counters, counters};
 pub use cpulist::{format_cpu_list, in_order, parse_cpu_list};
 pub use describe::{Cache, Host, describe};
 pub use latency::line_transfer;
@@ -23,3 +27,4 @@ pub use pin::{allowed_cpus, pin_to};
 pub use placement::{Class, Placement, exactly, oversubscribed, place, restrict};
 pub use priority::{PREFERRED_NICE, set_nice};
 pub use topology::{Cpu, Topology};
+pub use tree::Tree;

@@ -60,7 +60,7 @@ mod tests {
                 node: Some(package),
             }
         };
-        Topology { cpus: (0..4 * cores).map(cpu).collect() }
+        Topology { cpus: (0..4 * cores).map(cpu).collect(), unread: Vec::new() }
     }
 
     #[test]
@@ -75,6 +75,17 @@ mod tests {
         for class in [Class::Smt, Class::Core, Class::Socket] {
             assert_eq!(sample.iter().filter(|pair| pair.class == class).count(), 5, "{class}");
         }
+        // Near ones first, each with its own class, P0 on the lower number.
+        assert!(all.is_sorted_by_key(|pair| pair.class));
+        for pair in &all {
+            let [a, b] = pair.cpus[..] else { panic!("{pair}") };
+            assert!(a < b && pair.class == between(topology.cpu(a).unwrap(), topology.cpu(b).unwrap()), "{pair}");
+        }
+        assert_eq!(all.iter().filter(|pair| pair.class == Class::Smt).count(), 8);
+        // The sample is spread over all there are, not taken from the beginning.
+        let of = |pairs: &[Placement]| pairs.iter().filter(|p| p.class == Class::Socket).map(|p| p.cpus[0]).max();
+        assert!(of(&sample).unwrap() > 4, "{sample:?}");
+        assert_eq!(pairs(&topology, &[3, 9, 2], None).len(), 3);
         // 500 CPUs are 125,000 pairs, and few of them are run.
         let large = super::tests::topology(125);
         let cpus: Vec<usize> = (0..500).collect();
@@ -90,11 +101,13 @@ mod tests {
         let rounds = rounds(&placements);
         let mut seen = HashSet::new();
         for round in &rounds {
+            assert!(!round.is_empty());
             let busy: Vec<usize> = round.iter().flat_map(|&at| placements[at].cpus.clone()).collect();
             assert_eq!(busy.iter().collect::<HashSet<_>>().len(), busy.len());
             seen.extend(round.iter().copied());
         }
         assert_eq!(seen.len(), all.len());
+        assert_eq!(rounds.iter().map(Vec::len).sum::<usize>(), all.len(), "a pair is run twice");
         // 15 rounds of 8 pairs are the fewest.
         assert!(rounds.len() <= 30, "{}", rounds.len());
     }

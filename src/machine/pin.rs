@@ -38,11 +38,53 @@ pub fn pin_to(cpu: usize) -> Result<()> {
     if !accepted {
         return Err(Error::Host(format!("the system refused to pin a thread to CPU {cpu}")));
     }
-    let mask = allowed_cpus()?;
     // SAFETY: takes no argument and only returns a number.
     let here = unsafe { libc::sched_getcpu() };
-    if mask != [cpu] || usize::try_from(here) != Ok(cpu) {
-        return Err(Error::Host(format!("a thread pinned to CPU {cpu} is on CPU {here}, allowed on {mask:?}")));
+    confirm(cpu, &allowed_cpus()?, here)
+}
+
+/// Whether a thread that was pinned to `cpu` is there and may be nowhere else.
+fn confirm(cpu: usize, allowed: &[usize], here: libc::c_int) -> Result<()> {
+    if allowed != [cpu] || usize::try_from(here) != Ok(cpu) {
+        return Err(Error::Host(format!("a thread pinned to CPU {cpu} is on CPU {here}, allowed on {allowed:?}")));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pinned_thread_is_on_its_cpu_and_may_be_nowhere_else() {
+        for cpu in allowed_cpus().unwrap() {
+            let there = std::thread::spawn(move || {
+                pin_to(cpu).unwrap();
+                // SAFETY: takes no argument and only returns a number.
+                (allowed_cpus().unwrap(), unsafe { libc::sched_getcpu() })
+            });
+            assert_eq!(there.join().unwrap(), (vec![cpu], cpu as libc::c_int));
+        }
+        assert!(
+            std::thread::spawn(|| pin_to(1023)).join().unwrap().is_err() || allowed_cpus().unwrap().contains(&1023)
+        );
+        assert!(std::thread::spawn(|| pin_to(1024)).join().unwrap().unwrap_err().to_string().contains("0 to 1023"));
+    }
+
+    #[test]
+    fn a_thread_that_is_elsewhere_is_not_taken_for_pinned() {
+        assert!(confirm(3, &[3], 3).is_ok());
+        for (allowed, here) in [(&[3, 4][..], 3), (&[3], 4), (&[4], 4), (&[], 3), (&[3], -1)] {
+            let error = confirm(3, allowed, here).unwrap_err().to_string();
+            assert!(error.contains("pinned to CPU 3") && error.contains(&format!("is on CPU {here}")), "{error}");
+        }
+    }
+
+    /// The mask as the kernel's status file has it.
+    #[test]
+    fn the_allowed_cpus_are_those_of_the_kernel() {
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+        assert_eq!(allowed_cpus().unwrap(), crate::machine::parse_cpu_list(list).unwrap());
+    }
 }

@@ -9,6 +9,7 @@
 //! | cluster | in different clusters under one last-level cache |
 //! | llc | under different last-level caches of one socket |
 //! | socket | on different sockets |
+//! | unknown | on CPUs of which /sys does not say what they share |
 
 use std::fmt;
 use std::str::FromStr;
@@ -34,11 +35,13 @@ pub enum Class {
     Llc,
     /// Sockets.
     Socket,
+    /// /sys does not say.
+    Unknown,
 }
 
 impl Class {
-    /// Those that separate threads, from far to near.
-    pub const SPREAD: [Class; 5] = [Class::Socket, Class::Llc, Class::Cluster, Class::Core, Class::Smt];
+    /// Those that separate threads, from far to near; before them the one of which nothing is known.
+    pub const SPREAD: [Class; 6] = [Class::Unknown, Class::Socket, Class::Llc, Class::Cluster, Class::Core, Class::Smt];
 
     /// The name on the command line and in records.
     pub const fn name(self) -> &'static str {
@@ -49,6 +52,7 @@ impl Class {
             Class::Cluster => "cluster",
             Class::Llc => "llc",
             Class::Socket => "socket",
+            Class::Unknown => "unknown",
         }
     }
 }
@@ -63,8 +67,10 @@ impl FromStr for Class {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Class::SPREAD.into_iter().find(|class| class.name() == text).ok_or_else(|| {
-            let known: Vec<&str> = Class::SPREAD.iter().rev().map(|class| class.name()).collect();
+        // Nobody can ask for CPUs of which nothing is known.
+        let known = || Class::SPREAD.into_iter().rev().filter(|class| *class != Class::Unknown);
+        known().find(|class| class.name() == text).ok_or_else(|| {
+            let known: Vec<&str> = known().map(Class::name).collect();
             format!("unknown placement class '{text}'; known are {}", known.join(", "))
         })
     }
@@ -85,24 +91,30 @@ impl fmt::Display for Placement {
     }
 }
 
-/// The boundary between two different CPUs.
+/// The boundary between two different CPUs: the nearest thing that they are known to share, or the farthest that is known to separate them
+/// where /sys does not say all.
 pub fn between(a: &Cpu, b: &Cpu) -> Class {
     if a.core.contains(&b.id) {
         return Class::Smt;
     }
     // On some machines every core is a cluster of its own, which is no boundary worth a name.
     let clustered = a.cluster.len() > a.core.len().max(1) || b.cluster.len() > b.core.len().max(1);
+    let apart = if clustered { Class::Cluster } else { Class::Core };
     if a.cluster.contains(&b.id) {
         Class::Core
     } else if a.llc.contains(&b.id) {
-        if clustered { Class::Cluster } else { Class::Core }
+        apart
     } else if a.package.contains(&b.id) {
-        // Without a cache description nothing says that there is more than one.
-        if a.llc.is_empty() { Class::Core } else { Class::Llc }
-    } else if a.package.is_empty() {
-        Class::Core
-    } else {
+        // Without a description of the last-level cache nothing says that there is more than one.
+        if a.llc.is_empty() { apart } else { Class::Llc }
+    } else if !a.package.is_empty() {
         Class::Socket
+    } else if !a.llc.is_empty() {
+        Class::Llc
+    } else if !a.core.is_empty() {
+        apart
+    } else {
+        Class::Unknown
     }
 }
 
@@ -210,7 +222,7 @@ mod tests {
             package: block(id, 16),
             node: Some(id / 16),
         });
-        Topology { cpus: cpus.collect() }
+        Topology { cpus: cpus.collect(), unread: Vec::new() }
     }
 
     fn all(topology: &Topology) -> Vec<usize> {
@@ -221,12 +233,67 @@ mod tests {
     fn every_class_is_found_far_ones_first() {
         let topology = big();
         let placements = place(&topology, &all(&topology), 2, &Class::SPREAD).unwrap();
-        assert_eq!(placements.iter().map(|p| p.class).collect::<Vec<_>>(), Class::SPREAD);
+        assert_eq!(placements.iter().map(|p| p.class).collect::<Vec<_>>(), Class::SPREAD[1..]);
         for placement in placements {
             let [a, b] = placement.cpus[..] else { panic!("two CPUs") };
             assert_eq!(between(&topology.cpus[a], &topology.cpus[b]), placement.class);
             assert_ne!(a, 0, "CPU 0 is left alone where there is a choice");
         }
+    }
+
+    #[test]
+    fn classes_go_from_near_to_far_and_read_as_they_are_written() {
+        let near_to_far = [
+            (Class::Shared, "shared"),
+            (Class::Smt, "smt"),
+            (Class::Core, "core"),
+            (Class::Cluster, "cluster"),
+            (Class::Llc, "llc"),
+            (Class::Socket, "socket"),
+            (Class::Unknown, "unknown"),
+        ];
+        assert!(near_to_far.is_sorted());
+        for (class, name) in near_to_far {
+            assert_eq!(class.to_string(), name);
+            assert_eq!(serde_json::to_string(&class).unwrap(), format!("\"{name}\""));
+            let can_be_asked_for = !matches!(class, Class::Shared | Class::Unknown);
+            assert_eq!(
+                name.parse(),
+                if can_be_asked_for { Ok(class) } else { Err(name.parse::<Class>().unwrap_err()) }
+            );
+        }
+        assert_eq!(Class::SPREAD.into_iter().rev().collect::<Vec<_>>(), near_to_far.map(|(class, _)| class)[1..]);
+    }
+
+    #[test]
+    fn what_is_named_is_placed_as_named() {
+        let topology = big();
+        let place = |cpus: &[usize]| exactly(&topology, cpus);
+        assert_eq!(place(&[9, 8]), Placement { cpus: vec![9, 8], class: Class::Smt });
+        assert_eq!(place(&[0, 2, 31]).class, Class::Socket, "the widest of all pairs");
+        assert_eq!(place(&[2, 0, 1]).class, Class::Core);
+        assert_eq!(place(&[5]).class, Class::Shared);
+        assert_eq!(restrict(&topology, &[4, 2], Some(&[2, 4])).unwrap(), [2, 4]);
+    }
+
+    #[test]
+    fn one_thread_and_cpu_0() {
+        let topology = big();
+        let one = super::place(&topology, &[0, 1, 2], 1, &Class::SPREAD).unwrap();
+        assert_eq!(one, [Placement { cpus: vec![2], class: Class::Shared }]);
+        // Where there is no choice CPU 0 is taken.
+        let placements = super::place(&topology, &[0, 1, 8], 2, &[Class::Smt, Class::Llc]).unwrap();
+        let expected =
+            [Placement { cpus: vec![1, 8], class: Class::Llc }, Placement { cpus: vec![0, 1], class: Class::Smt }];
+        assert_eq!(placements, expected);
+        // None of three threads is further than the class, and as many pairs as can be are exactly that far.
+        let three = super::place(&topology, &(0..32).collect::<Vec<_>>(), 3, &[Class::Cluster]).unwrap();
+        let [a, b, c] = three[0].cpus[..] else { panic!("{three:?}") };
+        let distance = |a: usize, b: usize| between(&topology.cpus[a], &topology.cpus[b]);
+        let mut distances = [distance(a, b), distance(b, c), distance(a, c)];
+        distances.sort_unstable();
+        assert_eq!(distances[1..], [Class::Cluster; 2], "{three:?}");
+        assert!(distances[0] < Class::Cluster);
     }
 
     #[test]
@@ -247,9 +314,12 @@ mod tests {
 
     #[test]
     fn a_host_that_says_nothing_still_works() {
-        let topology = Topology { cpus: (0..2).map(|id| Cpu { id, ..Cpu::default() }).collect() };
+        let cpus = (0..2).map(|id| Cpu { id, ..Cpu::default() }).collect();
+        let topology = Topology { cpus, unread: Vec::new() };
         let placements = place(&topology, &[0, 1], 2, &Class::SPREAD).unwrap();
-        assert_eq!(placements, [Placement { cpus: vec![0, 1], class: Class::Core }]);
+        assert_eq!(placements, [Placement { cpus: vec![0, 1], class: Class::Unknown }]);
+        assert_eq!(exactly(&topology, &[1, 0]), Placement { cpus: vec![1, 0], class: Class::Unknown });
+        assert!("unknown".parse::<Class>().unwrap_err().contains("known are smt, core, cluster, llc, socket"));
     }
 
     #[test]

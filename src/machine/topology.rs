@@ -1,10 +1,9 @@
 //! How CPUs share cores, clusters, caches and sockets, from /sys.
 
-use std::fs;
-use std::path::Path;
-
-use super::cpulist::parse_cpu_list;
-use crate::error::{Error, Result};
+use super::cpulist::{format_cpu_list, parse_cpu_list};
+use super::pin::allowed_cpus;
+use super::tree::Tree;
+use crate::error::Result;
 
 /// What a CPU shares with which others. Each list contains the CPU itself and is empty if /sys does not say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,7 +14,8 @@ pub struct Cpu {
     pub core: Vec<usize>,
     /// CPUs of its cluster (`cluster_cpus_list`): cores that share something below the last-level cache.
     pub cluster: Vec<usize>,
-    /// CPUs that share its last-level cache.
+    /// CPUs that share its last-level cache. Empty if the last cache that /sys lists is a second-level one of a single core: what is
+    /// behind it, such as the system-level cache of Ampere's Altra, is not listed.
     pub llc: Vec<usize>,
     /// CPUs of its socket (`package_cpus_list`).
     pub package: Vec<usize>,
@@ -28,28 +28,45 @@ pub struct Cpu {
 pub struct Topology {
     /// In the order of their numbers.
     pub cpus: Vec<Cpu>,
+    /// What /sys did not say of them, a sentence each.
+    pub unread: Vec<String>,
 }
 
 impl Topology {
-    /// Reads the host's.
+    /// Reads the host's. Where /sys does not say which CPUs are online, they are those that this process may use.
     ///
     /// # Errors
-    /// If /sys is not there.
+    /// If the kernel does not say which CPUs the process may use.
     pub fn read() -> Result<Topology> {
-        Topology::read_from(Path::new("/sys/devices/system"))
+        Ok(Topology::read_from(&Tree::host(), &allowed_cpus()?))
     }
 
-    /// Reads one from a tree laid out like /sys/devices/system.
-    ///
-    /// # Errors
-    /// If the tree has no list of online CPUs.
-    pub fn read_from(system: &Path) -> Result<Topology> {
-        let online_path = system.join("cpu/online");
-        let online =
-            fs::read_to_string(&online_path).map_err(Error::io(format!("reading {}", online_path.display())))?;
-        let online =
-            parse_cpu_list(&online).map_err(|reason| Error::Host(format!("{}: {reason}", online_path.display())))?;
-        Ok(Topology { cpus: online.into_iter().map(|id| read_cpu(system, id)).collect() })
+    /// Reads one from a tree; `allowed` are the CPUs that are taken for online if it does not say.
+    pub fn read_from(tree: &Tree, allowed: &[usize]) -> Topology {
+        const ONLINE: &str = "sys/devices/system/cpu/online";
+        let mut unread = Vec::new();
+        let read = match tree.read(ONLINE) {
+            Some(text) => parse_cpu_list(&text),
+            None => Err(tree.unreadable(ONLINE).unwrap_or_else(|| "it is empty".to_owned())),
+        };
+        let mut online = read.unwrap_or_else(|reason| {
+            unread.push(format!(
+                "/{ONLINE}: {reason}; the CPUs that this process may use ({}) are taken for all that are online",
+                format_cpu_list(allowed)
+            ));
+            allowed.to_vec()
+        });
+        online.sort_unstable();
+        let cpus: Vec<Cpu> = online.into_iter().map(|id| read_cpu(tree, id)).collect();
+        let mut lacking = |what: &str, list: fn(&Cpu) -> &Vec<usize>| {
+            let of: Vec<usize> = cpus.iter().filter(|cpu| list(cpu).is_empty()).map(|cpu| cpu.id).collect();
+            if !of.is_empty() {
+                unread.push(format!("/sys does not say which CPUs share a {what} with CPUs {}", format_cpu_list(&of)));
+            }
+        };
+        lacking("core", |cpu| &cpu.core);
+        lacking("socket", |cpu| &cpu.package);
+        Topology { cpus, unread }
     }
 
     /// A CPU by number, if it is online.
@@ -58,35 +75,48 @@ impl Topology {
     }
 }
 
-fn list(path: &Path) -> Option<Vec<usize>> {
-    parse_cpu_list(&fs::read_to_string(path).ok()?).ok()
+fn list(tree: &Tree, path: &str) -> Option<Vec<usize>> {
+    parse_cpu_list(&tree.read(path)?).ok()
 }
 
-fn read_cpu(system: &Path, id: usize) -> Cpu {
-    let cpu = system.join(format!("cpu/cpu{id}"));
+fn read_cpu(tree: &Tree, id: usize) -> Cpu {
+    let cpu = format!("sys/devices/system/cpu/cpu{id}");
     // The second name of each is what kernels before 5.2 used.
-    let topology =
-        |names: &[&str]| names.iter().find_map(|name| list(&cpu.join("topology").join(name))).unwrap_or_default();
-    let mut llc = (0, Vec::new());
-    for index in 0..10 {
-        let cache = cpu.join(format!("cache/index{index}"));
-        let level = fs::read_to_string(cache.join("level")).ok().and_then(|text| text.trim().parse::<u32>().ok());
-        let instructions = fs::read_to_string(cache.join("type")).is_ok_and(|kind| kind.trim() == "Instruction");
-        if let (Some(level), false, Some(shared)) = (level, instructions, list(&cache.join("shared_cpu_list")))
-            && level > llc.0
-        {
-            llc = (level, shared);
-        }
-    }
-    let node = fs::read_dir(&cpu).ok().and_then(|entries| {
-        entries.flatten().find_map(|entry| entry.file_name().to_str()?.strip_prefix("node")?.parse().ok())
-    });
+    let topology = |names: &[&str]| {
+        names.iter().find_map(|name| list(tree, &format!("{cpu}/topology/{name}"))).unwrap_or_default()
+    };
+    let core = topology(&["core_cpus_list", "thread_siblings_list"]);
+    let nodes = tree.names(&cpu);
     Cpu {
         id,
-        core: topology(&["core_cpus_list", "thread_siblings_list"]),
         cluster: topology(&["cluster_cpus_list"]),
-        llc: llc.1,
+        llc: last_level_cache(tree, &cpu, &core),
         package: topology(&["package_cpus_list", "core_siblings_list"]),
-        node,
+        node: nodes.iter().find_map(|name| name.strip_prefix("node")?.parse().ok()),
+        core,
     }
 }
+
+/// The CPUs that share the cache of the highest level that is listed and holds data.
+fn last_level_cache(tree: &Tree, cpu: &str, core: &[usize]) -> Vec<usize> {
+    /// From this level on, a cache of a core's own is a last-level cache all the same: some EPYC have one core to an L3.
+    const SURELY_LAST: u32 = 3;
+    let mut last = (0, Vec::new());
+    for index in tree.names(&format!("{cpu}/cache")).iter().filter(|name| name.starts_with("index")) {
+        let cache = format!("{cpu}/cache/{index}");
+        let level = tree.read(&format!("{cache}/level")).and_then(|text| text.parse::<u32>().ok());
+        let instructions = tree.read(&format!("{cache}/type")).is_some_and(|kind| kind == "Instruction");
+        let shared = list(tree, &format!("{cache}/shared_cpu_list"));
+        if let (Some(level), false, Some(shared)) = (level, instructions, shared)
+            && level > last.0
+        {
+            last = (level, shared);
+        }
+    }
+    let (level, shared) = last;
+    let of_one_core = shared.len() == 1 || shared.iter().all(|cpu| core.contains(cpu));
+    if of_one_core && level < SURELY_LAST { Vec::new() } else { shared }
+}
+
+#[cfg(test)]
+mod tests;

@@ -272,6 +272,7 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         placement: PlacementRecord { cpus: a.placement.cpus, class: a.placement.class },
         // The runs of a sum may each have had their own.
         line_transfer_ns: None,
+        counters: Vec::new(),
         drift: None,
         // The least favourable one.
         nice: a.nice.max(b.nice),

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::harness::Warm;
 use crate::litmus::Verdict;
-use crate::machine::{Class, Host};
+use crate::machine::{Class, CounterOffset, Host};
 use crate::stats::{Drift, Interval, share};
 use crate::verdict::VerdictSource;
 
@@ -227,6 +227,10 @@ pub struct ScenarioResult {
     /// which of a box's moods a run met. Absent from short runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line_transfer_ns: Option<f64>,
+    /// How far the counter of each thread's CPU was ahead of that of P0's just before the run, from P1 on. Absent where threads share a CPU,
+    /// in sums, and in records of versions that did not look.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counters: Vec<CounterOffset>,
     /// The nice value that the threads had: asked for so that a busy box disturbs less, where the system grants it.
     #[serde(default)]
     pub nice: i32,
@@ -393,7 +397,8 @@ pub struct OutcomeRecord {
 /// Counts at one skew.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SkewRecord {
-    /// How much later the last thread began than P0, in nanoseconds.
+    /// How much later the last thread began than P0, in nanoseconds. Corrected by how far the counters of their CPUs are apart, where that
+    /// could be told; the error is `counters`'.
     pub skew_ns: f64,
     /// Instances run at this skew.
     pub iterations: u64,

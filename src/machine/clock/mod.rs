@@ -1,6 +1,12 @@
 //! The clock that paces instances: a counter every CPU can read in user space.
 
-use std::time::{Duration, Instant};
+mod calibrate;
+mod check;
+mod probe;
+
+pub use calibrate::Calibration;
+pub use check::ClockCheck;
+pub use probe::require_counter;
 
 /// The host's counter and how fast it runs.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -13,19 +19,50 @@ pub struct Clock {
     pub read_ticks: u64,
 }
 
-/// How long to calibrate. Two readings of the system's clock are off by well under a microsecond together, so the
-/// frequency is good to about one part in 10,000.
-const CALIBRATION: Duration = Duration::from_millis(10);
-
 /// Reads the counter of this CPU, in ticks.
 #[inline]
 pub fn now() -> u64 {
     read()
 }
 
+/// Reads the counter after every earlier load and before every later store, so that a reading is between what was seen before it and what
+/// others see after it.
+pub(super) fn ordered_now() -> u64 {
+    order();
+    let ticks = read();
+    order();
+    ticks
+}
+
+/// Neither loads nor the counter are read across it in either direction.
+#[inline]
+fn order() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE2 is in every x86-64. LFENCE waits for all earlier instructions and holds up all later ones; RDTSC alone is not ordered
+    // (Intel SDM vol. 2B, "RDTSC"; AMD since Linux sets DE_CFG bit 1).
+    unsafe {
+        std::arch::x86_64::_mm_lfence()
+    };
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: a barrier. CNTVCT may be read out of order with what is before and after unless ISB stands between (Arm ARM D12.2.1).
+    unsafe {
+        std::arch::asm!("isb", options(nostack, preserves_flags))
+    };
+    #[cfg(target_arch = "powerpc64")]
+    // SAFETY: barriers. sync completes earlier loads, isync keeps what follows from beginning before.
+    unsafe {
+        std::arch::asm!("sync", "isync", options(nostack, preserves_flags))
+    };
+    #[cfg(target_arch = "riscv64")]
+    // SAFETY: a barrier. Reading the time CSR counts as device input (unprivileged ISA, "Zicsr", CSR access ordering), so that `i` orders it.
+    unsafe {
+        std::arch::asm!("fence iorw, iorw", options(nostack, preserves_flags))
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 fn read() -> u64 {
-    // SAFETY: rdtsc exists on every x86-64; a system that forbids it to user space (prctl PR_SET_TSC) ends the process.
+    // SAFETY: rdtsc exists on every x86-64; where it is forbidden (prctl PR_SET_TSC) `require_counter` has ended the program before.
     unsafe { std::arch::x86_64::_rdtsc() }
 }
 
@@ -80,32 +117,9 @@ impl Clock {
         self.ns(self.resolution_ticks as f64) <= Clock::FINE_ENOUGH_NS
     }
 
-    /// Measures the host's clock; takes about 10 ms.
+    /// Measures the host's clock; takes about 20 ms.
     pub fn calibrate() -> Clock {
-        let (start, start_ticks) = (Instant::now(), now());
-        let mut previous = start_ticks;
-        let (mut readings, mut resolution) = (0_u64, u64::MAX);
-        let elapsed = loop {
-            // In blocks, so that the system's clock costs little beside the counter.
-            for _ in 0..64 {
-                let ticks = now();
-                if ticks > previous {
-                    resolution = resolution.min(ticks - previous);
-                }
-                previous = ticks;
-            }
-            readings += 64;
-            let elapsed = start.elapsed();
-            if elapsed >= CALIBRATION {
-                break elapsed;
-            }
-        };
-        let ticks = now().saturating_sub(start_ticks).max(1);
-        Clock {
-            frequency_hz: ticks as f64 / elapsed.as_secs_f64(),
-            resolution_ticks: resolution,
-            read_ticks: (ticks / readings).max(1),
-        }
+        Calibration::new().clock
     }
 
     /// The counter now, in ticks.

@@ -1,0 +1,250 @@
+//! Whether the counter is fit to pace instances by: what the hardware states, what the kernel thinks of it, and what was measured.
+//!
+//! | architecture | counter | what is guaranteed, and where it says so |
+//! |---|---|---|
+//! | x86-64 | TSC | where CPUID 8000_0007h EDX bit 8 is set: a constant rate in all ACPI P-, C- and T-states (Intel SDM vol. 3B, 19.17.1 "Invariant TSC"; AMD APM vol. 3, appendix E.4.7 "TscInvariant"). That the counters of two CPUs agree is guaranteed nowhere; Linux tests it when a CPU comes up (arch/x86/kernel/tsc_sync.c) |
+//! | arm64 | CNTVCT_EL0 | one system counter for all CPUs, always on, at a constant rate, stated in CNTFRQ_EL0 (Arm ARM D12.1 "The Generic Timer"); a hypervisor may give each virtual CPU an offset of its own (CNTVOFF_EL2), and Linux gives all of a guest the same |
+//! | POWER | timebase | its rate depends on the implementation and need not be constant (Power ISA 3.0B book II, 6.1); firmware runs it at 512 MHz on POWER8 to POWER10 and sets those of all CPUs alike (OPAL, PAPR) |
+//! | RISC-V | time CSR | a constant rate within a small error, and the counters of all harts within one tick of each other (unprivileged ISA, "Zicntr") |
+//!
+//! Under a hypervisor a CPUID bit that is not set says nothing: KVM hides invariance by default because a migrated guest may wake at another
+//! rate, and Linux then prefers kvm-clock, which is the TSC scaled. There what was measured decides (docs/decisions/0013-clock.md).
+
+use serde::{Deserialize, Serialize};
+
+use super::Clock;
+use super::calibrate::{AGREE, Calibration};
+use crate::machine::cpuinfo::cpuinfo;
+use crate::machine::tree::Tree;
+
+/// What was found out about the pacing clock beside its rate.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ClockCheck {
+    /// By how much the last two looks at its rate differ, as a part of the rate: calibrating ends when it is 0.001 or less, or after 0.3 s.
+    pub looks_differ: f64,
+    /// How long calibrating took, in seconds.
+    pub calibration_s: f64,
+    /// Whether the hardware states a constant rate: CPUID's invariant TSC. Absent where there is no such statement to read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invariant: Option<bool>,
+    /// The rate that the hardware or firmware states, in Hz: CNTFRQ_EL0 on arm64, the device tree's on POWER.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated_hz: Option<f64>,
+    /// The kernel's clocksource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clocksource: Option<String>,
+    /// All that it would take; a counter that it found unstable is not among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clocksources: Vec<String>,
+    /// What is odd about the clock and no reason against it, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Why instances are not paced by it; absent if they may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfit: Option<String>,
+}
+
+/// The kernel's name for the counter.
+const CLOCKSOURCE: &str = if cfg!(target_arch = "x86_64") {
+    "tsc"
+} else if cfg!(target_arch = "aarch64") {
+    "arch_sys_counter"
+} else if cfg!(target_arch = "powerpc64") {
+    "timebase"
+} else {
+    "riscv_clocksource"
+};
+
+/// A stated rate that is this part off is worth a note: crystals are good to some 0.01 %, emulators are not.
+const STATED: f64 = 0.01;
+
+impl ClockCheck {
+    /// Checks the host's clock.
+    pub fn new(tree: &Tree, calibration: Calibration, virtualised: bool) -> ClockCheck {
+        let info = tree.read("proc/cpuinfo").unwrap_or_default();
+        let stated = stated_hz().or_else(|| cpuinfo(&info, "timebase")?.parse().ok());
+        ClockCheck::judge(tree, CLOCKSOURCE, calibration, virtualised, invariant(), stated)
+    }
+
+    /// As [`ClockCheck::new`], with what only the host itself knows.
+    fn judge(
+        tree: &Tree,
+        own: &str,
+        calibration: Calibration,
+        virtualised: bool,
+        invariant: Option<bool>,
+        stated_hz: Option<f64>,
+    ) -> ClockCheck {
+        const FOLDER: &str = "sys/devices/system/clocksource/clocksource0";
+        let clocksource = tree.read(&format!("{FOLDER}/current_clocksource"));
+        let available = tree.read(&format!("{FOLDER}/available_clocksource")).unwrap_or_default();
+        let clocksources: Vec<String> = available.split_whitespace().map(str::to_owned).collect();
+        let name = Clock::NAME;
+        let used = clocksource.as_deref() == Some(own);
+        let distrusted = !clocksources.is_empty() && !clocksources.iter().any(|source| source == own);
+        let kernels = clocksource.as_deref().unwrap_or("unknown");
+        let (mut notes, mut unfit) = (Vec::new(), Vec::new());
+        if calibration.looks_differ > AGREE {
+            unfit.push(format!(
+                "its rate changes: two looks at it in a row differ by {:.2} % still after {:.1} s, and {:.1} % is allowed",
+                100.0 * calibration.looks_differ,
+                calibration.took.as_secs_f64(),
+                100.0 * AGREE,
+            ));
+        }
+        let mut doubt = |what: String| if virtualised { notes.push(what) } else { unfit.push(what) };
+        if distrusted {
+            doubt(format!(
+                "the kernel does not trust it: its clocksource is {kernels}, and {own} is not among those it would take ({}); the kernel's \
+                 log says why",
+                clocksources.join(", ")
+            ));
+        } else if invariant == Some(false) && clocksource.is_some() && !used {
+            doubt(format!(
+                "CPUID does not state that its rate is constant, and the kernel's clocksource is {kernels} instead"
+            ));
+        } else if invariant == Some(false) {
+            let because = if used { "the kernel uses it" } else { "its rate was steady when measured" };
+            notes.push(format!("CPUID does not state that the rate of the {name} is constant; {because}"));
+        }
+        if let Some(stated) = stated_hz.filter(|hz| (hz / calibration.clock.frequency_hz - 1.0).abs() > STATED) {
+            notes.push(format!(
+                "the {name} is stated to run at {:.2} MHz and was measured at {:.2} MHz, which is what counts",
+                stated / 1e6,
+                calibration.clock.frequency_hz / 1e6
+            ));
+        }
+        ClockCheck {
+            looks_differ: calibration.looks_differ,
+            calibration_s: calibration.took.as_secs_f64(),
+            invariant,
+            stated_hz,
+            clocksource,
+            clocksources,
+            notes,
+            unfit: (!unfit.is_empty()).then(|| unfit.join("; ")),
+        }
+    }
+}
+
+/// Whether the hardware states a constant rate.
+#[cfg(target_arch = "x86_64")]
+fn invariant() -> Option<bool> {
+    let id = raw_cpuid::CpuId::new();
+    id.get_advanced_power_mgmt_info().map(|info| info.has_invariant_tsc())
+}
+
+/// Elsewhere there is nothing to ask.
+#[cfg(not(target_arch = "x86_64"))]
+fn invariant() -> Option<bool> {
+    None
+}
+
+/// CNTFRQ_EL0, which firmware sets.
+#[cfg(target_arch = "aarch64")]
+fn stated_hz() -> Option<f64> {
+    let hz: u64;
+    // SAFETY: reads a register that Linux lets user space read.
+    unsafe { std::arch::asm!("mrs {}, cntfrq_el0", out(reg) hz, options(nomem, nostack, preserves_flags)) };
+    // Bits above 31 are reserved; 0 is firmware that forgot.
+    Some((hz & 0xffff_ffff) as f64).filter(|hz| *hz > 0.0)
+}
+
+#[cfg(not(target_arch = "aarch64"))]
+fn stated_hz() -> Option<f64> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::machine::tree::made_up::MadeUp;
+
+    const STEADY: Calibration = Calibration {
+        clock: Clock { frequency_hz: 2.5e9, resolution_ticks: 1, read_ticks: 20 },
+        looks_differ: 1e-5,
+        took: Duration::from_millis(20),
+    };
+
+    fn kernel(current: &str, available: &str) -> MadeUp {
+        let made_up = MadeUp::new();
+        made_up
+            .write("sys/devices/system/clocksource/clocksource0/current_clocksource", current)
+            .write("sys/devices/system/clocksource/clocksource0/available_clocksource", available);
+        made_up
+    }
+
+    fn judge(made_up: &MadeUp, virtualised: bool, invariant: Option<bool>) -> ClockCheck {
+        ClockCheck::judge(&made_up.tree(), "tsc", STEADY, virtualised, invariant, None)
+    }
+
+    #[test]
+    fn a_counter_that_the_kernel_uses_is_fit() {
+        let check = judge(&kernel("tsc", "tsc hpet acpi_pm"), false, Some(true));
+        assert_eq!((check.unfit, check.notes), (None, Vec::new()));
+        assert_eq!(check.clocksource.as_deref(), Some("tsc"));
+        assert_eq!(check.clocksources, ["tsc", "hpet", "acpi_pm"]);
+        assert_eq!(check.invariant, Some(true));
+        assert_eq!((check.looks_differ, check.calibration_s), (1e-5, 0.02));
+        // Somebody chose another one: the counter is as good as it was.
+        assert_eq!(judge(&kernel("hpet", "tsc hpet acpi_pm"), false, Some(true)).unfit, None);
+        // An old CPU that the kernel has watched and kept.
+        let check = judge(&kernel("tsc", "tsc hpet"), false, Some(false));
+        assert!(check.unfit.is_none() && check.notes[0].contains("does not state"), "{check:?}");
+        // Nothing can be read: what was measured decides.
+        let check = judge(&MadeUp::new(), false, None);
+        assert!(check.unfit.is_none() && check.notes.is_empty() && check.clocksources.is_empty(), "{check:?}");
+        let check = judge(&MadeUp::new(), false, Some(false));
+        assert!(check.unfit.is_none() && check.notes[0].contains("steady when measured"), "{check:?}");
+    }
+
+    #[test]
+    fn a_counter_that_the_kernel_gave_up_is_unfit_on_hardware() {
+        let check = judge(&kernel("hpet", "hpet acpi_pm"), false, Some(true));
+        let unfit = check.unfit.unwrap();
+        assert!(
+            unfit.contains("does not trust it: its clocksource is hpet") && unfit.contains("hpet, acpi_pm"),
+            "{unfit}"
+        );
+        let unfit = judge(&kernel("hpet", "tsc hpet"), false, Some(false)).unfit.unwrap();
+        assert!(unfit.contains("CPUID does not state") && unfit.contains("is hpet instead"), "{unfit}");
+    }
+
+    #[test]
+    fn under_a_hypervisor_statements_are_notes() {
+        for (current, available, invariant) in
+            [("kvm-clock", "kvm-clock acpi_pm", false), ("kvm-clock", "kvm-clock tsc acpi_pm", false)]
+        {
+            let check = judge(&kernel(current, available), true, Some(invariant));
+            assert!(check.unfit.is_none() && check.notes.len() == 1, "{check:?}");
+            assert!(check.notes[0].contains("kvm-clock"), "{check:?}");
+        }
+        let check = judge(&kernel("kvm-clock", "kvm-clock tsc"), true, Some(true));
+        assert_eq!((check.unfit, check.notes), (None, Vec::new()));
+    }
+
+    #[test]
+    fn a_rate_that_changes_is_unfit_everywhere() {
+        let wild = Calibration { looks_differ: 0.013, took: Duration::from_millis(310), ..STEADY };
+        for virtualised in [false, true] {
+            let tree = kernel("tsc", "tsc").tree();
+            let unfit = ClockCheck::judge(&tree, "tsc", wild, virtualised, Some(true), None).unfit.unwrap();
+            assert!(unfit.contains("differ by 1.30 % still after 0.3 s, and 0.1 % is allowed"), "{unfit}");
+        }
+        let limit = Calibration { looks_differ: AGREE, ..STEADY };
+        assert_eq!(ClockCheck::judge(&kernel("tsc", "tsc").tree(), "tsc", limit, false, None, None).unfit, None);
+    }
+
+    #[test]
+    fn a_stated_rate_that_is_not_kept_is_a_note() {
+        let tree = kernel("arch_sys_counter", "arch_sys_counter").tree();
+        let check = |stated| ClockCheck::judge(&tree, "arch_sys_counter", STEADY, false, None, Some(stated));
+        assert_eq!(check(2.501e9).notes, Vec::<String>::new());
+        assert_eq!(check(2.501e9).stated_hz, Some(2.501e9));
+        let notes = check(1e9).notes;
+        assert!(notes[0].contains("1000.00 MHz and was measured at 2500.00 MHz"), "{notes:?}");
+        assert_eq!(check(1e9).unfit, None);
+    }
+}

@@ -1,0 +1,281 @@
+//! How far the counters of two CPUs are apart.
+//!
+//! A asks and notes its counter, B answers with its own, A notes its counter again. B's reading was taken between A's two, so that each round
+//! trip bounds how far B's counter is ahead: from below by B's reading minus A's second, from above by B's reading minus A's first. All bounds
+//! hold at once while the counters run alike, so the tightest ones of many round trips are taken; the fastest ways there and back decide, and a
+//! thread that loses its CPU only gives loose ones (as NTP's clock filter takes the round trip of least delay, RFC 5905, 10). Bounds that
+//! contradict each other prove that the counters do not run alike.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_utils::CachePadded;
+use serde::{Deserialize, Serialize};
+
+use super::Clock;
+use super::clock::ordered_now;
+use super::duet::duet;
+use crate::error::Result;
+
+/// How many round trips are made, and for how long at most.
+const ROUND_TRIPS: usize = 2000;
+const LONGEST: Duration = Duration::from_millis(200);
+/// Looks at a line between two looks at the time.
+const LOOKS: u32 = 4096;
+
+/// How far the counter of one thread's CPU is ahead of that of P0's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct CounterOffset {
+    /// The CPU.
+    pub cpu: usize,
+    /// The middle of the bounds, in nanoseconds. Absent if it cannot be told.
+    pub offset_ns: Option<f64>,
+    /// How far the bounds are from the middle, in nanoseconds.
+    pub error_ns: Option<f64>,
+    /// Whether each start of the thread was corrected by it. It is where the bounds leave 0 out; where they do not, nothing says that the
+    /// counters differ, and correcting would only add the error to the skew.
+    pub corrected: bool,
+    /// Why it cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// What was found out about two CPUs' counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counters {
+    /// The second's is ahead by this many ticks at least and at most.
+    Within(i64, i64),
+    /// They do not run alike: bounds contradict each other by so many ticks.
+    Contradiction(i64),
+    /// There was no round trip in the time.
+    Untold,
+}
+
+impl Counters {
+    /// By how many ticks the second CPU's starts are to be corrected.
+    pub fn correction(self) -> i64 {
+        match self {
+            Counters::Within(low, high) if low > 0 || high < 0 => low + (high - low) / 2,
+            _ => 0,
+        }
+    }
+
+    /// Whether starts mean nothing between these two CPUs.
+    pub fn contradict(self) -> bool {
+        matches!(self, Counters::Contradiction(_))
+    }
+
+    /// For the record.
+    pub fn record(self, cpu: usize, clock: Clock) -> CounterOffset {
+        let (bounds, problem) = match self {
+            Counters::Within(low, high) => (Some((low, high)), None),
+            Counters::Contradiction(by) => {
+                let ns = clock.ns(by as f64);
+                (
+                    None,
+                    Some(format!("round trips contradict each other by {ns:.0} ns: the two counters do not run alike")),
+                )
+            }
+            Counters::Untold => {
+                (None, Some(format!("no round trip between the two CPUs in {} ms", LONGEST.as_millis())))
+            }
+        };
+        CounterOffset {
+            cpu,
+            offset_ns: bounds.map(|(low, high)| clock.ns((low as f64 + high as f64) / 2.0)),
+            error_ns: bounds.map(|(low, high)| clock.ns((high as f64 - low as f64) / 2.0)),
+            corrected: self.correction() != 0,
+            problem,
+        }
+    }
+}
+
+/// The bounds that round trips give, one after the other.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    low: i64,
+    high: i64,
+    /// Readings may be this many ticks old, where a counter has steps.
+    step: i64,
+    count: usize,
+}
+
+impl Bounds {
+    fn new(clock: Clock) -> Bounds {
+        let step = i64::try_from(clock.resolution_ticks).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
+        Bounds { low: i64::MIN / 2, high: i64::MAX / 2, step, count: 0 }
+    }
+
+    /// A asked at `asked` and heard at `heard` by its counter; B answered at `answered` by its own.
+    fn round_trip(&mut self, asked: u64, answered: u64, heard: u64) {
+        let ahead = |of: u64| answered.wrapping_sub(of) as i64;
+        self.low = self.low.max(ahead(heard).saturating_sub(self.step));
+        self.high = self.high.min(ahead(asked).saturating_add(self.step));
+        self.count += 1;
+    }
+
+    fn counters(self) -> Counters {
+        match self {
+            Bounds { count: 0, .. } => Counters::Untold,
+            Bounds { low, high, .. } if low > high => Counters::Contradiction(low - high),
+            Bounds { low, high, .. } => Counters::Within(low, high),
+        }
+    }
+}
+
+/// How far the counter of CPU `b` is ahead of that of CPU `a`. Takes about a millisecond, and 0.2 s at most.
+///
+/// # Errors
+/// If a thread cannot be started or a CPU cannot be had.
+pub fn counters(a: usize, b: usize, clock: Clock) -> Result<Counters> {
+    between(a, b, clock, ordered_now, ordered_now)
+}
+
+/// As [`counters`], by the given ways of reading each CPU's counter.
+fn between(
+    a: usize,
+    b: usize,
+    clock: Clock,
+    read_a: impl Fn() -> u64 + Sync,
+    read_b: impl Fn() -> u64 + Sync,
+) -> Result<Counters> {
+    /// One line: whose turn it is, and the answer.
+    struct Line {
+        turn: AtomicU32,
+        answer: AtomicU64,
+    }
+    let line = CachePadded::new(Line { turn: AtomicU32::new(0), answer: AtomicU64::new(0) });
+    let answer = |stop: &AtomicBool| {
+        let mut turn: u32 = 1;
+        while !stop.load(Ordering::Relaxed) {
+            if line.turn.load(Ordering::Acquire) == turn {
+                line.answer.store(read_b(), Ordering::Relaxed);
+                line.turn.store(turn + 1, Ordering::Release);
+                turn += 2;
+            }
+            std::hint::spin_loop();
+        }
+    };
+    let measure = || {
+        let begun = Instant::now();
+        let mut bounds = Bounds::new(clock);
+        let mut turn: u32 = 0;
+        while bounds.count < ROUND_TRIPS {
+            let asked = read_a();
+            line.turn.store(turn + 1, Ordering::Release);
+            turn += 2;
+            let mut looks = 0;
+            while line.turn.load(Ordering::Acquire) != turn {
+                looks += 1;
+                if looks == LOOKS {
+                    looks = 0;
+                    if begun.elapsed() > LONGEST {
+                        return bounds.counters();
+                    }
+                }
+                std::hint::spin_loop();
+            }
+            let heard = read_a();
+            bounds.round_trip(asked, line.answer.load(Ordering::Relaxed), heard);
+        }
+        bounds.counters()
+    };
+    duet(a, b, answer, measure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::allowed_cpus;
+
+    const CLOCK: Clock = Clock { frequency_hz: 2e9, resolution_ticks: 1, read_ticks: 20 };
+
+    #[test]
+    fn the_tightest_bounds_of_all_round_trips_hold() {
+        let mut bounds = Bounds { step: 0, ..Bounds::new(CLOCK) };
+        assert_eq!(bounds.counters(), Counters::Untold);
+        // B is 1000 ahead: there in 40 ticks, back in 60; then there in 100, back in 20; then a CPU was lost for a while.
+        bounds.round_trip(5000, 6040, 5100);
+        assert_eq!(bounds.counters(), Counters::Within(940, 1040));
+        bounds.round_trip(7000, 8100, 7120);
+        assert_eq!(bounds.counters(), Counters::Within(980, 1040));
+        bounds.round_trip(9000, 19_000, 30_000);
+        assert_eq!(bounds.counters(), Counters::Within(980, 1040));
+        assert_eq!(bounds.counters().correction(), 1010);
+        // A step of the counter makes each bound that much looser.
+        let mut coarse = Bounds::new(Clock { resolution_ticks: 25, ..CLOCK });
+        coarse.round_trip(5000, 6040, 5100);
+        assert_eq!(coarse.counters(), Counters::Within(915, 1065));
+        // B behind by more than A has counted.
+        let mut behind = Bounds { step: 0, ..Bounds::new(CLOCK) };
+        behind.round_trip(5000, 40, 5100);
+        assert_eq!(behind.counters(), Counters::Within(-5060, -4960));
+        assert_eq!(behind.counters().correction(), -5010);
+    }
+
+    #[test]
+    fn bounds_that_exclude_each_other_are_a_contradiction() {
+        let mut bounds = Bounds { step: 0, ..Bounds::new(CLOCK) };
+        bounds.round_trip(5000, 6040, 5100);
+        bounds.round_trip(7000, 8200, 7100);
+        assert_eq!(bounds.counters(), Counters::Contradiction(60));
+        assert!(bounds.counters().contradict() && bounds.counters().correction() == 0);
+        let record = bounds.counters().record(3, CLOCK);
+        assert_eq!((record.cpu, record.offset_ns, record.error_ns, record.corrected), (3, None, None, false));
+        assert!(record.problem.unwrap().contains("contradict each other by 30 ns"));
+    }
+
+    #[test]
+    fn only_what_differs_for_certain_is_corrected() {
+        assert_eq!(Counters::Within(-40, 60).correction(), 0);
+        assert_eq!(Counters::Within(0, 60).correction(), 0);
+        assert_eq!(Counters::Within(-60, 0).correction(), 0);
+        assert_eq!(Counters::Within(1, 61).correction(), 31);
+        assert_eq!(Counters::Within(-61, -1).correction(), -31);
+        let record = Counters::Within(1, 61).record(1, CLOCK);
+        let expected =
+            CounterOffset { cpu: 1, offset_ns: Some(15.5), error_ns: Some(15.0), corrected: true, problem: None };
+        assert_eq!(record, expected);
+        assert!(!Counters::Within(-40, 60).record(1, CLOCK).corrected);
+        let untold = Counters::Untold.record(1, CLOCK);
+        assert!(untold.offset_ns.is_none() && untold.problem.unwrap().contains("no round trip"));
+    }
+
+    /// The outcome of the first of some tries that had round trips. On a box with one CPU the two threads take turns on it.
+    fn told(read_b: impl Fn() -> u64 + Sync) -> Counters {
+        let allowed = allowed_cpus().unwrap();
+        let (a, b) = (allowed[0], allowed[1 % allowed.len()]);
+        let clock = Clock::calibrate();
+        let one = |_| between(a, b, clock, ordered_now, &read_b).unwrap();
+        (0..50).map(one).find(|found| *found != Counters::Untold).expect("10 s without one round trip")
+    }
+
+    #[test]
+    fn a_counter_that_is_moved_is_found_there() {
+        // Bounds are no further off than the fastest round trip is long, and a counter of this host is within a second of another one.
+        let second = Clock::calibrate().frequency_hz as i64;
+        for moved in [0, 100 * second, -100 * second] {
+            let found = told(|| ordered_now().wrapping_add_signed(moved));
+            let Counters::Within(low, high) = found else { panic!("the counters of this host differ: {found:?}") };
+            let near = moved - second..=moved + second;
+            assert!(low <= high && near.contains(&low) && near.contains(&high), "{low} to {high}, not {moved}");
+            assert_eq!(found.correction() == 0, low <= 0 && high >= 0);
+        }
+    }
+
+    #[test]
+    fn a_counter_that_runs_at_another_rate_is_a_contradiction() {
+        let begun = ordered_now();
+        // Twice as fast: after two round trips it is further ahead than one is long.
+        let twice = || {
+            let now = ordered_now();
+            now.wrapping_add(now.wrapping_sub(begun))
+        };
+        assert!((0..50).any(|_| told(twice).contradict()));
+    }
+
+    #[test]
+    fn a_cpu_that_is_not_there_is_an_error() {
+        assert!(counters(allowed_cpus().unwrap()[0], 1_000_000, CLOCK).unwrap_err().to_string().contains("1000000"));
+    }
+}

@@ -1,0 +1,205 @@
+//! Descriptions of machines that are not here.
+
+use std::time::Duration;
+
+use super::*;
+use crate::machine::tree::made_up::MadeUp;
+
+const CALIBRATION: Calibration = Calibration {
+    clock: Clock { frequency_hz: 1e9, resolution_ticks: 2, read_ticks: 20 },
+    looks_differ: 1e-6,
+    took: Duration::from_millis(20),
+};
+
+fn described(made_up: &MadeUp, own: Own, allowed: &[usize]) -> Host {
+    let tree = made_up.tree();
+    describe_tree(&tree, own, &Topology::read_from(&tree, allowed), allowed, CALIBRATION)
+}
+
+fn on(arch: Arch) -> Own {
+    Own { arch: Some(arch), hypervisor: None, granule: 0 }
+}
+
+/// The online CPUs, with so many threads to a core and cores to a socket.
+fn cpus(made_up: &MadeUp, online: &[usize], threads: usize, cores: usize) {
+    made_up.online(&format_cpu_list(online));
+    for &cpu in online {
+        let block = |size: usize| {
+            let all: Vec<usize> = online.iter().copied().filter(|other| other / size == cpu / size).collect();
+            format_cpu_list(&all)
+        };
+        made_up
+            .topology(cpu, "core_cpus_list", &block(threads))
+            .topology(cpu, "package_cpus_list", &block(threads * cores))
+            .node(cpu, cpu / (threads * cores));
+    }
+}
+
+#[test]
+fn a_xeon_is_described() {
+    let made_up = MadeUp::new();
+    cpus(&made_up, &(0..8).collect::<Vec<_>>(), 2, 2);
+    made_up
+        .write("proc/cpuinfo", "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 143\nmodel name\t: Intel(R) Xeon(R) Platinum 8488C\nstepping\t: 8\nmicrocode\t: 0x2b000603\n\nprocessor\t: 1\nmodel name\t: Intel(R) Xeon(R) Platinum 8488C")
+        .write("proc/sys/kernel/ostype", "Linux")
+        .write("proc/sys/kernel/osrelease", "6.8.0-45-generic")
+        .write("proc/sys/kernel/version", "#45-Ubuntu SMP")
+        .write("proc/sys/kernel/arch", "x86_64")
+        .write("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "performance")
+        .write("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never")
+        .write("sys/devices/system/clocksource/clocksource0/current_clocksource", "tsc")
+        .cache(0, 0, 1, "Data", "48K", "0-1")
+        .cache(0, 1, 1, "Instruction", "32K", "0-1")
+        .cache(0, 2, 2, "Unified", "2048K", "0-1")
+        .cache(0, 3, 3, "Unified", "107520K", "0-3");
+    let host = described(&made_up, on(Arch::X86_64), &[1, 2, 3]);
+    assert_eq!(host.architecture, "x86_64");
+    assert_eq!(host.cpu_model, "Intel(R) Xeon(R) Platinum 8488C");
+    assert_eq!(host.cpu_ids["cpu family"], "6");
+    assert_eq!(host.cpu_ids["model"], "143");
+    assert_eq!(host.cpu_ids["stepping"], "8");
+    assert_eq!(host.core_types["Intel(R) Xeon(R) Platinum 8488C"], "0-7");
+    assert_eq!(host.microcode.as_deref(), Some("0x2b000603"));
+    let caches: Vec<_> =
+        host.caches.iter().map(|c| (c.level, &c.kind[..], &c.size[..], c.line_bytes, c.shared_by)).collect();
+    assert_eq!(
+        caches,
+        [
+            (1, "Data", "48K", 64, 2),
+            (1, "Instruction", "32K", 64, 2),
+            (2, "Unified", "2048K", 64, 2),
+            (3, "Unified", "107520K", 64, 4)
+        ]
+    );
+    assert_eq!(host.false_sharing_bytes, 128);
+    assert_eq!((&host.cpus_online[..], &host.cpus_allowed[..]), ("0-7", "1-3"));
+    assert_eq!((host.threads_per_core, host.sockets, host.numa_nodes), (2, 2, 2));
+    assert_eq!(host.kernel, "Linux 6.8.0-45-generic #45-Ubuntu SMP");
+    assert_eq!(host.governor.as_deref(), Some("performance"));
+    assert_eq!(host.transparent_hugepages.as_deref(), Some("madvise"));
+    assert_eq!((host.virtualised, host.emulated), (None, false));
+    assert_eq!(host.clock_measured, CALIBRATION.clock);
+    assert_eq!(host.clock_check.unwrap().clocksource.as_deref(), Some("tsc"));
+    assert_eq!(host.unread, Vec::<String>::new());
+}
+
+#[test]
+fn what_cpu_0_does_not_say_the_first_online_one_does() {
+    let made_up = MadeUp::new();
+    cpus(&made_up, &[8, 9, 10, 11, 20], 4, 1);
+    made_up
+        .write("proc/cpuinfo", "processor\t: 8\ncpu\t\t: POWER9, altivec supported\nrevision\t: 2.2\n\nprocessor\t: 9\ncpu\t\t: POWER9, altivec supported\n\ntimebase\t: 512000000\nplatform\t: PowerNV\nmachine\t\t: PowerNV 8335-GTH")
+        .write("sys/devices/system/cpu/cpu8/cpufreq/scaling_governor", "ondemand")
+        .cache(8, 0, 1, "Data", "32K", "8-11")
+        .write("sys/devices/system/cpu/cpu8/cache/index0/coherency_line_size", "128")
+        // One that is described in part only, and one behind it.
+        .write("sys/devices/system/cpu/cpu8/cache/index1/level", "2")
+        .cache(8, 2, 3, "Unified", "10240K", "8-11")
+        .write("sys/devices/system/cpu/cpu8/cache/index2/coherency_line_size", "128");
+    let host = described(&made_up, on(Arch::Powerpc64le), &[8]);
+    assert_eq!(host.cpu_model, "POWER9, altivec supported");
+    assert_eq!(host.cpu_ids["platform"], "PowerNV");
+    assert_eq!(host.cpus_online, "8-11,20");
+    assert_eq!((host.threads_per_core, host.sockets, host.numa_nodes), (4, 2, 2));
+    assert_eq!(host.governor.as_deref(), Some("ondemand"));
+    assert_eq!(
+        host.caches.iter().map(|cache| (cache.level, cache.line_bytes)).collect::<Vec<_>>(),
+        [(1, 128), (3, 128)]
+    );
+    assert_eq!(host.false_sharing_bytes, 128);
+    // arm64 asks its own register first.
+    let stated = host.clock_check.unwrap().stated_hz;
+    assert!(stated == Some(512e6) || cfg!(target_arch = "aarch64"), "{stated:?}");
+}
+
+#[test]
+fn kinds_of_core_are_told_apart() {
+    let made_up = MadeUp::new();
+    cpus(&made_up, &[0, 1, 2, 3], 1, 4);
+    for (cpu, midr) in
+        [(0, "0x00000000412fd050"), (1, "0x00000000412fd050"), (2, "0x00000000412fd050"), (3, "0x00000000411fd410")]
+    {
+        made_up.write(&format!("sys/devices/system/cpu/cpu{cpu}/regs/identification/midr_el1"), midr);
+    }
+    made_up.write("proc/cpuinfo", "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd05");
+    let host = described(&made_up, on(Arch::Aarch64), &[0]);
+    assert_eq!(host.core_types["Cortex-A55"], "0-2");
+    assert_eq!(host.core_types["Cortex-A78"], "3");
+    assert_eq!(host.cpu_model, "Cortex-A55 + Cortex-A78");
+    // A kernel that does not show the register says it in each CPU's part of /proc/cpuinfo.
+    let made_up = MadeUp::new();
+    cpus(&made_up, &[0, 1], 1, 2);
+    made_up.write("proc/cpuinfo", "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd03\n\nprocessor\t: 1\nCPU implementer\t: 0x41\nCPU part\t: 0xd08");
+    let host = described(&made_up, on(Arch::Aarch64), &[0]);
+    assert_eq!(host.core_types["Cortex-A53"], "0");
+    assert_eq!(host.core_types["Cortex-A72"], "1");
+}
+
+#[test]
+fn variables_are_as_far_apart_as_the_widest_line() {
+    let lines = |bytes: &[usize], granule| {
+        let cache =
+            |line_bytes| Cache { level: 1, kind: "Data".to_owned(), size: String::new(), line_bytes, shared_by: 1 };
+        false_sharing_bytes(&bytes.iter().map(|bytes| cache(*bytes)).collect::<Vec<_>>(), granule)
+    };
+    // Pairs of 64-byte lines are fetched together; A64FX has lines of 256 bytes; CTR_EL0 may know of more than /sys.
+    assert_eq!(lines(&[64, 64], 0), 128);
+    assert_eq!(lines(&[], 0), 128);
+    assert_eq!(lines(&[64, 256], 64), 256);
+    assert_eq!(lines(&[64], 512), 512);
+    // What is no line size is not believed.
+    assert_eq!(lines(&[96, 4096], 0), 128);
+}
+
+#[test]
+fn hypervisors_are_known_by_what_they_leave_behind() {
+    let found = |made_up: &MadeUp, arch, cpuid: Option<&str>, info: &str| {
+        hypervisor(&made_up.tree(), Some(arch), cpuid.map(str::to_owned), info)
+    };
+    let bare = MadeUp::new();
+    assert_eq!(found(&bare, Arch::X86_64, None, "vendor_id : GenuineIntel"), (None, false));
+    assert_eq!(found(&bare, Arch::X86_64, Some("KVM"), ""), (Some("KVM".to_owned()), false));
+    assert_eq!(found(&bare, Arch::X86_64, Some("QEMU"), ""), (Some("QEMU".to_owned()), true));
+    assert_eq!(found(&bare, Arch::Aarch64, None, "CPU implementer\t: 0x41"), (None, false));
+    assert_eq!(found(&bare, Arch::Aarch64, None, "CPU implementer\t: 0x00"), (None, true));
+    assert_eq!(found(&bare, Arch::Riscv64gc, None, "vendor_id : GenuineIntel"), (None, true));
+    let xen = MadeUp::new();
+    xen.write("sys/hypervisor/type", "xen");
+    assert_eq!(found(&xen, Arch::Aarch64, None, "").0.as_deref(), Some("xen"));
+    let tree = MadeUp::new();
+    tree.write("proc/device-tree/hypervisor/compatible", "linux,kvm\0");
+    assert_eq!(found(&tree, Arch::Powerpc64le, None, "").0.as_deref(), Some("linux,kvm"));
+    // Graviton: the same vendor with and without a hypervisor.
+    let amazon = MadeUp::new();
+    amazon.write("sys/class/dmi/id/sys_vendor", "Amazon EC2").write("sys/class/dmi/id/product_name", "c7g.large");
+    assert_eq!(found(&amazon, Arch::Aarch64, None, "").0.as_deref(), Some("Amazon EC2"));
+    amazon.write("sys/class/dmi/id/product_name", "c7g.metal");
+    assert_eq!(found(&amazon, Arch::Aarch64, None, ""), (None, false));
+    let qemu = MadeUp::new();
+    qemu.write("sys/class/dmi/id/product_name", "KVM Virtual Machine");
+    assert_eq!(found(&qemu, Arch::Aarch64, None, "").0.as_deref(), Some("KVM"));
+    // A kernel for another machine than the program.
+    for (arch, kernel, emulated) in [
+        (Arch::Aarch64, "x86_64", true),
+        (Arch::Aarch64, "aarch64", false),
+        (Arch::Powerpc64le, "ppc64le", false),
+        (Arch::Riscv64gc, "riscv64", false),
+        (Arch::X86_64, "x86_64", false),
+        (Arch::X86_64, "aarch64", true),
+    ] {
+        let made_up = MadeUp::new();
+        made_up.write("proc/sys/kernel/arch", kernel);
+        assert_eq!(found(&made_up, arch, None, "").1, emulated, "{arch} on {kernel}");
+    }
+}
+
+#[test]
+fn a_host_without_sys_and_proc_is_described_all_the_same() {
+    let host = described(&MadeUp::new(), on(Arch::X86_64), &[0, 1]);
+    assert_eq!((&host.cpus_online[..], host.threads_per_core, host.sockets, host.numa_nodes), ("0,1", 1, 1, 1));
+    assert_eq!((host.caches.len(), host.false_sharing_bytes), (0, 128));
+    assert_eq!(host.cpu_model, "unknown");
+    assert!(host.unread[0].contains("cpu/online"), "{:?}", host.unread);
+    let check = host.clock_check.unwrap();
+    assert!(check.unfit.is_none() && check.clocksource.is_none(), "{check:?}");
+}

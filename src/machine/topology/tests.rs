@@ -1,0 +1,292 @@
+//! Machines whose answers are known, as their kernels describe them.
+
+use super::*;
+use crate::machine::placement::{Class, Placement, between, place};
+use crate::machine::tree::made_up::MadeUp;
+
+fn range(first: usize, last: usize) -> String {
+    if first == last { first.to_string() } else { format!("{first}-{last}") }
+}
+
+fn class(topology: &Topology, a: usize, b: usize) -> Class {
+    let [a, b] = [a, b].map(|cpu| topology.cpu(cpu).unwrap());
+    assert_eq!(between(a, b), between(b, a));
+    between(a, b)
+}
+
+fn pair(topology: &Topology, class: Class) -> Vec<Placement> {
+    let cpus: Vec<usize> = topology.cpus.iter().map(|cpu| cpu.id).collect();
+    place(topology, &cpus, 2, &[class]).unwrap()
+}
+
+/// Two sockets of four cores of two threads, as firmware numbers Xeons: first threads of socket 0, of socket 1, then the second threads.
+fn xeon() -> MadeUp {
+    let made_up = MadeUp::new();
+    made_up.online("0-15");
+    for cpu in 0..16 {
+        let (core, socket) = (cpu % 8, cpu % 8 / 4);
+        let package = if socket == 0 { "0-3,8-11" } else { "4-7,12-15" };
+        let siblings = format!("{core},{}", core + 8);
+        made_up
+            .topology(cpu, "core_cpus_list", &siblings)
+            .topology(cpu, "thread_siblings_list", &siblings)
+            .topology(cpu, "cluster_cpus_list", &siblings)
+            .topology(cpu, "package_cpus_list", package)
+            .topology(cpu, "core_siblings_list", package)
+            .cache(cpu, 0, 1, "Data", "48K", &siblings)
+            .cache(cpu, 1, 1, "Instruction", "32K", &siblings)
+            .cache(cpu, 2, 2, "Unified", "2048K", &siblings)
+            .cache(cpu, 3, 3, "Unified", "36864K", package)
+            .node(cpu, socket);
+    }
+    made_up
+}
+
+#[test]
+fn a_xeon_with_two_sockets() {
+    let topology = Topology::read_from(&xeon().tree(), &[]);
+    assert_eq!(topology.unread, Vec::<String>::new());
+    let cpu = topology.cpu(13).unwrap();
+    assert_eq!(cpu.core, [5, 13]);
+    assert_eq!(cpu.cluster, [5, 13]);
+    assert_eq!(cpu.llc, [4, 5, 6, 7, 12, 13, 14, 15]);
+    assert_eq!(cpu.package, [4, 5, 6, 7, 12, 13, 14, 15]);
+    assert_eq!(cpu.node, Some(1));
+    assert_eq!(topology.cpu(2).unwrap().node, Some(0));
+    assert_eq!(class(&topology, 5, 13), Class::Smt);
+    assert_eq!(class(&topology, 5, 6), Class::Core);
+    assert_eq!(class(&topology, 5, 14), Class::Core);
+    assert_eq!(class(&topology, 3, 4), Class::Socket);
+    assert_eq!(class(&topology, 0, 12), Class::Socket);
+    assert_eq!(pair(&topology, Class::Smt), [Placement { cpus: vec![1, 9], class: Class::Smt }]);
+    assert_eq!(pair(&topology, Class::Llc), []);
+    assert_eq!(pair(&topology, Class::Cluster), []);
+}
+
+/// An EPYC of 16 cores without SMT: an L3 for each complex of four cores.
+#[test]
+fn an_epyc_with_core_complexes() {
+    let made_up = MadeUp::new();
+    made_up.online("0-15");
+    for cpu in 0..16 {
+        let complex = range(cpu / 4 * 4, cpu / 4 * 4 + 3);
+        made_up
+            .topology(cpu, "core_cpus_list", &cpu.to_string())
+            .topology(cpu, "cluster_cpus_list", &cpu.to_string())
+            .topology(cpu, "package_cpus_list", "0-15")
+            .cache(cpu, 0, 1, "Data", "32K", &cpu.to_string())
+            .cache(cpu, 1, 1, "Instruction", "32K", &cpu.to_string())
+            .cache(cpu, 2, 2, "Unified", "512K", &cpu.to_string())
+            .cache(cpu, 3, 3, "Unified", "16384K", &complex)
+            .node(cpu, 0);
+    }
+    let topology = Topology::read_from(&made_up.tree(), &[]);
+    assert_eq!(topology.cpu(6).unwrap().llc, [4, 5, 6, 7]);
+    assert_eq!(class(&topology, 4, 7), Class::Core);
+    assert_eq!(class(&topology, 3, 4), Class::Llc);
+    assert_eq!(pair(&topology, Class::Socket), []);
+    assert_eq!(pair(&topology, Class::Llc), [Placement { cpus: vec![1, 4], class: Class::Llc }]);
+}
+
+/// An EPYC 72F3 has one core to an L3 of its own, which is a last-level cache all the same.
+#[test]
+fn an_epyc_with_one_core_to_a_cache() {
+    let made_up = MadeUp::new();
+    made_up.online("0-3");
+    for cpu in 0..4 {
+        let siblings = range(cpu / 2 * 2, cpu / 2 * 2 + 1);
+        made_up
+            .topology(cpu, "core_cpus_list", &siblings)
+            .topology(cpu, "package_cpus_list", "0-3")
+            .cache(cpu, 0, 2, "Unified", "512K", &siblings)
+            .cache(cpu, 1, 3, "Unified", "32768K", &siblings);
+    }
+    let topology = Topology::read_from(&made_up.tree(), &[]);
+    assert_eq!(class(&topology, 0, 1), Class::Smt);
+    assert_eq!(class(&topology, 1, 2), Class::Llc);
+}
+
+/// Graviton3: 64 cores on one L3, and no clusters but of one core.
+#[test]
+fn a_graviton() {
+    let made_up = MadeUp::new();
+    made_up.online("0-63");
+    for cpu in 0..64 {
+        made_up
+            .topology(cpu, "core_cpus_list", &cpu.to_string())
+            .topology(cpu, "cluster_cpus_list", &cpu.to_string())
+            .topology(cpu, "package_cpus_list", "0-63")
+            .cache(cpu, 0, 1, "Data", "64K", &cpu.to_string())
+            .cache(cpu, 1, 1, "Instruction", "64K", &cpu.to_string())
+            .cache(cpu, 2, 2, "Unified", "1024K", &cpu.to_string())
+            .cache(cpu, 3, 3, "Unified", "32768K", "0-63")
+            .node(cpu, 0);
+    }
+    let topology = Topology::read_from(&made_up.tree(), &[]);
+    assert_eq!(topology.cpu(63).unwrap().llc.len(), 64);
+    assert_eq!(class(&topology, 0, 63), Class::Core);
+    assert_eq!(place(&topology, &[0, 1, 2], 2, &Class::SPREAD).unwrap().len(), 1);
+}
+
+/// Altra: clusters of two cores, and a system-level cache behind the second-level ones that is not listed.
+#[test]
+fn an_altra_with_clusters() {
+    let made_up = MadeUp::new();
+    made_up.online("0-7");
+    for cpu in 0..8 {
+        made_up
+            .topology(cpu, "core_cpus_list", &cpu.to_string())
+            .topology(cpu, "cluster_cpus_list", &range(cpu / 2 * 2, cpu / 2 * 2 + 1))
+            .topology(cpu, "package_cpus_list", &range(cpu / 4 * 4, cpu / 4 * 4 + 3))
+            .cache(cpu, 0, 1, "Data", "64K", &cpu.to_string())
+            .cache(cpu, 1, 1, "Instruction", "64K", &cpu.to_string())
+            .cache(cpu, 2, 2, "Unified", "1024K", &cpu.to_string())
+            .node(cpu, cpu / 4);
+    }
+    let topology = Topology::read_from(&made_up.tree(), &[]);
+    assert_eq!(topology.cpu(2).unwrap().cluster, [2, 3]);
+    assert_eq!(topology.cpu(2).unwrap().llc, Vec::<usize>::new());
+    assert_eq!(class(&topology, 2, 3), Class::Core);
+    assert_eq!(class(&topology, 1, 2), Class::Cluster);
+    assert_eq!(class(&topology, 3, 4), Class::Socket);
+}
+
+/// RK3399: four A53 and two A72, each kind on a second-level cache of its own.
+#[test]
+fn big_and_little() {
+    let made_up = MadeUp::new();
+    made_up.online("0-5");
+    for cpu in 0..6 {
+        let kind = if cpu < 4 { "0-3" } else { "4-5" };
+        made_up
+            .topology(cpu, "core_cpus_list", &cpu.to_string())
+            .topology(cpu, "cluster_cpus_list", kind)
+            .topology(cpu, "package_cpus_list", "0-5")
+            .cache(cpu, 0, 1, "Data", "32K", &cpu.to_string())
+            .cache(cpu, 1, 1, "Instruction", "32K", &cpu.to_string())
+            .cache(cpu, 2, 2, "Unified", "512K", kind);
+    }
+    let topology = Topology::read_from(&made_up.tree(), &[]);
+    assert_eq!(topology.cpu(5).unwrap().llc, [4, 5]);
+    assert_eq!(class(&topology, 0, 3), Class::Core);
+    assert_eq!(class(&topology, 3, 4), Class::Llc);
+    assert_eq!(topology.cpu(0).unwrap().node, None);
+}
+
+/// POWER9: four threads a core, two cores a cache, two sockets with nodes 0 and 8, and a kernel that knows only the older names.
+#[test]
+fn a_power9_with_four_threads() {
+    let made_up = MadeUp::new();
+    made_up.online("0-31");
+    for cpu in 0..32 {
+        let block = |size: usize| range(cpu / size * size, cpu / size * size + size - 1);
+        made_up
+            .topology(cpu, "thread_siblings_list", &block(4))
+            .topology(cpu, "core_siblings_list", &block(16))
+            .cache(cpu, 0, 1, "Data", "32K", &block(4))
+            .cache(cpu, 1, 1, "Instruction", "32K", &block(4))
+            .cache(cpu, 2, 2, "Unified", "512K", &block(8))
+            .cache(cpu, 3, 3, "Unified", "10240K", &block(8))
+            .node(cpu, cpu / 16 * 8);
+    }
+    let topology = Topology::read_from(&made_up.tree(), &[]);
+    assert_eq!(topology.unread, Vec::<String>::new());
+    let cpu = topology.cpu(21).unwrap();
+    assert_eq!((&cpu.core[..], cpu.cluster.len(), cpu.node), (&[20, 21, 22, 23][..], 0, Some(8)));
+    assert_eq!(cpu.llc, (16..24).collect::<Vec<_>>());
+    assert_eq!(class(&topology, 20, 23), Class::Smt);
+    assert_eq!(class(&topology, 23, 16), Class::Core);
+    assert_eq!(class(&topology, 23, 24), Class::Llc);
+    assert_eq!(class(&topology, 15, 16), Class::Socket);
+    // Four threads fit one core, five do not.
+    let cpus: Vec<usize> = (0..32).collect();
+    let four = place(&topology, &cpus, 4, &[Class::Smt]).unwrap();
+    assert_eq!(four, [Placement { cpus: vec![4, 5, 6, 7], class: Class::Smt }]);
+    assert_eq!(place(&topology, &cpus, 5, &[Class::Smt]).unwrap(), []);
+}
+
+/// A RISC-V board whose device tree lists no caches.
+#[test]
+fn a_risc_v_without_caches() {
+    let made_up = MadeUp::new();
+    made_up.online("0-3");
+    for cpu in 0..4 {
+        made_up.topology(cpu, "core_cpus_list", &cpu.to_string()).topology(cpu, "cluster_cpus_list", "0-3").topology(
+            cpu,
+            "package_cpus_list",
+            "0-3",
+        );
+    }
+    let topology = Topology::read_from(&made_up.tree(), &[]);
+    assert_eq!(topology.cpu(1).unwrap().llc, Vec::<usize>::new());
+    assert_eq!(class(&topology, 0, 3), Class::Core);
+}
+
+/// CPUs 0, 2 and 3 are offline, the process may use some of the others.
+#[test]
+fn offline_cpus_and_gaps_in_the_numbers() {
+    let made_up = MadeUp::new();
+    made_up.online("1,4-5,4095");
+    for cpu in [1, 4, 5, 4095] {
+        made_up
+            .topology(cpu, "core_cpus_list", &cpu.to_string())
+            .topology(cpu, "package_cpus_list", "1,4-5,4095")
+            .cache(cpu, 0, 3, "Unified", "8192K", "1,4-5,4095");
+    }
+    let topology = Topology::read_from(&made_up.tree(), &[4]);
+    assert_eq!(topology.cpus.iter().map(|cpu| cpu.id).collect::<Vec<_>>(), [1, 4, 5, 4095]);
+    assert!(topology.cpu(0).is_none() && topology.cpu(2).is_none());
+    assert_eq!(class(&topology, 4, 4095), Class::Core);
+    use crate::machine::placement::restrict;
+    assert_eq!(restrict(&topology, &[0, 4, 4095], None).unwrap(), [4, 4095]);
+    assert_eq!(restrict(&topology, &[1, 4, 5], Some(&[5, 1])).unwrap(), [5, 1]);
+    assert!(restrict(&topology, &[1, 4], Some(&[2])).unwrap_err().contains("online are 1,4,5,4095"));
+    assert!(restrict(&topology, &[1, 4], Some(&[5])).unwrap_err().contains("allowed are 1,4"));
+}
+
+#[test]
+fn what_sys_does_not_say_is_said() {
+    // No /sys at all.
+    let nothing = MadeUp::new();
+    let topology = Topology::read_from(&nothing.tree(), &[0, 3]);
+    assert_eq!(topology.cpus.iter().map(|cpu| cpu.id).collect::<Vec<_>>(), [0, 3]);
+    assert_eq!(class(&topology, 0, 3), Class::Unknown);
+    assert!(topology.unread[0].contains("/sys/devices/system/cpu/online: No such file"), "{:?}", topology.unread);
+    assert!(topology.unread[0].contains("(0,3)") && topology.unread.len() == 3, "{:?}", topology.unread);
+    // A list that is none.
+    let broken = MadeUp::new();
+    broken.online("all of them");
+    let topology = Topology::read_from(&broken.tree(), &[2]);
+    assert_eq!(topology.cpus[0].id, 2);
+    assert!(topology.unread[0].contains("not a CPU number"), "{:?}", topology.unread);
+    // Caches alone are known, and separate.
+    let caches = MadeUp::new();
+    caches.online("0-1").cache(0, 0, 3, "Unified", "1M", "0").cache(1, 0, 3, "Unified", "1M", "1");
+    let topology = Topology::read_from(&caches.tree(), &[]);
+    assert_eq!(class(&topology, 0, 1), Class::Llc);
+    assert!(topology.unread[0].contains("share a core with CPUs 0,1"), "{:?}", topology.unread);
+    assert!(topology.unread[1].contains("share a socket with CPUs 0,1"), "{:?}", topology.unread);
+    // Cores alone are known.
+    let cores = MadeUp::new();
+    cores.online("0-2").topology(0, "core_cpus_list", "0-1").topology(1, "core_cpus_list", "0-1");
+    cores.topology(2, "core_cpus_list", "2");
+    let topology = Topology::read_from(&cores.tree(), &[]);
+    assert_eq!((class(&topology, 0, 1), class(&topology, 1, 2)), (Class::Smt, Class::Core));
+}
+
+#[test]
+fn the_highest_level_that_holds_data_is_the_last() {
+    let made_up = MadeUp::new();
+    made_up.online("0-3");
+    for cpu in 0..4 {
+        made_up
+            .topology(cpu, "core_cpus_list", &cpu.to_string())
+            .topology(cpu, "package_cpus_list", "0-3")
+            // Out of order, and an instruction cache above all.
+            .cache(cpu, 0, 3, "Unified", "8M", "0-3")
+            .cache(cpu, 1, 2, "Data", "1M", &range(cpu / 2 * 2, cpu / 2 * 2 + 1))
+            .cache(cpu, 2, 4, "Instruction", "1M", &cpu.to_string());
+    }
+    let topology = Topology::read_from(&made_up.tree(), &[]);
+    assert_eq!(topology.cpu(0).unwrap().llc, [0, 1, 2, 3]);
+}

@@ -1,0 +1,110 @@
+//! Where the kernel describes the machine: /sys and /proc, or a copy of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A root folder with `sys` and `proc` below it.
+#[derive(Debug, Clone)]
+pub struct Tree(PathBuf);
+
+impl Tree {
+    /// This host's.
+    pub fn host() -> Tree {
+        Tree(PathBuf::from("/"))
+    }
+
+    /// A copy, such as a test makes up.
+    pub fn at(root: &Path) -> Tree {
+        Tree(root.to_owned())
+    }
+
+    /// The trimmed text of a file, such as `sys/devices/system/cpu/online`; `None` if it cannot be read or is empty.
+    pub fn read(&self, path: &str) -> Option<String> {
+        let text = fs::read_to_string(self.0.join(path)).ok()?;
+        // Device-tree strings end with a NUL.
+        let text = text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\0');
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    /// Why a file cannot be read, in words; `None` if it can.
+    pub fn unreadable(&self, path: &str) -> Option<String> {
+        fs::read_to_string(self.0.join(path)).err().map(|error| error.to_string())
+    }
+
+    /// The names in a folder, in order; none if it cannot be read.
+    pub fn names(&self, path: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.0.join(path)).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+#[cfg(test)]
+pub(super) mod made_up {
+    //! Trees as the kernel would lay them out on machines that are not here.
+
+    use super::Tree;
+    use std::fs;
+
+    /// A tree in a folder of its own, which goes with it.
+    pub struct MadeUp(tempfile::TempDir);
+
+    impl MadeUp {
+        pub fn new() -> MadeUp {
+            MadeUp(tempfile::tempdir().unwrap())
+        }
+
+        pub fn tree(&self) -> Tree {
+            Tree::at(self.0.path())
+        }
+
+        /// Writes a file as the kernel does, with a line feed at its end.
+        pub fn write(&self, path: &str, text: &str) -> &MadeUp {
+            let path = self.0.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, format!("{text}\n")).unwrap();
+            self
+        }
+
+        pub fn online(&self, list: &str) -> &MadeUp {
+            self.write("sys/devices/system/cpu/online", list)
+        }
+
+        /// A file of `cpuN/topology`.
+        pub fn topology(&self, cpu: usize, name: &str, list: &str) -> &MadeUp {
+            self.write(&format!("sys/devices/system/cpu/cpu{cpu}/topology/{name}"), list)
+        }
+
+        /// One cache of a CPU.
+        pub fn cache(&self, cpu: usize, index: usize, level: u32, kind: &str, size: &str, shared: &str) -> &MadeUp {
+            let at = format!("sys/devices/system/cpu/cpu{cpu}/cache/index{index}");
+            self.write(&format!("{at}/level"), &level.to_string())
+                .write(&format!("{at}/type"), kind)
+                .write(&format!("{at}/size"), size)
+                .write(&format!("{at}/coherency_line_size"), "64")
+                .write(&format!("{at}/shared_cpu_list"), shared)
+        }
+
+        /// The links to a CPU's NUMA node; a folder does as well.
+        pub fn node(&self, cpu: usize, node: usize) -> &MadeUp {
+            self.write(&format!("sys/devices/system/cpu/cpu{cpu}/node{node}/cpulist"), "")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::made_up::MadeUp;
+
+    #[test]
+    fn what_is_empty_or_absent_is_not_there() {
+        let made_up = MadeUp::new();
+        made_up.write("sys/a", " word ").write("sys/b", "").write("proc/c", "linux,kvm\0");
+        let tree = made_up.tree();
+        assert_eq!(tree.read("sys/a").as_deref(), Some("word"));
+        assert_eq!((tree.read("sys/b"), tree.read("sys/none")), (None, None));
+        assert_eq!(tree.names("sys"), ["a", "b"]);
+        assert!(tree.unreadable("sys/a").is_none() && tree.unreadable("sys/none").unwrap().contains("No such file"));
+    }
+}
