@@ -16,8 +16,8 @@ use wakerace::codegen::{Atomics, Target};
 use wakerace::experiment::{self, Choice, Common, Experiment, PaceChoice};
 use wakerace::harness::{Limits, Warm};
 use wakerace::layout::LayoutKind;
-use wakerace::machine::{Class, Clock, Placement, Topology, allowed_cpus, exactly};
-use wakerace::record::{Record, ScenarioResult};
+use wakerace::machine::{Class, Clock, CounterOffset, Placement, Topology, allowed_cpus, exactly};
+use wakerace::record::{Record, ScenarioResult, problems};
 use wakerace::verdict;
 
 /// wakerace in a folder of its own; through an emulator if WAKERACE_RUNNER names one.
@@ -152,6 +152,16 @@ fn the_clock_is_checked_shown_and_recorded() {
         assert_eq!(offset.offset_ns.is_none(), offset.problem.is_some(), "{offset:?}");
         assert!(offset.error_ns.is_none_or(|error| error > 0.0), "{offset:?}");
     }
+    // What cannot be is named.
+    assert_eq!(problems(&record), Vec::<String>::new());
+    let mut wrong = record;
+    wrong.host.clock_check.as_mut().unwrap().looks_differ = -1.0;
+    let elsewhere =
+        CounterOffset { cpu: 4097, offset_ns: Some(1.0), error_ns: Some(2.0), corrected: false, problem: None };
+    wrong.results[0].counters = vec![elsewhere];
+    let said = problems(&wrong).join("\n");
+    assert!(said.contains("host.clock_check: two looks at its rate differ by -1"), "{said}");
+    assert!(said.contains("results[0] (SB): its counters are those of CPUs [4097]"), "{said}");
 }
 
 /// Runs SB, paced, on two CPUs.

@@ -40,6 +40,37 @@ pub struct CounterOffset {
     pub problem: Option<String>,
 }
 
+/// What is wrong with the offsets of a result on these CPUs as they stand in a record; nothing, if they can be.
+pub fn offset_problems(offsets: &[CounterOffset], cpus: &[usize]) -> Vec<String> {
+    let mut out = Vec::new();
+    let named: Vec<usize> = offsets.iter().map(|offset| offset.cpu).collect();
+    if !offsets.is_empty() && named[..] != cpus[1.min(cpus.len())..] {
+        out.push(format!(
+            "its counters are those of CPUs {named:?}, but P1 and those after it ran on {:?}",
+            &cpus[1.min(cpus.len())..]
+        ));
+    }
+    for offset in offsets {
+        let cpu = offset.cpu;
+        match (offset.offset_ns, offset.error_ns, &offset.problem) {
+            (Some(ns), Some(error), None) => {
+                if !ns.is_finite() || !error.is_finite() || error < 0.0 {
+                    out.push(format!("the counter of CPU {cpu} is {ns} ns ahead, give or take {error}"));
+                }
+                // Bounds that touch 0 are within rounding of either.
+                let differs = ns.abs() - error;
+                if differs.abs() > 0.1 && offset.corrected != (differs > 0.0) {
+                    let is = if offset.corrected { "is" } else { "is not" };
+                    out.push(format!("the counter of CPU {cpu} {is} corrected for, at {ns} ns give or take {error}"));
+                }
+            }
+            (None, None, Some(_)) if !offset.corrected => {}
+            _ => out.push(format!("the counter of CPU {cpu} must have an offset with its error, or a problem")),
+        }
+    }
+    out
+}
+
 /// What was found out about two CPUs' counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counters {
@@ -239,6 +270,33 @@ mod tests {
         assert!(!Counters::Within(-40, 60).record(1, CLOCK).corrected);
         let untold = Counters::Untold.record(1, CLOCK);
         assert!(untold.offset_ns.is_none() && untold.problem.unwrap().contains("no round trip"));
+    }
+
+    #[test]
+    fn offsets_that_cannot_be_are_named() {
+        let offset = |low, high| Counters::Within(low, high).record(7, CLOCK);
+        let problems = |offset: CounterOffset| offset_problems(&[offset], &[4, 7]);
+        for fine in [offset(-40, 60), offset(1, 61), offset(-90, -9), offset(0, 60)] {
+            assert_eq!(problems(fine), Vec::<String>::new());
+        }
+        for told in [Counters::Untold, Counters::Contradiction(9)] {
+            assert_eq!(problems(told.record(7, CLOCK)), Vec::<String>::new());
+        }
+        let wrong = [
+            (CounterOffset { corrected: true, ..offset(-40, 60) }, "is corrected for"),
+            (CounterOffset { corrected: false, ..offset(10, 60) }, "is not corrected for"),
+            (CounterOffset { error_ns: Some(-1.0), ..offset(10, 60) }, "give or take -1"),
+            (CounterOffset { offset_ns: None, ..offset(10, 60) }, "an offset with its error, or a problem"),
+            (CounterOffset { corrected: true, ..Counters::Untold.record(7, CLOCK) }, "an offset with its error"),
+            (CounterOffset { cpu: 3, ..offset(-40, 60) }, "those of CPUs [3], but P1 and those after it ran on [7]"),
+        ];
+        for (wrong, words) in wrong {
+            let problems = problems(wrong);
+            assert!(problems.len() == 1 && problems[0].contains(words), "{problems:?}");
+        }
+        assert_eq!(offset_problems(&[], &[4, 7]), Vec::<String>::new());
+        assert_eq!(offset_problems(&[offset(-40, 60)], &[4, 7, 9]).len(), 1);
+        assert_eq!(offset_problems(&[offset(-40, 60)], &[]).len(), 1);
     }
 
     /// The outcome of the first of some tries that had round trips. On a box with one CPU the two threads take turns on it.

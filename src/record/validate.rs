@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 
 use super::{Finding, Gaps, ProtocolRecord, ProtocolResult, Record, ScenarioResult, identity};
+use crate::machine::{ClockCheck, Host, offset_problems};
 use crate::stats::{Interval, interval};
 
 /// What is wrong with a record; nothing, if it is whole.
@@ -14,9 +15,11 @@ pub fn problems(record: &Record) -> Vec<String> {
     if !record.id.is_empty() && !identity::is_id(&record.id) {
         out.push(format!("id: is '{}'; expected 32 hexadecimal digits", record.id));
     }
+    clock(&record.host, &mut out);
     for (number, result) in record.results.iter().enumerate() {
         let mut say = |what: String| out.push(format!("results[{number}] ({}): {what}", result.scenario));
         scenario(result, &mut say);
+        offset_problems(&result.counters, &result.placement.cpus).into_iter().for_each(say);
     }
     out
 }
@@ -24,11 +27,17 @@ pub fn problems(record: &Record) -> Vec<String> {
 /// The same for a record of the protocol.
 pub fn protocol_problems(record: &ProtocolRecord) -> Vec<String> {
     let mut out = Vec::new();
+    clock(&record.host, &mut out);
     for (number, result) in record.results.iter().enumerate() {
         let mut say = |what: String| out.push(format!("results[{number}] ({}): {what}", result.profile));
         protocol(result, &mut say);
     }
     out
+}
+
+fn clock(host: &Host, out: &mut Vec<String>) {
+    let problems = host.clock_check.iter().flat_map(ClockCheck::problems);
+    out.extend(problems.map(|what| format!("host.clock_check: {what}")));
 }
 
 fn scenario(result: &ScenarioResult, say: &mut impl FnMut(String)) {

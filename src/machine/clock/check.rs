@@ -59,6 +59,21 @@ const CLOCKSOURCE: &str = if cfg!(target_arch = "x86_64") {
 const STATED: f64 = 0.01;
 
 impl ClockCheck {
+    /// What is wrong with it as it stands in a record; nothing, if it can be.
+    pub fn problems(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        if !(self.looks_differ.is_finite() && self.looks_differ >= 0.0) {
+            out.push(format!("two looks at its rate differ by {}", self.looks_differ));
+        }
+        if !(self.calibration_s.is_finite() && self.calibration_s >= 0.0) {
+            out.push(format!("calibrating it took {} s", self.calibration_s));
+        }
+        if self.looks_differ > AGREE && self.unfit.is_none() {
+            out.push(format!("two looks at its rate differ by {}, and it is called fit", self.looks_differ));
+        }
+        out
+    }
+
     /// Checks the host's clock.
     pub fn new(tree: &Tree, calibration: Calibration, virtualised: bool) -> ClockCheck {
         let info = tree.read("proc/cpuinfo").unwrap_or_default();
@@ -246,5 +261,21 @@ mod tests {
         let notes = check(1e9).notes;
         assert!(notes[0].contains("1000.00 MHz and was measured at 2500.00 MHz"), "{notes:?}");
         assert_eq!(check(1e9).unfit, None);
+    }
+
+    #[test]
+    fn a_check_that_cannot_be_is_named() {
+        let check = judge(&kernel("tsc", "tsc"), false, Some(true));
+        assert_eq!(check.problems(), Vec::<String>::new());
+        for (wrong, words) in [
+            (ClockCheck { looks_differ: -1.0, ..check.clone() }, "differ by -1"),
+            (ClockCheck { calibration_s: f64::NAN, ..check.clone() }, "took NaN s"),
+            (ClockCheck { looks_differ: 0.01, ..check.clone() }, "is called fit"),
+        ] {
+            let problems = wrong.problems();
+            assert!(problems.len() == 1 && problems[0].contains(words), "{problems:?}");
+        }
+        let unfit = ClockCheck { looks_differ: 0.01, unfit: Some("its rate changes".to_owned()), ..check };
+        assert_eq!(unfit.problems(), Vec::<String>::new());
     }
 }
