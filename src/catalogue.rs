@@ -2,14 +2,14 @@
 //!
 //! The files of scenarios/ are inside the binary, so that copying the binary copies them too.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use include_dir::{Dir, include_dir};
 
 use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::hash::sha256;
+use crate::input::{Limit, find_files, read_text};
 use crate::litmus::{self, MAX_SOURCE_BYTES, Source, Verdict, ast};
 use crate::program::{self, Access, Op, Program, Quantifier};
 
@@ -156,8 +156,7 @@ pub fn resolve_sources(names: &[String]) -> Result<Vec<Text>> {
 fn resolve_one(name: &str) -> Result<Vec<Text>> {
     let path = Path::new(name);
     if path.is_dir() {
-        let mut files = Vec::new();
-        litmus_files(path, 0, &mut files)?;
+        let mut files = find_files(path, "litmus")?;
         files.sort();
         if files.is_empty() {
             return Err(Error::Usage(format!("the folder '{name}' holds no *.litmus file")));
@@ -200,22 +199,6 @@ fn unknown(name: &str) -> Error {
     Error::Usage(format!("there is no file, folder or scenario '{name}'{hint}"))
 }
 
-/// How deep folders are searched: a loop of symbolic links must end.
-const DEEPEST_FOLDER: usize = 8;
-
-fn litmus_files(folder: &Path, depth: usize, out: &mut Vec<PathBuf>) -> Result<()> {
-    let entries = fs::read_dir(folder).map_err(Error::io(format!("reading the folder {}", folder.display())))?;
-    for entry in entries {
-        let path = entry.map_err(Error::io(format!("reading the folder {}", folder.display())))?.path();
-        if path.is_dir() && depth < DEEPEST_FOLDER {
-            litmus_files(&path, depth + 1, out)?;
-        } else if path.extension().is_some_and(|extension| extension == "litmus") {
-            out.push(path);
-        }
-    }
-    Ok(())
-}
-
 /// Reads a file as a scenario.
 ///
 /// # Errors
@@ -226,23 +209,9 @@ pub fn load_file(path: &Path) -> Result<Scenario> {
 }
 
 fn read_file(path: &Path) -> Result<Text> {
-    use std::io::Read;
-    let shown = path.display().to_string();
-    let file = fs::File::open(path).map_err(Error::io(format!("opening {shown}")))?;
-    let mut bytes = Vec::new();
-    // One byte more than allowed tells a file that is too long from one that just fits, without reading all of it.
-    file.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(Error::io(format!("reading {shown}")))?;
-    if bytes.len() > MAX_SOURCE_BYTES {
-        return Err(Error::Usage(format!(
-            "{shown}: larger than {MAX_SOURCE_BYTES} bytes; a litmus test is a page of text"
-        )));
-    }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        Error::Usage(format!("{shown}: not a text file (byte {at} is not UTF-8); expected a litmus test"))
-    })?;
+    let text = read_text(path, Limit { bytes: MAX_SOURCE_BYTES, why: "a litmus test is a page of text" })?;
     let folder = path.parent().map_or(String::new(), |folder| folder.display().to_string());
-    Ok((Source::new(shown, text), folder))
+    Ok((Source::new(path.display().to_string(), text), folder))
 }
 
 #[cfg(test)]

@@ -327,7 +327,7 @@ fn result(
         code_sha256: codegen::hash(code),
         source: scenario.test.source.text().to_owned(),
         listing,
-        condition: format!("{} ({})", program.quantifier, program.prop(&program.condition)),
+        condition: program.condition_text(),
         match_event: program.match_event.as_ref().map(|event| program.prop(event)),
         placement: PlacementRecord { cpus: placement.cpus.clone(), class: placement.class },
         pace: PaceRecord {

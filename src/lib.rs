@@ -16,6 +16,7 @@ pub mod error;
 pub mod experiment;
 pub mod harness;
 pub mod hash;
+pub mod input;
 pub mod kernel;
 pub mod layout;
 pub mod litmus;

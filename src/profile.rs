@@ -1,17 +1,20 @@
 //! What `wakerace tune` found for this host, kept between runs: settings per test and placement class.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::harness::{StressKind, Warm};
+use crate::input::{Limit, read_text};
 use crate::machine::{Class, Host};
 use crate::record;
 
 /// The schema of profiles.
 pub const SCHEMA: &str = "wakerace-profile/1";
+
+/// A test on a class is some 400 bytes.
+const LARGEST: Limit = Limit { bytes: 1024 * 1024, why: "a profile of wakerace is a JSON file of some kB" };
 
 /// The settings that a run takes for a test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,7 +124,7 @@ impl Profile {
     /// If it cannot be read, is no profile, or is another host's.
     pub fn read(path: &Path, host: &Host) -> Result<Profile> {
         let shown = path.display();
-        let text = fs::read_to_string(path).map_err(Error::io(format!("reading {shown}")))?;
+        let text = read_text(path, LARGEST)?;
         let profile: Profile = serde_json::from_str(&text).map_err(|error| {
             Error::Usage(format!("{shown}:{}:{}: no profile of wakerace: {error}", error.line(), error.column()))
         })?;

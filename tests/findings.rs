@@ -77,7 +77,6 @@ fn a_zero_says_why_it_says_nothing() {
     ];
     for (evidence, controls_fired, words) in cases {
         let record = with_evidence(&evidence, controls_fired);
-        assert_eq!(record::problems(&record), Vec::<String>::new(), "{words}");
         let summary = record.summary();
         let line = format!("CPUs 0,1 (core): {words}, so the zero of S01-as-is means nothing (inconclusive).");
         assert!(summary.contains(&line), "{line}\n{summary}");
@@ -94,7 +93,9 @@ fn a_zero_says_why_it_says_nothing() {
     // A finding that its evidence does not carry is no record that adds up.
     let mut wrong = with_evidence(&of(json!(["store-load"]), json!([]), 50_000), &["SB"]);
     of_race(&mut wrong).finding = Finding::NotObserved;
-    assert!(record::problems(&wrong).iter().any(|problem| problem.contains("the counts say 'inconclusive'")));
+    assert!(record::problems(&wrong).iter().any(|problem| {
+        problem.ends_with("finding: is \"not observed\"; the record's other fields give \"inconclusive\"")
+    }));
 }
 
 /// Records of earlier versions took any control that fired for enough; judging them again changes nothing.

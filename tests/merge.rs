@@ -60,6 +60,7 @@ fn other() -> Record {
     result["pace"]["apart_ns"] = 20.0.into();
     result["pace"]["late"] = 0.5.into();
     result["placement"]["cpus"] = json!([1, 3]);
+    result["counters"][0]["cpu"] = 3.into();
     record.results[1] = serde_json::from_value(result).unwrap();
     complete(&mut record);
     record

@@ -89,7 +89,7 @@ fn litmus(name: &str) -> Result<String> {
 }
 
 fn of_a_run(path: &Path) -> Result<Record> {
-    match record::read_file(path)? {
+    match record::read_valid(path)? {
         AnyRecord::Run(record) => Ok(*record),
         AnyRecord::Protocol(_) => Err(Error::Usage(format!(
             "{}: a record of the protocol; outcomes and race windows are in records of `wakerace run`",
@@ -103,7 +103,7 @@ fn either(
     run: impl Fn(&Record) -> Result<String>,
     protocol: impl Fn(&record::ProtocolRecord) -> Result<String>,
 ) -> Result<String> {
-    match record::read_file(path)? {
+    match record::read_valid(path)? {
         AnyRecord::Run(record) => run(&record),
         AnyRecord::Protocol(record) => protocol(&record),
     }
@@ -124,7 +124,7 @@ fn histograms(record: AnyRecord) -> Vec<Named> {
 }
 
 fn hgrm(path: &Path, wanted: Option<&str>) -> Result<String> {
-    let named = histograms(record::read_file(path)?);
+    let named = histograms(record::read_valid(path)?);
     let shown = path.display();
     let known = named.iter().any(|(name, ..)| wanted.is_none_or(|wanted| wanted == name));
     if !known {
@@ -143,7 +143,7 @@ fn hgrm(path: &Path, wanted: Option<&str>) -> Result<String> {
 
 fn hlog(path: &Path) -> Result<String> {
     let shown = path.display();
-    let record = record::read_file(path)?;
+    let record = record::read_valid(path)?;
     let (host, started) = (record.host().clone(), record.started().to_owned());
     let named = histograms(record);
     let unit = named.first().map_or(String::new(), |(.., gaps)| gaps.unit.clone());

@@ -1,11 +1,12 @@
 //! `wakerace report`
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::error::{EXIT_OK, Error, Result};
+use crate::input::find_files;
 use crate::publish::{self, Entry};
 use crate::record;
 
@@ -46,11 +47,11 @@ pub(super) fn entries(paths: &[PathBuf]) -> Result<Vec<Entry>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
-            let before = files.len();
-            search(path, &mut files)?;
-            if files.len() == before {
+            let found = find_files(path, "json")?;
+            if found.is_empty() {
                 return Err(Error::Usage(format!("{}: no record (*.json) in this folder", path.display())));
             }
+            files.extend(found);
         } else {
             files.push(path.clone());
         }
@@ -64,29 +65,8 @@ pub(super) fn entries(paths: &[PathBuf]) -> Result<Vec<Entry>> {
             continue;
         }
         seen.push(real);
-        let record = record::read_file(&file)?;
-        if let Some(problem) = record.problems().first() {
-            return Err(Error::Usage(format!("{name}: {problem}")));
-        }
+        let record = record::read_valid(&file)?;
         entries.push(Entry { name, record });
     }
     Ok(entries)
-}
-
-fn search(folder: &Path, out: &mut Vec<PathBuf>) -> Result<()> {
-    let shown = || format!("reading the folder {}", folder.display());
-    let listed = fs::read_dir(folder).map_err(Error::io(shown()))?;
-    let mut paths: Vec<PathBuf> = Vec::new();
-    for entry in listed {
-        paths.push(entry.map_err(Error::io(shown()))?.path());
-    }
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            search(&path, out)?;
-        } else if path.extension().is_some_and(|extension| extension == "json") {
-            out.push(path);
-        }
-    }
-    Ok(())
 }

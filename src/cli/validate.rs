@@ -68,12 +68,9 @@ pub fn merge(args: &MergeArgs) -> Result<u8> {
     let mut merger: Option<Merger> = None;
     for path in &args.files {
         let name = path.display().to_string();
-        let AnyRecord::Run(record) = record::read_file(path)? else {
+        let AnyRecord::Run(record) = record::read_valid(path)? else {
             return Err(Error::Usage(format!("{name}: records of the protocol are not added up")));
         };
-        if let Some(problem) = record::problems(&record).first() {
-            return Err(Error::Usage(format!("{name}: {problem}")));
-        }
         match &mut merger {
             None => merger = Some(Merger::new(&name, *record)?),
             Some(merger) => merger.add(&name, *record)?,

@@ -190,10 +190,15 @@ pub fn emit(target: impl Into<Target>, program: &Program, layout: &Layout, pace:
 
 /// The SHA-256 of the code of all threads, in hexadecimal: two runs with the same hash ran the same instructions.
 pub fn hash(code: &[ThreadCode]) -> String {
+    hash_of_bytes(code.iter().map(|thread| thread.bytes.as_slice()))
+}
+
+/// The same, of the machine code of each thread.
+pub fn hash_of_bytes<'a>(threads: impl Iterator<Item = &'a [u8]>) -> String {
     let mut hasher = crate::hash::Sha256::default();
-    for thread in code {
-        hasher.update(&(thread.bytes.len() as u64).to_le_bytes());
-        hasher.update(&thread.bytes);
+    for bytes in threads {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
     }
     hasher.finish()
 }

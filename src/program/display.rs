@@ -31,6 +31,11 @@ impl fmt::Display for Program {
 }
 
 impl Program {
+    /// The final condition with its quantifier, as records and logs show it.
+    pub fn condition_text(&self) -> String {
+        format!("{} ({})", self.quantifier, self.prop(&self.condition))
+    }
+
     /// A constant as the test writes it.
     pub fn constant(&self, constant: Const) -> String {
         match constant {

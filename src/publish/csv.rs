@@ -4,30 +4,46 @@ use crate::error::{Error, Result};
 use crate::machine::in_order;
 use crate::record::{OutcomeRecord, Record, ScenarioResult};
 
-const COLUMNS: [&str; 23] = [
-    "architecture",
-    "cpu_model",
-    "emulated",
-    "scenario",
-    "group",
-    "cpus",
-    "class",
-    "pace",
-    "period_ns",
-    "layout",
-    "batch",
-    "iterations",
-    "elapsed_s",
-    "iterations_per_s",
-    "matches",
-    "races",
-    "outcomes",
-    "rate",
-    "rate_low",
-    "rate_high",
-    "expected",
-    "finding",
-    "source_sha256",
+/// A column: its heading, with the unit where there is one, and what stands in it.
+type Column = (&'static str, fn(&Record, &ScenarioResult) -> String);
+
+/// The columns. New ones go to the end, so that a spreadsheet made for earlier versions reads on.
+const COLUMNS: [Column; 35] = [
+    ("architecture", |record, _| record.host.architecture.clone()),
+    ("cpu_model", |record, _| record.host.cpu_model.clone()),
+    ("emulated", |record, _| record.host.emulated.to_string()),
+    ("scenario", |_, result| result.scenario.clone()),
+    ("group", |_, result| result.group.clone()),
+    ("cpus", |_, result| cpus(result)),
+    ("class", |_, result| result.placement.class.to_string()),
+    ("pace", |_, result| result.pace.mode.clone()),
+    ("period_ns", |_, result| result.pace.period_ns.map_or(String::new(), |ns| format!("{ns:.3}"))),
+    ("layout", |_, result| result.layout.kind.clone()),
+    ("batch", |_, result| result.batch.to_string()),
+    ("iterations", |_, result| result.iterations.to_string()),
+    ("elapsed_s", |_, result| format!("{:.6}", result.elapsed_s)),
+    ("iterations_per_s", |_, result| format!("{:.1}", result.iterations_per_s)),
+    ("matches", |_, result| maybe(result.matches)),
+    ("races", |_, result| result.races.to_string()),
+    ("outcomes", |_, result| outcomes(result)),
+    ("rate", |_, result| number(result.rate)),
+    ("rate_low", |_, result| number(result.interval.map(|interval| interval.low))),
+    ("rate_high", |_, result| number(result.interval.map(|interval| interval.high))),
+    ("expected", |_, result| maybe(result.expected)),
+    ("finding", |_, result| result.finding.words().to_owned()),
+    ("source_sha256", |_, result| result.source_sha256.clone()),
+    ("code_sha256", |_, result| result.code_sha256.clone()),
+    ("in_batches_s", |_, result| format!("{:.6}", result.in_batches_s)),
+    ("discarded", |_, result| result.discarded.to_string()),
+    ("disturbances", |_, result| result.disturbances.to_string()),
+    ("line_transfer_ns", |_, result| result.line_transfer_ns.map_or(String::new(), |ns| format!("{ns:.3}"))),
+    ("nice", |_, result| result.nice.to_string()),
+    ("seed", |_, result| result.seed.to_string()),
+    ("started", |record, _| record.started.clone()),
+    ("commit", |record, _| record.tool.commit.clone()),
+    ("command", |record, _| record.command.join(" ")),
+    ("id", |record, _| record.identity()),
+    ("effective_iterations", |_, result| number(result.effective_iterations)),
 ];
 
 /// A record as CSV, with a header line. Missing numbers are empty.
@@ -35,37 +51,21 @@ const COLUMNS: [&str; 23] = [
 /// # Errors
 /// None that a record can cause.
 pub fn csv(record: &Record) -> Result<String> {
-    let mut lines = vec![COLUMNS.map(str::to_owned).to_vec()];
-    let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:e}"));
+    let mut lines = vec![COLUMNS.map(|(heading, _)| heading.to_owned()).to_vec()];
     for result in &record.results {
-        let fields: [String; COLUMNS.len()] = [
-            record.host.architecture.clone(),
-            record.host.cpu_model.clone(),
-            record.host.emulated.to_string(),
-            result.scenario.clone(),
-            result.group.clone(),
-            cpus(result),
-            result.placement.class.to_string(),
-            result.pace.mode.clone(),
-            result.pace.period_ns.map_or(String::new(), |ns| format!("{ns:.3}")),
-            result.layout.kind.clone(),
-            result.batch.to_string(),
-            result.iterations.to_string(),
-            format!("{:.6}", result.elapsed_s),
-            format!("{:.1}", result.iterations_per_s),
-            result.matches.map_or(String::new(), |matches| matches.to_string()),
-            result.races.to_string(),
-            outcomes(result),
-            number(result.rate),
-            number(result.interval.map(|interval| interval.low)),
-            number(result.interval.map(|interval| interval.high)),
-            result.expected.map_or(String::new(), |expected| expected.to_string()),
-            result.finding.words().to_owned(),
-            result.source_sha256.clone(),
-        ];
-        lines.push(fields.to_vec());
+        lines.push(COLUMNS.map(|(_, field)| field(record, result)).to_vec());
     }
     render(&lines)
+}
+
+/// A probability with all its digits; empty if there is none.
+fn number(value: Option<f64>) -> String {
+    value.map_or(String::new(), |value| format!("{value:e}"))
+}
+
+/// A value; empty if there is none.
+fn maybe(value: Option<impl std::fmt::Display>) -> String {
+    value.map_or(String::new(), |value| value.to_string())
 }
 
 /// Lines as CSV.

@@ -31,7 +31,7 @@ pub use gaps::Gaps;
 pub use judge::{Finding, judge};
 pub use merge::Merger;
 pub use protocol::{HarmRecord, HealedRecord, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult, WakesRecord};
-pub use read::{AnyRecord, read, read_file};
+pub use read::{AnyRecord, read, read_file, read_valid};
 pub use save::{check_writable, cpu_slug, default_path, write_atomically};
 pub use validate::{histogram, problems, protocol_problems};
 

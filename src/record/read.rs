@@ -1,6 +1,5 @@
 //! Reading records: every version ever written, and a plain word about those that are none.
 
-use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -8,10 +7,11 @@ use serde::de::DeserializeOwned;
 
 use super::{PROTOCOL_SCHEMA, ProtocolRecord, Record, SCHEMA, problems, protocol_problems};
 use crate::error::{Error, Result};
+use crate::input::{Limit, read_text};
 use crate::machine::Host;
 
-/// The largest file that is read: a default run is some 70 kB, and a merge of many a few of these.
-const MAX_BYTES: u64 = 256 * 1024 * 1024;
+/// A default run is some 70 kB, and a sum of a thousand boxes a few MB.
+const LARGEST: Limit = Limit { bytes: 256 * 1024 * 1024, why: "a record is a JSON file of some kB to some MB" };
 
 /// A record of either kind.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,13 +76,20 @@ pub fn read(name: &str, text: &str) -> Result<AnyRecord> {
 /// # Errors
 /// As [`read`], or if the file cannot be read.
 pub fn read_file(path: &Path) -> Result<AnyRecord> {
-    let name = path.display().to_string();
-    let size = fs::metadata(path).map_err(Error::io(format!("opening {name}")))?.len();
-    if size > MAX_BYTES {
-        return Err(Error::Usage(format!("{name}: {size} bytes; a record has at most {MAX_BYTES}")));
+    let text = read_text(path, LARGEST)?;
+    read(&path.display().to_string(), &text)
+}
+
+/// Reads a record from a file whose numbers are to be used.
+///
+/// # Errors
+/// As [`read_file`], or if it cannot be true: the first of its problems.
+pub fn read_valid(path: &Path) -> Result<AnyRecord> {
+    let record = read_file(path)?;
+    match record.problems().first() {
+        Some(problem) => Err(Error::Usage(format!("{}: {problem}", path.display()))),
+        None => Ok(record),
     }
-    let text = fs::read_to_string(path).map_err(Error::io(format!("reading {name}")))?;
-    read(&name, &text)
 }
 
 fn parse<T: DeserializeOwned>(name: &str, text: &str) -> Result<T> {

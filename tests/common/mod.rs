@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // no test file needs all of it
 
+pub mod mutate;
 pub mod small;
 
 use std::fs;

@@ -11,7 +11,8 @@ fn host() -> Value {
         "microcode": "0x10", "caches": [{"level": 1, "kind": "Data", "size": "32K", "line_bytes": 64, "shared_by": 1}],
         "false_sharing_bytes": 128, "cpus_online": "0-3", "cpus_allowed": "0-2", "threads_per_core": 2, "sockets": 1, "numa_nodes": 1,
         "kernel": "Linux 6.18.0", "governor": "performance", "transparent_hugepages": "madvise", "virtualised": null, "emulated": false,
-        "clock": "TSC", "clock_measured": {"frequency_hz": 2.5e9, "resolution_ticks": 1, "read_ticks": 26}
+        "clock": "TSC", "clock_measured": {"frequency_hz": 2.5e9, "resolution_ticks": 1, "read_ticks": 26},
+        "clock_check": {"looks_differ": 1e-4, "calibration_s": 0.02, "stated_hz": 2.5e9}
     })
 }
 
@@ -28,7 +29,7 @@ fn result(name: &str, number: u32, more: Value) -> Value {
     let mut result = json!({
         "scenario": name, "group": scenario.group, "source_sha256": scenario.sha256,
         "code_sha256": format!("{number:064x}"), "source": scenario.test.source.text(),
-        "condition": format!("{} ({})", program.quantifier, program.prop(&program.condition)),
+        "condition": program.condition_text(),
         "match_event": program.match_event.as_ref().map(|event| program.prop(event)),
         "placement": {"cpus": [0, 2], "class": "core"},
         "pace": {
@@ -41,7 +42,8 @@ fn result(name: &str, number: u32, more: Value) -> Value {
         "evidence": {"needs": [["store-load"]], "seen": [], "controls": [], "looked": 0, "needed": 0},
         "iterations_per_s": 0.0, "rate": null, "interval": null, "rate_per_match": null, "interval_per_match": null,
         "drift": {"statistic": 0.125, "p": 0.5}, "discarded": 2000 + number, "disturbances": 30 + number,
-        "line_transfer_ns": 31.5 + number_f, "nice": -7,
+        "line_transfer_ns": 31.5 + number_f,
+        "counters": [{"cpu": 2, "offset_ns": 1.5 + number_f, "error_ns": 20.0 + number_f, "corrected": false}], "nice": -7,
         "expected": "Sometimes", "expected_from": "model", "lkmm": "Sometimes", "controls_fired": [], "finding": "inconclusive",
         "gaps": Gaps::default()
     });
@@ -92,6 +94,7 @@ pub fn run() -> Record {
             {"warm": false, "last_writers": {"__state": "P0", "blocked_on": "P0"}, "iterations": 950, "races": 33},
             {"warm": true, "last_writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 1050, "races": 50}
         ],
+        "blocks": [{"iterations": 600, "races": 13}, {"iterations": 610, "races": 31}, {"iterations": 620, "races": 22}],
         "gaps": gaps("iterations", &[20, 30, 41, 500, 12_345])
     });
     let wmb = json!({

@@ -1,0 +1,125 @@
+//! Reading the files and folders that somebody names: never more of one than it holds.
+//!
+//! A device such as /dev/zero has no end, and a pipe has no size that could be asked for. So every reader stops at a limit, whatever the file is.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// How large a file may be, and what it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// The most bytes.
+    pub bytes: usize,
+    /// What is expected, and why it is no larger: `a litmus test is a page of text`.
+    pub why: &'static str,
+}
+
+/// Reads a text file.
+///
+/// # Errors
+/// If it cannot be read, is longer than the limit, or is not UTF-8.
+pub fn read_text(path: &Path, limit: Limit) -> Result<String> {
+    let shown = path.display();
+    let file = File::open(path).map_err(Error::io(format!("opening {shown}")))?;
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells a file that is too long from one that just fits.
+    let most = u64::try_from(limit.bytes).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(most).read_to_end(&mut bytes).map_err(Error::io(format!("reading {shown}")))?;
+    if bytes.len() > limit.bytes {
+        return Err(Error::Usage(format!("{shown}: larger than {} bytes; {}", limit.bytes, limit.why)));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Error::Usage(format!("{shown}: not a text file (byte {at} is not UTF-8); {}", limit.why))
+    })
+}
+
+/// The files below a folder that have an extension, folder by folder and by name. Each real folder is looked into once, by whichever name comes
+/// first: symbolic links may lead back to where one is. A pipe or a device is left out, because nobody who names a folder means to wait for one.
+///
+/// # Errors
+/// If a folder cannot be read.
+pub fn find_files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    search(folder, extension, &mut HashSet::new(), &mut found)?;
+    Ok(found)
+}
+
+fn search(folder: &Path, extension: &str, seen: &mut HashSet<(u64, u64)>, found: &mut Vec<PathBuf>) -> Result<()> {
+    let failed = || Error::io(format!("reading the folder {}", folder.display()));
+    let about = fs::metadata(folder).map_err(failed())?;
+    if !seen.insert((about.dev(), about.ino())) {
+        return Ok(());
+    }
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed())? {
+        paths.push(entry.map_err(failed())?.path());
+    }
+    paths.sort();
+    for path in paths {
+        let kind = fs::metadata(&path).map(|about| about.file_type());
+        let has = path.extension().is_some_and(|known| known == extension);
+        match kind {
+            Ok(kind) if kind.is_dir() => search(&path, extension, seen, found)?,
+            Ok(kind) if !kind.is_file() => {}
+            // A link that leads nowhere is named by whoever opens it.
+            _ if has => found.push(path),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: Limit = Limit { bytes: 10, why: "ten bytes are enough" };
+
+    #[test]
+    fn a_file_is_read_up_to_its_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "0123456789").unwrap();
+        assert_eq!(read_text(&path, SMALL).unwrap(), "0123456789");
+        std::fs::write(&path, "0123456789a").unwrap();
+        let error = read_text(&path, SMALL).unwrap_err().to_string();
+        assert!(error.contains("file: larger than 10 bytes; ten bytes are enough"), "{error}");
+        std::fs::write(&path, b"abc\xff").unwrap();
+        assert!(read_text(&path, SMALL).unwrap_err().to_string().contains("byte 3 is not UTF-8"));
+        assert!(read_text(folder.path(), SMALL).is_err());
+    }
+
+    #[test]
+    fn a_device_without_an_end_has_one_here() {
+        let error = read_text(Path::new("/dev/zero"), SMALL).unwrap_err().to_string();
+        assert!(error.contains("/dev/zero: larger than 10 bytes"), "{error}");
+    }
+    #[test]
+    fn links_that_lead_back_end() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        for name in ["one", "two"] {
+            symlink(".", root.join(name)).unwrap();
+            symlink("../..", root.join("a/b").join(name)).unwrap();
+        }
+        for name in ["z.json", "a/x.json", "a/b/y.json", "a/b/other"] {
+            fs::write(root.join(name), "").unwrap();
+        }
+        symlink("nowhere", root.join("gone.json")).unwrap();
+        let pipe = std::ffi::CString::new(root.join("pipe.json").into_os_string().into_encoded_bytes()).unwrap();
+        // SAFETY: the path is a C string that lives for the call.
+        assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
+        let found = find_files(root, "json").unwrap();
+        let names: Vec<_> = found.iter().map(|path| path.strip_prefix(root).unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["a/b/y.json", "a/x.json", "gone.json", "z.json"]);
+        assert!(find_files(&root.join("none"), "json").is_err());
+    }
+}

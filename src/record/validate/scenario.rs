@@ -1,0 +1,484 @@
+//! The results of `wakerace run`.
+
+use std::collections::BTreeMap;
+
+use super::host::MOST_CPUS;
+use super::{Problems, gaps, longest_s};
+use crate::arch::Arch;
+use crate::catalogue::{self, Scenario};
+use crate::codegen;
+use crate::hash::sha256;
+use crate::litmus::Source;
+use crate::machine::CounterOffset;
+use crate::program::{Const, Program};
+use crate::record::{
+    CountRecord, Evidence, FinalValue, Finding, LEAST_MATCHES, LayoutRecord, OutcomeRecord, PaceRecord,
+    PlacementRecord, Record, ScenarioResult, Sensitivity, SkewRecord, StartRecord, compute, judge, judge::settle,
+};
+use crate::stats::Drift;
+
+/// The most instances of a batch that any version took; those of a tick are fewer.
+const MOST_INSTANCES: usize = 1 << 20;
+/// More iterations per second than a thousand CPUs complete: twenty times the 180 million a second that were measured on two.
+const MOST_PER_SECOND: f64 = 1e12;
+/// The longest distance between instances, in nanoseconds: an hour.
+const LONGEST_NS: f64 = 3.6e12;
+/// A clock that is calibrated beside a busy neighbour is this much off, and a time by it is as well.
+const CLOCKS_DIFFER: f64 = 0.01;
+
+pub(super) fn results(record: &Record, problems: &mut Problems) {
+    let results = &record.results;
+    let keys: Vec<_> =
+        results.iter().map(|result| (&result.source_sha256, &result.code_sha256, &result.placement.cpus)).collect();
+    problems.distinct("results", "test on the same CPUs by the same code", &keys);
+    let single = record.parts.is_empty();
+    problems.each("results", results, |problems, result| {
+        ranges(result, single, problems);
+        counts(result, problems);
+        spread(result, problems);
+        hashes(result, problems);
+        problems.within("gaps", |problems| gaps(&result.gaps, "iterations", result.races, problems));
+        if single {
+            one_run(record, result, problems);
+        }
+        // Earlier versions may have read and printed the source otherwise.
+        if !record.id.is_empty() {
+            source(result, problems);
+        }
+    });
+    computed(record, problems);
+}
+
+/// What follows from other fields of the record.
+fn computed(record: &Record, problems: &mut Problems) {
+    let mut wanted = record.results.clone();
+    wanted.iter_mut().for_each(compute);
+    let arch: Option<Arch> = record.host.architecture.parse().ok().filter(|_| record.parts.is_empty());
+    match arch.filter(|_| record.results.iter().all(is_of_this_catalogue)) {
+        Some(arch) => judge(&mut wanted, arch),
+        None => {
+            problems.each("results", &record.results, |problems, result| claims(result, &record.results, problems));
+            wanted.iter_mut().for_each(settle);
+        }
+    }
+    for (number, (found, wanted)) in record.results.iter().zip(&mut wanted).enumerate() {
+        // Versions before it was thought of did not write it.
+        if record.id.is_empty() && found.reproducibility.is_none() {
+            wanted.reproducibility = None;
+        }
+        problems.within(&format!("results[{number}]"), |problems| {
+            problems.differences(found, wanted, "the record's other fields give");
+        });
+    }
+}
+
+/// Whether a test that is called like one of the catalogue is that one. Which controls fired is judged by the catalogue: another version's may
+/// have had others.
+fn is_of_this_catalogue(result: &ScenarioResult) -> bool {
+    catalogue::named(&result.scenario).map_or(true, |known| known.sha256 == result.source_sha256)
+}
+
+/// What holds by whatever rules a result was judged, and of a sum, whose parts' controls are not all in it.
+fn claims(result: &ScenarioResult, all: &[ScenarioResult], problems: &mut Problems) {
+    for control in &result.controls_fired {
+        if !all.iter().any(|other| other.scenario == *control && other.races > 0) {
+            problems.say("controls_fired", format!("has {control}, which did not race in this record"));
+        }
+    }
+    let possible: &[Finding] = match result.races {
+        0 if result.controls_fired.is_empty() => &[Finding::Inconclusive, Finding::ForbiddenObserved],
+        0 => &[Finding::NotObserved, Finding::Inconclusive, Finding::ForbiddenObserved],
+        _ => &[Finding::Observed, Finding::ForbiddenObserved],
+    };
+    if !possible.contains(&result.finding) {
+        problems.say("finding", format!("is '{}', with {} races", result.finding.words(), result.races));
+    }
+    if let Some(Sensitivity { control, rate, bound }) = &result.sensitivity {
+        if !result.controls_fired.contains(control) {
+            problems.say("sensitivity.control", format!("is {control}, which is none of its controls that fired"));
+        }
+        let high = result.interval.map_or(1.0, |interval| interval.high);
+        problems.near("sensitivity.bound", *bound, high / rate, "its interval and that rate give");
+    }
+}
+
+/// Every field that stands for itself.
+fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
+    let ScenarioResult {
+        scenario,
+        group: _,
+        source_sha256: _, // hashes()
+        code_sha256: _,
+        source: _,
+        listing: _,
+        condition: _, // source()
+        match_event,
+        placement: PlacementRecord { cpus, class: _ },
+        pace,
+        layout: LayoutRecord { kind: _, line_bytes, stride_bytes },
+        batch,
+        seed: _, // any number
+        atomics: _,
+        iterations,
+        elapsed_s,
+        in_batches_s,
+        iterations_per_s,
+        outcomes,
+        matches,
+        races,
+        rate: _, // computed()
+        interval: _,
+        rate_per_match: _,
+        interval_per_match: _,
+        effective_iterations: _,
+        reproducibility: _,
+        drift,
+        sensitivity,
+        discarded: _, // any count
+        disturbances: _,
+        line_transfer_ns,
+        counters,
+        nice,
+        stress: _,
+        skews,
+        starts,
+        blocks,
+        repeats,
+        gaps: _,
+        expected: _,
+        expected_from: _,
+        lkmm: _,
+        controls_fired: _,
+        evidence,
+        finding: _,
+        extra: _,
+    } = result;
+    if scenario.is_empty() {
+        problems.say("scenario", "is empty; expected the test's name");
+    }
+    problems.range("placement.cpus", cpus.len(), 1..=MOST_CPUS);
+    if let Some(cpu) = cpus.iter().find(|cpu| **cpu >= MOST_CPUS) {
+        problems.say("placement.cpus", format!("has CPU {cpu}; expected less than {MOST_CPUS}"));
+    }
+    problems.within("pace", |problems| pace_ranges(pace, problems));
+    problems.range("layout.line_bytes", *line_bytes, 1..=4096);
+    problems.range("layout.stride_bytes", *stride_bytes, 1..=1 << 30);
+    problems.range("batch", *batch, 1..=MOST_INSTANCES);
+    problems.range("elapsed_s", *elapsed_s, 0.0..=longest_s(single));
+    let most = elapsed_s * (1.0 + CLOCKS_DIFFER) + 1e-3;
+    problems.range("in_batches_s", *in_batches_s, 0.0..=most);
+    problems.range("iterations_per_s", *iterations_per_s, 0.0..=MOST_PER_SECOND);
+    if *elapsed_s == 0.0 && *iterations > 0 {
+        problems.say("elapsed_s", format!("is 0, with {iterations} iterations"));
+    }
+    problems.range("races", *races, 0..=*iterations);
+    if let Some(matches) = matches {
+        problems.range("matches", *matches, 0..=*iterations);
+    }
+    if matches.is_some() != match_event.is_some() {
+        problems.say("matches", "expected a count if the test has a match event, and none otherwise");
+    }
+    if let Some(Drift { statistic, p }) = drift {
+        problems.range("drift.statistic", *statistic, 0.0..=1.0);
+        problems.range("drift.p", *p, 0.0..=1.0);
+    }
+    if let Some(Sensitivity { control: _, rate, bound: _ }) = sensitivity {
+        problems.range("sensitivity.rate", *rate, f64::MIN_POSITIVE..=1.0);
+        if *races > 0 {
+            problems.say("sensitivity", format!("is said of a zero, and there are {races} races"));
+        }
+    }
+    if let Some(Evidence { needs: _, seen: _, controls: _, looked, needed }) = evidence {
+        problems.range("evidence.looked", *looked, 0..=*iterations);
+        problems.range("evidence.needed", *needed, LEAST_MATCHES..=u64::MAX);
+    }
+    if let Some(ns) = line_transfer_ns {
+        problems.range("line_transfer_ns", *ns, 0.0..=1e9);
+    }
+    if !counters.is_empty() && !counters.iter().map(|counter| counter.cpu).eq(cpus.iter().skip(1).copied()) {
+        problems.say("counters", "expected one for each CPU after P0's, in their order");
+    }
+    problems.each("counters", counters, |problems, counter| {
+        let CounterOffset { cpu: _, offset_ns, error_ns, corrected: _, problem: _ } = counter;
+        problems.range("offset_ns", offset_ns.unwrap_or(0.0), -LONGEST_NS..=LONGEST_NS);
+        problems.range("error_ns", error_ns.unwrap_or(0.0), 0.0..=LONGEST_NS);
+    });
+    problems.range("nice", *nice, -20..=19);
+    problems.each("outcomes", outcomes, |problems, outcome| {
+        let OutcomeRecord { values: _, count, satisfies: _ } = outcome;
+        problems.range("count", *count, 1..=*iterations);
+    });
+    problems.each("blocks", blocks, part_of);
+    problems.each("repeats", repeats, part_of);
+    problems.each("skews", skews, |problems, skew| {
+        let SkewRecord { skew_ns, iterations, matches, races, outcomes: _ } = skew;
+        problems.range("skew_ns", *skew_ns, -LONGEST_NS..=LONGEST_NS);
+        problems.range("races", *races, 0..=*iterations);
+        problems.range("matches", matches.unwrap_or(0), 0..=*iterations);
+    });
+    problems.each("starts", starts, |problems, start| {
+        let StartRecord { warm: _, last_writers, iterations, races } = start;
+        problems.range("races", *races, 0..=*iterations);
+        for (location, thread) in last_writers {
+            let number = thread.strip_prefix('P').and_then(|number| number.parse::<usize>().ok());
+            if number.is_none_or(|number| number >= cpus.len()) {
+                problems.say(
+                    &format!("last_writers.{location}"),
+                    format!("is '{thread}'; expected P0 to P{}", cpus.len().saturating_sub(1)),
+                );
+            }
+        }
+    });
+}
+
+/// The counts of a stretch of time or of a repeat.
+fn part_of(problems: &mut Problems, part: &CountRecord) {
+    let CountRecord { iterations, races, matches } = part;
+    problems.range("races", *races, 0..=*iterations);
+    problems.range("matches", matches.unwrap_or(0), 0..=*iterations);
+}
+
+fn pace_ranges(pace: &PaceRecord, problems: &mut Problems) {
+    let PaceRecord {
+        mode,
+        chosen,
+        period_ticks: _, // one_run()
+        period_ns,
+        given_period_ns,
+        given_skews: _,
+        profile: _,
+        group,
+        given_group: _,
+        warm: _,
+        focused: _,
+        apart_ns,
+        late,
+    } = pace;
+    problems.one_of("mode", mode, &["free", "paced"]);
+    problems.one_of("chosen", chosen, &["auto", "given"]);
+    let paced = mode == "paced";
+    if period_ns.is_some() != paced {
+        problems.say("period_ns", "expected a period if it is paced, and none otherwise");
+    }
+    for (field, ns) in [("period_ns", period_ns), ("given_period_ns", given_period_ns)] {
+        if let Some(ns) = ns {
+            problems.range(field, *ns, f64::MIN_POSITIVE..=LONGEST_NS);
+        }
+    }
+    problems.range("group", *group, 1..=MOST_INSTANCES);
+    problems.range("apart_ns", *apart_ns, 0.0..=LONGEST_NS);
+    if let Some(late) = late {
+        problems.range("late", *late, 0.0..=1.0);
+    }
+}
+
+/// What holds of one run and not of a sum: it has one clock, and no result took longer than all of it.
+fn one_run(record: &Record, result: &ScenarioResult, problems: &mut Problems) {
+    problems.range("elapsed_s", result.elapsed_s, 0.0..=record.elapsed_s + 1e-3);
+    let ns = result.pace.period_ns;
+    let ticks = result.pace.period_ticks;
+    if ticks.is_some() != ns.is_some() {
+        problems.say("pace.period_ticks", "expected ticks where there are nanoseconds, and none otherwise");
+    }
+    if let Some((ticks, ns)) = ticks.zip(ns) {
+        let tick_ns = 1e9 / record.host.clock_measured.frequency_hz;
+        // The ticks are rounded.
+        if (ns / tick_ns - ticks as f64).abs() > 0.5 + 1e-6 * ticks as f64 {
+            problems.say(
+                "pace.period_ns",
+                format!("is {ns:?}; {ticks} ticks of its clock are {:?}", ticks as f64 * tick_ns),
+            );
+        }
+    }
+}
+
+/// Counts add up, in whatever way they are divided.
+fn counts(result: &ScenarioResult, problems: &mut Problems) {
+    let ScenarioResult { iterations, races, matches, ref outcomes, ref skews, ref starts, .. } = *result;
+    problems.adds_up(
+        "outcomes",
+        "the counts",
+        sum(outcomes.iter().map(|outcome| outcome.count)),
+        iterations,
+        "iterations",
+    );
+    let satisfying = || outcomes.iter().filter(|outcome| outcome.satisfies);
+    problems.adds_up("outcomes", "those that satisfy", sum(satisfying().map(|outcome| outcome.count)), races, "races");
+    let values: Vec<_> = outcomes.iter().map(|outcome| &outcome.values).collect();
+    problems.distinct("outcomes", "outcome", &values);
+    if let Some((first, others)) = values.split_first() {
+        let names = |values: &BTreeMap<String, FinalValue>| values.keys().cloned().collect::<Vec<_>>();
+        for (number, _) in others.iter().enumerate().filter(|(_, other)| names(other) != names(first)) {
+            problems.say(&format!("outcomes[{}].values", number + 1), "names other places than outcomes[0]");
+        }
+    }
+    if !skews.is_empty() {
+        problems.adds_up(
+            "skews",
+            "the iterations",
+            sum(skews.iter().map(|skew| skew.iterations)),
+            iterations,
+            "iterations",
+        );
+        problems.adds_up("skews", "the races", sum(skews.iter().map(|skew| skew.races)), races, "races");
+        if let Some(matches) = matches {
+            let each = sum(skews.iter().map(|skew| skew.matches.unwrap_or(0)));
+            problems.adds_up("skews", "the matches", each, matches, "matches");
+        }
+        let keys: Vec<_> = skews.iter().map(|skew| skew.skew_ns.to_bits()).collect();
+        problems.distinct("skews", "skew", &keys);
+    }
+    let divided = !skews.is_empty() && skews.iter().all(|skew| skew.outcomes.len() == outcomes.len());
+    for (column, outcome) in outcomes.iter().enumerate().filter(|_| divided) {
+        let each = sum(skews.iter().map(|skew| skew.outcomes[column]));
+        let field = format!("outcomes[{column}].count");
+        problems.adds_up(&field, "the skews' counts of it", each, outcome.count, "it");
+    }
+    problems.each("skews", skews, |problems, skew| {
+        if skew.outcomes.is_empty() {
+            return;
+        }
+        if skew.outcomes.len() != outcomes.len() {
+            let found = skew.outcomes.len();
+            problems.say("outcomes", format!("has {found} counts; there are {} outcomes", outcomes.len()));
+            return;
+        }
+        problems.adds_up("outcomes", "the counts", sum(skew.outcomes.iter().copied()), skew.iterations, "iterations");
+        let racing = skew.outcomes.iter().zip(outcomes).filter(|(_, outcome)| outcome.satisfies);
+        problems.adds_up("outcomes", "those that satisfy", sum(racing.map(|(count, _)| *count)), skew.races, "races");
+    });
+    if !starts.is_empty() {
+        problems.adds_up(
+            "starts",
+            "the iterations",
+            sum(starts.iter().map(|start| start.iterations)),
+            iterations,
+            "iterations",
+        );
+        problems.adds_up("starts", "the races", sum(starts.iter().map(|start| start.races)), races, "races");
+        let keys: Vec<_> = starts.iter().map(|start| (start.warm, &start.last_writers)).collect();
+        problems.distinct("starts", "start", &keys);
+    }
+}
+
+/// Blocks have a part of the counts, those of batches at settled skews and periods; repeats have all of them.
+fn spread(result: &ScenarioResult, problems: &mut Problems) {
+    let ScenarioResult { iterations, races, matches, ref blocks, ref repeats, .. } = *result;
+    let of_blocks = |of: fn(&CountRecord) -> u64| sum(blocks.iter().map(of)).unwrap_or(u64::MAX);
+    problems.range("blocks", of_blocks(|block| block.iterations), 0..=iterations);
+    problems.range("blocks", of_blocks(|block| block.races), 0..=races);
+    if repeats.is_empty() {
+        return;
+    }
+    problems.adds_up(
+        "repeats",
+        "the iterations",
+        sum(repeats.iter().map(|part| part.iterations)),
+        iterations,
+        "iterations",
+    );
+    problems.adds_up("repeats", "the races", sum(repeats.iter().map(|part| part.races)), races, "races");
+    let each = repeats.iter().map(|part| part.matches).collect::<Option<Vec<u64>>>();
+    if let Some((matches, each)) = matches.zip(each) {
+        problems.adds_up("repeats", "the matches", sum(each.into_iter()), matches, "matches");
+    }
+}
+
+/// The sum, if it fits.
+fn sum(mut counts: impl Iterator<Item = u64>) -> Option<u64> {
+    counts.try_fold(0, u64::checked_add)
+}
+
+/// Sources and code are what their hashes say.
+fn hashes(result: &ScenarioResult, problems: &mut Problems) {
+    for (field, hash) in [("source_sha256", &result.source_sha256), ("code_sha256", &result.code_sha256)] {
+        if hash.len() != 64 || !hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            problems.say(field, format!("is '{hash}'; expected 64 hexadecimal digits"));
+        }
+    }
+    if !result.source.is_empty() {
+        let found = sha256(result.source.as_bytes());
+        if found != result.source_sha256 {
+            problems.say("source", format!("has the SHA-256 {found}; source_sha256 is {}", result.source_sha256));
+        }
+    }
+    if !result.listing.is_empty() {
+        match hash_of_listing(&result.listing) {
+            Some(found) if found == result.code_sha256 => {}
+            Some(found) => {
+                problems.say("listing", format!("has the SHA-256 {found}; code_sha256 is {}", result.code_sha256));
+            }
+            None => problems.say("listing", "is no listing of machine code"),
+        }
+    }
+}
+
+/// The hash of the code that a listing shows; `None` if it shows none.
+fn hash_of_listing(listing: &str) -> Option<String> {
+    let mut threads: Vec<Vec<u8>> = Vec::new();
+    for line in listing.lines() {
+        if let Some(number) = line.strip_prefix('P') {
+            if number.parse() != Ok(threads.len()) {
+                return None;
+            }
+            threads.push(Vec::new());
+            continue;
+        }
+        let mut words = line.split_whitespace();
+        // Headings begin with another mark than an offset.
+        let Some(offset) = words.next().and_then(|word| word.strip_suffix(':')) else { continue };
+        let thread = threads.last_mut()?;
+        if usize::from_str_radix(offset, 16) != Ok(thread.len()) {
+            return None;
+        }
+        let digits = words.next()?.as_bytes();
+        for pair in digits.chunks(2) {
+            thread.push(u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?);
+        }
+    }
+    (!threads.is_empty()).then(|| codegen::hash_of_bytes(threads.iter().map(Vec::as_slice)))
+}
+
+/// What the test's source says, where it is there and this version reads it.
+fn source(result: &ScenarioResult, problems: &mut Problems) {
+    let text = Source::new("source", result.source.as_str());
+    let Ok(scenario) = Scenario::new(&text, &result.group) else { return };
+    let program = &scenario.program;
+    let mut wanted = result.clone();
+    wanted.scenario.clone_from(&scenario.name);
+    wanted.condition = program.condition_text();
+    wanted.match_event = program.match_event.as_ref().map(|event| program.prop(event));
+    problems.differences(result, &wanted, "its source gives");
+    let threads = program.threads.len();
+    if result.placement.cpus.len() != threads {
+        let cpus = result.placement.cpus.len();
+        problems.say("placement.cpus", format!("has {cpus} CPUs; the test has {threads} threads"));
+    }
+    problems.each("outcomes", &result.outcomes, |problems, outcome| match row(program, outcome) {
+        Some(row) if program.is_race(&row) == outcome.satisfies => {}
+        Some(_) => {
+            problems.say("satisfies", format!("is {}; its condition gives {}", outcome.satisfies, !outcome.satisfies))
+        }
+        None => problems.say("values", "are not those of the test's condition"),
+    });
+    let matches = result.outcomes.iter().try_fold(0u64, |sum, outcome| {
+        let is_match = row(program, outcome).and_then(|row| program.is_match(&row)).unwrap_or(false);
+        if is_match { sum.checked_add(outcome.count) } else { Some(sum) }
+    });
+    if let Some(wanted) = result.matches {
+        problems.adds_up("outcomes", "those that match", matches, wanted, "matches");
+    }
+}
+
+/// An outcome as the program has it; `None` if it is of other places.
+fn row(program: &Program, outcome: &OutcomeRecord) -> Option<Vec<Const>> {
+    let value = |column| match outcome.values.get(&program.column_name(column))? {
+        FinalValue::Int(value) => Some(Const::Int(*value)),
+        FinalValue::Address(name) => {
+            let name = name.strip_prefix('&')?;
+            program.locations.iter().position(|location| location.name == name).map(Const::Address)
+        }
+    };
+    let row: Option<Vec<Const>> = (0..program.columns.len()).map(value).collect();
+    row.filter(|row| row.len() == outcome.values.len())
+}
