@@ -46,7 +46,7 @@ fn other() -> Record {
         ],
         "starts": [
             {"warm": false, "last_writers": {"__state": "P0", "blocked_on": "P0"}, "iterations": 200, "races": 11},
-            {"warm": false, "last_writers": {"__state": "P1", "blocked_on": "P1"}, "iterations": 500, "races": 30}
+            {"warm": false, "last_writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 500, "races": 30}
         ],
         "gaps": small::gaps("iterations", &[20, 77]),
         "discarded": 10_007, "disturbances": 507, "elapsed_s": 40.0, "in_batches_s": 30.0, "line_transfer_ns": 99.0, "nice": 3, "seed": 5,
@@ -100,7 +100,7 @@ fn every_field_of_a_result_has_its_meaning_in_a_sum() {
         "starts": [
             {"warm": false, "last_writers": {"__state": "P0", "blocked_on": "P0"}, "iterations": 1150, "races": 44},
             {"warm": true, "last_writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 1050, "races": 50},
-            {"warm": false, "last_writers": {"__state": "P1", "blocked_on": "P1"}, "iterations": 500, "races": 30}
+            {"warm": false, "last_writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 500, "races": 30}
         ],
         "gaps": small::gaps("iterations", &[20, 30, 41, 500, 12_345, 20, 77]),
         "discarded": 12_009, "disturbances": 539, "elapsed_s": 42.5, "in_batches_s": 32.25, "nice": 3
@@ -339,6 +339,20 @@ fn what_must_be_the_same_is() {
         );
         // Nothing of it was added, not even what was the same.
         assert_eq!(merger.finish().results, sum_of(&[&small::run()]).results, "{message}");
+    }
+}
+
+#[test]
+fn boxes_of_another_kind_are_not_added() {
+    let edits: [(fn(&mut Record), &str); 2] = [
+        (|b| b.host.architecture = "aarch64".to_owned(), "the architecture is aarch64 there and x86_64 here"),
+        (|b| b.host.emulated = true, "emulated is true there and false here"),
+    ];
+    for (edit, message) in edits {
+        let mut b = other();
+        edit(&mut b);
+        let error = Merger::new("a.json", small::run()).unwrap().add("b.json", b).unwrap_err().to_string();
+        assert_eq!(error, format!("b.json cannot be added to a.json: {message}"));
     }
 }
 

@@ -127,14 +127,10 @@ fn a_sum_counts_everything_once() {
 fn what_was_not_made_alike_is_not_added() {
     let (path, text) = shipped();
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(Edit, &str); 7] = [
+    let cases: [(Edit, &str); 3] = [
         (|value| value["results"][0]["pace"]["given_period_ns"] = 300.0.into(), "the period of"),
         (|value| value["results"][0]["pace"]["given_skews"] = true.into(), "the sweep of"),
-        (|value| value["results"][0]["code_sha256"] = "00".into(), "the code of"),
-        (|value| value["results"][0]["source_sha256"] = "00".into(), "the source of"),
-        (|value| value["results"][0]["pace"]["mode"] = "free".into(), "the pace of"),
         (|value| value["host"]["emulated"] = true.into(), "emulated is true there and false here"),
-        (|value| value["host"]["architecture"] = "aarch64".into(), "the architecture is aarch64 there"),
     ];
     let out = folder.path().join("sum.json");
     for (edit, message) in cases {
@@ -375,7 +371,7 @@ fn reports_are_drawn_and_what_cannot_be_is_named() {
     report(folder.path()).assert().code(2).stderr(contains("no record (*.json) in this folder"));
     let broken = folder.path().join("broken.json");
     fs::write(&broken, edited(&text, |value| value["results"][0]["iterations"] = 7.into())).unwrap();
-    report(&broken).assert().code(2).stderr(contains("broken.json").and(contains("add up")));
+    report(&broken).assert().code(2).stderr(contains("broken.json: results[0].races: is "));
     assert!(!page.exists(), "nothing is written");
     let emulated = folder.path().join("lib/x86_64/cpu/emulated.json");
     fs::create_dir_all(emulated.parent().unwrap()).unwrap();

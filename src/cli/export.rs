@@ -138,7 +138,7 @@ fn hgrm(path: &Path, wanted: Option<&str>) -> Result<String> {
             return Ok(publish::hgrm(&histogram));
         }
     }
-    Err(Error::Usage(format!("{shown}: no histogram there: nothing was seen twice")))
+    Err(Error::Usage(format!("{shown}: no histogram there: each outcome was seen at most once")))
 }
 
 fn hlog(path: &Path) -> Result<String> {
@@ -150,9 +150,8 @@ fn hlog(path: &Path) -> Result<String> {
     let mut all = Vec::new();
     for (name, elapsed_s, gaps) in named {
         let histogram = record::histogram(&gaps);
-        if let Some(histogram) = histogram.map_err(|error| Error::Usage(format!("{shown}: {name}: {error}")))? {
-            all.push(Tagged { name, elapsed_s, histogram });
-        }
+        let histogram = histogram.map_err(|error| Error::Usage(format!("{shown}: {name}: {error}")))?;
+        all.push(Tagged { name, elapsed_s, histogram });
     }
     publish::hlog(&host, &started, &unit, &all)
 }

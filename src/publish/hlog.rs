@@ -16,8 +16,8 @@ pub struct Tagged {
     pub name: String,
     /// How long it took to fill, in seconds.
     pub elapsed_s: f64,
-    /// The counts.
-    pub histogram: Histogram<u64>,
+    /// The counts; if there are none, it has no line, and those behind it begin later all the same.
+    pub histogram: Option<Histogram<u64>>,
 }
 
 /// An interval log of histograms that were filled one after the other from `started` (RFC 3339) on.
@@ -42,7 +42,9 @@ pub fn hlog(host: &Host, started: &str, unit: &str, all: &[Tagged]) -> Result<St
         let took = Duration::try_from_secs_f64(*elapsed_s).unwrap_or(Duration::ZERO);
         // A tag ends at these.
         let name = name.replace([',', ' ', '\t', '\n', '\r'], "_");
-        log.write_histogram(histogram, at, took, Tag::new(&name)).map_err(|error| wrong(error.to_string()))?;
+        if let Some(histogram) = histogram {
+            log.write_histogram(histogram, at, took, Tag::new(&name)).map_err(|error| wrong(error.to_string()))?;
+        }
         at = at.saturating_add(took);
     }
     String::from_utf8(bytes).map_err(|error| wrong(error.to_string()))

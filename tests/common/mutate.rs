@@ -186,8 +186,8 @@ pub fn use_it(text: &str, what: usize) {
 }
 
 fn tagged(name: &str, elapsed_s: f64, gaps: &record::Gaps) -> Option<Tagged> {
-    let histogram = record::histogram(gaps).ok()??;
-    drop(hgrm(&histogram));
+    let histogram = record::histogram(gaps).ok()?;
+    histogram.iter().for_each(|histogram| drop(hgrm(histogram)));
     Some(Tagged { name: name.to_owned(), elapsed_s, histogram })
 }
 
