@@ -94,7 +94,6 @@ pub fn run() -> Record {
             {"warm": false, "last_writers": {"__state": "P0", "blocked_on": "P0"}, "iterations": 950, "races": 33},
             {"warm": true, "last_writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 1050, "races": 50}
         ],
-        "blocks": [{"iterations": 600, "races": 13}, {"iterations": 610, "races": 31}, {"iterations": 620, "races": 22}],
         "gaps": gaps("iterations", &[20, 30, 41, 500, 12_345])
     });
     let wmb = json!({

@@ -31,6 +31,9 @@ pub(super) fn host(host: &Host, problems: &mut Problems) {
         problems.range("resolution_ticks", *resolution_ticks, 0..=100_000_000_000);
         problems.range("read_ticks", *read_ticks, 0..=100_000_000_000);
     });
+    for what in clock_check.iter().flat_map(ClockCheck::problems) {
+        problems.say("clock_check", what);
+    }
     if let Some(ClockCheck { looks_differ, calibration_s, stated_hz, .. }) = clock_check {
         problems.within("clock_check", |problems| {
             problems.range("looks_differ", *looks_differ, 0.0..=1e6);

@@ -9,11 +9,11 @@ use crate::catalogue::{self, Scenario};
 use crate::codegen;
 use crate::hash::sha256;
 use crate::litmus::Source;
-use crate::machine::CounterOffset;
+use crate::machine::{CounterOffset, offset_problems};
 use crate::program::{Const, Program};
 use crate::record::{
-    CountRecord, Evidence, FinalValue, Finding, LEAST_MATCHES, LayoutRecord, OutcomeRecord, PaceRecord,
-    PlacementRecord, Record, ScenarioResult, Sensitivity, SkewRecord, StartRecord, compute, judge, judge::settle,
+    Evidence, FinalValue, Finding, LEAST_MATCHES, LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, Record,
+    ScenarioResult, Sensitivity, SkewRecord, StartRecord, compute, judge, judge::settle,
 };
 use crate::stats::Drift;
 
@@ -35,7 +35,6 @@ pub(super) fn results(record: &Record, problems: &mut Problems) {
     problems.each("results", results, |problems, result| {
         ranges(result, single, problems);
         counts(result, problems);
-        spread(result, problems);
         hashes(result, problems);
         problems.within("gaps", |problems| gaps(&result.gaps, "iterations", result.races, problems));
         if single {
@@ -130,7 +129,6 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         interval: _,
         rate_per_match: _,
         interval_per_match: _,
-        effective_iterations: _,
         reproducibility: _,
         drift,
         sensitivity,
@@ -142,8 +140,6 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         stress: _,
         skews,
         starts,
-        blocks,
-        repeats,
         gaps: _,
         expected: _,
         expected_from: _,
@@ -195,8 +191,8 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
     if let Some(ns) = line_transfer_ns {
         problems.range("line_transfer_ns", *ns, 0.0..=1e9);
     }
-    if !counters.is_empty() && !counters.iter().map(|counter| counter.cpu).eq(cpus.iter().skip(1).copied()) {
-        problems.say("counters", "expected one for each CPU after P0's, in their order");
+    for what in offset_problems(counters, cpus) {
+        problems.say("counters", what);
     }
     problems.each("counters", counters, |problems, counter| {
         let CounterOffset { cpu: _, offset_ns, error_ns, corrected: _, problem: _ } = counter;
@@ -208,8 +204,6 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         let OutcomeRecord { values: _, count, satisfies: _ } = outcome;
         problems.range("count", *count, 1..=*iterations);
     });
-    problems.each("blocks", blocks, part_of);
-    problems.each("repeats", repeats, part_of);
     problems.each("skews", skews, |problems, skew| {
         let SkewRecord { skew_ns, iterations, matches, races, outcomes: _ } = skew;
         problems.range("skew_ns", *skew_ns, -LONGEST_NS..=LONGEST_NS);
@@ -229,13 +223,6 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
             }
         }
     });
-}
-
-/// The counts of a stretch of time or of a repeat.
-fn part_of(problems: &mut Problems, part: &CountRecord) {
-    let CountRecord { iterations, races, matches } = part;
-    problems.range("races", *races, 0..=*iterations);
-    problems.range("matches", matches.unwrap_or(0), 0..=*iterations);
 }
 
 fn pace_ranges(pace: &PaceRecord, problems: &mut Problems) {
@@ -358,29 +345,6 @@ fn counts(result: &ScenarioResult, problems: &mut Problems) {
         problems.adds_up("starts", "the races", sum(starts.iter().map(|start| start.races)), races, "races");
         let keys: Vec<_> = starts.iter().map(|start| (start.warm, &start.last_writers)).collect();
         problems.distinct("starts", "start", &keys);
-    }
-}
-
-/// Blocks have a part of the counts, those of batches at settled skews and periods; repeats have all of them.
-fn spread(result: &ScenarioResult, problems: &mut Problems) {
-    let ScenarioResult { iterations, races, matches, ref blocks, ref repeats, .. } = *result;
-    let of_blocks = |of: fn(&CountRecord) -> u64| sum(blocks.iter().map(of)).unwrap_or(u64::MAX);
-    problems.range("blocks", of_blocks(|block| block.iterations), 0..=iterations);
-    problems.range("blocks", of_blocks(|block| block.races), 0..=races);
-    if repeats.is_empty() {
-        return;
-    }
-    problems.adds_up(
-        "repeats",
-        "the iterations",
-        sum(repeats.iter().map(|part| part.iterations)),
-        iterations,
-        "iterations",
-    );
-    problems.adds_up("repeats", "the races", sum(repeats.iter().map(|part| part.races)), races, "races");
-    let each = repeats.iter().map(|part| part.matches).collect::<Option<Vec<u64>>>();
-    if let Some((matches, each)) = matches.zip(each) {
-        problems.adds_up("repeats", "the matches", sum(each.into_iter()), matches, "matches");
     }
 }
 
