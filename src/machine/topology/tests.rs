@@ -125,6 +125,11 @@ fn a_graviton() {
     let topology = Topology::read_from(&made_up.tree(), &[]);
     assert_eq!(topology.cpu(63).unwrap().llc.len(), 64);
     assert_eq!(class(&topology, 0, 63), Class::Core);
+    assert_eq!(
+        pair(&topology, Class::Core),
+        [Placement { cpus: vec![1, 2], class: Class::Core }],
+        "CPU 0 is left alone"
+    );
     assert_eq!(place(&topology, &[0, 1, 2], 2, &Class::SPREAD).unwrap().len(), 1);
 }
 
@@ -272,6 +277,7 @@ fn what_sys_does_not_say_is_said() {
     cores.topology(2, "core_cpus_list", "2");
     let topology = Topology::read_from(&cores.tree(), &[]);
     assert_eq!((class(&topology, 0, 1), class(&topology, 1, 2)), (Class::Smt, Class::Core));
+    assert_eq!(topology.unread, ["/sys does not say which CPUs share a socket with CPUs 0-2"]);
 }
 
 #[test]
