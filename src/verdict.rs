@@ -51,6 +51,16 @@ pub fn judge(scenario: &Scenario, model: Model, atomics: Atomics, bounds: Bounds
 /// Names both if they are not.
 pub fn agrees(scenario: &Scenario, model: Model, outcome: &Outcome) -> Result<()> {
     let header = &scenario.test.header;
+    if model == Model::Lkmm && header.data_race {
+        // As the kernel's scripts/judgelitmus.sh: where a data race is predicted, it is all that is.
+        return match outcome.data_race {
+            true => Ok(()),
+            false => Err(Error::Usage(format!(
+                "{}: its header says DATARACE (Result:), but {model} sees no data race; one of them is wrong",
+                scenario.name
+            ))),
+        };
+    }
     let (key, declared) = match model.arch() {
         Some(arch) => (arch.name(), header.expected(arch)),
         None => ("Result", header.result),

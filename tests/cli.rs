@@ -495,14 +495,14 @@ fn bad_files_give_exit_2_and_one_clear_message() {
         ("empty", b"".to_vec(), "the file is empty"),
         ("comment", b"C t\n(* no end".to_vec(), "never ends"),
         ("unknown", b"C t\n{}\nP0(int *x) { READ_TWICE(*x); }\nexists (x=1)".to_vec(), "unknown primitive"),
-        ("register", b"C t\n{}\nP0(int *x) { r = 1; }\nexists (x=1)".to_vec(), "not declared"),
+        ("register", b"C t\n{}\nP0(int *x) { *x = r; }\nexists (x=1)".to_vec(), "not declared"),
         ("thread", b"C t\n{}\nP0(int *x) { WRITE_ONCE(*x, 1); }\nexists (3:r=1)".to_vec(), "no thread P3"),
         ("rcu", b"C t\n{}\nP0(int *x) {\n  synchronize_rcu();\n}\nexists (x=1)".to_vec(), ":4:3"),
         (
-            "five",
-            format!("C t\n{{}}\n{}exists (x=1)", (0..5).map(|n| format!("P{n}(int *x) {{ }}\n")).collect::<String>())
+            "nine",
+            format!("C t\n{{}}\n{}exists (x=1)", (0..9).map(|n| format!("P{n}(int *x) {{ }}\n")).collect::<String>())
                 .into(),
-            "at most 4 threads",
+            "at most 8 threads",
         ),
         ("junk", (0..=255_u8).cycle().take(5000).collect(), "not a text file"),
         ("nul", vec![0; 100], "not a C litmus test"),

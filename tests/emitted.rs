@@ -42,6 +42,7 @@ fn events(arch: Arch, text: &str) -> Option<Vec<(char, Tags)>> {
                     'F',
                     match words.next()? {
                         "ishld" | "ld" => Tags::DMB_LD,
+                        "ishst" | "st" if word == "dsb" => Tags::DSB_ST,
                         "ishst" | "st" => Tags::DMB_ST,
                         _ => Tags::DMB_FULL,
                     },

@@ -176,6 +176,12 @@ fn a_test_that_is_too_large_is_refused_with_the_count() {
     }
     text.push_str("exists (x=1)\n");
     let scenario = Scenario::new(&Source::new("large", text), "").unwrap();
+    let some = Bounds { candidates: 5_000, ..Bounds::default() };
+    let error = verdict::judge(&scenario, Model::Sc, Atomics::Lse, some).unwrap_err().to_string();
+    assert!(error.contains("too large to be judged: 5001 partial executions or more"), "{error}");
+    let ifs = "if (READ_ONCE(*x)) smp_mb();".repeat(16);
+    let text = format!("C ways\n{{}}\nP0(int *x) {{ {ifs} }}\nexists (x=1)");
+    let scenario = Scenario::new(&Source::new("ways", text), "").unwrap();
     let error = verdict::judge(&scenario, Model::Sc, Atomics::Lse, Bounds::default()).unwrap_err().to_string();
     assert!(error.contains("too large to be judged: 50001 ways for one thread to run"), "{error}");
     let sb = catalogue::named("SB").unwrap();

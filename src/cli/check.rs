@@ -152,10 +152,11 @@ fn too_much(subject: &Subject, model: Model, error: &ModelError) -> Error {
     Error::Usage(format!("{}, {model}: {error}{hint}", subject.name()))
 }
 
-/// `Sometimes 4`: the verdict and how many states there are.
+/// `Sometimes 4`: the verdict and how many states there are; and what else is to be said of it.
 fn cell(outcome: &Outcome) -> String {
     let race = if outcome.data_race { ", data race" } else { "" };
-    format!("{} {}{race}", outcome.verdict, outcome.states.len())
+    let thin_air = if outcome.thin_air { ", out of thin air only" } else { "" };
+    format!("{} {}{race}{thin_air}", outcome.verdict, outcome.states.len())
 }
 
 fn details(

@@ -30,6 +30,8 @@ pub struct Test {
 pub struct Header {
     /// `Result:`, the kernel model's verdict.
     pub result: Option<Verdict>,
+    /// Whether the result says `DATARACE`: the kernel's model sees one, and then the verdict means nothing.
+    pub data_race: bool,
     /// The verdict per architecture.
     pub architectures: Vec<(Arch, Verdict)>,
     /// `Match:`, the event that the race is a fraction of.
@@ -46,7 +48,7 @@ impl Header {
     /// because stronger hardware may forbid what the model allows.
     pub fn expected(&self, arch: Arch) -> Option<Verdict> {
         let declared = self.architectures.iter().find(|(a, _)| *a == arch).map(|(_, verdict)| *verdict);
-        declared.or(self.result.filter(|result| *result != Verdict::Sometimes))
+        declared.or(self.result.filter(|result| *result != Verdict::Sometimes && !self.data_race))
     }
 
     /// The first paragraph of the prose, on one line.

@@ -1,4 +1,4 @@
-//! The condition language: `exists (1:r0=1 /\ ~(x=2 \/ y=&x))`.
+//! The condition language: `exists (1:r0=1 /\ ~(x=2 \/ y=&x))`, `forall (1:r0=1 => 1:r1=1)`.
 
 use super::MAX_DEPTH;
 use super::ast::{Condition, Name, Observable, Prop, Quantifier, Value};
@@ -42,25 +42,48 @@ impl Parser<'_> {
         Ok((locations, filter, Condition { quantifier, prop, span }))
     }
 
-    /// A disjunction of conjunctions.
+    /// Implications of disjunctions of conjunctions.
     ///
-    /// A chain grows the tree to the left, so that each link counts as a level.
-    pub(super) fn prop(&mut self, mut depth: usize) -> Result<Prop, Diagnostic> {
-        let mut left = self.conjunction(depth)?;
-        while self.eat("\\/") || self.eat("||") {
-            depth += 1;
-            left = Prop::Or(Box::new(left), Box::new(self.conjunction(depth)?));
+    /// An implication grows the tree to the right, so that each counts as a level; `/\\` and `\\/` make level trees.
+    pub(super) fn prop(&mut self, depth: usize) -> Result<Prop, Diagnostic> {
+        let left = self.chain(depth, &["\\/", "||"], Prop::Or, Self::conjunction)?;
+        if !self.eat("=>") {
+            return Ok(left);
         }
-        Ok(left)
+        let right = self.prop(depth + 1)?;
+        Ok(Prop::Or(Box::new(Prop::Not(Box::new(left))), Box::new(right)))
     }
 
-    fn conjunction(&mut self, mut depth: usize) -> Result<Prop, Diagnostic> {
-        let mut left = self.literal(depth)?;
-        while self.eat("/\\") || self.eat("&&") {
-            depth += 1;
-            left = Prop::And(Box::new(left), Box::new(self.literal(depth)?));
+    fn conjunction(&mut self, depth: usize) -> Result<Prop, Diagnostic> {
+        self.chain(depth, &["/\\", "&&"], Prop::And, Self::literal)
+    }
+
+    /// Terms with an operator between them.
+    fn chain(
+        &mut self,
+        depth: usize,
+        operator: &[&str],
+        join: fn(Box<Prop>, Box<Prop>) -> Prop,
+        term: fn(&mut Self, usize) -> Result<Prop, Diagnostic>,
+    ) -> Result<Prop, Diagnostic> {
+        let first = term(self, depth)?;
+        let mut terms = vec![first];
+        while operator.iter().any(|operator| self.eat(operator)) {
+            terms.push(term(self, depth)?);
         }
-        Ok(left)
+        // Neighbours are joined until one is left, so that a long chain is no deep tree.
+        while terms.len() > 1 {
+            let mut pairs = Vec::with_capacity(terms.len().div_ceil(2));
+            let mut rest = terms.into_iter();
+            while let Some(left) = rest.next() {
+                pairs.push(match rest.next() {
+                    Some(right) => join(Box::new(left), Box::new(right)),
+                    None => left,
+                });
+            }
+            terms = pairs;
+        }
+        Ok(terms.remove(0))
     }
 
     fn literal(&mut self, depth: usize) -> Result<Prop, Diagnostic> {

@@ -69,7 +69,10 @@ fn read_line(
     };
     let arch = key.parse::<Arch>().ok();
     match (key, arch) {
-        ("Result", _) => header.result = verdict().ok(),
+        ("Result", _) => {
+            header.result = verdict().ok();
+            header.data_race = value_text.split_whitespace().any(|word| word == "DATARACE");
+        }
         ("Match", _) => header.match_event = Some(prop(span)?),
         ("Control", _) => {
             for word in value_text.split_whitespace() {

@@ -19,8 +19,8 @@ pub use verdict::Verdict;
 /// The largest source that is read: a litmus test is a page of text, and anything above this is some other file.
 pub const MAX_SOURCE_BYTES: usize = 256 * 1024;
 
-/// The most threads a test may have: what the harness places on CPUs.
-pub const MAX_THREADS: usize = 4;
+/// The most threads a test may have. A run needs as many CPUs, unless they share some.
+pub const MAX_THREADS: usize = 8;
 
 /// How deep expressions, statements and conditions may nest, so that no file can exhaust the stack.
 pub(crate) const MAX_DEPTH: usize = 64;

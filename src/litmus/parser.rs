@@ -337,6 +337,8 @@ impl<'a> Parser<'a> {
             out.push(Stmt::Assign { target, value });
         } else if matches!(target.kind, ExprKind::Call(..)) {
             out.push(Stmt::Effect(target));
+        } else if let ExprKind::Cast(CType { base: Base::Void, pointers: 0 }, inner) = target.kind {
+            out.push(Stmt::Effect(*inner));
         } else {
             return Err(self.expected("`=` and a value"));
         }

@@ -172,6 +172,13 @@ pub enum Action {
     },
     /// Compare and exchange: place, expected, new.
     Cmpxchg(Order),
+    /// Adds unless the value is one that is left alone, and fully ordered if it adds.
+    AddUnless {
+        /// Whether it gives the old value, and not whether it added.
+        fetch: bool,
+        /// How much is added, and the value that is left alone, where the name implies them.
+        fixed: Option<(i64, i64)>,
+    },
     /// spin_lock
     SpinLock,
     /// spin_unlock
@@ -197,7 +204,11 @@ impl Primitive {
     /// Whether a call yields a value.
     pub fn has_value(&self) -> bool {
         match self.action {
-            Action::Load(_) | Action::Cmpxchg(_) | Action::SpinTrylock | Action::SpinIsLocked => true,
+            Action::Load(_)
+            | Action::Cmpxchg(_)
+            | Action::AddUnless { .. }
+            | Action::SpinTrylock
+            | Action::SpinIsLocked => true,
             Action::Rmw { result, .. } => result != RmwResult::None,
             _ => false,
         }
@@ -286,6 +297,9 @@ fn atomic_family(rest: &str) -> Option<Primitive> {
         "read_acquire" => return make(Action::Load(Access::Acquire), &[Pointer]),
         "set" => return make(Action::Store(Access::Once), &[Pointer, Value]),
         "set_release" => return make(Action::Store(Access::Release), &[Pointer, Value]),
+        "add_unless" => return make(Action::AddUnless { fetch: false, fixed: None }, &[Pointer, Value, Value]),
+        "fetch_add_unless" => return make(Action::AddUnless { fetch: true, fixed: None }, &[Pointer, Value, Value]),
+        "inc_not_zero" => return make(Action::AddUnless { fetch: false, fixed: Some((1, 0)) }, &[Pointer]),
         _ => {}
     }
     if let Some(found) = exchange(rest) {
@@ -332,7 +346,7 @@ fn atomic_family(rest: &str) -> Option<Primitive> {
 
 /// Names to suggest for a misspelt one.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    const OTHERS: [&str; 24] = [
+    const OTHERS: [&str; 26] = [
         "READ_ONCE",
         "WRITE_ONCE",
         "smp_load_acquire",
@@ -357,6 +371,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
         "atomic_set",
         "atomic_add_return",
         "atomic_dec_and_test",
+        "atomic_add_unless",
+        "atomic_inc_not_zero",
     ];
     Fence::ALL.into_iter().map(Fence::name).chain(OTHERS)
 }
@@ -374,10 +390,23 @@ mod tests {
 
     #[test]
     fn the_atomic_family_is_the_kernels() {
-        for name in ["atomic_inc", "atomic_fetch_andnot_release", "atomic64_add_return", "atomic_long_xchg_acquire"] {
+        for name in [
+            "atomic_inc",
+            "atomic_fetch_andnot_release",
+            "atomic64_add_return",
+            "atomic_long_xchg_acquire",
+            "atomic64_fetch_add_unless",
+        ] {
             assert!(find(name).is_some(), "{name}");
         }
-        for name in ["atomic_and_return", "atomic_add_and_test", "atomic_inc_relaxed", "atomic_", "atomic_fetch_"] {
+        for name in [
+            "atomic_and_return",
+            "atomic_add_and_test",
+            "atomic_inc_relaxed",
+            "atomic_",
+            "atomic_fetch_",
+            "atomic_add_unless_acquire",
+        ] {
             assert!(find(name).is_none(), "{name}");
         }
     }

@@ -173,6 +173,9 @@ pub struct Update {
     pub branch: BranchOn,
     /// Whether it is tried until the write happens, so that failures are not looked at.
     pub until_done: bool,
+    /// Whether a result of an update that wrote was only compared with what was read, and depends on it no more than that:
+    /// compare-and-swap of AArch64.
+    pub picks: bool,
 }
 
 /// How an update changes the value.
@@ -186,6 +189,13 @@ pub enum Change {
         expected: Operand,
         /// What it becomes.
         new: Operand,
+    },
+    /// By adding `amount`, if it was not `unwanted`.
+    Unless {
+        /// What it must not have been.
+        unwanted: Operand,
+        /// What is added.
+        amount: Operand,
     },
 }
 

@@ -7,7 +7,7 @@ use crate::program::{Const, LocationId};
 /// What is special about an event: a set of marks. An access without any is the architecture's ordinary load or store
 /// (in the kernel's model, READ_ONCE and WRITE_ONCE).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub struct Tags(pub u32);
+pub struct Tags(pub u64);
 
 macro_rules! tags {
     ($($(#[$doc:meta])* $name:ident = $bit:literal, $word:literal;)*) => {
@@ -83,6 +83,10 @@ tags! {
     FENCE_SR = 30, ",r";
     /// fence whose successors include writes
     FENCE_SW = 31, ",w";
+    /// dsb ishst
+    DSB_ST = 32, "dsb.st";
+    /// The read of a conditional read-modify-write that did not write.
+    FAILED = 33, "failed";
 }
 
 impl Tags {

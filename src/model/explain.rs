@@ -7,7 +7,7 @@ use super::axioms::{self, Demand, Judgement, Violation};
 use super::code::Code;
 use super::execution::{Execution, Witness};
 use super::relation::Relation;
-use super::search::{Candidate, Search};
+use super::search::{Candidate, Search, Visitor};
 use super::{Bounds, Model, ModelError, Result};
 use crate::program::{Const, Prop, Quantifier};
 
@@ -50,64 +50,89 @@ pub enum Reason {
 /// # Errors
 /// As [`super::check`].
 pub fn explain(code: &Code, model: Model, bounds: Bounds) -> Result<Option<Explanation>> {
-    let wanted = |state: &[Const]| {
-        let holds = code.condition.holds(state) != (code.quantifier == Quantifier::Forall);
-        holds && code.filter.as_ref().is_none_or(|filter: &Prop| filter.holds(state))
-    };
     let search = Search::new(code, bounds)?;
-    let mut best: Option<Explanation> = None;
-    let mut keep = |candidate: Candidate<'_>, reason| {
-        let execution = Execution { events: candidate.events(), ..candidate.execution.clone() };
-        best = Some(Explanation { execution, witness: candidate.witness.clone(), state: candidate.state, reason });
-    };
-    let mut found = false;
-    search.run(Some(model), true, &mut |candidate| {
-        if !wanted(&candidate.state) {
-            return ControlFlow::Continue(());
-        }
-        if let Judgement::Allowed { order, .. } = axioms::judge(model, candidate.execution)(candidate.witness) {
-            let reason = allowed(candidate.execution, candidate.witness, &order);
-            keep(candidate, reason);
-            found = true;
-        }
-        ControlFlow::Break(())
-    })?;
-    if found {
-        return Ok(best);
+    let mut allowing = Allowing { code, model, found: None };
+    search.run(Some(model), true, &mut allowing)?;
+    if allowing.found.is_some() {
+        return Ok(allowing.found);
     }
     // None is allowed. Those that are coherent, as every model demands; if none is, incoherence itself is the reason.
     // Every contradiction would do, so a search that takes too long ends with the shortest so far.
     let quick = Search::new(code, Bounds { candidates: bounds.candidates.min(200_000), ..bounds })?;
-    let mut shortest = usize::MAX;
+    let mut forbidding = Forbidding { code, model, shortest: None };
     for coherent in [true, false] {
-        let end = quick.run(None, coherent, &mut |candidate| {
-            if wanted(&candidate.state) {
-                let violation =
-                    axioms::coherence(candidate.execution, candidate.witness).or_else(|| {
-                        match axioms::judge(model, candidate.execution)(candidate.witness) {
-                            Judgement::Forbidden(violation) => Some(violation),
-                            Judgement::Allowed { .. } => None,
-                        }
-                    });
-                if let Some((reason, length)) = violation.map(|violation| forbidden(candidate.execution, violation))
-                    && length < shortest
-                {
-                    shortest = length;
-                    keep(candidate, reason);
-                }
-            }
-            ControlFlow::Continue(())
-        });
+        let end = quick.run(None, coherent, &mut forbidding);
         match end {
-            Err(error @ ModelError::TooLarge { .. }) if shortest == usize::MAX => return Err(error),
+            Err(error @ ModelError::TooLarge { .. }) if forbidding.shortest.is_none() => return Err(error),
             Err(ModelError::TooLarge { .. }) | Ok(_) => {}
             Err(error) => return Err(error),
         }
-        if shortest < usize::MAX {
+        if forbidding.shortest.is_some() {
             break;
         }
     }
-    Ok(best)
+    Ok(forbidding.shortest.map(|(_, explanation)| explanation))
+}
+
+/// Whether a state is one the test asks about: for a `forall`, one that it must not end in.
+fn asked(code: &Code, state: &[Const]) -> bool {
+    let holds = code.condition.holds(state) != (code.quantifier == Quantifier::Forall);
+    holds && code.filter.as_ref().is_none_or(|filter: &Prop| filter.holds(state))
+}
+
+fn explanation(candidate: Candidate<'_>, reason: Reason) -> Explanation {
+    let execution = Execution { events: candidate.events(), ..candidate.execution.clone() };
+    Explanation { execution, witness: candidate.witness.clone(), state: candidate.state, reason }
+}
+
+/// Keeps the first allowed execution, but one without values out of thin air rather than one with.
+struct Allowing<'c> {
+    code: &'c Code,
+    model: Model,
+    found: Option<Explanation>,
+}
+
+impl Visitor for Allowing<'_> {
+    fn wants(&self, state: &[Const], thin_air: bool) -> bool {
+        asked(self.code, state) && (self.found.is_none() || !thin_air)
+    }
+
+    fn take(&mut self, candidate: Candidate<'_>) -> ControlFlow<()> {
+        let judgement = axioms::judge(self.model, candidate.execution)(candidate.witness);
+        let Judgement::Allowed { order, .. } = judgement else { return ControlFlow::Continue(()) };
+        let reason = allowed(candidate.execution, candidate.witness, &order);
+        let end = if candidate.thin_air { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+        self.found = Some(explanation(candidate, reason));
+        end
+    }
+}
+
+/// Keeps the forbidden execution whose contradiction is shortest, with its length.
+struct Forbidding<'c> {
+    code: &'c Code,
+    model: Model,
+    shortest: Option<(usize, Explanation)>,
+}
+
+impl Visitor for Forbidding<'_> {
+    fn wants(&self, state: &[Const], _thin_air: bool) -> bool {
+        asked(self.code, state)
+    }
+
+    fn take(&mut self, candidate: Candidate<'_>) -> ControlFlow<()> {
+        let incoherent = axioms::coherence(candidate.execution, candidate.witness);
+        let violation =
+            incoherent.or_else(|| match axioms::judge(self.model, candidate.execution)(candidate.witness) {
+                Judgement::Forbidden(violation) => Some(violation),
+                Judgement::Allowed { .. } => None,
+            });
+        if let Some((reason, length)) = violation.map(|violation| forbidden(candidate.execution, violation))
+            && self.shortest.as_ref().is_none_or(|(shortest, _)| length < *shortest)
+        {
+            self.shortest = Some((length, explanation(candidate, reason)));
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 fn allowed(execution: &Execution, witness: &Witness, order: &Relation) -> Reason {

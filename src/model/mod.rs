@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Every execution that a model allows is found: each thread's ways to run, each order of the writes to a location, each
-//! source of each read. [`axioms`] holds a file per model, to be held against the published one line by line.
+//! source of each read. Values follow from these. [`axioms`] holds a file per model, to be held against the published one line by line.
 
 pub mod assembly;
 pub mod axioms;
@@ -15,6 +15,7 @@ pub mod event;
 pub mod execution;
 pub mod explain;
 pub mod machine;
+pub mod reach;
 pub mod relation;
 pub mod reordering;
 pub mod search;

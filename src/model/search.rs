@@ -1,128 +1,142 @@
 //! All candidate executions of a test, as far as a model lets them grow.
 //!
-//! The ways a thread can run are grouped by their shape: which accesses, barriers and dependencies there are, whatever the
-//! values. For each choice of shapes a candidate grows location by location: an order of the writes, then a source for
-//! each read, which settles its value. What a model forbids already is not grown further; that is sound because the
-//! relations of every model only grow with the candidate.
+//! A thread's ways to run are paths: which accesses, barriers and dependencies there are, whatever the values. For each
+//! choice of paths a candidate grows location by location: an order of the writes, then a source for each read. Values
+//! follow from the sources, and a path that takes something else for granted ends there. What a model forbids already is
+//! not grown further; that is sound because the relations of every model only grow with the candidate.
+//!
+//! The model is asked where there is a choice ahead, and at the end of a candidate whose state is still wanted: a counter
+//! that everybody increments has as many candidates as its increments have orders, and all of them end alike.
+//!
+//! A value may depend on itself: a read's source depends on what is read. Such a value comes from nowhere; every
+//! constant of the test is tried for it.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::axioms::{self, Judge, Judgement};
-use super::code::{Code, Step};
+use super::code::{Change, Code, Step};
 use super::event::{Event, Kind, Tags};
 use super::execution::{Execution, Witness};
-use super::trace::{Trace, traces};
+use super::reach;
+use super::relation::Set;
+use super::trace::{Known, Trace, Value, traces};
 use super::{Bounds, Model, ModelError, Result};
-use crate::program::{Column, Const, LocationId};
+use crate::program::{Column, Const, LocationId, Operand, Prop};
 
 /// Everything the threads of a test can do.
 pub struct Search<'a> {
     code: &'a Code,
     bounds: Bounds,
-    /// For each thread its traces, those of one shape together.
-    shapes: Vec<Vec<Vec<Trace>>>,
+    /// For each thread its ways to run.
+    traces: Vec<Vec<Trace>>,
+    /// What is tried for a value that comes from nowhere.
+    constants: Vec<Const>,
+    /// For each thread an earlier one that does the same, if exchanging them changes no state.
+    twins: Vec<Option<usize>>,
 }
 
 /// A finished candidate.
 pub struct Candidate<'c> {
-    /// Its events; the values in them are those of another candidate of the same shape.
+    /// Its events; the values in them are all 0.
     pub execution: &'c Execution,
     /// Where reads got their values, and the orders of writes.
     pub witness: &'c Witness,
     /// The values of the columns at its end.
     pub state: Vec<Const>,
-    traces: Vec<&'c Trace>,
+    /// Whether a value in it depends on itself.
+    pub thin_air: bool,
+    /// Whether the kernel's model sees a data race in it.
+    pub race: bool,
+    values: Vec<Const>,
 }
 
 impl Candidate<'_> {
     /// Its events with their own values.
     pub fn events(&self) -> Vec<Event> {
-        let initial = self.execution.events.iter().filter(|event| event.thread.is_none()).copied();
-        initial.chain(self.traces.iter().flat_map(|trace| trace.events.iter().copied())).collect()
+        let own = |(event, value): (&Event, &Const)| {
+            let kind = match event.kind {
+                Kind::Read(location, _) => Kind::Read(location, *value),
+                Kind::Write(location, _) => Kind::Write(location, *value),
+                Kind::Fence => Kind::Fence,
+            };
+            Event { kind, ..*event }
+        };
+        self.execution.events.iter().zip(&self.values).map(own).collect()
     }
 }
 
+/// Who looks at finished candidates.
+pub trait Visitor {
+    /// Whether a candidate that ends in a state is still of interest; asked before the model is.
+    fn wants(&self, state: &[Const], thin_air: bool) -> bool;
+    /// Takes an allowed candidate; breaks off when it has seen enough.
+    fn take(&mut self, candidate: Candidate<'_>) -> ControlFlow<()>;
+}
+
 impl<'a> Search<'a> {
-    /// Finds what each thread can do: which values a location can have is not known at first, so the threads are run
-    /// with the values known so far until they write nothing new.
+    /// Finds what each thread can do.
     ///
     /// # Errors
     /// If there is too much, or the test does something that cannot be followed.
     pub fn new(code: &'a Code, bounds: Bounds) -> Result<Search<'a>> {
-        let mut values: Vec<BTreeSet<Const>> = code.init.iter().map(|init| BTreeSet::from([*init])).collect();
-        // A value comes from an initial one through as many writes as an execution has, at most; one that needs more
-        // would have to come out of itself.
-        let writes =
-            |step: &&Step| matches!(step, Step::Write { .. } | Step::Update(_) | Step::StoreConditional { .. });
-        let rounds: usize = code.threads.iter().map(|thread| thread.steps.iter().filter(writes).count()).sum();
-        let mut all = Vec::new();
-        for _ in 0..=rounds {
-            let lists: Vec<Vec<Const>> = values.iter().map(|set| set.iter().copied().collect()).collect();
-            let each = (0..code.threads.len()).map(|thread| traces(code, thread, &lists, bounds.traces));
-            all = each.collect::<Result<Vec<_>>>()?;
-            let before: usize = values.iter().map(BTreeSet::len).sum();
-            for event in all.iter().flatten().flat_map(|trace| &trace.events) {
-                if let Kind::Write(location, value) = event.kind {
-                    values[location].insert(value);
-                }
-            }
-            if values.iter().map(BTreeSet::len).sum::<usize>() == before {
-                break;
-            }
-        }
-        let shapes = all.into_iter().map(by_shape).collect();
-        Ok(Search { code, bounds, shapes })
+        let reached = reach::reach(code);
+        let each = (0..code.threads.len()).map(|thread| traces(code, thread, &reached[thread], bounds.traces));
+        let traces = each.collect::<Result<_>>()?;
+        Ok(Search { code, bounds, traces, constants: constants(code), twins: twins(code) })
     }
 
     /// Whether any access is plain.
     pub fn has_plain(&self) -> bool {
-        let mut events = self.shapes.iter().flatten().flatten().flat_map(|trace| &trace.events);
+        let mut events = self.traces.iter().flatten().flat_map(|trace| &trace.events);
         events.any(|event| event.tags.any(Tags::PLAIN))
     }
 
-    /// Grows all candidates that `model` allows, all there are without one; how many steps of growth that took. `done`
-    /// sees the finished ones until it breaks off. With `coherent`, only candidates are made that are sequentially
-    /// consistent per location and leave read-modify-writes whole.
+    /// Grows all candidates that `model` allows, all there are without one; how many steps of growth that took. With
+    /// `coherent`, only candidates are made that are sequentially consistent per location and leave read-modify-writes
+    /// whole. Of candidates that differ only by which of two equal threads is which, one is made.
     ///
     /// # Errors
-    /// If there are more steps than the bounds allow, or an execution has too many events.
-    pub fn run(
-        &self,
-        model: Option<Model>,
-        coherent: bool,
-        done: &mut dyn FnMut(Candidate<'_>) -> ControlFlow<()>,
-    ) -> Result<u64> {
+    /// If there are more steps than the bounds allow, or an execution has too many events, or the test does something
+    /// that cannot be followed.
+    pub fn run(&self, model: Option<Model>, coherent: bool, visitor: &mut dyn Visitor) -> Result<u64> {
         let mut steps = 0;
-        let mut pick = vec![0; self.shapes.len()];
-        if self.shapes.iter().any(Vec::is_empty) {
+        let mut pick = vec![0; self.traces.len()];
+        if self.traces.iter().any(Vec::is_empty) {
             return Ok(0);
         }
         loop {
-            let groups: Vec<&[Trace]> = pick.iter().zip(&self.shapes).map(|(at, list)| list[*at].as_slice()).collect();
-            let templates: Vec<&Trace> = groups.iter().map(|group| &group[0]).collect();
-            let execution = Execution::new(&self.code.init, &templates)?;
-            let judge = model.map(|model| axioms::judge(model, &execution));
-            let locations = order_of_locations(&execution);
-            let mut growth = Growth {
-                code: self.code,
-                execution: &execution,
-                places: places(&execution),
-                locations,
-                coherent,
-                judge,
-                done,
-                steps: &mut steps,
-                limit: self.bounds.candidates,
-            };
-            let left = groups.iter().map(|group| group.iter().collect()).collect();
-            let mut orders = vec![Vec::new(); self.code.init.len()];
-            let flow = growth.location(0, &Witness::empty(execution.events.len()), left, &mut orders)?;
-            drop(growth);
-            if flow.is_break() {
-                return Ok(steps);
+            let in_order = |(thread, twin): (usize, &Option<usize>)| twin.is_none_or(|twin| pick[twin] <= pick[thread]);
+            if self.twins.iter().enumerate().all(in_order) {
+                let traces: Vec<&Trace> = pick.iter().zip(&self.traces).map(|(at, list)| &list[*at]).collect();
+                let execution = Execution::new(&self.code.init, &traces)?;
+                let twins = (self.twins.iter().enumerate())
+                    .filter_map(|(thread, twin)| twin.filter(|twin| pick[*twin] == pick[thread]).map(|t| (t, thread)));
+                let mut growth = Growth {
+                    code: self.code,
+                    places: places(&execution),
+                    locations: order_of_locations(&execution),
+                    halves: halves(&execution),
+                    fits: vec![None; execution.events.len() * execution.events.len()],
+                    source: vec![None; execution.events.len()],
+                    orders: vec![Vec::new(); self.code.init.len()],
+                    twins: twins.collect(),
+                    constants: &self.constants,
+                    traces: &traces,
+                    execution: &execution,
+                    coherent,
+                    judge: model.map(|model| axioms::judge(model, &execution)),
+                    visitor,
+                    steps: &mut steps,
+                    limit: self.bounds.candidates,
+                };
+                let flow = growth.all()?;
+                drop(growth);
+                if flow.is_break() {
+                    return Ok(steps);
+                }
             }
-            let Some(digit) = (0..pick.len()).find(|at| pick[*at] + 1 < self.shapes[*at].len()) else {
+            let Some(digit) = (0..pick.len()).find(|at| pick[*at] + 1 < self.traces[*at].len()) else {
                 return Ok(steps);
             };
             pick[digit] += 1;
@@ -131,29 +145,61 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Traces of one shape together, in the order in which shapes come up.
-fn by_shape(traces: Vec<Trace>) -> Vec<Vec<Trace>> {
-    let valueless = |event: &Event| {
-        let kind = match event.kind {
-            Kind::Read(location, _) => Kind::Read(location, Const::Int(0)),
-            Kind::Write(location, _) => Kind::Write(location, Const::Int(0)),
-            Kind::Fence => Kind::Fence,
-        };
-        (kind, event.tags)
-    };
-    let same = |a: &Trace, b: &Trace| {
-        a.events.len() == b.events.len()
-            && a.events.iter().zip(&b.events).all(|(a, b)| valueless(a) == valueless(b))
-            && (&a.addr, &a.data, &a.ctrl, &a.rmw) == (&b.addr, &b.data, &b.ctrl, &b.rmw)
-    };
-    let mut shapes: Vec<Vec<Trace>> = Vec::new();
-    for trace in traces {
-        match shapes.iter_mut().find(|shape| same(&shape[0], &trace)) {
-            Some(shape) => shape.push(trace),
-            None => shapes.push(vec![trace]),
+/// The constants of a test: of its initial values, its instructions and its condition.
+fn constants(code: &Code) -> Vec<Const> {
+    fn of_prop(prop: &Prop, out: &mut BTreeSet<Const>) {
+        match prop {
+            Prop::Const(_) => {}
+            Prop::Equal { value, .. } => {
+                out.insert(*value);
+            }
+            Prop::Not(inner) => of_prop(inner, out),
+            Prop::And(left, right) | Prop::Or(left, right) => {
+                of_prop(left, out);
+                of_prop(right, out);
+            }
         }
     }
-    shapes
+    let mut all: BTreeSet<Const> = code.init.iter().copied().collect();
+    for thread in &code.threads {
+        all.extend(&thread.registers);
+        for step in &thread.steps {
+            let operands = match step {
+                Step::Write { value, .. } | Step::StoreConditional { value, .. } => [Some(*value), None],
+                Step::Update(update) => match update.change {
+                    Change::Op(_, operand) => [Some(operand), None],
+                    Change::IfEqual { expected, new } => [Some(expected), Some(new)],
+                    Change::Unless { unwanted, amount } => [Some(unwanted), Some(amount)],
+                },
+                Step::Move { src, .. } | Step::Unary { src, .. } => [Some(*src), None],
+                Step::Binary { left, right, .. } | Step::Branch { left, right, .. } => [Some(*left), Some(*right)],
+                Step::Read { .. } | Step::IsLocked { .. } | Step::Fence(_) | Step::Jump(_) | Step::Label(_) => {
+                    [None, None]
+                }
+            };
+            all.extend(operands.into_iter().flatten().filter_map(|operand| match operand {
+                Operand::Const(value) => Some(value),
+                Operand::Register(_) => None,
+            }));
+        }
+    }
+    of_prop(&code.condition, &mut all);
+    if let Some(filter) = &code.filter {
+        of_prop(filter, &mut all);
+    }
+    all.into_iter().collect()
+}
+
+/// Threads that do the same and whose registers nobody looks at are exchangeable: for each the nearest earlier one.
+fn twins(code: &Code) -> Vec<Option<usize>> {
+    let watched =
+        |thread: usize| code.columns.iter().any(|c| matches!(c, Column::Register { thread: t, .. } if *t == thread));
+    let same = |a: usize, b: usize| {
+        let (a, b) = (&code.threads[a], &code.threads[b]);
+        (&a.registers, &a.steps, a.scoped) == (&b.registers, &b.steps, b.scoped)
+    };
+    let earlier = |thread: usize| (0..thread).rev().find(|other| !watched(*other) && same(*other, thread));
+    (0..code.threads.len()).map(|thread| if watched(thread) { None } else { earlier(thread) }).collect()
 }
 
 /// Locations with read-modify-writes first: locks leave few orders, and those settle the most.
@@ -175,24 +221,63 @@ fn places(execution: &Execution) -> Vec<usize> {
     events.iter().enumerate().map(|(number, event)| number - first(event.thread)).collect()
 }
 
-struct Growth<'g, 'c> {
+/// For each write of a read-modify-write, its read.
+fn halves(execution: &Execution) -> Vec<Option<usize>> {
+    let mut halves = vec![None; execution.events.len()];
+    for (read, write) in execution.rmw.pairs() {
+        halves[write] = Some(read);
+    }
+    halves
+}
+
+/// What is known of every thread's values.
+type AllKnown = Vec<Known>;
+
+struct Growth<'g, 'v> {
     code: &'g Code,
     execution: &'g Execution,
+    traces: &'g [&'g Trace],
+    constants: &'g [Const],
+    /// Pairs of threads that are exchangeable in this choice of paths, the earlier first.
+    twins: Vec<(usize, usize)>,
     places: Vec<usize>,
     locations: Vec<LocationId>,
+    halves: Vec<Option<usize>>,
+    /// Whether a read may get its value from a write at all, by write and read.
+    fits: Vec<Option<bool>>,
+    /// Where each read gets its value, as far as chosen.
+    source: Vec<Option<usize>>,
+    /// The order of the writes to each location, as far as chosen.
+    orders: Vec<Vec<usize>>,
     coherent: bool,
     judge: Option<Judge<'g>>,
-    done: &'g mut (dyn FnMut(Candidate<'_>) -> ControlFlow<()> + 'c),
+    visitor: &'g mut (dyn Visitor + 'v),
     steps: &'g mut u64,
     limit: u64,
 }
 
-/// The traces that each thread may still be running.
-type Left<'t> = Vec<Vec<&'t Trace>>;
+/// A candidate that grows.
+#[derive(Clone)]
+struct Partial {
+    witness: Witness,
+    known: AllKnown,
+    /// Whether it has grown since the model was asked.
+    grown: bool,
+}
 
 impl Growth<'_, '_> {
-    fn may_grow(&self, witness: &Witness) -> bool {
-        self.judge.as_ref().is_none_or(|judge| matches!(judge(witness), Judgement::Allowed { .. }))
+    fn all(&mut self) -> Result<ControlFlow<()>> {
+        let mut known: AllKnown = self.traces.iter().map(|trace| vec![None; trace.nodes.len()]).collect();
+        for (trace, known) in self.traces.iter().zip(&mut known) {
+            trace.compute(known)?;
+        }
+        self.location(0, Partial { witness: Witness::empty(self.execution.events.len()), known, grown: false })
+    }
+
+    /// Asks the model, if the candidate has grown since.
+    fn may_grow(&self, partial: &mut Partial) -> bool {
+        let grown = std::mem::replace(&mut partial.grown, false);
+        !grown || self.judge.as_ref().is_none_or(|judge| matches!(judge(&partial.witness), Judgement::Allowed { .. }))
     }
 
     fn step(&mut self) -> Result<()> {
@@ -203,56 +288,105 @@ impl Growth<'_, '_> {
         Ok(())
     }
 
-    /// The value that an event has in a trace.
-    fn value(&self, event: usize, trace: &Trace) -> Const {
-        match trace.events[self.places[event]].kind {
-            Kind::Read(_, value) | Kind::Write(_, value) => value,
-            Kind::Fence => Const::Int(0),
+    /// The value that an event reads or writes, as far as it is known.
+    fn value(&self, event: usize, known: &AllKnown) -> Option<Const> {
+        match self.execution.events[event].thread {
+            None => Some(self.code.init[event]),
+            Some(thread) => {
+                let trace = self.traces[thread];
+                trace.value(trace.values[self.places[event]], &known[thread])
+            }
         }
     }
 
-    fn location(
-        &mut self,
-        at: usize,
-        witness: &Witness,
-        left: Left<'_>,
-        orders: &mut Vec<Vec<usize>>,
-    ) -> Result<ControlFlow<()>> {
-        let Some(&location) = self.locations.get(at) else { return Ok(self.finish(witness, &left, orders)) };
-        let own = self.execution.loc.row(location);
-        let writes: Vec<usize> = (own & self.execution.w).iter().filter(|write| *write != location).collect();
-        self.orders(at, location, &writes, &mut vec![location], witness, &left, orders)
+    /// Lets a read have a value. Whether it was news.
+    fn learn(&self, read: usize, value: Const, known: &mut AllKnown) -> bool {
+        let Some(thread) = self.execution.events[read].thread else { return false };
+        let Value::Node(node) = self.traces[thread].values[self.places[read]] else { return false };
+        known[thread][node].replace(value).is_none()
     }
 
-    #[allow(clippy::too_many_arguments)] // the state of a search; a struct would only name it twice
-    fn orders(
+    /// Works out what follows from the sources chosen so far; whether it is what the paths take for granted.
+    fn settle(&self, known: &mut AllKnown) -> Result<bool> {
+        loop {
+            let mut news = Set::EMPTY;
+            for (read, source) in self.source.iter().enumerate() {
+                if let Some(source) = source
+                    && self.value(read, known).is_none()
+                    && let Some(value) = self.value(*source, known)
+                    && self.learn(read, value, known)
+                    && let Some(thread) = self.execution.events[read].thread
+                {
+                    news.insert(thread);
+                }
+            }
+            if news.is_empty() {
+                break;
+            }
+            for thread in news.iter() {
+                self.traces[thread].compute(&mut known[thread])?;
+                if !self.traces[thread].holds(&known[thread])? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether a read may get its value from a write, whatever the other reads find.
+    fn fits(&mut self, write: usize, read: usize) -> Result<bool> {
+        let at = write * self.execution.events.len() + read;
+        if let Some(known) = self.fits[at] {
+            return Ok(known);
+        }
+        let mut known: AllKnown = self.traces.iter().map(|trace| vec![None; trace.nodes.len()]).collect();
+        for (trace, known) in self.traces.iter().zip(&mut known) {
+            trace.compute(known)?;
+        }
+        let mut fits = true;
+        if let (Some(value), Some(thread)) = (self.value(write, &known), self.execution.events[read].thread) {
+            self.learn(read, value, &mut known);
+            self.traces[thread].compute(&mut known[thread])?;
+            fits = self.traces[thread].holds(&known[thread])?;
+        }
+        self.fits[at] = Some(fits);
+        Ok(fits)
+    }
+
+    fn location(&mut self, at: usize, mut partial: Partial) -> Result<ControlFlow<()>> {
+        let Some(&location) = self.locations.get(at) else { return self.finish(partial) };
+        let own = self.execution.loc.row(location);
+        let writes: Vec<usize> = (own & self.execution.w).iter().filter(|write| *write != location).collect();
+        self.order(at, location, &writes, &mut vec![location], &mut partial)
+    }
+
+    /// Puts the writes of a location in every order that may be.
+    fn order(
         &mut self,
         at: usize,
         location: LocationId,
         writes: &[usize],
         order: &mut Vec<usize>,
-        witness: &Witness,
-        left: &Left<'_>,
-        orders: &mut Vec<Vec<usize>>,
+        partial: &mut Partial,
     ) -> Result<ControlFlow<()>> {
+        self.step()?;
         if order.len() == writes.len() + 1 {
-            let mut witness = witness.clone();
-            witness.order(order);
-            self.step()?;
-            if writes.len() > 1 && !self.may_grow(&witness) {
-                return Ok(ControlFlow::Continue(()));
-            }
-            orders[location].clone_from(order);
+            let mut partial = partial.clone();
+            partial.witness.order(order);
+            partial.grown |= writes.len() > 1;
+            self.orders[location].clone_from(order);
             let reads: Vec<usize> = (self.execution.loc.row(location) & self.execution.r).iter().collect();
-            return self.sources(at, location, &reads, &mut Vec::new(), &witness, left.clone(), orders);
+            return self.sources(at, location, &reads, &mut Vec::new(), partial);
+        }
+        if order.len() == 1 && writes.len() > 1 && !self.may_grow(partial) {
+            return Ok(ControlFlow::Continue(()));
         }
         for &write in writes {
-            let early = |other: &usize| self.execution.po.has(*other, write) && !order.contains(other);
-            if order.contains(&write) || self.coherent && writes.iter().any(early) {
+            if order.contains(&write) || !self.may_follow(at, order, write, writes)? {
                 continue;
             }
             order.push(write);
-            let flow = self.orders(at, location, writes, order, witness, left, orders)?;
+            let flow = self.order(at, location, writes, order, partial)?;
             order.pop();
             if flow.is_break() {
                 return Ok(flow);
@@ -261,58 +395,89 @@ impl Growth<'_, '_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    #[allow(clippy::too_many_arguments)] // as above
+    /// Whether a write may be the next in the order of its location.
+    fn may_follow(&mut self, at: usize, order: &[usize], write: usize, writes: &[usize]) -> Result<bool> {
+        let Execution { po, events, .. } = self.execution;
+        // Of two threads that do the same, the earlier one writes first at the first location that they write.
+        let thread = events[write].thread;
+        let is_first = |thread| !order.iter().any(|other| events[*other].thread == Some(thread));
+        let behind = self.twins.iter().any(|(twin, own)| {
+            let first_here = self.locations[..at]
+                .iter()
+                .all(|location| !self.orders[*location].iter().any(|write| events[*write].thread == Some(*own)));
+            Some(*own) == thread && first_here && is_first(*twin)
+        });
+        if behind {
+            return Ok(false);
+        }
+        if !self.coherent {
+            return Ok(true);
+        }
+        if writes.iter().any(|other| po.has(*other, write) && !order.contains(other)) {
+            return Ok(false);
+        }
+        // A read-modify-write finds what the write before it left.
+        match (self.halves[write], order.last()) {
+            (Some(read), Some(&last)) if events[last].thread != thread || po.has(last, read) => self.fits(last, read),
+            _ => Ok(true),
+        }
+    }
+
+    /// Gives every read of a location a source.
     fn sources(
         &mut self,
         at: usize,
         location: LocationId,
         reads: &[usize],
         rf: &mut Vec<(usize, usize)>,
-        witness: &Witness,
-        left: Left<'_>,
-        orders: &mut Vec<Vec<usize>>,
+        mut partial: Partial,
     ) -> Result<ControlFlow<()>> {
-        let Some(&read) = reads.get(rf.len()) else { return self.location(at + 1, witness, left, orders) };
-        let reader = self.execution.events[read].thread.unwrap_or(0);
-        for place in 0..orders[location].len() {
-            if self.coherent && !self.is_coherent(&orders[location], read, place, rf) {
+        let Some(&read) = reads.get(rf.len()) else { return self.location(at + 1, partial) };
+        let mut choices = Vec::new();
+        for (place, &write) in self.orders[location].iter().enumerate() {
+            if self.coherent && !self.is_coherent(&self.orders[location], read, place, rf) {
                 continue;
             }
-            let write = orders[location][place];
-            let writer = self.execution.events[write].thread;
-            let given: BTreeSet<Const> = match writer {
-                None => BTreeSet::from([self.code.init[write]]),
-                Some(thread) => left[thread].iter().map(|trace| self.value(write, trace)).collect(),
-            };
-            let mut grown: Option<Witness> = None;
-            for value in given {
-                let mut left = left.clone();
-                if let Some(thread) = writer {
-                    left[thread].retain(|trace| self.value(write, trace) == value);
-                }
-                left[reader].retain(|trace| self.value(read, trace) == value);
-                if left[reader].is_empty() {
-                    continue;
-                }
-                if grown.is_none() {
-                    let mut witness = witness.clone();
-                    witness.source(write, read);
-                    self.step()?;
-                    if !self.may_grow(&witness) {
-                        break;
-                    }
-                    grown = Some(witness);
-                }
-                let Some(witness) = &grown else { break };
-                rf.push((place, read));
-                let flow = self.sources(at, location, reads, rf, witness, left, orders)?;
-                rf.pop();
-                if flow.is_break() {
-                    return Ok(flow);
-                }
+            self.source[read] = Some(write);
+            let mut known = partial.known.clone();
+            if self.settle(&mut known)? {
+                choices.push((place, write, known));
             }
         }
-        Ok(ControlFlow::Continue(()))
+        self.source[read] = None;
+        let Some((place, write, known)) = choices.pop() else { return Ok(ControlFlow::Continue(())) };
+        if !choices.is_empty() && !self.may_grow(&mut partial) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        for (place, write, known) in choices {
+            let next = Partial { witness: partial.witness.clone(), known, grown: true };
+            let flow = self.source(at, location, reads, rf, (place, write), next)?;
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
+        self.source(at, location, reads, rf, (place, write), Partial { known, grown: true, ..partial })
+    }
+
+    /// Gives the next read of a location one source.
+    fn source(
+        &mut self,
+        at: usize,
+        location: LocationId,
+        reads: &[usize],
+        rf: &mut Vec<(usize, usize)>,
+        (place, write): (usize, usize),
+        mut partial: Partial,
+    ) -> Result<ControlFlow<()>> {
+        self.step()?;
+        let read = reads[rf.len()];
+        partial.witness.source(write, read);
+        self.source[read] = Some(write);
+        rf.push((place, read));
+        let flow = self.sources(at, location, reads, rf, partial)?;
+        rf.pop();
+        self.source[read] = None;
+        Ok(flow)
     }
 
     /// Whether `read` may get the value of the write at `place` in the order: the four shapes of coherence, and nothing
@@ -332,20 +497,82 @@ impl Growth<'_, '_> {
         writes && reads && whole
     }
 
-    fn finish(&mut self, witness: &Witness, left: &Left<'_>, orders: &[Vec<usize>]) -> ControlFlow<()> {
-        // Every read has its value, so one trace is left for each thread.
-        let traces: Vec<&Trace> = left.iter().filter_map(|list| list.first().copied()).collect();
-        let value = |column: &Column| match *column {
-            Column::Register { thread, register } => traces[thread].registers[register],
-            Column::Location(location) => {
-                let last = orders[location].last().copied().unwrap_or(location);
-                match self.execution.events[last].thread {
-                    None => self.code.init[last],
-                    Some(thread) => self.value(last, traces[thread]),
+    /// Every read has a source. Values that are still not known depend on themselves.
+    fn finish(&mut self, mut partial: Partial) -> Result<ControlFlow<()>> {
+        let open = self.open(&partial.known);
+        if open.is_none() {
+            let Execution { addr, data, ctrl, .. } = self.execution;
+            let thin_air = !(((&partial.witness.rf | addr) | data) | ctrl).is_acyclic();
+            return Ok(self.complete(&mut partial, thin_air));
+        }
+        if !self.may_grow(&mut partial) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        self.invent(partial)
+    }
+
+    /// A read whose value is not known.
+    fn open(&self, known: &AllKnown) -> Option<usize> {
+        self.execution.r.iter().find(|read| self.value(*read, known).is_none())
+    }
+
+    /// Tries every constant for a value that depends on itself, and keeps what comes back to itself.
+    fn invent(&mut self, mut partial: Partial) -> Result<ControlFlow<()>> {
+        let Some(read) = self.open(&partial.known) else {
+            let closed = |read: usize| {
+                self.source[read]
+                    .is_none_or(|write| self.value(write, &partial.known) == self.value(read, &partial.known))
+            };
+            if !self.execution.r.iter().all(closed) {
+                return Ok(ControlFlow::Continue(()));
+            }
+            return Ok(self.complete(&mut partial, true));
+        };
+        for &value in self.constants {
+            self.step()?;
+            let mut next = partial.clone();
+            self.learn(read, value, &mut next.known);
+            if let Some(thread) = self.execution.events[read].thread {
+                self.traces[thread].compute(&mut next.known[thread])?;
+                if !self.traces[thread].holds(&next.known[thread])? {
+                    continue;
                 }
             }
+            if self.settle(&mut next.known)? {
+                let flow = self.invent(next)?;
+                if flow.is_break() {
+                    return Ok(flow);
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Hands a candidate with all its values over, if it is wanted and allowed.
+    fn complete(&mut self, partial: &mut Partial, thin_air: bool) -> ControlFlow<()> {
+        let known = &partial.known;
+        let value = |column: &Column| match *column {
+            Column::Register { thread, register } => {
+                let trace = self.traces[thread];
+                trace.value(trace.registers[register], &known[thread])
+            }
+            Column::Location(location) => self.value(*self.orders[location].last().unwrap_or(&location), known),
         };
-        let state = self.code.columns.iter().map(value).collect();
-        (self.done)(Candidate { execution: self.execution, witness, state, traces })
+        // Every read has its value, so that everything has one.
+        let Some(state) = self.code.columns.iter().map(value).collect::<Option<Vec<Const>>>() else {
+            return ControlFlow::Continue(());
+        };
+        if !self.visitor.wants(&state, thin_air) {
+            return ControlFlow::Continue(());
+        }
+        let race = match self.judge.as_ref().map(|judge| judge(&partial.witness)) {
+            Some(Judgement::Forbidden(_)) => return ControlFlow::Continue(()),
+            Some(Judgement::Allowed { race, .. }) => race,
+            None => false,
+        };
+        let events = 0..self.execution.events.len();
+        let values = events.map(|event| self.value(event, known).unwrap_or(Const::Int(0))).collect();
+        let (execution, witness) = (self.execution, &partial.witness);
+        self.visitor.take(Candidate { execution, witness, state, thin_air, race, values })
     }
 }

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use super::axioms::{self, Judgement};
 use super::code::Code;
-use super::search::Search;
+use super::search::{Candidate, Search, Visitor};
 use super::{Bounds, Model, Result};
 use crate::litmus::Verdict;
 use crate::program::{Const, Quantifier};
@@ -22,6 +21,8 @@ pub struct Outcome {
     pub looked_at: u64,
     /// Whether the kernel's model sees a data race: accesses, one of them plain, that nothing orders.
     pub data_race: bool,
+    /// Whether what the test asks about happens only in executions in which a value depends on itself: out of thin air.
+    pub thin_air: bool,
 }
 
 impl Outcome {
@@ -42,24 +43,41 @@ impl Outcome {
 pub fn check(code: &Code, model: Model, bounds: Bounds) -> Result<Outcome> {
     let search = Search::new(code, bounds)?;
     // Whether there is a data race takes a look at every execution, and only plain accesses have any.
-    let races = model == Model::Lkmm && search.has_plain();
-    let mut states = BTreeMap::new();
-    let mut data_race = false;
-    let looked_at = search.run(Some(model), true, &mut |candidate| {
-        let kept = code.filter.as_ref().is_none_or(|filter| filter.holds(&candidate.state));
-        if races && kept && !data_race {
-            let judgement = axioms::judge(model, candidate.execution)(candidate.witness);
-            data_race = matches!(judgement, Judgement::Allowed { race: true, .. });
-        }
-        states.insert(candidate.state, kept);
-        ControlFlow::Continue(())
-    })?;
-    let states: BTreeSet<Vec<Const>> = states.into_iter().filter(|(_, kept)| *kept).map(|(state, _)| state).collect();
-    let holding = states.iter().filter(|state| code.condition.holds(state)).count();
+    let look_for_race = model == Model::Lkmm && search.has_plain();
+    let mut seen = Seen { code, states: BTreeMap::new(), look_for_race, data_race: false };
+    let looked_at = search.run(Some(model), true, &mut seen)?;
+    let Seen { states, data_race, .. } = seen;
+    let holding = states.keys().filter(|state| code.condition.holds(state)).count();
     let verdict = match holding {
         0 => Verdict::Never,
         some if some == states.len() => Verdict::Always,
         _ => Verdict::Sometimes,
     };
-    Ok(Outcome { states, verdict, looked_at, data_race })
+    let asked = |state: &[Const]| code.condition.holds(state) == (code.quantifier != Quantifier::Forall);
+    let mut origins = states.iter().filter(|(state, _)| asked(state)).map(|(_, thin_air)| *thin_air).peekable();
+    let thin_air = origins.peek().is_some() && origins.all(|thin_air| thin_air);
+    Ok(Outcome { states: states.into_keys().collect(), verdict, looked_at, data_race, thin_air })
+}
+
+/// The states found so far.
+struct Seen<'c> {
+    code: &'c Code,
+    /// Those that pass the filter, and whether every execution that ends there has a value that depends on itself.
+    states: BTreeMap<Vec<Const>, bool>,
+    look_for_race: bool,
+    data_race: bool,
+}
+
+impl Visitor for Seen<'_> {
+    fn wants(&self, state: &[Const], thin_air: bool) -> bool {
+        self.code.filter.as_ref().is_none_or(|filter| filter.holds(state))
+            && (self.look_for_race && !self.data_race
+                || self.states.get(state).is_none_or(|known_thin_air| *known_thin_air && !thin_air))
+    }
+
+    fn take(&mut self, candidate: Candidate<'_>) -> ControlFlow<()> {
+        self.data_race |= self.look_for_race && candidate.race;
+        *self.states.entry(candidate.state).or_insert(true) &= candidate.thin_air;
+        ControlFlow::Continue(())
+    }
 }

@@ -1,19 +1,70 @@
-//! Every way one thread can run, given the values it may find at each location.
+//! Every way one thread can run: its accesses, barriers and dependencies, whatever the values.
 //!
-//! A trace has concrete values throughout: where a thread reads, one trace is made for each value that the location may
-//! have. Which write a value came from is settled later, when the traces of all threads are put together.
+//! A trace is one path through the thread's branches. What it reads is not known yet, so values are expressions over its
+//! reads, and what the path takes for granted of them is kept as assumptions. Which write a value came from is settled
+//! when the traces of all threads are put together ([`super::search`]); the expressions then give everything else.
 
 use super::code::{BranchOn, Change, Code, CodeThread, Gives, Step, Update};
 use super::event::{Event, Kind, Tags};
+use super::reach::Locations;
 use super::relation::{MAX_EVENTS, Set};
 use super::{ModelError, Result};
 use crate::program::{Address, Binary, Compare, Const, LocationId, Operand, RegisterId, RmwOp, Type, Unary};
 
+/// A value: known, or an expression of the trace by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    /// Known.
+    Known(Const),
+    /// What [`Trace::nodes`] has at this place.
+    Node(usize),
+}
+
+/// An expression; those it is made of stand before it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Node {
+    /// What an event of the trace reads.
+    Read(usize),
+    /// A value as a type holds it.
+    Wrap(Value, Type),
+    /// An operation on one value, in a type.
+    Unary(Unary, Value, Type),
+    /// An operation on two values, in a type.
+    Binary(Binary, Value, Value, Type),
+    /// What a read-modify-write makes of the old value and its operand, in a type.
+    Modified(RmwOp, Value, Value, Type),
+}
+
+/// What a path takes for granted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Assumption {
+    /// That two values compare so, in a type, or that they do not.
+    Compares {
+        /// How.
+        compare: Compare,
+        /// The left side.
+        left: Value,
+        /// The right side.
+        right: Value,
+        /// In which type.
+        ty: Type,
+        /// Whether they do.
+        holds: bool,
+    },
+    /// That a value is the address of a location.
+    Address(Value, LocationId),
+}
+
+/// What is known of a trace's expressions, by number.
+pub type Known = Vec<Option<Const>>;
+
 /// One way a thread can run. Events are numbered from 0 within the trace.
 #[derive(Debug, Clone)]
 pub struct Trace {
-    /// What it did, in program order.
+    /// What it did, in program order. The values in them are 0; [`Trace::values`] has the real ones.
     pub events: Vec<Event>,
+    /// What each event reads or writes.
+    pub values: Vec<Value>,
     /// For each event, the events its address depends on.
     pub addr: Vec<Set>,
     /// For each event, the events its value depends on.
@@ -23,31 +74,102 @@ pub struct Trace {
     /// Reads and writes that nothing comes between.
     pub rmw: Vec<(usize, usize)>,
     /// The registers at the end.
-    pub registers: Vec<Const>,
+    pub registers: Vec<Value>,
+    /// The expressions.
+    pub nodes: Vec<Node>,
+    /// What this path takes for granted.
+    pub assumptions: Vec<Assumption>,
 }
 
-/// Every way a thread of `code` can run if each location holds one of its `values`.
+impl Trace {
+    /// A value, as far as it is known.
+    pub fn value(&self, value: Value, known: &Known) -> Option<Const> {
+        match value {
+            Value::Known(value) => Some(value),
+            Value::Node(node) => known[node],
+        }
+    }
+
+    /// Works out every expression that can be.
+    ///
+    /// # Errors
+    /// If one computes with an address.
+    pub fn compute(&self, known: &mut Known) -> Result<()> {
+        for (at, node) in self.nodes.iter().enumerate() {
+            if known[at].is_some() {
+                continue;
+            }
+            let get = |value: Value| self.value(value, known);
+            known[at] = match *node {
+                Node::Read(_) => None,
+                Node::Wrap(value, ty) => get(value).map(|value| wrap(value, ty)),
+                Node::Unary(op, value, ty) => match get(value) {
+                    Some(value) => Some(unary(op, value, ty)?),
+                    None => None,
+                },
+                Node::Binary(op, left, right, ty) => match (get(left), get(right)) {
+                    (Some(left), Some(right)) => Some(wrap(binary(op, left, right, ty)?, ty)),
+                    _ => None,
+                },
+                Node::Modified(op, old, operand, ty) => match (get(old), get(operand)) {
+                    (Some(old), Some(operand)) => Some(wrap(modified(op, wrap(old, ty), operand)?, ty)),
+                    _ => None,
+                },
+            };
+        }
+        Ok(())
+    }
+
+    /// Whether nothing that is known is against what the path takes for granted.
+    ///
+    /// # Errors
+    /// If memory is accessed at something that is no location's address.
+    pub fn holds(&self, known: &Known) -> Result<bool> {
+        for assumption in &self.assumptions {
+            match *assumption {
+                Assumption::Compares { compare, left, right, ty, holds } => {
+                    if let (Some(left), Some(right)) = (self.value(left, known), self.value(right, known))
+                        && compare_values(compare, left, right, ty)? != holds
+                    {
+                        return Ok(false);
+                    }
+                }
+                Assumption::Address(value, location) => match self.value(value, known) {
+                    Some(Const::Int(value)) => return Err(no_location(&value.to_string())),
+                    Some(Const::Address(found)) if found != location => return Ok(false),
+                    _ => {}
+                },
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Every way a thread of `code` can run. `reached` are the locations each of its steps may access.
 ///
 /// # Errors
 /// If there are more than `limit`, or one has too many events, or it computes with an address.
-pub fn traces(code: &Code, thread: usize, values: &[Vec<Const>], limit: usize) -> Result<Vec<Trace>> {
+pub fn traces(code: &Code, thread: usize, reached: &[Locations], limit: usize) -> Result<Vec<Trace>> {
     let thread_code = &code.threads[thread];
     let registers = thread_code.registers.len();
     let joins = if thread_code.scoped { thread_code.joins() } else { Vec::new() };
-    let mut runner = Runner { code: thread_code, thread, values, joins, limit, done: Vec::new() };
+    let mut runner = Runner { code: thread_code, thread, reached, joins, limit, done: Vec::new() };
     runner.run(State {
         at: 0,
-        values: thread_code.registers.clone(),
-        depends: vec![Set::EMPTY; registers],
+        values: thread_code.registers.iter().map(|value| Value::Known(*value)).collect(),
+        depends: vec![Depends::default(); registers],
         controls: Vec::new(),
         reservation: None,
         trace: Trace {
             events: Vec::new(),
+            values: Vec::new(),
             addr: Vec::new(),
             data: Vec::new(),
             ctrl: Vec::new(),
             rmw: Vec::new(),
             registers: Vec::new(),
+            nodes: Vec::new(),
+            assumptions: Vec::new(),
         },
     })?;
     Ok(runner.done)
@@ -56,18 +178,40 @@ pub fn traces(code: &Code, thread: usize, values: &[Vec<Const>], limit: usize) -
 struct Runner<'a> {
     code: &'a CodeThread,
     thread: usize,
-    values: &'a [Vec<Const>],
+    reached: &'a [Locations],
     joins: Vec<usize>,
     limit: usize,
     done: Vec<Trace>,
 }
 
+/// What a value depends on.
+#[derive(Debug, Clone, Copy, Default)]
+struct Depends {
+    /// The reads it is computed from.
+    on: Set,
+    /// The reads that only chose it: after a compare-and-swap that succeeds the register holds what it held before. What
+    /// depends on it is ordered like what a branch controls ("pick" dependencies of the Arm ARM, B2.3).
+    picks: Set,
+}
+
+impl Depends {
+    const NONE: Depends = Depends { on: Set::EMPTY, picks: Set::EMPTY };
+
+    fn only(event: usize) -> Depends {
+        Depends { on: only(event), picks: Set::EMPTY }
+    }
+
+    fn and(self, other: Depends) -> Depends {
+        Depends { on: self.on | other.on, picks: self.picks | other.picks }
+    }
+}
+
 #[derive(Clone)]
 struct State {
     at: usize,
-    values: Vec<Const>,
+    values: Vec<Value>,
     /// What each register's value depends on.
-    depends: Vec<Set>,
+    depends: Vec<Depends>,
     /// What controls the steps up to a place.
     controls: Vec<(Set, usize)>,
     /// The load-reserved whose store-conditional has not come yet.
@@ -76,36 +220,102 @@ struct State {
 }
 
 impl State {
-    fn operand(&self, operand: Operand) -> (Const, Set) {
+    fn operand(&self, operand: Operand) -> (Value, Depends) {
         match operand {
             Operand::Register(register) => (self.values[register], self.depends[register]),
-            Operand::Const(value) => (value, Set::EMPTY),
+            Operand::Const(value) => (Value::Known(value), Depends::NONE),
         }
     }
 
-    fn place(&self, address: Address) -> Result<(LocationId, Set)> {
-        match address {
-            Address::Location(location) => Ok((location, Set::EMPTY)),
-            Address::Register(register) => match self.values[register] {
-                Const::Address(location) => Ok((location, self.depends[register])),
-                Const::Int(value) => Err(ModelError::Unsupported(format!("it accesses memory at the address {value}"))),
-            },
-        }
-    }
-
-    fn set(&mut self, register: RegisterId, value: Const, depends: Set) {
+    fn set(&mut self, register: RegisterId, value: Value, depends: Depends) {
         self.values[register] = value;
         self.depends[register] = depends;
     }
 
+    fn node(&mut self, node: Node) -> Value {
+        self.trace.nodes.push(node);
+        Value::Node(self.trace.nodes.len() - 1)
+    }
+
+    fn wrap(&mut self, value: Value, ty: Type) -> Value {
+        match value {
+            Value::Known(value) => Value::Known(wrap(value, ty)),
+            Value::Node(_) if ty.bits() >= 64 => value,
+            Value::Node(node) => match self.trace.nodes[node] {
+                Node::Wrap(_, held) | Node::Unary(_, _, held) | Node::Binary(_, _, _, held) if held == ty => value,
+                Node::Modified(_, _, _, held) if held == ty => value,
+                _ => self.node(Node::Wrap(value, ty)),
+            },
+        }
+    }
+
+    fn binary(&mut self, op: Binary, left: Value, right: Value, ty: Type) -> Result<Value> {
+        let zero = Value::Known(Const::Int(0));
+        Ok(match (op, left, right) {
+            (_, Value::Known(left), Value::Known(right)) => Value::Known(wrap(binary(op, left, right, ty)?, ty)),
+            // What a false dependency is made of.
+            (Binary::Xor | Binary::Sub, left, right) if left == right => zero,
+            (Binary::And | Binary::Mul, left, right) if left == zero || right == zero => zero,
+            (Binary::Compare(compare), left, right) if left == right => {
+                Value::Known(Const::Int(matches!(compare, Compare::Eq | Compare::Le | Compare::Ge).into()))
+            }
+            (Binary::Add | Binary::Or, left, right) if right == zero => self.wrap(left, ty),
+            (Binary::Add | Binary::Or, left, right) if left == zero => self.wrap(right, ty),
+            _ => self.node(Node::Binary(op, left, right, ty)),
+        })
+    }
+
+    /// Takes for granted that two values compare so, or that they do not; whether that can be.
+    fn assume(&mut self, compare: Compare, left: Value, right: Value, ty: Type, holds: bool) -> Result<bool> {
+        match self.binary(Binary::Compare(compare), left, right, ty)? {
+            Value::Known(value) => Ok((value != Const::Int(0)) == holds),
+            Value::Node(_) => {
+                // The assumption says it; the expression is not needed.
+                self.trace.nodes.pop();
+                self.trace.assumptions.push(Assumption::Compares { compare, left, right, ty, holds });
+                Ok(true)
+            }
+        }
+    }
+
     /// Adds an event; its number.
-    fn event(&mut self, thread: usize, kind: Kind, tags: Tags, addr: Set, data: Set) -> usize {
-        let ctrl = self.controls.iter().fold(Set::EMPTY, |all, (set, _)| all | *set);
+    fn event(&mut self, thread: usize, kind: Kind, tags: Tags, addr: Depends, data: Depends) -> usize {
+        let ctrl = self.controls.iter().fold(addr.picks | data.picks, |all, (set, _)| all | *set);
         let event = self.trace.events.len();
         self.trace.events.push(Event { thread: Some(thread), kind, tags, step: self.at });
-        self.trace.addr.push(addr);
-        self.trace.data.push(data);
+        self.trace.values.push(Value::Known(Const::Int(0)));
+        self.trace.addr.push(addr.on);
+        self.trace.data.push(data.on);
         self.trace.ctrl.push(ctrl);
+        // What was chosen as an address is ordered before all writes behind the access.
+        self.control(addr.picks, usize::MAX);
+        event
+    }
+
+    fn fence(&mut self, thread: usize, tags: Tags) {
+        self.event(thread, Kind::Fence, tags, Depends::NONE, Depends::NONE);
+    }
+
+    /// Adds a read; its number and the value it finds.
+    fn read(&mut self, thread: usize, location: LocationId, tags: Tags, addr: Depends) -> (usize, Value) {
+        let event = self.event(thread, Kind::Read(location, Const::Int(0)), tags, addr, Depends::NONE);
+        let value = self.node(Node::Read(event));
+        self.trace.values[event] = value;
+        (event, value)
+    }
+
+    /// Adds a write; its number.
+    fn write(
+        &mut self,
+        thread: usize,
+        location: LocationId,
+        value: Value,
+        tags: Tags,
+        addr: Depends,
+        data: Depends,
+    ) -> usize {
+        let event = self.event(thread, Kind::Write(location, Const::Int(0)), tags, addr, data);
+        self.trace.values[event] = value;
         event
     }
 
@@ -117,6 +327,31 @@ impl State {
 }
 
 impl Runner<'_> {
+    /// The states in which the step goes on, one for each location that its address may be.
+    fn places(&self, state: &State, address: Address) -> Result<Vec<(State, LocationId, Depends)>> {
+        let register = match address {
+            Address::Location(location) => return Ok(vec![(state.clone(), location, Depends::NONE)]),
+            Address::Register(register) => register,
+        };
+        let depends = state.depends[register];
+        match state.values[register] {
+            Value::Known(Const::Address(location)) => Ok(vec![(state.clone(), location, depends)]),
+            Value::Known(Const::Int(value)) => Err(no_location(&value.to_string())),
+            value @ Value::Node(_) => {
+                let reached = &self.reached[state.at];
+                if reached.is_empty() {
+                    return Err(no_location("that it reads"));
+                }
+                let place = |location: &LocationId| {
+                    let mut state = state.clone();
+                    state.trace.assumptions.push(Assumption::Address(value, *location));
+                    (state, *location, depends)
+                };
+                Ok(reached.iter().map(place).collect())
+            }
+        }
+    }
+
     fn run(&mut self, mut state: State) -> Result<()> {
         while state.at < self.code.steps.len() {
             if self.code.scoped {
@@ -130,86 +365,47 @@ impl Runner<'_> {
             }
             let code = self.code;
             match &code.steps[state.at] {
-                Step::Read { dst, address, ty, tags } => {
-                    let (location, addr) = state.place(*address)?;
-                    for &value in &self.values[location] {
-                        let mut next = state.clone();
-                        let event = next.event(self.thread, Kind::Read(location, value), *tags, addr, Set::EMPTY);
-                        if tags.any(Tags::EXCLUSIVE) {
-                            next.reservation = Some((event, location));
-                        }
-                        if let Some(dst) = dst {
-                            next.set(*dst, wrap(value, *ty), only(event));
-                        }
-                        next.at += 1;
-                        self.run(next)?;
+                Step::Read { address, .. }
+                | Step::IsLocked { address, .. }
+                | Step::Write { address, .. }
+                | Step::Update(Update { address, .. })
+                | Step::StoreConditional { address, .. } => {
+                    for (state, location, addr) in self.places(&state, *address)? {
+                        self.access(state, location, addr)?;
                     }
                     return Ok(());
                 }
-                Step::IsLocked { dst, address } => {
-                    let (location, addr) = state.place(*address)?;
-                    for &value in &self.values[location] {
-                        let mut next = state.clone();
-                        let held = value != Const::Int(0);
-                        let tags = if held { Tags::RL } else { Tags::RU };
-                        let event = next.event(self.thread, Kind::Read(location, value), tags, addr, Set::EMPTY);
-                        next.set(*dst, Const::Int(held.into()), only(event));
-                        next.at += 1;
-                        self.run(next)?;
-                    }
-                    return Ok(());
-                }
-                Step::Write { address, value, ty, tags } => {
-                    let (location, addr) = state.place(*address)?;
-                    let (value, data) = state.operand(*value);
-                    state.event(self.thread, Kind::Write(location, wrap(value, *ty)), *tags, addr, data);
-                }
-                Step::Update(update) => return self.update(&state, update),
-                Step::StoreConditional { status, carries, address, value, ty, tags } => {
-                    let (location, addr) = state.place(*address)?;
-                    let (value, data) = state.operand(*value);
-                    let reservation = state.reservation.take();
-                    let mut fails = state.clone();
-                    fails.set(*status, Const::Int(1), Set::EMPTY);
-                    fails.at += 1;
-                    self.run(fails)?;
-                    let Some((read, _)) = reservation.filter(|(_, reserved)| *reserved == location) else {
-                        return Ok(());
-                    };
-                    let write = state.event(self.thread, Kind::Write(location, wrap(value, *ty)), *tags, addr, data);
-                    state.trace.rmw.push((read, write));
-                    state.set(*status, Const::Int(0), if *carries { only(write) } else { Set::EMPTY });
-                }
-                Step::Fence(tags) => {
-                    state.event(self.thread, Kind::Fence, *tags, Set::EMPTY, Set::EMPTY);
-                }
+                Step::Fence(tags) => state.fence(self.thread, *tags),
                 Step::Move { dst, src, ty } => {
                     let (value, depends) = state.operand(*src);
-                    state.set(*dst, wrap(value, *ty), depends);
+                    let value = state.wrap(value, *ty);
+                    state.set(*dst, value, depends);
                 }
                 Step::Unary { dst, op, src, ty } => {
                     let (value, depends) = state.operand(*src);
-                    let value = match (op, value) {
-                        (Unary::Negate, Const::Int(value)) => Const::Int(value.wrapping_neg()),
-                        (Unary::Invert, Const::Int(value)) => Const::Int(!value),
-                        (Unary::Not, value) => Const::Int((value == Const::Int(0)).into()),
-                        (_, Const::Address(_)) => return Err(computed_address()),
+                    let value = match value {
+                        Value::Known(value) => Value::Known(unary(*op, value, *ty)?),
+                        Value::Node(_) => state.node(Node::Unary(*op, value, *ty)),
                     };
-                    state.set(*dst, wrap(value, *ty), depends);
+                    state.set(*dst, value, depends);
                 }
                 Step::Binary { dst, op, left, right, ty } => {
                     let ((left, on_left), (right, on_right)) = (state.operand(*left), state.operand(*right));
-                    let value = binary(*op, left, right, *ty)?;
-                    state.set(*dst, wrap(value, *ty), on_left | on_right);
+                    let value = state.binary(*op, left, right, *ty)?;
+                    state.set(*dst, value, on_left.and(on_right));
                 }
                 Step::Branch { compare, left, right, ty, target } => {
                     let ((left, on_left), (right, on_right)) = (state.operand(*left), state.operand(*right));
-                    let taken = compare_values(*compare, left, right, *ty)?;
                     let until = if self.code.scoped { self.joins[state.at] } else { usize::MAX };
-                    state.control(on_left | on_right, until);
-                    if taken {
-                        state.at = self.code.position(*target);
-                        continue;
+                    let on = on_left.and(on_right);
+                    state.control(on.on | on.picks, until);
+                    let mut jumps = state.clone();
+                    if jumps.assume(*compare, left, right, *ty, true)? {
+                        jumps.at = self.code.position(*target);
+                        self.run(jumps)?;
+                    }
+                    if !state.assume(*compare, left, right, *ty, false)? {
+                        return Ok(());
                     }
                 }
                 Step::Jump(target) => {
@@ -228,61 +424,147 @@ impl Runner<'_> {
         Ok(())
     }
 
-    fn update(&mut self, state: &State, update: &Update) -> Result<()> {
-        let (location, addr) = state.place(update.address)?;
-        for &old in &self.values[location] {
-            let (new, depends) = match update.change {
-                Change::Op(op, operand) => {
-                    let (value, depends) = state.operand(operand);
-                    (Some(modified(op, wrap(old, update.ty), value)?), depends)
+    /// The step the state is at, which accesses `location`, and everything behind it.
+    fn access(&mut self, mut state: State, location: LocationId, addr: Depends) -> Result<()> {
+        let thread = self.thread;
+        let code = self.code;
+        match &code.steps[state.at] {
+            Step::Read { dst, ty, tags, .. } => {
+                let (event, value) = state.read(thread, location, *tags, addr);
+                if tags.any(Tags::EXCLUSIVE) {
+                    state.reservation = Some((event, location));
                 }
-                Change::IfEqual { expected, new } => {
-                    let equal = state.operand(expected).0 == wrap(old, update.ty);
-                    (equal.then(|| state.operand(new).0), state.operand(new).1)
-                }
-            };
-            if new.is_none() && update.until_done {
-                continue;
-            }
-            let mut next = state.clone();
-            let new = new.map(|new| wrap(new, update.ty));
-            if let (Some(_), Some(fence)) = (new, update.before) {
-                next.event(self.thread, Kind::Fence, fence, Set::EMPTY, Set::EMPTY);
-            }
-            let tags = if new.is_some() { update.read } else { update.failed };
-            let read = next.event(self.thread, Kind::Read(location, old), tags, addr, Set::EMPTY);
-            if matches!(update.branch, BranchOn::Read | BranchOn::Both) {
-                next.control(only(read), usize::MAX);
-            }
-            let arithmetic = matches!(update.change, Change::Op(op, _) if op != RmwOp::Xchg);
-            let from_old = if arithmetic { only(read) } else { Set::EMPTY };
-            if let Some(new) = new {
-                let kind = Kind::Write(location, new);
-                let write = next.event(self.thread, kind, update.write, addr, depends | from_old);
-                next.trace.rmw.push((read, write));
-                if matches!(update.branch, BranchOn::Write | BranchOn::Both) {
-                    next.control(only(write), usize::MAX);
-                }
-                if let Some(fence) = update.after {
-                    next.event(self.thread, Kind::Fence, fence, Set::EMPTY, Set::EMPTY);
+                if let Some(dst) = dst {
+                    let value = state.wrap(value, *ty);
+                    state.set(*dst, value, Depends::only(event));
                 }
             }
-            if let Some(dst) = update.dst {
-                let after = new.unwrap_or(old);
-                let value = match update.gives {
-                    Gives::Old => wrap(old, update.ty),
-                    Gives::New => after,
-                    Gives::NewIsZero => Const::Int((after == Const::Int(0)).into()),
-                    Gives::NewIsNegative => Const::Int(matches!(after, Const::Int(value) if value < 0).into()),
-                    Gives::Done => Const::Int(new.is_some().into()),
+            Step::IsLocked { dst, .. } => {
+                for held in [true, false] {
+                    let mut next = state.clone();
+                    let (event, value) = next.read(thread, location, if held { Tags::RL } else { Tags::RU }, addr);
+                    let free = Value::Known(Const::Int(0));
+                    if next.assume(Compare::Ne, value, free, Type::Spinlock, held)? {
+                        next.set(*dst, Value::Known(Const::Int(held.into())), Depends::only(event));
+                        next.at += 1;
+                        self.run(next)?;
+                    }
+                }
+                return Ok(());
+            }
+            Step::Write { value, ty, tags, .. } => {
+                let (value, data) = state.operand(*value);
+                let value = state.wrap(value, *ty);
+                state.write(thread, location, value, *tags, addr, data);
+            }
+            Step::StoreConditional { status, carries, value, ty, tags, .. } => {
+                let (value, data) = state.operand(*value);
+                let value = state.wrap(value, *ty);
+                let reservation = state.reservation.take();
+                let mut fails = state.clone();
+                fails.set(*status, Value::Known(Const::Int(1)), Depends::NONE);
+                fails.at += 1;
+                self.run(fails)?;
+                let Some((read, _)) = reservation.filter(|(_, reserved)| *reserved == location) else {
+                    return Ok(());
                 };
-                let depends = if update.gives == Gives::Old { Set::EMPTY } else { depends };
-                next.set(dst, value, only(read) | depends);
+                let write = state.write(thread, location, value, *tags, addr, data);
+                state.trace.rmw.push((read, write));
+                let depends = if *carries { Depends::only(write) } else { Depends::NONE };
+                state.set(*status, Value::Known(Const::Int(0)), depends);
             }
-            next.at += 1;
-            self.run(next)?;
+            Step::Update(update) => {
+                let conditional = !matches!(update.change, Change::Op(..));
+                let outcomes: &[bool] = if conditional && !update.until_done { &[true, false] } else { &[true] };
+                for &writes in outcomes {
+                    let next = state.clone();
+                    self.update(next, update, location, addr, writes)?;
+                }
+                return Ok(());
+            }
+            _ => return Ok(()),
         }
-        Ok(())
+        state.at += 1;
+        self.run(state)
+    }
+
+    /// An update that writes, or one that does not.
+    fn update(
+        &mut self,
+        mut next: State,
+        update: &Update,
+        location: LocationId,
+        addr: Depends,
+        writes: bool,
+    ) -> Result<()> {
+        let (thread, ty) = (self.thread, update.ty);
+        if let (true, Some(fence)) = (writes, update.before) {
+            next.fence(thread, fence);
+        }
+        let tags = if writes { update.read } else { update.failed };
+        let (read, found) = next.read(thread, location, tags, addr);
+        let old = next.wrap(found, ty);
+        // What the result depends on besides the read, and what becomes of the value.
+        let (new, depends, kept) = match update.change {
+            Change::Op(RmwOp::Xchg, operand) => {
+                let (value, depends) = next.operand(operand);
+                (next.wrap(value, ty), depends, Depends::NONE)
+            }
+            Change::Op(op, operand) => {
+                let (value, depends) = next.operand(operand);
+                let new = next.node(Node::Modified(op, old, value, ty));
+                (new, depends.and(Depends::only(read)), depends)
+            }
+            Change::IfEqual { expected, new } => {
+                let ((expected, kept), (new, depends)) = (next.operand(expected), next.operand(new));
+                let expected = next.wrap(expected, ty);
+                if !next.assume(Compare::Eq, old, expected, ty, writes)? {
+                    return Ok(());
+                }
+                (next.wrap(new, ty), depends, kept)
+            }
+            Change::Unless { unwanted, amount } => {
+                let ((unwanted, _), (amount, depends)) = (next.operand(unwanted), next.operand(amount));
+                let unwanted = next.wrap(unwanted, ty);
+                if !next.assume(Compare::Ne, old, unwanted, ty, writes)? {
+                    return Ok(());
+                }
+                let new = next.node(Node::Modified(RmwOp::Add, old, amount, ty));
+                (new, depends.and(Depends::only(read)), depends)
+            }
+        };
+        if matches!(update.branch, BranchOn::Read | BranchOn::Both) {
+            next.control(only(read), usize::MAX);
+        }
+        if writes {
+            let write = next.write(thread, location, new, update.write, addr, depends);
+            next.trace.rmw.push((read, write));
+            if matches!(update.branch, BranchOn::Write | BranchOn::Both) {
+                next.control(only(write), usize::MAX);
+            }
+            if let Some(fence) = update.after {
+                next.fence(thread, fence);
+            }
+        }
+        if let Some(dst) = update.dst {
+            let after = if writes { new } else { old };
+            let zero = Value::Known(Const::Int(0));
+            let value = match update.gives {
+                Gives::Old => old,
+                Gives::New => after,
+                Gives::NewIsZero => next.binary(Binary::Compare(Compare::Eq), after, zero, ty)?,
+                Gives::NewIsNegative => next.binary(Binary::Compare(Compare::Lt), after, zero, ty)?,
+                Gives::Done => Value::Known(Const::Int(writes.into())),
+            };
+            let depends = match (update.gives, writes && update.picks) {
+                (_, true) => Depends { picks: kept.picks | only(read), ..kept },
+                (Gives::Old | Gives::Done, false) => Depends::only(read),
+                (_, false) => Depends::only(read).and(kept),
+            };
+            next.set(dst, value, depends);
+        }
+        next.at += 1;
+        self.run(next)
     }
 }
 
@@ -292,8 +574,22 @@ fn only(event: usize) -> Set {
     set
 }
 
+fn no_location(address: &str) -> ModelError {
+    ModelError::Unsupported(format!("it accesses memory at the address {address}, which is no location's"))
+}
+
 fn computed_address() -> ModelError {
     ModelError::Unsupported("it computes with an address".to_owned())
+}
+
+fn unary(op: Unary, value: Const, ty: Type) -> Result<Const> {
+    let value = match (op, value) {
+        (Unary::Negate, Const::Int(value)) => Const::Int(value.wrapping_neg()),
+        (Unary::Invert, Const::Int(value)) => Const::Int(!value),
+        (Unary::Not, value) => Const::Int((wrap(value, ty) == Const::Int(0)).into()),
+        (_, Const::Address(_)) => return Err(computed_address()),
+    };
+    Ok(wrap(value, ty))
 }
 
 /// A value as a type holds it.

@@ -56,7 +56,8 @@ fn lower_threads(test: &ast::Test, variables: &Variables) -> Result<Vec<Thread>,
         for (number, thread) in test.threads.iter().enumerate() {
             let lowering = ThreadLowering::new(&test.source, variables, &mut nullable, settled, number);
             let inits = test.init.iter().filter(|init| init.thread.is_some_and(|(thread, _)| thread == number));
-            threads.push(lowering.lower(thread, inits)?);
+            let others = test.threads.iter().enumerate().filter(|(other, _)| *other != number).map(|(_, other)| other);
+            threads.push(lowering.lower(thread, inits, &others.collect::<Vec<_>>())?);
         }
         if settled {
             return Ok(threads);

@@ -10,6 +10,7 @@
 
 mod display;
 mod lower;
+mod registers;
 mod threads;
 mod variables;
 
@@ -151,6 +152,30 @@ pub struct Thread {
     pub labels: usize,
     /// Registers that some path reads before it has written them; they start as 0.
     pub zeroed: Vec<RegisterId>,
+    /// Stretches of `ops` that stand for one primitive of the kernel, in order.
+    pub composites: Vec<Composite>,
+}
+
+/// atomic_add_unless and its kind: `ops` tries a cmpxchg as often as other threads' writes can make it fail, and one time
+/// more, which is the kernel's loop. The kernel's own model has one event of its own for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Composite {
+    /// Its first operation.
+    pub first: usize,
+    /// The operation behind its last.
+    pub end: usize,
+    /// Where the result goes.
+    pub dst: RegisterId,
+    /// Whether the result is the old value, and not whether it was added to.
+    pub fetch: bool,
+    /// What is added to.
+    pub address: Address,
+    /// Its type.
+    pub ty: Type,
+    /// How much is added.
+    pub amount: Operand,
+    /// The value that is left alone.
+    pub unwanted: Operand,
 }
 
 /// A register of a thread.

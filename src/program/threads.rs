@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use crate::litmus::ast::{self, Base, Binary, CType, Compare, Expr, ExprKind, Name, Stmt, Unary};
-use crate::litmus::primitive::{self, Access, Action, Arg, Primitive, RmwResult};
+use crate::litmus::primitive::{self, Access, Action, Arg, Order, Primitive, RmwResult};
 use crate::litmus::{Diagnostic, Source, Span};
 
+use super::registers::registers;
 use super::variables::{Variables, list, spell, truncate, value_type};
-use super::{Address, Const, LabelId, LocationId, Op, Operand, Register, RegisterId, Thread, Type};
+use super::{Address, Composite, Const, LabelId, LocationId, Op, Operand, Register, RegisterId, Thread, Type};
 
 /// A value with its C type. An integer constant has no type of its own, so that it takes its neighbour's.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +50,8 @@ pub(super) struct ThreadLowering<'a> {
     ctypes: Vec<CType>,
     facts: Vec<Fact>,
     params: HashMap<String, LocationId>,
+    /// What the other threads do that writes: to a variable by name, or to any where there is none.
+    foreign_writes: Vec<Option<String>>,
     thread: Thread,
 }
 
@@ -70,20 +73,34 @@ impl<'a> ThreadLowering<'a> {
             ctypes: Vec::new(),
             facts: Vec::new(),
             params: HashMap::new(),
-            thread: Thread { registers: Vec::new(), ops: Vec::new(), labels: 0, zeroed: Vec::new() },
+            foreign_writes: Vec::new(),
+            thread: Thread {
+                registers: Vec::new(),
+                ops: Vec::new(),
+                labels: 0,
+                zeroed: Vec::new(),
+                composites: Vec::new(),
+            },
         }
     }
 
     pub fn lower<'i>(
         mut self,
-        thread: &ast::Thread,
-        inits: impl Iterator<Item = &'i ast::Init>,
+        thread: &'i ast::Thread,
+        inits: impl Iterator<Item = &'i ast::Init> + Clone,
+        others: &[&ast::Thread],
     ) -> Result<Thread, Diagnostic> {
         for (_, name) in &thread.params {
             let location = self.variables.find(&name.text).expect("collected from the parameters");
             self.params.insert(name.text.clone(), location);
         }
-        self.declare_all(&thread.body)?;
+        for other in others {
+            writes(&other.body, other, &mut self.foreign_writes);
+        }
+        // Every register of the thread up front, so that the named ones come first.
+        for found in registers(thread, inits.clone(), self.variables) {
+            self.declare(found.ty, &Name { text: found.name, span: found.span })?;
+        }
         for init in inits {
             let Some(&register) = self.names.get(&init.name.text) else {
                 return Err(self.undeclared(&init.name.text, init.name.span));
@@ -119,21 +136,6 @@ impl<'a> ThreadLowering<'a> {
     }
 
     // ---- registers ----
-
-    /// Declares every register of the thread up front, so that the declared ones come first.
-    fn declare_all(&mut self, body: &[Stmt]) -> Result<(), Diagnostic> {
-        for stmt in body {
-            match stmt {
-                Stmt::Declare { ty, name, .. } => self.declare(*ty, name)?,
-                Stmt::If { then, otherwise, .. } => {
-                    self.declare_all(then)?;
-                    self.declare_all(otherwise)?;
-                }
-                Stmt::Assign { .. } | Stmt::Effect(_) => {}
-            }
-        }
-        Ok(())
-    }
 
     fn declare(&mut self, ty: CType, name: &Name) -> Result<(), Diagnostic> {
         let taken = self.names.contains_key(&name.text) || self.params.contains_key(&name.text);
@@ -277,7 +279,8 @@ impl<'a> ThreadLowering<'a> {
 
     fn effect(&mut self, expr: &Expr) -> Result<(), Diagnostic> {
         let ExprKind::Call(name, args) = &expr.kind else {
-            return Err(self.error(expr.span, "this does nothing"));
+            // `(void)e`: what it reads is read.
+            return self.expr(expr, None).map(|_| ());
         };
         let primitive = self.primitive(name, args)?;
         self.call(name, args, primitive, None).map(|_| ())
@@ -819,6 +822,9 @@ impl<'a> ThreadLowering<'a> {
                 self.written(dst, nullable);
                 Ok(Some(Typed { operand: Operand::Register(dst), ty: value_ctype, nullable }))
             }
+            Action::AddUnless { fetch, fixed } => {
+                self.add_unless(address, ctype, &values, (fetch, fixed), into, span).map(Some)
+            }
             Action::SpinLock => {
                 self.thread.ops.push(Op::SpinLock { address });
                 Ok(None)
@@ -871,6 +877,82 @@ impl<'a> ThreadLowering<'a> {
         }))
     }
 
+    /// `c = atomic_read(v); do { if (c == u) break; } while (!atomic_try_cmpxchg(v, &c, c + a));`, as in the kernel. A
+    /// cmpxchg fails only if another thread has written since the value was read, so that so many tries as others write
+    /// times, and one more, are enough.
+    fn add_unless(
+        &mut self,
+        address: Address,
+        ctype: CType,
+        values: &[&Expr],
+        (fetch, fixed): (bool, Option<(i64, i64)>),
+        into: Option<RegisterId>,
+        span: Span,
+    ) -> Result<Typed, Diagnostic> {
+        let ty = self.word(ctype, span)?;
+        let (amount, unwanted) = match (fixed, values) {
+            (Some((amount, unwanted)), _) => (self.int(amount), self.int(unwanted)),
+            (None, [amount, unwanted, ..]) => {
+                (self.value_for_store(amount, ctype)?, self.value_for_store(unwanted, ctype)?)
+            }
+            (None, _) => return Err(self.error(span, "a value is missing")),
+        };
+        let (amount, unwanted) = (self.converted(amount, ty), self.converted(unwanted, ty));
+        let tries = 1 + self.writes_of_others(address);
+        if tries > MOST_TRIES {
+            let message = format!("other threads write this variable up to {} times", tries - 1);
+            let label = format!("expected at most {}, as often as a failed cmpxchg is tried again", MOST_TRIES - 1);
+            return Err(self.source.error(span, message, label));
+        }
+        let value_ctype = register_type(ctype);
+        let (bits, signed) = (ty.bits(), ty.signed());
+        let result_ctype = if fetch { value_ctype } else { CType::INT };
+        let [old, new, found] = std::array::from_fn(|_| self.temporary(value_ctype));
+        let (left, added, end) = (self.new_label(), self.new_label(), self.new_label());
+        let dst = self.destination(into, result_ctype);
+        let first = self.thread.ops.len();
+        self.thread.ops.push(Op::Load { dst: old, address, ty, access: Access::Once });
+        let (old_value, found_value) = (Operand::Register(old), Operand::Register(found));
+        for _ in 0..tries {
+            self.thread.ops.extend([
+                Op::Branch { compare: Compare::Eq, left: old_value, right: unwanted, bits, signed, target: left },
+                Op::Binary { dst: new, op: Binary::Add, left: old_value, right: amount, bits, signed },
+                Op::Cmpxchg {
+                    dst: found,
+                    address,
+                    expected: old_value,
+                    new: Operand::Register(new),
+                    ty,
+                    order: Order::Full,
+                },
+                Op::Branch { compare: Compare::Eq, left: found_value, right: old_value, bits, signed, target: added },
+                Op::Move { dst: old, src: found_value },
+            ]);
+        }
+        let result = |flag| if fetch { old_value } else { Operand::Const(Const::Int(flag)) };
+        self.thread.ops.extend([
+            Op::Label(left),
+            Op::Move { dst, src: result(0) },
+            Op::Jump { target: end },
+            Op::Label(added),
+            Op::Move { dst, src: result(1) },
+            Op::Label(end),
+        ]);
+        for register in [old, new, found, dst] {
+            self.written(register, true);
+        }
+        let end = self.thread.ops.len();
+        self.thread.composites.push(Composite { first, end, dst, fetch, address, ty, amount, unwanted });
+        Ok(Typed { operand: Operand::Register(dst), ty: result_ctype, nullable: true })
+    }
+
+    /// How often other threads may write a variable.
+    fn writes_of_others(&self, address: Address) -> usize {
+        let Address::Location(location) = address else { return self.foreign_writes.len() };
+        let name = &self.variables.all[location].name;
+        self.foreign_writes.iter().filter(|written| written.as_ref().is_none_or(|written| written == name)).count()
+    }
+
     /// The type of a variable that a read-modify-write works on.
     fn word(&self, ctype: CType, span: Span) -> Result<Type, Diagnostic> {
         let ty = self.scalar(ctype, span)?;
@@ -907,6 +989,61 @@ impl<'a> ThreadLowering<'a> {
             }
             (Some(bits), _) => wrong(if bits == 32 { "an atomic_t *" } else { "an atomic64_t *" }),
             (None, _) => Ok(()),
+        }
+    }
+}
+
+/// The most often that a failed cmpxchg is tried again and once more.
+const MOST_TRIES: usize = 16;
+
+/// What a thread may write: a variable by the name of its parameter, or one that a pointer leads to.
+fn writes(body: &[Stmt], thread: &ast::Thread, out: &mut Vec<Option<String>>) {
+    fn of_place(pointer: &Expr, thread: &ast::Thread) -> Option<String> {
+        let ExprKind::Name(name) = &pointer.kind else { return None };
+        thread.params.iter().find(|(_, parameter)| parameter.text == *name).map(|_| name.clone())
+    }
+    fn of_expr(expr: &Expr, thread: &ast::Thread, out: &mut Vec<Option<String>>) {
+        match &expr.kind {
+            ExprKind::Int(_) | ExprKind::Name(_) => {}
+            ExprKind::Deref(inner)
+            | ExprKind::AddressOf(inner)
+            | ExprKind::Unary(_, inner)
+            | ExprKind::Cast(_, inner) => of_expr(inner, thread, out),
+            ExprKind::Binary(_, left, right) | ExprKind::Logical { left, right, .. } => {
+                of_expr(left, thread, out);
+                of_expr(right, thread, out);
+            }
+            ExprKind::Call(name, args) => {
+                args.iter().for_each(|arg| of_expr(arg, thread, out));
+                let found = primitive::find(&name.text);
+                let Some(found) = found.filter(|found| !matches!(found.action, Action::Load(_) | Action::Fence(_)))
+                else {
+                    return;
+                };
+                let place = found.args.iter().position(|arg| *arg != Arg::Value).and_then(|at| args.get(at));
+                out.push(place.and_then(|place| match &place.kind {
+                    ExprKind::Deref(pointer) if found.args.contains(&Arg::Place) => of_place(pointer, thread),
+                    _ => of_place(place, thread),
+                }));
+            }
+        }
+    }
+    for stmt in body {
+        match stmt {
+            Stmt::Declare { value, .. } => value.iter().for_each(|value| of_expr(value, thread, out)),
+            Stmt::Assign { target, value } => {
+                of_expr(target, thread, out);
+                of_expr(value, thread, out);
+                if let ExprKind::Deref(pointer) = &target.kind {
+                    out.push(of_place(pointer, thread));
+                }
+            }
+            Stmt::Effect(expr) => of_expr(expr, thread, out),
+            Stmt::If { condition, then, otherwise } => {
+                of_expr(condition, thread, out);
+                writes(then, thread, out);
+                writes(otherwise, thread, out);
+            }
         }
     }
 }

@@ -16,37 +16,68 @@ pub fn register_name(text: &str) -> Option<Named> {
     (rest == "ZR" || rest.parse::<u8>().is_ok_and(|number| number < 31)).then(|| (format!("X{rest}"), ty))
 }
 
-/// A register or `#value`; the zero register is the value 0.
+fn is_zero(text: &str) -> bool {
+    text.eq_ignore_ascii_case("wzr") || text.eq_ignore_ascii_case("xzr")
+}
+
+/// A register that is read, and its width; the zero register is the value 0.
+fn source(a: &mut Assembler, text: &str) -> Option<(Operand, Type)> {
+    let ty = register_name(text)?.1;
+    if is_zero(text) {
+        return Some((ZERO, ty));
+    }
+    Some((Operand::Register(a.register(text)?), ty))
+}
+
+/// A register or `#value`.
 fn operand(a: &mut Assembler, text: &str) -> Option<Operand> {
     if let Some(value) = text.strip_prefix('#').and_then(parse_int) {
         return Some(Operand::Const(Const::Int(value)));
     }
-    if text.eq_ignore_ascii_case("wzr") || text.eq_ignore_ascii_case("xzr") {
-        return Some(ZERO);
-    }
-    a.register(text).map(Operand::Register)
+    source(a, text).map(|(value, _)| value)
 }
 
-/// A register that is written; what goes to the zero register is gone.
+/// A register that is written, and its width; what goes to the zero register is gone.
 fn target(a: &mut Assembler, text: &str) -> Option<(Option<RegisterId>, Type)> {
-    if text.eq_ignore_ascii_case("wzr") || text.eq_ignore_ascii_case("xzr") {
-        return Some((None, WORD));
+    let ty = register_name(text)?.1;
+    if is_zero(text) {
+        return Some((None, ty));
     }
-    a.typed(text).map(|(register, ty)| (Some(register), ty))
+    Some((Some(a.register(text)?), ty))
 }
 
-/// `[X0]`, `[X0,W1,SXTW]`, `[X0,X1]`
+/// The same where a step needs a register.
+fn sink(a: &mut Assembler, text: &str) -> Option<(RegisterId, Type)> {
+    let (register, ty) = target(a, text)?;
+    Some((register.unwrap_or_else(|| a.temporary()), ty))
+}
+
+/// `[X0]`, `[X0,#0]`, `[X0,X1]`, `[X0,W1,SXTW]`: the base is 64 bits wide, an extended index 32.
 fn memory(a: &mut Assembler, text: &str) -> Option<Address> {
     let inner = text.strip_prefix('[')?.strip_suffix(']')?;
     let mut parts = inner.split(',');
-    let base = a.register(parts.next()?)?;
-    let index = match parts.next() {
-        None => ZERO,
-        Some(index) => operand(a, index)?,
+    let base = parts.next()?;
+    if register_name(base)?.1 != LONG || is_zero(base) {
+        return None;
+    }
+    let base = a.register(base)?;
+    let (index, extended) = (parts.next(), parts.next().map(str::to_ascii_uppercase));
+    if parts.next().is_some() {
+        return None;
+    }
+    let index = match (index, extended.as_deref()) {
+        (None, _) => ZERO,
+        (Some(immediate), None) if immediate.starts_with('#') => operand(a, immediate)?,
+        (Some(index), None) => source(a, index).filter(|(_, ty)| *ty == LONG)?.0,
+        (Some(index), Some("SXTW" | "UXTW")) => {
+            let (index, ty) = source(a, index).filter(|(_, ty)| *ty == WORD)?;
+            let dst = a.temporary();
+            a.mov(dst, index, ty);
+            Operand::Register(dst)
+        }
+        _ => return None,
     };
-    let extended = parts.next();
-    (parts.next().is_none() && extended.is_none_or(|word| matches!(word, "SXTW" | "UXTW" | "sxtw" | "uxtw")))
-        .then(|| a.indexed(base, index))
+    Some(a.indexed(base, index))
 }
 
 /// The orderings that the letters of an atomic instruction's name stand for.
@@ -68,26 +99,36 @@ fn atomic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
         ("LDCLR", RmwOp::AndNot),
         ("LDEOR", RmwOp::Xor),
     ];
-    let [first, second, place] = operands else { return None };
+    // STADD and its family are LDADD to the zero register; they have no acquiring forms.
+    let stored = mnemonic.strip_prefix("ST").filter(|rest| matches!(rest.len(), 3 | 4) && !rest.ends_with('A'));
+    let loading = stored.map(|rest| format!("LD{rest}"));
+    let mnemonic = loading.as_deref().unwrap_or(mnemonic);
+    let (first, second, place) = match (operands, stored) {
+        ([first, second, place], None) => (*first, *second, *place),
+        ([first, place], Some(_)) => (*first, if register_name(first)?.1 == WORD { "WZR" } else { "XZR" }, *place),
+        _ => return None,
+    };
     let address = memory(a, place)?;
     let (change, dst, ty, order) = if let Some(order) = mnemonic.strip_prefix("CAS") {
-        let (dst, ty) = a.typed(first)?;
-        let new = operand(a, second)?;
-        (Change::IfEqual { expected: Operand::Register(dst), new }, Some(dst), ty, order)
+        let (expected, ty) = source(a, first)?;
+        let (new, width) = source(a, second)?;
+        if width != ty {
+            return None;
+        }
+        (Change::IfEqual { expected, new }, target(a, first)?.0, ty, order)
     } else {
         let (name, op) = OPERATIONS.into_iter().find(|(name, _)| mnemonic.starts_with(name))?;
-        let value = operand(a, first)?;
+        let (value, width) = source(a, first)?;
         let (dst, ty) = target(a, second)?;
+        if width != ty {
+            return None;
+        }
         (Change::Op(op, value), dst, ty, &mnemonic[name.len()..])
     };
     let (acquires, releases) = letters(order)?;
-    let noreturn = if dst.is_none() && matches!(change, Change::Op(op, _) if op != RmwOp::Xchg) {
-        Tags::NORETURN
-    } else {
-        Tags::NONE
-    };
-    let read = Tags::AMO | acquires | noreturn;
-    a.atomic(dst, address, ty, change, [read, Tags::AMO | releases]);
+    // With the zero register for what was read it is no read that a barrier for loads waits for, and it does not acquire.
+    let read = if dst.is_some() { acquires } else { Tags::NORETURN };
+    a.atomic(dst, address, ty, change, [Tags::AMO | read, Tags::AMO | releases]);
     Some(())
 }
 
@@ -97,6 +138,7 @@ pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<
         ("DMB" | "DSB", [domain]) => a.steps.push(Step::Fence(match domain.to_ascii_uppercase().as_str() {
             "SY" | "ISH" | "OSH" => Tags::DMB_FULL,
             "LD" | "ISHLD" | "OSHLD" => Tags::DMB_LD,
+            "ST" | "ISHST" | "OSHST" if mnemonic == "DSB" => Tags::DSB_ST,
             "ST" | "ISHST" | "OSHST" => Tags::DMB_ST,
             _ => return None,
         })),
@@ -104,12 +146,12 @@ pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<
         ("NOP", []) => {}
         ("MOV", [dst, src]) => {
             let src = operand(a, src)?;
-            let (dst, ty) = a.typed(dst)?;
+            let (dst, ty) = sink(a, dst)?;
             a.mov(dst, src, ty);
         }
         ("ADD" | "SUB" | "EOR" | "AND" | "ORR", [dst, left, right]) => {
             let (left, right) = (operand(a, left)?, operand(a, right)?);
-            let (dst, ty) = a.typed(dst)?;
+            let (dst, ty) = sink(a, dst)?;
             let op = match mnemonic.as_str() {
                 "ADD" => Binary::Add,
                 "SUB" => Binary::Sub,
@@ -120,8 +162,8 @@ pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<
             a.binary(op, dst, left, right, ty);
         }
         ("CMP", [left, right]) => {
-            let (right, (left, ty)) = (operand(a, right)?, a.typed(left)?);
-            a.flags = Some((Operand::Register(left), right, ty));
+            let (right, (left, ty)) = (operand(a, right)?, source(a, left)?);
+            a.compare(left, right, ty);
         }
         ("B.EQ" | "B.NE", [label]) => {
             let (left, right, ty) = a.flags?;
@@ -129,9 +171,9 @@ pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<
             a.branch(compare, left, right, ty, label)?;
         }
         ("CBZ" | "CBNZ", [register, label]) => {
-            let (register, ty) = a.typed(register)?;
+            let (value, ty) = source(a, register)?;
             let compare = if mnemonic == "CBZ" { Compare::Eq } else { Compare::Ne };
-            a.branch(compare, Operand::Register(register), ZERO, ty, label)?;
+            a.branch(compare, value, ZERO, ty, label)?;
         }
         ("B", [label]) => a.jump(label)?,
         ("LDR" | "LDAR" | "LDAPR" | "LDXR" | "LDAXR", [dst, place]) => {
@@ -148,16 +190,14 @@ pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<
         }
         ("STR" | "STLR", [src, place]) => {
             let address = memory(a, place)?;
-            let ty = a.named(src)?.1;
-            let value = operand(a, src)?;
+            let (value, ty) = source(a, src)?;
             let tags = if mnemonic == "STLR" { Tags::RELEASE } else { Tags::NONE };
             a.steps.push(Step::Write { address, value, ty, tags });
         }
         ("STXR" | "STLXR", [status, src, place]) => {
             let address = memory(a, place)?;
-            let ty = a.named(src)?.1;
-            let value = operand(a, src)?;
-            let status = a.register(status)?;
+            let (value, ty) = source(a, src)?;
+            let (status, _) = sink(a, status).filter(|(_, ty)| *ty == WORD)?;
             let tags = if mnemonic == "STLXR" { Tags::EXCLUSIVE | Tags::RELEASE } else { Tags::EXCLUSIVE };
             a.steps.push(Step::StoreConditional { status, carries: false, address, value, ty, tags });
         }

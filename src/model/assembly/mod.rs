@@ -2,6 +2,9 @@
 //!
 //! They are judged, not run: the models' own literature is written in them, so this is how the models here are held
 //! against it. The instructions known are those that such tests are made of; any other is refused by name.
+//!
+//! A location has one size here. A test in which an access is wider or narrower than its location is refused, as herd7
+//! refuses it without `-variant mixed`.
 
 mod aarch64;
 mod ppc;
@@ -11,6 +14,7 @@ mod x86_64;
 use super::Model;
 use super::code::{BranchOn, Change, Code, CodeThread, Gives, Step, Update};
 use super::event::Tags;
+use super::reach::{self, reach};
 use crate::litmus::{self, Diagnostic, Source, Span, ast};
 use crate::program::{Address, Binary, Column, Compare, Const, LocationId, Operand, Prop, RegisterId, Type};
 
@@ -46,7 +50,15 @@ pub fn parse(source: &Source) -> Result<(Code, Model), Diagnostic> {
     if close < open {
         return Err(source.error(Span::at(close), "`}` stands before `{`", ""));
     }
-    let mut reader = Reader { source, model, names: Vec::new(), init: Vec::new(), threads: Vec::new() };
+    let mut reader = Reader {
+        source,
+        model,
+        names: Vec::new(),
+        init: Vec::new(),
+        sizes: Vec::new(),
+        initialised: Vec::new(),
+        threads: Vec::new(),
+    };
     let clause = clause_start(text, close);
     let lines = program_lines(text, close + 1, clause);
     let width = lines.first().map_or(0, |(_, cells)| cells.len());
@@ -67,18 +79,20 @@ pub fn parse(source: &Source) -> Result<(Code, Model), Diagnostic> {
             reader.instruction(thread, *span, cell)?;
         }
     }
+    reader.labels_exist()?;
     let (columns, filter, quantifier, condition) = reader.clauses(clause)?;
-    let Reader { names, init, threads, .. } = reader;
-    let threads = threads
-        .into_iter()
+    let threads = (reader.threads.iter())
         .map(|thread| CodeThread {
-            registers: thread.values,
-            names: thread.registers,
-            steps: thread.steps,
+            registers: thread.values.clone(),
+            names: thread.registers.clone(),
+            steps: thread.steps.clone(),
             scoped: false,
         })
         .collect();
-    Ok((Code { name, names, init, threads, columns, quantifier, condition, filter }, model))
+    let (names, init) = (reader.names.clone(), reader.init.clone());
+    let code = Code { name, names, init, threads, columns, quantifier, condition, filter };
+    reader.one_size_per_location(&code)?;
+    Ok((code, model))
 }
 
 /// Where the program ends and `locations`, `filter` or the condition begins.
@@ -122,6 +136,10 @@ struct Reader<'s> {
     model: Model,
     names: Vec<String>,
     init: Vec<Const>,
+    /// How many bytes each location has, where something says so.
+    sizes: Vec<Option<usize>>,
+    /// What has its initial value: a location, or a register of a thread.
+    initialised: Vec<(Option<usize>, usize)>,
     threads: Vec<Assembler>,
 }
 
@@ -130,6 +148,7 @@ impl Reader<'_> {
         self.names.iter().position(|known| known == name).unwrap_or_else(|| {
             self.names.push(name.to_owned());
             self.init.push(Const::Int(0));
+            self.sizes.push(None);
             self.names.len() - 1
         })
     }
@@ -150,8 +169,6 @@ impl Reader<'_> {
                 Some((left, right)) => (left.trim(), right.trim()),
                 None => (item, "0"),
             };
-            // A type may stand in front, and brackets or a star around a location.
-            let left = left.split_whitespace().last().unwrap_or("").trim_matches(['*', '[', ']']);
             let value = match parse_int(right) {
                 Some(value) => Const::Int(value),
                 None if is_name(right.trim_start_matches('&')) => {
@@ -159,20 +176,105 @@ impl Reader<'_> {
                 }
                 None => return Err(bad("expected a number or the name of a location after `=`")),
             };
-            match left.split_once(':') {
-                Some((thread, register)) => {
-                    let thread = thread.trim().parse::<usize>().ok().filter(|thread| *thread < self.threads.len());
-                    let Some(thread) = thread else { return Err(bad("there is no such thread")) };
-                    let Some(register) = self.threads[thread].register(register.trim()) else {
+            // A type may stand in front of both; blanks may stand around the colon.
+            let (thread, name, mut words) = match left.split_once(':') {
+                Some((front, register)) => {
+                    let mut words: Vec<&str> = front.split_whitespace().collect();
+                    let number = words.pop().and_then(|thread| thread.parse::<usize>().ok());
+                    let Some(thread) = number.filter(|thread| *thread < self.threads.len()) else {
+                        return Err(bad("there is no such thread"));
+                    };
+                    (Some(thread), register.trim(), words)
+                }
+                None => {
+                    let mut words: Vec<&str> = left.split_whitespace().collect();
+                    let name = words.pop().unwrap_or("");
+                    (None, name, words)
+                }
+            };
+            let pointer = name.starts_with('*') && !words.is_empty() || words.iter().any(|word| word.ends_with('*'));
+            words.retain(|word| *word != "*");
+            let bytes = match (words.as_slice(), pointer) {
+                ([], _) => None,
+                (_, true) => Some(8),
+                (words, false) => match type_bytes(words) {
+                    Some(bytes) => Some(bytes),
+                    None => return Err(bad("expected a type such as `int`, `uint64_t` or `int *` in front")),
+                },
+            };
+            let (key, number) = match thread {
+                Some(thread) => {
+                    let Some(register) = self.threads[thread].register(name) else {
                         return Err(bad("this is no register"));
                     };
                     self.threads[thread].values[register] = value;
+                    if bytes == Some(8) {
+                        self.threads[thread].wide.push(register);
+                    }
+                    (Some(thread), register)
                 }
-                None if is_name(left) => {
-                    let location = self.location(left);
+                None => {
+                    let name = name.trim_start_matches('*');
+                    let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+                    if !is_name(name) {
+                        return Err(bad("expected `0:register=value` or `location=value`"));
+                    }
+                    let location = self.location(name);
                     self.init[location] = value;
+                    self.sizes[location] = bytes.or(match value {
+                        Const::Address(_) => Some(8),
+                        Const::Int(value) if i32::try_from(value).is_err() && u32::try_from(value).is_err() => Some(8),
+                        Const::Int(_) => None,
+                    });
+                    (None, location)
                 }
-                None => return Err(bad("expected `0:register=value` or `location=value`")),
+            };
+            if self.initialised.contains(&(key, number)) {
+                return Err(bad("this is initialised twice"));
+            }
+            self.initialised.push((key, number));
+        }
+        Ok(())
+    }
+
+    /// Whether every label that is jumped to stands in its thread.
+    fn labels_exist(&self) -> Result<(), Diagnostic> {
+        for (number, thread) in self.threads.iter().enumerate() {
+            if let Some((label, span)) = thread.jumps.iter().find(|(label, _)| thread.labels[*label].1.is_none()) {
+                let name = &thread.labels[*label].0;
+                let known = thread.labels.iter().filter(|(_, at)| at.is_some()).map(|(name, _)| format!("`{name}`"));
+                let known: Vec<String> = known.collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                return Err(self.source.error(
+                    *span,
+                    format!("P{number} has no label `{name}`"),
+                    format!("its labels: {known}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every access is as wide as each location it may reach.
+    fn one_size_per_location(&self, code: &Code) -> Result<(), Diagnostic> {
+        let mut sizes = self.sizes.clone();
+        for (thread, reached) in self.threads.iter().zip(reach(code)) {
+            for (at, locations) in reached.iter().enumerate() {
+                let Some(ty) = reach::access_type(&thread.steps[at]) else { continue };
+                for &location in locations {
+                    let size = *sizes[location].get_or_insert(ty.bytes());
+                    if size != ty.bytes() {
+                        let name = &self.names[location];
+                        return Err(self
+                            .source
+                            .error(
+                                thread.spans[at],
+                                format!("mixed-size access: {} bits of `{name}`, which has {}", ty.bits(), size * 8),
+                                "this access",
+                            )
+                            .help("mixed sizes are not modelled: every access must be as wide as its location"));
+                    }
+                }
             }
         }
         Ok(())
@@ -180,14 +282,28 @@ impl Reader<'_> {
 
     fn instruction(&mut self, thread: usize, span: Span, cell: &str) -> Result<(), Diagnostic> {
         let mut rest = cell;
+        let part = |text: &str| {
+            // Both are slices of the cell.
+            let start = span.start + (text.as_ptr() as usize - cell.as_ptr() as usize);
+            Span { start, end: start + text.len() }
+        };
         while let Some((label, after)) = rest.split_once(':') {
-            if !is_name(label.trim()) {
+            let name = label.trim();
+            if !is_name(name) {
                 break;
             }
-            let label = self.threads[thread].label(label.trim());
+            let label = self.threads[thread].label(name);
+            let at = &mut self.threads[thread].labels[label].1;
+            if at.is_some() {
+                let message = format!("the label `{name}` stands twice in P{thread}");
+                return Err(self.source.error(part(name), message, "the second"));
+            }
+            *at = Some(part(name));
             self.threads[thread].steps.push(Step::Label(label));
             rest = after.trim();
         }
+        let assembler = &mut self.threads[thread];
+        assembler.spans.resize(assembler.steps.len(), span);
         if rest.is_empty() {
             return Ok(());
         }
@@ -211,9 +327,20 @@ impl Reader<'_> {
             Model::Rvwmo => riscv::assemble(assembler, mnemonic, &operands),
             Model::Lkmm | Model::Sc => None,
         };
-        known.ok_or_else(|| {
-            self.source.error(span, format!("`{rest}` is not an instruction that can be judged"), "in this form")
-        })
+        if known.is_none() {
+            let message = format!("`{rest}` is not an instruction that can be judged");
+            return Err(self.source.error(part(rest), message, "in this form"));
+        }
+        let assembler = &mut self.threads[thread];
+        for step in &assembler.steps[assembler.spans.len()..] {
+            if let Step::Branch { target, .. } | Step::Jump(target) = step {
+                // A jump names its label last.
+                let label = rest.rsplit([' ', '\t', ',']).next().unwrap_or(rest);
+                assembler.jumps.push((*target, part(label)));
+            }
+        }
+        assembler.spans.resize(assembler.steps.len(), part(rest));
+        Ok(())
     }
 
     #[allow(clippy::type_complexity)] // a tuple of the four parts of one clause, used once
@@ -263,14 +390,30 @@ impl Reader<'_> {
             }
             ast::Prop::Atom { left, equal, value } => {
                 let column = self.column(left, columns)?;
-                let value = match value {
-                    ast::Value::Int(value, _) => Const::Int(*value),
-                    ast::Value::Address(name) => Const::Address(self.location(&name.text)),
+                let atom = match value {
+                    ast::Value::Int(value, _) => self.equal(column, columns[column], *value),
+                    ast::Value::Address(name) => {
+                        Prop::Equal { column, value: Const::Address(self.location(&name.text)) }
+                    }
                 };
-                let atom = Prop::Equal { column, value };
                 if *equal { atom } else { Prop::Not(Box::new(atom)) }
             }
         })
+    }
+
+    /// That a column has an integer. What is not declared with 64 bits is an `int`, of which -1 and 0xffffffff are the same.
+    fn equal(&self, column: usize, what: Column, value: i64) -> Prop {
+        let wide = match what {
+            Column::Register { thread, register } => self.threads[thread].wide.contains(&register),
+            Column::Location(location) => self.sizes[location] == Some(8),
+        };
+        let atom = |value| Prop::Equal { column, value: Const::Int(value) };
+        let other = match (i32::try_from(value), u32::try_from(value)) {
+            (Ok(negative), Err(_)) => i64::from(negative as u32),
+            (Err(_), Ok(unsigned)) => i64::from(unsigned as i32),
+            _ => value,
+        };
+        if wide || other == value { atom(value) } else { Prop::Or(Box::new(atom(value)), Box::new(atom(other))) }
     }
 }
 
@@ -303,13 +446,34 @@ fn is_name(text: &str) -> bool {
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
+/// A number of at most 64 bits, signed or not.
 fn parse_int(text: &str) -> Option<i64> {
     let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
-    let value = match digits.strip_prefix("0x") {
-        Some(hex) => i64::from_str_radix(hex, 16).ok()?,
+    let value = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        _ if digits.starts_with(['+', '-']) => return None,
+        Some(hex) if !hex.starts_with(['+', '-']) => u64::from_str_radix(hex, 16).ok()?,
+        Some(_) => return None,
         None => digits.parse().ok()?,
     };
-    Some(if negative { -value } else { value })
+    if negative && value > 1 << 63 {
+        return None;
+    }
+    // The bits are kept, as in a register.
+    Some(if negative { (value as i64).wrapping_neg() } else { value as i64 })
+}
+
+/// How many bytes a type has.
+fn type_bytes(words: &[&str]) -> Option<usize> {
+    let words: Vec<&str> = words.iter().copied().filter(|word| !matches!(*word, "volatile" | "const")).collect();
+    Some(match words.as_slice() {
+        ["int8_t" | "uint8_t" | "char"] => 1,
+        ["int16_t" | "uint16_t" | "short"] => 2,
+        ["int" | "unsigned" | "int32_t" | "uint32_t"] | ["unsigned" | "signed", "int"] => 4,
+        ["long" | "int64_t" | "uint64_t" | "intptr_t" | "uintptr_t"] | ["unsigned" | "signed", "long"] => 8,
+        ["unsigned" | "signed", "char"] => 1,
+        ["unsigned" | "signed", "short"] => 2,
+        _ => return None,
+    })
 }
 
 /// A register as an operand names it: which one, and how wide.
@@ -320,13 +484,23 @@ struct Assembler {
     model: Model,
     registers: Vec<String>,
     values: Vec<Const>,
-    labels: Vec<String>,
+    /// Registers that the initial values declare with 64 bits.
+    wide: Vec<RegisterId>,
+    /// Each label, and where it stands.
+    labels: Vec<(String, Option<Span>)>,
+    /// The labels that are jumped to, and where.
+    jumps: Vec<(usize, Span)>,
     steps: Vec<Step>,
+    /// The instruction that each step belongs to.
+    spans: Vec<Span>,
     /// What the last comparison compared; for machines with flags.
     flags: Option<(Operand, Operand, Type)>,
 }
 
-const WORD: Type = Type::Int { bits: 32, signed: true };
+/// 32 bits of a register that is wider: reading or computing so many clears the upper half on AArch64, PPC and x86-64.
+const WORD: Type = Type::Int { bits: 32, signed: false };
+/// 32 bits that fill a register with their sign, on RISC-V.
+const SIGNED_WORD: Type = Type::Int { bits: 32, signed: true };
 const LONG: Type = Type::Int { bits: 64, signed: true };
 
 impl Assembler {
@@ -335,8 +509,11 @@ impl Assembler {
             model,
             registers: Vec::new(),
             values: Vec::new(),
+            wide: Vec::new(),
             labels: Vec::new(),
+            jumps: Vec::new(),
             steps: Vec::new(),
+            spans: Vec::new(),
             flags: None,
         }
     }
@@ -375,8 +552,8 @@ impl Assembler {
     }
 
     fn label(&mut self, name: &str) -> usize {
-        self.labels.iter().position(|known| known == name).unwrap_or_else(|| {
-            self.labels.push(name.to_owned());
+        self.labels.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+            self.labels.push((name.to_owned(), None));
             self.labels.len() - 1
         })
     }
@@ -408,6 +585,7 @@ impl Assembler {
             after: None,
             branch: BranchOn::Nothing,
             until_done: false,
+            picks: self.model == Model::Armv8 && matches!(change, Change::IfEqual { .. }),
         }));
     }
 
@@ -417,6 +595,16 @@ impl Assembler {
 
     fn binary(&mut self, op: Binary, dst: RegisterId, left: Operand, right: Operand, ty: Type) {
         self.steps.push(Step::Binary { dst, op, left, right, ty });
+    }
+
+    /// Compares for the branches behind: what is compared now, whatever its registers hold then.
+    fn compare(&mut self, left: Operand, right: Operand, ty: Type) {
+        let mut keep = |operand| {
+            let dst = self.temporary();
+            self.mov(dst, operand, LONG);
+            Operand::Register(dst)
+        };
+        self.flags = Some((keep(left), keep(right), ty));
     }
 
     /// A jump forward to a label; backward jumps are not followed.
@@ -434,7 +622,7 @@ impl Assembler {
 
     fn forward(&mut self, label: &str) -> Option<usize> {
         let target = self.label(label);
-        (is_name(label) && !self.steps.contains(&Step::Label(target))).then_some(target)
+        (is_name(label) && self.labels[target].1.is_none()).then_some(target)
     }
 }
 

@@ -103,11 +103,11 @@ pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<
         }
         ("cmpwi", [left, right]) => {
             let (left, right) = (Operand::Register(register(a, left)?), value(right)?);
-            a.flags = Some((left, right, WORD));
+            a.compare(left, right, WORD);
         }
         ("cmpw", [left, right]) => {
             let (left, right) = (Operand::Register(register(a, left)?), Operand::Register(register(a, right)?));
-            a.flags = Some((left, right, WORD));
+            a.compare(left, right, WORD);
         }
         ("beq" | "bne", [label]) => {
             let (left, right, ty) = a.flags?;

@@ -1,6 +1,6 @@
 //! RISCV.
 
-use super::{Assembler, LONG, Named, WORD, ZERO, parse_int};
+use super::{Assembler, LONG, Named, SIGNED_WORD, ZERO, parse_int};
 use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, RmwOp, Type};
@@ -52,7 +52,7 @@ fn kinds(text: &str, read: Tags, write: Tags) -> Option<Tags> {
 
 fn width(letter: &str) -> Option<Type> {
     match letter {
-        "w" => Some(WORD),
+        "w" => Some(SIGNED_WORD),
         "d" => Some(LONG),
         _ => None,
     }

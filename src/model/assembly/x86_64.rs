@@ -98,6 +98,8 @@ pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[S
             };
             let op = if base == "xor" { Binary::Xor } else { Binary::Add };
             a.binary(op, dst, Operand::Register(dst), right, ty);
+            // These set the flags by their result.
+            a.compare(Operand::Register(dst), ZERO, ty);
         }
         ("test" | "cmp", [first, second]) => {
             let Place::Register(left, ty) = place(a, first, names)? else { return None };
@@ -107,7 +109,7 @@ pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[S
                 Place::Register(register, _) if base == "cmp" => Operand::Register(register),
                 _ => return None,
             };
-            a.flags = Some((Operand::Register(left), right, ty));
+            a.compare(Operand::Register(left), right, ty);
         }
         ("je" | "jz" | "jne" | "jnz", [label]) => {
             let (left, right, ty) = a.flags?;

@@ -2,7 +2,7 @@
 //!
 //! Arm Architecture Reference Manual (DDI 0487), B2.3, "Definition of the Armv8 memory model"; as axioms herd's
 //! aarch64.cat, and C. Pulte et al., "Simplifying ARM Concurrency", POPL 2018. All observers are in one inner-shareable
-//! domain; dsb is taken as dmb. Left out: instruction fetch, translation, mixed sizes, tags, "pick" dependencies (a CAS
+//! domain; dsb is taken as dmb, but for dsb st, which orders writes before everything behind it. Left out: instruction fetch, translation, mixed sizes, tags, "pick" dependencies (a CAS
 //! or conditional select whose result depends on a comparison orders here like data).
 
 use super::{Demand, Judge, allowed, forbidden};
@@ -18,6 +18,7 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
     let noret = r & marked(Tags::NORETURN);
     let amo = rmw >> (w & marked(Tags::AMO));
     let (full, ld, st) = (marked(Tags::DMB_FULL), marked(Tags::DMB_LD), marked(Tags::DMB_ST));
+    let dsb_st = marked(Tags::DSB_ST);
     let isb = marked(Tags::ISYNC);
 
     // Dependency-ordered-before, but for what goes through a local read.
@@ -26,6 +27,7 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
     let bob = ((po >> full) >> po)
         | (((r - noret) >> po >> ld) >> po)
         | (((w >> po >> st) >> po) >> w)
+        | ((w >> po >> dsb_st) >> po)
         // An atomic instruction that acquires and releases is a barrier for what follows it.
         | ((a >> amo >> l).range() >> po)
         | (l >> po >> a)

@@ -50,7 +50,8 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
     let (lkr, lkw, ul) = (tagged(Tags::LKR), tagged(Tags::LKW), tagged(Tags::UL));
     let acquire = r & (tagged(Tags::ACQUIRE) | lkr);
     let release = w & (tagged(Tags::RELEASE) | ul);
-    let rmws = rmw.domain() | rmw.range();
+    // The set RMW of linux-kernel.bell (6.14 and later) holds FailedRMW, the reads of those that did not write, too.
+    let rmws = rmw.domain() | rmw.range() | tagged(Tags::FAILED);
     let fencerel = |tags| execution.fencerel(tagged(tags));
 
     // Release, acquire and barriers

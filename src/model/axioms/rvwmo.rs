@@ -1,11 +1,13 @@
 //! RISC-V's weak memory order.
 //!
 //! The RISC-V Instruction Set Manual, Volume I, chapter "RVWMO Memory Consistency Model" and its formal appendix (herd's
-//! riscv.cat). The thirteen rules of preserved program order have their numbers here. Left out: mixed sizes, I/O.
+//! riscv.cat). The thirteen rules of preserved program order have their numbers here. An AMO is one operation, which reads and
+//! writes: whatever orders one of its halves orders the other. Left out: mixed sizes, I/O.
 
 use super::{Demand, Judge, allowed, forbidden};
 use crate::model::event::Tags;
 use crate::model::execution::{Execution, Witness};
+use crate::model::relation::Relation;
 
 /// `acyclic co | rfe | fr | ppo`
 pub fn judge(execution: &Execution) -> Judge<'_> {
@@ -37,6 +39,11 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
         | ((m >> addr >> m) >> po >> w); // 13
     let same_location_reads = r >> &po_loc_no_w >> r;
     let to_write = m >> (addr | data) >> w;
+    // The halves of an AMO stand for one event: what comes before or after one of them does so for both.
+    let amo = (marked(Tags::AMO) >> rmw) >> marked(Tags::AMO);
+    let halves = &amo | amo.inverse();
+    let (same, apart) = (halves.maybe(), halves.maybe());
+    let whole = move |relation: &Relation| ((&same >> relation) >> &same) - &apart;
     Box::new(move |Witness { rf, co, fr }| {
         let (rfe, rfi) = (rf & ext, rf & int);
         // Two reads of which one has no source yet may still turn out to read the same write.
@@ -45,11 +52,12 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
             | ((read >> &same_location_reads >> read) - same_write)) // 2
             | (amo_or_sc >> &rfi >> r)) // 3
             | (&to_write >> &rfi >> r); // 12
-        let order = ((&ppo | &rfe) | co) | fr;
+        let order = whole(&(((&ppo | &rfe) | co) | fr));
         if order.is_acyclic() {
             return allowed(order);
         }
-        let parts = vec![("rfe", rfe), ("fr", fr.clone()), ("co", co.clone()), ("fence", fences.clone()), ("ppo", ppo)];
+        let parts = [("rfe", &rfe), ("fr", fr), ("co", co), ("fence", &fences), ("ppo", &ppo)];
+        let parts = parts.map(|(name, part)| (name, whole(part))).into();
         forbidden("model", Demand::Acyclic, order, parts)
     })
 }

@@ -15,7 +15,9 @@ impl Machine for Aarch64 {
                 Some(Tags::DMB_FULL)
             }
             Fence::Rmb | Fence::AcquireAfterCtrlDep | Fence::MandatoryRmb => Some(Tags::DMB_LD),
-            Fence::Wmb | Fence::MandatoryWmb => Some(Tags::DMB_ST),
+            Fence::Wmb => Some(Tags::DMB_ST),
+            // dsb st, where smp_wmb() is dmb ishst
+            Fence::MandatoryWmb => Some(Tags::DSB_ST),
             Fence::MbAfterUnlockLock | Fence::Barrier | Fence::RcuReadLock | Fence::RcuReadUnlock => None,
         }
     }
@@ -50,6 +52,8 @@ impl Machine for Aarch64 {
             write: kind | if releases { Tags::RELEASE } else { Tags::NONE },
             after: (!lse && order == Order::Full).then_some(Tags::DMB_FULL),
             branch: compares.then_some(BranchOn::Read),
+            // cas
+            picks: lse && matches!(used, Use::Compare(_) | Use::Lock | Use::Trylock),
             ..Parts::default()
         }
     }

@@ -6,6 +6,18 @@ use crate::program::{Access, Fence, Order};
 
 pub struct Lkmm;
 
+/// linux-kernel.bell, FailedRMW: without a write an update neither acquires nor is a full barrier.
+const CONDITIONAL: Parts = Parts {
+    enter: None,
+    before: None,
+    read: Tags::NONE,
+    failed: Tags::FAILED,
+    write: Tags::NONE,
+    after: None,
+    branch: None,
+    picks: false,
+};
+
 impl Machine for Lkmm {
     /// explanation.txt: a control dependency reaches what lies within an arm of the `if`.
     const SCOPED: bool = true;
@@ -43,17 +55,23 @@ impl Machine for Lkmm {
     }
 
     fn update(&self, used: Use) -> Parts {
+        let plain = CONDITIONAL;
         match used {
             Use::Lock => Parts { read: Tags::LKR, write: Tags::LKW, ..Parts::default() },
             Use::Trylock => Parts { read: Tags::LKR, failed: Tags::LF, write: Tags::LKW, ..Parts::default() },
             Use::NoReturn => Parts { read: Tags::NORETURN, ..Parts::default() },
             Use::Exchange(order) | Use::Fetch(order) | Use::Compare(order) => match order {
-                Order::Relaxed => Parts::default(),
-                Order::Acquire => Parts { read: Tags::ACQUIRE, ..Parts::default() },
-                Order::Release => Parts { write: Tags::RELEASE, ..Parts::default() },
-                Order::Full => Parts { before: Some(Tags::MB), after: Some(Tags::MB), ..Parts::default() },
+                Order::Relaxed => plain,
+                Order::Acquire => Parts { read: Tags::ACQUIRE, ..plain },
+                Order::Release => Parts { write: Tags::RELEASE, ..plain },
+                Order::Full => Parts { before: Some(Tags::MB), after: Some(Tags::MB), ..plain },
             },
         }
+    }
+
+    /// herd7 has it as marked accesses that order nothing, whatever the kernel's documentation says of it.
+    fn add_unless(&self) -> Option<Parts> {
+        Some(CONDITIONAL)
     }
 
     fn unlock(&self) -> (Option<Tags>, Tags) {

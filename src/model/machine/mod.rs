@@ -14,7 +14,7 @@ use super::event::Tags;
 use super::{Model, ModelError, Result};
 use crate::arch::{Arch, Atomics};
 use crate::program::{
-    Access, Address, Const, Fence, Op, Operand, Order, Program, RegisterId, RmwOp, RmwResult, Thread, Type,
+    Access, Address, Composite, Const, Fence, Op, Operand, Order, Program, RegisterId, RmwOp, RmwResult, Thread, Type,
 };
 
 /// An update, by what it is used for.
@@ -51,6 +51,8 @@ pub(crate) struct Parts {
     pub after: Option<Tags>,
     /// What branches inside depend on.
     pub branch: Option<BranchOn>,
+    /// Whether the result of one that wrote was only compared with what was read.
+    pub picks: bool,
 }
 
 /// What the kernel's primitives become.
@@ -70,6 +72,10 @@ pub(crate) trait Machine {
     }
     /// A read-modify-write.
     fn update(&self, used: Use) -> Parts;
+    /// atomic_add_unless as one event, where it is one.
+    fn add_unless(&self) -> Option<Parts> {
+        None
+    }
     /// spin_unlock: a store, and the barrier in front of it.
     fn unlock(&self) -> (Option<Tags>, Tags) {
         self.store(Access::Release)
@@ -127,8 +133,18 @@ struct Translation<'a, M> {
 impl<'a, M: Machine> Translation<'a, M> {
     fn of(thread: &'a Thread, machine: &'a M) -> CodeThread {
         let mut translation = Translation { thread, machine, steps: Vec::new() };
-        for op in &thread.ops {
-            translation.op(op);
+        let mut at = 0;
+        while let Some(op) = thread.ops.get(at) {
+            match (thread.composites.iter().find(|composite| composite.first == at), machine.add_unless()) {
+                (Some(composite), Some(parts)) => {
+                    translation.add_unless(composite, parts);
+                    at = composite.end;
+                }
+                _ => {
+                    translation.op(op);
+                    at += 1;
+                }
+            }
         }
         CodeThread {
             registers: vec![Const::Int(0); thread.registers.len()],
@@ -231,6 +247,12 @@ impl<'a, M: Machine> Translation<'a, M> {
         }
     }
 
+    fn add_unless(&mut self, composite: &Composite, parts: Parts) {
+        let Composite { dst, fetch, address, ty, amount, unwanted, .. } = *composite;
+        let gives = if fetch { Gives::Old } else { Gives::Done };
+        self.update(Some(dst), address, ty, Change::Unless { unwanted, amount }, gives, parts);
+    }
+
     fn update(
         &mut self,
         dst: Option<RegisterId>,
@@ -254,6 +276,7 @@ impl<'a, M: Machine> Translation<'a, M> {
             after: parts.after,
             branch: parts.branch.unwrap_or(BranchOn::Nothing),
             until_done: false,
+            picks: parts.picks,
         }));
     }
 }

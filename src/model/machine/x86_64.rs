@@ -14,6 +14,7 @@ const LOCKED: Parts = Parts {
     write: Tags::AMO,
     after: None,
     branch: None,
+    picks: false,
 };
 
 impl Machine for X86 {

@@ -1,0 +1,136 @@
+//! Which locations each access may reach: addresses are followed through registers and memory, whatever the model.
+//!
+//! A trace forks where an address is not known yet, over these locations and no others; and a test in assembly is held to
+//! one size per location by them.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::code::{Change, Code, CodeThread, Gives, Step};
+use crate::program::{Address, Binary, Const, LabelId, LocationId, Operand, RmwOp, Type};
+
+/// Some locations.
+pub type Locations = BTreeSet<LocationId>;
+
+/// For every thread and step, the locations it may access; none for a step that accesses no memory.
+pub fn reach(code: &Code) -> Vec<Vec<Locations>> {
+    let mut memory: Vec<Locations> = code.init.iter().map(|init| held(*init)).collect();
+    let mut reached: Vec<Vec<Locations>> =
+        code.threads.iter().map(|thread| vec![Locations::new(); thread.steps.len()]).collect();
+    // What a location may hold only grows, so this ends.
+    loop {
+        let before = memory.clone();
+        for (thread, out) in code.threads.iter().zip(&mut reached) {
+            follow(thread, &mut memory, out);
+        }
+        if memory == before {
+            return reached;
+        }
+    }
+}
+
+/// How wide the memory is that a step accesses.
+pub fn access_type(step: &Step) -> Option<Type> {
+    match step {
+        Step::Read { ty, .. } | Step::Write { ty, .. } | Step::StoreConditional { ty, .. } => Some(*ty),
+        Step::Update(update) => Some(update.ty),
+        Step::IsLocked { .. } => Some(Type::Spinlock),
+        _ => None,
+    }
+}
+
+fn held(value: Const) -> Locations {
+    match value {
+        Const::Address(location) => Locations::from([location]),
+        Const::Int(_) => Locations::new(),
+    }
+}
+
+/// Runs through the steps once, with what each register may hold.
+fn follow(thread: &CodeThread, memory: &mut [Locations], out: &mut [Locations]) {
+    let mut registers: Vec<Locations> = thread.registers.iter().map(|value| held(*value)).collect();
+    let mut waiting: HashMap<LabelId, Vec<Locations>> = HashMap::new();
+    let mut alive = true;
+    let join = |into: &mut Vec<Locations>, other: &[Locations]| {
+        into.iter_mut().zip(other).for_each(|(into, other)| into.extend(other));
+    };
+    for (at, step) in thread.steps.iter().enumerate() {
+        if let Step::Label(label) = step
+            && let Some(other) = waiting.remove(label)
+        {
+            if alive {
+                join(&mut registers, &other);
+            } else {
+                registers = other;
+            }
+            alive = true;
+        }
+        if !alive {
+            continue;
+        }
+        let of = |operand: Operand| match operand {
+            Operand::Register(register) => registers[register].clone(),
+            Operand::Const(value) => held(value),
+        };
+        let place = |address: Address| match address {
+            Address::Location(location) => Locations::from([location]),
+            Address::Register(register) => registers[register].clone(),
+        };
+        let contents = |memory: &[Locations], places: &Locations| {
+            places.iter().flat_map(|place| memory[*place].iter().copied()).collect::<Locations>()
+        };
+        match step {
+            Step::Read { dst, address, .. } => {
+                let places = place(*address);
+                let value = contents(memory, &places);
+                out[at].extend(places);
+                if let Some(dst) = dst {
+                    registers[*dst] = value;
+                }
+            }
+            Step::IsLocked { dst, address } => {
+                out[at].extend(place(*address));
+                registers[*dst].clear();
+            }
+            Step::Write { address, value, .. } | Step::StoreConditional { address, value, .. } => {
+                let (places, value) = (place(*address), of(*value));
+                places.iter().for_each(|place| memory[*place].extend(&value));
+                out[at].extend(places);
+                if let Step::StoreConditional { status, .. } = step {
+                    registers[*status].clear();
+                }
+            }
+            Step::Update(update) => {
+                let places = place(update.address);
+                let old = contents(memory, &places);
+                let new = match update.change {
+                    Change::Op(RmwOp::Xchg, operand) | Change::IfEqual { new: operand, .. } => of(operand),
+                    Change::Op(..) | Change::Unless { .. } => Locations::new(),
+                };
+                places.iter().for_each(|place| memory[*place].extend(&new));
+                out[at].extend(places);
+                if let Some(dst) = update.dst {
+                    registers[dst] = match update.gives {
+                        Gives::Old => old,
+                        Gives::New => &old | &new,
+                        Gives::NewIsZero | Gives::NewIsNegative | Gives::Done => Locations::new(),
+                    };
+                }
+            }
+            Step::Move { dst, src, .. } => registers[*dst] = of(*src),
+            Step::Unary { dst, .. } => registers[*dst].clear(),
+            Step::Binary { dst, op, left, right, .. } => {
+                // An address stays one only where nothing is added to it.
+                registers[*dst] = match op {
+                    Binary::Add | Binary::Or => &of(*left) | &of(*right),
+                    _ => Locations::new(),
+                };
+            }
+            Step::Branch { target, .. } | Step::Jump(target) => {
+                let entry = waiting.entry(*target).or_insert_with(|| vec![Locations::new(); registers.len()]);
+                join(entry, &registers);
+                alive = !matches!(step, Step::Jump(_));
+            }
+            Step::Fence(_) | Step::Label(_) => {}
+        }
+    }
+}

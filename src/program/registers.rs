@@ -1,0 +1,207 @@
+//! What the registers of a thread hold: the types that their declarations and what is assigned to them give.
+//!
+//! herd7 has no types: a register need not be declared, and one declared as a pointer may hold an integer. Here a register
+//! has one type, so that every dereference is known to be safe. It is the declared one, unless everything assigned to the
+//! register is of the other sort (an integer where a pointer is declared, or a pointer where an integer is).
+
+use std::collections::HashMap;
+
+use crate::litmus::Span;
+use crate::litmus::ast::{self, Base, Binary, CType, Expr, ExprKind, Name, Stmt, Unary};
+use crate::litmus::primitive::{self, Action, Arg, RmwResult};
+
+use super::variables::Variables;
+
+/// A register of a thread before lowering.
+pub(super) struct Found {
+    pub name: String,
+    pub span: Span,
+    pub ty: CType,
+}
+
+/// What is assigned to a register: an expression, or the initial value.
+enum Source<'e> {
+    Expr(&'e Expr),
+    Value(&'e ast::Value),
+}
+
+struct Collect<'e> {
+    declared: Vec<(CType, &'e Name)>,
+    assigned: Vec<(&'e str, Span, Source<'e>)>,
+}
+
+impl<'e> Collect<'e> {
+    fn body(&mut self, body: &'e [Stmt]) {
+        for stmt in body {
+            match stmt {
+                Stmt::Declare { ty, name, value } => {
+                    self.declared.push((*ty, name));
+                    if let Some(value) = value {
+                        self.assigned.push((&name.text, name.span, Source::Expr(value)));
+                    }
+                }
+                Stmt::Assign { target: Expr { kind: ExprKind::Name(name), span }, value } => {
+                    self.assigned.push((name, *span, Source::Expr(value)));
+                }
+                Stmt::If { then, otherwise, .. } => {
+                    self.body(then);
+                    self.body(otherwise);
+                }
+                Stmt::Assign { .. } | Stmt::Effect(_) => {}
+            }
+        }
+    }
+}
+
+/// The registers of a thread, the declared ones first, each list in the order of the text. Names that are declared twice
+/// stand there twice.
+pub(super) fn registers<'e>(
+    thread: &'e ast::Thread,
+    inits: impl Iterator<Item = &'e ast::Init>,
+    variables: &Variables<'_>,
+) -> Vec<Found> {
+    let mut collect = Collect { declared: Vec::new(), assigned: Vec::new() };
+    for init in inits {
+        if let Some(value) = &init.value {
+            collect.assigned.push((&init.name.text, init.name.span, Source::Value(value)));
+        }
+    }
+    collect.body(&thread.body);
+    let Collect { declared, assigned } = collect;
+    let mut types = Types { thread, variables, registers: HashMap::new() };
+    for (ty, name) in &declared {
+        types.registers.insert(&name.text, Some(*ty));
+    }
+    let is_parameter = |name: &str| thread.params.iter().any(|(_, parameter)| parameter.text == name);
+    let mut undeclared: Vec<(&str, Span)> = Vec::new();
+    for (name, span, _) in &assigned {
+        // A shared variable that is no parameter is more likely one that was forgotten there.
+        if !types.registers.contains_key(name) && !is_parameter(name) && variables.find(name).is_none() {
+            types.registers.insert(name, None);
+            undeclared.push((name, *span));
+        }
+    }
+    // What a register holds may depend on what others hold; each pass settles at least one more.
+    for _ in 0..=types.registers.len() {
+        for (name, ..) in &assigned {
+            let Some(&known) = types.registers.get(name) else { continue };
+            let sources = assigned.iter().filter(|(other, ..)| other == name);
+            let held: Vec<CType> = sources.filter_map(|(_, _, source)| types.of_source(source)).collect();
+            let Some(&first) = held.first() else { continue };
+            let is_pointer = |ty: &CType| ty.pointers > 0;
+            let alike = held.iter().all(|ty| is_pointer(ty) == is_pointer(&first));
+            let declared = declared.iter().find(|(_, declared)| declared.text == **name).map(|(ty, _)| *ty);
+            let ty = match declared {
+                Some(ty) if !alike || is_pointer(&ty) == is_pointer(&first) => Some(ty),
+                _ if alike => Some(widest(&held)),
+                _ => known.or(Some(first)),
+            };
+            types.registers.insert(name, ty);
+        }
+    }
+    let ty = |name: &str, otherwise: CType| types.registers.get(name).copied().flatten().unwrap_or(otherwise);
+    let declared = declared.iter().map(|(declared, name)| Found {
+        name: name.text.clone(),
+        span: name.span,
+        ty: ty(&name.text, *declared),
+    });
+    let undeclared =
+        undeclared.iter().map(|(name, span)| Found { name: (*name).to_owned(), span: *span, ty: ty(name, CType::INT) });
+    declared.chain(undeclared).collect()
+}
+
+/// The first of some pointers; of integers one that holds them all.
+fn widest(types: &[CType]) -> CType {
+    let bits = |ty: &CType| match ty.base {
+        Base::Int { bits, .. } => bits,
+        _ => 32,
+    };
+    let first = types[0];
+    if first.pointers > 0 {
+        return first;
+    }
+    types.iter().copied().reduce(|a, b| if bits(&b) > bits(&a) { b } else { a }).unwrap_or(first)
+}
+
+struct Types<'e, 'v> {
+    thread: &'e ast::Thread,
+    variables: &'v Variables<'v>,
+    /// `None` where nothing is known yet.
+    registers: HashMap<&'e str, Option<CType>>,
+}
+
+impl Types<'_, '_> {
+    fn of_source(&self, source: &Source<'_>) -> Option<CType> {
+        match source {
+            Source::Expr(expr) => self.of(expr),
+            Source::Value(ast::Value::Int(0, _)) => None,
+            Source::Value(ast::Value::Int(value, _)) => Some(of_constant(*value)),
+            Source::Value(ast::Value::Address(name)) => self.address(&name.text),
+        }
+    }
+
+    fn address(&self, variable: &str) -> Option<CType> {
+        let ty = self.variables.ctype(self.variables.find(variable)?);
+        Some(CType { pointers: ty.pointers + 1, ..ty })
+    }
+
+    /// The type of an expression; `None` for 0, which is NULL as well, and where nothing is known.
+    fn of(&self, expr: &Expr) -> Option<CType> {
+        match &expr.kind {
+            ExprKind::Int(0) => None,
+            ExprKind::Int(value) => Some(of_constant(*value)),
+            ExprKind::Name(name) => match self.registers.get(name.as_str()) {
+                Some(known) => *known,
+                None if self.thread.params.iter().any(|(_, parameter)| parameter.text == *name) => self.address(name),
+                None => None,
+            },
+            ExprKind::Deref(pointer) => pointee(self.of(pointer)?),
+            ExprKind::AddressOf(inner) => match &inner.kind {
+                ExprKind::Deref(pointer) => self.of(pointer),
+                _ => None,
+            },
+            ExprKind::Cast(ty, _) => Some(*ty),
+            ExprKind::Unary(Unary::Not, _) | ExprKind::Logical { .. } | ExprKind::Binary(Binary::Compare(_), ..) => {
+                Some(CType::INT)
+            }
+            ExprKind::Unary(_, inner) => self.of(inner).or(Some(CType::INT)),
+            ExprKind::Binary(_, left, right) => {
+                let held: Vec<CType> = [self.of(left), self.of(right)].into_iter().flatten().collect();
+                Some(if held.is_empty() { CType::INT } else { widest(&held) })
+            }
+            ExprKind::Call(name, args) => {
+                let primitive = primitive::find(&name.text)?;
+                let at = primitive.args.iter().position(|arg| *arg != Arg::Value)?;
+                let place = args.get(at)?;
+                let place = match primitive.args[at] {
+                    Arg::Place => self.of(place),
+                    _ => self.of(place).and_then(pointee),
+                };
+                match primitive.action {
+                    Action::Rmw { result: RmwResult::NewIsZero | RmwResult::NewIsNegative, .. }
+                    | Action::AddUnless { fetch: false, .. }
+                    | Action::SpinTrylock
+                    | Action::SpinIsLocked => Some(CType::INT),
+                    _ => place,
+                }
+            }
+        }
+    }
+}
+
+fn of_constant(value: i64) -> CType {
+    let bits = if i32::try_from(value).is_ok() { 32 } else { 64 };
+    CType { base: Base::Int { bits, signed: true }, pointers: 0 }
+}
+
+/// What a pointer points to, as a register holds it.
+fn pointee(ty: CType) -> Option<CType> {
+    let ty = CType { pointers: ty.pointers.checked_sub(1)?, ..ty };
+    match ty {
+        CType { base: Base::Atomic { bits }, pointers: 0 } => {
+            Some(CType { base: Base::Int { bits, signed: true }, pointers: 0 })
+        }
+        CType { base: Base::Spinlock | Base::Void, pointers: 0 } => None,
+        other => Some(other),
+    }
+}

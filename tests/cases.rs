@@ -1,0 +1,855 @@
+//! Small tests that came out wrong once, each with the value that is right, and the kind that each of them belongs to.
+//!
+//! The values of tests/litmus/cases are those of herd7 7.58 with the Linux-kernel model of 6.14 and later, or with an
+//! architecture's own model; where herd7 refuses a test, it is refused here.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use wakerace::arch::Atomics;
+use wakerace::catalogue::{self, Scenario};
+use wakerace::litmus::{Source, Verdict};
+use wakerace::model::{self, Bounds, Model, Outcome, assembly, explain};
+use wakerace::verdict;
+
+use Model::{Armv8, Lkmm, Power, Rvwmo, Sc, X86Tso};
+use Verdict::{Always, Never, Sometimes};
+
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/litmus/cases").join(format!("{name}.litmus"))
+}
+
+fn text(name: &str) -> String {
+    fs::read_to_string(path(name)).unwrap()
+}
+
+/// A test in C on a model.
+#[track_caller]
+fn in_c(text: &str, model: Model) -> Outcome {
+    let scenario = Scenario::new(&Source::new("t.litmus", text), "").unwrap_or_else(|error| panic!("{error}"));
+    let code = model::code_for(&scenario.program, model, Atomics::Lse).unwrap();
+    model::check(&code, model, Bounds::default()).unwrap()
+}
+
+/// A test in assembly on its architecture's model.
+#[track_caller]
+fn in_assembly(text: &str) -> Outcome {
+    let (code, model) = assembly::parse(&Source::new("t.litmus", text)).unwrap_or_else(|error| panic!("{error}"));
+    model::check(&code, model, Bounds::default()).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+#[track_caller]
+fn judged(text: &str) -> Verdict {
+    in_assembly(text).verdict
+}
+
+/// `at` is `line:column`.
+#[track_caller]
+fn refused(text: &str, at: &str, words: &[&str]) {
+    let error = assembly::parse(&Source::new("t.litmus", text)).expect_err("should be refused").to_string();
+    assert!(error.contains(&format!("t.litmus:{at}")), "not at {at}:\n{error}");
+    for word in words {
+        assert!(error.contains(word), "does not say '{word}':\n{error}");
+    }
+}
+
+/// The program, in a folder of its own: its exit status and all it prints.
+fn wakerace(args: &[&str]) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_wakerace")).args(args).current_dir(&folder).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), text)
+}
+
+#[test]
+fn the_cases_in_c_have_their_values() {
+    // File, model, verdict, states, data race.
+    let cases = [
+        ("05-undeclared", Lkmm, Sometimes, 4, false),
+        ("06-ptr-reg-int", Lkmm, Sometimes, 4, false),
+        ("08-add-unless", Lkmm, Sometimes, 4, false),
+        ("09-5threads", Lkmm, Never, 21, false),
+        ("17-exprcond", Lkmm, Always, 3, false),
+        ("20-filter", Lkmm, Always, 1, false),
+        ("21-datarace-header", Lkmm, Sometimes, 3, true),
+        ("50-void-cast", Lkmm, Never, 2, false),
+        ("L1-failed-rmw-before-atomic", Lkmm, Never, 3, false),
+        ("T2-plain-control-cycle", Lkmm, Sometimes, 2, true),
+        ("V1-doubling", Lkmm, Never, 4, false),
+        ("V2-counters", Lkmm, Always, 1, false),
+        ("S20-stale-match", Lkmm, Sometimes, 10, false),
+        ("S20-stale-match", Sc, Sometimes, 9, false),
+        ("S20-stale-match", X86Tso, Sometimes, 9, false),
+        ("S20-stale-match", Armv8, Sometimes, 10, false),
+    ];
+    for (name, model, verdict, states, race) in cases {
+        let outcome = in_c(&text(name), model);
+        let found = (outcome.verdict, outcome.states.len(), outcome.data_race);
+        assert_eq!(found, (verdict, states, race), "{name} on {model}: {:?}", outcome.states);
+    }
+}
+
+#[test]
+fn the_cases_in_assembly_have_their_values() {
+    let cases = [
+        ("A1-dsb-st-sb", Never),
+        ("A2-ldadda-wzr", Sometimes),
+        ("A5-cas-rs-addr", Sometimes),
+        ("A6-w-zero-extends", Always),
+        ("P1-register-with-a-space", Always),
+        ("66-riscv-rmb", Never),
+    ];
+    for (name, verdict) in cases {
+        assert_eq!(judged(&text(name)), verdict, "{name}");
+    }
+    refused(&text("A7-mixed-size"), "6:2", &["mixed-size access: 32 bits of `x`, which has 64", "not modelled"]);
+    refused(&text("61-mixed-size"), "9:2", &["mixed-size access: 32 bits of `x`, which has 64"]);
+    refused(&text("P2-missing-label"), "7:6", &["P0 has no label `LC9`", "its labels: none"]);
+}
+
+#[test]
+fn check_takes_the_cases_and_says_what_they_are() {
+    let says = |name: &str, words: &str| {
+        let (code, output) = wakerace(&["check", "--model", "lkmm", path(name).to_str().unwrap()]);
+        assert_eq!(code, Some(0), "{name}: {output}");
+        assert!(output.contains(words), "{name}: {output}");
+    };
+    says("21-datarace-header", "Sometimes 3, data race");
+    says("T2-plain-control-cycle", "Sometimes 2, data race, out of thin air only");
+    says("09-5threads", "Never 21");
+    for name in ["A7-mixed-size", "61-mixed-size", "P2-missing-label"] {
+        let (code, output) = wakerace(&["check", path(name).to_str().unwrap()]);
+        assert_eq!(code, Some(2), "{name}: {output}");
+    }
+}
+
+// ---- AArch64 ----
+
+/// Message passing: the flag is set by a release, what reads it stands in `reader`, and the data are read into X0.
+fn message(reader: &str, exists: &str) -> String {
+    let mut lines = vec![("MOV W0,#1", "MOV W4,#1"), ("STR W0,[X1]", "MOV W5,#2"), ("STLR W0,[X3]", "")];
+    lines.extend(reader.split(';').map(|instruction| ("", instruction.trim())));
+    let body: String = lines.iter().map(|(a, b)| format!(" {a} | {b} ;\n")).collect();
+    format!("AArch64 t\n{{ 0:X1=x; 0:X3=y; 1:X1=x; 1:X3=y; }}\n P0 | P1 ;\n{body}exists ({exists})\n")
+}
+
+#[test]
+fn dsb_st_orders_writes_before_everything_and_dmb_st_before_writes() {
+    let sb = |barrier: &str| text("A1-dsb-st-sb").replace("DSB ST     ", barrier);
+    for (barrier, verdict) in
+        [("DSB ISHST", Never), ("DSB OSHST", Never), ("DSB SY", Never), ("DMB ST", Sometimes), ("DSB LD", Sometimes)]
+    {
+        assert_eq!(judged(&sb(barrier)), verdict, "{barrier}");
+    }
+    // Reads in front of it are not ordered.
+    let stale = "1:X4=1 /\\ 1:X0=0";
+    for (barrier, verdict) in [("DSB ST", Sometimes), ("DSB LD", Never), ("DMB LD", Never), ("DSB SY", Never)] {
+        assert_eq!(judged(&message(&format!("LDR W4,[X3]; {barrier}; LDR W0,[X1]"), stale)), verdict, "{barrier}");
+    }
+    // wmb() is dsb st; smp_wmb() is dmb ishst.
+    for (barrier, verdict) in [("wmb", Never), ("smp_wmb", Sometimes)] {
+        let thread = |n, a, b| {
+            format!("P{n}(int *x, int *y) {{ int r0; WRITE_ONCE(*{a}, 1); {barrier}(); r0 = READ_ONCE(*{b}); }}\n")
+        };
+        let sb = format!("C t\n{{}}\n{}{}exists (0:r0=0 /\\ 1:r0=0)", thread(0, "x", "y"), thread(1, "y", "x"));
+        assert_eq!(in_c(&sb, Armv8).verdict, verdict, "{barrier}");
+    }
+}
+
+#[test]
+fn an_atomic_that_gives_to_the_zero_register_does_not_read() {
+    // The flag is 1 before it is updated, so the update has read it, whether it gives that to a register or not.
+    let updates = [("LDADD", "W4", 2), ("LDSET", "W5", 3), ("LDEOR", "W5", 3), ("SWP", "W5", 2)];
+    for (name, operand, after) in updates {
+        let exists = format!("[y]={after} /\\ 1:X0=0");
+        let judge = |reader: String| judged(&message(&reader, &exists));
+        for letters in ["A", "AL"] {
+            assert_eq!(judge(format!("{name}{letters} {operand},WZR,[X3]; LDR W0,[X1]")), Sometimes, "{name}{letters}");
+            assert_eq!(judge(format!("{name}{letters} {operand},W9,[X3]; LDR W0,[X1]")), Never, "{name}{letters}");
+        }
+        for barrier in ["DMB LD", "DSB LD"] {
+            assert_eq!(judge(format!("{name} {operand},WZR,[X3]; {barrier}; LDR W0,[X1]")), Sometimes, "{name}");
+            assert_eq!(judge(format!("{name} {operand},W9,[X3]; {barrier}; LDR W0,[X1]")), Never, "{name}");
+        }
+        // A full barrier orders it all the same.
+        assert_eq!(judge(format!("{name} {operand},WZR,[X3]; DMB SY; LDR W0,[X1]")), Never, "{name}");
+    }
+    for (name, after) in [("STADD", 2), ("STSET", 1), ("STEOR", 0), ("STCLR", 0), ("STADDL", 2)] {
+        let exists = format!("[y]={after} /\\ 1:X0=0 /\\ 1:X4=1");
+        assert_eq!(judged(&message(&format!("{name} W4,[X3]; DMB LD; LDR W0,[X1]"), &exists)), Sometimes, "{name}");
+    }
+    // A compare-and-swap with the zero register expects 0 and gives nothing.
+    let cas = |first: &str, name: &str, barrier: &str| {
+        format!(
+            "AArch64 t\n{{ y=1; 0:X1=x; 0:X3=y; 1:X1=x; 1:X3=y; 1:X6=0; }}\n P0 | P1 ;\n MOV W0,#1 | MOV W5,#2 ;\n \
+             STR W0,[X1] | {name} {first},W5,[X3] ;\n STLR WZR,[X3] | {barrier} ;\n | LDR W0,[X1] ;\n\
+             exists ([y]=2 /\\ 1:X0=0)\n"
+        )
+    };
+    for (name, barrier) in [("CASA", "NOP"), ("CASAL", "NOP"), ("CAS", "DMB LD")] {
+        assert_eq!(judged(&cas("WZR", name, barrier)), Sometimes, "{name}");
+        assert_eq!(judged(&cas("W6", name, barrier)), Never, "{name}");
+    }
+}
+
+#[test]
+fn the_register_of_a_cas_depends_on_memory_only_if_it_failed() {
+    // It fails: W4 is not 1 before.
+    let fails = text("A5-cas-rs-addr").replace("MOV W4,#1", "MOV W4,#7").replace("[y]=2", "[y]=1");
+    assert_eq!(judged(&fails), Never);
+    // What is chosen by a comparison is ordered before writes, as behind a branch: load buffering.
+    let writes = |store: &str| {
+        format!(
+            "AArch64 t\n{{ 0:X1=x; 0:X3=y; 1:X1=x; 1:X3=y; }}\n P0 | P1 ;\n LDR W0,[X1] | MOV W4,#1 ;\n MOV W2,#1 | MOV W5,#2 ;\n \
+             STLR W2,[X3] | CAS W4,W5,[X3] ;\n | EOR W6,W4,W4 ;\n | ADD W7,W6,#1 ;\n | {store} ;\nexists (0:X0=1 /\\ [y]=2)\n"
+        )
+    };
+    assert_eq!(judged(&writes("STR W7,[X1]")), Never, "data");
+    assert_eq!(judged(&writes("STR W5,[X1,W6,SXTW]").replace("0:X0=1", "0:X0=2")), Never, "address");
+    assert_eq!(judged(&writes("STR W5,[X1]").replace("0:X0=1", "0:X0=2")), Sometimes, "nothing");
+    // And it is an isb's business, as a branch is.
+    let isb = "CAS W4,W5,[X3]; CBZ W4,L; L: ISB; LDR W0,[X1]";
+    assert_eq!(judged(&message(isb, "[y]=2 /\\ 1:X0=0")), Never);
+    assert_eq!(judged(&message(&isb.replace("ISB", "NOP"), "[y]=2 /\\ 1:X0=0")), Sometimes);
+    // cmpxchg_relaxed() is that instruction; with exclusives its result is what was loaded.
+    let c = "C t\n{ int *p = &x; int z; }\nP0(int *z, int **p) { WRITE_ONCE(*z, 1); smp_store_release(p, z); }\n\
+             P1(int **p, int *z) { int *r0; int r1; r0 = cmpxchg_relaxed(p, z, z); if (r0) r1 = READ_ONCE(*r0); }\n\
+             exists (1:r0=z /\\ 1:r1=0)";
+    let scenario = Scenario::new(&Source::new("t", c), "").unwrap();
+    for (atomics, verdict) in [(Atomics::Lse, Sometimes), (Atomics::Llsc, Never)] {
+        let outcome = verdict::judge(&scenario, Armv8, atomics, Bounds::default()).unwrap().unwrap();
+        assert_eq!(outcome.verdict, verdict, "{atomics}");
+    }
+}
+
+#[test]
+fn the_zero_register_is_0_whatever_goes_to_it() {
+    let body = "MOV WZR,#7; ADD XZR,X1,#1; MOV W5,WZR; CBZ XZR,L; MOV W5,#9; L: NOP";
+    let lines: String = body.split(';').map(|line| format!(" {line} ;\n")).collect();
+    assert_eq!(judged(&format!("AArch64 t\n{{ 0:X1=1; 0:X5=3; }}\n P0 ;\n{lines}forall (0:X5=0)\n")), Always);
+}
+
+#[test]
+fn registers_are_as_wide_as_the_architecture_has_them() {
+    let one = |dialect: &str, init: &str, body: &str, forall: &str| {
+        let lines: String = body.split(';').map(|line| format!(" {} ;\n", line.trim())).collect();
+        judged(&format!("{dialect} t\n{{ {init} }}\n P0 ;\n{lines}forall ({forall})\n"))
+    };
+    // 32 bits clear the upper half.
+    let all = 0xffff_ffff_u32;
+    assert_eq!(one("AArch64", "int64_t 0:X2;", "MOV W2,#-1", &format!("0:X2={all}")), Always);
+    assert_eq!(one("AArch64", "int64_t 0:X2;", "MOV X2,#-1", "0:X2=-1"), Always);
+    assert_eq!(one("AArch64", "int x=-1; 0:X1=x; int64_t 0:X2;", "LDR W2,[X1]", &format!("0:X2={all}")), Always);
+    let swap = "MOV W3,#5; SWP W3,W2,[X1]";
+    assert_eq!(one("AArch64", "int x=-1; 0:X1=x; int64_t 0:X2;", swap, &format!("0:X2={all} /\\ x=5")), Always);
+    let cas = "MOV X3,#-1; MOV W4,#2; CAS W3,W4,[X1]";
+    assert_eq!(one("AArch64", "int x=-1; 0:X1=x; int64_t 0:X3;", cas, &format!("0:X3={all} /\\ x=2")), Always);
+    assert_eq!(one("X86_64", "uint64_t 0:rax;", "movl $-1,%eax", &format!("0:rax={all}")), Always);
+    assert_eq!(one("X86_64", "uint64_t 0:rax;", "movq $-1,%rax", "0:rax=-1"), Always);
+    assert_eq!(one("PPC", "int x=-1; 0:r1=x; int64_t 0:r2;", "lwz r2,0(r1)", &format!("0:r2={all}")), Always);
+    // RISC-V extends by the sign.
+    assert_eq!(one("RISCV", "int x=-1; 0:x5=x; int64_t 0:x6;", "lw x6,0(x5)", "0:x6=-1"), Always);
+    let amo = "ori x7,x0,1; amoadd.w x6,x7,(x5)";
+    assert_eq!(one("RISCV", "int x=-1; 0:x5=x; int64_t 0:x6;", amo, "0:x6=-1 /\\ x=0"), Always);
+    // What is not declared is an int, which is the same with and without a sign.
+    assert_eq!(one("AArch64", "", "MOV W2,#-1", "0:X2=-1"), Always);
+    assert_eq!(one("AArch64", "x; 0:X1=x;", "MOV W2,#-1; STR W2,[X1]", "x=-1"), Always);
+    assert_eq!(one("AArch64", "int64_t 0:X2;", "MOV W2,#-1", "0:X2=-1"), Never);
+    // 64 bits in an initial value.
+    assert_eq!(one("AArch64", "uint64_t 0:X2=0xffffffffffffffff;", "ADD X2,X2,#1", "0:X2=0"), Always);
+}
+
+#[test]
+fn a_branch_sees_what_was_compared() {
+    let one = |dialect: &str, body: &str, forall: &str| {
+        let lines: String = body.split(';').map(|line| format!(" {} ;\n", line.trim())).collect();
+        judged(&format!("{dialect} t\n{{ }}\n P0 ;\n{lines}forall ({forall})\n"))
+    };
+    let arm = "MOV W0,#1; CMP W0,#1; MOV W0,#5; B.NE L; MOV W1,#2; L: NOP";
+    assert_eq!(one("AArch64", arm, "0:X0=5 /\\ 0:X1=2"), Always);
+    let ppc = "li r1,1; cmpwi r1,1; li r1,5; bne L; li r2,2; L: nop";
+    assert_eq!(one("PPC", ppc, "0:r1=5 /\\ 0:r2=2"), Always);
+    let x86 = "movl $1,%eax; cmp %eax,$1; movl $5,%eax; jne L; movl $2,%ebx; L: nop";
+    assert_eq!(one("X86_64", x86, "0:rax=5 /\\ 0:rbx=2"), Always);
+    // Arithmetic compares its result with 0.
+    let x86 = "movl $1,%eax; cmp %eax,$1; xorl %eax,%eax; jne L; movl $2,%ebx; L: nop";
+    assert_eq!(one("X86_64", x86, "0:rbx=2"), Always);
+    let x86 = "movl $1,%eax; cmp %eax,$1; addl $1,%eax; je L; movl $2,%ebx; L: nop";
+    assert_eq!(one("X86_64", x86, "0:rbx=2"), Always);
+}
+
+#[test]
+fn every_form_of_access_is_held_to_the_size_of_its_location() {
+    let wide = "uint64_t x; int64_t z;";
+    let cases = [
+        (
+            "AArch64",
+            "0:X1=x; 0:X2=1;",
+            vec![
+                "LDR W0,[X1]",
+                "LDAR W0,[X1]",
+                "LDAPR W0,[X1]",
+                "LDXR W0,[X1]",
+                "LDAXR W0,[X1]",
+                "STR W0,[X1]",
+                "STLR W0,[X1]",
+                "STR WZR,[X1]",
+                "STXR W0,W2,[X1]",
+                "STLXR W0,W2,[X1]",
+                "SWP W0,W2,[X1]",
+                "LDADD W0,W2,[X1]",
+                "LDADD W0,WZR,[X1]",
+                "LDCLRA W0,W2,[X1]",
+                "LDSET W0,W2,[X1]",
+                "LDEORAL W0,W2,[X1]",
+                "STADD W0,[X1]",
+                "CAS W0,W2,[X1]",
+                "CASAL W0,W2,[X1]",
+                "LDR W0,[X1,X5]",
+                "LDR W0,[X1,W5,SXTW]",
+            ],
+        ),
+        (
+            "PPC",
+            "0:r1=x; 0:r2=1;",
+            vec!["lwz r3,0(r1)", "stw r2,0(r1)", "lwzx r3,r0,r1", "stwx r2,r0,r1", "lwarx r3,r0,r1", "stwcx. r2,r0,r1"],
+        ),
+        (
+            "RISCV",
+            "0:x1=x; 0:x2=1;",
+            vec![
+                "lw x3,0(x1)",
+                "sw x2,0(x1)",
+                "lr.w x3,(x1)",
+                "sc.w x3,x2,(x1)",
+                "amoadd.w x3,x2,(x1)",
+                "amoswap.w.aqrl x3,x2,(x1)",
+                "lw.aq x3,0(x1)",
+                "sw.rl x2,0(x1)",
+                "amoor.w x0,x2,(x1)",
+            ],
+        ),
+        (
+            "X86_64",
+            "0:rax=x; 0:rbx=1;",
+            vec![
+                "movl $1,(x)",
+                "movl %ebx,(x)",
+                "movl (x),%ebx",
+                "movl %ebx,(%rax)",
+                "movl (%rax),%ebx",
+                "xchgl %ebx,(x)",
+                "xchgl %ebx,(%rax)",
+            ],
+        ),
+    ];
+    for (dialect, init, instructions) in cases {
+        for instruction in instructions {
+            let declared = format!("{dialect} t\n{{ {wide} {init} }}\n P0 ;\n {instruction} ;\nexists (z=0)\n");
+            refused(&declared, "4:2", &["mixed-size access: 32 bits of `x`, which has 64"]);
+            // Without a declaration the first access says how wide it is.
+            let first = match dialect {
+                "AArch64" => "LDR X9,[X1]",
+                "PPC" => "ld r9,0(r1)",
+                "RISCV" => "ld x9,0(x1)",
+                _ => "movq (x),%rcx",
+            };
+            let undeclared = format!("{dialect} t\n{{ {init} }}\n P0 ;\n {first} ;\n {instruction} ;\nexists (z=0)\n");
+            refused(&undeclared, "5:2", &["mixed-size access"]);
+            // A pointer has 64 bits, and so has a location that starts with more than 32.
+            for value in ["z", "0x100000000"] {
+                let pointer = format!("{dialect} t\n{{ x={value}; {init} }}\n P0 ;\n {instruction} ;\nexists (z=0)\n");
+                refused(&pointer, "4:2", &["32 bits of `x`, which has 64"]);
+            }
+            let narrow = format!("{dialect} t\n{{ int x; {init} }}\n P0 ;\n {instruction} ;\nexists (z=0)\n");
+            in_assembly(&narrow);
+        }
+    }
+    // Wider than its location, in whichever thread; through an address that is loaded, too.
+    refused("AArch64 t\n{ int x; 0:X1=x; }\n P0 ;\n LDADD X0,XZR,[X1] ;\nexists (x=0)\n", "4:2", &["64 bits of `x`"]);
+    refused(
+        "AArch64 t\n{ int x; p=x; 1:X1=p; }\n P0 | P1 ;\n NOP | LDR X2,[X1] ;\n | LDR X3,[X2] ;\nexists (x=0)\n",
+        "5:4",
+        &["mixed-size access: 64 bits of `x`, which has 32"],
+    );
+    // Only what an access reaches counts: the same register holds a pointer first and an int's address then.
+    in_assembly("AArch64 t\n{ int x; p=x; 0:X1=p; }\n P0 ;\n LDR X1,[X1] ;\n LDR W3,[X1] ;\nexists (x=0)\n");
+    for ty in ["int128_t", "float", "struct s"] {
+        refused(&format!("AArch64 t\n{{ {ty} x; }}\n P0 ;\n NOP ;\nexists (x=0)\n"), "2:3", &["expected a type"]);
+    }
+}
+
+#[test]
+fn initial_values_of_registers_may_have_blanks_and_types() {
+    for init in ["0:X1=2", "0: X1=2", "0 :X1 = 2", "uint64_t 0:X1=2", "int64_t 0 : X1=2", "int  0:  X1 =2"] {
+        let test = format!("AArch64 t\n{{ {init}; }}\n P0 ;\n ADD X2,X1,#1 ;\nforall (0:X2=3)\n");
+        assert_eq!(judged(&test), Always, "{init}");
+    }
+    for init in ["X1=2; X1=3", "0:X1=2; 0: X1=2", "[x]=1; x=2"] {
+        let test = format!("AArch64 t\n{{ {init}; }}\n P0 ;\n NOP ;\nexists (x=0)\n");
+        refused(&test, "2:", &["initialised twice"]);
+    }
+    refused("AArch64 t\n{ 1: X1=2; }\n P0 ;\n NOP ;\nexists (x=0)\n", "2:3", &["there is no such thread"]);
+}
+
+#[test]
+fn labels_stand_once_and_where_they_are_jumped_to() {
+    let jumps = [
+        ("AArch64", "CBZ W1,OUT"),
+        ("AArch64", "CBNZ X1,OUT"),
+        ("AArch64", "B OUT"),
+        ("AArch64", "CMP W1,#0 ;\n B.EQ OUT"),
+        ("PPC", "cmpwi r1,0 ;\n bne OUT"),
+        ("PPC", "b OUT"),
+        ("RISCV", "beq x1,x2,OUT"),
+        ("RISCV", "bnez x1,OUT"),
+        ("RISCV", "j OUT"),
+        ("X86_64", "test %eax,%eax ;\n jne OUT"),
+        ("X86_64", "jmp OUT"),
+    ];
+    for (dialect, jump) in jumps {
+        let test = |more: &str| format!("{dialect} t\n{{ }}\n P0 ;\n  {jump} ;\n{more}exists (x=0)\n");
+        let (before, _) = test("").split_once("OUT").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        let column = before.len() - before.rfind('\n').unwrap();
+        let at = format!("{}:{column}", before.matches('\n').count() + 1);
+        refused(&test(""), &at, &["P0 has no label `OUT`", "its labels: none"]);
+        refused(&test(" IN: ;\n"), &at, &["P0 has no label `OUT`", "its labels: `IN`"]);
+        assert_eq!(judged(&test(" OUT: ;\n")), Always, "{jump}");
+        let second = before.matches('\n').count() + 3;
+        refused(&test(" OUT: ;\n OUT: ;\n"), &format!("{second}:2"), &["the label `OUT` stands twice in P0"]);
+    }
+    // Another thread's label is another label.
+    refused("PPC t\n{ }\n P0 | P1 ;\n b L | nop ;\n nop | L: ;\nexists (x=0)\n", "4:4", &["P0 has no label `L`"]);
+}
+
+// ---- RISC-V ----
+
+/// Two threads that do the same to x and y, and to y and x.
+fn riscv(thread: &str, exists: &str) -> String {
+    let lines: String = thread.split(';').map(|line| format!(" {0} | {0} ;\n", line.trim())).collect();
+    format!(
+        "RISCV t\n{{ 0:x5=x; 0:x9=y; 1:x5=y; 1:x9=x; }}\n P0 | P1 ;\n ori x7,x0,1 | ori x7,x0,1 ;\n{lines}exists ({exists})\n"
+    )
+}
+
+#[test]
+fn an_amo_is_one_operation_of_which_both_halves_are_ordered() {
+    let none = "0:x8=0 /\\ 1:x8=0";
+    // Store buffering: what orders the read of an AMO orders its write.
+    for (between, verdict) in [
+        ("fence r,r", Never),
+        ("fence r,rw", Never),
+        ("fence rw,r", Never),
+        ("fence w,r", Never),
+        ("fence.tso", Never),
+        ("fence w,w", Sometimes),
+        ("nop", Sometimes),
+    ] {
+        let amo = |name: &str| riscv(&format!("{name} x6,x7,(x5); {between}; lw x8,0(x9)"), none);
+        for name in ["amoadd.w", "amoswap.w", "amoor.w", "amoxor.w"] {
+            assert_eq!(judged(&amo(name)), verdict, "{name} {between}");
+        }
+        // A store alone is no read.
+        let writes = between.contains("w,r");
+        let wanted = if writes { Never } else { Sometimes };
+        assert_eq!(judged(&riscv(&format!("sw x7,0(x5); {between}; lw x8,0(x9)"), none)), wanted, "sw {between}");
+    }
+    // Two instructions are two operations.
+    let pair =
+        riscv("lr.w x6,(x5); sc.w x10,x7,(x5); fence r,r; lw x8,0(x9)", "0:x8=0 /\\ 1:x8=0 /\\ 0:x10=0 /\\ 1:x10=0");
+    assert_eq!(judged(&pair), Sometimes);
+    // Dependencies on what an AMO has read, to a read and to a write.
+    let address = "amoadd.w x6,x7,(x5); xor x10,x6,x6; add x11,x9,x10; lw x8,0(x11)";
+    assert_eq!(judged(&riscv(address, none)), Never);
+    assert_eq!(judged(&riscv(&address.replace("x6,x6", "x7,x7"), none)), Sometimes);
+    // Load buffering: what orders the write of an AMO orders its read.
+    let seen = "0:x6=1 /\\ 1:x6=1";
+    assert_eq!(judged(&riscv("amoor.w x6,x0,(x5); fence w,w; sw x7,0(x9)", seen)), Never);
+    assert_eq!(judged(&riscv("lw x6,0(x5); fence w,w; sw x7,0(x9)", seen)), Sometimes);
+    // An AMO behind a fence: its read is ordered with its write.
+    assert_eq!(judged(&riscv("sw x7,0(x5); fence w,w; amoor.w x8,x0,(x9)", none)), Never);
+    assert_eq!(judged(&riscv("sw x7,0(x5); fence w,w; lw x8,0(x9)", none)), Sometimes);
+    // A release half is the whole operation.
+    assert_eq!(judged(&riscv("sw x7,0(x5); amoor.w.rl x8,x0,(x9)", none)), Never);
+    // Behind a branch the write waits, and so the read does.
+    let branch = "lw x6,0(x5); bne x6,x0,L; L: amoor.w x10,x7,(x9)";
+    assert_eq!(judged(&riscv(branch, seen)), Never);
+}
+
+#[test]
+fn kernel_atomics_beside_smp_rmb_on_riscv() {
+    let sb = |update: &str| {
+        let thread = |n, a, b| {
+            format!(
+                "P{n}(atomic_t *x, atomic_t *y) {{ int r0; int r1; {} smp_rmb(); r0 = atomic_read({b}); }}\n",
+                update.replace('V', a)
+            )
+        };
+        format!("C t\n{{}}\n{}{}exists (0:r0=0 /\\ 1:r0=0)", thread(0, "x", "y"), thread(1, "y", "x"))
+    };
+    for order in ["_relaxed", "_acquire"] {
+        for call in ["atomic_fetch_add", "atomic_add_return", "atomic_fetch_or", "atomic_sub_return"] {
+            let update = format!("r1 = {call}{order}(1, V);");
+            assert_eq!(in_c(&sb(&update), Rvwmo).verdict, Never, "{update}");
+            // The kernel's model promises nothing of it.
+            assert_eq!(in_c(&sb(&update), Lkmm).verdict, Sometimes, "{update}");
+        }
+    }
+    assert_eq!(in_c(&sb("atomic_inc(V);"), Rvwmo).verdict, Never);
+    assert_eq!(in_c(&sb("atomic_set(V, 1);"), Rvwmo).verdict, Sometimes);
+}
+
+// ---- the kernel's model ----
+
+#[test]
+fn barriers_around_an_atomic_order_one_that_fails() {
+    let sb = |second: &str| {
+        format!(
+            "C t\n{{}}\nP0(int *x, int *y) {{ int r0; WRITE_ONCE(*x, 1); smp_mb(); r0 = READ_ONCE(*y); }}\n\
+             P1(int *x, int *y) {{ int r1; int r2; {second} }}\nexists (0:r0=0 /\\ 1:r1=0)"
+        )
+    };
+    let store = "WRITE_ONCE(*y, 1);";
+    for (second, verdict) in [
+        (format!("{store} smp_mb__before_atomic(); r1 = cmpxchg_relaxed(x, 5, 6);"), Never),
+        (format!("{store} smp_mb__before_atomic(); r1 = cmpxchg(x, 5, 6);"), Never),
+        (format!("{store} smp_mb__before_atomic(); r1 = READ_ONCE(*x);"), Sometimes),
+        (format!("{store} smp_mb__after_atomic(); r1 = cmpxchg_relaxed(x, 5, 6);"), Sometimes),
+        // A failed one is no barrier of its own, and one that succeeds is.
+        (format!("{store} r1 = cmpxchg(x, 5, 6);"), Sometimes),
+        (format!("{store} r1 = cmpxchg(x, 0, 6);"), Never),
+        (format!("{store} r2 = cmpxchg_relaxed(y, 5, 6); smp_mb__after_atomic(); r1 = READ_ONCE(*x);"), Never),
+        (format!("{store} smp_mb__after_atomic(); r1 = READ_ONCE(*x);"), Sometimes),
+        (format!("{store} r2 = cmpxchg(y, 5, 6); r1 = READ_ONCE(*x);"), Sometimes),
+    ] {
+        assert_eq!(in_c(&sb(&second), Lkmm).verdict, verdict, "{second}");
+    }
+    // Nor does it acquire or release.
+    let mp = |reader: &str| {
+        format!(
+            "C t\n{{}}\nP0(int *x, int *y) {{ WRITE_ONCE(*x, 1); smp_store_release(y, 1); }}\n\
+             P1(int *x, int *y) {{ int r0; int r1; {reader} }}\nexists (1:r0=1 /\\ 1:r1=0)"
+        )
+    };
+    for (expected, verdict) in [(5, Sometimes), (1, Never)] {
+        let reader = format!("r0 = cmpxchg_acquire(y, {expected}, 6); r1 = READ_ONCE(*x);");
+        assert_eq!(in_c(&mp(&reader), Lkmm).verdict, verdict, "{reader}");
+    }
+}
+
+#[test]
+fn values_out_of_thin_air_are_allowed_where_nothing_forbids_them_and_said_to_be() {
+    let lb = |read: &str, write: &str, value: i64| {
+        let thread = |n, a: &str, b: &str| {
+            let (read, write) = (read.replace('@', a), write.replace('@', b));
+            format!("P{n}(int *x, int *y) {{ int r0; {read} {write} }}\n")
+        };
+        format!("C t\n{{}}\n{}{}exists (0:r0={value} /\\ 1:r0={value})", thread(0, "x", "y"), thread(1, "y", "x"))
+    };
+    // Data dependencies of plain accesses: any value will do, and the one that is asked for is tried.
+    for value in [1, 42, -7] {
+        let outcome = in_c(&lb("r0 = *@;", "*@ = r0;", value), Lkmm);
+        assert_eq!((outcome.verdict, outcome.thin_air, outcome.data_race), (Sometimes, true, true), "{value}");
+        assert_eq!(outcome.states.len(), 2, "{:?}", outcome.states);
+    }
+    // A value that comes back changed is none.
+    assert_eq!(in_c(&lb("r0 = *@;", "*@ = r0 + 1;", 42), Lkmm).verdict, Never);
+    // Marked accesses keep their dependencies.
+    for (read, write) in
+        [("r0 = READ_ONCE(*@);", "WRITE_ONCE(*@, r0);"), ("r0 = READ_ONCE(*@);", "if (r0) WRITE_ONCE(*@, 42);")]
+    {
+        let outcome = in_c(&lb(read, write, 42), Lkmm);
+        assert_eq!((outcome.verdict, outcome.thin_air), (Never, false), "{write}");
+    }
+    for model in [Sc, X86Tso, Armv8, Power, Rvwmo] {
+        assert_eq!(in_c(&lb("r0 = *@;", "*@ = r0;", 42), model).verdict, Never, "{model}");
+        assert_eq!(in_c(&text("T2-plain-control-cycle"), model).verdict, Never, "{model}");
+    }
+    // Without a dependency the same outcome is an ordinary one; and one way that is ordinary is enough.
+    let outcome = in_c(&lb("r0 = *@;", "*@ = 1;", 1), Lkmm);
+    assert_eq!((outcome.verdict, outcome.thin_air), (Sometimes, false));
+    let third = lb("r0 = *@;", "*@ = r0;", 1).replace("exists", "P2(int *x) { WRITE_ONCE(*x, 1); }\nexists");
+    let outcome = in_c(&third, Lkmm);
+    assert_eq!((outcome.verdict, outcome.thin_air), (Sometimes, false));
+    // A constant that only an instruction has.
+    let hidden = lb("r0 = *@;", "if (r0 == 77) *@ = r0;", 77).replace("0:r0=77 /\\ 1:r0=77", "~(0:r0=0)");
+    assert_eq!(in_c(&hidden, Lkmm).verdict, Sometimes);
+    // Pointers as well.
+    let pointers = "C t\n{ int z; int *p; int *q; }\nP0(int **p, int **q) { int *r0; r0 = *p; *q = r0; }\n\
+                    P1(int **p, int **q) { int *r0; r0 = *q; *p = r0; }\nexists (0:r0=z /\\ 1:r0=z)";
+    assert_eq!(in_c(pointers, Lkmm).verdict, Sometimes);
+    // Such an execution can be shown.
+    let scenario = Scenario::new(&Source::new("t", text("T2-plain-control-cycle")), "").unwrap();
+    let code = model::code_for(&scenario.program, Lkmm, Atomics::Lse).unwrap();
+    let found = explain::explain(&code, Lkmm, Bounds::default()).unwrap();
+    let shown = explain::text(&code, Lkmm, found.as_ref());
+    assert!(shown.contains("allowed") && shown.contains("R[plain] x=1") && shown.contains("W[plain] y=1"), "{shown}");
+}
+
+// ---- how long it takes ----
+
+/// Threads that each do something to a counter.
+fn counters(bodies: &[String], exists: &str) -> String {
+    let threads: String = bodies
+        .iter()
+        .enumerate()
+        .map(|(n, body)| format!("P{n}(atomic_t *x, atomic_t *y) {{ int r0; int r1; {body} }}\n"))
+        .collect();
+    format!("C t\n{{}}\n{threads}exists ({exists})")
+}
+
+#[test]
+fn values_that_feed_on_each_other_are_not_enumerated() {
+    let steps = |text: &str, most: u64, verdict: Verdict| {
+        for model in Model::ALL {
+            let outcome = in_c(text, model);
+            assert!(outcome.looked_at <= most, "{model}: {} steps\n{text}", outcome.looked_at);
+            assert_eq!(outcome.verdict, verdict, "{model}\n{text}");
+        }
+    };
+    steps(&text("V1-doubling"), 200, Never);
+    steps(&text("V2-counters"), 20_000, Always);
+    // Both threads double; the values grow without end, the executions do not.
+    let doubling =
+        "r0 = atomic_inc_return(x); atomic_add(r0, x); r1 = atomic_inc_return(x); atomic_add(r1, x);".to_owned();
+    steps(&counters(&[doubling.clone(), doubling.clone()], "x=22"), 2_000, Sometimes);
+    // Values that travel between two counters.
+    let across = |a, b| {
+        format!("r0 = atomic_inc_return({a}); atomic_add(r0, {b}); r1 = atomic_inc_return({b}); atomic_add(r1, {a});")
+    };
+    steps(&counters(&[across("x", "y"), across("y", "x")], "x=1"), 20_000, Never);
+    // Threads that do the same are exchangeable.
+    let three = "atomic_inc(x); atomic_inc(x); atomic_inc(x);".to_owned();
+    let outcome = in_c(&counters(&vec![three; 4], "x=12"), Lkmm);
+    assert!(outcome.looked_at <= 300_000 && outcome.verdict == Always, "{} steps", outcome.looked_at);
+    // As long as nobody looks at what tells them apart.
+    let own = "r0 = atomic_inc_return(x);".to_owned();
+    let outcome = in_c(&counters(&[own.clone(), own.clone(), own], "0:r0=3 /\\ 1:r0=1 /\\ 2:r0=2"), Lkmm);
+    assert_eq!((outcome.verdict, outcome.states.len()), (Sometimes, 6));
+}
+
+// ---- C ----
+
+fn lowered(text: &str) -> Result<Scenario, String> {
+    Scenario::new(&Source::new("t.litmus", text), "").map_err(|error| error.to_string())
+}
+
+fn one(body: &str, exists: &str) -> String {
+    format!(
+        "C t\n{{ int z; int *p = &z; long w = 0x100000000; }}\nP0(int *x, int **p, long *w, atomic_t *a) {{ {body} }}\nexists ({exists})"
+    )
+}
+
+#[test]
+fn a_register_that_is_not_declared_takes_the_type_of_what_it_gets() {
+    let verdict = |body: &str, exists: &str| in_c(&one(body, exists), Lkmm).verdict;
+    assert_eq!(verdict("r0 = READ_ONCE(*p); r1 = READ_ONCE(*r0);", "0:r0=z /\\ 0:r1=0"), Always);
+    assert_eq!(verdict("r1 = READ_ONCE(*w); r2 = r1; r3 = r2 >> 32;", "0:r2=0x100000000 /\\ 0:r3=1"), Always);
+    assert_eq!(verdict("r0 = x; WRITE_ONCE(*r0, 3);", "x=3 /\\ 0:r0=x"), Always);
+    assert_eq!(
+        verdict("r0 = atomic_inc_return(a); if (r0) r1 = 7; else r2 = 8;", "0:r0=1 /\\ 0:r1=7 /\\ 0:r2=0"),
+        Always
+    );
+    assert_eq!(verdict("r0 = *x + 1; r1 = !r0; r2 = r0 == 1;", "0:r0=1 /\\ 0:r1=0 /\\ 0:r2=1"), Always);
+    let init = "C t\n{ 0:r0=z; 0:r1=4; z=5; }\nP0(int *x) { r2 = READ_ONCE(*r0) + r1; }\nexists (0:r2=9)";
+    assert_eq!(in_c(init, Lkmm).verdict, Always);
+    // What nothing is assigned to is a slip, and so is a shared variable that the thread has no parameter for.
+    let error = lowered(&one("WRITE_ONCE(*x, r5);", "x=0")).unwrap_err();
+    assert!(error.contains("`r5` is not declared in P0"), "{error}");
+    let error = lowered(&one("z = 1;", "x=0")).unwrap_err();
+    assert!(error.contains("`z` is not declared in P0") && error.contains("add `*z` to the parameters"), "{error}");
+    let error = lowered(&one("r0 = READ_ONCE(*x);", "0:r1=0")).unwrap_err();
+    assert!(error.contains("P0 has no register `r1`") && error.contains("`r0`"), "{error}");
+}
+
+#[test]
+fn a_register_holds_what_it_gets_whatever_it_is_declared_as() {
+    let verdict = |body: &str, exists: &str| in_c(&one(body, exists), Lkmm).verdict;
+    // An integer in one declared as a pointer, a pointer in one declared as an integer.
+    assert_eq!(verdict("int *r0; r0 = READ_ONCE(*x);", "0:r0=0"), Always);
+    assert_eq!(verdict("int *r0 = 5; int *r1; r1 = r0;", "0:r1=5"), Always);
+    assert_eq!(verdict("int *r0; r0 = READ_ONCE(*w);", "0:r0=0x100000000"), Always);
+    assert_eq!(verdict("int r0; r0 = READ_ONCE(*p); WRITE_ONCE(*r0, 2);", "0:r0=z /\\ z=2"), Always);
+    // NULL is both.
+    assert_eq!(verdict("int *r0; r0 = READ_ONCE(*p); r0 = 0;", "0:r0=0"), Always);
+    assert_eq!(verdict("int r0; r0 = 0; r0 = READ_ONCE(*p);", "0:r0=z"), Always);
+    // An integer is not dereferenced, and one register is not both.
+    for (body, words) in [
+        ("int *r0; int r1; r0 = READ_ONCE(*x); r1 = READ_ONCE(*r0);", "only a pointer can be dereferenced"),
+        ("int *r0; r0 = 64; WRITE_ONCE(*r0, 1);", "only a pointer can be dereferenced"),
+        ("int *r0; r0 = READ_ONCE(*x); r0 = READ_ONCE(*p);", "types do not fit"),
+        ("int r0; r0 = READ_ONCE(*p); r0 = 3;", "types do not fit"),
+        ("long *r0; r0 = READ_ONCE(*p);", "types do not fit"),
+    ] {
+        let error = lowered(&one(body, "x=0")).unwrap_err();
+        assert!(error.contains(words), "{body}: {error}");
+    }
+}
+
+#[test]
+fn atomic_add_unless_adds_unless() {
+    let verdict = |init: i64, body: &str, exists: &str| {
+        let text = format!("C t\n{{ atomic_t c = {init}; }}\nP0(atomic_t *c) {{ int r0; {body} }}\nexists ({exists})");
+        for model in Model::ALL {
+            assert_eq!(in_c(&text, model).verdict, Always, "{model}\n{text}");
+        }
+    };
+    verdict(3, "r0 = atomic_add_unless(c, 2, 5);", "0:r0=1 /\\ c=5");
+    verdict(5, "r0 = atomic_add_unless(c, 2, 5);", "0:r0=0 /\\ c=5");
+    verdict(3, "r0 = atomic_fetch_add_unless(c, 2, 5);", "0:r0=3 /\\ c=5");
+    verdict(5, "r0 = atomic_fetch_add_unless(c, 2, 5);", "0:r0=5 /\\ c=5");
+    verdict(0, "r0 = atomic_inc_not_zero(c);", "0:r0=0 /\\ c=0");
+    verdict(7, "r0 = atomic_inc_not_zero(c);", "0:r0=1 /\\ c=8");
+    verdict(7, "atomic_add_unless(c, -7, 0);", "c=0");
+    verdict(1, "r0 = 3; r0 = atomic_add_unless(c, r0, r0);", "0:r0=1 /\\ c=4");
+    verdict(0, "if (atomic_add_unless(c, 1, 5)) r0 = 2;", "0:r0=2");
+    // Tries that fail are tried again: nothing is lost however many write.
+    let thread = |n: usize| format!("P{n}(atomic_t *c) {{ int r0; r0 = atomic_add_unless(c, 1, 9); }}\n");
+    let text = format!(
+        "C t\n{{}}\n{}{}P2(atomic_t *c) {{ atomic_inc(c); }}\nexists (c=3 /\\ 0:r0=1 /\\ 1:r0=1)",
+        thread(0),
+        thread(1)
+    );
+    for model in [Lkmm, Sc, X86Tso, Armv8] {
+        assert_eq!(in_c(&text, model).verdict, Always, "{model}");
+    }
+    // Two that take the last one: one of them gets it.
+    let thread = |n: usize| format!("P{n}(atomic_t *c) {{ int r0; r0 = atomic_add_unless(c, -1, 0); }}\n");
+    let text = format!(
+        "C t\n{{ atomic_t c = 1; }}\n{}{}forall (c=0 /\\ (0:r0=1 /\\ 1:r0=0 \\/ 0:r0=0 /\\ 1:r0=1))",
+        thread(0),
+        thread(1)
+    );
+    for model in Model::ALL {
+        let outcome = in_c(&text, model);
+        assert_eq!((outcome.verdict, outcome.states.len()), (Always, 2), "{model}");
+    }
+    // On hardware the cmpxchg is fully ordered; herd7's form of it is not.
+    let text = self::text("08-add-unless");
+    for (model, verdict) in
+        [(Lkmm, Sometimes), (Sc, Never), (X86Tso, Never), (Armv8, Never), (Power, Never), (Rvwmo, Never)]
+    {
+        assert_eq!(in_c(&text, model).verdict, verdict, "{model}");
+    }
+    let failed = text.replace("{}", "{ atomic_t c = 5; }").replace("0:r1=1", "0:r1=0");
+    for model in [Lkmm, X86Tso, Armv8, Power, Rvwmo] {
+        assert_eq!(in_c(&failed, model).verdict, Sometimes, "{model}");
+    }
+    // More writers than tries are refused.
+    let busy = "WRITE_ONCE(*c, 1);".repeat(16);
+    let error = lowered(&format!(
+        "C t\n{{}}\nP0(int *c) {{ {busy} }}\nP1(int *c) {{ int r0; r0 = atomic_inc_not_zero(c); }}\nexists (c=1)"
+    ));
+    assert!(error.unwrap_err().contains("other threads write this variable up to 16 times"));
+}
+
+#[test]
+fn atomic_add_unless_runs() {
+    let text = "C t-add-unless-runs\n{ atomic_t c = 2; }\n\
+                P0(atomic_t *c) { int r0; int r1; r0 = atomic_add_unless(c, -1, 0); r1 = atomic_add_unless(c, -1, 0); }\n\
+                P1(atomic_t *c) { int r0; int r1; r0 = atomic_add_unless(c, -1, 0); r1 = atomic_add_unless(c, -1, 0); }\n\
+                forall (c=0 /\\ (0:r0=1 /\\ 0:r1=1 /\\ 1:r0=0 /\\ 1:r1=0 \\/ 0:r0=1 /\\ 0:r1=0 /\\ 1:r0=1 /\\ 1:r1=0 \\/ \
+                0:r0=0 /\\ 0:r1=0 /\\ 1:r0=1 /\\ 1:r1=1))\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("t.litmus");
+    fs::write(&file, text).unwrap();
+    let (code, output) =
+        wakerace(&["run", "-n", "200000", "--oversubscribe", "--no-controls", "--no-save", file.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{output}");
+}
+
+#[test]
+fn five_threads_are_judged_and_run_where_there_are_cpus() {
+    let scenario = catalogue::load_file(&path("09-5threads")).unwrap();
+    assert_eq!(scenario.program.threads.len(), 5);
+    let nine: String = (0..9).map(|n| format!("P{n}(int *x) {{ WRITE_ONCE(*x, {n}); }}\n")).collect();
+    let error = lowered(&format!("C t\n{{}}\n{nine}exists (x=1)")).unwrap_err();
+    assert!(error.contains("at most 8 threads"), "{error}");
+    let columns = "P0 | P1 | P2 | P3 | P4 ;\n nop | nop | nop | nop | nop ;\n";
+    assert_eq!(judged(&format!("PPC t\n{{ }}\n {columns}exists (x=0)\n")), Always);
+}
+
+#[test]
+fn conditions_imply() {
+    let verdict = |condition: &str| in_c(&one("int r0; r0 = 1; int r1; r1 = 2;", condition), Lkmm).verdict;
+    for (condition, wanted) in [
+        ("0:r0=1 => 0:r1=2", Always),
+        ("0:r0=1 => 0:r1=3", Never),
+        ("0:r0=0 => 0:r1=3", Always),
+        // It binds weaker than `\/`, and to the right.
+        ("0:r0=1 \\/ 0:r1=2 => 0:r1=3", Never),
+        ("0:r0=0 => 0:r0=0 \\/ false", Always),
+        ("0:r0=0 => 0:r0=1 => 0:r1=3", Always),
+        ("(0:r0=0 => 0:r0=1) => 0:r1=3", Never),
+        ("0:r0=1 => 0:r1=3 => false", Always),
+        ("~(0:r0=1 => 0:r1=3) /\\ 0:r0=1", Always),
+        ("not (0:r0=0) => true", Always),
+    ] {
+        assert_eq!(verdict(condition), wanted, "{condition}");
+    }
+    // In a filter and in assembly.
+    let filtered = "C t\n{}\nP0(int *x) { WRITE_ONCE(*x, 1); }\nP1(int *x) { int r0; r0 = READ_ONCE(*x); }\nfilter (1:r0=0 => false)\nforall (1:r0=1)";
+    assert_eq!(in_c(filtered, Lkmm).verdict, Always);
+    assert_eq!(judged("PPC t\n{ }\n P0 ;\n li r1,1 ;\nforall (0:r1=1 => x=0)\n"), Always);
+    // Any number of terms.
+    let long = |operator: &str, term: &str| vec![term; 5000].join(operator);
+    assert_eq!(verdict(&long(" /\\ ", "0:r0=1")), Always);
+    assert_eq!(verdict(&format!("{} /\\ 0:r0=2", long(" /\\ ", "0:r0=1"))), Never);
+    assert_eq!(verdict(&format!("0:r0=1 \\/ {}", long(" \\/ ", "0:r0=2"))), Always);
+    let error = lowered(&one("int r0;", &format!("{}true", "true => ".repeat(70)))).unwrap_err();
+    assert!(error.contains("nested more than 64 deep"), "{error}");
+}
+
+#[test]
+fn what_is_cast_to_void_is_done_and_forgotten() {
+    for body in
+        ["(void)atomic_inc_return(a);", "(void) atomic_inc(a);", "(void)(atomic_add_return(1, a));", "(atomic_inc(a));"]
+    {
+        assert_eq!(in_c(&one(body, "a=1"), Lkmm).verdict, Always, "{body}");
+    }
+    assert_eq!(
+        in_c(&one("int r0; (void)r0; (void)READ_ONCE(*x); (void)*x; (void)smp_mb();", "x=0"), Lkmm).verdict,
+        Always
+    );
+    // Without the cast it is a slip.
+    let error = lowered(&one("int r0; r0;", "x=0")).unwrap_err();
+    assert!(error.contains("expected `=` and a value"), "{error}");
+}
+
+#[test]
+fn a_header_that_predicts_a_data_race_is_held_to_that() {
+    let with = |result: &str| text("21-datarace-header").replace("Result: Never DATARACE", result);
+    let agrees = |text: &str| {
+        let scenario = lowered(text).unwrap();
+        let outcome = verdict::judge(&scenario, Lkmm, Atomics::Lse, Bounds::default()).unwrap().unwrap();
+        verdict::agrees(&scenario, Lkmm, &outcome).map_err(|error| error.to_string())
+    };
+    for result in
+        ["Result: Never DATARACE", "Result: Sometimes DATARACE", "Result: Always  DATARACE", "Result: DATARACE"]
+    {
+        assert_eq!(agrees(&with(result)), Ok(()), "{result}");
+    }
+    let error = agrees(&with("Result: Never")).unwrap_err();
+    assert!(error.contains("its header says Never") && error.contains("LKMM says Sometimes"), "{error}");
+    let marked = with("Result: Never DATARACE").replace("*z = 0", "WRITE_ONCE(*z, 0)");
+    let error = agrees(&marked).unwrap_err();
+    assert!(error.contains("says DATARACE") && error.contains("LKMM sees no data race"), "{error}");
+    // Nothing follows from it for hardware.
+    let scenario = lowered(&with("Result: Never DATARACE")).unwrap();
+    assert_eq!(scenario.test.header.expected(wakerace::arch::Arch::X86_64), None);
+}
+
+#[test]
+fn a_stale_match_is_no_matter_of_weak_memory() {
+    // In assembly as in C: the race needs no reordering at all, only the waker's late look.
+    let text = text("S20-stale-match");
+    for model in Model::ALL {
+        assert_eq!(in_c(&text, model).verdict, Sometimes, "{model}");
+    }
+    // If the earlier wait never set the state there is nothing to match.
+    let without = text.replacen("WRITE_ONCE(*__state, 1);", "", 1);
+    for model in Model::ALL {
+        assert_eq!(in_c(&without, model).verdict, Never, "{model}");
+    }
+}
