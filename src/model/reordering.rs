@@ -15,9 +15,9 @@ use std::ops::ControlFlow;
 use super::code::Code;
 use super::execution::{Execution, Witness};
 use super::relation::Relation;
-use super::search::Search;
+use super::search::{Candidate, Search, Visitor};
 use super::{Bounds, Result};
-use crate::program::Quantifier;
+use crate::program::{Const, Quantifier};
 
 /// A kind of pair of accesses, in program order.
 #[derive(
@@ -71,20 +71,9 @@ pub fn needs(code: &Code, bounds: Bounds) -> Result<Needs> {
     let sets = subsets();
     // An incoherent execution is looked at only where no other ends in the race: it breaks the order of one location.
     for coherent in [true, false] {
-        let mut enough: Needs = BTreeSet::new();
-        search.run(None, coherent, &mut |candidate| {
-            let asked = code.condition.holds(&candidate.state) != (code.quantifier == Quantifier::Forall);
-            if asked && code.filter.as_ref().is_none_or(|filter| filter.holds(&candidate.state)) {
-                for set in &sets {
-                    // A set that contains one known to be enough is not looked at.
-                    let known = enough.iter().any(|known| known.is_subset(set));
-                    if !known && is_enough(candidate.execution, candidate.witness, set, coherent) {
-                        enough.insert(set.clone());
-                    }
-                }
-            }
-            if enough.contains(&BTreeSet::new()) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
+        let mut looking = Looking { code, sets: &sets, coherent, enough: BTreeSet::new() };
+        search.run(None, coherent, &mut looking)?;
+        let mut enough = looking.enough;
         if !enough.is_empty() {
             let all = enough.clone();
             enough.retain(|set| !all.iter().any(|other| other != set && other.is_subset(set)));
@@ -92,6 +81,32 @@ pub fn needs(code: &Code, bounds: Bounds) -> Result<Needs> {
         }
     }
     Ok(BTreeSet::new())
+}
+
+/// Collects the sets that are enough for some execution that ends in the race.
+struct Looking<'c> {
+    code: &'c Code,
+    sets: &'c [BTreeSet<Reordering>],
+    coherent: bool,
+    enough: Needs,
+}
+
+impl Visitor for Looking<'_> {
+    fn wants(&self, state: &[Const], _thin_air: bool) -> bool {
+        let asked = self.code.condition.holds(state) != (self.code.quantifier == Quantifier::Forall);
+        asked && self.code.filter.as_ref().is_none_or(|filter| filter.holds(state))
+    }
+
+    fn take(&mut self, candidate: Candidate<'_>) -> ControlFlow<()> {
+        for set in self.sets {
+            // A set that contains one known to be enough is not looked at.
+            let known = self.enough.iter().any(|known| known.is_subset(set));
+            if !known && is_enough(candidate.execution, candidate.witness, set, self.coherent) {
+                self.enough.insert(set.clone());
+            }
+        }
+        if self.enough.contains(&BTreeSet::new()) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
 }
 
 /// Every set of kinds, the smaller ones first.

@@ -502,7 +502,14 @@ impl Growth<'_, '_> {
         let open = self.open(&partial.known);
         if open.is_none() {
             let Execution { addr, data, ctrl, .. } = self.execution;
-            let thin_air = !(((&partial.witness.rf | addr) | data) | ctrl).is_acyclic();
+            // `(r0 ^ r0) + 1` depends on nothing.
+            let computed = |write: usize| {
+                let thread = self.execution.events[write].thread;
+                thread.is_some_and(|t| matches!(self.traces[t].values[self.places[write]], Value::Node(_)))
+            };
+            let mut real = Set::EMPTY;
+            self.execution.w.iter().filter(|write| computed(*write)).for_each(|write| real.insert(write));
+            let thin_air = !(((&partial.witness.rf | addr) | (data >> real)) | ctrl).is_acyclic();
             return Ok(self.complete(&mut partial, thin_air));
         }
         if !self.may_grow(&mut partial) {
