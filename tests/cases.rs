@@ -587,6 +587,22 @@ fn values_out_of_thin_air_are_allowed_where_nothing_forbids_them_and_said_to_be(
     assert!(shown.contains("allowed") && shown.contains("R[plain] x=1") && shown.contains("W[plain] y=1"), "{shown}");
 }
 
+#[test]
+fn a_data_race_is_looked_for_in_every_execution_of_a_known_state() {
+    // x is 1 in the end whatever P1 reads; if that is the 2 of P2, nothing orders its plain read of x.
+    let test = |other: &str| {
+        format!(
+            "C t\n{{}}\nP0(int *x, int *y) {{ *x = 1; smp_store_release(y, 1); }}\n\
+             P1(int *x, int *y) {{ int r0; int r1; r0 = smp_load_acquire(y); if (r0) r1 = *x; }}\n\
+             P2(int *y) {{ {other} }}\nexists (x=1)"
+        )
+    };
+    for (other, race) in [("WRITE_ONCE(*y, 2);", true), ("smp_mb();", false)] {
+        let outcome = in_c(&test(other), Lkmm);
+        assert_eq!((outcome.verdict, outcome.states.len(), outcome.data_race), (Always, 1, race), "{other}");
+    }
+}
+
 // ---- how long it takes ----
 
 /// Threads that each do something to a counter.
