@@ -497,6 +497,10 @@ fn arithmetic_is_cs() {
         // 8-bit variables wrap and extend by their sign.
         ("c = 300; r = c + *b + *s;", 44 + 200 - 3),
         ("*b = 260; *s = 130; r = *b * 1000 + *s;", 4000 - 126),
+        // ... to whatever they are assigned.
+        ("n = *s; r = (n == -3);", 1),
+        ("q = 200; n = (s8)q; r = (n == -56) + (n < 0) * 10;", 11),
+        ("q = 40000; n = (s16)q; r = (n == -25536);", 1),
         // 64-bit arithmetic, narrowed on assignment.
         ("n = *w + n; r = n;", 7),
         ("n = *w; r = (n > 4000000000) + (n == 4294967296) * 2;", 3),

@@ -251,9 +251,9 @@ impl Risc for Aarch64 {
     fn load(&mut self, rd: u8, base: u8, offset: i32, ty: Type) {
         let offset = offset.cast_unsigned();
         match (ty.bytes(), ty.signed()) {
-            (1, true) => asm!(self ; ldrsb W(rd), [X(base), offset]),
+            (1, true) => asm!(self ; ldrsb X(rd), [X(base), offset]),
             (1, false) => asm!(self ; ldrb W(rd), [X(base), offset]),
-            (2, true) => asm!(self ; ldrsh W(rd), [X(base), offset]),
+            (2, true) => asm!(self ; ldrsh X(rd), [X(base), offset]),
             (2, false) => asm!(self ; ldrh W(rd), [X(base), offset]),
             (4, _) => asm!(self ; ldr W(rd), [X(base), offset]),
             _ => asm!(self ; ldr X(rd), [X(base), offset]),

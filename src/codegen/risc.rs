@@ -5,7 +5,7 @@
 //! instruction takes in a register are put there before the wait for the clock.
 
 use super::registers::{Allocation, allocate_some};
-use super::{Pace, Part, SaveRecord, ThreadCode, displacement};
+use super::{Pace, Part, SaveRecord, ThreadCode, displacement, low_word};
 use crate::arch::Arch;
 use crate::layout::Layout;
 use crate::program::{
@@ -123,7 +123,7 @@ pub trait Risc {
     fn add_constant(&mut self, rd: u8, rs: u8, value: i32);
     /// Whether a load or store reaches this far from its base register.
     fn reaches(&self, offset: i32, bytes: usize) -> bool;
-    /// A plain load.
+    /// A plain load. Values of 8 and 16 bits are extended to all 64, because lowering takes them for values of any wider type.
     fn load(&mut self, rd: u8, base: u8, offset: i32, ty: Type);
     /// A plain store.
     fn store(&mut self, rs: u8, base: u8, offset: i32, bytes: usize);
@@ -190,6 +190,7 @@ struct Driver<'a, A: Risc> {
 
 /// Emits one thread; the reason if it cannot be done.
 pub fn emit<A: Risc>(mut asm: A, thread: &Thread, layout: &Layout, pace: Pace) -> Result<ThreadCode, String> {
+    let thread = &with_signed_words(thread);
     let wanted = wanted::<A>(thread);
     let allocation = allocate_some(thread, &wanted, A::FIXED.pool)?;
     let labels = (0..thread.labels).map(|_| asm.label()).collect();
@@ -198,6 +199,30 @@ pub fn emit<A: Risc>(mut asm: A, thread: &Thread, layout: &Layout, pace: Pace) -
     let Driver { asm, marks, .. } = driver;
     let bytes = asm.finish()?;
     Ok(ThreadCode { arch: A::ARCH, bytes, marks })
+}
+
+/// The thread with the constants of its 32-bit operations sign-extended. That is how riscv64 keeps 32-bit values, unsigned ones
+/// too, and compares them in 64 bits; the others look at the low half only.
+fn with_signed_words(thread: &Thread) -> Thread {
+    fn word(operand: &mut Operand) {
+        if let Operand::Const(Const::Int(value)) = operand {
+            *value = low_word(*value).into();
+        }
+    }
+    let mut thread = thread.clone();
+    for op in &mut thread.ops {
+        match op {
+            Op::Rmw { value, ty, .. } if ty.bytes() == 4 => word(value),
+            Op::Cmpxchg { expected, new, ty, .. } if ty.bytes() == 4 => [expected, new].into_iter().for_each(word),
+            Op::Move { dst, src } if thread.registers[*dst].ty.bits() <= 32 => word(src),
+            Op::Unary { src, bits: 32, .. } => word(src),
+            Op::Binary { left, right, bits: 32, .. } | Op::Branch { left, right, bits: 32, .. } => {
+                [left, right].into_iter().for_each(word);
+            }
+            _ => {}
+        }
+    }
+    thread
 }
 
 /// The constants that operations take in registers, with the operation.

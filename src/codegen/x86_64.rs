@@ -354,11 +354,12 @@ impl Emitter<'_> {
         }
     }
 
+    /// Values of 8 and 16 bits are extended to all 64, because lowering takes them for values of any wider type.
     fn load(&mut self, register: u8, memory: Memory, ty: Type) {
         match (ty.bytes(), ty.signed()) {
-            (1, true) => at!(self, memory, [movsx Rd(register), BYTE] []),
+            (1, true) => at!(self, memory, [movsx Rq(register), BYTE] []),
             (1, false) => at!(self, memory, [movzx Rd(register), BYTE] []),
-            (2, true) => at!(self, memory, [movsx Rd(register), WORD] []),
+            (2, true) => at!(self, memory, [movsx Rq(register), WORD] []),
             (2, false) => at!(self, memory, [movzx Rd(register), WORD] []),
             (4, _) => at!(self, memory, [mov Rd(register),] []),
             _ => at!(self, memory, [mov Rq(register),] []),
@@ -421,9 +422,9 @@ impl Emitter<'_> {
                 let dst = self.register(dst)?;
                 let src = self.operand(src, RAX)?;
                 match (from.bytes(), from.signed()) {
-                    (1, true) => asm!(self ; movsx Rd(dst), Rb(src)),
+                    (1, true) => asm!(self ; movsx Rq(dst), Rb(src)),
                     (1, false) => asm!(self ; movzx Rd(dst), Rb(src)),
-                    (2, true) => asm!(self ; movsx Rd(dst), Rw(src)),
+                    (2, true) => asm!(self ; movsx Rq(dst), Rw(src)),
                     (2, false) => asm!(self ; movzx Rd(dst), Rw(src)),
                     (4, true) => asm!(self ; movsxd Rq(dst), Rd(src)),
                     (4, false) => asm!(self ; mov Rd(dst), Rd(src)),

@@ -1,0 +1,166 @@
+//! The memory that a call may touch: its instances, its records, its arguments, the byte that says stop, and its stack.
+
+use std::collections::HashMap;
+
+use wakerace::codegen::Part;
+
+use super::Fallible;
+
+/// Where each piece begins; far apart, so that no offset that is wrong leads from one to the next.
+pub const ARENA: u64 = 0x1000_0000_0000;
+pub const RECORDS: u64 = 0x2000_0000_0000;
+pub const ARGS: u64 = 0x3000_0000_0000;
+pub const STOP: u64 = 0x4000_0000_0000;
+/// The end of the stack.
+pub const STACK: u64 = 0x5000_0000_0000;
+
+/// Bytes of [`wakerace::codegen::ThreadArgs`].
+const ARGS_BYTES: u64 = 72;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TouchKind {
+    Load,
+    Store,
+    /// An atomic in one instruction.
+    Update,
+    LoadReserved,
+    StoreConditional,
+    /// Asked for, to be stored to or only to be read.
+    Prefetch {
+        owns: bool,
+    },
+}
+
+/// An access to the arena or the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Touch {
+    pub part: Part,
+    pub kind: TouchKind,
+    pub address: u64,
+    pub bytes: usize,
+}
+
+/// Bytes at sparse addresses; those never written are 0.
+pub struct Memory {
+    pages: HashMap<u64, Box<[u8; 4096]>>,
+    arena_bytes: u64,
+    record_bytes: u64,
+    /// Below it the stack may not be touched; from `stack_end` on it is the caller's.
+    pub stack_floor: u64,
+    pub stack_end: u64,
+    /// What the running instruction is for.
+    pub part: Part,
+    pub touched: Vec<Touch>,
+    /// A word that somebody sets to 0 after so many more loads of it.
+    pub released_after: Option<(u64, u64)>,
+}
+
+impl Memory {
+    pub fn new(arena_bytes: u64, record_bytes: u64) -> Memory {
+        Memory {
+            pages: HashMap::new(),
+            arena_bytes,
+            record_bytes,
+            stack_floor: 0,
+            stack_end: 0,
+            part: Part::Prologue,
+            touched: Vec::new(),
+            released_after: None,
+        }
+    }
+
+    /// The same with an arena of so many bytes.
+    pub fn with_arena(self, bytes: u64) -> Memory {
+        Memory { arena_bytes: bytes, ..self }
+    }
+
+    /// Reads without a check.
+    pub fn peek(&self, address: u64, bytes: usize) -> u64 {
+        let mut word = [0; 8];
+        for (at, byte) in word[..bytes].iter_mut().enumerate() {
+            let address = address + at as u64;
+            *byte = self.pages.get(&(address >> 12)).map_or(0, |page| page[(address & 4095) as usize]);
+        }
+        u64::from_le_bytes(word)
+    }
+
+    /// Writes without a check.
+    pub fn poke(&mut self, address: u64, bytes: usize, value: u64) {
+        for (at, byte) in value.to_le_bytes()[..bytes].iter().enumerate() {
+            let address = address + at as u64;
+            let page = self.pages.entry(address >> 12).or_insert_with(|| Box::new([0; 4096]));
+            page[(address & 4095) as usize] = *byte;
+        }
+    }
+
+    /// Everything in the arena that is not 0, by address.
+    pub fn arena(&self) -> Vec<(u64, u8)> {
+        let mut out: Vec<(u64, u8)> = Vec::new();
+        for (page, bytes) in &self.pages {
+            for (at, byte) in bytes.iter().enumerate() {
+                let address = (page << 12) + at as u64;
+                if *byte != 0 && (ARENA..ARENA + self.arena_bytes).contains(&address) {
+                    out.push((address, *byte));
+                }
+            }
+        }
+        out.sort_unstable();
+        out
+    }
+
+    /// Checks that an access of this kind is allowed, notes it, and gives what is there.
+    pub fn touch(&mut self, kind: TouchKind, address: u64, bytes: usize) -> Fallible<u64> {
+        let within = |start: u64, len: u64| address >= start && address + bytes as u64 <= start + len;
+        let reads = matches!(kind, TouchKind::Load | TouchKind::LoadReserved);
+        if !address.is_multiple_of(bytes as u64) {
+            return Err(format!("{bytes} bytes at {address:#x} are not aligned"));
+        }
+        if within(ARENA, self.arena_bytes) {
+            if !matches!(self.part, Part::Op(_) | Part::Cold) {
+                return Err(format!("touches an instance at {address:#x} outside of the test's operations"));
+            }
+            self.touched.push(Touch { part: self.part, kind, address, bytes });
+            if reads
+                && let Some((place, left)) = &mut self.released_after
+                && *place == address
+            {
+                if *left == 0 {
+                    self.released_after = None;
+                    self.poke(address, bytes, 0);
+                } else {
+                    *left -= 1;
+                }
+            }
+            return Ok(self.peek(address, bytes));
+        }
+        let allowed = if within(RECORDS, self.record_bytes) {
+            kind == TouchKind::Store && self.part == Part::Save
+        } else if within(ARGS, ARGS_BYTES) {
+            // Instances left and late ones are written.
+            bytes == 8 && (reads || matches!(address - ARGS, 16 | 48) && kind == TouchKind::Store)
+        } else if within(STOP, 1) {
+            reads
+        } else {
+            address >= self.stack_floor && address + bytes as u64 <= self.stack_end
+        };
+        if !allowed {
+            return Err(format!("{kind:?} of {bytes} bytes at {address:#x}, which is not this call's"));
+        }
+        Ok(self.peek(address, bytes))
+    }
+
+    pub fn load(&mut self, address: u64, bytes: usize) -> Fallible<u64> {
+        self.touch(TouchKind::Load, address, bytes)
+    }
+
+    pub fn store(&mut self, address: u64, bytes: usize, value: u64) -> Fallible<()> {
+        self.touch(TouchKind::Store, address, bytes)?;
+        self.poke(address, bytes, value);
+        Ok(())
+    }
+
+    /// A prefetch may go anywhere.
+    pub fn prefetch(&mut self, address: u64, owns: bool) {
+        self.touched.push(Touch { part: self.part, kind: TouchKind::Prefetch { owns }, address, bytes: 1 });
+    }
+}
