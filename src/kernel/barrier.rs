@@ -3,77 +3,100 @@
 //! Rust's own differ where it matters: a release fence is a full `dmb ish` on arm64, an acquiring load is a branch and isync on
 //! POWER and may be ldapr on arm64. So the barriers are written out. Under loom they are C11 fences at least as strong as
 //! the kernel's model wants: smp_wmb a release fence, smp_rmb an acquire fence, smp_mb a sequentially consistent one.
+//!
+//! Each instruction stands once, in a macro that makes both the function and its row of [`TABLE`]; tests on any host hold the table against
+//! KERNEL.md and against what the emitters write for the same primitive.
 
 use super::sync::{AtomicU32, AtomicUsize, Ordering};
 
-/// Writes one instruction that orders memory; the compiler moves no access across it.
-#[cfg(not(loom))]
-macro_rules! ordering {
-    ($($arch:literal => $text:literal),* $(,)?) => {
+/// What a barrier is on one architecture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// The kernel's name of it.
+    pub primitive: &'static str,
+    /// `target_arch`
+    pub arch: &'static str,
+    /// The text of the assembly; empty where only the compiler is held back.
+    pub text: &'static str,
+    /// Whether the compiler may keep data below the stack pointer across it: it is told that the text leaves the stack alone.
+    pub nostack: bool,
+}
+
+/// Defines barriers: a function each, and a table of all of them.
+macro_rules! barriers {
+    ($($(#[$doc:meta])* $name:ident, $fence:ident: { $($arch:literal => $text:literal $($nostack:ident)?),* $(,)? })*) => {
         $(
-            #[cfg(target_arch = $arch)]
-            // SAFETY: the instruction orders memory accesses and changes neither registers nor memory (on x86 it adds 0 to
-            // the word below the stack pointer, in the red zone, that is it rewrites what is there). Without `nomem` the
-            // compiler takes it for an access to all memory.
-            unsafe {
-                std::arch::asm!($text, options(nostack));
+            $(#[$doc])*
+            #[inline(always)]
+            pub fn $name() {
+                $(
+                    #[cfg(all(target_arch = $arch, not(loom)))]
+                    // SAFETY: the instruction orders memory accesses and changes no register. Where it writes to the stack (on x86 it adds 0
+                    // to the word below the stack pointer) `nostack` is not claimed, so that the compiler keeps nothing there. Without
+                    // `nomem` the compiler takes it for an access to all memory and moves none across it.
+                    unsafe {
+                        std::arch::asm!($text, options($($nostack)?));
+                    }
+                )*
+                #[cfg(not(any($(target_arch = $arch,)* loom)))]
+                std::sync::atomic::fence(Ordering::$fence);
+                #[cfg(loom)]
+                loom::sync::atomic::fence(Ordering::$fence);
+                #[cfg(all(test, not(loom)))]
+                super::witness::tell(super::witness::Access::Barrier(stringify!($name)));
             }
         )*
-        #[cfg(not(any($(target_arch = $arch),*)))]
-        std::sync::atomic::fence(Ordering::SeqCst);
+
+        /// Every barrier on every architecture.
+        pub const TABLE: &[Row] = &[$($(
+            Row { primitive: stringify!($name), arch: $arch, text: $text, nostack: !stringify!($($nostack)?).is_empty() },
+        )*)*];
     };
 }
 
-/// smp_mb()
-#[inline(always)]
-pub fn smp_mb() {
-    #[cfg(not(loom))]
-    {
-        // The stack's red zone may be in use: the word is added 0, so its value stays.
-        ordering!("x86_64" => "lock add dword ptr [rsp - 4], 0", "aarch64" => "dmb ish", "powerpc64" => "sync",
-            "riscv64" => "fence rw,rw");
+barriers! {
+    /// smp_mb()
+    smp_mb, SeqCst: {
+        "x86_64" => "lock add dword ptr [rsp - 4], 0",
+        "aarch64" => "dmb ish" nostack,
+        "powerpc64" => "sync" nostack,
+        "riscv64" => "fence rw, rw" nostack,
     }
-    #[cfg(loom)]
-    loom::sync::atomic::fence(Ordering::SeqCst);
-}
-
-/// smp_rmb()
-#[inline(always)]
-pub fn smp_rmb() {
-    #[cfg(not(loom))]
-    {
-        ordering!("x86_64" => "", "aarch64" => "dmb ishld", "powerpc64" => "lwsync", "riscv64" => "fence r,r");
+    /// smp_rmb()
+    smp_rmb, Acquire: {
+        "x86_64" => "" nostack,
+        "aarch64" => "dmb ishld" nostack,
+        "powerpc64" => "lwsync" nostack,
+        "riscv64" => "fence r, r" nostack,
     }
-    #[cfg(loom)]
-    loom::sync::atomic::fence(Ordering::Acquire);
-}
-
-/// smp_wmb()
-#[inline(always)]
-pub fn smp_wmb() {
-    #[cfg(not(loom))]
-    {
-        ordering!("x86_64" => "", "aarch64" => "dmb ishst", "powerpc64" => "lwsync", "riscv64" => "fence w,w");
+    /// smp_wmb()
+    smp_wmb, Release: {
+        "x86_64" => "" nostack,
+        "aarch64" => "dmb ishst" nostack,
+        "powerpc64" => "lwsync" nostack,
+        "riscv64" => "fence w, w" nostack,
     }
-    #[cfg(loom)]
-    loom::sync::atomic::fence(Ordering::Release);
-}
-
-/// smp_mb__after_spinlock()
-#[inline(always)]
-pub fn smp_mb__after_spinlock() {
-    #[cfg(not(loom))]
-    {
-        ordering!("x86_64" => "", "aarch64" => "dmb ish", "powerpc64" => "sync", "riscv64" => "fence iorw,iorw");
+    /// smp_mb__after_spinlock()
+    smp_mb__after_spinlock, SeqCst: {
+        "x86_64" => "" nostack,
+        "aarch64" => "dmb ish" nostack,
+        "powerpc64" => "sync" nostack,
+        "riscv64" => "fence iorw, iorw" nostack,
     }
-    #[cfg(loom)]
-    loom::sync::atomic::fence(Ordering::SeqCst);
-}
-
-/// smp_acquire__after_ctrl_dep()
-#[inline(always)]
-pub fn smp_acquire__after_ctrl_dep() {
-    smp_rmb();
+    /// smp_acquire__after_ctrl_dep()
+    smp_acquire__after_ctrl_dep, Acquire: {
+        "x86_64" => "" nostack,
+        "aarch64" => "dmb ishld" nostack,
+        "powerpc64" => "lwsync" nostack,
+        "riscv64" => "fence r, r" nostack,
+    }
+    /// What stands behind the load of smp_load_acquire() where the load itself has no order; arm64's does.
+    acquire_after_load, Acquire: {
+        "x86_64" => "" nostack,
+        "aarch64" => "" nostack,
+        "powerpc64" => "lwsync" nostack,
+        "riscv64" => "fence r, rw" nostack,
+    }
 }
 
 /// smp_store_mb() of a task's state: one xchg on x86, a store and a barrier elsewhere.
@@ -88,23 +111,32 @@ pub fn smp_store_mb(place: &AtomicU32, value: u32) {
     }
 }
 
+/// The load of smp_load_acquire() on arm64; a macro, because assembly takes literals only.
+macro_rules! ldar {
+    () => {
+        "ldar {0:w}, [{1}]"
+    };
+}
+
+/// The same, for tests: `{0}` is the value, `{1}` the address.
+pub const LDAR: &str = ldar!();
+
 /// READ_ONCE() of a word whose later accesses must not come before it, as smp_load_acquire() has it.
 #[inline(always)]
 pub fn smp_load_acquire(place: &AtomicU32) -> u32 {
     #[cfg(all(target_arch = "aarch64", not(loom)))]
     {
+        #[cfg(test)]
+        super::witness::tell(super::witness::Access::Read(place.as_ptr() as usize, Ordering::Acquire));
         let value;
         // SAFETY: an aligned load from a live atomic.
-        unsafe { std::arch::asm!("ldar {0:w}, [{1}]", out(reg) value, in(reg) place.as_ptr(), options(nostack)) };
+        unsafe { std::arch::asm!(ldar!(), out(reg) value, in(reg) place.as_ptr(), options(nostack)) };
         value
     }
     #[cfg(all(any(target_arch = "powerpc64", target_arch = "riscv64"), not(loom)))]
     {
         let value = place.load(Ordering::Relaxed);
-        #[cfg(target_arch = "powerpc64")]
-        ordering!("powerpc64" => "lwsync");
-        #[cfg(target_arch = "riscv64")]
-        ordering!("riscv64" => "fence r,rw");
+        acquire_after_load();
         value
     }
     #[cfg(any(not(any(target_arch = "aarch64", target_arch = "powerpc64", target_arch = "riscv64")), loom))]
@@ -115,6 +147,8 @@ pub fn smp_load_acquire(place: &AtomicU32) -> u32 {
 /// instruction. Elsewhere, where every store is weakly ordered, an ordinary one.
 #[inline(always)]
 pub fn nontemporal_store(place: &AtomicUsize, value: usize) {
+    #[cfg(all(test, target_arch = "x86_64", not(loom)))]
+    super::witness::tell(super::witness::Access::Write(place.as_ptr() as usize, Ordering::Relaxed, value as u64));
     #[cfg(all(target_arch = "x86_64", not(loom)))]
     // SAFETY: an aligned 8-byte store to a live atomic. Others may read it meanwhile; they see the old value or the new one,
     // as movnti of 8 aligned bytes is a single access (Intel SDM 8.1.1, AMD APM 7.3.2).

@@ -14,13 +14,19 @@
 pub mod barrier;
 pub mod harm;
 pub mod heal;
+#[cfg(not(loom))]
+pub mod leave;
 pub mod mutex;
 pub mod proxy;
 pub mod sched;
 pub mod spinlock;
 pub mod sync;
 pub mod task;
+#[cfg(all(test, not(loom)))]
+mod tests;
 pub mod trace;
+#[cfg(all(test, not(loom)))]
+mod witness;
 
 use std::fmt;
 use std::str::FromStr;

@@ -85,6 +85,21 @@ impl<T: TaskLayout> Kernel<T> {
         owner_task(self.mutexes[mutex].owner.load(Ordering::Relaxed))
     }
 
+    /// Who a mutex was handed to and has not picked it up yet.
+    pub fn handed_to(&self, mutex: MutexId) -> Option<TaskId> {
+        let owner = self.mutexes[mutex].owner.load(Ordering::Relaxed);
+        owner_task(owner).filter(|_| owner & MUTEX_FLAG_PICKUP != 0)
+    }
+
+    /// Who waits for a mutex, in the order of the list.
+    pub fn waiters_of(&self, cpu: Cpu, mutex: MutexId) -> Vec<TaskId> {
+        let lock = &self.mutexes[mutex];
+        lock.wait_lock.lock(cpu);
+        let waiters = lock.waiters(cpu, |waiters| waiters.iter().copied().collect());
+        lock.wait_lock.unlock();
+        waiters
+    }
+
     /// __mutex_trylock_common()
     fn __mutex_trylock_common(&self, current: TaskId, mutex: MutexId, handoff: bool) -> bool {
         let word = &self.mutexes[mutex].owner;

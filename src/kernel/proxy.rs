@@ -72,6 +72,9 @@ impl<T: TaskLayout> Kernel<T> {
         let current = self.rqs[cpu].with(cpu, |inner| inner.curr);
         let mut current_in_chain = false;
         let mut p = donor;
+        // A chain that comes back to itself has no end.
+        #[cfg(not(loom))]
+        let mut patience = super::leave::Patience::default();
         while self.task_is_blocked(p) {
             let is_current = current == p;
             current_in_chain |= is_current;
@@ -107,6 +110,8 @@ impl<T: TaskLayout> Kernel<T> {
                 Ok(owner) => p = owner,
                 Err(action) => return action,
             }
+            #[cfg(not(loom))]
+            patience.turn();
         }
         Action::Done(Proxy::Run(p))
     }

@@ -337,7 +337,11 @@ impl<T: TaskLayout> Kernel<T> {
         }
         #[cfg(loom)]
         let mut picks = 0;
+        #[cfg(not(loom))]
+        let mut patience = super::leave::Patience::default();
         let next = loop {
+            #[cfg(not(loom))]
+            patience.turn();
             #[cfg(loom)]
             {
                 picks += 1;

@@ -7,6 +7,36 @@ use super::Cpu;
 #[cfg(not(loom))]
 use super::sync::Spin;
 
+/// raw_spin_lock() on POWER, one attempt, as a running kernel has it: PPC_ACQUIRE_BARRIER is lwsync on every CPU that knows it. A macro,
+/// because assembly takes literals only.
+macro_rules! powerpc64_lock {
+    () => {
+        "2: lwarx {seen}, 0, {place}, 1
+         cmpwi {seen}, 0
+         bne- 3f
+         stwcx. {holder}, 0, {place}
+         bne- 2b
+         lwsync
+         3:"
+    };
+}
+
+/// raw_spin_lock() on RISC-V, one attempt, as the queued spinlock takes it.
+macro_rules! riscv64_lock {
+    () => {
+        "2: lr.w {seen}, ({place})
+         bnez {seen}, 3f
+         sc.w {failed}, {holder}, ({place})
+         bnez {failed}, 2b
+         fence r, rw
+         3:"
+    };
+}
+
+/// The attempts that are written in assembly, by `target_arch`, for tests. x86-64 and arm64 take the compare-and-exchange of the
+/// language with acquire semantics: `lock cmpxchg`; casa, or ldaxr and stxr.
+pub const ATTEMPTS: [(&str, &str); 2] = [("powerpc64", powerpc64_lock!()), ("riscv64", riscv64_lock!())];
+
 /// A spinlock. The word is 0 when it is free, otherwise the context that holds it plus one, so that every place that
 /// needs a lock can check that it is held, as lockdep_assert_held() does.
 #[derive(Debug)]
@@ -42,12 +72,20 @@ impl RawSpinlock {
     #[cfg(not(loom))]
     #[inline(always)]
     pub fn lock(&self, cpu: Cpu) {
+        #[cfg(test)]
+        super::witness::tell(super::witness::Access::Lock(std::ptr::from_ref(self) as usize));
         let mut spin = Spin::new();
         while !self.try_take(cpu as u32 + 1) {
             while self.word.load(Ordering::Relaxed) != 0 {
                 spin.turn();
             }
         }
+    }
+
+    /// raw_spin_trylock()
+    #[cfg(not(loom))]
+    pub fn try_lock(&self, cpu: Cpu) -> bool {
+        self.word.load(Ordering::Relaxed) == 0 && self.try_take(cpu as u32 + 1)
     }
 
     /// One attempt, with the instructions of the kernel's uncontended path.
@@ -61,13 +99,7 @@ impl RawSpinlock {
             // not 0, and otherwise with the word set to `holder` (Power ISA 3.1B, II B.2.1.1). cr0 is declared clobbered.
             unsafe {
                 std::arch::asm!(
-                    "2: lwarx {seen}, 0, {place}",
-                    "cmpwi {seen}, 0",
-                    "bne- 3f",
-                    "stwcx. {holder}, 0, {place}",
-                    "bne- 2b",
-                    "isync",
-                    "3:",
+                    powerpc64_lock!(),
                     seen = out(reg) seen, place = in(reg_nonzero) self.word.as_ptr(), holder = in(reg) holder,
                     out("cr0") _, options(nostack)
                 );
@@ -80,12 +112,7 @@ impl RawSpinlock {
             // SAFETY: as above, with lr/sc (RISC-V ISA manual, "Zalrsc"); the loop is of the constrained form.
             unsafe {
                 std::arch::asm!(
-                    "2: lr.w {seen}, ({place})",
-                    "bnez {seen}, 3f",
-                    "sc.w {failed}, {holder}, ({place})",
-                    "bnez {failed}, 2b",
-                    "fence r,rw",
-                    "3:",
+                    riscv64_lock!(),
                     seen = out(reg) seen, failed = out(reg) _, place = in(reg) self.word.as_ptr(), holder = in(reg) holder,
                     options(nostack)
                 );
@@ -100,6 +127,8 @@ impl RawSpinlock {
     #[cfg(not(loom))]
     #[inline(always)]
     pub fn unlock(&self) {
+        #[cfg(test)]
+        super::witness::tell(super::witness::Access::Unlock(std::ptr::from_ref(self) as usize));
         self.word.store(0, Ordering::Release);
     }
 

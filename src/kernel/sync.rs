@@ -1,9 +1,13 @@
-//! The atomics and cells the protocol is written with: the processor's, or loom's.
+//! The atomics and cells the protocol is written with: the processor's, or loom's, or those of the unit tests, which tell each access.
 
+#[cfg(all(test, not(loom)))]
+pub use super::witness::{AtomicBool, AtomicU32, AtomicUsize};
 #[cfg(loom)]
-pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 #[cfg(not(loom))]
-pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+pub use std::sync::atomic::Ordering;
+#[cfg(not(any(loom, test)))]
+pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
 
 /// Data that a lock or the protocol itself protects. Natively nobody checks; under loom every access that is not ordered with
 /// all others ends the exploration.
@@ -43,11 +47,12 @@ impl<T> Guarded<T> {
     }
 }
 
-/// cpu_relax(), and a yield now and then: on a host with fewer CPUs than threads, whoever is waited for must get to run.
+/// cpu_relax(), and a yield now and then: on a host with fewer CPUs than threads, whoever is waited for must get to run. A thread that
+/// was told to leave does so here ([`super::leave`]).
 #[derive(Debug, Default)]
 pub struct Spin {
     #[cfg(not(loom))]
-    turns: u32,
+    patience: super::leave::Patience,
 }
 
 impl Spin {
@@ -59,13 +64,10 @@ impl Spin {
     /// Waits a moment.
     pub fn turn(&mut self) {
         #[cfg(not(loom))]
-        {
-            self.turns += 1;
-            if self.turns.is_multiple_of(1000) {
-                std::thread::yield_now();
-            } else {
-                std::hint::spin_loop();
-            }
+        if self.patience.turn() {
+            std::thread::yield_now();
+        } else {
+            std::hint::spin_loop();
         }
         #[cfg(loom)]
         loom::thread::yield_now();

@@ -1,21 +1,23 @@
 //! Runs a plan: a thread per CPU, and a monitor that watches that every task moves.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_utils::CachePadded;
 use hdrhistogram::Histogram;
 
 use super::dump::dump;
-use super::plan::{Habits, Plan};
-use super::workload::{Context, Next, Random, Wakes, interrupt};
+use super::monitor::Monitor;
+use super::plan::Plan;
+use super::settle::{Settled, settle};
+use super::threads::{ENDING, End, Threads};
+use super::workload::{Random, Wakes};
+use super::world::{Processor, World};
 use crate::error::{Error, Result};
 use crate::kernel::harm::Harm;
 use crate::kernel::heal::Healer;
-use crate::kernel::sync::{Guarded, Spin};
 use crate::kernel::task::{LayoutArm64, LayoutPacked, LayoutPadded, LayoutPpc, LayoutRiscv, LayoutX86, TaskLayout};
-use crate::kernel::{Config, Cpu, Kernel, Profile, TASK_RUNNING};
+use crate::kernel::{Cpu, Kernel};
 use crate::machine;
 
 /// Counts so far.
@@ -58,7 +60,7 @@ pub struct Outcome {
     pub healed: [u64; Healer::ALL.len()],
     /// How long that took, in ticks.
     pub heal_ticks: Histogram<u64>,
-    /// Tasks that were not healed when it ended.
+    /// Races that nobody healed: their tasks kept blocked_on to the end, or were lost and put back by the monitor.
     pub unhealed: u64,
     /// Harms and broken claims.
     pub harms: Vec<(Harm, u64)>,
@@ -66,6 +68,8 @@ pub struct Outcome {
     pub rescued: u64,
     /// Why it ended early, if a task was stuck or a harm was seen that must not be.
     pub stuck: Option<Stuck>,
+    /// CPUs whose threads could be neither stopped nor made to leave: they run on beside whatever comes next.
+    pub running: Vec<Cpu>,
     /// Whether it was interrupted.
     pub interrupted: bool,
 }
@@ -80,25 +84,11 @@ pub struct Stuck {
 }
 
 /// How often the monitor looks.
-const LOOK: Duration = Duration::from_millis(50);
+pub(super) const LOOK: Duration = Duration::from_millis(50);
 /// How long tasks run on without interrupts before a run ends, so that who was just woken gets to heal.
 const SETTLING: Duration = Duration::from_millis(20);
-/// How long the threads get to end by themselves.
-const ENDING: Duration = Duration::from_secs(3);
-/// Steps of a task between two looks at whether to stop.
-const STEPS: u32 = 64;
-
-struct World<T: TaskLayout> {
-    kernel: Kernel<T>,
-    contexts: Vec<Guarded<Context>>,
-    inside: Vec<AtomicU64>,
-    wakes: Vec<CachePadded<Wakes>>,
-    stop: AtomicBool,
-    /// No more interrupts: what is under way comes to its end.
-    quiet: AtomicBool,
-    ended: AtomicUsize,
-    failed: AtomicBool,
-}
+/// How long they do at most, while somebody is not healed: a busy box may keep a CPU from its turn for longer.
+const HEALING: Duration = Duration::from_millis(500);
 
 /// Runs a plan. `watch` sees the counts a few times a second.
 ///
@@ -121,48 +111,26 @@ fn run_with<T: TaskLayout + 'static>(
     interrupt: &AtomicBool,
     mut watch: impl FnMut(&Progress),
 ) -> Result<Outcome> {
-    let habits = plan.variant.habits();
-    let cpus = plan.cpus.len();
-    let config = Config { profile: plan.profile, mutant: plan.mutant, store: plan.store, spins: plan.variant.spins() };
-    let with_tasks = if habits.everywhere { cpus } else { 1 };
-    let homes: Vec<u64> = (0..with_tasks * plan.tasks).map(|task| 1 << (task % with_tasks)).collect();
-    // The monitor is a context of its own.
-    let kernel: Kernel<T> = Kernel::new(config, cpus, cpus + 1, &homes, habits.mutexes);
-    let world = Arc::new(World {
-        contexts: (0..kernel.tasks.len()).map(|task| Guarded::new(Context::new(plan.seed, task))).collect(),
-        inside: (0..habits.mutexes).map(|_| AtomicU64::new(0)).collect(),
-        wakes: (0..cpus).map(|_| CachePadded::default()).collect(),
-        stop: AtomicBool::new(false),
-        quiet: AtomicBool::new(false),
-        ended: AtomicUsize::new(0),
-        failed: AtomicBool::new(false),
-        kernel,
-    });
-    for task in cpus..world.kernel.tasks.len() {
-        world.kernel.wake_up_new_task(cpus, task);
-    }
+    let mut threads = Threads::new();
+    let world: Arc<World<T>> = Arc::new(World::new(plan, threads.stop_flag()));
     let started = Instant::now();
-    let mut threads = Vec::new();
     for (cpu, host_cpu) in plan.cpus.iter().copied().enumerate() {
         let world = Arc::clone(&world);
         let random = Random::new(plan.seed, 1000 + cpu as u64);
-        let body = move || {
-            if machine::pin_to(host_cpu).is_err() {
-                world.failed.store(true, Ordering::Relaxed);
-                world.stop.store(true, Ordering::Relaxed);
-            } else {
-                cpu_loop(&world, cpu, &habits, random);
+        threads.start(format!("CPU {cpu}"), None, move || {
+            machine::pin_to(host_cpu)?;
+            let mut processor = Processor::new(&world, cpu, random);
+            while !world.stop.load(Ordering::Relaxed) {
+                processor.turn(&world, &world.wakes[cpu]);
             }
-            world.ended.fetch_add(1, Ordering::Release);
-        };
-        let spawned = std::thread::Builder::new().name(format!("CPU {cpu}")).spawn(body);
-        threads.push(spawned.map_err(Error::io("starting a thread"))?);
+            Ok(())
+        })?;
     }
 
     let mut monitor = Monitor::new(&world, plan);
     let mut stuck = None;
     let mut interrupted = false;
-    while stuck.is_none() && started.elapsed() < plan.duration && !world.stop.load(Ordering::Relaxed) {
+    while stuck.is_none() && started.elapsed() < plan.duration && !threads.any_ended() {
         std::thread::sleep(LOOK.min(plan.duration.saturating_sub(started.elapsed())));
         watch(&progress(&world, started));
         interrupted = interrupt.load(Ordering::Relaxed);
@@ -173,69 +141,91 @@ fn run_with<T: TaskLayout + 'static>(
     }
     let elapsed = started.elapsed();
     world.quiet.store(true, Ordering::Relaxed);
-    std::thread::sleep(SETTLING);
-    world.stop.store(true, Ordering::Relaxed);
-    // A thread that waits for a lock nobody frees never ends; then what it holds is not waited for.
-    let asked = Instant::now();
-    while world.ended.load(Ordering::Acquire) < cpus && asked.elapsed() < ENDING {
+    let calm = Instant::now();
+    while calm.elapsed() < SETTLING || (unhealed(&world.kernel) > 0 && calm.elapsed() < HEALING) {
         std::thread::sleep(Duration::from_millis(1));
     }
-    if world.failed.load(Ordering::Relaxed) {
-        return Err(Error::Host(format!("cannot pin to the CPUs {}", machine::format_cpu_list(&plan.cpus))));
+    if !threads.stop(ENDING) {
+        // Before they leave what they wait in: it shows where they were.
+        stuck.get_or_insert_with(|| Stuck { what: "a CPU does not come back".to_owned(), state: dump(&world.kernel) });
+        threads.leave(ENDING);
     }
-    if world.ended.load(Ordering::Acquire) == cpus {
-        for thread in threads {
-            let joined = thread.join();
-            joined.map_err(|_| Error::Internal("a thread of the protocol panicked".to_owned()))?;
-        }
-    } else if stuck.is_none() {
-        stuck = Some(Stuck { what: "a CPU does not come back".to_owned(), state: dump(&world.kernel) });
+    let ended = Ended::of(threads.join(), plan)?;
+    if let Some(what) = ended.panicked {
+        stuck.get_or_insert_with(|| Stuck { what, state: dump(&world.kernel) });
     }
-    if stuck.is_none() {
-        stuck = unexpected(&world.kernel);
+    let mut outcome = collect(&world, elapsed, &monitor);
+    outcome.running = ended.running;
+    stuck = stuck.or_else(|| unexpected(&world.kernel));
+    if ended.whole {
+        let lost = look_after(&world)?;
+        stuck = stuck.or(lost);
     }
-    let mut outcome = collect(&world, elapsed, monitor.rescued);
-    outcome.stuck = stuck;
+    outcome.stuck = stuck.or_else(|| unexpected(&world.kernel));
+    outcome.harms = Harm::ALL.into_iter().map(|harm| (harm, world.kernel.harms.of(harm))).collect();
     outcome.interrupted = interrupted;
     Ok(outcome)
 }
 
-fn cpu_loop<T: TaskLayout>(world: &World<T>, cpu: Cpu, habits: &Habits, mut random: Random) {
-    let World { kernel, wakes, .. } = world;
-    let wakes: &Wakes = &wakes[cpu];
-    let mut current = cpu;
-    let mut spin = Spin::new();
-    while !world.stop.load(Ordering::Relaxed) {
-        if kernel.is_idle(current) {
-            if kernel.rqs[cpu].nr_running.load(Ordering::Relaxed) > 0 {
-                current = kernel.__schedule(cpu, false);
-            }
-            if !world.quiet.load(Ordering::Relaxed) {
-                interrupt(kernel, cpu, None, habits, &mut random, wakes);
-            }
-            spin.turn();
-            continue;
-        }
-        for _ in 0..STEPS {
-            // SAFETY: a task's context belongs to the CPU that runs it; on_cpu hands it from one to the next, and H10
-            // counts if it ever had two.
-            let next = unsafe {
-                world.contexts[current].with(|own| own.step(kernel, cpu, current, habits, &world.inside, wakes))
-            };
-            match next {
-                Next::Continue => {}
-                Next::Schedule => current = kernel.__schedule(cpu, false),
-                Next::Preempt => current = kernel.__schedule(cpu, true),
-            }
-            if kernel.is_idle(current) {
-                break;
-            }
-            let disturbed = habits.everywhere && !world.quiet.load(Ordering::Relaxed);
-            if disturbed && random.below(habits.wakes as usize) == 0 {
-                interrupt(kernel, cpu, Some(current), habits, &mut random, wakes);
+/// How the CPUs' threads ended, all of them together.
+struct Ended {
+    /// All came to their end by themselves: nothing is half done.
+    whole: bool,
+    panicked: Option<String>,
+    running: Vec<Cpu>,
+}
+
+impl Ended {
+    /// # Errors
+    /// If a thread could not do its work.
+    fn of(ends: Vec<End>, plan: &Plan) -> Result<Ended> {
+        let mut ended = Ended { whole: true, panicked: None, running: Vec::new() };
+        for (cpu, end) in ends.into_iter().enumerate() {
+            ended.whole &= matches!(end, End::Done);
+            match end {
+                End::Done | End::Left => {}
+                End::Running => ended.running.push(cpu),
+                End::Panicked(text) => {
+                    ended.panicked.get_or_insert_with(|| format!("CPU {cpu} panicked: {text}"));
+                }
+                End::Failed(error) => {
+                    let cpus = machine::format_cpu_list(&plan.cpus);
+                    return Err(Error::Host(format!("cannot pin to the CPUs {cpus}: {error}")));
+                }
             }
         }
+        Ok(ended)
     }
+}
+
+/// The check at the end: counts every task that is lost. Why the run is stuck, if that must not be in this profile.
+fn look_after<T: TaskLayout + 'static>(world: &Arc<World<T>>) -> Result<Option<Stuck>> {
+    let kernel = &world.kernel;
+    let state = dump(kernel);
+    // What heals from here on took its time because the CPUs were stopped.
+    for task in &kernel.tasks {
+        task.probe.raced_at.store(0, Ordering::Relaxed);
+    }
+    let what = match settle(world)? {
+        Settled::Lost(lost) => {
+            for task in lost.keys() {
+                kernel.harm(world.monitor(), *task, Harm::H4);
+            }
+            let what: Vec<String> = lost.into_values().collect();
+            if what.is_empty() || Harm::H4.expected(kernel.config.profile) {
+                return Ok(None);
+            }
+            format!("{}: when the run ended {}", Harm::H4, what.join(", "))
+        }
+        Settled::Hangs => "after the run a CPU does not come back".to_owned(),
+        Settled::Panicked(text) => format!("after the run a CPU panicked: {text}"),
+    };
+    Ok(Some(Stuck { what, state }))
+}
+
+/// Tasks whose blocked_on a wakeup has missed, and which nobody has put right.
+fn unhealed<T: TaskLayout>(kernel: &Kernel<T>) -> u64 {
+    kernel.tasks.iter().filter(|task| task.probe.raced_at.load(Ordering::Relaxed) != 0).count() as u64
 }
 
 fn sum<T: TaskLayout>(world: &World<T>, of: impl Fn(&Wakes) -> &AtomicU64) -> u64 {
@@ -251,10 +241,9 @@ fn progress<T: TaskLayout>(world: &World<T>, started: Instant) -> Progress {
     }
 }
 
-fn collect<T: TaskLayout>(world: &World<T>, elapsed: Duration, rescued: u64) -> Outcome {
+fn collect<T: TaskLayout>(world: &World<T>, elapsed: Duration, monitor: &Monitor<'_, T>) -> Outcome {
     let kernel = &world.kernel;
     let (healed, heal_ticks) = kernel.heals.total();
-    let unhealed = kernel.tasks.iter().filter(|task| task.probe.raced_at.load(Ordering::Relaxed) != 0).count();
     Outcome {
         elapsed,
         rounds: sum(world, |w| &w.rounds),
@@ -268,86 +257,16 @@ fn collect<T: TaskLayout>(world: &World<T>, elapsed: Duration, rescued: u64) -> 
         races: sum(world, |w| &w.races),
         healed,
         heal_ticks,
-        unhealed: unhealed as u64,
-        harms: Harm::ALL.into_iter().map(|harm| (harm, kernel.harms.of(harm))).collect(),
-        rescued,
+        unhealed: unhealed(kernel) + monitor.rescued_races,
+        harms: Vec::new(),
+        rescued: monitor.rescued,
         stuck: None,
+        running: Vec::new(),
         interrupted: false,
     }
 }
 
-fn unexpected<T: TaskLayout>(kernel: &Kernel<T>) -> Option<Stuck> {
+pub(super) fn unexpected<T: TaskLayout>(kernel: &Kernel<T>) -> Option<Stuck> {
     let harm = kernel.harms.unexpected(kernel.config.profile).first().copied()?;
     Some(Stuck { what: format!("{harm}: {}", harm.text()), state: dump(kernel) })
-}
-
-/// Watches that every task moves.
-struct Monitor<'w, T: TaskLayout> {
-    world: &'w World<T>,
-    watchdog: Duration,
-    /// The switches of each task when it was last seen to move, and when.
-    moved: Vec<(u64, Instant)>,
-    rescued: u64,
-}
-
-impl<'w, T: TaskLayout> Monitor<'w, T> {
-    fn new(world: &'w World<T>, plan: &Plan) -> Monitor<'w, T> {
-        let moved = vec![(0, Instant::now()); world.kernel.tasks.len()];
-        Monitor { world, watchdog: plan.watchdog, moved, rescued: 0 }
-    }
-
-    fn look(&mut self) -> Option<Stuck> {
-        let kernel = &self.world.kernel;
-        for task in kernel.rqs.len()..kernel.tasks.len() {
-            let switches = kernel.tasks[task].probe.switches.load(Ordering::Relaxed);
-            let (before, since) = self.moved[task];
-            if switches != before {
-                self.moved[task] = (switches, Instant::now());
-                continue;
-            }
-            let still = since.elapsed();
-            // Off the runqueue, yet RUNNING: nothing will ever wake it.
-            if still > 4 * LOOK && self.is_lost(task) {
-                kernel.harm(kernel.rqs.len(), task, Harm::H4);
-                if kernel.config.profile != Profile::Draft {
-                    break;
-                }
-                self.rescue(task);
-            }
-            // A task that runs alone on its CPU is never switched to; somebody has to be kept from moving.
-            if still > self.watchdog && kernel.tasks[task].probe.running.load(Ordering::Relaxed) == 0 {
-                kernel.trace.freeze();
-                let what = format!("task {task} has not moved for {:.1} s", still.as_secs_f64());
-                return Some(Stuck { what, state: dump(kernel) });
-            }
-        }
-        unexpected(kernel)
-    }
-
-    fn is_lost(&self, task: usize) -> bool {
-        use crate::kernel::sync::Ordering;
-        let kernel = &self.world.kernel;
-        let fields = &kernel.tasks[task].fields;
-        kernel.state(task) == TASK_RUNNING
-            && fields.on_rq().load(Ordering::Relaxed) == 0
-            && kernel.tasks[task].other.on_cpu.load(Ordering::Relaxed) == 0
-    }
-
-    /// Puts a lost task back, so that the run can go on and count more.
-    fn rescue(&mut self, task: usize) {
-        let kernel = &self.world.kernel;
-        let context = kernel.rqs.len();
-        let fields = &kernel.tasks[task].fields;
-        fields.pi_lock().lock(context);
-        if self.is_lost(task) {
-            let target = kernel.select_task_rq(task);
-            kernel.clear_task_blocked_on(context, task, None, Healer::Waker);
-            kernel.__set_task_cpu(task, target);
-            kernel.rqs[target].lock.lock(context);
-            kernel.activate_task(context, target, task);
-            kernel.rqs[target].lock.unlock();
-            self.rescued += 1;
-        }
-        fields.pi_lock().unlock();
-    }
 }

@@ -110,13 +110,19 @@ pub struct Context {
     stage: LockStage,
     state: u32,
     random: Random,
+    acquired: u64,
 }
 
 impl Context {
     /// A task that has not begun.
     pub fn new(seed: u64, task: TaskId) -> Context {
         let random = Random::new(seed, task as u64 + 1);
-        Context { phase: Phase::Rest, stage: LockStage::Start, state: TASK_UNINTERRUPTIBLE, random }
+        Context { phase: Phase::Rest, stage: LockStage::Start, state: TASK_UNINTERRUPTIBLE, random, acquired: 0 }
+    }
+
+    /// How often it has got a lock.
+    pub fn acquired(&self) -> u64 {
+        self.acquired
     }
 
     /// One step.
@@ -140,6 +146,7 @@ impl Context {
             Phase::Locking(mutex) => match kernel.__mutex_lock_common(cpu, me, mutex, self.state, &mut self.stage) {
                 Locked::Acquired => {
                     count(&wakes.acquired);
+                    self.acquired += 1;
                     // A signal that came while it got the lock is handled on the way out.
                     let other = &kernel.tasks[me].other;
                     other.sigpending.store(false, crate::kernel::sync::Ordering::Relaxed);

@@ -1,0 +1,325 @@
+//! The order of operations, as KERNEL.md, 3, has it, with the reads that the harm counters make in between.
+
+use super::*;
+
+/// The stores of the race, and the barrier behind them; the read is the kernel's WARN check.
+const STORES: &str = "LOCK p.blocked_lock; R p.blocked_on; W p.blocked_on = m; MB p.__state = 0x2";
+/// __clear_task_blocked_on() by the task itself.
+const CLEARS: &str = "R p.blocked_on; R p.on_rq; W p.blocked_on = NULL";
+/// try_to_wake_up() up to ->on_rq.
+const MATCHES: &str = "LOCK p.pi_lock; smp_mb__after_spinlock; R p.__state; smp_rmb; R p.on_rq";
+/// __task_rq_lock(), which looks twice, and ttwu_runnable()'s own look at ->on_rq, then blocked_on.
+const QUEUED: &str = "R p.cpu; LOCK rq0.lock; R p.on_rq; R p.cpu; R p.on_rq; R p.blocked_on";
+/// The draft's clear of a queued task's blocked_on: under blocked_lock, and rq->lock, as the harm counter sees.
+const DRAFT_CLEARS: &str =
+    "LOCK p.blocked_lock; R p.blocked_on; R p.on_rq; R p.cpu; W p.blocked_on = NULL; UNLOCK p.blocked_lock";
+/// The end of a wakeup that found the task queued.
+const RUNNABLE: &str = "W p.__state = 0x0; UNLOCK rq0.lock; UNLOCK p.pi_lock";
+/// The beginning of schedule().
+const SCHEDULE: &str = "LOCK rq0.lock; smp_mb__after_spinlock; R p.__state";
+/// The switch from P to Q; on_cpu is given up last, for the wakeup that waits for it.
+const SWITCH: &str = "W q.on_cpu = 0x1; W q.wake_cpu = 0x0; UNLOCK rq0.lock; W.release p.on_cpu = 0x0";
+/// The waiter's end: it leaves the list, and with it go the flags.
+const LEAVES: &str = "RMW m.owner 0xfffffffffffffff8; UNLOCK m.wait_lock; R p.blocked_on";
+
+/// The pick test of a profile.
+fn picks_q(profile: Profile) -> &'static str {
+    if profile == Profile::V72 { "R q.is_blocked" } else { "R q.blocked_on" }
+}
+
+#[test]
+fn the_blocker_stores_blocked_on_then_its_state_and_tries_again_behind_a_barrier() {
+    for profile in Profile::ALL {
+        let bench = Bench::running(profile);
+        let mut stage = LockStage::Start;
+        let (locked, steps) = bench.steps(|bench| bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut stage));
+        assert_eq!((locked, stage), (Locked::Schedule, LockStage::Scheduled));
+        assert_steps(
+            &steps,
+            &format!(
+                "R m.owner; LOCK m.wait_lock; R m.owner; RMW m.owner 0x1; {STORES}; R m.owner; UNLOCK p.blocked_lock; R p.wounded; \
+                 UNLOCK m.wait_lock"
+            ),
+        );
+        // The second waiter finds the flag set.
+        bench.__schedule(CPU0, false);
+        let (_, steps) = bench.steps(|bench| bench.lock(Q, CPU0, TASK_UNINTERRUPTIBLE, &mut LockStage::Start));
+        assert!(!steps.iter().any(|step| step.starts_with("RMW ")), "{steps:?}");
+    }
+}
+
+#[test]
+fn woken_it_stores_both_again_and_asks_for_a_handoff() {
+    for profile in Profile::ALL {
+        let bench = Bench::blocked(profile);
+        let mut stage = LockStage::Scheduled;
+        let (locked, steps) = bench.steps(|bench| bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut stage));
+        assert_eq!(locked, Locked::Schedule);
+        assert_steps(
+            &steps,
+            &format!(
+                "LOCK m.wait_lock; {STORES}; R m.owner; RMW.acquire m.owner 3:3; R m.owner; UNLOCK p.blocked_lock; R p.wounded; \
+                 UNLOCK m.wait_lock"
+            ),
+        );
+        // What it asked for, it is given: the unlock leaves the owner's word to __mutex_handoff().
+        let (wake, steps) = bench.steps(|bench| bench.mutex_unlock(CPU1, OWNER, M).unwrap());
+        assert_eq!(wake.end, sched::WakeEnd::Runnable);
+        let waking = match profile {
+            Profile::V72 => "R p.blocked_on; R p.blocked_on; R p.on_rq; R p.cpu; W p.blocked_on = NULL",
+            _ => "R p.blocked_on; W p.blocked_on = PROXY_WAKING",
+        };
+        let looks = match profile {
+            Profile::V71 => String::new(),
+            Profile::Draft | Profile::DraftChecked => format!("{DRAFT_CLEARS};"),
+            // The measurement asks whether the NULL was the race; it was the unlock.
+            Profile::V72 => "smp_rmb; RMW p.is_blocked 0x0;".to_owned(),
+        };
+        assert_steps(
+            &steps,
+            &format!(
+                "RMW.release m.owner 0x0; R m.owner; LOCK m.wait_lock; LOCK p.blocked_lock; {waking}; UNLOCK p.blocked_lock; R m.owner; \
+                 RMW.release m.owner 2:5; UNLOCK m.wait_lock; {MATCHES}; {QUEUED}; {looks} {RUNNABLE}"
+            ),
+        );
+        let (locked, steps) = bench.steps(|bench| bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut stage));
+        assert_eq!((locked, stage), (Locked::Acquired, LockStage::Start));
+        assert_steps(
+            &steps,
+            &format!(
+                "LOCK m.wait_lock; {STORES}; R m.owner; RMW.acquire m.owner 2:1; {CLEARS}; W p.__state = 0x0; UNLOCK p.blocked_lock; {LEAVES}"
+            ),
+        );
+        assert_eq!(bench.mutexes[M].owner.load(Ordering::Relaxed), (P + 1) << 3);
+        assert!(bench.waiters_of(CPU0, M).is_empty());
+    }
+}
+
+#[test]
+fn the_unlock_frees_the_owner_before_it_wakes_the_first_waiter() {
+    for profile in Profile::ALL {
+        let bench = Bench::blocked(profile);
+        let (_, steps) = bench.steps(|bench| bench.mutex_unlock(CPU1, OWNER, M).unwrap());
+        let at = |step: &str| steps.iter().position(|seen| seen == step).unwrap_or_else(|| panic!("{step}: {steps:?}"));
+        assert_eq!(
+            &steps[..4],
+            ["RMW.release m.owner 0x0", "R m.owner", "RMW.release m.owner 0x1", "LOCK m.wait_lock"]
+        );
+        assert!(at("UNLOCK m.wait_lock") < at("LOCK p.pi_lock"), "the wakeup is issued without wait_lock");
+        assert_eq!(bench.__mutex_owner(M), None);
+        // Without waiters nobody is woken.
+        let alone = Bench::new(profile);
+        let (wake, steps) = alone.steps(|bench| bench.mutex_unlock(CPU1, OWNER, M));
+        assert_eq!(wake, None);
+        assert_steps(&steps, "RMW.release m.owner 0x0");
+    }
+}
+
+#[test]
+fn a_lock_that_is_free_is_taken_with_acquire_and_nothing_else() {
+    let bench = Bench::running(Profile::V71);
+    let (locked, steps) =
+        bench.steps(|bench| bench.__mutex_lock_common(CPU0, P, N, TASK_UNINTERRUPTIBLE, &mut LockStage::Start));
+    assert_eq!(locked, Locked::Acquired);
+    assert_steps(&steps, "R n.owner; RMW.acquire n.owner 2:0");
+}
+
+#[test]
+fn a_wakeup_of_a_queued_task() {
+    for profile in Profile::ALL {
+        let bench = Bench::blocked(profile);
+        bench.__schedule(CPU0, false);
+        let (wake, steps) = bench.steps(|bench| bench.try_to_wake_up(WAKER, None, P, TASK_NORMAL));
+        assert_eq!((wake.end, wake.null, wake.race), (sched::WakeEnd::Runnable, false, false));
+        let looks = match profile {
+            Profile::V71 => String::new(),
+            Profile::Draft | Profile::DraftChecked => format!("{DRAFT_CLEARS};"),
+            Profile::V72 => "RMW p.is_blocked 0x0;".to_owned(),
+        };
+        assert_steps(&steps, &format!("{MATCHES}; {QUEUED}; {looks} {RUNNABLE}"));
+        assert_eq!(bench.state(P), TASK_RUNNING);
+        // Once more: nothing matches.
+        let (wake, steps) = bench.steps(|bench| bench.try_to_wake_up(WAKER, None, P, TASK_NORMAL));
+        assert_eq!(wake.end, sched::WakeEnd::NoMatch);
+        assert_steps(&steps, "LOCK p.pi_lock; smp_mb__after_spinlock; R p.__state; UNLOCK p.pi_lock");
+    }
+}
+
+#[test]
+fn a_wakeup_of_a_task_off_the_runqueue() {
+    for profile in Profile::ALL {
+        let bench = Bench::running(profile);
+        bench.set_current_state(CPU0, P, TASK_UNINTERRUPTIBLE);
+        assert_eq!(bench.__schedule(CPU0, false), Q);
+        let (wake, steps) = bench.steps(|bench| bench.try_to_wake_up(WAKER, None, P, TASK_NORMAL));
+        assert_eq!((wake.end, wake.race), (sched::WakeEnd::Activated, false));
+        let looks = if profile.is_draft() { "R p.blocked_on;" } else { "" };
+        assert_steps(
+            &steps,
+            &format!(
+                "{MATCHES}; smp_acquire__after_ctrl_dep; W p.__state = 0x200; {looks} R.acquire p.on_cpu; R p.wake_cpu; smp_wmb; \
+                 W p.cpu = 0x0; LOCK rq0.lock; RMW rq0.nr_running 0x1; W p.on_rq = 0x1; W p.__state = 0x0; UNLOCK rq0.lock; \
+                 UNLOCK p.pi_lock"
+            ),
+        );
+        // Its blocked_on, had it been set: the draft clears that, and nobody else.
+        let bench = Bench::blocked(profile);
+        bench.__schedule(CPU0, false);
+        bench.rqs[CPU0].lock.lock(CPU0);
+        bench.block_task(CPU0, CPU0, P);
+        bench.rqs[CPU0].lock.unlock();
+        bench.try_to_wake_up(WAKER, None, P, TASK_NORMAL);
+        assert_eq!(bench.blocked_on(P) == NULL, profile.is_draft(), "{profile}");
+    }
+}
+
+#[test]
+fn a_task_wakes_itself_without_a_lock_and_only_if_its_state_matches() {
+    let bench = Bench::running(Profile::V71);
+    let wakes = |mask| bench.steps(|bench| bench.try_to_wake_up(CPU0, Some(P), P, mask));
+    bench.__set_current_state(CPU0, P, TASK_INTERRUPTIBLE);
+    let (wake, steps) = wakes(TASK_UNINTERRUPTIBLE);
+    assert_eq!(wake.end, sched::WakeEnd::NoMatch);
+    assert_steps(&steps, "R p.__state");
+    let (wake, steps) = wakes(TASK_NORMAL);
+    assert_eq!(wake.end, sched::WakeEnd::Current);
+    assert_steps(&steps, "R p.__state; W p.__state = 0x0");
+}
+
+#[test]
+fn v7_2_takes_a_donor_back_that_is_where_it_must_not_run() {
+    let bench = Bench::blocked(Profile::V72);
+    assert_eq!(bench.__schedule(CPU0, false), Q);
+    // It is picked and follows its owner to CPU 1; Q goes on.
+    assert_eq!(bench.__schedule(CPU0, true), Q);
+    assert_eq!(bench.tasks[P].other.cpu.load(Ordering::Relaxed), CPU1);
+    let (wake, steps) = bench.steps(|bench| bench.try_to_wake_up(WAKER, None, P, TASK_NORMAL));
+    assert_eq!(wake.end, sched::WakeEnd::Activated);
+    assert_steps(
+        &steps,
+        &format!(
+            "{MATCHES}; R p.cpu; LOCK rq1.lock; R p.on_rq; R p.cpu; R p.on_rq; R p.blocked_on; RMW p.is_blocked 0x0; \
+             W p.is_blocked = 0x0; RMW rq1.nr_running 0x1; W.release p.on_rq = 0x0; UNLOCK rq1.lock; smp_acquire__after_ctrl_dep; \
+             W p.__state = 0x200; R.acquire p.on_cpu; R p.wake_cpu; smp_wmb; W p.cpu = 0x0; LOCK rq0.lock; RMW rq0.nr_running 0x1; \
+             W p.on_rq = 0x1; W p.__state = 0x0; UNLOCK rq0.lock; UNLOCK p.pi_lock"
+        ),
+    );
+    assert_eq!(bench.rqs[CPU1].nr_running.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_signal_is_marked_before_it_wakes_and_wakes_only_who_may_be_interrupted() {
+    for profile in Profile::ALL {
+        let bench = Bench::running(profile);
+        let mut stage = LockStage::Start;
+        assert_eq!(bench.lock(P, CPU0, TASK_INTERRUPTIBLE, &mut stage), Locked::Schedule);
+        let (wake, steps) = bench.steps(|bench| bench.send_signal(WAKER, None, P));
+        assert_eq!(wake.end, sched::WakeEnd::Runnable);
+        assert_eq!(&steps[..2], ["W p.sigpending = 0x1", "LOCK p.pi_lock"]);
+        // It gives up: blocked_on cleared under blocked_lock, then the state, then the list.
+        let (locked, steps) = bench.steps(|bench| bench.lock(P, CPU0, TASK_INTERRUPTIBLE, &mut stage));
+        assert_eq!((locked, stage), (Locked::Interrupted, LockStage::Start));
+        let stores = STORES.replace("0x2", "0x1");
+        assert_steps(
+            &steps,
+            &format!(
+                "LOCK m.wait_lock; {stores}; R m.owner; RMW.acquire m.owner 3:3; R m.owner; UNLOCK p.blocked_lock; R p.wounded; \
+                 R p.sigpending; LOCK p.blocked_lock; {CLEARS}; UNLOCK p.blocked_lock; W p.__state = 0x0; {LEAVES}"
+            ),
+        );
+        let deaf = Bench::blocked(profile);
+        assert_eq!(deaf.send_signal(WAKER, None, P).end, sched::WakeEnd::NoMatch);
+        assert_eq!(deaf.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut LockStage::Scheduled), Locked::Schedule);
+    }
+}
+
+#[test]
+fn a_wound_is_marked_then_takes_blocked_on_then_wakes() {
+    for profile in Profile::ALL {
+        let bench = Bench::blocked(profile);
+        let (wake, steps) = bench.steps(|bench| bench.ww_wound(WAKER, None, P));
+        assert_eq!(wake.end, sched::WakeEnd::Runnable);
+        let takes = match profile {
+            Profile::V72 => "R p.blocked_on; R p.blocked_on; R p.on_rq; R p.cpu; W p.blocked_on = NULL",
+            _ => "R p.blocked_on; W p.blocked_on = PROXY_WAKING",
+        };
+        let wanted = format!("W p.wounded = 0x1; LOCK p.blocked_lock; {takes}; UNLOCK p.blocked_lock; {MATCHES}");
+        assert_steps(&steps[..wanted.split(';').count()], &wanted);
+        let mut stage = LockStage::Scheduled;
+        let (locked, steps) = bench.steps(|bench| bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut stage));
+        assert_eq!(locked, Locked::Interrupted);
+        let end = format!(
+            "UNLOCK p.blocked_lock; R p.wounded; LOCK p.blocked_lock; {CLEARS}; UNLOCK p.blocked_lock; W p.__state = 0x0; {LEAVES}"
+        );
+        assert_steps(&steps[steps.len() - end.split(';').count()..], &end);
+        // One that is blocked on nothing yet stays so: the wound bails out on NULL, and it is woken by its state alone.
+        let early = Bench::running(profile);
+        let (wake, _) = early.steps(|bench| bench.ww_wound(WAKER, None, P));
+        assert_eq!((wake.end, early.blocked_on(P)), (sched::WakeEnd::NoMatch, NULL));
+        assert_eq!(early.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut LockStage::Start), Locked::Interrupted);
+    }
+}
+
+#[test]
+fn schedule_looks_at_the_state_behind_a_barrier() {
+    for profile in Profile::ALL {
+        let q = picks_q(profile);
+        // RUNNING: it stays queued.
+        let bench = Bench::running(profile);
+        let (next, steps) = bench.steps(|bench| bench.__schedule(CPU0, false));
+        assert_eq!(next, Q);
+        assert_steps(&steps, &format!("{SCHEDULE}; {q}; {SWITCH}"));
+        // Asleep: it is taken off; the release lets a waker put it elsewhere.
+        let bench = Bench::running(profile);
+        bench.__set_current_state(CPU0, P, TASK_UNINTERRUPTIBLE);
+        let (_, steps) = bench.steps(|bench| bench.__schedule(CPU0, false));
+        assert_steps(
+            &steps,
+            &format!(
+                "{SCHEDULE}; R p.blocked_on; R p.__state; W p.is_blocked = 0x0; RMW rq0.nr_running 0x1; W.release p.on_rq = 0x0; {q}; \
+                 {SWITCH}"
+            ),
+        );
+        // Blocked on a mutex: it stays queued, as a donor.
+        let bench = Bench::blocked(profile);
+        let (_, steps) = bench.steps(|bench| bench.__schedule(CPU0, false));
+        let marks = if profile == Profile::V72 { "R p.__state; W p.is_blocked = 0x1;" } else { "" };
+        assert_steps(&steps, &format!("{SCHEDULE}; R p.blocked_on; {marks} {q}; {SWITCH}"));
+        // Preempted: whatever its state, it stays.
+        let bench = Bench::blocked(profile);
+        let (_, steps) = bench.steps(|bench| bench.__schedule(CPU0, true));
+        assert_steps(&steps, &format!("{SCHEDULE}; {q}; {SWITCH}"));
+        // A signal: it does not sleep.
+        let bench = Bench::running(profile);
+        assert_eq!(bench.lock(P, CPU0, TASK_INTERRUPTIBLE, &mut LockStage::Start), Locked::Schedule);
+        bench.tasks[P].other.sigpending.store(true, Ordering::Relaxed);
+        let (_, steps) = bench.steps(|bench| bench.__schedule(CPU0, false));
+        let clears = match profile {
+            Profile::V72 => "W p.is_blocked = 0x0; R p.__state",
+            _ => "LOCK p.blocked_lock; R p.blocked_on; W p.blocked_on = PROXY_WAKING; UNLOCK p.blocked_lock",
+        };
+        assert_steps(
+            &steps,
+            &format!("{SCHEDULE}; R p.blocked_on; R p.sigpending; W p.__state = 0x0; {clears}; {q}; {SWITCH}"),
+        );
+    }
+}
+
+#[test]
+fn in_the_gap_of_the_spin_blocked_on_is_clear_and_v7_2_alone_sets_the_state_again() {
+    for profile in Profile::ALL {
+        let bench = Bench::with(Config { profile, mutant: None, store: BlockedOnStore::Plain, spins: 1 });
+        bench.__schedule(CPU0, false);
+        assert_eq!(bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut LockStage::Start), Locked::Schedule);
+        let (_, steps) = bench.steps(|bench| bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut LockStage::Scheduled));
+        let again = if profile == Profile::V72 { "; MB p.__state = 0x2" } else { "" };
+        assert_steps(
+            &steps,
+            &format!(
+                "LOCK m.wait_lock; {STORES}; R m.owner; RMW.acquire m.owner 3:3; {CLEARS}; UNLOCK p.blocked_lock; UNLOCK m.wait_lock; \
+                 R m.owner; R m.owner; R owner.on_cpu; LOCK m.wait_lock; LOCK p.blocked_lock; R p.blocked_on; W p.blocked_on = m{again}; \
+                 R m.owner; UNLOCK p.blocked_lock; R p.wounded; UNLOCK m.wait_lock"
+            ),
+        );
+    }
+}

@@ -1,0 +1,273 @@
+//! What a run leaves behind when its CPUs have stopped: who sleeps for ever, though no watchdog had the time to see it.
+//!
+//! Nothing is under way any more, so this is exact. First whoever sleeps though the lock is free or given to it: the wakeup that was due
+//! did not come. Then one thread resumes the CPUs in turn, without interrupts, until every task has had its lock once more. A
+//! task that does not come to it is stuck: asleep, or runnable and never picked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::threads::{End, Threads};
+use super::workload::{Random, Wakes};
+use super::world::{Processor, World};
+use crate::error::Result;
+use crate::kernel::task::TaskLayout;
+use crate::kernel::{Kernel, TASK_RUNNING, TaskId};
+
+/// Turns that each CPU gets for every task there is. A waiter that finds the lock taken again asks for a handoff, so that it has the lock
+/// after a turn or two of those before it; the largest number that a test of all profiles and variants needed is 3.
+const TURNS_PER_TASK: usize = 100;
+
+/// What became of the tasks.
+#[derive(Debug)]
+pub(super) enum Settled {
+    /// These are lost, each with what keeps it; none, if all came to their lock again.
+    Lost(BTreeMap<TaskId, String>),
+    /// A CPU did not come back from a turn.
+    Hangs,
+    /// It panicked.
+    Panicked(String),
+}
+
+/// Looks after everybody, when all CPUs have stopped. `contexts` must be free: no CPU is inside a task.
+///
+/// # Errors
+/// If a thread cannot be started.
+pub(super) fn settle<T: TaskLayout + 'static>(world: &Arc<World<T>>) -> Result<Settled> {
+    let mut lost = asleep(&world.kernel);
+    let stuck = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let mut threads = Threads::new();
+    let (own, out) = (Arc::clone(world), Arc::clone(&stuck));
+    threads.start("the check at the end".to_owned(), None, move || {
+        let left = resume(&own);
+        *out.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = left;
+        Ok(())
+    })?;
+    if !threads.wait(PATIENCE) {
+        threads.leave(PATIENCE);
+    }
+    match threads.join().pop() {
+        Some(End::Done) => {}
+        Some(End::Failed(error)) => return Err(error),
+        Some(End::Panicked(text)) => return Ok(Settled::Panicked(text)),
+        Some(End::Left | End::Running) | None => return Ok(Settled::Hangs),
+    }
+    for task in stuck.lock().unwrap_or_else(std::sync::PoisonError::into_inner).drain(..) {
+        lost.entry(task).or_insert_with(|| format!("task {task} does not get its lock, whoever else runs"));
+    }
+    Ok(Settled::Lost(lost))
+}
+
+/// How long the check may take; it takes some microseconds, so a busy box is no reason for more.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Who sleeps though nothing keeps it. No CPU runs.
+fn asleep<T: TaskLayout>(kernel: &Kernel<T>) -> BTreeMap<TaskId, String> {
+    let mut lost = BTreeMap::new();
+    let sleeps = |task: TaskId| kernel.tasks[task].fields.on_rq().load(Ordering::Relaxed) == 0;
+    for task in kernel.rqs.len()..kernel.tasks.len() {
+        if sleeps(task) && kernel.state(task) == TASK_RUNNING {
+            lost.insert(task, format!("task {task} is RUNNING and on no runqueue"));
+        }
+    }
+    for mutex in 0..kernel.mutexes.len() {
+        if let Some(task) = kernel.handed_to(mutex)
+            && sleeps(task)
+        {
+            lost.entry(task).or_insert_with(|| format!("task {task} sleeps though mutex {mutex} was handed to it"));
+        }
+        // The first waiter is the one that is woken; while one of them is awake it will take the lock, and wake the next.
+        let waiters = kernel.waiters_of(kernel.rqs.len(), mutex);
+        if kernel.__mutex_owner(mutex).is_none() && waiters.iter().all(|task| sleeps(*task)) {
+            for task in waiters {
+                lost.entry(task).or_insert_with(|| format!("task {task} sleeps though mutex {mutex} is free"));
+            }
+        }
+    }
+    lost
+}
+
+/// Resumes all CPUs in turn; the tasks that did not get their lock again.
+fn resume<T: TaskLayout>(world: &World<T>) -> Vec<TaskId> {
+    let had = |task: TaskId| world.contexts[task].lock().map_or(0, |context| context.acquired());
+    let before: Vec<u64> = world.tasks().map(had).collect();
+    let waits = || world.tasks().zip(&before).filter(|(task, before)| had(*task) == **before).map(|(task, _)| task);
+    // Counts of its own: the run is over.
+    let wakes = Wakes::default();
+    let mut processors: Vec<Processor> =
+        (0..world.kernel.rqs.len()).map(|cpu| Processor::new(world, cpu, Random::new(0, cpu as u64))).collect();
+    world.quiet.store(true, Ordering::Relaxed);
+    for _ in 0..TURNS_PER_TASK * world.tasks().len() {
+        if waits().next().is_none() {
+            break;
+        }
+        processors.iter_mut().for_each(|processor| processor.turn(world, &wakes));
+    }
+    waits().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::harm::Harm;
+    use crate::kernel::task::LayoutPacked;
+    use crate::kernel::{BlockedOnStore, Mutant, Profile};
+    use crate::protocol::plan::Plan;
+    use crate::protocol::{Variant, threads};
+
+    fn plan(profile: Profile, variant: Variant, seed: u64) -> Plan {
+        Plan {
+            profile,
+            mutant: None,
+            store: BlockedOnStore::Plain,
+            variant,
+            layout: "packed",
+            cpus: vec![0; 2 + seed as usize % 3],
+            tasks: 1 + seed as usize % 4,
+            duration: std::time::Duration::ZERO,
+            watchdog: std::time::Duration::ZERO,
+            seed,
+        }
+    }
+
+    /// A world whose CPUs have had some turns, one after the other, with interrupts.
+    fn after(plan: &Plan, turns: usize) -> Arc<World<LayoutPacked>> {
+        let world = World::new(plan, threads::Threads::new().stop_flag());
+        let random = |cpu: usize| Random::new(plan.seed, 1000 + cpu as u64);
+        let mut processors: Vec<Processor> =
+            (0..plan.cpus.len()).map(|cpu| Processor::new(&world, cpu, random(cpu))).collect();
+        for _ in 0..turns {
+            for processor in &mut processors {
+                let cpu = processor.cpu;
+                processor.turn(&world, &world.wakes[cpu]);
+            }
+        }
+        Arc::new(world)
+    }
+
+    fn lost(world: &Arc<World<LayoutPacked>>) -> Vec<String> {
+        match settle(world).unwrap() {
+            Settled::Lost(lost) => lost.into_values().collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A world in which one task sleeps off its runqueue, waiting for a mutex, and which one. In v7.2 a donor whose owner sleeps does.
+    fn sleeper() -> (Arc<World<LayoutPacked>>, TaskId) {
+        for seed in 1.. {
+            for turns in 1..30 {
+                let world = after(&plan(Profile::V72, Variant::All, seed), turns);
+                let off = |task: &TaskId| world.kernel.tasks[*task].fields.on_rq().load(Ordering::Relaxed) == 0;
+                let waits = |task: &TaskId| world.kernel.waiters_of(world.monitor(), 0).contains(task);
+                if let Some(task) = world.tasks().find(|task| off(task) && waits(task)) {
+                    return (world, task);
+                }
+            }
+        }
+        unreachable!()
+    }
+
+    #[test]
+    fn every_task_comes_to_its_lock_again_whatever_the_profile_and_the_variant() {
+        for profile in [Profile::V71, Profile::DraftChecked, Profile::V72] {
+            for variant in Variant::ALL {
+                for seed in 0..12 {
+                    let world = after(&plan(profile, variant, seed), 40);
+                    assert_eq!(lost(&world), [String::new(); 0], "{profile} {variant} {seed}");
+                    assert_eq!(world.kernel.harms.unexpected(profile), [], "{profile} {variant} {seed}");
+                    assert!(world.wakes.iter().all(|wakes| wakes.issued.load(Ordering::Relaxed) > 0));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn who_sleeps_on_a_free_lock_is_lost() {
+        let (world, task) = sleeper();
+        // The owner has gone, and its wakeup did not come.
+        let kernel = &world.kernel;
+        for task in world.tasks() {
+            let (state, on_rq) = (kernel.tasks[task].fields.state(), kernel.tasks[task].fields.on_rq());
+            state.store(crate::kernel::TASK_UNINTERRUPTIBLE, Ordering::Relaxed);
+            on_rq.store(0, Ordering::Relaxed);
+        }
+        kernel.mutexes[0].owner.store(1, Ordering::Relaxed);
+        assert_eq!(asleep(kernel)[&task], format!("task {task} sleeps though mutex 0 is free"));
+        // One waiter that is awake takes the lock and wakes the others.
+        let first = kernel.waiters_of(world.monitor(), 0)[0];
+        kernel.tasks[first].fields.on_rq().store(1, Ordering::Relaxed);
+        assert!(!asleep(kernel).values().any(|text| text.contains("mutex 0")), "{:?}", asleep(kernel));
+    }
+
+    #[test]
+    fn who_sleeps_on_a_lock_that_was_handed_to_it_is_lost() {
+        let (world, task) = sleeper();
+        // Owner, waiters and PICKUP.
+        world.kernel.mutexes[0].owner.store((task + 1) << 3 | 5, Ordering::Relaxed);
+        assert_eq!(asleep(&world.kernel)[&task], format!("task {task} sleeps though mutex 0 was handed to it"));
+        // Picked up, it is an owner that sleeps; nobody is lost for that alone.
+        world.kernel.mutexes[0].owner.store((task + 1) << 3 | 1, Ordering::Relaxed);
+        assert!(!asleep(&world.kernel).contains_key(&task));
+    }
+
+    #[test]
+    fn who_is_running_off_the_runqueue_is_lost() {
+        let (world, task) = sleeper();
+        world.kernel.tasks[task].fields.state().store(TASK_RUNNING, Ordering::Relaxed);
+        assert_eq!(asleep(&world.kernel)[&task], format!("task {task} is RUNNING and on no runqueue"));
+        assert!(lost(&world).contains(&format!("task {task} is RUNNING and on no runqueue")));
+    }
+
+    #[test]
+    fn who_is_runnable_and_never_picked_is_lost() {
+        let world = after(&plan(Profile::V71, Variant::V3, 2), 10);
+        let home = |task: &TaskId| world.kernel.tasks[*task].other.cpu.load(Ordering::Relaxed);
+        let runnable = |task: &TaskId| {
+            let current = world.kernel.__current(home(task));
+            current != *task
+                && world.kernel.state(*task) == TASK_RUNNING
+                && world.kernel.tasks[*task].fields.on_rq().load(Ordering::Relaxed) == 1
+        };
+        let task = world.tasks().find(runnable).expect("somebody waits for its turn");
+        let rq = &world.kernel.rqs[home(&task)];
+        rq.lock.lock(world.monitor());
+        rq.with(world.monitor(), |inner| inner.queue.retain(|queued| *queued != task));
+        rq.lock.unlock();
+        assert!(lost(&world).contains(&format!("task {task} does not get its lock, whoever else runs")));
+    }
+
+    #[test]
+    fn a_wakeup_that_was_dropped_leaves_its_task_lost() {
+        let plan = Plan { mutant: Some(Mutant::LoseWakeup), ..plan(Profile::V72, Variant::Minimal, 3) };
+        let world = after(&plan, 400);
+        let dropped: u64 = world.wakes.iter().map(|wakes| wakes.dropped.load(Ordering::Relaxed)).sum();
+        assert!(dropped > 0, "not long enough for the thousandth episode");
+        assert!(lost(&world)[0].contains(" sleeps though mutex 0 is "), "{:?}", lost(&world));
+    }
+
+    #[test]
+    fn a_lock_that_nobody_frees_does_not_hang_the_check() {
+        let world = after(&plan(Profile::V71, Variant::Minimal, 1), 3);
+        world.kernel.mutexes[0].wait_lock.lock(0);
+        let ended = std::thread::scope(|scope| {
+            let check = scope.spawn(|| resume_and_leave(&world));
+            check.join().unwrap()
+        });
+        assert!(ended);
+        assert_eq!(world.kernel.harms.of(Harm::H4), 0);
+    }
+
+    /// [`settle`] with no patience: whether the thread left.
+    fn resume_and_leave(world: &Arc<World<LayoutPacked>>) -> bool {
+        let mut threads = Threads::new();
+        let own = Arc::clone(world);
+        let body = move || {
+            resume(&own);
+            Ok(())
+        };
+        threads.start("check".to_owned(), None, body).unwrap();
+        assert!(!threads.wait(std::time::Duration::from_millis(50)));
+        threads.leave(PATIENCE) && matches!(threads.join()[..], [End::Left])
+    }
+}

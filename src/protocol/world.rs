@@ -1,0 +1,179 @@
+//! What the threads of a run share, and what one of them does in a turn.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, TryLockError};
+
+use crossbeam_utils::CachePadded;
+
+use super::plan::{Habits, Plan};
+use super::workload::{Context, Next, Random, Wakes, interrupt};
+use crate::kernel::harm::Harm;
+use crate::kernel::sync::Spin;
+use crate::kernel::task::TaskLayout;
+use crate::kernel::{Config, Cpu, Kernel, TaskId};
+
+/// Steps of a task between two looks at whether to stop.
+const STEPS: u32 = 64;
+
+/// Everything that the CPUs and the monitor share.
+pub(super) struct World<T: TaskLayout> {
+    pub kernel: Kernel<T>,
+    pub habits: Habits,
+    /// What each task remembers. That only the CPU which runs a task uses its context is what the protocol promises, and what is under
+    /// test here: so each has a lock of its own, which is free whenever the promise holds.
+    pub contexts: Vec<Mutex<Context>>,
+    /// The task inside each mutex, plus one.
+    pub inside: Vec<AtomicU64>,
+    /// Counts of each CPU.
+    pub wakes: Vec<CachePadded<Wakes>>,
+    pub stop: Arc<AtomicBool>,
+    /// No more interrupts: what is under way comes to its end.
+    pub quiet: AtomicBool,
+}
+
+impl<T: TaskLayout> World<T> {
+    /// The world of a plan, with every task on its runqueue.
+    pub fn new(plan: &Plan, stop: Arc<AtomicBool>) -> World<T> {
+        let habits = plan.variant.habits();
+        let cpus = plan.cpus.len();
+        let config =
+            Config { profile: plan.profile, mutant: plan.mutant, store: plan.store, spins: plan.variant.spins() };
+        let with_tasks = if habits.everywhere { cpus } else { 1 };
+        let homes: Vec<u64> = (0..with_tasks * plan.tasks).map(|task| 1 << (task % with_tasks)).collect();
+        // The monitor is a context of its own.
+        let kernel: Kernel<T> = Kernel::new(config, cpus, cpus + 1, &homes, habits.mutexes);
+        let world = World {
+            contexts: (0..kernel.tasks.len()).map(|task| Mutex::new(Context::new(plan.seed, task))).collect(),
+            inside: (0..habits.mutexes).map(|_| AtomicU64::new(0)).collect(),
+            wakes: (0..cpus).map(|_| CachePadded::default()).collect(),
+            stop,
+            quiet: AtomicBool::new(false),
+            habits,
+            kernel,
+        };
+        for task in world.tasks() {
+            world.kernel.wake_up_new_task(world.monitor(), task);
+        }
+        world
+    }
+
+    /// The tasks that are no CPU's idle task.
+    pub fn tasks(&self) -> std::ops::Range<TaskId> {
+        self.kernel.rqs.len()..self.kernel.tasks.len()
+    }
+
+    /// The monitor's number as a context.
+    pub fn monitor(&self) -> Cpu {
+        self.kernel.rqs.len()
+    }
+}
+
+/// A CPU between two turns.
+pub(super) struct Processor {
+    pub cpu: Cpu,
+    current: TaskId,
+    random: Random,
+    spin: Spin,
+}
+
+impl Processor {
+    /// A CPU that runs what its runqueue says.
+    pub fn new<T: TaskLayout>(world: &World<T>, cpu: Cpu, random: Random) -> Processor {
+        Processor { cpu, current: world.kernel.__current(cpu), random, spin: Spin::new() }
+    }
+
+    /// Runs for some steps, counting into `wakes`. A task whose context another CPU is in ends the run: that is H10.
+    pub fn turn<T: TaskLayout>(&mut self, world: &World<T>, wakes: &Wakes) {
+        let World { kernel, habits, .. } = world;
+        if kernel.is_idle(self.current) {
+            if kernel.rqs[self.cpu].nr_running.load(Ordering::Relaxed) > 0 {
+                self.current = kernel.__schedule(self.cpu, false);
+            }
+            if !world.quiet.load(Ordering::Relaxed) {
+                interrupt(kernel, self.cpu, None, habits, &mut self.random, wakes);
+            }
+            self.spin.turn();
+            return;
+        }
+        let mut steps = 0;
+        while steps < STEPS && !kernel.is_idle(self.current) {
+            let Some(preempt) = self.stay(world, wakes, &mut steps) else { return };
+            self.current = kernel.__schedule(self.cpu, preempt);
+            self.interrupted(world, wakes);
+        }
+    }
+
+    /// Steps of the current task until it leaves the CPU: whether it is preempted. `None` if it does not leave yet.
+    fn stay<T: TaskLayout>(&mut self, world: &World<T>, wakes: &Wakes, steps: &mut u32) -> Option<bool> {
+        let kernel = &world.kernel;
+        let mut context = match world.contexts[self.current].try_lock() {
+            Ok(context) => context,
+            // Its CPU panicked, and the run is ending.
+            Err(TryLockError::Poisoned(_)) => {
+                world.stop.store(true, Ordering::Relaxed);
+                return None;
+            }
+            Err(TryLockError::WouldBlock) => {
+                kernel.harm(self.cpu, self.current, Harm::H10);
+                world.stop.store(true, Ordering::Relaxed);
+                return None;
+            }
+        };
+        while *steps < STEPS {
+            *steps += 1;
+            match context.step(kernel, self.cpu, self.current, &world.habits, &world.inside, wakes) {
+                Next::Continue => self.interrupted(world, wakes),
+                Next::Schedule => return Some(false),
+                Next::Preempt => return Some(true),
+            }
+        }
+        None
+    }
+
+    /// Now and then an interrupt comes between two steps of a task.
+    fn interrupted<T: TaskLayout>(&mut self, world: &World<T>, wakes: &Wakes) {
+        let World { kernel, habits, .. } = world;
+        let disturbed = habits.everywhere && !world.quiet.load(Ordering::Relaxed) && !kernel.is_idle(self.current);
+        if disturbed && self.random.below(habits.wakes as usize) == 0 {
+            interrupt(kernel, self.cpu, Some(self.current), habits, &mut self.random, wakes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::task::LayoutPacked;
+    use crate::kernel::{BlockedOnStore, Profile};
+    use crate::protocol::Variant;
+
+    pub(in crate::protocol) fn plan(profile: Profile, variant: Variant, seed: u64) -> Plan {
+        Plan {
+            profile,
+            mutant: None,
+            store: BlockedOnStore::Plain,
+            variant,
+            layout: "packed",
+            cpus: vec![0, 0],
+            tasks: 2,
+            duration: std::time::Duration::ZERO,
+            watchdog: std::time::Duration::from_secs(5),
+            seed,
+        }
+    }
+
+    #[test]
+    fn a_second_cpu_in_a_task_is_counted_and_ends_the_run() {
+        let world: World<LayoutPacked> = World::new(&plan(Profile::V71, Variant::Minimal, 1), Arc::default());
+        let mut processor = Processor::new(&world, 0, Random::new(1, 1));
+        processor.turn(&world, &world.wakes[0]);
+        assert!(!world.kernel.is_idle(processor.current) && !world.stop.load(Ordering::Relaxed));
+        let elsewhere = world.contexts[processor.current].lock().unwrap();
+        let before = world.wakes[0].acquired.load(Ordering::Relaxed);
+        processor.turn(&world, &world.wakes[0]);
+        assert_eq!(world.kernel.harms.of(Harm::H10), 1);
+        assert!(world.stop.load(Ordering::Relaxed));
+        assert_eq!(world.wakes[0].acquired.load(Ordering::Relaxed), before, "it ran all the same");
+        drop(elsewhere);
+    }
+}
