@@ -9,7 +9,7 @@ use predicates::str::contains;
 use wakerace::arch::Arch;
 use wakerace::kernel::Profile;
 use wakerace::kernel::harm::Harm;
-use wakerace::record::{PROTOCOL_SCHEMA, ProtocolRecord};
+use wakerace::record::{Judgement, PROTOCOL_SCHEMA, ProtocolRecord};
 
 /// wakerace in a folder of its own; through an emulator if WAKERACE_RUNNER names one.
 fn protocol(folder: &Path, args: &[&str]) -> Command {
@@ -53,7 +53,7 @@ fn every_profile_loses_nothing_and_harms_nobody() {
         let profiles: Vec<&str> = record.results.iter().map(|result| result.profile.as_str()).collect();
         assert_eq!(profiles, Profile::ALL.map(Profile::name));
         for result in &record.results {
-            assert!(result.is_clean(), "{result:?}");
+            assert_ne!(result.judgement(), Judgement::Unexpected, "{result:?}");
             for harm in [
                 Harm::H2,
                 Harm::H3,
@@ -121,11 +121,44 @@ fn a_lost_wakeup_is_noticed_with_the_state_of_everything() {
         ["-d", "60s", "--variant", "minimal", "--profile", "v7.2", "--mutant", "lose-wakeup", "--watchdog", "1s"];
     protocol(folder.path(), &args).args(["--no-save", "-q"]).assert().code(1).stdout(
         contains("has not moved for")
-            .and(contains("STUCK"))
+            .and(contains("harm nobody expects"))
             .and(contains("CPU 0: nr_running"))
             .and(contains("mutex 0: owner"))
             .and(contains("the last events:")),
     );
+}
+
+#[test]
+fn a_run_that_is_shorter_than_its_watchdog_counts_who_sleeps_at_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    // The thousandth wakeup is lost, and every one after it for the same sleep: its task never runs again.
+    let args =
+        ["-d", "4s", "--variant", "minimal", "--profile", "v7.2", "--mutant", "lose-wakeup", "--watchdog", "10min"];
+    let record = record(folder.path(), &args, 1);
+    adds_up(&record);
+    let result = &record.results[0];
+    assert!(result.harm(Harm::H4) > 0, "{result:?}");
+    assert_eq!(result.judgement(), Judgement::Unexpected);
+    assert!(result.stuck.as_ref().is_some_and(|stuck| stuck.starts_with("H4: when the run ended task ")), "{result:?}");
+}
+
+#[test]
+fn a_wakeup_that_is_dropped_is_harm_even_if_its_task_survives() {
+    let folder = tempfile::tempdir().unwrap();
+    // v7.1 forces the return of a task that is PROXY_WAKING, whether it was woken or not.
+    let args = ["-d", "3s", "--variant", "minimal", "--profile", "v7.1", "--mutant", "lose-wakeup"];
+    let record = record(folder.path(), &args, 1);
+    assert!(record.results[0].wakes.dropped > 0);
+    assert_eq!(record.results[0].judgement(), Judgement::Unexpected);
+}
+
+#[test]
+fn a_thread_that_cannot_be_started_is_exit_2() {
+    let folder = tempfile::tempdir().unwrap();
+    // No address space holds such a stack.
+    let mut command = protocol(folder.path(), &["-d", "1s", "--no-save", "-q"]);
+    command.env("RUST_MIN_STACK", (1u64 << 62).to_string());
+    command.assert().code(2).stderr(contains("starting a thread for CPU 0 (0 were started before it"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use wakerace::publish::{self, Entry, Publish};
-use wakerace::record::{self, Finding, PROTOCOL_SCHEMA, ProtocolRecord, Record, SCHEMA};
+use wakerace::record::{self, Finding, Judgement, PROTOCOL_SCHEMA, ProtocolRecord, Record, SCHEMA};
 
 #[test]
 fn every_shipped_record_reads_and_adds_up() {
@@ -21,7 +21,11 @@ fn every_shipped_record_reads_and_adds_up() {
             assert_eq!(record.schema, PROTOCOL_SCHEMA, "{shown}");
             assert!(!record.host.emulated && !record.tool.commit.contains("dirty"), "{shown}");
             assert!(path.starts_with(results.join(&record.host.architecture)), "{shown}");
-            assert!(record.results.iter().all(|result| result.is_clean()), "{shown}");
+            for result in &record.results {
+                // v7.1 lends the turns of RUNNING tasks (H5), the drafts leave blocked_on behind or lose a task: known, but no "clean".
+                let judged = if result.profile == "v7.2" { Judgement::Clean } else { Judgement::AsExpected };
+                assert_eq!(result.judgement(), judged, "{shown} {}", result.profile);
+            }
             continue;
         }
         let record: Record = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{shown}: {error}"));

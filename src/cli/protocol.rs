@@ -15,7 +15,7 @@ use crate::kernel::{BlockedOnStore, Mutant, Profile};
 use crate::machine::{self, Calibration};
 use crate::protocol::{self, LAYOUTS, Plan, Variant};
 use crate::publish::count;
-use crate::record::{self, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult};
+use crate::record::{self, Judgement, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult};
 
 /// Arguments of `protocol`.
 #[derive(Debug, Args)]
@@ -85,21 +85,46 @@ pub fn protocol(args: &ProtocolArgs) -> Result<u8> {
     output.say(&super::topology::host_lines(&host));
     let mut record = ProtocolRecord::begin(PROTOCOL_SCHEMA, started, host)?;
     let mut evidence = String::new();
+    let mut late = None;
     for plan in &plans {
-        let outcome = run(args, plan, &interrupt)?;
+        // What was run before is shown all the same.
+        let outcome = match run(args, plan, &interrupt) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                late = Some(error);
+                break;
+            }
+        };
         if let Some(stuck) = &outcome.stuck {
             evidence.push_str(&format!("\n{} {}: {}\n{}", plan.profile, plan.variant, stuck.what, stuck.state));
         }
         record.interrupted = outcome.interrupted;
         record.results.push(ProtocolResult::new(plan, &outcome, host_clock));
         record.elapsed_s = begun.elapsed().as_secs_f64();
-        output.write_files(&record)?;
+        if let Err(error) = output.write_files(&record) {
+            late = Some(error);
+            break;
+        }
+        if !outcome.running.is_empty() {
+            evidence.push_str(&format!(
+                "\nThe threads of CPU {} of the protocol can be neither stopped nor made to leave. They would disturb whatever runs beside \
+                 them: no further profile is run.\n",
+                machine::in_order(&outcome.running)
+            ));
+            break;
+        }
         if record.interrupted {
             break;
         }
     }
-    output.finish(&record, &evidence)?;
-    Ok(if record.results.iter().any(|result| !result.is_clean()) {
+    match late {
+        Some(error) if record.results.is_empty() => return Err(error),
+        late => {
+            output.finish(&record, &evidence)?;
+            late.map_or(Ok(()), Err)?;
+        }
+    }
+    Ok(if record.results.iter().any(|result| result.judgement() == Judgement::Unexpected) {
         EXIT_FORBIDDEN
     } else if record.interrupted {
         EXIT_INTERRUPTED

@@ -7,21 +7,15 @@ use comfy_table::{ContentArrangement, Table, presets};
 use super::numbers::{count, rate_with_interval};
 use crate::error::Result;
 use crate::machine::in_order;
-use crate::record::{ProtocolRecord, ProtocolResult};
+use crate::record::{HarmRecord, Judgement, ProtocolRecord, ProtocolResult};
 
 pub(super) const HEADINGS: [&str; 10] =
     ["profile", "variant", "store", "layout", "rounds", "wakes", "matches", "races", "rate [95 %]", "result"];
 
 /// One line of the table.
 pub(super) fn cells(result: &ProtocolResult) -> [String; 10] {
-    let verdict = match (&result.stuck, result.is_clean()) {
-        (Some(_), _) => "STUCK",
-        (None, true) => "clean",
-        (None, false) => "HARM",
-    };
     [
-        result.profile.clone()
-            + result.mutant.as_deref().map_or(String::new(), |mutant| format!(" -{mutant}")).as_str(),
+        name(result),
         result.variant.clone(),
         result.blocked_on_store.clone(),
         result.layout.clone(),
@@ -30,8 +24,60 @@ pub(super) fn cells(result: &ProtocolResult) -> [String; 10] {
         count(result.matches),
         count(result.races),
         rate_with_interval(result.rate, result.interval),
-        verdict.to_owned(),
+        judged(result),
     ]
+}
+
+/// What a result comes to, with the counts it rests on.
+pub(super) fn judged(result: &ProtocolResult) -> String {
+    let claims = counted(result, true);
+    let claims =
+        if claims.is_empty() { String::new() } else { format!("; claims that do not hold: {}", claims.join(", ")) };
+    format!("{}{}{claims}", result.judgement().words(), harms(result))
+}
+
+/// The counts that a judgement rests on, behind a colon; nothing, if there are none.
+fn harms(result: &ProtocolResult) -> String {
+    let mut harms = counted(result, false);
+    if result.rescued > 0 {
+        harms.push(format!("{} put back by the monitor", count(result.rescued)));
+    }
+    if result.lost_wakeups() > 0 {
+        harms.push(format!("{} wakeups lost", count(result.lost_wakeups())));
+    }
+    if result.stuck.is_some() {
+        harms.push("the run ended with a fault".to_owned());
+    }
+    // A claim that is broken where nobody expects it is what the judgement rests on, too.
+    let broken = result.harms.iter().filter(|harm| harm.count > 0 && harm.is_claim() && !harm.expected);
+    harms.extend(broken.map(|harm| format!("{} {}", harm.id, count(harm.count))));
+    if harms.is_empty() { String::new() } else { format!(": {}", harms.join(", ")) }
+}
+
+/// The harms that were seen, or the claims that do not hold as is known of the profile.
+fn counted(result: &ProtocolResult, claims: bool) -> Vec<String> {
+    let wanted = |harm: &&HarmRecord| harm.count > 0 && harm.is_claim() == claims && (!claims || harm.expected);
+    result.harms.iter().filter(wanted).map(|harm| format!("{} {}", harm.id, count(harm.count))).collect()
+}
+
+/// What all results of a record come to, in a line: the profiles of each judgement, with the counts of their harms.
+pub(super) fn judged_together(record: &ProtocolRecord) -> String {
+    let mut parts = Vec::new();
+    for judgement in Judgement::ALL {
+        let judged = record.results.iter().filter(|result| result.judgement() == judgement);
+        let mut names: Vec<String> = judged.map(|result| format!("{}{}", name(result), harms(result))).collect();
+        // The layouts of V8 are many; a clean profile is named once.
+        names.dedup();
+        if !names.is_empty() {
+            parts.push(format!("{} ({})", judgement.words(), names.join("; ")));
+        }
+    }
+    parts.join(", ")
+}
+
+/// The profile, and what was left out of it.
+fn name(result: &ProtocolResult) -> String {
+    result.mutant.as_ref().map_or(result.profile.clone(), |mutant| format!("{} -{mutant}", result.profile))
 }
 
 /// The table for a terminal.
@@ -62,9 +108,10 @@ pub fn summary(record: &ProtocolRecord) -> String {
             count(result.wakes.no_match),
             count(result.wakes.runnable),
             count(result.wakes.activated),
-            count(result.wakes.unaccounted + result.wakes.dropped),
+            count(result.lost_wakeups()),
         );
-        let healed: u64 = result.healed.iter().map(|healed| healed.count).sum();
+        let _ = writeln!(text, "  {}", judged(result));
+        let healed = result.healed.iter().fold(0, |sum: u64, healed| sum.saturating_add(healed.count));
         if result.races > 0 || healed > 0 {
             let by: Vec<String> = (result.healed.iter().filter(|healed| healed.count > 0))
                 .map(|healed| format!("{} by {}", count(healed.count), healed.by))
@@ -72,27 +119,31 @@ pub fn summary(record: &ProtocolRecord) -> String {
             let _ = writeln!(
                 text,
                 "  {} races left a queued task RUNNING with blocked_on set: {}{}; after {} ns (median), {} (99 %), {} (longest)",
-                count(healed + result.unhealed),
+                count(healed.saturating_add(result.unhealed)),
                 if by.is_empty() { "none healed".to_owned() } else { by.join(", ") },
-                if result.unhealed > 0 { format!(", {} not yet", count(result.unhealed)) } else { String::new() },
+                if result.unhealed > 0 { format!(", {} by nobody", count(result.unhealed)) } else { String::new() },
                 count(result.heal_ns.p50),
                 count(result.heal_ns.p99),
                 count(result.heal_ns.max),
             );
         }
         for harm in result.harms.iter().filter(|harm| harm.count > 0) {
-            let expected = if harm.expected { "may be in this profile" } else { "MUST NOT BE" };
+            let expected = match (harm.expected, harm.is_claim()) {
+                (true, false) => "as expected of this profile",
+                (true, true) => "a claim that is known not to hold in this profile",
+                (false, _) => "nobody expects it",
+            };
             let _ = writeln!(text, "  {} {}: {} ({expected})", harm.id, harm.text, count(harm.count));
         }
         if result.rescued > 0 {
             let _ = writeln!(
                 text,
-                "  {} lost tasks were put back by the monitor so that it could go on",
+                "  {} tasks were lost; the monitor put them back so that the run could go on and count more",
                 count(result.rescued)
             );
         }
         if let Some(stuck) = &result.stuck {
-            let _ = writeln!(text, "  ended early: {stuck}");
+            let _ = writeln!(text, "  fault: {stuck}");
         }
     }
     if record.host.emulated {
@@ -152,13 +203,17 @@ pub fn csv(record: &ProtocolRecord) -> Result<String> {
         "heal_p99_ns",
         "heal_max_ns",
         "rescued",
+        "result",
         "stuck",
     ];
-    let ids = record
-        .results
-        .first()
-        .map_or_else(Vec::new, |result| result.harms.iter().map(|harm| harm.id.clone()).collect::<Vec<_>>());
-    let mut lines = vec![fixed.into_iter().map(str::to_owned).chain(ids).collect()];
+    // Records of several versions may know different harms.
+    let mut ids: Vec<&str> = Vec::new();
+    for harm in record.results.iter().flat_map(|result| &result.harms) {
+        if !ids.contains(&harm.id.as_str()) {
+            ids.push(&harm.id);
+        }
+    }
+    let mut lines = vec![fixed.iter().chain(&ids).map(|heading| (*heading).to_owned()).collect()];
     for result in &record.results {
         let mut line = vec![
             record.host.architecture.clone(),
@@ -183,7 +238,7 @@ pub fn csv(record: &ProtocolRecord) -> Result<String> {
             result.matches,
             result.nulls,
             result.races,
-            result.healed.iter().map(|healed| healed.count).sum(),
+            result.healed.iter().fold(0, |sum, healed| sum.saturating_add(healed.count)),
             result.unhealed,
             result.heal_ns.p50,
             result.heal_ns.p99,
@@ -191,9 +246,93 @@ pub fn csv(record: &ProtocolRecord) -> Result<String> {
             result.rescued,
         ];
         line.extend(numbers.iter().map(u64::to_string));
+        line.push(result.judgement().words().to_owned());
         line.push(result.stuck.clone().unwrap_or_default());
-        line.extend(result.harms.iter().map(|harm| harm.count.to_string()));
+        let of = |id: &&str| {
+            result.harms.iter().find(|harm| harm.id == *id).map_or(String::new(), |harm| harm.count.to_string())
+        };
+        line.extend(ids.iter().map(of));
         lines.push(line);
     }
     super::csv::render(&lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Profile;
+    use crate::kernel::harm::Harm;
+    use crate::record::{PROTOCOL_SCHEMA, protocol_result};
+
+    fn record(results: Vec<ProtocolResult>) -> ProtocolRecord {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-23T183221Z.protocol.json");
+        let mut record: ProtocolRecord = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        assert_eq!(record.schema, PROTOCOL_SCHEMA);
+        record.results = results;
+        record
+    }
+
+    fn three() -> ProtocolRecord {
+        let mut rescued = protocol_result(Profile::Draft, &[(Harm::H4, 8), (Harm::H6, 1250), (Harm::C5, 2)]);
+        rescued.rescued = 6;
+        let mut stuck = protocol_result(Profile::V71, &[(Harm::H10, 1)]);
+        stuck.stuck = Some("task 3 has not moved for 5.0 s".to_owned());
+        record(vec![protocol_result(Profile::V72, &[]), rescued, stuck])
+    }
+
+    #[test]
+    fn every_output_says_the_same_three_words_with_their_counts() {
+        let record = three();
+        let words = [
+            "clean",
+            "harm, as expected of this profile: H4 8, H6 1,250, 6 put back by the monitor; claims that do not hold: C5 2",
+            "harm nobody expects: H10 1, the run ended with a fault",
+        ];
+        let cells: Vec<String> = record.results.iter().map(|result| cells(result)[9].clone()).collect();
+        assert_eq!(cells, words);
+        for text in [table(&record), markdown(&record), summary(&record)] {
+            for (word, result) in words.iter().zip(&record.results) {
+                assert!(text.lines().any(|line| line.contains(word)), "{} in {text}", result.profile);
+            }
+        }
+        assert!(summary(&record).contains("6 tasks were lost; the monitor put them back"));
+        assert!(summary(&record).contains("fault: task 3 has not moved for 5.0 s"));
+        assert!(summary(&record).contains("H10 two CPUs run one task: 1 (nobody expects it)"));
+        assert_eq!(
+            judged_together(&record),
+            "clean (v7.2), harm, as expected of this profile (draft: H4 8, H6 1,250, 6 put back by the monitor), \
+             harm nobody expects (v7.1: H10 1, the run ended with a fault)"
+        );
+        let csv = csv(&record).unwrap();
+        let column = csv.lines().next().unwrap().split(',').position(|heading| heading == "result").unwrap();
+        let lines: Vec<csv::StringRecord> =
+            csv::Reader::from_reader(csv.as_bytes()).records().map(|line| line.unwrap()).collect();
+        let judged: Vec<&str> = lines.iter().map(|line| &line[column]).collect();
+        assert_eq!(judged, ["clean", "harm, as expected of this profile", "harm nobody expects"]);
+    }
+
+    #[test]
+    fn who_was_healed_by_nobody_is_said() {
+        let record = record(vec![protocol_result(Profile::Draft, &[])]);
+        let text = summary(&record);
+        assert!(text.contains("6 races left a queued task RUNNING with blocked_on set: 1 by the task itself, 2 by find_proxy_task(), 3 by nobody"), "{text}");
+    }
+
+    #[test]
+    fn results_with_other_harms_stand_in_one_table() {
+        let mut older = protocol_result(Profile::V71, &[(Harm::H1, 3)]);
+        older.harms.truncate(1);
+        let mut newer = protocol_result(Profile::V72, &[(Harm::H2, 4)]);
+        newer.harms.remove(0);
+        let csv = csv(&record(vec![older, newer])).unwrap();
+        let mut reader = csv::Reader::from_reader(csv.as_bytes());
+        let headings = reader.headers().unwrap().clone();
+        let lines: Vec<csv::StringRecord> = reader.records().map(|line| line.unwrap()).collect();
+        let cell = |line: usize, heading: &str| {
+            lines[line][headings.iter().position(|known| known == heading).unwrap()].to_owned()
+        };
+        assert_eq!([cell(0, "H1"), cell(0, "H2"), cell(1, "H1"), cell(1, "H2")], ["3", "", "", "4"]);
+        assert_eq!(headings.iter().filter(|heading| *heading == "H3").count(), 1);
+    }
 }

@@ -30,7 +30,9 @@ pub use evidence::{Evidence, LEAST_MATCHES, matches_needed};
 pub use gaps::Gaps;
 pub use judge::{Finding, judge};
 pub use merge::Merger;
-pub use protocol::{HarmRecord, HealedRecord, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult, WakesRecord};
+#[cfg(test)]
+pub(crate) use protocol::tests::result as protocol_result;
+pub use protocol::{HarmRecord, HealedRecord, Judgement, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult, WakesRecord};
 pub use read::{AnyRecord, read, read_file, read_valid};
 pub use save::{check_writable, cpu_slug, default_path, write_atomically};
 pub use validate::{histogram, problems, protocol_problems};

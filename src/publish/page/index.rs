@@ -107,12 +107,10 @@ fn words(record: &AnyRecord) -> String {
         }
         AnyRecord::Protocol(record) => {
             let rounds = record.results.iter().fold(0u64, |sum, result| sum.saturating_add(result.rounds));
-            let clean = record.results.iter().filter(|result| result.is_clean()).count();
-            let (of, empty) = (record.results.len(), record.is_empty());
-            if empty {
+            if record.is_empty() {
                 "nothing".to_owned()
             } else {
-                format!("the protocol, {} rounds: {clean} of {of} clean", count(rounds))
+                format!("the protocol, {} rounds: {}", count(rounds), crate::publish::protocol::judged_together(record))
             }
         }
     }
