@@ -174,7 +174,7 @@ mod tests {
             for variant in Variant::ALL {
                 for seed in 0..12 {
                     let world = after(&plan(profile, variant, seed), 40);
-                    assert_eq!(lost(&world), [String::new(); 0], "{profile} {variant} {seed}");
+                    assert_eq!(lost(&world), Vec::<String>::new(), "{profile} {variant} {seed}");
                     assert_eq!(world.kernel.harms.unexpected(profile), [], "{profile} {variant} {seed}");
                     assert!(world.wakes.iter().all(|wakes| wakes.issued.load(Ordering::Relaxed) > 0));
                 }
