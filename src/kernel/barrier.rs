@@ -97,6 +97,14 @@ barriers! {
         "powerpc64" => "lwsync" nostack,
         "riscv64" => "fence r, rw" nostack,
     }
+    /// Waits until non-temporal stores are where others see them: sfence on x86. Without it the store that releases a lock
+    /// passes them, and what was written under the lock lands after its release. Elsewhere a release orders every store.
+    drain_nontemporal, Release: {
+        "x86_64" => "sfence" nostack,
+        "aarch64" => "" nostack,
+        "powerpc64" => "" nostack,
+        "riscv64" => "" nostack,
+    }
 }
 
 /// smp_store_mb() of a task's state: one xchg on x86, a store and a barrier elsewhere.
@@ -157,12 +165,4 @@ pub fn nontemporal_store(place: &AtomicUsize, value: usize) {
     }
     #[cfg(any(not(target_arch = "x86_64"), loom))]
     place.store(value, Ordering::Relaxed);
-}
-
-/// Waits until non-temporal stores are where others see them: sfence on x86. Without it the store that releases a lock
-/// passes them, and what was written under the lock lands after its release. Elsewhere a release orders every store.
-#[inline(always)]
-pub fn drain_nontemporal() {
-    #[cfg(all(target_arch = "x86_64", not(loom)))]
-    ordering!("x86_64" => "sfence");
 }
