@@ -2,6 +2,8 @@
 //! the middle of it. Nothing here is left to chance, or to what x86 forgives.
 
 mod barriers;
+mod harms;
+mod interleavings;
 mod order;
 
 use std::cell::RefCell;
@@ -153,7 +155,6 @@ impl Bench {
     }
 
     /// Runs `f` and lets `act` act once, just before the step called `at` is taken for the `nth` time; panics if it never is.
-    #[allow(dead_code)]
     fn between<R>(&self, at: &str, nth: usize, act: impl FnOnce(&Bench) + 'static, f: impl FnOnce(&Bench) -> R) -> R {
         let (bench, wanted) = (self.clone(), at.to_owned());
         let acted = Rc::new(RefCell::new(false));
@@ -175,7 +176,6 @@ impl Bench {
     }
 
     /// The harms that were counted.
-    #[allow(dead_code)]
     fn harms(&self) -> Vec<(harm::Harm, u64)> {
         harm::Harm::ALL.into_iter().map(|harm| (harm, self.harms.of(harm))).filter(|(_, count)| *count > 0).collect()
     }
