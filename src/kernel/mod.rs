@@ -14,7 +14,6 @@
 pub mod barrier;
 pub mod harm;
 pub mod heal;
-#[cfg(not(loom))]
 pub mod leave;
 pub mod mutex;
 pub mod proxy;

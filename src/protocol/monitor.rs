@@ -96,3 +96,98 @@ impl<'w, T: TaskLayout> Monitor<'w, T> {
         self.rescued_races += u64::from(raced);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::kernel::TASK_UNINTERRUPTIBLE;
+    use crate::kernel::task::{LayoutPacked, NULL};
+    use crate::protocol::Variant;
+    use crate::protocol::world::tests::plan;
+
+    /// A world of which one task is RUNNING and on no runqueue, as the draft leaves it after a race.
+    fn losing(profile: Profile) -> (Plan, World<LayoutPacked>, TaskId) {
+        let plan = plan(profile, Variant::Minimal, 1);
+        let world: World<LayoutPacked> = World::new(&plan, Arc::default());
+        let (kernel, context, task) = (&world.kernel, world.monitor(), world.tasks().start);
+        let home = kernel.tasks[task].other.cpu.load(Ordering::Relaxed);
+        kernel.rqs[home].lock.lock(context);
+        kernel.dequeue_task(context, home, task);
+        kernel.rqs[home].lock.unlock();
+        kernel.tasks[task].fields.on_rq().store(0, Ordering::Relaxed);
+        kernel.tasks[task].fields.blocked_on().store(1, Ordering::Relaxed);
+        kernel.raced(task);
+        (plan, world, task)
+    }
+
+    fn look(world: &World<LayoutPacked>, plan: &Plan, task: TaskId) -> (u64, u64, u64) {
+        let mut monitor = Monitor::new(world, plan);
+        monitor.lost(task);
+        assert!(world.kernel.tasks[task].fields.pi_lock().holder().is_none());
+        (world.kernel.harms.of(Harm::H4), monitor.rescued, monitor.rescued_races)
+    }
+
+    #[test]
+    fn a_rescue_is_a_loss_and_heals_nothing() {
+        let (plan, world, task) = losing(Profile::Draft);
+        assert_eq!(look(&world, &plan, task), (1, 1, 1));
+        let fields = &world.kernel.tasks[task].fields;
+        assert_eq!((fields.on_rq().load(Ordering::Relaxed), world.kernel.blocked_on(task)), (1, NULL));
+        let (healed, ticks) = world.kernel.heals.total();
+        assert_eq!((healed, ticks.len()), ([0; 4], 0));
+        // It is back: no second loss.
+        assert_eq!(look(&world, &plan, task), (1, 0, 0));
+        // One that no race left behind is no race that nobody healed.
+        let (plan, world, task) = losing(Profile::Draft);
+        world.kernel.tasks[task].probe.raced_at.store(0, Ordering::Relaxed);
+        assert_eq!(look(&world, &plan, task), (1, 1, 0));
+    }
+
+    #[test]
+    fn the_draft_alone_is_rescued() {
+        for profile in [Profile::V71, Profile::DraftChecked, Profile::V72] {
+            let (plan, world, task) = losing(profile);
+            assert_eq!(look(&world, &plan, task), (1, 0, 0), "{profile}");
+            let stuck = unexpected(&world.kernel).unwrap();
+            assert!(
+                stuck.what.starts_with("H4: lost wakeup") && stuck.state.contains("mutex 0: owner"),
+                "{}",
+                stuck.what
+            );
+        }
+    }
+
+    #[test]
+    fn who_runs_is_queued_sleeps_or_is_being_woken_is_not_lost() {
+        let not_lost = |act: fn(&World<LayoutPacked>, TaskId)| {
+            let (plan, world, task) = losing(Profile::V71);
+            act(&world, task);
+            Monitor::new(&world, &plan).lost(task);
+            assert_eq!(world.kernel.harms.of(Harm::H4), 0);
+        };
+        not_lost(|world, task| world.kernel.tasks[task].other.on_cpu.store(1, Ordering::Relaxed));
+        not_lost(|world, task| world.kernel.tasks[task].fields.on_rq().store(1, Ordering::Relaxed));
+        not_lost(|world, task| world.kernel.tasks[task].fields.state().store(TASK_UNINTERRUPTIBLE, Ordering::Relaxed));
+        not_lost(|world, task| world.kernel.tasks[task].fields.pi_lock().lock(0));
+    }
+
+    #[test]
+    fn who_does_not_move_for_as_long_as_the_watchdog_ends_the_run() {
+        let (plan, world, _) = losing(Profile::Draft);
+        let patient = Plan { watchdog: Duration::from_secs(3600), ..plan.clone() };
+        assert!(Monitor::new(&world, &patient).look().is_none());
+        let impatient = Plan { watchdog: Duration::ZERO, ..plan };
+        let mut monitor = Monitor::new(&world, &impatient);
+        std::thread::sleep(Duration::from_millis(2));
+        let stuck = monitor.look().unwrap();
+        assert!(stuck.what.contains(" has not moved for 0.0 s"), "{}", stuck.what);
+        // Whoever was switched to has moved.
+        let mut monitor = Monitor::new(&world, &impatient);
+        for task in world.tasks() {
+            world.kernel.tasks[task].probe.switches.fetch_add(1, Ordering::Relaxed);
+        }
+        assert!(monitor.look().is_none());
+    }
+}

@@ -141,7 +141,7 @@ impl Processor {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::kernel::task::LayoutPacked;
     use crate::kernel::{BlockedOnStore, Profile};

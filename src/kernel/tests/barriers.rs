@@ -59,3 +59,59 @@ fn a_lock_is_taken_with_a_reservation_and_the_acquire_barrier_behind_it() {
     ];
     assert_eq!(lines("riscv64"), riscv);
 }
+
+/// What this host's machine code is, read by a disassembler: the table's text, in the function of that name.
+#[test]
+fn the_compiled_barriers_are_those_of_the_table() {
+    use capstone::prelude::*;
+    let Some(host) = crate::arch::Arch::host() else { return };
+    let engine = match host {
+        crate::arch::Arch::X86_64 => Capstone::new().x86().mode(arch::x86::ArchMode::Mode64).build(),
+        crate::arch::Arch::Aarch64 => Capstone::new().arm64().mode(arch::arm64::ArchMode::Arm).build(),
+        crate::arch::Arch::Powerpc64le => {
+            Capstone::new().ppc().mode(arch::ppc::ArchMode::Mode64).endian(capstone::Endian::Little).build()
+        }
+        crate::arch::Arch::Riscv64gc => Capstone::new()
+            .riscv()
+            .mode(arch::riscv::ArchMode::RiscV64)
+            .extra_mode([arch::riscv::ArchExtraMode::RiscVC].into_iter())
+            .build(),
+    }
+    .unwrap();
+    let functions: [(&str, fn()); 7] = [
+        ("smp_mb", barrier::smp_mb),
+        ("smp_rmb", barrier::smp_rmb),
+        ("smp_wmb", barrier::smp_wmb),
+        ("smp_mb__after_spinlock", barrier::smp_mb__after_spinlock),
+        ("smp_acquire__after_ctrl_dep", barrier::smp_acquire__after_ctrl_dep),
+        ("acquire_after_load", barrier::acquire_after_load),
+        ("drain_nontemporal", barrier::drain_nontemporal),
+    ];
+    for (name, function) in functions {
+        // Up to the call that tells the watcher; what is in front of it is the barrier.
+        let mut before = Vec::new();
+        let mut at = function as usize;
+        for _ in 0..20 {
+            // SAFETY: the function's own code, instruction by instruction up to the call that each has; none is longer than 15 bytes, and
+            // behind the last function of a program comes its unwinding information.
+            let bytes = unsafe { std::slice::from_raw_parts(at as *const u8, 15) };
+            let decoded = engine.disasm_count(bytes, at as u64, 1).unwrap();
+            let instruction = decoded.first().expect("an instruction");
+            let text = format!("{} {}", instruction.mnemonic().unwrap(), instruction.op_str().unwrap());
+            at += instruction.bytes().len();
+            if ["call", "bl ", "jal", "auipc"].iter().any(|calls| text.starts_with(calls)) {
+                break;
+            }
+            before.push(text.trim().to_owned());
+        }
+        let row = TABLE.iter().find(|row| row.primitive == name && row.arch == std::env::consts::ARCH).unwrap();
+        let orders = |text: &&String| {
+            ["lock ", "mfence", "sfence", "lfence", "dmb", "sync", "lwsync", "isync", "fence"]
+                .iter()
+                .any(|word| text.starts_with(word))
+        };
+        let found: Vec<&str> = before.iter().filter(orders).map(|text| text.as_str()).collect();
+        let wanted: Vec<&str> = Some(row.text).into_iter().filter(|text| !text.is_empty()).collect();
+        assert_eq!(found, wanted, "{name}: {before:?}");
+    }
+}

@@ -179,7 +179,7 @@ fn what_a_donors_chain_comes_to() {
         assert_eq!(bench.harms(), []);
         set_state(&bench, P, TASK_RUNNING);
         find_proxy_task(&bench, P);
-        assert_eq!(bench.harms().iter().any(|(harm, _)| *harm == Harm::H5), true, "{profile}: a RUNNING donor");
+        assert!(bench.harms().iter().any(|(harm, _)| *harm == Harm::H5), "{profile}: a RUNNING donor");
         // On its way, or somewhere between.
         for (value, wanted) in [(TASK_ON_RQ_MIGRATING, Proxy::Idle), (3, Proxy::PickAgain)] {
             let bench = donor(profile);
