@@ -158,7 +158,10 @@ mod tests {
     fn a_panic_is_told_with_its_message_and_the_others_are_joined() {
         let (mut threads, ended) = (Threads::new(), Arc::default());
         obedient(&mut threads, &ended).unwrap();
-        threads.start("panics".to_owned(), None, || panic!("task {} is not itself", 3)).unwrap();
+        // A number that the compiler does not know: the message is a String, where a constant one is a &str.
+        let task = threads.handles.len() + 2;
+        threads.start("panics".to_owned(), None, move || panic!("task {task} is not itself")).unwrap();
+        threads.start("panics, too".to_owned(), None, || panic!("constant")).unwrap();
         while !threads.any_ended() {
             std::thread::yield_now();
         }
@@ -166,6 +169,7 @@ mod tests {
         let ends = threads.join();
         assert!(matches!(ends[0], End::Done), "{ends:?}");
         assert!(matches!(&ends[1], End::Panicked(text) if text == "task 3 is not itself"), "{ends:?}");
+        assert!(matches!(&ends[2], End::Panicked(text) if text == "constant"), "{ends:?}");
     }
 
     #[test]
