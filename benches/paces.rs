@@ -143,7 +143,7 @@ fn measure(setting: &Setting, cpus: &[usize], clock: Clock) -> Sample {
         }
         plan.period = match period {
             Some(ns) => clock.ticks(ns) as u64,
-            None => harness::choose_pace(job, &plan).expect("the host can run it"),
+            None => harness::choose_pace(job, &plan, &AtomicBool::new(false)).expect("the host can run it"),
         };
     }
     let measured = harness::run(job, &plan, &AtomicBool::new(false), |_| ()).expect("the host can run it");

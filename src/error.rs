@@ -53,5 +53,5 @@ pub const EXIT_OK: u8 = 0;
 pub const EXIT_FORBIDDEN: u8 = 1;
 /// Bad input, or a host that cannot do what was asked.
 pub const EXIT_BAD_INPUT: u8 = 2;
-/// Ended by Ctrl-C (128 + SIGINT), with everything finished so far written.
+/// Ended by Ctrl-C, SIGTERM or SIGHUP, with everything measured so far written. 128 + SIGINT, whichever it was.
 pub const EXIT_INTERRUPTED: u8 = 130;

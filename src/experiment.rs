@@ -1,7 +1,7 @@
 //! One scenario on one placement: pace it, run it, and put what was counted into a result.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::arch::Arch;
@@ -158,10 +158,23 @@ const GUESS_NS: f64 = 300.0;
 /// # Errors
 /// As [`harness::run`]; and if somebody asked for a pace that the counters of these CPUs cannot give.
 pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMut(&Tally)) -> Result<Finished> {
-    let counters = counters(experiment)?;
+    run_until(experiment, interrupt, interrupt, watch)
+}
+
+/// The same, where `enough` ends the measured run, and `interrupt` what comes before it.
+///
+/// # Errors
+/// As [`harness::run`].
+pub fn run_until(
+    experiment: &Experiment<'_>,
+    interrupt: &AtomicBool,
+    enough: &AtomicBool,
+    watch: impl FnMut(&Tally),
+) -> Result<Finished> {
+    let counters = if interrupt.load(Ordering::Relaxed) { Vec::new() } else { counters(experiment)? };
     match instead(experiment, &counters)? {
-        Some(free) => run_with(&free, &counters, interrupt, watch),
-        None => run_with(experiment, &counters, interrupt, watch),
+        Some(free) => run_with(&free, &counters, interrupt, enough, watch),
+        None => run_with(experiment, &counters, interrupt, enough, watch),
     }
 }
 
@@ -197,6 +210,7 @@ fn run_with(
     experiment: &Experiment<'_>,
     counters: &[Counters],
     interrupt: &AtomicBool,
+    enough: &AtomicBool,
     watch: impl FnMut(&Tally),
 ) -> Result<Finished> {
     let program = &experiment.scenario.program;
@@ -231,10 +245,10 @@ fn run_with(
             // Whoever waits for the first races is better off with races now than with more of them later.
             experiment.common.clock.ticks(GUESS_NS) as u64
         } else if free_to_choose {
-            harness::choose_group(job, &mut plan)?;
+            harness::choose_group(job, &mut plan, interrupt)?;
             plan.period
         } else if period.is_none() || skews.is_none() {
-            harness::choose_pace(job, &plan)?
+            harness::choose_pace(job, &plan, interrupt)?
         } else {
             0
         };
@@ -245,9 +259,9 @@ fn run_with(
         plan.focus = skews.is_none() && !experiment.common.window;
         plan.skews = skews.clone().unwrap_or_else(|| sweep(experiment.common.clock, measured));
     }
-    let line_transfer_ns = line_transfer(experiment)?;
+    let line_transfer_ns = if interrupt.load(Ordering::Relaxed) { None } else { line_transfer(experiment)? };
     let stress = experiment.choice.stress.map(|kind| harness::Stress::begin(kind, job.cpus)).transpose()?;
-    let measurement = harness::run(job, &plan, interrupt, watch)?;
+    let measurement = harness::run(job, &plan, enough, watch)?;
     drop(stress);
     let mut result = result(experiment, &plan, code, &measurement)?;
     result.line_transfer_ns = line_transfer_ns;
@@ -260,7 +274,7 @@ fn run_with(
 /// Runs experiments at the same time; no two may share a CPU. `watch` sees the counts of the first.
 ///
 /// # Errors
-/// That of the first that fails; the others run to their ends.
+/// That of the first that fails; the others run to their ends, and none runs if one cannot be started.
 pub fn run_side_by_side(
     experiments: &[&Experiment<'_>],
     interrupt: &AtomicBool,
@@ -268,8 +282,21 @@ pub fn run_side_by_side(
 ) -> Result<Vec<Finished>> {
     let Some((first, others)) = experiments.split_first() else { return Ok(Vec::new()) };
     std::thread::scope(|scope| {
-        let others: Vec<_> =
-            others.iter().map(|experiment| scope.spawn(move || run(experiment, interrupt, |_| ()))).collect();
+        // None begins before all are there: one that is not started ends the others, whose senders go with this function.
+        let mut gates = Vec::new();
+        let others = others.iter().map(|experiment| {
+            let (open, gate) = std::sync::mpsc::channel::<()>();
+            gates.push(open);
+            machine::start(scope, "pair", move || match gate.recv() {
+                Ok(()) => run(experiment, interrupt, |_| ()),
+                Err(_) => Err(Error::Internal("a run that never began was asked for".to_owned())),
+            })
+        });
+        let others = others.collect::<Result<Vec<_>>>()?;
+        for gate in gates {
+            // It waits, or has panicked, which is told below.
+            let _ = gate.send(());
+        }
         let mut finished = vec![run(first, interrupt, watch)];
         for other in others {
             let panicked = || Err(Error::Internal("a run panicked".to_owned()));
@@ -351,10 +378,12 @@ fn result(
         // Only arm64 has a choice.
         atomics: (target.arch == Arch::Aarch64).then(|| target.atomics.to_string()),
         iterations,
+        filtered: measurement.tally.filtered,
         elapsed_s,
         in_batches_s: measurement.in_batches.as_secs_f64(),
         iterations_per_s: 0.0,
         outcomes: outcomes.iter().map(|(row, count)| outcome(program, row, *count)).collect(),
+        displayed: program.displayed.iter().map(|&column| program.column_name(column)).collect(),
         matches,
         races,
         rate: None,
@@ -366,6 +395,7 @@ fn result(
         sensitivity: None,
         discarded: measurement.discarded,
         disturbances: measurement.disturbances,
+        moved: measurement.moved,
         line_transfer_ns: None,
         counters: Vec::new(),
         nice: measurement.nice,
@@ -507,7 +537,7 @@ mod tests {
         // The counters agree, so that a measurement that says otherwise lets P1 begin that much later, in every batch.
         let ahead = clock.ticks(20e6) as i64;
         let flag = AtomicBool::new(false);
-        let finished = run_with(&experiment, &[Counters::Within(ahead, ahead)], &flag, |_| ()).unwrap();
+        let finished = run_with(&experiment, &[Counters::Within(ahead, ahead)], &flag, &flag, |_| ()).unwrap();
         assert!(finished.result.elapsed_s > 5.0 * 0.018, "{} s", finished.result.elapsed_s);
         let [offset] = &finished.result.counters[..] else { panic!("{:?}", finished.result.counters) };
         assert_eq!((offset.cpu, offset.corrected), (experiment.placement.cpus[1], true));

@@ -126,6 +126,10 @@ pub fn search(
     let turn = budget.mul_f64(FINALS / (2 * TURNS) as f64).max(SHORTEST_TRIAL);
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
+        // What is found is not kept then.
+        if interrupt.load(Ordering::Relaxed) {
+            break;
+        }
         ours.push(trial(&winner, turn, 0.0)?.0);
         theirs.push(if winner == default { ours[ours.len() - 1] } else { trial(&default, turn, 0.0)?.0 });
     }
@@ -172,6 +176,31 @@ mod tests {
         let only = vec![Settings { group: Some(8), ..Settings::default_paced() }];
         let found = search(only, Duration::from_millis(100), &none, &mut pretend, &mut |_| ()).unwrap();
         assert_eq!(found.settings, Settings::default_paced());
+    }
+
+    #[test]
+    fn an_interrupt_ends_the_search_with_the_trial_at_hand() {
+        for last in [1, 5, 20] {
+            let (stop, mut runs) = (AtomicBool::new(false), 0);
+            let mut run = |settings: &Settings, limits: Limits, flag: &AtomicBool, watch: &mut dyn FnMut(u64)| {
+                runs += 1;
+                stop.store(runs >= last, Ordering::Relaxed);
+                pretend(settings, limits, flag, watch)
+            };
+            let all = candidates(&["padded".to_owned()], false);
+            search(all, Duration::from_millis(200), &stop, &mut run, &mut |_| ()).unwrap();
+            assert_eq!(runs, last);
+        }
+        // In the finals too.
+        let only = vec![Settings { group: Some(8), ..Settings::default_paced() }];
+        let (stop, mut runs) = (AtomicBool::new(false), 0);
+        let mut run = |settings: &Settings, limits: Limits, flag: &AtomicBool, watch: &mut dyn FnMut(u64)| {
+            runs += 1;
+            stop.store(runs >= 3, Ordering::Relaxed);
+            pretend(settings, limits, flag, watch)
+        };
+        search(only, Duration::from_millis(100), &stop, &mut run, &mut |_| ()).unwrap();
+        assert!(runs <= 4, "{runs}: a turn of both at most");
     }
 
     #[test]

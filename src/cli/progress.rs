@@ -107,7 +107,7 @@ impl Progress {
     fn share(&self, tally: &Tally, races: u64) -> f64 {
         let of = |done: f64, limit: Option<f64>| limit.map_or(0.0, |limit| done / limit.max(1e-9));
         let time = of(self.begun.elapsed().as_secs_f64(), self.limits.duration.map(|limit| limit.as_secs_f64()));
-        let iterations = of(tally.iterations as f64, self.limits.iterations.map(|limit| limit as f64));
+        let iterations = of(tally.instances() as f64, self.limits.iterations.map(|limit| limit as f64));
         let races = of(races as f64, self.limits.races.map(|limit| limit as f64));
         time.max(iterations).max(races).min(1.0)
     }

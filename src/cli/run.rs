@@ -52,7 +52,7 @@ pub struct RunArgs {
     /// Time for each scenario on each placement, such as 10s or 2m [default: about 30 s for all together]
     #[arg(short = 'd', long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
-    /// Iterations of each scenario on each placement, such as 4e9
+    /// Iterations of each scenario on each placement, such as 4e9; those that a test's filter excludes are among them
     #[arg(short = 'n', long, value_name = "COUNT", value_parser = parse_count)]
     iterations: Option<u64>,
     /// End a scenario when it has raced so often
@@ -163,7 +163,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         progress.finish();
         for Finished { result, stop } in finished {
             record.interrupted |= stop == Stop::Interrupted;
-            if result.iterations > 0 {
+            if result.iterations + result.filtered + result.moved > 0 {
                 output.say(&one_line(&result));
                 output.say(&counters_note(&result));
                 record.results.push(result);
@@ -338,6 +338,7 @@ fn experiments<'a>(
         Some(Window::Given(skews)) => Some(skews),
         _ => args.skew.as_ref(),
     };
+    within_a_second(args, &clock, skews)?;
     if args.pace == PaceArg::Free && (args.group.is_some() || args.warm.is_some()) {
         return Err(Error::Usage("--group and --warm are of paced runs; leave out --pace free".to_owned()));
     }
@@ -368,6 +369,9 @@ fn experiments<'a>(
                 skews: skews.map(|skews| skews.ticks(&clock)),
             },
         };
+        if let PaceChoice::Paced { period, .. } = &pace {
+            period_is_kept(args, &clock, *period)?;
+        }
         let expectation = verdict::expectation(scenario, arch, target.atomics)?;
         if let Some(note) = &expectation.note {
             eprintln!("{note}; the verdict is what its header declares");
@@ -411,6 +415,47 @@ fn refuse_unfit(args: &RunArgs, unfit: Option<&str>) -> Result<()> {
         ))),
         _ => Ok(()),
     }
+}
+
+/// Refuses a period or a skew that is longer than anyone waits for, which depends on the clock where it is in ticks.
+fn within_a_second(args: &RunArgs, clock: &Clock, skews: Option<&Skews>) -> Result<()> {
+    let long = |ticks: i64| ticks.unsigned_abs() as f64 > clock.frequency_hz;
+    let refuse = |flag: &str, ticks: i64| {
+        let seconds = ticks as f64 / clock.frequency_hz;
+        Err(Error::Usage(format!("{flag}: {seconds:.1} s of this host's clock is more than 1 s; expected less")))
+    };
+    if let Some(period) = args.period.map(|period| period.ticks(clock)).filter(|&period| long(period)) {
+        return refuse("--period", period);
+    }
+    if let Some(skew) = skews.into_iter().flat_map(|skews| skews.ticks(clock)).find(|&skew| long(skew)) {
+        return refuse(if args.skew.is_some() { "--skew" } else { "--window" }, skew);
+    }
+    Ok(())
+}
+
+/// Between two batches the threads meet, count and reset: so long, at most, on a machine that is not busy. A shorter period holds only inside
+/// a batch.
+const BETWEEN_BATCHES_NS: f64 = 100_000.0;
+
+/// Refuses batches that are smaller than the groups they are made of, and batches of one group where nothing but what is between batches would
+/// decide on the period.
+fn period_is_kept(args: &RunArgs, clock: &Clock, period: Option<u64>) -> Result<()> {
+    let Some(batch) = args.batch else { return Ok(()) };
+    let group = u64::from(args.group.unwrap_or(1));
+    if batch < group {
+        return Err(Error::Usage(format!(
+            "--batch {batch} is less than --group {group}: a batch holds whole groups; expected at least {group}"
+        )));
+    }
+    if batch < 2 * group && period.is_none_or(|period| clock.ns(period as f64) < BETWEEN_BATCHES_NS) {
+        return Err(Error::Usage(format!(
+            "--batch {batch}: with one group of instances in a batch no period shorter than {} us is kept; expected --batch {} or more, \
+             a --period of at least that, or --pace free",
+            BETWEEN_BATCHES_NS / 1e3,
+            2 * group
+        )));
+    }
+    Ok(())
 }
 
 /// The profile that settings are taken from: the one that is named, or the host's, unless the command line gives settings of its own.
@@ -464,11 +509,16 @@ fn opening(host: &Host, experiments: &[Experiment<'_>]) -> String {
 
 fn one_line(result: &record::ScenarioResult) -> String {
     format!(
-        "{} on CPUs {} ({}): {} iterations, {} races, {}\n",
+        "{} on CPUs {} ({}): {} iterations{}, {} races, {}\n",
         result.scenario,
         machine::in_order(&result.placement.cpus),
         result.placement.class,
         publish::count(result.iterations),
+        if result.filtered > 0 {
+            format!(" ({} more that the filter excludes)", publish::count(result.filtered))
+        } else {
+            String::new()
+        },
         publish::count(result.races),
         publish::rate_with_interval(result.rate, result.interval),
     )

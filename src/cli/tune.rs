@@ -177,7 +177,7 @@ fn one(
         let choice = settings::choice(settings, None)?;
         let experiment = Experiment::new(mutant, placement.clone(), choice, expectation.clone(), &common)?;
         let watch = |tally: &crate::harness::Tally| watch(races(&mutant.program, &tally.outcomes()));
-        let result = experiment::run(&experiment, flag, watch)?.result;
+        let result = experiment::run_until(&experiment, interrupt, flag, watch)?.result;
         Ok(if result.elapsed_s > 0.0 { result.races as f64 / result.elapsed_s } else { 0.0 })
     };
     let mut say = |text: &str| {

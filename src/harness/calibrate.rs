@@ -1,8 +1,9 @@
 //! Choosing a period: the shortest that the threads can keep.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::convert::whole;
 use super::period::{LONGEST_PERIOD, SHORTEST_PERIOD};
 use super::plan::{Adapt, Job, Limits, Plan};
 use super::run::run;
@@ -29,24 +30,32 @@ const OVERLAP: f64 = 1.7;
 /// Time to compare the two, each.
 const COMPARE: Duration = Duration::from_millis(12);
 
-/// Whether instances are better run in groups; sets the plan's group and period.
+/// Whether instances are better run in groups; sets the plan's group and period. `interrupt` ends it, with the best so far.
 ///
 /// # Errors
 /// As [`run`].
-pub fn choose_group(job: Job<'_>, plan: &mut Plan) -> Result<()> {
+pub fn choose_group(job: Job<'_>, plan: &mut Plan, interrupt: &AtomicBool) -> Result<()> {
     let choices = [1, GROUP];
+    if plan.batch < 2 * GROUP {
+        // A batch of one group would have no period.
+        (plan.group, plan.period) = (1, choose_pace(job, &Plan { group: 1, ..plan.clone() }, interrupt)?);
+        return Ok(());
+    }
     let mut best = [(0.0, plan.period); 2];
     // In turns, and the better of each: a thread that loses its CPU for a moment spoils one.
     for round in 0..2 * choices.len() {
+        if interrupt.load(Ordering::Relaxed) {
+            break;
+        }
         let at = round % choices.len();
         let mut candidate =
             Plan { group: choices[at], adapt: Adapt::Kept, focus: false, skews: vec![0], ..plan.clone() };
-        candidate.period = choose_pace(job, &candidate)?;
+        candidate.period = choose_pace(job, &candidate, interrupt)?;
         candidate.limits = Limits { duration: Some(COMPARE), ..Limits::default() };
-        let measured = run(job, &candidate, &AtomicBool::new(false), |_| ())?;
-        let speed = measured.tally.iterations as f64 / measured.elapsed.as_secs_f64().max(1e-9);
+        let measured = run(job, &candidate, interrupt, |_| ())?;
+        let speed = measured.tally.instances() as f64 / measured.elapsed.as_secs_f64().max(1e-9);
         if speed > best[at].0 {
-            best[at] = (speed, measured.period.round().max(1.0) as u64);
+            best[at] = (speed, whole(measured.period.round().max(1.0)));
         }
     }
     let chosen = usize::from(best[1].0 > OVERLAP * best[0].0);
@@ -56,11 +65,12 @@ pub fn choose_group(job: Job<'_>, plan: &mut Plan) -> Result<()> {
 
 /// Finds the shortest period, in ticks, at which the threads keep to the clock, trying from short to long.
 ///
-/// `job` must hold paced code. Takes some ten milliseconds.
+/// `job` must hold paced code. Takes some ten milliseconds; when `interrupt` is set, no longer than the trial at hand, and the plan's period
+/// is as good as another.
 ///
 /// # Errors
 /// As [`run`].
-pub fn choose_pace(job: Job<'_>, plan: &Plan) -> Result<u64> {
+pub fn choose_pace(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool) -> Result<u64> {
     let hz = job.clock.frequency_hz;
     let trial = |period: u64| {
         let plan = Plan {
@@ -72,21 +82,26 @@ pub fn choose_pace(job: Job<'_>, plan: &Plan) -> Result<u64> {
             limits: Limits { duration: Some(TRIAL), ..Limits::default() },
             ..plan.clone()
         };
-        run(job, &plan, &AtomicBool::new(false), |_| ())
+        run(job, &plan, interrupt, |_| ())
     };
+    let interrupted = || interrupt.load(Ordering::Relaxed);
     // A period of one tick is always over.
     let rushed = trial(1)?;
-    let groups = (rushed.tally.iterations / plan.group as u64).max(1);
+    let groups = (rushed.tally.instances() / plan.group as u64).max(1);
     let mut seconds = (FIRST * rushed.in_batches.as_secs_f64() / groups as f64).max(SHORTEST_PERIOD);
     while seconds < LONGEST_PERIOD {
-        let period = (seconds * hz).max(1.0) as u64;
+        let period = whole((seconds * hz).max(1.0));
         // A thread that loses its CPU for a moment makes one trial late; that it happens twice is less likely.
         for _ in 0..2 {
-            if trial(period)?.late <= LATE {
+            let late = trial(period)?.late;
+            if interrupted() {
+                return Ok(plan.period.max(1));
+            }
+            if late <= LATE {
                 return Ok(period);
             }
         }
         seconds *= STEP;
     }
-    Ok((LONGEST_PERIOD * hz) as u64)
+    Ok(whole(LONGEST_PERIOD * hz))
 }

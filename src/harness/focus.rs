@@ -44,8 +44,8 @@ mod tests {
         let tally = |counts: [[u64; 3]; 4]| {
             let mut tally = Tally::new(&[0, 1, 2, 3]);
             for (skew, counts) in counts.iter().enumerate() {
-                for (value, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-                    tally.add(skew, vec![Const::Int(value as i64)], count);
+                for (value, &count) in (0_i64..).zip(counts).filter(|(_, count)| **count > 0) {
+                    tally.add(skew, vec![Const::Int(value)], count);
                 }
             }
             tally

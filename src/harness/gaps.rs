@@ -2,19 +2,20 @@
 
 use hdrhistogram::Histogram;
 
+use super::tally::gap_histogram;
+
 /// Gaps up to this are counted many at a time; at most 63.
 const AT_ONCE: usize = 4;
 /// Shorter gaps are counted in an array, for speed.
 const SHORT: usize = 1024;
-/// So many longer ones are kept.
-const MOST_LONG: usize = 1 << 20;
 
 /// The gaps of one thread. It classifies a run of neighbouring instances of each batch; its gaps are counted along the instances it
 /// classifies, as if the others' did not exist.
 #[derive(Debug, Clone)]
 pub struct RaceGaps {
     short: Vec<u64>,
-    long: Vec<u64>,
+    /// Longer ones: at most one in [`SHORT`] instances, so that what recording one costs does not matter.
+    long: Histogram<u64>,
     /// Instances so far.
     seen: u64,
     /// Where the last race was.
@@ -26,7 +27,7 @@ pub struct RaceGaps {
 impl RaceGaps {
     /// None yet.
     pub fn new() -> RaceGaps {
-        RaceGaps { short: vec![0; SHORT], long: Vec::new(), seen: 0, last: None, before: 0 }
+        RaceGaps { short: vec![0; SHORT], long: gap_histogram(), seen: 0, last: None, before: 0 }
     }
 
     /// Instances so far.
@@ -53,10 +54,9 @@ impl RaceGaps {
             let last = if earlier == 0 { self.last } else { Some(self.seen + u64::from(earlier.ilog2())) };
             if let Some(last) = last {
                 let gap = self.seen + u64::from(row) - last;
-                match self.short.get_mut(gap as usize) {
+                match usize::try_from(gap).ok().and_then(|gap| self.short.get_mut(gap)) {
                     Some(count) => *count += 1,
-                    None if self.long.len() < MOST_LONG => self.long.push(gap),
-                    None => {}
+                    None => self.note_long(gap),
                 }
             }
             alone &= alone - 1;
@@ -72,22 +72,48 @@ impl RaceGaps {
         };
     }
 
-    /// Adds them to a histogram. Saturating, so that no gap can fail to be recorded.
+    /// Saturating, so that no gap can fail to be recorded.
+    #[cold]
+    #[inline(never)]
+    fn note_long(&mut self, gap: u64) {
+        self.long.saturating_record(gap);
+    }
+
+    /// Adds them to a histogram with the bounds of [`gap_histogram`].
     pub fn add_to(&self, histogram: &mut Histogram<u64>) {
         for (gap, &count) in self.short.iter().enumerate().filter(|(_, count)| **count > 0) {
             histogram.saturating_record_n(gap as u64, count);
         }
-        for &gap in &self.long {
-            histogram.saturating_record(gap);
-        }
+        histogram.add(&self.long).expect("the same bounds");
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::harness::gap_histogram;
     use proptest::prelude::*;
+
+    /// Long gaps and short ones in turn, so many that a kept list of them would be full: none is dropped, so that percentiles stay those of
+    /// all.
+    #[test]
+    fn no_number_of_long_gaps_is_too_many() {
+        let mut gaps = RaceGaps::new();
+        let each = 1_100_000_u64;
+        gaps.note(1, 1);
+        for _ in 0..each {
+            gaps.note(1 << 1, 2);
+            // 2,000,000 instances without a race, taken as read.
+            gaps.note(0, 64);
+            gaps.seen += 2_000_000 - 64;
+            gaps.note(1, 1);
+        }
+        let mut found = gap_histogram();
+        gaps.add_to(&mut found);
+        assert_eq!(found.len(), 2 * each);
+        assert_eq!((found.count_at(2), found.count_at(2_000_001)), (each, each));
+        assert_eq!(found.value_at_quantile(0.5), 2);
+        assert!(found.equivalent(found.value_at_quantile(0.51), 2_000_001));
+    }
 
     proptest! {
         /// Whatever the races and however they are cut into words, the gaps are the distances of neighbours.

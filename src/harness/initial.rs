@@ -10,6 +10,9 @@ pub struct InitialState {
     variables: Vec<Variable>,
     /// Bytes from one instance to the next.
     stride: usize,
+    /// Whether integers begin with the number of the thread that resets them: what a test then reads is who wrote last.
+    #[cfg(test)]
+    signed: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,12 +38,23 @@ impl InitialState {
                 offset: layout.offsets[id],
                 bytes: location.ty.bytes(),
                 value: match location.init {
-                    Const::Int(value) => Value::Bits(value as u64),
+                    Const::Int(value) => Value::Bits(value.cast_unsigned()),
                     Const::Address(target) => Value::Address(layout.offsets[target]),
                 },
             })
             .collect();
-        InitialState { variables, stride: layout.stride }
+        InitialState {
+            variables,
+            stride: layout.stride,
+            #[cfg(test)]
+            signed: false,
+        }
+    }
+
+    /// The same, but each thread writes its number.
+    #[cfg(test)]
+    pub fn signed(program: &Program, layout: &Layout) -> InitialState {
+        InitialState { signed: true, ..InitialState::new(program, layout) }
     }
 
     /// Writes, in all of the first `count` instances, the initial values of what no thread of the test ever goes to: they stay.
@@ -65,6 +79,8 @@ impl InitialState {
     /// must go by the same kinds.
     pub unsafe fn reset(&self, arena: *mut u8, stretch: &Stretch<'_>, count: usize, number: usize) {
         for (location, variable) in self.variables.iter().enumerate() {
+            #[cfg(test)]
+            let variable = &self.by(number, *variable);
             for range in stretch.of(number, location, count) {
                 // SAFETY: as the caller vouches: no two threads write the same variable of the same instance.
                 unsafe { self.reset_variable(arena, variable, range) };
@@ -72,10 +88,19 @@ impl InitialState {
         }
     }
 
+    #[cfg(test)]
+    fn by(&self, number: usize, variable: Variable) -> Variable {
+        if self.signed { Variable { value: Value::Bits(number as u64), ..variable } } else { variable }
+    }
+
     /// Writes the initial value of one variable in some instances.
     ///
     /// # Safety
     /// As [`InitialState::reset`].
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a value is cut to the variable's width, as the store of it would be"
+    )]
     unsafe fn reset_variable(&self, arena: *mut u8, variable: &Variable, range: std::ops::Range<usize>) {
         let (stride, count) = (self.stride, range.len());
         // SAFETY: inside the instances by the layout, aligned to their sizes by the layout; the caller vouches for the
@@ -154,6 +179,55 @@ mod tests {
                 let mut seen = std::collections::BTreeMap::<[usize; 3], usize>::new();
                 choices.iter().for_each(|choice| *seen.entry(*choice).or_default() += 1);
                 assert!(seen.len() == threads.pow(3) && seen.values().all(|&often| often == block), "{kind}: {seen:?}");
+                // Who wrote is who is said to have written.
+                for (instance, choice) in choices.iter().enumerate() {
+                    let said: Vec<_> = starts.writers(stretch.kind(instance)).iter().map(|who| who.unwrap()).collect();
+                    assert_eq!(said, choice, "{kind}, instance {instance}");
+                }
+            }
+        }
+    }
+
+    /// After garbage, the first `count` instances are what they were at first, to the byte, and nothing else is touched: variables of every
+    /// width, signed ones below zero, addresses of their own instance, whatever shares a line with them, and those that no thread goes to.
+    #[test]
+    fn every_instance_is_as_it_was_and_nothing_else_is_touched() {
+        let text = "C t\n{ a=-7; b=300; c=-70000; d=5; p=&c; int unused = 9; }\n\
+                    P0(char *a, short *b, int *c, long *d, int **p, int *unused, int **q) { WRITE_ONCE(*a, 1); WRITE_ONCE(*b, 1); \
+                    WRITE_ONCE(*c, 1); WRITE_ONCE(*d, 1); WRITE_ONCE(*p, c); WRITE_ONCE(*q, unused); }\n\
+                    P1(int *c) { WRITE_ONCE(*c, 2); }\nexists (c=1)";
+        let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
+        for kind in [LayoutKind::Padded, LayoutKind::Packed, LayoutKind::Dense] {
+            for (most, count) in [(1, 1), (500, 500), (500, 499), (500, 64), (2000, 1025)] {
+                let layout = Layout::for_batch(kind, &program, 64, Some(most)).unwrap();
+                let (state, starts) = (InitialState::new(&program, &layout), Starts::new(&program, &layout, 2));
+                let mut arena = vec![0xa5_a5_a5_a5_a5_a5_a5_a5_u64; layout.bytes(most).unwrap() / 8 + 8];
+                let before: Vec<u8> = arena.iter().flat_map(|word| word.to_ne_bytes()).collect();
+                let base = arena.as_mut_ptr().cast::<u8>();
+                let mut stretch = starts.stretch(most, 3);
+                stretch.turn(count, 5);
+                // SAFETY: the vector is that large, and these are all of the threads' parts.
+                unsafe {
+                    state.settle(base, &starts, count);
+                    (0..2).for_each(|number| state.reset(base, &stretch, count, number));
+                }
+                let after: Vec<u8> = arena.iter().flat_map(|word| word.to_ne_bytes()).collect();
+                let mut wanted = before;
+                for instance in 0..count {
+                    for (id, location) in program.locations.iter().enumerate() {
+                        let at = instance * layout.stride + layout.offsets[id];
+                        let value = match location.init {
+                            Const::Int(value) => value.to_le_bytes(),
+                            Const::Address(target) => {
+                                (base as usize + instance * layout.stride + layout.offsets[target]).to_le_bytes()
+                            }
+                        };
+                        let bytes = location.ty.bytes();
+                        wanted[at..at + bytes].copy_from_slice(&value[..bytes]);
+                    }
+                }
+                let differs = (0..after.len()).find(|&at| after[at] != wanted[at]);
+                assert_eq!(differs, None, "{kind}, {count} of {most}");
             }
         }
     }

@@ -10,9 +10,11 @@
 //! * what a thread says of batch n by that thread, before it says that it is done with n; read by all from then until they are ready for n + 1;
 //! * what it has counted by that thread, before it says that it is ready for n + 1; read by P0 before it gives that number out.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
+
+use super::convert::size;
 
 /// How long to spin before offering the CPU to others, where each thread has one: long against a batch's imbalance, short against a time
 /// slice.
@@ -50,13 +52,31 @@ pub(super) struct Report {
     pub early: i32,
     /// Whether it lost its CPU.
     pub disturbed: bool,
+    /// Whether it is on another CPU than its own.
+    pub moved: bool,
+}
+
+/// What was wrong with a batch, by what all threads say of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Flaws {
+    /// A thread lost its CPU.
+    pub disturbed: bool,
+    /// A thread was not on its CPU.
+    pub moved: bool,
+}
+
+impl Batch {
+    /// Whether it counts. All threads decide by the same, so that all count it or none.
+    pub fn kept(&self, flaws: Flaws) -> bool {
+        !(flaws.moved || flaws.disturbed && self.discardable)
+    }
 }
 
 /// A thread has gone and the others need not wait for it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Broken;
 
-/// The plan's line: 48 bytes.
+/// The plan's line: 51 bytes.
 #[derive(Debug, Default)]
 #[repr(C)]
 struct Plan {
@@ -66,14 +86,14 @@ struct Plan {
     count: AtomicU64,
     start: AtomicU64,
     period: AtomicU64,
-    skew: AtomicU32,
-    stretch: AtomicU32,
+    skew: AtomicU64,
+    stretch: AtomicU64,
     warm: AtomicBool,
     discardable: AtomicBool,
     broken: AtomicBool,
 }
 
-/// A thread's line: 61 bytes.
+/// A thread's line: 62 bytes.
 #[derive(Debug, Default)]
 #[repr(C)]
 struct Post {
@@ -89,6 +109,7 @@ struct Post {
     races: AtomicU64,
     early: AtomicI32,
     disturbed: AtomicBool,
+    moved: AtomicBool,
 }
 
 /// The place, for a fixed number of threads.
@@ -131,8 +152,8 @@ impl Meeting {
         if let Some(batch) = batch {
             plan.start.store(batch.start, Ordering::Relaxed);
             plan.period.store(batch.period, Ordering::Relaxed);
-            plan.skew.store(batch.skew as u32, Ordering::Relaxed);
-            plan.stretch.store(batch.stretch as u32, Ordering::Relaxed);
+            plan.skew.store(batch.skew as u64, Ordering::Relaxed);
+            plan.stretch.store(batch.stretch as u64, Ordering::Relaxed);
             plan.warm.store(batch.warm, Ordering::Relaxed);
             plan.discardable.store(batch.discardable, Ordering::Relaxed);
         }
@@ -145,27 +166,41 @@ impl Meeting {
         let plan = &self.plan;
         self.until(|| plan.number.load(Ordering::Acquire) == number)?;
         let batch = Batch {
-            count: plan.count.load(Ordering::Relaxed) as usize,
+            count: size(plan.count.load(Ordering::Relaxed)),
             start: plan.start.load(Ordering::Relaxed),
             period: plan.period.load(Ordering::Relaxed),
-            skew: plan.skew.load(Ordering::Relaxed) as usize,
-            stretch: plan.stretch.load(Ordering::Relaxed) as usize,
+            skew: size(plan.skew.load(Ordering::Relaxed)),
+            stretch: size(plan.stretch.load(Ordering::Relaxed)),
             warm: plan.warm.load(Ordering::Relaxed),
             discardable: plan.discardable.load(Ordering::Relaxed),
         };
         Ok((batch.count > 0).then_some(batch))
     }
 
-    /// Says that a thread has run batch `number`, and waits for the others; whether any of them was disturbed.
-    pub fn done(&self, thread: usize, number: u64, report: Report) -> Result<bool, Broken> {
+    /// Says that a thread has run batch `number`, and waits for the others; what is wrong with the batch.
+    pub fn done(&self, thread: usize, number: u64, report: Report) -> Result<Flaws, Broken> {
+        self.say_done(thread, number, report);
+        self.all(|post| &post.done, number)?;
+        Ok(self.flaws())
+    }
+
+    /// The first half of [`Meeting::done`].
+    pub fn say_done(&self, thread: usize, number: u64, report: Report) {
         let post = &self.posts[thread];
         post.end.store(report.end, Ordering::Relaxed);
         post.late.store(report.late, Ordering::Relaxed);
         post.early.store(report.early, Ordering::Relaxed);
         post.disturbed.store(report.disturbed, Ordering::Relaxed);
+        post.moved.store(report.moved, Ordering::Relaxed);
         post.done.store(number, Ordering::Release);
-        self.all(|post| &post.done, number)?;
-        Ok(self.reports().any(|report| report.disturbed))
+    }
+
+    /// What was wrong with the last batch.
+    pub fn flaws(&self) -> Flaws {
+        self.reports().fold(Flaws::default(), |flaws, report| Flaws {
+            disturbed: flaws.disturbed | report.disturbed,
+            moved: flaws.moved | report.moved,
+        })
     }
 
     /// Says that a thread has counted its share of batch `number`, and waits for the others.
@@ -181,7 +216,13 @@ impl Meeting {
             late: post.late.load(Ordering::Relaxed),
             early: post.early.load(Ordering::Relaxed),
             disturbed: post.disturbed.load(Ordering::Relaxed),
+            moved: post.moved.load(Ordering::Relaxed),
         })
+    }
+
+    /// A number that grows with every batch that a thread has run, whether it counts or is thrown away. Anyone may ask at any time.
+    pub fn progress(&self) -> u64 {
+        self.posts.iter().map(|post| post.done.load(Ordering::Relaxed)).sum()
     }
 
     /// Iterations and races counted so far, by all. Anyone may ask at any time.
@@ -242,9 +283,10 @@ mod tests {
                                 assert_eq!(meeting.take(number), Ok(Some(batch)));
                             }
                             run.fetch_add(1, Ordering::Relaxed);
-                            let report =
-                                Report { end: number, late: 1, early: -3, disturbed: thread == 2 && number == 7 };
-                            assert_eq!(meeting.done(thread, number, report), Ok(number == 7));
+                            let (disturbed, moved) = (thread == 2 && number == 7, thread == 1 && number == 9);
+                            let report = Report { end: number, late: 1, early: -3, disturbed, moved };
+                            let flaws = Flaws { disturbed: number == 7, moved: number == 9 };
+                            assert_eq!(meeting.done(thread, number, report), Ok(flaws));
                             meeting.counted(thread, number).unwrap();
                             assert_eq!(run.load(Ordering::Relaxed), 3 * number);
                             assert!(meeting.reports().all(|report| (report.end, report.early) == (number, -3)));
@@ -260,6 +302,24 @@ mod tests {
                 }
             });
         }
+    }
+
+    #[test]
+    fn a_batch_counts_unless_it_is_disturbed_and_may_go_or_a_thread_was_moved() {
+        let of = |discardable, disturbed, moved| Batch { discardable, ..BATCH }.kept(Flaws { disturbed, moved });
+        assert!(of(true, false, false) && of(false, false, false) && of(false, true, false));
+        assert!(!of(true, true, false) && !of(true, false, true) && !of(false, false, true) && !of(false, true, true));
+    }
+
+    #[test]
+    fn every_batch_that_a_thread_ran_is_progress() {
+        let meeting = Meeting::new(2, true);
+        assert_eq!(meeting.progress(), 0);
+        for (thread, number, progress) in [(0, 1, 1), (1, 1, 2), (1, 2, 3)] {
+            meeting.say_done(thread, number, Report { disturbed: true, moved: true, ..Report::default() });
+            assert_eq!(meeting.progress(), progress);
+        }
+        assert_eq!(meeting.flaws(), Flaws { disturbed: true, moved: true });
     }
 
     #[test]

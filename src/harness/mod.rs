@@ -2,9 +2,12 @@
 //!
 //! Code, placement and plan in, [`Tally`] out. Knows nothing of text, files or JSON.
 
+#![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
+
 mod arena;
 mod calibrate;
 mod classify;
+mod convert;
 mod disturbance;
 mod focus;
 mod gaps;

@@ -299,7 +299,7 @@ mod tests {
                 control.comparable();
             }
             let (late, races) = machine(batch, period);
-            control.batch(late, races, 1000 * period.max(40.0) as u64);
+            control.batch(late, races, 1000 * super::super::convert::whole(period.max(40.0)));
             period = control.look(period).unwrap_or(period);
             period
         };
@@ -362,7 +362,11 @@ mod tests {
                 for batch in 0..20_000 {
                     let ticks = period.round().max(1.0);
                     let lost = ticks < least;
-                    control.batch(if lost { 0.9 } else { 0.01 }, if lost { 1 } else { races }, 1000 * ticks as u64);
+                    control.batch(
+                        if lost { 0.9 } else { 0.01 },
+                        if lost { 1 } else { races },
+                        1000 * super::super::convert::whole(ticks),
+                    );
                     period = control.look(period).unwrap_or(period);
                     if batch >= 10_000 {
                         kept += u32::from((least..least + 3.0).contains(&period.round()));

@@ -108,7 +108,7 @@ impl FromStr for Warm {
 pub struct Limits {
     /// Wall-clock time.
     pub duration: Option<Duration>,
-    /// Iterations, reached exactly.
+    /// Instances that all threads completed, those that fail the test's filter among them; reached exactly.
     pub iterations: Option<u64>,
     /// Races: the batch that reaches them is finished.
     pub races: Option<u64>,
@@ -144,6 +144,8 @@ pub struct Measurement {
     pub discarded: u64,
     /// How many such batches there were, counting those that were kept because there was hardly another.
     pub disturbances: u64,
+    /// Instances of batches after which a thread was found on another CPU than its own: they were run and thrown away.
+    pub moved: u64,
     /// The nice value that the threads were granted.
     pub nice: i32,
     /// The share of instances that raced, batch by batch, in order; after a sweep that finds the worthwhile skews, only those,
@@ -174,6 +176,11 @@ pub fn default_batch(layout: &Layout, pace: Pace) -> usize {
 }
 
 impl Plan {
+    /// Instances at a tick; free runs have no ticks.
+    pub(super) fn per_tick(&self) -> u64 {
+        if self.pace == Pace::Paced { self.group as u64 } else { 1 }
+    }
+
     /// Stretches of memory that it takes turns in.
     pub(super) fn stretches(&self) -> usize {
         if self.pace == Pace::Paced { STRETCHES } else { 1 }
@@ -193,10 +200,11 @@ impl Plan {
 /// When thread `number` begins after P0, in ticks, or before it if negative: half of a negative skew cannot be waited
 /// for, so P0 waits instead.
 pub(super) fn delay(skew: i64, number: usize, threads: usize) -> i64 {
-    let steps = threads.saturating_sub(1).max(1) as i64;
-    let own = skew * number as i64 / steps;
+    let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let steps = signed(threads.saturating_sub(1).max(1));
+    let own = skew.saturating_mul(signed(number)) / steps;
     // The earliest thread begins at 0.
-    own - skew.min(0)
+    own.saturating_sub(skew.min(0))
 }
 
 #[cfg(test)]

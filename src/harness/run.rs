@@ -4,7 +4,7 @@
 //!
 //! 1. meet; P0 decides whether to go on, how many instances, which skew, and the clock to start at (`leader`);
 //! 2. run the emitted code over the batch;
-//! 3. meet; classify a share of the batch's instances;
+//! 3. look which CPU it is on, and meet; classify a share of the batch's instances, if no thread was moved or lost its CPU;
 //! 4. write a part of the initial values again, after one more meeting if outcomes are in the instances themselves.
 //!
 //! Everything shared between threads outside the emitted code is ordered by the meetings (`meeting`).
@@ -17,19 +17,21 @@ use crossbeam_utils::CachePadded;
 
 use super::arena::Arena;
 use super::classify::{Classifier, Counter, Memory, Under};
+use super::convert::{nanoseconds, size, whole};
 use super::disturbance::Watcher;
 use super::focus::focus;
 use super::initial::InitialState;
-use super::leader::{Books, Leader};
+use super::leader::{Books, LASTS, Leader};
 use super::meeting::{Broken, Meeting, Report};
 use super::plan::{Job, Measurement, Plan};
 use super::starts::Starts;
 use super::tally::Tally;
 use crate::codegen::{Executable, Pace, SaveRecord, ThreadArgs, warm_step};
 use crate::error::{Error, Result};
-use crate::machine::{pin_to, set_nice};
+use crate::layout::Layout;
+use crate::machine::{current_cpu, pin_to, set_nice, start};
 
-/// For how long no batch may be finished before a waiting lock is taken for a deadlock. Looks are counted, not time, because a
+/// For how long no thread may finish a batch before a waiting lock is taken for a deadlock. Looks are counted, not time, because a
 /// machine that was suspended makes time pass for all alike.
 const DEADLOCK: Duration = Duration::from_secs(5);
 /// How often the calling thread looks up, and shows the counts: less often would look slow, and in a short run often enough to find
@@ -39,9 +41,59 @@ const WATCH_LEAST: Duration = Duration::from_millis(5);
 /// The part of a run in which all skews are taken equally often, if it is to find the worthwhile ones.
 const SWEEP_SHARE: f64 = 0.25;
 
+/// What a run learns of the system while it goes on. Tests say it themselves.
+struct Probes<'a> {
+    /// The CPU that a thread is on after a batch.
+    cpu: &'a (dyn Fn(usize, u64) -> Option<usize> + Sync),
+    /// Whether a thread was disturbed in a batch, from what its watcher found.
+    disturbed: &'a (dyn Fn(usize, u64, bool) -> bool + Sync),
+    /// [`DEADLOCK`] and [`LASTS`].
+    deadlock: Duration,
+    lasts: Duration,
+    /// Whether threads sign what they reset.
+    #[cfg(test)]
+    signed: bool,
+}
+
+impl Probes<'_> {
+    /// The system as it is.
+    fn system() -> Probes<'static> {
+        Probes {
+            cpu: &|_, _| current_cpu(),
+            disturbed: &|_, _, found| found,
+            deadlock: DEADLOCK,
+            lasts: LASTS,
+            #[cfg(test)]
+            signed: false,
+        }
+    }
+}
+
+/// Looks now and then whether the threads get on.
+struct Watchdog {
+    progress: u64,
+    unchanged: u64,
+    patience: u64,
+}
+
+impl Watchdog {
+    /// Gives up after `deadlock`, looking so often.
+    fn new(deadlock: Duration, every: Duration) -> Watchdog {
+        Watchdog { progress: 0, unchanged: 0, patience: whole(deadlock.as_secs_f64() / every.as_secs_f64()) }
+    }
+
+    /// Whether a thread that still waits for a lock is to give up, if they have come so far.
+    fn look(&mut self, progress: u64) -> bool {
+        self.unchanged = if progress == self.progress { self.unchanged + 1 } else { 0 };
+        self.progress = progress;
+        self.unchanged >= self.patience
+    }
+}
+
 /// What the threads of a run share.
 struct Shared<'a> {
     job: Job<'a>,
+    probes: &'a Probes<'a>,
     plan: &'a Plan,
     classifier: Classifier<'a>,
     initial: InitialState,
@@ -62,6 +114,8 @@ struct Shared<'a> {
     epoch: CachePadded<AtomicU64>,
     counters: Vec<Mutex<Counter>>,
     failure: Mutex<Option<Error>>,
+    /// The thread that was last found off its CPU, and where.
+    moved: Mutex<Option<(usize, Option<usize>)>>,
     begun: Instant,
     /// The highest nice value that a thread was granted.
     nice: AtomicI32,
@@ -83,8 +137,19 @@ unsafe impl Sync for Pointer {}
 /// Runs a job. `watch` is called a few times a second with the counts so far.
 ///
 /// # Errors
-/// If a thread cannot be pinned, memory runs out, the test deadlocks, or the counts do not add up.
-pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl FnMut(&Tally)) -> Result<Measurement> {
+/// If a thread cannot be started or pinned or is moved off its CPU for good, memory runs out, the test deadlocks, or the counts do not
+/// add up.
+pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, watch: impl FnMut(&Tally)) -> Result<Measurement> {
+    run_with(job, plan, interrupt, watch, &Probes::system())
+}
+
+fn run_with(
+    job: Job<'_>,
+    plan: &Plan,
+    interrupt: &AtomicBool,
+    mut watch: impl FnMut(&Tally),
+    probes: &Probes<'_>,
+) -> Result<Measurement> {
     let begun = Instant::now();
     let threads = job.program.threads.len();
     // A skew's number is its position in ascending order, here, in the counters and in the tally.
@@ -111,6 +176,7 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
     let own_cpus = distinct(job.cpus);
     let shared = Shared {
         job,
+        probes,
         plan,
         executables: job.code.iter().map(Executable::new).collect::<Result<Vec<_>>>()?,
         arena: Pointer(arena.pointer()),
@@ -123,8 +189,9 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
         epoch: CachePadded::default(),
         counters: (0..threads).map(|_| Mutex::new(classifier.counter(plan.skews.len()))).collect(),
         failure: Mutex::new(None),
+        moved: Mutex::new(None),
         classifier,
-        initial: InitialState::new(job.program, job.layout),
+        initial: initial_state(job, probes),
         starts: &starts,
         begun,
         nice: AtomicI32::new(i32::MIN),
@@ -132,55 +199,70 @@ pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, mut watch: impl Fn
         caller: std::thread::current(),
     };
     let hot = Mutex::new(Vec::new());
-    let leader = Leader::new(plan, job.clock, threads, interrupt, &hot);
+    let mut leader = Leader::new(plan, job.clock, threads, interrupt, &hot);
+    leader.lasts = probes.lasts;
 
     let books = std::thread::scope(|scope| {
         let shared = &shared;
-        let p0 = scope.spawn(move || worker(shared, 0, Some(leader)));
-        for number in 1..threads {
-            scope.spawn(move || worker(shared, number, None));
+        let (mut leader, mut p0, mut started) = (Some(leader), None, 0);
+        for number in 0..threads {
+            let leader = leader.take();
+            match start(scope, &format!("P{number}"), move || worker(shared, number, leader)) {
+                Ok(thread) => {
+                    started += 1;
+                    p0 = p0.or(Some(thread));
+                }
+                // Those that were started wait for this one, until they hear of it.
+                Err(error) => {
+                    shared.fail(error);
+                    break;
+                }
+            }
         }
-        let (mut last, mut unchanged) = (0, 0);
         let every = plan.limits.duration.map_or(WATCH, |limit| (limit / 16).clamp(WATCH_LEAST, WATCH));
-        let deadlock = (DEADLOCK.as_secs_f64() / every.as_secs_f64()) as u32;
+        let mut watchdog = Watchdog::new(probes.deadlock, every);
         let mut sweeping = plan.focus && plan.skews.len() > 1;
         // Not `is_finished`, which is still false while a thread's last destructor wakes this one.
-        while shared.ended.load(Ordering::Acquire) < threads {
+        while shared.ended.load(Ordering::Acquire) < started {
             std::thread::park_timeout(every);
-            let iterations = shared.meeting.sums().0;
-            unchanged = if iterations == last { unchanged + 1 } else { 0 };
-            last = iterations;
-            shared.give_up.store(u8::from(unchanged >= deadlock), Ordering::Relaxed);
+            shared.give_up.store(watchdog.look(shared.meeting.progress()).into(), Ordering::Relaxed);
             shared.epoch.fetch_add(1, Ordering::Relaxed);
             let tally = shared.tally();
-            if sweeping && shared.progress() >= SWEEP_SHARE && tally.iterations > 0 {
+            if sweeping && shared.progress(&tally) >= SWEEP_SHARE && tally.iterations > 0 {
                 *hot.lock().expect("no thread panics holding it") = focus(job.program, &tally);
                 sweeping = false;
             }
             watch(&tally);
         }
-        p0.join()
+        p0.map(|thread| thread.join())
     });
 
     if let Some(error) = shared.failure.lock().expect("no thread panics holding it").take() {
         return Err(error);
     }
-    let Ok(Some(books)) = books else { return Err(Error::Internal("P0 ended before its time".to_owned())) };
+    let Some(Ok(Some(books))) = books else { return Err(Error::Internal("P0 ended before its time".to_owned())) };
+    if books.stranded {
+        return Err(shared.stranded(&books));
+    }
     let mut tally = shared.tally();
     tally.iterations = shared.meeting.sums().0;
     let counted: u64 = tally.outcomes().values().sum();
-    if counted != tally.iterations {
-        return Err(Error::Internal(format!("{} iterations but {counted} outcomes", tally.iterations)));
+    if counted != tally.iterations || tally.instances() != books.planned {
+        return Err(Error::Internal(format!(
+            "{} iterations but {counted} outcomes, {} that the filter excludes, {} instances in all",
+            tally.iterations, tally.filtered, books.planned
+        )));
     }
     Ok(Measurement {
         tally,
         elapsed: books.elapsed,
-        in_batches: Duration::from_nanos(job.clock.ns(books.in_batches as f64) as u64),
+        in_batches: Duration::from_nanos(whole(job.clock.ns(books.in_batches as f64))),
         period: books.paced / (books.planned.max(1) as f64),
         late: books.late as f64 / books.groups.max(1) as f64,
         apart: job.clock.ns(books.apart as f64 / books.counted.max(1) as f64),
         discarded: books.discarded,
         disturbances: books.disturbances,
+        moved: books.moved,
         nice: shared.nice.load(Ordering::Relaxed),
         history: books.history.rates().to_vec(),
         first_outcome: Duration::from_nanos(shared.first.load(Ordering::Relaxed)),
@@ -201,18 +283,47 @@ impl Shared<'_> {
     }
 
     /// How much of the run is over, from 0 to 1, by whichever limit is nearest.
-    fn progress(&self) -> f64 {
+    fn progress(&self, tally: &Tally) -> f64 {
         let limits = self.plan.limits;
-        let (iterations, races) = self.meeting.sums();
+        let (instances, races) = (tally.instances(), self.meeting.sums().1);
         let time = limits.duration.map_or(0.0, |limit| self.begun.elapsed().as_secs_f64() / limit.as_secs_f64());
         let share = |done: u64, limit: Option<u64>| limit.map_or(0.0, |limit| done as f64 / limit.max(1) as f64);
-        time.max(share(iterations, limits.iterations)).max(share(races, limits.races))
+        time.max(share(instances, limits.iterations)).max(share(races, limits.races))
     }
 
     fn fail(&self, error: Error) {
         self.failure.lock().expect("no thread panics holding it").get_or_insert(error);
         self.meeting.break_up();
     }
+
+    /// Why a run ended whose threads are not where they were put.
+    fn stranded(&self, books: &Books) -> Error {
+        let moved = self.moved.lock().expect("no thread panics holding it").take();
+        let (number, here) = moved.unwrap_or((0, None));
+        let here = here.map_or("another one".to_owned(), |here| format!("CPU {here}"));
+        Error::Host(format!(
+            "{}: P{number} was moved from CPU {} to {here} in mid-run and stays there (taskset -a, a cpuset that shrank, a CPU taken \
+             offline); what ran since then measures nothing: {} instances were thrown away. Leave the threads where they are, or name \
+             other CPUs with -c",
+            self.job.program.name, self.job.cpus[number], books.moved
+        ))
+    }
+}
+
+#[cfg(not(test))]
+fn initial_state(job: Job<'_>, _: &Probes<'_>) -> InitialState {
+    InitialState::new(job.program, job.layout)
+}
+
+#[cfg(test)]
+fn initial_state(job: Job<'_>, probes: &Probes<'_>) -> InitialState {
+    let new = if probes.signed { InitialState::signed } else { InitialState::new };
+    new(job.program, job.layout)
+}
+
+/// In how many pieces the lines of a group are fetched.
+fn pieces(plan: &Plan, layout: &Layout) -> u64 {
+    ((plan.group - 1) * layout.stride + 1).div_ceil(warm_step(layout)) as u64
 }
 
 /// Whether no two threads share a CPU.
@@ -269,13 +380,12 @@ fn batches(
         }
     }
     let delays = plan.delays(number, threads);
-    let group_bytes = (plan.group - 1) * job.layout.stride + 1;
-    let pieces = group_bytes.div_ceil(warm_step(job.layout)) as u64;
+    let pieces = pieces(plan, job.layout);
     let mut counter = shared.classifier.counter(plan.skews.len());
     let reads_memory = shared.classifier.reads_memory() && threads > 1;
     let mut epoch = 0;
     let mut watcher = Watcher::new(job.clock);
-    for batch_number in 1.. {
+    for batch_number in 1_u64.. {
         meeting.ready(number, batch_number, counter.seen(), counter.races());
         let next = match &mut leader {
             Some(leader) => {
@@ -301,7 +411,7 @@ fn batches(
             group: plan.group as u64,
             warm: if batch.warm { pieces } else { 0 },
         };
-        let early = args.start.wrapping_sub(job.clock.now()) as i64;
+        let early = args.start.wrapping_sub(job.clock.now()).cast_signed();
         // SAFETY: the arena and this thread's records hold `batch` >= `count` instances, initialised by `reset` before
         // the meeting; until the next one only emitted code touches them; `give_up` lives as long as `shared`.
         let finished = unsafe { shared.executables[number].run(&mut args) };
@@ -311,9 +421,14 @@ fn batches(
                 "{}: P{number} waited {} s for a spinlock that nobody released: the test deadlocks (or its lock's holder \
                  was never given a CPU)",
                 job.program.name,
-                DEADLOCK.as_secs()
+                shared.probes.deadlock.as_secs()
             )));
             return Err(Broken);
+        }
+        let here = (shared.probes.cpu)(number, batch_number);
+        let moved = here != Some(job.cpus[number]);
+        if moved {
+            *shared.moved.lock().expect("no thread panics holding it") = Some((number, here));
         }
         let disturbed = shared.watched
             && watcher.batch(
@@ -321,12 +436,12 @@ fn batches(
                 (plan.pace == Pace::Paced).then_some(batch.count.div_ceil(plan.group) as u64 * args.period),
                 batch.count,
             );
-        let early = early.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        let disturbed = (shared.probes.disturbed)(number, batch_number, disturbed);
+        let early = i32::try_from(early).unwrap_or(if early < 0 { i32::MIN } else { i32::MAX });
         // P0 compares the ends, so they are given as its counter has them.
         let end = end.saturating_add_signed(-plan.ahead(number));
-        let report = Report { end, late: args.late, early, disturbed };
-        let any_disturbed = meeting.done(number, batch_number, report)?;
-        let kept = !(any_disturbed && batch.discardable);
+        let report = Report { end, late: args.late, early, disturbed, moved };
+        let kept = batch.kept(meeting.done(number, batch_number, report)?);
         if kept {
             // SAFETY: the batch is over, and until the next meeting the records are only read, and so are the instances if outcomes are
             // in them: then resetting them waits for all.
@@ -342,7 +457,7 @@ fn batches(
                 meeting.counted(number, batch_number)?;
             }
         }
-        stretch.turn(batch.count, batch_number as usize);
+        stretch.turn(batch.count, size(batch_number % shared.starts.kinds() as u64));
         // SAFETY: the batch is over and counted, and until the next meeting each thread does its part of resetting it; all threads ran the
         // same batches, so their accounts of who writes what are the same.
         unsafe { shared.initial.reset(arena, stretch, batch.count, number) };
@@ -350,7 +465,7 @@ fn batches(
             continue;
         }
         if shared.first.load(Ordering::Relaxed) == u64::MAX {
-            shared.first.fetch_min(shared.begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            shared.first.fetch_min(nanoseconds(shared.begun.elapsed()), Ordering::Relaxed);
         }
         let asked = shared.epoch.load(Ordering::Relaxed);
         if asked != epoch {
@@ -359,4 +474,296 @@ fn batches(
         }
     }
     Ok(counter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::{Adapt, Limits, Stop, Warm};
+    use super::super::{choose_group, choose_pace};
+    use super::*;
+    use crate::arch::Arch;
+    use crate::codegen::{Atomics, Target, ThreadCode, emit};
+    use crate::layout::LayoutKind;
+    use crate::litmus::{Source, parse};
+    use crate::machine::{Clock, allowed_cpus, with_at_most};
+    use crate::program::{Const, Program, lower};
+
+    fn program(text: &str) -> Program {
+        lower(&parse(&Source::new("t", text)).unwrap()).unwrap()
+    }
+
+    /// Both threads look at x and y, and nobody stores.
+    fn looking() -> Program {
+        program(
+            "C t\n{}\nP0(int *x, int *y) { int r0; int r1; r0 = READ_ONCE(*x); r1 = READ_ONCE(*y); }\n\
+             P1(int *x, int *y) { int r0; int r1; r0 = READ_ONCE(*x); r1 = READ_ONCE(*y); }\n\
+             exists (0:r0=1 /\\ 0:r1=0 /\\ 1:r0=1 /\\ 1:r1=0)",
+        )
+    }
+
+    /// Everything that a run of a program takes.
+    struct Bench {
+        program: Program,
+        layout: Layout,
+        code: Vec<ThreadCode>,
+        cpus: Vec<usize>,
+        clock: Clock,
+        plan: Plan,
+    }
+
+    impl Bench {
+        /// Threads on CPUs of their own, as far as there are some.
+        fn new(program: Program, pace: Pace, kind: LayoutKind, batch: usize) -> Bench {
+            let layout = Layout::for_batch(kind, &program, 64, Some(batch)).unwrap();
+            let target = Target { arch: Arch::host().unwrap(), atomics: Atomics::of_host() };
+            let code = emit(target, &program, &layout, pace).unwrap();
+            let cpus = allowed_cpus().unwrap().into_iter().cycle().take(program.threads.len()).collect();
+            let plan = Plan {
+                pace,
+                period: 2000,
+                group: 1,
+                warm: Warm::Off,
+                adapt: Adapt::Never,
+                skews: vec![0],
+                ahead: Vec::new(),
+                focus: false,
+                nice: 0,
+                batch,
+                seed: 1,
+                limits: Limits::default(),
+            };
+            Bench { program, layout, code, cpus, clock: Clock::calibrate(), plan }
+        }
+
+        fn job(&self) -> Job<'_> {
+            let Bench { program, layout, code, cpus, clock, .. } = self;
+            Job { program, layout, code, cpus, clock: *clock }
+        }
+
+        fn run(&self, limits: Limits, probes: &Probes<'_>) -> Result<Measurement> {
+            let plan = Plan { limits, ..self.plan.clone() };
+            run_with(self.job(), &plan, &AtomicBool::new(false), |_| (), probes)
+        }
+    }
+
+    fn iterations(limit: u64) -> Limits {
+        Limits { iterations: Some(limit), ..Limits::default() }
+    }
+
+    /// As the system is, except that every thread is where it belongs and undisturbed, whatever this box does to it.
+    fn quiet(cpus: &[usize]) -> impl Fn(usize, u64) -> Option<usize> + Sync {
+        move |number, _| Some(cpus[number])
+    }
+
+    /// What a test reads is who wrote last: the account of it is true instance by instance, and each instance is reset. Some batches are thrown
+    /// away, because those are reset too.
+    #[test]
+    fn who_wrote_a_line_last_is_who_is_said_to_have() {
+        for (pace, kind, batch) in [
+            (Pace::Free, LayoutKind::Padded, 1000),
+            (Pace::Free, LayoutKind::Dense, 5000),
+            (Pace::Paced, LayoutKind::Padded, 300),
+            (Pace::Paced, LayoutKind::Packed, 300),
+        ] {
+            let bench = Bench::new(looking(), pace, kind, batch);
+            let cpu = quiet(&bench.cpus);
+            let probes = Probes {
+                cpu: &cpu,
+                disturbed: &|number, batch, found| found || number == 1 && batch % 3 == 0,
+                signed: true,
+                ..Probes::system()
+            };
+            let measured = bench.run(iterations(20_000), &probes).unwrap();
+            assert!(measured.discarded > 0);
+            let names: Vec<&str> = bench.program.locations.iter().map(|location| location.name.as_str()).collect();
+            assert_eq!(names, ["x", "y"]);
+            let mut seen = 0;
+            for start in measured.tally.starts.iter().filter(|start| start.iterations > 0) {
+                // The race is x by P1 and y by P0, as both threads see it.
+                let all = start.last_writers == [Some(1), Some(0)];
+                assert_eq!(start.races, if all { start.iterations } else { 0 }, "{pace:?} {kind}: {start:?}");
+                seen += start.races;
+            }
+            let sum = super::super::races(&bench.program, &measured.tally.outcomes());
+            // In a packed layout both are on one line, which one thread resets.
+            assert_eq!((seen, sum > 0), (sum, kind != LayoutKind::Packed));
+            let split = |row: &[Const]| row[..2] != row[2..];
+            assert!(!measured.tally.outcomes().keys().any(|row| split(row)), "both threads see the same");
+        }
+    }
+
+    #[test]
+    fn so_many_instances_are_counted_as_were_asked_for_whatever_is_thrown_away() {
+        for pace in [Pace::Free, Pace::Paced] {
+            let bench = Bench::new(looking(), pace, LayoutKind::Padded, 128);
+            for limit in [1, 127, 128, 129, 5000] {
+                let cpu = quiet(&bench.cpus);
+                let moved = |number: usize, batch: u64| if batch % 5 == 1 { None } else { cpu(number, batch) };
+                let disturbed = |number: usize, batch: u64, found| found || number == 0 && batch % 4 == 2;
+                let probes = Probes { cpu: &moved, disturbed: &disturbed, ..Probes::system() };
+                let measured = bench.run(iterations(limit), &probes).unwrap();
+                assert_eq!(measured.tally.iterations, limit);
+                assert_eq!(measured.tally.outcomes().values().sum::<u64>(), limit);
+                assert_eq!(measured.tally.starts.iter().map(|start| start.iterations).sum::<u64>(), limit);
+                assert_eq!(measured.stop, Stop::Limit);
+                // The first batch is always one that is thrown away, and so the second.
+                assert!(measured.moved > 0 && measured.discarded > 0, "{} {}", measured.moved, measured.discarded);
+                let batches = measured.disturbances;
+                assert!(batches > 0 && measured.discarded <= batches * 128);
+            }
+        }
+    }
+
+    #[test]
+    fn a_filter_excludes_and_the_rest_adds_up() {
+        let text = |filter: &str| {
+            format!(
+                "C t\n{{}}\nP0(int *x) {{ WRITE_ONCE(*x, 1); }}\nP1(int *x) {{ int r0; r0 = READ_ONCE(*x); }}\n\
+                 filter ({filter})\nexists (1:r0=0)"
+            )
+        };
+        for (filter, column) in [("1:r0=0", 0), ("1:r0=1", 1)] {
+            let bench = Bench::new(program(&text(filter)), Pace::Free, LayoutKind::Padded, 512);
+            let measured = bench.run(iterations(20_000), &Probes::system()).unwrap();
+            let tally = &measured.tally;
+            assert_eq!(tally.instances(), 20_000);
+            let races = super::super::races(&bench.program, &tally.outcomes());
+            // Only what passes is counted, and of that all is a race or none.
+            assert_eq!(races, if column == 0 { tally.iterations } else { 0 });
+            assert_eq!(tally.outcomes().values().sum::<u64>(), tally.iterations);
+            assert_eq!(tally.skews.iter().map(crate::harness::SkewTally::iterations).sum::<u64>(), tally.iterations);
+            assert_eq!(tally.starts.iter().map(|start| start.iterations).sum::<u64>(), tally.iterations);
+            assert!(measured.history.iter().all(|rate| *rate == if column == 0 { 1.0 } else { 0.0 }));
+        }
+        let bench = Bench::new(program(&text("1:r0=7")), Pace::Free, LayoutKind::Padded, 512);
+        let measured = bench.run(iterations(20_000), &Probes::system()).unwrap();
+        assert_eq!((measured.tally.iterations, measured.tally.filtered), (0, 20_000));
+        assert!(measured.tally.outcomes().is_empty());
+    }
+
+    #[test]
+    fn warm_batches_are_counted_as_warm() {
+        for (warm, cold) in [(Warm::On, false), (Warm::Off, true)] {
+            let mut bench = Bench::new(looking(), Pace::Paced, LayoutKind::Padded, 64);
+            bench.plan.warm = warm;
+            let measured = bench.run(iterations(2000), &Probes::system()).unwrap();
+            let of = |warm| -> u64 {
+                measured.tally.starts.iter().filter(|start| start.warm == warm).map(|start| start.iterations).sum()
+            };
+            assert_eq!((of(true), of(false)), if cold { (0, 2000) } else { (2000, 0) }, "{warm}");
+        }
+        let plan = |group| Plan { group, ..Bench::new(looking(), Pace::Paced, LayoutKind::Padded, 8).plan };
+        let layout = Layout::new(LayoutKind::Padded, &looking(), 64).unwrap();
+        let step = warm_step(&layout);
+        assert_eq!(pieces(&plan(1), &layout), 1);
+        for group in [2, 7, 64] {
+            // The last piece reaches the first byte of the last instance, and no piece begins behind it.
+            let (pieces, last) = (usize::try_from(pieces(&plan(group), &layout)).unwrap(), (group - 1) * layout.stride);
+            assert!(pieces * step > last && (pieces - 1) * step <= last, "{group}");
+        }
+    }
+
+    /// A positive skew lets the last thread begin later.
+    #[test]
+    fn a_skew_is_how_much_later_the_last_thread_begins() {
+        let text =
+            "C t\n{}\nP0(int *x) { WRITE_ONCE(*x, 1); }\nP1(int *x) { int r0; r0 = READ_ONCE(*x); }\nexists (1:r0=1)";
+        let mut bench = Bench::new(program(text), Pace::Paced, LayoutKind::Padded, 64);
+        let far = i64::try_from(whole(bench.clock.frequency_hz * 30e-6)).unwrap();
+        (bench.plan.skews, bench.plan.period) = (vec![far, -far], 3 * far.unsigned_abs());
+        let races = |tally: &Tally, at: usize| super::super::races(&bench.program, &tally.skews[at].outcomes);
+        let (mut before, mut after) = (0, 0);
+        // On a busy box a thread may be later than any skew; that it is so most of the time is another matter.
+        for _ in 0..100 {
+            let measured = bench.run(iterations(512), &Probes::system()).unwrap();
+            assert_eq!(measured.tally.skews.iter().map(|tally| tally.skew).collect::<Vec<_>>(), [-far, far]);
+            before += races(&measured.tally, 0);
+            after += races(&measured.tally, 1);
+            if after > before + 1000 {
+                return;
+            }
+        }
+        panic!("P1 saw the store {before} times when it began earlier, {after} times when it began later");
+    }
+
+    /// A tick per instance is more than any thread keeps.
+    #[test]
+    fn late_instances_are_counted() {
+        let mut bench = Bench::new(looking(), Pace::Paced, LayoutKind::Padded, 256);
+        bench.plan.period = 1;
+        let rushed = bench.run(iterations(50_000), &Probes::system()).unwrap();
+        assert!(rushed.late > 0.2 && rushed.late <= 1.0, "{}", rushed.late);
+        // Only the first of a group can be late.
+        (bench.plan.group, bench.plan.batch) = (4, 256);
+        let groups = bench.run(iterations(50_000), &Probes::system()).unwrap();
+        assert!(groups.late > 0.2 && groups.late <= 1.0, "{}", groups.late);
+        let bench = Bench::new(looking(), Pace::Free, LayoutKind::Padded, 256);
+        assert_eq!(bench.run(iterations(1000), &Probes::system()).unwrap().late, 0.0);
+    }
+
+    /// Contended or not, a lock is no deadlock while batches come and go, even if none of them counts.
+    #[test]
+    fn batches_that_are_thrown_away_are_no_deadlock() {
+        let text = "C t\n{}\nP0(int *x, spinlock_t *s) { spin_lock(s); WRITE_ONCE(*x, 1); spin_unlock(s); }\n\
+                    P1(int *x, spinlock_t *s) { spin_lock(s); WRITE_ONCE(*x, 2); spin_unlock(s); }\nexists (x=2)";
+        let bench = Bench::new(program(text), Pace::Free, LayoutKind::Padded, 64);
+        // Nothing counts for longer than a deadlock is waited for, as it is set here; but batches are done all the time. A process that is
+        // given no CPU for so long looks like a deadlock after all; that it is three times in a row is another matter.
+        let patience = Duration::from_millis(1500);
+        let attempt = || {
+            let begun = Instant::now();
+            let cpu = |number: usize, _: u64| (begun.elapsed() > 2 * patience).then_some(bench.cpus[number]);
+            let lasts = Duration::from_secs(600);
+            let probes = Probes { cpu: &cpu, deadlock: patience, lasts, ..Probes::system() };
+            bench.run(Limits { duration: Some(2 * patience + patience / 2), ..Limits::default() }, &probes)
+        };
+        let measured = (0..3).find_map(|_| attempt().ok()).expect("no deadlock");
+        assert!(measured.moved > 0 && measured.tally.iterations > 0);
+        let mut dog = Watchdog::new(Duration::from_secs(5), Duration::from_millis(200));
+        assert!((1..100).all(|progress| !dog.look(progress)));
+        assert_eq!((0..30).position(|_| dog.look(100)), Some(25));
+        assert!(!dog.look(101));
+    }
+
+    #[test]
+    fn a_thread_that_is_moved_for_good_ends_the_run_and_is_named() {
+        let bench = Bench::new(looking(), Pace::Free, LayoutKind::Padded, 64);
+        let cpu = |number: usize, batch: u64| {
+            if number == 1 && batch > 10 { Some(4321) } else { Some(bench.cpus[number]) }
+        };
+        let limits = Limits { duration: Some(Duration::from_secs(600)), ..Limits::default() };
+        let error = bench.run(limits, &Probes { cpu: &cpu, ..Probes::system() }).unwrap_err().to_string();
+        let words = format!("t: P1 was moved from CPU {} to CPU 4321", bench.cpus[1]);
+        assert!(error.contains(&words), "{error}");
+    }
+
+    #[test]
+    fn a_thread_that_is_not_started_ends_all() {
+        let bench = Bench::new(looking(), Pace::Free, LayoutKind::Padded, 64);
+        for most in [0, 1] {
+            let error = with_at_most(most, || bench.run(iterations(1000), &Probes::system())).unwrap_err().to_string();
+            assert!(error.contains(&format!("no thread for P{most}")), "{error}");
+        }
+        assert!(with_at_most(2, || bench.run(iterations(1000), &Probes::system())).is_ok());
+    }
+
+    #[test]
+    fn an_interrupt_ends_what_chooses_the_pace() {
+        let mut bench = Bench::new(looking(), Pace::Paced, LayoutKind::Padded, 64);
+        bench.plan.period = 123_456_789;
+        let (set, unset) = (AtomicBool::new(true), AtomicBool::new(false));
+        assert_eq!(choose_pace(bench.job(), &bench.plan, &set).unwrap(), 123_456_789, "nothing was tried");
+        assert_ne!(choose_pace(bench.job(), &bench.plan, &unset).unwrap(), 123_456_789);
+        let mut plan = bench.plan.clone();
+        choose_group(bench.job(), &mut plan, &set).unwrap();
+        assert_eq!((plan.group, plan.period), (1, 123_456_789));
+        choose_group(bench.job(), &mut plan, &unset).unwrap();
+        assert!([1, 4].contains(&plan.group) && plan.period != 123_456_789);
+        // A batch that is no more than one group of four has one instance a tick.
+        let mut small = Plan { batch: 5, ..plan };
+        choose_group(bench.job(), &mut small, &unset).unwrap();
+        assert_eq!(small.group, 1);
+        let measured = run(bench.job(), &bench.plan, &set, |_| ()).unwrap();
+        assert_eq!((measured.stop, measured.tally.iterations), (Stop::Interrupted, 0));
+    }
 }

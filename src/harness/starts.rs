@@ -41,13 +41,14 @@ impl Starts {
         let mut used: Vec<usize> = lines.iter().copied().flatten().collect();
         used.sort_unstable();
         used.dedup();
-        let fits = |&mixed: &usize| threads.pow(mixed as u32) <= MOST_KINDS;
+        let power = |exponent: usize| (0..exponent).fold(1_usize, |power, _| power * threads);
+        let fits = |&mixed: &usize| power(mixed) <= MOST_KINDS;
         let mixed = (1..=MIXED.min(used.len())).rev().find(fits).unwrap_or(1);
-        let kinds = threads.pow(mixed as u32);
+        let kinds = power(mixed);
         // The number's digits, to the base of the threads, are the writers of the lines.
         let writer = |kind: usize, line: usize| {
             let digit = used.binary_search(&line).unwrap_or(0) % mixed;
-            kind / threads.pow(digit as u32) % threads
+            kind / power(digit) % threads
         };
         let of_kind = |kind: usize| lines.iter().map(move |line| line.map(|line| writer(kind, line)));
         let writers = (0..kinds).flat_map(of_kind).collect();

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use super::arena::Arena;
 use crate::error::Result;
-use crate::machine::{allowed_cpus, pin_to, set_nice};
+use crate::machine::{allowed_cpus, pin_to, set_nice, start_alone};
 
 /// What the threads do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -64,7 +64,7 @@ impl Stress {
     /// Begins to press beside a test on these CPUs.
     ///
     /// # Errors
-    /// If memory runs out or the process's CPUs cannot be read.
+    /// If memory or threads run out, or the process's CPUs cannot be read.
     pub fn begin(kind: StressKind, used: &[usize]) -> Result<Stress> {
         let allowed = allowed_cpus()?;
         let others: Vec<usize> = allowed.iter().copied().filter(|cpu| !used.contains(cpu)).collect();
@@ -73,7 +73,7 @@ impl Stress {
         for cpu in cpus {
             let mut arena = Arena::new(BYTES)?;
             let stop = Arc::clone(&stress.stop);
-            stress.threads.push(std::thread::spawn(move || {
+            stress.threads.push(start_alone("stress", move || {
                 // Unpinned pressure is pressure too.
                 let _ = pin_to(cpu);
                 set_nice(19);
@@ -92,7 +92,7 @@ impl Stress {
                         }
                     }
                 }
-            }));
+            })?);
         }
         Ok(stress)
     }
@@ -111,6 +111,15 @@ impl Drop for Stress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_that_is_not_started_ends_the_others() {
+        let begin = |most| crate::machine::with_at_most(most, || Stress::begin(StressKind::Sets, &[]));
+        let error = begin(0).unwrap_err();
+        assert!(error.to_string().contains("no thread for stress"), "{error}");
+        // The first is joined when the second is refused, where there is a second.
+        assert_eq!(begin(1).is_err(), allowed_cpus().unwrap().len() > 1);
+    }
 
     #[test]
     fn pressure_begins_and_ends() {

@@ -41,8 +41,10 @@ pub struct StartTally {
 /// Everything counted in a run.
 #[derive(Debug, Clone)]
 pub struct Tally {
-    /// Instances that all threads completed, counted by the batches and not by their outcomes.
+    /// Instances that all threads completed and whose outcome passes the test's filter, counted by the batches and not by their outcomes.
     pub iterations: u64,
+    /// Instances whose outcome fails the filter. They are no iterations, and nothing else here counts them.
+    pub filtered: u64,
     /// Outcome counts for each skew, in ascending order of skew.
     pub skews: Vec<SkewTally>,
     /// The same instances by how their lines lay when they began.
@@ -57,7 +59,12 @@ impl Tally {
         let mut skews: Vec<SkewTally> =
             skews.iter().map(|&skew| SkewTally { skew, outcomes: OutcomeCounts::new() }).collect();
         skews.sort_by_key(|tally| tally.skew);
-        Tally { iterations: 0, skews, starts: Vec::new(), gaps: gap_histogram() }
+        Tally { iterations: 0, filtered: 0, skews, starts: Vec::new(), gaps: gap_histogram() }
+    }
+
+    /// Instances that all threads completed: iterations, and those that fail the filter.
+    pub fn instances(&self) -> u64 {
+        self.iterations + self.filtered
     }
 
     /// Counts per outcome over all skews.

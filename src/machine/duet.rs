@@ -1,9 +1,8 @@
 //! Two threads on two CPUs, of which one measures and the other answers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::Builder;
 
-use super::{PREFERRED_NICE, pin_to, set_nice};
+use super::{PREFERRED_NICE, pin_to, set_nice, start};
 use crate::error::{Error, Result};
 
 /// Runs `answer` on CPU `b` until its flag is set, and `measure` on CPU `a` meanwhile; what `measure` gives.
@@ -19,7 +18,6 @@ pub fn duet<T: Send>(
     let stop = &AtomicBool::new(false);
     let (ready, pinned) = std::sync::mpsc::channel();
     let panicked = || Error::Internal("a thread that measures between two CPUs panicked".to_owned());
-    let start = || Error::io("starting a thread to measure between two CPUs");
     std::thread::scope(|scope| {
         let answering = move || {
             let result = pin_to(b);
@@ -40,11 +38,9 @@ pub fn duet<T: Send>(
             stop.store(true, Ordering::Relaxed);
             measured
         };
-        let partner = Builder::new().spawn_scoped(scope, answering).map_err(start())?;
-        let measured = match Builder::new().spawn_scoped(scope, measuring) {
-            Ok(thread) => thread.join().unwrap_or_else(|_| Err(panicked())),
-            Err(error) => Err(start()(error)),
-        };
+        let partner = start(scope, "answers", answering)?;
+        let measuring = start(scope, "measures", measuring);
+        let measured = measuring.and_then(|thread| thread.join().unwrap_or_else(|_| Err(panicked())));
         // Nobody else does if it could not be started or panicked.
         stop.store(true, Ordering::Relaxed);
         partner.join().map_err(|_| panicked())?;

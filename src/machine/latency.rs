@@ -65,6 +65,17 @@ fn per_handover(clock: Clock, ticks: u64, first: u32, last: u32) -> f64 {
 mod tests {
     use super::*;
 
+    /// Whichever of its threads is not started, it ends and says so.
+    #[test]
+    fn a_thread_that_is_not_started_ends_it() {
+        let cpu = crate::machine::allowed_cpus().unwrap()[0];
+        let clock = Clock { frequency_hz: 1e9, resolution_ticks: 1, read_ticks: 1 };
+        for (most, name) in [(0, "answers"), (1, "measures")] {
+            let error = crate::machine::with_at_most(most, || line_transfer(cpu, cpu, clock, 1)).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+
     #[test]
     fn a_handover_is_half_a_round_trip() {
         let clock = Clock { frequency_hz: 2e9, resolution_ticks: 1, read_ticks: 20 };

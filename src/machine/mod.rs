@@ -14,6 +14,7 @@ mod pairs;
 mod pin;
 mod placement;
 mod priority;
+mod start;
 mod topology;
 mod tree;
 
@@ -23,8 +24,11 @@ pub use cpulist::{format_cpu_list, in_order, parse_cpu_list};
 pub use describe::{Cache, Host, describe};
 pub use latency::line_transfer;
 pub use pairs::{pairs, rounds};
-pub use pin::{allowed_cpus, pin_to};
+pub use pin::{allowed_cpus, current_cpu, pin_to};
 pub use placement::{Class, Placement, exactly, oversubscribed, place, restrict};
 pub use priority::{PREFERRED_NICE, set_nice};
+#[cfg(test)]
+pub(crate) use start::tests::with_at_most;
+pub use start::{start, start_alone};
 pub use topology::{Cpu, Topology};
 pub use tree::Tree;

@@ -38,17 +38,23 @@ pub fn pin_to(cpu: usize) -> Result<()> {
     if !accepted {
         return Err(Error::Host(format!("the system refused to pin a thread to CPU {cpu}")));
     }
-    // SAFETY: takes no argument and only returns a number.
-    let here = unsafe { libc::sched_getcpu() };
-    confirm(cpu, &allowed_cpus()?, here)
+    confirm(cpu, &allowed_cpus()?, current_cpu())
 }
 
 /// Whether a thread that was pinned to `cpu` is there and may be nowhere else.
-fn confirm(cpu: usize, allowed: &[usize], here: libc::c_int) -> Result<()> {
-    if allowed != [cpu] || usize::try_from(here) != Ok(cpu) {
+fn confirm(cpu: usize, allowed: &[usize], here: Option<usize>) -> Result<()> {
+    if allowed != [cpu] || here != Some(cpu) {
+        let here = here.map_or("one that the system does not name".to_owned(), |here| here.to_string());
         return Err(Error::Host(format!("a thread pinned to CPU {cpu} is on CPU {here}, allowed on {allowed:?}")));
     }
     Ok(())
+}
+
+/// The CPU that the calling thread is on; `None` where the system does not say. Through the vDSO or the thread's rseq area, so without a
+/// system call: some nanoseconds.
+pub fn current_cpu() -> Option<usize> {
+    // SAFETY: takes no argument and only returns a number, negative if there is none.
+    usize::try_from(unsafe { libc::sched_getcpu() }).ok()
 }
 
 #[cfg(test)]
@@ -60,10 +66,9 @@ mod tests {
         for cpu in allowed_cpus().unwrap() {
             let there = std::thread::spawn(move || {
                 pin_to(cpu).unwrap();
-                // SAFETY: takes no argument and only returns a number.
-                (allowed_cpus().unwrap(), unsafe { libc::sched_getcpu() })
+                (allowed_cpus().unwrap(), current_cpu())
             });
-            assert_eq!(there.join().unwrap(), (vec![cpu], cpu as libc::c_int));
+            assert_eq!(there.join().unwrap(), (vec![cpu], Some(cpu)));
         }
         assert!(
             std::thread::spawn(|| pin_to(1023)).join().unwrap().is_err() || allowed_cpus().unwrap().contains(&1023)
@@ -73,10 +78,12 @@ mod tests {
 
     #[test]
     fn a_thread_that_is_elsewhere_is_not_taken_for_pinned() {
-        assert!(confirm(3, &[3], 3).is_ok());
-        for (allowed, here) in [(&[3, 4][..], 3), (&[3], 4), (&[4], 4), (&[], 3), (&[3], -1)] {
+        assert!(confirm(3, &[3], Some(3)).is_ok());
+        for (allowed, here) in [(&[3, 4][..], Some(3)), (&[3], Some(4)), (&[4], Some(4)), (&[], Some(3)), (&[3], None)]
+        {
+            let name = here.map_or("one that".to_owned(), |here| here.to_string());
             let error = confirm(3, allowed, here).unwrap_err().to_string();
-            assert!(error.contains("pinned to CPU 3") && error.contains(&format!("is on CPU {here}")), "{error}");
+            assert!(error.contains("pinned to CPU 3") && error.contains(&format!("is on CPU {name}")), "{error}");
         }
     }
 

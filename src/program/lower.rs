@@ -18,11 +18,14 @@ pub fn lower(test: &ast::Test) -> Result<Program, Diagnostic> {
     let locations = variables.locations()?;
     let mut columns = Columns { source: &test.source, variables: &variables, threads, columns: Vec::new() };
     let condition = columns.prop(&test.condition.prop)?;
+    let mut displayed: Vec<usize> = (0..columns.columns.len()).collect();
     let filter = test.filter.as_ref().map(|prop| columns.prop(prop)).transpose()?;
     let match_event = test.header.match_event.as_ref().map(|prop| columns.prop(prop)).transpose()?;
     for observable in &test.locations {
-        columns.column(observable)?;
+        displayed.push(columns.column(observable)?);
     }
+    displayed.sort_unstable();
+    displayed.dedup();
     let Columns { mut threads, columns, .. } = columns;
     for column in &columns {
         if let Column::Register { thread, register } = *column {
@@ -34,6 +37,7 @@ pub fn lower(test: &ast::Test) -> Result<Program, Diagnostic> {
         locations,
         threads,
         columns,
+        displayed,
         quantifier: test.condition.quantifier,
         condition,
         filter,

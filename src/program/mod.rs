@@ -37,11 +37,14 @@ pub struct Program {
     pub threads: Vec<Thread>,
     /// What is looked at when an instance is over: the columns of an outcome.
     pub columns: Vec<Column>,
+    /// Those of them that the condition and `locations` name, which are what herd7 and litmus7 print. The others are the filter's and
+    /// Match's.
+    pub displayed: Vec<usize>,
     /// How the condition quantifies.
     pub quantifier: Quantifier,
     /// The condition, over columns.
     pub condition: Prop,
-    /// Executions that do not satisfy this do not count as races or matches.
+    /// Executions that do not satisfy this do not count at all.
     pub filter: Option<Prop>,
     /// The event that the race is a fraction of.
     pub match_event: Option<Prop>,
@@ -52,13 +55,17 @@ impl Program {
     /// `exists` or `~exists`, or violates that of a `forall`.
     pub fn is_race(&self, row: &[Const]) -> bool {
         let interesting = self.condition.holds(row) == (self.quantifier != Quantifier::Forall);
-        interesting && self.filter.as_ref().is_none_or(|filter| filter.holds(row))
+        interesting && self.passes(row)
+    }
+
+    /// Whether an outcome passes the filter, as it does where there is none.
+    pub fn passes(&self, row: &[Const]) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.holds(row))
     }
 
     /// Whether an outcome is a match; `None` where the header declares no Match event.
     pub fn is_match(&self, row: &[Const]) -> Option<bool> {
-        let filtered = self.filter.as_ref().is_none_or(|filter| filter.holds(row));
-        self.match_event.as_ref().map(|event| filtered && event.holds(row))
+        self.match_event.as_ref().map(|event| self.passes(row) && event.holds(row))
     }
 
     /// For each location, whether any thread may read or write it. Others have only their addresses used, and keep their initial values.

@@ -33,18 +33,21 @@ fn test(text: &mut String, sum: &Sum<'_>) {
     };
     let Sum { ref results, iterations, races, .. } = *sum;
     let others = iterations.saturating_sub(races);
-    let mut outcomes: BTreeMap<&BTreeMap<String, FinalValue>, (u64, bool)> = BTreeMap::new();
-    for outcome in results.iter().flat_map(|result| &result.outcomes) {
-        let known = outcomes.entry(&outcome.values).or_insert((0, outcome.satisfies));
+    let mut outcomes: BTreeMap<BTreeMap<&String, &FinalValue>, (u64, bool)> = BTreeMap::new();
+    for (result, outcome) in results.iter().flat_map(|result| result.outcomes.iter().map(move |one| (result, one))) {
+        // As herd7 prints it: without what only the filter or Match looks at.
+        let displayed = |name: &String| result.displayed.is_empty() || result.displayed.contains(name);
+        let values = outcome.values.iter().filter(|(name, _)| displayed(name)).collect();
+        let known = outcomes.entry(values).or_insert((0, outcome.satisfies));
         known.0 = known.0.saturating_add(outcome.count);
     }
     let name = &first.scenario;
     let _ = writeln!(text, "Test {name} {kind}\nHistogram ({} states)", outcomes.len());
     for (values, (count, satisfies)) in &outcomes {
         let mark = if *satisfies { '*' } else { ':' };
-        let value = |(place, value): (&String, &FinalValue)| {
+        let value = |(place, value): (&&String, &&FinalValue)| {
             // Registers stand as they are, variables in brackets.
-            let place = if place.contains(':') { place.clone() } else { format!("[{place}]") };
+            let place = if place.contains(':') { (*place).clone() } else { format!("[{place}]") };
             match value {
                 FinalValue::Int(value) => format!("{place}={value};"),
                 FinalValue::Address(name) => format!("{place}={};", name.trim_start_matches('&')),

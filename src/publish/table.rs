@@ -132,8 +132,26 @@ pub(super) fn notes(result: &ScenarioResult) -> Option<String> {
             rate(share)
         ));
     }
+    if result.moved > 0 {
+        notes.push(format!(
+            "{} more were thrown away, because a thread had been moved off its CPU; something else places this process's threads",
+            count(result.moved)
+        ));
+    }
+    notes.extend(filtered(result.iterations, result.filtered));
     (!notes.is_empty())
         .then(|| format!("{} on CPUs {}: {}.", result.scenario, in_order(&result.placement.cpus), notes.join("; ")))
+}
+
+/// What stands beside iterations where a filter excluded some.
+pub(super) fn filtered(iterations: u64, filtered: u64) -> Option<String> {
+    (filtered > 0).then(|| {
+        format!(
+            "the test's filter excluded {} instances, and passed {}: only these are iterations",
+            count(filtered),
+            count(iterations)
+        )
+    })
 }
 
 /// What the table comes to, in sentences.

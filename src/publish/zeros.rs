@@ -34,6 +34,7 @@ pub(super) fn doubt(result: &ScenarioResult) -> Option<String> {
     }
     let evidence = result.evidence.as_ref();
     Some(match evidence {
+        _ if result.iterations == 0 => "there was no iteration to see it in".to_owned(),
         _ if result.controls_fired.is_empty() => "no control fired".to_owned(),
         Some(evidence) if evidence.seen.is_empty() => {
             format!("controls fired on some of these CPUs only ({})", result.controls_fired.join(", "))

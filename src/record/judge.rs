@@ -38,7 +38,8 @@ impl Finding {
             Some(Verdict::Never) if races > 0 => Finding::ForbiddenObserved,
             Some(Verdict::Always) if races < iterations => Finding::ForbiddenObserved,
             _ if races > 0 => Finding::Observed,
-            _ if zero_counts => Finding::NotObserved,
+            // A filter that nothing passes leaves nothing to judge.
+            _ if zero_counts && iterations > 0 => Finding::NotObserved,
             _ => Finding::Inconclusive,
         }
     }
@@ -204,6 +205,9 @@ mod tests {
         ];
         for (races, expected, control, finding) in cases {
             assert_eq!(Finding::judge(races, 10, expected, control), finding, "{races} {expected:?} {control}");
+        }
+        for expected in [Some(Never), Some(Sometimes), Some(Always), None] {
+            assert_eq!(Finding::judge(0, 0, expected, true), Inconclusive, "without iterations, {expected:?}");
         }
     }
 

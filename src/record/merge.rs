@@ -262,6 +262,10 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         matches: plus_if_both(a.matches, b.matches, "the matches")?,
         discarded: plus(a.discarded, b.discarded, "the discarded iterations")?,
         disturbances: plus(a.disturbances, b.disturbances, "the disturbances")?,
+        moved: plus(a.moved, b.moved, "the iterations of moved threads")?,
+        filtered: plus(a.filtered, b.filtered, "what the filter excludes")?,
+        // It follows from the source.
+        displayed: if a.displayed.is_empty() { b.displayed } else { a.displayed },
         elapsed_s: a.elapsed_s + b.elapsed_s,
         in_batches_s: a.in_batches_s + b.in_batches_s,
         outcomes,

@@ -187,8 +187,12 @@ pub struct ScenarioResult {
     pub seed: u64,
     /// On arm64, which atomics the code used: `lse` or `llsc`.
     pub atomics: Option<String>,
-    /// Instances that all threads completed.
+    /// Instances that all threads completed and whose outcome passes the test's filter, if it has one.
     pub iterations: u64,
+    /// Instances whose outcome fails the filter: they are no iterations and in no other count. 0 in records of versions that counted them
+    /// as iterations.
+    #[serde(default)]
+    pub filtered: u64,
     /// Wall-clock time, in seconds.
     pub elapsed_s: f64,
     /// The part of it inside measured batches, in seconds: from a batch's first tick to the end of its last thread. Earlier versions counted
@@ -198,6 +202,10 @@ pub struct ScenarioResult {
     pub iterations_per_s: f64,
     /// Every outcome that was seen. The counts add up to `iterations`.
     pub outcomes: Vec<OutcomeRecord>,
+    /// The registers and variables that the condition and `locations` name, which herd7 and litmus7 print; the other values of an outcome are
+    /// the filter's and Match's. Empty in records of versions that did not tell them apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub displayed: Vec<String>,
     /// Instances in which the Match event happened.
     pub matches: Option<u64>,
     /// Instances in which the outcome the test asks about happened.
@@ -225,6 +233,10 @@ pub struct ScenarioResult {
     /// Batches in which a thread lost its CPU.
     #[serde(default)]
     pub disturbances: u64,
+    /// Iterations that were run and thrown away, because a thread was found on another CPU than its own after their batch: somebody moved
+    /// it. They are not among `discarded`.
+    #[serde(default)]
+    pub moved: u64,
     /// How long a cache line took from P0's CPU to P1's just before the run, in nanoseconds: where a hypervisor moves CPUs about, it tells
     /// which of a box's moods a run met. Absent from short runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -34,6 +34,9 @@ pub struct Classifier<'a> {
     /// Which indices are races, and the same as a list.
     is_race: Vec<bool>,
     races: Vec<usize>,
+    /// The same for what the filter excludes.
+    is_excluded: Vec<bool>,
+    excluded: Vec<usize>,
     /// Whether this CPU has AVX2.
     #[cfg(target_arch = "x86_64")]
     wide: bool,
@@ -68,12 +71,13 @@ pub struct Counter {
     rare: HashMap<(usize, Vec<Const>), u64>,
     /// Iterations and races by kind of start, cold and then warm.
     starts: Vec<[u64; 2]>,
+    /// Along what passes the filter.
     gaps: RaceGaps,
     races: u64,
 }
 
 impl Counter {
-    /// Instances counted.
+    /// Instances counted whose outcome passes the filter.
     pub fn seen(&self) -> u64 {
         self.gaps.seen()
     }
@@ -117,11 +121,15 @@ impl<'a> Classifier<'a> {
             table,
             is_race: Vec::new(),
             races: Vec::new(),
+            is_excluded: Vec::new(),
+            excluded: Vec::new(),
             #[cfg(target_arch = "x86_64")]
             wide: std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("popcnt"),
         };
         classifier.is_race = (0..table).map(|index| program.is_race(&classifier.row_of(index))).collect();
         classifier.races = (0..table).filter(|&index| classifier.is_race[index]).collect();
+        classifier.is_excluded = (0..table).map(|index| !program.passes(&classifier.row_of(index))).collect();
+        classifier.excluded = (0..table).filter(|&index| classifier.is_excluded[index]).collect();
         classifier
     }
 
@@ -212,12 +220,16 @@ impl<'a> Classifier<'a> {
                     // SAFETY: as the caller vouches.
                     let values = unsafe { self.row(memory, from + 64 * word + row as usize) };
                     chunk.races[word] |= u64::from(self.program.is_race(&values)) << row;
+                    chunk.excluded[word] |= u64::from(!self.program.passes(&values)) << row;
                     *counter.rare.entry((skew, values)).or_default() += 1;
                     left &= left - 1;
                 }
             }
-            for (word, &races) in chunk.races.iter().enumerate().take(rows.div_ceil(64)) {
+            for (word, (&races, &excluded)) in
+                chunk.races.iter().zip(&chunk.excluded).enumerate().take(rows.div_ceil(64))
+            {
                 let rows = (rows - 64 * word).min(64);
+                let (races, rows) = if excluded == 0 { (races, rows) } else { passing(races, excluded, rows) };
                 let raced = u64::from(races.count_ones());
                 let start = &mut counter.starts[first + stretch.kind(from + 64 * word)];
                 start[0] += rows as u64;
@@ -242,9 +254,9 @@ impl<'a> Classifier<'a> {
                     (Type::Pointer, ..) => {
                         let bits = at.cast::<u64>().read();
                         let base = memory.arena as u64 + (instance * self.layout.stride) as u64;
-                        let offset = bits.wrapping_sub(base) as i64;
-                        let known = self.layout.offsets.iter().position(|&known| known as i64 == offset);
-                        known.filter(|_| bits != 0).map_or(Const::Int(bits as i64), Const::Address)
+                        let offset = bits.wrapping_sub(base);
+                        let known = self.layout.offsets.iter().position(|&known| known as u64 == offset);
+                        known.filter(|_| bits != 0).map_or(Const::Int(bits.cast_signed()), Const::Address)
                     }
                     (_, 1, true) => Const::Int(at.cast::<i8>().read().into()),
                     (_, 1, false) => Const::Int(at.read().into()),
@@ -262,10 +274,18 @@ impl<'a> Classifier<'a> {
     /// Adds what a counter holds to a tally.
     pub fn add_to(&self, counter: &Counter, tally: &mut Tally) {
         for (at, &count) in counter.table.iter().enumerate().filter(|(_, count)| **count > 0) {
-            tally.add(at / self.table, self.row_of(at % self.table), count);
+            if self.is_excluded[at % self.table] {
+                tally.filtered += count;
+            } else {
+                tally.add(at / self.table, self.row_of(at % self.table), count);
+            }
         }
         for ((skew, row), &count) in &counter.rare {
-            tally.add(*skew, row.clone(), count);
+            if self.program.passes(row) {
+                tally.add(*skew, row.clone(), count);
+            } else {
+                tally.filtered += count;
+            }
         }
         if tally.starts.is_empty() {
             let kinds = self.starts.kinds();
@@ -283,6 +303,17 @@ impl<'a> Classifier<'a> {
         }
         counter.gaps.add_to(&mut tally.gaps);
     }
+}
+
+/// Of at most 64 rows those that pass the filter, moved together: a bit for each that raced, and how many there are.
+#[cold]
+fn passing(races: u64, excluded: u64, rows: usize) -> (u64, usize) {
+    let (mut moved, mut passed) = (0, 0);
+    for row in (0..rows).filter(|row| excluded >> row & 1 == 0) {
+        moved |= (races >> row & 1) << passed;
+        passed += 1;
+    }
+    (moved, passed)
 }
 
 /// The values that the test's own text makes likely, in order: constants it stores or compares with, initial values, and the truth values or
@@ -331,6 +362,17 @@ mod tests {
             state.reset(arena.as_mut_ptr().cast(), &starts.stretch(instances, 0), instances, 0);
         }
         (arena, vec![0_u64; SaveRecord::new(&program.threads[0]).stride * instances / 8 + 1])
+    }
+
+    /// How instances are counted: for 32-byte vectors where the CPU has them, and always as on one that has not.
+    fn ways<'a>(program: &'a Program, layout: &'a Layout, starts: &'a Starts) -> Vec<Classifier<'a>> {
+        #[allow(unused_mut, reason = "only x86-64 has a choice")]
+        let mut narrow = Classifier::new(program, layout, starts);
+        #[cfg(target_arch = "x86_64")]
+        {
+            narrow.wide = false;
+        }
+        vec![Classifier::new(program, layout, starts), narrow]
     }
 
     /// A cold batch at the only skew.
@@ -453,6 +495,51 @@ mod tests {
         }
     }
 
+    /// What fails the filter is counted as that and nowhere else, whether its outcome has a place in the table or not; gaps are counted along
+    /// what passes.
+    #[test]
+    fn what_the_filter_excludes_is_no_iteration() {
+        let text = "C t\n{}\nP0(int *x, int *y) { int r0; int r1; r0 = READ_ONCE(*x); r1 = READ_ONCE(*y); }\n\
+                    filter (0:r0=1)\nexists (0:r1=1)";
+        let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
+        let layout = Layout::new(LayoutKind::Padded, &program, 64).unwrap();
+        let starts = Starts::new(&program, &layout, 1);
+        let batch = 1000;
+        // Two values with a code and one without.
+        let r0 = |at: usize| [1, 0, 7_777, 1, 1][at % 5];
+        let r1 = |at: usize| u32::from(at.is_multiple_of(3));
+        let record = SaveRecord::new(&program.threads[0]);
+        let mut saved = vec![0_u32; record.stride * batch / 4];
+        for at in 0..batch {
+            for slot in &record.slots {
+                let name = &program.threads[0].registers[slot.register].name;
+                saved[(at * record.stride + slot.offset) / 4] = if name == "r0" { r0(at) } else { r1(at) };
+            }
+        }
+        let passed: Vec<usize> = (0..batch).filter(|&at| r0(at) == 1).collect();
+        let raced: Vec<usize> = (0..passed.len()).filter(|&at| r1(passed[at]) == 1).collect();
+        let mut gaps = crate::harness::gap_histogram();
+        raced.windows(2).for_each(|pair| gaps.record((pair[1] - pair[0]) as u64).unwrap());
+        for classifier in ways(&program, &layout, &starts) {
+            let mut counter = classifier.counter(1);
+            let records = [saved.as_mut_ptr().cast::<u8>()];
+            let memory = Memory { arena: std::ptr::null(), records: &records };
+            // SAFETY: no column is a location, so the arena is not read; the records are that many.
+            unsafe { classifier.count(memory, 0..batch, under(&starts.stretch(batch, 0)), &mut counter) };
+            let mut tally = Tally::new(&[0]);
+            classifier.add_to(&counter, &mut tally);
+            assert_eq!(tally.filtered, 400);
+            assert_eq!((counter.seen(), counter.races()), (600, raced.len() as u64));
+            let outcomes = tally.outcomes();
+            assert_eq!(outcomes.values().sum::<u64>(), 600);
+            assert!(outcomes.keys().all(|row| program.passes(row)), "{outcomes:?}");
+            let sums =
+                tally.starts.iter().fold((0, 0), |(all, races), start| (all + start.iterations, races + start.races));
+            assert_eq!(sums, (600, raced.len() as u64));
+            assert!(tally.gaps == gaps);
+        }
+    }
+
     proptest::proptest! {
         /// Whatever is in memory, counting many rows at a time comes to what reading them one by one does: narrow and wide indices, tables that are
         /// compared and tables that are not, tests too large for a table, values without a code, batches of any length.
@@ -486,7 +573,7 @@ mod tests {
             let instances = cells.len();
             let layout = Layout::new(LayoutKind::Packed, &program, 64).unwrap();
             let starts = Starts::new(&program, &layout, program.threads.len());
-            let classifier = Classifier::new(&program, &layout, &starts);
+            let ways = ways(&program, &layout, &starts);
             let record = SaveRecord::new(&program.threads[0]);
             let (mut arena, mut saved) = fresh(&program, &layout, instances);
             let base = arena.as_mut_ptr().cast::<u8>();
@@ -510,26 +597,38 @@ mod tests {
                 }
             }
             let memory = Memory { arena: base, records: &records };
-            let (mut expected, mut races) = (crate::harness::OutcomeCounts::new(), 0);
+            let (mut expected, mut raced, mut gaps) = (crate::harness::OutcomeCounts::new(), Vec::new(), crate::harness::gap_histogram());
             for instance in 0..instances {
                 // SAFETY: both vectors hold as many instances.
-                let row = unsafe { classifier.row(memory, instance) };
-                races += u64::from(program.is_race(&row));
+                let row = unsafe { ways[0].row(memory, instance) };
+                if program.is_race(&row) {
+                    raced.push(instance);
+                }
                 *expected.entry(row).or_default() += 1;
             }
-            let mut counter = classifier.counter(1);
-            let stretch = starts.stretch(instances, 0);
-            let (mut from, mut cuts) = (0, cuts.iter().cycle());
-            while from < instances {
-                let to = (from + cuts.next().unwrap()).min(instances);
-                // SAFETY: as above.
-                unsafe { classifier.count(memory, from..to, under(&stretch), &mut counter) };
-                from = to;
+            raced.windows(2).for_each(|pair| gaps.record((pair[1] - pair[0]) as u64).unwrap());
+            let races = raced.len() as u64;
+            for classifier in ways {
+                // At the second of three skews, so that nothing lands in another's table.
+                let mut counter = classifier.counter(3);
+                let stretch = starts.stretch(instances, 0);
+                let (mut from, mut cuts) = (0, cuts.iter().cycle());
+                while from < instances {
+                    let to = (from + cuts.next().unwrap()).min(instances);
+                    let under = Under { skew: 1, ..under(&stretch) };
+                    // SAFETY: as above.
+                    unsafe { classifier.count(memory, from..to, under, &mut counter) };
+                    from = to;
+                }
+                let mut tally = Tally::new(&[-5, 0, 5]);
+                classifier.add_to(&counter, &mut tally);
+                proptest::prop_assert_eq!(&tally.skews[1].outcomes, &expected);
+                proptest::prop_assert!(tally.skews[0].outcomes.is_empty() && tally.skews[2].outcomes.is_empty());
+                proptest::prop_assert_eq!((counter.races(), counter.seen(), tally.filtered), (races, instances as u64, 0));
+                let starts: u64 = tally.starts.iter().map(|start| start.races).sum();
+                proptest::prop_assert_eq!(starts, races);
+                proptest::prop_assert!(tally.gaps == gaps);
             }
-            let mut tally = Tally::new(&[0]);
-            classifier.add_to(&counter, &mut tally);
-            proptest::prop_assert_eq!(tally.outcomes(), expected);
-            proptest::prop_assert_eq!(counter.races(), races);
         }
     }
 }

@@ -65,6 +65,8 @@ impl Coding {
 #[derive(Debug)]
 pub(super) struct Chunk {
     pub races: [u64; CHUNK / 64],
+    /// Those that fail the filter.
+    pub excluded: [u64; CHUNK / 64],
     /// Those with a value that has no code, which are not counted yet.
     pub unknown: [u64; CHUNK / 64],
 }
@@ -74,7 +76,7 @@ impl Chunk {
     pub fn unknown(rows: usize) -> Chunk {
         let mut marks = [0; CHUNK];
         marks[..rows].fill(1);
-        Chunk { races: [0; CHUNK / 64], unknown: bits(&marks) }
+        Chunk { races: [0; CHUNK / 64], excluded: [0; CHUNK / 64], unknown: bits(&marks) }
     }
 }
 
@@ -97,6 +99,10 @@ macro_rules! index {
             const UNKNOWN: Self = <$type>::MAX;
             const ZERO: Self = 0;
             #[inline(always)]
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "the type is chosen by the table's length, and indices are below that"
+            )]
             fn new(index: usize) -> Self {
                 index as $type
             }
@@ -170,12 +176,15 @@ impl Classifier<'_> {
             }
             counted
         };
-        let mut chunk = Chunk { races: [0; CHUNK / 64], unknown: [0; CHUNK / 64] };
+        let mut chunk = Chunk { races: [0; CHUNK / 64], excluded: [0; CHUNK / 64], unknown: [0; CHUNK / 64] };
         if counted < rows {
             chunk = Chunk::unknown(rows);
             chunk.unknown.iter_mut().zip(bits(&known)).for_each(|(unknown, known)| *unknown &= !known);
         }
-        chunk.races = self.racing(&indices);
+        chunk.races = marked(&indices, &self.races, &self.is_race);
+        if !self.excluded.is_empty() {
+            chunk.excluded = marked(&indices, &self.excluded, &self.is_excluded);
+        }
         chunk
     }
 
@@ -184,6 +193,10 @@ impl Classifier<'_> {
     /// # Safety
     /// As [`Classifier::count`].
     #[inline(always)]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "what does not fit is taken to the largest, which is no code, before it is cut"
+    )]
     unsafe fn codes(&self, column: &Coding, memory: Memory<'_>, first: usize, codes: &mut [u8]) {
         let place = column.place;
         // SAFETY: within the records or instances, which the caller vouches for; so are the reads below.
@@ -236,24 +249,24 @@ impl Classifier<'_> {
             }
         }
     }
+}
 
-    /// A bit for each row whose index is a race's.
-    #[inline(always)]
-    fn racing<I: Index>(&self, indices: &[I; CHUNK]) -> [u64; CHUNK / 64] {
-        let mut marks = [0_u8; CHUNK];
-        if self.races.len() <= COMPARED {
-            for &race in &self.races {
-                for (mark, &index) in marks.iter_mut().zip(indices) {
-                    *mark |= u8::from(index == I::new(race));
-                }
-            }
-        } else {
+/// A bit for each row whose index is one of some, which are given as a list and by index.
+#[inline(always)]
+fn marked<I: Index>(indices: &[I; CHUNK], list: &[usize], by_index: &[bool]) -> [u64; CHUNK / 64] {
+    let mut marks = [0_u8; CHUNK];
+    if list.len() <= COMPARED {
+        for &wanted in list {
             for (mark, &index) in marks.iter_mut().zip(indices) {
-                *mark = self.is_race.get(index.index()).copied().unwrap_or(false).into();
+                *mark |= u8::from(index == I::new(wanted));
             }
         }
-        bits(&marks)
+    } else {
+        for (mark, &index) in marks.iter_mut().zip(indices) {
+            *mark = by_index.get(index.index()).copied().unwrap_or(false).into();
+        }
     }
+    bits(&marks)
 }
 
 /// Adds how often each outcome's index is there, by comparing all with each; how many indices were any outcome's.

@@ -1,0 +1,372 @@
+//! What a run does when the box gets in its way, and what counts as an iteration.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use assert_cmd::assert::OutputAssertExt;
+use predicates::prelude::*;
+use predicates::str::contains;
+use wakerace::machine::allowed_cpus;
+use wakerace::record::{self, AnyRecord, Finding, Record};
+
+/// wakerace in a folder of its own; through an emulator if WAKERACE_RUNNER names one.
+fn wakerace(folder: &Path) -> Command {
+    let binary = env!("CARGO_BIN_EXE_wakerace");
+    let runner = std::env::var_os("WAKERACE_RUNNER");
+    let mut command = Command::new(runner.as_deref().unwrap_or(binary.as_ref()));
+    command.args(runner.is_some().then_some(binary)).current_dir(folder);
+    command
+}
+
+fn read(path: &Path) -> Record {
+    match record::read_file(path).unwrap_or_else(|error| panic!("{error}")) {
+        AnyRecord::Run(record) => *record,
+        AnyRecord::Protocol(_) => panic!("a record of the protocol"),
+    }
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+const FILTERED: &str = "C filtered\n\n(*\n * Result: Always\n *)\n\n{}\n\nP0(int *x, int *y)\n{\n\tWRITE_ONCE(*x, 1);\n\
+                        \tsmp_store_release(y, 1);\n}\n\nP1(int *x, int *y)\n{\n\tint r0; int r1;\n\tr0 = smp_load_acquire(y);\n\
+                        \tr1 = READ_ONCE(*x);\n}\n\nfilter (1:r0=1)\nexists (1:r1=1)\n";
+
+#[test]
+fn what_a_filter_excludes_is_no_iteration() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "filtered.litmus", FILTERED);
+    let run = |file: &str, more: &[&str], to: &str| {
+        let mut command = wakerace(folder.path());
+        command.args(["run", file, "--no-save", "--oversubscribe", "--export-json", to]).args(more);
+        let said = command.output().unwrap();
+        let (out, err) = (String::from_utf8(said.stdout).unwrap(), String::from_utf8(said.stderr).unwrap());
+        assert_eq!(said.status.code(), Some(0), "{out}{err}");
+        let record = read(&folder.path().join(to));
+        assert_eq!(record::problems(&record), Vec::<String>::new());
+        (out, record)
+    };
+    // All threads on one CPU or on two, paced or free: whatever passes has the new value of x.
+    for pace in [&["--pace", "free"][..], &["--pace", "paced", "--period", "2us", "--skew", "0"]] {
+        let (said, record) = run(&file, &[&["-n", "100000"], pace].concat(), "a.json");
+        let result = record.results.iter().find(|result| result.scenario == "filtered").unwrap();
+        assert_eq!(result.iterations + result.filtered, 100_000);
+        assert_eq!(result.races, result.iterations);
+        assert_eq!(result.skews.iter().map(|skew| skew.iterations).sum::<u64>(), result.iterations);
+        assert_eq!(result.rate, (result.iterations > 0).then_some(1.0));
+        assert_eq!(result.displayed, ["1:r1"]);
+        assert!(result.outcomes.iter().all(|outcome| outcome.values["1:r0"] == record::FinalValue::Int(1)));
+        let wanted = if result.iterations > 0 { Finding::Observed } else { Finding::Inconclusive };
+        assert_eq!(result.finding, wanted);
+        let note = format!("excluded {} instances", wakerace::publish::count(result.filtered));
+        assert_eq!(said.contains(&note), result.filtered > 0, "{said}");
+    }
+    // herd7 prints what the condition names, and so does the log; all of it passed.
+    let log = wakerace(folder.path()).args(["export", "--log", "a.json"]).output().unwrap();
+    let log = String::from_utf8(log.stdout).unwrap();
+    let log = log.split("\n\nTest ").find(|test| test.starts_with("filtered ")).unwrap_or_else(|| panic!("{log}"));
+    assert!(!log.contains("1:r0"), "{log}");
+    let printed: u64 = log
+        .lines()
+        .filter_map(|line| line.split_once("*>1:r1=1;"))
+        .map(|(count, _)| count.trim().parse::<u64>().unwrap())
+        .sum();
+    let record = read(&folder.path().join("a.json"));
+    let filtered = record.results.iter().find(|result| result.scenario == "filtered").unwrap();
+    assert_eq!(printed, filtered.iterations);
+
+    // Nothing passes: in the table, and inconclusive, even where controls fired.
+    let none = FILTERED.replace("filter (1:r0=1)", "filter (1:r0=5)").replace("Result: Always", "Nothing passes");
+    let none = write(folder.path(), "none.litmus", &none);
+    let (said, record) = run(&none, &["-n", "20000"], "none.json");
+    let result = record.results.iter().find(|result| result.group != "controls").unwrap();
+    assert_eq!((result.iterations, result.filtered, result.races), (0, 20_000, 0));
+    assert_eq!(result.finding, Finding::Inconclusive);
+    let line = said.lines().rfind(|line| line.starts_with("filtered ") && line.contains("inconclusive"));
+    assert!(line.is_some() && said.contains("excluded 20,000 instances, and passed 0"), "{said}");
+
+    // Sums.
+    let edit = |name: &str, moved: u64| {
+        let path = folder.path().join(name);
+        let mut value: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        for result in value["results"].as_array_mut().unwrap() {
+            result["moved"] = moved.into();
+        }
+        fs::write(&path, value.to_string()).unwrap();
+        read(&path)
+    };
+    let more = ["-n", "30000", "--no-controls", "--pace", "free"];
+    for to in ["b.json", "c.json"] {
+        run(&file, &more, to);
+    }
+    let (b, c) = (edit("b.json", 5), edit("c.json", 7));
+    wakerace(folder.path()).args(["merge", "b.json", "c.json", "-o", "sum.json"]).assert().success();
+    let sum = read(&folder.path().join("sum.json"));
+    assert_eq!((sum.results[0].moved, sum.results[0].filtered), (12, b.results[0].filtered + c.results[0].filtered));
+    assert_eq!(sum.results[0].displayed, ["1:r1"]);
+    // What earlier versions wrote reads as it did.
+    let mut value = serde_json::to_value(&b).unwrap();
+    for name in ["moved", "filtered", "displayed"] {
+        value["results"][0].as_object_mut().unwrap().remove(name).unwrap();
+    }
+    let old = read(Path::new(&write(folder.path(), "old.json", &value.to_string())));
+    assert_eq!((old.results[0].filtered, old.results[0].moved, old.results[0].displayed.len()), (0, 0, 0));
+}
+
+/// Waits for something; a minute without it is too long.
+fn wait_until(otherwise: &str, mut seen: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !seen() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{otherwise}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The tid of a child's thread of this name, if there is one.
+fn thread_of(child: &Child, name: &str) -> Option<libc::pid_t> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).ok()?;
+    tasks.flatten().find_map(|task| {
+        let comm = fs::read_to_string(task.path().join("comm")).ok()?;
+        (comm.trim() == name).then(|| task.file_name().to_string_lossy().parse().unwrap())
+    })
+}
+
+/// What `taskset -a`, a cpuset that shrinks and a CPU that goes offline have in common: a pinned thread is suddenly somewhere else.
+#[test]
+fn a_thread_that_is_moved_off_its_cpu_ends_the_run_by_name() {
+    let allowed = allowed_cpus().unwrap();
+    let [first, second, ..] = allowed[..] else { panic!("this test needs two CPUs, and may use {allowed:?}") };
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = wakerace(folder.path());
+    command.args([
+        "run",
+        "SB",
+        "--no-controls",
+        "--no-save",
+        "--pace",
+        "free",
+        "-d",
+        "300s",
+        "-c",
+        &format!("{first},{second}"),
+    ]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A thread that was only just started pins itself after that, so it is moved again and again.
+    let mut ended = None;
+    wait_until("it goes on with both threads on one CPU", || {
+        if let Some(thread) = thread_of(&child, "P1") {
+            // SAFETY: fills a local mask and gives the kernel its size; the thread is a child's, or gone, which is refused.
+            unsafe {
+                let mut mask: libc::cpu_set_t = std::mem::zeroed();
+                libc::CPU_SET(first, &mut mask);
+                libc::sched_setaffinity(thread, size_of_val(&mask), &raw const mask);
+            }
+        }
+        ended = child.try_wait().unwrap();
+        ended.is_some()
+    });
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(ended.unwrap().code(), Some(2), "{said}");
+    let words = format!("SB: P1 was moved from CPU {second} to CPU {first} in mid-run");
+    assert!(said.contains(&words) && !said.contains("not observed"), "{said}");
+}
+
+/// Lets a command's process have only so much address space, in bytes.
+fn limit_memory(command: &mut Command, bytes: u64) {
+    // SAFETY: between fork and exec only the async-signal-safe setrlimit is called.
+    unsafe {
+        command.pre_exec(move || {
+            let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+            match libc::setrlimit(libc::RLIMIT_AS, &raw const limit) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+}
+
+/// Every start of a thread may fail: then all end, with a message and exit status 2.
+#[test]
+fn a_thread_that_cannot_be_started_ends_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = ["run", "SB", "--no-controls", "--no-save", "--oversubscribe"];
+    // Between two CPUs the line and the counters are measured first, by other threads.
+    let one = allowed_cpus().unwrap()[0].to_string();
+    let cases: [(&[&str], &str); 5] = [
+        (&["--pace", "paced", "-n", "1000", "-c", &one], "P"),
+        (&["--pace", "free", "-n", "1000", "-c", &one], "P"),
+        (&["--pace", "free", "-d", "2s"], ""),
+        (&["--pace", "free", "-n", "1000", "--stress", "memory"], ""),
+        (&["--pace", "paced", "-n", "1000", "--period", "1us", "--skew", "0", "-c", &one], "P"),
+    ];
+    for (options, name) in cases {
+        let refused = |command: &mut Command, number: &str| {
+            let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let mut ended = None;
+            wait_until("a run without all of its threads goes on", || {
+                ended = child.try_wait().unwrap();
+                ended.is_some()
+            });
+            let mut said = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            assert_eq!(ended.unwrap().code(), Some(2), "{options:?}: {said}");
+            let name = if name.is_empty() { String::new() } else { format!("{name}{number}") };
+            assert!(said.contains(&format!("the system starts no thread for {name}")), "{options:?}: {said}");
+            assert!(said.contains("ulimit") && !said.contains("panicked"), "{options:?}: {said}");
+        };
+        // A stack that no address space holds: no thread starts.
+        let mut command = wakerace(folder.path());
+        command.args(run).args(options).env("RUST_MIN_STACK", (1_u64 << 50).to_string());
+        refused(&mut command, "0");
+        // One stack fits, and two do not. An emulator would count its own memory as well.
+        if std::env::var_os("WAKERACE_RUNNER").is_none() {
+            let mut command = wakerace(folder.path());
+            command.args(run).args(options).env("RUST_MIN_STACK", (1_u64 << 30).to_string());
+            limit_memory(&mut command, (1 << 30) + (700 << 20));
+            refused(&mut command, "1");
+        }
+    }
+}
+
+/// Whether a child handles a signal itself, as the kernel sees it.
+fn handles(child: &Child, signal: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default();
+    u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+fn send(child: &Child, signal: i32) {
+    let pid = libc::pid_t::try_from(child.id()).unwrap();
+    // SAFETY: sends a signal to a child that has not been waited for, so its number is still its own.
+    assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+}
+
+/// SIGTERM and SIGHUP keep what was measured, as Ctrl-C does.
+#[test]
+fn every_friendly_signal_keeps_what_was_measured() {
+    for signal in [libc::SIGHUP, libc::SIGTERM, libc::SIGINT] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.json");
+        let mut command = wakerace(folder.path());
+        command.args([
+            "run",
+            "SB",
+            "MP",
+            "--no-controls",
+            "--oversubscribe",
+            "--no-save",
+            "--pace",
+            "free",
+            "-n",
+            "4e14",
+        ]);
+        command.args(["-d", "300s", "--export-json", "r.json"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_until("no handler", || handles(&child, signal));
+        wait_until("no thread", || thread_of(&child, "P1").is_some());
+        std::thread::sleep(Duration::from_millis(500));
+        send(&child, signal);
+        let mut ended = None;
+        wait_until("it goes on after a signal", || {
+            ended = child.try_wait().unwrap();
+            ended.is_some()
+        });
+        assert_eq!(ended.unwrap().code(), Some(130), "signal {signal}");
+        let record = read(&path);
+        assert!(record.interrupted);
+        // By bad luck the signal came before the first batch was over.
+        assert!(record.results.iter().all(|result| result.scenario == "SB" && result.iterations > 0));
+    }
+}
+
+#[test]
+fn under_nohup_a_hangup_stays_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = wakerace(folder.path());
+    command.args(["run", "SB", "--no-controls", "--oversubscribe", "--no-save", "--pace", "free", "-d", "2s"]);
+    // SAFETY: between fork and exec only the async-signal-safe signal is called.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGHUP, libc::SIG_IGN);
+            Ok(())
+        });
+    }
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("no handler", || handles(&child, libc::SIGTERM));
+    assert!(!handles(&child, libc::SIGHUP));
+    send(&child, libc::SIGHUP);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// A run that still chooses its pace, and a search for the best settings, end when they are asked to.
+#[test]
+fn tune_ends_when_it_is_asked_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let cpus = allowed_cpus().unwrap();
+    let [first, second, ..] = cpus[..] else { panic!("this test needs two CPUs, and may use {cpus:?}") };
+    let mut command = wakerace(folder.path());
+    command.args(["tune", "SB", "-d", "600s", "-q", "-o", "p.json", "-c", &format!("{first},{second}")]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("no thread", || thread_of(&child, "P1").is_some());
+    send(&child, libc::SIGTERM);
+    let mut ended = None;
+    wait_until("it goes on after a signal", || {
+        ended = child.try_wait().unwrap();
+        ended.is_some()
+    });
+    assert_eq!(ended.unwrap().code(), Some(130));
+}
+
+/// A period is kept, however long it is and however few instances a batch has, or refused.
+#[test]
+fn a_period_is_kept_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.json");
+    let run = |options: &[&str]| {
+        let mut command = wakerace(folder.path());
+        command.args(["run", "SB", "--no-controls", "--oversubscribe", "--no-save", "--pace", "paced", "--skew", "0"]);
+        command.args(["--export-json"]).arg(&path).args(options);
+        command
+    };
+    // So many instances take so many periods at least, but for the last; and a hundredth for what the clock is off.
+    for (period, each, options) in [
+        ("12000us", 12e-3, &["-n", "20"][..]),
+        ("12000us", 12e-3, &["-n", "20", "--batch", "1"]),
+        ("1000us", 1e-3, &["-n", "200", "--batch", "1"]),
+        ("1000us", 1e-3, &["-n", "200", "--batch", "3"]),
+        ("9000us", 9e-3, &["-n", "25"]),
+        ("30000us", 30e-3, &["-n", "40", "--group", "4"]),
+        ("500us", 5e-4, &["-n", "640", "--group", "64", "--batch", "64"]),
+    ] {
+        run(&[&["--period", period][..], options].concat()).assert().success();
+        let result = read(&path).results[0].clone();
+        let ticks = result.iterations.div_ceil(result.pace.group as u64);
+        let least = (ticks - 1) as f64 * each;
+        assert!(result.elapsed_s >= 0.99 * least, "{period} {options:?}: {ticks} ticks in {} s", result.elapsed_s);
+    }
+    // Where the time is the limit: no more instances than periods, but for the first.
+    run(&["--period", "12000us", "-d", "400ms"]).assert().success();
+    let result = read(&path).results[0].clone();
+    assert!(
+        result.iterations as f64 <= 1.0 + 1.01 * result.elapsed_s / 12e-3,
+        "{} in {} s",
+        result.iterations,
+        result.elapsed_s
+    );
+    for (options, words) in [
+        (&["--batch", "1", "--period", "2us"][..], "--batch 1: with one group"),
+        (&["--batch", "1"], "--batch 2 or more"),
+        (&["--batch", "5", "--group", "4", "--period", "90us"], "--batch 8 or more"),
+        (&["--batch", "5", "--group", "6", "--period", "90us"], "--batch 5 is less than --group 6"),
+    ] {
+        run(options).args(["-n", "10"]).assert().code(2).stderr(contains(words).and(contains("panicked").not()));
+    }
+}
