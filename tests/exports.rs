@@ -67,6 +67,8 @@ fn every_column_of_results() {
         ("in_batches_s", "2.250000"),
         ("discarded", "2002"),
         ("disturbances", "32"),
+        ("moved", "402"),
+        ("filtered", "5002"),
         ("line_transfer_ns", "33.500"),
         ("nice", "-7"),
         ("seed", "71"),

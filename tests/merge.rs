@@ -49,7 +49,7 @@ fn other() -> Record {
             {"warm": false, "last_writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 500, "races": 30}
         ],
         "gaps": small::gaps("iterations", &[20, 77]),
-        "discarded": 10_007, "disturbances": 507, "elapsed_s": 40.0, "in_batches_s": 30.0, "line_transfer_ns": 99.0, "nice": 3, "seed": 5,
+        "discarded": 10_007, "disturbances": 507, "moved": 21, "filtered": 331, "elapsed_s": 40.0, "in_batches_s": 30.0, "line_transfer_ns": 99.0, "nice": 3, "seed": 5,
         "counters": [{"cpu": 1, "offset_ns": 5.0, "error_ns": 40.0, "corrected": false}],
         "group": "elsewhere", "drift": {"statistic": 0.5, "p": 0.25}
     });
@@ -103,7 +103,7 @@ fn every_field_of_a_result_has_its_meaning_in_a_sum() {
             {"warm": false, "last_writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 500, "races": 30}
         ],
         "gaps": small::gaps("iterations", &[20, 30, 41, 500, 12_345, 20, 77]),
-        "discarded": 12_009, "disturbances": 539, "elapsed_s": 42.5, "in_batches_s": 32.25, "nice": 3
+        "discarded": 12_009, "disturbances": 539, "moved": 423, "filtered": 5333, "elapsed_s": 42.5, "in_batches_s": 32.25, "nice": 3
     });
     wanted.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     for absent in ["line_transfer_ns", "counters", "drift"] {
@@ -185,6 +185,9 @@ fn what_one_part_lacks_the_sum_lacks() {
     };
     for result in sum(|b| b.starts.clear()) {
         assert_eq!(result.starts, []);
+    }
+    for result in sum(|b| b.displayed.clear()) {
+        assert_eq!(result.displayed, ["1:r0", "1:r1"]);
     }
     for result in sum(|b| b.pace.apart_ns = 0.0) {
         assert_eq!(result.pace.apart_ns, 0.0);
@@ -344,7 +347,8 @@ fn what_must_be_the_same_is() {
 
 #[test]
 fn boxes_of_another_kind_are_not_added() {
-    let edits: [(fn(&mut Record), &str); 2] = [
+    type Edit = fn(&mut Record);
+    let edits: [(Edit, &str); 2] = [
         (|b| b.host.architecture = "aarch64".to_owned(), "the architecture is aarch64 there and x86_64 here"),
         (|b| b.host.emulated = true, "emulated is true there and false here"),
     ];
@@ -358,7 +362,9 @@ fn boxes_of_another_kind_are_not_added() {
 
 #[test]
 fn a_sum_that_does_not_fit_is_refused_and_leaves_nothing_behind() {
-    let huge: [fn(&mut ScenarioResult); 8] = [
+    let huge: [fn(&mut ScenarioResult); 10] = [
+        |b| b.moved = u64::MAX,
+        |b| b.filtered = u64::MAX,
         |b| b.iterations = u64::MAX,
         |b| b.races = u64::MAX,
         |b| b.matches = Some(u64::MAX),

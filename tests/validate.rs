@@ -257,6 +257,10 @@ fn every_field_has_a_range() {
             (|r| r["results"][1]["races"] = 3000.into(), "results[1].races: is 3000; expected 0 to 2000"),
             (|r| r["results"][1]["matches"] = 3000.into(), "results[1].matches: is 3000; expected 0 to 2000"),
             (|r| r["results"][1]["scenario"] = "".into(), "results[1].scenario: is empty"),
+            (
+                |r| r["results"][1]["displayed"] = json!(["2:r0"]),
+                "results[1].displayed: has 2:r0, which no outcome has",
+            ),
             (|r| r["results"][1]["batch"] = 0.into(), "results[1].batch: is 0; "),
             (|r| r["results"][1]["batch"] = 1_048_577.into(), "results[1].batch: is 1048577; "),
             (|r| r["results"][1]["nice"] = 20.into(), "results[1].nice: is 20; expected -20 to 19"),
@@ -362,7 +366,7 @@ fn absurd_numbers_are_noticed(record: &impl serde::Serialize, any: &[&str]) {
 #[test]
 fn no_absurd_number_is_taken_for_true() {
     // These count what a busy or a fast box may give any number of; seeds are any number.
-    absurd_numbers_are_noticed(&small::run(), &["seed", "discarded", "disturbances"]);
+    absurd_numbers_are_noticed(&small::run(), &["seed", "discarded", "disturbances", "moved", "filtered"]);
     absurd_numbers_are_noticed(&small::protocol(), &["seed", "acquired", "rescued", "unhealed", "count"]);
 }
 

@@ -8,7 +8,7 @@ use crate::record::{OutcomeRecord, Record, ScenarioResult};
 type Column = (&'static str, fn(&Record, &ScenarioResult) -> String);
 
 /// The columns. New ones go to the end, so that a spreadsheet made for earlier versions reads on.
-const COLUMNS: [Column; 35] = [
+const COLUMNS: [Column; 36] = [
     ("architecture", |record, _| record.host.architecture.clone()),
     ("cpu_model", |record, _| record.host.cpu_model.clone()),
     ("emulated", |record, _| record.host.emulated.to_string()),
@@ -43,6 +43,7 @@ const COLUMNS: [Column; 35] = [
     ("commit", |record, _| record.tool.commit.clone()),
     ("command", |record, _| record.command.join(" ")),
     ("id", |record, _| record.identity()),
+    ("moved", |_, result| result.moved.to_string()),
     ("filtered", |_, result| result.filtered.to_string()),
 ];
 

@@ -41,13 +41,14 @@ fn result(name: &str, number: u32, more: Value) -> Value {
         "batch": 409, "seed": 71, "atomics": null, "elapsed_s": 0.5 + number_f, "in_batches_s": 0.25 + number_f,
         "evidence": {"needs": [["store-load"]], "seen": [], "controls": [], "looked": 0, "needed": 0},
         "iterations_per_s": 0.0, "rate": null, "interval": null, "rate_per_match": null, "interval_per_match": null,
-        "drift": {"statistic": 0.125, "p": 0.5}, "discarded": 2000 + number, "disturbances": 30 + number,
+        "drift": {"statistic": 0.125, "p": 0.5}, "discarded": 2000 + number, "disturbances": 30 + number, "moved": 400 + number, "filtered": 5000 + number,
         "line_transfer_ns": 31.5 + number_f,
         "counters": [{"cpu": 2, "offset_ns": 1.5 + number_f, "error_ns": 20.0 + number_f, "corrected": false}], "nice": -7,
         "expected": "Sometimes", "expected_from": "model", "lkmm": "Sometimes", "controls_fired": [], "finding": "inconclusive",
         "gaps": Gaps::default()
     });
     result.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    result["displayed"] = result["outcomes"][0]["values"].as_object().unwrap().keys().cloned().collect();
     result
 }
 

@@ -119,10 +119,12 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         seed: _, // any number
         atomics: _,
         iterations,
+        filtered: _, // any count
         elapsed_s,
         in_batches_s,
         iterations_per_s,
         outcomes,
+        displayed,
         matches,
         races,
         rate: _, // computed()
@@ -134,6 +136,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         sensitivity,
         discarded: _, // any count
         disturbances: _,
+        moved: _,
         line_transfer_ns,
         counters,
         nice,
@@ -200,6 +203,10 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         problems.range("error_ns", error_ns.unwrap_or(0.0), 0.0..=LONGEST_NS);
     });
     problems.range("nice", *nice, -20..=19);
+    let places = outcomes.first().map(|outcome| &outcome.values);
+    if let Some(place) = displayed.iter().find(|place| places.is_some_and(|places| !places.contains_key(*place))) {
+        problems.say("displayed", format!("has {place}, which no outcome has"));
+    }
     problems.each("outcomes", outcomes, |problems, outcome| {
         let OutcomeRecord { values: _, count, satisfies: _ } = outcome;
         problems.range("count", *count, 1..=*iterations);
