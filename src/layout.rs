@@ -263,14 +263,18 @@ mod tests {
     #[test]
     fn every_variable_is_aligned_and_none_overlap() {
         let program = program();
-        let layout = Layout::for_batch(LayoutKind::Dense, &program, 64, Some(100)).unwrap();
-        let mut bytes = vec![false; layout.bytes(100).unwrap()];
-        for instance in 0..100 {
-            for (location, offset) in program.locations.iter().zip(&layout.offsets) {
-                let at = instance * layout.stride + offset;
-                assert_eq!(at % location.ty.bytes(), 0, "{}", location.name);
-                for byte in &mut bytes[at..at + location.ty.bytes()] {
-                    assert!(!std::mem::replace(byte, true), "{} overlaps", location.name);
+        // Sizes that fill their lines to the last byte, and those that leave some.
+        for count in [100, 104, 105, 128] {
+            let layout = Layout::for_batch(LayoutKind::Dense, &program, 64, Some(count)).unwrap();
+            assert_eq!(layout.offsets[1] - layout.offsets[0], (count * 8).next_multiple_of(64) + 64, "a line later");
+            let mut bytes = vec![false; layout.bytes(count).unwrap()];
+            for instance in 0..count {
+                for (location, offset) in program.locations.iter().zip(&layout.offsets) {
+                    let at = instance * layout.stride + offset;
+                    assert_eq!(at % location.ty.bytes(), 0, "{}", location.name);
+                    for byte in &mut bytes[at..at + location.ty.bytes()] {
+                        assert!(!std::mem::replace(byte, true), "{} overlaps", location.name);
+                    }
                 }
             }
         }
