@@ -12,6 +12,7 @@ use crate::hash::sha256;
 use crate::input::{Limit, find_files, read_text};
 use crate::litmus::{self, MAX_SOURCE_BYTES, Source, Verdict, ast};
 use crate::program::{self, Access, Op, Program, Quantifier};
+use crate::shown;
 
 static FILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
 
@@ -210,8 +211,8 @@ pub fn load_file(path: &Path) -> Result<Scenario> {
 
 fn read_file(path: &Path) -> Result<Text> {
     let text = read_text(path, Limit { bytes: MAX_SOURCE_BYTES, why: "a litmus test is a page of text" })?;
-    let folder = path.parent().map_or(String::new(), |folder| folder.display().to_string());
-    Ok((Source::new(path.display().to_string(), text), folder))
+    let folder = path.parent().map_or(String::new(), shown::path);
+    Ok((Source::new(shown::path(path), text), folder))
 }
 
 #[cfg(test)]

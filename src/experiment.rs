@@ -271,16 +271,14 @@ fn run_with(
     Ok(Finished { result, stop: measurement.stop })
 }
 
-/// Runs experiments at the same time; no two may share a CPU. `watch` sees the counts of the first.
-///
-/// # Errors
-/// That of the first that fails; the others run to their ends, and none runs if one cannot be started.
+/// Runs experiments at the same time; no two may share a CPU. `watch` sees the counts of the first. Each ends by itself: what one of them
+/// measured is there whatever became of the others. None runs if one cannot be started.
 pub fn run_side_by_side(
     experiments: &[&Experiment<'_>],
     interrupt: &AtomicBool,
     watch: impl FnMut(&Tally),
-) -> Result<Vec<Finished>> {
-    let Some((first, others)) = experiments.split_first() else { return Ok(Vec::new()) };
+) -> Vec<Result<Finished>> {
+    let Some((first, others)) = experiments.split_first() else { return Vec::new() };
     std::thread::scope(|scope| {
         // None begins before all are there: one that is not started ends the others, whose senders go with this function.
         let mut gates = Vec::new();
@@ -292,7 +290,10 @@ pub fn run_side_by_side(
                 Err(_) => Err(Error::Internal("a run that never began was asked for".to_owned())),
             })
         });
-        let others = others.collect::<Result<Vec<_>>>()?;
+        let others = match others.collect::<Result<Vec<_>>>() {
+            Ok(others) => others,
+            Err(error) => return vec![Err(error)],
+        };
         for gate in gates {
             // It waits, or has panicked, which is told below.
             let _ = gate.send(());
@@ -302,7 +303,7 @@ pub fn run_side_by_side(
             let panicked = || Err(Error::Internal("a run panicked".to_owned()));
             finished.push(other.join().unwrap_or_else(|_| panicked()));
         }
-        finished.into_iter().collect()
+        finished
     })
 }
 

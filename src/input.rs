@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::shown;
 
 /// How large a file may be, and what it is.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +25,7 @@ pub struct Limit {
 /// # Errors
 /// If it cannot be read, is longer than the limit, or is not UTF-8.
 pub fn read_text(path: &Path, limit: Limit) -> Result<String> {
-    let shown = path.display();
+    let shown = shown::path(path);
     let file = File::open(path).map_err(Error::io(format!("opening {shown}")))?;
     let mut bytes = Vec::new();
     // One byte more than allowed tells a file that is too long from one that just fits.
@@ -51,7 +52,7 @@ pub fn find_files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
 }
 
 fn search(folder: &Path, extension: &str, seen: &mut HashSet<(u64, u64)>, found: &mut Vec<PathBuf>) -> Result<()> {
-    let failed = || Error::io(format!("reading the folder {}", folder.display()));
+    let failed = || Error::io(format!("reading the folder {}", shown::path(folder)));
     let about = fs::metadata(folder).map_err(failed())?;
     if !seen.insert((about.dev(), about.ino())) {
         return Ok(());

@@ -8,12 +8,15 @@
 //!     --harness::run--> Tally --stats--> Record --publish--> table, JSON, CSV, Markdown
 //! ```
 
+#![warn(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)] // terminal.rs is the only door
+
 pub mod arch;
 pub mod catalogue;
 pub mod cli;
 pub mod codegen;
 pub mod error;
 pub mod experiment;
+pub mod files;
 pub mod harness;
 pub mod hash;
 pub mod input;
@@ -27,6 +30,8 @@ pub mod program;
 pub mod protocol;
 pub mod publish;
 pub mod record;
+pub mod shown;
 pub mod stats;
+pub mod terminal;
 pub mod tune;
 pub mod verdict;

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::harness::{StressKind, Warm};
 use crate::input::{Limit, read_text};
 use crate::machine::{Class, Host};
-use crate::record;
+use crate::{files, record, shown};
 
 /// The schema of profiles.
 pub const SCHEMA: &str = "wakerace-profile/1";
@@ -123,7 +123,7 @@ impl Profile {
     /// # Errors
     /// If it cannot be read, is no profile, or is another host's.
     pub fn read(path: &Path, host: &Host) -> Result<Profile> {
-        let shown = path.display();
+        let shown = shown::path(path);
         let text = read_text(path, LARGEST)?;
         let profile: Profile = serde_json::from_str(&text).map_err(|error| {
             Error::Usage(format!("{shown}:{}:{}: no profile of wakerace: {error}", error.line(), error.column()))
@@ -146,7 +146,7 @@ impl Profile {
     /// If it cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).map_err(|error| Error::Internal(error.to_string()))?;
-        record::write_atomically(path, (text + "\n").as_bytes())
+        files::write_own(path, &(text + "\n"))
     }
 
     /// Puts what was found in place of what was known of the same test and class.

@@ -1,5 +1,7 @@
 //! The program as a person uses it: what it prints, writes, refuses and survives.
 
+mod common;
+
 use std::fs;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
@@ -8,27 +10,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use assert_cmd::assert::OutputAssertExt;
+use common::wakerace_in as wakerace;
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::Value;
 use wakerace::arch::Arch;
 use wakerace::machine::allowed_cpus;
 use wakerace::record::Record;
-
-/// wakerace in a folder of its own; through an emulator if WAKERACE_RUNNER names one.
-fn wakerace(folder: &Path) -> Command {
-    let binary = env!("CARGO_BIN_EXE_wakerace");
-    let mut command = match std::env::var_os("WAKERACE_RUNNER") {
-        Some(runner) => {
-            let mut command = Command::new(runner);
-            command.arg(binary);
-            command
-        }
-        None => Command::new(binary),
-    };
-    command.current_dir(folder);
-    command
-}
 
 /// The architecture these tests run on.
 fn arch() -> Arch {
@@ -121,7 +109,7 @@ fn every_scenario_runs_and_no_forbidden_outcome_is_seen() {
 #[test]
 fn the_table_and_all_exports_tell_the_same() {
     let folder = folder();
-    let (csv, markdown) = (folder.path().join("r.csv"), folder.path().join("deep/er/r.md"));
+    let (csv, markdown) = (folder.path().join("r.csv"), folder.path().join("r.md"));
     let mut command = wakerace(folder.path());
     command.args(["run", "SB", "S01-as-is", "-q", "-n", "1e5", "--no-save", "--oversubscribe", "--export-json", "-"]);
     command.arg("--export-csv").arg(&csv).arg("--export-markdown").arg(&markdown);
@@ -538,6 +526,13 @@ fn bad_arguments_give_exit_2_and_one_clear_message() {
         (vec!["run", "-c", "3-1"], "runs backwards"),
         (vec!["run", "-c", &first], "2 threads, but only 1 CPU may be used"),
         (vec!["run", "-d", "0s"], "not a duration"),
+        (vec!["run", "-d", "1e8"], "'--duration <TIME>': '1e8' is too long; a duration is at most 365d"),
+        (vec!["run", "-n", "4e18"], "'--iterations <COUNT>': '4e18' is too large; a count is at most 1e18"),
+        (vec!["run", "--stop-after-races", "4e18"], "'--stop-after-races <COUNT>': '4e18' is too large"),
+        (vec!["run", "--period", "2000ms"], "not a period"),
+        (vec!["run", "--period", "2e9"], "at most 1e9 nanoseconds"),
+        (vec!["run", "--group", "5000"], "4096"),
+        (vec!["run", "--nice", "20"], "-20..=19"),
         (vec!["run", "-n", "0"], "not a count"),
         (vec!["run", "--placement", "galaxy"], "unknown placement class"),
         (vec!["run", "--layout", "round"], "unknown layout"),
@@ -663,7 +658,6 @@ fn kill_9_leaves_whole_files() {
     child.wait().unwrap();
     assert_eq!(check_record(&path).results[0].scenario, "S02-wmb");
     for saved in saved_records(folder.path()) {
-        // A temporary file may be left behind by SIGKILL, but never under the name of a result.
         if saved.extension().is_some_and(|extension| extension == "json") {
             check_record(&saved);
         }

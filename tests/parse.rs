@@ -206,6 +206,27 @@ fn deep_nesting_ends_in_an_error_and_not_in_a_full_stack() {
     }
     // A chain of terms is long, not deep.
     accepted(&format!("C t\n{{}}\nP0(int *x) {{ }}\nexists x=1{}", " /\\ x=1".repeat(20_000)));
+    let error = program(&with_body(&format!("int r; r = 1{};", " + 1".repeat(65)))).unwrap_err();
+    assert!(error.contains("more than 64 operators in a row"), "{error}");
+}
+
+#[test]
+fn a_chain_of_conditions_is_no_nesting() {
+    // 20,000 alike, joined in every way, are as many bytes as a file may have.
+    for count in [64, 65, 66, 1000, 20_000] {
+        for link in [" /\\ ", " && ", " \\/ ", " || "] {
+            let atoms: Vec<String> = (0..count).map(|number| format!("x={}", number % 7)).collect();
+            let test = format!("C t\n{{}}\nP0(int *x) {{ WRITE_ONCE(*x, 1); }}\nexists ({})", atoms.join(link));
+            let shown = program(&test).unwrap_or_else(|error| panic!("{count}{link}: {error}")).to_string();
+            // None is lost, and they stay in order.
+            let condition = shown.lines().last().unwrap().replace(['(', ')'], "");
+            let spelled = if link.contains(['/', '|']) && !link.contains("/\\") { " \\/ " } else { " /\\ " };
+            assert!(condition == format!("exists {}", atoms.join(spelled)), "{count}{link}");
+        }
+    }
+    // Within 64 parentheses too.
+    let deep = format!("{}x=1{}{}", "(".repeat(60), " /\\ x=1".repeat(100), ")".repeat(60));
+    program(&format!("C t\n{{}}\nP0(int *x) {{ }}\nexists {deep}")).unwrap();
 }
 
 /// Takes a text as far as it goes: parse, lower, emit code of both paces for both kinds of layout.

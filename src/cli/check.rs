@@ -8,10 +8,11 @@ use comfy_table::{ContentArrangement, Table, presets};
 use crate::arch::Atomics;
 use crate::catalogue::{self, Scenario};
 use crate::error::{EXIT_BAD_INPUT, EXIT_OK, Error, Result};
+use crate::files::Sink;
 use crate::litmus::Source;
 use crate::model::code::Code;
 use crate::model::{self, Bounds, Model, ModelError, Outcome, assembly, explain, svg};
-use crate::verdict;
+use crate::{shown, terminal, verdict};
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
@@ -124,12 +125,12 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
                 }
             });
         }
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| shown::line(cell).into_owned()));
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    super::print(&format!("{}\n{more}", lines.join("\n")))?;
+    terminal::out(&format!("{}\n{more}", lines.join("\n")))?;
     for disagreement in &disagreements {
-        eprintln!("error: {disagreement}");
+        terminal::err(&format!("error: {disagreement}\n"));
     }
     Ok(if disagreements.is_empty() { EXIT_OK } else { EXIT_BAD_INPUT })
 }
@@ -184,9 +185,8 @@ fn details(
         }
         if let (Some(path), Some(explanation)) = (&args.svg, &explanation) {
             let path = if several { path.with_file_name(picture_name(path, code, model)) } else { path.clone() };
-            std::fs::write(&path, svg::svg(code, model, explanation))
-                .map_err(Error::io(format!("--svg: writing {}", path.display())))?;
-            out.push_str(&format!("\n{} on {model}: drawn in {}\n", code.name, path.display()));
+            Sink::open(&path)?.write(&svg::svg(code, model, explanation))?;
+            out.push_str(&format!("\n{} on {model}: drawn in {}\n", code.name, shown::path(&path)));
         }
     }
     Ok(out)

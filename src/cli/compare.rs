@@ -7,6 +7,7 @@ use clap::Args;
 use crate::error::{EXIT_FORBIDDEN, EXIT_OK, Error, Result};
 use crate::publish;
 use crate::record::{self, AnyRecord, Record};
+use crate::{shown, terminal};
 
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
@@ -27,7 +28,7 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
     let mut records: Vec<Record> = Vec::new();
     let mut names = Vec::new();
     for path in &args.files {
-        let name = path.display().to_string();
+        let name = shown::path(path);
         let AnyRecord::Run(record) = record::read_file(path)? else {
             return Err(Error::Usage(format!("{name}: records of the protocol are not compared")));
         };
@@ -48,7 +49,7 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
         return Err(Error::Usage("these records have no test in common on the same placement class".to_owned()));
     }
     let render = if args.markdown { publish::comparison_markdown } else { publish::comparison_table };
-    super::print(&render(&names, &comparisons))?;
+    terminal::out(&render(&names, &comparisons))?;
     let differs = comparisons.iter().filter_map(|comparison| comparison.ratio).any(publish::Ratio::differs);
     Ok(if differs && args.fail_on_difference { EXIT_FORBIDDEN } else { EXIT_OK })
 }

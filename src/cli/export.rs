@@ -6,8 +6,10 @@ use clap::Args;
 
 use crate::catalogue;
 use crate::error::{EXIT_OK, Error, Result};
+use crate::files::Sink;
 use crate::publish::{self, Publish, Tagged};
 use crate::record::{self, AnyRecord, Gaps, Record};
+use crate::shown;
 
 /// Arguments of `export`.
 #[derive(Debug, Args)]
@@ -53,6 +55,7 @@ struct What {
 
 /// Writes a scenario or a record in a format that others read.
 pub fn export(args: &ExportArgs) -> Result<u8> {
+    let output = Sink::open(args.output.as_deref().unwrap_or(Path::new("-")))?;
     let What { litmus: name, log, csv, window_csv, starts_csv, markdown, hgrm: one, hlog: all } = &args.what;
     let text = if let Some(name) = name {
         litmus(name)?
@@ -73,10 +76,7 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
     } else {
         return Err(Error::Usage("nothing to export".to_owned()));
     };
-    match &args.output {
-        Some(path) if path.as_os_str() != "-" => record::write_atomically(path, text.as_bytes())?,
-        _ => super::print(&text)?,
-    }
+    output.write(&text)?;
     Ok(EXIT_OK)
 }
 
@@ -93,7 +93,7 @@ fn of_a_run(path: &Path) -> Result<Record> {
         AnyRecord::Run(record) => Ok(*record),
         AnyRecord::Protocol(_) => Err(Error::Usage(format!(
             "{}: a record of the protocol; outcomes and race windows are in records of `wakerace run`",
-            path.display()
+            shown::path(path)
         ))),
     }
 }
@@ -125,7 +125,7 @@ fn histograms(record: AnyRecord) -> Vec<Named> {
 
 fn hgrm(path: &Path, wanted: Option<&str>) -> Result<String> {
     let named = histograms(record::read_valid(path)?);
-    let shown = path.display();
+    let shown = shown::path(path);
     let known = named.iter().any(|(name, ..)| wanted.is_none_or(|wanted| wanted == name));
     if !known {
         let names: Vec<&str> = named.iter().map(|(name, ..)| name.as_str()).collect();
@@ -142,7 +142,7 @@ fn hgrm(path: &Path, wanted: Option<&str>) -> Result<String> {
 }
 
 fn hlog(path: &Path) -> Result<String> {
-    let shown = path.display();
+    let shown = shown::path(path);
     let record = record::read_valid(path)?;
     let (host, started) = (record.host().clone(), record.started().to_owned());
     let named = histograms(record);

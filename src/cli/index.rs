@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::error::{EXIT_OK, Result};
-use crate::{publish, record};
+use crate::files::Sink;
+use crate::{publish, shown, terminal};
 
 /// Arguments of `index`.
 #[derive(Debug, Args)]
@@ -17,11 +18,12 @@ pub struct IndexArgs {
 
 /// Writes the index page of a folder of records.
 pub fn index(args: &IndexArgs) -> Result<u8> {
+    let path = args.folder.join("index.html");
+    let output = Sink::open(&path)?;
     let entries = super::report::entries(std::slice::from_ref(&args.folder))?;
     let page = publish::index(&args.folder, &entries)?;
-    let path = args.folder.join("index.html");
-    record::write_atomically(&path, page.as_bytes())?;
+    output.write(&page)?;
     let plural = if entries.len() == 1 { "" } else { "s" };
-    super::print(&format!("index of {} record{plural}: {}\n", entries.len(), path.display()))?;
+    terminal::out(&format!("index of {} record{plural}: {}\n", entries.len(), shown::path(&path)))?;
     Ok(EXIT_OK)
 }

@@ -6,6 +6,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use crate::arch::Arch;
 use crate::catalogue::{self, Scenario};
 use crate::error::Result;
+use crate::{shown, terminal};
 
 /// Arguments of `list`.
 #[derive(Debug, Args)]
@@ -28,7 +29,7 @@ pub fn list(args: &ListArgs) -> Result<u8> {
         table.add_row(row(scenario));
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    super::print(&format!("{}\n", lines.join("\n")))?;
+    terminal::out(&format!("{}\n", lines.join("\n")))?;
     Ok(crate::error::EXIT_OK)
 }
 
@@ -47,5 +48,5 @@ fn row(scenario: &Scenario) -> Vec<String> {
     let ends = ["? ", ". ", ": "].into_iter().filter_map(|end| summary.find(end)).map(|at| at + 1);
     let end = ends.min().unwrap_or(summary.len());
     row.push(summary[..end].trim_end_matches(['.', ':']).to_owned());
-    row
+    row.iter().map(|cell| shown::line(cell).into_owned()).collect()
 }

@@ -18,11 +18,13 @@ mod tune;
 mod units;
 mod validate;
 
-use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::error::{Error, Result};
+use crate::error::{EXIT_BAD_INPUT, Error, Result};
+use crate::terminal;
 
 /// Measures memory-ordering races of the Linux kernel's wakeup path on the CPU in front of you.
 #[derive(Debug, Parser)]
@@ -62,10 +64,52 @@ enum Command {
     Topology(topology::TopologyArgs),
 }
 
+/// The whole program: reads the arguments, runs the subcommand, says what went wrong; the exit status.
+pub fn main() -> u8 {
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse_arguments(&error),
+    };
+    // Whoever writes more than RLIMIT_FSIZE allows is told so by the system call too, and lives to say it.
+    let told = Arc::new(AtomicBool::new(false));
+    let watching =
+        signal_hook::flag::register(signal_hook::consts::SIGXFSZ, told).map_err(Error::io("watching for SIGXFSZ"));
+    match watching.and_then(|_| dispatch(cli)) {
+        Ok(status) => status,
+        Err(error) => {
+            complain(&error);
+            EXIT_BAD_INPUT
+        }
+    }
+}
+
+/// The arguments, with what only clap knows of them.
+fn parse() -> std::result::Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    if let (Command::Run(args), Some((name, matches))) = (&mut cli.command, matches.subcommand())
+        && let Some(command) = command.find_subcommand(name)
+    {
+        args.note(command, matches);
+    }
+    Ok(cli)
+}
+
+/// What clap says: help and version as they are, refusals as words that quote what was given. A reader that went away is no error.
+fn refuse_arguments(error: &clap::Error) -> u8 {
+    if error.use_stderr() {
+        terminal::err(&error.render().to_string());
+    } else {
+        let _ = error.print();
+    }
+    u8::try_from(error.exit_code()).unwrap_or(EXIT_BAD_INPUT)
+}
+
 /// Runs a subcommand; the exit status.
 ///
 /// # Errors
-/// Bad input, or a host that cannot do it; the exit status is then [`crate::error::EXIT_BAD_INPUT`].
+/// Bad input, or a host that cannot do it; the exit status is then [`EXIT_BAD_INPUT`].
 pub fn dispatch(cli: Cli) -> Result<u8> {
     match cli.command {
         Command::Run(args) => run::run(&args),
@@ -84,8 +128,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
     }
 }
 
-/// An error as the person at the terminal should see it. Errors in litmus files come with their source line and begin
-/// with `error:` already.
+/// An error in words. Those in litmus files come with their source line and begin with `error:` already.
 pub fn explain(error: &Error) -> String {
     match error {
         Error::Litmus(diagnostic) => diagnostic.to_string(),
@@ -93,11 +136,6 @@ pub fn explain(error: &Error) -> String {
     }
 }
 
-/// Prints to standard output. A reader that went away (`wakerace list | head`) is no error.
-fn print(text: &str) -> Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("writing to standard output")(error)),
-        _ => Ok(()),
-    }
+fn complain(error: &Error) {
+    terminal::err(&format!("{}\n", explain(error)));
 }

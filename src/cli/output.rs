@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::error::{Error, Result};
+use crate::error::{EXIT_FORBIDDEN, EXIT_INTERRUPTED, EXIT_OK, Error, Result};
+use crate::files::{Fresh, Sink};
 use crate::publish::{self, Entry, Publish};
-use crate::record;
+use crate::{shown, terminal};
 
 /// Options of everything that makes a record.
 #[derive(Debug, Args)]
@@ -58,12 +59,12 @@ impl Form {
 /// Where words and files go.
 pub struct Output {
     quiet: bool,
-    saved: Option<PathBuf>,
-    files: Vec<(PathBuf, Form)>,
-    /// Written once, at the end: drawing takes longer than a scenario may.
-    pages: Vec<PathBuf>,
-    /// What standard output is given, if it belongs to an export; words go to standard error then.
-    piped: Option<Form>,
+    /// The record that is kept without being asked for; its page gets the same name.
+    kept: Option<Fresh>,
+    /// Written whole after every result, so that a run that is killed has them.
+    files: Vec<(Sink, Form)>,
+    /// Written once, at the end: what cannot be written again, and pages, because drawing takes longer than a scenario may.
+    at_end: Vec<(Sink, Form)>,
 }
 
 impl Output {
@@ -75,62 +76,106 @@ impl Output {
             (&args.export_markdown, Form::Markdown),
             (&args.export_html, Form::Html),
         ];
-        let named = exports.into_iter().filter_map(|(path, form)| Some((path.clone()?, form)));
-        let (piped, mut files): (Vec<_>, Vec<_>) = named.partition(|(path, _)| path.as_os_str() == "-");
-        if piped.len() > 1 {
+        let kept = if args.no_save { None } else { Some(Fresh::new(kept)?) };
+        let (mut files, mut at_end) = (Vec::new(), Vec::new());
+        for (path, form) in exports {
+            let Some(path) = path else { continue };
+            let sink = Sink::open(path)?;
+            if sink.is_replaced() && form != Form::Html { files.push((sink, form)) } else { at_end.push((sink, form)) }
+        }
+        if at_end.iter().filter(|(sink, _)| sink.is_stdout()).count() > 1 {
             return Err(Error::Usage("only one --export can go to standard output".to_owned()));
         }
-        let saved = (!args.no_save).then_some(kept);
-        files.extend(saved.clone().map(|path| (path, Form::Json)));
-        let (drawn, files): (Vec<_>, Vec<_>) = files.into_iter().partition(|(_, form)| *form == Form::Html);
-        let mut pages: Vec<PathBuf> = drawn.into_iter().map(|(path, _)| path).collect();
-        pages.extend(saved.as_ref().map(|path| path.with_extension("html")));
-        for path in files.iter().map(|(path, _)| path).chain(&pages) {
-            record::check_writable(path)?;
-        }
-        Ok(Output { quiet: args.quiet, saved, files, pages, piped: piped.first().map(|(_, form)| *form) })
+        Ok(Output { quiet: args.quiet, kept, files, at_end })
     }
 
     /// Words on the way; not with -q.
     pub fn say(&self, text: &str) {
         if !self.quiet {
-            eprint!("{text}");
+            terminal::err(text);
         }
     }
 
-    /// Writes every file, whole.
-    pub fn write_files(&self, record: &impl Publish) -> Result<()> {
+    /// Writes every file that can be written again, whole.
+    ///
+    /// # Errors
+    /// The first; the others are written all the same.
+    pub fn write_files(&mut self, record: &impl Publish) -> Result<()> {
+        self.write(record).into_iter().next().map_or(Ok(()), Err)
+    }
+
+    fn write(&mut self, record: &impl Publish) -> Vec<Error> {
+        let mut failed = Vec::new();
         if record.is_empty() {
-            return Ok(());
+            return failed;
         }
-        for (path, form) in &self.files {
-            record::write_atomically(path, form.of(record, self.saved.as_deref())?.as_bytes())?;
+        if let Some(kept) = &mut self.kept {
+            failed.extend(record.json().and_then(|json| kept.write(&json, &["html"])).err());
         }
-        Ok(())
+        let name = self.kept.as_ref().map(Fresh::path);
+        for (sink, form) in &self.files {
+            failed.extend(form.of(record, name).and_then(|text| sink.write(&text)).err());
+        }
+        failed
     }
 
-    /// The table, what it means, `evidence`, and where the files are.
-    pub fn finish(&self, record: &impl Publish, evidence: &str) -> Result<()> {
-        let mut text = format!("\n{}\n{}\n{evidence}", record.table(), record.summary());
+    /// Writes all files, then prints the table, what it means, `evidence`, and where the files are, then `failures`, and those of writing.
+    ///
+    /// # Errors
+    /// The last failure; those before it were printed.
+    pub fn finish(&mut self, record: &impl Publish, evidence: &str, mut failures: Vec<Error>) -> Result<()> {
+        failures.extend(self.write(record));
+        let mut places = String::new();
+        if let Some(kept) = self.kept.as_ref().filter(|kept| kept.is_made()) {
+            places.push_str(&format!("\nrecord: {}\n", shown::path(kept.path())));
+            match write_page(record, kept.path()) {
+                Ok(path) => places.push_str(&format!("page:   {}\n", shown::path(&path))),
+                Err(error) => failures.push(error),
+            }
+        }
+        let name = self.kept.as_ref().map(Fresh::path);
+        let (piped, others): (Vec<_>, Vec<_>) = self.at_end.iter().partition(|(sink, _)| sink.is_stdout());
+        let write = |(sink, form): &(Sink, Form)| form.of(record, name).and_then(|text| sink.write(&text));
         if !record.is_empty() {
-            for path in &self.pages {
-                let page = Form::Html.of(record, self.saved.as_deref())?;
-                record::write_atomically(path, page.as_bytes())?;
-            }
-            if let Some(path) = &self.saved {
-                text.push_str(&format!(
-                    "\nrecord: {}\npage:   {}\n",
-                    path.display(),
-                    path.with_extension("html").display()
-                ));
+            failures.extend(others.into_iter().filter_map(|one| write(one).err()));
+        }
+        // A run of which nothing is left has only its errors to show.
+        if !record.is_empty() || failures.is_empty() {
+            let text = format!("\n{}\n{}\n{evidence}{places}", record.table(), record.summary());
+            if piped.is_empty() {
+                failures.extend(terminal::out(&text).err());
+            } else {
+                terminal::err(&text);
+                failures.extend(piped.into_iter().filter_map(|one| write(one).err()));
             }
         }
-        match self.piped {
-            None => super::print(&text),
-            Some(form) => {
-                eprint!("{text}");
-                super::print(&form.of(record, self.saved.as_deref())?)
-            }
+        let Some(last) = failures.pop() else { return Ok(()) };
+        for failure in &failures {
+            super::complain(failure);
         }
+        Err(last)
     }
+}
+
+/// The exit status of what made a record. `bad` says more than an error, which is printed then.
+///
+/// # Errors
+/// What `finished` holds.
+pub(super) fn status(finished: Result<()>, bad: bool, interrupted: bool) -> Result<u8> {
+    match finished {
+        Err(error) if bad => super::complain(&error),
+        other => other?,
+    }
+    Ok(match (bad, interrupted) {
+        (true, _) => EXIT_FORBIDDEN,
+        (false, true) => EXIT_INTERRUPTED,
+        (false, false) => EXIT_OK,
+    })
+}
+
+/// Writes the page of a record that is kept; its path.
+fn write_page(record: &impl Publish, kept: &Path) -> Result<PathBuf> {
+    let mut page = Fresh::new(kept.with_extension("html"))?;
+    page.write(&Form::Html.of(record, Some(kept))?, &[])?;
+    Ok(page.path().to_owned())
 }

@@ -10,6 +10,7 @@ use crate::harness::{Limits, Tally, races};
 use crate::machine::Placement;
 use crate::program;
 use crate::publish::count;
+use crate::{shown, terminal};
 
 /// How often a line is printed where there is no terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(15);
@@ -27,6 +28,7 @@ pub struct Bar {
 impl Bar {
     /// Begins to show something by name; nothing if `quiet`.
     pub fn new(name: &str, quiet: bool) -> Bar {
+        let name = shown::line(name).into_owned();
         let terminal = std::io::stderr().is_terminal() && !quiet;
         let bar = terminal.then(|| {
             let bar = ProgressBar::new(1000);
@@ -34,10 +36,10 @@ impl Bar {
             if let Ok(style) = ProgressStyle::with_template("{bar:20} {elapsed:>4} {wide_msg}") {
                 bar.set_style(style);
             }
-            bar.set_message(name.to_owned());
+            bar.set_message(name.clone());
             bar
         });
-        Bar { bar, name: name.to_owned(), printed: Instant::now(), quiet }
+        Bar { bar, name, printed: Instant::now(), quiet }
     }
 
     /// Shows how much is done, from 0 to 1, and a message.
@@ -47,9 +49,9 @@ impl Bar {
         }
         if let Some(bar) = &self.bar {
             bar.set_position((1000.0 * share.clamp(0.0, 1.0)) as u64);
-            bar.set_message(format!("{}: {}", self.name, message()));
+            bar.set_message(format!("{}: {}", self.name, shown::line(&message())));
         } else if self.printed.elapsed() >= PLAIN_EVERY {
-            eprintln!("{}: {}", self.name, message());
+            terminal::err(&format!("{}: {}\n", self.name, message()));
             self.printed = Instant::now();
         }
     }

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 
 use super::interrupt::interrupt_flag;
-use super::output::{Output, OutputArgs};
+use super::output::{Output, OutputArgs, status};
 use super::progress::Bar;
 use super::units::parse_duration;
 use crate::arch::Arch;
-use crate::error::{EXIT_FORBIDDEN, EXIT_INTERRUPTED, EXIT_OK, Error, Result};
+use crate::error::{Error, Result};
 use crate::kernel::{BlockedOnStore, Mutant, Profile};
 use crate::machine::{self, Calibration};
 use crate::protocol::{self, LAYOUTS, Plan, Variant};
@@ -81,18 +81,19 @@ pub fn protocol(args: &ProtocolArgs) -> Result<u8> {
     let plans = plans(args, arch, &cpus)?;
 
     let kept = record::default_path(&host, started).with_extension("protocol.json");
-    let output = Output::new(&args.output, kept)?;
+    let mut output = Output::new(&args.output, kept)?;
     output.say(&super::topology::host_lines(&host));
     let mut record = ProtocolRecord::begin(PROTOCOL_SCHEMA, started, host)?;
     let mut evidence = String::new();
-    let mut late = None;
+    let mut failures = Vec::new();
     for plan in &plans {
         // What was run before is shown all the same.
         let outcome = match run(args, plan, &interrupt) {
             Ok(outcome) => outcome,
             Err(error) => {
-                late = Some(error);
-                break;
+                output.say(&format!("failed: {error}\n"));
+                failures.push(error);
+                continue;
             }
         };
         if let Some(stuck) = &outcome.stuck {
@@ -102,8 +103,7 @@ pub fn protocol(args: &ProtocolArgs) -> Result<u8> {
         record.results.push(ProtocolResult::new(plan, &outcome, host_clock));
         record.elapsed_s = begun.elapsed().as_secs_f64();
         if let Err(error) = output.write_files(&record) {
-            late = Some(error);
-            break;
+            output.say(&format!("not written yet: {error}\n"));
         }
         if !outcome.running.is_empty() {
             evidence.push_str(&format!(
@@ -117,20 +117,9 @@ pub fn protocol(args: &ProtocolArgs) -> Result<u8> {
             break;
         }
     }
-    match late {
-        Some(error) if record.results.is_empty() => return Err(error),
-        late => {
-            output.finish(&record, &evidence)?;
-            late.map_or(Ok(()), Err)?;
-        }
-    }
-    Ok(if record.results.iter().any(|result| result.judgement() == Judgement::Unexpected) {
-        EXIT_FORBIDDEN
-    } else if record.interrupted {
-        EXIT_INTERRUPTED
-    } else {
-        EXIT_OK
-    })
+    let finished = output.finish(&record, &evidence, failures);
+    let bad = record.results.iter().any(|result| result.judgement() == Judgement::Unexpected);
+    status(finished, bad, record.interrupted)
 }
 
 /// A plan per profile; V8 takes every layout in turn.

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::error::{EXIT_OK, Error, Result};
+use crate::files::Sink;
 use crate::input::find_files;
 use crate::publish::{self, Entry};
-use crate::record;
+use crate::{record, shown, terminal};
 
 /// Arguments of `report`.
 #[derive(Debug, Args)]
@@ -23,18 +24,13 @@ pub struct ReportArgs {
 
 /// Draws records as a page.
 pub fn report(args: &ReportArgs) -> Result<u8> {
-    let piped = args.output.as_os_str() == "-";
-    if !piped {
-        record::check_writable(&args.output)?;
-    }
+    let output = Sink::open(&args.output)?;
     let entries = entries(&args.paths)?;
     let page = publish::page(&entries)?;
-    if piped {
-        super::print(&page)?;
-    } else {
-        record::write_atomically(&args.output, page.as_bytes())?;
+    output.write(&page)?;
+    if !output.is_stdout() {
         let plural = if entries.len() == 1 { "" } else { "s" };
-        super::print(&format!("page of {} record{plural}: {}\n", entries.len(), args.output.display()))?;
+        terminal::out(&format!("page of {} record{plural}: {}\n", entries.len(), shown::path(&args.output)))?;
     }
     Ok(EXIT_OK)
 }
@@ -49,7 +45,7 @@ pub(super) fn entries(paths: &[PathBuf]) -> Result<Vec<Entry>> {
         if path.is_dir() {
             let found = find_files(path, "json")?;
             if found.is_empty() {
-                return Err(Error::Usage(format!("{}: no record (*.json) in this folder", path.display())));
+                return Err(Error::Usage(format!("{}: no record (*.json) in this folder", shown::path(path))));
             }
             files.extend(found);
         } else {
@@ -59,14 +55,15 @@ pub(super) fn entries(paths: &[PathBuf]) -> Result<Vec<Entry>> {
     let mut seen = Vec::new();
     let mut entries = Vec::new();
     for file in files {
-        let name = file.display().to_string();
+        let name = shown::path(&file);
         let real = fs::canonicalize(&file).map_err(Error::io(format!("opening {name}")))?;
         if seen.contains(&real) {
             continue;
         }
         seen.push(real);
         let record = record::read_valid(&file)?;
-        entries.push(Entry { name, record });
+        // A page links to its records, so that the name stays as it is there.
+        entries.push(Entry { name: file.display().to_string(), record });
     }
     Ok(entries)
 }

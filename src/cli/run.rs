@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use clap::parser::ValueSource;
 use clap::{Args, ValueEnum};
 
 use super::interrupt::interrupt_flag;
-use super::output::{Output, OutputArgs};
+use super::output::{Output, OutputArgs, status};
 use super::progress::Progress;
 use super::settings;
 use super::topology::{cpus_to_use, host_lines};
@@ -16,7 +17,7 @@ use super::units::{ClockTime, Pairs, Skews, parse_count, parse_duration, parse_p
 use crate::arch::Arch;
 use crate::catalogue::{self, Scenario};
 use crate::codegen::{self, Atomics, Target};
-use crate::error::{EXIT_FORBIDDEN, EXIT_INTERRUPTED, EXIT_OK, Error, Result};
+use crate::error::{Error, Result};
 use crate::experiment::{self, Choice, Common, Experiment, Finished, LARGEST_BATCH, LARGEST_GROUP, PaceChoice};
 use crate::harness::{Limits, Stop, StressKind, Warm};
 use crate::layout::LayoutKind;
@@ -24,13 +25,13 @@ use crate::machine::{self, Calibration, Class, Clock, Host, Placement, Topology}
 use crate::profile::{self, Profile, Tuned};
 use crate::publish;
 use crate::record::{self, Finding, Record};
-use crate::verdict;
+use crate::{terminal, verdict};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 all as expected; 1 a forbidden outcome was observed; 2 bad input, or a host that \
-cannot do it; 130 interrupted (what was measured is written)."
+    after_help = "Exit status: 0 all as expected; 1 a forbidden outcome was observed; 2 bad input, a host that cannot do it, a \
+test that deadlocks, or a file that cannot be written (what was measured is printed); 130 interrupted (what was measured is written)."
 )]
 pub struct RunArgs {
     /// Files, folders, names or groups (race, fixes, mutants, guards, controls) [default: the race, two fixes and a mutant]
@@ -59,6 +60,34 @@ pub struct RunArgs {
     #[arg(long, value_name = "COUNT", value_parser = parse_count)]
     stop_after_races: Option<u64>,
 
+    #[command(flatten)]
+    how: How,
+    /// A profile of `wakerace tune`, or none [default: this host's, if there is one]
+    #[arg(long, value_name = "FILE")]
+    profile: Option<String>,
+    /// The nice value that threads ask for, so that others on the box disturb them less; 0 to be like everybody
+    #[arg(long, default_value_t = machine::PREFERRED_NICE, value_parser = clap::value_parser!(i32).range(-20..=19), allow_hyphen_values = true)]
+    nice: i32,
+    /// Seed of the random order of skews
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Run only what is named, without the controls that show whether reordering can be seen here
+    #[arg(long)]
+    no_controls: bool,
+
+    #[command(flatten)]
+    output: OutputArgs,
+
+    /// Those options of [`How`] that were given, as they are written; [`RunArgs::note`] fills it in.
+    #[arg(skip)]
+    how_given: Vec<String>,
+}
+
+/// How instances are run: what `wakerace tune` searches, and what a profile would have to give way to. An option that changes how
+/// something is measured belongs here, and then it leaves the profile out.
+#[derive(Debug, Args)]
+#[group(id = HOW)]
+struct How {
     /// How instances follow each other: as fast as they can, by the clock, or by the clock if it is fine enough
     #[arg(long, value_enum, default_value = "auto")]
     pace: PaceArg,
@@ -80,9 +109,6 @@ pub struct RunArgs {
     /// Where the variables lie: padded, packed, dense, kernel, kernel-ARCH [default: padded]
     #[arg(long, value_name = "LAYOUT")]
     layout: Option<LayoutKind>,
-    /// A profile of `wakerace tune`, or none [default: this host's, if there is one]
-    #[arg(long, value_name = "FILE")]
-    profile: Option<String>,
     /// Instances per batch, at most; fewer where they take long [default: what fits the caches]
     #[arg(long, value_name = "COUNT", value_parser = parse_count)]
     batch: Option<u64>,
@@ -92,18 +118,26 @@ pub struct RunArgs {
     /// Press on the memory system from the CPUs that a test does not use: memory (write through it) or sets (of the caches)
     #[arg(long, value_name = "KIND", conflicts_with = "pairs")]
     stress: Option<StressKind>,
-    /// The nice value that threads ask for, so that others on the box disturb them less; 0 to be like everybody
-    #[arg(long, default_value_t = machine::PREFERRED_NICE, value_parser = clap::value_parser!(i32).range(-20..=19), allow_hyphen_values = true)]
-    nice: i32,
-    /// Seed of the random order of skews
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Run only what is named, without the controls that show whether reordering can be seen here
-    #[arg(long)]
-    no_controls: bool,
+}
 
-    #[command(flatten)]
-    output: OutputArgs,
+/// The group that the options of [`How`] make.
+const HOW: &str = "how";
+
+impl RunArgs {
+    /// Notes which options of [`How`] were given.
+    pub(super) fn note(&mut self, command: &clap::Command, matches: &clap::ArgMatches) {
+        let given = |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+        let in_group = options_of_how(command);
+        let named = in_group.into_iter().filter(given).filter_map(|arg| arg.get_long());
+        self.how_given = named.map(|long| format!("--{long}")).collect();
+    }
+}
+
+/// The options of [`How`], as clap has them.
+fn options_of_how(command: &clap::Command) -> Vec<&clap::Arg> {
+    let group = command.get_groups().find(|group| group.get_id() == HOW);
+    let ids: Vec<&clap::Id> = group.into_iter().flat_map(|group| group.get_args()).collect();
+    command.get_arguments().filter(|arg| ids.contains(&arg.get_id())).collect()
 }
 
 /// What `--window` sweeps.
@@ -152,32 +186,47 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let host = machine::describe(&topology, &allowed, calibration);
     let experiments = experiments(args, arch, clock, &host, &planned)?;
 
-    let output = Output::new(&args.output, record::default_path(&host, started))?;
+    let mut output = Output::new(&args.output, record::default_path(&host, started))?;
     output.say(&opening(&host, &experiments));
     let mut record = Record::begin(record::SCHEMA, started, host)?;
+    let mut failures = Vec::new();
     for round in rounds(&experiments) {
         let first = round[0];
         let mut progress = Progress::new(first.scenario, &first.placement, first.common.limits, args.output.quiet);
         let watch = |tally: &_| progress.update(first.scenario, tally);
-        let finished = experiment::run_side_by_side(&round, &interrupt, watch)?;
+        let finished = experiment::run_side_by_side(&round, &interrupt, watch);
         progress.finish();
-        for Finished { result, stop } in finished {
-            record.interrupted |= stop == Stop::Interrupted;
-            if result.iterations + result.filtered + result.moved > 0 {
-                output.say(&one_line(&result));
-                output.say(&counters_note(&result));
-                record.results.push(result);
+        let mut words = String::new();
+        for finished in finished {
+            match finished {
+                Ok(Finished { result, stop }) => {
+                    record.interrupted |= stop == Stop::Interrupted;
+                    if result.iterations + result.filtered + result.moved > 0 {
+                        words.push_str(&one_line(&result));
+                        words.push_str(&counters_note(&result));
+                        record.results.push(result);
+                    }
+                }
+                // Such as a deadlock: the tests behind it are run all the same.
+                Err(error) => {
+                    words.push_str(&format!("failed: {error}\n"));
+                    failures.push(error);
+                }
             }
         }
         record::judge(&mut record.results, arch);
         record.elapsed_s = begun.elapsed().as_secs_f64();
-        output.write_files(&record)?;
+        // They are written again when more is known, and at the end.
+        if let Err(error) = output.write_files(&record) {
+            words.push_str(&format!("not written yet: {error}\n"));
+        }
+        output.say(&words);
         if record.interrupted {
             break;
         }
     }
     let drawn = |result: &record::ScenarioResult| {
-        args.window.is_some() || result.group == "race" || result.group == "controls" && result.races > 0
+        args.how.window.is_some() || result.group == "race" || result.group == "controls" && result.races > 0
     };
     let windows = publish::windows(&record, drawn);
     let mut evidence = if windows.is_empty() { String::new() } else { format!("\nrace windows:\n{windows}") };
@@ -186,17 +235,15 @@ pub fn run(args: &RunArgs) -> Result<u8> {
             experiment.scenario.sha256 == result.source_sha256 && experiment.placement.cpus == result.placement.cpus
         };
         if let Some(experiment) = experiments.iter().find(ran) {
-            evidence.push_str(&evidence_for(experiment, result, &record.host)?);
+            match evidence_for(experiment, result, &record.host) {
+                Ok(text) => evidence.push_str(&text),
+                Err(error) => failures.push(error),
+            }
         }
     }
-    output.finish(&record, &evidence)?;
-    Ok(if record.results.iter().any(|result| result.finding == Finding::ForbiddenObserved) {
-        EXIT_FORBIDDEN
-    } else if record.interrupted {
-        EXIT_INTERRUPTED
-    } else {
-        EXIT_OK
-    })
+    let finished = output.finish(&record, &evidence, failures);
+    let forbidden = record.results.iter().any(|result| result.finding == Finding::ForbiddenObserved);
+    status(finished, forbidden, record.interrupted)
 }
 
 /// The experiments that run at the same time, in order: those of one scenario that share no CPU.
@@ -227,7 +274,7 @@ fn chosen_scenarios(args: &RunArgs, arch: Arch) -> Result<Vec<Scenario>> {
     }
     for scenario in asked {
         if let Some(reason) = scenario.refused_by(arch) {
-            eprintln!("{} is left out on {arch}: {reason}", scenario.name);
+            terminal::err(&format!("{} is left out on {arch}: {reason}\n", scenario.name));
         } else if !all.iter().any(|known| known.sha256 == scenario.sha256) {
             all.push(scenario);
         }
@@ -316,17 +363,19 @@ fn experiments<'a>(
         iterations: args.iterations,
         races: args.stop_after_races,
     };
-    let batch = args.batch.map(|batch| {
+    let batch = args.how.batch.map(|batch| {
         usize::try_from(batch)
             .ok()
             .filter(|batch| *batch <= LARGEST_BATCH)
             .ok_or_else(|| Error::Usage(format!("--batch: {batch} is more than {LARGEST_BATCH} instances")))
     });
     let batch = batch.transpose()?;
-    if args.pace == PaceArg::Free && (args.period.is_some() || args.skew.is_some() || args.window.is_some()) {
+    if args.how.pace == PaceArg::Free
+        && (args.how.period.is_some() || args.how.skew.is_some() || args.how.window.is_some())
+    {
         return Err(Error::Usage("--period, --skew and --window need the clock; leave out --pace free".to_owned()));
     }
-    let target = Target { arch, atomics: args.atomics.unwrap_or_else(Atomics::of_host) };
+    let target = Target { arch, atomics: args.how.atomics.unwrap_or_else(Atomics::of_host) };
     if target.atomics == Atomics::Lse && Atomics::of_host() == Atomics::Llsc {
         return Err(Error::Host(
             "--atomics lse: this CPU has no LSE atomics; leave the option out, or say llsc".to_owned(),
@@ -334,12 +383,12 @@ fn experiments<'a>(
     }
     let unfit = host.clock_check.as_ref().and_then(|check| check.unfit.as_deref());
     refuse_unfit(args, unfit)?;
-    let skews = match &args.window {
+    let skews = match &args.how.window {
         Some(Window::Given(skews)) => Some(skews),
-        _ => args.skew.as_ref(),
+        _ => args.how.skew.as_ref(),
     };
     within_a_second(args, &clock, skews)?;
-    if args.pace == PaceArg::Free && (args.group.is_some() || args.warm.is_some()) {
+    if args.how.pace == PaceArg::Free && (args.how.group.is_some() || args.how.warm.is_some()) {
         return Err(Error::Usage("--group and --warm are of paced runs; leave out --pace free".to_owned()));
     }
     let common = Common {
@@ -349,23 +398,23 @@ fn experiments<'a>(
         seed: args.seed,
         limits,
         nice: args.nice,
-        window: args.window.is_some(),
+        window: args.how.window.is_some(),
         side_by_side: args.pairs.is_some(),
     };
     let profile = profile(args, host)?;
     let mut experiments = Vec::new();
     for (scenario, placement) in planned {
         let single = scenario.program.threads.len() < 2 || placement.class == Class::Shared;
-        let pace = match args.pace {
+        let pace = match args.how.pace {
             PaceArg::Free => PaceChoice::Free { given: true },
             // Threads that share a CPU or are alone have nobody to meet, and a coarse clock does not bring them together.
             PaceArg::Auto if unfit.is_some() => PaceChoice::Free { given: false },
-            PaceArg::Auto if (single || !clock.can_pace()) && args.period.is_none() && skews.is_none() => {
+            PaceArg::Auto if (single || !clock.can_pace()) && args.how.period.is_none() && skews.is_none() => {
                 PaceChoice::Free { given: false }
             }
             PaceArg::Auto | PaceArg::Paced => PaceChoice::Paced {
-                given: args.pace == PaceArg::Paced,
-                period: args.period.map(|period| period.ticks(&clock).max(1).unsigned_abs()),
+                given: args.how.pace == PaceArg::Paced,
+                period: args.how.period.map(|period| period.ticks(&clock).max(1).unsigned_abs()),
                 skews: skews.map(|skews| skews.ticks(&clock)),
             },
         };
@@ -374,7 +423,7 @@ fn experiments<'a>(
         }
         let expectation = verdict::expectation(scenario, arch, target.atomics)?;
         if let Some(note) = &expectation.note {
-            eprintln!("{note}; the verdict is what its header declares");
+            terminal::err(&format!("{note}; the verdict is what its header declares\n"));
         }
         let tuned = profile.as_ref().and_then(|profile| profile.find(&scenario.name, placement.class));
         // Pairs that run side by side have no CPUs to spare for stress.
@@ -387,11 +436,11 @@ fn experiments<'a>(
             Some(tuned) => settings::tuned(tuned)?,
             None => Choice {
                 pace,
-                layout: args.layout.unwrap_or(LayoutKind::Padded),
+                layout: args.how.layout.unwrap_or(LayoutKind::Padded),
                 batch,
-                group: args.group.map(|group| group as usize),
-                warm: args.warm.unwrap_or_default(),
-                stress: args.stress,
+                group: args.how.group.map(|group| group as usize),
+                warm: args.how.warm.unwrap_or_default(),
+                stress: args.how.stress,
                 profile: None,
             },
         };
@@ -403,10 +452,10 @@ fn experiments<'a>(
 /// Refuses what needs the clock where the clock is not fit for it.
 fn refuse_unfit(args: &RunArgs, unfit: Option<&str>) -> Result<()> {
     let asked = [
-        ("--pace paced", args.pace == PaceArg::Paced),
-        ("--period", args.period.is_some()),
-        ("--skew", args.skew.is_some()),
-        ("--window", args.window.is_some()),
+        ("--pace paced", args.how.pace == PaceArg::Paced),
+        ("--period", args.how.period.is_some()),
+        ("--skew", args.how.skew.is_some()),
+        ("--window", args.how.window.is_some()),
     ];
     match (unfit, asked.iter().find(|(_, given)| *given)) {
         (Some(reason), Some((option, _))) => Err(Error::Host(format!(
@@ -424,11 +473,11 @@ fn within_a_second(args: &RunArgs, clock: &Clock, skews: Option<&Skews>) -> Resu
         let seconds = ticks as f64 / clock.frequency_hz;
         Err(Error::Usage(format!("{flag}: {seconds:.1} s of this host's clock is more than 1 s; expected less")))
     };
-    if let Some(period) = args.period.map(|period| period.ticks(clock)).filter(|&period| long(period)) {
+    if let Some(period) = args.how.period.map(|period| period.ticks(clock)).filter(|&period| long(period)) {
         return refuse("--period", period);
     }
     if let Some(skew) = skews.into_iter().flat_map(|skews| skews.ticks(clock)).find(|&skew| long(skew)) {
-        return refuse(if args.skew.is_some() { "--skew" } else { "--window" }, skew);
+        return refuse(if args.how.skew.is_some() { "--skew" } else { "--window" }, skew);
     }
     Ok(())
 }
@@ -440,8 +489,8 @@ const BETWEEN_BATCHES_NS: f64 = 100_000.0;
 /// Refuses batches that are smaller than the groups they are made of, and batches of one group where nothing but what is between batches would
 /// decide on the period.
 fn period_is_kept(args: &RunArgs, clock: &Clock, period: Option<u64>) -> Result<()> {
-    let Some(batch) = args.batch else { return Ok(()) };
-    let group = u64::from(args.group.unwrap_or(1));
+    let Some(batch) = args.how.batch else { return Ok(()) };
+    let group = u64::from(args.how.group.unwrap_or(1));
     if batch < group {
         return Err(Error::Usage(format!(
             "--batch {batch} is less than --group {group}: a batch holds whole groups; expected at least {group}"
@@ -460,25 +509,18 @@ fn period_is_kept(args: &RunArgs, clock: &Clock, period: Option<u64>) -> Result<
 
 /// The profile that settings are taken from: the one that is named, or the host's, unless the command line gives settings of its own.
 fn profile(args: &RunArgs, host: &Host) -> Result<Option<Profile>> {
-    let named = args.profile.as_deref();
-    let own = args.pace != PaceArg::Auto
-        || args.period.is_some()
-        || args.skew.is_some()
-        || args.group.is_some()
-        || args.warm.is_some()
-        || args.layout.is_some()
-        || args.batch.is_some()
-        || args.stress.is_some();
-    match named {
+    let own = args.how_given.join(", ");
+    match args.profile.as_deref() {
         Some("none") => Ok(None),
-        Some(_) if own => Err(Error::Usage(
-            "--profile: its settings would be overridden by --pace, --period, --skew, --group, --warm, --layout, --batch or --stress; give \
-             one or the other"
-                .to_owned(),
-        )),
+        Some(_) if !own.is_empty() => {
+            Err(Error::Usage(format!("--profile: its settings would be overridden by {own}; give one or the other")))
+        }
         Some(path) => Profile::read(Path::new(path), host).map(Some),
-        None if own => Ok(None),
         None => match profile::default_path(host).filter(|path| path.exists()) {
+            Some(_) if !own.is_empty() => {
+                terminal::err(&format!("this host's profile is left out, because of {own}\n"));
+                Ok(None)
+            }
             Some(path) => Profile::read(&path, host).map(Some),
             None => Ok(None),
         },
@@ -567,9 +609,82 @@ fn evidence_for(experiment: &Experiment<'_>, result: &record::ScenarioResult, ho
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
 
     use super::*;
+    use clap::{CommandFactory, Parser};
+
+    #[derive(Debug, Parser)]
+    struct Only {
+        #[command(flatten)]
+        run: RunArgs,
+    }
+
+    /// What says which tests run where, for how long and who is told: a profile fits whatever is said of these.
+    const NOT_HOW: [&str; 19] = [
+        "scenarios",
+        "cpus",
+        "placement",
+        "pairs",
+        "oversubscribe",
+        "duration",
+        "iterations",
+        "stop_after_races",
+        "profile",
+        "nice",
+        "seed",
+        "no_controls",
+        "quiet",
+        "export_json",
+        "export_csv",
+        "export_markdown",
+        "export_html",
+        "no_save",
+        "help",
+    ];
+
+    #[test]
+    fn every_option_leaves_the_profile_out_or_is_known_not_to() {
+        let mut command = Only::command();
+        command.build();
+        let how: Vec<&str> = options_of_how(&command).iter().map(|arg| arg.get_id().as_str()).collect();
+        let expected = ["pace", "period", "skew", "group", "warm", "window", "layout", "batch", "atomics", "stress"];
+        assert_eq!(how, expected);
+        for arg in command.get_arguments().map(|arg| arg.get_id().as_str()) {
+            let classified = usize::from(how.contains(&arg)) + usize::from(NOT_HOW.contains(&arg));
+            assert_eq!(classified, 1, "{arg}: does it change how something is measured? Then it belongs into How");
+        }
+        let known = command.get_arguments().map(|arg| arg.get_id().as_str()).collect::<Vec<_>>();
+        assert!(NOT_HOW.iter().all(|name| known.contains(name)), "{known:?}");
+    }
+
+    #[test]
+    fn each_option_that_is_given_is_noted_and_no_default() {
+        let noted = |args: &[&str]| {
+            let command = Only::command();
+            let matches = command.clone().get_matches_from([&["run"], args].concat());
+            let mut run = <Only as clap::FromArgMatches>::from_arg_matches(&matches).unwrap().run;
+            run.note(&command, &matches);
+            run.how_given
+        };
+        assert!(noted(&["-n", "1e3", "-c", "0,1", "--seed", "3"]).is_empty());
+        for option in [
+            "--window",
+            "--window=-9..9/3",
+            "--pace=auto",
+            "--pace=free",
+            "--period=9",
+            "--skew=0",
+            "--group=1",
+            "--warm",
+            "--layout=padded",
+            "--batch=9",
+            "--atomics=lse",
+            "--stress=sets",
+        ] {
+            assert_eq!(noted(&[option]), [option.split('=').next().unwrap()]);
+        }
+        assert_eq!(noted(&["--group=1", "--window"]).len(), 2);
+    }
 
     #[derive(Parser)]
     struct Line {

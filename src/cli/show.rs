@@ -9,6 +9,7 @@ use crate::catalogue;
 use crate::codegen::{self, Atomics, Pace, Target};
 use crate::error::{EXIT_OK, Error, Result};
 use crate::layout::{Layout, LayoutKind};
+use crate::terminal;
 
 /// Arguments of `show`.
 #[derive(Debug, Args)]
@@ -73,6 +74,6 @@ pub fn show(args: &ShowArgs) -> Result<u8> {
             text.push_str(&codegen::listing(program, thread, code)?);
         }
     }
-    super::print(&text)?;
+    terminal::out(&text)?;
     Ok(EXIT_OK)
 }

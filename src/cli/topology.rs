@@ -8,6 +8,7 @@ use super::units::{Pairs, parse_pairs};
 
 use crate::error::{EXIT_OK, Error, Result};
 use crate::machine::{self, Calibration, Class, Clock, Host, Topology};
+use crate::terminal;
 
 /// Arguments of `topology`.
 #[derive(Debug, Args)]
@@ -57,13 +58,13 @@ pub fn topology(args: &TopologyArgs) -> Result<u8> {
             }
         }
     }
-    super::print(&text)?;
-    super::print(&counters(&usable, host.clock_measured)?)?;
+    terminal::out(&text)?;
+    terminal::out(&counters(&usable, host.clock_measured)?)?;
     if let Some(wanted) = args.latency {
-        super::print("\na cache line from one CPU to the other, in nanoseconds (half a round trip, median):\n")?;
+        terminal::out("\na cache line from one CPU to the other, in nanoseconds (half a round trip, median):\n")?;
         for pair in machine::pairs(&topology, &usable, wanted.most()) {
             let ns = machine::line_transfer(pair.cpus[0], pair.cpus[1], host.clock_measured, 25)?;
-            super::print(&format!("  CPUs {pair}: {ns:.1}\n"))?;
+            terminal::out(&format!("  CPUs {pair}: {ns:.1}\n"))?;
         }
     }
     Ok(EXIT_OK)

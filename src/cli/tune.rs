@@ -21,7 +21,7 @@ use crate::layout::LayoutKind;
 use crate::litmus::Verdict;
 use crate::machine::{self, Calibration, Class, Clock, Placement};
 use crate::profile::{self, Profile, Settings, Tuned};
-use crate::{tune, verdict};
+use crate::{files, terminal, tune, verdict};
 
 /// Arguments of `tune`.
 #[derive(Debug, Args)]
@@ -69,7 +69,17 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
         None => profile::default_path(&host)
             .ok_or_else(|| Error::Usage("no HOME to keep the profile in; name a file with -o".to_owned()))?,
     };
-    crate::record::check_writable(&path)?;
+    match args.output {
+        // Nothing below a folder that somebody named is made, and a profile is read again.
+        Some(_) if !files::Sink::open(&path)?.is_replaced() => {
+            return Err(Error::Usage(format!(
+                "-o: {} is no regular file; a profile is one",
+                crate::shown::path(&path)
+            )));
+        }
+        Some(_) => {}
+        None => files::check_own(&path)?,
+    }
     let mut profile = if path.exists() { Profile::read(&path, &host)? } else { Profile::new(&host) };
     let scenarios = if args.scenarios.is_empty() {
         let names = catalogue::DEFAULT.iter().chain(catalogue::controls(arch));
@@ -91,7 +101,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
     let classes: &[Class] = if args.placement.is_empty() { &Class::SPREAD } else { &args.placement };
     let layouts: Vec<String> = args.layouts.iter().map(LayoutKind::to_string).collect();
     if !args.quiet {
-        eprint!("{}", host_lines(&host));
+        terminal::err(&host_lines(&host));
     }
     // Tests that share a control share what is found.
     let mut known: Vec<(String, Class, tune::Found)> = Vec::new();
@@ -122,10 +132,10 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
             } else {
                 format!("{races:.2e} races/s, {:.2} times the default settings", races / default)
             };
-            super::print(&format!(
+            let words = format!(
                 "{} ({}), tuned on {}: {}; {compared}\n",
                 scenario.name, placement.class, mutant.name, found.settings
-            ))?;
+            );
             profile.put(Tuned {
                 scenario: scenario.name.clone(),
                 mutant: mutant.name.clone(),
@@ -136,10 +146,12 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
                 when: jiff::Timestamp::now().to_string(),
             });
             // Whole after every test, so that Ctrl-C keeps what was found.
-            profile.write(&path)?;
+            let written = profile.write(&path);
+            terminal::out(&words)?;
+            written?;
         }
     }
-    super::print(&format!("profile: {}\n", path.display()))?;
+    terminal::out(&format!("profile: {}\n", crate::shown::path(&path)))?;
     Ok(EXIT_OK)
 }
 
@@ -188,7 +200,8 @@ fn one(
     bar.finish();
     let found = found?;
     if !args.quiet {
-        eprintln!("{} on CPUs {placement}: {} trials, {} ended early", mutant.name, found.trials, found.ended_early);
+        let (name, trials, early) = (&mutant.name, found.trials, found.ended_early);
+        terminal::err(&format!("{name} on CPUs {placement}: {trials} trials, {early} ended early\n"));
     }
     Ok(found)
 }

@@ -4,36 +4,52 @@ use std::time::Duration;
 
 use crate::machine::Clock;
 
-/// A number that may be written `4e9`, `4000000000` or `4_000_000_000`; whole and at least 1.
+/// The largest count: as far as anyone will get. A run of 10^9 iterations a second takes 30 years for it.
+const MOST: u64 = 1_000_000_000_000_000_000;
+
+/// A number that may be written `4e9`, `4000000000` or `4_000_000_000`; whole, and from 1 to 1e18.
 pub fn parse_count(text: &str) -> Result<u64, String> {
     let plain = text.replace('_', "");
-    let wrong = || format!("'{text}' is not a count; expected a whole number of at least 1, such as 4e9");
-    if let Ok(count) = plain.parse::<u64>() {
-        return if count > 0 { Ok(count) } else { Err(wrong()) };
-    }
-    match plain.parse::<f64>() {
-        // Above 2^53 a float is whole, but not every whole number; 10^18 is as far as anyone will get.
-        Ok(value) if (1.0..=1e18).contains(&value) && value.fract() == 0.0 => Ok(value as u64),
-        _ => Err(wrong()),
+    let wrong = || format!("'{text}' is not a count; expected a whole number from 1 to 1e18, such as 4e9");
+    let count = match plain.parse::<u64>() {
+        Ok(count) => count,
+        Err(_) => match plain.parse::<f64>() {
+            // Larger than any u64, which is too large all the same.
+            Ok(value) if value > 1e18 && (value.is_finite() || plain.starts_with(|c: char| c.is_ascii_digit())) => {
+                u64::MAX
+            }
+            // Above 2^53 a float is whole, but not every whole number.
+            Ok(value) if (1.0..=1e18).contains(&value) && value.fract() == 0.0 => value as u64,
+            _ => return Err(wrong()),
+        },
+    };
+    match count {
+        0 => Err(wrong()),
+        1..=MOST => Ok(count),
+        _ => Err(format!("'{text}' is too large; a count is at most 1e18")),
     }
 }
 
-/// `10s`, `2m`, `1h`, `500ms`, or plain seconds.
+/// The longest duration, in seconds: a year.
+const LONGEST: f64 = 365.0 * 86_400.0;
+/// The shortest, in seconds.
+const SHORTEST: f64 = 0.001;
+
+/// `10s`, `2m`, `1h`, `500ms`, `1d`, or plain seconds, which may be written `1e3`; from 1ms to 365d.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let scale = match &text[split..] {
-        "ms" => 1e-3,
-        "" | "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        "d" => 86_400.0,
-        _ => f64::NAN,
-    };
-    let seconds = text[..split].parse::<f64>().map_or(f64::NAN, |value| value * scale);
-    if (0.001..=1e8).contains(&seconds) {
-        Ok(Duration::from_secs_f64(seconds))
-    } else {
-        Err(format!("'{text}' is not a duration; expected one such as 10s, 2m or 500ms"))
+    let wrong = || format!("'{text}' is not a duration; expected one such as 10s, 2m or 500ms");
+    // Longest first: `ms` ends with `s`.
+    let units = [("ms", 1e-3), ("min", 60.0), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86_400.0), ("", 1.0)];
+    let found = units.into_iter().find_map(|(unit, scale)| Some((text.strip_suffix(unit)?, scale)));
+    let number = found.and_then(|(number, scale)| Some(number.parse::<f64>().ok()? * scale));
+    match number.filter(|seconds| seconds.is_finite()) {
+        None => Err(wrong()),
+        Some(seconds) if seconds < 0.0 => Err(wrong()),
+        Some(seconds) if seconds < SHORTEST => {
+            Err(format!("'{text}' is not a duration that can be kept; the shortest is 1ms"))
+        }
+        Some(seconds) if seconds > LONGEST => Err(format!("'{text}' is too long; a duration is at most 365d")),
+        Some(seconds) => Ok(Duration::from_secs_f64(seconds)),
     }
 }
 
@@ -55,7 +71,7 @@ impl ClockTime {
         }
     }
 
-    fn parse(text: &str) -> Option<ClockTime> {
+    fn parse(text: &str) -> Result<ClockTime, Unreadable> {
         let (number, make): (&str, fn(f64) -> ClockTime) = if let Some(number) = text.strip_suffix("ticks") {
             (number, ClockTime::Ticks)
         } else if let Some(number) = text.strip_suffix("us") {
@@ -63,18 +79,36 @@ impl ClockTime {
         } else {
             (text.strip_suffix("ns").unwrap_or(text), ClockTime::Ns)
         };
-        let time = make(number.trim().parse::<f64>().ok()?);
+        let time = make(number.trim().parse::<f64>().ok().filter(|number| !number.is_nan()).ok_or(Unreadable::Wrong)?);
         // A second is longer than anything that is paced, and short enough to wait for after Ctrl-C.
         let (ClockTime::Ns(value) | ClockTime::Ticks(value)) = time;
-        (value.abs() <= 1e9).then_some(time)
+        if value.abs() <= 1e9 { Ok(time) } else { Err(Unreadable::TooLarge) }
+    }
+}
+
+/// Why text is no time on the clock.
+enum Unreadable {
+    Wrong,
+    TooLarge,
+}
+
+impl Unreadable {
+    /// In words; `wrong` says what would be right.
+    fn words(&self, text: &str, wrong: impl FnOnce() -> String) -> String {
+        match self {
+            Unreadable::Wrong => wrong(),
+            Unreadable::TooLarge => format!("'{text}' is too large; at most 1e9 nanoseconds (a second) or 1e9 ticks"),
+        }
     }
 }
 
 /// `100`, `100ns`, `0.1us` or `250ticks`; positive.
 pub fn parse_period(text: &str) -> Result<ClockTime, String> {
+    let wrong = || format!("'{text}' is not a period; expected one such as 100ns or 250ticks");
     match ClockTime::parse(text) {
-        Some(time @ (ClockTime::Ns(value) | ClockTime::Ticks(value))) if value > 0.0 => Ok(time),
-        _ => Err(format!("'{text}' is not a period; expected one such as 100ns or 250ticks")),
+        Ok(time @ (ClockTime::Ns(value) | ClockTime::Ticks(value))) if value > 0.0 => Ok(time),
+        Ok(_) => Err(wrong()),
+        Err(error) => Err(error.words(text, wrong)),
     }
 }
 
@@ -114,14 +148,15 @@ pub fn parse_skews(text: &str) -> Result<Skews, String> {
             "'{text}' is not a skew; expected one such as 20ns, a list such as -20,0,20, or a range such as -100..100/21"
         )
     };
+    let many = || format!("'{text}' is too many skews; at most {MAX_SKEWS}");
+    let time = |part: &str| ClockTime::parse(part).map_err(|error| error.words(part, wrong));
     if let Some((from, rest)) = text.split_once("..") {
         let (to, steps) = rest.split_once('/').unwrap_or((rest, "21"));
-        let steps = steps.parse::<usize>().ok().filter(|steps| (2..=MAX_SKEWS).contains(steps)).ok_or_else(wrong)?;
-        let (from, to) = (ClockTime::parse(from).ok_or_else(wrong)?, ClockTime::parse(to).ok_or_else(wrong)?);
-        return Ok(Skews::Range(from, to, steps));
+        let steps = steps.parse::<usize>().ok().filter(|steps| *steps >= 2).ok_or_else(wrong)?;
+        return if steps <= MAX_SKEWS { Ok(Skews::Range(time(from)?, time(to)?, steps)) } else { Err(many()) };
     }
-    let list: Option<Vec<ClockTime>> = text.split(',').map(ClockTime::parse).collect();
-    list.filter(|list| list.len() <= MAX_SKEWS).map(Skews::List).ok_or_else(wrong)
+    let list = text.split(',').map(time).collect::<Result<Vec<_>, _>>()?;
+    if list.len() <= MAX_SKEWS { Ok(Skews::List(list)) } else { Err(many()) }
 }
 
 /// Which pairs of CPUs.
@@ -158,21 +193,55 @@ mod tests {
 
     #[test]
     fn counts() {
-        assert_eq!(parse_count("4e9"), Ok(4_000_000_000));
-        assert_eq!(parse_count("1_000"), Ok(1000));
-        for bad in ["0", "-1", "1.5", "x", "", "1e30", "nan", "inf"] {
-            assert!(parse_count(bad).is_err(), "{bad}");
+        for (text, count) in [
+            ("1", 1),
+            ("4e9", 4_000_000_000),
+            ("1_000", 1000),
+            ("1e18", MOST),
+            ("1000000000000000000", MOST),
+            ("2.5e3", 2500),
+        ] {
+            assert_eq!(parse_count(text), Ok(count), "{text}");
+        }
+        for bad in ["0", "-1", "1.5", "x", "", "nan", "inf", "-4e18", "0.5"] {
+            assert!(parse_count(bad).is_err_and(|words| words.contains("is not a count")), "{bad}");
+        }
+        // One way or another: the limit is the same, and it is named.
+        for large in ["4e18", "1000000000000000001", "4000000000000000000", "99999999999999999999", "1e30", "1e999"] {
+            let words = parse_count(large).unwrap_err();
+            assert!(words.contains("too large") && words.contains("at most 1e18"), "{large}: {words}");
         }
     }
 
     #[test]
     fn durations() {
-        assert_eq!(parse_duration("10s"), Ok(Duration::from_secs(10)));
-        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
-        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_duration("3"), Ok(Duration::from_secs(3)));
-        for bad in ["0s", "-1s", "10x", "s", "", "1e99s", "nans"] {
-            assert!(parse_duration(bad).is_err(), "{bad}");
+        for (text, ms) in [
+            ("10s", 10_000),
+            ("2m", 120_000),
+            ("2min", 120_000),
+            ("1h", 3_600_000),
+            ("1d", 86_400_000),
+            ("500ms", 500),
+            ("1ms", 1),
+            ("3", 3000),
+            ("1e3", 1_000_000),
+            ("1e-1s", 100),
+            ("0.5", 500),
+            ("365d", 31_536_000_000),
+        ] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for bad in ["-1s", "10x", "s", "", "nans", "infs", "1 hour", "ms"] {
+            assert!(parse_duration(bad).is_err_and(|words| words.contains("is not a duration;")), "{bad}");
+        }
+        for (bad, limit) in [
+            ("0s", "1ms"),
+            ("0.9ms", "1ms"),
+            ("1e8", "at most 365d"),
+            ("366d", "at most 365d"),
+            ("1e99s", "at most 365d"),
+        ] {
+            assert!(parse_duration(bad).is_err_and(|words| words.contains(limit)), "{bad}: {:?}", parse_duration(bad));
         }
     }
 
@@ -185,8 +254,22 @@ mod tests {
         assert_eq!(parse_skews("-20,0,20ns").unwrap().ticks(&clock), [-50, 0, 50]);
         assert_eq!(parse_skews("-100..100/5").unwrap().ticks(&clock), [-250, -125, 0, 125, 250]);
         assert_eq!(parse_skews("5ticks..5ticks").unwrap().ticks(&clock), [5]);
-        for bad in ["", "..", "1..2/1", "1..2/99999", "a", "1,,2"] {
-            assert!(parse_skews(bad).is_err(), "{bad}");
+        for bad in ["", "..", "1..2/1", "a", "1,,2", "nan", "nan..2"] {
+            assert!(parse_skews(bad).is_err_and(|words| words.contains("is not a skew")), "{bad}");
         }
+        assert_eq!(parse_skews("0..1000ticks/1001").unwrap().ticks(&clock).len(), 1001);
+        let list = vec!["1"; 1002].join(",");
+        for (bad, limit) in [
+            ("1..2/1002", "at most 1001"),
+            (&list, "at most 1001"),
+            ("2e9", "a second"),
+            ("0,-2e9ticks", "a second"),
+            ("0..1001000us", "a second"),
+        ] {
+            assert!(parse_skews(bad).is_err_and(|words| words.contains(limit)), "{bad}: {:?}", parse_skews(bad));
+        }
+        assert_eq!(parse_period("1000000us").unwrap().ticks(&clock), 2_500_000_000);
+        assert!(parse_period("1000001us").is_err_and(|words| words.contains("at most 1e9")));
+        assert!(parse_period("inf").is_err() && parse_period("0.1us").unwrap().ticks(&clock) == 250);
     }
 }

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::error::{EXIT_BAD_INPUT, EXIT_OK, Error, Result};
+use crate::files::Sink;
 use crate::publish::Publish;
 use crate::record::{self, AnyRecord, Merger};
+use crate::{shown, terminal};
 
 /// Arguments of `validate`.
 #[derive(Debug, Args)]
@@ -22,25 +24,25 @@ pub struct ValidateArgs {
 /// Says of each record whether it reads and adds up.
 pub fn validate(args: &ValidateArgs) -> Result<u8> {
     if args.print_schema {
-        super::print(&record::json_schema()?)?;
+        terminal::data(&record::json_schema()?)?;
         return Ok(EXIT_OK);
     }
     let mut status = EXIT_OK;
     for path in &args.files {
-        let name = path.display();
+        let name = shown::path(path);
         let problems = match record::read_file(path) {
             Ok(record) => record.problems(),
             Err(error) => {
-                eprintln!("error: {error}");
+                terminal::err(&format!("error: {error}\n"));
                 status = EXIT_BAD_INPUT;
                 continue;
             }
         };
         for problem in &problems {
-            eprintln!("error: {name}: {problem}");
+            terminal::err(&format!("error: {name}: {}\n", shown::line(problem)));
         }
         if problems.is_empty() {
-            super::print(&format!("{name}: valid\n"))?;
+            terminal::out(&format!("{name}: valid\n"))?;
         } else {
             status = EXIT_BAD_INPUT;
         }
@@ -61,13 +63,10 @@ pub struct MergeArgs {
 
 /// Adds records up.
 pub fn merge(args: &MergeArgs) -> Result<u8> {
-    let piped = args.output.as_os_str() == "-";
-    if !piped {
-        record::check_writable(&args.output)?;
-    }
+    let output = Sink::open(&args.output)?;
     let mut merger: Option<Merger> = None;
     for path in &args.files {
-        let name = path.display().to_string();
+        let name = shown::path(path);
         let AnyRecord::Run(record) = record::read_valid(path)? else {
             return Err(Error::Usage(format!("{name}: records of the protocol are not added up")));
         };
@@ -79,12 +78,12 @@ pub fn merge(args: &MergeArgs) -> Result<u8> {
     let Some(merger) = merger else { return Ok(EXIT_OK) };
     let merged = merger.finish();
     let json = merged.json()?;
-    if piped {
-        eprint!("\n{}\n", merged.table());
-        super::print(&json)?;
+    output.write(&json)?;
+    if output.is_stdout() {
+        terminal::err(&format!("\n{}\n", merged.table()));
     } else {
-        record::write_atomically(&args.output, json.as_bytes())?;
-        super::print(&format!("\n{}\n{}\n\nrecord: {}\n", merged.table(), merged.summary(), args.output.display()))?;
+        let place = shown::path(&args.output);
+        terminal::out(&format!("\n{}\n{}\n\nrecord: {place}\n", merged.table(), merged.summary()))?;
     }
     Ok(EXIT_OK)
 }

@@ -397,6 +397,10 @@ impl<'a> Parser<'a> {
             let Some((found, operator)) = operator(punct).filter(|(found, _)| *found >= level) else {
                 return self.refuse_operator(punct).map_or(Ok(left), Err);
             };
+            if depth > MAX_DEPTH {
+                let message = format!("more than {MAX_DEPTH} operators in a row, or nested that deep");
+                return Err(self.source.error(self.span(), message, "one too many"));
+            }
             self.at += 1;
             let right = self.binary(found + 1, depth)?;
             let span = left.span.to(right.span);

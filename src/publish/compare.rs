@@ -2,8 +2,10 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 
+use super::markdown::{row, sentences};
 use super::numbers::rate_with_interval;
 use crate::record::{Record, ScenarioResult};
+use crate::shown;
 use crate::stats::interval;
 
 /// One test in the first record and in another.
@@ -109,7 +111,7 @@ pub fn comparison_table(names: &[String], comparisons: &[Comparison]) -> String 
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(HEADINGS);
     for comparison in comparisons {
-        table.add_row(cells(comparison, names.len() > 2));
+        table.add_row(cells(comparison, names.len() > 2).map(|cell| shown::line(&cell).into_owned()));
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     format!("{}\n{}\n", legend(names), lines.join("\n"))
@@ -117,8 +119,7 @@ pub fn comparison_table(names: &[String], comparisons: &[Comparison]) -> String 
 
 /// The same in Markdown.
 pub fn comparison_markdown(names: &[String], comparisons: &[Comparison]) -> String {
-    let row = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let mut text = format!("{}\n{}", legend(names), row(&HEADINGS.map(str::to_owned)));
+    let mut text = format!("{}\n\n{}", sentences(&legend(names)), row(&HEADINGS.map(str::to_owned)));
     text.push_str(&row(&HEADINGS.map(|_| "---".to_owned())));
     for comparison in comparisons {
         text.push_str(&row(&cells(comparison, names.len() > 2)));
@@ -127,7 +128,9 @@ pub fn comparison_markdown(names: &[String], comparisons: &[Comparison]) -> Stri
 }
 
 fn legend(names: &[String]) -> String {
-    let line = |(number, name): (usize, &String)| format!("{}: {name}\n", char::from(b'A' + number.min(25) as u8));
+    let line = |(number, name): (usize, &String)| {
+        format!("{}: {}\n", char::from(b'A' + number.min(25) as u8), shown::line(name))
+    };
     names.iter().enumerate().map(line).collect()
 }
 

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::machine::in_order;
 use crate::record::{OutcomeRecord, Record, ScenarioResult};
+use crate::shown;
 
 /// A column: its heading, with the unit where there is one, and what stands in it.
 type Column = (&'static str, fn(&Record, &ScenarioResult) -> String);
@@ -69,7 +70,7 @@ fn maybe(value: Option<impl std::fmt::Display>) -> String {
     value.map_or(String::new(), |value| value.to_string())
 }
 
-/// Lines as CSV.
+/// Lines as CSV, each field on one line.
 ///
 /// # Errors
 /// If a line has another number of fields than the first.
@@ -77,7 +78,9 @@ pub(super) fn render(lines: &[Vec<String>]) -> Result<String> {
     let wrong = |error: String| Error::Internal(format!("writing CSV: {error}"));
     let mut writer = csv::Writer::from_writer(Vec::new());
     for line in lines {
-        writer.write_record(line).map_err(|error| wrong(error.to_string()))?;
+        writer
+            .write_record(line.iter().map(|field| shown::line(field).into_owned()))
+            .map_err(|error| wrong(error.to_string()))?;
     }
     let bytes = writer.into_inner().map_err(|error| wrong(error.to_string()))?;
     String::from_utf8(bytes).map_err(|error| wrong(error.to_string()))

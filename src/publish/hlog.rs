@@ -8,6 +8,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
 use crate::error::{Error, Result};
 use crate::machine::Host;
+use crate::shown;
 
 /// A histogram, and what it is of.
 #[derive(Debug, Clone)]
@@ -31,7 +32,7 @@ pub fn hlog(host: &Host, started: &str, unit: &str, all: &[Tagged]) -> Result<St
     let mut bytes = Vec::new();
     let mut serializer = V2DeflateSerializer::new();
     let mut log = IntervalLogWriterBuilder::new()
-        .add_comment(&format!("{} {}; values are {unit}", host.architecture, host.cpu_model.replace(['\n', '\r'], " ")))
+        .add_comment(&format!("{} {}; values are {unit}", host.architecture, shown::line(&host.cpu_model)))
         .with_start_time(began)
         .with_base_time(began)
         .with_max_value_divisor(1.0)
@@ -41,7 +42,7 @@ pub fn hlog(host: &Host, started: &str, unit: &str, all: &[Tagged]) -> Result<St
     for Tagged { name, elapsed_s, histogram } in all {
         let took = Duration::try_from_secs_f64(*elapsed_s).unwrap_or(Duration::ZERO);
         // A tag ends at these.
-        let name = name.replace([',', ' ', '\t', '\n', '\r'], "_");
+        let name = shown::line(&name.replace([',', ' ', '\t', '\n', '\r'], "_")).into_owned();
         if let Some(histogram) = histogram {
             log.write_histogram(histogram, at, took, Tag::new(&name)).map_err(|error| wrong(error.to_string()))?;
         }

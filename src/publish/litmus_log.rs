@@ -11,15 +11,17 @@ use std::fmt::Write as _;
 
 use super::sums::{Sum, by_test};
 use crate::record::{FinalValue, Record};
+use crate::shown;
 
 /// A record as litmus7's log. The placements of a test are added up.
 pub fn litmus_log(record: &Record) -> String {
     let tool = &record.tool;
-    let mut text = format!("{} {} ({})\n{}\n\n", tool.name, tool.version, tool.commit, super::table::title(record));
+    let mut text =
+        format!("{} {} ({})\n{}\n\n", tool.name, tool.version, tool.commit, shown::line(&super::table::title(record)));
     for sum in by_test(record) {
         test(&mut text, &sum);
     }
-    text
+    shown::text(&text).into_owned()
 }
 
 /// Writing to a string cannot fail.
@@ -41,7 +43,7 @@ fn test(text: &mut String, sum: &Sum<'_>) {
         let known = outcomes.entry(values).or_insert((0, outcome.satisfies));
         known.0 = known.0.saturating_add(outcome.count);
     }
-    let name = &first.scenario;
+    let name = &shown::line(&first.scenario);
     let _ = writeln!(text, "Test {name} {kind}\nHistogram ({} states)", outcomes.len());
     for (values, (count, satisfies)) in &outcomes {
         let mark = if *satisfies { '*' } else { ':' };

@@ -2,19 +2,52 @@
 
 use super::table::{NUMERIC, headings, lines, summary, title};
 use crate::record::Record;
+use crate::shown;
+
+/// Text that may stand anywhere in Markdown: it begins no cell, tag, code, link or picture, and is one line.
+pub(super) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in shown::line(text).chars() {
+        // A link is `](`; a bracket alone is one of an interval's.
+        if matches!(c, '\\' | '|' | '<' | '`') || c == '(' && out.ends_with(']') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// Cells as a line of a table.
+pub(super) fn row(cells: &[String]) -> String {
+    let escaped: Vec<String> = cells.iter().map(|cell| escape(cell)).collect();
+    format!("| {} |\n", escaped.join(" | "))
+}
+
+/// Sentences, a line each.
+pub(super) fn sentences(text: &str) -> String {
+    text.lines().map(escape).collect::<Vec<_>>().join("\n")
+}
 
 /// A record's table, with its title before and what it means after.
 pub fn markdown(record: &Record) -> String {
-    let row = |cells: &[String]| {
-        let escaped: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
-        format!("| {} |\n", escaped.join(" | "))
-    };
     let headings = headings(record);
     let rule: Vec<String> =
         (0..headings.len()).map(|column| if NUMERIC.contains(&column) { "---:" } else { "---" }.to_owned()).collect();
-    let mut text = format!("{}\n\n{}{}", title(record), row(&headings), row(&rule));
+    let mut text = format!("{}\n\n{}{}", escape(&title(record)), row(&headings), row(&rule));
     for line in lines(record) {
         text.push_str(&row(&line));
     }
-    format!("{text}\n{}\n", summary(record))
+    format!("{text}\n{}\n", sentences(&summary(record)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stays_text_in_its_cell() {
+        assert_eq!(escape("a|b<i>`c` ![x](http://y) [0.1, 0.2]\\"), r"a\|b\<i>\`c\` ![x]\(http://y) [0.1, 0.2]\\");
+        assert_eq!(escape("a\nb\u{1b}[0m"), r"a\\u{a}b\\u{1b}[0m");
+        assert_eq!(row(&["x|y".to_owned(), "1".to_owned()]), "| x\\|y | 1 |\n");
+    }
 }

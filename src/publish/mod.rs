@@ -27,6 +27,7 @@ pub use window::windows;
 
 use crate::error::{Error, Result};
 use crate::record::{AnyRecord, ProtocolRecord, Record};
+use crate::shown;
 
 /// A record as people and other programs read it.
 pub trait Publish: serde::Serialize {
@@ -52,7 +53,7 @@ pub trait Publish: serde::Serialize {
     fn json(&self) -> Result<String> {
         let mut text = serde_json::to_string_pretty(self).map_err(|error| Error::Internal(error.to_string()))?;
         text.push('\n');
-        Ok(text)
+        Ok(shown::json(text))
     }
 }
 

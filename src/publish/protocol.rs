@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
+use super::markdown::{escape, row, sentences};
 use super::numbers::{count, rate_with_interval};
 use crate::error::Result;
 use crate::machine::in_order;
 use crate::record::{HarmRecord, Judgement, ProtocolRecord, ProtocolResult};
+use crate::shown;
 
 pub(super) const HEADINGS: [&str; 10] =
     ["profile", "variant", "store", "layout", "rounds", "wakes", "matches", "races", "rate [95 %]", "result"];
@@ -86,7 +88,7 @@ pub fn table(record: &ProtocolRecord) -> String {
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(HEADINGS);
     for result in &record.results {
-        table.add_row(cells(result));
+        table.add_row(cells(result).map(|cell| shown::line(&cell).into_owned()));
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n")
@@ -156,19 +158,18 @@ pub fn summary(record: &ProtocolRecord) -> String {
 
 /// The table in Markdown.
 pub fn markdown(record: &ProtocolRecord) -> String {
-    let row = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let mut text = format!(
         "{} {}, Linux {}\n\n{}",
-        record.host.architecture,
-        record.host.cpu_model,
-        record.host.kernel,
+        escape(&record.host.architecture),
+        escape(&record.host.cpu_model),
+        escape(&record.host.kernel),
         row(&HEADINGS.map(str::to_owned))
     );
     text.push_str(&row(&HEADINGS.map(|_| "---".to_owned())));
     for result in &record.results {
         text.push_str(&row(&cells(result)));
     }
-    format!("{text}\n{}", summary(record))
+    format!("{text}\n{}\n", sentences(&summary(record)))
 }
 
 /// One line per result, harms in columns of their own.

@@ -9,6 +9,7 @@ use super::sums::{Sum, by_class};
 use super::zeros::{doubt, place, rests_on, with_rates};
 use crate::machine::in_order;
 use crate::record::{Finding, Record, ScenarioResult};
+use crate::shown;
 
 /// The headings of [`table`] and of the Markdown table.
 pub(super) fn headings(record: &Record) -> Vec<String> {
@@ -90,7 +91,7 @@ pub fn table(record: &Record) -> String {
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(headings(record));
     for line in lines(record) {
-        table.add_row(line);
+        table.add_row(line.iter().map(|cell| shown::line(cell).into_owned()));
     }
     for column in NUMERIC {
         if let Some(column) = table.column_mut(column) {
@@ -98,7 +99,7 @@ pub fn table(record: &Record) -> String {
         }
     }
     let body: Vec<String> = table.to_string().lines().map(|line| line.trim_end().to_owned()).collect();
-    format!("{}\n\n{}\n", title(record), body.join("\n"))
+    format!("{}\n\n{}\n", shown::line(&title(record)), body.join("\n"))
 }
 
 /// What the zeros of a placement mean relative to their control, by the weakest of them.
@@ -244,5 +245,5 @@ pub fn summary(record: &Record) -> String {
     if record.interrupted {
         lines.push("Interrupted: the counts are those reached until then.".to_owned());
     }
-    lines.join("\n")
+    lines.iter().map(|line| shown::line(line)).collect::<Vec<_>>().join("\n")
 }

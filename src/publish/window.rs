@@ -2,6 +2,7 @@
 
 use super::numbers::rate;
 use crate::record::{Record, ScenarioResult, SkewRecord};
+use crate::shown;
 
 /// One eighth more each; the lowest says that something was seen.
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -13,7 +14,7 @@ pub fn windows(record: &Record, wanted: impl Fn(&ScenarioResult) -> bool) -> Str
     let results: Vec<&ScenarioResult> = (super::sums::reading_order(record).into_iter())
         .filter(|result| result.skews.len() > 1 && result.iterations > 0 && wanted(result))
         .collect();
-    let width = results.iter().map(|result| result.scenario.len()).max().unwrap_or(0);
+    let width = results.iter().map(|result| shown::line(&result.scenario).len()).max().unwrap_or(0);
     let mut text = String::new();
     for result in results {
         let (first, last) = (result.skews[0].skew_ns, result.skews[result.skews.len() - 1].skew_ns);
@@ -32,7 +33,7 @@ pub fn windows(record: &Record, wanted: impl Fn(&ScenarioResult) -> bool) -> Str
             let drawn: String = columns.iter().map(|share| level(*share, top)).collect();
             text.push_str(&format!("{name:width$}  {what:7} |{drawn}| {words}\n"));
         };
-        line(&result.scenario, "races", |skew| skew.races);
+        line(&shown::line(&result.scenario), "races", |skew| skew.races);
         if result.match_event.is_some() {
             line("", "matches", |skew| skew.matches.unwrap_or(0));
         }

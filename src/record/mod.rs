@@ -34,7 +34,7 @@ pub use merge::Merger;
 pub(crate) use protocol::tests::result as protocol_result;
 pub use protocol::{HarmRecord, HealedRecord, Judgement, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult, WakesRecord};
 pub use read::{AnyRecord, read, read_file, read_valid};
-pub use save::{check_writable, cpu_slug, default_path, write_atomically};
+pub use save::{cpu_slug, default_path};
 pub use validate::{histogram, problems, protocol_problems};
 
 /// The schema this program writes.

@@ -9,6 +9,7 @@ use super::{PROTOCOL_SCHEMA, ProtocolRecord, Record, SCHEMA, problems, protocol_
 use crate::error::{Error, Result};
 use crate::input::{Limit, read_text};
 use crate::machine::Host;
+use crate::shown;
 
 /// A default run is some 70 kB, and a sum of a thousand boxes a few MB.
 const LARGEST: Limit = Limit { bytes: 256 * 1024 * 1024, why: "a record is a JSON file of some kB to some MB" };
@@ -77,7 +78,7 @@ pub fn read(name: &str, text: &str) -> Result<AnyRecord> {
 /// As [`read`], or if the file cannot be read.
 pub fn read_file(path: &Path) -> Result<AnyRecord> {
     let text = read_text(path, LARGEST)?;
-    read(&path.display().to_string(), &text)
+    read(&shown::path(path), &text)
 }
 
 /// Reads a record from a file whose numbers are to be used.
@@ -87,7 +88,7 @@ pub fn read_file(path: &Path) -> Result<AnyRecord> {
 pub fn read_valid(path: &Path) -> Result<AnyRecord> {
     let record = read_file(path)?;
     match record.problems().first() {
-        Some(problem) => Err(Error::Usage(format!("{}: {problem}", path.display()))),
+        Some(problem) => Err(Error::Usage(format!("{}: {problem}", shown::path(path)))),
         None => Ok(record),
     }
 }

@@ -1,4 +1,4 @@
-//! What several test files need: shipped records, read.
+//! What several test files need: the program, and shipped records, read.
 
 #![allow(dead_code)] // no test file needs all of it
 
@@ -83,5 +83,12 @@ pub fn wakerace() -> Command {
     let runner = std::env::var_os("WAKERACE_RUNNER");
     let mut command = Command::new(runner.as_deref().unwrap_or(binary.as_ref()));
     command.args(runner.is_some().then_some(binary));
+    command
+}
+
+/// The same in a folder of its own.
+pub fn wakerace_in(folder: &Path) -> Command {
+    let mut command = wakerace();
+    command.current_dir(folder);
     command
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::shown;
+
 /// Text as it may stand in XML, in an attribute too.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -12,8 +14,8 @@ pub fn escape(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            // XML has no way to write these.
-            c if c.is_control() && !matches!(c, '\t' | '\n' | '\r') => out.push('\u{fffd}'),
+            // XML has no way to write some of these.
+            c if shown::is_hidden(c) && !matches!(c, '\t' | '\n' | '\r') => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }

@@ -13,6 +13,7 @@ use super::{Entry, fill};
 use crate::error::{Error, Result};
 use crate::publish::{Publish, count};
 use crate::record::AnyRecord;
+use crate::shown;
 
 /// The test that a library is about.
 const RACE: &str = "S01-as-is";
@@ -53,7 +54,7 @@ pub fn index(folder: &Path, entries: &[Entry]) -> Result<String> {
     let runs = runs::runs(entries);
     let mut architectures: BTreeMap<String, BTreeMap<String, Vec<Listed>>> = BTreeMap::new();
     for (run, entry) in runs.iter().zip(entries) {
-        let outside = || Error::Usage(format!("{}: not below {}", entry.name, folder.display()));
+        let outside = || Error::Usage(format!("{}: not below {}", entry.name, shown::path(folder)));
         let href = Path::new(&entry.name).strip_prefix(folder).map_err(|_| outside())?;
         let host = run.host();
         if host.emulated {
@@ -65,7 +66,7 @@ pub fn index(folder: &Path, entries: &[Entry]) -> Result<String> {
                 "{}: a record of {} belongs into {}",
                 entry.name,
                 host.architecture,
-                folder.join(wanted).display()
+                shown::path(&folder.join(wanted))
             )));
         }
         let race = sums(&[run]).into_iter().find(|sum| sum.first().scenario == RACE).map(|sum| rows::row(&sum));

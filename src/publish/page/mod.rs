@@ -11,11 +11,12 @@ mod sum;
 mod words;
 
 use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::{Environment, UndefinedBehavior, Value, escape_formatter};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::record::{AnyRecord, Record};
+use crate::shown;
 use figures::Detail;
 pub use index::index;
 use runs::Run;
@@ -104,6 +105,11 @@ fn render(entries: &[Entry], detail: Detail) -> Result<String> {
 fn fill(name: &str, template: &str, context: &impl Serialize) -> Result<String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // Before it escapes markup: what reorders letters would do so on a page too.
+    environment.set_formatter(|out, state, value| match value.as_str().filter(|_| !value.is_safe()) {
+        Some(text) => escape_formatter(out, state, &Value::from(shown::text(text))),
+        None => escape_formatter(out, state, value),
+    });
     let filled =
         environment.add_template(name, template).and_then(|()| environment.get_template(name)?.render(Serde(context)));
     filled.map_err(|error| Error::Internal(format!("making the page: {error:#}")))
