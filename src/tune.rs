@@ -204,6 +204,21 @@ mod tests {
     }
 
     #[test]
+    fn a_winner_must_win_by_more_than_chance() {
+        let none = AtomicBool::new(false);
+        for (times, wins) in [(0.5, false), (1.04, false), (1.06, true)] {
+            let ours = Settings { group: Some(8), ..Settings::default_paced() };
+            let all = vec![Settings::default_paced(), ours.clone()];
+            let mut run = |settings: &Settings, _: Limits, _: &AtomicBool, _: &mut dyn FnMut(u64)| {
+                Ok(if *settings == ours { 1e6 * times } else { 1e6 })
+            };
+            let found = search(all, Duration::from_millis(50), &none, &mut run, &mut |_| ()).unwrap();
+            assert_eq!(found.settings == ours, wins, "{times}");
+            assert_eq!((found.races_per_s, found.default_races_per_s), (if wins { 1e6 * times } else { 1e6 }, 1e6));
+        }
+    }
+
+    #[test]
     fn every_layout_has_every_pace_once() {
         let layouts = ["padded".to_owned(), "dense".to_owned()];
         let all = candidates(&layouts, false);

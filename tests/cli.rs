@@ -260,6 +260,28 @@ fn a_tuned_profile_is_taken_named_and_refused_elsewhere() {
     run(&[]).assert().success().stderr(contains("this host's profile"));
     let record = check_record(&path);
     assert!(record.results[0].pace.profile.as_ref().is_some_and(|profile| profile.starts_with("tuned on SB")));
+    for option in
+        ["--window", "--window=-9..9/3", "--atomics=llsc", "--pace=free", "--layout=padded", "--batch=64", "--warm=on"]
+    {
+        let long = option.split('=').next().unwrap();
+        run(&[option]).assert().code(2).stderr(contains("--profile").and(contains(long)));
+    }
+    // The host's own profile is left out by itself, and that is said.
+    let own = folder.path().join("home");
+    let mut command = wakerace(folder.path());
+    command.env("XDG_CONFIG_HOME", &own).args(["tune", "SB", "-d", "300ms", "-q"]).assert().success();
+    for (more, taken) in [(&[][..], true), (&["--window=-9ns..9ns/3"], false), (&["--profile", "none"], false)] {
+        let mut command = wakerace(folder.path());
+        command.env("XDG_CONFIG_HOME", &own).args(["run", "SB", "--no-controls", "-n", "2e4", "--no-save"]);
+        let output = command.args(["--export-json"]).arg(&path).args(more).output().unwrap();
+        let words = String::from_utf8(output.stderr).unwrap();
+        let record = check_record(&path);
+        assert_eq!(record.results[0].pace.profile.is_some(), taken, "{more:?}: {words}");
+        assert_eq!(words.contains("profile is left out, because of --window"), more.len() == 1, "{words}");
+        if more.len() == 1 {
+            assert_eq!(record.results[0].skews.len(), 3);
+        }
+    }
     run(&["--group", "2"]).assert().code(2).stderr(contains("--profile").and(contains("--group")));
     let text = fs::read_to_string(&profile).unwrap();
     fs::write(&profile, text.replace("\"host\": \"", "\"host\": \"not-")).unwrap();
@@ -543,6 +565,25 @@ fn bad_arguments_give_exit_2_and_one_clear_message() {
         (vec!["run", "--export-json", "-", "--export-csv", "-"], "only one --export"),
         (vec!["run", "--export-json", "empty"], "is a folder"),
         (vec!["run", "--export-json", "/proc/nowhere/x.json"], "/proc/nowhere"),
+        (vec!["run", "--export-json", "/dev/stdout", "--export-csv", "-"], "only one --export"),
+        (vec!["run", "--pairs", "all", "--placement", "core"], "cannot be used with"),
+        (vec!["run", "--pairs", "all", "--oversubscribe"], "cannot be used with"),
+        (vec!["run", "--pairs", "all", "--stress", "sets"], "cannot be used with"),
+        (vec!["run", "--window", "--skew", "3ns"], "cannot be used with"),
+        (vec!["run", "--pace", "free", "--window"], "need the clock"),
+        (vec!["run", "--pace", "free", "--period", "9"], "need the clock"),
+        (vec!["run", "--pace", "free", "--group", "2"], "are of paced runs"),
+        (vec!["run", "--pace", "free", "--warm"], "are of paced runs"),
+        (vec!["run", "--group", "0"], "1..=4096"),
+        (vec!["run", "--nice=-21"], "-20..=19"),
+        (vec!["run", "--batch", "1048577"], "1048577 is more than 1048576"),
+        (vec!["run", "--profile", "empty/none.json"], "reading empty/none.json"),
+        (vec!["run", "--profile", "x", "--window"], "overridden by --window;"),
+        (vec!["run", "--profile", "x", "--group", "2", "--layout", "dense"], "--group, --layout"),
+        (vec!["export", "--csv", "x", "--log", "y"], "cannot be used with"),
+        (vec!["export", "--csv", "x", "--result", "y"], "--hgrm"),
+        (vec!["compare", "x"], "2 values"),
+        (vec!["merge", "x"], "--output"),
         (vec!["frobnicate"], "unrecognized subcommand"),
     ];
     for (args, words) in cases {
@@ -553,6 +594,69 @@ fn bad_arguments_give_exit_2_and_one_clear_message() {
         assert!(!message.contains("panicked") && output.stdout.is_empty(), "{args:?}: {message}");
     }
     assert!(!folder.path().join("results").exists(), "nothing is written for a run that never began");
+}
+
+#[test]
+fn what_was_thrown_away_is_shown_where_it_is_much() {
+    let folder = folder();
+    let (_, text) = common::shipped();
+    let mut value: Value = serde_json::from_str(&text).unwrap();
+    let iterations = value["results"][0]["iterations"].as_u64().unwrap();
+    let mut shown = |discarded: u64| {
+        value["results"][0]["discarded"] = discarded.into();
+        let path = write(folder.path(), "r.json", value.to_string());
+        let output = wakerace(folder.path()).args(["export", "--markdown", &path]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // A half was kept.
+    assert!(shown(iterations).contains("50.0 % of the iterations were thrown away"));
+    assert!(shown(iterations / 20).contains("4.76 % of the iterations were thrown away"));
+    assert!(!shown(iterations / 40).contains("thrown away"));
+}
+
+#[test]
+fn a_profile_reads_back_as_it_was_written() {
+    use wakerace::harness::{StressKind, Warm};
+    use wakerace::machine::Class;
+    use wakerace::profile::{Profile, Settings, Tuned};
+    let folder = folder();
+    let path = folder.path().join("deep/p.json");
+    let host = common::run(&common::shipped().1).host;
+    let tuned = |scenario: &str, class: Class, races_per_s: f64| Tuned {
+        scenario: scenario.to_owned(),
+        mutant: format!("{scenario}+nt"),
+        class,
+        settings: Settings {
+            pace: "paced".to_owned(),
+            layout: "packed".to_owned(),
+            group: Some(4),
+            warm: Warm::Off,
+            batch: Some(77),
+            stress: Some(StressKind::Memory),
+        },
+        races_per_s,
+        default_races_per_s: 3.5,
+        when: "2026-01-02T03:04:05Z".to_owned(),
+    };
+    let mut profile = Profile::new(&host);
+    for (scenario, class, rate) in
+        [("SB", Class::Core, 1.0), ("MP", Class::Core, 2.0), ("SB", Class::Smt, 3.0), ("SB", Class::Core, 4.0)]
+    {
+        profile.put(tuned(scenario, class, rate));
+    }
+    profile.write(&path).unwrap();
+    let read = Profile::read(&path, &host).unwrap();
+    assert_eq!(read, profile);
+    let rate = |scenario: &str, class| read.find(scenario, class).map(|tuned| tuned.races_per_s);
+    assert_eq!((read.tuned.len(), rate("SB", Class::Core), rate("SB", Class::Smt)), (3, Some(4.0), Some(3.0)));
+    assert_eq!((rate("MP", Class::Core), rate("MP", Class::Smt), rate("LB", Class::Core)), (Some(2.0), None, None));
+    assert_eq!(read.tuned[0].settings.to_string(), "paced, packed, group 4, cold, batch 77, memory stress");
+    let mut other = host.clone();
+    other.cpu_model.push_str(" v2");
+    assert!(Profile::read(&path, &other).unwrap_err().to_string().contains("and this host is"));
+    let text = fs::read_to_string(&path).unwrap().replace("wakerace-profile/1", "wakerace-profile/9");
+    fs::write(&path, text).unwrap();
+    assert!(Profile::read(&path, &host).unwrap_err().to_string().contains("unknown schema 'wakerace-profile/9'"));
 }
 
 /// A command that may use only the first of this process's CPUs, as in a container with a restricted cpuset.

@@ -55,6 +55,10 @@ struct What {
 
 /// Writes a scenario or a record in a format that others read.
 pub fn export(args: &ExportArgs) -> Result<u8> {
+    // clap lets go of `requires` where the group of formats leaves no room for what is required.
+    if args.result.is_some() && args.what.hgrm.is_none() {
+        return Err(Error::Usage("--result: only --hgrm takes one result of a record".to_owned()));
+    }
     let output = Sink::open(args.output.as_deref().unwrap_or(Path::new("-")))?;
     let What { litmus: name, log, csv, window_csv, starts_csv, markdown, hgrm: one, hlog: all } = &args.what;
     let text = if let Some(name) = name {

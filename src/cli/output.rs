@@ -179,3 +179,18 @@ fn write_page(record: &impl Publish, kept: &Path) -> Result<PathBuf> {
     page.write(&Form::Html.of(record, Some(kept))?, &[])?;
     Ok(page.path().to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_says_more_than_an_error_and_an_error_more_than_an_interrupt() {
+        let failed = || Err(Error::Usage("a test's own".to_owned()));
+        assert_eq!(status(Ok(()), false, false).unwrap(), 0);
+        assert_eq!(status(Ok(()), false, true).unwrap(), 130);
+        assert_eq!(status(Ok(()), true, true).unwrap(), 1);
+        assert_eq!(status(failed(), true, false).unwrap(), 1);
+        assert!(status(failed(), false, false).is_err() && status(failed(), false, true).is_err());
+    }
+}

@@ -86,7 +86,7 @@ impl Progress {
         let program = &scenario.program;
         let outcomes = tally.outcomes();
         let races = races(program, &outcomes);
-        let share = self.share(tally, races);
+        let share = share(self.begun.elapsed(), tally.instances(), races, self.limits);
         self.bar.update(share, || {
             let mut most: Vec<_> = outcomes.iter().collect();
             most.sort_by_key(|(row, count)| (!program.is_race(row), std::cmp::Reverse(**count)));
@@ -105,17 +105,30 @@ impl Progress {
         });
     }
 
-    /// How much of the run is done, from whichever limit is nearest.
-    fn share(&self, tally: &Tally, races: u64) -> f64 {
-        let of = |done: f64, limit: Option<f64>| limit.map_or(0.0, |limit| done / limit.max(1e-9));
-        let time = of(self.begun.elapsed().as_secs_f64(), self.limits.duration.map(|limit| limit.as_secs_f64()));
-        let iterations = of(tally.instances() as f64, self.limits.iterations.map(|limit| limit as f64));
-        let races = of(races as f64, self.limits.races.map(|limit| limit as f64));
-        time.max(iterations).max(races).min(1.0)
-    }
-
     /// Takes the bar away.
     pub fn finish(self) {
         self.bar.finish();
+    }
+}
+
+/// How much of the run is done, from whichever limit is nearest.
+fn share(elapsed: Duration, iterations: u64, races: u64, limits: Limits) -> f64 {
+    let of = |done: f64, limit: Option<f64>| limit.map_or(0.0, |limit| done / limit.max(1e-9));
+    let time = of(elapsed.as_secs_f64(), limits.duration.map(|limit| limit.as_secs_f64()));
+    let iterations = of(iterations as f64, limits.iterations.map(|limit| limit as f64));
+    let races = of(races as f64, limits.races.map(|limit| limit as f64));
+    time.max(iterations).max(races).min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_limit_says_how_much_is_done() {
+        let limits = Limits { duration: Some(Duration::from_secs(10)), iterations: Some(1000), races: Some(50) };
+        let of = |seconds, iterations, races| share(Duration::from_secs(seconds), iterations, races, limits);
+        assert_eq!([of(5, 0, 0), of(1, 300, 0), of(1, 300, 20), of(99, 0, 0)], [0.5, 0.3, 0.4, 1.0]);
+        assert_eq!(share(Duration::from_secs(5), 9, 9, Limits::default()), 0.0);
     }
 }

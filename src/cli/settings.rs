@@ -44,6 +44,31 @@ pub(super) fn tuned(tuned: &Tuned) -> Result<Choice> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn every_field_of_a_profile_reaches_the_run() {
+        let settings = Settings {
+            pace: "paced".to_owned(),
+            layout: "dense".to_owned(),
+            group: Some(8),
+            warm: crate::harness::Warm::On,
+            batch: Some(512),
+            stress: Some(crate::harness::StressKind::Sets),
+        };
+        let of = |settings: &Settings| choice(settings, Some("p".to_owned())).unwrap();
+        let found = of(&settings);
+        assert_eq!(found.pace, PaceChoice::Paced { given: false, period: None, skews: None });
+        assert_eq!((found.layout.to_string().as_str(), found.group, found.batch), ("dense", Some(8), Some(512)));
+        assert_eq!((found.warm, found.stress, found.profile.as_deref()), (settings.warm, settings.stress, Some("p")));
+        assert_eq!(
+            of(&Settings { pace: "free".to_owned(), ..settings.clone() }).pace,
+            PaceChoice::Free { given: false }
+        );
+        for (pace, layout) in [("fast", "dense"), ("paced", "round")] {
+            let settings = Settings { pace: pace.to_owned(), layout: layout.to_owned(), ..settings.clone() };
+            assert!(choice(&settings, None).is_err_and(|error| error.to_string().starts_with("profile: ")));
+        }
+    }
+
     /// What `--group` and `--batch` refuse, a profile that was edited may not ask for.
     #[test]
     fn a_profile_is_held_to_the_limits_of_the_flags() {
