@@ -603,7 +603,8 @@ fn groups_late_starts_and_fetching_are_as_asked() {
 #[test]
 fn far_variables_are_where_the_layout_has_them() {
     let body = "WRITE_ONCE(*w, 7); r = READ_ONCE(*x); smp_store_release(x, 8); n = atomic64_fetch_add(3, b); spin_lock(l); \
-                WRITE_ONCE(*l2, 1); WRITE_ONCE(*c, 3); WRITE_ONCE(*p, x); spin_unlock(l); q = smp_load_acquire(e); u = *f;";
+                WRITE_ONCE(*l2, 1); WRITE_ONCE(*c, 3); atomic_set(a, 9); \
+                WRITE_ONCE(*h, 4); WRITE_ONCE(*p, x); spin_unlock(l); q = smp_load_acquire(e); u = *f;";
     for batch in
         [1, 8, 40, 60, 250, 255, 256, 500, 511, 512, 1000, 2040, 4000, 4090, 8180, 100_000, 1 << 20, 20_000_000]
     {
