@@ -44,7 +44,7 @@ impl Parser<'_> {
 
     /// Implications of disjunctions of conjunctions.
     ///
-    /// An implication grows the tree to the right, so that each counts as a level; `/\\` and `\\/` make level trees.
+    /// An implication grows the tree to the right, so that each counts as a level. Chains of `/\` and `\/` make flat trees.
     pub(super) fn prop(&mut self, depth: usize) -> Result<Prop, Diagnostic> {
         let left = self.chain(depth, &["\\/", "||"], Prop::Or, Self::conjunction)?;
         if !self.eat("=>") {
