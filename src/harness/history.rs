@@ -2,6 +2,23 @@
 
 /// Entries kept; when there are more, neighbours are joined.
 const MOST: usize = 1 << 16;
+/// Blocks kept, in the same way: enough to tell how long neighbours are alike, and few enough for a record.
+const MOST_BLOCKS: usize = 128;
+
+/// What batches that follow each other gave together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Block {
+    /// Instances.
+    pub iterations: u64,
+    /// Races among them.
+    pub races: u64,
+}
+
+impl Block {
+    fn plus(self, other: Block) -> Block {
+        Block { iterations: self.iterations + other.iterations, races: self.races + other.races }
+    }
+}
 
 /// Race rates of batches in order, each entry of as many batches.
 #[derive(Debug, Clone, Default)]
@@ -12,11 +29,16 @@ pub struct History {
     /// Those of the entry that is being filled.
     sum: f32,
     filled: u32,
+    /// Counts of blocks in order, each of `batches` batches but the last, which is being filled.
+    blocks: Vec<Block>,
+    batches: u32,
+    in_last: u32,
 }
 
 impl History {
     /// Adds a batch.
     pub fn push(&mut self, races: u64, instances: u64) {
+        self.block(Block { iterations: instances, races });
         self.per = self.per.max(1);
         self.sum += races as f32 / instances.max(1) as f32;
         self.filled += 1;
@@ -29,6 +51,28 @@ impl History {
             self.rates = self.rates.chunks(2).map(|pair| pair.iter().sum::<f32>() / pair.len() as f32).collect();
             self.per *= 2;
         }
+    }
+
+    /// Adds a batch to the block that is being filled.
+    fn block(&mut self, batch: Block) {
+        match self.blocks.last_mut() {
+            Some(last) if self.in_last < self.batches => *last = last.plus(batch),
+            _ => {
+                if self.blocks.len() == MOST_BLOCKS {
+                    self.blocks = self.blocks.chunks(2).map(|pair| pair[0].plus(pair[1])).collect();
+                    self.batches *= 2;
+                }
+                self.blocks.push(batch);
+                self.in_last = 0;
+            }
+        }
+        self.batches = self.batches.max(1);
+        self.in_last += 1;
+    }
+
+    /// The counts of blocks of equally many batches, in order; the last may have fewer.
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
     }
 
     /// Forgets what was before.
@@ -56,5 +100,30 @@ mod tests {
         let rates = history.rates();
         assert!(rates.len() < MOST && rates.len() > MOST / 4, "{}", rates.len());
         assert!((rates[0] - 0.1).abs() < 1e-6 && (rates[rates.len() - 1] - 0.2).abs() < 1e-6);
+    }
+
+    #[test]
+    fn blocks_hold_every_batch_once_in_order() {
+        for batches in [0_u64, 1, 127, 128, 129, 1000, 100_000] {
+            let mut history = History::default();
+            for batch in 0..batches {
+                history.push(batch % 7, 10 + batch % 3);
+            }
+            let blocks = history.blocks();
+            let sum = blocks.iter().fold(Block::default(), |sum, block| sum.plus(*block));
+            let wanted = (0..batches)
+                .fold(Block::default(), |sum, batch| sum.plus(Block { iterations: 10 + batch % 3, races: batch % 7 }));
+            assert_eq!(sum, wanted, "{batches}");
+            assert!(
+                blocks.len() <= MOST_BLOCKS && blocks.len() as u64 >= batches.min(MOST_BLOCKS as u64 / 2),
+                "{batches}"
+            );
+        }
+        // Equally many batches each, but the last.
+        let mut history = History::default();
+        (0..1000).for_each(|batch| history.push(u64::from(batch < 500), 1));
+        let blocks = history.blocks();
+        assert_eq!((blocks.len(), blocks[0].iterations, blocks[124].iterations), (125, 8, 8));
+        assert_eq!(blocks.iter().map(|block| block.races).collect::<Vec<_>>()[61..64], [8, 4, 0]);
     }
 }

@@ -23,6 +23,7 @@ mod stress;
 mod tally;
 
 pub use calibrate::{choose_group, choose_pace};
+pub use history::Block;
 pub use plan::{Adapt, Job, Limits, Measurement, Plan, Stop, Warm, default_batch};
 pub use run::run;
 pub use stress::{Stress, StressKind};

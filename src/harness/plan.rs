@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::history::Block;
 use super::tally::Tally;
 use crate::codegen::{Pace, ThreadCode};
 use crate::layout::Layout;
@@ -151,6 +152,8 @@ pub struct Measurement {
     /// The share of instances that raced, batch by batch, in order; after a sweep that finds the worthwhile skews, only those,
     /// and none in which other periods were tried.
     pub history: Vec<f32>,
+    /// The counts of the same batches in order, joined into blocks of equally many; the last may be shorter.
+    pub blocks: Vec<Block>,
     /// How long after the call the first batch was counted.
     pub first_outcome: Duration,
     /// Why it ended.

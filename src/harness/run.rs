@@ -265,6 +265,7 @@ fn run_with(
         moved: books.moved,
         nice: shared.nice.load(Ordering::Relaxed),
         history: books.history.rates().to_vec(),
+        blocks: books.history.blocks().to_vec(),
         first_outcome: Duration::from_nanos(shared.first.load(Ordering::Relaxed)),
         stop: books.stop(),
     })

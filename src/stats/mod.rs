@@ -1,6 +1,10 @@
 //! Rates and how sure one may be of them. Knows nothing of where the numbers came from.
 
+mod spread;
+
 use statrs::function::gamma::{gamma_lr, ln_gamma};
+
+pub use spread::{Count, effect_between, effect_in_time, effect_per_match, interval_with};
 
 /// The level of every interval that wakerace prints.
 pub const LEVEL: f64 = 0.95;
@@ -18,7 +22,7 @@ pub struct Interval {
 
 /// Above this many of both kinds of outcome the binomial is so close to a normal that Wilson's score interval differs
 /// from Clopper and Pearson's by less than a thousandth of its width.
-const NORMAL_ABOVE: u64 = 100_000;
+const NORMAL_ABOVE: f64 = 100_000.0;
 /// Below this rate the binomial is so close to a Poisson that the interval of the latter has the same first six digits.
 const POISSON_BELOW: f64 = 1e-6;
 /// The 97.5 % point of the standard normal distribution.
@@ -40,27 +44,39 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 /// For an event never seen, the one-sided upper bound 1 - 0.05^(1/n); likewise for one seen every time. `None` without
 /// trials.
 ///
-/// The interval rests on the trials being independent. Instances of a batch nearly are; a slow drift of the machine
-/// makes neighbours alike, and then the interval is too narrow.
+/// The interval rests on the trials being independent. A machine that drifts makes neighbours alike, and then it is too narrow:
+/// [`interval_with`].
 pub fn interval(seen: u64, trials: u64) -> Option<Interval> {
-    if trials == 0 || seen > trials {
-        return None;
-    }
-    let (k, n) = (seen as f64, trials as f64);
+    (trials > 0 && seen <= trials).then(|| interval_of(seen as f64, trials as f64))
+}
+
+/// The same for counts that need not be whole: those of a survey, divided by its design effect. 0 <= `k` <= `n`, 0 < `n`.
+fn interval_of(k: f64, n: f64) -> Interval {
     let tail = (1.0 - LEVEL) / 2.0;
     let one_sided = (1.0 - LEVEL).ln() / n;
-    let (low, high) = if seen == 0 {
+    let (low, high) = if k <= 0.0 {
         (0.0, -one_sided.exp_m1())
-    } else if seen == trials {
+    } else if k >= n {
         (one_sided.exp(), 1.0)
-    } else if seen.min(trials - seen) > NORMAL_ABOVE {
+    } else if k.min(n - k) > NORMAL_ABOVE {
         wilson(k, n)
     } else if k / n < POISSON_BELOW {
-        (poisson(tail, k) / n, poisson(1.0 - tail, k + 1.0) / n)
+        (poisson(tail, k) / n, (poisson(1.0 - tail, k + 1.0) / n).min(1.0))
     } else {
         (beta_quantile(tail, k, n - k + 1.0), beta_quantile(1.0 - tail, k + 1.0, n - k))
     };
-    Some(Interval { level: LEVEL, low, high })
+    Interval { level: LEVEL, low, high }
+}
+
+/// The 97.5 % point of Student's t with so many degrees of freedom, which need not be whole.
+fn quantile_of_t(freedom: f64) -> f64 {
+    // Beyond, it is the normal distribution's to five digits.
+    if freedom > 1e6 {
+        return Z;
+    }
+    // P(|t| > x) is the regularised incomplete beta function of freedom / (freedom + x^2), at freedom / 2 and 1/2 (Abramowitz
+    // and Stegun 26.7.1). Two parts have one degree of freedom, and its point is at 12.7.
+    bisect(0.0, 1e4, |x| regularised_beta(freedom / (freedom + x * x), freedom / 2.0, 0.5) > 1.0 - LEVEL)
 }
 
 /// The x at which the gamma distribution of shape `a` reaches `p`.
@@ -223,6 +239,18 @@ mod tests {
             assert!((found.low - low).abs() < 2e-3 * width, "{k}/{n}: {found:?}");
             assert!((found.high - high).abs() < 2e-3 * width, "{k}/{n}: {found:?}");
         }
+    }
+
+    /// Two-sided 95 % points of Student's t, from the tables.
+    #[test]
+    fn students_t_is_that_of_the_tables() {
+        for (freedom, wanted) in
+            [(1.0, 12.7062), (2.0, 4.3027), (3.0, 3.1824), (7.0, 2.3646), (30.0, 2.0423), (120.0, 1.9799), (1e7, 1.96)]
+        {
+            let found = quantile_of_t(freedom);
+            assert!((found - wanted).abs() < 1e-4, "{freedom}: {found}");
+        }
+        assert!(quantile_of_t(1.5) < 12.7 && quantile_of_t(1.5) > 4.31);
     }
 
     #[test]
