@@ -13,8 +13,8 @@ use crate::layout::{Layout, LayoutKind};
 use crate::machine::{self, Clock, Counters, Placement};
 use crate::program::{Const, Program};
 use crate::record::{
-    Evidence, FinalValue, Finding, Gaps, LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, ScenarioResult,
-    SkewRecord, StartRecord, compute,
+    CountRecord, Evidence, FinalValue, Finding, Gaps, LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord,
+    ScenarioResult, SkewRecord, StartRecord, compute,
 };
 use crate::stats::drift;
 use crate::verdict::Expectation;
@@ -391,6 +391,7 @@ fn result(
         interval: None,
         rate_per_match: None,
         interval_per_match: None,
+        effective_iterations: None,
         reproducibility: None,
         drift: if races > 0 { drift(&measurement.history) } else { None },
         sensitivity: None,
@@ -420,6 +421,10 @@ fn result(
             .filter(|start| start.iterations > 0)
             .map(|tally| start(program, tally))
             .collect(),
+        blocks: (measurement.blocks.iter())
+            .map(|&harness::Block { iterations, races }| CountRecord { iterations, races, matches: None })
+            .collect(),
+        repeats: Vec::new(),
         gaps: Gaps::new(&measurement.tally.gaps),
         expected: experiment.expectation.race,
         expected_from: experiment.expectation.source,

@@ -60,6 +60,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "COUNT", value_parser = parse_count)]
     stop_after_races: Option<u64>,
 
+    /// Run everything so many times, in turns; intervals are then as wide as the repeats differ
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MOST_REPEATS))]
+    repeat: u32,
+
     #[command(flatten)]
     how: How,
     /// A profile of `wakerace tune`, or none [default: this host's, if there is one]
@@ -159,6 +163,8 @@ enum PaceArg {
     Auto,
 }
 
+/// The most repeats of a run.
+const MOST_REPEATS: i64 = 1000;
 /// About how long a run without -d, -n and --stop-after-races takes.
 const DEFAULT_TOTAL: Duration = Duration::from_secs(28);
 /// The least time a scenario gets on a placement then.
@@ -187,14 +193,15 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let experiments = experiments(args, arch, clock, &host, &planned)?;
 
     let mut output = Output::new(&args.output, record::default_path(&host, started))?;
-    output.say(&opening(&host, &experiments));
+    output.say(&opening(&host, &experiments, args.repeat));
     let mut record = Record::begin(record::SCHEMA, started, host)?;
     let mut failures = Vec::new();
-    for round in rounds(&experiments) {
+    let rounds = rounds(&experiments);
+    for round in (0..args.repeat).flat_map(|_| &rounds) {
         let first = round[0];
         let mut progress = Progress::new(first.scenario, &first.placement, first.common.limits, args.output.quiet);
         let watch = |tally: &_| progress.update(first.scenario, tally);
-        let finished = experiment::run_side_by_side(&round, &interrupt, watch);
+        let finished = experiment::run_side_by_side(round, &interrupt, watch);
         progress.finish();
         let mut words = String::new();
         for finished in finished {
@@ -204,7 +211,10 @@ pub fn run(args: &RunArgs) -> Result<u8> {
                     if result.iterations + result.filtered + result.moved > 0 {
                         words.push_str(&one_line(&result));
                         words.push_str(&counters_note(&result));
-                        record.results.push(result);
+                        if let Err(error) = add_result(&mut record.results, result) {
+                            words.push_str(&format!("failed: {error}\n"));
+                            failures.push(error);
+                        }
                     }
                 }
                 // Such as a deadlock: the tests behind it are run all the same.
@@ -244,6 +254,20 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let finished = output.finish(&record, &evidence, failures);
     let forbidden = record.results.iter().any(|result| result.finding == Finding::ForbiddenObserved);
     status(finished, forbidden, record.interrupted)
+}
+
+/// Adds a result to those of the same test on the same CPUs, of which it is a repeat.
+fn add_result(results: &mut Vec<record::ScenarioResult>, result: record::ScenarioResult) -> Result<()> {
+    let same = |known: &&mut record::ScenarioResult| {
+        known.source_sha256 == result.source_sha256 && known.placement == result.placement
+    };
+    match results.iter_mut().find(same) {
+        Some(known) => record::add_repeat(known, result),
+        None => {
+            results.push(result);
+            Ok(())
+        }
+    }
 }
 
 /// The experiments that run at the same time, in order: those of one scenario that share no CPU.
@@ -527,9 +551,10 @@ fn profile(args: &RunArgs, host: &Host) -> Result<Option<Profile>> {
     }
 }
 
-fn opening(host: &Host, experiments: &[Experiment<'_>]) -> String {
+fn opening(host: &Host, experiments: &[Experiment<'_>], repeat: u32) -> String {
     let rounds = rounds(experiments);
     let time: Option<Duration> = rounds.iter().map(|round| round[0].common.limits.duration).sum();
+    let time = time.map(|time| time * repeat);
     let about = time.map_or(String::new(), |time| format!(", about {} s", time.as_secs_f64().round().max(1.0)));
     let tuned = experiments.iter().filter(|experiment| experiment.choice.profile.is_some()).count();
     let tuned = if tuned > 0 {
@@ -546,7 +571,8 @@ fn opening(host: &Host, experiments: &[Experiment<'_>]) -> String {
     } else {
         "the clock is coarser than the windows of races, so instances run free; --pace paced insists\n"
     };
-    format!("{}{coarse}{tuned}{} runs{about}\n", host_lines(host), experiments.len())
+    let times = if repeat > 1 { format!(", each {repeat} times in turns") } else { String::new() };
+    format!("{}{coarse}{tuned}{} runs{times}{about}\n", host_lines(host), experiments.len())
 }
 
 fn one_line(result: &record::ScenarioResult) -> String {

@@ -9,7 +9,7 @@ use crate::shown;
 type Column = (&'static str, fn(&Record, &ScenarioResult) -> String);
 
 /// The columns. New ones go to the end, so that a spreadsheet made for earlier versions reads on.
-const COLUMNS: [Column; 36] = [
+const COLUMNS: [Column; 37] = [
     ("architecture", |record, _| record.host.architecture.clone()),
     ("cpu_model", |record, _| record.host.cpu_model.clone()),
     ("emulated", |record, _| record.host.emulated.to_string()),
@@ -46,6 +46,7 @@ const COLUMNS: [Column; 36] = [
     ("id", |record, _| record.identity()),
     ("moved", |_, result| result.moved.to_string()),
     ("filtered", |_, result| result.filtered.to_string()),
+    ("effective_iterations", |_, result| number(result.effective_iterations)),
 ];
 
 /// A record as CSV, with a header line. Missing numbers are empty.

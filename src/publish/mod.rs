@@ -16,7 +16,7 @@ mod table;
 mod window;
 mod zeros;
 
-pub use compare::{Comparison, Ratio, compare, comparison_markdown, comparison_table, ratio};
+pub use compare::{BETWEEN_RUNS, Comparison, Rate, Ratio, compare, comparison_markdown, comparison_table, ratio};
 pub use csv::{starts_csv, window_csv};
 pub use hgrm::hgrm;
 pub use hlog::{Tagged, hlog};

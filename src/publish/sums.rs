@@ -1,7 +1,7 @@
 //! Results that are shown as one: those of one test, on several placements.
 
 use crate::record::{Finding, Record, ScenarioResult};
-use crate::stats::{Interval, interval, share};
+use crate::stats::{Interval, interval_with, share};
 
 /// Results of one test, added up. There is at least one.
 pub(super) struct Sum<'a> {
@@ -34,8 +34,14 @@ impl<'a> Sum<'a> {
         share(self.races, self.iterations)
     }
 
+    /// The interval of the rate, as wide as those of the results are: the variance of a sum is that of its parts together.
     pub(super) fn interval(&self) -> Option<Interval> {
-        interval(self.races, self.iterations)
+        if let [one] = self.results[..] {
+            return one.interval;
+        }
+        let races = self.races as f64;
+        let weighted: f64 = self.results.iter().map(|result| result.effect() * result.races as f64).sum();
+        interval_with(self.races, self.iterations, if races > 0.0 { weighted / races } else { 1.0 })
     }
 
     /// The strongest thing that one of the results says.

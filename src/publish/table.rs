@@ -113,16 +113,28 @@ fn least_sensitive(results: &[&ScenarioResult]) -> String {
 /// More than this share of iterations thrown away is worth a warning.
 const MUCH_DISCARDED: f64 = 0.03;
 
+/// Iterations that tell the rate this many times worse than independent ones are worth a word.
+const MUCH_SPREAD: f64 = 100.0;
+
 /// What stands beside a rate that is not to be taken as it is.
 pub(super) fn notes(result: &ScenarioResult) -> Option<String> {
     let mut notes = Vec::new();
     if let Some(drift) = result.drift.filter(|drift| drift.is_flagged()) {
+        let ends = result.ends().map_or(String::new(), |(first, last)| {
+            format!(": {} at the start, {} at the end", rate(first), rate(last))
+        });
+        // A double ends soon after 1e-300.
+        let p = if drift.p < 1e-300 { "p < 1e-300".to_owned() } else { format!("p = {:.0e}", drift.p) };
+        notes.push(format!("rate drifted{ends} (Kolmogorov-Smirnov {:.2}, {p})", drift.statistic));
+    }
+    if let Some(effective) = result.effective().filter(|effective| result.iterations as f64 > MUCH_SPREAD * effective) {
+        // At least one: nothing that was seen is worth less.
+        let effective = (effective.round().max(1.0)) as u64;
+        let over = if result.repeats.len() > 1 { "from repeat to repeat" } else { "in the course of the run" };
         notes.push(format!(
-            "the rate drifted: that of the last tenth of the batches is not that of the first fifth (Kolmogorov-Smirnov {:.2}, \
-             {})",
-            drift.statistic,
-            // A double ends soon after.
-            if drift.p < 1e-300 { "p < 1e-300".to_owned() } else { format!("p = {:.0e}", drift.p) }
+            "the rate moved {over}, so that the {} iterations tell it as well as {} independent ones",
+            count(result.iterations),
+            count(effective)
         ));
     }
     notes.extend(super::starts::apart(result));

@@ -97,16 +97,33 @@ impl Merger {
     pub fn finish(mut self) -> Record {
         self.record.id = identity::of_sum(&self.record.held());
         for (result, gaps) in self.record.results.iter_mut().zip(&self.gaps) {
-            compute(result);
-            if let Some(gaps) = gaps {
-                result.gaps = Gaps::of(&result.gaps.unit, gaps);
-            }
-            // The parts' histories are not in their records.
-            result.drift = None;
-            settle(result);
+            finish(result, gaps.as_ref());
         }
         self.record
     }
+}
+
+/// Computes every number of a sum that follows from its counts; `gaps` is the sum of the parts' histograms.
+fn finish(result: &mut ScenarioResult, gaps: Option<&Histogram<u64>>) {
+    compute(result);
+    if let Some(gaps) = gaps {
+        result.gaps = Gaps::of(&result.gaps.unit, gaps);
+    }
+    // The parts' histories are not in their records.
+    result.drift = None;
+    settle(result);
+}
+
+/// Adds a repeat to a result of the same experiment. What it was judged by stands until it is judged again.
+///
+/// # Errors
+/// If a count would be too large.
+pub fn add_repeat(sum: &mut ScenarioResult, more: ScenarioResult) -> Result<()> {
+    let name = "a repeat";
+    let gaps = add_gaps(name, gaps_of(name, sum)?, gaps_of(name, &more)?)?;
+    *sum = add(sum.clone(), more).map_err(|what| too_many(name, what))?;
+    finish(sum, gaps.as_ref());
+    Ok(())
 }
 
 /// Notes the runs that a record holds.
@@ -247,6 +264,7 @@ type Summed<T> = std::result::Result<T, &'static str>;
 /// follows from others stands as it is until [`Merger::finish`] computes it.
 fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
     let weights = Weights(a.iterations as f64, b.iterations as f64);
+    let repeats = [a.as_repeats(), b.as_repeats()].concat();
     let (outcomes, skews) = add_outcomes(a.outcomes, a.skews, b.outcomes, b.skews)?;
     // A zero is worth what its weakest part is: only controls that fired in all of them speak for the sum.
     let mut controls_fired = a.controls_fired;
@@ -271,6 +289,9 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         outcomes,
         skews,
         starts: add_starts(a.starts, b.starts)?,
+        // What the parts differ by is the spread of the sum; how each went in time is not.
+        repeats,
+        blocks: Vec::new(),
         pace: add_pace(a.pace, b.pace, weights),
         // They differ between boxes, and the parts' hosts say which there were.
         placement: PlacementRecord { cpus: a.placement.cpus, class: a.placement.class },
@@ -304,6 +325,7 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         interval: a.interval,
         rate_per_match: a.rate_per_match,
         interval_per_match: a.interval_per_match,
+        effective_iterations: a.effective_iterations,
         reproducibility: a.reproducibility,
         gaps: a.gaps,
         finding: a.finding,

@@ -11,6 +11,7 @@ mod merge;
 mod protocol;
 mod read;
 mod save;
+mod spread;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -29,12 +30,13 @@ pub use computed::compute;
 pub use evidence::{Evidence, LEAST_MATCHES, matches_needed};
 pub use gaps::Gaps;
 pub use judge::{Finding, judge};
-pub use merge::Merger;
+pub use merge::{Merger, add_repeat};
 #[cfg(test)]
 pub(crate) use protocol::tests::result as protocol_result;
 pub use protocol::{HarmRecord, HealedRecord, Judgement, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult, WakesRecord};
 pub use read::{AnyRecord, read, read_file, read_valid};
 pub use save::{cpu_slug, default_path};
+pub use spread::CountRecord;
 pub use validate::{histogram, problems, protocol_problems};
 
 /// The schema this program writes.
@@ -212,12 +214,16 @@ pub struct ScenarioResult {
     pub races: u64,
     /// `races / iterations`.
     pub rate: Option<f64>,
-    /// The interval of `rate`.
+    /// The interval of `rate`, as wide as `blocks` and `repeats` differ; in records without them, that of independent iterations.
     pub interval: Option<Interval>,
     /// `races / matches`.
     pub rate_per_match: Option<f64>,
     /// The interval of `rate_per_match`.
     pub interval_per_match: Option<Interval>,
+    /// How many independent iterations would tell `rate` as well as these do: `iterations`, divided by how many times the variance of independent
+    /// ones `blocks` and `repeats` show. Absent without races, and in records without blocks and repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_iterations: Option<f64>,
     /// How sure one may be that a run of the same length sees a race again: 1 - e^-races.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reproducibility: Option<f64>,
@@ -257,6 +263,13 @@ pub struct ScenarioResult {
     /// versions that did not count them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub starts: Vec<StartRecord>,
+    /// Counts of up to 128 blocks of batches that follow each other in time; only of batches at the skews and periods that were settled on. Absent
+    /// in sums, whose parts are under `repeats`, and in records of versions that did not count them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<CountRecord>,
+    /// Counts of each run that was added up to this result: repeats, parts of a sum. Absent where it is one run's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repeats: Vec<CountRecord>,
     /// Iterations between races.
     pub gaps: Gaps,
     /// Whether the architecture allows what is counted as a race.

@@ -51,7 +51,7 @@ pub fn interval(seen: u64, trials: u64) -> Option<Interval> {
 }
 
 /// The same for counts that need not be whole: those of a survey, divided by its design effect. 0 <= `k` <= `n`, 0 < `n`.
-fn interval_of(k: f64, n: f64) -> Interval {
+pub fn interval_of(k: f64, n: f64) -> Interval {
     let tail = (1.0 - LEVEL) / 2.0;
     let one_sided = (1.0 - LEVEL).ln() / n;
     let (low, high) = if k <= 0.0 {

@@ -12,8 +12,8 @@ use crate::litmus::Source;
 use crate::machine::{CounterOffset, offset_problems};
 use crate::program::{Const, Program};
 use crate::record::{
-    Evidence, FinalValue, Finding, LEAST_MATCHES, LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, Record,
-    ScenarioResult, Sensitivity, SkewRecord, StartRecord, compute, judge, judge::settle,
+    CountRecord, Evidence, FinalValue, Finding, LEAST_MATCHES, LayoutRecord, OutcomeRecord, PaceRecord,
+    PlacementRecord, Record, ScenarioResult, Sensitivity, SkewRecord, StartRecord, compute, judge, judge::settle,
 };
 use crate::stats::Drift;
 
@@ -131,6 +131,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         interval: _,
         rate_per_match: _,
         interval_per_match: _,
+        effective_iterations: _,
         reproducibility: _,
         drift,
         sensitivity,
@@ -143,6 +144,8 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         stress: _,
         skews,
         starts,
+        blocks,
+        repeats,
         gaps: _,
         expected: _,
         expected_from: _,
@@ -217,6 +220,13 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         problems.range("races", *races, 0..=*iterations);
         problems.range("matches", matches.unwrap_or(0), 0..=*iterations);
     });
+    for (field, parts) in [("blocks", blocks), ("repeats", repeats)] {
+        problems.each(field, parts, |problems, part| {
+            let CountRecord { iterations, races, matches } = part;
+            problems.range("races", *races, 0..=*iterations);
+            problems.range("matches", matches.unwrap_or(0), 0..=*iterations);
+        });
+    }
     problems.each("starts", starts, |problems, start| {
         let StartRecord { warm: _, last_writers, iterations, races } = start;
         problems.range("races", *races, 0..=*iterations);
@@ -341,6 +351,25 @@ fn counts(result: &ScenarioResult, problems: &mut Problems) {
         let racing = skew.outcomes.iter().zip(outcomes).filter(|(_, outcome)| outcome.satisfies);
         problems.adds_up("outcomes", "those that satisfy", sum(racing.map(|(count, _)| *count)), skew.races, "races");
     });
+    let ScenarioResult { ref blocks, ref repeats, .. } = *result;
+    // Only batches at settled skews and periods are in blocks.
+    for (what, found, most) in [
+        ("iterations", sum(blocks.iter().map(|block| block.iterations)), iterations),
+        ("races", sum(blocks.iter().map(|block| block.races)), races),
+    ] {
+        if found.is_none_or(|found| found > most) {
+            problems.say("blocks", format!("has more {what} than the result, which has {most}"));
+        }
+    }
+    if !repeats.is_empty() {
+        let each = sum(repeats.iter().map(|part| part.iterations));
+        problems.adds_up("repeats", "the iterations", each, iterations, "iterations");
+        problems.adds_up("repeats", "the races", sum(repeats.iter().map(|part| part.races)), races, "races");
+        let each = repeats.iter().map(|part| part.matches).collect::<Option<Vec<u64>>>();
+        if let (Some(matches), Some(each)) = (matches, each) {
+            problems.adds_up("repeats", "the matches", sum(each.into_iter()), matches, "matches");
+        }
+    }
     if !starts.is_empty() {
         problems.adds_up(
             "starts",

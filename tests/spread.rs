@@ -1,0 +1,226 @@
+//! Intervals of machines that drift, in records: blocks, repeats, sums, and what is printed of them.
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+
+use assert_cmd::assert::OutputAssertExt;
+use predicates::prelude::*;
+use predicates::str::contains;
+use wakerace::arch::Arch;
+use wakerace::publish::Publish as _;
+use wakerace::record::{self, CountRecord, Merger, Record, ScenarioResult};
+use wakerace::stats::interval;
+
+use common::{run, shipped};
+
+fn wakerace() -> Command {
+    let binary = env!("CARGO_BIN_EXE_wakerace");
+    let runner = std::env::var_os("WAKERACE_RUNNER");
+    let mut command = Command::new(runner.as_deref().unwrap_or(binary.as_ref()));
+    command.args(runner.is_some().then_some(binary));
+    command
+}
+
+fn sb(record: &mut Record) -> &mut ScenarioResult {
+    record.results.iter_mut().find(|result| result.scenario == "SB").unwrap()
+}
+
+/// The shipped run with a store buffering of these counts.
+fn with(races: u64, iterations: u64, blocks: &[(u64, u64)]) -> Record {
+    let mut record = run(&shipped().1);
+    record.started = format!("2026-01-01T00:00:{:02}Z", races % 60);
+    let sb = sb(&mut record);
+    (sb.skews, sb.starts) = (Vec::new(), Vec::new());
+    let mut raced = sb.outcomes.pop().unwrap();
+    sb.outcomes.truncate(1);
+    (sb.outcomes[0].count, sb.outcomes[0].satisfies) = (iterations - races, false);
+    (raced.count, raced.satisfies) = (races, true);
+    sb.outcomes.push(raced);
+    (sb.races, sb.iterations) = (races, iterations);
+    sb.gaps = record::Gaps::new(&wakerace::harness::gap_histogram());
+    sb.drift = None;
+    sb.blocks = blocks.iter().map(|&(races, iterations)| CountRecord { races, iterations, matches: None }).collect();
+    record::compute(sb);
+    record::judge(&mut record.results, Arch::X86_64);
+    record
+}
+
+/// 64 blocks of 10,000: the first half at one rate, the second at another.
+fn drifting() -> Record {
+    let blocks: Vec<(u64, u64)> = (0..64).map(|at| (if at < 32 { 3000 } else { 4000 }, 10_000)).collect();
+    with(224_000, 640_000, &blocks)
+}
+
+#[test]
+fn a_run_that_drifted_has_a_wider_interval_and_says_so() {
+    let mut record = drifting();
+    assert_eq!(record::problems(&record), Vec::<String>::new());
+    let row = record.csv().unwrap().lines().find(|line| line.contains(",SB,")).unwrap().to_owned();
+    let header = record.csv().unwrap().lines().next().unwrap().to_owned();
+    let column = header.split(',').position(|name| name == "effective_iterations").unwrap();
+    let result = sb(&mut record).clone();
+    let (own, plain) = (result.interval.unwrap(), interval(224_000, 640_000).unwrap());
+    assert!(own.low < 0.30 && own.high > 0.40, "{own:?}");
+    assert!(plain.high - plain.low < 0.01);
+    let effective = result.effective_iterations.unwrap();
+    assert!(effective < 60.0 && effective > 2.0, "{effective}");
+    assert_eq!(result.effect() * effective, 640_000.0);
+    let rate = csv_field(&row, column);
+    assert!((rate.parse::<f64>().unwrap() - effective).abs() < 1e-9 * effective, "{rate}");
+    let words = "the rate moved in the course of the run, so that the 640,000 iterations tell it as well as";
+    assert!(record.summary().contains(words), "{}", record.summary());
+    // Blocks that differ by no more than chance change nothing.
+    let mut still = with(224_000, 640_000, &[(3500, 10_000); 64]);
+    assert_eq!(sb(&mut still).interval, Some(plain));
+    assert_eq!(sb(&mut still).effective_iterations, Some(640_000.0));
+    assert!(!still.summary().contains("the rate moved"));
+}
+
+/// A field of a line whose fields before it hold commas in quotes.
+fn csv_field(line: &str, column: usize) -> String {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
+    reader.records().next().unwrap().unwrap()[column].to_owned()
+}
+
+#[test]
+fn a_sum_is_as_wide_as_its_parts_differ() {
+    let sum = |parts: &[(u64, u64)]| {
+        let mut parts = parts.iter().map(|&(races, iterations)| with(races, iterations, &[(races, iterations)]));
+        let mut merger = Merger::new("a", parts.next().unwrap()).unwrap();
+        parts.for_each(|part| merger.add("b", part).unwrap());
+        let mut record = merger.finish();
+        assert_eq!(record::problems(&record), Vec::<String>::new());
+        sb(&mut record).clone()
+    };
+    // 35.5 % and 38.6 %, and one between.
+    let apart = sum(&[(355_000, 1_000_000), (386_001, 1_000_000), (370_002, 1_000_000)]);
+    assert_eq!(apart.repeats.len(), 3);
+    assert_eq!(apart.repeats[1], CountRecord { races: 386_001, iterations: 1_000_000, matches: None });
+    assert!(apart.blocks.is_empty());
+    let own = apart.interval.unwrap();
+    assert!(own.low < 0.335 && own.high > 0.405, "{own:?}");
+    let alike = sum(&[(355_000, 1_000_000), (355_001, 1_000_000), (355_002, 1_000_000)]);
+    assert_eq!(alike.interval, interval(1_065_003, 3_000_000));
+    // A sum of sums keeps every part.
+    let (mut a, mut b) = (with(100, 1000, &[]), with(201, 1000, &[]));
+    let c = with(302, 1000, &[]);
+    sb(&mut a).repeats.clear();
+    sb(&mut b).repeats.clear();
+    let mut merger = Merger::new("a", a).unwrap();
+    merger.add("b", b).unwrap();
+    let two = merger.finish();
+    let mut merger = Merger::new("c", c).unwrap();
+    merger.add("two", two).unwrap();
+    let mut three = merger.finish();
+    assert_eq!(sb(&mut three).repeats.iter().map(|part| part.races).collect::<Vec<_>>(), [302, 100, 201]);
+}
+
+#[test]
+fn what_intervals_follow_from_is_checked() {
+    let wrong = |edit: fn(&mut ScenarioResult), message: &str| {
+        let mut record = drifting();
+        edit(sb(&mut record));
+        let problems = record::problems(&record);
+        assert!(problems.iter().any(|problem| problem.contains(message)), "{message}: {problems:?}");
+    };
+    wrong(|sb| sb.interval = interval(sb.races, sb.iterations), "interval.low");
+    wrong(|sb| sb.effective_iterations = Some(640_000.0), "effective_iterations");
+    wrong(|sb| sb.effective_iterations = None, "effective_iterations");
+    wrong(|sb| sb.blocks[0].iterations = 10_001, "has more iterations than the result, which has 640000");
+    wrong(|sb| sb.blocks[0].races = 10_001, "blocks[0].races");
+    let repeat = |races, iterations| CountRecord { races, iterations, matches: None };
+    let two = move |sb: &mut ScenarioResult, more: u64| {
+        sb.repeats = vec![repeat(112_000, 320_000), repeat(112_000, 320_000 + more)];
+    };
+    let mut record = drifting();
+    two(sb(&mut record), 1);
+    let problems = record::problems(&record);
+    assert!(problems.iter().any(|problem| problem.contains("repeats: the iterations")), "{problems:?}");
+}
+
+/// Which record is which: the first file is A, and the column says how many times A's rate the other's is.
+#[test]
+fn comparing_says_how_many_times_the_first_the_other_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, record: &Record| {
+        let path = folder.path().join(name);
+        fs::write(&path, serde_json::to_string(record).unwrap()).unwrap();
+        path
+    };
+    let rare = write("rare.json", &with(100_000, 1_000_000, &[]));
+    let often = write("often.json", &with(400_000, 1_000_000, &[]));
+    let near = write("near.json", &with(110_000, 1_000_000, &[]));
+    let line = |a: &std::path::Path, b: &std::path::Path, code: i32| {
+        let mut command = wakerace();
+        let output = command.arg("compare").arg(a).arg(b).arg("--fail-on-difference").assert().code(code);
+        let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+        let line = text.lines().find(|line| line.trim_start().starts_with("SB ")).unwrap().to_owned();
+        (line, text)
+    };
+    let (up, _) = line(&rare, &often, 1);
+    assert!(up.contains(" 4.000 [") && up.ends_with("yes"), "{up}");
+    assert!(up.find("10.0 %").unwrap() < up.find("40.0 %").unwrap(), "{up}");
+    let (down, _) = line(&often, &rare, 1);
+    assert!(down.contains(" 0.250 [") && down.ends_with("yes"), "{down}");
+    // Two single runs, 10 % apart: what runs differ by is not known, and what is assumed is said.
+    let (close, text) = line(&rare, &near, 0);
+    assert!(close.contains(" 1.100 [") && close.ends_with("no"), "{close}");
+    assert!(text.contains("20 % (one standard deviation) is assumed. `wakerace run --repeat 5` measures it"), "{text}");
+}
+
+/// Where a record has a test on several pairs of CPUs, each is set beside the same pair.
+#[test]
+fn comparing_takes_the_same_cpus() {
+    let pairs = |races: [u64; 2]| {
+        let mut record = with(races[0], 1_000_000, &[]);
+        let mut other = with(races[1], 1_000_000, &[]);
+        let mut second = sb(&mut other).clone();
+        second.placement.cpus = vec![2, 3];
+        record.results = vec![sb(&mut record).clone(), second];
+        record
+    };
+    let (a, mut b) = (pairs([100_000, 400_000]), pairs([100_000, 400_000]));
+    b.results.reverse();
+    let comparisons = wakerace::publish::compare(&[a, b]);
+    let values: Vec<f64> = comparisons.iter().map(|comparison| comparison.ratio.unwrap().value).collect();
+    assert_eq!(values, [1.0, 1.0]);
+}
+
+/// Everything is run so many times, in turns, and each result says what its repeats were.
+#[test]
+fn repeats_run_in_turns_and_are_kept_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = wakerace();
+    command.current_dir(folder.path()).env("XDG_CONFIG_HOME", folder.path());
+    command.args(["run", "SB", "S02", "--no-controls", "--oversubscribe", "-n", "3000", "--repeat", "3", "--no-save"]);
+    let output = command.args(["--export-json", "r.json"]).assert().success();
+    let output = output.get_output();
+    let text = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat();
+    let record = run(&fs::read_to_string(folder.path().join("r.json")).unwrap());
+    assert_eq!(record::problems(&record), Vec::<String>::new());
+    for result in &record.results {
+        assert_eq!((result.repeats.len(), result.blocks.len()), (3, 0), "{}", result.scenario);
+        assert!(result.repeats.iter().all(|part| part.iterations == 3000), "{:?}", result.repeats);
+        assert_eq!(
+            result.repeats.iter().map(|part| part.matches).all(|matches| matches.is_some()),
+            result.matches.is_some()
+        );
+        assert_eq!(result.iterations, 9000);
+    }
+    // One line per repeat, in turns.
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains(" 3,000 iterations")).collect();
+    let names: Vec<bool> = lines.iter().map(|line| line.contains("SB on CPUs")).collect();
+    let placements = record.results.iter().filter(|result| result.scenario == "SB").count();
+    assert_eq!(names.len(), 3 * record.results.len());
+    assert!(
+        names.chunks(record.results.len()).all(|turn| turn.iter().filter(|sb| **sb).count() == placements),
+        "{text}"
+    );
+    wakerace()
+        .args(["run", "SB", "--repeat", "0"])
+        .assert()
+        .code(2)
+        .stderr(contains("--repeat").and(contains("1..=1000")));
+}
