@@ -137,3 +137,34 @@ fn a_sum_rests_on_what_its_parts_share() {
         (0, 1, Finding::Inconclusive)
     );
 }
+
+/// Windows as they are printed: the peak by rate and not by count, where nothing was run, and the matches below the races.
+#[test]
+fn a_window_says_where_its_peak_is() {
+    let mut record = run(&shipped().1);
+    let skew = |skew_ns: f64, iterations: u64, matches: Option<u64>, races: u64| record::SkewRecord {
+        skew_ns,
+        iterations,
+        matches,
+        races,
+        outcomes: Vec::new(),
+    };
+    let sb = record.results.iter_mut().find(|result| result.scenario == "SB").unwrap();
+    sb.skews = vec![
+        skew(-10.0, 10_000, None, 1000),
+        skew(0.0, 1000, None, 900),
+        skew(10.0, 0, None, 0),
+        skew(20.0, 10, None, 0),
+    ];
+    let zero = of_race(&mut record);
+    zero.skews = vec![skew(-20.0, 1000, Some(10), 0), skew(20.0, 1000, Some(1000), 0)];
+    let of = |name: &str| wakerace::publish::windows(&record, |result| result.scenario == name);
+    let lines = of("SB");
+    let lines: Vec<&str> = lines.lines().collect();
+    assert_eq!(lines[0], "SB  races   |\u{2581}\u{2588} .| up to 90.0 % at +0 ns");
+    assert_eq!(lines[1..], ["             -10 ns+20 ns"]);
+    let lines = of("S01-as-is");
+    let lines: Vec<&str> = lines.lines().collect();
+    assert_eq!(lines[0], "S01-as-is  races   |..| none seen");
+    assert_eq!(lines[1], "           matches |\u{2581}\u{2588}| up to 100.0 % at +20 ns");
+}

@@ -82,6 +82,12 @@ mod tests {
         let shown = |k, n| rate_with_interval(Some(k as f64 / n as f64), interval(k, n));
         assert_eq!(shown(0, 100_000_000), "< 3.0e-8");
         assert_eq!(shown(260_000, 1_000_000), "26.0 % [25.9, 26.1]");
+        assert_eq!(shown(12_300, 1_000_000), "1.23 % [1.21, 1.25]");
+        assert_eq!([0.0994, 0.001, 0.000_98, 1.0].map(rate), ["9.94 %", "0.10 %", "9.8e-4", "100.0 %"]);
+        assert_eq!(
+            [1, 12, 123, 1234, 12_345, 1_000_000].map(count),
+            ["1", "12", "123", "1,234", "12,345", "1,000,000"]
+        );
         assert_eq!(shown(3, 1_000_000_000), "3.0e-9 [6.2e-10, 8.8e-9]");
         assert_eq!(rate_with_interval(None, None), "-");
         assert_eq!([0.2, 0.001, 2.5e-5, 1e-7].map(tick_rate), ["20 %", "0.1 %", "2.5e-5", "1e-7"]);

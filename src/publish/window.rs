@@ -78,10 +78,10 @@ mod tests {
             outcomes: Vec::new(),
         };
         let skews: Vec<SkewRecord> =
-            [0, 1, 500, 1000, 0].iter().zip(0..).map(|(&races, at)| skew(at.into(), races)).collect();
+            [0, 1, 300, 500, 1000, 0].iter().zip(0..).map(|(&races, at)| skew(at.into(), races)).collect();
         let shares = columns(&skews, |skew| skew.races);
         let drawn: String = shares.iter().map(|share| level(*share, 1.0)).collect();
-        assert_eq!(drawn, ".▁▄█.");
+        assert_eq!(drawn, ".▁▃▄█.");
         let many: Vec<SkewRecord> = (0..200).map(|at| skew(f64::from(at), 1)).collect();
         assert!(columns(&many, |skew| skew.races).len() <= COLUMNS);
     }

@@ -214,7 +214,8 @@ mod tests {
     use super::*;
 
     /// Quantiles of the beta distribution as scipy 1.x gives them; for k = 0 and k = n the closed form.
-    const KNOWN: [(u64, u64, f64, f64); 14] = [
+    const KNOWN: [(u64, u64, f64, f64); 15] = [
+        (90, 1000, 0.072_990_466_457, 0.109_466_573_138),
         (0, 10, 0.0, 0.258_865_550_893),
         (10, 10, 0.741_134_449_107, 1.0),
         (1, 10, 0.002_528_578_544_46, 0.445_016_117_028),
@@ -286,6 +287,14 @@ mod tests {
         let found = drift(&rates).unwrap();
         assert!((found.statistic - 0.45).abs() < 1e-9, "{found:?}");
         assert!((found.p - 0.00574).abs() < 1e-4, "{found:?}");
+    }
+
+    /// A drift is large and sure: one of the two is none.
+    #[test]
+    fn a_drift_is_both_large_and_sure() {
+        let flagged = |statistic, p| Drift { statistic, p }.is_flagged();
+        assert!(flagged(0.2, 0.000_9) && flagged(1.0, 0.0));
+        assert!(!flagged(0.199, 0.0) && !flagged(0.9, 0.001) && !flagged(0.9, 0.5));
     }
 
     #[test]
