@@ -33,7 +33,8 @@ fn with(races: u64, iterations: u64, blocks: &[(u64, u64)]) -> Record {
     record.started = format!("2026-01-01T00:00:{:02}Z", races % 60);
     let sb = sb(&mut record);
     (sb.skews, sb.starts) = (Vec::new(), Vec::new());
-    let mut raced = sb.outcomes.pop().unwrap();
+    let at = sb.outcomes.iter().position(|outcome| outcome.satisfies).unwrap();
+    let mut raced = sb.outcomes.remove(at);
     sb.outcomes.truncate(1);
     (sb.outcomes[0].count, sb.outcomes[0].satisfies) = (iterations - races, false);
     (raced.count, raced.satisfies) = (races, true);

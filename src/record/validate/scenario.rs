@@ -279,6 +279,10 @@ fn pace_ranges(pace: &PaceRecord, problems: &mut Problems) {
 /// What holds of one run and not of a sum: it has one clock, and no result took longer than all of it.
 fn one_run(record: &Record, result: &ScenarioResult, problems: &mut Problems) {
     problems.range("elapsed_s", result.elapsed_s, 0.0..=record.elapsed_s + 1e-3);
+    // Repeats had periods of their own, and their mean is no number of ticks.
+    if !result.repeats.is_empty() {
+        return;
+    }
     let ns = result.pace.period_ns;
     let ticks = result.pace.period_ticks;
     if ticks.is_some() != ns.is_some() {
