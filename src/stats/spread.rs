@@ -297,8 +297,7 @@ mod tests {
         ];
         for (name, machine, mean, trials) in machines {
             let (covered, plain) = coverage(&machine, mean, trials, 1);
-            eprintln!("{name}: {covered} %, taken as independent {plain} %");
-            assert!((93.0..=99.5).contains(&covered), "{name}: {covered} %");
+            assert!((93.0..=99.5).contains(&covered), "{name}: {covered} %, taken as independent {plain} %");
             if mean == 0.36 && !matches!(machine, Machine::Still) {
                 assert!(plain < 30.0, "{name}: {plain} %");
             }
@@ -306,7 +305,6 @@ mod tests {
         // Repeats of runs that each stay as they are for their whole length, which no block within them shows.
         for repeats in [2, 3, 5, 10] {
             let (covered, plain) = coverage(&Machine::Wanders { spread: 0.1, steps: 1e12 }, 0.36, 100_000, repeats);
-            eprintln!("{repeats} repeats: {covered} %, taken as independent {plain} %");
             assert!((93.0..=99.0).contains(&covered) && plain < 10.0, "{repeats}: {covered} %");
         }
     }
