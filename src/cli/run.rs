@@ -646,7 +646,7 @@ mod tests {
     }
 
     /// What says which tests run where, for how long and who is told: a profile fits whatever is said of these.
-    const NOT_HOW: [&str; 19] = [
+    const NOT_HOW: [&str; 20] = [
         "scenarios",
         "cpus",
         "placement",
@@ -655,6 +655,7 @@ mod tests {
         "duration",
         "iterations",
         "stop_after_races",
+        "repeat",
         "profile",
         "nice",
         "seed",
