@@ -492,7 +492,8 @@ fn refuse_unfit(args: &RunArgs, unfit: Option<&str>) -> Result<()> {
 
 /// Refuses a period or a skew that is longer than anyone waits for, which depends on the clock where it is in ticks.
 fn within_a_second(args: &RunArgs, clock: &Clock, skews: Option<&Skews>) -> Result<()> {
-    let long = |ticks: i64| ticks.unsigned_abs() as f64 > clock.frequency_hz;
+    // A second in whole ticks may be one more than the frequency.
+    let long = |ticks: i64| ticks.unsigned_abs() as f64 > clock.frequency_hz + 1.0;
     let refuse = |flag: &str, ticks: i64| {
         let seconds = ticks as f64 / clock.frequency_hz;
         Err(Error::Usage(format!("{flag}: {seconds:.1} s of this host's clock is more than 1 s; expected less")))
