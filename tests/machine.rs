@@ -161,7 +161,7 @@ fn the_clock_is_checked_shown_and_recorded() {
     wrong.results[0].counters = vec![elsewhere];
     let said = problems(&wrong).join("\n");
     assert!(said.contains("host.clock_check: two looks at its rate differ by -1"), "{said}");
-    assert!(said.contains("results[0] (SB): its counters are those of CPUs [4097]"), "{said}");
+    assert!(said.contains("results[0].counters: its counters are those of CPUs [4097]"), "{said}");
 }
 
 /// Runs SB, paced, on two CPUs.
