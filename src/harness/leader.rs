@@ -403,6 +403,19 @@ mod tests {
     }
 
     #[test]
+    fn groups_are_counted_and_not_their_instances() {
+        let limits = Limits { iterations: Some(1001), ..Limits::default() };
+        let (plan, go, hot) = (Plan { group: 4, limits, ..plan() }, AtomicBool::new(false), Mutex::default());
+        let mut led = Led::new(&plan, &go, &hot);
+        while let Some(batch) = led.next() {
+            led.done(batch, Report { late: 5, ..FINE }, false);
+        }
+        // Ten batches of 25 groups, and one of a single instance.
+        let books = led.leader.into_books();
+        assert_eq!((books.planned, books.groups, books.late), (1001, 251, 55));
+    }
+
+    #[test]
     fn disturbed_batches_are_kept_where_there_is_hardly_another_but_never_moved_ones() {
         let (plan, go, hot) = (plan(), AtomicBool::new(false), Mutex::default());
         let mut led = Led::new(&plan, &go, &hot);

@@ -47,6 +47,8 @@ struct Probes<'a> {
     cpu: &'a (dyn Fn(usize, u64) -> Option<usize> + Sync),
     /// Whether a thread was disturbed in a batch, from what its watcher found.
     disturbed: &'a (dyn Fn(usize, u64, bool) -> bool + Sync),
+    /// Is told at every look whether threads that wait for a lock are to give up.
+    looked: &'a dyn Fn(bool),
     /// [`DEADLOCK`] and [`LASTS`].
     deadlock: Duration,
     lasts: Duration,
@@ -61,6 +63,7 @@ impl Probes<'_> {
         Probes {
             cpu: &|_, _| current_cpu(),
             disturbed: &|_, _, found| found,
+            looked: &|_| (),
             deadlock: DEADLOCK,
             lasts: LASTS,
             #[cfg(test)]
@@ -93,7 +96,10 @@ impl Watchdog {
 /// What the threads of a run share.
 struct Shared<'a> {
     job: Job<'a>,
-    probes: &'a Probes<'a>,
+    /// What the threads ask of them; `looked` is the caller's.
+    cpu: &'a (dyn Fn(usize, u64) -> Option<usize> + Sync),
+    disturbed: &'a (dyn Fn(usize, u64, bool) -> bool + Sync),
+    deadlock: Duration,
     plan: &'a Plan,
     classifier: Classifier<'a>,
     initial: InitialState,
@@ -176,7 +182,9 @@ fn run_with(
     let own_cpus = distinct(job.cpus);
     let shared = Shared {
         job,
-        probes,
+        cpu: probes.cpu,
+        disturbed: probes.disturbed,
+        deadlock: probes.deadlock,
         plan,
         executables: job.code.iter().map(Executable::new).collect::<Result<Vec<_>>>()?,
         arena: Pointer(arena.pointer()),
@@ -225,7 +233,9 @@ fn run_with(
         // Not `is_finished`, which is still false while a thread's last destructor wakes this one.
         while shared.ended.load(Ordering::Acquire) < started {
             std::thread::park_timeout(every);
-            shared.give_up.store(watchdog.look(shared.meeting.progress()).into(), Ordering::Relaxed);
+            let give_up = watchdog.look(shared.meeting.progress());
+            shared.give_up.store(give_up.into(), Ordering::Relaxed);
+            (probes.looked)(give_up);
             shared.epoch.fetch_add(1, Ordering::Relaxed);
             let tally = shared.tally();
             if sweeping && shared.progress(&tally) >= SWEEP_SHARE && tally.iterations > 0 {
@@ -422,11 +432,11 @@ fn batches(
                 "{}: P{number} waited {} s for a spinlock that nobody released: the test deadlocks (or its lock's holder \
                  was never given a CPU)",
                 job.program.name,
-                shared.probes.deadlock.as_secs()
+                shared.deadlock.as_secs()
             )));
             return Err(Broken);
         }
-        let here = (shared.probes.cpu)(number, batch_number);
+        let here = (shared.cpu)(number, batch_number);
         let moved = here != Some(job.cpus[number]);
         if moved {
             *shared.moved.lock().expect("no thread panics holding it") = Some((number, here));
@@ -437,7 +447,7 @@ fn batches(
                 (plan.pace == Pace::Paced).then_some(batch.count.div_ceil(plan.group) as u64 * args.period),
                 batch.count,
             );
-        let disturbed = (shared.probes.disturbed)(number, batch_number, disturbed);
+        let disturbed = (shared.disturbed)(number, batch_number, disturbed);
         let early = i32::try_from(early).unwrap_or(if early < 0 { i32::MIN } else { i32::MAX });
         // P0 compares the ends, so they are given as its counter has them.
         let end = end.saturating_add_signed(-plan.ahead(number));
@@ -715,10 +725,14 @@ mod tests {
             let begun = Instant::now();
             let cpu = |number: usize, _: u64| (begun.elapsed() > 2 * patience).then_some(bench.cpus[number]);
             let lasts = Duration::from_secs(600);
-            let probes = Probes { cpu: &cpu, deadlock: patience, lasts, ..Probes::system() };
-            bench.run(Limits { duration: Some(2 * patience + patience / 2), ..Limits::default() }, &probes)
+            let gave_up = std::cell::Cell::new(false);
+            let looked = |give_up: bool| gave_up.set(gave_up.get() | give_up);
+            let probes = Probes { cpu: &cpu, looked: &looked, deadlock: patience, lasts, ..Probes::system() };
+            let limits = Limits { duration: Some(2 * patience + patience / 2), ..Limits::default() };
+            // Whether a thread waits for its lock at that moment is chance, whether it would have to give up is not.
+            bench.run(limits, &probes).ok().filter(|_| !gave_up.get())
         };
-        let measured = (0..3).find_map(|_| attempt().ok()).expect("no deadlock");
+        let measured = (0..3).find_map(|_| attempt()).expect("no deadlock");
         assert!(measured.moved > 0 && measured.tally.iterations > 0);
         let mut dog = Watchdog::new(Duration::from_secs(5), Duration::from_millis(200));
         assert!((1..100).all(|progress| !dog.look(progress)));
@@ -732,7 +746,7 @@ mod tests {
         let cpu = |number: usize, batch: u64| {
             if number == 1 && batch > 10 { Some(4321) } else { Some(bench.cpus[number]) }
         };
-        let limits = Limits { duration: Some(Duration::from_secs(600)), ..Limits::default() };
+        let limits = Limits { duration: Some(Duration::from_secs(30)), ..Limits::default() };
         let error = bench.run(limits, &Probes { cpu: &cpu, ..Probes::system() }).unwrap_err().to_string();
         let words = format!("t: P1 was moved from CPU {} to CPU 4321", bench.cpus[1]);
         assert!(error.contains(&words), "{error}");
