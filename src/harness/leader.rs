@@ -145,7 +145,7 @@ impl<'a> Leader<'a> {
 
     /// The next batch, when all threads are ready for it; `None` if there is to be none.
     pub fn next(&mut self, meeting: &Meeting) -> Option<Batch> {
-        let now = self.clock.now();
+        let mut now = self.clock.now();
         let (since, begun) = *self.begun.get_or_insert_with(|| (Instant::now(), now));
         let sums = meeting.sums();
         let last = self.last.take();
@@ -154,14 +154,15 @@ impl<'a> Leader<'a> {
         let due = last.map_or(0, |batch| self.due(batch));
         let discarded = last.and_then(|batch| self.account(batch, meeting, sums));
         loop {
-            if self.over(begun, sums.1) {
+            if self.over(now.saturating_sub(begun), sums.1) {
                 self.books.elapsed = since.elapsed();
                 return None;
             }
-            if self.clock.now() + whole(self.head_start) >= due {
+            if now + whole(self.head_start) >= due {
                 break;
             }
             std::hint::spin_loop();
+            now = self.clock.now();
         }
         if self.plan.adapt != Adapt::Never
             && let Some(period) = self.control.look(self.period)
@@ -190,10 +191,10 @@ impl<'a> Leader<'a> {
         self.last
     }
 
-    /// Whether there is to be no other batch, after so many races in a run that began at a tick.
-    fn over(&mut self, begun: u64, races: u64) -> bool {
+    /// Whether there is to be no other batch, after so many ticks and races.
+    fn over(&mut self, ticks: u64, races: u64) -> bool {
         let limits = self.plan.limits;
-        let seconds = self.clock.now().saturating_sub(begun) as f64 / self.clock.frequency_hz;
+        let seconds = ticks as f64 / self.clock.frequency_hz;
         self.books.interrupted = self.interrupt.load(Ordering::Relaxed);
         self.books.interrupted
             || self.books.stranded
