@@ -41,7 +41,7 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
             )));
         }
         let host = &record.host;
-        names.push(format!("{name} ({} {}, Linux {})", host.architecture, host.cpu_model, host.kernel));
+        names.push(format!("{name} ({} {}, {})", host.architecture, host.cpu_model, host.kernel));
         records.push(*record);
     }
     let comparisons = publish::compare(&records);
