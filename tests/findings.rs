@@ -2,22 +2,12 @@
 
 mod common;
 
-use std::process::Command;
-
 use serde_json::json;
 use wakerace::arch::Arch;
 use wakerace::publish::{Entry, Publish as _, page};
 use wakerace::record::{self, AnyRecord, Finding, Record, ScenarioResult};
 
-use common::{run, shipped};
-
-fn wakerace() -> Command {
-    let binary = env!("CARGO_BIN_EXE_wakerace");
-    let runner = std::env::var_os("WAKERACE_RUNNER");
-    let mut command = Command::new(runner.as_deref().unwrap_or(binary.as_ref()));
-    command.args(runner.is_some().then_some(binary));
-    command
-}
+use common::{run, shipped, wakerace};
 
 /// Threads of S14 that share a CPU see no reordering of each other: whatever the controls did on two CPUs, its zero says nothing.
 #[test]

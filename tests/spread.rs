@@ -3,7 +3,6 @@
 mod common;
 
 use std::fs;
-use std::process::Command;
 
 use assert_cmd::assert::OutputAssertExt;
 use predicates::prelude::*;
@@ -13,15 +12,7 @@ use wakerace::publish::Publish as _;
 use wakerace::record::{self, CountRecord, Merger, Record, ScenarioResult};
 use wakerace::stats::interval;
 
-use common::{run, shipped};
-
-fn wakerace() -> Command {
-    let binary = env!("CARGO_BIN_EXE_wakerace");
-    let runner = std::env::var_os("WAKERACE_RUNNER");
-    let mut command = Command::new(runner.as_deref().unwrap_or(binary.as_ref()));
-    command.args(runner.is_some().then_some(binary));
-    command
-}
+use common::{run, shipped, wakerace};
 
 fn sb(record: &mut Record) -> &mut ScenarioResult {
     record.results.iter_mut().find(|result| result.scenario == "SB").unwrap()
