@@ -1,4 +1,4 @@
-//! Choosing a period: the shortest that the threads can keep.
+//! Calibration: chooses the group size and the shortest period that the threads can keep.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,39 +10,42 @@ use super::run::run;
 use crate::codegen::Pace;
 use crate::error::Result;
 
-/// Time for one trial.
+/// Duration of one trial.
 const TRIAL: Duration = Duration::from_millis(2);
-/// The first period tried, as a part of what a group takes when nothing is waited for: threads that are out of step, as they are then, take
-/// longer than threads in step.
+/// The first period to try, as a fraction of the time per group when no thread waits for a tick. Unsynchronized
+/// threads take longer per group than synchronized threads, so the fraction is well below 1.
 const FIRST: f64 = 0.15;
-/// The share of instances that may begin late. Where threads keep up it is a few hundredths, where they do not several
-/// tenths.
+/// Maximum share of instances that may start late. Measured: it is a few hundredths where the threads keep up,
+/// and several tenths where they do not.
 const LATE: f64 = 0.06;
-/// From one period to the next longer one.
+/// Ratio of each period to the one tried before it.
 const STEP: f64 = 1.3;
 
-/// Instances of a group, if their number is left to wakerace and it is not one. Measured on store buffering: four take little longer than one,
-/// and nearly all of them are as weak; eight drift apart.
+/// The group size to compare with 1 if the user gives none. Measured on store buffering: four instances take
+/// little longer than one, and nearly all of them have the weak outcome; with eight, the threads drift apart.
 const GROUP: usize = 4;
-/// Groups are taken if they give at least so many times the instances per second of one instance at a time. Then the instances of a group overlap;
-/// where a barrier or a lock keeps them apart, a group would only blur the skew.
+/// Groups are used if they give at least this many times the instances per second of single instances. The
+/// instances of a group then overlap. If a barrier or a lock keeps them apart, a group only blurs the skew.
 const OVERLAP: f64 = 1.7;
-/// Time to compare the two, each.
+/// Duration of each measurement when the two group sizes are compared.
 const COMPARE: Duration = Duration::from_millis(12);
 
-/// Whether instances are better run in groups; sets the plan's group and period. `interrupt` ends it, with the best so far.
+/// Decides whether to run instances in groups, and sets the group and the period of the plan.
+///
+/// If `interrupt` is set, the function stops early and uses the best result so far.
 ///
 /// # Errors
 /// As [`run`].
 pub fn choose_group(job: Job<'_>, plan: &mut Plan, interrupt: &AtomicBool) -> Result<()> {
     let choices = [1, GROUP];
     if plan.batch < 2 * GROUP {
-        // A batch of one group would have no period.
+        // With a single group per batch, the period would not matter.
         (plan.group, plan.period) = (1, choose_pace(job, &Plan { group: 1, ..plan.clone() }, interrupt)?);
         return Ok(());
     }
     let mut best = [(0.0, plan.period); 2];
-    // In turns, and the better of each: a thread that loses its CPU for a moment spoils one.
+    // The two choices alternate, and the better result of each counts: a thread that loses its CPU for a moment
+    // spoils only one measurement.
     for round in 0..2 * choices.len() {
         if interrupt.load(Ordering::Relaxed) {
             break;
@@ -63,10 +66,11 @@ pub fn choose_group(job: Job<'_>, plan: &mut Plan, interrupt: &AtomicBool) -> Re
     Ok(())
 }
 
-/// Finds the shortest period, in ticks, at which the threads keep to the clock, trying from short to long.
+/// Finds the shortest period, in ticks, at which the threads keep up with the clock. Tries periods from short
+/// to long.
 ///
-/// `job` must hold paced code. Takes some ten milliseconds; when `interrupt` is set, no longer than the trial at hand, and the plan's period
-/// is as good as another.
+/// `job` must hold paced code. The search takes tens of milliseconds. When `interrupt` is set, it ends after
+/// the current trial and returns the period of the plan.
 ///
 /// # Errors
 /// As [`run`].
@@ -85,13 +89,14 @@ pub fn choose_pace(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool) -> Result<
         run(job, &plan, interrupt, |_| ())
     };
     let interrupted = || interrupt.load(Ordering::Relaxed);
-    // A period of one tick is always over.
+    // A period of one tick has always passed, so no thread waits for a tick.
     let rushed = trial(1)?;
     let groups = (rushed.tally.instances() / plan.group as u64).max(1);
     let mut seconds = (FIRST * rushed.in_batches.as_secs_f64() / groups as f64).max(SHORTEST_PERIOD);
     while seconds < LONGEST_PERIOD {
         let period = whole((seconds * hz).max(1.0));
-        // A thread that loses its CPU for a moment makes one trial late; that it happens twice is less likely.
+        // A thread that loses its CPU for a moment makes one trial late. That this happens twice is less
+        // likely.
         for _ in 0..2 {
             let late = trial(period)?.late;
             if interrupted() {

@@ -1,21 +1,18 @@
-//! Numbers from one type to another, with what happens to those that do not fit.
+//! Conversions between number types. Each function defines what happens to values that do not fit.
 
-/// A count or time as a whole number, rounded down; 0 for what is below it or none, the largest for what is above.
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a float that does not fit is taken to the nearest end"
-)]
+/// Converts a count or a time to a whole number, rounded down. Negative values and NaN give 0; values that are
+/// too large give `u64::MAX`.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a value that does not fit saturates")]
 pub(super) fn whole(value: f64) -> u64 {
     value as u64
 }
 
-/// A count that fits memory, because it was that of something in memory before.
+/// Converts a count of objects in memory to `usize`. It fits, because it was a `usize` before.
 pub(super) fn size(count: u64) -> usize {
-    usize::try_from(count).expect("the count of what is in memory")
+    usize::try_from(count).expect("a count of objects in memory")
 }
 
-/// Nanoseconds of a duration; five centuries are the most.
+/// Nanoseconds of a duration. Saturates after more than five centuries.
 pub(super) fn nanoseconds(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,42 +1,49 @@
-//! Noticing that a thread lost its CPU in the middle of a batch.
+//! Detects that a thread lost its CPU in the middle of a batch.
 //!
-//! The clock says that a batch took much longer than it should; the kernel's count of context switches says why. A batch in which one side
-//! stood still measures nothing about the other, so it is thrown away and counted.
+//! The clock shows that a batch took much longer than it should. The kernel's count of involuntary context
+//! switches shows why. If one thread did not run for part of a batch, the batch measures nothing about the
+//! other threads, so it is discarded and counted.
 
 use crate::machine::Clock;
 
-/// A batch that ends this much after it should is looked at, in seconds: long against a line transfer, short against a time slice.
+/// If a batch ends this much too late, in seconds, its context switches are checked. Long compared with a
+/// cache-line transfer, short compared with a scheduler time slice.
 const SUSPICIOUS: f64 = 20e-6;
-/// One that ends this much after it should is disturbed whatever the kernel says: a hypervisor that takes the CPU tells nobody.
+/// If a batch ends this much too late, in seconds, it counts as disturbed without a context switch: when a
+/// hypervisor takes the CPU, the guest kernel does not know it.
 const STOLEN: f64 = 300e-6;
-/// A free-running batch should take no more than this many times what is usual.
+/// A free-running batch is late if it takes more than this many times the usual time.
 const UNUSUAL: f64 = 2.0;
-/// How fast "usual" follows, per batch: a machine that is ten times slower is what is usual after some fifty.
+/// Weight of each batch in the moving average of the usual time. If the machine becomes ten times slower, the
+/// average reaches the new level after about 50 batches.
 const FOLLOW: f64 = 0.05;
 
-/// Watches one thread.
+/// Detects disturbances of one thread.
 #[derive(Debug)]
 pub struct Watcher {
     clock: Clock,
-    /// Involuntary context switches at the last look.
+    /// Involuntary context switches at the last check.
     switches: i64,
-    /// Usual ticks per free-running instance; 0 at first.
+    /// Usual ticks per instance (moving average); 0 before the first batch.
     usual: f64,
 }
 
 impl Watcher {
-    /// Begins to watch the calling thread.
+    /// Starts watching the calling thread.
     pub fn new(clock: Clock) -> Watcher {
         Watcher { clock, switches: switches(), usual: 0.0 }
     }
 
-    /// Whether a batch of `count` instances that took `ticks` was disturbed. It was to take `planned` if it was paced; but a period shorter
-    /// than the threads can keep says nothing, so what is usual counts as well.
+    /// Whether a batch of `count` instances that took `ticks` was disturbed.
+    ///
+    /// `planned` is the planned duration of a paced batch in ticks. If the period is shorter than the threads
+    /// can keep, the plan says nothing about disturbances, so the usual duration counts too.
     pub fn batch(&mut self, ticks: u64, planned: Option<u64>, count: usize) -> bool {
         self.judge(ticks, planned, count, Watcher::switched)
     }
 
-    /// As `batch`; `switched` says whether the kernel took the CPU away since it was last asked, which it is where the batch was late.
+    /// Same as [`Watcher::batch`]. `switched` tells whether the kernel took the CPU away since the last call.
+    /// It is called only if the batch was late.
     fn judge(
         &mut self,
         ticks: u64,
@@ -51,7 +58,8 @@ impl Watcher {
         let over_usual = (ticks - UNUSUAL * self.usual * count) / self.clock.frequency_hz;
         let over = planned.map_or(over_usual, |planned| (ticks - planned as f64) / self.clock.frequency_hz);
         let disturbed = over >= SUSPICIOUS && (switched(self) || over.min(over_usual) > STOLEN);
-        // No faster than this, so that one bad batch is forgotten and a machine that became slower for good is not.
+        // One batch changes the average only by a limited amount. A single bad batch is forgotten, and a
+        // machine that became slower for good is learned.
         self.usual += FOLLOW * ((ticks / count).min(UNUSUAL * self.usual) - self.usual);
         disturbed
     }
@@ -62,11 +70,12 @@ impl Watcher {
     }
 }
 
-/// How often the calling thread was made to give its CPU up.
+/// Number of involuntary context switches of the calling thread.
 #[allow(clippy::unnecessary_cast)] // c_long is narrower on 32-bit hosts
 fn switches() -> i64 {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: getrusage writes a whole rusage, and all of its bytes are integers, for which zero is a value.
+    // SAFETY: getrusage writes a whole rusage. All its fields are integers, for which all-zero bytes are a
+    // valid value.
     unsafe {
         libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
         usage.assume_init().ru_nivcsw as i64
@@ -79,7 +88,7 @@ mod tests {
 
     const CLOCK: Clock = Clock { frequency_hz: 1e9, resolution_ticks: 1, read_ticks: 20 };
 
-    /// The kernel took no CPU away. What it really did while a test ran is chance, so tests say it.
+    /// For a batch without context switch. The tests decide this, because the real count depends on chance.
     fn kept(_: &mut Watcher) -> bool {
         false
     }
@@ -99,10 +108,10 @@ mod tests {
         assert!(!watcher.judge(120_000, None, 1000, kept));
         assert!(watcher.judge(1_000_000, None, 1000, kept), "ten times what is usual");
         assert!(!watcher.judge(100_000, None, 1000, kept), "and what is usual stays");
-        // A machine that has become slower for good.
+        // The machine becomes slower for good.
         let thrown_away = (0..1000).filter(|_| watcher.judge(1_000_000, None, 1000, kept)).count();
         assert!((10..60).contains(&thrown_away), "{thrown_away}");
-        // A period that nobody can keep.
+        // A period that no thread can keep.
         let mut watcher = Watcher::new(CLOCK);
         assert!((0..10).all(|_| !watcher.judge(1_000_000, Some(1000), 1000, kept)));
     }
@@ -128,7 +137,8 @@ mod tests {
                     core_affinity::set_for_current(cpu);
                     let mut watcher = Watcher::new(CLOCK);
                     both.wait();
-                    // Neither stops before both have seen it, so there is always one to lose the CPU to.
+                    // Both threads keep running until both have seen a switch, so there is always another
+                    // thread that takes the CPU.
                     let began = std::time::Instant::now();
                     while !watcher.switched() {
                         assert!(

@@ -1,17 +1,20 @@
-//! Where to look: the skews at which a race is most frequent, or, if none was seen, at which the two sides really meet.
+//! Selects the skews of the measured part of a run: those where races are most frequent or, if there are too
+//! few races to tell, those where the threads overlap most.
 
 use super::tally::{Tally, races};
 use crate::program::Program;
 
-/// Fewer races than this do not say where their peak lies.
+/// With fewer races than this, the position of their peak is not known.
 const ENOUGH: u64 = 50;
-/// A skew belongs to the window if it is worth at least this share of the best.
+/// A skew is selected if its value is at least this share of the best value.
 const WORTH: f64 = 0.75;
 
-/// The skews worth most of the time, as positions in the tally; all of them, if nothing tells them apart.
+/// Selects the skews to spend the rest of the run on, as indices into `tally.skews`. Returns all of them if
+/// their values do not differ.
 ///
-/// With races in sight these are the skews around their peak. Without, they are those at which the most different outcomes come up: where one
-/// side is always done before the other begins there is one outcome, and nothing to be seen.
+/// With [`ENOUGH`] races, the value of a skew is its race rate. With fewer, it is the variety of its outcomes
+/// (Gini impurity): at a skew where one thread always finishes before the other starts there is only one
+/// outcome, and no race can be seen.
 pub fn focus(program: &Program, tally: &Tally) -> Vec<usize> {
     let seen: u64 = tally.skews.iter().map(|skew| races(program, &skew.outcomes)).sum();
     let worth: Vec<f64> = (tally.skews.iter())
@@ -22,7 +25,7 @@ pub fn focus(program: &Program, tally: &Tally) -> Vec<usize> {
             } else if seen >= ENOUGH {
                 races(program, &skew.outcomes) as f64 / all
             } else {
-                // The chance that two instances end differently.
+                // Gini impurity: the probability that two random instances have different outcomes.
                 1.0 - skew.outcomes.values().map(|count| (*count as f64 / all).powi(2)).sum::<f64>()
             }
         })
@@ -50,7 +53,7 @@ mod tests {
             }
             tally
         };
-        // Outcomes 0, 1 (the race) and 2.
+        // Counts of the outcomes 0, 1 (the race) and 2 at four skews.
         assert_eq!(focus(&program, &tally([[900, 0, 100], [400, 600, 0], [300, 700, 0], [990, 10, 0]])), [1, 2]);
         assert_eq!(focus(&program, &tally([[1000, 0, 0], [900, 0, 100], [500, 0, 500], [0, 0, 1000]])), [2]);
         assert_eq!(focus(&program, &tally([[10, 0, 0]; 4])), [0, 1, 2, 3]);

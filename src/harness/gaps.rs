@@ -1,49 +1,50 @@
-//! How many instances lie between one race and the next.
+//! Gaps: the number of instances from one race to the next.
 
 use hdrhistogram::Histogram;
 
 use super::tally::gap_histogram;
 
-/// Gaps up to this are counted many at a time; at most 63.
+/// Gaps up to this length are counted for a whole word at once. At most 63.
 const AT_ONCE: usize = 4;
-/// Shorter gaps are counted in an array, for speed.
+/// Gaps below this length are counted in an array, for speed.
 const SHORT: usize = 1024;
 
-/// The gaps of one thread. It classifies a run of neighbouring instances of each batch; its gaps are counted along the instances it
-/// classifies, as if the others' did not exist.
+/// Gaps of one thread. A thread classifies a contiguous part of each batch. It counts gaps only along the
+/// instances it classifies, as if the instances of the other threads did not exist.
 #[derive(Debug, Clone)]
 pub struct RaceGaps {
     short: Vec<u64>,
-    /// Longer ones: at most one in [`SHORT`] instances, so that what recording one costs does not matter.
+    /// Longer gaps. There is at most one per [`SHORT`] instances, so the cost of recording one does not matter.
     long: Histogram<u64>,
-    /// Instances so far.
+    /// Number of instances so far.
     seen: u64,
-    /// Where the last race was.
+    /// Number of the instance with the last race.
     last: Option<u64>,
-    /// Which of the last 64 instances raced, the last in the highest bit.
+    /// The last 64 instances, one bit each, set if the instance raced. The most recent is the highest bit.
     before: u64,
 }
 
 impl RaceGaps {
-    /// None yet.
+    /// No instances yet.
     pub fn new() -> RaceGaps {
         RaceGaps { short: vec![0; SHORT], long: gap_histogram(), seen: 0, last: None, before: 0 }
     }
 
-    /// Instances so far.
+    /// Number of instances so far.
     pub fn seen(&self) -> u64 {
         self.seen
     }
 
-    /// Notes the next `rows` instances, at most 64: a bit for each, set if it raced.
+    /// Adds the next `rows` instances, at most 64. Bit i of `bits` is set if instance i raced.
     ///
-    /// Where races are frequent most gaps are short, and adding each to its place would wait for the one before; those up to
-    /// [`AT_ONCE`] are counted many at a time.
+    /// Where races are frequent, most gaps are short. Adding them one by one makes each addition wait for the
+    /// previous one, so gaps up to [`AT_ONCE`] are counted for the whole word at once.
     #[inline(always)]
     pub fn note(&mut self, bits: u64, rows: usize) {
         let mut alone = bits;
         for gap in 1..=AT_ONCE {
-            // The instances whose `gap`-th before them raced; nothing between them did, if they are still in `alone`.
+            // Races whose `gap`-th predecessor raced too. If a race is still in `alone`, nothing between the
+            // two raced.
             let raced = bits << gap | self.before >> (64 - gap);
             self.short[gap] += u64::from((alone & raced).count_ones());
             alone &= !raced;
@@ -72,14 +73,14 @@ impl RaceGaps {
         };
     }
 
-    /// Saturating, so that no gap can fail to be recorded.
+    /// Records a gap of [`SHORT`] or more. It saturates, so that recording cannot fail.
     #[cold]
     #[inline(never)]
     fn note_long(&mut self, gap: u64) {
         self.long.saturating_record(gap);
     }
 
-    /// Adds them to a histogram with the bounds of [`gap_histogram`].
+    /// Adds all gaps to a histogram that has the bounds of [`gap_histogram`].
     pub fn add_to(&self, histogram: &mut Histogram<u64>) {
         for (gap, &count) in self.short.iter().enumerate().filter(|(_, count)| **count > 0) {
             histogram.saturating_record_n(gap as u64, count);
@@ -93,8 +94,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Long gaps and short ones in turn, so many that a kept list of them would be full: none is dropped, so that percentiles stay those of
-    /// all.
+    /// Long and short gaps alternate, more than a list could hold. No gap is dropped, so the percentiles are
+    /// those of all gaps.
     #[test]
     fn no_number_of_long_gaps_is_too_many() {
         let mut gaps = RaceGaps::new();
@@ -102,7 +103,7 @@ mod tests {
         gaps.note(1, 1);
         for _ in 0..each {
             gaps.note(1 << 1, 2);
-            // 2,000,000 instances without a race, taken as read.
+            // 2,000,000 instances without a race: 64 are noted, the rest is added to the count directly.
             gaps.note(0, 64);
             gaps.seen += 2_000_000 - 64;
             gaps.note(1, 1);
@@ -116,7 +117,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the races and however they are cut into words, the gaps are the distances of neighbours.
+        /// For any races, cut into words in any way, the gaps are the distances between neighbouring races.
         #[test]
         fn they_are_the_distances_between_neighbours(
             dense in prop::collection::vec(prop::bool::weighted(0.4), 1..900),

@@ -1,16 +1,17 @@
-//! How often each batch raced, in the order of the batches: what a drift is seen in.
+//! Race rate of each batch in order. Drift is detected from it.
 
-/// Entries kept; when there are more, neighbours are joined.
+/// Maximum number of rate entries. When the list is full, neighbours are merged.
 const MOST: usize = 1 << 16;
-/// Blocks kept, in the same way: enough to tell how long neighbours are alike, and few enough for a record.
+/// Maximum number of blocks, limited in the same way. This is enough to measure how long neighbouring blocks
+/// stay alike, and small enough for a record.
 const MOST_BLOCKS: usize = 128;
 
-/// What batches that follow each other gave together.
+/// Counts of consecutive batches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Block {
-    /// Instances.
+    /// Number of instances.
     pub iterations: u64,
-    /// Races among them.
+    /// Number of races among them.
     pub races: u64,
 }
 
@@ -20,23 +21,23 @@ impl Block {
     }
 }
 
-/// Race rates of batches in order, each entry of as many batches.
+/// Race rates of the batches in order. All entries cover the same number of batches.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     rates: Vec<f32>,
-    /// Batches an entry; a power of two.
+    /// Batches per entry; a power of two.
     per: u32,
-    /// Those of the entry that is being filled.
+    /// Sum of the rates in the unfinished entry, and number of batches in it (`filled`).
     sum: f32,
     filled: u32,
-    /// Counts of blocks in order, each of `batches` batches but the last, which is being filled.
+    /// Counts of the blocks in order. Each has `batches` batches, except the last, which has `in_last`.
     blocks: Vec<Block>,
     batches: u32,
     in_last: u32,
 }
 
 impl History {
-    /// Adds a batch.
+    /// Adds the counts of one batch.
     pub fn push(&mut self, races: u64, instances: u64) {
         self.block(Block { iterations: instances, races });
         self.per = self.per.max(1);
@@ -53,7 +54,7 @@ impl History {
         }
     }
 
-    /// Adds a batch to the block that is being filled.
+    /// Adds a batch to the last block, or starts a new block.
     fn block(&mut self, batch: Block) {
         match self.blocks.last_mut() {
             Some(last) if self.in_last < self.batches => *last = last.plus(batch),
@@ -70,17 +71,18 @@ impl History {
         self.in_last += 1;
     }
 
-    /// The counts of blocks of equally many batches, in order; the last may have fewer.
+    /// Counts of the blocks in order. All blocks have the same number of batches, except that the last may have
+    /// fewer.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks
     }
 
-    /// Forgets what was before.
+    /// Drops everything recorded so far.
     pub fn clear(&mut self) {
         *self = History::default();
     }
 
-    /// The rates, in order.
+    /// Race rates in order.
     pub fn rates(&self) -> &[f32] {
         &self.rates
     }
@@ -119,7 +121,7 @@ mod tests {
                 "{batches}"
             );
         }
-        // Equally many batches each, but the last.
+        // All blocks have the same number of batches, except the last.
         let mut history = History::default();
         (0..1000).for_each(|batch| history.push(u64::from(batch < 500), 1));
         let blocks = history.blocks();

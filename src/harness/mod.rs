@@ -1,6 +1,7 @@
-//! Runs emitted code on pinned threads, batch by batch, and counts outcomes.
+//! Runs emitted machine code on pinned threads, batch by batch, and counts the outcomes.
 //!
-//! Code, placement and plan in, [`Tally`] out. Knows nothing of text, files or JSON.
+//! Input: code, placement and plan ([`Job`], [`Plan`]). Output: a [`Measurement`] with its [`Tally`]. This
+//! module does not depend on the litmus text, on files or on JSON.
 
 #![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 

@@ -1,5 +1,7 @@
-//! Pressure on the memory system beside a test: threads on the CPUs that the test does not use. Where it uses all, they share its CPUs, as politely
-//! as the system lets them, and take time from it.
+//! Load on the memory system beside a test, from threads on the CPUs that the test does not use.
+//!
+//! If the test uses all allowed CPUs, the stress threads share them at nice 19 and take some CPU time from the
+//! test.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,13 +13,13 @@ use super::arena::Arena;
 use crate::error::Result;
 use crate::machine::{allowed_cpus, pin_to, set_nice, start_alone};
 
-/// What the threads do.
+/// What the stress threads do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StressKind {
-    /// Write through memory much larger than the caches: the path to memory is busy.
+    /// Write through memory much larger than the caches. This keeps the path to memory busy.
     Memory,
-    /// Read lines that fall into the same few sets of the caches: they are thrown out all the time.
+    /// Read lines that map to the same few cache sets. This evicts those sets all the time.
     Sets,
 }
 
@@ -37,23 +39,24 @@ impl FromStr for StressKind {
         match text {
             "memory" => Ok(StressKind::Memory),
             "sets" => Ok(StressKind::Sets),
-            _ => Err(format!("unknown stress '{text}'; known are memory, sets")),
+            _ => Err(format!("unknown stress '{text}'; use memory or sets")),
         }
     }
 }
 
-/// Bytes a thread goes through: more than its share of any last-level cache.
+/// Bytes that each thread goes through. This is more than its share of any last-level cache.
 const BYTES: usize = 64 << 20;
-/// From one line to the next: for memory the next; for sets as far as the index of a large second-level cache reaches.
+/// Distance in bytes between two accesses: for [`StressKind::Memory`] the next line, for [`StressKind::Sets`]
+/// as far as the set index of a large second-level cache reaches.
 const LINE: usize = 64;
 const SET: usize = 64 << 10;
 
 impl StressKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [StressKind; 2] = [StressKind::Memory, StressKind::Sets];
 }
 
-/// Threads that press until this is dropped.
+/// Stress threads. They run until this value is dropped.
 #[derive(Debug)]
 pub struct Stress {
     stop: Arc<AtomicBool>,
@@ -61,10 +64,11 @@ pub struct Stress {
 }
 
 impl Stress {
-    /// Begins to press beside a test on these CPUs.
+    /// Starts the stress threads beside a test that runs on the CPUs `used`.
     ///
     /// # Errors
-    /// If memory or threads run out, or the process's CPUs cannot be read.
+    /// If there is not enough memory, if a thread cannot be started, or if the CPUs of the process cannot be
+    /// read.
     pub fn begin(kind: StressKind, used: &[usize]) -> Result<Stress> {
         let allowed = allowed_cpus()?;
         let others: Vec<usize> = allowed.iter().copied().filter(|cpu| !used.contains(cpu)).collect();
@@ -74,14 +78,15 @@ impl Stress {
             let mut arena = Arena::new(BYTES)?;
             let stop = Arc::clone(&stress.stop);
             stress.threads.push(start_alone("stress", move || {
-                // Unpinned pressure is pressure too.
+                // An unpinned thread puts load on the memory system too.
                 let _ = pin_to(cpu);
                 set_nice(19);
                 let step = if kind == StressKind::Memory { LINE } else { SET };
                 let base = arena.pointer();
                 while !stop.load(Ordering::Relaxed) {
                     for at in (0..BYTES).step_by(step) {
-                        // SAFETY: within the arena, which this thread alone has; volatile, so that it is not left out.
+                        // SAFETY: inside the arena, which only this thread uses. Volatile, so that the compiler
+                        // keeps the access.
                         unsafe {
                             let place = base.add(at).cast::<u64>();
                             if kind == StressKind::Memory {
@@ -102,7 +107,7 @@ impl Drop for Stress {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
-            // A thread that panicked pressed less.
+            // A thread that panicked only made less load.
             let _ = thread.join();
         }
     }
@@ -117,7 +122,7 @@ mod tests {
         let begin = |most| crate::machine::with_at_most(most, || Stress::begin(StressKind::Sets, &[]));
         let error = begin(0).unwrap_err();
         assert!(error.to_string().contains("no thread for stress"), "{error}");
-        // The first is joined when the second is refused, where there is a second.
+        // If there is a second CPU, its thread is refused, and the first thread is joined then.
         assert_eq!(begin(1).is_err(), allowed_cpus().unwrap().len() > 1);
     }
 

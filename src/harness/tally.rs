@@ -1,4 +1,4 @@
-//! What a run has counted.
+//! Counts of a run.
 
 use std::collections::BTreeMap;
 
@@ -6,55 +6,58 @@ use hdrhistogram::Histogram;
 
 use crate::program::{Const, Program};
 
-/// How often each outcome was seen. An outcome is one value per column of the program.
+/// Count of each outcome. An outcome has one value per column of the program.
 pub type OutcomeCounts = BTreeMap<Vec<Const>, u64>;
 
-/// The counts at one skew.
+/// Counts at one skew.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SkewTally {
-    /// How much later the last thread began than P0, in ticks.
+    /// Start delay of the last thread relative to P0, in ticks.
     pub skew: i64,
-    /// Counts per outcome.
+    /// Count of each outcome.
     pub outcomes: OutcomeCounts,
 }
 
 impl SkewTally {
-    /// Instances run at this skew.
+    /// Number of instances run at this skew that pass the filter.
     pub fn iterations(&self) -> u64 {
         self.outcomes.values().sum()
     }
 }
 
-/// The counts of the instances that began alike.
+/// Counts of the instances that started in the same cache state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartTally {
-    /// Whether the threads fetched their lines before the tick.
+    /// Whether the threads prefetched the lines of the instance before its tick.
     pub warm: bool,
-    /// The thread that wrote each location last, in the order of the program's locations; none where no thread of the test ever goes.
+    /// The thread that last wrote each location before the instance started, in the order of the program's
+    /// locations. `None` for a location that no thread of the test accesses.
     pub last_writers: Vec<Option<usize>>,
-    /// Instances.
+    /// Number of instances.
     pub iterations: u64,
-    /// Races among them.
+    /// Number of races among them.
     pub races: u64,
 }
 
-/// Everything counted in a run.
+/// All counts of a run.
 #[derive(Debug, Clone)]
 pub struct Tally {
-    /// Instances that all threads completed and whose outcome passes the test's filter, counted by the batches and not by their outcomes.
+    /// Instances that all threads completed and whose outcome passes the test's filter. The batches give this
+    /// number; it is not the sum of the outcome counts.
     pub iterations: u64,
-    /// Instances whose outcome fails the filter. They are no iterations, and nothing else here counts them.
+    /// Instances whose outcome fails the filter. They are not iterations, and no other count here includes
+    /// them.
     pub filtered: u64,
     /// Outcome counts for each skew, in ascending order of skew.
     pub skews: Vec<SkewTally>,
-    /// The same instances by how their lines lay when they began.
+    /// The same instances, split by the cache state in which they started.
     pub starts: Vec<StartTally>,
-    /// Iterations from one race to the next.
+    /// Histogram of the number of iterations from one race to the next.
     pub gaps: Histogram<u64>,
 }
 
 impl Tally {
-    /// An empty tally for these skews, in ticks.
+    /// An empty tally for skews given in ticks.
     pub fn new(skews: &[i64]) -> Tally {
         let mut skews: Vec<SkewTally> =
             skews.iter().map(|&skew| SkewTally { skew, outcomes: OutcomeCounts::new() }).collect();
@@ -62,12 +65,12 @@ impl Tally {
         Tally { iterations: 0, filtered: 0, skews, starts: Vec::new(), gaps: gap_histogram() }
     }
 
-    /// Instances that all threads completed: iterations, and those that fail the filter.
+    /// Instances that all threads completed: iterations plus instances that fail the filter.
     pub fn instances(&self) -> u64 {
         self.iterations + self.filtered
     }
 
-    /// Counts per outcome over all skews.
+    /// Count of each outcome, summed over all skews.
     pub fn outcomes(&self) -> OutcomeCounts {
         let mut total = OutcomeCounts::new();
         for (row, count) in self.skews.iter().flat_map(|tally| &tally.outcomes) {
@@ -76,24 +79,25 @@ impl Tally {
         total
     }
 
-    /// Adds counts of one outcome at the skew with this index.
+    /// Adds `count` instances with the outcome `row` at the skew with index `skew`.
     pub fn add(&mut self, skew: usize, row: Vec<Const>, count: u64) {
         *self.skews[skew].outcomes.entry(row).or_default() += count;
     }
 }
 
-/// Races among some counts.
+/// Number of races among the given counts.
 pub fn races(program: &Program, outcomes: &OutcomeCounts) -> u64 {
     outcomes.iter().filter(|(row, _)| program.is_race(row)).map(|(_, count)| count).sum()
 }
 
-/// Matches among some counts; `None` where the test declares no Match event.
+/// Number of matches among the given counts. `None` if the test declares no Match event.
 pub fn matches(program: &Program, outcomes: &OutcomeCounts) -> Option<u64> {
     program.match_event.as_ref()?;
     Some(outcomes.iter().filter(|(row, _)| program.is_match(row) == Some(true)).map(|(_, count)| count).sum())
 }
 
-/// From one iteration to 10^12, to two digits: a run of hours without a race fits.
+/// An empty histogram of gaps, from 1 to 10^12 iterations with two significant digits. A run of hours without a
+/// race fits.
 pub fn gap_histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 1_000_000_000_000, 2).expect("constant bounds that are in order")
 }
