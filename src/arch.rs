@@ -21,7 +21,7 @@ pub enum Arch {
 }
 
 impl Arch {
-    /// All of them, in the order of KERNEL.md's instruction table.
+    /// All of them, in the order of the instruction table in docs/kernel.md, section 5.
     pub const ALL: [Arch; 4] = [Arch::X86_64, Arch::Aarch64, Arch::Powerpc64le, Arch::Riscv64gc];
 
     /// The name used on the command line, in headers and in records.

@@ -26,7 +26,7 @@ fn host() -> Target {
     Target { arch: Arch::host().unwrap(), atomics: atomics.unwrap_or_else(Atomics::of_host) }
 }
 
-/// An operation by the name KERNEL.md's table of primitives gives it.
+/// An operation by its name in the table of docs/kernel.md, section 5.
 fn primitive(op: &Op) -> &'static str {
     match op {
         Op::Store { access: Access::NonTemporal, .. } => "nontemporal",
@@ -57,7 +57,7 @@ const COLUMNS: [Column; 5] = [
     (Arch::Riscv64gc, Atomics::Lse),
 ];
 
-/// KERNEL.md's table of primitives: x86-64, arm64 with LSE, arm64 with LL/SC, ppc64le, riscv64. As a disassembler writes
+/// The table of docs/kernel.md, section 5: x86-64, arm64 with LSE, arm64 with LL/SC, ppc64le, riscv64. As a disassembler writes
 /// the mnemonics, fences with their operands, for a 32-bit value in a register; `/` separates instructions. Moves between
 /// registers that the operands need are left out of it (see [`trimmed`]).
 const TABLE: [(&str, [&str; 5]); 24] = [
@@ -116,7 +116,7 @@ const TABLE: [(&str, [&str; 5]); 24] = [
         "xchg",
         ["xchg", "swpal", "ldxr/stlxr/cbnz/dmb ish", "sync/lwarx/stwcx./bne/sync", "lr.w/sc.w.rl/bnez/fence rw, rw"],
     ),
-    // What follows is not in KERNEL.md; it is what the kernel's headers say.
+    // What follows is not in docs/kernel.md; it is what the kernel's headers say.
     ("smp_mb__before_atomic", ["", "dmb ish", "dmb ish", "sync", "fence rw, rw"]),
     ("smp_mb__after_atomic", ["", "dmb ish", "dmb ish", "sync", "fence rw, rw"]),
     ("smp_mb__after_unlock_lock", ["", "", "", "sync", ""]),

@@ -446,7 +446,7 @@ enum Course {
     Fails,
 }
 
-/// What an update executes, from the kernel's headers (KERNEL.md, 5): arch/x86/include/asm/{atomic,cmpxchg}.h,
+/// What an update executes, from the kernel's headers (docs/kernel.md, section 5): arch/x86/include/asm/{atomic,cmpxchg}.h,
 /// arch/arm64/include/asm/atomic_{lse,ll_sc}.h, arch/powerpc/include/asm/{atomic,cmpxchg,synch}.h,
 /// arch/riscv/include/asm/{atomic,cmpxchg}.h. An order and a value: on a course. A compare-and-exchange that fails leaves before the
 /// barrier behind it, and is then no barrier.

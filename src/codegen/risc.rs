@@ -1,7 +1,7 @@
 //! What the three load/store architectures have in common: the loop over instances, registers, operands, jumps.
 //!
 //! An architecture implements [`Risc`], one method per thing it does in its own way; the kernel's primitives are among
-//! them, so that each architecture's file can be held against KERNEL.md's table. Constants and addresses that an
+//! them, so that each architecture's file can be held against the table in docs/kernel.md, section 5. Constants and addresses that an
 //! instruction takes in a register are put there before the wait for the clock.
 
 use super::registers::{Allocation, allocate_some};

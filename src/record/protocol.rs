@@ -144,7 +144,7 @@ impl Judgement {
 }
 
 impl HarmRecord {
-    /// Whether it is a claim that was made about blocked_on (KERNEL.md, 1), and no harm in itself.
+    /// Whether it is a claim that was made about blocked_on (docs/kernel.md, section 1), and no harm in itself.
     pub fn is_claim(&self) -> bool {
         self.id.starts_with('C')
     }

@@ -1,5 +1,5 @@
 //! A test as the events that its emitted instructions make: per architecture what each kernel primitive becomes
-//! (KERNEL.md's instruction table), and once more as the kernel's own model has it.
+//! (docs/kernel.md, section 5), and once more as the kernel's own model has it.
 //!
 //! [`crate::codegen`] emits the instructions; tests hold its code against what stands here, instruction by instruction.
 
