@@ -41,9 +41,10 @@ fn two_cpus() -> [usize; 2] {
     [allowed[0], allowed[1 % allowed.len()]]
 }
 
-/// A thread that may not read the TSC gets SIGSEGV for rdtsc, wherever it stands. The flag is a thread's own, so that nothing else in this
-/// process notices. It is set in here and not before the program starts, because glibc's dynamic linker reads the TSC before main and dies
-/// of it; the static binaries that scripts/build-static makes do not.
+/// A thread that may not read the TSC gets SIGSEGV for rdtsc, wherever it stands. The flag is a thread's own,
+/// so that nothing else in this process notices. It is set in here and not before the program starts, because
+/// glibc's dynamic linker reads the TSC before main and dies of it; the static binaries that
+/// scripts/build-static makes do not.
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn a_forbidden_counter_is_an_error_in_words() {
@@ -160,8 +161,8 @@ fn the_clock_is_checked_shown_and_recorded() {
         CounterOffset { cpu: 4097, offset_ns: Some(1.0), error_ns: Some(2.0), corrected: false, problem: None };
     wrong.results[0].counters = vec![elsewhere];
     let said = problems(&wrong).join("\n");
-    assert!(said.contains("host.clock_check: two looks at its rate differ by -1"), "{said}");
-    assert!(said.contains("results[0].counters: its counters are those of CPUs [4097]"), "{said}");
+    assert!(said.contains("host.clock_check: two calibration passes differ by -1"), "{said}");
+    assert!(said.contains("results[0].counters: counter offsets are given for CPUs [4097]"), "{said}");
 }
 
 /// Runs SB, paced, on two CPUs.

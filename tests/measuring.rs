@@ -227,7 +227,7 @@ fn a_thread_that_cannot_be_started_ends_everything() {
             child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
             assert_eq!(ended.unwrap().code(), Some(2), "{options:?}: {said}");
             let name = if name.is_empty() { String::new() } else { format!("{name}{number}") };
-            assert!(said.contains(&format!("the system starts no thread for {name}")), "{options:?}: {said}");
+            assert!(said.contains(&format!("cannot start a thread for {name}")), "{options:?}: {said}");
             assert!(said.contains("ulimit") && !said.contains("panicked"), "{options:?}: {said}");
         };
         // A stack that no address space holds: no thread starts.

@@ -268,7 +268,7 @@ fn every_field_has_a_range() {
             (|r| r["results"][1]["line_transfer_ns"] = (-1).into(), "results[1].line_transfer_ns: is -1.0; "),
             (
                 |r| r["results"][1]["counters"][0]["cpu"] = 1.into(),
-                "results[1].counters: its counters are those of CPUs [1]",
+                "results[1].counters: counter offsets are given for CPUs [1]",
             ),
             (
                 |r| r["results"][1]["counters"][0]["offset_ns"] = 1e13.into(),

@@ -1,10 +1,12 @@
-//! How far the counters of two CPUs are apart.
+//! The offset between the counters of two CPUs.
 //!
-//! A asks and notes its counter, B answers with its own, A notes its counter again. B's reading was taken between A's two, so that each round
-//! trip bounds how far B's counter is ahead: from below by B's reading minus A's second, from above by B's reading minus A's first. All bounds
-//! hold at once while the counters run alike, so the tightest ones of many round trips are taken; the fastest ways there and back decide, and a
-//! thread that loses its CPU only gives loose ones (as NTP's clock filter takes the round trip of least delay, RFC 5905, 10). Bounds that
-//! contradict each other prove that the counters do not run alike.
+//! A round trip works as follows. A reads its counter and sends a request; B answers with a reading of its own
+//! counter; A reads its counter again. B's reading was taken between A's two, so each round trip bounds how far
+//! B's counter is ahead: from below by B's reading minus A's second reading, from above by B's reading minus
+//! A's first. While the counters run at the same rate all bounds hold at once, so the tightest bounds of many
+//! round trips are taken. The fastest trips in each direction decide; a thread that loses its CPU only gives
+//! loose bounds (in the same way NTP's clock filter takes the round trip with the least delay, RFC 5905, 10).
+//! Bounds that contradict each other prove that one counter runs at another rate or was set.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -17,36 +19,36 @@ use super::clock::ordered_now;
 use super::duet::duet;
 use crate::error::Result;
 
-/// How many round trips are made, and for how long at most.
+/// Number of round trips, and the longest time they may take together.
 const ROUND_TRIPS: usize = 2000;
 const LONGEST: Duration = Duration::from_millis(200);
-/// Looks at a line between two looks at the time.
+/// Polls of the shared line between two readings of the system's clock.
 const LOOKS: u32 = 4096;
 
-/// How far the counter of one thread's CPU is ahead of that of P0's.
+/// How far the counter of one thread's CPU is ahead of the counter of P0's CPU.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CounterOffset {
-    /// The CPU.
+    /// The number of the CPU.
     pub cpu: usize,
-    /// The middle of the bounds, in nanoseconds. Absent if it cannot be told.
+    /// The middle of the bounds, in nanoseconds. Absent if it could not be measured.
     pub offset_ns: Option<f64>,
-    /// How far the bounds are from the middle, in nanoseconds.
+    /// The distance from the middle to each bound, in nanoseconds.
     pub error_ns: Option<f64>,
-    /// Whether each start of the thread was corrected by it. It is where the bounds leave 0 out; where they do not, nothing says that the
-    /// counters differ, and correcting would only add the error to the skew.
+    /// Whether each start of the thread was corrected by the offset. It is corrected if the bounds exclude 0.
+    /// Otherwise the counters may be equal, and a correction would only add the error to the skew.
     pub corrected: bool,
-    /// Why it cannot be told.
+    /// Why the offset could not be measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
 
-/// What is wrong with the offsets of a result on these CPUs as they stand in a record; nothing, if they can be.
+/// What is invalid in the counter offsets that a record states for a result on these CPUs; empty if they are valid.
 pub fn offset_problems(offsets: &[CounterOffset], cpus: &[usize]) -> Vec<String> {
     let mut out = Vec::new();
     let named: Vec<usize> = offsets.iter().map(|offset| offset.cpu).collect();
     if !offsets.is_empty() && named[..] != cpus[1.min(cpus.len())..] {
         out.push(format!(
-            "its counters are those of CPUs {named:?}, but P1 and those after it ran on {:?}",
+            "counter offsets are given for CPUs {named:?}, but P1 and later threads ran on CPUs {:?}",
             &cpus[1.min(cpus.len())..]
         ));
     }
@@ -55,13 +57,15 @@ pub fn offset_problems(offsets: &[CounterOffset], cpus: &[usize]) -> Vec<String>
         match (offset.offset_ns, offset.error_ns, &offset.problem) {
             (Some(ns), Some(error), None) => {
                 if !ns.is_finite() || !error.is_finite() || error < 0.0 {
-                    out.push(format!("the counter of CPU {cpu} is {ns} ns ahead, give or take {error}"));
+                    out.push(format!("the counter of CPU {cpu} is {ns} ns ahead with an error of {error} ns"));
                 }
-                // Bounds that touch 0 are within rounding of either.
+                // Where a bound is close to 0, rounding decides whether the bounds exclude 0.
                 let differs = ns.abs() - error;
                 if differs.abs() > 0.1 && offset.corrected != (differs > 0.0) {
                     let is = if offset.corrected { "is" } else { "is not" };
-                    out.push(format!("the counter of CPU {cpu} {is} corrected for, at {ns} ns give or take {error}"));
+                    out.push(format!(
+                        "the counter of CPU {cpu} {is} corrected for, at {ns} ns with an error of {error} ns"
+                    ));
                 }
             }
             (None, None, Some(_)) if !offset.corrected => {}
@@ -71,19 +75,19 @@ pub fn offset_problems(offsets: &[CounterOffset], cpus: &[usize]) -> Vec<String>
     out
 }
 
-/// What was found out about two CPUs' counters.
+/// What the round trips say about the counters of two CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counters {
-    /// The second's is ahead by this many ticks at least and at most.
+    /// The second CPU's counter is ahead by at least and at most this many ticks.
     Within(i64, i64),
-    /// They do not run alike: bounds contradict each other by so many ticks.
+    /// The counters do not run alike: the bounds contradict each other by this many ticks.
     Contradiction(i64),
-    /// There was no round trip in the time.
+    /// No round trip was completed in the time allowed.
     Untold,
 }
 
 impl Counters {
-    /// By how many ticks the second CPU's starts are to be corrected.
+    /// The correction for the starts of the second CPU, in ticks.
     pub fn correction(self) -> i64 {
         match self {
             Counters::Within(low, high) if low > 0 || high < 0 => low + (high - low) / 2,
@@ -91,12 +95,12 @@ impl Counters {
         }
     }
 
-    /// Whether starts mean nothing between these two CPUs.
+    /// Whether the counters contradict each other, so that starts on these two CPUs cannot be compared.
     pub fn contradict(self) -> bool {
         matches!(self, Counters::Contradiction(_))
     }
 
-    /// For the record.
+    /// The form for the record.
     pub fn record(self, cpu: usize, clock: Clock) -> CounterOffset {
         let (bounds, problem) = match self {
             Counters::Within(low, high) => (Some((low, high)), None),
@@ -108,7 +112,7 @@ impl Counters {
                 )
             }
             Counters::Untold => {
-                (None, Some(format!("no round trip between the two CPUs in {} ms", LONGEST.as_millis())))
+                (None, Some(format!("no round trip between the two CPUs within {} ms", LONGEST.as_millis())))
             }
         };
         CounterOffset {
@@ -121,12 +125,12 @@ impl Counters {
     }
 }
 
-/// The bounds that round trips give, one after the other.
+/// The bounds from all round trips so far, in ticks.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     low: i64,
     high: i64,
-    /// Readings may be this many ticks old, where a counter has steps.
+    /// The resolution of the counter, in ticks. A reading may be this old.
     step: i64,
     count: usize,
 }
@@ -137,7 +141,8 @@ impl Bounds {
         Bounds { low: i64::MIN / 2, high: i64::MAX / 2, step, count: 0 }
     }
 
-    /// A asked at `asked` and heard at `heard` by its counter; B answered at `answered` by its own.
+    /// Adds a round trip: A's counter was `asked` at the request and `heard` at the answer; B's counter was
+    /// `answered`.
     fn round_trip(&mut self, asked: u64, answered: u64, heard: u64) {
         let ahead = |of: u64| answered.wrapping_sub(of) as i64;
         self.low = self.low.max(ahead(heard).saturating_sub(self.step));
@@ -154,15 +159,15 @@ impl Bounds {
     }
 }
 
-/// How far the counter of CPU `b` is ahead of that of CPU `a`. Takes about a millisecond, and 0.2 s at most.
+/// How far the counter of CPU `b` is ahead of the counter of CPU `a`. Takes about 1 ms, and at most 0.2 s.
 ///
 /// # Errors
-/// If a thread cannot be started or a CPU cannot be had.
+/// If a thread cannot be started or cannot be pinned to its CPU.
 pub fn counters(a: usize, b: usize, clock: Clock) -> Result<Counters> {
     between(a, b, clock, ordered_now, ordered_now)
 }
 
-/// As [`counters`], by the given ways of reading each CPU's counter.
+/// Does what [`counters`] does, with the given functions to read the counter of each CPU.
 fn between(
     a: usize,
     b: usize,
@@ -170,7 +175,7 @@ fn between(
     read_a: impl Fn() -> u64 + Sync,
     read_b: impl Fn() -> u64 + Sync,
 ) -> Result<Counters> {
-    /// One line: whose turn it is, and the answer.
+    /// One cache line: the number of the current turn, and the answer.
     struct Line {
         turn: AtomicU32,
         answer: AtomicU64,
@@ -225,7 +230,8 @@ mod tests {
     fn the_tightest_bounds_of_all_round_trips_hold() {
         let mut bounds = Bounds { step: 0, ..Bounds::new(CLOCK) };
         assert_eq!(bounds.counters(), Counters::Untold);
-        // B is 1000 ahead: there in 40 ticks, back in 60; then there in 100, back in 20; then a CPU was lost for a while.
+        // B is 1000 ahead. The ways there and back take 40 and 60 ticks, then 100 and 20; then a thread loses
+        // its CPU for a while.
         bounds.round_trip(5000, 6040, 5100);
         assert_eq!(bounds.counters(), Counters::Within(940, 1040));
         bounds.round_trip(7000, 8100, 7120);
@@ -233,11 +239,11 @@ mod tests {
         bounds.round_trip(9000, 19_000, 30_000);
         assert_eq!(bounds.counters(), Counters::Within(980, 1040));
         assert_eq!(bounds.counters().correction(), 1010);
-        // A step of the counter makes each bound that much looser.
+        // The step of the counter loosens each bound by one step.
         let mut coarse = Bounds::new(Clock { resolution_ticks: 25, ..CLOCK });
         coarse.round_trip(5000, 6040, 5100);
         assert_eq!(coarse.counters(), Counters::Within(915, 1065));
-        // B behind by more than A has counted.
+        // B is behind by more than A has counted since 0.
         let mut behind = Bounds { step: 0, ..Bounds::new(CLOCK) };
         behind.round_trip(5000, 40, 5100);
         assert_eq!(behind.counters(), Counters::Within(-5060, -4960));
@@ -285,10 +291,10 @@ mod tests {
         let wrong = [
             (CounterOffset { corrected: true, ..offset(-40, 60) }, "is corrected for"),
             (CounterOffset { corrected: false, ..offset(10, 60) }, "is not corrected for"),
-            (CounterOffset { error_ns: Some(-1.0), ..offset(10, 60) }, "give or take -1"),
+            (CounterOffset { error_ns: Some(-1.0), ..offset(10, 60) }, "an error of -1 ns"),
             (CounterOffset { offset_ns: None, ..offset(10, 60) }, "an offset with its error, or a problem"),
             (CounterOffset { corrected: true, ..Counters::Untold.record(7, CLOCK) }, "an offset with its error"),
-            (CounterOffset { cpu: 3, ..offset(-40, 60) }, "those of CPUs [3], but P1 and those after it ran on [7]"),
+            (CounterOffset { cpu: 3, ..offset(-40, 60) }, "for CPUs [3], but P1 and later threads ran on CPUs [7]"),
         ];
         for (wrong, words) in wrong {
             let problems = problems(wrong);
@@ -299,7 +305,7 @@ mod tests {
         assert_eq!(offset_problems(&[offset(-40, 60)], &[]).len(), 1);
     }
 
-    /// The outcome of the first of some tries that had round trips. On a box with one CPU the two threads take turns on it.
+    /// The first of several results that has round trips. On a host with one CPU the two threads take turns on it.
     fn told(read_b: impl Fn() -> u64 + Sync) -> Counters {
         let allowed = allowed_cpus().unwrap();
         let (a, b) = (allowed[0], allowed[1 % allowed.len()]);
@@ -310,7 +316,8 @@ mod tests {
 
     #[test]
     fn a_counter_that_is_moved_is_found_there() {
-        // Bounds are no further off than the fastest round trip is long, and a counter of this host is within a second of another one.
+        // A bound is off by at most the duration of the fastest round trip. The counters of this host differ by
+        // less than a second.
         let second = Clock::calibrate().frequency_hz as i64;
         for moved in [0, 100 * second, -100 * second] {
             let found = told(|| ordered_now().wrapping_add_signed(moved));
@@ -324,7 +331,7 @@ mod tests {
     #[test]
     fn a_counter_that_runs_at_another_rate_is_a_contradiction() {
         let begun = ordered_now();
-        // Twice as fast: after two round trips it is further ahead than one is long.
+        // The rate is doubled, so after two round trips the counter is further ahead than one round trip is long.
         let twice = || {
             let now = ordered_now();
             now.wrapping_add(now.wrapping_sub(begun))

@@ -1,14 +1,14 @@
-//! What CPUs are called.
+//! Names of CPUs.
 //!
-//! x86 and POWER kernels print a name; arm64 prints numbers, which the table here turns into names.
+//! The kernels of x86 and POWER print a name. The arm64 kernel prints numbers, which a table here turns into names.
 
 use std::collections::BTreeMap;
 
 use super::cpuinfo::{cpuinfo, of_cpu};
 use super::tree::Tree;
 
-/// Implementer, part number, name. From arch/arm64/include/asm/cputype.h and, for Apple, drivers and Asahi Linux's
-/// documentation of MIDR_EL1.
+/// Implementer, part number and name of arm64 cores. Source: arch/arm64/include/asm/cputype.h; for Apple also the
+/// kernel's drivers and Asahi Linux's documentation of MIDR_EL1.
 const ARM_PARTS: [(u32, u32, &str); 45] = [
     (0x41, 0xd03, "Cortex-A53"),
     (0x41, 0xd04, "Cortex-A35"),
@@ -57,7 +57,7 @@ const ARM_PARTS: [(u32, u32, &str); 45] = [
     (0xc0, 0xac5, "Ampere-1B"),
 ];
 
-/// The name of an arm64 core, or its numbers.
+/// The name of an arm64 core, or its numbers if the table does not have it.
 fn arm_name(implementer: u32, part: u32) -> String {
     let known = ARM_PARTS.iter().find(|(i, p, _)| (*i, *p) == (implementer, part));
     known.map_or_else(
@@ -66,12 +66,12 @@ fn arm_name(implementer: u32, part: u32) -> String {
     )
 }
 
-/// MIDR_EL1: implementer in bits 31 to 24, part number in 15 to 4 (Arm ARM D24.2.122).
+/// The name for a MIDR_EL1 value: implementer in bits 31 to 24, part number in bits 15 to 4 (Arm ARM D24.2.122).
 fn midr_name(midr: u64) -> String {
     arm_name((midr >> 24 & 0xff) as u32, (midr >> 4 & 0xfff) as u32)
 }
 
-/// The kinds of core among these CPUs, with the CPUs of each.
+/// The kinds of core among these CPUs, each with its CPUs.
 pub fn core_types(tree: &Tree, online: &[usize], info: &str) -> BTreeMap<String, Vec<usize>> {
     let mut types: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for &cpu in online {
@@ -82,18 +82,18 @@ pub fn core_types(tree: &Tree, online: &[usize], info: &str) -> BTreeMap<String,
     types
 }
 
-/// What /proc/cpuinfo says of the first CPU in it.
+/// The name that /proc/cpuinfo states for the first CPU in the text.
 fn stated(info: &str) -> String {
     let hexadecimal = |key| u32::from_str_radix(cpuinfo(info, key)?.trim_start_matches("0x"), 16).ok();
     if let (Some(implementer), Some(part)) = (hexadecimal("CPU implementer"), hexadecimal("CPU part")) {
         return arm_name(implementer, part);
     }
-    // x86; POWER ("POWER9, altivec supported"); RISC-V.
+    // In this order: x86; POWER ("POWER9, altivec supported"); RISC-V (uarch, isa).
     let name = ["model name", "cpu", "uarch", "isa"].into_iter().find_map(|key| cpuinfo(info, key));
     name.unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// One name for the machine: the kinds of core, the most numerous first.
+/// One name for the machine: the names of all kinds of core, the most frequent kind first.
 pub fn model(info: &str, types: &BTreeMap<String, Vec<usize>>) -> String {
     let mut names: Vec<(&String, usize)> = types.iter().map(|(name, cpus)| (name, cpus.len())).collect();
     names.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
@@ -117,7 +117,8 @@ mod tests {
         assert_eq!(model("", &types), "LITTLE + big");
     }
 
-    /// MIDR_EL1 as /sys shows it, with some variant and revision. The numbers are those of the cores' technical reference manuals.
+    /// MIDR_EL1 values as /sys shows them, with some variant and revision. The part numbers are from the cores'
+    /// technical reference manuals.
     #[test]
     fn every_part_in_the_table_has_its_name() {
         let known = [

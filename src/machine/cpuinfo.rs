@@ -1,12 +1,12 @@
-//! /proc/cpuinfo, whose keys differ between architectures and whose form does not.
+//! Reads /proc/cpuinfo. Its keys differ between architectures; its format does not.
 
-/// The first value of a key in /proc/cpuinfo.
+/// The value of the first line in /proc/cpuinfo that has this key.
 pub(super) fn cpuinfo(info: &str, key: &str) -> Option<String> {
     let line = info.lines().find(|line| line.split(':').next().is_some_and(|name| name.trim() == key))?;
     line.split_once(':').map(|(_, value)| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
-/// The part of /proc/cpuinfo that is about one CPU, or all of it where the kernel does not number them.
+/// The block of /proc/cpuinfo for one CPU, or the whole text if the kernel does not number the CPUs.
 pub(super) fn of_cpu(info: &str, cpu: usize) -> &str {
     let own = |block: &&str| cpuinfo(block, "processor").and_then(|number| number.parse().ok()) == Some(cpu);
     info.split("\n\n").find(own).unwrap_or(info)

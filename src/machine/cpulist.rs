@@ -1,12 +1,12 @@
-//! Lists of CPUs as the kernel writes them: `0-3,8`.
+//! Lists of CPUs in the kernel's notation: `0-3,8`.
 
-/// The highest CPU number that is taken seriously: CONFIG_NR_CPUS goes up to 8192 on the kernel's architectures.
+/// The highest CPU number accepted. CONFIG_NR_CPUS goes up to 8192 on the kernel's architectures.
 const MAX_CPU: usize = 8191;
 
-/// Parses `0-3,8`, keeping the order.
+/// Parses a list such as `0-3,8` and keeps its order.
 ///
 /// # Errors
-/// What is wrong with the list: not a number, a range that runs backwards, a CPU that is named twice.
+/// A text that says what is wrong: not a number, a range whose end is below its start, or a CPU that is named twice.
 pub fn parse_cpu_list(text: &str) -> Result<Vec<usize>, String> {
     let mut cpus: Vec<usize> = Vec::new();
     let number = |word: &str| match word.trim().parse::<usize>() {
@@ -31,7 +31,7 @@ pub fn parse_cpu_list(text: &str) -> Result<Vec<usize>, String> {
     Ok(cpus)
 }
 
-/// Formats a list of CPUs, with ranges where they follow each other.
+/// Formats a list of CPUs. Three or more consecutive numbers become a range.
 pub fn format_cpu_list(cpus: &[usize]) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut at = 0;
@@ -50,7 +50,7 @@ pub fn format_cpu_list(cpus: &[usize]) -> String {
     parts.join(",")
 }
 
-/// The CPUs of threads, in the order of the threads: `0,1`.
+/// Formats the CPUs of threads in the order of the threads: `0,1`.
 pub fn in_order(cpus: &[usize]) -> String {
     cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
 }

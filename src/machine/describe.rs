@@ -1,4 +1,5 @@
-//! What the box is, for the record: enough to tell two hosts apart and to repeat the run, nothing that names its owner.
+//! The description of the host for the record: enough to tell two hosts apart and to repeat the run, nothing
+//! that names the owner.
 
 use std::collections::BTreeMap;
 
@@ -15,15 +16,15 @@ use crate::arch::Arch;
 /// One cache of the first online CPU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Cache {
-    /// 1, 2, 3, ...
+    /// The level: 1, 2, 3, ...
     pub level: u32,
-    /// Data, Instruction or Unified.
+    /// The kind: Data, Instruction or Unified.
     pub kind: String,
-    /// As the kernel writes it: `32K`.
+    /// The size in the kernel's notation, such as `32K`.
     pub size: String,
-    /// Bytes per line.
+    /// The line size in bytes.
     pub line_bytes: usize,
-    /// How many CPUs share it.
+    /// The number of CPUs that share it.
     pub shared_by: usize,
 }
 
@@ -32,60 +33,60 @@ pub struct Cache {
 pub struct Host {
     /// The architecture wakerace was built for.
     pub architecture: String,
-    /// The CPU's name for people.
+    /// The name of the CPU for display.
     pub cpu_model: String,
-    /// What identifies the design: vendor, family, model, stepping on x86.
+    /// The fields that identify the design: vendor, family, model and stepping on x86.
     pub cpu_ids: BTreeMap<String, String>,
-    /// The kinds of core, by name, with their CPUs: more than one on big.LITTLE machines.
+    /// The kinds of core by name, each with its CPUs. big.LITTLE machines have more than one kind.
     #[serde(default)]
     pub core_types: BTreeMap<String, String>,
-    /// The microcode revision, where readable.
+    /// The microcode revision, if it can be read.
     pub microcode: Option<String>,
-    /// Caches of the first online CPU.
+    /// The caches of the first online CPU.
     pub caches: Vec<Cache>,
-    /// The distance at which two variables no longer disturb each other, in bytes.
+    /// The distance in bytes at which accesses to two variables no longer disturb each other.
     pub false_sharing_bytes: usize,
-    /// Online CPUs, as a list.
+    /// The online CPUs, in the kernel's list format.
     pub cpus_online: String,
-    /// CPUs this process may use, as a list.
+    /// The CPUs this process may use, in the kernel's list format.
     pub cpus_allowed: String,
-    /// Hardware threads per core.
+    /// The largest number of hardware threads per core.
     pub threads_per_core: usize,
-    /// Sockets.
+    /// The number of sockets.
     pub sockets: usize,
-    /// NUMA nodes.
+    /// The number of NUMA nodes.
     pub numa_nodes: usize,
-    /// The kernel's release and version.
+    /// The kernel's name, release and version.
     pub kernel: String,
-    /// The frequency governor of the first online CPU, where there is one.
+    /// The frequency governor of the first online CPU, if it has one.
     pub governor: Option<String>,
     /// The setting of transparent huge pages.
     pub transparent_hugepages: Option<String>,
     /// The hypervisor, if there is one.
     pub virtualised: Option<String>,
-    /// Whether an emulator runs the instructions. Such a run proves the build and the logic and says nothing about
-    /// weak outcomes.
+    /// Whether an emulator runs the instructions. Such a run tests the build and the logic; it says nothing
+    /// about weak outcomes.
     pub emulated: bool,
-    /// The pacing clock's name.
+    /// The name of the pacing clock.
     pub clock: String,
-    /// The pacing clock, measured.
+    /// The frequency, resolution and cost of the pacing clock, as measured.
     pub clock_measured: Clock,
-    /// Whether it is fit to pace by, and what that rests on. Absent in records of versions that did not look.
+    /// Whether the clock is fit to pace instances, and why. Absent in records of versions that did not check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_check: Option<ClockCheck>,
-    /// What /sys did not say about the CPUs, a sentence each.
+    /// What /sys did not say about the CPUs, one sentence per item.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<String>,
 }
 
-/// What only the running host can say of itself.
+/// What cannot be read from the tree, only from the running host.
 #[derive(Debug, Clone, Default)]
 struct Own {
     /// The architecture.
     arch: Option<Arch>,
     /// The hypervisor that CPUID names.
     hypervisor: Option<String>,
-    /// The data cache's writeback granule in bytes; 0 if unknown.
+    /// The data cache's writeback granule in bytes; 0 if it is unknown.
     granule: usize,
 }
 
@@ -180,22 +181,24 @@ fn read_caches(tree: &Tree, cpu: usize) -> Vec<Cache> {
                 .map_or(1, |l| l.len()),
         })
     };
-    // One that is not described in full does not hide those behind it.
+    // A cache that is not described in full is left out, but later ones are kept.
     (0..10).filter_map(cache).collect()
 }
 
-/// How far apart variables must be so that one CPU's accesses do not move the other's line.
+/// How far apart two variables must be so that accesses to one do not move the cache line of the other, in bytes.
 ///
-/// x86-64: Intel's spatial prefetcher fetches lines in pairs (Intel 64 and IA-32 Architectures Optimization Reference
-/// Manual, "Data Prefetching": "strives to complete every cache line fetched to the L2 cache with the pair line that
-/// completes it to a 128-byte aligned chunk"), and AMD's Zen has an "up/down" prefetcher of the same kind, so 128.
-/// POWER's lines are 128 bytes, and arm64's largest granule is what CTR_EL0 says; 128 covers every 64-byte design.
+/// The result is at least 128, which covers every design with 64-byte lines. On x86-64, Intel's spatial
+/// prefetcher fetches lines in pairs (Intel 64 and IA-32 Architectures Optimization Reference Manual, "Data
+/// Prefetching": "strives to complete every cache line fetched to the L2 cache with the pair line that
+/// completes it to a 128-byte aligned chunk"), and AMD's Zen has an "up/down" prefetcher of the same kind.
+/// POWER has lines of 128 bytes. On arm64, CTR_EL0 states the largest granule.
 fn false_sharing_bytes(caches: &[Cache], granule: usize) -> usize {
     let reported = caches.iter().map(|cache| cache.line_bytes).chain([granule]);
     reported.filter(|line| line.is_power_of_two() && *line <= 2048).max().unwrap_or(128).max(128)
 }
 
-/// CTR_EL0.CWG: log2 of the cache writeback granule in words of 4 bytes; 0 where the CPU does not say (Arm ARM D24.2.34).
+/// The writeback granule in CTR_EL0.CWG: log2 of the size in words of 4 bytes; 0 if the CPU does not say (Arm
+/// ARM D24.2.34).
 #[cfg(target_arch = "aarch64")]
 fn writeback_granule() -> usize {
     let ctr: u64;
@@ -207,20 +210,20 @@ fn writeback_granule() -> usize {
     }
 }
 
-/// The data cache's block size from the auxiliary vector (AT_DCACHEBSIZE, which POWER and some others fill in).
+/// The data cache's block size from the auxiliary vector (AT_DCACHEBSIZE, which POWER and some others provide).
 #[cfg(not(target_arch = "aarch64"))]
 fn writeback_granule() -> usize {
-    /// include/uapi/asm/auxvec.h of arch/powerpc.
+    /// The entry's number, from arch/powerpc/include/uapi/asm/auxvec.h.
     const AT_DCACHEBSIZE: libc::c_ulong = 19;
     if cfg!(target_arch = "powerpc64") {
-        // SAFETY: looks a number up in the process's own auxiliary vector.
+        // SAFETY: looks up a number in the process's own auxiliary vector.
         unsafe { libc::getauxval(AT_DCACHEBSIZE) as usize }
     } else {
         0
     }
 }
 
-/// The hypervisor that CPUID names.
+/// The name of the hypervisor according to CPUID.
 #[cfg(target_arch = "x86_64")]
 fn cpuid_hypervisor() -> Option<String> {
     let id = raw_cpuid::CpuId::new();
@@ -232,7 +235,7 @@ fn cpuid_hypervisor() -> Option<String> {
     None
 }
 
-/// The hypervisor's name, and whether an emulator runs the instructions.
+/// The name of the hypervisor, and whether an emulator runs the instructions.
 fn hypervisor(tree: &Tree, arch: Option<Arch>, by_cpuid: Option<String>, info: &str) -> (Option<String>, bool) {
     let machine = match arch {
         Some(Arch::X86_64) | None => "x86_64",
@@ -240,16 +243,16 @@ fn hypervisor(tree: &Tree, arch: Option<Arch>, by_cpuid: Option<String>, info: &
         Some(Arch::Riscv64gc) => "riscv64",
         Some(Arch::Aarch64) => "aarch64",
     };
-    // The kernel is for another machine than this program: then a user-mode emulator stands between them. Since Linux 6.1; older
-    // kernels betray themselves by their version line at best.
+    // If the kernel's architecture is not the one of this program, a user-mode emulator runs it. Kernels before
+    // 6.1 do not have this file; at best their version line shows the architecture.
     let foreign_kernel = tree.read("proc/sys/kernel/arch").is_some_and(|kernel| kernel != machine);
     if machine == "x86_64" {
-        // QEMU's own code generator answers TCGTCGTCGTCG at leaf 0x40000000 (target/i386/cpu.c).
+        // QEMU's code generator (TCG) answers TCGTCGTCGTCG at leaf 0x40000000 (target/i386/cpu.c).
         let emulated = by_cpuid.as_deref() == Some("QEMU") || foreign_kernel;
         return (by_cpuid, emulated);
     }
-    // An x86 kernel's cpuinfo under a program for something else, or a CPU whose maker is QEMU's code generator (its
-    // "max" models: implementer 0x00 on arm64).
+    // Signs of an emulator: the cpuinfo of an x86 kernel under a program for another architecture, or a CPU
+    // made by QEMU's code generator (its "max" models state implementer 0x00 on arm64).
     let emulated = foreign_kernel
         || info.contains("vendor_id")
         || info.contains("QEMU")
@@ -261,10 +264,10 @@ fn hypervisor(tree: &Tree, arch: Option<Arch>, by_cpuid: Option<String>, info: &
     (name, emulated)
 }
 
-/// What the firmware's tables betray where no device tree and no CPUID does: arm64 servers describe themselves by DMI. The names are those
-/// that systemd-detect-virt goes by (src/basic/virt.c).
+/// The hypervisor according to the firmware's DMI tables. arm64 servers have these tables, and neither a device tree
+/// nor CPUID. The names are those that systemd-detect-virt uses (src/basic/virt.c).
 fn firmware_hypervisor(tree: &Tree) -> Option<String> {
-    /// What a field begins with, and the hypervisor.
+    /// The beginning of a DMI field, and the hypervisor that it means.
     const KNOWN: [(&str, &str); 11] = [
         ("KVM", "KVM"),
         ("OpenStack", "KVM"),
@@ -279,7 +282,7 @@ fn firmware_hypervisor(tree: &Tree) -> Option<String> {
         ("Apple Virtualization", "Apple"),
     ];
     let field = |name: &str| tree.read(&format!("sys/class/dmi/id/{name}"));
-    // Amazon's machines without a hypervisor carry its name too.
+    // Amazon's bare-metal machines carry the name too.
     if field("product_name").is_some_and(|product| product.ends_with(".metal")) {
         return None;
     }

@@ -1,14 +1,15 @@
-//! Two threads on two CPUs, of which one measures and the other answers.
+//! Runs two threads on two CPUs: one thread measures, the other thread answers it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{PREFERRED_NICE, pin_to, set_nice, start};
 use crate::error::{Error, Result};
 
-/// Runs `answer` on CPU `b` until its flag is set, and `measure` on CPU `a` meanwhile; what `measure` gives.
+/// Runs `answer` on CPU `b` until its stop flag is set and `measure` on CPU `a` meanwhile; returns the result
+/// of `measure`.
 ///
 /// # Errors
-/// If a thread cannot be started or a CPU cannot be had. Both threads have ended then.
+/// If a thread cannot be started or cannot be pinned to its CPU. Both threads have ended when this returns.
 pub fn duet<T: Send>(
     a: usize,
     b: usize,
@@ -23,7 +24,7 @@ pub fn duet<T: Send>(
             let result = pin_to(b);
             set_nice(PREFERRED_NICE);
             let there = result.is_ok();
-            // The other side is there until it has heard.
+            // The receiver lives until it has received this message.
             let _ = ready.send(result);
             if there {
                 answer(stop);
@@ -41,7 +42,7 @@ pub fn duet<T: Send>(
         let partner = start(scope, "answers", answering)?;
         let measuring = start(scope, "measures", measuring);
         let measured = measuring.and_then(|thread| thread.join().unwrap_or_else(|_| Err(panicked())));
-        // Nobody else does if it could not be started or panicked.
+        // The measuring thread does not set the flag if it could not be started or if it panicked.
         stop.store(true, Ordering::Relaxed);
         partner.join().map_err(|_| panicked())?;
         measured

@@ -1,4 +1,4 @@
-//! How long a cache line takes from one CPU to another: the physical limit of everything here.
+//! Cache-line transfer latency between two CPUs: the physical limit of how fast two threads can interact.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -10,20 +10,23 @@ use super::duet::duet;
 use crate::error::Result;
 use crate::stats::median;
 
-/// Time for one measurement.
+/// Duration of one measurement.
 const EACH: Duration = Duration::from_millis(2);
-/// Round trips between two looks at the clock.
+/// Round trips between two readings of the system's clock.
 const STRIDE: u32 = 200;
 
-/// How long a line takes from one of two CPUs to the other and is seen there, in nanoseconds: half of a round trip of a line that both
-/// write in turn. The median of `count` rounds of 2 ms, because a shared box takes CPUs away.
+/// Cache-line transfer latency from one CPU to the other, in nanoseconds.
+///
+/// Two threads write one line in turn. The latency is half of a round trip: the line moves to the other CPU and its
+/// thread sees the new value. The result is the median of `count` measurements of 2 ms each, because other load on
+/// the host can take a CPU away.
 ///
 /// # Errors
-/// If a thread cannot be started or a CPU cannot be had.
+/// If a thread cannot be started or cannot be pinned to its CPU.
 pub fn line_transfer(a: usize, b: usize, clock: Clock, count: usize) -> Result<f64> {
     let line = CachePadded::new(AtomicU32::new(0));
     let answer = |stop: &AtomicBool| {
-        // Stores even numbers in answer to odd ones.
+        // Answers each odd number with the next even one.
         let mut turn: u32 = 1;
         while !stop.load(Ordering::Relaxed) {
             if line.load(Ordering::Acquire) == turn {
@@ -36,7 +39,7 @@ pub fn line_transfer(a: usize, b: usize, clock: Clock, count: usize) -> Result<f
     duet(a, b, answer, || rounds(&line, clock, count.max(1)))
 }
 
-/// The median time of a handover over all rounds, in nanoseconds.
+/// The median time of one line transfer over all measurements, in nanoseconds.
 fn rounds(line: &AtomicU32, clock: Clock, count: usize) -> f64 {
     let mut turn: u32 = 0;
     let mut rounds = Vec::new();
@@ -56,7 +59,8 @@ fn rounds(line: &AtomicU32, clock: Clock, count: usize) -> f64 {
     median(rounds)
 }
 
-/// The time of a handover, in nanoseconds. The line counts them itself, one for each store: two in a round trip.
+/// The time of one line transfer, in nanoseconds. Each transfer adds 1 to the value in the line, so a round
+/// trip adds 2.
 fn per_handover(clock: Clock, ticks: u64, first: u32, last: u32) -> f64 {
     clock.ns(ticks as f64) / f64::from(last.wrapping_sub(first).max(1))
 }
@@ -65,7 +69,7 @@ fn per_handover(clock: Clock, ticks: u64, first: u32, last: u32) -> f64 {
 mod tests {
     use super::*;
 
-    /// Whichever of its threads is not started, it ends and says so.
+    /// If either thread cannot be started, the measurement ends with an error that names the thread.
     #[test]
     fn a_thread_that_is_not_started_ends_it() {
         let cpu = crate::machine::allowed_cpus().unwrap()[0];
@@ -79,7 +83,7 @@ mod tests {
     #[test]
     fn a_handover_is_half_a_round_trip() {
         let clock = Clock { frequency_hz: 2e9, resolution_ticks: 1, read_ticks: 20 };
-        // 1000 round trips in 200,000 ticks of half a nanosecond: 100 ns each.
+        // 1000 round trips take 200,000 ticks of 0.5 ns, so one round trip takes 100 ns.
         assert_eq!(per_handover(clock, 200_000, 10, 2010), 50.0);
         assert_eq!(per_handover(clock, 200_000, u32::MAX - 1999, 0), 50.0);
     }

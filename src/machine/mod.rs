@@ -1,6 +1,6 @@
-//! The host: which CPUs there are and how they share caches, pinning, the clock, and a description for the record.
+//! The host: its CPUs and the caches they share, pinning, the clock, and the host description for the record.
 //!
-//! Knows nothing of scenarios.
+//! This module knows nothing of scenarios.
 
 mod clock;
 mod counters;

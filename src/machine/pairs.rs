@@ -1,11 +1,12 @@
-//! Pairs of CPUs, all or a sample of each class, and which of them can run at the same time.
+//! Pairs of CPUs (all, or a sample of each class), and which pairs can run at the same time.
 
 use std::collections::{BTreeMap, HashSet};
 
 use super::placement::{Class, Placement, between};
 use super::topology::{Cpu, Topology};
 
-/// The pairs among `cpus`, near ones first: all of them, or at most `most` of each class, spread evenly over those there are.
+/// The pairs among `cpus`, nearest class first: all of them, or at most `most` per class, evenly spread over
+/// the class.
 pub fn pairs(topology: &Topology, cpus: &[usize], most: Option<usize>) -> Vec<Placement> {
     let known: Vec<&Cpu> = cpus.iter().filter_map(|&cpu| topology.cpu(cpu)).collect();
     let mut classes: BTreeMap<Class, Vec<(usize, usize)>> = BTreeMap::new();
@@ -23,8 +24,10 @@ pub fn pairs(topology: &Topology, cpus: &[usize], most: Option<usize>) -> Vec<Pl
     out
 }
 
-/// Groups placements, by position, into rounds whose placements share no CPU, so that each round can run side by side. Greedy: within two
-/// times the fewest rounds there could be.
+/// Groups placements (by index) into rounds. The placements of a round share no CPU, so they can run at the
+/// same time.
+///
+/// The algorithm is greedy. It needs at most twice the smallest possible number of rounds.
 pub fn rounds(placements: &[&Placement]) -> Vec<Vec<usize>> {
     let mut left: Vec<usize> = (0..placements.len()).collect();
     let mut rounds = Vec::new();
@@ -47,7 +50,7 @@ pub fn rounds(placements: &[&Placement]) -> Vec<Vec<usize>> {
 mod tests {
     use super::*;
 
-    /// Two sockets of `cores` cores with two hardware threads each.
+    /// A topology of two sockets with `cores` cores each and two hardware threads per core.
     fn topology(cores: usize) -> Topology {
         let cpu = |id: usize| {
             let (package, core) = (id / (2 * cores), id / 2);
@@ -75,18 +78,18 @@ mod tests {
         for class in [Class::Smt, Class::Core, Class::Socket] {
             assert_eq!(sample.iter().filter(|pair| pair.class == class).count(), 5, "{class}");
         }
-        // Near ones first, each with its own class, P0 on the lower number.
+        // Near classes come first, each pair has its own class, and P0 is on the lower CPU number.
         assert!(all.is_sorted_by_key(|pair| pair.class));
         for pair in &all {
             let [a, b] = pair.cpus[..] else { panic!("{pair}") };
             assert!(a < b && pair.class == between(topology.cpu(a).unwrap(), topology.cpu(b).unwrap()), "{pair}");
         }
         assert_eq!(all.iter().filter(|pair| pair.class == Class::Smt).count(), 8);
-        // The sample is spread over all there are, not taken from the beginning.
+        // The sample is spread over all pairs of the class. It is not the first pairs.
         let of = |pairs: &[Placement]| pairs.iter().filter(|p| p.class == Class::Socket).map(|p| p.cpus[0]).max();
         assert!(of(&sample).unwrap() > 4, "{sample:?}");
         assert_eq!(pairs(&topology, &[3, 9, 2], None).len(), 3);
-        // 500 CPUs are 125,000 pairs, and few of them are run.
+        // 500 CPUs have about 125,000 pairs; the sample takes only 48 of them.
         let large = super::tests::topology(125);
         let cpus: Vec<usize> = (0..500).collect();
         assert_eq!(pairs(&large, &cpus, Some(16)).len(), 48);
@@ -108,7 +111,7 @@ mod tests {
         }
         assert_eq!(seen.len(), all.len());
         assert_eq!(rounds.iter().map(Vec::len).sum::<usize>(), all.len(), "a pair is run twice");
-        // 15 rounds of 8 pairs are the fewest.
+        // The fewest possible rounds are 15 of 8 pairs each.
         assert!(rounds.len() <= 30, "{}", rounds.len());
     }
 }

@@ -1,19 +1,19 @@
-//! Pinning a thread to a CPU, and knowing that it is there.
+//! Pins a thread to a CPU and checks that it runs there.
 
 use crate::error::{Error, Result};
 
-/// The CPUs this process may run on, ascending.
+/// The CPUs this process may run on, in ascending order.
 ///
-/// core_affinity lists only what `sched_getaffinity` gives for CPUs below 1024 and hides isolated ones, so the mask is
-/// read here.
+/// This function reads the affinity mask itself, because core_affinity lists only CPUs below 1024 of what
+/// `sched_getaffinity` returns and hides isolated CPUs.
 ///
 /// # Errors
 /// If the system call fails.
 pub fn allowed_cpus() -> Result<Vec<usize>> {
     const WORDS: usize = 8192 / 64;
     let mut mask = [0_u64; WORDS];
-    // SAFETY: the kernel writes at most the given number of bytes into `mask`, which is that large; cpu_set_t is only
-    // the C name for such an array.
+    // SAFETY: the kernel writes at most the given number of bytes into `mask`, and `mask` has that size. cpu_set_t is
+    // the C name of such an array.
     let result = unsafe { libc::sched_getaffinity(0, size_of_val(&mask), mask.as_mut_ptr().cast()) };
     if result != 0 {
         return Err(Error::io("reading the CPUs this process may use")(std::io::Error::last_os_error()));
@@ -25,12 +25,12 @@ pub fn allowed_cpus() -> Result<Vec<usize>> {
     Ok(bits.collect())
 }
 
-/// Pins the calling thread to one CPU and reads back that it is there.
+/// Pins the calling thread to one CPU and reads back that it runs there.
 ///
 /// # Errors
-/// If the system refuses, or the thread is somewhere else afterwards.
+/// If the system refuses, or if the thread is on another CPU afterwards.
 pub fn pin_to(cpu: usize) -> Result<()> {
-    // libc's cpu_set_t, which core_affinity fills, ends there.
+    // core_affinity fills libc's cpu_set_t, which holds 1024 CPUs.
     if cpu >= 1024 {
         return Err(Error::Host(format!("CPU {cpu} cannot be used: pinning works for CPUs 0 to 1023")));
     }
@@ -41,19 +41,23 @@ pub fn pin_to(cpu: usize) -> Result<()> {
     confirm(cpu, &allowed_cpus()?, current_cpu())
 }
 
-/// Whether a thread that was pinned to `cpu` is there and may be nowhere else.
+/// Checks that a thread pinned to `cpu` runs there and may run on no other CPU.
 fn confirm(cpu: usize, allowed: &[usize], here: Option<usize>) -> Result<()> {
     if allowed != [cpu] || here != Some(cpu) {
         let here = here.map_or("one that the system does not name".to_owned(), |here| here.to_string());
-        return Err(Error::Host(format!("a thread pinned to CPU {cpu} is on CPU {here}, allowed on {allowed:?}")));
+        return Err(Error::Host(format!(
+            "a thread pinned to CPU {cpu} is on CPU {here}; its allowed CPUs are {allowed:?}"
+        )));
     }
     Ok(())
 }
 
-/// The CPU that the calling thread is on; `None` where the system does not say. Through the vDSO or the thread's rseq area, so without a
-/// system call: some nanoseconds.
+/// The CPU that the calling thread is on; `None` if the system does not say.
+///
+/// The C library reads it through the vDSO or from the thread's rseq area. That needs no system call and takes some
+/// nanoseconds.
 pub fn current_cpu() -> Option<usize> {
-    // SAFETY: takes no argument and only returns a number, negative if there is none.
+    // SAFETY: the call takes no argument and only returns a number, which is negative on error.
     usize::try_from(unsafe { libc::sched_getcpu() }).ok()
 }
 
@@ -87,7 +91,7 @@ mod tests {
         }
     }
 
-    /// The mask as the kernel's status file has it.
+    /// Compares the mask with the one in the kernel's status file.
     #[test]
     fn the_allowed_cpus_are_those_of_the_kernel() {
         let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();

@@ -1,6 +1,6 @@
 //! Which CPUs the threads of a test run on.
 //!
-//! The class of a placement is the widest boundary that any two of its threads talk across:
+//! The class of a placement is the widest boundary between any two of its threads:
 //!
 //! | class | the threads are |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! | cluster | in different clusters under one last-level cache |
 //! | llc | under different last-level caches of one socket |
 //! | socket | on different sockets |
-//! | unknown | on CPUs of which /sys does not say what they share |
+//! | unknown | on CPUs for which /sys does not say what they share |
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,33 +17,33 @@ use std::str::FromStr;
 use super::cpulist::{format_cpu_list, in_order};
 use super::topology::{Cpu, Topology};
 
-/// The widest boundary between the CPUs of a placement. Ordered from near to far.
+/// The widest boundary between the CPUs of a placement, ordered from near to far.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Class {
-    /// One thread, or more threads than CPUs.
+    /// There is only one thread, or there are more threads than CPUs.
     Shared,
-    /// Hardware threads of one core.
+    /// The threads are on hardware threads of one core.
     Smt,
-    /// Cores of one cluster.
+    /// The threads are on cores of one cluster.
     Core,
-    /// Clusters under one last-level cache.
+    /// The threads are in clusters under one last-level cache.
     Cluster,
-    /// Last-level caches of one socket.
+    /// The threads are under different last-level caches of one socket.
     Llc,
-    /// Sockets.
+    /// The threads are on different sockets.
     Socket,
-    /// /sys does not say.
+    /// /sys does not say what the CPUs share.
     Unknown,
 }
 
 impl Class {
-    /// Those that separate threads, from far to near; before them the one of which nothing is known.
+    /// The classes that separate threads, from far to near. `Unknown` comes first.
     pub const SPREAD: [Class; 6] = [Class::Unknown, Class::Socket, Class::Llc, Class::Cluster, Class::Core, Class::Smt];
 
-    /// The name on the command line and in records.
+    /// The class's name on the command line and in records.
     pub const fn name(self) -> &'static str {
         match self {
             Class::Shared => "shared",
@@ -67,7 +67,7 @@ impl FromStr for Class {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // Nobody can ask for CPUs of which nothing is known.
+        // Nobody can ask for the class `unknown`.
         let known = || Class::SPREAD.into_iter().rev().filter(|class| *class != Class::Unknown);
         known().find(|class| class.name() == text).ok_or_else(|| {
             let known: Vec<&str> = known().map(Class::name).collect();
@@ -76,12 +76,12 @@ impl FromStr for Class {
     }
 }
 
-/// The CPUs of P0, P1, ... and how far apart they are.
+/// The CPUs of P0, P1, ..., and the distance between them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Placement {
-    /// CPU numbers, P0's first.
+    /// The CPU numbers, P0's first.
     pub cpus: Vec<usize>,
-    /// The widest boundary among them.
+    /// The widest boundary between any two of them.
     pub class: Class,
 }
 
@@ -91,13 +91,15 @@ impl fmt::Display for Placement {
     }
 }
 
-/// The boundary between two different CPUs: the nearest thing that they are known to share, or the farthest that is known to separate them
-/// where /sys does not say all.
+/// The boundary between two different CPUs.
+///
+/// It is the nearest thing that they are known to share. Where /sys does not say enough, it is the farthest
+/// thing that is known to separate them.
 pub fn between(a: &Cpu, b: &Cpu) -> Class {
     if a.core.contains(&b.id) {
         return Class::Smt;
     }
-    // On some machines every core is a cluster of its own, which is no boundary worth a name.
+    // On some machines every core is a cluster by itself. Such a cluster is not a boundary.
     let clustered = a.cluster.len() > a.core.len().max(1) || b.cluster.len() > b.core.len().max(1);
     let apart = if clustered { Class::Cluster } else { Class::Core };
     if a.cluster.contains(&b.id) {
@@ -105,7 +107,7 @@ pub fn between(a: &Cpu, b: &Cpu) -> Class {
     } else if a.llc.contains(&b.id) {
         apart
     } else if a.package.contains(&b.id) {
-        // Without a description of the last-level cache nothing says that there is more than one.
+        // Without a description of the last-level cache there is no sign of more than one.
         if a.llc.is_empty() { apart } else { Class::Llc }
     } else if !a.package.is_empty() {
         Class::Socket
@@ -118,10 +120,11 @@ pub fn between(a: &Cpu, b: &Cpu) -> Class {
     }
 }
 
-/// The allowed CPUs among those a person named, or all allowed ones.
+/// The allowed CPUs that are online; if `named` is given, these CPUs after a check.
 ///
 /// # Errors
-/// What is wrong with the named CPUs: not on this host, offline, or not allowed to this process.
+/// A text that says what is wrong with a named CPU: it is not on this host, is offline, or is not allowed to
+/// this process.
 pub fn restrict(topology: &Topology, allowed: &[usize], named: Option<&[usize]>) -> Result<Vec<usize>, String> {
     let Some(named) = named else {
         return Ok(allowed.iter().copied().filter(|&cpu| topology.cpu(cpu).is_some()).collect());
@@ -141,14 +144,14 @@ pub fn restrict(topology: &Topology, allowed: &[usize], named: Option<&[usize]>)
     Ok(named.to_vec())
 }
 
-/// One placement for each class in `classes` that exists among `cpus`, far ones first.
+/// One placement for each class in `classes` that exists among `cpus`, farthest class first.
 ///
 /// # Errors
 /// If there are fewer CPUs than threads.
 pub fn place(topology: &Topology, cpus: &[usize], threads: usize, classes: &[Class]) -> Result<Vec<Placement>, String> {
     if cpus.len() < threads {
         return Err(format!(
-            "it has {threads} threads, but only {} CPU{} may be used ({}); give more with -c, or add --oversubscribe",
+            "the test has {threads} threads, but only {} CPU{} may be used ({}); allow more CPUs with -c, or add --oversubscribe",
             cpus.len(),
             if cpus.len() == 1 { "" } else { "s" },
             format_cpu_list(cpus)
@@ -162,20 +165,20 @@ pub fn place(topology: &Topology, cpus: &[usize], threads: usize, classes: &[Cla
     Ok(spread.filter_map(|class| best_of_class(&candidates, threads, class)).collect())
 }
 
-/// Exactly these CPUs in this order.
+/// The placement on exactly these CPUs, in this order.
 pub fn exactly(topology: &Topology, cpus: &[usize]) -> Placement {
     let known: Vec<&Cpu> = cpus.iter().filter_map(|&cpu| topology.cpu(cpu)).collect();
     let pairs = known.iter().enumerate().flat_map(|(at, a)| known[..at].iter().map(move |b| between(a, b)));
     Placement { cpus: cpus.to_vec(), class: pairs.max().unwrap_or(Class::Shared) }
 }
 
-/// All threads on what CPUs there are, several to a CPU.
+/// The placement of all threads on the given CPUs in turn, with several threads per CPU if there are too few.
 pub fn oversubscribed(cpus: &[usize], threads: usize) -> Placement {
     Placement { cpus: (0..threads).map(|thread| cpus[thread % cpus.len()]).collect(), class: Class::Shared }
 }
 
-/// The set of `threads` CPUs with the most pairs exactly `class` apart and none further. Among equals the one that
-/// leaves out CPU 0, which takes most interrupts.
+/// The set of `threads` CPUs with the most pairs at exactly this class and no pair farther apart. Among equal
+/// sets it takes one without CPU 0, because CPU 0 handles most interrupts.
 fn best_of_class(candidates: &[&Cpu], threads: usize, class: Class) -> Option<Placement> {
     let mut best: Option<((usize, bool), Vec<usize>)> = None;
     for first in candidates {
@@ -211,7 +214,7 @@ fn best_of_class(candidates: &[&Cpu], threads: usize, class: Class) -> Option<Pl
 mod tests {
     use super::*;
 
-    /// Two sockets, each with two last-level caches of two clusters of two cores of two threads: 32 CPUs.
+    /// Two sockets, each with two last-level caches of two clusters of two cores with two threads: 32 CPUs.
     fn big() -> Topology {
         let block = |id: usize, size: usize| (id / size * size..id / size * size + size).collect::<Vec<_>>();
         let cpus = (0..32).map(|id| Cpu {
@@ -281,12 +284,13 @@ mod tests {
         let topology = big();
         let one = super::place(&topology, &[0, 1, 2], 1, &Class::SPREAD).unwrap();
         assert_eq!(one, [Placement { cpus: vec![2], class: Class::Shared }]);
-        // Where there is no choice CPU 0 is taken.
+        // CPU 0 is taken if there is no choice.
         let placements = super::place(&topology, &[0, 1, 8], 2, &[Class::Smt, Class::Llc]).unwrap();
         let expected =
             [Placement { cpus: vec![1, 8], class: Class::Llc }, Placement { cpus: vec![0, 1], class: Class::Smt }];
         assert_eq!(placements, expected);
-        // None of three threads is further than the class, and as many pairs as can be are exactly that far.
+        // No pair of the three threads is farther apart than the class, and as many pairs as possible are at
+        // exactly the class.
         let three = super::place(&topology, &(0..32).collect::<Vec<_>>(), 3, &[Class::Cluster]).unwrap();
         let [a, b, c] = three[0].cpus[..] else { panic!("{three:?}") };
         let distance = |a: usize, b: usize| between(&topology.cpus[a], &topology.cpus[b]);
@@ -301,7 +305,7 @@ mod tests {
         let topology = big();
         let placements = place(&topology, &all(&topology), 4, &Class::SPREAD).unwrap();
         let classes: Vec<Class> = placements.iter().map(|p| p.class).collect();
-        // Four threads do not fit one core.
+        // Four threads do not fit on one core.
         assert_eq!(classes, [Class::Socket, Class::Llc, Class::Cluster, Class::Core]);
         assert!(placements.iter().all(|p| p.cpus.len() == 4));
     }

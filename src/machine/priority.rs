@@ -1,16 +1,17 @@
-//! The calling thread's share of its CPU where others want it too.
+//! The nice value of the calling thread: its share of a CPU when other threads want that CPU too.
 
-/// What measuring threads ask for unless told otherwise: enough to keep nine tenths of a CPU that one other wants (sched_prio_to_weight:
-/// 9548 against 1024).
+/// Default nice value of measuring threads. It keeps nine tenths of a CPU that one other thread wants
+/// (the kernel's sched_prio_to_weight: 9548 against 1024).
 pub const PREFERRED_NICE: i32 = -10;
 
-/// Sets the nice value of the calling thread, if the system grants it, and gives the one it has then. On Linux a nice value is a
-/// thread's own.
+/// Sets the nice value of the calling thread, if the system permits it, and returns the value that then applies.
+///
+/// On Linux each thread has its own nice value.
 pub fn set_nice(nice: i32) -> i32 {
-    // SAFETY: both calls take numbers only; 0 is the calling thread. errno tells an error from a nice value of -1, and nothing
-    // else looks at it.
+    // SAFETY: both calls take only numbers; 0 means the calling thread. A return value of -1 can be an error or
+    // a nice value of -1; only errno tells them apart, and no caller needs to.
     unsafe {
-        // Without the right to it this fails and changes nothing.
+        // Without the privilege this call fails and changes nothing.
         let _ = libc::setpriority(libc::PRIO_PROCESS, 0, nice);
         libc::getpriority(libc::PRIO_PROCESS, 0)
     }
@@ -24,9 +25,9 @@ mod tests {
     fn a_thread_may_always_be_nicer() {
         let before = std::thread::spawn(|| set_nice(5)).join().unwrap();
         assert!(before >= 5, "{before}");
-        // What was granted, not what was asked for: the kernel grants no more than 19.
+        // The result is the granted value, not the requested one: the kernel grants at most 19.
         assert_eq!(std::thread::spawn(|| set_nice(1000)).join().unwrap(), 19);
-        // Another thread's is its own.
+        // Each thread has its own nice value.
         let other = std::thread::spawn(|| set_nice(3)).join().unwrap();
         assert!(other >= 3, "{other}");
     }

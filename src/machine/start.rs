@@ -1,13 +1,14 @@
-//! Starting threads. A limit on processes or memory may refuse any of them, and then a run must end, not wait for who never came.
+//! Starts threads. A limit on processes or memory may refuse any thread; the run must then end instead of
+//! waiting for it.
 
 use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 
 use crate::error::{Error, Result};
 
-/// Starts a thread of a scope. `name` is what `ps -L` and `top -H` show of it, at most 15 bytes.
+/// Starts a scoped thread. `ps -L` and `top -H` show `name`, at most 15 bytes of it.
 ///
 /// # Errors
-/// If the system starts none.
+/// If the system refuses to start the thread.
 pub fn start<'scope, 'env, T: Send + 'scope>(
     scope: &'scope Scope<'scope, 'env>,
     name: &str,
@@ -17,10 +18,10 @@ pub fn start<'scope, 'env, T: Send + 'scope>(
     allowed().and_then(|()| builder.spawn_scoped(scope, body)).map_err(refused(name))
 }
 
-/// The same for one that outlives its caller.
+/// Starts a thread that may outlive its caller.
 ///
 /// # Errors
-/// If the system starts none.
+/// If the system refuses to start the thread.
 pub fn start_alone<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
     let builder = Builder::new().name(name.to_owned());
     allowed().and_then(|()| builder.spawn(body)).map_err(refused(name))
@@ -28,7 +29,7 @@ pub fn start_alone<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + Sen
 
 fn refused(name: &str) -> impl FnOnce(std::io::Error) -> Error {
     Error::io(format!(
-        "the system starts no thread for {name} (limits: ulimit -u, ulimit -v, pids.max of the control group)"
+        "cannot start a thread for {name} (check the limits: ulimit -u, ulimit -v, pids.max of the control group)"
     ))
 }
 
@@ -55,11 +56,11 @@ pub(crate) mod tests {
     use std::cell::Cell;
 
     thread_local! {
-        /// How many threads the calling thread may still start.
+        /// How many more threads the calling thread may start; `None` means no limit.
         pub(super) static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
     }
 
-    /// Does something while the calling thread may start only so many threads.
+    /// Runs `body` while the calling thread may start at most `threads` threads.
     pub(crate) fn with_at_most<T>(threads: usize, body: impl FnOnce() -> T) -> T {
         LEFT.set(Some(threads));
         let result = body();

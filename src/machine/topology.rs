@@ -1,47 +1,48 @@
-//! How CPUs share cores, clusters, caches and sockets, from /sys.
+//! How CPUs share cores, clusters, caches and sockets, read from /sys.
 
 use super::cpulist::{format_cpu_list, parse_cpu_list};
 use super::pin::allowed_cpus;
 use super::tree::Tree;
 use crate::error::Result;
 
-/// What a CPU shares with which others. Each list contains the CPU itself and is empty if /sys does not say.
+/// Which other CPUs share what with this CPU. Each list contains the CPU itself; it is empty if /sys does not say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cpu {
-    /// Its number.
+    /// The number of the CPU.
     pub id: usize,
-    /// Hardware threads of its core (`core_cpus_list`).
+    /// The hardware threads of its core (`core_cpus_list`).
     pub core: Vec<usize>,
-    /// CPUs of its cluster (`cluster_cpus_list`): cores that share something below the last-level cache.
+    /// The CPUs of its cluster (`cluster_cpus_list`): cores that share something below the last-level cache.
     pub cluster: Vec<usize>,
-    /// CPUs that share its last-level cache. Empty if the last cache that /sys lists is a second-level one of a single core: what is
-    /// behind it, such as the system-level cache of Ampere's Altra, is not listed.
+    /// The CPUs that share its last-level cache. Empty if the highest cache in /sys is a second-level cache of
+    /// a single core: /sys does not list the cache behind it, such as the system-level cache of Ampere's Altra.
     pub llc: Vec<usize>,
-    /// CPUs of its socket (`package_cpus_list`).
+    /// The CPUs of its socket (`package_cpus_list`).
     pub package: Vec<usize>,
-    /// Its NUMA node.
+    /// The number of its NUMA node.
     pub node: Option<usize>,
 }
 
 /// The online CPUs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
-    /// In the order of their numbers.
+    /// The CPUs, by ascending number.
     pub cpus: Vec<Cpu>,
-    /// What /sys did not say of them, a sentence each.
+    /// What /sys did not say about them, one sentence per item.
     pub unread: Vec<String>,
 }
 
 impl Topology {
-    /// Reads the host's. Where /sys does not say which CPUs are online, they are those that this process may use.
+    /// Reads the topology of this host. If /sys does not say which CPUs are online, it takes the CPUs that this
+    /// process may use.
     ///
     /// # Errors
-    /// If the kernel does not say which CPUs the process may use.
+    /// If the kernel does not say which CPUs this process may use.
     pub fn read() -> Result<Topology> {
         Ok(Topology::read_from(&Tree::host(), &allowed_cpus()?))
     }
 
-    /// Reads one from a tree; `allowed` are the CPUs that are taken for online if it does not say.
+    /// Reads a topology from a tree. `allowed` stands for the online CPUs if the tree does not name them.
     pub fn read_from(tree: &Tree, allowed: &[usize]) -> Topology {
         const ONLINE: &str = "sys/devices/system/cpu/online";
         let mut unread = Vec::new();
@@ -51,7 +52,7 @@ impl Topology {
         };
         let mut online = read.unwrap_or_else(|reason| {
             unread.push(format!(
-                "/{ONLINE}: {reason}; the CPUs that this process may use ({}) are taken for all that are online",
+                "/{ONLINE}: {reason}; wakerace assumes that the CPUs this process may use ({}) are all that are online",
                 format_cpu_list(allowed)
             ));
             allowed.to_vec()
@@ -81,7 +82,7 @@ fn list(tree: &Tree, path: &str) -> Option<Vec<usize>> {
 
 fn read_cpu(tree: &Tree, id: usize) -> Cpu {
     let cpu = format!("sys/devices/system/cpu/cpu{id}");
-    // The second name of each is what kernels before 5.2 used.
+    // The second name of each file is the one that kernels before 5.2 use.
     let topology = |names: &[&str]| {
         names.iter().find_map(|name| list(tree, &format!("{cpu}/topology/{name}"))).unwrap_or_default()
     };
@@ -97,9 +98,10 @@ fn read_cpu(tree: &Tree, id: usize) -> Cpu {
     }
 }
 
-/// The CPUs that share the cache of the highest level that is listed and holds data.
+/// The CPUs that share the data or unified cache of the highest level that /sys lists.
 fn last_level_cache(tree: &Tree, cpu: &str, core: &[usize]) -> Vec<usize> {
-    /// From this level on, a cache of a core's own is a last-level cache all the same: some EPYC have one core to an L3.
+    /// From this level on, a cache counts as last-level even if one core has it alone: some EPYC models have one L3
+    /// per core.
     const SURELY_LAST: u32 = 3;
     let mut last = (0, Vec::new());
     for index in tree.names(&format!("{cpu}/cache")).iter().filter(|name| name.starts_with("index")) {

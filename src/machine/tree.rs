@@ -1,24 +1,24 @@
-//! Where the kernel describes the machine: /sys and /proc, or a copy of them.
+//! The files in which the kernel describes the machine: /sys and /proc, or a copy of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A root folder with `sys` and `proc` below it.
+/// A root folder that contains `sys` and `proc`.
 #[derive(Debug, Clone)]
 pub struct Tree(PathBuf);
 
 impl Tree {
-    /// This host's.
+    /// The tree of this host.
     pub fn host() -> Tree {
         Tree(PathBuf::from("/"))
     }
 
-    /// A copy, such as a test makes up.
+    /// The tree below `root`, such as a copy that a test makes.
     pub fn at(root: &Path) -> Tree {
         Tree(root.to_owned())
     }
 
-    /// The trimmed text of a file, such as `sys/devices/system/cpu/online`; `None` if it cannot be read or is empty.
+    /// The trimmed text of a file such as `sys/devices/system/cpu/online`; `None` if it cannot be read or is empty.
     pub fn read(&self, path: &str) -> Option<String> {
         let text = fs::read_to_string(self.0.join(path)).ok()?;
         // Device-tree strings end with a NUL.
@@ -26,12 +26,12 @@ impl Tree {
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    /// Why a file cannot be read, in words; `None` if it can.
+    /// The reason why a file cannot be read; `None` if it can be read.
     pub fn unreadable(&self, path: &str) -> Option<String> {
         fs::read_to_string(self.0.join(path)).err().map(|error| error.to_string())
     }
 
-    /// The names in a folder, in order; none if it cannot be read.
+    /// The names in a folder, sorted; empty if the folder cannot be read.
     pub fn names(&self, path: &str) -> Vec<String> {
         let entries = fs::read_dir(self.0.join(path)).into_iter().flatten().flatten();
         let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
@@ -42,12 +42,12 @@ impl Tree {
 
 #[cfg(test)]
 pub(super) mod made_up {
-    //! Trees as the kernel would lay them out on machines that are not here.
+    //! Makes trees as the kernel shows them on other machines.
 
     use super::Tree;
     use std::fs;
 
-    /// A tree in a folder of its own, which goes with it.
+    /// A tree in a temporary folder, which is removed when this value is dropped.
     pub struct MadeUp(tempfile::TempDir);
 
     impl MadeUp {
@@ -59,7 +59,7 @@ pub(super) mod made_up {
             Tree::at(self.0.path())
         }
 
-        /// Writes a file as the kernel does, with a line feed at its end.
+        /// Writes a file with a line feed at its end, as the kernel does.
         pub fn write(&self, path: &str, text: &str) -> &MadeUp {
             let path = self.0.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -71,12 +71,12 @@ pub(super) mod made_up {
             self.write("sys/devices/system/cpu/online", list)
         }
 
-        /// A file of `cpuN/topology`.
+        /// Writes a file of `cpuN/topology`.
         pub fn topology(&self, cpu: usize, name: &str, list: &str) -> &MadeUp {
             self.write(&format!("sys/devices/system/cpu/cpu{cpu}/topology/{name}"), list)
         }
 
-        /// One cache of a CPU.
+        /// Writes the files of one cache of a CPU.
         pub fn cache(&self, cpu: usize, index: usize, level: u32, kind: &str, size: &str, shared: &str) -> &MadeUp {
             let at = format!("sys/devices/system/cpu/cpu{cpu}/cache/index{index}");
             self.write(&format!("{at}/level"), &level.to_string())
@@ -86,7 +86,7 @@ pub(super) mod made_up {
                 .write(&format!("{at}/shared_cpu_list"), shared)
         }
 
-        /// The links to a CPU's NUMA node; a folder does as well.
+        /// Writes the entry that assigns a CPU to its NUMA node. The kernel has a link there; a folder works as well.
         pub fn node(&self, cpu: usize, node: usize) -> &MadeUp {
             self.write(&format!("sys/devices/system/cpu/cpu{cpu}/node{node}/cpulist"), "")
         }

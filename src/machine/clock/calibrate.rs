@@ -1,33 +1,33 @@
-//! How fast the counter runs, by the system's monotonic clock.
+//! Measures the frequency of the counter against the system's monotonic clock.
 
 use std::time::{Duration, Instant};
 
 use super::{Clock, now};
 
-/// The length of the first look. Both ends of a look are known to well under a microsecond, so that it is good to 0.01 %.
+/// Length of the first calibration pass. Both ends are known to well under 1 us, so the pass is accurate to 0.01 %.
 const FIRST_LOOK: Duration = Duration::from_millis(10);
-/// Two looks in a row that differ by no more than this part agree.
+/// Largest relative difference at which two successive passes agree.
 pub const AGREE: f64 = 1e-3;
-/// Looks become twice as long until two agree, or until they have taken this long together.
+/// Passes become twice as long until two agree, or until all passes together have taken this long.
 const LONGEST: Duration = Duration::from_millis(300);
-/// How often an end of a look is taken; the fastest try counts, because a thread may lose its CPU in the middle of one.
+/// How often each end of a pass is read. The fastest reading counts, because the thread may lose its CPU during one.
 const TRIES: usize = 16;
 
-/// Readings between two looks at the system's clock.
+/// Readings of the counter between two readings of the system's clock.
 const BLOCK: u64 = 64;
 
-/// A calibration.
+/// The result of a calibration.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Calibration {
-    /// What it gave.
+    /// The calibrated clock.
     pub clock: Clock,
-    /// By how much the last two looks at the rate differ, as a part of it.
+    /// Relative difference between the frequencies of the last two passes.
     pub looks_differ: f64,
-    /// How long all looks took together.
+    /// Duration of all passes together.
     pub took: Duration,
 }
 
-/// What one look saw.
+/// What one calibration pass measured.
 #[derive(Debug, Clone, Copy)]
 struct Look {
     ticks: u64,
@@ -41,14 +41,14 @@ impl Look {
 }
 
 impl Calibration {
-    /// Measures the host's clock. Takes about 20 ms where two looks agree at once, and half a second at most.
+    /// Measures the host's clock. Takes about 20 ms if the first two passes agree, and at most half a second.
     pub fn new() -> Calibration {
         let (mut fastest, mut resolution) = (u64::MAX, u64::MAX);
         let (frequency_hz, looks_differ, took) = settle(|length| {
             let (begun, first) = stamp();
             let mut previous = now();
             while begun.elapsed() < length {
-                // In blocks, of which the fastest tells what a reading costs.
+                // The fastest block of readings gives the cost of one reading.
                 let block = previous;
                 for _ in 0..BLOCK {
                     let ticks = now();
@@ -75,7 +75,8 @@ impl Default for Calibration {
     }
 }
 
-/// Looks until two in a row agree: the rate over both, by which part they differ, and how long all took.
+/// Runs passes until two successive ones agree. Returns the frequency over both, their relative difference, and the
+/// total duration.
 fn settle(mut look: impl FnMut(Duration) -> Look) -> (f64, f64, Duration) {
     let mut length = FIRST_LOOK;
     let mut before = look(length);
@@ -92,7 +93,7 @@ fn settle(mut look: impl FnMut(Duration) -> Look) -> (f64, f64, Duration) {
     }
 }
 
-/// A moment by both clocks.
+/// Reads both clocks at the same moment.
 fn stamp() -> (Instant, u64) {
     let one = |_| {
         let before = now();
@@ -108,7 +109,7 @@ fn stamp() -> (Instant, u64) {
 mod tests {
     use super::*;
 
-    /// Looks at a counter with the given rate in each.
+    /// Simulates passes over a counter that runs at the given rate in each pass.
     fn at(rates: &[f64]) -> (f64, f64, Duration, usize) {
         let mut number = 0;
         let (hz, differ, took) = settle(|elapsed| {
@@ -124,11 +125,11 @@ mod tests {
         let (hz, differ, took, looks) = at(&[1e9, 1.0005e9]);
         assert_eq!((looks, took), (2, 2 * FIRST_LOOK));
         assert!((hz - 1.00025e9).abs() < 1e3 && (differ - 5e-4).abs() < 1e-6, "{hz} {differ}");
-        // One that was disturbed is followed by longer ones.
+        // A disturbed pass is followed by longer ones.
         let (hz, differ, took, looks) = at(&[1.3e9, 1e9, 1e9]);
         assert_eq!((looks, took), (3, 4 * FIRST_LOOK));
         assert!((hz - 1e9).abs() < 1e3 && differ < 1e-6, "{hz} {differ}");
-        // 0.1 % and no more.
+        // Passes agree up to a difference of 0.1 %, and not above it.
         assert_eq!(at(&[1e9, 1.0009e9]).3, 2);
         assert_eq!(at(&[1e9, 1.0012e9, 1.0012e9]).3, 3);
     }

@@ -1,14 +1,16 @@
-//! Whether the counter is fit to pace instances by: what the hardware states, what the kernel thinks of it, and what was measured.
+//! Whether the counter is fit to pace instances: what the hardware states, whether the kernel trusts it, and what was
+//! measured.
 //!
-//! | architecture | counter | what is guaranteed, and where it says so |
+//! | architecture | counter | what is guaranteed, and the source |
 //! |---|---|---|
-//! | x86-64 | TSC | where CPUID 8000_0007h EDX bit 8 is set: a constant rate in all ACPI P-, C- and T-states (Intel SDM vol. 3B, 19.17.1 "Invariant TSC"; AMD APM vol. 3, appendix E.4.7 "TscInvariant"). That the counters of two CPUs agree is guaranteed nowhere; Linux tests it when a CPU comes up (arch/x86/kernel/tsc_sync.c) |
-//! | arm64 | CNTVCT_EL0 | one system counter for all CPUs, always on, at a constant rate, stated in CNTFRQ_EL0 (Arm ARM D12.1 "The Generic Timer"); a hypervisor may give each virtual CPU an offset of its own (CNTVOFF_EL2), and Linux gives all of a guest the same |
-//! | POWER | timebase | its rate depends on the implementation and need not be constant (Power ISA 3.0B book II, 6.1); firmware runs it at 512 MHz on POWER8 to POWER10 and sets those of all CPUs alike (OPAL, PAPR) |
+//! | x86-64 | TSC | if CPUID 8000_0007h EDX bit 8 is set: a constant rate in all ACPI P-, C- and T-states (Intel SDM vol. 3B, 19.17.1 "Invariant TSC"; AMD APM vol. 3, appendix E.4.7 "TscInvariant"). Nothing guarantees that the counters of two CPUs agree; Linux tests it when a CPU comes up (arch/x86/kernel/tsc_sync.c) |
+//! | arm64 | CNTVCT_EL0 | one system counter for all CPUs, always on, at a constant rate that CNTFRQ_EL0 states (Arm ARM D12.1 "The Generic Timer"); a hypervisor may give each virtual CPU its own offset (CNTVOFF_EL2), and Linux gives all virtual CPUs of a guest the same one |
+//! | POWER | timebase | the rate depends on the implementation and need not be constant (Power ISA 3.0B book II, 6.1); firmware runs it at 512 MHz on POWER8 to POWER10 and sets the timebases of all CPUs alike (OPAL, PAPR) |
 //! | RISC-V | time CSR | a constant rate within a small error, and the counters of all harts within one tick of each other (unprivileged ISA, "Zicntr") |
 //!
-//! Under a hypervisor a CPUID bit that is not set says nothing: KVM hides invariance by default because a migrated guest may wake at another
-//! rate, and Linux then prefers kvm-clock, which is the TSC scaled. There what was measured decides (docs/decisions/0013-clock.md).
+//! Under a hypervisor a cleared CPUID bit means nothing. KVM hides invariance by default, because a migrated
+//! guest may resume at another rate; Linux then prefers kvm-clock, which is the scaled TSC. In that case the
+//! measurement decides (docs/decisions/0013-clock.md).
 
 use serde::{Deserialize, Serialize};
 
@@ -17,34 +19,37 @@ use super::calibrate::{AGREE, Calibration};
 use crate::machine::cpuinfo::cpuinfo;
 use crate::machine::tree::Tree;
 
-/// What was found out about the pacing clock beside its rate.
+/// What is known about the pacing clock besides its frequency.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ClockCheck {
-    /// By how much the last two looks at its rate differ, as a part of the rate: calibrating ends when it is 0.001 or less, or after 0.3 s.
+    /// Relative difference between the frequencies of the last two calibration passes. Calibration ends when it
+    /// is 0.001 or less, or after 0.3 s.
     pub looks_differ: f64,
-    /// How long calibrating took, in seconds.
+    /// Duration of the calibration, in seconds.
     pub calibration_s: f64,
-    /// Whether the hardware states a constant rate: CPUID's invariant TSC. Absent where there is no such statement to read.
+    /// Whether the hardware states a constant rate: CPUID's invariant TSC. Absent if there is no such statement
+    /// to read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invariant: Option<bool>,
-    /// The rate that the hardware or firmware states, in Hz: CNTFRQ_EL0 on arm64, the device tree's on POWER.
+    /// The frequency that the hardware or firmware states, in Hz: CNTFRQ_EL0 on arm64, the device tree's value
+    /// on POWER.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stated_hz: Option<f64>,
-    /// The kernel's clocksource.
+    /// The kernel's current clocksource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clocksource: Option<String>,
-    /// All that it would take; a counter that it found unstable is not among them.
+    /// All clocksources that the kernel offers. A counter that the kernel found unstable is not in this list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clocksources: Vec<String>,
-    /// What is odd about the clock and no reason against it, a sentence each.
+    /// Peculiarities of the clock that do not make it unfit, one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// Why instances are not paced by it; absent if they may be.
+    /// Why instances are not paced by this clock; absent if they may be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unfit: Option<String>,
 }
 
-/// The kernel's name for the counter.
+/// The kernel's name for the counter as a clocksource.
 const CLOCKSOURCE: &str = if cfg!(target_arch = "x86_64") {
     "tsc"
 } else if cfg!(target_arch = "aarch64") {
@@ -55,33 +60,37 @@ const CLOCKSOURCE: &str = if cfg!(target_arch = "x86_64") {
     "riscv_clocksource"
 };
 
-/// A stated rate that is this part off is worth a note: crystals are good to some 0.01 %, emulators are not.
+/// Relative difference between stated and measured frequency above which a note is made. Crystals are accurate to
+/// about 0.01 %; emulators are not.
 const STATED: f64 = 0.01;
 
 impl ClockCheck {
-    /// What is wrong with it as it stands in a record; nothing, if it can be.
+    /// What is invalid in this check as a record states it; empty if it is valid.
     pub fn problems(&self) -> Vec<String> {
         let mut out = Vec::new();
         if !(self.looks_differ.is_finite() && self.looks_differ >= 0.0) {
-            out.push(format!("two looks at its rate differ by {}", self.looks_differ));
+            out.push(format!("two calibration passes differ by {}", self.looks_differ));
         }
         if !(self.calibration_s.is_finite() && self.calibration_s >= 0.0) {
-            out.push(format!("calibrating it took {} s", self.calibration_s));
+            out.push(format!("calibration took {} s", self.calibration_s));
         }
         if self.looks_differ > AGREE && self.unfit.is_none() {
-            out.push(format!("two looks at its rate differ by {}, and it is called fit", self.looks_differ));
+            out.push(format!(
+                "two calibration passes differ by {}, but the clock is not marked unfit",
+                self.looks_differ
+            ));
         }
         out
     }
 
-    /// Checks the host's clock.
+    /// Checks the clock of the host.
     pub fn new(tree: &Tree, calibration: Calibration, virtualised: bool) -> ClockCheck {
         let info = tree.read("proc/cpuinfo").unwrap_or_default();
         let stated = stated_hz().or_else(|| cpuinfo(&info, "timebase")?.parse().ok());
         ClockCheck::judge(tree, CLOCKSOURCE, calibration, virtualised, invariant(), stated)
     }
 
-    /// As [`ClockCheck::new`], with what only the host itself knows.
+    /// Does what [`ClockCheck::new`] does, with everything that only the host itself can say passed in.
     fn judge(
         tree: &Tree,
         own: &str,
@@ -101,7 +110,7 @@ impl ClockCheck {
         let (mut notes, mut unfit) = (Vec::new(), Vec::new());
         if calibration.looks_differ > AGREE {
             unfit.push(format!(
-                "its rate changes: two looks at it in a row differ by {:.2} % still after {:.1} s, and {:.1} % is allowed",
+                "its rate changes: two successive calibration passes still differ by {:.2} % after {:.1} s; at most {:.1} % is allowed",
                 100.0 * calibration.looks_differ,
                 calibration.took.as_secs_f64(),
                 100.0 * AGREE,
@@ -110,8 +119,8 @@ impl ClockCheck {
         let mut doubt = |what: String| if virtualised { notes.push(what) } else { unfit.push(what) };
         if distrusted {
             doubt(format!(
-                "the kernel does not trust it: its clocksource is {kernels}, and {own} is not among those it would take ({}); the kernel's \
-                 log says why",
+                "the kernel does not trust it: the current clocksource is {kernels}, and {own} is not among the available ones ({}); see the \
+                 kernel's log for the reason",
                 clocksources.join(", ")
             ));
         } else if invariant == Some(false) && clocksource.is_some() && !used {
@@ -119,12 +128,12 @@ impl ClockCheck {
                 "CPUID does not state that its rate is constant, and the kernel's clocksource is {kernels} instead"
             ));
         } else if invariant == Some(false) {
-            let because = if used { "the kernel uses it" } else { "its rate was steady when measured" };
+            let because = if used { "the kernel uses it" } else { "calibration found its rate constant" };
             notes.push(format!("CPUID does not state that the rate of the {name} is constant; {because}"));
         }
         if let Some(stated) = stated_hz.filter(|hz| (hz / calibration.clock.frequency_hz - 1.0).abs() > STATED) {
             notes.push(format!(
-                "the {name} is stated to run at {:.2} MHz and was measured at {:.2} MHz, which is what counts",
+                "the {name} is stated to run at {:.2} MHz but was measured at {:.2} MHz; wakerace uses the measured rate",
                 stated / 1e6,
                 calibration.clock.frequency_hz / 1e6
             ));
@@ -149,19 +158,19 @@ fn invariant() -> Option<bool> {
     id.get_advanced_power_mgmt_info().map(|info| info.has_invariant_tsc())
 }
 
-/// Elsewhere there is nothing to ask.
+/// Other architectures have no such statement.
 #[cfg(not(target_arch = "x86_64"))]
 fn invariant() -> Option<bool> {
     None
 }
 
-/// CNTFRQ_EL0, which firmware sets.
+/// The frequency in CNTFRQ_EL0, which firmware sets.
 #[cfg(target_arch = "aarch64")]
 fn stated_hz() -> Option<f64> {
     let hz: u64;
     // SAFETY: reads a register that Linux lets user space read.
     unsafe { std::arch::asm!("mrs {}, cntfrq_el0", out(reg) hz, options(nomem, nostack, preserves_flags)) };
-    // Bits above 31 are reserved; 0 is firmware that forgot.
+    // Bits above 31 are reserved. 0 means that firmware did not set the register.
     Some((hz & 0xffff_ffff) as f64).filter(|hz| *hz > 0.0)
 }
 
@@ -203,16 +212,16 @@ mod tests {
         assert_eq!(check.clocksources, ["tsc", "hpet", "acpi_pm"]);
         assert_eq!(check.invariant, Some(true));
         assert_eq!((check.looks_differ, check.calibration_s), (1e-5, 0.02));
-        // Somebody chose another one: the counter is as good as it was.
+        // A person chose another clocksource; the counter itself is still fit.
         assert_eq!(judge(&kernel("hpet", "tsc hpet acpi_pm"), false, Some(true)).unfit, None);
-        // An old CPU that the kernel has watched and kept.
+        // An old CPU whose counter the kernel has watched and kept.
         let check = judge(&kernel("tsc", "tsc hpet"), false, Some(false));
         assert!(check.unfit.is_none() && check.notes[0].contains("does not state"), "{check:?}");
-        // Nothing can be read: what was measured decides.
+        // Nothing can be read, so the measurement decides.
         let check = judge(&MadeUp::new(), false, None);
         assert!(check.unfit.is_none() && check.notes.is_empty() && check.clocksources.is_empty(), "{check:?}");
         let check = judge(&MadeUp::new(), false, Some(false));
-        assert!(check.unfit.is_none() && check.notes[0].contains("steady when measured"), "{check:?}");
+        assert!(check.unfit.is_none() && check.notes[0].contains("found its rate constant"), "{check:?}");
     }
 
     #[test]
@@ -220,7 +229,7 @@ mod tests {
         let check = judge(&kernel("hpet", "hpet acpi_pm"), false, Some(true));
         let unfit = check.unfit.unwrap();
         assert!(
-            unfit.contains("does not trust it: its clocksource is hpet") && unfit.contains("hpet, acpi_pm"),
+            unfit.contains("does not trust it: the current clocksource is hpet") && unfit.contains("hpet, acpi_pm"),
             "{unfit}"
         );
         let unfit = judge(&kernel("hpet", "tsc hpet"), false, Some(false)).unfit.unwrap();
@@ -246,7 +255,7 @@ mod tests {
         for virtualised in [false, true] {
             let tree = kernel("tsc", "tsc").tree();
             let unfit = ClockCheck::judge(&tree, "tsc", wild, virtualised, Some(true), None).unfit.unwrap();
-            assert!(unfit.contains("differ by 1.30 % still after 0.3 s, and 0.1 % is allowed"), "{unfit}");
+            assert!(unfit.contains("still differ by 1.30 % after 0.3 s; at most 0.1 % is allowed"), "{unfit}");
         }
         let limit = Calibration { looks_differ: AGREE, ..STEADY };
         assert_eq!(ClockCheck::judge(&kernel("tsc", "tsc").tree(), "tsc", limit, false, None, None).unfit, None);
@@ -259,7 +268,7 @@ mod tests {
         assert_eq!(check(2.501e9).notes, Vec::<String>::new());
         assert_eq!(check(2.501e9).stated_hz, Some(2.501e9));
         let notes = check(1e9).notes;
-        assert!(notes[0].contains("1000.00 MHz and was measured at 2500.00 MHz"), "{notes:?}");
+        assert!(notes[0].contains("1000.00 MHz but was measured at 2500.00 MHz"), "{notes:?}");
         assert_eq!(check(1e9).unfit, None);
     }
 
@@ -270,7 +279,7 @@ mod tests {
         for (wrong, words) in [
             (ClockCheck { looks_differ: -1.0, ..check.clone() }, "differ by -1"),
             (ClockCheck { calibration_s: f64::NAN, ..check.clone() }, "took NaN s"),
-            (ClockCheck { looks_differ: 0.01, ..check.clone() }, "is called fit"),
+            (ClockCheck { looks_differ: 0.01, ..check.clone() }, "is not marked unfit"),
         ] {
             let problems = wrong.problems();
             assert!(problems.len() == 1 && problems[0].contains(words), "{problems:?}");

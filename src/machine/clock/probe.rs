@@ -1,22 +1,24 @@
-//! Whether the counter can be read at all.
+//! Checks that the counter can be read at all.
 //!
-//! A process may be forbidden to read the TSC (prctl PR_SET_TSC: rdtsc then raises SIGSEGV), and an emulator may know no counter (SIGILL) or
-//! give one that stands still. A child process tries it, so that all of this ends in words and not in a signal. Time may not be asked for
-//! before: the vDSO's clock_gettime reads the counter too.
+//! Reading it can fail in three ways. A process may not be allowed to read the TSC (prctl PR_SET_TSC: rdtsc
+//! then raises SIGSEGV). An emulator may not implement the counter (SIGILL). An emulator may return a counter
+//! that does not advance. A child process tries to read it, so that each failure becomes an error message and
+//! not a signal. No code may read the time before this check, because the clock_gettime of the vDSO reads the
+//! counter too.
 
 use super::{Clock, now};
 use crate::error::{Error, Result};
 
-/// For how long a counter may stand still, in nanoseconds: the slowest ones count microseconds.
+/// How long the counter may return the same value, in nanoseconds. The slowest counters count microseconds.
 const STILL_NS: i64 = 20_000_000;
 
-/// What the child's exit status says.
+/// Exit statuses of the child: whether the counter changed.
 const ADVANCES: i32 = 0;
 const STANDS_STILL: i32 = 1;
-/// Plus the signal's number.
+/// Added to the number of the signal that ended the child.
 const SIGNALLED: i32 = 128;
 
-/// Makes sure that this process can read the counter.
+/// Checks that this process can read the counter.
 ///
 /// # Errors
 /// If it cannot, with the reason.
@@ -27,28 +29,28 @@ pub fn require_counter() -> Result<()> {
         target_arch = "powerpc64",
         target_arch = "riscv64"
     ))) {
-        return Err(Error::Host("wakerace knows no counter on this architecture".to_owned()));
+        return Err(Error::Host("wakerace supports no counter on this architecture".to_owned()));
     }
     verdict(try_in_child(now))
 }
 
-/// Reads a counter in a child process; its exit status, or `None` if there is no child to be had.
+/// Reads the counter in a child process; returns the child's exit status, or `None` if no child could be started.
 fn try_in_child(read: fn() -> u64) -> Option<i32> {
-    // SAFETY: between fork and _exit the child calls only functions that are async-signal-safe and touches no memory but its own stack,
-    // so it does not matter which locks other threads held.
+    // SAFETY: between fork and _exit the child calls only async-signal-safe functions and uses only its own stack, so
+    // locks that other threads held at the fork do not matter.
     let child = unsafe { libc::fork() };
     if child == 0 {
         for signal in [libc::SIGSEGV, libc::SIGILL, libc::SIGBUS, libc::SIGTRAP] {
-            // SAFETY: the handler calls _exit alone. Without it the signal would leave a core file.
+            // SAFETY: the handler only calls _exit. Without the handler the signal would leave a core file.
             unsafe { libc::signal(signal, leave as *const () as libc::sighandler_t) };
         }
         let status = if advances(read) { ADVANCES } else { STANDS_STILL };
-        // SAFETY: ends the child without running destructors that are the parent's.
+        // SAFETY: ends the child without running the destructors of the parent's values.
         unsafe { libc::_exit(status) };
     }
     let mut status = 0;
     loop {
-        // SAFETY: writes one int.
+        // SAFETY: the kernel writes one int.
         let waited = unsafe { libc::waitpid(child, &mut status, 0) };
         let interrupted = waited == -1 && std::io::Error::last_os_error().raw_os_error() == Some(libc::EINTR);
         if waited == child && child > 0 {
@@ -66,7 +68,7 @@ extern "C" fn leave(signal: libc::c_int) {
     unsafe { libc::_exit(SIGNALLED + signal) };
 }
 
-/// Whether two readings within [`STILL_NS`] differ.
+/// Whether the counter changes within [`STILL_NS`].
 fn advances(read: fn() -> u64) -> bool {
     let first = read();
     let begun = monotonic();
@@ -78,7 +80,7 @@ fn advances(read: fn() -> u64) -> bool {
     true
 }
 
-/// The system's clock in nanoseconds, by the system call: not through the vDSO, which may need the counter.
+/// The monotonic clock in nanoseconds. It makes the system call, because the vDSO may need the counter.
 #[allow(clippy::unnecessary_cast)] // both fields are narrower on 32-bit hosts
 fn monotonic() -> i64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -87,11 +89,11 @@ fn monotonic() -> i64 {
     time.tv_sec as i64 * 1_000_000_000 + time.tv_nsec as i64
 }
 
-/// What a child's status means.
+/// Turns a child's status into a result.
 fn verdict(status: Option<i32>) -> Result<()> {
     let name = Clock::NAME;
     let what = match status {
-        // Without a child nothing is known, and whatever starts threads will say why there is none.
+        // Without a child nothing is known. Code that starts threads later reports why it cannot start one.
         None | Some(ADVANCES) => return Ok(()),
         Some(STANDS_STILL) => format!("it does not advance within {} ms", STILL_NS / 1_000_000),
         Some(other) => {
@@ -102,7 +104,7 @@ fn verdict(status: Option<i32>) -> Result<()> {
                 number => format!("signal {number}"),
             };
             let why = if cfg!(target_arch = "x86_64") && other - SIGNALLED == libc::SIGSEGV {
-                "; the process is forbidden to (prctl PR_SET_TSC, or a sandbox that sets it): start wakerace outside of it"
+                "; this process may not read it (prctl PR_SET_TSC, or a sandbox that sets it): start wakerace outside the sandbox"
             } else {
                 "; the kernel or an emulator does not provide it"
             };
@@ -110,7 +112,7 @@ fn verdict(status: Option<i32>) -> Result<()> {
         }
     };
     Err(Error::Host(format!(
-        "the counter of this CPU ({name}), which everything here is timed by, cannot be used: {what}"
+        "the counter of this CPU ({name}), which wakerace uses for all timing, cannot be used: {what}"
     )))
 }
 
@@ -123,7 +125,7 @@ mod tests {
     }
 
     fn is_unknown() -> u64 {
-        // SAFETY: in the child of a test; its handler ends it.
+        // SAFETY: runs only in the child of a test, whose handler ends that child.
         unsafe { libc::raise(libc::SIGILL) };
         1
     }

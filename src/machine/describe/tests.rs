@@ -1,4 +1,4 @@
-//! Descriptions of machines that are not here.
+//! Descriptions of other machines, made from copies of their /sys and /proc.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn on(arch: Arch) -> Own {
     Own { arch: Some(arch), hypervisor: None, granule: 0 }
 }
 
-/// The online CPUs, with so many threads to a core and cores to a socket.
+/// Describes the online CPUs, with `threads` threads per core and `cores` cores per socket.
 fn cpus(made_up: &MadeUp, online: &[usize], threads: usize, cores: usize) {
     made_up.online(&format_cpu_list(online));
     for &cpu in online {
@@ -92,7 +92,7 @@ fn what_cpu_0_does_not_say_the_first_online_one_does() {
         .write("sys/devices/system/cpu/cpu8/cpufreq/scaling_governor", "ondemand")
         .cache(8, 0, 1, "Data", "32K", "8-11")
         .write("sys/devices/system/cpu/cpu8/cache/index0/coherency_line_size", "128")
-        // One that is described in part only, and one behind it.
+        // The second cache is described only in part; the third one follows it.
         .write("sys/devices/system/cpu/cpu8/cache/index1/level", "2")
         .cache(8, 2, 3, "Unified", "10240K", "8-11")
         .write("sys/devices/system/cpu/cpu8/cache/index2/coherency_line_size", "128");
@@ -107,7 +107,7 @@ fn what_cpu_0_does_not_say_the_first_online_one_does() {
         [(1, 128), (3, 128)]
     );
     assert_eq!(host.false_sharing_bytes, 128);
-    // arm64 asks its own register first.
+    // On arm64 the host's own register takes precedence.
     let stated = host.clock_check.unwrap().stated_hz;
     assert!(stated == Some(512e6) || cfg!(target_arch = "aarch64"), "{stated:?}");
 }
@@ -126,7 +126,7 @@ fn kinds_of_core_are_told_apart() {
     assert_eq!(host.core_types["Cortex-A55"], "0-2");
     assert_eq!(host.core_types["Cortex-A78"], "3");
     assert_eq!(host.cpu_model, "Cortex-A55 + Cortex-A78");
-    // A kernel that does not show the register says it in each CPU's part of /proc/cpuinfo.
+    // A kernel that does not show the register states the numbers in each CPU's block of /proc/cpuinfo.
     let made_up = MadeUp::new();
     cpus(&made_up, &[0, 1], 1, 2);
     made_up.write("proc/cpuinfo", "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd03\n\nprocessor\t: 1\nCPU implementer\t: 0x41\nCPU part\t: 0xd08");
@@ -142,12 +142,12 @@ fn variables_are_as_far_apart_as_the_widest_line() {
             |line_bytes| Cache { level: 1, kind: "Data".to_owned(), size: String::new(), line_bytes, shared_by: 1 };
         false_sharing_bytes(&bytes.iter().map(|bytes| cache(*bytes)).collect::<Vec<_>>(), granule)
     };
-    // Pairs of 64-byte lines are fetched together; A64FX has lines of 256 bytes; CTR_EL0 may know of more than /sys.
+    // 64-byte lines are fetched in pairs, A64FX has lines of 256 bytes, and CTR_EL0 may state more than /sys.
     assert_eq!(lines(&[64, 64], 0), 128);
     assert_eq!(lines(&[], 0), 128);
     assert_eq!(lines(&[64, 256], 64), 256);
     assert_eq!(lines(&[64], 512), 512);
-    // What is no line size is not believed.
+    // A value that cannot be a line size is ignored.
     assert_eq!(lines(&[96, 4096], 0), 128);
 }
 
@@ -169,7 +169,7 @@ fn hypervisors_are_known_by_what_they_leave_behind() {
     let tree = MadeUp::new();
     tree.write("proc/device-tree/hypervisor/compatible", "linux,kvm\0");
     assert_eq!(found(&tree, Arch::Powerpc64le, None, "").0.as_deref(), Some("linux,kvm"));
-    // Graviton: the same vendor with and without a hypervisor.
+    // Graviton has the same vendor with and without a hypervisor.
     let amazon = MadeUp::new();
     amazon.write("sys/class/dmi/id/sys_vendor", "Amazon EC2").write("sys/class/dmi/id/product_name", "c7g.large");
     assert_eq!(found(&amazon, Arch::Aarch64, None, "").0.as_deref(), Some("Amazon EC2"));
@@ -178,7 +178,7 @@ fn hypervisors_are_known_by_what_they_leave_behind() {
     let qemu = MadeUp::new();
     qemu.write("sys/class/dmi/id/product_name", "KVM Virtual Machine");
     assert_eq!(found(&qemu, Arch::Aarch64, None, "").0.as_deref(), Some("KVM"));
-    // A kernel for another machine than the program.
+    // The kernel's architecture is not the one of the program.
     for (arch, kernel, emulated) in [
         (Arch::Aarch64, "x86_64", true),
         (Arch::Aarch64, "aarch64", false),

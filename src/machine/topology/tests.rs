@@ -1,4 +1,4 @@
-//! Machines whose answers are known, as their kernels describe them.
+//! Topologies of known machines, as their kernels describe them.
 
 use super::*;
 use crate::machine::placement::{Class, Placement, between, place};
@@ -19,7 +19,8 @@ fn pair(topology: &Topology, class: Class) -> Vec<Placement> {
     place(topology, &cpus, 2, &[class]).unwrap()
 }
 
-/// Two sockets of four cores of two threads, as firmware numbers Xeons: first threads of socket 0, of socket 1, then the second threads.
+/// Two sockets with four cores and two threads per core, in the numbering of Xeon firmware: the first threads
+/// of socket 0, then those of socket 1, then the second threads.
 fn xeon() -> MadeUp {
     let made_up = MadeUp::new();
     made_up.online("0-15");
@@ -63,7 +64,7 @@ fn a_xeon_with_two_sockets() {
     assert_eq!(pair(&topology, Class::Cluster), []);
 }
 
-/// An EPYC of 16 cores without SMT: an L3 for each complex of four cores.
+/// An EPYC with 16 cores and no SMT: one L3 per complex of four cores.
 #[test]
 fn an_epyc_with_core_complexes() {
     let made_up = MadeUp::new();
@@ -88,7 +89,7 @@ fn an_epyc_with_core_complexes() {
     assert_eq!(pair(&topology, Class::Llc), [Placement { cpus: vec![1, 4], class: Class::Llc }]);
 }
 
-/// An EPYC 72F3 has one core to an L3 of its own, which is a last-level cache all the same.
+/// An EPYC 72F3 has one L3 per core, and that L3 is still a last-level cache.
 #[test]
 fn an_epyc_with_one_core_to_a_cache() {
     let made_up = MadeUp::new();
@@ -106,7 +107,7 @@ fn an_epyc_with_one_core_to_a_cache() {
     assert_eq!(class(&topology, 1, 2), Class::Llc);
 }
 
-/// Graviton3: 64 cores on one L3, and no clusters but of one core.
+/// Graviton3: 64 cores share one L3, and every cluster has only one core.
 #[test]
 fn a_graviton() {
     let made_up = MadeUp::new();
@@ -133,7 +134,7 @@ fn a_graviton() {
     assert_eq!(place(&topology, &[0, 1, 2], 2, &Class::SPREAD).unwrap().len(), 1);
 }
 
-/// Altra: clusters of two cores, and a system-level cache behind the second-level ones that is not listed.
+/// Altra: clusters of two cores, and a system-level cache behind the second-level caches that /sys does not list.
 #[test]
 fn an_altra_with_clusters() {
     let made_up = MadeUp::new();
@@ -156,7 +157,7 @@ fn an_altra_with_clusters() {
     assert_eq!(class(&topology, 3, 4), Class::Socket);
 }
 
-/// RK3399: four A53 and two A72, each kind on a second-level cache of its own.
+/// RK3399: four A53 and two A72; the cores of each kind share one second-level cache.
 #[test]
 fn big_and_little() {
     let made_up = MadeUp::new();
@@ -178,7 +179,8 @@ fn big_and_little() {
     assert_eq!(topology.cpu(0).unwrap().node, None);
 }
 
-/// POWER9: four threads a core, two cores a cache, two sockets with nodes 0 and 8, and a kernel that knows only the older names.
+/// POWER9: four threads per core, two cores per cache, two sockets with nodes 0 and 8, and a kernel that has only the
+/// older file names.
 #[test]
 fn a_power9_with_four_threads() {
     let made_up = MadeUp::new();
@@ -203,7 +205,7 @@ fn a_power9_with_four_threads() {
     assert_eq!(class(&topology, 23, 16), Class::Core);
     assert_eq!(class(&topology, 23, 24), Class::Llc);
     assert_eq!(class(&topology, 15, 16), Class::Socket);
-    // Four threads fit one core, five do not.
+    // Four threads fit on one core; five do not.
     let cpus: Vec<usize> = (0..32).collect();
     let four = place(&topology, &cpus, 4, &[Class::Smt]).unwrap();
     assert_eq!(four, [Placement { cpus: vec![4, 5, 6, 7], class: Class::Smt }]);
@@ -227,7 +229,7 @@ fn a_risc_v_without_caches() {
     assert_eq!(class(&topology, 0, 3), Class::Core);
 }
 
-/// CPUs 0, 2 and 3 are offline, the process may use some of the others.
+/// CPUs 0, 2 and 3 are offline, and the process may use only some of the others.
 #[test]
 fn offline_cpus_and_gaps_in_the_numbers() {
     let made_up = MadeUp::new();
@@ -251,27 +253,27 @@ fn offline_cpus_and_gaps_in_the_numbers() {
 
 #[test]
 fn what_sys_does_not_say_is_said() {
-    // No /sys at all.
+    // There is no /sys at all.
     let nothing = MadeUp::new();
     let topology = Topology::read_from(&nothing.tree(), &[0, 3]);
     assert_eq!(topology.cpus.iter().map(|cpu| cpu.id).collect::<Vec<_>>(), [0, 3]);
     assert_eq!(class(&topology, 0, 3), Class::Unknown);
     assert!(topology.unread[0].contains("/sys/devices/system/cpu/online: No such file"), "{:?}", topology.unread);
     assert!(topology.unread[0].contains("(0,3)") && topology.unread.len() == 3, "{:?}", topology.unread);
-    // A list that is none.
+    // The text is not a list.
     let broken = MadeUp::new();
     broken.online("all of them");
     let topology = Topology::read_from(&broken.tree(), &[2]);
     assert_eq!(topology.cpus[0].id, 2);
     assert!(topology.unread[0].contains("not a CPU number"), "{:?}", topology.unread);
-    // Caches alone are known, and separate.
+    // Only the caches are known, and each is separate.
     let caches = MadeUp::new();
     caches.online("0-1").cache(0, 0, 3, "Unified", "1M", "0").cache(1, 0, 3, "Unified", "1M", "1");
     let topology = Topology::read_from(&caches.tree(), &[]);
     assert_eq!(class(&topology, 0, 1), Class::Llc);
     assert!(topology.unread[0].contains("share a core with CPUs 0,1"), "{:?}", topology.unread);
     assert!(topology.unread[1].contains("share a socket with CPUs 0,1"), "{:?}", topology.unread);
-    // Cores alone are known.
+    // Only the cores are known.
     let cores = MadeUp::new();
     cores.online("0-2").topology(0, "core_cpus_list", "0-1").topology(1, "core_cpus_list", "0-1");
     cores.topology(2, "core_cpus_list", "2");
@@ -288,7 +290,7 @@ fn the_highest_level_that_holds_data_is_the_last() {
         made_up
             .topology(cpu, "core_cpus_list", &cpu.to_string())
             .topology(cpu, "package_cpus_list", "0-3")
-            // Out of order, and an instruction cache above all.
+            // The indices are out of order, and the highest level is an instruction cache.
             .cache(cpu, 0, 3, "Unified", "8M", "0-3")
             .cache(cpu, 1, 2, "Data", "1M", &range(cpu / 2 * 2, cpu / 2 * 2 + 1))
             .cache(cpu, 2, 4, "Instruction", "1M", &cpu.to_string());
