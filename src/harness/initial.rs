@@ -1,23 +1,24 @@
-//! The instances back to their initial values.
+//! Resets instances to their initial values.
 
 use super::starts::{Starts, Stretch};
 use crate::layout::Layout;
 use crate::program::{Const, Program};
 
-/// What a test's variables begin with, and where they lie.
+/// Initial values of a test's variables, and where the variables are stored.
 #[derive(Debug)]
 pub struct InitialState {
     variables: Vec<Variable>,
-    /// Bytes from one instance to the next.
+    /// Distance from one instance to the next, in bytes.
     stride: usize,
-    /// Whether integers begin with the number of the thread that resets them: what a test then reads is who wrote last.
+    /// Whether each thread writes its own number instead of the initial values. The test then reads which thread
+    /// wrote a variable last.
     #[cfg(test)]
     signed: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Variable {
-    /// Byte offset in the instance.
+    /// Offset in the instance, in bytes.
     offset: usize,
     bytes: usize,
     value: Value,
@@ -31,7 +32,7 @@ enum Value {
 }
 
 impl InitialState {
-    /// That of a program in a layout.
+    /// The initial state of a program in a layout.
     pub fn new(program: &Program, layout: &Layout) -> InitialState {
         let variables = (program.locations.iter().enumerate())
             .map(|(id, location)| Variable {
@@ -51,38 +52,41 @@ impl InitialState {
         }
     }
 
-    /// The same, but each thread writes its number.
+    /// Same as [`InitialState::new`], but each thread writes its number instead of the initial values.
     #[cfg(test)]
     pub fn signed(program: &Program, layout: &Layout) -> InitialState {
         InitialState { signed: true, ..InitialState::new(program, layout) }
     }
 
-    /// Writes, in all of the first `count` instances, the initial values of what no thread of the test ever goes to: they stay.
+    /// Writes the initial values of the variables that no thread of the test accesses, in the first `count`
+    /// instances. They do not change afterwards.
     ///
     /// # Safety
-    /// As [`InitialState::reset`], and nothing else may touch them.
+    /// As [`InitialState::reset`], and no other code may access these variables during the call.
     pub unsafe fn settle(&self, arena: *mut u8, starts: &Starts, count: usize) {
         for (variable, writer) in self.variables.iter().zip(starts.writers(0)) {
             if writer.is_none() {
-                // SAFETY: as the caller vouches.
+                // SAFETY: guaranteed by the caller.
                 unsafe { self.reset_variable(arena, variable, 0..count) };
             }
         }
     }
 
-    /// Writes the initial values of the first `count` instances of a stretch, as far as that is thread `number`'s part of the work.
+    /// Writes thread `number`'s part of the initial values of the first `count` instances of a region.
     ///
-    /// Which part that is, their kinds say: all threads have the same work all along a batch, which keeps free-running ones together.
+    /// The last-writer patterns of the region decide which thread writes which variable. The work of all
+    /// threads is the same throughout a batch, which keeps free-running threads synchronized.
     ///
     /// # Safety
-    /// `arena` must hold that many instances of the layout, and nothing but other threads' parts may touch them meanwhile; all threads
-    /// must go by the same kinds.
+    /// `arena` must hold `count` instances of the layout. During the call, only the other threads' parts of the
+    /// same reset may access them. All threads must use the same patterns.
     pub unsafe fn reset(&self, arena: *mut u8, stretch: &Stretch<'_>, count: usize, number: usize) {
         for (location, variable) in self.variables.iter().enumerate() {
             #[cfg(test)]
             let variable = &self.by(number, *variable);
             for range in stretch.of(number, location, count) {
-                // SAFETY: as the caller vouches: no two threads write the same variable of the same instance.
+                // SAFETY: guaranteed by the caller. No two threads write the same variable of the same
+                // instance.
                 unsafe { self.reset_variable(arena, variable, range) };
             }
         }
@@ -93,7 +97,7 @@ impl InitialState {
         if self.signed { Variable { value: Value::Bits(number as u64), ..variable } } else { variable }
     }
 
-    /// Writes the initial value of one variable in some instances.
+    /// Writes the initial value of one variable in a range of instances.
     ///
     /// # Safety
     /// As [`InitialState::reset`].
@@ -103,8 +107,8 @@ impl InitialState {
     )]
     unsafe fn reset_variable(&self, arena: *mut u8, variable: &Variable, range: std::ops::Range<usize>) {
         let (stride, count) = (self.stride, range.len());
-        // SAFETY: inside the instances by the layout, aligned to their sizes by the layout; the caller vouches for the
-        // instances.
+        // SAFETY: the layout places the variables inside the instances, aligned to their sizes. The caller
+        // guarantees the instances.
         unsafe {
             let first = arena.add(range.start * stride + variable.offset);
             match (variable.value, variable.bytes) {
@@ -123,18 +127,19 @@ impl InitialState {
     }
 }
 
-/// Writes a value `count` times, from `first` on, `stride` bytes apart.
+/// Writes `value` to `count` places, `stride` bytes apart, from `first` on.
 ///
 /// # Safety
-/// All of these places must be there, aligned, and nobody else's meanwhile.
+/// All these places must be valid for writes and aligned. No other code may access them during the call.
 unsafe fn fill<T: Copy>(first: *mut T, stride: usize, count: usize, value: T) {
     if stride == size_of::<T>() {
-        // SAFETY: the caller vouches for `count` values side by side, and any bits are a value of an integer type.
+        // SAFETY: the caller guarantees `count` adjacent values. Every bit pattern is a valid value of an
+        // integer type.
         unsafe { std::slice::from_raw_parts_mut(first.cast::<std::mem::MaybeUninit<T>>(), count) }
             .fill(std::mem::MaybeUninit::new(value));
     } else {
         for at in 0..count {
-            // SAFETY: as the caller vouches.
+            // SAFETY: guaranteed by the caller.
             unsafe { first.cast::<u8>().add(at * stride).cast::<T>().write(value) };
         }
     }
@@ -147,13 +152,14 @@ mod tests {
     use crate::litmus::{Source, parse};
     use crate::program::lower;
 
-    /// Together the threads write everything once, and on neighbouring lines every choice of threads comes up equally often.
+    /// Together the threads write everything exactly once. On neighbouring lines every combination of writers
+    /// is equally frequent.
     #[test]
     fn the_work_is_shared_and_mixed() {
         let text = "C t\n{ x=1; y=1; z=1; }\nP0(int *x, int *y, int *z) { WRITE_ONCE(*x, *y); WRITE_ONCE(*z, 1); }\nexists (x=1)";
         let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
         for threads in [1_usize, 2, 3] {
-            // 64 lines in a row, which are 1024 dense instances of four bytes.
+            // 64 consecutive lines hold 64 padded instances, or 1024 dense instances of four bytes.
             for (kind, block) in [(LayoutKind::Padded, 64), (LayoutKind::Dense, 1024)] {
                 let count = block * threads.pow(3);
                 let layout = Layout::for_batch(kind, &program, 64, Some(count)).unwrap();
@@ -163,7 +169,7 @@ mod tests {
                 let mut choices = vec![[usize::MAX; 3]; count];
                 for thread in 0..threads {
                     let mut arena = vec![0_u64; layout.bytes(count).unwrap() / 8];
-                    // SAFETY: the vector is that large.
+                    // SAFETY: the vector is large enough.
                     unsafe { state.reset(arena.as_mut_ptr().cast(), &stretch, count, thread) };
                     let bytes: Vec<u8> = arena.iter().flat_map(|word| word.to_ne_bytes()).collect();
                     for (instance, choice) in choices.iter_mut().enumerate() {
@@ -179,7 +185,7 @@ mod tests {
                 let mut seen = std::collections::BTreeMap::<[usize; 3], usize>::new();
                 choices.iter().for_each(|choice| *seen.entry(*choice).or_default() += 1);
                 assert!(seen.len() == threads.pow(3) && seen.values().all(|&often| often == block), "{kind}: {seen:?}");
-                // Who wrote is who is said to have written.
+                // The recorded last writer is the thread that wrote.
                 for (instance, choice) in choices.iter().enumerate() {
                     let said: Vec<_> = starts.writers(stretch.kind(instance)).iter().map(|who| who.unwrap()).collect();
                     assert_eq!(said, choice, "{kind}, instance {instance}");
@@ -188,8 +194,9 @@ mod tests {
         }
     }
 
-    /// After garbage, the first `count` instances are what they were at first, to the byte, and nothing else is touched: variables of every
-    /// width, signed ones below zero, addresses of their own instance, whatever shares a line with them, and those that no thread goes to.
+    /// The memory is filled with garbage first. After the reset, the first `count` instances have their initial
+    /// values to the byte, and nothing else is changed. Covers variables of every width, negative values,
+    /// addresses in the same instance, variables that share a line, and variables that no thread accesses.
     #[test]
     fn every_instance_is_as_it_was_and_nothing_else_is_touched() {
         let text = "C t\n{ a=-7; b=300; c=-70000; d=5; p=&c; int unused = 9; }\n\
@@ -206,7 +213,7 @@ mod tests {
                 let base = arena.as_mut_ptr().cast::<u8>();
                 let mut stretch = starts.stretch(most, 3);
                 stretch.turn(count, 5);
-                // SAFETY: the vector is that large, and these are all of the threads' parts.
+                // SAFETY: the vector is large enough, and the two calls cover the parts of all threads.
                 unsafe {
                     state.settle(base, &starts, count);
                     (0..2).for_each(|number| state.reset(base, &stretch, count, number));

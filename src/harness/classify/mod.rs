@@ -1,8 +1,8 @@
-//! From saved registers and final memory to outcome counts.
+//! Classification: turns saved registers and final memory into outcome counts.
 //!
-//! A column's values are few (those the test stores), so each gets a small code, the codes of a row make an index, and what is counted is
-//! indices (`rows`). A value outside the expected ones, which only broken code or hardware could produce, or a test that computes, goes
-//! through a map.
+//! A column has few different values: those that the test stores. Each value gets a small code. The codes of a
+//! row form an index, and the indices are counted (`rows`). Values outside the expected set are counted in a
+//! map. They come from tests that compute values, from broken code or from broken hardware.
 
 mod rows;
 
@@ -17,79 +17,80 @@ use crate::layout::Layout;
 use crate::program::{Binary, Column, Const, Op, Program, Type};
 use rows::{CHUNK, Coding, Place};
 
-/// Integers from 0 below this are expected, where the test's text names them; the rest goes through the map.
+/// Integers from 0 to below this are expected if the text of the test contains them. Other values are counted
+/// in the map.
 const EXPECTED: i64 = 16;
-/// The most outcomes that the table holds; a test with more is counted in the map.
+/// Maximum number of outcomes in the table. A test with more is counted in the map.
 const TABLE: usize = 1 << 12;
 
-/// Turns the instances of one test into counts. Immutable, shared by the threads.
+/// Classifies the instances of one test. Immutable and shared by the threads.
 #[derive(Debug)]
 pub struct Classifier<'a> {
     program: &'a Program,
     layout: &'a Layout,
     starts: &'a Starts,
     columns: Vec<Coding>,
-    /// Size of the table; 0 if it would be too large.
+    /// Number of outcomes in the table; 0 if there would be more than [`TABLE`].
     table: usize,
-    /// Which indices are races, and the same as a list.
+    /// Whether each index is a race, and the list of the indices that are.
     is_race: Vec<bool>,
     races: Vec<usize>,
-    /// The same for what the filter excludes.
+    /// The same for the outcomes that the filter excludes.
     is_excluded: Vec<bool>,
     excluded: Vec<usize>,
-    /// Whether this CPU has AVX2.
+    /// Whether this CPU has AVX2 and POPCNT.
     #[cfg(target_arch = "x86_64")]
     wide: bool,
 }
 
-/// The memory of a batch.
+/// Memory of a batch.
 #[derive(Debug, Clone, Copy)]
 pub struct Memory<'a> {
     /// Its first instance.
     pub arena: *const u8,
-    /// The first record of each thread.
+    /// The first save record of each thread.
     pub records: &'a [*mut u8],
 }
 
-/// What the instances of a batch have in common.
+/// What all instances of a batch have in common.
 #[derive(Debug, Clone, Copy)]
 pub struct Under<'a> {
-    /// The index of their skew.
+    /// Index of their skew.
     pub skew: usize,
-    /// Whether their lines were fetched.
+    /// Whether their lines were prefetched.
     pub warm: bool,
-    /// Who wrote their lines last.
+    /// The last writers of their lines.
     pub stretch: &'a Stretch<'a>,
 }
 
-/// One thread's counts.
+/// Counts of one thread.
 #[derive(Debug, Clone)]
 pub struct Counter {
-    /// A table for each skew, one behind the other.
+    /// One outcome table per skew, one after the other.
     table: Vec<u64>,
-    /// What has no place there, by skew and outcome.
+    /// Counts of rows without a table entry, by skew and outcome.
     rare: HashMap<(usize, Vec<Const>), u64>,
-    /// Iterations and races by kind of start, cold and then warm.
+    /// Iterations and races for each last-writer pattern: first without prefetch, then with prefetch.
     starts: Vec<[u64; 2]>,
-    /// Along what passes the filter.
+    /// Gaps along the instances that pass the filter.
     gaps: RaceGaps,
     races: u64,
 }
 
 impl Counter {
-    /// Instances counted whose outcome passes the filter.
+    /// Number of counted instances that pass the filter.
     pub fn seen(&self) -> u64 {
         self.gaps.seen()
     }
 
-    /// Races among them.
+    /// Number of races among them.
     pub fn races(&self) -> u64 {
         self.races
     }
 }
 
 impl<'a> Classifier<'a> {
-    /// That of a program, whose instances lie in this layout and start like this.
+    /// A classifier for a program, the layout of its instances and their last-writer patterns.
     pub fn new(program: &'a Program, layout: &'a Layout, starts: &'a Starts) -> Classifier<'a> {
         let records: Vec<SaveRecord> = program.threads.iter().map(SaveRecord::new).collect();
         let [integers, pointers] = [false, true].map(|pointers| expected(program, pointers));
@@ -144,12 +145,13 @@ impl<'a> Classifier<'a> {
             .collect()
     }
 
-    /// Whether outcomes are read from the instances themselves, so that they must be counted before they are reset.
+    /// Whether outcomes are read from the instances in the arena. If so, they must be classified before they
+    /// are reset.
     pub fn reads_memory(&self) -> bool {
         self.columns.iter().any(|column| column.place.thread.is_none())
     }
 
-    /// An empty counter for this many skews.
+    /// An empty counter for the given number of skews.
     pub fn counter(&self, skews: usize) -> Counter {
         Counter {
             table: vec![0; self.table * skews],
@@ -160,44 +162,48 @@ impl<'a> Classifier<'a> {
         }
     }
 
-    /// The part of a batch that one of the threads counts; those of all are the batch. Where it begins, another kind of start may, so
-    /// that [`Classifier::count`] need not look at every instance's.
+    /// The part of a batch that thread `number` classifies. The parts of all threads make up the batch.
+    ///
+    /// Parts begin at multiples of [`Starts::ALIKE`]. All instances between two such multiples have the same
+    /// last-writer pattern, so [`Classifier::count`] looks it up once per word and not once per instance.
     pub fn share(&self, batch: usize, number: usize) -> Range<usize> {
         let threads = self.program.threads.len();
         let begin = |number: usize| batch * number / threads / Starts::ALIKE * Starts::ALIKE;
         begin(number)..if number + 1 == threads { batch } else { begin(number + 1) }
     }
 
-    /// Counts the outcomes of the instances in `range`, a thread's share or one that begins like that, into `counter`.
+    /// Adds the outcomes of the instances in `range` to `counter`. The range is a thread's share, or starts at
+    /// a multiple of [`Starts::ALIKE`] like one.
     ///
     /// # Safety
-    /// `memory` must hold the instances and records of a finished batch, and nothing may write to them meanwhile.
+    /// `memory` must hold the instances and records of a finished batch. Nothing may write to them during the
+    /// call.
     pub unsafe fn count(&self, memory: Memory<'_>, range: Range<usize>, under: Under<'_>, counter: &mut Counter) {
         #[cfg(target_arch = "x86_64")]
         if self.wide {
-            // SAFETY: `wide` says that this CPU has AVX2; the rest as the caller vouches.
+            // SAFETY: `wide` says that this CPU has AVX2 and POPCNT. The caller guarantees the rest.
             unsafe { self.count_wide(memory, range, under, counter) };
             return;
         }
-        // SAFETY: as the caller vouches.
+        // SAFETY: guaranteed by the caller.
         unsafe { self.count_all(memory, range, under, counter) };
     }
 
-    /// [`Classifier::count`], compiled for vectors of 32 bytes.
+    /// [`Classifier::count`], compiled for 32-byte vectors.
     ///
     /// # Safety
-    /// As that, and the CPU must have AVX2.
+    /// As [`Classifier::count`]. In addition, the CPU must have AVX2 and POPCNT.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,popcnt")]
     unsafe fn count_wide(&self, memory: Memory<'_>, range: Range<usize>, under: Under<'_>, counter: &mut Counter) {
-        // SAFETY: as the caller vouches.
+        // SAFETY: guaranteed by the caller.
         unsafe { self.count_all(memory, range, under, counter) };
     }
 
-    /// [`Classifier::count`] for whatever vectors the function it is inlined into has.
+    /// [`Classifier::count`], compiled for the vector instructions of the function it is inlined into.
     ///
     /// # Safety
-    /// As that.
+    /// As [`Classifier::count`].
     #[inline(always)]
     unsafe fn count_all(&self, memory: Memory<'_>, range: Range<usize>, under: Under<'_>, counter: &mut Counter) {
         let Under { skew, warm, stretch } = under;
@@ -205,7 +211,7 @@ impl<'a> Classifier<'a> {
         for from in range.clone().step_by(CHUNK) {
             let rows = CHUNK.min(range.end - from);
             let table = &mut counter.table[skew * self.table..(skew + 1) * self.table];
-            // SAFETY: as the caller vouches.
+            // SAFETY: guaranteed by the caller.
             let mut chunk = unsafe {
                 match self.table {
                     0 => rows::Chunk::unknown(rows),
@@ -217,7 +223,7 @@ impl<'a> Classifier<'a> {
                 let mut left = unknown;
                 while left != 0 {
                     let row = left.trailing_zeros();
-                    // SAFETY: as the caller vouches.
+                    // SAFETY: guaranteed by the caller.
                     let values = unsafe { self.row(memory, from + 64 * word + row as usize) };
                     chunk.races[word] |= u64::from(self.program.is_race(&values)) << row;
                     chunk.excluded[word] |= u64::from(!self.program.passes(&values)) << row;
@@ -240,14 +246,14 @@ impl<'a> Classifier<'a> {
         }
     }
 
-    /// The values of one instance, one by one.
+    /// Reads the values of one instance without codes or vectors.
     ///
     /// # Safety
     /// As [`Classifier::count`].
     unsafe fn row(&self, memory: Memory<'_>, instance: usize) -> Vec<Const> {
         let value = |column: &Coding| {
             let place = column.place;
-            // SAFETY: as the caller vouches.
+            // SAFETY: guaranteed by the caller.
             unsafe {
                 let at = place.first(memory).add(instance * place.stride);
                 match (place.ty, place.ty.bytes(), place.ty.signed()) {
@@ -271,7 +277,7 @@ impl<'a> Classifier<'a> {
         self.columns.iter().map(value).collect()
     }
 
-    /// Adds what a counter holds to a tally.
+    /// Adds the counts of a counter to a tally.
     pub fn add_to(&self, counter: &Counter, tally: &mut Tally) {
         for (at, &count) in counter.table.iter().enumerate().filter(|(_, count)| **count > 0) {
             if self.is_excluded[at % self.table] {
@@ -305,7 +311,8 @@ impl<'a> Classifier<'a> {
     }
 }
 
-/// Of at most 64 rows those that pass the filter, moved together: a bit for each that raced, and how many there are.
+/// Removes the rows that fail the filter from at most 64 rows. Returns one bit per remaining row, set if the
+/// row raced, and the number of remaining rows.
 #[cold]
 fn passing(races: u64, excluded: u64, rows: usize) -> (u64, usize) {
     let (mut moved, mut passed) = (0, 0);
@@ -316,13 +323,13 @@ fn passing(races: u64, excluded: u64, rows: usize) -> (u64, usize) {
     (moved, passed)
 }
 
-/// The values that the test's own text makes likely, in order: constants it stores or compares with, initial values, and the truth values or
-/// NULL.
+/// The values that the text of the test makes likely, in ascending order: constants that it stores or compares
+/// with, initial values, and 0 and 1 (for pointers: NULL).
 fn expected(program: &Program, pointers: bool) -> Vec<Const> {
     let mut values = if pointers { vec![Const::Int(0)] } else { vec![Const::Int(0), Const::Int(1)] };
     for thread in &program.threads {
         for op in &thread.ops {
-            // The operands of arithmetic seldom come out unchanged.
+            // Operands of arithmetic seldom appear unchanged in a register or variable.
             if !matches!(op, Op::Binary { op: Binary::Add | Binary::Sub | Binary::Mul, .. }) {
                 values.extend(op.constants());
             }
@@ -352,11 +359,11 @@ mod tests {
     use crate::litmus::{Source, parse};
     use crate::program::lower;
 
-    /// So many instances with their initial values, and as many records of P0.
+    /// `instances` instances with their initial values, and as many save records of P0.
     fn fresh(program: &Program, layout: &Layout, instances: usize) -> (Vec<u64>, Vec<u64>) {
         let mut arena = vec![0_u64; layout.bytes(instances).unwrap() / 8];
         let (state, starts) = (InitialState::new(program, layout), Starts::new(program, layout, 1));
-        // SAFETY: the vector is that large.
+        // SAFETY: the vector is large enough.
         unsafe {
             state.settle(arena.as_mut_ptr().cast(), &starts, instances);
             state.reset(arena.as_mut_ptr().cast(), &starts.stretch(instances, 0), instances, 0);
@@ -364,7 +371,8 @@ mod tests {
         (arena, vec![0_u64; SaveRecord::new(&program.threads[0]).stride * instances / 8 + 1])
     }
 
-    /// How instances are counted: for 32-byte vectors where the CPU has them, and always as on one that has not.
+    /// The classifiers to compare: the default one (32-byte vectors where the CPU has them), and one without
+    /// them.
     fn ways<'a>(program: &'a Program, layout: &'a Layout, starts: &'a Starts) -> Vec<Classifier<'a>> {
         #[allow(unused_mut, reason = "only x86-64 has a choice")]
         let mut narrow = Classifier::new(program, layout, starts);
@@ -375,12 +383,12 @@ mod tests {
         vec![Classifier::new(program, layout, starts), narrow]
     }
 
-    /// A cold batch at the only skew.
+    /// The context of a batch without prefetch, at the only skew.
     fn under<'a>(stretch: &'a Stretch<'a>) -> Under<'a> {
         Under { skew: 0, warm: false, stretch }
     }
 
-    /// Classifies hand-made memory of a test with a pointer, an integer, and a variable's final value.
+    /// Classifies hand-made memory of a test that has a pointer, an integer and a final value of a variable.
     #[test]
     fn rows_come_out_as_they_went_in() {
         let text = "C t\n{ p=&x; int z = 7; }\nP0(int *x, int **p, int *z) { int *r0; int r1; r0 = READ_ONCE(*p); \
@@ -400,7 +408,7 @@ mod tests {
                 let (r0, r1) = match instance % 4 {
                     0 => (address, 1_i32),
                     1 => (0, 0),
-                    2 => (address, -5),       // an integer nobody expects
+                    2 => (address, -5),       // an integer that is not expected
                     _ => (address + 4096, 1), // another instance's x
                 };
                 for slot in &record.slots {
@@ -448,7 +456,7 @@ mod tests {
         let mut counter = classifier.counter(1);
         let memory = Memory { arena: std::ptr::null(), records: &records };
         let stretch = starts.stretch(4000, 0);
-        // SAFETY: the arena is not read, since no column is a location; the records are that many.
+        // SAFETY: no column is a location, so the arena is not read. The records hold 4000 instances.
         unsafe {
             classifier.count(memory, 0..2000, under(&stretch), &mut counter);
             classifier.count(memory, 2000..4000, under(&stretch), &mut counter);
@@ -480,7 +488,8 @@ mod tests {
             for warm in [false, true, true] {
                 let under = Under { skew: 0, warm, stretch: &stretches[usize::from(warm)] };
                 let memory = Memory { arena: std::ptr::null(), records: &records };
-                // SAFETY: no column is a location, so the arena is not read; the records are that many.
+                // SAFETY: no column is a location, so the arena is not read. The records hold `batch`
+                // instances.
                 unsafe { classifier.count(memory, classifier.share(batch, number), under, &mut counter) };
             }
             classifier.add_to(&counter, &mut tally);
@@ -495,8 +504,8 @@ mod tests {
         }
     }
 
-    /// What fails the filter is counted as that and nowhere else, whether its outcome has a place in the table or not; gaps are counted along
-    /// what passes.
+    /// Instances that fail the filter are counted as filtered and nowhere else, whether their outcome is in the
+    /// table or not. Gaps are counted along the instances that pass.
     #[test]
     fn what_the_filter_excludes_is_no_iteration() {
         let text = "C t\n{}\nP0(int *x, int *y) { int r0; int r1; r0 = READ_ONCE(*x); r1 = READ_ONCE(*y); }\n\
@@ -505,7 +514,7 @@ mod tests {
         let layout = Layout::new(LayoutKind::Padded, &program, 64).unwrap();
         let starts = Starts::new(&program, &layout, 1);
         let batch = 1000;
-        // Two values with a code and one without.
+        // Two values with a code, and one without.
         let r0 = |at: usize| [1, 0, 7_777, 1, 1][at % 5];
         let r1 = |at: usize| u32::from(at.is_multiple_of(3));
         let record = SaveRecord::new(&program.threads[0]);
@@ -524,7 +533,7 @@ mod tests {
             let mut counter = classifier.counter(1);
             let records = [saved.as_mut_ptr().cast::<u8>()];
             let memory = Memory { arena: std::ptr::null(), records: &records };
-            // SAFETY: no column is a location, so the arena is not read; the records are that many.
+            // SAFETY: no column is a location, so the arena is not read. The records hold `batch` instances.
             unsafe { classifier.count(memory, 0..batch, under(&starts.stretch(batch, 0)), &mut counter) };
             let mut tally = Tally::new(&[0]);
             classifier.add_to(&counter, &mut tally);
@@ -541,8 +550,9 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever is in memory, counting many rows at a time comes to what reading them one by one does: narrow and wide indices, tables that are
-        /// compared and tables that are not, tests too large for a table, values without a code, batches of any length.
+        /// For any memory contents, counting many rows at once gives the same result as reading them one by
+        /// one. Covers narrow and wide indices, outcomes counted by comparison and by table, tests too large
+        /// for a table, values without a code, and batches of any length.
         #[test]
         fn many_rows_are_counted_as_one_by_one(
             columns in proptest::collection::vec(0_usize..6, 1..5),

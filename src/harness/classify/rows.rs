@@ -1,31 +1,35 @@
-//! Many instances at a time, in loops without branches that the compiler turns into vector instructions: at hundreds of millions of
-//! instances a second, a nanosecond an instance would be too much. What can be narrow is narrow, so that a vector holds more rows.
+//! Classifies many instances at once, in loops without branches that the compiler turns into vector
+//! instructions.
+//!
+//! A test can run hundreds of millions of instances per second, so one nanosecond per instance would be too
+//! slow. Types are as narrow as possible, so that a vector holds more rows.
 
 use super::{Classifier, Memory};
 use crate::program::{Const, Type};
 
-/// Rows looked at together: what is known of them stays in the first-level cache. A multiple of 64; at most 255 * 32, so that the lanes of
-/// [`compare`] cannot overflow.
+/// Rows per chunk. Their intermediate data stays in the first-level cache. Must be a multiple of 64, and at
+/// most 255 * 32, so that the lanes of [`compare`] cannot overflow.
 pub(super) const CHUNK: usize = 256;
-/// Up to this many outcomes are counted by comparing each index with each outcome; more by a table.
+/// Up to this many outcomes are counted by comparing each index with each outcome. More are counted with a
+/// table.
 const COMPARED: usize = 24;
-/// The code of a value that is none of the expected ones.
+/// Code of a value that is not expected.
 const STRANGE: u8 = u8::MAX;
 
-/// Where a column's value lies.
+/// Where the value of a column is stored.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
-    /// The thread whose records hold it; `None` for the arena.
+    /// The thread whose save records hold the value; `None` if it is in the arena.
     pub thread: Option<usize>,
-    /// Byte offset in the record or instance.
+    /// Offset in the record or instance, in bytes.
     pub offset: usize,
-    /// Bytes from one instance to the next.
+    /// Distance from one instance to the next, in bytes.
     pub stride: usize,
     pub ty: Type,
 }
 
 impl Place {
-    /// The value of the first instance.
+    /// Pointer to the value of the first instance.
     ///
     /// # Safety
     /// `memory` must hold a batch of the test.
@@ -36,14 +40,14 @@ impl Place {
     }
 }
 
-/// How a column's values are coded.
+/// How the values of a column are coded.
 #[derive(Debug, Clone)]
 pub(super) struct Coding {
     pub place: Place,
-    /// The expected values. The code of an integer is itself, that of NULL 0, and that of a location's address one more than its number;
-    /// integers from 255 on have none.
+    /// The expected values. The code of an integer is the integer itself, the code of NULL is 0, and the code
+    /// of the address of a location is its number plus one. Integers of 255 and more have no code.
     pub values: Vec<Const>,
-    /// What one step in `values` adds to the index.
+    /// How much the index grows from one entry of `values` to the next.
     pub weight: usize,
 }
 
@@ -61,18 +65,18 @@ impl Coding {
     }
 }
 
-/// What is known of the rows of a chunk, a bit for each.
+/// Results for the rows of a chunk, one bit per row.
 #[derive(Debug)]
 pub(super) struct Chunk {
     pub races: [u64; CHUNK / 64],
-    /// Those that fail the filter.
+    /// Rows that fail the filter.
     pub excluded: [u64; CHUNK / 64],
-    /// Those with a value that has no code, which are not counted yet.
+    /// Rows with a value that has no code. They are not counted yet.
     pub unknown: [u64; CHUNK / 64],
 }
 
 impl Chunk {
-    /// So many rows of which nothing is known.
+    /// A chunk of `rows` rows that are all unknown.
     pub fn unknown(rows: usize) -> Chunk {
         let mut marks = [0; CHUNK];
         marks[..rows].fill(1);
@@ -80,16 +84,16 @@ impl Chunk {
     }
 }
 
-/// An outcome's number in the table: as narrow as the table allows.
+/// Index of an outcome in the table, in the narrowest type that fits.
 pub(super) trait Index: Copy + PartialEq {
-    /// That of a row with a value that has no code.
+    /// Index of a row with a value that has no code.
     const UNKNOWN: Self;
     const ZERO: Self;
     fn new(index: usize) -> Self;
     fn index(self) -> usize;
     fn or(self, other: Self) -> Self;
     fn plus(self, other: Self) -> Self;
-    /// Itself, or 0.
+    /// `self` if `condition` is true, otherwise 0.
     fn when(self, condition: bool) -> Self;
 }
 
@@ -101,7 +105,7 @@ macro_rules! index {
             #[inline(always)]
             #[allow(
                 clippy::cast_possible_truncation,
-                reason = "the type is chosen by the table's length, and indices are below that"
+                reason = "the table's length selects the type, and indices are below that length"
             )]
             fn new(index: usize) -> Self {
                 index as $type
@@ -129,7 +133,7 @@ index!(u8);
 index!(u16);
 
 impl Classifier<'_> {
-    /// Counts `rows` rows from `first` into a skew's table.
+    /// Counts `rows` rows from instance `first` on, in the table of one skew.
     ///
     /// # Safety
     /// As [`Classifier::count`].
@@ -145,7 +149,7 @@ impl Classifier<'_> {
         let mut known = [1_u8; CHUNK];
         let mut codes = [STRANGE; CHUNK];
         for column in &self.columns {
-            // SAFETY: as the caller vouches.
+            // SAFETY: guaranteed by the caller.
             unsafe { self.codes(column, memory, first, &mut codes[..rows]) };
             let mut found = [0_u8; CHUNK];
             for (position, wanted) in column.codes().enumerate() {
@@ -188,21 +192,22 @@ impl Classifier<'_> {
         chunk
     }
 
-    /// The codes of a column's values in the rows from `first`.
+    /// Writes the codes of a column's values in the rows from instance `first` on.
     ///
     /// # Safety
     /// As [`Classifier::count`].
     #[inline(always)]
     #[allow(
         clippy::cast_possible_truncation,
-        reason = "what does not fit is taken to the largest, which is no code, before it is cut"
+        reason = "values that do not fit are first limited to STRANGE, which is no code"
     )]
     unsafe fn codes(&self, column: &Coding, memory: Memory<'_>, first: usize, codes: &mut [u8]) {
         let place = column.place;
-        // SAFETY: within the records or instances, which the caller vouches for; so are the reads below.
+        // SAFETY: inside the records or instances, which the caller guarantees. The same holds for the reads
+        // below.
         let at = unsafe { place.first(memory).add(first * place.stride) };
         let narrow = |value: u32| value.min(STRANGE.into()) as u8;
-        // A stride that is known vectorizes: the usual ones are spelled out.
+        // Loops with a constant stride are vectorized, so the common strides are written out.
         macro_rules! each {
             ($type:ty, $stride:expr, $row:ident, $value:ident => $do:expr) => {
                 for $row in 0..codes.len() {
@@ -226,7 +231,8 @@ impl Classifier<'_> {
         }
         let stride = self.layout.stride as u64;
         let instance = memory.arena as u64 + first as u64 * stride;
-        // One more than the offset in the row's own instance; NULL is 0, and what does not fit the largest there is.
+        // The offset in the instance of the same row, plus one. NULL gives 0, and an offset that does not fit
+        // gives u32::MAX.
         let mut offsets = [0_u32; CHUNK];
         let offset = |row: usize, bits: u64| {
             let offset = bits.wrapping_sub(instance + row as u64 * stride);
@@ -251,7 +257,8 @@ impl Classifier<'_> {
     }
 }
 
-/// A bit for each row whose index is one of some, which are given as a list and by index.
+/// One bit per row, set if its index is one of the wanted ones. These are given both as a list and as flags by
+/// index.
 #[inline(always)]
 fn marked<I: Index>(indices: &[I; CHUNK], list: &[usize], by_index: &[bool]) -> [u64; CHUNK / 64] {
     let mut marks = [0_u8; CHUNK];
@@ -269,7 +276,8 @@ fn marked<I: Index>(indices: &[I; CHUNK], list: &[usize], by_index: &[bool]) -> 
     bits(&marks)
 }
 
-/// Adds how often each outcome's index is there, by comparing all with each; how many indices were any outcome's.
+/// Counts how often each outcome's index occurs, by comparing every index with every outcome. Returns how many
+/// indices were the index of an outcome.
 #[inline(always)]
 fn compare<I: Index>(indices: &[I; CHUNK], table: &mut [u64]) -> usize {
     let mut counted = 0;
@@ -287,14 +295,14 @@ fn compare<I: Index>(indices: &[I; CHUNK], table: &mut [u64]) -> usize {
     counted
 }
 
-/// A bit for each byte, which must be 0 or 1.
+/// Packs bytes that are 0 or 1 into bits.
 #[inline(always)]
 fn bits(marks: &[u8; CHUNK]) -> [u64; CHUNK / 64] {
     let mut bits = [0; CHUNK / 64];
     for (word, marks) in bits.iter_mut().zip(marks.chunks_exact(64)) {
         for (byte, marks) in marks.chunks_exact(8).enumerate() {
             let eight = u64::from_le_bytes(marks.try_into().expect("chunks of eight"));
-            // Gathers the lowest bit of each byte in the highest byte, in order.
+            // Collects the lowest bit of each byte in the highest byte, in order.
             let gathered = eight.wrapping_mul(0x0102_0408_1020_4080) >> 56;
             *word |= gathered << (8 * byte);
         }
