@@ -1,14 +1,19 @@
-//! Where the threads of a run meet, two or three times a batch. They spin, because going to sleep and waking up takes far longer than a batch.
+//! Rendezvous of the threads of a run, two or three times per batch. Threads spin, because sleeping and waking
+//! up takes far longer than a batch.
 //!
-//! P0 leads: it waits until the others are ready, and writes the next batch down. All that they need to know of it lies in one cache line, and all
-//! that a thread says of itself in one of its own, so that a meeting moves as few lines as it can. At the end of a batch there is nothing to
-//! decide, so each thread waits for each of the others.
+//! P0 leads. It waits until the other threads are ready, and publishes the next batch. The plan of a batch is
+//! in one cache line, and each thread's report is in a line of its own, so that a rendezvous transfers as few
+//! lines as possible. At the end of a batch there is no decision, so each thread waits for every other thread
+//! directly.
 //!
 //! Who writes what, and when it may be read:
 //!
-//! * the plan of batch n by P0, after all are ready for it and before its number; read by the others once they see the number;
-//! * what a thread says of batch n by that thread, before it says that it is done with n; read by all from then until they are ready for n + 1;
-//! * what it has counted by that thread, before it says that it is ready for n + 1; read by P0 before it gives that number out.
+//! * P0 writes the plan of batch n, after all threads are ready for n and before it stores the number n
+//!   (release). The others read the plan after they see the number (acquire).
+//! * Each thread writes its report of batch n before it stores that it is done with n (release). All threads
+//!   may read it from then (acquire) until they are ready for n + 1.
+//! * Each thread writes its counts before it stores that it is ready for n + 1 (release). P0 reads them before
+//!   it publishes n + 1.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
@@ -16,47 +21,47 @@ use crossbeam_utils::CachePadded;
 
 use super::convert::size;
 
-/// How long to spin before offering the CPU to others, where each thread has one: long against a batch's imbalance, short against a time
-/// slice.
+/// Number of spins before a thread yields its CPU, if each thread has its own CPU. Long compared with the
+/// imbalance of a batch, short compared with a scheduler time slice.
 const SPINS: u32 = 20_000;
-/// The same where threads share a CPU: who waits keeps the other from coming.
+/// The same if threads share a CPU: a spinning thread then keeps the awaited thread from running.
 const SPINS_SHARED: u32 = 100;
 
-/// A batch to run.
+/// Plan of one batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Batch {
-    /// Instances.
+    /// Number of instances.
     pub count: usize,
-    /// The clock at which it begins, in ticks.
+    /// Clock value at which the batch starts, in ticks.
     pub start: u64,
-    /// Ticks from group to group.
+    /// Period in ticks, from one group to the next.
     pub period: u64,
-    /// Which skew.
+    /// Index of the skew.
     pub skew: usize,
-    /// Which stretch of memory.
+    /// Index of the memory region.
     pub stretch: usize,
-    /// Whether lines are fetched ahead.
+    /// Whether lines are prefetched.
     pub warm: bool,
-    /// Whether it is thrown away if it turns out disturbed.
+    /// Whether the batch is discarded if it is disturbed.
     pub discardable: bool,
 }
 
-/// What a thread says of a batch that it has run.
+/// A thread's report of a batch that it has run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Report {
-    /// The clock when it was done, in ticks.
+    /// Clock value when the thread was done, in ticks.
     pub end: u64,
-    /// Groups that began late.
+    /// Number of groups that started late.
     pub late: u64,
-    /// How many ticks before its time it was there to begin; negative if it came too late.
+    /// Slack: how many ticks before its start time the thread was ready; negative if it was late.
     pub early: i32,
-    /// Whether it lost its CPU.
+    /// Whether the thread lost its CPU.
     pub disturbed: bool,
-    /// Whether it is on another CPU than its own.
+    /// Whether the thread was on a CPU other than its own.
     pub moved: bool,
 }
 
-/// What was wrong with a batch, by what all threads say of it.
+/// What was wrong with a batch, from the reports of all threads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Flaws {
     /// A thread lost its CPU.
@@ -66,23 +71,24 @@ pub(super) struct Flaws {
 }
 
 impl Batch {
-    /// Whether it counts. All threads decide by the same, so that all count it or none.
+    /// Whether the batch counts. All threads use this rule on the same data, so either all count the batch or
+    /// none does.
     pub fn kept(&self, flaws: Flaws) -> bool {
         !(flaws.moved || flaws.disturbed && self.discardable)
     }
 }
 
-/// A thread has gone and the others need not wait for it.
+/// A thread has ended early, and the others must stop waiting for it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Broken;
 
-/// The plan's line: 51 bytes.
+/// The cache line with the plan: 51 bytes.
 #[derive(Debug, Default)]
 #[repr(C)]
 struct Plan {
-    /// The number of the batch, from 1; written last.
+    /// Number of the batch, from 1. Written last.
     number: AtomicU64,
-    /// 0 ends the run.
+    /// Number of instances. 0 ends the run.
     count: AtomicU64,
     start: AtomicU64,
     period: AtomicU64,
@@ -93,15 +99,15 @@ struct Plan {
     broken: AtomicBool,
 }
 
-/// A thread's line: 62 bytes.
+/// The cache line of a thread: 62 bytes.
 #[derive(Debug, Default)]
 #[repr(C)]
 struct Post {
-    /// The batch that it waits for.
+    /// The batch that it is ready for.
     ready: AtomicU64,
-    /// The batch that it has run.
+    /// The last batch that it has run.
     done: AtomicU64,
-    /// The batch that it has counted, where others wait for that.
+    /// The last batch that it has classified. Used only where others wait for that.
     counted: AtomicU64,
     end: AtomicU64,
     late: AtomicU64,
@@ -112,7 +118,7 @@ struct Post {
     moved: AtomicBool,
 }
 
-/// The place, for a fixed number of threads.
+/// The rendezvous of a fixed number of threads.
 #[derive(Debug)]
 pub(super) struct Meeting {
     plan: CachePadded<Plan>,
@@ -121,7 +127,7 @@ pub(super) struct Meeting {
 }
 
 impl Meeting {
-    /// For so many threads, each on a CPU of its own or not.
+    /// Creates a rendezvous for `threads` threads. `own_cpus` says whether each has its own CPU.
     pub fn new(threads: usize, own_cpus: bool) -> Meeting {
         Meeting {
             plan: CachePadded::default(),
@@ -130,7 +136,7 @@ impl Meeting {
         }
     }
 
-    /// Says that a thread is ready for batch `number`, from 1, and what it has counted in all so far.
+    /// Announces that a thread is ready for batch `number`, counted from 1, and its total counts so far.
     pub fn ready(&self, thread: usize, number: u64, iterations: u64, races: u64) {
         let post = &self.posts[thread];
         post.iterations.store(iterations, Ordering::Relaxed);
@@ -138,15 +144,15 @@ impl Meeting {
         post.ready.store(number, Ordering::Release);
     }
 
-    /// Waits until all are ready for batch `number`. P0 calls it, before [`Meeting::give_out`].
+    /// Waits until all threads are ready for batch `number`. P0 calls this before [`Meeting::give_out`].
     ///
     /// # Errors
-    /// [`Broken`] after [`Meeting::break_up`]; so do the others.
+    /// [`Broken`] after [`Meeting::break_up`]. The same holds for the other functions that wait.
     pub fn assemble(&self, number: u64) -> Result<(), Broken> {
         self.all(|post| &post.ready, number)
     }
 
-    /// Gives batch `number` out; nothing ends the run.
+    /// Publishes batch `number`. `None` ends the run.
     pub fn give_out(&self, number: u64, batch: Option<Batch>) {
         let plan = &self.plan;
         if let Some(batch) = batch {
@@ -161,7 +167,7 @@ impl Meeting {
         plan.number.store(number, Ordering::Release);
     }
 
-    /// Waits for batch `number`; nothing ends the run.
+    /// Waits for batch `number`. `None` ends the run.
     pub fn take(&self, number: u64) -> Result<Option<Batch>, Broken> {
         let plan = &self.plan;
         self.until(|| plan.number.load(Ordering::Acquire) == number)?;
@@ -177,14 +183,15 @@ impl Meeting {
         Ok((batch.count > 0).then_some(batch))
     }
 
-    /// Says that a thread has run batch `number`, and waits for the others; what is wrong with the batch.
+    /// Announces that a thread has run batch `number`, and waits for the other threads. Returns what was wrong
+    /// with the batch.
     pub fn done(&self, thread: usize, number: u64, report: Report) -> Result<Flaws, Broken> {
         self.say_done(thread, number, report);
         self.all(|post| &post.done, number)?;
         Ok(self.flaws())
     }
 
-    /// The first half of [`Meeting::done`].
+    /// The first half of [`Meeting::done`]: announces without waiting.
     pub fn say_done(&self, thread: usize, number: u64, report: Report) {
         let post = &self.posts[thread];
         post.end.store(report.end, Ordering::Relaxed);
@@ -203,13 +210,13 @@ impl Meeting {
         })
     }
 
-    /// Says that a thread has counted its share of batch `number`, and waits for the others.
+    /// Announces that a thread has classified its part of batch `number`, and waits for the other threads.
     pub fn counted(&self, thread: usize, number: u64) -> Result<(), Broken> {
         self.posts[thread].counted.store(number, Ordering::Release);
         self.all(|post| &post.counted, number)
     }
 
-    /// What the threads say of the last batch, in order.
+    /// Reports of the last batch, in thread order.
     pub fn reports(&self) -> impl Iterator<Item = Report> {
         self.posts.iter().map(|post| Report {
             end: post.end.load(Ordering::Relaxed),
@@ -220,23 +227,24 @@ impl Meeting {
         })
     }
 
-    /// A number that grows with every batch that a thread has run, whether it counts or is thrown away. Anyone may ask at any time.
+    /// A number that grows with every batch that a thread runs, whether the batch counts or is discarded. Any
+    /// thread may call this at any time.
     pub fn progress(&self) -> u64 {
         self.posts.iter().map(|post| post.done.load(Ordering::Relaxed)).sum()
     }
 
-    /// Iterations and races counted so far, by all. Anyone may ask at any time.
+    /// Total iterations and races counted so far by all threads. Any thread may call this at any time.
     pub fn sums(&self) -> (u64, u64) {
         let sum = |of: fn(&Post) -> &AtomicU64| self.posts.iter().map(|post| of(post).load(Ordering::Relaxed)).sum();
         (sum(|post| &post.iterations), sum(|post| &post.races))
     }
 
-    /// Lets everyone who waits, now or later, go with an error.
+    /// Makes all current and future waits return [`Broken`].
     pub fn break_up(&self) {
         self.plan.broken.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until all have come to batch `number` with something.
+    /// Waits until the field `with` of every thread has reached batch `number`.
     fn all(&self, with: fn(&Post) -> &AtomicU64, number: u64) -> Result<(), Broken> {
         self.posts.iter().try_for_each(|post| self.until(|| with(post).load(Ordering::Acquire) == number))
     }

@@ -1,4 +1,4 @@
-//! What is to be run, how, and what comes out.
+//! Input and output of a run: [`Job`], [`Plan`] and [`Measurement`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,74 +11,79 @@ use crate::layout::Layout;
 use crate::machine::Clock;
 use crate::program::Program;
 
-/// What is to be run where.
+/// What to run, and where.
 #[derive(Debug, Clone, Copy)]
 pub struct Job<'a> {
     /// The test.
     pub program: &'a Program,
-    /// Where its variables lie.
+    /// Placement of its variables in memory.
     pub layout: &'a Layout,
-    /// Its code for this host, one per thread, emitted for the plan's pace and this layout.
+    /// Machine code for this host, one function per thread, emitted for the plan's pace and for this layout.
     pub code: &'a [ThreadCode],
-    /// The CPU of each thread.
+    /// CPU of each thread.
     pub cpus: &'a [usize],
     /// The host's clock.
     pub clock: Clock,
 }
 
-/// How it is to be run.
+/// How to run it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// Free or paced.
+    /// Free-running or paced.
     pub pace: Pace,
-    /// Ticks from one group of instances to the next, if paced.
+    /// Period in ticks, from one group of instances to the next (paced runs only).
     pub period: u64,
-    /// Instances that follow each other freely at each tick, if paced.
+    /// Number of instances run back to back at each tick (paced runs only).
     pub group: usize,
-    /// Whether a group's lines are fetched before its tick.
+    /// Whether the threads prefetch a group's lines before its tick.
     pub warm: Warm,
-    /// Whether the period may follow the machine.
+    /// How the period adapts during the run.
     pub adapt: Adapt,
-    /// How much later the last thread begins than P0, in ticks; the threads between are spread evenly. One of these
-    /// is taken for each batch, in random order.
+    /// Start delays of the last thread relative to P0, in ticks; negative values delay P0. The threads between
+    /// them are spread evenly. Each batch uses one of the skews, in random order.
     pub skews: Vec<i64>,
-    /// How far the counter of each thread's CPU is ahead of that of P0's, in ticks; a thread beyond the end is not ahead. Each start is
-    /// corrected by it, so that skews are between moments and not between readings.
+    /// How far the clock counter of each thread's CPU is ahead of the counter of P0's CPU, in ticks; 0 for
+    /// threads without an entry. Each thread's start is corrected by it, so that skews are differences in time
+    /// and not differences between counter values.
     pub ahead: Vec<i64>,
-    /// Whether the skews are all taken equally often to the end, or, after a first part of the run, only those that are worth it.
+    /// Whether the run selects the best skews after its first part (see `focus`). If not, all skews are used
+    /// equally often to the end.
     pub focus: bool,
-    /// The nice value that threads ask for: a lower one keeps more of a CPU that others want too.
+    /// The nice value that threads request. A lower value leaves less CPU time to other processes.
     pub nice: i32,
     /// Instances per batch.
     pub batch: usize,
-    /// Seed of the order of skews.
+    /// Seed for the order of the skews.
     pub seed: u64,
     /// When to stop.
     pub limits: Limits,
 }
 
-/// Whether the period of a paced run follows the machine.
+/// How the period of a paced run adapts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Adapt {
-    /// It stays as it is.
+    /// The period is constant.
     Never,
-    /// It is the shortest that the threads keep.
+    /// The period is the shortest that the threads keep.
     Kept,
-    /// It is that, or the one with the most races per second, where races are frequent enough to tell.
+    /// As `Kept`; where races are frequent enough to compare, the period with the most races per second.
     Races,
 }
 
-/// Whether a thread fetches the lines of a group before its tick: those it stores to as its own, the others to read. On weakly ordered CPUs a
-/// store whose line is not there yet may be what lets the next one pass, so that fetching hides it; in turns is as good as either on
-/// x86 (docs/performance.md), and the same everywhere.
+/// Whether each thread prefetches the lines of a group before its tick: for writing if it stores to them,
+/// otherwise for reading.
+///
+/// On weakly ordered CPUs, a store whose line is not in the cache can be overtaken by the next store.
+/// Prefetching can hide this. On x86, `turns` gives about as many races as either of the others
+/// (docs/performance.md), so it is the default on every architecture.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Warm {
-    /// It does.
+    /// In every batch.
     On,
-    /// It does not.
+    /// In no batch.
     Off,
-    /// In every other batch, at random.
+    /// In about half of the batches, chosen at random.
     #[default]
     Turns,
 }
@@ -100,18 +105,19 @@ impl FromStr for Warm {
         [Warm::On, Warm::Off, Warm::Turns]
             .into_iter()
             .find(|warm| warm.to_string() == text)
-            .ok_or_else(|| format!("unknown warmth '{text}'; known are on, off, turns"))
+            .ok_or_else(|| format!("unknown value '{text}' for warm; use on, off or turns"))
     }
 }
 
-/// When a run ends; the first that is reached.
+/// When a run ends. The first limit that is reached ends it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Limits {
     /// Wall-clock time.
     pub duration: Option<Duration>,
-    /// Instances that all threads completed, those that fail the test's filter among them; reached exactly.
+    /// Number of instances that all threads completed, including those that fail the test's filter. Reached
+    /// exactly.
     pub iterations: Option<u64>,
-    /// Races: the batch that reaches them is finished.
+    /// Number of races. The batch that reaches it is completed.
     pub races: Option<u64>,
 }
 
@@ -120,93 +126,98 @@ pub struct Limits {
 pub enum Stop {
     /// A limit was reached.
     Limit,
-    /// Somebody asked for it.
+    /// The user interrupted the run.
     Interrupted,
 }
 
-/// What a run gives.
+/// Result of a run.
 #[derive(Debug)]
 pub struct Measurement {
     /// The counts.
     pub tally: Tally,
     /// Wall-clock time from the first batch to the last.
     pub elapsed: Duration,
-    /// The part of it spent inside batches: from the tick at which the first thread begins to when the last is done.
+    /// Time inside batches, a part of `elapsed`: from the tick at which the first thread starts to the end of
+    /// the last thread.
     pub in_batches: Duration,
-    /// The period in ticks: the mean over all instances, if it adapts. 0 for a free run.
+    /// Period in ticks: the mean over all instances if it adapts. 0 for a free run.
     pub period: f64,
-    /// The share of groups of instances, over all threads, that began after their time because their thread was still busy with
-    /// an earlier one. 0 for a free run.
+    /// Share of groups, over all threads, that started late because their thread was still busy with an earlier
+    /// group. 0 for a free run.
     pub late: f64,
-    /// How far apart the first and the last thread were at the ends of batches, the skew taken off, in nanoseconds: the mean over all
-    /// batches that count. In a free run it is what they drift apart in a batch.
+    /// Time between the ends of the first and the last thread of a batch, corrected for the skew, in
+    /// nanoseconds: the mean over all counted batches that were not disturbed. In a free run this is how far
+    /// the threads drift apart in a batch.
     pub apart: f64,
-    /// Instances of batches in which a thread lost its CPU: they were run and thrown away.
+    /// Number of instances in discarded batches, in which a thread lost its CPU.
     pub discarded: u64,
-    /// How many such batches there were, counting those that were kept because there was hardly another.
+    /// Number of disturbed batches, including those that were kept because nearly all batches were disturbed.
     pub disturbances: u64,
-    /// Instances of batches after which a thread was found on another CPU than its own: they were run and thrown away.
+    /// Number of instances in discarded batches after which a thread was on a CPU other than its own.
     pub moved: u64,
-    /// The nice value that the threads were granted.
+    /// The highest nice value that a thread was granted.
     pub nice: i32,
-    /// The share of instances that raced, batch by batch, in order; after a sweep that finds the worthwhile skews, only those,
-    /// and none in which other periods were tried.
+    /// Share of instances that raced, batch by batch, in order. If the run selects the best skews, it has only
+    /// batches at those skews. It has no batches from the time when other periods were being tried.
     pub history: Vec<f32>,
-    /// The counts of the same batches in order, joined into blocks of equally many; the last may be shorter.
+    /// Counts of the same batches in order, merged into blocks. All blocks have the same number of batches,
+    /// except that the last may have fewer.
     pub blocks: Vec<Block>,
-    /// How long after the call the first batch was counted.
+    /// Time from the call until the first batch was counted.
     pub first_outcome: Duration,
-    /// Why it ended.
+    /// Why the run ended.
     pub stop: Stop,
 }
 
-/// How many stretches of memory paced batches take turns in, at random. Where a stretch happens to lie decides how fast its lines
-/// move, so one run must not stand on one of them. Measured with 1, 4 and 8 of them: docs/performance.md. Free-running batches stay
-/// in one.
+/// Number of memory regions of a paced run. Each batch uses one of them, at random. The address of a region
+/// affects how fast its lines move, so a run must not depend on a single region. Measured with 1, 4 and 8
+/// regions: docs/performance.md. Free-running batches use one region.
 const STRETCHES: usize = 4;
-/// How much memory a stretch takes by default. All stretches of a paced run fit a second-level cache of 1 MiB, so that what is timed is
-/// lines moving between cores and not capacity misses.
+/// Default size of a region in a paced run, in bytes. All regions together fit a second-level cache of 1 MiB,
+/// so that the run measures lines that move between cores and not capacity misses.
 const PACED_STRETCH: usize = 256 << 10;
-/// A free-running batch is what its threads keep together without a clock; a longer one spends less on what is between batches. Measured
-/// from 1024 to 16384 instances, docs/performance.md: with 8192 of store buffering, which are 2 MiB, four fifths of the time are
-/// inside batches, and longer ones drift apart.
+/// Default size of the region in a free run, in bytes. Longer batches spend a smaller share of the time between
+/// batches, but the threads drift further apart. Measured from 1024 to 16384 instances (docs/performance.md):
+/// with 8192 instances of store buffering, which take 2 MiB, four fifths of the time are inside batches, and in
+/// longer batches the threads drift apart.
 const FREE_STRETCH: usize = 2 << 20;
 
-/// Instances per batch by default: as many as fit a stretch, within reason.
+/// Default number of instances per batch: as many as fit a region, but at least 64 and at most 8192.
 pub fn default_batch(layout: &Layout, pace: Pace) -> usize {
     let bytes = if pace == Pace::Paced { PACED_STRETCH } else { FREE_STRETCH };
     layout.most.unwrap_or_else(|| (bytes / layout.stride).clamp(64, 8192))
 }
 
 impl Plan {
-    /// Instances at a tick; free runs have no ticks.
+    /// Instances per tick. 1 for free runs, which have no ticks.
     pub(super) fn per_tick(&self) -> u64 {
         if self.pace == Pace::Paced { self.group as u64 } else { 1 }
     }
 
-    /// Stretches of memory that it takes turns in.
+    /// Number of memory regions.
     pub(super) fn stretches(&self) -> usize {
         if self.pace == Pace::Paced { STRETCHES } else { 1 }
     }
 
-    /// How far the counter of a thread's CPU is ahead of that of P0's, in ticks.
+    /// How far the counter of a thread's CPU is ahead of the counter of P0's CPU, in ticks.
     pub(super) fn ahead(&self, number: usize) -> i64 {
         self.ahead.get(number).copied().unwrap_or(0)
     }
 
-    /// What thread `number` adds to a batch's start, for each skew, so that its own counter says when to begin.
+    /// For each skew, the number of ticks that thread `number` adds to the start of a batch. The sum is the
+    /// reading of its own counter at which it starts.
     pub(super) fn delays(&self, number: usize, threads: usize) -> Vec<i64> {
         self.skews.iter().map(|skew| delay(*skew, number, threads) + self.ahead(number)).collect()
     }
 }
 
-/// When thread `number` begins after P0, in ticks, or before it if negative: half of a negative skew cannot be waited
-/// for, so P0 waits instead.
+/// Start delay of thread `number`, in ticks, relative to the thread that starts first. A negative skew delays
+/// P0 instead of the last thread, because a thread cannot start before the batch does.
 pub(super) fn delay(skew: i64, number: usize, threads: usize) -> i64 {
     let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let steps = signed(threads.saturating_sub(1).max(1));
     let own = skew.saturating_mul(signed(number)) / steps;
-    // The earliest thread begins at 0.
+    // The earliest thread has delay 0.
     own.saturating_sub(skew.min(0))
 }
 
@@ -241,9 +252,9 @@ mod tests {
         };
         assert_eq!(plan.delays(0, 2), [30, 0, 0]);
         assert_eq!(plan.delays(1, 2), [700, 700, 730]);
-        // A counter that is behind reaches the same moment with a smaller reading.
+        // A counter that is behind shows a smaller value at the same time.
         assert_eq!(Plan { ahead: vec![0, -700], ..plan.clone() }.delays(1, 2), [-700, -700, -670]);
-        // Nothing was measured: nothing is corrected.
+        // Without a measurement there is no correction.
         assert_eq!(Plan { ahead: Vec::new(), ..plan }.delays(1, 2), [0, 0, 30]);
     }
 

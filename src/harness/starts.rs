@@ -1,43 +1,49 @@
-//! Who wrote an instance's lines last before it begins.
+//! Cache-line ownership at the start of an instance: which thread last wrote each line.
 //!
-//! That decides in whose caches they are, and so how long each first access takes: on weakly ordered CPUs a store whose line is far away is
-//! passed by the next one. So the threads take turns in writing initial values, every choice of them comes up equally often, and races are
-//! counted for each.
+//! The last writer has the line in its cache. This decides how long each first access takes. On weakly ordered
+//! CPUs, a store to a line in another core's cache can be overtaken by the next store. So the threads share the
+//! writing of initial values such that every combination of writers is equally frequent, and races are counted
+//! for each combination.
+//!
+//! A combination is called a *kind* here and has a number. The first [`MIXED`] lines of an instance get
+//! independent writers. Later lines repeat the pattern.
 
 use crate::layout::Layout;
 use crate::program::Program;
 
-/// Lines that one thread resets in a row: few enough that free-running threads stay together, enough for the stores to stream. With 4
-/// they take twice as long; in a dense layout 4 lines, 64 instances, instead of 32 cost a twelfth of all iterations.
+/// Number of consecutive lines that one thread resets. Few enough that free-running threads stay synchronized,
+/// and enough that the stores stream. With 4 lines, resetting takes twice as long. In a dense layout, 4 lines
+/// (64 instances) instead of 32 lines cost a twelfth of all iterations.
 const BLOCK: usize = 64;
-/// The shortest line of the CPUs that this is for, in bytes.
+/// The shortest cache line of the supported CPUs, in bytes.
 const LINE: usize = 64;
-/// On so many lines of an instance it is mixed who resets them; the next so many are as these.
+/// Number of lines of an instance that get independent writers. Later lines repeat the pattern.
 const MIXED: usize = 3;
-/// On fewer, if there would be more than this many choices.
+/// Maximum number of kinds. If [`MIXED`] lines would give more, fewer lines get independent writers.
 const MOST_KINDS: usize = 64;
 
-/// Who may have written which line of an instance last: every choice is a kind, and a number.
+/// All kinds of last-writer patterns of a test.
 #[derive(Debug, Clone)]
 pub struct Starts {
-    /// Instances in a row that are of one kind: a multiple of [`Starts::ALIKE`].
+    /// Number of consecutive instances of the same kind: a multiple of [`Starts::ALIKE`].
     block: usize,
     kinds: usize,
-    /// The thread that writes each location, kind by kind; none where no thread of the test ever goes.
+    /// The thread that writes each location, for one kind after the other. `None` for locations that no thread
+    /// of the test accesses.
     writers: Vec<Option<usize>>,
     locations: usize,
 }
 
 impl Starts {
-    /// So many instances, from a multiple of this on, are of one kind.
+    /// Instances from a multiple of this number up to the next multiple are of the same kind.
     pub const ALIKE: usize = BLOCK;
 
-    /// Those of a program's instances in a layout.
+    /// The kinds for a program, a layout and a number of threads.
     pub fn new(program: &Program, layout: &Layout, threads: usize) -> Starts {
         let reached = program.reached();
         let lines: Vec<Option<usize>> =
             layout.lines().into_iter().zip(reached).map(|(line, reached)| reached.then_some(line)).collect();
-        // Numbered anew, so that neighbours are mixed.
+        // Renumber the lines that are used, so that neighbouring lines get independent writers.
         let mut used: Vec<usize> = lines.iter().copied().flatten().collect();
         used.sort_unstable();
         used.dedup();
@@ -45,7 +51,7 @@ impl Starts {
         let fits = |&mixed: &usize| power(mixed) <= MOST_KINDS;
         let mixed = (1..=MIXED.min(used.len())).rev().find(fits).unwrap_or(1);
         let kinds = power(mixed);
-        // The number's digits, to the base of the threads, are the writers of the lines.
+        // The digits of a kind's number, in base `threads`, are the writers of the lines.
         let writer = |kind: usize, line: usize| {
             let digit = used.binary_search(&line).unwrap_or(0) % mixed;
             kind / power(digit) % threads
@@ -55,18 +61,18 @@ impl Starts {
         Starts { block: BLOCK * (LINE / layout.stride).max(1), kinds, writers, locations: lines.len() }
     }
 
-    /// How many kinds there are.
+    /// Number of kinds.
     pub fn kinds(&self) -> usize {
         self.kinds
     }
 
-    /// The thread that writes each location of an instance of this kind, in the order of the program's locations; none where no thread of
-    /// the test ever goes.
+    /// The thread that writes each location of an instance of this kind, in the order of the program's
+    /// locations. `None` for a location that no thread of the test accesses.
     pub fn writers(&self, kind: usize) -> &[Option<usize>] {
         &self.writers[kind * self.locations..(kind + 1) * self.locations]
     }
 
-    /// A stretch of memory for so many instances; `round` is where the order of their kinds begins.
+    /// A region of memory with the given number of instances. `round` is the kind of its first block.
     pub fn stretch(&self, instances: usize, round: usize) -> Stretch<'_> {
         let mut stretch = Stretch { starts: self, instances, kinds: vec![0; instances.div_ceil(self.block)] };
         stretch.turn(instances, round);
@@ -74,24 +80,25 @@ impl Starts {
     }
 }
 
-/// Of which kind each instance of a stretch of memory is. Every thread keeps its own account, and all come to the same.
+/// The kind of each instance in a region of memory. Each thread has its own copy, and all copies stay equal.
 #[derive(Debug, Clone)]
 pub struct Stretch<'a> {
     starts: &'a Starts,
     instances: usize,
-    /// Block by block.
+    /// Kind of each block of instances.
     kinds: Vec<usize>,
 }
 
 impl Stretch<'_> {
-    /// The kind of an instance.
+    /// Kind of an instance.
     #[inline]
     pub fn kind(&self, instance: usize) -> usize {
         self.kinds[instance / self.starts.block]
     }
 
-    /// Other kinds for the first `count` instances, before they are reset: with every round the next, so that in time each place has had
-    /// every kind. A block of which more is left than that stays what it is.
+    /// Changes the kinds of the first `count` instances, before they are reset. The kind of each block advances
+    /// with `round`, so every block gets every kind in turn. A block that is only partly inside `count` keeps
+    /// its kind.
     pub fn turn(&mut self, count: usize, round: usize) {
         let whole = if count == self.instances { self.kinds.len() } else { count / self.starts.block };
         for (at, kind) in self.kinds[..whole].iter_mut().enumerate() {
@@ -99,7 +106,7 @@ impl Stretch<'_> {
         }
     }
 
-    /// Those of the first `count` instances, in runs, in which a thread writes this location.
+    /// Ranges of the first `count` instances in which thread `number` writes `location`.
     pub fn of(&self, number: usize, location: usize, count: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
         let block = self.starts.block;
         (self.kinds[..count.div_ceil(block)].iter().enumerate())
@@ -117,7 +124,7 @@ mod tests {
 
     #[test]
     fn kinds_name_who_writes_and_are_not_too_many() {
-        // Of w, only the address is used.
+        // Only the address of w is used.
         let text = "C t\n{}\nP0(int *x, int *y, int *z, int *w, int **v) { WRITE_ONCE(*x, 1); WRITE_ONCE(*y, 1); WRITE_ONCE(*z, 1); \
                     WRITE_ONCE(*v, w); }\nexists (x=1)";
         let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
@@ -131,7 +138,8 @@ mod tests {
                     assert_eq!(starts.kinds(), threads.pow(lines));
                 }
                 let mut stretch = starts.stretch(10_000, 0);
-                // Every place has had every kind after so many rounds; a block that is not reset whole stays.
+                // After `kinds()` rounds every block has had every kind. A block that is never reset as a whole
+                // keeps its kind.
                 let mut had = vec![std::collections::BTreeSet::new(); stretch.kinds.len()];
                 for round in 0..starts.kinds() {
                     stretch.turn(9_999, round);
