@@ -1,4 +1,4 @@
-//! Who decides on the next batch: P0's side of every meeting.
+//! Leader: P0 decides on the next batch at every rendezvous, and keeps the totals of the run.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,92 +12,98 @@ use super::plan::{Adapt, Plan, Stop, Warm, delay};
 use crate::codegen::Pace;
 use crate::machine::Clock;
 
-/// The longest batch, in seconds, if it has more than [`SHORTEST_BATCH`] instances: short against the milliseconds
-/// between two moments in which a shared machine takes a CPU away, so that few batches hold one.
+/// Maximum duration of a batch, in seconds, if it has more than [`SHORTEST_BATCH`] instances. A shared machine
+/// takes a CPU away every few milliseconds. Batches are much shorter, so that few of them are interrupted.
 const LONGEST_BATCH: f64 = 150e-6;
 const SHORTEST_BATCH: u64 = 16;
-/// How fast what an instance takes is followed, per batch.
+/// Weight of each batch in the moving average of the time per instance.
 const FOLLOW: f64 = 0.1;
-/// The longest any batch of more than one instance may take, in seconds, so that limits and Ctrl-C are seen in time.
+/// Maximum duration of any batch with more than one group, in seconds, so that limits and Ctrl-C are noticed in
+/// time.
 const SEEN_WITHIN: f64 = 20e-3;
-/// For how long threads may be found off their CPUs, batch after batch, before the run is ended.
+/// For how long threads may be off their CPUs in consecutive batches before the run ends.
 pub(super) const LASTS: Duration = Duration::from_secs(1);
-/// What a batch's start is planned ahead by at first, in seconds, and at most.
+/// Head start: how far in the future the start of a batch is planned, in seconds. Its initial value and its
+/// maximum.
 const HEAD_START: f64 = 2e-6;
 const LONGEST_HEAD_START: f64 = 20e-6;
-/// It follows the machine, so that the last thread is there about so much earlier, in seconds: it grows by [`HURRY`] when a thread is nearly late,
-/// and shrinks by a part of what was too much.
+/// Target slack: how long before the start the last thread should be ready, in seconds. The head start adapts
+/// to it: it grows by the factor [`HURRY`] if the slack is smaller, and shrinks by the fraction [`EASE`] of the
+/// excess if it is larger.
 const IN_TIME: f64 = 60e-9;
 const HURRY: f64 = 1.25;
 const EASE: f64 = 0.02;
 
-/// So many times the instances that are kept may be thrown away because a thread lost its CPU, and so many in any case; after that
-/// disturbed batches are kept and only counted.
+/// Limits for discarded instances: at most this many times the kept instances, plus [`FIRST_DISCARDED`]. Beyond
+/// that, disturbed batches are kept and only counted.
 const AT_MOST_DISCARDED: u64 = 4;
 const FIRST_DISCARDED: u64 = 200_000;
 
-/// What it decides by, and what it keeps account of.
+/// State of the leader.
 pub(super) struct Leader<'a> {
     plan: &'a Plan,
     clock: Clock,
     threads: usize,
     interrupt: &'a AtomicBool,
-    /// The skews that are taken from now on; all while empty.
+    /// Indices of the skews to use from now on. Empty means all skews.
     hot: &'a Mutex<Vec<usize>>,
-    /// For orders that must be repeatable from a seed.
+    /// Random numbers for orders that a seed must reproduce.
     random: fastrand::Rng,
-    /// What the period follows.
+    /// Controls the period.
     control: PeriodControl,
-    /// The period in ticks, with what a coarse clock cannot tell: small steps must add up.
+    /// Period in ticks. It has a fraction, so that small steps add up on a coarse clock too.
     period: f64,
-    /// What an instance of a free run takes, in ticks: follows by [`FOLLOW`].
+    /// Ticks per instance of a free run: moving average with weight [`FOLLOW`].
     each: f64,
-    /// What the next batch's start is planned ahead by, in ticks.
+    /// Head start of the next batch, in ticks.
     head_start: f64,
-    /// The batch given out last.
+    /// The batch published last.
     last: Option<Batch>,
-    /// Skews still to be taken before all are anew, and whether the hot ones are taken already.
+    /// Skews still to be used before the next shuffle, and whether only the selected skews are used now
+    /// (`focused`).
     order: Vec<usize>,
     focused: bool,
     iterations_before: u64,
     races_before: u64,
-    /// Since when threads are off their CPUs, and how long that may last.
+    /// Since when threads are off their CPUs (`None` if they are not), and how long that may last (`lasts`).
     away: Option<Instant>,
     pub lasts: Duration,
     begun: Option<(Instant, u64)>,
     books: Books,
 }
 
-/// What comes out of a run beside its counts.
+/// Totals of a run, apart from its outcome counts.
 #[derive(Debug, Default)]
 pub(super) struct Books {
-    /// Instances in the batches that count.
+    /// Number of instances in the batches that count.
     pub planned: u64,
-    /// The sum of every instance's period, in ticks.
+    /// Sum of the periods of all these instances, in ticks.
     pub paced: f64,
     /// Ticks inside the batches that count.
     pub in_batches: u64,
-    /// Groups of all threads in these batches, and those that began late.
+    /// Number of groups of all threads in these batches, and number of groups that started late (`late`).
     pub groups: u64,
     pub late: u64,
-    /// The sum of how far apart threads ended, in ticks, and of how many batches.
+    /// Sum of the end spreads (time between the first and the last thread's end, corrected for the skew) in
+    /// ticks, and the number of batches in the sum (`counted`).
     pub apart: u64,
     pub counted: u64,
-    /// Instances thrown away, and disturbed batches.
+    /// Number of discarded instances, and number of disturbed batches (`disturbances`).
     pub discarded: u64,
     pub disturbances: u64,
-    /// Instances thrown away because a thread was not on its CPU, and whether the run ended for that.
+    /// Number of instances discarded because a thread was not on its CPU, and whether the run ended for this
+    /// reason (`stranded`).
     pub moved: u64,
     pub stranded: bool,
-    /// Races batch by batch, where the period had settled.
+    /// Race rates batch by batch, for batches with a settled period.
     pub history: History,
-    /// From the first batch to the last.
+    /// Time from the first batch to the last.
     pub elapsed: Duration,
     pub interrupted: bool,
 }
 
 impl Books {
-    /// Why it ended.
+    /// Why the run ended.
     pub fn stop(&self) -> Stop {
         if self.interrupted { Stop::Interrupted } else { Stop::Limit }
     }
@@ -138,19 +144,20 @@ impl<'a> Leader<'a> {
         }
     }
 
-    /// What was written down.
+    /// The totals of the run.
     pub fn into_books(self) -> Books {
         self.books
     }
 
-    /// The next batch, when all threads are ready for it; `None` if there is to be none.
+    /// Plans the next batch. Called when all threads are ready for it. Returns `None` to end the run.
     pub fn next(&mut self, meeting: &Meeting) -> Option<Batch> {
         let mut now = self.clock.now();
         let (since, begun) = *self.begun.get_or_insert_with(|| (Instant::now(), now));
         let sums = meeting.sums();
         let last = self.last.take();
-        // The period holds from a batch's last tick to the next one's first as well: where a batch has only one, all of it is here. Waited for
-        // here and not by the emitted code, which sees neither limits nor Ctrl-C.
+        // The period also holds from the last tick of a batch to the first tick of the next. For batches of a
+        // single group it has no other effect. The leader waits for it here, because the emitted code checks
+        // neither limits nor Ctrl-C.
         let due = last.map_or(0, |batch| self.due(batch));
         let discarded = last.and_then(|batch| self.account(batch, meeting, sums));
         loop {
@@ -171,11 +178,12 @@ impl<'a> Leader<'a> {
         }
         let period = whole(self.period.round().max(1.0));
         let count = self.left().min(self.batch());
-        // Where nearly every batch is disturbed, nothing would be left.
+        // If nearly every batch is disturbed, disturbed batches are kept. Otherwise no batch would be left.
         let discardable = self.books.discarded <= AT_MOST_DISCARDED * self.books.planned + FIRST_DISCARDED;
         self.books.planned += count;
         self.books.paced += period as f64 * count as f64;
-        // A batch that was thrown away is run again as it was, so that a seed gives the same order on a busy box too.
+        // A discarded batch is repeated with the same skew, region and prefetch, so that a seed gives the same
+        // order on a busy machine too.
         let (skew, stretch, warm) =
             discarded.map_or_else(|| self.draw(), |batch| (batch.skew, batch.stretch, batch.warm));
         let batch = Batch {
@@ -191,7 +199,7 @@ impl<'a> Leader<'a> {
         self.last
     }
 
-    /// Whether there is to be no other batch, after so many ticks and races.
+    /// Whether the run is over, after the given number of ticks and races.
     fn over(&mut self, ticks: u64, races: u64) -> bool {
         let limits = self.plan.limits;
         let seconds = ticks as f64 / self.clock.frequency_hz;
@@ -203,12 +211,12 @@ impl<'a> Leader<'a> {
             || limits.races.is_some_and(|limit| races >= limit)
     }
 
-    /// Instances that are still to be run.
+    /// Number of instances still to run.
     fn left(&self) -> u64 {
         self.plan.limits.iterations.map_or(u64::MAX, |limit| limit.saturating_sub(self.books.planned))
     }
 
-    /// The tick after a batch's last one; 0 in a free run.
+    /// Time of the tick after a batch's last one, in clock ticks. 0 in a free run.
     fn due(&self, batch: Batch) -> u64 {
         match self.plan.pace {
             Pace::Free => 0,
@@ -216,8 +224,8 @@ impl<'a> Leader<'a> {
         }
     }
 
-    /// Takes account of a batch that all have run and counted, with the sums of iterations and races after it; gives it back if it was thrown
-    /// away.
+    /// Adds a batch to the totals, after all threads have run and classified it. `iterations` and `races` are
+    /// the sums after it. Returns the batch if it was discarded.
     fn account(&mut self, batch: Batch, meeting: &Meeting, (iterations, races): (u64, u64)) -> Option<Batch> {
         let books = &mut self.books;
         let ends = || meeting.reports().map(|report| report.end);
@@ -247,7 +255,7 @@ impl<'a> Leader<'a> {
             books.history.push(more, passed);
         }
         (self.iterations_before, self.races_before) = (iterations, races);
-        // A disturbed one says nothing about what the machine can keep.
+        // A disturbed batch does not show what the machine can keep.
         if !flaws.disturbed {
             let early = meeting.reports().map(|report| report.early).min().map_or(0.0, f64::from);
             let spare = early - IN_TIME * self.clock.frequency_hz;
@@ -265,7 +273,7 @@ impl<'a> Leader<'a> {
         None
     }
 
-    /// The next batch's skew, stretch and warmth.
+    /// Chooses the next batch's skew, region and prefetch.
     fn draw(&mut self) -> (usize, usize, bool) {
         if self.order.is_empty() {
             let hot = self.hot.lock().expect("no thread panics holding it");
@@ -289,7 +297,8 @@ impl<'a> Leader<'a> {
         (skew, stretch, warm)
     }
 
-    /// Instances in the next batch: fewer where each takes long, and never so many that Ctrl-C is not seen in time.
+    /// Number of instances in the next batch. Fewer if instances take long, so that limits and Ctrl-C are
+    /// noticed in time.
     fn batch(&self) -> u64 {
         let most = self.plan.batch as u64;
         let ticks = match self.plan.pace {
@@ -298,7 +307,7 @@ impl<'a> Leader<'a> {
         };
         let group = self.plan.per_tick();
         let seconds = ticks.max(1.0) / self.clock.frequency_hz;
-        // In whole groups, as long as the batch has room for one.
+        // Whole groups, if the batch has room for at least one.
         let fitting = whole(LONGEST_BATCH / seconds).max(SHORTEST_BATCH.div_ceil(group));
         let in_time = whole(SEEN_WITHIN / seconds).max(1);
         most.min((most / group).max(1).min(fitting).min(in_time) * group)
@@ -311,7 +320,7 @@ mod tests {
     use super::super::plan::Limits;
     use super::*;
 
-    /// The counter of the host as it is, taken for one of 1 GHz; where its own is slower, all of this takes longer.
+    /// A clock with the host's counter, declared as 1 GHz. Where the counter is slower, the tests take longer.
     const CLOCK: Clock = Clock { frequency_hz: 1e9, resolution_ticks: 1, read_ticks: 20 };
 
     fn plan() -> Plan {
@@ -331,7 +340,7 @@ mod tests {
         }
     }
 
-    /// A leader with one thread to lead, which says what it is told to.
+    /// A leader with a single simulated thread, which reports what the test tells it to.
     struct Led<'a> {
         leader: Leader<'a>,
         meeting: Meeting,
@@ -355,7 +364,7 @@ mod tests {
             batch
         }
 
-        /// The last batch is run, and each instance of it raced or none.
+        /// Completes the last batch. Either all of its instances raced or none.
         fn done(&mut self, batch: Batch, report: Report, raced: bool) {
             let report = Report { end: batch.start + 10 * batch.count as u64, ..report };
             let flaws = self.meeting.done(0, self.number, report).unwrap();
@@ -380,7 +389,7 @@ mod tests {
                 assert_eq!((batch.skew, batch.stretch, batch.warm), before, "it is run as it was");
             }
             run += batch.count as u64;
-            // Two of three: one disturbed, one moved.
+            // Two of three batches are discarded: one disturbed, one moved.
             let report =
                 Report { disturbed: led.number.is_multiple_of(3), moved: led.number % 3 == 1, late: 7, ..FINE };
             if report.disturbed || report.moved {
@@ -394,7 +403,7 @@ mod tests {
         assert_eq!(books.planned, 1234);
         assert_eq!(books.planned + books.discarded + books.moved, run);
         assert!(books.discarded > 0 && books.moved > 0);
-        // One group an instance and a thread, those of the batches that count; late ones were said seven a batch.
+        // One group per instance and thread, in the batches that count. Each batch reported seven late groups.
         let kept = batches.div_ceil(3);
         assert_eq!((books.groups, books.late, books.counted, books.disturbances), (1234, 7 * kept, kept, batches / 3));
         assert_eq!(books.in_batches, 10 * 1234);
@@ -411,7 +420,7 @@ mod tests {
         while let Some(batch) = led.next() {
             led.done(batch, Report { late: 5, ..FINE }, false);
         }
-        // Ten batches of 25 groups, and one of a single instance.
+        // Ten batches of 25 groups, and one batch of a single instance.
         let books = led.leader.into_books();
         assert_eq!((books.planned, books.groups, books.late), (1001, 251, 55));
     }
@@ -443,7 +452,7 @@ mod tests {
         assert_eq!(led.leader.lasts, LASTS);
         led.leader.lasts = Duration::from_millis(200);
         let begun = Instant::now();
-        // Each time it is back before it has lasted, and once more after that.
+        // The thread is back each time before the limit. Then it stays away once.
         while begun.elapsed() < Duration::from_millis(300) {
             let batch = led.next().expect("it comes back");
             led.done(batch, if led.number.is_multiple_of(2) { away } else { FINE }, false);
@@ -476,7 +485,7 @@ mod tests {
             let (seen, batches, stop, _) = run(iterations(limit), None);
             assert_eq!((seen, batches, stop), (limit, limit.div_ceil(100), Stop::Limit));
         }
-        // The batch that reaches a number of races is finished.
+        // The batch that reaches the race limit is completed.
         for (limit, batches) in [(1, 1), (100, 1), (101, 2)] {
             assert_eq!(run(Limits { races: Some(limit), ..Limits::default() }, None).1, batches);
         }
@@ -484,7 +493,7 @@ mod tests {
         let time = Duration::from_millis(20);
         let (.., stop, elapsed) = run(Limits { duration: Some(time), ..Limits::default() }, None);
         assert_eq!(stop, Stop::Limit);
-        // Where the counter runs at another rate than 1 GHz the limit is another time.
+        // If the counter does not run at 1 GHz, the limit is another time.
         assert!(elapsed > Duration::from_millis(1), "{elapsed:?}");
         let (_, batches, stop, _) = run(Limits::default(), Some(3));
         assert_eq!((batches, stop), (3, Stop::Interrupted));
@@ -514,7 +523,7 @@ mod tests {
             let second = led.next().unwrap();
             let ticks = first.count.div_ceil(group) as u64;
             assert!(second.start >= first.start + ticks * period, "{period} {group} {batch}");
-            // A limit ends the wait for a far tick.
+            // An interrupt ends the wait for a tick far in the future.
             led.done(second, FINE, false);
             go.store(true, Ordering::Relaxed);
             assert_eq!(led.next(), None);
@@ -545,7 +554,7 @@ mod tests {
         };
         assert_eq!(draw(50), ([10; 5], 49));
         *hot.lock().unwrap() = vec![1, 4];
-        // History begins anew, because rates at other skews are no drift.
+        // The history restarts, because rates at other skews are not drift.
         assert_eq!(draw(20), ([0, 10, 0, 0, 10], 19));
     }
 

@@ -1,70 +1,84 @@
-//! The period of a paced run, which follows the machine.
+//! Period control: adapts the period of a paced run to the machine.
 //!
-//! Too short, and the threads fall behind the clock and may lose each other; too long, and time is wasted. What is known of a batch is the share
-//! of ticks that a thread was late for, and how many races it had. On a shared machine what a line transfer costs doubles and halves
-//! within seconds, so the period is looked at again and again.
+//! If the period is too short, the threads fall behind the clock and may lose synchronization. If it is too
+//! long, time is wasted. Two numbers are known of each batch: the share of ticks for which a thread was late,
+//! and the number of races. On a shared machine the cache-line transfer latency doubles and halves within
+//! seconds, so the period is checked again and again.
 //!
-//! Lateness is the rule where races are rare: the shortest period is taken that the threads keep. But lines that go to and fro can hold threads
-//! together without any clock, twice as fast as they keep it; in other tests nothing is left then. Where races are frequent they say
-//! which it is: now and then all periods down to none are tried, and the one with the most races per tick is taken.
+//! Where races are rare, lateness decides: the shortest period that the threads keep is used. But cache lines
+//! that move back and forth can keep threads synchronized without a clock, at half of the period that they can
+//! keep. In other tests such a short period leaves no races. So where races are frequent, races decide: from
+//! time to time all periods down to none are tried, and the one with the most races per tick is used.
+//!
+//! Words: a *look* is one decision about the period, after a few batches. A period is *kept* if the threads keep up
+//! with it. A batch is *lost* if too many of its instances start late. A *ladder* is a sequence of shorter and shorter
+//! trial periods.
 
-/// How many batches go by before the period is looked at again.
+/// Number of batches between two looks.
 const ADAPT_EVERY: u32 = 10;
-/// A batch in which more than this share of instances begins late has lost the clock. Measured: where threads keep up
-/// it is a few hundredths, where they do not it is most of them.
+/// A batch is lost if more than this share of its instances start late. Measured: the share is a few hundredths
+/// where the threads keep up, and most of the instances where they do not.
 const TOO_LATE: f64 = 0.06;
-/// The period grows by [`LONGER`] if more batches than this are lost, out of [`ADAPT_EVERY`]. One or two are lost to
-/// whoever else wants the CPU, and a longer period does not bring them back.
+/// The period grows by the factor [`LONGER`] if more than this many of [`ADAPT_EVERY`] batches are lost. One or
+/// two batches can be lost to another process that takes the CPU, and a longer period does not help against
+/// that.
 const LOST: u32 = 2;
 const LONGER: f64 = 1.25;
-/// The period shrinks by [`SHORTER`] if no more than this share began late in all the batches looked at, not counting
-/// [`AT_FIRST`] instances a batch, which are late when the meeting lets a thread go late. What counts is how close the
-/// threads are, not how many instances they do: at the shortest period that can be kept, they are not.
+/// The period shrinks by the factor [`SHORTER`] if no more than this share of the instances of a look started
+/// late. [`AT_FIRST`] instances of each batch are not counted: they are late when the rendezvous releases a
+/// thread late. The goal is that the threads run close together, not that they run many instances: at the
+/// shortest period that can just be kept, they are not close together.
 const IN_TIME: f64 = 0.02;
 pub(super) const AT_FIRST: u64 = 2;
 const SHORTER: f64 = 0.98;
-/// A moment's disturbance lets the period grow many times over. Once it is over, the way back down to [`NEAR`] times what
-/// was kept before is taken in large steps.
+/// A short disturbance can make the period grow many times over. After it, the period returns in large steps of
+/// this factor until it is [`NEAR`] times the kept period.
 const BACK: f64 = 0.7;
 const NEAR: f64 = 1.5;
-/// At the beginning of a run the period is shortened in large steps, a few batches each, until half of these are lost: the calibration
-/// before it was too short to be trusted.
+/// At the beginning of a run the period shrinks by the factor [`SEARCH`] every [`FEW`] batches, until half of
+/// these are lost: the calibration before the run is too short to be trusted.
 const FEW: u32 = 4;
 const SEARCH: f64 = 0.8;
-/// After so many looks in a row that found hardly an instance late, the steps are as large again.
+/// After this many consecutive looks with hardly any late instance, the steps are large again.
 const EASY: u32 = 5;
-/// What was kept before is forgotten slowly, by this factor each time the period grows: the machine may have become slower
+/// Each time the period grows, the kept period grows by this factor, because the machine may have become slower
 /// for good.
 const FORGET: f64 = 1.03;
 
-/// There can be two regimes, a fast one and one in which lines are fetched, lost and fetched again, and what lies between can be kept in
-/// neither; in the slow one instances are a little late whatever the period. So at the end of the search, and then after so many looks,
-/// all shorter periods are tried. Twice as seldom each time none is better.
+/// Number of looks after which all shorter periods are tried again; also tried at the end of the search.
+///
+/// There can be two regimes: a fast one, and a slow one in which lines are fetched, lost and fetched again.
+/// Periods between the two cannot be kept in either, and in the slow regime instances are a little late at
+/// every period. So small steps do not lead from the slow regime to the fast one. The number doubles each time
+/// no shorter period is better.
 const PATIENCE: u32 = 10;
 const LONGEST_PATIENCE: u32 = 80;
-/// From one period tried to the next, and the last of them as a part of the first; after that comes none at all.
+/// Ratio of each period of a ladder to the one before, and of the last period to the first. After the last
+/// one, a period of one tick (no waiting) is tried if races are compared.
 const RUNG: f64 = 0.82;
 const LAST_RUNG: f64 = 0.15;
-/// Batches of each, where races are compared.
+/// Number of batches per period, where races are compared.
 const ENOUGH_BATCHES: u32 = 6;
-/// Fewer races than this in all of them say nothing.
+/// With fewer races than this in all batches of a ladder, races are not compared.
 const ENOUGH_RACES: u64 = 200;
-/// A period taken for its races is kept for so many looks, and twice as long each time the same comes out again, unless what it was taken for
-/// has become [`CHANGED`] times more or less in [`TWICE`] looks in a row.
+/// Number of looks for which a period chosen by its races is kept. It doubles each time the next ladder gives
+/// the same period. The period is given up earlier if its race rate differs by more than the factor [`CHANGED`]
+/// from the rate at which it was chosen, in [`TWICE`] consecutive looks.
 const HOLD: u32 = 40;
 const LONGEST_HOLD: u32 = 640;
 const CHANGED: f64 = 1.4;
 const TWICE: u32 = 2;
-/// Then all are tried again, from so many times the last period that was kept: the machine may have become slower.
+/// The next ladder then starts at this many times the last kept period, because the machine may have become
+/// slower.
 const ABOVE: f64 = 1.6;
 
-/// The shortest period that threads are asked to keep, in seconds: about what reading the clock twice costs.
+/// The shortest period that threads are asked to keep, in seconds. About the time of two clock reads.
 pub(super) const SHORTEST_PERIOD: f64 = 30e-9;
-/// The longest period that adapting arrives at, in seconds: several times what a contended lock between two sockets
-/// takes. Who needs more has lost its CPU, and a longer period does not bring it back.
+/// The longest period that the adaptation chooses, in seconds: several times the time of a contended lock
+/// between two sockets. A thread that needs longer has lost its CPU; a longer period does not help.
 pub(super) const LONGEST_PERIOD: f64 = 5e-6;
 
-/// Decides on the period. Periods are in ticks.
+/// Controls the period of a run. All periods are in ticks.
 #[derive(Debug, Clone)]
 pub(super) struct PeriodControl {
     shortest: f64,
@@ -72,28 +86,28 @@ pub(super) struct PeriodControl {
     mode: Mode,
     /// The shortest period that was kept.
     kept: f64,
-    /// Whether batches are alike enough for their races to be compared.
+    /// Whether batches are similar enough for their races to be compared.
     comparable: bool,
-    /// Whether all shorter periods were tried since then.
+    /// Whether all shorter periods were tried since `comparable` was set.
     tried: bool,
-    /// Where to begin trying anew, if what was tried so far was not comparable.
+    /// If set, a new ladder starts at this period, because the batches of the last one were not comparable.
     anew: Option<f64>,
-    /// How often the period was looked at since others were tried, and how often it is before they are again.
+    /// Number of looks since the last ladder, and the number after which the next ladder starts (`patience`).
     waited: u32,
     patience: u32,
-    /// How often in a row hardly an instance was late.
+    /// Number of consecutive looks with hardly any late instance.
     easy: u32,
-    /// The period that had the most races, and how many looks it is kept for.
+    /// The last period chosen by its races, and the number of looks for which it is kept (`hold`).
     best: f64,
     hold: u32,
     seen: Seen,
 }
 
-/// What was seen since the last look.
+/// Totals since the last look.
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
     batches: u32,
-    /// Those that lost the clock, and the sum of the late shares of all.
+    /// Number of lost batches, and the sum of the late shares of all batches (`late`).
     lost: u32,
     late: f64,
     races: u64,
@@ -108,22 +122,23 @@ impl Seen {
 
 #[derive(Debug, Clone)]
 enum Mode {
-    /// On the way down from the beginning; whether the last step was one too many.
+    /// Shortening the period at the beginning of a run. `failed`: the last look found too many lost batches.
     Search { failed: bool },
-    /// The shortest that is kept.
+    /// Using the shortest period that is kept.
     Follow,
-    /// Trying all that is shorter than a period: what was seen of which.
+    /// Trying the periods below `before`. `rungs` has the periods tried so far and their totals.
     Ladder { before: f64, rungs: Vec<(f64, Seen)> },
-    /// The one with the most races: how many a tick, how often it is still looked at, how often in a row that had changed, and the last
-    /// period that was kept.
+    /// Using the period with the most races. `rate`: races per tick when it was chosen. `looks`: number of
+    /// looks left. `changed`: number of consecutive looks with another rate. `kept`: the shortest period that
+    /// was kept.
     Races { rate: f64, looks: u32, changed: u32, kept: f64 },
 }
 
 impl PeriodControl {
-    /// Begins with a period; what is asked of the threads lies between two others.
+    /// Starts with `period`. Periods are later chosen between `shortest` and `longest`.
     pub(super) fn new(period: f64, shortest: f64, longest: f64) -> PeriodControl {
         PeriodControl {
-            // A tick is all that a coarse clock has.
+            // A coarse clock cannot measure less than one tick.
             shortest: shortest.max(1.0),
             longest,
             mode: Mode::Search { failed: false },
@@ -140,7 +155,7 @@ impl PeriodControl {
         }
     }
 
-    /// Says that batches are alike from now on: all at skews where races are about as frequent.
+    /// Says that the batches are comparable from now on: all are at skews with similar race rates.
     pub(super) fn comparable(&mut self) {
         if !self.comparable {
             (self.comparable, self.tried, self.waited) = (true, false, self.patience);
@@ -150,13 +165,14 @@ impl PeriodControl {
         }
     }
 
-    /// Whether the period is one to stay with, as far as can be known. While it is not, the rate of races says more of the period than of the
-    /// test.
+    /// Whether the choice of the period is complete for now. If not, race rates describe the period more than
+    /// the test.
     pub(super) fn settled(&self) -> bool {
         matches!(self.mode, Mode::Follow | Mode::Races { .. }) && (self.tried || !self.comparable)
     }
 
-    /// Notes a batch: the share of its ticks that a thread was late for, its races, and how long it took.
+    /// Adds a batch: the share of its ticks for which a thread was late, its number of races, and its duration
+    /// in ticks.
     pub(super) fn batch(&mut self, late: f64, races: u64, ticks: u64) {
         self.seen.batches += 1;
         self.seen.lost += u32::from(late > TOO_LATE);
@@ -165,7 +181,7 @@ impl PeriodControl {
         self.seen.ticks += ticks;
     }
 
-    /// The next period after one; `None` if it is too early to say.
+    /// Decides on the period to follow `period`. Returns `None` if there are too few batches yet.
     pub(super) fn look(&mut self, period: f64) -> Option<f64> {
         if let Some(before) = self.anew.take() {
             self.seen = Seen::default();
@@ -207,14 +223,15 @@ impl PeriodControl {
         Some(next.min(self.longest))
     }
 
-    /// On the way down from the beginning.
+    /// One step of the search at the beginning of a run.
     fn search(&mut self, period: f64, seen: Seen, failed: bool) -> f64 {
         if seen.lost < seen.batches / 2 && period > self.shortest {
             self.kept = self.kept.min(period);
             self.mode = Mode::Search { failed: false };
             return (SEARCH * period).max(self.shortest);
         }
-        // A thread that was only just started, or somebody else's doing: looked at twice.
+        // The cause may be a thread that has only just started, or another process. So the period gets a second
+        // look.
         if !failed && period > self.shortest {
             self.mode = Mode::Search { failed: true };
             return period;
@@ -222,21 +239,21 @@ impl PeriodControl {
         self.ladder(period * LONGER / SEARCH)
     }
 
-    /// Begins to try all periods from one down.
+    /// Starts a ladder: tries all periods from `from` down. Returns the first of them.
     fn ladder(&mut self, from: f64) -> f64 {
         self.waited = 0;
         self.mode = Mode::Ladder { before: from, rungs: Vec::new() };
         from
     }
 
-    /// The next rung of a ladder; after the last, what it has come to.
+    /// The next period of a ladder. After the last period, decides which one to use.
     fn climb(&mut self, period: f64, before: f64, rungs: Vec<(f64, Seen)>) -> f64 {
         let next = RUNG * period;
         if next >= (LAST_RUNG * before).max(self.shortest) {
             self.mode = Mode::Ladder { before, rungs };
             return next;
         }
-        // None at all is only for those who are judged by their races.
+        // A period of one tick is tried only where races decide.
         if self.comparable && period > 1.0 {
             self.mode = Mode::Ladder { before, rungs };
             return 1.0;
@@ -246,10 +263,11 @@ impl PeriodControl {
         let races: u64 = rungs.iter().map(|(_, seen)| seen.races).sum();
         if self.comparable && races >= ENOUGH_RACES {
             let best = rungs.iter().max_by(|a, b| a.1.rate().total_cmp(&b.1.rate()));
-            // The longest is the best, and too short: even longer ones may be better.
+            // If the longest period of the ladder has the most races and none was kept, longer ones may be
+            // better, so none is chosen by its races.
             if let Some(&(best, seen)) = best.filter(|(best, _)| kept.is_some() || *best < before) {
                 let same = (RUNG * RUNG..1.0 / RUNG / RUNG).contains(&(best / self.best));
-                // Where none was kept the next ladder begins higher, and soon.
+                // If none was kept, the next ladder starts at a longer period, and soon.
                 self.hold = if same && kept.is_some() { (2 * self.hold).min(LONGEST_HOLD) } else { HOLD };
                 self.best = best;
                 let kept = kept.unwrap_or(before);
@@ -290,7 +308,8 @@ impl PeriodControl {
 mod tests {
     use super::*;
 
-    /// Runs batches on a machine that says how late it is at a period, and how many races a batch has there; the periods.
+    /// Runs batches on a simulated machine. `machine` gives the late share and the races of a batch at a
+    /// period. Returns the periods.
     fn run(start: f64, batches: u32, machine: impl Fn(u32, f64) -> (f64, u64)) -> Vec<f64> {
         let mut control = PeriodControl::new(start, 20.0, 5000.0);
         let mut period = start;
@@ -306,7 +325,7 @@ mod tests {
         (0..batches).map(one).collect()
     }
 
-    /// How often a period was in a range in the second half.
+    /// Share of the second half of the periods that is in a range.
     fn share(periods: &[f64], range: std::ops::Range<f64>) -> f64 {
         let half = &periods[periods.len() / 2..];
         half.iter().filter(|period| range.contains(period)).count() as f64 / half.len() as f64
@@ -323,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_slow_regime_is_left_for_a_fast_one_behind_it() {
-        // Between 70 and 200 nothing can be kept, below and above it can; both are a little late.
+        // Between 70 and 200 no period can be kept. Below and above it can, with a few late instances.
         let machine = |_, period: f64| match period {
             period if period < 50.0 => (0.9, 0),
             period if period < 70.0 => (0.03, 0),
@@ -336,13 +355,13 @@ mod tests {
 
     #[test]
     fn races_decide_where_there_are_some() {
-        // Out of step, and yet as many races an instance: the shortest is the best.
+        // Late at short periods, but with as many races per instance: the shortest period is the best.
         let together = run(100.0, 20_000, |_, period| (if period < 50.0 { 0.9 } else { 0.01 }, 500));
         assert!(share(&together, 0.0..45.0) > 0.8);
-        // Out of step, and nothing left.
+        // Late at short periods, and with almost no races there.
         let lost = run(100.0, 20_000, |_, period| if period < 50.0 { (0.9, 1) } else { (0.01, 500) });
         assert!(share(&lost, 45.0..75.0) > 0.8, "{:?}", &lost[19_000..19_100]);
-        // The machine becomes four times slower, and falls apart when rushed.
+        // The machine becomes four times slower, and almost no races are left at shorter periods.
         let slower = run(100.0, 40_000, |batch, period| match (batch < 15_000, period) {
             (true, period) => (if period < 50.0 { 0.9 } else { 0.01 }, 500),
             (false, period) if period < 200.0 => (0.9, 20),
@@ -353,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_clock_of_40_ns_is_no_trap() {
-        // Below four ticks nothing can be kept, or below three, and the machine sees whole ticks only.
+        // Periods below four (or three) ticks cannot be kept, and the machine has whole ticks only.
         for least in [3.0, 4.0] {
             for races in [0, 500] {
                 let mut control = PeriodControl::new(8.0, 0.75, 125.0);
@@ -390,7 +409,8 @@ mod tests {
             period = control.look(period).unwrap_or(period);
             settled.push(control.settled());
         }
-        // Not at first, nor after batches have become comparable; and else most of the time.
+        // Not settled at the beginning, nor right after batches become comparable. Settled most of the
+        // remaining time.
         let often = |range: std::ops::Range<usize>| settled[range].iter().filter(|settled| **settled).count();
         assert_eq!((often(0..10), often(500..530)), (0, 0));
         assert!(often(100..500) > 200 && often(700..1000) > 200);
