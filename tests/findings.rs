@@ -62,22 +62,22 @@ fn a_zero_says_why_it_says_nothing() {
         (
             of(json!(["store-store", "load-load"]), json!(["S01-core+nt"]), 1),
             &["S01-core+nt"],
-            "matches at skews where the threads met: 1, and a finding takes 1,000",
+            "too few matches at skews where the threads met: 1 of the 1,000 that are needed",
         ),
     ];
     for (evidence, controls_fired, words) in cases {
         let record = with_evidence(&evidence, controls_fired);
         let summary = record.summary();
-        let line = format!("CPUs 0,1 (core): {words}, so the zero of S01-as-is means nothing (inconclusive).");
+        let line = format!("CPUs 0,1 (core): {words}, so the zero of S01-as-is is inconclusive.");
         assert!(summary.contains(&line), "{line}\n{summary}");
         let row = record.table().lines().find(|line| line.contains("S01-as-is ")).unwrap().to_owned();
         assert!(row.ends_with("inconclusive"), "{row}");
         let page = in_page(&record);
-        assert!(page.contains(&format!("but this zero says nothing: {words}.")), "{words}");
+        assert!(page.contains(&format!("but this zero is inconclusive: {words}.")), "{words}");
     }
     let fine = with_evidence(&of(json!(["store-store"]), json!(["S01-core+nt"]), 1000), &["S01-core+nt", "SB"]);
     assert!(
-        fine.summary().contains("CPUs 0,1 (core): the controls fired (") && !fine.summary().contains("means nothing")
+        fine.summary().contains("CPUs 0,1 (core): the controls fired (") && !fine.summary().contains("the zero of")
     );
     assert!(in_page(&fine).contains("On these CPUs the control S01-core+nt 68.6 % showed in the same run"));
     // A finding that its evidence does not carry is no record that adds up.

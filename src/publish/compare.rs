@@ -1,4 +1,4 @@
-//! Records side by side: how many times more often, and whether that is more than chance.
+//! Compares records: the ratio of rates of each test, and whether the rates differ by more than chance.
 
 use comfy_table::{ContentArrangement, Table, presets};
 
@@ -8,59 +8,61 @@ use crate::record::{Record, ScenarioResult};
 use crate::shown;
 use crate::stats::interval_of;
 
-/// One test in the first record and in another.
+/// One test in the first record and in another record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
     /// The test.
     pub scenario: String,
     /// The placement class.
     pub class: String,
-    /// Which of the other records, from 1 on.
+    /// The number of the other record, from 1.
     pub other: usize,
-    /// The rates as they are shown.
+    /// The two rates as text, with their intervals.
     pub rates: [String; 2],
-    /// The other's rate over the first's; `None` if neither shows any race.
+    /// The other rate divided by the first; `None` if neither record has a race.
     pub ratio: Option<Ratio>,
-    /// Whether the two were the same machine code.
+    /// Whether both records ran the same machine code.
     pub same_code: bool,
 }
 
 /// A ratio of rates with its 95 % interval; the ends may be 0 and infinite.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ratio {
-    /// The other's rate over the first's; infinite if only the other shows races.
+    /// The other rate divided by the first; infinite if only the other record has races.
     pub value: f64,
     /// The lower end.
     pub low: f64,
     /// The upper end.
     pub high: f64,
-    /// Whether a side is one run, so that what runs differ by had to be assumed ([`BETWEEN_RUNS`]).
+    /// Whether one of the rates is from a single run, so that the spread between runs is assumed
+    /// ([`BETWEEN_RUNS`]).
     pub assumed: bool,
 }
 
 impl Ratio {
-    /// Whether equal rates would be a surprise.
+    /// Whether the interval excludes 1, that is, equal rates.
     pub fn differs(self) -> bool {
         self.low > 1.0 || self.high < 1.0
     }
 }
 
-/// What two runs of one box differ by if nobody measured it: the standard deviation of the logarithm of a rate. Five runs in turns on a quiet
-/// box differed by 2 to 40 % (docs/performance.md).
+/// The assumed spread between runs on one machine, if it was not measured: the standard deviation of the
+/// logarithm of a rate. Five alternating runs on a quiet machine differed by 2 to 40 % (docs/performance.md).
 pub const BETWEEN_RUNS: f64 = 0.2;
 /// The 97.5 % point of the standard normal distribution.
 const Z: f64 = 1.96;
 
-/// A rate to be compared.
+/// A rate for a comparison.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
     /// How often the race was seen.
     pub seen: u64,
     /// Iterations.
     pub trials: u64,
-    /// How many times the variance of independent iterations its parts show ([`ScenarioResult::effect`]).
+    /// The design effect: the variance relative to that of independent iterations
+    /// ([`ScenarioResult::effect`]).
     pub effect: f64,
-    /// Whether it is of several runs, so that the effect covers what runs differ by.
+    /// Whether the rate is from several runs, so that the effect includes the spread between runs.
     pub repeated: bool,
 }
 
@@ -74,25 +76,27 @@ impl Rate {
         }
     }
 
-    /// Its races as so many independent ones.
+    /// The effective number of races: as many independent races would have the same relative variance.
     fn effective(self) -> f64 {
         self.seen as f64 / self.effect.max(1.0)
     }
 }
 
-/// How many times the first rate the other is.
+/// The ratio of the other rate to the first, with its interval.
 ///
-/// Given how many races there were in all, those of the other are binomially distributed, with a share that follows from the
-/// ratio (the conditional test of two Poisson rates: Przyborowski and Wilenski, Biometrika 31, 1940). That is exact for rare
-/// races; for frequent ones, whose counts vary less, the interval is too wide rather than too narrow. Races count for as many as they are worth
-/// ([`crate::stats::interval_with`]). What runs differ by is in that where a rate is of several runs, and [`BETWEEN_RUNS`] is added where not.
+/// The total number of races is taken as given. The other's share of them is then binomially distributed,
+/// with a probability that follows from the ratio (the conditional test of two Poisson rates: Przyborowski
+/// and Wilenski, Biometrika 31, 1940). This is exact for rare races. Counts of frequent races vary less, so
+/// for these the interval is too wide rather than too narrow. Races and trials are divided by the design
+/// effect ([`crate::stats::interval_with`]). The effect of a rate from several runs includes the spread
+/// between runs; for a single run [`BETWEEN_RUNS`] is added.
 pub fn ratio(first: Rate, other: Rate) -> Option<Ratio> {
     if first.trials == 0 || other.trials == 0 || first.seen == 0 && other.seen == 0 {
         return None;
     }
     let (ours, theirs) = (first.effective(), other.effective());
     let share = interval_of(theirs, ours + theirs);
-    // The trials that these races are among are as many fewer.
+    // The design effect divides the trials too.
     let trials = |rate: Rate| rate.trials as f64 / rate.effect.max(1.0);
     let scale = trials(first) / trials(other);
     let odds = |p: f64| if p >= 1.0 { f64::INFINITY } else { p / (1.0 - p) * scale };
@@ -100,7 +104,8 @@ pub fn ratio(first: Rate, other: Rate) -> Option<Ratio> {
     let single = [first, other].iter().filter(|rate| !rate.repeated).count();
     let more = Z * BETWEEN_RUNS * (single as f64).sqrt();
     let (low, high) = (odds(share.low), odds(share.high));
-    // Independent parts of a logarithm's spread add up as squares; beside 0 and infinity there is only one.
+    // Independent parts of the spread of a logarithm add up as squares. If an end is 0 or infinite, only
+    // `more` is left.
     let wider = |end: f64| {
         let own = (end / value).ln().abs();
         if own.is_finite() { own.hypot(more) } else { more }
@@ -114,8 +119,8 @@ pub fn ratio(first: Rate, other: Rate) -> Option<Ratio> {
     })
 }
 
-/// The result of another record that is to stand beside one: the same source on the same placement class, and where a record has several of
-/// these, on the same CPUs.
+/// The result of another record to compare with: the same source on the same placement class. If a record has
+/// several of these, the CPUs must be the same too.
 fn counterpart<'a>(result: &ScenarioResult, first: &Record, other: &'a Record) -> Option<&'a ScenarioResult> {
     let alike = |known: &&ScenarioResult| {
         known.source_sha256 == result.source_sha256 && known.placement.class == result.placement.class
@@ -124,7 +129,8 @@ fn counterpart<'a>(result: &ScenarioResult, first: &Record, other: &'a Record) -
     other.results.iter().filter(alike).find(|known| !several || known.placement.cpus == result.placement.cpus)
 }
 
-/// Every test of the first record that another has too, by source and placement class.
+/// Compares every test of the first record with the same test of each other record, by source and placement
+/// class.
 pub fn compare(records: &[Record]) -> Vec<Comparison> {
     let Some((first, others)) = records.split_first() else { return Vec::new() };
     let mut out = Vec::new();
@@ -162,12 +168,12 @@ fn cells(comparison: &Comparison, several: bool) -> [String; 6] {
             if ratio.differs() { "yes" } else { "no" }.to_owned(),
         ),
     };
-    let code = if comparison.same_code { "" } else { ", other code" };
+    let code = if comparison.same_code { "" } else { ", different machine code" };
     let [first, other] = comparison.rates.clone();
     [comparison.scenario.clone(), comparison.class.clone(), first, name + &other, ratio, differs + code]
 }
 
-/// The table for a terminal, with what A, B, ... are.
+/// The table for a terminal, with the legend of A, B, ...
 pub fn comparison_table(names: &[String], comparisons: &[Comparison]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -179,7 +185,7 @@ pub fn comparison_table(names: &[String], comparisons: &[Comparison]) -> String 
     format!("{}\n{}\n{}", legend(names), lines.join("\n"), footnote(comparisons))
 }
 
-/// The same in Markdown.
+/// The table in Markdown, with the legend of A, B, ...
 pub fn comparison_markdown(names: &[String], comparisons: &[Comparison]) -> String {
     let mut text = format!("{}\n\n{}", sentences(&legend(names)), row(&HEADINGS.map(str::to_owned)));
     text.push_str(&row(&HEADINGS.map(|_| "---".to_owned())));
@@ -189,13 +195,13 @@ pub fn comparison_markdown(names: &[String], comparisons: &[Comparison]) -> Stri
     text + &footnote(comparisons)
 }
 
-/// What had to be assumed.
+/// The assumption about the spread between runs, if one was needed.
 fn footnote(comparisons: &[Comparison]) -> String {
     let assumed = comparisons.iter().filter_map(|comparison| comparison.ratio).any(|ratio| ratio.assumed);
     let percent = BETWEEN_RUNS * 100.0;
     if assumed {
         format!(
-            "\nA rate of one run does not say what runs differ by: {percent:.0} % (one standard deviation) is assumed. `wakerace run --repeat 5` \
+            "\nA single run does not show how much runs differ: {percent:.0} % (one standard deviation) is assumed. `wakerace run --repeat 5` \
              measures it.\n"
         )
     } else {
@@ -203,7 +209,7 @@ fn footnote(comparisons: &[Comparison]) -> String {
     }
 }
 
-/// What A, B, ... are.
+/// The legend: the file names of A, B, ...
 fn legend(names: &[String]) -> String {
     let line = |(number, name): (usize, &String)| {
         format!("{}: {}\n", char::from(b'A' + number.min(25) as u8), shown::line(name))
@@ -215,7 +221,7 @@ fn legend(names: &[String]) -> String {
 mod tests {
     use super::*;
 
-    /// Of several runs that differ by no more than chance.
+    /// A rate from several runs that differ by no more than chance.
     fn many(seen: u64, trials: u64) -> Rate {
         Rate { seen, trials, effect: 1.0, repeated: true }
     }
@@ -230,7 +236,7 @@ mod tests {
         assert!((close.value - 1.04).abs() < 1e-9 && !close.differs() && !close.assumed, "{close:?}");
         let apart = ratio(many(1000, 1_000_000), many(1300, 1_000_000)).unwrap();
         assert!(apart.differs() && apart.low > 1.1 && apart.high < 1.5, "{apart:?}");
-        // The other over the first: a smaller rate there is below one.
+        // The ratio is other / first: a smaller other rate gives a ratio below 1.
         let below = ratio(many(1300, 1_000_000), many(1000, 1_000_000)).unwrap();
         assert!(below.differs() && below.high < 1.0 && below.low > 0.6, "{below:?}");
         assert!((below.low * apart.high - 1.0).abs() < 1e-9 && (below.high * apart.low - 1.0).abs() < 1e-9);
@@ -246,22 +252,22 @@ mod tests {
         assert!(gone.value == 0.0 && gone.high < 0.1 && gone.differs());
     }
 
-    /// Two runs of one box: 35.5 % against 38.6 % of tens of millions of iterations.
+    /// Two runs on one machine: 35.5 % and 38.6 % of tens of millions of iterations.
     #[test]
     fn two_runs_of_a_drifting_box_are_no_difference() {
         let runs = [(35_500_000, 100_000_000), (38_600_000, 100_000_000)];
         let [a, b] = runs.map(|(seen, trials)| once(seen, trials));
         let single = ratio(a, b).unwrap();
         assert!(!single.differs() && single.assumed && (single.value - 386.0 / 355.0).abs() < 1e-9, "{single:?}");
-        // As if iterations were independent, the smallest difference would do.
+        // If iterations were independent, even a very small difference would be significant.
         let [a, b] = runs.map(|(seen, trials)| many(seen, trials));
         assert!(ratio(a, b).unwrap().differs());
-        // What repeats differ by decides.
+        // The spread between repeats decides.
         let [a, b] = [a, b].map(|rate| Rate { effect: 200_000.0, ..rate });
         let spread = ratio(a, b).unwrap();
         assert!(!spread.differs() && !spread.assumed, "{spread:?}");
         assert!(ratio(a, Rate { seen: 90_000_000, ..b }).unwrap().differs());
-        // Assumed or not, three times as many are more, and none at all is fewer.
+        // Even with the assumed spread, a rate three times as high differs, and so does a rate of zero.
         let times = ratio(once(1_000_000, 100_000_000), once(3_000_000, 100_000_000)).unwrap();
         assert!(times.differs() && times.low > 1.7 && times.high < 5.3, "{times:?}");
         let gone = ratio(once(1000, 1_000_000), once(0, 1_000_000)).unwrap();
@@ -269,7 +275,7 @@ mod tests {
             gone.differs() && gone.value == 0.0 && gone.low == 0.0 && gone.high > 0.004 && gone.high < 0.01,
             "{gone:?}"
         );
-        // One side repeated: the other's share of the spread alone is assumed.
+        // If one side has repeats, only the spread of the other side is assumed.
         let one = ratio(once(1_000_000, 100_000_000), many(1_000_000, 100_000_000)).unwrap();
         let width = (one.high / one.low).ln() / 2.0;
         assert!(one.assumed && (width - Z * BETWEEN_RUNS).abs() < 1e-3, "{one:?}");
@@ -283,7 +289,7 @@ mod tests {
             assert!((found.value - 1.0).abs() < 1e-9, "{found:?}");
             (found.high / found.low).ln() / (2.0 * Z)
         };
-        // Variances of logarithms: 1/k each.
+        // The variance of the logarithm of a count k is 1/k.
         for (a, b, wanted) in [(1.0, 1.0, 2e-4), (100.0, 1.0, 101e-4), (1.0, 100.0, 101e-4), (50.0, 100.0, 150e-4)] {
             let variance: f64 = width(a, b).powi(2);
             assert!((variance / wanted - 1.0).abs() < 0.1, "{a} {b}: {variance}");

@@ -1,14 +1,14 @@
-//! One line per scenario and placement, for spreadsheets.
+//! Writes records as CSV, with one line per scenario and placement.
 
 use crate::error::{Error, Result};
 use crate::machine::in_order;
 use crate::record::{OutcomeRecord, Record, ScenarioResult};
 use crate::shown;
 
-/// A column: its heading, with the unit where there is one, and what stands in it.
+/// A column: its heading, which ends with the unit if there is one, and the function that gives its values.
 type Column = (&'static str, fn(&Record, &ScenarioResult) -> String);
 
-/// The columns. New ones go to the end, so that a spreadsheet made for earlier versions reads on.
+/// The columns. New ones are added at the end, so that spreadsheets for earlier versions still work.
 const COLUMNS: [Column; 37] = [
     ("architecture", |record, _| record.host.architecture.clone()),
     ("cpu_model", |record, _| record.host.cpu_model.clone()),
@@ -49,10 +49,10 @@ const COLUMNS: [Column; 37] = [
     ("effective_iterations", |_, result| number(result.effective_iterations)),
 ];
 
-/// A record as CSV, with a header line. Missing numbers are empty.
+/// Writes a record as CSV with a header line. Missing values are empty fields.
 ///
 /// # Errors
-/// None that a record can cause.
+/// Only an internal one; no record causes it.
 pub fn csv(record: &Record) -> Result<String> {
     let mut lines = vec![COLUMNS.map(|(heading, _)| heading.to_owned()).to_vec()];
     for result in &record.results {
@@ -61,20 +61,20 @@ pub fn csv(record: &Record) -> Result<String> {
     render(&lines)
 }
 
-/// A probability with all its digits; empty if there is none.
+/// A probability with all its digits; empty if it is missing.
 fn number(value: Option<f64>) -> String {
     value.map_or(String::new(), |value| format!("{value:e}"))
 }
 
-/// A value; empty if there is none.
+/// A value; empty if it is missing.
 fn maybe(value: Option<impl std::fmt::Display>) -> String {
     value.map_or(String::new(), |value| value.to_string())
 }
 
-/// Lines as CSV, each field on one line.
+/// Writes lines as CSV. Line breaks within fields are escaped.
 ///
 /// # Errors
-/// If a line has another number of fields than the first.
+/// If a line and the first line differ in their number of fields.
 pub(super) fn render(lines: &[Vec<String>]) -> Result<String> {
     let wrong = |error: String| Error::Internal(format!("writing CSV: {error}"));
     let mut writer = csv::Writer::from_writer(Vec::new());
@@ -87,7 +87,7 @@ pub(super) fn render(lines: &[Vec<String>]) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| wrong(error.to_string()))
 }
 
-/// Every outcome with its count, the outcome that was asked about with a star: `31 1:r0=2 1:r1=0 * | 5 1:r0=0 1:r1=0`.
+/// Every outcome with its count; a star marks the race: `31 1:r0=2 1:r1=0 * | 5 1:r0=0 1:r1=0`.
 fn outcomes(result: &ScenarioResult) -> String {
     let one = |outcome: &OutcomeRecord| {
         let star = if outcome.satisfies { " *" } else { "" };
@@ -100,10 +100,10 @@ fn values(outcome: &OutcomeRecord) -> String {
     outcome.values.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }
 
-/// What a line of a part of a result begins with.
+/// The first columns of [`window_csv`] and [`starts_csv`].
 const ABOUT: [&str; 6] = ["architecture", "cpu_model", "emulated", "scenario", "cpus", "class"];
 
-/// Those of a result, before some more fields.
+/// The values of [`ABOUT`] for a result, followed by more fields.
 fn about<const N: usize>(record: &Record, result: &ScenarioResult, more: [String; N]) -> Vec<String> {
     let fields: [String; ABOUT.len()] = [
         record.host.architecture.clone(),
@@ -116,21 +116,21 @@ fn about<const N: usize>(record: &Record, result: &ScenarioResult, more: [String
     fields.into_iter().chain(more).collect()
 }
 
-/// The CPUs of a result; a comma would have to be quoted.
+/// The CPUs of a result, with spaces between them: a field with commas needs quotes.
 fn cpus(result: &ScenarioResult) -> String {
     in_order(&result.placement.cpus).replace(',', " ")
 }
 
-/// The header line of lines that [`about`] makes.
+/// The header line for the lines that [`about`] makes.
 fn header<const N: usize>(more: [&str; N]) -> Vec<String> {
     ABOUT.into_iter().chain(more).map(str::to_owned).collect()
 }
 
-/// Race windows as CSV: a line per result, skew and outcome, with a header line. Records of versions that did not count
-/// outcomes at each skew have two outcomes, `race` and `other`.
+/// Writes race windows as CSV with a header line and a line per result, skew and outcome. In records of
+/// versions that did not count outcomes at each skew, the outcomes are `race` and `other`.
 ///
 /// # Errors
-/// None that a record can cause.
+/// Only an internal one; no record causes it.
 pub fn window_csv(record: &Record) -> Result<String> {
     let mut lines = vec![header(["skew_ns", "outcome", "race", "count"])];
     for result in &record.results {
@@ -152,11 +152,12 @@ pub fn window_csv(record: &Record) -> Result<String> {
     render(&lines)
 }
 
-/// Counts by whose the variables' lines were as CSV: a line per result, choice and warmth, with a header line. `last_written` is like
-/// `__state=P0 blocked_on=P1`.
+/// Writes the counts by cache-line ownership as CSV: a header line, and a line per result, choice of last
+/// writers and prefetch. The column `last_written` is like `__state=P0 blocked_on=P1`; `fetched` says whether
+/// lines were prefetched.
 ///
 /// # Errors
-/// None that a record can cause.
+/// Only an internal one; no record causes it.
 pub fn starts_csv(record: &Record) -> Result<String> {
     let mut lines = vec![header(["last_written", "fetched", "iterations", "races"])];
     for result in &record.results {

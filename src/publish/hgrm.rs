@@ -1,11 +1,12 @@
-//! Histograms as HdrHistogram's own tools print and plot them: percentile distributions, `.hgrm`.
+//! Writes histograms as `.hgrm` percentile distributions, the format that HdrHistogram's tools print and
+//! plot.
 
 use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
 
-/// The percentile distribution of a histogram, as HdrHistogram's outputPercentileDistribution() prints it with five
-/// ticks per half distance and no scaling.
+/// Writes the percentile distribution of a histogram, as HdrHistogram's outputPercentileDistribution() prints
+/// it with five ticks per half distance and without scaling.
 pub fn hgrm(histogram: &Histogram<u64>) -> String {
     let mut text = format!("{:>12} {:>14} {:>10} {:>14}\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
     let mut seen = 0;
@@ -18,7 +19,7 @@ pub fn hgrm(histogram: &Histogram<u64>) -> String {
         }
         text.push('\n');
     }
-    // Two to the first power that holds 2 * 10^digits values.
+    // The smallest power of two that is at least 2 * 10^digits.
     let sub_buckets = (2 * 10u64.pow(u32::from(histogram.sigfig()))).next_power_of_two();
     let _ = writeln!(text, "#[Mean    = {:12.3}, StdDeviation   = {:12.3}]", histogram.mean(), histogram.stdev());
     let _ = writeln!(text, "#[Max     = {:12.3}, Total count    = {:12}]", histogram.max() as f64, histogram.len());

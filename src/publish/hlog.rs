@@ -1,4 +1,5 @@
-//! Histograms as an interval log, `.hlog`: one line for each result that has one, with its name as the tag.
+//! Writes histograms as a `.hlog` interval log: one line per result that has a histogram, with its name as
+//! the tag.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,21 +11,22 @@ use crate::error::{Error, Result};
 use crate::machine::Host;
 use crate::shown;
 
-/// A histogram, and what it is of.
+/// A histogram with its name and its duration.
 #[derive(Debug, Clone)]
 pub struct Tagged {
-    /// The name.
+    /// The name of the result.
     pub name: String,
-    /// How long it took to fill, in seconds.
+    /// The time that it took to fill the histogram, in seconds.
     pub elapsed_s: f64,
-    /// The counts; if there are none, it has no line, and those behind it begin later all the same.
+    /// The counts. Without counts there is no line, but its time still delays the start of later lines.
     pub histogram: Option<Histogram<u64>>,
 }
 
-/// An interval log of histograms that were filled one after the other from `started` (RFC 3339) on.
+/// Writes an interval log of histograms that were filled one after the other from the time `started` (RFC
+/// 3339).
 ///
 /// # Errors
-/// None that a record can cause.
+/// Only an internal one; no record causes it.
 pub fn hlog(host: &Host, started: &str, unit: &str, all: &[Tagged]) -> Result<String> {
     let wrong = |error: String| Error::Internal(format!("writing an interval log: {error}"));
     let began = started.parse::<jiff::Timestamp>().map_or(SystemTime::UNIX_EPOCH, SystemTime::from);
@@ -41,7 +43,7 @@ pub fn hlog(host: &Host, started: &str, unit: &str, all: &[Tagged]) -> Result<St
     let mut at = Duration::ZERO;
     for Tagged { name, elapsed_s, histogram } in all {
         let took = Duration::try_from_secs_f64(*elapsed_s).unwrap_or(Duration::ZERO);
-        // A tag ends at these.
+        // These characters end a tag.
         let name = shown::line(&name.replace([',', ' ', '\t', '\n', '\r'], "_")).into_owned();
         if let Some(histogram) = histogram {
             log.write_histogram(histogram, at, took, Tag::new(&name)).map_err(|error| wrong(error.to_string()))?;

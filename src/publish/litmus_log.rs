@@ -1,10 +1,12 @@
-//! Outcomes as litmus7 logs them, for mcompare7 and its relatives.
+//! Writes outcomes as a litmus7 log, for mcompare7, mdiff7 and msum7.
 //!
-//! What they read (herdtools7, tools/lexLog_tools.mll): a line `Test NAME KIND`, a histogram, a line that says whether the
-//! condition is validated, the witnesses, and lines of the form `KEY NAME ...` up to an empty line. Without that empty line the next
-//! test's first line would be taken for one of these, so every test ends with one.
+//! These tools read (herdtools7, tools/lexLog_tools.mll): a line `Test NAME KIND`, a histogram, a line that
+//! says whether the condition is validated, the witnesses, and lines of the form `KEY NAME ...` up to an
+//! empty line. Without the empty line they take the first line of the next test for one of these lines, so
+//! every test ends with an empty line.
 //!
-//! There is no `Hash=`: herdtools computes it from its own way to print the program, and leaves a test without one alone.
+//! The log has no `Hash=` line. herdtools computes the hash from its own print-out of the program. A test
+//! without a hash is accepted.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,7 +15,7 @@ use super::sums::{Sum, by_test};
 use crate::record::{FinalValue, Record};
 use crate::shown;
 
-/// A record as litmus7's log. The placements of a test are added up.
+/// Writes a record as a litmus7 log. The placements of a test are added up.
 pub fn litmus_log(record: &Record) -> String {
     let tool = &record.tool;
     let mut text =
@@ -24,7 +26,7 @@ pub fn litmus_log(record: &Record) -> String {
     shown::text(&text).into_owned()
 }
 
-/// Writing to a string cannot fail.
+/// Writes the log of one test. Errors of `writeln!` are ignored, because writing to a string cannot fail.
 fn test(text: &mut String, sum: &Sum<'_>) {
     let first = sum.first();
     let (quantifier, _) = first.condition.split_once(' ').unwrap_or(("exists", ""));
@@ -37,7 +39,7 @@ fn test(text: &mut String, sum: &Sum<'_>) {
     let others = iterations.saturating_sub(races);
     let mut outcomes: BTreeMap<BTreeMap<&String, &FinalValue>, (u64, bool)> = BTreeMap::new();
     for (result, outcome) in results.iter().flat_map(|result| result.outcomes.iter().map(move |one| (result, one))) {
-        // As herd7 prints it: without what only the filter or Match looks at.
+        // As in herd7's output, values that only the filter or Match event uses are left out.
         let displayed = |name: &String| result.displayed.is_empty() || result.displayed.contains(name);
         let values = outcome.values.iter().filter(|(name, _)| displayed(name)).collect();
         let known = outcomes.entry(values).or_insert((0, outcome.satisfies));
@@ -48,7 +50,7 @@ fn test(text: &mut String, sum: &Sum<'_>) {
     for (values, (count, satisfies)) in &outcomes {
         let mark = if *satisfies { '*' } else { ':' };
         let value = |(place, value): (&&String, &&FinalValue)| {
-            // Registers stand as they are, variables in brackets.
+            // Registers are written as they are, variables in brackets.
             let place = if place.contains(':') { (*place).clone() } else { format!("[{place}]") };
             match value {
                 FinalValue::Int(value) => format!("{place}={value};"),
@@ -57,7 +59,8 @@ fn test(text: &mut String, sum: &Sum<'_>) {
         };
         let _ = writeln!(text, "{count:<6}{mark}>{}", values.iter().map(value).collect::<Vec<_>>().join(" "));
     }
-    // What is counted as a race is the condition's proposition, and for a forall that it does not hold.
+    // A race is an iteration in which the proposition of the condition holds. For `forall` it is one in which
+    // it does not.
     let validated = match quantifier {
         "exists" => races > 0,
         _ => races == 0,

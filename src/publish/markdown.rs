@@ -1,14 +1,14 @@
-//! The table in Markdown.
+//! Writes the table in Markdown.
 
 use super::table::{NUMERIC, headings, lines, summary, title};
 use crate::record::Record;
 use crate::shown;
 
-/// Text that may stand anywhere in Markdown: it begins no cell, tag, code, link or picture, and is one line.
+/// Escapes text for Markdown and puts it on one line. The result starts no cell, tag, code, link or image.
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in shown::line(text).chars() {
-        // A link is `](`; a bracket alone is one of an interval's.
+        // A link contains `](`. Other brackets are those of intervals and stay as they are.
         if matches!(c, '\\' | '|' | '<' | '`') || c == '(' && out.ends_with(']') {
             out.push('\\');
         }
@@ -17,18 +17,18 @@ pub(super) fn escape(text: &str) -> String {
     out
 }
 
-/// Cells as a line of a table.
+/// Writes cells as a row of a table.
 pub(super) fn row(cells: &[String]) -> String {
     let escaped: Vec<String> = cells.iter().map(|cell| escape(cell)).collect();
     format!("| {} |\n", escaped.join(" | "))
 }
 
-/// Sentences, a line each.
+/// Escapes a text of one sentence per line.
 pub(super) fn sentences(text: &str) -> String {
     text.lines().map(escape).collect::<Vec<_>>().join("\n")
 }
 
-/// A record's table, with its title before and what it means after.
+/// Writes a record's title, table and summary.
 pub fn markdown(record: &Record) -> String {
     let headings = headings(record);
     let rule: Vec<String> =

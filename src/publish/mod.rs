@@ -1,4 +1,4 @@
-//! Records to what people and other programs read.
+//! Writes records in the formats that people and other programs read.
 
 pub mod chart;
 mod compare;
@@ -29,27 +29,27 @@ use crate::error::{Error, Result};
 use crate::record::{AnyRecord, ProtocolRecord, Record};
 use crate::shown;
 
-/// A record as people and other programs read it.
+/// The output formats of a record.
 pub trait Publish: serde::Serialize {
-    /// Whether there is nothing in it.
+    /// Whether the record has no results.
     fn is_empty(&self) -> bool;
     /// The table for a terminal.
     fn table(&self) -> String;
-    /// What it comes to, in words.
+    /// What the results mean, in sentences.
     fn summary(&self) -> String;
-    /// The table and the words in Markdown.
+    /// The table and the summary in Markdown.
     fn markdown(&self) -> String;
-    /// A line per result, with a header line.
+    /// CSV with a header line and a line per result.
     ///
     /// # Errors
-    /// None that a record can cause.
+    /// Only an internal one; no record causes it.
     fn csv(&self) -> Result<String>;
-    /// A copy as a record of either kind.
+    /// A copy as [`AnyRecord`].
     fn any(&self) -> AnyRecord;
-    /// All of it.
+    /// The whole record as JSON.
     ///
     /// # Errors
-    /// None that a record can cause.
+    /// Only an internal one; no record causes it.
     fn json(&self) -> Result<String> {
         let mut text = serde_json::to_string_pretty(self).map_err(|error| Error::Internal(error.to_string()))?;
         text.push('\n');

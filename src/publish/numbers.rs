@@ -1,8 +1,8 @@
-//! Numbers as people read them.
+//! Formats numbers for people.
 
 use crate::stats::Interval;
 
-/// A count with its thousands apart: `32,145,920`.
+/// A count with commas between thousands: `32,145,920`.
 pub fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
@@ -15,7 +15,7 @@ pub fn count(value: u64) -> String {
     text
 }
 
-/// A probability: in per cent from a thousandth up, in scientific notation below.
+/// A probability: in per cent from 0.001 upwards, in scientific notation below.
 pub fn rate(value: f64) -> String {
     if value == 0.0 {
         "0".to_owned()
@@ -28,18 +28,18 @@ pub fn rate(value: f64) -> String {
     }
 }
 
-/// A probability on an axis that ends at a thousandth or above: `0`, `20 %`, `0.05 %`.
+/// A probability on an axis that ends at 0.001 or above: `0`, `20 %`, `0.05 %`.
 pub fn tick_percent(value: f64) -> String {
     let percent = format!("{:.4}", value * 100.0);
     percent.trim_end_matches('0').trim_end_matches('.').to_owned() + if value == 0.0 { "" } else { " %" }
 }
 
-/// A probability on an axis that ends below: `0`, `2.5e-5`, `1e-7`.
+/// A probability on an axis that ends below 0.001: `0`, `2.5e-5`, `1e-7`.
 pub fn tick_scientific(value: f64) -> String {
     if value == 0.0 { "0".to_owned() } else { format!("{value:.1e}").replace(".0e", "e") }
 }
 
-/// A probability on a logarithmic axis: in per cent from a thousandth up.
+/// A probability on a logarithmic axis: in per cent from 0.001 upwards.
 pub fn tick_rate(value: f64) -> String {
     if value >= 0.000_999 { tick_percent(value) } else { tick_scientific(value) }
 }
@@ -54,7 +54,8 @@ pub fn tick_count(value: f64) -> String {
     }
 }
 
-/// A rate with what is known of it: `26.0 % [25.9, 26.1]`, or for an event never seen only the upper bound.
+/// A rate with its interval: `26.0 % [25.9, 26.1]`. For an event that was never seen, only the upper bound:
+/// `< 3.0e-8`.
 pub fn rate_with_interval(value: Option<f64>, interval: Option<Interval>) -> String {
     match (value, interval) {
         (Some(0.0), Some(interval)) => format!("< {:.1e}", interval.high),

@@ -1,4 +1,4 @@
-//! What runs of the protocol came to, for people and spreadsheets.
+//! Writes the results of protocol runs for people and spreadsheets.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ use crate::shown;
 pub(super) const HEADINGS: [&str; 10] =
     ["profile", "variant", "store", "layout", "rounds", "wakes", "matches", "races", "rate [95 %]", "result"];
 
-/// One line of the table.
+/// The cells of one row of the table.
 pub(super) fn cells(result: &ProtocolResult) -> [String; 10] {
     [
         name(result),
@@ -30,7 +30,7 @@ pub(super) fn cells(result: &ProtocolResult) -> [String; 10] {
     ]
 }
 
-/// What a result comes to, with the counts it rests on.
+/// The judgement of a result, with the counts that it rests on.
 pub(super) fn judged(result: &ProtocolResult) -> String {
     let claims = counted(result, true);
     let claims =
@@ -38,7 +38,7 @@ pub(super) fn judged(result: &ProtocolResult) -> String {
     format!("{}{}{claims}", result.judgement().words(), harms(result))
 }
 
-/// The counts that a judgement rests on, behind a colon; nothing, if there are none.
+/// The counts that a judgement rests on, after a colon; empty if there are none.
 fn harms(result: &ProtocolResult) -> String {
     let mut harms = counted(result, false);
     if result.rescued > 0 {
@@ -50,25 +50,25 @@ fn harms(result: &ProtocolResult) -> String {
     if result.stuck.is_some() {
         harms.push("the run ended with a fault".to_owned());
     }
-    // A claim that is broken where nobody expects it is what the judgement rests on, too.
+    // The judgement rests also on claims that are broken although the profile is expected to keep them.
     let broken = result.harms.iter().filter(|harm| harm.count > 0 && harm.is_claim() && !harm.expected);
     harms.extend(broken.map(|harm| format!("{} {}", harm.id, count(harm.count))));
     if harms.is_empty() { String::new() } else { format!(": {}", harms.join(", ")) }
 }
 
-/// The harms that were seen, or the claims that do not hold as is known of the profile.
+/// The harms that were counted, or (`claims`) the broken claims that the profile is known to break.
 fn counted(result: &ProtocolResult, claims: bool) -> Vec<String> {
     let wanted = |harm: &&HarmRecord| harm.count > 0 && harm.is_claim() == claims && (!claims || harm.expected);
     result.harms.iter().filter(wanted).map(|harm| format!("{} {}", harm.id, count(harm.count))).collect()
 }
 
-/// What all results of a record come to, in a line: the profiles of each judgement, with the counts of their harms.
+/// The judgements of all results in one line: the profiles of each judgement, with the counts of their harms.
 pub(super) fn judged_together(record: &ProtocolRecord) -> String {
     let mut parts = Vec::new();
     for judgement in Judgement::ALL {
         let judged = record.results.iter().filter(|result| result.judgement() == judgement);
         let mut names: Vec<String> = judged.map(|result| format!("{}{}", name(result), harms(result))).collect();
-        // The layouts of V8 are many; a clean profile is named once.
+        // Variant V8 has many layouts. A clean profile is named only once.
         names.dedup();
         if !names.is_empty() {
             parts.push(format!("{} ({})", judgement.words(), names.join("; ")));
@@ -77,12 +77,12 @@ pub(super) fn judged_together(record: &ProtocolRecord) -> String {
     parts.join(", ")
 }
 
-/// The profile, and what was left out of it.
+/// The name of the profile, followed by its mutant if there is one.
 fn name(result: &ProtocolResult) -> String {
     result.mutant.as_ref().map_or(result.profile.clone(), |mutant| format!("{} -{mutant}", result.profile))
 }
 
-/// The table for a terminal.
+/// Writes the table for a terminal.
 pub fn table(record: &ProtocolRecord) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -94,13 +94,13 @@ pub fn table(record: &ProtocolRecord) -> String {
     lines.join("\n")
 }
 
-/// What each result comes to, in words.
+/// Writes what each result means, in sentences.
 pub fn summary(record: &ProtocolRecord) -> String {
     let mut text = String::new();
     for result in &record.results {
         let _ = writeln!(
             text,
-            "{}, {}, {}{}: {} rounds/s; of {} wakeups {} found no match, {} a queued task, {} put one on a runqueue, {} are lost",
+            "{}, {}, {}{}: {} rounds/s; {} wakeups: {} found no state match, {} found the task still queued, {} put the task on a runqueue, {} were lost",
             result.profile,
             result.variant,
             result.layout,
@@ -116,14 +116,14 @@ pub fn summary(record: &ProtocolRecord) -> String {
         let healed = result.healed.iter().fold(0, |sum: u64, healed| sum.saturating_add(healed.count));
         if result.races > 0 || healed > 0 {
             let by: Vec<String> = (result.healed.iter().filter(|healed| healed.count > 0))
-                .map(|healed| format!("{} by {}", count(healed.count), healed.by))
+                .map(|healed| format!("{} healed by {}", count(healed.count), healed.by))
                 .collect();
             let _ = writeln!(
                 text,
-                "  {} races left a queued task RUNNING with blocked_on set: {}{}; after {} ns (median), {} (99 %), {} (longest)",
+                "  {} races left a queued task RUNNING with blocked_on set: {}{}; time to heal: {} ns (median), {} ns (99 %), {} ns (longest)",
                 count(healed.saturating_add(result.unhealed)),
                 if by.is_empty() { "none healed".to_owned() } else { by.join(", ") },
-                if result.unhealed > 0 { format!(", {} by nobody", count(result.unhealed)) } else { String::new() },
+                if result.unhealed > 0 { format!(", {} not healed", count(result.unhealed)) } else { String::new() },
                 count(result.heal_ns.p50),
                 count(result.heal_ns.p99),
                 count(result.heal_ns.max),
@@ -131,16 +131,16 @@ pub fn summary(record: &ProtocolRecord) -> String {
         }
         for harm in result.harms.iter().filter(|harm| harm.count > 0) {
             let expected = match (harm.expected, harm.is_claim()) {
-                (true, false) => "as expected of this profile",
+                (true, false) => "expected of this profile",
                 (true, true) => "a claim that is known not to hold in this profile",
-                (false, _) => "nobody expects it",
+                (false, _) => "not expected of this profile",
             };
             let _ = writeln!(text, "  {} {}: {} ({expected})", harm.id, harm.text, count(harm.count));
         }
         if result.rescued > 0 {
             let _ = writeln!(
                 text,
-                "  {} tasks were lost; the monitor put them back so that the run could go on and count more",
+                "  {} tasks were lost; the monitor put them back on a runqueue so that the run could continue",
                 count(result.rescued)
             );
         }
@@ -150,13 +150,13 @@ pub fn summary(record: &ProtocolRecord) -> String {
     }
     if record.host.emulated {
         text.push_str(
-            "Run under an emulator: it shows that the protocol works, nothing about how often the race happens.\n",
+            "Run under an emulator: this tests the logic of the protocol. It says nothing about how often the race happens.\n",
         );
     }
     text
 }
 
-/// The table in Markdown.
+/// Writes the table and the summary in Markdown.
 pub fn markdown(record: &ProtocolRecord) -> String {
     let mut text = format!(
         "{} {}, Linux {}\n\n{}",
@@ -172,10 +172,10 @@ pub fn markdown(record: &ProtocolRecord) -> String {
     format!("{text}\n{}\n", sentences(&summary(record)))
 }
 
-/// One line per result, harms in columns of their own.
+/// Writes CSV with one line per result and one column per harm.
 ///
 /// # Errors
-/// None that a record can cause.
+/// Only an internal one; no record causes it.
 pub fn csv(record: &ProtocolRecord) -> Result<String> {
     let fixed = [
         "architecture",
@@ -207,7 +207,7 @@ pub fn csv(record: &ProtocolRecord) -> Result<String> {
         "result",
         "stuck",
     ];
-    // Records of several versions may know different harms.
+    // Results of different versions may list different harms.
     let mut ids: Vec<&str> = Vec::new();
     for harm in record.results.iter().flat_map(|result| &result.harms) {
         if !ids.contains(&harm.id.as_str()) {
@@ -299,7 +299,7 @@ mod tests {
         }
         assert!(summary(&record).contains("6 tasks were lost; the monitor put them back"));
         assert!(summary(&record).contains("fault: task 3 has not moved for 5.0 s"));
-        assert!(summary(&record).contains("H10 two CPUs run one task: 1 (nobody expects it)"));
+        assert!(summary(&record).contains("H10 two CPUs run one task: 1 (not expected of this profile)"));
         assert_eq!(
             judged_together(&record),
             "clean (v7.2), harm, as expected of this profile (draft: H4 8, H6 1,250, 6 put back by the monitor), \
@@ -317,7 +317,7 @@ mod tests {
     fn who_was_healed_by_nobody_is_said() {
         let record = record(vec![protocol_result(Profile::Draft, &[])]);
         let text = summary(&record);
-        assert!(text.contains("6 races left a queued task RUNNING with blocked_on set: 1 by the task itself, 2 by find_proxy_task(), 3 by nobody"), "{text}");
+        assert!(text.contains("6 races left a queued task RUNNING with blocked_on set: 1 healed by the task itself, 2 healed by find_proxy_task(), 3 not healed; time to heal: "), "{text}");
     }
 
     #[test]

@@ -1,15 +1,18 @@
-//! How an instance's lines lay when it began, in words.
+//! Explains in words how the rate depends on cache-line ownership: which thread last wrote each variable
+//! before an instance began, and whether the lines were then prefetched.
 
 use super::numbers::rate_with_interval;
 use crate::record::{ScenarioResult, StartRecord};
 use crate::stats::interval;
 
-/// A rate that is so many times another's, by intervals that do not touch, is worth a sentence.
+/// A sentence is printed if the lower bound of the highest rate is more than this many times the upper bound
+/// of the lowest rate.
 const WORTH_SAYING: f64 = 4.0;
-/// Characters that a line of a chart has room for.
+/// The number of characters that fit into a line of a chart.
 const ROOM: usize = 52;
 
-/// `P0: __state; P1: blocked_on`: who wrote what last. Of many locations, those of the thread that wrote the most of them are "the rest".
+/// Which thread last wrote which variables, such as `P0: __state; P1: blocked_on`. If the text is longer than
+/// [`ROOM`], the variables of the thread that wrote most of them become "the rest".
 pub(super) fn whose(start: &StartRecord) -> String {
     let mut threads: Vec<&String> = start.last_writers.values().collect();
     threads.sort_by_key(|thread| (thread.len(), *thread));
@@ -28,12 +31,13 @@ pub(super) fn whose(start: &StartRecord) -> String {
     format!("{others}; {most}: the rest")
 }
 
-/// `fetched` or `cold`.
+/// Whether the lines were prefetched, in words.
 pub(super) fn warmth(start: &StartRecord) -> &'static str {
-    if start.warm { "fetched" } else { "cold" }
+    if start.warm { "prefetched" } else { "not prefetched" }
 }
 
-/// Where the race was by far most and least frequent, if that depends on how the lines lay.
+/// A sentence with the starts where the race was most and least frequent, if the rates differ much
+/// ([`WORTH_SAYING`]).
 pub(super) fn apart(result: &ScenarioResult) -> Option<String> {
     let known: Vec<_> =
         (result.starts.iter()).filter_map(|start| Some((start, interval(start.races, start.iterations)?))).collect();
@@ -42,10 +46,10 @@ pub(super) fn apart(result: &ScenarioResult) -> Option<String> {
     (most_interval.low > WORTH_SAYING * least_interval.high).then(|| {
         let said = |start: &StartRecord, interval| {
             let rate = rate_with_interval(Some(start.rate()), Some(interval));
-            format!("{rate} where the lines were {} and last written by {}", warmth(start), whose(start))
+            format!("{rate} where the last writers were {} (lines {})", whose(start), warmth(start))
         };
         format!(
-            "the rate depends on whose the lines were: {}, and {}",
+            "the rate depends on which thread last wrote each variable: {}, but {}",
             said(most, *most_interval),
             said(least, *least_interval)
         )

@@ -1,20 +1,21 @@
-//! Results that are shown as one: those of one test, on several placements.
+//! Groups results that are shown as one: those of one test on several placements.
 
 use crate::record::{Finding, Record, ScenarioResult};
 use crate::stats::{Interval, interval_with, share};
 
-/// Results of one test, added up. There is at least one.
+/// The sum of at least one result of one test.
 pub(super) struct Sum<'a> {
     pub(super) results: Vec<&'a ScenarioResult>,
     pub(super) iterations: u64,
     pub(super) races: u64,
-    /// If all of them have it.
+    /// The matches, if all results count them.
     pub(super) matches: Option<u64>,
 }
 
 impl<'a> Sum<'a> {
     pub(super) fn new(results: Vec<&'a ScenarioResult>) -> Sum<'a> {
-        // Counts that overflow are no record that validates; what is shown is the edge rather than nothing.
+        // Counts whose sum overflows are in no valid record. The sum then saturates, so that something is
+        // shown.
         let sum =
             |of: fn(&ScenarioResult) -> u64| results.iter().fold(0u64, |sum, result| sum.saturating_add(of(result)));
         let matched = results.iter().all(|result| result.matches.is_some());
@@ -34,7 +35,9 @@ impl<'a> Sum<'a> {
         share(self.races, self.iterations)
     }
 
-    /// The interval of the rate, as wide as those of the results are: the variance of a sum is that of its parts together.
+    /// The interval of the rate. The variance of a sum is the sum of the variances of its parts, so each
+    /// part's design
+    /// effect ([`ScenarioResult::effect`]) is weighted by its races.
     pub(super) fn interval(&self) -> Option<Interval> {
         if let [one] = self.results[..] {
             return one.interval;
@@ -44,7 +47,7 @@ impl<'a> Sum<'a> {
         interval_with(self.races, self.iterations, if races > 0.0 { weighted / races } else { 1.0 })
     }
 
-    /// The strongest thing that one of the results says.
+    /// The strongest finding of the results: forbidden observed, observed, inconclusive, not observed.
     pub(super) fn finding(&self) -> Finding {
         let has = |finding| self.results.iter().any(|result| result.finding == finding);
         [Finding::ForbiddenObserved, Finding::Observed, Finding::Inconclusive]
@@ -54,7 +57,7 @@ impl<'a> Sum<'a> {
     }
 }
 
-/// A record's results in reading order, those that are `alike` together.
+/// The results of a record in reading order, grouped by `alike`.
 fn together(record: &Record, alike: impl Fn(&ScenarioResult, &ScenarioResult) -> bool) -> Vec<Sum<'_>> {
     let mut groups: Vec<Vec<&ScenarioResult>> = Vec::new();
     for result in reading_order(record) {
@@ -71,12 +74,12 @@ pub(super) fn by_test(record: &Record) -> Vec<Sum<'_>> {
     together(record, |a, b| a.source_sha256 == b.source_sha256)
 }
 
-/// A sum for each test on each class of placement.
+/// A sum for each test on each placement class.
 pub(super) fn by_class(record: &Record) -> Vec<Sum<'_>> {
     together(record, |a, b| a.source_sha256 == b.source_sha256 && a.placement.class == b.placement.class)
 }
 
-/// The results in reading order: what was asked before the controls, as run otherwise.
+/// The results in reading order: controls last, otherwise in the order they were run.
 pub(super) fn reading_order(record: &Record) -> Vec<&ScenarioResult> {
     let mut results: Vec<&ScenarioResult> = record.results.iter().collect();
     results.sort_by_key(|result| result.group == "controls");

@@ -1,4 +1,5 @@
-//! The table at the end of a run, made to be pasted into a mail.
+//! The table and the summary that `wakerace run` prints at the end, as plain text that can be pasted into a
+//! mail.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ use crate::machine::in_order;
 use crate::record::{Finding, Record, ScenarioResult};
 use crate::shown;
 
-/// The headings of [`table`] and of the Markdown table.
+/// The column headings of [`table`] and of the Markdown table.
 pub(super) fn headings(record: &Record) -> Vec<String> {
     let fixed = ["scenario", "CPUs", "iterations", "matches", "races", "rate [95 %]", "best skew"];
     let mut headings: Vec<String> = fixed.iter().map(|&heading| heading.to_owned()).collect();
@@ -20,13 +21,13 @@ pub(super) fn headings(record: &Record) -> Vec<String> {
     headings
 }
 
-/// The columns that hold numbers.
+/// The columns that hold numbers. They are right-aligned.
 pub(super) const NUMERIC: std::ops::RangeInclusive<usize> = 2..=6;
 
-/// More placements of a test on one class than this are one line.
+/// If a test ran on more placements of one class than this, they share one line.
 const ALONE: usize = 6;
 
-/// The lines of the table, in reading order; many pairs of one class are added up.
+/// The lines of the table, in reading order. More than [`ALONE`] placements of one class are added up.
 pub(super) fn lines(record: &Record) -> Vec<Vec<String>> {
     let shown = |sum: Sum<'_>| -> Vec<Vec<String>> {
         if sum.results.len() > ALONE { vec![summed(&sum)] } else { sum.results.into_iter().map(cells).collect() }
@@ -34,7 +35,7 @@ pub(super) fn lines(record: &Record) -> Vec<Vec<String>> {
     by_class(record).into_iter().flat_map(shown).collect()
 }
 
-/// Many placements in one line.
+/// The line for many placements of one class.
 fn summed(sum: &Sum<'_>) -> Vec<String> {
     let (first, placements) = (sum.first(), sum.results.len());
     let seen = sum.results.iter().filter(|result| result.races > 0).count();
@@ -51,7 +52,7 @@ fn summed(sum: &Sum<'_>) -> Vec<String> {
     ]
 }
 
-/// One line of the table.
+/// The line for one result.
 fn cells(result: &ScenarioResult) -> Vec<String> {
     vec![
         result.scenario.clone(),
@@ -71,7 +72,7 @@ fn best_skew(result: &ScenarioResult) -> String {
     result.best_skew().map_or("-".to_owned(), |best| format!("{:+.0} ns {}", best.skew_ns, rate(best.rate())))
 }
 
-/// What the numbers were measured on.
+/// The title of the table: the host that the numbers were measured on.
 pub(super) fn title(record: &Record) -> String {
     let host = &record.host;
     let under = host.virtualised.as_ref().map_or(String::new(), |name| format!(", virtualised ({name})"));
@@ -102,37 +103,39 @@ pub fn table(record: &Record) -> String {
     format!("{}\n\n{}\n", shown::line(&title(record)), body.join("\n"))
 }
 
-/// What the zeros of a placement mean relative to their control, by the weakest of them.
+/// How rare the unseen races of a placement are at least, relative to a control. Uses the weakest of the
+/// bounds.
 fn least_sensitive(results: &[&ScenarioResult]) -> String {
     let known = results.iter().filter_map(|result| result.sensitivity.as_ref());
     known.max_by(|a, b| a.bound.total_cmp(&b.bound)).map_or(String::new(), |weakest| {
-        format!(" Each is at least {} times rarer than {}.", count((1.0 / weakest.bound) as u64), weakest.control)
+        format!(" Each race is at least {} times rarer than {}.", count((1.0 / weakest.bound) as u64), weakest.control)
     })
 }
 
-/// More than this share of iterations thrown away is worth a warning.
+/// A warning is printed if more than this share of the iterations was discarded.
 const MUCH_DISCARDED: f64 = 0.03;
 
-/// Iterations that tell the rate this many times worse than independent ones are worth a word.
+/// A warning is printed if there are more than this many times as many iterations as effective (independent)
+/// ones.
 const MUCH_SPREAD: f64 = 100.0;
 
-/// What stands beside a rate that is not to be taken as it is.
+/// The warnings for a result whose rate needs explanation, in one sentence; `None` without warnings.
 pub(super) fn notes(result: &ScenarioResult) -> Option<String> {
     let mut notes = Vec::new();
     if let Some(drift) = result.drift.filter(|drift| drift.is_flagged()) {
         let ends = result.ends().map_or(String::new(), |(first, last)| {
             format!(": {} at the start, {} at the end", rate(first), rate(last))
         });
-        // A double ends soon after 1e-300.
+        // An f64 holds numbers down to about 1e-308, so a smaller p is not exact.
         let p = if drift.p < 1e-300 { "p < 1e-300".to_owned() } else { format!("p = {:.0e}", drift.p) };
         notes.push(format!("rate drifted{ends} (Kolmogorov-Smirnov {:.2}, {p})", drift.statistic));
     }
     if let Some(effective) = result.effective().filter(|effective| result.iterations as f64 > MUCH_SPREAD * effective) {
-        // At least one: nothing that was seen is worth less.
+        // At least one: a race that was seen is worth at least one iteration.
         let effective = (effective.round().max(1.0)) as u64;
-        let over = if result.repeats.len() > 1 { "from repeat to repeat" } else { "in the course of the run" };
+        let over = if result.repeats.len() > 1 { "from repeat to repeat" } else { "during the run" };
         notes.push(format!(
-            "the rate moved {over}, so that the {} iterations tell it as well as {} independent ones",
+            "the rate varied {over}, so the {} iterations tell it only as well as {} independent ones",
             count(result.iterations),
             count(effective)
         ));
@@ -141,13 +144,13 @@ pub(super) fn notes(result: &ScenarioResult) -> Option<String> {
     let share = result.discarded as f64 / (result.discarded as f64 + result.iterations as f64).max(1.0);
     if share > MUCH_DISCARDED {
         notes.push(format!(
-            "{} of the iterations were thrown away, because a thread lost its CPU in the middle of their batch; the box is busy",
+            "{} of the iterations were discarded, because a thread lost its CPU during their batch; other programs use these CPUs",
             rate(share)
         ));
     }
     if result.moved > 0 {
         notes.push(format!(
-            "{} more were thrown away, because a thread had been moved off its CPU; something else places this process's threads",
+            "{} more iterations were discarded, because a thread was moved off its CPU; something outside wakerace, such as a cpuset, moves its threads",
             count(result.moved)
         ));
     }
@@ -156,18 +159,19 @@ pub(super) fn notes(result: &ScenarioResult) -> Option<String> {
         .then(|| format!("{} on CPUs {}: {}.", result.scenario, in_order(&result.placement.cpus), notes.join("; ")))
 }
 
-/// What stands beside iterations where a filter excluded some.
+/// The note for a test whose filter excluded instances; `None` if it excluded none.
 pub(super) fn filtered(iterations: u64, filtered: u64) -> Option<String> {
     (filtered > 0).then(|| {
         format!(
-            "the test's filter excluded {} instances, and passed {}: only these are iterations",
+            "the test's filter excluded {} instances; the other {} are the iterations",
             count(filtered),
             count(iterations)
         )
     })
 }
 
-/// What the table comes to, in sentences.
+/// What the table means, in sentences: forbidden outcomes, what the zeros mean on each placement, and
+/// warnings.
 pub fn summary(record: &Record) -> String {
     let mut lines = Vec::new();
     let of = |finding: Finding| record.results.iter().filter(move |result| result.finding == finding);
@@ -189,7 +193,8 @@ pub fn summary(record: &Record) -> String {
     let mut placements: Vec<_> = record.results.iter().map(|result| &result.placement).collect();
     placements.dedup();
     let mut said = Vec::new();
-    // Where many pairs were run, those that look alike share a line at the end.
+    // The first `ALONE` placements have their own lines. These counters are for the others, which share a
+    // line at the end.
     let (mut fired_too, mut silent_too) = (0, 0);
     for placement in placements {
         if said.contains(&placement) {
@@ -198,7 +203,7 @@ pub fn summary(record: &Record) -> String {
         said.push(placement);
         let here: Vec<&ScenarioResult> =
             record.results.iter().filter(|result| &result.placement == placement).collect();
-        // The judgement was made when the result was: which controls speak for these CPUs is not decided again here.
+        // The findings are in the record. Which controls apply to these CPUs is not decided again here.
         let good: Vec<&ScenarioResult> =
             here.iter().copied().filter(|result| result.finding == Finding::NotObserved).collect();
         let bad: Vec<(&ScenarioResult, String)> =
@@ -215,8 +220,8 @@ pub fn summary(record: &Record) -> String {
             let names: BTreeSet<&String> = good.iter().flat_map(|result| rests_on(result)).collect();
             let names: Vec<String> = names.into_iter().cloned().collect();
             lines.push(format!(
-                "{}: the controls fired ({}), so a zero here was looked for where reordering of its kind can be seen. It means: \
-                 below the given rate, with 95 % confidence.{}",
+                "{}: the controls fired ({}), so reordering of the kind that these races need can be seen on these CPUs. A zero means: \
+                 the rate is below the given bound, with 95 % confidence.{}",
                 place(first),
                 with_rates(record, first, &names).join(", "),
                 least_sensitive(&good)
@@ -231,31 +236,31 @@ pub fn summary(record: &Record) -> String {
             let alike: Vec<&str> =
                 bad.iter().filter(|(_, other)| other == why).map(|(result, _)| result.scenario.as_str()).collect();
             let which = if good.is_empty() && alike.len() == bad.len() {
-                "the zeros here mean nothing".to_owned()
+                "the zeros here are inconclusive".to_owned()
             } else if alike.len() == 1 {
-                format!("the zero of {} means nothing", alike[0])
+                format!("the zero of {} is inconclusive", alike[0])
             } else {
-                format!("the zeros of {} mean nothing", alike.join(", "))
+                format!("the zeros of {} are inconclusive", alike.join(", "))
             };
-            lines.push(format!("{}: {why}, so {which} (inconclusive).", place(first)));
+            lines.push(format!("{}: {why}, so {which}.", place(first)));
         }
     }
     if fired_too > 0 {
-        lines.push(format!("{fired_too} more placements: controls of the zeros' kind fired there as well."));
+        lines.push(format!("{fired_too} more placements: controls of the needed kind fired there too."));
     }
     if silent_too > 0 {
-        lines.push(format!("{silent_too} more placements: zeros there mean nothing (inconclusive)."));
+        lines.push(format!("{silent_too} more placements: zeros there are inconclusive."));
     }
     lines.extend(record.results.iter().filter_map(notes));
     if record.host.emulated {
         lines.push(
-            "Run under an emulator: that proves the build and the logic; neither the zeros nor the races here say anything \
-             about the architecture."
+            "Run under an emulator: this tests the build and the logic of wakerace. Neither the zeros nor the races here say \
+             anything about the architecture."
                 .to_owned(),
         );
     }
     if record.interrupted {
-        lines.push("Interrupted: the counts are those reached until then.".to_owned());
+        lines.push("Interrupted: the counts are those up to the interruption.".to_owned());
     }
     lines.iter().map(|line| shown::line(line)).collect::<Vec<_>>().join("\n")
 }

@@ -1,15 +1,15 @@
-//! Race windows in a line of text each.
+//! Draws each race window as one line of text.
 
 use super::numbers::rate;
 use crate::record::{Record, ScenarioResult, SkewRecord};
 use crate::shown;
 
-/// One eighth more each; the lowest says that something was seen.
+/// Eight levels, each one eighth higher than the one before. The lowest means that something was seen.
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// The widest window, in columns; more skews than that share columns.
+/// The largest width of a window, in columns. If there are more skews, several share a column.
 const COLUMNS: usize = 64;
 
-/// The windows of the results that `wanted` picks; nothing if none of them has more than one skew.
+/// Draws the windows of the results that `wanted` selects and that have more than one skew.
 pub fn windows(record: &Record, wanted: impl Fn(&ScenarioResult) -> bool) -> String {
     let results: Vec<&ScenarioResult> = (super::sums::reading_order(record).into_iter())
         .filter(|result| result.skews.len() > 1 && result.iterations > 0 && wanted(result))
@@ -45,7 +45,7 @@ pub fn windows(record: &Record, wanted: impl Fn(&ScenarioResult) -> bool) -> Str
     text
 }
 
-/// The share of each column; `None` where nothing was run.
+/// The rate in each column; `None` if nothing was run there.
 fn columns(skews: &[SkewRecord], of: fn(&SkewRecord) -> u64) -> Vec<Option<f64>> {
     let per = skews.len().div_ceil(COLUMNS);
     let share = |skews: &[SkewRecord]| {

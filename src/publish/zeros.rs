@@ -1,11 +1,12 @@
-//! Why a zero says nothing, in words.
+//! Explains in words why a zero is inconclusive, and which controls a conclusive zero rests on.
 
 use super::numbers::{count, rate};
 use crate::machine::in_order;
 use crate::model::Reordering;
 use crate::record::{Evidence, Finding, Record, ScenarioResult};
 
-/// What a reordering is called where it was the only one seen.
+/// The name of the only kinds of reordering that were seen: `store buffering`, `store-store or load-load
+/// reordering`.
 fn seen(kinds: &[Reordering]) -> String {
     match kinds {
         [Reordering::StoreLoad] => "store buffering".to_owned(),
@@ -17,24 +18,24 @@ fn joined(kinds: &[Reordering]) -> String {
     kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" or ")
 }
 
-/// What a race needs: `store-store or load-load reordering`.
+/// Which reorderings the race needs: `the race needs store-store or load-load reordering`.
 pub(super) fn needs(evidence: &Evidence) -> String {
     let Some(sets) = &evidence.needs else {
-        return "what this test needs could not be derived (it is too large), so that controls of both kinds are asked for"
+        return "the test is too large to derive what the race needs, so controls for message passing and store buffering must both fire"
             .to_owned();
     };
     let one = |set: &Vec<Reordering>| set.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" and ");
     format!("the race needs {} reordering", sets.iter().map(one).collect::<Vec<_>>().join(" or "))
 }
 
-/// Why a zero is inconclusive: a clause that follows a colon. `None` for other findings.
+/// Why a zero is inconclusive, as a clause that follows a colon. `None` for other findings.
 pub(super) fn doubt(result: &ScenarioResult) -> Option<String> {
     if result.finding != Finding::Inconclusive {
         return None;
     }
     let evidence = result.evidence.as_ref();
     Some(match evidence {
-        _ if result.iterations == 0 => "there was no iteration to see it in".to_owned(),
+        _ if result.iterations == 0 => "there were no iterations".to_owned(),
         _ if result.controls_fired.is_empty() => "no control fired".to_owned(),
         Some(evidence) if evidence.seen.is_empty() => {
             format!("controls fired on some of these CPUs only ({})", result.controls_fired.join(", "))
@@ -45,7 +46,7 @@ pub(super) fn doubt(result: &ScenarioResult) -> Option<String> {
         Some(evidence) => {
             let what = if result.match_event.is_some() { "matches" } else { "iterations" };
             format!(
-                "{what} at skews where the threads met: {}, and a finding takes {}",
+                "too few {what} at skews where the threads met: {} of the {} that are needed",
                 count(evidence.looked),
                 count(evidence.needed)
             )
@@ -54,7 +55,7 @@ pub(super) fn doubt(result: &ScenarioResult) -> Option<String> {
     })
 }
 
-/// Controls with their highest rates on the CPUs of a result: `SB 88.2 %`.
+/// Controls with their highest rates on the CPUs of a result, such as `SB 88.2 %`.
 pub(super) fn with_rates(record: &Record, result: &ScenarioResult, controls: &[String]) -> Vec<String> {
     let here = |other: &&ScenarioResult| other.placement.cpus.iter().all(|cpu| result.placement.cpus.contains(cpu));
     let best = |name: &String| {
@@ -64,12 +65,12 @@ pub(super) fn with_rates(record: &Record, result: &ScenarioResult, controls: &[S
     controls.iter().map(|name| format!("{name} {}", rate(best(name)))).collect()
 }
 
-/// The controls that a result's zero rests on; in records of earlier versions all that fired.
+/// The controls that a result's zero rests on. In records of earlier versions these are all that fired.
 pub(super) fn rests_on(result: &ScenarioResult) -> &[String] {
     result.evidence.as_ref().map_or(&result.controls_fired, |evidence| &evidence.controls)
 }
 
-/// `CPUs 0,1 (core)`
+/// The placement of a result, such as `CPUs 0,1 (core)`.
 pub(super) fn place(result: &ScenarioResult) -> String {
     format!("CPUs {} ({})", in_order(&result.placement.cpus), result.placement.class)
 }

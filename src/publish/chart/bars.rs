@@ -1,35 +1,36 @@
-//! Bars along a logarithmic axis, with whiskers.
+//! Draws bars along a logarithmic axis, with whiskers for their intervals.
 
 use super::svg::{Svg, below, escape, place};
 use super::{Axis, Look, WIDTH};
 
-/// A bar.
+/// A bar of a chart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bar {
-    /// What stands in front of it; a new heading is written where it differs from that of the bar before.
+    /// The heading. It is written if it differs from the heading of the bar before.
     pub heading: String,
-    /// What it is within that.
+    /// The label of this bar under its heading.
     pub label: String,
-    /// The value in words.
+    /// The value as text.
     pub words: String,
-    /// How it looks.
+    /// The colour and dash pattern.
     pub look: Look,
-    /// How long it is; `None` if nothing was seen: the interval's upper end is then drawn, as a bound.
+    /// The value that gives the length; `None` if nothing was seen. Then the upper end of the interval is
+    /// drawn as a bound.
     pub value: Option<f64>,
-    /// The interval.
+    /// The interval, as lower and upper end.
     pub interval: (f64, f64),
-    /// Attributes with the counts, as they stand.
+    /// XML attributes with the counts, written as they are.
     pub data: String,
 }
 
 /// A chart of bars.
 #[derive(Debug, Clone)]
 pub struct Bars {
-    /// What a screen reader says.
+    /// The text for screen readers.
     pub name: String,
-    /// The axis.
+    /// The horizontal axis.
     pub axis: Axis,
-    /// How its ticks are written.
+    /// The function that formats the labels of the ticks.
     pub tick: fn(f64) -> String,
     /// The bars, from top to bottom.
     pub bars: Vec<Bar>,
@@ -55,7 +56,7 @@ impl Bars {
             let x = at(tick);
             svg.line("grid", (x, TOP), (x, bottom));
             let data = format!(" data-value=\"{tick:e}\"");
-            // The last label would hang over the edge.
+            // The first and last labels are aligned so that they do not extend beyond the edge.
             let anchor = if x > RIGHT - 12.0 {
                 "end"
             } else if x < LEFT + 12.0 {

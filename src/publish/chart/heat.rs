@@ -1,42 +1,42 @@
-//! A heat map: a cell for each pair of CPUs.
+//! Draws a heat map with a cell for each pair of CPUs.
 
 use super::svg::{Svg, escape, place};
 use super::{Axis, WIDTH};
 
-/// A cell.
+/// A cell of a heat map.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
     /// The column: the CPU of P0.
     pub x: usize,
     /// The row: the CPU of P1.
     pub y: usize,
-    /// How often; `None` if nothing was seen.
+    /// The rate; `None` if nothing was seen.
     pub value: Option<f64>,
-    /// What is shown when somebody points at it.
+    /// The text of the tooltip.
     pub note: String,
-    /// Attributes with the counts, as they stand.
+    /// XML attributes with the counts, written as they are.
     pub data: String,
 }
 
-/// A heat map over a logarithmic scale.
+/// A heat map with a logarithmic colour scale.
 #[derive(Debug, Clone)]
 pub struct Heat {
-    /// What a screen reader says.
+    /// The text for screen readers.
     pub name: String,
-    /// The CPUs, in order.
+    /// The CPUs in ascending order.
     pub cpus: Vec<usize>,
     /// The cells that were measured.
     pub cells: Vec<Cell>,
     /// The scale of the colours.
     pub axis: Axis,
-    /// How its ticks are written.
+    /// The function that formats the labels of the ticks.
     pub tick: fn(f64) -> String,
 }
 
 const LEFT: f64 = 46.0;
 const TOP: f64 = 40.0;
 const SIDE: f64 = 330.0;
-/// Fewest units between two labels.
+/// The smallest distance between two labels, in SVG units.
 const APART: f64 = 22.0;
 
 impl Heat {
@@ -77,7 +77,7 @@ impl Heat {
                 escape(&cell.note)
             ));
         }
-        // The key: a strip of the same colours.
+        // The key is a strip with all the colours.
         let (y, steps) = (TOP + side + 14.0, 24);
         for step in 0..steps {
             let width = SIDE / f64::from(steps);

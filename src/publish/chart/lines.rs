@@ -1,4 +1,4 @@
-//! Lines over an axis, with the band of their intervals.
+//! Draws lines with bands for their intervals.
 
 use std::fmt::Write as _;
 
@@ -8,43 +8,44 @@ use super::{Axis, Look, Scale, WIDTH};
 /// A point of a line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Point {
-    /// Along the x axis.
+    /// The value on the x axis.
     pub x: f64,
-    /// Along the y axis; `None` if nothing was seen: `high` is then drawn, as a bound.
+    /// The value on the y axis; `None` if nothing was seen. Then the upper end of the interval is drawn as a
+    /// bound.
     pub y: Option<f64>,
-    /// The ends of the interval, if there is one.
+    /// The lower and upper end of the interval, if there is one.
     pub interval: Option<(f64, f64)>,
-    /// What is shown when somebody points at it.
+    /// The text of the tooltip.
     pub note: String,
-    /// Attributes with the counts, as they stand.
+    /// XML attributes with the counts, written as they are.
     pub data: String,
 }
 
-/// A line.
+/// A line of a chart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
-    /// How it looks.
+    /// The colour and dash pattern.
     pub look: Look,
-    /// Its name, in the `data-name` attribute.
+    /// The name, for the `data-name` attribute.
     pub name: String,
-    /// Its points, from left to right.
+    /// The points, from left to right.
     pub points: Vec<Point>,
-    /// Whether every point is marked, and says its note.
+    /// Whether every point has a mark and a tooltip.
     pub marked: bool,
 }
 
 /// A chart of lines.
 #[derive(Debug, Clone)]
 pub struct Lines {
-    /// What a screen reader says.
+    /// The text for screen readers.
     pub name: String,
     /// The x axis.
     pub x: Axis,
-    /// How its ticks are written.
+    /// The function that formats the labels of its ticks.
     pub x_tick: fn(f64) -> String,
     /// The y axis.
     pub y: Axis,
-    /// How its ticks are written.
+    /// The function that formats the labels of its ticks.
     pub y_tick: fn(f64) -> String,
     /// The lines.
     pub lines: Vec<Line>,
@@ -77,7 +78,7 @@ impl Lines {
             svg.line("tickmark", (x, BOTTOM), (x, BOTTOM + 4.0));
             let data = format!(" data-value=\"{tick:e}\"");
             let text = (self.x_tick)(tick);
-            // A long last label would hang over the edge.
+            // A long last label is aligned so that it does not extend beyond the edge.
             let anchor = if x > RIGHT - 12.0 && text.len() > 5 { "end" } else { "middle" };
             let x = if anchor == "end" { WIDTH } else { x };
             svg.label("tick", (x, BOTTOM + 17.0), anchor, &data, &text);
@@ -111,7 +112,7 @@ impl Lines {
                     .collect();
                 svg.raw(&format!("<polyline class=\"path\" points=\"{}\"/>", points.join(" ")));
             }
-            // Bounds that say nothing when pointed at are one shape.
+            // Bounds without tooltips are drawn as one shape.
             let bound = |point: &Point| Some((at_x(point.x), at_y(point.interval?.1))).filter(|_| point.y.is_none());
             let bounds: Vec<(f64, f64)> = line.points.iter().filter_map(bound).collect();
             if !line.marked && !bounds.is_empty() {

@@ -1,8 +1,9 @@
-//! Charts as SVG: axes, lines, bars, heat maps. Knows nothing of records.
+//! Draws charts as SVG: axes, lines, bars, heat maps. This module does not depend on records.
 //!
-//! Every chart is drawn [`WIDTH`] units wide, so that its text is as large on a telephone as on a desk: pages lay more charts
-//! side by side instead of making them wider. Colours come from the page's style sheet, by the classes `s0` to `s7`. Values stand
-//! beside the shapes as `data-` attributes, so that what is drawn can be held against what was counted.
+//! Every chart is [`WIDTH`] units wide, so its text has the same size on a phone and on a desktop: a wide
+//! page shows more charts side by side instead of wider charts. Colours come from the page's style sheet, by
+//! the classes `s0` to `s7`. Shapes have their values as `data-` attributes, so that a test can compare the
+//! drawing with the counts.
 
 mod bars;
 mod heat;
@@ -16,23 +17,23 @@ pub use lines::{Line, Lines, Point};
 pub use scale::{Axis, Scale};
 pub use svg::escape;
 
-/// The width of every chart, in SVG units; the style sheet shows about one pixel for one.
+/// The width of every chart, in SVG units. With the style sheet one unit is about one pixel.
 pub const WIDTH: f64 = 400.0;
 
-/// How many colours there are; lines beyond take them again, with another dash.
+/// The number of colours. Further lines use the same colours with another dash pattern.
 pub const COLOURS: usize = 8;
 
-/// How a line or bar is told from others.
+/// The look that tells a line or bar from others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Look {
-    /// Which colour: a host's.
+    /// The number of the colour. Each host has one.
     pub colour: usize,
-    /// Which dash: a run's on that host.
+    /// The number of the dash pattern. Each run on a host has one.
     pub dash: usize,
 }
 
 impl Look {
-    /// The classes of the style sheet.
+    /// The CSS classes of this look.
     pub fn classes(self) -> String {
         format!("s{} d{}", self.colour % COLOURS, (self.dash + self.colour / COLOURS) % 4)
     }

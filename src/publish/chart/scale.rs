@@ -1,13 +1,14 @@
-//! From values to places, and which values get a label.
+//! Maps values to positions along an axis, and chooses the values that get a label.
 
-/// How values are spread along an axis.
+/// How an axis maps values to positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
-    /// Evenly.
+    /// Linear.
     Linear,
-    /// By their logarithm.
+    /// Logarithmic.
     Log,
-    /// Quantiles by how rare what lies above them is, as HdrHistogram's plotters do: 0.9, 0.99, 0.999 are evenly apart.
+    /// For quantiles q: by -log10(1 - q), as in HdrHistogram's plotters. 0.9, 0.99 and 0.999 are equally far
+    /// apart.
     Nines,
 }
 
@@ -30,21 +31,22 @@ impl Scale {
     }
 }
 
-/// An axis: its scale, what it spans and what stands beside it.
+/// An axis: its scale, its range and its label.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axis {
-    /// How values are spread.
+    /// The scale.
     pub scale: Scale,
     /// The lowest value.
     pub low: f64,
     /// The highest value.
     pub high: f64,
-    /// What it shows, with its unit.
+    /// The label: the quantity and its unit.
     pub label: String,
 }
 
 impl Axis {
-    /// An even axis from `low` to a round value at or above `high`; where `low` is not 0, from a round value as well.
+    /// An even axis from `low` to a round value at or above `high`; where `low` is not 0, from a round value
+    /// as well.
     pub fn linear(low: f64, high: f64, label: &str) -> Axis {
         let step = step(high - low);
         let round = |value: f64, up: bool| {
@@ -58,20 +60,20 @@ impl Axis {
         Axis { scale: Scale::Linear, low, high, label: label.to_owned() }
     }
 
-    /// A logarithmic axis over whole decades, at least one.
+    /// A logarithmic axis over whole decades, and over at least one.
     pub fn log(low: f64, high: f64, label: &str) -> Axis {
         let floor = low.max(1e-300).log10().floor();
         let ceil = high.max(1e-300).log10().ceil().max(floor + 1.0);
         Axis { scale: Scale::Log, low: 10f64.powf(floor), high: 10f64.powf(ceil), label: label.to_owned() }
     }
 
-    /// Quantiles from 0 to the one that `count` values reach.
+    /// An axis of quantiles, from 0 to the highest one that `count` values can resolve.
     pub fn nines(count: u64, label: &str) -> Axis {
         let nines = (count.max(10) as f64).log10().ceil().min(15.0);
         Axis { scale: Scale::Nines, low: 0.0, high: 1.0 - 10f64.powf(-nines), label: label.to_owned() }
     }
 
-    /// Where a value lies between 0 and 1; what is outside is put on the edge.
+    /// The position of a value along the axis, from 0 to 1. Values outside the range are put on the edge.
     pub fn at(&self, value: f64) -> f64 {
         let [low, high, value] = [self.low, self.high, value].map(|value| self.scale.project(value));
         ((value - low) / (high - low)).clamp(0.0, 1.0)
@@ -84,13 +86,13 @@ impl Axis {
                 let step = step(self.high - self.low);
                 let first = (self.low / step - 1e-9).ceil();
                 let count = ((self.high / step + 1e-9).floor() - first).max(0.0) as usize;
-                // Rounded to the step, so that three steps of 0.1 are 0.3.
+                // Values are rounded to the step, so that three steps of 0.1 give 0.3.
                 (0..=count).map(|tick| (first + tick as f64) * step).map(|value| round_to(value, step)).collect()
             }
             Scale::Log => {
                 let (low, high) = (self.low.log10().round() as i32, self.high.log10().round() as i32);
                 let every = ((high - low) as usize).div_ceil(6).max(1);
-                // From the top, which is where the largest bars end.
+                // Ticks are chosen from the top, because the largest bars end there.
                 let mut ticks: Vec<f64> =
                     (low..=high).rev().step_by(every).map(|exponent| 10f64.powi(exponent)).collect();
                 ticks.reverse();
@@ -98,7 +100,7 @@ impl Axis {
             }
             Scale::Nines => {
                 let nines = (-(1.0 - self.high).log10()).round() as i32;
-                // Their labels grow with every nine.
+                // There are few ticks, because each nine makes the labels longer.
                 let every = (nines as usize).div_ceil(3).max(1);
                 let quantile = |nine: i32| 1.0 - 10f64.powi(-nine);
                 (0..=nines).step_by(every).map(quantile).collect()
@@ -107,7 +109,7 @@ impl Axis {
     }
 }
 
-/// The smallest step of 1, 2 or 5 times a power of ten that takes no more than six to a span.
+/// The smallest step that is 1, 2 or 5 times a power of ten and divides the span into at most six steps.
 fn step(span: f64) -> f64 {
     let rough = (span / 6.0).max(1e-300);
     let power = 10f64.powf(rough.log10().floor());
@@ -141,7 +143,7 @@ mod tests {
         assert!(axis.ticks().contains(&1.0) && axis.ticks().len() <= 8, "{:?}", axis.ticks());
         let axis = Axis::nines(1000, "");
         assert!((axis.at(0.9) - 1.0 / 3.0).abs() < 1e-9 && axis.at(1.0) == 1.0);
-        // What is not finite still has a place.
+        // Values that are not finite still have a position.
         assert!(axis.at(f64::INFINITY) <= 1.0 && Axis::linear(0.0, 0.0, "").ticks().len() < 10);
     }
 }

@@ -1,10 +1,10 @@
-//! Writing SVG.
+//! Writes SVG elements.
 
 use std::fmt::Write as _;
 
 use crate::shown;
 
-/// Text as it may stand in XML, in an attribute too.
+/// Escapes text for XML, including attributes.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -14,7 +14,7 @@ pub fn escape(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            // XML has no way to write some of these.
+            // XML cannot represent some of these characters.
             c if shown::is_hidden(c) && !matches!(c, '\t' | '\n' | '\r') => out.push('\u{fffd}'),
             c => out.push(c),
         }
@@ -22,19 +22,19 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-/// A coordinate: a hundredth of a unit is finer than any screen.
+/// A coordinate with two decimals. A hundredth of a unit is finer than any screen shows.
 pub(super) fn place(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A document being written.
+/// An SVG document while it is written.
 pub(super) struct Svg {
     text: String,
 }
 
 impl Svg {
-    /// Begins one; `name` is what a screen reader says.
+    /// Starts a document. `name` is the text for screen readers.
     pub(super) fn new(kind: &str, width: f64, height: f64, name: &str) -> Svg {
         let (width, height) = (place(width), place(height));
         let text = format!(
@@ -50,7 +50,7 @@ impl Svg {
         let _ = writeln!(self.text, "<line class=\"{class}\" x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\"/>");
     }
 
-    /// `anchor` is start, middle or end; `data` is attributes as they stand.
+    /// Writes text. `anchor` is start, middle or end; `data` holds XML attributes, written as they are.
     pub(super) fn label(&mut self, class: &str, (x, y): (f64, f64), anchor: &str, data: &str, text: &str) {
         let (x, y) = (place(x), place(y));
         let _ = writeln!(
@@ -60,7 +60,7 @@ impl Svg {
         );
     }
 
-    /// Anything else; the caller has escaped what needs it.
+    /// Writes any other element. The caller must have escaped its text.
     pub(super) fn raw(&mut self, element: &str) {
         self.text.push_str(element);
         self.text.push('\n');
@@ -77,7 +77,7 @@ pub(super) fn below_path((x, y): (f64, f64)) -> String {
     format!("M{} {}h8l-4 7z", place(x - 4.0), place(y - 7.0))
 }
 
-/// An open triangle that points down at a value nothing was seen above.
+/// An open triangle that points down at an upper bound.
 pub(super) fn below(class: &str, at: (f64, f64), data: &str, note: &str) -> String {
     let path = below_path(at);
     format!("<path class=\"below {class}\" d=\"{path}\"{data}><title>{}</title></path>", escape(note))

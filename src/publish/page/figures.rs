@@ -1,4 +1,4 @@
-//! Which charts a page has, and what is in them.
+//! Chooses the charts of a page and fills them with data.
 
 use serde::Serialize;
 
@@ -11,12 +11,12 @@ use crate::publish::{Publish, count, rate_with_interval};
 use crate::record::{FinalValue, Gaps, OutcomeRecord, ScenarioResult, SkewRecord, histogram};
 use crate::stats::{interval, share};
 
-/// How much is drawn.
+/// The level of detail of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
-    /// Every point of a race is marked and says its counts when it is pointed at; the code is listed.
+    /// Every point of a race's line is marked and has a tooltip with its counts. The page lists the code.
     Full,
-    /// Lines and bounds alone.
+    /// Only lines and bounds are drawn.
     Lines,
 }
 
@@ -24,20 +24,20 @@ pub(super) enum Detail {
 #[derive(Serialize)]
 pub(super) struct Figure {
     pub(super) caption: String,
-    /// The class of the caption's mark: whether this is the outcome that was asked about.
+    /// Whether the chart shows the race. If so, the caption has a mark.
     race: bool,
     svg: String,
     legend: Vec<Legend>,
 }
 
-/// What a look means.
+/// An entry of a chart's legend.
 #[derive(Serialize, PartialEq)]
 pub(super) struct Legend {
     classes: String,
     text: String,
 }
 
-/// Charts of one test.
+/// The charts of one test.
 #[derive(Serialize)]
 pub(super) struct Section {
     heading: String,
@@ -45,7 +45,7 @@ pub(super) struct Section {
     figures: Vec<Figure>,
 }
 
-/// What a run of the protocol came to.
+/// The results of a run of the protocol.
 #[derive(Serialize)]
 pub(super) struct Protocol {
     letter: String,
@@ -66,7 +66,7 @@ fn values(outcome: &OutcomeRecord) -> String {
     outcome.values.iter().map(value).collect::<Vec<_>>().join("; ")
 }
 
-/// What a panel of a race window counts.
+/// What a chart of a race window counts.
 #[derive(Clone, PartialEq)]
 enum Counted {
     Races,
@@ -88,11 +88,12 @@ impl Counted {
     }
 }
 
-/// The race windows: for every test with more than one skew a chart per outcome, the runs overlaid.
+/// The race windows: for every test with more than one skew, a chart per outcome. Each chart has a line per
+/// run.
 pub(super) fn windows(sums: &[Sum<'_>], detail: Detail) -> Vec<Section> {
     let mut out = Vec::new();
     for sums in sums.chunk_by(|a, b| a.first().scenario == b.first().scenario) {
-        // One result a line: placements of one class differ in where their window lies.
+        // Results of several placements are not added up, because the window of each is at other skews.
         let swept: Vec<(&Sum<'_>, &ScenarioResult)> = (sums.iter())
             .filter(|sum| sum.results.len() == 1 && sum.first().skews.len() > 1)
             .map(|sum| (sum, sum.first()))
@@ -112,7 +113,7 @@ pub(super) fn windows(sums: &[Sum<'_>], detail: Detail) -> Vec<Section> {
     out
 }
 
-/// The race, then every outcome that is not the race alone.
+/// The charts of a race window: first the race, then every outcome that is not already the race's chart.
 fn panels(swept: &[(&Sum<'_>, &ScenarioResult)]) -> Vec<(Counted, String)> {
     let mut outcomes: Vec<&OutcomeRecord> = Vec::new();
     for outcome in swept.iter().flat_map(|(_, result)| &result.outcomes) {
@@ -176,7 +177,7 @@ fn window(swept: &[(&Sum<'_>, &ScenarioResult)], counted: &Counted, caption: &st
     let (left, right) = points().fold((0.0f64, 0.0f64), |(low, high), point| (low.min(point.x), high.max(point.x)));
     let chart = Lines {
         name: format!("{}: probability of {caption} against skew", swept[0].1.scenario),
-        x: Axis::linear(left, right, "skew: how much later the last thread begins, ns"),
+        x: Axis::linear(left, right, "skew: start delay of the last thread relative to P0, ns"),
         x_tick: |value| format!("{value}"),
         y: Axis::linear(0.0, top.min(1.0), "probability per iteration, 95 % band"),
         y_tick: if top >= 1e-3 { tick_percent } else { tick_scientific },
@@ -186,7 +187,7 @@ fn window(swept: &[(&Sum<'_>, &ScenarioResult)], counted: &Counted, caption: &st
     Figure { caption: caption.to_owned(), race, svg: chart.svg(), legend }
 }
 
-/// Rates per placement class: a chart per group of tests.
+/// The rates per placement class: a chart per group of tests.
 pub(super) fn rates(sums: &[Sum<'_>]) -> Vec<Figure> {
     let measured: Vec<&Sum<'_>> = sums.iter().filter(|sum| sum.iterations > 0).collect();
     let low = measured.iter().map(|sum| lowest(sum.races, sum.iterations)).fold(1.0, f64::min);
@@ -226,7 +227,7 @@ pub(super) fn rates(sums: &[Sum<'_>]) -> Vec<Figure> {
         .collect()
 }
 
-/// The bar of races among iterations.
+/// A bar for the rate of races. Its interval assumes that iterations are independent.
 fn bar(heading: String, label: String, look: Look, races: u64, iterations: u64) -> Bar {
     let (rate, interval) = (share(races, iterations), interval(races, iterations));
     Bar {
@@ -240,15 +241,15 @@ fn bar(heading: String, label: String, look: Look, races: u64, iterations: u64) 
     }
 }
 
-/// Where the axis of such a bar must begin.
+/// The lowest value that the axis must contain for such a bar.
 fn lowest(races: u64, iterations: u64) -> f64 {
     interval(races, iterations).map_or(1.0, |interval| if races > 0 { interval.low } else { interval.high })
 }
 
-/// Bars that a chart of starts has at most, a run: with three threads and three lines there would be 54.
+/// The most bars in a chart of cache-line ownership. Three threads and three variables would give 54.
 const MOST_STARTS: usize = 16;
 
-/// Rates by whose an instance's lines were: a chart per test and run that raced.
+/// The rates by cache-line ownership: a chart per test and run that has races.
 pub(super) fn starts(sums: &[Sum<'_>]) -> Vec<Figure> {
     let alone = sums.iter().filter(|sum| sum.results.len() == 1 && sum.races > 0 && sum.first().starts.len() > 1);
     alone
@@ -260,7 +261,7 @@ pub(super) fn starts(sums: &[Sum<'_>]) -> Vec<Figure> {
                 known.sort_by(|a, b| b.rate().total_cmp(&a.rate()));
                 known.truncate(MOST_STARTS);
             }
-            // Both warmths of one kind under its heading.
+            // The bars with and without prefetch of the same last writers come under one heading.
             known.sort_by(|a, b| (&a.last_writers, a.warm).cmp(&(&b.last_writers, b.warm)));
             let low = known.iter().map(|start| lowest(start.races, start.iterations)).fold(1.0, f64::min);
             let bars: Vec<Bar> = (known.into_iter())
@@ -270,7 +271,7 @@ pub(super) fn starts(sums: &[Sum<'_>]) -> Vec<Figure> {
             let shown =
                 if all > bars.len() { format!(", the {} most frequent of {all}", bars.len()) } else { String::new() };
             let chart = Bars {
-                name: format!("{}: rates by who wrote which line last", result.scenario),
+                name: format!("{}: rates by the thread that last wrote each variable", result.scenario),
                 axis: Axis::log(low.min(high), high, "races per iteration, 95 % whiskers"),
                 tick: tick_rate,
                 bars,
@@ -285,7 +286,7 @@ pub(super) fn starts(sums: &[Sum<'_>]) -> Vec<Figure> {
         .collect()
 }
 
-/// The percentile distribution of a histogram as a line, if there are values enough for one.
+/// The percentile distribution of a histogram as a line; `None` with fewer than two values.
 fn percentiles(gaps: &Gaps, look: Look, name: &str) -> Option<Line> {
     let histogram = histogram(gaps).ok().flatten().filter(|histogram| histogram.len() > 1)?;
     let points = (histogram.iter_quantiles(3))
@@ -316,7 +317,7 @@ fn percentile_chart(name: String, unit: &str, most: u64, lines: Vec<Line>) -> Li
     }
 }
 
-/// Gaps between races: a chart per test that raced more than once.
+/// The gaps between races: a chart per test that has at least two gaps.
 pub(super) fn gaps(sums: &[Sum<'_>]) -> Vec<Figure> {
     let mut out = Vec::new();
     for sums in sums.chunk_by(|a, b| a.first().scenario == b.first().scenario) {
@@ -341,7 +342,7 @@ pub(super) fn gaps(sums: &[Sum<'_>]) -> Vec<Figure> {
     out
 }
 
-/// Pairs of CPUs: a heat map per test and run in which more than one pair was measured.
+/// The rates per pair of CPUs: a heat map per test and run that measured more than one pair.
 pub(super) fn heats<'a>(runs: &[&'a Run<'a>]) -> Vec<Figure> {
     let mut out = Vec::new();
     for run in runs {
@@ -402,7 +403,7 @@ fn heat(scenario: &str, pairs: &[&&ScenarioResult]) -> String {
     chart.svg()
 }
 
-/// Runs of the protocol: table, words, healing times. Emulated ones are not drawn.
+/// The runs of the protocol: table, summary and healing times. Emulated runs have no charts.
 pub(super) fn protocols(runs: &[Run<'_>]) -> Vec<Protocol> {
     runs.iter()
         .filter_map(|run| {

@@ -1,4 +1,4 @@
-//! The index of a library of records: what was measured on which CPU, and where its record lies.
+//! Writes the index page of a folder of records: which CPUs were measured, and the path of each record.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,13 +15,13 @@ use crate::publish::{Publish, count};
 use crate::record::AnyRecord;
 use crate::shown;
 
-/// The test that a library is about.
+/// The test whose rate the index shows.
 const RACE: &str = "S01-as-is";
 
 #[derive(Serialize)]
 struct Listed {
     view: View,
-    /// Where the record lies, from the index's folder.
+    /// The path of the record, relative to the folder of the index.
     href: String,
     race: Option<Row>,
     words: String,
@@ -46,24 +46,28 @@ struct Context {
     rates: Vec<Figure>,
 }
 
-/// The index page of the records below `folder`, whose names are their paths.
+/// Writes the index page of the records below `folder`. The name of each entry is the record's path.
 ///
 /// # Errors
-/// If a record is not below the folder, or an emulator made it: such records are no results.
+/// If a record is not below the folder of its architecture, or if it is from an emulated run.
 pub fn index(folder: &Path, entries: &[Entry]) -> Result<String> {
     let runs = runs::runs(entries);
     let mut architectures: BTreeMap<String, BTreeMap<String, Vec<Listed>>> = BTreeMap::new();
     for (run, entry) in runs.iter().zip(entries) {
-        let outside = || Error::Usage(format!("{}: not below {}", entry.name, shown::path(folder)));
+        let outside =
+            || Error::Usage(format!("{}: this record is not below the folder {}", entry.name, shown::path(folder)));
         let href = Path::new(&entry.name).strip_prefix(folder).map_err(|_| outside())?;
         let host = run.host();
         if host.emulated {
-            return Err(Error::Usage(format!("{}: an emulator made it, so it is no result", entry.name)));
+            return Err(Error::Usage(format!(
+                "{}: this record is from an emulated run; an index lists only runs on real hardware",
+                entry.name
+            )));
         }
         let wanted = Path::new(&host.architecture);
         if !href.starts_with(wanted) {
             return Err(Error::Usage(format!(
-                "{}: a record of {} belongs into {}",
+                "{}: this is a record of {}; move it below {}",
                 entry.name,
                 host.architecture,
                 shown::path(&folder.join(wanted))
@@ -97,7 +101,7 @@ pub fn index(folder: &Path, entries: &[Entry]) -> Result<String> {
     fill("index.html", include_str!("index.html"), &context)
 }
 
-/// What a record holds, in a line.
+/// The contents of a record in one line.
 fn words(record: &AnyRecord) -> String {
     match record {
         AnyRecord::Run(record) => {

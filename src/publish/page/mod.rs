@@ -1,7 +1,9 @@
-//! Records as one self-contained HTML page: no script, nothing fetched, light and dark, legible in print.
+//! Writes records as one self-contained HTML page. The page has no scripts and loads nothing. It has a light,
+//! a dark and a print style.
 //!
-//! `runs` tells records and hosts apart, `rows` adds up what belongs together, `words` says it, `figures` draws it; the page's
-//! frame is page.html, filled in by minijinja, which escapes what records hold.
+//! `runs` gives runs letters and colours, `sum` and `rows` add up results of one test and class, `words`
+//! writes the sentences, `figures` draws the charts. minijinja fills in page.html and escapes the text of
+//! records.
 
 mod figures;
 mod index;
@@ -21,25 +23,26 @@ use figures::Detail;
 pub use index::index;
 use runs::Run;
 
-/// A record, and what it is called.
+/// A record with its name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// The name people know it by: its file's.
+    /// The path of its file.
     pub name: String,
     /// The record.
     pub record: AnyRecord,
 }
 
-/// The largest page: what a mail takes as an attachment and a telephone opens at once.
+/// The largest page, in bytes: small enough for a mail attachment and for a phone.
 pub const LARGEST: usize = 1_000_000;
 
-/// The page of some records: real ones drawn, emulated ones listed on their own and never drawn.
+/// Writes the page of some records. Emulated records are listed separately and have no charts.
 ///
 /// # Errors
-/// If there is none, or if they are too many for a page of [`LARGEST`] bytes even when only lines are drawn.
+/// If there are no records, or if the page exceeds [`LARGEST`] bytes even with less detail (no marked points,
+/// no code).
 pub fn page(entries: &[Entry]) -> Result<String> {
     if entries.is_empty() {
-        return Err(Error::Usage("no record to report on".to_owned()));
+        return Err(Error::Usage("no records to report on; name at least one file".to_owned()));
     }
     let mut size = 0;
     for detail in [Detail::Full, Detail::Lines] {
@@ -55,7 +58,7 @@ pub fn page(entries: &[Entry]) -> Result<String> {
     )))
 }
 
-/// A scenario that was asked about.
+/// A test in the page's list of tests.
 #[derive(Serialize)]
 struct Asked {
     name: String,
@@ -64,7 +67,7 @@ struct Asked {
     matched: Option<String>,
 }
 
-/// A scenario's code.
+/// The source and the machine code of a test.
 #[derive(Serialize)]
 struct Code {
     name: String,
@@ -101,11 +104,12 @@ fn render(entries: &[Entry], detail: Detail) -> Result<String> {
     fill("page.html", include_str!("page.html"), &context)
 }
 
-/// A template, filled; what is missing in the context is an error.
+/// Fills in a template. A name that the context lacks is an error.
 fn fill(name: &str, template: &str, context: &impl Serialize) -> Result<String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    // Before it escapes markup: what reorders letters would do so on a page too.
+    // `shown::text` comes before the escape of markup, because characters that change the text direction work
+    // in HTML too.
     environment.set_formatter(|out, state, value| match value.as_str().filter(|_| !value.is_safe()) {
         Some(text) => escape_formatter(out, state, &Value::from(shown::text(text))),
         None => escape_formatter(out, state, value),
@@ -115,7 +119,7 @@ fn fill(name: &str, template: &str, context: &impl Serialize) -> Result<String> 
     filled.map_err(|error| Error::Internal(format!("making the page: {error:#}")))
 }
 
-/// What page.html is filled with.
+/// The values for page.html.
 #[derive(Serialize)]
 struct Context {
     style: &'static str,
@@ -136,12 +140,12 @@ struct Context {
     codes: Vec<Code>,
 }
 
-/// The records of `wakerace run` among some.
+/// Those of the records that `wakerace run` wrote.
 fn records<'a>(runs: &'a [Run<'a>]) -> impl Iterator<Item = &'a Record> {
     runs.iter().filter_map(Run::record)
 }
 
-/// Every test once, with what it asks in the words of its own header.
+/// Every test once, with the question from its header comment.
 fn asked(runs: &[Run<'_>]) -> Vec<Asked> {
     let mut out: Vec<Asked> = Vec::new();
     for result in records(runs).flat_map(|record| super::sums::reading_order(record)) {
@@ -158,7 +162,7 @@ fn asked(runs: &[Run<'_>]) -> Vec<Asked> {
     out
 }
 
-/// Every piece of machine code once.
+/// The machine code of every test, each distinct code once.
 fn codes(runs: &[Run<'_>]) -> Vec<Code> {
     let mut out: Vec<Code> = Vec::new();
     for record in records(runs) {

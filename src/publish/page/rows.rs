@@ -1,4 +1,4 @@
-//! The lines of the page's table.
+//! The rows of the page's table.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use super::words;
 use crate::publish::{count, rate_with_interval};
 use crate::record::Finding;
 
-/// A line of the page's table.
+/// A row of the page's table.
 #[derive(Serialize)]
 pub(super) struct Row {
     scenario: String,
@@ -24,7 +24,7 @@ pub(super) struct Row {
     words: String,
 }
 
-/// One of them.
+/// The row for one sum.
 pub(super) fn row(sum: &Sum<'_>) -> Row {
     let finding = sum.finding();
     Row {
@@ -48,7 +48,7 @@ pub(super) fn row(sum: &Sum<'_>) -> Row {
     }
 }
 
-/// The lines of the table. The results of up to three placements of a class stand on their own.
+/// The rows of the table. Up to three placements of one class have a row each; more are added up to one row.
 pub(super) fn rows(sums: &[Sum<'_>]) -> Vec<Row> {
     const ALONE: usize = 3;
     let lines = |sum: &Sum<'_>| -> Vec<Row> {

@@ -1,4 +1,4 @@
-//! Which record is which: a letter for each run, a colour for each host.
+//! Names and colours of records on the page: a letter for each run, a colour for each host.
 
 use serde::Serialize;
 
@@ -7,16 +7,16 @@ use crate::machine::{Clock, Host};
 use crate::publish::chart::Look;
 use crate::record::{AnyRecord, Part, ProtocolRecord, Record, Tool};
 
-/// A record on the page.
+/// A record on the page, with its letter and colour.
 pub(super) struct Run<'a> {
-    /// A, B, ..., Z, AA, ...
+    /// The run's letter: A, B, ..., Z, AA, ...
     pub(super) letter: String,
-    /// Its host's colour, and its dash among that host's runs.
+    /// The host's colour, and the dash pattern that tells this run from the host's other runs.
     pub(super) look: Look,
     entry: &'a Entry,
 }
 
-/// What the page says of it.
+/// What the page prints about a run.
 #[derive(Serialize)]
 pub(super) struct View {
     letter: String,
@@ -34,9 +34,9 @@ pub(super) struct View {
     parts: Vec<(String, String)>,
 }
 
-/// Tells records apart.
+/// Gives each record a letter, a colour and a dash pattern.
 pub(super) fn runs(entries: &[Entry]) -> Vec<Run<'_>> {
-    // A host, and how many runs of either kind it has had.
+    // Each known host, and how many of its runs of each kind (`run`, `protocol`) came so far.
     let mut hosts: Vec<(Host, [usize; 2])> = Vec::new();
     let mut out = Vec::new();
     for (number, entry) in entries.iter().enumerate() {
@@ -53,7 +53,7 @@ pub(super) fn runs(entries: &[Entry]) -> Vec<Run<'_>> {
     out
 }
 
-/// A host without what is measured anew each time.
+/// A host without the clock measurements, which differ from run to run. Two runs of one host compare equal.
 fn identity(host: &Host) -> Host {
     Host {
         clock_measured: Clock { frequency_hz: 0.0, resolution_ticks: 0, read_ticks: 0 },
@@ -72,7 +72,7 @@ impl<'a> Run<'a> {
         self.entry.record.host()
     }
 
-    /// The record, if it is one of `wakerace run`.
+    /// The record, if `wakerace run` wrote it.
     pub(super) fn record(&self) -> Option<&'a Record> {
         match &self.entry.record {
             AnyRecord::Run(record) => Some(record),
@@ -80,7 +80,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The record, if it is one of `wakerace protocol`.
+    /// The record, if `wakerace protocol` wrote it.
     pub(super) fn protocol(&self) -> Option<&'a ProtocolRecord> {
         match &self.entry.record {
             AnyRecord::Run(_) => None,
@@ -112,7 +112,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// `x86_64 AMD EPYC, 2 CPUs, virtualised (KVM)`.
+/// The host in words, such as `x86_64 AMD EPYC, 2 CPUs, virtualised (KVM)`.
 pub(super) fn name(host: &Host) -> String {
     let cpus = crate::machine::parse_cpu_list(&host.cpus_online).map_or(0, |cpus| cpus.len());
     let under = host.virtualised.as_ref().map_or(String::new(), |name| format!(", virtualised ({name})"));
@@ -120,13 +120,13 @@ pub(super) fn name(host: &Host) -> String {
     format!("{} {}, {cpus} CPU{plural}{under}", host.architecture, host.cpu_model)
 }
 
-/// A time without its seconds.
+/// A time to the minute. A text that is not a time is returned as it is.
 fn minute(time: &str) -> String {
     time.parse::<jiff::Timestamp>()
         .map_or_else(|_| time.to_owned(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }
 
-/// A command as a shell takes it.
+/// A command line with the quotes that a shell needs.
 fn shell(command: &[String]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:=+@%".contains(c);
     let word = |word: &String| {
@@ -139,7 +139,7 @@ fn shell(command: &[String]) -> String {
     command.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// Everything that is known of a host.
+/// The facts about a host, as pairs of name and value.
 fn facts(host: &Host) -> Vec<(String, String)> {
     let ids: Vec<String> = host.cpu_ids.iter().map(|(key, value)| format!("{key} {value}")).collect();
     let kinds: Vec<String> = host.core_types.iter().map(|(name, cpus)| format!("{name}: {cpus}")).collect();

@@ -1,4 +1,4 @@
-//! What belongs together: the results of one test on one class of placement in one run.
+//! Groups of results that the page shows together: one test on one placement class in one run.
 
 use std::ops::Deref;
 
@@ -8,7 +8,7 @@ use crate::publish::chart::Look;
 use crate::publish::sums;
 use crate::record::ScenarioResult;
 
-/// A sum of one run.
+/// A sum of results of one run.
 pub(super) struct Sum<'a> {
     pub(super) run: &'a Run<'a>,
     counts: sums::Sum<'a>,
@@ -23,19 +23,19 @@ impl<'a> Deref for Sum<'a> {
 }
 
 impl<'a> Sum<'a> {
-    /// `core, CPUs 0,1`, or `core, 120 placements`.
+    /// The placement in words: `core, CPUs 0,1 (31 ns transfer)` or `core, 120 placements`.
     pub(super) fn placement(&self) -> String {
         let placement = &self.first().placement;
         match self.results.len() {
             1 => {
-                let way = self.first().line_transfer_ns.map_or(String::new(), |ns| format!(" ({ns:.0} ns apart)"));
+                let way = self.first().line_transfer_ns.map_or(String::new(), |ns| format!(" ({ns:.0} ns transfer)"));
                 format!("{}, CPUs {}{way}", placement.class, in_order(&placement.cpus))
             }
             several => format!("{}, {several} placements", placement.class),
         }
     }
 
-    /// The same of one of its results alone.
+    /// A sum that holds only one of the results of this one.
     pub(super) fn of_one(&self, result: &'a ScenarioResult) -> Sum<'a> {
         Sum { run: self.run, counts: sums::Sum::new(vec![result]) }
     }
@@ -45,7 +45,7 @@ impl<'a> Sum<'a> {
     }
 }
 
-/// The results of some runs, what was asked before the controls, the runs of one test side by side.
+/// The results of several runs. Controls come last, and the runs of one test are next to each other.
 pub(super) fn sums<'a>(runs: &[&'a Run<'a>]) -> Vec<Sum<'a>> {
     let mut out: Vec<Sum<'a>> = Vec::new();
     for run in runs {

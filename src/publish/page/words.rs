@@ -1,4 +1,4 @@
-//! What a page says in sentences.
+//! The sentences of a page.
 
 use super::runs::Run;
 use super::sum::Sum;
@@ -8,7 +8,7 @@ use crate::publish::{count, rate, rate_with_interval};
 use crate::record::{Finding, ScenarioResult};
 use crate::verdict::VerdictSource;
 
-/// The page's title: what it was measured on.
+/// The title of the page: the CPUs that the runs were measured on.
 pub(super) fn title(runs: &[Run<'_>]) -> String {
     let mut names: Vec<String> = Vec::new();
     for run in runs {
@@ -23,21 +23,21 @@ pub(super) fn title(runs: &[Run<'_>]) -> String {
     format!("Memory-ordering races on {}{rest}", names.join(", "))
 }
 
-/// What was asked, in a paragraph.
+/// The first paragraph of the page: what the runs measure.
 pub(super) fn lede(runs: &[Run<'_>]) -> &'static str {
     let race = super::records(runs).flat_map(|record| &record.results).any(|result| result.group == "race");
     let protocol = runs.iter().any(|run| run.protocol().is_some());
     if race || protocol {
-        "When a task of the Linux kernel blocks on a mutex, it stores blocked_on, then its state. A waker reads the state, then \
-         blocked_on, holding another lock. Nothing orders the two stores for that reader, so a weakly ordered CPU may show it the \
-         new state and still the empty blocked_on. wakerace measures how often that happens, with the kernel's instructions on \
-         pinned threads, and runs tests beside it whose answer is known."
+        "When a task of the Linux kernel blocks on a mutex, it stores blocked_on and then its state. A waker reads the state and \
+         then blocked_on, while it holds another lock. Nothing orders the two stores for the waker, so on a weakly ordered CPU it \
+         may read the new state and then the old blocked_on, which is NULL. wakerace measures how often that happens. It runs the \
+         kernel's instructions on pinned threads, and in the same run tests whose answer is known."
     } else {
-        "wakerace ran these litmus tests on pinned threads, each instruction as given below, and counted every outcome."
+        "wakerace ran these litmus tests on pinned threads, with the instructions given below, and counted every outcome."
     }
 }
 
-/// What a test asks, in the words of its own header.
+/// What a test asks, from its header comment.
 pub(super) fn question(result: &ScenarioResult) -> String {
     let parsed = litmus::parse(&Source::new("record", result.source.as_str()));
     let known = || crate::catalogue::named(&result.scenario).ok().filter(|known| known.sha256 == result.source_sha256);
@@ -47,25 +47,25 @@ pub(super) fn question(result: &ScenarioResult) -> String {
     }
 }
 
-/// `x86_64 forbids it`.
+/// Whether the architecture allows the outcome, such as `x86_64 forbids it`.
 pub(super) fn allowed(result: &ScenarioResult, architecture: &str) -> String {
     let source = match result.expected_from {
         VerdictSource::Model => "",
-        VerdictSource::Header => " (says the test)",
+        VerdictSource::Header => " (declared by the test)",
     };
     match result.expected {
         Some(Verdict::Never) => format!("{architecture} forbids it{source}"),
         Some(Verdict::Sometimes) => format!("{architecture} allows it{source}"),
-        Some(Verdict::Always) => format!("{architecture} demands it{source}"),
+        Some(Verdict::Always) => format!("{architecture} requires it{source}"),
         None => "not known".to_owned(),
     }
 }
 
-/// What a result comes to.
+/// What a result means, with its warnings.
 pub(super) fn sentence(sum: &Sum<'_>) -> String {
     let notes: Vec<String> = sum.results.iter().filter_map(|result| crate::publish::table::notes(result)).collect();
     let notes = if notes.is_empty() { String::new() } else { format!(" {}", notes.join(" ")) };
-    // A number and its unit stay on one line.
+    // A number and its unit stay on one line: the space before % becomes a no-break space.
     (breakable(sum) + &notes).replace(" %", "\u{a0}%")
 }
 
@@ -94,8 +94,8 @@ fn breakable(sum: &Sum<'_>) -> String {
         Finding::NotObserved => {
             let bound = sum.interval().map_or(String::new(), |interval| format!("{:.1e}", interval.high));
             format!(
-                "Not seen in {iterations} iterations{matched}: if it happens, then less often than once in {} ({bound}), with 95 % \
-                 confidence. {allowed} On these CPUs {} showed in the same run that reordering of its kind can be seen{}.",
+                "Not seen in {iterations} iterations{matched}. With 95 % confidence it happens less often than once in {} iterations \
+                 ({bound}). {allowed} On these CPUs {} showed in the same run that reordering of this kind can be seen{}.",
                 sum.interval().map_or("-".to_owned(), |interval| count((1.0 / interval.high) as u64)),
                 controls(sum),
                 relative(first),
@@ -104,7 +104,7 @@ fn breakable(sum: &Sum<'_>) -> String {
         Finding::Inconclusive => {
             let why =
                 sum.results.iter().find_map(|result| doubt(result)).unwrap_or_else(|| "no control fired".to_owned());
-            format!("Not seen in {iterations} iterations{matched}, but this zero says nothing: {why}. {allowed}")
+            format!("Not seen in {iterations} iterations{matched}, but this zero is inconclusive: {why}. {allowed}")
         }
         Finding::ForbiddenObserved => format!(
             "FORBIDDEN, YET SEEN {} times in {iterations} iterations. This is a bug in the hardware, in the expectation, or in \
@@ -114,18 +114,18 @@ fn breakable(sum: &Sum<'_>) -> String {
     }
 }
 
-/// What the control says of a zero.
+/// How rare the unseen race is at least, relative to a control.
 fn relative(result: &ScenarioResult) -> String {
     result.sensitivity.as_ref().map_or(String::new(), |sensitivity| {
         format!(
-            "; this is at least {} times rarer than {}",
+            "; the race is at least {} times rarer than {}",
             count((1.0 / sensitivity.bound) as u64),
             sensitivity.control
         )
     })
 }
 
-/// The controls that a zero rests on, with their rates where the run has them.
+/// The controls that a zero rests on, with their rates if the run has them.
 fn controls(sum: &Sum<'_>) -> String {
     let first = sum.first();
     let names = rests_on(first);
@@ -140,9 +140,9 @@ fn controls(sum: &Sum<'_>) -> String {
 fn best_skew(result: &ScenarioResult) -> Option<String> {
     let best = result.best_skew()?;
     let when = match best.skew_ns {
-        skew if skew >= 0.5 => format!("the last thread began {skew:.0} ns later than P0"),
-        skew if skew <= -0.5 => format!("the last thread began {:.0} ns earlier than P0", -skew),
-        _ => "all threads began together".to_owned(),
+        skew if skew >= 0.5 => format!("the last thread started {skew:.0} ns later than P0"),
+        skew if skew <= -0.5 => format!("the last thread started {:.0} ns earlier than P0", -skew),
+        _ => "all threads started at the same time".to_owned(),
     };
     Some(format!(" Most often when {when}: {}.", rate(best.rate())))
 }
