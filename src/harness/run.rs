@@ -1,13 +1,15 @@
-//! The run itself: threads, batches, and whoever watches them.
+//! The run: threads, batches, and the calling thread that watches them.
 //!
-//! A batch goes like this, on every thread:
+//! Each thread does the following for each batch:
 //!
-//! 1. meet; P0 decides whether to go on, how many instances, which skew, and the clock to start at (`leader`);
-//! 2. run the emitted code over the batch;
-//! 3. look which CPU it is on, and meet; classify a share of the batch's instances, if no thread was moved or lost its CPU;
-//! 4. write a part of the initial values again, after one more meeting if outcomes are in the instances themselves.
+//! 1. Rendezvous. P0 decides whether the run goes on, the number of instances, the skew, and the start time
+//!    (`leader`).
+//! 2. Run the emitted code over the batch.
+//! 3. Read the number of the current CPU. Rendezvous. Classify a share of the batch's instances, unless a
+//!    thread was on another CPU or lost its CPU.
+//! 4. If outcomes are read from the instances, rendezvous again. Then write a part of the initial values.
 //!
-//! Everything shared between threads outside the emitted code is ordered by the meetings (`meeting`).
+//! Apart from the emitted code, the rendezvous order every access to memory that the threads share (`meeting`).
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -31,34 +33,36 @@ use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::machine::{current_cpu, pin_to, set_nice, start};
 
-/// For how long no thread may finish a batch before a waiting lock is taken for a deadlock. Looks are counted, not time, because a
-/// machine that was suspended makes time pass for all alike.
+/// For how long no thread may finish a batch before a thread that waits for a spinlock gives up: the test then
+/// counts as deadlocked. The watchdog counts looks and not time, because time passes for all threads while the
+/// machine is suspended.
 const DEADLOCK: Duration = Duration::from_secs(5);
-/// How often the calling thread looks up, and shows the counts: less often would look slow, and in a short run often enough to find
-/// the worthwhile skews in time.
+/// Interval at which the calling thread wakes up and shows the counts, in a long run and at least. The longest
+/// is short enough for a live display. A short run uses a shorter interval, so that the best skews are found in
+/// time.
 const WATCH: Duration = Duration::from_millis(200);
 const WATCH_LEAST: Duration = Duration::from_millis(5);
-/// The part of a run in which all skews are taken equally often, if it is to find the worthwhile ones.
+/// Share of a run in which all skews are used equally often, if the run selects the best skews.
 const SWEEP_SHARE: f64 = 0.25;
 
-/// What a run learns of the system while it goes on. Tests say it themselves.
+/// What a run learns from the system while it runs. Tests replace these functions.
 struct Probes<'a> {
-    /// The CPU that a thread is on after a batch.
+    /// The CPU that a thread is on after a batch. Arguments: thread number, batch number.
     cpu: &'a (dyn Fn(usize, u64) -> Option<usize> + Sync),
-    /// Whether a thread was disturbed in a batch, from what its watcher found.
+    /// Whether a thread was disturbed in a batch. The last argument is the result of its watcher.
     disturbed: &'a (dyn Fn(usize, u64, bool) -> bool + Sync),
-    /// Is told at every look whether threads that wait for a lock are to give up.
+    /// Called at every look with whether threads that wait for a lock must give up.
     looked: &'a dyn Fn(bool),
-    /// [`DEADLOCK`] and [`LASTS`].
+    /// [`DEADLOCK`] and [`LASTS`], or other values in tests.
     deadlock: Duration,
     lasts: Duration,
-    /// Whether threads sign what they reset.
+    /// Whether each thread writes its number instead of the initial values.
     #[cfg(test)]
     signed: bool,
 }
 
 impl Probes<'_> {
-    /// The system as it is.
+    /// The real system.
     fn system() -> Probes<'static> {
         Probes {
             cpu: &|_, _| current_cpu(),
@@ -72,7 +76,7 @@ impl Probes<'_> {
     }
 }
 
-/// Looks now and then whether the threads get on.
+/// Checks at each look whether the threads make progress.
 struct Watchdog {
     progress: u64,
     unchanged: u64,
@@ -80,12 +84,13 @@ struct Watchdog {
 }
 
 impl Watchdog {
-    /// Gives up after `deadlock`, looking so often.
+    /// A watchdog that gives up after `deadlock`, if it looks once per `every`.
     fn new(deadlock: Duration, every: Duration) -> Watchdog {
         Watchdog { progress: 0, unchanged: 0, patience: whole(deadlock.as_secs_f64() / every.as_secs_f64()) }
     }
 
-    /// Whether a thread that still waits for a lock is to give up, if they have come so far.
+    /// Whether threads that wait for a lock must give up. `progress` is the current value of
+    /// [`Meeting::progress`].
     fn look(&mut self, progress: u64) -> bool {
         self.unchanged = if progress == self.progress { self.unchanged + 1 } else { 0 };
         self.progress = progress;
@@ -93,10 +98,10 @@ impl Watchdog {
     }
 }
 
-/// What the threads of a run share.
+/// State that the threads of a run share.
 struct Shared<'a> {
     job: Job<'a>,
-    /// What the threads ask of them; `looked` is the caller's.
+    /// The functions of [`Probes`] that the threads call. The caller keeps `looked`.
     cpu: &'a (dyn Fn(usize, u64) -> Option<usize> + Sync),
     disturbed: &'a (dyn Fn(usize, u64, bool) -> bool + Sync),
     deadlock: Duration,
@@ -106,45 +111,46 @@ struct Shared<'a> {
     starts: &'a Starts,
     executables: Vec<Executable>,
     arena: Pointer,
-    /// From one stretch of the arena to the next.
+    /// Distance from one memory region of the arena to the next, in bytes.
     stretch_bytes: usize,
     records: Vec<Pointer>,
     meeting: Meeting,
-    /// Whether to look for lost CPUs: threads that share one take it from each other all the time.
+    /// Whether to watch for lost CPUs. Not done if threads share a CPU, because they take it from each other
+    /// all the time.
     watched: bool,
     /// Tells threads that wait for a lock to give up.
     give_up: CachePadded<AtomicU8>,
-    /// When the first outcome was counted, in nanoseconds after the beginning.
+    /// Time of the first counted outcome, in nanoseconds after `begun`.
     first: AtomicU64,
-    /// Asks each thread for a copy of its counts.
+    /// Increased to ask each thread for a copy of its counts.
     epoch: CachePadded<AtomicU64>,
     counters: Vec<Mutex<Counter>>,
     failure: Mutex<Option<Error>>,
-    /// The thread that was last found off its CPU, and where.
+    /// The thread that was found off its CPU last, and the CPU it was on (`None` if unknown).
     moved: Mutex<Option<(usize, Option<usize>)>>,
     begun: Instant,
     /// The highest nice value that a thread was granted.
     nice: AtomicI32,
-    /// How many threads have ended, and who waits for them.
+    /// Number of threads that have ended, and the thread that waits for them (`caller`).
     ended: AtomicUsize,
     caller: std::thread::Thread,
 }
 
-/// A pointer that may be handed to threads.
+/// A pointer that may be passed to other threads.
 #[derive(Clone, Copy)]
 struct Pointer(*mut u8);
 
-// SAFETY: the memory behind it outlives the scope of the threads, and who touches which part of it when is settled by
-// the meetings: see the head of this file.
+// SAFETY: the memory behind the pointer outlives the scope of the threads. The rendezvous define which thread
+// accesses which part of it, and when: see the head of this file.
 unsafe impl Send for Pointer {}
-// SAFETY: as above.
+// SAFETY: as for `Send`.
 unsafe impl Sync for Pointer {}
 
-/// Runs a job. `watch` is called a few times a second with the counts so far.
+/// Runs a job. Calls `watch` a few times per second with the counts so far.
 ///
 /// # Errors
-/// If a thread cannot be started or pinned or is moved off its CPU for good, memory runs out, the test deadlocks, or the counts do not
-/// add up.
+/// If a thread cannot be started or pinned, if a thread is moved off its CPU for good, if there is not enough
+/// memory, if the test deadlocks, or if the counts are inconsistent.
 pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, watch: impl FnMut(&Tally)) -> Result<Measurement> {
     run_with(job, plan, interrupt, watch, &Probes::system())
 }
@@ -158,7 +164,8 @@ fn run_with(
 ) -> Result<Measurement> {
     let begun = Instant::now();
     let threads = job.program.threads.len();
-    // A skew's number is its position in ascending order, here, in the counters and in the tally.
+    // The number of a skew is its index in ascending order. This function, the counters and the tally all use
+    // it.
     let mut plan = plan.clone();
     plan.skews.sort_unstable();
     let plan = &plan;
@@ -220,7 +227,7 @@ fn run_with(
                     started += 1;
                     p0 = p0.or(Some(thread));
                 }
-                // Those that were started wait for this one, until they hear of it.
+                // The threads that were started wait for this one until `fail` tells them to stop.
                 Err(error) => {
                     shared.fail(error);
                     break;
@@ -230,7 +237,8 @@ fn run_with(
         let every = plan.limits.duration.map_or(WATCH, |limit| (limit / 16).clamp(WATCH_LEAST, WATCH));
         let mut watchdog = Watchdog::new(probes.deadlock, every);
         let mut sweeping = plan.focus && plan.skews.len() > 1;
-        // Not `is_finished`, which is still false while a thread's last destructor wakes this one.
+        // `is_finished` does not work here: it is still false while the last destructor of a thread wakes this
+        // thread.
         while shared.ended.load(Ordering::Acquire) < started {
             std::thread::park_timeout(every);
             let give_up = watchdog.look(shared.meeting.progress());
@@ -250,7 +258,9 @@ fn run_with(
     if let Some(error) = shared.failure.lock().expect("no thread panics holding it").take() {
         return Err(error);
     }
-    let Some(Ok(Some(books))) = books else { return Err(Error::Internal("P0 ended before its time".to_owned())) };
+    let Some(Ok(Some(books))) = books else {
+        return Err(Error::Internal("P0 ended early without an error".to_owned()));
+    };
     if books.stranded {
         return Err(shared.stranded(&books));
     }
@@ -259,7 +269,7 @@ fn run_with(
     let counted: u64 = tally.outcomes().values().sum();
     if counted != tally.iterations || tally.instances() != books.planned {
         return Err(Error::Internal(format!(
-            "{} iterations but {counted} outcomes, {} that the filter excludes, {} instances in all",
+            "the counts are inconsistent: {} iterations but {counted} outcomes, {} instances excluded by the filter, {} instances run",
             tally.iterations, tally.filtered, books.planned
         )));
     }
@@ -282,7 +292,7 @@ fn run_with(
 }
 
 impl Shared<'_> {
-    /// The counts that the threads have handed over.
+    /// The counts that the threads have handed over so far.
     fn tally(&self) -> Tally {
         let mut tally = Tally::new(&self.plan.skews);
         for counter in &self.counters {
@@ -293,7 +303,7 @@ impl Shared<'_> {
         tally
     }
 
-    /// How much of the run is over, from 0 to 1, by whichever limit is nearest.
+    /// How much of the run is done, from 0 to 1, by the limit that is nearest.
     fn progress(&self, tally: &Tally) -> f64 {
         let limits = self.plan.limits;
         let (instances, races) = (tally.instances(), self.meeting.sums().1);
@@ -307,15 +317,15 @@ impl Shared<'_> {
         self.meeting.break_up();
     }
 
-    /// Why a run ended whose threads are not where they were put.
+    /// The error of a run that ended because a thread was no longer on its CPU.
     fn stranded(&self, books: &Books) -> Error {
         let moved = self.moved.lock().expect("no thread panics holding it").take();
         let (number, here) = moved.unwrap_or((0, None));
         let here = here.map_or("another one".to_owned(), |here| format!("CPU {here}"));
         Error::Host(format!(
-            "{}: P{number} was moved from CPU {} to {here} in mid-run and stays there (taskset -a, a cpuset that shrank, a CPU taken \
-             offline); what ran since then measures nothing: {} instances were thrown away. Leave the threads where they are, or name \
-             other CPUs with -c",
+            "{}: P{number} was moved from CPU {} to {here} in mid-run and stays there (by taskset -a, by a cpuset that shrank, or because \
+             the CPU went offline). What ran since then measures nothing: {} instances were discarded. Do not move the threads, or \
+             choose other CPUs with -c",
             self.job.program.name, self.job.cpus[number], books.moved
         ))
     }
@@ -332,17 +342,18 @@ fn initial_state(job: Job<'_>, probes: &Probes<'_>) -> InitialState {
     new(job.program, job.layout)
 }
 
-/// In how many pieces the lines of a group are fetched.
+/// Number of prefetch steps for the lines of a group.
 fn pieces(plan: &Plan, layout: &Layout) -> u64 {
     ((plan.group - 1) * layout.stride + 1).div_ceil(warm_step(layout)) as u64
 }
 
-/// Whether no two threads share a CPU.
+/// Whether every thread has its own CPU.
 fn distinct(cpus: &[usize]) -> bool {
     cpus.iter().enumerate().all(|(at, cpu)| !cpus[..at].contains(cpu))
 }
 
-/// Wakes the caller when its thread ends, and breaks the meeting up if it panics, so that the others end too.
+/// Wakes the caller when its thread ends. If the thread panics, it breaks the rendezvous, so that the other
+/// threads end too.
 struct Guard<'a>(&'a Shared<'a>);
 
 impl Drop for Guard<'_> {
@@ -355,7 +366,7 @@ impl Drop for Guard<'_> {
     }
 }
 
-/// A thread of the run; P0 leads and gives back what it has written down.
+/// Body of a thread of the run. P0 also leads, and returns the totals.
 fn worker(shared: &Shared<'_>, number: usize, mut leader: Option<Leader<'_>>) -> Option<Books> {
     let _guard = Guard(shared);
     if let Err(error) = pin_to(shared.job.cpus[number]) {
@@ -368,7 +379,7 @@ fn worker(shared: &Shared<'_>, number: usize, mut leader: Option<Leader<'_>>) ->
     leader.map(Leader::into_books)
 }
 
-/// Runs batches until there are to be no more; what was counted.
+/// Runs batches until the run is over. Returns the thread's counts.
 fn batches(
     shared: &Shared<'_>,
     number: usize,
@@ -380,8 +391,8 @@ fn batches(
     let records: Vec<*mut u8> = shared.records.iter().map(|pointer| pointer.0).collect();
     let mut stretches: Vec<_> = (0..plan.stretches()).map(|round| shared.starts.stretch(plan.batch, round)).collect();
     for (at, stretch) in stretches.iter().enumerate() {
-        // SAFETY: the arena holds that many stretches of `batch` instances, and until the first meeting each thread does its
-        // part of resetting them, and P0 what needs it only once.
+        // SAFETY: the arena holds that many regions of `plan.batch` instances. Until the first rendezvous each
+        // thread resets its own part of them, and P0 writes what needs to be written only once.
         unsafe {
             let arena = shared.arena.0.add(at * stretch_bytes);
             if number == 0 {
@@ -409,7 +420,7 @@ fn batches(
         };
         let Some(batch) = next else { break };
         let stretch = &mut stretches[batch.stretch];
-        // SAFETY: within the arena, as above.
+        // SAFETY: inside the arena, as above.
         let arena = unsafe { shared.arena.0.add(batch.stretch * stretch_bytes) };
         let mut args = ThreadArgs {
             arena,
@@ -423,14 +434,15 @@ fn batches(
             warm: if batch.warm { pieces } else { 0 },
         };
         let early = args.start.wrapping_sub(job.clock.now()).cast_signed();
-        // SAFETY: the arena and this thread's records hold `batch` >= `count` instances, initialised by `reset` before
-        // the meeting; until the next one only emitted code touches them; `give_up` lives as long as `shared`.
+        // SAFETY: the arena and this thread's records hold `plan.batch` instances, which is at least `count`.
+        // `reset` has initialised them before the rendezvous. Until the next rendezvous only emitted code
+        // accesses them. `give_up` lives as long as `shared`.
         let finished = unsafe { shared.executables[number].run(&mut args) };
         let end = job.clock.now();
         if !finished {
             shared.fail(Error::Host(format!(
-                "{}: P{number} waited {} s for a spinlock that nobody released: the test deadlocks (or its lock's holder \
-                 was never given a CPU)",
+                "{}: P{number} waited {} s for a spinlock that was never released: the test deadlocks (or the thread that holds \
+                 the lock got no CPU time)",
                 job.program.name,
                 shared.deadlock.as_secs()
             )));
@@ -449,13 +461,14 @@ fn batches(
             );
         let disturbed = (shared.disturbed)(number, batch_number, disturbed);
         let early = i32::try_from(early).unwrap_or(if early < 0 { i32::MIN } else { i32::MAX });
-        // P0 compares the ends, so they are given as its counter has them.
+        // P0 compares the end times of all threads, so each is converted to P0's counter.
         let end = end.saturating_add_signed(-plan.ahead(number));
         let report = Report { end, late: args.late, early, disturbed, moved };
         let kept = batch.kept(meeting.done(number, batch_number, report)?);
         if kept {
-            // SAFETY: the batch is over, and until the next meeting the records are only read, and so are the instances if outcomes are
-            // in them: then resetting them waits for all.
+            // SAFETY: the batch is over. Until the next rendezvous the records are only read. If outcomes are
+            // read from the instances, these are only read too, because all threads wait for each other before
+            // the reset.
             unsafe {
                 shared.classifier.count(
                     Memory { arena, records: &records },
@@ -469,8 +482,8 @@ fn batches(
             }
         }
         stretch.turn(batch.count, size(batch_number % shared.starts.kinds() as u64));
-        // SAFETY: the batch is over and counted, and until the next meeting each thread does its part of resetting it; all threads ran the
-        // same batches, so their accounts of who writes what are the same.
+        // SAFETY: the batch is over and counted. Until the next rendezvous each thread resets its own part of
+        // it. All threads ran the same batches, so their copies of the last-writer patterns are equal.
         unsafe { shared.initial.reset(arena, stretch, batch.count, number) };
         if !kept {
             continue;
@@ -503,7 +516,7 @@ mod tests {
         lower(&parse(&Source::new("t", text)).unwrap()).unwrap()
     }
 
-    /// Both threads look at x and y, and nobody stores.
+    /// Both threads read x and y, and no thread stores.
     fn looking() -> Program {
         program(
             "C t\n{}\nP0(int *x, int *y) { int r0; int r1; r0 = READ_ONCE(*x); r1 = READ_ONCE(*y); }\n\
@@ -512,7 +525,7 @@ mod tests {
         )
     }
 
-    /// Everything that a run of a program takes.
+    /// Everything that is needed to run a program.
     struct Bench {
         program: Program,
         layout: Layout,
@@ -523,7 +536,7 @@ mod tests {
     }
 
     impl Bench {
-        /// Threads on CPUs of their own, as far as there are some.
+        /// Each thread gets its own CPU, as far as there are enough.
         fn new(program: Program, pace: Pace, kind: LayoutKind, batch: usize) -> Bench {
             let layout = Layout::for_batch(kind, &program, 64, Some(batch)).unwrap();
             let target = Target { arch: Arch::host().unwrap(), atomics: Atomics::of_host() };
@@ -561,13 +574,13 @@ mod tests {
         Limits { iterations: Some(limit), ..Limits::default() }
     }
 
-    /// As the system is, except that every thread is where it belongs and undisturbed, whatever this box does to it.
+    /// A CPU probe that always finds every thread on its own CPU, whatever the machine does.
     fn quiet(cpus: &[usize]) -> impl Fn(usize, u64) -> Option<usize> + Sync {
         move |number, _| Some(cpus[number])
     }
 
-    /// What a test reads is who wrote last: the account of it is true instance by instance, and each instance is reset. Some batches are thrown
-    /// away, because those are reset too.
+    /// The test reads which thread wrote last, so it can check the recorded last writer of every instance, and
+    /// that every instance is reset. Some batches are discarded, because those must be reset too.
     #[test]
     fn who_wrote_a_line_last_is_who_is_said_to_have() {
         for (pace, kind, batch) in [
@@ -590,13 +603,13 @@ mod tests {
             assert_eq!(names, ["x", "y"]);
             let mut seen = 0;
             for start in measured.tally.starts.iter().filter(|start| start.iterations > 0) {
-                // The race is x by P1 and y by P0, as both threads see it.
+                // A race: both threads see that P1 wrote x and P0 wrote y.
                 let all = start.last_writers == [Some(1), Some(0)];
                 assert_eq!(start.races, if all { start.iterations } else { 0 }, "{pace:?} {kind}: {start:?}");
                 seen += start.races;
             }
             let sum = super::super::races(&bench.program, &measured.tally.outcomes());
-            // In a packed layout both are on one line, which one thread resets.
+            // In a packed layout both variables are on one line, so the same thread resets both.
             assert_eq!((seen, sum > 0), (sum, kind != LayoutKind::Packed));
             let split = |row: &[Const]| row[..2] != row[2..];
             assert!(!measured.tally.outcomes().keys().any(|row| split(row)), "both threads see the same");
@@ -617,7 +630,8 @@ mod tests {
                 assert_eq!(measured.tally.outcomes().values().sum::<u64>(), limit);
                 assert_eq!(measured.tally.starts.iter().map(|start| start.iterations).sum::<u64>(), limit);
                 assert_eq!(measured.stop, Stop::Limit);
-                // The first batch is always one that is thrown away, and so the second.
+                // The probes make the first two batches discarded ones: the first is moved, the second
+                // disturbed.
                 assert!(measured.moved > 0 && measured.discarded > 0, "{} {}", measured.moved, measured.discarded);
                 let batches = measured.disturbances;
                 assert!(batches > 0 && measured.discarded <= batches * 128);
@@ -639,7 +653,7 @@ mod tests {
             let tally = &measured.tally;
             assert_eq!(tally.instances(), 20_000);
             let races = super::super::races(&bench.program, &tally.outcomes());
-            // Only what passes is counted, and of that all is a race or none.
+            // Only instances that pass are counted. Of these, either all are races or none is.
             assert_eq!(races, if column == 0 { tally.iterations } else { 0 });
             assert_eq!(tally.outcomes().values().sum::<u64>(), tally.iterations);
             assert_eq!(tally.skews.iter().map(crate::harness::SkewTally::iterations).sum::<u64>(), tally.iterations);
@@ -668,13 +682,13 @@ mod tests {
         let step = warm_step(&layout);
         assert_eq!(pieces(&plan(1), &layout), 1);
         for group in [2, 7, 64] {
-            // The last piece reaches the first byte of the last instance, and no piece begins behind it.
+            // The last step reaches the first byte of the last instance, and no step begins after it.
             let (pieces, last) = (usize::try_from(pieces(&plan(group), &layout)).unwrap(), (group - 1) * layout.stride);
             assert!(pieces * step > last && (pieces - 1) * step <= last, "{group}");
         }
     }
 
-    /// A positive skew lets the last thread begin later.
+    /// With a positive skew the last thread starts later.
     #[test]
     fn a_skew_is_how_much_later_the_last_thread_begins() {
         let text =
@@ -684,7 +698,8 @@ mod tests {
         (bench.plan.skews, bench.plan.period) = (vec![far, -far], 3 * far.unsigned_abs());
         let races = |tally: &Tally, at: usize| super::super::races(&bench.program, &tally.skews[at].outcomes);
         let (mut before, mut after) = (0, 0);
-        // On a busy box a thread may be later than any skew; that it is so most of the time is another matter.
+        // On a busy machine a thread may be later than any skew. It is unlikely that this happens most of the
+        // time.
         for _ in 0..100 {
             let measured = bench.run(iterations(512), &Probes::system()).unwrap();
             assert_eq!(measured.tally.skews.iter().map(|tally| tally.skew).collect::<Vec<_>>(), [-far, far]);
@@ -697,14 +712,14 @@ mod tests {
         panic!("P1 saw the store {before} times when it began earlier, {after} times when it began later");
     }
 
-    /// A tick per instance is more than any thread keeps.
+    /// One tick per instance is shorter than any thread can keep.
     #[test]
     fn late_instances_are_counted() {
         let mut bench = Bench::new(looking(), Pace::Paced, LayoutKind::Padded, 256);
         bench.plan.period = 1;
         let rushed = bench.run(iterations(50_000), &Probes::system()).unwrap();
         assert!(rushed.late > 0.2 && rushed.late <= 1.0, "{}", rushed.late);
-        // Only the first of a group can be late.
+        // Only the first instance of a group can be late.
         (bench.plan.group, bench.plan.batch) = (4, 256);
         let groups = bench.run(iterations(50_000), &Probes::system()).unwrap();
         assert!(groups.late > 0.2 && groups.late <= 1.0, "{}", groups.late);
@@ -712,14 +727,15 @@ mod tests {
         assert_eq!(bench.run(iterations(1000), &Probes::system()).unwrap().late, 0.0);
     }
 
-    /// Contended or not, a lock is no deadlock while batches come and go, even if none of them counts.
+    /// Contended or not, a lock is no deadlock while batches are completed, even if all of them are discarded.
     #[test]
     fn batches_that_are_thrown_away_are_no_deadlock() {
         let text = "C t\n{}\nP0(int *x, spinlock_t *s) { spin_lock(s); WRITE_ONCE(*x, 1); spin_unlock(s); }\n\
                     P1(int *x, spinlock_t *s) { spin_lock(s); WRITE_ONCE(*x, 2); spin_unlock(s); }\nexists (x=2)";
         let bench = Bench::new(program(text), Pace::Free, LayoutKind::Padded, 64);
-        // Nothing counts for longer than a deadlock is waited for, as it is set here; but batches are done all the time. A process that is
-        // given no CPU for so long looks like a deadlock after all; that it is three times in a row is another matter.
+        // All batches are discarded for longer than the deadlock limit of this test, but batches are completed
+        // all the time. If the process gets no CPU time for that long, this looks like a deadlock. It is
+        // unlikely that this happens three times in a row.
         let patience = Duration::from_millis(1500);
         let attempt = || {
             let begun = Instant::now();
@@ -729,7 +745,8 @@ mod tests {
             let looked = |give_up: bool| gave_up.set(gave_up.get() | give_up);
             let probes = Probes { cpu: &cpu, looked: &looked, deadlock: patience, lasts, ..Probes::system() };
             let limits = Limits { duration: Some(2 * patience + patience / 2), ..Limits::default() };
-            // Whether a thread waits for its lock at that moment is chance, whether it would have to give up is not.
+            // Whether a thread waits for a lock at that moment is chance, so the test checks whether it would
+            // have had to give up.
             bench.run(limits, &probes).ok().filter(|_| !gave_up.get())
         };
         let measured = (0..3).find_map(|_| attempt()).expect("no deadlock");
@@ -774,7 +791,7 @@ mod tests {
         assert_eq!((plan.group, plan.period), (1, 123_456_789));
         choose_group(bench.job(), &mut plan, &unset).unwrap();
         assert!([1, 4].contains(&plan.group) && plan.period != 123_456_789);
-        // A batch that is no more than one group of four has one instance a tick.
+        // A batch that holds no more than one group of four runs one instance per tick.
         let mut small = Plan { batch: 5, ..plan };
         choose_group(bench.job(), &mut small, &unset).unwrap();
         assert_eq!(small.group, 1);
