@@ -1,4 +1,4 @@
-//! One scenario on one placement: pace it, run it, and put what was counted into a result.
+//! One scenario on one placement: calibrates its pace, runs it, and makes a result of its counts.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,75 +19,76 @@ use crate::record::{
 use crate::stats::drift;
 use crate::verdict::Expectation;
 
-/// A scenario with everything settled that can be before it runs.
+/// A scenario with all settings that can be decided before it runs.
 #[derive(Debug, Clone)]
 pub struct Experiment<'a> {
-    /// What is run.
+    /// The scenario.
     pub scenario: &'a Scenario,
-    /// Where.
+    /// The CPUs it runs on.
     pub placement: Placement,
-    /// Where its variables lie.
+    /// Placement of its variables in memory.
     pub layout: Layout,
     /// How it is run.
     pub choice: Choice,
-    /// What it has in common with the others of its run.
+    /// Settings that all experiments of a run share.
     pub common: Common,
-    /// What may be seen of it here.
+    /// What the architecture allows, and what the scenario's header expects.
     pub expectation: Expectation,
-    /// Its code for that pace, one per thread.
+    /// Machine code for the chosen pace, one function per thread.
     pub code: Vec<ThreadCode>,
 }
 
-/// What the experiments of a run have in common.
+/// Settings that all experiments of a run share.
 #[derive(Debug, Clone, Copy)]
 pub struct Common {
-    /// What code is emitted for.
+    /// Target that code is emitted for.
     pub target: Target,
     /// The host's clock.
     pub clock: Clock,
-    /// The distance at which variables no longer disturb each other, in bytes.
+    /// Distance in bytes at which variables share no line and do not disturb each other.
     pub line: usize,
-    /// Seed of the order of skews.
+    /// Seed for the order of the skews.
     pub seed: u64,
-    /// When each ends.
+    /// When each experiment ends.
     pub limits: Limits,
-    /// The nice value that threads ask for.
+    /// The nice value that threads request.
     pub nice: i32,
-    /// Whether all skews are taken equally often to the end.
+    /// Whether all skews are used equally often to the end.
     pub window: bool,
-    /// Whether they may run beside others of their scenario on other CPUs.
+    /// Whether experiments of the same scenario may run at the same time on other CPUs.
     pub side_by_side: bool,
 }
 
-/// The most instances at a tick.
+/// Maximum number of instances per tick.
 pub const LARGEST_GROUP: usize = 4096;
-/// The most instances in a batch: 2^20 padded ones of six variables are 768 MiB.
+/// Maximum number of instances per batch. 2^20 padded instances of six variables take 768 MiB.
 pub const LARGEST_BATCH: usize = 1 << 20;
 
 /// How one scenario is run on one placement.
 #[derive(Debug, Clone)]
 pub struct Choice {
-    /// How instances follow each other.
+    /// Free-running or paced.
     pub pace: PaceChoice,
-    /// Where variables lie.
+    /// How variables are placed in memory.
     pub layout: LayoutKind,
-    /// Instances per batch, if given.
+    /// Instances per batch, if the user gives a number.
     pub batch: Option<usize>,
-    /// Instances at each tick; chosen by trying if absent.
+    /// Instances per tick; if absent, calibration chooses the number.
     pub group: Option<usize>,
-    /// Whether their lines are fetched before it.
+    /// Whether the lines of a group are prefetched before its tick.
     pub warm: Warm,
-    /// What presses on the memory system beside it.
+    /// Load on the memory system beside the experiment, if any.
     pub stress: Option<StressKind>,
-    /// The profile it is from.
+    /// Name of the profile that the settings come from, if any.
     pub profile: Option<String>,
 }
 
 impl<'a> Experiment<'a> {
-    /// Settles everything that can be before it runs: its code is emitted, so that whatever cannot be is said now.
+    /// Prepares an experiment. Emits the code, so that a scenario that cannot be emitted is reported before
+    /// anything runs.
     ///
     /// # Errors
-    /// If there is no such code.
+    /// If the layout does not fit, or if the code cannot be emitted.
     pub fn new(
         scenario: &'a Scenario,
         placement: Placement,
@@ -101,27 +102,27 @@ impl<'a> Experiment<'a> {
     }
 }
 
-/// How an experiment is to be paced.
+/// How an experiment is paced.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PaceChoice {
-    /// As fast as it can.
+    /// Free-running: as fast as possible.
     Free {
-        /// Whether somebody asked for it.
+        /// Whether the user asked for it.
         given: bool,
     },
-    /// By the clock.
+    /// Paced: each group starts at a tick of the clock.
     Paced {
-        /// Whether somebody asked for it.
+        /// Whether the user asked for it.
         given: bool,
-        /// Ticks from one instance to the next; measured if absent.
+        /// Period in ticks; if absent, calibration chooses it.
         period: Option<u64>,
-        /// Skews in ticks; a sweep as wide as one instance takes if absent.
+        /// Skews in ticks; if absent, a sweep about as wide to either side as one instance takes.
         skews: Option<Vec<i64>>,
     },
 }
 
 impl PaceChoice {
-    /// Which code it takes.
+    /// The pace that the code is emitted for.
     pub fn kind(&self) -> Pace {
         match self {
             PaceChoice::Free { .. } => Pace::Free,
@@ -130,41 +131,43 @@ impl PaceChoice {
     }
 }
 
-/// What came out of an experiment.
+/// Result of an experiment.
 #[derive(Debug)]
 pub struct Finished {
-    /// The result; its finding is not yet judged.
+    /// The result. Its finding is not decided yet.
     pub result: ScenarioResult,
-    /// Why it ended.
+    /// Why the run ended.
     pub stop: Stop,
 }
 
-/// Skews in a sweep: odd, so that 0 is among them, and enough that no window is stepped over: the narrowest seen was
-/// 25 ns wide, which is a twentieth of the widest sweep.
+/// Number of skews in a sweep. It is odd, so that 0 is one of them. It is large enough that no window falls
+/// between two skews: the narrowest window seen is 25 ns wide, which is a twentieth of the widest sweep.
 const SWEEP_POINTS: i64 = 49;
-/// The narrowest and widest default sweep to either side, in nanoseconds. The far end covers a line's way between two
-/// sockets.
+/// The narrowest and the widest default sweep to either side, in nanoseconds. The widest covers a cache-line
+/// transfer between two sockets.
 const SWEEP_NS: std::ops::RangeInclusive<f64> = 60.0..=240.0;
 
-/// Runs of this length and more measure how long a line takes first.
+/// Only runs of at least this length measure the cache-line transfer latency first.
 const LONG: Duration = Duration::from_secs(1);
-/// Where a period begins that nothing was measured for, in nanoseconds: a few line transfers on any CPU.
+/// First period if nothing was measured, in nanoseconds: a few cache-line transfers on any CPU.
 const GUESS_NS: f64 = 300.0;
 
-/// Runs an experiment. `watch` sees the counts a few times a second.
+/// Runs an experiment. Calls `watch` with the counts a few times per second.
 ///
-/// An experiment that was to be paced by wakerace's own choice runs free where the counters of its CPUs do not run alike.
+/// If wakerace chose a paced run itself and the clock counters of the CPUs do not run alike, the experiment
+/// runs free instead.
 ///
 /// # Errors
-/// As [`harness::run`]; and if somebody asked for a pace that the counters of these CPUs cannot give.
+/// As [`harness::run`]. Also if the user asked for a paced run and the counters of these CPUs do not allow it.
 pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMut(&Tally)) -> Result<Finished> {
     run_until(experiment, interrupt, interrupt, watch)
 }
 
-/// The same, where `enough` ends the measured run, and `interrupt` what comes before it.
+/// As [`run`], but with two flags: `enough` ends the measured run, and `interrupt` ends the calibration before
+/// it.
 ///
 /// # Errors
-/// As [`harness::run`].
+/// As [`run`].
 pub fn run_until(
     experiment: &Experiment<'_>,
     interrupt: &AtomicBool,
@@ -178,7 +181,7 @@ pub fn run_until(
     }
 }
 
-/// How far the counter of each thread's CPU is ahead of P0's; nothing where threads share a CPU.
+/// Measures how far the counter of each thread's CPU is ahead of P0's. Empty if threads share a CPU.
 fn counters(experiment: &Experiment<'_>) -> Result<Vec<Counters>> {
     let cpus = &experiment.placement.cpus;
     let Some((&first, others)) = cpus.split_first() else { return Ok(Vec::new()) };
@@ -188,7 +191,7 @@ fn counters(experiment: &Experiment<'_>) -> Result<Vec<Counters>> {
     others.iter().map(|&cpu| machine::counters(first, cpu, experiment.common.clock)).collect()
 }
 
-/// The experiment to run in place of one whose starts would mean nothing.
+/// The free-running experiment to run if the counters make paced starts meaningless; `None` if they do not.
 fn instead<'a>(experiment: &Experiment<'a>, counters: &[Counters]) -> Result<Option<Experiment<'a>>> {
     let PaceChoice::Paced { given, period, skews } = &experiment.choice.pace else { return Ok(None) };
     let Some(at) = counters.iter().position(|counters| counters.contradict()) else { return Ok(None) };
@@ -197,7 +200,7 @@ fn instead<'a>(experiment: &Experiment<'a>, counters: &[Counters]) -> Result<Opt
         let (first, other) = (placement.cpus[0], placement.cpus[at + 1]);
         let problem = counters[at].record(other, common.clock).problem.unwrap_or_default();
         return Err(Error::Host(format!(
-            "{}: threads on CPUs {first} and {other} cannot be paced: {problem}; leave out --pace paced, --period, --skew and --window, and \
+            "{}: threads on CPUs {first} and {other} cannot be paced: {problem}. Without --pace paced, --period, --skew and --window, \
              instances run free",
             scenario.name
         )));
@@ -227,7 +230,7 @@ fn run_with(
         pace,
         period: 0,
         group: experiment.choice.group.unwrap_or(1),
-        // Only who waits for a tick has time to fetch.
+        // Only a thread that waits for a tick has time to prefetch.
         warm: if pace == Pace::Paced { experiment.choice.warm } else { Warm::Off },
         focus: false,
         nice: experiment.common.nice,
@@ -242,7 +245,8 @@ fn run_with(
         let free_to_choose =
             experiment.choice.group.is_none() && period.is_none() && skews.is_none() && !experiment.common.window;
         let measured = if experiment.common.limits.races.is_some() && period.is_none() {
-            // Whoever waits for the first races is better off with races now than with more of them later.
+            // A user who waits for the first races wants races early. A good period would give more of them,
+            // but later.
             experiment.common.clock.ticks(GUESS_NS) as u64
         } else if free_to_choose {
             harness::choose_group(job, &mut plan, interrupt)?;
@@ -271,8 +275,10 @@ fn run_with(
     Ok(Finished { result, stop: measurement.stop })
 }
 
-/// Runs experiments at the same time; no two may share a CPU. `watch` sees the counts of the first. Each ends by itself: what one of them
-/// measured is there whatever became of the others. None runs if one cannot be started.
+/// Runs experiments at the same time. No two of them may share a CPU. `watch` gets the counts of the first one.
+///
+/// Each ends by itself, and the result of each is returned even if another one fails. If one cannot be started,
+/// none runs.
 pub fn run_side_by_side(
     experiments: &[&Experiment<'_>],
     interrupt: &AtomicBool,
@@ -280,14 +286,15 @@ pub fn run_side_by_side(
 ) -> Vec<Result<Finished>> {
     let Some((first, others)) = experiments.split_first() else { return Vec::new() };
     std::thread::scope(|scope| {
-        // None begins before all are there: one that is not started ends the others, whose senders go with this function.
+        // No experiment begins before all threads are started. If one cannot be started, the gates are dropped
+        // when this function returns, and the waiting threads end.
         let mut gates = Vec::new();
         let others = others.iter().map(|experiment| {
             let (open, gate) = std::sync::mpsc::channel::<()>();
             gates.push(open);
             machine::start(scope, "pair", move || match gate.recv() {
                 Ok(()) => run(experiment, interrupt, |_| ()),
-                Err(_) => Err(Error::Internal("a run that never began was asked for".to_owned())),
+                Err(_) => Err(Error::Internal("the result of a run that did not start was used".to_owned())),
             })
         });
         let others = match others.collect::<Result<Vec<_>>>() {
@@ -295,19 +302,20 @@ pub fn run_side_by_side(
             Err(error) => return vec![Err(error)],
         };
         for gate in gates {
-            // It waits, or has panicked, which is told below.
+            // The send fails only if the thread has panicked, which the join below reports.
             let _ = gate.send(());
         }
         let mut finished = vec![run(first, interrupt, watch)];
         for other in others {
-            let panicked = || Err(Error::Internal("a run panicked".to_owned()));
+            let panicked = || Err(Error::Internal("the thread of an experiment panicked".to_owned()));
             finished.push(other.join().unwrap_or_else(|_| panicked()));
         }
         finished
     })
 }
 
-/// The way of a line between the first two CPUs, if the run is long enough that measuring it does not matter.
+/// Cache-line transfer latency between the first two CPUs in nanoseconds; measured only in runs of at least 1 s
+/// ([`LONG`]).
 fn line_transfer(experiment: &Experiment<'_>) -> Result<Option<f64>> {
     let long = experiment.common.limits.duration.is_some_and(|limit| limit >= LONG);
     match experiment.placement.cpus[..] {
@@ -316,7 +324,7 @@ fn line_transfer(experiment: &Experiment<'_>) -> Result<Option<f64>> {
     }
 }
 
-/// A sweep about as wide to either side as one instance takes, in ticks.
+/// A sweep that is about as wide to either side as one instance takes, in ticks.
 fn sweep(clock: Clock, instance: u64) -> Vec<i64> {
     let width = clock.ns(instance as f64).clamp(*SWEEP_NS.start(), *SWEEP_NS.end());
     let half = SWEEP_POINTS / 2;
@@ -376,7 +384,7 @@ fn result(
         layout: LayoutRecord { kind: layout.kind.to_string(), line_bytes: layout.line, stride_bytes: layout.stride },
         batch: plan.batch,
         seed: plan.seed,
-        // Only arm64 has a choice.
+        // Only arm64 has more than one kind of atomics.
         atomics: (target.arch == Arch::Aarch64).then(|| target.atomics.to_string()),
         iterations,
         filtered: measurement.tally.filtered,
@@ -477,7 +485,7 @@ mod tests {
     use super::*;
     use crate::machine::Class;
 
-    /// On CPUs that may not be there.
+    /// An experiment on CPUs that this host may not have.
     fn experiment(scenario: &Scenario, pace: PaceChoice) -> Experiment<'_> {
         let target = Target { arch: Arch::host().unwrap(), atomics: codegen::Atomics::of_host() };
         let common = Common {
@@ -540,7 +548,8 @@ mod tests {
         experiment.common.clock = clock;
         experiment.common.limits = Limits { iterations: Some(5), ..Limits::default() };
         experiment.choice.batch = Some(1);
-        // The counters agree, so that a measurement that says otherwise lets P1 begin that much later, in every batch.
+        // In fact the counters agree. With this false correction P1 starts later by the same time, in every
+        // batch.
         let ahead = clock.ticks(20e6) as i64;
         let flag = AtomicBool::new(false);
         let finished = run_with(&experiment, &[Counters::Within(ahead, ahead)], &flag, &flag, |_| ()).unwrap();

@@ -1,4 +1,5 @@
-//! What `wakerace tune` found for this host, kept between runs: settings per test and placement class.
+//! Profiles: the settings that `wakerace tune` found for this host, per test and placement class. Kept between
+//! runs.
 
 use std::path::{Path, PathBuf};
 
@@ -10,33 +11,33 @@ use crate::input::{Limit, read_text};
 use crate::machine::{Class, Host};
 use crate::{files, record, shown};
 
-/// The schema of profiles.
+/// Schema name and version of profile files.
 pub const SCHEMA: &str = "wakerace-profile/1";
 
-/// A test on a class is some 400 bytes.
-const LARGEST: Limit = Limit { bytes: 1024 * 1024, why: "a profile of wakerace is a JSON file of some kB" };
+/// Maximum size of a profile file. One test on one class takes about 400 bytes.
+const LARGEST: Limit = Limit { bytes: 1024 * 1024, why: "a wakerace profile is a JSON file of a few kB" };
 
-/// The settings that a run takes for a test.
+/// The settings with which a test is run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// `free` or `paced`.
     pub pace: String,
     /// `padded`, `packed`, `dense` or `kernel-ARCH`.
     pub layout: String,
-    /// Instances at each tick; found by trying if absent.
+    /// Instances per tick; if absent, calibration chooses the number.
     #[serde(default)]
     pub group: Option<usize>,
-    /// Whether their lines are fetched before it.
+    /// Whether the lines of a group are prefetched before its tick.
     pub warm: Warm,
-    /// Instances per batch; as many as fit the caches if absent.
+    /// Instances per batch; if absent, as many as fit the caches.
     pub batch: Option<usize>,
-    /// What presses on the memory system from the CPUs that the test does not use.
+    /// Load on the memory system from the CPUs that the test does not use, if any.
     #[serde(default)]
     pub stress: Option<StressKind>,
 }
 
 impl Settings {
-    /// What runs without a profile.
+    /// The settings used without a profile.
     pub fn default_paced() -> Settings {
         Settings {
             pace: "paced".to_owned(),
@@ -69,43 +70,45 @@ impl std::fmt::Display for Settings {
     }
 }
 
-/// What was found for one test.
+/// Tuning result of one test on one placement class.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tuned {
-    /// The test.
+    /// Name of the test.
     pub scenario: String,
-    /// The control it was tuned on: a test of the same shape that races here.
+    /// Name of the control that it was tuned on: a test of the same shape that races on this host.
     pub mutant: String,
-    /// The class of the placement.
+    /// Class of the placement.
     pub class: Class,
-    /// What was best.
+    /// The best settings.
     pub settings: Settings,
-    /// The mutant's races per second with these, the median of some runs.
+    /// The control's races per second with these settings: the median of several runs.
     pub races_per_s: f64,
-    /// The same with the default settings, in turns with those.
+    /// The control's races per second with the default settings, measured alternately with the best settings.
     pub default_races_per_s: f64,
-    /// When, RFC 3339.
+    /// When it was tuned (RFC 3339).
     pub when: String,
 }
 
-/// A host's profile.
+/// Profile of a host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
-    /// [`SCHEMA`]
+    /// Always [`SCHEMA`].
     pub schema: String,
-    /// The host it is for, as [`name`] has it.
+    /// The host that the profile is for, as [`name`] returns it.
     pub host: String,
-    /// What was found.
+    /// Tuning results.
     pub tuned: Vec<Tuned>,
 }
 
-/// A host's name in profiles: its CPU and how many there are. Clouds give a box another kernel or host name each time.
+/// A host's name in profiles: architecture, CPU model and number of CPUs. It does not contain the host name or
+/// the kernel version, because a cloud instance gets new ones each time.
 pub fn name(host: &Host) -> String {
     let cpus = crate::machine::parse_cpu_list(&host.cpus_online).map_or(0, |cpus| cpus.len());
     format!("{}-{}-{cpus}-cpus", host.architecture, record::cpu_slug(host))
 }
 
-/// Where a host's profile is kept: `$XDG_CONFIG_HOME/wakerace/NAME.json`, or below `~/.config`. `None` where there is no home.
+/// Where a host's profile is kept: `$XDG_CONFIG_HOME/wakerace/NAME.json`, or below `~/.config`. `None` without
+/// a home directory.
 pub fn default_path(host: &Host) -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
@@ -113,20 +116,20 @@ pub fn default_path(host: &Host) -> Option<PathBuf> {
 }
 
 impl Profile {
-    /// An empty one.
+    /// An empty profile for a host.
     pub fn new(host: &Host) -> Profile {
         Profile { schema: SCHEMA.to_owned(), host: name(host), tuned: Vec::new() }
     }
 
-    /// Reads one.
+    /// Reads a profile from a file.
     ///
     /// # Errors
-    /// If it cannot be read, is no profile, or is another host's.
+    /// If the file cannot be read, if it is not a profile, or if it is for another host.
     pub fn read(path: &Path, host: &Host) -> Result<Profile> {
         let shown = shown::path(path);
         let text = read_text(path, LARGEST)?;
         let profile: Profile = serde_json::from_str(&text).map_err(|error| {
-            Error::Usage(format!("{shown}:{}:{}: no profile of wakerace: {error}", error.line(), error.column()))
+            Error::Usage(format!("{shown}:{}:{}: not a wakerace profile: {error}", error.line(), error.column()))
         })?;
         if profile.schema != SCHEMA {
             return Err(Error::Usage(format!(
@@ -135,27 +138,31 @@ impl Profile {
             )));
         }
         if profile.host != name(host) {
-            return Err(Error::Usage(format!("{shown}: it is for {}, and this host is {}", profile.host, name(host))));
+            return Err(Error::Usage(format!(
+                "{shown}: this profile is for {}, and this host is {}",
+                profile.host,
+                name(host)
+            )));
         }
         Ok(profile)
     }
 
-    /// Writes it.
+    /// Writes the profile to a file.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).map_err(|error| Error::Internal(error.to_string()))?;
         files::write_own(path, &(text + "\n"))
     }
 
-    /// Puts what was found in place of what was known of the same test and class.
+    /// Adds a result. It replaces an earlier result for the same test and class.
     pub fn put(&mut self, tuned: Tuned) {
         self.tuned.retain(|known| (&known.scenario, known.class) != (&tuned.scenario, tuned.class));
         self.tuned.push(tuned);
     }
 
-    /// What is known of a test on a class.
+    /// The result for a test on a class, if there is one.
     pub fn find(&self, scenario: &str, class: Class) -> Option<&Tuned> {
         self.tuned.iter().find(|known| known.scenario == scenario && known.class == class)
     }

@@ -1,8 +1,9 @@
-//! Searching the settings at which a control races most often per second, by successive halving.
+//! Tuning: searches the settings at which a control races most often per second, by successive halving.
 //!
-//! All candidates run for a short time, the better half for twice as long, and so on. A candidate whose rate, with what chance and
-//! drift may add to it, cannot reach the best so far is ended early. At the end the winner and the default settings take turns, and the
-//! winner must really win.
+//! In the first round all candidates run for a short time. The better half runs for twice as long in the next
+//! round, and so on. A candidate is ended early if its race rate, with a margin for chance and drift, cannot
+//! reach the best rate so far. In the finals the winner and the default settings alternate. The winner is used
+//! only if it is clearly better.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,21 +13,24 @@ use crate::harness::{Limits, StressKind, Warm};
 use crate::profile::Settings;
 use crate::stats::median;
 
-/// Time for the first trial of each candidate, at least.
+/// Minimum duration of a trial.
 const SHORTEST_TRIAL: Duration = Duration::from_millis(80);
-/// The part of the budget that is for the finals.
+/// Share of the time budget for the finals.
 const FINALS: f64 = 0.3;
-/// How often winner and default take turns.
+/// How often winner and default alternate in the finals.
 const TURNS: usize = 5;
-/// A winner by less than this is chance: the default stays.
+/// The winner must be better by this factor. A smaller difference counts as chance, and the default stays.
 const WORTH: f64 = 1.05;
-/// A candidate is ended when so many times its rate so far would still be below the best: rates wander by that much.
+/// A candidate is ended early if this many times its rate so far is still below the best rate. Rates vary by
+/// that much.
 const HOPE: f64 = 2.0;
-/// The part of a trial in which nobody is ended: the skews that are worth it are found in the first quarter.
+/// Share of a trial in which no candidate is ended: the best skews are known only after the first quarter of a
+/// run.
 const GRACE: f64 = 0.5;
 
-/// The candidates: every pace, and for the paced ones groups and warmth, in each of the layouts; where there are CPUs to spare, those of one
-/// instance and of four a tick also under stress.
+/// All candidates for the given layouts: free runs with different batch sizes, and paced runs with different
+/// group sizes, with and without prefetch. If there are spare CPUs, paced runs with one and with four instances
+/// per tick are also tried under stress.
 pub fn candidates(layouts: &[String], spare_cpus: bool) -> Vec<Settings> {
     let mut out = vec![Settings::default_paced()];
     for layout in layouts {
@@ -54,26 +58,26 @@ pub fn candidates(layouts: &[String], spare_cpus: bool) -> Vec<Settings> {
     out
 }
 
-/// What a search came to.
+/// Result of a search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
-    /// The best settings; the default ones if nothing beats them.
+    /// The best settings. These are the default settings if nothing is clearly better.
     pub settings: Settings,
-    /// Races per second with them, the median of the finals.
+    /// Races per second with these settings: the median of the finals.
     pub races_per_s: f64,
-    /// Races per second with the default settings, the same.
+    /// Races per second with the default settings: the median of the finals.
     pub default_races_per_s: f64,
-    /// Trials that were run, and those of them that were ended early.
+    /// Number of trials that were run.
     pub trials: usize,
-    /// See there.
+    /// Number of trials that were ended early.
     pub ended_early: usize,
 }
 
-/// Runs the control with some settings until the limits or the flag end it; calls its last argument with the races so far now and then;
-/// gives the races per second.
+/// Runs the control with the given settings until the limits or the flag end it. Calls its last argument from
+/// time to time with the number of races so far. Returns the races per second.
 pub type Run<'a> = dyn FnMut(&Settings, Limits, &AtomicBool, &mut dyn FnMut(u64)) -> Result<f64> + 'a;
 
-/// Searches within a time budget. `say` is told how it goes.
+/// Searches within a time budget. Calls `say` with progress messages.
 ///
 /// # Errors
 /// Those of `run`.
@@ -126,7 +130,7 @@ pub fn search(
     let turn = budget.mul_f64(FINALS / (2 * TURNS) as f64).max(SHORTEST_TRIAL);
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
-        // What is found is not kept then.
+        // The caller discards the result after an interrupt.
         if interrupt.load(Ordering::Relaxed) {
             break;
         }
@@ -134,7 +138,7 @@ pub fn search(
         theirs.push(if winner == default { ours[ours.len() - 1] } else { trial(&default, turn, 0.0)?.0 });
     }
     let (ours, theirs) = (median(ours), median(theirs));
-    say(&format!("finals: {ours:.3e} races/s  {winner}; {theirs:.3e}  {default}"));
+    say(&format!("finals: {ours:.3e} races/s  {winner}; {theirs:.3e} races/s  {default}"));
     let wins = ours > WORTH * theirs;
     Ok(Found {
         settings: if wins { winner } else { default },
@@ -149,7 +153,7 @@ pub fn search(
 mod tests {
     use super::*;
 
-    /// A machine on which paced groups of four are best by far, and free runs hopeless.
+    /// A simulated machine on which paced runs in groups of four are best by far, and free runs are hopeless.
     fn pretend(settings: &Settings, limits: Limits, flag: &AtomicBool, watch: &mut dyn FnMut(u64)) -> Result<f64> {
         let rate = match (settings.pace.as_str(), settings.group) {
             ("paced", Some(4)) => 4e6,
@@ -172,7 +176,7 @@ mod tests {
         assert_eq!((found.settings.group, found.settings.pace.as_str()), (Some(4), "paced"));
         assert_eq!((found.races_per_s, found.default_races_per_s), (4e6, 1e6));
         assert!(found.trials > 11);
-        // Where nothing beats them, the default settings stay.
+        // If nothing is better than the default settings, they stay.
         let only = vec![Settings { group: Some(8), ..Settings::default_paced() }];
         let found = search(only, Duration::from_millis(100), &none, &mut pretend, &mut |_| ()).unwrap();
         assert_eq!(found.settings, Settings::default_paced());
@@ -191,7 +195,7 @@ mod tests {
             search(all, Duration::from_millis(200), &stop, &mut run, &mut |_| ()).unwrap();
             assert_eq!(runs, last);
         }
-        // In the finals too.
+        // The same in the finals.
         let only = vec![Settings { group: Some(8), ..Settings::default_paced() }];
         let (stop, mut runs) = (AtomicBool::new(false), 0);
         let mut run = |settings: &Settings, limits: Limits, flag: &AtomicBool, watch: &mut dyn FnMut(u64)| {
@@ -200,7 +204,7 @@ mod tests {
             pretend(settings, limits, flag, watch)
         };
         search(only, Duration::from_millis(100), &stop, &mut run, &mut |_| ()).unwrap();
-        assert!(runs <= 4, "{runs}: a turn of both at most");
+        assert!(runs <= 4, "{runs}: at most one turn of both");
     }
 
     #[test]
