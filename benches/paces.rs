@@ -1,7 +1,8 @@
-//! Free-running against paced, side by side: iterations and weak outcomes per second, as ratios.
+//! Compares free-running and paced runs: iterations and weak outcomes per second, and their ratios.
 //!
-//! The settings take turns, round after round, so that a machine whose speed drifts gives all of them the same weather;
-//! what is printed is the median of the rounds. Run it on an otherwise idle machine of at least two CPUs.
+//! All settings are measured in every round, so that a drift in the speed of the machine affects all of them
+//! equally. The bench prints the median of the rounds. Run it on an otherwise idle machine with at least two
+//! CPUs.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -23,7 +24,8 @@ struct Setting {
     layout: LayoutKind,
     /// Instances per batch; `None` for the default.
     batch: Option<usize>,
-    /// `None` runs free; `Some(None)` at the period the tool finds; skews in nanoseconds.
+    /// `None`: free-running. Otherwise the period in nanoseconds (`None`: found by calibration) and the skew in
+    /// nanoseconds.
     paced: Option<(Option<f64>, f64)>,
 }
 
@@ -53,11 +55,11 @@ fn main() {
     let allowed = machine::allowed_cpus().expect("a Linux system");
     let placements = machine::place(&topology, &allowed, 2, &Class::SPREAD);
     let Some(placement) = placements.ok().and_then(|placements| placements.into_iter().next_back()) else {
-        println!("this bench needs two CPUs; nothing was measured");
+        println!("this bench needs two CPUs that this process may use; nothing was measured");
         return;
     };
     let clock = Clock::calibrate();
-    println!("CPUs {placement}; medians of {ROUNDS} rounds of {} ms a setting\n", EACH.as_millis());
+    println!("CPUs {placement}; medians of {ROUNDS} rounds of {} ms per setting\n", EACH.as_millis());
     let mut samples = vec![Vec::new(); SETTINGS.len()];
     for _ in 0..ROUNDS {
         for (setting, samples) in SETTINGS.iter().zip(&mut samples) {
@@ -92,16 +94,16 @@ fn main() {
     }
     let best =
         |range: std::ops::Range<usize>, of: fn(&(f64, f64)) -> f64| medians[range].iter().map(of).fold(0.0, f64::max);
-    // Packed instances are another layout, so the padded ones are what paced is held against.
+    // The packed layout is not comparable with the padded one, so the ratios use only the padded settings.
     let (free_iterations, free_races) = (best(0..3, |m| m.0), best(0..3, |m| m.1));
     let (paced_iterations, paced_races) = (best(4..6, |m| m.0), best(4..6, |m| m.1));
     println!(
-        "\nSB, best of each: paced / free iterations/s {:.2}, weak outcomes/s {:.2}",
+        "\nSB, best setting of each pace: paced / free iterations/s {:.2}, weak outcomes/s {:.2}",
         paced_iterations / free_iterations,
         paced_races / free_races
     );
     println!(
-        "weak outcomes per free-running iteration: paced {:.3} (4 M/s where free gives 30 M/s is 0.133)",
+        "weak outcomes/s of paced over iterations/s of free: {:.3} (0.133 if paced gives 4 M/s and free gives 30 M/s)",
         paced_races / free_iterations
     );
     println!("S01-core free / SB free iterations/s {:.2}", medians[6].0 / free_iterations);

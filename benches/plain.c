@@ -1,6 +1,6 @@
 /*
- * Plain C loops of store buffering, as a yardstick from box to box: what a hundred lines without any care give. Two pinned threads;
- * scripts/bench-litmus7 compiles this and prints its medians beside litmus7's and wakerace's.
+ * Plain C loops of store buffering, for comparison: what a hundred lines of C without any tuning give on a machine. Two pinned
+ * threads. scripts/bench-litmus7 compiles this file and prints its medians beside those of litmus7 and wakerace.
  *
  *     plain paced|free|dense SECONDS       prints iterations per second and weak outcomes per second
  */
