@@ -1,9 +1,9 @@
-//! The four architectures, by the names Rust's targets and the kernel give them.
+//! The four supported architectures, with the names that Rust's targets and the kernel use.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// An instruction set that scenarios have expectations for.
+/// An instruction set for which scenarios state expected results.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
 )]
@@ -21,10 +21,10 @@ pub enum Arch {
 }
 
 impl Arch {
-    /// All of them, in the order of the instruction table in docs/kernel.md, section 5.
+    /// All architectures, in the order of the instruction table in docs/kernel.md.
     pub const ALL: [Arch; 4] = [Arch::X86_64, Arch::Aarch64, Arch::Powerpc64le, Arch::Riscv64gc];
 
-    /// The name used on the command line, in headers and in records.
+    /// The architecture's name on the command line, in scenario headers and in records.
     pub const fn name(self) -> &'static str {
         match self {
             Arch::X86_64 => "x86_64",
@@ -34,7 +34,7 @@ impl Arch {
         }
     }
 
-    /// The architecture this binary was built for, `None` for one that wakerace does not know.
+    /// The architecture this binary was built for; `None` if wakerace does not support it.
     pub const fn host() -> Option<Arch> {
         if cfg!(target_arch = "x86_64") {
             Some(Arch::X86_64)
@@ -67,17 +67,17 @@ impl FromStr for Arch {
     }
 }
 
-/// How arm64's atomics are done; the other architectures have one way each.
+/// How arm64 performs atomic operations. Each other architecture has only one way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Atomics {
-    /// One instruction each (FEAT_LSE).
+    /// One instruction per operation (FEAT_LSE).
     Lse,
-    /// Load-exclusive, store-exclusive loops.
+    /// Loops of load-exclusive and store-exclusive.
     Llsc,
 }
 
 impl Atomics {
-    /// What the kernel would use on this CPU: LSE where it exists.
+    /// The choice that the kernel makes on this CPU: LSE if the CPU has it.
     pub fn of_host() -> Atomics {
         #[cfg(target_arch = "aarch64")]
         if !std::arch::is_aarch64_feature_detected!("lse") {

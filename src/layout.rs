@@ -1,8 +1,9 @@
-//! Where the shared variables of an instance lie in memory.
+//! The memory layout of an instance's shared variables.
 //!
-//! An instance is one fresh copy of a test's variables. A layout gives every variable an offset within the instance and
-//! says how far one instance is from the next. What matters to the hardware is which variables share a cache line; how
-//! far apart the lines are does not, so the kernel's layouts keep the former and drop the latter.
+//! An instance is one fresh copy of a test's variables. A layout gives every variable an offset within the
+//! instance, and it gives the distance from one instance to the next. The hardware cares which variables share
+//! a cache line. It does not care how far apart the lines are. So the kernel layouts keep which variables share
+//! a line and drop the distances.
 
 #![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
@@ -13,17 +14,19 @@ use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::program::{Location, Program};
 
-/// A rule for placing variables.
+/// A rule that places the variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LayoutKind {
-    /// Every variable on cache lines of its own.
+    /// Every variable has its own cache lines.
     Padded,
-    /// All variables of an instance side by side, in as few lines as they fill.
+    /// All variables of an instance lie next to each other, in as few lines as possible.
     Packed,
-    /// Every variable an array over the instances of a batch: neighbouring instances share lines, as litmus7's with stride 1 do. The most
-    /// iterations and weak outcomes per second, but neighbours are not independent.
+    /// Every variable is an array over the instances of a batch, so neighbouring instances share lines, as in
+    /// litmus7 with stride 1. This gives the most iterations and weak outcomes per second, but neighbours are
+    /// not independent.
     Dense,
-    /// Variables named like fields of task_struct share lines as they do there in a v7.1 kernel for this architecture.
+    /// Variables named like fields of task_struct share lines as those fields do in a v7.1 kernel for this
+    /// architecture.
     Kernel(Arch),
 }
 
@@ -62,30 +65,31 @@ impl FromStr for LayoutKind {
     }
 }
 
-/// Byte offsets within one instance.
+/// The byte offsets within one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// The rule it was made by.
+    /// The rule that made the layout.
     pub kind: LayoutKind,
-    /// The line size it was made for, in bytes.
+    /// The line size that the layout assumes, in bytes.
     pub line: usize,
     /// The offset of each location of the program, in bytes; each is aligned to its size.
     pub offsets: Vec<usize>,
-    /// The distance from one instance to the next, in bytes; a multiple of `line`, unless dense.
+    /// The distance from one instance to the next, in bytes. It is a multiple of `line`, except in the dense layout.
     pub stride: usize,
-    /// The most instances in a batch, where that decides on the offsets: in the dense layout.
+    /// The largest number of instances in a batch, if the offsets depend on it (dense layout); otherwise `None`.
     pub most: Option<usize>,
 }
 
-/// Instances in a dense batch, unless asked otherwise: two variables of 4 bytes are then 64 KiB, which stays in the second-level cache of
-/// every CPU this was written for, and the barrier's cost is spread over many.
+/// Default number of instances in a dense batch. Two variables of 4 bytes then take 64 KiB, which fits in the
+/// second-level cache of every supported CPU, and the cost of the barrier is spread over many instances.
 const DENSE_BATCH: usize = 8192;
 
-/// Field name, byte offset in task_struct, for one build.
+/// Names of fields of task_struct with their byte offsets, for one build of the kernel.
 type Fields = [(&'static str, usize); 5];
 
-/// Offsets of the fields in struct task_struct, read off compiled v7.1.5 kernels (defconfig of each architecture), and
-/// the cache line size those kernels assume (L1_CACHE_BYTES).
+/// The cache line size that a kernel assumes (L1_CACHE_BYTES), and the offsets of fields in its struct task_struct.
+///
+/// The values were read from compiled v7.1.5 kernels (defconfig of each architecture).
 fn task_struct(arch: Arch) -> (usize, Fields) {
     let fields = |state, on_rq, pi_lock, blocked_on, blocked_lock| {
         [
@@ -104,20 +108,20 @@ fn task_struct(arch: Arch) -> (usize, Fields) {
     }
 }
 
-/// As far as the variables of an instance may lie apart, in bytes: what a signed 32-bit displacement reaches. x86-64 has that
-/// one in its instructions, and the other back ends take the same.
+/// The largest distance between variables of an instance, in bytes: the reach of a signed 32-bit displacement. x86-64
+/// instructions have such a displacement, and the other back ends use the same limit.
 pub const REACH: usize = (1 << 31) - 1;
 
 impl Layout {
-    /// Places a program's variables. `line` is the host's false-sharing distance in bytes, a power of two.
+    /// Places the variables of a program. `line` is the host's false-sharing distance in bytes, a power of two.
     ///
     /// # Errors
-    /// [`Error::Usage`] with the number that is too large, if the variables lie further apart than [`REACH`].
+    /// [`Error::Usage`], which names the size, if the variables take more than [`REACH`] bytes.
     pub fn new(kind: LayoutKind, program: &Program, line: usize) -> Result<Layout> {
         Layout::for_batch(kind, program, line, None)
     }
 
-    /// The same for batches of so many instances at most.
+    /// Places the variables of a program for batches of at most `batch` instances.
     ///
     /// # Errors
     /// As [`Layout::new`].
@@ -129,7 +133,7 @@ impl Layout {
             LayoutKind::Kernel(arch) => kernel_groups(arch, &program.locations),
         };
         let mut offsets = vec![0; program.locations.len()];
-        // 128 bits hold every sum, so that a refusal can name it.
+        // 128 bits hold every sum, so the error can state the exact size.
         let mut end: u128 = 0;
         for group in groups {
             end = end.next_multiple_of(line as u128);
@@ -152,8 +156,8 @@ impl Layout {
         Ok(Layout { kind, line, offsets, stride, most: None })
     }
 
-    /// Which line of an instance each location is on: lines are numbered from 0, in order, without those that hold nothing. In a dense layout
-    /// each location has lines of its own.
+    /// The line of an instance that each location lies on. Lines are numbered from 0 in ascending order; lines
+    /// without a variable are not counted. In a dense layout each location has its own lines.
     pub fn lines(&self) -> Vec<usize> {
         let line = |offset: &usize| if self.most.is_some() { *offset } else { offset / self.line };
         let mut used: Vec<usize> = self.offsets.iter().map(line).collect();
@@ -162,10 +166,10 @@ impl Layout {
         self.offsets.iter().map(|offset| used.binary_search(&line(offset)).unwrap_or(0)).collect()
     }
 
-    /// Bytes that so many instances take.
+    /// The number of bytes that this many instances take.
     ///
     /// # Errors
-    /// [`Error::Usage`] if that is more than an address can hold.
+    /// [`Error::Usage`] if the size is more than can be addressed.
     pub fn bytes(&self, instances: usize) -> Result<usize> {
         let bytes = match self.most {
             Some(most) => self
@@ -176,7 +180,7 @@ impl Layout {
                 .next_multiple_of(self.line as u128),
             None => instances as u128 * self.stride as u128,
         };
-        // No object is larger than half of what an address can hold.
+        // No object can be larger than half of the address space.
         let most = usize::MAX as u128 / 2;
         usize::try_from(bytes).ok().filter(|_| bytes <= most).ok_or_else(|| {
             Error::Usage(format!(
@@ -188,20 +192,22 @@ impl Layout {
     }
 }
 
-/// A size or an offset in an instance, if it is not too large for an instruction.
+/// A size or offset in an instance; `None` if it exceeds [`REACH`].
 fn within_reach(bytes: u128) -> Option<usize> {
     usize::try_from(bytes).ok().filter(|bytes| *bytes <= REACH)
 }
 
-/// An array a variable, one behind the other. Arrays whose sizes are powers of two would put all variables of an instance at the same place
-/// of a page, and some CPUs take a load for one of an older store's bytes then (Intel's optimization manual: 4 KiB aliasing), so
-/// each begins a line later.
+/// Makes the dense layout: one array per variable, one after the other.
+///
+/// Arrays whose sizes are powers of two would put all variables of an instance at the same offset within a
+/// page. Some CPUs then take a load for a load of an older store's bytes (4 KiB aliasing in Intel's
+/// optimization manual). So each array begins one line later.
 fn dense(program: &Program, line: usize, most: usize) -> Result<Layout> {
     let stride = program.locations.iter().map(|location| location.ty.bytes()).max().unwrap_or(1);
     let array = (most as u128 * stride as u128).next_multiple_of(line as u128) + line as u128;
     let count = program.locations.len();
     let bytes = count as u128 * array;
-    // `array` is not more than `bytes`, except where there is no variable.
+    // `bytes` is at least `array`, except if there is no variable.
     let (Some(array), Some(_)) = (within_reach(array), within_reach(bytes)) else {
         return Err(Error::Usage(format!(
             "--layout dense: {count} arrays of {most} instances of {stride} bytes take {bytes} bytes, more than the {REACH} \
@@ -212,8 +218,8 @@ fn dense(program: &Program, line: usize, most: usize) -> Result<Layout> {
     Ok(Layout { kind: LayoutKind::Dense, line, offsets, stride, most: Some(most) })
 }
 
-/// Locations that share a line in task_struct, each group in the order of their offsets. Every other variable (the
-/// runqueue's lock, the mutex) belongs to another object, so it is alone.
+/// Groups of locations that share a line in task_struct, each group in the order of the offsets. Every other
+/// variable (the runqueue's lock, the mutex) belongs to another object, so it forms a group by itself.
 fn kernel_groups(arch: Arch, locations: &[Location]) -> Vec<Vec<usize>> {
     let (line, fields) = task_struct(arch);
     let mut groups: Vec<(Option<usize>, Vec<usize>)> = Vec::new();
@@ -250,7 +256,8 @@ mod tests {
 
     #[test]
     fn kernel_layouts_share_lines_as_task_struct_does() {
-        // __state, on_rq, pi_lock, blocked_on, blocked_lock, and the runqueue's lock, which is elsewhere.
+        // __state, on_rq, pi_lock, blocked_on, blocked_lock, and the runqueue's lock, which belongs to another
+        // object.
         assert_eq!(lines(LayoutKind::Kernel(Arch::Aarch64)), [0, 1, 2, 2, 3, 4]);
         assert_eq!(lines(LayoutKind::Kernel(Arch::X86_64)), [0, 1, 2, 3, 3, 4]);
         assert_eq!(lines(LayoutKind::Kernel(Arch::Riscv64gc)), [0, 1, 2, 3, 3, 4]);
@@ -263,7 +270,7 @@ mod tests {
     #[test]
     fn every_variable_is_aligned_and_none_overlap() {
         let program = program();
-        // Sizes that fill their lines to the last byte, and those that leave some.
+        // Some sizes fill their lines to the last byte; the others leave part of a line free.
         for count in [100, 104, 105, 128] {
             let layout = Layout::for_batch(LayoutKind::Dense, &program, 64, Some(count)).unwrap();
             assert_eq!(layout.offsets[1] - layout.offsets[0], (count * 8).next_multiple_of(64) + 64, "a line later");

@@ -1,16 +1,17 @@
-//! arm64: exactly the instructions of the kernel's arch/arm64 for each primitive, with LSE atomics or LL/SC.
+//! Emitter for arm64. Each primitive becomes exactly the instructions of the kernel's arch/arm64, with LSE
+//! atomics or LL/SC.
 //!
-//! | register | holds |
+//! | register | content |
 //! |---|---|
-//! | x1, x2, x3 | the current instance, the current record, instances left |
-//! | x4, x5, x6 | when the instance begins, the period, instances that began late |
-//! | x7 | the arguments |
+//! | x1, x2, x3 | current instance, current record, number of instances left |
+//! | x4, x5, x6 | start time of the instance, period, number of instances that started late |
+//! | x7 | address of the arguments |
 //! | x0, x8, x9, x10 | scratch within one primitive |
-//! | x11 to x17, x19 to x28 | the test's values |
+//! | x11 to x17, x19 to x28 | values of the test |
 //!
-//! x18 is the platform's; x30 is saved and used as the status of a store-exclusive.
+//! x18 is reserved for the platform. x30 is saved and then holds the status of a store-exclusive.
 
-// dynasm expands dynamic registers to `.into()` and immediates to `as`.
+// dynasm adds `.into()` to dynamic registers and `as` to immediates.
 #![allow(clippy::useless_conversion, clippy::unnecessary_cast)]
 
 use dynasm::dynasm;
@@ -22,7 +23,7 @@ use super::{Atomics, low_word};
 use crate::arch::Arch;
 use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unary};
 
-/// Linux's number for the system call sched_yield on arm64 (asm-generic/unistd.h).
+/// Linux's number of the system call sched_yield on arm64 (asm-generic/unistd.h).
 const SYS_SCHED_YIELD: u32 = 124;
 
 macro_rules! asm {
@@ -36,7 +37,7 @@ pub struct Aarch64 {
 }
 
 impl Aarch64 {
-    /// One that uses these atomics.
+    /// Creates an empty assembler that uses these atomics.
     pub fn new(atomics: Atomics) -> Aarch64 {
         Aarch64 { ops: VecAssembler::new(0), atomics }
     }
@@ -45,7 +46,7 @@ impl Aarch64 {
         self.atomics == Atomics::Lse
     }
 
-    /// rd = [base], exclusively; with acquire if asked.
+    /// rd = [base], load-exclusive, with acquire semantics if `acquire` is set.
     fn load_exclusive(&mut self, rd: u8, base: u8, wide: bool, acquire: bool) {
         match (wide, acquire) {
             (false, false) => asm!(self ; ldxr W(rd), [X(base)]),
@@ -55,7 +56,8 @@ impl Aarch64 {
         }
     }
 
-    /// [base] = rs if still exclusive, status to `failed`; with release if asked.
+    /// [base] = rs if the exclusive access still holds, with the status in `failed`; with release semantics if
+    /// `release` is set.
     fn store_exclusive(&mut self, failed: u8, rs: u8, base: u8, wide: bool, release: bool) {
         match (wide, release) {
             (false, false) => asm!(self ; stxr W(failed), W(rs), [X(base)]),
@@ -73,8 +75,8 @@ impl Aarch64 {
         }
     }
 
-    /// The LSE form of an operation that gives the old value; the operand is in `value`, already inverted or negated
-    /// where the instruction wants that.
+    /// Emits the LSE instruction that returns the old value. `value` holds the operand, already inverted or
+    /// negated if the instruction requires it.
     fn lse_fetch(&mut self, op: RmwOp, order: Order, value: u8, old: u8, base: u8, wide: bool) {
         macro_rules! by_order {
             ($relaxed:ident, $acquire:ident, $release:ident, $full:ident) => {
@@ -99,7 +101,7 @@ impl Aarch64 {
         }
     }
 
-    /// Takes the lock, or goes to `busy`; w0 is 0 if it was taken.
+    /// Takes the lock or jumps to `busy`. w0 is 0 if the lock was taken.
     fn take_lock(&mut self, base: u8, one: u8, busy: DynamicLabel) {
         if self.lse() {
             asm!(self ; mov w0, wzr ; casa w0, W(one), [X(base)] ; cbnz w0, =>busy);
@@ -115,7 +117,7 @@ impl Aarch64 {
         }
     }
 
-    /// rd = old op value
+    /// rd = old op value.
     fn compute(&mut self, op: RmwOp, rd: u8, old: u8, value: u8) {
         match op {
             RmwOp::Xchg => asm!(self ; mov X(rd), X(value)),
@@ -128,7 +130,7 @@ impl Aarch64 {
         }
     }
 
-    /// The result of an operation, from its old value; `new` may be overwritten.
+    /// Writes the result of a read-modify-write, given the old and the new value.
     fn give_back(&mut self, parts: RmwParts, old: u8, new: u8) {
         let Some(rd) = parts.dst else { return };
         match parts.result {
@@ -218,7 +220,8 @@ impl Risc for Aarch64 {
     }
 
     fn constant(&mut self, rd: u8, value: i64) {
-        // movz, or movn for the negative ones, and a movk for each further half-word that differs (Arm ARM C6.2).
+        // movz (movn for negative values) sets the first half-word; a movk follows for each other half-word
+        // that differs from the fill (Arm ARM C6.2).
         let negative = value < 0;
         let fill = if negative { 0xffff } else { 0 };
         let half = |at: u32| low_word(value >> (16 * at)).cast_unsigned() & 0xffff;
@@ -244,7 +247,7 @@ impl Risc for Aarch64 {
     }
 
     fn reaches(&self, offset: i32, bytes: usize) -> bool {
-        // A 12-bit unsigned multiple of the size.
+        // The offset is an unsigned 12-bit multiple of the size.
         usize::try_from(offset).is_ok_and(|offset| offset < 4096 * bytes && offset.is_multiple_of(bytes))
     }
 
@@ -360,12 +363,12 @@ impl Risc for Aarch64 {
     }
 
     fn clock(&mut self, rd: u8) {
-        // mrs Xd, CNTVCT_EL0 (Arm ARM D24.10: op0 3, op1 3, CRn 14, CRm 0, op2 2)
+        // mrs Xd, CNTVCT_EL0 (Arm ARM D24.10: op0 3, op1 3, CRn 14, CRm 0, op2 2).
         self.ops.push_u32(0xd53b_e040 | u32::from(rd));
     }
 
     fn prefetch(&mut self, base: u8, owns: bool) {
-        // pstl1keep and pldl1keep (Arm ARM, PRFM).
+        // PRFM operations pstl1keep (16) and pldl1keep (0) (Arm ARM, PRFM).
         if owns {
             asm!(self ; prfm 16, [X(base), xzr]);
         } else {
@@ -378,7 +381,7 @@ impl Risc for Aarch64 {
     }
 
     fn yield_cpu(&mut self) {
-        // The kernel keeps every register but x0.
+        // The kernel preserves every register except x0.
         asm!(self ; mov w8, SYS_SCHED_YIELD ; svc 0);
     }
 
@@ -390,7 +393,7 @@ impl Risc for Aarch64 {
             Fence::MandatoryMb => asm!(self ; dsb sy),
             Fence::MandatoryRmb => asm!(self ; dsb ld),
             Fence::MandatoryWmb => asm!(self ; dsb st),
-            // Only POWER needs more between an unlock and a lock.
+            // Only POWER needs a further barrier between an unlock and a lock.
             Fence::MbAfterUnlockLock | Fence::Barrier | Fence::RcuReadLock | Fence::RcuReadUnlock => {}
         }
     }
@@ -420,7 +423,8 @@ impl Risc for Aarch64 {
         let RmwParts { base, value, wide, op, result, order, .. } = parts;
         let (old, new) = (0, 8);
         if self.lse() {
-            // ldadd has no sub and ldclr no and: the operand is negated or inverted first, as the kernel does.
+            // There is no LSE instruction for sub or and. As in the kernel, the operand is negated for ldadd or
+            // inverted for ldclr.
             let operand = match op {
                 RmwOp::Sub => {
                     asm!(self ; neg x9, X(value));
@@ -432,7 +436,7 @@ impl Risc for Aarch64 {
                 }
                 _ => value,
             };
-            // The forms without a result are stores (stadd is ldadd to the zero register).
+            // Without a result the instruction is the store form (stadd is ldadd to the zero register).
             let target = if result == RmwResult::None { 31 } else { old };
             self.lse_fetch(op, order, operand, target, base, wide);
             if matches!(result, RmwResult::New | RmwResult::NewIsZero | RmwResult::NewIsNegative) {
@@ -441,7 +445,8 @@ impl Risc for Aarch64 {
         } else {
             let again = self.label();
             self.bind(again);
-            // A fully ordered one is relaxed on the way in, releases on the way out, and a barrier follows.
+            // As in the kernel, the fully ordered form is a plain load-exclusive, a store-release-exclusive,
+            // and a barrier.
             self.load_exclusive(old, base, wide, order == Order::Acquire);
             let stored = if op == RmwOp::Xchg {
                 value
@@ -472,8 +477,8 @@ impl Risc for Aarch64 {
                 (Order::Full, true) => asm!(self ; casal x0, X(new), [X(base)]),
             }
         } else {
-            // Scratch registers 1 to 3 may hold the operands, and 0 has the old value; x30 is nobody's in a leaf function
-            // that keeps it on the stack.
+            // Scratch registers 1 to 3 may hold the operands, and scratch register 0 takes the old value. x30
+            // is free, because this function calls no other one and has saved x30 on the stack.
             let (again, out) = (self.label(), self.label());
             self.bind(again);
             self.load_exclusive(0, base, wide, order == Order::Acquire);
@@ -494,7 +499,7 @@ impl Risc for Aarch64 {
     }
 
     fn spin_trylock(&mut self, rd: u8, base: u8, one: u8) {
-        // queued_spin_trylock: look first, and try only if it looks free.
+        // queued_spin_trylock reads the lock first and tries to take it only if it is free.
         let out = self.label();
         asm!(self ; ldr w0, [X(base)] ; cbnz w0, =>out);
         self.take_lock(base, one, out);

@@ -1,5 +1,5 @@
-//! Emitted code in a disassembler's words. The disassembler is capstone, so the encodings are read by someone else's
-//! tables than wrote them.
+//! Disassembles emitted code. The disassembler is capstone, so tables by other authors decode what the emitters
+//! encoded.
 
 use std::fmt::Write as _;
 
@@ -13,20 +13,20 @@ use crate::program::{Program, Thread};
 /// One disassembled instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instruction {
-    /// Offset from the start of the function.
+    /// The offset from the start of the function, in bytes.
     pub offset: usize,
-    /// Its bytes.
+    /// The encoded bytes.
     pub bytes: Vec<u8>,
-    /// Mnemonic and operands.
+    /// The mnemonic and the operands.
     pub text: String,
-    /// What it is for.
+    /// The part of the function that it belongs to.
     pub part: Part,
 }
 
 /// Disassembles a thread's code.
 ///
 /// # Errors
-/// [`Error::Internal`] if the disassembler does not understand all of it.
+/// [`Error::Internal`] if the disassembler cannot decode all of it.
 pub fn disassemble(code: &ThreadCode) -> Result<Vec<Instruction>> {
     let wrong = |error: capstone::Error| Error::Internal(format!("capstone: {error}"));
     let engine = match code.arch {
@@ -59,10 +59,10 @@ pub fn disassemble(code: &ThreadCode) -> Result<Vec<Instruction>> {
     Ok(instructions)
 }
 
-/// A thread's code with a heading before each part.
+/// Lists the code of a thread, with a heading before each part.
 ///
 /// # Errors
-/// As [`disassemble`].
+/// The same as for [`disassemble`].
 pub fn listing(program: &Program, thread: &Thread, code: &ThreadCode) -> Result<String> {
     let mut text = String::new();
     let mut last = None;
@@ -70,7 +70,7 @@ pub fn listing(program: &Program, thread: &Thread, code: &ThreadCode) -> Result<
         if last != Some(instruction.part) {
             let heading = match instruction.part {
                 Part::Prologue => "entry: arguments".to_owned(),
-                Part::Group => "the next group: how many instances, fetch their lines".to_owned(),
+                Part::Group => "the next group: number of instances, prefetch of their lines".to_owned(),
                 Part::Setup => "constants and addresses".to_owned(),
                 Part::Pace => "wait for the clock".to_owned(),
                 Part::Op(index) => program.op(thread, &thread.ops[index]),

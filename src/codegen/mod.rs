@@ -1,12 +1,13 @@
-//! Program and layout in, machine code out: one function per thread, and a listing of it.
+//! Generates machine code from a program and a layout: one function per thread, and a listing of it.
 //!
-//! The emitted function walks the instances of a batch: wait for the clock if paced, run the test's body, save the
-//! observed registers, go to the next instance. Between the first and the last access of a body stand exactly the
-//! instructions that the kernel's primitives take on that architecture (one file each); addresses and constants that need
-//! a register of their own are put there before the wait.
+//! The function of a thread loops over the instances of a batch. For each instance it waits for the clock if
+//! the run is paced, runs the thread's operations, saves the observed registers, and moves to the next
+//! instance. Between the first and the last access of an instance the code contains exactly the instructions
+//! that the kernel's primitives use on that architecture (one file per architecture). Addresses and constants
+//! that need a register are loaded before the wait.
 
-// An offset or a constant that is cut makes code that touches the wrong memory: every conversion that could lose something
-// is checked, or says why it cannot lose what matters.
+// A truncated offset or constant would make code that accesses the wrong memory. So every conversion that could
+// lose a value is checked, or states why it cannot lose anything that matters.
 #![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
 mod aarch64;
@@ -27,22 +28,24 @@ use crate::program::{Access, Address, Column, Op, Program, Thread};
 pub use executable::{Executable, ThreadArgs};
 pub use listing::{Instruction, disassemble, listing};
 
-/// Whether instances follow each other freely or by the clock.
+/// Whether instances run back to back or start at given times of the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pace {
-    /// The threads wait for the clock once, at the start of a batch.
+    /// The threads wait for the clock only once, at the start of a batch.
     Free,
-    /// Group g of instances begins at start + g * period on the clock. A group is one instance, unless asked otherwise.
+    /// Group g of instances starts when the clock reaches start + g * period. By default a group is one instance.
     Paced,
 }
 
-/// From one piece of a group of instances that is fetched ahead of its tick to the next, in bytes: a line, or an instance
-/// where that is more. Lines are 64 bytes and more on every CPU this is for; fetching one twice costs little.
+/// The step between two prefetches of one variable in a group, in bytes: a cache line, or an instance if that
+/// is larger.
+///
+/// Lines have at least 64 bytes on every supported CPU. Prefetching a longer line twice costs little.
 pub fn warm_step(layout: &Layout) -> usize {
     layout.stride.max(64)
 }
 
-/// The locations that a thread names, once each, and whether it stores there through the caches.
+/// The locations that a thread names, each once, and whether the thread writes the location through the caches.
 fn touched(thread: &Thread) -> Vec<(usize, bool)> {
     let mut out: Vec<(usize, bool)> = Vec::new();
     for op in &thread.ops {
@@ -60,42 +63,43 @@ fn touched(thread: &Thread) -> Vec<(usize, bool)> {
     out
 }
 
-/// An offset in an instance or in a record as an instruction's displacement. A [`Layout`] and a [`SaveRecord`] stay within
-/// what fits; the reason for the person at the terminal if something does not.
+/// Converts an offset in an instance or in a record to an instruction's displacement.
+///
+/// [`Layout`] and [`SaveRecord`] keep offsets within the limit. If one exceeds it, the error text is for the user.
 fn displacement(bytes: usize) -> std::result::Result<i32, String> {
     i32::try_from(bytes).map_err(|_| {
         format!("has an offset of {bytes} bytes, more than the {} that an instruction's displacement reaches", i32::MAX)
     })
 }
 
-/// The low 32 bits of a constant: what a 32-bit operation takes of it. 0xffffffff and -1 are the same there.
+/// The low 32 bits of a constant, as a 32-bit operation uses them. 0xffffffff and -1 give the same value.
 #[expect(clippy::cast_possible_truncation, reason = "the low half is what is asked for")]
 const fn low_word(value: i64) -> i32 {
     value as i32
 }
 
-/// One saved register: where it lies in a thread's record of an instance.
+/// A saved register and its place in a thread's record of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slot {
-    /// Which register.
+    /// The number of the register.
     pub register: usize,
-    /// Byte offset in the record, aligned to `bytes`.
+    /// The byte offset in the record, aligned to `bytes`.
     pub offset: usize,
-    /// Its size.
+    /// The size in bytes.
     pub bytes: usize,
 }
 
-/// What a thread saves of each instance.
+/// The layout of what a thread saves for each instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SaveRecord {
-    /// The observed registers.
+    /// The observed registers with their places.
     pub slots: Vec<Slot>,
-    /// Bytes from one instance's record to the next; 0 if nothing is saved.
+    /// The number of bytes from one instance's record to the next; 0 if nothing is saved.
     pub stride: usize,
 }
 
 impl SaveRecord {
-    /// The record for a thread, eight-byte registers first so that nothing needs filling.
+    /// The record layout for a thread. Eight-byte registers come first, so no padding is needed between registers.
     pub fn new(thread: &Thread) -> SaveRecord {
         let mut observed: Vec<usize> = (0..thread.registers.len()).filter(|&r| thread.registers[r].observed).collect();
         observed.sort_by_key(|&register| std::cmp::Reverse(thread.registers[register].ty.bytes()));
@@ -110,7 +114,7 @@ impl SaveRecord {
         SaveRecord { slots, stride: end.next_multiple_of(align) }
     }
 
-    /// The slot of a column, if it is a register of thread `thread`.
+    /// The slot of a column, if the column is a register of thread `thread`.
     pub fn slot(&self, column: Column, thread: usize) -> Option<Slot> {
         match column {
             Column::Register { thread: t, register } if t == thread => {
@@ -121,12 +125,12 @@ impl SaveRecord {
     }
 }
 
-/// What code is emitted for.
+/// The architecture and variant to generate code for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
     /// The architecture.
     pub arch: Arch,
-    /// Its atomics; only arm64 looks at this.
+    /// How it performs atomic operations; used only for arm64.
     pub atomics: Atomics,
 }
 
@@ -136,44 +140,44 @@ impl From<Arch> for Target {
     }
 }
 
-/// What a stretch of emitted code is for.
+/// The purpose of a region of emitted code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// Entry: callee-saved registers, arguments.
+    /// Function entry: saves callee-saved registers and loads the arguments.
     Prologue,
-    /// How many instances the next group has; its lines are fetched.
+    /// Computes the number of instances in the next group and prefetches their lines.
     Group,
-    /// Constants and addresses into registers.
+    /// Loads constants and addresses into registers.
     Setup,
-    /// Waiting for the clock.
+    /// Waits for the clock.
     Pace,
-    /// The operation with this number, of the test itself.
+    /// The operation of the test with this index.
     Op(usize),
-    /// Observed registers to the record.
+    /// Stores the observed registers to the record.
     Save,
-    /// On to the next instance.
+    /// Moves to the next instance.
     Next,
-    /// Return.
+    /// Returns.
     Epilogue,
-    /// Out of line: counting late instances, and what a contended lock does.
+    /// Out-of-line code: counts late instances and waits for contended locks.
     Cold,
 }
 
-/// The code of one thread. Position independent.
+/// The machine code of one thread. It is position independent.
 #[derive(Debug, Clone)]
 pub struct ThreadCode {
-    /// The architecture it is for.
+    /// The architecture that the code is for.
     pub arch: Arch,
     /// The instructions.
     pub bytes: Vec<u8>,
-    /// Where each part begins, in order of offset.
+    /// The offset at which each part begins, in ascending order.
     pub marks: Vec<(usize, Part)>,
 }
 
-/// Emits the code of every thread of a program.
+/// Generates the code of every thread of a program.
 ///
 /// # Errors
-/// [`Error::Host`] if the architecture has no such operation, or if a thread needs more registers at once than there are.
+/// [`Error::Host`] if the architecture lacks an operation, or if a thread needs more registers at once than it has.
 pub fn emit(target: impl Into<Target>, program: &Program, layout: &Layout, pace: Pace) -> Result<Vec<ThreadCode>> {
     let Target { arch, atomics } = target.into();
     let each = program.threads.iter().enumerate().map(|(number, thread)| {
@@ -188,12 +192,12 @@ pub fn emit(target: impl Into<Target>, program: &Program, layout: &Layout, pace:
     each.collect()
 }
 
-/// The SHA-256 of the code of all threads, in hexadecimal: two runs with the same hash ran the same instructions.
+/// The SHA-256 of the code of all threads, in hexadecimal. Two runs with the same hash ran the same instructions.
 pub fn hash(code: &[ThreadCode]) -> String {
     hash_of_bytes(code.iter().map(|thread| thread.bytes.as_slice()))
 }
 
-/// The same, of the machine code of each thread.
+/// The same hash, from the bytes of each thread's code.
 pub fn hash_of_bytes<'a>(threads: impl Iterator<Item = &'a [u8]>) -> String {
     let mut hasher = crate::hash::Sha256::default();
     for bytes in threads {

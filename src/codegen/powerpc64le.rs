@@ -1,29 +1,30 @@
-//! POWER, little endian, ELFv2: exactly the instructions of the kernel's arch/powerpc for each primitive.
+//! Emitter for POWER, little endian, ELFv2. Each primitive becomes exactly the instructions of the kernel's
+//! arch/powerpc.
 //!
-//! dynasm does not know POWER, so the encoder is here: one method per mnemonic, encodings from the Power ISA 3.1B, read
-//! back by capstone and binutils in the tests.
+//! dynasm does not support POWER, so this file contains an encoder: one method per mnemonic. The encodings are
+//! from the Power ISA 3.1B. Tests decode them with capstone and binutils.
 //!
-//! | register | holds |
+//! | register | content |
 //! |---|---|
-//! | r14, r15, r16 | the current instance, the current record, instances left |
-//! | r17, r18, r19 | when the instance begins, the period, instances that began late |
-//! | r20 | the arguments |
+//! | r14, r15, r16 | current instance, current record, number of instances left |
+//! | r17, r18, r19 | start time of the instance, period, number of instances that started late |
+//! | r20 | address of the arguments |
 //! | r9 to r12 | scratch within one primitive |
-//! | r21 to r31, r4 to r8 | the test's values |
-//! | r0 | constants that do not stay |
+//! | r21 to r31, r4 to r8 | values of the test |
+//! | r0 | short-lived constants |
 //!
-//! What the caller wants kept goes to the 288 bytes below the stack pointer that ELFv2 (2.2.3.4, protected zone) leaves to
-//! functions that call none.
+//! The callee-saved registers are saved in the 288 bytes below the stack pointer. ELFv2 (2.2.3.4, protected
+//! zone) leaves these bytes to functions that call no other function.
 
 use super::low_word;
 use super::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts};
 use crate::arch::Arch;
 use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unary};
 
-/// Linux's number for the system call sched_yield on POWER (asm/unistd.h).
+/// Linux's number of the system call sched_yield on POWER (asm/unistd.h).
 const SYS_SCHED_YIELD: i64 = 158;
 
-/// A condition of cr0 and whether it must hold: BI and BO of bc.
+/// A bit of cr0 and the value it must have: the fields BI and BO of bc.
 #[derive(Debug, Clone, Copy)]
 struct Condition {
     bit: u32,
@@ -49,14 +50,14 @@ impl Condition {
 /// The assembler.
 pub struct Powerpc64le {
     code: Vec<u32>,
-    /// Where each label is, in words, once it is bound.
+    /// The position of each label in words; `None` until the label is bound.
     labels: Vec<Option<usize>>,
-    /// Jumps to fill in: word, label.
+    /// Jumps whose distance is filled in at the end: position in words, label.
     jumps: Vec<(usize, usize)>,
 }
 
 impl Powerpc64le {
-    /// An empty one.
+    /// Creates an empty assembler.
     pub fn new() -> Powerpc64le {
         Powerpc64le { code: Vec::new(), labels: Vec::new(), jumps: Vec::new() }
     }
@@ -65,12 +66,12 @@ impl Powerpc64le {
         self.code.push(word);
     }
 
-    /// D form: opcode, rt or rs, ra, a signed displacement or immediate.
+    /// D form: opcode, rt or rs, ra, and a signed displacement or immediate.
     fn d(&mut self, opcode: u32, rt: u8, ra: u8, immediate: i32) {
         self.word(opcode << 26 | u32::from(rt) << 21 | u32::from(ra) << 16 | (immediate.cast_unsigned() & 0xffff));
     }
 
-    /// X and XO form under opcode 31: rt or rs, ra, rb, extended opcode.
+    /// X and XO form under opcode 31: rt or rs, ra, rb, and the extended opcode.
     fn x(&mut self, rt: u8, ra: u8, rb: u8, extended: u32) {
         self.word(31 << 26 | u32::from(rt) << 21 | u32::from(ra) << 16 | u32::from(rb) << 11 | extended << 1);
     }
@@ -121,7 +122,7 @@ impl Powerpc64le {
         self.addi(rt, 0, immediate);
     }
 
-    /// MD form: rotate left, then mask from `begin` (rldicl) or to `end` (rldicr).
+    /// MD form: rotate left, then mask from bit `begin` (rldicl) or up to bit `end` (rldicr).
     fn rotate(&mut self, ra: u8, rs: u8, count: u32, mask: u32, extended: u32) {
         self.word(
             30 << 26
@@ -175,7 +176,7 @@ impl Powerpc64le {
         self.d(11, 1, ra, immediate);
     }
 
-    /// Jump if.
+    /// Jumps if the condition holds.
     fn bc(&mut self, condition: Condition, label: usize) {
         self.jumps.push((self.code.len(), label));
         let options = if condition.sense { 12 } else { 4 };
@@ -199,7 +200,7 @@ impl Powerpc64le {
         self.x(rt, 0, base, if wide { 84 } else { 20 });
     }
 
-    /// stwcx. or stdcx.; cr0 says whether it was done.
+    /// stwcx. or stdcx.; cr0 tells whether the store was performed.
     fn store_conditional(&mut self, rs: u8, base: u8, wide: bool) {
         self.x(rs, 0, base, if wide { 214 } else { 150 });
         *self.code.last_mut().expect("just emitted") |= 1;
@@ -214,7 +215,7 @@ impl Powerpc64le {
         }
     }
 
-    /// rd = 1 if the condition holds, else 0
+    /// rd = 1 if the condition holds, else 0.
     fn set_by(&mut self, rd: u8, condition: Condition) {
         let done = self.label();
         self.li(rd, 1);
@@ -223,7 +224,7 @@ impl Powerpc64le {
         self.bind(done);
     }
 
-    /// What stands before a read-modify-write: PPC_RELEASE_BARRIER or PPC_ATOMIC_ENTRY_BARRIER.
+    /// Emits the barrier before a read-modify-write: PPC_RELEASE_BARRIER or PPC_ATOMIC_ENTRY_BARRIER.
     fn enter(&mut self, order: Order) {
         match order {
             Order::Release => self.lwsync(),
@@ -232,7 +233,7 @@ impl Powerpc64le {
         }
     }
 
-    /// What stands after it: PPC_ACQUIRE_BARRIER or PPC_ATOMIC_EXIT_BARRIER.
+    /// Emits the barrier after a read-modify-write: PPC_ACQUIRE_BARRIER or PPC_ATOMIC_EXIT_BARRIER.
     fn leave(&mut self, order: Order) {
         match order {
             Order::Acquire => self.isync(),
@@ -241,7 +242,7 @@ impl Powerpc64le {
         }
     }
 
-    /// Takes the lock, or goes to `busy`; r9 is 0 if it was taken.
+    /// Takes the lock or jumps to `busy`. r9 is 0 if the lock was taken.
     fn take_lock(&mut self, base: u8, one: u8, busy: usize) {
         let again = self.label();
         self.bind(again);
@@ -253,12 +254,12 @@ impl Powerpc64le {
         self.isync();
     }
 
-    /// Nonvolatile registers, with where they are kept.
+    /// The nonvolatile registers, with the stack offsets where they are saved.
     fn saved() -> impl Iterator<Item = (u8, i32)> {
         (14..=31).map(|register| (register, -8 * (32 - i32::from(register))))
     }
 
-    /// Volatile registers that hold values, with where they are kept over a system call.
+    /// The volatile registers that hold values, with the stack offsets where they are saved across a system call.
     fn volatile() -> impl Iterator<Item = (u8, i32)> {
         (4..=8).map(|register| (register, -8 * (15 + i32::from(register))))
     }
@@ -368,7 +369,7 @@ impl Risc for Powerpc64le {
     }
 
     fn reaches(&self, offset: i32, bytes: usize) -> bool {
-        // ld and std (DS form) take multiples of 4: the low bits are part of the opcode.
+        // ld and std (DS form) take only multiples of 4, because the low two bits belong to the opcode.
         i16::try_from(offset).is_ok() && (bytes < 8 || offset % 4 == 0)
     }
 
@@ -456,7 +457,7 @@ impl Risc for Powerpc64le {
     }
 
     fn clock(&mut self, rd: u8) {
-        // mftb, as mfspr from 268, which is how every POWER since the POWER4 wants it.
+        // mftb is encoded as mfspr from 268, as every POWER since POWER4 requires.
         self.word(0x7c0c_42a6 | u32::from(rd) << 21);
     }
 
@@ -466,7 +467,7 @@ impl Risc for Powerpc64le {
     }
 
     fn relax(&mut self) {
-        // or 31,31,31 and or 2,2,2: very low priority, and back to medium (Power ISA, Book II 3.2).
+        // or 31,31,31 sets very low priority and or 2,2,2 sets medium priority again (Power ISA, Book II 3.2).
         self.or(31, 31, 31);
         self.or(2, 2, 2);
     }
@@ -562,7 +563,7 @@ impl Risc for Powerpc64le {
     }
 
     fn cmpxchg(&mut self, CmpxchgParts { dst, base, expected, new, wide, order }: CmpxchgParts) {
-        // A failed one leaves before the exit barrier, as the kernel's does.
+        // A failed compare-and-exchange leaves before the exit barrier, as in the kernel.
         let (again, out) = (self.label(), self.label());
         self.enter(order);
         self.bind(again);
@@ -581,7 +582,7 @@ impl Risc for Powerpc64le {
     }
 
     fn spin_trylock(&mut self, rd: u8, base: u8, one: u8) {
-        // The kernel's tries at once.
+        // The kernel's spin_trylock tries at once, without reading the lock first.
         let out = self.label();
         self.take_lock(base, one, out);
         self.bind(out);

@@ -1,39 +1,39 @@
-//! Which hardware register holds what.
+//! Assigns hardware registers to values.
 //!
-//! Jumps go only forward, so a value is alive from the first operation that writes it to the last that reads it, in the
-//! order the operations stand, and a linear scan is exact enough.
+//! Jumps only go forward. So a value is live from the first operation that writes it to the last one that reads
+//! it, in program text order, and a linear scan gives exact results.
 
 use std::collections::HashMap;
 
 use crate::program::{Const, RegisterId, Thread, Use};
 
-/// Something that wants a hardware register.
+/// A value that needs a hardware register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Key {
     /// A register of the test.
     Register(RegisterId),
-    /// A constant kept in a register from before the wait, so that nothing stands between the accesses.
+    /// A constant that is loaded into a register before the wait, so that no load of it stands between the accesses.
     Constant(Const),
 }
 
-/// Who got which.
+/// The hardware register of each value.
 #[derive(Debug, Default)]
 pub struct Allocation {
     assigned: HashMap<Key, u8>,
 }
 
 impl Allocation {
-    /// The hardware register of a test register. One that is never read or written has none.
+    /// The hardware register of a test register; `None` if it is never read or written.
     pub fn register(&self, register: RegisterId) -> Option<u8> {
         self.assigned.get(&Key::Register(register)).copied()
     }
 
-    /// The hardware register of a constant, if it was given one.
+    /// The hardware register of a constant, if it has one.
     pub fn constant(&self, constant: Const) -> Option<u8> {
         self.assigned.get(&Key::Constant(constant)).copied()
     }
 
-    /// The constants that were given a register, in a stable order.
+    /// The constants that have a register, in a stable order.
     pub fn constants(&self) -> Vec<(Const, u8)> {
         let mut constants: Vec<(Const, u8)> = self
             .assigned
@@ -48,19 +48,20 @@ impl Allocation {
     }
 }
 
-/// As [`allocate`], and if that needs too many registers, without the constants: the emitter then loads them where they
-/// are used.
+/// Assigns hardware registers as [`allocate`] does. If that needs too many registers, it leaves the constants
+/// out, and the emitter loads them where they are used.
 pub fn allocate_some(thread: &Thread, wanted: &[(Const, usize)], pool: &[u8]) -> Result<Allocation, String> {
     allocate(thread, wanted, pool).or_else(|_| allocate(thread, &[], pool))
 }
 
-/// Assigns hardware registers from `pool`. `wanted` are constants with the operations that want them in a register.
+/// Assigns hardware registers from `pool`. `wanted` lists constants with the index of an operation that needs
+/// them in a register.
 ///
-/// Two values that meet at one operation never share, so an emitter may write its result before it has read all of its
-/// operands unless they are the same register of the test.
+/// Two values that are used by the same operation never share a register. So an emitter may write a result
+/// before it has read all operands, unless the operand and the result are the same register of the test.
 ///
 /// # Errors
-/// The reason, if more values are alive at once than the pool has registers.
+/// The reason, if more values are live at once than the pool has registers.
 fn allocate(thread: &Thread, wanted: &[(Const, usize)], pool: &[u8]) -> Result<Allocation, String> {
     let end = thread.ops.len() + 1;
     let mut alive: HashMap<Key, (usize, usize)> = HashMap::new();
@@ -103,7 +104,7 @@ fn allocate(thread: &Thread, wanted: &[(Const, usize)], pool: &[u8]) -> Result<A
             keep
         });
         let Some(hardware) = free.pop() else {
-            return Err(format!("needs more than the {} registers there are for values", pool.len()));
+            return Err(format!("needs more than the {} registers that can hold values", pool.len()));
         };
         busy.push((to, hardware));
         allocation.assigned.insert(key, hardware);
@@ -111,7 +112,7 @@ fn allocate(thread: &Thread, wanted: &[(Const, usize)], pool: &[u8]) -> Result<A
     Ok(allocation)
 }
 
-/// A stable order among keys, so that the same test always gives the same code.
+/// The key as a number that gives keys a stable order, so that the same test always gives the same code.
 fn key_number(key: &Key) -> i128 {
     match key {
         Key::Register(id) => *id as i128,

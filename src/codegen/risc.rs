@@ -1,8 +1,9 @@
-//! What the three load/store architectures have in common: the loop over instances, registers, operands, jumps.
+//! The part that the three load/store architectures share: the loop over instances, registers, operands, jumps.
 //!
-//! An architecture implements [`Risc`], one method per thing it does in its own way; the kernel's primitives are among
-//! them, so that each architecture's file can be held against the table in docs/kernel.md, section 5. Constants and addresses that an
-//! instruction takes in a register are put there before the wait for the clock.
+//! An architecture implements [`Risc`], with one method for each thing that it does in its own way. The
+//! kernel's primitives are among these methods, so each architecture's file can be compared with the table in
+//! docs/kernel.md, section 5. Constants and addresses that an instruction takes in a register are loaded before
+//! the wait for the clock.
 
 use super::registers::{Allocation, allocate_some};
 use super::{Pace, Part, SaveRecord, ThreadCode, displacement, low_word};
@@ -12,80 +13,80 @@ use crate::program::{
     Access, Address, Binary, Compare, Const, Fence, Op, Operand, Order, RmwOp, RmwResult, Thread, Type, Unary,
 };
 
-/// The hardware registers that the loop needs, by number.
+/// The numbers of the hardware registers that the loop uses.
 #[derive(Debug, Clone, Copy)]
 pub struct Fixed {
-    /// The current instance.
+    /// Address of the current instance.
     pub arena: u8,
-    /// The current record.
+    /// Address of the current record.
     pub record: u8,
-    /// Instances left, of the group if paced.
+    /// Number of instances left; in paced code, left in the group.
     pub count: u8,
-    /// The clock at which the current instance begins.
+    /// Clock value at which the current instance starts, in ticks.
     pub start: u8,
-    /// Ticks from one instance to the next.
+    /// Period of the pace, in ticks.
     pub period: u8,
-    /// Instances that began late.
+    /// Number of instances that started late.
     pub late: u8,
-    /// The arguments.
+    /// Address of the arguments.
     pub args: u8,
-    /// For use within one primitive. The last may hold an address while the primitive runs.
+    /// Scratch registers for use within one primitive. The last one may hold an address while the primitive runs.
     pub scratch: [u8; 4],
-    /// For the test's values.
+    /// Registers for the values of the test.
     pub pool: &'static [u8],
-    /// Reads as 0, where there is such a register.
+    /// The register that always reads as 0, if the architecture has one.
     pub zero: Option<u8>,
 }
 
 /// A read-modify-write with its operands in registers. `dst` may be `value` or `base`.
 #[derive(Debug, Clone, Copy)]
 pub struct RmwParts {
-    /// Where the result goes.
+    /// The register for the result, if the result is used.
     pub dst: Option<u8>,
-    /// The address.
+    /// The register that holds the address.
     pub base: u8,
-    /// The operand.
+    /// The register that holds the operand.
     pub value: u8,
-    /// 64 bits rather than 32.
+    /// Whether the operation has 64 bits; otherwise 32.
     pub wide: bool,
-    /// What it computes.
+    /// The operation.
     pub op: RmwOp,
-    /// What it gives back.
+    /// Which value the operation returns.
     pub result: RmwResult,
-    /// How it is ordered.
+    /// The memory ordering.
     pub order: Order,
 }
 
 /// A compare-and-exchange with its operands in registers. `dst` may be any of them.
 #[derive(Debug, Clone, Copy)]
 pub struct CmpxchgParts {
-    /// Where the old value goes.
+    /// The register for the old value.
     pub dst: u8,
-    /// The address.
+    /// The register that holds the address.
     pub base: u8,
-    /// What must be there.
+    /// The register that holds the value that memory must have.
     pub expected: u8,
-    /// What is put there then.
+    /// The register that holds the value to store in that case.
     pub new: u8,
-    /// 64 bits rather than 32.
+    /// Whether the operation has 64 bits; otherwise 32.
     pub wide: bool,
-    /// How it is ordered.
+    /// The memory ordering.
     pub order: Order,
 }
 
-/// How two registers compare.
+/// A comparison of two registers.
 #[derive(Debug, Clone, Copy)]
 pub struct Comparison {
     /// The relation.
     pub compare: Compare,
-    /// 32 or 64.
+    /// The width: 32 or 64.
     pub bits: u8,
     /// Whether the values are signed.
     pub signed: bool,
 }
 
 impl Comparison {
-    /// Of 64-bit unsigned values, such as clocks and counters.
+    /// A comparison of 64-bit unsigned values, such as clock values and counters.
     pub const fn of_words(compare: Compare) -> Comparison {
         Comparison { compare, bits: 64, signed: false }
     }
@@ -93,88 +94,90 @@ impl Comparison {
 
 /// An assembler for one architecture.
 pub trait Risc {
-    /// A place to jump to.
+    /// A jump target.
     type Label: Copy;
 
     /// The architecture.
     const ARCH: Arch;
-    /// Who holds what.
+    /// The registers that the loop uses.
     const FIXED: Fixed;
 
-    /// Bytes emitted so far.
+    /// The number of bytes emitted so far.
     fn offset(&self) -> usize;
-    /// Makes a label.
+    /// Creates a label.
     fn label(&mut self) -> Self::Label;
-    /// Puts it here.
+    /// Binds the label to the current offset.
     fn bind(&mut self, label: Self::Label);
-    /// The finished code; the reason if a jump is too far.
+    /// Returns the finished code, or the reason if a jump is too far.
     fn finish(self) -> Result<Vec<u8>, String>;
 
-    /// Saves what the caller wants kept, and loads the arguments into their registers; `late` becomes 0.
+    /// Saves the callee-saved registers, loads the arguments into their registers, and sets `late` to 0.
     fn prologue(&mut self);
-    /// Stores `late`, restores, and returns the first scratch register.
+    /// Stores `late`, restores the saved registers, and returns the first scratch register.
     fn epilogue(&mut self);
 
-    /// rd = rs; for 32 bits the upper half of the result is as the architecture keeps it.
+    /// rd = rs. For 32 bits, the upper half of rd gets the form in which the architecture keeps 32-bit values.
     fn mov(&mut self, rd: u8, rs: u8, bits: u8);
     /// rd = value
     fn constant(&mut self, rd: u8, value: i64);
-    /// rd = rs + value; may use the last scratch register, which may be rd.
+    /// rd = rs + value. May use the last scratch register, which may be rd.
     fn add_constant(&mut self, rd: u8, rs: u8, value: i32);
-    /// Whether a load or store reaches this far from its base register.
+    /// Whether a load or store can have this offset from its base register.
     fn reaches(&self, offset: i32, bytes: usize) -> bool;
-    /// A plain load. Values of 8 and 16 bits are extended to all 64, because lowering takes them for values of any wider type.
+    /// A plain load. 8-bit and 16-bit values are extended to 64 bits, because lowering uses them as values of
+    /// any wider type.
     fn load(&mut self, rd: u8, base: u8, offset: i32, ty: Type);
     /// A plain store.
     fn store(&mut self, rs: u8, base: u8, offset: i32, bytes: usize);
-    /// rd = ra op rb; shifts come to [`Risc::shift`], comparisons to [`Risc::set`].
+    /// rd = ra op rb. [`Risc::shift`] handles shifts and [`Risc::set`] handles comparisons.
     fn binary(&mut self, op: Binary, rd: u8, ra: u8, rb: u8, bits: u8);
-    /// rd = rs shifted.
+    /// rd = rs shifted by `count`.
     fn shift(&mut self, left: bool, signed: bool, rd: u8, rs: u8, count: u8, bits: u8);
     /// rd = -rs or ~rs
     fn unary(&mut self, op: Unary, rd: u8, rs: u8, bits: u8);
-    /// rd = the low part of rs, extended
+    /// rd = the low part of rs, extended.
     fn extend(&mut self, rd: u8, rs: u8, from: Type);
-    /// rd = 1 or 0; rd may be ra or rb.
+    /// rd = 1 if the comparison holds, else 0; rd may be ra or rb.
     fn set(&mut self, comparison: Comparison, rd: u8, ra: u8, rb: u8);
-    /// Jump if.
+    /// Jumps if the comparison holds.
     fn branch(&mut self, comparison: Comparison, ra: u8, rb: u8, target: Self::Label);
-    /// Jump.
+    /// Jumps.
     fn jump(&mut self, target: Self::Label);
-    /// rd = the clock
+    /// rd = the clock.
     fn clock(&mut self, rd: u8);
-    /// Asks for the line at the address in a register, to be stored to or only to be read; changes nothing.
+    /// Prefetches the line at the address in a register, for a store if `owns` is set, else for a load. Changes
+    /// no state.
     fn prefetch(&mut self, base: u8, owns: bool);
-    /// Tells the core that this is a spin.
+    /// Tells the CPU that the code is in a spin loop.
     fn relax(&mut self);
-    /// sched_yield(2); keeps every register but the scratch ones.
+    /// Calls sched_yield(2). Preserves every register except the scratch registers.
     fn yield_cpu(&mut self);
 
-    /// The kernel's barriers.
+    /// Emits a kernel barrier.
     fn fence(&mut self, fence: Fence);
-    /// smp_load_acquire. `base` is the address.
+    /// smp_load_acquire. `base` holds the address.
     fn load_acquire(&mut self, rd: u8, base: u8, ty: Type);
-    /// smp_store_release. `base` is the address.
+    /// smp_store_release. `base` holds the address.
     fn store_release(&mut self, rs: u8, base: u8, bytes: usize);
-    /// The atomics.
+    /// Emits an atomic read-modify-write.
     fn rmw(&mut self, parts: RmwParts);
-    /// cmpxchg
+    /// cmpxchg.
     fn cmpxchg(&mut self, parts: CmpxchgParts);
-    /// The fast path of spin_lock: takes the lock or goes to `wait`. `one` holds 1.
+    /// The fast path of spin_lock: takes the lock or jumps to `wait`. `one` holds 1.
     fn spin_lock(&mut self, base: u8, one: u8, wait: Self::Label);
     /// spin_trylock. `one` holds 1.
     fn spin_trylock(&mut self, rd: u8, base: u8, one: u8);
-    /// spin_unlock
+    /// spin_unlock.
     fn spin_unlock(&mut self, base: u8);
 }
 
-/// Offsets in [`super::ThreadArgs`] that paced code goes back to: instances left, instances in a group, pieces to fetch.
+/// Offsets in [`super::ThreadArgs`] that paced code reads again: instances left, group size, prefetch steps.
 const ARGS_COUNT: i32 = 16;
 const ARGS_GROUP: i32 = 56;
 const ARGS_WARM: i32 = 64;
 const WORD: Type = Type::Int { bits: 64, signed: false };
 
-/// How often a waiter looks at a contended lock before it offers the CPU to someone else.
+/// How often a waiter polls a contended lock before it yields the CPU.
 const SPINS_BEFORE_YIELD: i64 = 1000;
 
 struct Driver<'a, A: Risc> {
@@ -184,11 +187,12 @@ struct Driver<'a, A: Risc> {
     allocation: Allocation,
     labels: Vec<A::Label>,
     marks: Vec<(usize, Part)>,
-    /// Contended locks, to be emitted out of line: the lock, where to enter, where to try again.
+    /// Contended locks, whose code is emitted out of line: the lock, the entry label, and the label for the
+    /// next attempt.
     waiters: Vec<(Address, A::Label, A::Label)>,
 }
 
-/// Emits one thread; the reason if it cannot be done.
+/// Emits the code of one thread; on failure returns the reason.
 pub fn emit<A: Risc>(mut asm: A, thread: &Thread, layout: &Layout, pace: Pace) -> Result<ThreadCode, String> {
     let thread = &with_signed_words(thread);
     let wanted = wanted::<A>(thread);
@@ -201,8 +205,10 @@ pub fn emit<A: Risc>(mut asm: A, thread: &Thread, layout: &Layout, pace: Pace) -
     Ok(ThreadCode { arch: A::ARCH, bytes, marks })
 }
 
-/// The thread with the constants of its 32-bit operations sign-extended. That is how riscv64 keeps 32-bit values, unsigned ones
-/// too, and compares them in 64 bits; the others look at the low half only.
+/// The thread with the constants of its 32-bit operations sign-extended.
+///
+/// riscv64 keeps 32-bit values sign-extended, unsigned ones too, and compares them as 64-bit values. The other
+/// architectures use only the low half.
 fn with_signed_words(thread: &Thread) -> Thread {
     fn word(operand: &mut Operand) {
         if let Operand::Const(Const::Int(value)) = operand {
@@ -225,7 +231,7 @@ fn with_signed_words(thread: &Thread) -> Thread {
     thread
 }
 
-/// The constants that operations take in registers, with the operation.
+/// The constants that operations take in registers, each with the index of the operation.
 fn wanted<A: Risc>(thread: &Thread) -> Vec<(Const, usize)> {
     let mut wanted = Vec::new();
     for (index, op) in thread.ops.iter().enumerate() {
@@ -330,7 +336,7 @@ impl<A: Risc> Driver<'_, A> {
         Ok(())
     }
 
-    /// The operations of one instance, what it saves, and on to the next.
+    /// Emits the operations of one instance, the saves, and the step to the next instance.
     fn instance(&mut self, record: &SaveRecord, stride: i32) -> Result<(), String> {
         for index in 0..self.thread.ops.len() {
             self.mark(Part::Op(index));
@@ -353,7 +359,7 @@ impl<A: Risc> Driver<'_, A> {
         Ok(())
     }
 
-    /// Takes a group's instances off those left, into the count, and fetches its lines.
+    /// Moves the instances of a group from those left into the count, and prefetches the group's lines.
     fn begin_group(&mut self) -> Result<(), String> {
         let [left, address, pieces, _] = Self::F.scratch;
         let [all, again, cold] = std::array::from_fn(|_| self.asm.label());
@@ -370,7 +376,7 @@ impl<A: Risc> Driver<'_, A> {
         self.asm.mov(address, Self::F.arena, 64);
         self.asm.bind(again);
         for (location, owns) in super::touched(self.thread) {
-            // The last scratch register, where add_constant may need it.
+            // This uses the last scratch register, because add_constant may need it too.
             let at = Self::F.scratch[3];
             self.asm.add_constant(at, address, displacement(self.layout.offsets[location])?);
             self.asm.prefetch(at, owns);
@@ -383,7 +389,7 @@ impl<A: Risc> Driver<'_, A> {
         Ok(())
     }
 
-    /// A register that holds 0: the architecture's, or the given scratch register.
+    /// A register that holds 0: the architecture's zero register, or the given scratch register set to 0.
     fn zero(&mut self, scratch: usize) -> u8 {
         Self::F.zero.unwrap_or_else(|| {
             let register = Self::F.scratch[scratch];
@@ -392,7 +398,7 @@ impl<A: Risc> Driver<'_, A> {
         })
     }
 
-    /// Spins until the clock reaches the start.
+    /// Spins until the clock reaches the start time.
     fn wait(&mut self) {
         let again = self.asm.label();
         let clock = Self::F.scratch[0];
@@ -427,7 +433,8 @@ impl<A: Risc> Driver<'_, A> {
         self.allocation.register(register).ok_or_else(|| "uses a register that was not allocated".to_owned())
     }
 
-    /// The hardware register that holds an operand; a constant without one goes to the given scratch register.
+    /// The hardware register that holds an operand. A constant without a register is loaded into the given
+    /// scratch register.
     fn operand(&mut self, operand: Operand, scratch: usize) -> Result<u8, String> {
         match (operand, Self::F.zero) {
             (Operand::Register(register), _) => self.register(register),
@@ -451,7 +458,7 @@ impl<A: Risc> Driver<'_, A> {
         }
     }
 
-    /// Base register and displacement of an address.
+    /// The base register and the displacement of an address.
     fn place(&mut self, address: Address, bytes: usize) -> Result<(u8, i32), String> {
         if let Address::Location(location) = address {
             let offset = displacement(self.layout.offsets[location])?;
@@ -486,7 +493,7 @@ impl<A: Risc> Driver<'_, A> {
                 let (rs, (base, offset)) = (self.operand(value, 0)?, self.place(address, ty.bytes())?);
                 self.asm.store(rs, base, offset, ty.bytes());
             }
-            // WRITE_ONCE and smp_mb, on all three.
+            // smp_store_mb is WRITE_ONCE followed by smp_mb on all three architectures.
             Op::StoreMb { address, value, ty } => {
                 let (rs, (base, offset)) = (self.operand(value, 0)?, self.place(address, ty.bytes())?);
                 self.asm.store(rs, base, offset, ty.bytes());
@@ -569,8 +576,8 @@ impl<A: Risc> Driver<'_, A> {
         Ok(())
     }
 
-    /// Waits for a contended lock: watch it, yield the CPU now and then (its holder may have lost its own), give up if
-    /// told to, so that a test that deadlocks ends.
+    /// Emits the wait for a contended lock. It polls the lock, yields the CPU regularly (the holder may have
+    /// lost its CPU), and gives up if `stop` is set, so that a test that deadlocks ends.
     fn contended_locks(&mut self, give_up: A::Label) -> Result<(), String> {
         let [spins, seen, ..] = Self::F.scratch;
         for (address, wait, again) in std::mem::take(&mut self.waiters) {

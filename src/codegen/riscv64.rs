@@ -1,18 +1,18 @@
-//! riscv64: exactly the instructions of the kernel's arch/riscv for each primitive.
+//! Emitter for riscv64. Each primitive becomes exactly the instructions of the kernel's arch/riscv.
 //!
-//! 32-bit values are kept sign-extended in their registers, as the W instructions leave them, unsigned ones too: then
-//! one 64-bit comparison serves both widths.
+//! 32-bit values, unsigned ones too, stay sign-extended in their registers, as the W instructions leave them. So one
+//! 64-bit comparison works for both widths.
 //!
-//! | register | holds |
+//! | register | content |
 //! |---|---|
-//! | a1, a2, a3 | the current instance, the current record, instances left |
-//! | a4, a5, a6 | when the instance begins, the period, instances that began late |
-//! | a0 | the arguments |
+//! | a1, a2, a3 | current instance, current record, number of instances left |
+//! | a4, a5, a6 | start time of the instance, period, number of instances that started late |
+//! | a0 | address of the arguments |
 //! | t0, t1, t2, t3 | scratch within one primitive |
-//! | t4 | the status of a store-conditional |
-//! | t5, t6, s0 to s11 | the test's values |
+//! | t4 | status of a store-conditional |
+//! | t5, t6, s0 to s11 | values of the test |
 
-// dynasm expands dynamic registers to `.into()` and immediates to `as u32`, behind a check of their range that panics.
+// dynasm adds `.into()` to dynamic registers and `as u32` to immediates, after a range check that panics.
 #![allow(clippy::useless_conversion, clippy::unnecessary_cast, clippy::cast_sign_loss)]
 
 use dynasm::dynasm;
@@ -24,13 +24,13 @@ use super::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts};
 use crate::arch::Arch;
 use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unary};
 
-/// Linux's number for the system call sched_yield on riscv64 (asm-generic/unistd.h).
+/// Linux's number of the system call sched_yield on riscv64 (asm-generic/unistd.h).
 const SYS_SCHED_YIELD: i64 = 124;
 
-/// What a function must keep: s0 to s11.
+/// The callee-saved registers s0 to s11.
 const SAVED: [u8; 12] = [8, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27];
 
-/// Where each of them is kept, in bytes from the stack pointer, and which it is.
+/// The saved registers, each with its offset from the stack pointer in bytes.
 fn saved() -> impl Iterator<Item = (i32, u8)> {
     (0..).step_by(8).zip(SAVED)
 }
@@ -47,7 +47,7 @@ macro_rules! asm {
 }
 
 impl Riscv64 {
-    /// An empty one.
+    /// Creates an empty assembler.
     pub fn new() -> Riscv64 {
         Riscv64 { ops: VecAssembler::new(0) }
     }
@@ -60,7 +60,7 @@ impl Riscv64 {
         }
     }
 
-    /// Status to t4; with release if asked.
+    /// Stores if the reservation still holds, with the status in t4; with release semantics if `release` is set.
     fn store_conditional(&mut self, rs: u8, base: u8, wide: bool, release: bool) {
         match (wide, release) {
             (false, false) => asm!(self ; sc.w x29, X(rs), [X(base)]),
@@ -70,14 +70,14 @@ impl Riscv64 {
         }
     }
 
-    /// What stands before a read-modify-write.
+    /// Emits the fence before a read-modify-write.
     fn enter(&mut self, order: Order) {
         if order == Order::Release {
             asm!(self ; fence rw, w);
         }
     }
 
-    /// What stands after one that is not a single instruction.
+    /// Emits the fence after a read-modify-write that is not a single instruction.
     fn leave(&mut self, order: Order) {
         match order {
             Order::Acquire => asm!(self ; fence r, rw),
@@ -86,7 +86,7 @@ impl Riscv64 {
         }
     }
 
-    /// Takes the lock, or goes to `busy`; t0 is 0 if it was taken.
+    /// Takes the lock or jumps to `busy`. t0 is 0 if the lock was taken.
     fn take_lock(&mut self, base: u8, one: u8, busy: DynamicLabel) {
         let again = self.label();
         asm!(self
@@ -190,7 +190,7 @@ impl Risc for Riscv64 {
             if (-2048..2048).contains(&value) {
                 asm!(self ; addi X(rd), zero, value);
             } else {
-                // lui adds its 20 bits sign-extended, addiw the rest.
+                // lui sets the upper 20 bits, sign-extended, and addiw adds the rest.
                 let low = value << 20 >> 20;
                 let high = value.wrapping_sub(low).cast_unsigned() >> 12;
                 self.ops.push_u32(high << 12 | u32::from(rd) << 7 | 0x37);
@@ -198,7 +198,8 @@ impl Risc for Riscv64 {
             }
             return;
         }
-        // The upper half, then the lower one in pieces that no addi takes for negative.
+        // The upper half is loaded first. The lower half follows in pieces of at most 11 bits, so that no ori
+        // sees a negative immediate.
         self.constant(rd, value >> 32);
         let piece = |shift: u32, bits: u32| low_word(value >> shift & ((1 << bits) - 1));
         for (width, bits) in [(11, piece(21, 11)), (11, piece(10, 11)), (10, piece(0, 10))] {
@@ -326,17 +327,18 @@ impl Risc for Riscv64 {
     }
 
     fn prefetch(&mut self, base: u8, owns: bool) {
-        // prefetch.w and prefetch.r 0(rs1) (Zicbop): an ori to x0, which cores without the extension take for a hint.
+        // prefetch.w and prefetch.r 0(rs1) (Zicbop). They are encoded as ori to x0, which CPUs without the
+        // extension ignore.
         self.ops.push_u32(if owns { 0x0030_6013 } else { 0x0010_6013 } | u32::from(base) << 15);
     }
 
     fn relax(&mut self) {
-        // pause (Zihintpause): a fence hint, so that cores without the extension ignore it.
+        // pause (Zihintpause). It is encoded as a fence hint, which CPUs without the extension ignore.
         self.ops.push_u32(0x0100_000f);
     }
 
     fn yield_cpu(&mut self) {
-        // The kernel keeps every register but a0.
+        // The kernel preserves every register except a0.
         asm!(self ; mv t1, a0);
         self.constant(17, SYS_SCHED_YIELD);
         asm!(self ; ecall ; mv a0, t1);
@@ -350,7 +352,7 @@ impl Risc for Riscv64 {
             Fence::MbAfterSpinlock | Fence::MandatoryMb => asm!(self ; fence iorw, iorw),
             Fence::MandatoryRmb => asm!(self ; fence ir, ir),
             Fence::MandatoryWmb => asm!(self ; fence ow, ow),
-            // Only POWER needs more between an unlock and a lock.
+            // Only POWER needs a further barrier between an unlock and a lock.
             Fence::MbAfterUnlockLock | Fence::Barrier | Fence::RcuReadLock | Fence::RcuReadUnlock => {}
         }
     }
@@ -431,7 +433,7 @@ impl Risc for Riscv64 {
     }
 
     fn spin_trylock(&mut self, rd: u8, base: u8, one: u8) {
-        // queued_spin_trylock: look first, and try only if it looks free.
+        // queued_spin_trylock reads the lock first and tries to take it only if it is free.
         let out = self.label();
         asm!(self ; lw x5, [X(base)] ; bnez x5, =>out);
         self.take_lock(base, one, out);

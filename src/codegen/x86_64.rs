@@ -1,23 +1,24 @@
-//! x86-64: exactly the instructions of the kernel's arch/x86 for each primitive.
+//! Emitter for x86-64. Each primitive becomes exactly the instructions of the kernel's arch/x86.
 //!
-//! x86-TSO keeps loads in order with loads and stores with stores, so smp_rmb, smp_wmb, acquire and release are no
-//! instructions; a full barrier is `lock addl $0,-4(%rsp)`, and every locked instruction is one.
+//! x86-TSO keeps loads in order with loads and stores in order with stores. So smp_rmb, smp_wmb, acquire and
+//! release emit no instruction. A full barrier is `lock addl $0,-4(%rsp)`, and every locked instruction is a
+//! full barrier too.
 //!
-//! Registers while a batch runs:
+//! Use of registers and stack while a batch runs:
 //!
-//! | register | holds |
+//! | register | content |
 //! |---|---|
-//! | rdi | the current instance |
-//! | rsi | the current record |
-//! | rcx | instances left, of the group (paced) |
-//! | r8 | the clock at which the current instance begins (paced) |
+//! | rdi | address of the current instance |
+//! | rsi | address of the current record |
+//! | rcx | number of instances left; in paced code, left in the group |
+//! | r8 | clock value at which the current instance starts (paced code) |
 //! | rax, rdx | scratch within one primitive |
-//! | rbx, rbp, r9 to r15 | the test's values |
+//! | rbx, rbp, r9 to r15 | values of the test |
 //! | [rsp] | the period |
-//! | [rsp+8] | how many instances began late (paced) |
-//! | [rsp+16] | the arguments |
+//! | [rsp+8] | number of instances that started late (paced code) |
+//! | [rsp+16] | address of the arguments |
 
-// dynasm expands dynamic registers to `.into()` and immediates to `as`.
+// dynasm adds `.into()` to dynamic registers and `as` to immediates.
 #![allow(clippy::useless_conversion, clippy::unnecessary_cast)]
 
 use dynasm::dynasm;
@@ -32,20 +33,20 @@ use crate::program::{
     Access, Address, Binary, Compare, Const, Fence, Op, Operand, RmwOp, RmwResult, Thread, Type, Unary,
 };
 
-/// Hardware numbers of the registers for the test's values.
+/// Hardware numbers of the registers that hold values of the test.
 const POOL: [u8; 9] = [3, 5, 9, 10, 11, 12, 13, 14, 15];
 const RAX: u8 = 0;
 const RDX: u8 = 2;
 const RSI: u8 = 6;
 const RDI: u8 = 7;
 
-/// Linux's number for the system call sched_yield on x86-64.
+/// Linux's number of the system call sched_yield on x86-64.
 const SYS_SCHED_YIELD: i32 = 24;
-/// How often a waiter looks at a contended lock before it offers the CPU to someone else: a few microseconds, longer
-/// than any other thread of the test holds a lock unless it has lost its CPU.
+/// How often a waiter polls a contended lock before it yields the CPU: a few microseconds. That is longer than
+/// any other thread of the test holds a lock, unless that thread has lost its CPU.
 const SPINS_BEFORE_YIELD: i32 = 1000;
 
-/// Memory as base register and displacement.
+/// A memory operand: base register and displacement.
 type Memory = (u8, i32);
 
 struct Emitter<'a> {
@@ -55,7 +56,8 @@ struct Emitter<'a> {
     allocation: Allocation,
     labels: Vec<DynamicLabel>,
     marks: Vec<(usize, Part)>,
-    /// Contended locks, to be emitted out of line: the lock, where to enter, where to try again.
+    /// Contended locks, whose code is emitted out of line: the lock, the entry label, and the label for the
+    /// next attempt.
     waiters: Vec<(Memory, DynamicLabel, DynamicLabel)>,
 }
 
@@ -63,8 +65,10 @@ macro_rules! asm {
     ($emitter:expr ; $($code:tt)*) => { dynasm!($emitter.ops ; .arch x64 ; $($code)*) };
 }
 
-/// One instruction with a memory operand: what stands before it, what after. The registers that nearly every access
-/// goes through are spelled out, because dynasm encodes a base known only at run time with two bytes more.
+/// Emits one instruction with a memory operand, given the tokens before and after the operand.
+///
+/// The registers that most accesses use are spelled out, because dynasm needs two more bytes for a base
+/// register that is known only at run time.
 macro_rules! at {
     ($emitter:expr, $memory:expr, [$($before:tt)*] [$($after:tt)*]) => {
         match $memory {
@@ -77,11 +81,11 @@ macro_rules! at {
     };
 }
 
-/// Emits one thread; the reason if it cannot be done.
+/// Emits the code of one thread; on failure returns the reason.
 pub fn emit(thread: &Thread, layout: &Layout, pace: Pace) -> Result<ThreadCode, String> {
     let mut wanted = Vec::new();
     for (index, op) in thread.ops.iter().enumerate() {
-        // movnti takes only a register; an address takes a lea, which does not belong between two stores.
+        // movnti takes only a register. An address would need a lea, which must not stand between two stores.
         let all = matches!(op, Op::Store { access: Access::NonTemporal, .. });
         let in_register = op.constants().filter(|constant| all || matches!(constant, Const::Address(_)));
         wanted.extend(in_register.map(|constant| (constant, index)));
@@ -155,9 +159,9 @@ impl Emitter<'_> {
         self.mark(Part::Epilogue);
         asm!(self ; =>done);
         if self.thread.ops.iter().any(|op| matches!(op, Op::Store { access: Access::NonTemporal, .. })) {
-            // A non-temporal store may still be in a write-combining buffer, where no later ordinary store waits for it
-            // (Intel SDM 11.3.1, AMD APM 7.4.2). It must not land after the instance was classified or reset. All ways
-            // out of the function pass here.
+            // A non-temporal store may still be in a write-combining buffer, and later ordinary stores do not
+            // wait for it (Intel SDM 11.3.1, AMD APM 7.4.2). It must not reach memory after the instance was
+            // classified or reset. Every exit of the function passes here.
             asm!(self ; sfence);
         }
         asm!(self
@@ -179,7 +183,7 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// The operations of one instance, what it saves, and on to the next.
+    /// Emits the operations of one instance, the saves, and the step to the next instance.
     fn instance(&mut self, record: &SaveRecord, stride: i32) -> Result<(), String> {
         for index in 0..self.thread.ops.len() {
             self.mark(Part::Op(index));
@@ -190,7 +194,7 @@ impl Emitter<'_> {
             let memory = (RSI, displacement(slot.offset)?);
             match self.allocation.register(slot.register) {
                 Some(register) => self.store_register(memory, register, slot.bytes),
-                // Declared, observed, never written: 0.
+                // The register is declared and observed but never written, so its value is 0.
                 None => self.store_immediate(memory, 0, slot.bytes),
             }
         }
@@ -203,7 +207,7 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// Takes a group's instances off those left, into rcx, and fetches its lines.
+    /// Moves the instances of a group from those left into rcx, and prefetches the group's lines.
     fn begin_group(&mut self) -> Result<(), String> {
         let (again, cold) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
         asm!(self
@@ -233,7 +237,8 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// Spins until the time-stamp counter reaches r8. rdtsc may run ahead of older loads; nothing of the test is older.
+    /// Spins until the time-stamp counter reaches r8. rdtsc may execute before older loads, but no older load
+    /// belongs to the test.
     fn wait(&mut self) {
         self.mark(Part::Pace);
         let again = self.ops.new_dynamic_label();
@@ -242,8 +247,8 @@ impl Emitter<'_> {
         asm!(self ; cmp rax, r8 ; jb =>again);
     }
 
-    /// The same for an instance of many: one whose time has passed when its thread gets there is counted as late. The
-    /// counting is out of line.
+    /// Spins like [`Emitter::wait`] in paced code. If the start time has already passed, the instance counts as
+    /// late. The code that counts is out of line.
     fn wait_counting(&mut self, late: DynamicLabel, go: DynamicLabel) {
         self.mark(Part::Pace);
         let again = self.ops.new_dynamic_label();
@@ -253,7 +258,7 @@ impl Emitter<'_> {
         asm!(self ; cmp rax, r8 ; jb =>again ; =>go);
     }
 
-    /// The time-stamp counter to rax.
+    /// Reads the time-stamp counter into rax.
     fn read_clock(&mut self) {
         asm!(self ; rdtsc ; shl rdx, 32 ; or rax, rdx);
     }
@@ -281,7 +286,7 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// Never touches the flags, so that it may stand before a conditional jump.
+    /// Loads an integer without changing the flags, so that it may stand before a conditional jump.
     fn load_integer(&mut self, register: u8, value: i64) {
         if let Ok(value) = u32::try_from(value) {
             asm!(self ; mov Rd(register), value.cast_signed());
@@ -303,7 +308,7 @@ impl Emitter<'_> {
         self.allocation.register(register).ok_or_else(|| "uses a register that was not allocated".to_owned())
     }
 
-    /// The hardware register that holds an operand; a constant goes to `scratch` first.
+    /// The hardware register that holds an operand. A constant without a register is loaded into `scratch`.
     fn operand(&mut self, operand: Operand, scratch: u8) -> Result<u8, String> {
         match operand {
             Operand::Register(register) => self.register(register),
@@ -317,7 +322,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// Puts an operand into a given register.
+    /// Loads an operand into a given register.
     fn operand_into(&mut self, operand: Operand, target: u8) -> Result<(), String> {
         let from = self.operand(operand, target)?;
         if from != target {
@@ -326,7 +331,7 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// An operand that fits an instruction's sign-extended 32-bit immediate.
+    /// The operand as a sign-extended 32-bit immediate, if it fits.
     fn immediate(operand: Operand, bytes: usize) -> Option<i32> {
         match operand {
             Operand::Const(Const::Int(value)) if bytes <= 4 => Some(low_word(value)),
@@ -354,7 +359,8 @@ impl Emitter<'_> {
         }
     }
 
-    /// Values of 8 and 16 bits are extended to all 64, because lowering takes them for values of any wider type.
+    /// Loads a value. 8-bit and 16-bit values are extended to 64 bits, because lowering uses them as values of
+    /// any wider type.
     fn load(&mut self, register: u8, memory: Memory, ty: Type) {
         match (ty.bytes(), ty.signed()) {
             (1, true) => at!(self, memory, [movsx Rq(register), BYTE] []),
@@ -368,7 +374,7 @@ impl Emitter<'_> {
 
     fn op(&mut self, op: &Op) -> Result<(), String> {
         match *op {
-            // smp_load_acquire is a plain mov: loads stay in order.
+            // smp_load_acquire is a plain mov: x86 keeps loads in order.
             Op::Load { dst, address, ty, .. } => {
                 let (register, memory) = (self.register(dst)?, self.memory(address)?);
                 self.load(register, memory, ty);
@@ -481,7 +487,7 @@ impl Emitter<'_> {
             }
             return Ok(());
         }
-        // smp_store_release is a plain mov: stores stay in order, and behind older loads.
+        // smp_store_release is a plain mov: x86 keeps stores in order with older loads and stores.
         match Self::immediate(value, bytes) {
             Some(value) => self.store_immediate(memory, value, bytes),
             None => {
@@ -498,7 +504,7 @@ impl Emitter<'_> {
             Fence::MandatoryMb => asm!(self ; mfence),
             Fence::MandatoryRmb => asm!(self ; lfence),
             Fence::MandatoryWmb => asm!(self ; sfence),
-            // The compiler only; and nothing compiles here.
+            // These only restrict the compiler, and no compiler is involved here.
             Fence::Rmb
             | Fence::Wmb
             | Fence::MbBeforeAtomic
@@ -512,7 +518,8 @@ impl Emitter<'_> {
         }
     }
 
-    /// A read-modify-write. Every locked instruction is fully ordered, so the order asked for makes no difference.
+    /// Emits a read-modify-write. Every locked instruction is fully ordered, so the requested order makes no
+    /// difference.
     fn rmw(
         &mut self,
         dst: Option<u8>,
@@ -559,7 +566,8 @@ impl Emitter<'_> {
                 self.result(dst, RAX);
             }
             _ => {
-                // The kernel's atomic_fetch_and and friends: read, compute, compare and exchange, again if it changed.
+                // The kernel's atomic_fetch_and and similar: read, compute, compare and exchange; repeat if the
+                // value has changed.
                 let again = self.ops.new_dynamic_label();
                 let ty = Type::Int { bits: if wide { 64 } else { 32 }, signed: true };
                 self.load(RAX, memory, ty);
@@ -589,7 +597,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// One locked instruction on memory whose value is not wanted, only its flags.
+    /// Emits one locked instruction on memory. Only the flags are used, not the value.
     fn locked(&mut self, memory: Memory, value: Operand, wide: bool, op: RmwOp) -> Result<(), String> {
         let bytes = if wide { 8 } else { 4 };
         let immediate = Self::immediate(value, bytes);
@@ -630,7 +638,7 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// queued_spin_lock's fast path: compare and exchange 0 for _Q_LOCKED_VAL (1); the wait is out of line.
+    /// Emits queued_spin_lock's fast path: compare and exchange 0 for _Q_LOCKED_VAL (1). The wait is out of line.
     fn spin_lock(&mut self, address: Address) -> Result<(), String> {
         let memory = self.memory(address)?;
         let (again, wait) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
@@ -645,7 +653,7 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// queued_spin_trylock: look first, and try only if it looks free.
+    /// Emits queued_spin_trylock: reads the lock first and tries to take it only if it is free.
     fn spin_trylock(&mut self, dst: usize, address: Address) -> Result<(), String> {
         let (memory, dst) = (self.memory(address)?, self.register(dst)?);
         let out = self.ops.new_dynamic_label();
@@ -660,8 +668,8 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// Waits for a contended lock: watch it, yield the CPU now and then (its holder may have lost its own), give up if
-    /// told to, so that a test that deadlocks ends.
+    /// Emits the wait for a contended lock. It polls the lock, yields the CPU regularly (the holder may have
+    /// lost its CPU), and gives up if `stop` is set, so that a test that deadlocks ends.
     fn contended_locks(&mut self, give_up: DynamicLabel) {
         for (memory, wait, again) in std::mem::take(&mut self.waiters) {
             let watch = self.ops.new_dynamic_label();
@@ -738,7 +746,7 @@ impl Emitter<'_> {
             asm!(self ; movzx Rd(dst), al);
             return Ok(());
         }
-        // Through rax, so that dst may be either operand.
+        // The result goes through rax, so that dst may be either operand.
         let wide = bits == 64;
         self.operand_into(left, RAX)?;
         if let (Binary::ShiftLeft | Binary::ShiftRight, Some(count)) = (op, Self::immediate(right, 4)) {
