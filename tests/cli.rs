@@ -1,4 +1,4 @@
-//! The program as a person uses it: what it prints, writes, refuses and survives.
+//! Tests of the command line: what the program prints, writes and refuses, and how it ends when it is interrupted or killed.
 
 mod common;
 
@@ -38,7 +38,7 @@ fn write(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> String {
 
 const ALWAYS: &str = "P0(int *x) { WRITE_ONCE(*x, 1); }\nP1(int *x) { int r0; r0 = READ_ONCE(*x); }\nexists (x=1)";
 
-/// Records are checked through the types and as plain JSON.
+/// Reads a record as plain JSON and through its types, checks that its counts add up, and returns it.
 fn check_record(path: &Path) -> Record {
     let text = fs::read_to_string(path).unwrap();
     let plain: Value = serde_json::from_str(&text).unwrap();
@@ -115,7 +115,7 @@ fn the_table_and_all_exports_tell_the_same() {
     command.arg("--export-csv").arg(&csv).arg("--export-markdown").arg(&markdown);
     let output = command.output().unwrap();
     assert!(output.status.success());
-    // With an export on standard output the words go to standard error.
+    // With an export on standard output, the table goes to standard error.
     let record: Record = serde_json::from_slice(&output.stdout).unwrap();
     let table = String::from_utf8(output.stderr).unwrap();
     let csv = fs::read_to_string(csv).unwrap();
@@ -154,7 +154,7 @@ fn a_run_is_kept_by_default_and_says_where() {
     );
 }
 
-/// Fails where a test that needs two CPUs is run without them.
+/// The number of CPUs this process may use; panics if there are fewer than two.
 fn two_cpus() -> usize {
     let cpus = std::thread::available_parallelism().unwrap().get();
     assert!(cpus >= 2, "this test needs two CPUs, and this process may use {cpus}");
@@ -185,7 +185,7 @@ fn pairs_of_cpus_run_side_by_side() {
 fn pairs_that_cannot_be_are_refused() {
     let folder = folder();
     let mut command = wakerace(folder.path());
-    command.args(["run", "SB", "--pairs", "none"]).assert().code(2).stderr(contains("no number of pairs"));
+    command.args(["run", "SB", "--pairs", "none"]).assert().code(2).stderr(contains("is not a number of pairs"));
     let mut command = confined(folder.path());
     command.args(["run", "SB", "--pairs", "all"]).assert().code(2).stderr(contains("--pairs needs two CPUs"));
 }
@@ -266,7 +266,7 @@ fn a_tuned_profile_is_taken_named_and_refused_elsewhere() {
         let long = option.split('=').next().unwrap();
         run(&[option]).assert().code(2).stderr(contains("--profile").and(contains(long)));
     }
-    // The host's own profile is left out by itself, and that is said.
+    // If an option conflicts with the host's own profile, wakerace does not use the profile and says so.
     let own = folder.path().join("home");
     let mut command = wakerace(folder.path());
     command.env("XDG_CONFIG_HOME", &own).args(["tune", "SB", "-d", "300ms", "-q"]).assert().success();
@@ -277,7 +277,7 @@ fn a_tuned_profile_is_taken_named_and_refused_elsewhere() {
         let words = String::from_utf8(output.stderr).unwrap();
         let record = check_record(&path);
         assert_eq!(record.results[0].pace.profile.is_some(), taken, "{more:?}: {words}");
-        assert_eq!(words.contains("profile is left out, because of --window"), more.len() == 1, "{words}");
+        assert_eq!(words.contains("profile is not used, because of --window"), more.len() == 1, "{words}");
         if more.len() == 1 {
             assert_eq!(record.results[0].skews.len(), 3);
         }
@@ -294,7 +294,7 @@ fn a_tuned_profile_is_taken_named_and_refused_elsewhere() {
 fn line_transfers_and_stress_are_measured_and_recorded() {
     let folder = folder();
     let mut command = wakerace(folder.path());
-    command.args(["topology", "--latency=1"]).assert().success().stdout(contains("a cache line from one CPU"));
+    command.args(["topology", "--latency=1"]).assert().success().stdout(contains("cache-line transfer latency"));
     let path = folder.path().join("r.json");
     let mut command = wakerace(folder.path());
     command.args(["run", "SB", "--no-controls", "--oversubscribe", "-n", "1000", "--stress", "memory", "--no-save"]);
@@ -340,7 +340,8 @@ fn an_emulated_run_says_so_by_itself() {
 #[test]
 fn a_forbidden_outcome_is_exit_1_and_loud() {
     let folder = folder();
-    // No hardware does what its model forbids, so these run in too many ways for the models, and their headers are believed.
+    // No hardware does what its model forbids. So these tests have too many executions for the models, and wakerace takes
+    // the verdict from their headers.
     let large = ALWAYS.replace("r0 = READ_ONCE(*x); ", &"if (READ_ONCE(*x)) smp_mb(); ".repeat(16));
     let file = write(folder.path(), "never.litmus", format!("C never\n(* {}: Never *)\n{{}}\n{large}", arch()));
     wakerace(folder.path()).args(["run", &file]).args(SHORT).assert().code(1).stdout(
@@ -353,7 +354,7 @@ fn a_forbidden_outcome_is_exit_1_and_loud() {
     );
     let file = write(folder.path(), "always.litmus", format!("C always\n(* {}: Always *)\n{{}}\n{ALWAYS}", arch()));
     wakerace(folder.path()).args(["run", &file]).args(SHORT).assert().success().stdout(contains("observed"));
-    // A counterexample to `forall` is what is looked for; the verdict is on the condition, as herd7's is.
+    // For `forall`, a race is a counterexample. The verdict applies to the condition, as in herd7.
     for (condition, status) in [("x=0", 1), ("x=1", 0)] {
         let text = large.replace("exists (x=1)", &format!("forall ({condition})"));
         let file = write(folder.path(), "all.litmus", format!("C all\n(* {}: Always *)\n{{}}\n{text}", arch()));
@@ -361,7 +362,7 @@ fn a_forbidden_outcome_is_exit_1_and_loud() {
     }
 }
 
-/// Every thread resets a part of all instances: what is in memory must have been counted by then, whoever counts it.
+/// Every thread resets a part of all instances. All outcomes in memory must be classified before that, by whichever thread.
 #[test]
 fn outcomes_in_memory_are_counted_before_memory_is_reset() {
     let folder = folder();
@@ -418,7 +419,7 @@ fn check_says_what_is_allowed_and_why() {
     of(&["SB", "--limit", "2"])
         .code(2)
         .stderr(contains("too large to be judged: 3 partial executions or more; --limit"));
-    // Tests in assembly are judged by their own model, and by sequential consistency.
+    // Tests in assembly are checked against the model of their architecture and against sequential consistency.
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/litmus/ppc");
     of(&[&root.display().to_string(), "--model", "power,sc,lkmm"])
         .success()
@@ -456,7 +457,8 @@ fn limits_are_kept() {
         command.arg(&path).args(args).assert().success();
         check_record(&path).results[0].clone()
     };
-    // Every instance races, so the batch that reaches the limit is the last; batches are shorter where an instance takes long.
+    // Every instance races, so the batch that reaches the limit is the last. A batch holds at most 100 instances, fewer if an
+    // instance takes long.
     let races = run(&["--stop-after-races", "150"]).races;
     assert!((150..250).contains(&races), "{races}");
     assert_eq!(run(&["-n", "12345"]).iterations, 12_345);
@@ -547,7 +549,7 @@ fn bad_arguments_give_exit_2_and_one_clear_message() {
         (vec!["run", "-c", &twice], "listed twice"),
         (vec!["run", "-c", "3-1"], "runs backwards"),
         (vec!["run", "-c", &first], "2 threads, but only 1 CPU may be used"),
-        (vec!["run", "-d", "0s"], "not a duration"),
+        (vec!["run", "-d", "0s"], "'0s' is too short; a duration is at least 1ms"),
         (vec!["run", "-d", "1e8"], "'--duration <TIME>': '1e8' is too long; a duration is at most 365d"),
         (vec!["run", "-n", "4e18"], "'--iterations <COUNT>': '4e18' is too large; a count is at most 1e18"),
         (vec!["run", "--stop-after-races", "4e18"], "'--stop-after-races <COUNT>': '4e18' is too large"),
@@ -560,7 +562,7 @@ fn bad_arguments_give_exit_2_and_one_clear_message() {
         (vec!["run", "--layout", "round"], "unknown layout"),
         (vec!["run", "--period", "-4ns"], "not a period"),
         (vec!["run", "--skew", "x"], "not a skew"),
-        (vec!["run", "--pace", "free", "--skew", "3ns"], "need the clock"),
+        (vec!["run", "--pace", "free", "--skew", "3ns"], "apply only to paced runs"),
         (vec!["run", "--batch", "1e9"], "--batch"),
         (vec!["run", "--export-json", "-", "--export-csv", "-"], "only one --export"),
         (vec!["run", "--export-json", "empty"], "is a folder"),
@@ -570,15 +572,15 @@ fn bad_arguments_give_exit_2_and_one_clear_message() {
         (vec!["run", "--pairs", "all", "--oversubscribe"], "cannot be used with"),
         (vec!["run", "--pairs", "all", "--stress", "sets"], "cannot be used with"),
         (vec!["run", "--window", "--skew", "3ns"], "cannot be used with"),
-        (vec!["run", "--pace", "free", "--window"], "need the clock"),
-        (vec!["run", "--pace", "free", "--period", "9"], "need the clock"),
-        (vec!["run", "--pace", "free", "--group", "2"], "are of paced runs"),
-        (vec!["run", "--pace", "free", "--warm"], "are of paced runs"),
+        (vec!["run", "--pace", "free", "--window"], "apply only to paced runs"),
+        (vec!["run", "--pace", "free", "--period", "9"], "apply only to paced runs"),
+        (vec!["run", "--pace", "free", "--group", "2"], "apply only to paced runs"),
+        (vec!["run", "--pace", "free", "--warm"], "apply only to paced runs"),
         (vec!["run", "--group", "0"], "1..=4096"),
         (vec!["run", "--nice=-21"], "-20..=19"),
         (vec!["run", "--batch", "1048577"], "1048577 is more than 1048576"),
         (vec!["run", "--profile", "empty/none.json"], "opening empty/none.json"),
-        (vec!["run", "--profile", "x", "--window"], "overridden by --window;"),
+        (vec!["run", "--profile", "x", "--window"], "conflicts with --window;"),
         (vec!["run", "--profile", "x", "--group", "2", "--layout", "dense"], "--group, --layout"),
         (vec!["export", "--csv", "x", "--log", "y"], "cannot be used with"),
         (vec!["export", "--csv", "x", "--result", "y"], "--hgrm"),
@@ -608,7 +610,7 @@ fn what_was_thrown_away_is_shown_where_it_is_much() {
         let output = wakerace(folder.path()).args(["export", "--markdown", &path]).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    // A half was kept.
+    // As many iterations are discarded as are kept: one half.
     assert!(shown(iterations).contains("50.0 % of the iterations were discarded"));
     assert!(shown(iterations / 20).contains("4.76 % of the iterations were discarded"));
     assert!(!shown(iterations / 40).contains("were discarded"));
@@ -659,7 +661,7 @@ fn a_profile_reads_back_as_it_was_written() {
     assert!(Profile::read(&path, &host).unwrap_err().to_string().contains("unknown schema 'wakerace-profile/9'"));
 }
 
-/// A command that may use only the first of this process's CPUs, as in a container with a restricted cpuset.
+/// A command whose process may use only the first of this process's CPUs, as in a container with a restricted cpuset.
 fn confined(folder: &Path) -> Command {
     let cpu = allowed_cpus().unwrap()[0];
     let mut command = wakerace(folder);
@@ -699,7 +701,7 @@ fn a_restricted_cpuset_is_respected_and_named() {
     confined(folder.path()).arg("topology").assert().success();
 }
 
-/// Starts a long run of several scenarios and waits until the first is on disk.
+/// Starts a long run of several scenarios and waits until the result of the first one is on disk.
 fn long_run(folder: &Path) -> (Child, std::path::PathBuf) {
     let mut command = wakerace(folder);
     command.args(["run", "S02", "S03", "--no-controls", "--oversubscribe", "-d", "1s", "--export-json", "r.json"]);
@@ -709,7 +711,7 @@ fn long_run(folder: &Path) -> (Child, std::path::PathBuf) {
     (child, path)
 }
 
-/// Waits for something; a minute without it is too long.
+/// Waits until `seen` returns true; panics with the message `otherwise` after a minute.
 fn wait_until(otherwise: &str, seen: impl Fn() -> bool) {
     let begun = Instant::now();
     while !seen() {
@@ -718,7 +720,7 @@ fn wait_until(otherwise: &str, seen: impl Fn() -> bool) {
     }
 }
 
-/// Waits until a process handles SIGINT itself, as the kernel sees it; on a busy box starting takes a while.
+/// Waits until a process has installed its SIGINT handler, as /proc shows it. On a busy machine, starting takes a while.
 fn wait_for_handler(child: &Child) {
     wait_until("no handler after a minute", || {
         let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
@@ -728,7 +730,7 @@ fn wait_for_handler(child: &Child) {
 }
 
 fn signal(child: &Child, signal: i32) {
-    // SAFETY: sends a signal to a child that has not been waited for, so its number is still its own.
+    // SAFETY: the call only sends a signal. The child has not been waited for, so its process ID is not reused.
     assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
 }
 
@@ -742,7 +744,7 @@ fn ctrl_c_keeps_what_was_measured() {
     let mut table = String::new();
     child.stdout.take().unwrap().read_to_string(&mut table).unwrap();
     let record = check_record(&path);
-    // By luck the signal can come after the last batch; then the run was finished.
+    // The signal may arrive after the last batch. Then the run is complete.
     if record.interrupted {
         assert_eq!(status.code(), Some(130));
         assert!(table.contains("Interrupted"), "{table}");
@@ -750,7 +752,7 @@ fn ctrl_c_keeps_what_was_measured() {
     } else {
         assert_eq!(record.results.len(), 2);
     }
-    // The record and its page.
+    // The two files are the record and its page.
     assert_eq!(saved_records(folder.path()).len(), 2);
 }
 
@@ -771,7 +773,7 @@ fn kill_9_leaves_whole_files() {
 #[test]
 fn a_second_ctrl_c_ends_at_once() {
     let folder = folder();
-    // A batch of one instance a second: the first Ctrl-C has to wait for it.
+    // The period is 1 s, so the first Ctrl-C has to wait for the batch.
     let mut command = wakerace(folder.path());
     command.args([
         "run",
@@ -788,13 +790,13 @@ fn a_second_ctrl_c_ends_at_once() {
     ]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     wait_for_handler(&child);
-    // Now it runs, or will.
+    // By now the measurement has begun, or begins soon.
     std::thread::sleep(Duration::from_millis(1000));
     let begun = Instant::now();
     signal(&child, libc::SIGINT);
     std::thread::sleep(Duration::from_millis(50));
-    // Ignored if it is gone already.
-    // SAFETY: the child has not been waited for.
+    // The result is ignored, because the child may have ended already.
+    // SAFETY: the call only sends a signal. The child has not been waited for, so its process ID is not reused.
     unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(begun.elapsed() < Duration::from_secs(20));

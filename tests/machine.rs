@@ -134,7 +134,7 @@ fn the_clock_is_checked_shown_and_recorded() {
         .arg("topology")
         .assert()
         .success()
-        .stdout(contains("give or take").and(contains("the kernel's clocksource is")));
+        .stdout(contains("MHz ± ").and(contains("the kernel's clocksource is")));
     let path = folder.path().join("r.json");
     let mut command = wakerace(folder.path());
     command.args(["run", "SB", "--no-controls", "-n", "20000", "--no-save", "--oversubscribe", "--export-json"]);

@@ -532,5 +532,5 @@ fn a_merge_says_what_it_wrote() {
     let protocol = put(folder.path(), "protocol.json", &small::protocol());
     merge(&[&a, &protocol], &folder.path().join("none.json"))
         .code(2)
-        .stderr(contains("protocol.json: records of the protocol"));
+        .stderr(contains("protocol.json: a record of `wakerace protocol`"));
 }

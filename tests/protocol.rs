@@ -85,7 +85,7 @@ fn a_forced_race_is_healed() {
     let folder = tempfile::tempdir().unwrap();
     let args = ["-d", "700ms", "--variant", "minimal", "--profile", "v7.1,v7.2", "--blocked-on-store", "nontemporal"];
     if Arch::host() != Some(Arch::X86_64) {
-        protocol(folder.path(), &args).assert().code(2).stderr(contains("a control for x86-64"));
+        protocol(folder.path(), &args).assert().code(2).stderr(contains("works only on x86-64"));
         return;
     }
     // How many there are is chance; that they are healed is not.
@@ -200,8 +200,8 @@ fn bad_arguments_say_what_would_be_right() {
         (&["--profile", "v8"], "known are v7.1, draft"),
         (&["--variant", "V9"], "known are minimal, V1"),
         (&["--layout", "flat"], "--layout: unknown layout 'flat'"),
-        (&["--threads", "1"], "--threads: the protocol takes 2 to 64"),
-        (&["--tasks", "0"], "--tasks: 1 to 16"),
+        (&["--threads", "1"], "--threads: 1 CPUs; expected 2 to 64"),
+        (&["--tasks", "0"], "--tasks: 0 tasks per CPU; expected 1 to 16"),
         (&["-c", "9999"], "--cpus:"),
     ];
     for (args, message) in cases {

@@ -1,4 +1,4 @@
-//! `wakerace check`
+//! `wakerace check`: prints the verdict of each memory model on each test.
 
 use std::path::PathBuf;
 
@@ -17,24 +17,24 @@ use crate::{shown, terminal, verdict};
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Files (in C or in assembly), folders, names or groups; everything if none is named
+    /// Litmus files (in C or in assembly), folders, scenario names or groups [default: all scenarios]
     scenarios: Vec<String>,
-    /// The models: lkmm, sc, x86-tso, armv8, power, rvwmo, or an architecture's name; all if none is named
+    /// Models to check: lkmm, sc, x86-tso, armv8, power, rvwmo, the name of an architecture, or all [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     model: Vec<ModelArg>,
-    /// Which atomics the arm64 code uses: lse or llsc
+    /// Atomics of the arm64 code: lse or llsc
     #[arg(long, default_value = "lse")]
     atomics: Atomics,
     /// Print one execution that the condition asks about, and what allows or forbids it
     #[arg(long)]
     explain: bool,
-    /// Draw it; with several tests or models the name gets theirs added
+    /// Draw that execution as SVG; if there are several tests or models, the file name gets their names added
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// The states each test may end in
+    /// Print the final states that each test may end in
     #[arg(long)]
     states: bool,
-    /// Candidate executions to look at before a test is refused as too large
+    /// Check at most COUNT candidate executions; refuse a test that has more as too large
     #[arg(long, value_name = "COUNT", default_value_t = Bounds::default().candidates, value_parser = super::units::parse_count)]
     limit: u64,
 }
@@ -54,11 +54,11 @@ impl std::str::FromStr for ModelArg {
     }
 }
 
-/// A test to judge.
+/// A test to check.
 enum Subject {
-    /// In C: every model has something to say.
+    /// A test in C; every model applies.
     C(Box<Scenario>),
-    /// In assembly: its architecture's model and sequential consistency do.
+    /// A test in assembly; only its architecture's model and sequential consistency apply.
     Assembly(Box<Code>, Model),
 }
 
@@ -70,7 +70,7 @@ impl Subject {
         }
     }
 
-    /// The test as a model sees it; `None` if it is not for that model.
+    /// The test as a model sees it; `None` if the model does not apply to the test.
     fn code(&self, model: Model, atomics: Atomics) -> Option<model::Result<Code>> {
         match self {
             Subject::C(scenario) => Some(model::code_for(&scenario.program, model, atomics)),
@@ -79,7 +79,7 @@ impl Subject {
     }
 }
 
-/// Prints the verdicts; the exit status is that of bad input if a header disagrees with a model.
+/// Prints the verdicts and returns the exit status: [`EXIT_BAD_INPUT`] if a test's header disagrees with a model.
 pub fn check(args: &CheckArgs) -> Result<u8> {
     let bounds = Bounds { candidates: args.limit, ..Bounds::default() };
     let subjects = subjects(&args.scenarios)?;
@@ -153,7 +153,7 @@ fn too_much(subject: &Subject, model: Model, error: &ModelError) -> Error {
     Error::Usage(format!("{}, {model}: {error}{hint}", subject.name()))
 }
 
-/// `Sometimes 4`: the verdict and how many states there are; and what else is to be said of it.
+/// The table cell: the verdict and the number of final states, such as `Sometimes 4`, then any data race or out-of-thin-air note.
 fn cell(outcome: &Outcome) -> String {
     let race = if outcome.data_race { ", data race" } else { "" };
     let thin_air = if outcome.thin_air { ", out of thin air only" } else { "" };

@@ -1,4 +1,4 @@
-//! `wakerace compare`
+//! `wakerace compare`: compares the rates of several records.
 
 use std::path::PathBuf;
 
@@ -12,32 +12,34 @@ use crate::{shown, terminal};
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// Records of `wakerace run`; the others are set beside the first
+    /// Records of `wakerace run`; each one is compared with the first
     #[arg(required = true, num_args = 2..)]
     files: Vec<PathBuf>,
     /// Write the table as Markdown
     #[arg(long)]
     markdown: bool,
-    /// Exit with status 1 if any rate differs beyond chance
+    /// Exit with status 1 if chance does not explain the difference of a rate
     #[arg(long)]
     fail_on_difference: bool,
 }
 
-/// Sets records side by side.
+/// Prints the comparison and returns the exit status.
 pub fn compare(args: &CompareArgs) -> Result<u8> {
     let mut records: Vec<Record> = Vec::new();
     let mut names = Vec::new();
     for path in &args.files {
         let name = shown::path(path);
         let AnyRecord::Run(record) = record::read_file(path)? else {
-            return Err(Error::Usage(format!("{name}: records of the protocol are not compared")));
+            return Err(Error::Usage(format!(
+                "{name}: a record of `wakerace protocol`; only records of `wakerace run` can be compared"
+            )));
         };
         if let Some(problem) = record::problems(&record).first() {
             return Err(Error::Usage(format!("{name}: {problem}")));
         }
         if records.first().is_some_and(|first| first.host.emulated != record.host.emulated) {
             return Err(Error::Usage(format!(
-                "{name}: an emulated run says nothing about weak outcomes and is not set beside a real one"
+                "{name}: an emulated run says nothing about weak outcomes; it cannot be compared with a run on real hardware"
             )));
         }
         let host = &record.host;
@@ -46,7 +48,7 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
     }
     let comparisons = publish::compare(&records);
     if comparisons.is_empty() {
-        return Err(Error::Usage("these records have no test in common on the same placement class".to_owned()));
+        return Err(Error::Usage("these records share no test on the same placement class".to_owned()));
     }
     let render = if args.markdown { publish::comparison_markdown } else { publish::comparison_table };
     terminal::out(&render(&names, &comparisons))?;

@@ -1,4 +1,4 @@
-//! `wakerace export`
+//! `wakerace export`: converts a scenario or a record to a format that other tools read.
 
 use std::path::{Path, PathBuf};
 
@@ -16,10 +16,10 @@ use crate::shown;
 pub struct ExportArgs {
     #[command(flatten)]
     what: What,
-    /// With --hgrm, which result of the record: a scenario's name, or a profile's; the first with a histogram if not given
+    /// With --hgrm: the scenario or profile whose result to export [default: the first with a histogram]
     #[arg(long, value_name = "NAME", requires = "hgrm")]
     result: Option<String>,
-    /// Where it goes; standard output if not given
+    /// Output file [default: standard output]
     #[arg(short = 'o', long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -27,37 +27,37 @@ pub struct ExportArgs {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct What {
-    /// A scenario's litmus file, for herd7, litmus7 and klitmus7
+    /// The litmus file of a scenario, for herd7, litmus7 and klitmus7
     #[arg(long, value_name = "SCENARIO")]
     litmus: Option<String>,
-    /// The outcomes as litmus7 logs them, for mcompare7
+    /// The outcomes in litmus7's log format, for mcompare7
     #[arg(long, value_name = "RECORD")]
     log: Option<PathBuf>,
-    /// One line per result, for spreadsheets
+    /// CSV for spreadsheets: one line per result
     #[arg(long, value_name = "RECORD")]
     csv: Option<PathBuf>,
-    /// One line per result, skew and outcome: the race windows
+    /// CSV of the race windows: one line per result, skew and outcome
     #[arg(long, value_name = "RECORD")]
     window_csv: Option<PathBuf>,
-    /// One line per result and choice of whose the variables' lines were
+    /// CSV of cache-line ownership: one line per result, prefetch and combination of last writers
     #[arg(long, value_name = "RECORD")]
     starts_csv: Option<PathBuf>,
-    /// The table and what it means, in Markdown
+    /// The table and the summary in Markdown
     #[arg(long, value_name = "RECORD")]
     markdown: Option<PathBuf>,
-    /// A histogram as a percentile distribution, for HdrHistogram's plotters
+    /// One histogram as a percentile distribution, for HdrHistogram's plotters
     #[arg(long, value_name = "RECORD")]
     hgrm: Option<PathBuf>,
-    /// All histograms as an interval log, a tag for each result, for HdrHistogram's log tools
+    /// All histograms as an interval log with one tag per result, for HdrHistogram's log tools
     #[arg(long, value_name = "RECORD")]
     hlog: Option<PathBuf>,
 }
 
-/// Writes a scenario or a record in a format that others read.
+/// Writes a scenario or a record in a format that other tools read, and returns the exit status.
 pub fn export(args: &ExportArgs) -> Result<u8> {
-    // clap lets go of `requires` where the group of formats leaves no room for what is required.
+    // clap does not enforce `requires` if another option of the exclusive group of formats is given.
     if args.result.is_some() && args.what.hgrm.is_none() {
-        return Err(Error::Usage("--result: only --hgrm takes one result of a record".to_owned()));
+        return Err(Error::Usage("--result: only --hgrm exports a single result; add --hgrm RECORD".to_owned()));
     }
     let output = Sink::open(args.output.as_deref().unwrap_or(Path::new("-")))?;
     let What { litmus: name, log, csv, window_csv, starts_csv, markdown, hgrm: one, hlog: all } = &args.what;
@@ -78,17 +78,17 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
     } else if let Some(path) = all {
         hlog(path)?
     } else {
-        return Err(Error::Usage("nothing to export".to_owned()));
+        return Err(Error::Usage("nothing to export; choose a format, such as --csv RECORD".to_owned()));
     };
     output.write(&text)?;
     Ok(EXIT_OK)
 }
 
-/// The source itself: a scenario is a file that herd7 and klitmus7 take unchanged.
+/// The source of a scenario, unchanged: herd7 and klitmus7 accept it as it is.
 fn litmus(name: &str) -> Result<String> {
     match catalogue::resolve_sources(&[name.to_owned()])?.as_slice() {
         [(source, _)] => Ok(source.text().to_owned()),
-        several => Err(Error::Usage(format!("--litmus: '{name}' is {} scenarios; name one", several.len()))),
+        several => Err(Error::Usage(format!("--litmus: '{name}' names {} scenarios; name one", several.len()))),
     }
 }
 
@@ -96,7 +96,7 @@ fn of_a_run(path: &Path) -> Result<Record> {
     match record::read_valid(path)? {
         AnyRecord::Run(record) => Ok(*record),
         AnyRecord::Protocol(_) => Err(Error::Usage(format!(
-            "{}: a record of the protocol; outcomes and race windows are in records of `wakerace run`",
+            "{}: a record of `wakerace protocol`; only records of `wakerace run` hold outcomes and race windows",
             shown::path(path)
         ))),
     }
@@ -113,7 +113,7 @@ fn either(
     }
 }
 
-/// A result's name, how long it took in seconds, and its histogram as recorded.
+/// A result's name, its duration in seconds, and its histogram as recorded.
 type Named = (String, f64, Gaps);
 
 fn histograms(record: AnyRecord) -> Vec<Named> {
@@ -133,7 +133,10 @@ fn hgrm(path: &Path, wanted: Option<&str>) -> Result<String> {
     let known = named.iter().any(|(name, ..)| wanted.is_none_or(|wanted| wanted == name));
     if !known {
         let names: Vec<&str> = named.iter().map(|(name, ..)| name.as_str()).collect();
-        return Err(Error::Usage(format!("--result: {shown} has {}", names.join(", "))));
+        return Err(Error::Usage(format!(
+            "--result: {shown} holds no result of this name; its results are {}",
+            names.join(", ")
+        )));
     }
     for (name, _, gaps) in named.iter().filter(|(name, ..)| wanted.is_none_or(|wanted| wanted == name)) {
         let histogram = record::histogram(gaps);
@@ -142,7 +145,7 @@ fn hgrm(path: &Path, wanted: Option<&str>) -> Result<String> {
             return Ok(publish::hgrm(&histogram));
         }
     }
-    Err(Error::Usage(format!("{shown}: no histogram there: each outcome was seen at most once")))
+    Err(Error::Usage(format!("{shown}: holds no histogram, because each outcome was seen at most once")))
 }
 
 fn hlog(path: &Path) -> Result<String> {

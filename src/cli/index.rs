@@ -1,4 +1,4 @@
-//! `wakerace index`
+//! `wakerace index`: writes the index page of a folder of records.
 
 use std::path::PathBuf;
 
@@ -11,12 +11,12 @@ use crate::{publish, shown, terminal};
 /// Arguments of `index`.
 #[derive(Debug, Args)]
 pub struct IndexArgs {
-    /// A folder of records, ARCHITECTURE/CPU/TIME.json; its index.html is written
+    /// Folder with records at ARCHITECTURE/CPU/TIME.json; index.html is written there
     #[arg(default_value = "results")]
     folder: PathBuf,
 }
 
-/// Writes the index page of a folder of records.
+/// Writes the index page of a folder of records and returns the exit status.
 pub fn index(args: &IndexArgs) -> Result<u8> {
     let path = args.folder.join("index.html");
     let output = Sink::open(&path)?;

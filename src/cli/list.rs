@@ -1,4 +1,4 @@
-//! `wakerace list`
+//! `wakerace list`: prints the scenarios and their expected verdicts.
 
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -11,11 +11,11 @@ use crate::{shown, terminal};
 /// Arguments of `list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// Files, folders, names or groups (race, fixes, mutants, guards, controls); everything if none is named
+    /// Litmus files, folders, scenario names or groups (race, fixes, mutants, guards, controls) [default: all scenarios]
     scenarios: Vec<String>,
 }
 
-/// Prints the scenarios with their verdicts.
+/// Prints the scenarios with their verdicts and returns the exit status.
 pub fn list(args: &ListArgs) -> Result<u8> {
     let scenarios = if args.scenarios.is_empty() { catalogue::all()? } else { catalogue::resolve(&args.scenarios)? };
     let mut table = Table::new();
@@ -43,7 +43,7 @@ fn row(scenario: &Scenario) -> Vec<String> {
         header.result.map_or_else(unknown, |verdict| verdict.to_string()),
     ];
     row.extend(Arch::ALL.map(|arch| header.expected(arch).map_or_else(unknown, |verdict| verdict.to_string())));
-    // The first sentence says what it is about.
+    // The first sentence of a header says what the scenario asks.
     let summary = header.summary();
     let ends = ["? ", ". ", ": "].into_iter().filter_map(|end| summary.find(end)).map(|at| at + 1);
     let end = ends.min().unwrap_or(summary.len());

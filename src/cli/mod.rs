@@ -1,4 +1,4 @@
-//! The command line: one file a subcommand.
+//! The command line. Each subcommand has its own file.
 
 mod check;
 mod compare;
@@ -36,44 +36,45 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run scenarios on this host and say what was seen
+    /// Run scenarios on this host and print which outcomes were seen, and how often
     Run(Box<run::RunArgs>),
-    /// Search the settings at which races are most frequent here, and keep them for `run`
+    /// Search for the settings with the most races per second on this host, and save them for `run`
     Tune(tune::TuneArgs),
-    /// Run the kernel's mutex and wakeup protocol, and see whether the race does harm
+    /// Run the kernel's mutex and wakeup protocol and count the harm that the race does
     Protocol(protocol::ProtocolArgs),
-    /// Say what the architectures and the kernel's model allow of a test, and why
+    /// Print what each memory model allows for a test, and why
     Check(check::CheckArgs),
-    /// Say whether records read and add up
+    /// Check that records are readable and consistent
     Validate(validate::ValidateArgs),
-    /// Add up records of the same tests and the same code, from as many boxes as there are
+    /// Add up records of the same tests and the same code, from one or more machines
     Merge(validate::MergeArgs),
-    /// Set records side by side: how many times more often, and whether that is more than chance
+    /// Compare records: the ratio of their rates, and whether chance explains the difference
     Compare(compare::CompareArgs),
-    /// Draw records as one HTML page that needs nothing else to be read
+    /// Draw records as one self-contained HTML page
     Report(report::ReportArgs),
     /// Write the index page of a folder of records
     Index(index::IndexArgs),
-    /// Write a scenario or a record in a format that others read
+    /// Convert a scenario or a record to a format that other tools read
     Export(export::ExportArgs),
-    /// List the scenarios and what this architecture allows
+    /// List the scenarios and the expected verdict for each architecture
     List(list::ListArgs),
-    /// Show a scenario's source, its lowered form and the machine code that is run
+    /// Show a scenario's source, its lowered form and its machine code
     Show(show::ShowArgs),
-    /// Show what was found out about this host's CPUs, and where threads would be placed
+    /// Show this host's CPUs and where threads would be placed
     Topology(topology::TopologyArgs),
 }
 
-/// The whole program: reads the arguments, runs the subcommand, says what went wrong; the exit status.
+/// Runs the whole program and returns the exit status: reads the arguments, runs the subcommand and prints any error.
 pub fn main() -> u8 {
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => return refuse_arguments(&error),
     };
-    // Whoever writes more than RLIMIT_FSIZE allows is told so by the system call too, and lives to say it.
+    // By default SIGXFSZ kills a process that writes more than RLIMIT_FSIZE allows. With a handler, the write fails with
+    // EFBIG instead, and the error can be reported.
     let told = Arc::new(AtomicBool::new(false));
-    let watching =
-        signal_hook::flag::register(signal_hook::consts::SIGXFSZ, told).map_err(Error::io("watching for SIGXFSZ"));
+    let watching = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, told)
+        .map_err(Error::io("installing a handler for SIGXFSZ"));
     match watching.and_then(|_| dispatch(cli)) {
         Ok(status) => status,
         Err(error) => {
@@ -83,7 +84,7 @@ pub fn main() -> u8 {
     }
 }
 
-/// The arguments, with what only clap knows of them.
+/// Parses the arguments. For `run` it also notes which options were given, which only clap knows.
 fn parse() -> std::result::Result<Cli, clap::Error> {
     let mut command = Cli::command();
     let matches = command.try_get_matches_from_mut(std::env::args_os())?;
@@ -96,7 +97,10 @@ fn parse() -> std::result::Result<Cli, clap::Error> {
     Ok(cli)
 }
 
-/// What clap says: help and version as they are, refusals as words that quote what was given. A reader that went away is no error.
+/// Prints what clap reports and returns the exit status.
+///
+/// Help and version go to standard output unchanged. Errors quote arguments, so they go through [`terminal`]. A closed pipe is
+/// not an error.
 fn refuse_arguments(error: &clap::Error) -> u8 {
     if error.use_stderr() {
         terminal::err(&error.render().to_string());
@@ -106,10 +110,10 @@ fn refuse_arguments(error: &clap::Error) -> u8 {
     u8::try_from(error.exit_code()).unwrap_or(EXIT_BAD_INPUT)
 }
 
-/// Runs a subcommand; the exit status.
+/// Runs a subcommand and returns the exit status.
 ///
 /// # Errors
-/// Bad input, or a host that cannot do it; the exit status is then [`EXIT_BAD_INPUT`].
+/// If the input is bad or the host cannot do what was asked. The exit status is then [`EXIT_BAD_INPUT`].
 pub fn dispatch(cli: Cli) -> Result<u8> {
     match cli.command {
         Command::Run(args) => run::run(&args),
@@ -128,7 +132,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
     }
 }
 
-/// An error in words. Those in litmus files come with their source line and begin with `error:` already.
+/// The message for an error. Errors in litmus files show their source line and already begin with `error:`.
 pub fn explain(error: &Error) -> String {
     match error {
         Error::Litmus(diagnostic) => diagnostic.to_string(),

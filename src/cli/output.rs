@@ -1,4 +1,4 @@
-//! Where records go: a file that is kept, and the exports that the command line names.
+//! Writes records: to their own file under results/, and to the exports that the command line names.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::files::{Fresh, Sink};
 use crate::publish::{self, Entry, Publish};
 use crate::{shown, terminal};
 
-/// Options of everything that makes a record.
+/// Options of every subcommand that makes a record.
 #[derive(Debug, Args)]
 pub struct OutputArgs {
     /// Print only the final table
@@ -18,21 +18,21 @@ pub struct OutputArgs {
     /// Write the record to a file, or to standard output with `-`
     #[arg(long, value_name = "FILE")]
     export_json: Option<PathBuf>,
-    /// Write the results as CSV
+    /// Write the results as CSV to a file
     #[arg(long, value_name = "FILE")]
     export_csv: Option<PathBuf>,
-    /// Write the table as Markdown
+    /// Write the table as Markdown to a file
     #[arg(long, value_name = "FILE")]
     export_markdown: Option<PathBuf>,
-    /// Write the page that `report` draws
+    /// Write the HTML page that `report` draws to a file
     #[arg(long, value_name = "FILE")]
     export_html: Option<PathBuf>,
-    /// Do not keep the record and its page under results/
+    /// Do not save the record and its page under results/
     #[arg(long)]
     no_save: bool,
 }
 
-/// What an export is written as.
+/// The format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Json,
@@ -42,7 +42,7 @@ enum Form {
 }
 
 impl Form {
-    /// `kept` is the name of the record's own file, if it has one.
+    /// The text of a record in this format. `kept` is the path of the record's own file under results/, if it has one.
     fn of(self, record: &impl Publish, kept: Option<&Path>) -> Result<String> {
         match self {
             Form::Json => record.json(),
@@ -56,19 +56,20 @@ impl Form {
     }
 }
 
-/// Where words and files go.
+/// The outputs of a run: messages, the saved record and the exports.
 pub struct Output {
     quiet: bool,
-    /// The record that is kept without being asked for; its page gets the same name.
+    /// The record's own file under results/, unless --no-save is given. Its page gets the same name.
     kept: Option<Fresh>,
-    /// Written whole after every result, so that a run that is killed has them.
+    /// Exports that are replaced whole after every result, so that a killed run keeps its finished results.
     files: Vec<(Sink, Form)>,
-    /// Written once, at the end: what cannot be written again, and pages, because drawing takes longer than a scenario may.
+    /// Exports that are written once, at the end: streams, which cannot be rewritten, and pages, because drawing a page may
+    /// take longer than running a scenario.
     at_end: Vec<(Sink, Form)>,
 }
 
 impl Output {
-    /// Checks that every file can be written before anything runs; `kept` is where the record is kept.
+    /// Checks that every file can be written, before anything runs. `kept` is the path for the record's own file.
     pub fn new(args: &OutputArgs, kept: PathBuf) -> Result<Output> {
         let exports = [
             (&args.export_json, Form::Json),
@@ -84,22 +85,24 @@ impl Output {
             if sink.is_replaced() && form != Form::Html { files.push((sink, form)) } else { at_end.push((sink, form)) }
         }
         if at_end.iter().filter(|(sink, _)| sink.is_stdout()).count() > 1 {
-            return Err(Error::Usage("only one --export can go to standard output".to_owned()));
+            return Err(Error::Usage(
+                "only one --export can go to standard output; name a file for the others".to_owned(),
+            ));
         }
         Ok(Output { quiet: args.quiet, kept, files, at_end })
     }
 
-    /// Words on the way; not with -q.
+    /// Prints a message to standard error while the run goes on; prints nothing with -q.
     pub fn say(&self, text: &str) {
         if !self.quiet {
             terminal::err(text);
         }
     }
 
-    /// Writes every file that can be written again, whole.
+    /// Replaces the record's own file and every export that can be rewritten.
     ///
     /// # Errors
-    /// The first; the others are written all the same.
+    /// The first failure. The other files are still written.
     pub fn write_files(&mut self, record: &impl Publish) -> Result<()> {
         self.write(record).into_iter().next().map_or(Ok(()), Err)
     }
@@ -119,10 +122,11 @@ impl Output {
         failed
     }
 
-    /// Writes all files, then prints the table, what it means, `evidence`, and where the files are, then `failures`, and those of writing.
+    /// Writes all files and prints the table, the summary, `evidence` and the paths of the files. Then prints `failures` and the
+    /// failures of writing, except the last one, which is returned.
     ///
     /// # Errors
-    /// The last failure; those before it were printed.
+    /// The last failure.
     pub fn finish(&mut self, record: &impl Publish, evidence: &str, mut failures: Vec<Error>) -> Result<()> {
         failures.extend(self.write(record));
         let mut places = String::new();
@@ -139,7 +143,7 @@ impl Output {
         if !record.is_empty() {
             failures.extend(others.into_iter().filter_map(|one| write(one).err()));
         }
-        // A run of which nothing is left has only its errors to show.
+        // A run without results prints only its errors.
         if !record.is_empty() || failures.is_empty() {
             let text = format!("\n{}\n{}\n{evidence}{places}", record.table(), record.summary());
             if piped.is_empty() {
@@ -157,10 +161,11 @@ impl Output {
     }
 }
 
-/// The exit status of what made a record. `bad` says more than an error, which is printed then.
+/// The exit status of a subcommand that made a record. `bad` (a forbidden outcome or unexpected harm) takes precedence over an
+/// error, which is then printed here.
 ///
 /// # Errors
-/// What `finished` holds.
+/// The error in `finished`, unless `bad` is set.
 pub(super) fn status(finished: Result<()>, bad: bool, interrupted: bool) -> Result<u8> {
     match finished {
         Err(error) if bad => super::complain(&error),
@@ -173,7 +178,7 @@ pub(super) fn status(finished: Result<()>, bad: bool, interrupted: bool) -> Resu
     })
 }
 
-/// Writes the page of a record that is kept; its path.
+/// Writes the page of a saved record beside it, and returns the page's path.
 fn write_page(record: &impl Publish, kept: &Path) -> Result<PathBuf> {
     let mut page = Fresh::new(kept.with_extension("html"))?;
     page.write(&Form::Html.of(record, Some(kept))?, &[])?;

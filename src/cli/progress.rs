@@ -1,4 +1,4 @@
-//! What a person sees while a run goes on: a bar with live counts on a terminal, a line every 15 seconds elsewhere.
+//! Progress of a run: a bar with live counts on a terminal; otherwise a line every 15 seconds.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -12,12 +12,12 @@ use crate::program;
 use crate::publish::count;
 use crate::{shown, terminal};
 
-/// How often a line is printed where there is no terminal.
+/// Time between two progress lines if standard error is not a terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(15);
-/// Outcomes shown live; the rest is counted in one number.
+/// The number of outcomes that are shown live. For the rest, only their number is shown.
 const SHOWN: usize = 4;
 
-/// A bar on a terminal, a line now and then elsewhere.
+/// A progress bar on a terminal; otherwise a line every 15 seconds.
 pub struct Bar {
     bar: Option<ProgressBar>,
     name: String,
@@ -26,7 +26,7 @@ pub struct Bar {
 }
 
 impl Bar {
-    /// Begins to show something by name; nothing if `quiet`.
+    /// Begins to show the progress of `name`; shows nothing if `quiet`.
     pub fn new(name: &str, quiet: bool) -> Bar {
         let name = shown::line(name).into_owned();
         let terminal = std::io::stderr().is_terminal() && !quiet;
@@ -42,7 +42,7 @@ impl Bar {
         Bar { bar, name, printed: Instant::now(), quiet }
     }
 
-    /// Shows how much is done, from 0 to 1, and a message.
+    /// Shows a message and the share that is done, from 0 to 1.
     pub fn update(&mut self, share: f64, message: impl FnOnce() -> String) {
         if self.quiet {
             return;
@@ -56,7 +56,7 @@ impl Bar {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(self) {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
@@ -72,7 +72,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Begins to show one scenario.
+    /// Begins to show the progress of one scenario.
     pub fn new(scenario: &Scenario, placement: &Placement, limits: Limits, quiet: bool) -> Progress {
         let bar = Bar::new(&format!("{} on CPUs {placement}", scenario.name), quiet);
         Progress { bar, begun: Instant::now(), limits }
@@ -105,13 +105,13 @@ impl Progress {
         });
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(self) {
         self.bar.finish();
     }
 }
 
-/// How much of the run is done, from whichever limit is nearest.
+/// The share of the run that is done, from 0 to 1, by the limit that is nearest.
 fn share(elapsed: Duration, iterations: u64, races: u64, limits: Limits) -> f64 {
     let of = |done: f64, limit: Option<f64>| limit.map_or(0.0, |limit| done / limit.max(1e-9));
     let time = of(elapsed.as_secs_f64(), limits.duration.map(|limit| limit.as_secs_f64()));

@@ -1,4 +1,4 @@
-//! `wakerace protocol`
+//! `wakerace protocol`: runs the kernel's mutex and wakeup protocol and counts the harm that the race does.
 
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -20,37 +20,37 @@ use crate::record::{self, Judgement, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolRe
 /// Arguments of `protocol`.
 #[derive(Debug, Args)]
 pub struct ProtocolArgs {
-    /// Which kernel: v7.1, draft, draft+check or v7.2; all in turn if none is named
+    /// Kernel version to run: v7.1, draft, draft+check or v7.2; several are run in turn [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     profile: Vec<Profile>,
-    /// Which interleavings: minimal, V1 to V8, or all of them at once
+    /// Interleavings to run: minimal, V1 to V8, or all at once
     #[arg(long, value_name = "NAME", default_value = "all")]
     variant: Variant,
-    /// How long each profile runs
+    /// Time for each profile
     #[arg(short = 'd', long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     duration: Duration,
-    /// The CPUs, such as 0-3,8; up to four of those allowed if not given
+    /// CPUs to use, such as 0-3,8 [default: up to four of the allowed CPUs]
     #[arg(short = 'c', long, value_name = "LIST")]
     cpus: Option<String>,
-    /// How many CPUs the protocol has; more than there are share them
+    /// Number of CPUs of the protocol; if it exceeds the host's CPUs, they are shared [default: one per CPU used, at least 2]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Tasks per CPU
     #[arg(long, value_name = "N", default_value_t = 2)]
     tasks: usize,
-    /// How the blocker stores blocked_on; non-temporal forces the race on x86
+    /// How the blocking task stores blocked_on; a non-temporal store forces the race on x86
     #[arg(long, value_name = "HOW", default_value = "plain")]
     blocked_on_store: StoreArg,
-    /// Where the fields of task_struct lie: packed, padded, or kernel-ARCH; this architecture's if not given
+    /// Layout of the fields of task_struct: packed, padded or kernel-ARCH [default: this architecture's kernel layout]
     #[arg(long, value_name = "LAYOUT")]
     layout: Option<String>,
-    /// Leave something out, to see that the checks notice
+    /// Leave out a part of the protocol, to test that the checks notice
     #[arg(long, value_name = "NAME")]
     mutant: Option<Mutant>,
-    /// Seed of what tasks and interrupts do
+    /// Seed of the random choices of tasks and interrupts
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     seed: u64,
-    /// A task that has not moved for so long ends the run
+    /// End the run if a task makes no progress for this time
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     watchdog: Duration,
     #[command(flatten)]
@@ -63,14 +63,15 @@ enum StoreArg {
     Nontemporal,
 }
 
-/// The most CPUs the protocol takes by itself, and at all: a task's mask has 64 bits.
+/// The most CPUs that the protocol uses without --cpus and --threads.
 const BY_DEFAULT: usize = 4;
+/// The most CPUs that the protocol can have: a task's CPU mask has 64 bits.
 const MOST: usize = 64;
 
-/// Runs the protocol and prints what came of it; the exit status.
+/// Runs the protocol, prints the results and returns the exit status.
 pub fn protocol(args: &ProtocolArgs) -> Result<u8> {
     machine::require_counter()?;
-    let arch = Arch::host().ok_or_else(|| Error::Host("wakerace does not know this architecture".to_owned()))?;
+    let arch = Arch::host().ok_or_else(|| Error::Host("wakerace does not support this architecture".to_owned()))?;
     let started = jiff::Timestamp::now();
     let begun = Instant::now();
     let interrupt = interrupt_flag()?;
@@ -87,7 +88,7 @@ pub fn protocol(args: &ProtocolArgs) -> Result<u8> {
     let mut evidence = String::new();
     let mut failures = Vec::new();
     for plan in &plans {
-        // What was run before is shown all the same.
+        // A failed profile does not discard the results of the others.
         let outcome = match run(args, plan, &interrupt) {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -103,12 +104,12 @@ pub fn protocol(args: &ProtocolArgs) -> Result<u8> {
         record.results.push(ProtocolResult::new(plan, &outcome, host_clock));
         record.elapsed_s = begun.elapsed().as_secs_f64();
         if let Err(error) = output.write_files(&record) {
-            output.say(&format!("not written yet: {error}\n"));
+            output.say(&format!("could not be written yet: {error}\n"));
         }
         if !outcome.running.is_empty() {
             evidence.push_str(&format!(
-                "\nThe threads of CPU {} of the protocol can be neither stopped nor made to leave. They would disturb whatever runs beside \
-                 them: no further profile is run.\n",
+                "\nThe threads of CPU {} of the protocol cannot be stopped. They would disturb any other profile, so no further \
+                 profile is run.\n",
                 machine::in_order(&outcome.running)
             ));
             break;
@@ -122,21 +123,21 @@ pub fn protocol(args: &ProtocolArgs) -> Result<u8> {
     status(finished, bad, record.interrupted)
 }
 
-/// A plan per profile; V8 takes every layout in turn.
+/// Makes one plan per profile. Variant V8 gets one plan per profile and layout.
 fn plans(args: &ProtocolArgs, arch: Arch, cpus: &[usize]) -> Result<Vec<Plan>> {
     let threads =
         args.threads.unwrap_or_else(|| if args.cpus.is_some() { cpus.len() } else { cpus.len().min(BY_DEFAULT) });
-    // With one CPU there would be nobody to wake from elsewhere: two share it.
+    // A remote wakeup needs two CPUs of the protocol. On a host with one CPU, both share it.
     let threads = if args.threads.is_none() { threads.max(2) } else { threads };
     if !(2..=MOST).contains(&threads) {
-        return Err(Error::Usage(format!("--threads: the protocol takes 2 to {MOST} CPUs, not {threads}")));
+        return Err(Error::Usage(format!("--threads: {threads} CPUs; expected 2 to {MOST}")));
     }
     if args.tasks == 0 || args.tasks > 16 {
-        return Err(Error::Usage(format!("--tasks: 1 to 16 tasks per CPU, not {}", args.tasks)));
+        return Err(Error::Usage(format!("--tasks: {} tasks per CPU; expected 1 to 16", args.tasks)));
     }
     if args.blocked_on_store == StoreArg::Nontemporal && arch != Arch::X86_64 {
         return Err(Error::Host(format!(
-            "--blocked-on-store nontemporal: a control for x86-64; on {arch} plain stores are weakly ordered already"
+            "--blocked-on-store nontemporal: works only on x86-64; on {arch} plain stores are weakly ordered already"
         )));
     }
     let layouts: Vec<&'static str> = match &args.layout {

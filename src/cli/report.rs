@@ -1,4 +1,4 @@
-//! `wakerace report`
+//! `wakerace report`: draws records as one HTML page.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,15 +14,15 @@ use crate::{record, shown, terminal};
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Records, and folders that are searched for them
+    /// Records, or folders to search for records
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Where the page goes; `-` is standard output
+    /// Output file of the page; `-` is standard output
     #[arg(short = 'o', long, value_name = "FILE")]
     output: PathBuf,
 }
 
-/// Draws records as a page.
+/// Draws records as a page and returns the exit status.
 pub fn report(args: &ReportArgs) -> Result<u8> {
     let output = Sink::open(&args.output)?;
     let entries = entries(&args.paths)?;
@@ -35,10 +35,10 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
     Ok(EXIT_OK)
 }
 
-/// The records that paths name, each once, those of a folder by name.
+/// Reads the records at the given paths, each one once. The records of a folder are sorted by name.
 ///
 /// # Errors
-/// If one does not read or does not add up, or a folder has none.
+/// If a record cannot be read or is not consistent, or if a folder holds no record.
 pub(super) fn entries(paths: &[PathBuf]) -> Result<Vec<Entry>> {
     let mut files = Vec::new();
     for path in paths {
@@ -62,7 +62,7 @@ pub(super) fn entries(paths: &[PathBuf]) -> Result<Vec<Entry>> {
         }
         seen.push(real);
         let record = record::read_valid(&file)?;
-        // A page links to its records, so that the name stays as it is there.
+        // The page links to its records, so the name must be the unchanged path, without escapes.
         entries.push(Entry { name: file.display().to_string(), record });
     }
     Ok(entries)

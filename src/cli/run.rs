@@ -1,4 +1,4 @@
-//! `wakerace run`
+//! `wakerace run`: runs scenarios on this host, with controls, and prints the table.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -30,101 +30,105 @@ use crate::{terminal, verdict};
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 all as expected; 1 a forbidden outcome was observed; 2 bad input, a host that cannot do it, a \
-test that deadlocks, or a file that cannot be written (what was measured is printed); 130 interrupted (what was measured is written)."
+    after_help = "Exit status: 0 if all outcomes are as expected; 1 if a forbidden outcome was observed; 2 for bad input, a host that \
+cannot run what was asked, a test that deadlocks, or a file that cannot be written (the results are still printed); 130 if interrupted \
+(the results so far are written)."
 )]
 pub struct RunArgs {
-    /// Files, folders, names or groups (race, fixes, mutants, guards, controls) [default: the race, two fixes and a mutant]
+    /// Litmus files, folders, scenario names or groups (race, fixes, mutants, guards, controls) [default: the race, two fixes
+    /// and a mutant]
     scenarios: Vec<String>,
 
-    /// Use only these CPUs; as many as a test has threads: P0 on the first, P1 on the second, ...
+    /// Use only these CPUs; if there are as many as a test has threads, P0 runs on the first, P1 on the second, ...
     #[arg(short = 'c', long, value_name = "LIST")]
     cpus: Option<String>,
-    /// How far apart the threads are: smt, core, cluster, llc, socket, or several [default: every one there is]
+    /// Placement classes: smt, core, cluster, llc, socket, or several [default: every class that this host has]
     #[arg(long, value_name = "CLASS", value_delimiter = ',')]
     placement: Vec<Class>,
-    /// Run tests of two threads on pairs of CPUs, as many at a time as there are CPUs for: all of them, or so many of each class
+    /// Run tests of two threads on pairs of CPUs, as many pairs at a time as fit: `all`, or COUNT pairs per class
     #[arg(long, value_name = "COUNT", value_parser = parse_pairs, conflicts_with_all = ["placement", "oversubscribe"])]
     pairs: Option<Pairs>,
-    /// Let several threads of a test share a CPU
+    /// Allow several threads of a test to share a CPU
     #[arg(long)]
     oversubscribe: bool,
 
-    /// Time for each scenario on each placement, such as 10s or 2m [default: about 30 s for all together]
+    /// Time for each scenario on each placement, such as 10s or 2m [default: about 30 s in total]
     #[arg(short = 'd', long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
-    /// Iterations of each scenario on each placement, such as 4e9; those that a test's filter excludes are among them
+    /// Instances of each scenario on each placement, such as 4e9; includes instances that a test's filter excludes
     #[arg(short = 'n', long, value_name = "COUNT", value_parser = parse_count)]
     iterations: Option<u64>,
-    /// End a scenario when it has raced so often
+    /// Stop a scenario after COUNT races
     #[arg(long, value_name = "COUNT", value_parser = parse_count)]
     stop_after_races: Option<u64>,
 
-    /// Run everything so many times, in turns; intervals are then as wide as the repeats differ
+    /// Run everything COUNT times, in turns; the intervals then include the differences between the repeats
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MOST_REPEATS))]
     repeat: u32,
 
     #[command(flatten)]
     how: How,
-    /// A profile of `wakerace tune`, or none [default: this host's, if there is one]
+    /// Use the settings of this profile of `wakerace tune`; `none`: use no profile [default: this host's profile, if it exists]
     #[arg(long, value_name = "FILE")]
     profile: Option<String>,
-    /// The nice value that threads ask for, so that others on the box disturb them less; 0 to be like everybody
+    /// Nice value of the threads; a negative value reduces disturbance by other processes, 0 is the usual priority
     #[arg(long, default_value_t = machine::PREFERRED_NICE, value_parser = clap::value_parser!(i32).range(-20..=19), allow_hyphen_values = true)]
     nice: i32,
     /// Seed of the random order of skews
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Run only what is named, without the controls that show whether reordering can be seen here
+    /// Run only the named scenarios, without the controls that show whether reordering is visible on this host
     #[arg(long)]
     no_controls: bool,
 
     #[command(flatten)]
     output: OutputArgs,
 
-    /// Those options of [`How`] that were given, as they are written; [`RunArgs::note`] fills it in.
+    /// The options of [`How`] that were given, such as `--pace`. [`RunArgs::note`] fills this in.
     #[arg(skip)]
     how_given: Vec<String>,
 }
 
-/// How instances are run: what `wakerace tune` searches, and what a profile would have to give way to. An option that changes how
-/// something is measured belongs here, and then it leaves the profile out.
+/// Options for how instances are run.
+///
+/// `wakerace tune` searches most of these settings. If one of these options is given, the host's profile is not used. Every
+/// option that changes how something is measured belongs here.
 #[derive(Debug, Args)]
 #[group(id = HOW)]
 struct How {
-    /// How instances follow each other: as fast as they can, by the clock, or by the clock if it is fine enough
+    /// Start of instances: free (as soon as possible), paced (by the clock), or auto (paced if the clock is fit and fine enough)
     #[arg(long, value_enum, default_value = "auto")]
     pace: PaceArg,
-    /// Time from one paced instance to the next, such as 100ns or 250ticks [default: measured]
+    /// Time from one tick of the pace to the next, such as 100ns or 250ticks [default: measured]
     #[arg(long, value_name = "TIME", value_parser = parse_period, allow_hyphen_values = true)]
     period: Option<ClockTime>,
-    /// How much later the last thread begins than P0: 20ns, a list -20,0,20, or a range -100..100/21 [default: a sweep]
+    /// Start delay of the last thread relative to P0: 20ns, a list -20,0,20, or a range -100..100/21 [default: a sweep]
     #[arg(long, value_name = "TIME", value_parser = parse_skews, allow_hyphen_values = true)]
     skew: Option<Skews>,
-    /// Instances that follow each other freely at each tick of the pace [default: 1, or 4 where they overlap]
+    /// Instances that run back to back at each tick of the pace [default: 1, or 4 where they overlap]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=LARGEST_GROUP as i64))]
     group: Option<u32>,
-    /// Fetch the lines of a group before its tick: on, off, or in turns [default: turns]
+    /// Prefetch the cache lines of a group before its tick: on, off, or turns (every other batch) [default: turns]
     #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
     warm: Option<Warm>,
-    /// Sweep the skew evenly to the end, over a range such as -200ns..200ns/81 if given, and draw the race's window
+    /// Sweep the skew evenly for the whole run and draw the race's window; RANGE such as -200ns..200ns/81
     #[arg(long, value_name = "RANGE", num_args = 0..=1, require_equals = true, default_missing_value = "auto", value_parser = parse_window, conflicts_with = "skew", allow_hyphen_values = true)]
     window: Option<Window>,
-    /// Where the variables lie: padded, packed, dense, kernel, kernel-ARCH [default: padded]
+    /// Layout of the variables: padded, packed, dense, kernel, kernel-ARCH [default: padded]
     #[arg(long, value_name = "LAYOUT")]
     layout: Option<LayoutKind>,
-    /// Instances per batch, at most; fewer where they take long [default: what fits the caches]
+    /// At most COUNT instances per batch; a batch has fewer if its instances take long [default: as many as fit the caches]
     #[arg(long, value_name = "COUNT", value_parser = parse_count)]
     batch: Option<u64>,
-    /// The atomics of arm64: lse or llsc [default: what the CPU has]
+    /// Atomics of the arm64 code: lse or llsc [default: lse if the CPU has it]
     #[arg(long, value_name = "KIND")]
     atomics: Option<Atomics>,
-    /// Press on the memory system from the CPUs that a test does not use: memory (write through it) or sets (of the caches)
+    /// Load the memory system from CPUs that the test does not use: memory (write through memory) or sets (fill cache sets)
     #[arg(long, value_name = "KIND", conflicts_with = "pairs")]
     stress: Option<StressKind>,
 }
 
-/// The group that the options of [`How`] make.
+/// The id of clap's group of the options of [`How`].
 const HOW: &str = "how";
 
 impl RunArgs {
@@ -137,7 +141,7 @@ impl RunArgs {
     }
 }
 
-/// The options of [`How`], as clap has them.
+/// The options of [`How`] in clap's representation.
 fn options_of_how(command: &clap::Command) -> Vec<&clap::Arg> {
     let group = command.get_groups().find(|group| group.get_id() == HOW);
     let ids: Vec<&clap::Id> = group.into_iter().flat_map(|group| group.get_args()).collect();
@@ -147,8 +151,9 @@ fn options_of_how(command: &clap::Command) -> Vec<&clap::Arg> {
 /// What `--window` sweeps.
 #[derive(Debug, Clone)]
 enum Window {
-    /// As wide as an instance takes.
+    /// A range chosen by wakerace: about as wide as the duration of an instance.
     Auto,
+    /// The skews of the option's value.
     Given(Skews),
 }
 
@@ -163,14 +168,14 @@ enum PaceArg {
     Auto,
 }
 
-/// The most repeats of a run.
+/// The largest value of --repeat.
 const MOST_REPEATS: i64 = 1000;
-/// About how long a run without -d, -n and --stop-after-races takes.
+/// The approximate measuring time of a run without -d, -n and --stop-after-races.
 const DEFAULT_TOTAL: Duration = Duration::from_secs(28);
-/// The least time a scenario gets on a placement then.
+/// The least time of a scenario on a placement in such a run.
 const DEFAULT_LEAST: Duration = Duration::from_millis(500);
 
-/// Runs scenarios and prints the table; the exit status.
+/// Runs scenarios, prints the table and returns the exit status.
 pub fn run(args: &RunArgs) -> Result<u8> {
     machine::require_counter()?;
     let arch =
@@ -217,7 +222,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
                         }
                     }
                 }
-                // Such as a deadlock: the tests behind it are run all the same.
+                // A failed test, such as one that deadlocks, does not stop the tests after it.
                 Err(error) => {
                     words.push_str(&format!("failed: {error}\n"));
                     failures.push(error);
@@ -226,9 +231,9 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         }
         record::judge(&mut record.results, arch);
         record.elapsed_s = begun.elapsed().as_secs_f64();
-        // They are written again when more is known, and at the end.
+        // A failure here is not final: the files are written again after the next results and at the end.
         if let Err(error) = output.write_files(&record) {
-            words.push_str(&format!("not written yet: {error}\n"));
+            words.push_str(&format!("could not be written yet: {error}\n"));
         }
         output.say(&words);
         if record.interrupted {
@@ -256,7 +261,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     status(finished, forbidden, record.interrupted)
 }
 
-/// Adds a result to those of the same test on the same CPUs, of which it is a repeat.
+/// Adds a result to the results. If the same test already ran on the same placement, the result is added to it as a repeat.
 fn add_result(results: &mut Vec<record::ScenarioResult>, result: record::ScenarioResult) -> Result<()> {
     let same = |known: &&mut record::ScenarioResult| {
         known.source_sha256 == result.source_sha256 && known.placement == result.placement
@@ -270,7 +275,8 @@ fn add_result(results: &mut Vec<record::ScenarioResult>, result: record::Scenari
     }
 }
 
-/// The experiments that run at the same time, in order: those of one scenario that share no CPU.
+/// Groups experiments into rounds, in order. A round holds experiments that run at the same time: experiments of one scenario
+/// that share no CPU.
 fn rounds<'a, 'b>(experiments: &'b [Experiment<'a>]) -> Vec<Vec<&'b Experiment<'a>>> {
     let mut out = Vec::new();
     for of_scenario in experiments
@@ -283,7 +289,7 @@ fn rounds<'a, 'b>(experiments: &'b [Experiment<'a>]) -> Vec<Vec<&'b Experiment<'
     out
 }
 
-/// What is named, or the default, after the controls.
+/// The scenarios to run: first the controls, then the named scenarios or the default ones.
 fn chosen_scenarios(args: &RunArgs, arch: Arch) -> Result<Vec<Scenario>> {
     let asked = if args.scenarios.is_empty() {
         catalogue::DEFAULT.into_iter().map(catalogue::named).collect::<Result<Vec<_>>>()?
@@ -298,18 +304,18 @@ fn chosen_scenarios(args: &RunArgs, arch: Arch) -> Result<Vec<Scenario>> {
     }
     for scenario in asked {
         if let Some(reason) = scenario.refused_by(arch) {
-            terminal::err(&format!("{} is left out on {arch}: {reason}\n", scenario.name));
+            terminal::err(&format!("{} is not run on {arch}: {reason}\n", scenario.name));
         } else if !all.iter().any(|known| known.sha256 == scenario.sha256) {
             all.push(scenario);
         }
     }
     if all.is_empty() {
-        return Err(Error::Host(format!("nothing of what was named can run on {arch}")));
+        return Err(Error::Host(format!("none of the named scenarios can run on {arch}")));
     }
     Ok(all)
 }
 
-/// Where a scenario runs.
+/// The placements that a scenario runs on. `named` says whether `cpus` comes from --cpus.
 fn placements(
     args: &RunArgs,
     topology: &Topology,
@@ -334,7 +340,7 @@ fn placements(
     if placements.is_empty() {
         let wanted: Vec<&str> = classes.iter().map(|class| class.name()).collect();
         return Err(fail(format!(
-            "no {threads} of the CPUs {} are placed as --placement {} asks; `wakerace topology` shows what there is",
+            "among the CPUs {} there are no {threads} with --placement {}; `wakerace topology` shows the placements of this host",
             machine::format_cpu_list(cpus),
             wanted.join(",")
         )));
@@ -342,8 +348,10 @@ fn placements(
     Ok(placements)
 }
 
-/// Adds what the zeros of tests of more than two threads rest on: each control is run on the pairs of P0's CPU with each of the others, too.
-/// Threads that share a CPU see no reordering of each other, so that no control is worth running there.
+/// Adds placements of the controls for tests of more than two threads.
+///
+/// A zero of such a test needs controls on pairs of its CPUs. So each control also runs on P0's CPU paired with each of the other
+/// CPUs. Threads that share a CPU see no reordering of each other, so placements with a shared CPU add no control.
 fn with_pairs_of_controls<'a>(
     planned: Vec<(&'a Scenario, Placement)>,
     topology: &Topology,
@@ -369,7 +377,7 @@ fn with_pairs_of_controls<'a>(
     out
 }
 
-/// The experiments of a run, controls first, so that every later zero can be judged when it is written.
+/// The experiments of a run, controls first. So the finding of every later zero is known when its result is written.
 fn experiments<'a>(
     args: &RunArgs,
     arch: Arch,
@@ -378,7 +386,7 @@ fn experiments<'a>(
     planned: &[(&'a Scenario, Placement)],
 ) -> Result<Vec<Experiment<'a>>> {
     let open_ended = args.duration.is_none() && args.iterations.is_none() && args.stop_after_races.is_none();
-    // Pairs of one test run side by side, in about as many rounds as there are CPUs.
+    // With --pairs, pairs of one test that share no CPU run at the same time: at most half as many as there are CPUs.
     let cpus: HashSet<usize> = planned.iter().flat_map(|(_, placement)| placement.cpus.iter().copied()).collect();
     let at_once = if args.pairs.is_some() { (cpus.len() / 2).max(1) } else { 1 };
     let share = DEFAULT_TOTAL.div_f64(planned.len().div_ceil(at_once).max(1) as f64).max(DEFAULT_LEAST);
@@ -388,21 +396,22 @@ fn experiments<'a>(
         races: args.stop_after_races,
     };
     let batch = args.how.batch.map(|batch| {
-        usize::try_from(batch)
-            .ok()
-            .filter(|batch| *batch <= LARGEST_BATCH)
-            .ok_or_else(|| Error::Usage(format!("--batch: {batch} is more than {LARGEST_BATCH} instances")))
+        usize::try_from(batch).ok().filter(|batch| *batch <= LARGEST_BATCH).ok_or_else(|| {
+            Error::Usage(format!("--batch: {batch} is more than {LARGEST_BATCH} instances, the maximum"))
+        })
     });
     let batch = batch.transpose()?;
     if args.how.pace == PaceArg::Free
         && (args.how.period.is_some() || args.how.skew.is_some() || args.how.window.is_some())
     {
-        return Err(Error::Usage("--period, --skew and --window need the clock; leave out --pace free".to_owned()));
+        return Err(Error::Usage(
+            "--period, --skew and --window apply only to paced runs; leave out --pace free".to_owned(),
+        ));
     }
     let target = Target { arch, atomics: args.how.atomics.unwrap_or_else(Atomics::of_host) };
     if target.atomics == Atomics::Lse && Atomics::of_host() == Atomics::Llsc {
         return Err(Error::Host(
-            "--atomics lse: this CPU has no LSE atomics; leave the option out, or say llsc".to_owned(),
+            "--atomics lse: this CPU has no LSE atomics; leave the option out, or use --atomics llsc".to_owned(),
         ));
     }
     let unfit = host.clock_check.as_ref().and_then(|check| check.unfit.as_deref());
@@ -413,7 +422,7 @@ fn experiments<'a>(
     };
     within_a_second(args, &clock, skews)?;
     if args.how.pace == PaceArg::Free && (args.how.group.is_some() || args.how.warm.is_some()) {
-        return Err(Error::Usage("--group and --warm are of paced runs; leave out --pace free".to_owned()));
+        return Err(Error::Usage("--group and --warm apply only to paced runs; leave out --pace free".to_owned()));
     }
     let common = Common {
         target,
@@ -431,7 +440,8 @@ fn experiments<'a>(
         let single = scenario.program.threads.len() < 2 || placement.class == Class::Shared;
         let pace = match args.how.pace {
             PaceArg::Free => PaceChoice::Free { given: true },
-            // Threads that share a CPU or are alone have nobody to meet, and a coarse clock does not bring them together.
+            // Pacing needs a fit and fine clock. It is useless for a single thread and for threads that share a CPU, because
+            // they never run at the same time.
             PaceArg::Auto if unfit.is_some() => PaceChoice::Free { given: false },
             PaceArg::Auto if (single || !clock.can_pace()) && args.how.period.is_none() && skews.is_none() => {
                 PaceChoice::Free { given: false }
@@ -447,10 +457,10 @@ fn experiments<'a>(
         }
         let expectation = verdict::expectation(scenario, arch, target.atomics)?;
         if let Some(note) = &expectation.note {
-            terminal::err(&format!("{note}; the verdict is what its header declares\n"));
+            terminal::err(&format!("{note}; the verdict is taken from the test's header\n"));
         }
         let tuned = profile.as_ref().and_then(|profile| profile.find(&scenario.name, placement.class));
-        // Pairs that run side by side have no CPUs to spare for stress.
+        // Pairs that run at the same time leave no CPUs for stress.
         let fits = |tuned: &&Tuned| {
             !single
                 && (args.pairs.is_none() || tuned.settings.stress.is_none())
@@ -473,7 +483,7 @@ fn experiments<'a>(
     Ok(experiments)
 }
 
-/// Refuses what needs the clock where the clock is not fit for it.
+/// Refuses options that need pacing if the clock is not fit to pace by. `unfit` is the reason.
 fn refuse_unfit(args: &RunArgs, unfit: Option<&str>) -> Result<()> {
     let asked = [
         ("--pace paced", args.how.pace == PaceArg::Paced),
@@ -483,20 +493,20 @@ fn refuse_unfit(args: &RunArgs, unfit: Option<&str>) -> Result<()> {
     ];
     match (unfit, asked.iter().find(|(_, given)| *given)) {
         (Some(reason), Some((option, _))) => Err(Error::Host(format!(
-            "{option}: the {} is not fit to pace by: {reason}; leave {option} out, and instances run free",
+            "{option}: the {} is not fit to pace by: {reason}; leave {option} out, then instances run free",
             Clock::NAME
         ))),
         _ => Ok(()),
     }
 }
 
-/// Refuses a period or a skew that is longer than anyone waits for, which depends on the clock where it is in ticks.
+/// Refuses a period or a skew longer than 1 s. The parser cannot check this for values in ticks, because it depends on the clock.
 fn within_a_second(args: &RunArgs, clock: &Clock, skews: Option<&Skews>) -> Result<()> {
-    // A second in whole ticks may be one more than the frequency.
+    // 1 s, rounded to whole ticks, may be one tick more than the frequency.
     let long = |ticks: i64| ticks.unsigned_abs() as f64 > clock.frequency_hz + 1.0;
     let refuse = |flag: &str, ticks: i64| {
         let seconds = ticks as f64 / clock.frequency_hz;
-        Err(Error::Usage(format!("{flag}: {seconds:.1} s of this host's clock is more than 1 s; expected less")))
+        Err(Error::Usage(format!("{flag}: {seconds:.1} s on this host's clock; expected at most 1 s")))
     };
     if let Some(period) = args.how.period.map(|period| period.ticks(clock)).filter(|&period| long(period)) {
         return refuse("--period", period);
@@ -507,12 +517,14 @@ fn within_a_second(args: &RunArgs, clock: &Clock, skews: Option<&Skews>) -> Resu
     Ok(())
 }
 
-/// Between two batches the threads meet, count and reset: so long, at most, on a machine that is not busy. A shorter period holds only inside
-/// a batch.
+/// The longest time between two batches on an idle machine, in nanoseconds.
+///
+/// Between batches the threads wait for each other, classify outcomes and reset variables. A shorter period holds only inside a
+/// batch.
 const BETWEEN_BATCHES_NS: f64 = 100_000.0;
 
-/// Refuses batches that are smaller than the groups they are made of, and batches of one group where nothing but what is between batches would
-/// decide on the period.
+/// Refuses batches that are smaller than a group, and batches of one group with a short period. In such a batch the period
+/// would never be kept, because the time between batches is longer.
 fn period_is_kept(args: &RunArgs, clock: &Clock, period: Option<u64>) -> Result<()> {
     let Some(batch) = args.how.batch else { return Ok(()) };
     let group = u64::from(args.how.group.unwrap_or(1));
@@ -523,8 +535,8 @@ fn period_is_kept(args: &RunArgs, clock: &Clock, period: Option<u64>) -> Result<
     }
     if batch < 2 * group && period.is_none_or(|period| clock.ns(period as f64) < BETWEEN_BATCHES_NS) {
         return Err(Error::Usage(format!(
-            "--batch {batch}: with one group of instances in a batch no period shorter than {} us is kept; expected --batch {} or more, \
-             a --period of at least that, or --pace free",
+            "--batch {batch}: with one group of instances per batch, a period shorter than {} us cannot be kept; expected --batch {} or \
+             more, a --period of at least that time, or --pace free",
             BETWEEN_BATCHES_NS / 1e3,
             2 * group
         )));
@@ -532,18 +544,19 @@ fn period_is_kept(args: &RunArgs, clock: &Clock, period: Option<u64>) -> Result<
     Ok(())
 }
 
-/// The profile that settings are taken from: the one that is named, or the host's, unless the command line gives settings of its own.
+/// The profile that settings are taken from: the named one, or the host's. If an option of [`How`] is given, the host's profile
+/// is not used, and a named profile is an error.
 fn profile(args: &RunArgs, host: &Host) -> Result<Option<Profile>> {
     let own = args.how_given.join(", ");
     match args.profile.as_deref() {
         Some("none") => Ok(None),
         Some(_) if !own.is_empty() => {
-            Err(Error::Usage(format!("--profile: its settings would be overridden by {own}; give one or the other")))
+            Err(Error::Usage(format!("--profile conflicts with {own}; give one or the other")))
         }
         Some(path) => Profile::read(Path::new(path), host).map(Some),
         None => match profile::default_path(host).filter(|path| path.exists()) {
             Some(_) if !own.is_empty() => {
-                terminal::err(&format!("this host's profile is left out, because of {own}\n"));
+                terminal::err(&format!("this host's profile is not used, because of {own}\n"));
                 Ok(None)
             }
             Some(path) => Profile::read(&path, host).map(Some),
@@ -552,6 +565,7 @@ fn profile(args: &RunArgs, host: &Host) -> Result<Option<Profile>> {
     }
 }
 
+/// The lines that are printed before a run: the host, how instances run, and how many runs there are.
 fn opening(host: &Host, experiments: &[Experiment<'_>], repeat: u32) -> String {
     let rounds = rounds(experiments);
     let time: Option<Duration> = rounds.iter().map(|round| round[0].common.limits.duration).sum();
@@ -559,23 +573,24 @@ fn opening(host: &Host, experiments: &[Experiment<'_>], repeat: u32) -> String {
     let about = time.map_or(String::new(), |time| format!(", about {} s", time.as_secs_f64().round().max(1.0)));
     let tuned = experiments.iter().filter(|experiment| experiment.choice.profile.is_some()).count();
     let tuned = if tuned > 0 {
-        format!("{tuned} with settings of this host's profile; --profile none leaves it\n")
+        format!("{tuned} runs use settings of this host's profile; --profile none turns this off\n")
     } else {
         String::new()
     };
     let unfit = host.clock_check.as_ref().is_some_and(|check| check.unfit.is_some());
     let coarse = if unfit {
-        // The reason stands among the host's lines.
+        // The reason is among the host's lines.
         "instances run free, because the clock is not fit to pace by\n"
     } else if host.clock_measured.can_pace() {
         ""
     } else {
-        "the clock is coarser than the windows of races, so instances run free; --pace paced insists\n"
+        "the clock is coarser than the windows of races, so instances run free; --pace paced forces pacing\n"
     };
     let times = if repeat > 1 { format!(", each {repeat} times in turns") } else { String::new() };
     format!("{}{coarse}{tuned}{} runs{times}{about}\n", host_lines(host), experiments.len())
 }
 
+/// The line that is printed when a result is known.
 fn one_line(result: &record::ScenarioResult) -> String {
     format!(
         "{} on CPUs {} ({}): {} iterations{}, {} races, {}\n",
@@ -593,7 +608,7 @@ fn one_line(result: &record::ScenarioResult) -> String {
     )
 }
 
-/// What is to be known of the counters of a result's CPUs, if there is anything: a line for each that differs from P0's.
+/// Notes about the counters of a result's CPUs: one line for each counter that differs from P0's, or whose offset is unknown.
 fn counters_note(result: &record::ScenarioResult) -> String {
     let first = result.placement.cpus.first().copied().unwrap_or(0);
     let mut text = String::new();
@@ -601,13 +616,12 @@ fn counters_note(result: &record::ScenarioResult) -> String {
         let cpu = offset.cpu;
         // Writing to a string cannot fail.
         let _ = match (&offset.problem, offset.offset_ns, offset.error_ns) {
-            (Some(problem), ..) => writeln!(
-                text,
-                "note: how far the counters of CPUs {first} and {cpu} are apart cannot be told: {problem}"
-            ),
+            (Some(problem), ..) => {
+                writeln!(text, "note: the offset between the counters of CPUs {first} and {cpu} is unknown: {problem}")
+            }
             (None, Some(ns), Some(error)) if offset.corrected => writeln!(
                 text,
-                "note: the counter of CPU {cpu} is {ns:.0} ns ahead of that of CPU {first}, give or take {error:.0}; starts are corrected by it"
+                "note: the counter of CPU {cpu} is {ns:.0} ± {error:.0} ns ahead of that of CPU {first}; start times are corrected by this"
             ),
             _ => Ok(()),
         };
@@ -615,7 +629,7 @@ fn counters_note(result: &record::ScenarioResult) -> String {
     text
 }
 
-/// What somebody needs who does not believe that a forbidden outcome was seen: the outcome, the code that ran, the host.
+/// The evidence for a forbidden outcome: all outcomes, the code that ran, and the host.
 fn evidence_for(experiment: &Experiment<'_>, result: &record::ScenarioResult, host: &Host) -> Result<String> {
     let program = &experiment.scenario.program;
     let mut text = format!("\n{}: {}\n", result.scenario, result.condition);
@@ -646,7 +660,7 @@ mod tests {
         run: RunArgs,
     }
 
-    /// What says which tests run where, for how long and who is told: a profile fits whatever is said of these.
+    /// Options that do not change how instances are run, so that a profile can be used with any of them.
     const NOT_HOW: [&str; 20] = [
         "scenarios",
         "cpus",
@@ -679,7 +693,10 @@ mod tests {
         assert_eq!(how, expected);
         for arg in command.get_arguments().map(|arg| arg.get_id().as_str()) {
             let classified = usize::from(how.contains(&arg)) + usize::from(NOT_HOW.contains(&arg));
-            assert_eq!(classified, 1, "{arg}: does it change how something is measured? Then it belongs into How");
+            assert_eq!(
+                classified, 1,
+                "{arg}: if it changes how something is measured, it belongs in How, else in NOT_HOW"
+            );
         }
         let known = command.get_arguments().map(|arg| arg.get_id().as_str()).collect::<Vec<_>>();
         assert!(NOT_HOW.iter().all(|name| known.contains(name)), "{known:?}");

@@ -1,13 +1,13 @@
-//! What a profile says, as an experiment takes it.
+//! Conversion of a profile's settings to the settings of an experiment.
 
 use crate::error::{Error, Result};
 use crate::experiment::{Choice, LARGEST_BATCH, LARGEST_GROUP, PaceChoice};
 use crate::profile::{Settings, Tuned};
 
-/// Settings as an experiment takes them.
+/// Converts settings to the form that an experiment takes. `profile` says which profile they are from.
 ///
 /// # Errors
-/// If there are no such settings.
+/// If the pace or the layout is unknown, or if the group or the batch is out of range.
 pub(super) fn choice(settings: &Settings, profile: Option<String>) -> Result<Choice> {
     let wrong = |reason: String| Error::Usage(format!("profile: {reason}"));
     let pace = match settings.pace.as_str() {
@@ -17,7 +17,7 @@ pub(super) fn choice(settings: &Settings, profile: Option<String>) -> Result<Cho
     };
     for (what, count, most) in [("group", settings.group, LARGEST_GROUP), ("batch", settings.batch, LARGEST_BATCH)] {
         if count.is_some_and(|count| !(1..=most).contains(&count)) {
-            return Err(wrong(format!("{what}: from 1 to {most} instances")));
+            return Err(wrong(format!("{what} is out of range; expected 1 to {most} instances")));
         }
     }
     Ok(Choice {
@@ -31,10 +31,10 @@ pub(super) fn choice(settings: &Settings, profile: Option<String>) -> Result<Cho
     })
 }
 
-/// What a profile says of a test, as an experiment takes it.
+/// Converts a profile's settings for one test to the form that an experiment takes.
 ///
 /// # Errors
-/// If the profile has no such settings.
+/// As [`choice`].
 pub(super) fn tuned(tuned: &Tuned) -> Result<Choice> {
     let day = tuned.when.split('T').next().unwrap_or_default();
     choice(&tuned.settings, Some(format!("tuned on {} on {day}", tuned.mutant)))
@@ -69,7 +69,7 @@ mod tests {
         }
     }
 
-    /// What `--group` and `--batch` refuse, a profile that was edited may not ask for.
+    /// An edited profile must keep the limits of `--group` and `--batch`.
     #[test]
     fn a_profile_is_held_to_the_limits_of_the_flags() {
         let settings = Settings::default_paced();
@@ -81,7 +81,11 @@ mod tests {
         {
             let error = with(group, batch).unwrap_err().to_string();
             assert!(
-                error.contains(if group.is_some() { "group: from 1 to 4096" } else { "batch: from 1 to" }),
+                error.contains(if group.is_some() {
+                    "group is out of range; expected 1 to 4096"
+                } else {
+                    "batch is out of range; expected 1 to"
+                }),
                 "{error}"
             );
         }

@@ -1,4 +1,4 @@
-//! `wakerace show`
+//! `wakerace show`: prints a scenario's source, its lowered form and its machine code.
 
 use std::fmt::Write as _;
 
@@ -14,18 +14,18 @@ use crate::terminal;
 /// Arguments of `show`.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// A file, or the name of a scenario
+    /// A litmus file, or the name of a scenario
     scenario: String,
-    /// The architecture whose code to show [default: this host's]
+    /// Architecture of the code [default: this host's]
     #[arg(long, value_name = "ARCH")]
     arch: Option<Arch>,
-    /// The atomics of arm64 code: lse or llsc [default: this host's on arm64, else lse]
+    /// Atomics of the arm64 code: lse or llsc [default: this host's on arm64, else lse]
     #[arg(long, value_name = "KIND")]
     atomics: Option<Atomics>,
-    /// The pace whose code to show
+    /// Pace of the code
     #[arg(long, value_enum, default_value = "paced")]
     pace: ShownPace,
-    /// Where the variables lie: padded, packed, kernel, kernel-ARCH
+    /// Layout of the variables: padded, packed, dense, kernel, kernel-ARCH
     #[arg(long, default_value = "padded")]
     layout: LayoutKind,
 }
@@ -36,16 +36,15 @@ enum ShownPace {
     Paced,
 }
 
-/// The false-sharing distance that addresses in a listing are for, in bytes; a run takes the host's.
+/// The false-sharing distance that a listing assumes, in bytes. A run uses the host's distance.
 const LINE: usize = 128;
 
-/// Prints source, lowered form and disassembly.
+/// Prints the source, the lowered form and the disassembly, and returns the exit status.
 pub fn show(args: &ShowArgs) -> Result<u8> {
     let scenarios = catalogue::resolve(std::slice::from_ref(&args.scenario))?;
-    let arch = args
-        .arch
-        .or(Arch::host())
-        .ok_or_else(|| Error::Host("this host's architecture is not known; name one with --arch".to_owned()))?;
+    let arch = args.arch.or(Arch::host()).ok_or_else(|| {
+        Error::Host("wakerace does not support this host's architecture; name another with --arch".to_owned())
+    })?;
     let pace = match args.pace {
         ShownPace::Free => Pace::Free,
         ShownPace::Paced => Pace::Paced,

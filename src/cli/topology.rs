@@ -1,4 +1,4 @@
-//! `wakerace topology`
+//! `wakerace topology`: prints the host's CPUs, caches and clock, and where threads would be placed.
 
 use std::fmt::Write as _;
 
@@ -13,12 +13,12 @@ use crate::terminal;
 /// Arguments of `topology`.
 #[derive(Debug, Args)]
 pub struct TopologyArgs {
-    /// Measure how long a cache line takes between CPUs: so many pairs of each class, or all
+    /// Measure the cache-line transfer latency between CPUs: `all` pairs, or PAIRS pairs per class
     #[arg(long, value_name = "PAIRS", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = parse_pairs)]
     latency: Option<Pairs>,
 }
 
-/// Prints the host's description and where threads would be placed.
+/// Prints the host's description and the placements of threads, and returns the exit status.
 pub fn topology(args: &TopologyArgs) -> Result<u8> {
     machine::require_counter()?;
     let topology = Topology::read()?;
@@ -45,8 +45,8 @@ pub fn topology(args: &TopologyArgs) -> Result<u8> {
         );
     }
     let usable = machine::restrict(&topology, &allowed, None).unwrap_or_default();
-    text.push_str("\nplacements, the one with the widest boundary first:\n");
-    // Few tests have more threads than four.
+    text.push_str("\nplacements, widest boundary first:\n");
+    // Few tests have more than four threads.
     for threads in 2..=4 {
         match machine::place(&topology, &usable, threads, &Class::SPREAD) {
             Ok(placements) => {
@@ -54,23 +54,24 @@ pub fn topology(args: &TopologyArgs) -> Result<u8> {
                 let _ = writeln!(text, "  {threads} threads: CPUs {}", each.join("; "));
             }
             Err(_) => {
-                let _ = writeln!(text, "  {threads} threads: only with --oversubscribe, for want of CPUs");
+                let _ = writeln!(text, "  {threads} threads: too few CPUs; possible only with --oversubscribe");
             }
         }
     }
     terminal::out(&text)?;
     terminal::out(&counters(&usable, host.clock_measured)?)?;
     if let Some(wanted) = args.latency {
-        terminal::out("\na cache line from one CPU to the other, in nanoseconds (half a round trip, median):\n")?;
+        terminal::out("\ncache-line transfer latency between two CPUs (half a round trip, median):\n")?;
         for pair in machine::pairs(&topology, &usable, wanted.most()) {
             let ns = machine::line_transfer(pair.cpus[0], pair.cpus[1], host.clock_measured, 25)?;
-            terminal::out(&format!("  CPUs {pair}: {ns:.1}\n"))?;
+            terminal::out(&format!("  CPUs {pair}: {ns:.1} ns\n"))?;
         }
     }
     Ok(EXIT_OK)
 }
 
-/// How far the counters of CPUs are ahead of the first one's: what was found in a line, and each CPU whose counter differs.
+/// The offsets of the CPUs' counters from the first CPU's counter: one line for all CPUs without a measurable offset, and one line
+/// for each CPU with an offset or with a problem.
 fn counters(cpus: &[usize], clock: Clock) -> Result<String> {
     let Some((&first, others)) = cpus.split_first().filter(|(_, others)| !others.is_empty()) else {
         return Ok(String::new());
@@ -83,7 +84,7 @@ fn counters(cpus: &[usize], clock: Clock) -> Result<String> {
         let _ = match (&offset.problem, offset.offset_ns, offset.error_ns) {
             (None, Some(ns), Some(error)) if offset.corrected => writeln!(
                 lines,
-                "  CPU {cpu}: {} by {:.0} ns, give or take {error:.0}; starts are corrected by it",
+                "  CPU {cpu}: {} by {:.0} ± {error:.0} ns; start times are corrected by this",
                 if ns > 0.0 { "ahead" } else { "behind" },
                 ns.abs()
             ),
@@ -92,22 +93,24 @@ fn counters(cpus: &[usize], clock: Clock) -> Result<String> {
                 within = within.max(ns.abs() + error);
                 Ok(())
             }
-            (problem, ..) => writeln!(lines, "  CPU {cpu}: {}", problem.as_deref().unwrap_or("it cannot be told")),
+            (problem, ..) => {
+                writeln!(lines, "  CPU {cpu}: offset unknown: {}", problem.as_deref().unwrap_or("no measurement"))
+            }
         };
     }
-    let mut text = format!("\ncounters ({}), beside that of CPU {first}:\n", Clock::NAME);
+    let mut text = format!("\ncounters ({}), compared with CPU {first}:\n", Clock::NAME);
     if !alike.is_empty() {
         let cpus = machine::format_cpu_list(&alike);
         let number = if alike.len() == 1 { "CPU" } else { "CPUs" };
-        let _ = writeln!(text, "  {number} {cpus}: no difference that can be told, less than {within:.0} ns");
+        let _ = writeln!(text, "  {number} {cpus}: no measurable offset; less than {within:.0} ns");
     }
     Ok(text + &lines)
 }
 
-/// What was found out about the CPUs, those the process is allowed, and those among them that `--cpus` names, or all.
+/// Returns the topology, the CPUs that the process may use, and the CPUs that `--cpus` selects among them (all without `--cpus`).
 ///
 /// # Errors
-/// What is wrong with the named CPUs, or a host that says nothing of its own.
+/// If the value of `--cpus` is wrong, or if the host does not describe its CPUs.
 pub fn cpus_to_use(named: Option<&str>) -> Result<(Topology, Vec<usize>, Vec<usize>)> {
     let topology = Topology::read()?;
     let allowed = machine::allowed_cpus()?;
@@ -117,13 +120,13 @@ pub fn cpus_to_use(named: Option<&str>) -> Result<(Topology, Vec<usize>, Vec<usi
     Ok((topology, allowed, cpus))
 }
 
-/// The host in a few lines, also printed before a run.
+/// Describes the host in a few lines. They are also printed before a run.
 pub fn host_lines(host: &Host) -> String {
     let mut text = String::new();
     let ids: Vec<String> = host.cpu_ids.iter().map(|(key, value)| format!("{key} {value}")).collect();
     let virtualised =
         host.virtualised.as_ref().map_or("no hypervisor".to_owned(), |name| format!("virtualised: {name}"));
-    let emulated = if host.emulated { ", EMULATED: nothing here says anything about weak outcomes" } else { "" };
+    let emulated = if host.emulated { ", EMULATED: results say nothing about weak outcomes" } else { "" };
     let caches: Vec<String> = host
         .caches
         .iter()
@@ -141,7 +144,7 @@ pub fn host_lines(host: &Host) -> String {
     let _ = writeln!(text, "{} {} ({})", host.architecture, host.cpu_model, ids.join(", "));
     if host.core_types.len() > 1 {
         let types: Vec<String> = host.core_types.iter().map(|(name, cpus)| format!("{name} (CPUs {cpus})")).collect();
-        let _ = writeln!(text, "cores of {} kinds: {}", types.len(), types.join(", "));
+        let _ = writeln!(text, "{} types of cores: {}", types.len(), types.join(", "));
     }
     let _ = writeln!(
         text,
@@ -150,14 +153,12 @@ pub fn host_lines(host: &Host) -> String {
     );
     let _ = writeln!(
         text,
-        "{}; lines {} bytes",
+        "{}; false-sharing distance {} bytes",
         if caches.is_empty() { "caches unknown".to_owned() } else { caches.join(", ") },
         host.false_sharing_bytes
     );
-    let looks = host
-        .clock_check
-        .as_ref()
-        .map_or(String::new(), |check| format!(" give or take {:.3} %", 100.0 * check.looks_differ));
+    let looks =
+        host.clock_check.as_ref().map_or(String::new(), |check| format!(" ± {:.3} %", 100.0 * check.looks_differ));
     let _ = writeln!(
         text,
         "clock {} at {:.1} MHz{looks}, read in {:.0} ns, steps of {:.1} ns; {}",

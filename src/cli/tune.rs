@@ -1,4 +1,4 @@
-//! `wakerace tune`
+//! `wakerace tune`: searches for the settings with the most races per second and saves them in a profile.
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -26,7 +26,7 @@ use crate::{files, terminal, tune, verdict};
 /// Arguments of `tune`.
 #[derive(Debug, Args)]
 pub struct TuneArgs {
-    /// The tests to tune, each on a control of its shape that races here [default: those that `run` takes]
+    /// Tests to tune; each is tuned on a control of its shape that races on this host [default: the scenarios of `run`]
     scenarios: Vec<String>,
     /// Time for each test on each placement
     #[arg(short = 'd', long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
@@ -34,21 +34,21 @@ pub struct TuneArgs {
     /// Use only these CPUs
     #[arg(short = 'c', long, value_name = "LIST")]
     cpus: Option<String>,
-    /// How far apart the threads are: smt, core, cluster, llc, socket, or several [default: every one there is]
+    /// Placement classes: smt, core, cluster, llc, socket, or several [default: every class that this host has]
     #[arg(long, value_name = "CLASS", value_delimiter = ',')]
     placement: Vec<Class>,
-    /// Layouts to try; dense has the most races, but its neighbours are not independent
+    /// Layouts to try; dense has the most races, but its neighbouring instances are not independent
     #[arg(long, value_name = "LAYOUT", value_delimiter = ',', default_value = "padded,packed")]
     layouts: Vec<LayoutKind>,
-    /// Where the profile goes [default: this host's, which `run` takes by itself]
+    /// Output file of the profile [default: this host's profile, which `run` uses by default]
     #[arg(short = 'o', long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Print only what was found
+    /// Print only the results
     #[arg(short = 'q', long)]
     quiet: bool,
 }
 
-/// Tunes tests and keeps what was found.
+/// Tunes tests, saves the best settings in a profile and returns the exit status.
 pub fn tune(args: &TuneArgs) -> Result<u8> {
     machine::require_counter()?;
     let arch =
@@ -66,14 +66,18 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
     }
     let path = match &args.output {
         Some(path) => path.clone(),
-        None => profile::default_path(&host)
-            .ok_or_else(|| Error::Usage("no HOME to keep the profile in; name a file with -o".to_owned()))?,
+        None => profile::default_path(&host).ok_or_else(|| {
+            Error::Usage(
+                "no folder for the profile: neither XDG_CONFIG_HOME nor HOME is an absolute path; name a file with -o"
+                    .to_owned(),
+            )
+        })?,
     };
     match args.output {
-        // Nothing below a folder that somebody named is made, and a profile is read again.
+        // For a named file, no folder is created. The file must be a regular one, because `run` reads the profile from it.
         Some(_) if !files::Sink::open(&path)?.is_replaced() => {
             return Err(Error::Usage(format!(
-                "-o: {} is no regular file; a profile is one",
+                "-o: {} is not a regular file; a profile must be one",
                 crate::shown::path(&path)
             )));
         }
@@ -103,7 +107,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
     if !args.quiet {
         terminal::err(&host_lines(&host));
     }
-    // Tests that share a control share what is found.
+    // Tests that are tuned on the same control and placement class share one search.
     let mut known: Vec<(String, Class, tune::Found)> = Vec::new();
     for scenario in &scenarios {
         if scenario.refused_by(arch).is_some() || scenario.program.threads.len() < 2 {
@@ -126,9 +130,9 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
             }
             let (races, default) = (found.races_per_s, found.default_races_per_s);
             let compared = if races == 0.0 {
-                "no race with any settings in this time".to_owned()
+                "no settings gave a race in this time".to_owned()
             } else if default == 0.0 {
-                format!("{races:.2e} races/s, and none with the default settings")
+                format!("{races:.2e} races/s; the default settings gave none")
             } else {
                 format!("{races:.2e} races/s, {:.2} times the default settings", races / default)
             };
@@ -145,7 +149,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
                 default_races_per_s: found.default_races_per_s,
                 when: jiff::Timestamp::now().to_string(),
             });
-            // Whole after every test, so that Ctrl-C keeps what was found.
+            // The profile is replaced whole after every test, so Ctrl-C loses no finished search.
             let written = profile.write(&path);
             terminal::out(&words)?;
             written?;
@@ -155,8 +159,10 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
     Ok(EXIT_OK)
 }
 
-/// The control that a test is tuned on: itself, if it may race here; else its own shape with a non-temporal store; else one that accompanies
-/// every run.
+/// The control that a test is tuned on.
+///
+/// This is the test itself if it is a control or may race on this architecture. Otherwise it is the test with a non-temporal store, if
+/// there is one. Otherwise it is one of the controls that accompany every run.
 fn mutant(scenario: &Scenario, arch: Arch, atomics: Atomics) -> Result<Scenario> {
     if scenario.is_control(arch) || verdict::expectation(scenario, arch, atomics)?.race == Some(Verdict::Sometimes) {
         return Ok(scenario.clone());
@@ -172,6 +178,7 @@ fn mutant(scenario: &Scenario, arch: Arch, atomics: Atomics) -> Result<Scenario>
         .map_or_else(|| catalogue::named(fallback), Ok)
 }
 
+/// Searches the best settings for one control on one placement.
 fn one(
     args: &TuneArgs,
     mutant: &Scenario,

@@ -1,24 +1,24 @@
-//! Values with units on the command line.
+//! Parsers for values with units on the command line.
 
 use std::time::Duration;
 
 use crate::machine::Clock;
 
-/// The largest count: as far as anyone will get. A run of 10^9 iterations a second takes 30 years for it.
+/// The largest count, 1e18. A run of 1e9 iterations per second needs 30 years for it.
 const MOST: u64 = 1_000_000_000_000_000_000;
 
-/// A number that may be written `4e9`, `4000000000` or `4_000_000_000`; whole, and from 1 to 1e18.
+/// Parses a count: a whole number from 1 to 1e18, written as `4e9`, `4000000000` or `4_000_000_000`.
 pub fn parse_count(text: &str) -> Result<u64, String> {
     let plain = text.replace('_', "");
     let wrong = || format!("'{text}' is not a count; expected a whole number from 1 to 1e18, such as 4e9");
     let count = match plain.parse::<u64>() {
         Ok(count) => count,
         Err(_) => match plain.parse::<f64>() {
-            // Larger than any u64, which is too large all the same.
+            // Values above 1e18 are refused below, so u64::MAX can stand for all of them.
             Ok(value) if value > 1e18 && (value.is_finite() || plain.starts_with(|c: char| c.is_ascii_digit())) => {
                 u64::MAX
             }
-            // Above 2^53 a float is whole, but not every whole number.
+            // Above 2^53 every f64 is whole, but not every whole number is an f64: such a number is rounded.
             Ok(value) if (1.0..=1e18).contains(&value) && value.fract() == 0.0 => value as u64,
             _ => return Err(wrong()),
         },
@@ -30,30 +30,28 @@ pub fn parse_count(text: &str) -> Result<u64, String> {
     }
 }
 
-/// The longest duration, in seconds: a year.
+/// The longest duration, in seconds: one year.
 const LONGEST: f64 = 365.0 * 86_400.0;
-/// The shortest, in seconds.
+/// The shortest duration, in seconds.
 const SHORTEST: f64 = 0.001;
 
-/// `10s`, `2m`, `1h`, `500ms`, `1d`, or plain seconds, which may be written `1e3`; from 1ms to 365d.
+/// Parses a duration from 1ms to 365d: `10s`, `2m`, `1h`, `500ms`, `1d`, or a number of seconds without a unit, such as `1e3`.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("'{text}' is not a duration; expected one such as 10s, 2m or 500ms");
-    // Longest first: `ms` ends with `s`.
+    // The order matters: `ms` must come before `s`, because `ms` ends with `s`; and the empty unit must come last.
     let units = [("ms", 1e-3), ("min", 60.0), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86_400.0), ("", 1.0)];
     let found = units.into_iter().find_map(|(unit, scale)| Some((text.strip_suffix(unit)?, scale)));
     let number = found.and_then(|(number, scale)| Some(number.parse::<f64>().ok()? * scale));
     match number.filter(|seconds| seconds.is_finite()) {
         None => Err(wrong()),
         Some(seconds) if seconds < 0.0 => Err(wrong()),
-        Some(seconds) if seconds < SHORTEST => {
-            Err(format!("'{text}' is not a duration that can be kept; the shortest is 1ms"))
-        }
+        Some(seconds) if seconds < SHORTEST => Err(format!("'{text}' is too short; a duration is at least 1ms")),
         Some(seconds) if seconds > LONGEST => Err(format!("'{text}' is too long; a duration is at most 365d")),
         Some(seconds) => Ok(Duration::from_secs_f64(seconds)),
     }
 }
 
-/// A time on the pacing clock: nanoseconds, or ticks of the clock.
+/// A time on the pacing clock, in nanoseconds or in ticks of the clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ClockTime {
     /// Nanoseconds.
@@ -63,7 +61,7 @@ pub enum ClockTime {
 }
 
 impl ClockTime {
-    /// In whole ticks of a clock.
+    /// Converts the time to whole ticks of a clock.
     pub fn ticks(self, clock: &Clock) -> i64 {
         match self {
             ClockTime::Ns(ns) => clock.ticks(ns) as i64,
@@ -80,29 +78,31 @@ impl ClockTime {
             (text.strip_suffix("ns").unwrap_or(text), ClockTime::Ns)
         };
         let time = make(number.trim().parse::<f64>().ok().filter(|number| !number.is_nan()).ok_or(Unreadable::Wrong)?);
-        // A second is longer than anything that is paced, and short enough to wait for after Ctrl-C.
+        // At most 1 s: longer than any useful period, and short enough to wait for after Ctrl-C.
         let (ClockTime::Ns(value) | ClockTime::Ticks(value)) = time;
         if value.abs() <= 1e9 { Ok(time) } else { Err(Unreadable::TooLarge) }
     }
 }
 
-/// Why text is no time on the clock.
+/// Why a text is not a valid time on the clock.
 enum Unreadable {
     Wrong,
     TooLarge,
 }
 
 impl Unreadable {
-    /// In words; `wrong` says what would be right.
+    /// The message. `wrong` makes the message for a text that is not a time at all; it says what is expected.
     fn words(&self, text: &str, wrong: impl FnOnce() -> String) -> String {
         match self {
             Unreadable::Wrong => wrong(),
-            Unreadable::TooLarge => format!("'{text}' is too large; at most 1e9 nanoseconds (a second) or 1e9 ticks"),
+            Unreadable::TooLarge => {
+                format!("'{text}' is too large; expected at most 1e9 nanoseconds (1 s) or 1e9 ticks")
+            }
         }
     }
 }
 
-/// `100`, `100ns`, `0.1us` or `250ticks`; positive.
+/// Parses a period, which is positive: `100` (nanoseconds), `100ns`, `0.1us` or `250ticks`.
 pub fn parse_period(text: &str) -> Result<ClockTime, String> {
     let wrong = || format!("'{text}' is not a period; expected one such as 100ns or 250ticks");
     match ClockTime::parse(text) {
@@ -112,20 +112,20 @@ pub fn parse_period(text: &str) -> Result<ClockTime, String> {
     }
 }
 
-/// The skews a person asks for.
+/// The skews that an option names.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Skews {
-    /// These.
+    /// A list of skews.
     List(Vec<ClockTime>),
-    /// So many, evenly between two.
+    /// The first skew, the last skew, and the number of skews, which are spaced evenly between the two.
     Range(ClockTime, ClockTime, usize),
 }
 
-/// The most skews at once: more than any screen has columns.
+/// The most skews at once: more than the columns of a screen.
 const MAX_SKEWS: usize = 1001;
 
 impl Skews {
-    /// In whole ticks, ascending, each once.
+    /// The skews in whole ticks of a clock, ascending and without duplicates.
     pub fn ticks(&self, clock: &Clock) -> Vec<i64> {
         let mut ticks: Vec<i64> = match self {
             Skews::List(list) => list.iter().map(|time| time.ticks(clock)).collect(),
@@ -141,14 +141,14 @@ impl Skews {
     }
 }
 
-/// `0`, `-20ns,0,20ns`, or a range `-100..100` with an optional number of points `-100..100/41`.
+/// Parses one skew `0`, a list `-20ns,0,20ns`, or a range `-100..100` with an optional number of skews `-100..100/41`.
 pub fn parse_skews(text: &str) -> Result<Skews, String> {
     let wrong = || {
         format!(
             "'{text}' is not a skew; expected one such as 20ns, a list such as -20,0,20, or a range such as -100..100/21"
         )
     };
-    let many = || format!("'{text}' is too many skews; at most {MAX_SKEWS}");
+    let many = || format!("'{text}' has too many skews; expected at most {MAX_SKEWS}");
     let time = |part: &str| ClockTime::parse(part).map_err(|error| error.words(part, wrong));
     if let Some((from, rest)) = text.split_once("..") {
         let (to, steps) = rest.split_once('/').unwrap_or((rest, "21"));
@@ -159,17 +159,17 @@ pub fn parse_skews(text: &str) -> Result<Skews, String> {
     if list.len() <= MAX_SKEWS { Ok(Skews::List(list)) } else { Err(many()) }
 }
 
-/// Which pairs of CPUs.
+/// Which pairs of CPUs an option selects.
 #[derive(Debug, Clone, Copy)]
 pub enum Pairs {
-    /// All there are.
+    /// All pairs.
     All,
-    /// So many of each class at most.
+    /// At most this number of pairs of each placement class.
     Each(usize),
 }
 
 impl Pairs {
-    /// How many of each class at most.
+    /// The most pairs of each placement class; `None` for all.
     pub fn most(self) -> Option<usize> {
         match self {
             Pairs::All => None,
@@ -178,13 +178,13 @@ impl Pairs {
     }
 }
 
-/// A number of pairs of each class, or `all`.
+/// Parses a number of pairs per placement class, or `all`.
 pub fn parse_pairs(text: &str) -> Result<Pairs, String> {
     if text == "all" {
         return Ok(Pairs::All);
     }
     let count = text.parse().ok().filter(|count| *count > 0);
-    count.map(Pairs::Each).ok_or_else(|| format!("'{text}' is no number of pairs; such as 16, or all"))
+    count.map(Pairs::Each).ok_or_else(|| format!("'{text}' is not a number of pairs; expected one such as 16, or all"))
 }
 
 #[cfg(test)]
@@ -206,7 +206,7 @@ mod tests {
         for bad in ["0", "-1", "1.5", "x", "", "nan", "inf", "-4e18", "0.5"] {
             assert!(parse_count(bad).is_err_and(|words| words.contains("is not a count")), "{bad}");
         }
-        // One way or another: the limit is the same, and it is named.
+        // Every notation has the same limit, and the message names it.
         for large in ["4e18", "1000000000000000001", "4000000000000000000", "99999999999999999999", "1e30", "1e999"] {
             let words = parse_count(large).unwrap_err();
             assert!(words.contains("too large") && words.contains("at most 1e18"), "{large}: {words}");
@@ -262,9 +262,9 @@ mod tests {
         for (bad, limit) in [
             ("1..2/1002", "at most 1001"),
             (&list, "at most 1001"),
-            ("2e9", "a second"),
-            ("0,-2e9ticks", "a second"),
-            ("0..1001000us", "a second"),
+            ("2e9", "(1 s)"),
+            ("0,-2e9ticks", "(1 s)"),
+            ("0..1001000us", "(1 s)"),
         ] {
             assert!(parse_skews(bad).is_err_and(|words| words.contains(limit)), "{bad}: {:?}", parse_skews(bad));
         }

@@ -1,4 +1,4 @@
-//! `wakerace validate` and `wakerace merge`
+//! `wakerace validate` checks records; `wakerace merge` adds them up.
 
 use std::path::PathBuf;
 
@@ -13,15 +13,15 @@ use crate::{shown, terminal};
 /// Arguments of `validate`.
 #[derive(Debug, Args)]
 pub struct ValidateArgs {
-    /// Records
+    /// Records to check
     #[arg(required_unless_present = "print_schema")]
     files: Vec<PathBuf>,
-    /// Print the JSON Schema of records instead
+    /// Print the JSON Schema of records and check nothing
     #[arg(long)]
     print_schema: bool,
 }
 
-/// Says of each record whether it reads and adds up.
+/// Checks that each record is readable and consistent, prints the problems, and returns the exit status.
 pub fn validate(args: &ValidateArgs) -> Result<u8> {
     if args.print_schema {
         terminal::data(&record::json_schema()?)?;
@@ -56,19 +56,21 @@ pub struct MergeArgs {
     /// Records of `wakerace run`
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Where the sum goes; `-` is standard output
+    /// Output file of the merged record; `-` is standard output
     #[arg(short = 'o', long, value_name = "FILE")]
     output: PathBuf,
 }
 
-/// Adds records up.
+/// Adds up records, writes the merged record and returns the exit status.
 pub fn merge(args: &MergeArgs) -> Result<u8> {
     let output = Sink::open(&args.output)?;
     let mut merger: Option<Merger> = None;
     for path in &args.files {
         let name = shown::path(path);
         let AnyRecord::Run(record) = record::read_valid(path)? else {
-            return Err(Error::Usage(format!("{name}: records of the protocol are not added up")));
+            return Err(Error::Usage(format!(
+                "{name}: a record of `wakerace protocol`; only records of `wakerace run` can be merged"
+            )));
         };
         match &mut merger {
             None => merger = Some(Merger::new(&name, *record)?),
