@@ -58,9 +58,9 @@ impl std::fmt::Display for Settings {
         }
         if self.pace == "paced" {
             f.write_str(match self.warm {
-                Warm::On => ", warm",
-                Warm::Off => ", cold",
-                Warm::Turns => ", warm and cold in turns",
+                Warm::On => ", prefetch on",
+                Warm::Off => ", prefetch off",
+                Warm::Turns => ", prefetch in turns",
             })?;
         }
         if let Some(batch) = self.batch {
@@ -139,7 +139,7 @@ impl Profile {
         }
         if profile.host != name(host) {
             return Err(Error::Usage(format!(
-                "{shown}: this profile is for {}, and this host is {}",
+                "{shown}: this profile is for {}, and this host is {}; `wakerace tune` makes a profile for this host",
                 profile.host,
                 name(host)
             )));

@@ -652,7 +652,7 @@ fn a_profile_reads_back_as_it_was_written() {
     let rate = |scenario: &str, class| read.find(scenario, class).map(|tuned| tuned.races_per_s);
     assert_eq!((read.tuned.len(), rate("SB", Class::Core), rate("SB", Class::Smt)), (3, Some(4.0), Some(3.0)));
     assert_eq!((rate("MP", Class::Core), rate("MP", Class::Smt), rate("LB", Class::Core)), (Some(2.0), None, None));
-    assert_eq!(read.tuned[0].settings.to_string(), "paced, packed, group 4, cold, batch 77, memory stress");
+    assert_eq!(read.tuned[0].settings.to_string(), "paced, packed, group 4, prefetch off, batch 77, memory stress");
     let mut other = host.clone();
     other.cpu_model.push_str(" v2");
     assert!(Profile::read(&path, &other).unwrap_err().to_string().contains("and this host is"));
