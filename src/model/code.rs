@@ -1,91 +1,91 @@
-//! What a model runs: a test as steps of memory accesses, barriers and dataflow, one list per thread.
+//! The input of a model: a test as steps (accesses, barriers, dataflow), one list of steps per thread.
 //!
-//! The same steps carry the kernel model's view of a test (one event for READ_ONCE), an architecture's (the instructions
-//! that are emitted for it), and assembly tests as they are written.
+//! The same steps represent three things: the kernel model's view of a C test (one event for READ_ONCE), an
+//! architecture's view (the instructions that are emitted for it), and tests written in assembly.
 
 use super::event::Tags;
 use crate::program::{
     Address, Binary, Column, Compare, Const, LabelId, Operand, Prop, Quantifier, RegisterId, RmwOp, Type, Unary,
 };
 
-/// A test in steps.
+/// A test as steps.
 #[derive(Debug, Clone)]
 pub struct Code {
     /// The test's name.
     pub name: String,
-    /// The shared variables' names.
+    /// The names of the shared variables.
     pub names: Vec<String>,
-    /// Their values at the beginning.
+    /// The initial values of the shared variables.
     pub init: Vec<Const>,
     /// The threads.
     pub threads: Vec<CodeThread>,
-    /// What a state is: the registers and variables that the condition looks at.
+    /// The registers and variables that the condition names. A state has one value for each.
     pub columns: Vec<Column>,
-    /// How the condition quantifies.
+    /// How the condition is quantified.
     pub quantifier: Quantifier,
     /// The condition.
     pub condition: Prop,
-    /// States that do not satisfy it are left out.
+    /// The filter clause. States that do not satisfy it are ignored.
     pub filter: Option<Prop>,
 }
 
-/// A thread in steps.
+/// A thread as steps.
 #[derive(Debug, Clone, Default)]
 pub struct CodeThread {
-    /// The registers' values at the beginning.
+    /// The initial values of the registers.
     pub registers: Vec<Const>,
-    /// The registers' names.
+    /// The names of the registers.
     pub names: Vec<String>,
-    /// What it does.
+    /// The steps.
     pub steps: Vec<Step>,
-    /// Whether a branch controls only what stands between it and the place where its two ways meet again, as in the
-    /// kernel's model, and not everything behind it, as on hardware.
+    /// Whether a branch controls only the steps up to the place where its two arms meet, as in the kernel's
+    /// model. If false, it controls everything behind it, as on hardware.
     pub scoped: bool,
 }
 
 /// One step.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// dst = *address
+    /// `dst = *address`
     Read {
-        /// Where the value goes.
+        /// Where the value goes; `None` if it is discarded.
         dst: Option<RegisterId>,
-        /// What is read.
+        /// The address read.
         address: Address,
-        /// Its type.
+        /// The type of the access.
         ty: Type,
-        /// What is special about the access.
+        /// The tags of the access.
         tags: Tags,
     },
-    /// *address = value
+    /// `*address = value`
     Write {
-        /// What is written.
+        /// The address written.
         address: Address,
         /// The value.
         value: Operand,
-        /// Its type.
+        /// The type of the access.
         ty: Type,
-        /// What is special about the access.
+        /// The tags of the access.
         tags: Tags,
     },
-    /// A read and a write that nothing comes between.
+    /// A read-modify-write.
     Update(Update),
-    /// A store-conditional: it is done or it fails, and says which.
+    /// A store-conditional: it succeeds or fails, and reports which.
     StoreConditional {
-        /// Where that is said: 0 when it was done, 1 when it failed.
+        /// The register with the result: 0 for success, 1 for failure.
         status: RegisterId,
-        /// Whether what depends on the status depends on this store (RISC-V: yes; Armv8: no).
+        /// Whether values computed from the status depend on this store (RISC-V: yes; Armv8: no).
         carries: bool,
-        /// What is written.
+        /// The address written.
         address: Address,
         /// The value.
         value: Operand,
-        /// Its type.
+        /// The type of the access.
         ty: Type,
-        /// What is special about the access.
+        /// The tags of the access.
         tags: Tags,
     },
-    /// spin_is_locked, in the kernel's model: dst = (*address != 0)
+    /// spin_is_locked in the kernel's model: `dst = (*address != 0)`
     IsLocked {
         /// Where the answer goes.
         dst: RegisterId,
@@ -94,121 +94,121 @@ pub enum Step {
     },
     /// A barrier.
     Fence(Tags),
-    /// dst = src
+    /// `dst = src`
     Move {
-        /// Where it goes.
+        /// The target register.
         dst: RegisterId,
-        /// What.
+        /// The source.
         src: Operand,
-        /// Taken as this type.
+        /// The type that the value is converted to.
         ty: Type,
     },
-    /// dst = op src
+    /// `dst = op src`
     Unary {
-        /// Where it goes.
+        /// The target register.
         dst: RegisterId,
-        /// Which operation.
+        /// The operation.
         op: Unary,
-        /// On what.
+        /// The operand.
         src: Operand,
-        /// The result's type.
+        /// The type of the result.
         ty: Type,
     },
-    /// dst = left op right
+    /// `dst = left op right`
     Binary {
-        /// Where it goes.
+        /// The target register.
         dst: RegisterId,
-        /// Which operation.
+        /// The operation.
         op: Binary,
-        /// The left side.
+        /// The left operand.
         left: Operand,
-        /// The right side.
+        /// The right operand.
         right: Operand,
-        /// The type in which it is computed; that of the result too.
+        /// The type of the computation and of its result.
         ty: Type,
     },
-    /// Go to `target` if left and right compare so.
+    /// A conditional jump to `target`.
     Branch {
-        /// How.
+        /// The comparison that must hold for the jump.
         compare: Compare,
-        /// The left side.
+        /// The left operand.
         left: Operand,
-        /// The right side.
+        /// The right operand.
         right: Operand,
-        /// The type in which they are compared.
+        /// The type of the comparison.
         ty: Type,
-        /// Where to.
+        /// The target of the jump.
         target: LabelId,
     },
-    /// Go to `target`.
+    /// An unconditional jump to `target`.
     Jump(LabelId),
-    /// A place to go to.
+    /// The position of a label.
     Label(LabelId),
 }
 
 /// A read-modify-write as one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Update {
-    /// Where the result goes.
+    /// Where the result goes; `None` if it is discarded.
     pub dst: Option<RegisterId>,
     /// What the result is.
     pub gives: Gives,
-    /// What is updated.
+    /// The address that is updated.
     pub address: Address,
-    /// Its type.
+    /// The type of the accesses.
     pub ty: Type,
-    /// How.
+    /// How the value changes.
     pub change: Change,
-    /// What is special about the read when the write happens.
+    /// The tags of the read if the write happens.
     pub read: Tags,
-    /// What is special about the read when it does not.
+    /// The tags of the read if the write does not happen.
     pub failed: Tags,
-    /// What is special about the write.
+    /// The tags of the write.
     pub write: Tags,
-    /// The barrier in front, when the write happens.
+    /// The barrier in front, executed only if the write happens.
     pub before: Option<Tags>,
-    /// The barrier behind, when the write happens.
+    /// The barrier behind, executed only if the write happens.
     pub after: Option<Tags>,
-    /// What a branch within it depends on, so that all that follows is controlled by it.
+    /// What a branch inside the update depends on. That branch controls everything behind the update.
     pub branch: BranchOn,
-    /// Whether it is tried until the write happens, so that failures are not looked at.
+    /// Whether the update is repeated until the write happens. Failed attempts then make no events.
     pub until_done: bool,
-    /// Whether a result of an update that wrote was only compared with what was read, and depends on it no more than that:
-    /// compare-and-swap of AArch64.
+    /// Whether the result of an update that wrote has only a "pick" dependency on the value read. That is so
+    /// for a compare-and-swap on AArch64: it only compares the value read.
     pub picks: bool,
 }
 
 /// How an update changes the value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Change {
-    /// By an operation.
+    /// Applies an operation with an operand.
     Op(RmwOp, Operand),
-    /// To `new`, if it was `expected`.
+    /// Writes `new` if the value equals `expected`.
     IfEqual {
-        /// What it must have been.
+        /// The value that the location must have.
         expected: Operand,
-        /// What it becomes.
+        /// The value written.
         new: Operand,
     },
-    /// By adding `amount`, if it was not `unwanted`.
+    /// Adds `amount` if the value is not `unwanted`.
     Unless {
-        /// What it must not have been.
+        /// The value that the location must not have.
         unwanted: Operand,
-        /// What is added.
+        /// The amount added.
         amount: Operand,
     },
 }
 
-/// What an update gives back.
+/// What an update returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gives {
-    /// The value before.
+    /// The value before the update.
     Old,
-    /// The value after.
+    /// The value after the update.
     New,
-    /// Whether the value after is 0.
+    /// Whether the value after the update is 0.
     NewIsZero,
-    /// Whether the value after is negative.
+    /// Whether the value after the update is negative.
     NewIsNegative,
     /// Whether the write happened.
     Done,
@@ -217,23 +217,24 @@ pub enum Gives {
 /// What the branches inside an update depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BranchOn {
-    /// There are none.
+    /// There are no branches.
     Nothing,
-    /// On the value read.
+    /// The value read.
     Read,
-    /// On the store-conditional's status, on machines where that is a dependency.
+    /// The status of the store-conditional, on machines where that is a dependency.
     Write,
-    /// On both.
+    /// The value read and the status.
     Both,
 }
 
 impl CodeThread {
-    /// Where a label stands.
+    /// The index of the step with a label; the number of steps if there is none.
     pub fn position(&self, label: LabelId) -> usize {
         self.steps.iter().position(|step| *step == Step::Label(label)).unwrap_or(self.steps.len())
     }
 
-    /// For every step the next one that every way from it comes through: its immediate postdominator. Jumps go forward.
+    /// For every step, its immediate postdominator: the next step that every path from it passes. Jumps only
+    /// go forward.
     pub fn joins(&self) -> Vec<usize> {
         let end = self.steps.len();
         let mut joins = vec![end; end + 1];

@@ -1,10 +1,10 @@
-//! Events: what a thread does to memory, as models see it.
+//! Events: the memory accesses and barriers of a thread, as the models see them.
 
 use std::ops::BitOr;
 
 use crate::program::{Const, LocationId};
 
-/// What is special about an event: a set of marks. An access without any is the architecture's ordinary load or store
+/// The tags of an event: a set of bits. An access without tags is the architecture's ordinary load or store
 /// (in the kernel's model, READ_ONCE and WRITE_ONCE).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Tags(pub u64);
@@ -19,17 +19,17 @@ macro_rules! tags {
 }
 
 tags! {
-    /// Acquires: ldar, .aq, smp_load_acquire, the read of spin_lock.
+    /// Acquire: ldar, .aq, smp_load_acquire, the read of spin_lock.
     ACQUIRE = 0, "acq";
-    /// Acquires weakly (RCpc): ldapr.
+    /// Acquire, RCpc (weaker): ldapr.
     ACQUIRE_PC = 1, "acqpc";
-    /// Releases: stlr, .rl, smp_store_release, spin_unlock.
+    /// Release: stlr, .rl, smp_store_release, spin_unlock.
     RELEASE = 2, "rel";
-    /// Half of a load-reserved, store-conditional pair.
+    /// One half of a load-reserved/store-conditional pair.
     EXCLUSIVE = 3, "x";
-    /// Half of one atomic instruction.
+    /// One half of an atomic instruction.
     AMO = 4, "amo";
-    /// The read of an operation whose result nobody gets.
+    /// The read of an update whose result is discarded.
     NORETURN = 5, "noreturn";
     /// A plain C access.
     PLAIN = 6, "plain";
@@ -41,9 +41,9 @@ tags! {
     UL = 9, "UL";
     /// The read of a lock that could not be taken.
     LF = 10, "LF";
-    /// spin_is_locked that found it held.
+    /// A spin_is_locked that found the lock held.
     RL = 11, "RL";
-    /// spin_is_locked that found it free.
+    /// A spin_is_locked that found the lock free.
     RU = 12, "RU";
     /// smp_mb
     MB = 13, "mb";
@@ -59,7 +59,7 @@ tags! {
     AFTER_SPINLOCK = 18, "after-spinlock";
     /// smp_mb__after_unlock_lock
     AFTER_UNLOCK_LOCK = 19, "after-unlock-lock";
-    /// mfence, or any locked instruction on memory that nobody else sees
+    /// mfence, or a locked instruction on memory that no other thread sees
     MFENCE = 20, "mfence";
     /// dmb ish (and dsb)
     DMB_FULL = 21, "dmb";
@@ -90,7 +90,7 @@ tags! {
 }
 
 impl Tags {
-    /// Nothing special.
+    /// No tags.
     pub const NONE: Tags = Tags(0);
 
     /// fence rw,rw
@@ -104,12 +104,12 @@ impl Tags {
     /// fence w,w
     pub const FENCE_W_W: Tags = Tags(Tags::FENCE_PW.0 | Tags::FENCE_SW.0);
 
-    /// Whether it has any of the others' marks.
+    /// Whether the two sets have a tag in common.
     pub const fn any(self, of: Tags) -> bool {
         self.0 & of.0 != 0
     }
 
-    /// The marks in words, without the given ones.
+    /// The tags as text, separated by commas; a RISC-V fence as `fence r,rw`.
     fn words(self) -> String {
         let fence = Tags::FENCE_RW_RW;
         if self.any(fence) {
@@ -129,14 +129,14 @@ impl BitOr for Tags {
     }
 }
 
-/// What an event is.
+/// The kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Reads a value from a location.
     Read(LocationId, Const),
     /// Writes a value to a location.
     Write(LocationId, Const),
-    /// Orders others.
+    /// A barrier.
     Fence,
 }
 
@@ -145,16 +145,16 @@ pub enum Kind {
 pub struct Event {
     /// The thread; `None` for the write of an initial value.
     pub thread: Option<usize>,
-    /// What it is.
+    /// Read, write or fence.
     pub kind: Kind,
-    /// What is special about it.
+    /// The tags.
     pub tags: Tags,
-    /// The step of the thread that it belongs to.
+    /// The index of the thread's step that it belongs to.
     pub step: usize,
 }
 
 impl Event {
-    /// The location it reads or writes.
+    /// The location that the event reads or writes.
     pub fn location(&self) -> Option<LocationId> {
         match self.kind {
             Kind::Read(location, _) | Kind::Write(location, _) => Some(location),
@@ -162,7 +162,7 @@ impl Event {
         }
     }
 
-    /// `R[acq] x=1`, `W y=1`, `F[mb]`, with locations by name.
+    /// The event as text, with the names of the locations: `R[acq] x=1`, `W y=1`, `F[mb]`.
     pub fn describe(&self, names: &[String]) -> String {
         let words = self.tags.words();
         let tags = if words.is_empty() { String::new() } else { format!("[{words}]") };

@@ -1,4 +1,4 @@
-//! One way all threads can have run, and the ways their reads and writes can fit together.
+//! An execution: the events of all threads for one choice of paths, and the relations between them.
 
 use super::event::{Event, Kind, Tags};
 use super::relation::{MAX_EVENTS, Relation, Set};
@@ -6,21 +6,21 @@ use super::trace::Trace;
 use super::{ModelError, Result};
 use crate::program::Const;
 
-/// What all candidates made of the same traces share: events and program order. Events are the initial writes, by
-/// location, then the threads' events in order.
+/// The events, program order and dependencies, which all candidates made of the same traces share. Events are
+/// numbered: first the initial writes, by location, then the events of each thread in program order.
 #[derive(Debug, Clone)]
 pub struct Execution {
     /// The events.
     pub events: Vec<Event>,
-    /// Program order; initial writes are not in it.
+    /// Program order. Initial writes are not in it.
     pub po: Relation,
-    /// Program order between accesses to one location.
+    /// Program order between accesses to the same location.
     pub po_loc: Relation,
-    /// Pairs of accesses to one location.
+    /// Pairs of accesses to the same location.
     pub loc: Relation,
-    /// Pairs of one thread.
+    /// Pairs of events of the same thread.
     pub int: Relation,
-    /// Pairs of different threads; an initial write belongs to none.
+    /// Pairs of events of different threads. An initial write belongs to no thread.
     pub ext: Relation,
     /// Address dependencies.
     pub addr: Relation,
@@ -28,7 +28,7 @@ pub struct Execution {
     pub data: Relation,
     /// Control dependencies.
     pub ctrl: Relation,
-    /// Reads and writes that nothing comes between.
+    /// Read-modify-writes: pairs of a read and a write that no other write may come between.
     pub rmw: Relation,
     /// Reads.
     pub r: Set,
@@ -38,25 +38,25 @@ pub struct Execution {
     pub iw: Set,
 }
 
-/// Where reads got their values and in which order writes to one location are.
+/// The choices of a candidate: where each read gets its value, and the order of the writes to each location.
 #[derive(Debug, Clone)]
 pub struct Witness {
     /// Reads-from.
     pub rf: Relation,
-    /// Coherence, transitively closed.
+    /// Coherence order, transitively closed.
     pub co: Relation,
-    /// From-read: to every write that comes after the one a read got its value from.
+    /// From-read: from each read to every write that is coherence-after the write it read.
     pub fr: Relation,
 }
 
 impl Witness {
-    /// Nothing chosen yet, over `events` events.
+    /// A witness without any choice, over `events` events.
     pub fn empty(events: usize) -> Witness {
         let none = Relation::empty(events);
         Witness { rf: none.clone(), co: none.clone(), fr: none }
     }
 
-    /// Puts the writes of one location in order, the initial one first.
+    /// Sets the order of the writes to one location. The initial write comes first.
     pub fn order(&mut self, order: &[usize]) {
         let mut later = Set::EMPTY;
         for &write in order.iter().rev() {
@@ -65,7 +65,7 @@ impl Witness {
         }
     }
 
-    /// Lets a read get its value from a write whose place in the order is known.
+    /// Makes a read get its value from a write. The write must already be in the coherence order.
     pub fn source(&mut self, write: usize, read: usize) {
         self.rf.insert(write, read);
         self.fr.insert_all(read, self.co.row(write));
@@ -73,10 +73,10 @@ impl Witness {
 }
 
 impl Execution {
-    /// Puts one trace of each thread together.
+    /// Combines one trace of each thread.
     ///
     /// # Errors
-    /// If it has too many events.
+    /// If the execution has more than [`MAX_EVENTS`] events.
     pub fn new(init: &[Const], traces: &[&Trace]) -> Result<Execution> {
         let mut events: Vec<Event> = (init.iter().enumerate())
             .map(|(location, value)| Event {
@@ -135,12 +135,12 @@ impl Execution {
         Ok(Execution { events, po, po_loc, loc, int, ext, addr, data, ctrl, rmw, r, w, iw })
     }
 
-    /// The events that have any of the marks.
+    /// The events that have at least one of the tags.
     pub fn tagged(&self, tags: Tags) -> Set {
         self.select(|event| event.tags.any(tags))
     }
 
-    /// The events that satisfy a test.
+    /// The events for which the predicate holds.
     pub fn select(&self, test: impl Fn(&Event) -> bool) -> Set {
         let mut set = Set::EMPTY;
         for (number, _) in self.events.iter().enumerate().filter(|(_, event)| test(event)) {
@@ -154,12 +154,12 @@ impl Execution {
         self.r | self.w
     }
 
-    /// `fencerel(s)`: pairs in program order with a barrier of `fences` between.
+    /// `fencerel(s)`: pairs in program order with a barrier of `fences` between them.
     pub fn fencerel(&self, fences: Set) -> Relation {
         (&self.po >> fences) >> &self.po
     }
 
-    /// `[s]`
+    /// `[s]`: the identity on a set.
     pub fn id(&self, set: Set) -> Relation {
         let mut out = Relation::empty(self.events.len());
         for event in set.iter() {

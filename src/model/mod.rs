@@ -1,12 +1,17 @@
-//! What an architecture, or the kernel's model, allows of a test.
+//! Memory models: which final states an architecture, or the Linux kernel's model, allows a test to end in.
 //!
 //! ```text
 //! Program --machine::code--> Code --trace--> Traces --search, axioms--> the states that are allowed
 //! assembly test --assembly::parse--^
 //! ```
 //!
-//! Every execution that a model allows is found: each thread's ways to run, each order of the writes to a location, each
-//! source of each read. Values follow from these. [`axioms`] holds a file per model, to be held against the published one line by line.
+//! The search finds every execution that a model allows. It combines the paths of each thread, the orders of
+//! the writes to each location, and the source of each read. The values follow from these choices. [`axioms`]
+//! has one file per model, so that each can be compared with the published model line by line.
+//!
+//! Not modelled: RCU grace periods and SRCU, non-temporal stores, accesses of mixed sizes, instruction fetch,
+//! address translation, and memory that is not ordinary cacheable memory. docs/models.md lists per model what
+//! is left out.
 
 pub mod assembly;
 pub mod axioms;
@@ -43,17 +48,17 @@ pub enum Model {
     X86Tso,
     /// Armv8, AArch64.
     Armv8,
-    /// POWER, as in Herding Cats.
+    /// POWER, as in "Herding Cats" (TOPLAS 2014).
     Power,
     /// RISC-V's weak memory order.
     Rvwmo,
 }
 
 impl Model {
-    /// All of them, in the order of the tables.
+    /// All models, in the order of the tables.
     pub const ALL: [Model; 6] = [Model::Lkmm, Model::Sc, Model::X86Tso, Model::Armv8, Model::Power, Model::Rvwmo];
 
-    /// Its name in tables.
+    /// The model's name in tables.
     pub const fn name(self) -> &'static str {
         match self {
             Model::Lkmm => "LKMM",
@@ -75,7 +80,7 @@ impl Model {
         }
     }
 
-    /// The architecture whose hardware it is the model of.
+    /// The architecture whose hardware this model describes; `None` for LKMM and SC.
     pub const fn arch(self) -> Option<Arch> {
         match self {
             Model::Lkmm | Model::Sc => None,
@@ -110,37 +115,38 @@ impl FromStr for Model {
     }
 }
 
-/// How much is looked at before a test is refused as too large.
+/// Limits on the search. A test that exceeds one is refused as too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Ways for one thread to run.
+    /// Maximum number of paths of one thread.
     pub traces: usize,
-    /// Steps in which candidate executions are grown.
+    /// Maximum number of search steps, that is of partial executions.
     pub candidates: u64,
 }
 
 impl Default for Bounds {
-    /// Tests of a page are far below: the largest that come with the program have some thousand candidates.
+    /// Tests of one page stay far below these limits. The largest scenarios in the tree have some thousand
+    /// candidates.
     fn default() -> Bounds {
         Bounds { traces: 50_000, candidates: 20_000_000 }
     }
 }
 
-/// Why there is no verdict.
+/// Why a test has no verdict.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
-    /// It is outside of what the models speak about.
+    /// The test uses something that the published models do not cover.
     #[error("not modelled: {0}")]
     NotModelled(&'static str),
-    /// It does something no model here can follow.
+    /// The test does something that no model here can follow.
     #[error("cannot be judged: {0}")]
     Unsupported(String),
-    /// There is too much to look at.
+    /// The search exceeded one of the [`Bounds`], or an execution has too many events.
     #[error("too large to be judged: {count} {what} or more")]
     TooLarge {
-        /// Of what.
+        /// What was counted.
         what: &'static str,
-        /// How many there were when it was given up.
+        /// The count when the search stopped.
         count: u64,
     },
 }

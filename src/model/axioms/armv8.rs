@@ -1,9 +1,13 @@
-//! Armv8-A, AArch64: other-multi-copy-atomic.
+//! Armv8-A, AArch64: an other-multi-copy-atomic model.
 //!
-//! Arm Architecture Reference Manual (DDI 0487), B2.3, "Definition of the Armv8 memory model"; as axioms herd's
-//! aarch64.cat, and C. Pulte et al., "Simplifying ARM Concurrency", POPL 2018. All observers are in one inner-shareable
-//! domain; dsb is taken as dmb, but for dsb st, which orders writes before everything behind it. Left out: instruction fetch, translation, mixed sizes, tags, "pick" dependencies (a CAS
-//! or conditional select whose result depends on a comparison orders here like data).
+//! Sources: Arm Architecture Reference Manual (DDI 0487), B2.3, "Definition of the Armv8 memory model"; as
+//! axioms, herd's aarch64.cat; and C. Pulte et al., "Simplifying ARM Concurrency", POPL 2018.
+//!
+//! All observers are in one inner-shareable domain. `dsb` is treated as `dmb`, except `dsb st`, which orders
+//! writes before everything behind it. The "pick" dependency of a compare-and-swap is part of `ctrl` here;
+//! `trace.rs` puts it there.
+//!
+//! Not modelled: instruction fetch, address translation, mixed sizes, memory tagging.
 
 use super::{Demand, Judge, allowed, forbidden};
 use crate::model::event::Tags;
@@ -21,14 +25,15 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
     let dsb_st = marked(Tags::DSB_ST);
     let isb = marked(Tags::ISYNC);
 
-    // Dependency-ordered-before, but for what goes through a local read.
+    // Dependency-ordered-before, without the part that goes through a local read.
     let dob = addr | data | (ctrl >> w) | ((((ctrl | (addr >> po)) >> isb) >> po) >> r) | ((addr >> po) >> w);
     // Barrier-ordered-before
     let bob = ((po >> full) >> po)
         | (((r - noret) >> po >> ld) >> po)
         | (((w >> po >> st) >> po) >> w)
         | ((w >> po >> dsb_st) >> po)
-        // An atomic instruction that acquires and releases is a barrier for what follows it.
+        // An atomic instruction with acquire and release semantics is a full barrier for the accesses behind
+        // it.
         | ((a >> amo >> l).range() >> po)
         | (l >> po >> a)
         | ((a | q) >> po)
@@ -38,7 +43,8 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
         let obs = (&rfe | (co & ext)) | (fr & ext);
         let coi = co & int;
         let local = (&dob | ((ctrl | data) >> &coi)) | ((addr | data) >> &rfi);
-        // Atomic-ordered-before: a read that acquires is after the update whose value it got, even from its own thread.
+        // Atomic-ordered-before: an acquiring read is ordered after the update that it reads from, even in
+        // its own thread.
         let aob = rmw | ((rmw >> &rfi) >> (a | q));
         let released = (po >> l) >> &coi;
         let order = (((&obs | &local) | &aob) | &bob) | &released;

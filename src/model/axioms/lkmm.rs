@@ -1,9 +1,14 @@
 //! The Linux-kernel memory model, without RCU's grace periods and SRCU.
 //!
-//! tools/memory-model/linux-kernel.cat, .bell and lock.cat of the kernel, as of Linux 6.14 and later; J. Alglave,
-//! L. Maranget, P. McKenney, A. Parri, A. Stern, "Frightening Small Children and Disconcerting Grown-ups: Concurrency in
-//! the Linux Kernel", ASPLOS 2018. Without grace periods, read-side critical sections order nothing, so the RCU axiom has
-//! nothing to say. A lock is its location: LKR and LKW read and write it when it is taken, UL writes it when it is freed.
+//! Sources: tools/memory-model/linux-kernel.cat, .bell and lock.cat of the kernel, as of Linux 6.14 and
+//! later; J. Alglave, L. Maranget, P. McKenney, A. Parri, A. Stern, "Frightening Small Children and
+//! Disconcerting Grown-ups: Concurrency in the Linux Kernel", ASPLOS 2018.
+//!
+//! A lock is a location. LKR and LKW are the read and the write that take it, UL is the write that frees it.
+//!
+//! Not modelled: RCU grace periods and SRCU. Tests that need them are refused when they are lowered. Without
+//! grace periods, RCU read-side critical sections order nothing, so the RCU axiom never forbids anything. The
+//! flag for plain and marked accesses in one region is not computed either.
 
 use super::route::Route;
 use super::{Demand, Judge, Judgement, allowed, forbidden, forbidden_by_route};
@@ -11,7 +16,7 @@ use crate::model::event::Tags;
 use crate::model::execution::{Execution, Witness};
 use crate::model::relation::{Relation, Set};
 
-/// Sets of events by their marks.
+/// Sets of events, selected by their tags.
 #[derive(Clone, Copy)]
 struct Sets {
     all: Set,
@@ -24,7 +29,7 @@ struct Sets {
     r4rmb: Set,
 }
 
-/// What the axioms about plain accesses take over from those about marked ones.
+/// Relations that the axioms about plain accesses take from the axioms about marked accesses.
 struct Ordering {
     addr: Relation,
     fence: Relation,
@@ -36,7 +41,7 @@ struct Ordering {
     xbstar: Relation,
 }
 
-/// happens-before, propagation, plain-coherence; and the data-race flag
+/// happens-before, propagation, plain-coherence, and the data-race flag.
 pub fn judge(execution: &Execution) -> Judge<'_> {
     let Execution { po, rmw, r, w, iw, ext, int, .. } = execution;
     let (r, w) = (*r, *w);
@@ -50,7 +55,8 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
     let (lkr, lkw, ul) = (tagged(Tags::LKR), tagged(Tags::LKW), tagged(Tags::UL));
     let acquire = r & (tagged(Tags::ACQUIRE) | lkr);
     let release = w & (tagged(Tags::RELEASE) | ul);
-    // The set RMW of linux-kernel.bell (6.14 and later) holds FailedRMW, the reads of those that did not write, too.
+    // The set RMW of linux-kernel.bell (6.14 and later) also holds FailedRMW: the reads of conditional
+    // updates that did not write.
     let rmws = rmw.domain() | rmw.range() | tagged(Tags::FAILED);
     let fencerel = |tags| execution.fencerel(tagged(tags));
 
@@ -116,7 +122,7 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
             let routes = vec![("prop", Route { hops: route(), ends: &[2] })];
             return forbidden_by_route("happens-before", Demand::Acyclic, hb, parts, routes);
         }
-        // Each link that is not reads-from takes a strong fence.
+        // Every link of pb contains a strong fence.
         let pb = ((&prop >> &strong_fence) >> hb.star()) >> marked;
         if !pb.is_acyclic() {
             let mut hops = route();
@@ -135,7 +141,7 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
     })
 }
 
-/// Plain accesses: where they must be coherent, and where they race.
+/// Plain accesses: where they must be coherent, and where they have a data race.
 fn plain_accesses(
     execution: &Execution,
     sets: Sets,

@@ -1,11 +1,12 @@
-//! The models: one file each, in the order and with the names of the published axioms.
+//! The axioms: one file per model, in the order and with the names of the published axioms.
 //!
-//! That every location by itself is sequentially consistent and that nothing comes between the halves of a
-//! read-modify-write is demanded by all of them alike and holds already when candidates are made
-//! ([`super::search`]); [`coherence`] says so of those that are made without.
+//! Every model demands two more things: each location by itself is sequentially consistent, and no write
+//! comes between the halves of a read-modify-write. With `coherent` set, [`super::search`] makes only
+//! candidates that satisfy both. [`coherence`] checks candidates that were made without it.
 //!
-//! A candidate may be judged while it still grows, with some reads without a source and some locations without an order:
-//! what is forbidden then stays forbidden. So an axiom must not take anything away because a relation is larger.
+//! A model may judge a candidate that is still growing: some reads have no source yet, and some locations
+//! have no order yet. A candidate that is forbidden must stay forbidden when its relations grow. So an axiom
+//! must not subtract pairs because a relation is larger.
 
 mod armv8;
 mod lkmm;
@@ -20,50 +21,51 @@ use super::execution::{Execution, Witness};
 use super::relation::Relation;
 use route::Route;
 
-/// What a model says of one candidate.
+/// What a model says about one candidate.
 #[derive(Debug, Clone)]
 pub enum Judgement {
-    /// It may happen.
+    /// The model allows the candidate.
     Allowed {
-        /// What comes before what, in every way the model knows.
+        /// The order of the events that the model demands: the union of its ordering relations.
         order: Relation,
-        /// Whether the kernel's model sees a data race in it.
+        /// Whether the kernel's model sees a data race in the candidate.
         race: bool,
     },
-    /// It cannot happen.
+    /// The model forbids the candidate.
     Forbidden(Violation),
 }
 
-/// Which axiom forbids a candidate.
+/// The axiom that forbids a candidate, and how.
 #[derive(Debug, Clone)]
 pub struct Violation {
-    /// Its published name.
+    /// The published name of the axiom.
     pub axiom: &'static str,
-    /// What it demands of `relation`.
+    /// What the axiom demands of `relation`.
     pub demand: Demand,
-    /// The relation that is not as demanded.
+    /// The relation that violates the demand.
     pub relation: Relation,
-    /// What that relation is made of, by name, the most telling first.
+    /// The named parts of that relation, the most informative first.
     pub parts: Vec<(&'static str, Relation)>,
-    /// How steps of the compound ones among them are made.
+    /// How one step of a compound part is composed of simpler relations.
     pub routes: Vec<(&'static str, Route)>,
 }
 
-/// What an axiom demands.
+/// What an axiom demands of a relation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Demand {
-    /// No cycle.
+    /// The relation has no cycle.
     Acyclic,
-    /// No event related to itself.
+    /// No event is related to itself.
     Irreflexive,
-    /// No pair at all.
+    /// The relation has no pair.
     Empty,
 }
 
-/// Judges the candidates of one execution.
+/// A function that judges the candidates of one execution.
 pub type Judge<'e> = Box<dyn Fn(&Witness) -> Judgement + 'e>;
 
-/// A model, ready for the candidates of an execution: what does not depend on the candidate is computed once.
+/// Prepares a model for the candidates of an execution. What does not depend on the candidate is computed
+/// once.
 pub fn judge(model: Model, execution: &Execution) -> Judge<'_> {
     match model {
         Model::Lkmm => lkmm::judge(execution),
@@ -75,7 +77,7 @@ pub fn judge(model: Model, execution: &Execution) -> Judge<'_> {
     }
 }
 
-/// What every model demands first: `acyclic po-loc | rf | co | fr` and `empty rmw & (fre; coe)`.
+/// Checks what every model demands first: `acyclic po-loc | rf | co | fr` and `empty rmw & (fre; coe)`.
 pub fn coherence(execution: &Execution, witness: &Witness) -> Option<Violation> {
     let Witness { rf, co, fr } = witness;
     let relation = ((&execution.po_loc | rf) | co) | fr;
@@ -107,7 +109,7 @@ fn forbidden(
     Judgement::Forbidden(Violation { axiom, demand, relation, parts, routes: Vec::new() })
 }
 
-/// The same with an explanation of its compound parts.
+/// A violation with routes that explain its compound parts.
 fn forbidden_by_route(
     axiom: &'static str,
     demand: Demand,

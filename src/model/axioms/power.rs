@@ -1,8 +1,10 @@
-//! POWER.
+//! POWER, as in "Herding Cats".
 //!
-//! J. Alglave, L. Maranget, M. Tautschnig, "Herding Cats: Modelling, Simulation, Testing, and Data Mining for Weak
-//! Memory", TOPLAS 36(2), 2014: figures 18 and 25, and herd's ppc.cat with ppc-checks.cat, whose propagation goes through
-//! the communications between threads only.
+//! Sources: J. Alglave, L. Maranget, M. Tautschnig, "Herding Cats: Modelling, Simulation, Testing, and Data
+//! Mining for Weak Memory", TOPLAS 36(2), 2014, figures 18 and 25; herd's ppc.cat with ppc-checks.cat. In
+//! ppc-checks.cat, propagation uses only the communications between different threads.
+//!
+//! Not modelled: mixed sizes, and memory that is not ordinary cacheable memory.
 
 use super::route::Route;
 use super::{Demand, Judge, allowed, forbidden, forbidden_by_route};
@@ -10,7 +12,7 @@ use crate::model::event::Tags;
 use crate::model::execution::{Execution, Witness};
 use crate::model::relation::{Relation, Set};
 
-/// no-thin-air, propagation, observation
+/// no-thin-air, propagation, observation.
 pub fn judge(execution: &Execution) -> Judge<'_> {
     let Execution { po, po_loc, addr, data, ctrl, r, w, ext, int, .. } = execution;
     let (r, w) = (*r, *w);
@@ -25,7 +27,7 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
     let dd = addr | data;
     let ctrlisync = (ctrl >> marked(Tags::ISYNC)) >> po >> m;
     let cc0 = ((&dd | po_loc) | (ctrl >> m)) | (addr >> po >> m);
-    // Two halves of reservations stay in order.
+    // The accesses of load-reserve/store-conditional pairs stay in program order.
     let exclusive = marked(Tags::EXCLUSIVE);
     let xx = exclusive >> po >> exclusive;
     Box::new(move |Witness { rf, co, fr }| {
@@ -50,7 +52,7 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
         let route = || {
             let stay = execution.id(execution.select(|_| true));
             let mut hops = vec![
-                // rfe, fre, coe, fre; rfe or coe; rfe, or nothing
+                // Start: rfe, fre or coe; fre or coe followed by rfe; or nothing.
                 (0, "rfe", rfe.clone(), 1),
                 (0, "fre", fre.clone(), 1),
                 (0, "coe", coe.clone(), 1),
@@ -58,14 +60,14 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
                 (0, "coe", coe.clone(), 5),
                 (5, "rfe", rfe.clone(), 1),
                 (0, "", stay.clone(), 1),
-                // fences with or without a read before them, and what happens after
+                // Then fences, each with or without a read-from before it, and hb steps after it.
                 (1, "rfe", rfe.clone(), 2),
                 (1, "fence", fence.clone(), 3),
                 (2, "fence", fence.clone(), 3),
                 (3, "", stay.clone(), 1),
-                // the strong one
+                // Then the sync of the strong part.
                 (1, "sync", sync.clone(), 4),
-                // or, from write to write, a fence and what happens after
+                // Or, from write to write: a fence and hb steps after it.
                 (0, "rfe", rfe.clone(), 6),
                 (0, "fence", fence.clone(), 7),
                 (6, "fence", fence.clone(), 7),
@@ -98,8 +100,8 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
     })
 }
 
-/// Preserved program order: the least solution of the four mutual equations between the beginnings (i) and ends (c) of
-/// accesses.
+/// Preserved program order: the least solution of four mutually recursive equations between the beginnings
+/// (i) and completions (c) of accesses.
 fn preserved(ii0: &Relation, ci0: &Relation, cc0: &Relation, r: Set, w: Set) -> Relation {
     let (mut ii, mut ic, mut ci, mut cc) = (ii0.clone(), Relation::empty(ii0.events()), ci0.clone(), cc0.clone());
     loop {

@@ -1,21 +1,22 @@
-//! How one step of a compound relation is made of simpler ones, for explanations.
+//! Decomposes one step of a compound relation into steps of simpler relations, for explanations.
 
 use std::collections::{HashSet, VecDeque};
 
 use crate::model::relation::Relation;
 
-/// A compound relation as a walk: from state 0 along named relations from state to state, to one of the ends. A relation
-/// without a name is a change of state that stays at the event.
+/// A compound relation as a small automaton. A walk starts in state 0, follows named relations from state to
+/// state, and finishes in one of `ends`. A hop with an empty name changes the state and stays at the event.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// From which state, by what, to which state.
+    /// The hops: begin state, name, relation, end state.
     pub hops: Vec<(u8, &'static str, Relation, u8)>,
-    /// The states in which it may end.
+    /// The states in which a walk may finish.
     pub ends: &'static [u8],
 }
 
 impl Route {
-    /// The shortest walk from one event to another: each event with the name of what leads on from it.
+    /// The shortest walk from one event to another: each event with the name of the relation that leads on
+    /// from it.
     pub fn walk(&self, from: usize, to: usize) -> Option<Vec<(usize, &'static str)>> {
         let mut reached = vec![(from, 0u8, None::<usize>, "")];
         let mut seen = HashSet::from([(from, 0u8)]);
@@ -27,7 +28,7 @@ impl Route {
                     continue;
                 }
                 for next in relation.row(event).iter() {
-                    // A walk back to its beginning has to arrive, so an end is looked for before what was seen.
+                    // A walk may return to its first event, so the end is checked before the visited set.
                     if next == to && self.ends.contains(end) && (!name.is_empty() || at != 0) {
                         let mut walk = vec![(event, *name)];
                         let mut back = at;

@@ -1,8 +1,10 @@
-//! RISC-V's weak memory order.
+//! RVWMO, the weak memory ordering of RISC-V.
 //!
-//! The RISC-V Instruction Set Manual, Volume I, chapter "RVWMO Memory Consistency Model" and its formal appendix (herd's
-//! riscv.cat). The thirteen rules of preserved program order have their numbers here. An AMO is one operation, which reads and
-//! writes: whatever orders one of its halves orders the other. Left out: mixed sizes, I/O.
+//! Source: The RISC-V Instruction Set Manual, Volume I, chapter "RVWMO Memory Consistency Model" and its
+//! formal appendix (herd's riscv.cat). Comments give the numbers of the thirteen rules of preserved program
+//! order. An AMO is one operation that reads and writes: whatever orders one of its halves orders the other.
+//!
+//! Not modelled: mixed sizes, I/O, `fence.i`.
 
 use super::{Demand, Judge, allowed, forbidden};
 use crate::model::event::Tags;
@@ -18,7 +20,7 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
     let (aq, rl) = (m & marked(Tags::ACQUIRE), m & marked(Tags::RELEASE));
     let rcsc = (aq | rl) & marked(Tags::AMO | Tags::EXCLUSIVE);
     let amo_or_sc = w & marked(Tags::AMO | Tags::EXCLUSIVE);
-    // 4: fences, by the kinds of access they name before and after
+    // Rule 4: fences, by the kinds of access before and after them.
     let mut fences = execution.none();
     for (before, first) in [(Tags::FENCE_PR, r), (Tags::FENCE_PW, w)] {
         for (after, second) in [(Tags::FENCE_SR, r), (Tags::FENCE_SW, w)] {
@@ -39,14 +41,15 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
         | ((m >> addr >> m) >> po >> w); // 13
     let same_location_reads = r >> &po_loc_no_w >> r;
     let to_write = m >> (addr | data) >> w;
-    // The halves of an AMO stand for one event: what comes before or after one of them does so for both.
+    // The halves of an AMO stand for one event: an ordering before or after one half holds for both.
     let amo = (marked(Tags::AMO) >> rmw) >> marked(Tags::AMO);
     let halves = &amo | amo.inverse();
     let (same, apart) = (halves.maybe(), halves.maybe());
     let whole = move |relation: &Relation| ((&same >> relation) >> &same) - &apart;
     Box::new(move |Witness { rf, co, fr }| {
         let (rfe, rfi) = (rf & ext, rf & int);
-        // Two reads of which one has no source yet may still turn out to read the same write.
+        // A read without a source may still turn out to read the same write as the other read, so rule 2
+        // waits for both sources.
         let (same_write, read) = (rf.inverse() >> rf, rf.range());
         let ppo = ((&fixed
             | ((read >> &same_location_reads >> read) - same_write)) // 2

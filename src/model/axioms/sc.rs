@@ -1,8 +1,9 @@
-//! Sequential consistency: all accesses in one order that respects each program's.
+//! Sequential consistency: all accesses take effect in one order that respects the program order of each
+//! thread.
 //!
-//! L. Lamport, "How to Make a Multiprocessor Computer That Correctly Executes Multiprocess Programs", IEEE Transactions
-//! on Computers C-28(9), 1979; as an axiom in J. Alglave, L. Maranget, M. Tautschnig, "Herding Cats", TOPLAS 36(2), 2014,
-//! figure 21.
+//! Sources: L. Lamport, "How to Make a Multiprocessor Computer That Correctly Executes Multiprocess
+//! Programs", IEEE Transactions on Computers C-28(9), 1979; as an axiom in J. Alglave, L. Maranget, M.
+//! Tautschnig, "Herding Cats", TOPLAS 36(2), 2014, figure 21.
 
 use super::{Demand, Judge, allowed, forbidden};
 use crate::model::execution::{Execution, Witness};

@@ -1,8 +1,10 @@
-//! x86-TSO: a store may be passed by younger loads of its own thread, and nothing else.
+//! x86-TSO: a store may be overtaken by later loads of its own thread; everything else stays in order.
 //!
-//! S. Owens, S. Sarkar, P. Sewell, "A Better x86 Memory Model: x86-TSO", TPHOLs 2009; as axioms herd's x86tso.cat
-//! (Herding Cats, 2014, figure 21). Memory is ordinary write-back memory: sfence and lfence order nothing more there, and
-//! non-temporal stores are outside of the model.
+//! Sources: S. Owens, S. Sarkar, P. Sewell, "A Better x86 Memory Model: x86-TSO", TPHOLs 2009; as axioms,
+//! herd's x86tso.cat (Herding Cats, 2014, figure 21).
+//!
+//! Not modelled: non-temporal stores, and memory types other than write-back. In write-back memory sfence and
+//! lfence add no order.
 
 use super::{Demand, Judge, allowed, forbidden};
 use crate::model::event::Tags;
@@ -14,10 +16,10 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
     let (r, w) = (*r, *w);
     let m = r | w;
     let locked = execution.tagged(Tags::AMO);
-    // Everything in program order but a write before a read.
+    // Program order, except a write before a read.
     let po_ghb = (w >> po >> w) | (r >> po >> m);
     let mfence = m >> execution.fencerel(execution.tagged(Tags::MFENCE)) >> m;
-    // A locked instruction drains the store buffer on both of its sides.
+    // A locked instruction drains the store buffer before and after it.
     let implied = ((w & locked) >> po >> r) | (w >> po >> (r & locked));
     let local = po_ghb | mfence | implied;
     Box::new(move |Witness { rf, co, fr }| {

@@ -1,4 +1,4 @@
-//! AArch64, with LSE atomics or with exclusives.
+//! AArch64: events of the emitted instructions, with LSE atomics or with exclusives.
 
 use super::{Machine, Parts, Use};
 use crate::arch::Atomics;
@@ -16,7 +16,7 @@ impl Machine for Aarch64 {
             }
             Fence::Rmb | Fence::AcquireAfterCtrlDep | Fence::MandatoryRmb => Some(Tags::DMB_LD),
             Fence::Wmb => Some(Tags::DMB_ST),
-            // dsb st, where smp_wmb() is dmb ishst
+            // wmb() is dsb st; smp_wmb() is dmb ishst.
             Fence::MandatoryWmb => Some(Tags::DSB_ST),
             Fence::MbAfterUnlockLock | Fence::Barrier | Fence::RcuReadLock | Fence::RcuReadUnlock => None,
         }
@@ -38,21 +38,23 @@ impl Machine for Aarch64 {
         };
         let lse = self.0 == Atomics::Lse;
         let kind = if lse { Tags::AMO } else { Tags::EXCLUSIVE };
-        // ldaxr or an acquiring instruction; a fully ordered pair of exclusives reads with plain ldxr.
+        // Acquire: ldaxr or an acquiring LSE instruction. A fully ordered pair of exclusives reads with plain
+        // ldxr.
         let acquires = order == Order::Acquire || lse && order == Order::Full;
         let releases = matches!(order, Order::Release | Order::Full);
-        // stadd and its like are stores: what follows dmb ishld need not wait for their read.
+        // stadd and its family are stores: accesses behind dmb ishld do not wait for their read.
         let noreturn = if lse && used == Use::NoReturn { Tags::NORETURN } else { Tags::NONE };
         let read = kind | noreturn | if acquires { Tags::ACQUIRE } else { Tags::NONE };
         let compares = matches!(used, Use::Lock | Use::Trylock) || !lse && matches!(used, Use::Compare(_));
         Parts {
             read,
-            // spin_trylock looks first, with a plain load, and leaves a lock alone that it sees held.
+            // spin_trylock first reads the lock with a plain load. If the lock is held, it does not try to
+            // take it.
             failed: if used == Use::Trylock { Tags::NONE } else { read },
             write: kind | if releases { Tags::RELEASE } else { Tags::NONE },
             after: (!lse && order == Order::Full).then_some(Tags::DMB_FULL),
             branch: compares.then_some(BranchOn::Read),
-            // cas
+            // The result of cas has only a "pick" dependency on the value read.
             picks: lse && matches!(used, Use::Compare(_) | Use::Lock | Use::Trylock),
             ..Parts::default()
         }

@@ -1,4 +1,5 @@
-//! The kernel's own view: one event for most primitives (tools/memory-model/Documentation/herd-representation.txt).
+//! The kernel model's view of a test: one event for most primitives
+//! (tools/memory-model/Documentation/herd-representation.txt).
 
 use super::{Machine, Parts, Use};
 use crate::model::event::Tags;
@@ -6,7 +7,7 @@ use crate::program::{Access, Fence, Order};
 
 pub struct Lkmm;
 
-/// linux-kernel.bell, FailedRMW: without a write an update neither acquires nor is a full barrier.
+/// linux-kernel.bell, FailedRMW: an update that does not write does not acquire and is not a full barrier.
 const CONDITIONAL: Parts = Parts {
     enter: None,
     before: None,
@@ -19,13 +20,14 @@ const CONDITIONAL: Parts = Parts {
 };
 
 impl Machine for Lkmm {
-    /// explanation.txt: a control dependency reaches what lies within an arm of the `if`.
+    /// explanation.txt: a control dependency reaches only the accesses inside the arms of the `if`.
     const SCOPED: bool = true;
 
     fn fence(&self, fence: Fence) -> Option<Tags> {
         match fence {
             Fence::Mb | Fence::MandatoryMb => Some(Tags::MB),
-            // smp_acquire__after_ctrl_dep is smp_rmb in include/asm-generic/barrier.h, and the model has no word of its own.
+            // include/asm-generic/barrier.h defines smp_acquire__after_ctrl_dep as smp_rmb; the model has no
+            // event of its own for it.
             Fence::Rmb | Fence::MandatoryRmb | Fence::AcquireAfterCtrlDep => Some(Tags::RMB),
             Fence::Wmb | Fence::MandatoryWmb => Some(Tags::WMB),
             Fence::MbBeforeAtomic => Some(Tags::BEFORE_ATOMIC),
@@ -69,7 +71,8 @@ impl Machine for Lkmm {
         }
     }
 
-    /// herd7 has it as marked accesses that order nothing, whatever the kernel's documentation says of it.
+    /// herd7 treats it as marked accesses that order nothing, although the kernel's documentation calls it
+    /// fully ordered.
     fn add_unless(&self) -> Option<Parts> {
         Some(CONDITIONAL)
     }

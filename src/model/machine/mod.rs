@@ -1,7 +1,8 @@
-//! A test as the events that its emitted instructions make: per architecture what each kernel primitive becomes
-//! (docs/kernel.md, section 5), and once more as the kernel's own model has it.
+//! Translates a test into the events that its emitted instructions make. There is one translation per
+//! architecture (docs/kernel.md, section 5), and one for the kernel's own model.
 //!
-//! [`crate::codegen`] emits the instructions; tests hold its code against what stands here, instruction by instruction.
+//! [`crate::codegen`] emits the instructions. tests/emitted.rs compares the emitted code with these events,
+//! instruction by instruction.
 
 mod aarch64;
 mod lkmm;
@@ -17,14 +18,14 @@ use crate::program::{
     Access, Address, Composite, Const, Fence, Op, Operand, Order, Program, RegisterId, RmwOp, RmwResult, Thread, Type,
 };
 
-/// An update, by what it is used for.
+/// What an update is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
     /// xchg
     Exchange(Order),
     /// atomic_fetch_add, atomic_add_return and their family
     Fetch(Order),
-    /// atomic_add and its family: nothing is given back
+    /// atomic_add and its family: no value is returned
     NoReturn,
     /// cmpxchg
     Compare(Order),
@@ -34,63 +35,63 @@ pub(crate) enum Use {
     Trylock,
 }
 
-/// The events of an update.
+/// The events of one update.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Parts {
-    /// A barrier in front, in any case.
+    /// The barrier in front that is always executed.
     pub enter: Option<Tags>,
-    /// A barrier in front, if the write happens.
+    /// The barrier in front that is executed only if the write happens.
     pub before: Option<Tags>,
-    /// The read when the write happens.
+    /// Tags of the read if the write happens.
     pub read: Tags,
-    /// The read when it does not.
+    /// Tags of the read if the write does not happen.
     pub failed: Tags,
-    /// The write.
+    /// Tags of the write.
     pub write: Tags,
-    /// A barrier behind, if the write happens.
+    /// The barrier behind that is executed only if the write happens.
     pub after: Option<Tags>,
-    /// What branches inside depend on.
+    /// What the branches inside the update depend on.
     pub branch: Option<BranchOn>,
-    /// Whether the result of one that wrote was only compared with what was read.
+    /// Whether the result of an update that wrote has only a "pick" dependency on the value read.
     pub picks: bool,
 }
 
-/// What the kernel's primitives become.
+/// The events that the kernel's primitives become on one machine.
 pub(crate) trait Machine {
-    /// Whether a branch controls only what stands between it and the place where its ways meet.
+    /// Whether a branch controls only the steps up to the place where its two arms meet.
     const SCOPED: bool = false;
 
-    /// A barrier; `None` where it takes no instruction.
+    /// The tags of a barrier; `None` if it takes no instruction.
     fn fence(&self, fence: Fence) -> Option<Tags>;
-    /// A load, and the barrier behind it.
+    /// The tags of a load, and the barrier behind it.
     fn load(&self, access: Access) -> (Tags, Option<Tags>);
-    /// A store, and the barrier in front of it.
+    /// The barrier in front of a store, and the tags of the store.
     fn store(&self, access: Access) -> (Option<Tags>, Tags);
-    /// smp_store_mb as one locked instruction, where it is one.
+    /// smp_store_mb as one locked instruction; `None` if it is a store and a barrier.
     fn store_mb(&self) -> Option<Parts> {
         None
     }
-    /// A read-modify-write.
+    /// The parts of a read-modify-write.
     fn update(&self, used: Use) -> Parts;
-    /// atomic_add_unless as one event, where it is one.
+    /// atomic_add_unless as one update; `None` if it is a loop of simpler primitives.
     fn add_unless(&self) -> Option<Parts> {
         None
     }
-    /// spin_unlock: a store, and the barrier in front of it.
+    /// spin_unlock: the barrier in front, and the tags of the store.
     fn unlock(&self) -> (Option<Tags>, Tags) {
         self.store(Access::Release)
     }
-    /// spin_is_locked as an event of its own.
+    /// Whether spin_is_locked is an event of its own kind.
     fn is_locked_is_special(&self) -> bool {
         false
     }
 }
 
-/// A test as a model sees it: as the instructions of the model's architecture, or as the kernel's model and sequential
-/// consistency see the C. `atomics` matters on Armv8 alone.
+/// Translates a test for a model: into the instructions of the model's architecture, or into the C view of
+/// the kernel's model and of sequential consistency. `atomics` matters on Armv8 only.
 ///
 /// # Errors
-/// If it has a non-temporal store, which is outside of these models.
+/// If the test has a non-temporal store, which these models do not cover.
 pub fn code(program: &Program, model: Model, atomics: Atomics) -> Result<Code> {
     let nontemporal = |op: &Op| matches!(op, Op::Store { access: Access::NonTemporal, .. });
     if program.threads.iter().any(|thread| thread.ops.iter().any(nontemporal)) {
@@ -105,8 +106,8 @@ pub fn code(program: &Program, model: Model, atomics: Atomics) -> Result<Code> {
     })
 }
 
-/// A test's accesses as sequential consistency sees them: one event for most primitives. A non-temporal store is a store like any other here,
-/// for whoever asks which accesses there are and not what orders them.
+/// The accesses of a test as sequential consistency sees them: one event for most primitives. A non-temporal
+/// store is an ordinary store here. Callers use this to ask which accesses there are, not what orders them.
 pub fn accesses(program: &Program) -> Code {
     translate(program, &lkmm::Lkmm)
 }
@@ -204,7 +205,7 @@ impl<'a, M: Machine> Translation<'a, M> {
             }
             Op::SpinLock { address } => {
                 self.update(None, address, Type::Spinlock, TAKE, Gives::Done, self.machine.update(Use::Lock));
-                // The loop around it ends when it is taken.
+                // spin_lock loops until it takes the lock.
                 if let Some(Step::Update(update)) = self.steps.last_mut() {
                     update.until_done = true;
                 }
@@ -281,5 +282,5 @@ impl<'a, M: Machine> Translation<'a, M> {
     }
 }
 
-/// Taking a lock.
+/// The change that takes a lock: 0 becomes 1.
 const TAKE: Change = Change::IfEqual { expected: Operand::Const(Const::Int(0)), new: Operand::Const(Const::Int(1)) };

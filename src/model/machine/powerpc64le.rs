@@ -1,4 +1,4 @@
-//! POWER: reservations with barriers around them.
+//! POWER: events of the emitted instructions, lwarx/stwcx. loops with barriers around them.
 
 use super::{Machine, Parts, Use};
 use crate::model::code::BranchOn;
@@ -47,8 +47,8 @@ impl Machine for Power {
             Order::Full => Some(Tags::SYNC),
             Order::Relaxed | Order::Release => None,
         };
-        // The branch behind stwcx. is decided only when the reservation was there, that is when lwarx has read; what
-        // follows is controlled by that read, whether or not its value was compared too.
+        // The branch behind stwcx. is resolved only if the reservation was held, so lwarx has read by then.
+        // Everything behind the branch is controlled by that read, whether or not its value was compared.
         let (read, write) = (Tags::EXCLUSIVE, Tags::EXCLUSIVE);
         Parts { enter, read, failed: read, write, after, branch: Some(BranchOn::Read), ..Parts::default() }
     }

@@ -1,4 +1,4 @@
-//! RISC-V: fences around plain accesses, reservations and AMOs.
+//! RISC-V: events of the emitted instructions, with fences around plain accesses, lr/sc loops and AMOs.
 
 use super::{Machine, Parts, Use};
 use crate::model::code::BranchOn;
@@ -10,7 +10,7 @@ pub struct Riscv;
 impl Machine for Riscv {
     fn fence(&self, fence: Fence) -> Option<Tags> {
         match fence {
-            // fence iorw,iorw differs from rw,rw for devices alone.
+            // The kernel's fence iorw,iorw differs from fence rw,rw only for devices.
             Fence::Mb | Fence::MbBeforeAtomic | Fence::MbAfterAtomic | Fence::MbAfterSpinlock | Fence::MandatoryMb => {
                 Some(Tags::FENCE_RW_RW)
             }
@@ -37,7 +37,7 @@ impl Machine for Riscv {
         };
         let enter = (order == Order::Release).then_some(Tags::FENCE_RW_W);
         if !reserved {
-            // amoadd and its like, .aqrl where fully ordered
+            // amoadd and its family; .aqrl if fully ordered.
             let marks = if order == Order::Full { Tags::ACQUIRE | Tags::RELEASE } else { Tags::NONE } | Tags::AMO;
             let after = (order == Order::Acquire).then_some(Tags::FENCE_R_RW);
             return Parts { enter, read: marks, failed: marks, write: marks, after, ..Parts::default() };
@@ -47,11 +47,12 @@ impl Machine for Riscv {
             Order::Full => Some(Tags::FENCE_RW_RW),
             Order::Relaxed | Order::Release => None,
         };
-        // sc.rl where fully ordered
+        // sc.rl if fully ordered.
         let write = Tags::EXCLUSIVE | if order == Order::Full { Tags::RELEASE } else { Tags::NONE };
         let branch = if matches!(used, Use::Exchange(_)) { BranchOn::Write } else { BranchOn::Both };
         let read = Tags::EXCLUSIVE;
-        // spin_trylock looks first, with a plain load, and leaves a lock alone that it sees held.
+        // spin_trylock first reads the lock with a plain load. If the lock is held, it does not try to take
+        // it.
         let failed = if used == Use::Trylock { Tags::NONE } else { read };
         Parts { enter, read, failed, write, after, branch: Some(branch), ..Parts::default() }
     }

@@ -1,4 +1,5 @@
-//! x86-64: locked instructions, and barriers only for the compiler otherwise.
+//! x86-64: events of the emitted instructions. Updates are locked instructions; most barriers only restrain
+//! the compiler.
 
 use super::{Machine, Parts, Use};
 use crate::model::event::Tags;
@@ -20,9 +21,9 @@ const LOCKED: Parts = Parts {
 impl Machine for X86 {
     fn fence(&self, fence: Fence) -> Option<Tags> {
         match fence {
-            // lock addl on the own stack, and mfence
+            // A locked add to the thread's own stack (smp_mb), and mfence (mb).
             Fence::Mb | Fence::MandatoryMb => Some(Tags::MFENCE),
-            // lfence and sfence order nothing more among accesses to ordinary memory.
+            // lfence and sfence add no order between accesses to ordinary memory.
             Fence::MandatoryRmb | Fence::MandatoryWmb => None,
             Fence::Rmb
             | Fence::Wmb
@@ -51,8 +52,8 @@ impl Machine for X86 {
 
     fn update(&self, used: Use) -> Parts {
         match used {
-            // It looks first, and a lock that is seen held is left alone. (The look in front of a lock that is taken tells
-            // nothing that the locked instruction behind it does not.)
+            // spin_trylock first reads the lock. If the lock is held, it does not try to take it. If the lock
+            // is free, the first read adds nothing to what the locked instruction orders, so it has no event.
             Use::Trylock => Parts { failed: Tags::NONE, ..LOCKED },
             _ => LOCKED,
         }
