@@ -1,4 +1,4 @@
-//! One execution that answers a test's question, and what allows or forbids it.
+//! Explains a verdict: one execution that the test asks about, and what allows or forbids it.
 
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
@@ -11,41 +11,44 @@ use super::search::{Candidate, Search, Visitor};
 use super::{Bounds, Model, ModelError, Result};
 use crate::program::{Const, Prop, Quantifier};
 
-/// An execution and what a model says of it.
+/// An execution and what a model says about it.
 #[derive(Debug, Clone)]
 pub struct Explanation {
     /// The events.
     pub execution: Execution,
     /// Reads-from, coherence, from-read.
     pub witness: Witness,
-    /// The values of the columns at its end.
+    /// The values of the columns at the end of the execution.
     pub state: Vec<Const>,
-    /// Why it may or may not happen.
+    /// Why the model allows or forbids it.
     pub reason: Reason,
 }
 
-/// Why an execution may or may not happen.
+/// Why a model allows or forbids an execution.
 #[derive(Debug, Clone)]
 pub enum Reason {
-    /// It may: nothing is violated if things take effect in this order.
+    /// Allowed: no axiom is violated if the accesses take effect in this order.
     Allowed {
         /// The reads and writes of the threads, in that order.
         order: Vec<usize>,
-        /// Whether reads see the last write before them in that order. If not, there is no order in which all threads see
-        /// the writes, and this one only respects what the model orders.
+        /// Whether every read returns the last write before it in that order. If not, threads see the writes
+        /// at different times, no single order explains the execution, and this order only respects what the
+        /// model orders.
         single: bool,
     },
-    /// It may not: an axiom is violated.
+    /// Forbidden: an axiom is violated.
     Forbidden {
-        /// The axiom.
+        /// The published name of the axiom.
         axiom: &'static str,
-        /// Each event with the name of what leads from it to the next, the last leading to the first.
+        /// A cycle: each event with the name of the relation that leads to the next event. The last leads to
+        /// the first.
         cycle: Vec<(usize, &'static str)>,
     },
 }
 
-/// Looks for an execution that ends as the condition asks; for a `forall`, as it must not. An allowed one if there is
-/// one; else the one whose contradiction is shortest; `None` if no way to run gives these values at all.
+/// Looks for an execution whose final state satisfies the condition; for a `forall`, one that violates it.
+/// Returns an allowed execution if there is one, else the forbidden one with the shortest cycle, else `None`:
+/// no execution ends with these values.
 ///
 /// # Errors
 /// As [`super::check`].
@@ -56,8 +59,9 @@ pub fn explain(code: &Code, model: Model, bounds: Bounds) -> Result<Option<Expla
     if allowing.found.is_some() {
         return Ok(allowing.found);
     }
-    // None is allowed. Those that are coherent, as every model demands; if none is, incoherence itself is the reason.
-    // Every contradiction would do, so a search that takes too long ends with the shortest so far.
+    // No execution is allowed. First look at the coherent ones, because every model demands coherence. If
+    // there are none, the missing coherence is the reason. Every cycle is a valid explanation, so a search
+    // that exceeds its limit returns the shortest cycle so far.
     let quick = Search::new(code, Bounds { candidates: bounds.candidates.min(200_000), ..bounds })?;
     let mut forbidding = Forbidding { code, model, shortest: None };
     for coherent in [true, false] {
@@ -74,7 +78,7 @@ pub fn explain(code: &Code, model: Model, bounds: Bounds) -> Result<Option<Expla
     Ok(forbidding.shortest.map(|(_, explanation)| explanation))
 }
 
-/// Whether a state is one the test asks about: for a `forall`, one that it must not end in.
+/// Whether the test asks about a state: it satisfies the condition or, for a `forall`, violates it.
 fn asked(code: &Code, state: &[Const]) -> bool {
     let holds = code.condition.holds(state) != (code.quantifier == Quantifier::Forall);
     holds && code.filter.as_ref().is_none_or(|filter: &Prop| filter.holds(state))
@@ -85,7 +89,7 @@ fn explanation(candidate: Candidate<'_>, reason: Reason) -> Explanation {
     Explanation { execution, witness: candidate.witness.clone(), state: candidate.state, reason }
 }
 
-/// Keeps the first allowed execution, but one without values out of thin air rather than one with.
+/// Keeps the first allowed execution; prefers one without thin-air values.
 struct Allowing<'c> {
     code: &'c Code,
     model: Model,
@@ -107,7 +111,7 @@ impl Visitor for Allowing<'_> {
     }
 }
 
-/// Keeps the forbidden execution whose contradiction is shortest, with its length.
+/// Keeps the forbidden execution with the shortest cycle, and the length of that cycle.
 struct Forbidding<'c> {
     code: &'c Code,
     model: Model,
@@ -146,7 +150,7 @@ fn allowed(execution: &Execution, witness: &Witness, order: &Relation) -> Reason
     Reason::Allowed { order: all.into_iter().filter(|event| shown.has(*event)).collect(), single }
 }
 
-/// The reason, and how many steps its contradiction has.
+/// The reason, and the number of steps of its cycle.
 fn forbidden(execution: &Execution, violation: Violation) -> (Reason, usize) {
     let Violation { axiom, demand, relation, parts, routes } = violation;
     let whole = match demand {
@@ -168,7 +172,7 @@ fn forbidden(execution: &Execution, violation: Violation) -> (Reason, usize) {
     let mut cycle = Vec::new();
     for (at, event) in events.iter().enumerate() {
         let (name, next) = (label(*event, next(at)), next(at));
-        // A compound step is shown by what it is made of.
+        // Replace a compound step by the simpler steps it consists of.
         let route = routes.iter().find(|(known, _)| *known == name);
         match route.and_then(|(_, route)| route.walk(*event, next)) {
             Some(walk) => cycle.extend(walk),
@@ -179,7 +183,7 @@ fn forbidden(execution: &Execution, violation: Violation) -> (Reason, usize) {
     (Reason::Forbidden { axiom, cycle }, length)
 }
 
-/// How an event is called in text and pictures: `a`, `b`, ... in order; initial writes by their location.
+/// The name of an event in text and pictures: `a`, `b`, ... in order; initial writes by their location.
 pub fn letter(execution: &Execution, names: &[String], event: usize) -> String {
     let initial = execution.iw.iter().count();
     match event.checked_sub(initial) {
@@ -192,7 +196,7 @@ pub fn letter(execution: &Execution, names: &[String], event: usize) -> String {
 /// The explanation as text.
 pub fn text(code: &Code, model: Model, explanation: Option<&Explanation>) -> String {
     let Some(Explanation { execution, witness, state, reason }) = explanation else {
-        return format!("{} on {model}: no way to run gives these values.\n", code.name);
+        return format!("{} on {model}: no execution ends with the values of the condition.\n", code.name);
     };
     let letter = |event: usize| letter(execution, &code.names, event);
     let mut out = String::new();
@@ -230,12 +234,12 @@ pub fn text(code: &Code, model: Model, explanation: Option<&Explanation>) -> Str
             let list = list.join(", ");
             let _ = match single {
                 true => {
-                    writeln!(out, "\n  Nothing forbids it: it is what happens if they take effect in the order {list}.")
+                    writeln!(out, "\n  No axiom forbids it. The accesses can take effect in the order {list}.")
                 }
                 false => writeln!(
                     out,
-                    "\n  Nothing forbids it, though no one order explains it: threads see the writes at different times. \
-                     What the model orders is kept by {list}."
+                    "\n  No axiom forbids it. No single order explains it: threads see the writes at different times. \
+                     The order {list} respects everything that the model orders."
                 ),
             };
         }
@@ -249,8 +253,8 @@ pub fn text(code: &Code, model: Model, explanation: Option<&Explanation>) -> Str
     out
 }
 
-/// The edges worth showing: coherence only between neighbours and not from initial writes, from-read only to the next
-/// write.
+/// The edges worth drawing: coherence only between neighbours and not from initial writes, from-read only to
+/// the next write.
 pub fn shown(execution: &Execution, witness: &Witness, name: &str) -> Vec<(usize, usize)> {
     let Witness { rf, co, fr } = witness;
     let relation = match name {
@@ -267,7 +271,7 @@ pub fn shown(execution: &Execution, witness: &Witness, name: &str) -> Vec<(usize
     relation.pairs().filter(direct).collect()
 }
 
-/// `1:r0=2 1:r1=0`
+/// The state as text: `1:r0=2 1:r1=0`.
 pub fn end(code: &Code, state: &[Const]) -> String {
     let column = |(column, value): (&crate::program::Column, &Const)| {
         let name = match *column {

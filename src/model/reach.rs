@@ -1,22 +1,24 @@
-//! Which locations each access may reach: addresses are followed through registers and memory, whatever the model.
+//! Computes the locations that each access may reach. Addresses are followed through registers and memory.
 //!
-//! A trace forks where an address is not known yet, over these locations and no others; and a test in assembly is held to
-//! one size per location by them.
+//! The result does not depend on the model. It has two uses. A trace whose address is not known yet forks
+//! over these locations only. The parser of assembly tests uses them to check that each location has one
+//! access size.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::code::{Change, Code, CodeThread, Gives, Step};
 use crate::program::{Address, Binary, Const, LabelId, LocationId, Operand, RmwOp, Type};
 
-/// Some locations.
+/// A set of locations.
 pub type Locations = BTreeSet<LocationId>;
 
-/// For every thread and step, the locations it may access; none for a step that accesses no memory.
+/// For every thread and step, the locations that the step may access; empty for a step that accesses no
+/// memory.
 pub fn reach(code: &Code) -> Vec<Vec<Locations>> {
     let mut memory: Vec<Locations> = code.init.iter().map(|init| held(*init)).collect();
     let mut reached: Vec<Vec<Locations>> =
         code.threads.iter().map(|thread| vec![Locations::new(); thread.steps.len()]).collect();
-    // What a location may hold only grows, so this ends.
+    // The set of addresses that a location may hold only grows, so the loop ends.
     loop {
         let before = memory.clone();
         for (thread, out) in code.threads.iter().zip(&mut reached) {
@@ -28,7 +30,7 @@ pub fn reach(code: &Code) -> Vec<Vec<Locations>> {
     }
 }
 
-/// How wide the memory is that a step accesses.
+/// The type of the memory that a step accesses; `None` for a step that accesses no memory.
 pub fn access_type(step: &Step) -> Option<Type> {
     match step {
         Step::Read { ty, .. } | Step::Write { ty, .. } | Step::StoreConditional { ty, .. } => Some(*ty),
@@ -45,7 +47,7 @@ fn held(value: Const) -> Locations {
     }
 }
 
-/// Runs through the steps once, with what each register may hold.
+/// Goes through the steps once and tracks the addresses that each register may hold.
 fn follow(thread: &CodeThread, memory: &mut [Locations], out: &mut [Locations]) {
     let mut registers: Vec<Locations> = thread.registers.iter().map(|value| held(*value)).collect();
     let mut waiting: HashMap<LabelId, Vec<Locations>> = HashMap::new();
@@ -119,7 +121,8 @@ fn follow(thread: &CodeThread, memory: &mut [Locations], out: &mut [Locations]) 
             Step::Move { dst, src, .. } => registers[*dst] = of(*src),
             Step::Unary { dst, .. } => registers[*dst].clear(),
             Step::Binary { dst, op, left, right, .. } => {
-                // An address stays one only where nothing is added to it.
+                // The sum of an address and an integer is an address only if the integer is 0. Which operand
+                // is the address is not known here.
                 registers[*dst] = match op {
                     Binary::Add | Binary::Or => &of(*left) | &of(*right),
                     _ => Locations::new(),

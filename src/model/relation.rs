@@ -1,22 +1,23 @@
-//! Sets of events and relations between them, as bits, with the operators that models are written in.
+//! Sets of events and relations between them, as bit sets, with the operators that the models are written in.
 //!
-//! A model reads as it is published: `a | b`, `a & b`, `a - b` are union, intersection and difference, `a >> b` is the
-//! sequence `a; b`, and `id(s)` is the identity on a set, `[s]` in the cat language.
+//! A model reads like its published form. `a | b`, `a & b` and `a - b` are union, intersection and
+//! difference. `a >> b` is the sequence `a; b`. A set before or after `>>` restricts the relation, as `[s];
+//! r` and `r; [s]` do in the cat language.
 
 use std::ops::{BitAnd, BitOr, Not, Shr, Sub};
 
-/// The most events one execution may have: the bits of a row.
+/// Maximum number of events in one execution: the number of bits of a row.
 pub const MAX_EVENTS: usize = 128;
 
-/// A set of events, by number.
+/// A set of events, by their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Set(pub u128);
 
 impl Set {
-    /// No event.
+    /// The empty set.
     pub const EMPTY: Set = Set(0);
 
-    /// Whether it holds an event.
+    /// Whether the set contains an event.
     pub const fn has(self, event: usize) -> bool {
         self.0 >> event & 1 == 1
     }
@@ -26,12 +27,12 @@ impl Set {
         self.0 |= 1 << event;
     }
 
-    /// Whether it holds none.
+    /// Whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Its events, in rising order.
+    /// The events, in ascending order.
     pub fn iter(self) -> impl Iterator<Item = usize> {
         let mut rest = self.0;
         std::iter::from_fn(move || {
@@ -70,29 +71,29 @@ impl Not for Set {
     }
 }
 
-/// A relation: row `a` holds the events that `a` is related to.
+/// A relation between events. Row `a` is the set of events that `a` is related to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relation {
     rows: Vec<u128>,
 }
 
 impl Relation {
-    /// Relates nothing, over `events` events.
+    /// The empty relation over `events` events.
     pub fn empty(events: usize) -> Relation {
         Relation { rows: vec![0; events] }
     }
 
-    /// How many events it is over.
+    /// The number of events that the relation is over.
     pub fn events(&self) -> usize {
         self.rows.len()
     }
 
-    /// Relates `from` to `to`.
+    /// Adds the pair (`from`, `to`).
     pub fn insert(&mut self, from: usize, to: usize) {
         self.rows[from] |= 1 << to;
     }
 
-    /// Relates `from` to all of `to`.
+    /// Adds a pair from `from` to each event of `to`.
     pub fn insert_all(&mut self, from: usize, to: Set) {
         self.rows[from] |= to.0;
     }
@@ -107,17 +108,17 @@ impl Relation {
         Set(self.rows[from])
     }
 
-    /// Whether it relates nothing.
+    /// Whether the relation has no pair.
     pub fn is_empty(&self) -> bool {
         self.rows.iter().all(|row| *row == 0)
     }
 
-    /// Its pairs, in rising order.
+    /// The pairs, in ascending order.
     pub fn pairs(&self) -> impl Iterator<Item = (usize, usize)> {
         self.rows.iter().enumerate().flat_map(|(from, row)| Set(*row).iter().map(move |to| (from, to)))
     }
 
-    /// `r^-1`
+    /// The inverse, `r^-1`.
     pub fn inverse(&self) -> Relation {
         let mut out = Relation::empty(self.events());
         for (from, to) in self.pairs() {
@@ -126,7 +127,7 @@ impl Relation {
         out
     }
 
-    /// `r+`
+    /// The transitive closure, `r+`.
     pub fn plus(&self) -> Relation {
         let mut rows = self.rows.clone();
         for via in 0..rows.len() {
@@ -140,7 +141,7 @@ impl Relation {
         Relation { rows }
     }
 
-    /// `r?`
+    /// The reflexive closure, `r?`.
     pub fn maybe(&self) -> Relation {
         let mut out = self.clone();
         for (event, row) in out.rows.iter_mut().enumerate() {
@@ -149,7 +150,7 @@ impl Relation {
         out
     }
 
-    /// `r*`
+    /// The reflexive transitive closure, `r*`.
     pub fn star(&self) -> Relation {
         self.plus().maybe()
     }
@@ -159,9 +160,9 @@ impl Relation {
         self.rows.iter().enumerate().all(|(event, row)| row >> event & 1 == 0)
     }
 
-    /// Whether following it never leads back.
+    /// Whether the relation has no cycle.
     pub fn is_acyclic(&self) -> bool {
-        // Takes away, again and again, the events that lead nowhere any more.
+        // Repeatedly remove the events that lead to no remaining event.
         let mut left = self.rows.iter().enumerate().fold(0, |set, (event, row)| set | u128::from(*row != 0) << event);
         loop {
             let stays = Set(left).iter().filter(|event| self.rows[*event] & left != 0);
@@ -178,7 +179,7 @@ impl Relation {
         (0..self.events()).filter_map(|start| self.path(start, start)).min_by_key(Vec::len).unwrap_or_default()
     }
 
-    /// A shortest path of at least one step: its events in order, `to` left out.
+    /// A shortest path of at least one step: its events in order, without `to`.
     pub fn path(&self, from: usize, to: usize) -> Option<Vec<usize>> {
         let mut parent = vec![None; self.events()];
         let mut frontier = std::collections::VecDeque::from([from]);
@@ -205,7 +206,7 @@ impl Relation {
         None
     }
 
-    /// The events in an order that follows the relation; `None` if it has a cycle.
+    /// The events in an order that respects the relation; `None` if it has a cycle.
     pub fn linearised(&self) -> Option<Vec<usize>> {
         let before = self.inverse();
         let mut done = Set::EMPTY;
@@ -227,23 +228,23 @@ impl Relation {
         Relation { rows: self.rows.iter().map(|row| through(*row)).collect() }
     }
 
-    /// `[from]; r`
+    /// Restricts the domain: `[from]; r`.
     pub fn from(&self, from: Set) -> Relation {
         let keep = |(event, row): (usize, &u128)| if from.has(event) { *row } else { 0 };
         Relation { rows: self.rows.iter().enumerate().map(keep).collect() }
     }
 
-    /// `r; [to]`
+    /// Restricts the range: `r; [to]`.
     pub fn to(&self, to: Set) -> Relation {
         Relation { rows: self.rows.iter().map(|row| row & to.0).collect() }
     }
 
-    /// The events it leads from.
+    /// The events that have a successor.
     pub fn domain(&self) -> Set {
         Set(self.rows.iter().enumerate().fold(0, |set, (event, row)| set | u128::from(*row != 0) << event))
     }
 
-    /// The events it leads to.
+    /// The events that have a predecessor.
     pub fn range(&self) -> Set {
         Set(self.rows.iter().fold(0, |set, row| set | row))
     }
@@ -287,7 +288,7 @@ operator!(BitAnd, bitand, |a, b| a.zip(b, |a, b| a & b));
 operator!(Sub, sub, |a, b| a.zip(b, |a, b| a & !b));
 operator!(Shr, shr, |a, b| a.sequence(b));
 
-/// `[from]; r`, with the brackets in front as models have them.
+/// `[from]; r`, with the set in front as in the cat language.
 impl Shr<&Relation> for Set {
     type Output = Relation;
     fn shr(self, relation: &Relation) -> Relation {

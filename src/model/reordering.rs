@@ -1,12 +1,15 @@
-//! Which accesses of a test have to take effect out of program order before its race can happen.
+//! Computes which accesses must be reordered with respect to program order before the race of a test can
+//! happen.
 //!
-//! The race is looked for among all executions, as if no barrier stood in the program. An execution is sequentially consistent if program
-//! order, reads-from, coherence and from-read have no cycle together (D. Shasha, M. Snir, "Efficient and Correct Execution of Parallel Programs
-//! that Share Memory", TOPLAS 10(2), 1988). Where they have one, the pairs of program order in it are what a CPU must reorder. A set of kinds of
-//! pairs is enough for the race if some execution that ends in it has no cycle without the pairs of those kinds.
+//! The search looks at all executions that end in the race, as if the program had no barriers. An execution
+//! is sequentially consistent if the union of program order, reads-from, coherence and from-read has no cycle
+//! (D. Shasha, M. Snir, "Efficient and Correct Execution of Parallel Programs that Share Memory", TOPLAS
+//! 10(2), 1988). If there is a cycle, a CPU must reorder pairs of program order in it. A set of kinds of
+//! pairs is sufficient for the race if some execution that ends in it has no cycle without the pairs of those
+//! kinds.
 //!
-//! Message passing needs two stores or two loads reordered, store buffering a store with a later load. A control that shows the one says nothing
-//! of the other, however often it fires.
+//! Message passing needs two stores or two loads reordered. Store buffering needs a store reordered with a
+//! later load. So a control that shows one kind says nothing about another kind, however often it fires.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,7 +22,7 @@ use super::search::{Candidate, Search, Visitor};
 use super::{Bounds, Result};
 use crate::program::{Const, Quantifier};
 
-/// A kind of pair of accesses, in program order.
+/// A kind of pair of accesses in program order.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
 )]
@@ -29,18 +32,18 @@ pub enum Reordering {
     StoreStore,
     /// Two loads.
     LoadLoad,
-    /// A store and a later load: what a store buffer does.
+    /// A store and a later load: the reordering of a store buffer.
     StoreLoad,
     /// A load and a later store.
     LoadStore,
 }
 
 impl Reordering {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Reordering; 4] =
         [Reordering::StoreStore, Reordering::LoadLoad, Reordering::StoreLoad, Reordering::LoadStore];
 
-    /// Its name in records and tables.
+    /// The name in records and tables.
     pub const fn name(self) -> &'static str {
         match self {
             Reordering::StoreStore => "store-store",
@@ -57,19 +60,21 @@ impl fmt::Display for Reordering {
     }
 }
 
-/// The smallest sets of reorderings that are each enough for a test's race. With the empty set alone, the race needs none: sequential
-/// consistency allows it. Without any set, no execution ends so, whatever is reordered.
+/// The minimal sets of reorderings, each sufficient for a test's race. If the only set is empty, the race
+/// needs no reordering: sequential consistency allows it. If there is no set, no execution ends in the race,
+/// whatever is reordered.
 pub type Needs = BTreeSet<BTreeSet<Reordering>>;
 
-/// What the race of a test needs: see the head of this file. `code` is the test as sequential consistency sees it
-/// ([`super::machine::accesses`]).
+/// Computes which reorderings the race of a test needs; see the module head. `code` is the test as sequential
+/// consistency sees it ([`super::machine::accesses`]).
 ///
 /// # Errors
-/// If the test is too large or cannot be followed.
+/// If the test is too large, or does something that the search cannot follow.
 pub fn needs(code: &Code, bounds: Bounds) -> Result<Needs> {
     let search = Search::new(code, bounds)?;
     let sets = subsets();
-    // An incoherent execution is looked at only where no other ends in the race: it breaks the order of one location.
+    // Look at incoherent executions only if no coherent one ends in the race: they reorder accesses to one
+    // location.
     for coherent in [true, false] {
         let mut looking = Looking { code, sets: &sets, coherent, enough: BTreeSet::new() };
         search.run(None, coherent, &mut looking)?;
@@ -83,7 +88,7 @@ pub fn needs(code: &Code, bounds: Bounds) -> Result<Needs> {
     Ok(BTreeSet::new())
 }
 
-/// Collects the sets that are enough for some execution that ends in the race.
+/// Collects the sets that are sufficient for some execution that ends in the race.
 struct Looking<'c> {
     code: &'c Code,
     sets: &'c [BTreeSet<Reordering>],
@@ -99,7 +104,7 @@ impl Visitor for Looking<'_> {
 
     fn take(&mut self, candidate: Candidate<'_>) -> ControlFlow<()> {
         for set in self.sets {
-            // A set that contains one known to be enough is not looked at.
+            // Skip a set that contains a set already known to be sufficient.
             let known = self.enough.iter().any(|known| known.is_subset(set));
             if !known && is_enough(candidate.execution, candidate.witness, set, self.coherent) {
                 self.enough.insert(set.clone());
@@ -109,7 +114,7 @@ impl Visitor for Looking<'_> {
     }
 }
 
-/// Every set of kinds, the smaller ones first.
+/// All subsets of the kinds, the smaller ones first.
 fn subsets() -> Vec<BTreeSet<Reordering>> {
     let of = |bits: usize| {
         let chosen = Reordering::ALL.into_iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1);
@@ -120,8 +125,8 @@ fn subsets() -> Vec<BTreeSet<Reordering>> {
     all
 }
 
-/// Whether an execution has no cycle once the pairs of these kinds are not ordered. Accesses to one location stay ordered in a coherent
-/// one, and the halves of a read-modify-write together.
+/// Whether an execution has no cycle if the pairs of these kinds are not ordered. The halves of a
+/// read-modify-write stay ordered, and so do accesses to one location if `coherent` is set.
 fn is_enough(execution: &Execution, witness: &Witness, kinds: &BTreeSet<Reordering>, coherent: bool) -> bool {
     let Execution { po, po_loc, rmw, r, w, .. } = execution;
     let mut order: Relation = rmw.clone();
@@ -182,7 +187,8 @@ mod tests {
         assert_eq!(two(STORES, p1, "exists (1:r0=1 /\\ x=1)"), sets(&[&[StoreStore], &[LoadStore]]));
     }
 
-    /// Two cycles at once: message passing one way and store buffering the other way. One kind is not enough.
+    /// Two cycles at once: message passing in one direction and store buffering in the other. One kind is not
+    /// sufficient.
     #[test]
     fn a_race_of_two_cycles_needs_both_kinds() {
         let text = "C t\n{}\nP0(int *x, int *y, int *a, int *b) { int r0; WRITE_ONCE(*x, 1); WRITE_ONCE(*y, 1); \
@@ -206,11 +212,11 @@ mod tests {
     #[test]
     fn what_sequential_consistency_allows_needs_nothing() {
         assert_eq!(two(STORES, LOADS, "exists (1:r0=0 /\\ 1:r1=1)"), sets(&[&[]]));
-        // The race of a forall is that its condition does not hold.
+        // The race of a `forall` is that its condition does not hold.
         assert_eq!(two(STORES, LOADS, "forall (1:r0=0 \\/ 1:r1=1)"), sets(&[&[StoreStore], &[LoadLoad]]));
-        // No write gives that value.
+        // No write stores that value.
         assert_eq!(two(STORES, LOADS, "exists (1:r0=7)"), sets(&[]));
-        // Only outcomes that pass the filter are of the test.
+        // Only outcomes that pass the filter belong to the test.
         let filtered = two(STORES, LOADS, "filter (1:r0=1)\nexists (1:r1=0)");
         assert_eq!(filtered, sets(&[&[StoreStore], &[LoadLoad]]));
     }
@@ -219,7 +225,7 @@ mod tests {
     fn one_location_is_reordered_only_where_nothing_else_explains_the_outcome() {
         let p1 = "r0 = READ_ONCE(*x); r1 = READ_ONCE(*x);";
         assert_eq!(two("WRITE_ONCE(*x, 1);", p1, "exists (1:r0=1 /\\ 1:r1=0)"), sets(&[&[LoadLoad]]));
-        // With y between, the loads of x stay in order, and the stores' order does not matter.
+        // With y in between, the loads of x stay in order, and the order of the stores to x does not matter.
         let p1 = "r0 = READ_ONCE(*y); r1 = READ_ONCE(*x);";
         assert_eq!(
             two("WRITE_ONCE(*x, 1); WRITE_ONCE(*x, 2); WRITE_ONCE(*y, 1);", p1, "exists (1:r0=1 /\\ 1:r1=1)"),
@@ -227,7 +233,8 @@ mod tests {
         );
     }
 
-    /// What each scenario needs, so that a control is never taken for one of another kind: the issue of a zero that rested on store buffering.
+    /// The reorderings that each scenario needs. This guards against counting a control of another kind: once
+    /// a zero was accepted because store buffering had fired.
     #[test]
     fn each_scenario_needs_what_its_race_is_made_of() {
         let passing = sets(&[&[StoreStore], &[LoadLoad]]);

@@ -1,15 +1,19 @@
-//! All candidate executions of a test, as far as a model lets them grow.
+//! Enumerates the candidate executions of a test and drops those that a model forbids as early as possible.
 //!
-//! A thread's ways to run are paths: which accesses, barriers and dependencies there are, whatever the values. For each
-//! choice of paths a candidate grows location by location: an order of the writes, then a source for each read. Values
-//! follow from the sources, and a path that takes something else for granted ends there. What a model forbids already is
-//! not grown further; that is sound because the relations of every model only grow with the candidate.
+//! A thread has a set of paths (traces): which accesses, barriers and dependencies there are, whatever the
+//! values. For each choice of one path per thread, a candidate grows location by location: first an order of
+//! the writes, then a source for each read. Values follow from the sources. A candidate ends when a value
+//! contradicts an assumption of a path. A candidate that the model already forbids is not grown further. That
+//! is sound, because the relations of every model only grow with the candidate.
 //!
-//! The model is asked where there is a choice ahead, and at the end of a candidate whose state is still wanted: a counter
-//! that everybody increments has as many candidates as its increments have orders, and all of them end alike.
+//! The model is asked where there is a choice ahead, and at the end of a candidate whose state is still
+//! wanted. This matters for a counter that all threads increment: there are as many candidates as orders of
+//! the increments, and all of them end in the same state.
 //!
-//! A value may depend on itself: a read's source depends on what is read. Such a value comes from nowhere; every
-//! constant of the test is tried for it.
+//! A value may depend on itself: the source of a read depends on what is read. Such a value comes out of thin
+//! air. Every constant of the test is tried for it.
+//!
+//! Not examined: values out of thin air that are not constants of the test.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -24,25 +28,25 @@ use super::trace::{Known, Trace, Value, traces};
 use super::{Bounds, Model, ModelError, Result};
 use crate::program::{Column, Const, LocationId, Operand, Prop};
 
-/// Everything the threads of a test can do.
+/// All paths of all threads of a test, ready to be combined.
 pub struct Search<'a> {
     code: &'a Code,
     bounds: Bounds,
-    /// For each thread its ways to run.
+    /// For each thread, its paths.
     traces: Vec<Vec<Trace>>,
-    /// What is tried for a value that comes from nowhere.
+    /// The values that are tried for a value that depends on itself.
     constants: Vec<Const>,
-    /// For each thread an earlier one that does the same, if exchanging them changes no state.
+    /// For each thread, an earlier thread with the same code, if exchanging the two changes no state.
     twins: Vec<Option<usize>>,
 }
 
-/// A finished candidate.
+/// A complete candidate execution.
 pub struct Candidate<'c> {
-    /// Its events; the values in them are all 0.
+    /// The events; the values in them are all 0. [`Candidate::events`] gives the real values.
     pub execution: &'c Execution,
-    /// Where reads got their values, and the orders of writes.
+    /// The source of each read, and the orders of the writes.
     pub witness: &'c Witness,
-    /// The values of the columns at its end.
+    /// The values of the columns at the end.
     pub state: Vec<Const>,
     /// Whether a value in it depends on itself.
     pub thin_air: bool,
@@ -52,7 +56,7 @@ pub struct Candidate<'c> {
 }
 
 impl Candidate<'_> {
-    /// Its events with their own values.
+    /// The events with their real values.
     pub fn events(&self) -> Vec<Event> {
         let own = |(event, value): (&Event, &Const)| {
             let kind = match event.kind {
@@ -66,19 +70,19 @@ impl Candidate<'_> {
     }
 }
 
-/// Who looks at finished candidates.
+/// Receives the complete candidates.
 pub trait Visitor {
-    /// Whether a candidate that ends in a state is still of interest; asked before the model is.
+    /// Whether a candidate that ends in this state is still of interest. Called before the model is asked.
     fn wants(&self, state: &[Const], thin_air: bool) -> bool;
-    /// Takes an allowed candidate; breaks off when it has seen enough.
+    /// Takes an allowed candidate; breaks when it needs no more.
     fn take(&mut self, candidate: Candidate<'_>) -> ControlFlow<()>;
 }
 
 impl<'a> Search<'a> {
-    /// Finds what each thread can do.
+    /// Computes the paths of each thread.
     ///
     /// # Errors
-    /// If there is too much, or the test does something that cannot be followed.
+    /// If a thread has too many paths, or the test does something that cannot be followed.
     pub fn new(code: &'a Code, bounds: Bounds) -> Result<Search<'a>> {
         let reached = reach::reach(code);
         let each = (0..code.threads.len()).map(|thread| traces(code, thread, &reached[thread], bounds.traces));
@@ -92,13 +96,14 @@ impl<'a> Search<'a> {
         events.any(|event| event.tags.any(Tags::PLAIN))
     }
 
-    /// Grows all candidates that `model` allows, all there are without one; how many steps of growth that took. With
-    /// `coherent`, only candidates are made that are sequentially consistent per location and leave read-modify-writes
-    /// whole. Of candidates that differ only by which of two equal threads is which, one is made.
+    /// Grows all candidates that `model` allows, or all candidates if it is `None`. Returns the number of
+    /// steps. With `coherent`, only candidates are made that are sequentially consistent per location and in
+    /// which no write comes between the halves of a read-modify-write. Candidates that differ only by
+    /// exchanging two threads with the same code are made once.
     ///
     /// # Errors
-    /// If there are more steps than the bounds allow, or an execution has too many events, or the test does something
-    /// that cannot be followed.
+    /// If there are more steps than the bounds allow, or an execution has too many events, or the test does
+    /// something that cannot be followed.
     pub fn run(&self, model: Option<Model>, coherent: bool, visitor: &mut dyn Visitor) -> Result<u64> {
         let mut steps = 0;
         let mut pick = vec![0; self.traces.len()];
@@ -145,7 +150,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The constants of a test: of its initial values, its instructions and its condition.
+/// The constants of a test: those in its initial values, its instructions, its condition and its filter.
 fn constants(code: &Code) -> Vec<Const> {
     fn of_prop(prop: &Prop, out: &mut BTreeSet<Const>) {
         match prop {
@@ -190,7 +195,8 @@ fn constants(code: &Code) -> Vec<Const> {
     all.into_iter().collect()
 }
 
-/// Threads that do the same and whose registers nobody looks at are exchangeable: for each the nearest earlier one.
+/// For each thread, the nearest earlier thread with the same code. Threads whose registers the condition
+/// names have none.
 fn twins(code: &Code) -> Vec<Option<usize>> {
     let watched =
         |thread: usize| code.columns.iter().any(|c| matches!(c, Column::Register { thread: t, .. } if *t == thread));
@@ -202,7 +208,7 @@ fn twins(code: &Code) -> Vec<Option<usize>> {
     (0..code.threads.len()).map(|thread| if watched(thread) { None } else { earlier(thread) }).collect()
 }
 
-/// Locations with read-modify-writes first: locks leave few orders, and those settle the most.
+/// Locations with read-modify-writes come first: locks allow few orders, and those orders settle the most.
 fn order_of_locations(execution: &Execution) -> Vec<LocationId> {
     let halves = execution.rmw.range();
     let mut locations: Vec<LocationId> = execution.iw.iter().collect();
@@ -214,14 +220,14 @@ fn order_of_locations(execution: &Execution) -> Vec<LocationId> {
     locations
 }
 
-/// Where each event stands within its thread's trace.
+/// The position of each event within the trace of its thread.
 fn places(execution: &Execution) -> Vec<usize> {
     let events = &execution.events;
     let first = |thread| events.iter().position(|event| event.thread == thread).unwrap_or(0);
     events.iter().enumerate().map(|(number, event)| number - first(event.thread)).collect()
 }
 
-/// For each write of a read-modify-write, its read.
+/// For each write of a read-modify-write, the read.
 fn halves(execution: &Execution) -> Vec<Option<usize>> {
     let mut halves = vec![None; execution.events.len()];
     for (read, write) in execution.rmw.pairs() {
@@ -230,7 +236,7 @@ fn halves(execution: &Execution) -> Vec<Option<usize>> {
     halves
 }
 
-/// What is known of every thread's values.
+/// The known values of every thread.
 type AllKnown = Vec<Known>;
 
 struct Growth<'g, 'v> {
@@ -238,14 +244,14 @@ struct Growth<'g, 'v> {
     execution: &'g Execution,
     traces: &'g [&'g Trace],
     constants: &'g [Const],
-    /// Pairs of threads that are exchangeable in this choice of paths, the earlier first.
+    /// Pairs of threads that are exchangeable in this choice of paths, the earlier thread first.
     twins: Vec<(usize, usize)>,
     places: Vec<usize>,
     locations: Vec<LocationId>,
     halves: Vec<Option<usize>>,
-    /// Whether a read may get its value from a write at all, by write and read.
+    /// Whether a read may get its value from a write at all, by write and read. `None` if not computed yet.
     fits: Vec<Option<bool>>,
-    /// Where each read gets its value, as far as chosen.
+    /// The source of each read, as far as chosen.
     source: Vec<Option<usize>>,
     /// The order of the writes to each location, as far as chosen.
     orders: Vec<Vec<usize>>,
@@ -256,12 +262,12 @@ struct Growth<'g, 'v> {
     limit: u64,
 }
 
-/// A candidate that grows.
+/// A candidate that is still growing.
 #[derive(Clone)]
 struct Partial {
     witness: Witness,
     known: AllKnown,
-    /// Whether it has grown since the model was asked.
+    /// Whether it has grown since the model was last asked.
     grown: bool,
 }
 
@@ -274,7 +280,7 @@ impl Growth<'_, '_> {
         self.location(0, Partial { witness: Witness::empty(self.execution.events.len()), known, grown: false })
     }
 
-    /// Asks the model, if the candidate has grown since.
+    /// Asks the model whether the candidate is still allowed, if it has grown since the last time.
     fn may_grow(&self, partial: &mut Partial) -> bool {
         let grown = std::mem::replace(&mut partial.grown, false);
         !grown || self.judge.as_ref().is_none_or(|judge| matches!(judge(&partial.witness), Judgement::Allowed { .. }))
@@ -288,7 +294,7 @@ impl Growth<'_, '_> {
         Ok(())
     }
 
-    /// The value that an event reads or writes, as far as it is known.
+    /// The value that an event reads or writes, if it is known.
     fn value(&self, event: usize, known: &AllKnown) -> Option<Const> {
         match self.execution.events[event].thread {
             None => Some(self.code.init[event]),
@@ -299,14 +305,15 @@ impl Growth<'_, '_> {
         }
     }
 
-    /// Lets a read have a value. Whether it was news.
+    /// Sets the value of a read. Returns whether it was unknown before.
     fn learn(&self, read: usize, value: Const, known: &mut AllKnown) -> bool {
         let Some(thread) = self.execution.events[read].thread else { return false };
         let Value::Node(node) = self.traces[thread].values[self.places[read]] else { return false };
         known[thread][node].replace(value).is_none()
     }
 
-    /// Works out what follows from the sources chosen so far; whether it is what the paths take for granted.
+    /// Derives all values that follow from the sources chosen so far. Returns false if one contradicts an
+    /// assumption of a path.
     fn settle(&self, known: &mut AllKnown) -> Result<bool> {
         loop {
             let mut news = Set::EMPTY;
@@ -333,7 +340,7 @@ impl Growth<'_, '_> {
         Ok(true)
     }
 
-    /// Whether a read may get its value from a write, whatever the other reads find.
+    /// Whether a read may get its value from a write, whatever the other reads return.
     fn fits(&mut self, write: usize, read: usize) -> Result<bool> {
         let at = write * self.execution.events.len() + read;
         if let Some(known) = self.fits[at] {
@@ -360,7 +367,7 @@ impl Growth<'_, '_> {
         self.order(at, location, &writes, &mut vec![location], &mut partial)
     }
 
-    /// Puts the writes of a location in every order that may be.
+    /// Tries every possible order of the writes to a location.
     fn order(
         &mut self,
         at: usize,
@@ -398,7 +405,8 @@ impl Growth<'_, '_> {
     /// Whether a write may be the next in the order of its location.
     fn may_follow(&mut self, at: usize, order: &[usize], write: usize, writes: &[usize]) -> Result<bool> {
         let Execution { po, events, .. } = self.execution;
-        // Of two threads that do the same, the earlier one writes first at the first location that they write.
+        // Of two threads with the same code, the earlier one writes first at the first location that they
+        // write.
         let thread = events[write].thread;
         let is_first = |thread| !order.iter().any(|other| events[*other].thread == Some(thread));
         let behind = self.twins.iter().any(|(twin, own)| {
@@ -416,14 +424,14 @@ impl Growth<'_, '_> {
         if writes.iter().any(|other| po.has(*other, write) && !order.contains(other)) {
             return Ok(false);
         }
-        // A read-modify-write finds what the write before it left.
+        // A read-modify-write reads the value of the write before it.
         match (self.halves[write], order.last()) {
             (Some(read), Some(&last)) if events[last].thread != thread || po.has(last, read) => self.fits(last, read),
             _ => Ok(true),
         }
     }
 
-    /// Gives every read of a location a source.
+    /// Tries every source for every read of a location.
     fn sources(
         &mut self,
         at: usize,
@@ -480,8 +488,8 @@ impl Growth<'_, '_> {
         Ok(flow)
     }
 
-    /// Whether `read` may get the value of the write at `place` in the order: the four shapes of coherence, and nothing
-    /// from outside between the two halves of a read-modify-write.
+    /// Whether `read` may get the value of the write at `place` in the order. Checks the four shapes of
+    /// coherence, and that no write of another thread comes between the halves of a read-modify-write.
     fn is_coherent(&self, order: &[usize], read: usize, place: usize, rf: &[(usize, usize)]) -> bool {
         let Execution { po, rmw, ext, .. } = self.execution;
         let writes = order
@@ -497,12 +505,13 @@ impl Growth<'_, '_> {
         writes && reads && whole
     }
 
-    /// Every read has a source. Values that are still not known depend on themselves.
+    /// Finishes a candidate in which every read has a source. A value that is still unknown depends on
+    /// itself.
     fn finish(&mut self, mut partial: Partial) -> Result<ControlFlow<()>> {
         let open = self.open(&partial.known);
         if open.is_none() {
             let Execution { addr, data, ctrl, .. } = self.execution;
-            // `(r0 ^ r0) + 1` depends on nothing.
+            // Exclude false dependencies: `(r0 ^ r0) + 1` depends on nothing.
             let computed = |write: usize| {
                 let thread = self.execution.events[write].thread;
                 thread.is_some_and(|t| matches!(self.traces[t].values[self.places[write]], Value::Node(_)))
@@ -523,7 +532,7 @@ impl Growth<'_, '_> {
         self.execution.r.iter().find(|read| self.value(*read, known).is_none())
     }
 
-    /// Tries every constant for a value that depends on itself, and keeps what comes back to itself.
+    /// Tries every constant for a value that depends on itself, and keeps the consistent ones.
     fn invent(&mut self, mut partial: Partial) -> Result<ControlFlow<()>> {
         let Some(read) = self.open(&partial.known) else {
             let closed = |read: usize| {
@@ -555,7 +564,7 @@ impl Growth<'_, '_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Hands a candidate with all its values over, if it is wanted and allowed.
+    /// Passes a candidate with all its values to the visitor, if it is wanted and allowed.
     fn complete(&mut self, partial: &mut Partial, thin_air: bool) -> ControlFlow<()> {
         let known = &partial.known;
         let value = |column: &Column| match *column {
@@ -565,7 +574,7 @@ impl Growth<'_, '_> {
             }
             Column::Location(location) => self.value(*self.orders[location].last().unwrap_or(&location), known),
         };
-        // Every read has its value, so that everything has one.
+        // Every read has a value here, so every column has one.
         let Some(state) = self.code.columns.iter().map(value).collect::<Option<Vec<Const>>>() else {
             return ControlFlow::Continue(());
         };

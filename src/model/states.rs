@@ -1,4 +1,4 @@
-//! The states a model allows a test to end in.
+//! Computes the states in which a model allows a test to end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -12,21 +12,22 @@ use crate::program::{Const, Quantifier};
 /// What a model says about a test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// The states it may end in: a value per column.
+    /// The final states that the model allows: one value per column.
     pub states: BTreeSet<Vec<Const>>,
-    /// In how many of them, of all executions, the condition holds: never, sometimes, always. For a `forall`, too, it
-    /// is about the condition, as herd7 has it.
+    /// Whether the condition holds in none, some or all of these states. As in herd7, this is about the
+    /// condition, also for a `forall`.
     pub verdict: Verdict,
-    /// Steps in which candidate executions were grown.
+    /// The number of search steps.
     pub looked_at: u64,
-    /// Whether the kernel's model sees a data race: accesses, one of them plain, that nothing orders.
+    /// Whether the kernel's model sees a data race: two unordered accesses, at least one of them plain.
     pub data_race: bool,
-    /// Whether what the test asks about happens only in executions in which a value depends on itself: out of thin air.
+    /// Whether the state that the test asks about occurs only out of thin air: in executions in which a value
+    /// depends on itself.
     pub thin_air: bool,
 }
 
 impl Outcome {
-    /// The verdict on what is counted as a race: the condition, and for a `forall` its violation.
+    /// The verdict on the race: on the condition, and for a `forall` on its violation.
     pub fn on_race(&self, quantifier: Quantifier) -> Verdict {
         match (quantifier, self.verdict) {
             (Quantifier::Forall, Verdict::Never) => Verdict::Always,
@@ -39,10 +40,10 @@ impl Outcome {
 /// Judges a test by a model.
 ///
 /// # Errors
-/// If the test is too large or cannot be followed.
+/// If the test is too large, or does something that the search cannot follow.
 pub fn check(code: &Code, model: Model, bounds: Bounds) -> Result<Outcome> {
     let search = Search::new(code, bounds)?;
-    // Whether there is a data race takes a look at every execution, and only plain accesses have any.
+    // To find a data race, every execution must be examined. Only tests with plain accesses can have one.
     let look_for_race = model == Model::Lkmm && search.has_plain();
     let mut seen = Seen { code, states: BTreeMap::new(), look_for_race, data_race: false };
     let looked_at = search.run(Some(model), true, &mut seen)?;
@@ -62,7 +63,8 @@ pub fn check(code: &Code, model: Model, bounds: Bounds) -> Result<Outcome> {
 /// The states found so far.
 struct Seen<'c> {
     code: &'c Code,
-    /// Those that pass the filter, and whether every execution that ends there has a value that depends on itself.
+    /// The states that pass the filter, each with whether every execution that ends there has a thin-air
+    /// value.
     states: BTreeMap<Vec<Const>, bool>,
     look_for_race: bool,
     data_race: bool,

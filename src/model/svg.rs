@@ -1,4 +1,4 @@
-//! An explanation as a picture: a column per thread, and arrows.
+//! Draws an explanation as an SVG picture: one column per thread, and arrows.
 
 use std::fmt::Write as _;
 
@@ -9,12 +9,12 @@ use super::explain::{Explanation, Reason, end, letter, shown};
 const GAP: usize = 110;
 const ROW: usize = 58;
 const BOX_HEIGHT: usize = 30;
-/// How wide a character of the text is, at most, in the monospace fonts in use.
+/// Upper bound of a character's width in px, for the monospace fonts in use at 14 px.
 const CHARACTER: f64 = 8.6;
 const TOP: usize = 92;
 const MARGIN: usize = 40;
 
-/// The picture, as one self-contained SVG document that follows the reader's light or dark setting.
+/// The picture as one self-contained SVG document. It follows the reader's light or dark setting.
 pub fn svg(code: &Code, model: Model, explanation: &Explanation) -> String {
     let Explanation { execution, witness, state, reason } = explanation;
     let threads = code.threads.len();
@@ -67,7 +67,7 @@ pub fn svg(code: &Code, model: Model, explanation: &Explanation) -> String {
     let mut edges: Vec<(usize, usize, String, String)> = Vec::new();
     for name in ["rf", "co", "fr"] {
         for (from, to) in shown(execution, witness, name) {
-            // What program order shows already would only hide the rest.
+            // Within a thread only rf is drawn: program order already shows the rest.
             if name != "rf" && execution.int.has(from, to) {
                 continue;
             }
@@ -81,7 +81,7 @@ pub fn svg(code: &Code, model: Model, explanation: &Explanation) -> String {
             None => edges.push((from, to, label.to_owned(), "order cycle".to_owned())),
         }
     }
-    // Program order, a plain line from each event to the next.
+    // Program order: a plain line from each event to the next.
     for pair in place.windows(2) {
         if let [Some(from), Some(to)] = pair
             && from.0 == to.0
@@ -112,12 +112,12 @@ pub fn svg(code: &Code, model: Model, explanation: &Explanation) -> String {
 
 type Corner = (usize, usize);
 
-/// An arrow between two boxes by their upper left corners.
+/// Draws an arrow between two boxes, given by their upper left corners.
 fn edge(out: &mut String, box_width: usize, (from, to): (Corner, Corner), label: &str, class: &str) {
     let (half_w, half_h) = ((box_width / 2) as f64, (BOX_HEIGHT / 2) as f64);
     let centre = |(x, y): (usize, usize)| (x as f64 + half_w, y as f64 + half_h);
     let ((ax, ay), (bx, by)) = (centre(from), centre(to));
-    // From side to side; within a column around its right side.
+    // The arrow goes from side to side; within a column it bends around the right side.
     let (start, end, bend) = if from.0 == to.0 {
         let reach = 26.0 + 0.12 * (ay - by).abs();
         ((ax + half_w, ay), (bx + half_w, by), (ax + half_w + reach, bx + half_w + reach))
@@ -131,7 +131,7 @@ fn edge(out: &mut String, box_width: usize, (from, to): (Corner, Corner), label:
         "<path class=\"{class}\" marker-end=\"url(#arrow)\" d=\"M{:.0} {:.0} C{:.0} {:.0} {:.0} {:.0} {:.0} {:.0}\"/>",
         start.0, start.1, bend.0, start.1, bend.1, end.1, end.0, end.1
     );
-    // Three tenths of the way, so that labels of crossing arrows keep apart.
+    // The label is at 30 % of the curve, so that the labels of crossing arrows do not overlap.
     let t = 0.3f64;
     let at = |a: f64, b: f64, c: f64, d: f64| {
         (1.0 - t).powi(3) * a + 3.0 * (1.0 - t).powi(2) * t * b + 3.0 * (1.0 - t) * t * t * c + t.powi(3) * d

@@ -1,8 +1,13 @@
-//! Every way one thread can run: its accesses, barriers and dependencies, whatever the values.
+//! Computes the traces of one thread: every path through its branches, with accesses, barriers and
+//! dependencies.
 //!
-//! A trace is one path through the thread's branches. What it reads is not known yet, so values are expressions over its
-//! reads, and what the path takes for granted of them is kept as assumptions. Which write a value came from is settled
-//! when the traces of all threads are put together ([`super::search`]); the expressions then give everything else.
+//! A trace is one path through the thread's branches. The values that it reads are not known yet, so values
+//! are expressions over its reads, and the conditions of the path are kept as assumptions. The source of each
+//! read is chosen when the traces of all threads are combined ([`super::search`]). The expressions then give
+//! all other values.
+//!
+//! Not followed: backward jumps, and arithmetic on addresses beyond a false dependency (adding a value that
+//! is 0).
 
 use super::code::{BranchOn, Change, Code, CodeThread, Gives, Step, Update};
 use super::event::{Event, Kind, Tags};
@@ -11,78 +16,78 @@ use super::relation::{MAX_EVENTS, Set};
 use super::{ModelError, Result};
 use crate::program::{Address, Binary, Compare, Const, LocationId, Operand, RegisterId, RmwOp, Type, Unary};
 
-/// A value: known, or an expression of the trace by its number.
+/// A value: a known constant, or the number of an expression of the trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value {
-    /// Known.
+    /// A constant.
     Known(Const),
-    /// What [`Trace::nodes`] has at this place.
+    /// The index of an expression in [`Trace::nodes`].
     Node(usize),
 }
 
-/// An expression; those it is made of stand before it.
+/// An expression. Its operands come before it in [`Trace::nodes`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Node {
-    /// What an event of the trace reads.
+    /// The value that an event of the trace reads.
     Read(usize),
-    /// A value as a type holds it.
+    /// A value converted to a type.
     Wrap(Value, Type),
-    /// An operation on one value, in a type.
+    /// A unary operation in a type.
     Unary(Unary, Value, Type),
-    /// An operation on two values, in a type.
+    /// A binary operation in a type.
     Binary(Binary, Value, Value, Type),
-    /// What a read-modify-write makes of the old value and its operand, in a type.
+    /// The new value of a read-modify-write, from the old value and its operand, in a type.
     Modified(RmwOp, Value, Value, Type),
 }
 
-/// What a path takes for granted.
+/// A condition that a path assumes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Assumption {
-    /// That two values compare so, in a type, or that they do not.
+    /// Two values compare in this way, or they do not.
     Compares {
-        /// How.
+        /// The comparison.
         compare: Compare,
-        /// The left side.
+        /// The left operand.
         left: Value,
-        /// The right side.
+        /// The right operand.
         right: Value,
-        /// In which type.
+        /// The type of the comparison.
         ty: Type,
-        /// Whether they do.
+        /// Whether the comparison is assumed to hold.
         holds: bool,
     },
-    /// That a value is the address of a location.
+    /// A value is the address of a location.
     Address(Value, LocationId),
 }
 
-/// What is known of a trace's expressions, by number.
+/// The values of a trace's expressions, by number; `None` if not known.
 pub type Known = Vec<Option<Const>>;
 
-/// One way a thread can run. Events are numbered from 0 within the trace.
+/// One path of a thread. Events are numbered from 0 within the trace.
 #[derive(Debug, Clone)]
 pub struct Trace {
-    /// What it did, in program order. The values in them are 0; [`Trace::values`] has the real ones.
+    /// The events, in program order. The values in them are 0; [`Trace::values`] has the real ones.
     pub events: Vec<Event>,
-    /// What each event reads or writes.
+    /// The value that each event reads or writes.
     pub values: Vec<Value>,
-    /// For each event, the events its address depends on.
+    /// For each event, the events that its address depends on.
     pub addr: Vec<Set>,
-    /// For each event, the events its value depends on.
+    /// For each event, the events that its value depends on.
     pub data: Vec<Set>,
-    /// For each event, the events a branch in front of it depends on.
+    /// For each event, the events that a branch in front of it depends on.
     pub ctrl: Vec<Set>,
-    /// Reads and writes that nothing comes between.
+    /// Read-modify-writes: pairs of a read and a write that no other write may come between.
     pub rmw: Vec<(usize, usize)>,
-    /// The registers at the end.
+    /// The values of the registers at the end.
     pub registers: Vec<Value>,
     /// The expressions.
     pub nodes: Vec<Node>,
-    /// What this path takes for granted.
+    /// The conditions that this path assumes.
     pub assumptions: Vec<Assumption>,
 }
 
 impl Trace {
-    /// A value, as far as it is known.
+    /// A value, if it is known.
     pub fn value(&self, value: Value, known: &Known) -> Option<Const> {
         match value {
             Value::Known(value) => Some(value),
@@ -90,10 +95,10 @@ impl Trace {
         }
     }
 
-    /// Works out every expression that can be.
+    /// Computes every expression whose operands are known.
     ///
     /// # Errors
-    /// If one computes with an address.
+    /// If an expression computes with an address.
     pub fn compute(&self, known: &mut Known) -> Result<()> {
         for (at, node) in self.nodes.iter().enumerate() {
             if known[at].is_some() {
@@ -120,10 +125,10 @@ impl Trace {
         Ok(())
     }
 
-    /// Whether nothing that is known is against what the path takes for granted.
+    /// Whether no known value contradicts an assumption of the path.
     ///
     /// # Errors
-    /// If memory is accessed at something that is no location's address.
+    /// If an access uses a value that is not the address of a location.
     pub fn holds(&self, known: &Known) -> Result<bool> {
         for assumption in &self.assumptions {
             match *assumption {
@@ -145,10 +150,10 @@ impl Trace {
     }
 }
 
-/// Every way a thread of `code` can run. `reached` are the locations each of its steps may access.
+/// Computes every path of a thread of `code`. `reached` has the locations that each of its steps may access.
 ///
 /// # Errors
-/// If there are more than `limit`, or one has too many events, or it computes with an address.
+/// If there are more than `limit` paths, or one has too many events, or it computes with an address.
 pub fn traces(code: &Code, thread: usize, reached: &[Locations], limit: usize) -> Result<Vec<Trace>> {
     let thread_code = &code.threads[thread];
     let registers = thread_code.registers.len();
@@ -184,13 +189,14 @@ struct Runner<'a> {
     done: Vec<Trace>,
 }
 
-/// What a value depends on.
+/// The events that a value depends on.
 #[derive(Debug, Clone, Copy, Default)]
 struct Depends {
-    /// The reads it is computed from.
+    /// The reads that the value is computed from.
     on: Set,
-    /// The reads that only chose it: after a compare-and-swap that succeeds the register holds what it held before. What
-    /// depends on it is ordered like what a branch controls ("pick" dependencies of the Arm ARM, B2.3).
+    /// The reads that only selected the value. After a compare-and-swap that succeeds, the register holds the
+    /// value that it held before. What depends on it is ordered as if a branch controlled it ("pick"
+    /// dependencies of the Arm ARM, B2.3).
     picks: Set,
 }
 
@@ -210,9 +216,9 @@ impl Depends {
 struct State {
     at: usize,
     values: Vec<Value>,
-    /// What each register's value depends on.
+    /// The dependencies of each register's value.
     depends: Vec<Depends>,
-    /// What controls the steps up to a place.
+    /// The events that control the following steps, each set with the step where that control ends.
     controls: Vec<(Set, usize)>,
     /// The load-reserved whose store-conditional has not come yet.
     reservation: Option<(usize, LocationId)>,
@@ -253,7 +259,7 @@ impl State {
         let zero = Value::Known(Const::Int(0));
         Ok(match (op, left, right) {
             (_, Value::Known(left), Value::Known(right)) => Value::Known(wrap(binary(op, left, right, ty)?, ty)),
-            // What a false dependency is made of.
+            // A false dependency: the value is 0 whatever was read.
             (Binary::Xor | Binary::Sub, left, right) if left == right => zero,
             (Binary::And | Binary::Mul, left, right) if left == zero || right == zero => zero,
             (Binary::Compare(compare), left, right) if left == right => {
@@ -265,12 +271,12 @@ impl State {
         })
     }
 
-    /// Takes for granted that two values compare so, or that they do not; whether that can be.
+    /// Assumes that two values compare in this way, or that they do not. Returns whether that is possible.
     fn assume(&mut self, compare: Compare, left: Value, right: Value, ty: Type, holds: bool) -> Result<bool> {
         match self.binary(Binary::Compare(compare), left, right, ty)? {
             Value::Known(value) => Ok((value != Const::Int(0)) == holds),
             Value::Node(_) => {
-                // The assumption says it; the expression is not needed.
+                // The assumption holds the comparison, so its expression is not needed.
                 self.trace.nodes.pop();
                 self.trace.assumptions.push(Assumption::Compares { compare, left, right, ty, holds });
                 Ok(true)
@@ -278,7 +284,7 @@ impl State {
         }
     }
 
-    /// Adds an event; its number.
+    /// Adds an event and returns its number.
     fn event(&mut self, thread: usize, kind: Kind, tags: Tags, addr: Depends, data: Depends) -> usize {
         let ctrl = self.controls.iter().fold(addr.picks | data.picks, |all, (set, _)| all | *set);
         let event = self.trace.events.len();
@@ -287,7 +293,7 @@ impl State {
         self.trace.addr.push(addr.on);
         self.trace.data.push(data.on);
         self.trace.ctrl.push(ctrl);
-        // What was chosen as an address is ordered before all writes behind the access.
+        // A "pick" dependency on an address orders the access before all writes behind it, as a branch does.
         self.control(addr.picks, usize::MAX);
         event
     }
@@ -296,7 +302,7 @@ impl State {
         self.event(thread, Kind::Fence, tags, Depends::NONE, Depends::NONE);
     }
 
-    /// Adds a read; its number and the value it finds.
+    /// Adds a read; returns its number and the value that it reads.
     fn read(&mut self, thread: usize, location: LocationId, tags: Tags, addr: Depends) -> (usize, Value) {
         let event = self.event(thread, Kind::Read(location, Const::Int(0)), tags, addr, Depends::NONE);
         let value = self.node(Node::Read(event));
@@ -304,7 +310,7 @@ impl State {
         (event, value)
     }
 
-    /// Adds a write; its number.
+    /// Adds a write and returns its number.
     fn write(
         &mut self,
         thread: usize,
@@ -327,7 +333,7 @@ impl State {
 }
 
 impl Runner<'_> {
-    /// The states in which the step goes on, one for each location that its address may be.
+    /// The states in which the step continues: one for each location that its address may be.
     fn places(&self, state: &State, address: Address) -> Result<Vec<(State, LocationId, Depends)>> {
         let register = match address {
             Address::Location(location) => return Ok(vec![(state.clone(), location, Depends::NONE)]),
@@ -424,7 +430,7 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// The step the state is at, which accesses `location`, and everything behind it.
+    /// Executes the step at `state.at`, which accesses `location`, and everything behind it.
     fn access(&mut self, mut state: State, location: LocationId, addr: Depends) -> Result<()> {
         let thread = self.thread;
         let code = self.code;
@@ -488,7 +494,7 @@ impl Runner<'_> {
         self.run(state)
     }
 
-    /// An update that writes, or one that does not.
+    /// Executes an update that writes, or one that does not.
     fn update(
         &mut self,
         mut next: State,
@@ -504,7 +510,7 @@ impl Runner<'_> {
         let tags = if writes { update.read } else { update.failed };
         let (read, found) = next.read(thread, location, tags, addr);
         let old = next.wrap(found, ty);
-        // What the result depends on besides the read, and what becomes of the value.
+        // The new value, its dependencies, and the dependencies of the result besides the read.
         let (new, depends, kept) = match update.change {
             Change::Op(RmwOp::Xchg, operand) => {
                 let (value, depends) = next.operand(operand);
@@ -575,11 +581,13 @@ fn only(event: usize) -> Set {
 }
 
 fn no_location(address: &str) -> ModelError {
-    ModelError::Unsupported(format!("it accesses memory at the address {address}, which is no location's"))
+    ModelError::Unsupported(format!(
+        "the test accesses memory at the address {address}, which is not the address of a location"
+    ))
 }
 
 fn computed_address() -> ModelError {
-    ModelError::Unsupported("it computes with an address".to_owned())
+    ModelError::Unsupported("the test computes with an address".to_owned())
 }
 
 fn unary(op: Unary, value: Const, ty: Type) -> Result<Const> {
@@ -592,7 +600,7 @@ fn unary(op: Unary, value: Const, ty: Type) -> Result<Const> {
     Ok(wrap(value, ty))
 }
 
-/// A value as a type holds it.
+/// Converts a value to a type: truncates it and extends it by sign or by zeros.
 pub fn wrap(value: Const, ty: Type) -> Const {
     let Const::Int(int) = value else { return value };
     let bits = u32::from(ty.bits());
@@ -622,7 +630,7 @@ fn modified(op: RmwOp, old: Const, operand: Const) -> Result<Const> {
 fn binary(op: Binary, left: Const, right: Const, ty: Type) -> Result<Const> {
     let (a, b) = match (op, left, right) {
         (Binary::Compare(compare), _, _) => return Ok(Const::Int(compare_values(compare, left, right, ty)?.into())),
-        // What a false address dependency is made of.
+        // A false address dependency.
         (Binary::Xor | Binary::Sub, left, right) if left == right => return Ok(Const::Int(0)),
         (Binary::Add | Binary::Or, Const::Address(_), Const::Int(0)) => return Ok(left),
         (Binary::Add | Binary::Or, Const::Int(0), Const::Address(_)) => return Ok(right),
