@@ -1,6 +1,6 @@
-//! The scenarios that come with the program, and finding the ones a person names.
+//! The built-in scenarios, and the lookup of the scenarios that a user names.
 //!
-//! The files of scenarios/ are inside the binary, so that copying the binary copies them too.
+//! The files of scenarios/ are embedded in the binary, so a copy of the binary is complete.
 
 use std::path::Path;
 
@@ -16,13 +16,14 @@ use crate::shown;
 
 static FILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
 
-/// The folders, in the order in which a reader wants them.
+/// The folders of scenarios/, in the order in which they are listed.
 pub const GROUPS: [&str; 5] = ["race", "fixes", "mutants", "guards", "controls"];
 
-/// What `run` takes when nothing is named: the race, two fixes and one mutant. The controls come by themselves.
+/// The scenarios of `run` without arguments: the race, two fixes and one mutant. `run` adds the controls
+/// itself.
 pub const DEFAULT: [&str; 4] = ["S01-as-is", "S02-wmb", "S03-store-release", "S05-swapped"];
 
-/// The controls, and what must hold them back, that accompany a run on an architecture.
+/// The controls of a run on an architecture, and their variants with a barrier, which must not fire.
 pub fn controls(arch: Arch) -> &'static [&'static str] {
     match arch {
         Arch::X86_64 => &["SB", "S01-core+nt", "S01-core+nt+wmb"],
@@ -30,12 +31,12 @@ pub fn controls(arch: Arch) -> &'static [&'static str] {
     }
 }
 
-/// A scenario: its source, parsed and lowered.
+/// A scenario: its parsed and lowered source.
 #[derive(Debug, Clone)]
 pub struct Scenario {
-    /// The name on its first line.
+    /// The name on the first line of the file.
     pub name: String,
-    /// The folder it is in, for one that comes with the program; otherwise where the file is.
+    /// The folder of a built-in scenario (`fixes`), or the path of the file's folder.
     pub group: String,
     /// The syntax tree, with the header.
     pub test: ast::Test,
@@ -49,7 +50,7 @@ impl Scenario {
     /// Parses and lowers a source.
     ///
     /// # Errors
-    /// What is wrong with it and where.
+    /// If the source is not a valid test. The error says what is wrong, and where.
     pub fn new(source: &Source, group: &str) -> Result<Scenario> {
         let test = litmus::parse(source)?;
         let program = program::lower(&test)?;
@@ -57,8 +58,8 @@ impl Scenario {
         Ok(Scenario { name: test.name.clone(), group: group.to_owned(), test, program, sha256 })
     }
 
-    /// The declared verdict on what is counted as a race. A header's verdict is on the condition, as herd7's is, and the
-    /// race of a `forall` is that the condition does not hold.
+    /// The declared verdict on the race. A header's verdict is about the condition, as herd7's is. The race
+    /// of a `forall` is that its condition does not hold, so Never and Always are exchanged for it.
     pub fn expected(&self, arch: Arch) -> Option<Verdict> {
         let declared = self.test.header.expected(arch)?;
         Some(match (self.program.quantifier, declared) {
@@ -68,20 +69,22 @@ impl Scenario {
         })
     }
 
-    /// Why an architecture has no code for this test, if so: a non-temporal store is x86-64's.
+    /// The reason why an architecture cannot run this test, if there is one: only x86-64 has the non-temporal
+    /// store.
     pub fn refused_by(&self, arch: Arch) -> Option<&'static str> {
         let nontemporal = |op: &Op| matches!(op, Op::Store { access: Access::NonTemporal, .. });
         let has_one = self.program.threads.iter().any(|thread| thread.ops.iter().any(nontemporal));
-        (has_one && arch != Arch::X86_64).then_some("it has a non-temporal store, which is a control for x86-64")
+        (has_one && arch != Arch::X86_64)
+            .then_some("it has a non-temporal store, which only x86-64 supports (it is a control there)")
     }
 
-    /// Whether this is a control that must fire on an architecture.
+    /// Whether this test is a control that must fire on an architecture.
     pub fn is_control(&self, arch: Arch) -> bool {
         self.test.header.control.contains(&arch)
     }
 }
 
-/// A file of the catalogue: group, name without extension, text.
+/// The built-in files: group, name without extension, text.
 fn builtin() -> Vec<(&'static str, &'static str, &'static str)> {
     let mut all = Vec::new();
     for group in GROUPS {
@@ -94,7 +97,7 @@ fn builtin() -> Vec<(&'static str, &'static str, &'static str)> {
     all
 }
 
-/// A source text, and the folder it is in.
+/// A source text, and the folder that it comes from.
 pub type Text = (Source, String);
 
 fn text((group, name, text): (&str, &str, &str)) -> Text {
@@ -106,42 +109,42 @@ fn load(entry: (&str, &str, &str)) -> Result<Scenario> {
     Scenario::new(&source, &group)
 }
 
-/// The sources of every scenario that comes with the program, in the order of the groups.
+/// The sources of all built-in scenarios, in the order of the groups.
 pub fn sources() -> Vec<Text> {
     builtin().into_iter().map(text).collect()
 }
 
-/// Every scenario that comes with the program, in the order of the groups.
+/// All built-in scenarios, in the order of the groups.
 ///
 /// # Errors
-/// None, unless a scenario in the tree is broken; the tests see to that.
+/// If a built-in scenario is not valid. Tests make sure that all are.
 pub fn all() -> Result<Vec<Scenario>> {
     builtin().into_iter().map(load).collect()
 }
 
-/// The scenario of the catalogue with this name.
+/// The built-in scenario with this name.
 ///
 /// # Errors
-/// If there is none.
+/// If there is none with this name.
 pub fn named(name: &str) -> Result<Scenario> {
     let found = builtin().into_iter().find(|(_, known, _)| *known == name);
     found.map_or_else(|| Err(unknown(name)), load)
 }
 
-/// The scenarios a person names on the command line, each once and in that order: a file, a folder (searched for
-/// `*.litmus`, deeply), a name of the catalogue (`S01-as-is`), the beginning of one up to a hyphen (`S12c`), or one of
-/// its groups (`fixes`). What exists on disk goes first.
+/// The scenarios that the user names on the command line, each once, in that order. A name is a file, a
+/// folder (searched recursively for `*.litmus`), a built-in scenario (`S01-as-is`), its prefix before a
+/// hyphen (`S12c`), or a group (`fixes`). Files and folders on disk take precedence.
 ///
 /// # Errors
-/// If something is not found, is ambiguous, cannot be read, or is no litmus test.
+/// If a name is not found or is ambiguous, or a file cannot be read or is not a litmus test.
 pub fn resolve(names: &[String]) -> Result<Vec<Scenario>> {
     resolve_sources(names)?.iter().map(|(source, group)| Scenario::new(source, group)).collect()
 }
 
-/// The sources that [`resolve`] finds, not looked into: they may be in assembly.
+/// The sources that [`resolve`] finds, not parsed yet: they may be in assembly.
 ///
 /// # Errors
-/// If something is not found, is ambiguous, or cannot be read as text.
+/// If a name is not found or is ambiguous, or a file cannot be read as text.
 pub fn resolve_sources(names: &[String]) -> Result<Vec<Text>> {
     let mut sources: Vec<Text> = Vec::new();
     for name in names {
@@ -160,7 +163,7 @@ fn resolve_one(name: &str) -> Result<Vec<Text>> {
         let mut files = find_files(path, "litmus")?;
         files.sort();
         if files.is_empty() {
-            return Err(Error::Usage(format!("the folder '{name}' holds no *.litmus file")));
+            return Err(Error::Usage(format!("the folder '{name}' contains no *.litmus file")));
         }
         return files.iter().map(|file| read_file(file)).collect();
     }
@@ -186,7 +189,7 @@ fn resolve_one(name: &str) -> Result<Vec<Text>> {
         [] => Err(unknown(name)),
         several => {
             let names: Vec<&str> = several.iter().map(|(_, name, _)| *name).collect();
-            Err(Error::Usage(format!("'{name}' is ambiguous; it may be {}", names.join(", "))))
+            Err(Error::Usage(format!("'{name}' is ambiguous; it may mean {}", names.join(", "))))
         }
     }
 }
@@ -203,7 +206,7 @@ fn unknown(name: &str) -> Error {
 /// Reads a file as a scenario.
 ///
 /// # Errors
-/// If it cannot be read, is too large, is not text, or is no litmus test.
+/// If the file cannot be read, is too large, is not text, or is not a litmus test.
 pub fn load_file(path: &Path) -> Result<Scenario> {
     let (source, group) = read_file(path)?;
     Scenario::new(&source, &group)

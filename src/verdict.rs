@@ -1,4 +1,5 @@
-//! What a scenario may do on an architecture: computed from the test, and held against what its header declares.
+//! The expected verdict of a scenario on an architecture: computed by the models and compared with the
+//! header.
 
 use crate::arch::{Arch, Atomics};
 use crate::catalogue::Scenario;
@@ -6,36 +7,36 @@ use crate::error::{Error, Result};
 use crate::litmus::Verdict;
 use crate::model::{self, Bounds, Model, ModelError, Needs, Outcome};
 
-/// The verdicts that stand beside what was measured.
+/// The verdicts that are shown beside a measurement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expectation {
-    /// May the race be seen on the architecture? `None` if neither model nor header says.
+    /// Whether the race may be seen on the architecture. `None` if neither the model nor the header says.
     pub race: Option<Verdict>,
-    /// Where that comes from.
+    /// Where `race` comes from.
     pub source: VerdictSource,
-    /// The kernel's model on the condition.
+    /// The verdict of the kernel's model on the condition.
     pub lkmm: Option<Verdict>,
-    /// Which reorderings the race needs; `None` if the test is too large to tell.
+    /// The reorderings that the race needs; `None` if the test is too large to compute them.
     pub needs: Option<Needs>,
-    /// Why the architecture's model gave no verdict, if it was asked for one and could not.
+    /// Why the architecture's model gave no verdict, if it was asked and could not.
     pub note: Option<String>,
 }
 
-/// Where a verdict comes from.
+/// The source of a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum VerdictSource {
-    /// From the test's header.
+    /// The test's header.
     #[default]
     Header,
-    /// From the architecture's model.
+    /// The architecture's model.
     Model,
 }
 
-/// What a model says of a scenario; `None` where the models do not reach (non-temporal stores).
+/// The verdict of a model on a scenario; `None` if the models do not cover it (non-temporal stores).
 ///
 /// # Errors
-/// If the test is too large to be judged, or does what no model follows, or its header says otherwise.
+/// If the test is too large, or does something that no model can follow.
 pub fn judge(scenario: &Scenario, model: Model, atomics: Atomics, bounds: Bounds) -> Result<Option<Outcome>> {
     let judged = model::code_for(&scenario.program, model, atomics).and_then(|code| model::check(&code, model, bounds));
     match judged {
@@ -45,14 +46,15 @@ pub fn judge(scenario: &Scenario, model: Model, atomics: Atomics, bounds: Bounds
     }
 }
 
-/// Whether a header's verdict and a model's are the same.
+/// Checks that a header's verdict and a model's verdict are the same.
 ///
 /// # Errors
-/// Names both if they are not.
+/// If they differ. The error names both.
 pub fn agrees(scenario: &Scenario, model: Model, outcome: &Outcome) -> Result<()> {
     let header = &scenario.test.header;
     if model == Model::Lkmm && header.data_race {
-        // As the kernel's scripts/judgelitmus.sh: where a data race is predicted, it is all that is.
+        // As in the kernel's scripts/judgelitmus.sh: if the header predicts a data race, no other verdict is
+        // compared.
         return match outcome.data_race {
             true => Ok(()),
             false => Err(Error::Usage(format!(
@@ -74,8 +76,8 @@ pub fn agrees(scenario: &Scenario, model: Model, outcome: &Outcome) -> Result<()
     }
 }
 
-/// The expectation of a scenario on an architecture. A test that is too large for the models keeps what its header
-/// declares, as do the non-temporal controls.
+/// The expectation of a scenario on an architecture. If a test is too large for the models, or has a
+/// non-temporal store, the expectation is the header's.
 ///
 /// # Errors
 /// If header and model disagree.

@@ -418,7 +418,7 @@ fn labels_stand_once_and_where_they_are_jumped_to() {
         refused(&test(" IN: ;\n"), &at, &["P0 has no label `OUT`", "its labels: `IN`"]);
         assert_eq!(judged(&test(" OUT: ;\n")), Always, "{jump}");
         let second = before.matches('\n').count() + 3;
-        refused(&test(" OUT: ;\n OUT: ;\n"), &format!("{second}:2"), &["the label `OUT` stands twice in P0"]);
+        refused(&test(" OUT: ;\n OUT: ;\n"), &format!("{second}:2"), &["the label `OUT` is defined twice in P0"]);
     }
     // Another thread's label is another label.
     refused("PPC t\n{ }\n P0 | P1 ;\n b L | nop ;\n nop | L: ;\nexists (x=0)\n", "4:4", &["P0 has no label `L`"]);

@@ -544,7 +544,7 @@ fn bad_arguments_give_exit_2_and_one_clear_message() {
     let cases: Vec<(Vec<&str>, &str)> = vec![
         (vec!["run", "no-such-scenario"], "there is no file, folder or scenario"),
         (vec!["run", "S01"], "ambiguous"),
-        (vec!["run", "empty"], "holds no *.litmus file"),
+        (vec!["run", "empty"], "contains no *.litmus file"),
         (vec!["run", "-c", "7777"], "CPU 7777 does not exist"),
         (vec!["run", "-c", &twice], "listed twice"),
         (vec!["run", "-c", "3-1"], "runs backwards"),

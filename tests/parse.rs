@@ -104,7 +104,7 @@ fn what_is_not_a_test_is_refused_where_it_goes_wrong() {
     refused("C t\n{}\nP0(int *x) { }\nexists (x=1) x", "4:14", &["the end of the file"]);
     let nine: String = (0..9).map(|n| format!("P{n}(int *x) {{ WRITE_ONCE(*x, {n}); }}\n")).collect();
     refused(&format!("C t\n{{}}\n{nine}exists (x=1)"), "11:1", &["at most 8 threads"]);
-    refused("C t\n{}\nP0(int *x) { é }\nexists (x=1)", "3:14", &["has no place in a litmus test"]);
+    refused("C t\n{}\nP0(int *x) { é }\nexists (x=1)", "3:14", &["is not allowed in a litmus test"]);
 }
 
 #[test]

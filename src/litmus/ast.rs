@@ -1,25 +1,25 @@
-//! The syntax tree of a litmus test: what the file says, with spans, names not yet resolved.
+//! The syntax tree of a litmus test: the content of the file with spans. Names are not resolved yet.
 
 use super::diagnostic::{Source, Span};
 use super::verdict::Verdict;
 use crate::arch::Arch;
 
-/// A whole file.
+/// A whole test.
 #[derive(Debug, Clone)]
 pub struct Test {
-    /// The text all spans point into.
+    /// The text that all spans point into.
     pub source: Source,
     /// The name on the first line.
     pub name: String,
-    /// What the comments before the initial values declare.
+    /// The declarations in the comments before the initial values.
     pub header: Header,
     /// The initial values, in order.
     pub init: Vec<Init>,
     /// P0, P1, ... in order.
     pub threads: Vec<Thread>,
-    /// The `locations [...]` list: values to show beside those of the condition.
+    /// The `locations [...]` list: values that are shown in addition to those of the condition.
     pub locations: Vec<Observable>,
-    /// `filter (...)`: executions that do not satisfy it do not count.
+    /// The `filter (...)` clause: outcomes that do not satisfy it are not counted.
     pub filter: Option<Prop>,
     /// The final condition.
     pub condition: Condition,
@@ -28,24 +28,26 @@ pub struct Test {
 /// The declarations of the opening comment.
 #[derive(Debug, Clone, Default)]
 pub struct Header {
-    /// `Result:`, the kernel model's verdict.
+    /// `Result:`, the verdict of the kernel's model.
     pub result: Option<Verdict>,
-    /// Whether the result says `DATARACE`: the kernel's model sees one, and then the verdict means nothing.
+    /// Whether the result says `DATARACE`: the kernel's model sees a data race, and the verdict has no
+    /// meaning.
     pub data_race: bool,
-    /// The verdict per architecture.
+    /// The declared verdict per architecture.
     pub architectures: Vec<(Arch, Verdict)>,
     /// `Match:`, the event that the race is a fraction of.
     pub match_event: Option<Prop>,
-    /// `Control:`, the architectures on which this test must fire if the harness can see anything.
+    /// `Control:`, the architectures on which this test must fire if the harness can detect a reordering.
     pub control: Vec<Arch>,
-    /// The rest: what the test asks, a line each.
+    /// The other lines: what the test asks, one line each.
     pub prose: Vec<String>,
 }
 
 impl Header {
-    /// The declared verdict for an architecture. Where the header gives none: every execution of an architecture the kernel
-    /// runs on is one the kernel's model allows, so its Never and Always hold there too; its Sometimes says nothing,
-    /// because stronger hardware may forbid what the model allows.
+    /// The declared verdict for an architecture; if there is none, what follows from the kernel's verdict.
+    /// The kernel's model allows every execution of the architectures that the kernel runs on, so Never and
+    /// Always of that model hold there too. Its Sometimes says nothing, because stronger hardware may forbid
+    /// what the model allows.
     pub fn expected(&self, arch: Arch) -> Option<Verdict> {
         let declared = self.architectures.iter().find(|(a, _)| *a == arch).map(|(_, verdict)| *verdict);
         declared.or(self.result.filter(|result| *result != Verdict::Sometimes && !self.data_race))
@@ -59,12 +61,12 @@ impl Header {
     }
 }
 
-/// A name with the place where it stands.
+/// A name and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
     /// The identifier.
     pub text: String,
-    /// Where it stands.
+    /// The position.
     pub span: Span,
 }
 
@@ -73,33 +75,33 @@ pub struct Name {
 pub enum Base {
     /// An integer of this many bits.
     Int {
-        /// 8, 16, 32 or 64.
+        /// The width: 8, 16, 32 or 64.
         bits: u8,
         /// Whether it is signed.
         signed: bool,
     },
-    /// `atomic_t` (32 bits) or `atomic64_t`, `atomic_long_t` (64 bits).
+    /// `atomic_t` (32 bits), `atomic64_t` or `atomic_long_t` (64 bits).
     Atomic {
-        /// 32 or 64.
+        /// The width: 32 or 64.
         bits: u8,
     },
     /// `spinlock_t`.
     Spinlock,
-    /// `void`, which makes sense only behind a pointer.
+    /// `void`, which is only valid behind a pointer.
     Void,
 }
 
-/// A C type: a base behind some number of pointers.
+/// A C type: a base type and a number of pointers to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CType {
-    /// What is at the end of the pointers.
+    /// The base type.
     pub base: Base,
-    /// How many `*`.
+    /// The number of `*`.
     pub pointers: u8,
 }
 
 impl CType {
-    /// Plain `int`, what a shared variable is when nothing says otherwise.
+    /// `int`, the type of a shared variable without a declaration.
     pub const INT: CType = CType { base: Base::Int { bits: 32, signed: true }, pointers: 0 };
 }
 
@@ -108,11 +110,11 @@ impl CType {
 pub struct Init {
     /// The declared type, if any.
     pub ty: Option<CType>,
-    /// For a register, the thread it belongs to.
+    /// The thread, if the name is a register.
     pub thread: Option<(usize, Span)>,
     /// The variable or register.
     pub name: Name,
-    /// Its value; 0 when absent.
+    /// The value; `None` means 0.
     pub value: Option<Value>,
 }
 
@@ -128,7 +130,7 @@ pub enum Value {
 /// One thread: `P0(int *x, spinlock_t *l) { ... }`.
 #[derive(Debug, Clone)]
 pub struct Thread {
-    /// The parameters: the shared variables this thread names.
+    /// The parameters: the shared variables that this thread uses.
     pub params: Vec<(CType, Name)>,
     /// The statements.
     pub body: Vec<Stmt>,
@@ -139,41 +141,41 @@ pub struct Thread {
 /// A statement.
 #[derive(Debug, Clone)]
 pub enum Stmt {
-    /// `int r0 = e;`: one per declared name.
+    /// `int r0 = e;`: one statement per declared name.
     Declare {
-        /// Its type.
+        /// The type.
         ty: CType,
         /// The register.
         name: Name,
-        /// Its first value.
+        /// The initial value.
         value: Option<Expr>,
     },
-    /// `lhs = rhs;`, where lhs is a register or `*p`.
+    /// `lhs = rhs;`: lhs is a register or `*p`.
     Assign {
-        /// Where to.
+        /// The left-hand side.
         target: Expr,
-        /// What.
+        /// The right-hand side.
         value: Expr,
     },
-    /// A call for its effect.
+    /// A call whose value is not used.
     Effect(Expr),
     /// `if (c) ... else ...`.
     If {
         /// The condition.
         condition: Expr,
-        /// When it is not zero.
+        /// The statements if the condition is not zero.
         then: Vec<Stmt>,
-        /// When it is zero.
+        /// The statements if the condition is zero.
         otherwise: Vec<Stmt>,
     },
 }
 
-/// An expression and where it stands.
+/// An expression and its position.
 #[derive(Debug, Clone)]
 pub struct Expr {
-    /// What it is.
+    /// The form of the expression.
     pub kind: ExprKind,
-    /// Where it stands.
+    /// The position.
     pub span: Span,
 }
 
@@ -190,9 +192,9 @@ pub enum ExprKind {
     AddressOf(Box<Expr>),
     /// `-e`, `~e`, `!e`.
     Unary(Unary, Box<Expr>),
-    /// `a + b` and friends.
+    /// `a + b` and other binary operators.
     Binary(Binary, Box<Expr>, Box<Expr>),
-    /// `a && b`, `a || b`: the right side only if needed.
+    /// `a && b`, `a || b`: the right side is evaluated only if needed.
     Logical {
         /// True for `&&`.
         and: bool,
@@ -207,7 +209,7 @@ pub enum ExprKind {
     Cast(CType, Box<Expr>),
 }
 
-/// Operators on one value.
+/// Operators with one operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unary {
     /// `-`
@@ -218,7 +220,7 @@ pub enum Unary {
     Not,
 }
 
-/// Operators on two values.
+/// Operators with two operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Binary {
     /// `+`
@@ -237,7 +239,7 @@ pub enum Binary {
     ShiftLeft,
     /// `>>`
     ShiftRight,
-    /// A comparison, which yields 0 or 1.
+    /// A comparison, which gives 0 or 1.
     Compare(Compare),
 }
 
@@ -258,14 +260,14 @@ pub enum Compare {
     Ge,
 }
 
-/// How the condition quantifies over executions.
+/// The quantifier of the condition, over executions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quantifier {
-    /// `exists`: is there one?
+    /// `exists`: asks whether some execution satisfies the condition.
     Exists,
-    /// `~exists`: there must be none.
+    /// `~exists`: no execution may satisfy the condition.
     NotExists,
-    /// `forall`: every one must.
+    /// `forall`: every execution must satisfy the condition.
     Forall,
 }
 
@@ -276,7 +278,7 @@ pub struct Condition {
     pub quantifier: Quantifier,
     /// The proposition.
     pub prop: Prop,
-    /// The whole clause.
+    /// The span of the whole clause.
     pub span: Span,
 }
 
@@ -285,11 +287,11 @@ pub struct Condition {
 pub enum Prop {
     /// `true` or `false`.
     Const(bool),
-    /// `1:r0=1`, `x=2`; with `equal` false, `1:r0<>1`.
+    /// `1:r0=1`, `x=2`; if `equal` is false, `1:r0<>1`.
     Atom {
         /// The left side.
         left: Observable,
-        /// Whether it must be equal.
+        /// Whether the two sides must be equal.
         equal: bool,
         /// The right side.
         value: Value,
@@ -302,10 +304,10 @@ pub enum Prop {
     Or(Box<Prop>, Box<Prop>),
 }
 
-/// Something with a value at the end: a register of a thread, or a shared variable.
+/// A part of the final state: a register of a thread, or a shared variable.
 #[derive(Debug, Clone)]
 pub struct Observable {
-    /// The thread, for a register.
+    /// The thread, if it is a register.
     pub thread: Option<(usize, Span)>,
     /// The name of the register or variable.
     pub name: Name,

@@ -1,4 +1,4 @@
-//! The condition language: `exists (1:r0=1 /\ ~(x=2 \/ y=&x))`, `forall (1:r0=1 => 1:r1=1)`.
+//! Parser of the condition language: `exists (1:r0=1 /\ ~(x=2 \/ y=&x))`, `forall (1:r0=1 => 1:r1=1)`.
 
 use super::MAX_DEPTH;
 use super::ast::{Condition, Name, Observable, Prop, Quantifier, Value};
@@ -6,7 +6,7 @@ use super::diagnostic::Diagnostic;
 use super::parser::Parser;
 
 impl Parser<'_> {
-    /// `locations [...]`, `filter (...)` and the final clause, in the order herd7 takes them.
+    /// Parses `locations [...]`, `filter (...)` and the final clause, in the order that herd7 expects.
     pub(super) fn final_clauses(&mut self) -> Result<(Vec<Observable>, Option<Prop>, Condition), Diagnostic> {
         let mut locations = Vec::new();
         if self.eat_name("locations") {
@@ -42,9 +42,10 @@ impl Parser<'_> {
         Ok((locations, filter, Condition { quantifier, prop, span }))
     }
 
-    /// Implications of disjunctions of conjunctions.
+    /// Parses implications of disjunctions of conjunctions.
     ///
-    /// An implication grows the tree to the right, so that each counts as a level. Chains of `/\` and `\/` make flat trees.
+    /// Each implication deepens the tree on the right, so each counts as a nesting level. Chains of `/\` and
+    /// `\/` make balanced trees.
     pub(super) fn prop(&mut self, depth: usize) -> Result<Prop, Diagnostic> {
         let left = self.chain(depth, &["\\/", "||"], Prop::Or, Self::conjunction)?;
         if !self.eat("=>") {
@@ -58,7 +59,7 @@ impl Parser<'_> {
         self.chain(depth, &["/\\", "&&"], Prop::And, Self::literal)
     }
 
-    /// Terms with an operator between them.
+    /// Parses terms separated by an operator.
     fn chain(
         &mut self,
         depth: usize,
@@ -71,7 +72,7 @@ impl Parser<'_> {
         while operator.iter().any(|operator| self.eat(operator)) {
             terms.push(term(self, depth)?);
         }
-        // Neighbours are joined until one is left, so that a long chain is no deep tree.
+        // Join neighbours until one term is left, so that a long chain does not make a deep tree.
         while terms.len() > 1 {
             let mut pairs = Vec::with_capacity(terms.len().div_ceil(2));
             let mut rest = terms.into_iter();
@@ -115,7 +116,7 @@ impl Parser<'_> {
         Ok(Prop::Atom { left, equal, value: self.value()? })
     }
 
-    /// `1:r0`, `x`, `*x` or `[x]`.
+    /// Parses `1:r0`, `x`, `*x` or `[x]`.
     fn observable(&mut self, starred: bool) -> Result<Observable, Diagnostic> {
         if let Some((thread, span)) = self.eat_number() {
             let Ok(thread) = usize::try_from(thread) else { return Err(self.expected("a thread number")) };
@@ -134,7 +135,7 @@ impl Parser<'_> {
         Ok(Observable { thread: None, name })
     }
 
-    /// An integer, or the address of a variable with or without `&`.
+    /// Parses an integer, or the address of a variable with or without `&`.
     pub(super) fn value(&mut self) -> Result<Value, Diagnostic> {
         let start = self.span();
         let negative = self.eat("-");

@@ -1,4 +1,4 @@
-//! Errors that point into a source file.
+//! Errors that point to a place in a source file.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-/// A stretch of a source file, in bytes.
+/// A range of a source file, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
-    /// First byte.
+    /// The first byte.
     pub start: usize,
     /// One past the last byte.
     pub end: usize,
@@ -22,13 +22,13 @@ impl Span {
         Span { start: offset, end: offset + 1 }
     }
 
-    /// From the start of `self` to the end of `other`.
+    /// The span from the start of `self` to the end of `other`.
     pub fn to(self, other: Span) -> Span {
         Span { start: self.start, end: other.end.max(self.start) }
     }
 }
 
-/// A named source text that errors can point into. Cheap to clone.
+/// A source text with a name, which errors point into. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Source {
     name: Arc<str>,
@@ -36,27 +36,27 @@ pub struct Source {
 }
 
 impl Source {
-    /// A source text with the name (usually a path) to print in errors.
+    /// Makes a source. Errors print the name, which is usually a path.
     pub fn new(name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Source {
         Source { name: name.into(), text: text.into() }
     }
 
-    /// The name errors print.
+    /// The name that errors print.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The text itself.
+    /// The text.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// An error at `span`; `label` is written under the source line and may be empty.
+    /// An error at `span`. `label` is printed under the source line and may be empty.
     pub fn error(&self, span: Span, message: impl Into<String>, label: impl Into<String>) -> Diagnostic {
         Diagnostic { source: self.clone(), span, message: message.into(), label: label.into(), help: None }
     }
 
-    /// Line and column of a byte offset, both counted from 1, the column in characters.
+    /// Line and column of a byte offset. Both count from 1; the column counts characters.
     pub fn line_column(&self, offset: usize) -> (usize, usize) {
         let line = self.line_range(offset);
         let number = self.text[..line.start].matches('\n').count() + 1;
@@ -64,7 +64,7 @@ impl Source {
         (number, self.text[line.start..before].chars().count() + 1)
     }
 
-    /// The byte range of the line that holds `offset`, without its newline.
+    /// The byte range of the line that contains `offset`, without its newline.
     fn line_range(&self, offset: usize) -> Range<usize> {
         let offset = floor_char_boundary(&self.text, offset.min(self.text.len()));
         let start = self.text[..offset].rfind('\n').map_or(0, |newline| newline + 1);
@@ -81,7 +81,7 @@ fn floor_char_boundary(text: &str, offset: usize) -> usize {
     offset
 }
 
-/// What is wrong with a litmus file, and where.
+/// An error in a litmus file: what is wrong, and where.
 #[derive(Debug, Clone)]
 pub struct Diagnostic {
     source: Source,
@@ -92,24 +92,25 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// Adds a line that says what would be right.
+    /// Adds a line that says how to correct the error.
     pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
         self.help = Some(help.into());
         self
     }
 
-    /// The message without file, position and source line.
+    /// The message without file name, position and source line.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Line and column, both from 1.
+    /// Line and column, both counted from 1.
     pub fn line_column(&self) -> (usize, usize) {
         self.source.line_column(self.span.start)
     }
 }
 
-/// Longer source lines are left out of the message: no test needs them, and a terminal cannot show them.
+/// Source lines longer than this (in bytes) are not printed in the message: no test needs them, and a
+/// terminal cannot show them.
 const LONGEST_LINE_SHOWN: usize = 240;
 
 impl fmt::Display for Diagnostic {

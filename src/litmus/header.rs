@@ -1,7 +1,7 @@
-//! What a test's opening comment declares.
+//! Parser of the declarations in a test's opening comment.
 //!
-//! The kernel writes ` * Result: Never` there. wakerace's own scenarios add a line per architecture, the Match event
-//! and, for controls, the architectures on which they must fire:
+//! The kernel's tests have ` * Result: Never` there. The scenarios of wakerace add one line per architecture,
+//! the Match event and, for controls, the architectures on which they must fire:
 //!
 //! ```text
 //! (*
@@ -17,14 +17,14 @@
 //!  *)
 //! ```
 //!
-//! A line that starts with none of these words is prose, so every kernel header reads as it is.
+//! A line that starts with none of these words is prose, so every header of the kernel's tests is valid.
 
 use super::ast::{Header, Prop};
 use super::diagnostic::{Diagnostic, Source, Span};
 use super::verdict::Verdict;
 use crate::arch::Arch;
 
-/// Reads the comments at `spans`; `prop` parses a condition that stands alone at a place in the source.
+/// Parses the comments at `spans`. `prop` parses a condition at a given place in the source.
 pub(super) fn read(
     source: &Source,
     spans: &[Span],
@@ -61,10 +61,11 @@ fn read_line(
     let start = offset + key.len() + 1 + (value.len() - value.trim_start().len());
     let span = Span { start, end: start + value_text.len().max(1) };
     let verdict = || {
-        // The kernel writes remarks behind the word ("Result: DEADLOCK"), so only the first word counts.
+        // The kernel's tests have other words too ("Result: DEADLOCK") and remarks behind the word. Only the
+        // first word counts.
         let word = value_text.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or("");
         word.parse::<Verdict>().map_err(|()| {
-            source.error(span, format!("`{key}:` takes Never, Sometimes or Always"), "this is none of them")
+            source.error(span, format!("`{key}:` takes Never, Sometimes or Always"), "not one of these words")
         })
     };
     let arch = key.parse::<Arch>().ok();
@@ -82,7 +83,7 @@ fn read_line(
         (_, Some(arch)) => {
             let verdict = verdict()?;
             if header.architectures.iter().any(|(known, _)| *known == arch) {
-                return Err(source.error(span, format!("`{key}:` stands twice in this header"), "the second"));
+                return Err(source.error(span, format!("`{key}:` occurs twice in this header"), "second occurrence"));
             }
             header.architectures.push((arch, verdict));
         }

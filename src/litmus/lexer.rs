@@ -1,12 +1,12 @@
-//! Characters to tokens.
+//! Splits the text into tokens.
 //!
-//! A litmus file mixes two lexical worlds. Outside the bodies of the threads `(* ... *)` is a comment, as in OCaml;
-//! inside them `(*x)` dereferences x, as in C. The first pair of braces holds the initial values and belongs to the
-//! outer world, every later one is a body.
+//! A litmus file has two lexical contexts. Outside the bodies of the threads `(* ... *)` is a comment, as in
+//! OCaml. Inside them `(*x)` dereferences x, as in C. The first pair of braces holds the initial values and
+//! belongs to the outer context. Every later pair is a body.
 
 use super::diagnostic::{Diagnostic, Source, Span};
 
-/// What a token is. Names and numbers keep their text in the source.
+/// The kind of a token. The text of names and numbers stays in the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// An identifier or keyword.
@@ -15,7 +15,7 @@ pub enum Kind {
     Number(i64),
     /// Punctuation, by its spelling.
     Punct(&'static str),
-    /// The end of the file.
+    /// The end of the text.
     End,
 }
 
@@ -26,14 +26,14 @@ pub struct Token {
     pub span: Span,
 }
 
-/// A comment outside the bodies; the header is among them.
+/// A comment outside the bodies. The header is one of them.
 #[derive(Debug, Clone, Copy)]
 pub struct Comment {
     /// The text between the comment marks.
     pub span: Span,
 }
 
-/// Everything the parser needs from the text.
+/// The result of the lexer: everything that the parser needs.
 #[derive(Debug)]
 pub struct Lexed {
     /// The name after `C` on the first line.
@@ -42,7 +42,7 @@ pub struct Lexed {
     pub comments: Vec<Comment>,
 }
 
-/// Longest first, so that `==` is not read as two `=`.
+/// Sorted by length, longest first, so that `==` is not read as two `=`.
 const PUNCTUATION: [&str; 43] = [
     "<<=", ">>=", "/\\", "\\/", "==", "!=", "<=", ">=", "<>", "&&", "||", "<<", ">>", "++", "--", "->", "=>", "+=",
     "-=", "&=", "|=", "^=", "(", ")", "{", "}", "[", "]", ";", ",", ":", "=", "*", "&", "|", "^", "~", "!", "+", "-",
@@ -54,7 +54,7 @@ struct Lexer<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
-    /// Pairs of braces closed so far at the outermost level: 0 before and in the initial values.
+    /// The number of brace pairs closed at the outermost level. It is 0 before and inside the initial values.
     closed: usize,
     out: Lexed,
 }
@@ -79,7 +79,7 @@ pub fn lex(source: &Source) -> Result<Lexed, Diagnostic> {
     lexer.tokens()
 }
 
-/// Splits a part of a file that is not within a body, such as a condition in the header.
+/// Splits a part of a file outside of the bodies, such as a condition in the header.
 pub fn lex_fragment(source: &Source, span: Span) -> Result<Lexed, Diagnostic> {
     Lexer::new(source, &source.text()[..span.end], span.start).tokens()
 }
@@ -93,7 +93,7 @@ impl<'a> Lexer<'a> {
         self.depth > 0 && self.closed > 0
     }
 
-    /// The line `C name`.
+    /// Reads the line `C name`.
     fn title(&mut self) -> Result<(), Diagnostic> {
         if self.text.trim().is_empty() {
             return Err(self.source.error(Span::at(0), "the file is empty", "a litmus test starts with `C NAME`"));
@@ -112,11 +112,12 @@ impl<'a> Lexer<'a> {
             _ => Err(self
                 .source
                 .error(Span { start, end: start + line.len().max(1) }, "this is not a C litmus test", "expected `C NAME`")
-                .help("tests in assembly (AArch64, PPC, RISCV, X86_64) are judged by `wakerace check`; what runs is the C dialect of the kernel's tools/memory-model")),
+                .help("only tests in the C dialect of the kernel's tools/memory-model can run; `wakerace check` also judges tests in assembly (AArch64, PPC, RISCV, X86_64)")),
         }
     }
 
-    /// Between the name and the initial values: comments, a quoted remark, and lines of the form `Key=value`.
+    /// Skips what is between the name and the initial values: comments, a quoted remark, and lines of the
+    /// form `Key=value`.
     fn prelude(&mut self) -> Result<(), Diagnostic> {
         loop {
             self.space()?;
@@ -143,7 +144,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Skips white space and comments, keeping the comments that stand outside the bodies.
+    /// Skips white space and comments. Keeps the comments outside of the bodies.
     fn space(&mut self) -> Result<(), Diagnostic> {
         loop {
             let rest = self.rest();
@@ -163,7 +164,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// `(* ... *)`, which nests.
+    /// Skips a `(* ... *)` comment. Such comments nest.
     fn ocaml_comment(&mut self) -> Result<(), Diagnostic> {
         let rest = self.rest().as_bytes();
         let (mut depth, mut i) = (1_usize, 2);
@@ -191,7 +192,7 @@ impl<'a> Lexer<'a> {
         self.source.error(span, "this comment never ends", format!("opened here; expected `{close}` before the end"))
     }
 
-    /// Reads one token; false at the end of the file.
+    /// Reads one token. Returns false at the end of the text.
     fn token(&mut self) -> Result<bool, Diagnostic> {
         self.space()?;
         let start = self.at;
@@ -218,7 +219,7 @@ impl<'a> Lexer<'a> {
             Kind::Punct(punct)
         } else {
             let span = Span { start, end: start + first.len_utf8() };
-            let message = format!("the character {first:?} has no place in a litmus test");
+            let message = format!("the character {first:?} is not allowed in a litmus test");
             return Err(self.source.error(span, message, ""));
         };
         self.out.tokens.push(Token { kind, span: Span { start, end: self.at } });

@@ -1,7 +1,7 @@
-//! Litmus tests in the C dialect of the kernel's tools/memory-model: text in, syntax tree out.
+//! Parser of litmus tests in the C dialect of the kernel's tools/memory-model: text in, syntax tree out.
 //!
-//! [`parse`] is the one entry. It knows nothing of machines or models; names are resolved and types checked
-//! later, by [`crate::program`], which reports through the same [`Diagnostic`]s.
+//! [`parse`] is the entry point. The parser does not know machines or models. [`crate::program`] resolves
+//! names and checks types later, and reports errors as the same [`Diagnostic`]s.
 
 pub mod ast;
 mod condition;
@@ -16,19 +16,19 @@ pub use ast::Header;
 pub use diagnostic::{Diagnostic, Source, Span};
 pub use verdict::Verdict;
 
-/// The largest source that is read: a litmus test is a page of text, and anything above this is some other file.
+/// Maximum size of a source in bytes. A litmus test is a page of text; a larger file is something else.
 pub const MAX_SOURCE_BYTES: usize = 256 * 1024;
 
-/// The most threads a test may have. A run needs as many CPUs, unless they share some.
+/// Maximum number of threads of a test. A run needs as many CPUs, unless threads share CPUs.
 pub const MAX_THREADS: usize = 8;
 
-/// How deep expressions, statements and conditions may nest, so that no file can exhaust the stack.
+/// Maximum nesting depth of expressions, statements and conditions, so that no file can exhaust the stack.
 pub(crate) const MAX_DEPTH: usize = 64;
 
 /// Parses one litmus test.
 ///
 /// # Errors
-/// A [`Diagnostic`] that points at the first place that could not be understood and says what was expected.
+/// A [`Diagnostic`] that points at the first place that was not understood, and says what was expected.
 pub fn parse(source: &Source) -> Result<ast::Test, Diagnostic> {
     if source.text().len() > MAX_SOURCE_BYTES {
         return Err(source.error(
@@ -40,10 +40,11 @@ pub fn parse(source: &Source) -> Result<ast::Test, Diagnostic> {
     parser::Parser::new(source)?.test()
 }
 
-/// What stands at the end of a test: the extra locations to observe, the filter and the condition.
+/// The clauses at the end of a test: the additional locations to show, the filter and the condition.
 pub type Clauses = (Vec<ast::Observable>, Option<ast::Prop>, ast::Condition);
 
-/// Reads `locations`, `filter` and the condition that begin at byte `from`; tests in assembly end with them too.
+/// Parses `locations`, `filter` and the condition, starting at byte `from`. Tests in assembly end with the
+/// same clauses.
 ///
 /// # Errors
 /// As [`parse`].

@@ -1,4 +1,4 @@
-//! Tokens to syntax tree: the initial values, the threads, their statements and expressions.
+//! Builds the syntax tree from the tokens: initial values, threads, statements and expressions.
 
 use super::ast::{Base, Binary, CType, Compare, Expr, ExprKind, Header, Init, Name, Stmt, Test, Thread, Unary};
 use super::diagnostic::{Diagnostic, Source, Span};
@@ -12,7 +12,7 @@ pub(super) struct Parser<'a> {
     at: usize,
 }
 
-/// Statements of C that a litmus thread may not have, with why.
+/// Statements of C that a thread of a litmus test may not contain.
 const REFUSED_STATEMENTS: [&str; 7] = ["while", "for", "do", "goto", "switch", "return", "asm"];
 
 impl<'a> Parser<'a> {
@@ -20,12 +20,12 @@ impl<'a> Parser<'a> {
         Ok(Parser { source, lexed: lexer::lex(source)?, at: 0 })
     }
 
-    /// A stretch outside of the threads' bodies.
+    /// A parser for a part of the source outside of the threads' bodies.
     pub(super) fn fragment(source: &'a Source, span: Span) -> Result<Parser<'a>, Diagnostic> {
         Ok(Parser { source, lexed: lexer::lex_fragment(source, span)?, at: 0 })
     }
 
-    /// The whole file.
+    /// Parses the whole file.
     pub(super) fn test(mut self) -> Result<Test, Diagnostic> {
         let header = self.header()?;
         let init = self.init()?;
@@ -59,7 +59,7 @@ impl<'a> Parser<'a> {
     // ---- the cursor ----
 
     fn token(&self) -> Token {
-        // The last token is `End`, and nothing moves past it.
+        // The last token is `End`, and the cursor never moves past it.
         self.lexed.tokens[self.at.min(self.lexed.tokens.len() - 1)]
     }
 
@@ -168,7 +168,7 @@ impl<'a> Parser<'a> {
         Ok(Init { ty, thread, name, value })
     }
 
-    /// A value, or one of the initialisers the kernel has macros for.
+    /// Parses a value, or an initialiser macro of the kernel.
     fn init_value(&mut self) -> Result<super::ast::Value, Diagnostic> {
         if self.eat_name("ATOMIC_INIT") {
             self.expect("(")?;
@@ -184,7 +184,7 @@ impl<'a> Parser<'a> {
 
     // ---- types ----
 
-    /// The base type at the cursor, if a type starts there.
+    /// Parses the base type at the cursor; `None` if no type starts there.
     fn try_base(&mut self) -> Result<Option<Base>, Diagnostic> {
         let (mut signed, mut base, mut any, mut longs) = (None, None, false, 0);
         loop {
@@ -198,7 +198,7 @@ impl<'a> Parser<'a> {
                 "signed" => signed = Some(true),
                 "long" => longs += 1,
                 word => match simple_base(word) {
-                    // `short int` and `long int` are the short and the long.
+                    // `int` after `short` or `long` adds nothing.
                     Some(_) if word == "int" && (base.is_some() || longs > 0) => {}
                     Some(found) if base.is_none() => base = Some(found),
                     _ if word == "struct" || word == "union" || word == "enum" => {
@@ -322,7 +322,7 @@ impl<'a> Parser<'a> {
                 return Err(self
                     .source
                     .error(self.span(), format!("`{word}` is not part of the litmus dialect"), "")
-                    .help("a thread is straight-line code with `if`; the harness does the looping"));
+                    .help("a thread is straight-line code with `if`; the harness repeats it"));
             }
             if self.eat_name("if") {
                 return self.if_statement(depth, out);
@@ -387,11 +387,11 @@ impl<'a> Parser<'a> {
         self.binary(0, depth)
     }
 
-    /// Operators of at least the precedence `level`, climbing.
+    /// Parses operators of at least precedence `level` (precedence climbing).
     fn binary(&mut self, level: u8, mut depth: usize) -> Result<Expr, Diagnostic> {
         let mut left = self.unary(depth)?;
         loop {
-            // A chain grows the tree to the left, so that each link counts as a level.
+            // A chain of operators deepens the tree on the left, so each operator counts as a nesting level.
             depth += 1;
             let Kind::Punct(punct) = self.token().kind else { return Ok(left) };
             let Some((found, operator)) = operator(punct).filter(|(found, _)| *found >= level) else {
@@ -413,7 +413,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// C operators that tests do not use; better named than left to "expected `;`".
+    /// The error for C operators that litmus tests do not use. It is clearer than "expected `;`".
     fn refuse_operator(&self, punct: &str) -> Option<Diagnostic> {
         let refused = ["?", "++", "--", "+=", "-=", "&=", "|=", "^=", "<<=", ">>=", "->", "["];
         refused.contains(&punct).then(|| {
@@ -486,7 +486,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// The types that are one word, with the widths they have on the kernel's 64-bit architectures.
+/// The types that consist of one word, with their widths on the kernel's 64-bit architectures.
 fn simple_base(word: &str) -> Option<Base> {
     let int = |bits, signed| Some(Base::Int { bits, signed });
     match word {
@@ -511,7 +511,7 @@ enum Operator {
     Logical { and: bool },
 }
 
-/// Precedence (higher binds tighter) and meaning, as in C.
+/// Precedence (higher binds tighter) and operator, as in C.
 fn operator(punct: &str) -> Option<(u8, Operator)> {
     use Operator::{Binary as B, Logical};
     Some(match punct {

@@ -1,25 +1,26 @@
-//! The kernel primitives a litmus test may call, by name.
+//! The kernel primitives that a litmus test may call, by name.
 //!
-//! This table says what each name means; which instructions that takes on an architecture is [`crate::codegen`]'s
-//! business. Names and argument orders are those of the kernel's include/linux/atomic and tools/memory-model.
+//! This table gives the meaning of each name. [`crate::codegen`] decides which instructions it needs on an
+//! architecture. Names and argument orders are those of the kernel's include/linux/atomic and
+//! tools/memory-model.
 
-/// The ordering a read-modify-write carries.
+/// The ordering of a read-modify-write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Order {
-    /// None (`_relaxed`, and atomics that return nothing).
+    /// No ordering (`_relaxed`, and atomics that return nothing).
     Relaxed,
     /// `_acquire`
     Acquire,
     /// `_release`
     Release,
-    /// Fully ordered: no suffix.
+    /// Full ordering: no suffix.
     Full,
 }
 
-/// How a load or store is ordered and what the compiler may do to it.
+/// The ordering of a load or store, and whether the access is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
-    /// A plain C access. The emitted instruction is that of `Once`; only the models tell them apart.
+    /// A plain C access. It emits the same instruction as `Once`; only the models distinguish the two.
     Plain,
     /// READ_ONCE, WRITE_ONCE.
     Once,
@@ -27,11 +28,11 @@ pub enum Access {
     Acquire,
     /// smp_store_release.
     Release,
-    /// `__builtin_nontemporal_store`: past the caches, weakly ordered even on x86.
+    /// `__builtin_nontemporal_store`: bypasses the caches, and is weakly ordered even on x86.
     NonTemporal,
 }
 
-/// The barriers, one per kernel name, because architectures differ on each.
+/// The barriers. Each kernel name has its own variant, because the architectures differ on each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fence {
     /// smp_mb
@@ -50,13 +51,13 @@ pub enum Fence {
     MbAfterUnlockLock,
     /// smp_acquire__after_ctrl_dep
     AcquireAfterCtrlDep,
-    /// barrier: the compiler only
+    /// barrier: restrains only the compiler
     Barrier,
-    /// rcu_read_lock; no instruction where the kernel is not preemptible
+    /// rcu_read_lock; no instruction if the kernel is not preemptible
     RcuReadLock,
     /// rcu_read_unlock
     RcuReadUnlock,
-    /// mb: mandatory, also against devices
+    /// mb: mandatory, also orders accesses to devices
     MandatoryMb,
     /// rmb
     MandatoryRmb,
@@ -65,7 +66,7 @@ pub enum Fence {
 }
 
 impl Fence {
-    /// The kernel's name.
+    /// The kernel's name of the barrier.
     pub const fn name(self) -> &'static str {
         match self {
             Fence::Mb => "smp_mb",
@@ -103,10 +104,10 @@ impl Fence {
     ];
 }
 
-/// What a read-modify-write does to the value.
+/// The operation of a read-modify-write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RmwOp {
-    /// Replaces it.
+    /// Replaces the value.
     Xchg,
     /// Adds.
     Add,
@@ -118,65 +119,65 @@ pub enum RmwOp {
     Or,
     /// Bitwise exclusive or.
     Xor,
-    /// Clears the bits of the operand.
+    /// Clears the bits that the operand has.
     AndNot,
 }
 
-/// What a read-modify-write gives back.
+/// The value that a read-modify-write returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RmwResult {
     /// Nothing: `atomic_add`.
     None,
-    /// The value before: `atomic_fetch_add`, `xchg`.
+    /// The value before the update: `atomic_fetch_add`, `xchg`.
     Old,
-    /// The value after: `atomic_add_return`.
+    /// The value after the update: `atomic_add_return`.
     New,
-    /// Whether the value after is 0: `atomic_dec_and_test`.
+    /// Whether the value after the update is 0: `atomic_dec_and_test`.
     NewIsZero,
-    /// Whether the value after is negative: `atomic_add_negative`.
+    /// Whether the value after the update is negative: `atomic_add_negative`.
     NewIsNegative,
 }
 
-/// Where a call's arguments stand.
+/// The form of an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arg {
-    /// A memory location written as a C lvalue, `*x`.
+    /// A memory location as a C lvalue: `*x`.
     Place,
-    /// A pointer to one, `x`.
+    /// A pointer to a memory location: `x`.
     Pointer,
     /// A value.
     Value,
 }
 
-/// What a call does.
+/// The effect of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Reads.
+    /// A load.
     Load(Access),
-    /// Writes.
+    /// A store.
     Store(Access),
-    /// Writes, then a full barrier (one instruction on x86).
+    /// A store and then a full barrier (one instruction on x86).
     StoreMb,
     /// A barrier.
     Fence(Fence),
-    /// A read-modify-write; `amount` is the operand where the name implies it.
+    /// A read-modify-write. `amount` is the operand if the name implies it.
     Rmw {
-        /// What it computes.
+        /// The operation.
         op: RmwOp,
-        /// What it gives back.
+        /// The value it returns.
         result: RmwResult,
-        /// How it is ordered.
+        /// The ordering.
         order: Order,
         /// The operand of inc and dec.
         amount: Option<i64>,
     },
-    /// Compare and exchange: place, expected, new.
+    /// Compare and exchange; the arguments are place, expected, new.
     Cmpxchg(Order),
-    /// Adds unless the value is one that is left alone, and fully ordered if it adds.
+    /// Adds unless the value equals an unwanted value. Fully ordered if it adds.
     AddUnless {
-        /// Whether it gives the old value, and not whether it added.
+        /// Whether it returns the old value. If not, it returns whether it added.
         fetch: bool,
-        /// How much is added, and the value that is left alone, where the name implies them.
+        /// The amount and the unwanted value, if the name implies them.
         fixed: Option<(i64, i64)>,
     },
     /// spin_lock
@@ -189,19 +190,19 @@ pub enum Action {
     SpinIsLocked,
 }
 
-/// A primitive: what it does and what it takes.
+/// A primitive: its effect and its arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Primitive {
-    /// What it does.
+    /// The effect.
     pub action: Action,
-    /// What it takes.
+    /// The forms of the arguments.
     pub args: &'static [Arg],
-    /// For the atomic_t family, whether it is the 64-bit one.
+    /// The width in bits for the atomic_t families (32 or 64); `None` for other primitives.
     pub atomic_bits: Option<u8>,
 }
 
 impl Primitive {
-    /// Whether a call yields a value.
+    /// Whether a call returns a value.
     pub fn has_value(&self) -> bool {
         match self.action {
             Action::Load(_)
@@ -215,10 +216,10 @@ impl Primitive {
     }
 }
 
-/// Why a name that the kernel's model knows cannot run in user space, if it is one of those.
+/// The reason why a primitive of the kernel's model cannot run in user space, if it is such a primitive.
 pub fn refusal(name: &str) -> Option<&'static str> {
-    let grace = "it waits for an RCU grace period, which user space does not have";
-    let srcu = "SRCU lives in the kernel";
+    let grace = "it waits for an RCU grace period, and user space has none";
+    let srcu = "SRCU exists only in the kernel";
     match name {
         "synchronize_rcu" | "synchronize_rcu_expedited" | "call_rcu" | "rcu_barrier" => Some(grace),
         "srcu_read_lock"
@@ -232,7 +233,7 @@ pub fn refusal(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Looks a name up.
+/// Finds a primitive by its name.
 pub fn find(name: &str) -> Option<Primitive> {
     use Arg::{Place, Pointer, Value};
     let simple = |action, args| Some(Primitive { action, args, atomic_bits: None });
@@ -265,7 +266,7 @@ pub fn find(name: &str) -> Option<Primitive> {
     }
 }
 
-/// A name without its ordering suffix, and the ordering.
+/// Splits a name into its base and its ordering.
 fn split_order(name: &str) -> (&str, Order) {
     for (suffix, order) in [("_relaxed", Order::Relaxed), ("_acquire", Order::Acquire), ("_release", Order::Release)] {
         if let Some(base) = name.strip_suffix(suffix) {
@@ -275,7 +276,7 @@ fn split_order(name: &str) -> (&str, Order) {
     (name, Order::Full)
 }
 
-/// `xchg` and `cmpxchg` with their suffixes; the same after `atomic_`.
+/// `xchg` and `cmpxchg` with their suffixes, with or without the prefix `atomic_`.
 fn exchange(name: &str) -> Option<Primitive> {
     let (base, order) = split_order(name);
     let action = match base {
@@ -288,7 +289,7 @@ fn exchange(name: &str) -> Option<Primitive> {
     Some(Primitive { action, args, atomic_bits: None })
 }
 
-/// What follows `atomic_`, `atomic64_` or `atomic_long_`.
+/// The rest of a name behind `atomic_`, `atomic64_` or `atomic_long_`.
 fn atomic_family(rest: &str) -> Option<Primitive> {
     use Arg::{Pointer, Value};
     let make = |action, args| Some(Primitive { action, args, atomic_bits: None });
@@ -330,8 +331,8 @@ fn atomic_family(rest: &str) -> Option<Primitive> {
         _ => return None,
     };
     let arithmetic = matches!(op, RmwOp::Add | RmwOp::Sub);
-    // The kernel has no atomic_and_return, atomic_or_and_test, atomic_sub_negative or atomic_add_and_test; the tests
-    // and the void forms take no ordering suffix.
+    // The kernel has no atomic_and_return, atomic_or_and_test, atomic_sub_negative or atomic_add_and_test.
+    // The `_and_test` and `_negative` forms and the void forms take no ordering suffix.
     let known = match result {
         RmwResult::None => !suffixed,
         RmwResult::Old => true,
@@ -344,7 +345,7 @@ fn atomic_family(rest: &str) -> Option<Primitive> {
     known.then_some(Primitive { action: Action::Rmw { op, result, order, amount }, args, atomic_bits: None })
 }
 
-/// Names to suggest for a misspelt one.
+/// The names that are suggested for a misspelt one.
 pub fn names() -> impl Iterator<Item = &'static str> {
     const OTHERS: [&str; 26] = [
         "READ_ONCE",

@@ -1,9 +1,9 @@
-//! Whether an outcome may be seen.
+//! A verdict: whether an outcome may be seen.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Whether an outcome may be seen, in herd7's words.
+/// Whether an outcome may be seen, in herd7's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub enum Verdict {
     /// In no execution.

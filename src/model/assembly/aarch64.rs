@@ -1,4 +1,4 @@
-//! AArch64.
+//! Instructions of AArch64 litmus tests.
 
 use super::{Assembler, LONG, Named, WORD, ZERO, parse_int};
 use crate::model::code::{Change, Step};
@@ -20,7 +20,7 @@ fn is_zero(text: &str) -> bool {
     text.eq_ignore_ascii_case("wzr") || text.eq_ignore_ascii_case("xzr")
 }
 
-/// A register that is read, and its width; the zero register is the value 0.
+/// A source register and its width. The zero register reads as 0.
 fn source(a: &mut Assembler, text: &str) -> Option<(Operand, Type)> {
     let ty = register_name(text)?.1;
     if is_zero(text) {
@@ -29,7 +29,7 @@ fn source(a: &mut Assembler, text: &str) -> Option<(Operand, Type)> {
     Some((Operand::Register(a.register(text)?), ty))
 }
 
-/// A register or `#value`.
+/// An operand: a register or `#value`.
 fn operand(a: &mut Assembler, text: &str) -> Option<Operand> {
     if let Some(value) = text.strip_prefix('#').and_then(parse_int) {
         return Some(Operand::Const(Const::Int(value)));
@@ -37,7 +37,7 @@ fn operand(a: &mut Assembler, text: &str) -> Option<Operand> {
     source(a, text).map(|(value, _)| value)
 }
 
-/// A register that is written, and its width; what goes to the zero register is gone.
+/// A target register and its width; `None` for the zero register, which discards the value.
 fn target(a: &mut Assembler, text: &str) -> Option<(Option<RegisterId>, Type)> {
     let ty = register_name(text)?.1;
     if is_zero(text) {
@@ -46,13 +46,14 @@ fn target(a: &mut Assembler, text: &str) -> Option<(Option<RegisterId>, Type)> {
     Some((Some(a.register(text)?), ty))
 }
 
-/// The same where a step needs a register.
+/// As [`target`], for steps that need a register: the zero register becomes a temporary.
 fn sink(a: &mut Assembler, text: &str) -> Option<(RegisterId, Type)> {
     let (register, ty) = target(a, text)?;
     Some((register.unwrap_or_else(|| a.temporary()), ty))
 }
 
-/// `[X0]`, `[X0,#0]`, `[X0,X1]`, `[X0,W1,SXTW]`: the base is 64 bits wide, an extended index 32.
+/// A memory operand: `[X0]`, `[X0,#0]`, `[X0,X1]`, `[X0,W1,SXTW]`. The base is 64 bits wide, an extended
+/// index 32 bits.
 fn memory(a: &mut Assembler, text: &str) -> Option<Address> {
     let inner = text.strip_prefix('[')?.strip_suffix(']')?;
     let mut parts = inner.split(',');
@@ -80,7 +81,7 @@ fn memory(a: &mut Assembler, text: &str) -> Option<Address> {
     Some(a.indexed(base, index))
 }
 
-/// The orderings that the letters of an atomic instruction's name stand for.
+/// The tags of the read and of the write, from the ordering suffix of an atomic instruction.
 fn letters(text: &str) -> Option<(Tags, Tags)> {
     Some(match text {
         "" => (Tags::NONE, Tags::NONE),
@@ -99,7 +100,7 @@ fn atomic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
         ("LDCLR", RmwOp::AndNot),
         ("LDEOR", RmwOp::Xor),
     ];
-    // STADD and its family are LDADD to the zero register; they have no acquiring forms.
+    // STADD and its family are LDADD to the zero register. They have no acquiring forms.
     let stored = mnemonic.strip_prefix("ST").filter(|rest| matches!(rest.len(), 3 | 4) && !rest.ends_with('A'));
     let loading = stored.map(|rest| format!("LD{rest}"));
     let mnemonic = loading.as_deref().unwrap_or(mnemonic);
@@ -126,7 +127,8 @@ fn atomic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
         (Change::Op(op, value), dst, ty, &mnemonic[name.len()..])
     };
     let (acquires, releases) = letters(order)?;
-    // With the zero register for what was read it is no read that a barrier for loads waits for, and it does not acquire.
+    // If the value read goes to the zero register, barriers for loads do not wait for the read, and the read
+    // does not acquire.
     let read = if dst.is_some() { acquires } else { Tags::NORETURN };
     a.atomic(dst, address, ty, change, [Tags::AMO | read, Tags::AMO | releases]);
     Some(())

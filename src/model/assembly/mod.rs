@@ -1,10 +1,11 @@
-//! Litmus tests in assembly, as herd7 and litmus7 read them: X86_64, AArch64, PPC and RISCV.
+//! Parser of litmus tests in assembly, as herd7 and litmus7 read them: X86_64, AArch64, PPC and RISCV.
 //!
-//! They are judged, not run: the models' own literature is written in them, so this is how the models here are held
-//! against it. The instructions known are those that such tests are made of; any other is refused by name.
+//! These tests are judged, not run. The literature on the models uses them, so they compare the models here
+//! with published verdicts. The parser knows the instructions that such tests use. It refuses every other
+//! instruction by name.
 //!
-//! A location has one size here. A test in which an access is wider or narrower than its location is refused, as herd7
-//! refuses it without `-variant mixed`.
+//! Not supported: accesses of mixed sizes, and backward jumps. A location has one size. A test in which an
+//! access is wider or narrower than its location is refused, as herd7 refuses it without `-variant mixed`.
 
 mod aarch64;
 mod ppc;
@@ -18,7 +19,7 @@ use super::reach::{self, reach};
 use crate::litmus::{self, Diagnostic, Source, Span, ast};
 use crate::program::{Address, Binary, Column, Compare, Const, LocationId, Operand, Prop, RegisterId, Type};
 
-/// The first word of a test in assembly, and the model it is for.
+/// The first word of a test in assembly, and the model for it.
 const DIALECTS: [(&str, Model); 5] = [
     ("X86_64", Model::X86Tso),
     ("X86", Model::X86Tso),
@@ -27,16 +28,16 @@ const DIALECTS: [(&str, Model); 5] = [
     ("RISCV", Model::Rvwmo),
 ];
 
-/// The model of the architecture a test is written for; `None` if it is not in assembly.
+/// The model of the architecture that a test is written for; `None` if the test is not in assembly.
 pub fn dialect(text: &str) -> Option<Model> {
     let word = text.split_whitespace().next()?;
     DIALECTS.iter().find(|(name, _)| *name == word).map(|(_, model)| *model)
 }
 
-/// Reads a test in assembly.
+/// Parses a test in assembly.
 ///
 /// # Errors
-/// What could not be understood, and where.
+/// A [`Diagnostic`] that says what was not understood, and where.
 pub fn parse(source: &Source) -> Result<(Code, Model), Diagnostic> {
     let text = source.text();
     let Some(model) = dialect(text) else {
@@ -66,7 +67,7 @@ pub fn parse(source: &Source) -> Result<(Code, Model), Diagnostic> {
         return Err(source.error(Span::at(close), "expected the line `P0 | P1 ...;` after the initial values", ""));
     }
     if width > crate::litmus::MAX_THREADS {
-        let message = format!("the test has {width} threads; at most {} are taken", crate::litmus::MAX_THREADS);
+        let message = format!("the test has {width} threads; a test may have at most {}", crate::litmus::MAX_THREADS);
         return Err(source.error(Span::at(close), message, ""));
     }
     reader.threads = (0..width).map(|_| Assembler::new(model)).collect();
@@ -95,7 +96,7 @@ pub fn parse(source: &Source) -> Result<(Code, Model), Diagnostic> {
     Ok((code, model))
 }
 
-/// Where the program ends and `locations`, `filter` or the condition begins.
+/// The byte offset where the program ends and `locations`, `filter` or the condition begins.
 fn clause_start(text: &str, from: usize) -> usize {
     let mut at = from;
     for line in text[from..].split_inclusive('\n') {
@@ -110,7 +111,7 @@ fn clause_start(text: &str, from: usize) -> usize {
 
 type Cells<'t> = Vec<(Span, &'t str)>;
 
-/// The lines of the program, each cut into its threads' cells.
+/// The lines of the program, each split into the cells of the threads.
 fn program_lines(text: &str, from: usize, to: usize) -> Vec<(Span, Cells<'_>)> {
     let mut lines = Vec::new();
     let mut at = from;
@@ -136,9 +137,9 @@ struct Reader<'s> {
     model: Model,
     names: Vec<String>,
     init: Vec<Const>,
-    /// How many bytes each location has, where something says so.
+    /// The size of each location in bytes, if a declaration or an initial value gives it.
     sizes: Vec<Option<usize>>,
-    /// What has its initial value: a location, or a register of a thread.
+    /// What has an initial value already: a location, or a register of a thread.
     initialised: Vec<(Option<usize>, usize)>,
     threads: Vec<Assembler>,
 }
@@ -153,7 +154,7 @@ impl Reader<'_> {
         })
     }
 
-    /// `0:X0=x; uint32_t y=1; z;`
+    /// Parses the initial values: `0:X0=x; uint32_t y=1; z;`
     fn initial(&mut self, from: usize, to: usize) -> Result<(), Diagnostic> {
         let mut at = from;
         for item in self.source.text()[from..to].split(';') {
@@ -176,7 +177,8 @@ impl Reader<'_> {
                 }
                 None => return Err(bad("expected a number or the name of a location after `=`")),
             };
-            // A type may stand in front of both; blanks may stand around the colon.
+            // A type may come before a location and before a register; blanks may come before and after the
+            // colon.
             let (thread, name, mut words) = match left.split_once(':') {
                 Some((front, register)) => {
                     let mut words: Vec<&str> = front.split_whitespace().collect();
@@ -199,13 +201,13 @@ impl Reader<'_> {
                 (_, true) => Some(8),
                 (words, false) => match type_bytes(words) {
                     Some(bytes) => Some(bytes),
-                    None => return Err(bad("expected a type such as `int`, `uint64_t` or `int *` in front")),
+                    None => return Err(bad("expected a type such as `int`, `uint64_t` or `int *` before the name")),
                 },
             };
             let (key, number) = match thread {
                 Some(thread) => {
                     let Some(register) = self.threads[thread].register(name) else {
-                        return Err(bad("this is no register"));
+                        return Err(bad("this is not a register"));
                     };
                     self.threads[thread].values[register] = value;
                     if bytes == Some(8) {
@@ -237,7 +239,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Whether every label that is jumped to stands in its thread.
+    /// Checks that every jump's label exists in its thread.
     fn labels_exist(&self) -> Result<(), Diagnostic> {
         for (number, thread) in self.threads.iter().enumerate() {
             if let Some((label, span)) = thread.jumps.iter().find(|(label, _)| thread.labels[*label].1.is_none()) {
@@ -255,7 +257,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Whether every access is as wide as each location it may reach.
+    /// Checks that every access is as wide as each location that it may reach.
     fn one_size_per_location(&self, code: &Code) -> Result<(), Diagnostic> {
         let mut sizes = self.sizes.clone();
         for (thread, reached) in self.threads.iter().zip(reach(code)) {
@@ -283,7 +285,7 @@ impl Reader<'_> {
     fn instruction(&mut self, thread: usize, span: Span, cell: &str) -> Result<(), Diagnostic> {
         let mut rest = cell;
         let part = |text: &str| {
-            // Both are slices of the cell.
+            // `text` is a slice of `cell`, so the pointers can be subtracted.
             let start = span.start + (text.as_ptr() as usize - cell.as_ptr() as usize);
             Span { start, end: start + text.len() }
         };
@@ -295,8 +297,8 @@ impl Reader<'_> {
             let label = self.threads[thread].label(name);
             let at = &mut self.threads[thread].labels[label].1;
             if at.is_some() {
-                let message = format!("the label `{name}` stands twice in P{thread}");
-                return Err(self.source.error(part(name), message, "the second"));
+                let message = format!("the label `{name}` is defined twice in P{thread}");
+                return Err(self.source.error(part(name), message, "second definition"));
             }
             *at = Some(part(name));
             self.threads[thread].steps.push(Step::Label(label));
@@ -310,7 +312,7 @@ impl Reader<'_> {
         let (mnemonic, operands) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         let operands = split_operands(operands);
         let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
-        // x86 names locations in operands.
+        // On x86, operands name locations.
         if self.model == Model::X86Tso {
             for operand in &operands {
                 let name = operand.trim_matches(['(', ')', '[', ']']);
@@ -328,13 +330,13 @@ impl Reader<'_> {
             Model::Lkmm | Model::Sc => None,
         };
         if known.is_none() {
-            let message = format!("`{rest}` is not an instruction that can be judged");
-            return Err(self.source.error(part(rest), message, "in this form"));
+            let message = format!("`{rest}` is not a supported instruction");
+            return Err(self.source.error(part(rest), message, "not supported in this form"));
         }
         let assembler = &mut self.threads[thread];
         for step in &assembler.steps[assembler.spans.len()..] {
             if let Step::Branch { target, .. } | Step::Jump(target) = step {
-                // A jump names its label last.
+                // The label is the last operand of a jump.
                 let label = rest.rsplit([' ', '\t', ',']).next().unwrap_or(rest);
                 assembler.jumps.push((*target, part(label)));
             }
@@ -367,7 +369,7 @@ impl Reader<'_> {
                     return Err(self.source.error(span, format!("there is no thread {thread}"), ""));
                 };
                 let Some(register) = assembler.register(&name.text) else {
-                    return Err(self.source.error(name.span, format!("`{}` is no register", name.text), ""));
+                    return Err(self.source.error(name.span, format!("`{}` is not a register", name.text), ""));
                 };
                 Column::Register { thread, register }
             }
@@ -401,7 +403,8 @@ impl Reader<'_> {
         })
     }
 
-    /// That a column has an integer. What is not declared with 64 bits is an `int`, of which -1 and 0xffffffff are the same.
+    /// The proposition that a column equals an integer. A column that is not declared with 64 bits is an
+    /// `int`: for it, -1 and 0xffffffff are the same value.
     fn equal(&self, column: usize, what: Column, value: i64) -> Prop {
         let wide = match what {
             Column::Register { thread, register } => self.threads[thread].wide.contains(&register),
@@ -417,7 +420,7 @@ impl Reader<'_> {
     }
 }
 
-/// Operands, cut at the commas that are not in brackets.
+/// Splits operands at the commas outside of brackets.
 fn split_operands(text: &str) -> Vec<String> {
     let mut out = Vec::new();
     let mut depth = 0;
@@ -446,7 +449,7 @@ fn is_name(text: &str) -> bool {
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// A number of at most 64 bits, signed or not.
+/// Parses a number of at most 64 bits, signed or unsigned.
 fn parse_int(text: &str) -> Option<i64> {
     let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     let value = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
@@ -458,11 +461,11 @@ fn parse_int(text: &str) -> Option<i64> {
     if negative && value > 1 << 63 {
         return None;
     }
-    // The bits are kept, as in a register.
+    // Keep the bits, as a register does.
     Some(if negative { (value as i64).wrapping_neg() } else { value as i64 })
 }
 
-/// How many bytes a type has.
+/// The size of a C type in bytes.
 fn type_bytes(words: &[&str]) -> Option<usize> {
     let words: Vec<&str> = words.iter().copied().filter(|word| !matches!(*word, "volatile" | "const")).collect();
     Some(match words.as_slice() {
@@ -476,30 +479,31 @@ fn type_bytes(words: &[&str]) -> Option<usize> {
     })
 }
 
-/// A register as an operand names it: which one, and how wide.
+/// A register: its canonical name, and the width that the operand's spelling gives it.
 type Named = (String, Type);
 
-/// The registers, labels and steps of one thread.
+/// The registers, labels and steps of one thread while it is parsed.
 struct Assembler {
     model: Model,
     registers: Vec<String>,
     values: Vec<Const>,
     /// Registers that the initial values declare with 64 bits.
     wide: Vec<RegisterId>,
-    /// Each label, and where it stands.
+    /// Each label, and where it is defined.
     labels: Vec<(String, Option<Span>)>,
-    /// The labels that are jumped to, and where.
+    /// The labels of the jumps, and where each is named.
     jumps: Vec<(usize, Span)>,
     steps: Vec<Step>,
-    /// The instruction that each step belongs to.
+    /// For each step, the span of its instruction.
     spans: Vec<Span>,
-    /// What the last comparison compared; for machines with flags.
+    /// The operands of the last comparison, for machines with flags.
     flags: Option<(Operand, Operand, Type)>,
 }
 
-/// 32 bits of a register that is wider: reading or computing so many clears the upper half on AArch64, PPC and x86-64.
+/// 32 bits of a wider register. On AArch64, PPC and x86-64 a 32-bit load or computation clears the upper
+/// half.
 const WORD: Type = Type::Int { bits: 32, signed: false };
-/// 32 bits that fill a register with their sign, on RISC-V.
+/// 32 bits that are sign-extended to the full register, on RISC-V.
 const SIGNED_WORD: Type = Type::Int { bits: 32, signed: true };
 const LONG: Type = Type::Int { bits: 64, signed: true };
 
@@ -528,7 +532,7 @@ impl Assembler {
         }
     }
 
-    /// The number of a register, and the width its name says.
+    /// The number of a register, and the width that its name gives.
     fn typed(&mut self, text: &str) -> Option<(RegisterId, Type)> {
         let (name, ty) = self.named(text)?;
         Some((self.number(&name), ty))
@@ -569,7 +573,7 @@ impl Assembler {
         Address::Register(dst)
     }
 
-    /// One atomic instruction that gives the old value; `tags` are those of its read and of its write.
+    /// One atomic instruction that returns the old value. `tags` are those of its read and of its write.
     fn atomic(&mut self, dst: Option<RegisterId>, address: Address, ty: Type, change: Change, tags: [Tags; 2]) {
         let [read, write] = tags;
         self.steps.push(Step::Update(Update {
@@ -597,7 +601,8 @@ impl Assembler {
         self.steps.push(Step::Binary { dst, op, left, right, ty });
     }
 
-    /// Compares for the branches behind: what is compared now, whatever its registers hold then.
+    /// Records a comparison for later branches. It copies the operands, because their registers may change
+    /// before the branch.
     fn compare(&mut self, left: Operand, right: Operand, ty: Type) {
         let mut keep = |operand| {
             let dst = self.temporary();
@@ -607,7 +612,7 @@ impl Assembler {
         self.flags = Some((keep(left), keep(right), ty));
     }
 
-    /// A jump forward to a label; backward jumps are not followed.
+    /// A jump forward to a label. Backward jumps are not supported.
     fn branch(&mut self, compare: Compare, left: Operand, right: Operand, ty: Type, label: &str) -> Option<()> {
         let target = self.forward(label)?;
         self.steps.push(Step::Branch { compare, left, right, ty, target });

@@ -1,4 +1,4 @@
-//! PPC.
+//! Instructions of PPC litmus tests.
 
 use super::{Assembler, LONG, Named, WORD, ZERO, parse_int};
 use crate::model::code::Step;
@@ -15,26 +15,26 @@ fn value(text: &str) -> Option<Operand> {
     parse_int(text).map(|value| Operand::Const(Const::Int(value)))
 }
 
-/// `0(r1)`
+/// A memory operand `0(r1)`.
 fn displaced(a: &mut Assembler, text: &str) -> Option<Address> {
     let (offset, base) = text.strip_suffix(')')?.split_once('(')?;
     let base = a.register(base)?;
     (parse_int(offset)? == 0).then_some(Address::Register(base))
 }
 
-/// `r1,r2` as an address; register 0 in front stands for nothing.
+/// `r1,r2` as an address. `r0` as the first operand stands for the value 0.
 fn indexed(a: &mut Assembler, first: &str, second: &str) -> Option<Address> {
     let second = a.register(second)?;
     if first == "r0" || first == "0" {
         return Some(Address::Register(second));
     }
     let first = a.register(first)?;
-    // Either of the two may hold the address.
+    // Either register may hold the address.
     let (base, index) = if matches!(a.values[first], Const::Address(_)) { (first, second) } else { (second, first) };
     Some(a.indexed(base, Operand::Register(index)))
 }
 
-/// What stwcx. says, in cr0.
+/// The register that holds the status of stwcx., as cr0 does.
 const STATUS: &str = "cr0";
 
 fn width(mnemonic: &str) -> Type {
@@ -98,7 +98,7 @@ pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<
             let ty = width(mnemonic);
             let tags = Tags::EXCLUSIVE;
             a.steps.push(Step::StoreConditional { status, carries: false, address, value, ty, tags });
-            // "equal" says that it was done.
+            // "Equal" means that the store succeeded.
             a.flags = Some((Operand::Register(status), ZERO, WORD));
         }
         ("cmpwi", [left, right]) => {

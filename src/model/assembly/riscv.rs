@@ -1,4 +1,4 @@
-//! RISCV.
+//! Instructions of RISCV litmus tests.
 
 use super::{Assembler, LONG, Named, SIGNED_WORD, ZERO, parse_int};
 use crate::model::code::{Change, Step};
@@ -18,19 +18,19 @@ fn operand(a: &mut Assembler, text: &str) -> Option<Operand> {
     parse_int(text).map(|value| Operand::Const(Const::Int(value))).or_else(|| a.register(text).map(Operand::Register))
 }
 
-/// What goes to x0 is gone.
+/// A target register; `None` for x0, which discards the value.
 fn target(a: &mut Assembler, text: &str) -> Option<Option<RegisterId>> {
     if text == "x0" { Some(None) } else { a.register(text).map(Some) }
 }
 
-/// `0(x1)`, `(x1)`
+/// A memory operand: `0(x1)` or `(x1)`.
 fn memory(a: &mut Assembler, text: &str) -> Option<Address> {
     let (offset, base) = text.strip_suffix(')')?.split_once('(')?;
     let base = a.register(base)?;
     (offset.is_empty() || parse_int(offset)? == 0).then_some(Address::Register(base))
 }
 
-/// The marks behind a mnemonic: `.aq`, `.rl`, `.aqrl`.
+/// The tags of a mnemonic's suffix: `.aq`, `.rl`, `.aqrl`.
 fn marks(parts: &[&str]) -> Option<Tags> {
     Some(match parts {
         [] => Tags::NONE,
@@ -64,12 +64,12 @@ pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<
             let tags = kinds(before, Tags::FENCE_PR, Tags::FENCE_PW)? | kinds(after, Tags::FENCE_SR, Tags::FENCE_SW)?;
             a.steps.push(Step::Fence(tags));
         }
-        // fence.tso orders everything but a write before a read.
+        // fence.tso orders everything except a write before a read.
         ("fence.tso", []) => {
             a.steps.push(Step::Fence(Tags::FENCE_R_RW));
             a.steps.push(Step::Fence(Tags::FENCE_W_W));
         }
-        // It orders instruction fetches, not accesses.
+        // fence.i orders instruction fetches, not accesses.
         ("fence.i" | "nop", []) => {}
         ("li", [dst, src]) | ("mv", [dst, src]) => {
             let src = operand(a, src)?;

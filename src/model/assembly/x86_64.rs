@@ -1,4 +1,4 @@
-//! x86-64, in AT&T or Intel-less herd syntax: `movl $1,(x)`, `mov [x],$1`.
+//! Instructions of X86_64 litmus tests, in AT&T syntax (`movl $1,(x)`) or in herd's syntax (`mov [x],$1`).
 
 use super::{Assembler, LONG, Named, WORD, ZERO, parse_int};
 use crate::model::code::{Change, Step};
@@ -45,7 +45,7 @@ fn place(a: &mut Assembler, text: &str, names: &[String]) -> Option<Place> {
 
 pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[String]) -> Option<()> {
     let mnemonic = mnemonic.to_ascii_lowercase();
-    // AT&T: `movl source,target`, with a suffix for the width; herd's own: `mov target,source`.
+    // AT&T: `movl source,target`, with a suffix for the width. herd's syntax: `mov target,source`.
     let (base, ty, att) = match mnemonic.as_str() {
         "movl" | "xchgl" | "addl" | "xorl" => (&mnemonic[..mnemonic.len() - 1], WORD, true),
         "movq" | "xchgq" | "addq" | "xorq" => (&mnemonic[..mnemonic.len() - 1], LONG, true),
@@ -53,7 +53,7 @@ pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[S
     };
     match (base, operands) {
         ("mfence", []) => a.steps.push(Step::Fence(Tags::MFENCE)),
-        // These order nothing among accesses to ordinary memory.
+        // lfence and sfence order nothing between accesses to ordinary memory.
         ("lfence" | "sfence" | "nop", []) => {}
         ("mov", [first, second]) => {
             let (source, target) = if att { (first, second) } else { (second, first) };
@@ -98,7 +98,7 @@ pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[S
             };
             let op = if base == "xor" { Binary::Xor } else { Binary::Add };
             a.binary(op, dst, Operand::Register(dst), right, ty);
-            // These set the flags by their result.
+            // xor and add set the flags from their result.
             a.compare(Operand::Register(dst), ZERO, ty);
         }
         ("test" | "cmp", [first, second]) => {
