@@ -122,15 +122,15 @@ fn what_means_nothing_is_refused_in_words() {
     refused(&with_body("while (1) smp_mb();"), "4:1", &["`while` is not part of the litmus dialect"]);
     refused(&with_body("int r0; r0 += 1;"), "4:12", &["`+=`"]);
     refused(&with_body("int r0; r0 = 1 << r0;"), "4:14", &["shift count"]);
-    refused(&with_body("int *r0; r0 = x + 1;"), "4:15", &["pointers take no arithmetic"]);
+    refused(&with_body("int *r0; r0 = x + 1;"), "4:15", &["pointer arithmetic is not supported"]);
     refused(&with_body("WRITE_ONCE(*x, y);"), "4:16", &["types do not fit", "this is int *, expected int"]);
     let condition =
         |text: &str| format!("C t\n{{}}\nP0(int *x, spinlock_t *l) {{ int r0; r0 = READ_ONCE(*x); }}\nexists ({text})");
     refused(&condition("1:r0=1"), "4:9", &["no thread P1", "last thread is P0"]);
-    refused(&condition("0:r1=1"), "4:11", &["P0 has no register `r1`", "it declares `r0`"]);
+    refused(&condition("0:r1=1"), "4:11", &["P0 has no register `r1`", "its registers are `r0`"]);
     refused(&condition("z=1"), "4:9", &["no shared variable `z`"]);
     refused(&condition("l=1"), "4:9", &["the lock `l` has no value"]);
-    refused(&condition("0:r0=x"), "4:14", &["an integer is never an address"]);
+    refused(&condition("0:r0=x"), "4:14", &["an integer cannot equal an address"]);
     refused(&condition("0:r0"), "4:13", &["expected `=`"]);
     refused(
         "C t\n(* Match: 1:r0 *)\n{}\nP0(int *x) { }\nexists (x=1)",

@@ -1,4 +1,4 @@
-//! The lowered form in words, for `wakerace show`.
+//! Prints the lowered form of a test, for `wakerace show`.
 
 use std::fmt::{self, Write as _};
 
@@ -31,12 +31,12 @@ impl fmt::Display for Program {
 }
 
 impl Program {
-    /// The final condition with its quantifier, as records and logs show it.
+    /// The condition with its quantifier, as records and logs print it.
     pub fn condition_text(&self) -> String {
         format!("{} ({})", self.quantifier, self.prop(&self.condition))
     }
 
-    /// A constant as the test writes it.
+    /// A constant in the syntax of the test.
     pub fn constant(&self, constant: Const) -> String {
         match constant {
             Const::Int(value) => value.to_string(),
@@ -44,7 +44,7 @@ impl Program {
         }
     }
 
-    /// A proposition as the test writes it.
+    /// A proposition in the syntax of the test.
     pub fn prop(&self, prop: &Prop) -> String {
         match prop {
             Prop::Const(value) => value.to_string(),
@@ -68,7 +68,7 @@ impl Program {
         }
     }
 
-    /// One operation of a thread.
+    /// One operation of a thread, as text.
     pub fn op(&self, thread: &Thread, op: &Op) -> String {
         let reg = |register: usize| thread.registers[register].name.clone();
         let val = |operand: Operand| match operand {
@@ -136,7 +136,7 @@ impl fmt::Display for Quantifier {
     }
 }
 
-/// An outcome in herd7's form: `1:r0=1; x=2;`.
+/// An outcome in herd7's format: `1:r0=1; x=2;`.
 pub fn outcome(program: &Program, row: &[Const]) -> String {
     let mut text = String::new();
     for (column, value) in row.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! Syntax tree to program: shared variables, the condition, and the passes over the threads.
+//! Lowers a syntax tree to a program: the shared variables, the condition, and repeated passes over the
+//! threads.
 
 use crate::litmus::ast;
 use crate::litmus::{Diagnostic, Source};
@@ -10,8 +11,9 @@ use super::{Column, Const, Program, Prop, Thread, Type};
 /// Lowers a parsed test.
 ///
 /// # Errors
-/// A [`Diagnostic`] for anything that parses but means nothing: an unknown primitive, an undeclared register, a
-/// condition on a missing thread, a NULL pointer that might be dereferenced, types that do not fit.
+/// A [`Diagnostic`] for a test that parses but has no valid meaning: an unknown primitive, an undeclared
+/// register, a condition on a missing thread, a dereference of a pointer that may be NULL, types that do not
+/// fit.
 pub fn lower(test: &ast::Test) -> Result<Program, Diagnostic> {
     let variables = Variables::collect(test)?;
     let threads = lower_threads(test, &variables)?;
@@ -45,11 +47,11 @@ pub fn lower(test: &ast::Test) -> Result<Program, Diagnostic> {
     })
 }
 
-/// Lowers the threads until what is known about NULL stands still.
+/// Lowers the threads until the set of variables that may hold NULL no longer changes.
 ///
-/// A pointer variable that starts as an address stays one unless some thread stores a pointer that may be NULL; what a
-/// thread stores depends on what it loads. Each pass can only add to the set of variables that may hold NULL, so there
-/// are at most as many passes as variables. Dereferences are judged only in the last one.
+/// A pointer variable that starts as an address never holds NULL, unless some thread stores a pointer that
+/// may be NULL. What a thread stores depends on what it loads. Each pass can only add variables to the set,
+/// so there are at most two more passes than variables. Only the last pass checks dereferences.
 fn lower_threads(test: &ast::Test, variables: &Variables) -> Result<Vec<Thread>, Diagnostic> {
     let mut nullable: Vec<bool> =
         variables.all.iter().map(|variable| !matches!(variable.init, Some(ast::Value::Address(_)))).collect();
@@ -70,7 +72,8 @@ fn lower_threads(test: &ast::Test, variables: &Variables) -> Result<Vec<Thread>,
     }
 }
 
-/// Collects what the condition, the filter, Match and `locations` look at.
+/// Collects the columns: the registers and variables that the condition, the filter, Match and `locations`
+/// name.
 struct Columns<'a> {
     source: &'a Source,
     variables: &'a Variables<'a>,
@@ -92,7 +95,7 @@ impl Columns<'_> {
                     return Err(self.source.error(
                         name.span,
                         format!("P{thread} has no register `{}`", name.text),
-                        format!("it declares {}", list(found.registers.iter().map(|r| r.name.as_str()))),
+                        format!("its registers are {}", list(found.registers.iter().map(|r| r.name.as_str()))),
                     ));
                 };
                 Column::Register { thread, register }
@@ -107,7 +110,7 @@ impl Columns<'_> {
                 if value_type(self.variables.ctype(location)) == Some(Type::Spinlock) {
                     return Err(self.source.error(
                         name.span,
-                        format!("the lock `{}` has no value to look at", name.text),
+                        format!("the lock `{}` has no value that a condition can test", name.text),
                         "",
                     ));
                 }
@@ -145,7 +148,7 @@ impl Columns<'_> {
                 if ty == Type::Pointer && *value != 0 {
                     return Err(self.source.error(
                         *span,
-                        format!("a pointer is never {value}"),
+                        format!("a pointer cannot equal {value}"),
                         "expected 0 or the name of a variable",
                     ));
                 }
@@ -161,7 +164,11 @@ impl Columns<'_> {
                     ));
                 };
                 if ty != Type::Pointer {
-                    return Err(self.source.error(name.span, "an integer is never an address", "expected a number"));
+                    return Err(self.source.error(
+                        name.span,
+                        "an integer cannot equal an address",
+                        "expected a number",
+                    ));
                 }
                 Ok(Const::Address(location))
             }

@@ -1,12 +1,14 @@
-//! The lowered form of a litmus test, shared by code generation and models.
+//! The lowered form of a litmus test, shared by code generation and the models.
 //!
-//! [`lower`] is the one entry: names become numbers, types are checked, expressions become operations on numbered
-//! registers. A thread is a list of [`Op`]s whose jumps all go forward, so it ends after at most one pass.
+//! [`lower`] is the entry point. Names become numbers, types are checked, and expressions become operations
+//! on numbered registers. A thread is a list of [`Op`]s. Jumps only go forward, so each operation executes at
+//! most once.
 //!
-//! What lowering promises, and code generation relies on: every [`Address::Register`] holds the address of a location
-//! of the accessed type whenever the access is reached. Pointers come only from the names of shared variables, live
-//! only in variables and registers of the same pointer type, take no arithmetic, and one that may be NULL is
-//! dereferenced only where a test has shown that it is not.
+//! Invariant that lowering establishes and code generation relies on: when an access through an
+//! [`Address::Register`] is reached, the register holds the address of a location of the accessed type. This
+//! follows from four rules. A pointer comes only from the name of a shared variable. It is stored only in
+//! variables and registers of the same pointer type. There is no pointer arithmetic. A pointer that may be
+//! NULL is dereferenced only where a test has shown that it is not NULL.
 
 mod display;
 mod lower;
@@ -19,14 +21,14 @@ pub use crate::litmus::primitive::{Access, Fence, Order, RmwOp, RmwResult};
 pub use display::outcome;
 pub use lower::lower;
 
-/// Number of a shared variable in [`Program::locations`].
+/// The number of a shared variable: its index in [`Program::locations`].
 pub type LocationId = usize;
-/// Number of a register in [`Thread::registers`].
+/// The number of a register: its index in [`Thread::registers`].
 pub type RegisterId = usize;
-/// Number of a jump target within a thread.
+/// The number of a jump target within a thread.
 pub type LabelId = usize;
 
-/// A litmus test ready to be turned into code or judged by a model.
+/// A lowered litmus test, ready for code generation or for a model.
 #[derive(Debug, Clone)]
 pub struct Program {
     /// The test's name.
@@ -35,49 +37,50 @@ pub struct Program {
     pub locations: Vec<Location>,
     /// The threads, P0 first.
     pub threads: Vec<Thread>,
-    /// What is looked at when an instance is over: the columns of an outcome.
+    /// The columns of an outcome: the registers and variables that are read at the end of an instance.
     pub columns: Vec<Column>,
-    /// Those of them that the condition and `locations` name, which are what herd7 and litmus7 print. The others are the filter's and
-    /// Match's.
+    /// The columns that the condition and `locations` name, by number. herd7 and litmus7 print these. Only
+    /// the filter or Match names the other columns.
     pub displayed: Vec<usize>,
-    /// How the condition quantifies.
+    /// The quantifier of the condition.
     pub quantifier: Quantifier,
     /// The condition, over columns.
     pub condition: Prop,
-    /// Executions that do not satisfy this do not count at all.
+    /// The filter: outcomes that do not satisfy it are not counted.
     pub filter: Option<Prop>,
-    /// The event that the race is a fraction of.
+    /// The Match event, which the race is a fraction of.
     pub match_event: Option<Prop>,
 }
 
 impl Program {
-    /// Whether an outcome is one the test asks about: it passes the filter and satisfies the condition of an
-    /// `exists` or `~exists`, or violates that of a `forall`.
+    /// Whether an outcome is a race: it passes the filter, and it satisfies the condition of an `exists` or
+    /// `~exists`, or violates that of a `forall`.
     pub fn is_race(&self, row: &[Const]) -> bool {
         let interesting = self.condition.holds(row) == (self.quantifier != Quantifier::Forall);
         interesting && self.passes(row)
     }
 
-    /// Whether an outcome passes the filter, as it does where there is none.
+    /// Whether an outcome passes the filter. Without a filter every outcome passes.
     pub fn passes(&self, row: &[Const]) -> bool {
         self.filter.as_ref().is_none_or(|filter| filter.holds(row))
     }
 
-    /// Whether an outcome is a match; `None` where the header declares no Match event.
+    /// Whether an outcome is a match; `None` if the header declares no Match event.
     pub fn is_match(&self, row: &[Const]) -> Option<bool> {
         self.match_event.as_ref().map(|event| self.passes(row) && event.holds(row))
     }
 
-    /// For each location, whether any thread may read or write it. Others have only their addresses used, and keep their initial values.
+    /// For each location, whether any thread may read or write it. Of the other locations only the addresses
+    /// are used; they keep their initial values.
     pub fn reached(&self) -> Vec<bool> {
         let addresses = || self.threads.iter().flat_map(|thread| &thread.ops).filter_map(Op::address);
-        // A register may hold any location's address.
+        // A register may hold the address of any location.
         let anywhere = addresses().any(|address| matches!(address, Address::Register(_)));
         let named = |id| addresses().any(|address| matches!(address, Address::Location(known) if known == id));
         (0..self.locations.len()).map(|id| anywhere || named(id)).collect()
     }
 
-    /// The heading of a column, as herd7 writes it: `1:r0` or `x`.
+    /// The name of a column in herd7's format: `1:r0` or `x`.
     pub fn column_name(&self, column: usize) -> String {
         match self.columns[column] {
             Column::Register { thread, register } => {
@@ -88,19 +91,19 @@ impl Program {
     }
 }
 
-/// A type of value.
+/// The type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Type {
     /// An integer of 8, 16, 32 or 64 bits.
     Int {
-        /// Its width.
+        /// The width: 8, 16, 32 or 64.
         bits: u8,
         /// Whether it is signed.
         signed: bool,
     },
     /// The address of a shared variable, or NULL.
     Pointer,
-    /// A spinlock; the emitted code gives it 32 bits, as the kernel's queued spinlock has.
+    /// A spinlock. The emitted code uses 32 bits, as the kernel's queued spinlock does.
     Spinlock,
 }
 
@@ -122,7 +125,7 @@ impl Type {
         self.bytes() as u8 * 8
     }
 
-    /// Whether a value narrower than a register is extended by its sign.
+    /// Whether a value narrower than a register is sign-extended.
     pub const fn signed(self) -> bool {
         matches!(self, Type::Int { signed: true, .. })
     }
@@ -135,7 +138,7 @@ pub struct Location {
     pub name: String,
     /// Its type.
     pub ty: Type,
-    /// Its value when an instance begins.
+    /// Its value at the start of an instance.
     pub init: Const,
 }
 
@@ -151,37 +154,38 @@ pub enum Const {
 /// One thread.
 #[derive(Debug, Clone)]
 pub struct Thread {
-    /// Its registers: the declared ones first, then temporaries.
+    /// The registers: the declared ones first, then temporaries.
     pub registers: Vec<Register>,
-    /// What it does.
+    /// The operations.
     pub ops: Vec<Op>,
-    /// How many labels its jumps use.
+    /// The number of labels that its jumps use.
     pub labels: usize,
-    /// Registers that some path reads before it has written them; they start as 0.
+    /// Registers that some path reads before it writes them. They start as 0.
     pub zeroed: Vec<RegisterId>,
-    /// Stretches of `ops` that stand for one primitive of the kernel, in order.
+    /// The ranges of `ops` that stand for one primitive of the kernel, in order.
     pub composites: Vec<Composite>,
 }
 
-/// atomic_add_unless and its kind: `ops` tries a cmpxchg as often as other threads' writes can make it fail, and one time
-/// more, which is the kernel's loop. The kernel's own model has one event of its own for it.
+/// The operations of one atomic_add_unless or a related primitive. They are the kernel's loop, unrolled: one
+/// cmpxchg, plus one for each write of another thread that can make a cmpxchg fail. The kernel's model has a
+/// single event for the primitive.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Composite {
-    /// Its first operation.
+    /// The index of the first operation.
     pub first: usize,
-    /// The operation behind its last.
+    /// The index behind the last operation.
     pub end: usize,
-    /// Where the result goes.
+    /// The register for the result.
     pub dst: RegisterId,
-    /// Whether the result is the old value, and not whether it was added to.
+    /// Whether the result is the old value. If not, it says whether the amount was added.
     pub fetch: bool,
-    /// What is added to.
+    /// The address of the variable.
     pub address: Address,
-    /// Its type.
+    /// The type of the variable.
     pub ty: Type,
-    /// How much is added.
+    /// The amount.
     pub amount: Operand,
-    /// The value that is left alone.
+    /// The value to which nothing is added.
     pub unwanted: Operand,
 }
 
@@ -192,11 +196,11 @@ pub struct Register {
     pub name: String,
     /// Its type.
     pub ty: Type,
-    /// Whether the condition looks at it, so that it must live to the end.
+    /// Whether the condition names the register, so that its value must be kept to the end.
     pub observed: bool,
 }
 
-/// A value an operation takes.
+/// An input of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operand {
     /// A register.
@@ -205,22 +209,22 @@ pub enum Operand {
     Const(Const),
 }
 
-/// The memory an operation touches.
+/// The memory that an operation accesses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Address {
-    /// A shared variable by name.
+    /// A shared variable, by number.
     Location(LocationId),
-    /// The shared variable whose address is in a register.
+    /// The shared variable whose address a register holds.
     Register(RegisterId),
 }
 
-/// One operation. Fields named `ty` give the type of the memory accessed.
+/// One operation. A field `ty` is the type of the memory that is accessed.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)] // the fields are named for what they are
 pub enum Op {
-    /// dst = *address
+    /// `dst = *address`
     Load { dst: RegisterId, address: Address, ty: Type, access: Access },
-    /// *address = value
+    /// `*address = value`
     Store { address: Address, value: Operand, ty: Type, access: Access },
     /// smp_store_mb
     StoreMb { address: Address, value: Operand, ty: Type },
@@ -236,33 +240,33 @@ pub enum Op {
         result: RmwResult,
         order: Order,
     },
-    /// dst = *address; if dst == expected then *address = new
+    /// `dst = *address`; if `dst == expected`, then `*address = new`
     Cmpxchg { dst: RegisterId, address: Address, expected: Operand, new: Operand, ty: Type, order: Order },
     /// spin_lock
     SpinLock { address: Address },
     /// spin_unlock
     SpinUnlock { address: Address },
-    /// dst = whether the lock was taken
+    /// `dst` = whether the lock was taken
     SpinTrylock { dst: RegisterId, address: Address },
-    /// dst = whether the lock is held
+    /// `dst` = whether the lock is held
     SpinIsLocked { dst: RegisterId, address: Address },
-    /// dst = src, of the same width
+    /// `dst = src`, of the same width
     Move { dst: RegisterId, src: Operand },
-    /// dst = src taken as a value of type `from` and extended to the width of dst
+    /// `dst = src`, taken as a value of type `from` and extended to the width of `dst`
     Extend { dst: RegisterId, src: Operand, from: Type },
-    /// dst = op src; `bits` is 32 or 64
+    /// `dst = op src`; `bits` is 32 or 64
     Unary { dst: RegisterId, op: Unary, src: Operand, bits: u8 },
-    /// dst = left op right; `bits` is 32 or 64
+    /// `dst = left op right`; `bits` is 32 or 64
     Binary { dst: RegisterId, op: Binary, left: Operand, right: Operand, bits: u8, signed: bool },
-    /// Go to `target` if left and right compare so.
+    /// A jump to `target` if the comparison of `left` and `right` holds.
     Branch { compare: Compare, left: Operand, right: Operand, bits: u8, signed: bool, target: LabelId },
-    /// Go to `target`.
+    /// A jump to `target`.
     Jump { target: LabelId },
-    /// A place to go to; it comes after every jump to it.
+    /// The position of a label. It comes after every jump to it.
     Label(LabelId),
 }
 
-/// What calls to [`Op::visit`] are told about a register.
+/// How an operation uses a register, for [`Op::visit`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
     /// It is read.
@@ -272,7 +276,7 @@ pub enum Use {
 }
 
 impl Op {
-    /// The address in memory that it goes to, if it does.
+    /// The address that the operation accesses; `None` if it accesses no memory.
     pub fn address(&self) -> Option<Address> {
         match *self {
             Op::Load { address, .. }
@@ -288,7 +292,7 @@ impl Op {
         }
     }
 
-    /// Calls `see` for every register this operation reads, then for the one it writes.
+    /// Calls `see` for every register that this operation reads, then for the register that it writes.
     pub fn visit(&self, mut see: impl FnMut(Use, RegisterId)) {
         let (address, reads, write): (Option<Address>, [Option<Operand>; 2], Option<RegisterId>) = match *self {
             Op::Load { dst, address, .. } => (Some(address), [None, None], Some(dst)),
@@ -321,7 +325,7 @@ impl Op {
         }
     }
 
-    /// The values this operation takes that are constants.
+    /// The constant inputs of this operation.
     pub fn constants(&self) -> impl Iterator<Item = Const> {
         let operands = match *self {
             Op::Store { value, .. } | Op::StoreMb { value, .. } | Op::Rmw { value, .. } => [Some(value), None],
@@ -337,7 +341,7 @@ impl Op {
     }
 }
 
-/// A column of an outcome: something with a value when an instance is over.
+/// A column of an outcome: a register or variable that is read at the end of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Column {
     /// A register of a thread.
@@ -354,25 +358,25 @@ pub enum Column {
 /// A proposition over the columns of an outcome.
 #[derive(Debug, Clone)]
 pub enum Prop {
-    /// True or false whatever happens.
+    /// Always true or always false.
     Const(bool),
-    /// A column has a value.
+    /// A column equals a value.
     Equal {
-        /// Which column.
+        /// The number of the column.
         column: usize,
-        /// Which value.
+        /// The value.
         value: Const,
     },
-    /// Not.
+    /// Negation.
     Not(Box<Prop>),
-    /// Both.
+    /// Conjunction.
     And(Box<Prop>, Box<Prop>),
-    /// Either.
+    /// Disjunction.
     Or(Box<Prop>, Box<Prop>),
 }
 
 impl Prop {
-    /// Whether it holds of a row: one value per column.
+    /// Whether it holds for an outcome, given as one value per column.
     pub fn holds(&self, row: &[Const]) -> bool {
         match self {
             Prop::Const(value) => *value,

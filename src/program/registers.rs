@@ -1,8 +1,9 @@
-//! What the registers of a thread hold: the types that their declarations and what is assigned to them give.
+//! Determines the types of a thread's registers from their declarations and from what is assigned to them.
 //!
-//! herd7 has no types: a register need not be declared, and one declared as a pointer may hold an integer. Here a register
-//! has one type, so that every dereference is known to be safe. It is the declared one, unless everything assigned to the
-//! register is of the other sort (an integer where a pointer is declared, or a pointer where an integer is).
+//! herd7 has no types: a register need not be declared, and a register declared as a pointer may hold an
+//! integer. Here each register has one type, so that every dereference is known to be safe. The type is the
+//! declared one, with one exception: if all assigned values are integers and a pointer is declared, or the
+//! other way round, the assigned values decide.
 
 use std::collections::HashMap;
 
@@ -12,14 +13,14 @@ use crate::litmus::primitive::{self, Action, Arg, RmwResult};
 
 use super::variables::Variables;
 
-/// A register of a thread before lowering.
+/// A register of a thread, before lowering.
 pub(super) struct Found {
     pub name: String,
     pub span: Span,
     pub ty: CType,
 }
 
-/// What is assigned to a register: an expression, or the initial value.
+/// A value assigned to a register: an expression or the initial value.
 enum Source<'e> {
     Expr(&'e Expr),
     Value(&'e ast::Value),
@@ -53,8 +54,8 @@ impl<'e> Collect<'e> {
     }
 }
 
-/// The registers of a thread, the declared ones first, each list in the order of the text. Names that are declared twice
-/// stand there twice.
+/// The registers of a thread: first the declared ones, then the others, each in the order of the text. A name
+/// that is declared twice is in the list twice.
 pub(super) fn registers<'e>(
     thread: &'e ast::Thread,
     inits: impl Iterator<Item = &'e ast::Init>,
@@ -75,13 +76,14 @@ pub(super) fn registers<'e>(
     let is_parameter = |name: &str| thread.params.iter().any(|(_, parameter)| parameter.text == name);
     let mut undeclared: Vec<(&str, Span)> = Vec::new();
     for (name, span, _) in &assigned {
-        // A shared variable that is no parameter is more likely one that was forgotten there.
+        // An undeclared name that is a shared variable is not a register: more likely the parameter is
+        // missing.
         if !types.registers.contains_key(name) && !is_parameter(name) && variables.find(name).is_none() {
             types.registers.insert(name, None);
             undeclared.push((name, *span));
         }
     }
-    // What a register holds may depend on what others hold; each pass settles at least one more.
+    // The type of a register may depend on the types of other registers. Each pass settles at least one more.
     for _ in 0..=types.registers.len() {
         for (name, ..) in &assigned {
             let Some(&known) = types.registers.get(name) else { continue };
@@ -110,7 +112,7 @@ pub(super) fn registers<'e>(
     declared.chain(undeclared).collect()
 }
 
-/// The first of some pointers; of integers one that holds them all.
+/// Of pointers the first; of integers the widest.
 fn widest(types: &[CType]) -> CType {
     let bits = |ty: &CType| match ty.base {
         Base::Int { bits, .. } => bits,
@@ -126,7 +128,7 @@ fn widest(types: &[CType]) -> CType {
 struct Types<'e, 'v> {
     thread: &'e ast::Thread,
     variables: &'v Variables<'v>,
-    /// `None` where nothing is known yet.
+    /// The types of the registers; `None` if not known yet.
     registers: HashMap<&'e str, Option<CType>>,
 }
 
@@ -145,7 +147,7 @@ impl Types<'_, '_> {
         Some(CType { pointers: ty.pointers + 1, ..ty })
     }
 
-    /// The type of an expression; `None` for 0, which is NULL as well, and where nothing is known.
+    /// The type of an expression; `None` if it is not known, and for 0, which may be NULL.
     fn of(&self, expr: &Expr) -> Option<CType> {
         match &expr.kind {
             ExprKind::Int(0) => None,
@@ -194,7 +196,7 @@ fn of_constant(value: i64) -> CType {
     CType { base: Base::Int { bits, signed: true }, pointers: 0 }
 }
 
-/// What a pointer points to, as a register holds it.
+/// The type that a pointer points to, as a register holds it.
 fn pointee(ty: CType) -> Option<CType> {
     let ty = CType { pointers: ty.pointers.checked_sub(1)?, ..ty };
     match ty {

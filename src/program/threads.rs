@@ -1,4 +1,4 @@
-//! One thread's statements to operations.
+//! Lowers the statements of one thread to operations.
 
 use std::collections::HashMap;
 
@@ -10,12 +10,12 @@ use super::registers::registers;
 use super::variables::{Variables, list, spell, truncate, value_type};
 use super::{Address, Composite, Const, LabelId, LocationId, Op, Operand, Register, RegisterId, Thread, Type};
 
-/// A value with its C type. An integer constant has no type of its own, so that it takes its neighbour's.
+/// A value with its C type. An integer constant takes the type of the other operand.
 #[derive(Debug, Clone, Copy)]
 struct Typed {
     operand: Operand,
     ty: CType,
-    /// For a pointer, whether it may be NULL.
+    /// For a pointer: whether it may be NULL.
     nullable: bool,
 }
 
@@ -28,12 +28,12 @@ impl Typed {
     }
 }
 
-/// What is known of a register at a point of the program.
+/// What is known about a register at a point of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Fact {
-    /// Every path to here has written it.
+    /// Whether every path to this point has written it.
     assigned: bool,
-    /// For a pointer: it may be NULL.
+    /// For a pointer: whether it may be NULL.
     nullable: bool,
 }
 
@@ -41,16 +41,16 @@ struct Fact {
 pub(super) struct ThreadLowering<'a> {
     source: &'a Source,
     variables: &'a Variables<'a>,
-    /// For each shared pointer, whether it may hold NULL; grows.
+    /// For each shared pointer, whether it may hold NULL. Only grows.
     nullable: &'a mut Vec<bool>,
-    /// Whether `nullable` has stopped growing, so that dereferences can be judged.
+    /// Whether `nullable` no longer changes, so that dereferences can be checked.
     settled: bool,
     number: usize,
     names: HashMap<String, RegisterId>,
     ctypes: Vec<CType>,
     facts: Vec<Fact>,
     params: HashMap<String, LocationId>,
-    /// What the other threads do that writes: to a variable by name, or to any where there is none.
+    /// The writes of the other threads: the name of the variable, or `None` if it may be any variable.
     foreign_writes: Vec<Option<String>>,
     thread: Thread,
 }
@@ -97,7 +97,7 @@ impl<'a> ThreadLowering<'a> {
         for other in others {
             writes(&other.body, other, &mut self.foreign_writes);
         }
-        // Every register of the thread up front, so that the named ones come first.
+        // Declare all registers first, so that the named ones have the lowest numbers.
         for found in registers(thread, inits.clone(), self.variables) {
             self.declare(found.ty, &Name { text: found.name, span: found.span })?;
         }
@@ -122,7 +122,7 @@ impl<'a> ThreadLowering<'a> {
             self.assign(register, typed, value.span)?;
         }
         self.block(&thread.body)?;
-        // An observed register that some path leaves unwritten is saved all the same.
+        // An observed register is saved at the end even if some path never writes it.
         for register in 0..self.names.len() {
             self.read(register);
         }
@@ -143,7 +143,7 @@ impl<'a> ThreadLowering<'a> {
             return Err(self.source.error(
                 name.span,
                 format!("`{}` is declared twice in P{}", name.text, self.number),
-                "the second",
+                "second declaration",
             ));
         }
         let value = match value_type(ty) {
@@ -168,14 +168,14 @@ impl<'a> ThreadLowering<'a> {
         self.thread.registers.len() - 1
     }
 
-    /// A temporary wide enough for arithmetic.
+    /// A new temporary register, of a type wide enough for arithmetic.
     fn temporary(&mut self, ctype: CType) -> RegisterId {
         let ty = value_type(ctype).unwrap_or(Type::INT);
         let number = self.thread.registers.len() - self.names.len();
         self.new_register(format!("t{number}"), ty, ctype)
     }
 
-    /// Notes that a register is read here.
+    /// Records that a register is read at this point.
     fn read(&mut self, register: RegisterId) {
         if !self.facts[register].assigned {
             self.thread.zeroed.push(register);
@@ -191,7 +191,7 @@ impl<'a> ThreadLowering<'a> {
         let error = self.source.error(
             span,
             format!("`{name}` is not declared in P{}", self.number),
-            format!("P{} knows {known}", self.number),
+            format!("P{} declares {known}", self.number),
         );
         if self.variables.find(name).is_some() {
             error.help(format!("to reach the shared variable, add `*{name}` to the parameters of P{}", self.number))
@@ -242,7 +242,7 @@ impl<'a> ThreadLowering<'a> {
         self.assign(register, typed, value.span)
     }
 
-    /// register = value, with C's conversion.
+    /// `register = value`, with C's conversion.
     fn assign(&mut self, register: RegisterId, value: Typed, span: Span) -> Result<(), Diagnostic> {
         let ctype = self.ctypes[register];
         self.check_assignable(ctype, &value, span)?;
@@ -258,7 +258,8 @@ impl<'a> ThreadLowering<'a> {
         Ok(())
     }
 
-    /// Whether C would take `value` for a variable of type `target`, as strictly as the safety of pointers needs.
+    /// Checks that `value` can be assigned to a variable of type `target`. Pointer types must match more
+    /// strictly than in C, to keep dereferences safe.
     fn check_assignable(&self, target: CType, value: &Typed, span: Span) -> Result<(), Diagnostic> {
         if target.pointers == 0 && value.ty.pointers == 0 {
             return Ok(());
@@ -273,13 +274,13 @@ impl<'a> ThreadLowering<'a> {
         }
         let label = format!("this is {}, expected {}", spell(value.ty), spell(target));
         Err(self.source.error(span, "the types do not fit", label).help(
-            "pointers live only in variables of the same pointer type, so that every dereference is known to be safe",
+            "a pointer can only be stored in a variable of the same pointer type, so that every dereference is safe",
         ))
     }
 
     fn effect(&mut self, expr: &Expr) -> Result<(), Diagnostic> {
         let ExprKind::Call(name, args) = &expr.kind else {
-            // `(void)e`: what it reads is read.
+            // `(void)e`: evaluate it, so that its reads happen.
             return self.expr(expr, None).map(|_| ());
         };
         let primitive = self.primitive(name, args)?;
@@ -293,7 +294,7 @@ impl<'a> ThreadLowering<'a> {
         self.learn(condition, true);
         self.block(then)?;
         let after_then = std::mem::replace(&mut self.facts, before);
-        // Temporaries made in the first branch are unknown in the second.
+        // Nothing is known in the second branch about temporaries of the first.
         self.facts.resize(self.ctypes.len(), Fact { assigned: false, nullable: true });
         self.learn(condition, false);
         if otherwise.is_empty() {
@@ -318,7 +319,7 @@ impl<'a> ThreadLowering<'a> {
         self.thread.labels - 1
     }
 
-    /// What the truth of a condition says about NULL.
+    /// Records what the truth of a condition says about NULL pointers.
     fn learn(&mut self, condition: &Expr, truth: bool) {
         let is_zero = |e: &Expr| matches!(e.kind, ExprKind::Int(0));
         match &condition.kind {
@@ -344,7 +345,7 @@ impl<'a> ThreadLowering<'a> {
         }
     }
 
-    /// Goes to `target` if the condition is 0, with one compare where the source has one.
+    /// Jumps to `target` if the condition is 0. A comparison in the source becomes one compare.
     fn branch_unless(&mut self, condition: &Expr, target: LabelId) -> Result<(), Diagnostic> {
         match &condition.kind {
             ExprKind::Unary(Unary::Not, inner) => {
@@ -361,7 +362,7 @@ impl<'a> ThreadLowering<'a> {
                 let before = self.facts.clone();
                 self.learn(left, true);
                 self.branch_unless(right, target)?;
-                // What holds between the two sides need not hold at `target`.
+                // What is known between the two sides need not hold at `target`.
                 self.facts[..before.len()].copy_from_slice(&before);
                 Ok(())
             }
@@ -406,7 +407,7 @@ impl<'a> ThreadLowering<'a> {
         }
     }
 
-    /// Evaluates an expression. `into` is a hint: the register the value is about to be assigned to.
+    /// Evaluates an expression. `into` is a hint: the register that the value will be assigned to.
     fn expr(&mut self, expr: &Expr, into: Option<RegisterId>) -> Result<Typed, Diagnostic> {
         match &expr.kind {
             ExprKind::Int(value) => Ok(self.int(*value)),
@@ -454,7 +455,7 @@ impl<'a> ThreadLowering<'a> {
             return Ok(Typed { ty, ..value });
         }
         let Some(to @ Type::Int { .. }) = value_type(ty) else {
-            return Err(self.error(span, format!("nothing can be cast to {}", spell(ty))));
+            return Err(self.error(span, format!("a value cannot be cast to {}", spell(ty))));
         };
         if let Some(constant) = value.constant() {
             return Ok(Typed { operand: Operand::Const(Const::Int(truncate(constant, to))), ty, nullable: true });
@@ -469,7 +470,7 @@ impl<'a> ThreadLowering<'a> {
     fn unary(&mut self, op: Unary, inner: &Expr, into: Option<RegisterId>, span: Span) -> Result<Typed, Diagnostic> {
         let value = self.expr(inner, None)?;
         if let Some(constant) = value.constant() {
-            // A literal with a sign is still a literal.
+            // A constant with a unary operator is still a constant.
             return Ok(self.int(match op {
                 Unary::Negate => constant.wrapping_neg(),
                 Unary::Invert => !constant,
@@ -521,7 +522,7 @@ impl<'a> ThreadLowering<'a> {
         Ok(self.result(dst, ty))
     }
 
-    /// `a && b`, `a || b` as a value: the right side is evaluated only if needed.
+    /// `a && b`, `a || b` as a value. The right side is evaluated only if needed.
     fn logical(&mut self, and: bool, left: &Expr, right: &Expr, span: Span) -> Result<Typed, Diagnostic> {
         let dst = self.temporary(CType::INT);
         let end = self.new_label();
@@ -541,7 +542,7 @@ impl<'a> ThreadLowering<'a> {
         Ok(Typed { operand: Operand::Register(dst), ty: CType::INT, nullable: true })
     }
 
-    /// The register for a result: the hinted one if it has exactly that type, else a temporary.
+    /// The register for a result: the hinted one if it has exactly this type, else a temporary.
     fn destination(&mut self, into: Option<RegisterId>, ty: CType) -> RegisterId {
         match into {
             Some(register) if self.ctypes[register] == ty => register,
@@ -554,12 +555,12 @@ impl<'a> ThreadLowering<'a> {
         Typed { operand: Operand::Register(dst), ty, nullable: true }
     }
 
-    /// The type an integer has in arithmetic: at least `int`.
+    /// The type of an integer in arithmetic: at least `int`.
     fn arithmetic(&self, value: &Typed, span: Span) -> Result<CType, Diagnostic> {
         if value.ty.pointers > 0 {
             return Err(self
                 .source
-                .error(span, "pointers take no arithmetic here", "")
+                .error(span, "pointer arithmetic is not supported", "")
                 .help("compare them with `==` and `!=`, or dereference them"));
         }
         let (bits, signed) = integer(value.ty);
@@ -567,7 +568,7 @@ impl<'a> ThreadLowering<'a> {
         Ok(CType { base, pointers: 0 })
     }
 
-    /// Two values brought to the same width for a comparison.
+    /// Converts two values to the same width for a comparison.
     fn comparable(
         &mut self,
         left: Typed,
@@ -589,7 +590,8 @@ impl<'a> ThreadLowering<'a> {
         Ok((self.converted(left, to), self.converted(right, to), bits, signed))
     }
 
-    /// A value widened, if need be, to the width of `to`. Narrowing needs no operation: the upper bits are ignored.
+    /// Extends a value to the width of `to` if needed. Narrowing needs no operation: the upper bits are
+    /// ignored.
     fn converted(&mut self, value: Typed, to: Type) -> Operand {
         if let Some(constant) = value.constant() {
             return Operand::Const(Const::Int(truncate(constant, to)));
@@ -607,7 +609,7 @@ impl<'a> ThreadLowering<'a> {
 
     // ---- memory ----
 
-    /// The memory behind a pointer expression, and the type of what is stored there.
+    /// The memory that a pointer expression points to, and the type of its content.
     fn place(&mut self, pointer: &Expr) -> Result<(Address, CType), Diagnostic> {
         let value = self.expr(pointer, None)?;
         if value.ty.pointers == 0 {
@@ -629,7 +631,7 @@ impl<'a> ThreadLowering<'a> {
         }
     }
 
-    /// The place a primitive's argument names.
+    /// The memory that an argument of a primitive names.
     fn place_argument(&mut self, name: &Name, arg: &Expr, form: Arg) -> Result<(Address, CType), Diagnostic> {
         match (form, &arg.kind) {
             (Arg::Place, ExprKind::Deref(pointer)) => self.place(pointer),
@@ -645,7 +647,7 @@ impl<'a> ThreadLowering<'a> {
         }
     }
 
-    /// Whether `*e` is itself a pointer (the variable is a pointer to a pointer).
+    /// Whether `*e` is itself a pointer, that is, whether the variable is a pointer to a pointer.
     fn is_pointer_value(&self, expr: &Expr) -> bool {
         match &expr.kind {
             ExprKind::Deref(inner) => match &inner.kind {
@@ -664,7 +666,7 @@ impl<'a> ThreadLowering<'a> {
         match value_type(ty) {
             Some(Type::Spinlock) | None => Err(self
                 .source
-                .error(span, format!("{} is not read or written like a variable", spell(ty)), "")
+                .error(span, format!("{} cannot be read or written like a variable", spell(ty)), "")
                 .help("use spin_lock(), spin_unlock(), spin_trylock() and spin_is_locked()")),
             Some(scalar) => Ok(scalar),
         }
@@ -679,7 +681,7 @@ impl<'a> ThreadLowering<'a> {
         span: Span,
     ) -> Result<Typed, Diagnostic> {
         let ty = self.scalar(ctype, span)?;
-        // An atomic_t read gives an int.
+        // Reading an atomic_t gives an int.
         let value_ctype = match ctype {
             CType { base: Base::Atomic { bits }, pointers: 0 } => {
                 CType { base: Base::Int { bits, signed: true }, pointers: 0 }
@@ -693,11 +695,12 @@ impl<'a> ThreadLowering<'a> {
         Ok(Typed { operand: Operand::Register(dst), ty: value_ctype, nullable })
     }
 
-    /// Whether a pointer read from memory may be NULL.
+    /// Whether a pointer that is read from memory may be NULL.
     fn memory_nullable(&self, address: Address) -> bool {
         match address {
             Address::Location(location) => self.nullable[location],
-            // Which pointer variable it is is not tracked: NULL is possible if any of them may hold it.
+            // Lowering does not track which pointer variable this is. NULL is possible if any variable may
+            // hold it.
             Address::Register(_) => self.nullable.iter().any(|nullable| *nullable),
         }
     }
@@ -708,7 +711,7 @@ impl<'a> ThreadLowering<'a> {
         Ok(typed)
     }
 
-    /// Notes that a pointer which may be NULL can now be in memory.
+    /// Records that memory may now hold a NULL pointer.
     fn note_store(&mut self, address: Address, ctype: CType, value: &Typed) {
         if ctype.pointers == 0 || !value.nullable {
             return;
@@ -730,7 +733,7 @@ impl<'a> ThreadLowering<'a> {
         let ty = self.scalar(ctype, span)?;
         self.note_store(address, ctype, &value);
         if access == Access::NonTemporal && ty.bits() < 32 {
-            return Err(self.error(span, "a non-temporal store is of 32 or 64 bits"));
+            return Err(self.error(span, "a non-temporal store must be 32 or 64 bits wide"));
         }
         let value = self.converted(value, ty);
         self.thread.ops.push(Op::Store { address, value, ty, access });
@@ -742,7 +745,7 @@ impl<'a> ThreadLowering<'a> {
     fn primitive(&self, name: &Name, args: &[Expr]) -> Result<Primitive, Diagnostic> {
         if let Some(reason) = primitive::refusal(&name.text) {
             let message = format!("`{}` cannot run in user space: {reason}", name.text);
-            return Err(self.source.error(name.span, message, "remove this call, or judge the test with a model"));
+            return Err(self.source.error(name.span, message, "remove this call, or judge the test with herd7"));
         }
         let Some(found) = primitive::find(&name.text) else {
             let near = primitive::names()
@@ -752,7 +755,9 @@ impl<'a> ThreadLowering<'a> {
             let error = self.error(name.span, format!("unknown primitive `{}`", name.text));
             return Err(match near {
                 Some((_, known)) => error.help(format!("did you mean `{known}`?")),
-                None => error.help("known are the primitives of the kernel's tools/memory-model/linux-kernel.def"),
+                None => {
+                    error.help("the known primitives are those of the kernel's tools/memory-model/linux-kernel.def")
+                }
             });
         };
         if args.len() != found.args.len() {
@@ -777,7 +782,7 @@ impl<'a> ThreadLowering<'a> {
         Ok(found)
     }
 
-    /// Lowers a call; the value if it has one.
+    /// Lowers a call. Returns its value if it has one.
     fn call(
         &mut self,
         name: &Name,
@@ -877,9 +882,11 @@ impl<'a> ThreadLowering<'a> {
         }))
     }
 
-    /// `c = atomic_read(v); do { if (c == u) break; } while (!atomic_try_cmpxchg(v, &c, c + a));`, as in the kernel. A
-    /// cmpxchg fails only if another thread has written since the value was read, so that so many tries as others write
-    /// times, and one more, are enough.
+    /// Lowers atomic_add_unless to the kernel's loop, unrolled:
+    /// `c = atomic_read(v); do { if (c == u) break; } while (!atomic_try_cmpxchg(v, &c, c + a));`
+    ///
+    /// A cmpxchg fails only if another thread has written since the value was read. So it is enough to try
+    /// once, and once more per write of another thread.
     fn add_unless(
         &mut self,
         address: Address,
@@ -901,7 +908,7 @@ impl<'a> ThreadLowering<'a> {
         let tries = 1 + self.writes_of_others(address);
         if tries > MOST_TRIES {
             let message = format!("other threads write this variable up to {} times", tries - 1);
-            let label = format!("expected at most {}, as often as a failed cmpxchg is tried again", MOST_TRIES - 1);
+            let label = format!("expected at most {}: a failed cmpxchg is retried that often", MOST_TRIES - 1);
             return Err(self.source.error(span, message, label));
         }
         let value_ctype = register_type(ctype);
@@ -946,27 +953,28 @@ impl<'a> ThreadLowering<'a> {
         Ok(Typed { operand: Operand::Register(dst), ty: result_ctype, nullable: true })
     }
 
-    /// How often other threads may write a variable.
+    /// An upper bound of the number of times that other threads write a variable.
     fn writes_of_others(&self, address: Address) -> usize {
         let Address::Location(location) = address else { return self.foreign_writes.len() };
         let name = &self.variables.all[location].name;
         self.foreign_writes.iter().filter(|written| written.as_ref().is_none_or(|written| written == name)).count()
     }
 
-    /// The type of a variable that a read-modify-write works on.
+    /// The type of a variable for a read-modify-write.
     fn word(&self, ctype: CType, span: Span) -> Result<Type, Diagnostic> {
         let ty = self.scalar(ctype, span)?;
         if ty.bits() < 32 {
             return Err(self.source.error(
                 span,
-                "atomic operations work on 32 and 64 bits",
+                "an atomic operation needs a variable of 32 or 64 bits",
                 format!("this is {}", spell(ctype)),
             ));
         }
         Ok(ty)
     }
 
-    /// That a lock primitive is given a lock, an atomic_ one an atomic_t, and the others neither.
+    /// Checks that a lock primitive gets a lock, an atomic_ primitive an atomic_t, and every other primitive
+    /// neither.
     fn check_target(&self, name: &Name, primitive: Primitive, ctype: CType, span: Span) -> Result<(), Diagnostic> {
         let is_lock = ctype == CType { base: Base::Spinlock, pointers: 0 };
         let wants_lock = matches!(
@@ -981,7 +989,7 @@ impl<'a> ThreadLowering<'a> {
             return wrong(if wants_lock { "a spinlock_t *" } else { "a variable, not a lock" });
         }
         match (primitive.atomic_bits, ctype) {
-            // The kernel's own tests declare atomics as `atomic_t`; herd7 also takes `int` for one.
+            // The kernel's tests declare atomics as `atomic_t`. herd7 also accepts `int`.
             (Some(bits), CType { base: Base::Atomic { bits: found } | Base::Int { bits: found, .. }, pointers: 0 })
                 if found == bits =>
             {
@@ -993,10 +1001,10 @@ impl<'a> ThreadLowering<'a> {
     }
 }
 
-/// The most often that a failed cmpxchg is tried again and once more.
+/// Maximum number of cmpxchg attempts of one atomic_add_unless.
 const MOST_TRIES: usize = 16;
 
-/// What a thread may write: a variable by the name of its parameter, or one that a pointer leads to.
+/// The writes of a thread: the name of the parameter, or `None` if the write goes through another pointer.
 fn writes(body: &[Stmt], thread: &ast::Thread, out: &mut Vec<Option<String>>) {
     fn of_place(pointer: &Expr, thread: &ast::Thread) -> Option<String> {
         let ExprKind::Name(name) = &pointer.kind else { return None };
@@ -1048,7 +1056,7 @@ fn writes(body: &[Stmt], thread: &ast::Thread, out: &mut Vec<Option<String>>) {
     }
 }
 
-/// The type of a register that takes a variable's value.
+/// The type of a register that receives a variable's value.
 fn register_type(ctype: CType) -> CType {
     match ctype {
         CType { base: Base::Atomic { bits }, pointers: 0 } => {
@@ -1058,7 +1066,7 @@ fn register_type(ctype: CType) -> CType {
     }
 }
 
-/// Width and sign of an integer type.
+/// Width and signedness of an integer type.
 fn integer(ty: CType) -> (u8, bool) {
     match ty.base {
         Base::Int { bits, signed } => (bits, signed),
@@ -1067,7 +1075,7 @@ fn integer(ty: CType) -> (u8, bool) {
     }
 }
 
-/// C's usual arithmetic conversions, of types that are at least `int`.
+/// C's usual arithmetic conversions, for types that are at least `int`.
 fn common(left: CType, right: CType) -> CType {
     let ((left_bits, left_signed), (right_bits, right_signed)) = (integer(left), integer(right));
     let bits = left_bits.max(right_bits);

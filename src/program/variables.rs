@@ -1,15 +1,15 @@
-//! The shared variables of a test: what the initial values and the parameters of all threads say of each.
+//! Collects the shared variables of a test from the initial values and the parameters of all threads.
 
 use crate::litmus::ast::{self, Base, CType, Name};
 use crate::litmus::{Diagnostic, Source, Span};
 
 use super::{Const, Location, LocationId, Type};
 
-/// A shared variable as the file describes it.
+/// A shared variable as the file declares it.
 #[derive(Debug)]
 pub struct Variable {
     pub name: String,
-    /// The type of what is stored in it, once something says so.
+    /// The type of its content, if a declaration gives one.
     pub ty: Option<CType>,
     pub init: Option<ast::Value>,
     span: Span,
@@ -31,12 +31,12 @@ impl<'a> Variables<'a> {
                 continue;
             }
             if let Some(known) = variables.find(&init.name.text) {
-                // `y=z; z=0;`: z is known from y, and gets its value here.
+                // In `y=z; z=0;`, z is known from y and gets its value here.
                 if variables.all[known].init.is_some() || init.value.is_none() {
                     return Err(test.source.error(
                         init.name.span,
                         format!("`{}` is initialised twice", init.name.text),
-                        "the second",
+                        "second value",
                     ));
                 }
                 variables.all[known].init.clone_from(&init.value);
@@ -56,7 +56,7 @@ impl<'a> Variables<'a> {
                 if thread.params[..at].iter().any(|(_, earlier)| earlier.text == name.text) {
                     return Err(test.source.error(
                         name.span,
-                        format!("the parameter `{}` stands twice", name.text),
+                        format!("the parameter `{}` is declared twice", name.text),
                         "",
                     ));
                 }
@@ -79,17 +79,17 @@ impl<'a> Variables<'a> {
         self.all.len() - 1
     }
 
-    /// The number of a variable by name.
+    /// The number of the variable with this name.
     pub fn find(&self, name: &str) -> Option<LocationId> {
         self.all.iter().position(|variable| variable.name == name)
     }
 
-    /// The type of what is stored in a variable.
+    /// The type of a variable's content.
     pub fn ctype(&self, id: LocationId) -> CType {
         let variable = &self.all[id];
         match (variable.ty, &variable.init) {
             (Some(ty), _) => ty,
-            // `y=z` without a declaration anywhere: a pointer to what z is.
+            // `y=z` without a declaration of y: y is a pointer to the type of z.
             (None, Some(ast::Value::Address(name))) => {
                 let pointee = self.find(&name.text).and_then(|id| self.all[id].ty).unwrap_or(CType::INT);
                 CType { pointers: pointee.pointers + 1, ..pointee }
@@ -98,7 +98,7 @@ impl<'a> Variables<'a> {
         }
     }
 
-    /// Notes what a declaration says of a variable's type; two that disagree are an error.
+    /// Records the type that a declaration gives a variable. Two different types are an error.
     fn refine(&mut self, id: LocationId, ty: Option<CType>, span: Span) -> Result<(), Diagnostic> {
         let Some(ty) = ty else { return Ok(()) };
         if let Some(known) = self.all[id].ty.filter(|known| *known != ty) {
@@ -154,7 +154,7 @@ impl<'a> Variables<'a> {
     }
 }
 
-/// A value as it reads back from memory of a type.
+/// The value that memory of a type returns after this value was stored.
 pub fn truncate(value: i64, ty: Type) -> i64 {
     match (ty.bits(), ty.signed()) {
         (8, true) => i64::from(value as i8),
@@ -167,7 +167,7 @@ pub fn truncate(value: i64, ty: Type) -> i64 {
     }
 }
 
-/// The type of a value; `None` for void.
+/// The type of a value of a C type; `None` for void.
 pub fn value_type(ty: CType) -> Option<Type> {
     match ty {
         CType { pointers: 1.., .. } => Some(Type::Pointer),
@@ -178,7 +178,7 @@ pub fn value_type(ty: CType) -> Option<Type> {
     }
 }
 
-/// A type in C's words.
+/// A type in C syntax.
 pub fn spell(ty: CType) -> String {
     let base = match ty.base {
         Base::Int { bits: 32, signed: true } => "int".to_owned(),
@@ -206,7 +206,7 @@ fn missing_thread(test: &ast::Test, thread: usize, span: Span) -> Result<(), Dia
     ))
 }
 
-/// `a, b and c`, or `none`.
+/// A list of names as text: `a, b and c`, or `none`.
 pub fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
     match names.as_slice() {
