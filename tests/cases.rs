@@ -1,7 +1,8 @@
-//! Small tests that came out wrong once, each with the value that is right, and the kind that each of them belongs to.
+//! Small tests that once had a wrong verdict, each with the right one, and variants of the same kind of
+//! fault.
 //!
-//! The values of tests/litmus/cases are those of herd7 7.58 with the Linux-kernel model of 6.14 and later, or with an
-//! architecture's own model; where herd7 refuses a test, it is refused here.
+//! The verdicts for tests/litmus/cases are those of herd7 7.58, with the Linux-kernel model of 6.14 and later
+//! or with an architecture's own model. A test that herd7 refuses must be refused here too.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ fn text(name: &str) -> String {
     fs::read_to_string(path(name)).unwrap()
 }
 
-/// A test in C on a model.
+/// Judges a C test on a model.
 #[track_caller]
 fn in_c(text: &str, model: Model) -> Outcome {
     let scenario = Scenario::new(&Source::new("t.litmus", text), "").unwrap_or_else(|error| panic!("{error}"));
@@ -32,7 +33,7 @@ fn in_c(text: &str, model: Model) -> Outcome {
     model::check(&code, model, Bounds::default()).unwrap()
 }
 
-/// A test in assembly on its architecture's model.
+/// Judges an assembly test on its architecture's model.
 #[track_caller]
 fn in_assembly(text: &str) -> Outcome {
     let (code, model) = assembly::parse(&Source::new("t.litmus", text)).unwrap_or_else(|error| panic!("{error}"));
@@ -44,7 +45,7 @@ fn judged(text: &str) -> Verdict {
     in_assembly(text).verdict
 }
 
-/// `at` is `line:column`.
+/// Checks that the parser refuses an assembly test. `at` is `line:column`; the error contains all of `words`.
 #[track_caller]
 fn refused(text: &str, at: &str, words: &[&str]) {
     let error = assembly::parse(&Source::new("t.litmus", text)).expect_err("should be refused").to_string();
@@ -54,7 +55,7 @@ fn refused(text: &str, at: &str, words: &[&str]) {
     }
 }
 
-/// The program, in a folder of its own: its exit status and all it prints.
+/// Runs the program in a temporary folder. Returns its exit status and its whole output.
 fn wakerace(args: &[&str]) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_wakerace")).args(args).current_dir(&folder).output().unwrap();
@@ -64,7 +65,7 @@ fn wakerace(args: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn the_cases_in_c_have_their_values() {
-    // File, model, verdict, states, data race.
+    // Name, model, verdict, number of states, data race.
     let cases = [
         ("05-undeclared", Lkmm, Sometimes, 4, false),
         ("06-ptr-reg-int", Lkmm, Sometimes, 4, false),
@@ -126,7 +127,8 @@ fn check_takes_the_cases_and_says_what_they_are() {
 
 // ---- AArch64 ----
 
-/// Message passing: the flag is set by a release, what reads it stands in `reader`, and the data are read into X0.
+/// Message passing on AArch64: P0 sets the flag with a release store. `reader` is P1's code, which reads the
+/// flag and then the data into X0.
 fn message(reader: &str, exists: &str) -> String {
     let mut lines = vec![("MOV W0,#1", "MOV W4,#1"), ("STR W0,[X1]", "MOV W5,#2"), ("STLR W0,[X3]", "")];
     lines.extend(reader.split(';').map(|instruction| ("", instruction.trim())));
@@ -142,7 +144,7 @@ fn dsb_st_orders_writes_before_everything_and_dmb_st_before_writes() {
     {
         assert_eq!(judged(&sb(barrier)), verdict, "{barrier}");
     }
-    // Reads in front of it are not ordered.
+    // dsb st does not order the reads before it.
     let stale = "1:X4=1 /\\ 1:X0=0";
     for (barrier, verdict) in [("DSB ST", Sometimes), ("DSB LD", Never), ("DMB LD", Never), ("DSB SY", Never)] {
         assert_eq!(judged(&message(&format!("LDR W4,[X3]; {barrier}; LDR W0,[X1]"), stale)), verdict, "{barrier}");
@@ -159,7 +161,8 @@ fn dsb_st_orders_writes_before_everything_and_dmb_st_before_writes() {
 
 #[test]
 fn an_atomic_that_gives_to_the_zero_register_does_not_read() {
-    // The flag is 1 before it is updated, so the update has read it, whether it gives that to a register or not.
+    // The flag is 1 before the update, so the update has read that value, whether the result goes to a
+    // register or not.
     let updates = [("LDADD", "W4", 2), ("LDSET", "W5", 3), ("LDEOR", "W5", 3), ("SWP", "W5", 2)];
     for (name, operand, after) in updates {
         let exists = format!("[y]={after} /\\ 1:X0=0");
@@ -172,14 +175,14 @@ fn an_atomic_that_gives_to_the_zero_register_does_not_read() {
             assert_eq!(judge(format!("{name} {operand},WZR,[X3]; {barrier}; LDR W0,[X1]")), Sometimes, "{name}");
             assert_eq!(judge(format!("{name} {operand},W9,[X3]; {barrier}; LDR W0,[X1]")), Never, "{name}");
         }
-        // A full barrier orders it all the same.
+        // A full barrier orders both.
         assert_eq!(judge(format!("{name} {operand},WZR,[X3]; DMB SY; LDR W0,[X1]")), Never, "{name}");
     }
     for (name, after) in [("STADD", 2), ("STSET", 1), ("STEOR", 0), ("STCLR", 0), ("STADDL", 2)] {
         let exists = format!("[y]={after} /\\ 1:X0=0 /\\ 1:X4=1");
         assert_eq!(judged(&message(&format!("{name} W4,[X3]; DMB LD; LDR W0,[X1]"), &exists)), Sometimes, "{name}");
     }
-    // A compare-and-swap with the zero register expects 0 and gives nothing.
+    // A compare-and-swap with the zero register expects 0 and discards the value read.
     let cas = |first: &str, name: &str, barrier: &str| {
         format!(
             "AArch64 t\n{{ y=1; 0:X1=x; 0:X3=y; 1:X1=x; 1:X3=y; 1:X6=0; }}\n P0 | P1 ;\n MOV W0,#1 | MOV W5,#2 ;\n \
@@ -196,10 +199,10 @@ fn an_atomic_that_gives_to_the_zero_register_does_not_read() {
 #[test]
 fn the_register_of_a_cas_depends_on_memory_only_if_it_failed() {
     assert_eq!(judged(&text("A5-cas-rs-addr")), Sometimes);
-    // It fails: W4 is not 1 before.
+    // The compare-and-swap fails: W4 differs from the value in memory.
     let fails = text("A5-cas-rs-addr").replace("MOV W4,#1", "MOV W4,#7").replace("[y]=2", "[y]=1");
     assert_eq!(judged(&fails), Never);
-    // What is chosen by a comparison is ordered before writes, as behind a branch: load buffering.
+    // A "pick" dependency orders writes, as a control dependency does: load buffering.
     let writes = |store: &str| {
         format!(
             "AArch64 t\n{{ 0:X1=x; 0:X3=y; 1:X1=x; 1:X3=y; }}\n P0 | P1 ;\n LDR W0,[X1] | MOV W4,#1 ;\n MOV W2,#1 | MOV W5,#2 ;\n \
@@ -209,11 +212,11 @@ fn the_register_of_a_cas_depends_on_memory_only_if_it_failed() {
     assert_eq!(judged(&writes("STR W7,[X1]")), Never, "data");
     assert_eq!(judged(&writes("STR W5,[X1,W6,SXTW]").replace("0:X0=1", "0:X0=2")), Never, "address");
     assert_eq!(judged(&writes("STR W5,[X1]").replace("0:X0=1", "0:X0=2")), Sometimes, "nothing");
-    // And it is an isb's business, as a branch is.
+    // With an isb it orders reads too, as a control dependency does.
     let isb = "CAS W4,W5,[X3]; CBZ W4,L; L: ISB; LDR W0,[X1]";
     assert_eq!(judged(&message(isb, "[y]=2 /\\ 1:X0=0")), Never);
     assert_eq!(judged(&message(&isb.replace("ISB", "NOP"), "[y]=2 /\\ 1:X0=0")), Sometimes);
-    // cmpxchg_relaxed() is that instruction; with exclusives its result is what was loaded.
+    // With LSE, cmpxchg_relaxed() is this instruction. With exclusives its result is the loaded value.
     let c = "C t\n{ int *p = &x; int z; }\nP0(int *z, int **p) { WRITE_ONCE(*z, 1); smp_store_release(p, z); }\n\
              P1(int **p, int *z) { int *r0; int r1; r0 = cmpxchg_relaxed(p, z, z); if (r0) r1 = READ_ONCE(*r0); }\n\
              exists (1:r0=z /\\ 1:r1=0)";
@@ -237,7 +240,7 @@ fn registers_are_as_wide_as_the_architecture_has_them() {
         let lines: String = body.split(';').map(|line| format!(" {} ;\n", line.trim())).collect();
         judged(&format!("{dialect} t\n{{ {init} }}\n P0 ;\n{lines}forall ({forall})\n"))
     };
-    // 32 bits clear the upper half.
+    // A 32-bit result clears the upper half.
     let all = 0xffff_ffff_u32;
     assert_eq!(one("AArch64", "int64_t 0:X2;", "MOV W2,#-1", &format!("0:X2={all}")), Always);
     assert_eq!(one("AArch64", "int64_t 0:X2;", "MOV X2,#-1", "0:X2=-1"), Always);
@@ -249,15 +252,15 @@ fn registers_are_as_wide_as_the_architecture_has_them() {
     assert_eq!(one("X86_64", "uint64_t 0:rax;", "movl $-1,%eax", &format!("0:rax={all}")), Always);
     assert_eq!(one("X86_64", "uint64_t 0:rax;", "movq $-1,%rax", "0:rax=-1"), Always);
     assert_eq!(one("PPC", "int x=-1; 0:r1=x; int64_t 0:r2;", "lwz r2,0(r1)", &format!("0:r2={all}")), Always);
-    // RISC-V extends by the sign.
+    // RISC-V sign-extends.
     assert_eq!(one("RISCV", "int x=-1; 0:x5=x; int64_t 0:x6;", "lw x6,0(x5)", "0:x6=-1"), Always);
     let amo = "ori x7,x0,1; amoadd.w x6,x7,(x5)";
     assert_eq!(one("RISCV", "int x=-1; 0:x5=x; int64_t 0:x6;", amo, "0:x6=-1 /\\ x=0"), Always);
-    // What is not declared is an int, which is the same with and without a sign.
+    // A register or location without a declaration is an int; its value with and without sign is the same.
     assert_eq!(one("AArch64", "", "MOV W2,#-1", "0:X2=-1"), Always);
     assert_eq!(one("AArch64", "x; 0:X1=x;", "MOV W2,#-1; STR W2,[X1]", "x=-1"), Always);
     assert_eq!(one("AArch64", "int64_t 0:X2;", "MOV W2,#-1", "0:X2=-1"), Never);
-    // 64 bits in an initial value.
+    // An initial value of 64 bits.
     assert_eq!(one("AArch64", "uint64_t 0:X2=0xffffffffffffffff;", "ADD X2,X2,#1", "0:X2=0"), Always);
 }
 
@@ -349,7 +352,7 @@ fn every_form_of_access_is_held_to_the_size_of_its_location() {
         for instruction in instructions {
             let declared = format!("{dialect} t\n{{ {wide} {init} }}\n P0 ;\n {instruction} ;\nexists (z=0)\n");
             refused(&declared, "4:2", &["mixed-size access: 32 bits of `x`, which has 64"]);
-            // Without a declaration the first access says how wide it is.
+            // Without a declaration the first access gives the size.
             let first = match dialect {
                 "AArch64" => "LDR X9,[X1]",
                 "PPC" => "ld r9,0(r1)",
@@ -358,7 +361,7 @@ fn every_form_of_access_is_held_to_the_size_of_its_location() {
             };
             let undeclared = format!("{dialect} t\n{{ {init} }}\n P0 ;\n {first} ;\n {instruction} ;\nexists (z=0)\n");
             refused(&undeclared, "5:2", &["mixed-size access"]);
-            // A pointer has 64 bits, and so has a location that starts with more than 32.
+            // A pointer has 64 bits. So has a location whose initial value needs more than 32.
             for value in ["z", "0x100000000"] {
                 let pointer = format!("{dialect} t\n{{ x={value}; {init} }}\n P0 ;\n {instruction} ;\nexists (z=0)\n");
                 refused(&pointer, "4:2", &["32 bits of `x`, which has 64"]);
@@ -367,14 +370,15 @@ fn every_form_of_access_is_held_to_the_size_of_its_location() {
             in_assembly(&narrow);
         }
     }
-    // Wider than its location, in whichever thread; through an address that is loaded, too.
+    // An access wider than its location, in either thread, also through a loaded address.
     refused("AArch64 t\n{ int x; 0:X1=x; }\n P0 ;\n LDADD X0,XZR,[X1] ;\nexists (x=0)\n", "4:2", &["64 bits of `x`"]);
     refused(
         "AArch64 t\n{ int x; p=x; 1:X1=p; }\n P0 | P1 ;\n NOP | LDR X2,[X1] ;\n | LDR X3,[X2] ;\nexists (x=0)\n",
         "5:4",
         &["mixed-size access: 64 bits of `x`, which has 32"],
     );
-    // Only what an access reaches counts: the same register holds a pointer first and an int's address then.
+    // Only the locations that an access reaches count: here the same register first holds the address of a
+    // pointer and then the address of an int.
     in_assembly("AArch64 t\n{ int x; p=x; 0:X1=p; }\n P0 ;\n LDR X1,[X1] ;\n LDR W3,[X1] ;\nexists (x=0)\n");
     for ty in ["int128_t", "float", "struct s"] {
         refused(&format!("AArch64 t\n{{ {ty} x; }}\n P0 ;\n NOP ;\nexists (x=0)\n"), "2:3", &["expected a type"]);
@@ -420,13 +424,13 @@ fn labels_stand_once_and_where_they_are_jumped_to() {
         let second = before.matches('\n').count() + 3;
         refused(&test(" OUT: ;\n OUT: ;\n"), &format!("{second}:2"), &["the label `OUT` is defined twice in P0"]);
     }
-    // Another thread's label is another label.
+    // A label of another thread does not count.
     refused("PPC t\n{ }\n P0 | P1 ;\n b L | nop ;\n nop | L: ;\nexists (x=0)\n", "4:4", &["P0 has no label `L`"]);
 }
 
 // ---- RISC-V ----
 
-/// Two threads that do the same to x and y, and to y and x.
+/// Two threads with the same code; the second has x and y exchanged.
 fn riscv(thread: &str, exists: &str) -> String {
     let lines: String = thread.split(';').map(|line| format!(" {0} | {0} ;\n", line.trim())).collect();
     format!(
@@ -437,7 +441,7 @@ fn riscv(thread: &str, exists: &str) -> String {
 #[test]
 fn an_amo_is_one_operation_of_which_both_halves_are_ordered() {
     let none = "0:x8=0 /\\ 1:x8=0";
-    // Store buffering: what orders the read of an AMO orders its write.
+    // Store buffering: what orders the read of an AMO also orders its write.
     for (between, verdict) in [
         ("fence r,r", Never),
         ("fence r,rw", Never),
@@ -451,29 +455,29 @@ fn an_amo_is_one_operation_of_which_both_halves_are_ordered() {
         for name in ["amoadd.w", "amoswap.w", "amoor.w", "amoxor.w"] {
             assert_eq!(judged(&amo(name)), verdict, "{name} {between}");
         }
-        // A store alone is no read.
+        // A plain store is not a read.
         let writes = between.contains("w,r");
         let wanted = if writes { Never } else { Sometimes };
         assert_eq!(judged(&riscv(&format!("sw x7,0(x5); {between}; lw x8,0(x9)"), none)), wanted, "sw {between}");
     }
-    // Two instructions are two operations.
+    // lr and sc are two operations.
     let pair =
         riscv("lr.w x6,(x5); sc.w x10,x7,(x5); fence r,r; lw x8,0(x9)", "0:x8=0 /\\ 1:x8=0 /\\ 0:x10=0 /\\ 1:x10=0");
     assert_eq!(judged(&pair), Sometimes);
-    // Dependencies on what an AMO has read, to a read and to a write.
+    // Dependencies on the value read by an AMO, to a read and to a write.
     let address = "amoadd.w x6,x7,(x5); xor x10,x6,x6; add x11,x9,x10; lw x8,0(x11)";
     assert_eq!(judged(&riscv(address, none)), Never);
     assert_eq!(judged(&riscv(&address.replace("x6,x6", "x7,x7"), none)), Sometimes);
-    // Load buffering: what orders the write of an AMO orders its read.
+    // Load buffering: what orders the write of an AMO also orders its read.
     let seen = "0:x6=1 /\\ 1:x6=1";
     assert_eq!(judged(&riscv("amoor.w x6,x0,(x5); fence w,w; sw x7,0(x9)", seen)), Never);
     assert_eq!(judged(&riscv("lw x6,0(x5); fence w,w; sw x7,0(x9)", seen)), Sometimes);
-    // An AMO behind a fence: its read is ordered with its write.
+    // An AMO behind a fence: its read is ordered together with its write.
     assert_eq!(judged(&riscv("sw x7,0(x5); fence w,w; amoor.w x8,x0,(x9)", none)), Never);
     assert_eq!(judged(&riscv("sw x7,0(x5); fence w,w; lw x8,0(x9)", none)), Sometimes);
-    // A release half is the whole operation.
+    // A release mark orders the whole operation.
     assert_eq!(judged(&riscv("sw x7,0(x5); amoor.w.rl x8,x0,(x9)", none)), Never);
-    // Behind a branch the write waits, and so the read does.
+    // The write of an AMO behind a branch waits, and therefore its read waits too.
     let branch = "lw x6,0(x5); bne x6,x0,L; L: amoor.w x10,x7,(x9)";
     assert_eq!(judged(&riscv(branch, seen)), Never);
 }
@@ -493,7 +497,7 @@ fn kernel_atomics_beside_smp_rmb_on_riscv() {
         for call in ["atomic_fetch_add", "atomic_add_return", "atomic_fetch_or", "atomic_sub_return"] {
             let update = format!("r1 = {call}{order}(1, V);");
             assert_eq!(in_c(&sb(&update), Rvwmo).verdict, Never, "{update}");
-            // The kernel's model promises nothing of it.
+            // The kernel's model does not guarantee this order.
             assert_eq!(in_c(&sb(&update), Lkmm).verdict, Sometimes, "{update}");
         }
     }
@@ -517,7 +521,7 @@ fn barriers_around_an_atomic_order_one_that_fails() {
         (format!("{store} smp_mb__before_atomic(); r1 = cmpxchg(x, 5, 6);"), Never),
         (format!("{store} smp_mb__before_atomic(); r1 = READ_ONCE(*x);"), Sometimes),
         (format!("{store} smp_mb__after_atomic(); r1 = cmpxchg_relaxed(x, 5, 6);"), Sometimes),
-        // A failed one is no barrier of its own, and one that succeeds is.
+        // A cmpxchg that fails is not a full barrier; one that succeeds is.
         (format!("{store} r1 = cmpxchg(x, 5, 6);"), Sometimes),
         (format!("{store} r1 = cmpxchg(x, 0, 6);"), Never),
         (format!("{store} r2 = cmpxchg_relaxed(y, 5, 6); smp_mb__after_atomic(); r1 = READ_ONCE(*x);"), Never),
@@ -526,7 +530,7 @@ fn barriers_around_an_atomic_order_one_that_fails() {
     ] {
         assert_eq!(in_c(&sb(&second), Lkmm).verdict, verdict, "{second}");
     }
-    // Nor does it acquire or release.
+    // A cmpxchg that fails does not acquire either.
     let mp = |reader: &str| {
         format!(
             "C t\n{{}}\nP0(int *x, int *y) {{ WRITE_ONCE(*x, 1); smp_store_release(y, 1); }}\n\
@@ -548,17 +552,17 @@ fn values_out_of_thin_air_are_allowed_where_nothing_forbids_them_and_said_to_be(
         };
         format!("C t\n{{}}\n{}{}exists (0:r0={value} /\\ 1:r0={value})", thread(0, "x", "y"), thread(1, "y", "x"))
     };
-    // Data dependencies of plain accesses: any value will do, and the one that is asked for is tried.
+    // Data dependencies between plain accesses: any value is possible. The value in the condition is tried.
     for value in [1, 42, -7] {
         let outcome = in_c(&lb("r0 = *@;", "*@ = r0;", value), Lkmm);
         assert_eq!((outcome.verdict, outcome.thin_air, outcome.data_race), (Sometimes, true, true), "{value}");
         assert_eq!(outcome.states.len(), 2, "{:?}", outcome.states);
     }
-    // A value that comes back changed is none.
+    // A value that changes on its way round the cycle is not possible.
     let changed = lb("r0 = *@;", "*@ = r0 + 1;", 42);
     assert_eq!(in_c(&changed, Lkmm).verdict, Never);
     assert_eq!(in_c(&changed.replace("1:r0=42", "1:r0=43"), Lkmm).verdict, Never);
-    // Marked accesses keep their dependencies.
+    // Dependencies between marked accesses are respected.
     for (read, write) in
         [("r0 = READ_ONCE(*@);", "WRITE_ONCE(*@, r0);"), ("r0 = READ_ONCE(*@);", "if (r0) WRITE_ONCE(*@, 42);")]
     {
@@ -569,20 +573,20 @@ fn values_out_of_thin_air_are_allowed_where_nothing_forbids_them_and_said_to_be(
         assert_eq!(in_c(&lb("r0 = *@;", "*@ = r0;", 42), model).verdict, Never, "{model}");
         assert_eq!(in_c(&text("T2-plain-control-cycle"), model).verdict, Never, "{model}");
     }
-    // Without a dependency the same outcome is an ordinary one; and one way that is ordinary is enough.
+    // Without a dependency the same outcome is an ordinary one. One ordinary execution is enough.
     let outcome = in_c(&lb("r0 = *@;", "*@ = 1;", 1), Lkmm);
     assert_eq!((outcome.verdict, outcome.thin_air), (Sometimes, false));
     let third = lb("r0 = *@;", "*@ = r0;", 1).replace("exists", "P2(int *x) { WRITE_ONCE(*x, 1); }\nexists");
     let outcome = in_c(&third, Lkmm);
     assert_eq!((outcome.verdict, outcome.thin_air), (Sometimes, false));
-    // A constant that only an instruction has.
+    // A constant that occurs only in an instruction.
     let hidden = lb("r0 = *@;", "if (r0 == 77) *@ = r0;", 77).replace("0:r0=77 /\\ 1:r0=77", "~(0:r0=0)");
     assert_eq!(in_c(&hidden, Lkmm).verdict, Sometimes);
-    // Pointers as well.
+    // The same with pointers.
     let pointers = "C t\n{ int z; int *p; int *q; }\nP0(int **p, int **q) { int *r0; r0 = *p; *q = r0; }\n\
                     P1(int **p, int **q) { int *r0; r0 = *q; *p = r0; }\nexists (0:r0=z /\\ 1:r0=z)";
     assert_eq!(in_c(pointers, Lkmm).verdict, Sometimes);
-    // Such an execution can be shown.
+    // The explanation shows such an execution.
     let scenario = Scenario::new(&Source::new("t", text("T2-plain-control-cycle")), "").unwrap();
     let code = model::code_for(&scenario.program, Lkmm, Atomics::Lse).unwrap();
     let found = explain::explain(&code, Lkmm, Bounds::default()).unwrap();
@@ -592,7 +596,7 @@ fn values_out_of_thin_air_are_allowed_where_nothing_forbids_them_and_said_to_be(
 
 #[test]
 fn a_data_race_is_looked_for_in_every_execution_of_a_known_state() {
-    // x is 1 in the end whatever P1 reads; if that is the 2 of P2, nothing orders its plain read of x.
+    // x is 1 at the end whatever P1 reads. If P1 reads the 2 of P2, nothing orders its plain read of x.
     let test = |other: &str| {
         format!(
             "C t\n{{}}\nP0(int *x, int *y) {{ *x = 1; smp_store_release(y, 1); }}\n\
@@ -608,7 +612,7 @@ fn a_data_race_is_looked_for_in_every_execution_of_a_known_state() {
 
 // ---- how long it takes ----
 
-/// Threads that each do something to a counter.
+/// Threads that each update a counter.
 fn counters(bodies: &[String], exists: &str) -> String {
     let threads: String = bodies
         .iter()
@@ -629,20 +633,20 @@ fn values_that_feed_on_each_other_are_not_enumerated() {
     };
     steps(&text("V1-doubling"), 200, Never);
     steps(&text("V2-counters"), 20_000, Always);
-    // Both threads double; the values grow without end, the executions do not.
+    // Both threads double the counter: the values grow without limit, the number of executions does not.
     let doubling =
         "r0 = atomic_inc_return(x); atomic_add(r0, x); r1 = atomic_inc_return(x); atomic_add(r1, x);".to_owned();
     steps(&counters(&[doubling.clone(), doubling.clone()], "x=22"), 2_000, Sometimes);
-    // Values that travel between two counters.
+    // Values that move between two counters.
     let across = |a, b| {
         format!("r0 = atomic_inc_return({a}); atomic_add(r0, {b}); r1 = atomic_inc_return({b}); atomic_add(r1, {a});")
     };
     steps(&counters(&[across("x", "y"), across("y", "x")], "x=1"), 20_000, Never);
-    // Threads that do the same are exchangeable.
+    // Threads with the same code are exchangeable.
     let three = "atomic_inc(x); atomic_inc(x); atomic_inc(x);".to_owned();
     let outcome = in_c(&counters(&vec![three; 4], "x=12"), Lkmm);
     assert!(outcome.looked_at <= 300_000 && outcome.verdict == Always, "{} steps", outcome.looked_at);
-    // As long as nobody looks at what tells them apart.
+    // They are not if the condition names their registers.
     let own = "r0 = atomic_inc_return(x);".to_owned();
     let outcome = in_c(&counters(&[own.clone(), own.clone(), own], "0:r0=3 /\\ 1:r0=1 /\\ 2:r0=2"), Lkmm);
     assert_eq!((outcome.verdict, outcome.states.len()), (Sometimes, 6));
@@ -673,7 +677,8 @@ fn a_register_that_is_not_declared_takes_the_type_of_what_it_gets() {
     assert_eq!(verdict("r0 = *x + 1; r1 = !r0; r2 = r0 == 1;", "0:r0=1 /\\ 0:r1=0 /\\ 0:r2=1"), Always);
     let init = "C t\n{ 0:r0=z; 0:r1=4; z=5; }\nP0(int *x) { r2 = READ_ONCE(*r0) + r1; }\nexists (0:r2=9)";
     assert_eq!(in_c(init, Lkmm).verdict, Always);
-    // What nothing is assigned to is a slip, and so is a shared variable that the thread has no parameter for.
+    // A register that is never assigned is an error. So is a shared variable that is not a parameter of the
+    // thread.
     let error = lowered(&one("WRITE_ONCE(*x, r5);", "x=0")).unwrap_err();
     assert!(error.contains("`r5` is not declared in P0"), "{error}");
     let error = lowered(&one("z = 1;", "x=0")).unwrap_err();
@@ -685,15 +690,15 @@ fn a_register_that_is_not_declared_takes_the_type_of_what_it_gets() {
 #[test]
 fn a_register_holds_what_it_gets_whatever_it_is_declared_as() {
     let verdict = |body: &str, exists: &str| in_c(&one(body, exists), Lkmm).verdict;
-    // An integer in one declared as a pointer, a pointer in one declared as an integer.
+    // An integer in a register declared as a pointer, and a pointer in a register declared as an integer.
     assert_eq!(verdict("int *r0; r0 = READ_ONCE(*x);", "0:r0=0"), Always);
     assert_eq!(verdict("int *r0 = 5; int *r1; r1 = r0;", "0:r1=5"), Always);
     assert_eq!(verdict("int *r0; r0 = READ_ONCE(*w);", "0:r0=0x100000000"), Always);
     assert_eq!(verdict("int r0; r0 = READ_ONCE(*p); WRITE_ONCE(*r0, 2);", "0:r0=z /\\ z=2"), Always);
-    // NULL is both.
+    // NULL is both an integer and a pointer.
     assert_eq!(verdict("int *r0; r0 = READ_ONCE(*p); r0 = 0;", "0:r0=0"), Always);
     assert_eq!(verdict("int r0; r0 = 0; r0 = READ_ONCE(*p);", "0:r0=z"), Always);
-    // An integer is not dereferenced, and one register is not both.
+    // An integer cannot be dereferenced, and one register cannot hold both.
     for (body, words) in [
         ("int *r0; int r1; r0 = READ_ONCE(*x); r1 = READ_ONCE(*r0);", "only a pointer can be dereferenced"),
         ("int *r0; r0 = 64; WRITE_ONCE(*r0, 1);", "only a pointer can be dereferenced"),
@@ -723,7 +728,7 @@ fn atomic_add_unless_adds_unless() {
     verdict(7, "atomic_add_unless(c, -7, 0);", "c=0");
     verdict(1, "r0 = 3; r0 = atomic_add_unless(c, r0, r0);", "0:r0=1 /\\ c=4");
     verdict(0, "if (atomic_add_unless(c, 1, 5)) r0 = 2;", "0:r0=2");
-    // Tries that fail are tried again: nothing is lost however many write.
+    // A failed cmpxchg is retried: no update is lost, however many threads write.
     let thread = |n: usize| format!("P{n}(atomic_t *c) {{ int r0; r0 = atomic_add_unless(c, 1, 9); }}\n");
     let text = format!(
         "C t\n{{}}\n{}{}P2(atomic_t *c) {{ atomic_inc(c); }}\nexists (c=3 /\\ 0:r0=1 /\\ 1:r0=1)",
@@ -733,7 +738,7 @@ fn atomic_add_unless_adds_unless() {
     for model in [Lkmm, Sc, X86Tso, Armv8] {
         assert_eq!(in_c(&text, model).verdict, Always, "{model}");
     }
-    // Two that take the last one: one of them gets it.
+    // Two threads take the last unit: exactly one of them gets it.
     let thread = |n: usize| format!("P{n}(atomic_t *c) {{ int r0; r0 = atomic_add_unless(c, -1, 0); }}\n");
     let text = format!(
         "C t\n{{ atomic_t c = 1; }}\n{}{}forall (c=0 /\\ (0:r0=1 /\\ 1:r0=0 \\/ 0:r0=0 /\\ 1:r0=1))",
@@ -744,7 +749,7 @@ fn atomic_add_unless_adds_unless() {
         let outcome = in_c(&text, model);
         assert_eq!((outcome.verdict, outcome.states.len()), (Always, 2), "{model}");
     }
-    // On hardware the cmpxchg is fully ordered; herd7's form of it is not.
+    // On hardware the cmpxchg is fully ordered; in herd7's form of the primitive it is not.
     let text = self::text("08-add-unless");
     for (model, verdict) in
         [(Lkmm, Sometimes), (Sc, Never), (X86Tso, Never), (Armv8, Never), (Power, Never), (Rvwmo, Never)]
@@ -755,7 +760,7 @@ fn atomic_add_unless_adds_unless() {
     for model in [Lkmm, X86Tso, Armv8, Power, Rvwmo] {
         assert_eq!(in_c(&failed, model).verdict, Sometimes, "{model}");
     }
-    // More writers than tries are refused.
+    // A test with more writers than attempts is refused.
     let busy = "WRITE_ONCE(*c, 1);".repeat(16);
     let error = lowered(&format!(
         "C t\n{{}}\nP0(int *c) {{ {busy} }}\nP1(int *c) {{ int r0; r0 = atomic_inc_not_zero(c); }}\nexists (c=1)"
@@ -796,7 +801,7 @@ fn conditions_imply() {
         ("0:r0=1 => 0:r1=2", Always),
         ("0:r0=1 => 0:r1=3", Never),
         ("0:r0=0 => 0:r1=3", Always),
-        // It binds weaker than `\/`, and to the right.
+        // `=>` binds weaker than `\/`, and associates to the right.
         ("0:r0=1 \\/ 0:r1=2 => 0:r1=3", Never),
         ("0:r0=0 => 0:r0=0 \\/ false", Always),
         ("0:r0=0 => 0:r0=1 => 0:r1=3", Always),
@@ -807,7 +812,7 @@ fn conditions_imply() {
     ] {
         assert_eq!(verdict(condition), wanted, "{condition}");
     }
-    // In a filter and in assembly.
+    // In a filter, and in assembly.
     let filtered = "C t\n{}\nP0(int *x) { WRITE_ONCE(*x, 1); }\nP1(int *x) { int r0; r0 = READ_ONCE(*x); }\nfilter (1:r0=0 => false)\nforall (1:r0=1)";
     assert_eq!(in_c(filtered, Lkmm).verdict, Always);
     assert_eq!(judged("PPC t\n{ }\n P0 ;\n li r1,1 ;\nforall (0:r1=1 => x=0)\n"), Always);
@@ -831,7 +836,7 @@ fn what_is_cast_to_void_is_done_and_forgotten() {
         in_c(&one("int r0; (void)r0; (void)READ_ONCE(*x); (void)*x; (void)smp_mb();", "x=0"), Lkmm).verdict,
         Always
     );
-    // Without the cast it is a slip.
+    // Without the cast it is an error.
     let error = lowered(&one("int r0; r0;", "x=0")).unwrap_err();
     assert!(error.contains("expected `=` and a value"), "{error}");
 }
@@ -854,19 +859,19 @@ fn a_header_that_predicts_a_data_race_is_held_to_that() {
     let marked = with("Result: Never DATARACE").replace("*z = 0", "WRITE_ONCE(*z, 0)");
     let error = agrees(&marked).unwrap_err();
     assert!(error.contains("says DATARACE") && error.contains("LKMM sees no data race"), "{error}");
-    // Nothing follows from it for hardware.
+    // A predicted data race says nothing about hardware.
     let scenario = lowered(&with("Result: Never DATARACE")).unwrap();
     assert_eq!(scenario.test.header.expected(wakerace::arch::Arch::X86_64), None);
 }
 
 #[test]
 fn a_stale_match_is_no_matter_of_weak_memory() {
-    // In assembly as in C: the race needs no reordering at all, only the waker's late look.
+    // The race needs no reordering on any model, only a late read of the waker.
     let text = text("S20-stale-match");
     for model in Model::ALL {
         assert_eq!(in_c(&text, model).verdict, Sometimes, "{model}");
     }
-    // If the earlier wait never set the state there is nothing to match.
+    // If the earlier wait never sets the state, there is nothing to match.
     let without = text.replacen("WRITE_ONCE(*__state, 1);", "", 1);
     for model in Model::ALL {
         assert_eq!(in_c(&without, model).verdict, Never, "{model}");

@@ -1,4 +1,4 @@
-//! The models against published verdicts.
+//! Compares the models with published verdicts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use wakerace::model::explain::{self, Reason};
 use wakerace::model::{self, Bounds, Model, Outcome, assembly, svg};
 use wakerace::verdict;
 
-/// The verdicts of every scenario: LKMM, x86-TSO, ARMv8, POWER, RVWMO. A is allowed, - is forbidden, ? has no test.
+/// The verdict of every scenario on LKMM, x86-TSO, ARMv8, POWER and RVWMO: A is allowed, - is forbidden.
 const TABLE: [(&str, &str); 27] = [
     ("S01", "A-AAA"),
     ("S01f", "A-AAA"),
@@ -60,7 +60,8 @@ fn source(path: &Path) -> Source {
     Source::new(path.display().to_string(), fs::read_to_string(path).unwrap())
 }
 
-/// `S12` of `S12-heal-...`. The simplified tests of an id, `S16s`, ask the same; `S12s` asks what S12c asks.
+/// The scenario's id: `S12` for `S12-heal-...`. A simplified test such as `S16s` asks the same as its id;
+/// `S12s` asks what S12c asks.
 fn id(name: &str) -> &str {
     match name.split('-').next().unwrap() {
         "S12s" => "S12c",
@@ -150,7 +151,7 @@ fn an_explanation_is_an_execution_that_fits_its_verdict() {
             assert!(code.condition.holds(&found.state), "{}", code.name);
             if let Reason::Forbidden { cycle, .. } = &found.reason {
                 assert!(cycle.len() >= 2, "{}: {cycle:?}", code.name);
-                // Every step of the contradiction leads from where the one before it ended.
+                // Every step of the cycle has an existing event and a label.
                 assert!(cycle.iter().all(|(event, label)| found.execution.events.len() > *event && !label.is_empty()));
             }
             let text = explain::text(&code, model, explanation.as_ref());
@@ -211,7 +212,7 @@ fn assembly_that_is_wrong_is_an_error_at_its_place() {
     }
 }
 
-/// Whatever is in the file, the answer is a verdict or an error.
+/// Whatever the file contains, the result is a verdict or an error.
 #[test]
 fn damaged_assembly_never_panics() {
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;

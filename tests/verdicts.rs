@@ -1,4 +1,5 @@
-//! Every model against herd7, on some hundred generated tests each: tests/verdicts/README.md says how they were made.
+//! Compares every model with herd7 on some hundred generated tests. tests/verdicts/README.md says how they
+//! were made.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +9,7 @@ use wakerace::catalogue::Scenario;
 use wakerace::litmus::Source;
 use wakerace::model::{self, Bounds, Model, Outcome, assembly};
 
-/// The tests of a file and what herd7 says of each.
+/// The tests of a file, each with herd7's verdict.
 fn tests(name: &str) -> Vec<(String, String)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verdicts").join(name);
     let text = fs::read_to_string(&path).unwrap();
@@ -35,7 +36,7 @@ fn judged(test: &str, model: Model) -> Outcome {
     model::check(&code, model, Bounds::default()).unwrap_or_else(|error| panic!("{error}\n{test}"))
 }
 
-/// Holds a model against herd7: every test of a file, and that there are as many as there should be.
+/// Compares a model with herd7 on every test of a file, and checks the number of tests.
 fn agree(name: &str, model: Model, count: usize) {
     let tests = tests(name);
     let wrong: Vec<String> = tests
@@ -48,7 +49,7 @@ fn agree(name: &str, model: Model, count: usize) {
         })
         .collect();
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), tests.len(), wrong.join("\n"));
-    assert_eq!(tests.len(), count, "{name} holds all of its tests");
+    assert_eq!(tests.len(), count, "{name} has all of its tests");
 }
 
 #[test]
