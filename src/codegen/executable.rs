@@ -93,7 +93,8 @@ fn make_visible(code: &[u8]) {
     #[cfg(target_arch = "powerpc64")]
     {
         // Each block is flushed once; blocks are at least 32 bytes (Power ISA, Book II 4.3: dcbst, sync, icbi,
-        // isync). SAFETY: the addresses lie in `code`. The instructions change no memory and no register.
+        // isync).
+        // SAFETY: the addresses lie in `code`. The instructions change no memory and no register.
         unsafe {
             for block in code.chunks(32) {
                 std::arch::asm!("dcbst 0,{0}", in(reg_nonzero) block.as_ptr());

@@ -1,10 +1,11 @@
 //! Generates machine code from a program and a layout: one function per thread, and a listing of it.
 //!
-//! The function of a thread loops over the instances of a batch. For each instance it waits for the clock if
-//! the run is paced, runs the thread's operations, saves the observed registers, and moves to the next
-//! instance. Between the first and the last access of an instance the code contains exactly the instructions
-//! that the kernel's primitives use on that architecture (one file per architecture). Addresses and constants
-//! that need a register are loaded before the wait.
+//! The function of a thread loops over the instances of a batch. For each instance it runs the thread's
+//! operations, saves the observed registers, and moves to the next instance. Paced code waits for the clock
+//! before each group of instances (by default a group is one instance). Between the first and the last access
+//! of an instance the code contains exactly the instructions that the kernel's primitives use on that
+//! architecture (one file per architecture). Addresses and constants that need a register are loaded before the
+//! wait.
 
 // A truncated offset or constant would make code that accesses the wrong memory. So every conversion that could
 // lose a value is checked, or states why it cannot lose anything that matters.

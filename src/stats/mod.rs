@@ -1,4 +1,4 @@
-//! Rates and how sure one may be of them. Knows nothing of where the numbers came from.
+//! Rates and their confidence intervals. This module does not depend on where the numbers come from.
 
 mod spread;
 
@@ -6,51 +6,53 @@ use statrs::function::gamma::{gamma_lr, ln_gamma};
 
 pub use spread::{Count, effect_between, effect_in_time, effect_per_match, interval_with};
 
-/// The level of every interval that wakerace prints.
+/// The confidence level of every interval that wakerace prints.
 pub const LEVEL: f64 = 0.95;
 
-/// An interval for a probability.
+/// A confidence interval for a probability.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Interval {
-    /// How often such an interval covers the truth, at least.
+    /// The confidence level: the least fraction of such intervals that cover the true value.
     pub level: f64,
     /// The lower end; 0 if the event was never seen.
     pub low: f64,
-    /// The upper end; 1 if it was seen every time.
+    /// The upper end; 1 if the event was seen in every trial.
     pub high: f64,
 }
 
-/// Above this many of both kinds of outcome the binomial is so close to a normal that Wilson's score interval differs
-/// from Clopper and Pearson's by less than a thousandth of its width.
+/// If both outcomes occur more often than this, the binomial distribution is so close to a normal one that
+/// Wilson's score interval differs from Clopper and Pearson's by less than a thousandth of its width.
 const NORMAL_ABOVE: f64 = 100_000.0;
-/// Below this rate the binomial is so close to a Poisson that the interval of the latter has the same first six digits.
+/// Below this rate the binomial distribution is so close to a Poisson one that the first six digits of the
+/// interval agree.
 const POISSON_BELOW: f64 = 1e-6;
 /// The 97.5 % point of the standard normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
 
-/// `seen / of`; `None` without any.
+/// The fraction `seen / of`; `None` if `of` is 0.
 pub fn share(seen: u64, of: u64) -> Option<f64> {
     (of > 0).then(|| seen as f64 / of as f64)
 }
 
-/// The middle one of some values; 0 without any.
+/// The median of the values (the upper middle one if their number is even); 0 if there are none.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// The 95 % Clopper-Pearson interval for the rate of an event seen `seen` times in `trials`.
+/// The 95 % Clopper-Pearson interval for the rate of an event that was seen `seen` times in `trials` trials.
 ///
-/// For an event never seen, the one-sided upper bound 1 - 0.05^(1/n); likewise for one seen every time. `None` without
-/// trials.
+/// If the event was never seen, this is the one-sided upper bound 1 - 0.05^(1/n). If it was seen in every
+/// trial, it is the corresponding lower bound. `None` without trials, and if `seen` exceeds `trials`.
 ///
-/// The interval rests on the trials being independent. A machine that drifts makes neighbours alike, and then it is too narrow:
-/// [`interval_with`].
+/// The interval assumes independent trials. If the rate changes during a run, neighbouring trials are alike and this
+/// interval is too narrow; use [`interval_with`] then.
 pub fn interval(seen: u64, trials: u64) -> Option<Interval> {
     (trials > 0 && seen <= trials).then(|| interval_of(seen as f64, trials as f64))
 }
 
-/// The same for counts that need not be whole: those of a survey, divided by its design effect. 0 <= `k` <= `n`, 0 < `n`.
+/// The interval for counts that need not be whole numbers: counts divided by a design effect. 0 <= `k` <= `n`,
+/// 0 < `n`.
 pub fn interval_of(k: f64, n: f64) -> Interval {
     let tail = (1.0 - LEVEL) / 2.0;
     let one_sided = (1.0 - LEVEL).ln() / n;
@@ -68,29 +70,30 @@ pub fn interval_of(k: f64, n: f64) -> Interval {
     Interval { level: LEVEL, low, high }
 }
 
-/// The 97.5 % point of Student's t with so many degrees of freedom, which need not be whole.
+/// The 97.5 % point of Student's t distribution. The degrees of freedom need not be a whole number.
 fn quantile_of_t(freedom: f64) -> f64 {
-    // Beyond, it is the normal distribution's to five digits.
+    // Above this the point agrees with the normal distribution's to five digits.
     if freedom > 1e6 {
         return Z;
     }
-    // P(|t| > x) is the regularised incomplete beta function of freedom / (freedom + x^2), at freedom / 2 and 1/2 (Abramowitz
-    // and Stegun 26.7.1). Two parts have one degree of freedom, and its point is at 12.7.
+    // P(|t| > x) is the regularised incomplete beta function of freedom / (freedom + x^2) with parameters
+    // freedom / 2 and 1/2 (Abramowitz and Stegun 26.7.1). The smallest case, two parts with one degree of
+    // freedom, has its point at 12.7.
     bisect(0.0, 1e4, |x| regularised_beta(freedom / (freedom + x * x), freedom / 2.0, 0.5) > 1.0 - LEVEL)
 }
 
-/// The x at which the gamma distribution of shape `a` reaches `p`.
+/// The x at which the distribution function of the gamma distribution with shape `a` reaches `p`.
 fn poisson(p: f64, a: f64) -> f64 {
     let spread = 20.0 + 10.0 * a.sqrt();
     bisect((a - spread).max(1e-12), a + spread, |x| gamma_lr(a, x) < p)
 }
 
-/// The x at which the beta distribution reaches `p`.
+/// The x at which the distribution function of the beta distribution reaches `p`.
 fn beta_quantile(p: f64, a: f64, b: f64) -> f64 {
     bisect(0.0, 1.0, |x| regularised_beta(x, a, b) < p)
 }
 
-/// The boundary between where `below` holds and where it does not.
+/// The point between `low`, where `below` holds, and `high`, where it does not, at which it stops holding.
 fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
     for _ in 0..200 {
         let middle = low + (high - low) / 2.0;
@@ -116,15 +119,15 @@ fn wilson(k: f64, n: f64) -> (f64, f64) {
     ((centre - half(1.0)) / scale, (centre + half(-1.0)) / scale)
 }
 
-/// The regularised incomplete beta function, by Lentz's evaluation of its continued fraction (DLMF 8.17.22).
+/// The regularised incomplete beta function, from its continued fraction by Lentz's method (DLMF 8.17.22).
 ///
-/// statrs has one that stops after 140 terms whether or not it has converged; with parameters of 10^6 it takes
-/// thousands.
+/// The function in statrs stops after 140 terms even if it has not converged. With parameters of 10^6 it needs
+/// thousands of terms.
 fn regularised_beta(x: f64, a: f64, b: f64) -> f64 {
     if x <= 0.0 || x >= 1.0 {
         return x.clamp(0.0, 1.0);
     }
-    // The fraction converges fast below the mean; above it the symmetric form does.
+    // The fraction converges fast below the mean. Above the mean the symmetric form does.
     if x > (a + 1.0) / (a + b + 2.0) {
         return 1.0 - regularised_beta(1.0 - x, b, a);
     }
@@ -150,35 +153,35 @@ fn regularised_beta(x: f64, a: f64, b: f64) -> f64 {
     front * fraction
 }
 
-/// How sure one may be that an event seen `seen` times is seen again in a run of the same length: 1 - e^-n (Sorensen and
+/// The probability that an event seen `seen` times is seen again in a run of the same length: 1 - e^-n (Sorensen and
 /// Donaldson, OOPSLA 2016, for runs whose races are Poisson events).
 pub fn reproducibility(seen: u64) -> f64 {
     -(-(seen as f64)).exp_m1()
 }
 
-/// How far apart the beginning and the end of a run are.
+/// A comparison of the rates at the beginning and at the end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Drift {
-    /// The Kolmogorov-Smirnov statistic between the first fifth and the last tenth of the batches: the largest distance
-    /// between the distributions of their rates.
+    /// The Kolmogorov-Smirnov statistic between the first fifth and the last tenth of the batches: the largest
+    /// distance between the distribution functions of their rates.
     pub statistic: f64,
-    /// How probable a distance as large would be if nothing had changed.
+    /// The probability of a distance at least as large if the rate had not changed.
     pub p: f64,
 }
 
-/// A smaller distance is no drift worth a word, however sure it is.
+/// The smallest distance that is reported as drift. A smaller one is not reported even if it is significant.
 const DRIFT_FROM: f64 = 0.2;
-/// Nor is one that chance alone gives more often than this.
+/// The significance level below which a distance is reported as drift.
 const DRIFT_BELOW: f64 = 1e-3;
 
 impl Drift {
-    /// Whether the rate at the end is not that of the beginning.
+    /// Whether the rate at the end differs clearly from the rate at the beginning.
     pub fn is_flagged(self) -> bool {
         self.statistic >= DRIFT_FROM && self.p < DRIFT_BELOW
     }
 }
 
-/// Compares the rates of the first fifth with those of the last tenth; `None` if that would be fewer than 20 of either.
+/// Compares the first fifth of the rates with the last tenth. `None` if the last tenth has fewer than 20 rates.
 pub fn drift(rates: &[f32]) -> Option<Drift> {
     let (first, last) = (&rates[..rates.len() / 5], &rates[rates.len() - rates.len() / 10..]);
     if last.len() < 20 {
@@ -201,7 +204,8 @@ pub fn drift(rates: &[f32]) -> Option<Drift> {
         }
         statistic = statistic.max((i as f64 / a.len() as f64 - j as f64 / b.len() as f64).abs());
     }
-    // The asymptotic distribution with Stephens' correction for small samples (Journal of the Royal Statistical Society B 32, 1970).
+    // The asymptotic distribution with Stephens' correction for small samples (Journal of the Royal Statistical
+    // Society B 32, 1970).
     let n = (a.len() as f64 * b.len() as f64 / (a.len() + b.len()) as f64).sqrt();
     let lambda = (n + 0.12 + 0.11 / n) * statistic;
     let term = |k: i32| (-2.0 * f64::from(k * k) * lambda * lambda).exp() * if k % 2 == 1 { 2.0 } else { -2.0 };
@@ -213,7 +217,7 @@ pub fn drift(rates: &[f32]) -> Option<Drift> {
 mod tests {
     use super::*;
 
-    /// Quantiles of the beta distribution as scipy 1.x gives them; for k = 0 and k = n the closed form.
+    /// Quantiles of the beta distribution from scipy 1.x. For k = 0 and k = n they are from the closed form.
     const KNOWN: [(u64, u64, f64, f64); 15] = [
         (90, 1000, 0.072_990_466_457, 0.109_466_573_138),
         (0, 10, 0.0, 0.258_865_550_893),
@@ -242,7 +246,7 @@ mod tests {
         }
     }
 
-    /// Two-sided 95 % points of Student's t, from the tables.
+    /// Two-sided 95 % points of Student's t from published tables.
     #[test]
     fn students_t_is_that_of_the_tables() {
         for (freedom, wanted) in
@@ -279,7 +283,8 @@ mod tests {
         assert!(found.is_flagged() && found.statistic > 0.5, "{found:?}");
         assert_eq!(drift(&still[..100]), None);
         assert!(!drift(&[0.0; 1000]).unwrap().is_flagged());
-        // 0 to 39 against 18 to 37: scipy.stats.ks_2samp gives D = 0.45 and p = 0.0074 (exact), 0.0064 (asymptotic).
+        // 0 to 39 against 18 to 37: scipy.stats.ks_2samp gives D = 0.45 and p = 0.0074 (exact) or 0.0064
+        // (asymptotic).
         let mut rates = vec![0.0f32; 200];
         for (at, rate) in rates.iter_mut().enumerate() {
             *rate = if at < 180 { at as f32 } else { (at - 180 + 18) as f32 };
@@ -289,7 +294,7 @@ mod tests {
         assert!((found.p - 0.00574).abs() < 1e-4, "{found:?}");
     }
 
-    /// A drift is large and sure: one of the two is none.
+    /// A distance that is only large or only significant is not reported as drift.
     #[test]
     fn a_drift_is_both_large_and_sure() {
         let flagged = |statistic, p| Drift { statistic, p }.is_flagged();
