@@ -1,4 +1,5 @@
-//! The emitted code: the right instructions, read by someone else's disassembler, and the right results when it runs.
+//! Tests of the emitted code: it has the right instructions, as other authors' disassemblers decode them, and
+//! it gives the right results when it runs.
 
 use std::io::Write;
 use std::process::Command;
@@ -20,13 +21,14 @@ fn program(text: &str) -> Program {
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// This host, with the atomics that WAKERACE_TEST_ATOMICS names, so that both kinds of arm64's are run.
+/// The target of this host. WAKERACE_TEST_ATOMICS selects the atomics, so that both kinds of arm64 atomics can
+/// be tested.
 fn host() -> Target {
     let atomics = std::env::var("WAKERACE_TEST_ATOMICS").ok().and_then(|name| name.parse().ok());
     Target { arch: Arch::host().unwrap(), atomics: atomics.unwrap_or_else(Atomics::of_host) }
 }
 
-/// An operation by its name in the table of docs/kernel.md, section 5.
+/// The name of an operation in the table of docs/kernel.md, section 5.
 fn primitive(op: &Op) -> &'static str {
     match op {
         Op::Store { access: Access::NonTemporal, .. } => "nontemporal",
@@ -46,7 +48,7 @@ fn primitive(op: &Op) -> &'static str {
     }
 }
 
-/// Which back end, with which atomics.
+/// A back end and its atomics.
 type Column = (Arch, Atomics);
 
 const COLUMNS: [Column; 5] = [
@@ -57,9 +59,11 @@ const COLUMNS: [Column; 5] = [
     (Arch::Riscv64gc, Atomics::Lse),
 ];
 
-/// The table of docs/kernel.md, section 5: x86-64, arm64 with LSE, arm64 with LL/SC, ppc64le, riscv64. As a disassembler writes
-/// the mnemonics, fences with their operands, for a 32-bit value in a register; `/` separates instructions. Moves between
-/// registers that the operands need are left out of it (see [`trimmed`]).
+/// The table of docs/kernel.md, section 5: x86-64, arm64 with LSE, arm64 with LL/SC, ppc64le, riscv64.
+///
+/// Each entry lists the mnemonics as a disassembler writes them, for a 32-bit value in a register; fences
+/// include their operands. `/` separates instructions. Moves between registers that the operands require are
+/// left out (see [`trimmed`]).
 const TABLE: [(&str, [&str; 5]); 24] = [
     ("READ_ONCE", ["mov", "ldr", "ldr", "lwz", "lw"]),
     ("WRITE_ONCE", ["mov", "str", "str", "stw", "sw"]),
@@ -116,7 +120,7 @@ const TABLE: [(&str, [&str; 5]); 24] = [
         "xchg",
         ["xchg", "swpal", "ldxr/stlxr/cbnz/dmb ish", "sync/lwarx/stwcx./bne/sync", "lr.w/sc.w.rl/bnez/fence rw, rw"],
     ),
-    // What follows is not in docs/kernel.md; it is what the kernel's headers say.
+    // The remaining rows are not in docs/kernel.md; they are from the kernel's headers.
     ("smp_mb__before_atomic", ["", "dmb ish", "dmb ish", "sync", "fence rw, rw"]),
     ("smp_mb__after_atomic", ["", "dmb ish", "dmb ish", "sync", "fence rw, rw"]),
     ("smp_mb__after_unlock_lock", ["", "", "", "sync", ""]),
@@ -127,35 +131,35 @@ const TABLE: [(&str, [&str; 5]); 24] = [
     ("nontemporal", ["movnti", "-", "-", "-", "-"]),
 ];
 
-/// A mnemonic as the table has it.
+/// The mnemonic of an instruction in the notation of the table.
 fn mnemonic(text: &str) -> String {
-    // dynasm writes a REX prefix with no bit set before registers known only at run time; objdump names it.
+    // dynasm emits a REX prefix without any bit set before registers known only at run time, and objdump prints it.
     let text = text.strip_prefix("rex ").unwrap_or(text);
     let words: Vec<&str> = text.split_whitespace().collect();
     match words[0] {
         "lock" => words[..2].join(" "),
-        // Without operands it is a fence of everything.
+        // `fence` without operands orders everything.
         "fence" if words.len() == 1 => "fence iorw, iorw".to_owned(),
         "fence" | "dmb" | "dsb" => text.to_owned(),
-        // Branches are written with hints by some and without by others.
+        // Some disassemblers write branches with hints, others without.
         word if word.starts_with("bne") && word != "bnez" => "bne".to_owned(),
         word => word.to_owned(),
     }
 }
 
-/// Without the moves that bring constants and results to where an instruction wants them: no part of the table.
+/// Removes the moves that bring constants and results to the registers an instruction needs. The table omits them.
 fn trimmed(name: &str, mut mnemonics: Vec<String>) -> Vec<String> {
     let keeps_moves =
         matches!(name, "READ_ONCE" | "WRITE_ONCE" | "smp_store_release" | "smp_load_acquire" | "spin_unlock");
     if !keeps_moves {
         mnemonics.retain(|mnemonic| !matches!(mnemonic.as_str(), "mov" | "mr" | "mv" | "xor"));
     }
-    // POWER puts the 0 that unlocks into a register.
+    // POWER loads the 0 that unlocks into a register.
     mnemonics.retain(|mnemonic| mnemonic != "li");
     mnemonics
 }
 
-/// The table's entry for an operation in a column; for accesses of 8 bytes the wide mnemonics.
+/// The table's entry for an operation in a column, with the 64-bit mnemonics for accesses of 8 bytes.
 fn expected(op: &Op, column: usize) -> Vec<String> {
     let name = primitive(op);
     let (_, row) = TABLE.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("no row for {name}"));
@@ -170,13 +174,13 @@ fn expected(op: &Op, column: usize) -> Vec<String> {
     row[column].split('/').filter(|word| !word.is_empty()).map(widened).collect()
 }
 
-/// The mnemonics of one operation among disassembled instructions.
+/// The mnemonics of one operation among the disassembled instructions.
 fn found(instructions: &[Instruction], op: &Op, index: usize) -> Vec<String> {
     let own = instructions.iter().filter(|instruction| instruction.part == Part::Op(index));
     trimmed(primitive(op), own.map(|instruction| mnemonic(&instruction.text)).collect())
 }
 
-/// A second opinion: GNU objdump's.
+/// Disassembles the code with GNU objdump, as a second opinion.
 fn objdump(code: &ThreadCode) -> Vec<Instruction> {
     let machine = match code.arch {
         Arch::X86_64 => ["-mi386:x86-64", "-Mintel"],
@@ -196,7 +200,7 @@ fn objdump(code: &ThreadCode) -> Vec<Instruction> {
         let Some((offset, text)) = line.split_once(":\t") else { continue };
         let Ok(offset) = usize::from_str_radix(offset.trim(), 16) else { continue };
         let part = code.marks.iter().take_while(|(start, _)| *start <= offset).last().map_or(Part::Prologue, |m| m.1);
-        // objdump spells some things its own way.
+        // objdump writes some mnemonics and operands differently.
         let text = text.split(['#', '<']).next().unwrap_or("").split_whitespace().collect::<Vec<_>>().join(" ");
         let text = text.replace("hwsync", "sync").replace(',', ", ").replace(",  ", ", ");
         instructions.push(Instruction { offset, bytes: Vec::new(), text, part });
@@ -279,7 +283,7 @@ fn every_scenario_is_the_kernels_instructions_and_nothing_else() {
                                 "{name} {arch} {kind} {pace:?} {op:?}"
                             );
                         }
-                        // Nothing but the test's own operations stands between its first and its last.
+                        // Only the test's own operations stand between its first and its last operation.
                         let parts: Vec<Part> = instructions.iter().map(|instruction| instruction.part).collect();
                         let is_op = |part: &Part| matches!(part, Part::Op(_));
                         let first = parts.iter().position(is_op).unwrap();
@@ -304,7 +308,7 @@ fn the_barrier_and_the_lock_are_the_kernels_to_the_operand() {
     };
     assert_eq!(of(0), ["lock add dword ptr [rsp - 4], 0"]);
     assert_eq!(of(1)[..3], ["xor eax, eax", "mov edx, 1", "lock cmpxchg dword ptr [rdi + 0x80], edx"]);
-    // The address was put into a register before the wait.
+    // The address was loaded into a register before the wait.
     assert_eq!(of(2), ["mov qword ptr [rdi + 0x100], rbx"]);
     assert_eq!(of(3), ["mov byte ptr [rdi + 0x80], 0"]);
     assert_eq!(of(4), ["movnti dword ptr [rdi], rbp"].map(|text| text.replace("rbp", "ebp")));
@@ -324,7 +328,7 @@ fn emitted_memory_is_never_writable_and_executable() {
     );
 }
 
-/// Runs a program on whatever CPUs there are.
+/// Runs a program on the available CPUs.
 fn measure(program: &Program, pace: Pace, kind: LayoutKind, batch: usize, limits: Limits) -> Measurement {
     let allowed = allowed_cpus().unwrap();
     let cpus: Vec<usize> = (0..program.threads.len()).map(|thread| allowed[thread % allowed.len()]).collect();
@@ -348,7 +352,7 @@ fn measure(program: &Program, pace: Pace, kind: LayoutKind, batch: usize, limits
     run(job, &plan, &AtomicBool::new(false), |_| ()).unwrap()
 }
 
-/// Runs a program so often and gives the outcomes.
+/// Runs a program for this many iterations and returns the outcomes.
 fn outcomes(program: &Program, pace: Pace, kind: LayoutKind, iterations: u64) -> OutcomeCounts {
     let limits = Limits { iterations: Some(iterations), ..Limits::default() };
     let measured = measure(program, pace, kind, 100, limits);
@@ -358,8 +362,8 @@ fn outcomes(program: &Program, pace: Pace, kind: LayoutKind, iterations: u64) ->
     outcomes
 }
 
-/// Coherence: the only store of a location is what is left of it. Short batches, because the last instances of each are the
-/// ones that can go wrong.
+/// Coherence requires that the only store to a location gives its final value. The batches are short, because
+/// only the last instances of a batch can violate this.
 #[test]
 fn a_nontemporal_store_has_landed_when_its_batch_ends() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/litmus/cases/nt-final.litmus");
@@ -370,7 +374,7 @@ fn a_nontemporal_store_has_landed_when_its_batch_ends() {
         assert!(error.contains("non-temporal store"), "{error}");
         return;
     }
-    // By time, because beside others who want the CPUs each meeting of the threads takes a time slice.
+    // The run is limited by time: if other programs use the CPUs, each rendezvous of the threads takes a time slice.
     let limits = Limits { duration: Some(Duration::from_secs(1)), ..Limits::default() };
     for pace in [Pace::Free, Pace::Paced] {
         let measured = measure(&program, pace, LayoutKind::Padded, 64, limits);
@@ -379,13 +383,14 @@ fn a_nontemporal_store_has_landed_when_its_batch_ends() {
     }
 }
 
-/// An offset that does not fit an instruction is refused before anything runs, with the number and what to change.
+/// An offset that does not fit an instruction is refused before anything runs. The message names the size and
+/// the remedy.
 #[test]
 fn variables_too_far_apart_are_refused() {
     let parameters: Vec<String> = (0..260).map(|n| format!("long *v{n}")).collect();
     let text = format!("C far\n{{}}\nP0({}) {{ WRITE_ONCE(*v259, 1); }}\nexists (v259=0)\n", parameters.join(", "));
     let program = program(&text);
-    // An array of 2^20 longs and a line each.
+    // Each variable takes an array of 2^20 longs and one line.
     let bytes = 260 * ((8_u64 << 20) + 128);
     let error = Layout::for_batch(LayoutKind::Dense, &program, 128, Some(1 << 20)).unwrap_err().to_string();
     for part in ["--layout dense", "--batch", "1048576", &bytes.to_string(), "2147483647"] {
@@ -407,7 +412,7 @@ fn variables_too_far_apart_are_refused() {
     assert_eq!(near.offsets[259], 259 * ((4 << 20) + 128));
 }
 
-/// Runs statements on one thread and checks that every instance ends with `r` as expected, in every pace and layout.
+/// Runs statements on one thread and checks that every instance ends with the expected `r`, in every pace and layout.
 #[track_caller]
 fn computes(declarations: &str, body: &str, expected: i64) {
     let text = format!(
@@ -489,19 +494,19 @@ fn arithmetic_is_cs() {
         ("r = !q * 10 + !!q;", 1),
         ("r = (q == 3) + (q != 3) * 10 + (q < 4) * 100 + (q <= 2) * 1000;", 101),
         ("r = (q > 2) + (q >= 4) * 10 + (-1 < q) * 100;", 101),
-        // Unsigned comparison and shift; -1 becomes the largest unsigned int.
+        // Unsigned comparison and shift: -1 becomes the largest unsigned int.
         ("r = (u - 2 > 5) * 10 + (u - 2 >> 31);", 11),
         ("r = q && *x - 5;", 0),
         ("r = q - 3 || *x;", 1),
         ("r = 2 + 3 * 4 - (1 << 3);", 6),
-        // 8-bit variables wrap and extend by their sign.
+        // 8-bit variables wrap around and are extended according to their sign,
         ("c = 300; r = c + *b + *s;", 44 + 200 - 3),
         ("*b = 260; *s = 130; r = *b * 1000 + *s;", 4000 - 126),
-        // ... to whatever they are assigned.
+        // to the width of the variable they are assigned to.
         ("n = *s; r = (n == -3);", 1),
         ("q = 200; n = (s8)q; r = (n == -56) + (n < 0) * 10;", 11),
         ("q = 40000; n = (s16)q; r = (n == -25536);", 1),
-        // 64-bit arithmetic, narrowed on assignment.
+        // 64-bit arithmetic is narrowed on assignment.
         ("n = *w + n; r = n;", 7),
         ("n = *w; r = (n > 4000000000) + (n == 4294967296) * 2;", 3),
         ("n = q; *w = -n; r = (*w == -3);", 1),
@@ -515,20 +520,20 @@ fn arithmetic_is_cs() {
     ] {
         computes(int, body, expected);
     }
-    // A register that only one path writes is 0 on the other.
+    // A register that only one path writes is 0 on the other path.
     computes("int r;", "if (*x == 4) r = 9;", 0);
 }
 
 #[test]
 fn locks_exclude() {
-    // A million increments by each of two threads; one lost, and some instance ends with 1.
+    // Each of two threads makes a million increments. If one is lost, some instance ends with 1.
     let increment = "spin_lock(l); r = *x; *x = r + 1; spin_unlock(l);";
     let pair: String = (0..2).map(|n| format!("P{n}(int *x, spinlock_t *l) {{ int r; {increment} }}\n")).collect();
     let pair = program(&format!("C t\n{{}}\n{pair}exists (x=2)"));
     let seen: Vec<_> = outcomes(&pair, Pace::Free, LayoutKind::Padded, 1_000_000).into_iter().collect();
     assert_eq!(seen, [(vec![Const::Int(2)], 1_000_000)]);
 
-    // More threads than this host may have CPUs.
+    // Three threads can be more than this host has CPUs.
     let critical = "spin_lock(l); r = *x; *x = r + 1; spin_unlock(l);";
     let threads: String = (0..3).map(|n| format!("P{n}(int *x, spinlock_t *l) {{ int r; {critical} }}\n")).collect();
     let program = program(&format!("C t\n{{}}\n{threads}exists (x=3)"));
@@ -544,7 +549,7 @@ fn atomics_lose_nothing_between_threads() {
     let threads: String = (0..2).map(|n| format!("P{n}(atomic_t *a, int *x, int *y) {{ int r; {body} }}\n")).collect();
     let program = program(&format!("C t\n{{}}\n{threads}exists (a=2 /\\ x=1 /\\ y=1 /\\ 0:r=1 /\\ 1:r=0)"));
     for row in outcomes(&program, Pace::Free, LayoutKind::Packed, 50_000).keys() {
-        // a, x, y, then who won the exchange: exactly one did.
+        // The columns are a, x, y, and the two results of the exchange, of which exactly one succeeded.
         assert_eq!(row[..3], [2, 1, 1].map(Const::Int));
         assert!(row[3..] == [1, 0].map(Const::Int) || row[3..] == [0, 1].map(Const::Int), "{row:?}");
     }
@@ -604,7 +609,7 @@ fn ends_are_compared_as_the_counter_of_p0_has_them() {
     let cpus = [allowed[0], allowed[1 % allowed.len()]];
     let clock = Clock::calibrate();
     let job = Job { program: &program, layout: &layout, code: &code, cpus: &cpus, clock };
-    // The counters agree, so that a plan that says otherwise lets P1 begin that much later.
+    // The counters agree. A plan that states an offset makes P1 start that much later.
     let ahead_ns = 20e6;
     let plan = Plan {
         pace: Pace::Paced,
@@ -622,6 +627,6 @@ fn ends_are_compared_as_the_counter_of_p0_has_them() {
     };
     let measurement = run(job, &plan, &AtomicBool::new(false), |_| ()).unwrap();
     assert!(measurement.elapsed.as_secs_f64() > 5.0 * 0.9e-9 * ahead_ns, "{:?}", measurement.elapsed);
-    // A thread that loses its CPU ends late; for as long as this it does not in every batch that is kept.
+    // A thread that loses its CPU ends late, but not by this much in every batch that is kept.
     assert!(measurement.apart < ahead_ns / 2.0, "{} ns", measurement.apart);
 }

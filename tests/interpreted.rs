@@ -1,4 +1,5 @@
-//! All four back ends, run by an interpreter of their disassembly and held against what the operations mean.
+//! Runs the code of all four back ends in an interpreter of its disassembly and compares the results with the
+//! meaning of the operations.
 
 mod interpreter;
 
@@ -22,16 +23,17 @@ fn program(text: &str) -> Program {
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// How a batch is run.
+/// The settings of a batch.
 #[derive(Debug, Clone)]
 struct Batch {
     pace: Pace,
     kind: LayoutKind,
     count: u64,
-    /// Instances at a tick.
+    /// Instances per tick of the pace.
     group: u64,
     warm: bool,
-    /// The clock at which it begins, how far that is from one group to the next, and what one look at the clock takes.
+    /// The clock value at which the batch starts, the distance between the starts of groups, and the duration
+    /// of one clock reading, in ticks.
     start: u64,
     period: u64,
     tick: u64,
@@ -57,7 +59,7 @@ impl Batch {
         Layout::for_batch(self.kind, program, 128, Some(usize::try_from(self.count.max(1)).unwrap())).unwrap()
     }
 
-    /// Memory with all instances as they begin.
+    /// Memory with all instances in their initial state.
     fn memory(&self, program: &Program, layout: &Layout, record: &SaveRecord) -> Memory {
         let count = usize::try_from(self.count).unwrap();
         let mut memory = Memory::new(layout.bytes(count).unwrap() as u64, (record.stride * count) as u64);
@@ -72,7 +74,7 @@ impl Batch {
         if self.warm { bytes.div_ceil(warm_step(layout)) as u64 } else { 0 }
     }
 
-    /// A core about to call, with the arguments in memory; `prepare` may change it.
+    /// A core that is ready to call the function, with the arguments in memory.
     fn core(&self, program: &Program, layout: &Layout, record: &SaveRecord) -> Core {
         let mut memory = self.memory(program, layout, record);
         let words = [ARENA, RECORDS, self.count, self.start, self.period, STOP, 0xbad, self.group, self.pieces(layout)];
@@ -85,7 +87,8 @@ impl Batch {
         core
     }
 
-    /// How many groups begin late, and how often the clock is read: the clock moves only where it is read.
+    /// The number of groups that start late, and the number of clock readings. The clock only advances when it
+    /// is read.
     fn clock(&self) -> (u64, u64) {
         let (mut clock, mut late, mut reads) = (1000, 0, 0);
         let mut look = || {
@@ -106,7 +109,7 @@ impl Batch {
     }
 }
 
-/// Runs thread 0 of a program on an architecture and checks everything against the reference.
+/// Runs thread 0 of a program on an architecture and compares everything with the reference.
 #[track_caller]
 fn check(target: Target, program: &Program, batch: &Batch) -> Outcome {
     check_prepared(target, program, batch, |_| ())
@@ -150,7 +153,8 @@ fn check_prepared(target: Target, program: &Program, batch: &Batch, prepare: imp
     outcome
 }
 
-/// Each group's lines are fetched before it, once: those that are stored to as the thread's own.
+/// Checks that the lines of each group are prefetched once before the group, for ownership if the thread stores
+/// to them.
 fn check_prefetches(program: &Program, layout: &Layout, batch: &Batch, outcome: &Outcome, what: &str) {
     let mut own: Vec<(usize, bool)> = Vec::new();
     for op in &program.threads[0].ops {
@@ -186,7 +190,7 @@ fn everywhere(program: &Program, batch: &Batch) {
     }
 }
 
-/// Variables of every type, and registers of most.
+/// Variables of every type, and registers of most types.
 const VARIABLES: &str =
     "int *x, long *w, u8 *c, s8 *d, u16 *e, s16 *f, u32 *g, u64 *h, atomic_t *a, atomic64_t *b, spinlock_t *l, int **p";
 const INITIAL: &str = "int x=5; long w=0x123456789abcdef; u8 c=200; s8 d=-3; u16 e=60000; s16 f=-300; u32 g=0xfffffff0; \
@@ -204,7 +208,7 @@ fn statements(body: &str) -> Program {
     program
 }
 
-/// Every statement in both paces, and in layouts near and far.
+/// Checks every statement in both paces, with near and far layouts.
 fn tried(bodies: &[String]) {
     for body in bodies {
         let program = statements(body);
@@ -215,7 +219,7 @@ fn tried(bodies: &[String]) {
 
 const ORDERS: [&str; 4] = ["", "_relaxed", "_acquire", "_release"];
 
-/// Every read-modify-write there is, with what it takes.
+/// All read-modify-writes with their operands.
 fn updates() -> Vec<String> {
     let mut all = Vec::new();
     for (prefix, place, narrow) in [("atomic_", "a", "q"), ("atomic64_", "b", "n")] {
@@ -251,7 +255,7 @@ fn updates() -> Vec<String> {
         for order in ORDERS {
             all.push(format!("{result} = xchg{order}({place}, {register});"));
             all.push(format!("{register} = xchg{order}({place}, {register});"));
-            // One that fails, and one that does not.
+            // The first compare-and-exchange fails; the others succeed.
             all.push(format!("{result} = cmpxchg{order}({place}, {register}, 7);"));
             all.push(format!(
                 "{result} = READ_ONCE(*{place}); {result} = cmpxchg{order}({place}, {result}, {register});"
@@ -280,12 +284,12 @@ fn an_update_that_somebody_comes_before_is_done_again() {
             let Some(Address::Location(location)) = op.and_then(Op::address) else { panic!("{body}: no update") };
             let bytes = program.locations[location].ty.bytes();
             let address = ARENA + layout.offsets[location] as u64;
-            // Once, then twice, to a value of its own each time.
+            // One or two disturbances, each with a different value.
             for values in [&[0x11][..], &[0xffff_ffff_ffff_fff8, 2][..]] {
                 let disturbances =
                     values.iter().map(|&value| Disturbance { address, bytes, value }).collect::<Vec<_>>();
                 for target in TARGETS {
-                    // One that comes before a single instruction takes all there is of its time.
+                    // A single instruction can be disturbed only once, just before it takes effect.
                     let loops = match target.arch {
                         Arch::Powerpc64le => true,
                         Arch::Aarch64 => target.atomics == Atomics::Llsc,
@@ -299,7 +303,7 @@ fn an_update_that_somebody_comes_before_is_done_again() {
     }
 }
 
-/// With writes by others before each attempt: only the last of them is there when the update is done.
+/// Checks an update with writes by another thread before each attempt. Only the last write is visible to the update.
 #[track_caller]
 fn check_disturbed(target: Target, program: &Program, plain: &Batch, disturbances: &[Disturbance]) {
     let (thread, record) = (&program.threads[0], SaveRecord::new(&program.threads[0]));
@@ -309,7 +313,7 @@ fn check_disturbed(target: Target, program: &Program, plain: &Batch, disturbance
     core.disturbances = disturbances.iter().copied().collect();
     let what = format!("{} {} {:?} {:?} {disturbances:?}", program.name, target.arch, target.atomics, plain.kind);
     let outcome = call(&code[0], core).unwrap_or_else(|error| panic!("{what}: {error}"));
-    // A compare-and-exchange that the value it finds already fails is not disturbed.
+    // A compare-and-exchange that already fails by the value it finds is not disturbed.
     let happened = disturbances.len() - outcome.core.disturbances.len();
     let mut last = disturbances[..happened].last().copied().into_iter().collect();
     let mut expected = plain.memory(program, &layout, &record);
@@ -417,7 +421,7 @@ fn locks_arithmetic_and_jumps_come_out_as_written() {
     tried(&bodies);
 }
 
-/// What orders or touches memory of the instructions that an operation executed: mnemonics, fences with their operands.
+/// The executed instructions of an operation that access or order memory: mnemonics, and fences with their operands.
 fn skeleton(outcome: &Outcome, index: usize) -> Vec<String> {
     let own = outcome.executed.iter().map(|&at| &outcome.instructions[at]);
     let mut out = Vec::new();
@@ -436,20 +440,22 @@ fn skeleton(outcome: &Outcome, index: usize) -> Vec<String> {
     out
 }
 
-/// How an update goes.
+/// What happens during an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Course {
     Done,
-    /// Somebody comes before it once.
+    /// Another thread writes once before the update takes effect.
     Again,
-    /// A compare-and-exchange that finds another value.
+    /// A compare-and-exchange finds another value than it expects.
     Fails,
 }
 
-/// What an update executes, from the kernel's headers (docs/kernel.md, section 5): arch/x86/include/asm/{atomic,cmpxchg}.h,
+/// The instructions that the kernel executes for an update, given its order, its operand and what happens during it.
+///
+/// Source: the kernel's headers (docs/kernel.md, section 5): arch/x86/include/asm/{atomic,cmpxchg}.h,
 /// arch/arm64/include/asm/atomic_{lse,ll_sc}.h, arch/powerpc/include/asm/{atomic,cmpxchg,synch}.h,
-/// arch/riscv/include/asm/{atomic,cmpxchg}.h. An order and a value: on a course. A compare-and-exchange that fails leaves before the
-/// barrier behind it, and is then no barrier.
+/// arch/riscv/include/asm/{atomic,cmpxchg}.h. A compare-and-exchange that fails leaves before the barrier
+/// behind it, so it does not act as a barrier.
 fn update_of_the_kernel(target: Target, op: &Op, course: Course) -> Vec<String> {
     let (rmw, result, order, wide, one) = match op {
         Op::Rmw { op, result, order, ty, value, .. } => {
@@ -464,7 +470,8 @@ fn update_of_the_kernel(target: Target, op: &Op, course: Course) -> Vec<String> 
     let pairs = |load: &str, store: &str| -> Vec<String> {
         if course == Course::Fails { vec![load.to_owned()] } else { words(&[load, store].repeat(times)) }
     };
-    // Between what stands before and what stands behind, which one that fails does not reach.
+    // Puts the barriers before and behind the update. A failed compare-and-exchange does not reach the barrier
+    // behind it.
     let around = |before: &str, middle: Vec<String>, behind: &str| -> Vec<String> {
         let behind = if course == Course::Fails { "" } else { behind };
         let some = |word: &str| (!word.is_empty()).then(|| word.to_owned());
@@ -502,7 +509,7 @@ fn update_of_the_kernel(target: Target, op: &Op, course: Course) -> Vec<String> 
                 Some(RmwOp::Or) => "ldset",
                 Some(RmwOp::Xor) => "ldeor",
             };
-            // The forms without a result are stores.
+            // Without a result the instruction is the store form.
             let stem = if result == RmwResult::None { stem.replacen("ld", "st", 1) } else { stem.to_owned() };
             vec![format!("{stem}{letters}")]
         }
@@ -513,7 +520,7 @@ fn update_of_the_kernel(target: Target, op: &Op, course: Course) -> Vec<String> 
         }
         Arch::Powerpc64le => {
             let middle = if wide { pairs("ldarx", "stdcx.") } else { pairs("lwarx", "stwcx.") };
-            // PPC_ACQUIRE_BARRIER as compiled; a running kernel has made it lwsync.
+            // PPC_ACQUIRE_BARRIER as compiled. A running kernel has patched it to lwsync.
             around(by_order(["", "", "lwsync", "sync"]), middle, by_order(["", "isync", "", "sync"]))
         }
         Arch::Riscv64gc => {
@@ -567,7 +574,7 @@ fn every_update_executes_the_kernels_instructions_in_every_order() {
                 }
                 let what = format!("{body} on {} with {}, {course:?}", target.arch, target.atomics);
                 let outcome = call(&code[0], core).unwrap_or_else(|error| panic!("{what}: {error}"));
-                // One instruction has no again.
+                // A single instruction is not repeated.
                 assert_eq!(skeleton(&outcome, index), update_of_the_kernel(target, &ops[index], course), "{what}");
                 let own = outcome.core.memory.touched.iter().filter(|touch| touch.part == Part::Op(index));
                 assert!(own.clone().count() > 0 && own.clone().all(|touch| touch.bytes == bytes), "{what}");
@@ -578,7 +585,7 @@ fn every_update_executes_the_kernels_instructions_in_every_order() {
     assert!(tried > 1000, "{tried}");
 }
 
-/// Numbers of instances and groups that end evenly and that do not; clocks that are kept and that are not.
+/// The number of instances is sometimes a multiple of the group size and sometimes not; some starts are late.
 #[test]
 fn groups_late_starts_and_fetching_are_as_asked() {
     let bodies =
@@ -599,7 +606,7 @@ fn groups_late_starts_and_fetching_are_as_asked() {
     }
 }
 
-/// As far apart as variables may lie, and at the ends of what each kind of displacement reaches.
+/// Variables lie as far apart as permitted, and just inside and outside the reach of each kind of displacement.
 #[test]
 fn far_variables_are_where_the_layout_has_them() {
     let body = "WRITE_ONCE(*w, 7); r = READ_ONCE(*x); smp_store_release(x, 8); n = atomic64_fetch_add(3, b); spin_lock(l); \
@@ -630,7 +637,7 @@ fn far_variables_are_where_the_layout_has_them() {
     }
 }
 
-/// A lock that is held: watched, the CPU offered to others now and then, given up only when told to.
+/// While a lock is held, the thread polls it, yields the CPU regularly, and gives up only if told to.
 #[test]
 fn a_contended_lock_is_waited_for_or_given_up() {
     let program = statements("spin_lock(l); WRITE_ONCE(*x, 4); r = q + *x; spin_unlock(l); WRITE_ONCE(*c, 9);");
@@ -640,7 +647,7 @@ fn a_contended_lock_is_waited_for_or_given_up() {
             let batch = Batch { count: 2, group: 2, ..Batch::new(pace) };
             let layout = batch.layout(&program);
             let lock = ARENA + layout.offsets[location] as u64;
-            // Held for a while.
+            // The lock is released after this many polls.
             for looks in [1, 2, 50, 900] {
                 let outcome = check_prepared(target, &program, &batch, |core| {
                     core.memory.poke(lock, 4, 1);
@@ -648,7 +655,8 @@ fn a_contended_lock_is_waited_for_or_given_up() {
                 });
                 assert_eq!(outcome.core.yields, 0, "{}: {looks} looks", target.arch);
             }
-            // Until the CPU was offered so often; odd and even, because what is swapped twice is as before.
+            // The lock is released after this many yields: odd and even numbers, because swapping two registers
+            // twice hides an error.
             for yields in [1, 2] {
                 let outcome = check_prepared(target, &program, &batch, |core| {
                     core.memory.poke(lock, 4, 1);
@@ -656,7 +664,7 @@ fn a_contended_lock_is_waited_for_or_given_up() {
                 });
                 assert_eq!(outcome.core.yields, yields, "{}", target.arch);
             }
-            // For ever: the first instance is not finished, and nothing of the second begun.
+            // The lock is never released: the first instance is not finished and the second not started.
             let record = SaveRecord::new(&program.threads[0]);
             let code = emit(target, &program, &layout, pace).unwrap();
             let mut core = batch.core(&program, &layout, &record);
@@ -674,7 +682,8 @@ fn a_contended_lock_is_waited_for_or_given_up() {
     }
 }
 
-/// However a thread ends, its non-temporal stores have landed; the interpreter refuses a return with one pending.
+/// All non-temporal stores have completed whenever a thread returns. The interpreter refuses to return with one
+/// pending.
 #[test]
 fn nontemporal_stores_are_drained_on_every_way_out() {
     let x86 = Target::from(Arch::X86_64);
@@ -694,20 +703,20 @@ fn nontemporal_stores_are_drained_on_every_way_out() {
             assert_eq!(call(&code[0], core).map(|outcome| outcome.returned), Ok(1));
         }
     }
-    // Only who needs it pays for it.
+    // A thread without non-temporal stores has no sfence.
     let code =
         emit(x86, &statements("WRITE_ONCE(*x, 1);"), &Batch::new(Pace::Free).layout(&statements("r = 1;")), Pace::Free);
     let instructions = wakerace::codegen::disassemble(&code.unwrap()[0]).unwrap();
     assert!(instructions.iter().all(|instruction| instruction.text != "sfence"));
 }
 
-/// The interpreter notices what it is there to notice.
+/// The interpreter reports an instruction that it does not know.
 #[test]
 fn an_instruction_that_is_not_known_is_refused() {
     let program = statements("r = 1;");
     let batch = Batch::new(Pace::Free);
     let (layout, record) = (batch.layout(&program), SaveRecord::new(&program.threads[0]));
-    // cpuid, wfi, mtlr r0, wfi.
+    // The instructions are cpuid, wfi, mtlr r0, wfi.
     let strange = [
         (Arch::X86_64, vec![0x0f, 0xa2]),
         (Arch::Aarch64, 0xd503_207f_u32.to_le_bytes().to_vec()),

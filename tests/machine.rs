@@ -1,4 +1,4 @@
-//! The program on hosts that lack something, and what a record says of the host and of how it was run.
+//! wakerace on hosts that lack something, and what a record states about the host and about the run's settings.
 
 use std::collections::HashSet;
 use std::fs;
@@ -20,7 +20,7 @@ use wakerace::machine::{Class, Clock, CounterOffset, Placement, Topology, allowe
 use wakerace::record::{Record, ScenarioResult, problems};
 use wakerace::verdict;
 
-/// wakerace in a folder of its own; through an emulator if WAKERACE_RUNNER names one.
+/// The wakerace command in this folder, run through an emulator if WAKERACE_RUNNER names one.
 fn wakerace(folder: &Path) -> Command {
     let binary = env!("CARGO_BIN_EXE_wakerace");
     let mut command = match std::env::var_os("WAKERACE_RUNNER") {
@@ -35,23 +35,24 @@ fn wakerace(folder: &Path) -> Command {
     command
 }
 
-/// The CPUs of two threads: different ones where there are two.
+/// The CPUs for two threads: two different ones if the host has two.
 fn two_cpus() -> [usize; 2] {
     let allowed = allowed_cpus().unwrap();
     [allowed[0], allowed[1 % allowed.len()]]
 }
 
-/// A thread that may not read the TSC gets SIGSEGV for rdtsc, wherever it stands. The flag is a thread's own,
-/// so that nothing else in this process notices. It is set in here and not before the program starts, because
-/// glibc's dynamic linker reads the TSC before main and dies of it; the static binaries that
-/// scripts/build-static makes do not.
+/// A thread that may not read the TSC gets SIGSEGV at every rdtsc.
+///
+/// The flag belongs to a thread, so the rest of this process is not affected. The test sets it in this process
+/// and not before a program starts, because glibc's dynamic linker reads the TSC before main and would crash.
+/// The static binaries that scripts/build-static makes do not have this problem.
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn a_forbidden_counter_is_an_error_in_words() {
     use clap::Parser;
     use wakerace::cli::{Cli, dispatch, explain};
 
-    // include/uapi/linux/prctl.h
+    // The values are from include/uapi/linux/prctl.h.
     const PR_SET_TSC: libc::c_int = 26;
     const PR_TSC_ENABLE: libc::c_ulong = 1;
     const PR_TSC_SIGSEGV: libc::c_ulong = 2;
@@ -76,7 +77,7 @@ fn a_forbidden_counter_is_an_error_in_words() {
             forbid(PR_TSC_ENABLE);
             result.map_err(|error| explain(&error))
         };
-        // A scoped spawn reads no clock.
+        // Spawning a scoped thread does not read the clock.
         let error = std::thread::scope(|scope| scope.spawn(one).join().unwrap()).unwrap_err();
         assert!(
             error.contains("TSC") && error.contains("SIGSEGV") && error.contains("PR_SET_TSC"),
@@ -85,11 +86,11 @@ fn a_forbidden_counter_is_an_error_in_words() {
     }
 }
 
-/// Without /sys in a mount namespace of its own.
+/// The wakerace command in a mount namespace without /sys.
 fn without_sys(folder: &Path) -> Command {
     use std::os::unix::process::CommandExt;
     let mut command = wakerace(folder);
-    // SAFETY: between fork and exec only system calls are made, on strings that live in the binary.
+    // SAFETY: between fork and exec the closure only makes system calls, on strings that are part of the binary.
     unsafe {
         command.pre_exec(|| {
             let done = |result: libc::c_int| if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) };
@@ -153,7 +154,7 @@ fn the_clock_is_checked_shown_and_recorded() {
         assert_eq!(offset.offset_ns.is_none(), offset.problem.is_some(), "{offset:?}");
         assert!(offset.error_ns.is_none_or(|error| error > 0.0), "{offset:?}");
     }
-    // What cannot be is named.
+    // Impossible values are reported.
     assert_eq!(problems(&record), Vec::<String>::new());
     let mut wrong = record;
     wrong.host.clock_check.as_mut().unwrap().looks_differ = -1.0;
@@ -165,7 +166,7 @@ fn the_clock_is_checked_shown_and_recorded() {
     assert!(said.contains("results[0].counters: counter offsets are given for CPUs [4097]"), "{said}");
 }
 
-/// Runs SB, paced, on two CPUs.
+/// Runs SB paced on two CPUs.
 fn sb(common: impl FnOnce(&mut Common), skews: Vec<i64>, batch: usize) -> ScenarioResult {
     let scenario = catalogue::named("SB").unwrap();
     let arch = Arch::host().unwrap();
@@ -202,7 +203,7 @@ fn sb(common: impl FnOnce(&mut Common), skews: Vec<i64>, batch: usize) -> Scenar
 
 #[test]
 fn the_nice_value_is_the_one_that_was_granted() {
-    // The kernel grants 19 to whoever asks for more.
+    // The kernel grants at most 19.
     assert_eq!(sb(|common| common.nice = 100, vec![0], 100).nice, 19);
 }
 
@@ -219,7 +220,7 @@ fn a_seed_decides_the_order_of_skews_and_is_recorded() {
         run
     };
     let first = taken(1);
-    // Skews are in ticks, and each calibration gives a tick another length by a millionth.
+    // Skews are in ticks. Each calibration changes the length of a tick by about a millionth, which rounding hides.
     assert_eq!(taken(1), first);
     let seeds: HashSet<Vec<i64>> = (1..6).map(taken).collect();
     assert!(seeds.len() > 1, "{first:?} whatever the seed");
@@ -231,7 +232,7 @@ fn a_line_transfer_is_measured_before_long_runs_and_recorded() {
     let long = Limits { duration: Some(Duration::from_secs(1)), iterations: Some(1000), ..Limits::default() };
     let result = sb(|common| common.limits = long, vec![0], 100);
     assert_eq!(result.line_transfer_ns.is_some(), a != b);
-    // A cache line takes more than a nanosecond and less than a second.
+    // A cache-line transfer takes more than 1 ns and less than 1 s.
     assert!(result.line_transfer_ns.is_none_or(|ns| ns > 1.0 && ns < 1e9), "{:?}", result.line_transfer_ns);
     let text = serde_json::to_string(&result).unwrap();
     let again: ScenarioResult = serde_json::from_str(&text).unwrap();

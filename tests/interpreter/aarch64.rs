@@ -1,10 +1,11 @@
-//! arm64, as capstone writes it. Number 31 of the registers is the stack pointer; the zero register has no number.
+//! Interpreter for arm64, as capstone writes it. Register number 31 is the stack pointer; the zero register has
+//! no number.
 
 use super::{Core, Fallible, RETURN, Step, number, sign_extend, split, unknown, zero_extend};
 
 const SYS_SCHED_YIELD: u64 = 124;
 
-/// A register's number, none for the zero register, and its size.
+/// The number of a register (`None` for the zero register) and its size in bytes.
 fn register(name: &str) -> Fallible<(Option<usize>, usize)> {
     match name {
         "sp" => return Ok((Some(31), 8)),
@@ -15,10 +16,10 @@ fn register(name: &str) -> Fallible<(Option<usize>, usize)> {
     let bytes = match name.as_bytes().first() {
         Some(b'x') => 8,
         Some(b'w') => 4,
-        _ => return Err(format!("no register: {name}")),
+        _ => return Err(format!("not a register: {name}")),
     };
     let number = name[1..].parse().ok().filter(|number: &usize| *number < 31);
-    Ok((Some(number.ok_or_else(|| format!("no register: {name}"))?), bytes))
+    Ok((Some(number.ok_or_else(|| format!("not a register: {name}"))?), bytes))
 }
 
 fn get(core: &Core, name: &str) -> Fallible<u64> {
@@ -34,7 +35,7 @@ fn set(core: &mut Core, name: &str, value: u64) -> Fallible<()> {
     Ok(())
 }
 
-/// A register or a constant.
+/// The value of a register or of a constant.
 fn value(core: &Core, text: &str) -> Fallible<u64> {
     if text.starts_with('#') { number(text) } else { get(core, text) }
 }
@@ -43,7 +44,8 @@ fn size(name: &str) -> Fallible<usize> {
     register(name).map(|(_, bytes)| bytes)
 }
 
-/// `[x1]`, `[x1, #0x10]`, `[sp, #-0x60]!`, `[sp]` and `#0x60`: the address; the base is written back where the text says so.
+/// The address of an operand such as `[x1]`, `[x1, #0x10]`, `[sp, #-0x60]!`, or `[sp]` and `#0x60`. If the text
+/// says so, the base register is updated.
 fn address(core: &mut Core, operands: &[&str]) -> Fallible<u64> {
     let text = operands[0];
     let before = text.ends_with('!');
@@ -86,12 +88,12 @@ fn compare(core: &mut Core, left: u64, right: u64, bytes: usize) {
     let sign = |value: u64| sign_extend(value, bytes) >> 63 == 1;
     core.zero = zero_extend(difference, bytes) == 0;
     core.negative = sign(difference);
-    // No borrow.
+    // On arm64, carry means that no borrow occurred.
     core.carry = zero_extend(left, bytes) >= zero_extend(right, bytes);
     core.overflow = sign(left) != sign(right) && sign(difference) != sign(left);
 }
 
-/// An atomic with its order letters cut off.
+/// The mnemonic of an atomic without its order letters.
 fn atomic(word: &str) -> Option<&'static str> {
     ["cas", "swp", "ldadd", "ldclr", "ldset", "ldeor", "stadd", "stclr", "stset", "steor"]
         .into_iter()
@@ -111,7 +113,7 @@ pub fn step(core: &mut Core, text: &str, _pc: u64, _next: u64) -> Fallible<Step>
         let at = address(core, &[place])?;
         let operand = get(core, source)?;
         if stem == "cas" {
-            // The first is what is expected and takes what was there, the second is what is put there.
+            // The first register holds the expected value and receives the old one. The second holds the new value.
             let new = get(core, target)?;
             let old = core.update(at, bytes, |old| (old == operand).then_some(new))?;
             return set(core, source, old).map(|()| Step::Next);
@@ -227,7 +229,7 @@ pub fn step(core: &mut Core, text: &str, _pc: u64, _next: u64) -> Fallible<Step>
             set(core, target, value)?;
         }
         ("stxr" | "stlxr", [status, source, place]) => {
-            // The status must be none of the others (Arm ARM, STXR: constrained unpredictable).
+            // The status register must not be one of the operands (Arm ARM, STXR: constrained unpredictable).
             if register(status)?.0 == register(source)?.0 || place.contains(&format!("x{}", &status[1..])) {
                 return Err("the status register is an operand".to_owned());
             }

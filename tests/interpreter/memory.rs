@@ -1,4 +1,4 @@
-//! The memory that a call may touch: its instances, its records, its arguments, the byte that says stop, and its stack.
+//! The memory that a call may access: its instances, records and arguments, the stop byte, and the stack.
 
 use std::collections::HashMap;
 
@@ -6,26 +6,26 @@ use wakerace::codegen::Part;
 
 use super::Fallible;
 
-/// Where each piece begins; far apart, so that no offset that is wrong leads from one to the next.
+/// The start address of the instances. The regions are far apart, so that no wrong offset leads from one to another.
 pub const ARENA: u64 = 0x1000_0000_0000;
 pub const RECORDS: u64 = 0x2000_0000_0000;
 pub const ARGS: u64 = 0x3000_0000_0000;
 pub const STOP: u64 = 0x4000_0000_0000;
-/// The end of the stack.
+/// The end address of the stack.
 pub const STACK: u64 = 0x5000_0000_0000;
 
-/// Bytes of [`wakerace::codegen::ThreadArgs`].
+/// The size of [`wakerace::codegen::ThreadArgs`] in bytes.
 const ARGS_BYTES: u64 = 72;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TouchKind {
     Load,
     Store,
-    /// An atomic in one instruction.
+    /// An atomic update by a single instruction.
     Update,
     LoadReserved,
     StoreConditional,
-    /// Asked for, to be stored to or only to be read.
+    /// A prefetch, for a store or only for a load.
     Prefetch {
         owns: bool,
     },
@@ -40,18 +40,18 @@ pub struct Touch {
     pub bytes: usize,
 }
 
-/// Bytes at sparse addresses; those never written are 0.
+/// Bytes at sparse addresses. Bytes that were never written are 0.
 pub struct Memory {
     pages: HashMap<u64, Box<[u8; 4096]>>,
     arena_bytes: u64,
     record_bytes: u64,
-    /// Below it the stack may not be touched; from `stack_end` on it is the caller's.
+    /// The code may not access the stack below this address. From `stack_end` on the stack belongs to the caller.
     pub stack_floor: u64,
     pub stack_end: u64,
-    /// What the running instruction is for.
+    /// The part of the code that the running instruction belongs to.
     pub part: Part,
     pub touched: Vec<Touch>,
-    /// A word that somebody sets to 0 after so many more loads of it.
+    /// A word that another thread sets to 0, and the number of further loads of it before that happens.
     pub released_after: Option<(u64, u64)>,
 }
 
@@ -69,12 +69,12 @@ impl Memory {
         }
     }
 
-    /// The same with an arena of so many bytes.
+    /// The same memory with an arena of this size.
     pub fn with_arena(self, bytes: u64) -> Memory {
         Memory { arena_bytes: bytes, ..self }
     }
 
-    /// Reads without a check.
+    /// Reads without any check.
     pub fn peek(&self, address: u64, bytes: usize) -> u64 {
         let mut word = [0; 8];
         for (at, byte) in word[..bytes].iter_mut().enumerate() {
@@ -84,7 +84,7 @@ impl Memory {
         u64::from_le_bytes(word)
     }
 
-    /// Writes without a check.
+    /// Writes without any check.
     pub fn poke(&mut self, address: u64, bytes: usize, value: u64) {
         for (at, byte) in value.to_le_bytes()[..bytes].iter().enumerate() {
             let address = address + at as u64;
@@ -93,7 +93,7 @@ impl Memory {
         }
     }
 
-    /// Everything in the arena that is not 0, by address.
+    /// All bytes of the arena that are not 0, by address.
     pub fn arena(&self) -> Vec<(u64, u8)> {
         let mut out: Vec<(u64, u8)> = Vec::new();
         for (page, bytes) in &self.pages {
@@ -108,7 +108,7 @@ impl Memory {
         out
     }
 
-    /// Checks that an access of this kind is allowed, notes it, and gives what is there.
+    /// Checks that an access of this kind is allowed, records it, and returns the value in memory.
     pub fn touch(&mut self, kind: TouchKind, address: u64, bytes: usize) -> Fallible<u64> {
         let within = |start: u64, len: u64| address >= start && address + bytes as u64 <= start + len;
         let reads = matches!(kind, TouchKind::Load | TouchKind::LoadReserved);
@@ -136,7 +136,7 @@ impl Memory {
         let allowed = if within(RECORDS, self.record_bytes) {
             kind == TouchKind::Store && self.part == Part::Save
         } else if within(ARGS, ARGS_BYTES) {
-            // Instances left and late ones are written.
+            // Only the number of instances left and the number of late ones may be written.
             bytes == 8 && (reads || matches!(address - ARGS, 16 | 48) && kind == TouchKind::Store)
         } else if within(STOP, 1) {
             reads
@@ -144,7 +144,7 @@ impl Memory {
             address >= self.stack_floor && address + bytes as u64 <= self.stack_end
         };
         if !allowed {
-            return Err(format!("{kind:?} of {bytes} bytes at {address:#x}, which is not this call's"));
+            return Err(format!("{kind:?} of {bytes} bytes at {address:#x}, which does not belong to this call"));
         }
         Ok(self.peek(address, bytes))
     }
@@ -159,7 +159,7 @@ impl Memory {
         Ok(())
     }
 
-    /// A prefetch may go anywhere.
+    /// Records a prefetch, which may have any address.
     pub fn prefetch(&mut self, address: u64, owns: bool) {
         self.touched.push(Touch { part: self.part, kind: TouchKind::Prefetch { owns }, address, bytes: 1 });
     }

@@ -1,10 +1,13 @@
-//! Runs emitted code by its disassembly, one instruction after the other, on any host: one thread, no weak memory.
+//! Executes the disassembly of emitted code, one instruction after the other, on any host: one thread, no weak
+//! memory.
 //!
-//! It checks what a caller relies on and a foreign architecture's own CPU would only show by crashing: callee-saved registers and the stack
-//! pointer come back as they were, nothing is touched beyond the memory of the call, every access is aligned. An instruction that
-//! is not known is an error, so that nothing emitted goes unread.
+//! The interpreter checks what a caller relies on. On the real CPU of a foreign architecture only a crash would
+//! show a violation. Callee-saved registers and the stack pointer must have their old values again, only memory
+//! of the call may be accessed, and every access must be aligned. An unknown instruction is an error, so every
+//! emitted instruction is checked.
 //!
-//! The instructions come from [`wakerace::codegen::disassemble`], whose text is capstone's; each architecture has a file.
+//! The instructions come from [`wakerace::codegen::disassemble`], whose text is capstone's. Each architecture
+//! has its own file.
 
 #![allow(dead_code)] // no test file needs all of it
 
@@ -22,20 +25,21 @@ use wakerace::codegen::{Instruction, ThreadCode, disassemble};
 
 pub use memory::{ARENA, ARGS, Memory, RECORDS, STACK, STOP, Touch, TouchKind};
 
-/// What an instruction leads to.
+/// What follows an instruction.
 pub enum Step {
     Next,
     Jump(u64),
     Return,
 }
 
-/// What goes wrong, in words.
+/// A result whose error is a message for a person.
 pub type Fallible<T> = Result<T, String>;
 
 /// The address that the function returns to.
 const RETURN: u64 = 0x7700_0000_0000;
 
-/// A write by somebody else, just before an atomic update takes effect: a store-conditional fails by it, a compare-and-exchange sees it.
+/// A write by another thread just before an atomic update takes effect. It makes a store-conditional fail, and a
+/// compare-and-exchange sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct Disturbance {
     pub address: u64,
@@ -45,55 +49,55 @@ pub struct Disturbance {
 
 /// One hardware thread.
 pub struct Core {
-    /// General registers by their hardware numbers.
+    /// General registers, indexed by their hardware numbers.
     pub x: [u64; 32],
     pub memory: Memory,
-    /// Flags of x86-64 and arm64; carry as the architecture has it.
+    /// Flags of x86-64 and arm64. `carry` follows the architecture's own rule for subtraction.
     pub zero: bool,
     pub negative: bool,
     pub carry: bool,
     pub overflow: bool,
-    /// cr0 of POWER: less, greater, equal.
+    /// cr0 of POWER: less and greater. `zero` is equal.
     pub less: bool,
     pub greater: bool,
-    /// lr of POWER.
+    /// The link register of POWER.
     pub link: u64,
-    /// What the clock reads next, and how far it goes on with each look.
+    /// The last clock reading, and the ticks that each reading adds.
     pub clock: u64,
     pub tick: u64,
-    /// How often it was read.
+    /// The number of clock readings.
     pub clock_reads: u64,
-    /// The reservation of a load-reserved.
+    /// The address and size of the reservation that a load-reserved made.
     pub reserved: Option<(u64, usize)>,
-    /// A non-temporal store was made and nothing has waited for it.
+    /// A non-temporal store was made and no instruction has waited for it yet.
     pub nontemporal_pending: bool,
-    /// Writes by others, one for each attempt at an atomic update.
+    /// Writes by another thread, one for each attempt at an atomic update.
     pub disturbances: VecDeque<Disturbance>,
-    /// The lock that somebody releases after so many yields.
+    /// A lock that another thread releases, and the number of yields after which it does.
     pub released_by_yield: Option<(u64, u64)>,
     pub yields: u64,
 }
 
-/// What a call did.
+/// The effects of a call.
 pub struct Outcome {
-    /// What the function returned.
+    /// The return value of the function.
     pub returned: u64,
     pub core: Core,
-    /// The code, and which of its instructions were executed, in that order.
+    /// The instructions of the code, and the indices of the executed ones in order.
     pub instructions: Vec<Instruction>,
     pub executed: Vec<usize>,
 }
 
-/// The most instructions a call takes.
+/// The largest number of instructions that a call may execute.
 const STEPS: usize = 3_000_000;
 
-/// A word that no test uses, different for every register.
+/// A value that no test uses and that differs for every register.
 fn garbage(register: usize) -> u64 {
     0xdead_beef_0bad_f00d ^ (register as u64 * 0x0101_0301_0701_0501)
 }
 
 impl Core {
-    /// A thread with this memory, whose registers hold nothing of use.
+    /// A core with this memory and meaningless register values.
     pub fn new(memory: Memory) -> Core {
         Core {
             x: std::array::from_fn(garbage),
@@ -116,21 +120,21 @@ impl Core {
         }
     }
 
-    /// The clock.
+    /// Reads the clock, which advances it.
     fn read_clock(&mut self) -> u64 {
         self.clock += self.tick;
         self.clock_reads += 1;
         self.clock
     }
 
-    /// Somebody else writes before an update, if the test says so.
+    /// Performs the next write by another thread, if the test has one.
     fn disturb(&mut self) -> Fallible<bool> {
         let Some(other) = self.disturbances.pop_front() else { return Ok(false) };
         self.memory.poke(other.address, other.bytes, other.value);
         Ok(true)
     }
 
-    /// An atomic update in one instruction: the old value.
+    /// Performs an atomic update by a single instruction and returns the old value.
     fn update(&mut self, address: u64, bytes: usize, new: impl FnOnce(u64) -> Option<u64>) -> Fallible<u64> {
         self.disturb()?;
         let old = self.memory.touch(TouchKind::Update, address, bytes)?;
@@ -145,7 +149,7 @@ impl Core {
         self.memory.touch(TouchKind::LoadReserved, address, bytes)
     }
 
-    /// Whether the store was done.
+    /// Performs a store-conditional; returns whether it stored.
     fn store_conditional(&mut self, address: u64, bytes: usize, value: u64) -> Fallible<bool> {
         if self.reserved.take() != Some((address, bytes)) {
             return Err(format!("a store-conditional to {address:#x} without its load"));
@@ -158,7 +162,7 @@ impl Core {
         Ok(true)
     }
 
-    /// sched_yield, if `number` is `expected`.
+    /// Performs sched_yield. Fails if `number` is not `expected`.
     fn system_call(&mut self, number: u64, expected: u64) -> Fallible<()> {
         if number != expected {
             return Err(format!("system call {number}, not sched_yield ({expected})"));
@@ -179,20 +183,20 @@ impl Core {
     }
 }
 
-/// What the calling convention of an architecture says.
+/// The calling convention of an architecture.
 struct Convention {
     stack_pointer: usize,
-    /// Bytes below the stack pointer that a function may use.
+    /// The number of bytes below the stack pointer that a function may use.
     red_zone: u64,
-    /// Where the argument comes.
+    /// The register of the argument.
     argument: usize,
-    /// Where the result goes.
+    /// The register of the result.
     result: usize,
-    /// Registers that must come back as they were, beside the stack pointer.
+    /// Registers that the function must preserve, besides the stack pointer.
     kept: &'static [usize],
-    /// Registers that nobody may write at all: the platform's.
+    /// Registers that the function must never write, because the platform uses them.
     untouched: &'static [usize],
-    /// The stack pointer's alignment at entry, and how far it is from a multiple of 16 there.
+    /// How far the stack pointer is below a multiple of 16 at entry, in bytes.
     entry_offset: u64,
     step: fn(&mut Core, &str, u64, u64) -> Fallible<Step>,
 }
@@ -210,7 +214,7 @@ fn convention(arch: Arch) -> Convention {
             entry_offset: 8,
             step: x86_64::step,
         },
-        // AAPCS64, 6.1; there is no red zone.
+        // AAPCS64, 6.1. There is no red zone.
         Arch::Aarch64 => Convention {
             stack_pointer: 31,
             red_zone: 0,
@@ -232,7 +236,7 @@ fn convention(arch: Arch) -> Convention {
             entry_offset: 0,
             step: powerpc64le::step,
         },
-        // RISC-V ELF psABI, "Register Convention"; there is no red zone.
+        // RISC-V ELF psABI, "Register Convention". There is no red zone.
         Arch::Riscv64gc => Convention {
             stack_pointer: 2,
             red_zone: 0,
@@ -294,7 +298,7 @@ pub fn call(code: &ThreadCode, mut core: Core) -> Fallible<Outcome> {
                         return Err(format!("register {register} does not come back"));
                     }
                 }
-                // ret takes the return address off x86-64's stack.
+                // ret removes the return address from the stack of x86-64.
                 let popped = if code.arch == Arch::X86_64 { 8 } else { 0 };
                 if core.x[rules.stack_pointer] != entry + popped {
                     return Err(format!(
@@ -318,12 +322,12 @@ pub fn sign_extend(value: u64, bytes: usize) -> u64 {
     ((value << shift) as i64 >> shift) as u64
 }
 
-/// The low bytes of a value.
+/// Zero-extends the low bytes of a value.
 pub fn zero_extend(value: u64, bytes: usize) -> u64 {
     if bytes == 8 { value } else { value & ((1 << (8 * bytes)) - 1) }
 }
 
-/// `0x1f`, `-3`, `#0x10`, and the like.
+/// Parses a number such as `0x1f`, `-3` or `#0x10`.
 fn number(text: &str) -> Fallible<u64> {
     let text = text.trim().trim_start_matches('#');
     let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
@@ -331,11 +335,11 @@ fn number(text: &str) -> Fallible<u64> {
         Some(hex) => u64::from_str_radix(hex, 16),
         None => digits.parse(),
     }
-    .map_err(|_| format!("no number: {text}"))?;
+    .map_err(|_| format!("not a number: {text}"))?;
     Ok(if negative { value.wrapping_neg() } else { value })
 }
 
-/// Mnemonic and operands; commas within brackets do not separate.
+/// Splits an instruction into mnemonic and operands. Commas within brackets do not separate operands.
 fn split(text: &str) -> (&str, Vec<&str>) {
     let (mnemonic, rest) = text.split_once(' ').unwrap_or((text, ""));
     let mut operands = Vec::new();

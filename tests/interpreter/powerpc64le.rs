@@ -1,4 +1,4 @@
-//! POWER, as capstone writes it.
+//! Interpreter for POWER, as capstone writes it.
 
 use super::{Core, Fallible, RETURN, Step, number, sign_extend, split, unknown, zero_extend};
 
@@ -6,15 +6,15 @@ const SYS_SCHED_YIELD: u64 = 158;
 
 fn register(name: &str) -> Fallible<usize> {
     let digits = name.strip_prefix('r').unwrap_or(name);
-    digits.parse().ok().filter(|number| *number < 32).ok_or_else(|| format!("no register: {name}"))
+    digits.parse().ok().filter(|number| *number < 32).ok_or_else(|| format!("not a register: {name}"))
 }
 
-/// `0x10(r1)`: the address. r0 as the base reads as 0, which no code here wants.
+/// The address of an operand such as `0x10(r1)`. r0 as the base would read as 0; no emitted code uses that.
 fn place(core: &Core, text: &str) -> Fallible<u64> {
     let (offset, base) = text.trim_end_matches(')').split_once('(').ok_or_else(unknown)?;
     let base = register(base)?;
     if base == 0 {
-        return Err("r0 as a base is no register".to_owned());
+        return Err("r0 as a base register reads as 0".to_owned());
     }
     Ok(core.x[base].wrapping_add(number(offset)?))
 }
@@ -89,7 +89,7 @@ pub fn step(core: &mut Core, text: &str, _pc: u64, _next: u64) -> Fallible<Step>
                 _ => (sign_extend(value, 4) as i64 >> count) as u64,
             };
         }
-        // Rotate left and keep the bits from one on: a logical shift right is written so.
+        // Rotate left and keep the bits from `begin` on. capstone writes a logical shift right in this form.
         ("rldicl", [target, source, count, begin]) => {
             let rotated = x[register(source)?].rotate_left(number(count)? as u32);
             core.x[register(target)?] = rotated & (u64::MAX >> number(begin)?);
@@ -131,14 +131,14 @@ pub fn step(core: &mut Core, text: &str, _pc: u64, _next: u64) -> Fallible<Step>
         }
         ("dcbtst", ["0", base]) => core.memory.prefetch(x[register(base)?], true),
         ("dcbt", ["0", base]) => core.memory.prefetch(x[register(base)?], false),
-        // The timebase.
+        // The timebase (special-purpose register 268).
         ("mfspr", [target, "0x10c"]) => {
             let now = core.read_clock();
             core.x[register(target)?] = now;
         }
         ("sc", []) => {
             core.system_call(x[0], SYS_SCHED_YIELD)?;
-            // Linux keeps r1, r2, r13 to r31 (Documentation/powerpc/syscall64-abi.rst).
+            // Linux preserves r1, r2 and r13 to r31 (Documentation/powerpc/syscall64-abi.rst).
             core.scramble([0].into_iter().chain(3..=12));
             (core.less, core.greater, core.zero) = (true, false, false);
         }

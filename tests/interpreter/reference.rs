@@ -1,4 +1,5 @@
-//! What a thread's operations do to memory and registers, one after the other: what every back end's code must come to.
+//! The effects of a thread's operations on memory and registers, one after the other. The code of every back
+//! end must have the same effects.
 
 use std::collections::HashMap;
 
@@ -6,10 +7,10 @@ use wakerace::program::{Address, Binary, Compare, Const, Op, Operand, Program, R
 
 use super::{Disturbance, Memory, sign_extend, zero_extend};
 
-/// A thread's registers as an instance leaves them; those that no path wrote are missing.
+/// The registers of a thread at the end of an instance. Registers that no executed path wrote are missing.
 pub type Registers = HashMap<usize, u64>;
 
-/// A value as a register holds it after a load of that type.
+/// The value that a register holds after a load of this type.
 fn extended(value: u64, ty: Type) -> u64 {
     if ty.signed() { sign_extend(value, ty.bytes()) } else { zero_extend(value, ty.bytes()) }
 }
@@ -30,7 +31,7 @@ fn compares(compare: Compare, left: u64, right: u64, bits: u8, signed: bool) -> 
     }
 }
 
-/// The value that a read-modify-write leaves.
+/// The value that a read-modify-write stores.
 fn updated(op: RmwOp, old: u64, value: u64) -> u64 {
     match op {
         RmwOp::Xchg => value,
@@ -43,8 +44,8 @@ fn updated(op: RmwOp, old: u64, value: u64) -> u64 {
     }
 }
 
-/// Runs one instance of a thread. `base` is the instance's address, `offsets` are the layout's; a disturbance happens before each update
-/// in memory, as in the interpreter.
+/// Runs one instance of a thread. `base` is the address of the instance and `offsets` are those of the layout.
+/// As in the interpreter, a disturbance happens just before each atomic update.
 pub fn run(
     thread: &Thread,
     memory: &mut Memory,
@@ -171,7 +172,7 @@ pub fn run(
     registers
 }
 
-/// Writes an instance's initial values.
+/// Writes the initial values of an instance.
 pub fn initialise(program: &Program, memory: &mut Memory, base: u64, offsets: &[usize]) {
     for (location, offset) in program.locations.iter().zip(offsets) {
         let value = match location.init {

@@ -1,11 +1,11 @@
-//! riscv64, as capstone writes it. Jumps are relative there.
+//! Interpreter for riscv64, as capstone writes it. Jump targets are relative to the instruction.
 
 use super::{Core, Fallible, RETURN, Step, number, sign_extend, split, unknown, zero_extend};
 
 const SYS_SCHED_YIELD: u64 = 124;
 
 fn register(name: &str) -> Fallible<usize> {
-    let digits = || name[1..].parse::<usize>().map_err(|_| format!("no register: {name}"));
+    let digits = || name[1..].parse::<usize>().map_err(|_| format!("not a register: {name}"));
     Ok(match name {
         "zero" => 0,
         "ra" => 1,
@@ -19,7 +19,7 @@ fn register(name: &str) -> Fallible<usize> {
             (Some(b's'), number @ 0..=1) => 8 + number,
             (Some(b's'), number @ 2..=11) => 16 + number,
             (Some(b'a'), number @ 0..=7) => 10 + number,
-            _ => return Err(format!("no register: {name}")),
+            _ => return Err(format!("not a register: {name}")),
         },
     })
 }
@@ -32,14 +32,14 @@ fn set(core: &mut Core, name: &str, value: u64) -> Fallible<()> {
     Ok(())
 }
 
-/// `0x10(a1)` or `(a1)`.
+/// The address of an operand such as `0x10(a1)` or `(a1)`.
 fn place(core: &Core, text: &str) -> Fallible<u64> {
     let (offset, base) = text.trim_end_matches(')').split_once('(').ok_or_else(unknown)?;
     let offset = if offset.is_empty() { 0 } else { number(offset)? };
     Ok(core.x[register(base)?].wrapping_add(offset))
 }
 
-/// An atomic's stem and width, its order cut off.
+/// The mnemonic of an atomic without its order suffix, and its width in bytes.
 fn atomic(word: &str) -> Option<(&str, usize)> {
     let mut parts = word.split('.');
     let stem = parts.next()?;
@@ -107,7 +107,7 @@ pub fn step(core: &mut Core, text: &str, pc: u64, _next: u64) -> Fallible<Step> 
             set(core, target, result)?;
         }
         ("lui", [target, high]) => set(core, target, sign_extend(number(high)? << 12, 4))?,
-        // prefetch.r and prefetch.w (Zicbop) are an ori to the zero register.
+        // prefetch.r and prefetch.w (Zicbop) are encoded as ori to the zero register.
         ("ori", ["zero", base, kind]) => match number(kind)? {
             1 => core.memory.prefetch(x[register(base)?], false),
             3 => core.memory.prefetch(x[register(base)?], true),

@@ -1,10 +1,10 @@
-//! x86-64, as capstone writes it (Intel's syntax).
+//! Interpreter for x86-64, as capstone writes it (Intel syntax).
 
 use super::{Core, Fallible, RETURN, Step, TouchKind, number, sign_extend, split, unknown, zero_extend};
 
 const SYS_SCHED_YIELD: u64 = 24;
 
-/// A register by name: its number and size in bytes.
+/// The number and the size in bytes of a register name.
 fn register(name: &str) -> Option<(usize, usize)> {
     const WIDE: [&str; 8] = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"];
     const WORD: [&str; 8] = ["ax", "cx", "dx", "bx", "sp", "bp", "si", "di"];
@@ -49,7 +49,7 @@ fn operand(core: &Core, text: &str) -> Fallible<Operand> {
         "dword ptr" => 4,
         "word ptr" => 2,
         "byte ptr" => 1,
-        _ => return Err(format!("a size that is not known: {size}")),
+        _ => return Err(format!("unknown size: {size}")),
     };
     let mut address = 0_u64;
     let mut negative = false;
@@ -57,7 +57,7 @@ fn operand(core: &Core, text: &str) -> Fallible<Operand> {
         match word {
             "+" => negative = false,
             "-" => negative = true,
-            // No index.
+            // capstone writes this for an operand without an index.
             "riz" => {}
             word => {
                 let value = match register(word) {
@@ -90,7 +90,7 @@ impl Operand {
     fn write(&self, core: &mut Core, value: u64) -> Fallible<()> {
         match *self {
             Operand::Register(number, bytes) => {
-                // 32 bits clear the upper half, fewer leave the rest.
+                // A 32-bit write clears the upper half; a narrower write preserves the other bits.
                 core.x[number] = match bytes {
                     8 => value,
                     4 => zero_extend(value, 4),
@@ -104,7 +104,7 @@ impl Operand {
     }
 }
 
-/// Zero and sign of a result; what a logical operation leaves of the others.
+/// Sets the zero and sign flags from a result and clears carry and overflow, as a logical operation does.
 fn logic_flags(core: &mut Core, value: u64, bytes: usize) {
     core.zero = zero_extend(value, bytes) == 0;
     core.negative = sign_extend(value, bytes) >> 63 == 1;
@@ -147,7 +147,7 @@ fn condition(core: &Core, name: &str) -> Option<bool> {
     })
 }
 
-/// dst = left op right, with flags.
+/// Computes left op right and sets the flags.
 fn alu(core: &mut Core, word: &str, left: u64, right: u64, bytes: usize) -> Fallible<u64> {
     Ok(match word {
         "add" => {
@@ -180,7 +180,7 @@ fn locked(core: &mut Core, text: &str) -> Fallible<Step> {
     let Operand::Memory(address, bytes) = target else { return Err("a locked instruction without memory".to_owned()) };
     let source = operands.get(1).map(|text| operand(core, text)).transpose()?;
     let value = source.as_ref().map(|source| source.read(core)).transpose()?;
-    // A locked instruction waits until write-combining buffers are empty.
+    // A locked instruction waits until the write-combining buffers are empty.
     core.nontemporal_pending = false;
     match (word, value) {
         ("cmpxchg", Some(new)) => {
@@ -204,7 +204,7 @@ fn locked(core: &mut Core, text: &str) -> Fallible<Step> {
             core.carry = carry;
         }
         ("add", Some(value)) if address == core.x[4].wrapping_sub(4) && value == 0 => {
-            // smp_mb(): adds nothing to a word of the red zone.
+            // This is smp_mb(): it adds 0 to a word of the red zone.
             core.memory.touch(TouchKind::Store, address, bytes)?;
         }
         (_, Some(value)) => {
