@@ -40,7 +40,7 @@ use crate::arch::Arch;
 /// A memory model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Model {
-    /// The Linux-kernel memory model, without RCU's grace periods.
+    /// The Linux-kernel memory model, without RCU grace periods and SRCU.
     Lkmm,
     /// Sequential consistency.
     Sc,
@@ -50,7 +50,7 @@ pub enum Model {
     Armv8,
     /// POWER, as in "Herding Cats" (TOPLAS 2014).
     Power,
-    /// RISC-V's weak memory order.
+    /// RVWMO, the weak memory ordering of RISC-V.
     Rvwmo,
 }
 

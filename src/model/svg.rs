@@ -6,6 +6,7 @@ use super::Model;
 use super::code::Code;
 use super::explain::{Explanation, Reason, end, letter, shown};
 
+// All lengths are in px. The coordinates of a box are those of its upper left corner.
 const GAP: usize = 110;
 const ROW: usize = 58;
 const BOX_HEIGHT: usize = 30;

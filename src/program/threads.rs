@@ -10,7 +10,7 @@ use super::registers::registers;
 use super::variables::{Variables, list, spell, truncate, value_type};
 use super::{Address, Composite, Const, LabelId, LocationId, Op, Operand, Register, RegisterId, Thread, Type};
 
-/// A value with its C type. An integer constant takes the type of the other operand.
+/// A value with its C type. An integer constant is an `int`, or a `long` if it does not fit 32 bits.
 #[derive(Debug, Clone, Copy)]
 struct Typed {
     operand: Operand,
@@ -580,7 +580,7 @@ impl<'a> ThreadLowering<'a> {
                 || left.constant() == Some(0)
                 || right.constant() == Some(0);
             if !fits {
-                return Err(self.error(span, "a pointer is compared with an integer"));
+                return Err(self.error(span, "a pointer cannot be compared with an integer"));
             }
             return Ok((left.operand, right.operand, 64, false));
         }
