@@ -324,7 +324,7 @@ fn what_must_be_the_same_is() {
         (|b| b.match_event = None, "the match event of"),
         (|b| b.pace.mode = "free".to_owned(), "the pace of"),
         (|b| b.pace.given_group = true, "the group of"),
-        (|b| b.pace.warm = wakerace::harness::Warm::On, "the warmth of"),
+        (|b| b.pace.warm = wakerace::harness::Warm::On, "the prefetch setting of"),
         (|b| b.stress = Some("memory".to_owned()), "the stress of"),
         (|b| b.pace.focused = false, "focused of"),
         (|b| b.pace.given_period_ns = Some(100.0), "the period of"),
@@ -353,8 +353,8 @@ fn what_must_be_the_same_is() {
 fn boxes_of_another_kind_are_not_added() {
     type Edit = fn(&mut Record);
     let edits: [(Edit, &str); 2] = [
-        (|b| b.host.architecture = "aarch64".to_owned(), "the architecture is aarch64 there and x86_64 here"),
-        (|b| b.host.emulated = true, "emulated is true there and false here"),
+        (|b| b.host.architecture = "aarch64".to_owned(), "the architecture is aarch64 in b.json and x86_64 in a.json"),
+        (|b| b.host.emulated = true, "emulated is true in b.json and false in a.json"),
     ];
     for (edit, message) in edits {
         let mut b = other();
@@ -383,7 +383,7 @@ fn a_sum_that_does_not_fit_is_refused_and_leaves_nothing_behind() {
         edit(&mut b.results[1]);
         let mut merger = Merger::new("a.json", small::run()).unwrap();
         let error = merger.add("b.json", b).unwrap_err().to_string();
-        assert!(error.contains("b.json: with it, ") && error.contains("would be more than 2^64"), "{error}");
+        assert!(error.contains("b.json cannot be added: ") && error.contains("would exceed 2^64"), "{error}");
         assert_eq!(merger.finish(), sum_of(&[&small::run()]));
     }
 }
@@ -429,7 +429,7 @@ fn no_run_is_counted_twice(a: &Record, b: &Record, c: &Record) {
         [[&a, &a], [&a, &copy], [&a, &ab], [&ab, &a], [&ab, &bc], [&abc, &b], [&c, &abc], [&abc, &abc], [&bc, &abc]];
     for [one, two] in overlaps {
         let names = [one, two].map(|path| path.to_string_lossy().into_owned());
-        let said = contains("holds the run").and(contains(&names[0])).and(contains(&names[1]));
+        let said = contains("already contains the run").and(contains(&names[0])).and(contains(&names[1]));
         merge(&[one, two], &out).code(2).stderr(said);
         assert!(!out.exists(), "nothing is written");
     }
@@ -468,12 +468,12 @@ fn records_without_ids_are_in_a_sum_once_too() {
     sum.id.clear();
     sum.parts.iter_mut().for_each(|part| part.id.clear());
     let error = Merger::new("sum.json", sum.clone()).unwrap().add("old.json", old.clone()).unwrap_err().to_string();
-    assert!(error.contains("old.json cannot be added: sum.json holds the run"), "{error}");
+    assert!(error.contains("old.json cannot be added: sum.json already contains the run"), "{error}");
     assert!(Merger::new("sum.json", sum.clone()).unwrap().add("c.json", c).is_ok());
     // One that such a version made of a record and itself is said to be wrong.
     sum.parts[1] = sum.parts[0].clone();
     let error = Merger::new("sum.json", sum.clone()).unwrap_err().to_string();
-    assert!(error.contains("sum.json") && error.contains("holds the run"), "{error}");
+    assert!(error.contains("sum.json") && error.contains("already contains the run"), "{error}");
 }
 
 #[test]

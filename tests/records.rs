@@ -72,9 +72,9 @@ fn other_versions_and_other_files_are_refused_by_name() {
     let (_, text) = shipped();
     let future = edited(&text, |value| value["schema"] = "wakerace/9".into());
     let cases = [
-        (future.as_str(), "a newer one wrote it"),
+        (future.as_str(), "a newer version of wakerace wrote this file"),
         ("{}", "missing field `schema`"),
-        ("[1", "no record of wakerace"),
+        ("[1", "not a wakerace record"),
         ("", "cut short"),
     ];
     let folder = tempfile::tempdir().unwrap();
@@ -130,7 +130,7 @@ fn what_was_not_made_alike_is_not_added() {
     let cases: [(Edit, &str); 3] = [
         (|value| value["results"][0]["pace"]["given_period_ns"] = 300.0.into(), "the period of"),
         (|value| value["results"][0]["pace"]["given_skews"] = true.into(), "the sweep of"),
-        (|value| value["host"]["emulated"] = true.into(), "emulated is true there and false here"),
+        (|value| value["host"]["emulated"] = true.into(), "emulated is true in "),
     ];
     let out = folder.path().join("sum.json");
     for (edit, message) in cases {

@@ -83,7 +83,7 @@ fn what_does_not_follow_is_named_by_its_path() {
                 "results[1].finding: is \"forbidden observed\"; ",
             ),
             (|r| r["results"][1]["finding"] = "not observed".into(), "results[1].finding: is \"not observed\"; "),
-            (|r| r["results"][1]["listing"] = "nop".into(), "results[1].listing: is no listing of machine code"),
+            (|r| r["results"][1]["listing"] = "nop".into(), "results[1].listing: is not a listing of machine code"),
             (
                 |r| r["results"][1]["listing"] = "P0\n      0:  90                     nop\n".into(),
                 "results[1].listing: has the SHA-256 ",
@@ -119,7 +119,7 @@ fn what_does_not_follow_is_named_by_its_path() {
             (|r| r["results"][1]["gaps"]["max"] = 1.into(), "results[1].gaps.max: is 1; "),
             (|r| r["results"][1]["gaps"]["count"] = 6.into(), "results[1].gaps.count: is 6; its histogram gives 5"),
             (|r| r["results"][1]["gaps"]["unit"] = "ns".into(), "results[1].gaps.unit: is \"ns\"; "),
-            (|r| r["results"][1]["gaps"]["hdr_v2"] = "AAAA".into(), "results[1].gaps.hdr_v2: does not read: "),
+            (|r| r["results"][1]["gaps"]["hdr_v2"] = "AAAA".into(), "results[1].gaps.hdr_v2: cannot be decoded: "),
             (|r| r["results"][1]["gaps"]["hdr_v2"] = "".into(), "results[1].gaps.count: is 5; its histogram gives 0"),
             (
                 |r| r["results"][1]["gaps"] = serde_json::to_value(small::gaps("iterations", &[1; 84])).unwrap(),
@@ -169,11 +169,11 @@ fn counts_add_up_however_they_are_divided() {
             ),
             (
                 |r| r["results"][1]["outcomes"][1]["values"]["1:r2"] = 0.into(),
-                "results[1].outcomes[1].values: names other places",
+                "results[1].outcomes[1].values: names other registers or variables",
             ),
             (
                 |r| r["results"][1]["outcomes"][1]["values"]["1:r1"] = "&nothing".into(),
-                "results[1].outcomes[1].values: are not those",
+                "results[1].outcomes[1].values: do not fit the registers and variables of the test",
             ),
             (
                 |r| r["results"][1]["skews"][0]["iterations"] = 901.into(),

@@ -1,9 +1,10 @@
-//! The numbers of a result that follow from its counts: computed here when it is made, when it is added up, and when it is validated.
+//! Computes the numbers of a result that follow from its counts. New results, sums and the validation of
+//! records all use this function.
 
 use super::ScenarioResult;
 use crate::stats::{reproducibility, share};
 
-/// Computes them anew.
+/// Computes every number of a result that follows from its counts.
 pub fn compute(result: &mut ScenarioResult) {
     let ScenarioResult { races, iterations, matches, elapsed_s, .. } = *result;
     result.iterations_per_s = per_second(iterations, elapsed_s);
@@ -15,7 +16,7 @@ pub fn compute(result: &mut ScenarioResult) {
     result.reproducibility = (races > 0).then(|| reproducibility(races));
 }
 
-/// A count per second of a time in seconds; 0 where no time passed.
+/// A count divided by a time in seconds; 0 if the time is 0.
 pub(super) fn per_second(count: u64, seconds: f64) -> f64 {
     if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
 }

@@ -1,4 +1,5 @@
-//! What a zero rests on: which reorderings the race needs, which of them controls showed on these CPUs, and how often it was looked for.
+//! The evidence for a zero: which reorderings the race needs, which of them controls showed on these CPUs,
+//! and how many matches there were.
 
 use std::collections::BTreeSet;
 
@@ -9,35 +10,42 @@ use super::{ScenarioResult, SkewRecord};
 use crate::model::Reordering;
 use crate::stats::LEVEL;
 
-/// The least number of matches that a finding *not observed* takes, however often a control fired: it bounds the race at 0.3 % of the matches
-/// with 95 % confidence.
+/// The smallest number of matches for the finding *not observed*, however often a control fired. This number
+/// bounds the race at 0.3 % of the matches with 95 % confidence.
 pub const LEAST_MATCHES: u64 = 1000;
-/// At a skew where more than this share of instances ended in one and the same outcome, and that was no race, the threads hardly met.
+/// If more than this share of the instances at a skew had the same outcome, and it is not the race, the
+/// threads hardly met at this skew: one of them was nearly always done before the other started.
 const APART: f64 = 0.99;
 
-/// What a zero rests on.
+/// The evidence for a zero.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
-    /// The sets of reorderings that are each enough for the race, derived from the test: one of them must happen. An empty set: the
-    /// race needs none. No set: no execution ends so, whatever is reordered. Absent: the test is too large to be derived.
+    /// The sets of reorderings that the race needs, derived from the test. The race needs all reorderings of
+    /// at least one
+    /// set. An empty set: the race needs no reordering. No set: no execution has this outcome, whatever
+    /// is reordered. Absent: the test is too large for the derivation.
     pub needs: Option<Vec<Vec<Reordering>>>,
-    /// What the controls that fired on these CPUs need, one kind at a time: what was seen here.
+    /// The kinds of reordering that were seen on these CPUs: those that the controls which fired there need.
     pub seen: Vec<Reordering>,
-    /// Those of `controls_fired` that showed a reordering of a kind that the race needs.
+    /// The controls among `controls_fired` that showed a kind of reordering that the race needs.
     pub controls: Vec<String>,
-    /// Matches at the skews where the threads met; iterations, where the test declares no Match event.
+    /// Matches at the skews where the threads met; iterations, if the test declares no Match event.
     pub looked: u64,
-    /// How many of them a finding takes: had the race been as frequent as the control, the run would have shown it with 95 %.
+    /// How many of them the finding *not observed* needs: if the race were as frequent as the control, this
+    /// many would show
+    /// it with a probability of 95 %.
     pub needed: u64,
 }
 
 impl Evidence {
-    /// Whether a zero says anything.
+    /// Whether a zero is conclusive.
     pub fn is_enough(&self) -> bool {
         !self.controls.is_empty() && self.looked >= self.needed
     }
 
-    /// The sets of `needs`. A test that is too large to be derived is taken to need both what message passing and what store buffering needs.
+    /// The sets of `needs`. If the test is too large for the derivation, these are the needs of message
+    /// passing and store
+    /// buffering together.
     pub(super) fn sets(&self) -> Vec<BTreeSet<Reordering>> {
         match &self.needs {
             Some(needs) if needs.is_empty() => vec![BTreeSet::new()],
@@ -49,7 +57,7 @@ impl Evidence {
         }
     }
 
-    /// The kinds of reordering that are each enough for the race.
+    /// The kinds of reordering that are each sufficient for the race.
     pub(super) fn alone(&self) -> BTreeSet<Reordering> {
         let sets = self.needs.iter().flatten().filter(|set| set.len() == 1);
         sets.flatten().copied().collect()
@@ -57,12 +65,16 @@ impl Evidence {
 }
 
 impl ScenarioResult {
-    /// Whether a zero of this result says anything. In records of versions that did not ask for more, any control that fired was enough.
+    /// Whether a zero of this result is conclusive. In records of versions without evidence, one control that
+    /// fired is
+    /// enough.
     pub fn zero_counts(&self) -> bool {
         self.evidence.as_ref().map_or(!self.controls_fired.is_empty(), Evidence::is_enough)
     }
 
-    /// Matches at the skews where the threads met, and the races there; iterations, where the test declares no Match event.
+    /// The matches at the skews where the threads met, and the races there. If the test declares no Match
+    /// event, iterations
+    /// take the place of matches.
     pub fn looked(&self) -> (u64, u64) {
         let met = self.skews.iter().filter(|skew| self.met(skew));
         met.fold((0, 0), |(looked, races), skew| {
@@ -71,7 +83,8 @@ impl ScenarioResult {
         })
     }
 
-    /// Whether the threads met at a skew: no outcome other than the race took nearly all instances.
+    /// Whether the threads met at a skew: no outcome other than the race has nearly all instances
+    /// ([`APART`]).
     fn met(&self, skew: &SkewRecord) -> bool {
         let counts = self.outcomes.iter().zip(&skew.outcomes);
         let most = counts.filter(|(outcome, _)| !outcome.satisfies).map(|(_, count)| *count).max().unwrap_or(0);
@@ -79,13 +92,15 @@ impl ScenarioResult {
     }
 }
 
-/// How many matches show a race with 95 %, if that share of them races; at least [`LEAST_MATCHES`].
+/// The number of matches that show a race with a probability of 95 %, if `rate` is the share of matches that
+/// race. At least [`LEAST_MATCHES`].
 pub fn matches_needed(rate: f64) -> u64 {
     if rate <= 0.0 {
         return u64::MAX;
     }
     let needed = (1.0 - LEVEL).ln() / (-rate.min(1.0)).ln_1p();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a positive float as an integer saturates
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    // the conversion of a positive float to an integer saturates
     let needed = needed.ceil() as u64;
     needed.max(LEAST_MATCHES)
 }

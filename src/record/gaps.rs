@@ -1,4 +1,4 @@
-//! Histograms in records: quantiles for people, HDR V2 for programs.
+//! Histograms in records: quantiles for people, and the HdrHistogram V2 encoding for programs.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,12 +6,13 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
-/// Iterations from one race to the next, counted along the instances that one thread classified; for the protocol, times in nanoseconds.
+/// A histogram. For a test: iterations from one race to the next, in the order of the instances that one
+/// thread classified. For the protocol: times in nanoseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Gaps {
-    /// What the values count: `iterations` or `ns`.
+    /// The unit of the values: `iterations` or `ns`.
     pub unit: String,
-    /// How many gaps.
+    /// The number of values.
     pub count: u64,
     /// The median.
     pub p50: u64,
@@ -21,20 +22,21 @@ pub struct Gaps {
     pub p99: u64,
     /// The 99.9th percentile.
     pub p999: u64,
-    /// The longest.
+    /// The largest value.
     pub max: u64,
-    /// The whole histogram: HdrHistogram V2, compressed, in base64, as HdrHistogram's own tools read it. Empty if
-    /// there are no gaps.
+    /// The whole histogram: HdrHistogram V2, compressed, in base64, as HdrHistogram's own tools read it.
+    /// Empty if there are
+    /// no values.
     pub hdr_v2: String,
 }
 
 impl Gaps {
-    /// The summary of a histogram of iterations.
+    /// Summarises a histogram of iterations.
     pub fn new(histogram: &Histogram<u64>) -> Gaps {
         Gaps::of("iterations", histogram)
     }
 
-    /// The summary of a histogram of values that count `unit`.
+    /// Summarises a histogram of values in `unit`.
     pub fn of(unit: &str, histogram: &Histogram<u64>) -> Gaps {
         let mut bytes = Vec::new();
         let written = V2DeflateSerializer::new().serialize(histogram, &mut bytes);

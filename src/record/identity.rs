@@ -1,20 +1,20 @@
-//! Which run a record is of, so that no sum counts a run twice.
+//! Ids of runs, so that no sum counts a run twice.
 
 use super::{Part, RunRecord, Tool};
 use crate::error::{Error, Result};
 use crate::hash::sha256;
 use crate::machine::Host;
 
-/// Bytes of an id: 128 bits, so that two runs never draw the same.
+/// The length of an id in bytes. 128 random bits are enough that two runs never have the same id.
 const BYTES: usize = 16;
 
-/// A new id: random, because two runs may begin at the same moment on one box.
+/// Draws a new id. It is random, because two runs may start at the same moment on one machine.
 ///
 /// # Errors
-/// If the system gives no random numbers.
+/// If the system provides no random numbers.
 pub(super) fn new() -> Result<String> {
     let mut bytes = [0; BYTES];
-    let failed = |error| Error::Host(format!("the system gives no random numbers for the record's id: {error}"));
+    let failed = |error| Error::Host(format!("the system provides no random numbers for the record's id: {error}"));
     getrandom::fill(&mut bytes).map_err(failed)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
@@ -24,7 +24,7 @@ pub(super) fn is_id(text: &str) -> bool {
     text.len() == 2 * BYTES && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The id of a sum: it follows from the runs that it holds, in whatever order they were added.
+/// The id of a sum: a hash of the ids of the runs that it contains. The order of addition does not matter.
 pub(super) fn of_sum(held: &[String]) -> String {
     let mut held = held.to_vec();
     held.sort();
@@ -32,31 +32,32 @@ pub(super) fn of_sum(held: &[String]) -> String {
 }
 
 impl<R> RunRecord<R> {
-    /// Which run it is of: its id, or for records of versions without one what tells the run from every other.
+    /// The id of the run. For records of versions without ids: a hash that is different for every run.
     pub fn identity(&self) -> String {
         if self.id.is_empty() { derived(&self.tool, &self.command, &self.started, &self.host) } else { self.id.clone() }
     }
 
-    /// The runs whose counts are in it: those of its parts, or itself.
+    /// The ids of the runs whose counts are in the record: those of its parts, or its own.
     pub fn held(&self) -> Vec<String> {
         if self.parts.is_empty() { vec![self.identity()] } else { self.parts.iter().map(Part::identity).collect() }
     }
 }
 
 impl Part {
-    /// As [`RunRecord::identity`]: a record and the part that it became have the same.
+    /// As [`RunRecord::identity`]. A record and the part of a sum that it became have the same identity.
     pub fn identity(&self) -> String {
         if self.id.is_empty() { derived(&self.tool, &self.command, &self.started, &self.host) } else { self.id.clone() }
     }
 }
 
-/// What stands for the id where there is none. Only what a part keeps of its record goes into it, so that a sum of old records gives the
-/// same as these; and nothing that grows while a run writes its record again. `started` counts nanoseconds.
+/// The identity of a record without an id: a hash. It uses only fields that a [`Part`] keeps of its record,
+/// so that the parts of a sum have the same identities as the records. It uses no field that changes while a
+/// run rewrites its record. `started` has nanosecond resolution.
 fn derived(tool: &Tool, command: &[String], started: &str, host: &Host) -> String {
     let Tool { name, version, commit } = tool;
     let Host { architecture, cpu_model, kernel, cpus_online, cpus_allowed, .. } = host;
     let about = [name, version, commit, started, architecture, cpu_model, kernel, cpus_online, cpus_allowed];
-    // A debug form quotes, so that no two lists of texts look alike.
+    // The debug format quotes the texts, so that two different lists have different formats.
     digest(&format!("derived\n{about:?}\n{command:?}"))
 }
 
@@ -75,7 +76,8 @@ mod tests {
         let ids: std::collections::BTreeSet<String> = (0..1000).map(|_| new().unwrap()).collect();
         assert_eq!(ids.len(), 1000);
         assert!(ids.iter().all(|id| is_id(id)));
-        // Every digit takes every value: 1000 draws leave one out with a probability of 32 * 16 * (15/16)^1000, 5e-26.
+        // Every digit takes every value. The probability that 1000 draws miss one is 32 * 16 * (15/16)^1000 =
+        // 5e-26.
         for at in 0..2 * BYTES {
             let digits: std::collections::BTreeSet<u8> = ids.iter().map(|id| id.as_bytes()[at]).collect();
             assert_eq!(digits.len(), 16, "digit {at}");

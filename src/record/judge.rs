@@ -1,4 +1,4 @@
-//! What a count comes to: findings, and the controls that a zero rests on.
+//! Turns counts into findings, and decides which controls a zero rests on.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -13,38 +13,41 @@ use crate::litmus::Verdict;
 use crate::model::Reordering;
 use crate::stats::share;
 
-/// What a result comes to.
+/// The finding of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Finding {
-    /// Seen, and allowed.
+    /// The race was seen, and it is not forbidden.
     #[serde(rename = "observed")]
     Observed,
-    /// Not seen, on CPUs where a control of the same kind shows that it could have been.
+    /// The race was not seen. On the same CPUs a control showed a reordering of the kind that the race needs.
     #[serde(rename = "not observed")]
     NotObserved,
-    /// Seen, and forbidden.
+    /// The race was seen although the architecture forbids it, or was missing although the architecture
+    /// requires it.
     #[serde(rename = "forbidden observed")]
     ForbiddenObserved,
-    /// Not seen, and it was hardly looked for or no control of the same kind fired: nothing is known.
+    /// The race was not seen, and nothing follows: no control of the same kind fired, or there were too few
+    /// matches.
     #[serde(rename = "inconclusive")]
     Inconclusive,
 }
 
 impl Finding {
-    /// Judges a count. `expected` is the declared verdict; `zero_counts` whether a zero says anything
-    /// ([`ScenarioResult::zero_counts`]).
+    /// The finding for a count. `expected` is the verdict that the model computed or the test declares.
+    /// `zero_counts` says
+    /// whether a zero is conclusive ([`ScenarioResult::zero_counts`]).
     pub fn judge(races: u64, iterations: u64, expected: Option<Verdict>, zero_counts: bool) -> Finding {
         match expected {
             Some(Verdict::Never) if races > 0 => Finding::ForbiddenObserved,
             Some(Verdict::Always) if races < iterations => Finding::ForbiddenObserved,
             _ if races > 0 => Finding::Observed,
-            // A filter that nothing passes leaves nothing to judge.
+            // If no instance passes the filter, there are no iterations and nothing to judge.
             _ if zero_counts && iterations > 0 => Finding::NotObserved,
             _ => Finding::Inconclusive,
         }
     }
 
-    /// The words in records and tables.
+    /// The finding as text, in records and tables.
     pub const fn words(self) -> &'static str {
         match self {
             Finding::Observed => "observed",
@@ -59,11 +62,11 @@ impl Finding {
 struct Fired {
     name: String,
     cpus: Vec<usize>,
-    /// The reorderings that are each enough for it: it showed one of them.
+    /// The reorderings that are each sufficient for the control. It showed one of them.
     shows: BTreeSet<Reordering>,
     /// Races per iteration.
     rate: f64,
-    /// Races per match at the skews where its threads met; per iteration, where it declares no Match event.
+    /// Races per match at the skews where its threads met; per iteration, if it declares no Match event.
     per_match: f64,
 }
 
@@ -81,14 +84,16 @@ impl Fired {
     }
 }
 
-/// Judges every result by the controls that fired on the same CPUs.
+/// Sets the finding of every result, by the controls that fired on the same CPUs.
 ///
-/// A control speaks for a placement of as many threads if it ran on the very same CPUs. A placement of more threads is spoken for by controls
-/// that ran on pairs of its CPUs and together on all of them. Threads that share a CPU see no reordering of each other, so there only a
-/// control that was placed alike counts. Which controls are of the kind that a zero needs, and how many matches it needs: [`Evidence`].
+/// A control applies to a placement of the same number of threads if it ran on the same CPUs. Controls of two
+/// threads apply to a placement of more threads if they ran on pairs of its CPUs, and together on all of
+/// them. Threads that share a CPU cannot see reordering of each other, so for such a placement only a control
+/// on the same placement applies. [`Evidence`] says which controls are of the kind that a zero needs, and how
+/// many matches it needs.
 ///
-/// Results without [`Evidence`] are of versions that judged by less, and keep what these made of them: any control whose CPUs were all
-/// among the result's, or the other way round.
+/// Results without [`Evidence`] are from versions with weaker rules and keep the findings of these: any
+/// control applies whose CPUs are a subset of the result's CPUs, or the other way round.
 pub fn judge(results: &mut [ScenarioResult], arch: Arch) {
     let fired: Vec<Fired> =
         results.iter().filter(|result| result.races > 0 && is_control(result, arch)).map(Fired::new).collect();
@@ -120,7 +125,8 @@ pub fn judge(results: &mut [ScenarioResult], arch: Arch) {
     }
 }
 
-/// Judges a result by the controls that it names, such as a sum, whose parts' controls are not all in it.
+/// Sets the finding of a result by the controls that it names. This is for sums, which do not contain all
+/// results of their parts' controls.
 pub(super) fn settle(result: &mut ScenarioResult) {
     result.sensitivity.take_if(|_| result.races > 0);
     let high = result.interval.map_or(1.0, |interval| interval.high);
@@ -130,13 +136,14 @@ pub(super) fn settle(result: &mut ScenarioResult) {
     result.finding = Finding::judge(result.races, result.iterations, result.expected, result.zero_counts());
 }
 
-/// Fills in what a zero on `cpus` rests on, by the controls that fired there; the best one that it rests on.
+/// Fills in the evidence for a zero on `cpus`, from the controls that fired there. Returns the control with
+/// the highest rate among those that the zero rests on.
 fn weigh<'a>(evidence: &mut Evidence, near: &[&'a Fired], cpus: &[usize], looked: u64) -> Option<&'a Fired> {
-    // A kind was seen here if controls that show it ran on all of the CPUs.
+    // A kind of reordering was seen here if the controls that show it ran, together, on all of the CPUs.
     let seen = |kind: &Reordering| covers(near.iter().filter(|control| control.shows.contains(kind)), cpus);
     let seen: BTreeSet<Reordering> = Reordering::ALL.into_iter().filter(seen).collect();
     let needed: Vec<BTreeSet<Reordering>> = evidence.sets().into_iter().filter(|set| set.is_subset(&seen)).collect();
-    // A race that needs no reordering needs threads that meet, and any control shows that.
+    // A race that needs no reordering only needs threads that meet. Any control shows that they do.
     let any = needed.iter().any(BTreeSet::is_empty) && covers(near.iter(), cpus);
     let of_the_kind = |control: &&&Fired| any || needed.iter().any(|set| !set.is_disjoint(&control.shows));
     let controls: Vec<&Fired> = near.iter().filter(of_the_kind).copied().collect();
@@ -148,18 +155,18 @@ fn weigh<'a>(evidence: &mut Evidence, near: &[&'a Fired], cpus: &[usize], looked
     best_of(&controls)
 }
 
-/// The one that raced most often.
+/// The control with the highest rate.
 fn best_of<'a>(controls: &[&'a Fired]) -> Option<&'a Fired> {
     controls.iter().copied().max_by(|a, b| a.rate.total_cmp(&b.rate))
 }
 
-/// The names, each once, in order.
+/// The names of controls, sorted and without duplicates.
 fn names(controls: &[&Fired]) -> Vec<String> {
     let names: BTreeSet<&String> = controls.iter().map(|control| &control.name).collect();
     names.into_iter().cloned().collect()
 }
 
-/// Whether a control on `control` speaks for threads on `cpus`, or for a pair of them.
+/// Whether a control that ran on the CPUs `control` applies to threads on `cpus`, or to a pair of them.
 fn ran_within(control: &[usize], cpus: &[usize]) -> bool {
     let distinct = |cpus: &[usize]| cpus.iter().collect::<HashSet<_>>().len() == cpus.len();
     if !distinct(control) || !distinct(cpus) {
@@ -168,13 +175,13 @@ fn ran_within(control: &[usize], cpus: &[usize]) -> bool {
     control.len() >= cpus.len().min(2) && control.iter().all(|cpu| cpus.contains(cpu))
 }
 
-/// Whether controls that each ran within `cpus` ran on all of them together.
+/// Whether controls that each ran on some of `cpus` ran, together, on all of them.
 fn covers<'a>(controls: impl Iterator<Item = &'a &'a Fired>, cpus: &[usize]) -> bool {
     let ran: HashSet<usize> = controls.flat_map(|control| control.cpus.iter().copied()).collect();
     !ran.is_empty() && cpus.iter().all(|cpu| ran.contains(cpu))
 }
 
-/// Whether a result is that of a control: one of the catalogue's, by the hash of its source.
+/// Whether a result is from a control of the catalogue, by the hash of its source.
 fn is_control(result: &ScenarioResult, arch: Arch) -> bool {
     catalogue::named(&result.scenario)
         .is_ok_and(|scenario| scenario.sha256 == result.source_sha256 && scenario.is_control(arch))
@@ -211,7 +218,8 @@ mod tests {
         }
     }
 
-    /// A scenario of the catalogue on these CPUs: at one skew the threads met, at another they did not.
+    /// A result of a scenario of the catalogue on these CPUs. At one skew the threads met, at another they
+    /// did not.
     fn result(name: &str, cpus: &[usize], looked: u64, races: u64) -> ScenarioResult {
         let scenario = catalogue::named(name).unwrap();
         let needs = model::reordering::needs(&model::machine::accesses(&scenario.program), Bounds::default()).unwrap();
@@ -219,7 +227,8 @@ mod tests {
         let iterations = 2 * looked + apart;
         let matches = scenario.test.header.match_event.as_ref().map(|_| looked + apart);
         let skew = |iterations, matches: Option<u64>, races, outcomes: [u64; 3]| serde_json::json!({"skew_ns": 0.0, "iterations": iterations, "matches": matches, "races": races, "outcomes": outcomes});
-        // Half of what met is a third outcome, so that no one outcome takes all.
+        // Where the threads met, the instances without a race have two outcomes, so that no outcome has all
+        // of them.
         let halves = [races, other / 2, other - other / 2];
         let near = skew(2 * looked, matches.map(|_| looked), races, halves);
         let far = skew(apart, matches.map(|_| apart), 0, [0, apart, 0]);
@@ -242,7 +251,7 @@ mod tests {
         result
     }
 
-    /// The last of the results, judged with the others.
+    /// The last of the results, after all were judged together.
     fn judged(results: &[ScenarioResult]) -> ScenarioResult {
         let mut results = results.to_vec();
         judge(&mut results, Arch::X86_64);
@@ -266,17 +275,18 @@ mod tests {
         let [sb, nt] = ["SB", "S01-core+nt"].map(|name| result(name, &[0, 1], MANY, 900));
         let race = result("S01-as-is", &[0, 1], MANY, 0);
         let guard = result("S08-lost-wakeup", &[0, 1], MANY, 0);
-        // Store buffering says nothing of two stores.
+        // Store buffering says nothing about the order of two stores.
         assert_eq!(says(&judged(&[sb.clone(), race.clone()])), (Inconclusive, vec!["SB"], vec![]));
         assert_eq!(judged(&[sb.clone(), race.clone()]).evidence.unwrap().seen, [Reordering::StoreLoad]);
         assert_eq!(judged(&[sb.clone(), race.clone()]).sensitivity, None);
         assert_eq!(says(&judged(&[nt.clone(), race.clone()])), (NotObserved, vec!["S01-core+nt"], vec!["S01-core+nt"]));
         let both = judged(&[sb.clone(), nt.clone(), race.clone()]);
         assert_eq!(says(&both), (NotObserved, vec!["S01-core+nt", "SB"], vec!["S01-core+nt"]));
-        // And the other way round.
+        // The reverse: a control of two stores says nothing about store buffering.
         assert_eq!(says(&judged(&[nt.clone(), guard.clone()])), (Inconclusive, vec!["S01-core+nt"], vec![]));
         assert_eq!(says(&judged(&[sb.clone(), guard])), (NotObserved, vec!["SB"], vec!["SB"]));
-        // What needs no reordering needs threads that meet; load-store reordering no control of this machine shows.
+        // A race that needs no reordering needs threads that meet. No control of x86-64 shows load-store
+        // reordering.
         assert_eq!(
             says(&judged(&[sb.clone(), result("S13b-bail-out", &[0, 1], MANY, 0)])),
             (NotObserved, vec!["SB"], vec!["SB"])
@@ -284,7 +294,7 @@ mod tests {
         let mut load_store = race.clone();
         load_store.evidence.as_mut().unwrap().needs = Some(vec![vec![Reordering::LoadStore]]);
         assert_eq!(judged(&[sb.clone(), nt.clone(), load_store]).finding, Inconclusive);
-        // A test that is too large to be derived rests on both kinds.
+        // A test that is too large for the derivation needs controls of both kinds.
         let mut large = race;
         large.evidence.as_mut().unwrap().needs = None;
         assert_eq!(judged(&[nt.clone(), large.clone()]).finding, Inconclusive);
@@ -303,7 +313,7 @@ mod tests {
         let mut other = result("S01-core+nt", &[0, 1], MANY, 900);
         other.source_sha256 = "0".repeat(64);
         assert_eq!(says(&judged(&[other, race.clone()])), (Finding::Inconclusive, vec![], vec![]));
-        // The same shape, but none that is declared a control here.
+        // The same shape, but this test is not declared as a control on x86-64.
         let whole = result("S01-as-is+nt", &[0, 1], MANY, 900);
         assert_eq!(says(&judged(&[whole, race])), (Finding::Inconclusive, vec![], vec![]));
     }
@@ -321,14 +331,14 @@ mod tests {
         for cpus in [[0, 2], [2, 3]] {
             assert_eq!(finding(&[nt(&[0, 1])], "S01-as-is", &cpus), Inconclusive, "{cpus:?}");
         }
-        // Three threads: pairs of their CPUs, and together all of them.
+        // Three threads need controls on pairs of their CPUs, and together on all of them.
         assert_eq!(finding(&[nt(&[0, 1])], "S14-third-cpu", &[0, 1, 2]), Inconclusive);
         assert_eq!(finding(&[nt(&[0, 1]), nt(&[1, 2])], "S14-third-cpu", &[0, 1, 2]), NotObserved);
         assert_eq!(finding(&[nt(&[0, 1]), nt(&[2, 3])], "S14-third-cpu", &[0, 1, 2]), Inconclusive);
-        // Of the same kind on all of them.
+        // The controls must be of the same kind on all of the CPUs.
         let sb = result("SB", &[0, 2], MANY, 900);
         assert_eq!(finding(&[nt(&[0, 1]), sb], "S14-third-cpu", &[0, 1, 2]), Inconclusive);
-        // Threads that share a CPU see no reordering of each other.
+        // Threads that share a CPU cannot see reordering of each other.
         assert_eq!(finding(&[nt(&[0, 1])], "S14-third-cpu", &[0, 1, 0]), Inconclusive);
         assert_eq!(finding(&[nt(&[0, 1])], "S01-as-is", &[0, 0]), Inconclusive);
         assert_eq!(finding(&[nt(&[0, 0])], "S01-as-is", &[0, 1]), Inconclusive);
@@ -343,15 +353,15 @@ mod tests {
             let nt = result("S01-core+nt", &[0, 1], control.0, control.1);
             judged(&[nt, result("S01-as-is", &[0, 1], looked, 0)])
         };
-        // Every second match raced: the floor.
+        // Every second match of the control raced, so the minimum of 1000 matches applies.
         assert_eq!((of((1000, 500), 1).finding, of((1000, 500), 999).finding), (Inconclusive, Inconclusive));
         assert_eq!(of((1000, 500), 1000).finding, NotObserved);
-        // One match in 10,000 raced: three times as many are needed, of those at skews where the threads met.
+        // One match in 10,000 raced, so about 30,000 matches are needed at skews where the threads met.
         let few = of((1_000_000, 100), 29_955);
         let evidence = few.evidence.as_ref().unwrap();
         assert_eq!((few.finding, evidence.looked, evidence.needed), (Inconclusive, 29_955, 29_956));
         assert_eq!(of((1_000_000, 100), 29_956).finding, NotObserved);
-        // The best of several.
+        // Of several controls the best one counts.
         let [rare, frequent] =
             [("MP+nt", 100), ("S01-core+nt", 1000)].map(|(name, races)| result(name, &[0, 1], 1_000_000, races));
         for controls in [[rare.clone(), frequent.clone()], [frequent, rare]] {
@@ -362,7 +372,7 @@ mod tests {
             let sensitivity = zero.sensitivity.unwrap();
             assert_eq!(sensitivity.control, "S01-core+nt");
             assert_eq!(sensitivity.rate, 1000.0 / 2_100_000.0);
-            // The bound as a part of the control's rate: small is sensitive.
+            // The bound is relative to the rate of the control. A small bound means a sensitive run.
             let bound = interval(0, 110_000).unwrap().high / sensitivity.rate;
             assert!((sensitivity.bound - bound).abs() < 1e-12, "{sensitivity:?}");
         }
@@ -372,9 +382,9 @@ mod tests {
     fn a_skew_counts_where_the_threads_met() {
         let all = result("S01-as-is", &[0, 1], 5000, 0);
         assert_eq!(all.looked(), (5000, 0));
-        // No Match event: iterations count.
+        // Without a Match event, iterations count.
         assert_eq!(result("SB", &[0, 1], 5000, 70).looked(), (10_000, 70));
-        // 99 % in one outcome is still met, more is not; a race that takes all is.
+        // The threads met if at most 99 % of the instances have one outcome, or if the race has all of them.
         let mut edge = all.clone();
         edge.skews[0].outcomes = vec![0, 9900, 100];
         assert_eq!(edge.looked().0, 5000);

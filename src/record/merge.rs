@@ -1,4 +1,4 @@
-//! Adding records up: the same tests, run by the same code, on as many boxes and as often as one likes.
+//! Adds records up: runs of the same tests by the same machine code, from any number of machines.
 
 use std::collections::BTreeMap;
 
@@ -13,21 +13,21 @@ use super::{
 use crate::error::{Error, Result};
 use crate::verdict::VerdictSource;
 
-/// Adds records up as they come.
+/// A sum of records, built one record at a time.
 #[derive(Debug)]
 pub struct Merger {
     record: Record,
     gaps: Vec<Option<Histogram<u64>>>,
-    /// The file that each run which the sum holds came from, by the run's identity.
+    /// The file that each run of the sum came from, by the identity of the run.
     held: BTreeMap<String, String>,
     first: String,
 }
 
 impl Merger {
-    /// Begins with a record; `name` is for errors.
+    /// Starts a sum with a record. `name` is its name in error messages.
     ///
     /// # Errors
-    /// If a histogram in it does not read, or it holds a run twice.
+    /// If a histogram in it cannot be decoded, or if it contains a run twice.
     pub fn new(name: &str, mut record: Record) -> Result<Merger> {
         let gaps = record.results.iter().map(|result| gaps_of(name, result)).collect::<Result<_>>()?;
         let mut held = BTreeMap::new();
@@ -36,16 +36,17 @@ impl Merger {
         Ok(Merger { record, gaps, held, first: name.to_owned() })
     }
 
-    /// Adds one.
+    /// Adds a record.
     ///
     /// # Errors
-    /// If it was not made by the same tests, code, architecture and plan, with the first difference; or if both hold the same run. Nothing
-    /// of it is added then.
+    /// If the tests, machine code, architecture or settings differ (the message names the first
+    /// difference), if both contain the same run, or if a count would exceed 2^64. Nothing of the record
+    /// is added then.
     pub fn add(&mut self, name: &str, record: Record) -> Result<()> {
         let differ = |what: &str, ours: &str, theirs: &str| {
             Err(Error::Usage(format!(
-                "{name} cannot be added to {}: {what} is {theirs} there and {ours} here",
-                self.first
+                "{name} cannot be added to {first}: {what} is {theirs} in {name} and {ours} in {first}",
+                first = self.first
             )))
         };
         let (ours, theirs) = (&self.record.host, &record.host);
@@ -55,7 +56,7 @@ impl Merger {
         if ours.emulated != theirs.emulated {
             return differ("emulated", &ours.emulated.to_string(), &theirs.emulated.to_string());
         }
-        // All is compared and summed before anything is put in place.
+        // Everything is compared and summed before the sum is changed.
         let mut held = self.held.clone();
         hold(&mut held, name, &record)?;
         let mut places = Vec::new();
@@ -87,13 +88,13 @@ impl Merger {
         self.record.parts.extend(more_parts);
         self.record.elapsed_s += record.elapsed_s;
         self.record.interrupted |= record.interrupted;
-        // What a field of another version means in a sum, this version cannot know.
+        // This version does not know how to add a field of another version.
         self.record.extra.clear();
         self.record.results = results;
         Ok(())
     }
 
-    /// The sum, with every number that follows from the counts computed again.
+    /// Returns the sum. Every number that follows from the counts is computed again.
     pub fn finish(mut self) -> Record {
         self.record.id = identity::of_sum(&self.record.held());
         for (result, gaps) in self.record.results.iter_mut().zip(&self.gaps) {
@@ -103,21 +104,22 @@ impl Merger {
     }
 }
 
-/// Computes every number of a sum that follows from its counts; `gaps` is the sum of the parts' histograms.
+/// Computes every number of a sum that follows from its counts. `gaps` is the sum of the histograms of the
+/// parts.
 fn finish(result: &mut ScenarioResult, gaps: Option<&Histogram<u64>>) {
     compute(result);
     if let Some(gaps) = gaps {
         result.gaps = Gaps::of(&result.gaps.unit, gaps);
     }
-    // The parts' histories are not in their records.
+    // Drift needs the rate of each batch in time, and the records of the parts do not have it.
     result.drift = None;
     settle(result);
 }
 
-/// Adds a repeat to a result of the same experiment. What it was judged by stands until it is judged again.
+/// Adds a repeat to a result of the same experiment. The finding stays until the result is judged again.
 ///
 /// # Errors
-/// If a count would be too large.
+/// If a count would exceed 2^64.
 pub fn add_repeat(sum: &mut ScenarioResult, more: ScenarioResult) -> Result<()> {
     let name = "a repeat";
     let gaps = add_gaps(name, gaps_of(name, sum)?, gaps_of(name, &more)?)?;
@@ -126,24 +128,24 @@ pub fn add_repeat(sum: &mut ScenarioResult, more: ScenarioResult) -> Result<()> 
     Ok(())
 }
 
-/// Notes the runs that a record holds.
+/// Adds the runs of a record to the list of runs.
 ///
 /// # Errors
-/// If one is held already: names both files.
+/// If one of them is in the list already. The message names both files.
 fn hold(held: &mut BTreeMap<String, String>, name: &str, record: &Record) -> Result<()> {
     for id in record.held() {
         if let Some(other) = held.insert(id.clone(), name.to_owned()) {
             let other = if other == name { "it".to_owned() } else { other };
             return Err(Error::Usage(format!(
-                "{name} cannot be added: {other} holds the run {id} too, and its counts would be in the sum twice"
+                "{name} cannot be added: {other} already contains the run {id}, so the sum would count it twice"
             )));
         }
     }
     Ok(())
 }
 
-/// Which of `ours` a result of theirs belongs to: the same test on the same class. Where a record has several of these, pair by pair
-/// of a large machine, it is the one on the same CPUs.
+/// The index of the result in `ours` that `result` of `theirs` is added to: the same test on the same
+/// placement class. If a record has several of these (one per pair of CPUs), the CPUs must be the same too.
 fn counterpart(ours: &[ScenarioResult], result: &ScenarioResult, theirs: &[ScenarioResult]) -> Option<usize> {
     let alike =
         |known: &ScenarioResult| known.scenario == result.scenario && known.placement.class == result.placement.class;
@@ -152,12 +154,13 @@ fn counterpart(ours: &[ScenarioResult], result: &ScenarioResult, theirs: &[Scena
 }
 
 fn too_many(name: &str, what: &str) -> Error {
-    Error::Usage(format!("{name}: with it, {what} would be more than 2^64"))
+    Error::Usage(format!("{name} cannot be added: {what} would exceed 2^64"))
 }
 
 fn gaps_of(name: &str, result: &ScenarioResult) -> Result<Option<Histogram<u64>>> {
-    histogram(&result.gaps)
-        .map_err(|error| Error::Usage(format!("{name}: the histogram of {} does not read: {error}", result.scenario)))
+    histogram(&result.gaps).map_err(|error| {
+        Error::Usage(format!("{name}: the histogram of {} cannot be decoded: {error}", result.scenario))
+    })
 }
 
 fn add_gaps(name: &str, sum: Option<Histogram<u64>>, more: Option<Histogram<u64>>) -> Result<Option<Histogram<u64>>> {
@@ -165,13 +168,13 @@ fn add_gaps(name: &str, sum: Option<Histogram<u64>>, more: Option<Histogram<u64>
     if sum.len() + more.len() > MOST_COUNTS {
         return Err(too_many(name, "the gaps"));
     }
-    // Versions that told longer gaps apart have more room.
+    // The histograms of different versions have different largest values.
     sum.auto(true);
     sum.add(&more).map_err(|error| Error::Usage(format!("{name}: its histogram cannot be added: {error}")))?;
     Ok(Some(sum))
 }
 
-/// What is kept of a record that goes into a sum: its parts, or if it is one run's itself.
+/// The parts that a record adds to a sum: its own parts, or the record itself if it is from one run.
 fn parts(record: &Record) -> Vec<Part> {
     if record.parts.is_empty() {
         let Record { tool, command, started, elapsed_s, host, .. } = record.clone();
@@ -180,7 +183,8 @@ fn parts(record: &Record) -> Vec<Part> {
     record.parts.iter().map(|part| Part { id: part.identity(), ..part.clone() }).collect()
 }
 
-/// In what two results differ that must not: what, ours, theirs.
+/// The first setting in which two results differ although a sum needs it to be the same: its name, ours,
+/// theirs.
 fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'static str, String, String)> {
     let text = |result: &ScenarioResult| {
         [
@@ -190,12 +194,12 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
             ("the match event", format!("{:?}", result.match_event)),
             ("the pace", result.pace.mode.clone()),
             ("the group", given_group(result)),
-            ("the warmth", warmth(result)),
+            ("the prefetch setting", warmth(result)),
             ("the stress", format!("{:?}", result.stress)),
             ("focused", result.pace.focused.to_string()),
             (
                 "the period",
-                result.pace.given_period_ns.map_or("left to wakerace".to_owned(), |ns| format!("{ns:.1} ns")),
+                result.pace.given_period_ns.map_or("chosen by wakerace".to_owned(), |ns| format!("{ns:.1} ns")),
             ),
             ("the sweep", given_skews(result)),
             ("the layout", format!("{:?}", result.layout)),
@@ -209,44 +213,45 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
     pairs.map(|((what, ours), (_, theirs))| (what, ours, theirs)).find(|(_, ours, theirs)| ours != theirs)
 }
 
-/// The skews of a result, if they were given; where wakerace chooses them, they follow the machine.
+/// The skews of a result, if they were given. If wakerace chose them, they depend on the machine and may
+/// differ.
 fn given_skews(result: &ScenarioResult) -> String {
     let skews: Vec<String> = result.skews.iter().map(|skew| format!("{:.0}", skew.skew_ns)).collect();
-    if result.pace.given_skews { format!("{} ns", skews.join(", ")) } else { "left to wakerace".to_owned() }
+    if result.pace.given_skews { format!("{} ns", skews.join(", ")) } else { "chosen by wakerace".to_owned() }
 }
 
-/// The group of a result, if it was given.
+/// The group size of a result, if it was given.
 fn given_group(result: &ScenarioResult) -> String {
     let PaceRecord { given_group, group, .. } = result.pace;
-    if given_group { group.to_string() } else { "left to wakerace".to_owned() }
+    if given_group { group.to_string() } else { "chosen by wakerace".to_owned() }
 }
 
-/// The warmth of a result. Free runs have none, whatever earlier versions wrote.
+/// The prefetch setting of a result. Free runs have none, but earlier versions wrote one.
 fn warmth(result: &ScenarioResult) -> String {
     if result.pace.mode == "free" { "none".to_owned() } else { result.pace.warm.to_string() }
 }
 
-/// A sum, or what was too much for it.
+/// The sum of two counts, or the name of the count if it would exceed 2^64.
 fn plus(a: u64, b: u64, what: &'static str) -> Summed<u64> {
     a.checked_add(b).ok_or(what)
 }
 
-/// The sum of what only one side may have counted: if so, the sum has not.
+/// The sum of two optional counts; `None` if one of them is missing.
 fn plus_if_both(a: Option<u64>, b: Option<u64>, what: &'static str) -> Summed<Option<u64>> {
     a.zip(b).map(|(a, b)| plus(a, b, what)).transpose()
 }
 
-/// What both sides say; nothing where they differ.
+/// The value, if both sides have the same; otherwise `None`.
 fn same<T: PartialEq>(a: Option<T>, b: Option<T>) -> Option<T> {
     if a == b { a } else { None }
 }
 
-/// The text that one side may lack, because its version did not write it. Its hash is the same.
+/// The text of either side. One side may lack it, because its version did not write it. The hash is the same.
 fn either(a: String, b: String) -> String {
     if a.is_empty() { b } else { a }
 }
 
-/// A mean of two means, by the iterations that each is of.
+/// The weights for the mean of two means: the iterations of each side.
 #[derive(Clone, Copy)]
 struct Weights(f64, f64);
 
@@ -257,16 +262,18 @@ impl Weights {
     }
 }
 
-/// What two parts give together, or which count is then too large.
+/// The sum of two parts, or the name of the count that would exceed 2^64.
 type Summed<T> = std::result::Result<T, &'static str>;
 
-/// The sum of two results of one test. Every field is named here, so that one that is added to the type must be given its meaning in sums. What
-/// follows from others stands as it is until [`Merger::finish`] computes it.
+/// The sum of two results of one test. Every field is named here, so a new field does not compile until its
+/// meaning in sums is decided. Fields that follow from others keep the value of `a` until [`Merger::finish`]
+/// computes them.
 fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
     let weights = Weights(a.iterations as f64, b.iterations as f64);
     let repeats = [a.as_repeats(), b.as_repeats()].concat();
     let (outcomes, skews) = add_outcomes(a.outcomes, a.skews, b.outcomes, b.skews)?;
-    // A zero is worth what its weakest part is: only controls that fired in all of them speak for the sum.
+    // A zero of a sum is as weak as that of its weakest part: only controls that fired in all parts apply to
+    // the sum.
     let mut controls_fired = a.controls_fired;
     controls_fired.retain(|control| b.controls_fired.contains(control));
     let evidence = add_evidence(a.evidence, b.evidence);
@@ -282,30 +289,31 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         disturbances: plus(a.disturbances, b.disturbances, "the disturbances")?,
         moved: plus(a.moved, b.moved, "the iterations of moved threads")?,
         filtered: plus(a.filtered, b.filtered, "what the filter excludes")?,
-        // It follows from the source.
+        // This follows from the source, which is the same.
         displayed: if a.displayed.is_empty() { b.displayed } else { a.displayed },
         elapsed_s: a.elapsed_s + b.elapsed_s,
         in_batches_s: a.in_batches_s + b.in_batches_s,
         outcomes,
         skews,
         starts: add_starts(a.starts, b.starts)?,
-        // What the parts differ by is the spread of the sum; how each went in time is not.
+        // The differences between the parts give the spread of the sum. The course of each part in time does
+        // not.
         repeats,
         blocks: Vec::new(),
         pace: add_pace(a.pace, b.pace, weights),
-        // They differ between boxes, and the parts' hosts say which there were.
+        // The CPUs may differ between machines. `parts` says which hosts there were.
         placement: PlacementRecord { cpus: a.placement.cpus, class: a.placement.class },
-        // The runs of a sum may each have had their own.
+        // These may differ between the runs of a sum.
         line_transfer_ns: None,
         counters: Vec::new(),
         drift: None,
-        // The least favourable one.
+        // The least favourable value.
         nice: a.nice.max(b.nice),
         source: either(a.source, b.source),
         listing: either(a.listing, b.listing),
         lkmm: same(a.lkmm, b.lkmm),
         expected_from: if a.expected_from == b.expected_from { a.expected_from } else { VerdictSource::Header },
-        // These are the same, or the two would not be added.
+        // These are the same in both, as checked before.
         scenario: a.scenario,
         source_sha256: a.source_sha256,
         code_sha256: a.code_sha256,
@@ -316,10 +324,10 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         atomics: a.atomics,
         stress: a.stress,
         expected: a.expected,
-        // Where it came from and what the order of skews was drawn with: those of the first part.
+        // The folder of the test, and the seed of the order of skews: those of the first part.
         group: a.group,
         seed: a.seed,
-        // Computed by `finish`.
+        // `finish` computes these.
         iterations_per_s: a.iterations_per_s,
         rate: a.rate,
         interval: a.interval,
@@ -329,12 +337,13 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         reproducibility: a.reproducibility,
         gaps: a.gaps,
         finding: a.finding,
-        // What a field of another version means in a sum, this version cannot know.
+        // This version does not know how to add a field of another version.
         extra: BTreeMap::new(),
     })
 }
 
-/// What a sum's zero rests on: only what holds in both parts. A part without, of a version that asked for less, leaves the sum none.
+/// The evidence for a zero of a sum: only what holds in both parts. If a part has no evidence (from an
+/// earlier version), the sum has none.
 fn add_evidence(a: Option<Evidence>, b: Option<Evidence>) -> Option<Evidence> {
     let (a, b) = a.zip(b)?;
     let Evidence { needs, mut seen, mut controls, looked, needed } = a;
@@ -349,7 +358,7 @@ fn add_evidence(a: Option<Evidence>, b: Option<Evidence>) -> Option<Evidence> {
     })
 }
 
-/// The word of the weaker control, of those that speak for both.
+/// The sensitivity with the lower control rate, if this control applies to both parts.
 fn weaker(a: Option<Sensitivity>, b: Option<Sensitivity>, speak: &[String]) -> Option<Sensitivity> {
     let known = |sensitivity: &Sensitivity| speak.contains(&sensitivity.control);
     let (a, b) = a.zip(b)?;
@@ -357,20 +366,20 @@ fn weaker(a: Option<Sensitivity>, b: Option<Sensitivity>, speak: &[String]) -> O
     known(&weaker).then_some(weaker)
 }
 
-/// How the parts' instances followed each other: what was given is the same, what was found is a mean.
+/// The pace of a sum. Settings that were given are the same in both parts. Measured values become means.
 fn add_pace(a: PaceRecord, b: PaceRecord, weights: Weights) -> PaceRecord {
-    // Versions that did not measure it wrote 0.
+    // Versions that did not measure this wrote 0.
     let measured = a.apart_ns > 0.0 && b.apart_ns > 0.0;
     PaceRecord {
         mode: a.mode,
         chosen: if a.chosen == b.chosen { a.chosen } else { "auto".to_owned() },
-        // Ticks of different clocks have no mean.
+        // The mean of ticks of different clocks has no meaning.
         period_ticks: same(a.period_ticks, b.period_ticks),
         period_ns: a.period_ns.zip(b.period_ns).map(|(a, b)| weights.mean(a, b)),
         given_period_ns: a.given_period_ns,
         given_skews: a.given_skews,
         profile: same(a.profile, b.profile),
-        // Where it was left to wakerace, that of the first part.
+        // If wakerace chose the group size, that of the first part.
         group: a.group,
         given_group: a.given_group,
         warm: a.warm,
@@ -380,7 +389,7 @@ fn add_pace(a: PaceRecord, b: PaceRecord, weights: Weights) -> PaceRecord {
     }
 }
 
-/// Adds the counts by how the lines lay; where one side has none, the sum has none.
+/// Adds the counts by cache-line ownership. If one side has none, the sum has none.
 fn add_starts(sum: Vec<StartRecord>, more: Vec<StartRecord>) -> Summed<Vec<StartRecord>> {
     if sum.is_empty() || more.is_empty() {
         return Ok(Vec::new());
@@ -399,7 +408,8 @@ fn add_starts(sum: Vec<StartRecord>, more: Vec<StartRecord>) -> Summed<Vec<Start
     Ok(starts)
 }
 
-/// Adds outcomes by their values and skews by their distance. Each skew's counts by outcome are put into the order of all outcomes.
+/// Adds the counts of equal outcomes and of equal skews. The counts of each skew are put into the order of
+/// the outcomes of the sum.
 fn add_outcomes(
     ours: Vec<OutcomeRecord>,
     our_skews: Vec<SkewRecord>,
@@ -416,7 +426,7 @@ fn add_outcomes(
         }
     }
     let outcomes: Vec<OutcomeRecord> = outcomes.into_values().collect();
-    // Skews are told apart to a tenth of a nanosecond, finer than any clock here counts.
+    // Skews are equal if they agree to a tenth of a nanosecond. No clock here has a finer resolution.
     let key = |skew: &SkewRecord| (skew.skew_ns * 10.0).round().to_bits();
     let mut skews: Vec<SkewRecord> = Vec::new();
     for (of_side, order) in [our_skews, their_skews].into_iter().zip(orders) {
@@ -438,7 +448,7 @@ fn add_outcomes(
     Ok((outcomes, skews))
 }
 
-/// The values of outcomes, in their order.
+/// The values of the outcomes, in the order of the outcomes.
 fn order(outcomes: &[OutcomeRecord]) -> Vec<BTreeMap<String, FinalValue>> {
     outcomes.iter().map(|outcome| outcome.values.clone()).collect()
 }

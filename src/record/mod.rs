@@ -1,4 +1,4 @@
-//! The result file: everything about a run, as JSON, versioned by its `schema` field.
+//! Records: JSON files with everything about a run. The `schema` field gives the version.
 
 #![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
@@ -39,39 +39,41 @@ pub use save::{cpu_slug, default_path};
 pub use spread::CountRecord;
 pub use validate::{histogram, problems, protocol_problems};
 
-/// The schema this program writes.
+/// The schema of the records that `wakerace run` writes.
 pub const SCHEMA: &str = "wakerace/1";
 
-/// One run of `wakerace run`: an entry per scenario and placement, in the order they were run.
+/// The record of `wakerace run`: a result per scenario and placement, in the order they were run.
 pub type Record = RunRecord<ScenarioResult>;
 
-/// One run.
+/// A record of one run, or the sum of several.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunRecord<R> {
-    /// [`SCHEMA`] or [`PROTOCOL_SCHEMA`].
+    /// The version of the format: [`SCHEMA`] or [`PROTOCOL_SCHEMA`].
     pub schema: String,
-    /// Which run it is of, and no other: 128 random bits in hexadecimal, drawn when the run begins; that of a sum follows from those of its parts.
-    /// Absent in records of versions without ids, which are told apart by command, host and `started`.
+    /// The id of the run: 128 random bits in hexadecimal, drawn when the run starts. The id of a sum is a
+    /// hash of the ids of
+    /// its parts. Absent in records of versions without ids; these are identified by program, command,
+    /// host and `started`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
-    /// What made it.
+    /// The program that wrote the record.
     pub tool: Tool,
     /// The command line.
     pub command: Vec<String>,
-    /// When it began, RFC 3339 in UTC.
+    /// The start time, RFC 3339 in UTC.
     pub started: String,
-    /// How long it took so far, in seconds.
+    /// The duration until the record was written, in seconds.
     pub elapsed_s: f64,
-    /// Whether it was cut short by Ctrl-C. What is here was measured all the same.
+    /// Whether the run was interrupted by Ctrl-C. The results are valid all the same.
     pub interrupted: bool,
-    /// The box.
+    /// The host.
     pub host: Host,
-    /// What was measured.
+    /// The results.
     pub results: Vec<R>,
-    /// The records that were added up to this one; none if it is one run's.
+    /// The records that were added up; empty if the record is from one run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
-    /// What other versions wrote here: it is kept.
+    /// Fields of other versions. They are kept when the record is written again.
     #[serde(flatten)]
     pub extra: BTreeMap<String, Value>,
 }
@@ -79,32 +81,33 @@ pub struct RunRecord<R> {
 /// A record that went into a sum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
-    /// The `id` of the record; for one without, what stands for it. Absent in sums of versions without ids.
+    /// The `id` of the record, or the hash that identifies a record without id. Absent in sums of versions
+    /// without ids.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
-    /// What made it.
+    /// The program that wrote the record.
     pub tool: Tool,
     /// The command line.
     pub command: Vec<String>,
-    /// When it began.
+    /// The start time, RFC 3339 in UTC.
     pub started: String,
-    /// How long it took, in seconds.
+    /// The duration, in seconds.
     pub elapsed_s: f64,
-    /// The box.
+    /// The host.
     pub host: Host,
 }
 
 impl<R> RunRecord<R> {
-    /// The beginning of one, with nothing measured yet and an id of its own.
+    /// Starts a record without results, with a new id.
     ///
     /// # Errors
-    /// If the system gives no random numbers.
+    /// If the system provides no random numbers.
     pub fn begin(schema: &str, started: jiff::Timestamp, host: Host) -> crate::error::Result<RunRecord<R>> {
         Ok(RunRecord {
             schema: schema.to_owned(),
             id: identity::new()?,
             tool: Tool::this(),
-            // Where the binary lies is nobody's business.
+            // The path of the binary is not recorded, for privacy.
             command: std::iter::once("wakerace".to_owned()).chain(std::env::args().skip(1)).collect(),
             started: started.to_string(),
             elapsed_s: 0.0,
@@ -117,14 +120,14 @@ impl<R> RunRecord<R> {
     }
 }
 
-/// The JSON Schema of records, of both kinds.
+/// The JSON Schema of both kinds of records.
 ///
 /// # Errors
-/// None that is a user's fault.
+/// Only an internal one.
 pub fn json_schema() -> crate::error::Result<String> {
     #[derive(JsonSchema)]
     #[serde(untagged)]
-    #[allow(dead_code)] // only its schema is wanted
+    #[allow(dead_code)] // the type is only used for its schema
     enum Any {
         Run(Box<Record>),
         Protocol(Box<ProtocolRecord>),
@@ -137,11 +140,11 @@ pub fn json_schema() -> crate::error::Result<String> {
 /// The program that made a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tool {
-    /// `wakerace`
+    /// The name: `wakerace`.
     pub name: String,
-    /// Its version.
+    /// The version.
     pub version: String,
-    /// The commit it was built from.
+    /// The commit that it was built from.
     pub commit: String,
 }
 
@@ -156,188 +159,209 @@ impl Tool {
     }
 }
 
-/// What one scenario gave on one placement.
+/// The result of one scenario on one placement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScenarioResult {
     /// The test's name.
     pub scenario: String,
-    /// The folder it came from: race, fixes, mutants, guards, controls, or a path.
+    /// The folder of the test: race, fixes, mutants, guards, controls, or a path.
     pub group: String,
     /// SHA-256 of the litmus source.
     pub source_sha256: String,
     /// SHA-256 of the machine code that ran.
     pub code_sha256: String,
-    /// The litmus source itself; empty in records of versions that did not keep it.
+    /// The litmus source; empty in records of versions that did not keep it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub source: String,
-    /// The machine code in a disassembler's words, thread by thread; empty as above.
+    /// The disassembled machine code of each thread; empty in records of versions that did not keep it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub listing: String,
-    /// The final condition, as the test states it.
+    /// The final condition of the test.
     pub condition: String,
-    /// The event that `matches` counts, if the test declares one.
+    /// The Match event, which `matches` counts, if the test declares one.
     pub match_event: Option<String>,
-    /// Where the threads ran.
+    /// The CPUs that the threads ran on.
     pub placement: PlacementRecord,
-    /// How instances followed each other.
+    /// The pace of the instances.
     pub pace: PaceRecord,
-    /// Where the variables lay.
+    /// The layout of the variables in memory.
     pub layout: LayoutRecord,
     /// Instances per batch.
     pub batch: usize,
     /// Seed of the order of skews.
     pub seed: u64,
-    /// On arm64, which atomics the code used: `lse` or `llsc`.
+    /// On arm64, the kind of atomics in the code: `lse` or `llsc`.
     pub atomics: Option<String>,
-    /// Instances that all threads completed and whose outcome passes the test's filter, if it has one.
+    /// Iterations: instances that all threads completed and whose outcome passes the test's filter, if it has
+    /// one.
     pub iterations: u64,
-    /// Instances whose outcome fails the filter: they are no iterations and in no other count. 0 in records of versions that counted them
-    /// as iterations.
+    /// Instances whose outcome fails the filter. They are not iterations and are in no other count. 0 in
+    /// records of versions
+    /// that counted them as iterations.
     #[serde(default)]
     pub filtered: u64,
     /// Wall-clock time, in seconds.
     pub elapsed_s: f64,
-    /// The part of it inside measured batches, in seconds: from a batch's first tick to the end of its last thread. Earlier versions counted
-    /// from 2 us before.
+    /// The part of `elapsed_s` inside measured batches, in seconds: from the first tick of a batch to the end
+    /// of its last
+    /// thread. Earlier versions counted from 2 us before the first tick.
     pub in_batches_s: f64,
     /// Iterations per second of wall-clock time.
     pub iterations_per_s: f64,
     /// Every outcome that was seen. The counts add up to `iterations`.
     pub outcomes: Vec<OutcomeRecord>,
-    /// The registers and variables that the condition and `locations` name, which herd7 and litmus7 print; the other values of an outcome are
-    /// the filter's and Match's. Empty in records of versions that did not tell them apart.
+    /// The registers and variables that the condition and `locations` name. herd7 and litmus7 print these.
+    /// The other values
+    /// of an outcome are those that only the filter and the Match event use. Empty in records of versions
+    /// that did not distinguish them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub displayed: Vec<String>,
-    /// Instances in which the Match event happened.
+    /// Matches: iterations in which the Match event happened.
     pub matches: Option<u64>,
-    /// Instances in which the outcome the test asks about happened.
+    /// Races: iterations that ended in the outcome that the test asks about.
     pub races: u64,
     /// `races / iterations`.
     pub rate: Option<f64>,
-    /// The interval of `rate`, as wide as `blocks` and `repeats` differ; in records without them, that of independent iterations.
+    /// The 95 % interval of `rate`. It takes the spread of `blocks` and `repeats` into account. In records
+    /// without these it
+    /// assumes independent iterations.
     pub interval: Option<Interval>,
     /// `races / matches`.
     pub rate_per_match: Option<f64>,
-    /// The interval of `rate_per_match`.
+    /// The 95 % interval of `rate_per_match`.
     pub interval_per_match: Option<Interval>,
-    /// How many independent iterations would tell `rate` as well as these do: `iterations`, divided by how many times the variance of independent
-    /// ones `blocks` and `repeats` show. Absent without races, and in records without blocks and repeats.
+    /// The number of independent iterations that would give `rate` with the same precision: `iterations`
+    /// divided by the
+    /// design effect that `blocks` and `repeats` show. Absent without races, and without blocks and
+    /// repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_iterations: Option<f64>,
-    /// How sure one may be that a run of the same length sees a race again: 1 - e^-races.
+    /// The probability that a run of the same length sees a race again: 1 - e^-races.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reproducibility: Option<f64>,
-    /// Whether the rate at the end was that of the beginning; absent where there were too few batches.
+    /// The test for drift: how the rate at the end differs from that at the start. Absent with too few
+    /// batches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,
-    /// For a zero: what the best control on the same CPUs says of it.
+    /// For a zero: its upper bound relative to the best control on the same CPUs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sensitivity: Option<Sensitivity>,
-    /// Iterations that were run and thrown away, because a thread lost its CPU in the middle of their batch.
+    /// Iterations that were run and discarded, because a thread lost its CPU during their batch.
     #[serde(default)]
     pub discarded: u64,
     /// Batches in which a thread lost its CPU.
     #[serde(default)]
     pub disturbances: u64,
-    /// Iterations that were run and thrown away, because a thread was found on another CPU than its own after their batch: somebody moved
-    /// it. They are not among `discarded`.
+    /// Iterations that were run and discarded, because a thread was on a wrong CPU after their batch:
+    /// something outside
+    /// wakerace moved it. They are not in `discarded`.
     #[serde(default)]
     pub moved: u64,
-    /// How long a cache line took from P0's CPU to P1's just before the run, in nanoseconds: where a hypervisor moves CPUs about, it tells
-    /// which of a box's moods a run met. Absent from short runs.
+    /// The cache-line transfer latency from P0's CPU to P1's just before the run, in nanoseconds. If a
+    /// hypervisor moves
+    /// virtual CPUs, this tells how far apart the CPUs were in this run. Absent in short runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line_transfer_ns: Option<f64>,
-    /// How far the counter of each thread's CPU was ahead of that of P0's just before the run, from P1 on. Absent where threads share a CPU,
-    /// in sums, and in records of versions that did not look.
+    /// The offset of the clock counter of each thread's CPU from that of P0's CPU just before the run, from
+    /// P1 on. Absent if
+    /// threads share a CPU, in sums, and in records of versions that did not measure it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counters: Vec<CounterOffset>,
-    /// The nice value that the threads had: asked for so that a busy box disturbs less, where the system grants it.
+    /// The nice value of the threads. A low one reduces disturbance by other programs, if the system grants
+    /// it.
     #[serde(default)]
     pub nice: i32,
-    /// What pressed on the memory system beside the test.
+    /// The stress on the memory system during the test, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stress: Option<String>,
-    /// Counts by skew: the race window.
+    /// The counts by skew: the race window.
     pub skews: Vec<SkewRecord>,
-    /// Counts by how the lines of an instance lay when it began: they add up to `iterations` and `races`. Absent in records of
-    /// versions that did not count them.
+    /// The counts by cache-line ownership at the start of an instance. They add up to `iterations` and
+    /// `races`. Absent in
+    /// records of versions that did not count them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub starts: Vec<StartRecord>,
-    /// Counts of up to 128 blocks of batches that follow each other in time; only of batches at the skews and periods that were settled on. Absent
-    /// in sums, whose parts are under `repeats`, and in records of versions that did not count them.
+    /// The counts of up to 128 blocks of consecutive batches, in order of time. Only batches at the final
+    /// skews and periods
+    /// are in blocks. Absent in sums, which have `repeats` instead, and in records of versions that did
+    /// not count them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocks: Vec<CountRecord>,
-    /// Counts of each run that was added up to this result: repeats, parts of a sum. Absent where it is one run's.
+    /// The counts of each run that was added up to this result: repeats, or parts of a sum. Absent if it is
+    /// from one run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repeats: Vec<CountRecord>,
-    /// Iterations between races.
+    /// The histogram of iterations between races.
     pub gaps: Gaps,
-    /// Whether the architecture allows what is counted as a race.
+    /// Whether the architecture allows the race.
     pub expected: Option<Verdict>,
-    /// Whether its model computed that, or the test declares it.
+    /// Whether the architecture's model computed `expected`, or the test declares it.
     #[serde(default)]
     pub expected_from: VerdictSource,
-    /// What the kernel's memory model says of the condition.
+    /// The verdict of the kernel's memory model (LKMM) on the condition.
     pub lkmm: Option<Verdict>,
     /// Controls that fired on the same CPUs in this run.
     pub controls_fired: Vec<String>,
-    /// What a zero rests on; absent in records of versions that took any control that fired for enough.
+    /// The evidence for a zero. Absent in records of versions for which any control that fired was enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
-    /// What it comes to.
+    /// The finding.
     pub finding: Finding,
-    /// What other versions wrote here: it is kept.
+    /// Fields of other versions. They are kept when the record is written again.
     #[serde(flatten)]
     pub extra: BTreeMap<String, Value>,
 }
 
-/// What a control says of a zero.
+/// The upper bound of a zero relative to a control.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sensitivity {
-    /// The control of the same CPUs that raced most often.
+    /// The control with the highest rate on the same CPUs.
     pub control: String,
-    /// Its rate.
+    /// The rate of the control.
     pub rate: f64,
-    /// The upper bound of this result's rate as a part of that: had the race been this many times as frequent as the control, it
-    /// would have been seen.
+    /// The upper bound of this result's rate, divided by the rate of the control. If the race were this many
+    /// times as
+    /// frequent as the control, it would have been seen.
     pub bound: f64,
 }
 
 impl SkewRecord {
-    /// Races per instance at this skew; 0 where nothing was run.
+    /// Races per instance at this skew; 0 if nothing was run.
     pub fn rate(&self) -> f64 {
         share(self.races, self.iterations).unwrap_or(0.0)
     }
 }
 
 impl ScenarioResult {
-    /// The skew at which races are most frequent, if there is a choice and any was seen.
+    /// The skew with the highest rate. `None` with a single skew or without races.
     pub fn best_skew(&self) -> Option<&SkewRecord> {
         let best = self.skews.iter().max_by(|a, b| a.rate().total_cmp(&b.rate()));
         best.filter(|best| best.races > 0 && self.skews.len() > 1)
     }
 }
 
-/// Where threads ran.
+/// The placement: the CPUs that the threads ran on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct PlacementRecord {
     /// The CPU of P0, P1, ...
     pub cpus: Vec<usize>,
-    /// How far apart they are.
+    /// The placement class: the distance between the CPUs.
     pub class: Class,
 }
 
-/// How instances followed each other.
+/// The pace of the instances.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PaceRecord {
     /// `free` or `paced`.
     pub mode: String,
     /// Whether wakerace chose it (`auto`) or the command line gave it (`given`).
     pub chosen: String,
-    /// From one group of instances to the next, in ticks of the clock; paced only. The mean, where it was left to wakerace: it then
-    /// follows the machine, as the shortest that the threads keep or, where races are frequent, as the one with the most of them.
+    /// The time from one group of instances to the next, in ticks of the clock; paced only. If wakerace chose
+    /// the period, it
+    /// adapts to the machine, and this is the mean. It is the shortest period that the threads can keep
+    /// or, if races are frequent, the one with the most races.
     pub period_ticks: Option<u64>,
-    /// The same in nanoseconds.
+    /// The period in nanoseconds.
     pub period_ns: Option<f64>,
     /// The period, if the command line gave it, in nanoseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -345,53 +369,57 @@ pub struct PaceRecord {
     /// Whether the command line gave the skews.
     #[serde(default)]
     pub given_skews: bool,
-    /// The profile that the settings are from: what it was tuned on and when.
+    /// The profile that the settings come from: the host it was tuned on and the time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    /// Instances that followed each other freely at each tick.
+    /// The group size: instances that run back to back at each tick.
     #[serde(default = "one")]
     pub group: usize,
-    /// Whether the command line or a profile gave that number.
+    /// Whether the command line or a profile gave the group size.
     #[serde(default)]
     pub given_group: bool,
-    /// Whether the threads fetched a group's lines before its tick.
+    /// Whether the threads prefetched the cache lines of a group before its tick.
     #[serde(default = "cold")]
     pub warm: Warm,
-    /// Whether the skews were taken equally often for the first quarter only, and then those that were worth it: where races
-    /// were most frequent, or, if there were none, where the most different outcomes came up.
+    /// Whether the search focused on some skews. Then all skews were used equally often only in the first
+    /// quarter, and after
+    /// that those with the most frequent races or, without races, those with the most different outcomes.
     #[serde(default)]
     pub focused: bool,
-    /// How far apart the first and the last thread ended their batches, the skew taken off, in nanoseconds, on average: in a free run
-    /// what they drift apart in a batch. 0 in records of versions that did not measure it.
+    /// The mean time between the end of a batch in its first and in its last thread, minus the skew, in
+    /// nanoseconds. In a
+    /// free run this is how far the threads drift apart in a batch. 0 in records of versions that did not
+    /// measure it.
     #[serde(default)]
     pub apart_ns: f64,
-    /// The share of groups that a thread began after their time, being busy with an earlier one; paced only. Much where the
-    /// period was taken for its races, and no harm then.
+    /// The share of groups that a thread started late, because it was busy with an earlier group; paced only.
+    /// It is high, and
+    /// harmless, if the period was chosen for its many races.
     pub late: Option<f64>,
 }
 
-/// What records of versions without it had.
+/// The value for records of versions without prefetch.
 const fn cold() -> Warm {
     Warm::Off
 }
 
-/// What records of versions without groups had.
+/// The value for records of versions without groups.
 const fn one() -> usize {
     1
 }
 
-/// Where variables lay.
+/// The layout of the variables in memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LayoutRecord {
     /// `padded`, `packed` or `kernel-ARCH`.
     pub kind: String,
-    /// The false-sharing distance it was made for, in bytes.
+    /// The false-sharing distance that the layout was made for, in bytes.
     pub line_bytes: usize,
-    /// From one instance to the next, in bytes.
+    /// The distance from one instance to the next, in bytes.
     pub stride_bytes: usize,
 }
 
-/// A final value: a number, or `&name` for the address of a shared variable.
+/// A final value: an integer, or `&name` for the address of a shared variable.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum FinalValue {
@@ -415,46 +443,53 @@ impl std::fmt::Display for FinalValue {
 pub struct OutcomeRecord {
     /// Registers (`1:r0`) and variables (`x`) with their final values.
     pub values: BTreeMap<String, FinalValue>,
-    /// How often.
+    /// How often it was seen.
     pub count: u64,
-    /// Whether it is the outcome the test asks about.
+    /// Whether it is a race: the outcome that the test asks about.
     pub satisfies: bool,
 }
 
-/// Counts at one skew.
+/// The counts at one skew.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SkewRecord {
-    /// How much later the last thread began than P0, in nanoseconds. Corrected by how far the counters of their CPUs are apart, where that
-    /// could be told; the error is `counters`'.
+    /// The skew: the start delay of the last thread relative to P0, in nanoseconds. It is corrected by the
+    /// offset between the
+    /// clock counters of their CPUs, if that could be measured. `counters` has the error of the
+    /// correction.
     pub skew_ns: f64,
-    /// Instances run at this skew.
+    /// Iterations at this skew.
     pub iterations: u64,
     /// Matches among them.
     pub matches: Option<u64>,
     /// Races among them.
     pub races: u64,
-    /// How often each of the result's `outcomes` was seen among them, in that order; empty in records of versions that did
-    /// not count it.
+    /// How often each of the result's `outcomes` was seen at this skew, in the same order. Empty in records
+    /// of versions that
+    /// did not count it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<u64>,
 }
 
-/// Counts of the instances whose lines lay alike when they began.
+/// The counts of iterations that began with the same cache-line ownership.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StartRecord {
-    /// Whether each thread fetched the lines it uses before the tick, those it stores to as its own.
+    /// Whether each thread prefetched the lines that it uses before the tick. Lines that it stores to are
+    /// prefetched for
+    /// writing.
     pub warm: bool,
-    /// Which thread wrote each shared variable last before the instance began, and so had its line in its own caches unless it lost it
-    /// since: `P0`, `P1`, ... Variables of which the test uses only the address are left out.
+    /// The thread that last wrote each shared variable before the instance began: `P0`, `P1`, ... This thread
+    /// had the line in
+    /// its caches unless it lost it since. Variables of which the test uses only the address are left
+    /// out.
     pub last_writers: BTreeMap<String, String>,
-    /// Instances.
+    /// Iterations.
     pub iterations: u64,
     /// Races among them.
     pub races: u64,
 }
 
 impl StartRecord {
-    /// Races per instance; 0 where nothing was run.
+    /// Races per instance; 0 if nothing was run.
     pub fn rate(&self) -> f64 {
         share(self.races, self.iterations).unwrap_or(0.0)
     }

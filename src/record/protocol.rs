@@ -1,4 +1,4 @@
-//! What a run of the mutex and wakeup protocol gave.
+//! Records of runs of the mutex and wakeup protocol.
 
 use std::collections::BTreeMap;
 
@@ -17,123 +17,129 @@ use crate::stats::{Interval, interval};
 /// The schema of [`ProtocolRecord`].
 pub const PROTOCOL_SCHEMA: &str = "wakerace-protocol/1";
 
-/// One run of `wakerace protocol`: an entry per profile and layout.
+/// The record of `wakerace protocol`: a result per profile and layout.
 pub type ProtocolRecord = RunRecord<ProtocolResult>;
 
-/// What one profile gave.
+/// The result of one profile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProtocolResult {
     /// `v7.1`, `draft`, `draft+check` or `v7.2`.
     pub profile: String,
     /// Whether the profile is a reconstruction of something that is not archived.
     pub reconstruction: bool,
-    /// What was left out on purpose.
+    /// The mutant: the step of the protocol that was left out on purpose.
     pub mutant: Option<String>,
-    /// Which interleavings were sought.
+    /// The variant of the workload: which interleavings the run provokes.
     pub variant: String,
     /// How blocked_on was stored: `plain` or `nontemporal`.
     pub blocked_on_store: String,
-    /// Where the fields of task_struct lay.
+    /// The layout of the fields of task_struct in memory.
     pub layout: String,
-    /// The host's CPUs.
+    /// The CPUs of the host that the protocol ran on.
     pub cpus: Vec<usize>,
-    /// Tasks per CPU that had any.
+    /// Tasks per CPU, for CPUs that had tasks.
     pub tasks_per_cpu: usize,
-    /// Seed of what tasks and interrupts did.
+    /// Seed of the random choices of tasks and interrupts.
     pub seed: u64,
     /// Wall-clock time, in seconds.
     pub elapsed_s: f64,
-    /// Times that a task went to sleep on a mutex.
+    /// Rounds: how often a task went to sleep on a mutex.
     pub rounds: u64,
-    /// The same per second.
+    /// Rounds per second.
     pub rounds_per_s: f64,
     /// Locks acquired.
     pub acquired: u64,
-    /// Calls of try_to_wake_up(), and how they ended.
+    /// Calls of try_to_wake_up(), by how they ended.
     pub wakes: WakesRecord,
     /// Wakeups whose state matched: `runnable + activated`.
     pub matches: u64,
-    /// Of these, blocked_on was read as NULL.
+    /// Matches in which the waker read blocked_on as NULL.
     pub nulls: u64,
-    /// Of these, the race: its store was not seen though the state behind it was.
+    /// Races: matches in which the waker read the new state but not the store to blocked_on that comes before
+    /// it.
     pub races: u64,
     /// `races / matches`.
     pub rate: Option<f64>,
-    /// Its interval.
+    /// The 95 % interval of `rate`.
     pub interval: Option<Interval>,
-    /// Races whose task was queued still and kept its blocked_on, by who put it right.
+    /// Races whose task was still queued and kept blocked_on set, by the code that cleared it (the healer).
     pub healed: Vec<HealedRecord>,
-    /// Those that nobody put right: their tasks kept it to the end of the run, or were lost and put back by the monitor. Earlier versions
-    /// counted the latter as healed by a later wakeup.
+    /// Such races that were not healed: the task kept blocked_on set to the end of the run, or the task was
+    /// lost and the
+    /// monitor put it back. Earlier versions counted the latter as healed by a later wakeup.
     pub unhealed: u64,
-    /// How long a task was RUNNING with blocked_on set, from the wakeup to whoever put it right.
+    /// How long a task was RUNNING with blocked_on set, from the wakeup to the healing.
     pub heal_ns: Gaps,
-    /// What must never happen, and the claims, with how often they were broken.
+    /// The harms (events that must never happen) and the claims, with the number of times that each happened
+    /// or was broken.
     pub harms: Vec<HarmRecord>,
-    /// Tasks that the monitor put back onto a runqueue after they were lost, each counted as H4; in the draft alone.
+    /// Lost tasks that the monitor put back on a runqueue. Each is counted as H4. This happens only in the
+    /// draft.
     pub rescued: u64,
-    /// What must not be, in words: a task that did not move or was lost at the end, a CPU that panicked, or the first harm that ended the run.
+    /// The fault that ended the run, in words: a task that did not move or was lost at the end, a CPU that
+    /// panicked, or the
+    /// first harm that ended the run.
     pub stuck: Option<String>,
-    /// What other versions wrote here: it is kept.
+    /// Fields of other versions. They are kept when the record is written again.
     #[serde(flatten)]
     pub extra: BTreeMap<String, Value>,
 }
 
-/// How wakeups ended. They add up.
+/// Wakeups by how they ended. The other counts add up to `issued`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WakesRecord {
-    /// All.
+    /// All wakeups.
     pub issued: u64,
-    /// The state did not match.
+    /// Wakeups whose state did not match.
     pub no_match: u64,
-    /// The task was queued still.
+    /// Wakeups that found the task still queued.
     pub runnable: u64,
-    /// The task was put on a runqueue.
+    /// Wakeups that put the task on a runqueue.
     pub activated: u64,
-    /// Dropped by a mutant.
+    /// Wakeups that a mutant dropped.
     pub dropped: u64,
-    /// None of these: lost. 0, or something is wrong.
+    /// Lost wakeups, which ended in none of these ways. A number other than 0 is a fault.
     pub unaccounted: u64,
 }
 
-/// How many one healer put right.
+/// The number of races that one healer healed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HealedRecord {
-    /// Who.
+    /// The name of the healer.
     pub by: String,
-    /// How many.
+    /// The number of races.
     pub count: u64,
 }
 
-/// How often something happened that must not.
+/// The count of one harm or claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HarmRecord {
-    /// H1 to H10, M, C1 to C6.
+    /// The id: H1 to H10, M, C1 to C6.
     pub id: String,
-    /// What it is.
+    /// The description.
     pub text: String,
-    /// How often.
+    /// How often the harm happened or the claim was broken.
     pub count: u64,
-    /// Whether the profile may show it.
+    /// Whether the profile is known to show it.
     pub expected: bool,
 }
 
-/// What a result comes to.
+/// The judgement of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Judgement {
-    /// No harm was counted.
+    /// No harm was counted. Claims that the profile is known to break may be broken.
     Clean,
-    /// Harm, all of it of the kinds that the profile is known to do.
+    /// Harm was counted, but only kinds that the profile is known to show.
     AsExpected,
-    /// Harm that the profile must not do, a task that was stuck, or a wakeup that was lost.
+    /// Harm that the profile must not show, a run that ended with a fault, or a lost wakeup.
     Unexpected,
 }
 
 impl Judgement {
-    /// All of them, the best first.
+    /// All judgements, the best first.
     pub const ALL: [Judgement; 3] = [Judgement::Clean, Judgement::AsExpected, Judgement::Unexpected];
 
-    /// The words in tables and pages.
+    /// The judgement as text, in tables and pages.
     pub const fn words(self) -> &'static str {
         match self {
             Judgement::Clean => "clean",
@@ -144,14 +150,14 @@ impl Judgement {
 }
 
 impl HarmRecord {
-    /// Whether it is a claim that was made about blocked_on (docs/kernel.md, section 1), and no harm in itself.
+    /// Whether it is a claim that was made about blocked_on (docs/kernel.md, section 1), rather than a harm.
     pub fn is_claim(&self) -> bool {
         self.id.starts_with('C')
     }
 }
 
 impl ProtocolResult {
-    /// What it comes to. A claim that does not hold in a profile which is known to break it is no harm; one that is broken elsewhere is.
+    /// The judgement. A broken claim counts as harm only if the profile is not known to break it.
     pub fn judgement(&self) -> Judgement {
         let seen = || self.harms.iter().filter(|harm| harm.count > 0);
         let lost = self.lost_wakeups() > 0;
@@ -164,12 +170,12 @@ impl ProtocolResult {
         }
     }
 
-    /// Wakeups that were issued and did not end as one does: dropped by a mutant, or nobody knows where.
+    /// Lost wakeups: those that a mutant dropped, and those that ended in no known way.
     pub fn lost_wakeups(&self) -> u64 {
         self.wakes.dropped.saturating_add(self.wakes.unaccounted)
     }
 
-    /// What a run gave.
+    /// Makes the result of a run.
     pub fn new(plan: &Plan, outcome: &Outcome, clock: Clock) -> ProtocolResult {
         let Outcome { issued, no_match, runnable, activated, dropped, .. } = *outcome;
         let accounted = no_match + runnable + activated + dropped;
@@ -178,7 +184,7 @@ impl ProtocolResult {
         let mut nanoseconds = crate::kernel::heal::histogram();
         for value in outcome.heal_ticks.iter_recorded() {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            // at least 1, and a float as an integer saturates
+            // at least 1, and the conversion of a float to an integer saturates
             let ns = clock.ns(value.value_iterated_to() as f64).round().max(1.0) as u64;
             nanoseconds.saturating_record_n(ns, value.count_at_value());
         }
@@ -239,7 +245,7 @@ impl ProtocolResult {
         self.harms.iter().find(|known| known.id == id).map_or(0, |known| known.count)
     }
 
-    /// The profile it was.
+    /// The profile; `None` if this version does not know its name.
     pub fn profile(&self) -> Option<Profile> {
         self.profile.parse().ok()
     }
@@ -296,7 +302,7 @@ pub(crate) mod tests {
         Clock { frequency_hz: 2e9, ..Clock::calibrate() }
     }
 
-    /// A result of a profile with these harms.
+    /// A result of a profile with these counts of harms.
     pub(crate) fn result(profile: Profile, harms: &[(Harm, u64)]) -> ProtocolResult {
         ProtocolResult::new(&plan(profile), &outcome(harms), clock())
     }
@@ -324,7 +330,7 @@ pub(crate) mod tests {
         let by = ["the task itself", "find_proxy_task()", "force_return", "a later wakeup or the unlock"];
         assert_eq!(healed, by.into_iter().zip([1, 2, 0, 0]).collect::<Vec<_>>());
         assert_eq!((result.unhealed, result.rescued), (3, 0));
-        // At 2 GHz 1000 ticks are 500 ns; three digits are kept.
+        // At 2 GHz 1000 ticks are 500 ns. The histogram keeps three significant digits.
         let near = |ns: u64, wanted: u64| ns.abs_diff(wanted) <= wanted / 500;
         let heal = &result.heal_ns;
         assert_eq!((heal.count, heal.unit.as_str()), (4, "ns"));

@@ -1,4 +1,4 @@
-//! Reading records: every version ever written, and a plain word about those that are none.
+//! Reads records of every version ever written, and reports files that are not records.
 
 use std::path::Path;
 
@@ -11,20 +11,20 @@ use crate::input::{Limit, read_text};
 use crate::machine::Host;
 use crate::shown;
 
-/// A default run is some 70 kB, and a sum of a thousand boxes a few MB.
-const LARGEST: Limit = Limit { bytes: 256 * 1024 * 1024, why: "a record is a JSON file of some kB to some MB" };
+/// The largest file that is read. A default run is about 70 kB, and a sum of a thousand machines is a few MB.
+const LARGEST: Limit = Limit { bytes: 256 * 1024 * 1024, why: "a record is a JSON file of a few kB to a few MB" };
 
 /// A record of either kind.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AnyRecord {
-    /// Of `wakerace run`.
+    /// A record of `wakerace run`.
     Run(Box<Record>),
-    /// Of `wakerace protocol`.
+    /// A record of `wakerace protocol`.
     Protocol(Box<ProtocolRecord>),
 }
 
 impl AnyRecord {
-    /// The box.
+    /// The host.
     pub fn host(&self) -> &Host {
         match self {
             AnyRecord::Run(record) => &record.host,
@@ -32,7 +32,7 @@ impl AnyRecord {
         }
     }
 
-    /// When it began, RFC 3339.
+    /// The start time, RFC 3339.
     pub fn started(&self) -> &str {
         match self {
             AnyRecord::Run(record) => &record.started,
@@ -40,7 +40,7 @@ impl AnyRecord {
         }
     }
 
-    /// What is wrong with it; nothing, if it is whole.
+    /// The problems that validation finds; empty if the record is valid.
     pub fn problems(&self) -> Vec<String> {
         match self {
             AnyRecord::Run(record) => problems(record),
@@ -54,10 +54,10 @@ struct Versioned {
     schema: String,
 }
 
-/// Reads a record from text; `name` is for errors.
+/// Reads a record from text. `name` is the name of the file in error messages.
 ///
 /// # Errors
-/// If it is no JSON, no record, cut short, or of a version that this program does not know.
+/// If the text is not JSON, not a record, cut short, or of a version that this program does not know.
 pub fn read(name: &str, text: &str) -> Result<AnyRecord> {
     let Versioned { schema } = parse(name, text)?;
     match schema.as_str() {
@@ -66,7 +66,7 @@ pub fn read(name: &str, text: &str) -> Result<AnyRecord> {
         other => {
             let known = format!("this wakerace reads {SCHEMA} and {PROTOCOL_SCHEMA}");
             let newer = ["wakerace/", "wakerace-protocol/"].iter().any(|kind| other.starts_with(kind));
-            let hint = if newer { "; a newer one wrote it" } else { "" };
+            let hint = if newer { "; a newer version of wakerace wrote this file" } else { "" };
             Err(Error::Usage(format!("{name}: unknown schema '{other}'; {known}{hint}")))
         }
     }
@@ -81,10 +81,10 @@ pub fn read_file(path: &Path) -> Result<AnyRecord> {
     read(&shown::path(path), &text)
 }
 
-/// Reads a record from a file whose numbers are to be used.
+/// Reads a record from a file and validates it.
 ///
 /// # Errors
-/// As [`read_file`], or if it cannot be true: the first of its problems.
+/// As [`read_file`], or if the record is not valid: the first of its problems.
 pub fn read_valid(path: &Path) -> Result<AnyRecord> {
     let record = read_file(path)?;
     match record.problems().first() {
@@ -95,7 +95,7 @@ pub fn read_valid(path: &Path) -> Result<AnyRecord> {
 
 fn parse<T: DeserializeOwned>(name: &str, text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| {
-        let what = if error.is_eof() { "it is cut short" } else { "it is no record of wakerace" };
+        let what = if error.is_eof() { "the file is cut short" } else { "not a wakerace record" };
         Error::Usage(format!("{name}:{}:{}: {what}: {error}", error.line(), error.column()))
     })
 }

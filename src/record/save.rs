@@ -1,22 +1,22 @@
-//! What records are called.
+//! File names of records.
 
 use std::path::{Path, PathBuf};
 
 use crate::machine::Host;
 
-/// A host's CPU as a name for files: its model and what identifies the design.
+/// The CPU of a host as a folder name: its model and the numbers that identify the design.
 pub fn cpu_slug(host: &Host) -> String {
     let ids = host.cpu_ids.iter().filter(|(key, _)| *key != "vendor_id").map(|(key, value)| format!("{key} {value}"));
     slug(&std::iter::once(host.cpu_model.clone()).chain(ids).collect::<Vec<_>>().join(" "))
 }
 
-/// `results/ARCH/CPU/TIME.json`, where a run is kept unless told otherwise.
+/// The default path of a record: `results/ARCH/CPU/TIME.json`.
 pub fn default_path(host: &Host, started: jiff::Timestamp) -> PathBuf {
     let time = started.strftime("%Y-%m-%dT%H%M%SZ").to_string();
     Path::new("results").join(&host.architecture).join(cpu_slug(host)).join(format!("{time}.json"))
 }
 
-/// A name for a folder: lower case letters, digits and single hyphens, not too long.
+/// Converts text to a folder name of at most 80 lower case letters, digits and single hyphens.
 fn slug(text: &str) -> String {
     let mut slug = String::new();
     for c in text.chars() {

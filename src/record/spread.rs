@@ -1,4 +1,4 @@
-//! How a result's counts are spread over the run's time and over repeats, and the intervals that follow.
+//! The spread of a result's rate over the time of the run and between repeats, and the intervals that follow.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use super::ScenarioResult;
 use crate::stats::{Count, Interval, effect_between, effect_in_time, effect_per_match, interval_with, share};
 
-/// The counts of a part of a result.
+/// The counts of a part of a result: of a block in time, or of a repeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CountRecord {
-    /// Instances.
+    /// Iterations.
     pub iterations: u64,
     /// Races among them.
     pub races: u64,
-    /// Matches among them; absent in blocks of a run, and where the test declares no Match event.
+    /// Matches among them. Absent in blocks, and if the test declares no Match event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matches: Option<u64>,
 }
@@ -23,31 +23,35 @@ fn among_iterations(parts: &[CountRecord]) -> Vec<Count> {
 }
 
 impl ScenarioResult {
-    /// The result as a repeat of a sum: its own repeats, or it is one.
+    /// The repeats that this result adds to a sum: its own repeats, or itself as one repeat.
     pub(super) fn as_repeats(&self) -> Vec<CountRecord> {
         let ScenarioResult { iterations, races, matches, .. } = *self;
         if self.repeats.is_empty() { vec![CountRecord { iterations, races, matches }] } else { self.repeats.clone() }
     }
 
-    /// The design effect of its rate ([`crate::stats::interval_with`]): how many times the variance of independent iterations its blocks
-    /// and repeats show. 1 where it has neither.
+    /// The design effect of the rate ([`crate::stats::interval_with`]): the variance that the blocks and
+    /// repeats show,
+    /// divided by that of independent iterations. 1 without blocks and repeats.
     pub fn effect(&self) -> f64 {
         effect_in_time(&among_iterations(&self.blocks)).max(effect_between(&among_iterations(&self.repeats)))
     }
 
-    /// How many independent iterations would tell its rate as well. `None` where it has neither blocks nor repeats, or no race: then there is no
-    /// spread to look at.
+    /// The number of independent iterations that would give the rate with the same precision. `None` without
+    /// races, and
+    /// without blocks and repeats, because then the spread is unknown.
     pub fn effective(&self) -> Option<f64> {
         let spread = self.blocks.len() > 1 || self.repeats.len() > 1;
         (spread && self.races > 0).then(|| self.iterations as f64 / self.effect())
     }
 
-    /// The interval of its rate.
+    /// The 95 % interval of the rate.
     pub fn interval_of_rate(&self) -> Option<Interval> {
         interval_with(self.races, self.iterations, self.effect())
     }
 
-    /// The interval of its rate per match. Repeats have counted matches; what blocks show of the races is taken for the share of the matches too.
+    /// The 95 % interval of the rate per match. Repeats have counts of matches. Blocks have only counts of
+    /// races, so the
+    /// spread of the races is used for the rate per match too.
     pub fn interval_of_rate_per_match(&self) -> Option<Interval> {
         let matches = self.matches?;
         let within = effect_in_time(&among_iterations(&self.blocks));
@@ -58,7 +62,9 @@ impl ScenarioResult {
         interval_with(self.races, matches, within.max(between))
     }
 
-    /// The rates of the first fifth and of the last tenth of its blocks, which are what its drift compares; `None` with fewer than ten blocks.
+    /// The rates of the first fifth and of the last tenth of the blocks, which the drift test compares.
+    /// `None` with fewer
+    /// than ten blocks.
     pub fn ends(&self) -> Option<(f64, f64)> {
         let blocks = self.blocks.len();
         let rate = |blocks: &[CountRecord]| {

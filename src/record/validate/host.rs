@@ -1,12 +1,12 @@
-//! The box of a record.
+//! Validates the host in a record.
 
 use super::Problems;
 use crate::machine::{Cache, Clock, ClockCheck, Host};
 
-/// More CPUs, nodes or sharers than Linux can be built for: CONFIG_NR_CPUS is at most 8192 on x86-64.
+/// More CPUs, NUMA nodes or sharers of a cache than Linux supports: CONFIG_NR_CPUS is at most 8192 on x86-64.
 pub(super) const MOST_CPUS: usize = 1 << 16;
 
-/// Bytes of a cache line: from a word to a page.
+/// The possible sizes of a cache line, in bytes: from a word to a page.
 const LINE_BYTES: std::ops::RangeInclusive<usize> = 4..=4096;
 
 pub(super) fn host(host: &Host, problems: &mut Problems) {
@@ -25,9 +25,9 @@ pub(super) fn host(host: &Host, problems: &mut Problems) {
     });
     problems.within("clock_measured", |problems| {
         let Clock { frequency_hz, resolution_ticks, read_ticks } = clock_measured;
-        // From the timer of an embedded board to ten times the fastest CPU.
+        // From a slow timer of an embedded board to ten times the clock of the fastest CPU.
         problems.range("frequency_hz", *frequency_hz, 1e3..=1e11);
-        // A second of any such clock.
+        // At most one second at the highest frequency.
         problems.range("resolution_ticks", *resolution_ticks, 0..=100_000_000_000);
         problems.range("read_ticks", *read_ticks, 0..=100_000_000_000);
     });

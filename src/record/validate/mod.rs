@@ -1,6 +1,7 @@
-//! Whether a record can be true: what follows from other fields is computed again by the functions that made it, everything else has a range.
+//! Validates records. Fields that follow from other fields are computed again by the functions that made
+//! them. Every other field has a range of possible values.
 //!
-//! Every struct is taken apart without a rest, so that a new field does not compile until somebody decides what may stand in it.
+//! Every struct is destructured without `..`, so a new field does not compile until its check is decided.
 
 mod host;
 mod paths;
@@ -15,7 +16,7 @@ use hdrhistogram::serialization::Deserializer;
 use self::paths::Problems;
 use super::{Gaps, Part, ProtocolRecord, Record, RunRecord, identity};
 
-/// What is wrong with a record, each with the path of the field; nothing, if it is whole.
+/// The problems of a record of `wakerace run`, each with the path of its field. Empty if the record is valid.
 pub fn problems(record: &Record) -> Vec<String> {
     let mut problems = Problems::default();
     head(record, &mut problems);
@@ -23,7 +24,8 @@ pub fn problems(record: &Record) -> Vec<String> {
     problems.found()
 }
 
-/// The same for a record of the protocol.
+/// The problems of a record of `wakerace protocol`, each with the path of its field. Empty if the record is
+/// valid.
 pub fn protocol_problems(record: &ProtocolRecord) -> Vec<String> {
     let mut problems = Problems::default();
     head(record, &mut problems);
@@ -31,15 +33,16 @@ pub fn protocol_problems(record: &ProtocolRecord) -> Vec<String> {
     problems.found()
 }
 
-/// The longest time that a record may speak of, in seconds: a century. A fleet's sum may take longer.
+/// The longest duration in a record, in seconds: a century for a single run. The sum of many runs may be
+/// longer.
 fn longest_s(single: bool) -> f64 {
     if single { 3.2e9 } else { f64::MAX }
 }
 
-/// What records of both kinds have in common.
+/// Checks the fields that both kinds of records have.
 fn head<R>(record: &RunRecord<R>, problems: &mut Problems) {
     let RunRecord {
-        schema: _, // what is read has one that is known
+        schema: _, // the reader accepts only known ones
         id,
         tool: _,
         command: _,
@@ -47,7 +50,7 @@ fn head<R>(record: &RunRecord<R>, problems: &mut Problems) {
         elapsed_s,
         interrupted: _,
         host,
-        results: _, // by their kind
+        results: _, // checked separately for each kind
         parts,
         extra: _,
     } = record;
@@ -86,13 +89,14 @@ fn time(started: &str, problems: &mut Problems) {
     }
 }
 
-/// A histogram and its summary; at most `most` values may be in it.
+/// Checks a histogram and its quantiles. It may have at most `most` values.
 fn gaps(gaps: &Gaps, unit: &str, most: u64, problems: &mut Problems) {
     match histogram(gaps) {
-        Err(error) => problems.say("hdr_v2", format!("does not read: {error}")),
+        Err(error) => problems.say("hdr_v2", format!("cannot be decoded: {error}")),
         Ok(histogram) => {
             let mut wanted = histogram.map_or_else(Gaps::default, |histogram| Gaps::of(unit, &histogram));
-            // The same histogram has more than one encoding, and the one that stands there reads.
+            // A histogram can have more than one encoding. The one in the record was decoded, so it is
+            // accepted.
             wanted.hdr_v2.clone_from(&gaps.hdr_v2);
             if !(gaps.unit.is_empty() && gaps.count == 0) {
                 unit.clone_into(&mut wanted.unit);
@@ -105,10 +109,10 @@ fn gaps(gaps: &Gaps, unit: &str, most: u64, problems: &mut Problems) {
     }
 }
 
-/// The histogram in a record; `None` if it is empty.
+/// Decodes the histogram in a record. `None` if it is empty.
 ///
 /// # Errors
-/// What is wrong with it.
+/// If it cannot be decoded or counts too much; the message gives the reason.
 pub fn histogram(gaps: &Gaps) -> Result<Option<Histogram<u64>>, String> {
     if gaps.hdr_v2.is_empty() {
         return Ok(None);
@@ -116,12 +120,12 @@ pub fn histogram(gaps: &Gaps) -> Result<Option<Histogram<u64>>, String> {
     let bytes = STANDARD.decode(&gaps.hdr_v2).map_err(|error| error.to_string())?;
     let read = Deserializer::new().deserialize(&mut bytes.as_slice());
     let histogram: Histogram<u64> = read.map_err(|error| format!("{error:?}"))?;
-    // The library's totals saturate or overflow; what gets near is no measurement.
+    // The totals in the library saturate or overflow. No measurement comes near this count.
     if histogram.len() > MOST_COUNTS {
         return Err(format!("it counts more than {MOST_COUNTS}"));
     }
     Ok(Some(histogram))
 }
 
-/// The most that a histogram may count: centuries of races.
+/// The largest total count of a histogram. Reaching it would take centuries of races.
 pub const MOST_COUNTS: u64 = 1 << 60;

@@ -1,4 +1,5 @@
-//! Problems by the path of the field: `results[3].interval.high: is 1e-30; the counts give 5.3e-8`.
+//! A list of problems with the paths of their fields: `results[3].interval.high: is 1e-30; the counts give
+//! 5.3e-8`.
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Display};
@@ -7,10 +8,11 @@ use std::ops::RangeInclusive;
 use serde::Serialize;
 use serde_json::Value;
 
-/// The relative difference at which two numbers are the same: what another C library's logarithm may add up to.
+/// The relative difference up to which two numbers count as equal. The logarithms of different C libraries
+/// may give slightly different results.
 const TOLERANCE: f64 = 1e-6;
 
-/// What was found, and where one is.
+/// The problems that were found, and the path of the field that is being checked.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     at: String,
@@ -22,13 +24,13 @@ impl Problems {
         self.found
     }
 
-    /// Something is wrong with a field of where one is; with where one is itself if it has no name.
+    /// Adds a problem of a field below the current path; of the current path itself if `field` is empty.
     pub(super) fn say(&mut self, field: &str, what: impl Display) {
         let dot = if self.at.is_empty() || field.is_empty() { "" } else { "." };
         self.found.push(format!("{}{dot}{field}: {what}", self.at));
     }
 
-    /// Looks into a field.
+    /// Checks a field: its name is part of the path while `look` runs.
     pub(super) fn within(&mut self, field: &str, look: impl FnOnce(&mut Problems)) {
         let before = self.at.len();
         if before > 0 {
@@ -39,28 +41,28 @@ impl Problems {
         self.at.truncate(before);
     }
 
-    /// Looks into each element of a list.
+    /// Checks each element of a list.
     pub(super) fn each<T>(&mut self, field: &str, all: &[T], mut look: impl FnMut(&mut Problems, &T)) {
         for (number, one) in all.iter().enumerate() {
             self.within(&format!("{field}[{number}]"), |problems| look(problems, one));
         }
     }
 
-    /// No number is outside of its range, or none at all.
+    /// Checks that a number is in a range. NaN is in no range.
     pub(super) fn range<T: PartialOrd + Debug>(&mut self, field: &str, value: T, range: RangeInclusive<T>) {
         if !range.contains(&value) {
             self.say(field, format!("is {value:?}; expected {:?} to {:?}", range.start(), range.end()));
         }
     }
 
-    /// One of some words.
+    /// Checks that a text is one of the known words.
     pub(super) fn one_of(&mut self, field: &str, value: &str, known: &[&str]) {
         if !known.contains(&value) {
             self.say(field, format!("is '{value}'; expected {}", known.join(" or ")));
         }
     }
 
-    /// A count that follows from others. `found` is what these add up to, if it fits.
+    /// Checks that counts add up to another count. `found` is their sum, or `None` if it exceeds 2^64.
     pub(super) fn adds_up(&mut self, field: &str, what: &str, found: Option<u64>, wanted: u64, of: &str) {
         if found != Some(wanted) {
             let found = found.map_or("more than 2^64".to_owned(), |found| found.to_string());
@@ -68,14 +70,14 @@ impl Problems {
         }
     }
 
-    /// A number that is another's up to rounding.
+    /// Checks that two numbers are equal up to rounding.
     pub(super) fn near(&mut self, field: &str, value: f64, wanted: f64, source: &str) {
         if !is_near(value, wanted) {
             self.say(field, format!("is {value:?}; {source} {wanted:?}"));
         }
     }
 
-    /// No two of a list are the same; `what` is what one of them is.
+    /// Checks that no two elements of a list are equal. `what` names the kind of element.
     pub(super) fn distinct<T: Ord + Debug>(&mut self, field: &str, what: &str, all: &[T]) {
         let mut seen = BTreeMap::new();
         for (number, one) in all.iter().enumerate() {
@@ -85,7 +87,7 @@ impl Problems {
         }
     }
 
-    /// Every field in which something differs from what was computed again.
+    /// Adds a problem for every field in which `found` differs from the computed value `wanted`.
     pub(super) fn differences<T: Serialize>(&mut self, found: &T, wanted: &T, source: &str) {
         match (serde_json::to_value(found), serde_json::to_value(wanted)) {
             (Ok(found), Ok(wanted)) => self.compare(&found, &wanted, source),
@@ -110,7 +112,8 @@ impl Problems {
     }
 }
 
-/// Integers are compared as such: a count of 2^60 has more digits than a double.
+/// Whether two numbers are equal. Integers are compared exactly, because a count of 2^60 has more digits than
+/// an f64.
 fn same(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
         (Value::Number(a), Value::Number(b)) if a.is_f64() || b.is_f64() => {

@@ -1,4 +1,4 @@
-//! The results of `wakerace protocol`.
+//! Validates the results of `wakerace protocol`.
 
 use super::host::MOST_CPUS;
 use super::{Problems, gaps, longest_s};
@@ -8,9 +8,9 @@ use crate::record::computed::per_second;
 use crate::record::{HarmRecord, HealedRecord, ProtocolRecord, ProtocolResult, WakesRecord};
 use crate::stats::{interval, share};
 
-/// More tasks per CPU than any version took.
+/// More tasks per CPU than any version allowed.
 const MOST_TASKS: usize = 1 << 10;
-/// More rounds per second than a thousand CPUs complete: a round is two passes through a lock and a wakeup.
+/// More rounds per second than a thousand CPUs can complete: a round takes a lock twice and has a wakeup.
 const MOST_PER_SECOND: f64 = 1e12;
 
 pub(super) fn results(record: &ProtocolRecord, problems: &mut Problems) {
@@ -30,7 +30,7 @@ pub(super) fn results(record: &ProtocolRecord, problems: &mut Problems) {
     });
 }
 
-/// Every field that stands for itself.
+/// Checks every field that does not follow from other fields.
 fn ranges(result: &ProtocolResult, problems: &mut Problems) {
     let ProtocolResult {
         profile,
@@ -84,7 +84,7 @@ fn ranges(result: &ProtocolResult, problems: &mut Problems) {
     problems.distinct("harms", "harm", &ids);
 }
 
-/// What follows from other fields.
+/// Checks the fields that follow from other fields.
 fn computed(result: &ProtocolResult, problems: &mut Problems) {
     let WakesRecord { issued, no_match, runnable, activated, dropped, unaccounted } = result.wakes;
     let sum = |counts: &[u64]| counts.iter().try_fold(0u64, |sum, count| sum.checked_add(*count));
@@ -103,7 +103,7 @@ fn computed(result: &ProtocolResult, problems: &mut Problems) {
     problems.differences(result, &wanted, "the record's other fields give");
 }
 
-/// Harms are expected where the profile may show them.
+/// Checks that a harm is marked as expected if, and only if, the profile may show it.
 fn harms(result: &ProtocolResult, problems: &mut Problems) {
     let Some(profile) = result.profile() else { return };
     problems.each("harms", &result.harms, |problems, found| {

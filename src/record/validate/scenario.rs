@@ -1,4 +1,4 @@
-//! The results of `wakerace run`.
+//! Validates the results of `wakerace run`.
 
 use std::collections::BTreeMap;
 
@@ -17,13 +17,15 @@ use crate::record::{
 };
 use crate::stats::Drift;
 
-/// The most instances of a batch that any version took; those of a tick are fewer.
+/// The most instances of a batch that any version allowed. The instances of a tick are fewer.
 const MOST_INSTANCES: usize = 1 << 20;
-/// More iterations per second than a thousand CPUs complete: twenty times the 180 million a second that were measured on two.
+/// More iterations per second than a thousand CPUs can complete. Two CPUs reached 180 million per second,
+/// which would be 90 billion on a thousand.
 const MOST_PER_SECOND: f64 = 1e12;
-/// The longest distance between instances, in nanoseconds: an hour.
+/// The longest time between instances, in nanoseconds: an hour.
 const LONGEST_NS: f64 = 3.6e12;
-/// A clock that is calibrated beside a busy neighbour is this much off, and a time by it is as well.
+/// The relative error of a clock that was calibrated while other programs were running, and of times measured
+/// by it.
 const CLOCKS_DIFFER: f64 = 0.01;
 
 pub(super) fn results(record: &Record, problems: &mut Problems) {
@@ -40,7 +42,7 @@ pub(super) fn results(record: &Record, problems: &mut Problems) {
         if single {
             one_run(record, result, problems);
         }
-        // Earlier versions may have read and printed the source otherwise.
+        // Earlier versions may have parsed and printed the source differently.
         if !record.id.is_empty() {
             source(result, problems);
         }
@@ -48,7 +50,7 @@ pub(super) fn results(record: &Record, problems: &mut Problems) {
     computed(record, problems);
 }
 
-/// What follows from other fields of the record.
+/// Checks the fields that follow from other fields of the record.
 fn computed(record: &Record, problems: &mut Problems) {
     let mut wanted = record.results.clone();
     wanted.iter_mut().for_each(compute);
@@ -61,7 +63,7 @@ fn computed(record: &Record, problems: &mut Problems) {
         }
     }
     for (number, (found, wanted)) in record.results.iter().zip(&mut wanted).enumerate() {
-        // Versions before it was thought of did not write it.
+        // Early versions did not write this field.
         if record.id.is_empty() && found.reproducibility.is_none() {
             wanted.reproducibility = None;
         }
@@ -71,13 +73,14 @@ fn computed(record: &Record, problems: &mut Problems) {
     }
 }
 
-/// Whether a test that is called like one of the catalogue is that one. Which controls fired is judged by the catalogue: another version's may
-/// have had others.
+/// Whether a test with the name of a test of the catalogue has the same source. Which tests are controls
+/// depends on the catalogue, and the catalogue of another version may have other controls.
 fn is_of_this_catalogue(result: &ScenarioResult) -> bool {
     catalogue::named(&result.scenario).map_or(true, |known| known.sha256 == result.source_sha256)
 }
 
-/// What holds by whatever rules a result was judged, and of a sum, whose parts' controls are not all in it.
+/// Checks what holds under the rules of every version, and for sums, which do not contain all results of
+/// their parts' controls.
 fn claims(result: &ScenarioResult, all: &[ScenarioResult], problems: &mut Problems) {
     for control in &result.controls_fired {
         if !all.iter().any(|other| other.scenario == *control && other.races > 0) {
@@ -94,14 +97,14 @@ fn claims(result: &ScenarioResult, all: &[ScenarioResult], problems: &mut Proble
     }
     if let Some(Sensitivity { control, rate, bound }) = &result.sensitivity {
         if !result.controls_fired.contains(control) {
-            problems.say("sensitivity.control", format!("is {control}, which is none of its controls that fired"));
+            problems.say("sensitivity.control", format!("is {control}, which is not in controls_fired"));
         }
         let high = result.interval.map_or(1.0, |interval| interval.high);
         problems.near("sensitivity.bound", *bound, high / rate, "its interval and that rate give");
     }
 }
 
-/// Every field that stands for itself.
+/// Checks every field that does not follow from other fields.
 fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
     let ScenarioResult {
         scenario,
@@ -187,7 +190,10 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
     if let Some(Sensitivity { control: _, rate, bound: _ }) = sensitivity {
         problems.range("sensitivity.rate", *rate, f64::MIN_POSITIVE..=1.0);
         if *races > 0 {
-            problems.say("sensitivity", format!("is said of a zero, and there are {races} races"));
+            problems.say(
+                "sensitivity",
+                format!("expected none; there are {races} races, and only a zero has a sensitivity"),
+            );
         }
     }
     if let Some(Evidence { needs: _, seen: _, controls: _, looked, needed }) = evidence {
@@ -276,10 +282,11 @@ fn pace_ranges(pace: &PaceRecord, problems: &mut Problems) {
     }
 }
 
-/// What holds of one run and not of a sum: it has one clock, and no result took longer than all of it.
+/// Checks what holds for one run but not for a sum: all times are by one clock, and no result took longer
+/// than the run.
 fn one_run(record: &Record, result: &ScenarioResult, problems: &mut Problems) {
     problems.range("elapsed_s", result.elapsed_s, 0.0..=record.elapsed_s + 1e-3);
-    // Repeats had periods of their own, and their mean is no number of ticks.
+    // Each repeat has its own period, and the mean is not a whole number of ticks.
     if !result.repeats.is_empty() {
         return;
     }
@@ -290,7 +297,7 @@ fn one_run(record: &Record, result: &ScenarioResult, problems: &mut Problems) {
     }
     if let Some((ticks, ns)) = ticks.zip(ns) {
         let tick_ns = 1e9 / record.host.clock_measured.frequency_hz;
-        // The ticks are rounded.
+        // The number of ticks is rounded.
         if (ns / tick_ns - ticks as f64).abs() > 0.5 + 1e-6 * ticks as f64 {
             problems.say(
                 "pace.period_ns",
@@ -300,7 +307,7 @@ fn one_run(record: &Record, result: &ScenarioResult, problems: &mut Problems) {
     }
 }
 
-/// Counts add up, in whatever way they are divided.
+/// Checks that counts add up: by outcome, skew, start, block and repeat.
 fn counts(result: &ScenarioResult, problems: &mut Problems) {
     let ScenarioResult { iterations, races, matches, ref outcomes, ref skews, ref starts, .. } = *result;
     problems.adds_up(
@@ -317,7 +324,10 @@ fn counts(result: &ScenarioResult, problems: &mut Problems) {
     if let Some((first, others)) = values.split_first() {
         let names = |values: &BTreeMap<String, FinalValue>| values.keys().cloned().collect::<Vec<_>>();
         for (number, _) in others.iter().enumerate().filter(|(_, other)| names(other) != names(first)) {
-            problems.say(&format!("outcomes[{}].values", number + 1), "names other places than outcomes[0]");
+            problems.say(
+                &format!("outcomes[{}].values", number + 1),
+                "names other registers or variables than outcomes[0]",
+            );
         }
     }
     if !skews.is_empty() {
@@ -356,7 +366,7 @@ fn counts(result: &ScenarioResult, problems: &mut Problems) {
         problems.adds_up("outcomes", "those that satisfy", sum(racing.map(|(count, _)| *count)), skew.races, "races");
     });
     let ScenarioResult { ref blocks, ref repeats, .. } = *result;
-    // Only batches at settled skews and periods are in blocks.
+    // Only batches at the final skews and periods are in blocks, so the sums may be smaller.
     for (what, found, most) in [
         ("iterations", sum(blocks.iter().map(|block| block.iterations)), iterations),
         ("races", sum(blocks.iter().map(|block| block.races)), races),
@@ -388,12 +398,12 @@ fn counts(result: &ScenarioResult, problems: &mut Problems) {
     }
 }
 
-/// The sum, if it fits.
+/// The sum; `None` if it exceeds 2^64.
 fn sum(mut counts: impl Iterator<Item = u64>) -> Option<u64> {
     counts.try_fold(0, u64::checked_add)
 }
 
-/// Sources and code are what their hashes say.
+/// Checks the hashes of the source and the code.
 fn hashes(result: &ScenarioResult, problems: &mut Problems) {
     for (field, hash) in [("source_sha256", &result.source_sha256), ("code_sha256", &result.code_sha256)] {
         if hash.len() != 64 || !hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
@@ -412,12 +422,12 @@ fn hashes(result: &ScenarioResult, problems: &mut Problems) {
             Some(found) => {
                 problems.say("listing", format!("has the SHA-256 {found}; code_sha256 is {}", result.code_sha256));
             }
-            None => problems.say("listing", "is no listing of machine code"),
+            None => problems.say("listing", "is not a listing of machine code"),
         }
     }
 }
 
-/// The hash of the code that a listing shows; `None` if it shows none.
+/// The hash of the code in a listing; `None` if it has none.
 fn hash_of_listing(listing: &str) -> Option<String> {
     let mut threads: Vec<Vec<u8>> = Vec::new();
     for line in listing.lines() {
@@ -429,7 +439,7 @@ fn hash_of_listing(listing: &str) -> Option<String> {
             continue;
         }
         let mut words = line.split_whitespace();
-        // Headings begin with another mark than an offset.
+        // Headings do not begin with an offset.
         let Some(offset) = words.next().and_then(|word| word.strip_suffix(':')) else { continue };
         let thread = threads.last_mut()?;
         if usize::from_str_radix(offset, 16) != Ok(thread.len()) {
@@ -443,7 +453,8 @@ fn hash_of_listing(listing: &str) -> Option<String> {
     (!threads.is_empty()).then(|| codegen::hash_of_bytes(threads.iter().map(Vec::as_slice)))
 }
 
-/// What the test's source says, where it is there and this version reads it.
+/// Checks a result against the source of its test, if the record has the source and this version can parse
+/// it.
 fn source(result: &ScenarioResult, problems: &mut Problems) {
     let text = Source::new("source", result.source.as_str());
     let Ok(scenario) = Scenario::new(&text, &result.group) else { return };
@@ -463,7 +474,7 @@ fn source(result: &ScenarioResult, problems: &mut Problems) {
         Some(_) => {
             problems.say("satisfies", format!("is {}; its condition gives {}", outcome.satisfies, !outcome.satisfies))
         }
-        None => problems.say("values", "are not those of the test's condition"),
+        None => problems.say("values", "do not fit the registers and variables of the test"),
     });
     let matches = result.outcomes.iter().try_fold(0u64, |sum, outcome| {
         let is_match = row(program, outcome).and_then(|row| program.is_match(&row)).unwrap_or(false);
@@ -474,7 +485,8 @@ fn source(result: &ScenarioResult, problems: &mut Problems) {
     }
 }
 
-/// An outcome as the program has it; `None` if it is of other places.
+/// An outcome as values in the order of the program's columns; `None` if it names other registers or
+/// variables.
 fn row(program: &Program, outcome: &OutcomeRecord) -> Option<Vec<Const>> {
     let value = |column| match outcome.values.get(&program.column_name(column))? {
         FinalValue::Int(value) => Some(Const::Int(*value)),
