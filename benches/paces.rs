@@ -43,7 +43,7 @@ const SETTINGS: [Setting; 10] = [
     free("SB", "free, K 4096", 4096),
     Setting { scenario: "SB", name: "free, packed", layout: LayoutKind::Packed, batch: Some(1024), paced: None },
     paced("SB", "paced, 60 ns", Some(60.0), 0.0),
-    paced("SB", "paced, own period", None, 0.0),
+    paced("SB", "paced, calibrated", None, 0.0),
     free("S01-core", "free, K 1024", 1024),
     free("S01-as-is", "free, K 400", 400),
     paced("S01-core+nt", "paced, skew +80 ns", None, 80.0),

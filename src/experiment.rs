@@ -32,7 +32,7 @@ pub struct Experiment<'a> {
     pub choice: Choice,
     /// Settings that all experiments of a run share.
     pub common: Common,
-    /// What the architecture allows, and what the scenario's header expects.
+    /// The expected verdicts on this architecture, shown beside the measurement.
     pub expectation: Expectation,
     /// Machine code for the chosen pace, one function per thread.
     pub code: Vec<ThreadCode>,
@@ -245,8 +245,8 @@ fn run_with(
         let free_to_choose =
             experiment.choice.group.is_none() && period.is_none() && skews.is_none() && !experiment.common.window;
         let measured = if experiment.common.limits.races.is_some() && period.is_none() {
-            // A user who waits for the first races wants races early. A good period would give more of them,
-            // but later.
+            // With a limit on races the calibration is skipped: the first races come sooner without it, although a
+            // calibrated period would give more of them later.
             experiment.common.clock.ticks(GUESS_NS) as u64
         } else if free_to_choose {
             harness::choose_group(job, &mut plan, interrupt)?;

@@ -9,7 +9,7 @@ pub(super) fn whole(value: f64) -> u64 {
 
 /// Converts a count of objects in memory to `usize`. It fits, because it was a `usize` before.
 pub(super) fn size(count: u64) -> usize {
-    usize::try_from(count).expect("a count of objects in memory")
+    usize::try_from(count).expect("a count of objects in memory fits usize")
 }
 
 /// Nanoseconds of a duration. Saturates after more than five centuries.

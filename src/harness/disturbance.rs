@@ -103,11 +103,11 @@ mod tests {
         assert!(
             !watcher.judge(100_000, Some(100_000), 1000, kept) && !watcher.judge(50_000, Some(100_000), 1000, kept)
         );
-        assert!(!watcher.judge(300_000, Some(100_000), 1000, kept), "a fifth of a millisecond late");
-        assert!(watcher.judge(1_100_000, Some(100_000), 1000, kept), "a millisecond late");
+        assert!(!watcher.judge(300_000, Some(100_000), 1000, kept), "0.2 ms late");
+        assert!(watcher.judge(1_100_000, Some(100_000), 1000, kept), "1 ms late");
         assert!(!watcher.judge(120_000, None, 1000, kept));
-        assert!(watcher.judge(1_000_000, None, 1000, kept), "ten times what is usual");
-        assert!(!watcher.judge(100_000, None, 1000, kept), "and what is usual stays");
+        assert!(watcher.judge(1_000_000, None, 1000, kept), "ten times the usual time");
+        assert!(!watcher.judge(100_000, None, 1000, kept), "the usual time has hardly changed");
         // The machine becomes slower for good.
         let thrown_away = (0..1000).filter(|_| watcher.judge(1_000_000, None, 1000, kept)).count();
         assert!((10..60).contains(&thrown_away), "{thrown_away}");
@@ -119,10 +119,10 @@ mod tests {
     #[test]
     fn a_lost_cpu_disturbs_what_was_late_and_nothing_else() {
         let mut watcher = Watcher::new(CLOCK);
-        assert!(!watcher.judge(100_000, Some(100_000), 1000, lost), "in time, whatever happened");
-        assert!(!watcher.judge(110_000, Some(100_000), 1000, lost), "10 us are not suspicious");
+        assert!(!watcher.judge(100_000, Some(100_000), 1000, lost), "in time, in spite of a context switch");
+        assert!(!watcher.judge(110_000, Some(100_000), 1000, lost), "10 us late is not suspicious");
         assert!(watcher.judge(130_000, Some(100_000), 1000, lost));
-        assert!(!watcher.judge(130_000, None, 1000, lost), "within twice what is usual");
+        assert!(!watcher.judge(130_000, None, 1000, lost), "less than twice the usual time");
         assert!(watcher.judge(300_000, None, 1000, lost));
     }
 
@@ -143,7 +143,7 @@ mod tests {
                     while !watcher.switched() {
                         assert!(
                             began.elapsed() < std::time::Duration::from_secs(60),
-                            "a minute of one CPU between two, and never lost it"
+                            "two threads shared one CPU for a minute, and no context switch was seen"
                         );
                     }
                     seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

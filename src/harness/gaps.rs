@@ -85,7 +85,7 @@ impl RaceGaps {
         for (gap, &count) in self.short.iter().enumerate().filter(|(_, count)| **count > 0) {
             histogram.saturating_record_n(gap as u64, count);
         }
-        histogram.add(&self.long).expect("the same bounds");
+        histogram.add(&self.long).expect("both histograms have the same bounds");
     }
 }
 

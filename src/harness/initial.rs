@@ -103,7 +103,7 @@ impl InitialState {
     /// As [`InitialState::reset`].
     #[allow(
         clippy::cast_possible_truncation,
-        reason = "a value is cut to the variable's width, as the store of it would be"
+        reason = "the value is truncated to the variable's width, as a store truncates it"
     )]
     unsafe fn reset_variable(&self, arena: *mut u8, variable: &Variable, range: std::ops::Range<usize>) {
         let (stride, count) = (self.stride, range.len());

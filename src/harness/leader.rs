@@ -276,7 +276,7 @@ impl<'a> Leader<'a> {
     /// Chooses the next batch's skew, region and prefetch.
     fn draw(&mut self) -> (usize, usize, bool) {
         if self.order.is_empty() {
-            let hot = self.hot.lock().expect("no thread panics holding it");
+            let hot = self.hot.lock().expect("no thread panics while holding this lock");
             if !hot.is_empty() && !self.focused {
                 self.focused = true;
                 self.books.history.clear();
@@ -287,7 +287,7 @@ impl<'a> Leader<'a> {
             self.order = if hot.is_empty() { (0..self.plan.skews.len()).collect() } else { hot.clone() };
             self.random.shuffle(&mut self.order);
         }
-        let skew = self.order.pop().expect("just filled");
+        let skew = self.order.pop().expect("the list was just filled");
         let stretch = self.random.usize(..self.plan.stretches());
         let warm = match self.plan.warm {
             Warm::On => true,
@@ -386,7 +386,7 @@ mod tests {
         let (mut run, mut before) = (0, None);
         while let Some(batch) = led.next() {
             if let Some(before) = before.take() {
-                assert_eq!((batch.skew, batch.stretch, batch.warm), before, "it is run as it was");
+                assert_eq!((batch.skew, batch.stretch, batch.warm), before, "the batch is repeated unchanged");
             }
             run += batch.count as u64;
             // Two of three batches are discarded: one disturbed, one moved.
@@ -454,7 +454,7 @@ mod tests {
         let begun = Instant::now();
         // The thread is back each time before the limit. Then it stays away once.
         while begun.elapsed() < Duration::from_millis(300) {
-            let batch = led.next().expect("it comes back");
+            let batch = led.next().expect("the thread is back in time");
             led.done(batch, if led.number.is_multiple_of(2) { away } else { FINE }, false);
         }
         let (kept, away_since) = (led.iterations, Instant::now());

@@ -8,7 +8,8 @@
 //! Where races are rare, lateness decides: the shortest period that the threads keep is used. But cache lines
 //! that move back and forth can keep threads synchronized without a clock, at half of the period that they can
 //! keep. In other tests such a short period leaves no races. So where races are frequent, races decide: from
-//! time to time all periods down to none are tried, and the one with the most races per tick is used.
+//! time to time all periods down to one tick (no waiting) are tried, and the one with the most races per clock
+//! tick is used.
 //!
 //! Words: a *look* is one decision about the period, after a few batches. A period is *kept* if the threads keep up
 //! with it. A batch is *lost* if too many of its instances start late. A *ladder* is a sequence of shorter and shorter

@@ -37,9 +37,8 @@ use crate::machine::{current_cpu, pin_to, set_nice, start};
 /// counts as deadlocked. The watchdog counts looks and not time, because time passes for all threads while the
 /// machine is suspended.
 const DEADLOCK: Duration = Duration::from_secs(5);
-/// Interval at which the calling thread wakes up and shows the counts, in a long run and at least. The longest
-/// is short enough for a live display. A short run uses a shorter interval, so that the best skews are found in
-/// time.
+/// Interval at which the calling thread wakes up and shows the counts. A longer interval would make the display look
+/// slow. Short runs use a shorter one, but at least [`WATCH_LEAST`], so that the best skews are found in time.
 const WATCH: Duration = Duration::from_millis(200);
 const WATCH_LEAST: Duration = Duration::from_millis(5);
 /// Share of a run in which all skews are used equally often, if the run selects the best skews.
@@ -247,7 +246,7 @@ fn run_with(
             shared.epoch.fetch_add(1, Ordering::Relaxed);
             let tally = shared.tally();
             if sweeping && shared.progress(&tally) >= SWEEP_SHARE && tally.iterations > 0 {
-                *hot.lock().expect("no thread panics holding it") = focus(job.program, &tally);
+                *hot.lock().expect("no thread panics while holding this lock") = focus(job.program, &tally);
                 sweeping = false;
             }
             watch(&tally);
@@ -255,7 +254,7 @@ fn run_with(
         p0.map(|thread| thread.join())
     });
 
-    if let Some(error) = shared.failure.lock().expect("no thread panics holding it").take() {
+    if let Some(error) = shared.failure.lock().expect("no thread panics while holding this lock").take() {
         return Err(error);
     }
     let Some(Ok(Some(books))) = books else {
@@ -296,7 +295,7 @@ impl Shared<'_> {
     fn tally(&self) -> Tally {
         let mut tally = Tally::new(&self.plan.skews);
         for counter in &self.counters {
-            let counter = counter.lock().expect("no thread panics holding it");
+            let counter = counter.lock().expect("no thread panics while holding this lock");
             self.classifier.add_to(&counter, &mut tally);
         }
         tally.iterations = tally.skews.iter().map(super::SkewTally::iterations).sum();
@@ -313,13 +312,13 @@ impl Shared<'_> {
     }
 
     fn fail(&self, error: Error) {
-        self.failure.lock().expect("no thread panics holding it").get_or_insert(error);
+        self.failure.lock().expect("no thread panics while holding this lock").get_or_insert(error);
         self.meeting.break_up();
     }
 
     /// The error of a run that ended because a thread was no longer on its CPU.
     fn stranded(&self, books: &Books) -> Error {
-        let moved = self.moved.lock().expect("no thread panics holding it").take();
+        let moved = self.moved.lock().expect("no thread panics while holding this lock").take();
         let (number, here) = moved.unwrap_or((0, None));
         let here = here.map_or("another one".to_owned(), |here| format!("CPU {here}"));
         Error::Host(format!(
@@ -375,7 +374,7 @@ fn worker(shared: &Shared<'_>, number: usize, mut leader: Option<Leader<'_>>) ->
     }
     shared.nice.fetch_max(set_nice(shared.plan.nice), Ordering::Relaxed);
     let counter = batches(shared, number, leader.as_mut()).ok()?;
-    *shared.counters[number].lock().expect("no thread panics holding it") = counter;
+    *shared.counters[number].lock().expect("no thread panics while holding this lock") = counter;
     leader.map(Leader::into_books)
 }
 
@@ -451,7 +450,7 @@ fn batches(
         let here = (shared.cpu)(number, batch_number);
         let moved = here != Some(job.cpus[number]);
         if moved {
-            *shared.moved.lock().expect("no thread panics holding it") = Some((number, here));
+            *shared.moved.lock().expect("no thread panics while holding this lock") = Some((number, here));
         }
         let disturbed = shared.watched
             && watcher.batch(
@@ -494,7 +493,7 @@ fn batches(
         let asked = shared.epoch.load(Ordering::Relaxed);
         if asked != epoch {
             epoch = asked;
-            shared.counters[number].lock().expect("no thread panics holding it").clone_from(&counter);
+            shared.counters[number].lock().expect("no thread panics while holding this lock").clone_from(&counter);
         }
     }
     Ok(counter)

@@ -99,7 +99,7 @@ pub fn matches(program: &Program, outcomes: &OutcomeCounts) -> Option<u64> {
 /// An empty histogram of gaps, from 1 to 10^12 iterations with two significant digits. A run of hours without a
 /// race fits.
 pub fn gap_histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 1_000_000_000_000, 2).expect("constant bounds that are in order")
+    Histogram::new_with_bounds(1, 1_000_000_000_000, 2).expect("valid constant bounds")
 }
 
 #[cfg(test)]
