@@ -425,7 +425,7 @@ fn check_says_what_is_allowed_and_why() {
         .success()
         .stdout(contains("S06-unlock-between").and(contains("Sometimes 7   Never 6")));
     let bad = write(folder.path(), "bad.litmus", "PPC t\n{}\n P0 ;\n frob r1 ;\nexists (0:r1=1)\n");
-    of(&[&bad]).code(2).stderr(contains("`frob r1` is not an instruction").and(contains("bad.litmus:4:2")));
+    of(&[&bad]).code(2).stderr(contains("`frob r1` is not a supported instruction").and(contains("bad.litmus:4:2")));
     wakerace(folder.path()).args(["run", &bad]).assert().code(2);
 }
 

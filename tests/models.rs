@@ -196,7 +196,7 @@ fn assembly_that_is_wrong_is_an_error_at_its_place() {
     let cases = [
         (
             "AArch64 t\n{ 0:X1=x; }\n P0 ;\n FROB W0,[X1] ;\nexists (0:X0=1)\n",
-            "`FROB W0,[X1]` is not an instruction",
+            "`FROB W0,[X1]` is not a supported instruction",
             "4:",
         ),
         ("AArch64 t\n{ 0:Q1=x; }\n P0 ;\n LDR W0,[X1] ;\nexists (0:X0=1)\n", "this is not a register", "2:"),
