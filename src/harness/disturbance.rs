@@ -88,7 +88,7 @@ mod tests {
 
     const CLOCK: Clock = Clock { frequency_hz: 1e9, resolution_ticks: 1, read_ticks: 20 };
 
-    /// For a batch without context switch. The tests decide this, because the real count depends on chance.
+    /// Reports no context switch. Tests do not use the real count, because it depends on chance.
     fn kept(_: &mut Watcher) -> bool {
         false
     }

@@ -39,8 +39,8 @@ pub struct Plan {
     pub warm: Warm,
     /// How the period adapts during the run.
     pub adapt: Adapt,
-    /// Start delays of the last thread relative to P0, in ticks; negative values delay P0. The threads between
-    /// them are spread evenly. Each batch uses one of the skews, in random order.
+    /// Start delays of the last thread relative to P0, in ticks; negative values delay P0. The starts of
+    /// the threads between P0 and the last thread are spread evenly. Each batch uses one of the skews, in random order.
     pub skews: Vec<i64>,
     /// How far the clock counter of each thread's CPU is ahead of the counter of P0's CPU, in ticks; 0 for
     /// threads without an entry. Each thread's start is corrected by it, so that skews are differences in time
@@ -126,7 +126,7 @@ pub struct Limits {
 pub enum Stop {
     /// A limit was reached.
     Limit,
-    /// The user interrupted the run.
+    /// The caller's interrupt flag was set.
     Interrupted,
 }
 

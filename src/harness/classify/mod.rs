@@ -599,7 +599,7 @@ mod tests {
                         which => odd[(which + instance) % odd.len()],
                     };
                     let bytes = value.to_ne_bytes();
-                    // SAFETY: inside the records; the architectures this is for are little-endian.
+                    // SAFETY: inside the records. All supported architectures are little-endian.
                     unsafe {
                         let at = records[0].add(instance * record.stride + slot.offset);
                         at.copy_from_nonoverlapping(bytes.as_ptr(), slot.bytes);
@@ -609,7 +609,7 @@ mod tests {
             let memory = Memory { arena: base, records: &records };
             let (mut expected, mut raced, mut gaps) = (crate::harness::OutcomeCounts::new(), Vec::new(), crate::harness::gap_histogram());
             for instance in 0..instances {
-                // SAFETY: both vectors hold as many instances.
+                // SAFETY: both vectors hold `instances` instances.
                 let row = unsafe { ways[0].row(memory, instance) };
                 if program.is_race(&row) {
                     raced.push(instance);
@@ -619,7 +619,7 @@ mod tests {
             raced.windows(2).for_each(|pair| gaps.record((pair[1] - pair[0]) as u64).unwrap());
             let races = raced.len() as u64;
             for classifier in ways {
-                // At the second of three skews, so that nothing lands in another's table.
+                // All counts belong to the second of three skews. The tables of the others must stay empty.
                 let mut counter = classifier.counter(3);
                 let stretch = starts.stretch(instances, 0);
                 let (mut from, mut cuts) = (0, cuts.iter().cycle());
