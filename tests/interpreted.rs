@@ -145,7 +145,7 @@ fn check_prepared(target: Target, program: &Program, batch: &Batch, prepare: imp
     assert_eq!(
         (memory.peek(ARGS + 48, 8), outcome.core.clock_reads),
         (late, reads),
-        "{what}: late, looks at the clock"
+        "{what}: late instances, clock readings"
     );
     let left = if batch.pace == Pace::Paced { 0 } else { batch.count };
     assert_eq!(memory.peek(ARGS + 16, 8), left, "{what}: instances left");
@@ -181,7 +181,7 @@ fn check_prefetches(program: &Program, layout: &Layout, batch: &Batch, outcome: 
             _ => None,
         })
         .collect();
-    assert_eq!(found, expected, "{what}: what is fetched");
+    assert_eq!(found, expected, "{what}: prefetches");
 }
 
 fn everywhere(program: &Program, batch: &Batch) {

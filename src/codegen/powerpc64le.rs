@@ -305,14 +305,16 @@ impl Risc for Powerpc64le {
 
     fn finish(mut self) -> Result<Vec<u8>, String> {
         for (at, label) in std::mem::take(&mut self.jumps) {
-            let target = self.labels[label].ok_or("jumps to nowhere")?;
-            let place = |words: usize| i32::try_from(4 * words).map_err(|_| "is too long for its jumps".to_owned());
+            let target = self.labels[label].ok_or("has a jump to a label that is not bound")?;
+            let place = |words: usize| {
+                i32::try_from(4 * words).map_err(|_| "is so long that a jump does not reach its target".to_owned())
+            };
             let distance = place(target)? - place(at)?;
             let word = &mut self.code[at];
             let conditional = *word >> 26 == 16;
             let reach = if conditional { 1 << 15 } else { 1 << 25 };
             if !(-reach..reach).contains(&distance) {
-                return Err("is too long for its jumps".to_owned());
+                return Err("is so long that a jump does not reach its target".to_owned());
             }
             *word |= distance.cast_unsigned() & if conditional { 0xfffc } else { 0x03ff_fffc };
         }
@@ -411,7 +413,7 @@ impl Risc for Powerpc64le {
         match (left, signed, bits) {
             (true, _, 64) => self.sldi(rd, rs, n),
             (true, _, _) => self.rlwinm(rd, rs, n, 0, 31 - n), // slwi
-            // sradi, whose sixth bit of the count stands apart; srawi
+            // sradi has the sixth bit of its count in a separate field. The next arm is srawi.
             (false, true, 64) => {
                 self.word(
                     31 << 26 | u32::from(rs) << 21 | u32::from(rd) << 16 | (n & 31) << 11 | 413 << 2 | (n >> 5) << 1,
@@ -427,7 +429,7 @@ impl Risc for Powerpc64le {
         if op == Unary::Negate {
             self.x(rd, rs, 0, 104); // neg
         } else {
-            self.x(rs, rd, rs, 124); // nor, that is not
+            self.x(rs, rd, rs, 124); // nor with equal operands is not
         }
     }
 

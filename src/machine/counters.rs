@@ -80,7 +80,7 @@ pub fn offset_problems(offsets: &[CounterOffset], cpus: &[usize]) -> Vec<String>
 pub enum Counters {
     /// The second CPU's counter is ahead by at least and at most this many ticks.
     Within(i64, i64),
-    /// The counters do not run alike: the bounds contradict each other by this many ticks.
+    /// The counters do not advance at the same rate: the bounds contradict each other by this many ticks.
     Contradiction(i64),
     /// No round trip was completed in the time allowed.
     Untold,
@@ -108,7 +108,9 @@ impl Counters {
                 let ns = clock.ns(by as f64);
                 (
                     None,
-                    Some(format!("round trips contradict each other by {ns:.0} ns: the two counters do not run alike")),
+                    Some(format!(
+                        "round trips contradict each other by {ns:.0} ns: the two counters do not advance at the same rate"
+                    )),
                 )
             }
             Counters::Untold => {

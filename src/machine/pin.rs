@@ -44,7 +44,7 @@ pub fn pin_to(cpu: usize) -> Result<()> {
 /// Checks that a thread pinned to `cpu` runs there and may run on no other CPU.
 fn confirm(cpu: usize, allowed: &[usize], here: Option<usize>) -> Result<()> {
     if allowed != [cpu] || here != Some(cpu) {
-        let here = here.map_or("one that the system does not name".to_owned(), |here| here.to_string());
+        let here = here.map_or("(unknown)".to_owned(), |here| here.to_string());
         return Err(Error::Host(format!(
             "a thread pinned to CPU {cpu} is on CPU {here}; its allowed CPUs are {allowed:?}"
         )));
@@ -85,7 +85,7 @@ mod tests {
         assert!(confirm(3, &[3], Some(3)).is_ok());
         for (allowed, here) in [(&[3, 4][..], Some(3)), (&[3], Some(4)), (&[4], Some(4)), (&[], Some(3)), (&[3], None)]
         {
-            let name = here.map_or("one that".to_owned(), |here| here.to_string());
+            let name = here.map_or("(unknown)".to_owned(), |here| here.to_string());
             let error = confirm(3, allowed, here).unwrap_err().to_string();
             assert!(error.contains("pinned to CPU 3") && error.contains(&format!("is on CPU {name}")), "{error}");
         }
