@@ -1,10 +1,12 @@
-//! The protocol explored by loom: every interleaving of a few CPUs, tasks and wakers within a bound on preemptions, and
-//! every value that relaxed loads may return.
+//! loom explores the protocol: every interleaving of a few CPUs, tasks and wakers within a bound on
+//! preemptions, and every value that relaxed loads may return.
 //!
-//! Run by scripts/loom; an ordinary `cargo test` leaves it out. What loom does not model: a store that is delayed past later
-//! stores of the same thread is modelled by loads that return old values, but loads are never satisfied early, so
-//! load buffering is not seen; sequentially consistent fences are, sequentially consistent accesses are not used. Spins are
-//! yields. A lock is loom's mutex.
+//! scripts/loom runs these tests; an ordinary `cargo test` leaves them out.
+//!
+//! What loom models: a store that is delayed past later stores of the same thread appears as loads that
+//! return old values. Sequentially consistent fences are modelled. What it does not model: loads are never
+//! satisfied early, so load buffering is not seen. The code uses no sequentially consistent accesses. Spins
+//! are yields. A lock is loom's mutex.
 #![cfg(loom)]
 
 use std::collections::BTreeMap;
@@ -22,18 +24,18 @@ use wakerace::kernel::{
     TASK_UNINTERRUPTIBLE, TaskId,
 };
 
-/// What a task does, once.
+/// What a task does. It does it once and then exits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Job {
-    /// Locks and unlocks the mutex, sleeping in a state.
+    /// Locks and unlocks the mutex; sleeps in this state.
     Lock(u32),
-    /// Has the mutex and unlocks it.
+    /// Owns the mutex from the start and unlocks it.
     Unlock,
     /// __set_current_state(TASK_INTERRUPTIBLE); schedule()
     WaitForSignal,
 }
 
-/// What an interrupt on a CPU of its own does, once.
+/// What an interrupt does. Each interrupt runs once, in a separate thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Interrupt {
     Wake,
@@ -41,16 +43,17 @@ enum Interrupt {
     Wound,
 }
 
-/// A small configuration.
+/// The configuration of one exploration.
 #[derive(Debug, Clone)]
 struct Setup {
     profile: Profile,
     mutant: Option<Mutant>,
     spins: u32,
-    /// The tasks: the CPU of each and what it does. One with [`Job::Unlock`] has the mutex from the beginning.
+    /// The tasks: the CPU of each, and what it does.
     tasks: Vec<(usize, Job)>,
-    /// Interrupts, all for the first task.
+    /// The interrupts; all act on the first task.
     interrupts: Vec<Interrupt>,
+    /// The most preemptions in an execution.
     preemptions: usize,
 }
 
@@ -79,7 +82,7 @@ impl World {
         let jobs = idle.chain(setup.tasks.iter().map(|(_, job)| *job));
         let contexts = jobs.map(|job| Guarded::new(Context { job, stage: LockStage::Start, step: 0 })).collect();
         let world = World { kernel, contexts, cpus, races: AtomicU64::new(0), nulls: AtomicU64::new(0) };
-        // The owner is on its CPU already; the others come behind it.
+        // The owner already runs on its CPU. The other tasks are queued after it.
         let mut order: Vec<usize> = (0..setup.tasks.len()).collect();
         order.sort_by_key(|task| setup.tasks[*task].1 != Job::Unlock);
         for task in order {
@@ -93,14 +96,14 @@ impl World {
         world
     }
 
-    /// Runs a CPU until it has nothing to do.
+    /// Runs a CPU until it has nothing left to do.
     fn cpu(&self, cpu: usize) {
         let kernel = &self.kernel;
         let mut current = kernel.__current(cpu);
         let mut looks = 0;
         loop {
             if kernel.is_idle(current) {
-                // It looks a second time, so that it may also be woken while it idles.
+                // The CPU looks several times, so that a wakeup may also arrive while it idles.
                 if kernel.rqs[cpu].nr_running.load(Ordering::Relaxed) == 0 || looks > 6 {
                     return;
                 }
@@ -111,7 +114,7 @@ impl World {
                 }
                 continue;
             }
-            // SAFETY: the CPU that runs a task uses its context; loom checks it.
+            // SAFETY: only the CPU that runs a task uses its context. loom checks this.
             let sleeps = unsafe { self.contexts[current].with(|own| self.step(cpu, current, own)) };
             if sleeps {
                 current = kernel.__schedule(cpu, false);
@@ -119,7 +122,7 @@ impl World {
         }
     }
 
-    /// One step of a task; whether it is in schedule() then.
+    /// Runs one step of a task. Returns whether the task is in schedule() afterwards.
     fn step(&self, cpu: usize, me: TaskId, own: &mut Context) -> bool {
         let kernel = &self.kernel;
         match own.job {
@@ -161,35 +164,36 @@ impl World {
         self.nulls.fetch_add(wake.null.into(), Std::Relaxed);
     }
 
-    /// Lets all CPUs run on, one after the other, until nothing moves.
+    /// Runs all CPUs, one after the other, until no task can make progress.
     fn drain(&self) {
         for _ in 0..12 {
             (0..self.cpus).for_each(|cpu| self.cpu(cpu));
         }
     }
 
-    /// Tasks that have not come to their end.
+    /// The tasks that have not exited.
     fn lost(&self) -> Vec<TaskId> {
         (self.cpus..self.kernel.tasks.len()).filter(|task| self.kernel.state(*task) != TASK_DEAD).collect()
     }
 }
 
-/// What an exploration came to.
+/// The result of an exploration. The counts are numbers of executions.
 #[derive(Debug, Default, Clone)]
 struct Found {
     executions: u64,
     races: u64,
     nulls: u64,
     retained: u64,
-    /// For each harm the executions that show it, and the shortest of their traces.
+    /// For each harm the number of executions that show it, and the shortest of their traces.
     harms: BTreeMap<Harm, (u64, Vec<Entry>)>,
-    /// The executions of them in which every wakeup saw what sequential consistency would have shown it.
+    /// How many of these executions have no race: every wakeup read what sequential consistency allows.
     without_race: BTreeMap<Harm, u64>,
     seconds: f64,
+    /// Whether all executions within the bound were explored.
     whole: bool,
 }
 
-/// The longest one exploration may take; one that takes longer says that it is not whole.
+/// The time limit of one exploration. An exploration that reaches it reports that it is not whole.
 fn longest() -> Duration {
     let seconds = std::env::var("WAKERACE_LOOM_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(45))
@@ -257,12 +261,12 @@ fn say(name: &str, setup: &Setup, found: &Found) {
         |(harm, (count, _)): (&Harm, &(u64, _))| format!("{harm} in {count} ({} without the race)", without(harm));
     let harms: Vec<String> = found.harms.iter().map(harm).collect();
     println!(
-        "{name}, {}{}, at most {} preemptions: {} executions{} in {:.0} s; the race in {}, blocked_on kept in {}; {}",
+        "{name}, {}{}, at most {} preemptions: {} executions{} in {:.0} s; {} with the race, {} with blocked_on kept; {}",
         setup.profile,
         setup.mutant.map_or(String::new(), |mutant| format!(" without {mutant}")),
         setup.preemptions,
         found.executions,
-        if found.whole { ", all there are," } else { " (not all)" },
+        if found.whole { " (all within the bound)" } else { " (time limit reached, not all explored)" },
         found.seconds,
         found.races,
         found.retained,
@@ -284,7 +288,7 @@ fn show(setup: &Setup, found: &Found, harm: Harm) {
     println!("{}", listing(&found.harms[&harm].1, name));
 }
 
-/// The mail's: a blocker on CPU 0, the owner on CPU 1, a foreign wakeup.
+/// The setup of the mail: a blocker on CPU 0, the owner on CPU 1, and a foreign wakeup.
 fn race(profile: Profile) -> Setup {
     Setup {
         profile,
@@ -307,7 +311,7 @@ fn clean(name: &str, setup: &Setup) -> Found {
     found
 }
 
-/// The setups that every profile must come through, by what they seek.
+/// The setups that every profile must pass, each with the interleaving that it looks for.
 fn setups(profile: Profile) -> Vec<(&'static str, Setup)> {
     let race = race(profile);
     let lock = Job::Lock(TASK_UNINTERRUPTIBLE);
@@ -339,11 +343,12 @@ fn the_race_is_found_and_does_what_each_profile_lets_it() {
         let setup = race(profile);
         let found = clean("blocker, owner, foreign wakeup", &setup);
         assert!(found.races > 0, "{profile}: loom does not see the race");
-        // The open question of KERNEL.md, 8: can a RUNNING task that kept blocked_on be deactivated and sleep for ever?
+        // The open question of the draft (docs/kernel.md, section 8): can a RUNNING task that kept blocked_on
+        // be deactivated and sleep for ever?
         let lost = found.harms.contains_key(&Harm::H6) && found.harms.contains_key(&Harm::H4);
         assert_eq!(lost, profile == Profile::Draft, "{profile}");
         if lost {
-            println!("the shortest way for a task to sleep for ever in the draft:");
+            println!("the shortest execution in which a task sleeps for ever in the draft:");
             show(&setup, &found, Harm::H4);
         }
     }
@@ -353,7 +358,9 @@ fn all_setups(profile: Profile) {
     for (name, setup) in setups(profile) {
         let found = clean(name, &setup);
         if let Some(count) = found.without_race.get(&Harm::H6) {
-            println!("{count} of them need no weak memory; the shortest:");
+            println!(
+                "{count} executions with H6 have no race, so they need no weak memory; the shortest execution with H6:"
+            );
             let alone = Setup { profile, ..setup };
             show(&alone, &found, Harm::H6);
         }

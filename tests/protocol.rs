@@ -1,4 +1,5 @@
-//! `wakerace protocol` as a person uses it: nothing lost, no harm that must not be, and mutants that are noticed.
+//! Tests of `wakerace protocol` from the command line: no task is lost, no unexpected harm is counted, and
+//! mutants are noticed.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +12,7 @@ use wakerace::kernel::Profile;
 use wakerace::kernel::harm::Harm;
 use wakerace::record::{Judgement, PROTOCOL_SCHEMA, ProtocolRecord};
 
-/// wakerace in a folder of its own; through an emulator if WAKERACE_RUNNER names one.
+/// The command `wakerace protocol` in a folder; through an emulator if WAKERACE_RUNNER names one.
 fn protocol(folder: &Path, args: &[&str]) -> Command {
     let binary = env!("CARGO_BIN_EXE_wakerace");
     let runner = std::env::var_os("WAKERACE_RUNNER");
@@ -20,7 +21,7 @@ fn protocol(folder: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// Runs it and reads the record it prints.
+/// Runs the command, checks its exit status and reads the record that it prints.
 fn record(folder: &Path, args: &[&str], status: i32) -> ProtocolRecord {
     let output = protocol(folder, args).args(["--no-save", "-q", "--export-json", "-"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -29,14 +30,14 @@ fn record(folder: &Path, args: &[&str], status: i32) -> ProtocolRecord {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}\n{errors}"))
 }
 
-/// What must hold of every run, whatever chance does.
+/// Checks what must hold in every run, independent of chance.
 fn adds_up(record: &ProtocolRecord) {
     assert_eq!(record.schema, PROTOCOL_SCHEMA);
     for result in &record.results {
         let wakes = &result.wakes;
         let ended = wakes.no_match + wakes.runnable + wakes.activated + wakes.dropped;
         assert_eq!((wakes.issued, wakes.unaccounted), (ended, 0), "{}", result.profile);
-        assert!(result.rounds > 0 && result.acquired > 0, "{} did nothing", result.profile);
+        assert!(result.rounds > 0 && result.acquired > 0, "{} ran no round or acquired no lock", result.profile);
         assert!(result.races <= result.nulls && result.nulls <= result.matches, "{}", result.profile);
         let healed: u64 = result.healed.iter().map(|healed| healed.count).sum();
         assert_eq!(healed, result.heal_ns.count, "{}", result.profile);
@@ -72,7 +73,7 @@ fn every_profile_loses_nothing_and_harms_nobody() {
             if result.profile != "draft" {
                 assert_eq!((result.harm(Harm::H4), result.harm(Harm::H6)), (0, 0), "{}", result.profile);
             }
-            // x86-TSO forbids the race; an emulator on it cannot show it either.
+            // x86-TSO forbids the race. An emulator on x86 cannot show it either.
             if Arch::host() == Some(Arch::X86_64) {
                 assert_eq!(result.races, 0, "{}", result.profile);
             }
@@ -88,7 +89,7 @@ fn a_forced_race_is_healed() {
         protocol(folder.path(), &args).assert().code(2).stderr(contains("works only on x86-64"));
         return;
     }
-    // How many there are is chance; that they are healed is not.
+    // The number of races depends on chance. All of them must be healed.
     let record = record(folder.path(), &args, 0);
     adds_up(&record);
     for result in &record.results {
@@ -116,11 +117,12 @@ fn more_threads_than_cpus_do_not_hang() {
 #[test]
 fn a_lost_wakeup_is_noticed_with_the_state_of_everything() {
     let folder = tempfile::tempdir().unwrap();
-    // v7.1 survives it here: find_proxy_task() forces the return of a task that is PROXY_WAKING whether it is woken or not.
+    // v7.1 survives this: find_proxy_task() forces the return of a task that is PROXY_WAKING, whether it was
+    // woken or not.
     let args =
         ["-d", "60s", "--variant", "minimal", "--profile", "v7.2", "--mutant", "lose-wakeup", "--watchdog", "1s"];
     protocol(folder.path(), &args).args(["--no-save", "-q"]).assert().code(1).stdout(
-        contains("has not moved for")
+        contains("has not been switched to for")
             .and(contains("harm nobody expects"))
             .and(contains("CPU 0: nr_running"))
             .and(contains("mutex 0: owner"))
@@ -131,7 +133,7 @@ fn a_lost_wakeup_is_noticed_with_the_state_of_everything() {
 #[test]
 fn a_run_that_is_shorter_than_its_watchdog_counts_who_sleeps_at_its_end() {
     let folder = tempfile::tempdir().unwrap();
-    // The thousandth wakeup is lost, and every one after it for the same sleep: its task never runs again.
+    // All wakeups of the thousandth blocking episode of a task are dropped, so that task never runs again.
     let args =
         ["-d", "4s", "--variant", "minimal", "--profile", "v7.2", "--mutant", "lose-wakeup", "--watchdog", "10min"];
     let record = record(folder.path(), &args, 1);
@@ -145,7 +147,7 @@ fn a_run_that_is_shorter_than_its_watchdog_counts_who_sleeps_at_its_end() {
 #[test]
 fn a_wakeup_that_is_dropped_is_harm_even_if_its_task_survives() {
     let folder = tempfile::tempdir().unwrap();
-    // v7.1 forces the return of a task that is PROXY_WAKING, whether it was woken or not.
+    // In v7.1 the task survives: its return is forced when it is PROXY_WAKING, whether it was woken or not.
     let args = ["-d", "3s", "--variant", "minimal", "--profile", "v7.1", "--mutant", "lose-wakeup"];
     let record = record(folder.path(), &args, 1);
     assert!(record.results[0].wakes.dropped > 0);
@@ -155,7 +157,7 @@ fn a_wakeup_that_is_dropped_is_harm_even_if_its_task_survives() {
 #[test]
 fn a_thread_that_cannot_be_started_is_exit_2() {
     let folder = tempfile::tempdir().unwrap();
-    // No address space holds such a stack.
+    // A stack of this size fits into no address space.
     let mut command = protocol(folder.path(), &["-d", "1s", "--no-save", "-q"]);
     command.env("RUST_MIN_STACK", (1u64 << 62).to_string());
     command.assert().code(2).stderr(contains("starting a thread for CPU 0 (0 were started before it"));
@@ -165,12 +167,12 @@ fn a_thread_that_cannot_be_started_is_exit_2() {
 fn mutants_end_a_run_with_the_harm_they_do() {
     let folder = tempfile::tempdir().unwrap();
     for (mutant, harm) in [("no-cleanup", "H2"), ("clear-unlocked", "C3")] {
-        // A few seconds do; how many is chance, and the box's business.
+        // A few seconds are usually enough. The time depends on chance and on the host.
         let args = ["-d", "120s", "--variant", "minimal", "--profile", "v7.1,v7.2", "--mutant", mutant];
         let record = record(folder.path(), &args, 1);
         for result in &record.results {
             assert!(result.stuck.as_ref().is_some_and(|stuck| stuck.starts_with(harm)), "{mutant}: {:?}", result.stuck);
-            assert!(result.elapsed_s < 110.0, "{mutant} was noticed, and the run went on");
+            assert!(result.elapsed_s < 110.0, "{mutant} was noticed, but the run went on");
         }
     }
 }

@@ -1,28 +1,30 @@
-//! The kernel's barriers and ordered accesses, with the kernel's instructions (KERNEL.md, 5).
+//! The kernel's barriers and ordered accesses, with the kernel's instructions (docs/kernel.md, section 5).
 //!
-//! Rust's own differ where it matters: a release fence is a full `dmb ish` on arm64, an acquiring load is a branch and isync on
-//! POWER and may be ldapr on arm64. So the barriers are written out. Under loom they are C11 fences at least as strong as
-//! the kernel's model wants: smp_wmb a release fence, smp_rmb an acquire fence, smp_mb a sequentially consistent one.
+//! Rust's fences and atomics compile to other instructions: a release fence is a full `dmb ish` on arm64; an
+//! acquire load is a branch and isync on POWER and may be ldapr on arm64. So this file writes the barriers in
+//! assembly. Under loom the barriers are C11 fences that are at least as strong as the kernel's model
+//! requires: smp_wmb is a release fence, smp_rmb an acquire fence, smp_mb a sequentially consistent fence.
 //!
-//! Each instruction stands once, in a macro that makes both the function and its row of [`TABLE`]; tests on any host hold the table against
-//! KERNEL.md and against what the emitters write for the same primitive.
+//! Each instruction is written once, in a macro that makes both the function and its row of [`TABLE`]. Tests
+//! on any host compare the table with docs/kernel.md and with the emitters' code for the same primitive.
 
 use super::sync::{AtomicU32, AtomicUsize, Ordering};
 
-/// What a barrier is on one architecture.
+/// The instruction of one barrier on one architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
-    /// The kernel's name of it.
+    /// The kernel's name for the barrier.
     pub primitive: &'static str,
     /// `target_arch`
     pub arch: &'static str,
-    /// The text of the assembly; empty where only the compiler is held back.
+    /// The assembly text; empty for a barrier that only stops the compiler from reordering.
     pub text: &'static str,
-    /// Whether the compiler may keep data below the stack pointer across it: it is told that the text leaves the stack alone.
+    /// Whether the assembly claims `nostack`: it does not touch the stack, so the compiler may keep data
+    /// below the stack pointer across it.
     pub nostack: bool,
 }
 
-/// Defines barriers: a function each, and a table of all of them.
+/// Defines one function per barrier, and [`TABLE`].
 macro_rules! barriers {
     ($($(#[$doc:meta])* $name:ident, $fence:ident: { $($arch:literal => $text:literal $($nostack:ident)?),* $(,)? })*) => {
         $(
@@ -31,9 +33,10 @@ macro_rules! barriers {
             pub fn $name() {
                 $(
                     #[cfg(all(target_arch = $arch, not(loom)))]
-                    // SAFETY: the instruction orders memory accesses and changes no register. Where it writes to the stack (on x86 it adds 0
-                    // to the word below the stack pointer) `nostack` is not claimed, so that the compiler keeps nothing there. Without
-                    // `nomem` the compiler takes it for an access to all memory and moves none across it.
+                    // SAFETY: the instruction orders memory accesses and changes no register. smp_mb() of x86
+                    // adds 0 to the word below the stack pointer. It does not claim `nostack`, so the
+                    // compiler keeps no data there. Without `nomem` the compiler assumes an access to all
+                    // memory and moves no access across it.
                     unsafe {
                         std::arch::asm!($text, options($($nostack)?));
                     }
@@ -90,15 +93,17 @@ barriers! {
         "powerpc64" => "lwsync" nostack,
         "riscv64" => "fence r, r" nostack,
     }
-    /// What stands behind the load of smp_load_acquire() where the load itself has no order; arm64's does.
+    /// The barrier after the load of smp_load_acquire(), where the load itself is not ordered. On arm64 it is
+    /// empty, because ldar is ordered.
     acquire_after_load, Acquire: {
         "x86_64" => "" nostack,
         "aarch64" => "" nostack,
         "powerpc64" => "lwsync" nostack,
         "riscv64" => "fence r, rw" nostack,
     }
-    /// Waits until non-temporal stores are where others see them: sfence on x86. Without it the store that releases a lock
-    /// passes them, and what was written under the lock lands after its release. Elsewhere a release orders every store.
+    /// Waits until earlier non-temporal stores are visible to other CPUs: sfence on x86. Without it the store
+    /// that releases a lock passes them, and data written under the lock becomes visible after the release.
+    /// Empty on the other architectures, where a release orders every store.
     drain_nontemporal, Release: {
         "x86_64" => "sfence" nostack,
         "aarch64" => "" nostack,
@@ -107,7 +112,7 @@ barriers! {
     }
 }
 
-/// smp_store_mb() of a task's state: one xchg on x86, a store and a barrier elsewhere.
+/// smp_store_mb() of a task's state: one xchg on x86, a store and a full barrier elsewhere.
 #[inline(always)]
 pub fn smp_store_mb(place: &AtomicU32, value: u32) {
     #[cfg(all(target_arch = "x86_64", not(loom)))]
@@ -119,17 +124,17 @@ pub fn smp_store_mb(place: &AtomicU32, value: u32) {
     }
 }
 
-/// The load of smp_load_acquire() on arm64; a macro, because assembly takes literals only.
+/// The load of smp_load_acquire() on arm64. A macro, because `asm!` takes only literals.
 macro_rules! ldar {
     () => {
         "ldar {0:w}, [{1}]"
     };
 }
 
-/// The same, for tests: `{0}` is the value, `{1}` the address.
+/// The text of that load, for tests: `{0}` is the value, `{1}` the address.
 pub const LDAR: &str = ldar!();
 
-/// READ_ONCE() of a word whose later accesses must not come before it, as smp_load_acquire() has it.
+/// smp_load_acquire(): no later access of this thread takes effect before this load.
 #[inline(always)]
 pub fn smp_load_acquire(place: &AtomicU32) -> u32 {
     #[cfg(all(target_arch = "aarch64", not(loom)))]
@@ -151,15 +156,17 @@ pub fn smp_load_acquire(place: &AtomicU32) -> u32 {
     place.load(Ordering::Acquire)
 }
 
-/// A non-temporal store, weakly ordered even on x86: nothing there orders it before a later store but sfence or a locked
-/// instruction. Elsewhere, where every store is weakly ordered, an ordinary one.
+/// A non-temporal store, which is weakly ordered even on x86. Only sfence or a locked instruction orders it
+/// before a later store. On the other architectures, where every store is weakly ordered, this is an ordinary
+/// store.
 #[inline(always)]
 pub fn nontemporal_store(place: &AtomicUsize, value: usize) {
     #[cfg(all(test, target_arch = "x86_64", not(loom)))]
     super::witness::tell(super::witness::Access::Write(place.as_ptr() as usize, Ordering::Relaxed, value as u64));
     #[cfg(all(target_arch = "x86_64", not(loom)))]
-    // SAFETY: an aligned 8-byte store to a live atomic. Others may read it meanwhile; they see the old value or the new one,
-    // as movnti of 8 aligned bytes is a single access (Intel SDM 8.1.1, AMD APM 7.3.2).
+    // SAFETY: an aligned 8-byte store to a live atomic. Other threads may read it at the same time. They see
+    // the old value or the new one, because movnti of 8 aligned bytes is a single access (Intel SDM 8.1.1,
+    // AMD APM 7.3.2).
     unsafe {
         std::arch::asm!("movnti [{0}], {1}", in(reg) place.as_ptr(), in(reg) value, options(nostack));
     }

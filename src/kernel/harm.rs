@@ -1,14 +1,15 @@
-//! What must never happen (KERNEL.md, 8), and the claims made about blocked_on (KERNEL.md, 1): each is checked at the place
-//! where it would go wrong, and counted.
+//! The harms that must never happen (docs/kernel.md, section 8) and the claims about blocked_on (section 1).
+//!
+//! The protocol checks each one at the place where it can be violated, and counts the violations.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Profile;
 
-/// What must never happen, and what was claimed.
+/// A harm (H1 to H10, M, D) or a broken claim about blocked_on (C1 to C6). See [`Harm::text`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs)] // the texts below say what they are
+#[allow(missing_docs)] // `text` describes each variant
 pub enum Harm {
     H1,
     H2,
@@ -31,8 +32,8 @@ pub enum Harm {
 }
 
 impl Harm {
-    /// All of them. C7, that a lockless look is safe, is what races refute, and they are counted; C8, that a wakeup is still
-    /// due, is H4.
+    /// All harms and claims. Two claims have no variant: C7 (a lockless look is safe) is refuted by the race,
+    /// which is counted elsewhere; C8 (a wakeup is still due) is H4.
     pub const ALL: [Harm; 18] = [
         Harm::H1,
         Harm::H2,
@@ -54,7 +55,7 @@ impl Harm {
         Harm::C6,
     ];
 
-    /// What it is.
+    /// A description; records and tables contain it.
     pub const fn text(self) -> &'static str {
         match self {
             Harm::H1 => "RUNNING with blocked_on set after a wakeup that tests blocked_on",
@@ -78,9 +79,13 @@ impl Harm {
         }
     }
 
-    /// Whether a profile may show it: H1 where the race is, H5 where a wakeup leaves blocked_on behind, H6 and with it H4 in the
-    /// draft (the open question of KERNEL.md, 8), H8 in v7.1, whose donors do not look at signals; C4 in v7.2, whose
-    /// unlock clears under blocked_lock alone, and C5 there and in the draft, whose wakeup clears.
+    /// Whether this harm is known to occur in a profile.
+    ///
+    /// H1 is the race, seen by a wakeup that tests blocked_on (both drafts). H5 occurs where a wakeup leaves
+    /// blocked_on behind. H6, and with it H4, occurs in the draft (the open question of docs/kernel.md,
+    /// section 8). H8 occurs where donors do not look at signals: in v7.1 and the drafts. C4 does not hold in
+    /// v7.2, whose unlock clears blocked_on under blocked_lock alone. C5 does not hold in v7.2, for the same
+    /// reason, nor in the drafts, whose wakeup clears it.
     pub fn expected(self, profile: Profile) -> bool {
         match self {
             Harm::H1 => profile.is_draft(),
@@ -100,29 +105,29 @@ impl fmt::Display for Harm {
     }
 }
 
-/// Counts, one per harm.
+/// One count per harm.
 #[derive(Debug, Default)]
 pub struct Harms {
     counts: [AtomicU64; Harm::ALL.len()],
 }
 
 impl Harms {
-    /// None so far.
+    /// All counts are 0.
     pub fn new() -> Harms {
         Harms::default()
     }
 
-    /// Counts one; whether it is the first of its kind.
+    /// Counts one occurrence. Returns whether it is the first of this harm.
     pub fn count(&self, harm: Harm) -> bool {
         self.counts[harm as usize].fetch_add(1, Ordering::Relaxed) == 0
     }
 
-    /// How many there were.
+    /// The number of occurrences of this harm.
     pub fn of(&self, harm: Harm) -> u64 {
         self.counts[harm as usize].load(Ordering::Relaxed)
     }
 
-    /// Those that were seen though a profile must not show them.
+    /// The harms that occurred although they are not expected in this profile.
     pub fn unexpected(&self, profile: Profile) -> Vec<Harm> {
         Harm::ALL.into_iter().filter(|harm| self.of(*harm) > 0 && !harm.expected(profile)).collect()
     }

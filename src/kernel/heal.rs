@@ -1,4 +1,7 @@
-//! Who put blocked_on right again after a wakeup had missed it, and how long that took.
+//! Counts of healed races: who corrected blocked_on after a wakeup had missed it, and after how long.
+//!
+//! A race leaves a queued task RUNNING with blocked_on set. The race is healed when somebody clears
+//! blocked_on or when the task sets it again.
 
 use std::sync::Mutex;
 
@@ -6,24 +9,24 @@ use hdrhistogram::Histogram;
 
 use super::Cpu;
 
-/// Who healed a task that kept its blocked_on.
+/// The function that healed a task that had kept its blocked_on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Healer {
     /// The task itself.
     Task,
-    /// find_proxy_task(), which found it current.
+    /// find_proxy_task(), which found the task current.
     FindProxyTask,
-    /// A forced return.
+    /// A forced return: proxy_force_return().
     ForceReturn,
     /// A later wakeup, or the unlock.
     Waker,
 }
 
 impl Healer {
-    /// All of them.
+    /// All healers.
     pub const ALL: [Healer; 4] = [Healer::Task, Healer::FindProxyTask, Healer::ForceReturn, Healer::Waker];
 
-    /// In words.
+    /// The name in records and tables.
     pub const fn name(self) -> &'static str {
         match self {
             Healer::Task => "the task itself",
@@ -40,28 +43,29 @@ struct Counts {
     ticks: Histogram<u64>,
 }
 
-/// What each context healed.
+/// Counts and times of the races that each context healed.
 #[derive(Debug)]
 pub struct Heals {
     contexts: Vec<Mutex<Counts>>,
 }
 
-/// The longest time that is told apart, in ticks: some minutes.
+/// The longest time that a histogram resolves, in ticks: some minutes.
 const LONGEST: u64 = 1 << 40;
 
-/// A histogram of times in ticks.
+/// An empty histogram of times in ticks.
 pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST, 3).expect("the bounds are in order")
 }
 
 impl Heals {
-    /// For a number of contexts.
+    /// No counts yet, for `contexts` contexts.
     pub fn new(contexts: usize) -> Heals {
         let counts = || Mutex::new(Counts { by: [0; Healer::ALL.len()], ticks: histogram() });
         Heals { contexts: (0..contexts).map(|_| counts()).collect() }
     }
 
-    /// Counts one that took some ticks. Each context has counts of its own, so the lock is never contended.
+    /// Counts one healed race that lasted `ticks` ticks. Each context has its own counts, so the lock is
+    /// never contended.
     pub fn record(&self, context: Cpu, healer: Healer, ticks: u64) {
         if let Ok(mut counts) = self.contexts[context].lock() {
             counts.by[healer as usize] += 1;
@@ -69,7 +73,7 @@ impl Heals {
         }
     }
 
-    /// By whom, and the times of all together, in ticks.
+    /// The number of healed races per healer, and the histogram of all their times in ticks.
     pub fn total(&self) -> ([u64; Healer::ALL.len()], Histogram<u64>) {
         let mut by = [0; Healer::ALL.len()];
         let mut ticks = histogram();

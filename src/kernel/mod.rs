@@ -1,12 +1,15 @@
-//! The kernel's mutex and wakeup protocol in user space, in the kernel's words.
+//! The kernel's mutex and wakeup protocol in user space, with the kernel's names.
 //!
-//! Someone who knows kernel/locking/mutex.c and kernel/sched/core.c should be able to hold these files against them: the
-//! names and the order of operations are theirs, the text is not. What the protocol does not need is left out:
-//! priorities, classes, load balancing, lock debugging. Whoever calls in is a CPU (see [`crate::protocol`]); tasks are resumed by
-//! whichever CPU picks them, and [`Profile`] says which kernel it is.
+//! A reader who knows kernel/locking/mutex.c and kernel/sched/core.c can compare these files with them. The
+//! names and the order of operations are the kernel's; the text is not. Parts that the protocol does not need
+//! are left out: priorities, scheduling classes, load balancing, lock debugging. docs/kernel.md collects the
+//! kernel facts.
 //!
-//! The same source runs natively and, with `--cfg loom`, under loom, which explores every interleaving and
-//! every value a load may return that C11's relaxed, acquire and release allow.
+//! Each caller acts as a CPU or as an interrupt (see [`crate::protocol`]). A task is resumed by the CPU that
+//! picks it. [`Profile`] selects the kernel version.
+//!
+//! The same source runs natively and, with `--cfg loom`, under loom. loom explores every interleaving and
+//! every value that a load may return under C11's relaxed, acquire and release orderings.
 
 // The kernel's names have double underscores in the middle.
 #![allow(non_snake_case)]
@@ -37,51 +40,54 @@ use sched::Rq;
 use task::{Task, TaskLayout};
 use trace::Trace;
 
-/// Number of a task in [`Kernel::tasks`].
+/// Index of a task in [`Kernel::tasks`].
 pub type TaskId = usize;
-/// Number of a mutex in [`Kernel::mutexes`].
+/// Index of a mutex in [`Kernel::mutexes`].
 pub type MutexId = usize;
-/// Number of a CPU.
+/// Number of a CPU of the protocol, counted from 0. Contexts that are not CPUs (the monitor, wakers) have the
+/// numbers after the last CPU.
 pub type Cpu = usize;
 
-/// The task runs or wants to.
+/// The task runs or is ready to run.
 pub const TASK_RUNNING: u32 = 0;
-/// It sleeps until it is woken or gets a signal.
+/// The task sleeps until it is woken or gets a signal.
 pub const TASK_INTERRUPTIBLE: u32 = 1;
-/// It sleeps until it is woken.
+/// The task sleeps until it is woken; signals do not wake it.
 pub const TASK_UNINTERRUPTIBLE: u32 = 2;
-/// What wake_up_process() wakes.
+/// The mask of states that wake_up_process() wakes.
 pub const TASK_NORMAL: u32 = TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE;
-/// A wakeup is under way.
+/// A wakeup of the task is in progress.
 pub const TASK_WAKING: u32 = 0x200;
-/// It has exited.
+/// The task has exited.
 pub const TASK_DEAD: u32 = 0x80;
 
-/// A value of `->on_rq`: on its runqueue.
+/// A value of `->on_rq`: the task is on its runqueue.
 pub const TASK_ON_RQ_QUEUED: u32 = 1;
-/// A value of `->on_rq`: between two runqueues.
+/// A value of `->on_rq`: the task is between two runqueues.
 pub const TASK_ON_RQ_MIGRATING: u32 = 2;
 
-/// Which kernel the protocol is that of (KERNEL.md, 2).
+/// The kernel version whose protocol runs (docs/kernel.md, section 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Profile {
-    /// As merged in v7.1: a wakeup does not look at blocked_on, and find_proxy_task() sorts out what is left of it.
+    /// As merged in v7.1. A wakeup does not look at blocked_on. find_proxy_task() deals with a task that is
+    /// RUNNING and still has blocked_on set.
     V71,
-    /// What the mail reviews, reconstructed from its text: a wakeup tests blocked_on without its lock, and find_proxy_task()
-    /// deactivates where v7.1 forces a return.
+    /// The draft that the mail reviews. A wakeup tests blocked_on without blocked_lock, and find_proxy_task()
+    /// deactivates the task where v7.1 forces its return.
     Draft,
-    /// The draft with what proxy_deactivate() of the merged kernel has: a task that is RUNNING is not deactivated but returned
-    /// to where it may run. Whether the mail's draft kept that is not known.
+    /// The draft with a check in proxy_deactivate(): a task that is RUNNING, or has a signal, is not
+    /// deactivated but returned to a CPU where it may run. No kernel has this check. It shows which change
+    /// would help.
     DraftChecked,
-    /// As merged in v7.2: is_blocked, under the runqueue's lock alone.
+    /// As merged in v7.2. The scheduler looks at is_blocked, which only the runqueue's lock protects.
     V72,
 }
 
 impl Profile {
-    /// All of them.
+    /// All profiles.
     pub const ALL: [Profile; 4] = [Profile::V71, Profile::Draft, Profile::DraftChecked, Profile::V72];
 
-    /// Its name.
+    /// The name used on the command line and in records.
     pub const fn name(self) -> &'static str {
         match self {
             Profile::V71 => "v7.1",
@@ -91,7 +97,7 @@ impl Profile {
         }
     }
 
-    /// Whether it is one of the two reconstructions of the draft.
+    /// Whether this is the draft, with or without the check.
     pub const fn is_draft(self) -> bool {
         matches!(self, Profile::Draft | Profile::DraftChecked)
     }
@@ -113,7 +119,7 @@ impl FromStr for Profile {
     }
 }
 
-/// A thing left out on purpose, to show that the checks see it.
+/// A planted fault: a step that is left out, to show that the checks notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mutant {
     /// mutex_lock() returns without clearing blocked_on.
@@ -122,16 +128,16 @@ pub enum Mutant {
     NoMbAfterSpinlock,
     /// set_task_blocked_on_waking() does not bail out on NULL.
     NoBailOut,
-    /// The clean-up at "acquired" does not hold blocked_lock.
+    /// mutex_lock() clears blocked_on at "acquired" without blocked_lock.
     ClearUnlocked,
-    /// find_proxy_task() does not look again with the locks held.
+    /// find_proxy_task() does not read blocked_on again after it has taken the locks.
     NoRecheck,
-    /// try_to_wake_up() drops a wakeup in a thousand.
+    /// try_to_wake_up() drops the wakeups of one blocking episode in a thousand.
     LoseWakeup,
 }
 
 impl Mutant {
-    /// All of them.
+    /// All mutants.
     pub const ALL: [Mutant; 6] = [
         Mutant::NoCleanup,
         Mutant::NoMbAfterSpinlock,
@@ -141,7 +147,7 @@ impl Mutant {
         Mutant::LoseWakeup,
     ];
 
-    /// Its name.
+    /// The name used on the command line and in records.
     pub const fn name(self) -> &'static str {
         match self {
             Mutant::NoCleanup => "no-cleanup",
@@ -174,47 +180,50 @@ impl FromStr for Mutant {
 /// How blocked_on is stored by the blocker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum BlockedOnStore {
-    /// WRITE_ONCE, as the kernel does.
+    /// An ordinary store, as in the kernel.
     #[default]
     Plain,
-    /// A non-temporal store, which is weakly ordered even on x86: it forces the race for real.
+    /// A non-temporal store. It is weakly ordered even on x86, so it forces the race on real hardware.
     Nontemporal,
 }
 
-/// What is decided before it runs.
+/// Settings of a [`Kernel`], fixed before it runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Config {
-    /// Which kernel.
+    /// The kernel version.
     pub profile: Profile,
-    /// What is left out of it.
+    /// The planted fault, if any.
     pub mutant: Option<Mutant>,
     /// How blocked_on is stored.
     pub store: BlockedOnStore,
-    /// How often mutex_optimistic_spin() looks at the owner before it gives up; 0 leaves it out.
+    /// How many times mutex_optimistic_spin() looks at the owner before it gives up; 0 disables the spin.
     pub spins: u32,
 }
 
-/// Everything there is: tasks, mutexes, a runqueue per CPU.
+/// The whole state: tasks, mutexes, and one runqueue per CPU.
 pub struct Kernel<T: TaskLayout> {
-    /// What was decided.
+    /// The settings.
     pub config: Config,
-    /// The tasks. The first one of each CPU's number is that CPU's idle task.
+    /// The tasks. Task N, for each CPU N, is the idle task of CPU N; the other tasks follow.
     pub tasks: Vec<Task<T>>,
     /// The mutexes.
     pub mutexes: Vec<Mutex>,
-    /// The runqueues, by CPU.
+    /// The runqueues, indexed by CPU.
     pub rqs: Vec<Rq>,
-    /// What must never happen, counted where it would.
+    /// Counts of the harms.
     pub harms: Harms,
-    /// Who healed tasks that kept their blocked_on.
+    /// Counts of the races that were healed, by healer.
     pub heals: Heals,
-    /// The last things that each CPU did.
+    /// The last events of each context.
     pub trace: Trace,
 }
 
 impl<T: TaskLayout> Kernel<T> {
-    /// `cpus` CPUs with their idle tasks, then one task for each entry of `homes`: the CPUs it may run on, as bits; it
-    /// starts on the lowest of them. `contexts` is how many threads call into the kernel: the CPUs, and interrupts beside.
+    /// Makes `cpus` CPUs with their idle tasks, `mutexes` mutexes, and one task for each entry of `homes`.
+    ///
+    /// An entry of `homes` is the mask of the CPUs that the task may run on; the task starts on the lowest of
+    /// them. `contexts` is the number of threads that call into the kernel: the CPUs, plus interrupts and the
+    /// monitor.
     pub fn new(config: Config, cpus: usize, contexts: usize, homes: &[u64], mutexes: usize) -> Kernel<T> {
         let idle = (0..cpus).map(|cpu| Task::new(cpu, 1 << cpu, true));
         let others = homes.iter().map(|mask| Task::new(mask.trailing_zeros() as usize, *mask, false));
@@ -229,7 +238,7 @@ impl<T: TaskLayout> Kernel<T> {
         }
     }
 
-    /// Whether something is left out.
+    /// Whether this fault is planted.
     pub fn has(&self, mutant: Mutant) -> bool {
         self.config.mutant == Some(mutant)
     }

@@ -1,4 +1,7 @@
-//! struct mutex and kernel/locking/mutex.c: the slow paths, handoff, optimistic spinning, and the ww wound.
+//! struct mutex and kernel/locking/mutex.c: lock and unlock with their slow paths, handoff, optimistic
+//! spinning, and the ww wound.
+//!
+//! The order of operations is that of docs/kernel.md, section 3.
 
 use std::collections::VecDeque;
 
@@ -11,18 +14,18 @@ use super::task::TaskLayout;
 use super::trace::What;
 use super::{Cpu, Kernel, Mutant, MutexId, Profile, TASK_INTERRUPTIBLE, TASK_NORMAL, TASK_RUNNING, TaskId};
 
-/// There are waiters: unlock must take the slow path.
+/// The mutex has waiters, so unlock must take the slow path.
 const MUTEX_FLAG_WAITERS: usize = 1;
-/// Unlock must hand the lock to the first waiter.
+/// Unlock must hand the mutex to the first waiter.
 const MUTEX_FLAG_HANDOFF: usize = 2;
-/// It was handed over and waits to be picked up.
+/// The mutex was handed to the task in the owner field, which has not taken it yet.
 const MUTEX_FLAG_PICKUP: usize = 4;
 const MUTEX_FLAGS: usize = 7;
 
-/// A mutex: its owner and flags in one word, and who waits, first come first served.
+/// A mutex: a word with the owner and the flags, and the list of waiters, first in, first out.
 #[derive(Debug)]
 pub struct Mutex {
-    /// The owner's number plus one, times 8, and the flags.
+    /// The owner's [`TaskId`] plus one, times 8, plus the flags. Without an owner only the flags.
     pub owner: AtomicUsize,
     /// ->wait_lock
     pub wait_lock: RawSpinlock,
@@ -36,7 +39,7 @@ impl Default for Mutex {
 }
 
 impl Mutex {
-    /// A free one.
+    /// A free mutex.
     pub fn new() -> Mutex {
         Mutex {
             owner: AtomicUsize::new(0),
@@ -45,37 +48,37 @@ impl Mutex {
         }
     }
 
-    /// Uses the list of waiters; wait_lock is held.
+    /// Calls `f` with the list of waiters. `cpu` must hold wait_lock.
     fn waiters<R>(&self, cpu: Cpu, f: impl FnOnce(&mut VecDeque<TaskId>) -> R) -> R {
-        assert!(self.wait_lock.is_held_by(cpu), "wait_lock is held");
-        // SAFETY: wait_lock protects the list, and this context holds it, as just checked.
+        assert!(self.wait_lock.is_held_by(cpu), "wait_lock must be held");
+        // SAFETY: wait_lock protects the list, and the assertion has just checked that this context holds it.
         unsafe { self.wait_list.with(f) }
     }
 }
 
-/// The owner in a value of ->owner.
+/// The owner in a value of `->owner`.
 fn owner_task(owner: usize) -> Option<TaskId> {
     (owner >> 3).checked_sub(1)
 }
 
-/// Where a task is in mutex_lock(); kept while it sleeps.
+/// The point that a task has reached in mutex_lock(). The task keeps it while it sleeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LockStage {
-    /// At the beginning.
+    /// mutex_lock() has not begun.
     #[default]
     Start,
-    /// Behind schedule().
+    /// The task continues after schedule().
     Scheduled,
 }
 
-/// How far mutex_lock() got.
+/// How a call of mutex_lock() ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Locked {
-    /// It has the lock.
+    /// The task has the mutex.
     Acquired,
-    /// It gave up: a signal, or a wound.
+    /// The task gave up because of a signal or a wound.
     Interrupted,
-    /// It is in schedule(): call again when the task runs again.
+    /// The task is in schedule(). The caller must call again when the task runs again.
     Schedule,
 }
 
@@ -85,13 +88,13 @@ impl<T: TaskLayout> Kernel<T> {
         owner_task(self.mutexes[mutex].owner.load(Ordering::Relaxed))
     }
 
-    /// Who a mutex was handed to and has not picked it up yet.
+    /// The task to which the mutex was handed and which has not taken it yet.
     pub fn handed_to(&self, mutex: MutexId) -> Option<TaskId> {
         let owner = self.mutexes[mutex].owner.load(Ordering::Relaxed);
         owner_task(owner).filter(|_| owner & MUTEX_FLAG_PICKUP != 0)
     }
 
-    /// Who waits for a mutex, in the order of the list.
+    /// The tasks that wait for a mutex, in the order of the list.
     pub fn waiters_of(&self, cpu: Cpu, mutex: MutexId) -> Vec<TaskId> {
         let lock = &self.mutexes[mutex];
         lock.wait_lock.lock(cpu);
@@ -137,7 +140,8 @@ impl<T: TaskLayout> Kernel<T> {
         self.__mutex_trylock_common(current, mutex, false)
     }
 
-    /// mutex_optimistic_spin(): waits a little for an owner that is running.
+    /// mutex_optimistic_spin(): spins for a while as long as the owner is running. Returns whether the task
+    /// has the mutex.
     fn mutex_optimistic_spin(&self, current: TaskId, mutex: MutexId) -> bool {
         let mut spin = Spin::new();
         for _ in 0..self.config.spins {
@@ -153,7 +157,10 @@ impl<T: TaskLayout> Kernel<T> {
         false
     }
 
-    /// __mutex_lock_common(), up to where it sleeps or ends. `state` is what it sleeps in; `stage` belongs to the task.
+    /// __mutex_lock_common(), up to the point where it sleeps or ends.
+    ///
+    /// `state` is the state in which the task sleeps. `stage` belongs to the task and must be kept between
+    /// calls.
     pub fn __mutex_lock_common(
         &self,
         cpu: Cpu,
@@ -200,7 +207,8 @@ impl<T: TaskLayout> Kernel<T> {
                 let acquired = self.mutex_optimistic_spin(current, mutex);
                 lock.wait_lock.lock(cpu);
                 task.fields.blocked_lock().lock(cpu);
-                // v7.1 does not set the state again: a wakeup in the gap leaves the task RUNNING with blocked_on set.
+                // v7.1 does not set the state again. A wakeup during the spin leaves the task RUNNING with
+                // blocked_on set.
                 if self.config.profile == Profile::V72 {
                     self.__set_task_blocked_on_and_state(cpu, current, mutex, state);
                 } else {
@@ -231,7 +239,7 @@ impl<T: TaskLayout> Kernel<T> {
         Locked::Schedule
     }
 
-    /// The label "acquired": both locks are held.
+    /// The label "acquired" of __mutex_lock_common(). wait_lock and blocked_lock are held.
     fn acquired(&self, cpu: Cpu, current: TaskId, mutex: MutexId, stage: &mut LockStage) -> Locked {
         let blocked_lock = self.tasks[current].fields.blocked_lock();
         if self.has(Mutant::ClearUnlocked) {
@@ -251,7 +259,7 @@ impl<T: TaskLayout> Kernel<T> {
         Locked::Acquired
     }
 
-    /// mutex_lock() has returned: nothing of it is left.
+    /// Counts a harm if blocked_on is still set when mutex_lock() returns (H2, H3).
     fn check_after_return(&self, cpu: Cpu, current: TaskId) {
         match self.blocked_on(current) {
             super::task::NULL => {}
@@ -278,7 +286,8 @@ impl<T: TaskLayout> Kernel<T> {
     }
 
     /// mutex_unlock(): the fast path, then __mutex_unlock_slowpath().
-    /// Gives what became of the wakeup, if it took one.
+    ///
+    /// Returns how the wakeup of the first waiter ended, if there was one.
     pub fn mutex_unlock(&self, cpu: Cpu, current: TaskId, mutex: MutexId) -> Option<Wake> {
         let lock = &self.mutexes[mutex];
         let own = (current + 1) << 3;
@@ -288,7 +297,7 @@ impl<T: TaskLayout> Kernel<T> {
         self.trace.note(cpu, current, What::Unlocks(mutex));
         let mut owner = lock.owner.load(Ordering::Relaxed);
         loop {
-            assert_eq!(owner_task(owner), Some(current), "the owner unlocks");
+            assert_eq!(owner_task(owner), Some(current), "only the owner may unlock a mutex");
             if owner & MUTEX_FLAG_HANDOFF != 0 {
                 break;
             }
@@ -328,8 +337,8 @@ impl<T: TaskLayout> Kernel<T> {
         self.trace.note(cpu, to.unwrap_or(current), What::Handoff(mutex));
     }
 
-    /// What __ww_mutex_wound() does to a lock's owner: it may be about to block on another mutex, whose wait_lock is not
-    /// held here.
+    /// The part of __ww_mutex_wound() that acts on the owner of a lock. The owner may be about to block on
+    /// another mutex, whose wait_lock is not held here.
     pub fn ww_wound(&self, cpu: Cpu, current: Option<TaskId>, victim: TaskId) -> Wake {
         self.tasks[victim].other.wounded.store(true, Ordering::Relaxed);
         self.trace.note(cpu, victim, What::Wounds);

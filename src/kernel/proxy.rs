@@ -1,4 +1,7 @@
-//! find_proxy_task() and what it may come to.
+//! find_proxy_task() and its results: run the owner, idle, deactivate, force a return, migrate, or pick
+//! again.
+//!
+//! docs/kernel.md lists at its end what the profile v7.2 does not follow yet.
 
 use std::sync::atomic::Ordering as ProbeOrdering;
 
@@ -9,18 +12,18 @@ use super::task::{NULL, PROXY_WAKING, TaskLayout, mutex_address};
 use super::trace::What;
 use super::{Cpu, Kernel, Mutant, Profile, TASK_ON_RQ_MIGRATING, TASK_ON_RQ_QUEUED, TASK_RUNNING, TaskId};
 
-/// What is to run in a blocked task's place.
+/// What the CPU runs in place of a blocked task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proxy {
-    /// This task: the owner at the end of the chain, or the task itself after all.
+    /// This task: the owner at the end of the chain, or the blocked task itself.
     Run(TaskId),
-    /// The idle task, for the moment.
+    /// The idle task, for now.
     Idle,
-    /// Something changed.
+    /// Something has changed. The scheduler must pick again.
     PickAgain,
 }
 
-/// What is left to do when the locks inside are dropped.
+/// What is left to do after wait_lock and blocked_lock are released.
 enum Action {
     Done(Proxy),
     Deactivate,
@@ -29,8 +32,10 @@ enum Action {
 }
 
 impl<T: TaskLayout> Kernel<T> {
-    /// find_proxy_task(): follows task, mutex, owner to somebody who can run. The runqueue's lock is held and is held again on
-    /// return.
+    /// find_proxy_task(): follows the chain of task, mutex and owner to a task that can run.
+    ///
+    /// `cpu` must hold the lock of its runqueue. It holds it again on return; it may have released it in
+    /// between.
     pub fn find_proxy_task(&self, cpu: Cpu, donor: TaskId) -> Proxy {
         match self.follow(cpu, donor) {
             Action::Done(proxy) => {
@@ -49,7 +54,8 @@ impl<T: TaskLayout> Kernel<T> {
             }
             Action::Deactivate => self.proxy_deactivate(cpu, donor),
             Action::ForceReturn(p) => {
-                // The lock is free, or given, and a signal had woken the task. Had it been let to run, it would have gone.
+                // The mutex is free, or is being released to the task, and a signal has already woken the
+                // task. The task would have handled the signal if it had been allowed to run.
                 let signalled = self.tasks[p].probe.signalled.swap(false, ProbeOrdering::Relaxed);
                 if signalled && self.state(p) == TASK_RUNNING {
                     self.harm(cpu, p, Harm::H8);
@@ -58,7 +64,7 @@ impl<T: TaskLayout> Kernel<T> {
                     self.proxy_force_return(cpu, p);
                     return Proxy::PickAgain;
                 }
-                // "every force_return becomes a deactivate": somebody is about to wake it.
+                // In the draft every force_return becomes a deactivate; a wakeup is expected to follow.
                 self.proxy_deactivate(cpu, p)
             }
             Action::Migrate(p, to) => {
@@ -68,23 +74,25 @@ impl<T: TaskLayout> Kernel<T> {
         }
     }
 
+    /// Follows the chain and says what to do.
     fn follow(&self, cpu: Cpu, donor: TaskId) -> Action {
         let current = self.rqs[cpu].with(cpu, |inner| inner.curr);
         let mut current_in_chain = false;
         let mut p = donor;
-        // A chain that comes back to itself has no end.
+        // A chain that leads back to itself never ends.
         #[cfg(not(loom))]
         let mut patience = super::leave::Patience::default();
         while self.task_is_blocked(p) {
             let is_current = current == p;
             current_in_chain |= is_current;
-            // Without blocked_lock: "a lockless look is safe".
+            // Read without blocked_lock, as the kernel does (claim C7).
             let seen = self.blocked_on(p);
             if seen == NULL {
                 if self.config.profile != Profile::V72 {
                     return Action::Done(Proxy::PickAgain);
                 }
-                // is_blocked without blocked_on: the unlocker has cleared it and is about to wake.
+                // is_blocked is set and blocked_on is NULL: the unlocker has cleared blocked_on and is about
+                // to wake the task.
                 if is_current {
                     self.tasks[p].other.is_blocked.store(false, Ordering::Relaxed);
                     return Action::Done(Proxy::Run(p));
@@ -116,7 +124,8 @@ impl<T: TaskLayout> Kernel<T> {
         Action::Done(Proxy::Run(p))
     }
 
-    /// One link of the chain, with wait_lock and blocked_lock held: the owner to go on with, or what it comes to.
+    /// Examines one link of the chain, with wait_lock and blocked_lock held. Returns the owner, with which
+    /// the chain continues, or what to do.
     fn look(
         &self,
         cpu: Cpu,
@@ -125,7 +134,7 @@ impl<T: TaskLayout> Kernel<T> {
         is_current: bool,
         current_in_chain: bool,
     ) -> Result<TaskId, Action> {
-        // Look again, now that it cannot change.
+        // Read blocked_on again. Now it cannot change.
         if self.blocked_on(p) != mutex_address(mutex) && !self.has(Mutant::NoRecheck) {
             return Err(Action::Done(Proxy::PickAgain));
         }
@@ -142,7 +151,7 @@ impl<T: TaskLayout> Kernel<T> {
         };
         let owner_task = &self.tasks[owner];
         if owner_task.fields.on_rq().load(Ordering::Relaxed) == 0 {
-            // The owner sleeps: nothing to lend a turn to.
+            // The owner sleeps, so it cannot run in the donor's place.
             return Err(if current_in_chain { Action::Done(Proxy::Idle) } else { Action::Deactivate });
         }
         let owner_cpu = owner_task.other.cpu.load(Ordering::Relaxed);
@@ -155,14 +164,16 @@ impl<T: TaskLayout> Kernel<T> {
             _ => return Err(Action::Done(Proxy::PickAgain)),
         }
         if owner == p {
-            // It was handed the lock and is about to be woken.
+            // The task was handed the mutex and is about to be woken.
             return Err(Action::Done(Proxy::Idle));
         }
         Ok(owner)
     }
 
-    /// proxy_deactivate(): the donor sleeps until it is woken. One that has been woken already, or has a signal, is returned
-    /// to where it may run instead; the draft's text has no such case.
+    /// proxy_deactivate(): takes the donor off the runqueue until it is woken.
+    ///
+    /// A donor that is already RUNNING, or has a signal, is instead returned to a CPU where it may run. The
+    /// draft has no such case.
     fn proxy_deactivate(&self, cpu: Cpu, p: TaskId) -> Proxy {
         let state = self.state(p);
         let literal = self.config.profile == Profile::Draft;
@@ -173,7 +184,7 @@ impl<T: TaskLayout> Kernel<T> {
         self.trace.note(cpu, p, What::ProxyDeactivates);
         self.proxy_resched_idle(cpu);
         if state == TASK_RUNNING {
-            // The draft's question: block_task() counts it.
+            // The draft's open question. block_task() counts H6.
             self.block_task(cpu, cpu, p);
         } else if !self.try_to_block_task(cpu, cpu, p, state, true) && !literal {
             self.proxy_force_return(cpu, p);
@@ -186,7 +197,7 @@ impl<T: TaskLayout> Kernel<T> {
         self.rqs[cpu].with(cpu, |inner| inner.donor = inner.idle);
     }
 
-    /// proxy_migrate_task(): the donor follows its owner, wherever that is, allowed or not.
+    /// proxy_migrate_task(): moves the donor to its owner's CPU, even if the donor may not run there.
     fn proxy_migrate_task(&self, cpu: Cpu, p: TaskId, to: Cpu) {
         self.trace.note(cpu, p, What::ProxyMigrates(to));
         self.proxy_resched_idle(cpu);
@@ -200,14 +211,15 @@ impl<T: TaskLayout> Kernel<T> {
         self.rqs[cpu].lock.lock(cpu);
     }
 
-    /// proxy_force_return(): back to where it may run, with blocked_on cleared.
+    /// proxy_force_return(): clears blocked_on and moves the task to a CPU where it may run.
     fn proxy_force_return(&self, cpu: Cpu, p: TaskId) {
         let task = &self.tasks[p];
         self.rqs[cpu].lock.unlock();
         task.fields.pi_lock().lock(cpu);
         let home = self.__task_rq_lock(cpu, p);
         let queued = task.fields.on_rq().load(Ordering::Relaxed) == TASK_ON_RQ_QUEUED;
-        // Dropped locks: it may have gone, or been taken off; then somebody else sees to it.
+        // The locks were released in between. If the task has moved, has left the runqueue or is current,
+        // another context deals with it.
         let ours = home == cpu && queued && self.rqs[home].with(cpu, |inner| inner.curr != p);
         if !ours {
             self.rqs[home].lock.unlock();

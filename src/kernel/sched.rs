@@ -1,4 +1,4 @@
-//! kernel/sched/core.c: wakeups, and schedule().
+//! kernel/sched/core.c: wakeups (try_to_wake_up() and its parts) and schedule().
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering as ProbeOrdering;
@@ -21,45 +21,46 @@ use super::{
 pub struct Rq {
     /// ->__lock
     pub lock: RawSpinlock,
-    /// ->nr_running, for a look without the lock.
+    /// ->nr_running: number of queued tasks. May be read without the lock.
     pub nr_running: AtomicU32,
     inner: Guarded<RqInner>,
 }
 
-/// What a runqueue's lock protects.
+/// The part of a runqueue that its lock protects.
 #[derive(Debug)]
 pub struct RqInner {
-    /// The queued tasks, the next one first.
+    /// The queued tasks; the front is picked next.
     pub queue: VecDeque<TaskId>,
-    /// ->curr: whose code runs
+    /// ->curr: the task whose code runs
     pub curr: TaskId,
-    /// ->donor: whose turn it is
+    /// ->donor: the task that the scheduler picked; `curr` may run in its place
     pub donor: TaskId,
-    /// ->idle
+    /// ->idle: the idle task
     pub idle: TaskId,
 }
 
 impl Rq {
-    /// An empty one, running its idle task.
+    /// An empty runqueue; the CPU runs its idle task.
     pub fn new(cpu: Cpu) -> Rq {
         let inner = RqInner { queue: VecDeque::with_capacity(64), curr: cpu, donor: cpu, idle: cpu };
         Rq { lock: RawSpinlock::new(), nr_running: AtomicU32::new(0), inner: Guarded::new(inner) }
     }
 
-    /// Uses what the lock protects; `cpu` holds it.
+    /// Calls `f` with the part that the lock protects. `cpu` must hold the lock.
     pub fn with<R>(&self, cpu: Cpu, f: impl FnOnce(&mut RqInner) -> R) -> R {
-        assert!(self.lock.is_held_by(cpu), "the runqueue's lock is held");
-        // SAFETY: the lock protects it, and this context holds it, as just checked.
+        assert!(self.lock.is_held_by(cpu), "the runqueue's lock must be held");
+        // SAFETY: the lock protects `inner`, and the assertion has just checked that this context holds the
+        // lock.
         unsafe { self.inner.with(f) }
     }
 }
 
-/// Tasks to wake when the locks are dropped. A mutex's unlock has one at most.
+/// wake_q: the task to wake after the locks are released. The unlock of a mutex queues at most one.
 #[derive(Debug, Default)]
 pub struct WakeQ(Option<TaskId>);
 
 impl WakeQ {
-    /// Nobody.
+    /// An empty wake_q.
     pub const fn new() -> WakeQ {
         WakeQ(None)
     }
@@ -70,23 +71,23 @@ impl WakeQ {
     }
 }
 
-/// What became of a wakeup, and what it saw of blocked_on.
+/// How a wakeup ended, and what it read from blocked_on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wake {
-    /// How it ended.
+    /// How the wakeup ended.
     pub end: WakeEnd,
-    /// Whether it read blocked_on as NULL though the state matched.
+    /// Whether the state matched and blocked_on was read as NULL.
     pub null: bool,
-    /// Whether that was the race: the store was not seen that stands before the matched state.
+    /// Whether that NULL is the race: the waker saw the state but missed the earlier store of blocked_on.
     pub race: bool,
 }
 
-/// What a waker knows of the time it looked at.
+/// What a waker knows about the blocking episode that it saw.
 #[derive(Debug, Clone, Copy)]
 struct Episode {
-    /// The episode that the state it matched belongs to.
+    /// The episode of the state that matched, modulo 2^16; 0 for none.
     of_state: u16,
-    /// How many had begun before it looked.
+    /// The number of episodes that had begun before the waker read the state.
     began: u32,
 }
 
@@ -97,11 +98,11 @@ pub enum WakeEnd {
     NoMatch,
     /// The task woke itself.
     Current,
-    /// It was queued still, and is RUNNING.
+    /// The task was still queued; it is RUNNING now.
     Runnable,
-    /// It was put on a runqueue.
+    /// The task was put on a runqueue.
     Activated,
-    /// Dropped, by the mutant that does so.
+    /// The mutant [`Mutant::LoseWakeup`] dropped the wakeup.
     Dropped,
 }
 
@@ -117,14 +118,15 @@ impl<T: TaskLayout> Kernel<T> {
         wake_q.0.map(|task| self.try_to_wake_up(cpu, current, task, TASK_NORMAL))
     }
 
-    /// signal_wake_up(): marks the signal, then wakes.
+    /// signal_wake_up(): sets TIF_SIGPENDING, then wakes an interruptible sleeper.
     pub fn send_signal(&self, cpu: Cpu, current: Option<TaskId>, p: TaskId) -> Wake {
         self.tasks[p].other.sigpending.store(true, Ordering::Relaxed);
         self.trace.note(cpu, p, What::Signals);
         self.try_to_wake_up(cpu, current, p, super::TASK_INTERRUPTIBLE)
     }
 
-    /// try_to_wake_up()
+    /// try_to_wake_up(): the order is that of docs/kernel.md, section 3. `current` is the task that the
+    /// caller's CPU runs.
     pub fn try_to_wake_up(&self, cpu: Cpu, current: Option<TaskId>, p: TaskId, mask: u32) -> Wake {
         let task = &self.tasks[p];
         if current == Some(p) {
@@ -175,7 +177,8 @@ impl<T: TaskLayout> Kernel<T> {
         wake
     }
 
-    /// ttwu_runnable(): a task that is queued needs no runqueue, only its state.
+    /// ttwu_runnable(): a task that is still queued only needs its state set. Returns false if the task must
+    /// be enqueued.
     fn ttwu_runnable(&self, cpu: Cpu, p: TaskId, mask: u32, episode: Episode, wake: &mut Wake) -> bool {
         let task = &self.tasks[p];
         let home = self.__task_rq_lock(cpu, p);
@@ -183,14 +186,16 @@ impl<T: TaskLayout> Kernel<T> {
         let queued = task.fields.on_rq().load(Ordering::Relaxed) == TASK_ON_RQ_QUEUED;
         let mut runnable = queued;
         if queued {
-            // The mail's lockless look at blocked_on. The other profiles do not look; the measurement does in their place.
+            // The lockless read of blocked_on that the mail is about. The kernels v7.1 and v7.2 do not read
+            // it here; in their profiles the measurement does.
             let was_blocked = self.test_and_clear_blocked_on(cpu, p, episode, wake);
             let must_return = match self.config.profile {
                 Profile::V71 => false,
                 Profile::Draft | Profile::DraftChecked => was_blocked,
                 Profile::V72 => task.other.is_blocked.swap(false, Ordering::Relaxed),
             };
-            // A donor may have been taken to where it must not run: it goes the long way, which chooses a CPU again.
+            // A donor may have been migrated to a CPU where it must not run. It is taken off, and the caller
+            // chooses a CPU again.
             let elsewhere = task.other.cpus_mask >> home & 1 == 0;
             if must_return && elsewhere && rq.with(cpu, |inner| inner.curr != p) {
                 self.take_off(cpu, home, p);
@@ -198,7 +203,7 @@ impl<T: TaskLayout> Kernel<T> {
             } else {
                 task.fields.state().store(TASK_RUNNING, Ordering::Relaxed);
                 wake.end = WakeEnd::Runnable;
-                // Only signals wake with this mask.
+                // In this replica only signals wake with this mask.
                 task.probe.signalled.store(mask == super::TASK_INTERRUPTIBLE, ProbeOrdering::Relaxed);
                 self.trace.note(cpu, p, What::WokenQueued);
                 if wake.race {
@@ -213,18 +218,20 @@ impl<T: TaskLayout> Kernel<T> {
         runnable
     }
 
-    /// Reads blocked_on without its lock and, in the draft, clears it with the lock if it is set.
+    /// Reads blocked_on without blocked_lock. In the draft, clears it under blocked_lock if it is set.
+    /// Returns whether it was set, and notes in `wake` a NULL and whether that is the race.
     fn test_and_clear_blocked_on(&self, cpu: Cpu, p: TaskId, episode: Episode, wake: &mut Wake) -> bool {
         let set = self.blocked_on(p) != NULL;
         wake.null = !set;
         if !set && episode.of_state != 0 {
-            // The state that matched was stored behind the blocked_on of its episode. If nobody has cleared that one, what was
-            // not seen is its store.
+            // The state that matched was stored after the blocked_on of the same episode. If nobody has
+            // cleared that blocked_on, the waker has missed its store.
             smp_rmb();
             let probe = &self.tasks[p].probe;
             let cleared = probe.cleared.load(ProbeOrdering::Acquire) as u16;
             let passed = probe.began.load(ProbeOrdering::Relaxed).wrapping_sub(episode.began);
-            // A waker that the host took off its CPU for thousands of episodes can no longer tell: they count modulo 2^16.
+            // Episodes count modulo 2^16. A waker that the host took off its CPU for thousands of episodes
+            // cannot tell any more, so it reports no race.
             wake.race = passed < 1 << 14 && (episode.of_state.wrapping_sub(cleared) as i16) > 0;
         }
         self.trace.note(cpu, p, What::SeesBlockedOn(set));
@@ -234,14 +241,14 @@ impl<T: TaskLayout> Kernel<T> {
         set
     }
 
-    /// __task_rq_lock(): the lock of the runqueue a task is on, whichever that is by then.
+    /// __task_rq_lock(): takes the lock of the runqueue that the task is on, and returns its CPU.
     pub fn __task_rq_lock(&self, cpu: Cpu, p: TaskId) -> Cpu {
         let task = &self.tasks[p];
         let mut spin = Spin::new();
         loop {
-            // The address dependency on this load, and the lock behind it, pair with smp_wmb() in __set_task_cpu(): who sees
-            // the new CPU sees MIGRATING. (loom knows no dependencies; an acquire stands for it there. Leaving it out
-            // enqueued a task twice.)
+            // The address dependency on this load, and the lock after it, pair with smp_wmb() in
+            // __set_task_cpu(): a reader that sees the new CPU sees MIGRATING. (loom does not model
+            // dependencies, so there the load is an acquire. Without it, loom enqueued a task twice.)
             let home = task.other.cpu.load(if cfg!(loom) { Ordering::Acquire } else { Ordering::Relaxed });
             self.rqs[home].lock.lock(cpu);
             let migrating = task.fields.on_rq().load(Ordering::Relaxed) == TASK_ON_RQ_MIGRATING;
@@ -253,20 +260,21 @@ impl<T: TaskLayout> Kernel<T> {
         }
     }
 
-    /// __set_task_cpu()
+    /// __set_task_cpu(). Its smp_wmb() pairs with the dependency in [`Kernel::__task_rq_lock`].
     pub fn __set_task_cpu(&self, p: TaskId, cpu: Cpu) {
         smp_wmb();
         self.tasks[p].other.cpu.store(cpu, Ordering::Relaxed);
     }
 
-    /// select_task_rq(): where it ran last, if it may.
+    /// select_task_rq(): the CPU where the task ran last, if it may run there; otherwise the lowest CPU of
+    /// its mask.
     pub fn select_task_rq(&self, p: TaskId) -> Cpu {
         let other = &self.tasks[p].other;
         let last = other.wake_cpu.load(Ordering::Relaxed);
         if other.cpus_mask >> last & 1 == 1 { last } else { other.cpus_mask.trailing_zeros() as usize }
     }
 
-    /// activate_task(): puts a task on a runqueue whose lock is held.
+    /// activate_task(): puts a task on the runqueue of `target`. `cpu` must hold its lock.
     pub fn activate_task(&self, cpu: Cpu, target: Cpu, p: TaskId) {
         let rq = &self.rqs[target];
         rq.with(cpu, |inner| inner.queue.push_back(p));
@@ -274,14 +282,15 @@ impl<T: TaskLayout> Kernel<T> {
         self.tasks[p].fields.on_rq().store(TASK_ON_RQ_QUEUED, Ordering::Relaxed);
     }
 
-    /// Takes a task off a runqueue whose lock is held.
+    /// dequeue_task(): takes a task off the runqueue of `home`. `cpu` must hold its lock.
     pub fn dequeue_task(&self, cpu: Cpu, home: Cpu, p: TaskId) {
         let rq = &self.rqs[home];
         rq.with(cpu, |inner| inner.queue.retain(|task| *task != p));
         rq.nr_running.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// block_task(): it sleeps until it is woken. From the store on, a wakeup may take it.
+    /// block_task(): takes the task off its runqueue until it is woken. After the store of on_rq a wakeup may
+    /// enqueue it.
     pub fn block_task(&self, cpu: Cpu, home: Cpu, p: TaskId) {
         if self.state(p) == TASK_RUNNING {
             self.harm(cpu, p, Harm::H6);
@@ -289,7 +298,8 @@ impl<T: TaskLayout> Kernel<T> {
         self.take_off(cpu, home, p);
     }
 
-    /// Takes a task off its runqueue for good; a waker that has matched its state puts it on another.
+    /// Takes a task off its runqueue and clears on_rq. A waker that has matched its state puts it on a
+    /// runqueue again.
     fn take_off(&self, cpu: Cpu, home: Cpu, p: TaskId) {
         self.trace.note(cpu, p, What::Deactivates);
         self.tasks[p].other.is_blocked.store(false, Ordering::Relaxed);
@@ -297,7 +307,7 @@ impl<T: TaskLayout> Kernel<T> {
         self.tasks[p].fields.on_rq().store(0, Ordering::Release);
     }
 
-    /// try_to_block_task(): whether it was taken off the runqueue.
+    /// try_to_block_task(): returns whether the task was taken off the runqueue.
     pub fn try_to_block_task(&self, cpu: Cpu, home: Cpu, p: TaskId, state: u32, should_block: bool) -> bool {
         if self.signal_pending_state(p, state) {
             self.tasks[p].fields.state().store(TASK_RUNNING, Ordering::Relaxed);
@@ -315,7 +325,9 @@ impl<T: TaskLayout> Kernel<T> {
         true
     }
 
-    /// __schedule(): picks what runs next on this CPU and switches to it. `preempt` is SM_PREEMPT: the task did not ask.
+    /// __schedule(): picks the task that runs next on this CPU, switches to it and returns it.
+    ///
+    /// `preempt` is SM_PREEMPT: the current task did not call schedule() itself.
     pub fn __schedule(&self, cpu: Cpu, preempt: bool) -> TaskId {
         let rq = &self.rqs[cpu];
         rq.lock.lock(cpu);
@@ -328,7 +340,7 @@ impl<T: TaskLayout> Kernel<T> {
             self.trace.note(cpu, prev, What::EntersSchedule(state));
         }
         if !preempt && state != TASK_RUNNING {
-            // A mutex-blocked task stays queued: it lends its turn to the owner.
+            // A mutex-blocked task stays queued as a donor: when it is picked, the owner runs in its place.
             let blocked = state != TASK_DEAD && self.blocked_on(prev) != NULL;
             let kept = !self.try_to_block_task(cpu, cpu, prev, state, !blocked);
             if kept && blocked && self.config.profile == Profile::V72 && self.state(prev) != TASK_RUNNING {
@@ -346,7 +358,7 @@ impl<T: TaskLayout> Kernel<T> {
             {
                 picks += 1;
                 let what = || super::trace::listing(&self.trace.entries(), |cpu| format!("context {cpu}"));
-                assert!(picks < 100, "CPU {cpu} picks for ever:\n{}", what());
+                assert!(picks < 100, "CPU {cpu} has picked 100 times without a result:\n{}", what());
             }
             let next = rq.with(cpu, |inner| {
                 let next = inner.queue.pop_front();
@@ -370,14 +382,14 @@ impl<T: TaskLayout> Kernel<T> {
         }
         rq.lock.unlock();
         if next != prev {
-            // finish_task(): from here on another CPU may run it.
+            // finish_task(): from here on another CPU may run the previous task.
             self.tasks[prev].probe.running.store(0, ProbeOrdering::Relaxed);
             self.tasks[prev].other.on_cpu.store(0, Ordering::Release);
         }
         next
     }
 
-    /// The runqueue's part of a switch, and the checks that belong to it.
+    /// Makes `next` the current task of the CPU, and checks H7 (outside its mask) and H10 (run by two CPUs).
     fn switch(&self, cpu: Cpu, next: TaskId) {
         self.rqs[cpu].with(cpu, |inner| inner.curr = next);
         let task = &self.tasks[next];
@@ -397,7 +409,7 @@ impl<T: TaskLayout> Kernel<T> {
         self.trace.note(cpu, next, What::SwitchesTo);
     }
 
-    /// What a CPU runs now.
+    /// The task that a CPU runs now.
     pub fn __current(&self, cpu: Cpu) -> TaskId {
         self.rqs[cpu].lock.lock(cpu);
         let current = self.rqs[cpu].with(cpu, |inner| inner.curr);
@@ -405,7 +417,7 @@ impl<T: TaskLayout> Kernel<T> {
         current
     }
 
-    /// wake_up_new_task(): a task's first way onto a runqueue.
+    /// wake_up_new_task(): puts a new task on the runqueue of its CPU.
     pub fn wake_up_new_task(&self, cpu: Cpu, p: TaskId) {
         let home = self.tasks[p].other.cpu.load(Ordering::Relaxed);
         self.rqs[home].lock.lock(cpu);

@@ -1,14 +1,16 @@
-//! raw_spinlock_t: a word that holds who has it.
+//! raw_spinlock_t, as a word that names the context that holds it.
 
-// The word that says who has it is the processor's even under loom: no part of the protocol, so no place to branch.
+// The word is a std atomic even under loom. There it is not part of the protocol, so loom need not branch at
+// it.
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::Cpu;
 #[cfg(not(loom))]
 use super::sync::Spin;
 
-/// raw_spin_lock() on POWER, one attempt, as a running kernel has it: PPC_ACQUIRE_BARRIER is lwsync on every CPU that knows it. A macro,
-/// because assembly takes literals only.
+/// One attempt of raw_spin_lock() on POWER, as a running kernel executes it: PPC_ACQUIRE_BARRIER is patched
+/// to lwsync on every CPU that has lwsync (docs/kernel.md, section 5). A macro, because `asm!` takes only
+/// literals.
 macro_rules! powerpc64_lock {
     () => {
         "2: lwarx {seen}, 0, {place}, 1
@@ -21,7 +23,7 @@ macro_rules! powerpc64_lock {
     };
 }
 
-/// raw_spin_lock() on RISC-V, one attempt, as the queued spinlock takes it.
+/// One attempt of raw_spin_lock() on RISC-V, as the queued spinlock makes it.
 macro_rules! riscv64_lock {
     () => {
         "2: lr.w {seen}, ({place})
@@ -33,19 +35,20 @@ macro_rules! riscv64_lock {
     };
 }
 
-/// The attempts that are written in assembly, by `target_arch`, for tests. x86-64 and arm64 take the compare-and-exchange of the
-/// language with acquire semantics: `lock cmpxchg`; casa, or ldaxr and stxr.
+/// The attempts that are written in assembly, by `target_arch`, for tests. x86-64 and arm64 use Rust's
+/// compare_exchange with acquire ordering instead: it compiles to `lock cmpxchg`, and to casa or ldaxr and
+/// stxr.
 pub const ATTEMPTS: [(&str, &str); 2] = [("powerpc64", powerpc64_lock!()), ("riscv64", riscv64_lock!())];
 
-/// A spinlock. The word is 0 when it is free, otherwise the context that holds it plus one, so that every place that
-/// needs a lock can check that it is held, as lockdep_assert_held() does.
+/// A spinlock. The word is 0 if the lock is free, otherwise the number of the context that holds it plus one.
+/// So every function that needs the lock can check that it is held, as lockdep_assert_held() does.
 #[derive(Debug)]
 pub struct RawSpinlock {
     word: AtomicU32,
-    /// Under loom a lock is loom's, which does not spin; the word only says who has it.
+    /// Under loom the lock is loom's mutex, which does not spin. The word only names the holder.
     #[cfg(loom)]
     inner: loom::sync::Mutex<()>,
-    /// loom's guard, boxed, as an address: unlock() gives it back.
+    /// The address of loom's boxed guard; unlock() takes it out and drops it.
     #[cfg(loom)]
     guard: std::sync::atomic::AtomicUsize,
 }
@@ -57,7 +60,7 @@ impl Default for RawSpinlock {
 }
 
 impl RawSpinlock {
-    /// A free one.
+    /// A free lock.
     pub fn new() -> RawSpinlock {
         RawSpinlock {
             word: AtomicU32::new(0),
@@ -82,21 +85,23 @@ impl RawSpinlock {
         }
     }
 
-    /// raw_spin_trylock()
+    /// raw_spin_trylock(): returns whether the lock was taken.
     #[cfg(not(loom))]
     pub fn try_lock(&self, cpu: Cpu) -> bool {
         self.word.load(Ordering::Relaxed) == 0 && self.try_take(cpu as u32 + 1)
     }
 
-    /// One attempt, with the instructions of the kernel's uncontended path.
+    /// Makes one attempt, with the instructions of the kernel's uncontended path. Returns whether the lock
+    /// was taken.
     #[cfg(not(loom))]
     #[inline(always)]
     fn try_take(&self, holder: u32) -> bool {
         #[cfg(target_arch = "powerpc64")]
         {
             let seen: u32;
-            // SAFETY: a reservation loop on a live, aligned atomic word; it leaves with `seen` as it was when the word was
-            // not 0, and otherwise with the word set to `holder` (Power ISA 3.1B, II B.2.1.1). cr0 is declared clobbered.
+            // SAFETY: a reservation loop on a live, aligned atomic word. It ends either with the word's
+            // nonzero value in `seen`, or with `seen` 0 and the word set to `holder` (Power ISA 3.1B, II
+            // B.2.1.1). cr0 is declared clobbered.
             unsafe {
                 std::arch::asm!(
                     powerpc64_lock!(),
@@ -109,7 +114,8 @@ impl RawSpinlock {
         #[cfg(target_arch = "riscv64")]
         {
             let seen: u32;
-            // SAFETY: as above, with lr/sc (RISC-V ISA manual, "Zalrsc"); the loop is of the constrained form.
+            // SAFETY: as for powerpc64, with lr/sc (RISC-V ISA manual, "Zalrsc"). The loop is a constrained
+            // LR/SC loop.
             unsafe {
                 std::arch::asm!(
                     riscv64_lock!(),
@@ -132,14 +138,14 @@ impl RawSpinlock {
         self.word.store(0, Ordering::Release);
     }
 
-    /// raw_spin_trylock(); loom explores no monitor, which is who calls it.
+    /// raw_spin_trylock(). Only the monitor calls it, and loom explores no monitor.
     #[cfg(loom)]
     pub fn try_lock(&self, cpu: Cpu) -> bool {
         self.lock(cpu);
         true
     }
 
-    /// Whether a context holds it: lockdep_assert_held().
+    /// Whether the context `cpu` holds the lock; for assertions like lockdep_assert_held().
     #[inline(always)]
     pub fn is_held_by(&self, cpu: Cpu) -> bool {
         self.word.load(Ordering::Relaxed) == cpu as u32 + 1
@@ -148,7 +154,7 @@ impl RawSpinlock {
     /// raw_spin_lock()
     #[cfg(loom)]
     pub fn lock(&self, cpu: Cpu) {
-        let guard = self.inner.lock().expect("no thread panics with a lock");
+        let guard = self.inner.lock().expect("no thread may panic while it holds a lock");
         self.guard.store(Box::into_raw(Box::new(guard)) as usize, Ordering::Relaxed);
         self.word.store(cpu as u32 + 1, Ordering::Relaxed);
     }
@@ -158,11 +164,12 @@ impl RawSpinlock {
     pub fn unlock(&self) {
         self.word.store(0, Ordering::Relaxed);
         let guard = self.guard.swap(0, Ordering::Relaxed) as *mut loom::sync::MutexGuard<'_, ()>;
-        // SAFETY: it came from `lock`, which boxed it, and it is taken out once; the lock it belongs to is this one.
+        // SAFETY: the address came from `lock`, which boxed the guard. It is taken out once. The guard
+        // belongs to this lock.
         drop(unsafe { Box::from_raw(guard) });
     }
 
-    /// The context that holds it, if any does.
+    /// The context that holds the lock, or `None` if it is free.
     pub fn holder(&self) -> Option<Cpu> {
         (self.word.load(Ordering::Relaxed) as usize).checked_sub(1)
     }

@@ -1,4 +1,6 @@
-//! The atomics and cells the protocol is written with: the processor's, or loom's, or those of the unit tests, which tell each access.
+//! The atomics and cells of the protocol: those of std, of loom, or of the unit tests.
+//!
+//! The unit tests' atomics report each access (src/kernel/witness.rs).
 
 #[cfg(all(test, not(loom)))]
 pub use super::witness::{AtomicBool, AtomicU32, AtomicUsize};
@@ -9,8 +11,8 @@ pub use std::sync::atomic::Ordering;
 #[cfg(not(any(loom, test)))]
 pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
 
-/// Data that a lock or the protocol itself protects. Natively nobody checks; under loom every access that is not ordered with
-/// all others ends the exploration.
+/// Data that a lock, or the protocol itself, protects. Natively nothing checks this. Under loom an access
+/// that is not ordered with all other accesses ends the exploration.
 #[derive(Debug)]
 pub struct Guarded<T> {
     #[cfg(not(loom))]
@@ -19,11 +21,11 @@ pub struct Guarded<T> {
     inner: loom::cell::UnsafeCell<T>,
 }
 
-// SAFETY: `with` is unsafe, and its callers promise that no two of them are inside at once.
+// SAFETY: `with` is unsafe. Its callers promise that no two of them use the value at the same time.
 unsafe impl<T: Send> Sync for Guarded<T> {}
 
 impl<T> Guarded<T> {
-    /// Holds a value.
+    /// Wraps a value.
     pub fn new(value: T) -> Guarded<T> {
         #[cfg(not(loom))]
         let inner = std::cell::UnsafeCell::new(value);
@@ -32,10 +34,11 @@ impl<T> Guarded<T> {
         Guarded { inner }
     }
 
-    /// Uses the value.
+    /// Calls `f` with the value.
     ///
     /// # Safety
-    /// Nobody else uses it at the same time: the caller holds the lock that protects it, or runs the task it belongs to.
+    /// Nobody else may use the value at the same time: the caller must hold the lock that protects it, or run
+    /// the task that it belongs to.
     pub unsafe fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         #[cfg(not(loom))]
         // SAFETY: promised by the caller.
@@ -47,8 +50,10 @@ impl<T> Guarded<T> {
     }
 }
 
-/// cpu_relax(), and a yield now and then: on a host with fewer CPUs than threads, whoever is waited for must get to run. A thread that
-/// was told to leave does so here ([`super::leave`]).
+/// cpu_relax() for waiting loops, with a yield every [`super::leave::LOOK_EVERY`] turns.
+///
+/// The yield is for hosts with fewer CPUs than threads: the thread that the loop waits for must get a CPU. A
+/// thread that was told to leave does so here ([`super::leave`]).
 #[derive(Debug, Default)]
 pub struct Spin {
     #[cfg(not(loom))]
@@ -56,12 +61,12 @@ pub struct Spin {
 }
 
 impl Spin {
-    /// Starts to wait.
+    /// Starts a wait.
     pub fn new() -> Spin {
         Spin::default()
     }
 
-    /// Waits a moment.
+    /// Waits for one turn of the loop.
     pub fn turn(&mut self) {
         #[cfg(not(loom))]
         if self.patience.turn() {

@@ -1,4 +1,4 @@
-//! task_struct, where its fields lie, and the functions that change ->blocked_on.
+//! task_struct: its fields, their layout in memory, and the functions that change ->blocked_on.
 
 use std::sync::atomic::{
     AtomicBool as ProbeBool, AtomicU32 as ProbeU32, AtomicU64 as ProbeU64, Ordering as ProbeOrdering,
@@ -12,31 +12,36 @@ use super::sync::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use super::trace::What;
 use super::{BlockedOnStore, Cpu, Kernel, Mutant, MutexId, Profile, TASK_RUNNING, TaskId};
 
-/// ->blocked_on of a task that is blocked on nothing.
+/// `->blocked_on` of a task that is blocked on nothing.
 pub const NULL: usize = 0;
-/// ->blocked_on of a task whose mutex is being released to it: (struct mutex *)-1.
+/// `->blocked_on` of a task whose mutex is being released to it: (struct mutex *)-1.
 pub const PROXY_WAKING: usize = usize::MAX;
 
-/// The address of a mutex, as ->blocked_on has it.
+/// The value that stands for a mutex's address in `->blocked_on`.
 pub const fn mutex_address(mutex: MutexId) -> usize {
     mutex + 1
 }
 
-/// The state in a value of ->__state. Its upper half says to which episode of blocking it belongs, so that a waker can tell
-/// whether a blocked_on that it read as NULL was cleared since; the stored value is all that differs from the kernel's.
+/// The state in a value of `->__state`.
+///
+/// The upper half of the value is the number of the blocking episode. With it a waker that read blocked_on as
+/// NULL can tell whether blocked_on was cleared since. Only the stored value differs from the kernel's, not
+/// the accesses.
 pub const fn state_of(word: u32) -> u32 {
     word & 0xffff
 }
 
-/// The episode in a value of ->__state, modulo 2^16; 0 if it belongs to none (or to one in
-/// 2^16, of which nothing is said).
+/// The blocking episode in a value of `->__state`, modulo 2^16.
+///
+/// 0 means that the state belongs to no episode. One episode in 2^16 has the number 0, too; it is never
+/// reported as a race.
 pub const fn episode_of(word: u32) -> u16 {
     (word >> 16) as u16
 }
 
-/// The fields of task_struct that the race is about, wherever they lie.
+/// The fields of task_struct that take part in the race, independent of their layout.
 pub trait TaskLayout: Default + Send + Sync {
-    /// What the layout is called on the command line.
+    /// The name of the layout on the command line and in records.
     const NAME: &'static str;
     /// ->__state
     fn state(&self) -> &AtomicU32;
@@ -50,7 +55,7 @@ pub trait TaskLayout: Default + Send + Sync {
     fn blocked_lock(&self) -> &RawSpinlock;
 }
 
-/// Defines a layout: the padding in bytes in front of each field.
+/// Defines a layout. The list gives the padding before each field, in bytes.
 macro_rules! layout {
     ($(#[$doc:meta])* $name:ident, $text:literal, $align:literal, [$a:literal, $b:literal, $c:literal, $d:literal, $e:literal]) => {
         $(#[$doc])*
@@ -106,54 +111,55 @@ macro_rules! layout {
     };
 }
 
-// The padding makes the byte offsets of KERNEL.md, 4, as compiled kernels have them; the tests below say which those are.
+// The padding gives the byte offsets of compiled kernels (docs/kernel.md, section 4). The tests below list
+// the offsets.
 layout!(
-    /// A 64-bit Arm kernel's.
+    /// The layout of a 64-bit Arm kernel.
     LayoutArm64, "kernel-aarch64", 128, [24, 76, 1952, 40, 0]
 );
 layout!(
-    /// An x86-64 kernel's.
+    /// The layout of an x86-64 kernel.
     LayoutX86, "kernel-x86_64", 128, [24, 76, 2240, 40, 0]
 );
 layout!(
-    /// A 64-bit RISC-V kernel's.
+    /// The layout of a 64-bit RISC-V kernel.
     LayoutRiscv, "kernel-riscv64gc", 128, [72, 76, 1912, 40, 0]
 );
 layout!(
-    /// A little-endian 64-bit POWER kernel's.
+    /// The layout of a little-endian 64-bit POWER kernel.
     LayoutPpc, "kernel-powerpc64le", 128, [256, 76, 2152, 40, 0]
 );
 layout!(
-    /// Everything in one cache line.
+    /// All fields in one cache line.
     LayoutPacked, "packed", 128, [0, 0, 0, 4, 0]
 );
 layout!(
-    /// Every field on lines of its own.
+    /// Each field on its own cache lines.
     LayoutPadded, "padded", 128, [0, 252, 252, 252, 248]
 );
 
 /// A task.
 pub struct Task<T> {
-    /// The fields that the race is about.
+    /// The fields that take part in the race.
     pub fields: T,
-    /// The others.
+    /// The other fields.
     pub other: crossbeam_utils::CachePadded<Other>,
-    /// What the measurement keeps beside; no part of the protocol.
+    /// What the measurement records; not part of the protocol.
     pub probe: crossbeam_utils::CachePadded<Probe>,
 }
 
-/// Fields of task_struct that the race is not about.
+/// Fields of task_struct that do not take part in the race.
 #[derive(Debug)]
 pub struct Other {
-    /// ->on_cpu: a CPU runs it, or has not quite left it.
+    /// ->on_cpu: a CPU runs the task, or has not finished switching away from it.
     pub on_cpu: AtomicU32,
     /// task_cpu()
     pub cpu: AtomicUsize,
-    /// ->wake_cpu: where it ran last
+    /// ->wake_cpu: the CPU where the task ran last
     pub wake_cpu: AtomicUsize,
     /// ->cpus_mask
     pub cpus_mask: u64,
-    /// ->is_blocked of v7.2, under the runqueue's lock
+    /// ->is_blocked of v7.2, protected by the runqueue's lock
     pub is_blocked: AtomicBool,
     /// TIF_SIGPENDING
     pub sigpending: AtomicBool,
@@ -161,25 +167,26 @@ pub struct Other {
     pub wounded: AtomicBool,
 }
 
-/// What the measurement knows of a task. The processor's atomics even under loom.
+/// What the measurement records about a task. These are std atomics even under loom.
 #[derive(Debug, Default)]
 pub struct Probe {
-    /// How often it has begun to block, counted before blocked_on is stored.
+    /// The number of blocking episodes begun; counted before blocked_on is stored.
     pub began: ProbeU32,
-    /// `began` when blocked_on was cleared last, stored before it is.
+    /// The value of `began` when blocked_on was last cleared; stored before blocked_on is cleared.
     pub cleared: ProbeU32,
-    /// When a wakeup missed blocked_on, in ticks, until somebody clears or sets it again; 0 otherwise.
+    /// The time in ticks at which a wakeup missed blocked_on, until blocked_on is cleared or set again; 0
+    /// otherwise.
     pub raced_at: ProbeU64,
-    /// Whether a signal has woken it from an interruptible sleep that it has not come back from.
+    /// Whether a signal has woken the task from an interruptible sleep and the task has not run since.
     pub signalled: ProbeBool,
-    /// How often it was switched to; what a watchdog looks at.
+    /// The number of switches to the task; the watchdog reads it.
     pub switches: ProbeU64,
-    /// The CPU that runs it, plus one.
+    /// The CPU that runs the task, plus one; 0 if none does.
     pub running: ProbeU32,
 }
 
 impl<T: TaskLayout> Task<T> {
-    /// A task that belongs on a CPU; an idle task runs from the beginning.
+    /// A task on CPU `cpu` that may run on the CPUs of `mask`. An idle task is running from the start.
     pub fn new(cpu: Cpu, mask: u64, idle: bool) -> Task<T> {
         let other = Other {
             on_cpu: AtomicU32::new(idle.into()),
@@ -195,7 +202,8 @@ impl<T: TaskLayout> Task<T> {
 }
 
 impl<T: TaskLayout> Kernel<T> {
-    /// Counts a harm where it happens.
+    /// Counts a harm. The first of its kind goes into the trace. One that the profile does not expect freezes
+    /// the trace.
     pub fn harm(&self, cpu: Cpu, task: TaskId, harm: Harm) {
         let first = self.harms.count(harm);
         if first || cfg!(loom) {
@@ -217,7 +225,7 @@ impl<T: TaskLayout> Kernel<T> {
         self.trace.note(cpu, current, What::SetState(state));
     }
 
-    /// set_current_state(): the store and a full barrier
+    /// set_current_state(): the store, then a full barrier
     pub fn set_current_state(&self, cpu: Cpu, current: TaskId, state: u32) {
         smp_store_mb(self.tasks[current].fields.state(), state);
         self.trace.note(cpu, current, What::SetState(state));
@@ -228,8 +236,10 @@ impl<T: TaskLayout> Kernel<T> {
         self.tasks[p].fields.blocked_on().load(Ordering::Relaxed)
     }
 
-    /// Whether a mutex-blocked task is not to be run itself: v7.1 and the draft look at blocked_on, without its lock; v7.2 at
-    /// is_blocked, under the runqueue's.
+    /// task_is_blocked(): whether the scheduler must not run the task itself.
+    ///
+    /// v7.1 and the drafts read blocked_on without blocked_lock. v7.2 reads is_blocked under the runqueue's
+    /// lock.
     pub fn task_is_blocked(&self, p: TaskId) -> bool {
         match self.config.profile {
             Profile::V72 => self.tasks[p].other.is_blocked.load(Ordering::Relaxed),
@@ -237,14 +247,15 @@ impl<T: TaskLayout> Kernel<T> {
         }
     }
 
-    /// __set_task_blocked_on() and then __state; the race is between these two stores.
+    /// __set_task_blocked_on(), then the store of __state. These are the two stores of the race.
     pub fn __set_task_blocked_on_and_state(&self, cpu: Cpu, current: TaskId, mutex: MutexId, state: u32) {
         let began = self.tasks[current].probe.began.load(ProbeOrdering::Relaxed) as u16;
         let word = u32::from(began.wrapping_add(1)) << 16 | state;
         self.store_blocked_on(cpu, current, mutex);
         match self.config.store {
             BlockedOnStore::Plain => smp_store_mb(self.tasks[current].fields.state(), word),
-            // On x86 smp_store_mb() is one xchg, which would drain the non-temporal store before it.
+            // On x86 smp_store_mb() is one xchg. It would drain the earlier non-temporal store and so prevent
+            // the race.
             BlockedOnStore::Nontemporal => {
                 self.tasks[current].fields.state().store(word, Ordering::Relaxed);
                 smp_mb();
@@ -257,14 +268,16 @@ impl<T: TaskLayout> Kernel<T> {
     /// __set_task_blocked_on()
     pub fn __set_task_blocked_on(&self, cpu: Cpu, current: TaskId, mutex: MutexId) {
         self.store_blocked_on(cpu, current, mutex);
-        // No barrier follows here, and blocked_lock is released next: the forced race is between this store and that of the
-        // state, not between critical sections.
+        // No barrier follows here, and blocked_lock is released next. The race to be forced is between the
+        // stores of blocked_on and __state, not between critical sections. So the non-temporal store is
+        // drained.
         if self.config.store == BlockedOnStore::Nontemporal {
             drain_nontemporal();
         }
         self.trace.note(cpu, current, What::SetBlockedOn(mutex));
     }
 
+    /// Checks C1, C3, C6 and H3, begins a new episode and stores blocked_on.
     fn store_blocked_on(&self, cpu: Cpu, current: TaskId, mutex: MutexId) {
         let task = &self.tasks[current];
         if !task.fields.blocked_lock().is_held_by(cpu) {
@@ -273,7 +286,7 @@ impl<T: TaskLayout> Kernel<T> {
         if task.probe.running.load(ProbeOrdering::Relaxed) != cpu as u32 + 1 {
             self.harm(cpu, current, Harm::C6);
         }
-        // The WARN check, which brings the line in.
+        // The kernel's WARN check. The read also brings the cache line in.
         match self.blocked_on(current) {
             NULL => {}
             PROXY_WAKING => self.harm(cpu, current, Harm::H3),
@@ -288,7 +301,7 @@ impl<T: TaskLayout> Kernel<T> {
         }
     }
 
-    /// __clear_task_blocked_on(p, mutex): blocked_lock is held; `None` clears whatever is there.
+    /// __clear_task_blocked_on(p, mutex). blocked_lock must be held. `None` clears any value.
     pub fn __clear_task_blocked_on(&self, cpu: Cpu, p: TaskId, mutex: Option<MutexId>, healer: Healer) {
         let task = &self.tasks[p];
         if !task.fields.blocked_lock().is_held_by(cpu) {
@@ -303,6 +316,7 @@ impl<T: TaskLayout> Kernel<T> {
         }
     }
 
+    /// Checks C4 and C5, notes the episode and clears blocked_on.
     fn cleared(&self, cpu: Cpu, p: TaskId, healer: Healer) {
         let task = &self.tasks[p];
         let by_itself = task.probe.running.load(ProbeOrdering::Relaxed) == cpu as u32 + 1;
@@ -333,8 +347,10 @@ impl<T: TaskLayout> Kernel<T> {
         lock.unlock();
     }
 
-    /// set_task_blocked_on_waking(): PROXY_WAKING, unless it is blocked on nothing. v7.2 clears instead. `None` is the ww
-    /// wound's, whose victim may be blocked on another mutex.
+    /// set_task_blocked_on_waking(): sets PROXY_WAKING, unless the task is blocked on nothing. v7.2 clears
+    /// blocked_on instead.
+    ///
+    /// The ww wound passes `None`, because its victim may be blocked on another mutex.
     pub fn set_task_blocked_on_waking(&self, cpu: Cpu, p: TaskId, mutex: Option<MutexId>) {
         let task = &self.tasks[p];
         let lock = task.fields.blocked_lock();
@@ -354,7 +370,7 @@ impl<T: TaskLayout> Kernel<T> {
         lock.unlock();
     }
 
-    /// A wakeup missed blocked_on.
+    /// Notes the time at which a wakeup missed blocked_on of a task that is still queued.
     pub fn raced(&self, p: TaskId) {
         #[cfg(not(loom))]
         self.tasks[p].probe.raced_at.store(crate::machine::ticks().max(1), ProbeOrdering::Relaxed);
@@ -362,7 +378,7 @@ impl<T: TaskLayout> Kernel<T> {
         let _ = p;
     }
 
-    /// blocked_on is what it should be again: says how long it was not.
+    /// Ends a race of this task, if there is one: records the healer and the time since [`Kernel::raced`].
     fn healed(&self, cpu: Cpu, p: TaskId, healer: Healer) {
         #[cfg(not(loom))]
         {
@@ -376,7 +392,7 @@ impl<T: TaskLayout> Kernel<T> {
         let _ = (cpu, p, healer);
     }
 
-    /// Whether a task that is RUNNING and not running still has blocked_on set.
+    /// Whether a task has the state RUNNING and blocked_on still set.
     pub fn retains_blocked_on(&self, p: TaskId) -> bool {
         self.state(p) == TASK_RUNNING && self.blocked_on(p) != NULL
     }
@@ -399,8 +415,8 @@ mod tests {
         ]
     }
 
-    /// What is stored under blocked_lock is seen under blocked_lock, whichever store it is. Read off the compiled function,
-    /// because the hardware shows it too seldom for a test.
+    /// A non-temporal store under blocked_lock is drained before the lock is released, so a later holder sees
+    /// it. The test reads the compiled function, because the hardware shows a violation too rarely.
     #[cfg(target_arch = "x86_64")]
     #[test]
     fn a_nontemporal_store_is_drained_before_its_lock_is_released() {
@@ -409,8 +425,9 @@ mod tests {
         let engine = Capstone::new().x86().mode(arch::x86::ArchMode::Mode64).build().unwrap();
         let (mut at, mut furthest, mut mnemonics) = (function as usize, 0, Vec::new());
         loop {
-            // SAFETY: the function's own code, instruction by instruction up to its end; none is longer than 15 bytes, and
-            // behind the last function of a program comes its unwinding information.
+            // SAFETY: reads the function's code, instruction by instruction up to its end. No instruction is
+            // longer than 15 bytes. After the last function of a program follows its unwinding information,
+            // so the read stays inside.
             let bytes = unsafe { std::slice::from_raw_parts(at as *const u8, 15) };
             let decoded = engine.disasm_count(bytes, at as u64, 1).unwrap();
             let instruction = decoded.first().expect("an instruction");
@@ -431,7 +448,7 @@ mod tests {
 
     #[test]
     fn the_layouts_are_the_compiled_kernels() {
-        // KERNEL.md, 4: __state, on_rq, pi_lock, blocked_on, blocked_lock
+        // docs/kernel.md, section 4: __state, on_rq, pi_lock, blocked_on, blocked_lock
         assert_eq!(offsets::<LayoutArm64>(), [24, 104, 2060, 2104, 2112]);
         assert_eq!(offsets::<LayoutX86>(), [24, 104, 2348, 2392, 2400]);
         assert_eq!(offsets::<LayoutRiscv>(), [72, 152, 2068, 2112, 2120]);

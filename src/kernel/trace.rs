@@ -1,4 +1,4 @@
-//! The last things each CPU did, to be read when something went wrong.
+//! A trace of the last events of each context, printed when something went wrong.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use super::harm::Harm;
 use super::{Cpu, MutexId, TaskId};
 
-/// Something that happened.
+/// An event of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)] // the texts below say what they are
+#[allow(missing_docs)] // `text` describes each variant
 pub enum What {
     SetBlockedOn(MutexId),
     SetState(u32),
@@ -38,7 +38,7 @@ pub enum What {
 }
 
 impl What {
-    /// As two numbers, for a ring of plain words.
+    /// The event as a code and an argument, to be packed into a word of the ring.
     fn encode(self) -> (u16, u32) {
         match self {
             What::SetBlockedOn(value) => (0, value as u32),
@@ -69,6 +69,7 @@ impl What {
         }
     }
 
+    /// The inverse of `encode`; `None` for an unknown code.
     fn decode(code: u16, arg: u32) -> Option<What> {
         Some(match code {
             0 => What::SetBlockedOn(arg as usize),
@@ -100,6 +101,7 @@ impl What {
         })
     }
 
+    /// The event in words, as the listing prints it.
     fn text(self) -> String {
         match self {
             What::SetBlockedOn(mutex) => format!("[W] blocked_on = mutex {mutex}"),
@@ -132,33 +134,35 @@ impl What {
     }
 }
 
-/// Something that happened, where and to whom.
+/// An event with its context, task and time.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
-    /// The context that did it: a CPU, or an interrupt.
+    /// The context that did it: a CPU, an interrupt or the monitor.
     pub cpu: Cpu,
-    /// To which task.
+    /// The task that the event is about.
     pub task: TaskId,
-    /// What.
+    /// The event.
     pub what: What,
-    /// When, in ticks of the clock; under loom a count.
+    /// The time in ticks of the clock; under loom a count of events. See [`Trace::note`].
     pub at: u64,
 }
 
-/// How many entries a CPU keeps.
+/// The number of entries that each context keeps.
 const KEPT: usize = if cfg!(loom) { 400 } else { 64 };
 
-/// A context's entries, as words that only it writes: when, and the rest packed. A reader that comes while it is written
-/// may see a torn entry, and does not come before the trace is frozen or the threads have ended.
+/// A context's entries. Only that context writes the words: the time, and the rest packed.
+///
+/// A reader during a write may see a torn entry. So readers wait until the trace is frozen or the threads
+/// have ended.
 #[derive(Debug)]
 struct Ring {
     words: Vec<[AtomicU64; 2]>,
     next: AtomicUsize,
-    /// When the last one was.
+    /// The time of the last entry.
     last: AtomicU64,
 }
 
-/// What all contexts did last.
+/// The last events of all contexts.
 #[derive(Debug)]
 pub struct Trace {
     rings: Vec<crossbeam_utils::CachePadded<Ring>>,
@@ -168,7 +172,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// For a number of contexts.
+    /// An empty trace for `contexts` contexts.
     pub fn new(contexts: usize) -> Trace {
         let ring = || Ring {
             words: (0..KEPT).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect(),
@@ -183,12 +187,12 @@ impl Trace {
         }
     }
 
-    /// Keeps what there is: something went wrong.
+    /// Stops the recording, so that the events before a fault are kept.
     pub fn freeze(&self) {
         self.frozen.store(true, Ordering::Relaxed);
     }
 
-    /// Notes something.
+    /// Records an event, unless the trace is frozen.
     #[inline]
     pub fn note(&self, cpu: Cpu, task: TaskId, what: What) {
         if self.frozen.load(Ordering::Relaxed) {
@@ -197,8 +201,9 @@ impl Trace {
         #[cfg(loom)]
         let at = self.count.fetch_add(1, Ordering::Relaxed);
         let ring = &self.rings[cpu];
-        // Reading the clock takes longer than all the rest, so only the beginnings of things do; what follows them on the same
-        // CPU is sorted right behind.
+        // Reading the clock takes longer than the rest of this function. So only the events that begin
+        // something read it. The events that follow on the same CPU get the next ticks and are sorted
+        // directly after.
         #[cfg(not(loom))]
         let at = match what {
             What::EntersSchedule(_) | What::Wakes | What::Harm(_) | What::Unlocks(_) => crate::machine::ticks(),
@@ -213,7 +218,7 @@ impl Trace {
         ring.next.store(next + 1, Ordering::Relaxed);
     }
 
-    /// Everything kept, in the order of time.
+    /// All entries, ordered by time.
     pub fn entries(&self) -> Vec<Entry> {
         let mut all = Vec::new();
         for (cpu, ring) in self.rings.iter().enumerate() {
@@ -230,7 +235,7 @@ impl Trace {
     }
 }
 
-/// A numbered listing with a column per context; `name` says what a context is called.
+/// A numbered listing with one column per context. `name` gives the heading of a context's column.
 pub fn listing(entries: &[Entry], name: impl Fn(Cpu) -> String) -> String {
     let mut contexts: Vec<Cpu> = entries.iter().map(|entry| entry.cpu).collect();
     contexts.sort_unstable();

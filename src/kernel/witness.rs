@@ -1,27 +1,28 @@
-//! For the unit tests: the protocol's atomics and barriers tell what is done with them, in the order of the program.
+//! Atomics for the unit tests: they report each access and barrier to a watcher, in program order.
 //!
-//! x86 hides a barrier that is missing, and chance hides the rest. Here one thread drives the protocol, sees each access before it takes
-//! place, and may let another context act at that very point. What it sees is what the source says, not what a CPU makes of it.
+//! At run time x86 hides a missing barrier, and other faults show only by chance. Here one thread drives the
+//! protocol. Its watcher sees each access before it takes place and may let another context act at that
+//! point. The watcher sees the accesses of the source, not the order in which a CPU performs them.
 
-#![allow(missing_docs)] // the methods are those of the atomics
+#![allow(missing_docs)] // the methods are those of std's atomics
 
 use std::cell::RefCell;
 use std::sync::atomic::{self, Ordering};
 
-/// What is done, and to which word: its address.
+/// An access or a barrier. The first number is the address of the word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// A load.
     Read(usize, Ordering),
     /// A store of a value.
     Write(usize, Ordering, u64),
-    /// A read-modify-write; for a compare_exchange the value that it wants to store.
+    /// A read-modify-write with its operand; for a compare_exchange the new value.
     Update(usize, Ordering, u64),
-    /// raw_spin_lock(), or an attempt at it.
+    /// raw_spin_lock().
     Lock(usize),
     /// raw_spin_unlock()
     Unlock(usize),
-    /// A barrier, by its kernel name.
+    /// A barrier, with its kernel name.
     Barrier(&'static str),
 }
 
@@ -31,7 +32,7 @@ thread_local! {
     static WATCHER: RefCell<Option<Watcher>> = const { RefCell::new(None) };
 }
 
-/// Calls `watcher` before each access that `f` makes. What the watcher itself does is not seen.
+/// Calls `watcher` before each access that `f` makes. The watcher's own accesses are not reported.
 pub fn watch<R>(watcher: impl FnMut(Access) + 'static, f: impl FnOnce() -> R) -> R {
     WATCHER.with(|own| *own.borrow_mut() = Some(Box::new(watcher)));
     let result = f();
@@ -39,7 +40,7 @@ pub fn watch<R>(watcher: impl FnMut(Access) + 'static, f: impl FnOnce() -> R) ->
     result
 }
 
-/// Tells the watcher, if there is one.
+/// Reports an access to this thread's watcher, if there is one.
 pub fn tell(access: Access) {
     let taken = WATCHER.with(|own| own.borrow_mut().take());
     if let Some(mut watcher) = taken {
@@ -50,12 +51,12 @@ pub fn tell(access: Access) {
 
 macro_rules! told {
     ($name:ident, $value:ty) => {
-        /// The atomic of the same name, which tells.
+        /// The std atomic of the same name, with each access reported.
         #[derive(Debug)]
         #[repr(transparent)]
         pub struct $name(atomic::$name);
 
-        #[allow(dead_code)] // not every type needs all of them
+        #[allow(dead_code)] // not every type uses all methods
         impl $name {
             pub const fn new(value: $value) -> $name {
                 $name(atomic::$name::new(value))

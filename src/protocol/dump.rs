@@ -1,4 +1,4 @@
-//! The state of every CPU, task and lock, for the person who has to find out what went wrong.
+//! A text dump of the state of every CPU, task and lock, for the analysis of a failed run.
 
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering as ProbeOrdering;
@@ -7,7 +7,7 @@ use crate::kernel::sync::Ordering;
 use crate::kernel::task::{NULL, PROXY_WAKING, TaskLayout};
 use crate::kernel::{Cpu, Kernel, trace};
 
-/// All of it, as text; `contexts` says what each calling context is.
+/// The state of all CPUs, tasks and mutexes and the last events, as text.
 pub fn dump<T: TaskLayout>(kernel: &Kernel<T>) -> String {
     let mut out = String::new();
     for (cpu, rq) in kernel.rqs.iter().enumerate() {

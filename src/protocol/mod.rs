@@ -1,6 +1,8 @@
-//! The mutex and wakeup protocol as an experiment: tasks that lock and unlock, interrupts that wake, on pinned threads.
+//! The mutex and wakeup protocol as an experiment: tasks lock and unlock, interrupts wake them, on pinned
+//! threads.
 //!
-//! [`crate::kernel`] is the protocol; this is what it is made to do, for how long, and what was counted.
+//! [`crate::kernel`] is the protocol. This module is the workload: what the tasks do, for how long, and what
+//! is counted.
 
 mod dump;
 mod monitor;

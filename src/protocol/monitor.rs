@@ -1,4 +1,4 @@
-//! Watches a run: whether every task moves, and who is lost.
+//! The monitor of a run: it checks that every task makes progress, and finds lost tasks.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,26 +11,26 @@ use crate::kernel::harm::Harm;
 use crate::kernel::task::TaskLayout;
 use crate::kernel::{Profile, TASK_RUNNING, TaskId};
 
-/// Watches that every task moves.
+/// Checks regularly that every task is switched to, and counts lost tasks.
 pub(super) struct Monitor<'w, T: TaskLayout> {
     world: &'w World<T>,
     watchdog: Duration,
-    /// The switches of each task when it was last seen to move, and when.
+    /// For each task its number of switches when that number last changed, and the time of that look.
     moved: Vec<(u64, Instant)>,
-    /// Tasks that were lost and put back.
+    /// The number of lost tasks that were put back onto a runqueue.
     pub rescued: u64,
-    /// Of these, those whose blocked_on a wakeup had missed and nobody had put right.
+    /// How many of these tasks were lost with a race that nobody had healed.
     pub rescued_races: u64,
 }
 
 impl<'w, T: TaskLayout> Monitor<'w, T> {
-    /// Begins to watch.
+    /// A monitor that starts now.
     pub fn new(world: &'w World<T>, plan: &Plan) -> Monitor<'w, T> {
         let moved = vec![(0, Instant::now()); world.kernel.tasks.len()];
         Monitor { world, watchdog: plan.watchdog, moved, rescued: 0, rescued_races: 0 }
     }
 
-    /// Looks at every task: why the run ends, if it does.
+    /// Looks at every task. Returns the reason to end the run, if there is one.
     pub fn look(&mut self) -> Option<Stuck> {
         let kernel = &self.world.kernel;
         for task in self.world.tasks() {
@@ -44,23 +44,25 @@ impl<'w, T: TaskLayout> Monitor<'w, T> {
             if still > 4 * LOOK {
                 self.lost(task);
             }
-            // A task that runs alone on its CPU is never switched to; somebody has to be kept from moving.
+            // A task that runs alone on its CPU is never switched to. So only a task that does not run counts
+            // as stuck.
             if still > self.watchdog && kernel.tasks[task].probe.running.load(Ordering::Relaxed) == 0 {
                 kernel.trace.freeze();
-                let what = format!("task {task} has not moved for {:.1} s", still.as_secs_f64());
+                let what = format!("task {task} has not been switched to for {:.1} s", still.as_secs_f64());
                 return Some(Stuck { what, state: dump(kernel) });
             }
         }
         unexpected(kernel)
     }
 
-    /// Counts a task that is off the runqueue, yet RUNNING: nothing will ever wake it. In the draft it is put back, so that the run can go
-    /// on and count more; that does not make it less of a loss.
+    /// Counts H4 for a task that is off the runqueue yet RUNNING: no wakeup will match it. In the draft the
+    /// task is put back onto a runqueue, so that the run can continue. It still counts as lost.
     fn lost(&mut self, task: TaskId) {
         let kernel = &self.world.kernel;
         let context = self.world.monitor();
         let fields = &kernel.tasks[task].fields;
-        // With pi_lock no wakeup is under way; a lock that is taken is looked at again the next time.
+        // While this context holds pi_lock, no wakeup is in progress. If pi_lock is taken, the next look
+        // tries again.
         if !fields.pi_lock().try_lock(context) {
             return;
         }
@@ -73,7 +75,8 @@ impl<'w, T: TaskLayout> Monitor<'w, T> {
         fields.pi_lock().unlock();
     }
 
-    /// In this order: who is on no CPU and on no runqueue stays so without a wakeup, and its state cannot change.
+    /// Whether a task is lost. The order of the reads matters: a task that is on no CPU and on no runqueue
+    /// stays there without a wakeup, so its state, which is read last, cannot change.
     fn is_lost(&self, task: TaskId) -> bool {
         let kernel = &self.world.kernel;
         let asleep = kernel.tasks[task].other.on_cpu.load(Ordering::Acquire) == 0
@@ -81,10 +84,11 @@ impl<'w, T: TaskLayout> Monitor<'w, T> {
         asleep && kernel.state(task) == TASK_RUNNING
     }
 
+    /// Puts a lost task back onto a runqueue, with blocked_on cleared.
     fn rescue(&mut self, task: TaskId) {
         let kernel = &self.world.kernel;
         let context = self.world.monitor();
-        // A race that ends here was healed by nobody.
+        // A race that ends here counts as healed by nobody.
         let raced = kernel.tasks[task].probe.raced_at.swap(0, Ordering::Relaxed) != 0;
         let target = kernel.select_task_rq(task);
         kernel.clear_task_blocked_on(context, task, None, crate::kernel::heal::Healer::Waker);
@@ -107,7 +111,7 @@ mod tests {
     use crate::protocol::Variant;
     use crate::protocol::world::tests::plan;
 
-    /// A world of which one task is RUNNING and on no runqueue, as the draft leaves it after a race.
+    /// A world with one task that is RUNNING and on no runqueue, as the draft leaves it after a race.
     fn losing(profile: Profile) -> (Plan, World<LayoutPacked>, TaskId) {
         let plan = plan(profile, Variant::Minimal, 1);
         let world: World<LayoutPacked> = World::new(&plan, Arc::default());
@@ -137,9 +141,9 @@ mod tests {
         assert_eq!((fields.on_rq().load(Ordering::Relaxed), world.kernel.blocked_on(task)), (1, NULL));
         let (healed, ticks) = world.kernel.heals.total();
         assert_eq!((healed, ticks.len()), ([0; 4], 0));
-        // It is back: no second loss.
+        // The task is back on a runqueue, so there is no second loss.
         assert_eq!(look(&world, &plan, task), (1, 0, 0));
-        // One that no race left behind is no race that nobody healed.
+        // A task that was lost without a race does not count as an unhealed race.
         let (plan, world, task) = losing(Profile::Draft);
         world.kernel.tasks[task].probe.raced_at.store(0, Ordering::Relaxed);
         assert_eq!(look(&world, &plan, task), (1, 1, 0));
@@ -182,8 +186,8 @@ mod tests {
         let mut monitor = Monitor::new(&world, &impatient);
         std::thread::sleep(Duration::from_millis(2));
         let stuck = monitor.look().unwrap();
-        assert!(stuck.what.contains(" has not moved for 0.0 s"), "{}", stuck.what);
-        // Whoever was switched to has moved.
+        assert!(stuck.what.contains(" has not been switched to for 0.0 s"), "{}", stuck.what);
+        // A task that was switched to is not stuck.
         let mut monitor = Monitor::new(&world, &impatient);
         for task in world.tasks() {
             world.kernel.tasks[task].probe.switches.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What is run: which tasks, what they do, who disturbs them.
+//! The plan of a run: which tasks there are, what they do, and which interrupts disturb them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,37 +6,37 @@ use std::time::Duration;
 
 use crate::kernel::{BlockedOnStore, Mutant, Profile};
 
-/// The layouts of task_struct, by name.
+/// The names of the layouts of task_struct.
 pub const LAYOUTS: [&str; 6] =
     ["kernel-x86_64", "kernel-aarch64", "kernel-powerpc64le", "kernel-riscv64gc", "packed", "padded"];
 
-/// Which interleavings are sought (KERNEL.md, 8).
+/// The interleavings that a run looks for (docs/kernel.md, section 8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Variant {
-    /// Two tasks on one CPU that contend, the other CPUs wake them: the most rounds.
+    /// Two tasks on one CPU contend, and the other CPUs wake them. This gives the most rounds per second.
     Minimal,
-    /// Woken in the gap of the optimistic spin.
+    /// A wakeup during the gap of the optimistic spin.
     V1,
     /// A signal to an interruptible donor.
     V2,
-    /// Handoff with a stale foreign wakeup.
+    /// A handoff with a stale foreign wakeup.
     V3,
     /// Two wakers.
     V4,
-    /// A ww wound of an owner that is about to block elsewhere.
+    /// A ww wound of an owner that is about to block on another mutex.
     V5,
-    /// Preemption between the stores and schedule().
+    /// A preemption between the stores and schedule().
     V6,
-    /// Owners on other CPUs: donors migrate and are deactivated.
+    /// Owners on other CPUs, so that donors migrate and are deactivated.
     V7,
     /// Every layout of task_struct in turn.
     V8,
-    /// All of them at once.
+    /// All interleavings at once.
     All,
 }
 
 impl Variant {
-    /// All of them.
+    /// All variants.
     pub const ALL: [Variant; 10] = [
         Variant::Minimal,
         Variant::V1,
@@ -50,7 +50,7 @@ impl Variant {
         Variant::All,
     ];
 
-    /// Its name.
+    /// The name used on the command line and in records.
     pub const fn name(self) -> &'static str {
         match self {
             Variant::Minimal => "minimal",
@@ -66,7 +66,7 @@ impl Variant {
         }
     }
 
-    /// How often mutex_optimistic_spin() looks.
+    /// How many times mutex_optimistic_spin() looks at the owner; 0 disables the spin.
     pub const fn spins(self) -> u32 {
         match self {
             Variant::V1 | Variant::All => 20,
@@ -74,7 +74,7 @@ impl Variant {
         }
     }
 
-    /// What tasks and interrupts do.
+    /// What tasks and interrupts do in this variant.
     pub(super) fn habits(self) -> Habits {
         let quiet =
             Habits { mutexes: 1, everywhere: false, interruptible: 0, signals: 0, wounds: 0, preempts: 0, wakes: 4 };
@@ -115,46 +115,46 @@ impl FromStr for Variant {
     }
 }
 
-/// What tasks and interrupts do; shares in per cent.
+/// What tasks and interrupts do. Shares are in per cent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Habits {
-    /// Mutexes that are contended for.
+    /// The number of mutexes.
     pub mutexes: usize,
-    /// Whether every CPU has tasks, or only the first.
+    /// Whether every CPU has tasks; otherwise only the first has.
     pub everywhere: bool,
-    /// Locks taken interruptibly.
+    /// Share of the locks taken in an interruptible sleep.
     pub interruptible: u32,
-    /// Interrupts that send a signal.
+    /// Share of the interrupts that send a signal.
     pub signals: u32,
-    /// Interrupts that wound.
+    /// Share of the remaining interrupts that wound a task.
     pub wounds: u32,
-    /// Blocks with a preemption between the stores and schedule().
+    /// Share of the blocking episodes with a preemption between the stores and schedule().
     pub preempts: u32,
-    /// A busy CPU takes an interrupt once in so many steps.
+    /// A busy CPU takes an interrupt once in this many steps, on average.
     pub wakes: u32,
 }
 
-/// Everything that is decided before a run.
+/// The settings of a run.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Which kernel.
+    /// The kernel version.
     pub profile: Profile,
-    /// What is left out.
+    /// The planted fault, if any.
     pub mutant: Option<Mutant>,
     /// How blocked_on is stored.
     pub store: BlockedOnStore,
-    /// Which interleavings.
+    /// The interleavings to look for.
     pub variant: Variant,
     /// The layout of task_struct; one of [`LAYOUTS`].
     pub layout: &'static str,
-    /// The host's CPUs; each is one of the protocol's.
+    /// The host CPU for each CPU of the protocol. Several CPUs of the protocol may share one.
     pub cpus: Vec<usize>,
-    /// Tasks per CPU that has any.
+    /// The number of tasks on each CPU that has tasks.
     pub tasks: usize,
-    /// How long it runs.
+    /// The duration of the run.
     pub duration: Duration,
-    /// A task that has not moved for so long ends it.
+    /// If a task is not switched to for this long, the run ends.
     pub watchdog: Duration,
-    /// Seed of what tasks and interrupts do.
+    /// The seed of the random choices of tasks and interrupts.
     pub seed: u64,
 }

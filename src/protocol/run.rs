@@ -1,4 +1,4 @@
-//! Runs a plan: a thread per CPU, and a monitor that watches that every task moves.
+//! Runs a plan: one thread per CPU, and a monitor that checks that every task makes progress.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,7 +20,7 @@ use crate::kernel::task::{LayoutArm64, LayoutPacked, LayoutPadded, LayoutPpc, La
 use crate::kernel::{Cpu, Kernel};
 use crate::machine;
 
-/// Counts so far.
+/// The counts so far, for a progress display.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Progress {
     /// Since the beginning.
@@ -29,11 +29,11 @@ pub struct Progress {
     pub rounds: u64,
     /// Wakeups issued.
     pub wakes: u64,
-    /// Races.
+    /// Races seen.
     pub races: u64,
 }
 
-/// What came out.
+/// The result of a run.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// Since the beginning.
@@ -42,39 +42,42 @@ pub struct Outcome {
     pub rounds: u64,
     /// Locks acquired.
     pub acquired: u64,
-    /// Wakeups issued, and how they ended.
+    /// Wakeups issued. The next four counts say how they ended.
     pub issued: u64,
-    /// The state did not match.
+    /// Wakeups whose state did not match.
     pub no_match: u64,
-    /// The task was queued still.
+    /// Wakeups that found the task still queued, or that the task gave itself.
     pub runnable: u64,
-    /// The task was put on a runqueue.
+    /// Wakeups that put the task on a runqueue.
     pub activated: u64,
-    /// Dropped by a mutant.
+    /// Wakeups that a mutant dropped.
     pub dropped: u64,
-    /// Matches with blocked_on read as NULL, for whatever reason.
+    /// Matches that read blocked_on as NULL, for any reason.
     pub nulls: u64,
-    /// Of these, the race: its store was not seen though the state behind it was.
+    /// How many of these are races: the waker saw the state but missed the earlier store of blocked_on.
     pub races: u64,
-    /// Races of tasks that were queued still, which leave blocked_on behind a RUNNING task, by who healed them.
+    /// Healed races, by healer. These are races of tasks that were still queued; they leave a RUNNING task
+    /// with blocked_on set.
     pub healed: [u64; Healer::ALL.len()],
-    /// How long that took, in ticks.
+    /// The times from such a race to its healing, in ticks.
     pub heal_ticks: Histogram<u64>,
-    /// Races that nobody healed: their tasks kept blocked_on to the end, or were lost and put back by the monitor.
+    /// Races that nobody healed: the task kept blocked_on to the end, or was lost and put back by the
+    /// monitor.
     pub unhealed: u64,
-    /// Harms and broken claims.
+    /// The count of each harm and broken claim.
     pub harms: Vec<(Harm, u64)>,
-    /// Tasks that the monitor put back onto a runqueue after they were lost; in the draft alone.
+    /// Lost tasks that the monitor put back onto a runqueue; only in the draft.
     pub rescued: u64,
-    /// Why it ended early, if a task was stuck or a harm was seen that must not be.
+    /// Why the run failed, if a task or CPU was stuck, a CPU panicked, or an unexpected harm was counted.
     pub stuck: Option<Stuck>,
-    /// CPUs whose threads could be neither stopped nor made to leave: they run on beside whatever comes next.
+    /// CPUs whose threads could be neither stopped nor made to leave. They keep running and disturb later
+    /// runs.
     pub running: Vec<Cpu>,
-    /// Whether it was interrupted.
+    /// Whether the user interrupted the run.
     pub interrupted: bool,
 }
 
-/// Why a run ended early, with everything there is to know.
+/// Why a run failed, with the state at that time.
 #[derive(Debug, Clone)]
 pub struct Stuck {
     /// What happened.
@@ -83,17 +86,18 @@ pub struct Stuck {
     pub state: String,
 }
 
-/// How often the monitor looks.
+/// The time between two looks of the monitor.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
-/// How long tasks run on without interrupts before a run ends, so that who was just woken gets to heal.
+/// How long the tasks run without interrupts at the end of a run, so that the task that was woken last can
+/// heal its race.
 const SETTLING: Duration = Duration::from_millis(20);
-/// How long they do at most, while somebody is not healed: a busy box may keep a CPU from its turn for longer.
+/// The longest such time while a race is not healed. On a busy host a thread may have to wait for its CPU.
 const HEALING: Duration = Duration::from_millis(500);
 
-/// Runs a plan. `watch` sees the counts a few times a second.
+/// Runs a plan. `watch` is called with the counts about 20 times a second. Setting `interrupt` ends the run.
 ///
 /// # Errors
-/// If threads cannot be started or pinned.
+/// If the layout is unknown, or threads cannot be started or pinned.
 pub fn run(plan: &Plan, interrupt: &AtomicBool, watch: impl FnMut(&Progress)) -> Result<Outcome> {
     match plan.layout {
         LayoutX86::NAME => run_with::<LayoutX86>(plan, interrupt, watch),
@@ -146,8 +150,11 @@ fn run_with<T: TaskLayout + 'static>(
         std::thread::sleep(Duration::from_millis(1));
     }
     if !threads.stop(ENDING) {
-        // Before they leave what they wait in: it shows where they were.
-        stuck.get_or_insert_with(|| Stuck { what: "a CPU does not come back".to_owned(), state: dump(&world.kernel) });
+        // Dump the state before the threads leave their waits; it shows where they wait.
+        stuck.get_or_insert_with(|| Stuck {
+            what: "a CPU of the protocol has not stopped within 3 s".to_owned(),
+            state: dump(&world.kernel),
+        });
         threads.leave(ENDING);
     }
     let ended = Ended::of(threads.join(), plan)?;
@@ -167,17 +174,19 @@ fn run_with<T: TaskLayout + 'static>(
     Ok(outcome)
 }
 
-/// How the CPUs' threads ended, all of them together.
+/// How the threads of all CPUs ended.
 struct Ended {
-    /// All came to their end by themselves: nothing is half done.
+    /// All threads ended normally, so no operation is half done.
     whole: bool,
     panicked: Option<String>,
     running: Vec<Cpu>,
 }
 
 impl Ended {
+    /// Combines the ends of the threads, in the order of the CPUs.
+    ///
     /// # Errors
-    /// If a thread could not do its work.
+    /// If a thread could not be pinned.
     fn of(ends: Vec<End>, plan: &Plan) -> Result<Ended> {
         let mut ended = Ended { whole: true, panicked: None, running: Vec::new() };
         for (cpu, end) in ends.into_iter().enumerate() {
@@ -198,11 +207,11 @@ impl Ended {
     }
 }
 
-/// The check at the end: counts every task that is lost. Why the run is stuck, if that must not be in this profile.
+/// The check at the end: counts every lost task as H4. Returns a failure if the profile does not expect H4.
 fn look_after<T: TaskLayout + 'static>(world: &Arc<World<T>>) -> Result<Option<Stuck>> {
     let kernel = &world.kernel;
     let state = dump(kernel);
-    // What heals from here on took its time because the CPUs were stopped.
+    // The CPUs were stopped, so the healing times from here on mean nothing and are not recorded.
     for task in &kernel.tasks {
         task.probe.raced_at.store(0, Ordering::Relaxed);
     }
@@ -217,13 +226,13 @@ fn look_after<T: TaskLayout + 'static>(world: &Arc<World<T>>) -> Result<Option<S
             }
             format!("{}: when the run ended {}", Harm::H4, what.join(", "))
         }
-        Settled::Hangs => "after the run a CPU does not come back".to_owned(),
+        Settled::Hangs => "the check after the run has not ended within 30 s: a CPU of the protocol hangs".to_owned(),
         Settled::Panicked(text) => format!("after the run a CPU panicked: {text}"),
     };
     Ok(Some(Stuck { what, state }))
 }
 
-/// Tasks whose blocked_on a wakeup has missed, and which nobody has put right.
+/// The number of tasks with a race that is not healed.
 fn unhealed<T: TaskLayout>(kernel: &Kernel<T>) -> u64 {
     kernel.tasks.iter().filter(|task| task.probe.raced_at.load(Ordering::Relaxed) != 0).count() as u64
 }
@@ -266,6 +275,7 @@ fn collect<T: TaskLayout>(world: &World<T>, elapsed: Duration, monitor: &Monitor
     }
 }
 
+/// A failure for the first harm that the profile does not expect, if there is one.
 pub(super) fn unexpected<T: TaskLayout>(kernel: &Kernel<T>) -> Option<Stuck> {
     let harm = kernel.harms.unexpected(kernel.config.profile).first().copied()?;
     Some(Stuck { what: format!("{harm}: {}", harm.text()), state: dump(kernel) })

@@ -1,8 +1,10 @@
-//! What a run leaves behind when its CPUs have stopped: who sleeps for ever, though no watchdog had the time to see it.
+//! The check at the end of a run: which tasks sleep for ever. It also finds tasks for which the watchdog had
+//! no time.
 //!
-//! Nothing is under way any more, so this is exact. First whoever sleeps though the lock is free or given to it: the wakeup that was due
-//! did not come. Then one thread resumes the CPUs in turn, without interrupts, until every task has had its lock once more. A
-//! task that does not come to it is stuck: asleep, or runnable and never picked.
+//! All CPUs have stopped, so the check is exact. First it looks for tasks that sleep although their mutex is
+//! free or was handed to them: a wakeup that was due did not happen. Then one thread resumes the CPUs in
+//! turn, without interrupts, until every task has acquired its mutex once more. A task that does not acquire
+//! it is stuck: it sleeps, or is runnable and never picked.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,22 +17,25 @@ use crate::error::Result;
 use crate::kernel::task::TaskLayout;
 use crate::kernel::{Kernel, TASK_RUNNING, TaskId};
 
-/// Turns that each CPU gets for every task there is. A waiter that finds the lock taken again asks for a handoff, so that it has the lock
-/// after a turn or two of those before it; the largest number that a test of all profiles and variants needed is 3.
+/// The number of turns that each CPU gets per task.
+///
+/// A waiter that finds the mutex taken again asks for a handoff. So it has the mutex one or two turns after
+/// the tasks before it. The largest number that a test of all profiles and variants needed is 3.
 const TURNS_PER_TASK: usize = 100;
 
-/// What became of the tasks.
+/// The result of the check.
 #[derive(Debug)]
 pub(super) enum Settled {
-    /// These are lost, each with what keeps it; none, if all came to their lock again.
+    /// The lost tasks, each with the reason. Empty if every task acquired its mutex again.
     Lost(BTreeMap<TaskId, String>),
-    /// A CPU did not come back from a turn.
+    /// A CPU did not end its turn.
     Hangs,
-    /// It panicked.
+    /// A CPU panicked, with this message.
     Panicked(String),
 }
 
-/// Looks after everybody, when all CPUs have stopped. `contexts` must be free: no CPU is inside a task.
+/// Checks all tasks. All CPUs must have stopped, and the locks of [`World::contexts`] must be free: no CPU is
+/// inside a task.
 ///
 /// # Errors
 /// If a thread cannot be started.
@@ -54,15 +59,16 @@ pub(super) fn settle<T: TaskLayout + 'static>(world: &Arc<World<T>>) -> Result<S
         Some(End::Left | End::Running) | None => return Ok(Settled::Hangs),
     }
     for task in stuck.lock().unwrap_or_else(std::sync::PoisonError::into_inner).drain(..) {
-        lost.entry(task).or_insert_with(|| format!("task {task} does not get its lock, whoever else runs"));
+        lost.entry(task)
+            .or_insert_with(|| format!("task {task} does not acquire its mutex, although every CPU is resumed"));
     }
     Ok(Settled::Lost(lost))
 }
 
-/// How long the check may take; it takes some microseconds, so a busy box is no reason for more.
+/// The time limit of the check. The check takes some microseconds, so this is enough even on a busy host.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// Who sleeps though nothing keeps it. No CPU runs.
+/// The tasks that sleep although nothing prevents them from running, with the reasons. No CPU may be running.
 fn asleep<T: TaskLayout>(kernel: &Kernel<T>) -> BTreeMap<TaskId, String> {
     let mut lost = BTreeMap::new();
     let sleeps = |task: TaskId| kernel.tasks[task].fields.on_rq().load(Ordering::Relaxed) == 0;
@@ -77,7 +83,8 @@ fn asleep<T: TaskLayout>(kernel: &Kernel<T>) -> BTreeMap<TaskId, String> {
         {
             lost.entry(task).or_insert_with(|| format!("task {task} sleeps though mutex {mutex} was handed to it"));
         }
-        // The first waiter is the one that is woken; while one of them is awake it will take the lock, and wake the next.
+        // Only the first waiter is woken. If any waiter is awake, it takes the mutex and later wakes the next
+        // one.
         let waiters = kernel.waiters_of(kernel.rqs.len(), mutex);
         if kernel.__mutex_owner(mutex).is_none() && waiters.iter().all(|task| sleeps(*task)) {
             for task in waiters {
@@ -88,12 +95,12 @@ fn asleep<T: TaskLayout>(kernel: &Kernel<T>) -> BTreeMap<TaskId, String> {
     lost
 }
 
-/// Resumes all CPUs in turn; the tasks that did not get their lock again.
+/// Resumes all CPUs in turn. Returns the tasks that did not acquire their mutex again.
 fn resume<T: TaskLayout>(world: &World<T>) -> Vec<TaskId> {
     let had = |task: TaskId| world.contexts[task].lock().map_or(0, |context| context.acquired());
     let before: Vec<u64> = world.tasks().map(had).collect();
     let waits = || world.tasks().zip(&before).filter(|(task, before)| had(*task) == **before).map(|(task, _)| task);
-    // Counts of its own: the run is over.
+    // Separate counts, because the run is over.
     let wakes = Wakes::default();
     let mut processors: Vec<Processor> =
         (0..world.kernel.rqs.len()).map(|cpu| Processor::new(world, cpu, Random::new(0, cpu as u64))).collect();
@@ -131,7 +138,7 @@ mod tests {
         }
     }
 
-    /// A world whose CPUs have had some turns, one after the other, with interrupts.
+    /// A world whose CPUs have had `turns` turns each, one CPU after the other, with interrupts.
     fn after(plan: &Plan, turns: usize) -> Arc<World<LayoutPacked>> {
         let world = World::new(plan, threads::Threads::new().stop_flag());
         let random = |cpu: usize| Random::new(plan.seed, 1000 + cpu as u64);
@@ -153,7 +160,8 @@ mod tests {
         }
     }
 
-    /// A world in which one task sleeps off its runqueue, waiting for a mutex, and which one. In v7.2 a donor whose owner sleeps does.
+    /// A world with a task that waits for a mutex off its runqueue, and that task. In v7.2 a donor whose
+    /// owner sleeps does so.
     fn sleeper() -> (Arc<World<LayoutPacked>>, TaskId) {
         for seed in 1.. {
             for turns in 1..30 {
@@ -185,7 +193,7 @@ mod tests {
     #[test]
     fn who_sleeps_on_a_free_lock_is_lost() {
         let (world, task) = sleeper();
-        // The owner has gone, and its wakeup did not come.
+        // The mutex is free, but the wakeup of its waiter did not happen.
         let kernel = &world.kernel;
         for task in world.tasks() {
             let (state, on_rq) = (kernel.tasks[task].fields.state(), kernel.tasks[task].fields.on_rq());
@@ -194,7 +202,7 @@ mod tests {
         }
         kernel.mutexes[0].owner.store(1, Ordering::Relaxed);
         assert_eq!(asleep(kernel)[&task], format!("task {task} sleeps though mutex 0 is free"));
-        // One waiter that is awake takes the lock and wakes the others.
+        // A waiter that is awake takes the mutex and wakes the others.
         let first = kernel.waiters_of(world.monitor(), 0)[0];
         kernel.tasks[first].fields.on_rq().store(1, Ordering::Relaxed);
         assert!(!asleep(kernel).values().any(|text| text.contains("mutex 0")), "{:?}", asleep(kernel));
@@ -203,10 +211,10 @@ mod tests {
     #[test]
     fn who_sleeps_on_a_lock_that_was_handed_to_it_is_lost() {
         let (world, task) = sleeper();
-        // Owner, waiters and PICKUP.
+        // The owner's number with the flags WAITERS and PICKUP.
         world.kernel.mutexes[0].owner.store((task + 1) << 3 | 5, Ordering::Relaxed);
         assert_eq!(asleep(&world.kernel)[&task], format!("task {task} sleeps though mutex 0 was handed to it"));
-        // Picked up, it is an owner that sleeps; nobody is lost for that alone.
+        // Without PICKUP the task is an owner that sleeps. A sleeping owner alone is not lost.
         world.kernel.mutexes[0].owner.store((task + 1) << 3 | 1, Ordering::Relaxed);
         assert!(!asleep(&world.kernel).contains_key(&task));
     }
@@ -229,12 +237,14 @@ mod tests {
                 && world.kernel.state(*task) == TASK_RUNNING
                 && world.kernel.tasks[*task].fields.on_rq().load(Ordering::Relaxed) == 1
         };
-        let task = world.tasks().find(runnable).expect("somebody waits for its turn");
+        let task = world.tasks().find(runnable).expect("a task is queued and not current");
         let rq = &world.kernel.rqs[home(&task)];
         rq.lock.lock(world.monitor());
         rq.with(world.monitor(), |inner| inner.queue.retain(|queued| *queued != task));
         rq.lock.unlock();
-        assert!(lost(&world).contains(&format!("task {task} does not get its lock, whoever else runs")));
+        assert!(
+            lost(&world).contains(&format!("task {task} does not acquire its mutex, although every CPU is resumed"))
+        );
     }
 
     #[test]
@@ -242,7 +252,7 @@ mod tests {
         let plan = Plan { mutant: Some(Mutant::LoseWakeup), ..plan(Profile::V72, Variant::Minimal, 3) };
         let world = after(&plan, 400);
         let dropped: u64 = world.wakes.iter().map(|wakes| wakes.dropped.load(Ordering::Relaxed)).sum();
-        assert!(dropped > 0, "not long enough for the thousandth episode");
+        assert!(dropped > 0, "too few turns for the thousandth episode");
         assert!(lost(&world)[0].contains(" sleeps though mutex 0 is "), "{:?}", lost(&world));
     }
 
@@ -258,7 +268,7 @@ mod tests {
         assert_eq!(world.kernel.harms.of(Harm::H4), 0);
     }
 
-    /// [`settle`] with no patience: whether the thread left.
+    /// As [`settle`], but tells the thread to leave after 50 ms. Returns whether it left.
     fn resume_and_leave(world: &Arc<World<LayoutPacked>>) -> bool {
         let mut threads = Threads::new();
         let own = Arc::clone(world);

@@ -1,4 +1,7 @@
-//! The threads that are the protocol's CPUs: all are started or none runs on, all are stopped, and how each ended is known.
+//! The threads that act as the protocol's CPUs.
+//!
+//! If one thread cannot be started, the others are stopped. All threads are stopped at the end, and each
+//! reports how it ended.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,19 +15,19 @@ use crate::kernel::leave::{Left, leave_when};
 /// How a thread ended.
 #[derive(Debug)]
 pub enum End {
-    /// By itself.
+    /// The thread ended normally.
     Done,
-    /// It waited for something that did not come, and was told to leave.
+    /// The thread waited for something that did not happen, and left when it was told to.
     Left,
-    /// It could not do its work.
+    /// The thread could not do its work.
     Failed(Error),
-    /// It panicked, with this message.
+    /// The thread panicked, with this message.
     Panicked(String),
-    /// It could be neither stopped nor made to leave, and runs on.
+    /// The thread could be neither stopped nor made to leave. It is still running.
     Running,
 }
 
-/// Threads that run beside each other until they are stopped.
+/// Threads that run concurrently until they are stopped.
 #[derive(Debug, Default)]
 pub struct Threads {
     stop: Arc<AtomicBool>,
@@ -33,18 +36,19 @@ pub struct Threads {
 }
 
 impl Threads {
-    /// None so far.
+    /// No threads yet.
     pub fn new() -> Threads {
         Threads::default()
     }
 
-    /// The flag that asks every thread to come to its end.
+    /// The flag that asks every thread to end.
     pub fn stop_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stop)
     }
 
-    /// Starts one more. If the system refuses, all that run already are stopped. `stack` is the stack's size in bytes, the usual one if it
-    /// is `None`.
+    /// Starts one more thread. If the system refuses, the threads that run already are stopped.
+    ///
+    /// `stack` is the size of the stack in bytes; `None` means the default size.
     ///
     /// # Errors
     /// If the thread cannot be started.
@@ -83,24 +87,25 @@ impl Threads {
         }
     }
 
-    /// Whether one of them has come to its end.
+    /// Whether any thread has ended.
     pub fn any_ended(&self) -> bool {
         self.handles.iter().any(JoinHandle::is_finished)
     }
 
-    /// Asks all of them to stop and waits; whether all did.
+    /// Asks all threads to stop and waits for at most `patience`. Returns whether all have ended.
     pub fn stop(&self, patience: Duration) -> bool {
         self.stop.store(true, Ordering::Relaxed);
         self.wait(patience)
     }
 
-    /// Makes those leave that are still in a wait; whether all have ended then.
+    /// Tells the threads that are still in a wait to leave it, and waits for at most `patience`. Returns
+    /// whether all have ended.
     pub fn leave(&self, patience: Duration) -> bool {
         self.leave.store(true, Ordering::Relaxed);
         self.wait(patience)
     }
 
-    /// Waits until all have ended, at most so long; whether they have.
+    /// Waits until all threads have ended, for at most `patience`. Returns whether they have.
     pub fn wait(&self, patience: Duration) -> bool {
         let asked = Instant::now();
         while !self.handles.iter().all(JoinHandle::is_finished) {
@@ -112,7 +117,7 @@ impl Threads {
         true
     }
 
-    /// How each ended, in the order in which they were started.
+    /// How each thread ended, in the order in which they were started.
     pub fn join(self) -> Vec<End> {
         let end = |handle: JoinHandle<End>| {
             if !handle.is_finished() {
@@ -124,10 +129,10 @@ impl Threads {
     }
 }
 
-/// How long threads get to end by themselves, and to leave.
+/// The time that threads get to stop, and again to leave their waits.
 pub const ENDING: Duration = Duration::from_secs(3);
 
-/// What a panic said.
+/// The message of a panic.
 fn message(payload: &(dyn std::any::Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".to_owned())
@@ -142,7 +147,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// A thread that works until it is asked to stop.
+    /// Starts a thread that works until it is asked to stop.
     fn obedient(threads: &mut Threads, ended: &Arc<AtomicUsize>) -> Result<()> {
         let (stop, ended) = (threads.stop_flag(), Arc::clone(ended));
         threads.start("obedient".to_owned(), None, move || {
@@ -158,7 +163,8 @@ mod tests {
     fn a_panic_is_told_with_its_message_and_the_others_are_joined() {
         let (mut threads, ended) = (Threads::new(), Arc::default());
         obedient(&mut threads, &ended).unwrap();
-        // A number that the compiler does not know: the message is a String, where a constant one is a &str.
+        // The compiler does not know this number, so the panic's payload is a String. For a constant message
+        // it is a &str.
         let task = threads.handles.len() + 2;
         threads.start("panics".to_owned(), None, move || panic!("task {task} is not itself")).unwrap();
         threads.start("panics, too".to_owned(), None, || panic!("constant")).unwrap();
@@ -183,7 +189,7 @@ mod tests {
             Ok(())
         };
         threads.start("waits".to_owned(), None, body).unwrap();
-        // It is asked, and cannot.
+        // The thread is asked to stop but cannot.
         assert!(!threads.stop(Duration::from_millis(20)));
         assert!(threads.leave(LONG));
         assert!(matches!(threads.join()[..], [End::Left]));
@@ -213,10 +219,10 @@ mod tests {
         for _ in 0..3 {
             obedient(&mut threads, &ended).unwrap();
         }
-        // No address space holds a stack of this size.
+        // A stack of this size fits into no address space.
         let error = threads.start("CPU 3".to_owned(), Some(1 << 62), || Ok(())).unwrap_err();
         assert!(error.to_string().starts_with("starting a thread for CPU 3 (3 were started before it"), "{error}");
-        assert!(threads.wait(LONG), "they spin on");
+        assert!(threads.wait(LONG), "the other threads keep spinning");
         assert_eq!(ended.load(Ordering::Relaxed), 3);
     }
 

@@ -1,4 +1,4 @@
-//! What a task does each time it runs, and what an interrupt does.
+//! The workload: what a task does in each of its steps, and what an interrupt does.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,44 +9,45 @@ use crate::kernel::sched::{Wake, WakeEnd};
 use crate::kernel::task::TaskLayout;
 use crate::kernel::{Cpu, Kernel, MutexId, TASK_INTERRUPTIBLE, TASK_NORMAL, TASK_UNINTERRUPTIBLE, TaskId};
 
-/// A CPU's or task's random numbers: a seed, and a number for each of them.
+/// The random numbers of a CPU or a task: one stream each, from one seed.
 #[derive(Debug, Clone)]
 pub struct Random(fastrand::Rng);
 
 impl Random {
-    /// From a seed and a stream's number.
+    /// The stream with this number.
     pub fn new(seed: u64, stream: u64) -> Random {
-        // The golden ratio's bits, so that neighbouring streams of neighbouring seeds are not the same.
+        // The constant is 2^64 divided by the golden ratio. With it, neighbouring streams of neighbouring
+        // seeds differ.
         Random(fastrand::Rng::with_seed(seed ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
     }
 
-    /// Below a bound; 0 if the bound is.
+    /// A number below `bound`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         self.0.usize(..bound.max(1))
     }
 
-    /// With a chance in per cent.
+    /// True with a probability of `chance` per cent.
     pub fn percent(&mut self, chance: u32) -> bool {
         self.0.u32(..100) < chance
     }
 }
 
-/// How wakeups ended, counted by one CPU and read by the monitor.
+/// Counts of one CPU: how its wakeups ended, and what its tasks did. The monitor reads them.
 #[derive(Debug, Default)]
 pub struct Wakes {
     /// Calls of try_to_wake_up().
     pub issued: AtomicU64,
-    /// The state did not match.
+    /// Wakeups whose state did not match.
     pub no_match: AtomicU64,
-    /// The task was queued still.
+    /// Wakeups that found the task still queued, or that the task gave itself.
     pub runnable: AtomicU64,
-    /// The task was put on a runqueue.
+    /// Wakeups that put the task on a runqueue.
     pub activated: AtomicU64,
-    /// Dropped by a mutant.
+    /// Wakeups that a mutant dropped.
     pub dropped: AtomicU64,
-    /// The state matched and blocked_on was read as NULL.
+    /// Wakeups whose state matched and that read blocked_on as NULL.
     pub nulls: AtomicU64,
-    /// Of these, the race.
+    /// How many of these are races.
     pub races: AtomicU64,
     /// Times that a task went to sleep on a mutex.
     pub rounds: AtomicU64,
@@ -54,18 +55,19 @@ pub struct Wakes {
     pub acquired: AtomicU64,
 }
 
-/// One more; only its own CPU writes a counter, so it needs no atomic addition.
+/// Adds one. Only one CPU writes a counter, so no atomic addition is needed.
 fn count(counter: &AtomicU64) {
     counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
 impl Wakes {
-    /// Before the call: it must end in exactly one way.
+    /// Counts a wakeup before the call of try_to_wake_up(). Each must be followed by one call of
+    /// [`Wakes::end`].
     pub fn begin(&self) {
         count(&self.issued);
     }
 
-    /// After the call.
+    /// Counts how the wakeup ended.
     pub fn end(&self, wake: Wake) {
         match wake.end {
             WakeEnd::NoMatch => count(&self.no_match),
@@ -82,14 +84,14 @@ impl Wakes {
     }
 }
 
-/// What a CPU does next after a task's step.
+/// What the CPU does after a step of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// The next step of the same task.
+    /// Run the next step of the same task.
     Continue,
-    /// schedule()
+    /// Call schedule().
     Schedule,
-    /// Preemption: __schedule() without the task having asked.
+    /// Preempt the task: call __schedule() with SM_PREEMPT.
     Preempt,
 }
 
@@ -99,11 +101,11 @@ enum Phase {
     Locking(MutexId),
     Holding(MutexId),
     Unlocking(MutexId),
-    /// Preempted between the stores and schedule().
+    /// The task was preempted between the stores and schedule().
     Preempted(MutexId),
 }
 
-/// What a task remembers between its steps.
+/// The state of a task between its steps.
 #[derive(Debug)]
 pub struct Context {
     phase: Phase,
@@ -114,18 +116,21 @@ pub struct Context {
 }
 
 impl Context {
-    /// A task that has not begun.
+    /// The state of a task that has not run yet.
     pub fn new(seed: u64, task: TaskId) -> Context {
         let random = Random::new(seed, task as u64 + 1);
         Context { phase: Phase::Rest, stage: LockStage::Start, state: TASK_UNINTERRUPTIBLE, random, acquired: 0 }
     }
 
-    /// How often it has got a lock.
+    /// How many times the task has acquired a mutex.
     pub fn acquired(&self) -> u64 {
         self.acquired
     }
 
-    /// One step.
+    /// Runs one step of the task `me` on `cpu`.
+    ///
+    /// `inside` holds, for each mutex, the task that has it plus one; it checks harm M (two tasks hold one
+    /// mutex).
     pub fn step<T: TaskLayout>(
         &mut self,
         kernel: &Kernel<T>,
@@ -147,7 +152,7 @@ impl Context {
                 Locked::Acquired => {
                     count(&wakes.acquired);
                     self.acquired += 1;
-                    // A signal that came while it got the lock is handled on the way out.
+                    // A signal that arrived while the task acquired the mutex is handled here.
                     let other = &kernel.tasks[me].other;
                     other.sigpending.store(false, crate::kernel::sync::Ordering::Relaxed);
                     if inside[mutex].swap(me as u64 + 1, Ordering::Relaxed) != 0 {
@@ -176,7 +181,7 @@ impl Context {
                 self.phase = Phase::Locking(mutex);
                 Next::Schedule
             }
-            // Others get their turn while the lock is held: they find it taken.
+            // The task is preempted while it holds the mutex, so that other tasks find the mutex taken.
             Phase::Holding(mutex) => {
                 self.phase = Phase::Unlocking(mutex);
                 Next::Preempt
@@ -190,14 +195,15 @@ impl Context {
                     wakes.end(wake);
                 }
                 self.phase = Phase::Rest;
-                // Now and then somebody else has the first go at the free lock.
+                // In half of the cases another task gets the first chance to take the free mutex.
                 if self.random.percent(50) { Next::Preempt } else { Next::Continue }
             }
         }
     }
 }
 
-/// What an interrupt does: a foreign wakeup, which holds none of the locks that the blocker holds; a signal; a wound.
+/// Runs one interrupt on a random task: a signal, a wound, or a foreign wakeup. The foreign wakeup reads
+/// the state without any lock that the blocker holds.
 pub fn interrupt<T: TaskLayout>(
     kernel: &Kernel<T>,
     cpu: Cpu,

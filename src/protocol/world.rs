@@ -1,4 +1,4 @@
-//! What the threads of a run share, and what one of them does in a turn.
+//! The state that the threads of a run share, and one turn of a CPU.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
@@ -12,27 +12,28 @@ use crate::kernel::sync::Spin;
 use crate::kernel::task::TaskLayout;
 use crate::kernel::{Config, Cpu, Kernel, TaskId};
 
-/// Steps of a task between two looks at whether to stop.
+/// The number of task steps between two reads of the stop flag.
 const STEPS: u32 = 64;
 
-/// Everything that the CPUs and the monitor share.
+/// The state that the CPUs and the monitor share.
 pub(super) struct World<T: TaskLayout> {
     pub kernel: Kernel<T>,
     pub habits: Habits,
-    /// What each task remembers. That only the CPU which runs a task uses its context is what the protocol promises, and what is under
-    /// test here: so each has a lock of its own, which is free whenever the promise holds.
+    /// The state of each task between its steps. The protocol promises that only the CPU that runs a task
+    /// uses its context. This promise is under test, so each context has its own lock. The lock is free as
+    /// long as the promise holds.
     pub contexts: Vec<Mutex<Context>>,
-    /// The task inside each mutex, plus one.
+    /// For each mutex the task that holds it, plus one; 0 if none does.
     pub inside: Vec<AtomicU64>,
-    /// Counts of each CPU.
+    /// The counts of each CPU.
     pub wakes: Vec<CachePadded<Wakes>>,
     pub stop: Arc<AtomicBool>,
-    /// No more interrupts: what is under way comes to its end.
+    /// Set at the end of a run: no more interrupts, so that everything in progress can finish.
     pub quiet: AtomicBool,
 }
 
 impl<T: TaskLayout> World<T> {
-    /// The world of a plan, with every task on its runqueue.
+    /// The initial state of a plan, with every task on its runqueue.
     pub fn new(plan: &Plan, stop: Arc<AtomicBool>) -> World<T> {
         let habits = plan.variant.habits();
         let cpus = plan.cpus.len();
@@ -40,7 +41,7 @@ impl<T: TaskLayout> World<T> {
             Config { profile: plan.profile, mutant: plan.mutant, store: plan.store, spins: plan.variant.spins() };
         let with_tasks = if habits.everywhere { cpus } else { 1 };
         let homes: Vec<u64> = (0..with_tasks * plan.tasks).map(|task| 1 << (task % with_tasks)).collect();
-        // The monitor is a context of its own.
+        // The monitor is one more context.
         let kernel: Kernel<T> = Kernel::new(config, cpus, cpus + 1, &homes, habits.mutexes);
         let world = World {
             contexts: (0..kernel.tasks.len()).map(|task| Mutex::new(Context::new(plan.seed, task))).collect(),
@@ -57,12 +58,12 @@ impl<T: TaskLayout> World<T> {
         world
     }
 
-    /// The tasks that are no CPU's idle task.
+    /// The tasks other than the idle tasks.
     pub fn tasks(&self) -> std::ops::Range<TaskId> {
         self.kernel.rqs.len()..self.kernel.tasks.len()
     }
 
-    /// The monitor's number as a context.
+    /// The context number of the monitor.
     pub fn monitor(&self) -> Cpu {
         self.kernel.rqs.len()
     }
@@ -77,12 +78,13 @@ pub(super) struct Processor {
 }
 
 impl Processor {
-    /// A CPU that runs what its runqueue says.
+    /// A CPU that continues with the current task of its runqueue.
     pub fn new<T: TaskLayout>(world: &World<T>, cpu: Cpu, random: Random) -> Processor {
         Processor { cpu, current: world.kernel.__current(cpu), random, spin: Spin::new() }
     }
 
-    /// Runs for some steps, counting into `wakes`. A task whose context another CPU is in ends the run: that is H10.
+    /// Runs some steps and counts into `wakes`. If another CPU is inside the context of the current task,
+    /// this counts H10 and ends the run.
     pub fn turn<T: TaskLayout>(&mut self, world: &World<T>, wakes: &Wakes) {
         let World { kernel, habits, .. } = world;
         if kernel.is_idle(self.current) {
@@ -103,12 +105,13 @@ impl Processor {
         }
     }
 
-    /// Steps of the current task until it leaves the CPU: whether it is preempted. `None` if it does not leave yet.
+    /// Runs the current task until it leaves the CPU. Returns whether it is preempted, or `None` if it does
+    /// not leave yet.
     fn stay<T: TaskLayout>(&mut self, world: &World<T>, wakes: &Wakes, steps: &mut u32) -> Option<bool> {
         let kernel = &world.kernel;
         let mut context = match world.contexts[self.current].try_lock() {
             Ok(context) => context,
-            // Its CPU panicked, and the run is ending.
+            // The CPU that ran this task panicked, and the run is ending.
             Err(TryLockError::Poisoned(_)) => {
                 world.stop.store(true, Ordering::Relaxed);
                 return None;
@@ -130,7 +133,7 @@ impl Processor {
         None
     }
 
-    /// Now and then an interrupt comes between two steps of a task.
+    /// Runs an interrupt between two steps of a task, once in `wakes` steps on average.
     fn interrupted<T: TaskLayout>(&mut self, world: &World<T>, wakes: &Wakes) {
         let World { kernel, habits, .. } = world;
         let disturbed = habits.everywhere && !world.quiet.load(Ordering::Relaxed) && !kernel.is_idle(self.current);
@@ -173,7 +176,7 @@ pub(super) mod tests {
         processor.turn(&world, &world.wakes[0]);
         assert_eq!(world.kernel.harms.of(Harm::H10), 1);
         assert!(world.stop.load(Ordering::Relaxed));
-        assert_eq!(world.wakes[0].acquired.load(Ordering::Relaxed), before, "it ran all the same");
+        assert_eq!(world.wakes[0].acquired.load(Ordering::Relaxed), before, "the second CPU ran the task");
         drop(elsewhere);
     }
 }

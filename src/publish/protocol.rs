@@ -278,7 +278,7 @@ mod tests {
         let mut rescued = protocol_result(Profile::Draft, &[(Harm::H4, 8), (Harm::H6, 1250), (Harm::C5, 2)]);
         rescued.rescued = 6;
         let mut stuck = protocol_result(Profile::V71, &[(Harm::H10, 1)]);
-        stuck.stuck = Some("task 3 has not moved for 5.0 s".to_owned());
+        stuck.stuck = Some("task 3 has not been switched to for 5.0 s".to_owned());
         record(vec![protocol_result(Profile::V72, &[]), rescued, stuck])
     }
 
@@ -298,7 +298,7 @@ mod tests {
             }
         }
         assert!(summary(&record).contains("6 tasks were lost; the monitor put them back"));
-        assert!(summary(&record).contains("fault: task 3 has not moved for 5.0 s"));
+        assert!(summary(&record).contains("fault: task 3 has not been switched to for 5.0 s"));
         assert!(summary(&record).contains("H10 two CPUs run one task: 1 (not expected of this profile)"));
         assert_eq!(
             judged_together(&record),

@@ -1,9 +1,10 @@
-//! The barriers themselves: what the table says on every architecture, and what this host's machine code is.
+//! Tests of the barriers: the table for every architecture, and this host's machine code.
 
 use super::super::barrier::{self, Row, TABLE};
 use super::super::spinlock::ATTEMPTS;
 
-/// KERNEL.md, 5, written out again; last, what the forced race needs.
+/// The table of docs/kernel.md, section 5, written a second time. The last row is the drain that the forced
+/// race needs.
 const WANTED: [(&str, [&str; 4]); 7] = [
     ("smp_mb", ["lock add dword ptr [rsp - 4], 0", "dmb ish", "sync", "fence rw, rw"]),
     ("smp_rmb", ["", "dmb ishld", "lwsync", "fence r, r"]),
@@ -60,7 +61,7 @@ fn a_lock_is_taken_with_a_reservation_and_the_acquire_barrier_behind_it() {
     assert_eq!(lines("riscv64"), riscv);
 }
 
-/// What this host's machine code is, read by a disassembler: the table's text, in the function of that name.
+/// Disassembles each barrier function of this host and compares it with the table's text.
 #[test]
 fn the_compiled_barriers_are_those_of_the_table() {
     use capstone::prelude::*;
@@ -88,17 +89,18 @@ fn the_compiled_barriers_are_those_of_the_table() {
         ("drain_nontemporal", barrier::drain_nontemporal),
     ];
     for (name, function) in functions {
-        // Up to the call that tells the watcher; what is in front of it is the barrier.
+        // The barrier is the code before the call that reports to the watcher.
         let mut before = Vec::new();
         let mut at = function as usize;
         for _ in 0..20 {
-            // SAFETY: the function's own code, instruction by instruction up to the call that each has; none is longer than 15 bytes, and
-            // behind the last function of a program comes its unwinding information.
+            // SAFETY: reads the function's code, instruction by instruction up to the call that each function
+            // has. No instruction is longer than 15 bytes. After the last function of a program follows its
+            // unwinding information, so the read stays inside.
             let bytes = unsafe { std::slice::from_raw_parts(at as *const u8, 15) };
             let decoded = engine.disasm_count(bytes, at as u64, 1).unwrap();
             let instruction = decoded.first().expect("an instruction");
             let text = match format!("{} {}", instruction.mnemonic().unwrap(), instruction.op_str().unwrap()).trim() {
-                // RISC-V's short name of the full fence.
+                // The short RISC-V mnemonic of the full fence.
                 "fence" => "fence iorw, iorw".to_owned(),
                 other => other.to_owned(),
             };

@@ -1,4 +1,4 @@
-//! Each harm is counted where it happens, once, and nothing else is counted with it.
+//! Tests that provoke each harm: it is counted once, and no other harm is counted with it.
 
 use std::sync::atomic::Ordering as ProbeOrdering;
 
@@ -16,13 +16,13 @@ fn set(bench: &Bench, value: usize) {
     bench.tasks[P].fields.blocked_on().store(value, Ordering::Relaxed);
 }
 
-/// Locks the mutex for P by two passes, with the unlock and schedule() between.
+/// Locks the mutex for P in two passes, with the owner's unlock and schedule() between them.
 fn through(bench: &Bench) {
     let mut stage = LockStage::Start;
     assert_eq!(bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut stage), Locked::Schedule);
     bench.mutex_unlock(CPU1, OWNER, M);
     assert_eq!(bench.__schedule(CPU0, false), Q);
-    assert!((0..3).any(|_| bench.__schedule(CPU0, true) == P), "it is not picked");
+    assert!((0..3).any(|_| bench.__schedule(CPU0, true) == P), "P is not picked");
     assert_eq!(bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut stage), Locked::Acquired);
 }
 
@@ -31,7 +31,7 @@ fn a_whole_round_does_no_harm_but_the_claims_that_are_known() {
     for profile in Profile::ALL {
         let bench = Bench::running(profile);
         through(&bench);
-        // v7.2's unlock clears a queued task's under blocked_lock alone.
+        // The unlock of v7.2 clears blocked_on of a queued task under blocked_lock alone.
         let wanted: &[(Harm, u64)] = if profile == Profile::V72 { &[(Harm::C4, 1)] } else { &[] };
         assert_eq!(bench.harms(), wanted, "{profile}");
     }
@@ -42,7 +42,8 @@ fn blocked_on_left_after_return() {
     let bench = without(Profile::V72, Mutant::NoCleanup);
     through(&bench);
     assert_eq!(bench.harms.of(Harm::H2), 1);
-    // PROXY_WAKING left is another: the wakeup took it to that in the middle of the clean-up that is not made.
+    // PROXY_WAKING that is left over is H3. Here it is set before mutex_lock() returns, and the mutant does
+    // not clear it.
     let bench = without(Profile::V71, Mutant::NoCleanup);
     let mut stage = LockStage::Start;
     bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut stage);
@@ -76,7 +77,7 @@ fn a_change_without_blocked_lock_or_by_somebody_else() {
     assert_eq!(bench.harms(), [(Harm::C3, 1)]);
     bench.__clear_task_blocked_on(CPU0, P, Some(M), Healer::Task);
     assert_eq!(bench.harms(), [(Harm::C3, 2)]);
-    // Held by another CPU it is not held.
+    // A lock held by another CPU does not count as held.
     bench.tasks[P].fields.blocked_lock().lock(CPU1);
     bench.__set_task_blocked_on(CPU0, P, M);
     assert_eq!(bench.harms(), [(Harm::C3, 3)]);
@@ -115,7 +116,7 @@ fn another_mutexs_blocked_on_cleared() {
     assert_eq!(waking(Profile::V71, mutex_address(N), None), (vec![], PROXY_WAKING));
     assert_eq!(waking(Profile::V71, mutex_address(M), Some(M)), (vec![], PROXY_WAKING));
     assert_eq!(waking(Profile::V71, PROXY_WAKING, Some(M)), (vec![], PROXY_WAKING));
-    // It bails out on NULL.
+    // set_task_blocked_on_waking() bails out on NULL.
     assert_eq!(waking(Profile::V71, NULL, Some(M)), (vec![], NULL));
     assert_eq!(waking(Profile::Draft, NULL, None), (vec![], NULL));
     assert_eq!(waking(Profile::V72, mutex_address(M), Some(M)), (vec![], NULL));
@@ -144,7 +145,7 @@ fn cleared_by_somebody_else() {
     assert_eq!(clear(WAKER, false, false), [(Harm::C4, 1)]);
     assert_eq!(clear(WAKER, true, false), []);
     assert_eq!(clear(WAKER, false, true), [(Harm::C5, 1)]);
-    // By itself, running, it needs no more than blocked_lock.
+    // The running task itself needs only blocked_lock.
     let bench = Bench::blocked(Profile::V71);
     bench.clear_task_blocked_on(CPU0, P, None, Healer::Task);
     assert_eq!(bench.harms(), []);
@@ -163,7 +164,7 @@ fn a_running_task_deactivated() {
 
 #[test]
 fn a_task_run_where_it_must_not_or_twice() {
-    // P may run on CPU 0 alone.
+    // P may run only on CPU 0.
     let bench = Bench::new(Profile::V71);
     bench.rqs[CPU1].lock.lock(WAKER);
     bench.activate_task(WAKER, CPU1, P);
@@ -171,10 +172,10 @@ fn a_task_run_where_it_must_not_or_twice() {
     assert_eq!(bench.__schedule(CPU1, false), OWNER);
     assert_eq!(bench.__schedule(CPU1, false), P);
     assert_eq!(bench.harms(), [(Harm::H7, 1)]);
-    // And it is on CPU 0's runqueue, too.
+    // P is also on CPU 0's runqueue.
     assert_eq!(bench.__schedule(CPU0, false), P);
     assert_eq!(bench.harms(), [(Harm::H7, 1), (Harm::H10, 1)]);
-    // Left by one, it may be run by the other.
+    // After a CPU has switched away from P, P may run again.
     let bench = Bench::running(Profile::V71);
     bench.__schedule(CPU0, false);
     assert_eq!(bench.tasks[P].probe.running.load(ProbeOrdering::Relaxed), 0);

@@ -1,4 +1,5 @@
-//! Another context acts in the middle of a function: the re-checks, the waits, and the road by which the draft loses a task.
+//! Tests in which another context acts in the middle of a function: at the re-checks and waits, and S20, by
+//! which the draft loses a task.
 
 use super::harm::Harm;
 use super::heal::Healer;
@@ -6,7 +7,8 @@ use super::proxy::Proxy;
 use super::sched::{Wake, WakeEnd};
 use super::*;
 
-/// find_proxy_task() with the runqueue's lock, which it must hold again afterwards.
+/// Calls find_proxy_task() with the runqueue's lock. Checks that this lock is held afterwards and that all
+/// others are free.
 fn find_proxy_task(bench: &Bench, donor: TaskId) -> Proxy {
     bench.rqs[CPU0].lock.lock(CPU0);
     let proxy = bench.find_proxy_task(CPU0, donor);
@@ -19,7 +21,7 @@ fn find_proxy_task(bench: &Bench, donor: TaskId) -> Proxy {
     proxy
 }
 
-/// P blocked and switched away from: a donor on CPU 0's runqueue.
+/// P is blocked, and CPU 0 has switched to Q. P is a donor on CPU 0's runqueue.
 fn donor(profile: Profile) -> Bench {
     let bench = Bench::blocked(profile);
     assert_eq!(bench.__schedule(CPU0, false), Q);
@@ -53,7 +55,7 @@ fn set_cpu(bench: &Bench, task: TaskId, cpu: Cpu) {
     bench.tasks[task].other.cpu.store(cpu, Ordering::Relaxed);
 }
 
-/// The mutex without an owner, its waiters left.
+/// Frees mutex M; its waiters stay.
 fn free(bench: &Bench) {
     bench.mutexes[M].owner.store(1, Ordering::Relaxed);
 }
@@ -64,10 +66,10 @@ fn a_wakeup_waits_until_the_cpu_has_left_the_task() {
         let bench = Bench::running(profile);
         bench.set_current_state(CPU0, P, TASK_UNINTERRUPTIBLE);
         bench.__schedule(CPU0, false);
-        // The CPU has not quite left it.
+        // The CPU has not finished switching away from P.
         bench.tasks[P].other.on_cpu.store(1, Ordering::Relaxed);
         let leaves = |bench: &Bench| {
-            assert!((on_rq(bench, P), bench.state(P)) == (0, TASK_WAKING), "it did not wait");
+            assert!((on_rq(bench, P), bench.state(P)) == (0, TASK_WAKING), "the wakeup did not wait for on_cpu");
             bench.tasks[P].other.on_cpu.store(0, Ordering::Relaxed);
         };
         let wake =
@@ -88,12 +90,12 @@ fn a_wakeup_follows_a_task_that_moves_to_another_runqueue() {
         bench.activate_task(CPU0, CPU1, P);
         bench.rqs[CPU1].lock.unlock();
     };
-    // Between its look at the CPU and the lock of that CPU's runqueue.
+    // P moves after the waker has read its CPU and before the waker has that runqueue's lock.
     let home = bench.between("LOCK rq0.lock", 1, moves, |bench| bench.__task_rq_lock(WAKER, P));
     assert_eq!(home, CPU1);
     assert!(bench.rqs[CPU1].lock.is_held_by(WAKER) && bench.rqs[CPU0].lock.holder().is_none());
     bench.rqs[CPU1].lock.unlock();
-    // Under way, it is waited for.
+    // The waker waits while P is between two runqueues.
     set_on_rq(&bench, P, TASK_ON_RQ_MIGRATING);
     let arrives = |bench: &Bench| set_on_rq(bench, P, TASK_ON_RQ_QUEUED);
     assert_eq!(bench.between("LOCK rq1.lock", 4, arrives, |bench| bench.__task_rq_lock(WAKER, P)), CPU1);
@@ -122,15 +124,15 @@ fn find_proxy_task_looks_again_with_the_locks_held() {
         assert_eq!(
             (bench.harms(), bench.tasks[P].other.cpu.load(Ordering::Relaxed)),
             (vec![], CPU0),
-            "it went on: {profile}"
+            "find_proxy_task() went on: {profile}"
         );
-        // Cleared between the pick test and the look.
+        // blocked_on is cleared after the pick test, before find_proxy_task() reads it.
         let bench = donor(profile);
         let cleared = |bench: &Bench| set_blocked_on(bench, P, NULL);
         let nth = if profile == Profile::V72 { 1 } else { 2 };
         let proxy = bench.between("R p.blocked_on", nth, cleared, |bench| find_proxy_task(bench, P));
         assert_eq!(proxy, Proxy::PickAgain, "{profile}");
-        // v7.2: the unlocker is about to wake it, so it sleeps until then.
+        // In v7.2 the unlocker is about to wake P, so P is taken off the runqueue until then.
         assert_eq!(on_rq(&bench, P) == 0, profile == Profile::V72);
     }
     let careless = Bench::with(Config {
@@ -171,7 +173,7 @@ fn a_donor_follows_its_owner_to_another_cpu() {
 #[test]
 fn what_a_donors_chain_comes_to() {
     for profile in Profile::ALL {
-        // The owner is here: it runs in the donor's place.
+        // The owner is on the same CPU and runs in the donor's place.
         let here = |bench: &Bench| set_cpu(bench, OWNER, CPU0);
         let bench = donor(profile);
         here(&bench);
@@ -180,14 +182,14 @@ fn what_a_donors_chain_comes_to() {
         set_state(&bench, P, TASK_RUNNING);
         find_proxy_task(&bench, P);
         assert!(bench.harms().iter().any(|(harm, _)| *harm == Harm::H5), "{profile}: a RUNNING donor");
-        // On its way, or somewhere between.
+        // The owner is between two runqueues, or has an unknown on_rq.
         for (value, wanted) in [(TASK_ON_RQ_MIGRATING, Proxy::Idle), (3, Proxy::PickAgain)] {
             let bench = donor(profile);
             here(&bench);
             set_on_rq(&bench, OWNER, value);
             assert_eq!(find_proxy_task(&bench, P), wanted);
         }
-        // It has the lock itself, and is about to be woken.
+        // The mutex was handed to P itself, and P is about to be woken.
         let bench = donor(profile);
         bench.mutexes[M].owner.store((P + 1) << 3 | 5, Ordering::Relaxed);
         assert_eq!(find_proxy_task(&bench, P), Proxy::Idle);
@@ -195,7 +197,7 @@ fn what_a_donors_chain_comes_to() {
         let bench = donor(profile);
         set_on_rq(&bench, OWNER, 0);
         assert_eq!((find_proxy_task(&bench, P), on_rq(&bench, P)), (Proxy::PickAgain, 0), "{profile}");
-        // The chain goes on through an owner that is blocked itself.
+        // The owner is blocked itself. The chain continues to the owner of its mutex.
         let bench = donor(profile);
         here(&bench);
         set_blocked_on(&bench, OWNER, mutex_address(N));
@@ -213,16 +215,16 @@ fn a_current_task_is_not_taken_from_its_cpu() {
             bench.tasks[P].other.is_blocked.store(true, Ordering::Relaxed);
             bench
         };
-        // Owner elsewhere, or asleep: it idles.
+        // The owner is on another CPU, or sleeps. The CPU idles.
         let bench = current();
         assert_eq!(find_proxy_task(&bench, P), Proxy::Idle);
         set_on_rq(&bench, OWNER, 0);
         assert_eq!((find_proxy_task(&bench, P), on_rq(&bench, P)), (Proxy::Idle, TASK_ON_RQ_QUEUED));
-        // Nobody has the lock: it runs, with blocked_on cleared.
+        // The mutex is free. P runs, with blocked_on cleared.
         free(&bench);
         assert_eq!((find_proxy_task(&bench, P), bench.blocked_on(P)), (Proxy::Run(P), NULL));
         assert!(!bench.tasks[P].other.is_blocked.load(Ordering::Relaxed) || profile != Profile::V72);
-        // It is being released.
+        // The mutex is being released to P.
         let bench = current();
         set_blocked_on(&bench, P, PROXY_WAKING);
         assert_eq!((find_proxy_task(&bench, P), bench.blocked_on(P)), (Proxy::Run(P), NULL));
@@ -235,7 +237,8 @@ fn a_current_task_is_not_taken_from_its_cpu() {
     }
 }
 
-/// What becomes of a donor whose lock is free, or that is being released, if its state is this one: whether it stays on a runqueue.
+/// Runs find_proxy_task() for donor P in `state` whose mutex is free (and, if `released`, PROXY_WAKING).
+/// Returns whether P stays queued.
 fn returned(profile: Profile, state: u32, signal: bool, released: bool) -> (Bench, bool) {
     let bench = donor(profile);
     set_state(&bench, P, state);
@@ -254,18 +257,18 @@ fn returned(profile: Profile, state: u32, signal: bool, released: bool) -> (Benc
 fn a_donor_that_may_go_is_returned_or_deactivated_as_the_profile_has_it() {
     for released in [false, true] {
         for profile in Profile::ALL {
-            // It sleeps: v7.1 returns it all the same; the others let it sleep until it is woken.
+            // P sleeps. v7.1 returns it even so. The others deactivate it until it is woken.
             let (bench, queued) = returned(profile, TASK_UNINTERRUPTIBLE, false, released);
             assert_eq!(queued, profile == Profile::V71, "{profile}");
             assert_eq!(bench.blocked_on(P) == NULL, profile == Profile::V71);
             assert_eq!(bench.harms(), []);
-            // It was woken already: the draft takes it off, RUNNING.
+            // P was woken already. The draft deactivates it while it is RUNNING.
             let (bench, queued) = returned(profile, TASK_RUNNING, false, released);
             assert_eq!(queued, profile != Profile::Draft, "{profile}");
             let harms: &[(Harm, u64)] = if profile == Profile::Draft { &[(Harm::H6, 1)] } else { &[] };
             assert_eq!(bench.harms(), harms, "{profile}");
             assert_eq!(bench.blocked_on(P) == NULL, profile != Profile::Draft);
-            // It has a signal: nobody takes it off at once, and who has a way back returns it.
+            // P has a signal. No profile deactivates it at once. The profiles with a forced return return it.
             let (bench, queued) = returned(profile, TASK_INTERRUPTIBLE, true, released);
             assert!(queued, "{profile}");
             let cleared = matches!(profile, Profile::V71 | Profile::DraftChecked | Profile::V72);
@@ -283,7 +286,7 @@ fn a_signal_that_was_given_and_not_seen_is_counted() {
     free(&bench);
     find_proxy_task(&bench, P);
     assert_eq!(bench.harms(), [(Harm::H8, 1)]);
-    // An ordinary wakeup is none.
+    // An ordinary wakeup is not counted as H8.
     let bench = donor(Profile::V71);
     bench.try_to_wake_up(WAKER, None, P, TASK_NORMAL);
     free(&bench);
@@ -323,10 +326,10 @@ fn a_forced_return_looks_again_when_it_has_the_locks() {
         bench.rqs[CPU0].lock.unlock();
     });
     assert_eq!(current.blocked_on(P), mutex_address(M));
-    // Undisturbed it goes home, and is woken by nobody: its lock is free.
+    // Without disturbance P goes back to CPU 0's runqueue, with blocked_on cleared.
     let bench = forced(|_| ());
     assert_eq!((queue(&bench, CPU0), bench.blocked_on(P)), (vec![Q, P], NULL));
-    // From where it must not run it goes to where it may.
+    // A donor on a CPU outside its mask returns to a CPU in its mask.
     let bench = donor(Profile::V71);
     find_proxy_task(&bench, P);
     free(&bench);
@@ -341,15 +344,15 @@ fn a_forced_return_looks_again_when_it_has_the_locks() {
 fn a_lock_that_was_handed_over_is_nobody_elses() {
     let bench = Bench::blocked(Profile::V71);
     let mut stage = LockStage::Scheduled;
-    // The first waiter fails again and asks for it.
+    // The first waiter fails a second time and asks for a handoff.
     assert_eq!(bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut stage), Locked::Schedule);
     bench.mutex_unlock(CPU1, OWNER, M);
     assert_eq!((bench.handed_to(M), bench.__mutex_owner(M)), (Some(P), Some(P)));
     assert!(!bench.__mutex_trylock(OWNER, M) && !bench.__mutex_trylock(Q, M));
     assert!(bench.__mutex_trylock(P, M));
     assert_eq!((bench.handed_to(M), bench.__mutex_owner(M)), (None, Some(P)));
-    assert!(!bench.__mutex_trylock(P, M), "a lock is taken once");
-    // Without the asking it is free, and whoever comes first has it.
+    assert!(!bench.__mutex_trylock(P, M), "P has taken the mutex a second time");
+    // Without a handoff the mutex is free, and any task may take it.
     let bench = Bench::blocked(Profile::V71);
     bench.mutex_unlock(CPU1, OWNER, M);
     assert_eq!(bench.handed_to(M), None);
@@ -360,7 +363,8 @@ fn a_lock_that_was_handed_over_is_nobody_elses() {
 fn an_unlocker_that_comes_between_the_stores_and_the_second_try_leaves_the_lock_to_it() {
     for profile in Profile::ALL {
         let bench = Bench::running(profile);
-        // With wait_lock held by the blocker the slow path cannot pass; the owner's word is freed in front of it.
+        // The blocker holds wait_lock, so the unlock's slow path waits there. It has freed the owner's word
+        // before.
         let frees = |bench: &Bench| free(bench);
         let locked = bench
             .between("R m.owner", 3, frees, |bench| bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut LockStage::Start));
@@ -379,7 +383,7 @@ fn a_spinner_stops_when_the_owner_is_off_its_cpu() {
     };
     bench.tasks[OWNER].other.on_cpu.store(0, Ordering::Relaxed);
     assert_eq!(looks(&bench), 1);
-    // It takes a lock that is freed while it spins, without a sleep.
+    // A mutex that is freed during the spin is taken without sleeping.
     let bench = Bench::with(Config { profile: Profile::V72, mutant: None, store: BlockedOnStore::Plain, spins: 5 });
     bench.__schedule(CPU0, false);
     let frees = |bench: &Bench| bench.mutexes[M].owner.store(0, Ordering::Relaxed);
@@ -388,8 +392,9 @@ fn a_spinner_stops_when_the_owner_is_off_its_cpu() {
     assert_eq!((bench.blocked_on(P), bench.waiters_of(CPU0, M)), (NULL, vec![]));
 }
 
-/// S20: the waker matches the state of an earlier wait, reads NULL, and its RUNNING lands on top of the blocker's stores. Sequentially
-/// consistent, so no race.
+/// S20 (docs/kernel.md, section 8): the waker matches the state of an earlier wait, reads NULL, and its
+/// RUNNING overwrites the state that the blocker has stored since. This is sequentially consistent, so it
+/// does not count as the race.
 fn s20(profile: Profile) -> (Bench, Wake) {
     let bench = Bench::running(profile);
     bench.set_current_state(CPU0, P, TASK_INTERRUPTIBLE);
@@ -399,7 +404,7 @@ fn s20(profile: Profile) -> (Bench, Wake) {
     };
     let wake = bench.between("W p.__state = 0x0", 1, blocks, |bench| bench.try_to_wake_up(WAKER, None, P, TASK_NORMAL));
     assert!(bench.retains_blocked_on(P));
-    // Both run on: the blocker to schedule(), the owner to its unlock.
+    // Both sides continue: the blocker to schedule(), the owner to its unlock.
     assert_eq!(bench.__schedule(CPU0, false), Q);
     bench.mutex_unlock(CPU1, OWNER, M);
     bench.__schedule(CPU0, true);
@@ -417,7 +422,8 @@ fn the_draft_loses_a_task_without_any_reordering_and_no_other_profile_does() {
     }
 }
 
-/// A waker that finds the state of the first episode without its blocked_on, as a weak machine may show it.
+/// A waker that sees the state of the first episode without its blocked_on, as a weakly ordered CPU may show
+/// them.
 fn raced(profile: Profile) -> (Bench, Wake) {
     let bench = donor(profile);
     set_blocked_on(&bench, P, NULL);
@@ -434,14 +440,14 @@ fn a_store_that_was_not_seen_is_a_race_and_one_that_was_cleared_is_none() {
         assert_ne!(bench.tasks[P].probe.raced_at.load(std::sync::atomic::Ordering::Relaxed), 0);
         let harms: &[(Harm, u64)] = if profile.is_draft() { &[(Harm::H1, 1)] } else { &[] };
         assert_eq!(bench.harms(), harms, "{profile}");
-        // Somebody cleared it: NULL is what it is.
+        // blocked_on was cleared, so NULL is the current value.
         let bench = donor(profile);
         bench.rqs[CPU0].lock.lock(WAKER);
         bench.clear_task_blocked_on(WAKER, P, None, Healer::Waker);
         bench.rqs[CPU0].lock.unlock();
         let wake = bench.try_to_wake_up(WAKER, None, P, TASK_NORMAL);
         assert!(wake.null && !wake.race, "{profile}: {wake:?}");
-        // A waker that was away for long enough cannot tell.
+        // A waker that was off its CPU for too many episodes cannot tell, and reports no race.
         let bench = donor(profile);
         set_blocked_on(&bench, P, NULL);
         let sleeps = |bench: &Bench| {
@@ -456,7 +462,7 @@ fn a_store_that_was_not_seen_is_a_race_and_one_that_was_cleared_is_none() {
 #[test]
 fn who_puts_blocked_on_right_is_told_and_how_long_it_took() {
     let healed = |bench: &Bench| bench.heals.total().0;
-    // The task itself, on its next pass.
+    // Healed by the task itself, in its next pass.
     let (bench, _) = raced(Profile::V71);
     std::thread::sleep(std::time::Duration::from_millis(2));
     bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut LockStage::Scheduled);
@@ -464,15 +470,15 @@ fn who_puts_blocked_on_right_is_told_and_how_long_it_took() {
     assert_eq!((by, ticks.len()), ([1, 0, 0, 0], 1));
     let clock = crate::machine::Clock::calibrate();
     assert!(clock.ns(ticks.max() as f64) >= 1_900_000.0, "{} ns", clock.ns(ticks.max() as f64));
-    // It is told once.
+    // It is counted once.
     bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut LockStage::Scheduled);
     assert_eq!(healed(&bench), [1, 0, 0, 0]);
-    // A forced return.
+    // Healed by a forced return.
     let (bench, _) = raced(Profile::V71);
     free(&bench);
     find_proxy_task(&bench, P);
     assert_eq!(healed(&bench), [0, 0, 1, 0]);
-    // find_proxy_task(), which finds it current.
+    // Healed by find_proxy_task(), which finds the task current.
     let (bench, _) = raced(Profile::V71);
     free(&bench);
     bench.rqs[CPU0].lock.lock(CPU0);
@@ -480,7 +486,7 @@ fn who_puts_blocked_on_right_is_told_and_how_long_it_took() {
     bench.rqs[CPU0].lock.unlock();
     assert_eq!(find_proxy_task(&bench, P), Proxy::Run(P));
     assert_eq!(healed(&bench), [0, 1, 0, 0]);
-    // The unlock of v7.2, which clears it.
+    // Healed by the unlock of v7.2.
     let (bench, _) = raced(Profile::V72);
     bench.mutex_unlock(CPU1, OWNER, M);
     assert_eq!(healed(&bench), [0, 0, 0, 1]);

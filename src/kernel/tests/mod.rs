@@ -1,5 +1,7 @@
-//! The protocol driven by one thread: what each function does to which word, in which order, and what another context finds that acts in
-//! the middle of it. Nothing here is left to chance, or to what x86 forgives.
+//! Tests that drive the protocol with one thread.
+//!
+//! They check which words each function accesses and in which order, and let another context act in the
+//! middle of a function. So they depend neither on chance nor on the ordering that x86 adds.
 
 mod barriers;
 mod harms;
@@ -17,18 +19,19 @@ use super::task::{LayoutPadded, NULL, PROXY_WAKING, TaskLayout, mutex_address, s
 use super::witness::{Access, watch};
 use super::*;
 
-/// Two CPUs, a third context that wakes, and three tasks.
+/// Two CPUs, a third context that only wakes, and three tasks.
 const CPU0: Cpu = 0;
 const CPU1: Cpu = 1;
 const WAKER: Cpu = 2;
-/// The one that blocks, at home on CPU 0.
+/// The task that blocks; it may run on CPU 0 only.
 const P: TaskId = 2;
-/// The one that has the mutex, at home on CPU 1.
+/// The task that owns mutex M; it may run on CPU 1 only.
 const OWNER: TaskId = 3;
-/// Another, at home on CPU 0.
+/// Another task; it may run on CPU 0 only.
 const Q: TaskId = 4;
-/// The mutex in question, and another.
+/// The mutex that P locks.
 const M: MutexId = 0;
+/// Another mutex.
 const N: MutexId = 1;
 
 /// A kernel and the names of its words.
@@ -43,7 +46,7 @@ fn address<T>(place: &T) -> usize {
 }
 
 impl Bench {
-    /// The tasks are queued, the owner runs on CPU 1 and has the mutex; CPU 0 idles.
+    /// All tasks are queued. The owner runs on CPU 1 and has the mutex. CPU 0 is idle.
     fn new(profile: Profile) -> Bench {
         Bench::with(Config { profile, mutant: None, store: BlockedOnStore::Plain, spins: 0 })
     }
@@ -85,14 +88,14 @@ impl Bench {
         Bench { kernel: Arc::new(kernel), names: Arc::new(names) }
     }
 
-    /// The same with the blocker running on CPU 0, Q behind it.
+    /// As `new`, and P runs on CPU 0, with Q queued after it.
     fn running(profile: Profile) -> Bench {
         let bench = Bench::new(profile);
         assert_eq!(bench.__schedule(CPU0, false), P);
         bench
     }
 
-    /// The same with the blocker blocked on the mutex and about to call schedule().
+    /// As `running`, and P is blocked on the mutex and about to call schedule().
     fn blocked(profile: Profile) -> Bench {
         let bench = Bench::running(profile);
         let mut stage = LockStage::Start;
@@ -104,7 +107,7 @@ impl Bench {
         self.__mutex_lock_common(cpu, task, M, state, stage)
     }
 
-    /// What an access is, in words.
+    /// An access as text, such as `W p.blocked_on = m`.
     fn text(&self, access: Access) -> String {
         let order = |order: Ordering| match order {
             Ordering::Relaxed => "",
@@ -118,7 +121,7 @@ impl Bench {
             Some("blocked_on") if value as usize == NULL => "NULL".to_owned(),
             Some("blocked_on") if value as usize == PROXY_WAKING => "PROXY_WAKING".to_owned(),
             Some("blocked_on") => if value as usize == mutex_address(M) { "m" } else { "n" }.to_owned(),
-            // Whose number it is, then the flags.
+            // The owner's task number, then the flags.
             Some("owner") if value >> 3 > 0 && value >> 32 == 0 => format!("{}:{}", (value >> 3) - 1, value & 7),
             _ => format!("{value:#x}"),
         };
@@ -132,7 +135,8 @@ impl Bench {
         }
     }
 
-    /// What `f` does, in order. smp_store_mb() and smp_load_acquire() are one step, whatever they are on this architecture.
+    /// The accesses and barriers of `f`, in order. smp_store_mb() and smp_load_acquire() are one step each on
+    /// every architecture.
     fn steps<R>(&self, f: impl FnOnce(&Bench) -> R) -> (R, Vec<String>) {
         let seen = Rc::new(RefCell::new(Vec::<String>::new()));
         let (own, bench) = (Rc::clone(&seen), self.clone());
@@ -154,10 +158,11 @@ impl Bench {
         (result, steps)
     }
 
-    /// Runs `f` and lets `act` act once, just before the step called `at` is taken for the `nth` time; panics if it never is.
+    /// Runs `f`, and runs `act` once, just before `f` takes the step `at` for the `nth` time. Panics if that
+    /// never happens.
     fn between<R>(&self, at: &str, nth: usize, act: impl FnOnce(&Bench) + 'static, f: impl FnOnce(&Bench) -> R) -> R {
         let (bench, mut wanted) = (self.clone(), at.to_owned());
-        // There smp_load_acquire() is a load with a barrier behind it: two steps, of which this is the first.
+        // On these architectures smp_load_acquire() is two steps, a load and a barrier. Match the load.
         if cfg!(any(target_arch = "powerpc64", target_arch = "riscv64")) {
             wanted = wanted.replace("R.acquire ", "R ");
         }
@@ -179,7 +184,7 @@ impl Bench {
         result
     }
 
-    /// The harms that were counted.
+    /// The harms that were counted, with their counts.
     fn harms(&self) -> Vec<(harm::Harm, u64)> {
         harm::Harm::ALL.into_iter().map(|harm| (harm, self.harms.of(harm))).filter(|(_, count)| *count > 0).collect()
     }
@@ -193,7 +198,8 @@ impl std::ops::Deref for Bench {
     }
 }
 
-/// Holds steps against what KERNEL.md says they are, written with semicolons between them.
+/// Compares steps with the wanted ones, which are separated by semicolons. docs/kernel.md, section 3, gives
+/// the order.
 #[track_caller]
 fn assert_steps(steps: &[String], wanted: &str) {
     let wanted: Vec<&str> = wanted.split(';').map(str::trim).filter(|step| !step.is_empty()).collect();

@@ -1,28 +1,29 @@
-//! The order of operations, as KERNEL.md, 3, has it, with the reads that the harm counters make in between.
+//! Tests of the order of operations (docs/kernel.md, section 3). The lists include the reads of the harm
+//! counters.
 
 use super::*;
 
-/// The stores of the race, and the barrier behind them; the read is the kernel's WARN check.
+/// The two stores of the race and the barrier after them. The read is the kernel's WARN check.
 const STORES: &str = "LOCK p.blocked_lock; R p.blocked_on; W p.blocked_on = m; MB p.__state = 0x2";
-/// __clear_task_blocked_on() by the task itself.
+/// __clear_task_blocked_on(), called by the task itself.
 const CLEARS: &str = "R p.blocked_on; R p.on_rq; W p.blocked_on = NULL";
-/// try_to_wake_up() up to ->on_rq.
+/// try_to_wake_up() up to its read of ->on_rq.
 const MATCHES: &str = "LOCK p.pi_lock; smp_mb__after_spinlock; R p.__state; smp_rmb; R p.on_rq";
-/// __task_rq_lock(), which looks twice, and ttwu_runnable()'s own look at ->on_rq, then blocked_on.
+/// __task_rq_lock(), which reads the CPU twice, then the reads of ->on_rq and blocked_on in ttwu_runnable().
 const QUEUED: &str = "R p.cpu; LOCK rq0.lock; R p.on_rq; R p.cpu; R p.on_rq; R p.blocked_on";
-/// The draft's clear of a queued task's blocked_on: under blocked_lock, and rq->lock, as the harm counter sees.
+/// The draft clears blocked_on of a queued task under blocked_lock. The harm counter checks rq->lock for C4.
 const DRAFT_CLEARS: &str =
     "LOCK p.blocked_lock; R p.blocked_on; R p.on_rq; R p.cpu; W p.blocked_on = NULL; UNLOCK p.blocked_lock";
 /// The end of a wakeup that found the task queued.
 const RUNNABLE: &str = "W p.__state = 0x0; UNLOCK rq0.lock; UNLOCK p.pi_lock";
 /// The beginning of schedule().
 const SCHEDULE: &str = "LOCK rq0.lock; smp_mb__after_spinlock; R p.__state";
-/// The switch from P to Q; on_cpu is given up last, for the wakeup that waits for it.
+/// The switch from P to Q. P's on_cpu is released last, because a wakeup of P waits for it.
 const SWITCH: &str = "W q.on_cpu = 0x1; W q.wake_cpu = 0x0; UNLOCK rq0.lock; W.release p.on_cpu = 0x0";
-/// The waiter's end: it leaves the list, and with it go the flags.
+/// The last steps of a waiter: it leaves the list. The list is empty then, so the flags are cleared.
 const LEAVES: &str = "RMW m.owner 0xfffffffffffffff8; UNLOCK m.wait_lock; R p.blocked_on";
 
-/// The pick test of a profile.
+/// The read by which __schedule() of a profile tests whether Q is blocked.
 fn picks_q(profile: Profile) -> &'static str {
     if profile == Profile::V72 { "R q.is_blocked" } else { "R q.blocked_on" }
 }
@@ -41,7 +42,7 @@ fn the_blocker_stores_blocked_on_then_its_state_and_tries_again_behind_a_barrier
                  UNLOCK m.wait_lock"
             ),
         );
-        // The second waiter finds the flag set.
+        // The second waiter does not set the WAITERS flag again.
         bench.__schedule(CPU0, false);
         let (_, steps) = bench.steps(|bench| bench.lock(Q, CPU0, TASK_UNINTERRUPTIBLE, &mut LockStage::Start));
         assert!(!steps.iter().any(|step| step.starts_with("RMW ")), "{steps:?}");
@@ -62,7 +63,7 @@ fn woken_it_stores_both_again_and_asks_for_a_handoff() {
                  UNLOCK m.wait_lock"
             ),
         );
-        // What it asked for, it is given: the unlock leaves the owner's word to __mutex_handoff().
+        // The waiter has asked for a handoff, so the unlock leaves the owner's word to __mutex_handoff().
         let (wake, steps) = bench.steps(|bench| bench.mutex_unlock(CPU1, OWNER, M).unwrap());
         assert_eq!(wake.end, sched::WakeEnd::Runnable);
         let waking = match profile {
@@ -72,7 +73,8 @@ fn woken_it_stores_both_again_and_asks_for_a_handoff() {
         let looks = match profile {
             Profile::V71 => String::new(),
             Profile::Draft | Profile::DraftChecked => format!("{DRAFT_CLEARS};"),
-            // The measurement asks whether the NULL was the race; it was the unlock.
+            // The smp_rmb is the measurement's: it checks whether the NULL is the race. It is not; the unlock
+            // has cleared it.
             Profile::V72 => "smp_rmb; RMW p.is_blocked 0x0;".to_owned(),
         };
         assert_steps(
@@ -107,7 +109,7 @@ fn the_unlock_frees_the_owner_before_it_wakes_the_first_waiter() {
         );
         assert!(at("UNLOCK m.wait_lock") < at("LOCK p.pi_lock"), "the wakeup is issued without wait_lock");
         assert_eq!(bench.__mutex_owner(M), None);
-        // Without waiters nobody is woken.
+        // Without waiters the unlock wakes nobody.
         let alone = Bench::new(profile);
         let (wake, steps) = alone.steps(|bench| bench.mutex_unlock(CPU1, OWNER, M));
         assert_eq!(wake, None);
@@ -138,7 +140,7 @@ fn a_wakeup_of_a_queued_task() {
         };
         assert_steps(&steps, &format!("{MATCHES}; {QUEUED}; {looks} {RUNNABLE}"));
         assert_eq!(bench.state(P), TASK_RUNNING);
-        // Once more: nothing matches.
+        // A second wakeup finds RUNNING, which does not match.
         let (wake, steps) = bench.steps(|bench| bench.try_to_wake_up(WAKER, None, P, TASK_NORMAL));
         assert_eq!(wake.end, sched::WakeEnd::NoMatch);
         assert_steps(&steps, "LOCK p.pi_lock; smp_mb__after_spinlock; R p.__state; UNLOCK p.pi_lock");
@@ -162,7 +164,7 @@ fn a_wakeup_of_a_task_off_the_runqueue() {
                  UNLOCK p.pi_lock"
             ),
         );
-        // Its blocked_on, had it been set: the draft clears that, and nobody else.
+        // If blocked_on is set, only the draft clears it.
         let bench = Bench::blocked(profile);
         bench.__schedule(CPU0, false);
         bench.rqs[CPU0].lock.lock(CPU0);
@@ -190,7 +192,7 @@ fn a_task_wakes_itself_without_a_lock_and_only_if_its_state_matches() {
 fn v7_2_takes_a_donor_back_that_is_where_it_must_not_run() {
     let bench = Bench::blocked(Profile::V72);
     assert_eq!(bench.__schedule(CPU0, false), Q);
-    // It is picked and follows its owner to CPU 1; Q goes on.
+    // P is picked and migrates to its owner's CPU 1. Q runs on.
     assert_eq!(bench.__schedule(CPU0, true), Q);
     assert_eq!(bench.tasks[P].other.cpu.load(Ordering::Relaxed), CPU1);
     let (wake, steps) = bench.steps(|bench| bench.try_to_wake_up(WAKER, None, P, TASK_NORMAL));
@@ -216,7 +218,7 @@ fn a_signal_is_marked_before_it_wakes_and_wakes_only_who_may_be_interrupted() {
         let (wake, steps) = bench.steps(|bench| bench.send_signal(WAKER, None, P));
         assert_eq!(wake.end, sched::WakeEnd::Runnable);
         assert_eq!(&steps[..2], ["W p.sigpending = 0x1", "LOCK p.pi_lock"]);
-        // It gives up: blocked_on cleared under blocked_lock, then the state, then the list.
+        // P gives up: it clears blocked_on under blocked_lock, sets its state, then leaves the list.
         let (locked, steps) = bench.steps(|bench| bench.lock(P, CPU0, TASK_INTERRUPTIBLE, &mut stage));
         assert_eq!((locked, stage), (Locked::Interrupted, LockStage::Start));
         let stores = STORES.replace("0x2", "0x1");
@@ -252,7 +254,8 @@ fn a_wound_is_marked_then_takes_blocked_on_then_wakes() {
             "UNLOCK p.blocked_lock; R p.wounded; LOCK p.blocked_lock; {CLEARS}; UNLOCK p.blocked_lock; W p.__state = 0x0; {LEAVES}"
         );
         assert_steps(&steps[steps.len() - end.split(';').count()..], &end);
-        // One that is blocked on nothing yet stays so: the wound bails out on NULL, and it is woken by its state alone.
+        // A task that is not blocked yet: the wound bails out on NULL, and no state matches. The task gives
+        // up when it blocks.
         let early = Bench::running(profile);
         let (wake, _) = early.steps(|bench| bench.ww_wound(WAKER, None, P));
         assert_eq!((wake.end, early.blocked_on(P)), (sched::WakeEnd::NoMatch, NULL));
@@ -264,12 +267,12 @@ fn a_wound_is_marked_then_takes_blocked_on_then_wakes() {
 fn schedule_looks_at_the_state_behind_a_barrier() {
     for profile in Profile::ALL {
         let q = picks_q(profile);
-        // RUNNING: it stays queued.
+        // A RUNNING task stays queued.
         let bench = Bench::running(profile);
         let (next, steps) = bench.steps(|bench| bench.__schedule(CPU0, false));
         assert_eq!(next, Q);
         assert_steps(&steps, &format!("{SCHEDULE}; {q}; {SWITCH}"));
-        // Asleep: it is taken off; the release lets a waker put it elsewhere.
+        // A sleeping task is taken off. After the release store a waker may enqueue it elsewhere.
         let bench = Bench::running(profile);
         bench.__set_current_state(CPU0, P, TASK_UNINTERRUPTIBLE);
         let (_, steps) = bench.steps(|bench| bench.__schedule(CPU0, false));
@@ -280,16 +283,16 @@ fn schedule_looks_at_the_state_behind_a_barrier() {
                  {SWITCH}"
             ),
         );
-        // Blocked on a mutex: it stays queued, as a donor.
+        // A mutex-blocked task stays queued as a donor.
         let bench = Bench::blocked(profile);
         let (_, steps) = bench.steps(|bench| bench.__schedule(CPU0, false));
         let marks = if profile == Profile::V72 { "R p.__state; W p.is_blocked = 0x1;" } else { "" };
         assert_steps(&steps, &format!("{SCHEDULE}; R p.blocked_on; {marks} {q}; {SWITCH}"));
-        // Preempted: whatever its state, it stays.
+        // A preempted task stays queued in every state.
         let bench = Bench::blocked(profile);
         let (_, steps) = bench.steps(|bench| bench.__schedule(CPU0, true));
         assert_steps(&steps, &format!("{SCHEDULE}; {q}; {SWITCH}"));
-        // A signal: it does not sleep.
+        // A task with a pending signal does not sleep.
         let bench = Bench::running(profile);
         assert_eq!(bench.lock(P, CPU0, TASK_INTERRUPTIBLE, &mut LockStage::Start), Locked::Schedule);
         bench.tasks[P].other.sigpending.store(true, Ordering::Relaxed);
