@@ -62,7 +62,7 @@ fn a_zero_says_why_it_says_nothing() {
         (
             of(json!(["store-store", "load-load"]), json!(["S01-core+nt"]), 1),
             &["S01-core+nt"],
-            "too few matches at skews where the threads met: 1 of the 1,000 that are needed",
+            "too few matches at skews where the threads ran at the same time: 1 of the 1,000 that are needed",
         ),
     ];
     for (evidence, controls_fired, words) in cases {

@@ -46,7 +46,7 @@ pub(super) fn doubt(result: &ScenarioResult) -> Option<String> {
         Some(evidence) => {
             let what = if result.match_event.is_some() { "matches" } else { "iterations" };
             format!(
-                "too few {what} at skews where the threads met: {} of the {} that are needed",
+                "too few {what} at skews where the threads ran at the same time: {} of the {} that are needed",
                 count(evidence.looked),
                 count(evidence.needed)
             )

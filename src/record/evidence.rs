@@ -14,7 +14,7 @@ use crate::stats::LEVEL;
 /// bounds the race at 0.3 % of the matches with 95 % confidence.
 pub const LEAST_MATCHES: u64 = 1000;
 /// If more than this share of the instances at a skew had the same outcome, and it is not the race, the
-/// threads hardly met at this skew: one of them was nearly always done before the other started.
+/// threads hardly met at this skew, that is, they hardly ran the instance at the same time.
 const APART: f64 = 0.99;
 
 /// The evidence for a zero.
