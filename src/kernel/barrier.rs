@@ -15,7 +15,7 @@ use super::sync::{AtomicU32, AtomicUsize, Ordering};
 pub struct Row {
     /// The kernel's name for the barrier.
     pub primitive: &'static str,
-    /// `target_arch`
+    /// The architecture, as in `target_arch`.
     pub arch: &'static str,
     /// The assembly text; empty for a barrier that only stops the compiler from reordering.
     pub text: &'static str,
@@ -58,35 +58,36 @@ macro_rules! barriers {
 }
 
 barriers! {
-    /// smp_mb()
+    /// smp_mb(): a full barrier.
     smp_mb, SeqCst: {
         "x86_64" => "lock add dword ptr [rsp - 4], 0",
         "aarch64" => "dmb ish" nostack,
         "powerpc64" => "sync" nostack,
         "riscv64" => "fence rw, rw" nostack,
     }
-    /// smp_rmb()
+    /// smp_rmb(): orders loads against later loads.
     smp_rmb, Acquire: {
         "x86_64" => "" nostack,
         "aarch64" => "dmb ishld" nostack,
         "powerpc64" => "lwsync" nostack,
         "riscv64" => "fence r, r" nostack,
     }
-    /// smp_wmb()
+    /// smp_wmb(): orders stores against later stores.
     smp_wmb, Release: {
         "x86_64" => "" nostack,
         "aarch64" => "dmb ishst" nostack,
         "powerpc64" => "lwsync" nostack,
         "riscv64" => "fence w, w" nostack,
     }
-    /// smp_mb__after_spinlock()
+    /// smp_mb__after_spinlock(): a full barrier after a lock was taken. Empty on x86, where taking a lock is
+    /// one.
     smp_mb__after_spinlock, SeqCst: {
         "x86_64" => "" nostack,
         "aarch64" => "dmb ish" nostack,
         "powerpc64" => "sync" nostack,
         "riscv64" => "fence iorw, iorw" nostack,
     }
-    /// smp_acquire__after_ctrl_dep()
+    /// smp_acquire__after_ctrl_dep(): turns a control dependency from a load into acquire ordering.
     smp_acquire__after_ctrl_dep, Acquire: {
         "x86_64" => "" nostack,
         "aarch64" => "dmb ishld" nostack,

@@ -82,7 +82,7 @@ impl Harm {
     /// Whether this harm is known to occur in a profile.
     ///
     /// H1 is the race, seen by a wakeup that tests blocked_on (both drafts). H5 occurs where a wakeup leaves
-    /// blocked_on behind. H6, and with it H4, occurs in the draft (the open question of docs/kernel.md,
+    /// blocked_on set. H6, and with it H4, occurs in the draft (the open question of docs/kernel.md,
     /// section 8). H8 occurs where donors do not look at signals: in v7.1 and the drafts. C4 does not hold in
     /// v7.2, whose unlock clears blocked_on under blocked_lock alone. C5 does not hold in v7.2, for the same
     /// reason, nor in the drafts, whose wakeup clears it.

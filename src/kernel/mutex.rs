@@ -27,7 +27,7 @@ const MUTEX_FLAGS: usize = 7;
 pub struct Mutex {
     /// The owner's [`TaskId`] plus one, times 8, plus the flags. Without an owner only the flags.
     pub owner: AtomicUsize,
-    /// ->wait_lock
+    /// ->wait_lock: protects the list of waiters.
     pub wait_lock: RawSpinlock,
     wait_list: Guarded<VecDeque<TaskId>>,
 }
@@ -83,7 +83,7 @@ pub enum Locked {
 }
 
 impl<T: TaskLayout> Kernel<T> {
-    /// __mutex_owner()
+    /// __mutex_owner(): the task in the owner field, if any.
     pub fn __mutex_owner(&self, mutex: MutexId) -> Option<TaskId> {
         owner_task(self.mutexes[mutex].owner.load(Ordering::Relaxed))
     }
@@ -103,7 +103,7 @@ impl<T: TaskLayout> Kernel<T> {
         waiters
     }
 
-    /// __mutex_trylock_common()
+    /// __mutex_trylock_common(): one attempt to take the mutex. With `handoff` a failed attempt sets HANDOFF.
     fn __mutex_trylock_common(&self, current: TaskId, mutex: MutexId, handoff: bool) -> bool {
         let word = &self.mutexes[mutex].owner;
         let own = (current + 1) << 3;
@@ -135,7 +135,7 @@ impl<T: TaskLayout> Kernel<T> {
         }
     }
 
-    /// __mutex_trylock()
+    /// __mutex_trylock(): returns whether `current` has taken the mutex.
     pub fn __mutex_trylock(&self, current: TaskId, mutex: MutexId) -> bool {
         self.__mutex_trylock_common(current, mutex, false)
     }
@@ -268,7 +268,7 @@ impl<T: TaskLayout> Kernel<T> {
         }
     }
 
-    /// __mutex_remove_waiter()
+    /// __mutex_remove_waiter(): removes `current` from the list; clears the flags if the list is empty.
     fn __mutex_remove_waiter(&self, cpu: Cpu, current: TaskId, mutex: MutexId) {
         let lock = &self.mutexes[mutex];
         let empty = lock.waiters(cpu, |waiters| {
@@ -280,7 +280,7 @@ impl<T: TaskLayout> Kernel<T> {
         }
     }
 
-    /// signal_pending_state()
+    /// signal_pending_state(): whether `p` has a signal that interrupts a sleep in `state`.
     pub fn signal_pending_state(&self, p: TaskId, state: u32) -> bool {
         state & TASK_INTERRUPTIBLE != 0 && self.tasks[p].other.sigpending.load(Ordering::Relaxed)
     }
@@ -320,7 +320,7 @@ impl<T: TaskLayout> Kernel<T> {
         self.wake_up_q(cpu, Some(current), &wake_q)
     }
 
-    /// __mutex_handoff()
+    /// __mutex_handoff(): makes `to` the owner, with PICKUP set; without a waiter the mutex becomes free.
     fn __mutex_handoff(&self, cpu: Cpu, current: TaskId, mutex: MutexId, to: Option<TaskId>) {
         let word = &self.mutexes[mutex].owner;
         let mut owner = word.load(Ordering::Relaxed);

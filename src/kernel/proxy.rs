@@ -192,7 +192,7 @@ impl<T: TaskLayout> Kernel<T> {
         Proxy::PickAgain
     }
 
-    /// proxy_resched_idle()
+    /// proxy_resched_idle(): makes the idle task the donor of this CPU.
     fn proxy_resched_idle(&self, cpu: Cpu) {
         self.rqs[cpu].with(cpu, |inner| inner.donor = inner.idle);
     }

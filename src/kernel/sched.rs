@@ -19,7 +19,7 @@ use super::{
 /// A runqueue.
 #[derive(Debug)]
 pub struct Rq {
-    /// ->__lock
+    /// ->__lock: protects the rest of the runqueue.
     pub lock: RawSpinlock,
     /// ->nr_running: number of queued tasks. May be read without the lock.
     pub nr_running: AtomicU32,
@@ -65,7 +65,7 @@ impl WakeQ {
         WakeQ(None)
     }
 
-    /// wake_q_add()
+    /// wake_q_add(): queues the wakeup of a task.
     pub fn add(&mut self, task: TaskId) {
         self.0 = Some(task);
     }
@@ -113,7 +113,7 @@ impl Wake {
 }
 
 impl<T: TaskLayout> Kernel<T> {
-    /// wake_up_q()
+    /// wake_up_q(): wakes the queued task, if there is one.
     pub fn wake_up_q(&self, cpu: Cpu, current: Option<TaskId>, wake_q: &WakeQ) -> Option<Wake> {
         wake_q.0.map(|task| self.try_to_wake_up(cpu, current, task, TASK_NORMAL))
     }

@@ -71,7 +71,7 @@ impl RawSpinlock {
         }
     }
 
-    /// raw_spin_lock()
+    /// raw_spin_lock(): waits for the lock and takes it. `cpu` becomes its holder.
     #[cfg(not(loom))]
     #[inline(always)]
     pub fn lock(&self, cpu: Cpu) {
@@ -129,7 +129,7 @@ impl RawSpinlock {
         self.word.compare_exchange(0, holder, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
-    /// raw_spin_unlock()
+    /// raw_spin_unlock(): releases the lock.
     #[cfg(not(loom))]
     #[inline(always)]
     pub fn unlock(&self) {
@@ -151,7 +151,7 @@ impl RawSpinlock {
         self.word.load(Ordering::Relaxed) == cpu as u32 + 1
     }
 
-    /// raw_spin_lock()
+    /// raw_spin_lock(): waits for the lock and takes it. `cpu` becomes its holder.
     #[cfg(loom)]
     pub fn lock(&self, cpu: Cpu) {
         let guard = self.inner.lock().expect("no thread may panic while it holds a lock");
@@ -159,7 +159,7 @@ impl RawSpinlock {
         self.word.store(cpu as u32 + 1, Ordering::Relaxed);
     }
 
-    /// raw_spin_unlock()
+    /// raw_spin_unlock(): releases the lock.
     #[cfg(loom)]
     pub fn unlock(&self) {
         self.word.store(0, Ordering::Relaxed);

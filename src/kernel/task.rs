@@ -153,17 +153,17 @@ pub struct Task<T> {
 pub struct Other {
     /// ->on_cpu: a CPU runs the task, or has not finished switching away from it.
     pub on_cpu: AtomicU32,
-    /// task_cpu()
+    /// task_cpu(): the CPU on whose runqueue the task is or was last
     pub cpu: AtomicUsize,
     /// ->wake_cpu: the CPU where the task ran last
     pub wake_cpu: AtomicUsize,
-    /// ->cpus_mask
+    /// ->cpus_mask: the CPUs where the task may run
     pub cpus_mask: u64,
     /// ->is_blocked of v7.2, protected by the runqueue's lock
     pub is_blocked: AtomicBool,
-    /// TIF_SIGPENDING
+    /// TIF_SIGPENDING: the task has a pending signal
     pub sigpending: AtomicBool,
-    /// ctx->wounded
+    /// ctx->wounded: a ww wound has told the task to give up
     pub wounded: AtomicBool,
 }
 
@@ -214,12 +214,12 @@ impl<T: TaskLayout> Kernel<T> {
         }
     }
 
-    /// READ_ONCE(p->__state)
+    /// READ_ONCE(p->__state): the state, without the episode.
     pub fn state(&self, p: TaskId) -> u32 {
         state_of(self.tasks[p].fields.state().load(Ordering::Relaxed))
     }
 
-    /// __set_current_state()
+    /// __set_current_state(): stores the state, without a barrier.
     pub fn __set_current_state(&self, cpu: Cpu, current: TaskId, state: u32) {
         self.tasks[current].fields.state().store(state, Ordering::Relaxed);
         self.trace.note(cpu, current, What::SetState(state));
@@ -265,7 +265,7 @@ impl<T: TaskLayout> Kernel<T> {
         self.trace.note(cpu, current, What::SetState(state));
     }
 
-    /// __set_task_blocked_on()
+    /// __set_task_blocked_on(): stores blocked_on alone, without __state. blocked_lock must be held.
     pub fn __set_task_blocked_on(&self, cpu: Cpu, current: TaskId, mutex: MutexId) {
         self.store_blocked_on(cpu, current, mutex);
         // No barrier follows here, and blocked_lock is released next. The race to be forced is between the
@@ -335,7 +335,7 @@ impl<T: TaskLayout> Kernel<T> {
         self.trace.note(cpu, p, What::ClearBlockedOn);
     }
 
-    /// clear_task_blocked_on()
+    /// clear_task_blocked_on(): clears blocked_on under blocked_lock.
     pub fn clear_task_blocked_on(&self, cpu: Cpu, p: TaskId, mutex: Option<MutexId>, healer: Healer) {
         let lock = self.tasks[p].fields.blocked_lock();
         if self.has(Mutant::ClearUnlocked) {

@@ -23,7 +23,7 @@ use crate::machine;
 /// The counts so far, for a progress display.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Progress {
-    /// Since the beginning.
+    /// The time since the start of the run.
     pub elapsed: Duration,
     /// Times that a task went to sleep on a mutex.
     pub rounds: u64,
@@ -36,7 +36,7 @@ pub struct Progress {
 /// The result of a run.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// Since the beginning.
+    /// The time from the start of the run to its end.
     pub elapsed: Duration,
     /// Times that a task went to sleep on a mutex.
     pub rounds: u64,
@@ -207,7 +207,8 @@ impl Ended {
     }
 }
 
-/// The check at the end: counts every lost task as H4. Returns a failure if the profile does not expect H4.
+/// The check at the end: counts every lost task as H4. Returns a failure if the profile does not expect
+/// H4, or if the check itself hangs or panics.
 fn look_after<T: TaskLayout + 'static>(world: &Arc<World<T>>) -> Result<Option<Stuck>> {
     let kernel = &world.kernel;
     let state = dump(kernel);
