@@ -1,4 +1,4 @@
-//! What is exported, to the letter: every column, its unit, every line of a head.
+//! Compares exported files literally: every column with its unit, and every header line.
 
 mod common;
 
@@ -11,7 +11,7 @@ use wakerace::record;
 
 use common::{small, wakerace};
 
-/// The small record in a file, and one of the protocol.
+/// Writes the small record of a run and that of the protocol to files.
 fn files(folder: &Path) -> [PathBuf; 2] {
     let put = |name: &str, json: String| {
         let path = folder.join(name);
@@ -85,7 +85,7 @@ fn every_column_of_results() {
         assert_eq!(of_heading, [wanted]);
     }
     assert!(all.iter().all(|line| line.len() == all[0].len()) && all.len() == 4);
-    // A test without a match event, and one that never raced.
+    // A test without a Match event, and one that never raced.
     let column = |name: &str| all[0].iter().position(|heading| heading == name).unwrap();
     assert_eq!((all[1][column("matches")].as_str(), all[1][column("races")].as_str()), ("", "600"));
     assert_eq!((all[3][column("rate")].as_str(), all[3][column("rate_low")].as_str()), ("0e0", "0e0"));
@@ -112,7 +112,7 @@ fn every_line_of_a_window() {
         "45.200,1:r0=2 1:r1=&mutex,false,410",
     ];
     assert_eq!(found, wanted.map(|line| format!("{about},{line}")));
-    // Versions that did not count outcomes at each skew.
+    // Records of versions that did not count outcomes at each skew.
     let mut old = small::run();
     old.results[1].skews.iter_mut().for_each(|skew| skew.outcomes.clear());
     small::complete(&mut old);
@@ -198,11 +198,11 @@ fn a_percentile_distribution_has_its_head_and_its_unit() {
     assert_eq!((rows[1], rows[2]), ("", "      20.000 0.000000000000          1           1.00"));
     assert!(rows.contains(&"   12351.000 1.000000000000          5"), "{text}");
     assert!(text.contains("#[Max     =    12351.000, Total count    =            5]\n"), "{text}");
-    // Times are in nanoseconds, as recorded.
+    // For the protocol, values are in nanoseconds.
     let text = exported(&["--result", "draft", "--hgrm"], &protocol);
     let max = small::protocol().results[1].heal_ns.max;
     assert!(text.contains(&format!("{:12.3} 1.000000000000          5\n", max as f64)), "{text}");
-    // Nothing named: the first that has one.
+    // Without --result, the first result with a histogram is exported.
     assert_eq!(exported(&["--hgrm"], &run), exported(&["--result", "SB", "--hgrm"], &run));
 }
 
@@ -211,7 +211,7 @@ fn an_interval_log_says_what_its_values_are_and_when_they_were() {
     let folder = tempfile::tempdir().unwrap();
     let [run, protocol] = files(folder.path());
     let mut record = small::run();
-    // One without a histogram comes before one that has one.
+    // The first result has no histogram. The lines of later results still begin at their own start times.
     record.results.swap(0, 2);
     small::complete(&mut record);
     fs::write(&run, record.json().unwrap()).unwrap();
@@ -262,7 +262,7 @@ fn a_litmus_log_to_the_letter() {
     assert!(text.contains(zero), "{text}");
 }
 
-/// What is written is read back, whatever the field.
+/// Every field that is written is read back.
 #[test]
 fn every_field_survives_writing_and_reading() {
     let value = serde_json::to_value(small::run()).unwrap();

@@ -1,4 +1,4 @@
-//! What a zero rests on, from the command line and in the words of tables and pages.
+//! Tests of the evidence for zeros: from the command line, in tables and on pages.
 
 mod common;
 
@@ -9,7 +9,8 @@ use wakerace::record::{self, AnyRecord, Finding, Record, ScenarioResult};
 
 use common::{run, shipped, wakerace};
 
-/// Threads of S14 that share a CPU see no reordering of each other: whatever the controls did on two CPUs, its zero says nothing.
+/// Threads that share a CPU cannot see reordering of each other. If threads of S14 share one, its zero is
+/// inconclusive, even if controls fired on two CPUs.
 #[test]
 fn threads_that_share_a_cpu_have_no_control() {
     let allowed = wakerace::machine::allowed_cpus().unwrap();
@@ -31,7 +32,7 @@ fn threads_that_share_a_cpu_have_no_control() {
     assert_eq!(serde_json::to_value(needs).unwrap(), json!([["store-store"], ["load-load"], ["load-store"]]));
 }
 
-/// The shipped default run, with this evidence for the zeros of S01-as-is, judged anew.
+/// The shipped default run with this evidence for the zero of S01-as-is, judged again.
 fn with_evidence(evidence: &serde_json::Value, controls_fired: &[&str]) -> Record {
     let mut record = run(&shipped().1);
     let zero = of_race(&mut record);
@@ -80,7 +81,7 @@ fn a_zero_says_why_it_says_nothing() {
         fine.summary().contains("CPUs 0,1 (core): the controls fired (") && !fine.summary().contains("the zero of")
     );
     assert!(in_page(&fine).contains("On these CPUs the control S01-core+nt 68.6 % showed in the same run"));
-    // A finding that its evidence does not carry is no record that adds up.
+    // A record is not valid if a finding does not follow from its evidence.
     let mut wrong = with_evidence(&of(json!(["store-load"]), json!([]), 50_000), &["SB"]);
     of_race(&mut wrong).finding = Finding::NotObserved;
     assert!(record::problems(&wrong).iter().any(|problem| {
@@ -88,7 +89,8 @@ fn a_zero_says_why_it_says_nothing() {
     }));
 }
 
-/// Records of earlier versions took any control that fired for enough; judging them again changes nothing.
+/// In records of earlier versions any control that fired was enough. If they are judged again, nothing
+/// changes.
 #[test]
 fn shipped_findings_stay_what_they_were() {
     for path in common::records() {
@@ -102,7 +104,7 @@ fn shipped_findings_stay_what_they_were() {
     }
 }
 
-/// A sum's zero rests on what holds in both parts.
+/// The zero of a sum rests on the evidence that both parts share.
 #[test]
 fn a_sum_rests_on_what_its_parts_share() {
     let evidence = |seen: &[&str], controls: &[&str], looked: u64, needed: u64| json!({"needs": [["store-store"], ["load-load"]], "seen": seen, "controls": controls, "looked": looked, "needed": needed});
@@ -128,7 +130,8 @@ fn a_sum_rests_on_what_its_parts_share() {
     );
 }
 
-/// Windows as they are printed: the peak by rate and not by count, where nothing was run, and the matches below the races.
+/// Race windows as text: the peak is the highest rate, not the highest count; a column without iterations is
+/// blank; the matches are below the races.
 #[test]
 fn a_window_says_where_its_peak_is() {
     let mut record = run(&shipped().1);

@@ -1,4 +1,4 @@
-//! Sums of records: what becomes of every field, and that no run is counted twice.
+//! Tests of sums of records: the meaning of every field in a sum, and that no run is counted twice.
 
 mod common;
 
@@ -25,7 +25,7 @@ fn sum_of(records: &[&Record]) -> Record {
     merger.finish()
 }
 
-/// Another run of the small record, all of whose numbers are others.
+/// Another run of the small record. All of its numbers are different.
 fn other() -> Record {
     let mut record = another(small::run());
     record.started = "2026-11-26T01:02:03.000000004Z".to_owned();
@@ -78,7 +78,8 @@ fn small_records_are_valid() {
     assert_eq!(small::read(&protocol), AnyRecord::Protocol(Box::new(protocol)));
 }
 
-/// All of it at once: a field that is lost, taken from one side or added where it must not be shows.
+/// Compares all fields at once. The test fails if a field is lost, taken from only one side, or wrongly
+/// added.
 #[test]
 fn every_field_of_a_result_has_its_meaning_in_a_sum() {
     let (a, b) = (small::run(), other());
@@ -112,7 +113,7 @@ fn every_field_of_a_result_has_its_meaning_in_a_sum() {
     for absent in ["line_transfer_ns", "counters", "drift", "blocks"] {
         wanted.as_object_mut().unwrap().remove(absent);
     }
-    // The control ran on other CPUs than the other run's test.
+    // In the other run the control ran on other CPUs than the test.
     wanted["controls_fired"] = json!([]);
     wanted["evidence"] = json!({"needs": [["store-load"]], "seen": [], "controls": [], "looked": 1283, "needed": 1000});
     wanted["pace"]["period_ticks"] = Value::Null;
@@ -123,11 +124,12 @@ fn every_field_of_a_result_has_its_meaning_in_a_sum() {
     record::compute(&mut computed);
     let found = serde_json::to_value(&sum.results[1]).unwrap();
     assert_eq!(found, serde_json::to_value(&computed).unwrap(), "{found:#}");
-    // What follows is computed again, in fact.
+    // The fields that follow from counts are computed again.
     assert_eq!(found["iterations_per_s"], json!(2700.0 / 42.5));
     assert_eq!(found["rate"], json!(124.0 / 2700.0));
     assert_eq!(found["rate_per_match"], json!(124.0 / 1283.0));
-    // Parts of 4.2 and 5.9 % differ by more than chance, so the interval is wider than that of as many independent iterations.
+    // Rates of 4.2 and 5.9 % differ by more than chance, so the interval is wider than that of independent
+    // iterations.
     let (sum, alone) = (sum.results[1].interval.unwrap(), wakerace::stats::interval(124, 2700).unwrap());
     assert!(sum.low < alone.low && alone.high < sum.high, "{sum:?} {alone:?}");
 }
@@ -171,14 +173,14 @@ fn a_sum_is_the_same_in_whatever_order() {
         assert_eq!((one.nice, one.pace.late), (two.nice, two.pace.late));
         assert_eq!(one.skews.len(), two.skews.len());
     }
-    // Three are as two and one.
+    // A sum of three records equals the sum of a sum of two and the third.
     let third = a_third();
     let (flat, nested) = (sum_of(&[&a, &b, &third]), sum_of(&[&sum_of(&[&a, &b]), &third]));
     assert_eq!((flat.id, flat.parts.len()), (nested.id, nested.parts.len()));
     assert_eq!(flat.results[1].outcomes, nested.results[1].outcomes);
 }
 
-/// What only one part has counted, the sum has not counted; what the parts do not agree on, it does not say.
+/// If only one part has a count, the sum has none. If the parts have different values, the sum has none.
 #[test]
 fn what_one_part_lacks_the_sum_lacks() {
     let sum = |edit: fn(&mut ScenarioResult)| {
@@ -251,7 +253,7 @@ fn a_control_speaks_for_a_sum_only_if_it_fired_in_all_parts() {
     assert_eq!((kept.control.as_str(), kept.rate), ("SB", sensitivity.rate));
     assert_eq!(kept.bound, both.interval.unwrap().high / kept.rate);
     assert!(kept.bound < sensitivity.bound, "twice as many iterations bound it lower");
-    // The weaker one's rate is what holds for both.
+    // The lower rate holds for both parts.
     let mut weak = b.clone();
     weak.results[2].sensitivity.as_mut().unwrap().rate = 0.125;
     for sum in [sum_of(&[&a, &weak]), sum_of(&[&weak, &a])] {
@@ -306,13 +308,13 @@ fn results_of_one_part_alone_are_kept() {
     assert_eq!(names, ["SB", "S05-swapped", "S02-wmb", "S05-other"]);
     assert_eq!(sum.results[1].iterations, a.results[1].iterations);
     assert_eq!(sum.results[3].gaps, alone.gaps);
-    // Another class of placement is another result.
+    // A result on another placement class is a separate result.
     let mut far = other();
     far.results[1].placement.class = "socket".parse().unwrap();
     assert_eq!(sum_of(&[&a, &far]).results.len(), 4);
 }
 
-/// A change to a result, and what is then said to differ.
+/// A change to a result, and the difference that the message names.
 type Difference = (fn(&mut ScenarioResult), &'static str);
 
 #[test]
@@ -344,7 +346,7 @@ fn what_must_be_the_same_is() {
             error.starts_with("b.json cannot be added to a.json: ") && error.contains(message),
             "{message}: {error}"
         );
-        // Nothing of it was added, not even what was the same.
+        // Nothing of the record was added, not even results without a difference.
         assert_eq!(merger.finish().results, sum_of(&[&small::run()]).results, "{message}");
     }
 }
@@ -411,7 +413,7 @@ fn merge(paths: &[&PathBuf], out: &Path) -> assert_cmd::assert::Assert {
     wakerace().arg("merge").args(paths).arg("-o").arg(out).assert()
 }
 
-/// Whatever the nesting, a run is in a sum once.
+/// Checks that a run is in a sum only once, however sums are nested.
 fn no_run_is_counted_twice(a: &Record, b: &Record, c: &Record) {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
@@ -422,7 +424,7 @@ fn no_run_is_counted_twice(a: &Record, b: &Record, c: &Record) {
     merge(&[&b, &c], &bc).success();
     merge(&[&ab, &c], &abc).success();
     let out = at("sum.json");
-    // A copy under another name is the same run.
+    // A copy of a file with another name is the same run.
     let copy = at("copy.json");
     fs::copy(&a, &copy).unwrap();
     let overlaps =
@@ -448,7 +450,7 @@ fn a_run_is_in_a_sum_once() {
     no_run_is_counted_twice(&small::run(), &other(), &a_third());
 }
 
-/// Records of versions that gave them no id are told apart by what they say of their runs.
+/// Records without ids are identified by their program, command, start time and host.
 #[test]
 fn records_without_ids_are_in_a_sum_once_too() {
     let (_, text) = shipped();
@@ -458,19 +460,19 @@ fn records_without_ids_are_in_a_sum_once_too() {
     b.started = "2026-11-25T17:44:25.503233780Z".to_owned();
     c.command.push("-q".to_owned());
     no_run_is_counted_twice(&old, &b, &c);
-    // What was written while it ran is of the same run as what stood there at its end.
+    // The unfinished record that a run wrote earlier has the same identity as the final one.
     let mut early = old.clone();
     early.results.truncate(2);
     early.elapsed_s /= 2.0;
     assert_eq!(early.identity(), old.identity());
-    // And a sum of a version without ids, whose parts have none.
+    // The parts of a sum of a version without ids have no ids either.
     let mut sum = sum_of(&[&old, &b]);
     sum.id.clear();
     sum.parts.iter_mut().for_each(|part| part.id.clear());
     let error = Merger::new("sum.json", sum.clone()).unwrap().add("old.json", old.clone()).unwrap_err().to_string();
     assert!(error.contains("old.json cannot be added: sum.json already contains the run"), "{error}");
     assert!(Merger::new("sum.json", sum.clone()).unwrap().add("c.json", c).is_ok());
-    // One that such a version made of a record and itself is said to be wrong.
+    // Such a version could add a record to itself. This sum is refused.
     sum.parts[1] = sum.parts[0].clone();
     let error = Merger::new("sum.json", sum.clone()).unwrap_err().to_string();
     assert!(error.contains("sum.json") && error.contains("already contains the run"), "{error}");
@@ -512,7 +514,7 @@ fn two_runs_that_begin_at_once_have_ids_of_their_own() {
     let (one, two) = (begin(), begin());
     assert_ne!(one.id, two.id);
     assert_eq!(one.identity(), one.id);
-    // Written and read again it is the same run still.
+    // The identity is the same after writing and reading.
     let AnyRecord::Run(read) = small::read(&one) else { panic!("a record of a run") };
     assert_eq!(read.identity(), one.id);
     let protocol = || record::ProtocolRecord::begin(record::PROTOCOL_SCHEMA, now, host.clone()).unwrap().id;

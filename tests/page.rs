@@ -1,5 +1,6 @@
-//! The page in a real browser: nothing cut or overlapping, legible, and every point where its counts belong. What needs the browser is
-//! ignored unless asked for (`cargo test --test page -- --include-ignored`), and fails where there is none.
+//! Tests of the page, some of them in a real browser: no text is cut or overlaps, contrast is sufficient, and
+//! every point is at the position of its counts. Tests that need the browser are ignored by default.
+//! `cargo test --test page -- --include-ignored` runs them, and they fail without Chromium.
 
 mod common;
 
@@ -17,7 +18,8 @@ fn entry(name: &str, record: &Record) -> Entry {
     Entry { name: name.to_owned(), record: AnyRecord::Run(Box::new(record.clone())) }
 }
 
-/// The shipped run, the same as if another host had made it, one with many pairs, an emulated one, and one of the protocol.
+/// Five records: the shipped run, the same run from another host, one with many pairs of CPUs, an emulated
+/// one, and one of the protocol.
 fn entries() -> Vec<Entry> {
     let (_, text) = shipped();
     let record = run(&text);
@@ -66,9 +68,9 @@ fn a_page_needs_nothing_else_and_keeps_what_it_is_told() {
     );
     let elsewhere = text.replace("http://www.w3.org/2000/svg", "");
     assert!(!elsewhere.contains("http://") && !elsewhere.contains("https://") && !elsewhere.contains("url("));
-    // Text of records cannot become markup.
+    // Text of records is escaped.
     assert!(text.contains("&lt;do&gt;") && !text.contains("<do>"));
-    // Emulated runs are listed and never drawn.
+    // Emulated runs are listed and have no charts.
     let part = |from: &str, to: &str| {
         let start = text.find(from).unwrap_or_else(|| panic!("{from}"));
         &text[start..start + text[start..].find(to).unwrap()]
@@ -80,7 +82,7 @@ fn a_page_needs_nothing_else_and_keeps_what_it_is_told() {
         assert!(drawn.contains("svg class=\"chart"), "{section} draws something");
         assert!(!drawn.contains("> D ") && !drawn.contains("data-name=\"D\""), "{section} draws the emulated run");
     }
-    // The words, the command and the code are there.
+    // The page has the counts, the command and the code hashes.
     let (_, shipped) = shipped();
     let record = run(&shipped);
     for result in &record.results {
@@ -135,22 +137,22 @@ fn counts_at_the_edge_are_drawn_or_refused_and_never_a_panic() {
     }
 }
 
-/// What the browser measured of a page.
+/// The measurements that the browser made on a page.
 #[derive(Deserialize)]
 struct Seen {
     width: f64,
     scroll: f64,
-    /// What sticks out of the page or of its own box.
+    /// Elements that extend beyond the page or their own box.
     out: Vec<String>,
-    /// Pairs of texts of a chart that lie over each other.
+    /// Pairs of texts in a chart that overlap.
     overlaps: Vec<String>,
-    /// The lowest contrast of text with what is behind it.
+    /// The lowest contrast between text and background.
     contrast: f64,
     background: String,
     charts: Vec<Chart>,
 }
 
-/// A chart as it was laid out.
+/// The layout of a chart.
 #[derive(Deserialize)]
 struct Chart {
     kind: String,
@@ -174,7 +176,7 @@ struct Mark {
     data: BTreeMap<String, String>,
 }
 
-/// A page in a frame of some width, and a script beside it that measures what the browser made of it.
+/// A script that measures the layout of a page in an iframe.
 const MEASURE: &str = r#"
 const round = v => Math.round(v * 100) / 100;
 function luminance(c) {
@@ -233,7 +235,7 @@ function measure(frame) {
 addEventListener('load', () => { document.getElementById('out').textContent = JSON.stringify(measure(document.getElementById('page'))); });
 "#;
 
-/// Lays a page out.
+/// Lets the browser lay out a page at a width in CSS pixels, and returns its measurements.
 fn browse(page: &str, width: u32, dark: bool) -> Seen {
     let browser = ["chromium", "chromium-browser", "google-chrome"]
         .into_iter()
@@ -281,7 +283,7 @@ fn nothing_is_cut_or_overlaps_on_a_desk_or_a_telephone_by_day_or_by_night() {
         assert!(seen.scroll <= seen.width, "{width}: {} wide", seen.scroll);
         assert!(seen.out.is_empty(), "{width}: {:#?}", seen.out);
         assert!(seen.overlaps.is_empty(), "{width}: {:#?}", seen.overlaps);
-        // WCAG 2 asks for 4.5.
+        // WCAG 2 requires 4.5.
         assert!(seen.contrast >= 4.5, "{width}, dark {dark}: contrast {}", seen.contrast);
         assert_eq!(seen.background == "rgb(255, 255, 255)", !dark, "{}", seen.background);
         assert!(seen.charts.len() > 20);
@@ -298,7 +300,7 @@ fn nothing_is_cut_or_overlaps_on_a_desk_or_a_telephone_by_day_or_by_night() {
     }
 }
 
-/// The place that ticks give a value on an even or logarithmic axis.
+/// The position of a value on an axis with these ticks. `project` is the scale of the axis.
 fn place(ticks: &[(f64, f64)], value: f64, project: fn(f64) -> f64) -> f64 {
     let [first, last] = [ticks[0], ticks[ticks.len() - 1]];
     let share = (project(value) - project(first.0)) / (project(last.0) - project(first.0));
@@ -322,7 +324,7 @@ fn every_point_lies_where_its_counts_belong() {
             let what = format!("{} at {} ns", result.scenario, skew.skew_ns);
             assert_eq!(mark.data["seen"], skew.races.to_string(), "{what}");
             assert_eq!(mark.data["of"], skew.iterations.to_string(), "{what}");
-            // A zero is a bound, at the upper end of its interval.
+            // A zero is drawn as a bound at the upper end of its interval.
             assert_eq!(mark.bound, skew.races == 0, "{what}");
             let interval = wakerace::stats::interval(skew.races, skew.iterations).unwrap();
             let value = if mark.bound { interval.high } else { skew.races as f64 / skew.iterations as f64 };
@@ -343,7 +345,7 @@ fn every_point_lies_where_its_counts_belong() {
         let value = result.rate.filter(|rate| *rate > 0.0).unwrap_or(result.interval.unwrap().high);
         let end = place(&chart.x, value, f64::log10);
         assert!((mark.x - end).abs() < 1.5, "{}: the bar ends at {}, not {end}", result.scenario, mark.x);
-        // Whose the lines were: a bar for each choice, of what raced.
+        // Cache-line ownership: a bar for each start of the tests that raced.
         let starts = seen.charts.iter().find(|chart| chart.section == "starts" && chart.caption == result.scenario);
         assert_eq!(starts.is_some(), result.races > 0, "{}", result.scenario);
         let bars = starts.map_or(&[][..], |chart| &chart.marks);
@@ -358,7 +360,7 @@ fn every_point_lies_where_its_counts_belong() {
         }
     }
     assert!(drawn > 300, "{drawn}");
-    // A cell for each pair.
+    // The heat map has a cell for each pair.
     let heat = seen.charts.iter().find(|chart| chart.kind == "heat").expect("a heat map");
     assert_eq!(heat.marks.len(), 66);
     assert!(heat.marks.iter().all(|mark| mark.bound == (mark.data["seen"] == "0")));

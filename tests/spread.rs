@@ -1,4 +1,4 @@
-//! Intervals of machines that drift, in records: blocks, repeats, sums, and what is printed of them.
+//! Tests of intervals on machines that drift: blocks, repeats, sums, and their output.
 
 mod common;
 
@@ -18,7 +18,7 @@ fn sb(record: &mut Record) -> &mut ScenarioResult {
     record.results.iter_mut().find(|result| result.scenario == "SB").unwrap()
 }
 
-/// The shipped run with a store buffering of these counts.
+/// The shipped run with these counts for SB.
 fn with(races: u64, iterations: u64, blocks: &[(u64, u64)]) -> Record {
     let mut record = run(&shipped().1);
     record.started = format!("2026-01-01T00:00:{:02}Z", races % 60);
@@ -39,7 +39,7 @@ fn with(races: u64, iterations: u64, blocks: &[(u64, u64)]) -> Record {
     record
 }
 
-/// 64 blocks of 10,000: the first half at one rate, the second at another.
+/// A run with 64 blocks of 10,000 iterations: 30 % races in the first half, 40 % in the second.
 fn drifting() -> Record {
     let blocks: Vec<(u64, u64)> = (0..64).map(|at| (if at < 32 { 3000 } else { 4000 }, 10_000)).collect();
     with(224_000, 640_000, &blocks)
@@ -63,14 +63,14 @@ fn a_run_that_drifted_has_a_wider_interval_and_says_so() {
     assert!((rate.parse::<f64>().unwrap() - effective).abs() < 1e-9 * effective, "{rate}");
     let words = "the rate varied during the run, so the 640,000 iterations tell it only as well as";
     assert!(record.summary().contains(words), "{}", record.summary());
-    // Blocks that differ by no more than chance change nothing.
+    // If blocks differ by no more than chance, the interval stays the same.
     let mut still = with(224_000, 640_000, &[(3500, 10_000); 64]);
     assert_eq!(sb(&mut still).interval, Some(plain));
     assert_eq!(sb(&mut still).effective_iterations, Some(640_000.0));
     assert!(!still.summary().contains("the rate varied"));
 }
 
-/// A field of a line whose fields before it hold commas in quotes.
+/// A field of a CSV line. Fields before it may have quoted commas.
 fn csv_field(line: &str, column: usize) -> String {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
     reader.records().next().unwrap().unwrap()[column].to_owned()
@@ -86,7 +86,7 @@ fn a_sum_is_as_wide_as_its_parts_differ() {
         assert_eq!(record::problems(&record), Vec::<String>::new());
         sb(&mut record).clone()
     };
-    // 35.5 % and 38.6 %, and one between.
+    // Rates of 35.5 %, 38.6 % and 37.0 %.
     let apart = sum(&[(355_000, 1_000_000), (386_001, 1_000_000), (370_002, 1_000_000)]);
     assert_eq!(apart.repeats.len(), 3);
     assert_eq!(apart.repeats[1], CountRecord { races: 386_001, iterations: 1_000_000, matches: None });
@@ -132,7 +132,7 @@ fn what_intervals_follow_from_is_checked() {
     assert!(problems.iter().any(|problem| problem.contains("repeats: the iterations")), "{problems:?}");
 }
 
-/// Which record is which: the first file is A, and the column says how many times A's rate the other's is.
+/// The first file is A, and the ratio is the rate of the other file divided by the rate of A.
 #[test]
 fn comparing_says_how_many_times_the_first_the_other_is() {
     let folder = tempfile::tempdir().unwrap();
@@ -156,13 +156,14 @@ fn comparing_says_how_many_times_the_first_the_other_is() {
     assert!(up.find("10.0 %").unwrap() < up.find("40.0 %").unwrap(), "{up}");
     let (down, _) = line(&often, &rare, 1);
     assert!(down.contains(" 0.250 [") && down.ends_with("yes"), "{down}");
-    // Two single runs, 10 % apart: what runs differ by is not known, and what is assumed is said.
+    // Two single runs that differ by 10 %. The spread between runs is unknown, so the output names the
+    // assumption.
     let (close, text) = line(&rare, &near, 0);
     assert!(close.contains(" 1.100 [") && close.ends_with("no"), "{close}");
     assert!(text.contains("20 % (one standard deviation) is assumed. `wakerace run --repeat 5` measures it"), "{text}");
 }
 
-/// Where a record has a test on several pairs of CPUs, each is set beside the same pair.
+/// If a record has a test on several pairs of CPUs, each pair is compared with the same pair.
 #[test]
 fn comparing_takes_the_same_cpus() {
     let pairs = |races: [u64; 2]| {
@@ -180,7 +181,7 @@ fn comparing_takes_the_same_cpus() {
     assert_eq!(values, [1.0, 1.0]);
 }
 
-/// Everything is run so many times, in turns, and each result says what its repeats were.
+/// `--repeat` runs all tests several times in turns. Each result has the counts of its repeats.
 #[test]
 fn repeats_run_in_turns_and_are_kept_apart() {
     let folder = tempfile::tempdir().unwrap();
@@ -201,7 +202,7 @@ fn repeats_run_in_turns_and_are_kept_apart() {
         );
         assert_eq!(result.iterations, 9000);
     }
-    // One line per repeat, in turns.
+    // The output has one line per repeat, in turns.
     let lines: Vec<&str> = text.lines().filter(|line| line.contains(" 3,000 iterations")).collect();
     let names: Vec<bool> = lines.iter().map(|line| line.contains("SB on CPUs")).collect();
     let placements = record.results.iter().filter(|result| result.scenario == "SB").count();

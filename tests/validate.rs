@@ -1,4 +1,4 @@
-//! `validate`: whatever is invented is named by its path, and what was measured is not.
+//! Tests of `validate`: it names the path of every invented value, and accepts measured records.
 
 mod common;
 
@@ -18,7 +18,7 @@ fn problems(value: &Value) -> Result<Vec<String>, String> {
     record::read("r.json", &text).map(|record| record.problems()).map_err(|error| error.to_string())
 }
 
-/// A change to a record, and how the problem begins that is found.
+/// A change to a record, and the beginning of the problem that validation finds.
 type Case = (fn(&mut Value), &'static str);
 
 fn each_is_named(record: &impl serde::Serialize, cases: &[Case]) {
@@ -327,7 +327,7 @@ fn every_field_has_a_range() {
     );
 }
 
-/// The paths of every number below a value.
+/// Collects the paths of all numbers in a value.
 fn numbers(value: &Value, at: &str, out: &mut Vec<String>) {
     match value {
         Value::Number(_) => out.push(at.to_owned()),
@@ -341,13 +341,14 @@ fn numbers(value: &Value, at: &str, out: &mut Vec<String>) {
     }
 }
 
-/// Whatever number there is, now and in later versions: one that cannot be is noticed, by the reader or by `validate`.
+/// Replaces each number of a record by absurd ones. The reader or `validate` must reject each, also in fields
+/// of later versions. `any` lists the fields that may have any large count.
 fn absurd_numbers_are_noticed(record: &impl serde::Serialize, any: &[&str]) {
     let whole = serde_json::to_value(record).unwrap();
     let mut all = Vec::new();
     numbers(&whole, "", &mut all);
     assert!(all.len() > 50, "{}", all.len());
-    // A register may hold any value.
+    // A register may have any value.
     for path in all.into_iter().filter(|path| !path.contains("/values/")) {
         let absurd = [json!(-1e15), json!(-7), json!(1e300), json!(u64::MAX)];
         for (number, absurd) in absurd.into_iter().enumerate() {
@@ -365,7 +366,7 @@ fn absurd_numbers_are_noticed(record: &impl serde::Serialize, any: &[&str]) {
 
 #[test]
 fn no_absurd_number_is_taken_for_true() {
-    // These count what a busy or a fast box may give any number of; seeds are any number.
+    // Counts without an upper limit: a busy or a fast machine can give any number. Seeds are any number.
     absurd_numbers_are_noticed(&small::run(), &["seed", "discarded", "disturbances", "moved", "filtered"]);
     absurd_numbers_are_noticed(&small::protocol(), &["seed", "acquired", "rescued", "unhealed", "count"]);
 }
@@ -399,7 +400,8 @@ fn a_sum_is_held_against_its_parts() {
     );
 }
 
-/// What an earlier version judged by other rules is not judged by these; what holds by all of them does.
+/// Records of earlier versions had other rules for findings. Only checks that hold under all rules apply to
+/// them.
 #[test]
 fn records_of_earlier_versions_hold_what_they_claim() {
     let mut old = small::run();
@@ -499,7 +501,7 @@ fn validate_names_the_file_and_every_field() {
     fs::write(&path, serde_json::to_string(&record).unwrap()).unwrap();
     let said = contains("invented.json: elapsed_s: is -5.0").and(contains("invented.json: results[1].rate: is 0.5"));
     wakerace().arg("validate").arg(&path).assert().code(2).stderr(said).stdout("");
-    // Nobody takes numbers from it.
+    // No command uses the numbers of an invalid record.
     for arguments in
         [vec!["export", "--csv"], vec!["report", "-o", "-"], vec!["merge", "-o", "-"], vec!["export", "--hlog"]]
     {
@@ -514,13 +516,13 @@ fn a_file_without_an_end_is_refused() {
     for arguments in readers {
         wakerace().args(arguments).assert().code(2).stderr(contains("/dev/zero: larger than").and(contains("bytes")));
     }
-    // A pipe is read.
+    // A record can be read from a pipe.
     let record = serde_json::to_string(&small::run()).unwrap();
     let mut command = assert_cmd::Command::from_std(wakerace());
     command.args(["validate", "/dev/stdin"]).write_stdin(record).assert().success().stdout("/dev/stdin: valid\n");
 }
 
-/// Two links to the folder itself are 2^40 paths.
+/// Two symbolic links to the folder itself give 2^40 paths, so each folder must be searched only once.
 #[test]
 fn folders_that_lead_back_to_themselves_are_searched_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -551,7 +553,8 @@ fn folders_that_lead_back_to_themselves_are_searched_once() {
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
 
-    /// A record that is nearly right is judged, added up and printed, or refused: what fuzz/ does for longer.
+    /// A nearly valid record is judged, added up and printed, or refused, without a panic. fuzz/ does the
+    /// same for longer.
     #[test]
     fn nothing_that_reads_is_a_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 2..120)) {
         let wholes = WHOLES.get_or_init(common::mutate::wholes);
