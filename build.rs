@@ -1,5 +1,7 @@
-//! Tells the program which commit it was built from, so that every record can be traced to its source; and its tests whether there are
-//! two CPUs, without which some are ignored, by name, instead of passing without having tried anything.
+//! Passes two facts to the build: the commit, and whether the build host has two CPUs.
+//!
+//! The commit (`WAKERACE_COMMIT`) goes into every record, so that a record can be traced to its source. Without `cfg(two_cpus)`,
+//! tests that need two CPUs are ignored and listed as such; they do not pass without testing anything.
 
 use std::process::Command;
 
@@ -12,7 +14,7 @@ fn main() {
     if std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() >= 2) {
         println!("cargo:rustc-cfg=two_cpus");
     }
-    // Given where there is no git to ask, as in the root file system that foreign binaries are built in.
+    // The variable is set where git is not available, for example in the root file system in which foreign binaries are built.
     println!("cargo:rerun-if-env-changed=WAKERACE_COMMIT");
     if let Ok(commit) = std::env::var("WAKERACE_COMMIT") {
         println!("cargo:rustc-env=WAKERACE_COMMIT={commit}");

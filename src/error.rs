@@ -1,17 +1,17 @@
-//! The one error type that reaches a person, and the exit statuses.
+//! The error type for every failure that is reported to the user, and the exit statuses.
 
 use crate::litmus::Diagnostic;
 
-/// What went wrong, in words for the person at the terminal.
+/// A failure, with a message for the user.
 ///
-/// Every variant ends the program with exit status [`EXIT_BAD_INPUT`]. The text says what was wrong (the file and
-/// line, or the option) and what would be right.
+/// Every variant ends the program with exit status [`EXIT_BAD_INPUT`]. The message says what is wrong, where (the file and
+/// line, or the option), and what is expected.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A litmus file that cannot be read as a test; points at the line.
+    /// A litmus file is not a valid test. The message points at the line.
     #[error("{0}")]
     Litmus(Box<Diagnostic>),
-    /// An option, argument or scenario name that makes no sense.
+    /// An option, an argument, a scenario name or a record is wrong.
     #[error("{0}")]
     Usage(String),
     /// The input is fine but this host cannot do it.
@@ -20,18 +20,18 @@ pub enum Error {
     /// The operating system refused a file operation.
     #[error("{what}: {source}")]
     Io {
-        /// What was being done, with the path.
+        /// The operation that failed, with the path.
         what: String,
-        /// What the operating system answered.
+        /// The error from the operating system.
         source: std::io::Error,
     },
-    /// A promise this program makes to itself was broken: a bug here, never the user's fault.
+    /// An invariant of this program is broken. This is a bug in wakerace, never the user's fault.
     #[error("internal error (please report it): {0}")]
     Internal(String),
 }
 
 impl Error {
-    /// Wraps an I/O error with what was being done; for `map_err`.
+    /// Returns a function for `map_err` that adds to an I/O error the operation that failed.
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Error {
         let what = what.into();
         move |source| Error::Io { what, source }
@@ -44,14 +44,15 @@ impl From<Diagnostic> for Error {
     }
 }
 
-/// The result of everything that may fail for a reason a person can act on.
+/// The result of an operation that may fail with a message for the user.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Everything came out as the architecture says it must.
+/// Exit status: all outcomes are as the architecture requires.
 pub const EXIT_OK: u8 = 0;
-/// An outcome that the architecture forbids was observed.
+/// Exit status: an outcome that the architecture forbids was observed, the protocol did unexpected harm, or `compare
+/// --fail-on-difference` found a difference.
 pub const EXIT_FORBIDDEN: u8 = 1;
-/// Bad input, or a host that cannot do what was asked.
+/// Exit status: the input is bad, or the host cannot do what was asked.
 pub const EXIT_BAD_INPUT: u8 = 2;
-/// Ended by Ctrl-C, SIGTERM or SIGHUP, with everything measured so far written. 128 + SIGINT, whichever it was.
+/// Exit status: ended by Ctrl-C, SIGTERM or SIGHUP; all results so far are written. The value is 128 + SIGINT for all three.
 pub const EXIT_INTERRUPTED: u8 = 130;

@@ -1,12 +1,13 @@
-//! The only place that writes files: whole or not at all, and never in the place of what is no regular file.
+//! Writes files. No other module writes files.
 //!
-//! A regular file, or none, is written beside its target and renamed onto it, so that a reader sees the old content or the new whenever this
-//! program is killed. Symbolic links are followed. Pipes, FIFOs and character devices are written into, once. A new file's mode is the
-//! umask's, an existing one's is kept.
+//! A regular file is always written whole: the new content goes to a temporary file in the same folder, which is then renamed to the
+//! target. So a reader sees either the old or the new content, even if this program is killed. Symbolic links are followed. Pipes,
+//! FIFOs and character devices are written into and never replaced. A new file gets the mode that the umask gives it; a replaced file
+//! keeps its mode.
 //!
-//! The file beside the target has no name until it is whole (O_TMPFILE) where the file system can do that. Elsewhere, and for the moment
-//! between its naming and its renaming, it is called `.wakerace-...` and locked. One that is not locked belongs to a run that was killed,
-//! and the next run that writes into the folder removes it.
+//! If the file system supports it (O_TMPFILE), the temporary file has no name until it is complete. Otherwise, and for the moment
+//! between naming and renaming, it is named `.wakerace-...` and locked. A temporary file without a lock belongs to a killed run. The
+//! next run that writes into the folder removes it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -19,10 +20,10 @@ use rustix::fs::{AtFlags, CWD, RenameFlags};
 use crate::error::{Error, Result};
 use crate::{shown, terminal};
 
-/// What files that are not yet whole begin with.
+/// The start of the names of temporary files.
 const PREFIX: &str = ".wakerace-";
 
-/// Where an output that somebody named goes.
+/// The destination of an output whose path the user gave.
 #[derive(Debug)]
 pub struct Sink {
     name: String,
@@ -31,44 +32,45 @@ pub struct Sink {
 
 #[derive(Debug)]
 enum Kind {
-    /// `-`, or a name of what standard output is.
+    /// Standard output: `-`, or a path to the file that standard output is.
     Stdout,
-    /// A name of what standard error is.
+    /// Standard error: a path to the file that standard error is.
     Stderr,
     /// A pipe or a character device.
     Stream(File),
-    /// A regular file or nothing yet, with all links followed.
+    /// A regular file, or a path where nothing exists yet. All symbolic links are followed.
     File(PathBuf),
-    /// A regular file that cannot be replaced: one that only a descriptor names, or in a folder that cannot be written.
+    /// A regular file that cannot be replaced, because only a descriptor names it or because its folder is not writable.
     Inside(PathBuf),
 }
 
 impl Sink {
-    /// Settles where a name leads, and that it can be written. Makes nothing and changes nothing. A FIFO is waited for until somebody
-    /// reads.
+    /// Finds out what a path leads to and checks that it can be written. Creates no file and changes no file.
+    ///
+    /// If the path is a FIFO, this waits until a reader opens it.
     ///
     /// # Errors
-    /// If it is a folder, a block device or a socket, if its folder does not exist, or if it cannot be written.
+    /// If the path is a folder, a block device or a socket, if its folder does not exist, or if it cannot be written.
     pub fn open(path: &Path) -> Result<Sink> {
         let name = shown::path(path);
         let kind = if path.as_os_str() == "-" { Kind::Stdout } else { kind(path, &name)? };
         Ok(Sink { name, kind })
     }
 
-    /// Whether it goes to standard output, so that words have to go elsewhere.
+    /// Whether the destination is standard output. Then messages must go to standard error.
     pub fn is_stdout(&self) -> bool {
         matches!(self.kind, Kind::Stdout)
     }
 
-    /// Whether it can be written again, with more in it, in place of what was written before.
+    /// Whether a later write replaces the content of an earlier one.
     pub fn is_replaced(&self) -> bool {
         matches!(self.kind, Kind::File(_) | Kind::Inside(_))
     }
 
-    /// Writes it: a file gets this content in place of its old one, anything else gets it appended.
+    /// Writes content. A regular file gets this content instead of its old one; everything else gets it appended.
     ///
     /// # Errors
-    /// If it cannot be written. A regular file then has its old content.
+    /// If the content cannot be written. A [`Sink`] that replaces a regular file leaves the old content in this case.
     pub fn write(&self, content: &str) -> Result<()> {
         let bytes = content.as_bytes();
         let written = match &self.kind {
@@ -83,6 +85,7 @@ impl Sink {
     }
 }
 
+/// What a path leads to. `name` is the path as messages show it.
 fn kind(path: &Path, name: &str) -> Result<Kind> {
     let refuse = |what: &str| Error::Usage(format!("{name} is {what}; expected the name of a file"));
     let failed = || Error::io(format!("writing {name}"));
@@ -97,7 +100,7 @@ fn kind(path: &Path, name: &str) -> Result<Kind> {
         };
         let folder = folder(&target);
         if !folder.exists() {
-            let hint = "; make it first";
+            let hint = "; create it first";
             return Err(Error::Usage(format!("{name}: the folder {} does not exist{hint}", shown::path(folder))));
         }
         if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
@@ -111,7 +114,7 @@ fn kind(path: &Path, name: &str) -> Result<Kind> {
     if there.is_dir() {
         return Err(refuse("a folder"));
     }
-    // Replacing what the shell has opened would leave the shell with the old file.
+    // If the file is the one that standard output is, it must not be replaced: the shell would still have the old file open.
     if is_file || there.file_type().is_fifo() || there.file_type().is_socket() {
         if is_same(&there, io::stdout()) {
             return Ok(Kind::Stdout);
@@ -131,7 +134,7 @@ fn kind(path: &Path, name: &str) -> Result<Kind> {
         return Ok(Kind::Stream(opened));
     }
     let Some(target) = target(path).map_err(failed())? else { return Ok(Kind::Inside(path.to_owned())) };
-    // Somebody may write a file and yet not its folder.
+    // A user may have write permission for a file but not for its folder.
     if Beside::new(folder(&target)).is_err() {
         return Ok(Kind::Inside(target));
     }
@@ -139,16 +142,17 @@ fn kind(path: &Path, name: &str) -> Result<Kind> {
     Ok(Kind::File(target))
 }
 
-/// Whether a file is the one that is open.
+/// Whether a file is the one that an open descriptor refers to.
 fn is_same(file: &fs::Metadata, open: impl AsFd) -> bool {
     rustix::fs::fstat(open).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (file.dev(), file.ino()))
 }
 
-/// Where symbolic links lead in the end, whether or not anything is there; `None` where the kernel's own links below /proc lead, which no
-/// rename can follow.
+/// The path where a chain of symbolic links ends, whether or not a file exists there.
+///
+/// `None` for the kernel's own links below /proc, because rename cannot follow them.
 fn target(path: &Path) -> io::Result<Option<PathBuf>> {
     let mut at = path.to_owned();
-    // As many as the kernel follows (MAXSYMLINKS).
+    // The kernel follows at most 40 links (MAXSYMLINKS).
     for _ in 0..40 {
         if !fs::symlink_metadata(&at).is_ok_and(|there| there.is_symlink()) {
             return Ok(Some(at));
@@ -165,17 +169,17 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Puts content in place of a regular file's, or of nothing.
+/// Replaces the content of a regular file, or creates the file.
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let there = match fs::symlink_metadata(path) {
         Ok(there) if there.is_file() => Some(there),
-        Ok(_) => return Err(io::Error::other("it is no longer a regular file")),
+        Ok(_) => return Err(io::Error::other("the path is no longer a regular file")),
         Err(_) => None,
     };
     let filled = Beside::new(folder(path)).and_then(|beside| beside.fill(content, there.as_ref()));
     let renamed = filled.and_then(|beside| beside.replace(path));
     match renamed {
-        // A mount point, or a folder that cannot be written.
+        // The file is a mount point, or its folder is not writable.
         Err(error)
             if there.is_some()
                 && matches!(
@@ -189,31 +193,31 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Overwrites a regular file where it lies: a reader may see a part of it.
+/// Overwrites a regular file in place. A reader may see incomplete content.
 fn write_inside(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
     file.write_all(content)?;
     file.sync_all()
 }
 
-/// Writes a file of this program's own, such as a profile, and makes its folders.
+/// Writes a file whose path wakerace chooses, such as a profile, and creates its folders.
 ///
 /// # Errors
-/// If it cannot be written; its old content is there then.
+/// If it cannot be written. The file then has its old content.
 pub fn write_own(path: &Path, content: &str) -> Result<()> {
     make_folders(path)?;
     Sink::open(path)?.write(content)
 }
 
-/// Whether a file of this program's own can be written, without making anything.
+/// Checks that a file whose path wakerace chooses can be written. Creates nothing.
 ///
 /// # Errors
-/// If not.
+/// If it cannot be written.
 pub fn check_own(path: &Path) -> Result<()> {
     if path.exists() { Sink::open(path).map(drop) } else { check_folder(path) }
 }
 
-/// Whether a file can be made: in its folder, or in the nearest one above it that there is.
+/// Checks that a file can be created in its folder. If the folder does not exist, checks the nearest existing folder above it.
 fn check_folder(path: &Path) -> Result<()> {
     let mut above = folder(path);
     while !above.exists() {
@@ -226,45 +230,48 @@ fn check_folder(path: &Path) -> Result<()> {
 
 fn make_folders(path: &Path) -> Result<()> {
     let folder = folder(path);
-    fs::create_dir_all(folder).map_err(Error::io(format!("making the folder {}", shown::path(folder))))
+    fs::create_dir_all(folder).map_err(Error::io(format!("creating the folder {}", shown::path(folder))))
 }
 
-/// A file that is made anew: where its name is taken, as by a run that began in the same second, `NAME-2` or a later number is. Its
-/// folders are made when it is first written.
+/// A new file that never replaces another one.
+///
+/// If its name is taken, for example by a run that began in the same second, the name gets a number: `NAME-2`, `NAME-3`, ... The
+/// folders are created at the first write.
 #[derive(Debug)]
 pub struct Fresh {
     wanted: PathBuf,
     made: Option<PathBuf>,
 }
 
-/// More files of one name than anybody has.
+/// Writing fails after this many taken names. No real folder has that many.
 const MOST_NAMES: usize = 10_000;
 
 impl Fresh {
-    /// Nothing is made yet, but it can be.
+    /// Checks that the file can be created. Creates nothing yet.
     ///
     /// # Errors
-    /// If the folder that is to hold it, or the nearest one above it, cannot be written.
+    /// If its folder, or the nearest existing folder above it, cannot be written.
     pub fn new(wanted: PathBuf) -> Result<Fresh> {
         check_folder(&wanted)?;
         Ok(Fresh { wanted, made: None })
     }
 
-    /// Its name: the one it has, or until then the one it is to have.
+    /// The path of the file. Before the first write this is the wanted path.
     pub fn path(&self) -> &Path {
         self.made.as_deref().unwrap_or(&self.wanted)
     }
 
-    /// Whether it was written.
+    /// Whether the file has been written.
     pub fn is_made(&self) -> bool {
         self.made.is_some()
     }
 
-    /// Writes it: the first time under a name that neither it nor one of the `others`, the same name with another extension, has; later in
-    /// place of its own content.
+    /// Writes the file.
+    ///
+    /// The first write takes a name that is free, also with each extension in `others`. Later writes replace the content.
     ///
     /// # Errors
-    /// If it cannot be written; nothing is changed then.
+    /// If the file cannot be written. Nothing is changed in this case.
     pub fn write(&mut self, content: &str, others: &[&str]) -> Result<()> {
         let failed = |path: &Path| Error::io(format!("writing {}", shown::path(path)));
         if let Some(made) = &self.made {
@@ -290,18 +297,18 @@ impl Fresh {
     }
 }
 
-/// `T.protocol.json` becomes `T-2.protocol.json`; number 1 is the name itself.
+/// Adds a number to a file name: `T.protocol.json` becomes `T-2.protocol.json`. Number 1 leaves the name unchanged.
 fn numbered(path: &Path, number: usize) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let (stem, rest) = name.split_at(name.find('.').unwrap_or(name.len()));
     if number == 1 { path.to_owned() } else { path.with_file_name(format!("{stem}-{number}{rest}")) }
 }
 
-/// A file on its way to its name. It is gone if it does not get there.
+/// A temporary file that gets its final name when it is complete. If it is dropped before that, it is removed.
 struct Beside {
     file: File,
     folder: PathBuf,
-    /// Its own name, if it has one yet.
+    /// The temporary name, if the file has one.
     name: Option<PathBuf>,
 }
 
@@ -309,7 +316,7 @@ impl Beside {
     fn new(folder: &Path) -> io::Result<Beside> {
         let unnamed = OpenOptions::new().write(true).mode(0o666).custom_flags(libc::O_TMPFILE).open(folder);
         match unnamed {
-            // Its name is given through /proc.
+            // `link` names the file through /proc.
             Ok(file) if Path::new("/proc/self/fd").exists() => {
                 Ok(Beside { file, folder: folder.to_owned(), name: None })
             }
@@ -317,7 +324,7 @@ impl Beside {
         }
     }
 
-    /// For file systems that have no unnamed files.
+    /// Creates a temporary file with a name, for file systems without O_TMPFILE.
     fn named(folder: &Path) -> io::Result<Beside> {
         loop {
             let name = unused(folder);
@@ -325,22 +332,23 @@ impl Beside {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
                 opened => opened?,
             };
-            // File systems without locks are swept by nobody.
+            // On a file system without locks, `sweep` removes nothing either.
             let _ = file.lock();
-            // A sweep may have come between.
+            // Another process's sweep may have removed the file before it was locked.
             if file.metadata()?.nlink() > 0 {
                 return Ok(Beside { file, folder: folder.to_owned(), name: Some(name) });
             }
         }
     }
 
-    /// Writes all of it to the disk; with the mode, and where it may the owner, of the file that it is to replace.
+    /// Writes the content to the disk. If the file will replace `like`, it also gets the mode of `like` and, if permitted, its
+    /// owner.
     fn fill(mut self, content: &[u8], like: Option<&fs::Metadata>) -> io::Result<Beside> {
         self.file.write_all(content)?;
         if let Some(like) = like {
             let own = self.file.metadata()?;
             if (own.uid(), own.gid()) != (like.uid(), like.gid()) {
-                // Only root may give files away.
+                // Only root may change the owner of a file.
                 let _ = std::os::unix::fs::fchown(&self.file, Some(like.uid()), Some(like.gid()));
             }
             self.file.set_permissions(fs::Permissions::from_mode(like.mode() & 0o7777))?;
@@ -349,11 +357,11 @@ impl Beside {
         Ok(self)
     }
 
-    /// Gives it a name that nobody has.
+    /// Gives the file its final name. Fails if the name exists.
     fn create(mut self, to: &Path) -> io::Result<()> {
         let Some(name) = &self.name else { return self.link(to) };
         match fs::hard_link(name, to) {
-            // The second name goes when this is dropped.
+            // On success the temporary name is removed when `self` is dropped.
             Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
                 rustix::fs::renameat_with(CWD, name, CWD, to, RenameFlags::NOREPLACE)?;
                 self.name = None;
@@ -363,7 +371,7 @@ impl Beside {
         }
     }
 
-    /// Gives it a name, whoever has it.
+    /// Gives the file its final name. Replaces an existing file of this name.
     fn replace(mut self, to: &Path) -> io::Result<()> {
         if self.name.is_none() {
             match self.link(to) {
@@ -387,6 +395,7 @@ impl Beside {
         Ok(())
     }
 
+    /// Gives an unnamed file a name that does not exist yet.
     fn link(&self, to: &Path) -> io::Result<()> {
         let own = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         Ok(rustix::fs::linkat(CWD, own, CWD, to, AtFlags::SYMLINK_FOLLOW)?)
@@ -401,12 +410,13 @@ impl Drop for Beside {
     }
 }
 
+/// A random name for a temporary file.
 fn unused(folder: &Path) -> PathBuf {
     let letters: String = (0..12).map(|_| fastrand::alphanumeric()).collect();
     folder.join(format!("{PREFIX}{letters}"))
 }
 
-/// Removes what killed runs left in a folder: what nobody holds a lock on. Failing to is no harm.
+/// Removes the temporary files that killed runs left in a folder: those that no process has locked. Failures are ignored.
 fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let ours = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
@@ -431,7 +441,7 @@ mod tests {
         names
     }
 
-    /// What a file system without unnamed files does, every one can do.
+    /// Every file system supports named temporary files, so this test covers the path for file systems without O_TMPFILE.
     #[test]
     fn a_named_file_and_an_unnamed_one_become_the_same() {
         let folder = tempfile::tempdir().unwrap();
@@ -455,7 +465,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let wanted = folder.path().join("deep/er/T.protocol.json");
         let mut both = [Fresh::new(wanted.clone()).unwrap(), Fresh::new(wanted.clone()).unwrap()];
-        assert!(names(folder.path()).is_empty(), "nothing is made before there is something to keep");
+        assert!(names(folder.path()).is_empty(), "nothing is created before the first write");
         for (number, fresh) in both.iter_mut().enumerate() {
             assert!(!fresh.is_made());
             fresh.write(&format!("first of {number}"), &["html"]).unwrap();
@@ -465,7 +475,7 @@ mod tests {
             assert_eq!(fs::read_to_string(fresh.path()).unwrap(), format!("second of {number}"));
         }
         assert_eq!(names(wanted.parent().unwrap()), ["T-2.protocol.json", "T.protocol.json"]);
-        // Nor under a name whose page is another run's.
+        // A name is also taken if a page of another run has it.
         fs::write(wanted.with_file_name("T-3.protocol.html"), "").unwrap();
         let mut third = Fresh::new(wanted.clone()).unwrap();
         third.write("", &["html"]).unwrap();

@@ -1,24 +1,24 @@
-//! SHA-256 in hexadecimal, for naming sources and code by their content.
+//! SHA-256 in hexadecimal. Records identify sources and machine code by their hash.
 
 use sha2::Digest;
 
-/// A running hash.
+/// A SHA-256 hash that is computed step by step.
 #[derive(Default)]
 pub struct Sha256(sha2::Sha256);
 
 impl Sha256 {
-    /// Adds bytes.
+    /// Adds bytes to the hash.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The hash of everything added, as 64 hexadecimal digits.
+    /// Returns the hash of all added bytes, as 64 hexadecimal digits.
     pub fn finish(self) -> String {
         self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
-/// The hash of one text.
+/// Returns the hash of some bytes, as 64 hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
     let mut hasher = Sha256::default();
     hasher.update(bytes);

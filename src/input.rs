@@ -1,6 +1,7 @@
-//! Reading the files and folders that somebody names: never more of one than it holds.
+//! Reads the files and folders that the user names, with a size limit.
 //!
-//! A device such as /dev/zero has no end, and a pipe has no size that could be asked for. So every reader stops at a limit, whatever the file is.
+//! A device such as /dev/zero has no end, and a pipe does not report its size. So every read stops at a limit, whatever kind of
+//! file it reads.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -11,24 +12,24 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::shown;
 
-/// How large a file may be, and what it is.
+/// The size limit of a file, and the reason for it.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit {
-    /// The most bytes.
+    /// The largest allowed size, in bytes.
     pub bytes: usize,
-    /// What is expected, and why it is no larger: `a litmus test is a page of text`.
+    /// The reason, for messages: what is expected and why it is no larger, such as `a litmus test is a page of text`.
     pub why: &'static str,
 }
 
 /// Reads a text file.
 ///
 /// # Errors
-/// If it cannot be read, is longer than the limit, or is not UTF-8.
+/// If the file cannot be read, is larger than the limit, or is not UTF-8.
 pub fn read_text(path: &Path, limit: Limit) -> Result<String> {
     let shown = shown::path(path);
     let file = File::open(path).map_err(Error::io(format!("opening {shown}")))?;
     let mut bytes = Vec::new();
-    // One byte more than allowed tells a file that is too long from one that just fits.
+    // Reading one byte more than allowed distinguishes a file that is too large from one that just fits.
     let most = u64::try_from(limit.bytes).unwrap_or(u64::MAX).saturating_add(1);
     file.take(most).read_to_end(&mut bytes).map_err(Error::io(format!("reading {shown}")))?;
     if bytes.len() > limit.bytes {
@@ -40,8 +41,10 @@ pub fn read_text(path: &Path, limit: Limit) -> Result<String> {
     })
 }
 
-/// The files below a folder that have an extension, folder by folder and by name. Each real folder is looked into once, by whichever name comes
-/// first: symbolic links may lead back to where one is. A pipe or a device is left out, because nobody who names a folder means to wait for one.
+/// Finds all files below a folder that have an extension, sorted by name within each folder.
+///
+/// Each real folder is searched once, under the first name that leads to it, because symbolic links may form cycles. Pipes and
+/// devices are skipped, because reading them could block.
 ///
 /// # Errors
 /// If a folder cannot be read.
@@ -68,7 +71,7 @@ fn search(folder: &Path, extension: &str, seen: &mut HashSet<(u64, u64)>, found:
         match kind {
             Ok(kind) if kind.is_dir() => search(&path, extension, seen, found)?,
             Ok(kind) if !kind.is_file() => {}
-            // A link that leads nowhere is named by whoever opens it.
+            // A broken link is included, so that opening it gives an error message with its name.
             _ if has => found.push(path),
             _ => {}
         }

@@ -1,14 +1,14 @@
-//! wakerace: measures memory-ordering races of the Linux kernel's wakeup path on the CPU in front of you.
+//! wakerace measures memory-ordering races of the Linux kernel's wakeup path on real hardware.
 //!
-//! Data flows one way, and each arrow is one module with one public entry:
+//! Data flows in one direction. Each arrow below is one module with one public entry point:
 //!
 //! ```text
 //! scenarios/*.litmus --litmus::parse--> Test --program::lower--> Program --codegen--> machine code
-//!                                                             Program --model--> what may be seen at all
+//!                                                             Program --model--> allowed outcomes
 //!     --harness::run--> Tally --stats--> Record --publish--> table, JSON, CSV, Markdown
 //! ```
 
-#![warn(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)] // terminal.rs is the only door
+#![warn(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)] // only terminal.rs may print
 
 pub mod arch;
 pub mod catalogue;

@@ -1,4 +1,4 @@
-//! The wakerace binary: arguments in, exit status out.
+//! The wakerace binary: calls the library's command line and returns its exit status.
 
 use std::process::ExitCode;
 

@@ -1,14 +1,17 @@
-//! Text of others made fit to be shown: what a terminal would obey, or what makes a line read other than it is, becomes visible.
+//! Makes untrusted text safe to print: escapes control characters and invisible layout characters.
 //!
-//! Names, comments and paths come from files that anybody may have written. An escape sequence among them could move the cursor, rename the
-//! window or answer back as if it were typed; a bidirectional override turns the letters behind it round.
+//! Names, comments and paths come from files that anybody may have written. An escape sequence in them could move the cursor, rename
+//! the window, or make the terminal send input as if it were typed. A bidirectional override reverses the order of the letters
+//! after it.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Whether a character is obeyed instead of shown: C0, DEL and C1 controls; and the invisible ones that reorder, break or tag a line
-/// (Unicode 16, 23.2 "Layout Controls" and 23.9 "Tag Characters"; they are what CVE-2021-42574 is about).
+/// Whether a character is hidden: a terminal interprets it or does not display it.
+///
+/// These are the C0, DEL and C1 controls, and the invisible characters that reorder, break or tag a line (Unicode 16, 23.2 "Layout
+/// Controls" and 23.9 "Tag Characters"; see CVE-2021-42574).
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -16,6 +19,7 @@ pub fn is_hidden(c: char) -> bool {
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Replaces each hidden character by its escape, such as `\u{1b}`.
 fn replaced(text: &str, hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
     let Some(first) = text.find(&hidden) else { return Cow::Borrowed(text) };
     let mut out = text[..first].to_owned();
@@ -25,8 +29,8 @@ fn replaced(text: &str, hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Text of several lines. Line feeds and tabs stay, a carriage return before a line feed goes, and every other control character is
-/// written as `\u{1b}`.
+/// Escapes text of several lines. Line feeds and tabs stay. A carriage return before a line feed is removed. Every other hidden
+/// character is replaced by its escape, such as `\u{1b}`.
 pub fn text(text: &str) -> Cow<'_, str> {
     let lines = if text.contains("\r\n") { Cow::Owned(text.replace("\r\n", "\n")) } else { Cow::Borrowed(text) };
     let hidden = |c| is_hidden(c) && !matches!(c, '\n' | '\t');
@@ -36,18 +40,20 @@ pub fn text(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A name or a cell of a table: one line, whatever it holds.
+/// Escapes a name or a table cell. The result is always one line.
 pub fn line(text: &str) -> Cow<'_, str> {
     replaced(text, is_hidden)
 }
 
-/// A path, in one line.
+/// Escapes a path. The result is always one line.
 pub fn path(path: &Path) -> String {
     line(&path.display().to_string()).into_owned()
 }
 
-/// JSON in which the same characters stand as `\u001b`, which is the same JSON: they can only be within strings there. The serialiser has
-/// written those below 0x20 so already; line feeds between values stay.
+/// Escapes hidden characters in JSON as `\u001b`.
+///
+/// The result is equivalent JSON, because these characters can only occur inside strings. The serialiser has already escaped
+/// characters below 0x20. Line feeds between values stay.
 pub fn json(text: String) -> String {
     let hidden = |c| is_hidden(c) && !matches!(c, '\n' | '\t' | '\r');
     if !text.contains(hidden) {
@@ -79,7 +85,7 @@ mod tests {
         let shown = r"a\u{1b}[31m\u{9b}2J\u{7}\u{7f}\u{202e}\u{2066}\u{2028}\u{e0041}z";
         assert_eq!((text(NASTY), line(NASTY)), (shown.into(), shown.into()));
         assert_eq!(path(Path::new("x\u{1b}c\ny")), r"x\u{1b}c\u{a}y");
-        // Every control character there is.
+        // This loop covers every control character.
         for c in ('\0'..=char::MAX).filter(|c| c.is_control()) {
             assert!(
                 !line(&c.to_string()).contains(c) && !json(c.to_string()).contains(c) || "\n\t\r".contains(c),

@@ -1,31 +1,31 @@
-//! The only place that writes to standard output and standard error.
+//! Writes to standard output and standard error. No other module prints.
 //!
-//! What is printed may name files and quote records of strangers, so all words go through [`shown`]. No print may fail a run: a reader
-//! that went away is no error, and standard error is never one, because there is nobody left to be told.
+//! Messages may contain file names and text from untrusted records, so all of them go through [`shown`]. Printing must not fail a
+//! run: a closed pipe is not an error, and failures on standard error are ignored, because they cannot be reported anywhere.
 
 use std::io::{self, IsTerminal, Write};
 
 use crate::error::{Error, Result};
 use crate::shown;
 
-/// Words to standard output. A reader that went away (`wakerace list | head -1`) is no error.
+/// Prints text to standard output. A closed pipe (`wakerace list | head -1`) is not an error.
 ///
 /// # Errors
-/// If they cannot be written for another reason, such as a full disk.
+/// If the text cannot be written for another reason, such as a full disk.
 pub fn out(words: &str) -> Result<()> {
     write(shown::text(words).as_bytes())
 }
 
-/// Words to standard error; lost if nobody can take them.
+/// Prints text to standard error. Failures are ignored.
 pub fn err(words: &str) {
     let mut out = io::stderr().lock();
     let _ = out.write_all(shown::text(words).as_bytes()).and_then(|()| out.flush());
 }
 
-/// A file's content to standard output, as it is unless a terminal would have to show it.
+/// Writes a file's content to standard output: unchanged, or through [`shown`] if standard output is a terminal.
 ///
 /// # Errors
-/// As [`out`].
+/// The same as [`out`].
 pub fn data(content: &str) -> Result<()> {
     if io::stdout().is_terminal() { out(content) } else { write(content.as_bytes()) }
 }
