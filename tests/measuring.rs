@@ -1,4 +1,5 @@
-//! What a run does when the box gets in its way, and what counts as an iteration.
+//! Tests of measuring: what counts as an iteration, and how a run reacts to disturbances such as moved threads, missing threads and
+//! signals.
 
 use std::fs;
 use std::io::Read;
@@ -13,7 +14,7 @@ use predicates::str::contains;
 use wakerace::machine::allowed_cpus;
 use wakerace::record::{self, AnyRecord, Finding, Record};
 
-/// wakerace in a folder of its own; through an emulator if WAKERACE_RUNNER names one.
+/// A command that runs wakerace with `folder` as its current folder, under the emulator that WAKERACE_RUNNER names if it is set.
 fn wakerace(folder: &Path) -> Command {
     let binary = env!("CARGO_BIN_EXE_wakerace");
     let runner = std::env::var_os("WAKERACE_RUNNER");
@@ -25,7 +26,7 @@ fn wakerace(folder: &Path) -> Command {
 fn read(path: &Path) -> Record {
     match record::read_file(path).unwrap_or_else(|error| panic!("{error}")) {
         AnyRecord::Run(record) => *record,
-        AnyRecord::Protocol(_) => panic!("a record of the protocol"),
+        AnyRecord::Protocol(_) => panic!("this is a record of `wakerace protocol`"),
     }
 }
 
@@ -53,7 +54,7 @@ fn what_a_filter_excludes_is_no_iteration() {
         assert_eq!(record::problems(&record), Vec::<String>::new());
         (out, record)
     };
-    // All threads on one CPU or on two, paced or free: whatever passes has the new value of x.
+    // On one CPU or on two, paced or free: every instance that passes the filter has the new value of x.
     for pace in [&["--pace", "free"][..], &["--pace", "paced", "--period", "2us", "--skew", "0"]] {
         let (said, record) = run(&file, &[&["-n", "100000"], pace].concat(), "a.json");
         let result = record.results.iter().find(|result| result.scenario == "filtered").unwrap();
@@ -68,7 +69,7 @@ fn what_a_filter_excludes_is_no_iteration() {
         let note = format!("excluded {} instances", wakerace::publish::count(result.filtered));
         assert_eq!(said.contains(&note), result.filtered > 0, "{said}");
     }
-    // herd7 prints what the condition names, and so does the log; all of it passed.
+    // Like herd7, the log prints only the values that the condition names. Its counts add up to the iterations.
     let log = wakerace(folder.path()).args(["export", "--log", "a.json"]).output().unwrap();
     let log = String::from_utf8(log.stdout).unwrap();
     let log = log.split("\n\nTest ").find(|test| test.starts_with("filtered ")).unwrap_or_else(|| panic!("{log}"));
@@ -82,7 +83,7 @@ fn what_a_filter_excludes_is_no_iteration() {
     let filtered = record.results.iter().find(|result| result.scenario == "filtered").unwrap();
     assert_eq!(printed, filtered.iterations);
 
-    // Nothing passes: in the table, and inconclusive, even where controls fired.
+    // No instance passes the filter. The test is still in the table, and its finding is inconclusive, even if controls fired.
     let none = FILTERED.replace("filter (1:r0=1)", "filter (1:r0=5)").replace("Result: Always", "Nothing passes");
     let none = write(folder.path(), "none.litmus", &none);
     let (said, record) = run(&none, &["-n", "20000"], "none.json");
@@ -92,7 +93,7 @@ fn what_a_filter_excludes_is_no_iteration() {
     let line = said.lines().rfind(|line| line.trim_start().starts_with("filtered ") && line.contains("inconclusive"));
     assert!(line.is_some() && said.contains("excluded 20,000 instances, and passed 0"), "{said}");
 
-    // Sums.
+    // Merging adds up `moved` and `filtered`.
     let edit = |name: &str, moved: u64| {
         let path = folder.path().join(name);
         let mut value: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
@@ -111,7 +112,7 @@ fn what_a_filter_excludes_is_no_iteration() {
     let sum = read(&folder.path().join("sum.json"));
     assert_eq!((sum.results[0].moved, sum.results[0].filtered), (12, b.results[0].filtered + c.results[0].filtered));
     assert_eq!(sum.results[0].displayed, ["1:r1"]);
-    // What earlier versions wrote reads as it did.
+    // Records of earlier versions, which lack these fields, can still be read.
     let mut value = serde_json::to_value(&b).unwrap();
     for name in ["moved", "filtered", "displayed"] {
         value["results"][0].as_object_mut().unwrap().remove(name).unwrap();
@@ -120,7 +121,7 @@ fn what_a_filter_excludes_is_no_iteration() {
     assert_eq!((old.results[0].filtered, old.results[0].moved, old.results[0].displayed.len()), (0, 0, 0));
 }
 
-/// Waits for something; a minute without it is too long.
+/// Waits until `seen` returns true; panics with the message `otherwise` after a minute.
 fn wait_until(otherwise: &str, mut seen: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !seen() {
@@ -129,7 +130,7 @@ fn wait_until(otherwise: &str, mut seen: impl FnMut() -> bool) {
     }
 }
 
-/// The tid of a child's thread of this name, if there is one.
+/// The thread ID of a child's thread with this name, if there is one.
 fn thread_of(child: &Child, name: &str) -> Option<libc::pid_t> {
     let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).ok()?;
     tasks.flatten().find_map(|task| {
@@ -138,13 +139,14 @@ fn thread_of(child: &Child, name: &str) -> Option<libc::pid_t> {
     })
 }
 
-/// What `taskset -a`, a cpuset that shrinks and a CPU that goes offline have in common: a pinned thread is suddenly somewhere else.
+/// Moves a pinned thread to another CPU, as `taskset -a`, a shrinking cpuset or a CPU that goes offline can do.
 #[test]
 fn a_thread_that_is_moved_off_its_cpu_ends_the_run_by_name() {
     let allowed = allowed_cpus().unwrap();
     let [first, second, ..] = allowed[..] else { panic!("this test needs two CPUs, and may use {allowed:?}") };
     let words = format!("SB: P1 was moved from CPU {second} to CPU {first} in mid-run");
-    // One that is moved while it still pins itself says that it is not where it should be, which is another matter.
+    // If the thread is moved while it pins itself, the run ends with another error ("a thread pinned to CPU ..."). The test then tries
+    // again.
     for _ in 0..20 {
         let (code, said) = moved(first, second);
         assert_eq!(code, Some(2), "{said}");
@@ -156,7 +158,7 @@ fn a_thread_that_is_moved_off_its_cpu_ends_the_run_by_name() {
     panic!("in twenty attempts the thread was never seen running");
 }
 
-/// The end of a run on two CPUs whose P1 is put on the CPU of P0: its exit status, and what it said.
+/// Runs a test on two CPUs and moves P1 to the CPU of P0. Returns the exit status and standard error.
 fn moved(first: usize, second: usize) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = wakerace(folder.path());
@@ -164,15 +166,16 @@ fn moved(first: usize, second: usize) -> (Option<i32>, String) {
     command.arg(format!("{first},{second}"));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut ended = None;
-    wait_until("it goes on with both threads on one CPU", || {
+    wait_until("the run goes on with both threads on one CPU", || {
         let pinned = thread_of(&child, "P1").filter(|thread| {
             let status = fs::read_to_string(format!("/proc/{}/task/{thread}/status", child.id())).unwrap_or_default();
             status.lines().any(|line| line.split_whitespace().eq(["Cpus_allowed_list:", &second.to_string()]))
         });
         if let Some(thread) = pinned {
-            // It looks where it is right after it was pinned.
+            // A thread checks its CPU right after it is pinned. This delay lets the check finish first.
             std::thread::sleep(Duration::from_millis(300));
-            // SAFETY: fills a local mask and gives the kernel its size; the thread is a child's, or gone, which is refused.
+            // SAFETY: fills a local mask and passes its size to the kernel. The thread belongs to a child. If it has ended, the
+            // kernel refuses the call.
             unsafe {
                 let mut mask: libc::cpu_set_t = std::mem::zeroed();
                 libc::CPU_SET(first, &mut mask);
@@ -187,7 +190,7 @@ fn moved(first: usize, second: usize) -> (Option<i32>, String) {
     (ended.unwrap().code(), said)
 }
 
-/// Lets a command's process have only so much address space, in bytes.
+/// Limits the address space of a command's process to a number of bytes.
 fn limit_memory(command: &mut Command, bytes: u64) {
     // SAFETY: between fork and exec only the async-signal-safe setrlimit is called.
     unsafe {
@@ -201,12 +204,12 @@ fn limit_memory(command: &mut Command, bytes: u64) {
     }
 }
 
-/// Every start of a thread may fail: then all end, with a message and exit status 2.
+/// If a thread cannot be started, the run ends with a message and exit status 2, whichever thread it is.
 #[test]
 fn a_thread_that_cannot_be_started_ends_everything() {
     let folder = tempfile::tempdir().unwrap();
     let run = ["run", "SB", "--no-controls", "--no-save", "--oversubscribe"];
-    // Between two CPUs the line and the counters are measured first, by other threads.
+    // On two CPUs, other threads first measure the cache-line transfer latency and the counter offsets. On one CPU they do not.
     let one = allowed_cpus().unwrap()[0].to_string();
     let cases: [(&[&str], &str); 5] = [
         (&["--pace", "paced", "-n", "1000", "-c", &one], "P"),
@@ -219,7 +222,7 @@ fn a_thread_that_cannot_be_started_ends_everything() {
         let refused = |command: &mut Command, number: &str| {
             let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
             let mut ended = None;
-            wait_until("a run without all of its threads goes on", || {
+            wait_until("a run goes on although a thread did not start", || {
                 ended = child.try_wait().unwrap();
                 ended.is_some()
             });
@@ -230,11 +233,11 @@ fn a_thread_that_cannot_be_started_ends_everything() {
             assert!(said.contains(&format!("cannot start a thread for {name}")), "{options:?}: {said}");
             assert!(said.contains("ulimit") && !said.contains("panicked"), "{options:?}: {said}");
         };
-        // A stack that no address space holds: no thread starts.
+        // With a stack that fits no address space, no thread starts.
         let mut command = wakerace(folder.path());
         command.args(run).args(options).env("RUST_MIN_STACK", (1_u64 << 50).to_string());
         refused(&mut command, "0");
-        // One stack fits, and two do not. An emulator would count its own memory as well.
+        // One stack fits the address space, and two do not. An emulator's own memory would count too, so this needs a native run.
         if std::env::var_os("WAKERACE_RUNNER").is_none() {
             let mut command = wakerace(folder.path());
             command.args(run).args(options).env("RUST_MIN_STACK", (1_u64 << 30).to_string());
@@ -244,7 +247,7 @@ fn a_thread_that_cannot_be_started_ends_everything() {
     }
 }
 
-/// Whether a child handles a signal itself, as the kernel sees it.
+/// Whether a child has installed a handler for a signal, as /proc shows it.
 fn handles(child: &Child, signal: i32) -> bool {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default();
@@ -253,11 +256,11 @@ fn handles(child: &Child, signal: i32) -> bool {
 
 fn send(child: &Child, signal: i32) {
     let pid = libc::pid_t::try_from(child.id()).unwrap();
-    // SAFETY: sends a signal to a child that has not been waited for, so its number is still its own.
+    // SAFETY: the call only sends a signal. The child has not been waited for, so its process ID is not reused.
     assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
 }
 
-/// SIGTERM and SIGHUP keep what was measured, as Ctrl-C does.
+/// On SIGTERM and SIGHUP, as on Ctrl-C, a run writes the results so far.
 #[test]
 fn every_friendly_signal_keeps_what_was_measured() {
     for signal in [libc::SIGHUP, libc::SIGTERM, libc::SIGINT] {
@@ -290,7 +293,7 @@ fn every_friendly_signal_keeps_what_was_measured() {
         assert_eq!(ended.unwrap().code(), Some(130), "signal {signal}");
         let record = read(&path);
         assert!(record.interrupted);
-        // By bad luck the signal came before the first batch was over.
+        // There may be no result, if the signal arrives before the end of the first batch.
         assert!(record.results.iter().all(|result| result.scenario == "SB" && result.iterations > 0));
     }
 }
@@ -314,7 +317,7 @@ fn under_nohup_a_hangup_stays_ignored() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
-/// A run that still chooses its pace, and a search for the best settings, end when they are asked to.
+/// A signal ends a search for the best settings, also while a run of the search still chooses its pace.
 #[test]
 fn tune_ends_when_it_is_asked_to() {
     let folder = tempfile::tempdir().unwrap();
@@ -333,7 +336,7 @@ fn tune_ends_when_it_is_asked_to() {
     assert_eq!(ended.unwrap().code(), Some(130));
 }
 
-/// A period is kept, however long it is and however few instances a batch has, or refused.
+/// A period is either kept or refused, however long it is and however few instances a batch has.
 #[test]
 fn a_period_is_kept_or_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -344,7 +347,7 @@ fn a_period_is_kept_or_refused() {
         command.args(["--export-json"]).arg(&path).args(options);
         command
     };
-    // So many instances take so many periods at least, but for the last; and a hundredth for what the clock is off.
+    // N ticks take at least N - 1 periods. The factor 0.99 allows for the error of the clock's calibration.
     for (period, each, options) in [
         ("12000us", 12e-3, &["-n", "20"][..]),
         ("12000us", 12e-3, &["-n", "20", "--batch", "1"]),
@@ -360,7 +363,7 @@ fn a_period_is_kept_or_refused() {
         let least = (ticks - 1) as f64 * each;
         assert!(result.elapsed_s >= 0.99 * least, "{period} {options:?}: {ticks} ticks in {} s", result.elapsed_s);
     }
-    // Where the time is the limit: no more instances than periods, but for the first.
+    // If the run is limited by time, there are at most as many instances as periods, plus the first one.
     run(&["--period", "12000us", "-d", "400ms"]).assert().success();
     let result = read(&path).results[0].clone();
     assert!(

@@ -1,4 +1,4 @@
-//! Where outputs go and what becomes of them: files, pipes and devices, readers that go away, full disks, and names that a terminal would obey.
+//! Tests of outputs: files, pipes and devices, closed pipes, full disks, and names with escape sequences.
 
 mod common;
 
@@ -21,7 +21,7 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// What is in a folder, sorted.
+/// The names of a folder's entries, sorted.
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = (fs::read_dir(folder).unwrap())
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
@@ -30,19 +30,19 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// `export --csv` of the shipped record: an output that is there at once.
+/// An `export --csv` command for the shipped record. It writes its output without measuring anything.
 fn export(folder: &Path, to: impl AsRef<Path>) -> Command {
     let mut command = wakerace(folder);
     command.args(["export", "--csv"]).arg(shipped().0).arg("-o").arg(to.as_ref());
     command
 }
 
-/// What it is.
+/// The output of [`export`].
 fn exported(folder: &Path) -> String {
     String::from_utf8(export(folder, "-").output().unwrap().stdout).unwrap()
 }
 
-/// A short run of tests, all together.
+/// A command that runs the given tests for a short time.
 fn run(folder: &Path, tests: &[&str]) -> Command {
     let mut command = wakerace(folder);
     command.arg("run").args(tests).args(["-n", "1000", "--no-controls", "--oversubscribe"]);
@@ -51,7 +51,7 @@ fn run(folder: &Path, tests: &[&str]) -> Command {
 
 fn fifo(path: &Path) {
     let name = std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap();
-    // SAFETY: the name is a string that ends in NUL and outlives the call.
+    // SAFETY: the name is a NUL-terminated string that outlives the call.
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
 }
 
@@ -59,7 +59,8 @@ fn status(output: &Output) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// Through a shell, so that limits and descriptors are set for this program only: `"$@"` is the command.
+/// Runs a command through a shell script, so that limits and descriptors apply only to this command. In the script, `"$@"` is the
+/// command.
 fn shell(script: &str, command: &Command) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", script, "sh"]).arg(command.get_program()).args(command.get_args());
@@ -83,7 +84,7 @@ fn a_fifo_is_written_into_once_and_stays_one() {
     assert_eq!(record.results.len(), 3);
     assert!(fs::metadata(&path).unwrap().file_type().is_fifo());
     assert_eq!(names(folder.path()), ["pipe"]);
-    // A reader that leaves in the middle: an export that is not whole is an error, but the table is there.
+    // A reader closes the pipe too early. The incomplete export is an error, but the table is still printed.
     let reader = std::thread::spawn(move || drop(File::open(path).unwrap()));
     let output = run(folder.path(), &["SB"]).args(["--no-save", "--export-json", "pipe"]).output().unwrap();
     reader.join().unwrap();
@@ -105,7 +106,7 @@ fn links_are_followed_wherever_they_lead() {
     symlink("missing/x", at("astray")).unwrap();
     let expected = exported(folder.path());
     for (link, target) in [("direct", "there"), ("outer", "a/later")] {
-        // Where nothing is, and then again where something is.
+        // The first time the target does not exist, the second time it does.
         for _ in 0..2 {
             assert_eq!(status(&export(folder.path(), link).output().unwrap()), (Some(0), String::new()), "{link}");
             assert!(fs::symlink_metadata(at(link)).unwrap().is_symlink(), "{link}");
@@ -134,7 +135,7 @@ fn modes_are_kept_and_new_files_obey_the_umask() {
         let export = export(folder.path(), mask);
         assert!(shell(&format!("umask {mask} && exec \"$@\""), &export).status().unwrap().success());
         assert_eq!(mode(mask), made, "{mask}");
-        // What a run keeps too, with its folders.
+        // The same holds for the record and page that a run saves, and for their folders.
         let own = tempfile::tempdir_in(folder.path()).unwrap();
         let mut run = run(own.path(), &["SB"]);
         run.args(["-q"]);
@@ -148,7 +149,7 @@ fn modes_are_kept_and_new_files_obey_the_umask() {
     }
 }
 
-/// Everything below a folder.
+/// The paths of everything below a folder.
 fn below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
@@ -170,20 +171,20 @@ fn standard_output_by_any_name_is_written_into() {
     let expected = exported(folder.path());
     assert!(expected.lines().count() > 3);
     for name in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
-        // A pipe.
+        // Standard output is a pipe.
         let output = export(folder.path(), name).output().unwrap();
         assert_eq!(
             (status(&output), String::from_utf8(output.stdout).unwrap()),
             ((Some(0), String::new()), expected.clone())
         );
-        // A file, which is appended to and not replaced.
+        // Standard output is a file. It must be appended to, not replaced.
         let path = folder.path().join("out");
         fs::write(&path, "before\n").unwrap();
         let file = File::options().append(true).open(&path).unwrap();
         assert!(export(folder.path(), name).stdout(file).status().unwrap().success());
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("before\n{expected}"), "{name}");
     }
-    // Another descriptor, as of a shell's `>(cmd)`: a pipe, then a file of which only the descriptor is left.
+    // Another descriptor, such as that of a shell's `>(cmd)`. It is first a pipe, then a deleted file.
     let through = |script: &str| {
         let output = shell(script, &export(folder.path(), "/dev/fd/3")).output().unwrap();
         assert_eq!(status(&output), (Some(0), String::new()), "{script}");
@@ -191,32 +192,34 @@ fn standard_output_by_any_name_is_written_into() {
     };
     assert_eq!(through("{ \"$@\" 3>&1 >&4 | cat; } 4>&2"), expected);
     assert_eq!(through("exec 3>gone 4<gone; rm gone; \"$@\"; cat <&4"), expected);
-    // Words go elsewhere then.
+    // If the record goes to standard output, the table goes to standard error.
     let output = run(folder.path(), &["SB"]).args(["--no-save", "--export-json", "/dev/stdout"]).output().unwrap();
     let record: Record = serde_json::from_slice(&output.stdout).unwrap();
     assert!(record.results.len() == 1 && String::from_utf8_lossy(&output.stderr).contains("SB "));
     assert_eq!(names(folder.path()), ["out"]);
 }
 
-/// A terminal of its own: what is written to the second is read from the first, and the second's name.
+/// Opens a new pseudo-terminal. Returns its master, its slave, and the path of the slave. Text written to the slave can be read from the
+/// master.
 fn terminal() -> (File, OwnedFd, PathBuf) {
     let (mut master, mut slave, mut name) = (0, 0, [0 as libc::c_char; 64]);
     let (no_settings, no_size) = (std::ptr::null(), std::ptr::null());
     let (name_at, first, second) = (name.as_mut_ptr(), &raw mut master, &raw mut slave);
-    // SAFETY: the two numbers and the buffer, which is longer than any name of a terminal, are written to; no settings are given.
+    // SAFETY: the call writes only to the two descriptor numbers and to the buffer, which is longer than any name of a terminal. Null
+    // pointers for settings and size are allowed.
     let opened = unsafe { libc::openpty(first, second, name_at, no_settings, no_size) };
     assert_eq!(opened, 0);
-    // SAFETY: the name ends in NUL, and both descriptors were just opened for nobody else.
+    // SAFETY: the name is NUL-terminated, and nothing else owns the two descriptors, because they were just opened.
     unsafe {
         let path = PathBuf::from(CStr::from_ptr(name.as_ptr()).to_str().unwrap());
         (File::from_raw_fd(master), OwnedFd::from_raw_fd(slave), path)
     }
 }
 
-/// Reads what was written to a terminal that everybody has closed.
+/// Reads from the master everything that was written to a pseudo-terminal, until all its slaves are closed.
 fn read_all(mut master: File) -> String {
     let (mut all, mut some) = (Vec::new(), [0; 4096]);
-    // A terminal ends in an error.
+    // The end of a terminal's output is an error (EIO), not a read of length 0.
     while let Ok(count @ 1..) = master.read(&mut some) {
         all.extend_from_slice(&some[..count]);
     }
@@ -276,13 +279,13 @@ fn a_place_that_is_none_for_a_file_is_refused_and_nothing_is_made() {
     let output = wakerace(folder.path()).args(["index", "missing"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(names(folder.path()), before);
-    // What is made without being asked for: results/ARCHITECTURE/CPU and no more.
+    // A run creates only the folders results/ARCHITECTURE/CPU.
     assert!(run(folder.path(), &["SB"]).output().unwrap().status.success());
     let made: Vec<PathBuf> = below(&folder.path().join("results")).into_iter().filter(|path| path.is_dir()).collect();
     assert_eq!((made.len(), names(folder.path()).len()), (2, before.len() + 1), "{made:?}");
 }
 
-/// `ulimit -f` counts blocks of 512 or 1024 bytes.
+/// The unit of `ulimit -f` is 512 or 1024 bytes, depending on the shell.
 #[test]
 fn a_file_that_grows_too_large_is_an_error_and_leaves_nothing() {
     let folder = folder();
@@ -295,7 +298,7 @@ fn a_file_that_grows_too_large_is_an_error_and_leaves_nothing() {
     assert!(code == Some(2) && message.contains("writing page.html: File too large"), "{code:?} {message}");
     assert_eq!(fs::read_to_string(folder.path().join("page.html")).unwrap(), old);
     assert_eq!(names(folder.path()), ["page.html"]);
-    // A run says what it measured, and then that it could not be written.
+    // A run prints its results, and then an error for the files that could not be written.
     for more in [&["--export-json", "r.json"][..], &["--no-save", "--export-json", "r.json"], &[]] {
         let mut run = run(folder.path(), &["SB", "MP", "SB+mbs"]);
         run.args(more);
@@ -335,12 +338,13 @@ fn behind_a_test_that_deadlocks_the_others_are_run_and_all_are_printed() {
     assert_eq!(names, ["first", "third"]);
 }
 
-/// Opens a window's title, colours, and turns letters round; ends in a letter so that no hyphen is near.
+/// Text with escape sequences that set a window's title and colours, and with bidirectional controls. It ends in a letter, so that it
+/// does not end next to a hyphen.
 const EVIL: &str = "evil\u{1b}]0;owned\u{7}\u{1b}[31m\u{9b}2J\u{202e}\u{2066}z";
 
-/// What was printed holds nothing that is obeyed, and quotes something that would have been.
+/// Checks that printed text contains no hidden character, and that it quotes [`EVIL`].
 fn assert_plain(what: &str, text: &str) {
-    assert!(text.contains("evil"), "{what} quotes it: {text}");
+    assert!(text.contains("evil"), "{what} does not quote it: {text}");
     let obeyed = text.chars().find(|c| shown::is_hidden(*c) && !matches!(c, '\n' | '\t'));
     assert!(obeyed.is_none(), "{what}: {obeyed:?} in {text:?}");
 }
@@ -375,7 +379,7 @@ fn names_and_comments_of_tests_reach_no_terminal_raw() {
         assert_eq!(output.status.code(), Some(code), "{args:?}: {both}");
         assert_plain(&format!("{args:?}"), &both);
     }
-    // The bar, which is drawn with escape sequences of its own.
+    // The progress bar, which uses escape sequences itself.
     let (master, slave, _) = terminal();
     let reader = std::thread::spawn(move || read_all(master));
     let mut command = wakerace(folder.path());
@@ -422,7 +426,7 @@ fn a_record_cannot_carry_commands_to_whoever_looks_at_it() {
             let output = wakerace(folder.path()).args(args).output().unwrap();
             let both =
                 format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-            // Some refuse the record; either way.
+            // Some subcommands refuse the record. Their output must be plain in both cases.
             assert!(matches!(output.status.code(), Some(0 | 2)), "{args:?}: {both}");
             assert_plain(&format!("{args:?}"), &format!("{both}evil"));
             if record == "host.json" && output.status.success() && args[0] == "export" && args[1] != "--hgrm" {
@@ -430,7 +434,7 @@ fn a_record_cannot_carry_commands_to_whoever_looks_at_it() {
             }
         }
     }
-    // The same JSON all the same.
+    // The escaped JSON still holds the same text.
     let output = wakerace(folder.path()).args(["merge", "host.json", "-o", "-"]).output().unwrap();
     let sum: Record = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(sum.host.kernel, EVIL);
@@ -441,12 +445,12 @@ fn a_reader_that_goes_away_costs_nothing() {
     let folder = folder();
     let kept =
         |folder: &Path| below(folder).into_iter().filter(|path| path.extension().is_some_and(|e| e == "json")).count();
-    // Both gone before anything is said.
+    // Both pipes are closed before the program prints anything.
     let mut child = run(folder.path(), &["SB", "MP"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop((child.stdout.take(), child.stderr.take()));
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(kept(folder.path()), 1);
-    // Closed, full, and closed in the middle.
+    // The cases cover closed descriptors, full devices, and pipes that are closed after some output.
     let cases = [
         (">&- 2>&-", 0, 2),
         ("2>/dev/full", 0, 3),
@@ -462,7 +466,7 @@ fn a_reader_that_goes_away_costs_nothing() {
             }
             None => format!("\"$@\" {redirected}"),
         };
-        // A record each: they may begin in the same second.
+        // Each run saves its own record, even if two runs begin in the same second.
         let output = shell(&script, &run(folder.path(), &["SB", "MP"])).output().unwrap();
         let (found, words) = status(&output);
         assert_eq!((found, words.contains("panicked")), (Some(code), false), "{redirected}: {words}");
@@ -475,7 +479,7 @@ fn a_reader_that_goes_away_costs_nothing() {
         let record: Record = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
         assert_eq!(record.results.len(), 2, "{}", path.display());
     }
-    // Every other subcommand.
+    // The same for the other subcommands.
     let (record, _) = shipped();
     let record = record.to_str().unwrap();
     let commands: [&[&str]; 9] = [
@@ -526,10 +530,10 @@ fn runs_that_begin_together_keep_a_record_each() {
     assert_eq!((kept.len(), &kept), (8, &said));
     let commands: std::collections::BTreeSet<String> =
         kept.iter().filter(|name| name.ends_with(".html")).map(|name| name.replace(".html", ".json")).collect();
-    assert!(commands.iter().all(|record| kept.contains(record)), "a page is called like its record: {kept:?}");
+    assert!(commands.iter().all(|record| kept.contains(record)), "each page has the name of its record: {kept:?}");
 }
 
-/// scripts/kill-test does this 200 times.
+/// scripts/kill-test does the same 200 times.
 #[test]
 fn kill_9_at_random_moments_leaves_only_whole_records() {
     let folder = folder();
@@ -556,8 +560,8 @@ fn kill_9_at_random_moments_leaves_only_whole_records() {
             break;
         }
     }
-    assert!(killed > 0, "the first is killed within 60 ms");
-    // Whatever was left, the next run clears.
+    assert!(killed > 0, "no run was killed, although the first one is killed within 60 ms");
+    // The next run removes all temporary files that are left.
     assert!(
         run(folder.path(), &["SB"]).args(["--export-json", "r.json"]).stdout(Stdio::null()).status().unwrap().success()
     );
@@ -566,7 +570,7 @@ fn kill_9_at_random_moments_leaves_only_whole_records() {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// A tmpfs of 64 kB and a mounted file, in a mount namespace of their own.
+/// Writes to a full tmpfs of 4 kB and to a mount point, in a private mount namespace.
 #[test]
 #[ignore = "needs root and unshare (util-linux)"]
 fn a_full_disk_and_a_mounted_file() {
@@ -591,7 +595,7 @@ fn a_full_disk_and_a_mounted_file() {
     assert!(message.trim_end().ends_with("(os error 28)"), "nothing is left in the folder: {message}");
     let table = String::from_utf8_lossy(&output.stdout);
     assert!(["SB ", "MP ", "SB+mbs "].iter().all(|name| table.contains(name)), "{table}");
-    // A mount point cannot be replaced; it is written into.
+    // A mount point cannot be replaced, so it is overwritten in place.
     let output = inside("mount --bind other mounted; \"$@\"", &export(folder.path(), "mounted"));
     assert_eq!(status(&output), (Some(0), String::new()));
     assert_eq!(fs::read_to_string(folder.path().join("other")).unwrap(), exported(folder.path()));

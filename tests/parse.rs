@@ -1,4 +1,4 @@
-//! The litmus front end: what parses, what is refused and in which words, and that nothing panics.
+//! Tests of the litmus front end: which texts it accepts, which it refuses and with which message, and that it never panics.
 
 use proptest::prelude::*;
 use wakerace::arch::Arch;
@@ -12,7 +12,7 @@ fn program(text: &str) -> Result<Program, String> {
     lower(&test).map_err(|error| error.to_string())
 }
 
-/// A test around the body of one thread with the variables `x` and `y`.
+/// A test with one thread that has this body and the variables `x` and `y`.
 fn with_body(body: &str) -> String {
     format!("C t\n{{}}\nP0(int *x, int *y) {{\n{body}\n}}\nexists (x=1)")
 }
@@ -25,7 +25,7 @@ fn accepted(text: &str) -> Program {
     }
 }
 
-/// `at` is `line:column`.
+/// Checks that a text is refused at `at` (`line:column`) with a message that contains all `words`.
 #[track_caller]
 fn refused(text: &str, at: &str, words: &[&str]) {
     let error = program(text).expect_err("should be refused");
@@ -37,8 +37,8 @@ fn refused(text: &str, at: &str, words: &[&str]) {
 
 #[test]
 fn every_way_the_kernels_own_tests_are_written() {
-    // Untyped and typed initial values, an address without `&`, a variable that only the initial values name, comments
-    // of all three kinds in every place, a quoted remark and `Key=value` lines after the name.
+    // This covers untyped and typed initial values, an address without `&`, a variable that only the initial values name, all three
+    // kinds of comments in every place, and a quoted remark and `Key=value` lines after the name.
     accepted(
         "C MP+all\n\"a remark\"\nCom=Rf Fr\n(* outer (* inner *) *)\n{\ny=z;\nz=0; int w = 3; /* c */ spinlock_t l; atomic_t a = ATOMIC_INIT(2); // x\n}\n\
          static void P0(int *x, int **y) // Producer\n{\n\t/* a (* b */ WRITE_ONCE(*x, 1);\n\trcu_assign_pointer(*y, x);\n}\n\n(* between *)\n\
@@ -158,10 +158,10 @@ fn no_pointer_that_may_be_null_is_dereferenced() {
         let error = program(&reader("", &format!("r0 = READ_ONCE(*p); {guard} r1 = READ_ONCE(*r0);"))).unwrap_err();
         assert!(error.contains("may be NULL"), "{guard}: {error}");
     }
-    // What was tested is not what is dereferenced after it was read again.
+    // The guard does not protect a pointer that is loaded again after it.
     let again = "r0 = READ_ONCE(*p); if (r0) { r0 = READ_ONCE(*p); r1 = READ_ONCE(*r0); }";
     assert!(program(&reader("", again)).unwrap_err().contains("may be NULL"));
-    // Another thread stores NULL, so that the initial address does not help; through a second pointer as well.
+    // Another thread may store NULL, directly or through a second pointer. Then a non-NULL initial value is not enough.
     let nulls = "C t\n{ p=&z; q=&p; z=0; }\nP0(int **p) { WRITE_ONCE(*p, 0); }\n";
     let direct = format!("{nulls}P1(int **p) {{ int *r0; int r1; {load} }}\nexists (1:r1=1)");
     assert!(program(&direct).unwrap_err().contains("may be NULL"));
@@ -176,7 +176,7 @@ fn types_keep_every_access_within_its_variable() {
     assert!(program(wide).unwrap_err().contains("types do not fit"));
     assert!(program(&with_body("long *r; r = x;")).unwrap_err().contains("types do not fit"));
     assert!(program(&with_body("long *r; r = (long *)x;")).unwrap_err().contains("types do not fit"));
-    // A register declared as a pointer may hold an integer, but is no pointer then.
+    // A register that is declared as a pointer may hold an integer. Then it cannot be dereferenced.
     for integer in ["int r; int *q; r = READ_ONCE(*x); q = r;", "int *q; q = 64;"] {
         accepted(&with_body(integer));
         let error = program(&with_body(&format!("{integer} WRITE_ONCE(*q, 1);"))).unwrap_err();
@@ -204,7 +204,7 @@ fn deep_nesting_ends_in_an_error_and_not_in_a_full_stack() {
         let error = program(&text).unwrap_err();
         assert!(error.contains("deep") || error.contains("never ends"), "{error}");
     }
-    // A chain of terms is long, not deep.
+    // A chain of terms is not nested, so its length is not limited by depth.
     accepted(&format!("C t\n{{}}\nP0(int *x) {{ }}\nexists x=1{}", " /\\ x=1".repeat(20_000)));
     let error = program(&with_body(&format!("int r; r = 1{};", " + 1".repeat(65)))).unwrap_err();
     assert!(error.contains("more than 64 operators in a row"), "{error}");
@@ -212,24 +212,24 @@ fn deep_nesting_ends_in_an_error_and_not_in_a_full_stack() {
 
 #[test]
 fn a_chain_of_conditions_is_no_nesting() {
-    // 20,000 alike, joined in every way, are as many bytes as a file may have.
+    // A chain of 20,000 terms is about as large as a file may be.
     for count in [64, 65, 66, 1000, 20_000] {
         for link in [" /\\ ", " && ", " \\/ ", " || "] {
             let atoms: Vec<String> = (0..count).map(|number| format!("x={}", number % 7)).collect();
             let test = format!("C t\n{{}}\nP0(int *x) {{ WRITE_ONCE(*x, 1); }}\nexists ({})", atoms.join(link));
             let shown = program(&test).unwrap_or_else(|error| panic!("{count}{link}: {error}")).to_string();
-            // None is lost, and they stay in order.
+            // No term is lost, and the order is kept.
             let condition = shown.lines().last().unwrap().replace(['(', ')'], "");
             let spelled = if link.contains(['/', '|']) && !link.contains("/\\") { " \\/ " } else { " /\\ " };
             assert!(condition == format!("exists {}", atoms.join(spelled)), "{count}{link}");
         }
     }
-    // Within 64 parentheses too.
+    // A long chain is also accepted inside of 60 parentheses.
     let deep = format!("{}x=1{}{}", "(".repeat(60), " /\\ x=1".repeat(100), ")".repeat(60));
     program(&format!("C t\n{{}}\nP0(int *x) {{ }}\nexists {deep}")).unwrap();
 }
 
-/// Takes a text as far as it goes: parse, lower, emit code of both paces for both kinds of layout.
+/// Parses a text, lowers it, and emits code for both paces and two layouts, as far as it is accepted.
 fn all_the_way(text: &str) {
     if let Ok(program) = program(text) {
         for kind in [LayoutKind::Padded, LayoutKind::Packed] {
@@ -242,7 +242,7 @@ fn all_the_way(text: &str) {
     }
 }
 
-/// Pieces that litmus files are made of.
+/// Pieces of litmus files.
 const PIECES: [&str; 60] = [
     "C t\n",
     "{}",

@@ -1,4 +1,4 @@
-//! What must hold between models, whatever the test, and between the x86-TSO model and this hardware.
+//! Properties of the memory models on random tests, and a check that this host's outcomes are within its architecture's model.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -11,10 +11,10 @@ use wakerace::model::event::Tags;
 use wakerace::model::{self, Bounds, Model, explain};
 use wakerace::program::{Address, Column, Const, Operand, Prop, Quantifier, Type};
 
-/// An access of a random test: which of three locations, and the value for a write.
+/// An access of a random test: whether it is a write, which of three locations it accesses, and the value that a write stores.
 type Access = (bool, usize, i64);
 
-/// A test without barriers: every read has a register of its own, and a state is all of them and the final memory.
+/// Makes a test without barriers. Every read has its own register. A final state holds all registers and all locations.
 fn code(threads: &[Vec<Access>]) -> Code {
     let mut columns: Vec<Column> = (0..3).map(Column::Location).collect();
     let threads = (threads.iter().enumerate())
@@ -54,7 +54,7 @@ fn accesses() -> impl Strategy<Value = Vec<Vec<Access>>> {
     prop::collection::vec(prop::collection::vec((any::<bool>(), 0usize..3, 1i64..3), 1..4), 2..4)
 }
 
-/// The barriers of a model, the strongest first.
+/// The barriers of a model, strongest first.
 fn barriers(model: Model) -> &'static [Tags] {
     match model {
         Model::Lkmm => &[Tags::MB, Tags::RMB, Tags::WMB],
@@ -117,7 +117,7 @@ proptest! {
     #[test]
     fn names_and_the_order_of_threads_change_nothing(threads in accesses()) {
         let plain = code(&threads);
-        // Locations turned round, threads backwards; then the states put back.
+        // The second test has its locations rotated and its threads in reverse order. Its states are then mapped back.
         let turned: Vec<Vec<Access>> = threads.iter().rev()
             .map(|accesses| accesses.iter().map(|(w, location, value)| (*w, (location + 1) % 3, *value)).collect())
             .collect();

@@ -1,4 +1,4 @@
-//! Whatever a file holds, it parses, lowers and becomes code, or is refused: no panic, no hang.
+//! Fuzz target: every text is either refused with an error, or parsed, lowered and emitted. No input may cause a panic or a hang.
 
 #![no_main]
 
@@ -22,7 +22,7 @@ fuzz_target!(|text: &str| {
     for kind in [LayoutKind::Padded, LayoutKind::Packed] {
         let Ok(layout) = Layout::new(kind, &program, 64) else { continue };
         for code in emit(Arch::X86_64, &program, &layout, Pace::Paced).into_iter().flatten() {
-            // Everything that is emitted is something another disassembler can read.
+            // Emitted code must decode with a disassembler that is not ours.
             disassemble(&code).expect("capstone reads what was emitted");
         }
     }

@@ -1,8 +1,8 @@
-//! Whatever a file holds, it reads as a record and is judged, added up and printed, or is refused: no panic, and no sum of valid records that is
-//! not valid.
+//! Fuzz target: every text is either refused with an error, or read as a record and validated, merged and printed. No input may cause a
+//! panic, and the sum of two valid records must be valid.
 //!
-//! The first byte says what is done with it. With an even one a whole record of a few kB is changed in some places; with an odd one the rest of the
-//! bytes is the file. A record that is only nearly right gets further than bytes that hardly ever are JSON.
+//! The first byte selects what is done with the record. If it is even, the other bytes select changes to a valid record of a few kB. If it
+//! is odd, the other bytes are the file. A slightly changed record reaches more code than random bytes, which are hardly ever JSON.
 
 #![no_main]
 

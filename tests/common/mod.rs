@@ -1,6 +1,6 @@
-//! What several test files need: the program, and shipped records, read.
+//! Helpers for several test files: commands that run wakerace, and the shipped records.
 
-#![allow(dead_code)] // no test file needs all of it
+#![allow(dead_code)] // no test file uses all helpers
 
 pub mod mutate;
 pub mod small;
@@ -11,8 +11,10 @@ use std::process::Command;
 
 use wakerace::record::{self, AnyRecord, ProtocolRecord, Record};
 
-/// Every shipped record below results/, by name: those that git knows, because a run of one's own is kept there too. Where there is no git to
-/// ask, every record there is.
+/// The paths of all shipped records below results/, sorted by file name.
+///
+/// These are the records that git tracks, because local runs write their records there too. If git is not available, these are all
+/// records in the folder.
 pub fn records() -> Vec<PathBuf> {
     let tree = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut all = known_to_git(tree).unwrap_or_else(|| {
@@ -41,7 +43,7 @@ fn find(folder: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// Every record below results/, folder by folder, as the program finds them.
+/// The same paths, sorted by folder and file name, as the program finds them.
 pub fn sorted_by_path() -> Vec<PathBuf> {
     let mut all = records();
     all.sort();
@@ -52,7 +54,7 @@ fn is_protocol(path: &Path) -> bool {
     path.to_string_lossy().ends_with(".protocol.json")
 }
 
-/// The newest shipped record of a default `wakerace run`.
+/// The path and the text of the newest shipped record of `wakerace run` without arguments.
 pub fn shipped() -> (PathBuf, String) {
     let all = records().into_iter().rev().filter(|path| !is_protocol(path));
     let mut texts = all.map(|path| (fs::read_to_string(&path).unwrap(), path));
@@ -60,24 +62,24 @@ pub fn shipped() -> (PathBuf, String) {
     (path, text)
 }
 
-/// The newest shipped record of `wakerace protocol`.
+/// The path and the content of the newest shipped record of `wakerace protocol`.
 pub fn shipped_protocol() -> (PathBuf, ProtocolRecord) {
     let path = records().into_iter().rfind(|path| is_protocol(path)).expect("a shipped record of the protocol");
     match record::read_file(&path).unwrap() {
         AnyRecord::Protocol(record) => (path, *record),
-        AnyRecord::Run(_) => panic!("{} is none of the protocol", path.display()),
+        AnyRecord::Run(_) => panic!("{} is not a record of `wakerace protocol`", path.display()),
     }
 }
 
-/// A record of `wakerace run` from text.
+/// Parses a record of `wakerace run`.
 pub fn run(text: &str) -> Record {
     match record::read("test", text).unwrap_or_else(|error| panic!("{error}")) {
         AnyRecord::Run(record) => *record,
-        AnyRecord::Protocol(_) => panic!("a record of the protocol"),
+        AnyRecord::Protocol(_) => panic!("this is a record of `wakerace protocol`"),
     }
 }
 
-/// The program itself, or what $WAKERACE_RUNNER runs it under.
+/// A command that runs wakerace, under the emulator that $WAKERACE_RUNNER names if it is set.
 pub fn wakerace() -> Command {
     let binary = env!("CARGO_BIN_EXE_wakerace");
     let runner = std::env::var_os("WAKERACE_RUNNER");
@@ -86,7 +88,7 @@ pub fn wakerace() -> Command {
     command
 }
 
-/// The same in a folder of its own.
+/// The same, with `folder` as its current folder.
 pub fn wakerace_in(folder: &Path) -> Command {
     let mut command = wakerace();
     command.current_dir(folder);

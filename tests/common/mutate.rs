@@ -1,5 +1,5 @@
-//! Records that are nearly right: a whole one, changed in some places as bytes say, and everything that reads records. The fuzz target and the
-//! native suite share it.
+//! Changes valid records in a few places that input bytes select, and runs everything that reads records on the result. The fuzz target
+//! and the test suite share this file.
 
 use serde_json::{Number, Value, json};
 use wakerace::publish::{
@@ -10,7 +10,7 @@ use wakerace::record::{self, AnyRecord, Merger, Record};
 
 use super::small;
 
-/// Bytes that are used up; zeros follow.
+/// A stream of input bytes. After its end it yields zeros.
 pub struct Bytes<'a>(pub &'a [u8]);
 
 impl Bytes<'_> {
@@ -25,18 +25,18 @@ impl Bytes<'_> {
     }
 
     fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
-        // More than 256 places take two bytes.
+        // One byte cannot select among more than 256 items.
         let number = if all.len() > 256 { self.byte() << 8 | self.byte() } else { self.byte() };
         &all[number % all.len()]
     }
 }
 
-/// Whole records to begin with: a run, a run of one result, a sum, and one of the protocol.
+/// The valid records to change: a run, a run with one result, a merged record, and a record of the protocol.
 pub fn wholes() -> Vec<Value> {
     let run = small::run();
     let mut one = run.clone();
     one.results.truncate(1);
-    // Without its source it is read faster.
+    // A record without the test's source is read faster.
     one.results[0].source.clear();
     let mut merger = Merger::new("a", run.clone()).unwrap();
     merger.add("b", small::another(run.clone())).unwrap();
@@ -44,7 +44,7 @@ pub fn wholes() -> Vec<Value> {
     vec![value(&run), value(&one), value(&merger.finish()), serde_json::to_value(small::protocol()).unwrap()]
 }
 
-/// The paths of everything in a value, the value itself left out.
+/// Appends the JSON pointers of everything inside a value, without the value itself.
 fn paths(value: &Value, at: &str, out: &mut Vec<String>) {
     let mut below = |name: String, value: &Value| {
         let path = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
@@ -58,7 +58,7 @@ fn paths(value: &Value, at: &str, out: &mut Vec<String>) {
     }
 }
 
-/// Texts that mean something somewhere in a record, and some that mean trouble.
+/// Texts that have a meaning somewhere in a record, and some that are likely to cause errors.
 const TEXTS: [&str; 24] = [
     "",
     "SB",
@@ -86,7 +86,7 @@ const TEXTS: [&str; 24] = [
     "AAAA",
 ];
 
-/// Changes one place.
+/// Changes one place in a value.
 fn change(value: &mut Value, bytes: &mut Bytes<'_>) {
     let mut all = Vec::new();
     paths(value, "", &mut all);
@@ -104,7 +104,7 @@ fn change(value: &mut Value, bytes: &mut Bytes<'_>) {
         4 => json!(-(bytes.byte() as f64) / 8.0),
         5 => (*bytes.pick(&TEXTS)).into(),
         6 => bytes.byte().is_multiple_of(2).into(),
-        // Neighbours, twice, the largest.
+        // Numbers near the old one, twice the old one, and extreme numbers.
         7 => match value.pointer(&path).and_then(Value::as_u64) {
             Some(number) => json!(*bytes.pick(&[
                 number.wrapping_add(1),
@@ -117,7 +117,7 @@ fn change(value: &mut Value, bytes: &mut Bytes<'_>) {
             None => Value::Null,
         },
         8 => value.pointer(&other).cloned().unwrap_or(Value::Null),
-        // A list is longer or shorter.
+        // A list gets one element more or less.
         9 | 10 => match value.pointer(&path).cloned() {
             Some(Value::Array(mut all)) if !all.is_empty() => {
                 let at = bytes.byte() % all.len();
@@ -142,7 +142,7 @@ fn change(value: &mut Value, bytes: &mut Bytes<'_>) {
     }
 }
 
-/// A record that bytes make of whole ones.
+/// A copy of one of the valid records with up to seven changes. The bytes select the record and the changes.
 pub fn changed(wholes: &[Value], bytes: &mut Bytes<'_>) -> Value {
     let mut value = bytes.pick(wholes).clone();
     for _ in 0..bytes.byte() % 8 {
@@ -151,13 +151,13 @@ pub fn changed(wholes: &[Value], bytes: &mut Bytes<'_>) -> Value {
     value
 }
 
-/// Reads a text and does one of the things that are done with records, whether it is valid or not.
+/// Reads a text as a record and, whether it is valid or not, does with it what `what` selects: export, print, compare, merge, ...
 pub fn use_it(text: &str, what: usize) {
     let name = "fuzz.json".to_owned();
     match record::read(&name, text) {
         Ok(AnyRecord::Run(mut record)) => {
             if what & 64 != 0 {
-                // As a run would have written it: more of these are valid.
+                // Recomputing the derived fields, as a run does, makes more of the changed records valid.
                 record.results.iter_mut().for_each(record::compute);
                 if let Ok(arch) = record.host.architecture.parse() {
                     record::judge(&mut record.results, arch);
@@ -179,7 +179,7 @@ pub fn use_it(text: &str, what: usize) {
                 }
             }
             let again = small::read(&*record);
-            assert_eq!(again.problems().is_empty(), valid, "written and read again it is as valid as before");
+            assert_eq!(again.problems().is_empty(), valid, "writing and reading a record does not change its validity");
         }
         Err(error) => drop(error.to_string()),
     }

@@ -1,4 +1,5 @@
-//! Small valid records in which no two numbers are alike: what is lost or taken for another shows. The fuzz target begins with them too.
+//! Small valid records in which no two numbers are equal, so that a test notices a lost or swapped number. The fuzz target starts from
+//! them too.
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ fn tool() -> Value {
     json!({"name": "wakerace", "version": "0.1.0", "commit": "0123456789ab"})
 }
 
-/// A result of a test of the catalogue; `more` has its counts.
+/// A result of a test of the catalogue. `more` holds its counts.
 fn result(name: &str, number: u32, more: Value) -> Value {
     let scenario = catalogue::named(name).unwrap();
     let program = &scenario.program;
@@ -59,7 +60,7 @@ pub fn gaps(unit: &str, values: &[u64]) -> Gaps {
     Gaps::of(unit, &histogram)
 }
 
-/// Of `wakerace run`: a control, a test that raced and one that did not.
+/// A record of `wakerace run` with a control, a test that raced, and a test that did not race.
 pub fn run() -> Record {
     let sb = json!({
         "matches": null, "iterations": 1000, "races": 600,
@@ -119,21 +120,21 @@ pub fn run() -> Record {
     record
 }
 
-/// Computes again what follows from the counts, as a run does.
+/// Computes the fields that follow from the counts, as a run does.
 pub fn complete(record: &mut Record) {
     record.results.iter_mut().for_each(record::compute);
     let architecture = record.host.architecture.parse().unwrap();
     record::judge(&mut record.results, architecture);
 }
 
-/// The same, of another run.
+/// The same record with the id of another run.
 pub fn another(mut record: Record) -> Record {
     let last = record.id.pop().unwrap();
     record.id.push(if last == '0' { 'f' } else { '0' });
     record
 }
 
-/// Of `wakerace protocol`: a profile in which nothing is expected and one in which there is harm that is.
+/// A record of `wakerace protocol` with two profiles: one that expects no harm, and one with expected harm.
 pub fn protocol() -> ProtocolRecord {
     let profile = |name: &str, more: Value| {
         let profile: wakerace::kernel::Profile = name.parse().unwrap();
@@ -179,7 +180,7 @@ pub fn protocol() -> ProtocolRecord {
     serde_json::from_value(record).unwrap()
 }
 
-/// As it would be read from a file.
+/// Writes a record and reads it again, as if from a file.
 pub fn read(record: &impl serde::Serialize) -> AnyRecord {
     record::read("small.json", &serde_json::to_string(record).unwrap()).unwrap()
 }
