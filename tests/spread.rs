@@ -61,7 +61,7 @@ fn a_run_that_drifted_has_a_wider_interval_and_says_so() {
     assert_eq!(result.effect() * effective, 640_000.0);
     let rate = csv_field(&row, column);
     assert!((rate.parse::<f64>().unwrap() - effective).abs() < 1e-9 * effective, "{rate}");
-    let words = "the rate varied during the run, so the 640,000 iterations tell it only as well as";
+    let words = "the rate varied during the run, so the 640,000 iterations determine it only as precisely as";
     assert!(record.summary().contains(words), "{}", record.summary());
     // If blocks differ by no more than chance, the interval stays the same.
     let mut still = with(224_000, 640_000, &[(3500, 10_000); 64]);

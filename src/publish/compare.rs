@@ -201,8 +201,8 @@ fn footnote(comparisons: &[Comparison]) -> String {
     let percent = BETWEEN_RUNS * 100.0;
     if assumed {
         format!(
-            "\nA single run does not show how much runs differ: {percent:.0} % (one standard deviation) is assumed. `wakerace run --repeat 5` \
-             measures it.\n"
+            "\nA single run does not show how much runs differ: {percent:.0} % (one standard deviation) is assumed. \
+             `wakerace run --repeat 5` measures it.\n"
         )
     } else {
         String::new()
@@ -240,7 +240,7 @@ mod tests {
         let below = ratio(many(1300, 1_000_000), many(1000, 1_000_000)).unwrap();
         assert!(below.differs() && below.high < 1.0 && below.low > 0.6, "{below:?}");
         assert!((below.low * apart.high - 1.0).abs() < 1e-9 && (below.high * apart.low - 1.0).abs() < 1e-9);
-        // Twice the trials halve the rate.
+        // With twice as many trials the rate is half as high.
         let scaled = ratio(many(1000, 1_000_000), many(1000, 2_000_000)).unwrap();
         assert!((scaled.value - 0.5).abs() < 1e-9 && scaled.differs(), "{scaled:?}");
         assert_eq!(ratio(many(0, 10), many(0, 10)), None);

@@ -100,7 +100,8 @@ pub fn summary(record: &ProtocolRecord) -> String {
     for result in &record.results {
         let _ = writeln!(
             text,
-            "{}, {}, {}{}: {} rounds/s; {} wakeups: {} found no state match, {} found the task still queued, {} put the task on a runqueue, {} were lost",
+            "{}, {}, {}{}: {} rounds/s; {} wakeups: {} found no state match, {} found the task still queued, \
+             {} put the task on a runqueue, {} were lost",
             result.profile,
             result.variant,
             result.layout,
@@ -120,7 +121,8 @@ pub fn summary(record: &ProtocolRecord) -> String {
                 .collect();
             let _ = writeln!(
                 text,
-                "  {} races left a queued task RUNNING with blocked_on set: {}{}; time to heal: {} ns (median), {} ns (99 %), {} ns (longest)",
+                "  {} races left a queued task RUNNING with blocked_on set: {}{}; time to heal: {} ns (median), {} ns (99 %), \
+                 {} ns (longest)",
                 count(healed.saturating_add(result.unhealed)),
                 if by.is_empty() { "none healed".to_owned() } else { by.join(", ") },
                 if result.unhealed > 0 { format!(", {} not healed", count(result.unhealed)) } else { String::new() },

@@ -36,8 +36,7 @@ impl<'a> Sum<'a> {
     }
 
     /// The interval of the rate. The variance of a sum is the sum of the variances of its parts, so each
-    /// part's design
-    /// effect ([`ScenarioResult::effect`]) is weighted by its races.
+    /// part's design effect ([`ScenarioResult::effect`]) is weighted by its races.
     pub(super) fn interval(&self) -> Option<Interval> {
         if let [one] = self.results[..] {
             return one.interval;

@@ -46,7 +46,7 @@ fn summed(sum: &Sum<'_>) -> Vec<String> {
         sum.matches.map_or("-".to_owned(), count),
         count(sum.races),
         rate_with_interval(sum.rate(), sum.interval()),
-        format!("on {seen} of {placements}"),
+        format!("seen on {seen} of {placements}"),
         first.expected.map_or("unknown".to_owned(), |expected| expected.to_string()),
         sum.finding().words().to_owned(),
     ]
@@ -67,7 +67,7 @@ fn cells(result: &ScenarioResult) -> Vec<String> {
     ]
 }
 
-/// The skew with the most races: `+77 ns 92.1 %`.
+/// The skew with the highest rate, and this rate: `+77 ns 92.1 %`.
 fn best_skew(result: &ScenarioResult) -> String {
     result.best_skew().map_or("-".to_owned(), |best| format!("{:+.0} ns {}", best.skew_ns, rate(best.rate())))
 }
@@ -115,8 +115,8 @@ fn least_sensitive(results: &[&ScenarioResult]) -> String {
 /// A warning is printed if more than this share of the iterations was discarded.
 const MUCH_DISCARDED: f64 = 0.03;
 
-/// A warning is printed if there are more than this many times as many iterations as effective (independent)
-/// ones.
+/// A warning is printed if the number of iterations is more than this many times the number of effective
+/// iterations.
 const MUCH_SPREAD: f64 = 100.0;
 
 /// The warnings for a result whose rate needs explanation, in one sentence; `None` without warnings.
@@ -135,7 +135,7 @@ pub(super) fn notes(result: &ScenarioResult) -> Option<String> {
         let effective = (effective.round().max(1.0)) as u64;
         let over = if result.repeats.len() > 1 { "from repeat to repeat" } else { "during the run" };
         notes.push(format!(
-            "the rate varied {over}, so the {} iterations tell it only as well as {} independent ones",
+            "the rate varied {over}, so the {} iterations determine it only as precisely as {} independent ones",
             count(result.iterations),
             count(effective)
         ));
@@ -144,13 +144,14 @@ pub(super) fn notes(result: &ScenarioResult) -> Option<String> {
     let share = result.discarded as f64 / (result.discarded as f64 + result.iterations as f64).max(1.0);
     if share > MUCH_DISCARDED {
         notes.push(format!(
-            "{} of the iterations were discarded, because a thread lost its CPU during their batch; other programs use these CPUs",
+            "{} of the iterations were discarded, because a thread lost its CPU during their batch; the machine is busy",
             rate(share)
         ));
     }
     if result.moved > 0 {
         notes.push(format!(
-            "{} more iterations were discarded, because a thread was moved off its CPU; something outside wakerace, such as a cpuset, moves its threads",
+            "{} iterations were discarded, because a thread was moved off its CPU; something outside wakerace moves \
+             its threads",
             count(result.moved)
         ));
     }
@@ -220,8 +221,8 @@ pub fn summary(record: &Record) -> String {
             let names: BTreeSet<&String> = good.iter().flat_map(|result| rests_on(result)).collect();
             let names: Vec<String> = names.into_iter().cloned().collect();
             lines.push(format!(
-                "{}: the controls fired ({}), so reordering of the kind that these races need can be seen on these CPUs. A zero means: \
-                 the rate is below the given bound, with 95 % confidence.{}",
+                "{}: the controls fired ({}), so reordering of the kind that these races need can be seen on these CPUs. \
+                 A zero means: the rate is below the given bound, with 95 % confidence.{}",
                 place(first),
                 with_rates(record, first, &names).join(", "),
                 least_sensitive(&good)

@@ -21,7 +21,8 @@ fn joined(kinds: &[Reordering]) -> String {
 /// Which reorderings the race needs: `the race needs store-store or load-load reordering`.
 pub(super) fn needs(evidence: &Evidence) -> String {
     let Some(sets) = &evidence.needs else {
-        return "the test is too large to derive what the race needs, so controls for message passing and store buffering must both fire"
+        return "the test is too large to derive what the race needs, so controls for message passing and store buffering \
+         must both fire"
             .to_owned();
     };
     let one = |set: &Vec<Reordering>| set.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" and ");

@@ -21,19 +21,17 @@ const APART: f64 = 0.99;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// The sets of reorderings that the race needs, derived from the test. The race needs all reorderings of
-    /// at least one
-    /// set. An empty set: the race needs no reordering. No set: no execution has this outcome, whatever
-    /// is reordered. Absent: the test is too large for the derivation.
+    /// at least one set. An empty set: the race needs no reordering. No set: no execution has this outcome,
+    /// whatever is reordered. Absent: the test is too large for the derivation.
     pub needs: Option<Vec<Vec<Reordering>>>,
-    /// The kinds of reordering that were seen on these CPUs: those that the controls which fired there need.
+    /// The kinds of reordering that were seen on these CPUs: those that the controls need that fired there.
     pub seen: Vec<Reordering>,
     /// The controls among `controls_fired` that showed a kind of reordering that the race needs.
     pub controls: Vec<String>,
     /// Matches at the skews where the threads met; iterations, if the test declares no Match event.
     pub looked: u64,
     /// How many of them the finding *not observed* needs: if the race were as frequent as the control, this
-    /// many would show
-    /// it with a probability of 95 %.
+    /// many would show it with a probability of 95 %.
     pub needed: u64,
 }
 
@@ -44,8 +42,7 @@ impl Evidence {
     }
 
     /// The sets of `needs`. If the test is too large for the derivation, these are the needs of message
-    /// passing and store
-    /// buffering together.
+    /// passing and store buffering together.
     pub(super) fn sets(&self) -> Vec<BTreeSet<Reordering>> {
         match &self.needs {
             Some(needs) if needs.is_empty() => vec![BTreeSet::new()],
@@ -66,15 +63,13 @@ impl Evidence {
 
 impl ScenarioResult {
     /// Whether a zero of this result is conclusive. In records of versions without evidence, one control that
-    /// fired is
-    /// enough.
+    /// fired is enough.
     pub fn zero_counts(&self) -> bool {
         self.evidence.as_ref().map_or(!self.controls_fired.is_empty(), Evidence::is_enough)
     }
 
     /// The matches at the skews where the threads met, and the races there. If the test declares no Match
-    /// event, iterations
-    /// take the place of matches.
+    /// event, iterations take the place of matches.
     pub fn looked(&self) -> (u64, u64) {
         let met = self.skews.iter().filter(|skew| self.met(skew));
         met.fold((0, 0), |(looked, races), skew| {

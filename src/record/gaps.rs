@@ -25,8 +25,7 @@ pub struct Gaps {
     /// The largest value.
     pub max: u64,
     /// The whole histogram: HdrHistogram V2, compressed, in base64, as HdrHistogram's own tools read it.
-    /// Empty if there are
-    /// no values.
+    /// Empty if there are no values.
     pub hdr_v2: String,
 }
 

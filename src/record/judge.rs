@@ -34,8 +34,7 @@ pub enum Finding {
 
 impl Finding {
     /// The finding for a count. `expected` is the verdict that the model computed or the test declares.
-    /// `zero_counts` says
-    /// whether a zero is conclusive ([`ScenarioResult::zero_counts`]).
+    /// `zero_counts` says whether a zero is conclusive ([`ScenarioResult::zero_counts`]).
     pub fn judge(races: u64, iterations: u64, expected: Option<Verdict>, zero_counts: bool) -> Finding {
         match expected {
             Some(Verdict::Never) if races > 0 => Finding::ForbiddenObserved,

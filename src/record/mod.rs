@@ -51,9 +51,8 @@ pub struct RunRecord<R> {
     /// The version of the format: [`SCHEMA`] or [`PROTOCOL_SCHEMA`].
     pub schema: String,
     /// The id of the run: 128 random bits in hexadecimal, drawn when the run starts. The id of a sum is a
-    /// hash of the ids of
-    /// its parts. Absent in records of versions without ids; these are identified by program, command,
-    /// host and `started`.
+    /// hash of the ids of its parts. Absent in records of versions without ids; these are identified by
+    /// program, command, host and `started`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
     /// The program that wrote the record.
@@ -196,24 +195,21 @@ pub struct ScenarioResult {
     /// one.
     pub iterations: u64,
     /// Instances whose outcome fails the filter. They are not iterations and are in no other count. 0 in
-    /// records of versions
-    /// that counted them as iterations.
+    /// records of versions that counted them as iterations.
     #[serde(default)]
     pub filtered: u64,
     /// Wall-clock time, in seconds.
     pub elapsed_s: f64,
     /// The part of `elapsed_s` inside measured batches, in seconds: from the first tick of a batch to the end
-    /// of its last
-    /// thread. Earlier versions counted from 2 us before the first tick.
+    /// of its last thread. Earlier versions counted from 2 us before the first tick.
     pub in_batches_s: f64,
     /// Iterations per second of wall-clock time.
     pub iterations_per_s: f64,
     /// Every outcome that was seen. The counts add up to `iterations`.
     pub outcomes: Vec<OutcomeRecord>,
     /// The registers and variables that the condition and `locations` name. herd7 and litmus7 print these.
-    /// The other values
-    /// of an outcome are those that only the filter and the Match event use. Empty in records of versions
-    /// that did not distinguish them.
+    /// The other values of an outcome are those that only the filter and the Match event use. Empty in
+    /// records of versions that did not distinguish them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub displayed: Vec<String>,
     /// Matches: iterations in which the Match event happened.
@@ -223,17 +219,15 @@ pub struct ScenarioResult {
     /// `races / iterations`.
     pub rate: Option<f64>,
     /// The 95 % interval of `rate`. It takes the spread of `blocks` and `repeats` into account. In records
-    /// without these it
-    /// assumes independent iterations.
+    /// without these it assumes independent iterations.
     pub interval: Option<Interval>,
     /// `races / matches`.
     pub rate_per_match: Option<f64>,
     /// The 95 % interval of `rate_per_match`.
     pub interval_per_match: Option<Interval>,
     /// The number of independent iterations that would give `rate` with the same precision: `iterations`
-    /// divided by the
-    /// design effect that `blocks` and `repeats` show. Absent without races, and without blocks and
-    /// repeats.
+    /// divided by the design effect that `blocks` and `repeats` show. Absent without races, and without
+    /// blocks and repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_iterations: Option<f64>,
     /// The probability that a run of the same length sees a race again: 1 - e^-races.
@@ -253,18 +247,16 @@ pub struct ScenarioResult {
     #[serde(default)]
     pub disturbances: u64,
     /// Iterations that were run and discarded, because a thread was on a wrong CPU after their batch:
-    /// something outside
-    /// wakerace moved it. They are not in `discarded`.
+    /// something outside wakerace moved it. They are not in `discarded`.
     #[serde(default)]
     pub moved: u64,
     /// The cache-line transfer latency from P0's CPU to P1's just before the run, in nanoseconds. If a
-    /// hypervisor moves
-    /// virtual CPUs, this tells how far apart the CPUs were in this run. Absent in short runs.
+    /// hypervisor moves virtual CPUs, this tells how far apart the CPUs were in this run. Absent in short
+    /// runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line_transfer_ns: Option<f64>,
     /// The offset of the clock counter of each thread's CPU from that of P0's CPU just before the run, from
-    /// P1 on. Absent if
-    /// threads share a CPU, in sums, and in records of versions that did not measure it.
+    /// P1 on. Absent if threads share a CPU, in sums, and in records of versions that did not measure it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counters: Vec<CounterOffset>,
     /// The nice value of the threads. A low one reduces disturbance by other programs, if the system grants
@@ -277,14 +269,12 @@ pub struct ScenarioResult {
     /// The counts by skew: the race window.
     pub skews: Vec<SkewRecord>,
     /// The counts by cache-line ownership at the start of an instance. They add up to `iterations` and
-    /// `races`. Absent in
-    /// records of versions that did not count them.
+    /// `races`. Absent in records of versions that did not count them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub starts: Vec<StartRecord>,
     /// The counts of up to 128 blocks of consecutive batches, in order of time. Only batches at the final
-    /// skews and periods
-    /// are in blocks. Absent in sums, which have `repeats` instead, and in records of versions that did
-    /// not count them.
+    /// skews and periods are in blocks. Absent in sums, which have `repeats` instead, and in records of
+    /// versions that did not count them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocks: Vec<CountRecord>,
     /// The counts of each run that was added up to this result: repeats, or parts of a sum. Absent if it is
@@ -320,8 +310,7 @@ pub struct Sensitivity {
     /// The rate of the control.
     pub rate: f64,
     /// The upper bound of this result's rate, divided by the rate of the control. If the race were this many
-    /// times as
-    /// frequent as the control, it would have been seen.
+    /// times as frequent as the control, it would have been seen.
     pub bound: f64,
 }
 
@@ -357,9 +346,8 @@ pub struct PaceRecord {
     /// Whether wakerace chose it (`auto`) or the command line gave it (`given`).
     pub chosen: String,
     /// The time from one group of instances to the next, in ticks of the clock; paced only. If wakerace chose
-    /// the period, it
-    /// adapts to the machine, and this is the mean. It is the shortest period that the threads can keep
-    /// or, if races are frequent, the one with the most races.
+    /// the period, it adapts to the machine, and this is the mean. It is the shortest period that the threads
+    /// can keep or, if races are frequent, the one with the most races.
     pub period_ticks: Option<u64>,
     /// The period in nanoseconds.
     pub period_ns: Option<f64>,
@@ -382,19 +370,17 @@ pub struct PaceRecord {
     #[serde(default = "cold")]
     pub warm: Warm,
     /// Whether the search focused on some skews. Then all skews were used equally often only in the first
-    /// quarter, and after
-    /// that those with the most frequent races or, without races, those with the most different outcomes.
+    /// quarter, and after that those with the most frequent races or, without races, those with the most
+    /// different outcomes.
     #[serde(default)]
     pub focused: bool,
     /// The mean time between the end of a batch in its first and in its last thread, minus the skew, in
-    /// nanoseconds. In a
-    /// free run this is how far the threads drift apart in a batch. 0 in records of versions that did not
-    /// measure it.
+    /// nanoseconds. In a free run this is how far the threads drift apart in a batch. 0 in records of
+    /// versions that did not measure it.
     #[serde(default)]
     pub apart_ns: f64,
     /// The share of groups that a thread started late, because it was busy with an earlier group; paced only.
-    /// It is high, and
-    /// harmless, if the period was chosen for its many races.
+    /// It is high, and harmless, if the period was chosen for its many races.
     pub late: Option<f64>,
 }
 
@@ -453,9 +439,8 @@ pub struct OutcomeRecord {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SkewRecord {
     /// The skew: the start delay of the last thread relative to P0, in nanoseconds. It is corrected by the
-    /// offset between the
-    /// clock counters of their CPUs, if that could be measured. `counters` has the error of the
-    /// correction.
+    /// offset between the clock counters of their CPUs, if that could be measured. `counters` has the error
+    /// of the correction.
     pub skew_ns: f64,
     /// Iterations at this skew.
     pub iterations: u64,
@@ -464,8 +449,7 @@ pub struct SkewRecord {
     /// Races among them.
     pub races: u64,
     /// How often each of the result's `outcomes` was seen at this skew, in the same order. Empty in records
-    /// of versions that
-    /// did not count it.
+    /// of versions that did not count it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<u64>,
 }
@@ -474,13 +458,11 @@ pub struct SkewRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StartRecord {
     /// Whether each thread prefetched the lines that it uses before the tick. Lines that it stores to are
-    /// prefetched for
-    /// writing.
+    /// prefetched for writing.
     pub warm: bool,
     /// The thread that last wrote each shared variable before the instance began: `P0`, `P1`, ... This thread
-    /// had the line in
-    /// its caches unless it lost it since. Variables of which the test uses only the address are left
-    /// out.
+    /// had the line in its caches unless it lost it since. Variables of which the test uses only the address
+    /// are left out.
     pub last_writers: BTreeMap<String, String>,
     /// Iterations.
     pub iterations: u64,

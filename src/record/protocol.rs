@@ -65,8 +65,7 @@ pub struct ProtocolResult {
     /// Races whose task was still queued and kept blocked_on set, by the code that cleared it (the healer).
     pub healed: Vec<HealedRecord>,
     /// Such races that were not healed: the task kept blocked_on set to the end of the run, or the task was
-    /// lost and the
-    /// monitor put it back. Earlier versions counted the latter as healed by a later wakeup.
+    /// lost and the monitor put it back. Earlier versions counted the latter as healed by a later wakeup.
     pub unhealed: u64,
     /// How long a task was RUNNING with blocked_on set, from the wakeup to the healing.
     pub heal_ns: Gaps,
@@ -77,8 +76,7 @@ pub struct ProtocolResult {
     /// draft.
     pub rescued: u64,
     /// The fault that ended the run, in words: a task that did not move or was lost at the end, a CPU that
-    /// panicked, or the
-    /// first harm that ended the run.
+    /// panicked, or the first harm that ended the run.
     pub stuck: Option<String>,
     /// Fields of other versions. They are kept when the record is written again.
     #[serde(flatten)]

@@ -30,15 +30,13 @@ impl ScenarioResult {
     }
 
     /// The design effect of the rate ([`crate::stats::interval_with`]): the variance that the blocks and
-    /// repeats show,
-    /// divided by that of independent iterations. 1 without blocks and repeats.
+    /// repeats show, divided by that of independent iterations. 1 without blocks and repeats.
     pub fn effect(&self) -> f64 {
         effect_in_time(&among_iterations(&self.blocks)).max(effect_between(&among_iterations(&self.repeats)))
     }
 
     /// The number of independent iterations that would give the rate with the same precision. `None` without
-    /// races, and
-    /// without blocks and repeats, because then the spread is unknown.
+    /// races, and without blocks and repeats, because then the spread is unknown.
     pub fn effective(&self) -> Option<f64> {
         let spread = self.blocks.len() > 1 || self.repeats.len() > 1;
         (spread && self.races > 0).then(|| self.iterations as f64 / self.effect())
@@ -50,8 +48,7 @@ impl ScenarioResult {
     }
 
     /// The 95 % interval of the rate per match. Repeats have counts of matches. Blocks have only counts of
-    /// races, so the
-    /// spread of the races is used for the rate per match too.
+    /// races, so the spread of the races is used for the rate per match too.
     pub fn interval_of_rate_per_match(&self) -> Option<Interval> {
         let matches = self.matches?;
         let within = effect_in_time(&among_iterations(&self.blocks));
@@ -63,8 +60,7 @@ impl ScenarioResult {
     }
 
     /// The rates of the first fifth and of the last tenth of the blocks, which the drift test compares.
-    /// `None` with fewer
-    /// than ten blocks.
+    /// `None` with fewer than ten blocks.
     pub fn ends(&self) -> Option<(f64, f64)> {
         let blocks = self.blocks.len();
         let rate = |blocks: &[CountRecord]| {

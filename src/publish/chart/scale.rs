@@ -45,8 +45,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// An even axis from `low` to a round value at or above `high`; where `low` is not 0, from a round value
-    /// as well.
+    /// A linear axis that contains `low` and `high`. Both ends are round values.
     pub fn linear(low: f64, high: f64, label: &str) -> Axis {
         let step = step(high - low);
         let round = |value: f64, up: bool| {

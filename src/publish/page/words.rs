@@ -28,10 +28,11 @@ pub(super) fn lede(runs: &[Run<'_>]) -> &'static str {
     let race = super::records(runs).flat_map(|record| &record.results).any(|result| result.group == "race");
     let protocol = runs.iter().any(|run| run.protocol().is_some());
     if race || protocol {
-        "When a task of the Linux kernel blocks on a mutex, it stores blocked_on and then its state. A waker reads the state and \
-         then blocked_on, while it holds another lock. Nothing orders the two stores for the waker, so on a weakly ordered CPU it \
-         may read the new state and then the old blocked_on, which is NULL. wakerace measures how often that happens. It runs the \
-         kernel's instructions on pinned threads, and in the same run tests whose answer is known."
+        "When a task of the Linux kernel blocks on a mutex, it stores blocked_on and then its state. A waker reads the \
+         state and then blocked_on, while it holds another lock. Nothing orders the two stores for the waker, so on a \
+         weakly ordered CPU it may read the new state and then the old blocked_on, which is NULL. wakerace measures how \
+         often that happens. It runs the kernel's instructions on pinned threads, and in the same run tests whose \
+         answer is known."
     } else {
         "wakerace ran these litmus tests on pinned threads, with the instructions given below, and counted every outcome."
     }
@@ -94,8 +95,8 @@ fn breakable(sum: &Sum<'_>) -> String {
         Finding::NotObserved => {
             let bound = sum.interval().map_or(String::new(), |interval| format!("{:.1e}", interval.high));
             format!(
-                "Not seen in {iterations} iterations{matched}. With 95 % confidence it happens less often than once in {} iterations \
-                 ({bound}). {allowed} On these CPUs {} showed in the same run that reordering of this kind can be seen{}.",
+                "Not seen in {iterations} iterations{matched}. With 95 % confidence it happens less often than once in {} \
+                 iterations ({bound}). {allowed} On these CPUs {} showed in the same run that reordering of this kind can be seen{}.",
                 sum.interval().map_or("-".to_owned(), |interval| count((1.0 / interval.high) as u64)),
                 controls(sum),
                 relative(first),
