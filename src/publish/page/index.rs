@@ -113,7 +113,7 @@ fn words(record: &AnyRecord) -> String {
         AnyRecord::Protocol(record) => {
             let rounds = record.results.iter().fold(0u64, |sum, result| sum.saturating_add(result.rounds));
             if record.is_empty() {
-                "nothing".to_owned()
+                "no results".to_owned()
             } else {
                 format!("the protocol, {} rounds: {}", count(rounds), crate::publish::protocol::judged_together(record))
             }
