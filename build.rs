@@ -1,7 +1,8 @@
 //! Passes two facts to the build: the commit, and whether the build host has two CPUs.
 //!
-//! The commit (`WAKERACE_COMMIT`) goes into every record, so that a record can be traced to its source. Without `cfg(two_cpus)`,
-//! tests that need two CPUs are ignored and listed as such; they do not pass without testing anything.
+//! The commit (`WAKERACE_COMMIT`) goes into every record, so that a record can be traced to its source.
+//! Without `cfg(two_cpus)`, tests that need two CPUs are ignored and listed as such; they do not pass without
+//! testing anything.
 
 use std::process::Command;
 
@@ -14,7 +15,8 @@ fn main() {
     if std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() >= 2) {
         println!("cargo:rustc-cfg=two_cpus");
     }
-    // The variable is set where git is not available, for example in the root file system in which foreign binaries are built.
+    // The variable is set where git is not available, for example in the root file system in which foreign
+    // binaries are built.
     println!("cargo:rerun-if-env-changed=WAKERACE_COMMIT");
     if let Ok(commit) = std::env::var("WAKERACE_COMMIT") {
         println!("cargo:rustc-env=WAKERACE_COMMIT={commit}");

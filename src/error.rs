@@ -4,8 +4,8 @@ use crate::litmus::Diagnostic;
 
 /// A failure, with a message for the user.
 ///
-/// Every variant ends the program with exit status [`EXIT_BAD_INPUT`]. The message says what is wrong, where (the file and
-/// line, or the option), and what is expected.
+/// Every variant ends the program with exit status [`EXIT_BAD_INPUT`]. The message says what is wrong, where
+/// (the file and line, or the option), and what is expected.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A litmus file is not a valid test. The message points at the line.
@@ -49,10 +49,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Exit status: all outcomes are as the architecture requires.
 pub const EXIT_OK: u8 = 0;
-/// Exit status: an outcome that the architecture forbids was observed, the protocol did unexpected harm, or `compare
-/// --fail-on-difference` found a difference.
+/// Exit status: an outcome that the architecture forbids was observed, the protocol did unexpected harm, or
+/// `compare --fail-on-difference` found a difference.
 pub const EXIT_FORBIDDEN: u8 = 1;
 /// Exit status: the input is bad, or the host cannot do what was asked.
 pub const EXIT_BAD_INPUT: u8 = 2;
-/// Exit status: ended by Ctrl-C, SIGTERM or SIGHUP; all results so far are written. The value is 128 + SIGINT for all three.
+/// Exit status: ended by Ctrl-C, SIGTERM or SIGHUP; all results so far are written. The value is 128 + SIGINT
+/// for all three.
 pub const EXIT_INTERRUPTED: u8 = 130;

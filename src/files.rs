@@ -1,13 +1,14 @@
 //! Writes files. No other module writes files.
 //!
-//! A regular file is always written whole: the new content goes to a temporary file in the same folder, which is then renamed to the
-//! target. So a reader sees either the old or the new content, even if this program is killed. Symbolic links are followed. Pipes,
-//! FIFOs and character devices are written into and never replaced. A new file gets the mode that the umask gives it; a replaced file
-//! keeps its mode.
+//! A regular file is always written whole: the new content goes to a temporary file in the same folder, which
+//! is then renamed to the target. So a reader sees either the old or the new content, even if this program is
+//! killed. Symbolic links are followed. Pipes, FIFOs and character devices are written into and never
+//! replaced. A new file gets the mode that the umask gives it; a replaced file keeps its mode.
 //!
-//! If the file system supports it (O_TMPFILE), the temporary file has no name until it is complete. Otherwise, and for the moment
-//! between naming and renaming, it is named `.wakerace-...` and locked. A temporary file without a lock belongs to a killed run. The
-//! next run that writes into the folder removes it.
+//! If the file system supports it (O_TMPFILE), the temporary file has no name until it is complete.
+//! Otherwise, and for the moment between naming and renaming, it is named `.wakerace-...` and locked. A
+//! temporary file without a lock belongs to a killed run. The next run that writes into the folder removes
+//! it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -40,7 +41,8 @@ enum Kind {
     Stream(File),
     /// A regular file, or a path where nothing exists yet. All symbolic links are followed.
     File(PathBuf),
-    /// A regular file that cannot be replaced, because only a descriptor names it or because its folder is not writable.
+    /// A regular file that cannot be replaced, because only a descriptor names it or because its folder is
+    /// not writable.
     Inside(PathBuf),
 }
 
@@ -50,7 +52,8 @@ impl Sink {
     /// If the path is a FIFO, this waits until a reader opens it.
     ///
     /// # Errors
-    /// If the path is a folder, a block device or a socket, if its folder does not exist, or if it cannot be written.
+    /// If the path is a folder, a block device or a socket, if its folder does not exist, or if it cannot be
+    /// written.
     pub fn open(path: &Path) -> Result<Sink> {
         let name = shown::path(path);
         let kind = if path.as_os_str() == "-" { Kind::Stdout } else { kind(path, &name)? };
@@ -67,10 +70,12 @@ impl Sink {
         matches!(self.kind, Kind::File(_) | Kind::Inside(_))
     }
 
-    /// Writes content. A regular file gets this content instead of its old one; everything else gets it appended.
+    /// Writes content. A regular file gets this content instead of its old one; everything else gets it
+    /// appended.
     ///
     /// # Errors
-    /// If the content cannot be written. A [`Sink`] that replaces a regular file leaves the old content in this case.
+    /// If the content cannot be written. A [`Sink`] that replaces a regular file leaves the old content in
+    /// this case.
     pub fn write(&self, content: &str) -> Result<()> {
         let bytes = content.as_bytes();
         let written = match &self.kind {
@@ -114,7 +119,8 @@ fn kind(path: &Path, name: &str) -> Result<Kind> {
     if there.is_dir() {
         return Err(refuse("a folder"));
     }
-    // If the file is the one that standard output is, it must not be replaced: the shell would still have the old file open.
+    // If the file is the one that standard output is, it must not be replaced: the shell would still have the
+    // old file open.
     if is_file || there.file_type().is_fifo() || there.file_type().is_socket() {
         if is_same(&there, io::stdout()) {
             return Ok(Kind::Stdout);
@@ -217,7 +223,8 @@ pub fn check_own(path: &Path) -> Result<()> {
     if path.exists() { Sink::open(path).map(drop) } else { check_folder(path) }
 }
 
-/// Checks that a file can be created in its folder. If the folder does not exist, checks the nearest existing folder above it.
+/// Checks that a file can be created in its folder. If the folder does not exist, checks the nearest existing
+/// folder above it.
 fn check_folder(path: &Path) -> Result<()> {
     let mut above = folder(path);
     while !above.exists() {
@@ -235,8 +242,8 @@ fn make_folders(path: &Path) -> Result<()> {
 
 /// A new file that never replaces another one.
 ///
-/// If its name is taken, for example by a run that began in the same second, the name gets a number: `NAME-2`, `NAME-3`, ... The
-/// folders are created at the first write.
+/// If its name is taken, for example by a run that began in the same second, the name gets a number:
+/// `NAME-2`, `NAME-3`, ... The folders are created at the first write.
 #[derive(Debug)]
 pub struct Fresh {
     wanted: PathBuf,
@@ -268,7 +275,8 @@ impl Fresh {
 
     /// Writes the file.
     ///
-    /// The first write takes a name that is free, also with each extension in `others`. Later writes replace the content.
+    /// The first write takes a name that is free, also with each extension in `others`. Later writes replace
+    /// the content.
     ///
     /// # Errors
     /// If the file cannot be written. Nothing is changed in this case.
@@ -297,14 +305,16 @@ impl Fresh {
     }
 }
 
-/// Adds a number to a file name: `T.protocol.json` becomes `T-2.protocol.json`. Number 1 leaves the name unchanged.
+/// Adds a number to a file name: `T.protocol.json` becomes `T-2.protocol.json`. Number 1 leaves the name
+/// unchanged.
 fn numbered(path: &Path, number: usize) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let (stem, rest) = name.split_at(name.find('.').unwrap_or(name.len()));
     if number == 1 { path.to_owned() } else { path.with_file_name(format!("{stem}-{number}{rest}")) }
 }
 
-/// A temporary file that gets its final name when it is complete. If it is dropped before that, it is removed.
+/// A temporary file that gets its final name when it is complete. If it is dropped before that, it is
+/// removed.
 struct Beside {
     file: File,
     folder: PathBuf,
@@ -341,8 +351,8 @@ impl Beside {
         }
     }
 
-    /// Writes the content to the disk. If the file will replace `like`, it also gets the mode of `like` and, if permitted, its
-    /// owner.
+    /// Writes the content to the disk. If the file will replace `like`, it also gets the mode of `like` and,
+    /// if permitted, its owner.
     fn fill(mut self, content: &[u8], like: Option<&fs::Metadata>) -> io::Result<Beside> {
         self.file.write_all(content)?;
         if let Some(like) = like {
@@ -416,7 +426,8 @@ fn unused(folder: &Path) -> PathBuf {
     folder.join(format!("{PREFIX}{letters}"))
 }
 
-/// Removes the temporary files that killed runs left in a folder: those that no process has locked. Failures are ignored.
+/// Removes the temporary files that killed runs left in a folder: those that no process has locked. Failures
+/// are ignored.
 fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let ours = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
@@ -441,7 +452,8 @@ mod tests {
         names
     }
 
-    /// Every file system supports named temporary files, so this test covers the path for file systems without O_TMPFILE.
+    /// Every file system supports named temporary files, so this test covers the path for file systems
+    /// without O_TMPFILE.
     #[test]
     fn a_named_file_and_an_unnamed_one_become_the_same() {
         let folder = tempfile::tempdir().unwrap();

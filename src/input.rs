@@ -1,7 +1,7 @@
 //! Reads the files and folders that the user names, with a size limit.
 //!
-//! A device such as /dev/zero has no end, and a pipe does not report its size. So every read stops at a limit, whatever kind of
-//! file it reads.
+//! A device such as /dev/zero has no end, and a pipe does not report its size. So every read stops at a
+//! limit, whatever kind of file it reads.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -17,7 +17,8 @@ use crate::shown;
 pub struct Limit {
     /// The largest allowed size, in bytes.
     pub bytes: usize,
-    /// The reason, for messages: what is expected and why it is no larger, such as `a litmus test is a page of text`.
+    /// The reason, for messages: what is expected and why it is no larger, such as `a litmus test is a page
+    /// of text`.
     pub why: &'static str,
 }
 
@@ -43,8 +44,8 @@ pub fn read_text(path: &Path, limit: Limit) -> Result<String> {
 
 /// Finds all files below a folder that have an extension, sorted by name within each folder.
 ///
-/// Each real folder is searched once, under the first name that leads to it, because symbolic links may form cycles. Pipes and
-/// devices are skipped, because reading them could block.
+/// Each real folder is searched once, under the first name that leads to it, because symbolic links may form
+/// cycles. Pipes and devices are skipped, because reading them could block.
 ///
 /// # Errors
 /// If a folder cannot be read.

@@ -1,8 +1,8 @@
 //! Makes untrusted text safe to print: escapes control characters and invisible layout characters.
 //!
-//! Names, comments and paths come from files that anybody may have written. An escape sequence in them could move the cursor, rename
-//! the window, or make the terminal send input as if it were typed. A bidirectional override reverses the order of the letters
-//! after it.
+//! Names, comments and paths come from files that anybody may have written. An escape sequence in them could
+//! move the cursor, rename the window, or make the terminal send input as if it were typed. A bidirectional
+//! override reverses the order of the letters after it.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -10,8 +10,8 @@ use std::path::Path;
 
 /// Whether a character is hidden: a terminal interprets it or does not display it.
 ///
-/// These are the C0, DEL and C1 controls, and the invisible characters that reorder, break or tag a line (Unicode 16, 23.2 "Layout
-/// Controls" and 23.9 "Tag Characters"; see CVE-2021-42574).
+/// These are the C0, DEL and C1 controls, and the invisible characters that reorder, break or tag a line
+/// (Unicode 16, 23.2 "Layout Controls" and 23.9 "Tag Characters"; see CVE-2021-42574).
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -29,8 +29,8 @@ fn replaced(text: &str, hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Escapes text of several lines. Line feeds and tabs stay. A carriage return before a line feed is removed. Every other hidden
-/// character is replaced by its escape, such as `\u{1b}`.
+/// Escapes text of several lines. Line feeds and tabs stay. A carriage return before a line feed is removed.
+/// Every other hidden character is replaced by its escape, such as `\u{1b}`.
 pub fn text(text: &str) -> Cow<'_, str> {
     let lines = if text.contains("\r\n") { Cow::Owned(text.replace("\r\n", "\n")) } else { Cow::Borrowed(text) };
     let hidden = |c| is_hidden(c) && !matches!(c, '\n' | '\t');
@@ -52,8 +52,8 @@ pub fn path(path: &Path) -> String {
 
 /// Escapes hidden characters in JSON as `\u001b`.
 ///
-/// The result is equivalent JSON, because these characters can only occur inside strings. The serialiser has already escaped
-/// characters below 0x20. Line feeds between values stay.
+/// The result is equivalent JSON, because these characters can only occur inside strings. The serialiser has
+/// already escaped characters below 0x20. Line feeds between values stay.
 pub fn json(text: String) -> String {
     let hidden = |c| is_hidden(c) && !matches!(c, '\n' | '\t' | '\r');
     if !text.contains(hidden) {

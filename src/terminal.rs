@@ -1,7 +1,8 @@
 //! Writes to standard output and standard error. No other module prints.
 //!
-//! Messages may contain file names and text from untrusted records, so all of them go through [`shown`]. Printing must not fail a
-//! run: a closed pipe is not an error, and failures on standard error are ignored, because they cannot be reported anywhere.
+//! Messages may contain file names and text from untrusted records, so all of them go through [`shown`].
+//! Printing must not fail a run: a closed pipe is not an error, and failures on standard error are ignored,
+//! because they cannot be reported anywhere.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -22,7 +23,8 @@ pub fn err(words: &str) {
     let _ = out.write_all(shown::text(words).as_bytes()).and_then(|()| out.flush());
 }
 
-/// Writes a file's content to standard output: unchanged, or through [`shown`] if standard output is a terminal.
+/// Writes a file's content to standard output: unchanged, or through [`shown`] if standard output is a
+/// terminal.
 ///
 /// # Errors
 /// The same as [`out`].

@@ -1,4 +1,5 @@
-//! Tests of the command line: what the program prints, writes and refuses, and how it ends when it is interrupted or killed.
+//! Tests of the command line: what the program prints, writes and refuses, and how it ends when it is
+//! interrupted or killed.
 
 mod common;
 
@@ -340,8 +341,8 @@ fn an_emulated_run_says_so_by_itself() {
 #[test]
 fn a_forbidden_outcome_is_exit_1_and_loud() {
     let folder = folder();
-    // No hardware does what its model forbids. So these tests have too many executions for the models, and wakerace takes
-    // the verdict from their headers.
+    // No hardware does what its model forbids. So these tests have too many executions for the models, and
+    // wakerace takes the verdict from their headers.
     let large = ALWAYS.replace("r0 = READ_ONCE(*x); ", &"if (READ_ONCE(*x)) smp_mb(); ".repeat(16));
     let file = write(folder.path(), "never.litmus", format!("C never\n(* {}: Never *)\n{{}}\n{large}", arch()));
     wakerace(folder.path()).args(["run", &file]).args(SHORT).assert().code(1).stdout(
@@ -362,7 +363,8 @@ fn a_forbidden_outcome_is_exit_1_and_loud() {
     }
 }
 
-/// Every thread resets a part of all instances. All outcomes in memory must be classified before that, by whichever thread.
+/// Every thread resets a part of all instances. All outcomes in memory must be classified before that, by
+/// whichever thread.
 #[test]
 fn outcomes_in_memory_are_counted_before_memory_is_reset() {
     let folder = folder();
@@ -419,7 +421,8 @@ fn check_says_what_is_allowed_and_why() {
     of(&["SB", "--limit", "2"])
         .code(2)
         .stderr(contains("too large to be judged: 3 partial executions or more; --limit"));
-    // Tests in assembly are checked against the model of their architecture and against sequential consistency.
+    // Tests in assembly are checked against the model of their architecture and against sequential
+    // consistency.
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/litmus/ppc");
     of(&[&root.display().to_string(), "--model", "power,sc,lkmm"])
         .success()
@@ -457,8 +460,8 @@ fn limits_are_kept() {
         command.arg(&path).args(args).assert().success();
         check_record(&path).results[0].clone()
     };
-    // Every instance races, so the batch that reaches the limit is the last. A batch holds at most 100 instances, fewer if an
-    // instance takes long.
+    // Every instance races, so the batch that reaches the limit is the last. A batch holds at most 100
+    // instances, fewer if an instance takes long.
     let races = run(&["--stop-after-races", "150"]).races;
     assert!((150..250).contains(&races), "{races}");
     assert_eq!(run(&["-n", "12345"]).iterations, 12_345);
@@ -661,7 +664,8 @@ fn a_profile_reads_back_as_it_was_written() {
     assert!(Profile::read(&path, &host).unwrap_err().to_string().contains("unknown schema 'wakerace-profile/9'"));
 }
 
-/// A command whose process may use only the first of this process's CPUs, as in a container with a restricted cpuset.
+/// A command whose process may use only the first of this process's CPUs, as in a container with a restricted
+/// cpuset.
 fn confined(folder: &Path) -> Command {
     let cpu = allowed_cpus().unwrap()[0];
     let mut command = wakerace(folder);
@@ -720,7 +724,8 @@ fn wait_until(otherwise: &str, seen: impl Fn() -> bool) {
     }
 }
 
-/// Waits until a process has installed its SIGINT handler, as /proc shows it. On a busy machine, starting takes a while.
+/// Waits until a process has installed its SIGINT handler, as /proc shows it. On a busy machine, starting
+/// takes a while.
 fn wait_for_handler(child: &Child) {
     wait_until("no handler after a minute", || {
         let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
@@ -730,7 +735,8 @@ fn wait_for_handler(child: &Child) {
 }
 
 fn signal(child: &Child, signal: i32) {
-    // SAFETY: the call only sends a signal. The child has not been waited for, so its process ID is not reused.
+    // SAFETY: the call only sends a signal. The child has not been waited for, so its process ID is not
+    // reused.
     assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
 }
 
@@ -795,8 +801,8 @@ fn a_second_ctrl_c_ends_at_once() {
     let begun = Instant::now();
     signal(&child, libc::SIGINT);
     std::thread::sleep(Duration::from_millis(50));
-    // The result is ignored, because the child may have ended already.
-    // SAFETY: the call only sends a signal. The child has not been waited for, so its process ID is not reused.
+    // The result is ignored, because the child may have ended already. SAFETY: the call only sends a signal.
+    // The child has not been waited for, so its process ID is not reused.
     unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(begun.elapsed() < Duration::from_secs(20));

@@ -1,5 +1,5 @@
-//! Tests of measuring: what counts as an iteration, and how a run reacts to disturbances such as moved threads, missing threads and
-//! signals.
+//! Tests of measuring: what counts as an iteration, and how a run reacts to disturbances such as moved
+//! threads, missing threads and signals.
 
 use std::fs;
 use std::io::Read;
@@ -14,7 +14,8 @@ use predicates::str::contains;
 use wakerace::machine::allowed_cpus;
 use wakerace::record::{self, AnyRecord, Finding, Record};
 
-/// A command that runs wakerace with `folder` as its current folder, under the emulator that WAKERACE_RUNNER names if it is set.
+/// A command that runs wakerace with `folder` as its current folder, under the emulator that WAKERACE_RUNNER
+/// names if it is set.
 fn wakerace(folder: &Path) -> Command {
     let binary = env!("CARGO_BIN_EXE_wakerace");
     let runner = std::env::var_os("WAKERACE_RUNNER");
@@ -69,7 +70,8 @@ fn what_a_filter_excludes_is_no_iteration() {
         let note = format!("excluded {} instances", wakerace::publish::count(result.filtered));
         assert_eq!(said.contains(&note), result.filtered > 0, "{said}");
     }
-    // Like herd7, the log prints only the values that the condition names. Its counts add up to the iterations.
+    // Like herd7, the log prints only the values that the condition names. Its counts add up to the
+    // iterations.
     let log = wakerace(folder.path()).args(["export", "--log", "a.json"]).output().unwrap();
     let log = String::from_utf8(log.stdout).unwrap();
     let log = log.split("\n\nTest ").find(|test| test.starts_with("filtered ")).unwrap_or_else(|| panic!("{log}"));
@@ -83,7 +85,8 @@ fn what_a_filter_excludes_is_no_iteration() {
     let filtered = record.results.iter().find(|result| result.scenario == "filtered").unwrap();
     assert_eq!(printed, filtered.iterations);
 
-    // No instance passes the filter. The test is still in the table, and its finding is inconclusive, even if controls fired.
+    // No instance passes the filter. The test is still in the table, and its finding is inconclusive, even if
+    // controls fired.
     let none = FILTERED.replace("filter (1:r0=1)", "filter (1:r0=5)").replace("Result: Always", "Nothing passes");
     let none = write(folder.path(), "none.litmus", &none);
     let (said, record) = run(&none, &["-n", "20000"], "none.json");
@@ -139,14 +142,15 @@ fn thread_of(child: &Child, name: &str) -> Option<libc::pid_t> {
     })
 }
 
-/// Moves a pinned thread to another CPU, as `taskset -a`, a shrinking cpuset or a CPU that goes offline can do.
+/// Moves a pinned thread to another CPU, as `taskset -a`, a shrinking cpuset or a CPU that goes offline can
+/// do.
 #[test]
 fn a_thread_that_is_moved_off_its_cpu_ends_the_run_by_name() {
     let allowed = allowed_cpus().unwrap();
     let [first, second, ..] = allowed[..] else { panic!("this test needs two CPUs, and may use {allowed:?}") };
     let words = format!("SB: P1 was moved from CPU {second} to CPU {first} in mid-run");
-    // If the thread is moved while it pins itself, the run ends with another error ("a thread pinned to CPU ..."). The test then tries
-    // again.
+    // If the thread is moved while it pins itself, the run ends with another error ("a thread pinned to CPU
+    // ..."). The test then tries again.
     for _ in 0..20 {
         let (code, said) = moved(first, second);
         assert_eq!(code, Some(2), "{said}");
@@ -174,8 +178,8 @@ fn moved(first: usize, second: usize) -> (Option<i32>, String) {
         if let Some(thread) = pinned {
             // A thread checks its CPU right after it is pinned. This delay lets the check finish first.
             std::thread::sleep(Duration::from_millis(300));
-            // SAFETY: fills a local mask and passes its size to the kernel. The thread belongs to a child. If it has ended, the
-            // kernel refuses the call.
+            // SAFETY: fills a local mask and passes its size to the kernel. The thread belongs to a child. If
+            // it has ended, the kernel refuses the call.
             unsafe {
                 let mut mask: libc::cpu_set_t = std::mem::zeroed();
                 libc::CPU_SET(first, &mut mask);
@@ -209,7 +213,8 @@ fn limit_memory(command: &mut Command, bytes: u64) {
 fn a_thread_that_cannot_be_started_ends_everything() {
     let folder = tempfile::tempdir().unwrap();
     let run = ["run", "SB", "--no-controls", "--no-save", "--oversubscribe"];
-    // On two CPUs, other threads first measure the cache-line transfer latency and the counter offsets. On one CPU they do not.
+    // On two CPUs, other threads first measure the cache-line transfer latency and the counter offsets. On
+    // one CPU they do not.
     let one = allowed_cpus().unwrap()[0].to_string();
     let cases: [(&[&str], &str); 5] = [
         (&["--pace", "paced", "-n", "1000", "-c", &one], "P"),
@@ -237,7 +242,8 @@ fn a_thread_that_cannot_be_started_ends_everything() {
         let mut command = wakerace(folder.path());
         command.args(run).args(options).env("RUST_MIN_STACK", (1_u64 << 50).to_string());
         refused(&mut command, "0");
-        // One stack fits the address space, and two do not. An emulator's own memory would count too, so this needs a native run.
+        // One stack fits the address space, and two do not. An emulator's own memory would count too, so this
+        // needs a native run.
         if std::env::var_os("WAKERACE_RUNNER").is_none() {
             let mut command = wakerace(folder.path());
             command.args(run).args(options).env("RUST_MIN_STACK", (1_u64 << 30).to_string());
@@ -256,7 +262,8 @@ fn handles(child: &Child, signal: i32) -> bool {
 
 fn send(child: &Child, signal: i32) {
     let pid = libc::pid_t::try_from(child.id()).unwrap();
-    // SAFETY: the call only sends a signal. The child has not been waited for, so its process ID is not reused.
+    // SAFETY: the call only sends a signal. The child has not been waited for, so its process ID is not
+    // reused.
     assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
 }
 

@@ -59,8 +59,8 @@ fn status(output: &Output) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// Runs a command through a shell script, so that limits and descriptors apply only to this command. In the script, `"$@"` is the
-/// command.
+/// Runs a command through a shell script, so that limits and descriptors apply only to this command. In the
+/// script, `"$@"` is the command.
 fn shell(script: &str, command: &Command) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", script, "sh"]).arg(command.get_program()).args(command.get_args());
@@ -199,17 +199,18 @@ fn standard_output_by_any_name_is_written_into() {
     assert_eq!(names(folder.path()), ["out"]);
 }
 
-/// Opens a new pseudo-terminal. Returns its master, its slave, and the path of the slave. Text written to the slave can be read from the
-/// master.
+/// Opens a new pseudo-terminal. Returns its master, its slave, and the path of the slave. Text written to the
+/// slave can be read from the master.
 fn terminal() -> (File, OwnedFd, PathBuf) {
     let (mut master, mut slave, mut name) = (0, 0, [0 as libc::c_char; 64]);
     let (no_settings, no_size) = (std::ptr::null(), std::ptr::null());
     let (name_at, first, second) = (name.as_mut_ptr(), &raw mut master, &raw mut slave);
-    // SAFETY: the call writes only to the two descriptor numbers and to the buffer, which is longer than any name of a terminal. Null
-    // pointers for settings and size are allowed.
+    // SAFETY: the call writes only to the two descriptor numbers and to the buffer, which is longer than any
+    // name of a terminal. Null pointers for settings and size are allowed.
     let opened = unsafe { libc::openpty(first, second, name_at, no_settings, no_size) };
     assert_eq!(opened, 0);
-    // SAFETY: the name is NUL-terminated, and nothing else owns the two descriptors, because they were just opened.
+    // SAFETY: the name is NUL-terminated, and nothing else owns the two descriptors, because they were just
+    // opened.
     unsafe {
         let path = PathBuf::from(CStr::from_ptr(name.as_ptr()).to_str().unwrap());
         (File::from_raw_fd(master), OwnedFd::from_raw_fd(slave), path)
@@ -338,8 +339,8 @@ fn behind_a_test_that_deadlocks_the_others_are_run_and_all_are_printed() {
     assert_eq!(names, ["first", "third"]);
 }
 
-/// Text with escape sequences that set a window's title and colours, and with bidirectional controls. It ends in a letter, so that it
-/// does not end next to a hyphen.
+/// Text with escape sequences that set a window's title and colours, and with bidirectional controls. It ends
+/// in a letter, so that it does not end next to a hyphen.
 const EVIL: &str = "evil\u{1b}]0;owned\u{7}\u{1b}[31m\u{9b}2J\u{202e}\u{2066}z";
 
 /// Checks that printed text contains no hidden character, and that it quotes [`EVIL`].

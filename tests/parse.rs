@@ -1,4 +1,5 @@
-//! Tests of the litmus front end: which texts it accepts, which it refuses and with which message, and that it never panics.
+//! Tests of the litmus front end: which texts it accepts, which it refuses and with which message, and that
+//! it never panics.
 
 use proptest::prelude::*;
 use wakerace::arch::Arch;
@@ -37,8 +38,9 @@ fn refused(text: &str, at: &str, words: &[&str]) {
 
 #[test]
 fn every_way_the_kernels_own_tests_are_written() {
-    // This covers untyped and typed initial values, an address without `&`, a variable that only the initial values name, all three
-    // kinds of comments in every place, and a quoted remark and `Key=value` lines after the name.
+    // This covers untyped and typed initial values, an address without `&`, a variable that only the initial
+    // values name, all three kinds of comments in every place, and a quoted remark and `Key=value` lines
+    // after the name.
     accepted(
         "C MP+all\n\"a remark\"\nCom=Rf Fr\n(* outer (* inner *) *)\n{\ny=z;\nz=0; int w = 3; /* c */ spinlock_t l; atomic_t a = ATOMIC_INIT(2); // x\n}\n\
          static void P0(int *x, int **y) // Producer\n{\n\t/* a (* b */ WRITE_ONCE(*x, 1);\n\trcu_assign_pointer(*y, x);\n}\n\n(* between *)\n\
@@ -161,7 +163,8 @@ fn no_pointer_that_may_be_null_is_dereferenced() {
     // The guard does not protect a pointer that is loaded again after it.
     let again = "r0 = READ_ONCE(*p); if (r0) { r0 = READ_ONCE(*p); r1 = READ_ONCE(*r0); }";
     assert!(program(&reader("", again)).unwrap_err().contains("may be NULL"));
-    // Another thread may store NULL, directly or through a second pointer. Then a non-NULL initial value is not enough.
+    // Another thread may store NULL, directly or through a second pointer. Then a non-NULL initial value is
+    // not enough.
     let nulls = "C t\n{ p=&z; q=&p; z=0; }\nP0(int **p) { WRITE_ONCE(*p, 0); }\n";
     let direct = format!("{nulls}P1(int **p) {{ int *r0; int r1; {load} }}\nexists (1:r1=1)");
     assert!(program(&direct).unwrap_err().contains("may be NULL"));
@@ -212,7 +215,7 @@ fn deep_nesting_ends_in_an_error_and_not_in_a_full_stack() {
 
 #[test]
 fn a_chain_of_conditions_is_no_nesting() {
-    // A chain of 20,000 terms is about as large as a file may be.
+    // The longest chain, of 20,000 terms, is 140 kB long; a file may have 256 KiB.
     for count in [64, 65, 66, 1000, 20_000] {
         for link in [" /\\ ", " && ", " \\/ ", " || "] {
             let atoms: Vec<String> = (0..count).map(|number| format!("x={}", number % 7)).collect();

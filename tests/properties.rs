@@ -1,4 +1,5 @@
-//! Properties of the memory models on random tests, and a check that this host's outcomes are within its architecture's model.
+//! Properties of the memory models on random tests, and a check that this host's outcomes are within its
+//! architecture's model.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -11,10 +12,12 @@ use wakerace::model::event::Tags;
 use wakerace::model::{self, Bounds, Model, explain};
 use wakerace::program::{Address, Column, Const, Operand, Prop, Quantifier, Type};
 
-/// An access of a random test: whether it is a write, which of three locations it accesses, and the value that a write stores.
+/// An access of a random test: whether it is a write, which of three locations it accesses, and the value
+/// that a write stores.
 type Access = (bool, usize, i64);
 
-/// Makes a test without barriers. Every read has its own register. A final state holds all registers and all locations.
+/// Makes a test without barriers. Every read has its own register. A final state holds all registers and all
+/// locations.
 fn code(threads: &[Vec<Access>]) -> Code {
     let mut columns: Vec<Column> = (0..3).map(Column::Location).collect();
     let threads = (threads.iter().enumerate())
@@ -117,7 +120,8 @@ proptest! {
     #[test]
     fn names_and_the_order_of_threads_change_nothing(threads in accesses()) {
         let plain = code(&threads);
-        // The second test has its locations rotated and its threads in reverse order. Its states are then mapped back.
+        // The second test has its locations rotated and its threads in reverse order. Its states are then
+        // mapped back.
         let turned: Vec<Vec<Access>> = threads.iter().rev()
             .map(|accesses| accesses.iter().map(|(w, location, value)| (*w, (location + 1) % 3, *value)).collect())
             .collect();

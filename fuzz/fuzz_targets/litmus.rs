@@ -1,4 +1,5 @@
-//! Fuzz target: every text is either refused with an error, or parsed, lowered and emitted. No input may cause a panic or a hang.
+//! Fuzz target: every text is either refused with an error, or parsed, lowered and emitted. No input may
+//! cause a panic or a hang.
 
 #![no_main]
 

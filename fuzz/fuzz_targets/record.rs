@@ -1,8 +1,9 @@
-//! Fuzz target: every text is either refused with an error, or read as a record and validated, merged and printed. No input may cause a
-//! panic, and the sum of two valid records must be valid.
+//! Fuzz target: every text is either refused with an error, or read as a record and validated, merged and
+//! printed. No input may cause a panic, and the sum of two valid records must be valid.
 //!
-//! The first byte selects what is done with the record. If it is even, the other bytes select changes to a valid record of a few kB. If it
-//! is odd, the other bytes are the file. A slightly changed record reaches more code than random bytes, which are hardly ever JSON.
+//! The first byte selects what is done with the record. If it is even, the other bytes select changes to a
+//! valid record of a few kB. If it is odd, the other bytes are the file. A slightly changed record reaches
+//! more code than random bytes, which are hardly ever JSON.
 
 #![no_main]
 

@@ -19,7 +19,8 @@ use crate::{shown, terminal, verdict};
 pub struct CheckArgs {
     /// Litmus files (in C or in assembly), folders, scenario names or groups [default: all scenarios]
     scenarios: Vec<String>,
-    /// Models to check: lkmm, sc, x86-tso, armv8, power, rvwmo, the name of an architecture, or all [default: all]
+    /// Models to check: lkmm, sc, x86-tso, armv8, power, rvwmo, the name of an architecture, or all [default:
+    /// all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     model: Vec<ModelArg>,
     /// Atomics of the arm64 code: lse or llsc
@@ -28,7 +29,7 @@ pub struct CheckArgs {
     /// Print one execution that the condition asks about, and what allows or forbids it
     #[arg(long)]
     explain: bool,
-    /// Draw that execution as SVG; if there are several tests or models, the file name gets their names added
+    /// Draw that execution as SVG; with several tests or models, their names are added to the file name
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
     /// Print the final states that each test may end in
@@ -79,7 +80,8 @@ impl Subject {
     }
 }
 
-/// Prints the verdicts and returns the exit status: [`EXIT_BAD_INPUT`] if a test's header disagrees with a model.
+/// Prints the verdicts and returns the exit status: [`EXIT_BAD_INPUT`] if a test's header disagrees with a
+/// model.
 pub fn check(args: &CheckArgs) -> Result<u8> {
     let bounds = Bounds { candidates: args.limit, ..Bounds::default() };
     let subjects = subjects(&args.scenarios)?;
@@ -153,7 +155,8 @@ fn too_much(subject: &Subject, model: Model, error: &ModelError) -> Error {
     Error::Usage(format!("{}, {model}: {error}{hint}", subject.name()))
 }
 
-/// The table cell: the verdict and the number of final states, such as `Sometimes 4`, then any data race or out-of-thin-air note.
+/// The table cell: the verdict and the number of final states, such as `Sometimes 4`, then any data race or
+/// out-of-thin-air note.
 fn cell(outcome: &Outcome) -> String {
     let race = if outcome.data_race { ", data race" } else { "" };
     let thin_air = if outcome.thin_air { ", out of thin air only" } else { "" };

@@ -15,10 +15,10 @@ pub struct CompareArgs {
     /// Records of `wakerace run`; each one is compared with the first
     #[arg(required = true, num_args = 2..)]
     files: Vec<PathBuf>,
-    /// Write the table as Markdown
+    /// Print the table as Markdown
     #[arg(long)]
     markdown: bool,
-    /// Exit with status 1 if chance does not explain the difference of a rate
+    /// Exit with status 1 if any rate differs by more than chance
     #[arg(long)]
     fail_on_difference: bool,
 }

@@ -25,8 +25,9 @@ pub(super) fn interrupt_flag() -> Result<Arc<AtomicBool>> {
 /// Whether the process was started to ignore a signal.
 fn is_ignored(signal: i32) -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: the new action is null, so sigaction only writes the present action, completely, to the given place, which has
-    // the size of one action. All fields of an action are integers and an optional function, so zero is a valid value of each.
+    // SAFETY: the new action is null, so sigaction only writes the present action, completely, to the given
+    // place, which has the size of one action. All fields of an action are integers and an optional function,
+    // so zero is a valid value of each.
     unsafe {
         let known = libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0;
         known && action.assume_init().sa_sigaction == libc::SIG_IGN

@@ -26,7 +26,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::error::{EXIT_BAD_INPUT, Error, Result};
 use crate::terminal;
 
-/// Measures memory-ordering races of the Linux kernel's wakeup path on the CPU in front of you.
+/// Measures memory-ordering races of the Linux kernel's wakeup path on this host's CPUs
 #[derive(Debug, Parser)]
 #[command(name = "wakerace", version, about, max_term_width = 100)]
 pub struct Cli {
@@ -48,7 +48,7 @@ enum Command {
     Validate(validate::ValidateArgs),
     /// Add up records of the same tests and the same code, from one or more machines
     Merge(validate::MergeArgs),
-    /// Compare records: the ratio of their rates, and whether chance explains the difference
+    /// Compare records: the ratio of their rates, and whether they differ by more than chance
     Compare(compare::CompareArgs),
     /// Draw records as one self-contained HTML page
     Report(report::ReportArgs),
@@ -64,14 +64,15 @@ enum Command {
     Topology(topology::TopologyArgs),
 }
 
-/// Runs the whole program and returns the exit status: reads the arguments, runs the subcommand and prints any error.
+/// Runs the whole program and returns the exit status: reads the arguments, runs the subcommand and prints
+/// any error.
 pub fn main() -> u8 {
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => return refuse_arguments(&error),
     };
-    // By default SIGXFSZ kills a process that writes more than RLIMIT_FSIZE allows. With a handler, the write fails with
-    // EFBIG instead, and the error can be reported.
+    // By default SIGXFSZ kills a process that writes more than RLIMIT_FSIZE allows. With a handler, the write
+    // fails with EFBIG instead, and the error can be reported.
     let told = Arc::new(AtomicBool::new(false));
     let watching = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, told)
         .map_err(Error::io("installing a handler for SIGXFSZ"));
@@ -99,8 +100,8 @@ fn parse() -> std::result::Result<Cli, clap::Error> {
 
 /// Prints what clap reports and returns the exit status.
 ///
-/// Help and version go to standard output unchanged. Errors quote arguments, so they go through [`terminal`]. A closed pipe is
-/// not an error.
+/// Help and version go to standard output unchanged. Errors quote arguments, so they go through [`terminal`].
+/// A closed pipe is not an error.
 fn refuse_arguments(error: &clap::Error) -> u8 {
     if error.use_stderr() {
         terminal::err(&error.render().to_string());

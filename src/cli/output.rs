@@ -42,7 +42,8 @@ enum Form {
 }
 
 impl Form {
-    /// The text of a record in this format. `kept` is the path of the record's own file under results/, if it has one.
+    /// The text of a record in this format. `kept` is the path of the record's own file under results/, if it
+    /// has one.
     fn of(self, record: &impl Publish, kept: Option<&Path>) -> Result<String> {
         match self {
             Form::Json => record.json(),
@@ -63,13 +64,14 @@ pub struct Output {
     kept: Option<Fresh>,
     /// Exports that are replaced whole after every result, so that a killed run keeps its finished results.
     files: Vec<(Sink, Form)>,
-    /// Exports that are written once, at the end: streams, which cannot be rewritten, and pages, because drawing a page may
-    /// take longer than running a scenario.
+    /// Exports that are written once, at the end: streams, which cannot be rewritten, and pages, because
+    /// drawing a page may take longer than running a scenario.
     at_end: Vec<(Sink, Form)>,
 }
 
 impl Output {
-    /// Checks that every file can be written, before anything runs. `kept` is the path for the record's own file.
+    /// Checks that every file can be written, before anything runs. `kept` is the path for the record's own
+    /// file.
     pub fn new(args: &OutputArgs, kept: PathBuf) -> Result<Output> {
         let exports = [
             (&args.export_json, Form::Json),
@@ -122,8 +124,8 @@ impl Output {
         failed
     }
 
-    /// Writes all files and prints the table, the summary, `evidence` and the paths of the files. Then prints `failures` and the
-    /// failures of writing, except the last one, which is returned.
+    /// Writes all files and prints the table, the summary, `evidence` and the paths of the files. Then prints
+    /// `failures` and the failures of writing, except the last one, which is returned.
     ///
     /// # Errors
     /// The last failure.
@@ -161,8 +163,8 @@ impl Output {
     }
 }
 
-/// The exit status of a subcommand that made a record. `bad` (a forbidden outcome or unexpected harm) takes precedence over an
-/// error, which is then printed here.
+/// The exit status of a subcommand that made a record. `bad` (a forbidden outcome or unexpected harm) takes
+/// precedence over an error, which is then printed here.
 ///
 /// # Errors
 /// The error in `finished`, unless `bad` is set.

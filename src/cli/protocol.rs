@@ -32,7 +32,8 @@ pub struct ProtocolArgs {
     /// CPUs to use, such as 0-3,8 [default: up to four of the allowed CPUs]
     #[arg(short = 'c', long, value_name = "LIST")]
     cpus: Option<String>,
-    /// Number of CPUs of the protocol; if it exceeds the host's CPUs, they are shared [default: one per CPU used, at least 2]
+    /// Number of CPUs of the protocol; if it exceeds the host's CPUs, they are shared [default: one per CPU
+    /// used, at least 2]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Tasks per CPU
@@ -41,7 +42,8 @@ pub struct ProtocolArgs {
     /// How the blocking task stores blocked_on; a non-temporal store forces the race on x86
     #[arg(long, value_name = "HOW", default_value = "plain")]
     blocked_on_store: StoreArg,
-    /// Layout of the fields of task_struct: packed, padded or kernel-ARCH [default: this architecture's kernel layout]
+    /// Layout of the fields of task_struct: packed, padded or kernel-ARCH [default: this architecture's
+    /// kernel layout]
     #[arg(long, value_name = "LAYOUT")]
     layout: Option<String>,
     /// Leave out a part of the protocol, to test that the checks notice

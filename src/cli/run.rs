@@ -35,17 +35,20 @@ cannot run what was asked, a test that deadlocks, or a file that cannot be writt
 (the results so far are written)."
 )]
 pub struct RunArgs {
-    /// Litmus files, folders, scenario names or groups (race, fixes, mutants, guards, controls) [default: the race, two fixes
-    /// and a mutant]
+    /// Litmus files, folders, scenario names or groups (race, fixes, mutants, guards, controls) [default: the
+    /// race, two fixes and a mutant]
     scenarios: Vec<String>,
 
-    /// Use only these CPUs; if there are as many as a test has threads, P0 runs on the first, P1 on the second, ...
+    /// Use only these CPUs; if there are as many as a test has threads, P0 runs on the first, P1 on the
+    /// second, ...
     #[arg(short = 'c', long, value_name = "LIST")]
     cpus: Option<String>,
-    /// Placement classes: smt, core, cluster, llc, socket, or several [default: every class that this host has]
+    /// Placement classes: smt, core, cluster, llc, socket, or several [default: every class that this host
+    /// has]
     #[arg(long, value_name = "CLASS", value_delimiter = ',')]
     placement: Vec<Class>,
-    /// Run tests of two threads on pairs of CPUs, as many pairs at a time as fit: `all`, or COUNT pairs per class
+    /// Run tests of two threads on pairs of CPUs, as many pairs at a time as fit: `all`, or COUNT pairs per
+    /// class
     #[arg(long, value_name = "COUNT", value_parser = parse_pairs, conflicts_with_all = ["placement", "oversubscribe"])]
     pairs: Option<Pairs>,
     /// Allow several threads of a test to share a CPU
@@ -55,7 +58,8 @@ pub struct RunArgs {
     /// Time for each scenario on each placement, such as 10s or 2m [default: about 30 s in total]
     #[arg(short = 'd', long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
-    /// Instances of each scenario on each placement, such as 4e9; includes instances that a test's filter excludes
+    /// Iterations of each scenario on each placement, such as 4e9; instances that a test's filter excludes
+    /// count too
     #[arg(short = 'n', long, value_name = "COUNT", value_parser = parse_count)]
     iterations: Option<u64>,
     /// Stop a scenario after COUNT races
@@ -68,16 +72,19 @@ pub struct RunArgs {
 
     #[command(flatten)]
     how: How,
-    /// Use the settings of this profile of `wakerace tune`; `none`: use no profile [default: this host's profile, if it exists]
+    /// Use the settings of this profile of `wakerace tune`; `none`: use no profile [default: this host's
+    /// profile, if it exists]
     #[arg(long, value_name = "FILE")]
     profile: Option<String>,
-    /// Nice value of the threads; a negative value reduces disturbance by other processes, 0 is the usual priority
+    /// Nice value of the threads; a negative value reduces disturbance by other processes, 0 is the usual
+    /// priority
     #[arg(long, default_value_t = machine::PREFERRED_NICE, value_parser = clap::value_parser!(i32).range(-20..=19), allow_hyphen_values = true)]
     nice: i32,
     /// Seed of the random order of skews
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Run only the named scenarios, without the controls that show whether reordering is visible on this host
+    /// Run only the named scenarios, without the controls that show whether reordering is visible on this
+    /// host
     #[arg(long)]
     no_controls: bool,
 
@@ -91,39 +98,45 @@ pub struct RunArgs {
 
 /// Options for how instances are run.
 ///
-/// `wakerace tune` searches most of these settings. If one of these options is given, the host's profile is not used. Every
-/// option that changes how something is measured belongs here.
+/// `wakerace tune` searches most of these settings. If one of these options is given, the host's profile is
+/// not used. Every option that changes how something is measured belongs here.
 #[derive(Debug, Args)]
 #[group(id = HOW)]
 struct How {
-    /// Start of instances: free (as soon as possible), paced (by the clock), or auto (paced if the clock is fit and fine enough)
+    /// Start of instances: free (as soon as possible), paced (by the clock), or auto (paced if the clock is
+    /// fit and fine enough)
     #[arg(long, value_enum, default_value = "auto")]
     pace: PaceArg,
     /// Time from one tick of the pace to the next, such as 100ns or 250ticks [default: measured]
     #[arg(long, value_name = "TIME", value_parser = parse_period, allow_hyphen_values = true)]
     period: Option<ClockTime>,
-    /// Start delay of the last thread relative to P0: 20ns, a list -20,0,20, or a range -100..100/21 [default: a sweep]
+    /// Start delay of the last thread relative to P0: 20ns, a list -20,0,20, or a range -100..100/21
+    /// [default: a sweep]
     #[arg(long, value_name = "TIME", value_parser = parse_skews, allow_hyphen_values = true)]
     skew: Option<Skews>,
     /// Instances that run back to back at each tick of the pace [default: 1, or 4 where they overlap]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=LARGEST_GROUP as i64))]
     group: Option<u32>,
-    /// Prefetch the cache lines of a group before its tick: on, off, or turns (every other batch) [default: turns]
+    /// Prefetch the cache lines of a group before its tick: on, off, or turns (every other batch) [default:
+    /// turns]
     #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
     warm: Option<Warm>,
-    /// Sweep the skew evenly for the whole run and draw the race's window; RANGE such as -200ns..200ns/81
+    /// Sweep the skew evenly for the whole run, over RANGE such as -200ns..200ns/81 if given, and draw the
+    /// race's window
     #[arg(long, value_name = "RANGE", num_args = 0..=1, require_equals = true, default_missing_value = "auto", value_parser = parse_window, conflicts_with = "skew", allow_hyphen_values = true)]
     window: Option<Window>,
     /// Layout of the variables: padded, packed, dense, kernel, kernel-ARCH [default: padded]
     #[arg(long, value_name = "LAYOUT")]
     layout: Option<LayoutKind>,
-    /// At most COUNT instances per batch; a batch has fewer if its instances take long [default: as many as fit the caches]
+    /// At most COUNT instances per batch; a batch has fewer if its instances take long [default: as many as
+    /// fit the caches]
     #[arg(long, value_name = "COUNT", value_parser = parse_count)]
     batch: Option<u64>,
     /// Atomics of the arm64 code: lse or llsc [default: lse if the CPU has it]
     #[arg(long, value_name = "KIND")]
     atomics: Option<Atomics>,
-    /// Load the memory system from CPUs that the test does not use: memory (write through memory) or sets (fill cache sets)
+    /// Load the memory system from CPUs that the test does not use: memory (write through memory) or sets
+    /// (fill cache sets)
     #[arg(long, value_name = "KIND", conflicts_with = "pairs")]
     stress: Option<StressKind>,
 }
@@ -261,7 +274,8 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     status(finished, forbidden, record.interrupted)
 }
 
-/// Adds a result to the results. If the same test already ran on the same placement, the result is added to it as a repeat.
+/// Adds a result to the results. If the same test already ran on the same placement, the result is added to
+/// it as a repeat.
 fn add_result(results: &mut Vec<record::ScenarioResult>, result: record::ScenarioResult) -> Result<()> {
     let same = |known: &&mut record::ScenarioResult| {
         known.source_sha256 == result.source_sha256 && known.placement == result.placement
@@ -275,8 +289,8 @@ fn add_result(results: &mut Vec<record::ScenarioResult>, result: record::Scenari
     }
 }
 
-/// Groups experiments into rounds, in order. A round holds experiments that run at the same time: experiments of one scenario
-/// that share no CPU.
+/// Groups experiments into rounds, in order. A round holds experiments that run at the same time: experiments
+/// of one scenario that share no CPU.
 fn rounds<'a, 'b>(experiments: &'b [Experiment<'a>]) -> Vec<Vec<&'b Experiment<'a>>> {
     let mut out = Vec::new();
     for of_scenario in experiments
@@ -350,8 +364,9 @@ fn placements(
 
 /// Adds placements of the controls for tests of more than two threads.
 ///
-/// A zero of such a test needs controls on pairs of its CPUs. So each control also runs on P0's CPU paired with each of the other
-/// CPUs. Threads that share a CPU see no reordering of each other, so placements with a shared CPU add no control.
+/// A zero of such a test needs controls on pairs of its CPUs. So each control also runs on P0's CPU paired
+/// with each of the other CPUs. Threads that share a CPU see no reordering of each other, so placements with
+/// a shared CPU add no control.
 fn with_pairs_of_controls<'a>(
     planned: Vec<(&'a Scenario, Placement)>,
     topology: &Topology,
@@ -377,7 +392,8 @@ fn with_pairs_of_controls<'a>(
     out
 }
 
-/// The experiments of a run, controls first. So the finding of every later zero is known when its result is written.
+/// The experiments of a run, controls first. So the finding of every later zero is known when its result is
+/// written.
 fn experiments<'a>(
     args: &RunArgs,
     arch: Arch,
@@ -386,7 +402,8 @@ fn experiments<'a>(
     planned: &[(&'a Scenario, Placement)],
 ) -> Result<Vec<Experiment<'a>>> {
     let open_ended = args.duration.is_none() && args.iterations.is_none() && args.stop_after_races.is_none();
-    // With --pairs, pairs of one test that share no CPU run at the same time: at most half as many as there are CPUs.
+    // With --pairs, pairs of one test that share no CPU run at the same time: at most half as many as there
+    // are CPUs.
     let cpus: HashSet<usize> = planned.iter().flat_map(|(_, placement)| placement.cpus.iter().copied()).collect();
     let at_once = if args.pairs.is_some() { (cpus.len() / 2).max(1) } else { 1 };
     let share = DEFAULT_TOTAL.div_f64(planned.len().div_ceil(at_once).max(1) as f64).max(DEFAULT_LEAST);
@@ -440,8 +457,8 @@ fn experiments<'a>(
         let single = scenario.program.threads.len() < 2 || placement.class == Class::Shared;
         let pace = match args.how.pace {
             PaceArg::Free => PaceChoice::Free { given: true },
-            // Pacing needs a fit and fine clock. It is useless for a single thread and for threads that share a CPU, because
-            // they never run at the same time.
+            // Pacing needs a fit and fine clock. It is useless for a single thread and for threads that share
+            // a CPU, because they never run at the same time.
             PaceArg::Auto if unfit.is_some() => PaceChoice::Free { given: false },
             PaceArg::Auto if (single || !clock.can_pace()) && args.how.period.is_none() && skews.is_none() => {
                 PaceChoice::Free { given: false }
@@ -500,7 +517,8 @@ fn refuse_unfit(args: &RunArgs, unfit: Option<&str>) -> Result<()> {
     }
 }
 
-/// Refuses a period or a skew longer than 1 s. The parser cannot check this for values in ticks, because it depends on the clock.
+/// Refuses a period or a skew longer than 1 s. The parser cannot check this for values in ticks, because it
+/// depends on the clock.
 fn within_a_second(args: &RunArgs, clock: &Clock, skews: Option<&Skews>) -> Result<()> {
     // 1 s, rounded to whole ticks, may be one tick more than the frequency.
     let long = |ticks: i64| ticks.unsigned_abs() as f64 > clock.frequency_hz + 1.0;
@@ -519,12 +537,12 @@ fn within_a_second(args: &RunArgs, clock: &Clock, skews: Option<&Skews>) -> Resu
 
 /// The longest time between two batches on an idle machine, in nanoseconds.
 ///
-/// Between batches the threads wait for each other, classify outcomes and reset variables. A shorter period holds only inside a
-/// batch.
+/// Between batches the threads wait for each other, classify outcomes and reset variables. A shorter period
+/// holds only inside a batch.
 const BETWEEN_BATCHES_NS: f64 = 100_000.0;
 
-/// Refuses batches that are smaller than a group, and batches of one group with a short period. In such a batch the period
-/// would never be kept, because the time between batches is longer.
+/// Refuses batches that are smaller than a group, and batches of one group with a short period. In such a
+/// batch the period would never be kept, because the time between batches is longer.
 fn period_is_kept(args: &RunArgs, clock: &Clock, period: Option<u64>) -> Result<()> {
     let Some(batch) = args.how.batch else { return Ok(()) };
     let group = u64::from(args.how.group.unwrap_or(1));
@@ -544,8 +562,8 @@ fn period_is_kept(args: &RunArgs, clock: &Clock, period: Option<u64>) -> Result<
     Ok(())
 }
 
-/// The profile that settings are taken from: the named one, or the host's. If an option of [`How`] is given, the host's profile
-/// is not used, and a named profile is an error.
+/// The profile that settings are taken from: the named one, or the host's. If an option of [`How`] is given,
+/// the host's profile is not used, and a named profile is an error.
 fn profile(args: &RunArgs, host: &Host) -> Result<Option<Profile>> {
     let own = args.how_given.join(", ");
     match args.profile.as_deref() {
@@ -608,7 +626,8 @@ fn one_line(result: &record::ScenarioResult) -> String {
     )
 }
 
-/// Notes about the counters of a result's CPUs: one line for each counter that differs from P0's, or whose offset is unknown.
+/// Notes about the counters of a result's CPUs: one line for each counter that differs from P0's, or whose
+/// offset is unknown.
 fn counters_note(result: &record::ScenarioResult) -> String {
     let first = result.placement.cpus.first().copied().unwrap_or(0);
     let mut text = String::new();

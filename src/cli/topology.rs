@@ -70,8 +70,8 @@ pub fn topology(args: &TopologyArgs) -> Result<u8> {
     Ok(EXIT_OK)
 }
 
-/// The offsets of the CPUs' counters from the first CPU's counter: one line for all CPUs without a measurable offset, and one line
-/// for each CPU with an offset or with a problem.
+/// The offsets of the CPUs' counters from the first CPU's counter: one line for all CPUs without a measurable
+/// offset, and one line for each CPU with an offset or with a problem.
 fn counters(cpus: &[usize], clock: Clock) -> Result<String> {
     let Some((&first, others)) = cpus.split_first().filter(|(_, others)| !others.is_empty()) else {
         return Ok(String::new());
@@ -107,7 +107,8 @@ fn counters(cpus: &[usize], clock: Clock) -> Result<String> {
     Ok(text + &lines)
 }
 
-/// Returns the topology, the CPUs that the process may use, and the CPUs that `--cpus` selects among them (all without `--cpus`).
+/// Returns the topology, the CPUs that the process may use, and the CPUs that `--cpus` selects among them
+/// (all without `--cpus`).
 ///
 /// # Errors
 /// If the value of `--cpus` is wrong, or if the host does not describe its CPUs.

@@ -26,7 +26,8 @@ use crate::{files, terminal, tune, verdict};
 /// Arguments of `tune`.
 #[derive(Debug, Args)]
 pub struct TuneArgs {
-    /// Tests to tune; each is tuned on a control of its shape that races on this host [default: the scenarios of `run`]
+    /// Tests to tune; each is tuned on a control of its shape that races on this host [default: the scenarios
+    /// of `run`]
     scenarios: Vec<String>,
     /// Time for each test on each placement
     #[arg(short = 'd', long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
@@ -34,7 +35,8 @@ pub struct TuneArgs {
     /// Use only these CPUs
     #[arg(short = 'c', long, value_name = "LIST")]
     cpus: Option<String>,
-    /// Placement classes: smt, core, cluster, llc, socket, or several [default: every class that this host has]
+    /// Placement classes: smt, core, cluster, llc, socket, or several [default: every class that this host
+    /// has]
     #[arg(long, value_name = "CLASS", value_delimiter = ',')]
     placement: Vec<Class>,
     /// Layouts to try; dense has the most races, but its neighbouring instances are not independent
@@ -74,7 +76,8 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
         })?,
     };
     match args.output {
-        // For a named file, no folder is created. The file must be a regular one, because `run` reads the profile from it.
+        // For a named file, no folder is created. The file must be a regular one, because `run` reads the
+        // profile from it.
         Some(_) if !files::Sink::open(&path)?.is_replaced() => {
             return Err(Error::Usage(format!(
                 "-o: {} is not a regular file; a profile must be one",
@@ -161,8 +164,8 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
 
 /// The control that a test is tuned on.
 ///
-/// This is the test itself if it is a control or may race on this architecture. Otherwise it is the test with a non-temporal store, if
-/// there is one. Otherwise it is one of the controls that accompany every run.
+/// This is the test itself if it is a control or may race on this architecture. Otherwise it is the test with
+/// a non-temporal store, if there is one. Otherwise it is one of the controls that accompany every run.
 fn mutant(scenario: &Scenario, arch: Arch, atomics: Atomics) -> Result<Scenario> {
     if scenario.is_control(arch) || verdict::expectation(scenario, arch, atomics)?.race == Some(Verdict::Sometimes) {
         return Ok(scenario.clone());

@@ -35,10 +35,12 @@ const LONGEST: f64 = 365.0 * 86_400.0;
 /// The shortest duration, in seconds.
 const SHORTEST: f64 = 0.001;
 
-/// Parses a duration from 1ms to 365d: `10s`, `2m`, `1h`, `500ms`, `1d`, or a number of seconds without a unit, such as `1e3`.
+/// Parses a duration from 1ms to 365d: `10s`, `2m`, `1h`, `500ms`, `1d`, or a number of seconds without a
+/// unit, such as `1e3`.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("'{text}' is not a duration; expected one such as 10s, 2m or 500ms");
-    // The order matters: `ms` must come before `s`, because `ms` ends with `s`; and the empty unit must come last.
+    // The order matters: `ms` must come before `s`, because `ms` ends with `s`; and the empty unit must come
+    // last.
     let units = [("ms", 1e-3), ("min", 60.0), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86_400.0), ("", 1.0)];
     let found = units.into_iter().find_map(|(unit, scale)| Some((text.strip_suffix(unit)?, scale)));
     let number = found.and_then(|(number, scale)| Some(number.parse::<f64>().ok()? * scale));
@@ -141,7 +143,8 @@ impl Skews {
     }
 }
 
-/// Parses one skew `0`, a list `-20ns,0,20ns`, or a range `-100..100` with an optional number of skews `-100..100/41`.
+/// Parses one skew `0`, a list `-20ns,0,20ns`, or a range `-100..100` with an optional number of skews
+/// `-100..100/41`.
 pub fn parse_skews(text: &str) -> Result<Skews, String> {
     let wrong = || {
         format!(

@@ -13,8 +13,8 @@ use wakerace::record::{self, AnyRecord, ProtocolRecord, Record};
 
 /// The paths of all shipped records below results/, sorted by file name.
 ///
-/// These are the records that git tracks, because local runs write their records there too. If git is not available, these are all
-/// records in the folder.
+/// These are the records that git tracks, because local runs write their records there too. If git is not
+/// available, these are all records in the folder.
 pub fn records() -> Vec<PathBuf> {
     let tree = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut all = known_to_git(tree).unwrap_or_else(|| {

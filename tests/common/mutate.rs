@@ -1,5 +1,5 @@
-//! Changes valid records in a few places that input bytes select, and runs everything that reads records on the result. The fuzz target
-//! and the test suite share this file.
+//! Changes valid records in a few places that input bytes select, and runs everything that reads records on
+//! the result. The fuzz target and the test suite share this file.
 
 use serde_json::{Number, Value, json};
 use wakerace::publish::{
@@ -151,7 +151,8 @@ pub fn changed(wholes: &[Value], bytes: &mut Bytes<'_>) -> Value {
     value
 }
 
-/// Reads a text as a record and, whether it is valid or not, does with it what `what` selects: export, print, compare, merge, ...
+/// Reads a text as a record and, whether it is valid or not, does with it what `what` selects: export, print,
+/// compare, merge, ...
 pub fn use_it(text: &str, what: usize) {
     let name = "fuzz.json".to_owned();
     match record::read(&name, text) {

@@ -1,5 +1,5 @@
-//! Small valid records in which no two numbers are equal, so that a test notices a lost or swapped number. The fuzz target starts from
-//! them too.
+//! Small valid records in which no two numbers are equal, so that a test notices a lost or swapped number.
+//! The fuzz target starts from them too.
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
