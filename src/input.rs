@@ -17,8 +17,8 @@ use crate::shown;
 pub struct Limit {
     /// The largest allowed size, in bytes.
     pub bytes: usize,
-    /// The reason, for messages: what is expected and why it is no larger, such as `a litmus test is a page
-    /// of text`.
+    /// The reason, for messages: what is expected and why it is no larger, such as
+    /// `a litmus test is a page of text`.
     pub why: &'static str,
 }
 
