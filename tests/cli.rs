@@ -801,8 +801,9 @@ fn a_second_ctrl_c_ends_at_once() {
     let begun = Instant::now();
     signal(&child, libc::SIGINT);
     std::thread::sleep(Duration::from_millis(50));
-    // The result is ignored, because the child may have ended already. SAFETY: the call only sends a signal.
-    // The child has not been waited for, so its process ID is not reused.
+    // The result is ignored, because the child may have ended already.
+    // SAFETY: the call only sends a signal. The child has not been waited for, so its process ID is not
+    // reused.
     unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(begun.elapsed() < Duration::from_secs(20));
