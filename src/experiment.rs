@@ -8,7 +8,7 @@ use crate::arch::Arch;
 use crate::catalogue::Scenario;
 use crate::codegen::{self, Pace, Target, ThreadCode};
 use crate::error::{Error, Result};
-use crate::harness::{self, Adapt, Job, Limits, Plan, StartTally, Stop, StressKind, Tally, Warm};
+use crate::harness::{self, Adapt, Job, LastWriterTally, Limits, Plan, Stop, StressKind, Tally, Warm};
 use crate::layout::{Layout, LayoutKind};
 use crate::machine::{self, Clock, Counters, Placement};
 use crate::program::{Const, Program};
@@ -453,7 +453,7 @@ fn result(
     Ok(result)
 }
 
-fn start(program: &Program, tally: &StartTally) -> StartRecord {
+fn start(program: &Program, tally: &LastWriterTally) -> StartRecord {
     let named = program.locations.iter().zip(&tally.last_writers);
     StartRecord {
         warm: tally.warm,

@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const FOLDERS: [&str; 8] =
-    ["benches/", "docs/", "fuzz/", "results/", "scenarios/", "scripts/", "src/", "tests/"];
+const FOLDERS: [&str; 8] = ["benches/", "docs/", "fuzz/", "results/", "scenarios/", "scripts/", "src/", "tests/"];
 
 fn tree() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,6 +1,6 @@
 //! Resets instances to their initial values.
 
-use super::starts::{Starts, Stretch};
+use super::last_writers::{LastWriters, Region};
 use crate::layout::Layout;
 use crate::program::{Const, Program};
 
@@ -63,7 +63,7 @@ impl InitialState {
     ///
     /// # Safety
     /// As [`InitialState::reset`], and no other code may access these variables during the call.
-    pub unsafe fn settle(&self, arena: *mut u8, starts: &Starts, count: usize) {
+    pub unsafe fn settle(&self, arena: *mut u8, starts: &LastWriters, count: usize) {
         for (variable, writer) in self.variables.iter().zip(starts.writers(0)) {
             if writer.is_none() {
                 // SAFETY: guaranteed by the caller.
@@ -80,11 +80,11 @@ impl InitialState {
     /// # Safety
     /// `arena` must hold `count` instances of the layout. During the call, only the other threads' parts of the
     /// same reset may access them. All threads must use the same patterns.
-    pub unsafe fn reset(&self, arena: *mut u8, stretch: &Stretch<'_>, count: usize, number: usize) {
+    pub unsafe fn reset(&self, arena: *mut u8, region: &Region<'_>, count: usize, number: usize) {
         for (location, variable) in self.variables.iter().enumerate() {
             #[cfg(test)]
             let variable = &self.by(number, *variable);
-            for range in stretch.of(number, location, count) {
+            for range in region.of(number, location, count) {
                 // SAFETY: guaranteed by the caller. No two threads write the same variable of the same
                 // instance.
                 unsafe { self.reset_variable(arena, variable, range) };
@@ -164,13 +164,13 @@ mod tests {
                 let count = block * threads.pow(3);
                 let layout = Layout::for_batch(kind, &program, 64, Some(count)).unwrap();
                 let state = InitialState::new(&program, &layout);
-                let starts = Starts::new(&program, &layout, threads);
-                let stretch = starts.stretch(count, 0);
+                let starts = LastWriters::new(&program, &layout, threads);
+                let region = starts.region(count, 0);
                 let mut choices = vec![[usize::MAX; 3]; count];
                 for thread in 0..threads {
                     let mut arena = vec![0_u64; layout.bytes(count).unwrap() / 8];
                     // SAFETY: the vector is large enough.
-                    unsafe { state.reset(arena.as_mut_ptr().cast(), &stretch, count, thread) };
+                    unsafe { state.reset(arena.as_mut_ptr().cast(), &region, count, thread) };
                     let bytes: Vec<u8> = arena.iter().flat_map(|word| word.to_ne_bytes()).collect();
                     for (instance, choice) in choices.iter_mut().enumerate() {
                         for (id, offset) in layout.offsets.iter().enumerate() {
@@ -187,7 +187,7 @@ mod tests {
                 assert!(seen.len() == threads.pow(3) && seen.values().all(|&often| often == block), "{kind}: {seen:?}");
                 // The recorded last writer is the thread that wrote.
                 for (instance, choice) in choices.iter().enumerate() {
-                    let said: Vec<_> = starts.writers(stretch.kind(instance)).iter().map(|who| who.unwrap()).collect();
+                    let said: Vec<_> = starts.writers(region.kind(instance)).iter().map(|who| who.unwrap()).collect();
                     assert_eq!(said, choice, "{kind}, instance {instance}");
                 }
             }
@@ -207,16 +207,16 @@ mod tests {
         for kind in [LayoutKind::Padded, LayoutKind::Packed, LayoutKind::Dense] {
             for (most, count) in [(1, 1), (500, 500), (500, 499), (500, 64), (2000, 1025)] {
                 let layout = Layout::for_batch(kind, &program, 64, Some(most)).unwrap();
-                let (state, starts) = (InitialState::new(&program, &layout), Starts::new(&program, &layout, 2));
+                let (state, starts) = (InitialState::new(&program, &layout), LastWriters::new(&program, &layout, 2));
                 let mut arena = vec![0xa5_a5_a5_a5_a5_a5_a5_a5_u64; layout.bytes(most).unwrap() / 8 + 8];
                 let before: Vec<u8> = arena.iter().flat_map(|word| word.to_ne_bytes()).collect();
                 let base = arena.as_mut_ptr().cast::<u8>();
-                let mut stretch = starts.stretch(most, 3);
-                stretch.turn(count, 5);
+                let mut region = starts.region(most, 3);
+                region.turn(count, 5);
                 // SAFETY: the vector is large enough, and the two calls cover the parts of all threads.
                 unsafe {
                     state.settle(base, &starts, count);
-                    (0..2).for_each(|number| state.reset(base, &stretch, count, number));
+                    (0..2).for_each(|number| state.reset(base, &region, count, number));
                 }
                 let after: Vec<u8> = arena.iter().flat_map(|word| word.to_ne_bytes()).collect();
                 let mut wanted = before;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::convert::{size, whole};
 use super::history::History;
-use super::meeting::{Batch, Meeting};
 use super::period::{AT_FIRST, LONGEST_PERIOD, PeriodControl, SHORTEST_PERIOD};
 use super::plan::{Adapt, Plan, Stop, Warm, delay};
+use super::rendezvous::{Batch, Rendezvous};
 use crate::codegen::Pace;
 use crate::machine::Clock;
 
@@ -30,7 +30,7 @@ const LONGEST_HEAD_START: f64 = 20e-6;
 /// Target slack: how long before the start the last thread should be ready, in seconds. The head start adapts
 /// to it: it grows by the factor [`HURRY`] if the slack is smaller, and shrinks by the fraction [`EASE`] of the
 /// excess if it is larger.
-const IN_TIME: f64 = 60e-9;
+const TARGET_SLACK: f64 = 60e-9;
 const HURRY: f64 = 1.25;
 const EASE: f64 = 0.02;
 
@@ -69,12 +69,12 @@ pub(super) struct Leader<'a> {
     away: Option<Instant>,
     pub lasts: Duration,
     begun: Option<(Instant, u64)>,
-    books: Books,
+    totals: RunTotals,
 }
 
 /// Totals of a run, apart from its outcome counts.
 #[derive(Debug, Default)]
-pub(super) struct Books {
+pub(super) struct RunTotals {
     /// Number of instances in the batches that count.
     pub planned: u64,
     /// Sum of the periods of all these instances, in ticks.
@@ -102,7 +102,7 @@ pub(super) struct Books {
     pub interrupted: bool,
 }
 
-impl Books {
+impl RunTotals {
     /// Why the run ended.
     pub fn stop(&self) -> Stop {
         if self.interrupted { Stop::Interrupted } else { Stop::Limit }
@@ -140,29 +140,29 @@ impl<'a> Leader<'a> {
             away: None,
             lasts: LASTS,
             begun: None,
-            books: Books::default(),
+            totals: RunTotals::default(),
         }
     }
 
     /// The totals of the run.
-    pub fn into_books(self) -> Books {
-        self.books
+    pub fn into_totals(self) -> RunTotals {
+        self.totals
     }
 
     /// Plans the next batch. Called when all threads are ready for it. Returns `None` to end the run.
-    pub fn next(&mut self, meeting: &Meeting) -> Option<Batch> {
+    pub fn next(&mut self, rendezvous: &Rendezvous) -> Option<Batch> {
         let mut now = self.clock.now();
         let (since, begun) = *self.begun.get_or_insert_with(|| (Instant::now(), now));
-        let sums = meeting.sums();
+        let sums = rendezvous.sums();
         let last = self.last.take();
         // The period also holds from the last tick of a batch to the first tick of the next. For batches of a
         // single group it has no other effect. The leader waits for it here, because the emitted code checks
         // neither limits nor Ctrl-C.
         let due = last.map_or(0, |batch| self.due(batch));
-        let discarded = last.and_then(|batch| self.account(batch, meeting, sums));
+        let discarded = last.and_then(|batch| self.account(batch, rendezvous, sums));
         loop {
             if self.over(now.saturating_sub(begun), sums.1) {
-                self.books.elapsed = since.elapsed();
+                self.totals.elapsed = since.elapsed();
                 return None;
             }
             if now + whole(self.head_start) >= due {
@@ -179,19 +179,19 @@ impl<'a> Leader<'a> {
         let period = whole(self.period.round().max(1.0));
         let count = self.left().min(self.batch());
         // If nearly every batch is disturbed, disturbed batches are kept. Otherwise no batch would be left.
-        let discardable = self.books.discarded <= AT_MOST_DISCARDED * self.books.planned + FIRST_DISCARDED;
-        self.books.planned += count;
-        self.books.paced += period as f64 * count as f64;
+        let discardable = self.totals.discarded <= AT_MOST_DISCARDED * self.totals.planned + FIRST_DISCARDED;
+        self.totals.planned += count;
+        self.totals.paced += period as f64 * count as f64;
         // A discarded batch is repeated with the same skew, region and prefetch, so that a seed gives the same
         // order on a busy machine too.
-        let (skew, stretch, warm) =
-            discarded.map_or_else(|| self.draw(), |batch| (batch.skew, batch.stretch, batch.warm));
+        let (skew, region, warm) =
+            discarded.map_or_else(|| self.draw(), |batch| (batch.skew, batch.region, batch.warm));
         let batch = Batch {
             count: size(count),
             start: self.clock.now() + whole(self.head_start),
             period,
             skew,
-            stretch,
+            region,
             warm,
             discardable,
         };
@@ -203,9 +203,9 @@ impl<'a> Leader<'a> {
     fn over(&mut self, ticks: u64, races: u64) -> bool {
         let limits = self.plan.limits;
         let seconds = ticks as f64 / self.clock.frequency_hz;
-        self.books.interrupted = self.interrupt.load(Ordering::Relaxed);
-        self.books.interrupted
-            || self.books.stranded
+        self.totals.interrupted = self.interrupt.load(Ordering::Relaxed);
+        self.totals.interrupted
+            || self.totals.stranded
             || self.left() == 0
             || limits.duration.is_some_and(|limit| seconds >= limit.as_secs_f64())
             || limits.races.is_some_and(|limit| races >= limit)
@@ -213,7 +213,7 @@ impl<'a> Leader<'a> {
 
     /// Number of instances still to run.
     fn left(&self) -> u64 {
-        self.plan.limits.iterations.map_or(u64::MAX, |limit| limit.saturating_sub(self.books.planned))
+        self.plan.limits.iterations.map_or(u64::MAX, |limit| limit.saturating_sub(self.totals.planned))
     }
 
     /// Time of the tick after a batch's last one, in clock ticks. 0 in a free run.
@@ -226,46 +226,46 @@ impl<'a> Leader<'a> {
 
     /// Adds a batch to the totals, after all threads have run and classified it. `iterations` and `races` are
     /// the sums after it. Returns the batch if it was discarded.
-    fn account(&mut self, batch: Batch, meeting: &Meeting, (iterations, races): (u64, u64)) -> Option<Batch> {
-        let books = &mut self.books;
-        let ends = || meeting.reports().map(|report| report.end);
-        let flaws = meeting.flaws();
-        books.disturbances += u64::from(flaws.disturbed);
+    fn account(&mut self, batch: Batch, rendezvous: &Rendezvous, (iterations, races): (u64, u64)) -> Option<Batch> {
+        let totals = &mut self.totals;
+        let ends = || rendezvous.reports().map(|report| report.end);
+        let flaws = rendezvous.flaws();
+        totals.disturbances += u64::from(flaws.disturbed);
         let count = batch.count as u64;
         if flaws.moved {
-            books.moved += count;
-            books.stranded = self.away.get_or_insert_with(Instant::now).elapsed() >= self.lasts;
+            totals.moved += count;
+            totals.stranded = self.away.get_or_insert_with(Instant::now).elapsed() >= self.lasts;
         } else {
             self.away = None;
         }
         if !batch.kept(flaws) {
-            books.discarded += if flaws.moved { 0 } else { count };
-            books.planned -= count;
-            books.paced -= batch.period as f64 * count as f64;
+            totals.discarded += if flaws.moved { 0 } else { count };
+            totals.planned -= count;
+            totals.paced -= batch.period as f64 * count as f64;
             return Some(batch);
         }
         let ticks = ends().max().unwrap_or(0).saturating_sub(batch.start);
-        books.in_batches += ticks;
-        let late: u64 = meeting.reports().map(|report| report.late).sum();
+        totals.in_batches += ticks;
+        let late: u64 = rendezvous.reports().map(|report| report.late).sum();
         let groups = (batch.count.div_ceil(self.plan.group) * self.threads) as u64;
-        books.late += late;
-        books.groups += groups;
+        totals.late += late;
+        totals.groups += groups;
         let (passed, more) = (iterations - self.iterations_before, races - self.races_before);
         if passed > 0 && (self.plan.adapt == Adapt::Never || self.control.settled()) {
-            books.history.push(more, passed);
+            totals.history.push(more, passed);
         }
         (self.iterations_before, self.races_before) = (iterations, races);
         // A disturbed batch does not show what the machine can keep.
         if !flaws.disturbed {
-            let early = meeting.reports().map(|report| report.early).min().map_or(0.0, f64::from);
-            let spare = early - IN_TIME * self.clock.frequency_hz;
+            let early = rendezvous.reports().map(|report| report.early).min().map_or(0.0, f64::from);
+            let spare = early - TARGET_SLACK * self.clock.frequency_hz;
             self.head_start = if spare < 0.0 { HURRY * self.head_start } else { self.head_start - EASE * spare };
             self.head_start = self.head_start.clamp(1.0, LONGEST_HEAD_START * self.clock.frequency_hz);
             let skew = self.plan.skews[batch.skew];
             let level = |(number, end): (usize, u64)| end.saturating_add_signed(-delay(skew, number, self.threads));
             let (first, last) = (ends().enumerate().map(level).min(), ends().enumerate().map(level).max());
-            books.apart += last.unwrap_or(0) - first.unwrap_or(0);
-            books.counted += 1;
+            totals.apart += last.unwrap_or(0) - first.unwrap_or(0);
+            totals.counted += 1;
             let each = ticks as f64 / batch.count as f64;
             self.each = if self.each == 0.0 { each } else { self.each + FOLLOW * (each - self.each) };
             self.control.batch(late.saturating_sub(AT_FIRST) as f64 / groups as f64, more, ticks);
@@ -279,7 +279,7 @@ impl<'a> Leader<'a> {
             let hot = self.hot.lock().expect("no thread panics while holding this lock");
             if !hot.is_empty() && !self.focused {
                 self.focused = true;
-                self.books.history.clear();
+                self.totals.history.clear();
             }
             if self.plan.adapt == Adapt::Races && (self.focused || self.plan.skews.len() == 1) {
                 self.control.comparable();
@@ -288,13 +288,13 @@ impl<'a> Leader<'a> {
             self.random.shuffle(&mut self.order);
         }
         let skew = self.order.pop().expect("the list was just filled");
-        let stretch = self.random.usize(..self.plan.stretches());
+        let region = self.random.usize(..self.plan.regions());
         let warm = match self.plan.warm {
             Warm::On => true,
             Warm::Off => false,
             Warm::Turns => self.random.bool(),
         };
-        (skew, stretch, warm)
+        (skew, region, warm)
     }
 
     /// Number of instances in the next batch. Fewer if instances take long, so that limits and Ctrl-C are
@@ -316,8 +316,8 @@ impl<'a> Leader<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::meeting::Report;
     use super::super::plan::Limits;
+    use super::super::rendezvous::Report;
     use super::*;
 
     /// A clock with the host's counter, declared as 1 GHz. Where the counter is slower, the tests take longer.
@@ -343,7 +343,7 @@ mod tests {
     /// A leader with a single simulated thread, which reports what the test tells it to.
     struct Led<'a> {
         leader: Leader<'a>,
-        meeting: Meeting,
+        rendezvous: Rendezvous,
         number: u64,
         iterations: u64,
         races: u64,
@@ -352,22 +352,22 @@ mod tests {
     impl<'a> Led<'a> {
         fn new(plan: &'a Plan, interrupt: &'a AtomicBool, hot: &'a Mutex<Vec<usize>>) -> Led<'a> {
             let leader = Leader::new(plan, CLOCK, 1, interrupt, hot);
-            Led { leader, meeting: Meeting::new(1, true), number: 0, iterations: 0, races: 0 }
+            Led { leader, rendezvous: Rendezvous::new(1, true), number: 0, iterations: 0, races: 0 }
         }
 
         /// The next batch, if there is one.
         fn next(&mut self) -> Option<Batch> {
             self.number += 1;
-            self.meeting.ready(0, self.number, self.iterations, self.races);
-            let batch = self.leader.next(&self.meeting);
-            self.meeting.give_out(self.number, batch);
+            self.rendezvous.ready(0, self.number, self.iterations, self.races);
+            let batch = self.leader.next(&self.rendezvous);
+            self.rendezvous.give_out(self.number, batch);
             batch
         }
 
         /// Completes the last batch. Either all of its instances raced or none.
         fn done(&mut self, batch: Batch, report: Report, raced: bool) {
             let report = Report { end: batch.start + 10 * batch.count as u64, ..report };
-            let flaws = self.meeting.done(0, self.number, report).unwrap();
+            let flaws = self.rendezvous.done(0, self.number, report).unwrap();
             if batch.kept(flaws) {
                 self.iterations += batch.count as u64;
                 self.races += if raced { batch.count as u64 } else { 0 };
@@ -386,30 +386,33 @@ mod tests {
         let (mut run, mut before) = (0, None);
         while let Some(batch) = led.next() {
             if let Some(before) = before.take() {
-                assert_eq!((batch.skew, batch.stretch, batch.warm), before, "the batch is repeated unchanged");
+                assert_eq!((batch.skew, batch.region, batch.warm), before, "the batch is repeated unchanged");
             }
             run += batch.count as u64;
             // Two of three batches are discarded: one disturbed, one moved.
             let report =
                 Report { disturbed: led.number.is_multiple_of(3), moved: led.number % 3 == 1, late: 7, ..FINE };
             if report.disturbed || report.moved {
-                before = Some((batch.skew, batch.stretch, batch.warm));
+                before = Some((batch.skew, batch.region, batch.warm));
             }
             led.done(batch, report, false);
         }
         assert_eq!(led.iterations, 1234);
         let batches = led.number - 1;
-        let books = led.leader.into_books();
-        assert_eq!(books.planned, 1234);
-        assert_eq!(books.planned + books.discarded + books.moved, run);
-        assert!(books.discarded > 0 && books.moved > 0);
+        let totals = led.leader.into_totals();
+        assert_eq!(totals.planned, 1234);
+        assert_eq!(totals.planned + totals.discarded + totals.moved, run);
+        assert!(totals.discarded > 0 && totals.moved > 0);
         // One group per instance and thread, in the batches that count. Each batch reported seven late groups.
         let kept = batches.div_ceil(3);
-        assert_eq!((books.groups, books.late, books.counted, books.disturbances), (1234, 7 * kept, kept, batches / 3));
-        assert_eq!(books.in_batches, 10 * 1234);
-        assert_eq!(books.paced, 100.0 * 1234.0);
-        assert_eq!(books.history.rates().len() as u64, kept);
-        assert_eq!(books.stop(), Stop::Limit);
+        assert_eq!(
+            (totals.groups, totals.late, totals.counted, totals.disturbances),
+            (1234, 7 * kept, kept, batches / 3)
+        );
+        assert_eq!(totals.in_batches, 10 * 1234);
+        assert_eq!(totals.paced, 100.0 * 1234.0);
+        assert_eq!(totals.history.rates().len() as u64, kept);
+        assert_eq!(totals.stop(), Stop::Limit);
     }
 
     #[test]
@@ -421,8 +424,8 @@ mod tests {
             led.done(batch, Report { late: 5, ..FINE }, false);
         }
         // Ten batches of 25 groups, and one batch of a single instance.
-        let books = led.leader.into_books();
-        assert_eq!((books.planned, books.groups, books.late), (1001, 251, 55));
+        let totals = led.leader.into_totals();
+        assert_eq!((totals.planned, totals.groups, totals.late), (1001, 251, 55));
     }
 
     #[test]
@@ -463,7 +466,7 @@ mod tests {
             assert!(away_since.elapsed() < Duration::from_secs(60));
         }
         assert!(away_since.elapsed() >= Duration::from_millis(200));
-        assert!(led.leader.books.stranded && led.iterations == kept);
+        assert!(led.leader.totals.stranded && led.iterations == kept);
     }
 
     #[test]
@@ -477,8 +480,8 @@ mod tests {
                 go.store(stop_after.is_some_and(|after| led.number >= after), Ordering::Relaxed);
             }
             let (number, iterations) = (led.number, led.iterations);
-            let books = led.leader.into_books();
-            (iterations, number - 1, books.stop(), books.elapsed)
+            let totals = led.leader.into_totals();
+            (iterations, number - 1, totals.stop(), totals.elapsed)
         };
         let iterations = |limit| Limits { iterations: Some(limit), ..Limits::default() };
         for limit in [1, 99, 100, 101, 250] {
@@ -550,7 +553,7 @@ mod tests {
                 seen[batch.skew] += 1;
                 led.done(batch, FINE, false);
             }
-            (seen, led.leader.books.history.rates().len())
+            (seen, led.leader.totals.history.rates().len())
         };
         assert_eq!(draw(50), ([10; 5], 49));
         *hot.lock().unwrap() = vec![1, 4];

@@ -29,7 +29,7 @@ const LONGER: f64 = 1.25;
 /// late. [`AT_FIRST`] instances of each batch are not counted: they are late when the rendezvous releases a
 /// thread late. The goal is that the threads run close together, not that they run many instances: at the
 /// shortest period that can just be kept, they are not close together.
-const IN_TIME: f64 = 0.02;
+const LATE_SHARE: f64 = 0.02;
 pub(super) const AT_FIRST: u64 = 2;
 const SHORTER: f64 = 0.98;
 /// A short disturbance can make the period grow many times over. After it, the period returns in large steps of
@@ -287,7 +287,7 @@ impl PeriodControl {
             self.kept *= FORGET;
             return LONGER * period;
         }
-        let in_time = seen.late <= IN_TIME * f64::from(seen.batches);
+        let in_time = seen.late <= LATE_SHARE * f64::from(seen.batches);
         if self.waited > self.patience && (!in_time || self.comparable && seen.races >= ENOUGH_RACES) {
             return self.ladder(period);
         }

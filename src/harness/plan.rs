@@ -195,7 +195,7 @@ impl Plan {
     }
 
     /// Number of memory regions.
-    pub(super) fn stretches(&self) -> usize {
+    pub(super) fn regions(&self) -> usize {
         if self.pace == Pace::Paced { STRETCHES } else { 1 }
     }
 

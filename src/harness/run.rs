@@ -9,7 +9,7 @@
 //!    thread was on another CPU or lost its CPU.
 //! 4. If outcomes are read from the instances, rendezvous again. Then write a part of the initial values.
 //!
-//! Apart from the emitted code, the rendezvous order every access to memory that the threads share (`meeting`).
+//! Apart from the emitted code, the rendezvous order every access to memory that the threads share (module `rendezvous`).
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -18,15 +18,15 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 
 use super::arena::Arena;
-use super::classify::{Classifier, Counter, Memory, Under};
+use super::classify::{BatchContext, Classifier, Counter, Memory};
 use super::convert::{nanoseconds, size, whole};
 use super::disturbance::Watcher;
 use super::focus::focus;
 use super::initial::InitialState;
-use super::leader::{Books, LASTS, Leader};
-use super::meeting::{Broken, Meeting, Report};
+use super::last_writers::LastWriters;
+use super::leader::{LASTS, Leader, RunTotals};
 use super::plan::{Job, Measurement, Plan};
-use super::starts::Starts;
+use super::rendezvous::{Broken, Rendezvous, Report};
 use super::tally::Tally;
 use crate::codegen::{Executable, Pace, SaveRecord, ThreadArgs, warm_step};
 use crate::error::{Error, Result};
@@ -89,7 +89,7 @@ impl Watchdog {
     }
 
     /// Whether threads that wait for a lock must give up. `progress` is the current value of
-    /// [`Meeting::progress`].
+    /// [`Rendezvous::progress`].
     fn look(&mut self, progress: u64) -> bool {
         self.unchanged = if progress == self.progress { self.unchanged + 1 } else { 0 };
         self.progress = progress;
@@ -107,13 +107,13 @@ struct Shared<'a> {
     plan: &'a Plan,
     classifier: Classifier<'a>,
     initial: InitialState,
-    starts: &'a Starts,
+    starts: &'a LastWriters,
     executables: Vec<Executable>,
     arena: Pointer,
     /// Distance from one memory region of the arena to the next, in bytes.
     stretch_bytes: usize,
     records: Vec<Pointer>,
-    meeting: Meeting,
+    rendezvous: Rendezvous,
     /// Whether to watch for lost CPUs. Not done if threads share a CPU, because they take it from each other
     /// all the time.
     watched: bool,
@@ -179,11 +179,11 @@ fn run_with(
         return Err(Error::Internal("the plan does not fit the program".to_owned()));
     }
     let stretch_bytes = job.layout.bytes(plan.batch)?;
-    let mut arena = Arena::new(stretch_bytes.saturating_mul(plan.stretches()))?;
+    let mut arena = Arena::new(stretch_bytes.saturating_mul(plan.regions()))?;
     let strides = job.program.threads.iter().map(|thread| SaveRecord::new(thread).stride);
     let mut record_arenas =
         strides.map(|stride| Arena::new(plan.batch.saturating_mul(stride))).collect::<Result<Vec<_>>>()?;
-    let starts = Starts::new(job.program, job.layout, threads);
+    let starts = LastWriters::new(job.program, job.layout, threads);
     let classifier = Classifier::new(job.program, job.layout, &starts);
     let own_cpus = distinct(job.cpus);
     let shared = Shared {
@@ -196,7 +196,7 @@ fn run_with(
         arena: Pointer(arena.pointer()),
         stretch_bytes,
         records: record_arenas.iter_mut().map(|arena| Pointer(arena.pointer())).collect(),
-        meeting: Meeting::new(threads, own_cpus),
+        rendezvous: Rendezvous::new(threads, own_cpus),
         watched: threads > 1 && own_cpus,
         give_up: CachePadded::default(),
         first: AtomicU64::new(u64::MAX),
@@ -216,7 +216,7 @@ fn run_with(
     let mut leader = Leader::new(plan, job.clock, threads, interrupt, &hot);
     leader.lasts = probes.lasts;
 
-    let books = std::thread::scope(|scope| {
+    let totals = std::thread::scope(|scope| {
         let shared = &shared;
         let (mut leader, mut p0, mut started) = (Some(leader), None, 0);
         for number in 0..threads {
@@ -240,7 +240,7 @@ fn run_with(
         // thread.
         while shared.ended.load(Ordering::Acquire) < started {
             std::thread::park_timeout(every);
-            let give_up = watchdog.look(shared.meeting.progress());
+            let give_up = watchdog.look(shared.rendezvous.progress());
             shared.give_up.store(give_up.into(), Ordering::Relaxed);
             (probes.looked)(give_up);
             shared.epoch.fetch_add(1, Ordering::Relaxed);
@@ -257,36 +257,36 @@ fn run_with(
     if let Some(error) = shared.failure.lock().expect("no thread panics while holding this lock").take() {
         return Err(error);
     }
-    let Some(Ok(Some(books))) = books else {
+    let Some(Ok(Some(totals))) = totals else {
         return Err(Error::Internal("P0 ended early without an error".to_owned()));
     };
-    if books.stranded {
-        return Err(shared.stranded(&books));
+    if totals.stranded {
+        return Err(shared.stranded(&totals));
     }
     let mut tally = shared.tally();
-    tally.iterations = shared.meeting.sums().0;
+    tally.iterations = shared.rendezvous.sums().0;
     let counted: u64 = tally.outcomes().values().sum();
-    if counted != tally.iterations || tally.instances() != books.planned {
+    if counted != tally.iterations || tally.instances() != totals.planned {
         return Err(Error::Internal(format!(
             "the counts are inconsistent: {} iterations but {counted} outcomes, {} instances excluded by the filter, {} instances run",
-            tally.iterations, tally.filtered, books.planned
+            tally.iterations, tally.filtered, totals.planned
         )));
     }
     Ok(Measurement {
         tally,
-        elapsed: books.elapsed,
-        in_batches: Duration::from_nanos(whole(job.clock.ns(books.in_batches as f64))),
-        period: books.paced / (books.planned.max(1) as f64),
-        late: books.late as f64 / books.groups.max(1) as f64,
-        apart: job.clock.ns(books.apart as f64 / books.counted.max(1) as f64),
-        discarded: books.discarded,
-        disturbances: books.disturbances,
-        moved: books.moved,
+        elapsed: totals.elapsed,
+        in_batches: Duration::from_nanos(whole(job.clock.ns(totals.in_batches as f64))),
+        period: totals.paced / (totals.planned.max(1) as f64),
+        late: totals.late as f64 / totals.groups.max(1) as f64,
+        apart: job.clock.ns(totals.apart as f64 / totals.counted.max(1) as f64),
+        discarded: totals.discarded,
+        disturbances: totals.disturbances,
+        moved: totals.moved,
         nice: shared.nice.load(Ordering::Relaxed),
-        history: books.history.rates().to_vec(),
-        blocks: books.history.blocks().to_vec(),
+        history: totals.history.rates().to_vec(),
+        blocks: totals.history.blocks().to_vec(),
         first_outcome: Duration::from_nanos(shared.first.load(Ordering::Relaxed)),
-        stop: books.stop(),
+        stop: totals.stop(),
     })
 }
 
@@ -305,7 +305,7 @@ impl Shared<'_> {
     /// How much of the run is done, from 0 to 1, by the limit that is nearest.
     fn progress(&self, tally: &Tally) -> f64 {
         let limits = self.plan.limits;
-        let (instances, races) = (tally.instances(), self.meeting.sums().1);
+        let (instances, races) = (tally.instances(), self.rendezvous.sums().1);
         let time = limits.duration.map_or(0.0, |limit| self.begun.elapsed().as_secs_f64() / limit.as_secs_f64());
         let share = |done: u64, limit: Option<u64>| limit.map_or(0.0, |limit| done as f64 / limit.max(1) as f64);
         time.max(share(instances, limits.iterations)).max(share(races, limits.races))
@@ -313,11 +313,11 @@ impl Shared<'_> {
 
     fn fail(&self, error: Error) {
         self.failure.lock().expect("no thread panics while holding this lock").get_or_insert(error);
-        self.meeting.break_up();
+        self.rendezvous.break_up();
     }
 
     /// The error of a run that ended because a thread was no longer on its CPU.
-    fn stranded(&self, books: &Books) -> Error {
+    fn stranded(&self, totals: &RunTotals) -> Error {
         let moved = self.moved.lock().expect("no thread panics while holding this lock").take();
         let (number, here) = moved.unwrap_or((0, None));
         let here = here.map_or("another one".to_owned(), |here| format!("CPU {here}"));
@@ -325,7 +325,7 @@ impl Shared<'_> {
             "{}: P{number} was moved from CPU {} to {here} in mid-run and stays there (by taskset -a, by a cpuset that shrank, or because \
              the CPU went offline). What ran since then measures nothing: {} instances were discarded. Do not move the threads, or \
              choose other CPUs with -c",
-            self.job.program.name, self.job.cpus[number], books.moved
+            self.job.program.name, self.job.cpus[number], totals.moved
         ))
     }
 }
@@ -358,7 +358,7 @@ struct Guard<'a>(&'a Shared<'a>);
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.meeting.break_up();
+            self.0.rendezvous.break_up();
         }
         self.0.ended.fetch_add(1, Ordering::Release);
         self.0.caller.unpark();
@@ -366,7 +366,7 @@ impl Drop for Guard<'_> {
 }
 
 /// Body of a thread of the run. P0 also leads, and returns the totals.
-fn worker(shared: &Shared<'_>, number: usize, mut leader: Option<Leader<'_>>) -> Option<Books> {
+fn worker(shared: &Shared<'_>, number: usize, mut leader: Option<Leader<'_>>) -> Option<RunTotals> {
     let _guard = Guard(shared);
     if let Err(error) = pin_to(shared.job.cpus[number]) {
         shared.fail(error);
@@ -375,7 +375,7 @@ fn worker(shared: &Shared<'_>, number: usize, mut leader: Option<Leader<'_>>) ->
     shared.nice.fetch_max(set_nice(shared.plan.nice), Ordering::Relaxed);
     let counter = batches(shared, number, leader.as_mut()).ok()?;
     *shared.counters[number].lock().expect("no thread panics while holding this lock") = counter;
-    leader.map(Leader::into_books)
+    leader.map(Leader::into_totals)
 }
 
 /// Runs batches until the run is over. Returns the thread's counts.
@@ -384,12 +384,12 @@ fn batches(
     number: usize,
     mut leader: Option<&mut Leader<'_>>,
 ) -> std::result::Result<Counter, Broken> {
-    let Shared { plan, job, meeting, .. } = shared;
+    let Shared { plan, job, rendezvous, .. } = shared;
     let threads = job.cpus.len();
     let stretch_bytes = shared.stretch_bytes;
     let records: Vec<*mut u8> = shared.records.iter().map(|pointer| pointer.0).collect();
-    let mut stretches: Vec<_> = (0..plan.stretches()).map(|round| shared.starts.stretch(plan.batch, round)).collect();
-    for (at, stretch) in stretches.iter().enumerate() {
+    let mut regions: Vec<_> = (0..plan.regions()).map(|round| shared.starts.region(plan.batch, round)).collect();
+    for (at, region) in regions.iter().enumerate() {
         // SAFETY: the arena holds that many regions of `plan.batch` instances. Until the first rendezvous each
         // thread resets its own part of them, and P0 writes what needs to be written only once.
         unsafe {
@@ -397,7 +397,7 @@ fn batches(
             if number == 0 {
                 shared.initial.settle(arena, shared.starts, plan.batch);
             }
-            shared.initial.reset(arena, stretch, plan.batch, number);
+            shared.initial.reset(arena, region, plan.batch, number);
         }
     }
     let delays = plan.delays(number, threads);
@@ -407,20 +407,20 @@ fn batches(
     let mut epoch = 0;
     let mut watcher = Watcher::new(job.clock);
     for batch_number in 1_u64.. {
-        meeting.ready(number, batch_number, counter.seen(), counter.races());
+        rendezvous.ready(number, batch_number, counter.seen(), counter.races());
         let next = match &mut leader {
             Some(leader) => {
-                meeting.assemble(batch_number)?;
-                let next = leader.next(meeting);
-                meeting.give_out(batch_number, next);
+                rendezvous.assemble(batch_number)?;
+                let next = leader.next(rendezvous);
+                rendezvous.give_out(batch_number, next);
                 next
             }
-            None => meeting.take(batch_number)?,
+            None => rendezvous.take(batch_number)?,
         };
         let Some(batch) = next else { break };
-        let stretch = &mut stretches[batch.stretch];
+        let region = &mut regions[batch.region];
         // SAFETY: inside the arena, as above.
-        let arena = unsafe { shared.arena.0.add(batch.stretch * stretch_bytes) };
+        let arena = unsafe { shared.arena.0.add(batch.region * stretch_bytes) };
         let mut args = ThreadArgs {
             arena,
             records: records[number],
@@ -463,7 +463,7 @@ fn batches(
         // P0 compares the end times of all threads, so each is converted to P0's counter.
         let end = end.saturating_add_signed(-plan.ahead(number));
         let report = Report { end, late: args.late, early, disturbed, moved };
-        let kept = batch.kept(meeting.done(number, batch_number, report)?);
+        let kept = batch.kept(rendezvous.done(number, batch_number, report)?);
         if kept {
             // SAFETY: the batch is over. Until the next rendezvous the records are only read. If outcomes are
             // read from the instances, these are only read too, because all threads wait for each other before
@@ -472,18 +472,18 @@ fn batches(
                 shared.classifier.count(
                     Memory { arena, records: &records },
                     shared.classifier.share(batch.count, number),
-                    Under { skew: batch.skew, warm: args.warm > 0, stretch },
+                    BatchContext { skew: batch.skew, warm: args.warm > 0, region },
                     &mut counter,
                 )
             };
             if reads_memory {
-                meeting.counted(number, batch_number)?;
+                rendezvous.counted(number, batch_number)?;
             }
         }
-        stretch.turn(batch.count, size(batch_number % shared.starts.kinds() as u64));
+        region.turn(batch.count, size(batch_number % shared.starts.kinds() as u64));
         // SAFETY: the batch is over and counted. Until the next rendezvous each thread resets its own part of
         // it. All threads ran the same batches, so their copies of the last-writer patterns are equal.
-        unsafe { shared.initial.reset(arena, stretch, batch.count, number) };
+        unsafe { shared.initial.reset(arena, region, batch.count, number) };
         if !kept {
             continue;
         }

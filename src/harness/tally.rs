@@ -27,7 +27,7 @@ impl SkewTally {
 
 /// Counts of the instances that started in the same cache state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StartTally {
+pub struct LastWriterTally {
     /// Whether the threads prefetched the lines of the instance before its tick.
     pub warm: bool,
     /// The thread that last wrote each location before the instance started, in the order of the program's
@@ -51,7 +51,7 @@ pub struct Tally {
     /// Outcome counts for each skew, in ascending order of skew.
     pub skews: Vec<SkewTally>,
     /// The same instances, split by the cache state in which they started.
-    pub starts: Vec<StartTally>,
+    pub starts: Vec<LastWriterTally>,
     /// Histogram of the number of iterations from one race to the next.
     pub gaps: Histogram<u64>,
 }

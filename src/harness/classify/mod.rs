@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::gaps::RaceGaps;
-use super::starts::{Starts, Stretch};
-use super::tally::{StartTally, Tally};
+use super::last_writers::{LastWriters, Region};
+use super::tally::{LastWriterTally, Tally};
 use crate::codegen::SaveRecord;
 use crate::layout::Layout;
 use crate::program::{Binary, Column, Const, Op, Program, Type};
@@ -28,7 +28,7 @@ const TABLE: usize = 1 << 12;
 pub struct Classifier<'a> {
     program: &'a Program,
     layout: &'a Layout,
-    starts: &'a Starts,
+    starts: &'a LastWriters,
     columns: Vec<Coding>,
     /// Number of outcomes in the table; 0 if there would be more than [`TABLE`].
     table: usize,
@@ -54,13 +54,13 @@ pub struct Memory<'a> {
 
 /// What all instances of a batch have in common.
 #[derive(Debug, Clone, Copy)]
-pub struct Under<'a> {
+pub struct BatchContext<'a> {
     /// Index of their skew.
     pub skew: usize,
     /// Whether their lines were prefetched.
     pub warm: bool,
     /// The last writers of their lines.
-    pub stretch: &'a Stretch<'a>,
+    pub region: &'a Region<'a>,
 }
 
 /// Counts of one thread.
@@ -91,7 +91,7 @@ impl Counter {
 
 impl<'a> Classifier<'a> {
     /// A classifier for a program, the layout of its instances and their last-writer patterns.
-    pub fn new(program: &'a Program, layout: &'a Layout, starts: &'a Starts) -> Classifier<'a> {
+    pub fn new(program: &'a Program, layout: &'a Layout, starts: &'a LastWriters) -> Classifier<'a> {
         let records: Vec<SaveRecord> = program.threads.iter().map(SaveRecord::new).collect();
         let [integers, pointers] = [false, true].map(|pointers| expected(program, pointers));
         let mut weight = 1_usize;
@@ -164,29 +164,35 @@ impl<'a> Classifier<'a> {
 
     /// The part of a batch that thread `number` classifies. The parts of all threads make up the batch.
     ///
-    /// Parts begin at multiples of [`Starts::ALIKE`]. All instances between two such multiples have the same
+    /// Parts begin at multiples of [`LastWriters::ALIKE`]. All instances between two such multiples have the same
     /// last-writer pattern, so [`Classifier::count`] looks it up once per word and not once per instance.
     pub fn share(&self, batch: usize, number: usize) -> Range<usize> {
         let threads = self.program.threads.len();
-        let begin = |number: usize| batch * number / threads / Starts::ALIKE * Starts::ALIKE;
+        let begin = |number: usize| batch * number / threads / LastWriters::ALIKE * LastWriters::ALIKE;
         begin(number)..if number + 1 == threads { batch } else { begin(number + 1) }
     }
 
     /// Adds the outcomes of the instances in `range` to `counter`. The range is a thread's share, or starts at
-    /// a multiple of [`Starts::ALIKE`] like one.
+    /// a multiple of [`LastWriters::ALIKE`] like one.
     ///
     /// # Safety
     /// `memory` must hold the instances and records of a finished batch. Nothing may write to them during the
     /// call.
-    pub unsafe fn count(&self, memory: Memory<'_>, range: Range<usize>, under: Under<'_>, counter: &mut Counter) {
+    pub unsafe fn count(
+        &self,
+        memory: Memory<'_>,
+        range: Range<usize>,
+        context: BatchContext<'_>,
+        counter: &mut Counter,
+    ) {
         #[cfg(target_arch = "x86_64")]
         if self.wide {
             // SAFETY: `wide` says that this CPU has AVX2 and POPCNT. The caller guarantees the rest.
-            unsafe { self.count_wide(memory, range, under, counter) };
+            unsafe { self.count_wide(memory, range, context, counter) };
             return;
         }
         // SAFETY: guaranteed by the caller.
-        unsafe { self.count_all(memory, range, under, counter) };
+        unsafe { self.count_all(memory, range, context, counter) };
     }
 
     /// [`Classifier::count`], compiled for 32-byte vectors.
@@ -195,9 +201,15 @@ impl<'a> Classifier<'a> {
     /// As [`Classifier::count`]. In addition, the CPU must have AVX2 and POPCNT.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,popcnt")]
-    unsafe fn count_wide(&self, memory: Memory<'_>, range: Range<usize>, under: Under<'_>, counter: &mut Counter) {
+    unsafe fn count_wide(
+        &self,
+        memory: Memory<'_>,
+        range: Range<usize>,
+        context: BatchContext<'_>,
+        counter: &mut Counter,
+    ) {
         // SAFETY: guaranteed by the caller.
-        unsafe { self.count_all(memory, range, under, counter) };
+        unsafe { self.count_all(memory, range, context, counter) };
     }
 
     /// [`Classifier::count`], compiled for the vector instructions of the function it is inlined into.
@@ -205,8 +217,14 @@ impl<'a> Classifier<'a> {
     /// # Safety
     /// As [`Classifier::count`].
     #[inline(always)]
-    unsafe fn count_all(&self, memory: Memory<'_>, range: Range<usize>, under: Under<'_>, counter: &mut Counter) {
-        let Under { skew, warm, stretch } = under;
+    unsafe fn count_all(
+        &self,
+        memory: Memory<'_>,
+        range: Range<usize>,
+        context: BatchContext<'_>,
+        counter: &mut Counter,
+    ) {
+        let BatchContext { skew, warm, region } = context;
         let first = if warm { self.starts.kinds() } else { 0 };
         for from in range.clone().step_by(CHUNK) {
             let rows = CHUNK.min(range.end - from);
@@ -237,7 +255,7 @@ impl<'a> Classifier<'a> {
                 let rows = (rows - 64 * word).min(64);
                 let (races, rows) = if excluded == 0 { (races, rows) } else { passing(races, excluded, rows) };
                 let raced = u64::from(races.count_ones());
-                let start = &mut counter.starts[first + stretch.kind(from + 64 * word)];
+                let start = &mut counter.starts[first + region.kind(from + 64 * word)];
                 start[0] += rows as u64;
                 start[1] += raced;
                 counter.races += raced;
@@ -295,7 +313,7 @@ impl<'a> Classifier<'a> {
         }
         if tally.starts.is_empty() {
             let kinds = self.starts.kinds();
-            let none = |at: usize| StartTally {
+            let none = |at: usize| LastWriterTally {
                 warm: at >= kinds,
                 last_writers: self.starts.writers(at % kinds).to_vec(),
                 iterations: 0,
@@ -362,18 +380,18 @@ mod tests {
     /// `instances` instances with their initial values, and as many save records of P0.
     fn fresh(program: &Program, layout: &Layout, instances: usize) -> (Vec<u64>, Vec<u64>) {
         let mut arena = vec![0_u64; layout.bytes(instances).unwrap() / 8];
-        let (state, starts) = (InitialState::new(program, layout), Starts::new(program, layout, 1));
+        let (state, starts) = (InitialState::new(program, layout), LastWriters::new(program, layout, 1));
         // SAFETY: the vector is large enough.
         unsafe {
             state.settle(arena.as_mut_ptr().cast(), &starts, instances);
-            state.reset(arena.as_mut_ptr().cast(), &starts.stretch(instances, 0), instances, 0);
+            state.reset(arena.as_mut_ptr().cast(), &starts.region(instances, 0), instances, 0);
         }
         (arena, vec![0_u64; SaveRecord::new(&program.threads[0]).stride * instances / 8 + 1])
     }
 
     /// The classifiers to compare: the default one (32-byte vectors where the CPU has them), and one without
     /// them.
-    fn ways<'a>(program: &'a Program, layout: &'a Layout, starts: &'a Starts) -> Vec<Classifier<'a>> {
+    fn ways<'a>(program: &'a Program, layout: &'a Layout, starts: &'a LastWriters) -> Vec<Classifier<'a>> {
         #[allow(unused_mut, reason = "only x86-64 has a choice")]
         let mut narrow = Classifier::new(program, layout, starts);
         #[cfg(target_arch = "x86_64")]
@@ -384,8 +402,8 @@ mod tests {
     }
 
     /// The context of a batch without prefetch, at the only skew.
-    fn under<'a>(stretch: &'a Stretch<'a>) -> Under<'a> {
-        Under { skew: 0, warm: false, stretch }
+    fn context<'a>(region: &'a Region<'a>) -> BatchContext<'a> {
+        BatchContext { skew: 0, warm: false, region }
     }
 
     /// Classifies hand-made memory of a test that has a pointer, an integer and a final value of a variable.
@@ -397,7 +415,7 @@ mod tests {
         for kind in [LayoutKind::Padded, LayoutKind::Packed, LayoutKind::Dense] {
             let instances = 1000;
             let layout = Layout::for_batch(kind, &program, 64, Some(instances)).unwrap();
-            let starts = Starts::new(&program, &layout, program.threads.len());
+            let starts = LastWriters::new(&program, &layout, program.threads.len());
             let classifier = Classifier::new(&program, &layout, &starts);
             let record = SaveRecord::new(&program.threads[0]);
             let (mut arena, mut records) = fresh(&program, &layout, instances);
@@ -425,7 +443,7 @@ mod tests {
                 classifier.count(
                     Memory { arena: pointer, records: &[saved] },
                     0..instances,
-                    under(&starts.stretch(instances, 0)),
+                    context(&starts.region(instances, 0)),
                     &mut counter,
                 )
             };
@@ -446,7 +464,7 @@ mod tests {
         let text = "C t\n{}\nP0(int *x) { int r0; r0 = READ_ONCE(*x); }\nexists (0:r0=1)";
         let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
         let layout = Layout::new(LayoutKind::Padded, &program, 64).unwrap();
-        let starts = Starts::new(&program, &layout, program.threads.len());
+        let starts = LastWriters::new(&program, &layout, program.threads.len());
         let classifier = Classifier::new(&program, &layout, &starts);
         let mut saved = vec![0_u32; 4000];
         for at in [0, 1, 3, 2003, 3999] {
@@ -455,11 +473,11 @@ mod tests {
         let records = [saved.as_mut_ptr().cast::<u8>()];
         let mut counter = classifier.counter(1);
         let memory = Memory { arena: std::ptr::null(), records: &records };
-        let stretch = starts.stretch(4000, 0);
+        let region = starts.region(4000, 0);
         // SAFETY: no column is a location, so the arena is not read. The records hold 4000 instances.
         unsafe {
-            classifier.count(memory, 0..2000, under(&stretch), &mut counter);
-            classifier.count(memory, 2000..4000, under(&stretch), &mut counter);
+            classifier.count(memory, 0..2000, context(&region), &mut counter);
+            classifier.count(memory, 2000..4000, context(&region), &mut counter);
         }
         let mut tally = Tally::new(&[0]);
         classifier.add_to(&counter, &mut tally);
@@ -475,10 +493,10 @@ mod tests {
                     P1(int *x, int *y) { int r0; r0 = READ_ONCE(*y); }\nexists (0:r0=1 /\\ 1:r0=0)";
         let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
         let layout = Layout::new(LayoutKind::Padded, &program, 64).unwrap();
-        let starts = Starts::new(&program, &layout, program.threads.len());
+        let starts = LastWriters::new(&program, &layout, program.threads.len());
         let classifier = Classifier::new(&program, &layout, &starts);
         let batch = 1000;
-        let stretches = [5, 6].map(|round| starts.stretch(batch, round));
+        let regions = [5, 6].map(|round| starts.region(batch, round));
         let raced = |instance: usize| instance.is_multiple_of(7) || instance.is_multiple_of(64);
         let mut saved = [(0..batch).map(|at| u32::from(raced(at))).collect(), vec![0_u32; batch]];
         let records = saved.each_mut().map(|saved| saved.as_mut_ptr().cast::<u8>());
@@ -486,17 +504,17 @@ mod tests {
         for number in 0..2 {
             let mut counter = classifier.counter(1);
             for warm in [false, true, true] {
-                let under = Under { skew: 0, warm, stretch: &stretches[usize::from(warm)] };
+                let context = BatchContext { skew: 0, warm, region: &regions[usize::from(warm)] };
                 let memory = Memory { arena: std::ptr::null(), records: &records };
                 // SAFETY: no column is a location, so the arena is not read. The records hold `batch`
                 // instances.
-                unsafe { classifier.count(memory, classifier.share(batch, number), under, &mut counter) };
+                unsafe { classifier.count(memory, classifier.share(batch, number), context, &mut counter) };
             }
             classifier.add_to(&counter, &mut tally);
         }
         assert_eq!(tally.starts.len(), 2 * 4);
         for start in &tally.starts {
-            let kind = |at| stretches[usize::from(start.warm)].kind(at);
+            let kind = |at| regions[usize::from(start.warm)].kind(at);
             let alike = || (0..batch).filter(|&at| starts.writers(kind(at)) == start.last_writers);
             let batches = if start.warm { 2 } else { 1 };
             assert_eq!(start.iterations, batches * alike().count() as u64, "{start:?}");
@@ -512,7 +530,7 @@ mod tests {
                     filter (0:r0=1)\nexists (0:r1=1)";
         let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
         let layout = Layout::new(LayoutKind::Padded, &program, 64).unwrap();
-        let starts = Starts::new(&program, &layout, 1);
+        let starts = LastWriters::new(&program, &layout, 1);
         let batch = 1000;
         // Two values with a code, and one without.
         let r0 = |at: usize| [1, 0, 7_777, 1, 1][at % 5];
@@ -534,7 +552,7 @@ mod tests {
             let records = [saved.as_mut_ptr().cast::<u8>()];
             let memory = Memory { arena: std::ptr::null(), records: &records };
             // SAFETY: no column is a location, so the arena is not read. The records hold `batch` instances.
-            unsafe { classifier.count(memory, 0..batch, under(&starts.stretch(batch, 0)), &mut counter) };
+            unsafe { classifier.count(memory, 0..batch, context(&starts.region(batch, 0)), &mut counter) };
             let mut tally = Tally::new(&[0]);
             classifier.add_to(&counter, &mut tally);
             assert_eq!(tally.filtered, 400);
@@ -582,7 +600,7 @@ mod tests {
             let program = lower(&parse(&Source::new("t", text.as_str())).unwrap()).unwrap();
             let instances = cells.len();
             let layout = Layout::new(LayoutKind::Packed, &program, 64).unwrap();
-            let starts = Starts::new(&program, &layout, program.threads.len());
+            let starts = LastWriters::new(&program, &layout, program.threads.len());
             let ways = ways(&program, &layout, &starts);
             let record = SaveRecord::new(&program.threads[0]);
             let (mut arena, mut saved) = fresh(&program, &layout, instances);
@@ -621,13 +639,13 @@ mod tests {
             for classifier in ways {
                 // All counts belong to the second of three skews. The tables of the others must stay empty.
                 let mut counter = classifier.counter(3);
-                let stretch = starts.stretch(instances, 0);
+                let region = starts.region(instances, 0);
                 let (mut from, mut cuts) = (0, cuts.iter().cycle());
                 while from < instances {
                     let to = (from + cuts.next().unwrap()).min(instances);
-                    let under = Under { skew: 1, ..under(&stretch) };
+                    let context = BatchContext { skew: 1, ..context(&region) };
                     // SAFETY: as above.
-                    unsafe { classifier.count(memory, from..to, under, &mut counter) };
+                    unsafe { classifier.count(memory, from..to, context, &mut counter) };
                     from = to;
                 }
                 let mut tally = Tally::new(&[-5, 0, 5]);

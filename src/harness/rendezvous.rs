@@ -39,7 +39,7 @@ pub(super) struct Batch {
     /// Index of the skew.
     pub skew: usize,
     /// Index of the memory region.
-    pub stretch: usize,
+    pub region: usize,
     /// Whether lines are prefetched.
     pub warm: bool,
     /// Whether the batch is discarded if it is disturbed.
@@ -93,7 +93,7 @@ struct Plan {
     start: AtomicU64,
     period: AtomicU64,
     skew: AtomicU64,
-    stretch: AtomicU64,
+    region: AtomicU64,
     warm: AtomicBool,
     discardable: AtomicBool,
     broken: AtomicBool,
@@ -120,16 +120,16 @@ struct Post {
 
 /// The rendezvous of a fixed number of threads.
 #[derive(Debug)]
-pub(super) struct Meeting {
+pub(super) struct Rendezvous {
     plan: CachePadded<Plan>,
     posts: Vec<CachePadded<Post>>,
     spins: u32,
 }
 
-impl Meeting {
+impl Rendezvous {
     /// Creates a rendezvous for `threads` threads. `own_cpus` says whether each has its own CPU.
-    pub fn new(threads: usize, own_cpus: bool) -> Meeting {
-        Meeting {
+    pub fn new(threads: usize, own_cpus: bool) -> Rendezvous {
+        Rendezvous {
             plan: CachePadded::default(),
             posts: (0..threads).map(|_| CachePadded::default()).collect(),
             spins: if own_cpus { SPINS } else { SPINS_SHARED },
@@ -144,10 +144,10 @@ impl Meeting {
         post.ready.store(number, Ordering::Release);
     }
 
-    /// Waits until all threads are ready for batch `number`. P0 calls this before [`Meeting::give_out`].
+    /// Waits until all threads are ready for batch `number`. P0 calls this before [`Rendezvous::give_out`].
     ///
     /// # Errors
-    /// [`Broken`] after [`Meeting::break_up`]. The same holds for the other functions that wait.
+    /// [`Broken`] after [`Rendezvous::break_up`]. The same holds for the other functions that wait.
     pub fn assemble(&self, number: u64) -> Result<(), Broken> {
         self.all(|post| &post.ready, number)
     }
@@ -159,7 +159,7 @@ impl Meeting {
             plan.start.store(batch.start, Ordering::Relaxed);
             plan.period.store(batch.period, Ordering::Relaxed);
             plan.skew.store(batch.skew as u64, Ordering::Relaxed);
-            plan.stretch.store(batch.stretch as u64, Ordering::Relaxed);
+            plan.region.store(batch.region as u64, Ordering::Relaxed);
             plan.warm.store(batch.warm, Ordering::Relaxed);
             plan.discardable.store(batch.discardable, Ordering::Relaxed);
         }
@@ -176,7 +176,7 @@ impl Meeting {
             start: plan.start.load(Ordering::Relaxed),
             period: plan.period.load(Ordering::Relaxed),
             skew: size(plan.skew.load(Ordering::Relaxed)),
-            stretch: size(plan.stretch.load(Ordering::Relaxed)),
+            region: size(plan.region.load(Ordering::Relaxed)),
             warm: plan.warm.load(Ordering::Relaxed),
             discardable: plan.discardable.load(Ordering::Relaxed),
         };
@@ -191,7 +191,7 @@ impl Meeting {
         Ok(self.flaws())
     }
 
-    /// The first half of [`Meeting::done`]: announces without waiting.
+    /// The first half of [`Rendezvous::done`]: announces without waiting.
     pub fn say_done(&self, thread: usize, number: u64, report: Report) {
         let post = &self.posts[thread];
         post.end.store(report.end, Ordering::Relaxed);
@@ -270,41 +270,41 @@ impl Meeting {
 mod tests {
     use super::*;
 
-    const BATCH: Batch = Batch { count: 5, start: 6, period: 7, skew: 8, stretch: 9, warm: true, discardable: false };
+    const BATCH: Batch = Batch { count: 5, start: 6, period: 7, skew: 8, region: 9, warm: true, discardable: false };
 
     #[test]
     fn all_run_what_was_given_out_and_nobody_goes_on_before_all_are_done() {
         for own_cpus in [true, false] {
-            let (meeting, run) = (Meeting::new(3, own_cpus), AtomicU64::new(0));
+            let (rendezvous, run) = (Rendezvous::new(3, own_cpus), AtomicU64::new(0));
             std::thread::scope(|scope| {
                 for thread in 0..3 {
-                    let (meeting, run) = (&meeting, &run);
+                    let (rendezvous, run) = (&rendezvous, &run);
                     scope.spawn(move || {
                         for number in 1..200 {
-                            meeting.ready(thread, number, number - 1, 2);
+                            rendezvous.ready(thread, number, number - 1, 2);
                             let batch = Batch { start: number, ..BATCH };
                             if thread == 0 {
-                                meeting.assemble(number).unwrap();
-                                assert_eq!(meeting.sums(), (3 * (number - 1), 6));
-                                meeting.give_out(number, Some(batch));
+                                rendezvous.assemble(number).unwrap();
+                                assert_eq!(rendezvous.sums(), (3 * (number - 1), 6));
+                                rendezvous.give_out(number, Some(batch));
                             } else {
-                                assert_eq!(meeting.take(number), Ok(Some(batch)));
+                                assert_eq!(rendezvous.take(number), Ok(Some(batch)));
                             }
                             run.fetch_add(1, Ordering::Relaxed);
                             let (disturbed, moved) = (thread == 2 && number == 7, thread == 1 && number == 9);
                             let report = Report { end: number, late: 1, early: -3, disturbed, moved };
                             let flaws = Flaws { disturbed: number == 7, moved: number == 9 };
-                            assert_eq!(meeting.done(thread, number, report), Ok(flaws));
-                            meeting.counted(thread, number).unwrap();
+                            assert_eq!(rendezvous.done(thread, number, report), Ok(flaws));
+                            rendezvous.counted(thread, number).unwrap();
                             assert_eq!(run.load(Ordering::Relaxed), 3 * number);
-                            assert!(meeting.reports().all(|report| (report.end, report.early) == (number, -3)));
+                            assert!(rendezvous.reports().all(|report| (report.end, report.early) == (number, -3)));
                         }
-                        meeting.ready(thread, 200, 0, 0);
+                        rendezvous.ready(thread, 200, 0, 0);
                         if thread == 0 {
-                            meeting.assemble(200).unwrap();
-                            meeting.give_out(200, None);
+                            rendezvous.assemble(200).unwrap();
+                            rendezvous.give_out(200, None);
                         } else {
-                            assert_eq!(meeting.take(200), Ok(None));
+                            assert_eq!(rendezvous.take(200), Ok(None));
                         }
                     });
                 }
@@ -321,25 +321,25 @@ mod tests {
 
     #[test]
     fn every_batch_that_a_thread_ran_is_progress() {
-        let meeting = Meeting::new(2, true);
-        assert_eq!(meeting.progress(), 0);
+        let rendezvous = Rendezvous::new(2, true);
+        assert_eq!(rendezvous.progress(), 0);
         for (thread, number, progress) in [(0, 1, 1), (1, 1, 2), (1, 2, 3)] {
-            meeting.say_done(thread, number, Report { disturbed: true, moved: true, ..Report::default() });
-            assert_eq!(meeting.progress(), progress);
+            rendezvous.say_done(thread, number, Report { disturbed: true, moved: true, ..Report::default() });
+            assert_eq!(rendezvous.progress(), progress);
         }
-        assert_eq!(meeting.flaws(), Flaws { disturbed: true, moved: true });
+        assert_eq!(rendezvous.flaws(), Flaws { disturbed: true, moved: true });
     }
 
     #[test]
     fn a_broken_meeting_lets_everyone_go() {
-        let meeting = Meeting::new(2, true);
+        let rendezvous = Rendezvous::new(2, true);
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| meeting.take(1));
-            let other = scope.spawn(|| meeting.done(1, 1, Report::default()));
-            meeting.break_up();
+            let waiter = scope.spawn(|| rendezvous.take(1));
+            let other = scope.spawn(|| rendezvous.done(1, 1, Report::default()));
+            rendezvous.break_up();
             assert_eq!(waiter.join().unwrap(), Err(Broken));
             assert_eq!(other.join().unwrap(), Err(Broken));
-            assert_eq!(meeting.assemble(1), Err(Broken));
+            assert_eq!(rendezvous.assemble(1), Err(Broken));
         });
     }
 }

@@ -24,8 +24,8 @@ const MOST_KINDS: usize = 64;
 
 /// All kinds of last-writer patterns of a test.
 #[derive(Debug, Clone)]
-pub struct Starts {
-    /// Number of consecutive instances of the same kind: a multiple of [`Starts::ALIKE`].
+pub struct LastWriters {
+    /// Number of consecutive instances of the same kind: a multiple of [`LastWriters::ALIKE`].
     block: usize,
     kinds: usize,
     /// The thread that writes each location, for one kind after the other. `None` for locations that no thread
@@ -34,12 +34,12 @@ pub struct Starts {
     locations: usize,
 }
 
-impl Starts {
+impl LastWriters {
     /// Instances from a multiple of this number up to the next multiple are of the same kind.
     pub const ALIKE: usize = BLOCK;
 
     /// The kinds for a program, a layout and a number of threads.
-    pub fn new(program: &Program, layout: &Layout, threads: usize) -> Starts {
+    pub fn new(program: &Program, layout: &Layout, threads: usize) -> LastWriters {
         let reached = program.reached();
         let lines: Vec<Option<usize>> =
             layout.lines().into_iter().zip(reached).map(|(line, reached)| reached.then_some(line)).collect();
@@ -58,7 +58,7 @@ impl Starts {
         };
         let of_kind = |kind: usize| lines.iter().map(move |line| line.map(|line| writer(kind, line)));
         let writers = (0..kinds).flat_map(of_kind).collect();
-        Starts { block: BLOCK * (LINE / layout.stride).max(1), kinds, writers, locations: lines.len() }
+        LastWriters { block: BLOCK * (LINE / layout.stride).max(1), kinds, writers, locations: lines.len() }
     }
 
     /// Number of kinds.
@@ -73,23 +73,23 @@ impl Starts {
     }
 
     /// A region of memory with the given number of instances. `round` is the kind of its first block.
-    pub fn stretch(&self, instances: usize, round: usize) -> Stretch<'_> {
-        let mut stretch = Stretch { starts: self, instances, kinds: vec![0; instances.div_ceil(self.block)] };
-        stretch.turn(instances, round);
-        stretch
+    pub fn region(&self, instances: usize, round: usize) -> Region<'_> {
+        let mut region = Region { starts: self, instances, kinds: vec![0; instances.div_ceil(self.block)] };
+        region.turn(instances, round);
+        region
     }
 }
 
 /// The kind of each instance in a region of memory. Each thread has its own copy, and all copies stay equal.
 #[derive(Debug, Clone)]
-pub struct Stretch<'a> {
-    starts: &'a Starts,
+pub struct Region<'a> {
+    starts: &'a LastWriters,
     instances: usize,
     /// Kind of each block of instances.
     kinds: Vec<usize>,
 }
 
-impl Stretch<'_> {
+impl Region<'_> {
     /// Kind of an instance.
     #[inline]
     pub fn kind(&self, instance: usize) -> usize {
@@ -131,20 +131,20 @@ mod tests {
         for kind in [LayoutKind::Padded, LayoutKind::Dense, LayoutKind::Packed] {
             let layout = Layout::for_batch(kind, &program, 64, Some(100_000)).unwrap();
             for threads in [1, 2, 3, 4, 7, 8, 9, 39] {
-                let starts = Starts::new(&program, &layout, threads);
+                let starts = LastWriters::new(&program, &layout, threads);
                 let lines = if kind == LayoutKind::Packed { 1 } else { 3 };
                 assert!(starts.kinds() <= MOST_KINDS.max(threads) && starts.kinds() >= threads.min(40), "{threads}");
                 if threads <= 4 {
                     assert_eq!(starts.kinds(), threads.pow(lines));
                 }
-                let mut stretch = starts.stretch(10_000, 0);
+                let mut region = starts.region(10_000, 0);
                 // After `kinds()` rounds every block has had every kind. A block that is never reset as a whole
                 // keeps its kind.
-                let mut had = vec![std::collections::BTreeSet::new(); stretch.kinds.len()];
+                let mut had = vec![std::collections::BTreeSet::new(); region.kinds.len()];
                 for round in 0..starts.kinds() {
-                    stretch.turn(9_999, round);
+                    region.turn(9_999, round);
                     for (at, had) in had.iter_mut().enumerate() {
-                        had.insert(stretch.kind(at * starts.block));
+                        had.insert(region.kind(at * starts.block));
                     }
                 }
                 let whole = 9_999 / starts.block;
@@ -154,9 +154,9 @@ mod tests {
                 assert!((0..starts.kinds()).all(|kind| starts.writers(kind)[w].is_none()));
                 for location in 0..layout.offsets.len() {
                     for thread in 0..threads {
-                        for range in stretch.of(thread, location, 10_000) {
+                        for range in region.of(thread, location, 10_000) {
                             for instance in [range.start, range.end - 1] {
-                                assert_eq!(starts.writers(stretch.kind(instance))[location], Some(thread));
+                                assert_eq!(starts.writers(region.kind(instance))[location], Some(thread));
                             }
                         }
                     }
