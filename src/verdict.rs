@@ -53,7 +53,7 @@ pub fn judge(scenario: &Scenario, model: Model, atomics: Atomics, bounds: Bounds
 pub fn agrees(scenario: &Scenario, model: Model, outcome: &Outcome) -> Result<()> {
     let header = &scenario.test.header;
     if model == Model::Lkmm && header.data_race {
-        // As in the kernel's scripts/judgelitmus.sh: if the header predicts a data race, no other verdict is
+        // As in the kernel's tools/memory-model/scripts/judgelitmus.sh: if the header predicts a data race, no other verdict is
         // compared.
         return match outcome.data_race {
             true => Ok(()),

@@ -33,7 +33,7 @@ fn entries() -> Vec<Entry> {
     emulated.host.emulated = true;
     let (name, protocol) = shipped_protocol();
     vec![
-        entry("results/x86_64/cpu/shipped.json", &record),
+        entry("results/X/CPU/shipped.json", &record),
         entry("other.json", &other),
         entry("pairs.json", &pairs),
         entry("emulated.json", &emulated),

@@ -265,7 +265,7 @@ fn hypervisor(tree: &Tree, arch: Option<Arch>, by_cpuid: Option<String>, info: &
 }
 
 /// The hypervisor according to the firmware's DMI tables. arm64 servers have these tables, and neither a device tree
-/// nor CPUID. The names are those that systemd-detect-virt uses (src/basic/virt.c).
+/// nor CPUID. The names are those that systemd-detect-virt uses (virt.c in systemd).
 fn firmware_hypervisor(tree: &Tree) -> Option<String> {
     /// The beginning of a DMI field, and the hypervisor that it means.
     const KNOWN: [(&str, &str); 11] = [
