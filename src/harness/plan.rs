@@ -105,7 +105,7 @@ impl FromStr for Warm {
         [Warm::On, Warm::Off, Warm::Turns]
             .into_iter()
             .find(|warm| warm.to_string() == text)
-            .ok_or_else(|| format!("unknown value '{text}' for warm; use on, off or turns"))
+            .ok_or_else(|| format!("unknown value '{text}' for warm; known are on, off, turns"))
     }
 }
 

@@ -773,7 +773,7 @@ mod tests {
         let bench = Bench::new(looking(), Pace::Free, LayoutKind::Padded, 64);
         for most in [0, 1] {
             let error = with_at_most(most, || bench.run(iterations(1000), &Probes::system())).unwrap_err().to_string();
-            assert!(error.contains(&format!("no thread for P{most}")), "{error}");
+            assert!(error.contains(&format!("cannot start a thread for P{most}")), "{error}");
         }
         assert!(with_at_most(2, || bench.run(iterations(1000), &Probes::system())).is_ok());
     }

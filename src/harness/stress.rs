@@ -39,7 +39,7 @@ impl FromStr for StressKind {
         match text {
             "memory" => Ok(StressKind::Memory),
             "sets" => Ok(StressKind::Sets),
-            _ => Err(format!("unknown stress '{text}'; use memory or sets")),
+            _ => Err(format!("unknown stress '{text}'; known are memory, sets")),
         }
     }
 }
@@ -121,7 +121,7 @@ mod tests {
     fn a_thread_that_is_not_started_ends_the_others() {
         let begin = |most| crate::machine::with_at_most(most, || Stress::begin(StressKind::Sets, &[]));
         let error = begin(0).unwrap_err();
-        assert!(error.to_string().contains("no thread for stress"), "{error}");
+        assert!(error.to_string().contains("cannot start a thread for stress"), "{error}");
         // If there is a second CPU, its thread is refused, and the first thread is joined then.
         assert_eq!(begin(1).is_err(), allowed_cpus().unwrap().len() > 1);
     }
