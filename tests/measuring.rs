@@ -287,6 +287,14 @@ fn every_friendly_signal_keeps_what_was_measured() {
             "4e14",
         ]);
         command.args(["-d", "300s", "--export-json", "r.json"]);
+        // Under nohup this test's own SIGHUP is ignored, and a child inherits that.
+        // SAFETY: between fork and exec only the async-signal-safe signal is called.
+        unsafe {
+            command.pre_exec(move || {
+                libc::signal(signal, libc::SIG_DFL);
+                Ok(())
+            });
+        }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         wait_until("no handler", || handles(&child, signal));
         wait_until("no thread", || thread_of(&child, "P1").is_some());

@@ -162,13 +162,8 @@ pub(super) fn notes(result: &ScenarioResult) -> Option<String> {
 
 /// The note for a test whose filter excluded instances; `None` if it excluded none.
 pub(super) fn filtered(iterations: u64, filtered: u64) -> Option<String> {
-    (filtered > 0).then(|| {
-        format!(
-            "the test's filter excluded {} instances; the other {} are the iterations",
-            count(filtered),
-            count(iterations)
-        )
-    })
+    (filtered > 0)
+        .then(|| format!("the test's filter excluded {} instances, and passed {}", count(filtered), count(iterations)))
 }
 
 /// What the table means, in sentences: forbidden outcomes, what the zeros mean on each placement, and

@@ -62,6 +62,13 @@ pub fn shipped() -> (PathBuf, String) {
     (path, text)
 }
 
+/// The newest shipped record of `wakerace run` without arguments that a version without ids wrote.
+pub fn shipped_without_id() -> Record {
+    let all = records().into_iter().rev().filter(|path| !is_protocol(path));
+    let mut runs = all.map(|path| run(&fs::read_to_string(path).unwrap()));
+    runs.find(|record| record.id.is_empty() && record.command == ["wakerace", "run"]).expect("a shipped record")
+}
+
 /// The path and the content of the newest shipped record of `wakerace protocol`.
 pub fn shipped_protocol() -> (PathBuf, ProtocolRecord) {
     let path = records().into_iter().rfind(|path| is_protocol(path)).expect("a shipped record of the protocol");
