@@ -21,7 +21,7 @@ fn sb(record: &mut Record) -> &mut ScenarioResult {
 /// The shipped run with these counts for SB.
 fn with(races: u64, iterations: u64, blocks: &[(u64, u64)]) -> Record {
     let mut record = run(&shipped().1);
-    record.started = format!("2026-01-01T00:00:{:02}Z", races % 60);
+    record.id = format!("{races:032x}");
     let sb = sb(&mut record);
     (sb.skews, sb.starts) = (Vec::new(), Vec::new());
     let at = sb.outcomes.iter().position(|outcome| outcome.satisfies).unwrap();
@@ -61,13 +61,14 @@ fn a_run_that_drifted_has_a_wider_interval_and_says_so() {
     assert_eq!(result.effect() * effective, 640_000.0);
     let rate = csv_field(&row, column);
     assert!((rate.parse::<f64>().unwrap() - effective).abs() < 1e-9 * effective, "{rate}");
-    let words = "the rate varied during the run, so the 640,000 iterations determine it only as precisely as";
+    let words =
+        "SB on CPUs 0,1: the rate varied during the run, so the 640,000 iterations determine it only as precisely as";
     assert!(record.summary().contains(words), "{}", record.summary());
     // If blocks differ by no more than chance, the interval stays the same.
     let mut still = with(224_000, 640_000, &[(3500, 10_000); 64]);
     assert_eq!(sb(&mut still).interval, Some(plain));
     assert_eq!(sb(&mut still).effective_iterations, Some(640_000.0));
-    assert!(!still.summary().contains("the rate varied"));
+    assert!(!still.summary().contains("SB on CPUs 0,1: the rate varied"), "{}", still.summary());
 }
 
 /// A field of a CSV line. Fields before it may have quoted commas.
