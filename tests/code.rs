@@ -43,7 +43,12 @@ fn primitive(op: &Op) -> &'static str {
         Op::Cmpxchg { order: Order::Acquire, .. } => "cmpxchg_acquire",
         Op::Cmpxchg { order: Order::Release, .. } => "cmpxchg_release",
         Op::Cmpxchg { order: Order::Full, .. } => "cmpxchg",
-        Op::Rmw { op: RmwOp::Xchg, order: Order::Full, .. } => "xchg",
+        Op::Rmw { op: RmwOp::Xchg, order, .. } => match order {
+            Order::Relaxed => "xchg_relaxed",
+            Order::Acquire => "xchg_acquire",
+            Order::Release => "xchg_release",
+            Order::Full => "xchg",
+        },
         other => panic!("the table has no {other:?}; add it"),
     }
 }
@@ -62,9 +67,9 @@ const COLUMNS: [Column; 5] = [
 /// The table of docs/kernel.md, section 5: x86-64, arm64 with LSE, arm64 with LL/SC, ppc64le, riscv64.
 ///
 /// Each entry lists the mnemonics as a disassembler writes them, for a 32-bit value in a register; fences
-/// include their operands. `/` separates instructions. Moves between registers that the operands require are
+/// include their operands, a prefetch its operation, and lwarx the lock hint (EH). `/` separates instructions. Moves between registers that the operands require are
 /// left out (see [`trimmed`]).
-const TABLE: [(&str, [&str; 5]); 24] = [
+const TABLE: [(&str, [&str; 5]); 27] = [
     ("READ_ONCE", ["mov", "ldr", "ldr", "lwz", "lw"]),
     ("WRITE_ONCE", ["mov", "str", "str", "stw", "sw"]),
     ("smp_mb", ["lock add", "dmb ish", "dmb ish", "sync", "fence rw, rw"]),
@@ -79,8 +84,8 @@ const TABLE: [(&str, [&str; 5]); 24] = [
         [
             "lock cmpxchg/jne",
             "casa/cbnz",
-            "ldaxr/cbnz/stxr/cbnz",
-            "lwarx/cmpwi/bne/stwcx./bne/isync",
+            "prfm pstl1strm/ldaxr/cbnz/stxr/cbnz",
+            "lwarx 1/cmpwi/bne/stwcx./bne/lwsync",
             "lr.w/bnez/sc.w/bnez/fence r, rw",
         ],
     ),
@@ -91,8 +96,8 @@ const TABLE: [(&str, [&str; 5]); 24] = [
         [
             "lock cmpxchg",
             "casa",
-            "ldaxr/cmp/b.ne/stxr/cbnz",
-            "lwarx/cmpw/bne/stwcx./bne/isync",
+            "prfm pstl1strm/ldaxr/cmp/b.ne/stxr/cbnz",
+            "lwarx/cmpw/bne/stwcx./bne/lwsync",
             "lr.w/bne/sc.w/bnez/fence r, rw",
         ],
     ),
@@ -101,7 +106,7 @@ const TABLE: [(&str, [&str; 5]); 24] = [
         [
             "lock cmpxchg",
             "casl",
-            "ldxr/cmp/b.ne/stlxr/cbnz",
+            "prfm pstl1strm/ldxr/cmp/b.ne/stlxr/cbnz",
             "lwsync/lwarx/cmpw/bne/stwcx./bne",
             "fence rw, w/lr.w/bne/sc.w/bnez",
         ],
@@ -111,14 +116,23 @@ const TABLE: [(&str, [&str; 5]); 24] = [
         [
             "lock cmpxchg",
             "casal",
-            "ldxr/cmp/b.ne/stlxr/cbnz/dmb ish",
+            "prfm pstl1strm/ldxr/cmp/b.ne/stlxr/cbnz/dmb ish",
             "sync/lwarx/cmpw/bne/stwcx./bne/sync",
             "lr.w/bne/sc.w.rl/bnez/fence rw, rw",
         ],
     ),
     (
         "xchg",
-        ["xchg", "swpal", "ldxr/stlxr/cbnz/dmb ish", "sync/lwarx/stwcx./bne/sync", "lr.w/sc.w.rl/bnez/fence rw, rw"],
+        ["xchg", "swpal", "prfm pstl1strm/ldxr/stlxr/cbnz/dmb ish", "sync/lwarx/stwcx./bne/sync", "amoswap.w.aqrl"],
+    ),
+    ("xchg_relaxed", ["xchg", "swp", "prfm pstl1strm/ldxr/stxr/cbnz", "lwarx/stwcx./bne", "amoswap.w"]),
+    (
+        "xchg_acquire",
+        ["xchg", "swpa", "prfm pstl1strm/ldaxr/stxr/cbnz", "lwarx/stwcx./bne/lwsync", "amoswap.w/fence r, rw"],
+    ),
+    (
+        "xchg_release",
+        ["xchg", "swpl", "prfm pstl1strm/ldxr/stlxr/cbnz", "lwsync/lwarx/stwcx./bne", "fence rw, w/amoswap.w"],
     ),
     // The remaining rows are not in docs/kernel.md; they are from the kernel's headers.
     ("smp_mb__before_atomic", ["", "dmb ish", "dmb ish", "sync", "fence rw, rw"]),
@@ -141,6 +155,10 @@ fn mnemonic(text: &str) -> String {
         // `fence` without operands orders everything.
         "fence" if words.len() == 1 => "fence iorw, iorw".to_owned(),
         "fence" | "dmb" | "dsb" => text.to_owned(),
+        // The operation of a prefetch.
+        "prfm" => words[..2].join(" ").trim_end_matches(',').to_owned(),
+        // EH=1 tells the CPU that the word is a lock.
+        "lwarx" if words.len() == 5 && words[4] == "1" => "lwarx 1".to_owned(),
         // Some disassemblers write branches with hints, others without.
         word if word.starts_with("bne") && word != "bnez" => "bne".to_owned(),
         word => word.to_owned(),
@@ -238,6 +256,7 @@ fn every_primitive_is_the_kernels_instruction() {
     let calls = "r = READ_ONCE(*x); WRITE_ONCE(*x, r); smp_mb(); smp_rmb(); smp_wmb(); smp_store_mb(*x, r); smp_store_release(x, r); \
                  r = smp_load_acquire(x); smp_acquire__after_ctrl_dep(); spin_lock(l); smp_mb__after_spinlock(); spin_unlock(l); \
                  r = cmpxchg_acquire(x, q, r); r = cmpxchg_release(x, q, r); r = cmpxchg(x, q, r); r = xchg(x, q); \
+                 r = xchg_relaxed(x, q); r = xchg_acquire(x, q); r = xchg_release(x, q); \
                  smp_mb__before_atomic(); smp_mb__after_atomic(); smp_mb__after_unlock_lock(); barrier(); mb(); rmb(); wmb();";
     let program = program(&format!("C t\n{{}}\nP0(int *x, spinlock_t *l) {{ int r; int q; {calls} }}\nexists (0:r=1)"));
     let layout = Layout::new(LayoutKind::Padded, &program, 128).unwrap();

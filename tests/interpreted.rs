@@ -516,18 +516,18 @@ fn update_of_the_kernel(target: Target, op: &Op, course: Course) -> Vec<String> 
         Arch::Aarch64 => {
             let load = by_order(["ldxr", "ldaxr", "ldxr", "ldxr"]);
             let store = by_order(["stxr", "stxr", "stlxr", "stlxr"]);
-            around("", pairs(load, store), by_order(["", "", "", "dmb ish"]))
+            around("prfm", pairs(load, store), by_order(["", "", "", "dmb ish"]))
         }
         Arch::Powerpc64le => {
             let middle = if wide { pairs("ldarx", "stdcx.") } else { pairs("lwarx", "stwcx.") };
-            // PPC_ACQUIRE_BARRIER as compiled. A running kernel has patched it to lwsync.
-            around(by_order(["", "", "lwsync", "sync"]), middle, by_order(["", "isync", "", "sync"]))
+            // PPC_ACQUIRE_BARRIER is isync as compiled, and lwsync as a running kernel executes it.
+            around(by_order(["", "", "lwsync", "sync"]), middle, by_order(["", "lwsync", "", "sync"]))
         }
         Arch::Riscv64gc => {
             let width = if wide { "d" } else { "w" };
             let before = by_order(["", "", "fence rw, w", ""]);
             match rmw {
-                None | Some(RmwOp::Xchg) => {
+                None => {
                     let release = by_order(["", "", "", ".rl"]);
                     let middle = pairs(&format!("lr.{width}"), &format!("sc.{width}{release}"));
                     around(before, middle, by_order(["", "fence r, rw", "", "fence rw, rw"]))
@@ -537,6 +537,7 @@ fn update_of_the_kernel(target: Target, op: &Op, course: Course) -> Vec<String> 
                         RmwOp::Add | RmwOp::Sub => "amoadd",
                         RmwOp::Or => "amoor",
                         RmwOp::Xor => "amoxor",
+                        RmwOp::Xchg => "amoswap",
                         _ => "amoand",
                     };
                     let letters = by_order(["", "", "", ".aqrl"]);

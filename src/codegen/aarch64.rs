@@ -46,6 +46,12 @@ impl Aarch64 {
         self.atomics == Atomics::Lse
     }
 
+    /// prfm pstl1strm, [base] (operation 17; Arm ARM, PRFM (immediate)). Each LL/SC sequence of the kernel starts
+    /// with it (arch/arm64/include/asm/atomic_ll_sc.h and cmpxchg.h).
+    fn prefetch_exclusive(&mut self, base: u8) {
+        self.ops.push_u32(0xf980_0000 | u32::from(base) << 5 | 17);
+    }
+
     /// rd = [base], load-exclusive, with acquire semantics if `acquire` is set.
     fn load_exclusive(&mut self, rd: u8, base: u8, wide: bool, acquire: bool) {
         match (wide, acquire) {
@@ -107,6 +113,7 @@ impl Aarch64 {
             asm!(self ; mov w0, wzr ; casa w0, W(one), [X(base)] ; cbnz w0, =>busy);
         } else {
             let again = self.label();
+            self.prefetch_exclusive(base);
             asm!(self
                 ; =>again
                 ; ldaxr w0, [X(base)]
@@ -444,6 +451,7 @@ impl Risc for Aarch64 {
             }
         } else {
             let again = self.label();
+            self.prefetch_exclusive(base);
             self.bind(again);
             // As in the kernel, the fully ordered form is a plain load-exclusive, a store-release-exclusive,
             // and a barrier.
@@ -480,6 +488,7 @@ impl Risc for Aarch64 {
             // Scratch registers 1 to 3 may hold the operands, and scratch register 0 takes the old value. x30
             // is free, because this function calls no other one and has saved x30 on the stack.
             let (again, out) = (self.label(), self.label());
+            self.prefetch_exclusive(base);
             self.bind(again);
             self.load_exclusive(0, base, wide, order == Order::Acquire);
             self.compare_registers(if wide { 64 } else { 32 }, 0, expected);

@@ -191,8 +191,10 @@ impl Powerpc64le {
         self.word(0x7c20_04ac);
     }
 
-    fn isync(&mut self) {
-        self.word(0x4c00_012c);
+    /// lwarx with EH=1: a hint that the word is a lock, as in the kernel's spinlocks (Power ISA 3.1B, II 4.6.2).
+    fn load_reserved_lock(&mut self, rt: u8, base: u8) {
+        self.load_reserved(rt, base, false);
+        *self.code.last_mut().expect("just emitted") |= 1;
     }
 
     /// lwarx or ldarx
@@ -233,10 +235,12 @@ impl Powerpc64le {
         }
     }
 
-    /// Emits the barrier after a read-modify-write: PPC_ACQUIRE_BARRIER or PPC_ATOMIC_EXIT_BARRIER.
+    /// Emits the barrier after a read-modify-write: PPC_ACQUIRE_BARRIER or PPC_ATOMIC_EXIT_BARRIER. The former
+    /// compiles to isync, and the kernel patches it to lwsync at boot on every CPU that has lwsync
+    /// (do_lwsync_fixups(), arch/powerpc/lib/feature-fixups.c).
     fn leave(&mut self, order: Order) {
         match order {
-            Order::Acquire => self.isync(),
+            Order::Acquire => self.lwsync(),
             Order::Full => self.sync(),
             Order::Relaxed | Order::Release => {}
         }
@@ -246,12 +250,12 @@ impl Powerpc64le {
     fn take_lock(&mut self, base: u8, one: u8, busy: usize) {
         let again = self.label();
         self.bind(again);
-        self.load_reserved(9, base, false);
+        self.load_reserved_lock(9, base);
         self.cmpwi(9, 0);
         self.bc(NOT_EQUAL, busy);
         self.store_conditional(one, base, false);
         self.bc(NOT_EQUAL, again);
-        self.isync();
+        self.lwsync();
     }
 
     /// The nonvolatile registers, with the stack offsets where they are saved.

@@ -113,10 +113,14 @@ impl Riscv64 {
             (RmwOp::Or, false, true) => asm!(self ; amoor.w.aqrl X(old), X(value), [X(base)]),
             (RmwOp::Or, true, false) => asm!(self ; amoor.d X(old), X(value), [X(base)]),
             (RmwOp::Or, true, true) => asm!(self ; amoor.d.aqrl X(old), X(value), [X(base)]),
-            (RmwOp::Xor | RmwOp::Xchg, false, false) => asm!(self ; amoxor.w X(old), X(value), [X(base)]),
-            (RmwOp::Xor | RmwOp::Xchg, false, true) => asm!(self ; amoxor.w.aqrl X(old), X(value), [X(base)]),
-            (RmwOp::Xor | RmwOp::Xchg, true, false) => asm!(self ; amoxor.d X(old), X(value), [X(base)]),
-            (RmwOp::Xor | RmwOp::Xchg, true, true) => asm!(self ; amoxor.d.aqrl X(old), X(value), [X(base)]),
+            (RmwOp::Xor, false, false) => asm!(self ; amoxor.w X(old), X(value), [X(base)]),
+            (RmwOp::Xor, false, true) => asm!(self ; amoxor.w.aqrl X(old), X(value), [X(base)]),
+            (RmwOp::Xor, true, false) => asm!(self ; amoxor.d X(old), X(value), [X(base)]),
+            (RmwOp::Xor, true, true) => asm!(self ; amoxor.d.aqrl X(old), X(value), [X(base)]),
+            (RmwOp::Xchg, false, false) => asm!(self ; amoswap.w X(old), X(value), [X(base)]),
+            (RmwOp::Xchg, false, true) => asm!(self ; amoswap.w.aqrl X(old), X(value), [X(base)]),
+            (RmwOp::Xchg, true, false) => asm!(self ; amoswap.d X(old), X(value), [X(base)]),
+            (RmwOp::Xchg, true, true) => asm!(self ; amoswap.d.aqrl X(old), X(value), [X(base)]),
         }
     }
 }
@@ -371,39 +375,30 @@ impl Risc for Riscv64 {
         let RmwParts { dst, base, value, wide, op, result, order } = parts;
         let (old, new) = (5, 6);
         self.enter(order);
-        if op == RmwOp::Xchg {
-            let again = self.label();
-            self.bind(again);
-            self.load_reserved(old, base, wide);
-            self.store_conditional(value, base, wide, order == Order::Full);
-            asm!(self ; bnez x29, =>again);
-            self.leave(order);
-        } else {
-            let operand = match op {
-                RmwOp::Sub => {
-                    asm!(self ; sub x7, zero, X(value));
-                    7
-                }
-                RmwOp::AndNot => {
-                    asm!(self ; xori x7, X(value), -1);
-                    7
-                }
-                _ => value,
-            };
-            let target = if result == RmwResult::None { 0 } else { old };
-            self.amo(op, order == Order::Full, target, operand, base, wide);
-            if order == Order::Acquire {
-                asm!(self ; fence r, rw);
+        let operand = match op {
+            RmwOp::Sub => {
+                asm!(self ; sub x7, zero, X(value));
+                7
             }
-            let binary = match op {
-                RmwOp::Add | RmwOp::Sub | RmwOp::Xchg => Binary::Add,
-                RmwOp::And | RmwOp::AndNot => Binary::And,
-                RmwOp::Or => Binary::Or,
-                RmwOp::Xor => Binary::Xor,
-            };
-            if matches!(result, RmwResult::New | RmwResult::NewIsZero | RmwResult::NewIsNegative) {
-                self.binary(binary, new, old, operand, if wide { 64 } else { 32 });
+            RmwOp::AndNot => {
+                asm!(self ; xori x7, X(value), -1);
+                7
             }
+            _ => value,
+        };
+        let target = if result == RmwResult::None { 0 } else { old };
+        self.amo(op, order == Order::Full, target, operand, base, wide);
+        if order == Order::Acquire {
+            asm!(self ; fence r, rw);
+        }
+        let binary = match op {
+            RmwOp::Add | RmwOp::Sub | RmwOp::Xchg => Binary::Add,
+            RmwOp::And | RmwOp::AndNot => Binary::And,
+            RmwOp::Or => Binary::Or,
+            RmwOp::Xor => Binary::Xor,
+        };
+        if matches!(result, RmwResult::New | RmwResult::NewIsZero | RmwResult::NewIsNegative) {
+            self.binary(binary, new, old, operand, if wide { 64 } else { 32 });
         }
         let Some(rd) = dst else { return };
         match result {

@@ -221,9 +221,7 @@ pub enum BranchOn {
     Nothing,
     /// The value read.
     Read,
-    /// The status of the store-conditional, on machines where that is a dependency.
-    Write,
-    /// The value read and the status.
+    /// The value read, and the status of the store-conditional on machines where that is a dependency.
     Both,
 }
 

@@ -545,7 +545,7 @@ impl Runner<'_> {
         if writes {
             let write = next.write(thread, location, new, update.write, addr, depends);
             next.trace.rmw.push((read, write));
-            if matches!(update.branch, BranchOn::Write | BranchOn::Both) {
+            if update.branch == BranchOn::Both {
                 next.control(only(write), usize::MAX);
             }
             if let Some(fence) = update.after {

@@ -243,6 +243,8 @@ pub fn step(core: &mut Core, text: &str, _pc: u64, _next: u64) -> Fallible<Step>
             match *kind {
                 "pstl1keep" => core.memory.prefetch(at, true),
                 "pldl1keep" => core.memory.prefetch(at, false),
+                // A hint in front of an exclusive pair. It is no access of its own.
+                "pstl1strm" => {}
                 _ => return Err(unknown()),
             }
         }

@@ -120,7 +120,8 @@ pub fn step(core: &mut Core, text: &str, _pc: u64, _next: u64) -> Fallible<Step>
             };
             core.memory.store(place(core, at)?, bytes, x[register(source)?])?;
         }
-        ("lwarx" | "ldarx", [target, "0", base]) => {
+        // EH=1 is a hint.
+        ("lwarx" | "ldarx", [target, "0", base] | [target, "0", base, "1"]) => {
             let value = core.load_reserved(x[register(base)?], if word == "ldarx" { 8 } else { 4 })?;
             core.x[register(target)?] = value;
         }

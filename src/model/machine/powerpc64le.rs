@@ -43,7 +43,8 @@ impl Machine for Power {
             Order::Relaxed | Order::Acquire => None,
         };
         let after = match order {
-            Order::Acquire => Some(Tags::ISYNC),
+            // PPC_ACQUIRE_BARRIER, as patched at boot.
+            Order::Acquire => Some(Tags::LWSYNC),
             Order::Full => Some(Tags::SYNC),
             Order::Relaxed | Order::Release => None,
         };

@@ -30,14 +30,14 @@ impl Machine for Riscv {
 
     fn update(&self, used: Use) -> Parts {
         let (order, reserved) = match used {
-            Use::Exchange(order) | Use::Compare(order) => (order, true),
-            Use::Fetch(order) => (order, false),
+            Use::Compare(order) => (order, true),
+            Use::Exchange(order) | Use::Fetch(order) => (order, false),
             Use::NoReturn => (Order::Relaxed, false),
             Use::Lock | Use::Trylock => (Order::Acquire, true),
         };
         let enter = (order == Order::Release).then_some(Tags::FENCE_RW_W);
         if !reserved {
-            // amoadd and its family; .aqrl if fully ordered.
+            // amoadd and its family, and amoswap; .aqrl if fully ordered.
             let marks = if order == Order::Full { Tags::ACQUIRE | Tags::RELEASE } else { Tags::NONE } | Tags::AMO;
             let after = (order == Order::Acquire).then_some(Tags::FENCE_R_RW);
             return Parts { enter, read: marks, failed: marks, write: marks, after, ..Parts::default() };
@@ -49,11 +49,10 @@ impl Machine for Riscv {
         };
         // sc.rl if fully ordered.
         let write = Tags::EXCLUSIVE | if order == Order::Full { Tags::RELEASE } else { Tags::NONE };
-        let branch = if matches!(used, Use::Exchange(_)) { BranchOn::Write } else { BranchOn::Both };
         let read = Tags::EXCLUSIVE;
         // spin_trylock first reads the lock with a plain load. If the lock is held, it does not try to take
         // it.
         let failed = if used == Use::Trylock { Tags::NONE } else { read };
-        Parts { enter, read, failed, write, after, branch: Some(branch), ..Parts::default() }
+        Parts { enter, read, failed, write, after, branch: Some(BranchOn::Both), ..Parts::default() }
     }
 }
