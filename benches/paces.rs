@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use wakerace::arch::Arch;
 use wakerace::catalogue;
-use wakerace::codegen::{Pace, emit};
+use wakerace::codegen::Pace;
 use wakerace::harness::{self, Adapt, Job, Limits, Plan, Warm};
+use wakerace::isa::emit;
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::machine::{self, Class, Clock, Topology};
 

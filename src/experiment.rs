@@ -9,6 +9,7 @@ use crate::catalogue::Scenario;
 use crate::codegen::{self, Pace, Target, ThreadCode};
 use crate::error::{Error, Result};
 use crate::harness::{self, Adapt, Job, LastWriterTally, Limits, Plan, Stop, StressKind, Tally, Warm};
+use crate::isa;
 use crate::layout::{Layout, LayoutKind};
 use crate::machine::{self, Clock, Counters, Placement};
 use crate::program::{Const, Program};
@@ -97,7 +98,7 @@ impl<'a> Experiment<'a> {
         common: &Common,
     ) -> Result<Experiment<'a>> {
         let layout = Layout::for_batch(choice.layout, &scenario.program, common.line, choice.batch)?;
-        let code = codegen::emit(common.target, &scenario.program, &layout, choice.pace.kind())?;
+        let code = isa::emit(common.target, &scenario.program, &layout, choice.pace.kind())?;
         Ok(Experiment { scenario, placement, layout, choice, common: *common, expectation, code })
     }
 }
@@ -521,7 +522,7 @@ mod tests {
         assert_eq!(free.choice.pace, PaceChoice::Free { given: false });
         assert_eq!(free.choice.profile, None);
         // The code is that of a free run.
-        let emitted = codegen::emit(free.common.target, &scenario.program, &free.layout, Pace::Free).unwrap();
+        let emitted = isa::emit(free.common.target, &scenario.program, &free.layout, Pace::Free).unwrap();
         assert_eq!(codegen::hash(&free.code), codegen::hash(&emitted));
         for asked in [paced(true, None, None), paced(false, Some(100), None), paced(false, None, Some(vec![0]))] {
             let error = instead(&asked, &apart).unwrap_err().to_string();

@@ -20,6 +20,7 @@ pub mod files;
 pub mod harness;
 pub mod hash;
 pub mod input;
+pub mod isa;
 pub mod kernel;
 pub mod layout;
 pub mod litmus;

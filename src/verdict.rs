@@ -4,6 +4,7 @@
 use crate::arch::{Arch, Atomics};
 use crate::catalogue::Scenario;
 use crate::error::{Error, Result};
+use crate::isa;
 use crate::litmus::Verdict;
 use crate::model::{self, Bounds, Model, ModelError, Needs, Outcome};
 
@@ -38,7 +39,7 @@ pub enum VerdictSource {
 /// # Errors
 /// If the test is too large, or does something that no model can follow.
 pub fn judge(scenario: &Scenario, model: Model, atomics: Atomics, bounds: Bounds) -> Result<Option<Outcome>> {
-    let judged = model::code_for(&scenario.program, model, atomics).and_then(|code| model::check(&code, model, bounds));
+    let judged = isa::code_for(&scenario.program, model, atomics).and_then(|code| model::check(&code, model, bounds));
     match judged {
         Ok(outcome) => Ok(Some(outcome)),
         Err(ModelError::NotModelled(_)) => Ok(None),

@@ -10,8 +10,9 @@ use std::process::Command;
 
 use wakerace::arch::Atomics;
 use wakerace::catalogue::{self, Scenario};
+use wakerace::isa;
 use wakerace::litmus::{Source, Verdict};
-use wakerace::model::{self, Bounds, Model, Outcome, assembly, explain};
+use wakerace::model::{self, Bounds, Model, Outcome, explain};
 use wakerace::verdict;
 
 use Model::{Armv8, Lkmm, Power, Rvwmo, Sc, X86Tso};
@@ -29,14 +30,14 @@ fn text(name: &str) -> String {
 #[track_caller]
 fn in_c(text: &str, model: Model) -> Outcome {
     let scenario = Scenario::new(&Source::new("t.litmus", text), "").unwrap_or_else(|error| panic!("{error}"));
-    let code = model::code_for(&scenario.program, model, Atomics::Lse).unwrap();
+    let code = isa::code_for(&scenario.program, model, Atomics::Lse).unwrap();
     model::check(&code, model, Bounds::default()).unwrap()
 }
 
 /// Judges an assembly test on its architecture's model.
 #[track_caller]
 fn in_assembly(text: &str) -> Outcome {
-    let (code, model) = assembly::parse(&Source::new("t.litmus", text)).unwrap_or_else(|error| panic!("{error}"));
+    let (code, model) = isa::parse_assembly(&Source::new("t.litmus", text)).unwrap_or_else(|error| panic!("{error}"));
     model::check(&code, model, Bounds::default()).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
@@ -48,7 +49,7 @@ fn judged(text: &str) -> Verdict {
 /// Checks that the parser refuses an assembly test. `at` is `line:column`; the error contains all of `words`.
 #[track_caller]
 fn refused(text: &str, at: &str, words: &[&str]) {
-    let error = assembly::parse(&Source::new("t.litmus", text)).expect_err("should be refused").to_string();
+    let error = isa::parse_assembly(&Source::new("t.litmus", text)).expect_err("should be refused").to_string();
     assert!(error.contains(&format!("t.litmus:{at}")), "not at {at}:\n{error}");
     for word in words {
         assert!(error.contains(word), "does not say '{word}':\n{error}");
@@ -588,7 +589,7 @@ fn values_out_of_thin_air_are_allowed_where_nothing_forbids_them_and_said_to_be(
     assert_eq!(in_c(pointers, Lkmm).verdict, Sometimes);
     // The explanation shows such an execution.
     let scenario = Scenario::new(&Source::new("t", text("T2-plain-control-cycle")), "").unwrap();
-    let code = model::code_for(&scenario.program, Lkmm, Atomics::Lse).unwrap();
+    let code = isa::code_for(&scenario.program, Lkmm, Atomics::Lse).unwrap();
     let found = explain::explain(&code, Lkmm, Bounds::default()).unwrap();
     let shown = explain::text(&code, Lkmm, found.as_ref());
     assert!(shown.contains("allowed") && shown.contains("R[plain] x=1") && shown.contains("W[plain] y=1"), "{shown}");

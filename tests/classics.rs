@@ -6,12 +6,13 @@
 
 use wakerace::arch::Atomics;
 use wakerace::catalogue::Scenario;
+use wakerace::isa;
 use wakerace::litmus::{Source, Verdict};
-use wakerace::model::{self, Bounds, Model, assembly};
+use wakerace::model::{self, Bounds, Model};
 
 fn judged(text: &str, model: Model, atomics: Atomics) -> Verdict {
     let scenario = Scenario::new(&Source::new("test", text), "").unwrap_or_else(|error| panic!("{error}\n{text}"));
-    let code = model::code_for(&scenario.program, model, atomics).unwrap();
+    let code = isa::code_for(&scenario.program, model, atomics).unwrap();
     model::check(&code, model, Bounds::default()).unwrap().verdict
 }
 
@@ -416,7 +417,7 @@ fn read_modify_writes_are_whole() {
 
 /// A test in assembly.
 fn assembled(text: &str, wanted: Verdict) {
-    let (code, model) = assembly::parse(&Source::new("test", text)).unwrap_or_else(|error| panic!("{error}"));
+    let (code, model) = isa::parse_assembly(&Source::new("test", text)).unwrap_or_else(|error| panic!("{error}"));
     let outcome = model::check(&code, model, Bounds::default()).unwrap();
     assert_eq!(outcome.verdict, wanted, "{text}\n{:?}", outcome.states);
 }

@@ -2,12 +2,14 @@
 
 use wakerace::arch::{Arch, Atomics};
 use wakerace::catalogue::{self, Scenario};
-use wakerace::codegen::{Pace, Part, Target, disassemble, emit};
+use wakerace::codegen::{Pace, Part, Target, disassemble};
+use wakerace::isa;
+use wakerace::isa::emit;
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::Source;
 use wakerace::model::code::Step;
 use wakerace::model::event::Tags;
-use wakerace::model::{self, Model};
+use wakerace::model::Model;
 use wakerace::program::Program;
 
 /// What an instruction does, as the models have it; `None` for those that only compute, move or jump.
@@ -126,7 +128,7 @@ fn compare_but(program: &Program, looks: usize) {
     for arch in Arch::ALL {
         for atomics in [Atomics::Lse, Atomics::Llsc] {
             let code = emit(Target { arch, atomics }, program, &layout, Pace::Free).unwrap();
-            let model = model::code_for(program, Model::of(arch), atomics).unwrap();
+            let model = isa::code_for(program, Model::of(arch), atomics).unwrap();
             for (emitted, seen) in code.iter().zip(&model.threads) {
                 let own = disassemble(emitted).unwrap().into_iter().filter(|i| matches!(i.part, Part::Op(_)));
                 let mut ran: Vec<(char, Tags)> = own.filter_map(|i| events(arch, &i.text)).flatten().collect();

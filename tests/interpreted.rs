@@ -5,7 +5,8 @@ mod interpreter;
 
 use interpreter::{ARENA, ARGS, Core, Disturbance, Memory, Outcome, RECORDS, STOP, Touch, TouchKind, call, reference};
 use wakerace::arch::{Arch, Atomics};
-use wakerace::codegen::{Pace, Part, SaveRecord, Target, emit, warm_step};
+use wakerace::codegen::{Pace, Part, SaveRecord, Target, warm_step};
+use wakerace::isa::emit;
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::{Source, parse};
 use wakerace::program::{Access, Address, Const, Op, Operand, Order, Program, RmwOp, RmwResult, lower};

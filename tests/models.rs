@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use wakerace::arch::Atomics;
 use wakerace::catalogue::{self, Scenario};
+use wakerace::isa;
 use wakerace::litmus::{Source, Verdict};
 use wakerace::model::explain::{self, Reason};
-use wakerace::model::{self, Bounds, Model, Outcome, assembly, svg};
+use wakerace::model::{self, Bounds, Model, Outcome, svg};
 use wakerace::verdict;
 
 /// The verdict of every scenario on LKMM, x86-TSO, ARMv8, POWER and RVWMO: A is allowed, - is forbidden.
@@ -71,7 +72,7 @@ fn id(name: &str) -> &str {
 }
 
 fn assembly(path: &Path) -> (String, Model, Outcome) {
-    let (code, model) = assembly::parse(&source(path)).unwrap_or_else(|error| panic!("{error}"));
+    let (code, model) = isa::parse_assembly(&source(path)).unwrap_or_else(|error| panic!("{error}"));
     let outcome =
         model::check(&code, model, Bounds::default()).unwrap_or_else(|error| panic!("{}: {error}", code.name));
     (code.name, model, outcome)
@@ -81,7 +82,7 @@ fn assembly(path: &Path) -> (String, Model, Outcome) {
 fn the_kernels_model_says_of_every_scenario_what_it_says_in_herd() {
     for path in files("lkmm") {
         let scenario = catalogue::load_file(&path).unwrap();
-        let code = model::code_for(&scenario.program, Model::Lkmm, Atomics::Lse).unwrap();
+        let code = isa::code_for(&scenario.program, Model::Lkmm, Atomics::Lse).unwrap();
         let outcome = model::check(&code, Model::Lkmm, Bounds::default()).unwrap();
         let id = id(&scenario.name);
         let wanted = if id == "S01p" { Verdict::Sometimes } else { published(id, Model::Lkmm) };
@@ -143,9 +144,9 @@ fn an_explanation_is_an_execution_that_fits_its_verdict() {
         for path in files(folder) {
             let (code, model) = if folder == "lkmm" {
                 let scenario = catalogue::load_file(&path).unwrap();
-                (model::code_for(&scenario.program, Model::Lkmm, Atomics::Lse).unwrap(), Model::Lkmm)
+                (isa::code_for(&scenario.program, Model::Lkmm, Atomics::Lse).unwrap(), Model::Lkmm)
             } else {
-                assembly::parse(&source(&path)).unwrap()
+                isa::parse_assembly(&source(&path)).unwrap()
             };
             let outcome = model::check(&code, model, Bounds::default()).unwrap();
             let explanation = explain::explain(&code, model, Bounds::default()).unwrap();
@@ -211,7 +212,7 @@ fn assembly_that_is_wrong_is_an_error_at_its_place() {
         ("RISCV t\n{}\n P0 ;\nL: nop ;\n beq x0,x0,L ;\nexists (0:x1=1)\n", "is not a supported instruction", "5:"),
     ];
     for (text, message, line) in cases {
-        let error = assembly::parse(&Source::new("t.litmus", text)).unwrap_err().to_string();
+        let error = isa::parse_assembly(&Source::new("t.litmus", text)).unwrap_err().to_string();
         assert!(error.contains(message) && error.contains(&format!("t.litmus:{line}")), "{error}");
     }
 }
@@ -246,7 +247,7 @@ fn damaged_assembly_never_panics() {
             }
         }
         let Ok(text) = String::from_utf8(bytes) else { continue };
-        if let Ok((code, model)) = assembly::parse(&Source::new("damaged", text)) {
+        if let Ok((code, model)) = isa::parse_assembly(&Source::new("damaged", text)) {
             let _ = model::check(&code, model, few);
             let _ = explain::explain(&code, model, few);
         }

@@ -3,7 +3,8 @@
 
 use proptest::prelude::*;
 use wakerace::arch::Arch;
-use wakerace::codegen::{Pace, emit};
+use wakerace::codegen::Pace;
+use wakerace::isa::emit;
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::{Source, parse};
 use wakerace::program::{Program, lower};

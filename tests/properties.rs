@@ -7,6 +7,7 @@ use std::process::Command;
 use proptest::prelude::*;
 use wakerace::arch::{Arch, Atomics};
 use wakerace::catalogue;
+use wakerace::isa;
 use wakerace::model::code::{Code, CodeThread, Step};
 use wakerace::model::event::Tags;
 use wakerace::model::{self, Bounds, Model, explain};
@@ -161,7 +162,7 @@ fn no_outcome_of_a_scenario_on_this_host_lies_outside_of_its_model() {
     let mut compared = 0;
     for result in record["results"].as_array().unwrap() {
         let scenario = catalogue::named(result["scenario"].as_str().unwrap()).unwrap();
-        let Ok(code) = model::code_for(&scenario.program, Model::of(arch), Atomics::of_host()) else { continue };
+        let Ok(code) = isa::code_for(&scenario.program, Model::of(arch), Atomics::of_host()) else { continue };
         let allowed: BTreeSet<BTreeMap<String, String>> = states(&code, Model::of(arch))
             .iter()
             .map(|state| {

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use wakerace::arch::Atomics;
 use wakerace::catalogue::Scenario;
+use wakerace::isa;
 use wakerace::litmus::Source;
-use wakerace::model::{self, Bounds, Model, Outcome, assembly};
+use wakerace::model::{self, Bounds, Model, Outcome};
 
 /// The tests of a file, each with herd7's verdict.
 fn tests(name: &str) -> Vec<(String, String)> {
@@ -27,9 +28,9 @@ fn judged(test: &str, model: Model) -> Outcome {
     let source = Source::new("test", test);
     let code = if model == Model::Lkmm {
         let scenario = Scenario::new(&source, "").unwrap_or_else(|error| panic!("{error}"));
-        model::code_for(&scenario.program, model, Atomics::Lse).unwrap()
+        isa::code_for(&scenario.program, model, Atomics::Lse).unwrap()
     } else {
-        let (code, of) = assembly::parse(&source).unwrap_or_else(|error| panic!("{error}"));
+        let (code, of) = isa::parse_assembly(&source).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(of, model, "{test}");
         code
     };

@@ -5,7 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use wakerace::arch::Arch;
-use wakerace::codegen::{Pace, disassemble, emit};
+use wakerace::codegen::{Pace, disassemble};
+use wakerace::isa::emit;
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::{Source, parse};
 use wakerace::program::lower;

@@ -9,9 +9,10 @@ use crate::arch::Atomics;
 use crate::catalogue::{self, Scenario};
 use crate::error::{EXIT_BAD_INPUT, EXIT_OK, Error, Result};
 use crate::files::Sink;
+use crate::isa;
 use crate::litmus::Source;
 use crate::model::code::Code;
-use crate::model::{self, Bounds, Model, ModelError, Outcome, assembly, explain, svg};
+use crate::model::{self, Bounds, Model, ModelError, Outcome, explain, svg};
 use crate::{shown, terminal, verdict};
 
 /// Arguments of `check`.
@@ -74,7 +75,7 @@ impl Subject {
     /// The test as a model sees it; `None` if the model does not apply to the test.
     fn code(&self, model: Model, atomics: Atomics) -> Option<model::Result<Code>> {
         match self {
-            Subject::C(scenario) => Some(model::code_for(&scenario.program, model, atomics)),
+            Subject::C(scenario) => Some(isa::code_for(&scenario.program, model, atomics)),
             Subject::Assembly(code, own) => [*own, Model::Sc].contains(&model).then(|| Ok((**code).clone())),
         }
     }
@@ -143,8 +144,8 @@ fn subjects(names: &[String]) -> Result<Vec<Subject>> {
 }
 
 fn subject(source: &Source, group: &str) -> Result<Subject> {
-    if assembly::dialect(source.text()).is_some() {
-        let (code, model) = assembly::parse(source)?;
+    if isa::model_of_assembly(source.text()).is_some() {
+        let (code, model) = isa::parse_assembly(source)?;
         return Ok(Subject::Assembly(Box::new(code), model));
     }
     Ok(Subject::C(Box::new(Scenario::new(source, group)?)))

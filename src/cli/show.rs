@@ -8,6 +8,7 @@ use crate::arch::Arch;
 use crate::catalogue;
 use crate::codegen::{self, Atomics, Pace, Target};
 use crate::error::{EXIT_OK, Error, Result};
+use crate::isa;
 use crate::layout::{Layout, LayoutKind};
 use crate::terminal;
 
@@ -54,7 +55,7 @@ pub fn show(args: &ShowArgs) -> Result<u8> {
         let program = &scenario.program;
         let layout = Layout::new(args.layout, program, LINE)?;
         let target = Target { arch, atomics: args.atomics.unwrap_or_else(Atomics::of_host) };
-        let code = codegen::emit(target, program, &layout, pace)?;
+        let code = isa::emit(target, program, &layout, pace)?;
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,

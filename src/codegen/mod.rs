@@ -1,30 +1,25 @@
-//! Generates machine code from a program and a layout: one function per thread, and a listing of it.
+//! What all emitters of machine code share: one function per thread, and a listing of it.
 //!
 //! The function of a thread loops over the instances of a batch. For each instance it runs the thread's
 //! operations, saves the observed registers, and moves to the next instance. Paced code waits for the clock
 //! before each group of instances (by default a group is one instance). Between the first and the last access
 //! of an instance the code contains exactly the instructions that the kernel's primitives use on that
-//! architecture (one file per architecture). Addresses and constants that need a register are loaded before the
+//! architecture ([`crate::isa`] has a folder per architecture). Addresses and constants that need a register are loaded before the
 //! wait.
 
 // A truncated offset or constant would make code that accesses the wrong memory. So every conversion that could
 // lose a value is checked, or states why it cannot lose anything that matters.
 #![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
-mod aarch64;
 mod executable;
 mod listing;
-mod powerpc64le;
-mod registers;
-mod risc;
-mod riscv64;
-mod x86_64;
+pub(crate) mod registers;
+pub(crate) mod risc;
 
 use crate::arch::Arch;
 pub use crate::arch::Atomics;
-use crate::error::{Error, Result};
 use crate::layout::Layout;
-use crate::program::{Access, Address, Column, Op, Program, Thread};
+use crate::program::{Access, Address, Column, Op, Thread};
 
 pub use executable::{Executable, ThreadArgs};
 pub use listing::{Instruction, disassemble, listing};
@@ -47,7 +42,7 @@ pub fn warm_step(layout: &Layout) -> usize {
 }
 
 /// The locations that a thread names, each once, and whether the thread writes the location through the caches.
-fn touched(thread: &Thread) -> Vec<(usize, bool)> {
+pub(crate) fn touched(thread: &Thread) -> Vec<(usize, bool)> {
     let mut out: Vec<(usize, bool)> = Vec::new();
     for op in &thread.ops {
         let Some(Address::Location(location)) = op.address() else { continue };
@@ -67,7 +62,7 @@ fn touched(thread: &Thread) -> Vec<(usize, bool)> {
 /// Converts an offset in an instance or in a record to an instruction's displacement.
 ///
 /// [`Layout`] and [`SaveRecord`] keep offsets within the limit. If one exceeds it, the error text is for the user.
-fn displacement(bytes: usize) -> std::result::Result<i32, String> {
+pub(crate) fn displacement(bytes: usize) -> std::result::Result<i32, String> {
     i32::try_from(bytes).map_err(|_| {
         format!("has an offset of {bytes} bytes, more than the {} that an instruction's displacement reaches", i32::MAX)
     })
@@ -75,7 +70,7 @@ fn displacement(bytes: usize) -> std::result::Result<i32, String> {
 
 /// The low 32 bits of a constant, as a 32-bit operation uses them. 0xffffffff and -1 give the same value.
 #[expect(clippy::cast_possible_truncation, reason = "the low half is what is asked for")]
-const fn low_word(value: i64) -> i32 {
+pub(crate) const fn low_word(value: i64) -> i32 {
     value as i32
 }
 
@@ -173,24 +168,6 @@ pub struct ThreadCode {
     pub bytes: Vec<u8>,
     /// The offset at which each part begins, in ascending order.
     pub marks: Vec<(usize, Part)>,
-}
-
-/// Generates the code of every thread of a program.
-///
-/// # Errors
-/// [`Error::Host`] if the architecture lacks an operation, or if a thread needs more registers at once than it has.
-pub fn emit(target: impl Into<Target>, program: &Program, layout: &Layout, pace: Pace) -> Result<Vec<ThreadCode>> {
-    let Target { arch, atomics } = target.into();
-    let each = program.threads.iter().enumerate().map(|(number, thread)| {
-        let code = match arch {
-            Arch::X86_64 => x86_64::emit(thread, layout, pace),
-            Arch::Aarch64 => risc::emit(aarch64::Aarch64::new(atomics), thread, layout, pace),
-            Arch::Powerpc64le => risc::emit(powerpc64le::Powerpc64le::new(), thread, layout, pace),
-            Arch::Riscv64gc => risc::emit(riscv64::Riscv64::new(), thread, layout, pace),
-        };
-        code.map_err(|reason| Error::Host(format!("{}: P{number} {reason}", program.name)))
-    });
-    each.collect()
 }
 
 /// The SHA-256 of the code of all threads, in hexadecimal. Two runs with the same hash ran the same instructions.

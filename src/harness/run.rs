@@ -505,7 +505,8 @@ mod tests {
     use super::super::{choose_group, choose_pace};
     use super::*;
     use crate::arch::Arch;
-    use crate::codegen::{Atomics, Target, ThreadCode, emit};
+    use crate::codegen::{Atomics, Target, ThreadCode};
+    use crate::isa::emit;
     use crate::layout::LayoutKind;
     use crate::litmus::{Source, parse};
     use crate::machine::{Clock, allowed_cpus, with_at_most};

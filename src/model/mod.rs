@@ -1,8 +1,8 @@
 //! Memory models: which final states an architecture, or the Linux kernel's model, allows a test to end in.
 //!
 //! ```text
-//! Program --machine::code--> Code --trace--> Traces --search, axioms--> the states that are allowed
-//! assembly test --assembly::parse--^
+//! Program --isa::code_for--> Code --trace--> Traces --search, axioms--> the states that are allowed
+//! assembly test --isa::parse_assembly--^
 //! ```
 //!
 //! The search finds every execution that a model allows. It combines the paths of each thread, the orders of
@@ -28,7 +28,6 @@ pub mod states;
 pub mod svg;
 pub mod trace;
 
-pub use machine::code as code_for;
 pub use reordering::{Needs, Reordering};
 pub use states::{Outcome, check};
 

@@ -1,19 +1,13 @@
-//! Translates a test into the events that its emitted instructions make. There is one translation per
-//! architecture (docs/kernel.md, section 5), and one for the kernel's own model.
+//! Translates a test into events. A [`Machine`] says which events each kernel primitive becomes.
 //!
-//! [`crate::codegen`] emits the instructions. tests/emitted.rs compares the emitted code with these events,
-//! instruction by instruction.
+//! There is one machine per architecture, beside its emitter (`crate::isa`), and one for the kernel's own model
+//! (`lkmm`).
 
-mod aarch64;
 mod lkmm;
-mod powerpc64le;
-mod riscv64;
-mod x86_64;
 
 use super::code::{BranchOn, Change, Code, CodeThread, Gives, Step, Update};
 use super::event::Tags;
-use super::{Model, ModelError, Result};
-use crate::arch::{Arch, Atomics};
+use super::{ModelError, Result};
 use crate::program::{
     Access, Address, Composite, Const, Fence, Op, Operand, Order, Program, RegisterId, RmwOp, RmwResult, Thread, Type,
 };
@@ -87,23 +81,31 @@ pub(crate) trait Machine {
     }
 }
 
-/// Translates a test for a model: into the instructions of the model's architecture, or into the C view of
-/// the kernel's model and of sequential consistency. `atomics` matters on Armv8 only.
+/// Translates a test for the kernel's model and for sequential consistency: the C view.
 ///
 /// # Errors
-/// If the test has a non-temporal store, which these models do not cover.
-pub fn code(program: &Program, model: Model, atomics: Atomics) -> Result<Code> {
+/// If the test has a non-temporal store.
+pub(crate) fn c_view(program: &Program) -> Result<Code> {
+    modelled(program)?;
+    Ok(translate(program, &lkmm::Lkmm))
+}
+
+/// Translates a test into the events of one architecture's instructions.
+///
+/// # Errors
+/// If the test has a non-temporal store.
+pub(crate) fn events<M: Machine>(program: &Program, machine: &M) -> Result<Code> {
+    modelled(program)?;
+    Ok(translate(program, machine))
+}
+
+/// Checks that the models cover every access of a test.
+fn modelled(program: &Program) -> Result<()> {
     let nontemporal = |op: &Op| matches!(op, Op::Store { access: Access::NonTemporal, .. });
     if program.threads.iter().any(|thread| thread.ops.iter().any(nontemporal)) {
         return Err(ModelError::NotModelled("non-temporal stores are outside of the published models"));
     }
-    Ok(match model.arch() {
-        None => translate(program, &lkmm::Lkmm),
-        Some(Arch::X86_64) => translate(program, &x86_64::X86),
-        Some(Arch::Aarch64) => translate(program, &aarch64::Aarch64(atomics)),
-        Some(Arch::Powerpc64le) => translate(program, &powerpc64le::Power),
-        Some(Arch::Riscv64gc) => translate(program, &riscv64::Riscv),
-    })
+    Ok(())
 }
 
 /// The accesses of a test as sequential consistency sees them: one event for most primitives. A non-temporal

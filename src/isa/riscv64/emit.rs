@@ -19,9 +19,9 @@ use dynasm::dynasm;
 use dynasmrt::riscv::RiscvRelocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 
-use super::low_word;
-use super::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts};
 use crate::arch::Arch;
+use crate::codegen::low_word;
+use crate::codegen::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts};
 use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unary};
 
 /// Linux's number of the system call sched_yield on riscv64 (asm-generic/unistd.h).

@@ -1,12 +1,21 @@
 //! Instructions of RISCV litmus tests.
 
-use super::{Assembler, LONG, Named, SIGNED_WORD, ZERO, parse_int};
+use crate::model::Model;
+use crate::model::assembly::{Assembler, Dialect, LONG, Named, SIGNED_WORD, ZERO, parse_int};
 use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, RmwOp, Type};
 
+pub(super) const DIALECT: Dialect = Dialect {
+    words: &["RISCV"],
+    model: Model::Rvwmo,
+    register: register_name,
+    instruction: assemble,
+    names_locations: false,
+};
+
 /// `x0` to `x31`
-pub fn register_name(text: &str) -> Option<Named> {
+fn register_name(text: &str) -> Option<Named> {
     let number = text.strip_prefix('x')?.parse::<u8>().ok()?;
     (number < 32).then(|| (text.to_owned(), LONG))
 }
@@ -58,7 +67,7 @@ fn width(letter: &str) -> Option<Type> {
     }
 }
 
-pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
+fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) -> Option<()> {
     match (mnemonic, operands) {
         ("fence", [before, after]) => {
             let tags = kinds(before, Tags::FENCE_PR, Tags::FENCE_PW)? | kinds(after, Tags::FENCE_SR, Tags::FENCE_SW)?;

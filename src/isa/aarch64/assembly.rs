@@ -1,12 +1,21 @@
 //! Instructions of AArch64 litmus tests.
 
-use super::{Assembler, LONG, Named, WORD, ZERO, parse_int};
+use crate::model::Model;
+use crate::model::assembly::{Assembler, Dialect, LONG, Named, WORD, ZERO, parse_int};
 use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, RmwOp, Type};
 
+pub(super) const DIALECT: Dialect = Dialect {
+    words: &["AArch64"],
+    model: Model::Armv8,
+    register: register_name,
+    instruction: assemble,
+    names_locations: false,
+};
+
 /// `W0` to `W30`, `X0` to `X30`, `WZR`, `XZR`.
-pub fn register_name(text: &str) -> Option<Named> {
+fn register_name(text: &str) -> Option<Named> {
     let text = text.to_ascii_uppercase();
     let (ty, rest) = match text.split_at_checked(1)? {
         ("W", rest) => (WORD, rest),
@@ -134,7 +143,7 @@ fn atomic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
     Some(())
 }
 
-pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
+fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) -> Option<()> {
     let mnemonic = mnemonic.to_ascii_uppercase();
     match (mnemonic.as_str(), operands) {
         ("DMB" | "DSB", [domain]) => a.steps.push(Step::Fence(match domain.to_ascii_uppercase().as_str() {

@@ -7,11 +7,6 @@
 //! Not supported: accesses of mixed sizes, and backward jumps. A location has one size. A test in which an
 //! access is wider or narrower than its location is refused, as herd7 refuses it without `-variant mixed`.
 
-mod aarch64;
-mod ppc;
-mod riscv;
-mod x86_64;
-
 use super::Model;
 use super::code::{BranchOn, Change, Code, CodeThread, Gives, Step, Update};
 use super::event::Tags;
@@ -19,28 +14,34 @@ use super::reach::{self, reach};
 use crate::litmus::{self, Diagnostic, Source, Span, ast};
 use crate::program::{Address, Binary, Column, Compare, Const, LocationId, Operand, Prop, RegisterId, Type};
 
-/// The first word of a test in assembly, and the model for it.
-const DIALECTS: [(&str, Model); 5] = [
-    ("X86_64", Model::X86Tso),
-    ("X86", Model::X86Tso),
-    ("AArch64", Model::Armv8),
-    ("PPC", Model::Power),
-    ("RISCV", Model::Rvwmo),
-];
-
-/// The model of the architecture that a test is written for; `None` if the test is not in assembly.
-pub fn dialect(text: &str) -> Option<Model> {
-    let word = text.split_whitespace().next()?;
-    DIALECTS.iter().find(|(name, _)| *name == word).map(|(_, model)| *model)
+/// The assembly language of one architecture, as litmus tests write it.
+pub(crate) struct Dialect {
+    /// The first words of a test in this language.
+    pub words: &'static [&'static str],
+    /// The model of the architecture.
+    pub model: Model,
+    /// Parses the name of a register: its canonical name, and the width that the spelling gives it.
+    pub register: fn(&str) -> Option<Named>,
+    /// Adds the steps of one instruction; `None` if the instruction is not supported. The last argument holds the
+    /// names of the locations.
+    pub instruction: fn(&mut Assembler, &str, &[&str], &[String]) -> Option<()>,
+    /// Whether operands name locations, as on x86.
+    pub names_locations: bool,
 }
 
-/// Parses a test in assembly.
+/// The dialect that a test is written in; `None` if the test is not in assembly.
+pub(crate) fn dialect<'d>(text: &str, dialects: &[&'d Dialect]) -> Option<&'d Dialect> {
+    let word = text.split_whitespace().next()?;
+    dialects.iter().copied().find(|dialect| dialect.words.contains(&word))
+}
+
+/// Parses a test in one of the dialects.
 ///
 /// # Errors
 /// A [`Diagnostic`] that says what was not understood, and where.
-pub fn parse(source: &Source) -> Result<(Code, Model), Diagnostic> {
+pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<(Code, Model), Diagnostic> {
     let text = source.text();
-    let Some(model) = dialect(text) else {
+    let Some(dialect) = dialect(text, dialects) else {
         return Err(source.error(Span::at(0), "expected X86_64, AArch64, PPC or RISCV", "the architecture's name"));
     };
     let mut words = text.split_whitespace();
@@ -53,7 +54,7 @@ pub fn parse(source: &Source) -> Result<(Code, Model), Diagnostic> {
     }
     let mut reader = Reader {
         source,
-        model,
+        dialect,
         names: Vec::new(),
         init: Vec::new(),
         sizes: Vec::new(),
@@ -70,7 +71,7 @@ pub fn parse(source: &Source) -> Result<(Code, Model), Diagnostic> {
         let message = format!("the test has {width} threads; a test may have at most {}", crate::litmus::MAX_THREADS);
         return Err(source.error(Span::at(close), message, ""));
     }
-    reader.threads = (0..width).map(|_| Assembler::new(model)).collect();
+    reader.threads = (0..width).map(|_| Assembler::new(dialect)).collect();
     reader.initial(open + 1, close)?;
     for (line, cells) in &lines[1..] {
         if cells.len() > width {
@@ -93,7 +94,7 @@ pub fn parse(source: &Source) -> Result<(Code, Model), Diagnostic> {
     let (names, init) = (reader.names.clone(), reader.init.clone());
     let code = Code { name, names, init, threads, columns, quantifier, condition, filter };
     reader.one_size_per_location(&code)?;
-    Ok((code, model))
+    Ok((code, dialect.model))
 }
 
 /// The byte offset where the program ends and `locations`, `filter` or the condition begins.
@@ -134,7 +135,7 @@ fn program_lines(text: &str, from: usize, to: usize) -> Vec<(Span, Cells<'_>)> {
 
 struct Reader<'s> {
     source: &'s Source,
-    model: Model,
+    dialect: &'static Dialect,
     names: Vec<String>,
     init: Vec<Const>,
     /// The size of each location in bytes, if a declaration or an initial value gives it.
@@ -312,23 +313,16 @@ impl Reader<'_> {
         let (mnemonic, operands) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         let operands = split_operands(operands);
         let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
-        // On x86, operands name locations.
-        if self.model == Model::X86Tso {
+        if self.dialect.names_locations {
             for operand in &operands {
                 let name = operand.trim_matches(['(', ')', '[', ']']);
-                if name.len() < operand.len() && is_name(name) && x86_64::register_name(name).is_none() {
+                if name.len() < operand.len() && is_name(name) && (self.dialect.register)(name).is_none() {
                     self.location(name);
                 }
             }
         }
         let assembler = &mut self.threads[thread];
-        let known = match self.model {
-            Model::X86Tso => x86_64::assemble(assembler, mnemonic, &operands, &self.names),
-            Model::Armv8 => aarch64::assemble(assembler, mnemonic, &operands),
-            Model::Power => ppc::assemble(assembler, mnemonic, &operands),
-            Model::Rvwmo => riscv::assemble(assembler, mnemonic, &operands),
-            Model::Lkmm | Model::Sc => None,
-        };
+        let known = (self.dialect.instruction)(assembler, mnemonic, &operands, &self.names);
         if known.is_none() {
             let message = format!("`{rest}` is not a supported instruction");
             return Err(self.source.error(part(rest), message, "not supported in this form"));
@@ -450,7 +444,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Parses a number of at most 64 bits, signed or unsigned.
-fn parse_int(text: &str) -> Option<i64> {
+pub(crate) fn parse_int(text: &str) -> Option<i64> {
     let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     let value = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
         _ if digits.starts_with(['+', '-']) => return None,
@@ -480,37 +474,37 @@ fn type_bytes(words: &[&str]) -> Option<usize> {
 }
 
 /// A register: its canonical name, and the width that the operand's spelling gives it.
-type Named = (String, Type);
+pub(crate) type Named = (String, Type);
 
 /// The registers, labels and steps of one thread while it is parsed.
-struct Assembler {
-    model: Model,
+pub(crate) struct Assembler {
+    dialect: &'static Dialect,
     registers: Vec<String>,
-    values: Vec<Const>,
+    pub values: Vec<Const>,
     /// Registers that the initial values declare with 64 bits.
     wide: Vec<RegisterId>,
     /// Each label, and where it is defined.
     labels: Vec<(String, Option<Span>)>,
     /// The labels of the jumps, and where each is named.
     jumps: Vec<(usize, Span)>,
-    steps: Vec<Step>,
+    pub steps: Vec<Step>,
     /// For each step, the span of its instruction.
     spans: Vec<Span>,
     /// The operands of the last comparison, for machines with flags.
-    flags: Option<(Operand, Operand, Type)>,
+    pub flags: Option<(Operand, Operand, Type)>,
 }
 
 /// 32 bits of a wider register. On AArch64, PPC and x86-64 a 32-bit load or computation clears the upper
 /// half.
-const WORD: Type = Type::Int { bits: 32, signed: false };
+pub(crate) const WORD: Type = Type::Int { bits: 32, signed: false };
 /// 32 bits that are sign-extended to the full register, on RISC-V.
-const SIGNED_WORD: Type = Type::Int { bits: 32, signed: true };
-const LONG: Type = Type::Int { bits: 64, signed: true };
+pub(crate) const SIGNED_WORD: Type = Type::Int { bits: 32, signed: true };
+pub(crate) const LONG: Type = Type::Int { bits: 64, signed: true };
 
 impl Assembler {
-    fn new(model: Model) -> Assembler {
+    fn new(dialect: &'static Dialect) -> Assembler {
         Assembler {
-            model,
+            dialect,
             registers: Vec::new(),
             values: Vec::new(),
             wide: Vec::new(),
@@ -522,27 +516,17 @@ impl Assembler {
         }
     }
 
-    fn named(&self, text: &str) -> Option<Named> {
-        match self.model {
-            Model::X86Tso => x86_64::register_name(text.trim_start_matches('%')),
-            Model::Armv8 => aarch64::register_name(text),
-            Model::Power => ppc::register_name(text),
-            Model::Rvwmo => riscv::register_name(text),
-            Model::Lkmm | Model::Sc => None,
-        }
-    }
-
     /// The number of a register, and the width that its name gives.
-    fn typed(&mut self, text: &str) -> Option<(RegisterId, Type)> {
-        let (name, ty) = self.named(text)?;
+    pub fn typed(&mut self, text: &str) -> Option<(RegisterId, Type)> {
+        let (name, ty) = (self.dialect.register)(text)?;
         Some((self.number(&name), ty))
     }
 
-    fn register(&mut self, text: &str) -> Option<RegisterId> {
+    pub fn register(&mut self, text: &str) -> Option<RegisterId> {
         self.typed(text).map(|(register, _)| register)
     }
 
-    fn number(&mut self, name: &str) -> RegisterId {
+    pub fn number(&mut self, name: &str) -> RegisterId {
         self.registers.iter().position(|known| known == name).unwrap_or_else(|| {
             self.registers.push(name.to_owned());
             self.values.push(Const::Int(0));
@@ -550,7 +534,7 @@ impl Assembler {
         })
     }
 
-    fn temporary(&mut self) -> RegisterId {
+    pub fn temporary(&mut self) -> RegisterId {
         let name = format!("t{}", self.registers.len());
         self.number(&name)
     }
@@ -563,7 +547,7 @@ impl Assembler {
     }
 
     /// base + index as an address.
-    fn indexed(&mut self, base: RegisterId, index: Operand) -> Address {
+    pub fn indexed(&mut self, base: RegisterId, index: Operand) -> Address {
         if index == Operand::Const(Const::Int(0)) {
             return Address::Register(base);
         }
@@ -574,7 +558,7 @@ impl Assembler {
     }
 
     /// One atomic instruction that returns the old value. `tags` are those of its read and of its write.
-    fn atomic(&mut self, dst: Option<RegisterId>, address: Address, ty: Type, change: Change, tags: [Tags; 2]) {
+    pub fn atomic(&mut self, dst: Option<RegisterId>, address: Address, ty: Type, change: Change, tags: [Tags; 2]) {
         let [read, write] = tags;
         self.steps.push(Step::Update(Update {
             dst,
@@ -589,21 +573,21 @@ impl Assembler {
             after: None,
             branch: BranchOn::Nothing,
             until_done: false,
-            picks: self.model == Model::Armv8 && matches!(change, Change::IfEqual { .. }),
+            picks: self.dialect.model == Model::Armv8 && matches!(change, Change::IfEqual { .. }),
         }));
     }
 
-    fn mov(&mut self, dst: RegisterId, src: Operand, ty: Type) {
+    pub fn mov(&mut self, dst: RegisterId, src: Operand, ty: Type) {
         self.steps.push(Step::Move { dst, src, ty });
     }
 
-    fn binary(&mut self, op: Binary, dst: RegisterId, left: Operand, right: Operand, ty: Type) {
+    pub fn binary(&mut self, op: Binary, dst: RegisterId, left: Operand, right: Operand, ty: Type) {
         self.steps.push(Step::Binary { dst, op, left, right, ty });
     }
 
     /// Records a comparison for later branches. It copies the operands, because their registers may change
     /// before the branch.
-    fn compare(&mut self, left: Operand, right: Operand, ty: Type) {
+    pub fn compare(&mut self, left: Operand, right: Operand, ty: Type) {
         let mut keep = |operand| {
             let dst = self.temporary();
             self.mov(dst, operand, LONG);
@@ -613,13 +597,13 @@ impl Assembler {
     }
 
     /// A jump forward to a label. Backward jumps are not supported.
-    fn branch(&mut self, compare: Compare, left: Operand, right: Operand, ty: Type, label: &str) -> Option<()> {
+    pub fn branch(&mut self, compare: Compare, left: Operand, right: Operand, ty: Type, label: &str) -> Option<()> {
         let target = self.forward(label)?;
         self.steps.push(Step::Branch { compare, left, right, ty, target });
         Some(())
     }
 
-    fn jump(&mut self, label: &str) -> Option<()> {
+    pub fn jump(&mut self, label: &str) -> Option<()> {
         let target = self.forward(label)?;
         self.steps.push(Step::Jump(target));
         Some(())
@@ -631,4 +615,4 @@ impl Assembler {
     }
 }
 
-const ZERO: Operand = Operand::Const(Const::Int(0));
+pub(crate) const ZERO: Operand = Operand::Const(Const::Int(0));

@@ -1,8 +1,8 @@
 //! x86-64: events of the emitted instructions. Updates are locked instructions; most barriers only restrain
 //! the compiler.
 
-use super::{Machine, Parts, Use};
 use crate::model::event::Tags;
+use crate::model::machine::{Machine, Parts, Use};
 use crate::program::{Access, Fence};
 
 pub struct X86;

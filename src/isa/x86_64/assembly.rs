@@ -1,14 +1,23 @@
 //! Instructions of X86_64 litmus tests, in AT&T syntax (`movl $1,(x)`) or in herd's syntax (`mov [x],$1`).
 
-use super::{Assembler, LONG, Named, WORD, ZERO, parse_int};
+use crate::model::Model;
+use crate::model::assembly::{Assembler, Dialect, LONG, Named, WORD, ZERO, parse_int};
 use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RmwOp, Type};
 
+pub(super) const DIALECT: Dialect = Dialect {
+    words: &["X86_64", "X86"],
+    model: Model::X86Tso,
+    register: register_name,
+    instruction: assemble,
+    names_locations: true,
+};
+
 const LEGACY: [&str; 8] = ["ax", "bx", "cx", "dx", "si", "di", "bp", "sp"];
 
 /// `eax`, `rax`, `r8d`, `r8`, with or without `%`.
-pub fn register_name(text: &str) -> Option<Named> {
+fn register_name(text: &str) -> Option<Named> {
     let text = text.trim_start_matches('%').to_ascii_lowercase();
     for name in LEGACY {
         if text == format!("e{name}") {
@@ -43,7 +52,7 @@ fn place(a: &mut Assembler, text: &str, names: &[String]) -> Option<Place> {
     a.typed(text).map(|(register, ty)| Place::Register(register, ty))
 }
 
-pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[String]) -> Option<()> {
+fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[String]) -> Option<()> {
     let mnemonic = mnemonic.to_ascii_lowercase();
     // AT&T: `movl source,target`, with a suffix for the width. herd's syntax: `mov target,source`.
     let (base, ty, att) = match mnemonic.as_str() {

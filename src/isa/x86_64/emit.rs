@@ -25,9 +25,9 @@ use dynasm::dynasm;
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 
-use super::registers::{Allocation, allocate_some};
-use super::{Pace, Part, SaveRecord, ThreadCode, displacement, low_word};
 use crate::arch::Arch;
+use crate::codegen::registers::{Allocation, allocate_some};
+use crate::codegen::{Pace, Part, SaveRecord, ThreadCode, displacement, low_word};
 use crate::layout::Layout;
 use crate::program::{
     Access, Address, Binary, Compare, Const, Fence, Op, Operand, RmwOp, RmwResult, Thread, Type, Unary,
@@ -224,7 +224,7 @@ impl Emitter<'_> {
             ; mov rdx, rdi
             ; =>again
         );
-        for (location, owns) in super::touched(self.thread) {
+        for (location, owns) in crate::codegen::touched(self.thread) {
             let offset = displacement(self.layout.offsets[location])?;
             if owns {
                 asm!(self ; prefetchw QWORD [rdx + offset]);
@@ -232,7 +232,7 @@ impl Emitter<'_> {
                 asm!(self ; prefetcht0 BYTE [rdx + offset]);
             }
         }
-        let step = displacement(super::warm_step(self.layout))?;
+        let step = displacement(crate::codegen::warm_step(self.layout))?;
         asm!(self ; add rdx, step ; dec rax ; jnz =>again ; =>cold);
         Ok(())
     }

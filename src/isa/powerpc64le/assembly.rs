@@ -1,12 +1,21 @@
 //! Instructions of PPC litmus tests.
 
-use super::{Assembler, LONG, Named, WORD, ZERO, parse_int};
+use crate::model::Model;
+use crate::model::assembly::{Assembler, Dialect, LONG, Named, WORD, ZERO, parse_int};
 use crate::model::code::Step;
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, Type};
 
+pub(super) const DIALECT: Dialect = Dialect {
+    words: &["PPC"],
+    model: Model::Power,
+    register: register_name,
+    instruction: assemble,
+    names_locations: false,
+};
+
 /// `r0` to `r31`
-pub fn register_name(text: &str) -> Option<Named> {
+fn register_name(text: &str) -> Option<Named> {
     let number = text.strip_prefix('r')?.parse::<u8>().ok()?;
     (number < 32).then(|| (text.to_owned(), WORD))
 }
@@ -41,7 +50,7 @@ fn width(mnemonic: &str) -> Type {
     if mnemonic.starts_with("ld") || mnemonic.starts_with("std") { LONG } else { WORD }
 }
 
-pub fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
+fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) -> Option<()> {
     let register = |a: &mut Assembler, text: &str| -> Option<RegisterId> { a.register(text) };
     match (mnemonic, operands) {
         ("sync" | "hwsync", []) => a.steps.push(Step::Fence(Tags::SYNC)),

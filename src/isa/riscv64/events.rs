@@ -1,8 +1,8 @@
 //! RISC-V: events of the emitted instructions, with fences around plain accesses, lr/sc loops and AMOs.
 
-use super::{Machine, Parts, Use};
 use crate::model::code::BranchOn;
 use crate::model::event::Tags;
+use crate::model::machine::{Machine, Parts, Use};
 use crate::program::{Access, Fence, Order};
 
 pub struct Riscv;

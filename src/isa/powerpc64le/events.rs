@@ -1,8 +1,8 @@
 //! POWER: events of the emitted instructions, lwarx/stwcx. loops with barriers around them.
 
-use super::{Machine, Parts, Use};
 use crate::model::code::BranchOn;
 use crate::model::event::Tags;
+use crate::model::machine::{Machine, Parts, Use};
 use crate::program::{Access, Fence, Order};
 
 pub struct Power;

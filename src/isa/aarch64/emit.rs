@@ -18,9 +18,9 @@ use dynasm::dynasm;
 use dynasmrt::aarch64::Aarch64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 
-use super::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts};
-use super::{Atomics, low_word};
 use crate::arch::Arch;
+use crate::codegen::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts};
+use crate::codegen::{Atomics, low_word};
 use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unary};
 
 /// Linux's number of the system call sched_yield on arm64 (asm-generic/unistd.h).

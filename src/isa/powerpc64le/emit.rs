@@ -16,9 +16,9 @@
 //! The callee-saved registers are saved in the 288 bytes below the stack pointer. ELFv2 (2.2.3.4, protected
 //! zone) leaves these bytes to functions that call no other function.
 
-use super::low_word;
-use super::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts};
 use crate::arch::Arch;
+use crate::codegen::low_word;
+use crate::codegen::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts};
 use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unary};
 
 /// Linux's number of the system call sched_yield on POWER (asm/unistd.h).

@@ -1,9 +1,9 @@
 //! AArch64: events of the emitted instructions, with LSE atomics or with exclusives.
 
-use super::{Machine, Parts, Use};
 use crate::arch::Atomics;
 use crate::model::code::BranchOn;
 use crate::model::event::Tags;
+use crate::model::machine::{Machine, Parts, Use};
 use crate::program::{Access, Fence, Order};
 
 pub struct Aarch64(pub Atomics);

@@ -1,0 +1,89 @@
+//! The architectures, one folder each: what is emitted for a kernel primitive (`emit`), the events that the models
+//! see (`events`), and the assembly language of its litmus tests (`assembly`).
+//!
+//! [`crate::codegen`] and [`crate::model`] hold what all architectures share, and know none of them. Each folder
+//! has one [`Isa`], and [`of`] is the only `match` over architectures here.
+//!
+//! The instructions of each primitive are those of a running kernel (docs/kernel.md, section 5). tests/code.rs
+//! compares them with the table there, and tests/emitted.rs compares the emitted code with the events, instruction
+//! by instruction.
+
+#![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
+
+mod aarch64;
+mod powerpc64le;
+mod riscv64;
+mod x86_64;
+
+use crate::arch::{Arch, Atomics};
+use crate::codegen::{Pace, Target, ThreadCode};
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::litmus::{Diagnostic, Source};
+use crate::model::assembly::{self, Dialect};
+use crate::model::code::Code;
+use crate::model::{self, Model, machine};
+use crate::program::{Program, Thread};
+
+/// Emits the code of one thread. The error is a reason that completes "P0 ...".
+type Emit = fn(Atomics, &Thread, &Layout, Pace) -> std::result::Result<ThreadCode, String>;
+
+/// What one architecture provides.
+struct Isa {
+    emit: Emit,
+    /// Translates a test into the events of the emitted instructions.
+    events: fn(Atomics, &Program) -> model::Result<Code>,
+    dialect: &'static Dialect,
+}
+
+fn of(arch: Arch) -> &'static Isa {
+    match arch {
+        Arch::X86_64 => &x86_64::ISA,
+        Arch::Aarch64 => &aarch64::ISA,
+        Arch::Powerpc64le => &powerpc64le::ISA,
+        Arch::Riscv64gc => &riscv64::ISA,
+    }
+}
+
+/// Generates the code of every thread of a program.
+///
+/// # Errors
+/// [`Error::Host`] if the architecture lacks an operation, or if a thread needs more registers at once than it has.
+pub fn emit(target: impl Into<Target>, program: &Program, layout: &Layout, pace: Pace) -> Result<Vec<ThreadCode>> {
+    let Target { arch, atomics } = target.into();
+    let each = program.threads.iter().enumerate().map(|(number, thread)| {
+        let code = (of(arch).emit)(atomics, thread, layout, pace);
+        code.map_err(|reason| Error::Host(format!("{}: P{number} {reason}", program.name)))
+    });
+    each.collect()
+}
+
+/// Translates a test for a model: into the instructions of the model's architecture, or into the C view of
+/// the kernel's model and of sequential consistency. `atomics` matters on Armv8 only.
+///
+/// # Errors
+/// If the test has a non-temporal store, which these models do not cover.
+pub fn code_for(program: &Program, model: Model, atomics: Atomics) -> model::Result<Code> {
+    match model.arch() {
+        None => machine::c_view(program),
+        Some(arch) => (of(arch).events)(atomics, program),
+    }
+}
+
+/// The assembly languages of all architectures.
+fn dialects() -> [&'static Dialect; Arch::ALL.len()] {
+    Arch::ALL.map(|arch| of(arch).dialect)
+}
+
+/// The model of the architecture that a test in assembly is written for; `None` if the test is not in assembly.
+pub fn model_of_assembly(text: &str) -> Option<Model> {
+    assembly::dialect(text, &dialects()).map(|dialect| dialect.model)
+}
+
+/// Parses a test in assembly.
+///
+/// # Errors
+/// A [`Diagnostic`] that says what was not understood, and where.
+pub fn parse_assembly(source: &Source) -> std::result::Result<(Code, Model), Diagnostic> {
+    assembly::parse(source, &dialects())
+}

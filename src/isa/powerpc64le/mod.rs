@@ -1,0 +1,15 @@
+//! Little-endian 64-bit POWER.
+
+mod assembly;
+mod emit;
+mod events;
+
+use super::Isa;
+use crate::codegen::risc;
+use crate::model::machine;
+
+pub(super) const ISA: Isa = Isa {
+    emit: |_, thread, layout, pace| risc::emit(emit::Powerpc64le::new(), thread, layout, pace),
+    events: |_, program| machine::events(program, &events::Power),
+    dialect: &assembly::DIALECT,
+};

@@ -1,0 +1,15 @@
+//! 64-bit RISC-V (RVWMO).
+
+mod assembly;
+mod emit;
+mod events;
+
+use super::Isa;
+use crate::codegen::risc;
+use crate::model::machine;
+
+pub(super) const ISA: Isa = Isa {
+    emit: |_, thread, layout, pace| risc::emit(emit::Riscv64::new(), thread, layout, pace),
+    events: |_, program| machine::events(program, &events::Riscv),
+    dialect: &assembly::DIALECT,
+};
