@@ -9,7 +9,7 @@ use std::time::Duration;
 use predicates::prelude::PredicateBooleanExt;
 use wakerace::arch::Arch;
 use wakerace::catalogue;
-use wakerace::codegen::{Atomics, Instruction, Pace, Part, Target, ThreadCode, disassemble};
+use wakerace::codegen::{Atomics, Instruction, Pace, Part, Target, ThreadCode, disassemble, hash};
 use wakerace::harness::{Adapt, Job, Limits, Measurement, OutcomeCounts, Plan, Warm, run};
 use wakerace::isa::emit;
 use wakerace::layout::{Layout, LayoutKind};
@@ -272,6 +272,21 @@ fn every_primitive_is_the_kernels_instruction() {
     }
     let rows: Vec<&str> = TABLE.iter().map(|(name, _)| *name).collect();
     assert!(rows.iter().all(|row| seen.contains(row)), "every row is tried: {seen:?}");
+}
+
+/// Records are merged only if their code is the same, so a test must have the same code in every run.
+#[test]
+fn a_test_always_has_the_same_code() {
+    for scenario in catalogue::all().unwrap() {
+        let layout = Layout::new(LayoutKind::Padded, &scenario.program, 128).unwrap();
+        for (arch, atomics) in COLUMNS {
+            let code = || emit(Target { arch, atomics }, &scenario.program, &layout, Pace::Paced).ok();
+            let Some(first) = code() else { continue };
+            for _ in 0..8 {
+                assert_eq!(hash(&code().unwrap()), hash(&first), "{} {arch}", scenario.name);
+            }
+        }
+    }
 }
 
 #[test]

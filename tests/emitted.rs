@@ -7,9 +7,9 @@ use wakerace::isa;
 use wakerace::isa::emit;
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::Source;
+use wakerace::model::Model;
 use wakerace::model::code::Step;
 use wakerace::model::event::Tags;
-use wakerace::model::Model;
 use wakerace::program::Program;
 
 /// What an instruction does, as the models have it; `None` for those that only compute, move or jump.

@@ -112,11 +112,12 @@ fn allocate(thread: &Thread, wanted: &[(Const, usize)], pool: &[u8]) -> Result<A
     Ok(allocation)
 }
 
-/// The key as a number that gives keys a stable order, so that the same test always gives the same code.
-fn key_number(key: &Key) -> i128 {
+/// A different number for each key of a kind (register or constant). Their order makes the code of a test always
+/// the same. The second number tells an integer from an address.
+fn key_number(key: &Key) -> (i128, bool) {
     match key {
-        Key::Register(id) => *id as i128,
-        Key::Constant(Const::Int(value)) => i128::from(*value),
-        Key::Constant(Const::Address(location)) => *location as i128,
+        Key::Register(id) => (*id as i128, false),
+        Key::Constant(Const::Int(value)) => (i128::from(*value), false),
+        Key::Constant(Const::Address(location)) => (*location as i128, true),
     }
 }
