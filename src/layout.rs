@@ -85,12 +85,12 @@ pub struct Layout {
 const DENSE_BATCH: usize = 8192;
 
 /// Names of fields of task_struct with their byte offsets, for one build of the kernel.
-type Fields = [(&'static str, usize); 5];
+pub(crate) type Fields = [(&'static str, usize); 5];
 
 /// The cache line size that a kernel assumes (L1_CACHE_BYTES), and the offsets of fields in its struct task_struct.
 ///
 /// The values were read from compiled v7.1.5 kernels (defconfig of each architecture).
-fn task_struct(arch: Arch) -> (usize, Fields) {
+pub(crate) fn task_struct(arch: Arch) -> (usize, Fields) {
     let fields = |state, on_rq, pi_lock, blocked_on, blocked_lock| {
         [
             ("__state", state),

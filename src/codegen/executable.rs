@@ -33,6 +33,16 @@ pub struct ThreadArgs {
     pub warm: u64,
 }
 
+// The emitters contain these offsets as numbers.
+const _: () = {
+    use std::mem::offset_of;
+    assert!(offset_of!(ThreadArgs, arena) == 0 && offset_of!(ThreadArgs, records) == 8);
+    assert!(offset_of!(ThreadArgs, count) == 16 && offset_of!(ThreadArgs, start) == 24);
+    assert!(offset_of!(ThreadArgs, period) == 32 && offset_of!(ThreadArgs, stop) == 40);
+    assert!(offset_of!(ThreadArgs, late) == 48 && offset_of!(ThreadArgs, group) == 56);
+    assert!(offset_of!(ThreadArgs, warm) == 64 && size_of::<ThreadArgs>() == 72);
+};
+
 /// The code of one thread, mapped as executable and not writable.
 #[derive(Debug)]
 pub struct Executable {
