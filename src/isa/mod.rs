@@ -2,7 +2,7 @@
 //! see (`events`), and the assembly language of its litmus tests (`assembly`).
 //!
 //! [`crate::codegen`] and [`crate::model`] hold what all architectures share, and know none of them. Each folder
-//! has one [`Isa`], and [`of`] is the only `match` over architectures here.
+//! has one `Isa`, and `of` is the only `match` over architectures here.
 //!
 //! The instructions of each primitive are those of a running kernel (docs/kernel.md, section 5). tests/code.rs
 //! compares them with the table there, and tests/emitted.rs compares the emitted code with the events, instruction

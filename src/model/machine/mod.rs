@@ -1,4 +1,4 @@
-//! Translates a test into events. A [`Machine`] says which events each kernel primitive becomes.
+//! Translates a test into events. A `Machine` says which events each kernel primitive becomes.
 //!
 //! There is one machine per architecture, beside its emitter (`crate::isa`), and one for the kernel's own model
 //! (`lkmm`).
