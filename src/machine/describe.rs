@@ -132,7 +132,9 @@ fn describe_tree(tree: &Tree, own: Own, topology: &Topology, allowed: &[usize], 
     ];
     let core_types = cpu_names::core_types(tree, &online, &info);
     let (virtualised, emulated) = hypervisor(tree, own.arch, own.hypervisor, &info);
-    let clock_check = ClockCheck::new(tree, calibration, virtualised.is_some());
+    // Under an emulator the kernel's clocksources are those of the machine that runs the emulator. They say
+    // nothing about the emulated counter, so the measurement decides, as under a hypervisor.
+    let clock_check = ClockCheck::new(tree, calibration, virtualised.is_some() || emulated);
     Host {
         architecture: own.arch.map_or(std::env::consts::ARCH, Arch::name).to_owned(),
         cpu_model: cpu_names::model(&info, &core_types),

@@ -203,3 +203,21 @@ fn a_host_without_sys_and_proc_is_described_all_the_same() {
     let check = host.clock_check.unwrap();
     assert!(check.unfit.is_none() && check.clocksource.is_none(), "{check:?}");
 }
+
+/// A program under a user-mode emulator sees the clocksources of the machine below. They are none of the emulated
+/// counter's, and that does not make it unfit.
+#[test]
+fn an_emulated_counter_is_not_judged_by_the_kernel_below() {
+    for (kernel, emulated) in [("aarch64", false), ("x86_64", true)] {
+        let made_up = MadeUp::new();
+        cpus(&made_up, &[0, 1], 1, 2);
+        made_up
+            .write("proc/sys/kernel/arch", kernel)
+            .write("sys/devices/system/clocksource/clocksource0/current_clocksource", "hpet")
+            .write("sys/devices/system/clocksource/clocksource0/available_clocksource", "hpet acpi_pm");
+        let host = described(&made_up, on(Arch::Aarch64), &[0, 1]);
+        let check = host.clock_check.unwrap();
+        assert_eq!((host.emulated, check.unfit.is_none()), (emulated, emulated), "{check:?}");
+        assert_eq!(check.notes.iter().any(|note| note.contains("the kernel does not trust it")), emulated, "{check:?}");
+    }
+}
