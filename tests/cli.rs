@@ -467,7 +467,10 @@ fn limits_are_kept() {
     assert_eq!(run(&["-n", "12345"]).iterations, 12_345);
     assert_eq!(run(&["-n", "1"]).iterations, 1);
     let begun = Instant::now();
-    assert!(run(&["-d", "200ms"]).elapsed_s >= 0.2);
+    // The run reads the limit from the counter, whose calibration may be wrong by 0.1 % (more than that only
+    // under an emulator, where the record's elapsed time comes from another clock).
+    let elapsed = run(&["-d", "200ms"]).elapsed_s;
+    assert!(elapsed >= 0.198, "{elapsed}");
     assert!(begun.elapsed() < Duration::from_secs(20));
 }
 
