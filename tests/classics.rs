@@ -130,19 +130,23 @@ fn store_buffering() {
         none,
         "------",
     );
-    for (suffix, row) in [("", "------"), ("_relaxed", "A--AAA"), ("_acquire", "A--AAA"), ("_release", "A--AAA")] {
+    // An AMO is one operation on RISC-V, so the acquire fence behind amoswap orders its write as well.
+    for (suffix, xchg, cmpxchg) in [
+        ("", "------", "------"),
+        ("_relaxed", "A--AAA", "A--AAA"),
+        ("_acquire", "A--AA-", "A--AAA"),
+        ("_release", "A--AAA", "A--AAA"),
+    ] {
         let threads = [
             format!("r1 = xchg{suffix}(x, 1); r0 = READ_ONCE(*y);"),
             format!("r1 = xchg{suffix}(y, 1); r0 = READ_ONCE(*x);"),
         ];
-        // An AMO is one operation on RISC-V, so that its acquire fence orders its write as well.
-        let of_xchg = if suffix == "_acquire" { "A--AA-" } else { row };
-        check(&format!("SB+xchg{suffix}"), &[&threads[0], &threads[1]], none, of_xchg);
+        check(&format!("SB+xchg{suffix}"), &[&threads[0], &threads[1]], none, xchg);
         let threads = [
             format!("r1 = cmpxchg{suffix}(x, 0, 1); r0 = READ_ONCE(*y);"),
             format!("r1 = cmpxchg{suffix}(y, 0, 1); r0 = READ_ONCE(*x);"),
         ];
-        check(&format!("SB+cmpxchg{suffix}"), &[&threads[0], &threads[1]], none, row);
+        check(&format!("SB+cmpxchg{suffix}"), &[&threads[0], &threads[1]], none, cmpxchg);
     }
     let after = |own: &str, other: &str| {
         format!("WRITE_ONCE(*{own}, 1); atomic_inc(a); smp_mb__after_atomic(); r0 = READ_ONCE(*{other});")

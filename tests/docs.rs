@@ -1,27 +1,16 @@
 //! What the documentation and the comments point at exists.
 
+mod common;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use common::find;
 
 const FOLDERS: [&str; 8] = ["benches/", "docs/", "fuzz/", "results/", "scenarios/", "scripts/", "src/", "tests/"];
 
 fn tree() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Every file below a folder whose name ends in one of `ends`; build output is left out.
-fn find(folder: &Path, ends: &[&str], out: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() {
-            if !matches!(name.as_str(), "target" | ".git" | "results") {
-                find(&path, ends, out);
-            }
-        } else if ends.iter().any(|end| name.ends_with(end)) {
-            out.push(path);
-        }
-    }
 }
 
 fn shown(path: &Path) -> String {

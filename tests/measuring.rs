@@ -267,6 +267,17 @@ fn send(child: &Child, signal: i32) {
     assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
 }
 
+/// Sets what a signal does to the child when it begins.
+fn begin_with(command: &mut Command, signal: i32, disposition: libc::sighandler_t) {
+    // SAFETY: between fork and exec only the async-signal-safe signal is called.
+    unsafe {
+        command.pre_exec(move || {
+            libc::signal(signal, disposition);
+            Ok(())
+        });
+    }
+}
+
 /// On SIGTERM and SIGHUP, as on Ctrl-C, a run writes the results so far.
 #[test]
 fn every_friendly_signal_keeps_what_was_measured() {
@@ -288,13 +299,7 @@ fn every_friendly_signal_keeps_what_was_measured() {
         ]);
         command.args(["-d", "300s", "--export-json", "r.json"]);
         // Under nohup this test's own SIGHUP is ignored, and a child inherits that.
-        // SAFETY: between fork and exec only the async-signal-safe signal is called.
-        unsafe {
-            command.pre_exec(move || {
-                libc::signal(signal, libc::SIG_DFL);
-                Ok(())
-            });
-        }
+        begin_with(&mut command, signal, libc::SIG_DFL);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         wait_until("no handler", || handles(&child, signal));
         wait_until("no thread", || thread_of(&child, "P1").is_some());
@@ -318,13 +323,7 @@ fn under_nohup_a_hangup_stays_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = wakerace(folder.path());
     command.args(["run", "SB", "--no-controls", "--oversubscribe", "--no-save", "--pace", "free", "-d", "2s"]);
-    // SAFETY: between fork and exec only the async-signal-safe signal is called.
-    unsafe {
-        command.pre_exec(|| {
-            libc::signal(libc::SIGHUP, libc::SIG_IGN);
-            Ok(())
-        });
-    }
+    begin_with(&mut command, libc::SIGHUP, libc::SIG_IGN);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     wait_until("no handler", || handles(&child, libc::SIGTERM));
     assert!(!handles(&child, libc::SIGHUP));

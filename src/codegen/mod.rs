@@ -4,8 +4,8 @@
 //! operations, saves the observed registers, and moves to the next instance. Paced code waits for the clock
 //! before each group of instances (by default a group is one instance). Between the first and the last access
 //! of an instance the code contains exactly the instructions that the kernel's primitives use on that
-//! architecture ([`crate::isa`] has a folder per architecture). Addresses and constants that need a register are loaded before the
-//! wait.
+//! architecture ([`crate::isa`] has a folder per architecture). Addresses and constants that need a register are
+//! loaded before the wait.
 
 // A truncated offset or constant would make code that accesses the wrong memory. So every conversion that could
 // lose a value is checked, or states why it cannot lose anything that matters.

@@ -1,7 +1,7 @@
 //! The architectures, one folder each: what is emitted for a kernel primitive (`emit`), the events that the models
 //! see (`events`), and the assembly language of its litmus tests (`assembly`).
 //!
-//! [`crate::codegen`] and [`crate::model`] hold what all architectures share, and know none of them. Each folder
+//! [`crate::codegen`] and [`crate::model`] hold what the architectures share, and do not use this module. Each folder
 //! has one `Isa`, and `of` is the only `match` over architectures here.
 //!
 //! The instructions of each primitive are those of a running kernel (docs/kernel.md, section 5). tests/code.rs

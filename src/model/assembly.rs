@@ -16,7 +16,7 @@ use crate::program::{Address, Binary, Column, Compare, Const, LocationId, Operan
 
 /// The assembly language of one architecture, as litmus tests write it.
 pub(crate) struct Dialect {
-    /// The first words of a test in this language.
+    /// The first words of a test in this language; error messages name the first of them.
     pub words: &'static [&'static str],
     /// The model of the architecture.
     pub model: Model,
@@ -42,7 +42,10 @@ pub(crate) fn dialect<'d>(text: &str, dialects: &[&'d Dialect]) -> Option<&'d Di
 pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<(Code, Model), Diagnostic> {
     let text = source.text();
     let Some(dialect) = dialect(text, dialects) else {
-        return Err(source.error(Span::at(0), "expected X86_64, AArch64, PPC or RISCV", "the architecture's name"));
+        let words: Vec<&str> = dialects.iter().map(|dialect| dialect.words[0]).collect();
+        let (last, others) = words.split_last().expect("there are dialects");
+        let expected = format!("expected {} or {last}", others.join(", "));
+        return Err(source.error(Span::at(0), expected, "the architecture's name"));
     };
     let mut words = text.split_whitespace();
     let name = words.nth(1).unwrap_or("").to_owned();

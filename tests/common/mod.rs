@@ -19,7 +19,7 @@ pub fn records() -> Vec<PathBuf> {
     let tree = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut all = known_to_git(tree).unwrap_or_else(|| {
         let mut all = Vec::new();
-        find(&tree.join("results"), &mut all);
+        find(&tree.join("results"), &[".json"], &mut all);
         all
     });
     all.sort_by_key(|path| path.file_name().map(std::ffi::OsStr::to_owned));
@@ -32,12 +32,17 @@ fn known_to_git(tree: &Path) -> Option<Vec<PathBuf>> {
     Some(names.lines().map(|name| tree.join(name)).filter(|path| path.exists()).collect())
 }
 
-fn find(folder: &Path, out: &mut Vec<PathBuf>) {
+/// Finds the files below a folder whose names end in one of `ends`. Build output, git's folder and records below it
+/// are left out.
+pub fn find(folder: &Path, ends: &[&str], out: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() {
-            find(&path, out);
-        } else if path.extension().is_some_and(|extension| extension == "json") {
+            if !matches!(name.as_str(), "target" | ".git" | "results") {
+                find(&path, ends, out);
+            }
+        } else if ends.iter().any(|end| name.ends_with(end)) {
             out.push(path);
         }
     }

@@ -86,26 +86,19 @@ pub(crate) trait Machine {
 /// # Errors
 /// If the test has a non-temporal store.
 pub(crate) fn c_view(program: &Program) -> Result<Code> {
-    modelled(program)?;
-    Ok(translate(program, &lkmm::Lkmm))
+    events(program, &lkmm::Lkmm)
 }
 
-/// Translates a test into the events of one architecture's instructions.
+/// Translates a test into the events of a machine.
 ///
 /// # Errors
-/// If the test has a non-temporal store.
+/// If the test has a non-temporal store, which the models do not cover.
 pub(crate) fn events<M: Machine>(program: &Program, machine: &M) -> Result<Code> {
-    modelled(program)?;
-    Ok(translate(program, machine))
-}
-
-/// Checks that the models cover every access of a test.
-fn modelled(program: &Program) -> Result<()> {
     let nontemporal = |op: &Op| matches!(op, Op::Store { access: Access::NonTemporal, .. });
     if program.threads.iter().any(|thread| thread.ops.iter().any(nontemporal)) {
         return Err(ModelError::NotModelled("non-temporal stores are outside of the published models"));
     }
-    Ok(())
+    Ok(translate(program, machine))
 }
 
 /// The accesses of a test as sequential consistency sees them: one event for most primitives. A non-temporal
