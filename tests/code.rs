@@ -1,17 +1,20 @@
 //! Tests of the emitted code: it has the right instructions, as other authors' disassemblers decode them, and
 //! it gives the right results when it runs.
 
+mod common;
+
 use std::io::Write;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use common::mnemonics::mnemonic;
 use predicates::prelude::PredicateBooleanExt;
 use wakerace::arch::Arch;
 use wakerace::catalogue;
 use wakerace::codegen::{Atomics, Instruction, Pace, Part, Target, ThreadCode, disassemble, hash};
 use wakerace::harness::{Adapt, Job, Limits, Measurement, OutcomeCounts, Plan, Warm, run};
-use wakerace::isa::emit;
+use wakerace::isa::{self, emit};
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::{Source, parse};
 use wakerace::machine::{Clock, allowed_cpus};
@@ -29,10 +32,10 @@ fn host() -> Target {
     Target { arch: Arch::host().unwrap(), atomics: atomics.unwrap_or_else(Atomics::of_host) }
 }
 
-/// The name of an operation in the table of docs/kernel.md, section 5.
+/// The name of an operation in the table of primitives.
 fn primitive(op: &Op) -> &'static str {
     match op {
-        Op::Store { access: Access::NonTemporal, .. } => "nontemporal",
+        Op::Store { access: Access::NonTemporal, .. } => "__builtin_nontemporal_store",
         Op::Load { access: Access::Acquire, .. } => "smp_load_acquire",
         Op::Load { .. } => "READ_ONCE",
         Op::Store { access: Access::Release, .. } => "smp_store_release",
@@ -65,138 +68,25 @@ const COLUMNS: [Column; 5] = [
     (Arch::Riscv64gc, Atomics::Lse),
 ];
 
-/// The table of docs/kernel.md, section 5: x86-64, arm64 with LSE, arm64 with LL/SC, ppc64le, riscv64.
-///
-/// Each entry lists the mnemonics as a disassembler writes them, for a 32-bit value in a register; fences
-/// include their operands, a prefetch its operation, and lwarx the lock hint (EH). `/` separates instructions. Moves between registers that the operands require are
-/// left out (see [`trimmed`]).
-const TABLE: [(&str, [&str; 5]); 27] = [
-    ("READ_ONCE", ["mov", "ldr", "ldr", "lwz", "lw"]),
-    ("WRITE_ONCE", ["mov", "str", "str", "stw", "sw"]),
-    ("smp_mb", ["lock add", "dmb ish", "dmb ish", "sync", "fence rw, rw"]),
-    ("smp_rmb", ["", "dmb ishld", "dmb ishld", "lwsync", "fence r, r"]),
-    ("smp_wmb", ["", "dmb ishst", "dmb ishst", "lwsync", "fence w, w"]),
-    ("smp_store_mb", ["xchg", "str/dmb ish", "str/dmb ish", "stw/sync", "sw/fence rw, rw"]),
-    ("smp_store_release", ["mov", "stlr", "stlr", "lwsync/stw", "fence rw, w/sw"]),
-    ("smp_load_acquire", ["mov", "ldar", "ldar", "lwz/lwsync", "lw/fence r, rw"]),
-    ("smp_acquire__after_ctrl_dep", ["", "dmb ishld", "dmb ishld", "lwsync", "fence r, r"]),
-    (
-        "spin_lock",
-        [
-            "lock cmpxchg/jne",
-            "casa/cbnz",
-            "prfm pstl1strm/ldaxr/cbnz/stxr/cbnz",
-            "lwarx 1/cmpwi/bne/stwcx./bne/lwsync",
-            "lr.w/bnez/sc.w/bnez/fence r, rw",
-        ],
-    ),
-    ("spin_unlock", ["mov", "stlrb", "stlrb", "lwsync/sth", "fence rw, w/sb"]),
-    ("smp_mb__after_spinlock", ["", "dmb ish", "dmb ish", "sync", "fence iorw, iorw"]),
-    (
-        "cmpxchg_acquire",
-        [
-            "lock cmpxchg",
-            "casa",
-            "prfm pstl1strm/ldaxr/cmp/b.ne/stxr/cbnz",
-            "lwarx/cmpw/bne/stwcx./bne/lwsync",
-            "lr.w/bne/sc.w/bnez/fence r, rw",
-        ],
-    ),
-    (
-        "cmpxchg_release",
-        [
-            "lock cmpxchg",
-            "casl",
-            "prfm pstl1strm/ldxr/cmp/b.ne/stlxr/cbnz",
-            "lwsync/lwarx/cmpw/bne/stwcx./bne",
-            "fence rw, w/lr.w/bne/sc.w/bnez",
-        ],
-    ),
-    (
-        "cmpxchg",
-        [
-            "lock cmpxchg",
-            "casal",
-            "prfm pstl1strm/ldxr/cmp/b.ne/stlxr/cbnz/dmb ish",
-            "sync/lwarx/cmpw/bne/stwcx./bne/sync",
-            "lr.w/bne/sc.w.rl/bnez/fence rw, rw",
-        ],
-    ),
-    (
-        "xchg",
-        ["xchg", "swpal", "prfm pstl1strm/ldxr/stlxr/cbnz/dmb ish", "sync/lwarx/stwcx./bne/sync", "amoswap.w.aqrl"],
-    ),
-    ("xchg_relaxed", ["xchg", "swp", "prfm pstl1strm/ldxr/stxr/cbnz", "lwarx/stwcx./bne", "amoswap.w"]),
-    (
-        "xchg_acquire",
-        ["xchg", "swpa", "prfm pstl1strm/ldaxr/stxr/cbnz", "lwarx/stwcx./bne/lwsync", "amoswap.w/fence r, rw"],
-    ),
-    (
-        "xchg_release",
-        ["xchg", "swpl", "prfm pstl1strm/ldxr/stlxr/cbnz", "lwsync/lwarx/stwcx./bne", "fence rw, w/amoswap.w"],
-    ),
-    // The remaining rows are not in docs/kernel.md; they are from the kernel's headers.
-    ("smp_mb__before_atomic", ["", "dmb ish", "dmb ish", "sync", "fence rw, rw"]),
-    ("smp_mb__after_atomic", ["", "dmb ish", "dmb ish", "sync", "fence rw, rw"]),
-    ("smp_mb__after_unlock_lock", ["", "", "", "sync", ""]),
-    ("barrier", ["", "", "", "", ""]),
-    ("mb", ["mfence", "dsb sy", "dsb sy", "sync", "fence iorw, iorw"]),
-    ("rmb", ["lfence", "dsb ld", "dsb ld", "sync", "fence ir, ir"]),
-    ("wmb", ["sfence", "dsb st", "dsb st", "sync", "fence ow, ow"]),
-    ("nontemporal", ["movnti", "-", "-", "-", "-"]),
-];
-
-/// The mnemonic of an instruction in the notation of the table.
-fn mnemonic(text: &str) -> String {
-    // dynasm emits a REX prefix without any bit set before registers known only at run time, and objdump prints it.
-    let text = text.strip_prefix("rex ").unwrap_or(text);
-    let words: Vec<&str> = text.split_whitespace().collect();
-    match words[0] {
-        "lock" => words[..2].join(" "),
-        // `fence` without operands orders everything.
-        "fence" if words.len() == 1 => "fence iorw, iorw".to_owned(),
-        "fence" | "dmb" | "dsb" => text.to_owned(),
-        // The operation of a prefetch.
-        "prfm" => words[..2].join(" ").trim_end_matches(',').to_owned(),
-        // EH=1 tells the CPU that the word is a lock.
-        "lwarx" if words.len() == 5 && words[4] == "1" => "lwarx 1".to_owned(),
-        // Some disassemblers write branches with hints, others without.
-        word if word.starts_with("bne") && word != "bnez" => "bne".to_owned(),
-        word => word.to_owned(),
-    }
-}
-
-/// Removes the moves that bring constants and results to the registers an instruction needs. The table omits them.
-fn trimmed(name: &str, mut mnemonics: Vec<String>) -> Vec<String> {
-    let keeps_moves =
-        matches!(name, "READ_ONCE" | "WRITE_ONCE" | "smp_store_release" | "smp_load_acquire" | "spin_unlock");
-    if !keeps_moves {
-        mnemonics.retain(|mnemonic| !matches!(mnemonic.as_str(), "mov" | "mr" | "mv" | "xor"));
-    }
-    // POWER loads the 0 that unlocks into a register.
-    mnemonics.retain(|mnemonic| mnemonic != "li");
-    mnemonics
-}
-
-/// The table's entry for an operation in a column, with the 64-bit mnemonics for accesses of 8 bytes.
-fn expected(op: &Op, column: usize) -> Vec<String> {
+/// The row of the table of primitives for an operation.
+fn expected(op: &Op, (arch, atomics): Column) -> Vec<String> {
     let name = primitive(op);
-    let (_, row) = TABLE.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("no row for {name}"));
-    let wide = matches!(op, Op::Load { ty, .. } | Op::Store { ty, .. } | Op::StoreMb { ty, .. } if ty.bytes() == 8);
-    let widened = |word: &str| match (wide, word) {
-        (true, "lwz") => "ld".to_owned(),
-        (true, "stw") => "std".to_owned(),
-        (true, "lw") => "ld".to_owned(),
-        (true, "sw") => "sd".to_owned(),
-        _ => word.to_owned(),
+    let wide = matches!(op, Op::Load { ty, .. } | Op::Store { ty, .. } | Op::StoreMb { ty, .. } | Op::Rmw { ty, .. }
+        | Op::Cmpxchg { ty, .. } if ty.bytes() == 8);
+    let bits = match op {
+        Op::Fence(_) => None,
+        _ if wide => Some(64),
+        _ => Some(32),
     };
-    row[column].split('/').filter(|word| !word.is_empty()).map(widened).collect()
+    let row = isa::primitives(arch).iter().find(|row| (row.name, row.bits) == (name, bits) && row.variant.has(atomics));
+    let row = row.unwrap_or_else(|| panic!("no row for {name} with {bits:?} bits on {arch}"));
+    row.instructions.split("; ").filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-/// The mnemonics of one operation among the disassembled instructions.
-fn found(instructions: &[Instruction], op: &Op, index: usize) -> Vec<String> {
+/// The instructions of one operation, in the notation of the table.
+fn found(instructions: &[Instruction], index: usize, arch: Arch) -> Vec<String> {
     let own = instructions.iter().filter(|instruction| instruction.part == Part::Op(index));
-    trimmed(primitive(op), own.map(|instruction| mnemonic(&instruction.text)).collect())
+    own.filter_map(|instruction| mnemonic(arch, &instruction.text)).collect()
 }
 
 /// Disassembles the code with GNU objdump, as a second opinion.
@@ -233,7 +123,7 @@ fn a_second_disassembler_agrees() {
     for scenario in catalogue::all().unwrap() {
         let program = &scenario.program;
         let layout = Layout::new(LayoutKind::Padded, program, 128).unwrap();
-        for (column, (arch, atomics)) in COLUMNS.into_iter().enumerate() {
+        for column @ (arch, atomics) in COLUMNS {
             let Ok(code) = emit(Target { arch, atomics }, program, &layout, Pace::Paced) else { continue };
             for (thread, code) in program.threads.iter().zip(&code) {
                 let instructions = objdump(code);
@@ -241,7 +131,7 @@ fn a_second_disassembler_agrees() {
                 assert_eq!(offsets(&instructions), offsets(&disassemble(code).unwrap()), "{} {arch}", scenario.name);
                 for (index, op) in thread.ops.iter().enumerate() {
                     assert_eq!(
-                        found(&instructions, op, index),
+                        found(&instructions, index, arch),
                         expected(op, column),
                         "{} {arch} {op:?}",
                         scenario.name
@@ -250,28 +140,6 @@ fn a_second_disassembler_agrees() {
             }
         }
     }
-}
-
-#[test]
-fn every_primitive_is_the_kernels_instruction() {
-    let calls = "r = READ_ONCE(*x); WRITE_ONCE(*x, r); smp_mb(); smp_rmb(); smp_wmb(); smp_store_mb(*x, r); smp_store_release(x, r); \
-                 r = smp_load_acquire(x); smp_acquire__after_ctrl_dep(); spin_lock(l); smp_mb__after_spinlock(); spin_unlock(l); \
-                 r = cmpxchg_acquire(x, q, r); r = cmpxchg_release(x, q, r); r = cmpxchg(x, q, r); r = xchg(x, q); \
-                 r = xchg_relaxed(x, q); r = xchg_acquire(x, q); r = xchg_release(x, q); \
-                 smp_mb__before_atomic(); smp_mb__after_atomic(); smp_mb__after_unlock_lock(); barrier(); mb(); rmb(); wmb();";
-    let program = program(&format!("C t\n{{}}\nP0(int *x, spinlock_t *l) {{ int r; int q; {calls} }}\nexists (0:r=1)"));
-    let layout = Layout::new(LayoutKind::Padded, &program, 128).unwrap();
-    let mut seen = vec!["nontemporal"];
-    for (column, (arch, atomics)) in COLUMNS.into_iter().enumerate() {
-        let code = emit(Target { arch, atomics }, &program, &layout, Pace::Paced).unwrap();
-        let instructions = disassemble(&code[0]).unwrap();
-        for (index, op) in program.threads[0].ops.iter().enumerate() {
-            assert_eq!(found(&instructions, op, index), expected(op, column), "{arch} {atomics} {op:?}");
-            seen.push(primitive(op));
-        }
-    }
-    let rows: Vec<&str> = TABLE.iter().map(|(name, _)| *name).collect();
-    assert!(rows.iter().all(|row| seen.contains(row)), "every row is tried: {seen:?}");
 }
 
 /// Records are merged only if their code is the same, so a test must have the same code in every run.
@@ -296,7 +164,7 @@ fn every_scenario_is_the_kernels_instructions_and_nothing_else() {
         let kernels = Arch::ALL.map(LayoutKind::Kernel);
         for kind in [LayoutKind::Padded, LayoutKind::Packed].into_iter().chain(kernels) {
             let layout = Layout::new(kind, program, 128).unwrap();
-            for (column, (arch, atomics)) in COLUMNS.into_iter().enumerate() {
+            for column @ (arch, atomics) in COLUMNS {
                 for pace in [Pace::Free, Pace::Paced] {
                     let code = match (emit(Target { arch, atomics }, program, &layout, pace), scenario.refused_by(arch))
                     {
@@ -313,7 +181,7 @@ fn every_scenario_is_the_kernels_instructions_and_nothing_else() {
                         for (index, op) in thread.ops.iter().enumerate() {
                             let name = &scenario.name;
                             assert_eq!(
-                                found(&instructions, op, index),
+                                found(&instructions, index, arch),
                                 expected(op, column),
                                 "{name} {arch} {kind} {pace:?} {op:?}"
                             );

@@ -1,4 +1,4 @@
-//! `wakerace show`: prints a scenario's source, its lowered form and its machine code.
+//! `wakerace show`: prints a scenario's source, its lowered form and its machine code, or the table of primitives.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use crate::arch::Arch;
 use crate::catalogue;
 use crate::codegen::{self, Atomics, Pace, Target};
 use crate::error::{EXIT_OK, Error, Result};
-use crate::isa;
+use crate::isa::{self, primitives::TSV_HEADER};
 use crate::layout::{Layout, LayoutKind};
 use crate::terminal;
 
@@ -16,7 +16,12 @@ use crate::terminal;
 #[derive(Debug, Args)]
 pub struct ShowArgs {
     /// A litmus file, or the name of a scenario
-    scenario: String,
+    #[arg(required_unless_present = "primitives")]
+    scenario: Option<String>,
+    /// Instead of a scenario, print what each kernel primitive becomes on every architecture, or on that of --arch,
+    /// as tab-separated values
+    #[arg(long, conflicts_with_all = ["scenario", "atomics", "pace", "layout"])]
+    primitives: bool,
     /// Architecture of the code [default: this host's]
     #[arg(long, value_name = "ARCH")]
     arch: Option<Arch>,
@@ -42,7 +47,8 @@ const LINE: usize = 128;
 
 /// Prints the source, the lowered form and the disassembly, and returns the exit status.
 pub fn show(args: &ShowArgs) -> Result<u8> {
-    let scenarios = catalogue::resolve(std::slice::from_ref(&args.scenario))?;
+    let Some(scenario) = &args.scenario else { return primitives(args.arch) };
+    let scenarios = catalogue::resolve(std::slice::from_ref(scenario))?;
     let arch = args.arch.or(Arch::host()).ok_or_else(|| {
         Error::Host("wakerace does not support this host's architecture; name another with --arch".to_owned())
     })?;
@@ -72,6 +78,18 @@ pub fn show(args: &ShowArgs) -> Result<u8> {
         for (number, (thread, code)) in program.threads.iter().zip(&code).enumerate() {
             let _ = writeln!(text, "\n== P{number}, {arch}: * marks the test's own operations");
             text.push_str(&codegen::listing(program, thread, code)?);
+        }
+    }
+    terminal::out(&text)?;
+    Ok(EXIT_OK)
+}
+
+/// Prints the table of primitives of one architecture, or of all.
+fn primitives(arch: Option<Arch>) -> Result<u8> {
+    let mut text = format!("{TSV_HEADER}\n");
+    for arch in arch.map_or_else(|| Arch::ALL.to_vec(), |arch| vec![arch]) {
+        for row in isa::primitives(arch) {
+            let _ = writeln!(text, "{}", row.tsv(arch));
         }
     }
     terminal::out(&text)?;

@@ -4,14 +4,15 @@
 //! [`crate::codegen`] and [`crate::model`] hold what the architectures share, and do not use this module. Each folder
 //! has one `Isa`, and `of` is the only `match` over architectures here.
 //!
-//! The instructions of each primitive are those of a running kernel (docs/kernel.md, section 5). tests/code.rs
-//! compares them with the table there, and tests/emitted.rs compares the emitted code with the events, instruction
-//! by instruction.
+//! The instructions of each primitive are those of a running kernel (docs/kernel.md, section 5). [`primitives`] has one
+//! table per architecture, which tests/primitives.rs compares with the emitted code and with the events. tests/emitted.rs
+//! compares the code with the events, instruction by instruction.
 
 #![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
 mod aarch64;
 mod powerpc64le;
+pub mod primitives;
 mod riscv64;
 mod x86_64;
 
@@ -24,6 +25,7 @@ use crate::model::assembly::{self, Dialect};
 use crate::model::code::Code;
 use crate::model::{self, Model, machine};
 use crate::program::{Program, Thread};
+use primitives::Primitive;
 
 /// Emits the code of one thread. The error is a reason that completes "P0 ...".
 type Emit = fn(Atomics, &Thread, &Layout, Pace) -> std::result::Result<ThreadCode, String>;
@@ -34,6 +36,7 @@ struct Isa {
     /// Translates a test into the events of the emitted instructions.
     events: fn(Atomics, &Program) -> model::Result<Code>,
     dialect: &'static Dialect,
+    primitives: &'static [Primitive],
 }
 
 fn of(arch: Arch) -> &'static Isa {
@@ -68,6 +71,11 @@ pub fn code_for(program: &Program, model: Model, atomics: Atomics) -> model::Res
         None => machine::c_view(program),
         Some(arch) => (of(arch).events)(atomics, program),
     }
+}
+
+/// What each kernel primitive becomes on an architecture.
+pub fn primitives(arch: Arch) -> &'static [Primitive] {
+    of(arch).primitives
 }
 
 /// The assembly languages of all architectures.

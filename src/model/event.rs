@@ -110,7 +110,7 @@ impl Tags {
     }
 
     /// The tags as text, separated by commas; a RISC-V fence as `fence r,rw`.
-    fn words(self) -> String {
+    pub fn words(self) -> String {
         let fence = Tags::FENCE_RW_RW;
         if self.any(fence) {
             let side =

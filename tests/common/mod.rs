@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // no test file uses all helpers
 
+pub mod mnemonics;
 pub mod mutate;
 pub mod small;
 

@@ -3,6 +3,7 @@
 mod assembly;
 mod emit;
 mod events;
+mod primitives;
 
 use super::Isa;
 use crate::codegen::risc;
@@ -12,4 +13,5 @@ pub(super) const ISA: Isa = Isa {
     emit: |atomics, thread, layout, pace| risc::emit(emit::Aarch64::new(atomics), thread, layout, pace),
     events: |atomics, program| machine::events(program, &events::Aarch64(atomics)),
     dialect: &assembly::DIALECT,
+    primitives: primitives::PRIMITIVES,
 };

@@ -3,6 +3,7 @@
 mod assembly;
 mod emit;
 mod events;
+mod primitives;
 
 use super::Isa;
 use crate::codegen::risc;
@@ -12,4 +13,5 @@ pub(super) const ISA: Isa = Isa {
     emit: |_, thread, layout, pace| risc::emit(emit::Riscv64::new(), thread, layout, pace),
     events: |_, program| machine::events(program, &events::Riscv),
     dialect: &assembly::DIALECT,
+    primitives: primitives::PRIMITIVES,
 };

@@ -1,0 +1,110 @@
+//! The primitives on 64-bit RISC-V.
+//!
+//! The lock is the queued spinlock; CPUs with neither Zabha and Ziccrse nor Zacas run the ticket lock instead
+//! (docs/kernel.md, section 5).
+
+use crate::isa::primitives::{
+    COMPILER, FALLBACK, GENERIC_BARRIER, GENERIC_QSPINLOCK, Primitive, RCUPDATE, RWONCE, barrier, long, word,
+};
+
+const ATOMIC: &str = "arch/riscv/include/asm/atomic.h";
+const BARRIER: &str = "arch/riscv/include/asm/barrier.h";
+const CMPXCHG: &str = "arch/riscv/include/asm/cmpxchg.h";
+
+/// Every primitive, one row a line.
+#[rustfmt::skip]
+pub(super) const PRIMITIVES: &[Primitive] = &[
+    // Barriers.
+    barrier("smp_mb", "fence rw, rw", "F[fence rw,rw]", BARRIER),
+    barrier("smp_rmb", "fence r, r", "F[fence r,r]", BARRIER),
+    barrier("smp_wmb", "fence w, w", "F[fence w,w]", BARRIER),
+    barrier("smp_mb__before_atomic", "fence rw, rw", "F[fence rw,rw]", GENERIC_BARRIER),
+    barrier("smp_mb__after_atomic", "fence rw, rw", "F[fence rw,rw]", GENERIC_BARRIER),
+    barrier("smp_mb__after_spinlock", "fence iorw, iorw", "F[fence rw,rw]", BARRIER),
+    barrier("smp_mb__after_unlock_lock", "", "", RCUPDATE),
+    barrier("smp_acquire__after_ctrl_dep", "fence r, r", "F[fence r,r]", GENERIC_BARRIER),
+    barrier("barrier", "", "", COMPILER),
+    barrier("rcu_read_lock", "", "", RCUPDATE),
+    barrier("rcu_read_unlock", "", "", RCUPDATE),
+    barrier("mb", "fence iorw, iorw", "F[fence rw,rw]", BARRIER),
+    barrier("rmb", "fence ir, ir", "F[fence r,r]", BARRIER),
+    barrier("wmb", "fence ow, ow", "F[fence w,w]", BARRIER),
+    // Loads and stores.
+    word("READ_ONCE", "lw", "R", RWONCE),
+    word("WRITE_ONCE", "sw", "W", RWONCE),
+    word("smp_load_acquire", "lw; fence r, rw", "R; F[fence r,rw]", BARRIER),
+    word("smp_store_release", "fence rw, w; sw", "F[fence rw,w]; W", BARRIER),
+    word("smp_store_mb", "sw; fence rw, rw", "W; F[fence rw,rw]", GENERIC_BARRIER),
+    long("READ_ONCE", "ld", "R", RWONCE),
+    long("WRITE_ONCE", "sd", "W", RWONCE),
+    long("smp_load_acquire", "ld; fence r, rw", "R; F[fence r,rw]", BARRIER),
+    long("smp_store_release", "fence rw, w; sd", "F[fence rw,w]; W", BARRIER),
+    long("smp_store_mb", "sd; fence rw, rw", "W; F[fence rw,rw]", GENERIC_BARRIER),
+    // Locks: the uncontended path.
+    word("spin_lock", "lr.w; bnez; sc.w; bnez; fence r, rw", "R[x]; W[x]; F[fence r,rw]", GENERIC_QSPINLOCK),
+    word("spin_unlock", "fence rw, w; sb", "F[fence rw,w]; W", GENERIC_QSPINLOCK),
+    word("spin_trylock", "lw; bnez; lr.w; bnez; sc.w; bnez; fence r, rw; seqz", "R[x]; W[x]; F[fence r,rw] else R", GENERIC_QSPINLOCK),
+    word("spin_is_locked", "lw; xor; snez", "R", GENERIC_QSPINLOCK),
+    // Exchanges.
+    word("xchg", "amoswap.w.aqrl", "R[acq,rel,amo]; W[acq,rel,amo]", CMPXCHG),
+    word("xchg_relaxed", "amoswap.w", "R[amo]; W[amo]", CMPXCHG),
+    word("xchg_acquire", "amoswap.w; fence r, rw", "R[amo]; W[amo]; F[fence r,rw]", CMPXCHG),
+    word("xchg_release", "fence rw, w; amoswap.w", "F[fence rw,w]; R[amo]; W[amo]", CMPXCHG),
+    long("xchg", "amoswap.d.aqrl", "R[acq,rel,amo]; W[acq,rel,amo]", CMPXCHG),
+    long("xchg_relaxed", "amoswap.d", "R[amo]; W[amo]", CMPXCHG),
+    long("xchg_acquire", "amoswap.d; fence r, rw", "R[amo]; W[amo]; F[fence r,rw]", CMPXCHG),
+    long("xchg_release", "fence rw, w; amoswap.d", "F[fence rw,w]; R[amo]; W[amo]", CMPXCHG),
+    word("cmpxchg", "lr.w; bne; sc.w.rl; bnez; fence rw, rw", "R[x]; W[rel,x]; F[fence rw,rw] else R[x]", CMPXCHG),
+    word("cmpxchg_relaxed", "lr.w; bne; sc.w; bnez", "R[x]; W[x] else R[x]", CMPXCHG),
+    word("cmpxchg_acquire", "lr.w; bne; sc.w; bnez; fence r, rw", "R[x]; W[x]; F[fence r,rw] else R[x]", CMPXCHG),
+    word("cmpxchg_release", "fence rw, w; lr.w; bne; sc.w; bnez", "F[fence rw,w]; R[x]; W[x] else F[fence rw,w]; R[x]", CMPXCHG),
+    long("cmpxchg", "lr.d; bne; sc.d.rl; bnez; fence rw, rw", "R[x]; W[rel,x]; F[fence rw,rw] else R[x]", CMPXCHG),
+    long("cmpxchg_relaxed", "lr.d; bne; sc.d; bnez", "R[x]; W[x] else R[x]", CMPXCHG),
+    long("cmpxchg_acquire", "lr.d; bne; sc.d; bnez; fence r, rw", "R[x]; W[x]; F[fence r,rw] else R[x]", CMPXCHG),
+    long("cmpxchg_release", "fence rw, w; lr.d; bne; sc.d; bnez", "F[fence rw,w]; R[x]; W[x] else F[fence rw,w]; R[x]", CMPXCHG),
+    // atomic_t.
+    word("atomic_add", "amoadd.w", "R[amo]; W[amo]", ATOMIC),
+    word("atomic_sub", "neg; amoadd.w", "R[amo]; W[amo]", ATOMIC),
+    word("atomic_inc", "amoadd.w", "R[amo]; W[amo]", ATOMIC),
+    word("atomic_dec", "neg; amoadd.w", "R[amo]; W[amo]", ATOMIC),
+    word("atomic_and", "amoand.w", "R[amo]; W[amo]", ATOMIC),
+    word("atomic_or", "amoor.w", "R[amo]; W[amo]", ATOMIC),
+    word("atomic_xor", "amoxor.w", "R[amo]; W[amo]", ATOMIC),
+    word("atomic_andnot", "not; amoand.w", "R[amo]; W[amo]", ATOMIC),
+    word("atomic_fetch_add", "amoadd.w.aqrl", "R[acq,rel,amo]; W[acq,rel,amo]", ATOMIC),
+    word("atomic_fetch_add_relaxed", "amoadd.w", "R[amo]; W[amo]", ATOMIC),
+    word("atomic_fetch_add_acquire", "amoadd.w; fence r, rw", "R[amo]; W[amo]; F[fence r,rw]", ATOMIC),
+    word("atomic_fetch_add_release", "fence rw, w; amoadd.w", "F[fence rw,w]; R[amo]; W[amo]", ATOMIC),
+    word("atomic_fetch_sub", "neg; amoadd.w.aqrl", "R[acq,rel,amo]; W[acq,rel,amo]", ATOMIC),
+    word("atomic_fetch_sub_relaxed", "neg; amoadd.w", "R[amo]; W[amo]", ATOMIC),
+    word("atomic_fetch_sub_acquire", "neg; amoadd.w; fence r, rw", "R[amo]; W[amo]; F[fence r,rw]", ATOMIC),
+    word("atomic_fetch_sub_release", "fence rw, w; neg; amoadd.w", "F[fence rw,w]; R[amo]; W[amo]", ATOMIC),
+    word("atomic_fetch_and", "amoand.w.aqrl", "R[acq,rel,amo]; W[acq,rel,amo]", ATOMIC),
+    word("atomic_fetch_and_relaxed", "amoand.w", "R[amo]; W[amo]", ATOMIC),
+    word("atomic_fetch_and_acquire", "amoand.w; fence r, rw", "R[amo]; W[amo]; F[fence r,rw]", ATOMIC),
+    word("atomic_fetch_and_release", "fence rw, w; amoand.w", "F[fence rw,w]; R[amo]; W[amo]", ATOMIC),
+    word("atomic_fetch_or", "amoor.w.aqrl", "R[acq,rel,amo]; W[acq,rel,amo]", ATOMIC),
+    word("atomic_fetch_or_relaxed", "amoor.w", "R[amo]; W[amo]", ATOMIC),
+    word("atomic_fetch_or_acquire", "amoor.w; fence r, rw", "R[amo]; W[amo]; F[fence r,rw]", ATOMIC),
+    word("atomic_fetch_or_release", "fence rw, w; amoor.w", "F[fence rw,w]; R[amo]; W[amo]", ATOMIC),
+    word("atomic_fetch_xor", "amoxor.w.aqrl", "R[acq,rel,amo]; W[acq,rel,amo]", ATOMIC),
+    word("atomic_fetch_xor_relaxed", "amoxor.w", "R[amo]; W[amo]", ATOMIC),
+    word("atomic_fetch_xor_acquire", "amoxor.w; fence r, rw", "R[amo]; W[amo]; F[fence r,rw]", ATOMIC),
+    word("atomic_fetch_xor_release", "fence rw, w; amoxor.w", "F[fence rw,w]; R[amo]; W[amo]", ATOMIC),
+    word("atomic_fetch_andnot", "not; amoand.w.aqrl", "R[acq,rel,amo]; W[acq,rel,amo]", ATOMIC),
+    word("atomic_fetch_andnot_relaxed", "not; amoand.w", "R[amo]; W[amo]", ATOMIC),
+    word("atomic_fetch_andnot_acquire", "not; amoand.w; fence r, rw", "R[amo]; W[amo]; F[fence r,rw]", ATOMIC),
+    word("atomic_fetch_andnot_release", "fence rw, w; not; amoand.w", "F[fence rw,w]; R[amo]; W[amo]", ATOMIC),
+    word("atomic_add_return", "amoadd.w.aqrl; addw", "R[acq,rel,amo]; W[acq,rel,amo]", ATOMIC),
+    word("atomic_add_return_relaxed", "amoadd.w; addw", "R[amo]; W[amo]", ATOMIC),
+    word("atomic_add_return_acquire", "amoadd.w; fence r, rw; addw", "R[amo]; W[amo]; F[fence r,rw]", ATOMIC),
+    word("atomic_add_return_release", "fence rw, w; amoadd.w; addw", "F[fence rw,w]; R[amo]; W[amo]", ATOMIC),
+    word("atomic_sub_return", "neg; amoadd.w.aqrl; addw", "R[acq,rel,amo]; W[acq,rel,amo]", ATOMIC),
+    word("atomic_sub_return_relaxed", "neg; amoadd.w; addw", "R[amo]; W[amo]", ATOMIC),
+    word("atomic_sub_return_acquire", "neg; amoadd.w; fence r, rw; addw", "R[amo]; W[amo]; F[fence r,rw]", ATOMIC),
+    word("atomic_sub_return_release", "fence rw, w; neg; amoadd.w; addw", "F[fence rw,w]; R[amo]; W[amo]", ATOMIC),
+    word("atomic_sub_and_test", "neg; amoadd.w.aqrl; addw; seqz", "R[acq,rel,amo]; W[acq,rel,amo]", FALLBACK),
+    word("atomic_inc_and_test", "amoadd.w.aqrl; addw; seqz", "R[acq,rel,amo]; W[acq,rel,amo]", FALLBACK),
+    word("atomic_dec_and_test", "neg; amoadd.w.aqrl; addw; seqz", "R[acq,rel,amo]; W[acq,rel,amo]", FALLBACK),
+    word("atomic_add_negative", "amoadd.w.aqrl; addw; sltz", "R[acq,rel,amo]; W[acq,rel,amo]", FALLBACK),
+];
