@@ -43,7 +43,7 @@ const ALWAYS: &str = "P0(int *x) { WRITE_ONCE(*x, 1); }\nP1(int *x) { int r0; r0
 fn check_record(path: &Path) -> Record {
     let text = fs::read_to_string(path).unwrap();
     let plain: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(plain["schema"], "wakerace/1");
+    assert_eq!((plain["schema"].as_str(), plain["version"].as_u64()), (Some("wakerace/2"), Some(2)));
     let record: Record = serde_json::from_str(&text).unwrap();
     for result in &record.results {
         let sum: u64 = result.outcomes.iter().map(|outcome| outcome.count).sum();
@@ -220,7 +220,7 @@ fn instances_run_in_groups_and_densely_lose_none() {
     let folder = folder();
     let path = folder.path().join("r.json");
     for layout in ["padded", "packed", "dense"] {
-        for (group, warm) in [("1", false), ("7", true), ("64", true)] {
+        for (group, prefetch) in [("1", false), ("7", true), ("64", true)] {
             let mut command = wakerace(folder.path());
             command.args([
                 "run",
@@ -235,7 +235,7 @@ fn instances_run_in_groups_and_densely_lose_none() {
             command
                 .args(["--layout", layout, "--group", group, "-n", "12345", "--no-save", "--export-json"])
                 .arg(&path);
-            command.args(warm.then_some("--warm")).assert().success();
+            command.args(prefetch.then_some("--prefetch")).assert().success();
             let record = check_record(&path);
             assert_eq!((record.results[0].iterations, record.results[0].races), (12_345, 0), "{layout} {group}");
             assert_eq!(record.results[0].pace.group.to_string(), group);
@@ -261,9 +261,15 @@ fn a_tuned_profile_is_taken_named_and_refused_elsewhere() {
     run(&[]).assert().success().stderr(contains("this host's profile"));
     let record = check_record(&path);
     assert!(record.results[0].pace.profile.as_ref().is_some_and(|profile| profile.starts_with("tuned on SB")));
-    for option in
-        ["--window", "--window=-9..9/3", "--atomics=llsc", "--pace=free", "--layout=padded", "--batch=64", "--warm=on"]
-    {
+    for option in [
+        "--window",
+        "--window=-9..9/3",
+        "--atomics=llsc",
+        "--pace=free",
+        "--layout=padded",
+        "--batch=64",
+        "--prefetch=on",
+    ] {
         let long = option.split('=').next().unwrap();
         run(&[option]).assert().code(2).stderr(contains("--profile").and(contains(long)));
     }
@@ -581,7 +587,7 @@ fn bad_arguments_give_exit_2_and_one_clear_message() {
         (vec!["run", "--pace", "free", "--window"], "apply only to paced runs"),
         (vec!["run", "--pace", "free", "--period", "9"], "apply only to paced runs"),
         (vec!["run", "--pace", "free", "--group", "2"], "apply only to paced runs"),
-        (vec!["run", "--pace", "free", "--warm"], "apply only to paced runs"),
+        (vec!["run", "--pace", "free", "--prefetch"], "apply only to paced runs"),
         (vec!["run", "--group", "0"], "1..=4096"),
         (vec!["run", "--nice=-21"], "-20..=19"),
         (vec!["run", "--batch", "1048577"], "1048577 is more than 1048576"),
@@ -624,7 +630,7 @@ fn what_was_thrown_away_is_shown_where_it_is_much() {
 
 #[test]
 fn a_profile_reads_back_as_it_was_written() {
-    use wakerace::harness::{StressKind, Warm};
+    use wakerace::harness::{Prefetch, StressKind};
     use wakerace::machine::Class;
     use wakerace::profile::{Profile, Settings, Tuned};
     let folder = folder();
@@ -638,7 +644,7 @@ fn a_profile_reads_back_as_it_was_written() {
             pace: "paced".to_owned(),
             layout: "packed".to_owned(),
             group: Some(4),
-            warm: Warm::Off,
+            prefetch: Prefetch::Off,
             batch: Some(77),
             stress: Some(StressKind::Memory),
         },

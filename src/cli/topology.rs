@@ -159,7 +159,7 @@ pub fn host_lines(host: &Host) -> String {
         host.false_sharing_bytes
     );
     let looks =
-        host.clock_check.as_ref().map_or(String::new(), |check| format!(" ± {:.3} %", 100.0 * check.looks_differ));
+        host.clock_check.as_ref().map_or(String::new(), |check| format!(" ± {:.3} %", 100.0 * check.passes_differ));
     let _ = writeln!(
         text,
         "clock {} at {:.1} MHz{looks}, read in {:.0} ns, steps of {:.1} ns; {}",
