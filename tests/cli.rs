@@ -827,3 +827,45 @@ fn a_closed_pipe_is_no_error() {
     child.stderr.take().unwrap().read_to_string(&mut words).unwrap();
     assert_eq!((child.wait().unwrap().code(), words.as_str()), (Some(0), ""));
 }
+
+/// The subcommands that `wakerace --help` lists.
+fn subcommands() -> Vec<String> {
+    let output = wakerace(folder().path()).arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names = commands.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    names.map(|line| line.split_whitespace().next().unwrap().to_owned()).filter(|name| name != "help").collect()
+}
+
+#[test]
+fn completions_know_every_subcommand_and_option() {
+    let folder = folder();
+    let names = subcommands();
+    assert!(names.len() >= 15, "{names:?}");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = wakerace(folder.path()).args(["completions", shell]).assert().success();
+        let script = String::from_utf8(script.get_output().stdout.clone()).unwrap();
+        for name in names.iter().map(String::as_str).chain(["stop-after-races", "blocked-on-store"]) {
+            assert!(script.contains(name), "{shell}: {name}");
+        }
+    }
+    wakerace(folder.path()).args(["completions", "tcl"]).assert().code(2).stderr(contains("bash"));
+}
+
+#[test]
+fn every_subcommand_has_a_manual_page() {
+    let folder = folder();
+    wakerace(folder.path()).args(["man", "-o", "."]).assert().success();
+    let page = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    let main = page("wakerace.1");
+    for name in subcommands() {
+        assert!(main.contains(&format!("wakerace\\-{name}(1)")), "{name}");
+        assert!(page(&format!("wakerace-{name}.1")).contains(&format!("wakerace\\-{name}")), "{name}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), subcommands().len() + 1);
+    for words in [".SH \"EXIT STATUS\"", ".SH ENVIRONMENT", "\\fB130\\fR", "XDG_CONFIG_HOME"] {
+        assert!(main.contains(words), "{words}");
+    }
+    assert!(page("wakerace-run.1").contains("stop\\-after\\-races"));
+    wakerace(folder.path()).args(["man", "-o", "nowhere"]).assert().code(2).stderr(contains("nowhere"));
+}
