@@ -869,3 +869,37 @@ fn every_subcommand_has_a_manual_page() {
     assert!(page("wakerace-run.1").contains("stop\\-after\\-races"));
     wakerace(folder.path()).args(["man", "-o", "nowhere"]).assert().code(2).stderr(contains("nowhere"));
 }
+
+#[test]
+fn a_capture_shows_the_same_cpus_elsewhere() {
+    let folder = folder();
+    wakerace(folder.path()).args(["topology", "--capture", "box.json"]).assert().success();
+    let shown = |args: &[&str]| {
+        let output = wakerace(folder.path()).arg("topology").args(args).assert().success();
+        let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+        let begin = text.find("  CPU  core").unwrap();
+        text[begin..].lines().take_while(|line| !line.starts_with("counters")).collect::<Vec<_>>().join("\n")
+    };
+    let (here, there) = (shown(&[]), shown(&["--topology", "box.json"]));
+    assert_eq!(there.trim_end(), here.trim_end());
+
+    // A folder with a copy of another machine's files.
+    let other = folder.path().join("other/sys/devices/system/cpu");
+    fs::create_dir_all(other.join("cpu7/topology")).unwrap();
+    fs::create_dir_all(other.join("cpu9/topology")).unwrap();
+    fs::write(other.join("online"), "7,9\n").unwrap();
+    for cpu in ["cpu7", "cpu9"] {
+        fs::write(other.join(cpu).join("topology/core_cpus_list"), "7,9\n").unwrap();
+        fs::write(other.join(cpu).join("topology/package_cpus_list"), "7,9\n").unwrap();
+    }
+    assert!(shown(&["--topology", "other"]).contains("2 threads: CPUs 7,9 (smt)"));
+
+    let wrong = |path: &str, words: &str| {
+        wakerace(folder.path()).args(["topology", "--topology", path]).assert().code(2).stderr(contains(words));
+    };
+    wrong("nothing", "nothing");
+    write(folder.path(), "no.json", "{}");
+    wrong("no.json", "not a capture");
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    wrong("empty", "no sys/devices/system/cpu/online below it");
+}
