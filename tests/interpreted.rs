@@ -501,7 +501,9 @@ fn update_of_the_kernel(target: Target, op: &Op, course: Course) -> Vec<String> 
             _ => words(&[&["mov"][..], &["lock cmpxchg"].repeat(times)].concat()),
         },
         Arch::Aarch64 if target.atomics == Atomics::Lse => {
-            let letters = by_order(["", "a", "l", "al"]);
+            // __lse_atomic_sub_return() of 32 bits calls a fully ordered function, whatever its own suffix.
+            let full = rmw == Some(RmwOp::Sub) && result == RmwResult::New && !wide;
+            let letters = if full { "al" } else { by_order(["", "a", "l", "al"]) };
             let stem = match rmw {
                 None => "cas",
                 Some(RmwOp::Xchg) => "swp",

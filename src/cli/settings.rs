@@ -25,7 +25,7 @@ pub(super) fn choice(settings: &Settings, profile: Option<String>) -> Result<Cho
         layout: settings.layout.parse().map_err(wrong)?,
         batch: settings.batch,
         group: settings.group,
-        prefetch: settings.prefetch,
+        warm: settings.warm,
         stress: settings.stress,
         profile,
     })
@@ -50,7 +50,7 @@ mod tests {
             pace: "paced".to_owned(),
             layout: "dense".to_owned(),
             group: Some(8),
-            prefetch: crate::harness::Prefetch::On,
+            warm: crate::harness::Warm::On,
             batch: Some(512),
             stress: Some(crate::harness::StressKind::Sets),
         };
@@ -58,10 +58,7 @@ mod tests {
         let found = of(&settings);
         assert_eq!(found.pace, PaceChoice::Paced { given: false, period: None, skews: None });
         assert_eq!((found.layout.to_string().as_str(), found.group, found.batch), ("dense", Some(8), Some(512)));
-        assert_eq!(
-            (found.prefetch, found.stress, found.profile.as_deref()),
-            (settings.prefetch, settings.stress, Some("p"))
-        );
+        assert_eq!((found.warm, found.stress, found.profile.as_deref()), (settings.warm, settings.stress, Some("p")));
         assert_eq!(
             of(&Settings { pace: "free".to_owned(), ..settings.clone() }).pace,
             PaceChoice::Free { given: false }

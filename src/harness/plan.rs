@@ -36,7 +36,7 @@ pub struct Plan {
     /// Number of instances run back to back at each tick (paced runs only).
     pub group: usize,
     /// Whether the threads prefetch a group's lines before its tick.
-    pub prefetch: Prefetch,
+    pub warm: Warm,
     /// How the period adapts during the run.
     pub adapt: Adapt,
     /// Start delays of the last thread relative to P0, in ticks; negative values delay P0. The starts of
@@ -78,7 +78,7 @@ pub enum Adapt {
 /// (docs/performance.md), so it is the default on every architecture.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Prefetch {
+pub enum Warm {
     /// In every batch.
     On,
     /// In no batch.
@@ -88,24 +88,24 @@ pub enum Prefetch {
     Turns,
 }
 
-impl fmt::Display for Prefetch {
+impl fmt::Display for Warm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Prefetch::On => "on",
-            Prefetch::Off => "off",
-            Prefetch::Turns => "turns",
+            Warm::On => "on",
+            Warm::Off => "off",
+            Warm::Turns => "turns",
         })
     }
 }
 
-impl FromStr for Prefetch {
+impl FromStr for Warm {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        [Prefetch::On, Prefetch::Off, Prefetch::Turns]
+        [Warm::On, Warm::Off, Warm::Turns]
             .into_iter()
-            .find(|prefetch| prefetch.to_string() == text)
-            .ok_or_else(|| format!("unknown value '{text}' for prefetch; known are on, off, turns"))
+            .find(|warm| warm.to_string() == text)
+            .ok_or_else(|| format!("unknown value '{text}' for warm; known are on, off, turns"))
     }
 }
 
@@ -227,11 +227,11 @@ mod tests {
 
     #[test]
     fn warmth_reads_as_it_is_written() {
-        for prefetch in [Prefetch::On, Prefetch::Off, Prefetch::Turns] {
-            assert_eq!(prefetch.to_string().parse(), Ok(prefetch));
-            assert_eq!(serde_json::to_string(&prefetch).unwrap(), format!("\"{prefetch}\""));
+        for warm in [Warm::On, Warm::Off, Warm::Turns] {
+            assert_eq!(warm.to_string().parse(), Ok(warm));
+            assert_eq!(serde_json::to_string(&warm).unwrap(), format!("\"{warm}\""));
         }
-        assert!("tepid".parse::<Prefetch>().is_err());
+        assert!("tepid".parse::<Warm>().is_err());
     }
 
     #[test]
@@ -240,7 +240,7 @@ mod tests {
             pace: Pace::Paced,
             period: 100,
             group: 1,
-            prefetch: Prefetch::Off,
+            warm: Warm::Off,
             adapt: Adapt::Never,
             skews: vec![-30, 0, 30],
             ahead: vec![0, 700],

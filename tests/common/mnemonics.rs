@@ -14,7 +14,7 @@ pub fn mnemonic(arch: Arch, text: &str) -> Option<String> {
             words[0] == "mov" && !text.contains('[') || clears
         }
         Arch::Aarch64 => words[0] == "mov",
-        Arch::Powerpc64le => matches!(words[0], "mr" | "li"),
+        Arch::Powerpc64le => matches!(words[0], "mr" | "li" | "lis"),
         Arch::Riscv64gc => matches!(words[0], "mv" | "li"),
     };
     (!moves).then(|| match words[0] {

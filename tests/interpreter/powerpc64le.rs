@@ -53,19 +53,26 @@ pub fn step(core: &mut Core, text: &str, _pc: u64, _next: u64) -> Fallible<Step>
         ("ori", [target, source, value]) => core.x[register(target)?] = x[register(source)?] | number(value)?,
         ("oris", [target, source, value]) => core.x[register(target)?] = x[register(source)?] | number(value)? << 16,
         ("mr", [target, source]) => core.x[register(target)?] = x[register(source)?],
-        ("add" | "subf" | "and" | "or" | "xor" | "andc" | "nor" | "mulld" | "mullw", [_, _, _]) => {
+        // The carry of addc and subfc is not used.
+        (
+            "add" | "addc" | "subf" | "subfc" | "and" | "and." | "or" | "xor" | "andc." | "nor" | "mulld" | "mullw",
+            [_, _, _],
+        ) => {
             let [target, a, b] = three()?;
             core.x[target] = match word {
-                "add" => x[a].wrapping_add(x[b]),
-                "subf" => x[b].wrapping_sub(x[a]),
-                "and" => x[a] & x[b],
+                "add" | "addc" => x[a].wrapping_add(x[b]),
+                "subf" | "subfc" => x[b].wrapping_sub(x[a]),
+                "and" | "and." => x[a] & x[b],
                 "or" => x[a] | x[b],
                 "xor" => x[a] ^ x[b],
-                "andc" => x[a] & !x[b],
+                "andc." => x[a] & !x[b],
                 "nor" => !(x[a] | x[b]),
                 "mulld" => x[a].wrapping_mul(x[b]),
                 _ => sign_extend(x[a], 4).wrapping_mul(sign_extend(x[b], 4)),
             };
+            if word.ends_with('.') {
+                compare(core, core.x[target], 0, 8, true);
+            }
         }
         ("neg", [target, source]) => core.x[register(target)?] = x[register(source)?].wrapping_neg(),
         ("not", [target, source]) => core.x[register(target)?] = !x[register(source)?],

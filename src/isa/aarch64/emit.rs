@@ -117,7 +117,8 @@ impl Aarch64 {
             asm!(self
                 ; =>again
                 ; ldaxr w0, [X(base)]
-                ; cbnz w0, =>busy
+                ; eor w8, w0, wzr
+                ; cbnz w8, =>busy
                 ; stxr w8, W(one), [X(base)]
                 ; cbnz w8, =>again
             );
@@ -400,7 +401,7 @@ impl Risc for Aarch64 {
             Fence::MandatoryMb => asm!(self ; dsb sy),
             Fence::MandatoryRmb => asm!(self ; dsb ld),
             Fence::MandatoryWmb => asm!(self ; dsb st),
-            // Only POWER needs a further barrier between an unlock and a lock.
+            // Only POWER and RISC-V need a further barrier between an unlock and a lock.
             Fence::MbAfterUnlockLock | Fence::Barrier | Fence::RcuReadLock | Fence::RcuReadUnlock => {}
         }
     }
@@ -428,6 +429,7 @@ impl Risc for Aarch64 {
 
     fn rmw(&mut self, parts: RmwParts) {
         let RmwParts { base, value, wide, op, result, order, .. } = parts;
+        let order = super::order(self.atomics, (op, result, wide), order);
         let (old, new) = (0, 8);
         if self.lse() {
             // There is no LSE instruction for sub or and. As in the kernel, the operand is negated for ldadd or
@@ -486,13 +488,17 @@ impl Risc for Aarch64 {
             }
         } else {
             // Scratch registers 1 to 3 may hold the operands, and scratch register 0 takes the old value. x30
-            // is free, because this function calls no other one and has saved x30 on the stack.
+            // is free, because this function calls no other one and has saved x30 on the stack. As in the kernel,
+            // eor compares.
             let (again, out) = (self.label(), self.label());
             self.prefetch_exclusive(base);
             self.bind(again);
             self.load_exclusive(0, base, wide, order == Order::Acquire);
-            self.compare_registers(if wide { 64 } else { 32 }, 0, expected);
-            asm!(self ; b.ne =>out);
+            if wide {
+                asm!(self ; eor x30, x0, X(expected) ; cbnz x30, =>out);
+            } else {
+                asm!(self ; eor w30, w0, W(expected) ; cbnz w30, =>out);
+            }
             self.store_exclusive(30, new, base, wide, matches!(order, Order::Release | Order::Full));
             asm!(self ; cbnz w30, =>again);
             if order == Order::Full {

@@ -4,7 +4,7 @@ use crate::arch::Atomics;
 use crate::model::code::BranchOn;
 use crate::model::event::Tags;
 use crate::model::machine::{Machine, Parts, Use};
-use crate::program::{Access, Fence, Order};
+use crate::program::{Access, Fence, Order, RmwOp, RmwResult};
 
 pub struct Aarch64(pub Atomics);
 
@@ -28,6 +28,10 @@ impl Machine for Aarch64 {
 
     fn store(&self, access: Access) -> (Option<Tags>, Tags) {
         (None, if access == Access::Release { Tags::RELEASE } else { Tags::NONE })
+    }
+
+    fn order(&self, kind: (RmwOp, RmwResult, bool), order: Order) -> Order {
+        super::order(self.0, kind, order)
     }
 
     fn update(&self, used: Use) -> Parts {

@@ -24,6 +24,9 @@ use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unar
 /// Linux's number of the system call sched_yield on POWER (asm/unistd.h).
 const SYS_SCHED_YIELD: i64 = 158;
 
+/// The upper 16 bits of _Q_TAIL_CPU_MASK (arch/powerpc/include/asm/qspinlock_types.h), as the operand of lis.
+const TAIL_HIGH: i32 = -2;
+
 /// A bit of cr0 and the value it must have: the fields BI and BO of bc.
 #[derive(Debug, Clone, Copy)]
 struct Condition {
@@ -92,6 +95,16 @@ impl Powerpc64le {
         self.x(rt, ra, rb, 266);
     }
 
+    /// rt = ra + rb, and the carry
+    fn addc(&mut self, rt: u8, ra: u8, rb: u8) {
+        self.x(rt, ra, rb, 10);
+    }
+
+    /// rt = rb - ra, and the carry
+    fn subfc(&mut self, rt: u8, ra: u8, rb: u8) {
+        self.x(rt, ra, rb, 8);
+    }
+
     /// rt = rb - ra
     fn subf(&mut self, rt: u8, ra: u8, rb: u8) {
         self.x(rt, ra, rb, 40);
@@ -109,9 +122,21 @@ impl Powerpc64le {
         self.x(rs, ra, rb, 316);
     }
 
-    /// ra = rs & ~rb
-    fn andc(&mut self, ra: u8, rs: u8, rb: u8) {
+    /// ra = rs & rb, and cr0
+    fn and_record(&mut self, ra: u8, rs: u8, rb: u8) {
+        self.and(ra, rs, rb);
+        self.record();
+    }
+
+    /// ra = rs & ~rb, and cr0
+    fn andc_record(&mut self, ra: u8, rs: u8, rb: u8) {
         self.x(rs, ra, rb, 60);
+        self.record();
+    }
+
+    /// Sets the lowest bit of the last instruction: Rc, or EH of lwarx.
+    fn record(&mut self) {
+        *self.code.last_mut().expect("just emitted") |= 1;
     }
 
     fn mr(&mut self, ra: u8, rs: u8) {
@@ -194,7 +219,7 @@ impl Powerpc64le {
     /// lwarx with EH=1: a hint that the word is a lock, as in the kernel's spinlocks (Power ISA 3.1B, II 4.6.2).
     fn load_reserved_lock(&mut self, rt: u8, base: u8) {
         self.load_reserved(rt, base, false);
-        *self.code.last_mut().expect("just emitted") |= 1;
+        self.record();
     }
 
     /// lwarx or ldarx
@@ -205,7 +230,7 @@ impl Powerpc64le {
     /// stwcx. or stdcx.; cr0 tells whether the store was performed.
     fn store_conditional(&mut self, rs: u8, base: u8, wide: bool) {
         self.x(rs, 0, base, if wide { 214 } else { 150 });
-        *self.code.last_mut().expect("just emitted") |= 1;
+        self.record();
     }
 
     fn compare_registers(&mut self, bits: u8, signed: bool, ra: u8, rb: u8) {
@@ -247,13 +272,19 @@ impl Powerpc64le {
     }
 
     /// Takes the lock or jumps to `busy`. r9 is 0 if the lock was taken.
+    ///
+    /// __queued_spin_trylock_steal() (arch/powerpc/include/asm/qspinlock.h): the bits of the queue's tail stay, and
+    /// the lock is free if the other bits are 0. There is no queue here, so the tail is 0.
     fn take_lock(&mut self, base: u8, one: u8, busy: usize) {
         let again = self.label();
+        self.d(15, 10, 0, TAIL_HIGH); // lis
         self.bind(again);
         self.load_reserved_lock(9, base);
-        self.cmpwi(9, 0);
+        self.andc_record(0, 9, 10);
         self.bc(NOT_EQUAL, busy);
-        self.store_conditional(one, base, false);
+        self.and(0, 9, 10);
+        self.or(0, 0, one);
+        self.store_conditional(0, base, false);
         self.bc(NOT_EQUAL, again);
         self.lwsync();
     }
@@ -519,35 +550,26 @@ impl Risc for Powerpc64le {
         let (old, new) = (9, 10);
         let again = self.label();
         self.enter(order);
+        // There is no atomic andnot: the kernel inverts the operand before the loop.
+        let value = if op == RmwOp::AndNot { 0 } else { value };
+        if op == RmwOp::AndNot {
+            self.x(parts.value, 0, parts.value, 124); // not
+        }
         self.bind(again);
         self.load_reserved(old, base, wide);
-        let stored = match op {
-            RmwOp::Xchg => value,
-            RmwOp::Add => {
-                self.add(new, old, value);
-                new
-            }
-            RmwOp::Sub => {
-                self.subf(new, value, old);
-                new
-            }
-            RmwOp::And => {
-                self.and(new, old, value);
-                new
-            }
-            RmwOp::Or => {
-                self.or(new, old, value);
-                new
-            }
-            RmwOp::Xor => {
-                self.xor(new, old, value);
-                new
-            }
-            RmwOp::AndNot => {
-                self.andc(new, old, value);
-                new
-            }
-        };
+        // The 32-bit forms of arch/powerpc/include/asm/atomic.h set the carry or cr0; the 64-bit forms do not.
+        match (op, wide) {
+            (RmwOp::Xchg, _) => {}
+            (RmwOp::Add, false) => self.addc(new, old, value),
+            (RmwOp::Add, true) => self.add(new, old, value),
+            (RmwOp::Sub, false) => self.subfc(new, value, old),
+            (RmwOp::Sub, true) => self.subf(new, value, old),
+            (RmwOp::And | RmwOp::AndNot, false) => self.and_record(new, old, value),
+            (RmwOp::And | RmwOp::AndNot, true) => self.and(new, old, value),
+            (RmwOp::Or, _) => self.or(new, old, value),
+            (RmwOp::Xor, _) => self.xor(new, old, value),
+        }
+        let stored = if op == RmwOp::Xchg { value } else { new };
         self.store_conditional(stored, base, wide);
         self.bc(NOT_EQUAL, again);
         self.leave(order);

@@ -350,14 +350,16 @@ impl Risc for Riscv64 {
 
     fn fence(&mut self, fence: Fence) {
         match fence {
-            Fence::Mb | Fence::MbBeforeAtomic | Fence::MbAfterAtomic => asm!(self ; fence rw, rw),
+            // RISC-V selects ARCH_WEAK_RELEASE_ACQUIRE, so smp_mb__after_unlock_lock is smp_mb (include/linux/rcupdate.h).
+            Fence::Mb | Fence::MbBeforeAtomic | Fence::MbAfterAtomic | Fence::MbAfterUnlockLock => {
+                asm!(self ; fence rw, rw);
+            }
             Fence::Rmb | Fence::AcquireAfterCtrlDep => asm!(self ; fence r, r),
             Fence::Wmb => asm!(self ; fence w, w),
             Fence::MbAfterSpinlock | Fence::MandatoryMb => asm!(self ; fence iorw, iorw),
             Fence::MandatoryRmb => asm!(self ; fence ir, ir),
             Fence::MandatoryWmb => asm!(self ; fence ow, ow),
-            // Only POWER needs a further barrier between an unlock and a lock.
-            Fence::MbAfterUnlockLock | Fence::Barrier | Fence::RcuReadLock | Fence::RcuReadUnlock => {}
+            Fence::Barrier | Fence::RcuReadLock | Fence::RcuReadUnlock => {}
         }
     }
 

@@ -11,12 +11,15 @@ impl Machine for Riscv {
     fn fence(&self, fence: Fence) -> Option<Tags> {
         match fence {
             // The kernel's fence iorw,iorw differs from fence rw,rw only for devices.
-            Fence::Mb | Fence::MbBeforeAtomic | Fence::MbAfterAtomic | Fence::MbAfterSpinlock | Fence::MandatoryMb => {
-                Some(Tags::FENCE_RW_RW)
-            }
+            Fence::Mb
+            | Fence::MbBeforeAtomic
+            | Fence::MbAfterAtomic
+            | Fence::MbAfterSpinlock
+            | Fence::MbAfterUnlockLock
+            | Fence::MandatoryMb => Some(Tags::FENCE_RW_RW),
             Fence::Rmb | Fence::AcquireAfterCtrlDep | Fence::MandatoryRmb => Some(Tags::FENCE_R_R),
             Fence::Wmb | Fence::MandatoryWmb => Some(Tags::FENCE_W_W),
-            Fence::MbAfterUnlockLock | Fence::Barrier | Fence::RcuReadLock | Fence::RcuReadUnlock => None,
+            Fence::Barrier | Fence::RcuReadLock | Fence::RcuReadUnlock => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The primitives on 64-bit RISC-V.
 //!
-//! The lock is the queued spinlock; CPUs with neither Zabha and Ziccrse nor Zacas run the ticket lock instead
+//! The lock is the queued spinlock; CPUs with neither Ziccrse nor both of Zabha and Zacas run the ticket lock instead
 //! (docs/kernel.md, section 5).
 
 use crate::isa::primitives::{
@@ -21,7 +21,7 @@ pub(super) const PRIMITIVES: &[Primitive] = &[
     barrier("smp_mb__before_atomic", "fence rw, rw", "F[fence rw,rw]", GENERIC_BARRIER),
     barrier("smp_mb__after_atomic", "fence rw, rw", "F[fence rw,rw]", GENERIC_BARRIER),
     barrier("smp_mb__after_spinlock", "fence iorw, iorw", "F[fence rw,rw]", BARRIER),
-    barrier("smp_mb__after_unlock_lock", "", "", RCUPDATE),
+    barrier("smp_mb__after_unlock_lock", "fence rw, rw", "F[fence rw,rw]", RCUPDATE),
     barrier("smp_acquire__after_ctrl_dep", "fence r, r", "F[fence r,r]", GENERIC_BARRIER),
     barrier("barrier", "", "", COMPILER),
     barrier("rcu_read_lock", "", "", RCUPDATE),

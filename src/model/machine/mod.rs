@@ -65,6 +65,11 @@ pub(crate) trait Machine {
     fn store_mb(&self) -> Option<Parts> {
         None
     }
+    /// The ordering of a read-modify-write that the kernel's text has, if it differs from that of the name: operation,
+    /// result, and whether it has 64 bits.
+    fn order(&self, _kind: (RmwOp, RmwResult, bool), order: Order) -> Order {
+        order
+    }
     /// The parts of a read-modify-write.
     fn update(&self, used: Use) -> Parts;
     /// atomic_add_unless as one update; `None` if it is a loop of simpler primitives.
@@ -184,7 +189,7 @@ impl<'a, M: Machine> Translation<'a, M> {
                 let used = match (op, result) {
                     (RmwOp::Xchg, _) => Use::Exchange(order),
                     (_, RmwResult::None) => Use::NoReturn,
-                    _ => Use::Fetch(order),
+                    _ => Use::Fetch(self.machine.order((op, result, ty.bytes() == 8), order)),
                 };
                 let gives = match result {
                     RmwResult::None | RmwResult::Old => Gives::Old,

@@ -42,8 +42,7 @@ fn longest_s(single: bool) -> f64 {
 /// Checks the fields that both kinds of records have.
 fn head<R>(record: &RunRecord<R>, problems: &mut Problems) {
     let RunRecord {
-        schema: _,  // the reader accepts only known ones,
-        version: _, // and both must agree
+        schema: _, // the reader accepts only known ones
         id,
         tool: _,
         command: _,

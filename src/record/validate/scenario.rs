@@ -12,8 +12,8 @@ use crate::litmus::Source;
 use crate::machine::{CounterOffset, offset_problems};
 use crate::program::{Const, Program};
 use crate::record::{
-    CountRecord, Evidence, FinalValue, Finding, LEAST_MATCHES, LastWriterRecord, LayoutRecord, OutcomeRecord,
-    PaceRecord, PlacementRecord, Record, ScenarioResult, Sensitivity, SkewRecord, compute, judge, judge::settle,
+    CountRecord, Evidence, FinalValue, Finding, LEAST_MATCHES, LayoutRecord, OutcomeRecord, PaceRecord,
+    PlacementRecord, Record, ScenarioResult, Sensitivity, SkewRecord, StartRecord, compute, judge, judge::settle,
 };
 use crate::stats::Drift;
 
@@ -54,16 +54,13 @@ pub(super) fn results(record: &Record, problems: &mut Problems) {
 fn computed(record: &Record, problems: &mut Problems) {
     let mut wanted = record.results.clone();
     wanted.iter_mut().for_each(compute);
-    let arch: Option<Arch> = record.host.architecture.parse().ok();
-    let arch = arch.filter(|_| record.results.iter().all(is_of_this_catalogue));
-    for (result, arch) in wanted.iter_mut().zip(arch.into_iter().cycle()) {
-        result.is_control = catalogue::is_control(&result.scenario, &result.source_sha256, arch);
-    }
-    if arch.is_some() && record.parts.is_empty() {
-        judge(&mut wanted);
-    } else {
-        problems.each("results", &record.results, |problems, result| claims(result, &record.results, problems));
-        wanted.iter_mut().for_each(settle);
+    let arch: Option<Arch> = record.host.architecture.parse().ok().filter(|_| record.parts.is_empty());
+    match arch.filter(|_| record.results.iter().all(is_of_this_catalogue)) {
+        Some(arch) => judge(&mut wanted, arch),
+        None => {
+            problems.each("results", &record.results, |problems, result| claims(result, &record.results, problems));
+            wanted.iter_mut().for_each(settle);
+        }
     }
     for (number, (found, wanted)) in record.results.iter().zip(&mut wanted).enumerate() {
         // Early versions did not write this field.
@@ -112,8 +109,6 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
     let ScenarioResult {
         scenario,
         group: _,
-        question: _,      // source()
-        is_control: _,    // computed()
         source_sha256: _, // hashes()
         code_sha256: _,
         source: _,
@@ -151,7 +146,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         nice,
         stress: _,
         skews,
-        last_writers,
+        starts,
         blocks,
         repeats,
         gaps: _,
@@ -161,7 +156,6 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         controls_fired: _,
         evidence,
         finding: _,
-        former_meanings: _, // only an earlier version's reader adds one
         extra: _,
     } = result;
     if scenario.is_empty() {
@@ -239,14 +233,14 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
             problems.range("matches", matches.unwrap_or(0), 0..=*iterations);
         });
     }
-    problems.each("last_writers", last_writers, |problems, entry| {
-        let LastWriterRecord { prefetched: _, writers, iterations, races } = entry;
+    problems.each("starts", starts, |problems, start| {
+        let StartRecord { warm: _, last_writers, iterations, races } = start;
         problems.range("races", *races, 0..=*iterations);
-        for (location, thread) in writers {
+        for (location, thread) in last_writers {
             let number = thread.strip_prefix('P').and_then(|number| number.parse::<usize>().ok());
             if number.is_none_or(|number| number >= cpus.len()) {
                 problems.say(
-                    &format!("writers.{location}"),
+                    &format!("last_writers.{location}"),
                     format!("is '{thread}'; expected P0 to P{}", cpus.len().saturating_sub(1)),
                 );
             }
@@ -265,9 +259,9 @@ fn pace_ranges(pace: &PaceRecord, problems: &mut Problems) {
         profile: _,
         group,
         given_group: _,
-        prefetch: _,
+        warm: _,
         focused: _,
-        end_spread_ns,
+        apart_ns,
         late,
     } = pace;
     problems.one_of("mode", mode, &["free", "paced"]);
@@ -282,9 +276,7 @@ fn pace_ranges(pace: &PaceRecord, problems: &mut Problems) {
         }
     }
     problems.range("group", *group, 1..=MOST_INSTANCES);
-    if let Some(ns) = end_spread_ns {
-        problems.range("end_spread_ns", *ns, 0.0..=LONGEST_NS);
-    }
+    problems.range("apart_ns", *apart_ns, 0.0..=LONGEST_NS);
     if let Some(late) = late {
         problems.range("late", *late, 0.0..=1.0);
     }
@@ -317,7 +309,7 @@ fn one_run(record: &Record, result: &ScenarioResult, problems: &mut Problems) {
 
 /// Checks that counts add up: by outcome, skew, start, block and repeat.
 fn counts(result: &ScenarioResult, problems: &mut Problems) {
-    let ScenarioResult { iterations, races, matches, ref outcomes, ref skews, ref last_writers, .. } = *result;
+    let ScenarioResult { iterations, races, matches, ref outcomes, ref skews, ref starts, .. } = *result;
     problems.adds_up(
         "outcomes",
         "the counts",
@@ -392,23 +384,17 @@ fn counts(result: &ScenarioResult, problems: &mut Problems) {
             problems.adds_up("repeats", "the matches", sum(each.into_iter()), matches, "matches");
         }
     }
-    if !last_writers.is_empty() {
+    if !starts.is_empty() {
         problems.adds_up(
-            "last_writers",
+            "starts",
             "the iterations",
-            sum(last_writers.iter().map(|entry| entry.iterations)),
+            sum(starts.iter().map(|start| start.iterations)),
             iterations,
             "iterations",
         );
-        problems.adds_up(
-            "last_writers",
-            "the races",
-            sum(last_writers.iter().map(|entry| entry.races)),
-            races,
-            "races",
-        );
-        let keys: Vec<_> = last_writers.iter().map(|entry| (entry.prefetched, &entry.writers)).collect();
-        problems.distinct("last_writers", "choice of last writers and prefetch", &keys);
+        problems.adds_up("starts", "the races", sum(starts.iter().map(|start| start.races)), races, "races");
+        let keys: Vec<_> = starts.iter().map(|start| (start.warm, &start.last_writers)).collect();
+        problems.distinct("starts", "start", &keys);
     }
 }
 
@@ -475,7 +461,6 @@ fn source(result: &ScenarioResult, problems: &mut Problems) {
     let program = &scenario.program;
     let mut wanted = result.clone();
     wanted.scenario.clone_from(&scenario.name);
-    wanted.question = scenario.test.header.summary();
     wanted.condition = program.condition_text();
     wanted.match_event = program.match_event.as_ref().map(|event| program.prop(event));
     problems.differences(result, &wanted, "its source gives");
