@@ -10,7 +10,7 @@ use std::time::Duration;
 use wakerace::arch::Arch;
 use wakerace::catalogue;
 use wakerace::codegen::Pace;
-use wakerace::harness::{self, Adapt, Job, Limits, Plan, Warm};
+use wakerace::harness::{self, Adapt, Job, Limits, Plan, Prefetch};
 use wakerace::isa::emit;
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::machine::{self, Class, Clock, Topology};
@@ -129,7 +129,7 @@ fn measure(setting: &Setting, cpus: &[usize], clock: Clock) -> Sample {
         pace,
         period: 0,
         group: 1,
-        warm: Warm::Off,
+        prefetch: Prefetch::Off,
         focus: false,
         nice: 0,
         adapt: Adapt::Never,

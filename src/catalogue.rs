@@ -131,6 +131,11 @@ pub fn named(name: &str) -> Result<Scenario> {
     found.map_or_else(|| Err(unknown(name)), load)
 }
 
+/// Whether a test is a control of the catalogue on an architecture: it has the name and the source of one.
+pub fn is_control(name: &str, sha256: &str, arch: Arch) -> bool {
+    named(name).is_ok_and(|scenario| scenario.sha256 == sha256 && scenario.is_control(arch))
+}
+
 /// The scenarios that the user names on the command line, each once, in that order. A name is a file, a
 /// folder (searched recursively for `*.litmus`), a built-in scenario (`S01-as-is`), its prefix before a
 /// hyphen (`S12c`), or a group (`fixes`). Files and folders on disk take precedence.

@@ -5,17 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::arch::Arch;
-use crate::catalogue::Scenario;
+use crate::catalogue::{self, Scenario};
 use crate::codegen::{self, Pace, Target, ThreadCode};
 use crate::error::{Error, Result};
-use crate::harness::{self, Adapt, Job, LastWriterTally, Limits, Plan, Stop, StressKind, Tally, Warm};
+use crate::harness::{self, Adapt, Job, LastWriterTally, Limits, Plan, Prefetch, Stop, StressKind, Tally};
 use crate::isa;
 use crate::layout::{Layout, LayoutKind};
 use crate::machine::{self, Clock, Counters, Placement};
 use crate::program::{Const, Program};
 use crate::record::{
-    CountRecord, Evidence, FinalValue, Finding, Gaps, LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord,
-    ScenarioResult, SkewRecord, StartRecord, compute,
+    CountRecord, Evidence, FinalValue, Finding, Gaps, LastWriterRecord, LayoutRecord, OutcomeRecord, PaceRecord,
+    PlacementRecord, ScenarioResult, SkewRecord, compute,
 };
 use crate::stats::drift;
 use crate::verdict::Expectation;
@@ -77,7 +77,7 @@ pub struct Choice {
     /// Instances per tick; if absent, calibration chooses the number.
     pub group: Option<usize>,
     /// Whether the lines of a group are prefetched before its tick.
-    pub warm: Warm,
+    pub prefetch: Prefetch,
     /// Load on the memory system beside the experiment, if any.
     pub stress: Option<StressKind>,
     /// Name of the profile that the settings come from, if any.
@@ -232,7 +232,7 @@ fn run_with(
         period: 0,
         group: experiment.choice.group.unwrap_or(1),
         // Only a thread that waits for a tick has time to prefetch.
-        warm: if pace == Pace::Paced { experiment.choice.warm } else { Warm::Off },
+        prefetch: if pace == Pace::Paced { experiment.choice.prefetch } else { Prefetch::Off },
         focus: false,
         nice: experiment.common.nice,
         adapt: Adapt::Never,
@@ -360,6 +360,8 @@ fn result(
     let mut result = ScenarioResult {
         scenario: scenario.name.clone(),
         group: scenario.group.clone(),
+        question: scenario.test.header.summary(),
+        is_control: catalogue::is_control(&scenario.name, &scenario.sha256, target.arch),
         source_sha256: scenario.sha256.clone(),
         code_sha256: codegen::hash(code),
         source: scenario.test.source.text().to_owned(),
@@ -377,9 +379,9 @@ fn result(
             profile: experiment.choice.profile.clone(),
             group: plan.group,
             given_group: experiment.choice.group.is_some(),
-            warm: plan.warm,
+            prefetch: plan.prefetch,
             focused: plan.focus,
-            apart_ns: measurement.apart,
+            end_spread_ns: Some(measurement.apart),
             late: paced.then_some(measurement.late),
         },
         layout: LayoutRecord { kind: layout.kind.to_string(), line_bytes: layout.line, stride_bytes: layout.stride },
@@ -423,12 +425,12 @@ fn result(
                 outcomes: outcomes.keys().map(|row| tally.outcomes.get(row).copied().unwrap_or(0)).collect(),
             })
             .collect(),
-        starts: measurement
+        last_writers: measurement
             .tally
-            .starts
+            .last_writers
             .iter()
-            .filter(|start| start.iterations > 0)
-            .map(|tally| start(program, tally))
+            .filter(|tally| tally.iterations > 0)
+            .map(|tally| last_writers(program, tally))
             .collect(),
         blocks: (measurement.blocks.iter())
             .map(|&harness::Block { iterations, races }| CountRecord { iterations, races, matches: None })
@@ -448,17 +450,18 @@ fn result(
             ..Evidence::default()
         }),
         finding: Finding::Inconclusive,
+        former_meanings: Vec::new(),
         extra: BTreeMap::new(),
     };
     compute(&mut result);
     Ok(result)
 }
 
-fn start(program: &Program, tally: &LastWriterTally) -> StartRecord {
-    let named = program.locations.iter().zip(&tally.last_writers);
-    StartRecord {
-        warm: tally.warm,
-        last_writers: named
+fn last_writers(program: &Program, tally: &LastWriterTally) -> LastWriterRecord {
+    let named = program.locations.iter().zip(&tally.writers);
+    LastWriterRecord {
+        prefetched: tally.prefetched,
+        writers: named
             .filter_map(|(location, thread)| thread.map(|thread| (location.name.clone(), format!("P{thread}"))))
             .collect(),
         iterations: tally.iterations,
@@ -504,7 +507,7 @@ mod tests {
             layout: LayoutKind::Padded,
             batch: None,
             group: None,
-            warm: Warm::Off,
+            prefetch: Prefetch::Off,
             stress: None,
             profile: Some("a profile".to_owned()),
         };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::harness::{StressKind, Warm};
+use crate::harness::{Prefetch, StressKind};
 use crate::input::{Limit, read_text};
 use crate::machine::{Class, Host};
 use crate::{files, record, shown};
@@ -28,7 +28,8 @@ pub struct Settings {
     #[serde(default)]
     pub group: Option<usize>,
     /// Whether the lines of a group are prefetched before its tick.
-    pub warm: Warm,
+    #[serde(alias = "warm")]
+    pub prefetch: Prefetch,
     /// Instances per batch; if absent, as many as fit the caches.
     pub batch: Option<usize>,
     /// Load on the memory system from the CPUs that the test does not use, if any.
@@ -43,7 +44,7 @@ impl Settings {
             pace: "paced".to_owned(),
             layout: "padded".to_owned(),
             group: None,
-            warm: Warm::default(),
+            prefetch: Prefetch::default(),
             batch: None,
             stress: None,
         }
@@ -57,10 +58,10 @@ impl std::fmt::Display for Settings {
             write!(f, ", group {group}")?;
         }
         if self.pace == "paced" {
-            f.write_str(match self.warm {
-                Warm::On => ", prefetch on",
-                Warm::Off => ", prefetch off",
-                Warm::Turns => ", prefetch in turns",
+            f.write_str(match self.prefetch {
+                Prefetch::On => ", prefetch on",
+                Prefetch::Off => ", prefetch off",
+                Prefetch::Turns => ", prefetch in turns",
             })?;
         }
         if let Some(batch) = self.batch {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::harness::{Limits, StressKind, Warm};
+use crate::harness::{Limits, Prefetch, StressKind};
 use crate::profile::Settings;
 use crate::stats::median;
 
@@ -34,20 +34,20 @@ const GRACE: f64 = 0.5;
 pub fn candidates(layouts: &[String], spare_cpus: bool) -> Vec<Settings> {
     let mut out = vec![Settings::default_paced()];
     for layout in layouts {
-        let like = |pace: &str, group, warm| Settings {
+        let like = |pace: &str, group, prefetch| Settings {
             pace: pace.to_owned(),
             layout: layout.clone(),
             group,
-            warm,
+            prefetch,
             ..Settings::default_paced()
         };
         for batch in [512, 2048, 8192] {
-            out.push(Settings { batch: Some(batch), ..like("free", None, Warm::Off) });
+            out.push(Settings { batch: Some(batch), ..like("free", None, Prefetch::Off) });
         }
         let groups: &[usize] = if layout == "dense" { &[1, 8, 16, 32, 64] } else { &[1, 2, 4, 8] };
         for &group in groups {
-            for warm in [Warm::On, Warm::Off] {
-                let calm = like("paced", Some(group), warm);
+            for prefetch in [Prefetch::On, Prefetch::Off] {
+                let calm = like("paced", Some(group), prefetch);
                 for stress in StressKind::ALL.into_iter().filter(|_| spare_cpus && [1, 4].contains(&group)) {
                     out.push(Settings { stress: Some(stress), ..calm.clone() });
                 }

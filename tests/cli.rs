@@ -43,7 +43,7 @@ const ALWAYS: &str = "P0(int *x) { WRITE_ONCE(*x, 1); }\nP1(int *x) { int r0; r0
 fn check_record(path: &Path) -> Record {
     let text = fs::read_to_string(path).unwrap();
     let plain: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(plain["schema"], "wakerace/1");
+    assert_eq!((plain["schema"].as_str(), plain["version"].as_u64()), (Some("wakerace/2"), Some(2)));
     let record: Record = serde_json::from_str(&text).unwrap();
     for result in &record.results {
         let sum: u64 = result.outcomes.iter().map(|outcome| outcome.count).sum();
@@ -220,7 +220,7 @@ fn instances_run_in_groups_and_densely_lose_none() {
     let folder = folder();
     let path = folder.path().join("r.json");
     for layout in ["padded", "packed", "dense"] {
-        for (group, warm) in [("1", false), ("7", true), ("64", true)] {
+        for (group, prefetch) in [("1", false), ("7", true), ("64", true)] {
             let mut command = wakerace(folder.path());
             command.args([
                 "run",
@@ -235,7 +235,7 @@ fn instances_run_in_groups_and_densely_lose_none() {
             command
                 .args(["--layout", layout, "--group", group, "-n", "12345", "--no-save", "--export-json"])
                 .arg(&path);
-            command.args(warm.then_some("--warm")).assert().success();
+            command.args(prefetch.then_some("--prefetch")).assert().success();
             let record = check_record(&path);
             assert_eq!((record.results[0].iterations, record.results[0].races), (12_345, 0), "{layout} {group}");
             assert_eq!(record.results[0].pace.group.to_string(), group);
@@ -261,9 +261,15 @@ fn a_tuned_profile_is_taken_named_and_refused_elsewhere() {
     run(&[]).assert().success().stderr(contains("this host's profile"));
     let record = check_record(&path);
     assert!(record.results[0].pace.profile.as_ref().is_some_and(|profile| profile.starts_with("tuned on SB")));
-    for option in
-        ["--window", "--window=-9..9/3", "--atomics=llsc", "--pace=free", "--layout=padded", "--batch=64", "--warm=on"]
-    {
+    for option in [
+        "--window",
+        "--window=-9..9/3",
+        "--atomics=llsc",
+        "--pace=free",
+        "--layout=padded",
+        "--batch=64",
+        "--prefetch=on",
+    ] {
         let long = option.split('=').next().unwrap();
         run(&[option]).assert().code(2).stderr(contains("--profile").and(contains(long)));
     }
@@ -581,7 +587,7 @@ fn bad_arguments_give_exit_2_and_one_clear_message() {
         (vec!["run", "--pace", "free", "--window"], "apply only to paced runs"),
         (vec!["run", "--pace", "free", "--period", "9"], "apply only to paced runs"),
         (vec!["run", "--pace", "free", "--group", "2"], "apply only to paced runs"),
-        (vec!["run", "--pace", "free", "--warm"], "apply only to paced runs"),
+        (vec!["run", "--pace", "free", "--prefetch"], "apply only to paced runs"),
         (vec!["run", "--group", "0"], "1..=4096"),
         (vec!["run", "--nice=-21"], "-20..=19"),
         (vec!["run", "--batch", "1048577"], "1048577 is more than 1048576"),
@@ -624,7 +630,7 @@ fn what_was_thrown_away_is_shown_where_it_is_much() {
 
 #[test]
 fn a_profile_reads_back_as_it_was_written() {
-    use wakerace::harness::{StressKind, Warm};
+    use wakerace::harness::{Prefetch, StressKind};
     use wakerace::machine::Class;
     use wakerace::profile::{Profile, Settings, Tuned};
     let folder = folder();
@@ -638,7 +644,7 @@ fn a_profile_reads_back_as_it_was_written() {
             pace: "paced".to_owned(),
             layout: "packed".to_owned(),
             group: Some(4),
-            warm: Warm::Off,
+            prefetch: Prefetch::Off,
             batch: Some(77),
             stress: Some(StressKind::Memory),
         },
@@ -820,4 +826,80 @@ fn a_closed_pipe_is_no_error() {
     let mut words = String::new();
     child.stderr.take().unwrap().read_to_string(&mut words).unwrap();
     assert_eq!((child.wait().unwrap().code(), words.as_str()), (Some(0), ""));
+}
+
+/// The subcommands that `wakerace --help` lists.
+fn subcommands() -> Vec<String> {
+    let output = wakerace(folder().path()).arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names = commands.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    names.map(|line| line.split_whitespace().next().unwrap().to_owned()).filter(|name| name != "help").collect()
+}
+
+#[test]
+fn completions_know_every_subcommand_and_option() {
+    let folder = folder();
+    let names = subcommands();
+    assert!(names.len() >= 15, "{names:?}");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = wakerace(folder.path()).args(["completions", shell]).assert().success();
+        let script = String::from_utf8(script.get_output().stdout.clone()).unwrap();
+        for name in names.iter().map(String::as_str).chain(["stop-after-races", "blocked-on-store"]) {
+            assert!(script.contains(name), "{shell}: {name}");
+        }
+    }
+    wakerace(folder.path()).args(["completions", "tcl"]).assert().code(2).stderr(contains("bash"));
+}
+
+#[test]
+fn every_subcommand_has_a_manual_page() {
+    let folder = folder();
+    wakerace(folder.path()).args(["man", "-o", "."]).assert().success();
+    let page = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    let main = page("wakerace.1");
+    for name in subcommands() {
+        assert!(main.contains(&format!("wakerace\\-{name}(1)")), "{name}");
+        assert!(page(&format!("wakerace-{name}.1")).contains(&format!("wakerace\\-{name}")), "{name}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), subcommands().len() + 1);
+    for words in [".SH \"EXIT STATUS\"", ".SH ENVIRONMENT", "\\fB130\\fR", "XDG_CONFIG_HOME"] {
+        assert!(main.contains(words), "{words}");
+    }
+    assert!(page("wakerace-run.1").contains("stop\\-after\\-races"));
+    wakerace(folder.path()).args(["man", "-o", "nowhere"]).assert().code(2).stderr(contains("nowhere"));
+}
+
+#[test]
+fn a_capture_shows_the_same_cpus_elsewhere() {
+    let folder = folder();
+    wakerace(folder.path()).args(["topology", "--capture", "box.json"]).assert().success();
+    let shown = |args: &[&str]| {
+        let output = wakerace(folder.path()).arg("topology").args(args).assert().success();
+        let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+        let begin = text.find("  CPU  core").unwrap();
+        text[begin..].lines().take_while(|line| !line.starts_with("counters")).collect::<Vec<_>>().join("\n")
+    };
+    let (here, there) = (shown(&[]), shown(&["--topology", "box.json"]));
+    assert_eq!(there.trim_end(), here.trim_end());
+
+    // A folder with a copy of another machine's files.
+    let other = folder.path().join("other/sys/devices/system/cpu");
+    fs::create_dir_all(other.join("cpu7/topology")).unwrap();
+    fs::create_dir_all(other.join("cpu9/topology")).unwrap();
+    fs::write(other.join("online"), "7,9\n").unwrap();
+    for cpu in ["cpu7", "cpu9"] {
+        fs::write(other.join(cpu).join("topology/core_cpus_list"), "7,9\n").unwrap();
+        fs::write(other.join(cpu).join("topology/package_cpus_list"), "7,9\n").unwrap();
+    }
+    assert!(shown(&["--topology", "other"]).contains("2 threads: CPUs 7,9 (smt)"));
+
+    let wrong = |path: &str, words: &str| {
+        wakerace(folder.path()).args(["topology", "--topology", path]).assert().code(2).stderr(contains(words));
+    };
+    wrong("nothing", "nothing");
+    write(folder.path(), "no.json", "{}");
+    wrong("no.json", "not a capture");
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    wrong("empty", "no sys/devices/system/cpu/online below it");
 }

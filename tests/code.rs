@@ -13,7 +13,7 @@ use predicates::prelude::PredicateBooleanExt;
 use wakerace::arch::Arch;
 use wakerace::catalogue;
 use wakerace::codegen::{Atomics, Instruction, Pace, Part, Target, ThreadCode, disassemble, hash};
-use wakerace::harness::{Adapt, Job, Limits, Measurement, OutcomeCounts, Plan, Warm, run};
+use wakerace::harness::{Adapt, Job, Limits, Measurement, OutcomeCounts, Plan, Prefetch, run};
 use wakerace::isa::{self, emit};
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::{Source, parse};
@@ -242,7 +242,7 @@ fn measure(program: &Program, pace: Pace, kind: LayoutKind, batch: usize, limits
         pace,
         period: 500,
         group: 1,
-        warm: Warm::Off,
+        prefetch: Prefetch::Off,
         focus: false,
         nice: 0,
         adapt: Adapt::Never,
@@ -488,7 +488,7 @@ fn a_test_that_deadlocks_ends_with_an_error() {
         pace: Pace::Free,
         period: 0,
         group: 1,
-        warm: Warm::Off,
+        prefetch: Prefetch::Off,
         focus: false,
         nice: 0,
         adapt: Adapt::Never,
@@ -518,7 +518,7 @@ fn ends_are_compared_as_the_counter_of_p0_has_them() {
         pace: Pace::Paced,
         period: clock.ticks(1000.0) as u64,
         group: 1,
-        warm: Warm::Off,
+        prefetch: Prefetch::Off,
         focus: false,
         nice: 0,
         adapt: Adapt::Never,

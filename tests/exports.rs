@@ -128,12 +128,12 @@ fn every_line_of_a_window() {
 }
 
 #[test]
-fn every_line_of_starts() {
+fn every_line_of_last_writers() {
     let folder = tempfile::tempdir().unwrap();
     let [run, _] = files(folder.path());
-    let all = lines(&exported(&["--starts-csv"], &run));
+    let all = lines(&exported(&["--last-writers-csv"], &run));
     let wanted = [
-        "architecture,cpu_model,emulated,scenario,cpus,class,last_written,fetched,iterations,races",
+        "architecture,cpu_model,emulated,scenario,cpus,class,last_writers,prefetched,iterations,races",
         "x86_64,Example 9000,false,SB,0 2,core,x=P0 y=P1,false,300,201",
         "x86_64,Example 9000,false,SB,0 2,core,x=P1 y=P0,true,700,399",
         "x86_64,Example 9000,false,S05-swapped,0 2,core,__state=P0 blocked_on=P0,false,950,33",

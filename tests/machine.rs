@@ -14,7 +14,7 @@ use wakerace::arch::Arch;
 use wakerace::catalogue;
 use wakerace::codegen::{Atomics, Target};
 use wakerace::experiment::{self, Choice, Common, Experiment, PaceChoice};
-use wakerace::harness::{Limits, Warm};
+use wakerace::harness::{Limits, Prefetch};
 use wakerace::layout::LayoutKind;
 use wakerace::machine::{Class, Clock, CounterOffset, Placement, Topology, allowed_cpus, exactly};
 use wakerace::record::{Record, ScenarioResult, problems};
@@ -142,7 +142,7 @@ fn the_clock_is_checked_shown_and_recorded() {
     command.arg(&path).assert().success();
     let record: Record = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     let check = record.host.clock_check.as_ref().expect("it was checked");
-    assert_eq!(check.unfit.is_some(), check.looks_differ > 1e-3, "{check:?}");
+    assert_eq!(check.unfit.is_some(), check.passes_differ > 1e-3, "{check:?}");
     assert!(check.calibration_s >= 0.02, "{check:?}");
     let current = fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource");
     assert_eq!(check.clocksource.as_deref(), current.ok().as_deref().map(str::trim));
@@ -157,7 +157,7 @@ fn the_clock_is_checked_shown_and_recorded() {
     // Impossible values are reported.
     assert_eq!(problems(&record), Vec::<String>::new());
     let mut wrong = record;
-    wrong.host.clock_check.as_mut().unwrap().looks_differ = -1.0;
+    wrong.host.clock_check.as_mut().unwrap().passes_differ = -1.0;
     let elsewhere =
         CounterOffset { cpu: 4097, offset_ns: Some(1.0), error_ns: Some(2.0), corrected: false, problem: None };
     wrong.results[0].counters = vec![elsewhere];
@@ -187,7 +187,7 @@ fn sb(common: impl FnOnce(&mut Common), skews: Vec<i64>, batch: usize) -> Scenar
         layout: LayoutKind::Padded,
         batch: Some(batch),
         group: Some(1),
-        warm: Warm::Off,
+        prefetch: Prefetch::Off,
         stress: None,
         profile: None,
     };

@@ -11,7 +11,7 @@ use predicates::str::contains;
 use serde_json::{Value, json};
 use wakerace::litmus::Verdict;
 use wakerace::publish::Publish as _;
-use wakerace::record::{self, AnyRecord, Merger, Record, RunRecord, ScenarioResult};
+use wakerace::record::{self, AnyRecord, FormerMeaning, Merger, Record, RunRecord, ScenarioResult};
 use wakerace::verdict::VerdictSource;
 
 use common::small::{self, another, complete};
@@ -44,9 +44,9 @@ fn other() -> Record {
             {"skew_ns": 45.23, "iterations": 450, "matches": 250, "races": 31, "outcomes": [200, 31, 219]},
             {"skew_ns": 60.0, "iterations": 250, "matches": 150, "races": 10, "outcomes": [100, 10, 140]}
         ],
-        "starts": [
-            {"warm": false, "last_writers": {"__state": "P0", "blocked_on": "P0"}, "iterations": 200, "races": 11},
-            {"warm": false, "last_writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 500, "races": 30}
+        "last_writers": [
+            {"prefetched": false, "writers": {"__state": "P0", "blocked_on": "P0"}, "iterations": 200, "races": 11},
+            {"prefetched": false, "writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 500, "races": 30}
         ],
         "gaps": small::gaps("iterations", &[20, 77]),
         "blocks": [{"iterations": 300, "races": 20}, {"iterations": 310, "races": 19}],
@@ -58,7 +58,7 @@ fn other() -> Record {
     result.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     result["pace"]["period_ticks"] = 402.into();
     result["pace"]["period_ns"] = 160.8.into();
-    result["pace"]["apart_ns"] = 20.0.into();
+    result["pace"]["end_spread_ns"] = 20.0.into();
     result["pace"]["late"] = 0.5.into();
     result["placement"]["cpus"] = json!([1, 3]);
     result["counters"][0]["cpu"] = 3.into();
@@ -99,10 +99,10 @@ fn every_field_of_a_result_has_its_meaning_in_a_sum() {
             {"skew_ns": 45.2, "iterations": 1550, "matches": 740, "races": 111, "outcomes": [800, 10, 111, 629]},
             {"skew_ns": 60.0, "iterations": 250, "matches": 150, "races": 10, "outcomes": [100, 0, 10, 140]}
         ],
-        "starts": [
-            {"warm": false, "last_writers": {"__state": "P0", "blocked_on": "P0"}, "iterations": 1150, "races": 44},
-            {"warm": true, "last_writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 1050, "races": 50},
-            {"warm": false, "last_writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 500, "races": 30}
+        "last_writers": [
+            {"prefetched": false, "writers": {"__state": "P0", "blocked_on": "P0"}, "iterations": 1150, "races": 44},
+            {"prefetched": true, "writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 1050, "races": 50},
+            {"prefetched": false, "writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 500, "races": 30}
         ],
         "gaps": small::gaps("iterations", &[20, 30, 41, 500, 12_345, 20, 77]),
         "discarded": 12_009, "disturbances": 539, "moved": 423, "filtered": 5333, "elapsed_s": 42.5, "in_batches_s": 32.25, "nice": 3
@@ -118,7 +118,7 @@ fn every_field_of_a_result_has_its_meaning_in_a_sum() {
     wanted["evidence"] = json!({"needs": [["store-load"]], "seen": [], "controls": [], "looked": 1283, "needed": 1000});
     wanted["pace"]["period_ticks"] = Value::Null;
     wanted["pace"]["period_ns"] = ((120.8 * 2000.0 + 160.8 * 700.0) / 2700.0).into();
-    wanted["pace"]["apart_ns"] = ((13.5 * 2000.0 + 20.0 * 700.0) / 2700.0).into();
+    wanted["pace"]["end_spread_ns"] = ((13.5 * 2000.0 + 20.0 * 700.0) / 2700.0).into();
     wanted["pace"]["late"] = ((0.27 * 2000.0 + 0.5 * 700.0) / 2700.0).into();
     let mut computed: ScenarioResult = serde_json::from_value(wanted.clone()).unwrap();
     record::compute(&mut computed);
@@ -140,7 +140,9 @@ fn every_field_of_a_record_has_its_meaning_in_a_sum() {
     b.interrupted = true;
     b.extra.insert("colour".to_owned(), "green".into());
     let sum = sum_of(&[&a, &b]);
-    let RunRecord { schema, id, tool, command, started, elapsed_s, interrupted, host, results, parts, extra } = sum;
+    let RunRecord { schema, version, id, tool, command, started, elapsed_s, interrupted, host, results, parts, extra } =
+        sum;
+    assert_eq!(version, record::VERSION);
     assert_eq!((schema, tool, command, started, host), (a.schema, a.tool, a.command, a.started, a.host));
     assert_eq!((elapsed_s, interrupted, results.len()), (108.25, true, 3));
     assert_eq!(parts.iter().map(|part| part.id.as_str()).collect::<Vec<_>>(), [&a.id, &b.id]);
@@ -189,14 +191,14 @@ fn what_one_part_lacks_the_sum_lacks() {
         let (one, two) = (sum_of(&[&small::run(), &b]), sum_of(&[&b, &small::run()]));
         [one.results[1].clone(), two.results[1].clone()]
     };
-    for result in sum(|b| b.starts.clear()) {
-        assert_eq!(result.starts, []);
+    for result in sum(|b| b.last_writers.clear()) {
+        assert_eq!(result.last_writers, []);
     }
     for result in sum(|b| b.displayed.clear()) {
         assert_eq!(result.displayed, ["1:r0", "1:r1"]);
     }
-    for result in sum(|b| b.pace.apart_ns = 0.0) {
-        assert_eq!(result.pace.apart_ns, 0.0);
+    for result in sum(|b| b.pace.end_spread_ns = None) {
+        assert_eq!(result.pace.end_spread_ns, None);
     }
     for result in sum(|b| b.pace.late = None) {
         assert_eq!(result.pace.late, None);
@@ -319,14 +321,14 @@ type Difference = (fn(&mut ScenarioResult), &'static str);
 
 #[test]
 fn what_must_be_the_same_is() {
-    let cases: [Difference; 16] = [
+    let cases: [Difference; 18] = [
         (|b| b.source_sha256 = "0".repeat(64), "the source of S05-swapped"),
         (|b| b.code_sha256 = "0".repeat(64), "the code of S05-swapped"),
         (|b| b.condition = "exists (x=1)".to_owned(), "the condition of"),
         (|b| b.match_event = None, "the match event of"),
         (|b| b.pace.mode = "free".to_owned(), "the pace of"),
         (|b| b.pace.given_group = true, "the group of"),
-        (|b| b.pace.warm = wakerace::harness::Warm::On, "the prefetch setting of"),
+        (|b| b.pace.prefetch = wakerace::harness::Prefetch::On, "the prefetch setting of"),
         (|b| b.stress = Some("memory".to_owned()), "the stress of"),
         (|b| b.pace.focused = false, "focused of"),
         (|b| b.pace.given_period_ns = Some(100.0), "the period of"),
@@ -336,6 +338,14 @@ fn what_must_be_the_same_is() {
         (|b| b.atomics = Some("lse".to_owned()), "the atomics of"),
         (|b| b.expected = None, "the expectation of"),
         (|b| b.gaps.unit = "ns".to_owned(), "the unit of the histogram of"),
+        (
+            |b| b.former_meanings = vec![FormerMeaning::InBatchesFromHeadStart],
+            "the meaning of in_batches_s of S05-swapped is from 2 us before the first tick in b.json and from the first tick in a.json",
+        ),
+        (
+            |b| b.former_meanings = vec![FormerMeaning::FilteredAreIterations],
+            "the meaning of iterations of S05-swapped is with instances that the filter excludes in b.json",
+        ),
     ];
     for (edit, message) in cases {
         let mut b = other();
@@ -378,7 +388,7 @@ fn a_sum_that_does_not_fit_is_refused_and_leaves_nothing_behind() {
         |b| b.disturbances = u64::MAX,
         |b| b.outcomes[0].count = u64::MAX,
         |b| b.skews[0].iterations = u64::MAX,
-        |b| b.starts[0].races = u64::MAX,
+        |b| b.last_writers[0].races = u64::MAX,
     ];
     for edit in huge {
         let mut b = other();

@@ -77,7 +77,7 @@ fn a_page_needs_nothing_else_and_keeps_what_it_is_told() {
     };
     let emulated = part("<section id=\"emulated\">", "</section>");
     assert!(emulated.contains("badge forbidden\">emulated") && !emulated.contains("svg class=\"chart"));
-    for section in ["windows", "rates", "starts", "pairs", "gaps"] {
+    for section in ["windows", "rates", "last-writers", "pairs", "gaps"] {
         let drawn = part(&format!("<section id=\"{section}\">"), "</section>");
         assert!(drawn.contains("svg class=\"chart"), "{section} draws something");
         assert!(!drawn.contains("> D ") && !drawn.contains("data-name=\"D\""), "{section} draws the emulated run");
@@ -128,7 +128,7 @@ fn counts_at_the_edge_are_drawn_or_refused_and_never_a_panic() {
                 skew.skew_ns *= 1e300;
                 skew.outcomes.truncate(1);
             }
-            for start in &mut result.starts {
+            for start in &mut result.last_writers {
                 (start.iterations, start.races) = (count, count);
             }
         }
@@ -346,16 +346,17 @@ fn every_point_lies_where_its_counts_belong() {
         let end = place(&chart.x, value, f64::log10);
         assert!((mark.x - end).abs() < 1.5, "{}: the bar ends at {}, not {end}", result.scenario, mark.x);
         // Cache-line ownership: a bar for each start of the tests that raced.
-        let starts = seen.charts.iter().find(|chart| chart.section == "starts" && chart.caption == result.scenario);
-        assert_eq!(starts.is_some(), result.races > 0, "{}", result.scenario);
-        let bars = starts.map_or(&[][..], |chart| &chart.marks);
-        for start in result.starts.iter().filter(|_| result.races > 0) {
+        let last_writers =
+            seen.charts.iter().find(|chart| chart.section == "last-writers" && chart.caption == result.scenario);
+        assert_eq!(last_writers.is_some(), result.races > 0, "{}", result.scenario);
+        let bars = last_writers.map_or(&[][..], |chart| &chart.marks);
+        for start in result.last_writers.iter().filter(|_| result.races > 0) {
             let (raced, of) = (start.races.to_string(), start.iterations.to_string());
             let mark = bars.iter().find(|mark| mark.data["seen"] == raced && mark.data["of"] == of);
             let mark = mark.unwrap_or_else(|| panic!("no bar of {start:?}"));
             let interval = wakerace::stats::interval(start.races, start.iterations).unwrap();
             let value = if mark.bound { interval.high } else { start.rate() };
-            let end = place(&starts.unwrap().x, value, f64::log10);
+            let end = place(&last_writers.unwrap().x, value, f64::log10);
             assert!((mark.x - end).abs() < 1.5, "{start:?}: the bar ends at {}, not {end}", mark.x);
         }
     }

@@ -70,9 +70,22 @@ fn a_record_cut_anywhere_is_refused_and_never_a_panic() {
 #[test]
 fn other_versions_and_other_files_are_refused_by_name() {
     let (_, text) = shipped();
-    let future = edited(&text, |value| value["schema"] = "wakerace/9".into());
+    let future = edited(&text, |value| {
+        value["schema"] = "wakerace/9".into();
+        value["version"] = 9.into();
+    });
+    let torn = edited(&text, |value| {
+        value["schema"] = "wakerace/2".into();
+        value["version"] = 7.into();
+    });
+    let other = edited(&text, |value| value["schema"] = "wakerace-profile/1".into());
     let cases = [
-        (future.as_str(), "a newer version of wakerace wrote this file"),
+        (
+            future.as_str(),
+            "version 9 of the record format; this wakerace reads versions 1 and 2; a newer version of wakerace wrote this file",
+        ),
+        (torn.as_str(), "schema is 'wakerace/2', but version is 7"),
+        (other.as_str(), "unknown schema 'wakerace-profile/1'"),
         ("{}", "missing field `schema`"),
         ("[1", "not a wakerace record"),
         ("", "cut short"),
@@ -102,9 +115,9 @@ fn a_sum_counts_everything_once() {
         assert_eq!((sum.iterations, sum.races), (3 * one.iterations, 3 * one.races));
         assert_eq!(sum.gaps.count, 3 * one.gaps.count);
         assert_eq!(sum.skews.len(), one.skews.len());
-        assert_eq!(sum.starts.len(), one.starts.len());
-        for (sum, one) in sum.starts.iter().zip(&one.starts) {
-            assert_eq!((sum.warm, &sum.last_writers), (one.warm, &one.last_writers));
+        assert_eq!(sum.last_writers.len(), one.last_writers.len());
+        for (sum, one) in sum.last_writers.iter().zip(&one.last_writers) {
+            assert_eq!((sum.prefetched, &sum.writers), (one.prefetched, &one.writers));
             assert_eq!((sum.iterations, sum.races), (3 * one.iterations, 3 * one.races));
         }
         let (Some(wide), Some(narrow)) = (one.interval, sum.interval) else { panic!("no interval") };
@@ -112,11 +125,11 @@ fn a_sum_counts_everything_once() {
     }
     // A run that did not count them makes the sum one that did not.
     let mut older = again('d');
-    older.results.iter_mut().for_each(|result| result.starts.clear());
+    older.results.iter_mut().for_each(|result| result.last_writers.clear());
     let mut merger = Merger::new("a", one.clone()).unwrap();
     merger.add("older", older.clone()).unwrap();
     let other = merger.finish();
-    assert!(other.results.iter().all(|result| result.starts.is_empty()));
+    assert!(other.results.iter().all(|result| result.last_writers.is_empty()));
     // Sums of sums keep all their parts.
     let mut merger = Merger::new("sum", sum).unwrap();
     merger.add("older", older).unwrap();
@@ -165,7 +178,7 @@ fn comparing_tells_difference_from_chance() {
         outcome.count = if outcome.satisfies { outcome.count / 10 } else { outcome.count };
     }
     sb.skews.clear();
-    sb.starts.clear();
+    sb.last_writers.clear();
     sb.blocks.clear();
     sb.races = sb.outcomes.iter().filter(|outcome| outcome.satisfies).map(|outcome| outcome.count).sum();
     sb.iterations = sb.outcomes.iter().map(|outcome| outcome.count).sum();
@@ -280,33 +293,33 @@ fn windows_as_csv_lose_no_count() {
 }
 
 #[test]
-fn starts_as_csv_lose_no_count() {
+fn last_writers_as_csv_lose_no_count() {
     let (path, text) = shipped();
-    let (_, rows) = table(&path, "--starts-csv");
+    let (_, rows) = table(&path, "--last-writers-csv");
     for result in &run(&text).results {
         let of_result = || rows.iter().filter(|row| row[3] == result.scenario);
         let sum = |column: usize| -> u64 { of_result().map(|row| row[column].parse::<u64>().unwrap()).sum() };
         assert_eq!((sum(8), sum(9)), (result.iterations, result.races), "{}", result.scenario);
         let kinds: std::collections::BTreeSet<(&str, &str)> = of_result().map(|row| (&row[6], &row[7])).collect();
-        assert_eq!(kinds.len(), result.starts.len(), "{}", result.scenario);
+        assert_eq!(kinds.len(), result.last_writers.len(), "{}", result.scenario);
         assert!(kinds.iter().all(|(writers, _)| writers.contains("=P0") || writers.contains("=P1")), "{kinds:?}");
     }
 }
 
 #[test]
-fn a_start_without_races_is_a_bound() {
+fn last_writers_without_races_are_a_bound() {
     let (_, text) = shipped();
     let mut record = run(&text);
     let swapped = record.results.iter_mut().find(|result| result.scenario == "S05-swapped").unwrap();
-    let moved = std::mem::take(&mut swapped.starts[0].races);
-    swapped.starts[1].races += moved;
-    let bound = wakerace::stats::interval(0, swapped.starts[0].iterations).unwrap().high;
+    let moved = std::mem::take(&mut swapped.last_writers[0].races);
+    swapped.last_writers[1].races += moved;
+    let bound = wakerace::stats::interval(0, swapped.last_writers[0].iterations).unwrap().high;
     assert_eq!(record::problems(&record), Vec::<String>::new());
     let said = format!("< {bound:.1e} where the last writers were");
     assert!(record.summary().contains(&said), "{said}: {}", record.summary());
     let entry = Entry { name: "r.json".to_owned(), record: AnyRecord::Run(Box::new(record)) };
     let drawn = wakerace::publish::page(&[entry]).unwrap();
-    let start = drawn.find("<section id=\"starts\">").unwrap();
+    let start = drawn.find("<section id=\"last-writers\">").unwrap();
     assert!(drawn[start..].contains(&format!("&lt; {bound:.1e}")), "{bound}");
 }
 

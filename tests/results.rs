@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use wakerace::publish::{self, Entry, Publish};
-use wakerace::record::{self, Finding, Judgement, PROTOCOL_SCHEMA, ProtocolRecord, Record, SCHEMA};
+use wakerace::record::{self, AnyRecord, Finding, Judgement, PROTOCOL_SCHEMA, SCHEMA, VERSION};
 
 #[test]
 fn every_shipped_record_reads_and_adds_up() {
@@ -15,10 +15,10 @@ fn every_shipped_record_reads_and_adds_up() {
     let mut quoted = false;
     for path in common::records() {
         let shown = path.display();
-        let text = fs::read_to_string(&path).unwrap();
+        let read = record::read_file(&path).unwrap();
         if path.to_string_lossy().ends_with(".protocol.json") {
-            let record: ProtocolRecord = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{shown}: {error}"));
-            assert_eq!(record.schema, PROTOCOL_SCHEMA, "{shown}");
+            let AnyRecord::Protocol(record) = read else { panic!("{shown}: not a record of the protocol") };
+            assert_eq!((record.schema.as_str(), record.version), (PROTOCOL_SCHEMA, VERSION), "{shown}");
             assert!(!record.host.emulated && !record.tool.commit.contains("dirty"), "{shown}");
             assert!(path.starts_with(results.join(&record.host.architecture)), "{shown}");
             for result in &record.results {
@@ -28,8 +28,8 @@ fn every_shipped_record_reads_and_adds_up() {
             }
             continue;
         }
-        let record: Record = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{shown}: {error}"));
-        assert_eq!(record.schema, SCHEMA, "{shown}");
+        let AnyRecord::Run(record) = read else { panic!("{shown}: not a record of a run") };
+        assert_eq!((record.schema.as_str(), record.version), (SCHEMA, VERSION), "{shown}");
         assert!(!record.host.emulated, "{shown}: emulated runs are not results");
         assert!(!record.tool.commit.contains("dirty"), "{shown}: made by a program that no commit is");
         assert!(

@@ -204,23 +204,29 @@ fn counts_add_up_however_they_are_divided() {
                 |r| r["results"][1]["skews"][1]["skew_ns"] = (-60.0).into(),
                 "results[1].skews[1]: is the same skew as skews[0]",
             ),
-            (|r| r["results"][1]["starts"][0]["iterations"] = 7.into(), "results[1].starts: the iterations add up to"),
-            (|r| r["results"][1]["starts"][0]["races"] = 7.into(), "results[1].starts: the races add up to"),
             (
-                |r| r["results"][1]["starts"][0]["races"] = 951.into(),
-                "results[1].starts[0].races: is 951; expected 0 to 950",
+                |r| r["results"][1]["last_writers"][0]["iterations"] = 7.into(),
+                "results[1].last_writers: the iterations add up to",
             ),
             (
-                |r| r["results"][1]["starts"][0]["last_writers"]["__state"] = "P2".into(),
-                "results[1].starts[0].last_writers.__state: is 'P2'; expected P0 to P1",
+                |r| r["results"][1]["last_writers"][0]["races"] = 7.into(),
+                "results[1].last_writers: the races add up to",
+            ),
+            (
+                |r| r["results"][1]["last_writers"][0]["races"] = 951.into(),
+                "results[1].last_writers[0].races: is 951; expected 0 to 950",
+            ),
+            (
+                |r| r["results"][1]["last_writers"][0]["writers"]["__state"] = "P2".into(),
+                "results[1].last_writers[0].writers.__state: is 'P2'; expected P0 to P1",
             ),
             (
                 |r| {
-                    let first = r["results"][1]["starts"][0].clone();
-                    r["results"][1]["starts"][1]["warm"] = first["warm"].clone();
-                    r["results"][1]["starts"][1]["last_writers"] = first["last_writers"].clone();
+                    let first = r["results"][1]["last_writers"][0].clone();
+                    r["results"][1]["last_writers"][1]["prefetched"] = first["prefetched"].clone();
+                    r["results"][1]["last_writers"][1]["writers"] = first["writers"].clone();
                 },
-                "results[1].starts[1]: is the same start as starts[0]",
+                "results[1].last_writers[1]: is the same choice of last writers and prefetch as last_writers[0]",
             ),
         ],
     );
@@ -252,6 +258,15 @@ fn every_field_has_a_range() {
             (|r| r["results"][1]["elapsed_s"] = (-5).into(), "results[1].elapsed_s: is -5.0; expected 0.0 to "),
             (|r| r["results"][1]["elapsed_s"] = 0.into(), "results[1].elapsed_s: is 0, with 2000 iterations"),
             (|r| r["results"][1]["elapsed_s"] = 1e-10.into(), "results[1].iterations_per_s: is "),
+            (
+                |r| r["results"][0]["is_control"] = false.into(),
+                "results[0].is_control: is false; the record's other fields give true",
+            ),
+            (
+                |r| r["results"][1]["is_control"] = true.into(),
+                "results[1].is_control: is true; the record's other fields give false",
+            ),
+            (|r| r["results"][1]["question"] = "Why?".into(), "results[1].question: is \"Why?\"; its source gives"),
             (|r| r["results"][1]["in_batches_s"] = (-0.1).into(), "results[1].in_batches_s: is -0.1; "),
             (|r| r["results"][1]["in_batches_s"] = 2.6.into(), "results[1].in_batches_s: is 2.6; "),
             (|r| r["results"][1]["races"] = 3000.into(), "results[1].races: is 3000; expected 0 to 2000"),
@@ -278,7 +293,7 @@ fn every_field_has_a_range() {
                 |r| r["results"][1]["counters"][0]["error_ns"] = (-1).into(),
                 "results[1].counters[0].error_ns: is -1.0; ",
             ),
-            (|r| r["host"]["clock_check"]["looks_differ"] = (-1).into(), "host.clock_check.looks_differ: is -1.0; "),
+            (|r| r["host"]["clock_check"]["passes_differ"] = (-1).into(), "host.clock_check.passes_differ: is -1.0; "),
             (|r| r["host"]["clock_check"]["calibration_s"] = (-1).into(), "host.clock_check.calibration_s: is -1.0; "),
             (|r| r["host"]["clock_check"]["stated_hz"] = 0.into(), "host.clock_check.stated_hz: is 0.0; "),
             (|r| r["results"][1]["drift"]["statistic"] = 1.5.into(), "results[1].drift.statistic: is 1.5; "),
@@ -321,7 +336,7 @@ fn every_field_has_a_range() {
             (|r| r["results"][1]["pace"]["period_ns"] = Value::Null, "results[1].pace.period_ns: expected a period"),
             (|r| r["results"][1]["pace"]["given_period_ns"] = 0.into(), "results[1].pace.given_period_ns: is 0.0; "),
             (|r| r["results"][1]["pace"]["group"] = 0.into(), "results[1].pace.group: is 0; "),
-            (|r| r["results"][1]["pace"]["apart_ns"] = (-1).into(), "results[1].pace.apart_ns: is -1.0; "),
+            (|r| r["results"][1]["pace"]["end_spread_ns"] = (-1).into(), "results[1].pace.end_spread_ns: is -1.0; "),
             (|r| r["results"][1]["pace"]["late"] = 1.5.into(), "results[1].pace.late: is 1.5; expected 0.0 to 1.0"),
         ],
     );
@@ -396,6 +411,7 @@ fn a_sum_is_held_against_its_parts() {
                 "results[1].finding: is 'not observed', with 166 races",
             ),
             (|r| r["results"][1]["rate"] = 0.5.into(), "results[1].rate: is 0.5; "),
+            (|r| r["results"][0]["is_control"] = false.into(), "results[0].is_control: is false; "),
         ],
     );
 }

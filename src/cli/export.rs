@@ -40,8 +40,8 @@ struct What {
     #[arg(long, value_name = "RECORD")]
     window_csv: Option<PathBuf>,
     /// CSV of cache-line ownership: one line per result, prefetch and combination of last writers
-    #[arg(long, value_name = "RECORD")]
-    starts_csv: Option<PathBuf>,
+    #[arg(long, alias = "starts-csv", value_name = "RECORD")]
+    last_writers_csv: Option<PathBuf>,
     /// The table and the summary in Markdown
     #[arg(long, value_name = "RECORD")]
     markdown: Option<PathBuf>,
@@ -60,15 +60,15 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
         return Err(Error::Usage("--result: only --hgrm exports a single result; add --hgrm RECORD".to_owned()));
     }
     let output = Sink::open(args.output.as_deref().unwrap_or(Path::new("-")))?;
-    let What { litmus: name, log, csv, window_csv, starts_csv, markdown, hgrm: one, hlog: all } = &args.what;
+    let What { litmus: name, log, csv, window_csv, last_writers_csv, markdown, hgrm: one, hlog: all } = &args.what;
     let text = if let Some(name) = name {
         litmus(name)?
     } else if let Some(path) = log {
         publish::litmus_log(&of_a_run(path)?)
     } else if let Some(path) = window_csv {
         publish::window_csv(&of_a_run(path)?)?
-    } else if let Some(path) = starts_csv {
-        publish::starts_csv(&of_a_run(path)?)?
+    } else if let Some(path) = last_writers_csv {
+        publish::last_writers_csv(&of_a_run(path)?)?
     } else if let Some(path) = csv {
         either(path, |record| record.csv(), |record| record.csv())?
     } else if let Some(path) = markdown {

@@ -12,6 +12,7 @@ mod protocol;
 mod report;
 mod run;
 mod settings;
+mod shell;
 mod show;
 mod topology;
 mod tune;
@@ -28,7 +29,7 @@ use crate::terminal;
 
 /// Measures memory-ordering races of the Linux kernel's wakeup path on this host's CPUs
 #[derive(Debug, Parser)]
-#[command(name = "wakerace", version, about, max_term_width = 100)]
+#[command(name = "wakerace", version, about, after_long_help = shell::notes(), max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -62,6 +63,10 @@ enum Command {
     Show(show::ShowArgs),
     /// Show this host's CPUs and where threads would be placed
     Topology(topology::TopologyArgs),
+    /// Print a completion script for a shell
+    Completions(shell::CompletionsArgs),
+    /// Write the manual pages
+    Man(shell::ManArgs),
 }
 
 /// Runs the whole program and returns the exit status: reads the arguments, runs the subcommand and prints
@@ -130,6 +135,8 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::List(args) => list::list(&args),
         Command::Show(args) => show::show(&args),
         Command::Topology(args) => topology::topology(&args),
+        Command::Completions(args) => shell::completions(&args, Cli::command()),
+        Command::Man(args) => shell::man(&args, Cli::command()),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::catalogue::{self, Scenario};
 use crate::codegen::{self, Atomics, Target};
 use crate::error::{Error, Result};
 use crate::experiment::{self, Choice, Common, Experiment, Finished, LARGEST_BATCH, LARGEST_GROUP, PaceChoice};
-use crate::harness::{Limits, Stop, StressKind, Warm};
+use crate::harness::{Limits, Prefetch, Stop, StressKind};
 use crate::layout::LayoutKind;
 use crate::machine::{self, Calibration, Class, Clock, Host, Placement, Topology};
 use crate::profile::{self, Profile, Tuned};
@@ -119,8 +119,8 @@ struct How {
     group: Option<u32>,
     /// Prefetch the cache lines of a group before its tick: on, off, or turns (every other batch) [default:
     /// turns]
-    #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
-    warm: Option<Warm>,
+    #[arg(long, alias = "warm", value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
+    prefetch: Option<Prefetch>,
     /// Sweep the skew evenly for the whole run, over RANGE such as -200ns..200ns/81 if given, and draw the
     /// race's window
     #[arg(long, value_name = "RANGE", num_args = 0..=1, require_equals = true, default_missing_value = "auto", value_parser = parse_window, conflicts_with = "skew", allow_hyphen_values = true)]
@@ -242,7 +242,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
                 }
             }
         }
-        record::judge(&mut record.results, arch);
+        record::judge(&mut record.results);
         record.elapsed_s = begun.elapsed().as_secs_f64();
         // A failure here is not final: the files are written again after the next results and at the end.
         if let Err(error) = output.write_files(&record) {
@@ -438,8 +438,8 @@ fn experiments<'a>(
         _ => args.how.skew.as_ref(),
     };
     within_a_second(args, &clock, skews)?;
-    if args.how.pace == PaceArg::Free && (args.how.group.is_some() || args.how.warm.is_some()) {
-        return Err(Error::Usage("--group and --warm apply only to paced runs; leave out --pace free".to_owned()));
+    if args.how.pace == PaceArg::Free && (args.how.group.is_some() || args.how.prefetch.is_some()) {
+        return Err(Error::Usage("--group and --prefetch apply only to paced runs; leave out --pace free".to_owned()));
     }
     let common = Common {
         target,
@@ -490,7 +490,7 @@ fn experiments<'a>(
                 layout: args.how.layout.unwrap_or(LayoutKind::Padded),
                 batch,
                 group: args.how.group.map(|group| group as usize),
-                warm: args.how.warm.unwrap_or_default(),
+                prefetch: args.how.prefetch.unwrap_or_default(),
                 stress: args.how.stress,
                 profile: None,
             },
@@ -708,7 +708,8 @@ mod tests {
         let mut command = Only::command();
         command.build();
         let how: Vec<&str> = options_of_how(&command).iter().map(|arg| arg.get_id().as_str()).collect();
-        let expected = ["pace", "period", "skew", "group", "warm", "window", "layout", "batch", "atomics", "stress"];
+        let expected =
+            ["pace", "period", "skew", "group", "prefetch", "window", "layout", "batch", "atomics", "stress"];
         assert_eq!(how, expected);
         for arg in command.get_arguments().map(|arg| arg.get_id().as_str()) {
             let classified = usize::from(how.contains(&arg)) + usize::from(NOT_HOW.contains(&arg));
@@ -739,7 +740,7 @@ mod tests {
             "--period=9",
             "--skew=0",
             "--group=1",
-            "--warm",
+            "--prefetch",
             "--layout=padded",
             "--batch=9",
             "--atomics=lse",

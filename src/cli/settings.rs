@@ -25,7 +25,7 @@ pub(super) fn choice(settings: &Settings, profile: Option<String>) -> Result<Cho
         layout: settings.layout.parse().map_err(wrong)?,
         batch: settings.batch,
         group: settings.group,
-        warm: settings.warm,
+        prefetch: settings.prefetch,
         stress: settings.stress,
         profile,
     })
@@ -50,7 +50,7 @@ mod tests {
             pace: "paced".to_owned(),
             layout: "dense".to_owned(),
             group: Some(8),
-            warm: crate::harness::Warm::On,
+            prefetch: crate::harness::Prefetch::On,
             batch: Some(512),
             stress: Some(crate::harness::StressKind::Sets),
         };
@@ -58,7 +58,10 @@ mod tests {
         let found = of(&settings);
         assert_eq!(found.pace, PaceChoice::Paced { given: false, period: None, skews: None });
         assert_eq!((found.layout.to_string().as_str(), found.group, found.batch), ("dense", Some(8), Some(512)));
-        assert_eq!((found.warm, found.stress, found.profile.as_deref()), (settings.warm, settings.stress, Some("p")));
+        assert_eq!(
+            (found.prefetch, found.stress, found.profile.as_deref()),
+            (settings.prefetch, settings.stress, Some("p"))
+        );
         assert_eq!(
             of(&Settings { pace: "free".to_owned(), ..settings.clone() }).pace,
             PaceChoice::Free { given: false }

@@ -1,14 +1,20 @@
 //! `wakerace topology`: prints the host's CPUs, caches and clock, and where threads would be placed.
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::units::{Pairs, parse_pairs};
 
 use crate::error::{EXIT_OK, Error, Result};
-use crate::machine::{self, Calibration, Class, Clock, Host, Topology};
-use crate::terminal;
+use crate::files::Sink;
+use crate::input::Limit;
+use crate::machine::{self, Calibration, Capture, Class, Clock, Host, Topology, Tree};
+use crate::{input, shown, terminal};
+
+/// A capture of a machine with 1,024 CPUs takes about 2 MB.
+const CAPTURE_LIMIT: Limit = Limit { bytes: 64 << 20, why: "a capture describes the CPUs of one machine" };
 
 /// Arguments of `topology`.
 #[derive(Debug, Args)]
@@ -16,18 +22,76 @@ pub struct TopologyArgs {
     /// Measure the cache-line transfer latency between CPUs: `all` pairs, or PAIRS pairs per class
     #[arg(long, value_name = "PAIRS", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = parse_pairs)]
     latency: Option<Pairs>,
+    /// Show another machine: a capture, or a folder with a copy of its /sys and /proc
+    #[arg(long, value_name = "PATH", conflicts_with = "latency")]
+    topology: Option<PathBuf>,
+    /// Write what this machine says about its CPUs to a file, to attach to a report; it holds no name and no serial
+    /// number
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["latency", "topology"])]
+    capture: Option<PathBuf>,
 }
 
 /// Prints the host's description and the placements of threads, and returns the exit status.
 pub fn topology(args: &TopologyArgs) -> Result<u8> {
+    if let Some(path) = &args.topology {
+        return other_machine(path);
+    }
+    if let Some(path) = &args.capture {
+        let capture = Capture::new(&Tree::host(), &machine::allowed_cpus()?);
+        let json = serde_json::to_string_pretty(&capture).map_err(|error| Error::Internal(error.to_string()))?;
+        Sink::open(path)?.write(&(json + "\n"))?;
+        return Ok(EXIT_OK);
+    }
     machine::require_counter()?;
     let topology = Topology::read()?;
     let allowed = machine::allowed_cpus()?;
     let host = machine::describe(&topology, &allowed, Calibration::new());
-    let mut text = host_lines(&host);
+    let usable = machine::restrict(&topology, &allowed, None).unwrap_or_default();
+    terminal::out(&(host_lines(&host) + "\n" + &cpus_and_placements(&topology, &allowed)))?;
+    terminal::out(&counters(&usable, host.clock_measured)?)?;
+    if let Some(wanted) = args.latency {
+        terminal::out("\ncache-line transfer latency between two CPUs (half a round trip, median):\n")?;
+        for pair in machine::pairs(&topology, &usable, wanted.most()) {
+            let ns = machine::line_transfer(pair.cpus[0], pair.cpus[1], host.clock_measured, 25)?;
+            terminal::out(&format!("  CPUs {pair}: {ns:.1} ns\n"))?;
+        }
+    }
+    Ok(EXIT_OK)
+}
+
+/// Prints the CPUs of another machine and where threads would be placed there.
+fn other_machine(path: &Path) -> Result<u8> {
+    let name = shown::path(path);
+    let (tree, allowed) = if path.is_dir() {
+        (Tree::at(path), Vec::new())
+    } else {
+        let wrong = |reason: String| Error::Usage(format!("--topology {name}: {reason}"));
+        let text = input::read_text(path, CAPTURE_LIMIT)?;
+        let capture = Capture::parse(&text).map_err(wrong)?;
+        let allowed = machine::parse_cpu_list(&capture.allowed).map_err(wrong)?;
+        (Tree::captured(capture), allowed)
+    };
+    let topology = Topology::read_from(&tree, &allowed);
+    if topology.cpus.is_empty() {
+        return Err(Error::Usage(format!("--topology {name}: no sys/devices/system/cpu/online below it")));
+    }
+    // A folder does not say which CPUs a process might use.
+    let allowed = if allowed.is_empty() { topology.cpus.iter().map(|cpu| cpu.id).collect() } else { allowed };
+    terminal::out(&format!("{name}: {} CPUs online\n\n", topology.cpus.len()))?;
+    terminal::out(&cpus_and_placements(&topology, &allowed))?;
+    for unread in &topology.unread {
+        terminal::out(&format!("note: {unread}\n"))?;
+    }
+    Ok(EXIT_OK)
+}
+
+/// A line for each CPU, and the placements of two to four threads.
+fn cpus_and_placements(topology: &Topology, allowed: &[usize]) -> String {
+    // Writing to a string cannot fail.
+    let mut text = String::new();
     let _ = writeln!(
         text,
-        "\n{:>5}  {:<12} {:<16} {:<16} {:<16} node",
+        "{:>5}  {:<12} {:<16} {:<16} {:<16} node",
         "CPU", "core", "cluster", "last-level cache", "socket"
     );
     for cpu in &topology.cpus {
@@ -44,30 +108,19 @@ pub fn topology(args: &TopologyArgs) -> Result<u8> {
             cpu.node.map_or("-".to_owned(), |node| node.to_string()),
         );
     }
-    let usable = machine::restrict(&topology, &allowed, None).unwrap_or_default();
+    let usable = machine::restrict(topology, allowed, None).unwrap_or_default();
     text.push_str("\nplacements, widest boundary first:\n");
     // Few tests have more than four threads.
     for threads in 2..=4 {
-        match machine::place(&topology, &usable, threads, &Class::SPREAD) {
+        let _ = match machine::place(topology, &usable, threads, &Class::SPREAD) {
             Ok(placements) => {
                 let each: Vec<String> = placements.iter().map(ToString::to_string).collect();
-                let _ = writeln!(text, "  {threads} threads: CPUs {}", each.join("; "));
+                writeln!(text, "  {threads} threads: CPUs {}", each.join("; "))
             }
-            Err(_) => {
-                let _ = writeln!(text, "  {threads} threads: too few CPUs; possible only with --oversubscribe");
-            }
-        }
+            Err(_) => writeln!(text, "  {threads} threads: too few CPUs; possible only with --oversubscribe"),
+        };
     }
-    terminal::out(&text)?;
-    terminal::out(&counters(&usable, host.clock_measured)?)?;
-    if let Some(wanted) = args.latency {
-        terminal::out("\ncache-line transfer latency between two CPUs (half a round trip, median):\n")?;
-        for pair in machine::pairs(&topology, &usable, wanted.most()) {
-            let ns = machine::line_transfer(pair.cpus[0], pair.cpus[1], host.clock_measured, 25)?;
-            terminal::out(&format!("  CPUs {pair}: {ns:.1} ns\n"))?;
-        }
-    }
-    Ok(EXIT_OK)
+    text
 }
 
 /// The offsets of the CPUs' counters from the first CPU's counter: one line for all CPUs without a measurable
@@ -159,7 +212,7 @@ pub fn host_lines(host: &Host) -> String {
         host.false_sharing_bytes
     );
     let looks =
-        host.clock_check.as_ref().map_or(String::new(), |check| format!(" ± {:.3} %", 100.0 * check.looks_differ));
+        host.clock_check.as_ref().map_or(String::new(), |check| format!(" ± {:.3} %", 100.0 * check.passes_differ));
     let _ = writeln!(
         text,
         "clock {} at {:.1} MHz{looks}, read in {:.0} ns, steps of {:.1} ns; {}",

@@ -63,8 +63,8 @@ impl InitialState {
     ///
     /// # Safety
     /// As [`InitialState::reset`], and no other code may access these variables during the call.
-    pub unsafe fn settle(&self, arena: *mut u8, starts: &LastWriters, count: usize) {
-        for (variable, writer) in self.variables.iter().zip(starts.writers(0)) {
+    pub unsafe fn settle(&self, arena: *mut u8, last_writers: &LastWriters, count: usize) {
+        for (variable, writer) in self.variables.iter().zip(last_writers.writers(0)) {
             if writer.is_none() {
                 // SAFETY: guaranteed by the caller.
                 unsafe { self.reset_variable(arena, variable, 0..count) };
@@ -164,8 +164,8 @@ mod tests {
                 let count = block * threads.pow(3);
                 let layout = Layout::for_batch(kind, &program, 64, Some(count)).unwrap();
                 let state = InitialState::new(&program, &layout);
-                let starts = LastWriters::new(&program, &layout, threads);
-                let region = starts.region(count, 0);
+                let last_writers = LastWriters::new(&program, &layout, threads);
+                let region = last_writers.region(count, 0);
                 let mut choices = vec![[usize::MAX; 3]; count];
                 for thread in 0..threads {
                     let mut arena = vec![0_u64; layout.bytes(count).unwrap() / 8];
@@ -187,7 +187,8 @@ mod tests {
                 assert!(seen.len() == threads.pow(3) && seen.values().all(|&often| often == block), "{kind}: {seen:?}");
                 // The recorded last writer is the thread that wrote.
                 for (instance, choice) in choices.iter().enumerate() {
-                    let said: Vec<_> = starts.writers(region.kind(instance)).iter().map(|who| who.unwrap()).collect();
+                    let said: Vec<_> =
+                        last_writers.writers(region.kind(instance)).iter().map(|who| who.unwrap()).collect();
                     assert_eq!(said, choice, "{kind}, instance {instance}");
                 }
             }
@@ -207,15 +208,16 @@ mod tests {
         for kind in [LayoutKind::Padded, LayoutKind::Packed, LayoutKind::Dense] {
             for (most, count) in [(1, 1), (500, 500), (500, 499), (500, 64), (2000, 1025)] {
                 let layout = Layout::for_batch(kind, &program, 64, Some(most)).unwrap();
-                let (state, starts) = (InitialState::new(&program, &layout), LastWriters::new(&program, &layout, 2));
+                let (state, last_writers) =
+                    (InitialState::new(&program, &layout), LastWriters::new(&program, &layout, 2));
                 let mut arena = vec![0xa5_a5_a5_a5_a5_a5_a5_a5_u64; layout.bytes(most).unwrap() / 8 + 8];
                 let before: Vec<u8> = arena.iter().flat_map(|word| word.to_ne_bytes()).collect();
                 let base = arena.as_mut_ptr().cast::<u8>();
-                let mut region = starts.region(most, 3);
+                let mut region = last_writers.region(most, 3);
                 region.turn(count, 5);
                 // SAFETY: the vector is large enough, and the two calls cover the parts of all threads.
                 unsafe {
-                    state.settle(base, &starts, count);
+                    state.settle(base, &last_writers, count);
                     (0..2).for_each(|number| state.reset(base, &region, count, number));
                 }
                 let after: Vec<u8> = arena.iter().flat_map(|word| word.to_ne_bytes()).collect();

@@ -74,7 +74,7 @@ impl LastWriters {
 
     /// A region of memory with the given number of instances. `round` is the kind of its first block.
     pub fn region(&self, instances: usize, round: usize) -> Region<'_> {
-        let mut region = Region { starts: self, instances, kinds: vec![0; instances.div_ceil(self.block)] };
+        let mut region = Region { last_writers: self, instances, kinds: vec![0; instances.div_ceil(self.block)] };
         region.turn(instances, round);
         region
     }
@@ -83,7 +83,7 @@ impl LastWriters {
 /// The kind of each instance in a region of memory. Each thread has its own copy, and all copies stay equal.
 #[derive(Debug, Clone)]
 pub struct Region<'a> {
-    starts: &'a LastWriters,
+    last_writers: &'a LastWriters,
     instances: usize,
     /// Kind of each block of instances.
     kinds: Vec<usize>,
@@ -93,24 +93,24 @@ impl Region<'_> {
     /// Kind of an instance.
     #[inline]
     pub fn kind(&self, instance: usize) -> usize {
-        self.kinds[instance / self.starts.block]
+        self.kinds[instance / self.last_writers.block]
     }
 
     /// Changes the kinds of the first `count` instances, before they are reset. The kind of each block advances
     /// with `round`, so every block gets every kind in turn. A block that is only partly inside `count` keeps
     /// its kind.
     pub fn turn(&mut self, count: usize, round: usize) {
-        let whole = if count == self.instances { self.kinds.len() } else { count / self.starts.block };
+        let whole = if count == self.instances { self.kinds.len() } else { count / self.last_writers.block };
         for (at, kind) in self.kinds[..whole].iter_mut().enumerate() {
-            *kind = (at + round) % self.starts.kinds;
+            *kind = (at + round) % self.last_writers.kinds;
         }
     }
 
     /// Ranges of the first `count` instances in which thread `number` writes `location`.
     pub fn of(&self, number: usize, location: usize, count: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-        let block = self.starts.block;
+        let block = self.last_writers.block;
         (self.kinds[..count.div_ceil(block)].iter().enumerate())
-            .filter(move |(_, kind)| self.starts.writers(**kind)[location] == Some(number))
+            .filter(move |(_, kind)| self.last_writers.writers(**kind)[location] == Some(number))
             .map(move |(at, _)| at * block..((at + 1) * block).min(count))
     }
 }
@@ -131,32 +131,35 @@ mod tests {
         for kind in [LayoutKind::Padded, LayoutKind::Dense, LayoutKind::Packed] {
             let layout = Layout::for_batch(kind, &program, 64, Some(100_000)).unwrap();
             for threads in [1, 2, 3, 4, 7, 8, 9, 39] {
-                let starts = LastWriters::new(&program, &layout, threads);
+                let last_writers = LastWriters::new(&program, &layout, threads);
                 let lines = if kind == LayoutKind::Packed { 1 } else { 3 };
-                assert!(starts.kinds() <= MOST_KINDS.max(threads) && starts.kinds() >= threads.min(40), "{threads}");
+                assert!(
+                    last_writers.kinds() <= MOST_KINDS.max(threads) && last_writers.kinds() >= threads.min(40),
+                    "{threads}"
+                );
                 if threads <= 4 {
-                    assert_eq!(starts.kinds(), threads.pow(lines));
+                    assert_eq!(last_writers.kinds(), threads.pow(lines));
                 }
-                let mut region = starts.region(10_000, 0);
+                let mut region = last_writers.region(10_000, 0);
                 // After `kinds()` rounds every block has had every kind. A block that is never reset as a whole
                 // keeps its kind.
                 let mut had = vec![std::collections::BTreeSet::new(); region.kinds.len()];
-                for round in 0..starts.kinds() {
+                for round in 0..last_writers.kinds() {
                     region.turn(9_999, round);
                     for (at, had) in had.iter_mut().enumerate() {
-                        had.insert(region.kind(at * starts.block));
+                        had.insert(region.kind(at * last_writers.block));
                     }
                 }
-                let whole = 9_999 / starts.block;
-                assert!(had[..whole].iter().all(|had| had.len() == starts.kinds()));
+                let whole = 9_999 / last_writers.block;
+                assert!(had[..whole].iter().all(|had| had.len() == last_writers.kinds()));
                 assert!(had[whole..].iter().all(|had| had.len() == 1));
                 let w = program.locations.iter().position(|location| location.name == "w").unwrap();
-                assert!((0..starts.kinds()).all(|kind| starts.writers(kind)[w].is_none()));
+                assert!((0..last_writers.kinds()).all(|kind| last_writers.writers(kind)[w].is_none()));
                 for location in 0..layout.offsets.len() {
                     for thread in 0..threads {
                         for range in region.of(thread, location, 10_000) {
                             for instance in [range.start, range.end - 1] {
-                                assert_eq!(starts.writers(region.kind(instance))[location], Some(thread));
+                                assert_eq!(last_writers.writers(region.kind(instance))[location], Some(thread));
                             }
                         }
                     }

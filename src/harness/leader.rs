@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::convert::{size, whole};
 use super::history::History;
 use super::period::{AT_FIRST, LONGEST_PERIOD, PeriodControl, SHORTEST_PERIOD};
-use super::plan::{Adapt, Plan, Stop, Warm, delay};
+use super::plan::{Adapt, Plan, Prefetch, Stop, delay};
 use super::rendezvous::{Batch, Rendezvous};
 use crate::codegen::Pace;
 use crate::machine::Clock;
@@ -184,15 +184,15 @@ impl<'a> Leader<'a> {
         self.totals.paced += period as f64 * count as f64;
         // A discarded batch is repeated with the same skew, region and prefetch, so that a seed gives the same
         // order on a busy machine too.
-        let (skew, region, warm) =
-            discarded.map_or_else(|| self.draw(), |batch| (batch.skew, batch.region, batch.warm));
+        let (skew, region, prefetch) =
+            discarded.map_or_else(|| self.draw(), |batch| (batch.skew, batch.region, batch.prefetch));
         let batch = Batch {
             count: size(count),
             start: self.clock.now() + whole(self.head_start),
             period,
             skew,
             region,
-            warm,
+            prefetch,
             discardable,
         };
         self.last = Some(batch);
@@ -289,12 +289,12 @@ impl<'a> Leader<'a> {
         }
         let skew = self.order.pop().expect("the list was just filled");
         let region = self.random.usize(..self.plan.regions());
-        let warm = match self.plan.warm {
-            Warm::On => true,
-            Warm::Off => false,
-            Warm::Turns => self.random.bool(),
+        let prefetch = match self.plan.prefetch {
+            Prefetch::On => true,
+            Prefetch::Off => false,
+            Prefetch::Turns => self.random.bool(),
         };
-        (skew, region, warm)
+        (skew, region, prefetch)
     }
 
     /// Number of instances in the next batch. Fewer if instances take long, so that limits and Ctrl-C are
@@ -328,7 +328,7 @@ mod tests {
             pace: Pace::Paced,
             period: 100,
             group: 1,
-            warm: Warm::Turns,
+            prefetch: Prefetch::Turns,
             adapt: Adapt::Never,
             skews: vec![0],
             ahead: Vec::new(),
@@ -386,14 +386,14 @@ mod tests {
         let (mut run, mut before) = (0, None);
         while let Some(batch) = led.next() {
             if let Some(before) = before.take() {
-                assert_eq!((batch.skew, batch.region, batch.warm), before, "the batch is repeated unchanged");
+                assert_eq!((batch.skew, batch.region, batch.prefetch), before, "the batch is repeated unchanged");
             }
             run += batch.count as u64;
             // Two of three batches are discarded: one disturbed, one moved.
             let report =
                 Report { disturbed: led.number.is_multiple_of(3), moved: led.number % 3 == 1, late: 7, ..FINE };
             if report.disturbed || report.moved {
-                before = Some((batch.skew, batch.region, batch.warm));
+                before = Some((batch.skew, batch.region, batch.prefetch));
             }
             led.done(batch, report, false);
         }
@@ -564,16 +564,16 @@ mod tests {
     #[test]
     fn warmth_is_what_was_asked_for() {
         let (go, hot) = (AtomicBool::new(false), Mutex::default());
-        for (warm, least, most) in [(Warm::On, 400, 400), (Warm::Off, 0, 0), (Warm::Turns, 100, 300)] {
-            let plan = Plan { warm, ..plan() };
+        for (prefetch, least, most) in [(Prefetch::On, 400, 400), (Prefetch::Off, 0, 0), (Prefetch::Turns, 100, 300)] {
+            let plan = Plan { prefetch, ..plan() };
             let mut led = Led::new(&plan, &go, &hot);
             let mut seen = 0;
             for _ in 0..400 {
                 let batch = led.next().unwrap();
-                seen += u64::from(batch.warm);
+                seen += u64::from(batch.prefetch);
                 led.done(batch, FINE, false);
             }
-            assert!((least..=most).contains(&seen), "{warm}: {seen}");
+            assert!((least..=most).contains(&seen), "{prefetch}: {seen}");
         }
     }
 }

@@ -25,7 +25,7 @@ mod tally;
 
 pub use calibrate::{choose_group, choose_pace};
 pub use history::Block;
-pub use plan::{Adapt, Job, Limits, Measurement, Plan, Stop, Warm, default_batch};
+pub use plan::{Adapt, Job, Limits, Measurement, Plan, Prefetch, Stop, default_batch};
 pub use run::run;
 pub use stress::{Stress, StressKind};
 pub use tally::{LastWriterTally, OutcomeCounts, SkewTally, Tally, gap_histogram, matches, races};

@@ -36,7 +36,7 @@ pub struct Plan {
     /// Number of instances run back to back at each tick (paced runs only).
     pub group: usize,
     /// Whether the threads prefetch a group's lines before its tick.
-    pub warm: Warm,
+    pub prefetch: Prefetch,
     /// How the period adapts during the run.
     pub adapt: Adapt,
     /// Start delays of the last thread relative to P0, in ticks; negative values delay P0. The starts of
@@ -78,7 +78,7 @@ pub enum Adapt {
 /// (docs/performance.md), so it is the default on every architecture.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Warm {
+pub enum Prefetch {
     /// In every batch.
     On,
     /// In no batch.
@@ -88,24 +88,24 @@ pub enum Warm {
     Turns,
 }
 
-impl fmt::Display for Warm {
+impl fmt::Display for Prefetch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Warm::On => "on",
-            Warm::Off => "off",
-            Warm::Turns => "turns",
+            Prefetch::On => "on",
+            Prefetch::Off => "off",
+            Prefetch::Turns => "turns",
         })
     }
 }
 
-impl FromStr for Warm {
+impl FromStr for Prefetch {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        [Warm::On, Warm::Off, Warm::Turns]
+        [Prefetch::On, Prefetch::Off, Prefetch::Turns]
             .into_iter()
-            .find(|warm| warm.to_string() == text)
-            .ok_or_else(|| format!("unknown value '{text}' for warm; known are on, off, turns"))
+            .find(|prefetch| prefetch.to_string() == text)
+            .ok_or_else(|| format!("unknown value '{text}' for prefetch; known are on, off, turns"))
     }
 }
 
@@ -227,11 +227,11 @@ mod tests {
 
     #[test]
     fn warmth_reads_as_it_is_written() {
-        for warm in [Warm::On, Warm::Off, Warm::Turns] {
-            assert_eq!(warm.to_string().parse(), Ok(warm));
-            assert_eq!(serde_json::to_string(&warm).unwrap(), format!("\"{warm}\""));
+        for prefetch in [Prefetch::On, Prefetch::Off, Prefetch::Turns] {
+            assert_eq!(prefetch.to_string().parse(), Ok(prefetch));
+            assert_eq!(serde_json::to_string(&prefetch).unwrap(), format!("\"{prefetch}\""));
         }
-        assert!("tepid".parse::<Warm>().is_err());
+        assert!("tepid".parse::<Prefetch>().is_err());
     }
 
     #[test]
@@ -240,7 +240,7 @@ mod tests {
             pace: Pace::Paced,
             period: 100,
             group: 1,
-            warm: Warm::Off,
+            prefetch: Prefetch::Off,
             adapt: Adapt::Never,
             skews: vec![-30, 0, 30],
             ahead: vec![0, 700],

@@ -41,7 +41,7 @@ pub(super) struct Batch {
     /// Index of the memory region.
     pub region: usize,
     /// Whether lines are prefetched.
-    pub warm: bool,
+    pub prefetch: bool,
     /// Whether the batch is discarded if it is disturbed.
     pub discardable: bool,
 }
@@ -94,7 +94,7 @@ struct Plan {
     period: AtomicU64,
     skew: AtomicU64,
     region: AtomicU64,
-    warm: AtomicBool,
+    prefetch: AtomicBool,
     discardable: AtomicBool,
     broken: AtomicBool,
 }
@@ -160,7 +160,7 @@ impl Rendezvous {
             plan.period.store(batch.period, Ordering::Relaxed);
             plan.skew.store(batch.skew as u64, Ordering::Relaxed);
             plan.region.store(batch.region as u64, Ordering::Relaxed);
-            plan.warm.store(batch.warm, Ordering::Relaxed);
+            plan.prefetch.store(batch.prefetch, Ordering::Relaxed);
             plan.discardable.store(batch.discardable, Ordering::Relaxed);
         }
         plan.count.store(batch.map_or(0, |batch| batch.count as u64), Ordering::Relaxed);
@@ -177,7 +177,7 @@ impl Rendezvous {
             period: plan.period.load(Ordering::Relaxed),
             skew: size(plan.skew.load(Ordering::Relaxed)),
             region: size(plan.region.load(Ordering::Relaxed)),
-            warm: plan.warm.load(Ordering::Relaxed),
+            prefetch: plan.prefetch.load(Ordering::Relaxed),
             discardable: plan.discardable.load(Ordering::Relaxed),
         };
         Ok((batch.count > 0).then_some(batch))
@@ -270,7 +270,8 @@ impl Rendezvous {
 mod tests {
     use super::*;
 
-    const BATCH: Batch = Batch { count: 5, start: 6, period: 7, skew: 8, region: 9, warm: true, discardable: false };
+    const BATCH: Batch =
+        Batch { count: 5, start: 6, period: 7, skew: 8, region: 9, prefetch: true, discardable: false };
 
     #[test]
     fn all_run_what_was_given_out_and_nobody_goes_on_before_all_are_done() {

@@ -107,7 +107,7 @@ struct Shared<'a> {
     plan: &'a Plan,
     classifier: Classifier<'a>,
     initial: InitialState,
-    starts: &'a LastWriters,
+    last_writers: &'a LastWriters,
     executables: Vec<Executable>,
     arena: Pointer,
     /// Distance from one memory region of the arena to the next, in bytes.
@@ -183,8 +183,8 @@ fn run_with(
     let strides = job.program.threads.iter().map(|thread| SaveRecord::new(thread).stride);
     let mut record_arenas =
         strides.map(|stride| Arena::new(plan.batch.saturating_mul(stride))).collect::<Result<Vec<_>>>()?;
-    let starts = LastWriters::new(job.program, job.layout, threads);
-    let classifier = Classifier::new(job.program, job.layout, &starts);
+    let last_writers = LastWriters::new(job.program, job.layout, threads);
+    let classifier = Classifier::new(job.program, job.layout, &last_writers);
     let own_cpus = distinct(job.cpus);
     let shared = Shared {
         job,
@@ -206,7 +206,7 @@ fn run_with(
         moved: Mutex::new(None),
         classifier,
         initial: initial_state(job, probes),
-        starts: &starts,
+        last_writers: &last_writers,
         begun,
         nice: AtomicI32::new(i32::MIN),
         ended: AtomicUsize::new(0),
@@ -388,14 +388,14 @@ fn batches(
     let threads = job.cpus.len();
     let stretch_bytes = shared.stretch_bytes;
     let records: Vec<*mut u8> = shared.records.iter().map(|pointer| pointer.0).collect();
-    let mut regions: Vec<_> = (0..plan.regions()).map(|round| shared.starts.region(plan.batch, round)).collect();
+    let mut regions: Vec<_> = (0..plan.regions()).map(|round| shared.last_writers.region(plan.batch, round)).collect();
     for (at, region) in regions.iter().enumerate() {
         // SAFETY: the arena holds that many regions of `plan.batch` instances. Until the first rendezvous each
         // thread resets its own part of them, and P0 writes what needs to be written only once.
         unsafe {
             let arena = shared.arena.0.add(at * stretch_bytes);
             if number == 0 {
-                shared.initial.settle(arena, shared.starts, plan.batch);
+                shared.initial.settle(arena, shared.last_writers, plan.batch);
             }
             shared.initial.reset(arena, region, plan.batch, number);
         }
@@ -430,7 +430,7 @@ fn batches(
             stop: shared.give_up.as_ptr().cast_const(),
             late: 0,
             group: plan.group as u64,
-            warm: if batch.warm { pieces } else { 0 },
+            warm: if batch.prefetch { pieces } else { 0 },
         };
         let early = args.start.wrapping_sub(job.clock.now()).cast_signed();
         // SAFETY: the arena and this thread's records hold `plan.batch` instances, which is at least `count`.
@@ -472,7 +472,7 @@ fn batches(
                 shared.classifier.count(
                     Memory { arena, records: &records },
                     shared.classifier.share(batch.count, number),
-                    BatchContext { skew: batch.skew, warm: args.warm > 0, region },
+                    BatchContext { skew: batch.skew, prefetch: args.warm > 0, region },
                     &mut counter,
                 )
             };
@@ -480,7 +480,7 @@ fn batches(
                 rendezvous.counted(number, batch_number)?;
             }
         }
-        region.turn(batch.count, size(batch_number % shared.starts.kinds() as u64));
+        region.turn(batch.count, size(batch_number % shared.last_writers.kinds() as u64));
         // SAFETY: the batch is over and counted. Until the next rendezvous each thread resets its own part of
         // it. All threads ran the same batches, so their copies of the last-writer patterns are equal.
         unsafe { shared.initial.reset(arena, region, batch.count, number) };
@@ -501,7 +501,7 @@ fn batches(
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::{Adapt, Limits, Stop, Warm};
+    use super::super::plan::{Adapt, Limits, Prefetch, Stop};
     use super::super::{choose_group, choose_pace};
     use super::*;
     use crate::arch::Arch;
@@ -546,7 +546,7 @@ mod tests {
                 pace,
                 period: 2000,
                 group: 1,
-                warm: Warm::Off,
+                prefetch: Prefetch::Off,
                 adapt: Adapt::Never,
                 skews: vec![0],
                 ahead: Vec::new(),
@@ -602,9 +602,9 @@ mod tests {
             let names: Vec<&str> = bench.program.locations.iter().map(|location| location.name.as_str()).collect();
             assert_eq!(names, ["x", "y"]);
             let mut seen = 0;
-            for start in measured.tally.starts.iter().filter(|start| start.iterations > 0) {
+            for start in measured.tally.last_writers.iter().filter(|start| start.iterations > 0) {
                 // A race: both threads see that P1 wrote x and P0 wrote y.
-                let all = start.last_writers == [Some(1), Some(0)];
+                let all = start.writers == [Some(1), Some(0)];
                 assert_eq!(start.races, if all { start.iterations } else { 0 }, "{pace:?} {kind}: {start:?}");
                 seen += start.races;
             }
@@ -628,7 +628,7 @@ mod tests {
                 let measured = bench.run(iterations(limit), &probes).unwrap();
                 assert_eq!(measured.tally.iterations, limit);
                 assert_eq!(measured.tally.outcomes().values().sum::<u64>(), limit);
-                assert_eq!(measured.tally.starts.iter().map(|start| start.iterations).sum::<u64>(), limit);
+                assert_eq!(measured.tally.last_writers.iter().map(|start| start.iterations).sum::<u64>(), limit);
                 assert_eq!(measured.stop, Stop::Limit);
                 // The probes make the first two batches discarded ones: the first is moved, the second
                 // disturbed.
@@ -657,7 +657,7 @@ mod tests {
             assert_eq!(races, if column == 0 { tally.iterations } else { 0 });
             assert_eq!(tally.outcomes().values().sum::<u64>(), tally.iterations);
             assert_eq!(tally.skews.iter().map(crate::harness::SkewTally::iterations).sum::<u64>(), tally.iterations);
-            assert_eq!(tally.starts.iter().map(|start| start.iterations).sum::<u64>(), tally.iterations);
+            assert_eq!(tally.last_writers.iter().map(|start| start.iterations).sum::<u64>(), tally.iterations);
             assert!(measured.history.iter().all(|rate| *rate == if column == 0 { 1.0 } else { 0.0 }));
         }
         let bench = Bench::new(program(&text("1:r0=7")), Pace::Free, LayoutKind::Padded, 512);
@@ -668,14 +668,20 @@ mod tests {
 
     #[test]
     fn warm_batches_are_counted_as_warm() {
-        for (warm, cold) in [(Warm::On, false), (Warm::Off, true)] {
+        for (prefetch, cold) in [(Prefetch::On, false), (Prefetch::Off, true)] {
             let mut bench = Bench::new(looking(), Pace::Paced, LayoutKind::Padded, 64);
-            bench.plan.warm = warm;
+            bench.plan.prefetch = prefetch;
             let measured = bench.run(iterations(2000), &Probes::system()).unwrap();
-            let of = |warm| -> u64 {
-                measured.tally.starts.iter().filter(|start| start.warm == warm).map(|start| start.iterations).sum()
+            let of = |prefetch| -> u64 {
+                measured
+                    .tally
+                    .last_writers
+                    .iter()
+                    .filter(|start| start.prefetched == prefetch)
+                    .map(|start| start.iterations)
+                    .sum()
             };
-            assert_eq!((of(true), of(false)), if cold { (0, 2000) } else { (2000, 0) }, "{warm}");
+            assert_eq!((of(true), of(false)), if cold { (0, 2000) } else { (2000, 0) }, "{prefetch}");
         }
         let plan = |group| Plan { group, ..Bench::new(looking(), Pace::Paced, LayoutKind::Padded, 8).plan };
         let layout = Layout::new(LayoutKind::Padded, &looking(), 64).unwrap();

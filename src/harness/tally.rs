@@ -29,10 +29,10 @@ impl SkewTally {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastWriterTally {
     /// Whether the threads prefetched the lines of the instance before its tick.
-    pub warm: bool,
+    pub prefetched: bool,
     /// The thread that last wrote each location before the instance started, in the order of the program's
     /// locations. `None` for a location that no thread of the test accesses.
-    pub last_writers: Vec<Option<usize>>,
+    pub writers: Vec<Option<usize>>,
     /// Number of instances.
     pub iterations: u64,
     /// Number of races among them.
@@ -51,7 +51,7 @@ pub struct Tally {
     /// Outcome counts for each skew, in ascending order of skew.
     pub skews: Vec<SkewTally>,
     /// The same instances, split by the cache state in which they started.
-    pub starts: Vec<LastWriterTally>,
+    pub last_writers: Vec<LastWriterTally>,
     /// Histogram of the number of iterations from one race to the next.
     pub gaps: Histogram<u64>,
 }
@@ -62,7 +62,7 @@ impl Tally {
         let mut skews: Vec<SkewTally> =
             skews.iter().map(|&skew| SkewTally { skew, outcomes: OutcomeCounts::new() }).collect();
         skews.sort_by_key(|tally| tally.skew);
-        Tally { iterations: 0, filtered: 0, skews, starts: Vec::new(), gaps: gap_histogram() }
+        Tally { iterations: 0, filtered: 0, skews, last_writers: Vec::new(), gaps: gap_histogram() }
     }
 
     /// Instances that all threads completed: iterations plus instances that fail the filter.

@@ -2,6 +2,7 @@
 //!
 //! This module knows nothing of scenarios.
 
+mod capture;
 mod clock;
 mod counters;
 mod cpu_names;
@@ -18,6 +19,7 @@ mod start;
 mod topology;
 mod tree;
 
+pub use capture::Capture;
 pub use clock::{Calibration, Clock, ClockCheck, now as ticks, require_counter};
 pub use counters::{CounterOffset, Counters, counters, offset_problems};
 pub use cpulist::{format_cpu_list, in_order, parse_cpu_list};

@@ -11,6 +11,8 @@
 //! | socket | on different sockets |
 //! | unknown | on CPUs for which /sys does not say what they share |
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -96,24 +98,40 @@ impl fmt::Display for Placement {
 /// It is the nearest thing that they are known to share. Where /sys does not say enough, it is the farthest
 /// thing that is known to separate them.
 pub fn between(a: &Cpu, b: &Cpu) -> Class {
-    if a.core.contains(&b.id) {
-        return Class::Smt;
-    }
-    // On some machines every core is a cluster by itself. Such a cluster is not a boundary.
-    let clustered = a.cluster.len() > a.core.len().max(1) || b.cluster.len() > b.core.len().max(1);
+    let same = |list: fn(&Cpu) -> &Vec<usize>| list(a).contains(&b.id);
+    boundary(
+        [same(|cpu| &cpu.core), same(|cpu| &cpu.cluster), same(|cpu| &cpu.llc), same(|cpu| &cpu.package)],
+        [!a.core.is_empty(), !a.llc.is_empty(), !a.package.is_empty()],
+        clustered(a) || clustered(b),
+    )
+}
+
+/// Whether the cluster is larger than the core. On some machines every core is a cluster by itself. Such a cluster is
+/// not a boundary.
+fn clustered(cpu: &Cpu) -> bool {
+    cpu.cluster.len() > cpu.core.len().max(1)
+}
+
+/// The boundary between two CPUs, by whether they have the same core, cluster, last-level cache and socket, whether
+/// core, last-level cache and socket are known at all, and whether clusters are larger than cores.
+fn boundary(same: [bool; 4], known: [bool; 3], clustered: bool) -> Class {
+    let [same_core, same_cluster, same_llc, same_package] = same;
+    let [core, llc, package] = known;
     let apart = if clustered { Class::Cluster } else { Class::Core };
-    if a.cluster.contains(&b.id) {
+    if same_core {
+        Class::Smt
+    } else if same_cluster {
         Class::Core
-    } else if a.llc.contains(&b.id) {
+    } else if same_llc {
         apart
-    } else if a.package.contains(&b.id) {
+    } else if same_package {
         // Without a description of the last-level cache there is no sign of more than one.
-        if a.llc.is_empty() { apart } else { Class::Llc }
-    } else if !a.package.is_empty() {
+        if llc { Class::Llc } else { apart }
+    } else if package {
         Class::Socket
-    } else if !a.llc.is_empty() {
+    } else if llc {
         Class::Llc
-    } else if !a.core.is_empty() {
+    } else if core {
         apart
     } else {
         Class::Unknown
@@ -160,9 +178,9 @@ pub fn place(topology: &Topology, cpus: &[usize], threads: usize, classes: &[Cla
     if threads == 1 {
         return Ok(vec![Placement { cpus: vec![*cpus.last().expect("at least one")], class: Class::Shared }]);
     }
-    let candidates: Vec<&Cpu> = cpus.iter().filter_map(|&cpu| topology.cpu(cpu)).collect();
+    let candidates = Candidates::new(cpus.iter().filter_map(|&cpu| topology.cpu(cpu)).collect());
     let spread = Class::SPREAD.into_iter().filter(|class| classes.contains(class));
-    Ok(spread.filter_map(|class| best_of_class(&candidates, threads, class)).collect())
+    Ok(spread.filter_map(|class| candidates.best_of_class(threads, class)).collect())
 }
 
 /// The placement on exactly these CPUs, in this order.
@@ -177,37 +195,105 @@ pub fn oversubscribed(cpus: &[usize], threads: usize) -> Placement {
     Placement { cpus: (0..threads).map(|thread| cpus[thread % cpus.len()]).collect(), class: Class::Shared }
 }
 
-/// The set of `threads` CPUs with the most pairs at exactly this class and no pair farther apart. Among equal
-/// sets it takes one without CPU 0, because CPU 0 handles most interrupts.
-fn best_of_class(candidates: &[&Cpu], threads: usize, class: Class) -> Option<Placement> {
-    let mut best: Option<((usize, bool), Vec<usize>)> = None;
-    for first in candidates {
-        let mut chosen = vec![*first];
-        while chosen.len() < threads {
-            let score = |cpu: &Cpu| {
-                let distances: Vec<Class> = chosen.iter().map(|other| between(other, cpu)).collect();
-                let exact = distances.iter().filter(|distance| **distance == class).count();
-                (distances.iter().all(|distance| *distance <= class) && (exact > 0 || chosen.len() > 1))
-                    .then_some(exact)
-            };
-            let unused = candidates.iter().filter(|cpu| chosen.iter().all(|other| other.id != cpu.id));
-            let next = unused.filter_map(|cpu| Some((score(cpu)?, cpu.id != 0, std::cmp::Reverse(cpu.id), *cpu)));
-            let Some((.., cpu)) = next.max_by_key(|(exact, spare, low, _)| (*exact, *spare, *low)) else { break };
-            chosen.push(cpu);
-        }
-        if chosen.len() < threads {
-            continue;
-        }
-        let mut cpus: Vec<usize> = chosen.iter().map(|cpu| cpu.id).collect();
-        let pairs = (0..threads).flat_map(|a| (0..a).map(move |b| (a, b)));
-        let exact = pairs.filter(|&(a, b)| between(chosen[a], chosen[b]) == class).count();
-        cpus.sort_unstable();
-        let score = (exact, !cpus.contains(&0));
-        if exact > 0 && best.as_ref().is_none_or(|(known, _)| score > *known) {
-            best = Some((score, cpus));
-        }
+/// CPUs among which a placement is searched. Distances between them take constant time, so that a search over all
+/// pairs of a machine with 1,024 CPUs takes milliseconds (benches/placement.rs).
+struct Candidates<'t> {
+    cpus: Vec<&'t Cpu>,
+    shares: Vec<Shares>,
+}
+
+/// What a CPU shares. CPUs that share a thing have the same number for it; `None` if /sys does not say.
+struct Shares {
+    core: Option<usize>,
+    cluster: Option<usize>,
+    llc: Option<usize>,
+    package: Option<usize>,
+    /// See [`clustered`].
+    clustered: bool,
+}
+
+/// Numbers the lists of CPUs at one level: equal lists get equal numbers.
+#[derive(Default)]
+struct Numbers<'t>(HashMap<&'t [usize], usize>);
+
+impl<'t> Numbers<'t> {
+    fn of(&mut self, list: &'t [usize]) -> Option<usize> {
+        let next = self.0.len();
+        (!list.is_empty()).then(|| *self.0.entry(list).or_insert(next))
     }
-    best.map(|(_, cpus)| Placement { cpus, class })
+}
+
+impl<'t> Candidates<'t> {
+    fn new(cpus: Vec<&'t Cpu>) -> Candidates<'t> {
+        let [mut core, mut cluster, mut llc, mut package] = [(); 4].map(|()| Numbers::default());
+        let shares = cpus.iter().map(|cpu| Shares {
+            core: core.of(&cpu.core),
+            cluster: cluster.of(&cpu.cluster),
+            llc: llc.of(&cpu.llc),
+            package: package.of(&cpu.package),
+            clustered: clustered(cpu),
+        });
+        let shares = shares.collect();
+        Candidates { cpus, shares }
+    }
+
+    /// The boundary between two candidates: as [`between`].
+    fn distance(&self, a: usize, b: usize) -> Class {
+        let (a, b) = (&self.shares[a], &self.shares[b]);
+        let same = |of: fn(&Shares) -> Option<usize>| of(a).is_some() && of(a) == of(b);
+        boundary(
+            [same(|cpu| cpu.core), same(|cpu| cpu.cluster), same(|cpu| cpu.llc), same(|cpu| cpu.package)],
+            [a.core.is_some(), a.llc.is_some(), a.package.is_some()],
+            a.clustered || b.clustered,
+        )
+    }
+
+    /// The set of `threads` CPUs with the most pairs at exactly this class and no pair farther apart. Among equal
+    /// sets it takes one without CPU 0, because CPU 0 handles most interrupts.
+    fn best_of_class(&self, threads: usize, class: Class) -> Option<Placement> {
+        let is_0 = |at: usize| self.cpus[at].id == 0;
+        let perfect = (threads * (threads - 1) / 2, true);
+        let mut best: Option<((usize, bool), Vec<usize>)> = None;
+        for first in 0..self.cpus.len() {
+            let Some(chosen) = self.grow(first, threads, class) else { continue };
+            let pairs = (0..threads).flat_map(|a| (0..a).map(move |b| (a, b)));
+            let exact = pairs.filter(|&(a, b)| self.distance(chosen[a], chosen[b]) == class).count();
+            let score = (exact, !chosen.iter().any(|&at| is_0(at)));
+            if exact > 0 && best.as_ref().is_none_or(|(known, _)| score > *known) {
+                best = Some((score, chosen));
+            }
+            if best.as_ref().is_some_and(|(score, _)| *score == perfect) {
+                break;
+            }
+        }
+        let mut cpus: Vec<usize> = best?.1.into_iter().map(|at| self.cpus[at].id).collect();
+        cpus.sort_unstable();
+        Some(Placement { cpus, class })
+    }
+
+    /// A set of `threads` CPUs that begins with `first`: each next one has the most CPUs of the set at exactly this
+    /// class, and none farther away. `None` if there are too few.
+    fn grow(&self, first: usize, threads: usize, class: Class) -> Option<Vec<usize>> {
+        let mut chosen = vec![first];
+        while chosen.len() < threads {
+            let score = |at: usize| {
+                let mut exact = 0;
+                for &other in &chosen {
+                    let distance = self.distance(other, at);
+                    if distance > class {
+                        return None;
+                    }
+                    exact += usize::from(distance == class);
+                }
+                (exact > 0 || chosen.len() > 1).then_some(exact)
+            };
+            let unused = (0..self.cpus.len()).filter(|at| !chosen.contains(at));
+            let next = unused.filter_map(|at| Some((score(at)?, self.cpus[at].id != 0, Reverse(self.cpus[at].id), at)));
+            let (.., at) = next.max_by_key(|(exact, spare, low, _)| (*exact, *spare, *low))?;
+            chosen.push(at);
+        }
+        Some(chosen)
+    }
 }
 
 #[cfg(test)]
@@ -266,6 +352,34 @@ mod tests {
             );
         }
         assert_eq!(Class::SPREAD.into_iter().rev().collect::<Vec<_>>(), near_to_far.map(|(class, _)| class)[1..]);
+    }
+
+    #[test]
+    fn the_search_sees_the_distances_that_pairs_have() {
+        let odd = |id: usize, core: &[usize], llc: &[usize], package: &[usize]| Cpu {
+            id,
+            core: core.to_vec(),
+            cluster: Vec::new(),
+            llc: llc.to_vec(),
+            package: package.to_vec(),
+            node: None,
+        };
+        let unknown = vec![
+            odd(0, &[0, 1], &[0, 1], &[]),
+            odd(1, &[0, 1], &[0, 1], &[]),
+            odd(2, &[2], &[2, 3], &[]),
+            odd(3, &[3], &[2, 3], &[3, 4]),
+            odd(4, &[4], &[], &[3, 4]),
+            odd(5, &[], &[], &[]),
+        ];
+        for cpus in [big().cpus, unknown] {
+            let candidates = Candidates::new(cpus.iter().collect());
+            for a in 0..cpus.len() {
+                for b in (0..cpus.len()).filter(|&b| b != a) {
+                    assert_eq!(candidates.distance(a, b), between(&cpus[a], &cpus[b]), "{a} {b}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! How CPUs share cores, clusters, caches and sockets, read from /sys.
 
+use std::collections::HashMap;
+
 use super::cpulist::{format_cpu_list, parse_cpu_list};
 use super::pin::allowed_cpus;
 use super::tree::Tree;
@@ -58,7 +60,8 @@ impl Topology {
             allowed.to_vec()
         });
         online.sort_unstable();
-        let cpus: Vec<Cpu> = online.into_iter().map(|id| read_cpu(tree, id)).collect();
+        let nodes = nodes(tree);
+        let cpus: Vec<Cpu> = online.into_iter().map(|id| read_cpu(tree, id, &nodes)).collect();
         let mut lacking = |what: &str, list: fn(&Cpu) -> &Vec<usize>| {
             let of: Vec<usize> = cpus.iter().filter(|cpu| list(cpu).is_empty()).map(|cpu| cpu.id).collect();
             if !of.is_empty() {
@@ -80,20 +83,30 @@ fn list(tree: &Tree, path: &str) -> Option<Vec<usize>> {
     parse_cpu_list(&tree.read(path)?).ok()
 }
 
-fn read_cpu(tree: &Tree, id: usize) -> Cpu {
+/// The NUMA node of each CPU, as the nodes list them. A node that has only memory lists no CPU.
+fn nodes(tree: &Tree) -> HashMap<usize, usize> {
+    const NODES: &str = "sys/devices/system/node";
+    let number = |name: &String| name.strip_prefix("node")?.parse::<usize>().ok();
+    let nodes = tree.names(NODES).iter().filter_map(number).collect::<Vec<_>>();
+    let cpus = |node: usize| list(tree, &format!("{NODES}/node{node}/cpulist")).unwrap_or_default();
+    nodes.into_iter().flat_map(|node| cpus(node).into_iter().map(move |cpu| (cpu, node))).collect()
+}
+
+fn read_cpu(tree: &Tree, id: usize, nodes: &HashMap<usize, usize>) -> Cpu {
     let cpu = format!("sys/devices/system/cpu/cpu{id}");
     // The second name of each file is the one that kernels before 5.2 use.
     let topology = |names: &[&str]| {
         names.iter().find_map(|name| list(tree, &format!("{cpu}/topology/{name}"))).unwrap_or_default()
     };
     let core = topology(&["core_cpus_list", "thread_siblings_list"]);
-    let nodes = tree.names(&cpu);
+    let links = tree.names(&cpu);
     Cpu {
         id,
         cluster: topology(&["cluster_cpus_list"]),
         llc: last_level_cache(tree, &cpu, &core),
         package: topology(&["package_cpus_list", "core_siblings_list"]),
-        node: nodes.iter().find_map(|name| name.strip_prefix("node")?.parse().ok()),
+        // Where the nodes list no CPUs, a link from the CPU names its node.
+        node: nodes.get(&id).copied().or_else(|| links.iter().find_map(|name| name.strip_prefix("node")?.parse().ok())),
         core,
     }
 }

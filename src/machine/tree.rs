@@ -1,26 +1,43 @@
 //! The files in which the kernel describes the machine: /sys and /proc, or a copy of them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A root folder that contains `sys` and `proc`.
+use super::capture::Capture;
+
+/// A root folder that contains `sys` and `proc`, or a capture of one.
 #[derive(Debug, Clone)]
-pub struct Tree(PathBuf);
+pub struct Tree(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    Folder(PathBuf),
+    Files(BTreeMap<String, String>),
+}
 
 impl Tree {
     /// The tree of this host.
     pub fn host() -> Tree {
-        Tree(PathBuf::from("/"))
+        Tree::at(Path::new("/"))
     }
 
     /// The tree below `root`, such as a copy that a test makes.
     pub fn at(root: &Path) -> Tree {
-        Tree(root.to_owned())
+        Tree(Source::Folder(root.to_owned()))
+    }
+
+    /// The files of a capture.
+    pub fn captured(capture: Capture) -> Tree {
+        Tree(Source::Files(capture.files))
     }
 
     /// The trimmed text of a file such as `sys/devices/system/cpu/online`; `None` if it cannot be read or is empty.
     pub fn read(&self, path: &str) -> Option<String> {
-        let text = fs::read_to_string(self.0.join(path)).ok()?;
+        let text = match &self.0 {
+            Source::Folder(root) => fs::read_to_string(root.join(path)).ok()?,
+            Source::Files(files) => files.get(path)?.clone(),
+        };
         // Device-tree strings end with a NUL.
         let text = text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\0');
         (!text.is_empty()).then(|| text.to_owned())
@@ -28,15 +45,26 @@ impl Tree {
 
     /// The reason why a file cannot be read; `None` if it can be read.
     pub fn unreadable(&self, path: &str) -> Option<String> {
-        fs::read_to_string(self.0.join(path)).err().map(|error| error.to_string())
+        match &self.0 {
+            Source::Folder(root) => fs::read_to_string(root.join(path)).err().map(|error| error.to_string()),
+            Source::Files(files) => (!files.contains_key(path)).then(|| "it is not in the capture".to_owned()),
+        }
     }
 
     /// The names in a folder, sorted; empty if the folder cannot be read.
     pub fn names(&self, path: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.0.join(path)).into_iter().flatten().flatten();
-        let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-        names.sort_unstable();
-        names
+        let names: BTreeSet<String> = match &self.0 {
+            Source::Folder(root) => {
+                let entries = fs::read_dir(root.join(path)).into_iter().flatten().flatten();
+                entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+            }
+            Source::Files(files) => {
+                let below = format!("{path}/");
+                let paths = files.range(below.clone()..).map_while(|(path, _)| path.strip_prefix(&below));
+                paths.filter_map(|rest| rest.split('/').next()).map(str::to_owned).collect()
+            }
+        };
+        names.into_iter().collect()
     }
 }
 

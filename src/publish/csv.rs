@@ -100,7 +100,7 @@ fn values(outcome: &OutcomeRecord) -> String {
     outcome.values.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }
 
-/// The first columns of [`window_csv`] and [`starts_csv`].
+/// The first columns of [`window_csv`] and [`last_writers_csv`].
 const ABOUT: [&str; 6] = ["architecture", "cpu_model", "emulated", "scenario", "cpus", "class"];
 
 /// The values of [`ABOUT`] for a result, followed by more fields.
@@ -153,18 +153,18 @@ pub fn window_csv(record: &Record) -> Result<String> {
 }
 
 /// Writes the counts by cache-line ownership as CSV: a header line, and a line per result, choice of last
-/// writers and prefetch. The column `last_written` is like `__state=P0 blocked_on=P1`; `fetched` says whether
+/// writers and prefetch. The column `last_writers` is like `__state=P0 blocked_on=P1`; `prefetched` says whether
 /// lines were prefetched.
 ///
 /// # Errors
 /// Only an internal one; no record causes it.
-pub fn starts_csv(record: &Record) -> Result<String> {
-    let mut lines = vec![header(["last_written", "fetched", "iterations", "races"])];
+pub fn last_writers_csv(record: &Record) -> Result<String> {
+    let mut lines = vec![header(["last_writers", "prefetched", "iterations", "races"])];
     for result in &record.results {
-        for start in &result.starts {
-            let writers = start.last_writers.iter().map(|(location, thread)| format!("{location}={thread}"));
+        for entry in &result.last_writers {
+            let writers = entry.writers.iter().map(|(location, thread)| format!("{location}={thread}"));
             let writers = writers.collect::<Vec<_>>().join(" ");
-            let fields = [writers, start.warm.to_string(), start.iterations.to_string(), start.races.to_string()];
+            let fields = [writers, entry.prefetched.to_string(), entry.iterations.to_string(), entry.races.to_string()];
             lines.push(about(record, result, fields));
         }
     }

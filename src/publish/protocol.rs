@@ -265,13 +265,13 @@ mod tests {
     use super::*;
     use crate::kernel::Profile;
     use crate::kernel::harm::Harm;
-    use crate::record::{PROTOCOL_SCHEMA, protocol_result};
+    use crate::record::{AnyRecord, protocol_result, read_file};
 
     fn record(results: Vec<ProtocolResult>) -> ProtocolRecord {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-23T183221Z.protocol.json");
-        let mut record: ProtocolRecord = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-        assert_eq!(record.schema, PROTOCOL_SCHEMA);
+        let AnyRecord::Protocol(record) = read_file(&path).unwrap() else { panic!("a record of the protocol") };
+        let mut record = *record;
         record.results = results;
         record
     }

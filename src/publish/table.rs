@@ -140,7 +140,7 @@ pub(super) fn notes(result: &ScenarioResult) -> Option<String> {
             count(effective)
         ));
     }
-    notes.extend(super::starts::apart(result));
+    notes.extend(super::last_writers::warning(result));
     let share = result.discarded as f64 / (result.discarded as f64 + result.iterations as f64).max(1.0);
     if share > MUCH_DISCARDED {
         notes.push(format!(

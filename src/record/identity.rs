@@ -44,6 +44,11 @@ impl<R> RunRecord<R> {
 }
 
 impl Part {
+    /// Whether the part was a record without an id. A sum keeps a hash instead.
+    pub(super) fn is_from_before_ids(&self) -> bool {
+        self.id.is_empty() || self.id == derived(&self.tool, &self.command, &self.started, &self.host)
+    }
+
     /// As [`RunRecord::identity`]. A record and the part of a sum that it became have the same identity.
     pub fn identity(&self) -> String {
         if self.id.is_empty() { derived(&self.tool, &self.command, &self.started, &self.host) } else { self.id.clone() }

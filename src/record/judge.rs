@@ -7,8 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::evidence::{Evidence, LEAST_MATCHES, matches_needed};
 use super::{ScenarioResult, Sensitivity};
-use crate::arch::Arch;
-use crate::catalogue;
 use crate::litmus::Verdict;
 use crate::model::Reordering;
 use crate::stats::share;
@@ -93,9 +91,9 @@ impl Fired {
 ///
 /// Results without [`Evidence`] are from versions with weaker rules and keep the findings of these: any
 /// control applies whose CPUs are a subset of the result's CPUs, or the other way round.
-pub fn judge(results: &mut [ScenarioResult], arch: Arch) {
+pub fn judge(results: &mut [ScenarioResult]) {
     let fired: Vec<Fired> =
-        results.iter().filter(|result| result.races > 0 && is_control(result, arch)).map(Fired::new).collect();
+        results.iter().filter(|result| result.races > 0 && result.is_control).map(Fired::new).collect();
     for result in results {
         let cpus = result.placement.cpus.clone();
         let best = match &mut result.evidence {
@@ -180,15 +178,11 @@ fn covers<'a>(controls: impl Iterator<Item = &'a &'a Fired>, cpus: &[usize]) -> 
     !ran.is_empty() && cpus.iter().all(|cpu| ran.contains(cpu))
 }
 
-/// Whether a result is from a control of the catalogue, by the hash of its source.
-fn is_control(result: &ScenarioResult, arch: Arch) -> bool {
-    catalogue::named(&result.scenario)
-        .is_ok_and(|scenario| scenario.sha256 == result.source_sha256 && scenario.is_control(arch))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch::Arch;
+    use crate::catalogue;
     use crate::model::{self, Bounds};
     use crate::record::Gaps;
     use crate::stats::interval;
@@ -233,7 +227,8 @@ mod tests {
         let far = skew(apart, matches.map(|_| apart), 0, [0, apart, 0]);
         let outcome = |value: i64, count: u64| serde_json::json!({"values": {"r0": value}, "count": count, "satisfies": value == 0});
         let mut result: ScenarioResult = serde_json::from_value(serde_json::json!({
-            "scenario": name, "group": scenario.group, "source_sha256": scenario.sha256, "code_sha256": "", "condition": "",
+            "scenario": name, "group": scenario.group, "is_control": catalogue::is_control(name, &scenario.sha256, Arch::X86_64),
+            "source_sha256": scenario.sha256, "code_sha256": "", "condition": "",
             "match_event": matches.map(|_| "m"), "placement": {"cpus": cpus, "class": "core"},
             "pace": {"mode": "paced", "chosen": "auto", "period_ticks": null, "period_ns": null, "late": null},
             "layout": {"kind": "padded", "line_bytes": 64, "stride_bytes": 64}, "batch": 1, "seed": 1, "atomics": null,
@@ -253,7 +248,7 @@ mod tests {
     /// The last of the results, after all were judged together.
     fn judged(results: &[ScenarioResult]) -> ScenarioResult {
         let mut results = results.to_vec();
-        judge(&mut results, Arch::X86_64);
+        judge(&mut results);
         results.pop().unwrap()
     }
 
@@ -309,8 +304,10 @@ mod tests {
         let race = result("S01-as-is", &[0, 1], MANY, 0);
         let silent = result("S01-core+nt", &[0, 1], MANY, 0);
         assert_eq!(says(&judged(&[silent, race.clone()])), (Finding::Inconclusive, vec![], vec![]));
-        let mut other = result("S01-core+nt", &[0, 1], MANY, 900);
-        other.source_sha256 = "0".repeat(64);
+        // A test with the name of a control and another source is none.
+        let other = result("S01-core+nt", &[0, 1], MANY, 900);
+        assert!(!catalogue::is_control(&other.scenario, &"0".repeat(64), Arch::X86_64));
+        let other = ScenarioResult { is_control: false, ..other };
         assert_eq!(says(&judged(&[other, race.clone()])), (Finding::Inconclusive, vec![], vec![]));
         // The same shape, but this test is not declared as a control on x86-64.
         let whole = result("S01-as-is+nt", &[0, 1], MANY, 900);

@@ -7,8 +7,8 @@ use hdrhistogram::Histogram;
 use super::judge::settle;
 use super::validate::{MOST_COUNTS, histogram};
 use super::{
-    Evidence, FinalValue, Gaps, OutcomeRecord, PaceRecord, Part, PlacementRecord, Record, ScenarioResult, Sensitivity,
-    SkewRecord, StartRecord, compute, identity,
+    Evidence, FinalValue, FormerMeaning, Gaps, LastWriterRecord, OutcomeRecord, PaceRecord, Part, PlacementRecord,
+    Record, ScenarioResult, Sensitivity, SkewRecord, compute, identity,
 };
 use crate::error::{Error, Result};
 use crate::verdict::VerdictSource;
@@ -183,8 +183,8 @@ fn parts(record: &Record) -> Vec<Part> {
     record.parts.iter().map(|part| Part { id: part.identity(), ..part.clone() }).collect()
 }
 
-/// The first setting in which two results differ although a sum needs it to be the same: its name, ours,
-/// theirs.
+/// The first setting in which two results differ although a sum needs it to be the same, or the first field
+/// that means different things in them: its name, ours, theirs.
 fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'static str, String, String)> {
     let text = |result: &ScenarioResult| {
         [
@@ -194,7 +194,7 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
             ("the match event", format!("{:?}", result.match_event)),
             ("the pace", result.pace.mode.clone()),
             ("the group", given_group(result)),
-            ("the prefetch setting", warmth(result)),
+            ("the prefetch setting", result.pace.prefetch.to_string()),
             ("the stress", format!("{:?}", result.stress)),
             ("focused", result.pace.focused.to_string()),
             (
@@ -209,8 +209,15 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
             ("the unit of the histogram", result.gaps.unit.clone()),
         ]
     };
-    let pairs = text(ours).into_iter().zip(text(theirs));
-    pairs.map(|((what, ours), (_, theirs))| (what, ours, theirs)).find(|(_, ours, theirs)| ours != theirs)
+    let settings = text(ours).into_iter().zip(text(theirs)).map(|((what, ours), (_, theirs))| (what, ours, theirs));
+    let meanings = FormerMeaning::ALL.into_iter().map(|former| {
+        let of = |result: &ScenarioResult| {
+            let (current, earlier) = former.meanings();
+            if result.former_meanings.contains(&former) { earlier } else { current }.to_owned()
+        };
+        (former.field(), of(ours), of(theirs))
+    });
+    settings.chain(meanings).find(|(_, ours, theirs)| ours != theirs)
 }
 
 /// The skews of a result, if they were given. If wakerace chose them, they depend on the machine and may
@@ -224,11 +231,6 @@ fn given_skews(result: &ScenarioResult) -> String {
 fn given_group(result: &ScenarioResult) -> String {
     let PaceRecord { given_group, group, .. } = result.pace;
     if given_group { group.to_string() } else { "chosen by wakerace".to_owned() }
-}
-
-/// The prefetch setting of a result. Free runs have none, but earlier versions wrote one.
-fn warmth(result: &ScenarioResult) -> String {
-    if result.pace.mode == "free" { "none".to_owned() } else { result.pace.warm.to_string() }
 }
 
 /// The sum of two counts, or the name of the count if it would exceed 2^64.
@@ -295,7 +297,7 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         in_batches_s: a.in_batches_s + b.in_batches_s,
         outcomes,
         skews,
-        starts: add_starts(a.starts, b.starts)?,
+        last_writers: add_last_writers(a.last_writers, b.last_writers)?,
         // The differences between the parts give the spread of the sum. The course of each part in time does
         // not.
         repeats,
@@ -315,6 +317,9 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         expected_from: if a.expected_from == b.expected_from { a.expected_from } else { VerdictSource::Header },
         // These are the same in both, as checked before.
         scenario: a.scenario,
+        question: either(a.question, b.question),
+        is_control: a.is_control,
+        former_meanings: a.former_meanings,
         source_sha256: a.source_sha256,
         code_sha256: a.code_sha256,
         condition: a.condition,
@@ -368,8 +373,6 @@ fn weaker(a: Option<Sensitivity>, b: Option<Sensitivity>, speak: &[String]) -> O
 
 /// The pace of a sum. Settings that were given are the same in both parts. Measured values become means.
 fn add_pace(a: PaceRecord, b: PaceRecord, weights: Weights) -> PaceRecord {
-    // Versions that did not measure this wrote 0.
-    let measured = a.apart_ns > 0.0 && b.apart_ns > 0.0;
     PaceRecord {
         mode: a.mode,
         chosen: if a.chosen == b.chosen { a.chosen } else { "auto".to_owned() },
@@ -382,30 +385,30 @@ fn add_pace(a: PaceRecord, b: PaceRecord, weights: Weights) -> PaceRecord {
         // If wakerace chose the group size, that of the first part.
         group: a.group,
         given_group: a.given_group,
-        warm: a.warm,
+        prefetch: a.prefetch,
         focused: a.focused,
-        apart_ns: if measured { weights.mean(a.apart_ns, b.apart_ns) } else { 0.0 },
+        end_spread_ns: a.end_spread_ns.zip(b.end_spread_ns).map(|(a, b)| weights.mean(a, b)),
         late: a.late.zip(b.late).map(|(a, b)| weights.mean(a, b)),
     }
 }
 
 /// Adds the counts by cache-line ownership. If one side has none, the sum has none.
-fn add_starts(sum: Vec<StartRecord>, more: Vec<StartRecord>) -> Summed<Vec<StartRecord>> {
+fn add_last_writers(sum: Vec<LastWriterRecord>, more: Vec<LastWriterRecord>) -> Summed<Vec<LastWriterRecord>> {
     if sum.is_empty() || more.is_empty() {
         return Ok(Vec::new());
     }
-    let mut starts: Vec<StartRecord> = Vec::new();
-    for start in sum.into_iter().chain(more) {
-        let StartRecord { warm, last_writers, iterations, races } = &start;
-        match starts.iter_mut().find(|known| known.warm == *warm && known.last_writers == *last_writers) {
+    let mut last_writers: Vec<LastWriterRecord> = Vec::new();
+    for entry in sum.into_iter().chain(more) {
+        let LastWriterRecord { prefetched, writers, iterations, races } = &entry;
+        match last_writers.iter_mut().find(|known| known.prefetched == *prefetched && known.writers == *writers) {
             Some(known) => {
-                known.iterations = plus(known.iterations, *iterations, "the iterations of a start")?;
-                known.races = plus(known.races, *races, "the races of a start")?;
+                known.iterations = plus(known.iterations, *iterations, "the iterations by last writers")?;
+                known.races = plus(known.races, *races, "the races by last writers")?;
             }
-            None => starts.push(start),
+            None => last_writers.push(entry),
         }
     }
-    Ok(starts)
+    Ok(last_writers)
 }
 
 /// Adds the counts of equal outcomes and of equal skews. The counts of each skew are put into the order of

@@ -1,9 +1,13 @@
-//! Records: JSON files with everything about a run. The `schema` field gives the version.
+//! Records: JSON files with everything about a run. `version` is the version of the format ([`VERSION`]).
+//!
+//! The types here are those of the current version. Aliases are the names of fields in earlier versions, and
+//! defaults are the values that these versions imply.
 
 #![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
 mod computed;
 mod evidence;
+mod former;
 mod gaps;
 mod identity;
 mod judge;
@@ -20,7 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::harness::Warm;
+use crate::harness::Prefetch;
 use crate::litmus::Verdict;
 use crate::machine::{Class, CounterOffset, Host};
 use crate::stats::{Drift, Interval, share};
@@ -28,6 +32,7 @@ use crate::verdict::VerdictSource;
 
 pub use computed::compute;
 pub use evidence::{Evidence, LEAST_MATCHES, matches_needed};
+pub use former::FormerMeaning;
 pub use gaps::Gaps;
 pub use judge::{Finding, judge};
 pub use merge::{Merger, add_repeat};
@@ -39,8 +44,10 @@ pub use save::{cpu_slug, default_path};
 pub use spread::CountRecord;
 pub use validate::{histogram, problems, protocol_problems};
 
-/// The schema of the records that `wakerace run` writes.
-pub const SCHEMA: &str = "wakerace/1";
+/// The version of the format that this program writes, of both kinds of records.
+pub const VERSION: u32 = 2;
+/// The schema of the records that `wakerace run` writes: the kind and [`VERSION`] in one text.
+pub const SCHEMA: &str = "wakerace/2";
 
 /// The record of `wakerace run`: a result per scenario and placement, in the order they were run.
 pub type Record = RunRecord<ScenarioResult>;
@@ -48,8 +55,11 @@ pub type Record = RunRecord<ScenarioResult>;
 /// A record of one run, or the sum of several.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunRecord<R> {
-    /// The version of the format: [`SCHEMA`] or [`PROTOCOL_SCHEMA`].
+    /// The kind of the record and the version of the format: [`SCHEMA`] or [`PROTOCOL_SCHEMA`].
     pub schema: String,
+    /// The version of the format, as a number: [`VERSION`]. Version 1 has only `schema`.
+    #[serde(default)]
+    pub version: u32,
     /// The id of the run: 128 random bits in hexadecimal, drawn when the run starts. The id of a sum is a
     /// hash of the ids of its parts. Absent in records of versions without ids; these are identified by
     /// program, command, host and `started`.
@@ -104,6 +114,7 @@ impl<R> RunRecord<R> {
     pub fn begin(schema: &str, started: jiff::Timestamp, host: Host) -> crate::error::Result<RunRecord<R>> {
         Ok(RunRecord {
             schema: schema.to_owned(),
+            version: VERSION,
             id: identity::new()?,
             tool: Tool::this(),
             // The path of the binary is not recorded, for privacy.
@@ -165,6 +176,12 @@ pub struct ScenarioResult {
     pub scenario: String,
     /// The folder of the test: race, fixes, mutants, guards, controls, or a path.
     pub group: String,
+    /// What the test asks: the first sentences of its header comment.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub question: String,
+    /// Whether the test is a control of the catalogue on the host's architecture.
+    #[serde(default)]
+    pub is_control: bool,
     /// SHA-256 of the litmus source.
     pub source_sha256: String,
     /// SHA-256 of the machine code that ran.
@@ -194,14 +211,14 @@ pub struct ScenarioResult {
     /// Iterations: instances that all threads completed and whose outcome passes the test's filter, if it has
     /// one.
     pub iterations: u64,
-    /// Instances whose outcome fails the filter. They are not iterations and are in no other count. 0 in
-    /// records of versions that counted them as iterations.
+    /// Instances whose outcome fails the filter. They are not iterations and are in no other count, unless
+    /// `former_meanings` says otherwise.
     #[serde(default)]
     pub filtered: u64,
     /// Wall-clock time, in seconds.
     pub elapsed_s: f64,
     /// The part of `elapsed_s` inside measured batches, in seconds: from the first tick of a batch to the end
-    /// of its last thread. Earlier versions counted from 2 us before the first tick.
+    /// of its last thread, unless `former_meanings` says otherwise.
     pub in_batches_s: f64,
     /// Iterations per second of wall-clock time.
     pub iterations_per_s: f64,
@@ -270,8 +287,8 @@ pub struct ScenarioResult {
     pub skews: Vec<SkewRecord>,
     /// The counts by cache-line ownership at the start of an instance. They add up to `iterations` and
     /// `races`. Absent in records of versions that did not count them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub starts: Vec<StartRecord>,
+    #[serde(default, alias = "starts", skip_serializing_if = "Vec::is_empty")]
+    pub last_writers: Vec<LastWriterRecord>,
     /// The counts of up to 128 blocks of consecutive batches, in order of time. Only batches at the final
     /// skews and periods are in blocks. Absent in sums, which have `repeats` instead, and in records of
     /// versions that did not count them.
@@ -297,6 +314,10 @@ pub struct ScenarioResult {
     pub evidence: Option<Evidence>,
     /// The finding.
     pub finding: Finding,
+    /// Fields that have the meaning of an earlier version of the format. Only in results that an earlier version
+    /// wrote.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_meanings: Vec<FormerMeaning>,
     /// Fields of other versions. They are kept when the record is written again.
     #[serde(flatten)]
     pub extra: BTreeMap<String, Value>,
@@ -366,27 +387,27 @@ pub struct PaceRecord {
     /// Whether the command line or a profile gave the group size.
     #[serde(default)]
     pub given_group: bool,
-    /// Whether the threads prefetched the cache lines of a group before its tick.
-    #[serde(default = "cold")]
-    pub warm: Warm,
+    /// Whether the threads prefetched the cache lines of a group before its tick. `off` in a free run.
+    #[serde(default = "cold", alias = "warm")]
+    pub prefetch: Prefetch,
     /// Whether the search focused on some skews. Then all skews were used equally often only in the first
     /// quarter, and after that those with the most frequent races or, without races, those with the most
     /// different outcomes.
     #[serde(default)]
     pub focused: bool,
     /// The mean time between the end of a batch in its first and in its last thread, minus the skew, in
-    /// nanoseconds. In a free run this is how far the threads drift apart in a batch. 0 in records of
-    /// versions that did not measure it.
-    #[serde(default)]
-    pub apart_ns: f64,
+    /// nanoseconds. In a free run this is how far the threads drift apart in a batch. Absent if it was not
+    /// measured.
+    #[serde(default, alias = "apart_ns", skip_serializing_if = "Option::is_none")]
+    pub end_spread_ns: Option<f64>,
     /// The share of groups that a thread started late, because it was busy with an earlier group; paced only.
     /// It is high, and harmless, if the period was chosen for its many races.
     pub late: Option<f64>,
 }
 
 /// The value for records of versions without prefetch.
-const fn cold() -> Warm {
-    Warm::Off
+const fn cold() -> Prefetch {
+    Prefetch::Off
 }
 
 /// The value for records of versions without groups.
@@ -456,21 +477,23 @@ pub struct SkewRecord {
 
 /// The counts of iterations that began with the same cache-line ownership.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct StartRecord {
+pub struct LastWriterRecord {
     /// Whether each thread prefetched the lines that it uses before the tick. Lines that it stores to are
     /// prefetched for writing.
-    pub warm: bool,
+    #[serde(alias = "warm")]
+    pub prefetched: bool,
     /// The thread that last wrote each shared variable before the instance began: `P0`, `P1`, ... This thread
     /// had the line in its caches unless it lost it since. Variables of which the test uses only the address
     /// are left out.
-    pub last_writers: BTreeMap<String, String>,
+    #[serde(alias = "last_writers")]
+    pub writers: BTreeMap<String, String>,
     /// Iterations.
     pub iterations: u64,
     /// Races among them.
     pub races: u64,
 }
 
-impl StartRecord {
+impl LastWriterRecord {
     /// Races per instance; 0 if nothing was run.
     pub fn rate(&self) -> f64 {
         share(self.races, self.iterations).unwrap_or(0.0)

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Gaps, RunRecord};
+use super::{FormerMeaning, Gaps, RunRecord};
 use crate::kernel::harm::Harm;
 use crate::kernel::heal::Healer;
 use crate::kernel::{BlockedOnStore, Profile};
@@ -15,7 +15,7 @@ use crate::protocol::{Outcome, Plan};
 use crate::stats::{Interval, interval};
 
 /// The schema of [`ProtocolRecord`].
-pub const PROTOCOL_SCHEMA: &str = "wakerace-protocol/1";
+pub const PROTOCOL_SCHEMA: &str = "wakerace-protocol/2";
 
 /// The record of `wakerace protocol`: a result per profile and layout.
 pub type ProtocolRecord = RunRecord<ProtocolResult>;
@@ -65,7 +65,7 @@ pub struct ProtocolResult {
     /// Races whose task was still queued and kept blocked_on set, by the code that cleared it (the healer).
     pub healed: Vec<HealedRecord>,
     /// Such races that were not healed: the task kept blocked_on set to the end of the run, or the task was
-    /// lost and the monitor put it back. Earlier versions counted the latter as healed by a later wakeup.
+    /// lost and the monitor put it back.
     pub unhealed: u64,
     /// How long a task was RUNNING with blocked_on set, from the wakeup to the healing.
     pub heal_ns: Gaps,
@@ -78,6 +78,10 @@ pub struct ProtocolResult {
     /// The fault that ended the run, in words: a task that did not move or was lost at the end, a CPU that
     /// panicked, or the first harm that ended the run.
     pub stuck: Option<String>,
+    /// Fields that have the meaning of an earlier version of the format. Only in results that an earlier version
+    /// wrote.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_meanings: Vec<FormerMeaning>,
     /// Fields of other versions. They are kept when the record is written again.
     #[serde(flatten)]
     pub extra: BTreeMap<String, Value>,
@@ -233,6 +237,7 @@ impl ProtocolResult {
                 .collect(),
             rescued: outcome.rescued,
             stuck: outcome.stuck.as_ref().map(|stuck| stuck.what.clone()),
+            former_meanings: Vec::new(),
             extra: BTreeMap::new(),
         }
     }

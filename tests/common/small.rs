@@ -13,7 +13,7 @@ fn host() -> Value {
         "false_sharing_bytes": 128, "cpus_online": "0-3", "cpus_allowed": "0-2", "threads_per_core": 2, "sockets": 1, "numa_nodes": 1,
         "kernel": "Linux 6.18.0", "governor": "performance", "transparent_hugepages": "madvise", "virtualised": null, "emulated": false,
         "clock": "TSC", "clock_measured": {"frequency_hz": 2.5e9, "resolution_ticks": 1, "read_ticks": 26},
-        "clock_check": {"looks_differ": 1e-4, "calibration_s": 0.02, "stated_hz": 2.5e9}
+        "clock_check": {"passes_differ": 1e-4, "calibration_s": 0.02, "stated_hz": 2.5e9}
     })
 }
 
@@ -28,15 +28,15 @@ fn result(name: &str, number: u32, more: Value) -> Value {
     let number_f = f64::from(number);
     let period_ticks = 300 + number;
     let mut result = json!({
-        "scenario": name, "group": scenario.group, "source_sha256": scenario.sha256,
+        "scenario": name, "group": scenario.group, "question": scenario.test.header.summary(), "source_sha256": scenario.sha256,
         "code_sha256": format!("{number:064x}"), "source": scenario.test.source.text(),
         "condition": program.condition_text(),
         "match_event": program.match_event.as_ref().map(|event| program.prop(event)),
         "placement": {"cpus": [0, 2], "class": "core"},
         "pace": {
             "mode": "paced", "chosen": "auto", "period_ticks": period_ticks, "period_ns": f64::from(period_ticks) / 2.5,
-            "given_skews": false, "group": 4, "given_group": false, "warm": "turns", "focused": true,
-            "apart_ns": 11.5 + number_f, "late": 0.25 + number_f / 100.0
+            "given_skews": false, "group": 4, "given_group": false, "prefetch": "turns", "focused": true,
+            "end_spread_ns": 11.5 + number_f, "late": 0.25 + number_f / 100.0
         },
         "layout": {"kind": "padded", "line_bytes": 128, "stride_bytes": 640},
         "batch": 409, "seed": 71, "atomics": null, "elapsed_s": 0.5 + number_f, "in_batches_s": 0.25 + number_f,
@@ -74,9 +74,9 @@ pub fn run() -> Record {
             {"skew_ns": -20.4, "iterations": 400, "matches": null, "races": 100, "outcomes": [100, 90, 205, 5]},
             {"skew_ns": 20.4, "iterations": 600, "matches": null, "races": 500, "outcomes": [500, 60, 35, 5]}
         ],
-        "starts": [
-            {"warm": false, "last_writers": {"x": "P0", "y": "P1"}, "iterations": 300, "races": 201},
-            {"warm": true, "last_writers": {"x": "P1", "y": "P0"}, "iterations": 700, "races": 399}
+        "last_writers": [
+            {"prefetched": false, "writers": {"x": "P0", "y": "P1"}, "iterations": 300, "races": 201},
+            {"prefetched": true, "writers": {"x": "P1", "y": "P0"}, "iterations": 700, "races": 399}
         ],
         "gaps": gaps("iterations", &[1, 1, 1, 2, 3, 50, 51, 1000])
     });
@@ -92,9 +92,9 @@ pub fn run() -> Record {
             {"skew_ns": -60.0, "iterations": 900, "matches": 393, "races": 3, "outcomes": [500, 7, 3, 390]},
             {"skew_ns": 45.2, "iterations": 1100, "matches": 490, "races": 80, "outcomes": [600, 10, 80, 410]}
         ],
-        "starts": [
-            {"warm": false, "last_writers": {"__state": "P0", "blocked_on": "P0"}, "iterations": 950, "races": 33},
-            {"warm": true, "last_writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 1050, "races": 50}
+        "last_writers": [
+            {"prefetched": false, "writers": {"__state": "P0", "blocked_on": "P0"}, "iterations": 950, "races": 33},
+            {"prefetched": true, "writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 1050, "races": 50}
         ],
         "gaps": gaps("iterations", &[20, 30, 41, 500, 12_345])
     });
@@ -106,11 +106,11 @@ pub fn run() -> Record {
             {"values": {"1:r0": 2, "1:r1": "&mutex"}, "count": 1400, "satisfies": false}
         ],
         "skews": [{"skew_ns": 0.0, "iterations": 3000, "matches": 1400, "races": 0, "outcomes": [1500, 100, 1400]}],
-        "starts": [{"warm": false, "last_writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 3000, "races": 0}],
+        "last_writers": [{"prefetched": false, "writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 3000, "races": 0}],
         "gaps": gaps("iterations", &[]), "drift": null
     });
     let record = json!({
-        "schema": record::SCHEMA, "id": "0123456789abcdef0123456789abcdef", "tool": tool(),
+        "schema": record::SCHEMA, "version": record::VERSION, "id": "0123456789abcdef0123456789abcdef", "tool": tool(),
         "command": ["wakerace", "run", "--seed", "71"], "started": "2026-11-25T17:44:25.503233779Z", "elapsed_s": 7.75,
         "interrupted": false, "host": host(),
         "results": [result("SB", 1, sb), result("S05-swapped", 2, swapped), result("S02-wmb", 3, wmb)]
@@ -124,7 +124,10 @@ pub fn run() -> Record {
 pub fn complete(record: &mut Record) {
     record.results.iter_mut().for_each(record::compute);
     let architecture = record.host.architecture.parse().unwrap();
-    record::judge(&mut record.results, architecture);
+    for result in &mut record.results {
+        result.is_control = catalogue::is_control(&result.scenario, &result.source_sha256, architecture);
+    }
+    record::judge(&mut record.results);
 }
 
 /// The same record with the id of another run.
@@ -172,7 +175,7 @@ pub fn protocol() -> ProtocolRecord {
         }
     }
     let record = json!({
-        "schema": record::PROTOCOL_SCHEMA, "id": "fedcba9876543210fedcba9876543210", "tool": tool(),
+        "schema": record::PROTOCOL_SCHEMA, "version": record::VERSION, "id": "fedcba9876543210fedcba9876543210", "tool": tool(),
         "command": ["wakerace", "protocol", "-q"], "started": "2026-11-23T18:32:21.788206909Z", "elapsed_s": 6.75,
         "interrupted": false, "host": host(),
         "results": [profile("v7.1", quiet), profile("draft", draft)]

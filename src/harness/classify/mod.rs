@@ -28,7 +28,7 @@ const TABLE: usize = 1 << 12;
 pub struct Classifier<'a> {
     program: &'a Program,
     layout: &'a Layout,
-    starts: &'a LastWriters,
+    last_writers: &'a LastWriters,
     columns: Vec<Coding>,
     /// Number of outcomes in the table; 0 if there would be more than [`TABLE`].
     table: usize,
@@ -58,7 +58,7 @@ pub struct BatchContext<'a> {
     /// Index of their skew.
     pub skew: usize,
     /// Whether their lines were prefetched.
-    pub warm: bool,
+    pub prefetch: bool,
     /// The last writers of their lines.
     pub region: &'a Region<'a>,
 }
@@ -71,7 +71,7 @@ pub struct Counter {
     /// Counts of rows without a table entry, by skew and outcome.
     rare: HashMap<(usize, Vec<Const>), u64>,
     /// Iterations and races for each last-writer pattern: first without prefetch, then with prefetch.
-    starts: Vec<[u64; 2]>,
+    by_last_writers: Vec<[u64; 2]>,
     /// Gaps along the instances that pass the filter.
     gaps: RaceGaps,
     races: u64,
@@ -91,7 +91,7 @@ impl Counter {
 
 impl<'a> Classifier<'a> {
     /// A classifier for a program, the layout of its instances and their last-writer patterns.
-    pub fn new(program: &'a Program, layout: &'a Layout, starts: &'a LastWriters) -> Classifier<'a> {
+    pub fn new(program: &'a Program, layout: &'a Layout, last_writers: &'a LastWriters) -> Classifier<'a> {
         let records: Vec<SaveRecord> = program.threads.iter().map(SaveRecord::new).collect();
         let [integers, pointers] = [false, true].map(|pointers| expected(program, pointers));
         let mut weight = 1_usize;
@@ -117,7 +117,7 @@ impl<'a> Classifier<'a> {
         let mut classifier = Classifier {
             program,
             layout,
-            starts,
+            last_writers,
             columns,
             table,
             is_race: Vec::new(),
@@ -156,7 +156,7 @@ impl<'a> Classifier<'a> {
         Counter {
             table: vec![0; self.table * skews],
             rare: HashMap::new(),
-            starts: vec![[0; 2]; 2 * self.starts.kinds()],
+            by_last_writers: vec![[0; 2]; 2 * self.last_writers.kinds()],
             gaps: RaceGaps::new(),
             races: 0,
         }
@@ -224,8 +224,8 @@ impl<'a> Classifier<'a> {
         context: BatchContext<'_>,
         counter: &mut Counter,
     ) {
-        let BatchContext { skew, warm, region } = context;
-        let first = if warm { self.starts.kinds() } else { 0 };
+        let BatchContext { skew, prefetch, region } = context;
+        let first = if prefetch { self.last_writers.kinds() } else { 0 };
         for from in range.clone().step_by(CHUNK) {
             let rows = CHUNK.min(range.end - from);
             let table = &mut counter.table[skew * self.table..(skew + 1) * self.table];
@@ -255,7 +255,7 @@ impl<'a> Classifier<'a> {
                 let rows = (rows - 64 * word).min(64);
                 let (races, rows) = if excluded == 0 { (races, rows) } else { passing(races, excluded, rows) };
                 let raced = u64::from(races.count_ones());
-                let start = &mut counter.starts[first + region.kind(from + 64 * word)];
+                let start = &mut counter.by_last_writers[first + region.kind(from + 64 * word)];
                 start[0] += rows as u64;
                 start[1] += raced;
                 counter.races += raced;
@@ -311,17 +311,17 @@ impl<'a> Classifier<'a> {
                 tally.filtered += count;
             }
         }
-        if tally.starts.is_empty() {
-            let kinds = self.starts.kinds();
+        if tally.last_writers.is_empty() {
+            let kinds = self.last_writers.kinds();
             let none = |at: usize| LastWriterTally {
-                warm: at >= kinds,
-                last_writers: self.starts.writers(at % kinds).to_vec(),
+                prefetched: at >= kinds,
+                writers: self.last_writers.writers(at % kinds).to_vec(),
                 iterations: 0,
                 races: 0,
             };
-            tally.starts = (0..2 * kinds).map(none).collect();
+            tally.last_writers = (0..2 * kinds).map(none).collect();
         }
-        for (sum, [iterations, races]) in tally.starts.iter_mut().zip(&counter.starts) {
+        for (sum, [iterations, races]) in tally.last_writers.iter_mut().zip(&counter.by_last_writers) {
             sum.iterations += iterations;
             sum.races += races;
         }
@@ -380,30 +380,30 @@ mod tests {
     /// `instances` instances with their initial values, and as many save records of P0.
     fn fresh(program: &Program, layout: &Layout, instances: usize) -> (Vec<u64>, Vec<u64>) {
         let mut arena = vec![0_u64; layout.bytes(instances).unwrap() / 8];
-        let (state, starts) = (InitialState::new(program, layout), LastWriters::new(program, layout, 1));
+        let (state, last_writers) = (InitialState::new(program, layout), LastWriters::new(program, layout, 1));
         // SAFETY: the vector is large enough.
         unsafe {
-            state.settle(arena.as_mut_ptr().cast(), &starts, instances);
-            state.reset(arena.as_mut_ptr().cast(), &starts.region(instances, 0), instances, 0);
+            state.settle(arena.as_mut_ptr().cast(), &last_writers, instances);
+            state.reset(arena.as_mut_ptr().cast(), &last_writers.region(instances, 0), instances, 0);
         }
         (arena, vec![0_u64; SaveRecord::new(&program.threads[0]).stride * instances / 8 + 1])
     }
 
     /// The classifiers to compare: the default one (32-byte vectors where the CPU has them), and one without
     /// them.
-    fn ways<'a>(program: &'a Program, layout: &'a Layout, starts: &'a LastWriters) -> Vec<Classifier<'a>> {
+    fn ways<'a>(program: &'a Program, layout: &'a Layout, last_writers: &'a LastWriters) -> Vec<Classifier<'a>> {
         #[allow(unused_mut, reason = "only x86-64 has a choice")]
-        let mut narrow = Classifier::new(program, layout, starts);
+        let mut narrow = Classifier::new(program, layout, last_writers);
         #[cfg(target_arch = "x86_64")]
         {
             narrow.wide = false;
         }
-        vec![Classifier::new(program, layout, starts), narrow]
+        vec![Classifier::new(program, layout, last_writers), narrow]
     }
 
     /// The context of a batch without prefetch, at the only skew.
     fn context<'a>(region: &'a Region<'a>) -> BatchContext<'a> {
-        BatchContext { skew: 0, warm: false, region }
+        BatchContext { skew: 0, prefetch: false, region }
     }
 
     /// Classifies hand-made memory of a test that has a pointer, an integer and a final value of a variable.
@@ -415,8 +415,8 @@ mod tests {
         for kind in [LayoutKind::Padded, LayoutKind::Packed, LayoutKind::Dense] {
             let instances = 1000;
             let layout = Layout::for_batch(kind, &program, 64, Some(instances)).unwrap();
-            let starts = LastWriters::new(&program, &layout, program.threads.len());
-            let classifier = Classifier::new(&program, &layout, &starts);
+            let last_writers = LastWriters::new(&program, &layout, program.threads.len());
+            let classifier = Classifier::new(&program, &layout, &last_writers);
             let record = SaveRecord::new(&program.threads[0]);
             let (mut arena, mut records) = fresh(&program, &layout, instances);
             let (pointer, saved) = (arena.as_mut_ptr().cast::<u8>(), records.as_mut_ptr().cast::<u8>());
@@ -443,7 +443,7 @@ mod tests {
                 classifier.count(
                     Memory { arena: pointer, records: &[saved] },
                     0..instances,
-                    context(&starts.region(instances, 0)),
+                    context(&last_writers.region(instances, 0)),
                     &mut counter,
                 )
             };
@@ -464,8 +464,8 @@ mod tests {
         let text = "C t\n{}\nP0(int *x) { int r0; r0 = READ_ONCE(*x); }\nexists (0:r0=1)";
         let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
         let layout = Layout::new(LayoutKind::Padded, &program, 64).unwrap();
-        let starts = LastWriters::new(&program, &layout, program.threads.len());
-        let classifier = Classifier::new(&program, &layout, &starts);
+        let last_writers = LastWriters::new(&program, &layout, program.threads.len());
+        let classifier = Classifier::new(&program, &layout, &last_writers);
         let mut saved = vec![0_u32; 4000];
         for at in [0, 1, 3, 2003, 3999] {
             saved[at] = 1;
@@ -473,7 +473,7 @@ mod tests {
         let records = [saved.as_mut_ptr().cast::<u8>()];
         let mut counter = classifier.counter(1);
         let memory = Memory { arena: std::ptr::null(), records: &records };
-        let region = starts.region(4000, 0);
+        let region = last_writers.region(4000, 0);
         // SAFETY: no column is a location, so the arena is not read. The records hold 4000 instances.
         unsafe {
             classifier.count(memory, 0..2000, context(&region), &mut counter);
@@ -493,18 +493,18 @@ mod tests {
                     P1(int *x, int *y) { int r0; r0 = READ_ONCE(*y); }\nexists (0:r0=1 /\\ 1:r0=0)";
         let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
         let layout = Layout::new(LayoutKind::Padded, &program, 64).unwrap();
-        let starts = LastWriters::new(&program, &layout, program.threads.len());
-        let classifier = Classifier::new(&program, &layout, &starts);
+        let last_writers = LastWriters::new(&program, &layout, program.threads.len());
+        let classifier = Classifier::new(&program, &layout, &last_writers);
         let batch = 1000;
-        let regions = [5, 6].map(|round| starts.region(batch, round));
+        let regions = [5, 6].map(|round| last_writers.region(batch, round));
         let raced = |instance: usize| instance.is_multiple_of(7) || instance.is_multiple_of(64);
         let mut saved = [(0..batch).map(|at| u32::from(raced(at))).collect(), vec![0_u32; batch]];
         let records = saved.each_mut().map(|saved| saved.as_mut_ptr().cast::<u8>());
         let mut tally = Tally::new(&[0]);
         for number in 0..2 {
             let mut counter = classifier.counter(1);
-            for warm in [false, true, true] {
-                let context = BatchContext { skew: 0, warm, region: &regions[usize::from(warm)] };
+            for prefetch in [false, true, true] {
+                let context = BatchContext { skew: 0, prefetch, region: &regions[usize::from(prefetch)] };
                 let memory = Memory { arena: std::ptr::null(), records: &records };
                 // SAFETY: no column is a location, so the arena is not read. The records hold `batch`
                 // instances.
@@ -512,11 +512,11 @@ mod tests {
             }
             classifier.add_to(&counter, &mut tally);
         }
-        assert_eq!(tally.starts.len(), 2 * 4);
-        for start in &tally.starts {
-            let kind = |at| regions[usize::from(start.warm)].kind(at);
-            let alike = || (0..batch).filter(|&at| starts.writers(kind(at)) == start.last_writers);
-            let batches = if start.warm { 2 } else { 1 };
+        assert_eq!(tally.last_writers.len(), 2 * 4);
+        for start in &tally.last_writers {
+            let kind = |at| regions[usize::from(start.prefetched)].kind(at);
+            let alike = || (0..batch).filter(|&at| last_writers.writers(kind(at)) == start.writers);
+            let batches = if start.prefetched { 2 } else { 1 };
             assert_eq!(start.iterations, batches * alike().count() as u64, "{start:?}");
             assert_eq!(start.races, batches * alike().filter(|&at| raced(at)).count() as u64, "{start:?}");
         }
@@ -530,7 +530,7 @@ mod tests {
                     filter (0:r0=1)\nexists (0:r1=1)";
         let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
         let layout = Layout::new(LayoutKind::Padded, &program, 64).unwrap();
-        let starts = LastWriters::new(&program, &layout, 1);
+        let last_writers = LastWriters::new(&program, &layout, 1);
         let batch = 1000;
         // Two values with a code, and one without.
         let r0 = |at: usize| [1, 0, 7_777, 1, 1][at % 5];
@@ -547,12 +547,12 @@ mod tests {
         let raced: Vec<usize> = (0..passed.len()).filter(|&at| r1(passed[at]) == 1).collect();
         let mut gaps = crate::harness::gap_histogram();
         raced.windows(2).for_each(|pair| gaps.record((pair[1] - pair[0]) as u64).unwrap());
-        for classifier in ways(&program, &layout, &starts) {
+        for classifier in ways(&program, &layout, &last_writers) {
             let mut counter = classifier.counter(1);
             let records = [saved.as_mut_ptr().cast::<u8>()];
             let memory = Memory { arena: std::ptr::null(), records: &records };
             // SAFETY: no column is a location, so the arena is not read. The records hold `batch` instances.
-            unsafe { classifier.count(memory, 0..batch, context(&starts.region(batch, 0)), &mut counter) };
+            unsafe { classifier.count(memory, 0..batch, context(&last_writers.region(batch, 0)), &mut counter) };
             let mut tally = Tally::new(&[0]);
             classifier.add_to(&counter, &mut tally);
             assert_eq!(tally.filtered, 400);
@@ -560,8 +560,10 @@ mod tests {
             let outcomes = tally.outcomes();
             assert_eq!(outcomes.values().sum::<u64>(), 600);
             assert!(outcomes.keys().all(|row| program.passes(row)), "{outcomes:?}");
-            let sums =
-                tally.starts.iter().fold((0, 0), |(all, races), start| (all + start.iterations, races + start.races));
+            let sums = tally
+                .last_writers
+                .iter()
+                .fold((0, 0), |(all, races), start| (all + start.iterations, races + start.races));
             assert_eq!(sums, (600, raced.len() as u64));
             assert!(tally.gaps == gaps);
         }
@@ -600,8 +602,8 @@ mod tests {
             let program = lower(&parse(&Source::new("t", text.as_str())).unwrap()).unwrap();
             let instances = cells.len();
             let layout = Layout::new(LayoutKind::Packed, &program, 64).unwrap();
-            let starts = LastWriters::new(&program, &layout, program.threads.len());
-            let ways = ways(&program, &layout, &starts);
+            let last_writers = LastWriters::new(&program, &layout, program.threads.len());
+            let ways = ways(&program, &layout, &last_writers);
             let record = SaveRecord::new(&program.threads[0]);
             let (mut arena, mut saved) = fresh(&program, &layout, instances);
             let base = arena.as_mut_ptr().cast::<u8>();
@@ -639,7 +641,7 @@ mod tests {
             for classifier in ways {
                 // All counts belong to the second of three skews. The tables of the others must stay empty.
                 let mut counter = classifier.counter(3);
-                let region = starts.region(instances, 0);
+                let region = last_writers.region(instances, 0);
                 let (mut from, mut cuts) = (0, cuts.iter().cycle());
                 while from < instances {
                     let to = (from + cuts.next().unwrap()).min(instances);
@@ -653,8 +655,8 @@ mod tests {
                 proptest::prop_assert_eq!(&tally.skews[1].outcomes, &expected);
                 proptest::prop_assert!(tally.skews[0].outcomes.is_empty() && tally.skews[2].outcomes.is_empty());
                 proptest::prop_assert_eq!((counter.races(), counter.seen(), tally.filtered), (races, instances as u64, 0));
-                let starts: u64 = tally.starts.iter().map(|start| start.races).sum();
-                proptest::prop_assert_eq!(starts, races);
+                let by_writers: u64 = tally.last_writers.iter().map(|start| start.races).sum();
+                proptest::prop_assert_eq!(by_writers, races);
                 proptest::prop_assert!(tally.gaps == gaps);
             }
         }

@@ -22,7 +22,7 @@ pub struct Calibration {
     /// The calibrated clock.
     pub clock: Clock,
     /// Relative difference between the frequencies of the last two passes.
-    pub looks_differ: f64,
+    pub passes_differ: f64,
     /// Duration of all passes together.
     pub took: Duration,
 }
@@ -44,7 +44,7 @@ impl Calibration {
     /// Measures the host's clock. Takes about 20 ms if the first two passes agree, and at most half a second.
     pub fn new() -> Calibration {
         let (mut fastest, mut resolution) = (u64::MAX, u64::MAX);
-        let (frequency_hz, looks_differ, took) = settle(|length| {
+        let (frequency_hz, passes_differ, took) = settle(|length| {
             let (begun, first) = stamp();
             let mut previous = now();
             while begun.elapsed() < length {
@@ -65,7 +65,7 @@ impl Calibration {
         });
         let read_ticks = (fastest / BLOCK).max(1);
         let clock = Clock { frequency_hz, resolution_ticks: resolution, read_ticks };
-        Calibration { clock, looks_differ, took }
+        Calibration { clock, passes_differ, took }
     }
 }
 

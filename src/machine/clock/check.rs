@@ -24,7 +24,8 @@ use crate::machine::tree::Tree;
 pub struct ClockCheck {
     /// Relative difference between the frequencies of the last two calibration passes. Calibration ends when it
     /// is 0.001 or less, or after 0.3 s.
-    pub looks_differ: f64,
+    #[serde(alias = "looks_differ")]
+    pub passes_differ: f64,
     /// Duration of the calibration, in seconds.
     pub calibration_s: f64,
     /// Whether the hardware states a constant rate: CPUID's invariant TSC. Absent if there is no such statement
@@ -68,16 +69,16 @@ impl ClockCheck {
     /// What is invalid in this check as a record states it; empty if it is valid.
     pub fn problems(&self) -> Vec<String> {
         let mut out = Vec::new();
-        if !(self.looks_differ.is_finite() && self.looks_differ >= 0.0) {
-            out.push(format!("two calibration passes differ by {}", self.looks_differ));
+        if !(self.passes_differ.is_finite() && self.passes_differ >= 0.0) {
+            out.push(format!("two calibration passes differ by {}", self.passes_differ));
         }
         if !(self.calibration_s.is_finite() && self.calibration_s >= 0.0) {
             out.push(format!("calibration took {} s", self.calibration_s));
         }
-        if self.looks_differ > AGREE && self.unfit.is_none() {
+        if self.passes_differ > AGREE && self.unfit.is_none() {
             out.push(format!(
                 "two calibration passes differ by {}, but the clock is not marked unfit",
-                self.looks_differ
+                self.passes_differ
             ));
         }
         out
@@ -108,10 +109,10 @@ impl ClockCheck {
         let distrusted = !clocksources.is_empty() && !clocksources.iter().any(|source| source == own);
         let kernels = clocksource.as_deref().unwrap_or("unknown");
         let (mut notes, mut unfit) = (Vec::new(), Vec::new());
-        if calibration.looks_differ > AGREE {
+        if calibration.passes_differ > AGREE {
             unfit.push(format!(
                 "its rate changes: two successive calibration passes still differ by {:.2} % after {:.1} s; at most {:.1} % is allowed",
-                100.0 * calibration.looks_differ,
+                100.0 * calibration.passes_differ,
                 calibration.took.as_secs_f64(),
                 100.0 * AGREE,
             ));
@@ -139,7 +140,7 @@ impl ClockCheck {
             ));
         }
         ClockCheck {
-            looks_differ: calibration.looks_differ,
+            passes_differ: calibration.passes_differ,
             calibration_s: calibration.took.as_secs_f64(),
             invariant,
             stated_hz,
@@ -188,7 +189,7 @@ mod tests {
 
     const STEADY: Calibration = Calibration {
         clock: Clock { frequency_hz: 2.5e9, resolution_ticks: 1, read_ticks: 20 },
-        looks_differ: 1e-5,
+        passes_differ: 1e-5,
         took: Duration::from_millis(20),
     };
 
@@ -211,7 +212,7 @@ mod tests {
         assert_eq!(check.clocksource.as_deref(), Some("tsc"));
         assert_eq!(check.clocksources, ["tsc", "hpet", "acpi_pm"]);
         assert_eq!(check.invariant, Some(true));
-        assert_eq!((check.looks_differ, check.calibration_s), (1e-5, 0.02));
+        assert_eq!((check.passes_differ, check.calibration_s), (1e-5, 0.02));
         // A person chose another clocksource; the counter itself is still fit.
         assert_eq!(judge(&kernel("hpet", "tsc hpet acpi_pm"), false, Some(true)).unfit, None);
         // An old CPU whose counter the kernel has watched and kept.
@@ -251,13 +252,13 @@ mod tests {
 
     #[test]
     fn a_rate_that_changes_is_unfit_everywhere() {
-        let wild = Calibration { looks_differ: 0.013, took: Duration::from_millis(310), ..STEADY };
+        let wild = Calibration { passes_differ: 0.013, took: Duration::from_millis(310), ..STEADY };
         for virtualised in [false, true] {
             let tree = kernel("tsc", "tsc").tree();
             let unfit = ClockCheck::judge(&tree, "tsc", wild, virtualised, Some(true), None).unfit.unwrap();
             assert!(unfit.contains("still differ by 1.30 % after 0.3 s; at most 0.1 % is allowed"), "{unfit}");
         }
-        let limit = Calibration { looks_differ: AGREE, ..STEADY };
+        let limit = Calibration { passes_differ: AGREE, ..STEADY };
         assert_eq!(ClockCheck::judge(&kernel("tsc", "tsc").tree(), "tsc", limit, false, None, None).unfit, None);
     }
 
@@ -277,14 +278,14 @@ mod tests {
         let check = judge(&kernel("tsc", "tsc"), false, Some(true));
         assert_eq!(check.problems(), Vec::<String>::new());
         for (wrong, words) in [
-            (ClockCheck { looks_differ: -1.0, ..check.clone() }, "differ by -1"),
+            (ClockCheck { passes_differ: -1.0, ..check.clone() }, "differ by -1"),
             (ClockCheck { calibration_s: f64::NAN, ..check.clone() }, "took NaN s"),
-            (ClockCheck { looks_differ: 0.01, ..check.clone() }, "is not marked unfit"),
+            (ClockCheck { passes_differ: 0.01, ..check.clone() }, "is not marked unfit"),
         ] {
             let problems = wrong.problems();
             assert!(problems.len() == 1 && problems[0].contains(words), "{problems:?}");
         }
-        let unfit = ClockCheck { looks_differ: 0.01, unfit: Some("its rate changes".to_owned()), ..check };
+        let unfit = ClockCheck { passes_differ: 0.01, unfit: Some("its rate changes".to_owned()), ..check };
         assert_eq!(unfit.problems(), Vec::<String>::new());
     }
 }

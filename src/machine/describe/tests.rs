@@ -7,7 +7,7 @@ use crate::machine::tree::made_up::MadeUp;
 
 const CALIBRATION: Calibration = Calibration {
     clock: Clock { frequency_hz: 1e9, resolution_ticks: 2, read_ticks: 20 },
-    looks_differ: 1e-6,
+    passes_differ: 1e-6,
     took: Duration::from_millis(20),
 };
 

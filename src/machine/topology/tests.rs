@@ -298,3 +298,66 @@ fn the_highest_level_that_holds_data_is_the_last() {
     let topology = Topology::read_from(&made_up.tree(), &[]);
     assert_eq!(topology.cpu(0).unwrap().llc, [0, 1, 2, 3]);
 }
+
+/// A POWER server with eight threads to a core, whose first core is offline. The last-level cache belongs to one core.
+#[test]
+fn a_power10_with_eight_threads() {
+    let made_up = MadeUp::new();
+    made_up.online("8-31");
+    for cpu in 8..32 {
+        let core = range(cpu / 8 * 8, cpu / 8 * 8 + 7);
+        made_up
+            .topology(cpu, "core_cpus_list", &core)
+            .topology(cpu, "package_cpus_list", "8-31")
+            .cache(cpu, 0, 3, "Unified", "4M", &core);
+    }
+    let topology = Topology::read_from(&made_up.tree(), &[]);
+    assert_eq!(topology.cpus[0].id, 8);
+    assert_eq!(class(&topology, 8, 15), Class::Smt);
+    assert_eq!(class(&topology, 15, 16), Class::Llc);
+    let cpus: Vec<usize> = (8..32).collect();
+    let eight = place(&topology, &cpus, 8, &[Class::Smt]).unwrap();
+    assert_eq!(eight[0].cpus, (8..16).collect::<Vec<_>>());
+}
+
+/// One socket that is split into two NUMA nodes (sub-NUMA clustering), and a third node that has only memory. No CPU
+/// has a link to its node, as in older kernels, and the device tree's strings end with a NUL.
+#[test]
+fn nodes_below_a_socket_and_nodes_of_memory() {
+    let made_up = MadeUp::new();
+    made_up.write("sys/devices/system/cpu/online", "0-3\0");
+    for cpu in 0..4 {
+        made_up
+            .topology(cpu, "core_cpus_list", &format!("{cpu}\0"))
+            .topology(cpu, "package_cpus_list", "0-3")
+            .cache(cpu, 0, 3, "Unified", "32M", "0-3");
+    }
+    for (node, cpus) in [(0, "0-1"), (1, "2-3"), (2, "")] {
+        made_up.write(&format!("sys/devices/system/node/node{node}/cpulist"), cpus);
+    }
+    let topology = Topology::read_from(&made_up.tree(), &[]);
+    assert_eq!(topology.unread, Vec::<String>::new());
+    assert_eq!(topology.cpus.iter().map(|cpu| cpu.node).collect::<Vec<_>>(), [Some(0), Some(0), Some(1), Some(1)]);
+    assert_eq!(class(&topology, 1, 2), Class::Core);
+}
+
+/// Two kinds of cores: two large ones with a cache of their own cluster, four small ones with a smaller cache.
+#[test]
+fn clusters_with_different_caches() {
+    let made_up = MadeUp::new();
+    made_up.online("0-5");
+    for cpu in 0..6 {
+        let (cluster, size) = if cpu < 2 { ("0-1", "2M") } else { ("2-5", "1M") };
+        made_up
+            .topology(cpu, "core_cpus_list", &cpu.to_string())
+            .topology(cpu, "cluster_cpus_list", cluster)
+            .topology(cpu, "package_cpus_list", "0-5")
+            .cache(cpu, 0, 2, "Unified", size, cluster);
+    }
+    let topology = Topology::read_from(&made_up.tree(), &[]);
+    assert_eq!(
+        (class(&topology, 0, 1), class(&topology, 1, 2), class(&topology, 2, 5)),
+        (Class::Core, Class::Llc, Class::Core)
+    );
+    assert_eq!(pair(&topology, Class::Core).len(), 1);
+}

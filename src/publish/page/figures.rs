@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::runs::{self, Run};
 use super::sum::Sum;
 use crate::publish::chart::{Axis, Bar, Bars, Cell, Heat, Line, Lines, Look, Point};
+use crate::publish::last_writers::{prefetch_in_words, writers_in_words};
 use crate::publish::numbers::{tick_count, tick_percent, tick_rate, tick_scientific};
-use crate::publish::starts::{warmth, whose};
 use crate::publish::{Publish, count, rate_with_interval};
 use crate::record::{FinalValue, Gaps, OutcomeRecord, ScenarioResult, SkewRecord, histogram};
 use crate::stats::{interval, share};
@@ -247,25 +247,33 @@ fn lowest(races: u64, iterations: u64) -> f64 {
 }
 
 /// The most bars in a chart of cache-line ownership. Three threads and three variables would give 54.
-const MOST_STARTS: usize = 16;
+const MOST_BARS: usize = 16;
 
 /// The rates by cache-line ownership: a chart per test and run that has races.
-pub(super) fn starts(sums: &[Sum<'_>]) -> Vec<Figure> {
-    let alone = sums.iter().filter(|sum| sum.results.len() == 1 && sum.races > 0 && sum.first().starts.len() > 1);
+pub(super) fn last_writers(sums: &[Sum<'_>]) -> Vec<Figure> {
+    let alone = sums.iter().filter(|sum| sum.results.len() == 1 && sum.races > 0 && sum.first().last_writers.len() > 1);
     alone
         .map(|sum| {
             let result = sum.first();
-            let mut known: Vec<_> = result.starts.iter().filter(|start| start.iterations > 0).collect();
+            let mut known: Vec<_> = result.last_writers.iter().filter(|entry| entry.iterations > 0).collect();
             let all = known.len();
-            if all > MOST_STARTS {
+            if all > MOST_BARS {
                 known.sort_by(|a, b| b.rate().total_cmp(&a.rate()));
-                known.truncate(MOST_STARTS);
+                known.truncate(MOST_BARS);
             }
             // The bars with and without prefetch of the same last writers come under one heading.
-            known.sort_by(|a, b| (&a.last_writers, a.warm).cmp(&(&b.last_writers, b.warm)));
-            let low = known.iter().map(|start| lowest(start.races, start.iterations)).fold(1.0, f64::min);
+            known.sort_by(|a, b| (&a.writers, a.prefetched).cmp(&(&b.writers, b.prefetched)));
+            let low = known.iter().map(|entry| lowest(entry.races, entry.iterations)).fold(1.0, f64::min);
             let bars: Vec<Bar> = (known.into_iter())
-                .map(|start| bar(whose(start), warmth(start).to_owned(), sum.look(), start.races, start.iterations))
+                .map(|entry| {
+                    bar(
+                        writers_in_words(entry),
+                        prefetch_in_words(entry).to_owned(),
+                        sum.look(),
+                        entry.races,
+                        entry.iterations,
+                    )
+                })
                 .collect();
             let high = bars.iter().map(|bar| bar.interval.1).fold(0.0, f64::max);
             let shown =

@@ -95,7 +95,7 @@ fn render(entries: &[Entry], detail: Detail) -> Result<String> {
         asked: asked(&runs),
         windows: figures::windows(&sums, detail),
         rates: figures::rates(&sums),
-        starts: if detail == Detail::Full { figures::starts(&sums) } else { Vec::new() },
+        last_writers: if detail == Detail::Full { figures::last_writers(&sums) } else { Vec::new() },
         gaps: figures::gaps(&sums),
         heats: figures::heats(&real),
         protocols: figures::protocols(&runs),
@@ -133,7 +133,7 @@ struct Context {
     asked: Vec<Asked>,
     windows: Vec<figures::Section>,
     rates: Vec<figures::Figure>,
-    starts: Vec<figures::Figure>,
+    last_writers: Vec<figures::Figure>,
     gaps: Vec<figures::Figure>,
     heats: Vec<figures::Figure>,
     protocols: Vec<figures::Protocol>,
@@ -154,7 +154,7 @@ fn asked(runs: &[Run<'_>]) -> Vec<Asked> {
         }
         out.push(Asked {
             name: result.scenario.clone(),
-            question: words::question(result),
+            question: result.question.clone(),
             condition: result.condition.clone(),
             matched: result.match_event.clone(),
         });

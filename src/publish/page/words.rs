@@ -2,7 +2,7 @@
 
 use super::runs::Run;
 use super::sum::Sum;
-use crate::litmus::{self, Source, Verdict};
+use crate::litmus::Verdict;
 use crate::publish::zeros::{doubt, rests_on, with_rates};
 use crate::publish::{count, rate, rate_with_interval};
 use crate::record::{Finding, ScenarioResult};
@@ -35,16 +35,6 @@ pub(super) fn lede(runs: &[Run<'_>]) -> &'static str {
          answer is known."
     } else {
         "wakerace ran these litmus tests on pinned threads, with the instructions given below, and counted every outcome."
-    }
-}
-
-/// What a test asks, from its header comment.
-pub(super) fn question(result: &ScenarioResult) -> String {
-    let parsed = litmus::parse(&Source::new("record", result.source.as_str()));
-    let known = || crate::catalogue::named(&result.scenario).ok().filter(|known| known.sha256 == result.source_sha256);
-    match parsed {
-        Ok(test) => test.header.summary(),
-        Err(_) => known().map_or_else(String::new, |known| known.test.header.summary()),
     }
 }
 

@@ -34,9 +34,9 @@ pub(super) fn host(host: &Host, problems: &mut Problems) {
     for what in clock_check.iter().flat_map(ClockCheck::problems) {
         problems.say("clock_check", what);
     }
-    if let Some(ClockCheck { looks_differ, calibration_s, stated_hz, .. }) = clock_check {
+    if let Some(ClockCheck { passes_differ, calibration_s, stated_hz, .. }) = clock_check {
         problems.within("clock_check", |problems| {
-            problems.range("looks_differ", *looks_differ, 0.0..=1e6);
+            problems.range("passes_differ", *passes_differ, 0.0..=1e6);
             problems.range("calibration_s", *calibration_s, 0.0..=3600.0);
             problems.range("stated_hz", stated_hz.unwrap_or(1.0), 1.0..=1e12);
         });

@@ -42,7 +42,8 @@ fn longest_s(single: bool) -> f64 {
 /// Checks the fields that both kinds of records have.
 fn head<R>(record: &RunRecord<R>, problems: &mut Problems) {
     let RunRecord {
-        schema: _, // the reader accepts only known ones
+        schema: _,  // the reader accepts only known ones,
+        version: _, // and both must agree
         id,
         tool: _,
         command: _,

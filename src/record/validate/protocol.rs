@@ -58,6 +58,7 @@ fn ranges(result: &ProtocolResult, problems: &mut Problems) {
         harms,
         rescued: _,
         stuck: _,
+        former_meanings: _, // only an earlier version's reader adds one
         extra: _,
     } = result;
     problems.one_of("profile", profile, &Profile::ALL.map(Profile::name));

@@ -12,8 +12,8 @@ use crate::litmus::Source;
 use crate::machine::{CounterOffset, offset_problems};
 use crate::program::{Const, Program};
 use crate::record::{
-    CountRecord, Evidence, FinalValue, Finding, LEAST_MATCHES, LayoutRecord, OutcomeRecord, PaceRecord,
-    PlacementRecord, Record, ScenarioResult, Sensitivity, SkewRecord, StartRecord, compute, judge, judge::settle,
+    CountRecord, Evidence, FinalValue, Finding, LEAST_MATCHES, LastWriterRecord, LayoutRecord, OutcomeRecord,
+    PaceRecord, PlacementRecord, Record, ScenarioResult, Sensitivity, SkewRecord, compute, judge, judge::settle,
 };
 use crate::stats::Drift;
 
@@ -54,13 +54,16 @@ pub(super) fn results(record: &Record, problems: &mut Problems) {
 fn computed(record: &Record, problems: &mut Problems) {
     let mut wanted = record.results.clone();
     wanted.iter_mut().for_each(compute);
-    let arch: Option<Arch> = record.host.architecture.parse().ok().filter(|_| record.parts.is_empty());
-    match arch.filter(|_| record.results.iter().all(is_of_this_catalogue)) {
-        Some(arch) => judge(&mut wanted, arch),
-        None => {
-            problems.each("results", &record.results, |problems, result| claims(result, &record.results, problems));
-            wanted.iter_mut().for_each(settle);
-        }
+    let arch: Option<Arch> = record.host.architecture.parse().ok();
+    let arch = arch.filter(|_| record.results.iter().all(is_of_this_catalogue));
+    for (result, arch) in wanted.iter_mut().zip(arch.into_iter().cycle()) {
+        result.is_control = catalogue::is_control(&result.scenario, &result.source_sha256, arch);
+    }
+    if arch.is_some() && record.parts.is_empty() {
+        judge(&mut wanted);
+    } else {
+        problems.each("results", &record.results, |problems, result| claims(result, &record.results, problems));
+        wanted.iter_mut().for_each(settle);
     }
     for (number, (found, wanted)) in record.results.iter().zip(&mut wanted).enumerate() {
         // Early versions did not write this field.
@@ -109,6 +112,8 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
     let ScenarioResult {
         scenario,
         group: _,
+        question: _,      // source()
+        is_control: _,    // computed()
         source_sha256: _, // hashes()
         code_sha256: _,
         source: _,
@@ -146,7 +151,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         nice,
         stress: _,
         skews,
-        starts,
+        last_writers,
         blocks,
         repeats,
         gaps: _,
@@ -156,6 +161,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         controls_fired: _,
         evidence,
         finding: _,
+        former_meanings: _, // only an earlier version's reader adds one
         extra: _,
     } = result;
     if scenario.is_empty() {
@@ -233,14 +239,14 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
             problems.range("matches", matches.unwrap_or(0), 0..=*iterations);
         });
     }
-    problems.each("starts", starts, |problems, start| {
-        let StartRecord { warm: _, last_writers, iterations, races } = start;
+    problems.each("last_writers", last_writers, |problems, entry| {
+        let LastWriterRecord { prefetched: _, writers, iterations, races } = entry;
         problems.range("races", *races, 0..=*iterations);
-        for (location, thread) in last_writers {
+        for (location, thread) in writers {
             let number = thread.strip_prefix('P').and_then(|number| number.parse::<usize>().ok());
             if number.is_none_or(|number| number >= cpus.len()) {
                 problems.say(
-                    &format!("last_writers.{location}"),
+                    &format!("writers.{location}"),
                     format!("is '{thread}'; expected P0 to P{}", cpus.len().saturating_sub(1)),
                 );
             }
@@ -259,9 +265,9 @@ fn pace_ranges(pace: &PaceRecord, problems: &mut Problems) {
         profile: _,
         group,
         given_group: _,
-        warm: _,
+        prefetch: _,
         focused: _,
-        apart_ns,
+        end_spread_ns,
         late,
     } = pace;
     problems.one_of("mode", mode, &["free", "paced"]);
@@ -276,7 +282,9 @@ fn pace_ranges(pace: &PaceRecord, problems: &mut Problems) {
         }
     }
     problems.range("group", *group, 1..=MOST_INSTANCES);
-    problems.range("apart_ns", *apart_ns, 0.0..=LONGEST_NS);
+    if let Some(ns) = end_spread_ns {
+        problems.range("end_spread_ns", *ns, 0.0..=LONGEST_NS);
+    }
     if let Some(late) = late {
         problems.range("late", *late, 0.0..=1.0);
     }
@@ -309,7 +317,7 @@ fn one_run(record: &Record, result: &ScenarioResult, problems: &mut Problems) {
 
 /// Checks that counts add up: by outcome, skew, start, block and repeat.
 fn counts(result: &ScenarioResult, problems: &mut Problems) {
-    let ScenarioResult { iterations, races, matches, ref outcomes, ref skews, ref starts, .. } = *result;
+    let ScenarioResult { iterations, races, matches, ref outcomes, ref skews, ref last_writers, .. } = *result;
     problems.adds_up(
         "outcomes",
         "the counts",
@@ -384,17 +392,23 @@ fn counts(result: &ScenarioResult, problems: &mut Problems) {
             problems.adds_up("repeats", "the matches", sum(each.into_iter()), matches, "matches");
         }
     }
-    if !starts.is_empty() {
+    if !last_writers.is_empty() {
         problems.adds_up(
-            "starts",
+            "last_writers",
             "the iterations",
-            sum(starts.iter().map(|start| start.iterations)),
+            sum(last_writers.iter().map(|entry| entry.iterations)),
             iterations,
             "iterations",
         );
-        problems.adds_up("starts", "the races", sum(starts.iter().map(|start| start.races)), races, "races");
-        let keys: Vec<_> = starts.iter().map(|start| (start.warm, &start.last_writers)).collect();
-        problems.distinct("starts", "start", &keys);
+        problems.adds_up(
+            "last_writers",
+            "the races",
+            sum(last_writers.iter().map(|entry| entry.races)),
+            races,
+            "races",
+        );
+        let keys: Vec<_> = last_writers.iter().map(|entry| (entry.prefetched, &entry.writers)).collect();
+        problems.distinct("last_writers", "choice of last writers and prefetch", &keys);
     }
 }
 
@@ -461,6 +475,7 @@ fn source(result: &ScenarioResult, problems: &mut Problems) {
     let program = &scenario.program;
     let mut wanted = result.clone();
     wanted.scenario.clone_from(&scenario.name);
+    wanted.question = scenario.test.header.summary();
     wanted.condition = program.condition_text();
     wanted.match_event = program.match_event.as_ref().map(|event| program.prop(event));
     problems.differences(result, &wanted, "its source gives");

@@ -2,7 +2,7 @@
 //! before an instance began, and whether the lines were then prefetched.
 
 use super::numbers::rate_with_interval;
-use crate::record::{ScenarioResult, StartRecord};
+use crate::record::{LastWriterRecord, ScenarioResult};
 use crate::stats::interval;
 
 /// A sentence is printed if the lower bound of the highest rate is more than this many times the upper bound
@@ -13,12 +13,12 @@ const ROOM: usize = 52;
 
 /// Which thread last wrote which variables, such as `P0: __state; P1: blocked_on`. If the text is longer than
 /// [`ROOM`], the variables of the thread that wrote most of them become "the rest".
-pub(super) fn whose(start: &StartRecord) -> String {
-    let mut threads: Vec<&String> = start.last_writers.values().collect();
+pub(super) fn writers_in_words(entry: &LastWriterRecord) -> String {
+    let mut threads: Vec<&String> = entry.writers.values().collect();
     threads.sort_by_key(|thread| (thread.len(), *thread));
     threads.dedup();
     let of = |thread: &String| -> Vec<&str> {
-        let own = start.last_writers.iter().filter(|(_, writer)| *writer == thread);
+        let own = entry.writers.iter().filter(|(_, writer)| *writer == thread);
         own.map(|(location, _)| location.as_str()).collect()
     };
     let each = |thread: &&String| format!("{thread}: {}", of(thread).join(", "));
@@ -32,21 +32,26 @@ pub(super) fn whose(start: &StartRecord) -> String {
 }
 
 /// Whether the lines were prefetched, in words.
-pub(super) fn warmth(start: &StartRecord) -> &'static str {
-    if start.warm { "prefetched" } else { "not prefetched" }
+pub(super) fn prefetch_in_words(entry: &LastWriterRecord) -> &'static str {
+    if entry.prefetched { "prefetched" } else { "not prefetched" }
 }
 
-/// A sentence with the starts where the race was most and least frequent, if the rates differ much
+/// A sentence with the entries where the race was most and least frequent, if the rates differ much
 /// ([`WORTH_SAYING`]).
-pub(super) fn apart(result: &ScenarioResult) -> Option<String> {
-    let known: Vec<_> =
-        (result.starts.iter()).filter_map(|start| Some((start, interval(start.races, start.iterations)?))).collect();
+pub(super) fn warning(result: &ScenarioResult) -> Option<String> {
+    let known: Vec<_> = (result.last_writers.iter())
+        .filter_map(|entry| Some((entry, interval(entry.races, entry.iterations)?)))
+        .collect();
     let (most, most_interval) = known.iter().max_by(|a, b| a.1.low.total_cmp(&b.1.low))?;
     let (least, least_interval) = known.iter().min_by(|a, b| a.1.high.total_cmp(&b.1.high))?;
     (most_interval.low > WORTH_SAYING * least_interval.high).then(|| {
-        let said = |start: &StartRecord, interval| {
-            let rate = rate_with_interval(Some(start.rate()), Some(interval));
-            format!("{rate} where the last writers were {} (lines {})", whose(start), warmth(start))
+        let said = |entry: &LastWriterRecord, interval| {
+            let rate = rate_with_interval(Some(entry.rate()), Some(interval));
+            format!(
+                "{rate} where the last writers were {} (lines {})",
+                writers_in_words(entry),
+                prefetch_in_words(entry)
+            )
         };
         format!(
             "the rate depends on which thread last wrote each variable: {}, but {}",
@@ -60,17 +65,17 @@ pub(super) fn apart(result: &ScenarioResult) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn start(writers: &[(&str, &str)]) -> StartRecord {
+    fn entry(writers: &[(&str, &str)]) -> LastWriterRecord {
         let last_writers =
             writers.iter().map(|(location, thread)| ((*location).to_owned(), (*thread).to_owned())).collect();
-        StartRecord { warm: false, last_writers, iterations: 1, races: 0 }
+        LastWriterRecord { prefetched: false, writers: last_writers, iterations: 1, races: 0 }
     }
 
     #[test]
     fn writers_are_named_as_far_as_there_is_room() {
-        assert_eq!(whose(&start(&[("x", "P0"), ("y", "P1")])), "P0: x; P1: y");
-        assert_eq!(whose(&start(&[("x", "P1"), ("y", "P1")])), "P1: x, y");
-        assert_eq!(whose(&start(&[("a", "P10"), ("b", "P2")])), "P2: b; P10: a");
+        assert_eq!(writers_in_words(&entry(&[("x", "P0"), ("y", "P1")])), "P0: x; P1: y");
+        assert_eq!(writers_in_words(&entry(&[("x", "P1"), ("y", "P1")])), "P1: x, y");
+        assert_eq!(writers_in_words(&entry(&[("a", "P10"), ("b", "P2")])), "P2: b; P10: a");
         let many = [
             ("__state", "P0"),
             ("on_rq", "P1"),
@@ -79,6 +84,6 @@ mod tests {
             ("blocked_lock", "P1"),
             ("rq_lock", "P1"),
         ];
-        assert_eq!(whose(&start(&many)), "P0: __state, blocked_on; P1: the rest");
+        assert_eq!(writers_in_words(&entry(&many)), "P0: __state, blocked_on; P1: the rest");
     }
 }
