@@ -17,7 +17,7 @@ use crate::shown;
 static FILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
 
 /// The folders of scenarios/, in the order in which they are listed.
-pub const GROUPS: [&str; 5] = ["race", "fixes", "mutants", "guards", "controls"];
+pub const GROUPS: [&str; 6] = ["race", "fixes", "mutants", "guards", "fields", "controls"];
 
 /// The scenarios of `run` without arguments: the race, two fixes and one mutant. `run` adds the controls
 /// itself.

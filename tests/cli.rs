@@ -94,7 +94,7 @@ fn list_show_and_topology_print_what_they_should() {
 fn every_scenario_runs_and_no_forbidden_outcome_is_seen() {
     let folder = folder();
     let path = folder.path().join("all.json");
-    let groups = ["race", "fixes", "mutants", "guards", "controls"];
+    let groups = wakerace::catalogue::GROUPS;
     let paced: &[&str] = &["--pace", "paced", "--period", "300ns", "--skew", "-60..60/7"];
     for (pace, options) in [("free", &["--pace", "free"][..]), ("paced", paced)] {
         let mut command = wakerace(folder.path());

@@ -12,7 +12,7 @@ use wakerace::model::{self, Bounds, Model, Outcome, svg};
 use wakerace::verdict;
 
 /// The verdict of every scenario on LKMM, x86-TSO, ARMv8, POWER and RVWMO: A is allowed, - is forbidden.
-const TABLE: [(&str, &str); 27] = [
+const TABLE: [(&str, &str); 36] = [
     ("S01", "A-AAA"),
     ("S01f", "A-AAA"),
     ("S02", "-----"),
@@ -40,6 +40,15 @@ const TABLE: [(&str, &str); 27] = [
     ("S17b", "A-AAA"),
     ("S18", "-----"),
     ("S19", "-----"),
+    ("S20", "AAAAA"),
+    ("S21", "A-AAA"),
+    ("S21b", "-----"),
+    ("S22", "A-AAA"),
+    ("S22b", "-----"),
+    ("S23", "AAAAA"),
+    ("S23b", "-----"),
+    ("S24", "A-AAA"),
+    ("S25", "-----"),
 ];
 
 const COLUMNS: [Model; 5] = [Model::Lkmm, Model::X86Tso, Model::Armv8, Model::Power, Model::Rvwmo];

@@ -151,7 +151,9 @@ fn no_outcome_of_a_scenario_on_this_host_lies_outside_of_its_model() {
     let mut command = Command::new(runner.as_deref().unwrap_or(binary.as_ref()));
     command.args(runner.is_some().then_some(binary));
     let output = command
-        .args(["run", "race", "fixes", "mutants", "guards", "controls", "-n", "100000", "--no-save", "-q"])
+        .arg("run")
+        .args(catalogue::GROUPS)
+        .args(["-n", "100000", "--no-save", "-q"])
         .args(["--no-controls", "--oversubscribe", "--export-json", "-"])
         .output()
         .unwrap();

@@ -11,8 +11,8 @@ use crate::{shown, terminal};
 /// Arguments of `list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// Litmus files, folders, scenario names or groups (race, fixes, mutants, guards, controls) [default: all
-    /// scenarios]
+    /// Litmus files, folders, scenario names or groups (race, fixes, mutants, guards, fields, controls)
+    /// [default: all scenarios]
     scenarios: Vec<String>,
 }
 

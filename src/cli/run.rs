@@ -35,8 +35,8 @@ cannot run what was asked, a test that deadlocks, or a file that cannot be writt
 (the results so far are written)."
 )]
 pub struct RunArgs {
-    /// Litmus files, folders, scenario names or groups (race, fixes, mutants, guards, controls) [default: the
-    /// race, two fixes and a mutant]
+    /// Litmus files, folders, scenario names or groups (race, fixes, mutants, guards, fields, controls)
+    /// [default: the race, two fixes and a mutant]
     scenarios: Vec<String>,
 
     /// Use only these CPUs; if there are as many as a test has threads, P0 runs on the first, P1 on the

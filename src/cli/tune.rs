@@ -171,7 +171,7 @@ fn mutant(scenario: &Scenario, arch: Arch, atomics: Atomics) -> Result<Scenario>
         return Ok(scenario.clone());
     }
     let fallback = match (arch, scenario.group.as_str()) {
-        (Arch::X86_64, "race" | "fixes" | "mutants") => "S01-core+nt",
+        (Arch::X86_64, "race" | "fixes" | "mutants" | "fields") => "S01-core+nt",
         (Arch::X86_64, _) => "SB",
         _ => "MP",
     };

@@ -174,7 +174,7 @@ impl Tool {
 pub struct ScenarioResult {
     /// The test's name.
     pub scenario: String,
-    /// The folder of the test: race, fixes, mutants, guards, controls, or a path.
+    /// The folder of the test: race, fixes, mutants, guards, fields, controls, or a path.
     pub group: String,
     /// What the test asks: the first sentences of its header comment.
     #[serde(default, skip_serializing_if = "String::is_empty")]
