@@ -25,10 +25,7 @@ pub const DEFAULT: [&str; 4] = ["S01-as-is", "S02-wmb", "S03-store-release", "S0
 
 /// The controls of a run on an architecture, and their variants with a barrier, which must not fire.
 pub fn controls(arch: Arch) -> &'static [&'static str] {
-    match arch {
-        Arch::X86_64 => &["SB", "S01-core+nt", "S01-core+nt+wmb"],
-        Arch::Aarch64 | Arch::Powerpc64le | Arch::Riscv64gc => &["SB", "MP", "SB+mbs"],
-    }
+    arch.facts().controls.always
 }
 
 /// A scenario: its parsed and lowered source.
@@ -74,7 +71,7 @@ impl Scenario {
     pub fn refused_by(&self, arch: Arch) -> Option<&'static str> {
         let nontemporal = |op: &Op| matches!(op, Op::Store { access: Access::NonTemporal, .. });
         let has_one = self.program.threads.iter().any(|thread| thread.ops.iter().any(nontemporal));
-        (has_one && arch != Arch::X86_64)
+        (has_one && !arch.facts().has_nontemporal_store)
             .then_some("it has a non-temporal store, which only x86-64 supports (it is a control there)")
     }
 

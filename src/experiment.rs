@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::arch::Arch;
 use crate::catalogue::{self, Scenario};
 use crate::codegen::{self, Pace, Target, ThreadCode};
 use crate::error::{Error, Result};
@@ -387,8 +386,7 @@ fn result(
         layout: LayoutRecord { kind: layout.kind.to_string(), line_bytes: layout.line, stride_bytes: layout.stride },
         batch: plan.batch,
         seed: plan.seed,
-        // Only arm64 has more than one kind of atomics.
-        atomics: (target.arch == Arch::Aarch64).then(|| target.atomics.to_string()),
+        atomics: target.arch.has_two_atomics().then(|| target.atomics.to_string()),
         iterations,
         filtered: measurement.tally.filtered,
         elapsed_s,
@@ -491,7 +489,7 @@ mod tests {
 
     /// An experiment on CPUs that this host may not have.
     fn experiment(scenario: &Scenario, pace: PaceChoice) -> Experiment<'_> {
-        let target = Target { arch: Arch::host().unwrap(), atomics: codegen::Atomics::of_host() };
+        let target = Target { arch: crate::arch::Arch::host().unwrap(), atomics: codegen::Atomics::of_host() };
         let common = Common {
             target,
             clock: Clock { frequency_hz: 1e9, resolution_ticks: 1, read_ticks: 20 },

@@ -11,6 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::arch::Arch;
+use crate::arch::facts::{FIELDS, TaskStruct};
 use crate::error::{Error, Result};
 use crate::program::{Location, Program};
 
@@ -36,7 +37,7 @@ impl fmt::Display for LayoutKind {
             LayoutKind::Padded => f.write_str("padded"),
             LayoutKind::Packed => f.write_str("packed"),
             LayoutKind::Dense => f.write_str("dense"),
-            LayoutKind::Kernel(arch) => write!(f, "kernel-{arch}"),
+            LayoutKind::Kernel(arch) => f.write_str(arch.facts().task_struct.layout),
         }
     }
 }
@@ -52,15 +53,14 @@ impl FromStr for LayoutKind {
             "kernel" => {
                 Arch::host().map(LayoutKind::Kernel).ok_or_else(|| "no kernel layout is known for this host".into())
             }
-            _ => text.strip_prefix("kernel-").and_then(|arch| arch.parse().ok()).map(LayoutKind::Kernel).ok_or_else(
-                || {
-                    let kernels: Vec<String> = Arch::ALL.iter().map(|arch| format!("kernel-{arch}")).collect();
-                    format!(
-                        "unknown layout '{text}'; known are padded, packed, dense, kernel (this host's), {}",
-                        kernels.join(", ")
-                    )
-                },
-            ),
+            _ => {
+                let name = |arch: Arch| arch.facts().task_struct.layout;
+                let known = Arch::ALL.into_iter().find(|arch| name(*arch) == text).map(LayoutKind::Kernel);
+                known.ok_or_else(|| {
+                    let kernels = Arch::ALL.map(name).join(", ");
+                    format!("unknown layout '{text}'; known are padded, packed, dense, kernel (this host's), {kernels}")
+                })
+            }
         }
     }
 }
@@ -83,30 +83,6 @@ pub struct Layout {
 /// Default number of instances in a dense batch. Two variables of 4 bytes then take 64 KiB, which fits in the
 /// second-level cache of every supported CPU, and the cost of the barrier is spread over many instances.
 const DENSE_BATCH: usize = 8192;
-
-/// Names of fields of task_struct with their byte offsets, for one build of the kernel.
-pub(crate) type Fields = [(&'static str, usize); 5];
-
-/// The cache line size that a kernel assumes (L1_CACHE_BYTES), and the offsets of fields in its struct task_struct.
-///
-/// The values were read from compiled v7.1.5 kernels (defconfig of each architecture).
-pub(crate) fn task_struct(arch: Arch) -> (usize, Fields) {
-    let fields = |state, on_rq, pi_lock, blocked_on, blocked_lock| {
-        [
-            ("__state", state),
-            ("on_rq", on_rq),
-            ("pi_lock", pi_lock),
-            ("blocked_on", blocked_on),
-            ("blocked_lock", blocked_lock),
-        ]
-    };
-    match arch {
-        Arch::Aarch64 => (64, fields(24, 104, 2060, 2104, 2112)),
-        Arch::X86_64 => (64, fields(24, 104, 2348, 2392, 2400)),
-        Arch::Riscv64gc => (64, fields(72, 152, 2068, 2112, 2120)),
-        Arch::Powerpc64le => (128, fields(256, 336, 2492, 2536, 2544)),
-    }
-}
 
 /// The largest distance between variables of an instance, in bytes: the reach of a signed 32-bit displacement. x86-64
 /// instructions have such a displacement, and the other back ends use the same limit.
@@ -221,12 +197,12 @@ fn dense(program: &Program, line: usize, most: usize) -> Result<Layout> {
 /// Groups of locations that share a line in task_struct, each group in the order of the offsets. Every other
 /// variable (the runqueue's lock, the mutex) belongs to another object, so it forms a group by itself.
 fn kernel_groups(arch: Arch, locations: &[Location]) -> Vec<Vec<usize>> {
-    let (line, fields) = task_struct(arch);
+    let TaskStruct { line, offsets, .. } = arch.facts().task_struct;
     let mut groups: Vec<(Option<usize>, Vec<usize>)> = Vec::new();
     let mut placed: Vec<(Option<usize>, usize, usize)> = Vec::new();
     for (id, location) in locations.iter().enumerate() {
-        let field = fields.iter().find(|(name, _)| *name == location.name);
-        placed.push((field.map(|(_, offset)| offset / line), field.map_or(0, |(_, offset)| *offset), id));
+        let field = FIELDS.iter().position(|name| *name == location.name).map(|field| offsets[field]);
+        placed.push((field.map(|offset| offset / line), field.unwrap_or(0), id));
     }
     placed.sort_by_key(|&(line, offset, id)| (line.is_none(), line, offset, id));
     for (line, _, id) in placed {

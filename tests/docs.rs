@@ -89,3 +89,105 @@ fn the_documents_name_what_is_in_the_tree() {
         }
     }
 }
+
+/// The source files below src/ with their text, without comments and without the unit tests at their end.
+fn sources() -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    find(&tree().join("src"), &[".rs"], &mut files);
+    let is_test = |path: &str| path.contains("/tests/") || path.ends_with("/tests.rs");
+    let mut all = Vec::new();
+    for file in files {
+        let (path, text) = (shown(&file), fs::read_to_string(&file).unwrap());
+        if is_test(&path) {
+            continue;
+        }
+        let lines: Vec<&str> = text.lines().collect();
+        let begins_tests = |at: &usize| {
+            lines[*at].starts_with("#[cfg(")
+                && lines[*at].contains("test")
+                && lines.get(at + 1).is_some_and(|next| next.starts_with("mod "))
+        };
+        let end = (0..lines.len()).find(begins_tests).unwrap_or(lines.len());
+        let code: Vec<&str> =
+            lines[..end].iter().copied().filter(|line| !line.trim_start().starts_with("//")).collect();
+        all.push((path, code.join("\n")));
+    }
+    assert!(all.len() > 100, "{}", all.len());
+    all
+}
+
+/// Whether a file belongs to the facts of an architecture, which are a part of the module `arch`.
+fn is_of_facts(path: &str) -> bool {
+    path.starts_with("src/isa/") && path.contains("/facts/")
+}
+
+/// The paths in the first column of the table under a heading of docs/architecture.md.
+fn table_of(heading: &str) -> Vec<String> {
+    let text = fs::read_to_string(tree().join("docs/architecture.md")).unwrap();
+    let section = text.split(&format!("\n{heading}\n")).nth(1).unwrap_or_else(|| panic!("no heading '{heading}'"));
+    let section = section.split("\n#").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    rows.map(str::to_owned).collect()
+}
+
+#[test]
+fn an_architecture_is_a_folder_and_five_files() {
+    let touched = table_of("#### Files outside the folder");
+    assert!(touched.len() <= 5, "{touched:?}");
+    let own = table_of("#### Files that name an architecture for another reason");
+    let names = ["X86_64", "Aarch64", "Powerpc64le", "Riscv64gc"].map(|name| format!("Arch::{name}"));
+    let names_one = |code: &str| code.contains("target_arch") || names.iter().any(|name| code.contains(name.as_str()));
+    let mut found: Vec<String> = (sources().into_iter())
+        .filter(|(path, code)| !path.starts_with("src/isa/") && names_one(code))
+        .map(|(path, _)| path)
+        .collect();
+    found.sort();
+    let unlisted: Vec<&String> = found.iter().filter(|path| !touched.contains(path) && !own.contains(path)).collect();
+    assert!(
+        unlisted.is_empty(),
+        "docs/architecture.md does not list {unlisted:?}; move the architecture's part to src/isa"
+    );
+    let vain: Vec<&String> = own.iter().filter(|path| !found.contains(path)).collect();
+    assert!(vain.is_empty(), "docs/architecture.md lists {vain:?}, which name no architecture");
+    assert!(found.contains(&"src/arch/mod.rs".to_owned()), "{found:?}");
+}
+
+/// The modules of the crate that a text uses.
+fn used(code: &str) -> impl Iterator<Item = &str> {
+    let word = |rest: &'_ str| rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+    code.split("crate::").skip(1).map(move |rest| &rest[..word(rest)])
+}
+
+#[test]
+fn facts_use_no_other_module() {
+    let facts: Vec<(String, String)> = sources().into_iter().filter(|(path, _)| is_of_facts(path)).collect();
+    assert!(facts.len() >= 12, "{facts:?}");
+    for (path, code) in facts {
+        let others: Vec<&str> = used(&code).filter(|module| *module != "arch").collect();
+        assert!(others.is_empty(), "{path} uses {others:?}");
+    }
+}
+
+#[test]
+fn the_modules_have_layers() {
+    use std::collections::{BTreeMap, BTreeSet};
+    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (path, code) in sources() {
+        let module = path["src/".len()..].split('/').next().unwrap().trim_end_matches(".rs");
+        let module = if is_of_facts(&path) { "arch" } else { module };
+        let own = uses.entry(module.to_owned()).or_default();
+        own.extend(used(&code).filter(|other| *other != module).map(str::to_owned));
+    }
+    // Modules that use only modules that are already placed go to the next layer.
+    let mut placed: BTreeSet<String> = BTreeSet::new();
+    uses.retain(|module, _| !matches!(module.as_str(), "lib" | "main"));
+    let all: BTreeSet<String> = uses.keys().cloned().collect();
+    assert!(all.len() > 20, "{all:?}");
+    while placed.len() < all.len() {
+        let free = |module: &&String| uses[*module].iter().all(|used| placed.contains(used) || !all.contains(used));
+        let next: Vec<String> = all.difference(&placed).filter(free).cloned().collect();
+        let rest: Vec<_> = all.difference(&placed).map(|module| (module, &uses[module])).collect();
+        assert!(!next.is_empty(), "these modules use each other in a circle: {rest:#?}");
+        placed.extend(next);
+    }
+}

@@ -137,7 +137,7 @@ fn plans(args: &ProtocolArgs, arch: Arch, cpus: &[usize]) -> Result<Vec<Plan>> {
     if args.tasks == 0 || args.tasks > 16 {
         return Err(Error::Usage(format!("--tasks: {} tasks per CPU; expected 1 to 16", args.tasks)));
     }
-    if args.blocked_on_store == StoreArg::Nontemporal && arch != Arch::X86_64 {
+    if args.blocked_on_store == StoreArg::Nontemporal && !arch.facts().has_nontemporal_store {
         return Err(Error::Host(format!(
             "--blocked-on-store nontemporal: works only on x86-64; on {arch} plain stores are weakly ordered already"
         )));

@@ -170,10 +170,10 @@ fn mutant(scenario: &Scenario, arch: Arch, atomics: Atomics) -> Result<Scenario>
     if scenario.is_control(arch) || verdict::expectation(scenario, arch, atomics)?.race == Some(Verdict::Sometimes) {
         return Ok(scenario.clone());
     }
-    let fallback = match (arch, scenario.group.as_str()) {
-        (Arch::X86_64, "race" | "fixes" | "mutants" | "fields") => "S01-core+nt",
-        (Arch::X86_64, _) => "SB",
-        _ => "MP",
+    let controls = arch.facts().controls;
+    let fallback = match scenario.group.as_str() {
+        "race" | "fixes" | "mutants" | "fields" => controls.of_two_stores,
+        _ => controls.otherwise,
     };
     catalogue::named(&format!("{}+nt", scenario.name))
         .ok()

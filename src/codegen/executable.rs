@@ -4,7 +4,7 @@ use dynasmrt::AssemblyOffset;
 use dynasmrt::mmap::{ExecutableBuffer, MutableBuffer};
 
 use super::ThreadCode;
-use crate::arch::Arch;
+use crate::arch::{Arch, native};
 use crate::error::{Error, Result};
 
 /// The arguments of an emitted function for one batch. The emitters contain the offsets of the fields.
@@ -63,7 +63,7 @@ impl Executable {
         buffer.set_len(code.bytes.len());
         buffer.copy_from_slice(&code.bytes);
         let buffer = buffer.make_exec().map_err(Error::io(refused))?;
-        make_visible(&buffer);
+        native::make_visible(&buffer);
         Ok(Executable { buffer })
     }
 
@@ -79,58 +79,10 @@ impl Executable {
         // follows the C calling convention of the host, takes one pointer and returns an integer.
         let function: extern "C" fn(*mut ThreadArgs) -> u64 =
             unsafe { std::mem::transmute(self.buffer.ptr(AssemblyOffset(0))) };
-        forget_prefetched();
+        native::forget_prefetched();
         // The emitted code accesses only memory that `args` names, which the caller guarantees to be valid. Its
         // addresses are arena + instance * stride + offset, or pointers to such addresses, as `program::lower`
         // has proved.
         function(args) == 0
-    }
-}
-
-/// Makes code that was written as data visible to the instruction fetch of every CPU. On x86 it always is visible.
-fn make_visible(code: &[u8]) {
-    #[cfg(target_arch = "aarch64")]
-    dynasmrt::cache_control::synchronize_icache(code);
-    #[cfg(target_arch = "riscv64")]
-    {
-        /// The number of riscv_flush_icache(2), which acts for all threads of the process
-        /// (arch/riscv/include/uapi/asm/unistd.h).
-        const SYS_RISCV_FLUSH_ICACHE: libc::c_long = 259;
-        let range = code.as_ptr_range();
-        // SAFETY: the call takes two addresses and a number. It writes no memory of this process.
-        unsafe { libc::syscall(SYS_RISCV_FLUSH_ICACHE, range.start, range.end, 0) };
-    }
-    #[cfg(target_arch = "powerpc64")]
-    {
-        // Each block is flushed once; blocks are at least 32 bytes (Power ISA, Book II 4.3: dcbst, sync, icbi,
-        // isync).
-        // SAFETY: the addresses lie in `code`. The instructions change no memory and no register.
-        unsafe {
-            for block in code.chunks(32) {
-                std::arch::asm!("dcbst 0,{0}", in(reg_nonzero) block.as_ptr());
-            }
-            std::arch::asm!("sync");
-            for block in code.chunks(32) {
-                std::arch::asm!("icbi 0,{0}", in(reg_nonzero) block.as_ptr());
-            }
-            std::arch::asm!("sync", "isync");
-        }
-    }
-    let _ = code;
-}
-
-/// Discards instructions that this CPU fetched before the code was written. On x86 and riscv64 nothing needs to
-/// be done.
-#[inline]
-fn forget_prefetched() {
-    // SAFETY: both instructions (isb, isync) only order the CPU's own instruction fetch.
-    #[cfg(target_arch = "aarch64")]
-    unsafe {
-        std::arch::asm!("isb", options(nostack, preserves_flags));
-    }
-    // SAFETY: as above.
-    #[cfg(target_arch = "powerpc64")]
-    unsafe {
-        std::arch::asm!("isync", options(nostack, preserves_flags));
     }
 }

@@ -3,10 +3,7 @@
 
 use std::fmt::Write as _;
 
-use capstone::prelude::*;
-
 use super::{Part, ThreadCode};
-use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::program::{Program, Thread};
 
@@ -29,15 +26,7 @@ pub struct Instruction {
 /// [`Error::Internal`] if the disassembler cannot decode all of it.
 pub fn disassemble(code: &ThreadCode) -> Result<Vec<Instruction>> {
     let wrong = |error: capstone::Error| Error::Internal(format!("capstone: {error}"));
-    let engine = match code.arch {
-        Arch::X86_64 => Capstone::new().x86().mode(arch::x86::ArchMode::Mode64).build(),
-        Arch::Aarch64 => Capstone::new().arm64().mode(arch::arm64::ArchMode::Arm).build(),
-        Arch::Powerpc64le => {
-            Capstone::new().ppc().mode(arch::ppc::ArchMode::Mode64).endian(capstone::Endian::Little).build()
-        }
-        Arch::Riscv64gc => Capstone::new().riscv().mode(arch::riscv::ArchMode::RiscV64).build(),
-    }
-    .map_err(wrong)?;
+    let engine = (code.arch.facts().disassembler)().map_err(wrong)?;
     let decoded = engine.disasm_all(&code.bytes, 0).map_err(wrong)?;
     let mut instructions = Vec::new();
     let mut end = 0;

@@ -7,38 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::Cpu;
 #[cfg(not(loom))]
 use super::sync::Spin;
-
-/// One attempt of raw_spin_lock() on POWER, as a running kernel executes it: PPC_ACQUIRE_BARRIER is patched
-/// to lwsync on every CPU that has lwsync (docs/kernel.md, section 5). A macro, because `asm!` takes only
-/// literals.
-macro_rules! powerpc64_lock {
-    () => {
-        "2: lwarx {seen}, 0, {place}, 1
-         cmpwi {seen}, 0
-         bne- 3f
-         stwcx. {holder}, 0, {place}
-         bne- 2b
-         lwsync
-         3:"
-    };
-}
-
-/// One attempt of raw_spin_lock() on RISC-V, as the queued spinlock makes it.
-macro_rules! riscv64_lock {
-    () => {
-        "2: lr.w {seen}, ({place})
-         bnez {seen}, 3f
-         sc.w {failed}, {holder}, ({place})
-         bnez {failed}, 2b
-         fence r, rw
-         3:"
-    };
-}
-
-/// The attempts that are written in assembly, by `target_arch`, for tests. x86-64 and arm64 use Rust's
-/// compare_exchange with acquire ordering instead: it compiles to `lock cmpxchg`, and to casa or ldaxr and
-/// stxr.
-pub const ATTEMPTS: [(&str, &str); 2] = [("powerpc64", powerpc64_lock!()), ("riscv64", riscv64_lock!())];
+#[cfg(not(loom))]
+use crate::arch::native;
 
 /// A spinlock. The word is 0 if the lock is free, otherwise the number of the context that holds it plus one.
 /// So every function that needs the lock can check that it is held, as lockdep_assert_held() does.
@@ -91,42 +61,13 @@ impl RawSpinlock {
         self.word.load(Ordering::Relaxed) == 0 && self.try_take(cpu as u32 + 1)
     }
 
-    /// Makes one attempt, with the instructions of the kernel's uncontended path. Returns whether the lock
-    /// was taken.
+    /// Makes one attempt, with the instructions of the kernel's uncontended path (`src/isa/ARCH/facts/`). Returns whether
+    /// the lock was taken.
     #[cfg(not(loom))]
     #[inline(always)]
     fn try_take(&self, holder: u32) -> bool {
-        #[cfg(target_arch = "powerpc64")]
-        {
-            let seen: u32;
-            // SAFETY: a reservation loop on a live, aligned atomic word. It ends either with the word's
-            // nonzero value in `seen`, or with `seen` 0 and the word set to `holder` (Power ISA 3.1B, II
-            // B.2.1.1). cr0 is declared clobbered.
-            unsafe {
-                std::arch::asm!(
-                    powerpc64_lock!(),
-                    seen = out(reg) seen, place = in(reg_nonzero) self.word.as_ptr(), holder = in(reg) holder,
-                    out("cr0") _, options(nostack)
-                );
-            }
-            seen == 0
-        }
-        #[cfg(target_arch = "riscv64")]
-        {
-            let seen: u32;
-            // SAFETY: as for powerpc64, with lr/sc (RISC-V ISA manual, "Zalrsc"). The loop is a constrained
-            // LR/SC loop.
-            unsafe {
-                std::arch::asm!(
-                    riscv64_lock!(),
-                    seen = out(reg) seen, failed = out(reg) _, place = in(reg) self.word.as_ptr(), holder = in(reg) holder,
-                    options(nostack)
-                );
-            }
-            seen == 0
-        }
-        #[cfg(not(any(target_arch = "powerpc64", target_arch = "riscv64")))]
-        self.word.compare_exchange(0, holder, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        // SAFETY: the address of a live atomic.
+        unsafe { native::try_lock(self.word.as_ptr(), holder) }
     }
 
     /// raw_spin_unlock(): releases the lock.

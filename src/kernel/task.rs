@@ -11,6 +11,7 @@ use super::spinlock::RawSpinlock;
 use super::sync::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use super::trace::What;
 use super::{BlockedOnStore, Cpu, Kernel, Mutant, MutexId, Profile, TASK_RUNNING, TaskId};
+use crate::arch::{Arch, architectures};
 
 /// `->blocked_on` of a task that is blocked on nothing.
 pub const NULL: usize = 0;
@@ -55,36 +56,43 @@ pub trait TaskLayout: Default + Send + Sync {
     fn blocked_lock(&self) -> &RawSpinlock;
 }
 
-/// Defines a layout. The list gives the padding before each field, in bytes.
+/// The padding before each field, in bytes, so that the fields lie at these offsets. blocked_on has 8 bytes, the others 4.
+const fn padding(offsets: [usize; 5]) -> [usize; 5] {
+    let [state, on_rq, pi_lock, blocked_on, blocked_lock] = offsets;
+    [state, on_rq - state - 4, pi_lock - on_rq - 4, blocked_on - pi_lock - 4, blocked_lock - blocked_on - 8]
+}
+
+/// Defines a layout with the offsets of its fields in bytes: __state, on_rq, pi_lock, blocked_on, blocked_lock. It is aligned
+/// to 128 bytes, the longest cache line of the supported CPUs.
 macro_rules! layout {
-    ($(#[$doc:meta])* $name:ident, $text:literal, $align:literal, [$a:literal, $b:literal, $c:literal, $d:literal, $e:literal]) => {
+    ($(#[$doc:meta])* $name:ident, $text:expr, $offsets:expr) => {
         $(#[$doc])*
-        #[repr(C, align($align))]
+        #[repr(C, align(128))]
         pub struct $name {
-            _a: [u8; $a],
+            _a: [u8; padding($offsets)[0]],
             state: AtomicU32,
-            _b: [u8; $b],
+            _b: [u8; padding($offsets)[1]],
             on_rq: AtomicU32,
-            _c: [u8; $c],
+            _c: [u8; padding($offsets)[2]],
             pi_lock: RawSpinlock,
-            _d: [u8; $d],
+            _d: [u8; padding($offsets)[3]],
             blocked_on: AtomicUsize,
-            _e: [u8; $e],
+            _e: [u8; padding($offsets)[4]],
             blocked_lock: RawSpinlock,
         }
 
         impl Default for $name {
             fn default() -> $name {
                 $name {
-                    _a: [0; $a],
+                    _a: [0; padding($offsets)[0]],
                     state: AtomicU32::new(0),
-                    _b: [0; $b],
+                    _b: [0; padding($offsets)[1]],
                     on_rq: AtomicU32::new(0),
-                    _c: [0; $c],
+                    _c: [0; padding($offsets)[2]],
                     pi_lock: RawSpinlock::new(),
-                    _d: [0; $d],
+                    _d: [0; padding($offsets)[3]],
                     blocked_on: AtomicUsize::new(NULL),
-                    _e: [0; $e],
+                    _e: [0; padding($offsets)[4]],
                     blocked_lock: RawSpinlock::new(),
                 }
             }
@@ -111,32 +119,52 @@ macro_rules! layout {
     };
 }
 
-// The padding gives the byte offsets of compiled kernels (docs/kernel.md, section 4). The tests below list
-// the offsets.
-layout!(
-    /// The layout of a 64-bit Arm kernel.
-    LayoutArm64, "kernel-aarch64", 128, [24, 76, 1952, 40, 0]
-);
-layout!(
-    /// The layout of an x86-64 kernel.
-    LayoutX86, "kernel-x86_64", 128, [24, 76, 2240, 40, 0]
-);
-layout!(
-    /// The layout of a 64-bit RISC-V kernel.
-    LayoutRiscv, "kernel-riscv64gc", 128, [72, 76, 1912, 40, 0]
-);
-layout!(
-    /// The layout of a little-endian 64-bit POWER kernel.
-    LayoutPpc, "kernel-powerpc64le", 128, [256, 76, 2152, 40, 0]
-);
 layout!(
     /// All fields in one cache line.
-    LayoutPacked, "packed", 128, [0, 0, 0, 4, 0]
+    LayoutPacked, "packed", [0, 4, 8, 16, 24]
 );
 layout!(
     /// Each field on its own cache lines.
-    LayoutPadded, "padded", 128, [0, 252, 252, 252, 248]
+    LayoutPadded, "padded", [0, 256, 512, 768, 1024]
 );
+
+/// What is done with a layout whose type the caller does not know.
+pub trait WithLayout {
+    /// The result.
+    type Output;
+    /// Does it.
+    fn with<T: TaskLayout + 'static>(self) -> Self::Output;
+}
+
+/// Defines the layout of each architecture's kernel, and the choice of a layout by its name.
+macro_rules! kernel_layouts {
+    ($($arch:ident)*) => {
+        /// The layouts of the architectures' kernels, named like the variants of [`Arch`].
+        pub mod kernels {
+            use super::*;
+
+            $(layout!(
+                /// The layout of this architecture's kernel.
+                $arch, Arch::$arch.facts().task_struct.layout, Arch::$arch.facts().task_struct.offsets
+            );)*
+        }
+
+        /// The names of all layouts.
+        pub const LAYOUTS: [&str; Arch::ALL.len() + 2] =
+            [$(kernels::$arch::NAME,)* LayoutPacked::NAME, LayoutPadded::NAME];
+
+        /// Calls `action` with the type of a layout; `None` if no layout has this name.
+        pub fn with_layout<W: WithLayout>(name: &str, action: W) -> Option<W::Output> {
+            match name {
+                $(kernels::$arch::NAME => Some(action.with::<kernels::$arch>()),)*
+                LayoutPacked::NAME => Some(action.with::<LayoutPacked>()),
+                LayoutPadded::NAME => Some(action.with::<LayoutPadded>()),
+                _ => None,
+            }
+        }
+    };
+}
+architectures!(kernel_layouts);
 
 /// A task.
 pub struct Task<T> {
@@ -417,11 +445,11 @@ mod tests {
 
     /// A non-temporal store under blocked_lock is drained before the lock is released, so a later holder sees
     /// it. The test reads the compiled function, because the hardware shows a violation too rarely.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(target_arch = "x86_64")] // the test reads x86-64 code
     #[test]
     fn a_nontemporal_store_is_drained_before_its_lock_is_released() {
         use capstone::prelude::*;
-        let function: fn(&Kernel<LayoutX86>, Cpu, TaskId, MutexId) = Kernel::__set_task_blocked_on;
+        let function: fn(&Kernel<kernels::X86_64>, Cpu, TaskId, MutexId) = Kernel::__set_task_blocked_on;
         let engine = Capstone::new().x86().mode(arch::x86::ArchMode::Mode64).build().unwrap();
         let (mut at, mut furthest, mut mnemonics) = (function as usize, 0, Vec::new());
         loop {
@@ -448,14 +476,26 @@ mod tests {
 
     #[test]
     fn the_layouts_are_the_compiled_kernels() {
-        // The same offsets as in the layouts of litmus tests (docs/kernel.md, section 4).
-        use crate::arch::Arch;
-        let kernel = |arch| crate::layout::task_struct(arch).1.map(|(_, offset)| offset);
-        assert_eq!(kernel(Arch::Aarch64), [24, 104, 2060, 2104, 2112]);
-        assert_eq!(offsets::<LayoutArm64>(), kernel(Arch::Aarch64));
-        assert_eq!(offsets::<LayoutX86>(), kernel(Arch::X86_64));
-        assert_eq!(offsets::<LayoutRiscv>(), kernel(Arch::Riscv64gc));
-        assert_eq!(offsets::<LayoutPpc>(), kernel(Arch::Powerpc64le));
+        struct Offsets;
+        impl WithLayout for Offsets {
+            type Output = [usize; 5];
+            fn with<T: TaskLayout + 'static>(self) -> [usize; 5] {
+                offsets::<T>()
+            }
+        }
+        // The table of docs/kernel.md, section 4.
+        let known = [
+            ("kernel-x86_64", [24, 104, 2348, 2392, 2400]),
+            ("kernel-aarch64", [24, 104, 2060, 2104, 2112]),
+            ("kernel-powerpc64le", [256, 336, 2492, 2536, 2544]),
+            ("kernel-riscv64gc", [72, 152, 2068, 2112, 2120]),
+        ];
+        for (name, offsets) in known {
+            assert_eq!(with_layout(name, Offsets), Some(offsets), "{name}");
+        }
+        assert_eq!(LAYOUTS[..4], known.map(|(name, _)| name));
+        assert_eq!(LAYOUTS[4..], ["packed", "padded"]);
+        assert_eq!(with_layout("kernel-", Offsets), None);
         assert!(offsets::<LayoutPacked>().iter().all(|offset| *offset < 64));
         let lines: std::collections::BTreeSet<usize> = offsets::<LayoutPadded>().iter().map(|o| o / 128).collect();
         assert_eq!(lines.len(), 5);

@@ -1,83 +1,30 @@
 //! Names of CPUs.
 //!
-//! The kernels of x86 and POWER print a name. The arm64 kernel prints numbers, which a table here turns into names.
+//! Most kernels print a name. For those that print numbers, the architecture's facts have a table.
 
 use std::collections::BTreeMap;
 
 use super::cpuinfo::{cpuinfo, of_cpu};
 use super::tree::Tree;
+use crate::arch::Arch;
+use crate::arch::facts::CpuNumbers;
 
-/// Implementer, part number and name of arm64 cores. Source: arch/arm64/include/asm/cputype.h; for Apple also the
-/// kernel's drivers and Asahi Linux's documentation of MIDR_EL1.
-const ARM_PARTS: [(u32, u32, &str); 45] = [
-    (0x41, 0xd03, "Cortex-A53"),
-    (0x41, 0xd04, "Cortex-A35"),
-    (0x41, 0xd05, "Cortex-A55"),
-    (0x41, 0xd07, "Cortex-A57"),
-    (0x41, 0xd08, "Cortex-A72"),
-    (0x41, 0xd09, "Cortex-A73"),
-    (0x41, 0xd0a, "Cortex-A75"),
-    (0x41, 0xd0b, "Cortex-A76"),
-    (0x41, 0xd0c, "Neoverse-N1"),
-    (0x41, 0xd0d, "Cortex-A77"),
-    (0x41, 0xd40, "Neoverse-V1"),
-    (0x41, 0xd41, "Cortex-A78"),
-    (0x41, 0xd44, "Cortex-X1"),
-    (0x41, 0xd46, "Cortex-A510"),
-    (0x41, 0xd47, "Cortex-A710"),
-    (0x41, 0xd48, "Cortex-X2"),
-    (0x41, 0xd49, "Neoverse-N2"),
-    (0x41, 0xd4a, "Neoverse-E1"),
-    (0x41, 0xd4d, "Cortex-A715"),
-    (0x41, 0xd4e, "Cortex-X3"),
-    (0x41, 0xd4f, "Neoverse-V2"),
-    (0x41, 0xd80, "Cortex-A520"),
-    (0x41, 0xd81, "Cortex-A720"),
-    (0x41, 0xd82, "Cortex-X4"),
-    (0x41, 0xd84, "Neoverse-V3"),
-    (0x41, 0xd85, "Cortex-X925"),
-    (0x41, 0xd87, "Cortex-A725"),
-    (0x41, 0xd8e, "Neoverse-N3"),
-    (0x43, 0x0af, "ThunderX2"),
-    (0x46, 0x001, "A64FX"),
-    (0x48, 0xd01, "Kunpeng 920"),
-    (0x4e, 0x004, "Carmel"),
-    (0x50, 0x000, "X-Gene"),
-    (0x51, 0x001, "Oryon"),
-    (0x61, 0x022, "Apple M1 Icestorm"),
-    (0x61, 0x023, "Apple M1 Firestorm"),
-    (0x61, 0x024, "Apple M1 Pro Icestorm"),
-    (0x61, 0x025, "Apple M1 Pro Firestorm"),
-    (0x61, 0x028, "Apple M1 Max Icestorm"),
-    (0x61, 0x029, "Apple M1 Max Firestorm"),
-    (0x61, 0x032, "Apple M2 Blizzard"),
-    (0x61, 0x033, "Apple M2 Avalanche"),
-    (0xc0, 0xac3, "Ampere-1"),
-    (0xc0, 0xac4, "Ampere-1A"),
-    (0xc0, 0xac5, "Ampere-1B"),
-];
-
-/// The name of an arm64 core, or its numbers if the table does not have it.
-fn arm_name(implementer: u32, part: u32) -> String {
-    let known = ARM_PARTS.iter().find(|(i, p, _)| (*i, *p) == (implementer, part));
-    known.map_or_else(
-        || format!("arm64 implementer {implementer:#04x} part {part:#05x}"),
-        |(.., name)| (*name).to_owned(),
-    )
-}
-
-/// The name for a MIDR_EL1 value: implementer in bits 31 to 24, part number in bits 15 to 4 (Arm ARM D24.2.122).
-fn midr_name(midr: u64) -> String {
-    arm_name((midr >> 24 & 0xff) as u32, (midr >> 4 & 0xfff) as u32)
+/// How each architecture whose kernel prints numbers turns them into names. All are tried, because under an emulator the
+/// text may be that of another architecture's kernel.
+fn numbers() -> impl Iterator<Item = CpuNumbers> {
+    Arch::ALL.into_iter().filter_map(|arch| arch.facts().cpus.numbers)
 }
 
 /// The kinds of core among these CPUs, each with its CPUs.
 pub fn core_types(tree: &Tree, online: &[usize], info: &str) -> BTreeMap<String, Vec<usize>> {
     let mut types: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for &cpu in online {
-        let midr = tree.read(&format!("sys/devices/system/cpu/cpu{cpu}/regs/identification/midr_el1"));
-        let midr = midr.and_then(|text| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok());
-        types.entry(midr.map_or_else(|| stated(of_cpu(info, cpu)), midr_name)).or_default().push(cpu);
+        let by_register = |numbers: CpuNumbers| {
+            let text = tree.read(&format!("sys/devices/system/cpu/cpu{cpu}/{}", numbers.register))?;
+            u64::from_str_radix(text.trim_start_matches("0x"), 16).ok().map(numbers.name_of_register)
+        };
+        let name = numbers().find_map(by_register).unwrap_or_else(|| stated(of_cpu(info, cpu)));
+        types.entry(name).or_default().push(cpu);
     }
     types
 }
@@ -85,11 +32,12 @@ pub fn core_types(tree: &Tree, online: &[usize], info: &str) -> BTreeMap<String,
 /// The name that /proc/cpuinfo states for the first CPU in the text.
 fn stated(info: &str) -> String {
     let hexadecimal = |key| u32::from_str_radix(cpuinfo(info, key)?.trim_start_matches("0x"), 16).ok();
-    if let (Some(implementer), Some(part)) = (hexadecimal("CPU implementer"), hexadecimal("CPU part")) {
-        return arm_name(implementer, part);
-    }
-    // In this order: x86; POWER ("POWER9, altivec supported"); RISC-V (uarch, isa).
-    let name = ["model name", "cpu", "uarch", "isa"].into_iter().find_map(|key| cpuinfo(info, key));
+    let by_numbers = |numbers: CpuNumbers| {
+        let [first, second] = numbers.keys.map(hexadecimal);
+        Some((numbers.name)(first?, second?))
+    };
+    let keys = || Arch::ALL.into_iter().flat_map(|arch| arch.facts().cpus.name_keys);
+    let name = numbers().find_map(by_numbers).or_else(|| keys().find_map(|key| cpuinfo(info, key)));
     name.unwrap_or_else(|| "unknown".to_owned())
 }
 
@@ -106,71 +54,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn registers_and_cpuinfo_become_names() {
-        assert_eq!(midr_name(0x0000_0000_413f_d0c1), "Neoverse-N1");
-        assert_eq!(midr_name(0x0000_0000_411f_d401), "Neoverse-V1");
-        assert_eq!(midr_name(0x0000_0000_000f_0510), "arm64 implementer 0x00 part 0x051");
+    fn cpuinfo_becomes_a_name() {
         assert_eq!(stated("CPU implementer\t: 0x41\nCPU part\t: 0xd4f\n"), "Neoverse-V2");
+        // A compatibility mode of arm64 prints a name, too, which is less exact.
+        let both = "model name\t: ARMv8 Processor rev 1\nCPU implementer\t: 0x41\nCPU part\t: 0xd4f\n";
+        assert_eq!(stated(both), "Neoverse-V2");
+        assert_eq!(stated("model name\t: AMD EPYC\nmodel\t: 17\n"), "AMD EPYC");
         assert_eq!(stated("processor\t: 0\ncpu\t\t: POWER9, altivec supported\n"), "POWER9, altivec supported");
         assert_eq!(stated("isa\t: rv64imafdc\nuarch\t: sifive,u74-mc\n"), "sifive,u74-mc");
+        assert_eq!(stated("processor\t: 0\n"), "unknown");
         let types = BTreeMap::from([("big".to_owned(), vec![2]), ("LITTLE".to_owned(), vec![0, 1])]);
         assert_eq!(model("", &types), "LITTLE + big");
-    }
-
-    /// MIDR_EL1 values as /sys shows them, with some variant and revision. The part numbers are from the cores'
-    /// technical reference manuals.
-    #[test]
-    fn every_part_in_the_table_has_its_name() {
-        let known = [
-            (0x410fd030, "Cortex-A53"),
-            (0x411fd041, "Cortex-A35"),
-            (0x412fd052, "Cortex-A55"),
-            (0x413fd073, "Cortex-A57"),
-            (0x414fd080, "Cortex-A72"),
-            (0x410fd091, "Cortex-A73"),
-            (0x411fd0a2, "Cortex-A75"),
-            (0x412fd0b3, "Cortex-A76"),
-            (0x413fd0c0, "Neoverse-N1"),
-            (0x414fd0d1, "Cortex-A77"),
-            (0x410fd402, "Neoverse-V1"),
-            (0x411fd413, "Cortex-A78"),
-            (0x412fd440, "Cortex-X1"),
-            (0x413fd461, "Cortex-A510"),
-            (0x414fd472, "Cortex-A710"),
-            (0x410fd483, "Cortex-X2"),
-            (0x411fd490, "Neoverse-N2"),
-            (0x412fd4a1, "Neoverse-E1"),
-            (0x413fd4d2, "Cortex-A715"),
-            (0x414fd4e3, "Cortex-X3"),
-            (0x410fd4f0, "Neoverse-V2"),
-            (0x411fd801, "Cortex-A520"),
-            (0x412fd812, "Cortex-A720"),
-            (0x413fd823, "Cortex-X4"),
-            (0x414fd840, "Neoverse-V3"),
-            (0x410fd851, "Cortex-X925"),
-            (0x411fd872, "Cortex-A725"),
-            (0x412fd8e3, "Neoverse-N3"),
-            (0x433f0af0, "ThunderX2"),
-            (0x464f0011, "A64FX"),
-            (0x480fd012, "Kunpeng 920"),
-            (0x4e1f0043, "Carmel"),
-            (0x502f0000, "X-Gene"),
-            (0x513f0011, "Oryon"),
-            (0x614f0222, "Apple M1 Icestorm"),
-            (0x610f0233, "Apple M1 Firestorm"),
-            (0x611f0240, "Apple M1 Pro Icestorm"),
-            (0x612f0251, "Apple M1 Pro Firestorm"),
-            (0x613f0282, "Apple M1 Max Icestorm"),
-            (0x614f0293, "Apple M1 Max Firestorm"),
-            (0x610f0320, "Apple M2 Blizzard"),
-            (0x611f0331, "Apple M2 Avalanche"),
-            (0xc02fac32, "Ampere-1"),
-            (0xc03fac43, "Ampere-1A"),
-            (0xc04fac50, "Ampere-1B"),
-        ];
-        assert_eq!(known.len(), ARM_PARTS.len());
-        for (midr, name) in known {
-            assert_eq!(midr_name(midr), name, "{midr:#x}");
-        }
     }
 }

@@ -11,7 +11,7 @@ use super::cpulist::format_cpu_list;
 use super::topology::Topology;
 use super::tree::Tree;
 use super::{Calibration, Clock, ClockCheck, cpulist};
-use crate::arch::Arch;
+use crate::arch::{Arch, native};
 
 /// One cache of the first online CPU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -92,7 +92,7 @@ struct Own {
 
 /// Describes the host.
 pub fn describe(topology: &Topology, allowed: &[usize], calibration: Calibration) -> Host {
-    let own = Own { arch: Arch::host(), hypervisor: cpuid_hypervisor(), granule: writeback_granule() };
+    let own = Own { arch: Arch::host(), hypervisor: native::hypervisor(), granule: native::writeback_granule() };
     describe_tree(&Tree::host(), own, topology, allowed, calibration)
 }
 
@@ -110,26 +110,7 @@ fn describe_tree(tree: &Tree, own: Own, topology: &Topology, allowed: &[usize], 
     nodes.sort_unstable();
     nodes.dedup();
     let online: Vec<usize> = topology.cpus.iter().map(|cpu| cpu.id).collect();
-    let ids = [
-        "vendor_id",
-        "cpu family",
-        "model",
-        "stepping", // x86
-        "CPU implementer",
-        "CPU architecture",
-        "CPU variant",
-        "CPU part",
-        "CPU revision", // arm64
-        "cpu",
-        "revision",
-        "platform",
-        "machine", // POWER
-        "isa",
-        "uarch",
-        "mvendorid",
-        "marchid",
-        "mimpid", // RISC-V
-    ];
+    let ids = Arch::ALL.into_iter().flat_map(|arch| arch.facts().cpus.id_keys);
     let core_types = cpu_names::core_types(tree, &online, &info);
     let (virtualised, emulated) = hypervisor(tree, own.arch, own.hypervisor, &info);
     // Under an emulator the kernel's clocksources are those of the machine that runs the emulator. They say
@@ -139,7 +120,7 @@ fn describe_tree(tree: &Tree, own: Own, topology: &Topology, allowed: &[usize], 
         architecture: own.arch.map_or(std::env::consts::ARCH, Arch::name).to_owned(),
         cpu_model: cpu_names::model(&info, &core_types),
         core_types: core_types.iter().map(|(name, cpus)| (name.clone(), format_cpu_list(cpus))).collect(),
-        cpu_ids: ids.iter().filter_map(|key| Some(((*key).to_owned(), cpuinfo(&info, key)?))).collect(),
+        cpu_ids: ids.filter_map(|key| Some(((*key).to_owned(), cpuinfo(&info, key)?))).collect(),
         microcode: cpuinfo(&info, "microcode"),
         false_sharing_bytes: false_sharing_bytes(&caches, own.granule),
         caches,
@@ -199,56 +180,13 @@ fn false_sharing_bytes(caches: &[Cache], granule: usize) -> usize {
     reported.filter(|line| line.is_power_of_two() && *line <= 2048).max().unwrap_or(128).max(128)
 }
 
-/// The writeback granule in CTR_EL0.CWG: log2 of the size in words of 4 bytes; 0 if the CPU does not say (Arm
-/// ARM D24.2.34).
-#[cfg(target_arch = "aarch64")]
-fn writeback_granule() -> usize {
-    let ctr: u64;
-    // SAFETY: reads an identification register that Linux lets user space read.
-    unsafe { std::arch::asm!("mrs {}, ctr_el0", out(reg) ctr, options(nomem, nostack, preserves_flags)) };
-    match ctr >> 24 & 0xf {
-        0 => 0,
-        log2 => 4 << log2,
-    }
-}
-
-/// The data cache's block size from the auxiliary vector (AT_DCACHEBSIZE, which POWER and some others provide).
-#[cfg(not(target_arch = "aarch64"))]
-fn writeback_granule() -> usize {
-    /// The entry's number, from arch/powerpc/include/uapi/asm/auxvec.h.
-    const AT_DCACHEBSIZE: libc::c_ulong = 19;
-    if cfg!(target_arch = "powerpc64") {
-        // SAFETY: looks up a number in the process's own auxiliary vector.
-        unsafe { libc::getauxval(AT_DCACHEBSIZE) as usize }
-    } else {
-        0
-    }
-}
-
-/// The name of the hypervisor according to CPUID.
-#[cfg(target_arch = "x86_64")]
-fn cpuid_hypervisor() -> Option<String> {
-    let id = raw_cpuid::CpuId::new();
-    id.get_hypervisor_info().map(|hypervisor| format!("{:?}", hypervisor.identify()))
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn cpuid_hypervisor() -> Option<String> {
-    None
-}
-
 /// The name of the hypervisor, and whether an emulator runs the instructions.
 fn hypervisor(tree: &Tree, arch: Option<Arch>, by_cpuid: Option<String>, info: &str) -> (Option<String>, bool) {
-    let machine = match arch {
-        Some(Arch::X86_64) | None => "x86_64",
-        Some(Arch::Powerpc64le) => "ppc64le",
-        Some(Arch::Riscv64gc) => "riscv64",
-        Some(Arch::Aarch64) => "aarch64",
-    };
+    let machine = arch.map_or(std::env::consts::ARCH, |arch| arch.facts().kernel_name);
     // If the kernel's architecture is not the one of this program, a user-mode emulator runs it. Kernels before
     // 6.1 do not have this file; at best their version line shows the architecture.
     let foreign_kernel = tree.read("proc/sys/kernel/arch").is_some_and(|kernel| kernel != machine);
-    if machine == "x86_64" {
+    if arch.is_none_or(|arch| arch.facts().has_cpuid) {
         // QEMU's code generator (TCG) answers TCGTCGTCGTCG at leaf 0x40000000 (target/i386/cpu.c).
         let emulated = by_cpuid.as_deref() == Some("QEMU") || foreign_kernel;
         return (by_cpuid, emulated);

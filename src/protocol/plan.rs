@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use crate::kernel::{BlockedOnStore, Mutant, Profile};
 
-/// The names of the layouts of task_struct.
-pub const LAYOUTS: [&str; 6] =
-    ["kernel-x86_64", "kernel-aarch64", "kernel-powerpc64le", "kernel-riscv64gc", "packed", "padded"];
+pub use crate::kernel::task::LAYOUTS;
 
 /// The interleavings that a run looks for (docs/kernel.md, section 8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -16,7 +16,7 @@ use super::world::{Processor, World};
 use crate::error::{Error, Result};
 use crate::kernel::harm::Harm;
 use crate::kernel::heal::Healer;
-use crate::kernel::task::{LayoutArm64, LayoutPacked, LayoutPadded, LayoutPpc, LayoutRiscv, LayoutX86, TaskLayout};
+use crate::kernel::task::{TaskLayout, WithLayout, with_layout};
 use crate::kernel::{Cpu, Kernel};
 use crate::machine;
 
@@ -99,15 +99,19 @@ const HEALING: Duration = Duration::from_millis(500);
 /// # Errors
 /// If the layout is unknown, or threads cannot be started or pinned.
 pub fn run(plan: &Plan, interrupt: &AtomicBool, watch: impl FnMut(&Progress)) -> Result<Outcome> {
-    match plan.layout {
-        LayoutX86::NAME => run_with::<LayoutX86>(plan, interrupt, watch),
-        LayoutArm64::NAME => run_with::<LayoutArm64>(plan, interrupt, watch),
-        LayoutPpc::NAME => run_with::<LayoutPpc>(plan, interrupt, watch),
-        LayoutRiscv::NAME => run_with::<LayoutRiscv>(plan, interrupt, watch),
-        LayoutPacked::NAME => run_with::<LayoutPacked>(plan, interrupt, watch),
-        LayoutPadded::NAME => run_with::<LayoutPadded>(plan, interrupt, watch),
-        other => Err(Error::Usage(format!("--layout: unknown layout '{other}'"))),
+    struct Run<'a, W> {
+        plan: &'a Plan,
+        interrupt: &'a AtomicBool,
+        watch: W,
     }
+    impl<W: FnMut(&Progress)> WithLayout for Run<'_, W> {
+        type Output = Result<Outcome>;
+        fn with<T: TaskLayout + 'static>(self) -> Result<Outcome> {
+            run_with::<T>(self.plan, self.interrupt, self.watch)
+        }
+    }
+    with_layout(plan.layout, Run { plan, interrupt, watch })
+        .unwrap_or_else(|| Err(Error::Usage(format!("--layout: unknown layout '{}'", plan.layout))))
 }
 
 fn run_with<T: TaskLayout + 'static>(

@@ -147,7 +147,6 @@ impl Bench {
                 (Some(last), "smp_mb") if last.starts_with("W ") && last.contains("__state") => {
                     *last = last.replace("W ", "MB ")
                 }
-                (Some(last), "acquire_after_load") => *last = last.replace("R ", "R.acquire "),
                 (_, step) if step.starts_with("RMW.full ") && step.contains("__state") => {
                     let (place, value) = step["RMW.full ".len()..].split_once(' ').unwrap();
                     steps.push(format!("MB {place} = {value}"));
@@ -161,11 +160,7 @@ impl Bench {
     /// Runs `f`, and runs `act` once, just before `f` takes the step `at` for the `nth` time. Panics if that
     /// never happens.
     fn between<R>(&self, at: &str, nth: usize, act: impl FnOnce(&Bench) + 'static, f: impl FnOnce(&Bench) -> R) -> R {
-        let (bench, mut wanted) = (self.clone(), at.to_owned());
-        // On these architectures smp_load_acquire() is two steps, a load and a barrier. Match the load.
-        if cfg!(any(target_arch = "powerpc64", target_arch = "riscv64")) {
-            wanted = wanted.replace("R.acquire ", "R ");
-        }
+        let (bench, wanted) = (self.clone(), at.to_owned());
         let acted = Rc::new(RefCell::new(false));
         let done = Rc::clone(&acted);
         let mut times = 0;

@@ -1,21 +1,14 @@
 //! Whether the counter is fit to pace instances: what the hardware states, whether the kernel trusts it, and what was
 //! measured.
 //!
-//! | architecture | counter | what is guaranteed, and the source |
-//! |---|---|---|
-//! | x86-64 | TSC | if CPUID 8000_0007h EDX bit 8 is set: a constant rate in all ACPI P-, C- and T-states (Intel SDM vol. 3B, 19.17.1 "Invariant TSC"; AMD APM vol. 3, appendix E.4.7 "TscInvariant"). Nothing guarantees that the counters of two CPUs agree; Linux tests it when a CPU comes up (arch/x86/kernel/tsc_sync.c) |
-//! | arm64 | CNTVCT_EL0 | one system counter for all CPUs, always on, at a constant rate that CNTFRQ_EL0 states (Arm ARM D12.1 "The Generic Timer"); a hypervisor may give each virtual CPU its own offset (CNTVOFF_EL2), and Linux gives all virtual CPUs of a guest the same one |
-//! | POWER | timebase | the rate depends on the implementation and need not be constant (Power ISA 3.0B book II, 6.1); firmware runs it at 512 MHz on POWER8 to POWER10 and sets the timebases of all CPUs alike (OPAL, PAPR) |
-//! | RISC-V | time CSR | a constant rate within a small error, and the counters of all harts within one tick of each other (unprivileged ISA, "Zicntr") |
-//!
-//! Under a hypervisor a cleared CPUID bit means nothing. KVM hides invariance by default, because a migrated
-//! guest may resume at another rate; Linux then prefers kvm-clock, which is the scaled TSC. In that case the
-//! measurement decides (docs/decisions/0013-clock.md).
+//! What each architecture guarantees of its counter, with the source, is in `src/isa/ARCH/facts/mod.rs`. Under a hypervisor
+//! the measurement decides (docs/decisions/0013-clock.md).
 
 use serde::{Deserialize, Serialize};
 
 use super::Clock;
 use super::calibrate::{AGREE, Calibration};
+use crate::arch::{Arch, native};
 use crate::machine::cpuinfo::cpuinfo;
 use crate::machine::tree::Tree;
 
@@ -50,17 +43,6 @@ pub struct ClockCheck {
     pub unfit: Option<String>,
 }
 
-/// The kernel's name for the counter as a clocksource.
-const CLOCKSOURCE: &str = if cfg!(target_arch = "x86_64") {
-    "tsc"
-} else if cfg!(target_arch = "aarch64") {
-    "arch_sys_counter"
-} else if cfg!(target_arch = "powerpc64") {
-    "timebase"
-} else {
-    "riscv_clocksource"
-};
-
 /// Relative difference between stated and measured frequency above which a note is made. Crystals are accurate to
 /// about 0.01 %; emulators are not.
 const STATED: f64 = 0.01;
@@ -87,8 +69,9 @@ impl ClockCheck {
     /// Checks the clock of the host.
     pub fn new(tree: &Tree, calibration: Calibration, virtualised: bool) -> ClockCheck {
         let info = tree.read("proc/cpuinfo").unwrap_or_default();
-        let stated = stated_hz().or_else(|| cpuinfo(&info, "timebase")?.parse().ok());
-        ClockCheck::judge(tree, CLOCKSOURCE, calibration, virtualised, invariant(), stated)
+        let stated = native::stated_hz().or_else(|| cpuinfo(&info, "timebase")?.parse().ok());
+        let own = Arch::host().map_or("none", |arch| arch.facts().counter.clocksource);
+        ClockCheck::judge(tree, own, calibration, virtualised, native::counter_is_invariant(), stated)
     }
 
     /// Does what [`ClockCheck::new`] does, with everything that only the host itself can say passed in.
@@ -150,34 +133,6 @@ impl ClockCheck {
             unfit: (!unfit.is_empty()).then(|| unfit.join("; ")),
         }
     }
-}
-
-/// Whether the hardware states a constant rate.
-#[cfg(target_arch = "x86_64")]
-fn invariant() -> Option<bool> {
-    let id = raw_cpuid::CpuId::new();
-    id.get_advanced_power_mgmt_info().map(|info| info.has_invariant_tsc())
-}
-
-/// Other architectures have no such statement.
-#[cfg(not(target_arch = "x86_64"))]
-fn invariant() -> Option<bool> {
-    None
-}
-
-/// The frequency in CNTFRQ_EL0, which firmware sets.
-#[cfg(target_arch = "aarch64")]
-fn stated_hz() -> Option<f64> {
-    let hz: u64;
-    // SAFETY: reads a register that Linux lets user space read.
-    unsafe { std::arch::asm!("mrs {}, cntfrq_el0", out(reg) hz, options(nomem, nostack, preserves_flags)) };
-    // Bits above 31 are reserved. 0 means that firmware did not set the register.
-    Some((hz & 0xffff_ffff) as f64).filter(|hz| *hz > 0.0)
-}
-
-#[cfg(not(target_arch = "aarch64"))]
-fn stated_hz() -> Option<f64> {
-    None
 }
 
 #[cfg(test)]

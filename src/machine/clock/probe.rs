@@ -7,6 +7,7 @@
 //! counter too.
 
 use super::{Clock, now};
+use crate::arch::Arch;
 use crate::error::{Error, Result};
 
 /// How long the counter may return the same value, in nanoseconds. The slowest counters count microseconds.
@@ -23,12 +24,7 @@ const SIGNALLED: i32 = 128;
 /// # Errors
 /// If it cannot, with the reason.
 pub fn require_counter() -> Result<()> {
-    if cfg!(not(any(
-        target_arch = "x86_64",
-        target_arch = "aarch64",
-        target_arch = "powerpc64",
-        target_arch = "riscv64"
-    ))) {
+    if Arch::host().is_none() {
         return Err(Error::Host("wakerace supports no counter on this architecture".to_owned()));
     }
     verdict(try_in_child(now))
@@ -103,12 +99,11 @@ fn verdict(status: Option<i32>) -> Result<()> {
                 libc::SIGBUS => "SIGBUS".to_owned(),
                 number => format!("signal {number}"),
             };
-            let why = if cfg!(target_arch = "x86_64") && other - SIGNALLED == libc::SIGSEGV {
-                "; this process may not read it (prctl PR_SET_TSC, or a sandbox that sets it): start wakerace outside the sandbox"
-            } else {
-                "; the kernel or an emulator does not provide it"
-            };
-            format!("reading it raises {signal}{why}")
+            let forbidden = Arch::host().and_then(|arch| arch.facts().counter.forbidden);
+            let why = forbidden
+                .filter(|_| other - SIGNALLED == libc::SIGSEGV)
+                .unwrap_or("the kernel or an emulator does not provide it");
+            format!("reading it raises {signal}; {why}")
         }
     };
     Err(Error::Host(format!(
@@ -140,7 +135,8 @@ mod tests {
         assert!(unknown.contains("raises SIGILL") && unknown.contains("does not provide it"), "{unknown}");
         let forbidden = verdict(Some(SIGNALLED + libc::SIGSEGV)).unwrap_err().to_string();
         assert!(forbidden.contains("SIGSEGV"), "{forbidden}");
-        assert!(!cfg!(target_arch = "x86_64") || forbidden.contains("PR_SET_TSC"), "{forbidden}");
+        let why = Arch::host().and_then(|arch| arch.facts().counter.forbidden);
+        assert!(forbidden.contains(why.unwrap_or("does not provide it")), "{forbidden}");
         assert!(verdict(None).is_ok());
     }
 }

@@ -1,0 +1,130 @@
+//! What a POWER host does.
+
+use std::arch::asm;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub(crate) use super::barriers::{
+    drain_nontemporal, smp_acquire__after_ctrl_dep, smp_mb, smp_mb__after_spinlock, smp_rmb, smp_wmb,
+};
+use crate::arch::{Arch, Atomics};
+
+/// The architecture of this host.
+pub(crate) const ARCH: Option<Arch> = Some(Arch::Powerpc64le);
+
+/// Whether smp_store_mb() is one atomic exchange; otherwise it is a store and smp_mb().
+pub(crate) const STORE_MB_IS_ONE_EXCHANGE: bool = false;
+
+/// The atomics that the kernel chooses on this CPU. There is only one kind.
+pub(crate) fn atomics() -> Atomics {
+    Atomics::Lse
+}
+
+/// Reads the counter, in ticks.
+#[inline]
+pub(crate) fn read_counter() -> u64 {
+    let ticks: u64;
+    // SAFETY: reads the timebase (SPR 268), which user space may read (Power ISA, Book II 6.2.1). The options leave out
+    // `pure`, so that the compiler does not merge two readings, and `nomem`, so that it does not move a reading across
+    // memory accesses.
+    unsafe { asm!("mfspr {}, 268", out(reg) ticks, options(nostack, preserves_flags)) };
+    ticks
+}
+
+/// Orders loads and counter readings: none of them crosses this point in either direction.
+#[inline]
+pub(crate) fn order_counter() {
+    // SAFETY: barriers. sync completes earlier loads; isync keeps later instructions from starting before that.
+    unsafe { asm!("sync", "isync", options(nostack, preserves_flags)) };
+}
+
+/// Whether the hardware states a constant rate of the counter. POWER has no such statement.
+pub(crate) fn counter_is_invariant() -> Option<bool> {
+    None
+}
+
+/// The counter's frequency as a register states it, in Hz. POWER has no such register; /proc/cpuinfo has the device
+/// tree's value.
+pub(crate) fn stated_hz() -> Option<f64> {
+    None
+}
+
+/// The name of the hypervisor according to the CPU. POWER has no such statement.
+pub(crate) fn hypervisor() -> Option<String> {
+    None
+}
+
+/// The data cache's block size in bytes from the auxiliary vector; 0 if it is not there.
+pub(crate) fn writeback_granule() -> usize {
+    /// The entry's number (arch/powerpc/include/uapi/asm/auxvec.h).
+    const AT_DCACHEBSIZE: libc::c_ulong = 19;
+    // SAFETY: looks up a number in the process's own auxiliary vector.
+    unsafe { libc::getauxval(AT_DCACHEBSIZE) as usize }
+}
+
+/// The bytes between two blocks that are flushed. The caches of the 64-bit CPUs have blocks of 128 bytes; 32 is the smallest
+/// block of any PowerPC (arch/powerpc/include/asm/cache.h, L1_CACHE_SHIFT 5).
+const BLOCK: usize = 32;
+
+/// Makes code that was written as data visible to the instruction fetch of every CPU (Power ISA, Book II 4.3: dcbst, sync,
+/// icbi, isync).
+pub(crate) fn make_visible(code: &[u8]) {
+    // SAFETY: the addresses lie in `code`. The instructions change no memory and no register.
+    unsafe {
+        for block in code.chunks(BLOCK) {
+            asm!("dcbst 0,{0}", in(reg_nonzero) block.as_ptr());
+        }
+        asm!("sync");
+        for block in code.chunks(BLOCK) {
+            asm!("icbi 0,{0}", in(reg_nonzero) block.as_ptr());
+        }
+        asm!("sync", "isync");
+    }
+}
+
+/// Discards instructions that this CPU fetched before the code was written.
+#[inline]
+pub(crate) fn forget_prefetched() {
+    // SAFETY: isync only orders the CPU's own instruction fetch.
+    unsafe { asm!("isync", options(nostack, preserves_flags)) };
+}
+
+/// The access of smp_load_acquire().
+///
+/// # Safety
+/// `place` must be the address of a live atomic.
+#[inline(always)]
+pub(crate) unsafe fn load_acquire(place: *mut u32) -> u32 {
+    let value;
+    // SAFETY: an aligned load from a live atomic, as the caller promises.
+    unsafe { asm!(super::barriers::load_acquire!(), out(reg) value, in(reg_nonzero) place, options(nostack)) };
+    value
+}
+
+/// A store that is weakly ordered. On this architecture every ordinary store is.
+///
+/// # Safety
+/// `place` must be the address of a live atomic.
+#[inline(always)]
+pub(crate) unsafe fn nontemporal_store(place: *mut usize, value: usize) {
+    // SAFETY: promised by the caller.
+    unsafe { AtomicUsize::from_ptr(place) }.store(value, Ordering::Relaxed);
+}
+
+/// One attempt of raw_spin_lock(): takes the lock if the word is 0, and returns whether it did.
+///
+/// # Safety
+/// `word` must be the address of a live atomic.
+#[inline(always)]
+pub(crate) unsafe fn try_lock(word: *mut u32, holder: u32) -> bool {
+    let seen: u32;
+    // SAFETY: a reservation loop on a live, aligned atomic word. It ends either with the word's nonzero value in `seen`, or
+    // with `seen` 0 and the word set to `holder` (Power ISA 3.1B, II B.2.1.1). cr0 is declared clobbered.
+    unsafe {
+        asm!(
+            super::barriers::lock!(),
+            seen = out(reg) seen, place = in(reg_nonzero) word, holder = in(reg) holder,
+            out("cr0") _, options(nostack)
+        );
+    }
+    seen == 0
+}

@@ -1,0 +1,113 @@
+//! What a RISC-V host does.
+
+use std::arch::asm;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub(crate) use super::barriers::{
+    drain_nontemporal, smp_acquire__after_ctrl_dep, smp_mb, smp_mb__after_spinlock, smp_rmb, smp_wmb,
+};
+use crate::arch::{Arch, Atomics};
+
+/// The architecture of this host.
+pub(crate) const ARCH: Option<Arch> = Some(Arch::Riscv64gc);
+
+/// Whether smp_store_mb() is one atomic exchange; otherwise it is a store and smp_mb().
+pub(crate) const STORE_MB_IS_ONE_EXCHANGE: bool = false;
+
+/// The atomics that the kernel chooses on this CPU. There is only one kind.
+pub(crate) fn atomics() -> Atomics {
+    Atomics::Lse
+}
+
+/// Reads the counter, in ticks.
+#[inline]
+pub(crate) fn read_counter() -> u64 {
+    let ticks: u64;
+    // SAFETY: reads the time CSR, which Linux lets user space read. The options leave out `pure`, so that the compiler does
+    // not merge two readings, and `nomem`, so that it does not move a reading across memory accesses.
+    unsafe { asm!("rdtime {}", out(reg) ticks, options(nostack, preserves_flags)) };
+    ticks
+}
+
+/// Orders loads and counter readings: none of them crosses this point in either direction.
+#[inline]
+pub(crate) fn order_counter() {
+    // SAFETY: a barrier. Reading the time CSR counts as device input (unprivileged ISA, "Zicsr", CSR access ordering), so the
+    // `i` in the fence orders it.
+    unsafe { asm!("fence iorw, iorw", options(nostack, preserves_flags)) };
+}
+
+/// Whether the hardware states a constant rate of the counter. The ISA demands it, so
+/// there is nothing to read.
+pub(crate) fn counter_is_invariant() -> Option<bool> {
+    None
+}
+
+/// The counter's frequency as a register states it, in Hz. RISC-V has no such register.
+pub(crate) fn stated_hz() -> Option<f64> {
+    None
+}
+
+/// The name of the hypervisor according to the CPU. RISC-V has no such statement.
+pub(crate) fn hypervisor() -> Option<String> {
+    None
+}
+
+/// The data cache's writeback granule in bytes; 0 if it is unknown. /sys states the line size.
+pub(crate) fn writeback_granule() -> usize {
+    0
+}
+
+/// Makes code that was written as data visible to the instruction fetch of every CPU.
+pub(crate) fn make_visible(code: &[u8]) {
+    /// The number of riscv_flush_icache(2), which acts for all threads of the process (arch/riscv/include/uapi/asm/unistd.h).
+    const SYS_RISCV_FLUSH_ICACHE: libc::c_long = 259;
+    let range = code.as_ptr_range();
+    // SAFETY: the call takes two addresses and a number. It writes no memory of this process.
+    unsafe { libc::syscall(SYS_RISCV_FLUSH_ICACHE, range.start, range.end, 0) };
+}
+
+/// Discards instructions that this CPU fetched before the code was written. riscv_flush_icache(2) has done it.
+#[inline]
+pub(crate) fn forget_prefetched() {}
+
+/// The access of smp_load_acquire().
+///
+/// # Safety
+/// `place` must be the address of a live atomic.
+#[inline(always)]
+pub(crate) unsafe fn load_acquire(place: *mut u32) -> u32 {
+    let value;
+    // SAFETY: an aligned load from a live atomic, as the caller promises.
+    unsafe { asm!(super::barriers::load_acquire!(), out(reg) value, in(reg) place, options(nostack)) };
+    value
+}
+
+/// A store that is weakly ordered. On this architecture every ordinary store is.
+///
+/// # Safety
+/// `place` must be the address of a live atomic.
+#[inline(always)]
+pub(crate) unsafe fn nontemporal_store(place: *mut usize, value: usize) {
+    // SAFETY: promised by the caller.
+    unsafe { AtomicUsize::from_ptr(place) }.store(value, Ordering::Relaxed);
+}
+
+/// One attempt of raw_spin_lock(): takes the lock if the word is 0, and returns whether it did.
+///
+/// # Safety
+/// `word` must be the address of a live atomic.
+#[inline(always)]
+pub(crate) unsafe fn try_lock(word: *mut u32, holder: u32) -> bool {
+    let seen: u32;
+    // SAFETY: a reservation loop on a live, aligned atomic word, and a constrained LR/SC loop (RISC-V ISA manual, "Zalrsc").
+    // It ends either with the word's nonzero value in `seen`, or with `seen` 0 and the word set to `holder`.
+    unsafe {
+        asm!(
+            super::barriers::lock!(),
+            seen = out(reg) seen, failed = out(reg) _, place = in(reg) word, holder = in(reg) holder,
+            options(nostack)
+        );
+    }
+    seen == 0
+}

@@ -1,0 +1,94 @@
+//! What an x86-64 host does.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+pub(crate) use super::barriers::{
+    drain_nontemporal, smp_acquire__after_ctrl_dep, smp_mb, smp_mb__after_spinlock, smp_rmb, smp_wmb,
+};
+use crate::arch::{Arch, Atomics};
+
+/// The architecture of this host.
+pub(crate) const ARCH: Option<Arch> = Some(Arch::X86_64);
+
+/// Whether smp_store_mb() is one atomic exchange; otherwise it is a store and smp_mb().
+pub(crate) const STORE_MB_IS_ONE_EXCHANGE: bool = true;
+
+/// The atomics that the kernel chooses on this CPU. There is only one kind.
+pub(crate) fn atomics() -> Atomics {
+    Atomics::Lse
+}
+
+/// Reads the counter, in ticks.
+#[inline]
+pub(crate) fn read_counter() -> u64 {
+    // SAFETY: every x86-64 has rdtsc. If the process may not use it (prctl PR_SET_TSC), `machine::require_counter` has
+    // already ended the program.
+    unsafe { std::arch::x86_64::_rdtsc() }
+}
+
+/// Orders loads and counter readings: none of them crosses this point in either direction.
+#[inline]
+pub(crate) fn order_counter() {
+    // SAFETY: every x86-64 has SSE2. LFENCE waits for all earlier instructions and delays all later ones; RDTSC alone is
+    // not ordered (Intel SDM vol. 2B, "RDTSC"; on AMD, Linux makes LFENCE do so by setting DE_CFG bit 1).
+    unsafe { std::arch::x86_64::_mm_lfence() };
+}
+
+/// Whether the hardware states a constant rate of the counter: CPUID's invariant TSC.
+pub(crate) fn counter_is_invariant() -> Option<bool> {
+    raw_cpuid::CpuId::new().get_advanced_power_mgmt_info().map(|info| info.has_invariant_tsc())
+}
+
+/// The counter's frequency as a register states it, in Hz. x86-64 has no such register.
+pub(crate) fn stated_hz() -> Option<f64> {
+    None
+}
+
+/// The name of the hypervisor according to CPUID.
+pub(crate) fn hypervisor() -> Option<String> {
+    raw_cpuid::CpuId::new().get_hypervisor_info().map(|hypervisor| format!("{:?}", hypervisor.identify()))
+}
+
+/// The data cache's writeback granule in bytes; 0 if it is unknown. /sys states the line size.
+pub(crate) fn writeback_granule() -> usize {
+    0
+}
+
+/// Makes code that was written as data visible to the instruction fetch of every CPU. On x86 it always is (Intel SDM
+/// vol. 3A, "Self-Modifying Code"; AMD APM vol. 2, 7.6.1).
+pub(crate) fn make_visible(_code: &[u8]) {}
+
+/// Discards instructions that this CPU fetched before the code was written. On x86 nothing needs to be done.
+#[inline]
+pub(crate) fn forget_prefetched() {}
+
+/// The access of smp_load_acquire(): mov.
+///
+/// # Safety
+/// `place` must be the address of a live atomic.
+#[inline(always)]
+pub(crate) unsafe fn load_acquire(place: *mut u32) -> u32 {
+    // SAFETY: promised by the caller.
+    unsafe { AtomicU32::from_ptr(place) }.load(Ordering::Acquire)
+}
+
+/// A non-temporal store.
+///
+/// # Safety
+/// `place` must be the address of a live atomic of 8 bytes, aligned.
+#[inline(always)]
+pub(crate) unsafe fn nontemporal_store(place: *mut usize, value: usize) {
+    // SAFETY: an aligned 8-byte store to a live atomic. Other threads may read it at the same time. They see the old
+    // value or the new one, because movnti of 8 aligned bytes is a single access (Intel SDM 8.1.1, AMD APM 7.3.2).
+    unsafe { std::arch::asm!("movnti [{0}], {1}", in(reg) place, in(reg) value, options(nostack)) };
+}
+
+/// One attempt of raw_spin_lock(): takes the lock if the word is 0, and returns whether it did.
+///
+/// # Safety
+/// `word` must be the address of a live atomic.
+#[inline(always)]
+pub(crate) unsafe fn try_lock(word: *mut u32, holder: u32) -> bool {
+    // SAFETY: promised by the caller. It compiles to lock cmpxchg.
+    unsafe { AtomicU32::from_ptr(word) }.compare_exchange(0, holder, Ordering::Acquire, Ordering::Relaxed).is_ok()
+}
