@@ -10,7 +10,7 @@ use std::time::Duration;
 use wakerace::arch::Arch;
 use wakerace::catalogue;
 use wakerace::codegen::Pace;
-use wakerace::harness::{self, Adapt, Job, Limits, Plan, Prefetch};
+use wakerace::harness::{self, Adapt, Job, Limits, Prefetch, RunPlan};
 use wakerace::isa::emit;
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::machine::{self, Class, Clock, Topology};
@@ -125,7 +125,7 @@ fn measure(setting: &Setting, cpus: &[usize], clock: Clock) -> Sample {
     let arch = Arch::host().expect("an architecture with a back end");
     let code = emit(arch, program, &layout, pace).expect("the catalogue's tests can be emitted");
     let job = Job { program, layout: &layout, code: &code, cpus, clock };
-    let mut plan = Plan {
+    let mut plan = RunPlan {
         pace,
         period: 0,
         group: 1,
@@ -134,7 +134,7 @@ fn measure(setting: &Setting, cpus: &[usize], clock: Clock) -> Sample {
         nice: 0,
         adapt: Adapt::Never,
         skews: vec![0],
-        ahead: Vec::new(),
+        counter_offsets: Vec::new(),
         batch: setting.batch.unwrap_or_else(|| harness::default_batch(&layout, pace)),
         seed: 1,
         limits: Limits { duration: Some(EACH), ..Limits::default() },

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::catalogue::{self, Scenario};
 use crate::codegen::{self, Pace, Target, ThreadCode};
 use crate::error::{Error, Result};
-use crate::harness::{self, Adapt, Job, LastWriterTally, Limits, Plan, Prefetch, Stop, StressKind, Tally};
+use crate::harness::{self, Adapt, Job, LastWriterTally, Limits, Prefetch, RunPlan, Stop, StressKind, Tally};
 use crate::isa;
 use crate::layout::{Layout, LayoutKind};
 use crate::machine::{self, Clock, Counters, Placement};
@@ -175,7 +175,7 @@ pub fn run_until(
     watch: impl FnMut(&Tally),
 ) -> Result<Finished> {
     let counters = if interrupt.load(Ordering::Relaxed) { Vec::new() } else { counters(experiment)? };
-    match instead(experiment, &counters)? {
+    match free_fallback(experiment, &counters)? {
         Some(free) => run_with(&free, &counters, interrupt, enough, watch),
         None => run_with(experiment, &counters, interrupt, enough, watch),
     }
@@ -192,7 +192,7 @@ fn counters(experiment: &Experiment<'_>) -> Result<Vec<Counters>> {
 }
 
 /// The free-running experiment to run if the counters make paced starts meaningless; `None` if they do not.
-fn instead<'a>(experiment: &Experiment<'a>, counters: &[Counters]) -> Result<Option<Experiment<'a>>> {
+fn free_fallback<'a>(experiment: &Experiment<'a>, counters: &[Counters]) -> Result<Option<Experiment<'a>>> {
     let PaceChoice::Paced { given, period, skews } = &experiment.choice.pace else { return Ok(None) };
     let Some(at) = counters.iter().position(|counters| counters.contradict()) else { return Ok(None) };
     let Experiment { scenario, placement, choice, common, expectation, .. } = experiment;
@@ -226,7 +226,7 @@ fn run_with(
         clock: experiment.common.clock,
     };
     let pace = experiment.choice.pace.kind();
-    let mut plan = Plan {
+    let mut plan = RunPlan {
         pace,
         period: 0,
         group: experiment.choice.group.unwrap_or(1),
@@ -236,7 +236,7 @@ fn run_with(
         nice: experiment.common.nice,
         adapt: Adapt::Never,
         skews: vec![0],
-        ahead: std::iter::once(0).chain(counters.iter().map(|counters| counters.correction())).collect(),
+        counter_offsets: std::iter::once(0).chain(counters.iter().map(|counters| counters.correction())).collect(),
         batch: experiment.choice.batch.unwrap_or_else(|| harness::default_batch(&experiment.layout, pace)),
         seed: experiment.common.seed,
         limits: experiment.common.limits,
@@ -336,7 +336,7 @@ fn sweep(clock: Clock, instance: u64) -> Vec<i64> {
 
 fn result(
     experiment: &Experiment<'_>,
-    plan: &Plan,
+    plan: &RunPlan,
     code: &[ThreadCode],
     measurement: &harness::Measurement,
 ) -> Result<ScenarioResult> {
@@ -519,24 +519,24 @@ mod tests {
         let scenario = crate::catalogue::named("SB").unwrap();
         let paced = |given, period, skews| experiment(&scenario, PaceChoice::Paced { given, period, skews });
         let apart = [Counters::Contradiction(70)];
-        let free = instead(&paced(false, None, None), &apart).unwrap().unwrap();
+        let free = free_fallback(&paced(false, None, None), &apart).unwrap().unwrap();
         assert_eq!(free.choice.pace, PaceChoice::Free { given: false });
         assert_eq!(free.choice.profile, None);
         // The code is that of a free run.
         let emitted = isa::emit(free.common.target, &scenario.program, &free.layout, Pace::Free).unwrap();
         assert_eq!(codegen::hash(&free.code), codegen::hash(&emitted));
         for asked in [paced(true, None, None), paced(false, Some(100), None), paced(false, None, Some(vec![0]))] {
-            let error = instead(&asked, &apart).unwrap_err().to_string();
+            let error = free_fallback(&asked, &apart).unwrap_err().to_string();
             assert!(
                 error.contains("CPUs 4 and 7") && error.contains("by 70 ns") && error.contains("--pace"),
                 "{error}"
             );
         }
         for fine in [Counters::Within(-5, 9), Counters::Within(100, 200), Counters::Untold] {
-            assert!(instead(&paced(true, None, None), &[fine]).unwrap().is_none(), "{fine:?}");
+            assert!(free_fallback(&paced(true, None, None), &[fine]).unwrap().is_none(), "{fine:?}");
         }
         let free = experiment(&scenario, PaceChoice::Free { given: true });
-        assert!(instead(&free, &apart).unwrap().is_none());
+        assert!(free_fallback(&free, &apart).unwrap().is_none());
     }
 
     #[test]
@@ -552,9 +552,9 @@ mod tests {
         experiment.choice.batch = Some(1);
         // In fact the counters agree. With this false correction P1 starts later by the same time, in every
         // batch.
-        let ahead = clock.ticks(20e6) as i64;
+        let offset = clock.ticks(20e6) as i64;
         let flag = AtomicBool::new(false);
-        let finished = run_with(&experiment, &[Counters::Within(ahead, ahead)], &flag, &flag, |_| ()).unwrap();
+        let finished = run_with(&experiment, &[Counters::Within(offset, offset)], &flag, &flag, |_| ()).unwrap();
         assert!(finished.result.elapsed_s > 5.0 * 0.018, "{} s", finished.result.elapsed_s);
         let [offset] = &finished.result.counters[..] else { panic!("{:?}", finished.result.counters) };
         assert_eq!((offset.cpu, offset.corrected), (experiment.placement.cpus[1], true));

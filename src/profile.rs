@@ -90,9 +90,9 @@ pub struct Tuned {
     pub when: String,
 }
 
-/// Profile of a host.
+/// TuningProfile of a host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Profile {
+pub struct TuningProfile {
     /// Always [`SCHEMA`].
     pub schema: String,
     /// The host that the profile is for, as [`name`] returns it.
@@ -116,20 +116,20 @@ pub fn default_path(host: &Host) -> Option<PathBuf> {
     Some(base.join("wakerace").join(format!("{}.json", name(host))))
 }
 
-impl Profile {
+impl TuningProfile {
     /// An empty profile for a host.
-    pub fn new(host: &Host) -> Profile {
-        Profile { schema: SCHEMA.to_owned(), host: name(host), tuned: Vec::new() }
+    pub fn new(host: &Host) -> TuningProfile {
+        TuningProfile { schema: SCHEMA.to_owned(), host: name(host), tuned: Vec::new() }
     }
 
     /// Reads a profile from a file.
     ///
     /// # Errors
     /// If the file cannot be read, if it is not a profile, or if it is for another host.
-    pub fn read(path: &Path, host: &Host) -> Result<Profile> {
+    pub fn read(path: &Path, host: &Host) -> Result<TuningProfile> {
         let shown = shown::path(path);
         let text = read_text(path, LARGEST)?;
-        let profile: Profile = serde_json::from_str(&text).map_err(|error| {
+        let profile: TuningProfile = serde_json::from_str(&text).map_err(|error| {
             Error::Usage(format!("{shown}:{}:{}: not a wakerace profile: {error}", error.line(), error.column()))
         })?;
         if profile.schema != SCHEMA {

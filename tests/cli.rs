@@ -632,7 +632,7 @@ fn what_was_thrown_away_is_shown_where_it_is_much() {
 fn a_profile_reads_back_as_it_was_written() {
     use wakerace::harness::{Prefetch, StressKind};
     use wakerace::machine::Class;
-    use wakerace::profile::{Profile, Settings, Tuned};
+    use wakerace::profile::{Settings, Tuned, TuningProfile};
     let folder = folder();
     let path = folder.path().join("deep/p.json");
     let host = common::run(&common::shipped().1).host;
@@ -652,14 +652,14 @@ fn a_profile_reads_back_as_it_was_written() {
         default_races_per_s: 3.5,
         when: "2026-01-02T03:04:05Z".to_owned(),
     };
-    let mut profile = Profile::new(&host);
+    let mut profile = TuningProfile::new(&host);
     for (scenario, class, rate) in
         [("SB", Class::Core, 1.0), ("MP", Class::Core, 2.0), ("SB", Class::Smt, 3.0), ("SB", Class::Core, 4.0)]
     {
         profile.put(tuned(scenario, class, rate));
     }
     profile.write(&path).unwrap();
-    let read = Profile::read(&path, &host).unwrap();
+    let read = TuningProfile::read(&path, &host).unwrap();
     assert_eq!(read, profile);
     let rate = |scenario: &str, class| read.find(scenario, class).map(|tuned| tuned.races_per_s);
     assert_eq!((read.tuned.len(), rate("SB", Class::Core), rate("SB", Class::Smt)), (3, Some(4.0), Some(3.0)));
@@ -667,10 +667,10 @@ fn a_profile_reads_back_as_it_was_written() {
     assert_eq!(read.tuned[0].settings.to_string(), "paced, packed, group 4, prefetch off, batch 77, memory stress");
     let mut other = host.clone();
     other.cpu_model.push_str(" v2");
-    assert!(Profile::read(&path, &other).unwrap_err().to_string().contains("and this host is"));
+    assert!(TuningProfile::read(&path, &other).unwrap_err().to_string().contains("and this host is"));
     let text = fs::read_to_string(&path).unwrap().replace("wakerace-profile/1", "wakerace-profile/9");
     fs::write(&path, text).unwrap();
-    assert!(Profile::read(&path, &host).unwrap_err().to_string().contains("unknown schema 'wakerace-profile/9'"));
+    assert!(TuningProfile::read(&path, &host).unwrap_err().to_string().contains("unknown schema 'wakerace-profile/9'"));
 }
 
 /// A command whose process may use only the first of this process's CPUs, as in a container with a restricted

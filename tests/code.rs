@@ -13,7 +13,7 @@ use predicates::prelude::PredicateBooleanExt;
 use wakerace::arch::Arch;
 use wakerace::catalogue;
 use wakerace::codegen::{Atomics, Instruction, Pace, Part, Target, ThreadCode, disassemble, hash};
-use wakerace::harness::{Adapt, Job, Limits, Measurement, OutcomeCounts, Plan, Prefetch, run};
+use wakerace::harness::{Adapt, Job, Limits, Measurement, OutcomeCounts, Prefetch, RunPlan, run};
 use wakerace::isa::{self, emit};
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::{Source, parse};
@@ -238,7 +238,7 @@ fn measure(program: &Program, pace: Pace, kind: LayoutKind, batch: usize, limits
     let layout = Layout::new(kind, program, 128).unwrap();
     let code = emit(host(), program, &layout, pace).unwrap();
     let job = Job { program, layout: &layout, code: &code, cpus: &cpus, clock: Clock::calibrate() };
-    let plan = Plan {
+    let plan = RunPlan {
         pace,
         period: 500,
         group: 1,
@@ -247,7 +247,7 @@ fn measure(program: &Program, pace: Pace, kind: LayoutKind, batch: usize, limits
         nice: 0,
         adapt: Adapt::Never,
         skews: vec![-50, 0, 50],
-        ahead: Vec::new(),
+        counter_offsets: Vec::new(),
         batch,
         seed: 1,
         limits,
@@ -484,7 +484,7 @@ fn a_test_that_deadlocks_ends_with_an_error() {
     let cpus = &allowed_cpus().unwrap()[..1];
     let job = Job { program: &program, layout: &layout, code: &code, cpus, clock: Clock::calibrate() };
     let limits = Limits { iterations: Some(1), ..Limits::default() };
-    let plan = Plan {
+    let plan = RunPlan {
         pace: Pace::Free,
         period: 0,
         group: 1,
@@ -493,7 +493,7 @@ fn a_test_that_deadlocks_ends_with_an_error() {
         nice: 0,
         adapt: Adapt::Never,
         skews: vec![0],
-        ahead: Vec::new(),
+        counter_offsets: Vec::new(),
         batch: 1,
         seed: 1,
         limits,
@@ -514,7 +514,7 @@ fn ends_are_compared_as_the_counter_of_p0_has_them() {
     let job = Job { program: &program, layout: &layout, code: &code, cpus: &cpus, clock };
     // The counters agree. A plan that states an offset makes P1 start that much later.
     let ahead_ns = 20e6;
-    let plan = Plan {
+    let plan = RunPlan {
         pace: Pace::Paced,
         period: clock.ticks(1000.0) as u64,
         group: 1,
@@ -523,7 +523,7 @@ fn ends_are_compared_as_the_counter_of_p0_has_them() {
         nice: 0,
         adapt: Adapt::Never,
         skews: vec![0],
-        ahead: vec![0, clock.ticks(ahead_ns) as i64],
+        counter_offsets: vec![0, clock.ticks(ahead_ns) as i64],
         batch: 1,
         seed: 1,
         limits: Limits { iterations: Some(5), ..Limits::default() },

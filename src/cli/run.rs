@@ -22,7 +22,7 @@ use crate::experiment::{self, Choice, Common, Experiment, Finished, LARGEST_BATC
 use crate::harness::{Limits, Prefetch, Stop, StressKind};
 use crate::layout::LayoutKind;
 use crate::machine::{self, Calibration, Class, Clock, Host, Placement, Topology};
-use crate::profile::{self, Profile, Tuned};
+use crate::profile::{self, Tuned, TuningProfile};
 use crate::publish;
 use crate::record::{self, Finding, Record};
 use crate::{terminal, verdict};
@@ -71,7 +71,7 @@ pub struct RunArgs {
     repeat: u32,
 
     #[command(flatten)]
-    how: How,
+    measure: MeasureArgs,
     /// Use the settings of this profile of `wakerace tune`; `none`: use no profile [default: this host's
     /// profile, if it exists]
     #[arg(long, value_name = "FILE")]
@@ -91,9 +91,9 @@ pub struct RunArgs {
     #[command(flatten)]
     output: OutputArgs,
 
-    /// The options of [`How`] that were given, such as `--pace`. [`RunArgs::note`] fills this in.
+    /// The options of [`MeasureArgs`] that were given, such as `--pace`. [`RunArgs::note`] fills this in.
     #[arg(skip)]
-    how_given: Vec<String>,
+    measure_given: Vec<String>,
 }
 
 /// Options for how instances are run.
@@ -101,8 +101,8 @@ pub struct RunArgs {
 /// `wakerace tune` searches most of these settings. If one of these options is given, the host's profile is
 /// not used. Every option that changes how something is measured belongs here.
 #[derive(Debug, Args)]
-#[group(id = HOW)]
-struct How {
+#[group(id = MEASURE)]
+struct MeasureArgs {
     /// Start of instances: free (as soon as possible), paced (by the clock), or auto (paced if the clock is
     /// fit and fine enough)
     #[arg(long, value_enum, default_value = "auto")]
@@ -141,22 +141,22 @@ struct How {
     stress: Option<StressKind>,
 }
 
-/// The id of clap's group of the options of [`How`].
-const HOW: &str = "how";
+/// The id of clap's group of the options of [`MeasureArgs`].
+const MEASURE: &str = "measure";
 
 impl RunArgs {
-    /// Notes which options of [`How`] were given.
+    /// Notes which options of [`MeasureArgs`] were given.
     pub(super) fn note(&mut self, command: &clap::Command, matches: &clap::ArgMatches) {
         let given = |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
-        let in_group = options_of_how(command);
+        let in_group = measure_options(command);
         let named = in_group.into_iter().filter(given).filter_map(|arg| arg.get_long());
-        self.how_given = named.map(|long| format!("--{long}")).collect();
+        self.measure_given = named.map(|long| format!("--{long}")).collect();
     }
 }
 
-/// The options of [`How`] in clap's representation.
-fn options_of_how(command: &clap::Command) -> Vec<&clap::Arg> {
-    let group = command.get_groups().find(|group| group.get_id() == HOW);
+/// The options of [`MeasureArgs`] in clap's representation.
+fn measure_options(command: &clap::Command) -> Vec<&clap::Arg> {
+    let group = command.get_groups().find(|group| group.get_id() == MEASURE);
     let ids: Vec<&clap::Id> = group.into_iter().flat_map(|group| group.get_args()).collect();
     command.get_arguments().filter(|arg| ids.contains(&arg.get_id())).collect()
 }
@@ -254,7 +254,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         }
     }
     let drawn = |result: &record::ScenarioResult| {
-        args.how.window.is_some() || result.group == "race" || result.group == "controls" && result.races > 0
+        args.measure.window.is_some() || result.group == "race" || result.group == "controls" && result.races > 0
     };
     let windows = publish::windows(&record, drawn);
     let mut evidence = if windows.is_empty() { String::new() } else { format!("\nrace windows:\n{windows}") };
@@ -412,20 +412,20 @@ fn experiments<'a>(
         iterations: args.iterations,
         races: args.stop_after_races,
     };
-    let batch = args.how.batch.map(|batch| {
+    let batch = args.measure.batch.map(|batch| {
         usize::try_from(batch).ok().filter(|batch| *batch <= LARGEST_BATCH).ok_or_else(|| {
             Error::Usage(format!("--batch: {batch} is more than {LARGEST_BATCH} instances, the maximum"))
         })
     });
     let batch = batch.transpose()?;
-    if args.how.pace == PaceArg::Free
-        && (args.how.period.is_some() || args.how.skew.is_some() || args.how.window.is_some())
+    if args.measure.pace == PaceArg::Free
+        && (args.measure.period.is_some() || args.measure.skew.is_some() || args.measure.window.is_some())
     {
         return Err(Error::Usage(
             "--period, --skew and --window apply only to paced runs; leave out --pace free".to_owned(),
         ));
     }
-    let target = Target { arch, atomics: args.how.atomics.unwrap_or_else(Atomics::of_host) };
+    let target = Target { arch, atomics: args.measure.atomics.unwrap_or_else(Atomics::of_host) };
     if target.atomics == Atomics::Lse && Atomics::of_host() == Atomics::Llsc {
         return Err(Error::Host(
             "--atomics lse: this CPU has no LSE atomics; leave the option out, or use --atomics llsc".to_owned(),
@@ -433,12 +433,12 @@ fn experiments<'a>(
     }
     let unfit = host.clock_check.as_ref().and_then(|check| check.unfit.as_deref());
     refuse_unfit(args, unfit)?;
-    let skews = match &args.how.window {
+    let skews = match &args.measure.window {
         Some(Window::Given(skews)) => Some(skews),
-        _ => args.how.skew.as_ref(),
+        _ => args.measure.skew.as_ref(),
     };
     within_a_second(args, &clock, skews)?;
-    if args.how.pace == PaceArg::Free && (args.how.group.is_some() || args.how.prefetch.is_some()) {
+    if args.measure.pace == PaceArg::Free && (args.measure.group.is_some() || args.measure.prefetch.is_some()) {
         return Err(Error::Usage("--group and --prefetch apply only to paced runs; leave out --pace free".to_owned()));
     }
     let common = Common {
@@ -448,24 +448,24 @@ fn experiments<'a>(
         seed: args.seed,
         limits,
         nice: args.nice,
-        window: args.how.window.is_some(),
+        window: args.measure.window.is_some(),
         side_by_side: args.pairs.is_some(),
     };
     let profile = profile(args, host)?;
     let mut experiments = Vec::new();
     for (scenario, placement) in planned {
         let single = scenario.program.threads.len() < 2 || placement.class == Class::Shared;
-        let pace = match args.how.pace {
+        let pace = match args.measure.pace {
             PaceArg::Free => PaceChoice::Free { given: true },
             // Pacing needs a fit and fine clock. It is useless for a single thread and for threads that share
             // a CPU, because they never run at the same time.
             PaceArg::Auto if unfit.is_some() => PaceChoice::Free { given: false },
-            PaceArg::Auto if (single || !clock.can_pace()) && args.how.period.is_none() && skews.is_none() => {
+            PaceArg::Auto if (single || !clock.can_pace()) && args.measure.period.is_none() && skews.is_none() => {
                 PaceChoice::Free { given: false }
             }
             PaceArg::Auto | PaceArg::Paced => PaceChoice::Paced {
-                given: args.how.pace == PaceArg::Paced,
-                period: args.how.period.map(|period| period.ticks(&clock).max(1).unsigned_abs()),
+                given: args.measure.pace == PaceArg::Paced,
+                period: args.measure.period.map(|period| period.ticks(&clock).max(1).unsigned_abs()),
                 skews: skews.map(|skews| skews.ticks(&clock)),
             },
         };
@@ -487,11 +487,11 @@ fn experiments<'a>(
             Some(tuned) => settings::tuned(tuned)?,
             None => Choice {
                 pace,
-                layout: args.how.layout.unwrap_or(LayoutKind::Padded),
+                layout: args.measure.layout.unwrap_or(LayoutKind::Padded),
                 batch,
-                group: args.how.group.map(|group| group as usize),
-                prefetch: args.how.prefetch.unwrap_or_default(),
-                stress: args.how.stress,
+                group: args.measure.group.map(|group| group as usize),
+                prefetch: args.measure.prefetch.unwrap_or_default(),
+                stress: args.measure.stress,
                 profile: None,
             },
         };
@@ -503,10 +503,10 @@ fn experiments<'a>(
 /// Refuses options that need pacing if the clock is not fit to pace by. `unfit` is the reason.
 fn refuse_unfit(args: &RunArgs, unfit: Option<&str>) -> Result<()> {
     let asked = [
-        ("--pace paced", args.how.pace == PaceArg::Paced),
-        ("--period", args.how.period.is_some()),
-        ("--skew", args.how.skew.is_some()),
-        ("--window", args.how.window.is_some()),
+        ("--pace paced", args.measure.pace == PaceArg::Paced),
+        ("--period", args.measure.period.is_some()),
+        ("--skew", args.measure.skew.is_some()),
+        ("--window", args.measure.window.is_some()),
     ];
     match (unfit, asked.iter().find(|(_, given)| *given)) {
         (Some(reason), Some((option, _))) => Err(Error::Host(format!(
@@ -526,11 +526,11 @@ fn within_a_second(args: &RunArgs, clock: &Clock, skews: Option<&Skews>) -> Resu
         let seconds = ticks as f64 / clock.frequency_hz;
         Err(Error::Usage(format!("{flag}: {seconds:.1} s on this host's clock; expected at most 1 s")))
     };
-    if let Some(period) = args.how.period.map(|period| period.ticks(clock)).filter(|&period| long(period)) {
+    if let Some(period) = args.measure.period.map(|period| period.ticks(clock)).filter(|&period| long(period)) {
         return refuse("--period", period);
     }
     if let Some(skew) = skews.into_iter().flat_map(|skews| skews.ticks(clock)).find(|&skew| long(skew)) {
-        return refuse(if args.how.skew.is_some() { "--skew" } else { "--window" }, skew);
+        return refuse(if args.measure.skew.is_some() { "--skew" } else { "--window" }, skew);
     }
     Ok(())
 }
@@ -544,8 +544,8 @@ const BETWEEN_BATCHES_NS: f64 = 100_000.0;
 /// Refuses batches that are smaller than a group, and batches of one group with a short period. In such a
 /// batch the period would never be kept, because the time between batches is longer.
 fn period_is_kept(args: &RunArgs, clock: &Clock, period: Option<u64>) -> Result<()> {
-    let Some(batch) = args.how.batch else { return Ok(()) };
-    let group = u64::from(args.how.group.unwrap_or(1));
+    let Some(batch) = args.measure.batch else { return Ok(()) };
+    let group = u64::from(args.measure.group.unwrap_or(1));
     if batch < group {
         return Err(Error::Usage(format!(
             "--batch {batch} is less than --group {group}: a batch holds whole groups; expected at least {group}"
@@ -562,22 +562,22 @@ fn period_is_kept(args: &RunArgs, clock: &Clock, period: Option<u64>) -> Result<
     Ok(())
 }
 
-/// The profile that settings are taken from: the named one, or the host's. If an option of [`How`] is given,
+/// The profile that settings are taken from: the named one, or the host's. If an option of [`MeasureArgs`] is given,
 /// the host's profile is not used, and a named profile is an error.
-fn profile(args: &RunArgs, host: &Host) -> Result<Option<Profile>> {
-    let own = args.how_given.join(", ");
+fn profile(args: &RunArgs, host: &Host) -> Result<Option<TuningProfile>> {
+    let own = args.measure_given.join(", ");
     match args.profile.as_deref() {
         Some("none") => Ok(None),
         Some(_) if !own.is_empty() => {
             Err(Error::Usage(format!("--profile conflicts with {own}; give one or the other")))
         }
-        Some(path) => Profile::read(Path::new(path), host).map(Some),
+        Some(path) => TuningProfile::read(Path::new(path), host).map(Some),
         None => match profile::default_path(host).filter(|path| path.exists()) {
             Some(_) if !own.is_empty() => {
                 terminal::err(&format!("this host's profile is not used, because of {own}\n"));
                 Ok(None)
             }
-            Some(path) => Profile::read(&path, host).map(Some),
+            Some(path) => TuningProfile::read(&path, host).map(Some),
             None => Ok(None),
         },
     }
@@ -680,7 +680,7 @@ mod tests {
     }
 
     /// Options that do not change how instances are run, so that a profile can be used with any of them.
-    const NOT_HOW: [&str; 20] = [
+    const OTHER_OPTIONS: [&str; 20] = [
         "scenarios",
         "cpus",
         "placement",
@@ -707,19 +707,19 @@ mod tests {
     fn every_option_leaves_the_profile_out_or_is_known_not_to() {
         let mut command = Only::command();
         command.build();
-        let how: Vec<&str> = options_of_how(&command).iter().map(|arg| arg.get_id().as_str()).collect();
+        let how: Vec<&str> = measure_options(&command).iter().map(|arg| arg.get_id().as_str()).collect();
         let expected =
             ["pace", "period", "skew", "group", "prefetch", "window", "layout", "batch", "atomics", "stress"];
         assert_eq!(how, expected);
         for arg in command.get_arguments().map(|arg| arg.get_id().as_str()) {
-            let classified = usize::from(how.contains(&arg)) + usize::from(NOT_HOW.contains(&arg));
+            let classified = usize::from(how.contains(&arg)) + usize::from(OTHER_OPTIONS.contains(&arg));
             assert_eq!(
                 classified, 1,
-                "{arg}: if it changes how something is measured, it belongs in How, else in NOT_HOW"
+                "{arg}: if it changes how something is measured, it belongs in MeasureArgs, else in OTHER_OPTIONS"
             );
         }
         let known = command.get_arguments().map(|arg| arg.get_id().as_str()).collect::<Vec<_>>();
-        assert!(NOT_HOW.iter().all(|name| known.contains(name)), "{known:?}");
+        assert!(OTHER_OPTIONS.iter().all(|name| known.contains(name)), "{known:?}");
     }
 
     #[test]
@@ -729,7 +729,7 @@ mod tests {
             let matches = command.clone().get_matches_from([&["run"], args].concat());
             let mut run = <Only as clap::FromArgMatches>::from_arg_matches(&matches).unwrap().run;
             run.note(&command, &matches);
-            run.how_given
+            run.measure_given
         };
         assert!(noted(&["-n", "1e3", "-c", "0,1", "--seed", "3"]).is_empty());
         for option in [

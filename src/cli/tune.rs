@@ -20,7 +20,7 @@ use crate::harness::{Limits, races};
 use crate::layout::LayoutKind;
 use crate::litmus::Verdict;
 use crate::machine::{self, Calibration, Class, Clock, Placement};
-use crate::profile::{self, Profile, Settings, Tuned};
+use crate::profile::{self, Settings, Tuned, TuningProfile};
 use crate::{files, terminal, tune, verdict};
 
 /// Arguments of `tune`.
@@ -87,7 +87,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
         Some(_) => {}
         None => files::check_own(&path)?,
     }
-    let mut profile = if path.exists() { Profile::read(&path, &host)? } else { Profile::new(&host) };
+    let mut profile = if path.exists() { TuningProfile::read(&path, &host)? } else { TuningProfile::new(&host) };
     let scenarios = if args.scenarios.is_empty() {
         let names = catalogue::DEFAULT.iter().chain(catalogue::controls(arch));
         names.map(|name| catalogue::named(name)).collect::<Result<Vec<_>>>()?

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::convert::whole;
 use super::period::{LONGEST_PERIOD, SHORTEST_PERIOD};
-use super::plan::{Adapt, Job, Limits, Plan};
+use super::plan::{Adapt, Job, Limits, RunPlan};
 use super::run::run;
 use crate::codegen::Pace;
 use crate::error::Result;
@@ -36,11 +36,11 @@ const COMPARE: Duration = Duration::from_millis(12);
 ///
 /// # Errors
 /// As [`run`].
-pub fn choose_group(job: Job<'_>, plan: &mut Plan, interrupt: &AtomicBool) -> Result<()> {
+pub fn choose_group(job: Job<'_>, plan: &mut RunPlan, interrupt: &AtomicBool) -> Result<()> {
     let choices = [1, GROUP];
     if plan.batch < 2 * GROUP {
         // With a single group per batch, the period would not matter.
-        (plan.group, plan.period) = (1, choose_pace(job, &Plan { group: 1, ..plan.clone() }, interrupt)?);
+        (plan.group, plan.period) = (1, choose_pace(job, &RunPlan { group: 1, ..plan.clone() }, interrupt)?);
         return Ok(());
     }
     let mut best = [(0.0, plan.period); 2];
@@ -52,7 +52,7 @@ pub fn choose_group(job: Job<'_>, plan: &mut Plan, interrupt: &AtomicBool) -> Re
         }
         let at = round % choices.len();
         let mut candidate =
-            Plan { group: choices[at], adapt: Adapt::Kept, focus: false, skews: vec![0], ..plan.clone() };
+            RunPlan { group: choices[at], adapt: Adapt::Kept, focus: false, skews: vec![0], ..plan.clone() };
         candidate.period = choose_pace(job, &candidate, interrupt)?;
         candidate.limits = Limits { duration: Some(COMPARE), ..Limits::default() };
         let measured = run(job, &candidate, interrupt, |_| ())?;
@@ -74,10 +74,10 @@ pub fn choose_group(job: Job<'_>, plan: &mut Plan, interrupt: &AtomicBool) -> Re
 ///
 /// # Errors
 /// As [`run`].
-pub fn choose_pace(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool) -> Result<u64> {
+pub fn choose_pace(job: Job<'_>, plan: &RunPlan, interrupt: &AtomicBool) -> Result<u64> {
     let hz = job.clock.frequency_hz;
     let trial = |period: u64| {
-        let plan = Plan {
+        let plan = RunPlan {
             pace: Pace::Paced,
             period,
             adapt: Adapt::Never,

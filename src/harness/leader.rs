@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::convert::{size, whole};
 use super::history::History;
 use super::period::{AT_FIRST, LONGEST_PERIOD, PeriodControl, SHORTEST_PERIOD};
-use super::plan::{Adapt, Plan, Prefetch, Stop, delay};
+use super::plan::{Adapt, Prefetch, RunPlan, Stop, delay};
 use super::rendezvous::{Batch, Rendezvous};
 use crate::codegen::Pace;
 use crate::machine::Clock;
@@ -41,12 +41,12 @@ const FIRST_DISCARDED: u64 = 200_000;
 
 /// State of the leader.
 pub(super) struct Leader<'a> {
-    plan: &'a Plan,
+    plan: &'a RunPlan,
     clock: Clock,
     threads: usize,
     interrupt: &'a AtomicBool,
     /// Indices of the skews to use from now on. Empty means all skews.
-    hot: &'a Mutex<Vec<usize>>,
+    selected_skews: &'a Mutex<Vec<usize>>,
     /// Random numbers for orders that a seed must reproduce.
     random: fastrand::Rng,
     /// Controls the period.
@@ -111,18 +111,18 @@ impl RunTotals {
 
 impl<'a> Leader<'a> {
     pub fn new(
-        plan: &'a Plan,
+        plan: &'a RunPlan,
         clock: Clock,
         threads: usize,
         interrupt: &'a AtomicBool,
-        hot: &'a Mutex<Vec<usize>>,
+        selected_skews: &'a Mutex<Vec<usize>>,
     ) -> Leader<'a> {
         Leader {
             plan,
             clock,
             threads,
             interrupt,
-            hot,
+            selected_skews,
             random: fastrand::Rng::with_seed(plan.seed),
             control: PeriodControl::new(
                 plan.period as f64,
@@ -257,8 +257,8 @@ impl<'a> Leader<'a> {
         (self.iterations_before, self.races_before) = (iterations, races);
         // A disturbed batch does not show what the machine can keep.
         if !flaws.disturbed {
-            let early = rendezvous.reports().map(|report| report.early).min().map_or(0.0, f64::from);
-            let spare = early - TARGET_SLACK * self.clock.frequency_hz;
+            let slack = rendezvous.reports().map(|report| report.slack).min().map_or(0.0, f64::from);
+            let spare = slack - TARGET_SLACK * self.clock.frequency_hz;
             self.head_start = if spare < 0.0 { HURRY * self.head_start } else { self.head_start - EASE * spare };
             self.head_start = self.head_start.clamp(1.0, LONGEST_HEAD_START * self.clock.frequency_hz);
             let skew = self.plan.skews[batch.skew];
@@ -276,15 +276,16 @@ impl<'a> Leader<'a> {
     /// Chooses the next batch's skew, region and prefetch.
     fn draw(&mut self) -> (usize, usize, bool) {
         if self.order.is_empty() {
-            let hot = self.hot.lock().expect("no thread panics while holding this lock");
-            if !hot.is_empty() && !self.focused {
+            let selected_skews = self.selected_skews.lock().expect("no thread panics while holding this lock");
+            if !selected_skews.is_empty() && !self.focused {
                 self.focused = true;
                 self.totals.history.clear();
             }
             if self.plan.adapt == Adapt::Races && (self.focused || self.plan.skews.len() == 1) {
                 self.control.comparable();
             }
-            self.order = if hot.is_empty() { (0..self.plan.skews.len()).collect() } else { hot.clone() };
+            self.order =
+                if selected_skews.is_empty() { (0..self.plan.skews.len()).collect() } else { selected_skews.clone() };
             self.random.shuffle(&mut self.order);
         }
         let skew = self.order.pop().expect("the list was just filled");
@@ -323,15 +324,15 @@ mod tests {
     /// A clock with the host's counter, declared as 1 GHz. Where the counter is slower, the tests take longer.
     const CLOCK: Clock = Clock { frequency_hz: 1e9, resolution_ticks: 1, read_ticks: 20 };
 
-    fn plan() -> Plan {
-        Plan {
+    fn plan() -> RunPlan {
+        RunPlan {
             pace: Pace::Paced,
             period: 100,
             group: 1,
             prefetch: Prefetch::Turns,
             adapt: Adapt::Never,
             skews: vec![0],
-            ahead: Vec::new(),
+            counter_offsets: Vec::new(),
             focus: false,
             nice: 0,
             batch: 100,
@@ -350,8 +351,8 @@ mod tests {
     }
 
     impl<'a> Led<'a> {
-        fn new(plan: &'a Plan, interrupt: &'a AtomicBool, hot: &'a Mutex<Vec<usize>>) -> Led<'a> {
-            let leader = Leader::new(plan, CLOCK, 1, interrupt, hot);
+        fn new(plan: &'a RunPlan, interrupt: &'a AtomicBool, selected_skews: &'a Mutex<Vec<usize>>) -> Led<'a> {
+            let leader = Leader::new(plan, CLOCK, 1, interrupt, selected_skews);
             Led { leader, rendezvous: Rendezvous::new(1, true), number: 0, iterations: 0, races: 0 }
         }
 
@@ -375,14 +376,14 @@ mod tests {
         }
     }
 
-    const FINE: Report = Report { end: 0, late: 0, early: 100, disturbed: false, moved: false };
+    const FINE: Report = Report { end: 0, late: 0, slack: 100, disturbed: false, moved: false };
 
     #[test]
     fn what_is_thrown_away_is_run_again_and_counted_nowhere_else() {
         let limits = Limits { iterations: Some(1234), ..Limits::default() };
-        let (plan, go, hot) =
-            (Plan { limits, skews: vec![-5, 0, 5], ..plan() }, AtomicBool::new(false), Mutex::default());
-        let mut led = Led::new(&plan, &go, &hot);
+        let (plan, go, selected_skews) =
+            (RunPlan { limits, skews: vec![-5, 0, 5], ..plan() }, AtomicBool::new(false), Mutex::default());
+        let mut led = Led::new(&plan, &go, &selected_skews);
         let (mut run, mut before) = (0, None);
         while let Some(batch) = led.next() {
             if let Some(before) = before.take() {
@@ -418,8 +419,9 @@ mod tests {
     #[test]
     fn groups_are_counted_and_not_their_instances() {
         let limits = Limits { iterations: Some(1001), ..Limits::default() };
-        let (plan, go, hot) = (Plan { group: 4, limits, ..plan() }, AtomicBool::new(false), Mutex::default());
-        let mut led = Led::new(&plan, &go, &hot);
+        let (plan, go, selected_skews) =
+            (RunPlan { group: 4, limits, ..plan() }, AtomicBool::new(false), Mutex::default());
+        let mut led = Led::new(&plan, &go, &selected_skews);
         while let Some(batch) = led.next() {
             led.done(batch, Report { late: 5, ..FINE }, false);
         }
@@ -430,8 +432,8 @@ mod tests {
 
     #[test]
     fn disturbed_batches_are_kept_where_there_is_hardly_another_but_never_moved_ones() {
-        let (plan, go, hot) = (plan(), AtomicBool::new(false), Mutex::default());
-        let mut led = Led::new(&plan, &go, &hot);
+        let (plan, go, selected_skews) = (plan(), AtomicBool::new(false), Mutex::default());
+        let mut led = Led::new(&plan, &go, &selected_skews);
         let mut given = 0;
         while led.iterations == 0 {
             let batch = led.next().unwrap();
@@ -449,8 +451,8 @@ mod tests {
 
     #[test]
     fn threads_that_stay_off_their_cpus_end_the_run_and_those_that_come_back_do_not() {
-        let (plan, go, hot) = (plan(), AtomicBool::new(false), Mutex::default());
-        let mut led = Led::new(&plan, &go, &hot);
+        let (plan, go, selected_skews) = (plan(), AtomicBool::new(false), Mutex::default());
+        let mut led = Led::new(&plan, &go, &selected_skews);
         let away = Report { moved: true, ..FINE };
         assert_eq!(led.leader.lasts, LASTS);
         led.leader.lasts = Duration::from_millis(200);
@@ -471,10 +473,10 @@ mod tests {
 
     #[test]
     fn limits_are_reached_exactly_and_the_first_of_them_ends_it() {
-        let hot = Mutex::default();
+        let selected_skews = Mutex::default();
         let run = |limits: Limits, stop_after: Option<u64>| {
-            let (plan, go) = (Plan { limits, ..plan() }, AtomicBool::new(false));
-            let mut led = Led::new(&plan, &go, &hot);
+            let (plan, go) = (RunPlan { limits, ..plan() }, AtomicBool::new(false));
+            let mut led = Led::new(&plan, &go, &selected_skews);
             while let Some(batch) = led.next() {
                 led.done(batch, FINE, true);
                 go.store(stop_after.is_some_and(|after| led.number >= after), Ordering::Relaxed);
@@ -504,7 +506,7 @@ mod tests {
 
     #[test]
     fn batches_are_whole_groups_and_a_period_holds_between_them_too() {
-        let (go, hot) = (AtomicBool::new(false), Mutex::default());
+        let (go, selected_skews) = (AtomicBool::new(false), Mutex::default());
         for (period, group, batch, count) in [
             (100, 1, 1000, 1000),
             (100, 1, 2000, 1500),
@@ -518,8 +520,8 @@ mod tests {
             (50_000_000, 4, 1000, 4),
             (1000, 1, 1, 1),
         ] {
-            let plan = Plan { period, group, batch, ..plan() };
-            let mut led = Led::new(&plan, &go, &hot);
+            let plan = RunPlan { period, group, batch, ..plan() };
+            let mut led = Led::new(&plan, &go, &selected_skews);
             let first = led.next().unwrap();
             assert_eq!((first.count as u64, first.period), (count, period), "{period} {group} {batch}");
             led.done(first, FINE, false);
@@ -533,8 +535,8 @@ mod tests {
             go.store(false, Ordering::Relaxed);
         }
         // A free run has no ticks to wait for.
-        let plan = Plan { pace: Pace::Free, period: u64::MAX / 4, batch: 1, ..plan() };
-        let mut led = Led::new(&plan, &go, &hot);
+        let plan = RunPlan { pace: Pace::Free, period: u64::MAX / 4, batch: 1, ..plan() };
+        let mut led = Led::new(&plan, &go, &selected_skews);
         for _ in 0..3 {
             let batch = led.next().unwrap();
             led.done(batch, FINE, false);
@@ -543,9 +545,9 @@ mod tests {
 
     #[test]
     fn skews_come_up_equally_often_and_then_only_those_that_are_worth_it() {
-        let (plan, go) = (Plan { skews: vec![-20, -10, 0, 10, 20], focus: true, ..plan() }, AtomicBool::new(false));
-        let hot = Mutex::default();
-        let mut led = Led::new(&plan, &go, &hot);
+        let (plan, go) = (RunPlan { skews: vec![-20, -10, 0, 10, 20], focus: true, ..plan() }, AtomicBool::new(false));
+        let selected_skews = Mutex::default();
+        let mut led = Led::new(&plan, &go, &selected_skews);
         let mut draw = |batches: usize| {
             let mut seen = [0; 5];
             for _ in 0..batches {
@@ -556,17 +558,17 @@ mod tests {
             (seen, led.leader.totals.history.rates().len())
         };
         assert_eq!(draw(50), ([10; 5], 49));
-        *hot.lock().unwrap() = vec![1, 4];
+        *selected_skews.lock().unwrap() = vec![1, 4];
         // The history restarts, because rates at other skews are not drift.
         assert_eq!(draw(20), ([0, 10, 0, 0, 10], 19));
     }
 
     #[test]
     fn warmth_is_what_was_asked_for() {
-        let (go, hot) = (AtomicBool::new(false), Mutex::default());
+        let (go, selected_skews) = (AtomicBool::new(false), Mutex::default());
         for (prefetch, least, most) in [(Prefetch::On, 400, 400), (Prefetch::Off, 0, 0), (Prefetch::Turns, 100, 300)] {
-            let plan = Plan { prefetch, ..plan() };
-            let mut led = Led::new(&plan, &go, &hot);
+            let plan = RunPlan { prefetch, ..plan() };
+            let mut led = Led::new(&plan, &go, &selected_skews);
             let mut seen = 0;
             for _ in 0..400 {
                 let batch = led.next().unwrap();

@@ -1,4 +1,4 @@
-//! Input and output of a run: [`Job`], [`Plan`] and [`Measurement`].
+//! Input and output of a run: [`Job`], [`RunPlan`] and [`Measurement`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,7 +28,7 @@ pub struct Job<'a> {
 
 /// How to run it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
+pub struct RunPlan {
     /// Free-running or paced.
     pub pace: Pace,
     /// Period in ticks, from one group of instances to the next (paced runs only).
@@ -45,7 +45,7 @@ pub struct Plan {
     /// How far the clock counter of each thread's CPU is ahead of the counter of P0's CPU, in ticks; 0 for
     /// threads without an entry. Each thread's start is corrected by it, so that skews are differences in time
     /// and not differences between counter values.
-    pub ahead: Vec<i64>,
+    pub counter_offsets: Vec<i64>,
     /// Whether the run selects the best skews after its first part (see `focus`). If not, all skews are used
     /// equally often to the end.
     pub focus: bool,
@@ -172,23 +172,23 @@ pub struct Measurement {
 /// Number of memory regions of a paced run. Each batch uses one of them, at random. The address of a region
 /// affects how fast its lines move, so a run must not depend on a single region. Measured with 1, 4 and 8
 /// regions: docs/performance.md. Free-running batches use one region.
-const STRETCHES: usize = 4;
+const REGIONS: usize = 4;
 /// Default size of a region in a paced run, in bytes. All regions together fit a second-level cache of 1 MiB,
 /// so that the run measures lines that move between cores and not capacity misses.
-const PACED_STRETCH: usize = 256 << 10;
+const PACED_REGION: usize = 256 << 10;
 /// Default size of the region in a free run, in bytes. Longer batches spend a smaller share of the time between
 /// batches, but the threads drift further apart. Measured from 1024 to 16384 instances (docs/performance.md):
 /// with 8192 instances of store buffering, which take 2 MiB, four fifths of the time are inside batches, and in
 /// longer batches the threads drift apart.
-const FREE_STRETCH: usize = 2 << 20;
+const FREE_REGION: usize = 2 << 20;
 
 /// Default number of instances per batch: as many as fit a region, but at least 64 and at most 8192.
 pub fn default_batch(layout: &Layout, pace: Pace) -> usize {
-    let bytes = if pace == Pace::Paced { PACED_STRETCH } else { FREE_STRETCH };
+    let bytes = if pace == Pace::Paced { PACED_REGION } else { FREE_REGION };
     layout.most.unwrap_or_else(|| (bytes / layout.stride).clamp(64, 8192))
 }
 
-impl Plan {
+impl RunPlan {
     /// Instances per tick. 1 for free runs, which have no ticks.
     pub(super) fn per_tick(&self) -> u64 {
         if self.pace == Pace::Paced { self.group as u64 } else { 1 }
@@ -196,18 +196,18 @@ impl Plan {
 
     /// Number of memory regions.
     pub(super) fn regions(&self) -> usize {
-        if self.pace == Pace::Paced { STRETCHES } else { 1 }
+        if self.pace == Pace::Paced { REGIONS } else { 1 }
     }
 
     /// How far the counter of a thread's CPU is ahead of the counter of P0's CPU, in ticks.
-    pub(super) fn ahead(&self, number: usize) -> i64 {
-        self.ahead.get(number).copied().unwrap_or(0)
+    pub(super) fn counter_offset(&self, number: usize) -> i64 {
+        self.counter_offsets.get(number).copied().unwrap_or(0)
     }
 
     /// For each skew, the number of ticks that thread `number` adds to the start of a batch. The sum is the
     /// reading of its own counter at which it starts.
     pub(super) fn delays(&self, number: usize, threads: usize) -> Vec<i64> {
-        self.skews.iter().map(|skew| delay(*skew, number, threads) + self.ahead(number)).collect()
+        self.skews.iter().map(|skew| delay(*skew, number, threads) + self.counter_offset(number)).collect()
     }
 }
 
@@ -236,14 +236,14 @@ mod tests {
 
     #[test]
     fn a_thread_whose_counter_is_ahead_waits_for_a_later_reading() {
-        let plan = Plan {
+        let plan = RunPlan {
             pace: Pace::Paced,
             period: 100,
             group: 1,
             prefetch: Prefetch::Off,
             adapt: Adapt::Never,
             skews: vec![-30, 0, 30],
-            ahead: vec![0, 700],
+            counter_offsets: vec![0, 700],
             focus: false,
             nice: 0,
             batch: 1,
@@ -253,9 +253,9 @@ mod tests {
         assert_eq!(plan.delays(0, 2), [30, 0, 0]);
         assert_eq!(plan.delays(1, 2), [700, 700, 730]);
         // A counter that is behind shows a smaller value at the same time.
-        assert_eq!(Plan { ahead: vec![0, -700], ..plan.clone() }.delays(1, 2), [-700, -700, -670]);
+        assert_eq!(RunPlan { counter_offsets: vec![0, -700], ..plan.clone() }.delays(1, 2), [-700, -700, -670]);
         // Without a measurement there is no correction.
-        assert_eq!(Plan { ahead: Vec::new(), ..plan }.delays(1, 2), [0, 0, 30]);
+        assert_eq!(RunPlan { counter_offsets: Vec::new(), ..plan }.delays(1, 2), [0, 0, 30]);
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub(super) struct Report {
     /// Number of groups that started late.
     pub late: u64,
     /// Slack: how many ticks before its start time the thread was ready; negative if it was late.
-    pub early: i32,
+    pub slack: i32,
     /// Whether the thread lost its CPU.
     pub disturbed: bool,
     /// Whether the thread was on a CPU other than its own.
@@ -85,7 +85,7 @@ pub(super) struct Broken;
 /// The cache line with the plan: 51 bytes.
 #[derive(Debug, Default)]
 #[repr(C)]
-struct Plan {
+struct BatchLine {
     /// Number of the batch, from 1. Written last.
     number: AtomicU64,
     /// Number of instances. 0 ends the run.
@@ -113,7 +113,7 @@ struct Post {
     late: AtomicU64,
     iterations: AtomicU64,
     races: AtomicU64,
-    early: AtomicI32,
+    slack: AtomicI32,
     disturbed: AtomicBool,
     moved: AtomicBool,
 }
@@ -121,7 +121,7 @@ struct Post {
 /// The rendezvous of a fixed number of threads.
 #[derive(Debug)]
 pub(super) struct Rendezvous {
-    plan: CachePadded<Plan>,
+    batch: CachePadded<BatchLine>,
     posts: Vec<CachePadded<Post>>,
     spins: u32,
 }
@@ -130,7 +130,7 @@ impl Rendezvous {
     /// Creates a rendezvous for `threads` threads. `own_cpus` says whether each has its own CPU.
     pub fn new(threads: usize, own_cpus: bool) -> Rendezvous {
         Rendezvous {
-            plan: CachePadded::default(),
+            batch: CachePadded::default(),
             posts: (0..threads).map(|_| CachePadded::default()).collect(),
             spins: if own_cpus { SPINS } else { SPINS_SHARED },
         }
@@ -154,31 +154,31 @@ impl Rendezvous {
 
     /// Publishes batch `number`. `None` ends the run.
     pub fn give_out(&self, number: u64, batch: Option<Batch>) {
-        let plan = &self.plan;
+        let line = &self.batch;
         if let Some(batch) = batch {
-            plan.start.store(batch.start, Ordering::Relaxed);
-            plan.period.store(batch.period, Ordering::Relaxed);
-            plan.skew.store(batch.skew as u64, Ordering::Relaxed);
-            plan.region.store(batch.region as u64, Ordering::Relaxed);
-            plan.prefetch.store(batch.prefetch, Ordering::Relaxed);
-            plan.discardable.store(batch.discardable, Ordering::Relaxed);
+            line.start.store(batch.start, Ordering::Relaxed);
+            line.period.store(batch.period, Ordering::Relaxed);
+            line.skew.store(batch.skew as u64, Ordering::Relaxed);
+            line.region.store(batch.region as u64, Ordering::Relaxed);
+            line.prefetch.store(batch.prefetch, Ordering::Relaxed);
+            line.discardable.store(batch.discardable, Ordering::Relaxed);
         }
-        plan.count.store(batch.map_or(0, |batch| batch.count as u64), Ordering::Relaxed);
-        plan.number.store(number, Ordering::Release);
+        line.count.store(batch.map_or(0, |batch| batch.count as u64), Ordering::Relaxed);
+        line.number.store(number, Ordering::Release);
     }
 
     /// Waits for batch `number`. `None` ends the run.
     pub fn take(&self, number: u64) -> Result<Option<Batch>, Broken> {
-        let plan = &self.plan;
-        self.until(|| plan.number.load(Ordering::Acquire) == number)?;
+        let line = &self.batch;
+        self.until(|| line.number.load(Ordering::Acquire) == number)?;
         let batch = Batch {
-            count: size(plan.count.load(Ordering::Relaxed)),
-            start: plan.start.load(Ordering::Relaxed),
-            period: plan.period.load(Ordering::Relaxed),
-            skew: size(plan.skew.load(Ordering::Relaxed)),
-            region: size(plan.region.load(Ordering::Relaxed)),
-            prefetch: plan.prefetch.load(Ordering::Relaxed),
-            discardable: plan.discardable.load(Ordering::Relaxed),
+            count: size(line.count.load(Ordering::Relaxed)),
+            start: line.start.load(Ordering::Relaxed),
+            period: line.period.load(Ordering::Relaxed),
+            skew: size(line.skew.load(Ordering::Relaxed)),
+            region: size(line.region.load(Ordering::Relaxed)),
+            prefetch: line.prefetch.load(Ordering::Relaxed),
+            discardable: line.discardable.load(Ordering::Relaxed),
         };
         Ok((batch.count > 0).then_some(batch))
     }
@@ -196,7 +196,7 @@ impl Rendezvous {
         let post = &self.posts[thread];
         post.end.store(report.end, Ordering::Relaxed);
         post.late.store(report.late, Ordering::Relaxed);
-        post.early.store(report.early, Ordering::Relaxed);
+        post.slack.store(report.slack, Ordering::Relaxed);
         post.disturbed.store(report.disturbed, Ordering::Relaxed);
         post.moved.store(report.moved, Ordering::Relaxed);
         post.done.store(number, Ordering::Release);
@@ -221,7 +221,7 @@ impl Rendezvous {
         self.posts.iter().map(|post| Report {
             end: post.end.load(Ordering::Relaxed),
             late: post.late.load(Ordering::Relaxed),
-            early: post.early.load(Ordering::Relaxed),
+            slack: post.slack.load(Ordering::Relaxed),
             disturbed: post.disturbed.load(Ordering::Relaxed),
             moved: post.moved.load(Ordering::Relaxed),
         })
@@ -241,7 +241,7 @@ impl Rendezvous {
 
     /// Makes all current and future waits return [`Broken`].
     pub fn break_up(&self) {
-        self.plan.broken.store(true, Ordering::Relaxed);
+        self.batch.broken.store(true, Ordering::Relaxed);
     }
 
     /// Waits until the field `with` of every thread has reached batch `number`.
@@ -252,7 +252,7 @@ impl Rendezvous {
     fn until(&self, seen: impl Fn() -> bool) -> Result<(), Broken> {
         let mut spins = 0_u32;
         while !seen() {
-            if self.plan.broken.load(Ordering::Relaxed) {
+            if self.batch.broken.load(Ordering::Relaxed) {
                 return Err(Broken);
             }
             spins += 1;
@@ -293,12 +293,12 @@ mod tests {
                             }
                             run.fetch_add(1, Ordering::Relaxed);
                             let (disturbed, moved) = (thread == 2 && number == 7, thread == 1 && number == 9);
-                            let report = Report { end: number, late: 1, early: -3, disturbed, moved };
+                            let report = Report { end: number, late: 1, slack: -3, disturbed, moved };
                             let flaws = Flaws { disturbed: number == 7, moved: number == 9 };
                             assert_eq!(rendezvous.done(thread, number, report), Ok(flaws));
                             rendezvous.counted(thread, number).unwrap();
                             assert_eq!(run.load(Ordering::Relaxed), 3 * number);
-                            assert!(rendezvous.reports().all(|report| (report.end, report.early) == (number, -3)));
+                            assert!(rendezvous.reports().all(|report| (report.end, report.slack) == (number, -3)));
                         }
                         rendezvous.ready(thread, 200, 0, 0);
                         if thread == 0 {

@@ -25,7 +25,7 @@ use super::focus::focus;
 use super::initial::InitialState;
 use super::last_writers::LastWriters;
 use super::leader::{LASTS, Leader, RunTotals};
-use super::plan::{Job, Measurement, Plan};
+use super::plan::{Job, Measurement, RunPlan};
 use super::rendezvous::{Broken, Rendezvous, Report};
 use super::tally::Tally;
 use crate::codegen::{Executable, Pace, SaveRecord, ThreadArgs, warm_step};
@@ -104,14 +104,14 @@ struct Shared<'a> {
     cpu: &'a (dyn Fn(usize, u64) -> Option<usize> + Sync),
     disturbed: &'a (dyn Fn(usize, u64, bool) -> bool + Sync),
     deadlock: Duration,
-    plan: &'a Plan,
+    plan: &'a RunPlan,
     classifier: Classifier<'a>,
     initial: InitialState,
     last_writers: &'a LastWriters,
     executables: Vec<Executable>,
     arena: Pointer,
     /// Distance from one memory region of the arena to the next, in bytes.
-    stretch_bytes: usize,
+    region_bytes: usize,
     records: Vec<Pointer>,
     rendezvous: Rendezvous,
     /// Whether to watch for lost CPUs. Not done if threads share a CPU, because they take it from each other
@@ -150,13 +150,13 @@ unsafe impl Sync for Pointer {}
 /// # Errors
 /// If a thread cannot be started or pinned, if a thread is moved off its CPU for good, if there is not enough
 /// memory, if the test deadlocks, or if the counts are inconsistent.
-pub fn run(job: Job<'_>, plan: &Plan, interrupt: &AtomicBool, watch: impl FnMut(&Tally)) -> Result<Measurement> {
+pub fn run(job: Job<'_>, plan: &RunPlan, interrupt: &AtomicBool, watch: impl FnMut(&Tally)) -> Result<Measurement> {
     run_with(job, plan, interrupt, watch, &Probes::system())
 }
 
 fn run_with(
     job: Job<'_>,
-    plan: &Plan,
+    plan: &RunPlan,
     interrupt: &AtomicBool,
     mut watch: impl FnMut(&Tally),
     probes: &Probes<'_>,
@@ -178,8 +178,8 @@ fn run_with(
     {
         return Err(Error::Internal("the plan does not fit the program".to_owned()));
     }
-    let stretch_bytes = job.layout.bytes(plan.batch)?;
-    let mut arena = Arena::new(stretch_bytes.saturating_mul(plan.regions()))?;
+    let region_bytes = job.layout.bytes(plan.batch)?;
+    let mut arena = Arena::new(region_bytes.saturating_mul(plan.regions()))?;
     let strides = job.program.threads.iter().map(|thread| SaveRecord::new(thread).stride);
     let mut record_arenas =
         strides.map(|stride| Arena::new(plan.batch.saturating_mul(stride))).collect::<Result<Vec<_>>>()?;
@@ -194,7 +194,7 @@ fn run_with(
         plan,
         executables: job.code.iter().map(Executable::new).collect::<Result<Vec<_>>>()?,
         arena: Pointer(arena.pointer()),
-        stretch_bytes,
+        region_bytes,
         records: record_arenas.iter_mut().map(|arena| Pointer(arena.pointer())).collect(),
         rendezvous: Rendezvous::new(threads, own_cpus),
         watched: threads > 1 && own_cpus,
@@ -212,8 +212,8 @@ fn run_with(
         ended: AtomicUsize::new(0),
         caller: std::thread::current(),
     };
-    let hot = Mutex::new(Vec::new());
-    let mut leader = Leader::new(plan, job.clock, threads, interrupt, &hot);
+    let selected_skews = Mutex::new(Vec::new());
+    let mut leader = Leader::new(plan, job.clock, threads, interrupt, &selected_skews);
     leader.lasts = probes.lasts;
 
     let totals = std::thread::scope(|scope| {
@@ -246,7 +246,7 @@ fn run_with(
             shared.epoch.fetch_add(1, Ordering::Relaxed);
             let tally = shared.tally();
             if sweeping && shared.progress(&tally) >= SWEEP_SHARE && tally.iterations > 0 {
-                *hot.lock().expect("no thread panics while holding this lock") = focus(job.program, &tally);
+                *selected_skews.lock().expect("no thread panics while holding this lock") = focus(job.program, &tally);
                 sweeping = false;
             }
             watch(&tally);
@@ -342,7 +342,7 @@ fn initial_state(job: Job<'_>, probes: &Probes<'_>) -> InitialState {
 }
 
 /// Number of prefetch steps for the lines of a group.
-fn pieces(plan: &Plan, layout: &Layout) -> u64 {
+fn pieces(plan: &RunPlan, layout: &Layout) -> u64 {
     ((plan.group - 1) * layout.stride + 1).div_ceil(warm_step(layout)) as u64
 }
 
@@ -386,14 +386,14 @@ fn batches(
 ) -> std::result::Result<Counter, Broken> {
     let Shared { plan, job, rendezvous, .. } = shared;
     let threads = job.cpus.len();
-    let stretch_bytes = shared.stretch_bytes;
+    let region_bytes = shared.region_bytes;
     let records: Vec<*mut u8> = shared.records.iter().map(|pointer| pointer.0).collect();
     let mut regions: Vec<_> = (0..plan.regions()).map(|round| shared.last_writers.region(plan.batch, round)).collect();
     for (at, region) in regions.iter().enumerate() {
         // SAFETY: the arena holds that many regions of `plan.batch` instances. Until the first rendezvous each
         // thread resets its own part of them, and P0 writes what needs to be written only once.
         unsafe {
-            let arena = shared.arena.0.add(at * stretch_bytes);
+            let arena = shared.arena.0.add(at * region_bytes);
             if number == 0 {
                 shared.initial.settle(arena, shared.last_writers, plan.batch);
             }
@@ -420,7 +420,7 @@ fn batches(
         let Some(batch) = next else { break };
         let region = &mut regions[batch.region];
         // SAFETY: inside the arena, as above.
-        let arena = unsafe { shared.arena.0.add(batch.region * stretch_bytes) };
+        let arena = unsafe { shared.arena.0.add(batch.region * region_bytes) };
         let mut args = ThreadArgs {
             arena,
             records: records[number],
@@ -432,7 +432,7 @@ fn batches(
             group: plan.group as u64,
             warm: if batch.prefetch { pieces } else { 0 },
         };
-        let early = args.start.wrapping_sub(job.clock.now()).cast_signed();
+        let slack = args.start.wrapping_sub(job.clock.now()).cast_signed();
         // SAFETY: the arena and this thread's records hold `plan.batch` instances, which is at least `count`.
         // `reset` has initialised them before the rendezvous. Until the next rendezvous only emitted code
         // accesses them. `give_up` lives as long as `shared`.
@@ -459,10 +459,10 @@ fn batches(
                 batch.count,
             );
         let disturbed = (shared.disturbed)(number, batch_number, disturbed);
-        let early = i32::try_from(early).unwrap_or(if early < 0 { i32::MIN } else { i32::MAX });
+        let slack = i32::try_from(slack).unwrap_or(if slack < 0 { i32::MIN } else { i32::MAX });
         // P0 compares the end times of all threads, so each is converted to P0's counter.
-        let end = end.saturating_add_signed(-plan.ahead(number));
-        let report = Report { end, late: args.late, early, disturbed, moved };
+        let end = end.saturating_add_signed(-plan.counter_offset(number));
+        let report = Report { end, late: args.late, slack, disturbed, moved };
         let kept = batch.kept(rendezvous.done(number, batch_number, report)?);
         if kept {
             // SAFETY: the batch is over. Until the next rendezvous the records are only read. If outcomes are
@@ -532,7 +532,7 @@ mod tests {
         code: Vec<ThreadCode>,
         cpus: Vec<usize>,
         clock: Clock,
-        plan: Plan,
+        plan: RunPlan,
     }
 
     impl Bench {
@@ -542,14 +542,14 @@ mod tests {
             let target = Target { arch: Arch::host().unwrap(), atomics: Atomics::of_host() };
             let code = emit(target, &program, &layout, pace).unwrap();
             let cpus = allowed_cpus().unwrap().into_iter().cycle().take(program.threads.len()).collect();
-            let plan = Plan {
+            let plan = RunPlan {
                 pace,
                 period: 2000,
                 group: 1,
                 prefetch: Prefetch::Off,
                 adapt: Adapt::Never,
                 skews: vec![0],
-                ahead: Vec::new(),
+                counter_offsets: Vec::new(),
                 focus: false,
                 nice: 0,
                 batch,
@@ -565,7 +565,7 @@ mod tests {
         }
 
         fn run(&self, limits: Limits, probes: &Probes<'_>) -> Result<Measurement> {
-            let plan = Plan { limits, ..self.plan.clone() };
+            let plan = RunPlan { limits, ..self.plan.clone() };
             run_with(self.job(), &plan, &AtomicBool::new(false), |_| (), probes)
         }
     }
@@ -683,7 +683,7 @@ mod tests {
             };
             assert_eq!((of(true), of(false)), if cold { (0, 2000) } else { (2000, 0) }, "{prefetch}");
         }
-        let plan = |group| Plan { group, ..Bench::new(looking(), Pace::Paced, LayoutKind::Padded, 8).plan };
+        let plan = |group| RunPlan { group, ..Bench::new(looking(), Pace::Paced, LayoutKind::Padded, 8).plan };
         let layout = Layout::new(LayoutKind::Padded, &looking(), 64).unwrap();
         let step = warm_step(&layout);
         assert_eq!(pieces(&plan(1), &layout), 1);
@@ -798,7 +798,7 @@ mod tests {
         choose_group(bench.job(), &mut plan, &unset).unwrap();
         assert!([1, 4].contains(&plan.group) && plan.period != 123_456_789);
         // A batch that holds no more than one group of four runs one instance per tick.
-        let mut small = Plan { batch: 5, ..plan };
+        let mut small = RunPlan { batch: 5, ..plan };
         choose_group(bench.job(), &mut small, &unset).unwrap();
         assert_eq!(small.group, 1);
         let measured = run(bench.job(), &bench.plan, &set, |_| ()).unwrap();
