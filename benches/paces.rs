@@ -14,6 +14,7 @@ use wakerace::harness::{self, Adapt, Job, Limits, Prefetch, RunPlan};
 use wakerace::isa::emit;
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::machine::{self, Class, Clock, Topology};
+use wakerace::units::{Nanos, Ticks};
 
 const ROUNDS: usize = 5;
 const EACH: Duration = Duration::from_millis(300);
@@ -127,25 +128,25 @@ fn measure(setting: &Setting, cpus: &[usize], clock: Clock) -> Sample {
     let job = Job { program, layout: &layout, code: &code, cpus, clock };
     let mut plan = RunPlan {
         pace,
-        period: 0,
+        period: Ticks(0),
         group: 1,
         prefetch: Prefetch::Off,
         focus: false,
         nice: 0,
         adapt: Adapt::Never,
-        skews: vec![0],
+        skews: vec![Ticks(0)],
         counter_offsets: Vec::new(),
         batch: setting.batch.unwrap_or_else(|| harness::default_batch(&layout, pace)),
         seed: 1,
         limits: Limits { duration: Some(EACH), ..Limits::default() },
     };
     if let Some((period, skew)) = setting.paced {
-        plan.skews = vec![clock.ticks(skew) as i64];
+        plan.skews = vec![clock.ticks(Nanos(skew))];
         if period.is_none() {
             plan.adapt = Adapt::Races;
         }
         plan.period = match period {
-            Some(ns) => clock.ticks(ns) as u64,
+            Some(ns) => clock.ticks(Nanos(ns)),
             None => harness::choose_pace(job, &plan, &AtomicBool::new(false)).expect("the host can run it"),
         };
     }

@@ -17,6 +17,7 @@ use crate::record::{
     PlacementRecord, ScenarioResult, SkewRecord, compute,
 };
 use crate::stats::drift;
+use crate::units::{Nanos, Ticks};
 use crate::verdict::Expectation;
 
 /// A scenario with all settings that can be decided before it runs.
@@ -114,10 +115,10 @@ pub enum PaceChoice {
     Paced {
         /// Whether the user asked for it.
         given: bool,
-        /// Period in ticks; if absent, calibration chooses it.
-        period: Option<u64>,
-        /// Skews in ticks; if absent, a sweep about as wide to either side as one instance takes.
-        skews: Option<Vec<i64>>,
+        /// Period; if absent, calibration chooses it.
+        period: Option<Ticks>,
+        /// Skews; if absent, a sweep about as wide to either side as one instance takes.
+        skews: Option<Vec<Ticks>>,
     },
 }
 
@@ -143,14 +144,14 @@ pub struct Finished {
 /// Number of skews in a sweep. It is odd, so that 0 is one of them. It is large enough that no window falls
 /// between two skews: the narrowest window seen is 25 ns wide, which is a twentieth of the widest sweep.
 const SWEEP_POINTS: i64 = 49;
-/// The narrowest and the widest default sweep to either side, in nanoseconds. The widest covers a cache-line
+/// The narrowest and the widest default sweep to either side. The widest covers a cache-line
 /// transfer between two sockets.
-const SWEEP_NS: std::ops::RangeInclusive<f64> = 60.0..=240.0;
+const SWEEP: [Nanos; 2] = [Nanos(60.0), Nanos(240.0)];
 
 /// Only runs of at least this length measure the cache-line transfer latency first.
 const LONG: Duration = Duration::from_secs(1);
-/// First period if nothing was measured, in nanoseconds: a few cache-line transfers on any CPU.
-const GUESS_NS: f64 = 300.0;
+/// First period if nothing was measured: a few cache-line transfers on any CPU.
+const GUESS: Nanos = Nanos(300.0);
 
 /// Runs an experiment. Calls `watch` with the counts a few times per second.
 ///
@@ -228,15 +229,17 @@ fn run_with(
     let pace = experiment.choice.pace.kind();
     let mut plan = RunPlan {
         pace,
-        period: 0,
+        period: Ticks(0),
         group: experiment.choice.group.unwrap_or(1),
         // Only a thread that waits for a tick has time to prefetch.
         prefetch: if pace == Pace::Paced { experiment.choice.prefetch } else { Prefetch::Off },
         focus: false,
         nice: experiment.common.nice,
         adapt: Adapt::Never,
-        skews: vec![0],
-        counter_offsets: std::iter::once(0).chain(counters.iter().map(|counters| counters.correction())).collect(),
+        skews: vec![Ticks(0)],
+        counter_offsets: std::iter::once(Ticks(0))
+            .chain(counters.iter().map(|counters| counters.correction()))
+            .collect(),
         batch: experiment.choice.batch.unwrap_or_else(|| harness::default_batch(&experiment.layout, pace)),
         seed: experiment.common.seed,
         limits: experiment.common.limits,
@@ -247,14 +250,14 @@ fn run_with(
         let measured = if experiment.common.limits.races.is_some() && period.is_none() {
             // With a limit on races the calibration is skipped: the first races come sooner without it, although a
             // calibrated period would give more of them later.
-            experiment.common.clock.ticks(GUESS_NS) as u64
+            experiment.common.clock.ticks(GUESS)
         } else if free_to_choose {
             harness::choose_group(job, &mut plan, interrupt)?;
             plan.period
         } else if period.is_none() || skews.is_none() {
             harness::choose_pace(job, &plan, interrupt)?
         } else {
-            0
+            Ticks(0)
         };
         plan.period = period.unwrap_or(measured);
         if period.is_none() {
@@ -263,12 +266,12 @@ fn run_with(
         plan.focus = skews.is_none() && !experiment.common.window;
         plan.skews = skews.clone().unwrap_or_else(|| sweep(experiment.common.clock, measured));
     }
-    let line_transfer_ns = if interrupt.load(Ordering::Relaxed) { None } else { line_transfer(experiment)? };
+    let line_transfer = if interrupt.load(Ordering::Relaxed) { None } else { line_transfer(experiment)? };
     let stress = experiment.choice.stress.map(|kind| harness::Stress::begin(kind, job.cpus)).transpose()?;
     let measurement = harness::run(job, &plan, enough, watch)?;
     drop(stress);
     let mut result = result(experiment, &plan, code, &measurement)?;
-    result.line_transfer_ns = line_transfer_ns;
+    result.line_transfer_ns = line_transfer.map(|Nanos(ns)| ns);
     let others = experiment.placement.cpus.iter().skip(1);
     result.counters =
         counters.iter().zip(others).map(|(counters, &cpu)| counters.record(cpu, experiment.common.clock)).collect();
@@ -314,9 +317,9 @@ pub fn run_side_by_side(
     })
 }
 
-/// Cache-line transfer latency between the first two CPUs in nanoseconds; measured only in runs of at least 1 s
+/// Cache-line transfer latency between the first two CPUs; measured only in runs of at least 1 s
 /// ([`LONG`]).
-fn line_transfer(experiment: &Experiment<'_>) -> Result<Option<f64>> {
+fn line_transfer(experiment: &Experiment<'_>) -> Result<Option<Nanos>> {
     let long = experiment.common.limits.duration.is_some_and(|limit| limit >= LONG);
     match experiment.placement.cpus[..] {
         [a, b, ..] if long && a != b => machine::line_transfer(a, b, experiment.common.clock, 5).map(Some),
@@ -324,12 +327,14 @@ fn line_transfer(experiment: &Experiment<'_>) -> Result<Option<f64>> {
     }
 }
 
-/// A sweep that is about as wide to either side as one instance takes, in ticks.
-fn sweep(clock: Clock, instance: u64) -> Vec<i64> {
-    let width = clock.ns(instance as f64).clamp(*SWEEP_NS.start(), *SWEEP_NS.end());
+/// A sweep that is about as wide to either side as one instance takes.
+fn sweep(clock: Clock, instance: Ticks) -> Vec<Ticks> {
+    let [narrowest, widest] = SWEEP;
+    let Nanos(width) = clock.nanos(instance);
+    let width = width.clamp(narrowest.0, widest.0);
     let half = SWEEP_POINTS / 2;
-    let mut skews: Vec<i64> =
-        (-half..=half).map(|step| clock.ticks(width * step as f64 / half as f64) as i64).collect();
+    let mut skews: Vec<Ticks> =
+        (-half..=half).map(|step| clock.ticks(Nanos(width * step as f64 / half as f64))).collect();
     skews.dedup();
     skews
 }
@@ -371,16 +376,16 @@ fn result(
         pace: PaceRecord {
             mode: if paced { "paced" } else { "free" }.to_owned(),
             chosen: if given { "given" } else { "auto" }.to_owned(),
-            period_ticks: paced.then_some(measurement.period.round() as u64),
-            period_ns: paced.then(|| clock.ns(measurement.period)),
-            given_period_ns: given_period.map(|ticks| clock.ns(ticks as f64)),
+            period_ticks: paced.then(|| clock.ticks(measurement.period).unsigned()),
+            period_ns: paced.then_some(measurement.period.0),
+            given_period_ns: given_period.map(|period| clock.nanos(period).0),
             given_skews,
             profile: experiment.choice.profile.clone(),
             group: plan.group,
             given_group: experiment.choice.group.is_some(),
             prefetch: plan.prefetch,
             focused: plan.focus,
-            end_spread_ns: Some(measurement.apart),
+            end_spread_ns: Some(measurement.end_spread.0),
             late: paced.then_some(measurement.late),
         },
         layout: LayoutRecord { kind: layout.kind.to_string(), line_bytes: layout.line, stride_bytes: layout.stride },
@@ -416,7 +421,7 @@ fn result(
             .skews
             .iter()
             .map(|tally| SkewRecord {
-                skew_ns: clock.ns(tally.skew as f64),
+                skew_ns: clock.nanos(tally.skew).0,
                 iterations: tally.iterations(),
                 matches: harness::matches(program, &tally.outcomes),
                 races: harness::races(program, &tally.outcomes),
@@ -518,21 +523,24 @@ mod tests {
     fn counters_that_do_not_run_alike_pace_nothing() {
         let scenario = crate::catalogue::named("SB").unwrap();
         let paced = |given, period, skews| experiment(&scenario, PaceChoice::Paced { given, period, skews });
-        let apart = [Counters::Contradiction(70)];
+        let apart = [Counters::Contradiction(Ticks(70))];
         let free = free_fallback(&paced(false, None, None), &apart).unwrap().unwrap();
         assert_eq!(free.choice.pace, PaceChoice::Free { given: false });
         assert_eq!(free.choice.profile, None);
         // The code is that of a free run.
         let emitted = isa::emit(free.common.target, &scenario.program, &free.layout, Pace::Free).unwrap();
         assert_eq!(codegen::hash(&free.code), codegen::hash(&emitted));
-        for asked in [paced(true, None, None), paced(false, Some(100), None), paced(false, None, Some(vec![0]))] {
+        for asked in
+            [paced(true, None, None), paced(false, Some(Ticks(100)), None), paced(false, None, Some(vec![Ticks(0)]))]
+        {
             let error = free_fallback(&asked, &apart).unwrap_err().to_string();
             assert!(
                 error.contains("CPUs 4 and 7") && error.contains("by 70 ns") && error.contains("--pace"),
                 "{error}"
             );
         }
-        for fine in [Counters::Within(-5, 9), Counters::Within(100, 200), Counters::Untold] {
+        for fine in [Counters::Within(Ticks(-5), Ticks(9)), Counters::Within(Ticks(100), Ticks(200)), Counters::Untold]
+        {
             assert!(free_fallback(&paced(true, None, None), &[fine]).unwrap().is_none(), "{fine:?}");
         }
         let free = experiment(&scenario, PaceChoice::Free { given: true });
@@ -543,8 +551,9 @@ mod tests {
     fn starts_are_corrected_by_what_was_measured_and_it_is_recorded() {
         let scenario = crate::catalogue::named("SB").unwrap();
         let clock = Clock::calibrate();
-        let period = Some(clock.ticks(1000.0) as u64);
-        let mut experiment = experiment(&scenario, PaceChoice::Paced { given: true, period, skews: Some(vec![0]) });
+        let period = Some(clock.ticks(Nanos(1000.0)));
+        let mut experiment =
+            experiment(&scenario, PaceChoice::Paced { given: true, period, skews: Some(vec![Ticks(0)]) });
         let allowed = machine::allowed_cpus().unwrap();
         experiment.placement.cpus = vec![allowed[0], allowed[1 % allowed.len()]];
         experiment.common.clock = clock;
@@ -552,7 +561,7 @@ mod tests {
         experiment.choice.batch = Some(1);
         // In fact the counters agree. With this false correction P1 starts later by the same time, in every
         // batch.
-        let offset = clock.ticks(20e6) as i64;
+        let offset = clock.ticks(Nanos(20e6));
         let flag = AtomicBool::new(false);
         let finished = run_with(&experiment, &[Counters::Within(offset, offset)], &flag, &flag, |_| ()).unwrap();
         assert!(finished.result.elapsed_s > 5.0 * 0.018, "{} s", finished.result.elapsed_s);

@@ -35,4 +35,5 @@ pub mod shown;
 pub mod stats;
 pub mod terminal;
 pub mod tune;
+pub mod units;
 pub mod verdict;

@@ -19,6 +19,7 @@ use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::{Source, parse};
 use wakerace::machine::{Clock, allowed_cpus};
 use wakerace::program::{Access, Const, Op, Order, Program, RmwOp, lower};
+use wakerace::units::{Nanos, Ticks};
 
 fn program(text: &str) -> Program {
     lower(&parse(&Source::new("test.litmus", text)).unwrap_or_else(|error| panic!("{error}")))
@@ -240,13 +241,13 @@ fn measure(program: &Program, pace: Pace, kind: LayoutKind, batch: usize, limits
     let job = Job { program, layout: &layout, code: &code, cpus: &cpus, clock: Clock::calibrate() };
     let plan = RunPlan {
         pace,
-        period: 500,
+        period: Ticks(500),
         group: 1,
         prefetch: Prefetch::Off,
         focus: false,
         nice: 0,
         adapt: Adapt::Never,
-        skews: vec![-50, 0, 50],
+        skews: [-50, 0, 50].map(Ticks).to_vec(),
         counter_offsets: Vec::new(),
         batch,
         seed: 1,
@@ -486,13 +487,13 @@ fn a_test_that_deadlocks_ends_with_an_error() {
     let limits = Limits { iterations: Some(1), ..Limits::default() };
     let plan = RunPlan {
         pace: Pace::Free,
-        period: 0,
+        period: Ticks(0),
         group: 1,
         prefetch: Prefetch::Off,
         focus: false,
         nice: 0,
         adapt: Adapt::Never,
-        skews: vec![0],
+        skews: vec![Ticks(0)],
         counter_offsets: Vec::new(),
         batch: 1,
         seed: 1,
@@ -516,14 +517,14 @@ fn ends_are_compared_as_the_counter_of_p0_has_them() {
     let ahead_ns = 20e6;
     let plan = RunPlan {
         pace: Pace::Paced,
-        period: clock.ticks(1000.0) as u64,
+        period: clock.ticks(Nanos(1000.0)),
         group: 1,
         prefetch: Prefetch::Off,
         focus: false,
         nice: 0,
         adapt: Adapt::Never,
-        skews: vec![0],
-        counter_offsets: vec![0, clock.ticks(ahead_ns) as i64],
+        skews: vec![Ticks(0)],
+        counter_offsets: vec![Ticks(0), clock.ticks(Nanos(ahead_ns))],
         batch: 1,
         seed: 1,
         limits: Limits { iterations: Some(5), ..Limits::default() },
@@ -531,5 +532,5 @@ fn ends_are_compared_as_the_counter_of_p0_has_them() {
     let measurement = run(job, &plan, &AtomicBool::new(false), |_| ()).unwrap();
     assert!(measurement.elapsed.as_secs_f64() > 5.0 * 0.9e-9 * ahead_ns, "{:?}", measurement.elapsed);
     // A thread that loses its CPU ends late, but not by this much in every batch that is kept.
-    assert!(measurement.apart < ahead_ns / 2.0, "{} ns", measurement.apart);
+    assert!(measurement.end_spread < Nanos(ahead_ns / 2.0), "{:?}", measurement.end_spread);
 }

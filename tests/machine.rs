@@ -18,6 +18,7 @@ use wakerace::harness::{Limits, Prefetch};
 use wakerace::layout::LayoutKind;
 use wakerace::machine::{Class, Clock, CounterOffset, Placement, Topology, allowed_cpus, exactly};
 use wakerace::record::{Record, ScenarioResult, problems};
+use wakerace::units::{Nanos, Ticks};
 use wakerace::verdict;
 
 /// The wakerace command in this folder, run through an emulator if WAKERACE_RUNNER names one.
@@ -183,7 +184,11 @@ fn sb(common: impl FnOnce(&mut Common), skews: Vec<i64>, batch: usize) -> Scenar
     };
     common(&mut settings);
     let choice = Choice {
-        pace: PaceChoice::Paced { given: true, period: Some(settings.clock.ticks(1000.0) as u64), skews: Some(skews) },
+        pace: PaceChoice::Paced {
+            given: true,
+            period: Some(settings.clock.ticks(Nanos(1000.0))),
+            skews: Some(skews.into_iter().map(Ticks).collect()),
+        },
         layout: LayoutKind::Padded,
         batch: Some(batch),
         group: Some(1),

@@ -25,6 +25,7 @@ use crate::machine::{self, Calibration, Class, Clock, Host, Placement, Topology}
 use crate::profile::{self, Tuned, TuningProfile};
 use crate::publish;
 use crate::record::{self, Finding, Record};
+use crate::units::Ticks;
 use crate::{terminal, verdict};
 
 /// Arguments of `run`.
@@ -465,7 +466,7 @@ fn experiments<'a>(
             }
             PaceArg::Auto | PaceArg::Paced => PaceChoice::Paced {
                 given: args.measure.pace == PaceArg::Paced,
-                period: args.measure.period.map(|period| period.ticks(&clock).max(1).unsigned_abs()),
+                period: args.measure.period.map(|period| period.ticks(&clock).max(Ticks(1))),
                 skews: skews.map(|skews| skews.ticks(&clock)),
             },
         };
@@ -521,9 +522,9 @@ fn refuse_unfit(args: &RunArgs, unfit: Option<&str>) -> Result<()> {
 /// depends on the clock.
 fn within_a_second(args: &RunArgs, clock: &Clock, skews: Option<&Skews>) -> Result<()> {
     // 1 s, rounded to whole ticks, may be one tick more than the frequency.
-    let long = |ticks: i64| ticks.unsigned_abs() as f64 > clock.frequency_hz + 1.0;
-    let refuse = |flag: &str, ticks: i64| {
-        let seconds = ticks as f64 / clock.frequency_hz;
+    let long = |ticks: Ticks| ticks.0.unsigned_abs() as f64 > clock.frequency_hz + 1.0;
+    let refuse = |flag: &str, ticks: Ticks| {
+        let seconds = ticks.0 as f64 / clock.frequency_hz;
         Err(Error::Usage(format!("{flag}: {seconds:.1} s on this host's clock; expected at most 1 s")))
     };
     if let Some(period) = args.measure.period.map(|period| period.ticks(clock)).filter(|&period| long(period)) {
@@ -535,15 +536,15 @@ fn within_a_second(args: &RunArgs, clock: &Clock, skews: Option<&Skews>) -> Resu
     Ok(())
 }
 
-/// The longest time between two batches on an idle machine, in nanoseconds.
+/// The longest time between two batches on an idle machine.
 ///
 /// Between batches the threads wait for each other, classify outcomes and reset variables. A shorter period
 /// holds only inside a batch.
-const BETWEEN_BATCHES_NS: f64 = 100_000.0;
+const BETWEEN_BATCHES: Duration = Duration::from_micros(100);
 
 /// Refuses batches that are smaller than a group, and batches of one group with a short period. In such a
 /// batch the period would never be kept, because the time between batches is longer.
-fn period_is_kept(args: &RunArgs, clock: &Clock, period: Option<u64>) -> Result<()> {
+fn period_is_kept(args: &RunArgs, clock: &Clock, period: Option<Ticks>) -> Result<()> {
     let Some(batch) = args.measure.batch else { return Ok(()) };
     let group = u64::from(args.measure.group.unwrap_or(1));
     if batch < group {
@@ -551,11 +552,11 @@ fn period_is_kept(args: &RunArgs, clock: &Clock, period: Option<u64>) -> Result<
             "--batch {batch} is less than --group {group}: a batch holds whole groups; expected at least {group}"
         )));
     }
-    if batch < 2 * group && period.is_none_or(|period| clock.ns(period as f64) < BETWEEN_BATCHES_NS) {
+    if batch < 2 * group && period.is_none_or(|period| clock.nanos(period) < BETWEEN_BATCHES.into()) {
         return Err(Error::Usage(format!(
             "--batch {batch}: with one group of instances per batch, a period shorter than {} us cannot be kept; expected --batch {} or \
              more, a --period of at least that time, or --pace free",
-            BETWEEN_BATCHES_NS / 1e3,
+            BETWEEN_BATCHES.as_micros(),
             2 * group
         )));
     }

@@ -11,6 +11,7 @@ use crate::error::{EXIT_OK, Error, Result};
 use crate::files::Sink;
 use crate::input::Limit;
 use crate::machine::{self, Calibration, Capture, Class, Clock, Host, Topology, Tree};
+use crate::units::Nanos;
 use crate::{input, shown, terminal};
 
 /// A capture of a machine with 1,024 CPUs takes about 2 MB.
@@ -52,7 +53,7 @@ pub fn topology(args: &TopologyArgs) -> Result<u8> {
     if let Some(wanted) = args.latency {
         terminal::out("\ncache-line transfer latency between two CPUs (half a round trip, median):\n")?;
         for pair in machine::pairs(&topology, &usable, wanted.most()) {
-            let ns = machine::line_transfer(pair.cpus[0], pair.cpus[1], host.clock_measured, 25)?;
+            let Nanos(ns) = machine::line_transfer(pair.cpus[0], pair.cpus[1], host.clock_measured, 25)?;
             terminal::out(&format!("  CPUs {pair}: {ns:.1} ns\n"))?;
         }
     }
@@ -218,8 +219,8 @@ pub fn host_lines(host: &Host) -> String {
         "clock {} at {:.1} MHz{looks}, read in {:.0} ns, steps of {:.1} ns; {}",
         host.clock,
         clock.frequency_hz / 1e6,
-        clock.ns(clock.read_ticks as f64),
-        clock.ns(clock.resolution_ticks as f64),
+        clock.nanos(clock.read_ticks.into()).0,
+        clock.nanos(clock.resolution_ticks.into()).0,
         host.kernel.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
     );
     if let Some(check) = &host.clock_check {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::machine::Clock;
+use crate::units::{Nanos, Ticks};
 
 /// The largest count, 1e18. A run of 1e9 iterations per second needs 30 years for it.
 const MOST: u64 = 1_000_000_000_000_000_000;
@@ -53,21 +54,21 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A time on the pacing clock, in nanoseconds or in ticks of the clock.
+/// A time on the pacing clock, in the unit that was given.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ClockTime {
     /// Nanoseconds.
-    Ns(f64),
-    /// Ticks.
+    Nanos(Nanos),
+    /// Ticks of the clock. A fraction is cut off.
     Ticks(f64),
 }
 
 impl ClockTime {
     /// Converts the time to whole ticks of a clock.
-    pub fn ticks(self, clock: &Clock) -> i64 {
+    pub fn ticks(self, clock: &Clock) -> Ticks {
         match self {
-            ClockTime::Ns(ns) => clock.ticks(ns) as i64,
-            ClockTime::Ticks(ticks) => ticks as i64,
+            ClockTime::Nanos(time) => clock.ticks(time),
+            ClockTime::Ticks(ticks) => Ticks(ticks as i64),
         }
     }
 
@@ -75,13 +76,13 @@ impl ClockTime {
         let (number, make): (&str, fn(f64) -> ClockTime) = if let Some(number) = text.strip_suffix("ticks") {
             (number, ClockTime::Ticks)
         } else if let Some(number) = text.strip_suffix("us") {
-            (number, |us| ClockTime::Ns(us * 1e3))
+            (number, |us| ClockTime::Nanos(Nanos(us * 1e3)))
         } else {
-            (text.strip_suffix("ns").unwrap_or(text), ClockTime::Ns)
+            (text.strip_suffix("ns").unwrap_or(text), |ns| ClockTime::Nanos(Nanos(ns)))
         };
         let time = make(number.trim().parse::<f64>().ok().filter(|number| !number.is_nan()).ok_or(Unreadable::Wrong)?);
         // At most 1 s: longer than any useful period, and short enough to wait for after Ctrl-C.
-        let (ClockTime::Ns(value) | ClockTime::Ticks(value)) = time;
+        let (ClockTime::Nanos(Nanos(value)) | ClockTime::Ticks(value)) = time;
         if value.abs() <= 1e9 { Ok(time) } else { Err(Unreadable::TooLarge) }
     }
 }
@@ -108,7 +109,7 @@ impl Unreadable {
 pub fn parse_period(text: &str) -> Result<ClockTime, String> {
     let wrong = || format!("'{text}' is not a period; expected one such as 100ns or 250ticks");
     match ClockTime::parse(text) {
-        Ok(time @ (ClockTime::Ns(value) | ClockTime::Ticks(value))) if value > 0.0 => Ok(time),
+        Ok(time @ (ClockTime::Nanos(Nanos(value)) | ClockTime::Ticks(value))) if value > 0.0 => Ok(time),
         Ok(_) => Err(wrong()),
         Err(error) => Err(error.words(text, wrong)),
     }
@@ -128,13 +129,14 @@ const MAX_SKEWS: usize = 1001;
 
 impl Skews {
     /// The skews in whole ticks of a clock, ascending and without duplicates.
-    pub fn ticks(&self, clock: &Clock) -> Vec<i64> {
-        let mut ticks: Vec<i64> = match self {
+    pub fn ticks(&self, clock: &Clock) -> Vec<Ticks> {
+        let mut ticks: Vec<Ticks> = match self {
             Skews::List(list) => list.iter().map(|time| time.ticks(clock)).collect(),
             Skews::Range(from, to, steps) => {
-                let (from, to) = (from.ticks(clock) as f64, to.ticks(clock) as f64);
+                let (from, to) = (from.ticks(clock).0 as f64, to.ticks(clock).0 as f64);
                 let last = (*steps - 1).max(1) as f64;
-                (0..*steps).map(|step| (from + (to - from) * step as f64 / last).round() as i64).collect()
+                let at = |step: usize| Ticks((from + (to - from) * step as f64 / last).round() as i64);
+                (0..*steps).map(at).collect()
             }
         };
         ticks.sort_unstable();
@@ -251,12 +253,12 @@ mod tests {
     #[test]
     fn clock_times() {
         let clock = Clock { frequency_hz: 2.5e9, resolution_ticks: 1, read_ticks: 20 };
-        assert_eq!(parse_period("100ns").unwrap().ticks(&clock), 250);
-        assert_eq!(parse_period("250ticks").unwrap().ticks(&clock), 250);
+        assert_eq!(parse_period("100ns").unwrap().ticks(&clock), Ticks(250));
+        assert_eq!(parse_period("250ticks").unwrap().ticks(&clock), Ticks(250));
         assert!(parse_period("0").is_err() && parse_period("-5ns").is_err() && parse_period("nan").is_err());
-        assert_eq!(parse_skews("-20,0,20ns").unwrap().ticks(&clock), [-50, 0, 50]);
-        assert_eq!(parse_skews("-100..100/5").unwrap().ticks(&clock), [-250, -125, 0, 125, 250]);
-        assert_eq!(parse_skews("5ticks..5ticks").unwrap().ticks(&clock), [5]);
+        assert_eq!(parse_skews("-20,0,20ns").unwrap().ticks(&clock), [-50, 0, 50].map(Ticks));
+        assert_eq!(parse_skews("-100..100/5").unwrap().ticks(&clock), [-250, -125, 0, 125, 250].map(Ticks));
+        assert_eq!(parse_skews("5ticks..5ticks").unwrap().ticks(&clock), [Ticks(5)]);
         for bad in ["", "..", "1..2/1", "a", "1,,2", "nan", "nan..2"] {
             assert!(parse_skews(bad).is_err_and(|words| words.contains("is not a skew")), "{bad}");
         }
@@ -271,8 +273,8 @@ mod tests {
         ] {
             assert!(parse_skews(bad).is_err_and(|words| words.contains(limit)), "{bad}: {:?}", parse_skews(bad));
         }
-        assert_eq!(parse_period("1000000us").unwrap().ticks(&clock), 2_500_000_000);
+        assert_eq!(parse_period("1000000us").unwrap().ticks(&clock), Ticks(2_500_000_000));
         assert!(parse_period("1000001us").is_err_and(|words| words.contains("at most 1e9")));
-        assert!(parse_period("inf").is_err() && parse_period("0.1us").unwrap().ticks(&clock) == 250);
+        assert!(parse_period("inf").is_err() && parse_period("0.1us").unwrap().ticks(&clock) == Ticks(250));
     }
 }

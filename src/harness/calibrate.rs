@@ -9,6 +9,7 @@ use super::plan::{Adapt, Job, Limits, RunPlan};
 use super::run::run;
 use crate::codegen::Pace;
 use crate::error::Result;
+use crate::units::Ticks;
 
 /// Duration of one trial.
 const TRIAL: Duration = Duration::from_millis(2);
@@ -52,13 +53,13 @@ pub fn choose_group(job: Job<'_>, plan: &mut RunPlan, interrupt: &AtomicBool) ->
         }
         let at = round % choices.len();
         let mut candidate =
-            RunPlan { group: choices[at], adapt: Adapt::Kept, focus: false, skews: vec![0], ..plan.clone() };
+            RunPlan { group: choices[at], adapt: Adapt::Kept, focus: false, skews: vec![Ticks(0)], ..plan.clone() };
         candidate.period = choose_pace(job, &candidate, interrupt)?;
         candidate.limits = Limits { duration: Some(COMPARE), ..Limits::default() };
         let measured = run(job, &candidate, interrupt, |_| ())?;
         let speed = measured.tally.instances() as f64 / measured.elapsed.as_secs_f64().max(1e-9);
         if speed > best[at].0 {
-            best[at] = (speed, whole(measured.period.round().max(1.0)));
+            best[at] = (speed, job.clock.ticks(measured.period).max(Ticks(1)));
         }
     }
     let chosen = usize::from(best[1].0 > OVERLAP * best[0].0);
@@ -66,7 +67,7 @@ pub fn choose_group(job: Job<'_>, plan: &mut RunPlan, interrupt: &AtomicBool) ->
     Ok(())
 }
 
-/// Finds the shortest period, in ticks, at which the threads keep up with the clock. Tries periods from short
+/// Finds the shortest period at which the threads keep up with the clock. Tries periods from short
 /// to long.
 ///
 /// `job` must hold paced code. The search takes tens of milliseconds. When `interrupt` is set, it ends after
@@ -74,15 +75,15 @@ pub fn choose_group(job: Job<'_>, plan: &mut RunPlan, interrupt: &AtomicBool) ->
 ///
 /// # Errors
 /// As [`run`].
-pub fn choose_pace(job: Job<'_>, plan: &RunPlan, interrupt: &AtomicBool) -> Result<u64> {
-    let hz = job.clock.frequency_hz;
-    let trial = |period: u64| {
+pub fn choose_pace(job: Job<'_>, plan: &RunPlan, interrupt: &AtomicBool) -> Result<Ticks> {
+    let ticks = |seconds: f64| Ticks::from(whole((seconds * job.clock.frequency_hz).max(1.0)));
+    let trial = |period: Ticks| {
         let plan = RunPlan {
             pace: Pace::Paced,
             period,
             adapt: Adapt::Never,
             focus: false,
-            skews: vec![0],
+            skews: vec![Ticks(0)],
             limits: Limits { duration: Some(TRIAL), ..Limits::default() },
             ..plan.clone()
         };
@@ -90,17 +91,17 @@ pub fn choose_pace(job: Job<'_>, plan: &RunPlan, interrupt: &AtomicBool) -> Resu
     };
     let interrupted = || interrupt.load(Ordering::Relaxed);
     // A period of one tick has always passed, so no thread waits for a tick.
-    let rushed = trial(1)?;
+    let rushed = trial(Ticks(1))?;
     let groups = (rushed.tally.instances() / plan.group as u64).max(1);
-    let mut seconds = (FIRST * rushed.in_batches.as_secs_f64() / groups as f64).max(SHORTEST_PERIOD);
-    while seconds < LONGEST_PERIOD {
-        let period = whole((seconds * hz).max(1.0));
+    let mut seconds = (FIRST * rushed.in_batches.as_secs_f64() / groups as f64).max(SHORTEST_PERIOD.as_secs_f64());
+    while seconds < LONGEST_PERIOD.as_secs_f64() {
+        let period = ticks(seconds);
         // A thread that loses its CPU for a moment makes one trial late. That this happens twice is less
         // likely.
         for _ in 0..2 {
             let late = trial(period)?.late;
             if interrupted() {
-                return Ok(plan.period.max(1));
+                return Ok(plan.period.max(Ticks(1)));
             }
             if late <= LATE {
                 return Ok(period);
@@ -108,5 +109,5 @@ pub fn choose_pace(job: Job<'_>, plan: &RunPlan, interrupt: &AtomicBool) -> Resu
         }
         seconds *= STEP;
     }
-    Ok(whole(LONGEST_PERIOD * hz))
+    Ok(ticks(LONGEST_PERIOD.as_secs_f64()))
 }

@@ -4,14 +4,16 @@
 //! switches shows why. If one thread did not run for part of a batch, the batch measures nothing about the
 //! other threads, so it is discarded and counted.
 
+use std::time::Duration;
+
 use crate::machine::Clock;
 
-/// If a batch ends this much too late, in seconds, its context switches are checked. Long compared with a
+/// If a batch ends this much too late, its context switches are checked. Long compared with a
 /// cache-line transfer, short compared with a scheduler time slice.
-const SUSPICIOUS: f64 = 20e-6;
-/// If a batch ends this much too late, in seconds, it counts as disturbed without a context switch: when a
+const SUSPICIOUS: Duration = Duration::from_micros(20);
+/// If a batch ends this much too late, it counts as disturbed without a context switch: when a
 /// hypervisor takes the CPU, the guest kernel does not know it.
-const STOLEN: f64 = 300e-6;
+const STOLEN: Duration = Duration::from_micros(300);
 /// A free-running batch is late if it takes more than this many times the usual time.
 const UNUSUAL: f64 = 2.0;
 /// Weight of each batch in the moving average of the usual time. If the machine becomes ten times slower, the
@@ -25,13 +27,13 @@ pub struct Watcher {
     /// Involuntary context switches at the last check.
     switches: i64,
     /// Usual ticks per instance (moving average); 0 before the first batch.
-    usual: f64,
+    usual_ticks: f64,
 }
 
 impl Watcher {
     /// Starts watching the calling thread.
     pub fn new(clock: Clock) -> Watcher {
-        Watcher { clock, switches: switches(), usual: 0.0 }
+        Watcher { clock, switches: switches(), usual_ticks: 0.0 }
     }
 
     /// Whether a batch of `count` instances that took `ticks` was disturbed.
@@ -52,15 +54,16 @@ impl Watcher {
         switched: impl FnOnce(&mut Watcher) -> bool,
     ) -> bool {
         let (ticks, count) = (ticks as f64, count.max(1) as f64);
-        if self.usual == 0.0 {
-            self.usual = ticks / count;
+        if self.usual_ticks == 0.0 {
+            self.usual_ticks = ticks / count;
         }
-        let over_usual = (ticks - UNUSUAL * self.usual * count) / self.clock.frequency_hz;
-        let over = planned.map_or(over_usual, |planned| (ticks - planned as f64) / self.clock.frequency_hz);
-        let disturbed = over >= SUSPICIOUS && (switched(self) || over.min(over_usual) > STOLEN);
+        let over_usual_s = (ticks - UNUSUAL * self.usual_ticks * count) / self.clock.frequency_hz;
+        let over_s = planned.map_or(over_usual_s, |planned| (ticks - planned as f64) / self.clock.frequency_hz);
+        let disturbed =
+            over_s >= SUSPICIOUS.as_secs_f64() && (switched(self) || over_s.min(over_usual_s) > STOLEN.as_secs_f64());
         // One batch changes the average only by a limited amount. A single bad batch is forgotten, and a
         // machine that became slower for good is learned.
-        self.usual += FOLLOW * ((ticks / count).min(UNUSUAL * self.usual) - self.usual);
+        self.usual_ticks += FOLLOW * ((ticks / count).min(UNUSUAL * self.usual_ticks) - self.usual_ticks);
         disturbed
     }
 

@@ -39,13 +39,14 @@ mod tests {
     use super::*;
     use crate::litmus::{Source, parse};
     use crate::program::{Const, lower};
+    use crate::units::Ticks;
 
     #[test]
     fn the_peak_is_found_with_races_and_the_meeting_without() {
         let text = "C t\n{}\nP0(int *x) { int r0; r0 = READ_ONCE(*x); }\nexists (0:r0=1)";
         let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
         let tally = |counts: [[u64; 3]; 4]| {
-            let mut tally = Tally::new(&[0, 1, 2, 3]);
+            let mut tally = Tally::new(&[0, 1, 2, 3].map(Ticks));
             for (skew, counts) in counts.iter().enumerate() {
                 for (value, &count) in (0_i64..).zip(counts).filter(|(_, count)| **count > 0) {
                     tally.add(skew, vec![Const::Int(value)], count);

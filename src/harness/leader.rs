@@ -12,25 +12,25 @@ use super::rendezvous::{Batch, Rendezvous};
 use crate::codegen::Pace;
 use crate::machine::Clock;
 
-/// Maximum duration of a batch, in seconds, if it has more than [`SHORTEST_BATCH`] instances. A shared machine
+/// Maximum duration of a batch, if it has more than [`SHORTEST_BATCH`] instances. A shared machine
 /// takes a CPU away every few milliseconds. Batches are much shorter, so that few of them are interrupted.
-const LONGEST_BATCH: f64 = 150e-6;
+const LONGEST_BATCH: Duration = Duration::from_micros(150);
 const SHORTEST_BATCH: u64 = 16;
 /// Weight of each batch in the moving average of the time per instance.
 const FOLLOW: f64 = 0.1;
-/// Maximum duration of any batch with more than one group, in seconds, so that limits and Ctrl-C are noticed in
+/// Maximum duration of any batch with more than one group, so that limits and Ctrl-C are noticed in
 /// time.
-const SEEN_WITHIN: f64 = 20e-3;
+const SEEN_WITHIN: Duration = Duration::from_millis(20);
 /// For how long threads may be off their CPUs in consecutive batches before the run ends.
 pub(super) const LASTS: Duration = Duration::from_secs(1);
-/// Head start: how far in the future the start of a batch is planned, in seconds. Its initial value and its
+/// Head start: how far in the future the start of a batch is planned. Its initial value and its
 /// maximum.
-const HEAD_START: f64 = 2e-6;
-const LONGEST_HEAD_START: f64 = 20e-6;
-/// Target slack: how long before the start the last thread should be ready, in seconds. The head start adapts
+const HEAD_START: Duration = Duration::from_micros(2);
+const LONGEST_HEAD_START: Duration = Duration::from_micros(20);
+/// Target slack: how long before the start the last thread should be ready. The head start adapts
 /// to it: it grows by the factor [`HURRY`] if the slack is smaller, and shrinks by the fraction [`EASE`] of the
 /// excess if it is larger.
-const TARGET_SLACK: f64 = 60e-9;
+const TARGET_SLACK: Duration = Duration::from_nanos(60);
 const HURRY: f64 = 1.25;
 const EASE: f64 = 0.02;
 
@@ -51,12 +51,12 @@ pub(super) struct Leader<'a> {
     random: fastrand::Rng,
     /// Controls the period.
     control: PeriodControl,
-    /// Period in ticks. It has a fraction, so that small steps add up on a coarse clock too.
-    period: f64,
-    /// Ticks per instance of a free run: moving average with weight [`FOLLOW`].
-    each: f64,
-    /// Head start of the next batch, in ticks.
-    head_start: f64,
+    /// Period. It has a fraction, so that small steps add up on a coarse clock too.
+    period_ticks: f64,
+    /// Time per instance of a free run: moving average with weight [`FOLLOW`].
+    instance_ticks: f64,
+    /// Head start of the next batch.
+    head_start_ticks: f64,
     /// The batch published last.
     last: Option<Batch>,
     /// Skews still to be used before the next shuffle, and whether only the selected skews are used now
@@ -77,16 +77,16 @@ pub(super) struct Leader<'a> {
 pub(super) struct RunTotals {
     /// Number of instances in the batches that count.
     pub planned: u64,
-    /// Sum of the periods of all these instances, in ticks.
-    pub paced: f64,
-    /// Ticks inside the batches that count.
-    pub in_batches: u64,
+    /// Sum of the periods of all these instances.
+    pub paced_ticks: f64,
+    /// Time inside the batches that count.
+    pub in_batches_ticks: u64,
     /// Number of groups of all threads in these batches, and number of groups that started late (`late`).
     pub groups: u64,
     pub late: u64,
-    /// Sum of the end spreads (time between the first and the last thread's end, corrected for the skew) in
-    /// ticks, and the number of batches in the sum (`counted`).
-    pub apart: u64,
+    /// Sum of the end spreads (time between the first and the last thread's end, corrected for the skew),
+    /// and the number of batches in the sum (`counted`).
+    pub end_spread_ticks: u64,
     pub counted: u64,
     /// Number of discarded instances, and number of disturbed batches (`disturbances`).
     pub discarded: u64,
@@ -125,13 +125,13 @@ impl<'a> Leader<'a> {
             selected_skews,
             random: fastrand::Rng::with_seed(plan.seed),
             control: PeriodControl::new(
-                plan.period as f64,
-                SHORTEST_PERIOD * clock.frequency_hz,
-                LONGEST_PERIOD * clock.frequency_hz,
+                plan.period.0 as f64,
+                SHORTEST_PERIOD.as_secs_f64() * clock.frequency_hz,
+                LONGEST_PERIOD.as_secs_f64() * clock.frequency_hz,
             ),
-            period: plan.period as f64,
-            each: 0.0,
-            head_start: HEAD_START * clock.frequency_hz,
+            period_ticks: plan.period.0 as f64,
+            instance_ticks: 0.0,
+            head_start_ticks: HEAD_START.as_secs_f64() * clock.frequency_hz,
             last: None,
             order: Vec::new(),
             focused: false,
@@ -165,30 +165,30 @@ impl<'a> Leader<'a> {
                 self.totals.elapsed = since.elapsed();
                 return None;
             }
-            if now + whole(self.head_start) >= due {
+            if now + whole(self.head_start_ticks) >= due {
                 break;
             }
             std::hint::spin_loop();
             now = self.clock.now();
         }
         if self.plan.adapt != Adapt::Never
-            && let Some(period) = self.control.look(self.period)
+            && let Some(period) = self.control.look(self.period_ticks)
         {
-            self.period = period;
+            self.period_ticks = period;
         }
-        let period = whole(self.period.round().max(1.0));
+        let period = whole(self.period_ticks.round().max(1.0));
         let count = self.left().min(self.batch());
         // If nearly every batch is disturbed, disturbed batches are kept. Otherwise no batch would be left.
         let discardable = self.totals.discarded <= AT_MOST_DISCARDED * self.totals.planned + FIRST_DISCARDED;
         self.totals.planned += count;
-        self.totals.paced += period as f64 * count as f64;
+        self.totals.paced_ticks += period as f64 * count as f64;
         // A discarded batch is repeated with the same skew, region and prefetch, so that a seed gives the same
         // order on a busy machine too.
         let (skew, region, prefetch) =
             discarded.map_or_else(|| self.draw(), |batch| (batch.skew, batch.region, batch.prefetch));
         let batch = Batch {
             count: size(count),
-            start: self.clock.now() + whole(self.head_start),
+            start: self.clock.now() + whole(self.head_start_ticks),
             period,
             skew,
             region,
@@ -241,11 +241,11 @@ impl<'a> Leader<'a> {
         if !batch.kept(flaws) {
             totals.discarded += if flaws.moved { 0 } else { count };
             totals.planned -= count;
-            totals.paced -= batch.period as f64 * count as f64;
+            totals.paced_ticks -= batch.period as f64 * count as f64;
             return Some(batch);
         }
         let ticks = ends().max().unwrap_or(0).saturating_sub(batch.start);
-        totals.in_batches += ticks;
+        totals.in_batches_ticks += ticks;
         let late: u64 = rendezvous.reports().map(|report| report.late).sum();
         let groups = (batch.count.div_ceil(self.plan.group) * self.threads) as u64;
         totals.late += late;
@@ -258,16 +258,22 @@ impl<'a> Leader<'a> {
         // A disturbed batch does not show what the machine can keep.
         if !flaws.disturbed {
             let slack = rendezvous.reports().map(|report| report.slack).min().map_or(0.0, f64::from);
-            let spare = slack - TARGET_SLACK * self.clock.frequency_hz;
-            self.head_start = if spare < 0.0 { HURRY * self.head_start } else { self.head_start - EASE * spare };
-            self.head_start = self.head_start.clamp(1.0, LONGEST_HEAD_START * self.clock.frequency_hz);
+            let spare = slack - TARGET_SLACK.as_secs_f64() * self.clock.frequency_hz;
+            self.head_start_ticks =
+                if spare < 0.0 { HURRY * self.head_start_ticks } else { self.head_start_ticks - EASE * spare };
+            self.head_start_ticks =
+                self.head_start_ticks.clamp(1.0, LONGEST_HEAD_START.as_secs_f64() * self.clock.frequency_hz);
             let skew = self.plan.skews[batch.skew];
-            let level = |(number, end): (usize, u64)| end.saturating_add_signed(-delay(skew, number, self.threads));
+            let level = |(number, end): (usize, u64)| end.saturating_add_signed(-delay(skew, number, self.threads).0);
             let (first, last) = (ends().enumerate().map(level).min(), ends().enumerate().map(level).max());
-            totals.apart += last.unwrap_or(0) - first.unwrap_or(0);
+            totals.end_spread_ticks += last.unwrap_or(0) - first.unwrap_or(0);
             totals.counted += 1;
             let each = ticks as f64 / batch.count as f64;
-            self.each = if self.each == 0.0 { each } else { self.each + FOLLOW * (each - self.each) };
+            self.instance_ticks = if self.instance_ticks == 0.0 {
+                each
+            } else {
+                self.instance_ticks + FOLLOW * (each - self.instance_ticks)
+            };
             self.control.batch(late.saturating_sub(AT_FIRST) as f64 / groups as f64, more, ticks);
         }
         None
@@ -303,14 +309,14 @@ impl<'a> Leader<'a> {
     fn batch(&self) -> u64 {
         let most = self.plan.batch as u64;
         let ticks = match self.plan.pace {
-            Pace::Free => self.each,
-            Pace::Paced => self.period,
+            Pace::Free => self.instance_ticks,
+            Pace::Paced => self.period_ticks,
         };
         let group = self.plan.per_tick();
         let seconds = ticks.max(1.0) / self.clock.frequency_hz;
         // Whole groups, if the batch has room for at least one.
-        let fitting = whole(LONGEST_BATCH / seconds).max(SHORTEST_BATCH.div_ceil(group));
-        let in_time = whole(SEEN_WITHIN / seconds).max(1);
+        let fitting = whole(LONGEST_BATCH.as_secs_f64() / seconds).max(SHORTEST_BATCH.div_ceil(group));
+        let in_time = whole(SEEN_WITHIN.as_secs_f64() / seconds).max(1);
         most.min((most / group).max(1).min(fitting).min(in_time) * group)
     }
 }
@@ -320,6 +326,7 @@ mod tests {
     use super::super::plan::Limits;
     use super::super::rendezvous::Report;
     use super::*;
+    use crate::units::Ticks;
 
     /// A clock with the host's counter, declared as 1 GHz. Where the counter is slower, the tests take longer.
     const CLOCK: Clock = Clock { frequency_hz: 1e9, resolution_ticks: 1, read_ticks: 20 };
@@ -327,11 +334,11 @@ mod tests {
     fn plan() -> RunPlan {
         RunPlan {
             pace: Pace::Paced,
-            period: 100,
+            period: Ticks(100),
             group: 1,
             prefetch: Prefetch::Turns,
             adapt: Adapt::Never,
-            skews: vec![0],
+            skews: vec![Ticks(0)],
             counter_offsets: Vec::new(),
             focus: false,
             nice: 0,
@@ -381,8 +388,11 @@ mod tests {
     #[test]
     fn what_is_thrown_away_is_run_again_and_counted_nowhere_else() {
         let limits = Limits { iterations: Some(1234), ..Limits::default() };
-        let (plan, go, selected_skews) =
-            (RunPlan { limits, skews: vec![-5, 0, 5], ..plan() }, AtomicBool::new(false), Mutex::default());
+        let (plan, go, selected_skews) = (
+            RunPlan { limits, skews: [-5, 0, 5].map(Ticks).to_vec(), ..plan() },
+            AtomicBool::new(false),
+            Mutex::default(),
+        );
         let mut led = Led::new(&plan, &go, &selected_skews);
         let (mut run, mut before) = (0, None);
         while let Some(batch) = led.next() {
@@ -410,8 +420,8 @@ mod tests {
             (totals.groups, totals.late, totals.counted, totals.disturbances),
             (1234, 7 * kept, kept, batches / 3)
         );
-        assert_eq!(totals.in_batches, 10 * 1234);
-        assert_eq!(totals.paced, 100.0 * 1234.0);
+        assert_eq!(totals.in_batches_ticks, 10 * 1234);
+        assert_eq!(totals.paced_ticks, 100.0 * 1234.0);
         assert_eq!(totals.history.rates().len() as u64, kept);
         assert_eq!(totals.stop(), Stop::Limit);
     }
@@ -520,7 +530,7 @@ mod tests {
             (50_000_000, 4, 1000, 4),
             (1000, 1, 1, 1),
         ] {
-            let plan = RunPlan { period, group, batch, ..plan() };
+            let plan = RunPlan { period: Ticks::from(period), group, batch, ..plan() };
             let mut led = Led::new(&plan, &go, &selected_skews);
             let first = led.next().unwrap();
             assert_eq!((first.count as u64, first.period), (count, period), "{period} {group} {batch}");
@@ -535,7 +545,7 @@ mod tests {
             go.store(false, Ordering::Relaxed);
         }
         // A free run has no ticks to wait for.
-        let plan = RunPlan { pace: Pace::Free, period: u64::MAX / 4, batch: 1, ..plan() };
+        let plan = RunPlan { pace: Pace::Free, period: Ticks(i64::MAX / 2), batch: 1, ..plan() };
         let mut led = Led::new(&plan, &go, &selected_skews);
         for _ in 0..3 {
             let batch = led.next().unwrap();
@@ -545,7 +555,10 @@ mod tests {
 
     #[test]
     fn skews_come_up_equally_often_and_then_only_those_that_are_worth_it() {
-        let (plan, go) = (RunPlan { skews: vec![-20, -10, 0, 10, 20], focus: true, ..plan() }, AtomicBool::new(false));
+        let (plan, go) = (
+            RunPlan { skews: [-20, -10, 0, 10, 20].map(Ticks).to_vec(), focus: true, ..plan() },
+            AtomicBool::new(false),
+        );
         let selected_skews = Mutex::default();
         let mut led = Led::new(&plan, &go, &selected_skews);
         let mut draw = |batches: usize| {

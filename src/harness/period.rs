@@ -15,6 +15,8 @@
 //! with it. A batch is *lost* if too many of its instances start late. A *ladder* is a sequence of shorter and shorter
 //! trial periods.
 
+use std::time::Duration;
+
 /// Number of batches between two looks.
 const ADAPT_EVERY: u32 = 10;
 /// A batch is lost if more than this share of its instances start late. Measured: the share is a few hundredths
@@ -73,13 +75,13 @@ const TWICE: u32 = 2;
 /// slower.
 const ABOVE: f64 = 1.6;
 
-/// The shortest period that threads are asked to keep, in seconds. About the time of two clock reads.
-pub(super) const SHORTEST_PERIOD: f64 = 30e-9;
-/// The longest period that the adaptation chooses, in seconds: several times the time of a contended lock
+/// The shortest period that threads are asked to keep. About the time of two clock reads.
+pub(super) const SHORTEST_PERIOD: Duration = Duration::from_nanos(30);
+/// The longest period that the adaptation chooses: several times the time of a contended lock
 /// between two sockets. A thread that needs longer has lost its CPU; a longer period does not help.
-pub(super) const LONGEST_PERIOD: f64 = 5e-6;
+pub(super) const LONGEST_PERIOD: Duration = Duration::from_micros(5);
 
-/// Controls the period of a run. All periods are in ticks.
+/// Controls the period of a run. All periods are in ticks, with a fraction, so that small steps add up.
 #[derive(Debug, Clone)]
 pub(super) struct PeriodControl {
     shortest: f64,

@@ -10,6 +10,7 @@ use crate::codegen::{Pace, ThreadCode};
 use crate::layout::Layout;
 use crate::machine::Clock;
 use crate::program::Program;
+use crate::units::{Nanos, Ticks};
 
 /// What to run, and where.
 #[derive(Debug, Clone, Copy)]
@@ -31,21 +32,21 @@ pub struct Job<'a> {
 pub struct RunPlan {
     /// Free-running or paced.
     pub pace: Pace,
-    /// Period in ticks, from one group of instances to the next (paced runs only).
-    pub period: u64,
+    /// Period, from one group of instances to the next (paced runs only).
+    pub period: Ticks,
     /// Number of instances run back to back at each tick (paced runs only).
     pub group: usize,
     /// Whether the threads prefetch a group's lines before its tick.
     pub prefetch: Prefetch,
     /// How the period adapts during the run.
     pub adapt: Adapt,
-    /// Start delays of the last thread relative to P0, in ticks; negative values delay P0. The starts of
+    /// Start delays of the last thread relative to P0; negative values delay P0. The starts of
     /// the threads between P0 and the last thread are spread evenly. Each batch uses one of the skews, in random order.
-    pub skews: Vec<i64>,
-    /// How far the clock counter of each thread's CPU is ahead of the counter of P0's CPU, in ticks; 0 for
+    pub skews: Vec<Ticks>,
+    /// How far the clock counter of each thread's CPU is ahead of the counter of P0's CPU; 0 for
     /// threads without an entry. Each thread's start is corrected by it, so that skews are differences in time
     /// and not differences between counter values.
-    pub counter_offsets: Vec<i64>,
+    pub counter_offsets: Vec<Ticks>,
     /// Whether the run selects the best skews after its first part (see `focus`). If not, all skews are used
     /// equally often to the end.
     pub focus: bool,
@@ -140,15 +141,15 @@ pub struct Measurement {
     /// Time inside batches, a part of `elapsed`: from the tick at which the first thread starts to the end of
     /// the last thread.
     pub in_batches: Duration,
-    /// Period in ticks: the mean over all instances if it adapts. 0 for a free run.
-    pub period: f64,
+    /// Period: the mean over all instances if it adapts. 0 for a free run.
+    pub period: Nanos,
     /// Share of groups, over all threads, that started late because their thread was still busy with an earlier
     /// group. 0 for a free run.
     pub late: f64,
-    /// Time between the ends of the first and the last thread of a batch, corrected for the skew, in
-    /// nanoseconds: the mean over all counted batches that were not disturbed. In a free run this is how far
+    /// Time between the ends of the first and the last thread of a batch, corrected for the skew:
+    /// the mean over all counted batches that were not disturbed. In a free run this is how far
     /// the threads drift apart in a batch.
-    pub apart: f64,
+    pub end_spread: Nanos,
     /// Number of instances in discarded batches, in which a thread lost its CPU.
     pub discarded: u64,
     /// Number of disturbed batches, including those that were kept because nearly all batches were disturbed.
@@ -199,26 +200,26 @@ impl RunPlan {
         if self.pace == Pace::Paced { REGIONS } else { 1 }
     }
 
-    /// How far the counter of a thread's CPU is ahead of the counter of P0's CPU, in ticks.
-    pub(super) fn counter_offset(&self, number: usize) -> i64 {
-        self.counter_offsets.get(number).copied().unwrap_or(0)
+    /// How far the counter of a thread's CPU is ahead of the counter of P0's CPU.
+    pub(super) fn counter_offset(&self, number: usize) -> Ticks {
+        self.counter_offsets.get(number).copied().unwrap_or_default()
     }
 
-    /// For each skew, the number of ticks that thread `number` adds to the start of a batch. The sum is the
+    /// For each skew, the time that thread `number` adds to the start of a batch. The sum is the
     /// reading of its own counter at which it starts.
-    pub(super) fn delays(&self, number: usize, threads: usize) -> Vec<i64> {
+    pub(super) fn delays(&self, number: usize, threads: usize) -> Vec<Ticks> {
         self.skews.iter().map(|skew| delay(*skew, number, threads) + self.counter_offset(number)).collect()
     }
 }
 
-/// Start delay of thread `number`, in ticks, relative to the thread that starts first. A negative skew delays
+/// Start delay of thread `number` relative to the thread that starts first. A negative skew delays
 /// P0 instead of the last thread, because a thread cannot start before the batch does.
-pub(super) fn delay(skew: i64, number: usize, threads: usize) -> i64 {
+pub(super) fn delay(Ticks(skew): Ticks, number: usize, threads: usize) -> Ticks {
     let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let steps = signed(threads.saturating_sub(1).max(1));
     let own = skew.saturating_mul(signed(number)) / steps;
     // The earliest thread has delay 0.
-    own.saturating_sub(skew.min(0))
+    Ticks(own.saturating_sub(skew.min(0)))
 }
 
 #[cfg(test)]
@@ -226,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn warmth_reads_as_it_is_written() {
+    fn a_prefetch_setting_reads_as_it_is_written() {
         for prefetch in [Prefetch::On, Prefetch::Off, Prefetch::Turns] {
             assert_eq!(prefetch.to_string().parse(), Ok(prefetch));
             assert_eq!(serde_json::to_string(&prefetch).unwrap(), format!("\"{prefetch}\""));
@@ -238,28 +239,32 @@ mod tests {
     fn a_thread_whose_counter_is_ahead_waits_for_a_later_reading() {
         let plan = RunPlan {
             pace: Pace::Paced,
-            period: 100,
+            period: Ticks(100),
             group: 1,
             prefetch: Prefetch::Off,
             adapt: Adapt::Never,
-            skews: vec![-30, 0, 30],
-            counter_offsets: vec![0, 700],
+            skews: [-30, 0, 30].map(Ticks).to_vec(),
+            counter_offsets: vec![Ticks(0), Ticks(700)],
             focus: false,
             nice: 0,
             batch: 1,
             seed: 1,
             limits: Limits::default(),
         };
-        assert_eq!(plan.delays(0, 2), [30, 0, 0]);
-        assert_eq!(plan.delays(1, 2), [700, 700, 730]);
+        assert_eq!(plan.delays(0, 2), [30, 0, 0].map(Ticks));
+        assert_eq!(plan.delays(1, 2), [700, 700, 730].map(Ticks));
         // A counter that is behind shows a smaller value at the same time.
-        assert_eq!(RunPlan { counter_offsets: vec![0, -700], ..plan.clone() }.delays(1, 2), [-700, -700, -670]);
+        assert_eq!(
+            RunPlan { counter_offsets: vec![Ticks(0), Ticks(-700)], ..plan.clone() }.delays(1, 2),
+            [-700, -700, -670].map(Ticks)
+        );
         // Without a measurement there is no correction.
-        assert_eq!(RunPlan { counter_offsets: Vec::new(), ..plan }.delays(1, 2), [0, 0, 30]);
+        assert_eq!(RunPlan { counter_offsets: Vec::new(), ..plan }.delays(1, 2), [0, 0, 30].map(Ticks));
     }
 
     #[test]
     fn skews_delay_whoever_is_later() {
+        let delay = |skew, number, threads| delay(Ticks(skew), number, threads).0;
         assert_eq!([delay(30, 0, 2), delay(30, 1, 2)], [0, 30]);
         assert_eq!([delay(-30, 0, 2), delay(-30, 1, 2)], [30, 0]);
         assert_eq!([delay(30, 0, 3), delay(30, 1, 3), delay(30, 2, 3)], [0, 15, 30]);

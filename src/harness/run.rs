@@ -275,10 +275,10 @@ fn run_with(
     Ok(Measurement {
         tally,
         elapsed: totals.elapsed,
-        in_batches: Duration::from_nanos(whole(job.clock.ns(totals.in_batches as f64))),
-        period: totals.paced / (totals.planned.max(1) as f64),
+        in_batches: Duration::from_nanos(whole(job.clock.nanos(totals.in_batches_ticks.into()).0)),
+        period: job.clock.nanos_of(totals.paced_ticks / (totals.planned.max(1) as f64)),
         late: totals.late as f64 / totals.groups.max(1) as f64,
-        apart: job.clock.ns(totals.apart as f64 / totals.counted.max(1) as f64),
+        end_spread: job.clock.nanos_of(totals.end_spread_ticks as f64 / totals.counted.max(1) as f64),
         discarded: totals.discarded,
         disturbances: totals.disturbances,
         moved: totals.moved,
@@ -425,7 +425,7 @@ fn batches(
             arena,
             records: records[number],
             count: batch.count as u64,
-            start: batch.start.saturating_add_signed(delays[batch.skew]),
+            start: batch.start.saturating_add_signed(delays[batch.skew].0),
             period: batch.period,
             stop: shared.give_up.as_ptr().cast_const(),
             late: 0,
@@ -461,7 +461,7 @@ fn batches(
         let disturbed = (shared.disturbed)(number, batch_number, disturbed);
         let slack = i32::try_from(slack).unwrap_or(if slack < 0 { i32::MIN } else { i32::MAX });
         // P0 compares the end times of all threads, so each is converted to P0's counter.
-        let end = end.saturating_add_signed(-plan.counter_offset(number));
+        let end = end.saturating_add_signed(-plan.counter_offset(number).0);
         let report = Report { end, late: args.late, slack, disturbed, moved };
         let kept = batch.kept(rendezvous.done(number, batch_number, report)?);
         if kept {
@@ -511,6 +511,7 @@ mod tests {
     use crate::litmus::{Source, parse};
     use crate::machine::{Clock, allowed_cpus, with_at_most};
     use crate::program::{Const, Program, lower};
+    use crate::units::{Nanos, Ticks};
 
     fn program(text: &str) -> Program {
         lower(&parse(&Source::new("t", text)).unwrap()).unwrap()
@@ -544,11 +545,11 @@ mod tests {
             let cpus = allowed_cpus().unwrap().into_iter().cycle().take(program.threads.len()).collect();
             let plan = RunPlan {
                 pace,
-                period: 2000,
+                period: Ticks(2000),
                 group: 1,
                 prefetch: Prefetch::Off,
                 adapt: Adapt::Never,
-                skews: vec![0],
+                skews: vec![Ticks(0)],
                 counter_offsets: Vec::new(),
                 focus: false,
                 nice: 0,
@@ -700,8 +701,8 @@ mod tests {
         let text =
             "C t\n{}\nP0(int *x) { WRITE_ONCE(*x, 1); }\nP1(int *x) { int r0; r0 = READ_ONCE(*x); }\nexists (1:r0=1)";
         let mut bench = Bench::new(program(text), Pace::Paced, LayoutKind::Padded, 64);
-        let far = i64::try_from(whole(bench.clock.frequency_hz * 30e-6)).unwrap();
-        (bench.plan.skews, bench.plan.period) = (vec![far, -far], 3 * far.unsigned_abs());
+        let far = bench.clock.ticks(Nanos(30e3));
+        (bench.plan.skews, bench.plan.period) = (vec![far, -far], Ticks(3 * far.0));
         let races = |tally: &Tally, at: usize| super::super::races(&bench.program, &tally.skews[at].outcomes);
         let (mut before, mut after) = (0, 0);
         // On a busy machine a thread may be later than any skew. It is unlikely that this happens most of the
@@ -722,7 +723,7 @@ mod tests {
     #[test]
     fn late_instances_are_counted() {
         let mut bench = Bench::new(looking(), Pace::Paced, LayoutKind::Padded, 256);
-        bench.plan.period = 1;
+        bench.plan.period = Ticks(1);
         let rushed = bench.run(iterations(50_000), &Probes::system()).unwrap();
         assert!(rushed.late > 0.2 && rushed.late <= 1.0, "{}", rushed.late);
         // Only the first instance of a group can be late.
@@ -788,15 +789,15 @@ mod tests {
     #[test]
     fn an_interrupt_ends_what_chooses_the_pace() {
         let mut bench = Bench::new(looking(), Pace::Paced, LayoutKind::Padded, 64);
-        bench.plan.period = 123_456_789;
+        bench.plan.period = Ticks(123_456_789);
         let (set, unset) = (AtomicBool::new(true), AtomicBool::new(false));
-        assert_eq!(choose_pace(bench.job(), &bench.plan, &set).unwrap(), 123_456_789, "nothing was tried");
-        assert_ne!(choose_pace(bench.job(), &bench.plan, &unset).unwrap(), 123_456_789);
+        assert_eq!(choose_pace(bench.job(), &bench.plan, &set).unwrap(), Ticks(123_456_789), "nothing was tried");
+        assert_ne!(choose_pace(bench.job(), &bench.plan, &unset).unwrap(), Ticks(123_456_789));
         let mut plan = bench.plan.clone();
         choose_group(bench.job(), &mut plan, &set).unwrap();
-        assert_eq!((plan.group, plan.period), (1, 123_456_789));
+        assert_eq!((plan.group, plan.period), (1, Ticks(123_456_789)));
         choose_group(bench.job(), &mut plan, &unset).unwrap();
-        assert!([1, 4].contains(&plan.group) && plan.period != 123_456_789);
+        assert!([1, 4].contains(&plan.group) && plan.period != Ticks(123_456_789));
         // A batch that holds no more than one group of four runs one instance per tick.
         let mut small = RunPlan { batch: 5, ..plan };
         choose_group(bench.job(), &mut small, &unset).unwrap();

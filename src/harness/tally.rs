@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 
 use crate::program::{Const, Program};
+use crate::units::Ticks;
 
 /// Count of each outcome. An outcome has one value per column of the program.
 pub type OutcomeCounts = BTreeMap<Vec<Const>, u64>;
@@ -12,8 +13,8 @@ pub type OutcomeCounts = BTreeMap<Vec<Const>, u64>;
 /// Counts at one skew.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SkewTally {
-    /// Start delay of the last thread relative to P0, in ticks.
-    pub skew: i64,
+    /// Start delay of the last thread relative to P0.
+    pub skew: Ticks,
     /// Count of each outcome.
     pub outcomes: OutcomeCounts,
 }
@@ -57,8 +58,8 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// An empty tally for skews given in ticks.
-    pub fn new(skews: &[i64]) -> Tally {
+    /// An empty tally for these skews.
+    pub fn new(skews: &[Ticks]) -> Tally {
         let mut skews: Vec<SkewTally> =
             skews.iter().map(|&skew| SkewTally { skew, outcomes: OutcomeCounts::new() }).collect();
         skews.sort_by_key(|tally| tally.skew);
@@ -108,7 +109,7 @@ mod tests {
 
     #[test]
     fn ten_to_the_ten_iterations_and_more_overflow_nothing() {
-        let mut tally = Tally::new(&[5, -5]);
+        let mut tally = Tally::new(&[5, -5].map(Ticks));
         let row = |value| vec![Const::Int(value)];
         for _ in 0..4 {
             tally.add(0, row(0), 10_u64.pow(18));
@@ -116,7 +117,7 @@ mod tests {
         }
         assert_eq!(tally.outcomes()[&row(0)], 4 * 10_u64.pow(18));
         assert_eq!(tally.outcomes()[&row(1)], 4 * 10_u64.pow(10));
-        assert_eq!(tally.skews.iter().map(|tally| tally.skew).collect::<Vec<_>>(), [-5, 5]);
+        assert_eq!(tally.skews.iter().map(|tally| tally.skew).collect::<Vec<_>>(), [-5, 5].map(Ticks));
         let mut gaps = gap_histogram();
         gaps.saturating_record(u64::MAX);
         assert_eq!(gaps.len(), 1);

@@ -18,6 +18,7 @@ use super::Clock;
 use super::clock::ordered_now;
 use super::duet::duet;
 use crate::error::Result;
+use crate::units::Ticks;
 
 /// Number of round trips, and the longest time they may take together.
 const ROUND_TRIPS: usize = 2000;
@@ -78,20 +79,20 @@ pub fn offset_problems(offsets: &[CounterOffset], cpus: &[usize]) -> Vec<String>
 /// What the round trips say about the counters of two CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counters {
-    /// The second CPU's counter is ahead by at least and at most this many ticks.
-    Within(i64, i64),
-    /// The counters do not advance at the same rate: the bounds contradict each other by this many ticks.
-    Contradiction(i64),
+    /// The second CPU's counter is ahead by at least and at most these times.
+    Within(Ticks, Ticks),
+    /// The counters do not advance at the same rate: the bounds contradict each other by this time.
+    Contradiction(Ticks),
     /// No round trip was completed in the time allowed.
     Untold,
 }
 
 impl Counters {
-    /// The correction for the starts of the second CPU, in ticks.
-    pub fn correction(self) -> i64 {
+    /// The correction for the starts of the second CPU.
+    pub fn correction(self) -> Ticks {
         match self {
-            Counters::Within(low, high) if low > 0 || high < 0 => low + (high - low) / 2,
-            _ => 0,
+            Counters::Within(Ticks(low), Ticks(high)) if low > 0 || high < 0 => Ticks(low + (high - low) / 2),
+            _ => Ticks(0),
         }
     }
 
@@ -103,9 +104,9 @@ impl Counters {
     /// The form for the record.
     pub fn record(self, cpu: usize, clock: Clock) -> CounterOffset {
         let (bounds, problem) = match self {
-            Counters::Within(low, high) => (Some((low, high)), None),
+            Counters::Within(Ticks(low), Ticks(high)) => (Some((low, high)), None),
             Counters::Contradiction(by) => {
-                let ns = clock.ns(by as f64);
+                let ns = clock.nanos(by).0;
                 (
                     None,
                     Some(format!(
@@ -119,9 +120,9 @@ impl Counters {
         };
         CounterOffset {
             cpu,
-            offset_ns: bounds.map(|(low, high)| clock.ns((low as f64 + high as f64) / 2.0)),
-            error_ns: bounds.map(|(low, high)| clock.ns((high as f64 - low as f64) / 2.0)),
-            corrected: self.correction() != 0,
+            offset_ns: bounds.map(|(low, high)| clock.nanos_of((low as f64 + high as f64) / 2.0).0),
+            error_ns: bounds.map(|(low, high)| clock.nanos_of((high as f64 - low as f64) / 2.0).0),
+            corrected: self.correction() != Ticks(0),
             problem,
         }
     }
@@ -155,8 +156,8 @@ impl Bounds {
     fn counters(self) -> Counters {
         match self {
             Bounds { count: 0, .. } => Counters::Untold,
-            Bounds { low, high, .. } if low > high => Counters::Contradiction(low - high),
-            Bounds { low, high, .. } => Counters::Within(low, high),
+            Bounds { low, high, .. } if low > high => Counters::Contradiction(Ticks(low - high)),
+            Bounds { low, high, .. } => Counters::Within(Ticks(low), Ticks(high)),
         }
     }
 }
@@ -235,21 +236,21 @@ mod tests {
         // B is 1000 ahead. The ways there and back take 40 and 60 ticks, then 100 and 20; then a thread loses
         // its CPU for a while.
         bounds.round_trip(5000, 6040, 5100);
-        assert_eq!(bounds.counters(), Counters::Within(940, 1040));
+        assert_eq!(bounds.counters(), Counters::Within(Ticks(940), Ticks(1040)));
         bounds.round_trip(7000, 8100, 7120);
-        assert_eq!(bounds.counters(), Counters::Within(980, 1040));
+        assert_eq!(bounds.counters(), Counters::Within(Ticks(980), Ticks(1040)));
         bounds.round_trip(9000, 19_000, 30_000);
-        assert_eq!(bounds.counters(), Counters::Within(980, 1040));
-        assert_eq!(bounds.counters().correction(), 1010);
+        assert_eq!(bounds.counters(), Counters::Within(Ticks(980), Ticks(1040)));
+        assert_eq!(bounds.counters().correction(), Ticks(1010));
         // The step of the counter loosens each bound by one step.
         let mut coarse = Bounds::new(Clock { resolution_ticks: 25, ..CLOCK });
         coarse.round_trip(5000, 6040, 5100);
-        assert_eq!(coarse.counters(), Counters::Within(915, 1065));
+        assert_eq!(coarse.counters(), Counters::Within(Ticks(915), Ticks(1065)));
         // B is behind by more than A has counted since 0.
         let mut behind = Bounds { step: 0, ..Bounds::new(CLOCK) };
         behind.round_trip(5000, 40, 5100);
-        assert_eq!(behind.counters(), Counters::Within(-5060, -4960));
-        assert_eq!(behind.counters().correction(), -5010);
+        assert_eq!(behind.counters(), Counters::Within(Ticks(-5060), Ticks(-4960)));
+        assert_eq!(behind.counters().correction(), Ticks(-5010));
     }
 
     #[test]
@@ -257,8 +258,8 @@ mod tests {
         let mut bounds = Bounds { step: 0, ..Bounds::new(CLOCK) };
         bounds.round_trip(5000, 6040, 5100);
         bounds.round_trip(7000, 8200, 7100);
-        assert_eq!(bounds.counters(), Counters::Contradiction(60));
-        assert!(bounds.counters().contradict() && bounds.counters().correction() == 0);
+        assert_eq!(bounds.counters(), Counters::Contradiction(Ticks(60)));
+        assert!(bounds.counters().contradict() && bounds.counters().correction() == Ticks(0));
         let record = bounds.counters().record(3, CLOCK);
         assert_eq!((record.cpu, record.offset_ns, record.error_ns, record.corrected), (3, None, None, false));
         assert!(record.problem.unwrap().contains("contradict each other by 30 ns"));
@@ -266,28 +267,28 @@ mod tests {
 
     #[test]
     fn only_what_differs_for_certain_is_corrected() {
-        assert_eq!(Counters::Within(-40, 60).correction(), 0);
-        assert_eq!(Counters::Within(0, 60).correction(), 0);
-        assert_eq!(Counters::Within(-60, 0).correction(), 0);
-        assert_eq!(Counters::Within(1, 61).correction(), 31);
-        assert_eq!(Counters::Within(-61, -1).correction(), -31);
-        let record = Counters::Within(1, 61).record(1, CLOCK);
+        assert_eq!(Counters::Within(Ticks(-40), Ticks(60)).correction(), Ticks(0));
+        assert_eq!(Counters::Within(Ticks(0), Ticks(60)).correction(), Ticks(0));
+        assert_eq!(Counters::Within(Ticks(-60), Ticks(0)).correction(), Ticks(0));
+        assert_eq!(Counters::Within(Ticks(1), Ticks(61)).correction(), Ticks(31));
+        assert_eq!(Counters::Within(Ticks(-61), Ticks(-1)).correction(), Ticks(-31));
+        let record = Counters::Within(Ticks(1), Ticks(61)).record(1, CLOCK);
         let expected =
             CounterOffset { cpu: 1, offset_ns: Some(15.5), error_ns: Some(15.0), corrected: true, problem: None };
         assert_eq!(record, expected);
-        assert!(!Counters::Within(-40, 60).record(1, CLOCK).corrected);
+        assert!(!Counters::Within(Ticks(-40), Ticks(60)).record(1, CLOCK).corrected);
         let untold = Counters::Untold.record(1, CLOCK);
         assert!(untold.offset_ns.is_none() && untold.problem.unwrap().contains("no round trip"));
     }
 
     #[test]
     fn offsets_that_cannot_be_are_named() {
-        let offset = |low, high| Counters::Within(low, high).record(7, CLOCK);
+        let offset = |low, high| Counters::Within(Ticks(low), Ticks(high)).record(7, CLOCK);
         let problems = |offset: CounterOffset| offset_problems(&[offset], &[4, 7]);
         for fine in [offset(-40, 60), offset(1, 61), offset(-90, -9), offset(0, 60)] {
             assert_eq!(problems(fine), Vec::<String>::new());
         }
-        for told in [Counters::Untold, Counters::Contradiction(9)] {
+        for told in [Counters::Untold, Counters::Contradiction(Ticks(9))] {
             assert_eq!(problems(told.record(7, CLOCK)), Vec::<String>::new());
         }
         let wrong = [
@@ -323,10 +324,12 @@ mod tests {
         let second = Clock::calibrate().frequency_hz as i64;
         for moved in [0, 100 * second, -100 * second] {
             let found = told(|| ordered_now().wrapping_add_signed(moved));
-            let Counters::Within(low, high) = found else { panic!("the counters of this host differ: {found:?}") };
+            let Counters::Within(Ticks(low), Ticks(high)) = found else {
+                panic!("the counters of this host differ: {found:?}")
+            };
             let near = moved - second..=moved + second;
             assert!(low <= high && near.contains(&low) && near.contains(&high), "{low} to {high}, not {moved}");
-            assert_eq!(found.correction() == 0, low <= 0 && high >= 0);
+            assert_eq!(found.correction() == Ticks(0), low <= 0 && high >= 0);
         }
     }
 

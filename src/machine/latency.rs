@@ -9,13 +9,14 @@ use super::Clock;
 use super::duet::duet;
 use crate::error::Result;
 use crate::stats::median;
+use crate::units::{Nanos, Ticks};
 
 /// Duration of one measurement.
 const EACH: Duration = Duration::from_millis(2);
 /// Round trips between two readings of the system's clock.
 const STRIDE: u32 = 200;
 
-/// Cache-line transfer latency from one CPU to the other, in nanoseconds.
+/// Cache-line transfer latency from one CPU to the other.
 ///
 /// Two threads write one line in turn. The latency is half of a round trip: the line moves to the other CPU and its
 /// thread sees the new value. The result is the median of `count` measurements of 2 ms each, because other load on
@@ -23,7 +24,7 @@ const STRIDE: u32 = 200;
 ///
 /// # Errors
 /// If a thread cannot be started or cannot be pinned to its CPU.
-pub fn line_transfer(a: usize, b: usize, clock: Clock, count: usize) -> Result<f64> {
+pub fn line_transfer(a: usize, b: usize, clock: Clock, count: usize) -> Result<Nanos> {
     let line = CachePadded::new(AtomicU32::new(0));
     let answer = |stop: &AtomicBool| {
         // Answers each odd number with the next even one.
@@ -39,8 +40,8 @@ pub fn line_transfer(a: usize, b: usize, clock: Clock, count: usize) -> Result<f
     duet(a, b, answer, || rounds(&line, clock, count.max(1)))
 }
 
-/// The median time of one line transfer over all measurements, in nanoseconds.
-fn rounds(line: &AtomicU32, clock: Clock, count: usize) -> f64 {
+/// The median time of one line transfer over all measurements.
+fn rounds(line: &AtomicU32, clock: Clock, count: usize) -> Nanos {
     let mut turn: u32 = 0;
     let mut rounds = Vec::new();
     while rounds.len() < count {
@@ -54,15 +55,15 @@ fn rounds(line: &AtomicU32, clock: Clock, count: usize) -> f64 {
                 }
             }
         }
-        rounds.push(per_handover(clock, clock.now().saturating_sub(start), first, turn));
+        rounds.push(per_handover(clock, clock.now().saturating_sub(start).into(), first, turn).0);
     }
-    median(rounds)
+    Nanos(median(rounds))
 }
 
-/// The time of one line transfer, in nanoseconds. Each transfer adds 1 to the value in the line, so a round
+/// The time of one line transfer. Each transfer adds 1 to the value in the line, so a round
 /// trip adds 2.
-fn per_handover(clock: Clock, ticks: u64, first: u32, last: u32) -> f64 {
-    clock.ns(ticks as f64) / f64::from(last.wrapping_sub(first).max(1))
+fn per_handover(clock: Clock, ticks: Ticks, first: u32, last: u32) -> Nanos {
+    Nanos(clock.nanos(ticks).0 / f64::from(last.wrapping_sub(first).max(1)))
 }
 
 #[cfg(test)]
@@ -84,8 +85,8 @@ mod tests {
     fn a_handover_is_half_a_round_trip() {
         let clock = Clock { frequency_hz: 2e9, resolution_ticks: 1, read_ticks: 20 };
         // 1000 round trips take 200,000 ticks of 0.5 ns, so one round trip takes 100 ns.
-        assert_eq!(per_handover(clock, 200_000, 10, 2010), 50.0);
-        assert_eq!(per_handover(clock, 200_000, u32::MAX - 1999, 0), 50.0);
+        assert_eq!(per_handover(clock, Ticks(200_000), 10, 2010), Nanos(50.0));
+        assert_eq!(per_handover(clock, Ticks(200_000), u32::MAX - 1999, 0), Nanos(50.0));
     }
 
     #[test]
@@ -93,7 +94,7 @@ mod tests {
         let allowed = crate::machine::allowed_cpus().unwrap();
         let clock = Clock::calibrate();
         if let [a, b, ..] = allowed[..] {
-            let ns = line_transfer(a, b, clock, 3).unwrap();
+            let Nanos(ns) = line_transfer(a, b, clock, 3).unwrap();
             assert!(ns > 0.0 && ns.is_finite(), "{ns}");
         }
         assert!(line_transfer(allowed[0], 1_000_000, clock, 1).is_err());

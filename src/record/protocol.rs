@@ -187,7 +187,7 @@ impl ProtocolResult {
         for value in outcome.heal_ticks.iter_recorded() {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             // at least 1, and the conversion of a float to an integer saturates
-            let ns = clock.ns(value.value_iterated_to() as f64).round().max(1.0) as u64;
+            let ns = clock.nanos_of(value.value_iterated_to() as f64).0.round().max(1.0) as u64;
             nanoseconds.saturating_record_n(ns, value.count_at_value());
         }
         let heal_ns = Gaps::of("ns", &nanoseconds);

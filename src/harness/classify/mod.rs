@@ -376,6 +376,7 @@ mod tests {
     use crate::layout::LayoutKind;
     use crate::litmus::{Source, parse};
     use crate::program::lower;
+    use crate::units::Ticks;
 
     /// `instances` instances with their initial values, and as many save records of P0.
     fn fresh(program: &Program, layout: &Layout, instances: usize) -> (Vec<u64>, Vec<u64>) {
@@ -447,7 +448,7 @@ mod tests {
                     &mut counter,
                 )
             };
-            let mut tally = Tally::new(&[0]);
+            let mut tally = Tally::new(&[Ticks(0)]);
             classifier.add_to(&counter, &mut tally);
             let outcomes = tally.outcomes();
             let seven = Const::Int(7);
@@ -479,7 +480,7 @@ mod tests {
             classifier.count(memory, 0..2000, context(&region), &mut counter);
             classifier.count(memory, 2000..4000, context(&region), &mut counter);
         }
-        let mut tally = Tally::new(&[0]);
+        let mut tally = Tally::new(&[Ticks(0)]);
         classifier.add_to(&counter, &mut tally);
         assert_eq!(tally.gaps.len(), 4);
         assert_eq!((tally.gaps.count_at(1), tally.gaps.count_at(2)), (1, 1));
@@ -500,7 +501,7 @@ mod tests {
         let raced = |instance: usize| instance.is_multiple_of(7) || instance.is_multiple_of(64);
         let mut saved = [(0..batch).map(|at| u32::from(raced(at))).collect(), vec![0_u32; batch]];
         let records = saved.each_mut().map(|saved| saved.as_mut_ptr().cast::<u8>());
-        let mut tally = Tally::new(&[0]);
+        let mut tally = Tally::new(&[Ticks(0)]);
         for number in 0..2 {
             let mut counter = classifier.counter(1);
             for prefetch in [false, true, true] {
@@ -553,7 +554,7 @@ mod tests {
             let memory = Memory { arena: std::ptr::null(), records: &records };
             // SAFETY: no column is a location, so the arena is not read. The records hold `batch` instances.
             unsafe { classifier.count(memory, 0..batch, context(&last_writers.region(batch, 0)), &mut counter) };
-            let mut tally = Tally::new(&[0]);
+            let mut tally = Tally::new(&[Ticks(0)]);
             classifier.add_to(&counter, &mut tally);
             assert_eq!(tally.filtered, 400);
             assert_eq!((counter.seen(), counter.races()), (600, raced.len() as u64));
@@ -650,7 +651,7 @@ mod tests {
                     unsafe { classifier.count(memory, from..to, context, &mut counter) };
                     from = to;
                 }
-                let mut tally = Tally::new(&[-5, 0, 5]);
+                let mut tally = Tally::new(&[-5, 0, 5].map(Ticks));
                 classifier.add_to(&counter, &mut tally);
                 proptest::prop_assert_eq!(&tally.skews[1].outcomes, &expected);
                 proptest::prop_assert!(tally.skews[0].outcomes.is_empty() && tally.skews[2].outcomes.is_empty());

@@ -9,6 +9,7 @@ pub use check::ClockCheck;
 pub use probe::require_counter;
 
 use crate::arch::{Arch, native};
+use crate::units::{Nanos, Ticks};
 
 /// The frequency, resolution and cost of the host's counter.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -43,13 +44,13 @@ impl Clock {
         Some(arch) => arch.facts().counter.name,
         None => "none",
     };
-    /// The coarsest resolution at which pacing helps, in nanoseconds: race windows are some tens of nanoseconds wide.
-    const FINE_ENOUGH_NS: f64 = 25.0;
+    /// The coarsest resolution at which pacing helps: race windows are some tens of nanoseconds wide.
+    const FINE_ENOUGH: Nanos = Nanos(25.0);
 
     /// Whether the clock is fine enough to pace instances. The steps of a coarser clock are wider than a race
     /// window, so pacing by it does not help.
     pub fn can_pace(&self) -> bool {
-        self.ns(self.resolution_ticks as f64) <= Clock::FINE_ENOUGH_NS
+        self.nanos(self.resolution_ticks.into()) <= Clock::FINE_ENOUGH
     }
 
     /// Measures the clock of the host. This takes about 20 ms.
@@ -63,13 +64,18 @@ impl Clock {
         now()
     }
 
-    /// Converts nanoseconds to ticks, rounded.
-    pub fn ticks(&self, ns: f64) -> f64 {
-        (ns * self.frequency_hz / 1e9).round()
+    /// Converts a time to ticks, rounded. A time that is too long saturates.
+    pub fn ticks(&self, time: Nanos) -> Ticks {
+        Ticks((time.0 * self.frequency_hz / 1e9).round() as i64)
     }
 
     /// Converts ticks to nanoseconds.
-    pub fn ns(&self, ticks: f64) -> f64 {
-        ticks * 1e9 / self.frequency_hz
+    pub fn nanos(&self, ticks: Ticks) -> Nanos {
+        self.nanos_of(ticks.0 as f64)
+    }
+
+    /// Converts a number of ticks with a fraction, such as a mean, to nanoseconds.
+    pub fn nanos_of(&self, ticks: f64) -> Nanos {
+        Nanos(ticks * 1e9 / self.frequency_hz)
     }
 }
