@@ -16,6 +16,8 @@ use crate::shown;
 pub struct ExportArgs {
     #[command(flatten)]
     what: What,
+    /// With --klitmus: litmus files, folders, scenario names or groups [default: all scenarios]
+    scenarios: Vec<String>,
     /// With --hgrm: the scenario or profile whose result to export [default: the first with a histogram]
     #[arg(long, value_name = "NAME", requires = "hgrm")]
     result: Option<String>,
@@ -30,6 +32,9 @@ struct What {
     /// The litmus file of a scenario, for herd7, litmus7 and klitmus7
     #[arg(long, value_name = "SCENARIO")]
     litmus: Option<String>,
+    /// A folder of scenarios for klitmus7, which makes kernel modules of them: those given by name, or all
+    #[arg(long, value_name = "DIR")]
+    klitmus: Option<PathBuf>,
     /// The outcomes in litmus7's log format, for mcompare7
     #[arg(long, value_name = "RECORD")]
     log: Option<PathBuf>,
@@ -59,8 +64,18 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
     if args.result.is_some() && args.what.hgrm.is_none() {
         return Err(Error::Usage("--result: only --hgrm exports a single result; add --hgrm RECORD".to_owned()));
     }
+    if let Some(folder) = &args.what.klitmus {
+        if args.output.is_some() {
+            return Err(Error::Usage("--output: --klitmus writes into the folder that it names".to_owned()));
+        }
+        return super::klitmus::write(folder, &args.scenarios);
+    }
+    if let [first, ..] = args.scenarios.as_slice() {
+        let first = shown::line(first);
+        return Err(Error::Usage(format!("'{first}': only --klitmus DIR takes scenarios; --litmus {first} exports one")));
+    }
     let output = Sink::open(args.output.as_deref().unwrap_or(Path::new("-")))?;
-    let What { litmus: name, log, csv, window_csv, last_writers_csv, markdown, hgrm: one, hlog: all } = &args.what;
+    let What { litmus: name, klitmus: _, log, csv, window_csv, last_writers_csv, markdown, hgrm: one, hlog: all } = &args.what;
     let text = if let Some(name) = name {
         litmus(name)?
     } else if let Some(path) = log {

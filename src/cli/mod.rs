@@ -5,6 +5,7 @@ mod compare;
 mod export;
 mod index;
 mod interrupt;
+mod klitmus;
 mod list;
 mod output;
 mod progress;

@@ -6,6 +6,7 @@ mod csv;
 mod hgrm;
 mod hlog;
 mod last_writers;
+mod klitmus;
 mod litmus_log;
 mod markdown;
 mod numbers;
@@ -20,6 +21,7 @@ pub use compare::{BETWEEN_RUNS, Comparison, Rate, Ratio, compare, comparison_mar
 pub use csv::{last_writers_csv, window_csv};
 pub use hgrm::hgrm;
 pub use hlog::{Tagged, hlog};
+pub use klitmus::klitmus;
 pub use litmus_log::litmus_log;
 pub use numbers::{count, rate, rate_with_interval};
 pub use page::{Entry, LARGEST, index, page};
