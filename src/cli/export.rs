@@ -72,10 +72,13 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
     }
     if let [first, ..] = args.scenarios.as_slice() {
         let first = shown::line(first);
-        return Err(Error::Usage(format!("'{first}': only --klitmus DIR takes scenarios; --litmus {first} exports one")));
+        return Err(Error::Usage(format!(
+            "'{first}': only --klitmus DIR takes scenarios; --litmus {first} exports one"
+        )));
     }
     let output = Sink::open(args.output.as_deref().unwrap_or(Path::new("-")))?;
-    let What { litmus: name, klitmus: _, log, csv, window_csv, last_writers_csv, markdown, hgrm: one, hlog: all } = &args.what;
+    let What { litmus: name, klitmus: _, log, csv, window_csv, last_writers_csv, markdown, hgrm: one, hlog: all } =
+        &args.what;
     let text = if let Some(name) = name {
         litmus(name)?
     } else if let Some(path) = log {

@@ -21,7 +21,9 @@ pub fn write(folder: &Path, names: &[String]) -> Result<u8> {
     for scenario in &scenarios {
         match publish::klitmus(scenario) {
             Ok(text) => written.push((file_name(scenario)?, text)),
-            Err(error) if names.is_empty() => left_out.push(format!("left out: {}: {}\n", scenario.name, error.message())),
+            Err(error) if names.is_empty() => {
+                left_out.push(format!("left out: {}: {}\n", scenario.name, error.message()))
+            }
             Err(error) => return Err(error.into()),
         }
     }

@@ -288,7 +288,8 @@ mod tests {
         assert!(text.contains("WRITE_ONCE(*blocked_on, 1);"), "{text}");
         assert!(text.contains("\tint r0;\n\tlong r1;\n"), "{text}");
         // Two addresses are two numbers, wherever their parameters stand.
-        let two = "C t\n{}\nP0(int *a, int **x, int *b) { *x = b; *x = a; }\nP1(int **x) { int *r0 = *x; }\nexists (1:r0=0)";
+        let two =
+            "C t\n{}\nP0(int *a, int **x, int *b) { *x = b; *x = a; }\nP1(int **x) { int *r0 = *x; }\nexists (1:r0=0)";
         let wanted = "C t\n{}\nP0(long *x) { *x = 1; *x = 2; }\nP1(long *x) { long r0 = *x; }\nexists (1:r0=0)";
         assert_eq!(written(two).unwrap(), wanted);
     }
