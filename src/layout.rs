@@ -81,15 +81,34 @@ pub struct Layout {
 }
 
 /// Default number of instances in a dense batch. Two variables of 4 bytes then take 64 KiB, which fits in the
-/// second-level cache of every supported CPU, and the cost of the barrier is spread over many instances.
+/// second-level cache of every supported CPU (128 KiB on SiFive's U74, 256 KiB or more elsewhere), and the cost of the
+/// rendezvous is spread over many instances.
 const DENSE_BATCH: usize = 8192;
 
 /// The largest distance between variables of an instance, in bytes: the reach of a signed 32-bit displacement. x86-64
-/// instructions have such a displacement, and the other back ends use the same limit.
+/// instructions have such a displacement (Intel SDM vol. 1, 3.7.5.1), and the other back ends use the same limit.
 pub const REACH: usize = (1 << 31) - 1;
 
 impl Layout {
     /// Places the variables of a program. `line` is the host's false-sharing distance in bytes, a power of two.
+    ///
+    /// ```
+    /// use wakerace::arch::Arch;
+    /// use wakerace::catalogue;
+    /// use wakerace::layout::{Layout, LayoutKind};
+    ///
+    /// let scenario = catalogue::named("S01-as-is")?;
+    /// let padded = Layout::new(LayoutKind::Padded, &scenario.program, 128)?;
+    /// assert!(padded.offsets.iter().all(|offset| offset % 128 == 0));
+    /// // In the kernel's layout pi_lock and blocked_on share a line on arm64.
+    /// let kernel = Layout::new(LayoutKind::Kernel(Arch::Aarch64), &scenario.program, 128)?;
+    /// let line = |name: &str| {
+    ///     let place = scenario.program.locations.iter().position(|location| location.name == name).unwrap();
+    ///     kernel.lines()[place]
+    /// };
+    /// assert_eq!(line("pi_lock"), line("blocked_on"));
+    /// # Ok::<(), wakerace::error::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Usage`], which names the size, if the variables take more than [`REACH`] bytes.

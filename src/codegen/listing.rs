@@ -50,6 +50,20 @@ pub fn disassemble(code: &ThreadCode) -> Result<Vec<Instruction>> {
 
 /// Lists the code of a thread, with a heading before each part.
 ///
+/// ```
+/// use wakerace::arch::Arch;
+/// use wakerace::codegen::{Pace, listing};
+/// use wakerace::layout::{Layout, LayoutKind};
+/// use wakerace::{catalogue, isa};
+///
+/// let program = catalogue::named("S01-as-is")?.program;
+/// let layout = Layout::new(LayoutKind::Padded, &program, 64)?;
+/// let code = isa::emit(Arch::Riscv64gc, &program, &layout, Pace::Free)?;
+/// let text = listing(&program, &program.threads[0], &code[0])?;
+/// assert!(text.contains("  * ") && text.contains("fence rw, rw"), "{text}");
+/// # Ok::<(), wakerace::error::Error>(())
+/// ```
+///
 /// # Errors
 /// The same as for [`disassemble`].
 pub fn listing(program: &Program, thread: &Thread, code: &ThreadCode) -> Result<String> {

@@ -5,8 +5,10 @@
 //! docs/kernel.md, section 5. Constants and addresses that an instruction takes in a register are loaded before
 //! the wait for the clock.
 
+use std::mem::offset_of;
+
 use super::registers::{Allocation, allocate_some};
-use super::{Pace, Part, SaveRecord, ThreadCode, displacement, low_word};
+use super::{Pace, Part, SaveRecord, ThreadArgs, ThreadCode, displacement, low_word};
 use crate::arch::Arch;
 use crate::layout::Layout;
 use crate::program::{
@@ -171,13 +173,23 @@ pub trait Risc {
     fn spin_unlock(&mut self, base: u8);
 }
 
-/// Offsets in [`super::ThreadArgs`] that paced code reads again: instances left, group size, prefetch steps.
-const ARGS_COUNT: i32 = 16;
-const ARGS_GROUP: i32 = 56;
-const ARGS_WARM: i32 = 64;
+/// Offsets in [`ThreadArgs`] that code reads behind the prologue: instances left, group size, prefetch steps, and the flag
+/// that makes waiters give up.
+const ARGS_COUNT: i32 = displacement_of(offset_of!(ThreadArgs, count));
+const ARGS_GROUP: i32 = displacement_of(offset_of!(ThreadArgs, group));
+const ARGS_WARM: i32 = displacement_of(offset_of!(ThreadArgs, warm));
+const ARGS_STOP: i32 = displacement_of(offset_of!(ThreadArgs, stop));
 const WORD: Type = Type::Int { bits: 64, signed: false };
 
-/// How often a waiter polls a contended lock before it yields the CPU.
+/// The displacement of a field of [`ThreadArgs`] from its offset.
+#[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "the structure is small")]
+const fn displacement_of(offset: usize) -> i32 {
+    assert!(offset < size_of::<ThreadArgs>());
+    offset as i32
+}
+
+/// How often a waiter polls a contended lock before it yields the CPU: as often as on x86-64 (`src/isa/x86_64/emit.rs`). The
+/// hints for spin loops (yield, or 31,31,31, pause) promise no delay, so the wait may be as short as some microseconds.
 const SPINS_BEFORE_YIELD: i64 = 1000;
 
 struct Driver<'a, A: Risc> {
@@ -592,7 +604,7 @@ impl<A: Risc> Driver<'_, A> {
             self.asm.branch(Comparison { compare: Compare::Eq, bits: 32, signed: true }, seen, zero, again);
             self.asm.add_constant(spins, spins, -1);
             self.asm.branch(Comparison::of_words(Compare::Ne), spins, zero, watch);
-            self.asm.load(seen, Self::F.args, 40, Type::Pointer);
+            self.asm.load(seen, Self::F.args, ARGS_STOP, Type::Pointer);
             self.asm.load(seen, seen, 0, Type::Int { bits: 8, signed: false });
             self.asm.branch(Comparison::of_words(Compare::Ne), seen, zero, give_up);
             self.asm.yield_cpu();

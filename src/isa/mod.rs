@@ -50,6 +50,20 @@ fn of(arch: Arch) -> &'static Isa {
 
 /// Generates the code of every thread of a program.
 ///
+/// ```
+/// use wakerace::arch::Arch;
+/// use wakerace::codegen::{Pace, disassemble};
+/// use wakerace::layout::{Layout, LayoutKind};
+/// use wakerace::{catalogue, isa};
+///
+/// let scenario = catalogue::named("S02-wmb")?;
+/// let layout = Layout::new(LayoutKind::Padded, &scenario.program, 64)?;
+/// let code = isa::emit(Arch::Aarch64, &scenario.program, &layout, Pace::Paced)?;
+/// assert_eq!(code.len(), scenario.program.threads.len());
+/// assert!(disassemble(&code[0])?.iter().any(|instruction| instruction.text == "dmb ishst"));
+/// # Ok::<(), wakerace::error::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Host`] if the architecture lacks an operation, or if a thread needs more registers at once than it has.
 pub fn emit(target: impl Into<Target>, program: &Program, layout: &Layout, pace: Pace) -> Result<Vec<ThreadCode>> {

@@ -1,9 +1,17 @@
 //! Lists of CPUs in the kernel's notation: `0-3,8`.
 
-/// The highest CPU number accepted. CONFIG_NR_CPUS goes up to 8192 on the kernel's architectures.
+/// The highest CPU number accepted. NR_CPUS goes up to 8192: on x86-64 (arch/x86/Kconfig, NR_CPUS_RANGE_END) and on POWER
+/// (arch/powerpc/platforms/Kconfig.cputype). It is 4096 on arm64 and 512 on RISC-V.
 const MAX_CPU: usize = 8191;
 
 /// Parses a list such as `0-3,8` and keeps its order.
+///
+/// ```
+/// use wakerace::machine::parse_cpu_list;
+///
+/// assert_eq!(parse_cpu_list("8,0-3"), Ok(vec![8, 0, 1, 2, 3]));
+/// assert!(parse_cpu_list("3-0").is_err());
+/// ```
 ///
 /// # Errors
 /// A text that says what is wrong: not a number, a range whose end is below its start, or a CPU that is named twice.

@@ -174,7 +174,8 @@ fn read_caches(tree: &Tree, cpu: usize) -> Vec<Cache> {
 /// prefetcher fetches lines in pairs (Intel 64 and IA-32 Architectures Optimization Reference Manual, "Data
 /// Prefetching": "strives to complete every cache line fetched to the L2 cache with the pair line that
 /// completes it to a 128-byte aligned chunk"), and AMD's Zen has an "up/down" prefetcher of the same kind.
-/// POWER has lines of 128 bytes. On arm64, CTR_EL0 states the largest granule.
+/// POWER has lines of 128 bytes (arch/powerpc/include/asm/cache.h, L1_CACHE_SHIFT 7). On arm64, CTR_EL0 states the largest
+/// granule. Values above 2048 are taken for errors: that is the largest granule of the Arm architecture (Arm ARM, CTR_EL0.CWG).
 fn false_sharing_bytes(caches: &[Cache], granule: usize) -> usize {
     let reported = caches.iter().map(|cache| cache.line_bytes).chain([granule]);
     reported.filter(|line| line.is_power_of_two() && *line <= 2048).max().unwrap_or(128).max(128)

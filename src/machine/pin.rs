@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// If the system call fails.
 pub fn allowed_cpus() -> Result<Vec<usize>> {
+    /// Words of 64 bits for 8192 CPUs, the largest NR_CPUS (see `cpulist::MAX_CPU`).
     const WORDS: usize = 8192 / 64;
     let mut mask = [0_u64; WORDS];
     // SAFETY: the kernel writes at most the given number of bytes into `mask`, and `mask` has that size. cpu_set_t is

@@ -38,6 +38,16 @@ impl Topology {
     /// Reads the topology of this host. If /sys does not say which CPUs are online, it takes the CPUs that this
     /// process may use.
     ///
+    /// ```
+    /// use wakerace::machine::{Class, Topology, allowed_cpus, place};
+    ///
+    /// let topology = Topology::read()?;
+    /// let allowed = allowed_cpus()?;
+    /// let one = place(&topology, &allowed, 1, &Class::SPREAD).expect("one CPU is there");
+    /// assert!(allowed.contains(&one[0].cpus[0]));
+    /// # Ok::<(), wakerace::error::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// If the kernel does not say which CPUs this process may use.
     pub fn read() -> Result<Topology> {

@@ -576,7 +576,7 @@ impl Assembler {
             after: None,
             branch: BranchOn::Nothing,
             until_done: false,
-            picks: self.dialect.model == Model::Armv8 && matches!(change, Change::IfEqual { .. }),
+            picks: false,
         }));
     }
 

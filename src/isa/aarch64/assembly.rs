@@ -140,6 +140,10 @@ fn atomic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
     // does not acquire.
     let read = if dst.is_some() { acquires } else { Tags::NORETURN };
     a.atomic(dst, address, ty, change, [Tags::AMO | read, Tags::AMO | releases]);
+    if let (Change::IfEqual { .. }, Some(Step::Update(update))) = (change, a.steps.last_mut()) {
+        // The result of cas has only a "pick" dependency on the value read, as in `events`.
+        update.picks = true;
+    }
     Some(())
 }
 

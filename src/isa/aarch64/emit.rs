@@ -23,7 +23,7 @@ use crate::codegen::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts};
 use crate::codegen::{Atomics, low_word};
 use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unary};
 
-/// Linux's number of the system call sched_yield on arm64 (asm-generic/unistd.h).
+/// Linux's number of the system call sched_yield (include/uapi/asm-generic/unistd.h).
 const SYS_SCHED_YIELD: u32 = 124;
 
 macro_rules! asm {

@@ -21,7 +21,7 @@ use crate::codegen::low_word;
 use crate::codegen::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts};
 use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unary};
 
-/// Linux's number of the system call sched_yield on POWER (asm/unistd.h).
+/// Linux's number of the system call sched_yield (arch/powerpc/kernel/syscalls/syscall.tbl).
 const SYS_SCHED_YIELD: i64 = 158;
 
 /// The upper 16 bits of _Q_TAIL_CPU_MASK (arch/powerpc/include/asm/qspinlock_types.h), as the operand of lis.

@@ -24,7 +24,7 @@ use crate::codegen::low_word;
 use crate::codegen::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts};
 use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unary};
 
-/// Linux's number of the system call sched_yield on riscv64 (asm-generic/unistd.h).
+/// Linux's number of the system call sched_yield (include/uapi/asm-generic/unistd.h).
 const SYS_SCHED_YIELD: i64 = 124;
 
 /// The callee-saved registers s0 to s11.

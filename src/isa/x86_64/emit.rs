@@ -40,10 +40,13 @@ const RDX: u8 = 2;
 const RSI: u8 = 6;
 const RDI: u8 = 7;
 
-/// Linux's number of the system call sched_yield on x86-64.
+/// Linux's number of the system call sched_yield (arch/x86/entry/syscalls/syscall_64.tbl).
 const SYS_SCHED_YIELD: i32 = 24;
-/// How often a waiter polls a contended lock before it yields the CPU: a few microseconds. That is longer than
-/// any other thread of the test holds a lock, unless that thread has lost its CPU.
+/// How often a waiter polls a contended lock before it yields the CPU.
+///
+/// One turn is a pause and a load. A pause takes about 10 cycles on older CPUs and up to 140 since Skylake (Intel 64 and IA-32
+/// Architectures Optimization Reference Manual, "Pause Latency in Skylake Client Microarchitecture"), so the wait is some
+/// 5 to 50 us. That is longer than any other thread of the test holds a lock, unless that thread has lost its CPU.
 const SPINS_BEFORE_YIELD: i32 = 1000;
 
 /// A memory operand: base register and displacement.

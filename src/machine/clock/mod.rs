@@ -44,7 +44,8 @@ impl Clock {
         Some(arch) => arch.facts().counter.name,
         None => "none",
     };
-    /// The coarsest resolution at which pacing helps: race windows are some tens of nanoseconds wide.
+    /// The coarsest resolution at which pacing helps: race windows are some tens of nanoseconds wide, as wakerace measures
+    /// them (docs/decisions/0006-back-ends.md, "Coarse clocks").
     const FINE_ENOUGH: Nanos = Nanos(25.0);
 
     /// Whether the clock is fine enough to pace instances. The steps of a coarser clock are wider than a race

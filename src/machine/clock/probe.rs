@@ -10,7 +10,10 @@ use super::{Clock, now};
 use crate::arch::Arch;
 use crate::error::{Error, Result};
 
-/// How long the counter may return the same value, in nanoseconds. The slowest counters count microseconds.
+/// How long the counter may return the same value, in nanoseconds.
+///
+/// The slowest counters count microseconds: Armv8.0 lets the system counter run at 1 to 50 MHz (Arm ARM D12.1.2, "The system
+/// counter"). 20 ms is 20,000 of their steps, and an emulator may lose its CPU for a while.
 const STILL_NS: i64 = 20_000_000;
 
 /// Exit statuses of the child: whether the counter changed.
