@@ -10,6 +10,7 @@ use predicates::str::contains;
 use wakerace::arch::Arch;
 use wakerace::kernel::Profile;
 use wakerace::kernel::harm::Harm;
+use wakerace::protocol::Variant;
 use wakerace::record::{Judgement, PROTOCOL_SCHEMA, ProtocolRecord};
 
 /// The command `wakerace protocol` in a folder; through an emulator if WAKERACE_RUNNER names one.
@@ -82,18 +83,38 @@ fn every_profile_loses_nothing_and_harms_nobody() {
 }
 
 #[test]
-fn a_forced_race_is_healed() {
+fn a_forced_race_is_seen_by_the_draft_alone_and_healed_with_the_check() {
     let folder = tempfile::tempdir().unwrap();
-    let args = ["-d", "700ms", "--variant", "minimal", "--profile", "v7.1,v7.2", "--blocked-on-store", "nontemporal"];
+    let forced = ["-d", "700ms", "--variant", "minimal", "--blocked-on-store", "nontemporal"];
     if Arch::host() != Some(Arch::X86_64) {
-        protocol(folder.path(), &args).assert().code(2).stderr(contains("works only on x86-64"));
+        protocol(folder.path(), &forced).assert().code(2).stderr(contains("works only on x86-64"));
         return;
     }
+    // A wakeup of v7.1 and v7.2 does not read blocked_on, so it cannot miss it.
+    let kernels = record(folder.path(), &[&forced[..], &["--profile", "v7.1,v7.2"]].concat(), 0);
+    adds_up(&kernels);
+    for result in &kernels.results {
+        assert_eq!((result.races, result.nulls, result.unhealed), (0, 0, 0), "{result:?}");
+    }
     // The number of races depends on chance. All of them must be healed.
-    let record = record(folder.path(), &args, 0);
-    adds_up(&record);
-    for result in &record.results {
-        assert_eq!(result.unhealed, 0, "{result:?}");
+    let check = record(folder.path(), &[&forced[..], &["--profile", "draft", "--mutant", "check"]].concat(), 0);
+    adds_up(&check);
+    let result = &check.results[0];
+    assert_eq!((result.unhealed, result.harm(Harm::H4), result.harm(Harm::H6)), (0, 0, 0), "{result:?}");
+    assert_ne!(result.judgement(), Judgement::Unexpected);
+}
+
+#[test]
+fn every_variant_runs_and_expects_what_it_finds() {
+    let folder = tempfile::tempdir().unwrap();
+    for variant in Variant::ALL {
+        // With delayed dequeue v7.1 may run a task outside its mask.
+        let profiles = if variant == Variant::V10 { "draft,v7.2" } else { "v7.1,draft,v7.2" };
+        let record = record(folder.path(), &["-d", "200ms", "--variant", variant.name(), "--profile", profiles], 0);
+        adds_up(&record);
+        for result in &record.results {
+            assert_ne!(result.judgement(), Judgement::Unexpected, "{variant} {result:?}");
+        }
     }
 }
 
@@ -198,8 +219,11 @@ fn exports_and_the_kept_record_tell_the_same() {
 #[test]
 fn bad_arguments_say_what_would_be_right() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], &str); 6] = [
-        (&["--profile", "v8"], "known are v7.1, draft"),
+    let cases: [(&[&str], &str); 9] = [
+        (&["--profile", "v8"], "known are v7.1, draft, v7.2"),
+        (&["--profile", "draft+check"], "no kernel but a mutant of the draft: --profile draft --mutant check"),
+        (&["--mutant", "check"], "--mutant check: it changes the profile draft only; add --profile draft"),
+        (&["--mutant", "block-preempted", "--profile", "v7.1"], "it changes the profile v7.2 only"),
         (&["--variant", "V9"], "known are minimal, V1"),
         (&["--layout", "flat"], "--layout: unknown layout 'flat'"),
         (&["--threads", "1"], "--threads: 1 CPUs; expected 2 to 64"),

@@ -20,10 +20,10 @@ use crate::record::{self, Judgement, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolRe
 /// Arguments of `protocol`.
 #[derive(Debug, Args)]
 pub struct ProtocolArgs {
-    /// Kernel version to run: v7.1, draft, draft+check or v7.2; several are run in turn [default: all]
+    /// Kernel version to run: v7.1, draft or v7.2; several are run in turn [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     profile: Vec<Profile>,
-    /// Interleavings to run: minimal, V1 to V8, or all at once
+    /// Interleavings to run: minimal, V1 to V13, S20, or all at once
     #[arg(long, value_name = "NAME", default_value = "all")]
     variant: Variant,
     /// Time for each profile
@@ -46,7 +46,8 @@ pub struct ProtocolArgs {
     /// kernel layout]
     #[arg(long, value_name = "LAYOUT")]
     layout: Option<String>,
-    /// Leave out a part of the protocol, to test that the checks notice
+    /// Leave out a part of the protocol, or add one (check, block-preempted), to test that the checks notice
+    /// and what would help
     #[arg(long, value_name = "NAME")]
     mutant: Option<Mutant>,
     /// Seed of the random choices of tasks and interrupts
@@ -153,6 +154,14 @@ fn plans(args: &ProtocolArgs, arch: Arch, cpus: &[usize]) -> Result<Vec<Plan>> {
         None => LAYOUTS.into_iter().filter(|name| *name == format!("kernel-{arch}")).collect(),
     };
     let profiles = if args.profile.is_empty() { Profile::ALL.to_vec() } else { args.profile.clone() };
+    if let Some(mutant) = args.mutant
+        && let Some(only) = mutant.only()
+        && profiles.iter().any(|profile| *profile != only)
+    {
+        return Err(Error::Usage(format!(
+            "--mutant {mutant}: it changes the profile {only} only; add --profile {only}"
+        )));
+    }
     let mut plans = Vec::new();
     for profile in profiles {
         for &layout in &layouts {

@@ -5,9 +5,9 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Profile;
+use super::{Mutant, Profile};
 
-/// A harm (H1 to H10, M, D) or a broken claim about blocked_on (C1 to C6). See [`Harm::text`].
+/// A harm (H1 to H11, M, D) or a broken claim about blocked_on (C1 to C6). See [`Harm::text`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs)] // `text` describes each variant
 pub enum Harm {
@@ -21,6 +21,7 @@ pub enum Harm {
     H8,
     H9,
     H10,
+    H11,
     M,
     D,
     C1,
@@ -34,7 +35,7 @@ pub enum Harm {
 impl Harm {
     /// All harms and claims. Two claims have no variant: C7 (a lockless look is safe) is refuted by the race,
     /// which is counted elsewhere; C8 (a wakeup is still due) is H4.
-    pub const ALL: [Harm; 18] = [
+    pub const ALL: [Harm; 19] = [
         Harm::H1,
         Harm::H2,
         Harm::H3,
@@ -45,6 +46,7 @@ impl Harm {
         Harm::H8,
         Harm::H9,
         Harm::H10,
+        Harm::H11,
         Harm::M,
         Harm::D,
         Harm::C1,
@@ -68,6 +70,7 @@ impl Harm {
             Harm::H8 => "a signal handled only after the lock was given",
             Harm::H9 => "another mutex's blocked_on cleared",
             Harm::H10 => "two CPUs run one task",
+            Harm::H11 => "a task deactivated before its work was flushed",
             Harm::M => "two tasks hold one mutex",
             Harm::D => "a turn lent along a mutex that the task is not blocked on",
             Harm::C1 => "blocked_on goes from one mutex to another",
@@ -79,19 +82,19 @@ impl Harm {
         }
     }
 
-    /// Whether this harm is known to occur in a profile.
+    /// Whether this harm is known to occur in a profile, with a mutant if there is one.
     ///
-    /// H1 is the race, seen by a wakeup that tests blocked_on (both drafts). H5 occurs where a wakeup leaves
+    /// H1 is the race, seen by a wakeup that tests blocked_on (the draft). H5 occurs where a wakeup leaves
     /// blocked_on set. H6, and with it H4, occurs in the draft (the open question of docs/kernel.md,
-    /// section 8). H8 occurs where donors do not look at signals: in v7.1 and the drafts. C4 does not hold in
-    /// v7.2, whose unlock clears blocked_on under blocked_lock alone. C5 does not hold in v7.2, for the same
-    /// reason, nor in the drafts, whose wakeup clears it.
-    pub fn expected(self, profile: Profile) -> bool {
+    /// section 8) unless it checks for RUNNING tasks. H8 occurs where donors do not look at signals: in v7.1
+    /// and the draft. H11 occurs where a preempted task counts as a donor: in v7.1 and the draft. C4 does not
+    /// hold in v7.2, whose unlock clears blocked_on under blocked_lock alone. C5 does not hold in v7.2, for
+    /// the same reason, nor in the draft, whose wakeup clears it.
+    pub fn expected(self, profile: Profile, mutant: Option<Mutant>) -> bool {
         match self {
-            Harm::H1 => profile.is_draft(),
-            Harm::H5 => profile != Profile::V72,
-            Harm::H4 | Harm::H6 => profile == Profile::Draft,
-            Harm::H8 => profile != Profile::V72,
+            Harm::H1 => profile == Profile::Draft,
+            Harm::H5 | Harm::H8 | Harm::H11 => profile != Profile::V72,
+            Harm::H4 | Harm::H6 => profile == Profile::Draft && mutant != Some(Mutant::Check),
             Harm::C4 => profile == Profile::V72,
             Harm::C5 => profile != Profile::V71,
             _ => false,
@@ -127,8 +130,8 @@ impl Harms {
         self.counts[harm as usize].load(Ordering::Relaxed)
     }
 
-    /// The harms that occurred although they are not expected in this profile.
-    pub fn unexpected(&self, profile: Profile) -> Vec<Harm> {
-        Harm::ALL.into_iter().filter(|harm| self.of(*harm) > 0 && !harm.expected(profile)).collect()
+    /// The harms that occurred although they are not expected in this profile with this mutant.
+    pub fn unexpected(&self, profile: Profile, mutant: Option<Mutant>) -> Vec<Harm> {
+        Harm::ALL.into_iter().filter(|harm| self.of(*harm) > 0 && !harm.expected(profile, mutant)).collect()
     }
 }

@@ -14,6 +14,7 @@
 // The kernel's names have double underscores in the middle.
 #![allow(non_snake_case)]
 
+pub mod balance;
 pub mod barrier;
 pub mod harm;
 pub mod heal;
@@ -27,8 +28,10 @@ pub mod task;
 #[cfg(all(test, not(loom)))]
 mod tests;
 pub mod trace;
+pub mod wake;
 #[cfg(all(test, not(loom)))]
 mod witness;
+pub mod ww;
 
 use std::fmt;
 use std::str::FromStr;
@@ -75,31 +78,21 @@ pub enum Profile {
     /// The draft that the mail reviews. A wakeup tests blocked_on without blocked_lock, and find_proxy_task()
     /// deactivates the task where v7.1 forces its return.
     Draft,
-    /// The draft with a check in proxy_deactivate(): a task that is RUNNING, or has a signal, is not
-    /// deactivated but returned to a CPU where it may run. No kernel has this check. It shows which change
-    /// would help.
-    DraftChecked,
     /// As merged in v7.2. The scheduler looks at is_blocked, which only the runqueue's lock protects.
     V72,
 }
 
 impl Profile {
     /// All profiles.
-    pub const ALL: [Profile; 4] = [Profile::V71, Profile::Draft, Profile::DraftChecked, Profile::V72];
+    pub const ALL: [Profile; 3] = [Profile::V71, Profile::Draft, Profile::V72];
 
     /// The name used on the command line and in records.
     pub const fn name(self) -> &'static str {
         match self {
             Profile::V71 => "v7.1",
             Profile::Draft => "draft",
-            Profile::DraftChecked => "draft+check",
             Profile::V72 => "v7.2",
         }
-    }
-
-    /// Whether this is the draft, with or without the check.
-    pub const fn is_draft(self) -> bool {
-        matches!(self, Profile::Draft | Profile::DraftChecked)
     }
 }
 
@@ -113,13 +106,20 @@ impl FromStr for Profile {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Profile, String> {
+        if text == OLD_DRAFT_WITH_CHECK {
+            return Err(format!("'{text}' is no kernel but a mutant of the draft: --profile draft --mutant check"));
+        }
         Profile::ALL.into_iter().find(|profile| profile.name() == text).ok_or_else(|| {
             format!("unknown profile '{text}'; known are {}", Profile::ALL.map(Profile::name).join(", "))
         })
     }
 }
 
-/// A planted fault: a step that is left out, to show that the checks notice.
+/// The name under which earlier versions recorded the draft with [`Mutant::Check`].
+pub const OLD_DRAFT_WITH_CHECK: &str = "draft+check";
+
+/// A change of the protocol: a step that is left out or added. It shows that the checks notice, or what a
+/// change would help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mutant {
     /// mutex_lock() returns without clearing blocked_on.
@@ -134,17 +134,24 @@ pub enum Mutant {
     NoRecheck,
     /// try_to_wake_up() drops the wakeups of one blocking episode in a thousand.
     LoseWakeup,
+    /// proxy_deactivate() of the draft returns a task that is RUNNING, or has a signal, to a CPU where it may
+    /// run. No kernel has this check. It shows which change would have helped.
+    Check,
+    /// __schedule() of v7.2 also sets is_blocked when it preempts a task. It shows what is_blocked is for.
+    BlockPreempted,
 }
 
 impl Mutant {
     /// All mutants.
-    pub const ALL: [Mutant; 6] = [
+    pub const ALL: [Mutant; 8] = [
         Mutant::NoCleanup,
         Mutant::NoMbAfterSpinlock,
         Mutant::NoBailOut,
         Mutant::ClearUnlocked,
         Mutant::NoRecheck,
         Mutant::LoseWakeup,
+        Mutant::Check,
+        Mutant::BlockPreempted,
     ];
 
     /// The name used on the command line and in records.
@@ -156,6 +163,22 @@ impl Mutant {
             Mutant::ClearUnlocked => "clear-unlocked",
             Mutant::NoRecheck => "no-recheck",
             Mutant::LoseWakeup => "lose-wakeup",
+            Mutant::Check => "check",
+            Mutant::BlockPreempted => "block-preempted",
+        }
+    }
+
+    /// Whether the mutant adds a step; otherwise it leaves one out.
+    pub const fn adds(self) -> bool {
+        matches!(self, Mutant::Check | Mutant::BlockPreempted)
+    }
+
+    /// The only profile that the mutant changes, if there is only one.
+    pub const fn only(self) -> Option<Profile> {
+        match self {
+            Mutant::Check => Some(Profile::Draft),
+            Mutant::BlockPreempted => Some(Profile::V72),
+            _ => None,
         }
     }
 }
@@ -187,6 +210,19 @@ pub enum BlockedOnStore {
     Nontemporal,
 }
 
+/// Parts of the scheduler that a kernel may have or use only sometimes. By default all are off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Features {
+    /// Delayed dequeue: every so many-th task that sleeps stays queued with sched_delayed set; 0 for none. In
+    /// the kernel this depends on the task's lag.
+    pub delay_dequeue: u32,
+    /// TTWU_QUEUE: a wakeup for another CPU goes to that CPU's wake list, as if no two CPUs shared a cache.
+    pub wake_list: bool,
+    /// proxy_migrate_task() moves the whole chain of donors, as version 29 of the series does. None of the
+    /// profiles' kernels has this. It needs blocked_donor, so it works in v7.2 only.
+    pub whole_chain: bool,
+}
+
 /// Settings of a [`Kernel`], fixed before it runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Config {
@@ -198,6 +234,16 @@ pub struct Config {
     pub store: BlockedOnStore,
     /// How many times mutex_optimistic_spin() looks at the owner before it gives up; 0 disables the spin.
     pub spins: u32,
+    /// Parts of the scheduler that are not always used.
+    pub features: Features,
+}
+
+impl Config {
+    /// A profile as it is: no mutant, plain stores, no optimistic spin, all features off.
+    pub const fn new(profile: Profile) -> Config {
+        let features = Features { delay_dequeue: 0, wake_list: false, whole_chain: false };
+        Config { profile, mutant: None, store: BlockedOnStore::Plain, spins: 0, features }
+    }
 }
 
 /// The whole state: tasks, mutexes, and one runqueue per CPU.
@@ -233,7 +279,8 @@ impl<T: TaskLayout> Kernel<T> {
             mutexes: (0..mutexes).map(|_| Mutex::new()).collect(),
             rqs: (0..cpus).map(Rq::new).collect(),
             harms: Harms::new(),
-            heals: Heals::new(contexts),
+            // loom explores no healing, and the histograms would take most of its time.
+            heals: Heals::new(if cfg!(loom) { 0 } else { contexts }),
             trace: Trace::new(contexts),
         }
     }

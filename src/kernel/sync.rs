@@ -5,11 +5,105 @@
 #[cfg(all(test, not(loom)))]
 pub use super::witness::{AtomicBool, AtomicU32, AtomicUsize};
 #[cfg(loom)]
-pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+pub use explored::{AtomicBool, AtomicU32, AtomicUsize, sequential};
+#[cfg(loom)]
+pub use loom::sync::atomic::Ordering;
 #[cfg(not(loom))]
 pub use std::sync::atomic::Ordering;
 #[cfg(not(any(loom, test)))]
 pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
+
+/// A count that is only a hint for its readers. Under loom it is not explored: every reader sees the last
+/// value.
+#[cfg(not(loom))]
+pub type Hint = AtomicU32;
+/// A flag that an interrupt sets on a CPU and this CPU reads. An interrupt is synchronous to the CPU that
+/// takes it, so under loom every reader sees the last value.
+#[cfg(not(loom))]
+pub type Flag = AtomicBool;
+/// A count that is only a hint for its readers: not explored.
+#[cfg(loom)]
+pub type Hint = std::sync::atomic::AtomicU32;
+/// A flag that an interrupt sets on a CPU and this CPU reads: not explored.
+#[cfg(loom)]
+pub type Flag = std::sync::atomic::AtomicBool;
+
+#[cfg(loom)]
+mod explored {
+    //! loom's atomics, with a mode in which every load returns the last value.
+
+    use loom::sync::atomic::{self, Ordering};
+
+    thread_local! {
+        /// Whether the exploration on this thread is restricted to sequentially consistent executions. loom
+        /// runs all threads of a model on the thread that explores it.
+        static SEQUENTIAL: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    }
+
+    /// Restricts the next explorations of this thread to sequentially consistent executions, or lifts this.
+    /// Each load and store becomes a read-modify-write, and these always see the last value in loom and in C11.
+    pub fn sequential(only: bool) {
+        SEQUENTIAL.set(only);
+    }
+
+    macro_rules! explored {
+        ($name:ident, $value:ty, $nothing:expr) => {
+            /// loom's atomic of the same name; see [`sequential`].
+            #[derive(Debug)]
+            pub struct $name(atomic::$name);
+
+            #[allow(missing_docs, dead_code)] // the methods are those of std's atomics
+            impl $name {
+                pub fn new(value: $value) -> $name {
+                    $name(atomic::$name::new(value))
+                }
+
+                pub fn load(&self, order: Ordering) -> $value {
+                    match SEQUENTIAL.get() {
+                        true => self.0.fetch_or($nothing, Ordering::AcqRel),
+                        false => self.0.load(order),
+                    }
+                }
+
+                pub fn store(&self, value: $value, order: Ordering) {
+                    match SEQUENTIAL.get() {
+                        true => drop(self.0.swap(value, Ordering::AcqRel)),
+                        false => self.0.store(value, order),
+                    }
+                }
+
+                pub fn swap(&self, value: $value, order: Ordering) -> $value {
+                    self.0.swap(value, order)
+                }
+
+                pub fn compare_exchange(
+                    &self,
+                    current: $value,
+                    new: $value,
+                    success: Ordering,
+                    failure: Ordering,
+                ) -> Result<$value, $value> {
+                    match SEQUENTIAL.get() {
+                        true => self.0.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire),
+                        false => self.0.compare_exchange(current, new, success, failure),
+                    }
+                }
+
+                pub fn fetch_or(&self, value: $value, order: Ordering) -> $value {
+                    self.0.fetch_or(value, order)
+                }
+
+                pub fn fetch_and(&self, value: $value, order: Ordering) -> $value {
+                    self.0.fetch_and(value, order)
+                }
+            }
+        };
+    }
+
+    explored!(AtomicBool, bool, false);
+    explored!(AtomicU32, u32, 0);
+    explored!(AtomicUsize, usize, 0);
+}
 
 /// Data that a lock, or the protocol itself, protects. Natively nothing checks this. Under loom an access
 /// that is not ordered with all other accesses ends the exploration.

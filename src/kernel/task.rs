@@ -189,6 +189,10 @@ pub struct Other {
     pub cpus_mask: u64,
     /// ->is_blocked of v7.2, protected by the runqueue's lock
     pub is_blocked: AtomicBool,
+    /// ->se.sched_delayed: the task sleeps but is still queued
+    pub sched_delayed: AtomicBool,
+    /// ->blocked_donor of v7.2: the task that lends its turn to this one, plus one; 0 for none
+    pub blocked_donor: AtomicUsize,
     /// TIF_SIGPENDING: the task has a pending signal
     pub sigpending: AtomicBool,
     /// ctx->wounded: a ww wound has told the task to give up
@@ -207,6 +211,8 @@ pub struct Probe {
     pub raced_at: ProbeU64,
     /// Whether a signal has woken the task from an interruptible sleep and the task has not run since.
     pub signalled: ProbeBool,
+    /// Whether the task is about to sleep on a mutex and has not flushed its work in schedule().
+    pub unflushed: ProbeBool,
     /// The number of switches to the task; the watchdog reads it.
     pub switches: ProbeU64,
     /// The CPU that runs the task, plus one; 0 if none does.
@@ -222,6 +228,8 @@ impl<T: TaskLayout> Task<T> {
             wake_cpu: AtomicUsize::new(cpu),
             cpus_mask: mask,
             is_blocked: AtomicBool::new(false),
+            sched_delayed: AtomicBool::new(false),
+            blocked_donor: AtomicUsize::new(0),
             sigpending: AtomicBool::new(false),
             wounded: AtomicBool::new(false),
         };
@@ -237,7 +245,7 @@ impl<T: TaskLayout> Kernel<T> {
         if first || cfg!(loom) {
             self.trace.note(cpu, task, What::Harm(harm));
         }
-        if first && !harm.expected(self.config.profile) {
+        if first && !harm.expected(self.config.profile, self.config.mutant) {
             self.trace.freeze();
         }
     }
@@ -264,15 +272,9 @@ impl<T: TaskLayout> Kernel<T> {
         self.tasks[p].fields.blocked_on().load(Ordering::Relaxed)
     }
 
-    /// task_is_blocked(): whether the scheduler must not run the task itself.
-    ///
-    /// v7.1 and the drafts read blocked_on without blocked_lock. v7.2 reads is_blocked under the runqueue's
-    /// lock.
+    /// task_is_blocked(): whether blocked_on is set, read without blocked_lock.
     pub fn task_is_blocked(&self, p: TaskId) -> bool {
-        match self.config.profile {
-            Profile::V72 => self.tasks[p].other.is_blocked.load(Ordering::Relaxed),
-            Profile::V71 | Profile::Draft | Profile::DraftChecked => self.blocked_on(p) != NULL,
-        }
+        self.blocked_on(p) != NULL
     }
 
     /// __set_task_blocked_on(), then the store of __state. These are the two stores of the race.
@@ -375,18 +377,20 @@ impl<T: TaskLayout> Kernel<T> {
         lock.unlock();
     }
 
-    /// set_task_blocked_on_waking(): sets PROXY_WAKING, unless the task is blocked on nothing. v7.2 clears
-    /// blocked_on instead.
+    /// set_task_blocked_on_waking(): sets PROXY_WAKING, unless the task is blocked on nothing. v7.2 has no
+    /// PROXY_WAKING and calls clear_task_blocked_on() in its place.
     ///
     /// The ww wound passes `None`, because its victim may be blocked on another mutex.
     pub fn set_task_blocked_on_waking(&self, cpu: Cpu, p: TaskId, mutex: Option<MutexId>) {
+        if self.config.profile == Profile::V72 {
+            self.clear_task_blocked_on(cpu, p, mutex, Healer::Waker);
+            return;
+        }
         let task = &self.tasks[p];
         let lock = task.fields.blocked_lock();
         lock.lock(cpu);
         let set = self.blocked_on(p);
-        if self.config.profile == Profile::V72 {
-            self.__clear_task_blocked_on(cpu, p, mutex, Healer::Waker);
-        } else if set != NULL || self.has(Mutant::NoBailOut) {
+        if set != NULL || self.has(Mutant::NoBailOut) {
             if set == NULL {
                 self.harm(cpu, p, Harm::C2);
             } else if mutex.is_some_and(|mutex| ![PROXY_WAKING, mutex_address(mutex)].contains(&set)) {

@@ -35,6 +35,11 @@ pub enum What {
     Signals,
     Wounds,
     Harm(Harm),
+    Returns,
+    Delays,
+    QueuedFor(Cpu),
+    Dies,
+    Pushes(Cpu),
 }
 
 impl What {
@@ -66,6 +71,11 @@ impl What {
             What::Signals => (22, 0),
             What::Wounds => (23, 0),
             What::Harm(harm) => (24, harm as u32),
+            What::Returns => (25, 0),
+            What::Delays => (26, 0),
+            What::QueuedFor(value) => (27, value as u32),
+            What::Dies => (28, 0),
+            What::Pushes(value) => (29, value as u32),
         }
     }
 
@@ -97,6 +107,11 @@ impl What {
             22 => What::Signals,
             23 => What::Wounds,
             24 => What::Harm(*Harm::ALL.get(arg as usize)?),
+            25 => What::Returns,
+            26 => What::Delays,
+            27 => What::QueuedFor(arg as usize),
+            28 => What::Dies,
+            29 => What::Pushes(arg as usize),
             _ => return None,
         })
     }
@@ -130,6 +145,11 @@ impl What {
             What::Signals => "gets a signal".to_owned(),
             What::Wounds => "is wounded".to_owned(),
             What::Harm(harm) => format!("*** {harm}"),
+            What::Returns => "proxy_needs_return(): must be enqueued anew".to_owned(),
+            What::Delays => "sleeps, its dequeue is delayed".to_owned(),
+            What::QueuedFor(cpu) => format!("goes to the wake list of CPU {cpu}"),
+            What::Dies => "must die".to_owned(),
+            What::Pushes(cpu) => format!("is pushed to CPU {cpu}"),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::run::{LOOK, Stuck, unexpected};
 use super::world::World;
 use crate::kernel::harm::Harm;
 use crate::kernel::task::TaskLayout;
-use crate::kernel::{Profile, TASK_RUNNING, TaskId};
+use crate::kernel::{TASK_RUNNING, TaskId};
 
 /// Checks regularly that every task is switched to, and counts lost tasks.
 pub(super) struct Monitor<'w, T: TaskLayout> {
@@ -66,9 +66,9 @@ impl<'w, T: TaskLayout> Monitor<'w, T> {
         if !fields.pi_lock().try_lock(context) {
             return;
         }
-        if self.is_lost(task) {
+        if self.is_lost(task) && self.stays_lost(task) {
             kernel.harm(context, task, Harm::H4);
-            if kernel.config.profile == Profile::Draft {
+            if Harm::H4.expected(kernel.config.profile, kernel.config.mutant) {
                 self.rescue(task);
             }
         }
@@ -82,6 +82,15 @@ impl<'w, T: TaskLayout> Monitor<'w, T> {
         let asleep = kernel.tasks[task].other.on_cpu.load(Ordering::Acquire) == 0
             && kernel.tasks[task].fields.on_rq().load(Ordering::Acquire) == 0;
         asleep && kernel.state(task) == TASK_RUNNING
+    }
+
+    /// Whether a task is still lost with its runqueue's lock held: the CPU that completes a wakeup from its
+    /// wake list holds this lock, but not pi_lock.
+    fn stays_lost(&self, task: TaskId) -> bool {
+        let home = self.world.kernel.__task_rq_lock(self.world.monitor(), task);
+        let lost = self.is_lost(task);
+        self.world.kernel.rqs[home].lock.unlock();
+        lost
     }
 
     /// Puts a lost task back onto a runqueue, with blocked_on cleared.
@@ -106,14 +115,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::kernel::TASK_UNINTERRUPTIBLE;
     use crate::kernel::task::{LayoutPacked, NULL};
+    use crate::kernel::{Mutant, Profile, TASK_UNINTERRUPTIBLE};
     use crate::protocol::Variant;
     use crate::protocol::world::tests::plan;
 
     /// A world with one task that is RUNNING and on no runqueue, as the draft leaves it after a race.
-    fn losing(profile: Profile) -> (Plan, World<LayoutPacked>, TaskId) {
-        let plan = plan(profile, Variant::Minimal, 1);
+    fn losing(profile: Profile, mutant: Option<Mutant>) -> (Plan, World<LayoutPacked>, TaskId) {
+        let plan = Plan { mutant, ..plan(profile, Variant::Minimal, 1) };
         let world: World<LayoutPacked> = World::new(&plan, Arc::default());
         let (kernel, context, task) = (&world.kernel, world.monitor(), world.tasks().start);
         let home = kernel.tasks[task].other.cpu.load(Ordering::Relaxed);
@@ -135,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_rescue_is_a_loss_and_heals_nothing() {
-        let (plan, world, task) = losing(Profile::Draft);
+        let (plan, world, task) = losing(Profile::Draft, None);
         assert_eq!(look(&world, &plan, task), (1, 1, 1));
         let fields = &world.kernel.tasks[task].fields;
         assert_eq!((fields.on_rq().load(Ordering::Relaxed), world.kernel.blocked_on(task)), (1, NULL));
@@ -144,15 +153,15 @@ mod tests {
         // The task is back on a runqueue, so there is no second loss.
         assert_eq!(look(&world, &plan, task), (1, 0, 0));
         // A task that was lost without a race does not count as an unhealed race.
-        let (plan, world, task) = losing(Profile::Draft);
+        let (plan, world, task) = losing(Profile::Draft, None);
         world.kernel.tasks[task].probe.raced_at.store(0, Ordering::Relaxed);
         assert_eq!(look(&world, &plan, task), (1, 1, 0));
     }
 
     #[test]
     fn the_draft_alone_is_rescued() {
-        for profile in [Profile::V71, Profile::DraftChecked, Profile::V72] {
-            let (plan, world, task) = losing(profile);
+        for (profile, mutant) in [(Profile::V71, None), (Profile::Draft, Some(Mutant::Check)), (Profile::V72, None)] {
+            let (plan, world, task) = losing(profile, mutant);
             assert_eq!(look(&world, &plan, task), (1, 0, 0), "{profile}");
             let stuck = unexpected(&world.kernel).unwrap();
             assert!(
@@ -166,7 +175,7 @@ mod tests {
     #[test]
     fn who_runs_is_queued_sleeps_or_is_being_woken_is_not_lost() {
         let not_lost = |act: fn(&World<LayoutPacked>, TaskId)| {
-            let (plan, world, task) = losing(Profile::V71);
+            let (plan, world, task) = losing(Profile::V71, None);
             act(&world, task);
             Monitor::new(&world, &plan).lost(task);
             assert_eq!(world.kernel.harms.of(Harm::H4), 0);
@@ -179,7 +188,7 @@ mod tests {
 
     #[test]
     fn who_does_not_move_for_as_long_as_the_watchdog_ends_the_run() {
-        let (plan, world, _) = losing(Profile::Draft);
+        let (plan, world, _) = losing(Profile::Draft, None);
         let patient = Plan { watchdog: Duration::from_secs(3600), ..plan.clone() };
         assert!(Monitor::new(&world, &patient).look().is_none());
         let impatient = Plan { watchdog: Duration::ZERO, ..plan };

@@ -226,7 +226,7 @@ fn look_after<T: TaskLayout + 'static>(world: &Arc<World<T>>) -> Result<Option<S
                 kernel.harm(world.monitor(), *task, Harm::H4);
             }
             let what: Vec<String> = lost.into_values().collect();
-            if what.is_empty() || Harm::H4.expected(kernel.config.profile) {
+            if what.is_empty() || Harm::H4.expected(kernel.config.profile, kernel.config.mutant) {
                 return Ok(None);
             }
             format!("{}: when the run ended {}", Harm::H4, what.join(", "))
@@ -282,6 +282,6 @@ fn collect<T: TaskLayout>(world: &World<T>, elapsed: Duration, monitor: &Monitor
 
 /// A failure for the first harm that the profile does not expect, if there is one.
 pub(super) fn unexpected<T: TaskLayout>(kernel: &Kernel<T>) -> Option<Stuck> {
-    let harm = kernel.harms.unexpected(kernel.config.profile).first().copied()?;
+    let harm = kernel.harms.unexpected(kernel.config.profile, kernel.config.mutant).first().copied()?;
     Some(Stuck { what: format!("{harm}: {}", harm.text()), state: dump(kernel) })
 }

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, TryLockError};
 use crossbeam_utils::CachePadded;
 
 use super::plan::{Habits, Plan};
-use super::workload::{Context, Next, Random, Wakes, interrupt};
+use super::workload::{Context, Next, Random, Site, Timers, Wakes, interrupt};
 use crate::kernel::harm::Harm;
+use crate::kernel::sched::SchedMode;
 use crate::kernel::sync::Spin;
 use crate::kernel::task::TaskLayout;
-use crate::kernel::{Config, Cpu, Kernel, TaskId};
+use crate::kernel::{Config, Cpu, Kernel, TASK_NORMAL, TaskId};
 
 /// The number of task steps between two reads of the stop flag.
 const STEPS: u32 = 64;
@@ -25,6 +26,8 @@ pub(super) struct World<T: TaskLayout> {
     pub contexts: Vec<Mutex<Context>>,
     /// For each mutex the task that holds it, plus one; 0 if none does.
     pub inside: Vec<AtomicU64>,
+    /// The timers of each CPU.
+    pub timers: Vec<CachePadded<Timers>>,
     /// The counts of each CPU.
     pub wakes: Vec<CachePadded<Wakes>>,
     pub stop: Arc<AtomicBool>,
@@ -37,15 +40,23 @@ impl<T: TaskLayout> World<T> {
     pub fn new(plan: &Plan, stop: Arc<AtomicBool>) -> World<T> {
         let habits = plan.variant.habits();
         let cpus = plan.cpus.len();
-        let config =
-            Config { profile: plan.profile, mutant: plan.mutant, store: plan.store, spins: plan.variant.spins() };
+        let config = Config {
+            profile: plan.profile,
+            mutant: plan.mutant,
+            store: plan.store,
+            spins: plan.variant.spins(),
+            features: plan.variant.features(),
+        };
         let with_tasks = if habits.everywhere { cpus } else { 1 };
-        let homes: Vec<u64> = (0..with_tasks * plan.tasks).map(|task| 1 << (task % with_tasks)).collect();
+        let everywhere = u64::MAX >> (u64::BITS as usize - cpus);
+        let mask = |task: usize| if habits.wide { everywhere } else { 1 << (task % with_tasks) };
+        let homes: Vec<u64> = (0..with_tasks * plan.tasks).map(mask).collect();
         // The monitor is one more context.
         let kernel: Kernel<T> = Kernel::new(config, cpus, cpus + 1, &homes, habits.mutexes);
         let world = World {
             contexts: (0..kernel.tasks.len()).map(|task| Mutex::new(Context::new(plan.seed, task))).collect(),
             inside: (0..habits.mutexes).map(|_| AtomicU64::new(0)).collect(),
+            timers: (0..cpus).map(|_| CachePadded::default()).collect(),
             wakes: (0..cpus).map(|_| CachePadded::default()).collect(),
             stop,
             quiet: AtomicBool::new(false),
@@ -61,6 +72,12 @@ impl<T: TaskLayout> World<T> {
     /// The tasks other than the idle tasks.
     pub fn tasks(&self) -> std::ops::Range<TaskId> {
         self.kernel.rqs.len()..self.kernel.tasks.len()
+    }
+
+    /// Where the task `me` runs its steps on `cpu`.
+    fn site<'w>(&'w self, cpu: Cpu, me: TaskId, wakes: &'w Wakes) -> Site<'w, T> {
+        let World { kernel, habits, inside, timers, .. } = self;
+        Site { kernel, habits, inside, timers: &timers[cpu], cpu, me, wakes }
     }
 
     /// The context number of the monitor.
@@ -88,8 +105,9 @@ impl Processor {
     pub fn turn<T: TaskLayout>(&mut self, world: &World<T>, wakes: &Wakes) {
         let World { kernel, habits, .. } = world;
         if kernel.is_idle(self.current) {
+            self.pending(world, None, wakes);
             if kernel.rqs[self.cpu].nr_running.load(Ordering::Relaxed) > 0 {
-                self.current = kernel.__schedule(self.cpu, false);
+                self.current = kernel.__schedule(self.cpu, SchedMode::None);
             }
             if !world.quiet.load(Ordering::Relaxed) {
                 interrupt(kernel, self.cpu, None, habits, &mut self.random, wakes);
@@ -99,15 +117,18 @@ impl Processor {
         }
         let mut steps = 0;
         while steps < STEPS && !kernel.is_idle(self.current) {
-            let Some(preempt) = self.stay(world, wakes, &mut steps) else { return };
-            self.current = kernel.__schedule(self.cpu, preempt);
+            let Some(mode) = self.stay(world, wakes, &mut steps) else { return };
+            self.current = match mode {
+                SchedMode::None => kernel.schedule(self.cpu, self.current),
+                SchedMode::Preempt => kernel.__schedule(self.cpu, SchedMode::Preempt),
+            };
             self.interrupted(world, wakes);
         }
     }
 
-    /// Runs the current task until it leaves the CPU. Returns whether it is preempted, or `None` if it does
-    /// not leave yet.
-    fn stay<T: TaskLayout>(&mut self, world: &World<T>, wakes: &Wakes, steps: &mut u32) -> Option<bool> {
+    /// Runs the current task until it leaves the CPU. Returns how it leaves, or `None` if it does not leave
+    /// yet.
+    fn stay<T: TaskLayout>(&mut self, world: &World<T>, wakes: &Wakes, steps: &mut u32) -> Option<SchedMode> {
         let kernel = &world.kernel;
         let mut context = match world.contexts[self.current].try_lock() {
             Ok(context) => context,
@@ -122,12 +143,16 @@ impl Processor {
                 return None;
             }
         };
+        let site = world.site(self.cpu, self.current, wakes);
         while *steps < STEPS {
             *steps += 1;
-            match context.step(kernel, self.cpu, self.current, &world.habits, &world.inside, wakes) {
+            match context.step(&site) {
                 Next::Continue => self.interrupted(world, wakes),
-                Next::Schedule => return Some(false),
-                Next::Preempt => return Some(true),
+                Next::Schedule => return Some(SchedMode::None),
+                Next::Preempt => return Some(SchedMode::Preempt),
+            }
+            if kernel.rqs[self.cpu].need_resched() {
+                return Some(SchedMode::Preempt);
             }
         }
         None
@@ -136,9 +161,27 @@ impl Processor {
     /// Runs an interrupt between two steps of a task, once in `wakes` steps on average.
     fn interrupted<T: TaskLayout>(&mut self, world: &World<T>, wakes: &Wakes) {
         let World { kernel, habits, .. } = world;
-        let disturbed = habits.everywhere && !world.quiet.load(Ordering::Relaxed) && !kernel.is_idle(self.current);
+        let current = Some(self.current).filter(|task| !kernel.is_idle(*task));
+        self.pending(world, current, wakes);
+        let disturbed = habits.everywhere && !world.quiet.load(Ordering::Relaxed) && current.is_some();
         if disturbed && self.random.below(habits.wakes as usize) == 0 {
-            interrupt(kernel, self.cpu, Some(self.current), habits, &mut self.random, wakes);
+            interrupt(kernel, self.cpu, current, habits, &mut self.random, wakes);
+        }
+    }
+
+    /// Completes the wakeups on this CPU's wake list, and lets a timer expire.
+    fn pending<T: TaskLayout>(&mut self, world: &World<T>, current: Option<TaskId>, wakes: &Wakes) {
+        let World { kernel, habits, .. } = world;
+        if kernel.config.features.wake_list {
+            kernel.sched_ttwu_pending(self.cpu);
+        }
+        // A timer expires after some steps of its CPU.
+        if habits.naps > 0 && self.random.below(4) == 0 {
+            let expired = world.timers[self.cpu].expire();
+            if let Some(task) = expired {
+                wakes.begin();
+                wakes.end(kernel.try_to_wake_up(self.cpu, current, task, TASK_NORMAL));
+            }
         }
     }
 }

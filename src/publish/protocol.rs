@@ -7,6 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use super::markdown::{escape, row, sentences};
 use super::numbers::{count, rate_with_interval};
 use crate::error::Result;
+use crate::kernel::Mutant;
 use crate::machine::in_order;
 use crate::record::{HarmRecord, Judgement, ProtocolRecord, ProtocolResult};
 use crate::shown;
@@ -77,9 +78,12 @@ pub(super) fn judged_together(record: &ProtocolRecord) -> String {
     parts.join(", ")
 }
 
-/// The name of the profile, followed by its mutant if there is one.
+/// The name of the profile, followed by its mutant if there is one: with a minus if it leaves out a step, with
+/// a plus if it adds one.
 fn name(result: &ProtocolResult) -> String {
-    result.mutant.as_ref().map_or(result.profile.clone(), |mutant| format!("{} -{mutant}", result.profile))
+    let Some(mutant) = &result.mutant else { return result.profile.clone() };
+    let adds = mutant.parse::<Mutant>().is_ok_and(Mutant::adds);
+    format!("{} {}{mutant}", result.profile, if adds { '+' } else { '-' })
 }
 
 /// Writes the table for a terminal.
@@ -102,10 +106,14 @@ pub fn summary(record: &ProtocolRecord) -> String {
             text,
             "{}, {}, {}{}: {} rounds/s; {} wakeups: {} found no state match, {} found the task still queued, \
              {} put the task on a runqueue, {} were lost",
-            result.profile,
+            name(result),
             result.variant,
             result.layout,
-            if result.reconstruction { " (a reconstruction: the mail's diff is not archived)" } else { "" },
+            if result.reconstruction {
+                " (a reconstruction from the mail's text, made before its diff was known)"
+            } else {
+                ""
+            },
             count(result.rounds_per_s.round() as u64),
             count(result.wakes.issued),
             count(result.wakes.no_match),

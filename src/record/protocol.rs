@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{FormerMeaning, Gaps, RunRecord};
 use crate::kernel::harm::Harm;
 use crate::kernel::heal::Healer;
-use crate::kernel::{BlockedOnStore, Profile};
+use crate::kernel::{BlockedOnStore, Mutant, OLD_DRAFT_WITH_CHECK, Profile};
 use crate::machine::Clock;
 use crate::protocol::{Outcome, Plan};
 use crate::stats::{Interval, interval};
@@ -23,11 +23,12 @@ pub type ProtocolRecord = RunRecord<ProtocolResult>;
 /// The result of one profile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProtocolResult {
-    /// `v7.1`, `draft`, `draft+check` or `v7.2`.
+    /// `v7.1`, `draft` or `v7.2`. Earlier versions wrote `draft+check` for the draft with the mutant `check`.
     pub profile: String,
-    /// Whether the profile is a reconstruction of something that is not archived.
+    /// Whether the profile was written from the text of a mail, without its diff. Earlier versions had such a
+    /// draft; this one has none.
     pub reconstruction: bool,
-    /// The mutant: the step of the protocol that was left out on purpose.
+    /// The mutant: a step of the protocol that was left out or added on purpose.
     pub mutant: Option<String>,
     /// The variant of the workload: which interleavings the run provokes.
     pub variant: String,
@@ -116,7 +117,7 @@ pub struct HealedRecord {
 /// The count of one harm or claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HarmRecord {
-    /// The id: H1 to H10, M, C1 to C6.
+    /// The id: H1 to H11, M, D, C1 to C6.
     pub id: String,
     /// The description.
     pub text: String,
@@ -193,7 +194,7 @@ impl ProtocolResult {
         let heal_ns = Gaps::of("ns", &nanoseconds);
         ProtocolResult {
             profile: plan.profile.to_string(),
-            reconstruction: plan.profile.is_draft(),
+            reconstruction: false,
             mutant: plan.mutant.map(|mutant| mutant.to_string()),
             variant: plan.variant.to_string(),
             blocked_on_store: match plan.store {
@@ -232,7 +233,7 @@ impl ProtocolResult {
                     id: harm.to_string(),
                     text: harm.text().to_owned(),
                     count: *count,
-                    expected: harm.expected(plan.profile),
+                    expected: harm.expected(plan.profile, plan.mutant),
                 })
                 .collect(),
             rescued: outcome.rescued,
@@ -248,9 +249,13 @@ impl ProtocolResult {
         self.harms.iter().find(|known| known.id == id).map_or(0, |known| known.count)
     }
 
-    /// The profile; `None` if this version does not know its name.
-    pub fn profile(&self) -> Option<Profile> {
-        self.profile.parse().ok()
+    /// The profile and the mutant; `None` if this version does not know the name of one.
+    pub fn subject(&self) -> Option<(Profile, Option<Mutant>)> {
+        if self.profile == OLD_DRAFT_WITH_CHECK {
+            return Some((Profile::Draft, Some(Mutant::Check)));
+        }
+        let mutant = self.mutant.as_ref().map(|mutant| mutant.parse()).transpose();
+        Some((self.profile.parse().ok()?, mutant.ok()?))
     }
 }
 
@@ -318,7 +323,7 @@ pub(crate) mod tests {
         }
         let result = ProtocolResult::new(&plan(Profile::Draft), &outcome, clock());
         let text = |value: &str| value.to_owned();
-        assert_eq!((&result.profile, result.reconstruction), (&text("draft"), true));
+        assert_eq!((&result.profile, result.reconstruction), (&text("draft"), false));
         assert_eq!(
             (&result.variant, &result.blocked_on_store, &result.layout),
             (&text("V7"), &text("nontemporal"), &text("packed"))
@@ -352,7 +357,7 @@ pub(crate) mod tests {
             assert_eq!(judged(profile, &[]), Clean, "{profile}");
             for harm in Harm::ALL {
                 let claim = harm.to_string().starts_with('C');
-                let wanted = match (harm.expected(profile), claim) {
+                let wanted = match (harm.expected(profile, None), claim) {
                     (true, true) => Clean,
                     (true, false) => AsExpected,
                     (false, _) => Unexpected,
@@ -380,16 +385,17 @@ pub(crate) mod tests {
 
     #[test]
     fn what_a_profile_is_known_to_do() {
-        use Harm::{C4, C5, H1, H4, H5, H6, H8};
-        let known: [(Profile, &[Harm]); 4] = [
-            (Profile::V71, &[H5, H8]),
-            (Profile::Draft, &[H1, H4, H5, H6, H8, C5]),
-            (Profile::DraftChecked, &[H1, H5, H8, C5]),
-            (Profile::V72, &[C4, C5]),
+        use Harm::{C4, C5, H1, H4, H5, H6, H8, H11};
+        let known: [(Profile, Option<Mutant>, &[Harm]); 5] = [
+            (Profile::V71, None, &[H5, H8, H11]),
+            (Profile::Draft, None, &[H1, H4, H5, H6, H8, H11, C5]),
+            (Profile::Draft, Some(Mutant::Check), &[H1, H5, H8, H11, C5]),
+            (Profile::V72, None, &[C4, C5]),
+            (Profile::V72, Some(Mutant::BlockPreempted), &[C4, C5]),
         ];
-        for (profile, harms) in known {
-            let expected: Vec<Harm> = Harm::ALL.into_iter().filter(|harm| harm.expected(profile)).collect();
-            assert_eq!(expected, harms, "{profile}");
+        for (profile, mutant, harms) in known {
+            let expected: Vec<Harm> = Harm::ALL.into_iter().filter(|harm| harm.expected(profile, mutant)).collect();
+            assert_eq!(expected, harms, "{profile} {mutant:?}");
         }
     }
 

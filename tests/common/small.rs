@@ -142,10 +142,10 @@ pub fn protocol() -> ProtocolRecord {
     let profile = |name: &str, more: Value| {
         let profile: wakerace::kernel::Profile = name.parse().unwrap();
         let harms: Vec<Value> = (wakerace::kernel::harm::Harm::ALL.into_iter())
-            .map(|harm| json!({"id": harm.to_string(), "text": harm.text(), "count": 0, "expected": harm.expected(profile)}))
+            .map(|harm| json!({"id": harm.to_string(), "text": harm.text(), "count": 0, "expected": harm.expected(profile, None)}))
             .collect();
         let mut result = json!({
-            "profile": name, "reconstruction": profile.is_draft(), "mutant": null, "variant": "all", "blocked_on_store": "plain",
+            "profile": name, "reconstruction": profile == wakerace::kernel::Profile::Draft, "mutant": null, "variant": "all", "blocked_on_store": "plain",
             "layout": "kernel-x86_64", "cpus": [0, 2], "tasks_per_cpu": 2, "seed": 71, "harms": harms, "stuck": null
         });
         result.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

@@ -7,8 +7,8 @@ use super::heal::Healer;
 use super::*;
 
 fn without(profile: Profile, mutant: Mutant) -> Bench {
-    let bench = Bench::with(Config { profile, mutant: Some(mutant), store: BlockedOnStore::Plain, spins: 0 });
-    assert_eq!(bench.__schedule(CPU0, false), P);
+    let bench = Bench::with(Config { mutant: Some(mutant), ..Config::new(profile) });
+    assert_eq!(bench.__schedule(CPU0, SM_NONE), P);
     bench
 }
 
@@ -21,8 +21,8 @@ fn through(bench: &Bench) {
     let mut stage = LockStage::Start;
     assert_eq!(bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut stage), Locked::Schedule);
     bench.mutex_unlock(CPU1, OWNER, M);
-    assert_eq!(bench.__schedule(CPU0, false), Q);
-    assert!((0..3).any(|_| bench.__schedule(CPU0, true) == P), "P is not picked");
+    assert_eq!(bench.schedule(CPU0, P), Q);
+    assert!((0..3).any(|_| bench.__schedule(CPU0, SM_PREEMPT) == P), "P is not picked");
     assert_eq!(bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut stage), Locked::Acquired);
 }
 
@@ -130,10 +130,10 @@ fn another_mutexs_blocked_on_cleared() {
 fn cleared_by_somebody_else() {
     let clear = |context, lock: bool, sleeps: bool| {
         let bench = Bench::blocked(Profile::V71);
-        bench.__schedule(CPU0, false);
+        bench.schedule(CPU0, P);
         if sleeps {
             bench.rqs[CPU0].lock.lock(WAKER);
-            bench.block_task(WAKER, CPU0, P);
+            bench.block_task(WAKER, CPU0, P, TASK_UNINTERRUPTIBLE);
             bench.rqs[CPU0].lock.unlock();
         }
         if lock {
@@ -153,13 +153,52 @@ fn cleared_by_somebody_else() {
 
 #[test]
 fn a_running_task_deactivated() {
-    for (state, wanted) in [(TASK_RUNNING, &[(Harm::H6, 1)][..]), (TASK_UNINTERRUPTIBLE, &[])] {
+    for (state, wanted) in [
+        (TASK_RUNNING, &[(Harm::H6, 1)][..]),
+        (TASK_UNINTERRUPTIBLE, &[]),
+        (TASK_INTERRUPTIBLE, &[]),
+        (TASK_WAKING, &[]),
+    ] {
         let bench = Bench::running(Profile::V71);
-        bench.__set_current_state(CPU0, P, state);
         bench.rqs[CPU0].lock.lock(CPU0);
-        bench.block_task(CPU0, CPU0, P);
+        bench.block_task(CPU0, CPU0, P, state);
         assert_eq!(bench.harms(), wanted);
     }
+}
+
+/// P is preempted between its stores and schedule(), so its work is not flushed. Then the owner sleeps, and
+/// CPU 0 picks P.
+fn preempted(profile: Profile, mutant: Option<Mutant>) -> Bench {
+    let bench = Bench::with(Config { mutant, ..Config::new(profile) });
+    assert_eq!(bench.__schedule(CPU0, SM_NONE), P);
+    assert_eq!(bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut LockStage::Start), Locked::Schedule);
+    assert_eq!(bench.__schedule(CPU0, SM_PREEMPT), Q);
+    bench.set_current_state(CPU1, OWNER, TASK_UNINTERRUPTIBLE);
+    assert_eq!(bench.schedule(CPU1, OWNER), CPU1);
+    bench.__schedule(CPU0, SM_PREEMPT);
+    bench
+}
+
+#[test]
+fn a_task_deactivated_before_its_work_was_flushed() {
+    for profile in Profile::ALL {
+        let bench = preempted(profile, None);
+        let harms: &[(Harm, u64)] = if profile == Profile::V72 { &[] } else { &[(Harm::H11, 1)] };
+        assert_eq!(bench.harms(), harms, "{profile}");
+        // v7.2 does not treat P as blocked before P itself has called schedule(), and runs it.
+        let runs = bench.__current(CPU0) == P;
+        assert_eq!(runs, profile == Profile::V72, "{profile}");
+        // Flushed in schedule(), P may be deactivated.
+        let bench = Bench::blocked(profile);
+        assert_eq!(bench.schedule(CPU0, P), Q);
+        bench.set_current_state(CPU1, OWNER, TASK_UNINTERRUPTIBLE);
+        bench.schedule(CPU1, OWNER);
+        assert_eq!(bench.__schedule(CPU0, SM_PREEMPT), Q);
+        assert_eq!(bench.tasks[P].fields.on_rq().load(Ordering::Relaxed), 0);
+        assert_eq!(bench.harms(), [], "{profile}");
+    }
+    // is_blocked helps because a preemption does not set it.
+    assert_eq!(preempted(Profile::V72, Some(Mutant::BlockPreempted)).harms(), [(Harm::H11, 1)]);
 }
 
 #[test]
@@ -169,18 +208,18 @@ fn a_task_run_where_it_must_not_or_twice() {
     bench.rqs[CPU1].lock.lock(WAKER);
     bench.activate_task(WAKER, CPU1, P);
     bench.rqs[CPU1].lock.unlock();
-    assert_eq!(bench.__schedule(CPU1, false), OWNER);
-    assert_eq!(bench.__schedule(CPU1, false), P);
+    assert_eq!(bench.__schedule(CPU1, SM_NONE), OWNER);
+    assert_eq!(bench.__schedule(CPU1, SM_NONE), P);
     assert_eq!(bench.harms(), [(Harm::H7, 1)]);
     // P is also on CPU 0's runqueue.
-    assert_eq!(bench.__schedule(CPU0, false), P);
+    assert_eq!(bench.__schedule(CPU0, SM_NONE), P);
     assert_eq!(bench.harms(), [(Harm::H7, 1), (Harm::H10, 1)]);
     // After a CPU has switched away from P, P may run again.
     let bench = Bench::running(Profile::V71);
-    bench.__schedule(CPU0, false);
+    bench.__schedule(CPU0, SM_NONE);
     assert_eq!(bench.tasks[P].probe.running.load(ProbeOrdering::Relaxed), 0);
     assert_eq!(bench.tasks[Q].probe.running.load(ProbeOrdering::Relaxed), CPU0 as u32 + 1);
-    assert_eq!(bench.__schedule(CPU0, false), P);
+    assert_eq!(bench.__schedule(CPU0, SM_NONE), P);
     assert_eq!(bench.harms(), []);
 }
 
@@ -198,6 +237,6 @@ fn the_first_of_each_is_told_and_one_that_nobody_expects_stops_the_trace() {
     let frozen = entries();
     bench.harm(CPU0, P, Harm::H7);
     assert_eq!((frozen, entries()), (before + 2, before + 2));
-    assert_eq!(bench.harms.unexpected(Profile::Draft), [Harm::H7, Harm::H9]);
-    assert_eq!(bench.harms.unexpected(Profile::V72), [Harm::H1, Harm::H6, Harm::H7, Harm::H9]);
+    assert_eq!(bench.harms.unexpected(Profile::Draft, None), [Harm::H7, Harm::H9]);
+    assert_eq!(bench.harms.unexpected(Profile::V72, None), [Harm::H1, Harm::H6, Harm::H7, Harm::H9]);
 }

@@ -14,10 +14,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::mutex::{LockStage, Locked};
+use super::sched::SchedMode;
 use super::sync::Ordering;
 use super::task::{LayoutPadded, NULL, PROXY_WAKING, TaskLayout, mutex_address, state_of};
 use super::witness::{Access, watch};
 use super::*;
+
+const SM_NONE: SchedMode = SchedMode::None;
+const SM_PREEMPT: SchedMode = SchedMode::Preempt;
 
 /// Two CPUs, a third context that only wakes, and three tasks.
 const CPU0: Cpu = 0;
@@ -48,7 +52,7 @@ fn address<T>(place: &T) -> usize {
 impl Bench {
     /// All tasks are queued. The owner runs on CPU 1 and has the mutex. CPU 0 is idle.
     fn new(profile: Profile) -> Bench {
-        Bench::with(Config { profile, mutant: None, store: BlockedOnStore::Plain, spins: 0 })
+        Bench::with(Config::new(profile))
     }
 
     fn with(config: Config) -> Bench {
@@ -66,6 +70,8 @@ impl Bench {
                 (address(&other.cpu), "cpu"),
                 (address(&other.wake_cpu), "wake_cpu"),
                 (address(&other.is_blocked), "is_blocked"),
+                (address(&other.sched_delayed), "sched_delayed"),
+                (address(&other.blocked_donor), "blocked_donor"),
                 (address(&other.sigpending), "sigpending"),
                 (address(&other.wounded), "wounded"),
             ] {
@@ -79,19 +85,20 @@ impl Bench {
         for cpu in [CPU0, CPU1] {
             names.insert(address(&kernel.rqs[cpu].lock), format!("rq{cpu}.lock"));
             names.insert(address(&kernel.rqs[cpu].nr_running), format!("rq{cpu}.nr_running"));
+            names.insert(address(&kernel.rqs[cpu].need_resched), format!("rq{cpu}.need_resched"));
         }
         for task in [P, OWNER, Q] {
             kernel.wake_up_new_task(WAKER, task);
         }
         assert!(kernel.__mutex_trylock(OWNER, M));
-        assert_eq!(kernel.__schedule(CPU1, false), OWNER);
+        assert_eq!(kernel.__schedule(CPU1, SM_NONE), OWNER);
         Bench { kernel: Arc::new(kernel), names: Arc::new(names) }
     }
 
     /// As `new`, and P runs on CPU 0, with Q queued after it.
     fn running(profile: Profile) -> Bench {
         let bench = Bench::new(profile);
-        assert_eq!(bench.__schedule(CPU0, false), P);
+        assert_eq!(bench.__schedule(CPU0, SM_NONE), P);
         bench
     }
 

@@ -3,7 +3,7 @@
 use super::host::MOST_CPUS;
 use super::{Problems, gaps, longest_s};
 use crate::kernel::harm::Harm;
-use crate::kernel::{Mutant, Profile};
+use crate::kernel::{Mutant, OLD_DRAFT_WITH_CHECK, Profile};
 use crate::record::computed::per_second;
 use crate::record::{HarmRecord, HealedRecord, ProtocolRecord, ProtocolResult, WakesRecord};
 use crate::stats::{interval, share};
@@ -34,7 +34,7 @@ pub(super) fn results(record: &ProtocolRecord, problems: &mut Problems) {
 fn ranges(result: &ProtocolResult, problems: &mut Problems) {
     let ProtocolResult {
         profile,
-        reconstruction: _, // computed()
+        reconstruction: _, // it depends on the version
         mutant,
         variant: _,
         blocked_on_store,
@@ -61,7 +61,9 @@ fn ranges(result: &ProtocolResult, problems: &mut Problems) {
         former_meanings: _, // only an earlier version's reader adds one
         extra: _,
     } = result;
-    problems.one_of("profile", profile, &Profile::ALL.map(Profile::name));
+    let kernels = Profile::ALL.iter().map(|profile| profile.name());
+    let known: Vec<&str> = kernels.chain([OLD_DRAFT_WITH_CHECK]).collect();
+    problems.one_of("profile", profile, &known);
     if let Some(mutant) = mutant {
         problems.one_of("mutant", mutant, &Mutant::ALL.map(Mutant::name));
     }
@@ -98,18 +100,15 @@ fn computed(result: &ProtocolResult, problems: &mut Problems) {
     wanted.rate = share(result.races, result.matches);
     wanted.interval = interval(result.races, result.matches);
     wanted.rounds_per_s = per_second(result.rounds, result.elapsed_s);
-    if let Some(profile) = result.profile() {
-        wanted.reconstruction = profile.is_draft();
-    }
     problems.differences(result, &wanted, "the record's other fields give");
 }
 
 /// Checks that a harm is marked as expected if, and only if, the profile may show it.
 fn harms(result: &ProtocolResult, problems: &mut Problems) {
-    let Some(profile) = result.profile() else { return };
+    let Some((profile, mutant)) = result.subject() else { return };
     problems.each("harms", &result.harms, |problems, found| {
         let Some(harm) = Harm::ALL.into_iter().find(|harm| harm.to_string() == found.id) else { return };
-        let wanted = HarmRecord { expected: harm.expected(profile), ..found.clone() };
+        let wanted = HarmRecord { expected: harm.expected(profile, mutant), ..found.clone() };
         problems.differences(found, &wanted, "its profile gives");
     });
 }
