@@ -224,7 +224,7 @@ fn bad_arguments_say_what_would_be_right() {
         (&["--profile", "draft+check"], "no kernel but a mutant of the draft: --profile draft --mutant check"),
         (&["--mutant", "check"], "--mutant check: it changes the profile draft only; add --profile draft"),
         (&["--mutant", "block-preempted", "--profile", "v7.1"], "it changes the profile v7.2 only"),
-        (&["--variant", "V9"], "known are minimal, V1"),
+        (&["--variant", "V99"], "known are minimal, V1"),
         (&["--layout", "flat"], "--layout: unknown layout 'flat'"),
         (&["--threads", "1"], "--threads: 1 CPUs; expected 2 to 64"),
         (&["--tasks", "0"], "--tasks: 0 tasks per CPU; expected 1 to 16"),

@@ -34,7 +34,7 @@ pub(super) fn results(record: &ProtocolRecord, problems: &mut Problems) {
 fn ranges(result: &ProtocolResult, problems: &mut Problems) {
     let ProtocolResult {
         profile,
-        reconstruction: _, // it depends on the version
+        reconstruction: _, // computed()
         mutant,
         variant: _,
         blocked_on_store,
@@ -100,6 +100,9 @@ fn computed(result: &ProtocolResult, problems: &mut Problems) {
     wanted.rate = share(result.races, result.matches);
     wanted.interval = interval(result.races, result.matches);
     wanted.rounds_per_s = per_second(result.rounds, result.elapsed_s);
+    // Only the drafts of earlier versions were reconstructions.
+    let draft = result.subject().is_none_or(|(profile, _)| profile == Profile::Draft);
+    wanted.reconstruction &= draft;
     problems.differences(result, &wanted, "the record's other fields give");
 }
 
