@@ -2,7 +2,8 @@
 //!
 //! The files of scenarios/ are embedded in the binary, so a copy of the binary is complete.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
 
@@ -107,8 +108,8 @@ fn load(entry: (&str, &str, &str)) -> Result<Scenario> {
 }
 
 /// The sources of all built-in scenarios, in the order of the groups.
-pub fn sources() -> Vec<Text> {
-    builtin().into_iter().map(text).collect()
+pub fn sources() -> Vec<Found> {
+    builtin().into_iter().map(text).map(found).collect()
 }
 
 /// All built-in scenarios, in the order of the groups.
@@ -143,23 +144,43 @@ pub fn resolve(names: &[String]) -> Result<Vec<Scenario>> {
     resolve_sources(names)?.iter().map(|(source, group)| Scenario::new(source, group)).collect()
 }
 
+/// A file or built-in scenario that the user named, or that is in a folder that the user named.
+#[derive(Debug)]
+pub struct Found {
+    /// The file's path, or the path that the built-in scenario has in the tree.
+    pub name: String,
+    /// Whether the user named the folder and not the file.
+    pub in_folder: bool,
+    /// The text, not parsed yet: it may be in assembly. An error if the file cannot be read as text.
+    pub text: Result<Text>,
+}
+
+/// The sources that [`resolve`] finds, each text once.
+///
+/// # Errors
+/// If a name is not found or is ambiguous.
+pub fn find_sources(names: &[String]) -> Result<Vec<Found>> {
+    let mut known = HashSet::new();
+    let mut sources = Vec::new();
+    for name in names {
+        let found = resolve_one(name)?;
+        sources.extend(found.into_iter().filter(|found| match &found.text {
+            Ok((source, _)) => known.insert(source.text().to_owned()),
+            Err(_) => true,
+        }));
+    }
+    Ok(sources)
+}
+
 /// The sources that [`resolve`] finds, not parsed yet: they may be in assembly.
 ///
 /// # Errors
 /// If a name is not found or is ambiguous, or a file cannot be read as text.
 pub fn resolve_sources(names: &[String]) -> Result<Vec<Text>> {
-    let mut sources: Vec<Text> = Vec::new();
-    for name in names {
-        for found in resolve_one(name)? {
-            if !sources.iter().any(|(known, _)| known.text() == found.0.text()) {
-                sources.push(found);
-            }
-        }
-    }
-    Ok(sources)
+    find_sources(names)?.into_iter().map(|found| found.text).collect()
 }
 
-fn resolve_one(name: &str) -> Result<Vec<Text>> {
+fn resolve_one(name: &str) -> Result<Vec<Found>> {
     let path = Path::new(name);
     if path.is_dir() {
         let mut files = find_files(path, "litmus")?;
@@ -167,11 +188,21 @@ fn resolve_one(name: &str) -> Result<Vec<Text>> {
         if files.is_empty() {
             return Err(Error::Usage(format!("the folder '{name}' contains no *.litmus file")));
         }
-        return files.iter().map(|file| read_file(file)).collect();
+        let found = |file: &PathBuf| Found { name: shown::path(file), in_folder: true, text: read_file(file) };
+        return Ok(files.iter().map(found).collect());
     }
     if path.exists() {
-        return Ok(vec![read_file(path)?]);
+        return Ok(vec![Found { name: name.to_owned(), in_folder: false, text: read_file(path) }]);
     }
+    Ok(builtin_named(name)?.into_iter().map(found).collect())
+}
+
+fn found(text: Text) -> Found {
+    Found { name: text.0.name().to_owned(), in_folder: false, text: Ok(text) }
+}
+
+/// The built-in scenarios that a name stands for.
+fn builtin_named(name: &str) -> Result<Vec<Text>> {
     let known = builtin();
     let in_group: Vec<_> = known.iter().copied().filter(|(group, _, _)| *group == name).collect();
     if !in_group.is_empty() {

@@ -47,33 +47,52 @@ pub fn judge(scenario: &Scenario, model: Model, atomics: Atomics, bounds: Bounds
     }
 }
 
-/// Checks that a header's verdict and a model's verdict are the same.
+/// Checks that a header's verdict and a model's verdict are the same. A header's `Result:` is read as the kernel's
+/// tools/memory-model/scripts/judgelitmus.sh reads it: `DEADLOCK` means that no execution finishes, and where a data
+/// race is predicted (`DATARACE`) and seen, no other verdict is compared.
 ///
 /// # Errors
 /// If they differ. The error names both.
 pub fn agrees(scenario: &Scenario, model: Model, outcome: &Outcome) -> Result<()> {
     let header = &scenario.test.header;
-    if model == Model::Lkmm && header.data_race {
-        // As in the kernel's tools/memory-model/scripts/judgelitmus.sh: if the header predicts a data race, no other verdict is
-        // compared.
-        return match outcome.data_race {
-            true => Ok(()),
-            false => Err(Error::Usage(format!(
-                "{}: its header says DATARACE (Result:), but {model} sees no data race; one of them is wrong",
-                scenario.name
-            ))),
-        };
+    let differs = |declared: &str, found: &str| {
+        Err(Error::Usage(format!(
+            "{}: its header says {declared}, but {model} {found}; one of them is wrong",
+            scenario.name
+        )))
+    };
+    if model == Model::Lkmm && header.has_result {
+        match (header.data_race, outcome.data_race) {
+            (true, true) => return Ok(()),
+            (true, false) => return differs("DATARACE (Result:)", "sees no data race"),
+            (false, true) => return differs("no DATARACE (Result:)", "sees a data race"),
+            (false, false) => {}
+        }
+        match (header.deadlock, outcome.finishes) {
+            (true, true) => return differs("DEADLOCK (Result:)", "has executions that finish"),
+            (false, false) => return differs("no DEADLOCK (Result:)", "has no execution that finishes"),
+            _ => {}
+        }
     }
     let (key, declared) = match model.arch() {
         Some(arch) => (arch.name(), header.expected(arch)),
         None => ("Result", header.result),
     };
     match declared {
-        Some(declared) if model != Model::Sc && declared != outcome.verdict => Err(Error::Usage(format!(
-            "{}: its header says {declared} ({key}:), but {model} says {}; one of them is wrong",
-            scenario.name, outcome.verdict
-        ))),
+        Some(declared) if model != Model::Sc && declared != outcome.verdict => {
+            differs(&format!("{declared} ({key}:)"), &format!("says {}", outcome.verdict))
+        }
         _ => Ok(()),
+    }
+}
+
+/// Whether a header declares something that [`agrees`] compares with a model's verdict.
+pub fn declares(scenario: &Scenario, model: Model) -> bool {
+    let header = &scenario.test.header;
+    match model {
+        Model::Sc => false,
+        Model::Lkmm => header.has_result,
+        _ => model.arch().is_some_and(|arch| header.expected(arch).is_some()),
     }
 }
 

@@ -417,7 +417,7 @@ fn check_says_what_is_allowed_and_why() {
     let of = |args: &[&str]| wakerace(folder.path()).arg("check").args(args).assert();
     of(&["S12c", "--model", "power", "--explain", "--states"])
         .success()
-        .stdout(contains("Never 7").and(contains("7 states")).and(contains("forbidden")).and(contains("--sync-->")));
+        .stdout(contains("Never 7").and(contains("States 7")).and(contains("forbidden")).and(contains("--sync-->")));
     of(&["SB", "--model", "x86-tso", "--explain"]).success().stdout(contains("take effect in the order"));
     of(&["S01-core+nt", "--model", "x86_64"]).success().stdout(contains("not modelled"));
     of(&["SB", "MP", "--svg", "out.svg", "--model", "lkmm"]).success().stdout(contains("out-SB-lkmm.svg"));

@@ -111,7 +111,6 @@ fn steps(steps: &[Step]) -> Vec<(char, Tags)> {
             Step::Write { tags, .. } => out.push(('W', *tags)),
             Step::Fence(tags) => out.push(('F', *tags)),
             Step::Update(update) => {
-                out.extend(update.before.map(|tags| ('F', tags)));
                 out.extend([('R', update.read), ('W', update.write)]);
                 out.extend(update.after.map(|tags| ('F', tags)));
             }

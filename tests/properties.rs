@@ -39,6 +39,7 @@ fn code(threads: &[Vec<Access>]) -> Code {
         })
         .collect();
     Code {
+        displayed: Vec::new(),
         name: "random".to_owned(),
         names: ["x", "y", "z"].map(str::to_owned).to_vec(),
         init: vec![Const::Int(0); 3],

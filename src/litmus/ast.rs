@@ -28,11 +28,15 @@ pub struct Test {
 /// The declarations of the opening comment.
 #[derive(Debug, Clone, Default)]
 pub struct Header {
+    /// Whether there is a line `Result:`.
+    pub has_result: bool,
     /// `Result:`, the verdict of the kernel's model.
     pub result: Option<Verdict>,
     /// Whether the result says `DATARACE`: the kernel's model sees a data race, and the verdict has no
     /// meaning.
     pub data_race: bool,
+    /// Whether the result is `DEADLOCK`: no execution finishes.
+    pub deadlock: bool,
     /// The declared verdict per architecture.
     pub architectures: Vec<(Arch, Verdict)>,
     /// `Match:`, the event that the race is a fraction of.

@@ -103,6 +103,20 @@ impl Diagnostic {
         &self.message
     }
 
+    /// The message without what is particular to one test, so that errors of the same kind have the same text: a
+    /// quoted instruction is shortened to its first word.
+    pub fn reason(&self) -> String {
+        let mut out = String::new();
+        for (at, part) in self.message.split('`').enumerate() {
+            match at % 2 {
+                0 => out.push_str(part),
+                _ => out.push_str(&format!("`{}`", part.split_whitespace().next().unwrap_or(""))),
+            }
+        }
+        // Behind a colon stand the particulars of one test.
+        out.split(": ").next().unwrap_or(&out).to_owned()
+    }
+
     /// Line and column, both counted from 1.
     pub fn line_column(&self) -> (usize, usize) {
         self.source.line_column(self.span.start)

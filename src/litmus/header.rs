@@ -70,8 +70,11 @@ fn read_line(
     };
     let arch = key.parse::<Arch>().ok();
     match (key, arch) {
-        ("Result", _) => {
+        // As judgelitmus.sh of the kernel's tools/memory-model: only the first line with a result counts.
+        ("Result", _) if !header.has_result => {
+            header.has_result = true;
             header.result = verdict().ok();
+            header.deadlock = value_text.split_whitespace().next() == Some("DEADLOCK");
             header.data_race = value_text.split_whitespace().any(|word| word == "DATARACE");
         }
         ("Match", _) => header.match_event = Some(prop(span)?),

@@ -12,7 +12,9 @@ use super::code::{BranchOn, Change, Code, CodeThread, Gives, Step, Update};
 use super::event::Tags;
 use super::reach::{self, reach};
 use crate::litmus::{self, Diagnostic, Source, Span, ast};
-use crate::program::{Address, Binary, Column, Compare, Const, LocationId, Operand, Prop, RegisterId, Type};
+use crate::program::{
+    Address, Binary, Column, Compare, Const, LocationId, Operand, Prop, Quantifier, RegisterId, Type,
+};
 
 /// The assembly language of one architecture, as litmus tests write it.
 pub(crate) struct Dialect {
@@ -85,7 +87,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<(C
         }
     }
     reader.labels_exist()?;
-    let (columns, filter, quantifier, condition) = reader.clauses(clause)?;
+    let Clauses { columns, displayed, filter, quantifier, condition } = reader.clauses(clause)?;
     let threads = (reader.threads.iter())
         .map(|thread| CodeThread {
             registers: thread.values.clone(),
@@ -95,7 +97,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<(C
         })
         .collect();
     let (names, init) = (reader.names.clone(), reader.init.clone());
-    let code = Code { name, names, init, threads, columns, quantifier, condition, filter };
+    let code = Code { name, names, init, threads, columns, displayed, quantifier, condition, filter };
     reader.one_size_per_location(&code)?;
     Ok((code, dialect.model))
 }
@@ -134,6 +136,15 @@ fn program_lines(text: &str, from: usize, to: usize) -> Vec<(Span, Cells<'_>)> {
         lines.push((Span { start, end: at }, cells));
     }
     lines
+}
+
+/// The parts of the clauses at the end of a test.
+struct Clauses {
+    columns: Vec<Column>,
+    displayed: Vec<usize>,
+    filter: Option<Prop>,
+    quantifier: Quantifier,
+    condition: Prop,
 }
 
 struct Reader<'s> {
@@ -342,19 +353,16 @@ impl Reader<'_> {
         Ok(())
     }
 
-    #[allow(clippy::type_complexity)] // a tuple of the four parts of one clause, used once
-    fn clauses(
-        &mut self,
-        from: usize,
-    ) -> Result<(Vec<Column>, Option<Prop>, crate::program::Quantifier, Prop), Diagnostic> {
+    fn clauses(&mut self, from: usize) -> Result<Clauses, Diagnostic> {
         let (locations, filter, condition) = litmus::clauses(self.source, from)?;
         let mut columns = Vec::new();
         for observable in &locations {
             self.column(observable, &mut columns)?;
         }
-        let filter = filter.map(|filter| self.prop(&filter, &mut columns)).transpose()?;
         let prop = self.prop(&condition.prop, &mut columns)?;
-        Ok((columns, filter, condition.quantifier, prop))
+        let displayed = (0..columns.len()).collect();
+        let filter = filter.map(|filter| self.prop(&filter, &mut columns)).transpose()?;
+        Ok(Clauses { columns, displayed, filter, quantifier: condition.quantifier, condition: prop })
     }
 
     fn column(&mut self, observable: &ast::Observable, columns: &mut Vec<Column>) -> Result<usize, Diagnostic> {
@@ -572,7 +580,6 @@ impl Assembler {
             read,
             failed: read,
             write,
-            before: None,
             after: None,
             branch: BranchOn::Nothing,
             until_done: false,

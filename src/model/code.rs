@@ -21,6 +21,9 @@ pub struct Code {
     pub threads: Vec<CodeThread>,
     /// The registers and variables that the condition names. A state has one value for each.
     pub columns: Vec<Column>,
+    /// The columns that the condition and `locations` name, by number. Only the filter names the others, and
+    /// herd7 does not print those.
+    pub displayed: Vec<usize>,
     /// How the condition is quantified.
     pub quantifier: Quantifier,
     /// The condition.
@@ -165,8 +168,6 @@ pub struct Update {
     pub failed: Tags,
     /// The tags of the write.
     pub write: Tags,
-    /// The barrier in front, executed only if the write happens.
-    pub before: Option<Tags>,
     /// The barrier behind, executed only if the write happens.
     pub after: Option<Tags>,
     /// What a branch inside the update depends on. That branch controls everything behind the update.

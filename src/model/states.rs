@@ -19,6 +19,9 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// The number of search steps.
     pub looked_at: u64,
+    /// Whether any execution finishes, whether or not it passes the filter. None does if every path waits for a
+    /// lock that its own thread holds.
+    pub finishes: bool,
     /// Whether the kernel's model sees a data race: two unordered accesses, at least one of them plain.
     pub data_race: bool,
     /// Whether the state that the test asks about occurs only out of thin air: in executions in which a value
@@ -45,9 +48,9 @@ pub fn check(code: &Code, model: Model, bounds: Bounds) -> Result<Outcome> {
     let search = Search::new(code, bounds)?;
     // To find a data race, every execution must be examined. Only tests with plain accesses can have one.
     let look_for_race = model == Model::Lkmm && search.has_plain();
-    let mut seen = Seen { code, states: BTreeMap::new(), look_for_race, data_race: false };
+    let mut seen = Seen { code, states: BTreeMap::new(), look_for_race, data_race: false, finishes: false };
     let looked_at = search.run(Some(model), true, &mut seen)?;
-    let Seen { states, data_race, .. } = seen;
+    let Seen { states, data_race, finishes, .. } = seen;
     let holding = states.keys().filter(|state| code.condition.holds(state)).count();
     let verdict = match holding {
         0 => Verdict::Never,
@@ -57,7 +60,7 @@ pub fn check(code: &Code, model: Model, bounds: Bounds) -> Result<Outcome> {
     let asked = |state: &[Const]| code.condition.holds(state) == (code.quantifier != Quantifier::Forall);
     let mut origins = states.iter().filter(|(state, _)| asked(state)).map(|(_, thin_air)| *thin_air).peekable();
     let thin_air = origins.peek().is_some() && origins.all(|thin_air| thin_air);
-    Ok(Outcome { states: states.into_keys().collect(), verdict, looked_at, data_race, thin_air })
+    Ok(Outcome { states: states.into_keys().collect(), verdict, looked_at, finishes, data_race, thin_air })
 }
 
 /// The states found so far.
@@ -68,16 +71,29 @@ struct Seen<'c> {
     states: BTreeMap<Vec<Const>, bool>,
     look_for_race: bool,
     data_race: bool,
+    finishes: bool,
+}
+
+impl Seen<'_> {
+    fn passes(&self, state: &[Const]) -> bool {
+        self.code.filter.as_ref().is_none_or(|filter| filter.holds(state))
+    }
 }
 
 impl Visitor for Seen<'_> {
     fn wants(&self, state: &[Const], thin_air: bool) -> bool {
-        self.code.filter.as_ref().is_none_or(|filter| filter.holds(state))
-            && (self.look_for_race && !self.data_race
-                || self.states.get(state).is_none_or(|known_thin_air| *known_thin_air && !thin_air))
+        if !self.passes(state) {
+            return !self.finishes;
+        }
+        self.look_for_race && !self.data_race
+            || self.states.get(state).is_none_or(|known_thin_air| *known_thin_air && !thin_air)
     }
 
     fn take(&mut self, candidate: Candidate<'_>) -> ControlFlow<()> {
+        self.finishes = true;
+        if !self.passes(&candidate.state) {
+            return ControlFlow::Continue(());
+        }
         self.data_race |= self.look_for_race && candidate.race;
         *self.states.entry(candidate.state).or_insert(true) &= candidate.thin_air;
         ControlFlow::Continue(())

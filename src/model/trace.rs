@@ -504,9 +504,6 @@ impl Runner<'_> {
         writes: bool,
     ) -> Result<()> {
         let (thread, ty) = (self.thread, update.ty);
-        if let (true, Some(fence)) = (writes, update.before) {
-            next.fence(thread, fence);
-        }
         let tags = if writes { update.read } else { update.failed };
         let (read, found) = next.read(thread, location, tags, addr);
         let old = next.wrap(found, ty);

@@ -9,7 +9,6 @@ pub struct X86;
 
 const LOCKED: Parts = Parts {
     enter: None,
-    before: None,
     read: Tags::AMO,
     failed: Tags::AMO,
     write: Tags::AMO,

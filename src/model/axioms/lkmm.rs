@@ -1,7 +1,6 @@
 //! The Linux-kernel memory model, without RCU's grace periods and SRCU.
 //!
-//! Sources: tools/memory-model/linux-kernel.cat, .bell and lock.cat of the kernel, as of Linux 6.14 and
-//! later; J. Alglave, L. Maranget, P. McKenney, A. Parri, A. Stern, "Frightening Small Children and
+//! Sources: tools/memory-model/linux-kernel.cat, .bell and lock.cat of the kernel, as of Linux 7.2; J. Alglave, L. Maranget, P. McKenney, A. Parri, A. Stern, "Frightening Small Children and
 //! Disconcerting Grown-ups: Concurrency in the Linux Kernel", ASPLOS 2018.
 //!
 //! A lock is a location. LKR and LKW are the read and the write that take it, UL is the write that frees it.
@@ -66,13 +65,15 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
     let rmb = r4rmb >> fencerel(Tags::RMB) >> r4rmb;
     let wmb = w >> fencerel(Tags::WMB) >> w;
     let mb = (m >> fencerel(Tags::MB) >> m)
+        // A fully ordered update is a full barrier before its read and behind its write.
+        | (m >> po >> (r & tagged(Tags::MB)))
+        | ((w & tagged(Tags::MB)) >> po >> m)
         | (((m >> fencerel(Tags::BEFORE_ATOMIC)) >> rmws) >> po.maybe() >> m)
         | (((m >> po.maybe()) >> rmws) >> fencerel(Tags::AFTER_ATOMIC) >> m)
         | (((m >> po.maybe()) >> lkw) >> fencerel(Tags::AFTER_SPINLOCK) >> m);
     let unlock = po >> ul;
-    let unlock_of_access = m >> &unlock;
-    let lock_with_barrier = lkw >> fencerel(Tags::AFTER_UNLOCK_LOCK) >> m;
     let after_lock = lkr >> po;
+    let after_unlock_lock = tagged(Tags::AFTER_UNLOCK_LOCK) >> po >> m;
     let identity = execution.id(all);
 
     Box::new(move |Witness { rf, co, fr }| {
@@ -84,7 +85,7 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
         let ctrl = &carry_dep >> &execution.ctrl;
 
         let po_unlock_lock_po = (&unlock >> (po | rf)) >> &after_lock;
-        let strong_fence = &mb | ((&unlock_of_access >> (co | po)) >> &lock_with_barrier);
+        let strong_fence = &mb | ((m >> &po_unlock_lock_po) >> &after_unlock_lock);
         let nonrw_fence = (&strong_fence | &po_rel) | &acq_po;
         let fence = (&nonrw_fence | &wmb) | &rmb;
 
@@ -168,7 +169,7 @@ fn plain_accesses(
     let w_pre_bounded = marked >> (addr | fence).maybe();
     let r_pre_bounded = marked >> ((addr | nonrw_fence) | ((r4rmb >> &rmb) >> (all - noreturn))).maybe();
     let w_post_bounded = (fence.maybe() >> marked) >> rmw_sequence;
-    let r_post_bounded = ((nonrw_fence | (((all - noreturn) >> &rmb) >> r4rmb)).maybe() >> marked) >> rmw_sequence;
+    let r_post_bounded = (nonrw_fence | (((all - noreturn) >> &rmb) >> r4rmb)).maybe() >> marked;
 
     let ww_vis = (fence | ((strong_fence >> xbstar) >> &w_pre_bounded)) | ((&w_post_bounded >> &vis) >> &w_pre_bounded);
     let wr_vis = (fence | ((strong_fence >> xbstar) >> &r_pre_bounded)) | ((&w_post_bounded >> &vis) >> &r_pre_bounded);

@@ -10,7 +10,6 @@ pub struct Lkmm;
 /// linux-kernel.bell, FailedRMW: an update that does not write does not acquire and is not a full barrier.
 const CONDITIONAL: Parts = Parts {
     enter: None,
-    before: None,
     read: Tags::NONE,
     failed: Tags::FAILED,
     write: Tags::NONE,
@@ -18,6 +17,9 @@ const CONDITIONAL: Parts = Parts {
     branch: None,
     picks: false,
 };
+
+/// linux-kernel.cat: a fully ordered update acts as though smp_mb() enclosed it.
+const FULL: Parts = Parts { read: Tags::MB, write: Tags::MB, ..CONDITIONAL };
 
 impl Machine for Lkmm {
     /// explanation.txt: a control dependency reaches only the accesses inside the arms of the `if`.
@@ -66,15 +68,14 @@ impl Machine for Lkmm {
                 Order::Relaxed => plain,
                 Order::Acquire => Parts { read: Tags::ACQUIRE, ..plain },
                 Order::Release => Parts { write: Tags::RELEASE, ..plain },
-                Order::Full => Parts { before: Some(Tags::MB), after: Some(Tags::MB), ..plain },
+                Order::Full => FULL,
             },
         }
     }
 
-    /// herd7 treats it as marked accesses that order nothing, although the kernel's documentation calls it
-    /// fully ordered.
+    /// linux-kernel.def: fully ordered if it adds.
     fn add_unless(&self) -> Option<Parts> {
-        Some(CONDITIONAL)
+        Some(FULL)
     }
 
     fn unlock(&self) -> (Option<Tags>, Tags) {

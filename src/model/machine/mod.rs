@@ -34,8 +34,6 @@ pub(crate) enum Use {
 pub(crate) struct Parts {
     /// The barrier in front that is always executed.
     pub enter: Option<Tags>,
-    /// The barrier in front that is executed only if the write happens.
-    pub before: Option<Tags>,
     /// Tags of the read if the write happens.
     pub read: Tags,
     /// Tags of the read if the write does not happen.
@@ -119,6 +117,7 @@ fn translate<M: Machine>(program: &Program, machine: &M) -> Code {
         init: program.locations.iter().map(|location| location.init).collect(),
         threads: program.threads.iter().map(|thread| Translation::of(thread, machine)).collect(),
         columns: program.columns.clone(),
+        displayed: program.displayed.clone(),
         quantifier: program.quantifier,
         condition: program.condition.clone(),
         filter: program.filter.clone(),
@@ -273,7 +272,6 @@ impl<'a, M: Machine> Translation<'a, M> {
             read: parts.read,
             failed: parts.failed,
             write: parts.write,
-            before: parts.before,
             after: parts.after,
             branch: parts.branch.unwrap_or(BranchOn::Nothing),
             until_done: false,

@@ -1,0 +1,218 @@
+//! `wakerace check`: prints the verdict of each memory model on each test.
+
+mod json;
+mod judge;
+mod published;
+mod summary;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use comfy_table::{ContentArrangement, Table, presets};
+
+use crate::arch::Atomics;
+use crate::catalogue;
+use crate::error::{EXIT_BAD_INPUT, EXIT_OK, Error, Result};
+use crate::files::Sink;
+use crate::model::{Bounds, Model, Outcome};
+use crate::{shown, terminal};
+
+use judge::{Finding, Kind, Report};
+use published::Published;
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Litmus files (in C or in assembly), folders, scenario names or groups [default: all scenarios]
+    scenarios: Vec<String>,
+    /// Models to check: lkmm, sc, x86-tso, armv8, power, rvwmo, the name of an architecture, or all [default:
+    /// all]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    model: Vec<ModelArg>,
+    /// Atomics of the arm64 code: lse or llsc
+    #[arg(long, default_value = "lse")]
+    atomics: Atomics,
+    /// Print one execution that the condition asks about, and what allows or forbids it
+    #[arg(long)]
+    explain: bool,
+    /// Draw that execution as SVG; with several tests or models, their names are added to the file name
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Print the final states that each test may end in, in the format of herd7's logs
+    #[arg(long)]
+    states: bool,
+    /// Compare with the verdicts in FILE: a CSV file with the columns `test` and `verdict` (and `model`, if it is
+    /// not the model of the test's language), or a log of herd7, which also has the states
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// Print the results as JSON
+    #[arg(long, conflicts_with_all = ["explain", "svg"])]
+    json: bool,
+    /// Check at most COUNT candidate executions, and COUNT ways for one thread to run; refuse a test that has more
+    /// as too large
+    #[arg(long, value_name = "COUNT", default_value_t = Bounds::default().candidates, value_parser = super::units::parse_count)]
+    limit: u64,
+}
+
+/// A model, or all of them.
+#[derive(Debug, Clone, Copy)]
+enum ModelArg {
+    All,
+    One(Model),
+}
+
+impl std::str::FromStr for ModelArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<ModelArg, String> {
+        if text == "all" { Ok(ModelArg::All) } else { text.parse().map(ModelArg::One) }
+    }
+}
+
+/// Prints the verdicts and returns the exit status: [`EXIT_BAD_INPUT`] if a test's header or the file of
+/// `--against` disagrees with a model, or if a test that was named, or every test of a folder, has no verdict.
+pub fn check(args: &CheckArgs) -> Result<u8> {
+    let models = models(&args.model);
+    let published = args.against.as_deref().map(Published::read).transpose()?;
+    let tests = match args.scenarios.as_slice() {
+        [] => catalogue::sources(),
+        names => catalogue::find_sources(names)?,
+    };
+    let reports = judge::all(args, tests, &models)?;
+    let differences = published.as_ref().map_or_else(Vec::new, |known| known.differences(&reports, &models));
+    if args.json {
+        terminal::data(&json::text(args, &reports, &models, published.as_ref())?)?;
+    } else {
+        print(args, &reports, &models)?;
+        let folders = args.scenarios.is_empty() || reports.iter().any(|report| report.in_folder);
+        if folders || published.is_some() {
+            terminal::out(&format!("\n{}", summary::text(&reports, &models, published.as_ref())))?;
+        }
+    }
+    let complaints = complain(&reports, &models);
+    for difference in &differences {
+        terminal::err(&format!("error: {difference}\n"));
+    }
+    let judged = reports.iter().flat_map(|report| report.findings.iter().flatten());
+    let none = !judged.clone().any(|finding| matches!(finding.kind, Kind::Judged(_) | Kind::NotModelled(_)));
+    let any = judged.count() > 0;
+    Ok(if complaints || !differences.is_empty() || any && none { EXIT_BAD_INPUT } else { EXIT_OK })
+}
+
+/// The models that were asked for, each once.
+fn models(wanted: &[ModelArg]) -> Vec<Model> {
+    let mut models: Vec<Model> = Vec::new();
+    for model in wanted {
+        match model {
+            ModelArg::All => models.extend(Model::ALL),
+            ModelArg::One(model) => models.push(*model),
+        }
+    }
+    if models.is_empty() {
+        models.extend(Model::ALL);
+    }
+    let mut seen = Vec::new();
+    models.retain(|model| {
+        let new = !seen.contains(model);
+        seen.push(*model);
+        new
+    });
+    models
+}
+
+/// Prints the table of verdicts, and what was asked for about each test.
+fn print(args: &CheckArgs, reports: &[Report], models: &[Model]) -> Result<()> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(std::iter::once("test".to_owned()).chain(models.iter().map(|model| model.name().to_owned())));
+    let mut more = String::new();
+    let several = reports.len() * models.len() > 1;
+    for report in reports.iter().filter(|report| !is_error(report)) {
+        let cells = report.findings.iter().map(|finding| finding.as_ref().map_or_else(String::new, cell));
+        let row = std::iter::once(report.name.clone()).chain(cells);
+        table.add_row(row.map(|cell| shown::line(&cell).into_owned()));
+        for (model, finding) in models.iter().zip(&report.findings) {
+            if let Some(finding) = finding {
+                more.push_str(&details(args, report, *model, finding, several)?);
+            }
+        }
+    }
+    if table.row_count() == 0 {
+        return Ok(());
+    }
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    terminal::out(&format!("{}\n{more}", lines.join("\n")))
+}
+
+/// Whether the test was named by itself and has no verdict, so that there is only an error to print.
+fn is_error(report: &Report) -> bool {
+    let failed = |finding: &Finding| matches!(finding.kind, Kind::Refused { .. } | Kind::TooLarge(_));
+    !report.in_folder && report.findings.iter().flatten().any(failed)
+}
+
+/// Prints the errors of tests that were named, and the disagreements with headers. Returns whether there were any.
+fn complain(reports: &[Report], models: &[Model]) -> bool {
+    let mut any = false;
+    for report in reports {
+        for (_, finding) in models.iter().zip(&report.findings) {
+            match finding.as_ref().map(|finding| &finding.kind) {
+                Some(Kind::Refused { error, .. } | Kind::TooLarge(error)) if !report.in_folder => {
+                    any = true;
+                    if !error.to_string().is_empty() {
+                        super::complain(error);
+                    }
+                }
+                Some(Kind::Judged(judged)) => {
+                    if let Some(Err(message)) = &judged.header {
+                        any = true;
+                        super::complain(&Error::Usage(message.clone()));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    any
+}
+
+/// The table cell: the verdict and the number of final states, such as `Sometimes 4`, then any data race or
+/// out-of-thin-air note.
+fn cell(finding: &Finding) -> String {
+    match &finding.kind {
+        Kind::Judged(judged) => {
+            let Outcome { verdict, data_race, thin_air, finishes, .. } = judged.outcome;
+            let race = if data_race { ", data race" } else { "" };
+            let thin_air = if thin_air { ", out of thin air only" } else { "" };
+            let deadlock = if finishes { "" } else { ", no execution finishes" };
+            format!("{verdict} {}{race}{thin_air}{deadlock}", judged.states.len())
+        }
+        Kind::Refused { .. } => "refused".to_owned(),
+        Kind::TooLarge(_) => "too large".to_owned(),
+        Kind::NotModelled(_) => "not modelled".to_owned(),
+    }
+}
+
+fn details(args: &CheckArgs, report: &Report, model: Model, finding: &Finding, several: bool) -> Result<String> {
+    let Kind::Judged(judged) = &finding.kind else { return Ok(String::new()) };
+    let mut out = String::new();
+    if args.states {
+        out.push_str(&format!("\nModel {model}\n{}", judged.log));
+    }
+    let Some((text, picture)) = &judged.explanation else { return Ok(out) };
+    if args.explain {
+        out.push_str(&format!("\n{text}"));
+    }
+    if let (Some(path), Some(picture)) = (&args.svg, picture) {
+        let path = if several { path.with_file_name(picture_name(path, report, model)) } else { path.clone() };
+        Sink::open(&path)?.write(picture)?;
+        out.push_str(&format!("\n{} on {model}: drawn in {}\n", report.name, shown::path(&path)));
+    }
+    Ok(out)
+}
+
+/// `page.svg` becomes `page-S01-as-is-armv8.svg`.
+fn picture_name(path: &Path, report: &Report, model: Model) -> String {
+    let stem = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let name: String = report.name.chars().map(|c| if c == '/' { '-' } else { c }).collect();
+    format!("{stem}-{name}-{}.svg", model.name().to_lowercase())
+}

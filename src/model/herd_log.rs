@@ -1,0 +1,145 @@
+//! The states of a test in the format of herd7's logs, which mcompare7 and its relatives read.
+//!
+//! herd7 counts executions behind `Positive:`, `Negative:` and `Observation`; here the numbers count states. mcompare7
+//! does not compare them. The log has no `Hash=` line.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use super::Outcome;
+use super::code::Code;
+use crate::litmus::Verdict;
+use crate::program::{Column, Const, Prop, Quantifier};
+
+/// The states as herd7 prints them, one line each, without those columns that only the filter names.
+pub fn states(code: &Code, outcome: &Outcome) -> BTreeSet<String> {
+    let order = columns(code);
+    outcome.states.iter().map(|state| line(code, &order, state)).collect()
+}
+
+/// The log of one test on one model. `seconds` is the time that judging it took.
+pub fn log(code: &Code, outcome: &Outcome, seconds: f64) -> String {
+    let order = columns(code);
+    let mut positive = BTreeSet::new();
+    let mut negative = BTreeSet::new();
+    for state in &outcome.states {
+        let side = if code.condition.holds(state) { &mut positive } else { &mut negative };
+        side.insert(line(code, &order, state));
+    }
+    let all: BTreeSet<&String> = positive.iter().chain(&negative).collect();
+    let (kind, word, holds) = match code.quantifier {
+        Quantifier::Exists => ("Allowed", "exists", !positive.is_empty()),
+        Quantifier::NotExists => ("Forbidden", "~exists", positive.is_empty()),
+        Quantifier::Forall => ("Required", "forall", negative.is_empty()),
+    };
+    let mut out = format!("Test {} {kind}\nStates {}\n", code.name, all.len());
+    for state in all {
+        out.push_str(state);
+        out.push('\n');
+    }
+    let (yes, no) = (positive.len(), negative.len());
+    let _ = writeln!(out, "{}\nWitnesses\nPositive: {yes} Negative: {no}", if holds { "Ok" } else { "No" });
+    if outcome.data_race {
+        out.push_str("Flag data-race\n");
+    }
+    let condition = proposition(code, &code.condition, false);
+    let _ = writeln!(out, "Condition {word} ({condition})");
+    let _ = writeln!(out, "Observation {} {} {yes} {no}", code.name, outcome.verdict);
+    let _ = writeln!(out, "Time {} {seconds:.2}\n", code.name);
+    out
+}
+
+/// The displayed columns in herd7's order: registers by thread and name, then locations by name.
+fn columns(code: &Code) -> Vec<usize> {
+    let mut order = code.displayed.clone();
+    order.sort_by_key(|&column| match code.columns[column] {
+        Column::Register { thread, register } => (thread, natural(&code.threads[thread].names[register])),
+        Column::Location(location) => (usize::MAX, natural(&code.names[location])),
+    });
+    order
+}
+
+/// A key that sorts `r2` before `r10`.
+fn natural(name: &str) -> (String, usize, String) {
+    let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    let (word, number) = name.split_at(name.len() - digits);
+    (word.to_owned(), number.parse().unwrap_or(0), number.to_owned())
+}
+
+fn name(code: &Code, column: usize) -> String {
+    match code.columns[column] {
+        Column::Register { thread, register } => format!("{thread}:{}", code.threads[thread].names[register]),
+        Column::Location(location) => format!("[{}]", code.names[location]),
+    }
+}
+
+fn value(code: &Code, value: Const) -> String {
+    match value {
+        Const::Int(value) => value.to_string(),
+        Const::Address(location) => code.names[location].clone(),
+    }
+}
+
+fn line(code: &Code, order: &[usize], state: &[Const]) -> String {
+    let one = |&column: &usize| format!("{}={};", name(code, column), value(code, state[column]));
+    order.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+fn proposition(code: &Code, prop: &Prop, inside: bool) -> String {
+    let chain = |left: &Prop, right: &Prop, operator: &str| {
+        let text = format!("{} {operator} {}", proposition(code, left, true), proposition(code, right, true));
+        if inside { format!("({text})") } else { text }
+    };
+    match prop {
+        Prop::Const(value) => value.to_string(),
+        Prop::Equal { column, value: wanted } => format!("{}={}", name(code, *column), value(code, *wanted)),
+        Prop::Not(inner) => format!("not ({})", proposition(code, inner, false)),
+        Prop::And(left, right) => chain(left, right, "/\\"),
+        Prop::Or(left, right) => chain(left, right, "\\/"),
+    }
+}
+
+/// What a log of herd7 says about one test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logged {
+    /// The test's name.
+    pub name: String,
+    /// The verdict behind `Observation`.
+    pub verdict: Verdict,
+    /// The lines of the states.
+    pub states: BTreeSet<String>,
+    /// Whether the log has `Flag data-race`.
+    pub data_race: bool,
+}
+
+/// Reads a log of herd7. Lines that belong to no test are skipped, and so are tests without an `Observation`.
+pub fn read(text: &str) -> Vec<Logged> {
+    let mut tests = Vec::new();
+    let (mut states, mut data_race, mut inside) = (BTreeSet::new(), false, false);
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        match (words.next(), words.next(), words.next()) {
+            (Some("Test"), Some(_), Some("Allowed" | "Forbidden" | "Required")) => {
+                (states, data_race) = (BTreeSet::new(), false);
+            }
+            (Some("States"), Some(_), None) => inside = true,
+            (Some("Ok" | "No" | "Undef"), None, None) => inside = false,
+            (Some("Flag"), Some("data-race"), None) => data_race = true,
+            (Some("Observation"), Some(name), Some(word)) => {
+                if let Ok(verdict) = word.parse() {
+                    tests.push(Logged {
+                        name: name.to_owned(),
+                        verdict,
+                        states: std::mem::take(&mut states),
+                        data_race,
+                    });
+                }
+            }
+            (Some(_), ..) if inside => {
+                states.insert(line.trim_end().to_owned());
+            }
+            _ => {}
+        }
+    }
+    tests
+}
