@@ -4,8 +4,9 @@
 //! with published verdicts. The parser knows the instructions that such tests use. It refuses every other
 //! instruction by name.
 //!
-//! Not supported: accesses of mixed sizes, and backward jumps. A location has one size. A test in which an
-//! access is wider or narrower than its location is refused, as herd7 refuses it without `-variant mixed`.
+//! Not supported: accesses of mixed sizes, page tables and faults, memory tags, and code as data. A location has
+//! one size. A test in which an access is wider or narrower than its location is refused, as herd7 refuses it
+//! without `-variant mixed`.
 
 use super::Model;
 use super::code::{BranchOn, Change, Code, CodeThread, Gives, Step, Update};
@@ -42,7 +43,8 @@ pub(crate) fn dialect<'d>(text: &str, dialects: &[&'d Dialect]) -> Option<&'d Di
 /// # Errors
 /// A [`Diagnostic`] that says what was not understood, and where.
 pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<(Code, Model), Diagnostic> {
-    let text = source.text();
+    let blanked = without_comments(source.text());
+    let text = blanked.as_str();
     let Some(dialect) = dialect(text, dialects) else {
         let words: Vec<&str> = dialects.iter().map(|dialect| dialect.words[0]).collect();
         let (last, others) = words.split_last().expect("there are dialects");
@@ -57,8 +59,10 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<(C
     if close < open {
         return Err(source.error(Span::at(close), "`}` stands before `{`", ""));
     }
+    refuse_by_name(source, text)?;
     let mut reader = Reader {
         source,
+        text,
         dialect,
         names: Vec::new(),
         init: Vec::new(),
@@ -67,7 +71,11 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<(C
         threads: Vec::new(),
     };
     let clause = clause_start(text, close);
-    let lines = program_lines(text, close + 1, clause);
+    // A semicolon may stand behind the initial values.
+    let behind = &text[close + 1..clause];
+    let blanks = behind.len() - behind.trim_start().len();
+    let begin = close + 1 + if behind.trim_start().starts_with(';') { blanks + 1 } else { 0 };
+    let lines = program_lines(text, begin, clause);
     let width = lines.first().map_or(0, |(_, cells)| cells.len());
     if width == 0 || !lines[0].1.iter().enumerate().all(|(at, (_, cell))| *cell == format!("P{at}")) {
         return Err(source.error(Span::at(close), "expected the line `P0 | P1 ...;` after the initial values", ""));
@@ -100,6 +108,86 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<(C
     let code = Code { name, names, init, threads, columns, displayed, quantifier, condition, filter };
     reader.one_size_per_location(&code)?;
     Ok((code, dialect.model))
+}
+
+/// The text with blanks in place of comments (`(* *)`, `/* */`, `//`), and of quoted remarks in front of the initial
+/// values. Offsets stay the same.
+fn without_comments(text: &str) -> String {
+    let mut out = text.as_bytes().to_vec();
+    let mut at = 0;
+    let mut in_front = true;
+    while at < text.len() {
+        let rest = &text[at..];
+        in_front &= !rest.starts_with('{');
+        let close = |open: &str, close: &str| {
+            rest.strip_prefix(open).and_then(|inner| inner.find(close)).map(|end| open.len() + end + close.len())
+        };
+        let length = if rest.starts_with("(*") {
+            Some(comment(rest))
+        } else if rest.starts_with("//") {
+            Some(rest.find('\n').unwrap_or(rest.len()))
+        } else if in_front {
+            close("/*", "*/").or_else(|| close("\"", "\""))
+        } else {
+            close("/*", "*/")
+        };
+        let step = length.unwrap_or_else(|| rest.chars().next().map_or(1, char::len_utf8));
+        if length.is_some() {
+            out[at..at + step].iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
+        }
+        at += step;
+    }
+    // Whole characters were replaced, so this is UTF-8.
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// The length of the `(* *)` comment at the start of a text. Such comments nest; one that never ends is as long as
+/// the text.
+fn comment(text: &str) -> usize {
+    let (mut depth, mut at) = (0_usize, 0);
+    while at < text.len() {
+        match text.as_bytes().get(at..at + 2) {
+            Some(b"(*") => (depth, at) = (depth + 1, at + 2),
+            Some(b"*)") => (depth, at) = (depth - 1, at + 2),
+            _ => at += 1,
+        }
+        if depth == 0 {
+            return at;
+        }
+    }
+    text.len()
+}
+
+/// Refuses tests of parts of an architecture that no model here covers. Their loads and stores look like those of
+/// other tests, but mean something else.
+fn refuse_by_name(source: &Source, text: &str) -> Result<(), Diagnostic> {
+    const PAGES: &str = "page tables, address translation and faults are not modelled";
+    const TAGS: &str = "memory tagging is not modelled";
+    const CODE: &str = "code as data (instruction fetch) is not modelled";
+    const SIGNS: [(&str, &str); 16] = [
+        ("PTE(", PAGES),
+        ("pte(", PAGES),
+        ("PA(", PAGES),
+        ("TLBI", PAGES),
+        ("TTHM=", PAGES),
+        ("TTD(", PAGES),
+        ("=vmsa", PAGES),
+        ("=kvm", PAGES),
+        ("fault(", PAGES),
+        ("Fault(", PAGES),
+        (":red", TAGS),
+        (":green", TAGS),
+        ("=memtag", TAGS),
+        ("=self", CODE),
+        ("=ifetch", CODE),
+        ("instr:", CODE),
+    ];
+    for (sign, what) in SIGNS {
+        if let Some(at) = text.find(sign) {
+            return Err(source.error(Span { start: at, end: at + sign.len() }, what, "this is part of it"));
+        }
+    }
+    Ok(())
 }
 
 /// The byte offset where the program ends and `locations`, `filter` or the condition begins.
@@ -149,6 +237,8 @@ struct Clauses {
 
 struct Reader<'s> {
     source: &'s Source,
+    /// The text without comments, with the same offsets.
+    text: &'s str,
     dialect: &'static Dialect,
     names: Vec<String>,
     init: Vec<Const>,
@@ -172,7 +262,7 @@ impl Reader<'_> {
     /// Parses the initial values: `0:X0=x; uint32_t y=1; z;`
     fn initial(&mut self, from: usize, to: usize) -> Result<(), Diagnostic> {
         let mut at = from;
-        for item in self.source.text()[from..to].split(';') {
+        for item in self.text[from..to].split(';') {
             let start = at + (item.len() - item.trim_start().len());
             at += item.len() + 1;
             let item = item.trim();
@@ -197,7 +287,9 @@ impl Reader<'_> {
             let (thread, name, mut words) = match left.split_once(':') {
                 Some((front, register)) => {
                     let mut words: Vec<&str> = front.split_whitespace().collect();
-                    let number = words.pop().and_then(|thread| thread.parse::<usize>().ok());
+                    // herd7 also takes `P0:r1`.
+                    let number = words.pop().map(|thread| thread.strip_prefix('P').unwrap_or(thread));
+                    let number = number.and_then(|thread| thread.parse::<usize>().ok());
                     let Some(thread) = number.filter(|thread| *thread < self.threads.len()) else {
                         return Err(bad("there is no such thread"));
                     };
@@ -487,6 +579,16 @@ fn type_bytes(words: &[&str]) -> Option<usize> {
 /// A register: its canonical name, and the width that the operand's spelling gives it.
 pub(crate) type Named = (String, Type);
 
+/// Whether a comparison takes its operands as signed numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signs {
+    Signed,
+    Unsigned,
+}
+
+/// A condition on the flags: how the operands of the last comparison compare.
+pub(crate) type Condition = (Compare, Signs);
+
 /// The registers, labels and steps of one thread while it is parsed.
 pub(crate) struct Assembler {
     dialect: &'static Dialect,
@@ -503,6 +605,9 @@ pub(crate) struct Assembler {
     spans: Vec<Span>,
     /// The operands of the last comparison, for machines with flags.
     pub flags: Option<(Operand, Operand, Type)>,
+    /// Whether the flags only say whether the last result was 0. The other conditions then depend on a carry or an
+    /// overflow, which is not followed.
+    pub only_equality: bool,
 }
 
 /// 32 bits of a wider register. On AArch64, PPC and x86-64 a 32-bit load or computation clears the upper
@@ -524,6 +629,7 @@ impl Assembler {
             steps: Vec::new(),
             spans: Vec::new(),
             flags: None,
+            only_equality: false,
         }
     }
 
@@ -591,37 +697,68 @@ impl Assembler {
         self.steps.push(Step::Move { dst, src, ty });
     }
 
+    /// A jump to a label if the flags satisfy a condition.
+    pub fn branch_if(&mut self, condition: Condition, label: &str) -> Option<()> {
+        let (compare, left, right, ty) = self.flags_as(condition)?;
+        self.branch(compare, left, right, ty, label)
+    }
+
+    /// The comparison that a condition on the flags is; `None` if nothing was compared, or the condition is about a
+    /// flag that is not followed.
+    fn flags_as(&self, (compare, signs): Condition) -> Option<(Compare, Operand, Operand, Type)> {
+        let (left, right, ty) = self.flags?;
+        let equality = matches!(compare, Compare::Eq | Compare::Ne);
+        let ty = Type::Int { bits: ty.bits(), signed: signs == Signs::Signed };
+        (equality || !self.only_equality).then_some((compare, left, right, ty))
+    }
+
+    /// Records a result that sets the flags.
+    pub fn compare_with_zero(&mut self, result: Operand, ty: Type) {
+        self.compare(result, ZERO, ty);
+        self.only_equality = true;
+    }
+
+    /// `dst = then` if the comparison of `flags` holds, else `dst = otherwise`.
+    pub fn select(&mut self, dst: RegisterId, condition: Condition, then: Operand, otherwise: Operand) -> Option<()> {
+        let (compare, left, right, ty) = self.flags_as(condition)?;
+        self.steps.push(Step::Select { dst, compare, left, right, ty, then, otherwise });
+        Some(())
+    }
+
     pub fn binary(&mut self, op: Binary, dst: RegisterId, left: Operand, right: Operand, ty: Type) {
         self.steps.push(Step::Binary { dst, op, left, right, ty });
     }
 
     /// Records a comparison for later branches. It copies the operands, because their registers may change
-    /// before the branch.
+    /// before the branch. The copies are sign-extended, which keeps the order of signed and of unsigned values.
+    /// Every comparison has the same copies, so a branch sees the last comparison on its path.
     pub fn compare(&mut self, left: Operand, right: Operand, ty: Type) {
-        let mut keep = |operand| {
-            let dst = self.temporary();
-            self.mov(dst, operand, LONG);
+        let ty = Type::Int { bits: ty.bits(), signed: true };
+        let mut keep = |operand, name: &str| {
+            let dst = self.number(name);
+            self.mov(dst, operand, ty);
             Operand::Register(dst)
         };
-        self.flags = Some((keep(left), keep(right), ty));
+        let (left, right) = (keep(left, "flags.left"), keep(right, "flags.right"));
+        self.flags = Some((left, right, LONG));
+        self.only_equality = false;
     }
 
-    /// A jump forward to a label. Backward jumps are not supported.
+    /// A conditional jump to a label.
     pub fn branch(&mut self, compare: Compare, left: Operand, right: Operand, ty: Type, label: &str) -> Option<()> {
-        let target = self.forward(label)?;
+        let target = self.target(label)?;
         self.steps.push(Step::Branch { compare, left, right, ty, target });
         Some(())
     }
 
     pub fn jump(&mut self, label: &str) -> Option<()> {
-        let target = self.forward(label)?;
+        let target = self.target(label)?;
         self.steps.push(Step::Jump(target));
         Some(())
     }
 
-    fn forward(&mut self, label: &str) -> Option<usize> {
-        let target = self.label(label);
-        (is_name(label) && self.labels[target].1.is_none()).then_some(target)
+    fn target(&mut self, label: &str) -> Option<usize> {
+        is_name(label).then(|| self.label(label))
     }
 }
 

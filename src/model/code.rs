@@ -130,6 +130,24 @@ pub enum Step {
         /// The type of the computation and of its result.
         ty: Type,
     },
+    /// `dst = then` if a comparison holds, else `dst = otherwise`. The result has a "pick" dependency on what was
+    /// compared.
+    Select {
+        /// The target register.
+        dst: RegisterId,
+        /// The comparison.
+        compare: Compare,
+        /// The left operand of the comparison.
+        left: Operand,
+        /// The right operand of the comparison.
+        right: Operand,
+        /// The type of the comparison.
+        ty: Type,
+        /// The value if it holds.
+        then: Operand,
+        /// The value if it does not hold.
+        otherwise: Operand,
+    },
     /// A conditional jump to `target`.
     Branch {
         /// The comparison that must hold for the jump.
@@ -232,8 +250,8 @@ impl CodeThread {
         self.steps.iter().position(|step| *step == Step::Label(label)).unwrap_or(self.steps.len())
     }
 
-    /// For every step, its immediate postdominator: the next step that every path from it passes. Jumps only
-    /// go forward.
+    /// For every step, its immediate postdominator: the next step that every path from it passes. Only for
+    /// threads whose jumps all go forward.
     pub fn joins(&self) -> Vec<usize> {
         let end = self.steps.len();
         let mut joins = vec![end; end + 1];

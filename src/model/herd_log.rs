@@ -38,7 +38,8 @@ pub fn log(code: &Code, outcome: &Outcome, seconds: f64) -> String {
         out.push('\n');
     }
     let (yes, no) = (positive.len(), negative.len());
-    let _ = writeln!(out, "{}\nWitnesses\nPositive: {yes} Negative: {no}", if holds { "Ok" } else { "No" });
+    let cut = if outcome.cuts_loops { "Loop " } else { "" };
+    let _ = writeln!(out, "{cut}{}\nWitnesses\nPositive: {yes} Negative: {no}", if holds { "Ok" } else { "No" });
     if outcome.data_race {
         out.push_str("Flag data-race\n");
     }
@@ -123,7 +124,7 @@ pub fn read(text: &str) -> Vec<Logged> {
                 (states, data_race) = (BTreeSet::new(), false);
             }
             (Some("States"), Some(_), None) => inside = true,
-            (Some("Ok" | "No" | "Undef"), None, None) => inside = false,
+            (Some("Ok" | "No" | "Undef"), None, None) | (Some("Loop"), Some("Ok" | "No"), None) => inside = false,
             (Some("Flag"), Some("data-race"), None) => data_race = true,
             (Some("Observation"), Some(name), Some(word)) => {
                 if let Ok(verdict) = word.parse() {

@@ -18,13 +18,14 @@ pub fn reach(code: &Code) -> Vec<Vec<Locations>> {
     let mut memory: Vec<Locations> = code.init.iter().map(|init| held(*init)).collect();
     let mut reached: Vec<Vec<Locations>> =
         code.threads.iter().map(|thread| vec![Locations::new(); thread.steps.len()]).collect();
-    // The set of addresses that a location may hold only grows, so the loop ends.
+    let mut entries = vec![Entries::new(); code.threads.len()];
+    // The sets of addresses that a location, or a register at a label, may hold only grow, so the loop ends.
     loop {
-        let before = memory.clone();
-        for (thread, out) in code.threads.iter().zip(&mut reached) {
-            follow(thread, &mut memory, out);
+        let before = (memory.clone(), entries.clone());
+        for ((thread, out), entries) in code.threads.iter().zip(&mut reached).zip(&mut entries) {
+            follow(thread, &mut memory, entries, out);
         }
-        if memory == before {
+        if (&memory, &entries) == (&before.0, &before.1) {
             return reached;
         }
     }
@@ -47,22 +48,25 @@ fn held(value: Const) -> Locations {
     }
 }
 
-/// Goes through the steps once and tracks the addresses that each register may hold.
-fn follow(thread: &CodeThread, memory: &mut [Locations], out: &mut [Locations]) {
+/// The addresses that the registers may hold where a jump to a label arrives.
+type Entries = HashMap<LabelId, Vec<Locations>>;
+
+/// Goes through the steps once and tracks the addresses that each register may hold. `waiting` keeps what jumps
+/// bring to each label; a backward jump brings it to the next round.
+fn follow(thread: &CodeThread, memory: &mut [Locations], waiting: &mut Entries, out: &mut [Locations]) {
     let mut registers: Vec<Locations> = thread.registers.iter().map(|value| held(*value)).collect();
-    let mut waiting: HashMap<LabelId, Vec<Locations>> = HashMap::new();
     let mut alive = true;
     let join = |into: &mut Vec<Locations>, other: &[Locations]| {
         into.iter_mut().zip(other).for_each(|(into, other)| into.extend(other));
     };
     for (at, step) in thread.steps.iter().enumerate() {
         if let Step::Label(label) = step
-            && let Some(other) = waiting.remove(label)
+            && let Some(other) = waiting.get(label)
         {
             if alive {
-                join(&mut registers, &other);
+                join(&mut registers, other);
             } else {
-                registers = other;
+                registers.clone_from(other);
             }
             alive = true;
         }
@@ -128,6 +132,7 @@ fn follow(thread: &CodeThread, memory: &mut [Locations], out: &mut [Locations]) 
                     _ => Locations::new(),
                 };
             }
+            Step::Select { dst, then, otherwise, .. } => registers[*dst] = &of(*then) | &of(*otherwise),
             Step::Branch { target, .. } | Step::Jump(target) => {
                 let entry = waiting.entry(*target).or_insert_with(|| vec![Locations::new(); registers.len()]);
                 join(entry, &registers);

@@ -34,6 +34,8 @@ pub struct Search<'a> {
     bounds: Bounds,
     /// For each thread, its paths.
     traces: Vec<Vec<Trace>>,
+    /// Whether a loop was cut.
+    cut: bool,
     /// The values that are tried for a value that depends on itself.
     constants: Vec<Const>,
     /// For each thread, an earlier thread with the same code, if exchanging the two changes no state.
@@ -86,8 +88,15 @@ impl<'a> Search<'a> {
     pub fn new(code: &'a Code, bounds: Bounds) -> Result<Search<'a>> {
         let reached = reach::reach(code);
         let each = (0..code.threads.len()).map(|thread| traces(code, thread, &reached[thread], bounds.traces));
-        let traces = each.collect::<Result<_>>()?;
-        Ok(Search { code, bounds, traces, constants: constants(code), twins: twins(code) })
+        let each = each.collect::<Result<Vec<_>>>()?;
+        let cut = each.iter().any(|(_, cut)| *cut);
+        let traces = each.into_iter().map(|(traces, _)| traces).collect();
+        Ok(Search { code, bounds, traces, cut, constants: constants(code), twins: twins(code) })
+    }
+
+    /// Whether a loop was followed only so often, so that some executions are missing.
+    pub fn cuts_loops(&self) -> bool {
+        self.cut
     }
 
     /// Whether any access is plain.
@@ -178,6 +187,7 @@ fn constants(code: &Code) -> Vec<Const> {
                 },
                 Step::Move { src, .. } | Step::Unary { src, .. } => [Some(*src), None],
                 Step::Binary { left, right, .. } | Step::Branch { left, right, .. } => [Some(*left), Some(*right)],
+                Step::Select { then, otherwise, .. } => [Some(*then), Some(*otherwise)],
                 Step::Read { .. } | Step::IsLocked { .. } | Step::Fence(_) | Step::Jump(_) | Step::Label(_) => {
                     [None, None]
                 }

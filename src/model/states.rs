@@ -22,6 +22,8 @@ pub struct Outcome {
     /// Whether any execution finishes, whether or not it passes the filter. None does if every path waits for a
     /// lock that its own thread holds.
     pub finishes: bool,
+    /// Whether a loop was followed only so often ([`super::trace::BACKWARD`]), so that executions are missing.
+    pub cuts_loops: bool,
     /// Whether the kernel's model sees a data race: two unordered accesses, at least one of them plain.
     pub data_race: bool,
     /// Whether the state that the test asks about occurs only out of thin air: in executions in which a value
@@ -60,7 +62,7 @@ pub fn check(code: &Code, model: Model, bounds: Bounds) -> Result<Outcome> {
     let asked = |state: &[Const]| code.condition.holds(state) == (code.quantifier != Quantifier::Forall);
     let mut origins = states.iter().filter(|(state, _)| asked(state)).map(|(_, thin_air)| *thin_air).peekable();
     let thin_air = origins.peek().is_some() && origins.all(|thin_air| thin_air);
-    Ok(Outcome { states: states.into_keys().collect(), verdict, looked_at, finishes, data_race, thin_air })
+    Ok(Outcome { states: states.into_keys().collect(), verdict, looked_at, finishes, cuts_loops: search.cuts_loops(), data_race, thin_air })
 }
 
 /// The states found so far.

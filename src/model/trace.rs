@@ -6,7 +6,10 @@
 //! read is chosen when the traces of all threads are combined ([`super::search`]). The expressions then give
 //! all other values.
 //!
-//! Not followed: backward jumps, and arithmetic on addresses beyond a false dependency (adding a value that
+//! A loop is followed as herd7 follows it: a thread jumps backward to a label at most [`BACKWARD`] times. Paths that
+//! jump more often are cut.
+//!
+//! Not followed: arithmetic on addresses beyond a false dependency (adding a value that
 //! is 0).
 
 use super::code::{BranchOn, Change, Code, CodeThread, Gives, Step, Update};
@@ -14,7 +17,7 @@ use super::event::{Event, Kind, Tags};
 use super::reach::Locations;
 use super::relation::{MAX_EVENTS, Set};
 use super::{ModelError, Result};
-use crate::program::{Address, Binary, Compare, Const, LocationId, Operand, RegisterId, RmwOp, Type, Unary};
+use crate::program::{Address, Binary, Compare, Const, LabelId, LocationId, Operand, RegisterId, RmwOp, Type, Unary};
 
 /// A value: a known constant, or the number of an expression of the trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,21 +153,25 @@ impl Trace {
     }
 }
 
-/// Computes every path of a thread of `code`. `reached` has the locations that each of its steps may access.
+/// How often a path may jump backward to one label, as herd7 does without its option `-unroll`.
+pub const BACKWARD: usize = 2;
+
+/// Computes every path of a thread of `code`, and whether loops were cut. `reached` has the locations that each of its steps may access.
 ///
 /// # Errors
 /// If there are more than `limit` paths, or one has too many events, or it computes with an address.
-pub fn traces(code: &Code, thread: usize, reached: &[Locations], limit: usize) -> Result<Vec<Trace>> {
+pub fn traces(code: &Code, thread: usize, reached: &[Locations], limit: usize) -> Result<(Vec<Trace>, bool)> {
     let thread_code = &code.threads[thread];
     let registers = thread_code.registers.len();
     let joins = if thread_code.scoped { thread_code.joins() } else { Vec::new() };
-    let mut runner = Runner { code: thread_code, thread, reached, joins, limit, done: Vec::new() };
+    let mut runner = Runner { code: thread_code, thread, reached, joins, limit, done: Vec::new(), cut: false };
     runner.run(State {
         at: 0,
         values: thread_code.registers.iter().map(|value| Value::Known(*value)).collect(),
         depends: vec![Depends::default(); registers],
         controls: Vec::new(),
         reservation: None,
+        backward: Vec::new(),
         trace: Trace {
             events: Vec::new(),
             values: Vec::new(),
@@ -177,7 +184,7 @@ pub fn traces(code: &Code, thread: usize, reached: &[Locations], limit: usize) -
             assumptions: Vec::new(),
         },
     })?;
-    Ok(runner.done)
+    Ok((runner.done, runner.cut))
 }
 
 struct Runner<'a> {
@@ -187,6 +194,8 @@ struct Runner<'a> {
     joins: Vec<usize>,
     limit: usize,
     done: Vec<Trace>,
+    /// Whether a path was cut because a loop was followed often enough.
+    cut: bool,
 }
 
 /// The events that a value depends on.
@@ -220,6 +229,8 @@ struct State {
     depends: Vec<Depends>,
     /// The events that control the following steps, each set with the step where that control ends.
     controls: Vec<(Set, usize)>,
+    /// The labels that the path jumped backward to, in order.
+    backward: Vec<LabelId>,
     /// The load-reserved whose store-conditional has not come yet.
     reservation: Option<(usize, LocationId)>,
     trace: Trace,
@@ -358,6 +369,21 @@ impl Runner<'_> {
         }
     }
 
+    /// Jumps to a label. Returns false if the path jumps backward too often and is cut.
+    fn jump(&mut self, state: &mut State, target: LabelId) -> bool {
+        let position = self.code.position(target);
+        if position <= state.at {
+            let jumps = state.backward.iter().filter(|known| **known == target).count();
+            if jumps == BACKWARD {
+                self.cut = true;
+                return false;
+            }
+            state.backward.push(target);
+        }
+        state.at = position;
+        true
+    }
+
     fn run(&mut self, mut state: State) -> Result<()> {
         while state.at < self.code.steps.len() {
             if self.code.scoped {
@@ -400,6 +426,21 @@ impl Runner<'_> {
                     let value = state.binary(*op, left, right, *ty)?;
                     state.set(*dst, value, on_left.and(on_right));
                 }
+                Step::Select { dst, compare, left, right, ty, then, otherwise } => {
+                    let ((left, on_left), (right, on_right)) = (state.operand(*left), state.operand(*right));
+                    let picks = on_left.and(on_right);
+                    for (holds, chosen) in [(true, *then), (false, *otherwise)] {
+                        let mut next = state.clone();
+                        if next.assume(*compare, left, right, *ty, holds)? {
+                            let (value, depends) = next.operand(chosen);
+                            let picks = depends.picks | picks.on | picks.picks;
+                            next.set(*dst, value, Depends { picks, ..depends });
+                            next.at += 1;
+                            self.run(next)?;
+                        }
+                    }
+                    return Ok(());
+                }
                 Step::Branch { compare, left, right, ty, target } => {
                     let ((left, on_left), (right, on_right)) = (state.operand(*left), state.operand(*right));
                     let until = if self.code.scoped { self.joins[state.at] } else { usize::MAX };
@@ -407,15 +448,18 @@ impl Runner<'_> {
                     state.control(on.on | on.picks, until);
                     let mut jumps = state.clone();
                     if jumps.assume(*compare, left, right, *ty, true)? {
-                        jumps.at = self.code.position(*target);
-                        self.run(jumps)?;
+                        if self.jump(&mut jumps, *target) {
+                            self.run(jumps)?;
+                        }
                     }
                     if !state.assume(*compare, left, right, *ty, false)? {
                         return Ok(());
                     }
                 }
                 Step::Jump(target) => {
-                    state.at = self.code.position(*target);
+                    if !self.jump(&mut state, *target) {
+                        return Ok(());
+                    }
                     continue;
                 }
                 Step::Label(_) => {}

@@ -44,6 +44,8 @@ struct Judged<'r> {
     thin_air: bool,
     /// Whether any execution finishes.
     finishes: bool,
+    /// Whether a loop was followed only so often, so that executions are missing.
+    cuts_loops: bool,
     /// Whether the header agrees, if it declares a verdict.
     #[serde(skip_serializing_if = "Option::is_none")]
     as_header: Option<bool>,
@@ -115,6 +117,7 @@ fn test<'r>(
                 data_race: judged.outcome.data_race,
                 thin_air: judged.outcome.thin_air,
                 finishes: judged.outcome.finishes,
+                cuts_loops: judged.outcome.cuts_loops,
                 as_header: judged.header.as_ref().map(|agrees| agrees.is_ok()),
                 as_published: compared.filter(|c| *c != Compared::Unknown).map(|c| c == Compared::Agrees),
                 final_states: args.states.then_some(&judged.states),

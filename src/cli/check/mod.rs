@@ -180,11 +180,12 @@ fn complain(reports: &[Report], models: &[Model]) -> bool {
 fn cell(finding: &Finding) -> String {
     match &finding.kind {
         Kind::Judged(judged) => {
-            let Outcome { verdict, data_race, thin_air, finishes, .. } = judged.outcome;
+            let Outcome { verdict, data_race, thin_air, finishes, cuts_loops, .. } = judged.outcome;
             let race = if data_race { ", data race" } else { "" };
             let thin_air = if thin_air { ", out of thin air only" } else { "" };
             let deadlock = if finishes { "" } else { ", no execution finishes" };
-            format!("{verdict} {}{race}{thin_air}{deadlock}", judged.states.len())
+            let loops = if cuts_loops { ", loops cut" } else { "" };
+            format!("{verdict} {}{race}{thin_air}{deadlock}{loops}", judged.states.len())
         }
         Kind::Refused { .. } => "refused".to_owned(),
         Kind::TooLarge(_) => "too large".to_owned(),

@@ -1,10 +1,10 @@
 //! Instructions of AArch64 litmus tests.
 
 use crate::model::Model;
-use crate::model::assembly::{Assembler, Dialect, LONG, Named, WORD, ZERO, parse_int};
+use crate::model::assembly::{Assembler, Condition, Dialect, LONG, Named, Signs, WORD, ZERO, parse_int};
 use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
-use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, RmwOp, Type};
+use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, RmwOp, Type, Unary};
 
 pub(super) const DIALECT: Dialect = Dialect {
     words: &["AArch64"],
@@ -61,8 +61,29 @@ fn sink(a: &mut Assembler, text: &str) -> Option<(RegisterId, Type)> {
     Some((register.unwrap_or_else(|| a.temporary()), ty))
 }
 
-/// A memory operand: `[X0]`, `[X0,#0]`, `[X0,X1]`, `[X0,W1,SXTW]`. The base is 64 bits wide, an extended
-/// index 32 bits.
+/// A register with an extension or a shift, such as `W1,SXTW` or `X1,LSL #2`, as a value of 64 bits. An extended
+/// register is 32 bits wide, a shifted one 64 bits.
+fn extended(a: &mut Assembler, text: &str, extension: &str) -> Option<Operand> {
+    let extension = extension.to_ascii_uppercase();
+    let (kind, shift) = extension.split_once('#').unwrap_or((&extension, "0"));
+    let shift = parse_int(shift).filter(|shift| (0..64).contains(shift))?;
+    let (width, from) = match kind {
+        "SXTW" => (WORD, Type::INT),
+        "UXTW" => (WORD, WORD),
+        "LSL" | "SXTX" | "UXTX" => (LONG, LONG),
+        _ => return None,
+    };
+    let (value, _) = source(a, text).filter(|(_, ty)| *ty == width)?;
+    let dst = a.temporary();
+    a.mov(dst, value, from);
+    let count = Operand::Const(Const::Int(shift));
+    if shift != 0 {
+        a.binary(Binary::ShiftLeft, dst, Operand::Register(dst), count, LONG);
+    }
+    Some(Operand::Register(dst))
+}
+
+/// A memory operand: `[X0]`, `[X0,#0]`, `[X0,X1]`, `[X0,W1,SXTW]`, `[X0,X1,LSL #2]`. The base is 64 bits wide.
 fn memory(a: &mut Assembler, text: &str) -> Option<Address> {
     let inner = text.strip_prefix('[')?.strip_suffix(']')?;
     let mut parts = inner.split(',');
@@ -71,21 +92,15 @@ fn memory(a: &mut Assembler, text: &str) -> Option<Address> {
         return None;
     }
     let base = a.register(base)?;
-    let (index, extended) = (parts.next(), parts.next().map(str::to_ascii_uppercase));
+    let (index, extension) = (parts.next(), parts.next());
     if parts.next().is_some() {
         return None;
     }
-    let index = match (index, extended.as_deref()) {
+    let index = match (index, extension) {
         (None, _) => ZERO,
         (Some(immediate), None) if immediate.starts_with('#') => operand(a, immediate)?,
         (Some(index), None) => source(a, index).filter(|(_, ty)| *ty == LONG)?.0,
-        (Some(index), Some("SXTW" | "UXTW")) => {
-            let (index, ty) = source(a, index).filter(|(_, ty)| *ty == WORD)?;
-            let dst = a.temporary();
-            a.mov(dst, index, ty);
-            Operand::Register(dst)
-        }
-        _ => return None,
+        (Some(index), Some(extension)) => extended(a, index, extension)?,
     };
     Some(a.indexed(base, index))
 }
@@ -164,26 +179,26 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             let (dst, ty) = sink(a, dst)?;
             a.mov(dst, src, ty);
         }
-        ("ADD" | "SUB" | "EOR" | "AND" | "ORR", [dst, left, right]) => {
-            let (left, right) = (operand(a, left)?, operand(a, right)?);
+        ("MVN" | "NEG", [dst, src]) => {
+            let src = operand(a, src)?;
             let (dst, ty) = sink(a, dst)?;
-            let op = match mnemonic.as_str() {
-                "ADD" => Binary::Add,
-                "SUB" => Binary::Sub,
-                "EOR" => Binary::Xor,
-                "AND" => Binary::And,
-                _ => Binary::Or,
-            };
-            a.binary(op, dst, left, right, ty);
+            let op = if mnemonic == "MVN" { Unary::Invert } else { Unary::Negate };
+            a.steps.push(Step::Unary { dst, op, src, ty });
+        }
+        ("SXTW", [dst, src]) => {
+            let (src, _) = source(a, src).filter(|(_, ty)| *ty == WORD)?;
+            let (dst, _) = sink(a, dst).filter(|(_, ty)| *ty == LONG)?;
+            a.mov(dst, src, Type::INT);
         }
         ("CMP", [left, right]) => {
             let (right, (left, ty)) = (operand(a, right)?, source(a, left)?);
             a.compare(left, right, ty);
         }
-        ("B.EQ" | "B.NE", [label]) => {
-            let (left, right, ty) = a.flags?;
-            let compare = if mnemonic == "B.EQ" { Compare::Eq } else { Compare::Ne };
-            a.branch(compare, left, right, ty, label)?;
+        ("TST", [left, right]) => {
+            let ((left, ty), right) = (source(a, left)?, operand(a, right)?);
+            let dst = a.temporary();
+            a.binary(Binary::And, dst, left, right, ty);
+            a.compare_with_zero(Operand::Register(dst), ty);
         }
         ("CBZ" | "CBNZ", [register, label]) => {
             let (value, ty) = source(a, register)?;
@@ -191,22 +206,22 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             a.branch(compare, value, ZERO, ty, label)?;
         }
         ("B", [label]) => a.jump(label)?,
-        ("LDR" | "LDAR" | "LDAPR" | "LDXR" | "LDAXR", [dst, place]) => {
+        ("LDR" | "LDUR" | "LDAR" | "LDAPR" | "LDAPUR" | "LDXR" | "LDAXR", [dst, place]) => {
             let address = memory(a, place)?;
             let (dst, ty) = target(a, dst)?;
             let tags = match mnemonic.as_str() {
                 "LDAR" => Tags::ACQUIRE,
-                "LDAPR" => Tags::ACQUIRE_PC,
+                "LDAPR" | "LDAPUR" => Tags::ACQUIRE_PC,
                 "LDXR" => Tags::EXCLUSIVE,
                 "LDAXR" => Tags::EXCLUSIVE | Tags::ACQUIRE,
                 _ => Tags::NONE,
             };
             a.steps.push(Step::Read { dst, address, ty, tags });
         }
-        ("STR" | "STLR", [src, place]) => {
+        ("STR" | "STUR" | "STLR" | "STLUR", [src, place]) => {
             let address = memory(a, place)?;
             let (value, ty) = source(a, src)?;
-            let tags = if mnemonic == "STLR" { Tags::RELEASE } else { Tags::NONE };
+            let tags = if mnemonic.starts_with("STL") { Tags::RELEASE } else { Tags::NONE };
             a.steps.push(Step::Write { address, value, ty, tags });
         }
         ("STXR" | "STLXR", [status, src, place]) => {
@@ -216,7 +231,89 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             let tags = if mnemonic == "STLXR" { Tags::EXCLUSIVE | Tags::RELEASE } else { Tags::EXCLUSIVE };
             a.steps.push(Step::StoreConditional { status, carries: false, address, value, ty, tags });
         }
-        _ => return atomic(a, &mnemonic, operands),
+        _ => return arithmetic(a, &mnemonic, operands),
     }
     Some(())
+}
+
+/// The condition that a suffix such as `EQ` names. The conditions on the sign and on overflow alone are not followed.
+fn condition(text: &str) -> Option<Condition> {
+    Some(match text.to_ascii_uppercase().as_str() {
+        "EQ" => (Compare::Eq, Signs::Signed),
+        "NE" => (Compare::Ne, Signs::Signed),
+        "LT" => (Compare::Lt, Signs::Signed),
+        "LE" => (Compare::Le, Signs::Signed),
+        "GT" => (Compare::Gt, Signs::Signed),
+        "GE" => (Compare::Ge, Signs::Signed),
+        "LO" | "CC" => (Compare::Lt, Signs::Unsigned),
+        "LS" => (Compare::Le, Signs::Unsigned),
+        "HI" => (Compare::Gt, Signs::Unsigned),
+        "HS" | "CS" => (Compare::Ge, Signs::Unsigned),
+        _ => return None,
+    })
+}
+
+/// Arithmetic of two operands, and what depends on the flags.
+fn arithmetic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
+    if let Some(suffix) = mnemonic.strip_prefix("B.") {
+        let [label] = operands else { return None };
+        return a.branch_if(condition(suffix)?, label);
+    }
+    match (mnemonic, operands) {
+        ("CSEL" | "CSINC" | "CSINV" | "CSNEG", [dst, then, otherwise, suffix]) => {
+            let ((then, width), (otherwise, ty)) = (source(a, then)?, source(a, otherwise)?);
+            let otherwise = changed(a, &mnemonic[2..], otherwise, ty);
+            let (dst, own) = sink(a, dst)?;
+            (width == ty && own == ty).then_some(())?;
+            a.select(dst, condition(suffix)?, then, otherwise)
+        }
+        ("CSET" | "CSETM", [dst, suffix]) => {
+            let (dst, ty) = sink(a, dst)?;
+            let one = Operand::Const(Const::Int(if mnemonic == "CSET" { 1 } else { -1 }));
+            a.select(dst, condition(suffix)?, one, ZERO)?;
+            a.mov(dst, Operand::Register(dst), ty);
+            Some(())
+        }
+        (_, [_, left, right @ ..]) if !right.is_empty() => {
+            let (name, sets_flags) = mnemonic.strip_suffix('S').map_or((mnemonic, false), |name| (name, true));
+            let op = match name {
+                "ADD" => Binary::Add,
+                "SUB" => Binary::Sub,
+                "AND" => Binary::And,
+                "EOR" if !sets_flags => Binary::Xor,
+                "ORR" if !sets_flags => Binary::Or,
+                "LSL" if !sets_flags && right.len() == 1 && right[0].starts_with('#') => Binary::ShiftLeft,
+                _ => return atomic(a, mnemonic, operands),
+            };
+            let left = operand(a, left)?;
+            let right = match right {
+                [right] => operand(a, right)?,
+                [right, extension] => extended(a, right, extension)?,
+                _ => return None,
+            };
+            let (dst, ty) = sink(a, operands[0])?;
+            match (sets_flags, op) {
+                (true, Binary::Sub) => a.compare(left, right, ty),
+                _ => {}
+            }
+            a.binary(op, dst, left, right, ty);
+            if sets_flags && op != Binary::Sub {
+                a.compare_with_zero(Operand::Register(dst), ty);
+            }
+            Some(())
+        }
+        _ => atomic(a, mnemonic, operands),
+    }
+}
+
+/// The second value of CSEL, CSINC, CSINV or CSNEG: as it is, plus one, inverted or negated.
+fn changed(a: &mut Assembler, kind: &str, value: Operand, ty: Type) -> Operand {
+    let dst = a.temporary();
+    match kind {
+        "INC" => a.binary(Binary::Add, dst, value, Operand::Const(Const::Int(1)), ty),
+        "INV" => a.steps.push(Step::Unary { dst, op: Unary::Invert, src: value, ty }),
+        "NEG" => a.steps.push(Step::Unary { dst, op: Unary::Negate, src: value, ty }),
+        _ => return value,
+    }
+    Operand::Register(dst)
 }

@@ -1,7 +1,7 @@
 //! Instructions of PPC litmus tests.
 
 use crate::model::Model;
-use crate::model::assembly::{Assembler, Dialect, LONG, Named, WORD, ZERO, parse_int};
+use crate::model::assembly::{Assembler, Dialect, LONG, Named, Signs, WORD, ZERO, parse_int};
 use crate::model::code::Step;
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, Type};
@@ -27,6 +27,10 @@ fn value(text: &str) -> Option<Operand> {
 /// A memory operand `0(r1)`.
 fn displaced(a: &mut Assembler, text: &str) -> Option<Address> {
     let (offset, base) = text.strip_suffix(')')?.split_once('(')?;
+    // `r0` as a base stands for the address 0.
+    if base == "r0" {
+        return None;
+    }
     let base = a.register(base)?;
     (parse_int(offset)? == 0).then_some(Address::Register(base))
 }
@@ -66,6 +70,10 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             let (dst, src) = (register(a, dst)?, register(a, src)?);
             a.mov(dst, Operand::Register(src), LONG);
         }
+        ("xori" | "ori", [dst, left, right]) => {
+            let (left, right, dst) = (Operand::Register(register(a, left)?), value(right)?, register(a, dst)?);
+            a.binary(if mnemonic == "ori" { Binary::Or } else { Binary::Xor }, dst, left, right, LONG);
+        }
         ("xor" | "add" | "and" | "or", [dst, left, right]) => {
             let (left, right) = (Operand::Register(register(a, left)?), Operand::Register(register(a, right)?));
             let dst = register(a, dst)?;
@@ -78,7 +86,9 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             a.binary(op, dst, left, right, LONG);
         }
         ("addi", [dst, left, right]) => {
-            let (left, right, dst) = (Operand::Register(register(a, left)?), value(right)?, register(a, dst)?);
+            // `r0` as the first operand stands for the value 0.
+            let left = if *left == "r0" { ZERO } else { Operand::Register(register(a, left)?) };
+            let (right, dst) = (value(right)?, register(a, dst)?);
             a.binary(Binary::Add, dst, left, right, LONG);
         }
         ("lwz" | "ld", [dst, place]) => {
@@ -108,8 +118,9 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             let tags = Tags::EXCLUSIVE;
             a.steps.push(Step::StoreConditional { status, carries: false, address, value, ty, tags });
             // "Equal" means that the store succeeded.
-            a.flags = Some((Operand::Register(status), ZERO, WORD));
+            a.compare(Operand::Register(status), ZERO, WORD);
         }
+        ("cmpwi", ["cr0", left, right]) => return assemble(a, mnemonic, &[left, right], &[]),
         ("cmpwi", [left, right]) => {
             let (left, right) = (Operand::Register(register(a, left)?), value(right)?);
             a.compare(left, right, WORD);
@@ -118,10 +129,16 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             let (left, right) = (Operand::Register(register(a, left)?), Operand::Register(register(a, right)?));
             a.compare(left, right, WORD);
         }
-        ("beq" | "bne", [label]) => {
-            let (left, right, ty) = a.flags?;
-            let compare = if mnemonic == "beq" { Compare::Eq } else { Compare::Ne };
-            a.branch(compare, left, right, ty, label)?;
+        ("beq" | "bne" | "blt" | "ble" | "bgt" | "bge", ["cr0", label] | [label]) => {
+            let compare = match mnemonic {
+                "beq" => Compare::Eq,
+                "bne" => Compare::Ne,
+                "blt" => Compare::Lt,
+                "ble" => Compare::Le,
+                "bgt" => Compare::Gt,
+                _ => Compare::Ge,
+            };
+            a.branch_if((compare, Signs::Signed), label)?;
         }
         ("b", [label]) => a.jump(label)?,
         _ => return None,

@@ -14,14 +14,40 @@ pub(super) const DIALECT: Dialect = Dialect {
     names_locations: false,
 };
 
-/// `x0` to `x31`
+/// `x0` to `x31`, or the names of the calling convention: `zero`, `ra`, `sp`, `gp`, `tp`, `t0` to `t6`, `s0` (`fp`) to
+/// `s11`, `a0` to `a7`.
 fn register_name(text: &str) -> Option<Named> {
-    let number = text.strip_prefix('x')?.parse::<u8>().ok()?;
-    (number < 32).then(|| (text.to_owned(), LONG))
+    let number = |prefix: &str| -> Option<u8> {
+        let digits = text.strip_prefix(prefix)?;
+        let number = digits.parse().ok()?;
+        (digits == u8::to_string(&number)).then_some(number)
+    };
+    let number = match text {
+        "zero" => 0,
+        "ra" => 1,
+        "sp" => 2,
+        "gp" => 3,
+        "tp" => 4,
+        "fp" => 8,
+        _ => match (number("x"), number("t"), number("s"), number("a")) {
+            (Some(x @ 0..32), ..) => x,
+            (_, Some(t @ 0..3), ..) => t + 5,
+            (_, Some(t @ 3..7), ..) => t + 25,
+            (_, _, Some(s @ 0..2), _) => s + 8,
+            (_, _, Some(s @ 2..12), _) => s + 16,
+            (_, _, _, Some(a @ 0..8)) => a + 10,
+            _ => return None,
+        },
+    };
+    Some((format!("x{number}"), LONG))
+}
+
+fn is_zero(text: &str) -> bool {
+    matches!(text, "x0" | "zero")
 }
 
 fn operand(a: &mut Assembler, text: &str) -> Option<Operand> {
-    if text == "x0" {
+    if is_zero(text) {
         return Some(ZERO);
     }
     parse_int(text).map(|value| Operand::Const(Const::Int(value))).or_else(|| a.register(text).map(Operand::Register))
@@ -29,7 +55,7 @@ fn operand(a: &mut Assembler, text: &str) -> Option<Operand> {
 
 /// A target register; `None` for x0, which discards the value.
 fn target(a: &mut Assembler, text: &str) -> Option<Option<RegisterId>> {
-    if text == "x0" { Some(None) } else { a.register(text).map(Some) }
+    if is_zero(text) { Some(None) } else { a.register(text).map(Some) }
 }
 
 /// A memory operand: `0(x1)` or `(x1)`.
@@ -54,7 +80,8 @@ fn kinds(text: &str, read: Tags, write: Tags) -> Option<Tags> {
     Some(match text {
         "r" => read,
         "w" => write,
-        "rw" => read | write,
+        // Devices are not modelled, so their letters add nothing.
+        "rw" | "iorw" => read | write,
         _ => return None,
     })
 }
@@ -74,7 +101,7 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             a.steps.push(Step::Fence(tags));
         }
         // fence.tso orders everything except a write before a read.
-        ("fence.tso", []) => {
+        ("fence.tso", []) | ("fence", ["tso"]) => {
             a.steps.push(Step::Fence(Tags::FENCE_R_RW));
             a.steps.push(Step::Fence(Tags::FENCE_W_W));
         }
@@ -96,10 +123,25 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             };
             a.binary(op, dst, left, right, LONG);
         }
-        ("beq" | "bne", [left, right, label]) => {
+        ("sub" | "sll" | "slli", [dst, left, right]) => {
             let (left, right) = (operand(a, left)?, operand(a, right)?);
-            let compare = if mnemonic == "beq" { Compare::Eq } else { Compare::Ne };
-            a.branch(compare, left, right, LONG, label)?;
+            let op = if mnemonic == "sub" { Binary::Sub } else { Binary::ShiftLeft };
+            if op == Binary::ShiftLeft && !matches!(right, Operand::Const(Const::Int(0..64))) {
+                return None;
+            }
+            let dst = a.register(dst)?;
+            a.binary(op, dst, left, right, LONG);
+        }
+        ("beq" | "bne" | "blt" | "bge" | "bltu" | "bgeu", [left, right, label]) => {
+            let (left, right) = (operand(a, left)?, operand(a, right)?);
+            let compare = match mnemonic {
+                "beq" => Compare::Eq,
+                "bne" => Compare::Ne,
+                "blt" | "bltu" => Compare::Lt,
+                _ => Compare::Ge,
+            };
+            let ty = Type::Int { bits: 64, signed: !mnemonic.ends_with('u') };
+            a.branch(compare, left, right, ty, label)?;
         }
         ("beqz" | "bnez", [left, label]) => {
             let left = operand(a, left)?;

@@ -108,12 +108,12 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[Strin
             let op = if base == "xor" { Binary::Xor } else { Binary::Add };
             a.binary(op, dst, Operand::Register(dst), right, ty);
             // xor and add set the flags from their result.
-            a.compare(Operand::Register(dst), ZERO, ty);
+            a.compare_with_zero(Operand::Register(dst), ty);
         }
         ("test" | "cmp", [first, second]) => {
             let Place::Register(left, ty) = place(a, first, names)? else { return None };
             let right = match place(a, second, names)? {
-                Place::Value(value) => Operand::Const(Const::Int(value)),
+                Place::Value(value) if base == "cmp" => Operand::Const(Const::Int(value)),
                 Place::Register(register, _) if base == "test" && register == left => ZERO,
                 Place::Register(register, _) if base == "cmp" => Operand::Register(register),
                 _ => return None,

@@ -1,0 +1,202 @@
+//! What a test in assembly may be written like, and what its instructions compute. The verdicts are herd7's.
+
+use wakerace::isa;
+use wakerace::litmus::{Source, Verdict};
+use wakerace::model::{self, Bounds, Outcome};
+
+use Verdict::{Always, Never, Sometimes};
+
+#[track_caller]
+fn outcome(text: &str) -> Outcome {
+    let (code, model) = isa::parse_assembly(&Source::new("t.litmus", text)).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    model::check(&code, model, Bounds::default()).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+#[track_caller]
+fn judged(text: &str) -> Verdict {
+    outcome(text).verdict
+}
+
+#[track_caller]
+fn refused(text: &str, words: &str) {
+    let error = isa::parse_assembly(&Source::new("t.litmus", text)).expect_err(text).to_string();
+    assert!(error.contains(words), "{error}");
+}
+
+/// A test of one thread.
+fn one(dialect: &str, init: &str, body: &str, condition: &str) -> String {
+    let lines: String = body.split(';').map(|line| format!(" {} ;\n", line.trim())).collect();
+    format!("{dialect} t\n{{ {init} }}\n P0 ;\n{lines}{condition}\n")
+}
+
+#[test]
+fn a_conditional_select_gives_what_the_flags_say() {
+    let select = |body: &str, value: i64| {
+        let text = one("AArch64", "int64_t 0:X9; 0:X1=5; 0:X2=-5;", body, &format!("forall (0:X9={value})"));
+        assert_eq!(judged(&text), Always, "{body}");
+    };
+    // What is selected if 5 is compared with -5, as 32-bit values: signed 5 > -5, unsigned 5 < 0xfffffffb.
+    for (suffix, holds) in [
+        ("EQ", false),
+        ("NE", true),
+        ("LT", false),
+        ("LE", false),
+        ("GT", true),
+        ("GE", true),
+        ("LO", true),
+        ("CC", true),
+        ("LS", true),
+        ("HI", false),
+        ("HS", false),
+        ("CS", false),
+    ] {
+        select(&format!("MOV X3,#7; MOV X4,#8; CMP W1,W2; CSEL X9,X3,X4,{suffix}"), if holds { 7 } else { 8 });
+        select(&format!("CMP W1,W2; MOV X9,#1; B.{suffix} L; MOV X9,#0; L: NOP"), holds.into());
+    }
+    select("CMP W1,#5; CSINC W9,W1,W2,NE", 0xffff_fffc);
+    select("CMP W1,#5; CSINC X9,X1,X2,EQ", 5);
+    select("CMP W1,#4; CSINV X9,X1,X1,EQ", -6);
+    select("CMP W1,#4; CSNEG X9,X1,X1,EQ", -5);
+    select("CMP W1,#5; CSET W9,EQ", 1);
+    select("CMP W1,#5; CSETM X9,EQ", -1);
+    select("CMP W1,#5; CSETM W9,EQ", 0xffff_ffff);
+    // The flags are those of the last comparison on the path, and the operands those of that moment.
+    select("CMP W1,#5; MOV W1,#9; CSEL X9,X1,X2,EQ", 9);
+    select("CMP W1,#5; B.NE A; CMP W1,#6; A: CSET X9,EQ", 0);
+    select("CMP W1,#5; B.EQ A; CMP W1,#6; A: CSET X9,EQ", 1);
+    select("SUBS W9,W1,#5; CSET W9,EQ", 1);
+    select("SUBS W3,W1,W2; CSET W9,GT", 1);
+    select("ADDS W3,W1,W2; CSET W9,EQ", 1);
+    select("ANDS W3,W1,#2; CSET W9,EQ", 1);
+    select("TST W1,#4; CSET W9,NE", 1);
+    select("MOV W3,#-1; ADD X9,X1,W3,SXTW", 4);
+    select("MOV W3,#-1; ADD X9,X1,W3,UXTW", 0x1_0000_0004);
+    select("MOV X3,#3; ADD X9,X1,X3,LSL #2", 17);
+    select("MVN X9,X1", -6);
+    select("NEG X9,X1", -5);
+    select("MOV W3,#-1; SXTW X9,W3", -1);
+    select("MOV X3,#3; LSL X9,X3,#4", 48);
+    // Conditions on the carry of an addition are not followed.
+    refused(&one("AArch64", "", "ADDS W1,W2,W3; CSET W4,HS", "exists (0:X4=0)"), "is not a supported instruction");
+    refused(&one("AArch64", "", "TST W1,W2; B.LT L; L: NOP", "exists (0:X4=0)"), "is not a supported instruction");
+    refused(&one("AArch64", "", "CSET W4,EQ", "exists (0:X4=0)"), "is not a supported instruction");
+    refused(&one("X86_64", "", "test $1,%eax; je L; L: nop", "exists (0:rax=0)"), "is not a supported instruction");
+}
+
+#[test]
+fn what_selects_a_value_is_a_pick_dependency() {
+    // Message passing: the flag selects between two registers with the same value.
+    let reader = |select: &str, access: &str, exists: &str| {
+        format!(
+            "AArch64 t\n{{ 0:X1=x; 0:X3=y; 1:X1=x; 1:X3=y; }}\n P0 | P1 ;\n MOV W0,#1 | LDR W4,[X3] ;\n STR W0,[X1] | CMP W4,#1 ;\n \
+             DMB SY | {select} ;\n STR W0,[X3] | {access} ;\nexists ({exists})\n"
+        )
+    };
+    let stale = "1:X4=1 /\\ 1:X0=0";
+    // An address that the flag selected does not order a read; one that holds the flag does.
+    assert_eq!(judged(&reader("CSEL W5,W6,W7,EQ", "LDR W0,[X1,W5,SXTW]", stale)), Sometimes);
+    assert_eq!(judged(&reader("EOR W5,W4,W4", "LDR W0,[X1,W5,SXTW]", stale)), Never);
+    // The register that is selected carries its own dependency.
+    let carried = "CSEL W5,W4,W7,EQ ;\n | EOR W5,W5,W5";
+    assert_eq!(judged(&reader(carried, "LDR W0,[X1,W5,SXTW]", stale)), Never);
+    // Load buffering: a selected address or value orders a write.
+    let buffered = |select: &str, store: &str| {
+        format!(
+            "AArch64 t\n{{ 0:X1=x; 0:X3=y; 1:X1=y; 1:X3=x; }}\n P0 | P1 ;\n LDR W0,[X1] | LDR W0,[X1] ;\n CMP W0,#1 | DMB SY ;\n {select} | MOV W2,#1 ;\n \
+             {store} | STR W2,[X3] ;\nexists (0:X0=1 /\\ 1:X0=1)\n"
+        )
+    };
+    assert_eq!(judged(&buffered("MOV W8,#1 | ;\n CSEL W5,W8,W8,EQ", "STR W5,[X3]")), Never);
+    assert_eq!(judged(&buffered("MOV W8,#1 | ;\n CSEL W5,W6,W7,EQ", "STR W8,[X3,W5,SXTW]")), Never);
+    assert_eq!(judged(&buffered("MOV W8,#1 | ;\n CSEL W5,W6,W7,EQ", "STR W8,[X3]")), Sometimes);
+}
+
+#[test]
+fn a_loop_is_followed_as_often_as_herd7_follows_it() {
+    // A loop that ends by itself.
+    let count = one("AArch64", "", "L: ADD W0,W0,#1; CMP W0,#3; B.NE L", "exists (0:X0=3)");
+    let counted = outcome(&count);
+    assert_eq!((counted.verdict, counted.states.len(), counted.cuts_loops), (Always, 1, false));
+    // One round more is cut, and then nothing finishes.
+    let long = outcome(&count.replace("#3", "#4").replace("X0=3", "X0=4"));
+    assert_eq!((long.verdict, long.finishes, long.cuts_loops), (Never, false, true));
+    // Waiting for a flag with an acquire: the data is there.
+    let wait = "RISCV t\n{ 0:x5=x; 0:x6=y; 1:x5=x; 1:x6=y; }\n P0 | P1 ;\n li x7,1 | W: ;\n sw x7,0(x5) | lw x8,0(x6) ;\n \
+                fence w,w | beqz x8,W ;\n sw x7,0(x6) | fence r,r ;\n | lw x9,0(x5) ;\nexists (1:x9=0)\n";
+    assert_eq!(judged(wait), Never);
+    assert_eq!(judged(&wait.replace("fence r,r", "nop")), Sometimes);
+    // A reservation loop, with an address that a register gets in a later round.
+    let pair = |body: &str| one("PPC", "0:r2=x; 0:r3=5; 0:r9=x;", body, "exists (x=5)");
+    assert_eq!(judged(&pair("L: lwarx r4,0,r2; stwcx. r3,0,r2; bne L")), Always);
+    assert_eq!(judged(&pair("L: cmpwi r7,0; bne E; mr r7,r9; b L; E: stw r3,0(r7)")), Always);
+    // A branch out of a loop and a label in front of the first instruction.
+    assert_eq!(judged(&pair("L: b M; N: b E; M: b N; E: stw r3,0(r2)")), Always);
+}
+
+#[test]
+fn tests_are_read_as_they_are_published() {
+    let plain = "RISCV t\n{ 0:x5=x; }\n P0 ;\n li x7,1 ;\n sw x7,0(x5) ;\nforall (x=1 /\\ 0:x7=1)\n";
+    assert_eq!(judged(plain), Always);
+    for (from, to) in [
+        ("t\n", "t\n\"a remark with { and //\"\nCycle=Rfe PodWW\n(* comments (* nest *) { *)\n"),
+        ("}\n", "};\n"),
+        ("0:x5=x; ", "0:x5=x; ; "),
+        ("0:x5=x", "P0:x5=x"),
+        ("0:x5=x", "0 : x5 = x"),
+        ("li x7,1 ;", "li x7,1 (* a; b | c *) ;"),
+        ("li x7,1 ;", "li x7,1 /* a; b */ ; // the end; of | it"),
+        ("li x7,1 ;", "Label_1: li x7,1 ;"),
+        ("sw x7,0(x5)", "sw x7,(x5)"),
+    ] {
+        assert_eq!(judged(&plain.replacen(from, to, 1)), Always, "{to}");
+    }
+    // The names of the calling convention.
+    let names = plain.replace("x5", "t0").replace("x7", "t2").replace("0:t2", "0:x7");
+    assert_eq!(judged(&names), Always);
+    for (name, number) in [("ra", 1), ("sp", 2), ("t3", 28), ("t6", 31), ("s0", 8), ("fp", 8), ("s1", 9), ("s2", 18), ("s11", 27), ("a0", 10), ("a7", 17)] {
+        let text = one("RISCV", "", &format!("li {name},3"), &format!("forall (0:x{number}=3)"));
+        assert_eq!(judged(&text), Always, "{name}");
+    }
+    assert_eq!(judged(&one("RISCV", "", "li t1,3; add t2,t1,zero; mv zero,t1; add t3,zero,t2", "forall (0:t3=3)")), Always);
+    for name in ["t7", "s12", "a8", "x32", "t01"] {
+        refused(&one("RISCV", "", &format!("li {name},3"), "exists (0:x1=0)"), "is not a supported instruction");
+    }
+    // On PPC `r0` as the first operand of addi is the value 0.
+    assert_eq!(judged(&one("PPC", "0:r0=7;", "addi r1,r0,5; addi r2,r1,1", "forall (0:r1=5 /\\ 0:r2=6)")), Always);
+    refused(&one("PPC", "0:r0=x;", "lwz r1,0(r0)", "exists (0:r1=0)"), "is not a supported instruction");
+}
+
+#[test]
+fn fence_tso_has_two_spellings() {
+    for fence in ["fence.tso", "fence tso"] {
+        let test = |last: &str, exists: &str| {
+            format!(
+                "RISCV t\n{{ 0:x5=x; 0:x6=y; 1:x5=x; 1:x6=y; }}\n P0 | P1 ;\n li x7,1 | li x7,1 ;\n sw x7,0(x5) | {last} x8,0(x6) ;\n \
+                 {fence} | {fence} ;\n {last} x9,0(x6) | lw x9,0(x5) ;\nexists ({exists})\n"
+            )
+        };
+        assert_eq!(judged(&test("lw", "0:x9=0 /\\ 1:x9=0")), Sometimes, "{fence}");
+        let mp = test("lw", "1:x8=1 /\\ 1:x9=0").replace("lw x9,0(x6) | lw x9", "sw x7,0(x6) | lw x9");
+        assert_eq!(judged(&mp), Never, "{fence}");
+    }
+}
+
+#[test]
+fn what_no_model_covers_is_refused_by_name() {
+    let plain = "AArch64 t\n{ 0:X1=x; }\n P0 ;\n LDR W0,[X1] ;\nexists (0:X0=1)\n";
+    assert_eq!(judged(plain), Never);
+    for (from, to, words) in [
+        ("0:X1=x;", "[PTE(x)]=(valid:0); 0:X1=x;", "page tables, address translation and faults are not modelled"),
+        ("t\n", "t\nVariant=vmsa\n", "page tables"),
+        ("t\n", "t\nTTHM=P0:HD\n", "page tables"),
+        ("0:X0=1", "fault(P0,x)", "page tables"),
+        ("LDR W0,[X1]", "TLBI VMALLE1", "page tables"),
+        ("0:X1=x;", "0:X1=x:red;", "memory tagging is not modelled"),
+        ("0:X1=x;", "0:X1=P0:L0;", "expected a number or the name of a location"),
+        ("0:X1=x;", "0:X1=instr:\"NOP\";", "code as data"),
+    ] {
+        refused(&plain.replacen(from, to, 1), words);
+    }
+    // In a comment it is nothing.
+    assert_eq!(judged(&plain.replace("{ 0", "(* no PTE(x) here *)\n{ 0")), Never);
+}
