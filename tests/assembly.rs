@@ -8,7 +8,8 @@ use Verdict::{Always, Never, Sometimes};
 
 #[track_caller]
 fn outcome(text: &str) -> Outcome {
-    let (code, model) = isa::parse_assembly(&Source::new("t.litmus", text)).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let (code, model) =
+        isa::parse_assembly(&Source::new("t.litmus", text)).unwrap_or_else(|error| panic!("{error}\n{text}"));
     model::check(&code, model, Bounds::default()).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
@@ -153,11 +154,26 @@ fn tests_are_read_as_they_are_published() {
     // The names of the calling convention.
     let names = plain.replace("x5", "t0").replace("x7", "t2").replace("0:t2", "0:x7");
     assert_eq!(judged(&names), Always);
-    for (name, number) in [("ra", 1), ("sp", 2), ("t3", 28), ("t6", 31), ("s0", 8), ("fp", 8), ("s1", 9), ("s2", 18), ("s11", 27), ("a0", 10), ("a7", 17)] {
+    for (name, number) in [
+        ("ra", 1),
+        ("sp", 2),
+        ("t3", 28),
+        ("t6", 31),
+        ("s0", 8),
+        ("fp", 8),
+        ("s1", 9),
+        ("s2", 18),
+        ("s11", 27),
+        ("a0", 10),
+        ("a7", 17),
+    ] {
         let text = one("RISCV", "", &format!("li {name},3"), &format!("forall (0:x{number}=3)"));
         assert_eq!(judged(&text), Always, "{name}");
     }
-    assert_eq!(judged(&one("RISCV", "", "li t1,3; add t2,t1,zero; mv zero,t1; add t3,zero,t2", "forall (0:t3=3)")), Always);
+    assert_eq!(
+        judged(&one("RISCV", "", "li t1,3; add t2,t1,zero; mv zero,t1; add t3,zero,t2", "forall (0:t3=3)")),
+        Always
+    );
     for name in ["t7", "s12", "a8", "x32", "t01"] {
         refused(&one("RISCV", "", &format!("li {name},3"), "exists (0:x1=0)"), "is not a supported instruction");
     }

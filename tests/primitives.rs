@@ -84,7 +84,6 @@ fn events(program: &Program, target: Target) -> String {
                 if matches!(update.change, Change::IfEqual { .. }) && !update.until_done {
                     failed = Some([done.clone(), vec![event('R', update.failed)]].concat().join("; "));
                 }
-                done.extend(update.before.map(|tags| event('F', tags)));
                 done.extend([event('R', update.read), event('W', update.write)]);
                 done.extend(update.after.map(|tags| event('F', tags)));
             }

@@ -739,7 +739,8 @@ impl Assembler {
             self.mov(dst, operand, ty);
             Operand::Register(dst)
         };
-        let (left, right) = (keep(left, "flags.left"), keep(right, "flags.right"));
+        let operands = (left, right);
+        let (left, right) = (keep(operands.0, "flags.left"), keep(operands.1, "flags.right"));
         self.flags = Some((left, right, LONG));
         self.only_equality = false;
     }

@@ -62,7 +62,15 @@ pub fn check(code: &Code, model: Model, bounds: Bounds) -> Result<Outcome> {
     let asked = |state: &[Const]| code.condition.holds(state) == (code.quantifier != Quantifier::Forall);
     let mut origins = states.iter().filter(|(state, _)| asked(state)).map(|(_, thin_air)| *thin_air).peekable();
     let thin_air = origins.peek().is_some() && origins.all(|thin_air| thin_air);
-    Ok(Outcome { states: states.into_keys().collect(), verdict, looked_at, finishes, cuts_loops: search.cuts_loops(), data_race, thin_air })
+    Ok(Outcome {
+        states: states.into_keys().collect(),
+        verdict,
+        looked_at,
+        finishes,
+        cuts_loops: search.cuts_loops(),
+        data_race,
+        thin_air,
+    })
 }
 
 /// The states found so far.

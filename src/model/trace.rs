@@ -447,10 +447,8 @@ impl Runner<'_> {
                     let on = on_left.and(on_right);
                     state.control(on.on | on.picks, until);
                     let mut jumps = state.clone();
-                    if jumps.assume(*compare, left, right, *ty, true)? {
-                        if self.jump(&mut jumps, *target) {
-                            self.run(jumps)?;
-                        }
+                    if jumps.assume(*compare, left, right, *ty, true)? && self.jump(&mut jumps, *target) {
+                        self.run(jumps)?;
                     }
                     if !state.assume(*compare, left, right, *ty, false)? {
                         return Ok(());

@@ -292,9 +292,8 @@ fn arithmetic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()
                 _ => return None,
             };
             let (dst, ty) = sink(a, operands[0])?;
-            match (sets_flags, op) {
-                (true, Binary::Sub) => a.compare(left, right, ty),
-                _ => {}
+            if sets_flags && op == Binary::Sub {
+                a.compare(left, right, ty);
             }
             a.binary(op, dst, left, right, ty);
             if sets_flags && op != Binary::Sub {
