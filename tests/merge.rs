@@ -11,7 +11,8 @@ use predicates::str::contains;
 use serde_json::{Value, json};
 use wakerace::litmus::Verdict;
 use wakerace::publish::Publish as _;
-use wakerace::record::{self, AnyRecord, FormerMeaning, Merger, Record, RunRecord, ScenarioResult};
+use wakerace::record::{self, AnyRecord, FormerMeaning, Merger, Record, RunRecord, ScenarioResult, Warning};
+use wakerace::stats::Drift;
 use wakerace::verdict::VerdictSource;
 
 use common::small::{self, another, complete};
@@ -152,6 +153,17 @@ fn every_field_of_a_record_has_its_meaning_in_a_sum() {
     assert_eq!((part.elapsed_s, &part.host), (100.5, &b.host));
     assert!(extra.is_empty(), "what the field of another version means in a sum is not known");
     assert!(sum_of(&[&b, &a_third()]).interrupted && !sum_of(&[&small::run(), &a_third()]).interrupted);
+}
+
+#[test]
+fn a_sum_has_no_drift_and_no_warning_of_it() {
+    let mut a = small::run();
+    a.results[1].drift = Some(Drift { statistic: 0.9, p: 1e-12 });
+    complete(&mut a);
+    assert!(a.results[1].warnings.contains(&Warning::RateDrifted));
+    let sum = sum_of(&[&a, &other()]);
+    assert_eq!((sum.results[1].drift, sum.results[1].warnings.contains(&Warning::RateDrifted)), (None, false));
+    assert_eq!(record::problems(&sum), Vec::<String>::new());
 }
 
 fn a_third() -> Record {

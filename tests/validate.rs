@@ -266,6 +266,10 @@ fn every_field_has_a_range() {
                 |r| r["results"][1]["is_control"] = true.into(),
                 "results[1].is_control: is true; the record's other fields give false",
             ),
+            (
+                |r| r["results"][1]["warnings"] = json!([]),
+                "results[1].warnings: is absent; the record's other fields give",
+            ),
             (|r| r["results"][1]["question"] = "Why?".into(), "results[1].question: is \"Why?\"; its source gives"),
             (|r| r["results"][1]["in_batches_s"] = (-0.1).into(), "results[1].in_batches_s: is -0.1; "),
             (|r| r["results"][1]["in_batches_s"] = 2.6.into(), "results[1].in_batches_s: is 2.6; "),

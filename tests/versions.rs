@@ -37,7 +37,7 @@ fn as_v1(record: &Record) -> Value {
             rename(entry, "writers", "last_writers");
             rename(entry, "prefetched", "warm");
         }
-        for added in ["question", "is_control"] {
+        for added in ["question", "is_control", "warnings"] {
             result.as_object_mut().unwrap().remove(added);
         }
     }

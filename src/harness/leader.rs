@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::convert::{size, whole};
 use super::history::History;
+use super::measurement::Stop;
 use super::period::{AT_FIRST, LONGEST_PERIOD, PeriodControl, SHORTEST_PERIOD};
-use super::plan::{Adapt, Prefetch, RunPlan, Stop, delay};
+use super::plan::{Adapt, Prefetch, RunPlan, delay};
 use super::rendezvous::{Batch, Rendezvous};
 use crate::codegen::Pace;
 use crate::machine::Clock;

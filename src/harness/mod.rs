@@ -2,6 +2,16 @@
 //!
 //! Input: code, placement and plan ([`Job`], [`RunPlan`]). Output: a [`Measurement`] with its [`Tally`]. This
 //! module does not depend on the litmus text, on files or on JSON.
+//!
+//! What is not measured:
+//!
+//! * Which instructions overlapped. A thread's start is known (its skew and its tick), its course is not.
+//! * The state of a line's coherence. The last writer of each variable is known; whether its cache still has the
+//!   line is not. Evictions, prefetchers and the other hardware thread of a core are not seen.
+//! * Store buffers and speculation. Only final values are seen, so reordering without an effect on them is not.
+//! * The time that a hypervisor takes a virtual CPU away for less than [`STOLEN`](disturbance): such a batch counts.
+//! * The state of the machine: frequency, temperature, and, under a hypervisor, which physical CPU runs a thread.
+//! * Single instances in time. Counts are kept per batch, and gaps between races count instances and not time.
 
 #![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
@@ -16,6 +26,7 @@ mod history;
 mod initial;
 mod last_writers;
 mod leader;
+mod measurement;
 mod period;
 mod plan;
 mod rendezvous;
@@ -25,7 +36,8 @@ mod tally;
 
 pub use calibrate::{choose_group, choose_pace};
 pub use history::Block;
-pub use plan::{Adapt, Job, Limits, Measurement, Prefetch, RunPlan, Stop, default_batch};
+pub use measurement::{Measurement, Stop};
+pub use plan::{Adapt, Job, Limits, Prefetch, RunPlan, default_batch};
 pub use run::run;
 pub use stress::{Stress, StressKind};
 pub use tally::{LastWriterTally, OutcomeCounts, SkewTally, Tally, gap_histogram, matches, races};

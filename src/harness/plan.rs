@@ -1,16 +1,14 @@
-//! Input and output of a run: [`Job`], [`RunPlan`] and [`Measurement`].
+//! The input of a run: [`Job`] and [`RunPlan`].
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::history::Block;
-use super::tally::Tally;
 use crate::codegen::{Pace, ThreadCode};
 use crate::layout::Layout;
 use crate::machine::Clock;
 use crate::program::Program;
-use crate::units::{Nanos, Ticks};
+use crate::units::Ticks;
 
 /// What to run, and where.
 #[derive(Debug, Clone, Copy)]
@@ -120,54 +118,6 @@ pub struct Limits {
     pub iterations: Option<u64>,
     /// Number of races. The batch that reaches it is completed.
     pub races: Option<u64>,
-}
-
-/// Why a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    /// A limit was reached.
-    Limit,
-    /// The caller's interrupt flag was set.
-    Interrupted,
-}
-
-/// Result of a run.
-#[derive(Debug)]
-pub struct Measurement {
-    /// The counts.
-    pub tally: Tally,
-    /// Wall-clock time from the first batch to the last.
-    pub elapsed: Duration,
-    /// Time inside batches, a part of `elapsed`: from the tick at which the first thread starts to the end of
-    /// the last thread.
-    pub in_batches: Duration,
-    /// Period: the mean over all instances if it adapts. 0 for a free run.
-    pub period: Nanos,
-    /// Share of groups, over all threads, that started late because their thread was still busy with an earlier
-    /// group. 0 for a free run.
-    pub late: f64,
-    /// Time between the ends of the first and the last thread of a batch, corrected for the skew:
-    /// the mean over all counted batches that were not disturbed. In a free run this is how far
-    /// the threads drift apart in a batch.
-    pub end_spread: Nanos,
-    /// Number of instances in discarded batches, in which a thread lost its CPU.
-    pub discarded: u64,
-    /// Number of disturbed batches, including those that were kept because nearly all batches were disturbed.
-    pub disturbances: u64,
-    /// Number of instances in discarded batches after which a thread was on a CPU other than its own.
-    pub moved: u64,
-    /// The highest nice value that a thread was granted.
-    pub nice: i32,
-    /// Share of instances that raced, batch by batch, in order. If the run selects the best skews, it has only
-    /// batches at those skews. It has no batches from the time when other periods were being tried.
-    pub history: Vec<f32>,
-    /// Counts of the same batches in order, merged into blocks. All blocks have the same number of batches,
-    /// except that the last may have fewer.
-    pub blocks: Vec<Block>,
-    /// Time from the call until the first batch was counted.
-    pub first_outcome: Duration,
-    /// Why the run ended.
-    pub stop: Stop,
 }
 
 /// Number of memory regions of a paced run. Each batch uses one of them, at random. The address of a region

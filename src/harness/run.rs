@@ -25,7 +25,8 @@ use super::focus::focus;
 use super::initial::InitialState;
 use super::last_writers::LastWriters;
 use super::leader::{LASTS, Leader, RunTotals};
-use super::plan::{Job, Measurement, RunPlan};
+use super::measurement::Measurement;
+use super::plan::{Job, RunPlan};
 use super::rendezvous::{Broken, Rendezvous, Report};
 use super::tally::Tally;
 use crate::codegen::{Executable, Pace, SaveRecord, ThreadArgs, warm_step};
@@ -501,7 +502,8 @@ fn batches(
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::{Adapt, Limits, Prefetch, Stop};
+    use super::super::Stop;
+    use super::super::plan::{Adapt, Limits, Prefetch};
     use super::super::{choose_group, choose_pace};
     use super::*;
     use crate::arch::Arch;

@@ -1,13 +1,8 @@
 //! Explains in words how the rate depends on cache-line ownership: which thread last wrote each variable
 //! before an instance began, and whether the lines were then prefetched.
 
-use super::numbers::rate_with_interval;
-use crate::record::{LastWriterRecord, ScenarioResult};
-use crate::stats::interval;
+use crate::record::LastWriterRecord;
 
-/// A sentence is printed if the lower bound of the highest rate is more than this many times the upper bound
-/// of the lowest rate.
-const WORTH_SAYING: f64 = 4.0;
 /// The number of characters that fit into a line of a chart.
 const ROOM: usize = 52;
 
@@ -34,31 +29,6 @@ pub(super) fn writers_in_words(entry: &LastWriterRecord) -> String {
 /// Whether the lines were prefetched, in words.
 pub(super) fn prefetch_in_words(entry: &LastWriterRecord) -> &'static str {
     if entry.prefetched { "prefetched" } else { "not prefetched" }
-}
-
-/// A sentence with the entries where the race was most and least frequent, if the rates differ much
-/// ([`WORTH_SAYING`]).
-pub(super) fn warning(result: &ScenarioResult) -> Option<String> {
-    let known: Vec<_> = (result.last_writers.iter())
-        .filter_map(|entry| Some((entry, interval(entry.races, entry.iterations)?)))
-        .collect();
-    let (most, most_interval) = known.iter().max_by(|a, b| a.1.low.total_cmp(&b.1.low))?;
-    let (least, least_interval) = known.iter().min_by(|a, b| a.1.high.total_cmp(&b.1.high))?;
-    (most_interval.low > WORTH_SAYING * least_interval.high).then(|| {
-        let said = |entry: &LastWriterRecord, interval| {
-            let rate = rate_with_interval(Some(entry.rate()), Some(interval));
-            format!(
-                "{rate} where the last writers were {} (lines {})",
-                writers_in_words(entry),
-                prefetch_in_words(entry)
-            )
-        };
-        format!(
-            "the rate depends on which thread last wrote each variable: {}, but {}",
-            said(most, *most_interval),
-            said(least, *least_interval)
-        )
-    })
 }
 
 #[cfg(test)]

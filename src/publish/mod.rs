@@ -14,6 +14,7 @@ mod page;
 mod protocol;
 mod sums;
 mod table;
+mod warnings;
 mod window;
 mod zeros;
 

@@ -7,6 +7,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::numbers::{count, rate, rate_with_interval};
 use super::sums::{Sum, by_class};
+use super::warnings;
 use super::zeros::{doubt, place, rests_on, with_rates};
 use crate::machine::in_order;
 use crate::record::{Finding, Record, ScenarioResult};
@@ -112,60 +113,6 @@ fn least_sensitive(results: &[&ScenarioResult]) -> String {
     })
 }
 
-/// A warning is printed if more than this share of the iterations was discarded.
-const MUCH_DISCARDED: f64 = 0.03;
-
-/// A warning is printed if the number of iterations is more than this many times the number of effective
-/// iterations.
-const MUCH_SPREAD: f64 = 100.0;
-
-/// The warnings for a result whose rate needs explanation, in one sentence; `None` without warnings.
-pub(super) fn notes(result: &ScenarioResult) -> Option<String> {
-    let mut notes = Vec::new();
-    if let Some(drift) = result.drift.filter(|drift| drift.is_flagged()) {
-        let ends = result.ends().map_or(String::new(), |(first, last)| {
-            format!(": {} at the start, {} at the end", rate(first), rate(last))
-        });
-        // An f64 holds numbers down to about 1e-308, so a smaller p is not exact.
-        let p = if drift.p < 1e-300 { "p < 1e-300".to_owned() } else { format!("p = {:.0e}", drift.p) };
-        notes.push(format!("rate drifted{ends} (Kolmogorov-Smirnov {:.2}, {p})", drift.statistic));
-    }
-    if let Some(effective) = result.effective().filter(|effective| result.iterations as f64 > MUCH_SPREAD * effective) {
-        // At least one: a race that was seen is worth at least one iteration.
-        let effective = (effective.round().max(1.0)) as u64;
-        let over = if result.repeats.len() > 1 { "from repeat to repeat" } else { "during the run" };
-        notes.push(format!(
-            "the rate varied {over}, so the {} iterations determine it only as precisely as {} independent ones",
-            count(result.iterations),
-            count(effective)
-        ));
-    }
-    notes.extend(super::last_writers::warning(result));
-    let share = result.discarded as f64 / (result.discarded as f64 + result.iterations as f64).max(1.0);
-    if share > MUCH_DISCARDED {
-        notes.push(format!(
-            "{} of the iterations were discarded, because a thread lost its CPU during their batch; the machine is busy",
-            rate(share)
-        ));
-    }
-    if result.moved > 0 {
-        notes.push(format!(
-            "{} iterations were discarded, because a thread was moved off its CPU; something outside wakerace moves \
-             its threads",
-            count(result.moved)
-        ));
-    }
-    notes.extend(filtered(result.iterations, result.filtered));
-    (!notes.is_empty())
-        .then(|| format!("{} on CPUs {}: {}.", result.scenario, in_order(&result.placement.cpus), notes.join("; ")))
-}
-
-/// The note for a test whose filter excluded instances; `None` if it excluded none.
-pub(super) fn filtered(iterations: u64, filtered: u64) -> Option<String> {
-    (filtered > 0)
-        .then(|| format!("the test's filter excluded {} instances, and passed {}", count(filtered), count(iterations)))
-}
-
 /// What the table means, in sentences: forbidden outcomes, what the zeros mean on each placement, and
 /// warnings.
 pub fn summary(record: &Record) -> String {
@@ -247,7 +194,7 @@ pub fn summary(record: &Record) -> String {
     if silent_too > 0 {
         lines.push(format!("{silent_too} more placements: zeros there are inconclusive."));
     }
-    lines.extend(record.results.iter().filter_map(notes));
+    lines.extend(record.results.iter().filter_map(warnings::sentence));
     if record.host.emulated {
         lines.push(
             "Run under an emulator: this tests the build and the logic of wakerace. Neither the zeros nor the races here say \

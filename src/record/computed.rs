@@ -4,7 +4,7 @@
 use super::ScenarioResult;
 use crate::stats::{reproducibility, share};
 
-/// Computes every number of a result that follows from its counts.
+/// Computes every field of a result that follows from its counts and from `drift`, apart from its finding.
 pub fn compute(result: &mut ScenarioResult) {
     let ScenarioResult { races, iterations, matches, elapsed_s, .. } = *result;
     result.iterations_per_s = per_second(iterations, elapsed_s);
@@ -14,6 +14,7 @@ pub fn compute(result: &mut ScenarioResult) {
     result.rate_per_match = matches.and_then(|matches| share(races, matches));
     result.interval_per_match = result.interval_of_rate_per_match();
     result.reproducibility = (races > 0).then(|| reproducibility(races));
+    result.warnings = result.current_warnings();
 }
 
 /// A count divided by a time in seconds; 0 if the time is 0.

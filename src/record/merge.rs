@@ -107,12 +107,12 @@ impl Merger {
 /// Computes every number of a sum that follows from its counts. `gaps` is the sum of the histograms of the
 /// parts.
 fn finish(result: &mut ScenarioResult, gaps: Option<&Histogram<u64>>) {
+    // Drift needs the rate of each batch in time, and the records of the parts do not have it.
+    result.drift = None;
     compute(result);
     if let Some(gaps) = gaps {
         result.gaps = Gaps::of(&result.gaps.unit, gaps);
     }
-    // Drift needs the rate of each batch in time, and the records of the parts do not have it.
-    result.drift = None;
     settle(result);
 }
 
@@ -342,6 +342,7 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         reproducibility: a.reproducibility,
         gaps: a.gaps,
         finding: a.finding,
+        warnings: a.warnings,
         // This version does not know how to add a field of another version.
         extra: BTreeMap::new(),
     })

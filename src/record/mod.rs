@@ -17,6 +17,7 @@ mod read;
 mod save;
 mod spread;
 mod validate;
+mod warnings;
 
 use std::collections::BTreeMap;
 
@@ -43,6 +44,7 @@ pub use read::{AnyRecord, read, read_file, read_valid};
 pub use save::{cpu_slug, default_path};
 pub use spread::CountRecord;
 pub use validate::{histogram, problems, protocol_problems};
+pub use warnings::Warning;
 
 /// The version of the format that this program writes, of both kinds of records.
 pub const VERSION: u32 = 2;
@@ -314,6 +316,9 @@ pub struct ScenarioResult {
     pub evidence: Option<Evidence>,
     /// The finding.
     pub finding: Finding,
+    /// Warnings about the rate. They follow from the other fields.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
     /// Fields that have the meaning of an earlier version of the format. Only in results that an earlier version
     /// wrote.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -54,7 +54,8 @@ pub(super) fn allowed(result: &ScenarioResult, architecture: &str) -> String {
 
 /// What a result means, with its warnings.
 pub(super) fn sentence(sum: &Sum<'_>) -> String {
-    let notes: Vec<String> = sum.results.iter().filter_map(|result| crate::publish::table::notes(result)).collect();
+    let notes: Vec<String> =
+        sum.results.iter().filter_map(|result| crate::publish::warnings::sentence(result)).collect();
     let notes = if notes.is_empty() { String::new() } else { format!(" {}", notes.join(" ")) };
     // A number and its unit stay on one line: the space before % becomes a no-break space.
     (breakable(sum) + &notes).replace(" %", "\u{a0}%")

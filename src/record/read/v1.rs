@@ -9,6 +9,7 @@
 //! * Programs that did not measure the end spread wrote 0 for it, or nothing.
 //! * Some programs wrote a prefetch setting for free runs, which have none.
 //! * No program wrote whether a test is a control, and its question. Both follow from the source.
+//! * No program wrote warnings. They follow from the other fields.
 
 use serde::Deserialize;
 
@@ -49,6 +50,7 @@ pub(super) fn run(name: &str, text: &str) -> Result<Record> {
         if counted.filtered.is_none() && test.may_have_a_filter() {
             result.former_meanings.push(FormerMeaning::FilteredAreIterations);
         }
+        result.warnings = result.current_warnings();
         result.pace.end_spread_ns.take_if(|ns| *ns == 0.0);
         if result.pace.mode == "free" {
             result.pace.prefetch = Prefetch::Off;

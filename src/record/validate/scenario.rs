@@ -161,6 +161,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         controls_fired: _,
         evidence,
         finding: _,
+        warnings: _,
         former_meanings: _, // only an earlier version's reader adds one
         extra: _,
     } = result;

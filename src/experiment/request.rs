@@ -1,0 +1,123 @@
+//! What to run: a scenario, a placement, and the settings that can be decided before it runs.
+
+use crate::catalogue::Scenario;
+use crate::codegen::{Pace, Target, ThreadCode};
+use crate::error::Result;
+use crate::harness::{Limits, Prefetch, StressKind};
+use crate::isa;
+use crate::layout::{Layout, LayoutKind};
+use crate::machine::{Clock, Placement};
+use crate::units::Ticks;
+use crate::verdict::Expectation;
+
+/// A scenario with all settings that can be decided before it runs.
+#[derive(Debug, Clone)]
+pub struct Experiment<'a> {
+    /// The scenario.
+    pub scenario: &'a Scenario,
+    /// The CPUs it runs on.
+    pub placement: Placement,
+    /// Placement of its variables in memory.
+    pub layout: Layout,
+    /// How it is run.
+    pub choice: Choice,
+    /// Settings that all experiments of a run share.
+    pub common: Common,
+    /// The expected verdicts on this architecture, shown beside the measurement.
+    pub expectation: Expectation,
+    /// Machine code for the chosen pace, one function per thread.
+    pub code: Vec<ThreadCode>,
+}
+
+/// Settings that all experiments of a run share.
+#[derive(Debug, Clone, Copy)]
+pub struct Common {
+    /// Target that code is emitted for.
+    pub target: Target,
+    /// The host's clock.
+    pub clock: Clock,
+    /// Distance in bytes at which variables share no line and do not disturb each other.
+    pub line: usize,
+    /// Seed for the order of the skews.
+    pub seed: u64,
+    /// When each experiment ends.
+    pub limits: Limits,
+    /// The nice value that threads request.
+    pub nice: i32,
+    /// Whether all skews are used equally often to the end.
+    pub window: bool,
+    /// Whether experiments of the same scenario may run at the same time on other CPUs.
+    pub side_by_side: bool,
+}
+
+/// Maximum number of instances per tick.
+pub const LARGEST_GROUP: usize = 4096;
+/// Maximum number of instances per batch. 2^20 padded instances of six variables take 768 MiB.
+pub const LARGEST_BATCH: usize = 1 << 20;
+
+/// How one scenario is run on one placement.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// Free-running or paced.
+    pub pace: PaceChoice,
+    /// How variables are placed in memory.
+    pub layout: LayoutKind,
+    /// Instances per batch, if the user gives a number.
+    pub batch: Option<usize>,
+    /// Instances per tick; if absent, calibration chooses the number.
+    pub group: Option<usize>,
+    /// Whether the lines of a group are prefetched before its tick.
+    pub prefetch: Prefetch,
+    /// Load on the memory system beside the experiment, if any.
+    pub stress: Option<StressKind>,
+    /// Name of the profile that the settings come from, if any.
+    pub profile: Option<String>,
+}
+
+impl<'a> Experiment<'a> {
+    /// Prepares an experiment. Emits the code, so that a scenario that cannot be emitted is reported before
+    /// anything runs.
+    ///
+    /// # Errors
+    /// If the layout does not fit, or if the code cannot be emitted.
+    pub fn new(
+        scenario: &'a Scenario,
+        placement: Placement,
+        choice: Choice,
+        expectation: Expectation,
+        common: &Common,
+    ) -> Result<Experiment<'a>> {
+        let layout = Layout::for_batch(choice.layout, &scenario.program, common.line, choice.batch)?;
+        let code = isa::emit(common.target, &scenario.program, &layout, choice.pace.kind())?;
+        Ok(Experiment { scenario, placement, layout, choice, common: *common, expectation, code })
+    }
+}
+
+/// How an experiment is paced.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PaceChoice {
+    /// Free-running: as fast as possible.
+    Free {
+        /// Whether the user asked for it.
+        given: bool,
+    },
+    /// Paced: each group starts at a tick of the clock.
+    Paced {
+        /// Whether the user asked for it.
+        given: bool,
+        /// Period; if absent, calibration chooses it.
+        period: Option<Ticks>,
+        /// Skews; if absent, a sweep about as wide to either side as one instance takes.
+        skews: Option<Vec<Ticks>>,
+    },
+}
+
+impl PaceChoice {
+    /// The pace that the code is emitted for.
+    pub fn kind(&self) -> Pace {
+        match self {
+            PaceChoice::Free { .. } => Pace::Free,
+            PaceChoice::Paced { .. } => Pace::Paced,
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Makes a result of what was measured.
+
+use std::collections::BTreeMap;
+
+use super::request::{Common, Experiment, PaceChoice};
+use crate::catalogue;
+use crate::codegen::{self, Pace};
+use crate::error::Result;
+use crate::harness::{self, LastWriterTally, Measurement, OutcomeCounts, RunPlan, SkewTally, Stop};
+use crate::machine::Clock;
+use crate::program::{Const, Program};
+use crate::record::{
+    CountRecord, Evidence, FinalValue, Finding, Gaps, LastWriterRecord, LayoutRecord, OutcomeRecord, PaceRecord,
+    PlacementRecord, ScenarioResult, SkewRecord, compute,
+};
+use crate::stats::drift;
+
+/// Result of an experiment.
+#[derive(Debug)]
+pub struct Finished {
+    /// The result. Its finding is not decided yet.
+    pub result: ScenarioResult,
+    /// Why the run ended.
+    pub stop: Stop,
+}
+
+/// The result of an experiment that ran by `plan`. What was measured before the run is not in it yet.
+///
+/// # Errors
+/// If the code cannot be disassembled.
+pub(super) fn result(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &Measurement) -> Result<ScenarioResult> {
+    let Experiment { scenario, placement, layout, code, common: Common { target, clock, .. }, .. } = experiment;
+    let program = &scenario.program;
+    let outcomes = measurement.tally.outcomes();
+    let iterations = measurement.tally.iterations;
+    let races = harness::races(program, &outcomes);
+    let matches = harness::matches(program, &outcomes);
+    let mut listing = String::new();
+    for (number, (thread, code)) in program.threads.iter().zip(code).enumerate() {
+        listing.push_str(&format!("P{number}\n{}", codegen::listing(program, thread, code)?));
+    }
+    let needs = experiment.expectation.needs.as_ref();
+    let needs = needs.map(|needs| needs.iter().map(|set| set.iter().copied().collect()).collect());
+    let mut result = ScenarioResult {
+        scenario: scenario.name.clone(),
+        group: scenario.group.clone(),
+        question: scenario.test.header.summary(),
+        is_control: catalogue::is_control(&scenario.name, &scenario.sha256, target.arch),
+        source_sha256: scenario.sha256.clone(),
+        code_sha256: codegen::hash(code),
+        source: scenario.test.source.text().to_owned(),
+        listing,
+        condition: program.condition_text(),
+        match_event: program.match_event.as_ref().map(|event| program.prop(event)),
+        placement: PlacementRecord { cpus: placement.cpus.clone(), class: placement.class },
+        pace: pace(experiment, plan, measurement),
+        layout: LayoutRecord { kind: layout.kind.to_string(), line_bytes: layout.line, stride_bytes: layout.stride },
+        batch: plan.batch,
+        seed: plan.seed,
+        atomics: target.arch.has_two_atomics().then(|| target.atomics.to_string()),
+        iterations,
+        filtered: measurement.tally.filtered,
+        elapsed_s: measurement.elapsed.as_secs_f64(),
+        in_batches_s: measurement.in_batches.as_secs_f64(),
+        iterations_per_s: 0.0,
+        outcomes: outcomes.iter().map(|(row, count)| outcome(program, row, *count)).collect(),
+        displayed: program.displayed.iter().map(|&column| program.column_name(column)).collect(),
+        matches,
+        races,
+        rate: None,
+        interval: None,
+        rate_per_match: None,
+        interval_per_match: None,
+        effective_iterations: None,
+        reproducibility: None,
+        drift: if races > 0 { drift(&measurement.history) } else { None },
+        sensitivity: None,
+        discarded: measurement.discarded,
+        disturbances: measurement.disturbances,
+        moved: measurement.moved,
+        line_transfer_ns: None,
+        counters: Vec::new(),
+        nice: measurement.nice,
+        stress: experiment.choice.stress.map(|kind| kind.to_string()),
+        skews: measurement.tally.skews.iter().map(|tally| skew(program, *clock, tally, &outcomes)).collect(),
+        last_writers: (measurement.tally.last_writers.iter())
+            .filter(|tally| tally.iterations > 0)
+            .map(|tally| last_writers(program, tally))
+            .collect(),
+        blocks: (measurement.blocks.iter())
+            .map(|&harness::Block { iterations, races }| CountRecord { iterations, races, matches: None })
+            .collect(),
+        repeats: Vec::new(),
+        gaps: Gaps::new(&measurement.tally.gaps),
+        expected: experiment.expectation.race,
+        expected_from: experiment.expectation.source,
+        lkmm: experiment.expectation.lkmm,
+        controls_fired: Vec::new(),
+        evidence: Some(Evidence { needs, ..Evidence::default() }),
+        finding: Finding::Inconclusive,
+        warnings: Vec::new(),
+        former_meanings: Vec::new(),
+        extra: BTreeMap::new(),
+    };
+    compute(&mut result);
+    Ok(result)
+}
+
+fn pace(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &Measurement) -> PaceRecord {
+    let Experiment { choice, common: Common { clock, .. }, .. } = experiment;
+    let (given, given_period, given_skews) = match &choice.pace {
+        PaceChoice::Free { given } => (*given, None, false),
+        PaceChoice::Paced { given, period, skews } => (*given, *period, skews.is_some()),
+    };
+    let paced = plan.pace == Pace::Paced;
+    PaceRecord {
+        mode: if paced { "paced" } else { "free" }.to_owned(),
+        chosen: if given { "given" } else { "auto" }.to_owned(),
+        period_ticks: paced.then(|| clock.ticks(measurement.period).unsigned()),
+        period_ns: paced.then_some(measurement.period.0),
+        given_period_ns: given_period.map(|period| clock.nanos(period).0),
+        given_skews,
+        profile: choice.profile.clone(),
+        group: plan.group,
+        given_group: choice.group.is_some(),
+        prefetch: plan.prefetch,
+        focused: plan.focus,
+        end_spread_ns: Some(measurement.end_spread.0),
+        late: paced.then_some(measurement.late),
+    }
+}
+
+/// The counts at one skew. `outcomes` gives the order of the outcomes.
+fn skew(program: &Program, clock: Clock, tally: &SkewTally, outcomes: &OutcomeCounts) -> SkewRecord {
+    SkewRecord {
+        skew_ns: clock.nanos(tally.skew).0,
+        iterations: tally.iterations(),
+        matches: harness::matches(program, &tally.outcomes),
+        races: harness::races(program, &tally.outcomes),
+        outcomes: outcomes.keys().map(|row| tally.outcomes.get(row).copied().unwrap_or(0)).collect(),
+    }
+}
+
+fn last_writers(program: &Program, tally: &LastWriterTally) -> LastWriterRecord {
+    let named = program.locations.iter().zip(&tally.writers);
+    LastWriterRecord {
+        prefetched: tally.prefetched,
+        writers: named
+            .filter_map(|(location, thread)| thread.map(|thread| (location.name.clone(), format!("P{thread}"))))
+            .collect(),
+        iterations: tally.iterations,
+        races: tally.races,
+    }
+}
+
+fn outcome(program: &Program, row: &[Const], count: u64) -> OutcomeRecord {
+    let values: BTreeMap<String, FinalValue> = row
+        .iter()
+        .enumerate()
+        .map(|(column, value)| {
+            let value = match *value {
+                Const::Int(value) => FinalValue::Int(value),
+                Const::Address(_) => FinalValue::Address(program.constant(*value)),
+            };
+            (program.column_name(column), value)
+        })
+        .collect();
+    OutcomeRecord { values, count, satisfies: program.is_race(row) }
+}

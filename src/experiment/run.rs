@@ -1,0 +1,318 @@
+//! Runs an experiment: measures the counters and the line transfer, calibrates the pace, and measures.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::request::{Choice, Experiment, PaceChoice};
+use super::result::{Finished, result};
+use crate::codegen::Pace;
+use crate::error::{Error, Result};
+use crate::harness::{self, Adapt, Job, Prefetch, RunPlan, Tally};
+use crate::machine::{self, Clock, Counters};
+use crate::units::{Nanos, Ticks};
+
+/// Number of skews in a sweep. It is odd, so that 0 is one of them. It is large enough that no window falls
+/// between two skews: the narrowest window seen is 25 ns wide, which is a twentieth of the widest sweep.
+const SWEEP_POINTS: i64 = 49;
+/// The narrowest and the widest default sweep to either side. The widest covers a cache-line
+/// transfer between two sockets.
+const SWEEP: [Nanos; 2] = [Nanos(60.0), Nanos(240.0)];
+
+/// Only runs of at least this length measure the cache-line transfer latency first.
+const LONG: Duration = Duration::from_secs(1);
+/// First period if nothing was measured: a few cache-line transfers on any CPU.
+const GUESS: Nanos = Nanos(300.0);
+
+/// Runs an experiment. Calls `watch` with the counts a few times per second.
+///
+/// If wakerace chose a paced run itself and the clock counters of the CPUs do not run alike, the experiment
+/// runs free instead.
+///
+/// # Errors
+/// As [`harness::run`]. Also if the user asked for a paced run and the counters of these CPUs do not allow it.
+pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMut(&Tally)) -> Result<Finished> {
+    run_until(experiment, interrupt, interrupt, watch)
+}
+
+/// As [`run`], but with two flags: `enough` ends the measured run, and `interrupt` ends the calibration before
+/// it.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_until(
+    experiment: &Experiment<'_>,
+    interrupt: &AtomicBool,
+    enough: &AtomicBool,
+    watch: impl FnMut(&Tally),
+) -> Result<Finished> {
+    let counters = if interrupt.load(Ordering::Relaxed) { Vec::new() } else { counters(experiment)? };
+    match free_fallback(experiment, &counters)? {
+        Some(free) => run_with(&free, &counters, interrupt, enough, watch),
+        None => run_with(experiment, &counters, interrupt, enough, watch),
+    }
+}
+
+/// Measures how far the counter of each thread's CPU is ahead of P0's. Empty if threads share a CPU.
+fn counters(experiment: &Experiment<'_>) -> Result<Vec<Counters>> {
+    let cpus = &experiment.placement.cpus;
+    let Some((&first, others)) = cpus.split_first() else { return Ok(Vec::new()) };
+    if cpus.iter().collect::<HashSet<_>>().len() < cpus.len() {
+        return Ok(Vec::new());
+    }
+    others.iter().map(|&cpu| machine::counters(first, cpu, experiment.common.clock)).collect()
+}
+
+/// The free-running experiment to run if the counters make paced starts meaningless; `None` if they do not.
+fn free_fallback<'a>(experiment: &Experiment<'a>, counters: &[Counters]) -> Result<Option<Experiment<'a>>> {
+    let PaceChoice::Paced { given, period, skews } = &experiment.choice.pace else { return Ok(None) };
+    let Some(at) = counters.iter().position(|counters| counters.contradict()) else { return Ok(None) };
+    let Experiment { scenario, placement, choice, common, expectation, .. } = experiment;
+    if *given || period.is_some() || skews.is_some() || common.window {
+        let (first, other) = (placement.cpus[0], placement.cpus[at + 1]);
+        let problem = counters[at].record(other, common.clock).problem.unwrap_or_default();
+        return Err(Error::Host(format!(
+            "{}: threads on CPUs {first} and {other} cannot be paced: {problem}. Without --pace paced, --period, --skew and --window, \
+             instances run free",
+            scenario.name
+        )));
+    }
+    let choice = Choice { pace: PaceChoice::Free { given: false }, group: None, profile: None, ..choice.clone() };
+    Experiment::new(scenario, placement.clone(), choice, expectation.clone(), common).map(Some)
+}
+
+fn run_with(
+    experiment: &Experiment<'_>,
+    counters: &[Counters],
+    interrupt: &AtomicBool,
+    enough: &AtomicBool,
+    watch: impl FnMut(&Tally),
+) -> Result<Finished> {
+    let Experiment { scenario, layout, placement, code, common, .. } = experiment;
+    let job = Job { program: &scenario.program, layout, code, cpus: &placement.cpus, clock: common.clock };
+    let mut plan = settings(experiment, counters);
+    calibrate(experiment, job, &mut plan, interrupt)?;
+    let line_transfer = if interrupt.load(Ordering::Relaxed) { None } else { line_transfer(experiment)? };
+    let stress = experiment.choice.stress.map(|kind| harness::Stress::begin(kind, job.cpus)).transpose()?;
+    let measurement = harness::run(job, &plan, enough, watch)?;
+    drop(stress);
+    let mut result = result(experiment, &plan, &measurement)?;
+    result.line_transfer_ns = line_transfer.map(|Nanos(ns)| ns);
+    let others = placement.cpus.iter().skip(1);
+    result.counters = counters.iter().zip(others).map(|(counters, &cpu)| counters.record(cpu, common.clock)).collect();
+    Ok(Finished { result, stop: measurement.stop })
+}
+
+/// The plan of a run without calibration: the settings that were chosen before, and the corrections of the
+/// starts.
+fn settings(experiment: &Experiment<'_>, counters: &[Counters]) -> RunPlan {
+    let Experiment { choice, common, layout, .. } = experiment;
+    let pace = choice.pace.kind();
+    RunPlan {
+        pace,
+        period: Ticks(0),
+        group: choice.group.unwrap_or(1),
+        // Only a thread that waits for a tick has time to prefetch.
+        prefetch: if pace == Pace::Paced { choice.prefetch } else { Prefetch::Off },
+        focus: false,
+        nice: common.nice,
+        adapt: Adapt::Never,
+        skews: vec![Ticks(0)],
+        counter_offsets: std::iter::once(Ticks(0))
+            .chain(counters.iter().map(|counters| counters.correction()))
+            .collect(),
+        batch: choice.batch.unwrap_or_else(|| harness::default_batch(layout, pace)),
+        seed: experiment.common.seed,
+        limits: common.limits,
+    }
+}
+
+/// Chooses the group, the period and the skews of a paced run, where the user gave none.
+fn calibrate(experiment: &Experiment<'_>, job: Job<'_>, plan: &mut RunPlan, interrupt: &AtomicBool) -> Result<()> {
+    let Experiment { choice, common, .. } = experiment;
+    let PaceChoice::Paced { period, skews, .. } = &choice.pace else { return Ok(()) };
+    let free_to_choose = choice.group.is_none() && period.is_none() && skews.is_none() && !common.window;
+    let measured = if common.limits.races.is_some() && period.is_none() {
+        // With a limit on races the calibration is skipped: the first races come sooner without it, although a
+        // calibrated period would give more of them later.
+        common.clock.ticks(GUESS)
+    } else if free_to_choose {
+        harness::choose_group(job, plan, interrupt)?;
+        plan.period
+    } else if period.is_none() || skews.is_none() {
+        harness::choose_pace(job, plan, interrupt)?
+    } else {
+        Ticks(0)
+    };
+    plan.period = period.unwrap_or(measured);
+    if period.is_none() {
+        plan.adapt = Adapt::Races;
+    }
+    plan.focus = skews.is_none() && !common.window;
+    plan.skews = skews.clone().unwrap_or_else(|| sweep(common.clock, measured));
+    Ok(())
+}
+
+/// Runs experiments at the same time. No two of them may share a CPU. `watch` gets the counts of the first one.
+///
+/// Each ends by itself, and the result of each is returned even if another one fails. If one cannot be started,
+/// none runs.
+pub fn run_side_by_side(
+    experiments: &[&Experiment<'_>],
+    interrupt: &AtomicBool,
+    watch: impl FnMut(&Tally),
+) -> Vec<Result<Finished>> {
+    let Some((first, others)) = experiments.split_first() else { return Vec::new() };
+    std::thread::scope(|scope| {
+        // No experiment begins before all threads are started. If one cannot be started, the gates are dropped
+        // when this function returns, and the waiting threads end.
+        let mut gates = Vec::new();
+        let others = others.iter().map(|experiment| {
+            let (open, gate) = std::sync::mpsc::channel::<()>();
+            gates.push(open);
+            machine::start(scope, "pair", move || match gate.recv() {
+                Ok(()) => run(experiment, interrupt, |_| ()),
+                Err(_) => Err(Error::Internal("the result of a run that did not start was used".to_owned())),
+            })
+        });
+        let others = match others.collect::<Result<Vec<_>>>() {
+            Ok(others) => others,
+            Err(error) => return vec![Err(error)],
+        };
+        for gate in gates {
+            // The send fails only if the thread has panicked, which the join below reports.
+            let _ = gate.send(());
+        }
+        let mut finished = vec![run(first, interrupt, watch)];
+        for other in others {
+            let panicked = || Err(Error::Internal("the thread of an experiment panicked".to_owned()));
+            finished.push(other.join().unwrap_or_else(|_| panicked()));
+        }
+        finished
+    })
+}
+
+/// Cache-line transfer latency between the first two CPUs; measured only in runs of at least 1 s
+/// ([`LONG`]).
+fn line_transfer(experiment: &Experiment<'_>) -> Result<Option<Nanos>> {
+    let long = experiment.common.limits.duration.is_some_and(|limit| limit >= LONG);
+    match experiment.placement.cpus[..] {
+        [a, b, ..] if long && a != b => machine::line_transfer(a, b, experiment.common.clock, 5).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// A sweep that is about as wide to either side as one instance takes.
+fn sweep(clock: Clock, instance: Ticks) -> Vec<Ticks> {
+    let [narrowest, widest] = SWEEP;
+    let Nanos(width) = clock.nanos(instance);
+    let width = width.clamp(narrowest.0, widest.0);
+    let half = SWEEP_POINTS / 2;
+    let mut skews: Vec<Ticks> =
+        (-half..=half).map(|step| clock.ticks(Nanos(width * step as f64 / half as f64))).collect();
+    skews.dedup();
+    skews
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::request::Common;
+    use super::*;
+    use crate::catalogue::Scenario;
+    use crate::codegen::{self, Target};
+    use crate::harness::Limits;
+    use crate::isa;
+    use crate::layout::LayoutKind;
+    use crate::machine::{Class, Placement};
+
+    /// An experiment on CPUs that this host may not have.
+    fn experiment(scenario: &Scenario, pace: PaceChoice) -> Experiment<'_> {
+        let target = Target { arch: crate::arch::Arch::host().unwrap(), atomics: codegen::Atomics::of_host() };
+        let common = Common {
+            target,
+            clock: Clock { frequency_hz: 1e9, resolution_ticks: 1, read_ticks: 20 },
+            line: 128,
+            seed: 1,
+            limits: Limits::default(),
+            nice: 0,
+            window: false,
+            side_by_side: false,
+        };
+        let choice = Choice {
+            pace,
+            layout: LayoutKind::Padded,
+            batch: None,
+            group: None,
+            prefetch: Prefetch::Off,
+            stress: None,
+            profile: Some("a profile".to_owned()),
+        };
+        let expectation = crate::verdict::expectation(scenario, target.arch, target.atomics).unwrap();
+        let placement = Placement { cpus: vec![4, 7], class: Class::Core };
+        Experiment::new(scenario, placement, choice, expectation, &common).unwrap()
+    }
+
+    #[test]
+    fn counters_that_do_not_run_alike_pace_nothing() {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let paced = |given, period, skews| experiment(&scenario, PaceChoice::Paced { given, period, skews });
+        let apart = [Counters::Contradiction(Ticks(70))];
+        let free = free_fallback(&paced(false, None, None), &apart).unwrap().unwrap();
+        assert_eq!(free.choice.pace, PaceChoice::Free { given: false });
+        assert_eq!(free.choice.profile, None);
+        // The code is that of a free run.
+        let emitted = isa::emit(free.common.target, &scenario.program, &free.layout, Pace::Free).unwrap();
+        assert_eq!(codegen::hash(&free.code), codegen::hash(&emitted));
+        for asked in
+            [paced(true, None, None), paced(false, Some(Ticks(100)), None), paced(false, None, Some(vec![Ticks(0)]))]
+        {
+            let error = free_fallback(&asked, &apart).unwrap_err().to_string();
+            assert!(
+                error.contains("CPUs 4 and 7") && error.contains("by 70 ns") && error.contains("--pace"),
+                "{error}"
+            );
+        }
+        for fine in [Counters::Within(Ticks(-5), Ticks(9)), Counters::Within(Ticks(100), Ticks(200)), Counters::Untold]
+        {
+            assert!(free_fallback(&paced(true, None, None), &[fine]).unwrap().is_none(), "{fine:?}");
+        }
+        let free = experiment(&scenario, PaceChoice::Free { given: true });
+        assert!(free_fallback(&free, &apart).unwrap().is_none());
+    }
+
+    #[test]
+    fn starts_are_corrected_by_what_was_measured_and_it_is_recorded() {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let clock = Clock::calibrate();
+        let period = Some(clock.ticks(Nanos(1000.0)));
+        let mut experiment =
+            experiment(&scenario, PaceChoice::Paced { given: true, period, skews: Some(vec![Ticks(0)]) });
+        let allowed = machine::allowed_cpus().unwrap();
+        experiment.placement.cpus = vec![allowed[0], allowed[1 % allowed.len()]];
+        experiment.common.clock = clock;
+        experiment.common.limits = Limits { iterations: Some(5), ..Limits::default() };
+        experiment.choice.batch = Some(1);
+        // In fact the counters agree. With this false correction P1 starts later by the same time, in every
+        // batch.
+        let offset = clock.ticks(Nanos(20e6));
+        let flag = AtomicBool::new(false);
+        let finished = run_with(&experiment, &[Counters::Within(offset, offset)], &flag, &flag, |_| ()).unwrap();
+        assert!(finished.result.elapsed_s > 5.0 * 0.018, "{} s", finished.result.elapsed_s);
+        let [offset] = &finished.result.counters[..] else { panic!("{:?}", finished.result.counters) };
+        assert_eq!((offset.cpu, offset.corrected), (experiment.placement.cpus[1], true));
+        assert!((offset.offset_ns.unwrap() - 20e6).abs() < 10.0, "{offset:?}");
+        assert_eq!(finished.result.skews[0].skew_ns, 0.0);
+    }
+
+    #[test]
+    fn counters_are_measured_between_different_cpus_alone() {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let mut experiment = experiment(&scenario, PaceChoice::Free { given: true });
+        experiment.common.clock = Clock::calibrate();
+        let allowed = machine::allowed_cpus().unwrap();
+        experiment.placement.cpus = vec![allowed[0]; 2];
+        assert_eq!(counters(&experiment).unwrap(), []);
+        experiment.placement.cpus = vec![allowed[0], 1_000_000];
+        assert!(counters(&experiment).unwrap_err().to_string().contains("1000000"));
+    }
+}

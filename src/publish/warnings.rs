@@ -1,0 +1,157 @@
+//! The words of warnings. Table, Markdown and page take them from here; a record has the warnings' names.
+
+use super::last_writers::{prefetch_in_words, writers_in_words};
+use super::numbers::{count, rate, rate_with_interval};
+use crate::machine::in_order;
+use crate::record::{LastWriterRecord, ScenarioResult, Warning};
+use crate::stats::Interval;
+
+/// The warnings for a result, in one sentence; `None` without warnings.
+pub(super) fn sentence(result: &ScenarioResult) -> Option<String> {
+    let warnings: Vec<String> = result.warnings.iter().filter_map(|warning| words(*warning, result)).collect();
+    (!warnings.is_empty())
+        .then(|| format!("{} on CPUs {}: {}.", result.scenario, in_order(&result.placement.cpus), warnings.join("; ")))
+}
+
+/// A warning as a clause. `None` if the result lacks the numbers for it, which no valid record does.
+fn words(warning: Warning, result: &ScenarioResult) -> Option<String> {
+    Some(match warning {
+        Warning::RateDrifted => drifted(result)?,
+        Warning::RateVaried => {
+            // At least one: a race that was seen is worth at least one iteration.
+            let effective = result.effective()?.round().max(1.0) as u64;
+            let over = if result.repeats.len() > 1 { "from repeat to repeat" } else { "during the run" };
+            format!(
+                "the rate varied {over}, so the {} iterations determine it only as precisely as {} independent ones",
+                count(result.iterations),
+                count(effective)
+            )
+        }
+        Warning::RateByLastWriters => by_last_writers(result)?,
+        Warning::Discarded => format!(
+            "{} of the iterations were discarded, because a thread lost its CPU during their batch; the machine is busy",
+            rate(result.discarded_share())
+        ),
+        Warning::Moved => format!(
+            "{} iterations were discarded, because a thread was moved off its CPU; something outside wakerace moves \
+             its threads",
+            count(result.moved)
+        ),
+        Warning::Filtered => format!(
+            "the test's filter excluded {} instances, and passed {}",
+            count(result.filtered),
+            count(result.iterations)
+        ),
+    })
+}
+
+fn drifted(result: &ScenarioResult) -> Option<String> {
+    let drift = result.drift?;
+    let ends = result
+        .ends()
+        .map_or(String::new(), |(first, last)| format!(": {} at the start, {} at the end", rate(first), rate(last)));
+    // An f64 holds numbers down to about 1e-308, so a smaller p is not exact.
+    let p = if drift.p < 1e-300 { "p < 1e-300".to_owned() } else { format!("p = {:.0e}", drift.p) };
+    Some(format!("rate drifted{ends} (Kolmogorov-Smirnov {:.2}, {p})", drift.statistic))
+}
+
+fn by_last_writers(result: &ScenarioResult) -> Option<String> {
+    let said = |(entry, interval): (&LastWriterRecord, Interval)| {
+        let rate = rate_with_interval(Some(entry.rate()), Some(interval));
+        format!("{rate} where the last writers were {} (lines {})", writers_in_words(entry), prefetch_in_words(entry))
+    };
+    let [most, least] = result.extreme_last_writers()?.map(said);
+    Some(format!("the rate depends on which thread last wrote each variable: {most}, but {least}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{AnyRecord, CountRecord, compute, read_file};
+    use crate::stats::Drift;
+
+    /// The first result of a shipped record, without anything that gives a warning.
+    fn calm() -> ScenarioResult {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-25T174425Z.json");
+        let AnyRecord::Run(record) = read_file(&path).unwrap() else { panic!("a record of a run") };
+        let mut result = record.results[0].clone();
+        (result.drift, result.discarded, result.moved, result.filtered) = (None, 0, 0, 0);
+        (result.last_writers, result.blocks, result.repeats) = (Vec::new(), Vec::new(), Vec::new());
+        compute(&mut result);
+        result
+    }
+
+    #[test]
+    fn each_warning_has_its_words_and_no_other() {
+        type Case = (Warning, fn(&mut ScenarioResult), &'static str);
+        let cases: [Case; 6] = [
+            (
+                Warning::RateDrifted,
+                |r| r.drift = Some(Drift { statistic: 0.5, p: 1e-9 }),
+                "rate drifted (Kolmogorov-Smirnov 0.50, p = 1e-9)",
+            ),
+            (
+                Warning::RateVaried,
+                |r| {
+                    let half = r.iterations / 2;
+                    r.repeats = vec![
+                        CountRecord { iterations: half, races: r.races, matches: None },
+                        CountRecord { iterations: r.iterations - half, races: 0, matches: None },
+                    ];
+                },
+                "the rate varied from repeat to repeat, so the ",
+            ),
+            (
+                Warning::RateByLastWriters,
+                |r| {
+                    let entry = |thread: &str, races| LastWriterRecord {
+                        prefetched: false,
+                        writers: [("x".to_owned(), thread.to_owned())].into(),
+                        iterations: 1_000_000,
+                        races,
+                    };
+                    r.last_writers = vec![entry("P0", 500_000), entry("P1", 1000)];
+                },
+                "the rate depends on which thread last wrote each variable: 50.0 % [49.9, 50.1] where the last writers were P0: x (lines \
+                 not prefetched), but 0.10 % [0.09, 0.11] where the last writers were P1: x",
+            ),
+            (
+                Warning::Discarded,
+                |r| r.discarded = r.iterations,
+                "50.0 % of the iterations were discarded, because a thread lost its CPU",
+            ),
+            (
+                Warning::Moved,
+                |r| r.moved = 1234,
+                "1,234 iterations were discarded, because a thread was moved off its CPU",
+            ),
+            (Warning::Filtered, |r| r.filtered = 77, "the test's filter excluded 77 instances, and passed "),
+        ];
+        assert_eq!((calm().warnings, sentence(&calm())), (vec![], None));
+        assert_eq!(cases.each_ref().map(|case| case.0), Warning::ALL);
+        let mut all = calm();
+        for (warning, edit, words) in cases {
+            let mut result = calm();
+            edit(&mut result);
+            edit(&mut all);
+            compute(&mut result);
+            assert_eq!(result.warnings, [warning], "{words}");
+            let said = sentence(&result).unwrap();
+            assert!(said.contains(words) && said.ends_with('.'), "{said}");
+        }
+        compute(&mut all);
+        assert_eq!(all.warnings, Warning::ALL);
+        assert_eq!(sentence(&all).unwrap().matches("; ").count(), 5 + 2, "two warnings have a semicolon of their own");
+    }
+
+    #[test]
+    fn a_share_of_discarded_iterations_that_is_small_is_no_warning() {
+        let mut result = calm();
+        for (discarded, warned) in [(result.iterations / 40, false), (result.iterations / 30, true)] {
+            result.discarded = discarded;
+            compute(&mut result);
+            assert_eq!(result.warnings.contains(&Warning::Discarded), warned, "{discarded}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Warnings: what a reader of a rate must know beside its interval.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{LastWriterRecord, ScenarioResult};
+use crate::stats::{Interval, interval};
+
+/// The least share of discarded iterations that gives a warning.
+const MUCH_DISCARDED: f64 = 0.03;
+/// A rate varied much if the number of iterations is more than this many times the number of effective
+/// iterations.
+const MUCH_SPREAD: f64 = 100.0;
+/// The rates by cache-line ownership differ much if the lower bound of the highest rate is more than this many
+/// times the upper bound of the lowest rate.
+const MUCH_APART: f64 = 4.0;
+
+/// A warning about a result. It follows from the result's other fields, which have the numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Warning {
+    /// The rate at the end differs from that at the start (`drift`).
+    RateDrifted,
+    /// The rate varied so much, in time or between repeats, that the iterations count for few
+    /// (`effective_iterations`).
+    RateVaried,
+    /// The rate depends on which thread last wrote each variable (`last_writers`).
+    RateByLastWriters,
+    /// Many iterations were discarded, because a thread lost its CPU (`discarded`).
+    Discarded,
+    /// Iterations were discarded, because a thread was on a wrong CPU (`moved`).
+    Moved,
+    /// The test's filter excluded instances (`filtered`).
+    Filtered,
+}
+
+impl Warning {
+    /// All warnings, in the order in which they are printed.
+    pub const ALL: [Warning; 6] = [
+        Warning::RateDrifted,
+        Warning::RateVaried,
+        Warning::RateByLastWriters,
+        Warning::Discarded,
+        Warning::Moved,
+        Warning::Filtered,
+    ];
+
+    /// Whether the warning applies to a result.
+    fn applies(self, result: &ScenarioResult) -> bool {
+        match self {
+            Warning::RateDrifted => result.drift.is_some_and(|drift| drift.is_flagged()),
+            Warning::RateVaried => {
+                result.effective().is_some_and(|effective| result.iterations as f64 > MUCH_SPREAD * effective)
+            }
+            Warning::RateByLastWriters => {
+                result.extreme_last_writers().is_some_and(|[most, least]| most.1.low > MUCH_APART * least.1.high)
+            }
+            Warning::Discarded => result.discarded_share() > MUCH_DISCARDED,
+            Warning::Moved => result.moved > 0,
+            Warning::Filtered => result.filtered > 0,
+        }
+    }
+}
+
+impl ScenarioResult {
+    /// The warnings that apply to this result.
+    pub(super) fn current_warnings(&self) -> Vec<Warning> {
+        Warning::ALL.into_iter().filter(|warning| warning.applies(self)).collect()
+    }
+
+    /// The share of iterations that were discarded, because a thread lost its CPU.
+    pub fn discarded_share(&self) -> f64 {
+        self.discarded as f64 / (self.discarded as f64 + self.iterations as f64).max(1.0)
+    }
+
+    /// The counts by last writers with the highest and with the lowest rate, each with the interval of its rate.
+    /// Highest: that with the highest lower bound. Lowest: that with the lowest upper bound.
+    pub fn extreme_last_writers(&self) -> Option<[(&LastWriterRecord, Interval); 2]> {
+        let known: Vec<_> = (self.last_writers.iter())
+            .filter_map(|entry| Some((entry, interval(entry.races, entry.iterations)?)))
+            .collect();
+        let most = known.iter().max_by(|a, b| a.1.low.total_cmp(&b.1.low))?;
+        let least = known.iter().min_by(|a, b| a.1.high.total_cmp(&b.1.high))?;
+        Some([*most, *least])
+    }
+}
