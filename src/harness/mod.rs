@@ -9,9 +9,59 @@
 //! * The state of a line's coherence. The last writer of each variable is known; whether its cache still has the
 //!   line is not. Evictions, prefetchers and the other hardware thread of a core are not seen.
 //! * Store buffers and speculation. Only final values are seen, so reordering without an effect on them is not.
-//! * The time that a hypervisor takes a virtual CPU away for less than [`STOLEN`](disturbance): such a batch counts.
+//! * Interruptions of less than 20 us, and those by a hypervisor of less than 0.3 ms: such a batch counts.
 //! * The state of the machine: frequency, temperature, and, under a hypervisor, which physical CPU runs a thread.
 //! * Single instances in time. Counts are kept per batch, and gaps between races count instances and not time.
+//!
+//! # Example
+//!
+//! Runs store buffering on two CPUs, without a pace:
+//!
+//! ```
+//! use std::sync::atomic::AtomicBool;
+//!
+//! use wakerace::arch::Arch;
+//! use wakerace::codegen::{Atomics, Pace, Target};
+//! use wakerace::harness::{self, Adapt, Job, Limits, Prefetch, RunPlan};
+//! use wakerace::layout::{Layout, LayoutKind};
+//! use wakerace::litmus::{self, Source};
+//! use wakerace::machine::{self, Clock};
+//! use wakerace::units::Ticks;
+//! use wakerace::{isa, program};
+//!
+//! let text = "C SB
+//! {}
+//! P0(int *x, int *y) { int r0; WRITE_ONCE(*x, 1); r0 = READ_ONCE(*y); }
+//! P1(int *x, int *y) { int r0; WRITE_ONCE(*y, 1); r0 = READ_ONCE(*x); }
+//! exists (0:r0=0 /\\ 1:r0=0)
+//! ";
+//! let program = program::lower(&litmus::parse(&Source::new("SB.litmus", text))?)?;
+//! let layout = Layout::new(LayoutKind::Padded, &program, 128)?;
+//! let target = Target { arch: Arch::host().expect("an architecture with an emitter"), atomics: Atomics::of_host() };
+//! let code = isa::emit(target, &program, &layout, Pace::Free)?;
+//! let allowed = machine::allowed_cpus()?;
+//! let cpus = [allowed[0], allowed[1 % allowed.len()]];
+//! let job = Job { program: &program, layout: &layout, code: &code, cpus: &cpus, clock: Clock::calibrate() };
+//! let plan = RunPlan {
+//!     pace: Pace::Free,
+//!     period: Ticks(0),
+//!     group: 1,
+//!     prefetch: Prefetch::Off,
+//!     adapt: Adapt::Never,
+//!     skews: vec![Ticks(0)],
+//!     counter_offsets: Vec::new(),
+//!     focus: false,
+//!     nice: 0,
+//!     batch: harness::default_batch(&layout, Pace::Free),
+//!     seed: 1,
+//!     limits: Limits { iterations: Some(10_000), ..Limits::default() },
+//! };
+//! let measurement = harness::run(job, &plan, &AtomicBool::new(false), |_| ())?;
+//! assert_eq!(measurement.tally.iterations, 10_000);
+//! let races = harness::races(&program, &measurement.tally.outcomes());
+//! println!("{races} of 10000 iterations had the weak outcome");
+//! # Ok::<(), wakerace::error::Error>(())
+//! ```
 
 #![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 

@@ -47,6 +47,17 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 ///
 /// The interval assumes independent trials. If the rate changes during a run, neighbouring trials are alike and this
 /// interval is too narrow; use [`interval_with`] then.
+///
+/// ```
+/// use wakerace::stats::interval;
+///
+/// // An event that was not seen in a million trials is rarer than 3 in a million, with 95 % confidence.
+/// let never = interval(0, 1_000_000).expect("there were trials");
+/// assert!(never.low == 0.0 && (2.99e-6..3.0e-6).contains(&never.high));
+/// let half = interval(500, 1000).expect("there were trials");
+/// assert!(half.low > 0.46 && half.high < 0.54);
+/// assert!(interval(0, 0).is_none());
+/// ```
 pub fn interval(seen: u64, trials: u64) -> Option<Interval> {
     (trials > 0 && seen <= trials).then(|| interval_of(seen as f64, trials as f64))
 }

@@ -113,6 +113,20 @@ impl Head {
 /// # Errors
 /// If the text is not JSON, not a record, cut short, or of a version that this program does not know. The last
 /// message names the versions that it reads.
+///
+/// ```
+/// use wakerace::machine::{self, Calibration, Topology};
+/// use wakerace::record::{self, AnyRecord, Record};
+///
+/// let host = machine::describe(&Topology::read()?, &machine::allowed_cpus()?, Calibration::new());
+/// let written = Record::begin(record::SCHEMA, jiff::Timestamp::now(), host)?;
+/// let text = serde_json::to_string(&written).expect("a record is JSON");
+/// assert_eq!(record::read("run.json", &text)?, AnyRecord::Run(Box::new(written)));
+///
+/// let newer = record::read("new.json", r#"{"schema": "wakerace/9", "version": 9}"#).unwrap_err();
+/// assert!(newer.to_string().contains("this wakerace reads versions 1 and 2"));
+/// # Ok::<(), wakerace::error::Error>(())
+/// ```
 pub fn read(name: &str, text: &str) -> Result<AnyRecord> {
     let head: Head = parse(name, text)?;
     let (kind, version) = head.kind_and_version().map_err(|reason| Error::Usage(format!("{name}: {reason}")))?;

@@ -1,0 +1,172 @@
+//! Makes the experiments of `wakerace run` from its options, the host and its profile.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::Duration;
+
+use super::args::{PaceArg, RunArgs};
+use super::clock::{period_is_kept, refuse_unfit, within_a_second};
+use crate::arch::Arch;
+use crate::catalogue::Scenario;
+use crate::cli::settings;
+use crate::codegen::{Atomics, Target};
+use crate::error::{Error, Result};
+use crate::experiment::{Choice, Common, Experiment, PaceChoice};
+use crate::harness::Limits;
+use crate::layout::LayoutKind;
+use crate::machine::{Class, Host, Placement};
+use crate::profile::{self, Tuned, TuningProfile};
+use crate::units::Ticks;
+use crate::{terminal, verdict};
+
+/// The approximate measuring time of a run without -d, -n and --stop-after-races.
+const DEFAULT_TOTAL: Duration = Duration::from_secs(28);
+/// The least time of a scenario on a placement in such a run.
+const DEFAULT_LEAST: Duration = Duration::from_millis(500);
+
+/// The experiments of a run, controls first. So the finding of every later zero is known when its result is
+/// written.
+///
+/// # Errors
+/// If the host cannot do what an option asks for, or if a test's code cannot be emitted.
+pub(super) fn experiments<'a>(
+    args: &RunArgs,
+    arch: Arch,
+    host: &Host,
+    planned: &[(&'a Scenario, Placement)],
+) -> Result<Vec<Experiment<'a>>> {
+    let target = target(args, arch)?;
+    let clock = host.clock_measured;
+    let unfit = host.clock_check.as_ref().and_then(|check| check.unfit.as_deref());
+    refuse_unfit(args, unfit)?;
+    within_a_second(args, &clock, args.skews())?;
+    let chooser = Chooser { args, host, unfit, profile: profile(args, host)? };
+    let common = Common {
+        target,
+        clock,
+        line: host.false_sharing_bytes,
+        seed: args.seed,
+        limits: limits(args, planned),
+        nice: args.nice,
+        window: args.measure.window.is_some(),
+        side_by_side: args.pairs.is_some(),
+    };
+    let mut experiments = Vec::new();
+    for (scenario, placement) in planned {
+        let choice = chooser.choice(scenario, placement)?;
+        let expectation = verdict::expectation(scenario, arch, target.atomics)?;
+        if let Some(note) = &expectation.note {
+            terminal::err(&format!("{note}; the verdict is taken from the test's header\n"));
+        }
+        experiments.push(Experiment::new(scenario, placement.clone(), choice, expectation, &common)?);
+    }
+    Ok(experiments)
+}
+
+/// When each experiment ends. Without limits on the command line, all of them take about [`DEFAULT_TOTAL`].
+fn limits(args: &RunArgs, planned: &[(&Scenario, Placement)]) -> Limits {
+    let open_ended = args.duration.is_none() && args.iterations.is_none() && args.stop_after_races.is_none();
+    // With --pairs, pairs of one test that share no CPU run at the same time: at most half as many as there
+    // are CPUs.
+    let cpus: HashSet<usize> = planned.iter().flat_map(|(_, placement)| placement.cpus.iter().copied()).collect();
+    let at_once = if args.pairs.is_some() { (cpus.len() / 2).max(1) } else { 1 };
+    let share = DEFAULT_TOTAL.div_f64(planned.len().div_ceil(at_once).max(1) as f64).max(DEFAULT_LEAST);
+    Limits {
+        duration: args.duration.or(open_ended.then_some(share)),
+        iterations: args.iterations,
+        races: args.stop_after_races,
+    }
+}
+
+fn target(args: &RunArgs, arch: Arch) -> Result<Target> {
+    let target = Target { arch, atomics: args.measure.atomics.unwrap_or_else(Atomics::of_host) };
+    if target.atomics == Atomics::Lse && Atomics::of_host() == Atomics::Llsc {
+        return Err(Error::Host(
+            "--atomics lse: this CPU has no LSE atomics; leave the option out, or use --atomics llsc".to_owned(),
+        ));
+    }
+    Ok(target)
+}
+
+/// Chooses how a scenario is run on a placement.
+struct Chooser<'a> {
+    args: &'a RunArgs,
+    host: &'a Host,
+    /// Why the clock is not fit to pace by, if it is not.
+    unfit: Option<&'a str>,
+    profile: Option<TuningProfile>,
+}
+
+impl Chooser<'_> {
+    /// The settings of the profile, if it has a test's and they fit; otherwise those of the options.
+    fn choice(&self, scenario: &Scenario, placement: &Placement) -> Result<Choice> {
+        let measure = &self.args.measure;
+        // Threads that share a CPU never run at the same time.
+        let single = scenario.program.threads.len() < 2 || placement.class == Class::Shared;
+        let pace = self.pace(single);
+        if let PaceChoice::Paced { period, .. } = &pace {
+            period_is_kept(self.args, &self.host.clock_measured, *period)?;
+        }
+        let tuned = self.profile.as_ref().and_then(|profile| profile.find(&scenario.name, placement.class));
+        // Pairs that run at the same time leave no CPUs for stress.
+        let fits = |tuned: &&Tuned| {
+            !single
+                && (self.args.pairs.is_none() || tuned.settings.stress.is_none())
+                && (self.unfit.is_none() || tuned.settings.pace == "free")
+        };
+        if let Some(tuned) = tuned.filter(fits) {
+            return settings::tuned(tuned);
+        }
+        Ok(Choice {
+            pace,
+            layout: measure.layout.unwrap_or(LayoutKind::Padded),
+            batch: measure.batch.map(|batch| usize::try_from(batch).unwrap_or(usize::MAX)),
+            group: measure.group.map(|group| group as usize),
+            prefetch: measure.prefetch.unwrap_or_default(),
+            stress: measure.stress,
+            profile: None,
+        })
+    }
+
+    /// Pacing needs a fit and fine clock. It is useless for a single thread and for threads that share a CPU
+    /// (`single`).
+    fn pace(&self, single: bool) -> PaceChoice {
+        let (measure, clock) = (&self.args.measure, self.host.clock_measured);
+        let skews = self.args.skews();
+        let free = match measure.pace {
+            PaceArg::Free => return PaceChoice::Free { given: true },
+            PaceArg::Auto if self.unfit.is_some() => true,
+            PaceArg::Auto => (single || !clock.can_pace()) && measure.period.is_none() && skews.is_none(),
+            PaceArg::Paced => false,
+        };
+        if free {
+            return PaceChoice::Free { given: false };
+        }
+        PaceChoice::Paced {
+            given: measure.pace == PaceArg::Paced,
+            period: measure.period.map(|period| period.ticks(&clock).max(Ticks(1))),
+            skews: skews.map(|skews| skews.ticks(&clock)),
+        }
+    }
+}
+
+/// The profile that settings are taken from: the named one, or the host's. If an option of [`MeasureArgs`](super::args::MeasureArgs) is given,
+/// the host's profile is not used, and a named profile is an error.
+fn profile(args: &RunArgs, host: &Host) -> Result<Option<TuningProfile>> {
+    let own = args.measure_given.join(", ");
+    match args.profile.as_deref() {
+        Some("none") => Ok(None),
+        Some(_) if !own.is_empty() => {
+            Err(Error::Usage(format!("--profile conflicts with {own}; give one or the other")))
+        }
+        Some(path) => TuningProfile::read(Path::new(path), host).map(Some),
+        None => match profile::default_path(host).filter(|path| path.exists()) {
+            Some(_) if !own.is_empty() => {
+                terminal::err(&format!("this host's profile is not used, because of {own}\n"));
+                Ok(None)
+            }
+            Some(path) => TuningProfile::read(&path, host).map(Some),
+            None => Ok(None),
+        },
+    }
+}

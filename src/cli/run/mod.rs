@@ -1,0 +1,85 @@
+//! `wakerace run`: runs scenarios on this host, with controls, and prints the table.
+//!
+//! `args` has the options and checks them. `placements` says what runs where, `clock` checks the options against
+//! the host's clock, `experiments` makes the experiments. `rounds` runs them, and `words` has the lines that are
+//! printed beside the table.
+
+mod args;
+mod clock;
+mod experiments;
+mod placements;
+mod rounds;
+mod words;
+
+use std::time::Instant;
+
+pub use args::RunArgs;
+
+use super::interrupt::interrupt_flag;
+use super::output::{Output, status};
+use super::topology::cpus_to_use;
+use crate::arch::Arch;
+use crate::error::{Error, Result};
+use crate::experiment::Experiment;
+use crate::machine::{self, Calibration};
+use crate::publish;
+use crate::record::{self, Finding, Record, ScenarioResult};
+use experiments::experiments;
+use placements::{chosen_scenarios, planned};
+use rounds::Session;
+use words::{evidence_for, opening};
+
+/// Runs scenarios, prints the table and returns the exit status.
+pub fn run(args: &RunArgs) -> Result<u8> {
+    args.validate()?;
+    machine::require_counter()?;
+    let arch =
+        Arch::host().ok_or_else(|| Error::Host("wakerace has no code generator for this architecture".to_owned()))?;
+    let (started, begun) = (jiff::Timestamp::now(), Instant::now());
+    let interrupt = interrupt_flag()?;
+    let scenarios = chosen_scenarios(args, arch)?;
+    let (topology, allowed, cpus) = cpus_to_use(args.cpus.as_deref())?;
+    let planned = planned(args, arch, &topology, &cpus, &scenarios)?;
+    let host = machine::describe(&topology, &allowed, Calibration::new());
+    let experiments = experiments(args, arch, &host, &planned)?;
+
+    let mut output = Output::new(&args.output, record::default_path(&host, started))?;
+    output.say(&opening(&host, &experiments, args.repeat));
+    let record = Record::begin(record::SCHEMA, started, host)?;
+    let mut session = Session { record, failures: Vec::new(), begun };
+    session.run(args, &experiments, &interrupt, &mut output);
+
+    let mut shown = windows(args, &session.record);
+    shown.push_str(&evidence(&mut session, &experiments));
+    let Session { record, failures, .. } = session;
+    let finished = output.finish(&record, &shown, failures);
+    let forbidden = record.results.iter().any(|result| result.finding == Finding::ForbiddenObserved);
+    status(finished, forbidden, record.interrupted)
+}
+
+/// The race windows that are drawn: with `--window` all of them, otherwise those of the race and of the controls
+/// that fired.
+fn windows(args: &RunArgs, record: &Record) -> String {
+    let drawn = |result: &ScenarioResult| {
+        args.measure.window.is_some() || result.group == "race" || result.group == "controls" && result.races > 0
+    };
+    let windows = publish::windows(record, drawn);
+    if windows.is_empty() { String::new() } else { format!("\nrace windows:\n{windows}") }
+}
+
+/// The evidence for each forbidden outcome that was observed.
+fn evidence(session: &mut Session, experiments: &[Experiment<'_>]) -> String {
+    let mut evidence = String::new();
+    for result in session.record.results.iter().filter(|result| result.finding == Finding::ForbiddenObserved) {
+        let ran = |experiment: &&Experiment<'_>| {
+            experiment.scenario.sha256 == result.source_sha256 && experiment.placement.cpus == result.placement.cpus
+        };
+        if let Some(experiment) = experiments.iter().find(ran) {
+            match evidence_for(experiment, result, &session.record.host) {
+                Ok(text) => evidence.push_str(&text),
+                Err(error) => session.failures.push(error),
+            }
+        }
+    }
+    evidence
+}

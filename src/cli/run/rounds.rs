@@ -1,0 +1,106 @@
+//! Runs the experiments of `wakerace run` round by round, and keeps its record.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use super::args::RunArgs;
+use super::words::{counters_note, one_line};
+use crate::cli::output::Output;
+use crate::cli::progress::Progress;
+use crate::error::{Error, Result};
+use crate::experiment::{self, Experiment, Finished};
+use crate::harness::Stop;
+use crate::machine::{self, Placement};
+use crate::record::{self, Record};
+
+/// The record of a run so far, and what failed.
+pub(super) struct Session {
+    pub(super) record: Record,
+    pub(super) failures: Vec<Error>,
+    pub(super) begun: Instant,
+}
+
+impl Session {
+    /// Runs all experiments, as often as the options say. Judges and writes the results after every round.
+    pub(super) fn run(
+        &mut self,
+        args: &RunArgs,
+        experiments: &[Experiment<'_>],
+        interrupt: &AtomicBool,
+        output: &mut Output,
+    ) {
+        let rounds = rounds(experiments);
+        for round in (0..args.repeat).flat_map(|_| &rounds) {
+            let first = round[0];
+            let mut progress = Progress::new(first.scenario, &first.placement, first.common.limits, args.output.quiet);
+            let watch = |tally: &_| progress.update(first.scenario, tally);
+            let finished = experiment::run_side_by_side(round, interrupt, watch);
+            progress.finish();
+            let mut words: String = finished.into_iter().map(|finished| self.take(finished)).collect();
+            record::judge(&mut self.record.results);
+            self.record.elapsed_s = self.begun.elapsed().as_secs_f64();
+            // A failure here is not final: the files are written again after the next results and at the end.
+            if let Err(error) = output.write_files(&self.record) {
+                words.push_str(&format!("could not be written yet: {error}\n"));
+            }
+            output.say(&words);
+            if self.record.interrupted {
+                break;
+            }
+        }
+    }
+
+    /// Adds what an experiment gave to the record. Returns the lines to print.
+    fn take(&mut self, finished: Result<Finished>) -> String {
+        let Finished { result, stop } = match finished {
+            Ok(finished) => finished,
+            // A failed test, such as one that deadlocks, does not stop the tests after it.
+            Err(error) => return self.fail(error),
+        };
+        self.record.interrupted |= stop == Stop::Interrupted;
+        if result.iterations + result.filtered + result.moved == 0 {
+            return String::new();
+        }
+        let words = one_line(&result) + &counters_note(&result);
+        match add_result(&mut self.record.results, result) {
+            Ok(()) => words,
+            Err(error) => words + &self.fail(error),
+        }
+    }
+
+    /// Keeps a failure for the end of the run. Returns the line to print.
+    fn fail(&mut self, error: Error) -> String {
+        let words = format!("failed: {error}\n");
+        self.failures.push(error);
+        words
+    }
+}
+
+/// Adds a result to the results. If the same test already ran on the same placement, the result is added to
+/// it as a repeat.
+fn add_result(results: &mut Vec<record::ScenarioResult>, result: record::ScenarioResult) -> Result<()> {
+    let same = |known: &&mut record::ScenarioResult| {
+        known.source_sha256 == result.source_sha256 && known.placement == result.placement
+    };
+    match results.iter_mut().find(same) {
+        Some(known) => record::add_repeat(known, result),
+        None => {
+            results.push(result);
+            Ok(())
+        }
+    }
+}
+
+/// Groups experiments into rounds, in order. A round holds experiments that run at the same time: experiments
+/// of one scenario that share no CPU.
+pub(super) fn rounds<'a, 'b>(experiments: &'b [Experiment<'a>]) -> Vec<Vec<&'b Experiment<'a>>> {
+    let mut out = Vec::new();
+    for of_scenario in experiments
+        .chunk_by(|a, b| a.scenario.sha256 == b.scenario.sha256 && a.common.side_by_side && b.common.side_by_side)
+    {
+        let placements: Vec<&Placement> = of_scenario.iter().map(|experiment| &experiment.placement).collect();
+        let rounds = machine::rounds(&placements);
+        out.extend(rounds.into_iter().map(|round| round.into_iter().map(|at| &of_scenario[at]).collect()));
+    }
+    out
+}

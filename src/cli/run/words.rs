@@ -1,0 +1,100 @@
+//! What `wakerace run` prints beside the table: the lines before a run, a line per result, and the evidence for a
+//! forbidden outcome.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::rounds::rounds;
+use crate::cli::topology::host_lines;
+use crate::error::Result;
+use crate::experiment::Experiment;
+use crate::machine::{self, Host};
+use crate::{codegen, publish, record};
+
+/// The lines that are printed before a run: the host, how instances run, and how many runs there are.
+pub(super) fn opening(host: &Host, experiments: &[Experiment<'_>], repeat: u32) -> String {
+    let rounds = rounds(experiments);
+    let time: Option<Duration> = rounds.iter().map(|round| round[0].common.limits.duration).sum();
+    let time = time.map(|time| time * repeat);
+    let about = time.map_or(String::new(), |time| format!(", about {} s", time.as_secs_f64().round().max(1.0)));
+    let tuned = experiments.iter().filter(|experiment| experiment.choice.profile.is_some()).count();
+    let tuned = if tuned > 0 {
+        format!("{tuned} runs use settings of this host's profile; --profile none turns this off\n")
+    } else {
+        String::new()
+    };
+    let unfit = host.clock_check.as_ref().is_some_and(|check| check.unfit.is_some());
+    let coarse = if unfit {
+        // The reason is among the host's lines.
+        "instances run free, because the clock is not fit to pace by\n"
+    } else if host.clock_measured.can_pace() {
+        ""
+    } else {
+        "the clock is coarser than the windows of races, so instances run free; --pace paced forces pacing\n"
+    };
+    let times = if repeat > 1 { format!(", each {repeat} times in turns") } else { String::new() };
+    format!("{}{coarse}{tuned}{} runs{times}{about}\n", host_lines(host), experiments.len())
+}
+
+/// The line that is printed when a result is known.
+pub(super) fn one_line(result: &record::ScenarioResult) -> String {
+    format!(
+        "{} on CPUs {} ({}): {} iterations{}, {} races, {}\n",
+        result.scenario,
+        machine::in_order(&result.placement.cpus),
+        result.placement.class,
+        publish::count(result.iterations),
+        if result.filtered > 0 {
+            format!(" ({} more that the filter excludes)", publish::count(result.filtered))
+        } else {
+            String::new()
+        },
+        publish::count(result.races),
+        publish::rate_with_interval(result.rate, result.interval),
+    )
+}
+
+/// Notes about the counters of a result's CPUs: one line for each counter that differs from P0's, or whose
+/// offset is unknown.
+pub(super) fn counters_note(result: &record::ScenarioResult) -> String {
+    let first = result.placement.cpus.first().copied().unwrap_or(0);
+    let mut text = String::new();
+    for offset in &result.counters {
+        let cpu = offset.cpu;
+        // Writing to a string cannot fail.
+        let _ = match (&offset.problem, offset.offset_ns, offset.error_ns) {
+            (Some(problem), ..) => {
+                writeln!(text, "note: the offset between the counters of CPUs {first} and {cpu} is unknown: {problem}")
+            }
+            (None, Some(ns), Some(error)) if offset.corrected => writeln!(
+                text,
+                "note: the counter of CPU {cpu} is {ns:.0} ± {error:.0} ns ahead of that of CPU {first}; start times are corrected by this"
+            ),
+            _ => Ok(()),
+        };
+    }
+    text
+}
+
+/// The evidence for a forbidden outcome: all outcomes, the code that ran, and the host.
+pub(super) fn evidence_for(
+    experiment: &Experiment<'_>,
+    result: &record::ScenarioResult,
+    host: &Host,
+) -> Result<String> {
+    let program = &experiment.scenario.program;
+    let mut text = format!("\n{}: {}\n", result.scenario, result.condition);
+    // Writing to a string cannot fail.
+    for outcome in &result.outcomes {
+        let values: Vec<String> = outcome.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mark = if outcome.satisfies { "*" } else { " " };
+        let _ = writeln!(text, "  {mark} {:>15}  {}", publish::count(outcome.count), values.join("; "));
+    }
+    for (number, (thread, code)) in program.threads.iter().zip(&experiment.code).enumerate() {
+        let _ = writeln!(text, "P{number} on CPU {}:", experiment.placement.cpus[number]);
+        text.push_str(&codegen::listing(program, thread, code)?);
+    }
+    let _ = writeln!(text, "code sha256 {}, source sha256 {}", result.code_sha256, result.source_sha256);
+    text.push_str(&host_lines(host));
+    Ok(text)
+}
