@@ -43,7 +43,10 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
             )));
         }
         let host = &record.host;
-        names.push(format!("{name} ({} {}, {})", host.architecture, host.cpu_model, host.kernel));
+        let tool = &record.tool;
+        let by =
+            if tool.is_foreign() { format!(", measured by {} {}", tool.name, tool.version) } else { String::new() };
+        names.push(format!("{name} ({} {}, {}{by})", host.architecture, host.cpu_model, host.kernel));
         records.push(*record);
     }
     let comparisons = publish::compare(&records);

@@ -3,6 +3,7 @@
 mod check;
 mod compare;
 mod export;
+mod import;
 mod index;
 mod interrupt;
 mod klitmus;
@@ -58,6 +59,8 @@ enum Command {
     Index(index::IndexArgs),
     /// Convert a scenario or a record to a format that other tools read
     Export(export::ExportArgs),
+    /// Make a record of logs of litmus7 or klitmus7, so that their counts stand beside wakerace's
+    Import(import::ImportArgs),
     /// List the scenarios and the expected verdict for each architecture
     List(list::ListArgs),
     /// Show a scenario's source, its lowered form and its machine code
@@ -133,6 +136,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Report(args) => report::report(&args),
         Command::Index(args) => index::index(&args),
         Command::Export(args) => export::export(&args),
+        Command::Import(args) => import::import(&args),
         Command::List(args) => list::list(&args),
         Command::Show(args) => show::show(&args),
         Command::Topology(args) => topology::topology(&args),

@@ -122,8 +122,10 @@ pub fn ratio(first: Rate, other: Rate) -> Option<Ratio> {
 /// The result of another record to compare with: the same source on the same placement class. If a record has
 /// several of these, the CPUs must be the same too.
 fn counterpart<'a>(result: &ScenarioResult, first: &Record, other: &'a Record) -> Option<&'a ScenarioResult> {
+    // The log of another program does not say where its threads ran.
+    let foreign = [first, other].iter().any(|record| record.tool.is_foreign());
     let alike = |known: &&ScenarioResult| {
-        known.source_sha256 == result.source_sha256 && known.placement.class == result.placement.class
+        known.source_sha256 == result.source_sha256 && (foreign || known.placement.class == result.placement.class)
     };
     let several = [first, other].iter().any(|record| record.results.iter().filter(alike).count() > 1);
     other.results.iter().filter(alike).find(|known| !several || known.placement.cpus == result.placement.cpus)

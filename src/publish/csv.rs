@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::machine::in_order;
-use crate::record::{OutcomeRecord, Record, ScenarioResult};
+use crate::record::{OutcomeRecord, Record, ScenarioResult, Tool};
 use crate::shown;
 
 /// A column: its heading, which ends with the unit if there is one, and the function that gives its values.
@@ -41,7 +41,7 @@ const COLUMNS: [Column; 37] = [
     ("nice", |_, result| result.nice.to_string()),
     ("seed", |_, result| result.seed.to_string()),
     ("started", |record, _| record.started.clone()),
-    ("commit", |record, _| record.tool.commit.clone()),
+    ("commit", |record, _| commit(&record.tool)),
     ("command", |record, _| record.command.join(" ")),
     ("id", |record, _| record.identity()),
     ("moved", |_, result| result.moved.to_string()),
@@ -59,6 +59,11 @@ pub fn csv(record: &Record) -> Result<String> {
         lines.push(COLUMNS.map(|(_, field)| field(record, result)).to_vec());
     }
     render(&lines)
+}
+
+/// The commit of wakerace, or the program that measured if the record is imported.
+fn commit(tool: &Tool) -> String {
+    if tool.is_foreign() { format!("imported: {} {}", tool.name, tool.version) } else { tool.commit.clone() }
 }
 
 /// A probability with all its digits; empty if it is missing.

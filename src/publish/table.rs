@@ -78,8 +78,14 @@ pub(super) fn title(record: &Record) -> String {
     let host = &record.host;
     let under = host.virtualised.as_ref().map_or(String::new(), |name| format!(", virtualised ({name})"));
     let emulated = if host.emulated { "EMULATED, says nothing about weak outcomes: " } else { "" };
+    let tool = &record.tool;
+    let foreign = if tool.is_foreign() {
+        format!("measured by {} {}, imported: ", tool.name, tool.version)
+    } else {
+        String::new()
+    };
     format!(
-        "{emulated}{} {}, {} CPUs{under}, {}",
+        "{foreign}{emulated}{} {}, {} CPUs{under}, {}",
         host.architecture,
         host.cpu_model,
         crate::machine::parse_cpu_list(&host.cpus_online).map_or(0, |cpus| cpus.len()),

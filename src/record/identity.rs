@@ -19,6 +19,11 @@ pub(super) fn new() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// The id of a record that is made of texts: a hash of them, so that no sum counts a text twice.
+pub(super) fn of_texts<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    digest(&format!("texts\n{}", texts.collect::<Vec<_>>().join("\n")))
+}
+
 /// Whether a text has the form of an id.
 pub(super) fn is_id(text: &str) -> bool {
     text.len() == 2 * BYTES && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))

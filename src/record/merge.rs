@@ -53,6 +53,9 @@ impl Merger {
         if ours.architecture != theirs.architecture {
             return differ("the architecture", &ours.architecture, &theirs.architecture);
         }
+        if self.record.tool.name != record.tool.name {
+            return differ("the program that measured", &self.record.tool.name, &record.tool.name);
+        }
         if ours.emulated != theirs.emulated {
             return differ("emulated", &ours.emulated.to_string(), &theirs.emulated.to_string());
         }

@@ -10,6 +10,7 @@ mod evidence;
 mod former;
 mod gaps;
 mod identity;
+mod import;
 mod judge;
 mod merge;
 mod protocol;
@@ -35,6 +36,7 @@ pub use computed::compute;
 pub use evidence::{Evidence, LEAST_MATCHES, matches_needed};
 pub use former::FormerMeaning;
 pub use gaps::Gaps;
+pub use import::{About, import};
 pub use judge::{Finding, judge};
 pub use merge::{Merger, add_repeat};
 #[cfg(test)]
@@ -152,7 +154,8 @@ pub fn json_schema() -> crate::error::Result<String> {
 /// The program that made a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tool {
-    /// The name: `wakerace`.
+    /// The name: `wakerace`. A record that `wakerace import` made of logs has the name of the program that
+    /// wrote them: `litmus7` or `klitmus7`.
     pub name: String,
     /// The version.
     pub version: String,
@@ -161,6 +164,12 @@ pub struct Tool {
 }
 
 impl Tool {
+    /// Whether the record was made of another program's log. Then the machine code, the CPUs and the
+    /// placement are not known.
+    pub fn is_foreign(&self) -> bool {
+        self.name != env!("CARGO_PKG_NAME")
+    }
+
     /// This program.
     pub fn this() -> Tool {
         Tool {
@@ -184,9 +193,9 @@ pub struct ScenarioResult {
     /// Whether the test is a control of the catalogue on the host's architecture.
     #[serde(default)]
     pub is_control: bool,
-    /// SHA-256 of the litmus source.
+    /// SHA-256 of the litmus source. In an imported record: of the catalogue's test of this name, or empty.
     pub source_sha256: String,
-    /// SHA-256 of the machine code that ran.
+    /// SHA-256 of the machine code that ran; empty in an imported record.
     pub code_sha256: String,
     /// The litmus source; empty in records of versions that did not keep it.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -104,7 +104,11 @@ impl<'a> Run<'a> {
             started: minute(self.entry.record.started()),
             elapsed: format!("{elapsed:.0} s"),
             command: shell(command),
-            tool: format!("{} {} ({})", tool.name, tool.version, tool.commit),
+            tool: if tool.is_foreign() {
+                format!("measured by {} {} and imported", tool.name, tool.version)
+            } else {
+                format!("{} {} ({})", tool.name, tool.version, tool.commit)
+            },
             interrupted,
             facts: facts(host),
             parts: parts.iter().map(|part| (minute(&part.started), name(&part.host))).collect(),

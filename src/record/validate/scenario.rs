@@ -30,14 +30,17 @@ const CLOCKS_DIFFER: f64 = 0.01;
 
 pub(super) fn results(record: &Record, problems: &mut Problems) {
     let results = &record.results;
-    let keys: Vec<_> =
-        results.iter().map(|result| (&result.source_sha256, &result.code_sha256, &result.placement.cpus)).collect();
+    let foreign = record.tool.is_foreign();
+    let keys: Vec<_> = results
+        .iter()
+        .map(|result| (name_if(foreign, result), &result.source_sha256, &result.code_sha256, &result.placement.cpus))
+        .collect();
     problems.distinct("results", "test on the same CPUs by the same code", &keys);
     let single = record.parts.is_empty();
     problems.each("results", results, |problems, result| {
         ranges(result, single, problems);
         counts(result, problems);
-        hashes(result, problems);
+        hashes(result, foreign, problems);
         problems.within("gaps", |problems| gaps(&result.gaps, "iterations", result.races, problems));
         if single {
             one_run(record, result, problems);
@@ -418,9 +421,21 @@ fn sum(mut counts: impl Iterator<Item = u64>) -> Option<u64> {
     counts.try_fold(0, u64::checked_add)
 }
 
-/// Checks the hashes of the source and the code.
-fn hashes(result: &ScenarioResult, problems: &mut Problems) {
+/// The test's name in an imported record, whose tests may have no hash.
+fn name_if(foreign: bool, result: &ScenarioResult) -> &str {
+    if foreign { &result.scenario } else { "" }
+}
+
+/// Checks the hashes of the source and the code. An imported record has no code, and no source of a test that
+/// the catalogue does not have.
+fn hashes(result: &ScenarioResult, foreign: bool, problems: &mut Problems) {
+    if foreign && !result.code_sha256.is_empty() {
+        problems.say("code_sha256", "expected none; the record is made of another program's log");
+    }
     for (field, hash) in [("source_sha256", &result.source_sha256), ("code_sha256", &result.code_sha256)] {
+        if foreign && hash.is_empty() {
+            continue;
+        }
         if hash.len() != 64 || !hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
             problems.say(field, format!("is '{hash}'; expected 64 hexadecimal digits"));
         }
