@@ -17,7 +17,9 @@ use crate::arch::Arch;
 use crate::catalogue;
 use crate::error::{Error, Result};
 use crate::harness::Prefetch;
+use crate::isa;
 use crate::machine::{Class, Clock, Host};
+use crate::model::Model;
 use crate::verdict::VerdictSource;
 use log::{Log, Test};
 
@@ -107,13 +109,9 @@ fn tool(logs: &[(String, String)], parsed: &[Log], about: &About) -> Result<Tool
 }
 
 fn architecture(parsed: &[Log], about: &About) -> Result<Arch> {
-    let said = parsed.iter().find_map(|log| log.language.as_deref()).and_then(|language| match language {
-        "X86_64" => Some(Arch::X86_64),
-        "AArch64" => Some(Arch::Aarch64),
-        "PPC" => Some(Arch::Powerpc64le),
-        "RISCV" => Some(Arch::Riscv64gc),
-        _ => None,
-    });
+    let language = parsed.iter().find_map(|log| log.language.as_deref());
+    let model = language.and_then(|language| isa::model_of_assembly(&format!("{language} test\n")));
+    let said = Arch::ALL.into_iter().find(|arch| model == Some(Model::of(*arch)));
     let names = Arch::ALL.map(Arch::name).join(", ");
     about.arch.or(said).ok_or_else(|| {
         Error::Usage(format!("the logs do not say which architecture the tests ran on; add --arch ARCH ({names})"))
