@@ -4,6 +4,9 @@
 //! to this module, because the modules that use them (layout, machine, codegen, kernel) lie below [`crate::isa`]. A file of
 //! facts uses nothing of this crate but this module. tests/docs.rs checks that.
 
+// Under loom src/kernel uses loom's fences instead of the host's.
+#![cfg_attr(loom, allow(dead_code, unused_imports))]
+
 pub(crate) mod facts;
 
 #[path = "../isa/aarch64/facts/mod.rs"]
