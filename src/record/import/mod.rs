@@ -197,6 +197,7 @@ fn result(test: &Test, arch: Arch) -> ScenarioResult {
         interval_per_match: None,
         effective_iterations: None,
         reproducibility: None,
+        warnings: Vec::new(),
         drift: None,
         sensitivity: None,
         discarded: 0,
