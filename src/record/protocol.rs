@@ -400,6 +400,16 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_draft_with_the_check_of_older_records_is_the_mutant() {
+        let mut older = result(Profile::Draft, &[]);
+        assert_eq!(older.subject(), Some((Profile::Draft, None)));
+        older.profile = OLD_DRAFT_WITH_CHECK.to_owned();
+        assert_eq!(older.subject(), Some((Profile::Draft, Some(Mutant::Check))));
+        older.profile = "v8".to_owned();
+        assert_eq!(older.subject(), None);
+    }
+
+    #[test]
     fn a_wakeup_that_ends_in_no_way_is_lost() {
         let result = ProtocolResult::new(&plan(Profile::V71), &Outcome { issued: 107, ..outcome(&[]) }, clock());
         assert_eq!((result.wakes.unaccounted, result.lost_wakeups()), (7, 7));
