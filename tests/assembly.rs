@@ -216,3 +216,19 @@ fn what_no_model_covers_is_refused_by_name() {
     // In a comment it is nothing.
     assert_eq!(judged(&plain.replace("{ 0", "(* no PTE(x) here *)\n{ 0")), Never);
 }
+
+#[test]
+fn herd7_is_not_followed_where_the_manuals_say_otherwise() {
+    // A locked instruction is one step: it does not read what is written after it. herd7 7.58 says Sometimes.
+    let split =
+        "X86_64 t\n{ }\n P0 | P1 ;\n movl $1,%eax | movl $2,(x) ;\n xchgl (x),%eax | ;\nexists (0:rax=2 /\\ [x]=2)\n";
+    assert_eq!(judged(split), Never);
+    // sfence and lfence do not order a store before a load. herd7 7.58 says Never.
+    for (fence, verdict) in [("sfence", Sometimes), ("lfence", Sometimes), ("mfence", Never)] {
+        let sb = format!(
+            "X86_64 t\n{{ }}\n P0 | P1 ;\n movl $1,(x) | movl $1,(y) ;\n {fence} | {fence} ;\n movl (y),%eax | movl (x),%eax ;\n\
+             exists (0:rax=0 /\\ 1:rax=0)\n"
+        );
+        assert_eq!(judged(&sb), verdict, "{fence}");
+    }
+}

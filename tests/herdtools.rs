@@ -92,3 +92,39 @@ fn mcompare7_sets_our_log_beside_one_with_a_hash() {
     // The kind, theirs, ours.
     assert_eq!(line.matches("Allow").count(), 3, "{said}");
 }
+
+/// The first tests of a file of tests/verdicts, without those that herd7 takes differently (docs/models.md).
+fn sample(model: &str, count: usize) -> Vec<String> {
+    let text = fs::read_to_string(tree().join(format!("tests/verdicts/{model}.txt"))).unwrap();
+    let tests = text.split("=== ").skip(1).map(|entry| entry.split_once('\n').unwrap().1.to_owned());
+    tests.filter(|test| !test.contains("xchg")).take(count).collect()
+}
+
+#[test]
+#[ignore = "needs herdtools7"]
+fn herd7_and_check_agree_on_verdicts_and_states() {
+    for (model, count) in [("armv8", 30), ("power", 80), ("rvwmo", 80), ("x86-tso", 30)] {
+        let (folder, there) = exchange(&format!("models-{model}"));
+        fs::remove_dir_all(&folder).unwrap();
+        fs::create_dir(&folder).unwrap();
+        for (number, test) in sample(model, count).iter().enumerate() {
+            fs::write(folder.join(format!("{number:03}.litmus")), test).unwrap();
+        }
+        fs::write(folder.join("herd.log"), herdtools(&format!("herd7 -timeout 60 {there}/*.litmus"))).unwrap();
+        let check = |args: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_wakerace"));
+            let output =
+                command.args(["check", ".", "--model", model]).args(args).current_dir(&folder).output().unwrap();
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            assert!(output.status.success(), "{model}: {}{}", text(&output.stdout), text(&output.stderr));
+            text(&output.stdout)
+        };
+        let summary: serde_json::Value = serde_json::from_str(&check(&["--json", "--against", "herd.log"])).unwrap();
+        let summary = &summary["summary"][0];
+        assert_eq!((&summary["judged"], &summary["published_agrees"]), (&count.into(), &count.into()), "{summary}");
+        // mcompare7 marks what only one log has with `+[` or `-[`.
+        fs::write(folder.join("ours.log"), check(&["--states"])).unwrap();
+        let said = herdtools(&format!("mcompare7 {there}/herd.log {there}/ours.log"));
+        assert!(said.matches("==").count() >= count && !said.contains("+[") && !said.contains("-["), "{model}: {said}");
+    }
+}

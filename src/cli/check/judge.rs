@@ -175,7 +175,10 @@ fn judge(args: &CheckArgs, subject: &Subject, model: Model, reading: f64) -> Fin
 }
 
 fn judged(args: &CheckArgs, subject: &Subject, model: Model) -> model::Result<Kind> {
-    let bounds = Bounds { candidates: args.limit, ..Bounds::default() };
+    let known = Bounds::default();
+    let traces =
+        if args.limit > known.candidates { usize::try_from(args.limit).unwrap_or(usize::MAX) } else { known.traces };
+    let bounds = Bounds { traces, candidates: args.limit };
     let started = Instant::now();
     let code = subject.code(model, args.atomics)?;
     let outcome = model::check(&code, model, bounds)?;

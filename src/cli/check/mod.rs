@@ -48,8 +48,8 @@ pub struct CheckArgs {
     /// Print the results as JSON
     #[arg(long, conflicts_with_all = ["explain", "svg"])]
     json: bool,
-    /// Check at most COUNT candidate executions, and COUNT ways for one thread to run; refuse a test that has more
-    /// as too large
+    /// Check at most COUNT candidate executions; refuse a test that has more as too large. More than the default also
+    /// allows COUNT ways for one thread to run
     #[arg(long, value_name = "COUNT", default_value_t = Bounds::default().candidates, value_parser = super::units::parse_count)]
     limit: u64,
 }
