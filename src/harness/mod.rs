@@ -83,6 +83,7 @@ mod rendezvous;
 mod run;
 mod stress;
 mod tally;
+mod worker;
 
 pub use calibrate::{choose_group, choose_pace};
 pub use history::Block;

@@ -1,4 +1,5 @@
-//! The run: threads, batches, and the calling thread that watches them.
+//! The run: its shared state, and the calling thread that starts the threads and watches them. `worker` has what
+//! each thread does.
 //!
 //! Each thread does the following for each batch:
 //!
@@ -18,21 +19,20 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 
 use super::arena::Arena;
-use super::classify::{BatchContext, Classifier, Counter, Memory};
-use super::convert::{nanoseconds, size, whole};
-use super::disturbance::Watcher;
+use super::classify::{Classifier, Counter};
+use super::convert::whole;
 use super::focus::focus;
 use super::initial::InitialState;
 use super::last_writers::LastWriters;
 use super::leader::{LASTS, Leader, RunTotals};
 use super::measurement::Measurement;
 use super::plan::{Job, RunPlan};
-use super::rendezvous::{Broken, Rendezvous, Report};
+use super::rendezvous::Rendezvous;
 use super::tally::Tally;
-use crate::codegen::{Executable, Pace, SaveRecord, ThreadArgs, warm_step};
+use super::worker::worker;
+use crate::codegen::{Executable, SaveRecord};
 use crate::error::{Error, Result};
-use crate::layout::Layout;
-use crate::machine::{current_cpu, pin_to, set_nice, start};
+use crate::machine::{current_cpu, start};
 
 /// For how long no thread may finish a batch before a thread that waits for a spinlock gives up: the test then
 /// counts as deadlocked. The watchdog counts looks and not time, because time passes for all threads while the
@@ -99,46 +99,46 @@ impl Watchdog {
 }
 
 /// State that the threads of a run share.
-struct Shared<'a> {
-    job: Job<'a>,
+pub(super) struct Shared<'a> {
+    pub(super) job: Job<'a>,
     /// The functions of [`Probes`] that the threads call. The caller keeps `looked`.
-    cpu: &'a (dyn Fn(usize, u64) -> Option<usize> + Sync),
-    disturbed: &'a (dyn Fn(usize, u64, bool) -> bool + Sync),
-    deadlock: Duration,
-    plan: &'a RunPlan,
-    classifier: Classifier<'a>,
-    initial: InitialState,
-    last_writers: &'a LastWriters,
-    executables: Vec<Executable>,
-    arena: Pointer,
+    pub(super) cpu: &'a (dyn Fn(usize, u64) -> Option<usize> + Sync),
+    pub(super) disturbed: &'a (dyn Fn(usize, u64, bool) -> bool + Sync),
+    pub(super) deadlock: Duration,
+    pub(super) plan: &'a RunPlan,
+    pub(super) classifier: Classifier<'a>,
+    pub(super) initial: InitialState,
+    pub(super) last_writers: &'a LastWriters,
+    pub(super) executables: Vec<Executable>,
+    pub(super) arena: Pointer,
     /// Distance from one memory region of the arena to the next, in bytes.
-    region_bytes: usize,
-    records: Vec<Pointer>,
-    rendezvous: Rendezvous,
+    pub(super) region_bytes: usize,
+    pub(super) records: Vec<Pointer>,
+    pub(super) rendezvous: Rendezvous,
     /// Whether to watch for lost CPUs. Not done if threads share a CPU, because they take it from each other
     /// all the time.
-    watched: bool,
+    pub(super) watched: bool,
     /// Tells threads that wait for a lock to give up.
-    give_up: CachePadded<AtomicU8>,
+    pub(super) give_up: CachePadded<AtomicU8>,
     /// Time of the first counted outcome, in nanoseconds after `begun`.
-    first: AtomicU64,
+    pub(super) first: AtomicU64,
     /// Increased to ask each thread for a copy of its counts.
-    epoch: CachePadded<AtomicU64>,
-    counters: Vec<Mutex<Counter>>,
-    failure: Mutex<Option<Error>>,
+    pub(super) epoch: CachePadded<AtomicU64>,
+    pub(super) counters: Vec<Mutex<Counter>>,
+    pub(super) failure: Mutex<Option<Error>>,
     /// The thread that was found off its CPU last, and the CPU it was on (`None` if unknown).
-    moved: Mutex<Option<(usize, Option<usize>)>>,
-    begun: Instant,
+    pub(super) moved: Mutex<Option<(usize, Option<usize>)>>,
+    pub(super) begun: Instant,
     /// The highest nice value that a thread was granted.
-    nice: AtomicI32,
+    pub(super) nice: AtomicI32,
     /// Number of threads that have ended, and the thread that waits for them (`caller`).
-    ended: AtomicUsize,
-    caller: std::thread::Thread,
+    pub(super) ended: AtomicUsize,
+    pub(super) caller: std::thread::Thread,
 }
 
 /// A pointer that may be passed to other threads.
 #[derive(Clone, Copy)]
-struct Pointer(*mut u8);
+pub(super) struct Pointer(pub(super) *mut u8);
 
 // SAFETY: the memory behind the pointer outlives the scope of the threads. The rendezvous define which thread
 // accesses which part of it, and when: see the head of this file.
@@ -163,56 +163,18 @@ fn run_with(
     probes: &Probes<'_>,
 ) -> Result<Measurement> {
     let begun = Instant::now();
-    let threads = job.program.threads.len();
     // The number of a skew is its index in ascending order. This function, the counters and the tally all use
     // it.
     let mut plan = plan.clone();
     plan.skews.sort_unstable();
     let plan = &plan;
-    let too_many = job.layout.most.is_some_and(|most| plan.batch > most);
-    if job.cpus.len() != threads
-        || job.code.len() != threads
-        || plan.batch == 0
-        || plan.skews.is_empty()
-        || plan.group == 0
-        || too_many
-    {
+    if !fits(job, plan) {
         return Err(Error::Internal("the plan does not fit the program".to_owned()));
     }
-    let region_bytes = job.layout.bytes(plan.batch)?;
-    let mut arena = Arena::new(region_bytes.saturating_mul(plan.regions()))?;
-    let strides = job.program.threads.iter().map(|thread| SaveRecord::new(thread).stride);
-    let mut record_arenas =
-        strides.map(|stride| Arena::new(plan.batch.saturating_mul(stride))).collect::<Result<Vec<_>>>()?;
+    let mut arenas = Arenas::new(job, plan)?;
+    let threads = job.program.threads.len();
     let last_writers = LastWriters::new(job.program, job.layout, threads);
-    let classifier = Classifier::new(job.program, job.layout, &last_writers);
-    let own_cpus = distinct(job.cpus);
-    let shared = Shared {
-        job,
-        cpu: probes.cpu,
-        disturbed: probes.disturbed,
-        deadlock: probes.deadlock,
-        plan,
-        executables: job.code.iter().map(Executable::new).collect::<Result<Vec<_>>>()?,
-        arena: Pointer(arena.pointer()),
-        region_bytes,
-        records: record_arenas.iter_mut().map(|arena| Pointer(arena.pointer())).collect(),
-        rendezvous: Rendezvous::new(threads, own_cpus),
-        watched: threads > 1 && own_cpus,
-        give_up: CachePadded::default(),
-        first: AtomicU64::new(u64::MAX),
-        epoch: CachePadded::default(),
-        counters: (0..threads).map(|_| Mutex::new(classifier.counter(plan.skews.len()))).collect(),
-        failure: Mutex::new(None),
-        moved: Mutex::new(None),
-        classifier,
-        initial: initial_state(job, probes),
-        last_writers: &last_writers,
-        begun,
-        nice: AtomicI32::new(i32::MIN),
-        ended: AtomicUsize::new(0),
-        caller: std::thread::current(),
-    };
+    let shared = Shared { begun, ..Shared::new(job, plan, &mut arenas, &last_writers, probes)? };
     let selected_skews = Mutex::new(Vec::new());
     let mut leader = Leader::new(plan, job.clock, threads, interrupt, &selected_skews);
     leader.lasts = probes.lasts;
@@ -234,24 +196,7 @@ fn run_with(
                 }
             }
         }
-        let every = plan.limits.duration.map_or(WATCH, |limit| (limit / 16).clamp(WATCH_LEAST, WATCH));
-        let mut watchdog = Watchdog::new(probes.deadlock, every);
-        let mut sweeping = plan.focus && plan.skews.len() > 1;
-        // `is_finished` does not work here: it is still false while the last destructor of a thread wakes this
-        // thread.
-        while shared.ended.load(Ordering::Acquire) < started {
-            std::thread::park_timeout(every);
-            let give_up = watchdog.look(shared.rendezvous.progress());
-            shared.give_up.store(give_up.into(), Ordering::Relaxed);
-            (probes.looked)(give_up);
-            shared.epoch.fetch_add(1, Ordering::Relaxed);
-            let tally = shared.tally();
-            if sweeping && shared.progress(&tally) >= SWEEP_SHARE && tally.iterations > 0 {
-                *selected_skews.lock().expect("no thread panics while holding this lock") = focus(job.program, &tally);
-                sweeping = false;
-            }
-            watch(&tally);
-        }
+        shared.supervise(started, &selected_skews, probes, &mut watch);
         p0.map(|thread| thread.join())
     });
 
@@ -261,37 +206,143 @@ fn run_with(
     let Some(Ok(Some(totals))) = totals else {
         return Err(Error::Internal("P0 ended early without an error".to_owned()));
     };
-    if totals.stranded {
-        return Err(shared.stranded(&totals));
-    }
-    let mut tally = shared.tally();
-    tally.iterations = shared.rendezvous.sums().0;
-    let counted: u64 = tally.outcomes().values().sum();
-    if counted != tally.iterations || tally.instances() != totals.planned {
-        return Err(Error::Internal(format!(
-            "the counts are inconsistent: {} iterations but {counted} outcomes, {} instances excluded by the filter, {} instances run",
-            tally.iterations, tally.filtered, totals.planned
-        )));
-    }
-    Ok(Measurement {
-        tally,
-        elapsed: totals.elapsed,
-        in_batches: Duration::from_nanos(whole(job.clock.nanos(totals.in_batches_ticks.into()).0)),
-        period: job.clock.nanos_of(totals.paced_ticks / (totals.planned.max(1) as f64)),
-        late: totals.late as f64 / totals.groups.max(1) as f64,
-        end_spread: job.clock.nanos_of(totals.end_spread_ticks as f64 / totals.counted.max(1) as f64),
-        discarded: totals.discarded,
-        disturbances: totals.disturbances,
-        moved: totals.moved,
-        nice: shared.nice.load(Ordering::Relaxed),
-        history: totals.history.rates().to_vec(),
-        blocks: totals.history.blocks().to_vec(),
-        first_outcome: Duration::from_nanos(shared.first.load(Ordering::Relaxed)),
-        stop: totals.stop(),
-    })
+    if totals.stranded { Err(shared.stranded(&totals)) } else { shared.measurement(&totals) }
 }
 
-impl Shared<'_> {
+/// Whether a plan fits a job.
+fn fits(job: Job<'_>, plan: &RunPlan) -> bool {
+    let threads = job.program.threads.len();
+    let too_many = job.layout.most.is_some_and(|most| plan.batch > most);
+    job.cpus.len() == threads
+        && job.code.len() == threads
+        && plan.batch > 0
+        && !plan.skews.is_empty()
+        && plan.group > 0
+        && !too_many
+}
+
+/// The memory of a run: the regions of instances, and the records of each thread.
+struct Arenas {
+    instances: Arena,
+    /// Size of a region, in bytes.
+    region_bytes: usize,
+    records: Vec<Arena>,
+}
+
+impl Arenas {
+    fn new(job: Job<'_>, plan: &RunPlan) -> Result<Arenas> {
+        let region_bytes = job.layout.bytes(plan.batch)?;
+        let instances = Arena::new(region_bytes.saturating_mul(plan.regions()))?;
+        let strides = job.program.threads.iter().map(|thread| SaveRecord::new(thread).stride);
+        let records = strides.map(|stride| Arena::new(plan.batch.saturating_mul(stride))).collect::<Result<_>>()?;
+        Ok(Arenas { instances, region_bytes, records })
+    }
+}
+
+impl<'a> Shared<'a> {
+    /// The state at the beginning of a run. `arenas` must outlive the threads.
+    fn new(
+        job: Job<'a>,
+        plan: &'a RunPlan,
+        arenas: &mut Arenas,
+        last_writers: &'a LastWriters,
+        probes: &Probes<'a>,
+    ) -> Result<Shared<'a>> {
+        let threads = job.program.threads.len();
+        let classifier = Classifier::new(job.program, job.layout, last_writers);
+        let own_cpus = distinct(job.cpus);
+        Ok(Shared {
+            job,
+            cpu: probes.cpu,
+            disturbed: probes.disturbed,
+            deadlock: probes.deadlock,
+            plan,
+            executables: job.code.iter().map(Executable::new).collect::<Result<Vec<_>>>()?,
+            arena: Pointer(arenas.instances.pointer()),
+            region_bytes: arenas.region_bytes,
+            records: arenas.records.iter_mut().map(|arena| Pointer(arena.pointer())).collect(),
+            rendezvous: Rendezvous::new(threads, own_cpus),
+            watched: threads > 1 && own_cpus,
+            give_up: CachePadded::default(),
+            first: AtomicU64::new(u64::MAX),
+            epoch: CachePadded::default(),
+            counters: (0..threads).map(|_| Mutex::new(classifier.counter(plan.skews.len()))).collect(),
+            failure: Mutex::new(None),
+            moved: Mutex::new(None),
+            classifier,
+            initial: initial_state(job, probes),
+            last_writers,
+            begun: Instant::now(),
+            nice: AtomicI32::new(i32::MIN),
+            ended: AtomicUsize::new(0),
+            caller: std::thread::current(),
+        })
+    }
+
+    /// Watches the threads until all that were `started` have ended: shows the counts, ends deadlocks, and
+    /// selects the best skews.
+    fn supervise(
+        &self,
+        started: usize,
+        selected_skews: &Mutex<Vec<usize>>,
+        probes: &Probes<'_>,
+        watch: &mut impl FnMut(&Tally),
+    ) {
+        let plan = self.plan;
+        let every = plan.limits.duration.map_or(WATCH, |limit| (limit / 16).clamp(WATCH_LEAST, WATCH));
+        let mut watchdog = Watchdog::new(probes.deadlock, every);
+        let mut sweeping = plan.focus && plan.skews.len() > 1;
+        // `is_finished` does not work here: it is still false while the last destructor of a thread wakes this
+        // thread.
+        while self.ended.load(Ordering::Acquire) < started {
+            std::thread::park_timeout(every);
+            let give_up = watchdog.look(self.rendezvous.progress());
+            self.give_up.store(give_up.into(), Ordering::Relaxed);
+            (probes.looked)(give_up);
+            self.epoch.fetch_add(1, Ordering::Relaxed);
+            let tally = self.tally();
+            if sweeping && self.progress(&tally) >= SWEEP_SHARE && tally.iterations > 0 {
+                let selected = focus(self.job.program, &tally);
+                *selected_skews.lock().expect("no thread panics while holding this lock") = selected;
+                sweeping = false;
+            }
+            watch(&tally);
+        }
+    }
+
+    /// The result of a run, after all threads have ended.
+    ///
+    /// # Errors
+    /// If the counts are inconsistent.
+    fn measurement(&self, totals: &RunTotals) -> Result<Measurement> {
+        let clock = self.job.clock;
+        let mut tally = self.tally();
+        tally.iterations = self.rendezvous.sums().0;
+        let counted: u64 = tally.outcomes().values().sum();
+        if counted != tally.iterations || tally.instances() != totals.planned {
+            return Err(Error::Internal(format!(
+                "the counts are inconsistent: {} iterations but {counted} outcomes, {} instances excluded by the filter, {} instances run",
+                tally.iterations, tally.filtered, totals.planned
+            )));
+        }
+        Ok(Measurement {
+            tally,
+            elapsed: totals.elapsed,
+            in_batches: Duration::from_nanos(whole(clock.nanos(totals.in_batches_ticks.into()).0)),
+            period: clock.nanos_of(totals.paced_ticks / (totals.planned.max(1) as f64)),
+            late: totals.late as f64 / totals.groups.max(1) as f64,
+            end_spread: clock.nanos_of(totals.end_spread_ticks as f64 / totals.counted.max(1) as f64),
+            discarded: totals.discarded,
+            disturbances: totals.disturbances,
+            moved: totals.moved,
+            nice: self.nice.load(Ordering::Relaxed),
+            history: totals.history.rates().to_vec(),
+            blocks: totals.history.blocks().to_vec(),
+            first_outcome: Duration::from_nanos(self.first.load(Ordering::Relaxed)),
+            stop: totals.stop(),
+        })
+    }
+
     /// The counts that the threads have handed over so far.
     fn tally(&self) -> Tally {
         let mut tally = Tally::new(&self.plan.skews);
@@ -312,7 +363,8 @@ impl Shared<'_> {
         time.max(share(instances, limits.iterations)).max(share(races, limits.races))
     }
 
-    fn fail(&self, error: Error) {
+    /// Keeps the first error, and makes all threads stop.
+    pub(super) fn fail(&self, error: Error) {
         self.failure.lock().expect("no thread panics while holding this lock").get_or_insert(error);
         self.rendezvous.break_up();
     }
@@ -342,174 +394,22 @@ fn initial_state(job: Job<'_>, probes: &Probes<'_>) -> InitialState {
     new(job.program, job.layout)
 }
 
-/// Number of prefetch steps for the lines of a group.
-fn pieces(plan: &RunPlan, layout: &Layout) -> u64 {
-    ((plan.group - 1) * layout.stride + 1).div_ceil(warm_step(layout)) as u64
-}
-
 /// Whether every thread has its own CPU.
 fn distinct(cpus: &[usize]) -> bool {
     cpus.iter().enumerate().all(|(at, cpu)| !cpus[..at].contains(cpu))
-}
-
-/// Wakes the caller when its thread ends. If the thread panics, it breaks the rendezvous, so that the other
-/// threads end too.
-struct Guard<'a>(&'a Shared<'a>);
-
-impl Drop for Guard<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.rendezvous.break_up();
-        }
-        self.0.ended.fetch_add(1, Ordering::Release);
-        self.0.caller.unpark();
-    }
-}
-
-/// Body of a thread of the run. P0 also leads, and returns the totals.
-fn worker(shared: &Shared<'_>, number: usize, mut leader: Option<Leader<'_>>) -> Option<RunTotals> {
-    let _guard = Guard(shared);
-    if let Err(error) = pin_to(shared.job.cpus[number]) {
-        shared.fail(error);
-        return None;
-    }
-    shared.nice.fetch_max(set_nice(shared.plan.nice), Ordering::Relaxed);
-    let counter = batches(shared, number, leader.as_mut()).ok()?;
-    *shared.counters[number].lock().expect("no thread panics while holding this lock") = counter;
-    leader.map(Leader::into_totals)
-}
-
-/// Runs batches until the run is over. Returns the thread's counts.
-fn batches(
-    shared: &Shared<'_>,
-    number: usize,
-    mut leader: Option<&mut Leader<'_>>,
-) -> std::result::Result<Counter, Broken> {
-    let Shared { plan, job, rendezvous, .. } = shared;
-    let threads = job.cpus.len();
-    let region_bytes = shared.region_bytes;
-    let records: Vec<*mut u8> = shared.records.iter().map(|pointer| pointer.0).collect();
-    let mut regions: Vec<_> = (0..plan.regions()).map(|round| shared.last_writers.region(plan.batch, round)).collect();
-    for (at, region) in regions.iter().enumerate() {
-        // SAFETY: the arena holds that many regions of `plan.batch` instances. Until the first rendezvous each
-        // thread resets its own part of them, and P0 writes what needs to be written only once.
-        unsafe {
-            let arena = shared.arena.0.add(at * region_bytes);
-            if number == 0 {
-                shared.initial.settle(arena, shared.last_writers, plan.batch);
-            }
-            shared.initial.reset(arena, region, plan.batch, number);
-        }
-    }
-    let delays = plan.delays(number, threads);
-    let pieces = pieces(plan, job.layout);
-    let mut counter = shared.classifier.counter(plan.skews.len());
-    let reads_memory = shared.classifier.reads_memory() && threads > 1;
-    let mut epoch = 0;
-    let mut watcher = Watcher::new(job.clock);
-    for batch_number in 1_u64.. {
-        rendezvous.ready(number, batch_number, counter.seen(), counter.races());
-        let next = match &mut leader {
-            Some(leader) => {
-                rendezvous.assemble(batch_number)?;
-                let next = leader.next(rendezvous);
-                rendezvous.give_out(batch_number, next);
-                next
-            }
-            None => rendezvous.take(batch_number)?,
-        };
-        let Some(batch) = next else { break };
-        let region = &mut regions[batch.region];
-        // SAFETY: inside the arena, as above.
-        let arena = unsafe { shared.arena.0.add(batch.region * region_bytes) };
-        let mut args = ThreadArgs {
-            arena,
-            records: records[number],
-            count: batch.count as u64,
-            start: batch.start.saturating_add_signed(delays[batch.skew].0),
-            period: batch.period,
-            stop: shared.give_up.as_ptr().cast_const(),
-            late: 0,
-            group: plan.group as u64,
-            warm: if batch.prefetch { pieces } else { 0 },
-        };
-        let slack = args.start.wrapping_sub(job.clock.now()).cast_signed();
-        // SAFETY: the arena and this thread's records hold `plan.batch` instances, which is at least `count`.
-        // `reset` has initialised them before the rendezvous. Until the next rendezvous only emitted code
-        // accesses them. `give_up` lives as long as `shared`.
-        let finished = unsafe { shared.executables[number].run(&mut args) };
-        let end = job.clock.now();
-        if !finished {
-            shared.fail(Error::Host(format!(
-                "{}: P{number} waited {} s for a spinlock that was never released: the test deadlocks (or the thread that holds \
-                 the lock got no CPU time)",
-                job.program.name,
-                shared.deadlock.as_secs()
-            )));
-            return Err(Broken);
-        }
-        let here = (shared.cpu)(number, batch_number);
-        let moved = here != Some(job.cpus[number]);
-        if moved {
-            *shared.moved.lock().expect("no thread panics while holding this lock") = Some((number, here));
-        }
-        let disturbed = shared.watched
-            && watcher.batch(
-                end.saturating_sub(args.start),
-                (plan.pace == Pace::Paced).then_some(batch.count.div_ceil(plan.group) as u64 * args.period),
-                batch.count,
-            );
-        let disturbed = (shared.disturbed)(number, batch_number, disturbed);
-        let slack = i32::try_from(slack).unwrap_or(if slack < 0 { i32::MIN } else { i32::MAX });
-        // P0 compares the end times of all threads, so each is converted to P0's counter.
-        let end = end.saturating_add_signed(-plan.counter_offset(number).0);
-        let report = Report { end, late: args.late, slack, disturbed, moved };
-        let kept = batch.kept(rendezvous.done(number, batch_number, report)?);
-        if kept {
-            // SAFETY: the batch is over. Until the next rendezvous the records are only read. If outcomes are
-            // read from the instances, these are only read too, because all threads wait for each other before
-            // the reset.
-            unsafe {
-                shared.classifier.count(
-                    Memory { arena, records: &records },
-                    shared.classifier.share(batch.count, number),
-                    BatchContext { skew: batch.skew, prefetch: args.warm > 0, region },
-                    &mut counter,
-                )
-            };
-            if reads_memory {
-                rendezvous.counted(number, batch_number)?;
-            }
-        }
-        region.turn(batch.count, size(batch_number % shared.last_writers.kinds() as u64));
-        // SAFETY: the batch is over and counted. Until the next rendezvous each thread resets its own part of
-        // it. All threads ran the same batches, so their copies of the last-writer patterns are equal.
-        unsafe { shared.initial.reset(arena, region, batch.count, number) };
-        if !kept {
-            continue;
-        }
-        if shared.first.load(Ordering::Relaxed) == u64::MAX {
-            shared.first.fetch_min(nanoseconds(shared.begun.elapsed()), Ordering::Relaxed);
-        }
-        let asked = shared.epoch.load(Ordering::Relaxed);
-        if asked != epoch {
-            epoch = asked;
-            shared.counters[number].lock().expect("no thread panics while holding this lock").clone_from(&counter);
-        }
-    }
-    Ok(counter)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::Stop;
     use super::super::plan::{Adapt, Limits, Prefetch};
+    use super::super::worker::pieces;
     use super::super::{choose_group, choose_pace};
     use super::*;
     use crate::arch::Arch;
-    use crate::codegen::{Atomics, Target, ThreadCode};
+    use crate::codegen::{Atomics, Pace, Target, ThreadCode, warm_step};
     use crate::isa::emit;
-    use crate::layout::LayoutKind;
+    use crate::layout::{Layout, LayoutKind};
     use crate::litmus::{Source, parse};
     use crate::machine::{Clock, allowed_cpus, with_at_most};
     use crate::program::{Const, Program, lower};

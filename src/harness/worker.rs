@@ -1,0 +1,247 @@
+//! A thread of a run: runs, counts and resets batches until the leader ends the run. The head of `run` gives the
+//! order of its steps, and says which thread accesses which memory when.
+
+use std::sync::atomic::Ordering;
+
+use super::classify::{BatchContext, Counter, Memory};
+use super::convert::{nanoseconds, size};
+use super::disturbance::Watcher;
+use super::last_writers::Region;
+use super::leader::{Leader, RunTotals};
+use super::plan::RunPlan;
+use super::rendezvous::{Batch, Broken, Report};
+use super::run::Shared;
+use crate::codegen::{Pace, ThreadArgs, warm_step};
+use crate::error::Error;
+use crate::layout::Layout;
+use crate::machine::{pin_to, set_nice};
+use crate::units::Ticks;
+
+/// Wakes the caller when its thread ends. If the thread panics, it breaks the rendezvous, so that the other
+/// threads end too.
+struct Guard<'a>(&'a Shared<'a>);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.rendezvous.break_up();
+        }
+        self.0.ended.fetch_add(1, Ordering::Release);
+        self.0.caller.unpark();
+    }
+}
+
+/// Body of a thread of the run. P0 also leads, and returns the totals.
+pub(super) fn worker(shared: &Shared<'_>, number: usize, mut leader: Option<Leader<'_>>) -> Option<RunTotals> {
+    let _guard = Guard(shared);
+    if let Err(error) = pin_to(shared.job.cpus[number]) {
+        shared.fail(error);
+        return None;
+    }
+    shared.nice.fetch_max(set_nice(shared.plan.nice), Ordering::Relaxed);
+    let counter = batches(shared, number, leader.as_mut()).ok()?;
+    *shared.counters[number].lock().expect("no thread panics while holding this lock") = counter;
+    leader.map(Leader::into_totals)
+}
+
+/// Number of prefetch steps for the lines of a group.
+pub(super) fn pieces(plan: &RunPlan, layout: &Layout) -> u64 {
+    ((plan.group - 1) * layout.stride + 1).div_ceil(warm_step(layout)) as u64
+}
+
+/// Runs batches until the run is over. Returns the thread's counts.
+fn batches(
+    shared: &Shared<'_>,
+    number: usize,
+    mut leader: Option<&mut Leader<'_>>,
+) -> std::result::Result<Counter, Broken> {
+    let rendezvous = &shared.rendezvous;
+    let mut worker = Worker::new(shared, number);
+    for batch_number in 1_u64.. {
+        rendezvous.ready(number, batch_number, worker.counter.seen(), worker.counter.races());
+        let next = match &mut leader {
+            Some(leader) => {
+                rendezvous.assemble(batch_number)?;
+                let next = leader.next(rendezvous);
+                rendezvous.give_out(batch_number, next);
+                next
+            }
+            None => rendezvous.take(batch_number)?,
+        };
+        let Some(batch) = next else { break };
+        let report = worker.run(&batch, batch_number)?;
+        let kept = batch.kept(rendezvous.done(number, batch_number, report)?);
+        if kept {
+            worker.count(&batch, batch_number)?;
+        }
+        worker.reset(&batch, batch_number);
+        if kept {
+            worker.hand_over();
+        }
+    }
+    Ok(worker.counter)
+}
+
+/// What a thread keeps from batch to batch.
+struct Worker<'a> {
+    shared: &'a Shared<'a>,
+    number: usize,
+    /// The records of all threads.
+    records: Vec<*mut u8>,
+    /// The kinds of last-writer patterns of each memory region.
+    regions: Vec<Region<'a>>,
+    /// For each skew, the time that this thread adds to the start of a batch.
+    delays: Vec<Ticks>,
+    /// Number of prefetch steps for a group.
+    pieces: u64,
+    /// Whether outcomes are read from the instances, so that all threads wait for each other before the reset.
+    reads_memory: bool,
+    watcher: Watcher,
+    counter: Counter,
+    /// The last request for a copy of the counts that was answered.
+    epoch: u64,
+}
+
+impl<'a> Worker<'a> {
+    /// Writes this thread's part of the initial values of all regions.
+    fn new(shared: &'a Shared<'a>, number: usize) -> Worker<'a> {
+        let Shared { plan, job, .. } = shared;
+        let regions: Vec<_> = (0..plan.regions()).map(|round| shared.last_writers.region(plan.batch, round)).collect();
+        for (at, region) in regions.iter().enumerate() {
+            // SAFETY: the arena holds that many regions of `plan.batch` instances. Until the first rendezvous
+            // each thread resets its own part of them, and P0 writes what needs to be written only once.
+            unsafe {
+                let arena = shared.arena.0.add(at * shared.region_bytes);
+                if number == 0 {
+                    shared.initial.settle(arena, shared.last_writers, plan.batch);
+                }
+                shared.initial.reset(arena, region, plan.batch, number);
+            }
+        }
+        Worker {
+            shared,
+            number,
+            records: shared.records.iter().map(|pointer| pointer.0).collect(),
+            regions,
+            delays: plan.delays(number, job.cpus.len()),
+            pieces: pieces(plan, job.layout),
+            reads_memory: shared.classifier.reads_memory() && job.cpus.len() > 1,
+            watcher: Watcher::new(job.clock),
+            counter: shared.classifier.counter(plan.skews.len()),
+            epoch: 0,
+        }
+    }
+
+    /// The first instance of a batch.
+    #[inline]
+    fn arena(&self, batch: &Batch) -> *mut u8 {
+        // SAFETY: the arena holds this region, as in `new`.
+        unsafe { self.shared.arena.0.add(batch.region * self.shared.region_bytes) }
+    }
+
+    /// Runs the emitted code over a batch.
+    ///
+    /// # Errors
+    /// [`Broken`] if the test deadlocks. The failure is then in `shared`.
+    #[inline]
+    fn run(&mut self, batch: &Batch, batch_number: u64) -> std::result::Result<Report, Broken> {
+        let Worker { shared, number, .. } = *self;
+        let Shared { plan, job, .. } = shared;
+        let mut args = ThreadArgs {
+            arena: self.arena(batch),
+            records: self.records[number],
+            count: batch.count as u64,
+            start: batch.start.saturating_add_signed(self.delays[batch.skew].0),
+            period: batch.period,
+            stop: shared.give_up.as_ptr().cast_const(),
+            late: 0,
+            group: plan.group as u64,
+            warm: if batch.prefetch { self.pieces } else { 0 },
+        };
+        let slack = args.start.wrapping_sub(job.clock.now()).cast_signed();
+        // SAFETY: the arena and this thread's records hold `plan.batch` instances, which is at least `count`.
+        // `reset` has initialised them before the rendezvous. Until the next rendezvous only emitted code
+        // accesses them. `give_up` lives as long as `shared`.
+        let finished = unsafe { shared.executables[number].run(&mut args) };
+        let end = job.clock.now();
+        if !finished {
+            shared.fail(self.deadlocked());
+            return Err(Broken);
+        }
+        let here = (shared.cpu)(number, batch_number);
+        let moved = here != Some(job.cpus[number]);
+        if moved {
+            *shared.moved.lock().expect("no thread panics while holding this lock") = Some((number, here));
+        }
+        let disturbed = shared.watched
+            && self.watcher.batch(
+                end.saturating_sub(args.start),
+                (plan.pace == Pace::Paced).then_some(batch.count.div_ceil(plan.group) as u64 * args.period),
+                batch.count,
+            );
+        let disturbed = (shared.disturbed)(number, batch_number, disturbed);
+        let slack = i32::try_from(slack).unwrap_or(if slack < 0 { i32::MIN } else { i32::MAX });
+        // P0 compares the end times of all threads, so each is converted to P0's counter.
+        let end = end.saturating_add_signed(-plan.counter_offset(number).0);
+        Ok(Report { end, late: args.late, slack, disturbed, moved })
+    }
+
+    /// The error of a test that deadlocks.
+    fn deadlocked(&self) -> Error {
+        Error::Host(format!(
+            "{}: P{} waited {} s for a spinlock that was never released: the test deadlocks (or the thread that holds \
+             the lock got no CPU time)",
+            self.shared.job.program.name,
+            self.number,
+            self.shared.deadlock.as_secs()
+        ))
+    }
+
+    /// Classifies this thread's share of a batch that counts.
+    ///
+    /// # Errors
+    /// [`Broken`] if another thread has ended early.
+    #[inline]
+    fn count(&mut self, batch: &Batch, batch_number: u64) -> std::result::Result<(), Broken> {
+        let shared = self.shared;
+        let arena = self.arena(batch);
+        // SAFETY: the batch is over. Until the next rendezvous the records are only read. If outcomes are read
+        // from the instances, these are only read too, because all threads wait for each other before the
+        // reset.
+        unsafe {
+            shared.classifier.count(
+                Memory { arena, records: &self.records },
+                shared.classifier.share(batch.count, self.number),
+                BatchContext { skew: batch.skew, prefetch: batch.prefetch, region: &self.regions[batch.region] },
+                &mut self.counter,
+            )
+        };
+        if self.reads_memory { shared.rendezvous.counted(self.number, batch_number) } else { Ok(()) }
+    }
+
+    /// Writes this thread's part of the initial values of a batch, in the next last-writer pattern.
+    #[inline]
+    fn reset(&mut self, batch: &Batch, batch_number: u64) {
+        let (shared, arena) = (self.shared, self.arena(batch));
+        let region = &mut self.regions[batch.region];
+        region.turn(batch.count, size(batch_number % shared.last_writers.kinds() as u64));
+        // SAFETY: the batch is over and counted. Until the next rendezvous each thread resets its own part of
+        // it. All threads ran the same batches, so their copies of the last-writer patterns are equal.
+        unsafe { shared.initial.reset(arena, region, batch.count, self.number) };
+    }
+
+    /// Copies the counts for the thread that watches the run, if it asks for them.
+    #[inline]
+    fn hand_over(&mut self) {
+        let shared = self.shared;
+        if shared.first.load(Ordering::Relaxed) == u64::MAX {
+            shared.first.fetch_min(nanoseconds(shared.begun.elapsed()), Ordering::Relaxed);
+        }
+        let asked = shared.epoch.load(Ordering::Relaxed);
+        if asked != self.epoch {
+            self.epoch = asked;
+            let mut copy = shared.counters[self.number].lock().expect("no thread panics while holding this lock");
+            copy.clone_from(&self.counter);
+        }
+    }
+}
