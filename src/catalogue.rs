@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, include_dir};
 
 use crate::arch::Arch;
+use crate::arch::lock::Lock;
 use crate::error::{Error, Result};
 use crate::hash::sha256;
 use crate::input::{Limit, find_files, read_text};
@@ -56,10 +57,10 @@ impl Scenario {
         Ok(Scenario { name: test.name.clone(), group: group.to_owned(), test, program, sha256 })
     }
 
-    /// The declared verdict on the race. A header's verdict is about the condition, as herd7's is. The race
+    /// The declared verdict on the race with this kind of lock. A header's verdict is about the condition, as herd7's is. The race
     /// of a `forall` is that its condition does not hold, so Never and Always are exchanged for it.
-    pub fn expected(&self, arch: Arch) -> Option<Verdict> {
-        let declared = self.test.header.expected(arch)?;
+    pub fn expected(&self, arch: Arch, lock: Lock) -> Option<Verdict> {
+        let declared = self.test.header.expected(arch, lock)?;
         Some(match (self.program.quantifier, declared) {
             (Quantifier::Forall, Verdict::Never) => Verdict::Always,
             (Quantifier::Forall, Verdict::Always) => Verdict::Never,
@@ -262,11 +263,17 @@ mod tests {
         for ((group, file, _), scenario) in builtin().into_iter().zip(&scenarios) {
             assert_eq!(scenario.name, file);
             let header = &scenario.test.header;
-            assert!(header.expected(Arch::X86_64).is_some(), "{group}/{file} expects nothing on x86_64");
+            assert!(
+                header.expected(Arch::X86_64, Lock::Qspinlock).is_some(),
+                "{group}/{file} expects nothing on x86_64"
+            );
             assert!(!header.summary().is_empty(), "{group}/{file} asks nothing");
             if group != "controls" {
                 assert!(header.result.is_some() && header.match_event.is_some(), "{group}/{file}");
-                assert!(Arch::ALL.into_iter().all(|arch| header.expected(arch).is_some()), "{group}/{file}");
+                assert!(
+                    Arch::ALL.into_iter().all(|arch| header.expected(arch, Lock::Qspinlock).is_some()),
+                    "{group}/{file}"
+                );
             }
         }
     }

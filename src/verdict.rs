@@ -1,7 +1,8 @@
 //! The expected verdict of a scenario on an architecture: computed by the models and compared with the
 //! header.
 
-use crate::arch::{Arch, Atomics};
+use crate::arch::Arch;
+use crate::arch::lock::{Choices, Lock};
 use crate::catalogue::Scenario;
 use crate::error::{Error, Result};
 use crate::isa;
@@ -38,8 +39,13 @@ pub enum VerdictSource {
 ///
 /// # Errors
 /// If the test is too large, or does something that no model can follow.
-pub fn judge(scenario: &Scenario, model: Model, atomics: Atomics, bounds: Bounds) -> Result<Option<Outcome>> {
-    let judged = isa::code_for(&scenario.program, model, atomics).and_then(|code| model::check(&code, model, bounds));
+pub fn judge(
+    scenario: &Scenario,
+    model: Model,
+    choices: impl Into<Choices>,
+    bounds: Bounds,
+) -> Result<Option<Outcome>> {
+    let judged = isa::code_for(&scenario.program, model, choices).and_then(|code| model::check(&code, model, bounds));
     match judged {
         Ok(outcome) => Ok(Some(outcome)),
         Err(ModelError::NotModelled(_)) => Ok(None),
@@ -47,13 +53,13 @@ pub fn judge(scenario: &Scenario, model: Model, atomics: Atomics, bounds: Bounds
     }
 }
 
-/// Checks that a header's verdict and a model's verdict are the same. A header's `Result:` is read as the kernel's
+/// Checks that a header's verdict and a model's verdict on code with this lock are the same. A header's `Result:` is read as the kernel's
 /// tools/memory-model/scripts/judgelitmus.sh reads it: `DEADLOCK` means that no execution finishes, and where a data
 /// race is predicted (`DATARACE`) and seen, no other verdict is compared.
 ///
 /// # Errors
 /// If they differ. The error names both.
-pub fn agrees(scenario: &Scenario, model: Model, outcome: &Outcome) -> Result<()> {
+pub fn agrees(scenario: &Scenario, model: Model, lock: Lock, outcome: &Outcome) -> Result<()> {
     let header = &scenario.test.header;
     let differs = |declared: &str, found: &str| {
         Err(Error::Usage(format!(
@@ -75,8 +81,8 @@ pub fn agrees(scenario: &Scenario, model: Model, outcome: &Outcome) -> Result<()
         }
     }
     let (key, declared) = match model.arch() {
-        Some(arch) => (arch.name(), header.expected(arch)),
-        None => ("Result", header.result),
+        Some(arch) => (header.key(arch, lock), header.expected(arch, lock)),
+        None => ("Result".to_owned(), header.result),
     };
     match declared {
         Some(declared) if model != Model::Sc && declared != outcome.verdict => {
@@ -92,7 +98,7 @@ pub fn declares(scenario: &Scenario, model: Model) -> bool {
     match model {
         Model::Sc => false,
         Model::Lkmm => header.has_result,
-        _ => model.arch().is_some_and(|arch| header.expected(arch).is_some()),
+        _ => model.arch().is_some_and(|arch| header.expected(arch, Lock::Qspinlock).is_some()),
     }
 }
 
@@ -101,13 +107,14 @@ pub fn declares(scenario: &Scenario, model: Model) -> bool {
 ///
 /// # Errors
 /// If header and model disagree.
-pub fn expectation(scenario: &Scenario, arch: Arch, atomics: Atomics) -> Result<Expectation> {
+pub fn expectation(scenario: &Scenario, arch: Arch, choices: impl Into<Choices>) -> Result<Expectation> {
+    let choices = choices.into();
     let quick = Bounds { candidates: 200_000, ..Bounds::default() };
     let mut note = None;
     let mut on = |model| -> Result<Option<Outcome>> {
-        match judge(scenario, model, atomics, quick) {
+        match judge(scenario, model, choices, quick) {
             Ok(Some(outcome)) => {
-                agrees(scenario, model, &outcome)?;
+                agrees(scenario, model, choices.lock, &outcome)?;
                 Ok(Some(outcome))
             }
             Ok(None) => Ok(None),
@@ -122,13 +129,20 @@ pub fn expectation(scenario: &Scenario, arch: Arch, atomics: Atomics) -> Result<
     let needs = model::reordering::needs(&model::machine::accesses(&scenario.program), quick).ok();
     Ok(match computed {
         Some(verdict) => Expectation { race: Some(verdict), source: VerdictSource::Model, lkmm, needs, note: None },
-        None => Expectation { race: scenario.expected(arch), source: VerdictSource::Header, lkmm, needs, note },
+        None => Expectation {
+            race: scenario.expected(arch, choices.lock),
+            source: VerdictSource::Header,
+            lkmm,
+            needs,
+            note,
+        },
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch::Atomics;
     use crate::litmus::Source;
 
     #[test]

@@ -844,7 +844,8 @@ fn a_header_that_predicts_a_data_race_is_held_to_that() {
     let agrees = |text: &str| {
         let scenario = lowered(text).unwrap();
         let outcome = verdict::judge(&scenario, Lkmm, Atomics::Lse, Bounds::default()).unwrap().unwrap();
-        verdict::agrees(&scenario, Lkmm, &outcome).map_err(|error| error.to_string())
+        verdict::agrees(&scenario, Lkmm, wakerace::arch::lock::Lock::Qspinlock, &outcome)
+            .map_err(|error| error.to_string())
     };
     for result in
         ["Result: Never DATARACE", "Result: Sometimes DATARACE", "Result: Always  DATARACE", "Result: DATARACE"]
@@ -865,7 +866,10 @@ fn a_header_that_predicts_a_data_race_is_held_to_that() {
     assert!(error.contains("says DATARACE") && error.contains("LKMM sees no data race"), "{error}");
     // A predicted data race says nothing about hardware.
     let scenario = lowered(&with("Result: Never DATARACE")).unwrap();
-    assert_eq!(scenario.test.header.expected(wakerace::arch::Arch::X86_64), None);
+    assert_eq!(
+        scenario.test.header.expected(wakerace::arch::Arch::X86_64, wakerace::arch::lock::Lock::Qspinlock),
+        None
+    );
 }
 
 #[test]
@@ -879,7 +883,11 @@ fn a_header_that_predicts_a_deadlock_is_held_to_that() {
     let agrees = |text: &str| {
         let scenario = lowered(text).unwrap();
         let outcome = verdict::judge(&scenario, Lkmm, Atomics::Lse, Bounds::default()).unwrap().unwrap();
-        (outcome.finishes, verdict::agrees(&scenario, Lkmm, &outcome).map_err(|error| error.to_string()))
+        (
+            outcome.finishes,
+            verdict::agrees(&scenario, Lkmm, wakerace::arch::lock::Lock::Qspinlock, &outcome)
+                .map_err(|error| error.to_string()),
+        )
     };
     assert_eq!(agrees(&test("DEADLOCK", twice)), (false, Ok(())));
     let (finishes, error) = agrees(&test("Never", twice));

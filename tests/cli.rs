@@ -330,6 +330,69 @@ fn every_architecture_is_shown_on_every_host() {
 }
 
 #[test]
+fn the_lock_is_a_choice() {
+    let folder = folder();
+    let of = |args: &[&str]| wakerace(folder.path()).args(args).assert();
+    of(&["show", "--arch", "riscv64gc", "--lock", "ticket", "S01-as-is"])
+        .success()
+        .stdout(contains("== lock ticket").and(contains("amoadd.w.aqrl")).and(contains("lr.w").not()));
+    of(&["show", "--arch", "riscv64gc", "--lock", "qspinlock", "S01-as-is"])
+        .success()
+        .stdout(contains("== lock qspinlock").and(contains("lr.w")).and(contains("amoadd").not()));
+    of(&["show", "--arch", "x86_64", "--lock", "native", "S01-as-is"]).success().stdout(contains("== lock qspinlock"));
+    of(&["show", "--arch", "x86_64", "--lock", "pv", "S01-as-is"]).success().stdout(contains("== lock pv"));
+    // A test without a lock, and an architecture with one kind, have no such line.
+    of(&["show", "--arch", "x86_64", "--lock", "pv", "SB"]).success().stdout(contains("== lock").not());
+    of(&["show", "--arch", "aarch64", "S01-as-is"]).success().stdout(contains("== lock").not());
+    of(&["show", "--arch", "aarch64", "--lock", "ticket", "S01-as-is"])
+        .code(2)
+        .stderr(contains("--lock ticket: the kernel of aarch64 has no such lock; it has qspinlock"));
+    of(&["show", "--lock", "mcs", "S01-as-is"]).code(2).stderr(contains("known are qspinlock"));
+    // check computes each lock's verdict, and compares it with the header.
+    of(&["check", "S06b", "--model", "rvwmo"]).success().stdout(contains("Sometimes 4, Never 3 with ticket"));
+    of(&["check", "S06b", "--model", "rvwmo", "--lock", "ticket"])
+        .success()
+        .stdout(contains("Never 3").and(contains("with").not()));
+    of(&["check", "S06b", "--model", "rvwmo", "--lock", "qspinlock"]).success().stdout(contains("Sometimes 4\n"));
+    of(&["list", "S06b"]).success().stdout(contains("Sometimes, Never with ticket"));
+    let source = fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/mutants/S06b-blocked_on-before-lock.litmus"),
+    );
+    let wrong = source.unwrap().replace("riscv64gc ticket: Never", "riscv64gc ticket: Sometimes");
+    let file = write(folder.path(), "wrong.litmus", wrong);
+    of(&["check", &file, "--model", "rvwmo"])
+        .code(2)
+        .stderr(contains("its header says Sometimes (riscv64gc ticket:), but RVWMO says Never"));
+}
+
+/// The lock of a run is recorded, unless the test has none, and results with different locks are not added.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn the_lock_of_a_run_is_recorded() {
+    let folder = folder();
+    for (lock, recorded) in [("native", "qspinlock"), ("pv", "pv")] {
+        let out = format!("{lock}.json");
+        // Whether a control fired decides the exit status, and does not matter here.
+        let run = wakerace(folder.path())
+            .args(["run", "S01-as-is", "SB", "--lock", lock, "--no-controls", "-q", "--export-json", &out])
+            .args(SHORT)
+            .output();
+        assert!(run.is_ok());
+        let value: serde_json::Value = serde_json::from_slice(&fs::read(folder.path().join(&out)).unwrap()).unwrap();
+        let of = |name: &str| {
+            let results = value["results"].as_array().unwrap();
+            results.iter().find(|result| result["scenario"] == name).unwrap()["lock"].clone()
+        };
+        assert_eq!((of("S01-as-is"), of("SB")), (recorded.into(), serde_json::Value::Null), "{lock}");
+    }
+    wakerace(folder.path())
+        .args(["run", "SB", "--lock", "ticket", "-n", "1"])
+        .assert()
+        .code(2)
+        .stderr(contains("it has qspinlock and pv"));
+}
+
+#[test]
 fn an_emulated_run_says_so_by_itself() {
     let folder = folder();
     let mut command = wakerace(folder.path());

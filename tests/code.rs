@@ -9,8 +9,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use common::mnemonics::mnemonic;
+use common::targets::TARGETS;
 use predicates::prelude::PredicateBooleanExt;
 use wakerace::arch::Arch;
+use wakerace::arch::lock::Lock;
 use wakerace::catalogue;
 use wakerace::codegen::{Atomics, Instruction, Pace, Part, Target, ThreadCode, disassemble, hash};
 use wakerace::harness::{Adapt, Job, Limits, Measurement, OutcomeCounts, Prefetch, RunPlan, run};
@@ -27,10 +29,15 @@ fn program(text: &str) -> Program {
 }
 
 /// The target of this host. WAKERACE_TEST_ATOMICS selects the atomics, so that both kinds of arm64 atomics can
-/// be tested.
+/// be tested. WAKERACE_TEST_LOCK selects the lock.
 fn host() -> Target {
     let atomics = std::env::var("WAKERACE_TEST_ATOMICS").ok().and_then(|name| name.parse().ok());
-    Target { arch: Arch::host().unwrap(), atomics: atomics.unwrap_or_else(Atomics::of_host) }
+    let lock = std::env::var("WAKERACE_TEST_LOCK").ok().and_then(|name| name.parse().ok());
+    Target {
+        arch: Arch::host().unwrap(),
+        atomics: atomics.unwrap_or_else(Atomics::of_host),
+        lock: lock.unwrap_or_else(Lock::of_host),
+    }
 }
 
 /// The name of an operation in the table of primitives; `None` for one that only computes or jumps.
@@ -60,21 +67,11 @@ fn primitive(op: &Op) -> Option<&'static str> {
     })
 }
 
-/// A back end and its atomics.
-type Column = (Arch, Atomics);
-
-const COLUMNS: [Column; 5] = [
-    (Arch::X86_64, Atomics::Lse),
-    (Arch::Aarch64, Atomics::Lse),
-    (Arch::Aarch64, Atomics::Llsc),
-    (Arch::Powerpc64le, Atomics::Lse),
-    (Arch::Riscv64gc, Atomics::Lse),
-];
-
 /// Checks that the instructions of an operation are those of its row in the table of primitives. An operation that only
 /// computes or jumps must access no memory and order nothing.
 #[track_caller]
-fn check(instructions: &[Instruction], index: usize, op: &Op, (arch, atomics): Column, place: &str) {
+fn check(instructions: &[Instruction], index: usize, op: &Op, target: Target, place: &str) {
+    let arch = target.arch;
     let found = found(instructions, index, arch);
     let Some(name) = primitive(op) else {
         let own = instructions.iter().filter(|instruction| instruction.part == Part::Op(index));
@@ -94,7 +91,9 @@ fn check(instructions: &[Instruction], index: usize, op: &Op, (arch, atomics): C
         _ if wide => Some(64),
         _ => Some(32),
     };
-    let row = isa::primitives(arch).iter().find(|row| (row.name, row.bits) == (name, bits) && row.variant.has(atomics));
+    let row = isa::primitives(arch)
+        .iter()
+        .find(|row| (row.name, row.bits) == (name, bits) && row.variant.has(target.choices()));
     let row = row.unwrap_or_else(|| panic!("no row for {name} with {bits:?} bits on {arch}"));
     assert_eq!(found.join("; "), row.instructions, "{place} {arch} {op:?}");
 }
@@ -139,8 +138,8 @@ fn a_second_disassembler_agrees() {
     for scenario in catalogue::all().unwrap() {
         let program = &scenario.program;
         let layout = Layout::new(LayoutKind::Padded, program, 128).unwrap();
-        for column @ (arch, atomics) in COLUMNS {
-            let Ok(code) = emit(Target { arch, atomics }, program, &layout, Pace::Paced) else { continue };
+        for (_, column @ Target { arch, .. }) in TARGETS {
+            let Ok(code) = emit(column, program, &layout, Pace::Paced) else { continue };
             for (thread, code) in program.threads.iter().zip(&code) {
                 let instructions = objdump(code);
                 let offsets = |instructions: &[Instruction]| instructions.iter().map(|i| i.offset).collect::<Vec<_>>();
@@ -158,8 +157,8 @@ fn a_second_disassembler_agrees() {
 fn a_test_always_has_the_same_code() {
     for scenario in catalogue::all().unwrap() {
         let layout = Layout::new(LayoutKind::Padded, &scenario.program, 128).unwrap();
-        for (arch, atomics) in COLUMNS {
-            let code = || emit(Target { arch, atomics }, &scenario.program, &layout, Pace::Paced).ok();
+        for (_, target @ Target { arch, .. }) in TARGETS {
+            let code = || emit(target, &scenario.program, &layout, Pace::Paced).ok();
             let Some(first) = code() else { continue };
             for _ in 0..8 {
                 assert_eq!(hash(&code().unwrap()), hash(&first), "{} {arch}", scenario.name);
@@ -175,10 +174,9 @@ fn every_scenario_is_the_kernels_instructions_and_nothing_else() {
         let kernels = Arch::ALL.map(LayoutKind::Kernel);
         for kind in [LayoutKind::Padded, LayoutKind::Packed].into_iter().chain(kernels) {
             let layout = Layout::new(kind, program, 128).unwrap();
-            for column @ (arch, atomics) in COLUMNS {
+            for (_, column @ Target { arch, .. }) in TARGETS {
                 for pace in [Pace::Free, Pace::Paced] {
-                    let code = match (emit(Target { arch, atomics }, program, &layout, pace), scenario.refused_by(arch))
-                    {
+                    let code = match (emit(column, program, &layout, pace), scenario.refused_by(arch)) {
                         (Ok(code), None) => code,
                         (Err(error), Some(_)) => {
                             assert!(error.to_string().contains("non-temporal store"), "{error}");

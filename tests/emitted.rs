@@ -1,6 +1,9 @@
 //! The models judge what runs: the events they see are those of the emitted instructions, read back by a disassembler.
 
-use wakerace::arch::{Arch, Atomics};
+mod common;
+
+use common::targets::TARGETS;
+use wakerace::arch::Arch;
 use wakerace::catalogue::{self, Scenario};
 use wakerace::codegen::{Pace, Part, Target, disassemble};
 use wakerace::isa;
@@ -94,7 +97,7 @@ fn events(arch: Arch, text: &str) -> Option<Vec<(char, Tags)>> {
                 "lr" => one('R', marks | Tags::EXCLUSIVE),
                 "sc" => one('W', marks | Tags::EXCLUSIVE),
                 "lw" | "ld" | "lb" | "lbu" => one('R', Tags::NONE),
-                "sw" | "sd" | "sb" => one('W', Tags::NONE),
+                "sw" | "sd" | "sb" | "sh" => one('W', Tags::NONE),
                 name if name.starts_with("amo") => both(marks | Tags::AMO, marks | Tags::AMO),
                 _ => None,
             }
@@ -124,20 +127,18 @@ fn steps(steps: &[Step]) -> Vec<(char, Tags)> {
 /// atomic ones that the models leave out; POWER has none.
 fn compare_but(program: &Program, looks: usize) {
     let layout = Layout::new(LayoutKind::Padded, program, 128).unwrap();
-    for arch in Arch::ALL {
-        for atomics in [Atomics::Lse, Atomics::Llsc] {
-            let code = emit(Target { arch, atomics }, program, &layout, Pace::Free).unwrap();
-            let model = isa::code_for(program, Model::of(arch), atomics).unwrap();
-            for (emitted, seen) in code.iter().zip(&model.threads) {
-                let own = disassemble(emitted).unwrap().into_iter().filter(|i| matches!(i.part, Part::Op(_)));
-                let mut ran: Vec<(char, Tags)> = own.filter_map(|i| events(arch, &i.text)).flatten().collect();
-                for _ in 0..if arch == Arch::Powerpc64le { 0 } else { looks } {
-                    let atomic = |tags: Tags| tags.any(Tags::AMO | Tags::EXCLUSIVE);
-                    let looks = |pair: &[(char, Tags)]| pair[0] == ('R', Tags::NONE) && atomic(pair[1].1);
-                    ran.remove(ran.windows(2).position(looks).expect("a look before an atomic read"));
-                }
-                assert_eq!(ran, steps(&seen.steps), "{} on {arch} with {atomics}", program.name);
+    for (column, target @ Target { arch, .. }) in TARGETS {
+        let code = emit(target, program, &layout, Pace::Free).unwrap();
+        let model = isa::code_for(program, Model::of(arch), target.choices()).unwrap();
+        for (emitted, seen) in code.iter().zip(&model.threads) {
+            let own = disassemble(emitted).unwrap().into_iter().filter(|i| matches!(i.part, Part::Op(_)));
+            let mut ran: Vec<(char, Tags)> = own.filter_map(|i| events(arch, &i.text)).flatten().collect();
+            for _ in 0..if arch == Arch::Powerpc64le { 0 } else { looks } {
+                let atomic = |tags: Tags| tags.any(Tags::AMO | Tags::EXCLUSIVE);
+                let looks = |pair: &[(char, Tags)]| pair[0] == ('R', Tags::NONE) && atomic(pair[1].1);
+                ran.remove(ran.windows(2).position(looks).expect("a look before an atomic read"));
             }
+            assert_eq!(ran, steps(&seen.steps), "{} on {column}", program.name);
         }
     }
 }

@@ -1,23 +1,18 @@
 //! Runs the code of all four back ends in an interpreter of its disassembly and compares the results with the
 //! meaning of the operations.
 
+mod common;
 mod interpreter;
 
+use common::targets::TARGETS;
 use interpreter::{ARENA, ARGS, Core, Disturbance, Memory, Outcome, RECORDS, STOP, Touch, TouchKind, call, reference};
+use wakerace::arch::lock::Lock;
 use wakerace::arch::{Arch, Atomics};
 use wakerace::codegen::{Pace, Part, SaveRecord, Target, warm_step};
 use wakerace::isa::emit;
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::{Source, parse};
 use wakerace::program::{Access, Address, Const, Op, Operand, Order, Program, RmwOp, RmwResult, lower};
-
-const TARGETS: [Target; 5] = [
-    Target { arch: Arch::X86_64, atomics: Atomics::Lse },
-    Target { arch: Arch::Aarch64, atomics: Atomics::Lse },
-    Target { arch: Arch::Aarch64, atomics: Atomics::Llsc },
-    Target { arch: Arch::Powerpc64le, atomics: Atomics::Lse },
-    Target { arch: Arch::Riscv64gc, atomics: Atomics::Lse },
-];
 
 fn program(text: &str) -> Program {
     lower(&parse(&Source::new("test.litmus", text)).unwrap_or_else(|error| panic!("{error}")))
@@ -113,15 +108,23 @@ impl Batch {
 /// Runs thread 0 of a program on an architecture and compares everything with the reference.
 #[track_caller]
 fn check(target: Target, program: &Program, batch: &Batch) -> Outcome {
-    check_prepared(target, program, batch, |_| ())
+    check_prepared(target, program, batch, None, |_| ())
 }
 
+/// As [`check`], on a machine that `prepare` has changed. `released` is a lock that is held at first, and its value once
+/// the other thread has released it.
 #[track_caller]
-fn check_prepared(target: Target, program: &Program, batch: &Batch, prepare: impl FnOnce(&mut Core)) -> Outcome {
+fn check_prepared(
+    target: Target,
+    program: &Program,
+    batch: &Batch,
+    released: Option<(u64, u64)>,
+    prepare: impl FnOnce(&mut Core),
+) -> Outcome {
     let thread = &program.threads[0];
     let (layout, record) = (batch.layout(program), SaveRecord::new(thread));
     let code = emit(target, program, &layout, batch.pace).unwrap_or_else(|error| panic!("{error}"));
-    let what = format!("{} {} {:?} {batch:?}", program.name, target.arch, target.atomics);
+    let what = format!("{} {target:?} {batch:?}", program.name);
     let mut core = batch.core(program, &layout, &record);
     prepare(&mut core);
     let outcome = call(&code[0], core).unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -129,10 +132,13 @@ fn check_prepared(target: Target, program: &Program, batch: &Batch, prepare: imp
     assert_eq!(outcome.returned, 0, "{what}: gave up");
 
     let mut expected = batch.memory(program, &layout, &record);
+    if let Some((lock, word)) = released {
+        expected.poke(lock, 4, word);
+    }
     let mut disturbances = batch.disturbances.clone();
     for instance in 0..batch.count {
         let base = ARENA + instance * layout.stride as u64;
-        let registers = reference::run(thread, &mut expected, base, &layout.offsets, &mut disturbances);
+        let registers = reference::run(thread, &mut expected, target.lock, (base, &layout.offsets), &mut disturbances);
         for slot in &record.slots {
             let at = RECORDS + instance * record.stride as u64 + slot.offset as u64;
             let value = registers.get(&slot.register).copied().unwrap_or(0);
@@ -186,7 +192,7 @@ fn check_prefetches(program: &Program, layout: &Layout, batch: &Batch, outcome: 
 }
 
 fn everywhere(program: &Program, batch: &Batch) {
-    for target in TARGETS {
+    for (_, target) in TARGETS {
         check(target, program, batch);
     }
 }
@@ -289,7 +295,7 @@ fn an_update_that_somebody_comes_before_is_done_again() {
             for values in [&[0x11][..], &[0xffff_ffff_ffff_fff8, 2][..]] {
                 let disturbances =
                     values.iter().map(|&value| Disturbance { address, bytes, value }).collect::<Vec<_>>();
-                for target in TARGETS {
+                for (_, target) in TARGETS {
                     // A single instruction can be disturbed only once, just before it takes effect.
                     let loops = match target.arch {
                         Arch::Powerpc64le => true,
@@ -312,13 +318,13 @@ fn check_disturbed(target: Target, program: &Program, plain: &Batch, disturbance
     let code = emit(target, program, &layout, plain.pace).unwrap();
     let mut core = plain.core(program, &layout, &record);
     core.disturbances = disturbances.iter().copied().collect();
-    let what = format!("{} {} {:?} {:?} {disturbances:?}", program.name, target.arch, target.atomics, plain.kind);
+    let what = format!("{} {target:?} {:?} {disturbances:?}", program.name, plain.kind);
     let outcome = call(&code[0], core).unwrap_or_else(|error| panic!("{what}: {error}"));
     // A compare-and-exchange that already fails by the value it finds is not disturbed.
     let happened = disturbances.len() - outcome.core.disturbances.len();
     let mut last = disturbances[..happened].last().copied().into_iter().collect();
     let mut expected = plain.memory(program, &layout, &record);
-    let registers = reference::run(thread, &mut expected, ARENA, &layout.offsets, &mut last);
+    let registers = reference::run(thread, &mut expected, target.lock, (ARENA, &layout.offsets), &mut last);
     assert_eq!(outcome.core.memory.arena(), expected.arena(), "{what}");
     for slot in &record.slots {
         let value = interpreter::zero_extend(registers[&slot.register], slot.bytes);
@@ -345,7 +351,7 @@ fn every_access_has_its_variables_width() {
         let program = statements(body);
         let batch = Batch { count: 1, ..Batch::new(Pace::Free) };
         let layout = batch.layout(&program);
-        for target in TARGETS {
+        for (_, target) in TARGETS {
             let outcome = check(target, &program, &batch);
             let expected: Vec<(Part, u64, usize)> = (program.threads[0].ops.iter().enumerate())
                 .filter_map(|(index, op)| {
@@ -565,7 +571,7 @@ fn every_update_executes_the_kernels_instructions_in_every_order() {
         let address = ARENA + layout.offsets[location] as u64;
         let exchange = matches!(ops[index], Op::Cmpxchg { .. });
         let fails = exchange && !body.contains("READ_ONCE");
-        for target in TARGETS {
+        for (_, target) in TARGETS {
             let mut courses = vec![if fails { Course::Fails } else { Course::Done }];
             if !exchange {
                 courses.push(Course::Again);
@@ -623,7 +629,7 @@ fn far_variables_are_where_the_layout_has_them() {
             "C far\n{{ {INITIAL} }}\nP0({VARIABLES}, long *l2) {{ {REGISTERS} {body} }}\nexists (0:r=1 /\\ 0:n=1 /\\ 0:q=1 /\\ 0:u=1)"
         );
         let program = program(&text);
-        for target in TARGETS {
+        for (_, target) in TARGETS {
             for pace in [Pace::Free, Pace::Paced] {
                 let layout = Layout::for_batch(LayoutKind::Dense, &program, 128, Some(batch)).unwrap();
                 let record = SaveRecord::new(&program.threads[0]);
@@ -634,7 +640,13 @@ fn far_variables_are_where_the_layout_has_them() {
                 let outcome = call(&code[0], core).unwrap_or_else(|error| panic!("{} {batch}: {error}", target.arch));
                 let mut expected = Memory::new(layout.bytes(1).unwrap() as u64, 0);
                 reference::initialise(&program, &mut expected, ARENA, &layout.offsets);
-                reference::run(&program.threads[0], &mut expected, ARENA, &layout.offsets, &mut Vec::new());
+                reference::run(
+                    &program.threads[0],
+                    &mut expected,
+                    target.lock,
+                    (ARENA, &layout.offsets),
+                    &mut Vec::new(),
+                );
                 assert_eq!(outcome.core.memory.arena(), expected.arena(), "{} {batch} {pace:?}", target.arch);
             }
         }
@@ -646,15 +658,20 @@ fn far_variables_are_where_the_layout_has_them() {
 fn a_contended_lock_is_waited_for_or_given_up() {
     let program = statements("spin_lock(l); WRITE_ONCE(*x, 4); r = q + *x; spin_unlock(l); WRITE_ONCE(*c, 9);");
     let location = program.locations.iter().position(|location| location.name == "l").unwrap();
-    for target in TARGETS {
+    for (_, target) in TARGETS {
+        // The values of the lock while another thread holds it, after that thread has released it, and while this thread
+        // waits too.
+        let ticket = target.lock == Lock::Ticket;
+        let [held, free, waited] = if ticket { [0x1_0000, 0x1_0001, 0x2_0000] } else { [1, 0, 1] };
         for pace in [Pace::Free, Pace::Paced] {
             let batch = Batch { count: 2, group: 2, ..Batch::new(pace) };
             let layout = batch.layout(&program);
             let lock = ARENA + layout.offsets[location] as u64;
             // The lock is released after this many polls.
             for looks in [1, 2, 50, 900] {
-                let outcome = check_prepared(target, &program, &batch, |core| {
-                    core.memory.poke(lock, 4, 1);
+                let outcome = check_prepared(target, &program, &batch, Some((lock, free)), |core| {
+                    core.memory.poke(lock, 4, held);
+                    core.memory.ticket_lock = ticket;
                     core.memory.released_after = Some((lock, looks));
                 });
                 assert_eq!(outcome.core.yields, 0, "{}: {looks} looks", target.arch);
@@ -662,8 +679,9 @@ fn a_contended_lock_is_waited_for_or_given_up() {
             // The lock is released after this many yields: odd and even numbers, because swapping two registers
             // twice hides an error.
             for yields in [1, 2] {
-                let outcome = check_prepared(target, &program, &batch, |core| {
-                    core.memory.poke(lock, 4, 1);
+                let outcome = check_prepared(target, &program, &batch, Some((lock, free)), |core| {
+                    core.memory.poke(lock, 4, held);
+                    core.memory.ticket_lock = ticket;
                     core.released_by_yield = Some((lock, yields));
                 });
                 assert_eq!(outcome.core.yields, yields, "{}", target.arch);
@@ -672,14 +690,14 @@ fn a_contended_lock_is_waited_for_or_given_up() {
             let record = SaveRecord::new(&program.threads[0]);
             let code = emit(target, &program, &layout, pace).unwrap();
             let mut core = batch.core(&program, &layout, &record);
-            core.memory.poke(lock, 4, 1);
+            core.memory.poke(lock, 4, held);
             core.memory.poke(STOP, 1, 1);
             let outcome = call(&code[0], core).unwrap_or_else(|error| panic!("{}: {error}", target.arch));
             assert_eq!((outcome.returned, outcome.core.yields), (1, 0), "{}", target.arch);
             let looks = outcome.core.memory.touched.iter().filter(|touch| touch.address == lock).count();
             assert!((1000..1010).contains(&looks), "{}: {looks} looks", target.arch);
             let mut untouched = batch.memory(&program, &layout, &record);
-            untouched.poke(lock, 4, 1);
+            untouched.poke(lock, 4, waited);
             assert_eq!(outcome.core.memory.arena(), untouched.arena(), "{}", target.arch);
             assert_eq!(outcome.core.memory.peek(ARGS + 48, 8), 0, "{}: late", target.arch);
         }

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::mnemonics::mnemonic;
-use wakerace::arch::{Arch, Atomics};
+use common::targets::TARGETS;
+use wakerace::arch::Arch;
 use wakerace::codegen::{Pace, Part, Target, disassemble};
 use wakerace::isa::emit;
 use wakerace::layout::{Layout, LayoutKind};
@@ -105,16 +106,15 @@ fn rows() -> (String, Vec<Row>) {
 
 /// The targets that a row is about; none if wakerace does not offer its choice.
 fn targets(row: &Row) -> Vec<Target> {
-    let all: &[Atomics] = if row.arch == Arch::Aarch64 { &[Atomics::Lse, Atomics::Llsc] } else { &[Atomics::Lse] };
-    let atomics = row.choices.get("atomics").map(String::as_str);
-    let offered = |choice: &Atomics| match (row.arch, atomics) {
-        (Arch::Riscv64gc, name) => name.is_none_or(|name| name == "lrsc"),
-        (_, name) => name.is_none_or(|name| name == choice.to_string()),
+    let chosen = |target: &Target| {
+        let atomics = match target.arch {
+            Arch::Riscv64gc => "lrsc".to_owned(),
+            _ => target.atomics.to_string(),
+        };
+        let lock = row.choices.get("lock").is_none_or(|lock| lock.parse() == Ok(target.lock));
+        target.arch == row.arch && lock && row.choices.get("atomics").is_none_or(|name| *name == atomics)
     };
-    if row.choices.get("lock").is_some_and(|lock| lock == "pv" || lock == "ticket") {
-        return Vec::new();
-    }
-    all.iter().copied().filter(offered).map(|atomics| Target { arch: row.arch, atomics }).collect()
+    TARGETS.into_iter().map(|(_, target)| target).filter(chosen).collect()
 }
 
 /// A test that only calls a primitive.

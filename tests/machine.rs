@@ -11,6 +11,7 @@ use assert_cmd::assert::OutputAssertExt;
 use predicates::prelude::*;
 use predicates::str::contains;
 use wakerace::arch::Arch;
+use wakerace::arch::lock::Lock;
 use wakerace::catalogue;
 use wakerace::codegen::{Atomics, Target};
 use wakerace::experiment::{self, Choice, Common, Experiment, PaceChoice};
@@ -171,7 +172,7 @@ fn the_clock_is_checked_shown_and_recorded() {
 fn sb(common: impl FnOnce(&mut Common), skews: Vec<i64>, batch: usize) -> ScenarioResult {
     let scenario = catalogue::named("SB").unwrap();
     let arch = Arch::host().unwrap();
-    let target = Target { arch, atomics: Atomics::of_host() };
+    let target = Target { arch, atomics: Atomics::of_host(), lock: Lock::of_host() };
     let mut settings = Common {
         target,
         clock: Clock::calibrate(),

@@ -333,7 +333,7 @@ type Difference = (fn(&mut ScenarioResult), &'static str);
 
 #[test]
 fn what_must_be_the_same_is() {
-    let cases: [Difference; 18] = [
+    let cases: [Difference; 19] = [
         (|b| b.source_sha256 = "0".repeat(64), "the source of S05-swapped"),
         (|b| b.code_sha256 = "0".repeat(64), "the code of S05-swapped"),
         (|b| b.condition = "exists (x=1)".to_owned(), "the condition of"),
@@ -348,6 +348,7 @@ fn what_must_be_the_same_is() {
         (|b| b.layout.stride_bytes = 128, "the layout of"),
         (|b| b.batch = 1, "the batch of"),
         (|b| b.atomics = Some("lse".to_owned()), "the atomics of"),
+        (|b| b.lock = Some("ticket".to_owned()), "the lock of"),
         (|b| b.expected = None, "the expectation of"),
         (|b| b.gaps.unit = "ns".to_owned(), "the unit of the histogram of"),
         (
@@ -371,6 +372,18 @@ fn what_must_be_the_same_is() {
         // Nothing of the record was added, not even results without a difference.
         assert_eq!(merger.finish().results, sum_of(&[&small::run()]).results, "{message}");
     }
+}
+
+/// A result without the field has the queued spinlock, as all code had before there was a choice.
+#[test]
+fn the_queued_spinlock_is_the_lock_of_records_without_one() {
+    let mut b = other();
+    b.results[1].lock = Some("qspinlock".to_owned());
+    let sum = sum_of(&[&small::run(), &b]);
+    assert_eq!(sum.results[1].lock.as_deref(), Some("qspinlock"));
+    // The two results are one.
+    let swapped = |run: &Record| run.results.iter().filter(|result| result.scenario == "S05-swapped").count();
+    assert_eq!((swapped(&sum), swapped(&small::run())), (1, 1));
 }
 
 #[test]

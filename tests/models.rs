@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wakerace::arch::Atomics;
+use wakerace::arch::lock::{Choices, Lock};
+use wakerace::arch::{Arch, Atomics};
 use wakerace::catalogue::{self, Scenario};
 use wakerace::isa;
 use wakerace::litmus::{Source, Verdict};
@@ -119,14 +120,41 @@ fn the_assembly_forms_get_the_verdicts_of_the_table() {
 fn every_header_says_what_the_models_say() {
     for scenario in catalogue::all().unwrap() {
         for model in COLUMNS {
-            for atomics in [Atomics::Lse, Atomics::Llsc] {
-                match verdict::judge(&scenario, model, atomics, Bounds::default()).unwrap() {
-                    Some(outcome) => verdict::agrees(&scenario, model, &outcome).unwrap(),
+            let locks = model.arch().map_or(&[Lock::Qspinlock][..], Lock::of);
+            for choices in [Atomics::Lse, Atomics::Llsc]
+                .into_iter()
+                .flat_map(|atomics| locks.iter().map(move |&lock| Choices { atomics, lock }))
+            {
+                match verdict::judge(&scenario, model, choices, Bounds::default()).unwrap() {
+                    Some(outcome) => verdict::agrees(&scenario, model, choices.lock, &outcome).unwrap(),
                     None => assert!(scenario.name.contains("+nt"), "{} is modelled", scenario.name),
                 }
             }
         }
     }
+}
+
+/// docs/kernel.md, section 7: the ticket lock takes its ticket with a fully ordered atomic, so what stands before the lock
+/// is ordered with what stands behind it. Every other verdict is the same with each lock.
+#[test]
+fn the_ticket_lock_forbids_three_races_and_no_other_lock_matters() {
+    let mut differ = Vec::new();
+    for scenario in catalogue::all().unwrap() {
+        for arch in Arch::ALL {
+            let of = |lock| {
+                let choices = Choices { atomics: Atomics::Lse, lock };
+                verdict::judge(&scenario, Model::of(arch), choices, Bounds::default()).unwrap().map(|o| o.verdict)
+            };
+            let first = of(Lock::Qspinlock);
+            let others = Lock::of(arch).iter().map(|&lock| (lock, of(lock))).filter(|(_, verdict)| *verdict != first);
+            differ.extend(others.map(|(lock, verdict)| (id(&scenario.name).to_owned(), arch, lock, first, verdict)));
+        }
+    }
+    let never = |id: &str| {
+        let [from, to] = [Verdict::Sometimes, Verdict::Never].map(Some);
+        (id.to_owned(), Arch::Riscv64gc, Lock::Ticket, from, to)
+    };
+    assert_eq!(differ, ["S06b", "S08c", "S17b"].map(never));
 }
 
 #[test]

@@ -136,6 +136,16 @@ fn what_means_nothing_is_refused_in_words() {
     refused(&condition("0:r0=x"), "4:14", &["an integer cannot equal an address"]);
     refused(&condition("0:r0"), "4:13", &["expected `=`"]);
     refused(
+        "C t\n(* riscv64gc ticket: Never\n riscv64gc ticket: Never *)\n{}\nP0(int *x) { }\nexists (x=1)",
+        "3:20",
+        &["`riscv64gc ticket:` occurs twice"],
+    );
+    refused(
+        "C t\n(* x86_64 ticket: Never *)\n{}\nP0(int *x) { }\nexists (x=1)",
+        "2:19",
+        &["the kernel of x86_64 has no such lock"],
+    );
+    refused(
         "C t\n(* Match: 1:r0 *)\n{}\nP0(int *x) { }\nexists (x=1)",
         "2:15",
         &["expected `=` and a value", "`Match:` takes a condition"],

@@ -5,6 +5,8 @@
 
 use capstone::{Capstone, CsResult};
 
+use super::lock::Lock;
+
 /// The facts of one architecture.
 #[allow(dead_code)] // only tests read the assembly texts; the code that runs has them in its `asm!`
 pub(crate) struct Facts {
@@ -20,6 +22,8 @@ pub(crate) struct Facts {
     pub has_nontemporal_store: bool,
     /// Whether the kernel chooses between two kinds of atomics ([`crate::arch::Atomics`]).
     pub has_two_atomics: bool,
+    /// The spinlocks between which the kernel chooses at boot. The first one is the kind of code for another machine.
+    pub locks: &'static [Lock],
     /// The counter that paces instances.
     pub counter: Counter,
     /// How CPUs are named.

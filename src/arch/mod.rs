@@ -8,6 +8,7 @@
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
 
 pub(crate) mod facts;
+pub mod lock;
 
 #[path = "../isa/aarch64/facts/mod.rs"]
 mod aarch64;

@@ -13,6 +13,10 @@ pub(crate) fn atomics() -> Atomics {
     Atomics::Lse
 }
 
+pub(crate) fn lock() -> super::lock::Lock {
+    super::lock::Lock::Qspinlock
+}
+
 pub(crate) fn read_counter() -> u64 {
     0
 }

@@ -4,8 +4,10 @@ use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::arch::Arch;
+use crate::arch::lock::Lock;
 use crate::catalogue::{self, Scenario};
 use crate::error::Result;
+use crate::litmus::ast::Header;
 use crate::{shown, terminal};
 
 /// Arguments of `list`.
@@ -43,11 +45,19 @@ fn row(scenario: &Scenario) -> Vec<String> {
         scenario.program.threads.len().to_string(),
         header.result.map_or_else(unknown, |verdict| verdict.to_string()),
     ];
-    row.extend(Arch::ALL.map(|arch| header.expected(arch).map_or_else(unknown, |verdict| verdict.to_string())));
+    row.extend(Arch::ALL.map(|arch| expected(header, arch).unwrap_or_else(unknown)));
     // The first sentence of a header says what the scenario asks.
     let summary = header.summary();
     let ends = ["? ", ". ", ": "].into_iter().filter_map(|end| summary.find(end)).map(|at| at + 1);
     let end = ends.min().unwrap_or(summary.len());
     row.push(summary[..end].trim_end_matches(['.', ':']).to_owned());
     row.iter().map(|cell| shown::line(cell).into_owned()).collect()
+}
+
+/// The verdict on an architecture; behind it, those of the locks with which it is another one.
+fn expected(header: &Header, arch: Arch) -> Option<String> {
+    let verdict = header.expected(arch, Lock::Qspinlock)?;
+    let others = Lock::of(arch).iter().filter_map(|&lock| Some((lock, header.expected(arch, lock)?)));
+    let others = others.filter(|(_, other)| *other != verdict).map(|(lock, other)| format!(", {other} with {lock}"));
+    Some(verdict.to_string() + &others.collect::<String>())
 }

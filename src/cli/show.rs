@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use clap::{Args, ValueEnum};
 
 use crate::arch::Arch;
+use crate::arch::lock::{Lock, LockChoice};
 use crate::catalogue;
 use crate::codegen::{self, Atomics, Pace, Target};
 use crate::error::{EXIT_OK, Error, Result};
@@ -20,7 +21,7 @@ pub struct ShowArgs {
     scenario: Option<String>,
     /// Instead of a scenario, print what each kernel primitive becomes on every architecture, or on that of --arch,
     /// as tab-separated values
-    #[arg(long, conflicts_with_all = ["scenario", "atomics", "pace", "layout"])]
+    #[arg(long, conflicts_with_all = ["scenario", "atomics", "lock", "pace", "layout"])]
     primitives: bool,
     /// Architecture of the code [default: this host's]
     #[arg(long, value_name = "ARCH")]
@@ -28,6 +29,10 @@ pub struct ShowArgs {
     /// Atomics of the arm64 code: lse or llsc [default: this host's on arm64, else lse]
     #[arg(long, value_name = "KIND")]
     atomics: Option<Atomics>,
+    /// Spinlock of the kernel: on x86-64 native or pv, on riscv64 qspinlock or ticket, or auto [default: auto, which is
+    /// this host's for code of this host, else qspinlock]
+    #[arg(long, value_name = "KIND", default_value = "auto", hide_default_value = true)]
+    lock: LockChoice,
     /// Pace of the code
     #[arg(long, value_enum, default_value = "paced")]
     pace: ShownPace,
@@ -60,7 +65,8 @@ pub fn show(args: &ShowArgs) -> Result<u8> {
     for scenario in &scenarios {
         let program = &scenario.program;
         let layout = Layout::new(args.layout, program, LINE)?;
-        let target = Target { arch, atomics: args.atomics.unwrap_or_else(Atomics::of_host) };
+        let lock = args.lock.on(arch).map_err(Error::Usage)?;
+        let target = Target { arch, atomics: args.atomics.unwrap_or_else(Atomics::of_host), lock };
         let code = isa::emit(target, program, &layout, pace)?;
         // Writing to a string cannot fail.
         let _ = writeln!(
@@ -74,6 +80,9 @@ pub fn show(args: &ShowArgs) -> Result<u8> {
         let _ = writeln!(text, "== layout {}, {} bytes an instance", layout.kind, layout.stride);
         for (location, offset) in program.locations.iter().zip(&layout.offsets) {
             let _ = writeln!(text, "  {offset:5} (line {})  {}", offset / layout.line, location.name);
+        }
+        if program.takes_lock() && Lock::of(arch).len() > 1 {
+            let _ = writeln!(text, "\n== lock {lock}");
         }
         for (number, (thread, code)) in program.threads.iter().zip(&code).enumerate() {
             let _ = writeln!(text, "\n== P{number}, {arch}: * marks the test's own operations");

@@ -12,6 +12,7 @@ use super::settings;
 use super::topology::{cpus_to_use, host_lines};
 use super::units::parse_duration;
 use crate::arch::Arch;
+use crate::arch::lock::Lock;
 use crate::catalogue::{self, Scenario};
 use crate::codegen::{Atomics, Target};
 use crate::error::{EXIT_INTERRUPTED, EXIT_OK, Error, Result};
@@ -94,7 +95,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
     } else {
         catalogue::resolve(&args.scenarios)?
     };
-    let target = Target { arch, atomics: Atomics::of_host() };
+    let target = Target { arch, atomics: Atomics::of_host(), lock: Lock::of_host() };
     let common = Common {
         target,
         clock,
@@ -116,7 +117,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
         if scenario.refused_by(arch).is_some() || scenario.program.threads.len() < 2 {
             continue;
         }
-        let mutant = mutant(scenario, arch, target.atomics)?;
+        let mutant = mutant(scenario, target)?;
         let fail = |reason: String| Error::Usage(format!("{}: {reason}", mutant.name));
         for placement in machine::place(&topology, &cpus, mutant.program.threads.len(), classes).map_err(fail)? {
             let before = known.iter().find(|(name, class, _)| *name == mutant.name && *class == placement.class);
@@ -166,8 +167,9 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
 ///
 /// This is the test itself if it is a control or may race on this architecture. Otherwise it is the test with
 /// a non-temporal store, if there is one. Otherwise it is one of the controls that accompany every run.
-fn mutant(scenario: &Scenario, arch: Arch, atomics: Atomics) -> Result<Scenario> {
-    if scenario.is_control(arch) || verdict::expectation(scenario, arch, atomics)?.race == Some(Verdict::Sometimes) {
+fn mutant(scenario: &Scenario, target: Target) -> Result<Scenario> {
+    let (arch, choices) = (target.arch, target.choices());
+    if scenario.is_control(arch) || verdict::expectation(scenario, arch, choices)?.race == Some(Verdict::Sometimes) {
         return Ok(scenario.clone());
     }
     let controls = arch.facts().controls;
@@ -191,7 +193,7 @@ fn one(
     common: &Common,
     interrupt: &AtomicBool,
 ) -> Result<tune::Found> {
-    let expectation = verdict::expectation(mutant, common.target.arch, common.target.atomics)?;
+    let expectation = verdict::expectation(mutant, common.target.arch, common.target.choices())?;
     let mut bar = Bar::new(&format!("{} on CPUs {placement}", mutant.name), args.quiet);
     let begun = std::time::Instant::now();
     let mut run = |settings: &Settings, limits: Limits, flag: &AtomicBool, watch: &mut dyn FnMut(u64)| {

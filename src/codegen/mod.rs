@@ -18,6 +18,7 @@ pub(crate) mod risc;
 
 use crate::arch::Arch;
 pub use crate::arch::Atomics;
+use crate::arch::lock::{Choices, Lock};
 use crate::layout::Layout;
 use crate::program::{Access, Address, Column, Op, Thread};
 
@@ -135,11 +136,20 @@ pub struct Target {
     pub arch: Arch,
     /// How it performs atomic operations; used only for arm64.
     pub atomics: Atomics,
+    /// Its spinlock; used only for x86-64 and riscv64.
+    pub lock: Lock,
+}
+
+impl Target {
+    /// What the kernel selects at boot.
+    pub const fn choices(self) -> Choices {
+        Choices { atomics: self.atomics, lock: self.lock }
+    }
 }
 
 impl From<Arch> for Target {
     fn from(arch: Arch) -> Target {
-        Target { arch, atomics: Atomics::Lse }
+        Target { arch, atomics: Atomics::Lse, lock: Lock::Qspinlock }
     }
 }
 

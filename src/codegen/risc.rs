@@ -171,6 +171,17 @@ pub trait Risc {
     fn spin_trylock(&mut self, rd: u8, base: u8, one: u8);
     /// spin_unlock.
     fn spin_unlock(&mut self, base: u8);
+
+    /// Whether the lock is a ticket lock. Only then the next three methods are called.
+    fn has_tickets(&self) -> bool {
+        false
+    }
+    /// Jumps if the value of the lock in `seen` serves the ticket that spin_lock has taken. May change `seen`.
+    fn ticket_is_served(&mut self, _seen: u8, _served: Self::Label) {}
+    /// The barriers behind the wait for a ticket.
+    fn after_waiting(&mut self) {}
+    /// rd = whether the ticket lock whose value rd holds is taken.
+    fn tickets_differ(&mut self, _rd: u8) {}
 }
 
 /// Offsets in [`ThreadArgs`] that code reads behind the prologue: instances left, group size, prefetch steps, and the flag
@@ -200,7 +211,7 @@ struct Driver<'a, A: Risc> {
     labels: Vec<A::Label>,
     marks: Vec<(usize, Part)>,
     /// Contended locks, whose code is emitted out of line: the lock, the entry label, and the label for the
-    /// next attempt.
+    /// next attempt, or for a ticket lock the one behind the lock.
     waiters: Vec<(Address, A::Label, A::Label)>,
 }
 
@@ -528,7 +539,14 @@ impl<A: Risc> Driver<'_, A> {
                 self.asm.bind(again);
                 let (one, base) = (self.operand(Operand::Const(Const::Int(1)), 2)?, self.address(address)?);
                 self.asm.spin_lock(base, one, wait);
-                self.waiters.push((address, wait, again));
+                if self.asm.has_tickets() {
+                    // A ticket is taken only once: who has waited goes on behind the lock.
+                    let taken = self.asm.label();
+                    self.asm.bind(taken);
+                    self.waiters.push((address, wait, taken));
+                } else {
+                    self.waiters.push((address, wait, again));
+                }
             }
             Op::SpinUnlock { address } => {
                 let base = self.address(address)?;
@@ -542,6 +560,10 @@ impl<A: Risc> Driver<'_, A> {
             Op::SpinIsLocked { dst, address } => {
                 let (rd, (base, offset)) = (self.register(dst)?, self.place(address, 4)?);
                 self.asm.load(rd, base, offset, Type::INT);
+                if self.asm.has_tickets() {
+                    self.asm.tickets_differ(rd);
+                    return Ok(());
+                }
                 let zero = self.zero(1);
                 self.asm.set(Comparison { compare: Compare::Ne, bits: 32, signed: true }, rd, rd, zero);
             }
@@ -600,8 +622,12 @@ impl<A: Risc> Driver<'_, A> {
             self.asm.relax();
             let (base, offset) = self.place(address, 4)?;
             self.asm.load(seen, base, offset, Type::INT);
-            let zero = self.zero(2);
-            self.asm.branch(Comparison { compare: Compare::Eq, bits: 32, signed: true }, seen, zero, again);
+            let (zero, served) = (self.zero(2), self.asm.label());
+            if self.asm.has_tickets() {
+                self.asm.ticket_is_served(seen, served);
+            } else {
+                self.asm.branch(Comparison { compare: Compare::Eq, bits: 32, signed: true }, seen, zero, again);
+            }
             self.asm.add_constant(spins, spins, -1);
             self.asm.branch(Comparison::of_words(Compare::Ne), spins, zero, watch);
             self.asm.load(seen, Self::F.args, ARGS_STOP, Type::Pointer);
@@ -609,6 +635,11 @@ impl<A: Risc> Driver<'_, A> {
             self.asm.branch(Comparison::of_words(Compare::Ne), seen, zero, give_up);
             self.asm.yield_cpu();
             self.asm.jump(wait);
+            if self.asm.has_tickets() {
+                self.asm.bind(served);
+                self.asm.after_waiting();
+                self.asm.jump(again);
+            }
         }
         Ok(())
     }

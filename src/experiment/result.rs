@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::request::{Common, Experiment, PaceChoice};
+use crate::arch::lock::Lock;
 use crate::catalogue;
 use crate::codegen::{self, Pace};
 use crate::error::Result;
@@ -58,6 +59,7 @@ pub(super) fn result(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &
         batch: plan.batch,
         seed: plan.seed,
         atomics: target.arch.has_two_atomics().then(|| target.atomics.to_string()),
+        lock: (program.takes_lock() && Lock::of(target.arch).len() > 1).then(|| target.lock.to_string()),
         iterations,
         filtered: measurement.tally.filtered,
         elapsed_s: measurement.elapsed.as_secs_f64(),

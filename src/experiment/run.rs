@@ -227,7 +227,11 @@ mod tests {
 
     /// An experiment on CPUs that this host may not have.
     fn experiment(scenario: &Scenario, pace: PaceChoice) -> Experiment<'_> {
-        let target = Target { arch: crate::arch::Arch::host().unwrap(), atomics: codegen::Atomics::of_host() };
+        let target = Target {
+            arch: crate::arch::Arch::host().unwrap(),
+            atomics: codegen::Atomics::of_host(),
+            lock: crate::arch::lock::Lock::of_host(),
+        };
         let common = Common {
             target,
             clock: Clock { frequency_hz: 1e9, resolution_ticks: 1, read_ticks: 20 },
@@ -247,7 +251,7 @@ mod tests {
             stress: None,
             profile: Some("a profile".to_owned()),
         };
-        let expectation = crate::verdict::expectation(scenario, target.arch, target.atomics).unwrap();
+        let expectation = crate::verdict::expectation(scenario, target.arch, target.choices()).unwrap();
         let placement = Placement { cpus: vec![4, 7], class: Class::Core };
         Experiment::new(scenario, placement, choice, expectation, &common).unwrap()
     }

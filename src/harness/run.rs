@@ -442,7 +442,11 @@ mod tests {
         /// Each thread gets its own CPU, as far as there are enough.
         fn new(program: Program, pace: Pace, kind: LayoutKind, batch: usize) -> Bench {
             let layout = Layout::for_batch(kind, &program, 64, Some(batch)).unwrap();
-            let target = Target { arch: Arch::host().unwrap(), atomics: Atomics::of_host() };
+            let target = Target {
+                arch: Arch::host().unwrap(),
+                atomics: Atomics::of_host(),
+                lock: crate::arch::lock::Lock::of_host(),
+            };
             let code = emit(target, &program, &layout, pace).unwrap();
             let cpus = allowed_cpus().unwrap().into_iter().cycle().take(program.threads.len()).collect();
             let plan = RunPlan {

@@ -16,7 +16,8 @@ pub mod primitives;
 mod riscv64;
 mod x86_64;
 
-use crate::arch::{Arch, Atomics};
+use crate::arch::Arch;
+use crate::arch::lock::Choices;
 use crate::codegen::{Pace, Target, ThreadCode};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
@@ -28,13 +29,13 @@ use crate::program::{Program, Thread};
 use primitives::Primitive;
 
 /// Emits the code of one thread. The error is a reason that completes "P0 ...".
-type Emit = fn(Atomics, &Thread, &Layout, Pace) -> std::result::Result<ThreadCode, String>;
+type Emit = fn(Choices, &Thread, &Layout, Pace) -> std::result::Result<ThreadCode, String>;
 
 /// What one architecture provides.
 struct Isa {
     emit: Emit,
     /// Translates a test into the events of the emitted instructions.
-    events: fn(Atomics, &Program) -> model::Result<Code>,
+    events: fn(Choices, &Program) -> model::Result<Code>,
     dialect: &'static Dialect,
     primitives: &'static [Primitive],
 }
@@ -67,23 +68,24 @@ fn of(arch: Arch) -> &'static Isa {
 /// # Errors
 /// [`Error::Host`] if the architecture lacks an operation, or if a thread needs more registers at once than it has.
 pub fn emit(target: impl Into<Target>, program: &Program, layout: &Layout, pace: Pace) -> Result<Vec<ThreadCode>> {
-    let Target { arch, atomics } = target.into();
+    let target = target.into();
     let each = program.threads.iter().enumerate().map(|(number, thread)| {
-        let code = (of(arch).emit)(atomics, thread, layout, pace);
+        let code = (of(target.arch).emit)(target.choices(), thread, layout, pace);
         code.map_err(|reason| Error::Host(format!("{}: P{number} {reason}", program.name)))
     });
     each.collect()
 }
 
 /// Translates a test for a model: into the instructions of the model's architecture, or into the C view of
-/// the kernel's model and of sequential consistency. `atomics` matters on Armv8 only.
+/// the kernel's model and of sequential consistency. `choices` matters on x86-64, Armv8
+/// and RISC-V.
 ///
 /// # Errors
 /// If the test has a non-temporal store, which these models do not cover.
-pub fn code_for(program: &Program, model: Model, atomics: Atomics) -> model::Result<Code> {
+pub fn code_for(program: &Program, model: Model, choices: impl Into<Choices>) -> model::Result<Code> {
     match model.arch() {
         None => machine::c_view(program),
-        Some(arch) => (of(arch).events)(atomics, program),
+        Some(arch) => (of(arch).events)(choices.into(), program),
     }
 }
 

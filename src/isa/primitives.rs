@@ -9,12 +9,14 @@
 //! (the same instructions with 64 bits), and atomic_add_unless and its relatives, which are loops of READ_ONCE and
 //! cmpxchg.
 
+use crate::arch::lock::{Choices, Lock};
 use crate::arch::{Arch, Atomics};
 
 pub(super) const COMPILER: &str = "include/linux/compiler.h";
 pub(super) const FALLBACK: &str = "include/linux/atomic/atomic-arch-fallback.h";
 pub(super) const GENERIC_BARRIER: &str = "include/asm-generic/barrier.h";
 pub(super) const GENERIC_QSPINLOCK: &str = "include/asm-generic/qspinlock.h";
+pub(super) const GENERIC_TICKET: &str = "include/asm-generic/ticket_spinlock.h";
 pub(super) const LINUX_SPINLOCK: &str = "include/linux/spinlock.h";
 pub(super) const RCUPDATE: &str = "include/linux/rcupdate.h";
 pub(super) const RWONCE: &str = "include/asm-generic/rwonce.h";
@@ -51,6 +53,12 @@ pub enum Variant {
     Lse,
     /// Loops of load-exclusive and store-exclusive only.
     Llsc,
+    /// The queued spinlock with the native unlock only.
+    Queued,
+    /// The ticket lock only.
+    Ticket,
+    /// The unlock of a paravirtualized guest only.
+    Paravirt,
 }
 
 impl Variant {
@@ -60,15 +68,21 @@ impl Variant {
             Variant::Any => "-",
             Variant::Lse => "lse",
             Variant::Llsc => "llsc",
+            Variant::Queued => Lock::Qspinlock.name(),
+            Variant::Ticket => Lock::Ticket.name(),
+            Variant::Paravirt => Lock::Paravirt.name(),
         }
     }
 
-    /// Whether code with these atomics belongs to the variant.
-    pub fn has(self, atomics: Atomics) -> bool {
+    /// Whether the code of a kernel that made these choices belongs to the variant.
+    pub fn has(self, Choices { atomics, lock }: Choices) -> bool {
         match self {
             Variant::Any => true,
             Variant::Lse => atomics == Atomics::Lse,
             Variant::Llsc => atomics == Atomics::Llsc,
+            Variant::Queued => lock == Lock::Qspinlock,
+            Variant::Ticket => lock == Lock::Ticket,
+            Variant::Paravirt => lock == Lock::Paravirt,
         }
     }
 }

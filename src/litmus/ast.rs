@@ -3,6 +3,7 @@
 use super::diagnostic::{Source, Span};
 use super::verdict::Verdict;
 use crate::arch::Arch;
+use crate::arch::lock::Lock;
 
 /// A whole test.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub struct Header {
     pub deadlock: bool,
     /// The declared verdict per architecture.
     pub architectures: Vec<(Arch, Verdict)>,
+    /// The declared verdict for kernels of an architecture with a certain lock.
+    pub locks: Vec<((Arch, Lock), Verdict)>,
     /// `Match:`, the event that the race is a fraction of.
     pub match_event: Option<Prop>,
     /// `Control:`, the architectures on which this test must fire if the harness can detect a reordering.
@@ -48,13 +51,22 @@ pub struct Header {
 }
 
 impl Header {
-    /// The declared verdict for an architecture; if there is none, what follows from the kernel's verdict.
+    /// The declared verdict for an architecture with this kind of lock; if there is none, what follows from the kernel's verdict.
     /// The kernel's model allows every execution of the architectures that the kernel runs on, so Never and
     /// Always of that model hold there too. Its Sometimes says nothing, because stronger hardware may forbid
     /// what the model allows.
-    pub fn expected(&self, arch: Arch) -> Option<Verdict> {
-        let declared = self.architectures.iter().find(|(a, _)| *a == arch).map(|(_, verdict)| *verdict);
+    ///
+    /// A line for the lock (`riscv64gc ticket:`) goes before the line of the architecture.
+    pub fn expected(&self, arch: Arch, lock: Lock) -> Option<Verdict> {
+        let own = self.locks.iter().find(|(known, _)| *known == (arch, lock)).map(|(_, verdict)| *verdict);
+        let declared = own.or(self.architectures.iter().find(|(a, _)| *a == arch).map(|(_, verdict)| *verdict));
         declared.or(self.result.filter(|result| *result != Verdict::Sometimes && !self.data_race))
+    }
+
+    /// The word in front of the verdict that [`Header::expected`] gives: `riscv64gc`, or `riscv64gc ticket`.
+    pub fn key(&self, arch: Arch, lock: Lock) -> String {
+        let own = self.locks.iter().any(|(known, _)| *known == (arch, lock));
+        if own { format!("{arch} {lock}") } else { arch.name().to_owned() }
     }
 
     /// The first paragraph of the prose, on one line.

@@ -10,6 +10,7 @@
 //!  * aarch64: Sometimes
 //!  * powerpc64le: Sometimes
 //!  * riscv64gc: Sometimes
+//!  * riscv64gc ticket: Never
 //!  * Match: 1:r0=2
 //!  * Control: x86_64
 //!  *
@@ -17,12 +18,16 @@
 //!  *)
 //! ```
 //!
+//! A line with an architecture and a kind of lock (see [`crate::lock`]) is about kernels with that lock. The other kernels
+//! have the verdict of the line without one.
+//!
 //! A line that starts with none of these words is prose, so every header of the kernel's tests is valid.
 
 use super::ast::{Header, Prop};
 use super::diagnostic::{Diagnostic, Source, Span};
 use super::verdict::Verdict;
 use crate::arch::Arch;
+use crate::arch::lock::Lock;
 
 /// Parses the comments at `spans`. `prop` parses a condition at a given place in the source.
 pub(super) fn read(
@@ -68,6 +73,19 @@ fn read_line(
             source.error(span, format!("`{key}:` takes Never, Sometimes or Always"), "not one of these words")
         })
     };
+    if let Some((arch, lock)) = key.split_once(' ')
+        && let (Ok(arch), Ok(lock)) = (arch.parse::<Arch>(), lock.trim().parse::<Lock>())
+    {
+        let verdict = verdict()?;
+        if !Lock::of(arch).contains(&lock) {
+            return Err(source.error(span, format!("`{key}:`: the kernel of {arch} has no such lock"), ""));
+        }
+        if header.locks.iter().any(|(known, _)| *known == (arch, lock)) {
+            return Err(source.error(span, format!("`{key}:` occurs twice in this header"), "second occurrence"));
+        }
+        header.locks.push(((arch, lock), verdict));
+        return Ok(());
+    }
     let arch = key.parse::<Arch>().ok();
     match (key, arch) {
         // As judgelitmus.sh of the kernel's tools/memory-model: only the first line with a result counts.

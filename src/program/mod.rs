@@ -53,6 +53,14 @@ pub struct Program {
 }
 
 impl Program {
+    /// Whether a thread has an operation on a spinlock.
+    pub fn takes_lock(&self) -> bool {
+        let on_lock = |op: &Op| {
+            matches!(op, Op::SpinLock { .. } | Op::SpinUnlock { .. } | Op::SpinTrylock { .. } | Op::SpinIsLocked { .. })
+        };
+        self.threads.iter().any(|thread| thread.ops.iter().any(on_lock))
+    }
+
     /// Whether an outcome is a race: it passes the filter, and it satisfies the condition of an `exists` or
     /// `~exists`, or violates that of a `forall`.
     pub fn is_race(&self, row: &[Const]) -> bool {

@@ -321,7 +321,8 @@ mod tests {
                     scenario.name
                 );
             }
-            assert_eq!(again.expected(Arch::Aarch64), scenario.expected(Arch::Aarch64));
+            let lock = crate::arch::lock::Lock::Qspinlock;
+            assert_eq!(again.expected(Arch::Aarch64, lock), scenario.expected(Arch::Aarch64, lock));
         }
         // Only x86-64's non-temporal store is not for the kernel.
         assert!(refused.len() == 5 && refused.iter().all(|name| name.contains("+nt")), "{refused:?}");

@@ -10,6 +10,7 @@ use super::{
     Evidence, FinalValue, FormerMeaning, Gaps, LastWriterRecord, OutcomeRecord, PaceRecord, Part, PlacementRecord,
     Record, ScenarioResult, Sensitivity, SkewRecord, compute, identity,
 };
+use crate::arch::lock::Lock;
 use crate::error::{Error, Result};
 use crate::verdict::VerdictSource;
 
@@ -208,6 +209,8 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
             ("the layout", format!("{:?}", result.layout)),
             ("the batch", result.batch.to_string()),
             ("the atomics", format!("{:?}", result.atomics)),
+            // Records from before the field have the queued spinlock.
+            ("the lock", result.lock.clone().unwrap_or_else(|| Lock::default().to_string())),
             ("the expectation", format!("{:?}", result.expected)),
             ("the unit of the histogram", result.gaps.unit.clone()),
         ]
@@ -330,6 +333,7 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         layout: a.layout,
         batch: a.batch,
         atomics: a.atomics,
+        lock: a.lock.or(b.lock),
         stress: a.stress,
         expected: a.expected,
         // The folder of the test, and the seed of the order of skews: those of the first part.

@@ -219,6 +219,10 @@ pub struct ScenarioResult {
     pub seed: u64,
     /// On arm64, the kind of atomics in the code: `lse` or `llsc`.
     pub atomics: Option<String>,
+    /// If the test takes locks and the architecture's kernel has more than one kind: the kind in the code, `qspinlock`,
+    /// `ticket` or `pv`. Records without the field have the queued spinlock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<String>,
     /// Iterations: instances that all threads completed and whose outcome passes the test's filter, if it has
     /// one.
     pub iterations: u64,

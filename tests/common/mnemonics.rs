@@ -15,7 +15,7 @@ pub fn mnemonic(arch: Arch, text: &str) -> Option<String> {
         }
         Arch::Aarch64 => words[0] == "mov",
         Arch::Powerpc64le => matches!(words[0], "mr" | "li" | "lis"),
-        Arch::Riscv64gc => matches!(words[0], "mv" | "li"),
+        Arch::Riscv64gc => matches!(words[0], "mv" | "li" | "lui"),
     };
     (!moves).then(|| match words[0] {
         "lock" => words[..2].join(" "),

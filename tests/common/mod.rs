@@ -5,6 +5,7 @@
 pub mod mnemonics;
 pub mod mutate;
 pub mod small;
+pub mod targets;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -51,8 +51,10 @@ pub struct Memory {
     /// The part of the code that the running instruction belongs to.
     pub part: Part,
     pub touched: Vec<Touch>,
-    /// A word that another thread sets to 0, and the number of further loads of it before that happens.
+    /// A lock that another thread releases, and the number of further loads of it before that happens.
     pub released_after: Option<(u64, u64)>,
+    /// Whether the lock that another thread releases is a ticket lock.
+    pub ticket_lock: bool,
 }
 
 impl Memory {
@@ -66,6 +68,17 @@ impl Memory {
             part: Part::Prologue,
             touched: Vec::new(),
             released_after: None,
+            ticket_lock: false,
+        }
+    }
+
+    /// What a thread that holds a lock does to release it.
+    pub fn release(&mut self, lock: u64, ticket: bool) {
+        if ticket {
+            let served = self.peek(lock, 2);
+            self.poke(lock, 2, served + 1);
+        } else {
+            self.poke(lock, 1, 0);
         }
     }
 
@@ -126,7 +139,7 @@ impl Memory {
             {
                 if *left == 0 {
                     self.released_after = None;
-                    self.poke(address, bytes, 0);
+                    self.release(address, self.ticket_lock);
                 } else {
                     *left -= 1;
                 }

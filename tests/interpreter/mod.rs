@@ -171,7 +171,8 @@ impl Core {
         if let Some((lock, after)) = self.released_by_yield
             && self.yields >= after
         {
-            self.memory.poke(lock, 4, 0);
+            self.memory.release(lock, self.memory.ticket_lock);
+            self.released_by_yield = None;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use wakerace::arch::lock::Lock;
 use wakerace::program::{Address, Binary, Compare, Const, Op, Operand, Program, RmwOp, RmwResult, Thread, Type, Unary};
 
 use super::{Disturbance, Memory, sign_extend, zero_extend};
@@ -44,13 +45,23 @@ fn updated(op: RmwOp, old: u64, value: u64) -> u64 {
     }
 }
 
+/// Whether a lock with this value is taken.
+fn held(lock: Lock, word: u64) -> bool {
+    if lock == Lock::Ticket { word >> 16 != word & 0xffff } else { word != 0 }
+}
+
+/// The value of a lock that a thread has taken, given its value before.
+fn taken(lock: Lock, word: u64) -> u64 {
+    if lock == Lock::Ticket { word.wrapping_add(1 << 16) } else { 1 }
+}
+
 /// Runs one instance of a thread. `base` is the address of the instance and `offsets` are those of the layout.
 /// As in the interpreter, a disturbance happens just before each atomic update.
 pub fn run(
     thread: &Thread,
     memory: &mut Memory,
-    base: u64,
-    offsets: &[usize],
+    lock: Lock,
+    (base, offsets): (u64, &[usize]),
     disturbances: &mut Vec<Disturbance>,
 ) -> Registers {
     let mut registers: Registers = thread.zeroed.iter().map(|&register| (register, 0)).collect();
@@ -116,21 +127,29 @@ pub fn run(
             Op::SpinLock { address } => {
                 let place = place(&registers, address);
                 disturb(memory);
-                memory.poke(place, 4, 1);
+                let word = memory.peek(place, 4);
+                memory.poke(place, 4, taken(lock, word));
             }
-            Op::SpinUnlock { address } => memory.poke(place(&registers, address), 1, 0),
+            Op::SpinUnlock { address } => {
+                let place = place(&registers, address);
+                if lock == Lock::Paravirt {
+                    disturb(memory);
+                }
+                memory.release(place, lock == Lock::Ticket);
+            }
             Op::SpinTrylock { dst, address } => {
                 let place = place(&registers, address);
-                let free = memory.peek(place, 4) == 0;
+                let free = !held(lock, memory.peek(place, 4));
                 if free {
                     disturb(memory);
-                    memory.poke(place, 4, 1);
+                    let word = memory.peek(place, 4);
+                    memory.poke(place, 4, taken(lock, word));
                 }
                 registers.insert(dst, free.into());
             }
             Op::SpinIsLocked { dst, address } => {
-                let held = memory.peek(place(&registers, address), 4) != 0;
-                registers.insert(dst, held.into());
+                let word = memory.peek(place(&registers, address), 4);
+                registers.insert(dst, held(lock, word).into());
             }
             Op::Move { dst, src } => {
                 let value = get(&registers, src);

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::CheckArgs;
-use crate::arch::Atomics;
+use crate::arch::lock::{Choices, Lock};
 use crate::catalogue::{Found, Scenario};
 use crate::error::{Error, Result};
 use crate::litmus::Source;
@@ -55,6 +55,8 @@ pub(super) enum Kind {
 /// A verdict.
 pub(super) struct Judged {
     pub outcome: Outcome,
+    /// The outcomes with the other locks of the model's architecture, if the test takes locks and `--lock` names none.
+    pub of_other_locks: Vec<(Lock, Outcome)>,
     /// The states as herd7 prints them.
     pub states: Vec<String>,
     /// The test in herd7's log format.
@@ -90,9 +92,9 @@ impl Subject {
     }
 
     /// The test as a model sees it.
-    fn code(&self, model: Model, atomics: Atomics) -> model::Result<Code> {
+    fn code(&self, model: Model, choices: Choices) -> model::Result<Code> {
         match self {
-            Subject::C(scenario) => isa::code_for(&scenario.program, model, atomics),
+            Subject::C(scenario) => isa::code_for(&scenario.program, model, choices),
             Subject::Assembly(code) => Ok((**code).clone()),
         }
     }
@@ -180,11 +182,17 @@ fn judged(args: &CheckArgs, subject: &Subject, model: Model) -> model::Result<Ki
         if args.limit > known.candidates { usize::try_from(args.limit).unwrap_or(usize::MAX) } else { known.traces };
     let bounds = Bounds { traces, candidates: args.limit };
     let started = Instant::now();
-    let code = subject.code(model, args.atomics)?;
+    let lock = lock_of(args.lock, model);
+    let code = subject.code(model, Choices { atomics: args.atomics, lock })?;
     let outcome = model::check(&code, model, bounds)?;
+    let of_other_locks = other_locks(args, subject, model, bounds)?;
     let header = match subject {
         Subject::C(scenario) if verdict::declares(scenario, model) => {
-            Some(verdict::agrees(scenario, model, &outcome).map_err(|error| error.to_string()))
+            let others = of_other_locks.iter().map(|(lock, other)| (*lock, other));
+            let all: Result<()> = std::iter::once((lock, &outcome))
+                .chain(others)
+                .try_for_each(|(lock, outcome)| verdict::agrees(scenario, model, lock, outcome));
+            Some(all.map_err(|error| error.to_string()))
         }
         _ => None,
     };
@@ -198,7 +206,28 @@ fn judged(args: &CheckArgs, subject: &Subject, model: Model) -> model::Result<Ki
     };
     let states = herd_log::states(&code, &outcome).into_iter().collect();
     let log = herd_log::log(&code, &outcome, started.elapsed().as_secs_f64());
-    Ok(Kind::Judged(Box::new(Judged { outcome, states, log, explanation, header })))
+    Ok(Kind::Judged(Box::new(Judged { outcome, of_other_locks, states, log, explanation, header })))
+}
+
+/// The lock that a model's architecture has: the one asked for, if a kernel of that architecture has it.
+fn lock_of(asked: Option<Lock>, model: Model) -> Lock {
+    asked.filter(|lock| model.arch().is_some_and(|arch| Lock::of(arch).contains(lock))).unwrap_or_default()
+}
+
+/// The outcomes with the other locks of a model's architecture, if the test takes locks and no lock was asked for.
+fn other_locks(
+    args: &CheckArgs,
+    subject: &Subject,
+    model: Model,
+    bounds: Bounds,
+) -> model::Result<Vec<(Lock, Outcome)>> {
+    let (Subject::C(scenario), Some(arch), None) = (subject, model.arch(), args.lock) else { return Ok(Vec::new()) };
+    let locks = Lock::of(arch).iter().filter(|lock| **lock != Lock::default() && scenario.program.takes_lock());
+    let outcome = |lock: Lock| {
+        let code = subject.code(model, Choices { atomics: args.atomics, lock })?;
+        Ok((lock, model::check(&code, model, bounds)?))
+    };
+    locks.map(|&lock| outcome(lock)).collect()
 }
 
 fn refusal(subject: &Subject, model: Model, error: ModelError) -> Kind {

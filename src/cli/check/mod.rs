@@ -11,6 +11,7 @@ use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::arch::Atomics;
+use crate::arch::lock::Lock;
 use crate::catalogue;
 use crate::error::{EXIT_BAD_INPUT, EXIT_OK, Error, Result};
 use crate::files::Sink;
@@ -32,6 +33,10 @@ pub struct CheckArgs {
     /// Atomics of the arm64 code: lse or llsc
     #[arg(long, default_value = "lse")]
     atomics: Atomics,
+    /// Spinlock of the kernel: native or pv (x86-64), qspinlock or ticket (riscv64) [default: qspinlock; behind it, the
+    /// verdict of the other lock where it is another one]
+    #[arg(long, value_name = "KIND")]
+    lock: Option<Lock>,
     /// Print one execution that the condition asks about, and what allows or forbids it
     #[arg(long)]
     explain: bool,
@@ -180,12 +185,15 @@ fn complain(reports: &[Report], models: &[Model]) -> bool {
 fn cell(finding: &Finding) -> String {
     match &finding.kind {
         Kind::Judged(judged) => {
+            let others = judged.of_other_locks.iter().filter(|(_, other)| other.verdict != judged.outcome.verdict);
+            let others: String =
+                others.map(|(lock, other)| format!(", {} {} with {lock}", other.verdict, other.states.len())).collect();
             let Outcome { verdict, data_race, thin_air, finishes, cuts_loops, .. } = judged.outcome;
             let race = if data_race { ", data race" } else { "" };
             let thin_air = if thin_air { ", out of thin air only" } else { "" };
             let deadlock = if finishes { "" } else { ", no execution finishes" };
             let loops = if cuts_loops { ", loops cut" } else { "" };
-            format!("{verdict} {}{race}{thin_air}{deadlock}{loops}", judged.states.len())
+            format!("{verdict} {}{race}{thin_air}{deadlock}{loops}{others}", judged.states.len())
         }
         Kind::Refused { .. } => "refused".to_owned(),
         Kind::TooLarge(_) => "too large".to_owned(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{Args, ValueEnum};
 
+use crate::arch::lock::LockChoice;
 use crate::cli::output::OutputArgs;
 use crate::cli::units::{ClockTime, Pairs, Skews, parse_count, parse_duration, parse_pairs, parse_period, parse_skews};
 use crate::codegen::Atomics;
@@ -125,6 +126,10 @@ pub(super) struct MeasureArgs {
     /// Atomics of the arm64 code: lse or llsc [default: lse if the CPU has it]
     #[arg(long, value_name = "KIND")]
     pub(super) atomics: Option<Atomics>,
+    /// Spinlock of the kernel: on x86-64 native or pv, on riscv64 qspinlock or ticket, or auto, which is what the kernel
+    /// chooses on this CPU [default: auto]
+    #[arg(long, value_name = "KIND", default_value = "auto", hide_default_value = true)]
+    pub(super) lock: LockChoice,
     /// Load the memory system from CPUs that the test does not use: memory (write through memory) or sets
     /// (fill cache sets)
     #[arg(long, value_name = "KIND", conflicts_with = "pairs")]
@@ -238,7 +243,7 @@ mod tests {
         command.build();
         let how: Vec<&str> = measure_options(&command).iter().map(|arg| arg.get_id().as_str()).collect();
         let expected =
-            ["pace", "period", "skew", "group", "prefetch", "window", "layout", "batch", "atomics", "stress"];
+            ["pace", "period", "skew", "group", "prefetch", "window", "layout", "batch", "atomics", "lock", "stress"];
         assert_eq!(how, expected);
         for arg in command.get_arguments().map(|arg| arg.get_id().as_str()) {
             let classified = usize::from(how.contains(&arg)) + usize::from(OTHER_OPTIONS.contains(&arg));
@@ -273,6 +278,7 @@ mod tests {
             "--layout=padded",
             "--batch=9",
             "--atomics=lse",
+            "--lock=auto",
             "--stress=sets",
         ] {
             assert_eq!(noted(&[option]), [option.split('=').next().unwrap()]);

@@ -54,7 +54,7 @@ pub(super) fn experiments<'a>(
     let mut experiments = Vec::new();
     for (scenario, placement) in planned {
         let choice = chooser.choice(scenario, placement)?;
-        let expectation = verdict::expectation(scenario, arch, target.atomics)?;
+        let expectation = verdict::expectation(scenario, arch, target.choices())?;
         if let Some(note) = &expectation.note {
             terminal::err(&format!("{note}; the verdict is taken from the test's header\n"));
         }
@@ -79,7 +79,8 @@ fn limits(args: &RunArgs, planned: &[(&Scenario, Placement)]) -> Limits {
 }
 
 fn target(args: &RunArgs, arch: Arch) -> Result<Target> {
-    let target = Target { arch, atomics: args.measure.atomics.unwrap_or_else(Atomics::of_host) };
+    let lock = args.measure.lock.on(arch).map_err(Error::Usage)?;
+    let target = Target { arch, atomics: args.measure.atomics.unwrap_or_else(Atomics::of_host), lock };
     if target.atomics == Atomics::Lse && Atomics::of_host() == Atomics::Llsc {
         return Err(Error::Host(
             "--atomics lse: this CPU has no LSE atomics; leave the option out, or use --atomics llsc".to_owned(),

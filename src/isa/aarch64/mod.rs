@@ -12,8 +12,8 @@ use crate::model::machine;
 use crate::program::{Order, RmwOp, RmwResult};
 
 pub(super) const ISA: Isa = Isa {
-    emit: |atomics, thread, layout, pace| risc::emit(emit::Aarch64::new(atomics), thread, layout, pace),
-    events: |atomics, program| machine::events(program, &events::Aarch64(atomics)),
+    emit: |choices, thread, layout, pace| risc::emit(emit::Aarch64::new(choices.atomics), thread, layout, pace),
+    events: |choices, program| machine::events(program, &events::Aarch64(choices.atomics)),
     dialect: &assembly::DIALECT,
     primitives: primitives::PRIMITIVES,
 };

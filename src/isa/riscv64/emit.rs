@@ -20,12 +20,17 @@ use dynasmrt::riscv::RiscvRelocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 
 use crate::arch::Arch;
+use crate::arch::lock::Lock;
 use crate::codegen::low_word;
 use crate::codegen::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts};
 use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unary};
 
 /// Linux's number of the system call sched_yield (include/uapi/asm-generic/unistd.h).
 const SYS_SCHED_YIELD: i64 = 124;
+
+/// The upper half of a ticket lock is the next ticket, the lower half the one that is served. lui loads a multiple of
+/// 4,096: this is 1 in the upper half.
+const TICKET: i32 = 1 << 16;
 
 /// The callee-saved registers s0 to s11.
 const SAVED: [u8; 12] = [8, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27];
@@ -38,6 +43,7 @@ fn saved() -> impl Iterator<Item = (i32, u8)> {
 /// The assembler.
 pub struct Riscv64 {
     ops: VecAssembler<RiscvRelocation>,
+    lock: Lock,
 }
 
 macro_rules! asm {
@@ -47,9 +53,9 @@ macro_rules! asm {
 }
 
 impl Riscv64 {
-    /// Creates an empty assembler.
-    pub fn new() -> Riscv64 {
-        Riscv64 { ops: VecAssembler::new(0) }
+    /// Creates an empty assembler that uses this kind of lock.
+    pub fn new(lock: Lock) -> Riscv64 {
+        Riscv64 { ops: VecAssembler::new(0), lock }
     }
 
     fn load_reserved(&mut self, rd: u8, base: u8, wide: bool) {
@@ -84,6 +90,46 @@ impl Riscv64 {
             Order::Full => asm!(self ; fence rw, rw),
             Order::Relaxed | Order::Release => {}
         }
+    }
+
+    /// ticket_spin_lock() (include/asm-generic/ticket_spinlock.h): takes a ticket, and jumps to `wait` if another one is
+    /// served. The ticket is in t2 then.
+    fn take_ticket(&mut self, base: u8, wait: DynamicLabel) {
+        asm!(self
+            ; lui x6, TICKET
+            ; amoadd.w.aqrl x7, x6, [X(base)]
+            ; slli x5, x7, 48
+            ; srli x5, x5, 48
+            ; srliw x7, x7, 16
+            ; bne x7, x5, =>wait
+        );
+    }
+
+    /// ticket_spin_trylock(): a fully ordered cmpxchg that takes a ticket if it would be served at once.
+    fn try_ticket(&mut self, rd: u8, base: u8) {
+        let [attempt, again, out] = std::array::from_fn(|_| self.label());
+        asm!(self
+            ; lw x5, [X(base)]
+            ; srliw x6, x5, 16
+            ; slli x7, x5, 48
+            ; srli x7, x7, 48
+            ; beq x6, x7, =>attempt
+            // Any value but that of t0 says that the lock was not taken.
+            ; xori x6, x5, -1
+            ; j =>out
+            ; =>attempt
+            ; lui x7, TICKET
+            ; addw x7, x5, x7
+            ; =>again
+            ; lr.w x6, [X(base)]
+            ; bne x6, x5, =>out
+            ; sc.w.rl x29, x7, [X(base)]
+            ; bnez x29, =>again
+            ; fence rw, rw
+            ; =>out
+            ; xor x6, x6, x5
+            ; sltiu X(rd), x6, 1
+        );
     }
 
     /// Takes the lock or jumps to `busy`. t0 is 0 if the lock was taken.
@@ -426,10 +472,39 @@ impl Risc for Riscv64 {
     }
 
     fn spin_lock(&mut self, base: u8, one: u8, wait: DynamicLabel) {
-        self.take_lock(base, one, wait);
+        match self.lock {
+            Lock::Ticket => self.take_ticket(base, wait),
+            Lock::Qspinlock | Lock::Paravirt => self.take_lock(base, one, wait),
+        }
+    }
+
+    fn has_tickets(&self) -> bool {
+        self.lock == Lock::Ticket
+    }
+
+    fn ticket_is_served(&mut self, seen: u8, served: DynamicLabel) {
+        asm!(self ; slli X(seen), X(seen), 48 ; srli X(seen), X(seen), 48 ; beq X(seen), x7, =>served);
+    }
+
+    fn after_waiting(&mut self) {
+        // atomic_cond_read_acquire() and smp_mb().
+        asm!(self ; fence r, r ; fence rw, rw);
+    }
+
+    fn tickets_differ(&mut self, rd: u8) {
+        asm!(self
+            ; srliw x5, X(rd), 16
+            ; slli X(rd), X(rd), 48
+            ; srli X(rd), X(rd), 48
+            ; xor X(rd), X(rd), x5
+            ; sltu X(rd), zero, X(rd)
+        );
     }
 
     fn spin_trylock(&mut self, rd: u8, base: u8, one: u8) {
+        if self.lock == Lock::Ticket {
+            return self.try_ticket(rd, base);
+        }
         // queued_spin_trylock reads the lock first and tries to take it only if it is free.
         let out = self.label();
         asm!(self ; lw x5, [X(base)] ; bnez x5, =>out);
@@ -438,6 +513,10 @@ impl Risc for Riscv64 {
     }
 
     fn spin_unlock(&mut self, base: u8) {
+        if self.lock == Lock::Ticket {
+            // ticket_spin_unlock(): the next ticket is served. Only the holder writes the lower half.
+            return asm!(self ; lw x5, [X(base)] ; fence rw, w ; addiw x5, x5, 1 ; sh x5, [X(base)]);
+        }
         asm!(self ; fence rw, w ; sb zero, [X(base)]);
     }
 }

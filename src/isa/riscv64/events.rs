@@ -1,11 +1,12 @@
 //! RISC-V: events of the emitted instructions, with fences around plain accesses, lr/sc loops and AMOs.
 
+use crate::arch::lock::Lock;
 use crate::model::code::BranchOn;
 use crate::model::event::Tags;
 use crate::model::machine::{Machine, Parts, Use};
 use crate::program::{Access, Fence, Order};
 
-pub struct Riscv;
+pub struct Riscv(pub Lock);
 
 impl Machine for Riscv {
     fn fence(&self, fence: Fence) -> Option<Tags> {
@@ -31,8 +32,15 @@ impl Machine for Riscv {
         ((access == Access::Release).then_some(Tags::FENCE_RW_W), Tags::NONE)
     }
 
+    fn unlock_read(&self) -> Option<Tags> {
+        (self.0 == Lock::Ticket).then_some(Tags::NONE)
+    }
+
     fn update(&self, used: Use) -> Parts {
         let (order, reserved) = match used {
+            // The ticket lock takes a ticket with amoadd.w.aqrl. Its trylock is a fully ordered cmpxchg.
+            Use::Lock if self.0 == Lock::Ticket => (Order::Full, false),
+            Use::Trylock if self.0 == Lock::Ticket => (Order::Full, true),
             Use::Compare(order) => (order, true),
             Use::Exchange(order) | Use::Fetch(order) => (order, false),
             Use::NoReturn => (Order::Relaxed, false),

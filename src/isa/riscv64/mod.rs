@@ -10,8 +10,8 @@ use crate::codegen::risc;
 use crate::model::machine;
 
 pub(super) const ISA: Isa = Isa {
-    emit: |_, thread, layout, pace| risc::emit(emit::Riscv64::new(), thread, layout, pace),
-    events: |_, program| machine::events(program, &events::Riscv),
+    emit: |choices, thread, layout, pace| risc::emit(emit::Riscv64::new(choices.lock), thread, layout, pace),
+    events: |choices, program| machine::events(program, &events::Riscv(choices.lock)),
     dialect: &assembly::DIALECT,
     primitives: primitives::PRIMITIVES,
 };

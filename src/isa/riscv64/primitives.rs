@@ -1,10 +1,12 @@
 //! The primitives on 64-bit RISC-V.
 //!
-//! The lock is the queued spinlock; CPUs with neither Ziccrse nor both of Zabha and Zacas run the ticket lock instead
+//! The lock is the queued spinlock, or on CPUs with neither Ziccrse nor both of Zabha and Zacas the ticket lock
 //! (docs/kernel.md, section 5).
 
+use crate::isa::primitives::Variant::{Queued, Ticket};
 use crate::isa::primitives::{
-    COMPILER, FALLBACK, GENERIC_BARRIER, GENERIC_QSPINLOCK, Primitive, RCUPDATE, RWONCE, barrier, long, word,
+    COMPILER, FALLBACK, GENERIC_BARRIER, GENERIC_QSPINLOCK, GENERIC_TICKET, Primitive, RCUPDATE, RWONCE, barrier, long,
+    word,
 };
 
 const ATOMIC: &str = "arch/riscv/include/asm/atomic.h";
@@ -41,10 +43,14 @@ pub(super) const PRIMITIVES: &[Primitive] = &[
     long("smp_store_release", "fence rw, w; sd", "F[fence rw,w]; W", BARRIER),
     long("smp_store_mb", "sd; fence rw, rw", "W; F[fence rw,rw]", GENERIC_BARRIER),
     // Locks: the uncontended path.
-    word("spin_lock", "lr.w; bnez; sc.w; bnez; fence r, rw", "R[x]; W[x]; F[fence r,rw]", GENERIC_QSPINLOCK),
-    word("spin_unlock", "fence rw, w; sb", "F[fence rw,w]; W", GENERIC_QSPINLOCK),
-    word("spin_trylock", "lw; bnez; lr.w; bnez; sc.w; bnez; fence r, rw; seqz", "R[x]; W[x]; F[fence r,rw] else R", GENERIC_QSPINLOCK),
-    word("spin_is_locked", "lw; xor; snez", "R", GENERIC_QSPINLOCK),
+    word("spin_lock", "lr.w; bnez; sc.w; bnez; fence r, rw", "R[x]; W[x]; F[fence r,rw]", GENERIC_QSPINLOCK).only(Queued),
+    word("spin_unlock", "fence rw, w; sb", "F[fence rw,w]; W", GENERIC_QSPINLOCK).only(Queued),
+    word("spin_trylock", "lw; bnez; lr.w; bnez; sc.w; bnez; fence r, rw; seqz", "R[x]; W[x]; F[fence r,rw] else R", GENERIC_QSPINLOCK).only(Queued),
+    word("spin_is_locked", "lw; xor; snez", "R", GENERIC_QSPINLOCK).only(Queued),
+    word("spin_lock", "amoadd.w.aqrl; slli; srli; srliw; bne", "R[acq,rel,amo]; W[acq,rel,amo]", GENERIC_TICKET).only(Ticket),
+    word("spin_unlock", "lw; fence rw, w; addiw; sh", "R; F[fence rw,w]; W", GENERIC_TICKET).only(Ticket),
+    word("spin_trylock", "lw; srliw; slli; srli; beq; not; j; addw; lr.w; bne; sc.w.rl; bnez; fence rw, rw; xor; seqz", "R[x]; W[rel,x]; F[fence rw,rw] else R", GENERIC_TICKET).only(Ticket),
+    word("spin_is_locked", "lw; srliw; slli; srli; xor; snez", "R", GENERIC_TICKET).only(Ticket),
     // Exchanges.
     word("xchg", "amoswap.w.aqrl", "R[acq,rel,amo]; W[acq,rel,amo]", CMPXCHG),
     word("xchg_relaxed", "amoswap.w", "R[amo]; W[amo]", CMPXCHG),

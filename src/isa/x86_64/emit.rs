@@ -26,6 +26,7 @@ use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 
 use crate::arch::Arch;
+use crate::arch::lock::Lock;
 use crate::codegen::registers::{Allocation, allocate_some};
 use crate::codegen::{Pace, Part, SaveRecord, ThreadCode, displacement, low_word};
 use crate::layout::Layout;
@@ -54,6 +55,7 @@ type Memory = (u8, i32);
 
 struct Emitter<'a> {
     ops: VecAssembler<X64Relocation>,
+    lock: Lock,
     thread: &'a Thread,
     layout: &'a Layout,
     allocation: Allocation,
@@ -85,7 +87,7 @@ macro_rules! at {
 }
 
 /// Emits the code of one thread; on failure returns the reason.
-pub fn emit(thread: &Thread, layout: &Layout, pace: Pace) -> Result<ThreadCode, String> {
+pub fn emit(lock: Lock, thread: &Thread, layout: &Layout, pace: Pace) -> Result<ThreadCode, String> {
     let mut wanted = Vec::new();
     for (index, op) in thread.ops.iter().enumerate() {
         // movnti takes only a register. An address would need a lea, which must not stand between two stores.
@@ -96,7 +98,7 @@ pub fn emit(thread: &Thread, layout: &Layout, pace: Pace) -> Result<ThreadCode, 
     let allocation = allocate_some(thread, &wanted, &POOL)?;
     let mut ops = VecAssembler::new(0);
     let labels = (0..thread.labels).map(|_| ops.new_dynamic_label()).collect();
-    let mut emitter = Emitter { ops, thread, layout, allocation, labels, marks: Vec::new(), waiters: Vec::new() };
+    let mut emitter = Emitter { ops, lock, thread, layout, allocation, labels, marks: Vec::new(), waiters: Vec::new() };
     emitter.function(pace)?;
     let Emitter { ops, marks, .. } = emitter;
     let bytes = ops.finalize().map_err(|error| format!("cannot be assembled: {error}"))?;
@@ -415,7 +417,14 @@ impl Emitter<'_> {
             Op::SpinLock { address } => self.spin_lock(address)?,
             Op::SpinUnlock { address } => {
                 let memory = self.memory(address)?;
-                at!(self, memory, [mov BYTE] [, 0]);
+                if self.lock == Lock::Paravirt {
+                    // PV_UNLOCK_ASM in arch/x86/include/asm/qspinlock_paravirt.h. The kernel's branch to the slow path is
+                    // left out: the byte is _Q_LOCKED_VAL, because no waiter here halts.
+                    asm!(self ; mov eax, 1 ; xor edx, edx);
+                    at!(self, memory, [lock cmpxchg BYTE] [, dl]);
+                } else {
+                    at!(self, memory, [mov BYTE] [, 0]);
+                }
             }
             Op::SpinTrylock { dst, address } => self.spin_trylock(dst, address)?,
             Op::SpinIsLocked { dst, address } => {

@@ -1,11 +1,12 @@
 //! x86-64: events of the emitted instructions. Updates are locked instructions; most barriers only restrain
 //! the compiler.
 
+use crate::arch::lock::Lock;
 use crate::model::event::Tags;
 use crate::model::machine::{Machine, Parts, Use};
 use crate::program::{Access, Fence};
 
-pub struct X86;
+pub struct X86(pub Lock);
 
 const LOCKED: Parts = Parts {
     enter: None,
@@ -47,6 +48,10 @@ impl Machine for X86 {
 
     fn store_mb(&self) -> Option<Parts> {
         Some(LOCKED)
+    }
+
+    fn unlock_update(&self) -> Option<Parts> {
+        (self.0 == Lock::Paravirt).then_some(LOCKED)
     }
 
     fn update(&self, used: Use) -> Parts {

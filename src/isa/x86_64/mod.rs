@@ -9,8 +9,8 @@ use super::Isa;
 use crate::model::machine;
 
 pub(super) const ISA: Isa = Isa {
-    emit: |_, thread, layout, pace| emit::emit(thread, layout, pace),
-    events: |_, program| machine::events(program, &events::X86),
+    emit: |choices, thread, layout, pace| emit::emit(choices.lock, thread, layout, pace),
+    events: |choices, program| machine::events(program, &events::X86(choices.lock)),
     dialect: &assembly::DIALECT,
     primitives: primitives::PRIMITIVES,
 };

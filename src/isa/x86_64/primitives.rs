@@ -1,8 +1,10 @@
 //! The primitives on x86-64.
 //!
 //! x86-TSO keeps loads in order with loads and stores in order with stores, so most barriers, acquire and release take
-//! no instruction. The lock is the queued spinlock of a kernel on bare hardware.
+//! no instruction. The lock is the queued spinlock, with the unlock of a kernel on bare hardware or of
+//! a paravirtualized guest.
 
+use crate::isa::primitives::Variant::{Paravirt, Queued};
 use crate::isa::primitives::{
     COMPILER, GENERIC_BARRIER, GENERIC_QSPINLOCK, LINUX_SPINLOCK, Primitive, RCUPDATE, RWONCE, barrier, long, word,
 };
@@ -11,7 +13,8 @@ const ATOMIC: &str = "arch/x86/include/asm/atomic.h";
 const BARRIER: &str = "arch/x86/include/asm/barrier.h";
 const CLANG: &str = "no primitive of the kernel: a builtin of clang";
 const CMPXCHG: &str = "arch/x86/include/asm/cmpxchg.h";
-const QSPINLOCK: &str = "arch/x86/include/asm/qspinlock.h";
+const PARAVIRT: &str = "arch/x86/include/asm/paravirt-spinlock.h";
+const QSPINLOCK_PARAVIRT: &str = "arch/x86/include/asm/qspinlock_paravirt.h";
 
 /// Every primitive, one row a line.
 #[rustfmt::skip]
@@ -46,7 +49,8 @@ pub(super) const PRIMITIVES: &[Primitive] = &[
     long("__builtin_nontemporal_store", "movnti", "not modelled", CLANG),
     // Locks: the uncontended path.
     word("spin_lock", "lock cmpxchg; jne", "R[amo]; W[amo]", GENERIC_QSPINLOCK),
-    word("spin_unlock", "mov", "W", QSPINLOCK),
+    word("spin_unlock", "mov", "W", PARAVIRT).only(Queued),
+    word("spin_unlock", "lock cmpxchg", "R[amo]; W[amo] else R[amo]", QSPINLOCK_PARAVIRT).only(Paravirt),
     word("spin_trylock", "mov; test; jne; lock cmpxchg; sete; movzx", "R[amo]; W[amo] else R", GENERIC_QSPINLOCK),
     word("spin_is_locked", "mov; test; setne; movzx", "R", GENERIC_QSPINLOCK),
     // Exchanges.

@@ -78,6 +78,14 @@ pub(crate) trait Machine {
     fn unlock(&self) -> (Option<Tags>, Tags) {
         self.store(Access::Release)
     }
+    /// spin_unlock as one update that replaces 1 by 0; `None` if it is a store.
+    fn unlock_update(&self) -> Option<Parts> {
+        None
+    }
+    /// The tags of the read with which spin_unlock finds the value to store; `None` if it does not read.
+    fn unlock_read(&self) -> Option<Tags> {
+        None
+    }
     /// Whether spin_is_locked is an event of its own kind.
     fn is_locked_is_special(&self) -> bool {
         false
@@ -214,6 +222,13 @@ impl<'a, M: Machine> Translation<'a, M> {
                 self.update(Some(dst), address, Type::Spinlock, TAKE, Gives::Done, parts);
             }
             Op::SpinUnlock { address } => {
+                if let Some(parts) = self.machine.unlock_update() {
+                    self.update(None, address, Type::Spinlock, RELEASE, Gives::Done, parts);
+                    return;
+                }
+                if let Some(tags) = self.machine.unlock_read() {
+                    self.steps.push(Step::Read { dst: None, address, ty: Type::Spinlock, tags });
+                }
                 let (before, tags) = self.machine.unlock();
                 self.fence(before);
                 let value = Operand::Const(Const::Int(0));
@@ -282,3 +297,6 @@ impl<'a, M: Machine> Translation<'a, M> {
 
 /// The change that takes a lock: 0 becomes 1.
 const TAKE: Change = Change::IfEqual { expected: Operand::Const(Const::Int(0)), new: Operand::Const(Const::Int(1)) };
+
+/// The change of an unlock that is one update: 1 becomes 0.
+const RELEASE: Change = Change::IfEqual { expected: Operand::Const(Const::Int(1)), new: Operand::Const(Const::Int(0)) };

@@ -14,6 +14,7 @@ use super::{
     Tool, VERSION, add_repeat, compute, identity, judge,
 };
 use crate::arch::Arch;
+use crate::arch::lock::Lock;
 use crate::catalogue;
 use crate::error::{Error, Result};
 use crate::harness::Prefetch;
@@ -181,6 +182,7 @@ fn result(test: &Test, arch: Arch) -> ScenarioResult {
         batch: 1,
         seed: 0,
         atomics: None,
+        lock: None,
         iterations: count(false),
         filtered: 0,
         // The log has hundredths of a second; a shorter test is noted as 0.00.
@@ -212,7 +214,7 @@ fn result(test: &Test, arch: Arch) -> ScenarioResult {
         blocks: Vec::new(),
         repeats: Vec::new(),
         gaps: Gaps::default(),
-        expected: known.as_ref().and_then(|known| known.expected(arch)),
+        expected: known.as_ref().and_then(|known| known.expected(arch, Lock::default())),
         expected_from: VerdictSource::Header,
         lkmm: known.as_ref().and_then(|known| known.test.header.result),
         controls_fired: Vec::new(),

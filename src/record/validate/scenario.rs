@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::host::MOST_CPUS;
 use super::{Problems, gaps, longest_s};
 use crate::arch::Arch;
+use crate::arch::lock::Lock;
 use crate::catalogue::{self, Scenario};
 use crate::codegen;
 use crate::hash::sha256;
@@ -129,6 +130,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         batch,
         seed: _, // any number
         atomics: _,
+        lock,
         iterations,
         filtered: _, // any count
         elapsed_s,
@@ -170,6 +172,11 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
     } = result;
     if scenario.is_empty() {
         problems.say("scenario", "is empty; expected the test's name");
+    }
+    if let Some(lock) = lock
+        && lock.parse().map(Lock::name) != Ok(lock.as_str())
+    {
+        problems.say("lock", format!("is '{lock}'; expected qspinlock, ticket or pv"));
     }
     problems.range("placement.cpus", cpus.len(), 1..=MOST_CPUS);
     if let Some(cpu) = cpus.iter().find(|cpu| **cpu >= MOST_CPUS) {

@@ -8,6 +8,7 @@ pub(crate) mod native;
 use capstone::prelude::*;
 
 use crate::arch::facts::{Controls, Counter, Cpus, Facts, TaskStruct};
+use crate::arch::lock::Lock;
 
 pub(super) const FACTS: Facts = Facts {
     name: "aarch64",
@@ -16,6 +17,7 @@ pub(super) const FACTS: Facts = Facts {
     controls: Controls { always: &["SB", "MP", "SB+mbs"], of_two_stores: "MP", otherwise: "MP" },
     has_nontemporal_store: false,
     has_two_atomics: true,
+    locks: &[Lock::Qspinlock],
     counter: CNTVCT,
     cpus: Cpus {
         name_keys: &[],

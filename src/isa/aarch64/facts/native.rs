@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 pub(crate) use super::barriers::{
     drain_nontemporal, smp_acquire__after_ctrl_dep, smp_mb, smp_mb__after_spinlock, smp_rmb, smp_wmb,
 };
+use crate::arch::lock::Lock;
 use crate::arch::{Arch, Atomics};
 
 /// The architecture of this host.
@@ -17,6 +18,11 @@ pub(crate) const STORE_MB_IS_ONE_EXCHANGE: bool = false;
 /// The atomics that the kernel chooses on this CPU: LSE if the CPU has it.
 pub(crate) fn atomics() -> Atomics {
     if std::arch::is_aarch64_feature_detected!("lse") { Atomics::Lse } else { Atomics::Llsc }
+}
+
+/// The spinlock that the kernel chooses on this machine. There is only one kind.
+pub(crate) fn lock() -> Lock {
+    Lock::Qspinlock
 }
 
 /// Reads the counter, in ticks.

@@ -7,6 +7,7 @@ pub(crate) mod native;
 use capstone::prelude::*;
 
 use crate::arch::facts::{Controls, Counter, Cpus, Facts, TaskStruct};
+use crate::arch::lock::Lock;
 
 pub(super) const FACTS: Facts = Facts {
     name: "powerpc64le",
@@ -15,6 +16,7 @@ pub(super) const FACTS: Facts = Facts {
     controls: Controls { always: &["SB", "MP", "SB+mbs"], of_two_stores: "MP", otherwise: "MP" },
     has_nontemporal_store: false,
     has_two_atomics: false,
+    locks: &[Lock::Qspinlock],
     counter: TIMEBASE,
     // /proc/cpuinfo says "POWER9, altivec supported".
     cpus: Cpus { name_keys: &["cpu"], id_keys: &["cpu", "revision", "platform", "machine"], numbers: None },

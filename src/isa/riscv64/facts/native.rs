@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) use super::barriers::{
     drain_nontemporal, smp_acquire__after_ctrl_dep, smp_mb, smp_mb__after_spinlock, smp_rmb, smp_wmb,
 };
+use crate::arch::lock::Lock;
 use crate::arch::{Arch, Atomics};
 
 /// The architecture of this host.
@@ -17,6 +18,11 @@ pub(crate) const STORE_MB_IS_ONE_EXCHANGE: bool = false;
 /// The atomics that the kernel chooses on this CPU. There is only one kind.
 pub(crate) fn atomics() -> Atomics {
     Atomics::Lse
+}
+
+/// The spinlock that the kernel chooses on these CPUs.
+pub(crate) fn lock() -> Lock {
+    std::fs::read_to_string("/proc/cpuinfo").map_or(Lock::Qspinlock, |text| super::lock_for(&text))
 }
 
 /// Reads the counter, in ticks.

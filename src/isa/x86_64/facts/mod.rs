@@ -7,6 +7,7 @@ pub(crate) mod native;
 use capstone::prelude::*;
 
 use crate::arch::facts::{Controls, Counter, Cpus, Facts, TaskStruct};
+use crate::arch::lock::Lock;
 
 pub(super) const FACTS: Facts = Facts {
     name: "x86_64",
@@ -20,6 +21,7 @@ pub(super) const FACTS: Facts = Facts {
     },
     has_nontemporal_store: true,
     has_two_atomics: false,
+    locks: &[Lock::Qspinlock, Lock::Paravirt],
     counter: TSC,
     cpus: Cpus {
         name_keys: &["model name"],

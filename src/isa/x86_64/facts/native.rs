@@ -2,9 +2,12 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use raw_cpuid::Hypervisor;
+
 pub(crate) use super::barriers::{
     drain_nontemporal, smp_acquire__after_ctrl_dep, smp_mb, smp_mb__after_spinlock, smp_rmb, smp_wmb,
 };
+use crate::arch::lock::Lock;
 use crate::arch::{Arch, Atomics};
 
 /// The architecture of this host.
@@ -16,6 +19,20 @@ pub(crate) const STORE_MB_IS_ONE_EXCHANGE: bool = true;
 /// The atomics that the kernel chooses on this CPU. There is only one kind.
 pub(crate) fn atomics() -> Atomics {
     Atomics::Lse
+}
+
+/// The spinlock that the kernel chooses on this machine. A guest of KVM whose host offers PV_UNHALT, and gives no hint that
+/// virtual CPUs are never preempted, has the paravirtual one (kvm_spinlock_init() in arch/x86/kernel/kvm.c;
+/// Documentation/virt/kvm/x86/cpuid.rst: leaf 0x40000001, bit 7 of EAX and bit 0 of EDX). Guests of other hypervisors are not
+/// recognized.
+pub(crate) fn lock() -> Lock {
+    let kvm = raw_cpuid::CpuId::new().get_hypervisor_info().is_some_and(|info| info.identify() == Hypervisor::KVM);
+    if !kvm {
+        return Lock::Qspinlock;
+    }
+    let features = raw_cpuid::cpuid!(0x4000_0001);
+    let (unhalt, realtime) = (features.eax >> 7 & 1 == 1, features.edx & 1 == 1);
+    if unhalt && !realtime { Lock::Paravirt } else { Lock::Qspinlock }
 }
 
 /// Reads the counter, in ticks.
