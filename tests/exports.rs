@@ -276,3 +276,33 @@ fn every_field_survives_writing_and_reading() {
     let record::AnyRecord::Protocol(again) = again else { panic!("a record of the protocol") };
     assert_eq!(*again, small::protocol());
 }
+
+#[test]
+fn a_race_window_is_a_picture_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let (newest, text) = common::shipped();
+    let export = |args: &[&str]| {
+        common::wakerace_in(folder.path()).args(["export", "--svg"]).arg(&newest).args(args).output().unwrap()
+    };
+    let picture = String::from_utf8(export(&["--result", "SB"]).stdout).unwrap();
+    assert!(picture.starts_with("<svg ") && picture.trim_end().ends_with("</svg>"), "{}", &picture[..200]);
+    assert!(picture.contains("SB: probability of the race"));
+    assert!(picture.contains("width=\"800\"") && picture.contains("<style>") && picture.contains("--paper"));
+    // The same points as the page: one for each skew that was measured and seen.
+    let record: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let sb = record["results"].as_array().unwrap().iter().find(|result| result["scenario"] == "SB").unwrap();
+    let seen = sb["skews"].as_array().unwrap().iter().filter(|skew| skew["races"].as_u64() > Some(0));
+    for skew in seen {
+        let point = format!("data-seen=\"{}\" data-of=\"{}\"", skew["races"], skew["iterations"]);
+        assert!(picture.contains(&point), "{point}");
+    }
+    // Without a name: the first test that raced.
+    let first = String::from_utf8(export(&[]).stdout).unwrap();
+    assert!(first.contains("S05-swapped: probability of the race"));
+    let wrong = export(&["--result", "nobody"]);
+    let words = String::from_utf8(wrong.stderr).unwrap();
+    assert!(
+        wrong.status.code() == Some(2) && words.contains("no window of 'nobody'; the record has S01-as-is"),
+        "{words}"
+    );
+}

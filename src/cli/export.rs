@@ -7,7 +7,7 @@ use clap::Args;
 use crate::catalogue;
 use crate::error::{EXIT_OK, Error, Result};
 use crate::files::Sink;
-use crate::publish::{self, Publish, Tagged};
+use crate::publish::{self, Entry, Publish, Tagged};
 use crate::record::{self, AnyRecord, Gaps, Record};
 use crate::shown;
 
@@ -18,8 +18,9 @@ pub struct ExportArgs {
     what: What,
     /// With --klitmus: litmus files, folders, scenario names or groups [default: all scenarios]
     scenarios: Vec<String>,
-    /// With --hgrm: the scenario or profile whose result to export [default: the first with a histogram]
-    #[arg(long, value_name = "NAME", requires = "hgrm")]
+    /// With --hgrm or --svg: the scenario or profile whose result to export [default: the first with a histogram, or the
+    /// first that raced]
+    #[arg(long, value_name = "NAME")]
     result: Option<String>,
     /// Output file [default: standard output]
     #[arg(short = 'o', long, value_name = "FILE")]
@@ -50,6 +51,9 @@ struct What {
     /// The table and the summary in Markdown
     #[arg(long, value_name = "RECORD")]
     markdown: Option<PathBuf>,
+    /// One race window as an SVG picture
+    #[arg(long, value_name = "RECORD")]
+    svg: Option<PathBuf>,
     /// One histogram as a percentile distribution, for HdrHistogram's plotters
     #[arg(long, value_name = "RECORD")]
     hgrm: Option<PathBuf>,
@@ -60,9 +64,10 @@ struct What {
 
 /// Writes a scenario or a record in a format that other tools read, and returns the exit status.
 pub fn export(args: &ExportArgs) -> Result<u8> {
-    // clap does not enforce `requires` if another option of the exclusive group of formats is given.
-    if args.result.is_some() && args.what.hgrm.is_none() {
-        return Err(Error::Usage("--result: only --hgrm exports a single result; add --hgrm RECORD".to_owned()));
+    if args.result.is_some() && args.what.hgrm.is_none() && args.what.svg.is_none() {
+        return Err(Error::Usage(
+            "--result: only --hgrm and --svg export a single result; add --hgrm RECORD or --svg RECORD".to_owned(),
+        ));
     }
     if let Some(folder) = &args.what.klitmus {
         if args.output.is_some() {
@@ -77,7 +82,7 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
         )));
     }
     let output = Sink::open(args.output.as_deref().unwrap_or(Path::new("-")))?;
-    let What { litmus: name, klitmus: _, log, csv, window_csv, last_writers_csv, markdown, hgrm: one, hlog: all } =
+    let What { litmus: name, klitmus: _, log, csv, window_csv, last_writers_csv, markdown, svg, hgrm: one, hlog: all } =
         &args.what;
     let text = if let Some(name) = name {
         litmus(name)?
@@ -91,6 +96,9 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
         either(path, |record| record.csv(), |record| record.csv())?
     } else if let Some(path) = markdown {
         either(path, |record| Ok(record.markdown()), |record| Ok(record.markdown()))?
+    } else if let Some(path) = svg {
+        let entry = Entry { name: shown::path(path), record: AnyRecord::Run(Box::new(of_a_run(path)?)) };
+        publish::picture(&entry, args.result.as_deref())?
     } else if let Some(path) = one {
         hgrm(path, args.result.as_deref())?
     } else if let Some(path) = all {

@@ -25,7 +25,7 @@ pub use hlog::{Tagged, hlog};
 pub use klitmus::klitmus;
 pub use litmus_log::litmus_log;
 pub use numbers::{count, rate, rate_with_interval};
-pub use page::{Entry, LARGEST, index, page};
+pub use page::{Entry, LARGEST, index, page, picture};
 pub use window::windows;
 
 use crate::error::{Error, Result};

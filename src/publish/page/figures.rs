@@ -26,7 +26,7 @@ pub(super) struct Figure {
     pub(super) caption: String,
     /// Whether the chart shows the race. If so, the caption has a mark.
     race: bool,
-    svg: String,
+    pub(super) svg: String,
     legend: Vec<Legend>,
 }
 
@@ -40,9 +40,9 @@ pub(super) struct Legend {
 /// The charts of one test.
 #[derive(Serialize)]
 pub(super) struct Section {
-    heading: String,
+    pub(super) heading: String,
     note: String,
-    figures: Vec<Figure>,
+    pub(super) figures: Vec<Figure>,
 }
 
 /// The results of a run of the protocol.

@@ -7,6 +7,7 @@
 
 mod figures;
 mod index;
+mod picture;
 mod rows;
 mod runs;
 mod sum;
@@ -21,6 +22,7 @@ use crate::record::{AnyRecord, Record};
 use crate::shown;
 use figures::Detail;
 pub use index::index;
+pub use picture::picture;
 use runs::Run;
 
 /// A record with its name.

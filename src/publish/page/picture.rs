@@ -1,0 +1,37 @@
+//! One race window as an SVG file of its own, for READMEs, mails and articles.
+
+use super::figures::{self, Detail};
+use super::runs::{Run, runs};
+use super::sum::sums;
+use crate::error::{Error, Result};
+use crate::publish::Entry;
+
+/// Draws the race window of one test of a record: the chart that the page shows, with the page's style. Without a name
+/// it draws the first test that raced, or the first one if none did.
+///
+/// # Errors
+/// If the record has no window of that name. The message lists the names that it has.
+pub fn picture(entry: &Entry, name: Option<&str>) -> Result<String> {
+    let runs = runs(std::slice::from_ref(entry));
+    let of_runs: Vec<&Run<'_>> = runs.iter().collect();
+    let sums = sums(&of_runs);
+    let windows = figures::windows(&sums, Detail::Full);
+    let raced = |name: &str| sums.iter().any(|sum| sum.first().scenario == name && sum.first().races > 0);
+    let wanted = match name {
+        Some(name) => windows.iter().find(|window| window.heading == name),
+        None => windows.iter().find(|window| raced(&window.heading)).or(windows.first()),
+    };
+    let chart = wanted.and_then(|window| window.figures.first()).ok_or_else(|| {
+        let names: Vec<&str> = windows.iter().map(|window| window.heading.as_str()).collect();
+        Error::Usage(match name {
+            _ if names.is_empty() => format!("{}: no test was measured at more than one skew", entry.name),
+            Some(name) => format!("--result: no window of '{name}'; the record has {}", names.join(", ")),
+            None => format!("{}: no race window", entry.name),
+        })
+    })?;
+    // The style of the page's charts uses the page's colours, which are defined for the root element. In a file of its
+    // own the chart is the root.
+    let style = format!("<style>{}\nsvg {{ background: var(--paper); }}</style>", include_str!("style.css"));
+    let (open, rest) = chart.svg.split_once('>').unwrap_or((&chart.svg, ""));
+    Ok(format!("{open} width=\"800\" height=\"500\">\n{style}{rest}\n"))
+}
