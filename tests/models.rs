@@ -246,7 +246,7 @@ fn assembly_that_is_wrong_is_an_error_at_its_place() {
         ("AArch64 t\n{ }\n P0 ;\n NOP ;\nexists (4:X0=1)\n", "there is no thread 4", "5:"),
         ("PPC t\n{ }\n P0 | P1 ;\n li r1,1 | li r1,1 | li r1,1 ;\nexists (0:r1=1)\n", "this line has 3 columns", "3:"),
         ("RISCV t\n P0 ;\nexists (0:x1=1)\n", "no `{ ... }` with initial values", "1:"),
-        ("RISCV t\n{}\n P0 ;\nL: nop ;\n beq x0,x0,L ;\nexists (0:x1=1)\n", "is not a supported instruction", "5:"),
+        ("RISCV t\n{}\n P0 ;\nL: nop ;\n beq x0,x0,M ;\nexists (0:x1=1)\n", "P0 has no label `M`", "5:"),
     ];
     for (text, message, line) in cases {
         let error = isa::parse_assembly(&Source::new("t.litmus", text)).unwrap_err().to_string();

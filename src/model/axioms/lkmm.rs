@@ -55,8 +55,8 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
     let acquire = r & (tagged(Tags::ACQUIRE) | lkr);
     let release = w & (tagged(Tags::RELEASE) | ul);
     // The set RMW of linux-kernel.bell (6.14 and later) also holds FailedRMW: the reads of conditional
-    // updates that did not write.
-    let rmws = rmw.domain() | rmw.range() | tagged(Tags::FAILED);
+    // updates that did not write. The events of locks are not in it: lock.cat adds them to rmw only.
+    let rmws = (rmw.domain() | rmw.range() | tagged(Tags::FAILED)) - (lkr | lkw);
     let fencerel = |tags| execution.fencerel(tagged(tags));
 
     // Release, acquire and barriers
