@@ -72,6 +72,22 @@ fn a_folder_is_checked_past_what_cannot_be_read() {
     assert!(err.contains("wrong: its header says Never (Result:), but LKMM says Sometimes"), "{err}");
 }
 
+/// With the pv lock, x86-TSO has more candidates than the other models.
+#[test]
+fn a_test_that_is_too_large_for_one_model_keeps_the_verdicts_of_the_others() {
+    let folder = folder(&[("b.litmus", SB)]);
+    let (code, out, err) = check(folder.path(), &["S01-as-is", "--limit", "30"]);
+    assert_eq!(code, Some(2), "{out}{err}");
+    assert!(out.contains("S01-as-is  Sometimes 4  Never 3  too large  Sometimes 4"), "{out}");
+    assert!(err.contains("S01-as-is, x86-TSO: too large to be judged"), "{err}");
+    // Without any verdict there is no row.
+    let (code, out, err) = check(folder.path(), &["S01-as-is", "--limit", "30", "--model", "x86-tso"]);
+    assert!(code == Some(2) && out.is_empty() && err.contains("too large"), "{out}{err}");
+    // A test to which no model applies has a row without verdicts.
+    let (code, out, err) = check(folder.path(), &["t/b.litmus", "--model", "lkmm"]);
+    assert!(code == Some(0) && out.contains(" SB") && err.is_empty(), "{out}{err}");
+}
+
 #[test]
 fn published_verdicts_are_compared() {
     let folder = folder(&[("a.litmus", MP), ("b.litmus", SB)]);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::CheckArgs;
-use super::judge::{Finding, Kind, Report};
+use super::judge::{Kind, ModelReport, Report};
 use super::published::{Compared, Published};
 use super::summary::{self, Counts};
 use crate::error::{Error, Result};
@@ -99,7 +99,7 @@ fn test<'r>(
     args: &CheckArgs,
     report: &'r Report,
     model: Model,
-    finding: &'r Finding,
+    finding: &'r ModelReport,
     published: Option<&Published>,
 ) -> Test<'r> {
     let (kind, reason) = match &finding.kind {

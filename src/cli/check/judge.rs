@@ -25,11 +25,11 @@ pub(super) struct Report {
     /// Whether the test was found in a folder. It may then be refused without an error.
     pub in_folder: bool,
     /// What each model says, in the order of the models; `None` if a model does not apply to the test.
-    pub findings: Vec<Option<Finding>>,
+    pub findings: Vec<Option<ModelReport>>,
 }
 
 /// What one model says about one test.
-pub(super) struct Finding {
+pub(super) struct ModelReport {
     pub kind: Kind,
     /// The time that parsing and judging took, in seconds.
     pub seconds: f64,
@@ -154,7 +154,7 @@ fn one(args: &CheckArgs, test: Found, models: &[Model]) -> Report {
                 let error = applies(*model).then(|| error.take())?;
                 let reason = error.as_ref().map_or_else(String::new, reason);
                 let error = error.unwrap_or_else(|| Error::Usage(String::new()));
-                Some(Finding { kind: Kind::Refused { reason, error }, seconds: reading })
+                Some(ModelReport { kind: Kind::Refused { reason, error }, seconds: reading })
             };
             let findings = models.iter().map(finding).collect();
             Report { name: file.clone(), file, language: own, in_folder, findings }
@@ -170,10 +170,10 @@ fn reason(error: &Error) -> String {
     }
 }
 
-fn judge(args: &CheckArgs, subject: &Subject, model: Model, reading: f64) -> Finding {
+fn judge(args: &CheckArgs, subject: &Subject, model: Model, reading: f64) -> ModelReport {
     let started = Instant::now();
     let kind = judged(args, subject, model).unwrap_or_else(|error| refusal(subject, model, error));
-    Finding { kind, seconds: reading + started.elapsed().as_secs_f64() }
+    ModelReport { kind, seconds: reading + started.elapsed().as_secs_f64() }
 }
 
 fn judged(args: &CheckArgs, subject: &Subject, model: Model) -> model::Result<Kind> {

@@ -18,7 +18,7 @@ use crate::files::Sink;
 use crate::model::{Bounds, Model, Outcome};
 use crate::{shown, terminal};
 
-use judge::{Finding, Kind, Report};
+use judge::{Kind, ModelReport, Report};
 use published::Published;
 
 /// Arguments of `check`.
@@ -149,10 +149,11 @@ fn print(args: &CheckArgs, reports: &[Report], models: &[Model]) -> Result<()> {
     terminal::out(&format!("{}\n{more}", lines.join("\n")))
 }
 
-/// Whether the test was named by itself and has no verdict, so that there is only an error to print.
+/// Whether the test was named by itself and no model has a verdict, so that there are only errors to print.
 fn is_error(report: &Report) -> bool {
-    let failed = |finding: &Finding| matches!(finding.kind, Kind::Refused { .. } | Kind::TooLarge(_));
-    !report.in_folder && report.findings.iter().flatten().any(failed)
+    let failed = |finding: &ModelReport| matches!(finding.kind, Kind::Refused { .. } | Kind::TooLarge(_));
+    let mut findings = report.findings.iter().flatten().peekable();
+    !report.in_folder && findings.peek().is_some() && findings.all(failed)
 }
 
 /// Prints the errors of tests that were named, and the disagreements with headers. Returns whether there were any.
@@ -182,7 +183,7 @@ fn complain(reports: &[Report], models: &[Model]) -> bool {
 
 /// The table cell: the verdict and the number of final states, such as `Sometimes 4`, then any data race or
 /// out-of-thin-air note.
-fn cell(finding: &Finding) -> String {
+fn cell(finding: &ModelReport) -> String {
     match &finding.kind {
         Kind::Judged(judged) => {
             let others = judged.of_other_locks.iter().filter(|(_, other)| other.verdict != judged.outcome.verdict);
@@ -201,7 +202,7 @@ fn cell(finding: &Finding) -> String {
     }
 }
 
-fn details(args: &CheckArgs, report: &Report, model: Model, finding: &Finding, several: bool) -> Result<String> {
+fn details(args: &CheckArgs, report: &Report, model: Model, finding: &ModelReport, several: bool) -> Result<String> {
     let Kind::Judged(judged) = &finding.kind else { return Ok(String::new()) };
     let mut out = String::new();
     if args.states {
