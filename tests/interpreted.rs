@@ -8,7 +8,7 @@ use common::targets::TARGETS;
 use interpreter::{ARENA, ARGS, Core, Disturbance, Memory, Outcome, RECORDS, STOP, Touch, TouchKind, call, reference};
 use wakerace::arch::lock::Lock;
 use wakerace::arch::{Arch, Atomics};
-use wakerace::codegen::{Pace, Part, SaveRecord, Target, warm_step};
+use wakerace::codegen::{Pace, Part, SaveRecord, Target, prefetch_step};
 use wakerace::isa::emit;
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::{Source, parse};
@@ -27,7 +27,7 @@ struct Batch {
     count: u64,
     /// Instances per tick of the pace.
     group: u64,
-    warm: bool,
+    prefetch: bool,
     /// The clock value at which the batch starts, the distance between the starts of groups, and the duration
     /// of one clock reading, in ticks.
     start: u64,
@@ -43,7 +43,7 @@ impl Batch {
             kind: LayoutKind::Padded,
             count: 2,
             group: 1,
-            warm: false,
+            prefetch: false,
             start: 1500,
             period: 40,
             tick: 7,
@@ -67,7 +67,7 @@ impl Batch {
 
     fn pieces(&self, layout: &Layout) -> u64 {
         let bytes = (self.group as usize - 1) * layout.stride + 1;
-        if self.warm { bytes.div_ceil(warm_step(layout)) as u64 } else { 0 }
+        if self.prefetch { bytes.div_ceil(prefetch_step(layout)) as u64 } else { 0 }
     }
 
     /// A core that is ready to call the function, with the arguments in memory.
@@ -177,7 +177,7 @@ fn check_prefetches(program: &Program, layout: &Layout, batch: &Batch, outcome: 
     if batch.pace == Pace::Paced {
         for group in 0..batch.count.div_ceil(batch.group) {
             for piece in 0..batch.pieces(layout) {
-                let start = ARENA + group * batch.group * layout.stride as u64 + piece * warm_step(layout) as u64;
+                let start = ARENA + group * batch.group * layout.stride as u64 + piece * prefetch_step(layout) as u64;
                 expected.extend(own.iter().map(|&(location, owns)| (start + layout.offsets[location] as u64, owns)));
             }
         }
@@ -605,8 +605,9 @@ fn groups_late_starts_and_fetching_are_as_asked() {
         for kind in [LayoutKind::Padded, LayoutKind::Dense] {
             for (count, group) in [(0, 1), (1, 1), (5, 2), (6, 3), (4, 9)] {
                 for (start, period, tick) in [(1500, 40, 7), (0, 0, 7), (1100, 20, 7), (1002, 14, 7)] {
-                    for warm in [false, true] {
-                        let batch = Batch { kind, count, group, warm, start, period, tick, ..Batch::new(Pace::Paced) };
+                    for prefetch in [false, true] {
+                        let batch =
+                            Batch { kind, count, group, prefetch, start, period, tick, ..Batch::new(Pace::Paced) };
                         everywhere(&program, &batch);
                     }
                 }
@@ -634,7 +635,7 @@ fn far_variables_are_where_the_layout_has_them() {
                 let layout = Layout::for_batch(LayoutKind::Dense, &program, 128, Some(batch)).unwrap();
                 let record = SaveRecord::new(&program.threads[0]);
                 let code = emit(target, &program, &layout, pace).unwrap();
-                let plain = Batch { count: 1, warm: true, ..Batch::new(pace) };
+                let plain = Batch { count: 1, prefetch: true, ..Batch::new(pace) };
                 let mut core = plain.core(&program, &layout, &record);
                 core.memory = core.memory.with_arena(layout.bytes(1).unwrap() as u64);
                 let outcome = call(&code[0], core).unwrap_or_else(|error| panic!("{} {batch}: {error}", target.arch));

@@ -28,9 +28,9 @@ pub struct ThreadArgs {
     pub late: u64,
     /// Offset 56: number of instances that run back to back at each tick of the pace; read only by paced code.
     pub group: u64,
-    /// Offset 64: number of prefetch steps per group before its start time; each step is [`super::warm_step`]
+    /// Offset 64: number of prefetch steps per group before its start time; each step is [`super::prefetch_step`]
     /// bytes. 0 prefetches nothing. Read only by paced code.
-    pub warm: u64,
+    pub prefetch_steps: u64,
 }
 
 // The emitters contain these offsets as numbers.
@@ -40,7 +40,7 @@ const _: () = {
     assert!(offset_of!(ThreadArgs, count) == 16 && offset_of!(ThreadArgs, start) == 24);
     assert!(offset_of!(ThreadArgs, period) == 32 && offset_of!(ThreadArgs, stop) == 40);
     assert!(offset_of!(ThreadArgs, late) == 48 && offset_of!(ThreadArgs, group) == 56);
-    assert!(offset_of!(ThreadArgs, warm) == 64 && size_of::<ThreadArgs>() == 72);
+    assert!(offset_of!(ThreadArgs, prefetch_steps) == 64 && size_of::<ThreadArgs>() == 72);
 };
 
 /// The code of one thread, mapped as executable and not writable.

@@ -45,7 +45,7 @@ const SHORTEST_LINE: usize = 64;
 /// is larger.
 ///
 /// Prefetching a line twice costs little, so the step is the shortest line ([`SHORTEST_LINE`]).
-pub fn warm_step(layout: &Layout) -> usize {
+pub fn prefetch_step(layout: &Layout) -> usize {
     layout.stride.max(SHORTEST_LINE)
 }
 

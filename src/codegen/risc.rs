@@ -188,7 +188,7 @@ pub trait Risc {
 /// that makes waiters give up.
 const ARGS_COUNT: i32 = displacement_of(offset_of!(ThreadArgs, count));
 const ARGS_GROUP: i32 = displacement_of(offset_of!(ThreadArgs, group));
-const ARGS_WARM: i32 = displacement_of(offset_of!(ThreadArgs, warm));
+const ARGS_PREFETCH_STEPS: i32 = displacement_of(offset_of!(ThreadArgs, prefetch_steps));
 const ARGS_STOP: i32 = displacement_of(offset_of!(ThreadArgs, stop));
 const WORD: Type = Type::Int { bits: 64, signed: false };
 
@@ -385,7 +385,7 @@ impl<A: Risc> Driver<'_, A> {
     /// Moves the instances of a group from those left into the count, and prefetches the group's lines.
     fn begin_group(&mut self) -> Result<(), String> {
         let [left, address, pieces, _] = Self::F.scratch;
-        let [all, again, cold] = std::array::from_fn(|_| self.asm.label());
+        let [all, again, fetched] = std::array::from_fn(|_| self.asm.label());
         self.asm.load(left, Self::F.args, ARGS_COUNT, WORD);
         self.asm.load(Self::F.count, Self::F.args, ARGS_GROUP, WORD);
         self.asm.branch(Comparison::of_words(Compare::Le), Self::F.count, left, all);
@@ -393,9 +393,9 @@ impl<A: Risc> Driver<'_, A> {
         self.asm.bind(all);
         self.asm.binary(Binary::Sub, left, left, Self::F.count, 64);
         self.asm.store(left, Self::F.args, ARGS_COUNT, 8);
-        self.asm.load(pieces, Self::F.args, ARGS_WARM, WORD);
+        self.asm.load(pieces, Self::F.args, ARGS_PREFETCH_STEPS, WORD);
         let zero = self.zero(0);
-        self.asm.branch(Comparison::of_words(Compare::Eq), pieces, zero, cold);
+        self.asm.branch(Comparison::of_words(Compare::Eq), pieces, zero, fetched);
         self.asm.mov(address, Self::F.arena, 64);
         self.asm.bind(again);
         for (location, owns) in super::touched(self.thread) {
@@ -404,11 +404,11 @@ impl<A: Risc> Driver<'_, A> {
             self.asm.add_constant(at, address, displacement(self.layout.offsets[location])?);
             self.asm.prefetch(at, owns);
         }
-        self.asm.add_constant(address, address, displacement(super::warm_step(self.layout))?);
+        self.asm.add_constant(address, address, displacement(super::prefetch_step(self.layout))?);
         self.asm.add_constant(pieces, pieces, -1);
         let zero = self.zero(0);
         self.asm.branch(Comparison::of_words(Compare::Ne), pieces, zero, again);
-        self.asm.bind(cold);
+        self.asm.bind(fetched);
         Ok(())
     }
 

@@ -13,7 +13,7 @@ pub struct InitialState {
     /// Whether each thread writes its own number instead of the initial values. The test then reads which thread
     /// wrote a variable last.
     #[cfg(test)]
-    signed: bool,
+    writes_thread_number: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,14 +48,14 @@ impl InitialState {
             variables,
             stride: layout.stride,
             #[cfg(test)]
-            signed: false,
+            writes_thread_number: false,
         }
     }
 
     /// Same as [`InitialState::new`], but each thread writes its number instead of the initial values.
     #[cfg(test)]
-    pub fn signed(program: &Program, layout: &Layout) -> InitialState {
-        InitialState { signed: true, ..InitialState::new(program, layout) }
+    pub fn with_thread_number(program: &Program, layout: &Layout) -> InitialState {
+        InitialState { writes_thread_number: true, ..InitialState::new(program, layout) }
     }
 
     /// Writes the initial values of the variables that no thread of the test accesses, in the first `count`
@@ -83,7 +83,7 @@ impl InitialState {
     pub unsafe fn reset(&self, arena: *mut u8, region: &Region<'_>, count: usize, number: usize) {
         for (location, variable) in self.variables.iter().enumerate() {
             #[cfg(test)]
-            let variable = &self.by(number, *variable);
+            let variable = &self.variable_of(number, *variable);
             for range in region.of(number, location, count) {
                 // SAFETY: guaranteed by the caller. No two threads write the same variable of the same
                 // instance.
@@ -93,8 +93,8 @@ impl InitialState {
     }
 
     #[cfg(test)]
-    fn by(&self, number: usize, variable: Variable) -> Variable {
-        if self.signed { Variable { value: Value::Bits(number as u64), ..variable } } else { variable }
+    fn variable_of(&self, number: usize, variable: Variable) -> Variable {
+        if self.writes_thread_number { Variable { value: Value::Bits(number as u64), ..variable } } else { variable }
     }
 
     /// Writes the initial value of one variable in a range of instances.

@@ -578,7 +578,7 @@ mod tests {
     }
 
     #[test]
-    fn warmth_is_what_was_asked_for() {
+    fn batches_prefetch_as_asked_for() {
         let (go, selected_skews) = (AtomicBool::new(false), Mutex::default());
         for (prefetch, least, most) in [(Prefetch::On, 400, 400), (Prefetch::Off, 0, 0), (Prefetch::Turns, 100, 300)] {
             let plan = RunPlan { prefetch, ..plan() };

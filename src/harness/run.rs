@@ -58,7 +58,7 @@ struct Probes<'a> {
     lasts: Duration,
     /// Whether each thread writes its number instead of the initial values.
     #[cfg(test)]
-    signed: bool,
+    writes_thread_number: bool,
 }
 
 impl Probes<'_> {
@@ -71,7 +71,7 @@ impl Probes<'_> {
             deadlock: DEADLOCK,
             lasts: LASTS,
             #[cfg(test)]
-            signed: false,
+            writes_thread_number: false,
         }
     }
 }
@@ -390,7 +390,7 @@ fn initial_state(job: Job<'_>, _: &Probes<'_>) -> InitialState {
 
 #[cfg(test)]
 fn initial_state(job: Job<'_>, probes: &Probes<'_>) -> InitialState {
-    let new = if probes.signed { InitialState::signed } else { InitialState::new };
+    let new = if probes.writes_thread_number { InitialState::with_thread_number } else { InitialState::new };
     new(job.program, job.layout)
 }
 
@@ -407,7 +407,7 @@ mod tests {
     use super::super::{choose_group, choose_pace};
     use super::*;
     use crate::arch::Arch;
-    use crate::codegen::{Atomics, Pace, Target, ThreadCode, warm_step};
+    use crate::codegen::{Atomics, Pace, Target, ThreadCode, prefetch_step};
     use crate::isa::emit;
     use crate::layout::{Layout, LayoutKind};
     use crate::litmus::{Source, parse};
@@ -501,7 +501,7 @@ mod tests {
             let probes = Probes {
                 cpu: &cpu,
                 disturbed: &|number, batch, found| found || number == 1 && batch % 3 == 0,
-                signed: true,
+                writes_thread_number: true,
                 ..Probes::system()
             };
             let measured = bench.run(iterations(20_000), &probes).unwrap();
@@ -574,8 +574,8 @@ mod tests {
     }
 
     #[test]
-    fn warm_batches_are_counted_as_warm() {
-        for (prefetch, cold) in [(Prefetch::On, false), (Prefetch::Off, true)] {
+    fn prefetched_batches_are_counted_as_prefetched() {
+        for (prefetch, wanted) in [(Prefetch::On, (2000, 0)), (Prefetch::Off, (0, 2000))] {
             let mut bench = Bench::new(looking(), Pace::Paced, LayoutKind::Padded, 64);
             bench.plan.prefetch = prefetch;
             let measured = bench.run(iterations(2000), &Probes::system()).unwrap();
@@ -588,11 +588,11 @@ mod tests {
                     .map(|start| start.iterations)
                     .sum()
             };
-            assert_eq!((of(true), of(false)), if cold { (0, 2000) } else { (2000, 0) }, "{prefetch}");
+            assert_eq!((of(true), of(false)), wanted, "{prefetch}");
         }
         let plan = |group| RunPlan { group, ..Bench::new(looking(), Pace::Paced, LayoutKind::Padded, 8).plan };
         let layout = Layout::new(LayoutKind::Padded, &looking(), 64).unwrap();
-        let step = warm_step(&layout);
+        let step = prefetch_step(&layout);
         assert_eq!(pieces(&plan(1), &layout), 1);
         for group in [2, 7, 64] {
             // The last step reaches the first byte of the last instance, and no step begins after it.

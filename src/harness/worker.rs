@@ -11,7 +11,7 @@ use super::leader::{Leader, RunTotals};
 use super::plan::RunPlan;
 use super::rendezvous::{Batch, Broken, Report};
 use super::run::Shared;
-use crate::codegen::{Pace, ThreadArgs, warm_step};
+use crate::codegen::{Pace, ThreadArgs, prefetch_step};
 use crate::error::Error;
 use crate::layout::Layout;
 use crate::machine::{pin_to, set_nice};
@@ -46,7 +46,7 @@ pub(super) fn worker(shared: &Shared<'_>, number: usize, mut leader: Option<Lead
 
 /// Number of prefetch steps for the lines of a group.
 pub(super) fn pieces(plan: &RunPlan, layout: &Layout) -> u64 {
-    ((plan.group - 1) * layout.stride + 1).div_ceil(warm_step(layout)) as u64
+    ((plan.group - 1) * layout.stride + 1).div_ceil(prefetch_step(layout)) as u64
 }
 
 /// Runs batches until the run is over. Returns the thread's counts.
@@ -156,7 +156,7 @@ impl<'a> Worker<'a> {
             stop: shared.give_up.as_ptr().cast_const(),
             late: 0,
             group: plan.group as u64,
-            warm: if batch.prefetch { self.pieces } else { 0 },
+            prefetch_steps: if batch.prefetch { self.pieces } else { 0 },
         };
         let slack = args.start.wrapping_sub(job.clock.now()).cast_signed();
         // SAFETY: the arena and this thread's records hold `plan.batch` instances, which is at least `count`.

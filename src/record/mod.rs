@@ -406,7 +406,7 @@ pub struct PaceRecord {
     #[serde(default)]
     pub given_group: bool,
     /// Whether the threads prefetched the cache lines of a group before its tick. `off` in a free run.
-    #[serde(default = "cold", alias = "warm")]
+    #[serde(default = "no_prefetch", alias = "warm")]
     pub prefetch: Prefetch,
     /// Whether the search focused on some skews. Then all skews were used equally often only in the first
     /// quarter, and after that those with the most frequent races or, without races, those with the most
@@ -424,7 +424,7 @@ pub struct PaceRecord {
 }
 
 /// The value for records of versions without prefetch.
-const fn cold() -> Prefetch {
+const fn no_prefetch() -> Prefetch {
     Prefetch::Off
 }
 

@@ -214,7 +214,7 @@ impl Emitter<'_> {
 
     /// Moves the instances of a group from those left into rcx, and prefetches the group's lines.
     fn begin_group(&mut self) -> Result<(), String> {
-        let (again, cold) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+        let (again, fetched) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
         asm!(self
             ; mov rax, [rsp + 16]
             ; mov rdx, [rax + 16]
@@ -225,7 +225,7 @@ impl Emitter<'_> {
             ; mov [rax + 16], rdx
             ; mov rax, [rax + 64]
             ; test rax, rax
-            ; jz =>cold
+            ; jz =>fetched
             ; mov rdx, rdi
             ; =>again
         );
@@ -237,8 +237,8 @@ impl Emitter<'_> {
                 asm!(self ; prefetcht0 BYTE [rdx + offset]);
             }
         }
-        let step = displacement(crate::codegen::warm_step(self.layout))?;
-        asm!(self ; add rdx, step ; dec rax ; jnz =>again ; =>cold);
+        let step = displacement(crate::codegen::prefetch_step(self.layout))?;
+        asm!(self ; add rdx, step ; dec rax ; jnz =>again ; =>fetched);
         Ok(())
     }
 
