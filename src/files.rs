@@ -279,7 +279,7 @@ impl Fresh {
     /// the content.
     ///
     /// # Errors
-    /// If the file cannot be written. Nothing is changed in this case.
+    /// If the file cannot be written. Then no file is changed; new folders may remain.
     pub fn write(&mut self, content: &str, others: &[&str]) -> Result<()> {
         let failed = |path: &Path| Error::io(format!("writing {}", shown::path(path)));
         if let Some(made) = &self.made {

@@ -11,7 +11,7 @@
 //! A setup can be restricted to sequentially consistent executions: then every load returns the last value.
 //!
 //! Why a bound on preemptions is enough: a preemption is a switch away from a thread that could go on. Waits
-//! and ends of threads cost none. Each road to a lost task that is known needs one: the waker stops after its
+//! and ends of threads cost none. Each known way to a lost task needs one: the waker stops after its
 //! reads, and the blocker goes on. The weak-memory race needs none at all beyond stale reads. The bound
 //! leaves room for one or two more.
 #![cfg(loom)]
