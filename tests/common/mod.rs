@@ -41,7 +41,7 @@ pub fn find(folder: &Path, ends: &[&str], out: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() {
-            if !matches!(name.as_str(), "target" | ".git" | "results") {
+            if !matches!(name.as_str(), "target" | "dist" | ".git" | "results") {
                 find(&path, ends, out);
             }
         } else if ends.iter().any(|end| name.ends_with(end)) {
