@@ -966,3 +966,38 @@ fn a_capture_shows_the_same_cpus_elsewhere() {
     fs::create_dir(folder.path().join("empty")).unwrap();
     wrong("empty", "no sys/devices/system/cpu/online below it");
 }
+
+#[cfg_attr(not(two_cpus), ignore = "needs two CPUs")]
+#[test]
+fn a_test_without_a_place_does_not_stop_the_others() {
+    let folder = folder();
+    let cpus = allowed_cpus().unwrap();
+    let two = format!("{},{}", cpus[0], cpus[1]);
+    let run = |names: &[&str]| {
+        let options = ["run", "-c", &two, "-n", "20000", "--no-save", "-q", "--no-controls"];
+        wakerace(folder.path()).args(options).args(names).assert()
+    };
+    let words = "2 not run, because the CPUs that may be used";
+    let both =
+        contains(words).and(contains("S09-on_rq (3 threads), S14-third-cpu (3 threads)")).and(contains("SB+mbs"));
+    run(&["S09-on_rq", "SB+mbs", "S14-third-cpu"]).success().stdout(both);
+    run(&["S09-on_rq"]).code(2).stderr(contains("S09-on_rq: the test has 3 threads, but only 2 CPUs may be used"));
+    run(&["SB+mbs"]).success().stdout(contains("not run").not());
+}
+
+#[test]
+fn a_file_that_is_no_test_does_not_stop_the_others() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("tests")).unwrap();
+    write(folder.path(), "tests/good.litmus", format!("C good\n\n{{}}\n\n{ALWAYS}\n"));
+    write(folder.path(), "tests/bad.litmus", "C bad\n\n{}\n\nP0(int *x) { WRITE_ONCE(*x 1); }\nexists (x=1)\n");
+    write(folder.path(), "tests/binary.litmus", [0xff_u8, 0xfe, 0]);
+    let run = wakerace(folder.path()).args(["run", "tests", "--no-controls"]).args(SHORT).assert().code(2);
+    run.stdout(contains("good")).stderr(
+        contains("bad.litmus:5").and(contains("binary.litmus")).and(contains("2 files that were named are not run")),
+    );
+    // Where nothing is left, the first reason is the error.
+    fs::remove_file(folder.path().join("tests/good.litmus")).unwrap();
+    let nothing = wakerace(folder.path()).args(["run", "tests"]).args(SHORT).assert().code(2);
+    nothing.stderr(contains("bad.litmus:5").and(contains("were named").not()));
+}

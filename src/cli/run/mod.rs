@@ -25,7 +25,7 @@ use crate::machine::{self, Calibration};
 use crate::publish;
 use crate::record::{self, Finding, Record, ScenarioResult};
 use experiments::experiments;
-use placements::{chosen_scenarios, planned};
+use placements::{Planned, chosen_scenarios, planned};
 use rounds::Session;
 use words::{evidence_for, opening};
 
@@ -37,19 +37,22 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         Arch::host().ok_or_else(|| Error::Host("wakerace has no code generator for this architecture".to_owned()))?;
     let (started, begun) = (jiff::Timestamp::now(), Instant::now());
     let interrupt = interrupt_flag()?;
-    let scenarios = chosen_scenarios(args, arch)?;
+    let mut chosen = chosen_scenarios(args, arch)?;
+    let unreadable = chosen.unreadable.take();
     let (topology, allowed, cpus) = cpus_to_use(args.cpus.as_deref())?;
-    let planned = planned(args, arch, &topology, &cpus, &scenarios)?;
+    let Planned { runs, not_run } = planned(args, arch, &topology, &cpus, &chosen)?;
     let host = machine::describe(&topology, &allowed, Calibration::new());
-    let experiments = experiments(args, arch, &host, &planned)?;
+    let experiments = experiments(args, arch, &host, &runs)?;
 
     let mut output = Output::new(&args.output, record::default_path(&host, started))?;
     output.say(&opening(&host, &experiments, args.repeat));
+    output.say(&not_run);
     let record = Record::begin(record::SCHEMA, started, host)?;
-    let mut session = Session { record, failures: Vec::new(), begun };
+    let mut session = Session { record, failures: unreadable.into_iter().collect(), begun };
     session.run(args, &experiments, &interrupt, &mut output);
 
-    let mut shown = windows(args, &session.record);
+    let mut shown = not_run;
+    shown.push_str(&windows(args, &session.record));
     shown.push_str(&evidence(&mut session, &experiments));
     let Session { record, failures, .. } = session;
     let finished = output.finish(&record, &shown, failures);

@@ -9,50 +9,124 @@ use crate::error::{Error, Result};
 use crate::machine::{self, Class, Placement, Topology};
 use crate::terminal;
 
-/// The scenarios to run: first the controls, then the named scenarios or the default ones.
-pub(super) fn chosen_scenarios(args: &RunArgs, arch: Arch) -> Result<Vec<Scenario>> {
-    let asked = if args.scenarios.is_empty() {
-        catalogue::DEFAULT.into_iter().map(catalogue::named).collect::<Result<Vec<_>>>()?
-    } else {
-        catalogue::resolve(&args.scenarios)?
-    };
-    let mut all = Vec::new();
-    if !args.no_controls {
-        for name in catalogue::controls(arch) {
-            all.push(catalogue::named(name)?);
-        }
-    }
-    for scenario in asked {
-        if let Some(reason) = scenario.refused_by(arch) {
-            terminal::err(&format!("{} is not run on {arch}: {reason}\n", scenario.name));
-        } else if !all.iter().any(|known| known.sha256 == scenario.sha256) {
-            all.push(scenario);
-        }
-    }
-    if all.is_empty() {
-        return Err(Error::Host(format!("none of the named scenarios can run on {arch}")));
-    }
-    Ok(all)
+/// What to run.
+pub(super) struct Chosen {
+    /// The scenarios: first the controls, then the named scenarios or the default ones.
+    pub(super) scenarios: Vec<Scenario>,
+    /// The sources (SHA-256) of those that were named.
+    asked: HashSet<String>,
+    /// An error with the number of the named files that are not run, because they cannot be read. Each is printed when
+    /// it is found.
+    pub(super) unreadable: Option<Error>,
 }
 
-/// Every scenario with every placement that it runs on, controls first.
+/// Chooses the scenarios to run. A file that cannot be read, or that is not a test, does not stop the others.
 ///
 /// # Errors
-/// If a scenario has no placement on these CPUs.
+/// If there is nothing to run: the reason of the first file.
+pub(super) fn chosen_scenarios(args: &RunArgs, arch: Arch) -> Result<Chosen> {
+    let (named, errors) = if args.scenarios.is_empty() {
+        (catalogue::DEFAULT.into_iter().map(catalogue::named).collect::<Result<Vec<_>>>()?, Vec::new())
+    } else {
+        readable(&args.scenarios)?
+    };
+    let mut scenarios = Vec::new();
+    if !args.no_controls {
+        for name in catalogue::controls(arch) {
+            scenarios.push(catalogue::named(name)?);
+        }
+    }
+    let mut asked = HashSet::new();
+    for scenario in named {
+        if let Some(reason) = scenario.refused_by(arch) {
+            terminal::err(&format!("{} is not run on {arch}: {reason}\n", scenario.name));
+            continue;
+        }
+        asked.insert(scenario.sha256.clone());
+        if !scenarios.iter().any(|known: &Scenario| known.sha256 == scenario.sha256) {
+            scenarios.push(scenario);
+        }
+    }
+    let count = errors.len();
+    if asked.is_empty() && count > 0 || scenarios.is_empty() {
+        let nothing = || Error::Host(format!("none of the named scenarios can run on {arch}"));
+        return Err(errors.into_iter().next().unwrap_or_else(nothing));
+    }
+    for error in &errors {
+        crate::cli::complain(error);
+    }
+    let unreadable = (count > 0).then(|| {
+        let files = if count == 1 {
+            "1 file that was named is".to_owned()
+        } else {
+            format!("{count} files that were named are")
+        };
+        Error::Usage(format!("{files} not run; the reason stands before the first line of the run"))
+    });
+    Ok(Chosen { scenarios, asked, unreadable })
+}
+
+/// The named scenarios, and the errors of the files that are not valid tests.
+fn readable(names: &[String]) -> Result<(Vec<Scenario>, Vec<Error>)> {
+    let (mut scenarios, mut errors) = (Vec::new(), Vec::new());
+    for found in catalogue::find_sources(names)? {
+        match found.text.and_then(|(source, group)| Scenario::new(&source, &group)) {
+            Ok(scenario) => scenarios.push(scenario),
+            Err(error) => errors.push(error),
+        }
+    }
+    Ok((scenarios, errors))
+}
+
+/// Scenarios with the placements that they run on.
+pub(super) struct Planned<'a> {
+    /// Every scenario with every placement, controls first.
+    pub(super) runs: Vec<(&'a Scenario, Placement)>,
+    /// What is not run because the CPUs do not suffice, in words; empty if everything runs.
+    pub(super) not_run: String,
+}
+
+/// Places every scenario. One that these CPUs have no place for does not stop the others.
+///
+/// # Errors
+/// If none of the named scenarios has a placement: the reason of the first.
 pub(super) fn planned<'a>(
     args: &RunArgs,
     arch: Arch,
     topology: &Topology,
     cpus: &[usize],
-    scenarios: &'a [Scenario],
-) -> Result<Vec<(&'a Scenario, Placement)>> {
-    let mut planned = Vec::new();
-    for scenario in scenarios {
-        for placement in placements(args, topology, cpus, scenario)? {
-            planned.push((scenario, placement));
+    chosen: &'a Chosen,
+) -> Result<Planned<'a>> {
+    let mut runs = Vec::new();
+    let mut without = Vec::new();
+    for scenario in &chosen.scenarios {
+        match placements(args, topology, cpus, scenario) {
+            Ok(placements) => runs.extend(placements.into_iter().map(|placement| (scenario, placement))),
+            Err(reason) => without.push((scenario, reason)),
         }
     }
-    Ok(with_pairs_of_controls(planned, topology, arch))
+    let asked = |scenario: &Scenario| chosen.asked.is_empty() || chosen.asked.contains(&scenario.sha256);
+    if !runs.iter().any(|(scenario, _)| asked(scenario)) {
+        let (_, reason) = without.into_iter().find(|(scenario, _)| asked(scenario)).expect("no placement has a reason");
+        return Err(reason);
+    }
+    Ok(Planned { runs: with_pairs_of_controls(runs, topology, arch), not_run: not_run(&without, cpus) })
+}
+
+/// The sentence about scenarios that have no placement.
+fn not_run(without: &[(&Scenario, Error)], cpus: &[usize]) -> String {
+    if without.is_empty() {
+        return String::new();
+    }
+    let each =
+        |(scenario, _): &(&Scenario, Error)| format!("{} ({} threads)", scenario.name, scenario.program.threads.len());
+    let names: Vec<String> = without.iter().map(each).collect();
+    format!(
+        "{} not run, because the CPUs that may be used ({}) have no placement for them: {}\n",
+        names.len(),
+        machine::format_cpu_list(cpus),
+        names.join(", ")
+    )
 }
 
 /// The placements that a scenario runs on.
@@ -74,9 +148,10 @@ fn placements(args: &RunArgs, topology: &Topology, cpus: &[usize], scenario: &Sc
     if placements.is_empty() {
         let wanted: Vec<&str> = classes.iter().map(|class| class.name()).collect();
         return Err(fail(format!(
-            "among the CPUs {} there are no {threads} with --placement {}; `wakerace topology` shows the placements of this host",
-            machine::format_cpu_list(cpus),
-            wanted.join(",")
+            "{threads} threads need CPUs of placement class {}; the CPUs {} have none; `wakerace topology` shows the \
+             placements of this host",
+            wanted.join(" or "),
+            machine::format_cpu_list(cpus)
         )));
     }
     Ok(placements)
@@ -115,6 +190,18 @@ fn with_pairs_of_controls<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_no_place_is_named() {
+        let scenarios = ["S09-on_rq", "S14-third-cpu"].map(|name| catalogue::named(name).unwrap());
+        let without: Vec<_> = scenarios.iter().map(|scenario| (scenario, Error::Usage(String::new()))).collect();
+        assert_eq!(
+            not_run(&without, &[4, 5]),
+            "2 not run, because the CPUs that may be used (4,5) have no placement for them: S09-on_rq (3 threads), \
+             S14-third-cpu (3 threads)\n"
+        );
+        assert_eq!(not_run(&[], &[0]), "");
+    }
 
     #[test]
     fn controls_run_on_the_pairs_of_a_larger_test() {
