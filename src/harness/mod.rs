@@ -20,7 +20,7 @@
 //! ```
 //! use std::sync::atomic::AtomicBool;
 //!
-//! use wakerace::arch::Arch;
+//! use wakerace::arch::{Arch, Lock};
 //! use wakerace::codegen::{Atomics, Pace, Target};
 //! use wakerace::harness::{self, Adapt, Job, Limits, Prefetch, RunPlan};
 //! use wakerace::layout::{Layout, LayoutKind};
@@ -37,7 +37,11 @@
 //! ";
 //! let program = program::lower(&litmus::parse(&Source::new("SB.litmus", text))?)?;
 //! let layout = Layout::new(LayoutKind::Padded, &program, 128)?;
-//! let target = Target { arch: Arch::host().expect("an architecture with an emitter"), atomics: Atomics::of_host() };
+//! let target = Target {
+//!     arch: Arch::host().expect("an architecture with an emitter"),
+//!     atomics: Atomics::of_host(),
+//!     lock: Lock::default(),
+//! };
 //! let code = isa::emit(target, &program, &layout, Pace::Free)?;
 //! let allowed = machine::allowed_cpus()?;
 //! let cpus = [allowed[0], allowed[1 % allowed.len()]];
