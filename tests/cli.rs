@@ -988,16 +988,16 @@ fn a_test_without_a_place_does_not_stop_the_others() {
 #[test]
 fn a_file_that_is_no_test_does_not_stop_the_others() {
     let folder = folder();
-    fs::create_dir(folder.path().join("tests")).unwrap();
-    write(folder.path(), "tests/good.litmus", format!("C good\n\n{{}}\n\n{ALWAYS}\n"));
-    write(folder.path(), "tests/bad.litmus", "C bad\n\n{}\n\nP0(int *x) { WRITE_ONCE(*x 1); }\nexists (x=1)\n");
-    write(folder.path(), "tests/binary.litmus", [0xff_u8, 0xfe, 0]);
-    let run = wakerace(folder.path()).args(["run", "tests", "--no-controls"]).args(SHORT).assert().code(2);
+    fs::create_dir(folder.path().join("mine")).unwrap();
+    write(folder.path(), "mine/good.litmus", format!("C good\n\n{{}}\n\n{ALWAYS}\n"));
+    write(folder.path(), "mine/bad.litmus", "C bad\n\n{}\n\nP0(int *x) { WRITE_ONCE(*x 1); }\nexists (x=1)\n");
+    write(folder.path(), "mine/binary.litmus", [0xff_u8, 0xfe, 0]);
+    let run = wakerace(folder.path()).args(["run", "mine", "--no-controls"]).args(SHORT).assert().code(2);
     run.stdout(contains("good")).stderr(
         contains("bad.litmus:5").and(contains("binary.litmus")).and(contains("2 files that were named are not run")),
     );
     // Where nothing is left, the first reason is the error.
-    fs::remove_file(folder.path().join("tests/good.litmus")).unwrap();
-    let nothing = wakerace(folder.path()).args(["run", "tests"]).args(SHORT).assert().code(2);
+    fs::remove_file(folder.path().join("mine/good.litmus")).unwrap();
+    let nothing = wakerace(folder.path()).args(["run", "mine"]).args(SHORT).assert().code(2);
     nothing.stderr(contains("bad.litmus:5").and(contains("were named").not()));
 }
