@@ -20,7 +20,8 @@
 //! ```
 //! use std::sync::atomic::AtomicBool;
 //!
-//! use wakerace::arch::{Arch, Lock};
+//! use wakerace::arch::Arch;
+//! use wakerace::arch::lock::Lock;
 //! use wakerace::codegen::{Atomics, Pace, Target};
 //! use wakerace::harness::{self, Adapt, Job, Limits, Prefetch, RunPlan};
 //! use wakerace::layout::{Layout, LayoutKind};
