@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::program::{Const, RegisterId, Thread, Use};
+use crate::program::{Const, RegisterId, RegisterUse, Thread};
 
 /// A value that needs a hardware register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,7 +70,7 @@ fn allocate(thread: &Thread, wanted: &[(Const, usize)], pool: &[u8]) -> Result<A
         alive.entry(key).or_insert((now, now)).1 = now;
     };
     for (index, op) in thread.ops.iter().enumerate() {
-        op.visit(|_: Use, register| touch(Key::Register(register), index));
+        op.visit(|_: RegisterUse, register| touch(Key::Register(register), index));
     }
     for &(constant, index) in wanted {
         touch(Key::Constant(constant), index);

@@ -94,6 +94,17 @@ impl Comparison {
     }
 }
 
+/// A shift by a constant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shift {
+    /// To the left.
+    Left,
+    /// To the right; zeros come in.
+    RightLogical,
+    /// To the right; the sign comes in.
+    RightArithmetic,
+}
+
 /// An assembler for one architecture.
 pub trait Risc {
     /// A jump target.
@@ -134,7 +145,7 @@ pub trait Risc {
     /// rd = ra op rb. [`Risc::shift`] handles shifts and [`Risc::set`] handles comparisons.
     fn binary(&mut self, op: Binary, rd: u8, ra: u8, rb: u8, bits: u8);
     /// rd = rs shifted by `count`.
-    fn shift(&mut self, left: bool, signed: bool, rd: u8, rs: u8, count: u8, bits: u8);
+    fn shift(&mut self, shift: Shift, rd: u8, rs: u8, count: u8, bits: u8);
     /// rd = -rs or ~rs
     fn unary(&mut self, op: Unary, rd: u8, rs: u8, bits: u8);
     /// rd = the low part of rs, extended.
@@ -585,7 +596,12 @@ impl<A: Risc> Driver<'_, A> {
                 match (op, right) {
                     (Binary::ShiftLeft | Binary::ShiftRight, Operand::Const(Const::Int(count))) => {
                         let count = u8::try_from(count).map_err(|_| format!("has a shift by {count}"))?;
-                        self.asm.shift(op == Binary::ShiftLeft, signed, rd, ra, count, bits);
+                        let shift = match (op, signed) {
+                            (Binary::ShiftLeft, _) => Shift::Left,
+                            (_, true) => Shift::RightArithmetic,
+                            (_, false) => Shift::RightLogical,
+                        };
+                        self.asm.shift(shift, rd, ra, count, bits);
                     }
                     (Binary::ShiftLeft | Binary::ShiftRight, _) => {
                         return Err("has a shift by a variable".to_owned());

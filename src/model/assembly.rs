@@ -9,7 +9,7 @@
 //! without `-variant mixed`.
 
 use super::Model;
-use super::code::{BranchOn, Change, Code, CodeThread, Gives, Step, Update};
+use super::code::{BranchOn, Change, Code, CodeThread, Step, Update, UpdateResult};
 use super::event::Tags;
 use super::reach::{self, reach};
 use crate::litmus::{self, Diagnostic, Source, Span, ast};
@@ -679,7 +679,7 @@ impl Assembler {
         let [read, write] = tags;
         self.steps.push(Step::Update(Update {
             dst,
-            gives: Gives::Old,
+            gives: UpdateResult::Old,
             address,
             ty,
             change,

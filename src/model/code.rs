@@ -173,7 +173,7 @@ pub struct Update {
     /// Where the result goes; `None` if it is discarded.
     pub dst: Option<RegisterId>,
     /// What the result is.
-    pub gives: Gives,
+    pub gives: UpdateResult,
     /// The address that is updated.
     pub address: Address,
     /// The type of the accesses.
@@ -220,7 +220,7 @@ pub enum Change {
 
 /// What an update returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gives {
+pub enum UpdateResult {
     /// The value before the update.
     Old,
     /// The value after the update.

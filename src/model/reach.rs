@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::code::{Change, Code, CodeThread, Gives, Step};
+use super::code::{Change, Code, CodeThread, Step, UpdateResult};
 use crate::program::{Address, Binary, Const, LabelId, LocationId, Operand, RmwOp, Type};
 
 /// A set of locations.
@@ -116,9 +116,9 @@ fn follow(thread: &CodeThread, memory: &mut [Locations], waiting: &mut Entries, 
                 out[at].extend(places);
                 if let Some(dst) = update.dst {
                     registers[dst] = match update.gives {
-                        Gives::Old => old,
-                        Gives::New => &old | &new,
-                        Gives::NewIsZero | Gives::NewIsNegative | Gives::Done => Locations::new(),
+                        UpdateResult::Old => old,
+                        UpdateResult::New => &old | &new,
+                        UpdateResult::NewIsZero | UpdateResult::NewIsNegative | UpdateResult::Done => Locations::new(),
                     };
                 }
             }

@@ -12,7 +12,7 @@
 //! Not followed: arithmetic on addresses beyond a false dependency (adding a value that
 //! is 0).
 
-use super::code::{BranchOn, Change, Code, CodeThread, Gives, Step, Update};
+use super::code::{BranchOn, Change, Code, CodeThread, Step, Update, UpdateResult};
 use super::event::{Event, Kind, Tags};
 use super::reach::Locations;
 use super::relation::{MAX_EVENTS, Set};
@@ -595,15 +595,15 @@ impl Runner<'_> {
             let after = if writes { new } else { old };
             let zero = Value::Known(Const::Int(0));
             let value = match update.gives {
-                Gives::Old => old,
-                Gives::New => after,
-                Gives::NewIsZero => next.binary(Binary::Compare(Compare::Eq), after, zero, ty)?,
-                Gives::NewIsNegative => next.binary(Binary::Compare(Compare::Lt), after, zero, ty)?,
-                Gives::Done => Value::Known(Const::Int(writes.into())),
+                UpdateResult::Old => old,
+                UpdateResult::New => after,
+                UpdateResult::NewIsZero => next.binary(Binary::Compare(Compare::Eq), after, zero, ty)?,
+                UpdateResult::NewIsNegative => next.binary(Binary::Compare(Compare::Lt), after, zero, ty)?,
+                UpdateResult::Done => Value::Known(Const::Int(writes.into())),
             };
             let depends = match (update.gives, writes && update.picks) {
                 (_, true) => Depends { picks: kept.picks | only(read), ..kept },
-                (Gives::Old | Gives::Done, false) => Depends::only(read),
+                (UpdateResult::Old | UpdateResult::Done, false) => Depends::only(read),
                 (_, false) => Depends::only(read).and(kept),
             };
             next.set(dst, value, depends);

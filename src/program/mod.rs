@@ -276,7 +276,7 @@ pub enum Op {
 
 /// How an operation uses a register, for [`Op::visit`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use {
+pub enum RegisterUse {
     /// It is read.
     Read,
     /// It is written.
@@ -301,7 +301,7 @@ impl Op {
     }
 
     /// Calls `see` for every register that this operation reads, then for the register that it writes.
-    pub fn visit(&self, mut see: impl FnMut(Use, RegisterId)) {
+    pub fn visit(&self, mut see: impl FnMut(RegisterUse, RegisterId)) {
         let (address, reads, write): (Option<Address>, [Option<Operand>; 2], Option<RegisterId>) = match *self {
             Op::Load { dst, address, .. } => (Some(address), [None, None], Some(dst)),
             Op::Store { address, value, .. } | Op::StoreMb { address, value, .. } => {
@@ -321,15 +321,15 @@ impl Op {
             Op::Fence(_) | Op::Jump { .. } | Op::Label(_) => (None, [None, None], None),
         };
         if let Some(Address::Register(register)) = address {
-            see(Use::Read, register);
+            see(RegisterUse::Read, register);
         }
         for operand in reads.into_iter().flatten() {
             if let Operand::Register(register) = operand {
-                see(Use::Read, register);
+                see(RegisterUse::Read, register);
             }
         }
         if let Some(register) = write {
-            see(Use::Write, register);
+            see(RegisterUse::Write, register);
         }
     }
 

@@ -19,7 +19,7 @@ use dynasmrt::aarch64::Aarch64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 
 use crate::arch::Arch;
-use crate::codegen::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts};
+use crate::codegen::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts, Shift};
 use crate::codegen::{Atomics, low_word};
 use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unary};
 
@@ -295,15 +295,15 @@ impl Risc for Aarch64 {
         }
     }
 
-    fn shift(&mut self, left: bool, signed: bool, rd: u8, rs: u8, count: u8, bits: u8) {
+    fn shift(&mut self, shift: Shift, rd: u8, rs: u8, count: u8, bits: u8) {
         let count = u32::from(count);
-        match (left, signed, bits) {
-            (true, _, 64) => asm!(self ; lsl X(rd), X(rs), count),
-            (true, _, _) => asm!(self ; lsl W(rd), W(rs), count),
-            (false, true, 64) => asm!(self ; asr X(rd), X(rs), count),
-            (false, true, _) => asm!(self ; asr W(rd), W(rs), count),
-            (false, false, 64) => asm!(self ; lsr X(rd), X(rs), count),
-            (false, false, _) => asm!(self ; lsr W(rd), W(rs), count),
+        match (shift, bits) {
+            (Shift::Left, 64) => asm!(self ; lsl X(rd), X(rs), count),
+            (Shift::Left, _) => asm!(self ; lsl W(rd), W(rs), count),
+            (Shift::RightArithmetic, 64) => asm!(self ; asr X(rd), X(rs), count),
+            (Shift::RightArithmetic, _) => asm!(self ; asr W(rd), W(rs), count),
+            (Shift::RightLogical, 64) => asm!(self ; lsr X(rd), X(rs), count),
+            (Shift::RightLogical, _) => asm!(self ; lsr W(rd), W(rs), count),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::arch::Atomics;
 use crate::model::code::BranchOn;
 use crate::model::event::Tags;
-use crate::model::machine::{Machine, Parts, Use};
+use crate::model::machine::{Machine, Parts, UpdateKind};
 use crate::program::{Access, Fence, Order, RmwOp, RmwResult};
 
 pub struct Aarch64(pub Atomics);
@@ -34,11 +34,11 @@ impl Machine for Aarch64 {
         super::order(self.0, kind, order)
     }
 
-    fn update(&self, used: Use) -> Parts {
+    fn update(&self, used: UpdateKind) -> Parts {
         let order = match used {
-            Use::Exchange(order) | Use::Fetch(order) | Use::Compare(order) => order,
-            Use::NoReturn => Order::Relaxed,
-            Use::Lock | Use::Trylock => Order::Acquire,
+            UpdateKind::Exchange(order) | UpdateKind::Fetch(order) | UpdateKind::Compare(order) => order,
+            UpdateKind::NoReturn => Order::Relaxed,
+            UpdateKind::Lock | UpdateKind::Trylock => Order::Acquire,
         };
         let lse = self.0 == Atomics::Lse;
         let kind = if lse { Tags::AMO } else { Tags::EXCLUSIVE };
@@ -47,19 +47,20 @@ impl Machine for Aarch64 {
         let acquires = order == Order::Acquire || lse && order == Order::Full;
         let releases = matches!(order, Order::Release | Order::Full);
         // stadd and its family are stores: accesses behind dmb ishld do not wait for their read.
-        let noreturn = if lse && used == Use::NoReturn { Tags::NORETURN } else { Tags::NONE };
+        let noreturn = if lse && used == UpdateKind::NoReturn { Tags::NORETURN } else { Tags::NONE };
         let read = kind | noreturn | if acquires { Tags::ACQUIRE } else { Tags::NONE };
-        let compares = matches!(used, Use::Lock | Use::Trylock) || !lse && matches!(used, Use::Compare(_));
+        let compares =
+            matches!(used, UpdateKind::Lock | UpdateKind::Trylock) || !lse && matches!(used, UpdateKind::Compare(_));
         Parts {
             read,
             // spin_trylock first reads the lock with a plain load. If the lock is held, it does not try to
             // take it.
-            failed: if used == Use::Trylock { Tags::NONE } else { read },
+            failed: if used == UpdateKind::Trylock { Tags::NONE } else { read },
             write: kind | if releases { Tags::RELEASE } else { Tags::NONE },
             after: (!lse && order == Order::Full).then_some(Tags::DMB_FULL),
             branch: compares.then_some(BranchOn::Read),
             // The result of cas has only a "pick" dependency on the value read.
-            picks: lse && matches!(used, Use::Compare(_) | Use::Lock | Use::Trylock),
+            picks: lse && matches!(used, UpdateKind::Compare(_) | UpdateKind::Lock | UpdateKind::Trylock),
             ..Parts::default()
         }
     }

@@ -18,7 +18,7 @@
 
 use crate::arch::Arch;
 use crate::codegen::low_word;
-use crate::codegen::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts};
+use crate::codegen::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts, Shift};
 use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unary};
 
 /// Linux's number of the system call sched_yield (arch/powerpc/kernel/syscalls/syscall.tbl).
@@ -443,20 +443,20 @@ impl Risc for Powerpc64le {
         }
     }
 
-    fn shift(&mut self, left: bool, signed: bool, rd: u8, rs: u8, count: u8, bits: u8) {
+    fn shift(&mut self, shift: Shift, rd: u8, rs: u8, count: u8, bits: u8) {
         let n = u32::from(count);
-        match (left, signed, bits) {
-            (true, _, 64) => self.sldi(rd, rs, n),
-            (true, _, _) => self.rlwinm(rd, rs, n, 0, 31 - n), // slwi
+        match (shift, bits) {
+            (Shift::Left, 64) => self.sldi(rd, rs, n),
+            (Shift::Left, _) => self.rlwinm(rd, rs, n, 0, 31 - n), // slwi
             // sradi has the sixth bit of its count in a separate field. The next arm is srawi.
-            (false, true, 64) => {
+            (Shift::RightArithmetic, 64) => {
                 self.word(
                     31 << 26 | u32::from(rs) << 21 | u32::from(rd) << 16 | (n & 31) << 11 | 413 << 2 | (n >> 5) << 1,
                 );
             }
-            (false, true, _) => self.x(rs, rd, count, 824),
-            (false, false, 64) => self.rldicl(rd, rs, (64 - n) % 64, n), // srdi
-            (false, false, _) => self.rlwinm(rd, rs, (32 - n) % 32, n, 31), // srwi
+            (Shift::RightArithmetic, _) => self.x(rs, rd, count, 824),
+            (Shift::RightLogical, 64) => self.rldicl(rd, rs, (64 - n) % 64, n), // srdi
+            (Shift::RightLogical, _) => self.rlwinm(rd, rs, (32 - n) % 32, n, 31), // srwi
         }
     }
 

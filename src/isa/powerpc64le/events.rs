@@ -2,7 +2,7 @@
 
 use crate::model::code::BranchOn;
 use crate::model::event::Tags;
-use crate::model::machine::{Machine, Parts, Use};
+use crate::model::machine::{Machine, Parts, UpdateKind};
 use crate::program::{Access, Fence, Order};
 
 pub struct Power;
@@ -31,11 +31,11 @@ impl Machine for Power {
         ((access == Access::Release).then_some(Tags::LWSYNC), Tags::NONE)
     }
 
-    fn update(&self, used: Use) -> Parts {
+    fn update(&self, used: UpdateKind) -> Parts {
         let order = match used {
-            Use::Exchange(order) | Use::Fetch(order) | Use::Compare(order) => order,
-            Use::NoReturn => Order::Relaxed,
-            Use::Lock | Use::Trylock => Order::Acquire,
+            UpdateKind::Exchange(order) | UpdateKind::Fetch(order) | UpdateKind::Compare(order) => order,
+            UpdateKind::NoReturn => Order::Relaxed,
+            UpdateKind::Lock | UpdateKind::Trylock => Order::Acquire,
         };
         let enter = match order {
             Order::Release => Some(Tags::LWSYNC),

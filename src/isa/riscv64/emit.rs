@@ -22,7 +22,7 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 use crate::arch::Arch;
 use crate::arch::lock::Lock;
 use crate::codegen::low_word;
-use crate::codegen::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts};
+use crate::codegen::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts, Shift};
 use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unary};
 
 /// Linux's number of the system call sched_yield (include/uapi/asm-generic/unistd.h).
@@ -304,15 +304,15 @@ impl Risc for Riscv64 {
         }
     }
 
-    fn shift(&mut self, left: bool, signed: bool, rd: u8, rs: u8, count: u8, bits: u8) {
+    fn shift(&mut self, shift: Shift, rd: u8, rs: u8, count: u8, bits: u8) {
         let count = u32::from(count);
-        match (left, signed, bits) {
-            (true, _, 64) => asm!(self ; slli X(rd), X(rs), count),
-            (true, _, _) => asm!(self ; slliw X(rd), X(rs), count),
-            (false, true, 64) => asm!(self ; srai X(rd), X(rs), count),
-            (false, true, _) => asm!(self ; sraiw X(rd), X(rs), count),
-            (false, false, 64) => asm!(self ; srli X(rd), X(rs), count),
-            (false, false, _) => asm!(self ; srliw X(rd), X(rs), count),
+        match (shift, bits) {
+            (Shift::Left, 64) => asm!(self ; slli X(rd), X(rs), count),
+            (Shift::Left, _) => asm!(self ; slliw X(rd), X(rs), count),
+            (Shift::RightArithmetic, 64) => asm!(self ; srai X(rd), X(rs), count),
+            (Shift::RightArithmetic, _) => asm!(self ; sraiw X(rd), X(rs), count),
+            (Shift::RightLogical, 64) => asm!(self ; srli X(rd), X(rs), count),
+            (Shift::RightLogical, _) => asm!(self ; srliw X(rd), X(rs), count),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::arch::lock::Lock;
 use crate::model::code::BranchOn;
 use crate::model::event::Tags;
-use crate::model::machine::{Machine, Parts, Use};
+use crate::model::machine::{Machine, Parts, UpdateKind};
 use crate::program::{Access, Fence, Order};
 
 pub struct Riscv(pub Lock);
@@ -36,15 +36,15 @@ impl Machine for Riscv {
         (self.0 == Lock::Ticket).then_some(Tags::NONE)
     }
 
-    fn update(&self, used: Use) -> Parts {
+    fn update(&self, used: UpdateKind) -> Parts {
         let (order, reserved) = match used {
             // The ticket lock takes a ticket with amoadd.w.aqrl. Its trylock is a fully ordered cmpxchg.
-            Use::Lock if self.0 == Lock::Ticket => (Order::Full, false),
-            Use::Trylock if self.0 == Lock::Ticket => (Order::Full, true),
-            Use::Compare(order) => (order, true),
-            Use::Exchange(order) | Use::Fetch(order) => (order, false),
-            Use::NoReturn => (Order::Relaxed, false),
-            Use::Lock | Use::Trylock => (Order::Acquire, true),
+            UpdateKind::Lock if self.0 == Lock::Ticket => (Order::Full, false),
+            UpdateKind::Trylock if self.0 == Lock::Ticket => (Order::Full, true),
+            UpdateKind::Compare(order) => (order, true),
+            UpdateKind::Exchange(order) | UpdateKind::Fetch(order) => (order, false),
+            UpdateKind::NoReturn => (Order::Relaxed, false),
+            UpdateKind::Lock | UpdateKind::Trylock => (Order::Acquire, true),
         };
         let enter = (order == Order::Release).then_some(Tags::FENCE_RW_W);
         if !reserved {
@@ -63,7 +63,7 @@ impl Machine for Riscv {
         let read = Tags::EXCLUSIVE;
         // spin_trylock first reads the lock with a plain load. If the lock is held, it does not try to take
         // it.
-        let failed = if used == Use::Trylock { Tags::NONE } else { read };
+        let failed = if used == UpdateKind::Trylock { Tags::NONE } else { read };
         Parts { enter, read, failed, write, after, branch: Some(BranchOn::Both), ..Parts::default() }
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::arch::lock::Lock;
 use crate::model::event::Tags;
-use crate::model::machine::{Machine, Parts, Use};
+use crate::model::machine::{Machine, Parts, UpdateKind};
 use crate::program::{Access, Fence};
 
 pub struct X86(pub Lock);
@@ -54,11 +54,11 @@ impl Machine for X86 {
         (self.0 == Lock::Paravirt).then_some(LOCKED)
     }
 
-    fn update(&self, used: Use) -> Parts {
+    fn update(&self, used: UpdateKind) -> Parts {
         match used {
             // spin_trylock first reads the lock. If the lock is held, it does not try to take it. If the lock
             // is free, the first read adds nothing to what the locked instruction orders, so it has no event.
-            Use::Trylock => Parts { failed: Tags::NONE, ..LOCKED },
+            UpdateKind::Trylock => Parts { failed: Tags::NONE, ..LOCKED },
             _ => LOCKED,
         }
     }

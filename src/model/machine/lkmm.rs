@@ -1,7 +1,7 @@
 //! The kernel model's view of a test: one event for most primitives
 //! (tools/memory-model/Documentation/herd-representation.txt).
 
-use super::{Machine, Parts, Use};
+use super::{Machine, Parts, UpdateKind};
 use crate::model::event::Tags;
 use crate::program::{Access, Fence, Order};
 
@@ -58,13 +58,13 @@ impl Machine for Lkmm {
         (None, tags)
     }
 
-    fn update(&self, used: Use) -> Parts {
+    fn update(&self, used: UpdateKind) -> Parts {
         let plain = CONDITIONAL;
         match used {
-            Use::Lock => Parts { read: Tags::LKR, write: Tags::LKW, ..Parts::default() },
-            Use::Trylock => Parts { read: Tags::LKR, failed: Tags::LF, write: Tags::LKW, ..Parts::default() },
-            Use::NoReturn => Parts { read: Tags::NORETURN, ..Parts::default() },
-            Use::Exchange(order) | Use::Fetch(order) | Use::Compare(order) => match order {
+            UpdateKind::Lock => Parts { read: Tags::LKR, write: Tags::LKW, ..Parts::default() },
+            UpdateKind::Trylock => Parts { read: Tags::LKR, failed: Tags::LF, write: Tags::LKW, ..Parts::default() },
+            UpdateKind::NoReturn => Parts { read: Tags::NORETURN, ..Parts::default() },
+            UpdateKind::Exchange(order) | UpdateKind::Fetch(order) | UpdateKind::Compare(order) => match order {
                 Order::Relaxed => plain,
                 Order::Acquire => Parts { read: Tags::ACQUIRE, ..plain },
                 Order::Release => Parts { write: Tags::RELEASE, ..plain },

@@ -5,7 +5,7 @@
 
 mod lkmm;
 
-use super::code::{BranchOn, Change, Code, CodeThread, Gives, Step, Update};
+use super::code::{BranchOn, Change, Code, CodeThread, Step, Update, UpdateResult};
 use super::event::Tags;
 use super::{ModelError, Result};
 use crate::program::{
@@ -14,7 +14,7 @@ use crate::program::{
 
 /// What an update is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Use {
+pub(crate) enum UpdateKind {
     /// xchg
     Exchange(Order),
     /// atomic_fetch_add, atomic_add_return and their family
@@ -69,7 +69,7 @@ pub(crate) trait Machine {
         order
     }
     /// The parts of a read-modify-write.
-    fn update(&self, used: Use) -> Parts;
+    fn update(&self, used: UpdateKind) -> Parts;
     /// atomic_add_unless as one update; `None` if it is a loop of simpler primitives.
     fn add_unless(&self) -> Option<Parts> {
         None
@@ -183,7 +183,7 @@ impl<'a, M: Machine> Translation<'a, M> {
                 self.steps.push(Step::Write { address, value, ty, tags });
             }
             Op::StoreMb { address, value, ty } => match self.machine.store_mb() {
-                Some(parts) => self.update(None, address, ty, Change::Op(RmwOp::Xchg, value), Gives::Old, parts),
+                Some(parts) => self.update(None, address, ty, Change::Op(RmwOp::Xchg, value), UpdateResult::Old, parts),
                 None => {
                     let (before, tags) = self.machine.store(Access::Once);
                     self.fence(before);
@@ -194,36 +194,50 @@ impl<'a, M: Machine> Translation<'a, M> {
             Op::Fence(fence) => self.fence(self.machine.fence(fence)),
             Op::Rmw { dst, address, value, ty, op, result, order } => {
                 let used = match (op, result) {
-                    (RmwOp::Xchg, _) => Use::Exchange(order),
-                    (_, RmwResult::None) => Use::NoReturn,
-                    _ => Use::Fetch(self.machine.order((op, result, ty.bytes() == 8), order)),
+                    (RmwOp::Xchg, _) => UpdateKind::Exchange(order),
+                    (_, RmwResult::None) => UpdateKind::NoReturn,
+                    _ => UpdateKind::Fetch(self.machine.order((op, result, ty.bytes() == 8), order)),
                 };
                 let gives = match result {
-                    RmwResult::None | RmwResult::Old => Gives::Old,
-                    RmwResult::New => Gives::New,
-                    RmwResult::NewIsZero => Gives::NewIsZero,
-                    RmwResult::NewIsNegative => Gives::NewIsNegative,
+                    RmwResult::None | RmwResult::Old => UpdateResult::Old,
+                    RmwResult::New => UpdateResult::New,
+                    RmwResult::NewIsZero => UpdateResult::NewIsZero,
+                    RmwResult::NewIsNegative => UpdateResult::NewIsNegative,
                 };
                 self.update(dst, address, ty, Change::Op(op, value), gives, self.machine.update(used));
             }
             Op::Cmpxchg { dst, address, expected, new, ty, order } => {
                 let change = Change::IfEqual { expected, new };
-                self.update(Some(dst), address, ty, change, Gives::Old, self.machine.update(Use::Compare(order)));
+                self.update(
+                    Some(dst),
+                    address,
+                    ty,
+                    change,
+                    UpdateResult::Old,
+                    self.machine.update(UpdateKind::Compare(order)),
+                );
             }
             Op::SpinLock { address } => {
-                self.update(None, address, Type::Spinlock, TAKE, Gives::Done, self.machine.update(Use::Lock));
+                self.update(
+                    None,
+                    address,
+                    Type::Spinlock,
+                    TAKE,
+                    UpdateResult::Done,
+                    self.machine.update(UpdateKind::Lock),
+                );
                 // spin_lock loops until it takes the lock.
                 if let Some(Step::Update(update)) = self.steps.last_mut() {
                     update.until_done = true;
                 }
             }
             Op::SpinTrylock { dst, address } => {
-                let parts = self.machine.update(Use::Trylock);
-                self.update(Some(dst), address, Type::Spinlock, TAKE, Gives::Done, parts);
+                let parts = self.machine.update(UpdateKind::Trylock);
+                self.update(Some(dst), address, Type::Spinlock, TAKE, UpdateResult::Done, parts);
             }
             Op::SpinUnlock { address } => {
                 if let Some(parts) = self.machine.unlock_update() {
-                    self.update(None, address, Type::Spinlock, RELEASE, Gives::Done, parts);
+                    self.update(None, address, Type::Spinlock, RELEASE, UpdateResult::Done, parts);
                     return;
                 }
                 if let Some(tags) = self.machine.unlock_read() {
@@ -264,7 +278,7 @@ impl<'a, M: Machine> Translation<'a, M> {
 
     fn add_unless(&mut self, composite: &Composite, parts: Parts) {
         let Composite { dst, fetch, address, ty, amount, unwanted, .. } = *composite;
-        let gives = if fetch { Gives::Old } else { Gives::Done };
+        let gives = if fetch { UpdateResult::Old } else { UpdateResult::Done };
         self.update(Some(dst), address, ty, Change::Unless { unwanted, amount }, gives, parts);
     }
 
@@ -274,7 +288,7 @@ impl<'a, M: Machine> Translation<'a, M> {
         address: Address,
         ty: Type,
         change: Change,
-        gives: Gives,
+        gives: UpdateResult,
         parts: Parts,
     ) {
         self.fence(parts.enter);
