@@ -44,7 +44,7 @@ const SHORTEST_LINE: usize = 64;
 /// The step between two prefetches of one variable in a group, in bytes: a cache line, or an instance if that
 /// is larger.
 ///
-/// Prefetching a line twice costs little, so the step is the shortest line ([`SHORTEST_LINE`]).
+/// Prefetching a line twice costs little, so the step is the shortest line (`SHORTEST_LINE`).
 pub fn prefetch_step(layout: &Layout) -> usize {
     layout.stride.max(SHORTEST_LINE)
 }

@@ -4,7 +4,7 @@
 //! [`crate::codegen`] and [`crate::model`] hold what the architectures share, and do not use this module. Each folder
 //! has one `Isa`, and `of` is the only `match` over architectures here.
 //!
-//! The instructions of each primitive are those of a running kernel (docs/kernel.md, section 5). [`primitives`] has one
+//! The instructions of each primitive are those of a running kernel (docs/kernel.md, section 5). [`primitives()`] has one
 //! table per architecture, which tests/primitives.rs compares with the emitted code and with the events. tests/emitted.rs
 //! compares the code with the events, instruction by instruction.
 
