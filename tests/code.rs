@@ -104,6 +104,19 @@ fn found(instructions: &[Instruction], index: usize, arch: Arch) -> Vec<String> 
     own.filter_map(|instruction| mnemonic(arch, &instruction.text)).collect()
 }
 
+/// On RISC-V, objdump leaves out the `i` of an operation with a constant: `srlw a0, a0, 0x10` is srliw.
+fn with_constant(text: &str) -> String {
+    let is_number = |last: &str| last.trim_start_matches('-').starts_with(|first: char| first.is_ascii_digit());
+    let constant = text.rsplit(' ').next().is_some_and(is_number);
+    match text.split_once(' ') {
+        Some((name @ ("add" | "and" | "or" | "xor" | "sll" | "srl" | "sra"), rest)) if constant => {
+            format!("{name}i {rest}")
+        }
+        Some((name @ ("addw" | "sllw" | "srlw" | "sraw"), rest)) if constant => format!("{}iw {rest}", &name[..3]),
+        _ => text.to_owned(),
+    }
+}
+
 /// Disassembles the code with GNU objdump, as a second opinion.
 fn objdump(code: &ThreadCode) -> Vec<Instruction> {
     let machine = match code.arch {
@@ -127,6 +140,7 @@ fn objdump(code: &ThreadCode) -> Vec<Instruction> {
         // objdump writes some mnemonics and operands differently.
         let text = text.split(['#', '<']).next().unwrap_or("").split_whitespace().collect::<Vec<_>>().join(" ");
         let text = text.replace("hwsync", "sync").replace(',', ", ").replace(",  ", ", ");
+        let text = if code.arch == Arch::Riscv64gc { with_constant(&text) } else { text };
         instructions.push(Instruction { offset, bytes: Vec::new(), text, part });
     }
     instructions
