@@ -677,11 +677,12 @@ fn bad_arguments_give_exit_2_and_one_clear_message() {
 fn what_was_thrown_away_is_shown_where_it_is_much() {
     let folder = folder();
     let (_, text) = common::shipped();
-    let mut value: Value = serde_json::from_str(&text).unwrap();
-    let iterations = value["results"][0]["iterations"].as_u64().unwrap();
+    let mut record: Record = serde_json::from_str(&text).unwrap();
+    let iterations = record.results[0].iterations;
     let mut shown = |discarded: u64| {
-        value["results"][0]["discarded"] = discarded.into();
-        let path = write(folder.path(), "r.json", value.to_string());
+        record.results[0].discarded = discarded;
+        wakerace::record::compute(&mut record.results[0]);
+        let path = write(folder.path(), "r.json", serde_json::to_string(&record).unwrap());
         let output = wakerace(folder.path()).args(["export", "--markdown", &path]).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
