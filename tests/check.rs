@@ -1,8 +1,9 @@
 //! `wakerace check` over folders, beside published verdicts, as JSON, and in the format of herd7's logs.
 
+mod common;
+
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
@@ -14,8 +15,7 @@ const SB: &str = "PPC SB\n{ 0:r1=x; 0:r2=y; 1:r1=y; 1:r2=x; }\n P0 | P1 ;\n li r
 
 /// Runs `check` in a folder. Returns the exit status, standard output and standard error.
 fn check(folder: &Path, args: &[&str]) -> (Option<i32>, String, String) {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_wakerace")).arg("check").args(args).current_dir(folder).output().unwrap();
+    let output = common::wakerace_in(folder).arg("check").args(args).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
@@ -184,4 +184,10 @@ fn the_results_are_json_if_asked_for() {
     let summary = &value["summary"][1];
     assert_eq!((&summary["model"], &summary["judged"], &summary["refused"]), (&"POWER".into(), &2.into(), &1.into()));
     assert_eq!(value["refused"][0]["tests"], 1);
+    // Every model gives the reason, but the error is told once.
+    let (_, out, err) = check(folder.path(), &["t/c.litmus", "--json", "--model", "power,sc"]);
+    let value: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"));
+    let reasons: Vec<&Value> = value["tests"].as_array().unwrap().iter().map(|test| &test["reason"]).collect();
+    assert_eq!(reasons, ["`frob` is not a supported instruction"; 2]);
+    assert_eq!(err.matches("`frob r3,0(r1)` is not a supported instruction").count(), 1, "{err}");
 }

@@ -1,10 +1,12 @@
 //! The results of `check` as JSON.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::CheckArgs;
 use super::judge::{Kind, ModelReport, Report};
-use super::published::{Compared, Published};
+use super::published::Compared;
 use super::summary::{self, Counts};
 use crate::error::{Error, Result};
 use crate::litmus::Verdict;
@@ -54,7 +56,7 @@ struct Judged<'r> {
     as_published: Option<bool>,
     /// The final states as herd7 prints them; with `--states`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    final_states: Option<&'r [String]>,
+    final_states: Option<&'r BTreeSet<String>>,
 }
 
 #[derive(Serialize)]
@@ -72,22 +74,17 @@ struct Refused {
 }
 
 /// The results as JSON text.
-pub(super) fn text(
-    args: &CheckArgs,
-    reports: &[Report],
-    models: &[Model],
-    published: Option<&Published>,
-) -> Result<String> {
+pub(super) fn text(args: &CheckArgs, reports: &[Report], models: &[Model]) -> Result<String> {
     let mut tests = Vec::new();
     for report in reports {
         for (model, finding) in models.iter().zip(&report.findings) {
-            tests.extend(finding.as_ref().map(|finding| test(args, report, *model, finding, published)));
+            tests.extend(finding.as_ref().map(|finding| test(args, report, *model, finding)));
         }
     }
     let summary = models
         .iter()
         .enumerate()
-        .map(|(at, model)| Summary { model: model.name(), counts: summary::count(reports, at, *model, published) });
+        .map(|(at, model)| Summary { model: model.name(), counts: summary::count(reports, at) });
     let refused = summary::reasons(reports).into_iter();
     let refused = refused.map(|(tests, reason, first)| Refused { reason, tests, first }).collect();
     let output = Output { tests, summary: summary.collect(), refused };
@@ -95,13 +92,7 @@ pub(super) fn text(
     Ok(crate::shown::json(text) + "\n")
 }
 
-fn test<'r>(
-    args: &CheckArgs,
-    report: &'r Report,
-    model: Model,
-    finding: &'r ModelReport,
-    published: Option<&Published>,
-) -> Test<'r> {
+fn test<'r>(args: &CheckArgs, report: &'r Report, model: Model, finding: &'r ModelReport) -> Test<'r> {
     let (kind, reason) = match &finding.kind {
         Kind::Judged(_) => ("judged", None),
         Kind::Refused { reason, .. } => ("refused", Some(reason.clone())),
@@ -109,20 +100,17 @@ fn test<'r>(
         Kind::NotModelled(what) => ("not modelled", Some((*what).to_owned())),
     };
     let judged = match &finding.kind {
-        Kind::Judged(judged) => {
-            let compared = published.map(|published| published.compared(report, model, judged));
-            Some(Judged {
-                verdict: judged.outcome.verdict,
-                states: judged.states.len(),
-                data_race: judged.outcome.data_race,
-                thin_air: judged.outcome.thin_air,
-                finishes: judged.outcome.finishes,
-                cuts_loops: judged.outcome.cuts_loops,
-                as_header: judged.header.as_ref().map(|agrees| agrees.is_ok()),
-                as_published: compared.filter(|c| *c != Compared::Unknown).map(|c| c == Compared::Agrees),
-                final_states: args.states.then_some(&judged.states),
-            })
-        }
+        Kind::Judged(judged) => Some(Judged {
+            verdict: judged.outcome.verdict,
+            states: judged.states.len(),
+            data_race: judged.outcome.data_race,
+            thin_air: judged.outcome.thin_air,
+            finishes: judged.outcome.finishes,
+            cuts_loops: judged.outcome.cuts_loops,
+            as_header: judged.header.as_ref().map(|agrees| agrees.is_ok()),
+            as_published: judged.published.as_ref().map(|compared| *compared == Compared::Agrees),
+            final_states: args.states.then_some(&judged.states),
+        }),
         _ => None,
     };
     let seconds = finding.seconds;

@@ -1,11 +1,12 @@
 //! Judges the tests of `check`, on all CPUs at once.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
 use super::CheckArgs;
+use super::published::{Compared, Published};
 use crate::arch::lock::{Choices, Lock};
 use crate::catalogue::{Found, Scenario};
 use crate::error::{Error, Result};
@@ -20,8 +21,6 @@ pub(super) struct Report {
     pub name: String,
     /// The path of the file.
     pub file: String,
-    /// The model of the test's language: LKMM for C, the architecture's for assembly.
-    pub language: Model,
     /// Whether the test was found in a folder. It may then be refused without an error.
     pub in_folder: bool,
     /// What each model says, in the order of the models; `None` if a model does not apply to the test.
@@ -43,8 +42,9 @@ pub(super) enum Kind {
     Refused {
         /// The kind of reason, the same text for all tests that are refused for it.
         reason: String,
-        /// The whole error.
-        error: Error,
+        /// The whole error. A test that cannot be read has it only in the finding of the first model, so that it is
+        /// told once.
+        error: Option<Error>,
     },
     /// The test is too large.
     TooLarge(Error),
@@ -58,28 +58,32 @@ pub(super) struct Judged {
     /// The outcomes with the other locks of the model's architecture, if the test takes locks and `--lock` names none.
     pub of_other_locks: Vec<(Lock, Outcome)>,
     /// The states as herd7 prints them.
-    pub states: Vec<String>,
-    /// The test in herd7's log format.
-    pub log: String,
-    /// The explanation as text and as a picture, if asked for.
-    pub explanation: Option<(String, Option<String>)>,
+    pub states: BTreeSet<String>,
+    /// The test in herd7's log format, if asked for.
+    pub log: Option<String>,
+    /// The explanation as text, if asked for.
+    pub explanation: Option<String>,
+    /// The explanation as a picture, if asked for and if there is an execution to draw.
+    pub picture: Option<String>,
     /// Whether the header agrees; `None` if it declares nothing.
     pub header: Option<std::result::Result<(), String>>,
+    /// How the verdict compares with the published one; `None` if there is none.
+    pub published: Option<Compared>,
 }
 
 /// A test in one of the languages.
 enum Subject {
     /// A test in C; every model applies.
     C(Box<Scenario>),
-    /// A test in assembly; only its architecture's model and sequential consistency apply.
-    Assembly(Box<Code>),
+    /// A test in assembly and its architecture's model; only this model and sequential consistency apply.
+    Assembly(Box<Code>, Model),
 }
 
 impl Subject {
     fn read(source: &Source, group: &str) -> Result<Subject> {
         if isa::model_of_assembly(source.text()).is_some() {
-            let (code, _) = isa::parse_assembly(source)?;
-            return Ok(Subject::Assembly(Box::new(code)));
+            let (code, model) = isa::parse_assembly(source)?;
+            return Ok(Subject::Assembly(Box::new(code), model));
         }
         Ok(Subject::C(Box::new(Scenario::new(source, group)?)))
     }
@@ -87,7 +91,15 @@ impl Subject {
     fn name(&self) -> &str {
         match self {
             Subject::C(scenario) => &scenario.name,
-            Subject::Assembly(code) => &code.name,
+            Subject::Assembly(code, _) => &code.name,
+        }
+    }
+
+    /// The model of the test's language: LKMM for C, the architecture's for assembly.
+    fn language(&self) -> Model {
+        match self {
+            Subject::C(_) => Model::Lkmm,
+            Subject::Assembly(_, model) => *model,
         }
     }
 
@@ -95,7 +107,7 @@ impl Subject {
     fn code(&self, model: Model, choices: Choices) -> model::Result<Code> {
         match self {
             Subject::C(scenario) => isa::code_for(&scenario.program, model, choices),
-            Subject::Assembly(code) => Ok((**code).clone()),
+            Subject::Assembly(code, _) => Ok((**code).clone()),
         }
     }
 }
@@ -105,18 +117,21 @@ impl Subject {
 const STACK_BYTES: usize = 64 << 20;
 
 /// Judges every test by every model that applies to it. The reports are in the order of the tests.
-pub(super) fn all(args: &CheckArgs, tests: Vec<Found>, models: &[Model]) -> Result<Vec<Report>> {
+pub(super) fn all(
+    args: &CheckArgs,
+    tests: Vec<Found>,
+    models: &[Model],
+    published: Option<&Published>,
+) -> Result<Vec<Report>> {
     let count = tests.len();
     let workers = thread::available_parallelism().map_or(1, usize::from).min(count.max(1));
-    let next = AtomicUsize::new(0);
-    let tests: Vec<Mutex<Option<Found>>> = tests.into_iter().map(|test| Mutex::new(Some(test))).collect();
+    let queue = Mutex::new(tests.into_iter().enumerate());
     let work = || {
         let mut done = Vec::new();
         loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(test) = tests.get(at) else { return done };
-            let test = test.lock().ok().and_then(|mut test| test.take());
-            done.extend(test.map(|test| (at, one(args, test, models))));
+            let next = queue.lock().expect("no thread panics while holding this lock").next();
+            let Some((at, test)) = next else { return done };
+            done.push((at, one(args, test, models, published)));
         }
     };
     let mut reports: Vec<(usize, Report)> = thread::scope(|scope| {
@@ -133,31 +148,26 @@ pub(super) fn all(args: &CheckArgs, tests: Vec<Found>, models: &[Model]) -> Resu
     Ok(reports.into_iter().map(|(_, report)| report).collect())
 }
 
-fn one(args: &CheckArgs, test: Found, models: &[Model]) -> Report {
+fn one(args: &CheckArgs, test: Found, models: &[Model], published: Option<&Published>) -> Report {
     let Found { name: file, in_folder, text } = test;
     let started = Instant::now();
     let language = text.as_ref().ok().and_then(|(source, _)| isa::model_of_assembly(source.text()));
-    let own = language.unwrap_or(Model::Lkmm);
     let applies = |model: Model| language.is_none_or(|own| [own, Model::Sc].contains(&model));
     let read = text.and_then(|(source, group)| Subject::read(&source, &group));
     let reading = started.elapsed().as_secs_f64();
     match read {
         Ok(subject) => {
-            let finding = |model: &Model| applies(*model).then(|| judge(args, &subject, *model, reading));
+            let finding = |model: &Model| applies(*model).then(|| judge(args, &subject, *model, published, reading));
             let findings = models.iter().map(finding).collect();
-            Report { name: subject.name().to_owned(), file, language: own, in_folder, findings }
+            Report { name: subject.name().to_owned(), file, in_folder, findings }
         }
         Err(error) => {
+            let reason = reason(&error);
             let mut error = Some(error);
-            let finding = |model: &Model| {
-                // The error is told once.
-                let error = applies(*model).then(|| error.take())?;
-                let reason = error.as_ref().map_or_else(String::new, reason);
-                let error = error.unwrap_or_else(|| Error::Usage(String::new()));
-                Some(ModelReport { kind: Kind::Refused { reason, error }, seconds: reading })
-            };
+            let mut refused = || Kind::Refused { reason: reason.clone(), error: error.take() };
+            let finding = |model: &Model| applies(*model).then(|| ModelReport { kind: refused(), seconds: reading });
             let findings = models.iter().map(finding).collect();
-            Report { name: file.clone(), file, language: own, in_folder, findings }
+            Report { name: file.clone(), file, in_folder, findings }
         }
     }
 }
@@ -170,13 +180,19 @@ fn reason(error: &Error) -> String {
     }
 }
 
-fn judge(args: &CheckArgs, subject: &Subject, model: Model, reading: f64) -> ModelReport {
+fn judge(
+    args: &CheckArgs,
+    subject: &Subject,
+    model: Model,
+    published: Option<&Published>,
+    reading: f64,
+) -> ModelReport {
     let started = Instant::now();
-    let kind = judged(args, subject, model).unwrap_or_else(|error| refusal(subject, model, error));
+    let kind = judged(args, subject, model, published).unwrap_or_else(|error| refusal(subject, model, error));
     ModelReport { kind, seconds: reading + started.elapsed().as_secs_f64() }
 }
 
-fn judged(args: &CheckArgs, subject: &Subject, model: Model) -> model::Result<Kind> {
+fn judged(args: &CheckArgs, subject: &Subject, model: Model, published: Option<&Published>) -> model::Result<Kind> {
     let known = Bounds::default();
     let traces =
         if args.limit > known.candidates { usize::try_from(args.limit).unwrap_or(usize::MAX) } else { known.traces };
@@ -196,17 +212,18 @@ fn judged(args: &CheckArgs, subject: &Subject, model: Model) -> model::Result<Ki
         }
         _ => None,
     };
-    let explanation = match args.explain || args.svg.is_some() {
-        true => {
-            let explanation = explain::explain(&code, model, bounds)?;
-            let picture = explanation.as_ref().map(|explanation| svg::svg(&code, model, explanation));
-            Some((explain::text(&code, model, explanation.as_ref()), picture))
-        }
-        false => None,
-    };
-    let states = herd_log::states(&code, &outcome).into_iter().collect();
-    let log = herd_log::log(&code, &outcome, started.elapsed().as_secs_f64());
-    Ok(Kind::Judged(Box::new(Judged { outcome, of_other_locks, states, log, explanation, header })))
+    let (mut explanation, mut picture) = (None, None);
+    if args.explain || args.svg.is_some() {
+        let found = explain::explain(&code, model, bounds)?;
+        explanation = args.explain.then(|| explain::text(&code, model, found.as_ref()));
+        picture = found.filter(|_| args.svg.is_some()).map(|found| svg::svg(&code, model, &found));
+    }
+    let states = herd_log::states(&code, &outcome);
+    let log = (args.states && !args.json).then(|| herd_log::log(&code, &outcome, started.elapsed().as_secs_f64()));
+    let own = subject.language() == model;
+    let published = published.and_then(|all| all.compare(subject.name(), model, own, &outcome, &states));
+    let judged = Judged { outcome, of_other_locks, states, log, explanation, picture, header, published };
+    Ok(Kind::Judged(Box::new(judged)))
 }
 
 /// The lock that a model's architecture has: the one asked for, if a kernel of that architecture has it.
@@ -235,6 +252,6 @@ fn refusal(subject: &Subject, model: Model, error: ModelError) -> Kind {
     match &error {
         ModelError::NotModelled(what) => Kind::NotModelled(what),
         ModelError::TooLarge { .. } => Kind::TooLarge(say("; --limit raises the bound")),
-        ModelError::Unsupported(what) => Kind::Refused { reason: what.clone(), error: say("") },
+        ModelError::Unsupported(what) => Kind::Refused { reason: what.clone(), error: Some(say("")) },
     }
 }

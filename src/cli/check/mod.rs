@@ -19,7 +19,7 @@ use crate::model::{Bounds, Model, Outcome};
 use crate::{shown, terminal};
 
 use judge::{Kind, ModelReport, Report};
-use published::Published;
+use published::{Compared, Published};
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
@@ -83,25 +83,20 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
         [] => catalogue::sources(),
         names => catalogue::find_sources(names)?,
     };
-    let reports = judge::all(args, tests, &models)?;
-    let differences = published.as_ref().map_or_else(Vec::new, |known| known.differences(&reports, &models));
+    let reports = judge::all(args, tests, &models, published.as_ref())?;
     if args.json {
-        terminal::data(&json::text(args, &reports, &models, published.as_ref())?)?;
+        terminal::data(&json::text(args, &reports, &models)?)?;
     } else {
         print(args, &reports, &models)?;
         let folders = args.scenarios.is_empty() || reports.iter().any(|report| report.in_folder);
         if folders || published.is_some() {
-            terminal::out(&format!("\n{}", summary::text(&reports, &models, published.as_ref())))?;
+            terminal::out(&format!("\n{}", summary::text(&reports, &models, published.is_some())))?;
         }
     }
-    let complaints = complain(&reports, &models);
-    for difference in &differences {
-        terminal::err(&format!("error: {difference}\n"));
-    }
-    let judged = reports.iter().flat_map(|report| report.findings.iter().flatten());
-    let none = !judged.clone().any(|finding| matches!(finding.kind, Kind::Judged(_) | Kind::NotModelled(_)));
-    let any = judged.count() > 0;
-    Ok(if complaints || !differences.is_empty() || any && none { EXIT_BAD_INPUT } else { EXIT_OK })
+    let complaints = complain(&reports);
+    let differences = complain_of_differences(&reports);
+    let failed = all_failed(reports.iter().flat_map(|report| report.findings.iter().flatten()));
+    Ok(if complaints || differences || failed { EXIT_BAD_INPUT } else { EXIT_OK })
 }
 
 /// The models that were asked for, each once.
@@ -151,24 +146,27 @@ fn print(args: &CheckArgs, reports: &[Report], models: &[Model]) -> Result<()> {
 
 /// Whether the test was named by itself and no model has a verdict, so that there are only errors to print.
 fn is_error(report: &Report) -> bool {
+    !report.in_folder && all_failed(report.findings.iter().flatten())
+}
+
+/// Whether there are findings and each is that the test is refused or too large.
+fn all_failed<'r>(findings: impl Iterator<Item = &'r ModelReport>) -> bool {
     let failed = |finding: &ModelReport| matches!(finding.kind, Kind::Refused { .. } | Kind::TooLarge(_));
-    let mut findings = report.findings.iter().flatten().peekable();
-    !report.in_folder && findings.peek().is_some() && findings.all(failed)
+    let mut findings = findings.peekable();
+    findings.peek().is_some() && findings.all(failed)
 }
 
 /// Prints the errors of tests that were named, and the disagreements with headers. Returns whether there were any.
-fn complain(reports: &[Report], models: &[Model]) -> bool {
+fn complain(reports: &[Report]) -> bool {
     let mut any = false;
     for report in reports {
-        for (_, finding) in models.iter().zip(&report.findings) {
-            match finding.as_ref().map(|finding| &finding.kind) {
-                Some(Kind::Refused { error, .. } | Kind::TooLarge(error)) if !report.in_folder => {
+        for finding in report.findings.iter().flatten() {
+            match &finding.kind {
+                Kind::Refused { error: Some(error), .. } | Kind::TooLarge(error) if !report.in_folder => {
                     any = true;
-                    if !error.to_string().is_empty() {
-                        super::complain(error);
-                    }
+                    super::complain(error);
                 }
-                Some(Kind::Judged(judged)) => {
+                Kind::Judged(judged) => {
                     if let Some(Err(message)) = &judged.header {
                         any = true;
                         super::complain(&Error::Usage(message.clone()));
@@ -176,6 +174,20 @@ fn complain(reports: &[Report], models: &[Model]) -> bool {
                 }
                 _ => {}
             }
+        }
+    }
+    any
+}
+
+/// Prints the differences from the published verdicts. Returns whether there were any.
+fn complain_of_differences(reports: &[Report]) -> bool {
+    let mut any = false;
+    for finding in reports.iter().flat_map(|report| report.findings.iter().flatten()) {
+        if let Kind::Judged(judged) = &finding.kind
+            && let Some(Compared::Differs(message)) = &judged.published
+        {
+            any = true;
+            super::complain(&Error::Usage(message.clone()));
         }
     }
     any
@@ -205,14 +217,13 @@ fn cell(finding: &ModelReport) -> String {
 fn details(args: &CheckArgs, report: &Report, model: Model, finding: &ModelReport, several: bool) -> Result<String> {
     let Kind::Judged(judged) = &finding.kind else { return Ok(String::new()) };
     let mut out = String::new();
-    if args.states {
-        out.push_str(&format!("\nModel {model}\n{}", judged.log));
+    if let Some(log) = &judged.log {
+        out.push_str(&format!("\nModel {model}\n{log}"));
     }
-    let Some((text, picture)) = &judged.explanation else { return Ok(out) };
-    if args.explain {
+    if let Some(text) = &judged.explanation {
         out.push_str(&format!("\n{text}"));
     }
-    if let (Some(path), Some(picture)) = (&args.svg, picture) {
+    if let (Some(path), Some(picture)) = (&args.svg, &judged.picture) {
         let path = if several { path.with_file_name(picture_name(path, report, model)) } else { path.clone() };
         Sink::open(&path)?.write(picture)?;
         out.push_str(&format!("\n{} on {model}: drawn in {}\n", report.name, shown::path(&path)));

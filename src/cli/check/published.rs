@@ -3,11 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use super::judge::{Judged, Kind, Report};
 use crate::error::{Error, Result};
 use crate::input::{Limit, read_text};
 use crate::litmus::Verdict;
-use crate::model::{Model, herd_log};
+use crate::model::{Model, Outcome, herd_log};
 use crate::shown;
 
 /// The largest file that is read.
@@ -30,12 +29,11 @@ struct Entry {
 }
 
 /// How a verdict compares with the published one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Compared {
-    /// Nothing is published about the test.
-    Unknown,
     Agrees,
-    Differs,
+    /// The message says what differs.
+    Differs(String),
 }
 
 impl Published {
@@ -87,55 +85,36 @@ impl Published {
         Ok(())
     }
 
-    /// Compares one verdict. The message says what differs.
-    fn compare(&self, report: &Report, model: Model, judged: &Judged) -> (Compared, String) {
-        let own = |entry: &&Entry| entry.model.unwrap_or(report.language) == model;
-        let Some(entry) = self.tests.get(&report.name).and_then(|entries| entries.iter().find(own)) else {
-            return (Compared::Unknown, String::new());
-        };
-        let (name, file) = (&report.name, &self.file);
-        let outcome = &judged.outcome;
+    /// Compares a model's verdict and states of the test `name`. `own` says whether the model is that of the test's
+    /// language. `None` if nothing is published.
+    pub fn compare(
+        &self,
+        name: &str,
+        model: Model,
+        own: bool,
+        outcome: &Outcome,
+        states: &BTreeSet<String>,
+    ) -> Option<Compared> {
+        let about = |entry: &&Entry| entry.model.map_or(own, |known| known == model);
+        let entry = self.tests.get(name)?.iter().find(about)?;
+        let file = &self.file;
+        let differs = |words: String| Some(Compared::Differs(format!("{name}, {model}: {words}")));
         if entry.verdict != outcome.verdict {
-            return (
-                Compared::Differs,
-                format!("{name}, {model}: {}, but {} in {file}", outcome.verdict, entry.verdict),
-            );
+            return differs(format!("{}, but {} in {file}", outcome.verdict, entry.verdict));
         }
-        let Some((states, race)) = &entry.log else { return (Compared::Agrees, String::new()) };
+        let Some((known, race)) = &entry.log else { return Some(Compared::Agrees) };
         if model == Model::Lkmm && *race != outcome.data_race {
             let says = |race: bool| if race { "a data race" } else { "no data race" };
-            let words = format!("{name}, {model}: {}, but {} in {file}", says(outcome.data_race), says(*race));
-            return (Compared::Differs, words);
+            return differs(format!("{}, but {} in {file}", says(outcome.data_race), says(*race)));
         }
-        let here: BTreeSet<String> = judged.states.iter().cloned().collect();
-        if here == *states {
-            return (Compared::Agrees, String::new());
+        if states == known {
+            return Some(Compared::Agrees);
         }
         let only = |a: &BTreeSet<String>, b: &BTreeSet<String>| {
             let list: Vec<&str> = a.difference(b).map(String::as_str).take(3).collect();
             if list.is_empty() { "none".to_owned() } else { list.join(" or ") }
         };
-        let (ours, theirs) = (only(&here, states), only(states, &here));
-        (Compared::Differs, format!("{name}, {model}: the states differ; only here: {ours}; only in {file}: {theirs}"))
-    }
-
-    /// Compares one test.
-    pub fn compared(&self, report: &Report, model: Model, judged: &Judged) -> Compared {
-        self.compare(report, model, judged).0
-    }
-
-    /// Everything that differs, one message each.
-    pub fn differences(&self, reports: &[Report], models: &[Model]) -> Vec<String> {
-        let mut all = Vec::new();
-        for report in reports {
-            for (model, finding) in models.iter().zip(&report.findings) {
-                if let Some(Kind::Judged(judged)) = finding.as_ref().map(|finding| &finding.kind)
-                    && let (Compared::Differs, words) = self.compare(report, *model, judged)
-                {
-                    all.push(words);
-                }
-            }
-        }
-        all
+        let (ours, theirs) = (only(states, known), only(known, states));
+        differs(format!("the states differ; only here: {ours}; only in {file}: {theirs}"))
     }
 }
