@@ -367,7 +367,7 @@ impl Beside {
         Ok(self)
     }
 
-    /// UpdateResult the file its final name. Fails if the name exists.
+    /// Gives the file its final name. Fails if the name exists.
     fn create(mut self, to: &Path) -> io::Result<()> {
         let Some(name) = &self.name else { return self.link(to) };
         match fs::hard_link(name, to) {
@@ -381,7 +381,7 @@ impl Beside {
         }
     }
 
-    /// UpdateResult the file its final name. Replaces an existing file of this name.
+    /// Gives the file its final name. Replaces an existing file of this name.
     fn replace(mut self, to: &Path) -> io::Result<()> {
         if self.name.is_none() {
             match self.link(to) {
@@ -405,7 +405,7 @@ impl Beside {
         Ok(())
     }
 
-    /// UpdateResult an unnamed file a name that does not exist yet.
+    /// Gives an unnamed file a name that does not exist yet.
     fn link(&self, to: &Path) -> io::Result<()> {
         let own = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         Ok(rustix::fs::linkat(CWD, own, CWD, to, AtFlags::SYMLINK_FOLLOW)?)

@@ -38,10 +38,8 @@ pub struct Header {
     pub data_race: bool,
     /// Whether the result is `DEADLOCK`: no execution finishes.
     pub deadlock: bool,
-    /// The declared verdict per architecture.
-    pub architectures: Vec<(Arch, Verdict)>,
-    /// The declared verdict for kernels of an architecture with a certain lock.
-    pub locks: Vec<((Arch, Lock), Verdict)>,
+    /// The declared verdicts per architecture: with a lock for kernels that have this lock, without one for the others.
+    pub architectures: Vec<(Arch, Option<Lock>, Verdict)>,
     /// `Match:`, the event that the race is a fraction of.
     pub match_event: Option<Prop>,
     /// `Control:`, the architectures on which this test must fire if the harness can detect a reordering.
@@ -58,15 +56,19 @@ impl Header {
     ///
     /// A line for the lock (`riscv64gc ticket:`) goes before the line of the architecture.
     pub fn expected(&self, arch: Arch, lock: Lock) -> Option<Verdict> {
-        let own = self.locks.iter().find(|(known, _)| *known == (arch, lock)).map(|(_, verdict)| *verdict);
-        let declared = own.or(self.architectures.iter().find(|(a, _)| *a == arch).map(|(_, verdict)| *verdict));
+        let declared = self.declared(arch, Some(lock)).or_else(|| self.declared(arch, None));
         declared.or(self.result.filter(|result| *result != Verdict::Sometimes && !self.data_race))
+    }
+
+    /// The verdict of the line for an architecture, or for its kernels with a lock.
+    pub(super) fn declared(&self, arch: Arch, lock: Option<Lock>) -> Option<Verdict> {
+        let line = self.architectures.iter().find(|(of, with, _)| (*of, *with) == (arch, lock));
+        line.map(|(.., verdict)| *verdict)
     }
 
     /// The word in front of the verdict that [`Header::expected`] gives: `riscv64gc`, or `riscv64gc ticket`.
     pub fn key(&self, arch: Arch, lock: Lock) -> String {
-        let own = self.locks.iter().any(|(known, _)| *known == (arch, lock));
-        if own { format!("{arch} {lock}") } else { arch.name().to_owned() }
+        if self.declared(arch, Some(lock)).is_some() { format!("{arch} {lock}") } else { arch.name().to_owned() }
     }
 
     /// The first paragraph of the prose, on one line.

@@ -18,7 +18,7 @@
 //!  *)
 //! ```
 //!
-//! A line with an architecture and a kind of lock (see [`crate::lock`]) is about kernels with that lock. The other kernels
+//! A line with an architecture and a kind of lock (see [`crate::arch::lock`]) is about kernels with that lock. The other kernels
 //! have the verdict of the line without one.
 //!
 //! A line that starts with none of these words is prose, so every header of the kernel's tests is valid.
@@ -73,21 +73,12 @@ fn read_line(
             source.error(span, format!("`{key}:` takes Never, Sometimes or Always"), "not one of these words")
         })
     };
-    if let Some((arch, lock)) = key.split_once(' ')
-        && let (Ok(arch), Ok(lock)) = (arch.parse::<Arch>(), lock.trim().parse::<Lock>())
-    {
-        let verdict = verdict()?;
-        if !Lock::of(arch).contains(&lock) {
-            return Err(source.error(span, format!("`{key}:`: the kernel of {arch} has no such lock"), ""));
-        }
-        if header.locks.iter().any(|(known, _)| *known == (arch, lock)) {
-            return Err(source.error(span, format!("`{key}:` occurs twice in this header"), "second occurrence"));
-        }
-        header.locks.push(((arch, lock), verdict));
-        return Ok(());
-    }
-    let arch = key.parse::<Arch>().ok();
-    match (key, arch) {
+    // `x86_64`, or `riscv64gc ticket`.
+    let kernels = match key.split_once(' ') {
+        None => key.parse::<Arch>().ok().map(|arch| (arch, None)),
+        Some((arch, lock)) => arch.parse::<Arch>().ok().zip(lock.trim().parse::<Lock>().ok().map(Some)),
+    };
+    match (key, kernels) {
         // As judgelitmus.sh of the kernel's tools/memory-model: only the first line with a result counts.
         ("Result", _) if !header.has_result => {
             header.has_result = true;
@@ -101,12 +92,15 @@ fn read_line(
                 header.control.push(word.parse().map_err(|error: String| source.error(span, error, ""))?);
             }
         }
-        (_, Some(arch)) => {
+        (_, Some((arch, lock))) => {
             let verdict = verdict()?;
-            if header.architectures.iter().any(|(known, _)| *known == arch) {
+            if lock.is_some_and(|lock| !Lock::of(arch).contains(&lock)) {
+                return Err(source.error(span, format!("`{key}:`: the kernel of {arch} has no such lock"), ""));
+            }
+            if header.declared(arch, lock).is_some() {
                 return Err(source.error(span, format!("`{key}:` occurs twice in this header"), "second occurrence"));
             }
-            header.architectures.push((arch, verdict));
+            header.architectures.push((arch, lock, verdict));
         }
         _ => header.prose.push(text.to_owned()),
     }

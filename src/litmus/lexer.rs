@@ -84,6 +84,19 @@ pub fn lex_fragment(source: &Source, span: Span) -> Result<Lexed, Diagnostic> {
     Lexer::new(source, &source.text()[..span.end], span.start).tokens()
 }
 
+/// The length of the `(* ... *)` comment at the start of a text; `None` if it never ends. Such comments nest.
+pub(crate) fn comment_length(text: &str) -> Option<usize> {
+    let (mut depth, mut at) = (1_usize, 2);
+    while depth > 0 {
+        match text.as_bytes().get(at..at + 2)? {
+            b"(*" => (depth, at) = (depth + 1, at + 2),
+            b"*)" => (depth, at) = (depth - 1, at + 2),
+            _ => at += 1,
+        }
+    }
+    Some(at)
+}
+
 impl<'a> Lexer<'a> {
     fn rest(&self) -> &'a str {
         &self.text[self.at..]
@@ -157,28 +170,13 @@ impl<'a> Lexer<'a> {
                 self.keep_comment(length);
                 self.at += length + 4;
             } else if trimmed.starts_with("(*") && !self.in_body() {
-                self.ocaml_comment()?;
+                let Some(length) = comment_length(trimmed) else { return Err(self.unterminated("*)")) };
+                self.keep_comment(length - 4);
+                self.at += length;
             } else {
                 return Ok(());
             }
         }
-    }
-
-    /// Skips a `(* ... *)` comment. Such comments nest.
-    fn ocaml_comment(&mut self) -> Result<(), Diagnostic> {
-        let rest = self.rest().as_bytes();
-        let (mut depth, mut i) = (1_usize, 2);
-        while depth > 0 {
-            match rest.get(i..i + 2) {
-                Some(b"(*") => (depth, i) = (depth + 1, i + 2),
-                Some(b"*)") => (depth, i) = (depth - 1, i + 2),
-                Some(_) => i += 1,
-                None => return Err(self.unterminated("*)")),
-            }
-        }
-        self.keep_comment(i - 4);
-        self.at += i;
-        Ok(())
     }
 
     fn keep_comment(&mut self, length: usize) {

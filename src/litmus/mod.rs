@@ -14,6 +14,7 @@ mod verdict;
 
 pub use ast::Header;
 pub use diagnostic::{Diagnostic, Source, Span};
+pub(crate) use lexer::comment_length;
 pub use verdict::Verdict;
 
 /// Maximum size of a source in bytes. A litmus test is a page of text; a larger file is something else.

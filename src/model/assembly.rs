@@ -111,7 +111,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<(C
 }
 
 /// The text with blanks in place of comments (`(* *)`, `/* */`, `//`), and of quoted remarks in front of the initial
-/// values. Offsets stay the same.
+/// values. Offsets stay the same. A `(* *)` comment that never ends is as long as the text.
 fn without_comments(text: &str) -> String {
     let mut out = text.as_bytes().to_vec();
     let mut at = 0;
@@ -123,7 +123,7 @@ fn without_comments(text: &str) -> String {
             rest.strip_prefix(open).and_then(|inner| inner.find(close)).map(|end| open.len() + end + close.len())
         };
         let length = if rest.starts_with("(*") {
-            Some(comment(rest))
+            Some(litmus::comment_length(rest).unwrap_or(rest.len()))
         } else if rest.starts_with("//") {
             Some(rest.find('\n').unwrap_or(rest.len()))
         } else if in_front {
@@ -139,23 +139,6 @@ fn without_comments(text: &str) -> String {
     }
     // Whole characters were replaced, so this is UTF-8.
     String::from_utf8(out).unwrap_or_default()
-}
-
-/// The length of the `(* *)` comment at the start of a text. Such comments nest; one that never ends is as long as
-/// the text.
-fn comment(text: &str) -> usize {
-    let (mut depth, mut at) = (0_usize, 0);
-    while at < text.len() {
-        match text.as_bytes().get(at..at + 2) {
-            Some(b"(*") => (depth, at) = (depth + 1, at + 2),
-            Some(b"*)") => (depth, at) = (depth - 1, at + 2),
-            _ => at += 1,
-        }
-        if depth == 0 {
-            return at;
-        }
-    }
-    text.len()
 }
 
 /// Refuses tests of parts of an architecture that no model here covers. Their loads and stores look like those of
@@ -603,11 +586,11 @@ pub(crate) struct Assembler {
     pub steps: Vec<Step>,
     /// For each step, the span of its instruction.
     spans: Vec<Span>,
-    /// The operands of the last comparison, for machines with flags.
-    pub flags: Option<(Operand, Operand, Type)>,
+    /// The operands of the last comparison, for machines with flags. They are 64 bits wide.
+    flags: Option<(Operand, Operand)>,
     /// Whether the flags only say whether the last result was 0. The other conditions then depend on a carry or an
     /// overflow, which is not followed.
-    pub only_equality: bool,
+    only_equality: bool,
 }
 
 /// 32 bits of a wider register. On AArch64, PPC and x86-64 a 32-bit load or computation clears the upper
@@ -706,9 +689,9 @@ impl Assembler {
     /// The comparison that a condition on the flags is; `None` if nothing was compared, or the condition is about a
     /// flag that is not followed.
     fn flags_as(&self, (compare, signs): Condition) -> Option<(Compare, Operand, Operand, Type)> {
-        let (left, right, ty) = self.flags?;
+        let (left, right) = self.flags?;
         let equality = matches!(compare, Compare::Eq | Compare::Ne);
-        let ty = Type::Int { bits: ty.bits(), signed: signs == Signs::Signed };
+        let ty = Type::Int { bits: 64, signed: signs == Signs::Signed };
         (equality || !self.only_equality).then_some((compare, left, right, ty))
     }
 
@@ -739,9 +722,7 @@ impl Assembler {
             self.mov(dst, operand, ty);
             Operand::Register(dst)
         };
-        let operands = (left, right);
-        let (left, right) = (keep(operands.0, "flags.left"), keep(operands.1, "flags.right"));
-        self.flags = Some((left, right, LONG));
+        self.flags = Some((keep(left, "flags.left"), keep(right, "flags.right")));
         self.only_equality = false;
     }
 

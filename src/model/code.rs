@@ -244,6 +244,28 @@ pub enum BranchOn {
     Both,
 }
 
+impl Code {
+    /// Whether a state is a race: it passes the filter, and it satisfies the condition of an `exists` or `~exists`, or
+    /// violates that of a `forall`.
+    pub fn is_race(&self, state: &[Const]) -> bool {
+        let asked = self.condition.holds(state) != (self.quantifier == Quantifier::Forall);
+        asked && self.passes(state)
+    }
+
+    /// Whether a state passes the filter. Without a filter every state passes.
+    pub fn passes(&self, state: &[Const]) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.holds(state))
+    }
+
+    /// The name of a column: `1:r0`, or `x`.
+    pub fn column_name(&self, column: usize) -> String {
+        match self.columns[column] {
+            Column::Register { thread, register } => format!("{thread}:{}", self.threads[thread].names[register]),
+            Column::Location(location) => self.names[location].clone(),
+        }
+    }
+}
+
 impl CodeThread {
     /// The index of the step with a label; the number of steps if there is none.
     pub fn position(&self, label: LabelId) -> usize {

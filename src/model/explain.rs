@@ -9,7 +9,7 @@ use super::execution::{Execution, Witness};
 use super::relation::Relation;
 use super::search::{Candidate, Search, Visitor};
 use super::{Bounds, Model, ModelError, Result};
-use crate::program::{Const, Prop, Quantifier};
+use crate::program::Const;
 
 /// An execution and what a model says about it.
 #[derive(Debug, Clone)]
@@ -78,12 +78,6 @@ pub fn explain(code: &Code, model: Model, bounds: Bounds) -> Result<Option<Expla
     Ok(forbidding.shortest.map(|(_, explanation)| explanation))
 }
 
-/// Whether the test asks about a state: it satisfies the condition or, for a `forall`, violates it.
-fn asked(code: &Code, state: &[Const]) -> bool {
-    let holds = code.condition.holds(state) != (code.quantifier == Quantifier::Forall);
-    holds && code.filter.as_ref().is_none_or(|filter: &Prop| filter.holds(state))
-}
-
 fn explanation(candidate: Candidate<'_>, reason: Reason) -> Explanation {
     let execution = Execution { events: candidate.events(), ..candidate.execution.clone() };
     Explanation { execution, witness: candidate.witness.clone(), state: candidate.state, reason }
@@ -98,7 +92,7 @@ struct Allowing<'c> {
 
 impl Visitor for Allowing<'_> {
     fn wants(&self, state: &[Const], thin_air: bool) -> bool {
-        asked(self.code, state) && (self.found.is_none() || !thin_air)
+        self.code.is_race(state) && (self.found.is_none() || !thin_air)
     }
 
     fn take(&mut self, candidate: Candidate<'_>) -> ControlFlow<()> {
@@ -120,7 +114,7 @@ struct Forbidding<'c> {
 
 impl Visitor for Forbidding<'_> {
     fn wants(&self, state: &[Const], _thin_air: bool) -> bool {
-        asked(self.code, state)
+        self.code.is_race(state)
     }
 
     fn take(&mut self, candidate: Candidate<'_>) -> ControlFlow<()> {
@@ -273,17 +267,12 @@ pub fn shown(execution: &Execution, witness: &Witness, name: &str) -> Vec<(usize
 
 /// The state as text: `1:r0=2 1:r1=0`.
 pub fn end(code: &Code, state: &[Const]) -> String {
-    let column = |(column, value): (&crate::program::Column, &Const)| {
-        let name = match *column {
-            crate::program::Column::Register { thread, register } => {
-                format!("{thread}:{}", code.threads[thread].names[register])
-            }
-            crate::program::Column::Location(location) => code.names[location].clone(),
-        };
+    let column = |(column, value): (usize, &Const)| {
+        let name = code.column_name(column);
         match value {
             Const::Int(value) => format!("{name}={value}"),
             Const::Address(location) => format!("{name}=&{}", code.names[*location]),
         }
     };
-    code.columns.iter().zip(state).map(column).collect::<Vec<_>>().join(" ")
+    state.iter().enumerate().map(column).collect::<Vec<_>>().join(" ")
 }

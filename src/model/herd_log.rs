@@ -27,10 +27,10 @@ pub fn log(code: &Code, outcome: &Outcome, seconds: f64) -> String {
         side.insert(line(code, &order, state));
     }
     let all: BTreeSet<&String> = positive.iter().chain(&negative).collect();
-    let (kind, word, holds) = match code.quantifier {
-        Quantifier::Exists => ("Allowed", "exists", !positive.is_empty()),
-        Quantifier::NotExists => ("Forbidden", "~exists", positive.is_empty()),
-        Quantifier::Forall => ("Required", "forall", negative.is_empty()),
+    let (kind, holds) = match code.quantifier {
+        Quantifier::Exists => ("Allowed", !positive.is_empty()),
+        Quantifier::NotExists => ("Forbidden", positive.is_empty()),
+        Quantifier::Forall => ("Required", negative.is_empty()),
     };
     let mut out = format!("Test {} {kind}\nStates {}\n", code.name, all.len());
     for state in all {
@@ -44,7 +44,7 @@ pub fn log(code: &Code, outcome: &Outcome, seconds: f64) -> String {
         out.push_str("Flag data-race\n");
     }
     let condition = proposition(code, &code.condition, false);
-    let _ = writeln!(out, "Condition {word} ({condition})");
+    let _ = writeln!(out, "Condition {} ({condition})", code.quantifier);
     let _ = writeln!(out, "Observation {} {} {yes} {no}", code.name, outcome.verdict);
     let _ = writeln!(out, "Time {} {seconds:.2}\n", code.name);
     out
@@ -67,11 +67,10 @@ fn natural(name: &str) -> (String, usize, String) {
     (word.to_owned(), number.parse().unwrap_or(0), number.to_owned())
 }
 
+/// The name of a column; that of a location in brackets.
 fn name(code: &Code, column: usize) -> String {
-    match code.columns[column] {
-        Column::Register { thread, register } => format!("{thread}:{}", code.threads[thread].names[register]),
-        Column::Location(location) => format!("[{}]", code.names[location]),
-    }
+    let name = code.column_name(column);
+    if matches!(code.columns[column], Column::Location(_)) { format!("[{name}]") } else { name }
 }
 
 fn value(code: &Code, value: Const) -> String {

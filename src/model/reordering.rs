@@ -20,7 +20,7 @@ use super::execution::{Execution, Witness};
 use super::relation::Relation;
 use super::search::{Candidate, Search, Visitor};
 use super::{Bounds, Result};
-use crate::program::{Const, Quantifier};
+use crate::program::Const;
 
 /// A kind of pair of accesses in program order.
 #[derive(
@@ -98,8 +98,7 @@ struct Looking<'c> {
 
 impl Visitor for Looking<'_> {
     fn wants(&self, state: &[Const], _thin_air: bool) -> bool {
-        let asked = self.code.condition.holds(state) != (self.code.quantifier == Quantifier::Forall);
-        asked && self.code.filter.as_ref().is_none_or(|filter| filter.holds(state))
+        self.code.is_race(state)
     }
 
     fn take(&mut self, candidate: Candidate<'_>) -> ControlFlow<()> {

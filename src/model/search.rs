@@ -477,7 +477,7 @@ impl Growth<'_, '_> {
         self.source(at, location, reads, rf, (place, write), Partial { known, grown: true, ..partial })
     }
 
-    /// UpdateResult the next read of a location one source.
+    /// Gives the next read of a location one source.
     fn source(
         &mut self,
         at: usize,

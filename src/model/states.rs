@@ -59,8 +59,7 @@ pub fn check(code: &Code, model: Model, bounds: Bounds) -> Result<Outcome> {
         some if some == states.len() => Verdict::Always,
         _ => Verdict::Sometimes,
     };
-    let asked = |state: &[Const]| code.condition.holds(state) == (code.quantifier != Quantifier::Forall);
-    let mut origins = states.iter().filter(|(state, _)| asked(state)).map(|(_, thin_air)| *thin_air).peekable();
+    let mut origins = states.iter().filter(|(state, _)| code.is_race(state)).map(|(_, thin_air)| *thin_air).peekable();
     let thin_air = origins.peek().is_some() && origins.all(|thin_air| thin_air);
     Ok(Outcome {
         states: states.into_keys().collect(),
@@ -84,15 +83,9 @@ struct Seen<'c> {
     finishes: bool,
 }
 
-impl Seen<'_> {
-    fn passes(&self, state: &[Const]) -> bool {
-        self.code.filter.as_ref().is_none_or(|filter| filter.holds(state))
-    }
-}
-
 impl Visitor for Seen<'_> {
     fn wants(&self, state: &[Const], thin_air: bool) -> bool {
-        if !self.passes(state) {
+        if !self.code.passes(state) {
             return !self.finishes;
         }
         self.look_for_race && !self.data_race
@@ -101,7 +94,7 @@ impl Visitor for Seen<'_> {
 
     fn take(&mut self, candidate: Candidate<'_>) -> ControlFlow<()> {
         self.finishes = true;
-        if !self.passes(&candidate.state) {
+        if !self.code.passes(&candidate.state) {
             return ControlFlow::Continue(());
         }
         self.data_race |= self.look_for_race && candidate.race;

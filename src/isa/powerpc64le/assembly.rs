@@ -120,8 +120,7 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             // "Equal" means that the store succeeded.
             a.compare(Operand::Register(status), ZERO, WORD);
         }
-        ("cmpwi", ["cr0", left, right]) => return assemble(a, mnemonic, &[left, right], &[]),
-        ("cmpwi", [left, right]) => {
+        ("cmpwi", ["cr0", left, right] | [left, right]) => {
             let (left, right) = (Operand::Register(register(a, left)?), value(right)?);
             a.compare(left, right, WORD);
         }

@@ -112,20 +112,19 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             let dst = a.register(dst)?;
             a.mov(dst, src, LONG);
         }
-        ("ori" | "addi" | "xori" | "andi" | "or" | "add" | "xor" | "and", [dst, left, right]) => {
+        (
+            "ori" | "addi" | "xori" | "andi" | "slli" | "or" | "add" | "xor" | "and" | "sub" | "sll",
+            [dst, left, right],
+        ) => {
             let (left, right) = (operand(a, left)?, operand(a, right)?);
-            let dst = a.register(dst)?;
             let op = match mnemonic.trim_end_matches('i') {
                 "or" => Binary::Or,
                 "add" => Binary::Add,
                 "xor" => Binary::Xor,
-                _ => Binary::And,
+                "and" => Binary::And,
+                "sub" => Binary::Sub,
+                _ => Binary::ShiftLeft,
             };
-            a.binary(op, dst, left, right, LONG);
-        }
-        ("sub" | "sll" | "slli", [dst, left, right]) => {
-            let (left, right) = (operand(a, left)?, operand(a, right)?);
-            let op = if mnemonic == "sub" { Binary::Sub } else { Binary::ShiftLeft };
             if op == Binary::ShiftLeft && !matches!(right, Operand::Const(Const::Int(0..64))) {
                 return None;
             }

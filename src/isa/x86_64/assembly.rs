@@ -1,7 +1,7 @@
 //! Instructions of X86_64 litmus tests, in AT&T syntax (`movl $1,(x)`) or in herd's syntax (`mov [x],$1`).
 
 use crate::model::Model;
-use crate::model::assembly::{Assembler, Dialect, LONG, Named, WORD, ZERO, parse_int};
+use crate::model::assembly::{Assembler, Dialect, LONG, Named, Signs, WORD, ZERO, parse_int};
 use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RmwOp, Type};
@@ -121,9 +121,8 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[Strin
             a.compare(Operand::Register(left), right, ty);
         }
         ("je" | "jz" | "jne" | "jnz", [label]) => {
-            let (left, right, ty) = a.flags?;
             let compare = if matches!(base, "je" | "jz") { Compare::Eq } else { Compare::Ne };
-            a.branch(compare, left, right, ty, label)?;
+            a.branch_if((compare, Signs::Signed), label)?;
         }
         ("jmp", [label]) => a.jump(label)?,
         _ => return None,

@@ -34,7 +34,7 @@ pub(super) struct View {
     parts: Vec<(String, String)>,
 }
 
-/// UpdateResult each record a letter, a colour and a dash pattern.
+/// Gives each record a letter, a colour and a dash pattern.
 pub(super) fn runs(entries: &[Entry]) -> Vec<Run<'_>> {
     // Each known host, and how many of its runs of each kind (`run`, `protocol`) came so far.
     let mut hosts: Vec<(Host, [usize; 2])> = Vec::new();
