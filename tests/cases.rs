@@ -4,9 +4,10 @@
 //! The verdicts for tests/litmus/cases are those of herd7 7.58, with the Linux-kernel model of 6.14 and later
 //! or with an architecture's own model. A test that herd7 refuses must be refused here too.
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use wakerace::arch::Atomics;
 use wakerace::catalogue::{self, Scenario};
@@ -59,7 +60,7 @@ fn refused(text: &str, at: &str, words: &[&str]) {
 /// Runs the program in a temporary folder. Returns its exit status and its whole output.
 fn wakerace(args: &[&str]) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_wakerace")).args(args).current_dir(&folder).output().unwrap();
+    let output = common::wakerace_in(folder.path()).args(args).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.code(), text)
 }

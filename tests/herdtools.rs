@@ -95,8 +95,7 @@ fn mcompare7_sets_our_log_beside_one_with_a_hash() {
 
 /// The first tests of a file of tests/verdicts, without those that herd7 takes differently (docs/models.md).
 fn sample(model: &str, count: usize) -> Vec<String> {
-    let text = fs::read_to_string(tree().join(format!("tests/verdicts/{model}.txt"))).unwrap();
-    let tests = text.split("=== ").skip(1).map(|entry| entry.split_once('\n').unwrap().1.to_owned());
+    let tests = common::verdicts(model).into_iter().map(|(_, test)| test);
     tests.filter(|test| !test.contains("xchg")).take(count).collect()
 }
 
@@ -112,9 +111,8 @@ fn herd7_and_check_agree_on_verdicts_and_states() {
         }
         fs::write(folder.join("herd.log"), herdtools(&format!("herd7 -timeout 60 {there}/*.litmus"))).unwrap();
         let check = |args: &[&str]| {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_wakerace"));
-            let output =
-                command.args(["check", ".", "--model", model]).args(args).current_dir(&folder).output().unwrap();
+            let mut command = common::wakerace_in(&folder);
+            let output = command.args(["check", ".", "--model", model]).args(args).output().unwrap();
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             assert!(output.status.success(), "{model}: {}{}", text(&output.stdout), text(&output.stderr));
             text(&output.stdout)

@@ -1,4 +1,4 @@
-//! Helpers for several test files: commands that run wakerace, and the shipped records.
+//! Helpers for several test files: commands that run wakerace, the shipped records, and the tests of tests/verdicts.
 
 #![allow(dead_code)] // no test file uses all helpers
 
@@ -91,6 +91,20 @@ pub fn run(text: &str) -> Record {
         AnyRecord::Run(record) => *record,
         AnyRecord::Protocol(_) => panic!("this is a record of `wakerace protocol`"),
     }
+}
+
+/// The tests of a file of tests/verdicts, each with herd7's verdict.
+pub fn verdicts(name: &str) -> Vec<(String, String)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/verdicts/{name}.txt"));
+    let text = fs::read_to_string(&path).unwrap();
+    let tests: Vec<(String, String)> = text
+        .split("=== ")
+        .skip(1)
+        .map(|entry| entry.split_once('\n').unwrap())
+        .map(|(verdict, test)| (verdict.to_owned(), test.to_owned()))
+        .collect();
+    assert_eq!(tests.len(), text.lines().filter(|line| line.starts_with("=== ")).count(), "{name}");
+    tests
 }
 
 /// A command that runs wakerace, under the emulator that $WAKERACE_RUNNER names if it is set.
