@@ -2,7 +2,7 @@
 /*
  * One function per kernel primitive and width, named PRIMITIVE__BYTES. scripts/kernel-primitives compiles this file
  * with the kernel's headers and reads the instructions of each function. The primitives are those that a litmus test
- * of wakerace may call (src/litmus/primitive.rs); tests/primitives.rs says if one is missing.
+ * of wakerace may call (src/litmus/primitive.rs); tests/kernel.rs says if one is missing.
  */
 #include <linux/atomic.h>
 #include <linux/rcupdate.h>

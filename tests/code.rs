@@ -9,35 +9,26 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use common::mnemonics::mnemonic;
+use common::program;
 use common::targets::TARGETS;
 use predicates::prelude::PredicateBooleanExt;
 use wakerace::arch::Arch;
-use wakerace::arch::lock::Lock;
 use wakerace::catalogue;
-use wakerace::codegen::{Atomics, Instruction, Pace, Part, Target, ThreadCode, disassemble, hash};
+use wakerace::codegen::{Instruction, Pace, Part, Target, ThreadCode, disassemble, hash};
 use wakerace::harness::{Adapt, Job, Limits, Measurement, OutcomeCounts, Prefetch, RunPlan, run};
 use wakerace::isa::{self, emit};
 use wakerace::layout::{Layout, LayoutKind};
-use wakerace::litmus::{Source, parse};
 use wakerace::machine::{Clock, allowed_cpus};
-use wakerace::program::{Access, Const, Op, Order, Program, RmwOp, lower};
+use wakerace::program::{Access, Const, Op, Order, Program, RmwOp};
 use wakerace::units::{Nanos, Ticks};
-
-fn program(text: &str) -> Program {
-    lower(&parse(&Source::new("test.litmus", text)).unwrap_or_else(|error| panic!("{error}")))
-        .unwrap_or_else(|error| panic!("{error}"))
-}
 
 /// The target of this host. WAKERACE_TEST_ATOMICS selects the atomics, so that both kinds of arm64 atomics can
 /// be tested. WAKERACE_TEST_LOCK selects the lock.
 fn host() -> Target {
     let atomics = std::env::var("WAKERACE_TEST_ATOMICS").ok().and_then(|name| name.parse().ok());
     let lock = std::env::var("WAKERACE_TEST_LOCK").ok().and_then(|name| name.parse().ok());
-    Target {
-        arch: Arch::host().unwrap(),
-        atomics: atomics.unwrap_or_else(Atomics::of_host),
-        lock: lock.unwrap_or_else(Lock::of_host),
-    }
+    let host = Target::of_host().unwrap();
+    Target { atomics: atomics.unwrap_or(host.atomics), lock: lock.unwrap_or(host.lock), ..host }
 }
 
 /// The name of an operation in the table of primitives; `None` for one that only computes or jumps.

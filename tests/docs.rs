@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use common::find;
+use wakerace::arch::Arch;
 
 const FOLDERS: [&str; 8] = ["benches/", "docs/", "fuzz/", "results/", "scenarios/", "scripts/", "src/", "tests/"];
 
@@ -135,7 +136,7 @@ fn an_architecture_is_a_folder_and_five_files() {
     let touched = table_of("#### Files outside the folder");
     assert!(touched.len() <= 5, "{touched:?}");
     let own = table_of("#### Files that name an architecture for another reason");
-    let names = ["X86_64", "Aarch64", "Powerpc64le", "Riscv64gc"].map(|name| format!("Arch::{name}"));
+    let names = Arch::ALL.map(|arch| format!("Arch::{arch:?}"));
     let names_one = |code: &str| code.contains("target_arch") || names.iter().any(|name| code.contains(name.as_str()));
     let mut found: Vec<String> = (sources().into_iter())
         .filter(|(path, code)| !path.starts_with("src/isa/") && names_one(code))

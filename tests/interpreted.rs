@@ -4,6 +4,7 @@
 mod common;
 mod interpreter;
 
+use common::program;
 use common::targets::TARGETS;
 use interpreter::{ARENA, ARGS, Core, Disturbance, Memory, Outcome, RECORDS, STOP, Touch, TouchKind, call, reference};
 use wakerace::arch::lock::Lock;
@@ -11,13 +12,7 @@ use wakerace::arch::{Arch, Atomics};
 use wakerace::codegen::{Pace, Part, SaveRecord, Target, prefetch_step};
 use wakerace::isa::emit;
 use wakerace::layout::{Layout, LayoutKind};
-use wakerace::litmus::{Source, parse};
-use wakerace::program::{Access, Address, Const, Op, Operand, Order, Program, RmwOp, RmwResult, lower};
-
-fn program(text: &str) -> Program {
-    lower(&parse(&Source::new("test.litmus", text)).unwrap_or_else(|error| panic!("{error}")))
-        .unwrap_or_else(|error| panic!("{error}"))
-}
+use wakerace::program::{Access, Address, Const, Op, Operand, Order, Program, RmwOp, RmwResult};
 
 /// The settings of a batch.
 #[derive(Debug, Clone)]

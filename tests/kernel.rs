@@ -15,8 +15,7 @@ use wakerace::codegen::{Pace, Part, Target, disassemble};
 use wakerace::isa::emit;
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::primitive::{self, Arg};
-use wakerace::litmus::{Source, parse};
-use wakerace::program::{Program, lower};
+use wakerace::program::Program;
 
 /// A difference that stays.
 struct Explained {
@@ -145,8 +144,7 @@ fn program(name: &str, bytes: u8) -> Program {
         "C {name}\n{{}}\nP0({variable}) {{ {kind} r; {kind} v; {kind} w; {assigned}{name}({}); }}\nexists (0:r=0)",
         args.join(", ")
     );
-    lower(&parse(&Source::new("test.litmus", text)).unwrap_or_else(|error| panic!("{error}")))
-        .unwrap_or_else(|error| panic!("{error}"))
+    common::program(&text)
 }
 
 /// Whether an instruction is a conditional branch.
@@ -286,7 +284,7 @@ fn names() -> BTreeSet<(String, u8)> {
             (_, Some(bits)) => names.insert((name.to_owned(), bits / 8)),
             _ if name.contains("spin") => names.insert((name.to_owned(), 4)),
             _ if name.starts_with("rcu_") => names.insert((name.to_owned(), 8)),
-            _ => ["4", "8"].map(|bytes| names.insert((name.to_owned(), bytes.parse().unwrap())))[0],
+            _ => [4, 8].map(|bytes| names.insert((name.to_owned(), bytes)))[0],
         };
     };
     primitive::names().filter(|name| !name.starts_with("__builtin")).for_each(&mut add);
@@ -323,9 +321,6 @@ fn every_primitive_is_read_from_the_headers_of_every_architecture() {
         assert!(missing.is_empty(), "{arch}: add to scripts/kernel-primitives.c: {missing:?}");
     }
 }
-
-const BEGIN: &str = "<!-- written by tests/kernel.rs: begin -->\n";
-const END: &str = "<!-- written by tests/kernel.rs: end -->\n";
 
 /// A row of the document: rows of the table that differ only in the width of the access, or in atomic_t and atomic64_t.
 struct Shown {
@@ -410,16 +405,7 @@ fn document() -> String {
 /// With UPDATE_DOCS=1 in the environment, this test writes the tables instead of comparing them.
 #[test]
 fn the_document_shows_the_kernels_text() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/primitives.md");
-    let text = fs::read_to_string(&path).unwrap();
-    let (head, rest) = text.split_once(BEGIN).expect("docs/primitives.md has the marker of the beginning");
-    let (shown, tail) = rest.split_once(END).expect("docs/primitives.md has the marker of the end");
-    let wanted = format!("\n{}\n", document());
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&path, format!("{head}{BEGIN}{wanted}{END}{tail}")).unwrap();
-        return;
-    }
-    assert!(shown == wanted, "run: UPDATE_DOCS=1 cargo test --test kernel the_document");
+    common::section("kernel", &document());
 }
 
 /// Runs scripts/kernel-primitives --compare on a copy of the table with this change.

@@ -10,10 +10,8 @@ use std::time::Duration;
 use assert_cmd::assert::OutputAssertExt;
 use predicates::prelude::*;
 use predicates::str::contains;
-use wakerace::arch::Arch;
-use wakerace::arch::lock::Lock;
 use wakerace::catalogue;
-use wakerace::codegen::{Atomics, Target};
+use wakerace::codegen::Target;
 use wakerace::experiment::{self, Choice, Common, Experiment, PaceChoice};
 use wakerace::harness::{Limits, Prefetch};
 use wakerace::layout::LayoutKind;
@@ -171,8 +169,7 @@ fn the_clock_is_checked_shown_and_recorded() {
 /// Runs SB paced on two CPUs.
 fn sb(common: impl FnOnce(&mut Common), skews: Vec<i64>, batch: usize) -> ScenarioResult {
     let scenario = catalogue::named("SB").unwrap();
-    let arch = Arch::host().unwrap();
-    let target = Target { arch, atomics: Atomics::of_host(), lock: Lock::of_host() };
+    let target = Target::of_host().unwrap();
     let mut settings = Common {
         target,
         clock: Clock::calibrate(),
@@ -202,7 +199,7 @@ fn sb(common: impl FnOnce(&mut Common), skews: Vec<i64>, batch: usize) -> Scenar
         Placement { cpus, .. } if cpus[0] == cpus[1] => Placement { cpus, class: Class::Shared },
         placement => placement,
     };
-    let expectation = verdict::expectation(&scenario, arch, target.atomics).unwrap();
+    let expectation = verdict::expectation(&scenario, target.arch, target.atomics).unwrap();
     let experiment = Experiment::new(&scenario, placement, choice, expectation, &settings).unwrap();
     experiment::run(&experiment, &AtomicBool::new(false), |_| ()).unwrap().result
 }

@@ -3,8 +3,6 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 
 use common::mnemonics::mnemonic;
 use common::targets::TARGETS;
@@ -15,11 +13,10 @@ use wakerace::isa::primitives::{Primitive, TSV_HEADER, Variant};
 use wakerace::isa::{self, emit};
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::primitive::{self, Arg};
-use wakerace::litmus::{Source, parse};
 use wakerace::model::Model;
 use wakerace::model::code::{Change, Step};
 use wakerace::model::event::Tags;
-use wakerace::program::{Program, lower};
+use wakerace::program::Program;
 
 /// A test whose only operation is this primitive.
 fn program(name: &str, bits: Option<u8>) -> Program {
@@ -47,8 +44,7 @@ fn program(name: &str, bits: Option<u8>) -> Program {
          {assigned}{name}({}); }}\nexists (x=1)",
         args.join(", ")
     );
-    let program = lower(&parse(&Source::new("test.litmus", text)).unwrap_or_else(|error| panic!("{error}")))
-        .unwrap_or_else(|error| panic!("{error}"));
+    let program = common::program(&text);
     assert_eq!(program.threads[0].ops.len(), 1, "{name}: {:?}", program.threads[0].ops);
     program
 }
@@ -197,9 +193,6 @@ fn the_table_is_printed_whole_or_for_one_architecture() {
     assert_eq!(missing.status.code(), Some(2), "{missing:?}");
 }
 
-const BEGIN: &str = "<!-- written by tests/primitives.rs: begin -->\n";
-const END: &str = "<!-- written by tests/primitives.rs: end -->\n";
-
 /// The tables of docs/primitives.md: instructions, then events.
 fn tables() -> String {
     let mut names: Vec<(&str, Option<u8>)> = Vec::new();
@@ -234,14 +227,5 @@ fn tables() -> String {
 /// With UPDATE_DOCS=1 in the environment, this test writes the tables instead of comparing them.
 #[test]
 fn the_document_shows_the_tables() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/primitives.md");
-    let text = fs::read_to_string(&path).unwrap();
-    let (head, rest) = text.split_once(BEGIN).expect("docs/primitives.md has the marker of the beginning");
-    let (shown, tail) = rest.split_once(END).expect("docs/primitives.md has the marker of the end");
-    let wanted = format!("\n{}\n", tables());
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&path, format!("{head}{BEGIN}{wanted}{END}{tail}")).unwrap();
-        return;
-    }
-    assert!(shown == wanted, "run: UPDATE_DOCS=1 cargo test --test primitives the_document");
+    common::section("primitives", &tables());
 }

@@ -9,6 +9,7 @@
 
 pub(crate) mod facts;
 pub mod lock;
+mod portable;
 
 #[path = "../isa/aarch64/facts/mod.rs"]
 mod aarch64;

@@ -2,8 +2,9 @@
 
 #![allow(non_snake_case)] // the kernel's names
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{Ordering, fence};
 
+pub(crate) use super::portable::{load_acquire, nontemporal_store, try_lock};
 use super::{Arch, Atomics};
 
 pub(crate) const ARCH: Option<Arch> = None;
@@ -65,25 +66,4 @@ pub(crate) fn smp_acquire__after_ctrl_dep() {
 
 pub(crate) fn drain_nontemporal() {
     fence(Ordering::Release);
-}
-
-/// # Safety
-/// `place` must be the address of a live atomic.
-pub(crate) unsafe fn load_acquire(place: *mut u32) -> u32 {
-    // SAFETY: promised by the caller.
-    unsafe { AtomicU32::from_ptr(place) }.load(Ordering::Acquire)
-}
-
-/// # Safety
-/// `place` must be the address of a live atomic.
-pub(crate) unsafe fn nontemporal_store(place: *mut usize, value: usize) {
-    // SAFETY: promised by the caller.
-    unsafe { AtomicUsize::from_ptr(place) }.store(value, Ordering::Relaxed);
-}
-
-/// # Safety
-/// `word` must be the address of a live atomic.
-pub(crate) unsafe fn try_lock(word: *mut u32, holder: u32) -> bool {
-    // SAFETY: promised by the caller.
-    unsafe { AtomicU32::from_ptr(word) }.compare_exchange(0, holder, Ordering::Acquire, Ordering::Relaxed).is_ok()
 }

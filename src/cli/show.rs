@@ -61,12 +61,12 @@ pub fn show(args: &ShowArgs) -> Result<u8> {
         ShownPace::Free => Pace::Free,
         ShownPace::Paced => Pace::Paced,
     };
+    let lock = args.lock.on(arch).map_err(Error::Usage)?;
+    let target = Target { arch, atomics: args.atomics.unwrap_or_else(Atomics::of_host), lock };
     let mut text = String::new();
     for scenario in &scenarios {
         let program = &scenario.program;
         let layout = Layout::new(args.layout, program, LINE)?;
-        let lock = args.lock.on(arch).map_err(Error::Usage)?;
-        let target = Target { arch, atomics: args.atomics.unwrap_or_else(Atomics::of_host), lock };
         let code = isa::emit(target, program, &layout, pace)?;
         // Writing to a string cannot fail.
         let _ = writeln!(

@@ -11,10 +11,8 @@ use super::progress::Bar;
 use super::settings;
 use super::topology::{cpus_to_use, host_lines};
 use super::units::parse_duration;
-use crate::arch::Arch;
-use crate::arch::lock::Lock;
 use crate::catalogue::{self, Scenario};
-use crate::codegen::{Atomics, Target};
+use crate::codegen::Target;
 use crate::error::{EXIT_INTERRUPTED, EXIT_OK, Error, Result};
 use crate::experiment::{self, Common, Experiment};
 use crate::harness::{Limits, races};
@@ -54,8 +52,9 @@ pub struct TuneArgs {
 /// Tunes tests, saves the best settings in a profile and returns the exit status.
 pub fn tune(args: &TuneArgs) -> Result<u8> {
     machine::require_counter()?;
-    let arch =
-        Arch::host().ok_or_else(|| Error::Host("wakerace has no code generator for this architecture".to_owned()))?;
+    let target = Target::of_host()
+        .ok_or_else(|| Error::Host("wakerace has no code generator for this architecture".to_owned()))?;
+    let arch = target.arch;
     let interrupt = interrupt_flag()?;
     let (topology, allowed, cpus) = cpus_to_use(args.cpus.as_deref())?;
     let calibration = Calibration::new();
@@ -95,7 +94,6 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
     } else {
         catalogue::resolve(&args.scenarios)?
     };
-    let target = Target { arch, atomics: Atomics::of_host(), lock: Lock::of_host() };
     let common = Common {
         target,
         clock,

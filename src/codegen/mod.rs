@@ -141,6 +141,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// Code as this host's kernel has it; `None` if wakerace does not support the host's architecture.
+    pub fn of_host() -> Option<Target> {
+        Arch::host().map(|arch| Target { arch, atomics: Atomics::of_host(), lock: Lock::of_host() })
+    }
+
     /// What the kernel selects at boot.
     pub const fn choices(self) -> Choices {
         Choices { atomics: self.atomics, lock: self.lock }

@@ -227,11 +227,7 @@ mod tests {
 
     /// An experiment on CPUs that this host may not have.
     fn experiment(scenario: &Scenario, pace: PaceChoice) -> Experiment<'_> {
-        let target = Target {
-            arch: crate::arch::Arch::host().unwrap(),
-            atomics: codegen::Atomics::of_host(),
-            lock: crate::arch::lock::Lock::of_host(),
-        };
+        let target = Target::of_host().unwrap();
         let common = Common {
             target,
             clock: Clock { frequency_hz: 1e9, resolution_ticks: 1, read_ticks: 20 },

@@ -406,8 +406,7 @@ mod tests {
     use super::super::worker::pieces;
     use super::super::{choose_group, choose_pace};
     use super::*;
-    use crate::arch::Arch;
-    use crate::codegen::{Atomics, Pace, Target, ThreadCode, prefetch_step};
+    use crate::codegen::{Pace, Target, ThreadCode, prefetch_step};
     use crate::isa::emit;
     use crate::layout::{Layout, LayoutKind};
     use crate::litmus::{Source, parse};
@@ -442,12 +441,7 @@ mod tests {
         /// Each thread gets its own CPU, as far as there are enough.
         fn new(program: Program, pace: Pace, kind: LayoutKind, batch: usize) -> Bench {
             let layout = Layout::for_batch(kind, &program, 64, Some(batch)).unwrap();
-            let target = Target {
-                arch: Arch::host().unwrap(),
-                atomics: Atomics::of_host(),
-                lock: crate::arch::lock::Lock::of_host(),
-            };
-            let code = emit(target, &program, &layout, pace).unwrap();
+            let code = emit(Target::of_host().unwrap(), &program, &layout, pace).unwrap();
             let cpus = allowed_cpus().unwrap().into_iter().cycle().take(program.threads.len()).collect();
             let plan = RunPlan {
                 pace,

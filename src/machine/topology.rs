@@ -109,14 +109,14 @@ fn read_cpu(tree: &Tree, id: usize, nodes: &HashMap<usize, usize>) -> Cpu {
         names.iter().find_map(|name| list(tree, &format!("{cpu}/topology/{name}"))).unwrap_or_default()
     };
     let core = topology(&["core_cpus_list", "thread_siblings_list"]);
-    let links = tree.names(&cpu);
+    // Where the nodes list no CPUs, a link from the CPU names its node.
+    let link = || tree.names(&cpu).iter().find_map(|name| name.strip_prefix("node")?.parse().ok());
     Cpu {
         id,
         cluster: topology(&["cluster_cpus_list"]),
         llc: last_level_cache(tree, &cpu, &core),
         package: topology(&["package_cpus_list", "core_siblings_list"]),
-        // Where the nodes list no CPUs, a link from the CPU names its node.
-        node: nodes.get(&id).copied().or_else(|| links.iter().find_map(|name| name.strip_prefix("node")?.parse().ok())),
+        node: nodes.get(&id).copied().or_else(link),
         core,
     }
 }

@@ -1,4 +1,5 @@
-//! Helpers for several test files: commands that run wakerace, the shipped records, and the tests of tests/verdicts.
+//! Helpers for several test files: commands that run wakerace, the shipped records, programs of litmus tests, sections
+//! of docs/primitives.md, and the tests of tests/verdicts.
 
 #![allow(dead_code)] // no test file uses all helpers
 
@@ -11,6 +12,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use wakerace::litmus::{Source, parse};
+use wakerace::program::{Program, lower};
 use wakerace::record::{self, AnyRecord, ProtocolRecord, Record};
 
 /// The paths of all shipped records below results/, sorted by file name.
@@ -121,4 +124,28 @@ pub fn wakerace_in(folder: &Path) -> Command {
     let mut command = wakerace();
     command.current_dir(folder);
     command
+}
+
+/// The lowered form of a litmus test.
+pub fn program(text: &str) -> Program {
+    lower(&parse(&Source::new("test.litmus", text)).unwrap_or_else(|error| panic!("{error}")))
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Compares the section of docs/primitives.md that tests/`test`.rs writes with the wanted text. With UPDATE_DOCS=1 in the
+/// environment, it writes the section instead.
+#[track_caller]
+pub fn section(test: &str, wanted: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/primitives.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let marker = |end: &str| format!("<!-- written by tests/{test}.rs: {end} -->\n");
+    let (begin, end) = (marker("begin"), marker("end"));
+    let (head, rest) = text.split_once(&begin).expect("docs/primitives.md has the marker of the beginning");
+    let (shown, tail) = rest.split_once(&end).expect("docs/primitives.md has the marker of the end");
+    let wanted = format!("\n{wanted}\n");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, format!("{head}{begin}{wanted}{end}{tail}")).unwrap();
+        return;
+    }
+    assert!(shown == wanted, "run: UPDATE_DOCS=1 cargo test --test {test} the_document");
 }

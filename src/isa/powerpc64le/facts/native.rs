@@ -1,12 +1,13 @@
 //! What a POWER host does.
 
 use std::arch::asm;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(crate) use super::barriers::{
     drain_nontemporal, smp_acquire__after_ctrl_dep, smp_mb, smp_mb__after_spinlock, smp_rmb, smp_wmb,
 };
 use crate::arch::lock::Lock;
+// Every ordinary store is weakly ordered.
+pub(crate) use crate::arch::portable::nontemporal_store;
 use crate::arch::{Arch, Atomics};
 
 /// The architecture of this host.
@@ -104,16 +105,6 @@ pub(crate) unsafe fn load_acquire(place: *mut u32) -> u32 {
     // SAFETY: an aligned load from a live atomic, as the caller promises.
     unsafe { asm!(super::barriers::load_acquire!(), out(reg) value, in(reg_nonzero) place, options(nostack)) };
     value
-}
-
-/// A store that is weakly ordered. On this architecture every ordinary store is.
-///
-/// # Safety
-/// `place` must be the address of a live atomic.
-#[inline(always)]
-pub(crate) unsafe fn nontemporal_store(place: *mut usize, value: usize) {
-    // SAFETY: promised by the caller.
-    unsafe { AtomicUsize::from_ptr(place) }.store(value, Ordering::Relaxed);
 }
 
 /// One attempt of raw_spin_lock(): takes the lock if the word is 0, and returns whether it did.

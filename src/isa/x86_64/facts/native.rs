@@ -1,13 +1,13 @@
 //! What an x86-64 host does.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use raw_cpuid::Hypervisor;
 
 pub(crate) use super::barriers::{
     drain_nontemporal, smp_acquire__after_ctrl_dep, smp_mb, smp_mb__after_spinlock, smp_rmb, smp_wmb,
 };
 use crate::arch::lock::Lock;
+// load_acquire compiles to mov, try_lock to lock cmpxchg.
+pub(crate) use crate::arch::portable::{load_acquire, try_lock};
 use crate::arch::{Arch, Atomics};
 
 /// The architecture of this host.
@@ -79,16 +79,6 @@ pub(crate) fn make_visible(_code: &[u8]) {}
 #[inline]
 pub(crate) fn forget_prefetched() {}
 
-/// The access of smp_load_acquire(): mov.
-///
-/// # Safety
-/// `place` must be the address of a live atomic.
-#[inline(always)]
-pub(crate) unsafe fn load_acquire(place: *mut u32) -> u32 {
-    // SAFETY: promised by the caller.
-    unsafe { AtomicU32::from_ptr(place) }.load(Ordering::Acquire)
-}
-
 /// A non-temporal store.
 ///
 /// # Safety
@@ -98,14 +88,4 @@ pub(crate) unsafe fn nontemporal_store(place: *mut usize, value: usize) {
     // SAFETY: an aligned 8-byte store to a live atomic. Other threads may read it at the same time. They see the old
     // value or the new one, because movnti of 8 aligned bytes is a single access (Intel SDM 8.1.1, AMD APM 7.3.2).
     unsafe { std::arch::asm!("movnti [{0}], {1}", in(reg) place, in(reg) value, options(nostack)) };
-}
-
-/// One attempt of raw_spin_lock(): takes the lock if the word is 0, and returns whether it did.
-///
-/// # Safety
-/// `word` must be the address of a live atomic.
-#[inline(always)]
-pub(crate) unsafe fn try_lock(word: *mut u32, holder: u32) -> bool {
-    // SAFETY: promised by the caller. It compiles to lock cmpxchg.
-    unsafe { AtomicU32::from_ptr(word) }.compare_exchange(0, holder, Ordering::Acquire, Ordering::Relaxed).is_ok()
 }
