@@ -151,7 +151,7 @@ fn plans(args: &ProtocolArgs, arch: Arch, cpus: &[usize]) -> Result<Vec<Plan>> {
             })?]
         }
         None if args.variant == Variant::V8 => LAYOUTS.to_vec(),
-        None => LAYOUTS.into_iter().filter(|name| *name == format!("kernel-{arch}")).collect(),
+        None => vec![arch.facts().task_struct.layout],
     };
     let profiles = if args.profile.is_empty() { Profile::ALL.to_vec() } else { args.profile.clone() };
     if let Some(mutant) = args.mutant

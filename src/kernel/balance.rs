@@ -36,16 +36,16 @@ impl<T: TaskLayout> Kernel<T> {
     /// pick_next_pushable_task(): a queued task that neither runs nor is the donor, may run on `to`, and is
     /// not blocked on a mutex.
     fn pick_next_pushable_task(&self, cpu: Cpu, to: Cpu) -> Option<TaskId> {
-        let candidates: Vec<TaskId> = self.rqs[cpu].with(cpu, |inner| {
+        self.rqs[cpu].with(cpu, |inner| {
             let stays = [inner.curr, inner.donor];
-            inner.queue.iter().copied().filter(|task| !stays.contains(task)).collect()
-        });
-        candidates.into_iter().find(|task| {
-            self.tasks[*task].other.cpus_mask >> to & 1 == 1
-                && self.tasks[*task].other.on_cpu.load(Ordering::Relaxed) == 0
-                && self.tasks[*task].fields.on_rq().load(Ordering::Relaxed) == TASK_ON_RQ_QUEUED
-                && !self.sched_delayed(*task)
-                && !self.task_is_blocked(*task)
+            inner.queue.iter().copied().find(|task| {
+                !stays.contains(task)
+                    && self.tasks[*task].other.cpus_mask >> to & 1 == 1
+                    && self.tasks[*task].other.on_cpu.load(Ordering::Relaxed) == 0
+                    && self.tasks[*task].fields.on_rq().load(Ordering::Relaxed) == TASK_ON_RQ_QUEUED
+                    && !self.sched_delayed(*task)
+                    && !self.task_is_blocked(*task)
+            })
         })
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering as ProbeOrdering;
 
+use crossbeam_utils::CachePadded;
+
 use super::barrier::{smp_mb__after_spinlock, smp_wmb};
 use super::harm::Harm;
 use super::heal::Healer;
@@ -24,17 +26,19 @@ pub enum SchedMode {
     Preempt,
 }
 
-/// A runqueue.
+/// A runqueue. The padded fields align it to a cache line, so two runqueues share none.
 #[derive(Debug)]
 pub struct Rq {
     /// ->__lock: protects the rest of the runqueue.
     pub lock: RawSpinlock,
     /// ->nr_running: number of queued tasks. May be read without the lock. It is only a hint.
     pub nr_running: Hint,
-    /// TIF_NEED_RESCHED of the current task.
-    pub need_resched: Flag,
+    /// TIF_NEED_RESCHED of the current task. Padded: its CPU reads it after each step, while wakers write the
+    /// lock.
+    pub need_resched: CachePadded<Flag>,
     /// The tasks whose wakeup this CPU must finish. The kernel's list needs no lock; here a lock protects it.
-    pub(super) wake_list: WakeList,
+    /// Padded: wakers fill it without the runqueue's lock.
+    pub(super) wake_list: CachePadded<WakeList>,
     inner: Guarded<RqInner>,
 }
 
@@ -76,8 +80,8 @@ impl Rq {
         Rq {
             lock: RawSpinlock::new(),
             nr_running: Hint::new(0),
-            need_resched: Flag::new(false),
-            wake_list,
+            need_resched: Flag::new(false).into(),
+            wake_list: wake_list.into(),
             inner: Guarded::new(inner),
         }
     }

@@ -174,6 +174,8 @@ pub struct Task<T> {
     pub other: crossbeam_utils::CachePadded<Other>,
     /// What the measurement records; not part of the protocol.
     pub probe: crossbeam_utils::CachePadded<Probe>,
+    /// More of it. Padded: the draft's wakers read it without a lock, and each switch writes `probe`.
+    pub episodes: crossbeam_utils::CachePadded<Episodes>,
 }
 
 /// Fields of task_struct that do not take part in the race.
@@ -202,10 +204,6 @@ pub struct Other {
 /// What the measurement records about a task. These are std atomics even under loom.
 #[derive(Debug, Default)]
 pub struct Probe {
-    /// The number of blocking episodes begun; counted before blocked_on is stored.
-    pub began: ProbeU32,
-    /// The value of `began` when blocked_on was last cleared; stored before blocked_on is cleared.
-    pub cleared: ProbeU32,
     /// The time in ticks at which a wakeup missed blocked_on, until blocked_on is cleared or set again; 0
     /// otherwise.
     pub raced_at: ProbeU64,
@@ -217,6 +215,15 @@ pub struct Probe {
     pub switches: ProbeU64,
     /// The CPU that runs the task, plus one; 0 if none does.
     pub running: ProbeU32,
+}
+
+/// What the measurement records about a task's blocking episodes. These are std atomics even under loom.
+#[derive(Debug, Default)]
+pub struct Episodes {
+    /// The number of episodes begun; counted before blocked_on is stored.
+    pub began: ProbeU32,
+    /// The value of `began` when blocked_on was last cleared; stored before blocked_on is cleared.
+    pub cleared: ProbeU32,
 }
 
 impl<T: TaskLayout> Task<T> {
@@ -233,7 +240,7 @@ impl<T: TaskLayout> Task<T> {
             sigpending: AtomicBool::new(false),
             wounded: AtomicBool::new(false),
         };
-        Task { fields: T::default(), other: other.into(), probe: Probe::default().into() }
+        Task { fields: T::default(), other: other.into(), probe: Default::default(), episodes: Default::default() }
     }
 }
 
@@ -279,7 +286,7 @@ impl<T: TaskLayout> Kernel<T> {
 
     /// __set_task_blocked_on(), then the store of __state. These are the two stores of the race.
     pub fn __set_task_blocked_on_and_state(&self, cpu: Cpu, current: TaskId, mutex: MutexId, state: u32) {
-        let began = self.tasks[current].probe.began.load(ProbeOrdering::Relaxed) as u16;
+        let began = self.tasks[current].episodes.began.load(ProbeOrdering::Relaxed) as u16;
         let word = u32::from(began.wrapping_add(1)) << 16 | state;
         self.store_blocked_on(cpu, current, mutex);
         match self.config.store {
@@ -324,7 +331,7 @@ impl<T: TaskLayout> Kernel<T> {
             _ => self.harm(cpu, current, Harm::C1),
         }
         self.healed(cpu, current, Healer::Task);
-        task.probe.began.fetch_add(1, ProbeOrdering::Release);
+        task.episodes.began.fetch_add(1, ProbeOrdering::Release);
         match self.config.store {
             BlockedOnStore::Plain => task.fields.blocked_on().store(mutex_address(mutex), Ordering::Relaxed),
             BlockedOnStore::Nontemporal => nontemporal_store(task.fields.blocked_on(), mutex_address(mutex)),
@@ -359,8 +366,8 @@ impl<T: TaskLayout> Kernel<T> {
             self.harm(cpu, p, Harm::C4);
         }
         self.healed(cpu, p, healer);
-        let probe = &task.probe;
-        probe.cleared.store(probe.began.load(ProbeOrdering::Relaxed), ProbeOrdering::Release);
+        let episodes = &task.episodes;
+        episodes.cleared.store(episodes.began.load(ProbeOrdering::Relaxed), ProbeOrdering::Release);
         task.fields.blocked_on().store(NULL, Ordering::Relaxed);
         self.trace.note(cpu, p, What::ClearBlockedOn);
     }

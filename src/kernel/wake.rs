@@ -46,7 +46,8 @@ pub struct Wake {
 struct Episode {
     /// The episode of the state that matched, modulo 2^16; 0 for none.
     of_state: u16,
-    /// The number of episodes that had begun before the waker read the state.
+    /// The number of episodes that had begun before the waker read the state. Only the draft asks for it; 0
+    /// otherwise.
     began: u32,
 }
 
@@ -91,7 +92,10 @@ impl<T: TaskLayout> Kernel<T> {
         if current == Some(p) {
             return self.wake_current(cpu, p, mask);
         }
-        let began = task.probe.began.load(ProbeOrdering::Relaxed);
+        let began = match self.config.profile {
+            Profile::Draft => task.episodes.began.load(ProbeOrdering::Relaxed),
+            Profile::V71 | Profile::V72 => 0,
+        };
         task.fields.pi_lock().lock(cpu);
         smp_mb__after_spinlock();
         let word = task.fields.state().load(Ordering::Relaxed);
@@ -270,22 +274,22 @@ impl<T: TaskLayout> Kernel<T> {
     }
 
     /// Reads blocked_on without blocked_lock, as the draft does. Returns whether it is set. The first look of
-    /// a wakeup notes in `wake` a NULL and whether that is the race; at a second look the wakeup has cleared
-    /// blocked_on itself.
+    /// a wakeup notes what it saw in the trace, and in `wake` a NULL and whether that is the race; at a second
+    /// look the wakeup has cleared blocked_on itself.
     fn sees_blocked_on(&self, cpu: Cpu, p: TaskId, episode: Episode, wake: &mut Wake) -> bool {
         let set = self.blocked_on(p) != NULL;
-        self.trace.note(cpu, p, What::SeesBlockedOn(set));
         if std::mem::replace(&mut wake.looked, true) {
             return set;
         }
+        self.trace.note(cpu, p, What::SeesBlockedOn(set));
         wake.null = !set;
         if !set && episode.of_state != 0 {
             // The state that matched was stored after the blocked_on of the same episode. If nobody has
             // cleared that blocked_on, the waker has missed its store.
             smp_rmb();
-            let probe = &self.tasks[p].probe;
-            let cleared = probe.cleared.load(ProbeOrdering::Acquire) as u16;
-            let passed = probe.began.load(ProbeOrdering::Relaxed).wrapping_sub(episode.began);
+            let episodes = &self.tasks[p].episodes;
+            let cleared = episodes.cleared.load(ProbeOrdering::Acquire) as u16;
+            let passed = episodes.began.load(ProbeOrdering::Relaxed).wrapping_sub(episode.began);
             // Episodes count modulo 2^16. A waker that the host took off its CPU for thousands of episodes
             // cannot tell any more, so it reports no race.
             wake.race = passed < 1 << 14 && (episode.of_state.wrapping_sub(cleared) as i16) > 0;

@@ -30,9 +30,9 @@ impl Random {
         self.0.usize(..bound.max(1))
     }
 
-    /// True with a probability of `chance` per cent.
+    /// True with a probability of `chance` per cent. A chance of 0 draws no number.
     pub fn percent(&mut self, chance: u32) -> bool {
-        self.0.u32(..100) < chance
+        chance > 0 && self.0.u32(..100) < chance
     }
 }
 
@@ -65,14 +65,10 @@ fn count(counter: &AtomicU64) {
 }
 
 impl Wakes {
-    /// Counts a wakeup before the call of try_to_wake_up(). Each must be followed by one call of
-    /// [`Wakes::end`].
-    pub fn begin(&self) {
+    /// Counts a wakeup: that it is issued before the call, and afterwards how it ended.
+    pub fn counted(&self, wakeup: impl FnOnce() -> Wake) {
         count(&self.issued);
-    }
-
-    /// Counts how the wakeup ended.
-    pub fn end(&self, wake: Wake) {
+        let wake = wakeup();
         match wake.end {
             WakeEnd::NoMatch => count(&self.no_match),
             WakeEnd::Current | WakeEnd::Runnable => count(&self.runnable),
@@ -142,14 +138,6 @@ pub(super) struct Site<'w, T: TaskLayout> {
     /// The counts of the CPU.
     pub wakes: &'w Wakes,
 }
-
-impl<T: TaskLayout> Clone for Site<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T: TaskLayout> Copy for Site<'_, T> {}
 
 /// The state of a task between its steps.
 #[derive(Debug)]
@@ -271,8 +259,7 @@ impl Context {
             kernel.harm(cpu, me, Harm::M);
         }
         if let Some(wake) = kernel.mutex_unlock(cpu, me, mutex) {
-            wakes.begin();
-            wakes.end(wake);
+            wakes.counted(|| wake);
         }
         if let Some(outer) = self.outer.take() {
             self.phase = Phase::Unlocking(outer);
@@ -297,22 +284,18 @@ pub fn interrupt<T: TaskLayout>(
     let idle = kernel.rqs.len();
     let victim = idle + random.below(kernel.tasks.len() - idle);
     if random.percent(habits.signals) {
-        wakes.begin();
-        wakes.end(kernel.send_signal(cpu, current, victim));
+        wakes.counted(|| kernel.send_signal(cpu, current, victim));
     } else if random.percent(habits.wounds) {
-        wakes.begin();
-        wakes.end(kernel.ww_wound(cpu, current, victim));
+        wakes.counted(|| kernel.ww_wound(cpu, current, victim));
     } else if random.percent(habits.deaths) {
         if let Some(wake) = kernel.ww_die(cpu, current, random.below(habits.mutexes), victim) {
-            wakes.begin();
-            wakes.end(wake);
+            wakes.counted(|| wake);
         }
     } else if random.percent(habits.ticks) {
         kernel.rqs[cpu].resched_curr();
     } else if random.percent(habits.pushes) {
         kernel.push_rt_task(cpu, (cpu + 1) % kernel.rqs.len());
     } else {
-        wakes.begin();
-        wakes.end(kernel.try_to_wake_up(cpu, current, victim, TASK_NORMAL));
+        wakes.counted(|| kernel.try_to_wake_up(cpu, current, victim, TASK_NORMAL));
     }
 }

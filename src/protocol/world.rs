@@ -179,8 +179,7 @@ impl Processor {
         if habits.naps > 0 && self.random.below(4) == 0 {
             let expired = world.timers[self.cpu].expire();
             if let Some(task) = expired {
-                wakes.begin();
-                wakes.end(kernel.try_to_wake_up(self.cpu, current, task, TASK_NORMAL));
+                wakes.counted(|| kernel.try_to_wake_up(self.cpu, current, task, TASK_NORMAL));
             }
         }
     }

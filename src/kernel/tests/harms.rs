@@ -7,9 +7,7 @@ use super::heal::Healer;
 use super::*;
 
 fn without(profile: Profile, mutant: Mutant) -> Bench {
-    let bench = Bench::with(Config { mutant: Some(mutant), ..Config::new(profile) });
-    assert_eq!(bench.__schedule(CPU0, SM_NONE), P);
-    bench
+    Bench::running_with(Config { mutant: Some(mutant), ..Config::new(profile) })
 }
 
 fn set(bench: &Bench, value: usize) {
@@ -169,8 +167,7 @@ fn a_running_task_deactivated() {
 /// P is preempted between its stores and schedule(), so its work is not flushed. Then the owner sleeps, and
 /// CPU 0 picks P.
 fn preempted(profile: Profile, mutant: Option<Mutant>) -> Bench {
-    let bench = Bench::with(Config { mutant, ..Config::new(profile) });
-    assert_eq!(bench.__schedule(CPU0, SM_NONE), P);
+    let bench = Bench::running_with(Config { mutant, ..Config::new(profile) });
     assert_eq!(bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut LockStage::Start), Locked::Schedule);
     assert_eq!(bench.__schedule(CPU0, SM_PREEMPT), Q);
     bench.set_current_state(CPU1, OWNER, TASK_UNINTERRUPTIBLE);

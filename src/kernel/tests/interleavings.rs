@@ -27,8 +27,7 @@ fn donor(profile: Profile) -> Bench {
 }
 
 fn donor_with(config: Config) -> Bench {
-    let bench = Bench::with(config);
-    assert_eq!(bench.__schedule(CPU0, SM_NONE), P);
+    let bench = Bench::running_with(config);
     assert_eq!(bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut LockStage::Start), Locked::Schedule);
     assert_eq!(bench.schedule(CPU0, P), Q);
     bench
@@ -299,8 +298,7 @@ fn a_delayed_dequeue_is_undone_by_a_wakeup_or_completed_by_the_next_pick() {
     for profile in Profile::ALL {
         let config = Config { features: Features { delay_dequeue: 1, ..Features::default() }, ..Config::new(profile) };
         let asleep = || {
-            let bench = Bench::with(config);
-            assert_eq!(bench.__schedule(CPU0, SM_NONE), P);
+            let bench = Bench::running_with(config);
             bench.set_current_state(CPU0, P, TASK_UNINTERRUPTIBLE);
             assert_eq!(bench.schedule(CPU0, P), Q);
             assert!(bench.sched_delayed(P) && on_rq(&bench, P) == TASK_ON_RQ_QUEUED);
@@ -357,8 +355,7 @@ fn a_donor_whose_dequeue_is_delayed_runs_where_it_must_not_in_v7_1() {
 fn a_wakeup_for_another_cpu_is_completed_there() {
     for profile in Profile::ALL {
         let features = Features { wake_list: true, ..Features::default() };
-        let bench = Bench::with(Config { features, ..Config::new(profile) });
-        assert_eq!(bench.__schedule(CPU0, SM_NONE), P);
+        let bench = Bench::running_with(Config { features, ..Config::new(profile) });
         bench.set_current_state(CPU0, P, TASK_UNINTERRUPTIBLE);
         bench.schedule(CPU0, P);
         // The waker does not wait for a CPU that has not finished switching away from P.
@@ -442,10 +439,9 @@ fn a_waiter_that_must_die_gives_up_and_another_task_does_not() {
 
 /// A chain: P waits for M, whose owner on CPU 0 is Q. Q waits for N, whose owner is OWNER on CPU 1.
 fn chain(config: Config) -> Bench {
-    let bench = Bench::with(config);
+    let bench = Bench::running_with(config);
     bench.mutexes[M].owner.store((Q + 1) << 3, Ordering::Relaxed);
     bench.mutexes[N].owner.store((OWNER + 1) << 3, Ordering::Relaxed);
-    assert_eq!(bench.__schedule(CPU0, SM_NONE), P);
     assert_eq!(bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut LockStage::Start), Locked::Schedule);
     assert_eq!(bench.schedule(CPU0, P), Q);
     let mut stage = LockStage::Start;
@@ -579,8 +575,7 @@ fn an_unlocker_that_comes_between_the_stores_and_the_second_try_leaves_the_lock_
 
 #[test]
 fn a_spinner_stops_when_the_owner_is_off_its_cpu() {
-    let bench = Bench::with(Config { spins: 5, ..Config::new(Profile::V72) });
-    bench.__schedule(CPU0, SM_NONE);
+    let bench = Bench::running_with(Config { spins: 5, ..Config::new(Profile::V72) });
     let looks = |bench: &Bench| {
         let lock = |bench: &Bench| bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut LockStage::Start);
         bench.steps(lock).1.iter().filter(|step| *step == "R owner.on_cpu").count()
@@ -588,8 +583,7 @@ fn a_spinner_stops_when_the_owner_is_off_its_cpu() {
     bench.tasks[OWNER].other.on_cpu.store(0, Ordering::Relaxed);
     assert_eq!(looks(&bench), 1);
     // A mutex that is freed during the spin is taken without sleeping.
-    let bench = Bench::with(Config { spins: 5, ..Config::new(Profile::V72) });
-    bench.__schedule(CPU0, SM_NONE);
+    let bench = Bench::running_with(Config { spins: 5, ..Config::new(Profile::V72) });
     let frees = |bench: &Bench| bench.mutexes[M].owner.store(0, Ordering::Relaxed);
     let lock = |bench: &Bench| bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut LockStage::Start);
     assert_eq!(bench.between("R owner.on_cpu", 3, frees, lock), Locked::Acquired);
@@ -667,7 +661,7 @@ fn a_store_that_was_not_seen_is_a_race_and_one_that_was_cleared_is_none() {
     let bench = donor(Profile::Draft);
     set_blocked_on(&bench, P, NULL);
     let sleeps = |bench: &Bench| {
-        bench.tasks[P].probe.began.fetch_add(1 << 14, std::sync::atomic::Ordering::Relaxed);
+        bench.tasks[P].episodes.began.fetch_add(1 << 14, std::sync::atomic::Ordering::Relaxed);
     };
     let wake = bench.between("R p.blocked_on", 1, sleeps, |bench| bench.try_to_wake_up(WAKER, None, P, TASK_NORMAL));
     assert!(wake.null && !wake.race, "{wake:?}");

@@ -85,7 +85,7 @@ impl Bench {
         for cpu in [CPU0, CPU1] {
             names.insert(address(&kernel.rqs[cpu].lock), format!("rq{cpu}.lock"));
             names.insert(address(&kernel.rqs[cpu].nr_running), format!("rq{cpu}.nr_running"));
-            names.insert(address(&kernel.rqs[cpu].need_resched), format!("rq{cpu}.need_resched"));
+            names.insert(address(&*kernel.rqs[cpu].need_resched), format!("rq{cpu}.need_resched"));
         }
         for task in [P, OWNER, Q] {
             kernel.wake_up_new_task(WAKER, task);
@@ -97,7 +97,11 @@ impl Bench {
 
     /// As `new`, and P runs on CPU 0, with Q queued after it.
     fn running(profile: Profile) -> Bench {
-        let bench = Bench::new(profile);
+        Bench::running_with(Config::new(profile))
+    }
+
+    fn running_with(config: Config) -> Bench {
+        let bench = Bench::with(config);
         assert_eq!(bench.__schedule(CPU0, SM_NONE), P);
         bench
     }

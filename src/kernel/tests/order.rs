@@ -312,8 +312,7 @@ fn v7_2_hands_the_mutex_to_the_task_that_boosts() {
 #[test]
 fn need_resched_ends_a_spin_with_the_state_running() {
     for profile in Profile::ALL {
-        let bench = Bench::with(Config { spins: 5, ..Config::new(profile) });
-        bench.__schedule(CPU0, SM_NONE);
+        let bench = Bench::running_with(Config { spins: 5, ..Config::new(profile) });
         bench.rqs[CPU0].resched_curr();
         let mut stage = LockStage::Start;
         let (locked, steps) = bench.steps(|bench| bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut stage));
@@ -444,8 +443,7 @@ fn schedule_looks_at_the_state_behind_a_barrier() {
 #[test]
 fn in_the_gap_of_the_spin_blocked_on_is_clear_and_v7_2_alone_sets_the_state_again() {
     for profile in Profile::ALL {
-        let bench = Bench::with(Config { spins: 1, ..Config::new(profile) });
-        bench.__schedule(CPU0, SM_NONE);
+        let bench = Bench::running_with(Config { spins: 1, ..Config::new(profile) });
         assert_eq!(bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut LockStage::Start), Locked::Schedule);
         let (_, steps) = bench.steps(|bench| bench.lock(P, CPU0, TASK_UNINTERRUPTIBLE, &mut LockStage::Scheduled));
         let again = if profile == Profile::V72 { "; MB p.__state = 0x2" } else { "" };
