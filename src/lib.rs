@@ -33,6 +33,7 @@ pub mod publish;
 pub mod record;
 pub mod shown;
 pub mod stats;
+pub mod tables;
 pub mod terminal;
 pub mod tune;
 pub mod units;

@@ -90,7 +90,7 @@ pub struct Tuned {
     pub when: String,
 }
 
-/// TuningProfile of a host.
+/// Tuning profile of a host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TuningProfile {
     /// Always [`SCHEMA`].

@@ -2,13 +2,16 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use assert_cmd::assert::OutputAssertExt;
 use predicates::prelude::*;
 use predicates::str::contains;
 use wakerace::catalogue;
-use wakerace::record::{Finding, Record};
+use wakerace::machine::Class;
+use wakerace::publish::{Entry, compare, page};
+use wakerace::record::{AnyRecord, FinalValue, Finding, PlacementRecord, Record, ScenarioResult};
 
 use common::wakerace;
 
@@ -102,6 +105,72 @@ fn a_real_log_of_litmus7_becomes_a_valid_record_that_says_so() {
     assert!(fs::read_to_string(page).unwrap().contains("measured by litmus7 7.58 and imported"));
 }
 
+/// The states of a test: the values, how often they were seen, and whether they satisfy the condition.
+type States = Vec<(BTreeMap<String, FinalValue>, u64, bool)>;
+
+/// The states of each test of a record, by name.
+fn counts(record: &Record) -> BTreeMap<&str, States> {
+    let states = |one: &ScenarioResult| {
+        let mut states: States =
+            one.outcomes.iter().map(|state| (state.values.clone(), state.count, state.satisfies)).collect();
+        states.sort();
+        states
+    };
+    record.results.iter().map(|one| (&*one.scenario, states(one))).collect()
+}
+
+#[test]
+fn imported_tests_that_the_catalogue_lacks_stay_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    // SB+mfences and 2+2W have no hash. The log and the page have each of them once.
+    let record = imported(&[LOG]);
+    assert_eq!(record.results.iter().filter(|one| one.source_sha256.is_empty()).count(), 2);
+    let path = write("r.json", &serde_json::to_vec(&record).unwrap());
+    let exported = wakerace().args(["export", "--log", &path]).output().unwrap();
+    let again = imported(&[&write("again.log", &exported.stdout), "--arch", "x86_64", "--tool", "litmus7"]);
+    assert_eq!(again.results.len(), 3);
+    assert_eq!(counts(&again), counts(&record));
+    let drawn = page(&[Entry { name: "r.json".to_owned(), record: AnyRecord::Run(Box::new(record.clone())) }]).unwrap();
+    assert!(drawn.contains("2+2W") && !drawn.contains("2 placements"), "{drawn}");
+    // Each is compared with itself, although all ran on the same thread numbers.
+    let text = fs::read_to_string(LOG).unwrap();
+    let raced = text
+        .replace("17    :>[x]=2; [y]=2;", "17    *>[x]=2; [y]=2;")
+        .replace("Positive: 100000, Negative: 0\nCondition forall", "Positive: 99983, Negative: 17\nCondition forall");
+    let raced = imported(&[&write("raced.log", raced.as_bytes())]);
+    assert_eq!(raced.results[2].races, 17);
+    let comparisons = compare(&[record, raced]);
+    let found: Vec<_> = comparisons.iter().map(|one| (&*one.scenario, one.ratio.map(|ratio| ratio.value))).collect();
+    assert_eq!(found, [("SB", Some(1.0)), ("SB+mfences", None), ("2+2W", Some(f64::INFINITY))]);
+}
+
+#[test]
+fn an_imported_test_is_compared_with_every_placement() {
+    let theirs = imported(&[LOG]);
+    assert_eq!(theirs.results[0].placement.cpus, [0, 1]);
+    // None of ours ran on the CPUs whose numbers are those of the threads.
+    let mut ours = common::small::run();
+    let sb = ours.results[0].clone();
+    ours.results = [(vec![2, 3], Class::Core), (vec![4, 6], Class::Llc), (vec![5, 7], Class::Llc)]
+        .into_iter()
+        .map(|(cpus, class)| ScenarioResult { placement: PlacementRecord { cpus, class }, ..sb.clone() })
+        .collect();
+    let found = |records: &[Record]| -> Vec<(String, String)> {
+        compare(records).into_iter().map(|one| (one.scenario, one.class)).collect()
+    };
+    let wanted = ["core", "llc", "llc"].map(|class| ("SB".to_owned(), class.to_owned()));
+    assert_eq!(found(&[ours.clone(), theirs.clone()]), wanted);
+    assert_eq!(found(&[theirs, ours.clone()]), wanted);
+    // Two records of wakerace are compared on the same CPUs.
+    let moved = Record { results: ours.results[1..].to_vec(), ..ours.clone() };
+    assert_eq!(found(&[ours, moved]), wanted[1..]);
+}
+
 #[test]
 fn kernel_space_counts_stand_beside_ours_and_are_never_added_to_them() {
     let folder = tempfile::tempdir().unwrap();
@@ -133,15 +202,6 @@ fn kernel_space_counts_stand_beside_ours_and_are_never_added_to_them() {
     let exported = wakerace().args(["export", "--log"]).arg(&ours).output().unwrap();
     let again = imported(&[&write("o.log", &String::from_utf8(exported.stdout).unwrap()), "--arch", "x86_64"]);
     let ours: Record = serde_json::from_str(&fs::read_to_string(&ours).unwrap()).unwrap();
-    let counts = |record: &Record| {
-        let states = |one: &wakerace::record::ScenarioResult| {
-            let mut states: Vec<_> =
-                one.outcomes.iter().map(|state| (state.values.clone(), state.count, state.satisfies)).collect();
-            states.sort();
-            states
-        };
-        record.results.iter().map(states).collect::<Vec<_>>()
-    };
     assert_eq!(counts(&again), counts(&ours));
     assert!(again.tool.is_foreign());
 }

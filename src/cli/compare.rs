@@ -43,9 +43,7 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
             )));
         }
         let host = &record.host;
-        let tool = &record.tool;
-        let by =
-            if tool.is_foreign() { format!(", measured by {} {}", tool.name, tool.version) } else { String::new() };
+        let by = record.tool.measured_by().map_or(String::new(), |by| format!(", {by}"));
         names.push(format!("{name} ({} {}, {}{by})", host.architecture, host.cpu_model, host.kernel));
         records.push(*record);
     }

@@ -1,14 +1,13 @@
 //! `wakerace list`: prints the scenarios and their expected verdicts.
 
 use clap::Args;
-use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::arch::Arch;
 use crate::arch::lock::Lock;
 use crate::catalogue::{self, Scenario};
 use crate::error::Result;
 use crate::litmus::ast::Header;
-use crate::{shown, terminal};
+use crate::{shown, tables, terminal};
 
 /// Arguments of `list`.
 #[derive(Debug, Args)]
@@ -21,8 +20,7 @@ pub struct ListArgs {
 /// Prints the scenarios with their verdicts and returns the exit status.
 pub fn list(args: &ListArgs) -> Result<u8> {
     let scenarios = if args.scenarios.is_empty() { catalogue::all()? } else { catalogue::resolve(&args.scenarios)? };
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    let mut table = tables::plain();
     let arches = Arch::ALL.map(|arch| arch.name().to_owned());
     let mut headings = vec!["group".to_owned(), "scenario".to_owned(), "CPUs".to_owned(), "LKMM".to_owned()];
     headings.extend(arches);
@@ -31,8 +29,7 @@ pub fn list(args: &ListArgs) -> Result<u8> {
     for scenario in &scenarios {
         table.add_row(row(scenario));
     }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    terminal::out(&format!("{}\n", lines.join("\n")))?;
+    terminal::out(&format!("{}\n", tables::text(&table)))?;
     Ok(crate::error::EXIT_OK)
 }
 

@@ -1,12 +1,11 @@
 //! Compares records: the ratio of rates of each test, and whether the rates differ by more than chance.
 
-use comfy_table::{ContentArrangement, Table, presets};
-
 use super::markdown::{row, sentences};
 use super::numbers::rate_with_interval;
+use crate::machine::Class;
 use crate::record::{Record, ScenarioResult};
-use crate::shown;
 use crate::stats::interval_of;
+use crate::{shown, tables};
 
 /// One test in the first record and in another record.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,16 +118,26 @@ pub fn ratio(first: Rate, other: Rate) -> Option<Ratio> {
     })
 }
 
-/// The result of another record to compare with: the same source on the same placement class. If a record has
-/// several of these, the CPUs must be the same too.
-fn counterpart<'a>(result: &ScenarioResult, first: &Record, other: &'a Record) -> Option<&'a ScenarioResult> {
-    // The log of another program does not say where its threads ran.
-    let foreign = [first, other].iter().any(|record| record.tool.is_foreign());
-    let alike = |known: &&ScenarioResult| {
-        known.source_sha256 == result.source_sha256 && (foreign || known.placement.class == result.placement.class)
-    };
+/// The results of another record to compare with: the same test on the same placement class. If a record has
+/// several of these, the CPUs must be the same too. The log of another program does not say where its threads
+/// ran, so these are compared on every placement.
+fn counterparts<'a>(result: &ScenarioResult, first: &Record, other: &'a Record) -> Vec<&'a ScenarioResult> {
+    let same_test = |known: &&ScenarioResult| known.test_key() == result.test_key();
+    if [first, other].iter().any(|record| record.tool.is_foreign()) {
+        return other.results.iter().filter(same_test).collect();
+    }
+    let alike = |known: &&ScenarioResult| same_test(known) && known.placement.class == result.placement.class;
     let several = [first, other].iter().any(|record| record.results.iter().filter(alike).count() > 1);
-    other.results.iter().filter(alike).find(|known| !several || known.placement.cpus == result.placement.cpus)
+    let mut all = other.results.iter().filter(alike);
+    all.find(|known| !several || known.placement.cpus == result.placement.cpus).into_iter().collect()
+}
+
+/// The placement class of a pair of results: the one that is known.
+fn class(result: &ScenarioResult, theirs: &ScenarioResult) -> Class {
+    match result.placement.class {
+        Class::Unknown => theirs.placement.class,
+        known => known,
+    }
 }
 
 /// Compares every test of the first record with the same test of each other record, by source and placement
@@ -138,15 +147,14 @@ pub fn compare(records: &[Record]) -> Vec<Comparison> {
     let mut out = Vec::new();
     for result in &first.results {
         for (number, other) in others.iter().enumerate() {
-            let Some(theirs) = counterpart(result, first, other) else { continue };
-            out.push(Comparison {
+            out.extend(counterparts(result, first, other).into_iter().map(|theirs| Comparison {
                 scenario: result.scenario.clone(),
-                class: result.placement.class.to_string(),
+                class: class(result, theirs).to_string(),
                 other: number + 1,
                 rates: [result, theirs].map(|result| rate_with_interval(result.rate, result.interval)),
                 ratio: ratio(Rate::of(result), Rate::of(theirs)),
                 same_code: result.code_sha256 == theirs.code_sha256,
-            });
+            }));
         }
     }
     out
@@ -177,14 +185,12 @@ fn cells(comparison: &Comparison, several: bool) -> [String; 6] {
 
 /// The table for a terminal, with the legend of A, B, ...
 pub fn comparison_table(names: &[String], comparisons: &[Comparison]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    let mut table = tables::plain();
     table.set_header(HEADINGS);
     for comparison in comparisons {
         table.add_row(cells(comparison, names.len() > 2).map(|cell| shown::line(&cell).into_owned()));
     }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    format!("{}\n{}\n{}", legend(names), lines.join("\n"), footnote(comparisons))
+    format!("{}\n{}\n{}", legend(names), tables::text(&table), footnote(comparisons))
 }
 
 /// The table in Markdown, with the legend of A, B, ...

@@ -2,15 +2,13 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{ContentArrangement, Table, presets};
-
 use super::markdown::{escape, row, sentences};
 use super::numbers::{count, rate_with_interval};
 use crate::error::Result;
 use crate::kernel::Mutant;
 use crate::machine::in_order;
 use crate::record::{HarmRecord, Judgement, ProtocolRecord, ProtocolResult};
-use crate::shown;
+use crate::{shown, tables};
 
 pub(super) const HEADINGS: [&str; 10] =
     ["profile", "variant", "store", "layout", "rounds", "wakes", "matches", "races", "rate [95 %]", "result"];
@@ -88,14 +86,12 @@ fn name(result: &ProtocolResult) -> String {
 
 /// Writes the table for a terminal.
 pub fn table(record: &ProtocolRecord) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    let mut table = tables::plain();
     table.set_header(HEADINGS);
     for result in &record.results {
         table.add_row(cells(result).map(|cell| shown::line(&cell).into_owned()));
     }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    lines.join("\n")
+    tables::text(&table)
 }
 
 /// Writes what each result means, in sentences.

@@ -70,12 +70,12 @@ fn together(record: &Record, alike: impl Fn(&ScenarioResult, &ScenarioResult) ->
 
 /// A sum for each test.
 pub(super) fn by_test(record: &Record) -> Vec<Sum<'_>> {
-    together(record, |a, b| a.source_sha256 == b.source_sha256)
+    together(record, |a, b| a.test_key() == b.test_key())
 }
 
 /// A sum for each test on each placement class.
 pub(super) fn by_class(record: &Record) -> Vec<Sum<'_>> {
-    together(record, |a, b| a.source_sha256 == b.source_sha256 && a.placement.class == b.placement.class)
+    together(record, |a, b| a.test_key() == b.test_key() && a.placement.class == b.placement.class)
 }
 
 /// The results in reading order: controls last, otherwise in the order they were run.

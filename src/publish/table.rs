@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::CellAlignment;
 
 use super::numbers::{count, rate, rate_with_interval};
 use super::sums::{Sum, by_class};
@@ -11,7 +11,7 @@ use super::warnings;
 use super::zeros::{doubt, place, rests_on, with_rates};
 use crate::machine::in_order;
 use crate::record::{Finding, Record, ScenarioResult};
-use crate::shown;
+use crate::{shown, tables};
 
 /// The column headings of [`table`] and of the Markdown table.
 pub(super) fn headings(record: &Record) -> Vec<String> {
@@ -78,12 +78,7 @@ pub(super) fn title(record: &Record) -> String {
     let host = &record.host;
     let under = host.virtualised.as_ref().map_or(String::new(), |name| format!(", virtualised ({name})"));
     let emulated = if host.emulated { "EMULATED, says nothing about weak outcomes: " } else { "" };
-    let tool = &record.tool;
-    let foreign = if tool.is_foreign() {
-        format!("measured by {} {}, imported: ", tool.name, tool.version)
-    } else {
-        String::new()
-    };
+    let foreign = record.tool.measured_by().map_or(String::new(), |by| format!("{by}, imported: "));
     format!(
         "{foreign}{emulated}{} {}, {} CPUs{under}, {}",
         host.architecture,
@@ -95,8 +90,7 @@ pub(super) fn title(record: &Record) -> String {
 
 /// The table as text, title first.
 pub fn table(record: &Record) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    let mut table = tables::plain();
     table.set_header(headings(record));
     for line in lines(record) {
         table.add_row(line.iter().map(|cell| shown::line(cell).into_owned()));
@@ -106,8 +100,7 @@ pub fn table(record: &Record) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let body: Vec<String> = table.to_string().lines().map(|line| line.trim_end().to_owned()).collect();
-    format!("{}\n\n{}\n", shown::line(&title(record)), body.join("\n"))
+    format!("{}\n\n{}\n", shown::line(&title(record)), tables::text(&table))
 }
 
 /// How rare the unseen races of a placement are at least, relative to a control. Uses the weakest of the

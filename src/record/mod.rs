@@ -170,6 +170,11 @@ impl Tool {
         self.name != env!("CARGO_PKG_NAME")
     }
 
+    /// Who measured, if it was another program: `measured by litmus7 7.58`.
+    pub fn measured_by(&self) -> Option<String> {
+        self.is_foreign().then(|| format!("measured by {} {}", self.name, self.version))
+    }
+
     /// This program.
     pub fn this() -> Tool {
         Tool {
@@ -361,6 +366,12 @@ impl SkewRecord {
 }
 
 impl ScenarioResult {
+    /// What identifies the test: the hash of its source. An imported test that is not in the catalogue has no
+    /// hash; its name identifies it within a record.
+    pub fn test_key(&self) -> (&str, &str) {
+        (&self.source_sha256, if self.source_sha256.is_empty() { &self.scenario } else { "" })
+    }
+
     /// The skew with the highest rate. `None` with a single skew or without races.
     pub fn best_skew(&self) -> Option<&SkewRecord> {
         let best = self.skews.iter().max_by(|a, b| a.rate().total_cmp(&b.rate()));

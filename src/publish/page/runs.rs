@@ -104,11 +104,10 @@ impl<'a> Run<'a> {
             started: minute(self.entry.record.started()),
             elapsed: format!("{elapsed:.0} s"),
             command: shell(command),
-            tool: if tool.is_foreign() {
-                format!("measured by {} {} and imported", tool.name, tool.version)
-            } else {
-                format!("{} {} ({})", tool.name, tool.version, tool.commit)
-            },
+            tool: tool.measured_by().map_or_else(
+                || format!("{} {} ({})", tool.name, tool.version, tool.commit),
+                |by| format!("{by} and imported"),
+            ),
             interrupted,
             facts: facts(host),
             parts: parts.iter().map(|part| (minute(&part.started), name(&part.host))).collect(),

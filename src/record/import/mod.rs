@@ -112,7 +112,7 @@ fn tool(logs: &[(String, String)], parsed: &[Log], about: &About) -> Result<Tool
 fn architecture(parsed: &[Log], about: &About) -> Result<Arch> {
     let language = parsed.iter().find_map(|log| log.language.as_deref());
     let model = language.and_then(|language| isa::model_of_assembly(&format!("{language} test\n")));
-    let said = Arch::ALL.into_iter().find(|arch| model == Some(Model::of(*arch)));
+    let said = model.and_then(Model::arch);
     let names = Arch::ALL.map(Arch::name).join(", ");
     about.arch.or(said).ok_or_else(|| {
         Error::Usage(format!("the logs do not say which architecture the tests ran on; add --arch ARCH ({names})"))
@@ -164,13 +164,12 @@ fn result(test: &Test, arch: Arch) -> ScenarioResult {
         count: *count,
         satisfies: *satisfies,
     };
-    let sha256 = known.as_ref().map(|known| known.sha256.clone()).unwrap_or_default();
     let mut result = ScenarioResult {
         scenario: test.name.clone(),
         group: known.as_ref().map_or("imported".to_owned(), |known| known.group.clone()),
         question: String::new(),
-        is_control: catalogue::is_control(&test.name, &sha256, arch),
-        source_sha256: sha256,
+        is_control: known.as_ref().is_some_and(|known| known.is_control(arch)),
+        source_sha256: known.as_ref().map(|known| known.sha256.clone()).unwrap_or_default(),
         code_sha256: String::new(),
         source: String::new(),
         listing: String::new(),

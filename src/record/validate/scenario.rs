@@ -32,10 +32,8 @@ const CLOCKS_DIFFER: f64 = 0.01;
 pub(super) fn results(record: &Record, problems: &mut Problems) {
     let results = &record.results;
     let foreign = record.tool.is_foreign();
-    let keys: Vec<_> = results
-        .iter()
-        .map(|result| (name_if(foreign, result), &result.source_sha256, &result.code_sha256, &result.placement.cpus))
-        .collect();
+    let keys: Vec<_> =
+        results.iter().map(|result| (result.test_key(), &result.code_sha256, &result.placement.cpus)).collect();
     problems.distinct("results", "test on the same CPUs by the same code", &keys);
     let single = record.parts.is_empty();
     problems.each("results", results, |problems, result| {
@@ -426,11 +424,6 @@ fn counts(result: &ScenarioResult, problems: &mut Problems) {
 /// The sum; `None` if it exceeds 2^64.
 fn sum(mut counts: impl Iterator<Item = u64>) -> Option<u64> {
     counts.try_fold(0, u64::checked_add)
-}
-
-/// The test's name in an imported record, whose tests may have no hash.
-fn name_if(foreign: bool, result: &ScenarioResult) -> &str {
-    if foreign { &result.scenario } else { "" }
 }
 
 /// Checks the hashes of the source and the code. An imported record has no code, and no source of a test that
