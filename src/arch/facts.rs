@@ -30,6 +30,8 @@ pub(crate) struct Facts {
     pub cpus: Cpus,
     /// Whether CPUID names the hypervisor. Elsewhere /sys, the device tree or the firmware does.
     pub has_cpuid: bool,
+    /// Whether QEMU's code generator runs the instructions of a machine that QEMU made, or else the CPU itself (KVM).
+    pub translated_by_qemu: fn(&QemuMachine) -> bool,
     /// Makes the disassembler.
     pub disassembler: fn() -> CsResult<Capstone>,
     /// The barriers that src/kernel executes.
@@ -101,6 +103,17 @@ pub(crate) struct CpuNumbers {
     pub register: &'static str,
     /// The name for a value of the register.
     pub name_of_register: fn(u64) -> String,
+}
+
+/// What a machine that QEMU made says about itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QemuMachine<'a> {
+    /// /proc/cpuinfo.
+    pub cpuinfo: &'a str,
+    /// The counter's frequency as the hardware states it, in Hz.
+    pub counter_hz: Option<f64>,
+    /// Whether the device tree has a node /hypervisor.
+    pub hypervisor_node: bool,
 }
 
 /// A barrier that src/kernel executes.

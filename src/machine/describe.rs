@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::cpu_names;
 use super::cpuinfo::cpuinfo;
 use super::cpulist::format_cpu_list;
+use super::hypervisor::{Below, OwnCpu};
 use super::topology::Topology;
 use super::tree::Tree;
 use super::{Calibration, Clock, ClockCheck, cpulist};
@@ -82,17 +83,16 @@ pub struct Host {
 /// What cannot be read from the tree, only from the running host.
 #[derive(Debug, Clone, Default)]
 struct Own {
-    /// The architecture.
-    arch: Option<Arch>,
-    /// The hypervisor that CPUID names.
-    hypervisor: Option<String>,
+    /// The architecture, the hypervisor that CPUID names, and the counter's frequency.
+    cpu: OwnCpu,
     /// The data cache's writeback granule in bytes; 0 if it is unknown.
     granule: usize,
 }
 
 /// Describes the host.
 pub fn describe(topology: &Topology, allowed: &[usize], calibration: Calibration) -> Host {
-    let own = Own { arch: Arch::host(), hypervisor: native::hypervisor(), granule: native::writeback_granule() };
+    let cpu = OwnCpu { arch: Arch::host(), hypervisor: native::hypervisor(), counter_hz: native::stated_hz() };
+    let own = Own { cpu, granule: native::writeback_granule() };
     describe_tree(&Tree::host(), own, topology, allowed, calibration)
 }
 
@@ -112,12 +112,12 @@ fn describe_tree(tree: &Tree, own: Own, topology: &Topology, allowed: &[usize], 
     let online: Vec<usize> = topology.cpus.iter().map(|cpu| cpu.id).collect();
     let ids = Arch::ALL.into_iter().flat_map(|arch| arch.facts().cpus.id_keys);
     let core_types = cpu_names::core_types(tree, &online, &info);
-    let (virtualised, emulated) = hypervisor(tree, own.arch, own.hypervisor, &info);
+    let below = Below::of(tree, &own.cpu, &info);
     // Under an emulator the kernel's clocksources are those of the machine that runs the emulator. They say
     // nothing about the emulated counter, so the measurement decides, as under a hypervisor.
-    let clock_check = ClockCheck::new(tree, calibration, virtualised.is_some() || emulated);
+    let clock_check = ClockCheck::new(tree, calibration, below.hypervisor.is_some() || below.emulated);
     Host {
-        architecture: own.arch.map_or(std::env::consts::ARCH, Arch::name).to_owned(),
+        architecture: own.cpu.arch.map_or(std::env::consts::ARCH, Arch::name).to_owned(),
         cpu_model: cpu_names::model(&info, &core_types),
         core_types: core_types.iter().map(|(name, cpus)| (name.clone(), format_cpu_list(cpus))).collect(),
         cpu_ids: ids.filter_map(|key| Some(((*key).to_owned(), cpuinfo(&info, key)?))).collect(),
@@ -132,8 +132,8 @@ fn describe_tree(tree: &Tree, own: Own, topology: &Topology, allowed: &[usize], 
         kernel: kernel(tree),
         governor: tree.read(&format!("sys/devices/system/cpu/cpu{first}/cpufreq/scaling_governor")),
         transparent_hugepages: tree.read("sys/kernel/mm/transparent_hugepage/enabled").map(|text| chosen(&text)),
-        virtualised,
-        emulated,
+        virtualised: below.hypervisor,
+        emulated: below.emulated,
         clock: Clock::NAME.to_owned(),
         clock_measured: calibration.clock,
         clock_check: Some(clock_check),
@@ -179,58 +179,6 @@ fn read_caches(tree: &Tree, cpu: usize) -> Vec<Cache> {
 fn false_sharing_bytes(caches: &[Cache], granule: usize) -> usize {
     let reported = caches.iter().map(|cache| cache.line_bytes).chain([granule]);
     reported.filter(|line| line.is_power_of_two() && *line <= 2048).max().unwrap_or(128).max(128)
-}
-
-/// The name of the hypervisor, and whether an emulator runs the instructions.
-fn hypervisor(tree: &Tree, arch: Option<Arch>, by_cpuid: Option<String>, info: &str) -> (Option<String>, bool) {
-    let machine = arch.map_or(std::env::consts::ARCH, |arch| arch.facts().kernel_name);
-    // If the kernel's architecture is not the one of this program, a user-mode emulator runs it. Kernels before
-    // 6.1 do not have this file; at best their version line shows the architecture.
-    let foreign_kernel = tree.read("proc/sys/kernel/arch").is_some_and(|kernel| kernel != machine);
-    if arch.is_none_or(|arch| arch.facts().has_cpuid) {
-        // QEMU's code generator (TCG) answers TCGTCGTCGTCG at leaf 0x40000000 (target/i386/cpu.c).
-        let emulated = by_cpuid.as_deref() == Some("QEMU") || foreign_kernel;
-        return (by_cpuid, emulated);
-    }
-    // Signs of an emulator: the cpuinfo of an x86 kernel under a program for another architecture, or a CPU
-    // made by QEMU's code generator (its "max" models state implementer 0x00 on arm64).
-    let emulated = foreign_kernel
-        || info.contains("vendor_id")
-        || info.contains("QEMU")
-        || cpuinfo(info, "CPU implementer").as_deref() == Some("0x00");
-    let name = tree
-        .read("sys/hypervisor/type")
-        .or_else(|| tree.read("proc/device-tree/hypervisor/compatible"))
-        .or_else(|| firmware_hypervisor(tree));
-    (name, emulated)
-}
-
-/// The hypervisor according to the firmware's DMI tables. arm64 servers have these tables, and neither a device tree
-/// nor CPUID. The names are those that systemd-detect-virt uses (virt.c in systemd).
-fn firmware_hypervisor(tree: &Tree) -> Option<String> {
-    /// The beginning of a DMI field, and the hypervisor that it means.
-    const KNOWN: [(&str, &str); 11] = [
-        ("KVM", "KVM"),
-        ("OpenStack", "KVM"),
-        ("KubeVirt", "KVM"),
-        ("Amazon EC2", "Amazon EC2"),
-        ("Google Compute Engine", "Google Compute Engine"),
-        ("QEMU", "QEMU"),
-        ("VMware", "VMware"),
-        ("Xen", "Xen"),
-        ("Hyper-V", "Hyper-V"),
-        ("Parallels", "Parallels"),
-        ("Apple Virtualization", "Apple"),
-    ];
-    let field = |name: &str| tree.read(&format!("sys/class/dmi/id/{name}"));
-    // Amazon's bare-metal machines carry the name too.
-    if field("product_name").is_some_and(|product| product.ends_with(".metal")) {
-        return None;
-    }
-    let fields = ["product_name", "sys_vendor", "board_vendor", "bios_vendor", "product_version"];
-    fields.into_iter().filter_map(field).find_map(|text| {
-        KNOWN.into_iter().find(|(begins, _)| text.starts_with(begins)).map(|(_, name)| name.to_owned())
-    })
 }
 
 #[cfg(test)]

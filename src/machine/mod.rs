@@ -10,6 +10,7 @@ mod cpuinfo;
 mod cpulist;
 mod describe;
 mod duet;
+mod hypervisor;
 mod latency;
 mod pairs;
 mod pin;

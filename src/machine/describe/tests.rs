@@ -17,7 +17,7 @@ fn described(made_up: &MadeUp, own: Own, allowed: &[usize]) -> Host {
 }
 
 fn on(arch: Arch) -> Own {
-    Own { arch: Some(arch), hypervisor: None, granule: 0 }
+    Own { cpu: OwnCpu { arch: Some(arch), ..OwnCpu::default() }, granule: 0 }
 }
 
 /// Describes the online CPUs, with `threads` threads per core and `cores` cores per socket.
@@ -149,48 +149,6 @@ fn variables_are_as_far_apart_as_the_widest_line() {
     assert_eq!(lines(&[64], 512), 512);
     // A value that cannot be a line size is ignored.
     assert_eq!(lines(&[96, 4096], 0), 128);
-}
-
-#[test]
-fn hypervisors_are_known_by_what_they_leave_behind() {
-    let found = |made_up: &MadeUp, arch, cpuid: Option<&str>, info: &str| {
-        hypervisor(&made_up.tree(), Some(arch), cpuid.map(str::to_owned), info)
-    };
-    let bare = MadeUp::new();
-    assert_eq!(found(&bare, Arch::X86_64, None, "vendor_id : GenuineIntel"), (None, false));
-    assert_eq!(found(&bare, Arch::X86_64, Some("KVM"), ""), (Some("KVM".to_owned()), false));
-    assert_eq!(found(&bare, Arch::X86_64, Some("QEMU"), ""), (Some("QEMU".to_owned()), true));
-    assert_eq!(found(&bare, Arch::Aarch64, None, "CPU implementer\t: 0x41"), (None, false));
-    assert_eq!(found(&bare, Arch::Aarch64, None, "CPU implementer\t: 0x00"), (None, true));
-    assert_eq!(found(&bare, Arch::Riscv64gc, None, "vendor_id : GenuineIntel"), (None, true));
-    let xen = MadeUp::new();
-    xen.write("sys/hypervisor/type", "xen");
-    assert_eq!(found(&xen, Arch::Aarch64, None, "").0.as_deref(), Some("xen"));
-    let tree = MadeUp::new();
-    tree.write("proc/device-tree/hypervisor/compatible", "linux,kvm\0");
-    assert_eq!(found(&tree, Arch::Powerpc64le, None, "").0.as_deref(), Some("linux,kvm"));
-    // Graviton has the same vendor with and without a hypervisor.
-    let amazon = MadeUp::new();
-    amazon.write("sys/class/dmi/id/sys_vendor", "Amazon EC2").write("sys/class/dmi/id/product_name", "c7g.large");
-    assert_eq!(found(&amazon, Arch::Aarch64, None, "").0.as_deref(), Some("Amazon EC2"));
-    amazon.write("sys/class/dmi/id/product_name", "c7g.metal");
-    assert_eq!(found(&amazon, Arch::Aarch64, None, ""), (None, false));
-    let qemu = MadeUp::new();
-    qemu.write("sys/class/dmi/id/product_name", "KVM Virtual Machine");
-    assert_eq!(found(&qemu, Arch::Aarch64, None, "").0.as_deref(), Some("KVM"));
-    // The kernel's architecture is not the one of the program.
-    for (arch, kernel, emulated) in [
-        (Arch::Aarch64, "x86_64", true),
-        (Arch::Aarch64, "aarch64", false),
-        (Arch::Powerpc64le, "ppc64le", false),
-        (Arch::Riscv64gc, "riscv64", false),
-        (Arch::X86_64, "x86_64", false),
-        (Arch::X86_64, "aarch64", true),
-    ] {
-        let made_up = MadeUp::new();
-        made_up.write("proc/sys/kernel/arch", kernel);
-        assert_eq!(found(&made_up, arch, None, "").1, emulated, "{arch} on {kernel}");
-    }
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub(super) const FACTS: Facts = Facts {
         numbers: Some(cpus::NUMBERS),
     },
     has_cpuid: false,
+    translated_by_qemu: |machine| machine.counter_hz == Some(QEMU_COUNTER_HZ),
     disassembler: || Capstone::new().arm64().mode(arch::arm64::ArchMode::Arm).build(),
     barriers: barriers::BARRIERS,
     load_acquire: Some(barriers::ldar!()),
@@ -37,3 +38,8 @@ pub(super) const FACTS: Facts = Facts {
 /// Generic Timer"). A hypervisor may give each virtual CPU its own offset (CNTVOFF_EL2); Linux gives all virtual CPUs of a
 /// guest the same one.
 const CNTVCT: Counter = Counter { name: "CNTVCT_EL0", clocksource: "arch_sys_counter", forbidden: None };
+
+/// The frequency that QEMU's code generator gives the counter of every CPU model up to Armv8.5, in Hz (GTIMER_BACKCOMPAT_HZ
+/// in target/arm/internals.h). Under KVM the register holds the host's frequency. Newer models have 1 GHz, as hardware from
+/// Armv8.6 on, and cannot be told apart by it.
+const QEMU_COUNTER_HZ: f64 = 62_500_000.0;

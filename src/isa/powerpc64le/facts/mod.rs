@@ -21,6 +21,9 @@ pub(super) const FACTS: Facts = Facts {
     // /proc/cpuinfo says "POWER9, altivec supported".
     cpus: Cpus { name_keys: &["cpu"], id_keys: &["cpu", "revision", "platform", "machine"], numbers: None },
     has_cpuid: false,
+    // QEMU adds the node /hypervisor to a pseries machine only under KVM (spapr_build_fdt() in hw/ppc/spapr.c). It makes
+    // powernv machines only with its code generator.
+    translated_by_qemu: |machine| !machine.hypervisor_node,
     disassembler: || Capstone::new().ppc().mode(arch::ppc::ArchMode::Mode64).endian(capstone::Endian::Little).build(),
     barriers: barriers::BARRIERS,
     load_acquire: Some(barriers::load_acquire!()),

@@ -24,6 +24,11 @@ pub(super) const FACTS: Facts = Facts {
         numbers: None,
     },
     has_cpuid: false,
+    // QEMU's own CPU models have vendor 0; KVM shows the vendor of the host's CPUs (mvendorid, RISC-V privileged
+    // architecture, section "Machine Vendor ID Register").
+    translated_by_qemu: |machine| {
+        machine.cpuinfo.lines().any(|line| line.starts_with("mvendorid") && line.ends_with(": 0x0"))
+    },
     disassembler: || {
         // The emitters write no compressed instruction, but the compiler does in src/kernel.
         let compressed = [arch::riscv::ArchExtraMode::RiscVC].into_iter();

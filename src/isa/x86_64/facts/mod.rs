@@ -29,6 +29,8 @@ pub(super) const FACTS: Facts = Facts {
         numbers: None,
     },
     has_cpuid: true,
+    // CPUID says it.
+    translated_by_qemu: |_| false,
     disassembler: || Capstone::new().x86().mode(arch::x86::ArchMode::Mode64).build(),
     barriers: barriers::BARRIERS,
     load_acquire: None,
