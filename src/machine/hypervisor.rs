@@ -53,7 +53,7 @@ fn qemu_machine<'a>(tree: &Tree, own: &OwnCpu, info: &'a str) -> QemuMachine<'a>
     QemuMachine { cpuinfo: info, counter_hz: own.counter_hz, hypervisor_node }
 }
 
-/// The hypervisor's name by the signs that systemd-detect-virt uses too (src/basic/virt.c of systemd).
+/// The hypervisor's name by the signs that systemd-detect-virt uses too (virt.c in systemd).
 fn name(tree: &Tree) -> Option<String> {
     tree.read("sys/hypervisor/type")
         .or_else(|| tree.read("proc/device-tree/hypervisor/compatible"))
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(found(&partition, own(Arch::Powerpc64le), ""), named("PowerVM", false));
     }
 
-    /// The machines of scripts/test-machines, and the same machines under KVM.
+    /// Each machine as QEMU translates it, and under KVM.
     #[test]
     fn a_machine_that_qemu_translates_is_told_from_one_under_kvm() {
         let arm = |hz| OwnCpu { counter_hz: Some(hz), ..own(Arch::Aarch64) };
