@@ -14,9 +14,18 @@ const BYTES: usize = 16;
 /// If the system provides no random numbers.
 pub(super) fn new() -> Result<String> {
     let mut bytes = [0; BYTES];
-    let failed = |error| Error::Host(format!("the system provides no random numbers for the record's id: {error}"));
-    getrandom::fill(&mut bytes).map_err(failed)?;
+    fill_random(&mut bytes)
+        .map_err(|error| Error::Host(format!("the system provides no random numbers for the record's id: {error}")))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Fills at most 256 bytes with random bits. It asks the kernel and opens no file: in a static binary, crates that find
+/// getrandom(2) by its name at run time do not find it, and a minimal system has no /dev/urandom.
+fn fill_random(bytes: &mut [u8]) -> std::io::Result<()> {
+    // SAFETY: getrandom(2) writes at most as many bytes as the slice has, from its first byte on.
+    let filled = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    // The kernel fills up to 256 bytes in whole, or fails.
+    if usize::try_from(filled) == Ok(bytes.len()) { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
 /// The id of a record that is made of texts: a hash of them, so that no sum counts a text twice.
