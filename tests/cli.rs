@@ -533,7 +533,14 @@ fn limits_are_kept() {
     // instances, fewer if an instance takes long.
     let races = run(&["--stop-after-races", "150"]).races;
     assert!((150..250).contains(&races), "{races}");
+    let known = run(&["--stop-when", "rate known to 5 %"]);
+    assert_eq!(known.stopped_by.as_deref(), Some("rate known to 5 %"));
+    let (fixed, sequence) = (known.interval.unwrap(), known.sequence.unwrap());
+    assert!(sequence.low < fixed.low && sequence.high - sequence.low <= 0.1 * known.rate.unwrap());
+    let decided = run(&["--stop-when", "bound below 0.9"]);
+    assert!(decided.stopped_by.is_some() && decided.sequence.unwrap().low > 0.9, "{decided:?}");
     assert_eq!(run(&["-n", "12345"]).iterations, 12_345);
+    assert_eq!(run(&["-n", "12345"]).stopped_by, None);
     assert_eq!(run(&["-n", "1"]).iterations, 1);
     let begun = Instant::now();
     // The run reads the limit from the counter, whose calibration may be wrong by 0.1 % (more than that only
@@ -627,6 +634,7 @@ fn bad_arguments_give_exit_2_and_one_clear_message() {
         (vec!["run", "-d", "0s"], "'0s' is too short; a duration is at least 1ms"),
         (vec!["run", "-d", "1e8"], "'--duration <TIME>': '1e8' is too long; a duration is at most 365d"),
         (vec!["run", "-n", "4e18"], "'--iterations <COUNT>': '4e18' is too large; a count is at most 1e18"),
+        (vec!["run", "--stop-when", "bound below 2"], "'--stop-when <GOAL>': 'bound below 2' is not a goal; expected "),
         (vec!["run", "--stop-after-races", "4e18"], "'--stop-after-races <COUNT>': '4e18' is too large"),
         (vec!["run", "--period", "2000ms"], "not a period"),
         (vec!["run", "--period", "2e9"], "at most 1e9 nanoseconds"),

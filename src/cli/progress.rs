@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn the_nearest_limit_says_how_much_is_done() {
-        let limits = Limits { duration: Some(Duration::from_secs(10)), iterations: Some(1000), races: Some(50) };
+        let limits =
+            Limits { duration: Some(Duration::from_secs(10)), iterations: Some(1000), races: Some(50), goal: None };
         let of = |seconds, iterations, races| share(Duration::from_secs(seconds), iterations, races, limits);
         assert_eq!([of(5, 0, 0), of(1, 300, 0), of(1, 300, 20), of(99, 0, 0)], [0.5, 0.3, 0.4, 1.0]);
         assert_eq!(share(Duration::from_secs(5), 9, 9, Limits::default()), 0.0);

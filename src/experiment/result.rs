@@ -7,7 +7,7 @@ use crate::arch::lock::Lock;
 use crate::catalogue;
 use crate::codegen::{self, Pace};
 use crate::error::Result;
-use crate::harness::{self, LastWriterTally, Measurement, OutcomeCounts, RunPlan, SkewTally, Stop};
+use crate::harness::{self, LastWriterTally, Limits, Measurement, OutcomeCounts, RunPlan, SkewTally, Stop};
 use crate::machine::Clock;
 use crate::program::{Const, Program};
 use crate::record::{
@@ -74,6 +74,8 @@ pub(super) fn result(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &
         rate_per_match: None,
         interval_per_match: None,
         effective_iterations: None,
+        stopped_by: stopped_by(&experiment.common.limits, measurement.stop, races),
+        sequence: None,
         reproducibility: None,
         drift: if races > 0 { drift(&measurement.history) } else { None },
         sensitivity: None,
@@ -106,6 +108,17 @@ pub(super) fn result(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &
     };
     compute(&mut result);
     Ok(result)
+}
+
+/// What a run found that ended it, in words. `None` if time or iterations ended it.
+fn stopped_by(limits: &Limits, stop: Stop, races: u64) -> Option<String> {
+    if stop != Stop::Found {
+        return None;
+    }
+    let reached = limits.races.filter(|limit| races >= *limit);
+    reached
+        .map(|limit| format!("{limit} race{}", if limit == 1 { "" } else { "s" }))
+        .or(limits.goal.map(|goal| goal.to_string()))
 }
 
 fn pace(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &Measurement) -> PaceRecord {

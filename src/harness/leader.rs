@@ -8,7 +8,7 @@ use super::convert::{size, whole};
 use super::history::History;
 use super::measurement::Stop;
 use super::period::{AT_FIRST, LONGEST_PERIOD, PeriodControl, SHORTEST_PERIOD};
-use super::plan::{Adapt, Prefetch, RunPlan, delay};
+use super::plan::{Adapt, LOOK_AGAIN, Prefetch, RunPlan, delay};
 use super::rendezvous::{Batch, Rendezvous};
 use crate::codegen::Pace;
 use crate::machine::Clock;
@@ -70,6 +70,8 @@ pub(super) struct Leader<'a> {
     away: Option<Instant>,
     pub lasts: Duration,
     begun: Option<(Instant, u64)>,
+    /// The number of iterations from which on the goal is looked at again.
+    look_at: f64,
     totals: RunTotals,
 }
 
@@ -101,12 +103,18 @@ pub(super) struct RunTotals {
     /// Time from the first batch to the last.
     pub elapsed: Duration,
     pub interrupted: bool,
+    /// Whether the run ended because of what it found: its goal or its number of races.
+    pub found: bool,
 }
 
 impl RunTotals {
     /// Why the run ended.
     pub fn stop(&self) -> Stop {
-        if self.interrupted { Stop::Interrupted } else { Stop::Limit }
+        match (self.interrupted, self.found) {
+            (true, _) => Stop::Interrupted,
+            (_, true) => Stop::Found,
+            _ => Stop::Limit,
+        }
     }
 }
 
@@ -141,6 +149,7 @@ impl<'a> Leader<'a> {
             away: None,
             lasts: LASTS,
             begun: None,
+            look_at: 0.0,
             totals: RunTotals::default(),
         }
     }
@@ -162,7 +171,7 @@ impl<'a> Leader<'a> {
         let due = last.map_or(0, |batch| self.due(batch));
         let discarded = last.and_then(|batch| self.account(batch, rendezvous, sums));
         loop {
-            if self.over(now.saturating_sub(begun), sums.1) {
+            if self.over(now.saturating_sub(begun)) {
                 self.totals.elapsed = since.elapsed();
                 return None;
             }
@@ -200,8 +209,8 @@ impl<'a> Leader<'a> {
         self.last
     }
 
-    /// Whether the run is over, after the given number of ticks and races.
-    fn over(&mut self, ticks: u64, races: u64) -> bool {
+    /// Whether the run is over, after the given number of ticks.
+    fn over(&mut self, ticks: u64) -> bool {
         let limits = self.plan.limits;
         let seconds = ticks as f64 / self.clock.frequency_hz;
         self.totals.interrupted = self.interrupt.load(Ordering::Relaxed);
@@ -209,7 +218,7 @@ impl<'a> Leader<'a> {
             || self.totals.stranded
             || self.left() == 0
             || limits.duration.is_some_and(|limit| seconds >= limit.as_secs_f64())
-            || limits.races.is_some_and(|limit| races >= limit)
+            || self.totals.found
     }
 
     /// Number of instances still to run.
@@ -256,6 +265,13 @@ impl<'a> Leader<'a> {
             totals.history.push(more, passed);
         }
         (self.iterations_before, self.races_before) = (iterations, races);
+        totals.found = self.plan.limits.races.is_some_and(|limit| races >= limit);
+        if let Some(goal) = self.plan.limits.goal
+            && iterations as f64 >= self.look_at
+        {
+            self.look_at = LOOK_AGAIN * iterations as f64;
+            totals.found |= goal.is_reached(races, iterations, totals.history.blocks());
+        }
         // A disturbed batch does not show what the machine can keep.
         if !flaws.disturbed {
             let slack = rendezvous.reports().map(|report| report.slack).min().map_or(0.0, f64::from);
@@ -324,6 +340,7 @@ impl<'a> Leader<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::goal::Goal;
     use super::super::plan::Limits;
     use super::super::rendezvous::Report;
     use super::*;
@@ -506,6 +523,14 @@ mod tests {
             assert_eq!(run(Limits { races: Some(limit), ..Limits::default() }, None).1, batches);
         }
         assert_eq!(run(Limits { races: Some(100), ..iterations(50) }, None).0, 50);
+        assert_eq!(run(Limits { races: Some(100), ..Limits::default() }, None).2, Stop::Found);
+        // Every instance races, so the rate is 1 and above any bound: decided with the sixth batch, at 0.9807.
+        let goal = |goal| run(Limits { goal: Some(goal), ..iterations(5000) }, None);
+        assert_eq!(goal(Goal::BoundBelow(0.98)).0, 600);
+        assert_eq!(goal(Goal::BoundBelow(0.98)).2, Stop::Found);
+        assert_eq!(goal(Goal::RateKnown(0.01)).2, Stop::Found);
+        let (seen, _, stop, _) = goal(Goal::RateKnown(1e-6));
+        assert_eq!((seen, stop), (5000, Stop::Limit));
         let time = Duration::from_millis(20);
         let (.., stop, elapsed) = run(Limits { duration: Some(time), ..Limits::default() }, None);
         assert_eq!(stop, Stop::Limit);

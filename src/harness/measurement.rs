@@ -9,8 +9,10 @@ use crate::units::Nanos;
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// A limit was reached.
+    /// A limit of time or iterations was reached.
     Limit,
+    /// The number of races or the goal of [`Limits`](super::Limits) was reached: the run ended by what it found.
+    Found,
     /// The caller's interrupt flag was set.
     Interrupted,
 }

@@ -77,6 +77,7 @@ mod convert;
 mod disturbance;
 mod focus;
 mod gaps;
+mod goal;
 mod history;
 mod initial;
 mod last_writers;
@@ -91,6 +92,7 @@ mod tally;
 mod worker;
 
 pub use calibrate::{choose_group, choose_pace};
+pub use goal::Goal;
 pub use history::Block;
 pub use measurement::{Measurement, Stop};
 pub use plan::{Adapt, Job, Limits, Prefetch, RunPlan, default_batch};

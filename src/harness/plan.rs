@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::goal::Goal;
 use crate::codegen::{Pace, ThreadCode};
 use crate::layout::Layout;
 use crate::machine::Clock;
@@ -118,7 +119,13 @@ pub struct Limits {
     pub iterations: Option<u64>,
     /// Number of races. The batch that reaches it is completed.
     pub races: Option<u64>,
+    /// What must be found out. Looked at after batches, each time the iterations have grown by
+    /// [`LOOK_AGAIN`].
+    pub goal: Option<Goal>,
 }
+
+/// How much the iterations grow from one look at a goal to the next.
+pub(super) const LOOK_AGAIN: f64 = 1.01;
 
 /// Number of memory regions of a paced run. Each batch uses one of them, at random. The address of a region
 /// affects how fast its lines move, so a run must not depend on a single region. Measured with 1, 4 and 8

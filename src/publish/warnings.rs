@@ -42,6 +42,11 @@ fn words(warning: Warning, result: &ScenarioResult) -> Option<String> {
             count(result.filtered),
             count(result.iterations)
         ),
+        Warning::StoppedByFinding => {
+            let found = result.stopped_by.as_deref()?;
+            let range = rate_with_interval(result.rate, Some(result.sequence?));
+            format!("the run ended by what it found ({found}); the interval that allows for this is {range}")
+        }
     })
 }
 
@@ -85,7 +90,7 @@ mod tests {
     #[test]
     fn each_warning_has_its_words_and_no_other() {
         type Case = (Warning, fn(&mut ScenarioResult), &'static str);
-        let cases: [Case; 6] = [
+        let cases: [Case; 7] = [
             (
                 Warning::RateDrifted,
                 |r| r.drift = Some(Drift { statistic: 0.5, p: 1e-9 }),
@@ -127,6 +132,11 @@ mod tests {
                 "1,234 iterations were discarded, because a thread was moved off its CPU",
             ),
             (Warning::Filtered, |r| r.filtered = 77, "the test's filter excluded 77 instances, and passed "),
+            (
+                Warning::StoppedByFinding,
+                |r| r.stopped_by = Some("rate known to 10 %".to_owned()),
+                "the run ended by what it found (rate known to 10 %); the interval that allows for this is ",
+            ),
         ];
         assert_eq!((calm().warnings, sentence(&calm())), (vec![], None));
         assert_eq!(cases.each_ref().map(|case| case.0), Warning::ALL);
@@ -142,7 +152,11 @@ mod tests {
         }
         compute(&mut all);
         assert_eq!(all.warnings, Warning::ALL);
-        assert_eq!(sentence(&all).unwrap().matches("; ").count(), 5 + 2, "two warnings have a semicolon of their own");
+        assert_eq!(
+            sentence(&all).unwrap().matches("; ").count(),
+            6 + 3,
+            "three warnings have a semicolon of their own"
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub fn compute(result: &mut ScenarioResult) {
     result.iterations_per_s = per_second(iterations, elapsed_s);
     result.rate = share(races, iterations);
     result.interval = result.interval_of_rate();
+    result.sequence = result.stopped_by.as_ref().and_then(|_| result.sequence_of_rate());
     result.effective_iterations = result.effective();
     result.rate_per_match = matches.and_then(|matches| share(races, matches));
     result.interval_per_match = result.interval_of_rate_per_match();

@@ -334,6 +334,7 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         batch: a.batch,
         atomics: a.atomics,
         lock: a.lock.or(b.lock),
+        stopped_by: a.stopped_by.or(b.stopped_by),
         stress: a.stress,
         expected: a.expected,
         // The folder of the test, and the seed of the order of skews: those of the first part.
@@ -347,6 +348,7 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         interval_per_match: a.interval_per_match,
         effective_iterations: a.effective_iterations,
         reproducibility: a.reproducibility,
+        sequence: a.sequence,
         gaps: a.gaps,
         finding: a.finding,
         warnings: a.warnings,

@@ -267,6 +267,14 @@ pub struct ScenarioResult {
     /// blocks and repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_iterations: Option<f64>,
+    /// What the run found that ended it, as on the command line: `rate known to 10 %`, or a number of races such as
+    /// `100 races`. In a sum, that of the first part that has one. Absent if time or iterations ended the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_by: Option<String>,
+    /// If `stopped_by` is present: the 95 % confidence sequence of `rate`, which allows for that. `interval`
+    /// assumes that the length of the run did not depend on what it found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<Interval>,
     /// The probability that a run of the same length sees a race again: 1 - e^-races.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reproducibility: Option<f64>,

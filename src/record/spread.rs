@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ScenarioResult;
-use crate::stats::{Count, Interval, effect_between, effect_in_time, effect_per_match, interval_with, share};
+use crate::stats::{
+    Count, Interval, effect_between, effect_in_time, effect_per_match, interval_with, sequence_with, share,
+};
 
 /// The counts of a part of a result: of a block in time, or of a repeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -45,6 +47,11 @@ impl ScenarioResult {
     /// The 95 % interval of the rate.
     pub fn interval_of_rate(&self) -> Option<Interval> {
         interval_with(self.races, self.iterations, self.effect())
+    }
+
+    /// The 95 % confidence sequence of the rate.
+    pub(super) fn sequence_of_rate(&self) -> Option<Interval> {
+        sequence_with(self.races, self.iterations, self.effect())
     }
 
     /// The 95 % interval of the rate per match. Repeats have counts of matches. Blocks have only counts of

@@ -32,17 +32,20 @@ pub enum Warning {
     Moved,
     /// The test's filter excluded instances (`filtered`).
     Filtered,
+    /// The run ended by what it had found (`stopped_by`), so `sequence` stands in place of `interval`.
+    StoppedByFinding,
 }
 
 impl Warning {
     /// All warnings, in the order in which they are printed.
-    pub const ALL: [Warning; 6] = [
+    pub const ALL: [Warning; 7] = [
         Warning::RateDrifted,
         Warning::RateVaried,
         Warning::RateByLastWriters,
         Warning::Discarded,
         Warning::Moved,
         Warning::Filtered,
+        Warning::StoppedByFinding,
     ];
 
     /// Whether the warning applies to a result.
@@ -58,6 +61,7 @@ impl Warning {
             Warning::Discarded => result.discarded_share() > MUCH_DISCARDED,
             Warning::Moved => result.moved > 0,
             Warning::Filtered => result.filtered > 0,
+            Warning::StoppedByFinding => result.sequence.is_some(),
         }
     }
 }

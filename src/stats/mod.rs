@@ -1,9 +1,11 @@
 //! Rates and their confidence intervals. This module does not depend on where the numbers come from.
 
+mod sequence;
 mod spread;
 
 use statrs::function::gamma::{gamma_lr, ln_gamma};
 
+pub use sequence::sequence_with;
 pub use spread::{Count, effect_between, effect_in_time, effect_per_match, interval_with};
 
 /// The confidence level of every interval that wakerace prints.

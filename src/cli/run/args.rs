@@ -11,7 +11,7 @@ use crate::cli::units::{ClockTime, Pairs, Skews, parse_count, parse_duration, pa
 use crate::codegen::Atomics;
 use crate::error::{Error, Result};
 use crate::experiment::{LARGEST_BATCH, LARGEST_GROUP};
-use crate::harness::{Prefetch, StressKind};
+use crate::harness::{Goal, Prefetch, StressKind};
 use crate::layout::LayoutKind;
 use crate::machine::{self, Class};
 
@@ -56,6 +56,12 @@ pub struct RunArgs {
     /// Stop a scenario after COUNT races
     #[arg(long, value_name = "COUNT", value_parser = parse_count)]
     pub(super) stop_after_races: Option<u64>,
+
+    /// Stop a scenario when its rate is known: 'rate known to 10 %' (half the width of its interval is at most a tenth
+    /// of the rate; it ends by -d or the usual time at the latest), or 'bound below 1e-9' (the rate is lower or higher
+    /// than that for sure)
+    #[arg(long, value_name = "GOAL")]
+    pub(super) stop_when: Option<Goal>,
 
     /// Run everything COUNT times, in turns; the intervals then include the differences between the repeats
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MOST_REPEATS))]
@@ -214,7 +220,7 @@ mod tests {
     }
 
     /// Options that do not change how instances are run, so that a profile can be used with any of them.
-    const OTHER_OPTIONS: [&str; 20] = [
+    const OTHER_OPTIONS: [&str; 21] = [
         "scenarios",
         "cpus",
         "placement",
@@ -223,6 +229,7 @@ mod tests {
         "duration",
         "iterations",
         "stop_after_races",
+        "stop_when",
         "repeat",
         "profile",
         "nice",

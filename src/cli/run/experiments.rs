@@ -12,14 +12,14 @@ use crate::cli::settings;
 use crate::codegen::{Atomics, Target};
 use crate::error::{Error, Result};
 use crate::experiment::{Choice, Common, Experiment, PaceChoice};
-use crate::harness::Limits;
+use crate::harness::{Goal, Limits};
 use crate::layout::LayoutKind;
 use crate::machine::{Class, Host, Placement};
 use crate::profile::{self, Tuned, TuningProfile};
 use crate::units::Ticks;
 use crate::{terminal, verdict};
 
-/// The approximate measuring time of a run without -d, -n and --stop-after-races.
+/// The approximate measuring time of a run that no option limits.
 const DEFAULT_TOTAL: Duration = Duration::from_secs(28);
 /// The least time of a scenario on a placement in such a run.
 const DEFAULT_LEAST: Duration = Duration::from_millis(500);
@@ -63,9 +63,12 @@ pub(super) fn experiments<'a>(
     Ok(experiments)
 }
 
-/// When each experiment ends. Without limits on the command line, all of them take about [`DEFAULT_TOTAL`].
+/// When each experiment ends. Without limits on the command line, all of them take about [`DEFAULT_TOTAL`]. A bound is
+/// decided at some time, but the rate of a race that never happens is never known.
 fn limits(args: &RunArgs, planned: &[(&Scenario, Placement)]) -> Limits {
-    let open_ended = args.duration.is_none() && args.iterations.is_none() && args.stop_after_races.is_none();
+    let decided = matches!(args.stop_when, Some(Goal::BoundBelow(_)));
+    let open_ended =
+        args.duration.is_none() && args.iterations.is_none() && args.stop_after_races.is_none() && !decided;
     // With --pairs, pairs of one test that share no CPU run at the same time: at most half as many as there
     // are CPUs.
     let cpus: HashSet<usize> = planned.iter().flat_map(|(_, placement)| placement.cpus.iter().copied()).collect();
@@ -75,6 +78,7 @@ fn limits(args: &RunArgs, planned: &[(&Scenario, Placement)]) -> Limits {
         duration: args.duration.or(open_ended.then_some(share)),
         iterations: args.iterations,
         races: args.stop_after_races,
+        goal: args.stop_when,
     }
 }
 

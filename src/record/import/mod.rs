@@ -197,6 +197,8 @@ fn result(test: &Test, arch: Arch) -> ScenarioResult {
         rate_per_match: None,
         interval_per_match: None,
         effective_iterations: None,
+        stopped_by: None,
+        sequence: None,
         reproducibility: None,
         warnings: Vec::new(),
         drift: None,

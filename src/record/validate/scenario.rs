@@ -143,6 +143,8 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         rate_per_match: _,
         interval_per_match: _,
         effective_iterations: _,
+        stopped_by: _,
+        sequence: _,
         reproducibility: _,
         drift,
         sensitivity,
