@@ -16,12 +16,19 @@ fn machine(cpus: usize, core: usize, cluster: usize, llc: usize, package: usize)
         llc: block(id, llc),
         package: block(id, package),
         node: Some(id / package),
+        kind: 0,
     });
-    Topology { cpus: cpus.collect(), unread: Vec::new() }
+    Topology { cpus: cpus.collect(), ..Topology::default() }
 }
 
 fn main() {
+    // A machine with three kinds of core: the search is repeated for each combination.
+    let mut mixed = machine(1024, 1, 4, 64, 1024);
+    for cpu in &mut mixed.cpus {
+        cpu.kind = cpu.id / 4 % 3;
+    }
     let machines = [
+        ("1,024 CPUs of three kinds", mixed),
         ("2 sockets of 96 cores", machine(192, 1, 1, 96, 96)),
         ("2 sockets of 128 cores with 2 threads, caches of 8 cores", machine(512, 2, 2, 16, 256)),
         ("4 sockets, SMT8, 1,024 CPUs", machine(1024, 8, 8, 16, 256)),

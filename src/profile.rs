@@ -71,7 +71,7 @@ impl std::fmt::Display for Settings {
     }
 }
 
-/// Tuning result of one test on one placement class.
+/// Tuning result of one test on one placement class and one combination of kinds of core.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tuned {
     /// Name of the test.
@@ -80,6 +80,9 @@ pub struct Tuned {
     pub mutant: String,
     /// Class of the placement.
     pub class: Class,
+    /// The kind of core of each thread; empty if the host has one kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<String>,
     /// The best settings.
     pub settings: Settings,
     /// The control's races per second with these settings: the median of several runs.
@@ -157,14 +160,15 @@ impl TuningProfile {
         files::write_own(path, &(text + "\n"))
     }
 
-    /// Adds a result. It replaces an earlier result for the same test and class.
+    /// Adds a result. It replaces an earlier result for the same test, class and kinds of core.
     pub fn put(&mut self, tuned: Tuned) {
-        self.tuned.retain(|known| (&known.scenario, known.class) != (&tuned.scenario, tuned.class));
+        let place = |tuned: &Tuned| (tuned.scenario.clone(), tuned.class, tuned.kinds.clone());
+        self.tuned.retain(|known| place(known) != place(&tuned));
         self.tuned.push(tuned);
     }
 
-    /// The result for a test on a class, if there is one.
-    pub fn find(&self, scenario: &str, class: Class) -> Option<&Tuned> {
-        self.tuned.iter().find(|known| known.scenario == scenario && known.class == class)
+    /// The result for a test on a class and these kinds of core, if there is one.
+    pub fn find(&self, scenario: &str, class: Class, kinds: &[String]) -> Option<&Tuned> {
+        self.tuned.iter().find(|known| known.scenario == scenario && known.class == class && known.kinds == kinds)
     }
 }

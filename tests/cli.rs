@@ -712,6 +712,7 @@ fn a_profile_reads_back_as_it_was_written() {
         scenario: scenario.to_owned(),
         mutant: format!("{scenario}+nt"),
         class,
+        kinds: Vec::new(),
         settings: Settings {
             pace: "paced".to_owned(),
             layout: "packed".to_owned(),
@@ -730,11 +731,17 @@ fn a_profile_reads_back_as_it_was_written() {
     {
         profile.put(tuned(scenario, class, rate));
     }
+    // Settings for other kinds of core are other settings.
+    let kinds = ["P-core", "E-core"].map(str::to_owned);
+    let mixed = || Tuned { kinds: kinds.to_vec(), ..tuned("MP", Class::Core, 7.0) };
+    profile.put(mixed());
+    profile.put(mixed());
     profile.write(&path).unwrap();
     let read = TuningProfile::read(&path, &host).unwrap();
     assert_eq!(read, profile);
-    let rate = |scenario: &str, class| read.find(scenario, class).map(|tuned| tuned.races_per_s);
-    assert_eq!((read.tuned.len(), rate("SB", Class::Core), rate("SB", Class::Smt)), (3, Some(4.0), Some(3.0)));
+    let rate = |scenario: &str, class| read.find(scenario, class, &[]).map(|tuned| tuned.races_per_s);
+    assert_eq!((read.tuned.len(), rate("SB", Class::Core), rate("SB", Class::Smt)), (4, Some(4.0), Some(3.0)));
+    assert_eq!(read.find("MP", Class::Core, &kinds).map(|tuned| tuned.races_per_s), Some(7.0));
     assert_eq!((rate("MP", Class::Core), rate("MP", Class::Smt), rate("LB", Class::Core)), (Some(2.0), None, None));
     assert_eq!(read.tuned[0].settings.to_string(), "paced, packed, group 4, prefetch off, batch 77, memory stress");
     let mut other = host.clone();

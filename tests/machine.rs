@@ -196,7 +196,7 @@ fn sb(common: impl FnOnce(&mut Common), skews: Vec<i64>, batch: usize) -> Scenar
     };
     let cpus = two_cpus();
     let placement = match exactly(&Topology::read().unwrap(), &cpus) {
-        Placement { cpus, .. } if cpus[0] == cpus[1] => Placement { cpus, class: Class::Shared },
+        Placement { cpus, kinds, .. } if cpus[0] == cpus[1] => Placement { cpus, class: Class::Shared, kinds },
         placement => placement,
     };
     let expectation = verdict::expectation(&scenario, target.arch, target.atomics).unwrap();

@@ -97,12 +97,20 @@ pub(crate) struct Cpus {
 pub(crate) struct CpuNumbers {
     /// The two keys of /proc/cpuinfo that hold them, in hexadecimal.
     pub keys: [&'static str; 2],
-    /// The name for the values of the two keys.
-    pub name: fn(u32, u32) -> String,
-    /// The file below /sys/devices/system/cpu/cpuN that holds the identification register, in hexadecimal.
-    pub register: &'static str,
+    /// The name for the values of the two keys; `None` if /proc/cpuinfo has a better one under its
+    /// [`name_keys`](Cpus::name_keys).
+    pub name: fn(u64, u64) -> Option<String>,
+    /// The identification register, if /sys shows it.
+    pub register: Option<CpuRegister>,
+}
+
+/// A register that identifies a design.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CpuRegister {
+    /// The file below /sys/devices/system/cpu/cpuN that holds it, in hexadecimal.
+    pub file: &'static str,
     /// The name for a value of the register.
-    pub name_of_register: fn(u64) -> String,
+    pub name: fn(u64) -> String,
 }
 
 /// What a machine that QEMU made says about itself.

@@ -49,7 +49,9 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
     }
     let comparisons = publish::compare(&records);
     if comparisons.is_empty() {
-        return Err(Error::Usage("these records share no test on the same placement class".to_owned()));
+        return Err(Error::Usage(
+            "these records share no test on the same placement class and the same kinds of core".to_owned(),
+        ));
     }
     let render = if args.markdown { publish::comparison_markdown } else { publish::comparison_table };
     terminal::out(&render(&names, &comparisons))?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::units::{Pairs, parse_pairs};
-
+use crate::arch::Arch;
 use crate::error::{EXIT_OK, Error, Result};
 use crate::files::Sink;
 use crate::input::Limit;
@@ -48,11 +48,12 @@ pub fn topology(args: &TopologyArgs) -> Result<u8> {
     let allowed = machine::allowed_cpus()?;
     let host = machine::describe(&topology, &allowed, Calibration::new());
     let usable = machine::restrict(&topology, &allowed, None).unwrap_or_default();
-    terminal::out(&(host_lines(&host) + "\n" + &cpus_and_placements(&topology, &allowed)))?;
+    let isolated = machine::isolated(&Tree::host());
+    terminal::out(&(host_lines(&host) + "\n" + &cpus_and_placements(&topology, &allowed, &isolated)))?;
     terminal::out(&counters(&usable, host.clock_measured)?)?;
     if let Some(wanted) = args.latency {
         terminal::out("\ncache-line transfer latency between two CPUs (half a round trip, median):\n")?;
-        for pair in machine::pairs(&topology, &usable, wanted.most()) {
+        for pair in machine::pairs(&topology, &usable, wanted.most(), None) {
             let Nanos(ns) = machine::line_transfer(pair.cpus[0], pair.cpus[1], host.clock_measured, 25)?;
             terminal::out(&format!("  CPUs {pair}: {ns:.1} ns\n"))?;
         }
@@ -60,26 +61,49 @@ pub fn topology(args: &TopologyArgs) -> Result<u8> {
     Ok(EXIT_OK)
 }
 
+/// Another machine: a capture of it, or a folder with a copy of its /sys and /proc.
+pub struct Elsewhere {
+    /// The path, for display.
+    pub name: String,
+    /// Its CPUs.
+    pub topology: Topology,
+    /// The CPUs that a process may use there. A folder does not say which, so it is all of them.
+    pub allowed: Vec<usize>,
+    /// Its architecture, if the files say it.
+    pub arch: Option<Arch>,
+    tree: Tree,
+}
+
+impl Elsewhere {
+    /// Reads the machine from the value of `--topology`.
+    ///
+    /// # Errors
+    /// If there is no such file or folder, or if it describes no CPU.
+    pub fn read(path: &Path) -> Result<Elsewhere> {
+        let name = shown::path(path);
+        let (tree, allowed) = if path.is_dir() {
+            (Tree::at(path), Vec::new())
+        } else {
+            let wrong = |reason: String| Error::Usage(format!("--topology {name}: {reason}"));
+            let text = input::read_text(path, CAPTURE_LIMIT)?;
+            let capture = Capture::parse(&text).map_err(wrong)?;
+            let allowed = machine::parse_cpu_list(&capture.allowed).map_err(wrong)?;
+            (Tree::captured(capture), allowed)
+        };
+        let topology = Topology::read_from(&tree, &allowed);
+        if topology.cpus.is_empty() {
+            return Err(Error::Usage(format!("--topology {name}: no sys/devices/system/cpu/online below it")));
+        }
+        let allowed = if allowed.is_empty() { topology.cpus.iter().map(|cpu| cpu.id).collect() } else { allowed };
+        Ok(Elsewhere { name, topology, allowed, arch: machine::arch_of(&tree), tree })
+    }
+}
+
 /// Prints the CPUs of another machine and where threads would be placed there.
 fn other_machine(path: &Path) -> Result<u8> {
-    let name = shown::path(path);
-    let (tree, allowed) = if path.is_dir() {
-        (Tree::at(path), Vec::new())
-    } else {
-        let wrong = |reason: String| Error::Usage(format!("--topology {name}: {reason}"));
-        let text = input::read_text(path, CAPTURE_LIMIT)?;
-        let capture = Capture::parse(&text).map_err(wrong)?;
-        let allowed = machine::parse_cpu_list(&capture.allowed).map_err(wrong)?;
-        (Tree::captured(capture), allowed)
-    };
-    let topology = Topology::read_from(&tree, &allowed);
-    if topology.cpus.is_empty() {
-        return Err(Error::Usage(format!("--topology {name}: no sys/devices/system/cpu/online below it")));
-    }
-    // A folder does not say which CPUs a process might use.
-    let allowed = if allowed.is_empty() { topology.cpus.iter().map(|cpu| cpu.id).collect() } else { allowed };
+    let Elsewhere { name, topology, allowed, tree, .. } = Elsewhere::read(path)?;
     terminal::out(&format!("{name}: {} CPUs online\n\n", topology.cpus.len()))?;
-    terminal::out(&cpus_and_placements(&topology, &allowed))?;
+    terminal::out(&cpus_and_placements(&topology, &allowed, &machine::isolated(&tree)))?;
     for unread in &topology.unread {
         terminal::out(&format!("note: {unread}\n"))?;
     }
@@ -87,9 +111,16 @@ fn other_machine(path: &Path) -> Result<u8> {
 }
 
 /// A line for each CPU, and the placements of two to four threads.
-fn cpus_and_placements(topology: &Topology, allowed: &[usize]) -> String {
+fn cpus_and_placements(topology: &Topology, allowed: &[usize], isolated: &[usize]) -> String {
     // Writing to a string cannot fail.
     let mut text = String::new();
+    if topology.kinds.len() > 1 {
+        text.push_str("kinds of core, the biggest first:\n");
+        for kind in &topology.kinds {
+            let _ = writeln!(text, "  {}: CPUs {}", shown::line(&kind.name), machine::format_cpu_list(&kind.cpus));
+        }
+        text.push('\n');
+    }
     let _ = writeln!(
         text,
         "{:>5}  {:<12} {:<16} {:<16} {:<16} node",
@@ -97,7 +128,12 @@ fn cpus_and_placements(topology: &Topology, allowed: &[usize]) -> String {
     );
     for cpu in &topology.cpus {
         let list = |cpus: &[usize]| if cpus.is_empty() { "-".to_owned() } else { machine::format_cpu_list(cpus) };
-        let barred = if allowed.contains(&cpu.id) { "" } else { "  (not allowed to this process)" };
+        let barred = match (allowed.contains(&cpu.id), isolated.contains(&cpu.id)) {
+            (true, true) => "  (isolated)",
+            (true, false) => "",
+            (false, true) => "  (isolated; `taskset -c` makes it available)",
+            (false, false) => "  (not allowed to this process)",
+        };
         let _ = writeln!(
             text,
             "{:>5}  {:<12} {:<16} {:<16} {:<16} {}{barred}",
@@ -169,10 +205,18 @@ fn counters(cpus: &[usize], clock: Clock) -> Result<String> {
 pub fn cpus_to_use(named: Option<&str>) -> Result<(Topology, Vec<usize>, Vec<usize>)> {
     let topology = Topology::read()?;
     let allowed = machine::allowed_cpus()?;
+    let cpus = selected(&topology, &allowed, named)?;
+    Ok((topology, allowed, cpus))
+}
+
+/// The CPUs that `--cpus` selects among those that may be used (all without `--cpus`).
+///
+/// # Errors
+/// If the value of `--cpus` is wrong.
+pub fn selected(topology: &Topology, allowed: &[usize], named: Option<&str>) -> Result<Vec<usize>> {
     let wrong = |reason: String| Error::Usage(format!("--cpus: {reason}"));
     let named = named.map(machine::parse_cpu_list).transpose().map_err(wrong)?;
-    let cpus = machine::restrict(&topology, &allowed, named.as_deref()).map_err(wrong)?;
-    Ok((topology, allowed, cpus))
+    machine::restrict(topology, allowed, named.as_deref()).map_err(wrong)
 }
 
 /// Describes the host in a few lines. They are also printed before a run.

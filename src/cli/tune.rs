@@ -109,8 +109,8 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
     if !args.quiet {
         terminal::err(&host_lines(&host));
     }
-    // Tests that are tuned on the same control and placement class share one search.
-    let mut known: Vec<(String, Class, tune::Found)> = Vec::new();
+    // Tests that are tuned on the same control, placement class and kinds of core share one search.
+    let mut known: Vec<(String, Placement, tune::Found)> = Vec::new();
     for scenario in &scenarios {
         if scenario.refused_by(arch).is_some() || scenario.program.threads.len() < 2 {
             continue;
@@ -118,12 +118,13 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
         let mutant = mutant(scenario, target)?;
         let fail = |reason: String| Error::Usage(format!("{}: {reason}", mutant.name));
         for placement in machine::place(&topology, &cpus, mutant.program.threads.len(), classes).map_err(fail)? {
-            let before = known.iter().find(|(name, class, _)| *name == mutant.name && *class == placement.class);
+            let alike = |other: &Placement| other.class == placement.class && other.kinds == placement.kinds;
+            let before = known.iter().find(|(name, other, _)| *name == mutant.name && alike(other));
             let found = match before {
                 Some((.., found)) => found.clone(),
                 None => {
                     let found = one(args, &mutant, &placement, &layouts, &allowed, &common, &interrupt)?;
-                    known.push((mutant.name.clone(), placement.class, found.clone()));
+                    known.push((mutant.name.clone(), placement.clone(), found.clone()));
                     found
                 }
             };
@@ -140,12 +141,16 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
             };
             let words = format!(
                 "{} ({}), tuned on {}: {}; {compared}\n",
-                scenario.name, placement.class, mutant.name, found.settings
+                scenario.name,
+                machine::class_and_kinds(placement.class, &placement.kinds),
+                mutant.name,
+                found.settings
             );
             profile.put(Tuned {
                 scenario: scenario.name.clone(),
                 mutant: mutant.name.clone(),
                 class: placement.class,
+                kinds: placement.kinds.clone(),
                 settings: found.settings,
                 races_per_s: found.races_per_s,
                 default_races_per_s: found.default_races_per_s,

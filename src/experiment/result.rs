@@ -53,7 +53,11 @@ pub(super) fn result(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &
         listing,
         condition: program.condition_text(),
         match_event: program.match_event.as_ref().map(|event| program.prop(event)),
-        placement: PlacementRecord { cpus: placement.cpus.clone(), class: placement.class },
+        placement: PlacementRecord {
+            cpus: placement.cpus.clone(),
+            class: placement.class,
+            kinds: placement.kinds.clone(),
+        },
         pace: pace(experiment, plan, measurement),
         layout: LayoutRecord { kind: layout.kind.to_string(), line_bytes: layout.line, stride_bytes: layout.stride },
         batch: plan.batch,

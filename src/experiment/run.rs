@@ -248,7 +248,7 @@ mod tests {
             profile: Some("a profile".to_owned()),
         };
         let expectation = crate::verdict::expectation(scenario, target.arch, target.choices()).unwrap();
-        let placement = Placement { cpus: vec![4, 7], class: Class::Core };
+        let placement = Placement { cpus: vec![4, 7], class: Class::Core, kinds: Vec::new() };
         Experiment::new(scenario, placement, choice, expectation, &common).unwrap()
     }
 

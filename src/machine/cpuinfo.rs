@@ -1,15 +1,29 @@
 //! Reads /proc/cpuinfo. Its keys differ between architectures; its format does not.
 
+use std::collections::HashMap;
+
 /// The value of the first line in /proc/cpuinfo that has this key.
 pub(super) fn cpuinfo(info: &str, key: &str) -> Option<String> {
     let line = info.lines().find(|line| line.split(':').next().is_some_and(|name| name.trim() == key))?;
     line.split_once(':').map(|(_, value)| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
-/// The block of /proc/cpuinfo for one CPU, or the whole text if the kernel does not number the CPUs.
-pub(super) fn of_cpu(info: &str, cpu: usize) -> &str {
-    let own = |block: &&str| cpuinfo(block, "processor").and_then(|number| number.parse().ok()) == Some(cpu);
-    info.split("\n\n").find(own).unwrap_or(info)
+/// The text of /proc/cpuinfo, divided by CPU. It is divided once, because the text of 1,024 CPUs has megabytes.
+pub(super) struct Blocks<'a> {
+    whole: &'a str,
+    of_cpu: HashMap<usize, &'a str>,
+}
+
+impl<'a> Blocks<'a> {
+    pub(super) fn new(info: &'a str) -> Blocks<'a> {
+        let numbered = |block: &'a str| Some((cpuinfo(block, "processor")?.parse().ok()?, block));
+        Blocks { whole: info, of_cpu: info.split("\n\n").filter_map(numbered).collect() }
+    }
+
+    /// The block of one CPU, or the whole text if the kernel does not number the CPUs.
+    pub(super) fn of(&self, cpu: usize) -> &'a str {
+        self.of_cpu.get(&cpu).copied().unwrap_or(self.whole)
+    }
 }
 
 #[cfg(test)]
@@ -27,8 +41,9 @@ mod tests {
     #[test]
     fn each_cpu_has_its_own_part() {
         let info = "processor\t: 0\nCPU part\t: 0xd05\n\nprocessor\t: 12\nCPU part\t: 0xd41\n\nHardware\t: x\n";
-        assert_eq!(cpuinfo(of_cpu(info, 12), "CPU part").as_deref(), Some("0xd41"));
-        assert_eq!(cpuinfo(of_cpu(info, 0), "CPU part").as_deref(), Some("0xd05"));
-        assert_eq!(of_cpu(info, 1), info);
+        let blocks = Blocks::new(info);
+        assert_eq!(cpuinfo(blocks.of(12), "CPU part").as_deref(), Some("0xd41"));
+        assert_eq!(cpuinfo(blocks.of(0), "CPU part").as_deref(), Some("0xd05"));
+        assert_eq!(blocks.of(1), info);
     }
 }

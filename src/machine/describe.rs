@@ -111,15 +111,14 @@ fn describe_tree(tree: &Tree, own: Own, topology: &Topology, allowed: &[usize], 
     nodes.dedup();
     let online: Vec<usize> = topology.cpus.iter().map(|cpu| cpu.id).collect();
     let ids = Arch::ALL.into_iter().flat_map(|arch| arch.facts().cpus.id_keys);
-    let core_types = cpu_names::core_types(tree, &online, &info);
     let below = Below::of(tree, &own.cpu, &info);
     // Under an emulator the kernel's clocksources are those of the machine that runs the emulator. They say
     // nothing about the emulated counter, so the measurement decides, as under a hypervisor.
     let clock_check = ClockCheck::new(tree, calibration, below.hypervisor.is_some() || below.emulated);
     Host {
         architecture: own.cpu.arch.map_or(std::env::consts::ARCH, Arch::name).to_owned(),
-        cpu_model: cpu_names::model(&info, &core_types),
-        core_types: core_types.iter().map(|(name, cpus)| (name.clone(), format_cpu_list(cpus))).collect(),
+        cpu_model: cpu_names::model(&info, &topology.kinds),
+        core_types: (topology.kinds.iter()).map(|kind| (kind.name.clone(), format_cpu_list(&kind.cpus))).collect(),
         cpu_ids: ids.filter_map(|key| Some(((*key).to_owned(), cpuinfo(&info, key)?))).collect(),
         microcode: cpuinfo(&info, "microcode"),
         false_sharing_bytes: false_sharing_bytes(&caches, own.granule),
@@ -139,6 +138,23 @@ fn describe_tree(tree: &Tree, own: Own, topology: &Topology, allowed: &[usize], 
         clock_check: Some(clock_check),
         unread: topology.unread.clone(),
     }
+}
+
+/// The architecture of the machine that a tree describes: the kernel's own word, or the form of /proc/cpuinfo for kernels
+/// before 6.1. `None` if neither says it.
+pub fn arch_of(tree: &Tree) -> Option<Arch> {
+    /// A key of /proc/cpuinfo that only this architecture's kernel prints.
+    const KEYS: [(&str, Arch); 4] = [
+        ("CPU implementer", Arch::Aarch64),
+        ("hart", Arch::Riscv64gc),
+        ("timebase", Arch::Powerpc64le),
+        ("vendor_id", Arch::X86_64),
+    ];
+    let stated = tree.read("proc/sys/kernel/arch");
+    let by_name = |name: &String| Arch::ALL.into_iter().find(|arch| arch.facts().kernel_name == name.as_str());
+    let info = tree.read("proc/cpuinfo").unwrap_or_default();
+    let by_key = || KEYS.into_iter().find(|(key, _)| cpuinfo(&info, key).is_some()).map(|(_, arch)| arch);
+    stated.as_ref().and_then(by_name).or_else(by_key)
 }
 
 fn kernel(tree: &Tree) -> String {

@@ -24,14 +24,16 @@ pub use capture::Capture;
 pub use clock::{Calibration, Clock, ClockCheck, now as ticks, require_counter};
 pub use counters::{CounterOffset, Counters, counters, offset_problems};
 pub use cpulist::{format_cpu_list, in_order, parse_cpu_list};
-pub use describe::{Cache, Host, describe};
+pub use describe::{Cache, Host, arch_of, describe};
 pub use latency::line_transfer;
 pub use pairs::{pairs, rounds};
 pub use pin::{allowed_cpus, current_cpu, pin_to};
-pub use placement::{Class, Placement, exactly, oversubscribed, place, restrict};
+pub use placement::{
+    Class, KindPattern, Placement, class_and_kinds, exactly, kind_patterns, oversubscribed, place, place_on, restrict,
+};
 pub use priority::{PREFERRED_NICE, set_nice};
 #[cfg(test)]
 pub(crate) use start::tests::with_at_most;
 pub use start::{start, start_alone};
-pub use topology::{Cpu, Topology};
+pub use topology::{Cpu, Kind, Topology, isolated};
 pub use tree::Tree;

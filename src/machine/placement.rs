@@ -10,6 +10,9 @@
 //! | llc | under different last-level caches of one socket |
 //! | socket | on different sockets |
 //! | unknown | on CPUs for which /sys does not say what they share |
+//!
+//! On a machine with several kinds of core, a placement also has a kind for each thread. Writer and reader take
+//! different parts in a race, so P0 on a big core and P1 on a small one is another placement than the reverse.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -85,13 +88,28 @@ pub struct Placement {
     pub cpus: Vec<usize>,
     /// The widest boundary between any two of them.
     pub class: Class,
+    /// The kind of core of each CPU. Empty if the machine has one kind.
+    pub kinds: Vec<String>,
 }
 
 impl fmt::Display for Placement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", in_order(&self.cpus), self.class)
+        write!(f, "{} ({})", in_order(&self.cpus), class_and_kinds(self.class, &self.kinds))
     }
 }
+
+/// A placement's class, and the kinds of its cores if the machine has several: `llc, Cortex-X925 + Cortex-A725`, or
+/// `core, Cortex-A725` if all are of one kind.
+pub fn class_and_kinds(class: Class, kinds: &[String]) -> String {
+    match kinds {
+        [] => class.to_string(),
+        [first, others @ ..] if others.iter().all(|other| other == first) => format!("{class}, {first}"),
+        kinds => format!("{class}, {}", kinds.join(" + ")),
+    }
+}
+
+/// The kind of core that each thread of a test runs on: places in [`Topology::kinds`].
+pub type KindPattern = Vec<usize>;
 
 /// The boundary between two different CPUs.
 ///
@@ -162,11 +180,47 @@ pub fn restrict(topology: &Topology, allowed: &[usize], named: Option<&[usize]>)
     Ok(named.to_vec())
 }
 
-/// One placement for each class in `classes` that exists among `cpus`, farthest class first.
+/// One placement for each class in `classes` and each combination of kinds of core ([`kind_patterns`]) that exists among
+/// `cpus`, farthest class first, and for each class the biggest cores first.
 ///
 /// # Errors
 /// If there are fewer CPUs than threads.
 pub fn place(topology: &Topology, cpus: &[usize], threads: usize, classes: &[Class]) -> Result<Vec<Placement>, String> {
+    place_on(topology, cpus, threads, classes, &kind_patterns(topology, cpus, threads))
+}
+
+/// The combinations of kinds of core that a test of `threads` threads is run on: all of one kind, and P0 on one kind and
+/// the others on another. If there are as many kinds as threads, also one kind for each thread. A combination with
+/// bigger cores comes before one with smaller cores. With one kind there is one combination.
+pub fn kind_patterns(topology: &Topology, cpus: &[usize], threads: usize) -> Vec<KindPattern> {
+    let mut kinds: Vec<usize> = cpus.iter().filter_map(|&cpu| topology.cpu(cpu)).map(|cpu| cpu.kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    if threads == 1 {
+        return kinds.into_iter().map(|kind| vec![kind]).collect();
+    }
+    let mut ends: Vec<(usize, usize)> =
+        kinds.iter().flat_map(|&p0| kinds.iter().map(move |&last| (p0, last))).collect();
+    ends.sort_by_key(|&(p0, last)| (p0.min(last), p0.max(last), p0));
+    let pattern = |(p0, others)| (0..threads).map(|thread| if thread == 0 { p0 } else { others }).collect();
+    let mut patterns: Vec<KindPattern> = ends.into_iter().map(pattern).collect();
+    if threads > 2 && kinds.len() >= threads {
+        patterns.push(kinds[..threads].to_vec());
+    }
+    patterns
+}
+
+/// One placement for each class in `classes` and each of these combinations of kinds that exists among `cpus`.
+///
+/// # Errors
+/// If there are fewer CPUs than threads.
+pub fn place_on(
+    topology: &Topology,
+    cpus: &[usize],
+    threads: usize,
+    classes: &[Class],
+    patterns: &[KindPattern],
+) -> Result<Vec<Placement>, String> {
     if cpus.len() < threads {
         return Err(format!(
             "the test has {threads} threads, but only {} CPU{} may be used ({}); allow more CPUs with -c, or add --oversubscribe",
@@ -176,23 +230,32 @@ pub fn place(topology: &Topology, cpus: &[usize], threads: usize, classes: &[Cla
         ));
     }
     if threads == 1 {
-        return Ok(vec![Placement { cpus: vec![*cpus.last().expect("at least one")], class: Class::Shared }]);
+        let of_kind =
+            |kind: usize| cpus.iter().rev().find(|&&cpu| topology.cpu(cpu).is_some_and(|cpu| cpu.kind == kind));
+        let cpus = patterns.iter().filter_map(|pattern| of_kind(pattern[0]));
+        return Ok(cpus.map(|&cpu| placement(topology, vec![cpu], Class::Shared)).collect());
     }
     let candidates = Candidates::new(cpus.iter().filter_map(|&cpu| topology.cpu(cpu)).collect());
     let spread = Class::SPREAD.into_iter().filter(|class| classes.contains(class));
-    Ok(spread.filter_map(|class| candidates.best_of_class(threads, class)).collect())
+    let each = spread.flat_map(|class| patterns.iter().map(move |pattern| (class, pattern)));
+    let found = each.filter_map(|(class, pattern)| Some((candidates.best_of_class(pattern, class)?, class)));
+    Ok(found.map(|(cpus, class)| placement(topology, cpus, class)).collect())
+}
+
+fn placement(topology: &Topology, cpus: Vec<usize>, class: Class) -> Placement {
+    Placement { kinds: topology.kinds_of(&cpus), cpus, class }
 }
 
 /// The placement on exactly these CPUs, in this order.
 pub fn exactly(topology: &Topology, cpus: &[usize]) -> Placement {
     let known: Vec<&Cpu> = cpus.iter().filter_map(|&cpu| topology.cpu(cpu)).collect();
     let pairs = known.iter().enumerate().flat_map(|(at, a)| known[..at].iter().map(move |b| between(a, b)));
-    Placement { cpus: cpus.to_vec(), class: pairs.max().unwrap_or(Class::Shared) }
+    placement(topology, cpus.to_vec(), pairs.max().unwrap_or(Class::Shared))
 }
 
 /// The placement of all threads on the given CPUs in turn, with several threads per CPU if there are too few.
-pub fn oversubscribed(cpus: &[usize], threads: usize) -> Placement {
-    Placement { cpus: (0..threads).map(|thread| cpus[thread % cpus.len()]).collect(), class: Class::Shared }
+pub fn oversubscribed(topology: &Topology, cpus: &[usize], threads: usize) -> Placement {
+    placement(topology, (0..threads).map(|thread| cpus[thread % cpus.len()]).collect(), Class::Shared)
 }
 
 /// CPUs among which a placement is searched. Distances between them take constant time, so that a search over all
@@ -248,14 +311,15 @@ impl<'t> Candidates<'t> {
         )
     }
 
-    /// The set of `threads` CPUs with the most pairs at exactly this class and no pair farther apart. Among equal
-    /// sets it takes one without CPU 0, because CPU 0 handles most interrupts.
-    fn best_of_class(&self, threads: usize, class: Class) -> Option<Placement> {
+    /// The CPUs of threads on these kinds of core with the most pairs at exactly this class and no pair farther apart.
+    /// Among equal sets it takes one without CPU 0, because CPU 0 handles most interrupts.
+    fn best_of_class(&self, kinds: &[usize], class: Class) -> Option<Vec<usize>> {
         let is_0 = |at: usize| self.cpus[at].id == 0;
+        let threads = kinds.len();
         let perfect = (threads * (threads - 1) / 2, true);
         let mut best: Option<((usize, bool), Vec<usize>)> = None;
         for first in 0..self.cpus.len() {
-            let Some(chosen) = self.grow(first, threads, class) else { continue };
+            let Some(chosen) = self.grow(first, kinds, class) else { continue };
             let pairs = (0..threads).flat_map(|a| (0..a).map(move |b| (a, b)));
             let exact = pairs.filter(|&(a, b)| self.distance(chosen[a], chosen[b]) == class).count();
             let score = (exact, !chosen.iter().any(|&at| is_0(at)));
@@ -266,16 +330,21 @@ impl<'t> Candidates<'t> {
                 break;
             }
         }
-        let mut cpus: Vec<usize> = best?.1.into_iter().map(|at| self.cpus[at].id).collect();
-        cpus.sort_unstable();
-        Some(Placement { cpus, class })
+        // Threads on cores of one kind are on ascending CPUs.
+        let mut chosen: Vec<&Cpu> = best?.1.into_iter().map(|at| self.cpus[at]).collect();
+        chosen.sort_by_key(|cpu| cpu.id);
+        let mut take = |kind: usize| chosen.iter().position(|cpu| cpu.kind == kind).map(|at| chosen.remove(at).id);
+        kinds.iter().map(|&kind| take(kind)).collect()
     }
 
-    /// A set of `threads` CPUs that begins with `first`: each next one has the most CPUs of the set at exactly this
-    /// class, and none farther away. `None` if there are too few.
-    fn grow(&self, first: usize, threads: usize, class: Class) -> Option<Vec<usize>> {
+    /// CPUs for threads on these kinds of core, beginning with `first`: each next one has the most CPUs of the set at
+    /// exactly this class, and none farther away. `None` if there are too few.
+    fn grow(&self, first: usize, kinds: &[usize], class: Class) -> Option<Vec<usize>> {
+        if self.cpus[first].kind != kinds[0] {
+            return None;
+        }
         let mut chosen = vec![first];
-        while chosen.len() < threads {
+        while let Some(&kind) = kinds.get(chosen.len()) {
             let score = |at: usize| {
                 let mut exact = 0;
                 for &other in &chosen {
@@ -287,7 +356,7 @@ impl<'t> Candidates<'t> {
                 }
                 (exact > 0 || chosen.len() > 1).then_some(exact)
             };
-            let unused = (0..self.cpus.len()).filter(|at| !chosen.contains(at));
+            let unused = (0..self.cpus.len()).filter(|at| self.cpus[*at].kind == kind && !chosen.contains(at));
             let next = unused.filter_map(|at| Some((score(at)?, self.cpus[at].id != 0, Reverse(self.cpus[at].id), at)));
             let (.., at) = next.max_by_key(|(exact, spare, low, _)| (*exact, *spare, *low))?;
             chosen.push(at);
@@ -295,6 +364,9 @@ impl<'t> Candidates<'t> {
         Some(chosen)
     }
 }
+
+#[cfg(test)]
+mod shapes;
 
 #[cfg(test)]
 mod tests {
@@ -310,8 +382,9 @@ mod tests {
             llc: block(id, 8),
             package: block(id, 16),
             node: Some(id / 16),
+            kind: 0,
         });
-        Topology { cpus: cpus.collect(), unread: Vec::new() }
+        Topology { cpus: cpus.collect(), ..Topology::default() }
     }
 
     fn all(topology: &Topology) -> Vec<usize> {
@@ -363,6 +436,7 @@ mod tests {
             llc: llc.to_vec(),
             package: package.to_vec(),
             node: None,
+            kind: 0,
         };
         let unknown = vec![
             odd(0, &[0, 1], &[0, 1], &[]),
@@ -386,7 +460,7 @@ mod tests {
     fn what_is_named_is_placed_as_named() {
         let topology = big();
         let place = |cpus: &[usize]| exactly(&topology, cpus);
-        assert_eq!(place(&[9, 8]), Placement { cpus: vec![9, 8], class: Class::Smt });
+        assert_eq!(place(&[9, 8]), Placement { cpus: vec![9, 8], class: Class::Smt, kinds: Vec::new() });
         assert_eq!(place(&[0, 2, 31]).class, Class::Socket, "the widest of all pairs");
         assert_eq!(place(&[2, 0, 1]).class, Class::Core);
         assert_eq!(place(&[5]).class, Class::Shared);
@@ -397,12 +471,11 @@ mod tests {
     fn one_thread_and_cpu_0() {
         let topology = big();
         let one = super::place(&topology, &[0, 1, 2], 1, &Class::SPREAD).unwrap();
-        assert_eq!(one, [Placement { cpus: vec![2], class: Class::Shared }]);
+        assert_eq!(one, [exactly(&topology, &[2])]);
         // CPU 0 is taken if there is no choice.
         let placements = super::place(&topology, &[0, 1, 8], 2, &[Class::Smt, Class::Llc]).unwrap();
-        let expected =
-            [Placement { cpus: vec![1, 8], class: Class::Llc }, Placement { cpus: vec![0, 1], class: Class::Smt }];
-        assert_eq!(placements, expected);
+        assert_eq!(placements, [exactly(&topology, &[1, 8]), exactly(&topology, &[0, 1])]);
+        assert_eq!(placements.iter().map(|p| p.class).collect::<Vec<_>>(), [Class::Llc, Class::Smt]);
         // No pair of the three threads is farther apart than the class, and as many pairs as possible are at
         // exactly the class.
         let three = super::place(&topology, &(0..32).collect::<Vec<_>>(), 3, &[Class::Cluster]).unwrap();
@@ -426,17 +499,18 @@ mod tests {
 
     #[test]
     fn cores_that_are_clusters_of_their_own_are_cores() {
-        let cpu = |id| Cpu { id, core: vec![id], cluster: vec![id], llc: vec![0, 1], package: vec![0, 1], node: None };
+        let cpu =
+            |id| Cpu { id, core: vec![id], cluster: vec![id], llc: vec![0, 1], package: vec![0, 1], ..Cpu::default() };
         assert_eq!(between(&cpu(0), &cpu(1)), Class::Core);
     }
 
     #[test]
     fn a_host_that_says_nothing_still_works() {
         let cpus = (0..2).map(|id| Cpu { id, ..Cpu::default() }).collect();
-        let topology = Topology { cpus, unread: Vec::new() };
+        let topology = Topology { cpus, ..Topology::default() };
         let placements = place(&topology, &[0, 1], 2, &Class::SPREAD).unwrap();
-        assert_eq!(placements, [Placement { cpus: vec![0, 1], class: Class::Unknown }]);
-        assert_eq!(exactly(&topology, &[1, 0]), Placement { cpus: vec![1, 0], class: Class::Unknown });
+        assert_eq!(placements, [exactly(&topology, &[0, 1])]);
+        assert_eq!(exactly(&topology, &[1, 0]).class, Class::Unknown);
         assert!("unknown".parse::<Class>().unwrap_err().contains("known are smt, core, cluster, llc, socket"));
     }
 
@@ -447,6 +521,6 @@ mod tests {
         assert!(error.contains("2 threads") && error.contains("only 1 CPU may be used (3)"), "{error}");
         assert!(restrict(&topology, &[0, 1], Some(&[40])).unwrap_err().contains("does not exist"));
         assert!(restrict(&topology, &[0, 1], Some(&[2])).unwrap_err().contains("not allowed"));
-        assert_eq!(oversubscribed(&[4, 5], 3).cpus, [4, 5, 4]);
+        assert_eq!(oversubscribed(&topology, &[4, 5], 3).cpus, [4, 5, 4]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::cpu_names;
 use super::cpulist::{format_cpu_list, parse_cpu_list};
 use super::pin::allowed_cpus;
 use super::tree::Tree;
@@ -23,13 +24,26 @@ pub struct Cpu {
     pub package: Vec<usize>,
     /// The number of its NUMA node.
     pub node: Option<usize>,
+    /// Its kind of core: a place in [`Topology::kinds`].
+    pub kind: usize,
+}
+
+/// A kind of core. Cores of one kind have the same name, such as `Cortex-A725`; their frequencies may differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kind {
+    /// Its name.
+    pub name: String,
+    /// The online CPUs of this kind, by ascending number.
+    pub cpus: Vec<usize>,
 }
 
 /// The online CPUs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Topology {
     /// The CPUs, by ascending number.
     pub cpus: Vec<Cpu>,
+    /// The kinds of core, the biggest first.
+    pub kinds: Vec<Kind>,
     /// What /sys did not say about them, one sentence per item.
     pub unread: Vec<String>,
 }
@@ -71,7 +85,12 @@ impl Topology {
         });
         online.sort_unstable();
         let nodes = nodes(tree);
-        let cpus: Vec<Cpu> = online.into_iter().map(|id| read_cpu(tree, id, &nodes)).collect();
+        let kinds = cpu_names::kinds(tree, &online, &tree.read("proc/cpuinfo").unwrap_or_default());
+        let kind_of =
+            |(kind, known): (usize, &Kind)| known.cpus.iter().map(move |&cpu| (cpu, kind)).collect::<Vec<_>>();
+        let kind_of: HashMap<usize, usize> = kinds.iter().enumerate().flat_map(kind_of).collect();
+        let cpus: Vec<Cpu> =
+            online.into_iter().map(|id| Cpu { kind: kind_of[&id], ..read_cpu(tree, id, &nodes) }).collect();
         let mut lacking = |what: &str, list: fn(&Cpu) -> &Vec<usize>| {
             let of: Vec<usize> = cpus.iter().filter(|cpu| list(cpu).is_empty()).map(|cpu| cpu.id).collect();
             if !of.is_empty() {
@@ -80,13 +99,28 @@ impl Topology {
         };
         lacking("core", |cpu| &cpu.core);
         lacking("socket", |cpu| &cpu.package);
-        Topology { cpus, unread }
+        Topology { cpus, kinds, unread }
+    }
+
+    /// The names of the kinds of core of these CPUs. Empty if the machine has one kind.
+    pub fn kinds_of(&self, cpus: &[usize]) -> Vec<String> {
+        if self.kinds.len() < 2 {
+            return Vec::new();
+        }
+        let kind = |cpu: &usize| self.cpu(*cpu).and_then(|cpu| self.kinds.get(cpu.kind));
+        cpus.iter().map(|cpu| kind(cpu).map_or("unknown".to_owned(), |kind| kind.name.clone())).collect()
     }
 
     /// A CPU by number, if it is online.
     pub fn cpu(&self, id: usize) -> Option<&Cpu> {
-        self.cpus.iter().find(|cpu| cpu.id == id)
+        self.cpus.binary_search_by_key(&id, |cpu| cpu.id).ok().map(|at| &self.cpus[at])
     }
+}
+
+/// The CPUs that the kernel's scheduler leaves alone (`isolcpus`). A process runs there only if it asks for it, so they are
+/// not among the CPUs that a process may use by default.
+pub fn isolated(tree: &Tree) -> Vec<usize> {
+    list(tree, "sys/devices/system/cpu/isolated").unwrap_or_default()
 }
 
 fn list(tree: &Tree, path: &str) -> Option<Vec<usize>> {
@@ -118,6 +152,7 @@ fn read_cpu(tree: &Tree, id: usize, nodes: &HashMap<usize, usize>) -> Cpu {
         package: topology(&["package_cpus_list", "core_siblings_list"]),
         node: nodes.get(&id).copied().or_else(link),
         core,
+        kind: 0,
     }
 }
 

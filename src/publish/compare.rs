@@ -2,7 +2,7 @@
 
 use super::markdown::{row, sentences};
 use super::numbers::rate_with_interval;
-use crate::machine::Class;
+use crate::machine::{Class, class_and_kinds};
 use crate::record::{Record, ScenarioResult};
 use crate::stats::interval_of;
 use crate::{shown, tables};
@@ -12,7 +12,7 @@ use crate::{shown, tables};
 pub struct Comparison {
     /// The test.
     pub scenario: String,
-    /// The placement class.
+    /// The placement class, and the kinds of core if a host has several.
     pub class: String,
     /// The number of the other record, from 1.
     pub other: usize,
@@ -118,26 +118,44 @@ pub fn ratio(first: Rate, other: Rate) -> Option<Ratio> {
     })
 }
 
-/// The results of another record to compare with: the same test on the same placement class. If a record has
-/// several of these, the CPUs must be the same too. The log of another program does not say where its threads
+/// The results of another record to compare with: the same test on the same placement class and, if a host has several
+/// kinds of core, on the same kinds. If a record has several of these, the CPUs must be the same too. The log of another program does not say where its threads
 /// ran, so these are compared on every placement.
 fn counterparts<'a>(result: &ScenarioResult, first: &Record, other: &'a Record) -> Vec<&'a ScenarioResult> {
     let same_test = |known: &&ScenarioResult| known.test_key() == result.test_key();
     if [first, other].iter().any(|record| record.tool.is_foreign()) {
         return other.results.iter().filter(same_test).collect();
     }
-    let alike = |known: &&ScenarioResult| same_test(known) && known.placement.class == result.placement.class;
-    let several = [first, other].iter().any(|record| record.results.iter().filter(alike).count() > 1);
-    let mut all = other.results.iter().filter(alike);
+    let alike = |record: &Record, known: &ScenarioResult| {
+        let same_class = known.placement.class == result.placement.class;
+        same_test(&known) && same_class && alike_cores(first, result, record, known)
+    };
+    let several =
+        [first, other].iter().any(|record| record.results.iter().filter(|known| alike(record, known)).count() > 1);
+    let mut all = other.results.iter().filter(|known| alike(other, known));
     all.find(|known| !several || known.placement.cpus == result.placement.cpus).into_iter().collect()
 }
 
-/// The placement class of a pair of results: the one that is known.
-fn class(result: &ScenarioResult, theirs: &ScenarioResult) -> Class {
-    match result.placement.class {
-        Class::Unknown => theirs.placement.class,
-        known => known,
+/// Whether two results of two hosts can be compared as to their cores. Hosts with one kind of core each always can. If one
+/// has several kinds, both tests must have run on the same ones.
+fn alike_cores(first: &Record, ours: &ScenarioResult, other: &Record, theirs: &ScenarioResult) -> bool {
+    if ours.placement.kinds.is_empty() && theirs.placement.kinds.is_empty() {
+        return true;
     }
+    // A host with one kind of core has no kinds in its placements.
+    let kinds = |record: &Record, result: &ScenarioResult| {
+        let only = record.host.core_types.keys().next().cloned().unwrap_or_default();
+        let known = &result.placement.kinds;
+        if known.is_empty() { vec![only; result.placement.cpus.len()] } else { known.clone() }
+    };
+    kinds(first, ours) == kinds(other, theirs)
+}
+
+/// The placement class and the kinds of core of a pair of results: those that are known.
+fn class(result: &ScenarioResult, theirs: &ScenarioResult) -> String {
+    let [ours, theirs] = [result, theirs].map(|result| &result.placement);
+    let class = if ours.class == Class::Unknown { theirs.class } else { ours.class };
+    class_and_kinds(class, if ours.kinds.is_empty() { &theirs.kinds } else { &ours.kinds })
 }
 
 /// Compares every test of the first record with the same test of each other record, by source and placement
@@ -149,7 +167,7 @@ pub fn compare(records: &[Record]) -> Vec<Comparison> {
         for (number, other) in others.iter().enumerate() {
             out.extend(counterparts(result, first, other).into_iter().map(|theirs| Comparison {
                 scenario: result.scenario.clone(),
-                class: class(result, theirs).to_string(),
+                class: class(result, theirs),
                 other: number + 1,
                 rates: [result, theirs].map(|result| rate_with_interval(result.rate, result.interval)),
                 ratio: ratio(Rate::of(result), Rate::of(theirs)),

@@ -9,7 +9,7 @@ use crate::shown;
 type Column = (&'static str, fn(&Record, &ScenarioResult) -> String);
 
 /// The columns. New ones are added at the end, so that spreadsheets for earlier versions still work.
-const COLUMNS: [Column; 37] = [
+const COLUMNS: [Column; 38] = [
     ("architecture", |record, _| record.host.architecture.clone()),
     ("cpu_model", |record, _| record.host.cpu_model.clone()),
     ("emulated", |record, _| record.host.emulated.to_string()),
@@ -47,6 +47,7 @@ const COLUMNS: [Column; 37] = [
     ("moved", |_, result| result.moved.to_string()),
     ("filtered", |_, result| result.filtered.to_string()),
     ("effective_iterations", |_, result| number(result.effective_iterations)),
+    ("kinds", |_, result| result.placement.kinds.join(" + ")),
 ];
 
 /// Writes a record as CSV with a header line. Missing values are empty fields.

@@ -73,9 +73,9 @@ pub(super) fn by_test(record: &Record) -> Vec<Sum<'_>> {
     together(record, |a, b| a.test_key() == b.test_key())
 }
 
-/// A sum for each test on each placement class.
+/// A sum for each test on each placement class and each combination of kinds of core.
 pub(super) fn by_class(record: &Record) -> Vec<Sum<'_>> {
-    together(record, |a, b| a.test_key() == b.test_key() && a.placement.class == b.placement.class)
+    together(record, |a, b| a.test_key() == b.test_key() && a.placement.is_like(&b.placement))
 }
 
 /// The results in reading order: controls last, otherwise in the order they were run.

@@ -42,7 +42,7 @@ fn summed(sum: &Sum<'_>) -> Vec<String> {
     let seen = sum.results.iter().filter(|result| result.races > 0).count();
     vec![
         first.scenario.clone(),
-        format!("{placements} pairs {}", first.placement.class),
+        format!("{placements} pairs {}", place_words(first)),
         count(sum.iterations),
         sum.matches.map_or("-".to_owned(), count),
         count(sum.races),
@@ -57,7 +57,7 @@ fn summed(sum: &Sum<'_>) -> Vec<String> {
 fn cells(result: &ScenarioResult) -> Vec<String> {
     vec![
         result.scenario.clone(),
-        format!("{} {}", in_order(&result.placement.cpus), result.placement.class),
+        format!("{} {}", in_order(&result.placement.cpus), place_words(result)),
         count(result.iterations),
         result.matches.map_or("-".to_owned(), count),
         count(result.races),
@@ -66,6 +66,14 @@ fn cells(result: &ScenarioResult) -> Vec<String> {
         result.expected.map_or("unknown".to_owned(), |expected| expected.to_string()),
         result.finding.words().to_owned(),
     ]
+}
+
+/// The placement class, and the kinds of core if there are several: `core (Cortex-X925 + Cortex-A725)`.
+fn place_words(result: &ScenarioResult) -> String {
+    match result.placement.class_and_kinds().split_once(", ") {
+        Some((class, kinds)) => format!("{class} ({kinds})"),
+        None => result.placement.class.to_string(),
+    }
 }
 
 /// The skew with the highest rate, and this rate: `+77 ns 92.1 %`.

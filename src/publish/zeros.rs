@@ -73,7 +73,7 @@ pub(super) fn rests_on(result: &ScenarioResult) -> &[String] {
 
 /// The placement of a result, such as `CPUs 0,1 (core)`.
 pub(super) fn place(result: &ScenarioResult) -> String {
-    format!("CPUs {} ({})", in_order(&result.placement.cpus), result.placement.class)
+    format!("CPUs {} ({})", in_order(&result.placement.cpus), result.placement.class_and_kinds())
 }
 
 #[cfg(test)]

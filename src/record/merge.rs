@@ -7,8 +7,8 @@ use hdrhistogram::Histogram;
 use super::judge::settle;
 use super::validate::{MOST_COUNTS, histogram};
 use super::{
-    Evidence, FinalValue, FormerMeaning, Gaps, LastWriterRecord, OutcomeRecord, PaceRecord, Part, PlacementRecord,
-    Record, ScenarioResult, Sensitivity, SkewRecord, compute, identity,
+    Evidence, FinalValue, FormerMeaning, Gaps, LastWriterRecord, OutcomeRecord, PaceRecord, Part, Record,
+    ScenarioResult, Sensitivity, SkewRecord, compute, identity,
 };
 use crate::arch::lock::Lock;
 use crate::error::{Error, Result};
@@ -149,10 +149,11 @@ fn hold(held: &mut BTreeMap<String, String>, name: &str, record: &Record) -> Res
 }
 
 /// The index of the result in `ours` that `result` of `theirs` is added to: the same test on the same
-/// placement class. If a record has several of these (one per pair of CPUs), the CPUs must be the same too.
+/// placement class and the same kinds of core. If a record has several of these (one per pair of CPUs), the CPUs must be
+/// the same too.
 fn counterpart(ours: &[ScenarioResult], result: &ScenarioResult, theirs: &[ScenarioResult]) -> Option<usize> {
     let alike =
-        |known: &ScenarioResult| known.scenario == result.scenario && known.placement.class == result.placement.class;
+        |known: &ScenarioResult| known.scenario == result.scenario && known.placement.is_like(&result.placement);
     let several = [ours, theirs].iter().any(|all| all.iter().filter(|known| alike(known)).count() > 1);
     ours.iter().position(|known| alike(known) && (!several || known.placement.cpus == result.placement.cpus))
 }
@@ -310,7 +311,7 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         blocks: Vec::new(),
         pace: add_pace(a.pace, b.pace, weights),
         // The CPUs may differ between machines. `parts` says which hosts there were.
-        placement: PlacementRecord { cpus: a.placement.cpus, class: a.placement.class },
+        placement: a.placement,
         // These may differ between the runs of a sum.
         line_transfer_ns: None,
         counters: Vec::new(),

@@ -28,7 +28,7 @@ use serde_json::Value;
 
 use crate::harness::Prefetch;
 use crate::litmus::Verdict;
-use crate::machine::{Class, CounterOffset, Host};
+use crate::machine::{Class, CounterOffset, Host, class_and_kinds, parse_cpu_list};
 use crate::stats::{Drift, Interval, share};
 use crate::verdict::VerdictSource;
 
@@ -394,6 +394,32 @@ pub struct PlacementRecord {
     pub cpus: Vec<usize>,
     /// The placement class: the distance between the CPUs.
     pub class: Class,
+    /// The kind of core of each CPU, as in the host's `core_types`. Absent if the host has one kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<String>,
+}
+
+impl PlacementRecord {
+    /// The class, and the kinds of core if the host has several: `llc, Cortex-X925 + Cortex-A725`.
+    pub fn class_and_kinds(&self) -> String {
+        class_and_kinds(self.class, &self.kinds)
+    }
+
+    /// Whether two placements have the same class and the same kinds of core.
+    pub fn is_like(&self, other: &PlacementRecord) -> bool {
+        self.class == other.class && self.kinds == other.kinds
+    }
+}
+
+/// The kind of core of each CPU according to a host's `core_types`. Empty if the host has one kind, or if a CPU is in none.
+fn kinds_on(host: &Host, cpus: &[usize]) -> Vec<String> {
+    if host.core_types.len() < 2 {
+        return Vec::new();
+    }
+    let types: Vec<(&String, Vec<usize>)> =
+        host.core_types.iter().map(|(name, cpus)| (name, parse_cpu_list(cpus).unwrap_or_default())).collect();
+    let kind = |cpu: &usize| types.iter().find(|(_, cpus)| cpus.contains(cpu)).map(|(name, _)| (*name).clone());
+    cpus.iter().map(kind).collect::<Option<_>>().unwrap_or_default()
 }
 
 /// The pace of the instances.

@@ -1,5 +1,6 @@
 //! The options of `wakerace run`, and the checks that need no host.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::parser::ValueSource;
@@ -38,8 +39,12 @@ pub struct RunArgs {
     /// has]
     #[arg(long, value_name = "CLASS", value_delimiter = ',')]
     pub(super) placement: Vec<Class>,
+    /// Kinds of core, such as Cortex-X925 or Cortex-X925+Cortex-A725 (P0 on the first, the others on the second),
+    /// or several; a part of a name is enough [default: every combination of the kinds that this host has]
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', conflicts_with = "oversubscribe")]
+    pub(super) kinds: Vec<String>,
     /// Run tests of two threads on pairs of CPUs, as many pairs at a time as fit: `all`, or COUNT pairs per
-    /// class
+    /// class and pair of kinds of core
     #[arg(long, value_name = "COUNT", value_parser = parse_pairs, conflicts_with_all = ["placement", "oversubscribe"])]
     pub(super) pairs: Option<Pairs>,
     /// Allow several threads of a test to share a CPU
@@ -84,6 +89,14 @@ pub struct RunArgs {
     /// host
     #[arg(long)]
     pub(super) no_controls: bool,
+
+    /// Print what would run, on which CPUs and for how long, and measure nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Print what would run on another machine: a capture of it (`topology --capture`), or a folder with a copy of its
+    /// /sys and /proc; implies --dry-run
+    #[arg(long, value_name = "PATH")]
+    pub(super) topology: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) output: OutputArgs,
@@ -163,6 +176,12 @@ impl RunArgs {
         only_paced(group.is_some() || prefetch.is_some(), "--group and --prefetch")
     }
 
+    /// Whether wakerace chooses when a scenario ends.
+    pub(super) fn is_open_ended(&self) -> bool {
+        let decided = matches!(self.stop_when, Some(Goal::BoundBelow(_)));
+        self.duration.is_none() && self.iterations.is_none() && self.stop_after_races.is_none() && !decided
+    }
+
     /// The skews that `--skew` or `--window` gives.
     pub(super) fn skews(&self) -> Option<&Skews> {
         match &self.measure.window {
@@ -220,10 +239,13 @@ mod tests {
     }
 
     /// Options that do not change how instances are run, so that a profile can be used with any of them.
-    const OTHER_OPTIONS: [&str; 21] = [
+    const OTHER_OPTIONS: [&str; 24] = [
         "scenarios",
         "cpus",
         "placement",
+        "kinds",
+        "dry_run",
+        "topology",
         "pairs",
         "oversubscribe",
         "duration",

@@ -20,9 +20,9 @@ use crate::units::Ticks;
 use crate::{terminal, verdict};
 
 /// The approximate measuring time of a run that no option limits.
-const DEFAULT_TOTAL: Duration = Duration::from_secs(28);
+pub(super) const DEFAULT_TOTAL: Duration = Duration::from_secs(28);
 /// The least time of a scenario on a placement in such a run.
-const DEFAULT_LEAST: Duration = Duration::from_millis(500);
+pub(super) const DEFAULT_LEAST: Duration = Duration::from_millis(500);
 
 /// The experiments of a run, controls first. So the finding of every later zero is known when its result is
 /// written.
@@ -65,17 +65,14 @@ pub(super) fn experiments<'a>(
 
 /// When each experiment ends. Without limits on the command line, all of them take about [`DEFAULT_TOTAL`]. A bound is
 /// decided at some time, but the rate of a race that never happens is never known.
-fn limits(args: &RunArgs, planned: &[(&Scenario, Placement)]) -> Limits {
-    let decided = matches!(args.stop_when, Some(Goal::BoundBelow(_)));
-    let open_ended =
-        args.duration.is_none() && args.iterations.is_none() && args.stop_after_races.is_none() && !decided;
+pub(super) fn limits(args: &RunArgs, planned: &[(&Scenario, Placement)]) -> Limits {
     // With --pairs, pairs of one test that share no CPU run at the same time: at most half as many as there
     // are CPUs.
     let cpus: HashSet<usize> = planned.iter().flat_map(|(_, placement)| placement.cpus.iter().copied()).collect();
     let at_once = if args.pairs.is_some() { (cpus.len() / 2).max(1) } else { 1 };
     let share = DEFAULT_TOTAL.div_f64(planned.len().div_ceil(at_once).max(1) as f64).max(DEFAULT_LEAST);
     Limits {
-        duration: args.duration.or(open_ended.then_some(share)),
+        duration: args.duration.or(args.is_open_ended().then_some(share)),
         iterations: args.iterations,
         races: args.stop_after_races,
         goal: args.stop_when,
@@ -112,7 +109,8 @@ impl Chooser<'_> {
         if let PaceChoice::Paced { period, .. } = &pace {
             period_is_kept(self.args, &self.host.clock_measured, *period)?;
         }
-        let tuned = self.profile.as_ref().and_then(|profile| profile.find(&scenario.name, placement.class));
+        let tuned =
+            self.profile.as_ref().and_then(|profile| profile.find(&scenario.name, placement.class, &placement.kinds));
         // Pairs that run at the same time leave no CPUs for stress.
         let fits = |tuned: &&Tuned| {
             !single

@@ -1,12 +1,14 @@
 //! `wakerace run`: runs scenarios on this host, with controls, and prints the table.
 //!
-//! `args` has the options and checks them. `placements` says what runs where, `clock` checks the options against
-//! the host's clock, `experiments` makes the experiments. `rounds` runs them, and `words` has the lines that are
-//! printed beside the table.
+//! `args` has the options and checks them. `placements` says what runs where, on the `kinds` of core that were asked for;
+//! `clock` checks the options against the host's clock, `experiments` makes the experiments. `rounds` runs them, and
+//! `words` has the lines that are printed beside the table. `dry_run` only says what would run.
 
 mod args;
 mod clock;
+mod dry_run;
 mod experiments;
+mod kinds;
 mod placements;
 mod rounds;
 mod words;
@@ -22,8 +24,8 @@ use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::experiment::Experiment;
 use crate::machine::{self, Calibration};
-use crate::publish;
 use crate::record::{self, Finding, Record, ScenarioResult};
+use crate::{publish, terminal};
 use experiments::experiments;
 use placements::{Planned, chosen_scenarios, planned};
 use rounds::Session;
@@ -32,6 +34,9 @@ use words::{evidence_for, opening};
 /// Runs scenarios, prints the table and returns the exit status.
 pub fn run(args: &RunArgs) -> Result<u8> {
     args.validate()?;
+    if args.dry_run || args.topology.is_some() {
+        return dry_run::dry_run(args);
+    }
     machine::require_counter()?;
     let arch =
         Arch::host().ok_or_else(|| Error::Host("wakerace has no code generator for this architecture".to_owned()))?;
@@ -40,12 +45,17 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let mut chosen = chosen_scenarios(args, arch)?;
     let unreadable = chosen.unreadable.take();
     let (topology, allowed, cpus) = cpus_to_use(args.cpus.as_deref())?;
-    let Planned { runs, not_run } = planned(args, arch, &topology, &cpus, &chosen)?;
+    let Planned { runs, left_out, not_run } = planned(args, arch, &topology, &cpus, &chosen)?;
+    if args.pairs.is_some() && !args.output.quiet {
+        // Making the code of many thousand runs takes a while, so the time is said before.
+        terminal::err(&format!("{}\n", dry_run::schedule(args, &runs)));
+    }
     let host = machine::describe(&topology, &allowed, Calibration::new());
     let experiments = experiments(args, arch, &host, &runs)?;
 
     let mut output = Output::new(&args.output, record::default_path(&host, started))?;
     output.say(&opening(&host, &experiments, args.repeat));
+    output.say(&left_out);
     output.say(&not_run);
     let record = Record::begin(record::SCHEMA, started, host)?;
     let mut session = Session { record, failures: unreadable.into_iter().collect(), begun };

@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 
 use super::args::RunArgs;
+use super::experiments::{DEFAULT_LEAST, DEFAULT_TOTAL};
+use super::kinds;
 use crate::arch::Arch;
 use crate::catalogue::{self, Scenario};
 use crate::error::{Error, Result};
 use crate::machine::{self, Class, Placement, Topology};
-use crate::terminal;
+use crate::{publish, terminal};
 
 /// What to run.
 pub(super) struct Chosen {
@@ -78,10 +80,15 @@ fn readable(names: &[String]) -> Result<(Vec<Scenario>, Vec<Error>)> {
     Ok((scenarios, errors))
 }
 
+/// A scenario and the CPUs that it runs on.
+pub(super) type Run<'a> = (&'a Scenario, Placement);
+
 /// Scenarios with the placements that they run on.
 pub(super) struct Planned<'a> {
     /// Every scenario with every placement, controls first.
-    pub(super) runs: Vec<(&'a Scenario, Placement)>,
+    pub(super) runs: Vec<Run<'a>>,
+    /// Which placements the run leaves out, in words; empty if it leaves out none.
+    pub(super) left_out: String,
     /// What is not run because the CPUs do not suffice, in words; empty if everything runs.
     pub(super) not_run: String,
 }
@@ -110,7 +117,9 @@ pub(super) fn planned<'a>(
         let (_, reason) = without.into_iter().find(|(scenario, _)| asked(scenario)).expect("no placement has a reason");
         return Err(reason);
     }
-    Ok(Planned { runs: with_pairs_of_controls(runs, topology, arch), not_run: not_run(&without, cpus) })
+    let (runs, dropped) = within_default(args, topology, runs);
+    let left_out = left_out(args, cpus, &runs, &dropped);
+    Ok(Planned { runs: with_pairs_of_controls(runs, topology, arch), left_out, not_run: not_run(&without, cpus) })
 }
 
 /// The sentence about scenarios that have no placement.
@@ -134,21 +143,25 @@ fn placements(args: &RunArgs, topology: &Topology, cpus: &[usize], scenario: &Sc
     let threads = scenario.program.threads.len();
     let fail = |reason: String| Error::Usage(format!("{}: {reason}", scenario.name));
     if cpus.len() < threads && args.oversubscribe && !cpus.is_empty() {
-        return Ok(vec![machine::oversubscribed(cpus, threads)]);
+        return Ok(vec![machine::oversubscribed(topology, cpus, threads)]);
     }
+    let patterns = kinds::patterns(&args.kinds, topology, cpus, threads).map_err(fail)?;
     if let Some(wanted) = args.pairs.filter(|_| threads == 2) {
-        let pairs = machine::pairs(topology, cpus, wanted.most());
-        return if pairs.is_empty() { Err(fail("--pairs needs two CPUs".to_owned())) } else { Ok(pairs) };
+        let asked = (!args.kinds.is_empty()).then_some(&patterns[..]);
+        let pairs = machine::pairs(topology, cpus, wanted.most(), asked);
+        let none = || if asked.is_some() { "--kinds selects no pair of CPUs" } else { "--pairs needs two CPUs" };
+        return if pairs.is_empty() { Err(fail(none().to_owned())) } else { Ok(pairs) };
     }
-    if args.cpus.is_some() && cpus.len() == threads && args.placement.is_empty() {
+    if args.cpus.is_some() && cpus.len() == threads && args.placement.is_empty() && args.kinds.is_empty() {
         return Ok(vec![machine::exactly(topology, cpus)]);
     }
     let classes: &[Class] = if args.placement.is_empty() { &Class::SPREAD } else { &args.placement };
-    let placements = machine::place(topology, cpus, threads, classes).map_err(fail)?;
+    let placements = machine::place_on(topology, cpus, threads, classes, &patterns).map_err(fail)?;
     if placements.is_empty() {
         let wanted: Vec<&str> = classes.iter().map(|class| class.name()).collect();
+        let kinds = if args.kinds.is_empty() { String::new() } else { format!(" on {}", args.kinds.join(" or ")) };
         return Err(fail(format!(
-            "{threads} threads need CPUs of placement class {}; the CPUs {} have none; `wakerace topology` shows the \
+            "{threads} threads need CPUs of placement class {}{kinds}; the CPUs {} have none; `wakerace topology` shows the \
              placements of this host",
             wanted.join(" or "),
             machine::format_cpu_list(cpus)
@@ -157,16 +170,72 @@ fn placements(args: &RunArgs, topology: &Topology, cpus: &[usize], scenario: &Sc
     Ok(placements)
 }
 
+/// The most runs of a run without scenarios and limits, so that it ends in about half a minute.
+fn most_by_default() -> usize {
+    (DEFAULT_TOTAL.as_millis() / DEFAULT_LEAST.as_millis()) as usize
+}
+
+/// Leaves out placements of a run without scenarios and limits if they are too many for half a minute. Every scenario
+/// of as many threads keeps the same ones. First it keeps the biggest cores of each class, then other kinds, and last
+/// those with P0 on the smaller core.
+///
+/// Returns the runs and those placements that are left out.
+fn within_default<'a>(args: &RunArgs, topology: &Topology, runs: Vec<Run<'a>>) -> (Vec<Run<'a>>, Vec<Placement>) {
+    let chosen_by_hand = !args.scenarios.is_empty() || args.pairs.is_some() || !args.is_open_ended();
+    if chosen_by_hand || runs.len() <= most_by_default() {
+        return (runs, Vec::new());
+    }
+    let scenarios = runs.chunk_by(|a, b| a.0.sha256 == b.0.sha256).count();
+    let room = (most_by_default() / scenarios).max(1);
+    let place = |name: &String| topology.kinds.iter().position(|kind| kind.name == *name);
+    let mut kept: Vec<Run<'a>> = Vec::new();
+    let mut left_out: Vec<Placement> = Vec::new();
+    for of_scenario in runs.chunk_by(|a, b| a.0.sha256 == b.0.sha256) {
+        // The place of each placement among those of its class, the biggest cores first.
+        let rank =
+            |at: usize| of_scenario[..at].iter().filter(|(_, other)| other.class == of_scenario[at].1.class).count();
+        let mut order: Vec<usize> = (0..of_scenario.len()).collect();
+        order.sort_by_key(|&at| (!of_scenario[at].1.kinds.is_sorted_by_key(place), rank(at)));
+        let (keep, leave) = order.split_at(room.min(order.len()));
+        kept.extend((0..of_scenario.len()).filter(|at| keep.contains(at)).map(|at| of_scenario[at].clone()));
+        for placement in leave.iter().map(|&at| &of_scenario[at].1) {
+            if !left_out.contains(placement) {
+                left_out.push(placement.clone());
+            }
+        }
+    }
+    (kept, left_out)
+}
+
+/// The pairs of CPUs that a run does not use, and how to use them; nothing if every pair is used.
+fn left_out(args: &RunArgs, cpus: &[usize], runs: &[Run<'_>], dropped: &[Placement]) -> String {
+    let mut text = String::new();
+    if !dropped.is_empty() {
+        let each: Vec<String> = dropped.iter().map(|placement| format!("CPUs {placement}")).collect();
+        text.push_str(&format!(
+            "left out, to end in about half a minute: {}; -d, --placement or --kinds select them\n",
+            each.join("; ")
+        ));
+    }
+    let of_two = runs.iter().map(|(_, placement)| &placement.cpus).filter(|cpus| cpus.len() == 2);
+    let used: HashSet<[usize; 2]> = of_two.map(|cpus| [cpus[0].min(cpus[1]), cpus[0].max(cpus[1])]).collect();
+    let pairs = cpus.len() * cpus.len().saturating_sub(1) / 2;
+    if args.cpus.is_none() && args.pairs.is_none() && !used.is_empty() && pairs > used.len() {
+        text.push_str(&format!(
+            "{} of {} pairs of CPUs are used, one for each placement class; --pairs 16 or --pairs all use more\n",
+            used.len(),
+            publish::count(pairs as u64)
+        ));
+    }
+    text
+}
+
 /// Adds placements of the controls for tests of more than two threads.
 ///
 /// A zero of such a test needs controls on pairs of its CPUs. So each control also runs on P0's CPU paired
 /// with each of the other CPUs. Threads that share a CPU see no reordering of each other, so placements with
 /// a shared CPU add no control.
-fn with_pairs_of_controls<'a>(
-    planned: Vec<(&'a Scenario, Placement)>,
-    topology: &Topology,
-    arch: Arch,
-) -> Vec<(&'a Scenario, Placement)> {
+fn with_pairs_of_controls<'a>(planned: Vec<Run<'a>>, topology: &Topology, arch: Arch) -> Vec<Run<'a>> {
     let many = planned.iter().map(|(_, placement)| &placement.cpus);
     let many = many.filter(|cpus| cpus.len() > 2 && cpus.iter().collect::<HashSet<_>>().len() == cpus.len());
     let mut pairs: Vec<[usize; 2]> = many.flat_map(|cpus| cpus[1..].iter().map(|other| [cpus[0], *other])).collect();
@@ -207,8 +276,8 @@ mod tests {
     fn controls_run_on_the_pairs_of_a_larger_test() {
         let scenarios =
             ["SB", "S01-core+nt+wmb", "S01-core+nt", "S14-third-cpu"].map(|name| catalogue::named(name).unwrap());
-        let topology = Topology { cpus: Vec::new(), unread: Vec::new() };
-        let placement = |cpus: &[usize]| Placement { cpus: cpus.to_vec(), class: Class::Core };
+        let topology = Topology::default();
+        let placement = |cpus: &[usize]| Placement { cpus: cpus.to_vec(), class: Class::Core, kinds: Vec::new() };
         let plan = |cpus: &[usize]| {
             let planned: Vec<_> = (scenarios.iter())
                 .map(|scenario| {

@@ -42,7 +42,7 @@ pub(super) fn one_line(result: &record::ScenarioResult) -> String {
         "{} on CPUs {} ({}): {} iterations{}, {} races, {}\n",
         result.scenario,
         machine::in_order(&result.placement.cpus),
-        result.placement.class,
+        result.placement.class_and_kinds(),
         publish::count(result.iterations),
         if result.filtered > 0 {
             format!(" ({} more that the filter excludes)", publish::count(result.filtered))

@@ -1,7 +1,7 @@
 //! Topologies of known machines, as their kernels describe them.
 
 use super::*;
-use crate::machine::placement::{Class, Placement, between, place};
+use crate::machine::placement::{Class, Placement, between, exactly, place};
 use crate::machine::tree::made_up::MadeUp;
 
 fn range(first: usize, last: usize) -> String {
@@ -59,7 +59,7 @@ fn a_xeon_with_two_sockets() {
     assert_eq!(class(&topology, 5, 14), Class::Core);
     assert_eq!(class(&topology, 3, 4), Class::Socket);
     assert_eq!(class(&topology, 0, 12), Class::Socket);
-    assert_eq!(pair(&topology, Class::Smt), [Placement { cpus: vec![1, 9], class: Class::Smt }]);
+    assert_eq!(pair(&topology, Class::Smt), [exactly(&topology, &[1, 9])]);
     assert_eq!(pair(&topology, Class::Llc), []);
     assert_eq!(pair(&topology, Class::Cluster), []);
 }
@@ -86,7 +86,7 @@ fn an_epyc_with_core_complexes() {
     assert_eq!(class(&topology, 4, 7), Class::Core);
     assert_eq!(class(&topology, 3, 4), Class::Llc);
     assert_eq!(pair(&topology, Class::Socket), []);
-    assert_eq!(pair(&topology, Class::Llc), [Placement { cpus: vec![1, 4], class: Class::Llc }]);
+    assert_eq!(pair(&topology, Class::Llc), [exactly(&topology, &[1, 4])]);
 }
 
 /// An EPYC 72F3 has one L3 per core, and that L3 is still a last-level cache.
@@ -126,11 +126,7 @@ fn a_graviton() {
     let topology = Topology::read_from(&made_up.tree(), &[]);
     assert_eq!(topology.cpu(63).unwrap().llc.len(), 64);
     assert_eq!(class(&topology, 0, 63), Class::Core);
-    assert_eq!(
-        pair(&topology, Class::Core),
-        [Placement { cpus: vec![1, 2], class: Class::Core }],
-        "CPU 0 is left alone"
-    );
+    assert_eq!(pair(&topology, Class::Core), [exactly(&topology, &[1, 2])], "CPU 0 is left alone");
     assert_eq!(place(&topology, &[0, 1, 2], 2, &Class::SPREAD).unwrap().len(), 1);
 }
 
@@ -208,7 +204,7 @@ fn a_power9_with_four_threads() {
     // Four threads fit on one core; five do not.
     let cpus: Vec<usize> = (0..32).collect();
     let four = place(&topology, &cpus, 4, &[Class::Smt]).unwrap();
-    assert_eq!(four, [Placement { cpus: vec![4, 5, 6, 7], class: Class::Smt }]);
+    assert_eq!(four, [exactly(&topology, &[4, 5, 6, 7])]);
     assert_eq!(place(&topology, &cpus, 5, &[Class::Smt]).unwrap(), []);
 }
 

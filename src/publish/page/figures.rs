@@ -388,7 +388,7 @@ fn heat(scenario: &str, pairs: &[&&ScenarioResult]) -> String {
                 "P0 on CPU {}, P1 on CPU {} ({}): {} in {}, {}",
                 cpus[0],
                 cpus[1],
-                result.placement.class,
+                result.placement.class_and_kinds(),
                 count(result.races),
                 count(result.iterations),
                 rate_with_interval(result.rate, result.interval)

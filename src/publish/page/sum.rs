@@ -29,9 +29,9 @@ impl<'a> Sum<'a> {
         match self.results.len() {
             1 => {
                 let way = self.first().line_transfer_ns.map_or(String::new(), |ns| format!(" ({ns:.0} ns transfer)"));
-                format!("{}, CPUs {}{way}", placement.class, in_order(&placement.cpus))
+                format!("{}, CPUs {}{way}", placement.class_and_kinds(), in_order(&placement.cpus))
             }
-            several => format!("{}, {several} placements", placement.class),
+            several => format!("{}, {several} placements", placement.class_and_kinds()),
         }
     }
 

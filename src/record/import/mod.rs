@@ -175,7 +175,7 @@ fn result(test: &Test, arch: Arch) -> ScenarioResult {
         listing: String::new(),
         condition: test.condition.clone(),
         match_event: None,
-        placement: PlacementRecord { cpus: (0..threads).collect(), class: Class::Unknown },
+        placement: PlacementRecord { cpus: (0..threads).collect(), class: Class::Unknown, kinds: Vec::new() },
         pace: pace(),
         layout: LayoutRecord { kind: "unknown".to_owned(), line_bytes: 1, stride_bytes: 1 },
         batch: 1,

@@ -12,7 +12,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{ProtocolRecord, Record, problems, protocol_problems};
+use super::{ProtocolRecord, Record, kinds_on, problems, protocol_problems};
 use crate::error::{Error, Result};
 use crate::input::{Limit, read_text};
 use crate::machine::Host;
@@ -139,9 +139,23 @@ pub fn read(name: &str, text: &str) -> Result<AnyRecord> {
         ))
     })?;
     match kind {
-        Kind::Run => Ok(AnyRecord::Run(Box::new((reader.run)(name, text)?))),
+        Kind::Run => Ok(AnyRecord::Run(Box::new(with_kinds((reader.run)(name, text)?)))),
         Kind::Protocol => Ok(AnyRecord::Protocol(Box::new((reader.protocol)(name, text)?))),
     }
+}
+
+/// Adds the kinds of core to placements of programs that did not write them. They follow from the host, but not in a sum,
+/// which may have results of several hosts.
+fn with_kinds(mut record: Record) -> Record {
+    if !record.parts.is_empty() {
+        return record;
+    }
+    for placement in record.results.iter_mut().map(|result| &mut result.placement) {
+        if placement.kinds.is_empty() {
+            placement.kinds = kinds_on(&record.host, &placement.cpus);
+        }
+    }
+    record
 }
 
 /// Reads a record from a file.

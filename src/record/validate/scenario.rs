@@ -15,6 +15,7 @@ use crate::program::{Const, Program};
 use crate::record::{
     CountRecord, Evidence, FinalValue, Finding, LEAST_MATCHES, LastWriterRecord, LayoutRecord, OutcomeRecord,
     PaceRecord, PlacementRecord, Record, ScenarioResult, Sensitivity, SkewRecord, compute, judge, judge::settle,
+    kinds_on,
 };
 use crate::stats::Drift;
 
@@ -38,6 +39,7 @@ pub(super) fn results(record: &Record, problems: &mut Problems) {
     let single = record.parts.is_empty();
     problems.each("results", results, |problems, result| {
         ranges(result, single, problems);
+        kinds(record, result, problems);
         counts(result, problems);
         hashes(result, foreign, problems);
         problems.within("gaps", |problems| gaps(&result.gaps, "iterations", result.races, problems));
@@ -122,7 +124,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         listing: _,
         condition: _, // source()
         match_event,
-        placement: PlacementRecord { cpus, class: _ },
+        placement: PlacementRecord { cpus, class: _, kinds: _ }, // kinds()
         pace,
         layout: LayoutRecord { kind: _, line_bytes, stride_bytes },
         batch,
@@ -263,6 +265,19 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
             }
         }
     });
+}
+
+/// Checks that the kinds of core are those of the host's CPUs. A result of a sum may be from another host than the first
+/// part's, whose description the sum has.
+fn kinds(record: &Record, result: &ScenarioResult, problems: &mut Problems) {
+    let PlacementRecord { cpus, class: _, kinds } = &result.placement;
+    let wanted = if record.parts.is_empty() { kinds_on(&record.host, cpus) } else { kinds.clone() };
+    if !kinds.is_empty() && kinds.len() != cpus.len() {
+        problems.say("placement.kinds", format!("has {} kinds; there are {} CPUs", kinds.len(), cpus.len()));
+    } else if *kinds != wanted {
+        let shown = |kinds: &[String]| if kinds.is_empty() { "absent".to_owned() } else { kinds.join(", ") };
+        problems.say("placement.kinds", format!("is {}; host.core_types gives {}", shown(kinds), shown(&wanted)));
+    }
 }
 
 fn pace_ranges(pace: &PaceRecord, problems: &mut Problems) {

@@ -1,6 +1,7 @@
 //! Facts about 64-bit RISC-V.
 
 mod barriers;
+mod cpus;
 #[cfg(target_arch = "riscv64")]
 pub(crate) mod native;
 
@@ -21,7 +22,7 @@ pub(super) const FACTS: Facts = Facts {
     cpus: Cpus {
         name_keys: &["uarch", "isa"],
         id_keys: &["isa", "uarch", "mvendorid", "marchid", "mimpid"],
-        numbers: None,
+        numbers: Some(cpus::NUMBERS),
     },
     has_cpuid: false,
     // QEMU's own CPU models have vendor 0; KVM shows the vendor of the host's CPUs (mvendorid, RISC-V privileged
