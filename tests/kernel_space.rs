@@ -158,7 +158,10 @@ fn an_imported_test_is_compared_with_every_placement() {
     let sb = ours.results[0].clone();
     ours.results = [(vec![2, 3], Class::Core), (vec![4, 6], Class::Llc), (vec![5, 7], Class::Llc)]
         .into_iter()
-        .map(|(cpus, class)| ScenarioResult { placement: PlacementRecord { cpus, class, kinds: Vec::new() }, ..sb.clone() })
+        .map(|(cpus, class)| ScenarioResult {
+            placement: PlacementRecord { cpus, class, kinds: Vec::new() },
+            ..sb.clone()
+        })
         .collect();
     let found = |records: &[Record]| -> Vec<(String, String)> {
         compare(records).into_iter().map(|one| (one.scenario, one.class)).collect()

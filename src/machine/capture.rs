@@ -2,7 +2,8 @@
 //! placements for a machine that is not at hand.
 //!
 //! A capture is a JSON file with the text of each file of a fixed list below /sys and /proc. It holds no serial number,
-//! host name, address or user.
+//! host name, address or user. For that reason the list has neither `topology/ppin`, the inventory number of a processor,
+//! nor `board_asset_tag`, which is the id of an instance on Amazon EC2.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +13,26 @@ use super::cpulist::format_cpu_list;
 use super::tree::Tree;
 
 /// Single files. Some exist on some architectures only.
-const FILES: [&str; 14] = [
+const FILES: [&str; 30] = [
     "proc/cpuinfo",
+    "proc/device-tree/hypervisor/compatible",
     "proc/device-tree/model",
+    "proc/sys/kernel/arch",
     "proc/sys/kernel/osrelease",
     "proc/sys/kernel/ostype",
     "proc/sys/kernel/version",
+    "sys/class/dmi/id/bios_vendor",
+    "sys/class/dmi/id/board_vendor",
+    "sys/class/dmi/id/product_name",
+    "sys/class/dmi/id/product_version",
+    "sys/class/dmi/id/sys_vendor",
+    "sys/devices/cpu_atom/cpus",
+    "sys/devices/cpu_core/cpus",
+    "sys/devices/cpu_lowpower/cpus",
+    "sys/devices/soc0/family",
+    "sys/devices/soc0/machine",
+    "sys/devices/soc0/revision",
+    "sys/devices/soc0/soc_id",
     "sys/devices/system/clocksource/clocksource0/available_clocksource",
     "sys/devices/system/clocksource/clocksource0/current_clocksource",
     "sys/devices/system/cpu/isolated",
@@ -25,13 +40,18 @@ const FILES: [&str; 14] = [
     "sys/devices/system/cpu/online",
     "sys/devices/system/cpu/possible",
     "sys/devices/system/cpu/present",
+    "sys/devices/system/cpu/smt/control",
+    "sys/devices/system/cpu/vulnerabilities/spec_store_bypass",
     "sys/hypervisor/type",
     "sys/kernel/mm/transparent_hugepage/enabled",
 ];
 
 /// Files of each CPU, below `sys/devices/system/cpu/cpuN/`.
-const OF_CPU: [&str; 16] = [
+const OF_CPU: [&str; 18] = [
     "cpu_capacity",
+    "cpufreq/cpuinfo_max_freq",
+    "cpufreq/cpuinfo_min_freq",
+    "cpufreq/scaling_driver",
     "cpufreq/scaling_governor",
     "regs/identification/midr_el1",
     "topology/cluster_cpus_list",
@@ -43,7 +63,6 @@ const OF_CPU: [&str; 16] = [
     "topology/die_id",
     "topology/package_cpus_list",
     "topology/physical_package_id",
-    "topology/ppin",
     "topology/thread_siblings_list",
     "topology/book_siblings_list",
     "topology/drawer_siblings_list",
@@ -134,11 +153,13 @@ mod tests {
             made_up.topology(cpu, "core_cpus_list", &cpu.to_string()).topology(cpu, "package_cpus_list", "0-3");
             made_up.cache(cpu, 0, 3, "Unified", "4M", pair);
             made_up.write(&format!("sys/devices/system/cpu/cpu{cpu}/secret"), "x");
+            made_up.write(&format!("sys/devices/system/cpu/cpu{cpu}/topology/ppin"), "0x2fabcdef12345678");
         }
         // One node has links from its CPUs, as in older kernels, the other only its list.
         made_up.write("sys/devices/system/cpu/cpu0/node0/cpulist", "0-1");
         made_up.write("sys/devices/system/cpu/cpu1/node0/cpulist", "0-1");
         made_up.write("sys/devices/system/node/node1/cpulist", "2-3");
+        made_up.write("sys/class/dmi/id/board_asset_tag", "i-0abcdef0123456789");
         made_up.write("etc/hostname", "box").write("sys/devices/system/cpu/cpufreq/policy0/affected_cpus", "0");
         made_up
     }

@@ -54,7 +54,8 @@ pub(super) fn schedule(args: &RunArgs, runs: &[Run<'_>]) -> String {
     };
     let time = limits(args, runs).duration.map(|each| each * args.repeat * u32::try_from(rounds).unwrap_or(u32::MAX));
     let about = time.map_or(String::new(), |time| format!(", about {}", in_words(time)));
-    format!("{tests} tests, {count} runs{repeats}{at_once}{about}")
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    format!("{tests} test{}, {count} run{}{repeats}{at_once}{about}", plural(tests), plural(runs.len()))
 }
 
 /// The number of rounds with `--pairs`: pairs of a test that share no CPU run at the same time.

@@ -118,7 +118,7 @@ pub(super) fn planned<'a>(
         return Err(reason);
     }
     let (runs, dropped) = within_default(args, topology, runs);
-    let left_out = left_out(args, cpus, &runs, &dropped);
+    let left_out = left_out(args, topology, cpus, &runs, &dropped);
     Ok(Planned { runs: with_pairs_of_controls(runs, topology, arch), left_out, not_run: not_run(&without, cpus) })
 }
 
@@ -208,7 +208,7 @@ fn within_default<'a>(args: &RunArgs, topology: &Topology, runs: Vec<Run<'a>>) -
 }
 
 /// The pairs of CPUs that a run does not use, and how to use them; nothing if every pair is used.
-fn left_out(args: &RunArgs, cpus: &[usize], runs: &[Run<'_>], dropped: &[Placement]) -> String {
+fn left_out(args: &RunArgs, topology: &Topology, cpus: &[usize], runs: &[Run<'_>], dropped: &[Placement]) -> String {
     let mut text = String::new();
     if !dropped.is_empty() {
         let each: Vec<String> = dropped.iter().map(|placement| format!("CPUs {placement}")).collect();
@@ -222,9 +222,10 @@ fn left_out(args: &RunArgs, cpus: &[usize], runs: &[Run<'_>], dropped: &[Placeme
     let pairs = cpus.len() * cpus.len().saturating_sub(1) / 2;
     if args.cpus.is_none() && args.pairs.is_none() && !used.is_empty() && pairs > used.len() {
         text.push_str(&format!(
-            "{} of {} pairs of CPUs are used, one for each placement class; --pairs 16 or --pairs all use more\n",
+            "{} of {} pairs of CPUs are used, one for each placement class{}; --pairs 16 or --pairs all use more\n",
             used.len(),
-            publish::count(pairs as u64)
+            publish::count(pairs as u64),
+            if topology.kinds.len() > 1 { " and combination of kinds" } else { "" }
         ));
     }
     text
