@@ -84,6 +84,8 @@ pub(crate) struct Counter {
 /// How the CPUs of an architecture are named.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cpus {
+    /// A key of /proc/cpuinfo that only this architecture's kernel prints.
+    pub own_key: &'static str,
     /// The keys of /proc/cpuinfo that hold a name, the best first.
     pub name_keys: &'static [&'static str],
     /// The keys of /proc/cpuinfo that identify the design.

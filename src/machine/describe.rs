@@ -143,17 +143,10 @@ fn describe_tree(tree: &Tree, own: Own, topology: &Topology, allowed: &[usize], 
 /// The architecture of the machine that a tree describes: the kernel's own word, or the form of /proc/cpuinfo for kernels
 /// before 6.1. `None` if neither says it.
 pub fn arch_of(tree: &Tree) -> Option<Arch> {
-    /// A key of /proc/cpuinfo that only this architecture's kernel prints.
-    const KEYS: [(&str, Arch); 4] = [
-        ("CPU implementer", Arch::Aarch64),
-        ("hart", Arch::Riscv64gc),
-        ("timebase", Arch::Powerpc64le),
-        ("vendor_id", Arch::X86_64),
-    ];
     let stated = tree.read("proc/sys/kernel/arch");
     let by_name = |name: &String| Arch::ALL.into_iter().find(|arch| arch.facts().kernel_name == name.as_str());
     let info = tree.read("proc/cpuinfo").unwrap_or_default();
-    let by_key = || KEYS.into_iter().find(|(key, _)| cpuinfo(&info, key).is_some()).map(|(_, arch)| arch);
+    let by_key = || Arch::ALL.into_iter().find(|arch| cpuinfo(&info, arch.facts().cpus.own_key).is_some());
     stated.as_ref().and_then(by_name).or_else(by_key)
 }
 

@@ -179,3 +179,22 @@ fn an_emulated_counter_is_not_judged_by_the_kernel_below() {
         assert_eq!(check.notes.iter().any(|note| note.contains("the kernel does not trust it")), emulated, "{check:?}");
     }
 }
+
+#[test]
+fn the_architecture_is_the_kernels_word_or_the_form_of_cpuinfo() {
+    for (arch, kernel, info) in [
+        (Arch::X86_64, "x86_64", "processor\t: 0\nvendor_id\t: AuthenticAMD"),
+        (Arch::Aarch64, "aarch64", "processor\t: 0\nCPU implementer\t: 0x41"),
+        (Arch::Powerpc64le, "ppc64le", "processor\t: 0\ncpu\t\t: POWER9\n\ntimebase\t: 512000000"),
+        (Arch::Riscv64gc, "riscv64", "processor\t: 0\nhart\t\t: 0"),
+    ] {
+        let of = |path: &str, text: &str| {
+            let made_up = MadeUp::new();
+            made_up.write(path, text);
+            arch_of(&made_up.tree())
+        };
+        assert_eq!((of("proc/sys/kernel/arch", kernel), of("proc/cpuinfo", info)), (Some(arch), Some(arch)));
+        assert_eq!(of("proc/sys/kernel/arch", "s390x"), None);
+    }
+    assert_eq!(arch_of(&MadeUp::new().tree()), None);
+}

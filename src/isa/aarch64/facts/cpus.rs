@@ -10,7 +10,7 @@ pub(super) const NUMBERS: CpuNumbers = CpuNumbers {
 };
 
 /// Implementer, part number and name of arm64 cores. Sources: arch/arm64/include/asm/cputype.h of Linux v7.0 and
-/// sys-utils/lscpu-arm.c of util-linux; for Apple src/midr.h of m1n1, the boot loader of Asahi Linux. The numbers of
+/// sys-utils/lscpu-arm.c of util-linux; for Apple midr.h of m1n1, the boot loader of Asahi Linux. The numbers of
 /// products: NVIDIA's Grace and AWS's Graviton4 have Neoverse-V2 cores, as has Google's Axion C4A; Microsoft's Cobalt 100
 /// has a number of its own.
 const PARTS: [(u64, u64, &str); 80] = [

@@ -20,6 +20,7 @@ pub(super) const FACTS: Facts = Facts {
     locks: &[Lock::Qspinlock],
     counter: CNTVCT,
     cpus: Cpus {
+        own_key: "CPU implementer",
         name_keys: &[],
         id_keys: &["CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision"],
         numbers: Some(cpus::NUMBERS),

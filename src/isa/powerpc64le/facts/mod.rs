@@ -19,7 +19,12 @@ pub(super) const FACTS: Facts = Facts {
     locks: &[Lock::Qspinlock],
     counter: TIMEBASE,
     // /proc/cpuinfo says "POWER9, altivec supported".
-    cpus: Cpus { name_keys: &["cpu"], id_keys: &["cpu", "revision", "platform", "machine"], numbers: None },
+    cpus: Cpus {
+        own_key: "timebase",
+        name_keys: &["cpu"],
+        id_keys: &["cpu", "revision", "platform", "machine"],
+        numbers: None,
+    },
     has_cpuid: false,
     // QEMU adds the node /hypervisor to a pseries machine only under KVM (spapr_build_fdt() in hw/ppc/spapr.c). It makes
     // powernv machines only with its code generator.

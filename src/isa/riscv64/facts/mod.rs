@@ -20,6 +20,7 @@ pub(super) const FACTS: Facts = Facts {
     locks: &[Lock::Qspinlock, Lock::Ticket],
     counter: TIME,
     cpus: Cpus {
+        own_key: "hart",
         name_keys: &["uarch", "isa"],
         id_keys: &["isa", "uarch", "mvendorid", "marchid", "mimpid"],
         numbers: Some(cpus::NUMBERS),

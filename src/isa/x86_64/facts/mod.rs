@@ -24,6 +24,7 @@ pub(super) const FACTS: Facts = Facts {
     locks: &[Lock::Qspinlock, Lock::Paravirt],
     counter: TSC,
     cpus: Cpus {
+        own_key: "vendor_id",
         name_keys: &["model name"],
         id_keys: &["vendor_id", "cpu family", "model", "stepping"],
         numbers: None,
