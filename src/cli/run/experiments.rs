@@ -12,7 +12,7 @@ use crate::cli::settings;
 use crate::codegen::{Atomics, Target};
 use crate::error::{Error, Result};
 use crate::experiment::{Choice, Common, Experiment, PaceChoice};
-use crate::harness::{Goal, Limits};
+use crate::harness::Limits;
 use crate::layout::LayoutKind;
 use crate::machine::{Class, Host, Placement};
 use crate::profile::{self, Tuned, TuningProfile};
