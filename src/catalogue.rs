@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::hash::sha256;
 use crate::input::{Limit, find_files, read_text};
 use crate::litmus::{self, MAX_SOURCE_BYTES, Source, Verdict, ast};
-use crate::program::{self, Access, Op, Program, Quantifier};
+use crate::program::{self, Access, JudgedOnly, Op, Program, Quantifier};
 use crate::shown;
 
 static FILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
@@ -55,6 +55,21 @@ impl Scenario {
         let program = program::lower(&test)?;
         let sha256 = sha256(source.text().as_bytes());
         Ok(Scenario { name: test.name.clone(), group: group.to_owned(), test, program, sha256 })
+    }
+
+    /// Parses and lowers a source that shall run.
+    ///
+    /// # Errors
+    /// As [`Scenario::new`], and if the test uses a primitive that is only judged.
+    pub fn to_run(source: &Source, group: &str) -> Result<Scenario> {
+        let scenario = Scenario::new(source, group)?;
+        match scenario.program.judged_only() {
+            None => Ok(scenario),
+            Some(JudgedOnly { name, primitive }) => {
+                let words = format!("`{}()` is judged by `check`; `run` has no {}", name.text, primitive.missing());
+                Err(source.error(name.span, words, "only the kernel has this").into())
+            }
+        }
     }
 
     /// The declared verdict on the race with this kind of lock. A header's verdict is about the condition, as herd7's is. The race
@@ -140,9 +155,9 @@ pub fn is_control(name: &str, sha256: &str, arch: Arch) -> bool {
 /// hyphen (`S12c`), or a group (`fixes`). Files and folders on disk take precedence.
 ///
 /// # Errors
-/// If a name is not found or is ambiguous, or a file cannot be read or is not a litmus test.
+/// If a name is not found or is ambiguous, or a file cannot be read or is not a litmus test that can run.
 pub fn resolve(names: &[String]) -> Result<Vec<Scenario>> {
-    resolve_sources(names)?.iter().map(|(source, group)| Scenario::new(source, group)).collect()
+    resolve_sources(names)?.iter().map(|(source, group)| Scenario::to_run(source, group)).collect()
 }
 
 /// A file or built-in scenario that the user named, or that is in a folder that the user named.

@@ -113,7 +113,10 @@ fn what_is_not_a_test_is_refused_where_it_goes_wrong() {
 #[test]
 fn what_means_nothing_is_refused_in_words() {
     refused(&with_body("READ_ONEC(*x);"), "4:1", &["unknown primitive `READ_ONEC`", "did you mean `READ_ONCE`"]);
-    refused(&with_body("synchronize_rcu();"), "4:1", &["`synchronize_rcu` cannot run in user space", "grace period"]);
+    refused(&with_body("call_rcu();"), "4:1", &["`call_rcu` cannot be judged or run", "no RCU callbacks"]);
+    refused(&with_body("synchronize_rcu(1);"), "4:1", &["takes 0 arguments, found 1"]);
+    refused(&with_body("synchronize_srcu(x);"), "4:18", &["does not work on this variable", "struct srcu_struct *"]);
+    refused(&with_body("srcu_read_unlock(x);"), "4:1", &["takes 2 arguments, found 1"]);
     refused(&with_body("WRITE_ONCE(*x, r0);"), "4:16", &["`r0` is not declared in P0"]);
     refused(&with_body("WRITE_ONCE(*z, 1);"), "4:13", &["`z` is not declared"]);
     refused(&with_body("int r0; int r0;"), "4:13", &["declared twice"]);

@@ -620,6 +620,9 @@ impl<A: Risc> Driver<'_, A> {
                 let (ra, rb) = (self.operand(left, 0)?, self.operand(right, 1)?);
                 self.asm.branch(Comparison { compare, bits, signed }, ra, rb, self.labels[target]);
             }
+            Op::RcuFence(_) | Op::SrcuLock { .. } | Op::SrcuUnlock { .. } | Op::SynchronizeSrcu { .. } => {
+                return Err(op.judged_only().unwrap_or_default());
+            }
             Op::Jump { target } => self.asm.jump(self.labels[target]),
             Op::Label(label) => self.asm.bind(self.labels[label]),
         }

@@ -84,7 +84,7 @@ pub fn emit(target: impl Into<Target>, program: &Program, layout: &Layout, pace:
 /// If the test has a non-temporal store, which these models do not cover.
 pub fn code_for(program: &Program, model: Model, choices: impl Into<Choices>) -> model::Result<Code> {
     match model.arch() {
-        None => machine::c_view(program),
+        None => machine::c_view(program, model),
         Some(arch) => (of(arch).events)(choices.into(), program),
     }
 }

@@ -105,6 +105,8 @@ pub enum Base {
     },
     /// `spinlock_t`.
     Spinlock,
+    /// `struct srcu_struct`: an SRCU domain.
+    Srcu,
     /// `void`, which is only valid behind a pointer.
     Void,
 }

@@ -201,6 +201,10 @@ impl<'a> Parser<'a> {
                     // `int` after `short` or `long` adds nothing.
                     Some(_) if word == "int" && (base.is_some() || longs > 0) => {}
                     Some(found) if base.is_none() => base = Some(found),
+                    _ if word == "struct" && base.is_none() && self.is_srcu_struct() => {
+                        self.at += 1;
+                        base = Some(Base::Srcu);
+                    }
                     _ if word == "struct" || word == "union" || word == "enum" => {
                         return Err(self
                             .source
@@ -225,6 +229,12 @@ impl<'a> Parser<'a> {
             (Base::Int { bits, .. }, Some(signed)) => Base::Int { bits, signed },
             _ => base,
         }))
+    }
+
+    /// Whether the word behind the cursor's `struct` is `srcu_struct`.
+    fn is_srcu_struct(&self) -> bool {
+        let next = self.lexed.tokens.get(self.at + 1);
+        next.is_some_and(|token| token.kind == Kind::Name && self.slice(token.span) == "srcu_struct")
     }
 
     fn pointers(&mut self) -> Result<u8, Diagnostic> {

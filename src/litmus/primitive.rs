@@ -138,6 +138,43 @@ pub enum RmwResult {
     NewIsNegative,
 }
 
+/// The primitives of RCU and SRCU that only the kernel's model has: grace periods, and everything about SRCU. A test with one
+/// is judged by `check`; no machine code is generated for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rcu {
+    /// synchronize_rcu, synchronize_rcu_expedited
+    Synchronize,
+    /// srcu_read_lock, srcu_down_read
+    SrcuLock,
+    /// srcu_read_unlock, srcu_up_read
+    SrcuUnlock,
+    /// synchronize_srcu, synchronize_srcu_expedited
+    SynchronizeSrcu,
+    /// smp_mb__after_srcu_read_unlock
+    MbAfterSrcuReadUnlock,
+}
+
+impl Rcu {
+    /// The name of the primitive, without its variants.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Rcu::Synchronize => "synchronize_rcu",
+            Rcu::SrcuLock => "srcu_read_lock",
+            Rcu::SrcuUnlock => "srcu_read_unlock",
+            Rcu::SynchronizeSrcu => "synchronize_srcu",
+            Rcu::MbAfterSrcuReadUnlock => "smp_mb__after_srcu_read_unlock",
+        }
+    }
+
+    /// What `run` lacks for this primitive.
+    pub const fn missing(self) -> &'static str {
+        match self {
+            Rcu::Synchronize => "grace periods",
+            _ => "SRCU",
+        }
+    }
+}
+
 /// The form of an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arg {
@@ -188,6 +225,8 @@ pub enum Action {
     SpinTrylock,
     /// spin_is_locked
     SpinIsLocked,
+    /// A grace period, or a part of SRCU.
+    Rcu(Rcu),
 }
 
 /// A primitive: its effect and its arguments.
@@ -209,29 +248,42 @@ impl Primitive {
             | Action::Cmpxchg(_)
             | Action::AddUnless { .. }
             | Action::SpinTrylock
-            | Action::SpinIsLocked => true,
+            | Action::SpinIsLocked
+            | Action::Rcu(Rcu::SrcuLock) => true,
             Action::Rmw { result, .. } => result != RmwResult::None,
             _ => false,
         }
     }
 }
 
-/// The reason why a primitive of the kernel's model cannot run in user space, if it is such a primitive.
+/// The reason why a primitive of the kernel can neither be judged nor run, if it is one that tests are likely to use.
 pub fn refusal(name: &str) -> Option<&'static str> {
-    let grace = "it waits for an RCU grace period, and user space has none";
-    let srcu = "SRCU exists only in the kernel";
     match name {
-        "synchronize_rcu" | "synchronize_rcu_expedited" | "call_rcu" | "rcu_barrier" => Some(grace),
-        "srcu_read_lock"
-        | "srcu_read_unlock"
-        | "srcu_down_read"
-        | "srcu_up_read"
-        | "synchronize_srcu"
-        | "synchronize_srcu_expedited"
-        | "smp_mb__after_srcu_read_unlock" => Some(srcu),
+        "call_rcu" | "call_srcu" | "rcu_barrier" | "srcu_barrier" | "kfree_rcu" => {
+            Some("the kernel's model has no RCU callbacks")
+        }
+        "rcu_read_lock_bh" | "rcu_read_unlock_bh" | "rcu_read_lock_sched" | "rcu_read_unlock_sched" => {
+            Some("the kernel's model has only rcu_read_lock and rcu_read_unlock")
+        }
+        "spin_lock_irqsave" | "spin_unlock_irqrestore" | "spin_lock_irq" | "spin_unlock_irq" => {
+            Some("the kernel's model has no interrupts; use spin_lock and spin_unlock")
+        }
         _ => None,
     }
 }
+
+/// The names of the primitives that only the kernel's model has.
+pub const JUDGED_ONLY: [&str; 9] = [
+    "synchronize_rcu",
+    "synchronize_rcu_expedited",
+    "srcu_read_lock",
+    "srcu_read_unlock",
+    "srcu_down_read",
+    "srcu_up_read",
+    "synchronize_srcu",
+    "synchronize_srcu_expedited",
+    "smp_mb__after_srcu_read_unlock",
+];
 
 /// Finds a primitive by its name.
 pub fn find(name: &str) -> Option<Primitive> {
@@ -252,6 +304,11 @@ pub fn find(name: &str) -> Option<Primitive> {
         "spin_unlock" | "raw_spin_unlock" => simple(Action::SpinUnlock, &[Pointer]),
         "spin_trylock" | "raw_spin_trylock" => simple(Action::SpinTrylock, &[Pointer]),
         "spin_is_locked" | "raw_spin_is_locked" => simple(Action::SpinIsLocked, &[Pointer]),
+        "synchronize_rcu" | "synchronize_rcu_expedited" => simple(Action::Rcu(Rcu::Synchronize), &[]),
+        "srcu_read_lock" | "srcu_down_read" => simple(Action::Rcu(Rcu::SrcuLock), &[Pointer]),
+        "srcu_read_unlock" | "srcu_up_read" => simple(Action::Rcu(Rcu::SrcuUnlock), &[Pointer, Value]),
+        "synchronize_srcu" | "synchronize_srcu_expedited" => simple(Action::Rcu(Rcu::SynchronizeSrcu), &[Pointer]),
+        "smp_mb__after_srcu_read_unlock" => simple(Action::Rcu(Rcu::MbAfterSrcuReadUnlock), &[]),
         _ => {
             let atomic = [("atomic_long_", 64), ("atomic64_", 64), ("atomic_", 32)]
                 .into_iter()
@@ -332,13 +389,13 @@ fn atomic_family(rest: &str) -> Option<Primitive> {
     };
     let arithmetic = matches!(op, RmwOp::Add | RmwOp::Sub);
     // The kernel has no atomic_and_return, atomic_or_and_test, atomic_sub_negative or atomic_add_and_test.
-    // The `_and_test` and `_negative` forms and the void forms take no ordering suffix.
+    // The `_and_test` forms and the void forms take no ordering suffix.
     let known = match result {
         RmwResult::None => !suffixed,
         RmwResult::Old => true,
         RmwResult::New => arithmetic,
         RmwResult::NewIsZero => !suffixed && arithmetic && word != "add",
-        RmwResult::NewIsNegative => !suffixed && word == "add",
+        RmwResult::NewIsNegative => word == "add",
     };
     let order = if result == RmwResult::None { Order::Relaxed } else { order };
     let args: &[Arg] = if amount.is_some() { &[Pointer] } else { &[Value, Pointer] };
@@ -384,8 +441,11 @@ mod tests {
 
     #[test]
     fn every_suggested_name_exists() {
-        for name in names() {
+        for name in names().chain(JUDGED_ONLY) {
             assert!(find(name).is_some(), "{name}");
+        }
+        for name in JUDGED_ONLY {
+            assert!(matches!(find(name).unwrap().action, Action::Rcu(_)), "{name}");
         }
     }
 

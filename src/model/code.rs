@@ -97,6 +97,11 @@ pub enum Step {
     },
     /// A barrier.
     Fence(Tags),
+    /// synchronize_srcu in the kernel's model
+    GracePeriod {
+        /// The SRCU domain.
+        domain: Address,
+    },
     /// `dst = src`
     Move {
         /// The target register.

@@ -87,6 +87,22 @@ tags! {
     DSB_ST = 32, "dsb.st";
     /// The read of a conditional read-modify-write that did not write.
     FAILED = 33, "failed";
+    /// barrier
+    BARRIER = 34, "barrier";
+    /// rcu_read_lock
+    RCU_LOCK = 35, "rcu-lock";
+    /// rcu_read_unlock
+    RCU_UNLOCK = 36, "rcu-unlock";
+    /// synchronize_rcu
+    SYNC_RCU = 37, "sync-rcu";
+    /// The read of srcu_read_lock
+    SRCU_LOCK = 38, "srcu-lock";
+    /// The write of srcu_read_unlock
+    SRCU_UNLOCK = 39, "srcu-unlock";
+    /// synchronize_srcu
+    SYNC_SRCU = 40, "sync-srcu";
+    /// smp_mb__after_srcu_read_unlock
+    AFTER_SRCU_READ_UNLOCK = 41, "after-srcu-read-unlock";
 }
 
 impl Tags {
@@ -138,6 +154,8 @@ pub enum Kind {
     Write(LocationId, Const),
     /// A barrier.
     Fence,
+    /// A grace period of the SRCU domain at a location.
+    GracePeriod(LocationId),
 }
 
 /// An event.
@@ -154,10 +172,10 @@ pub struct Event {
 }
 
 impl Event {
-    /// The location that the event reads or writes.
+    /// The location that the event reads or writes, or the SRCU domain of a grace period.
     pub fn location(&self) -> Option<LocationId> {
         match self.kind {
-            Kind::Read(location, _) | Kind::Write(location, _) => Some(location),
+            Kind::Read(location, _) | Kind::Write(location, _) | Kind::GracePeriod(location) => Some(location),
             Kind::Fence => None,
         }
     }
@@ -174,6 +192,7 @@ impl Event {
             Kind::Read(location, read) => format!("R{tags} {}={}", names[location], value(read)),
             Kind::Write(location, written) => format!("W{tags} {}={}", names[location], value(written)),
             Kind::Fence => format!("F{tags}"),
+            Kind::GracePeriod(location) => format!("F{tags} {}", names[location]),
         }
     }
 }

@@ -16,7 +16,7 @@ pub struct Execution {
     pub po: Relation,
     /// Program order between accesses to the same location.
     pub po_loc: Relation,
-    /// Pairs of accesses to the same location.
+    /// Pairs of accesses to the same location; also grace periods of the same SRCU domain.
     pub loc: Relation,
     /// Pairs of events of the same thread.
     pub int: Relation,
@@ -115,7 +115,7 @@ impl Execution {
             match event.kind {
                 Kind::Read(..) => r.insert(a),
                 Kind::Write(..) => w.insert(a),
-                Kind::Fence => {}
+                Kind::Fence | Kind::GracePeriod(_) => {}
             }
             if event.thread.is_none() {
                 iw.insert(a);

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::Outcome;
 use super::code::Code;
+use super::{Flags, Outcome};
 use crate::litmus::Verdict;
 use crate::program::{Column, Const, Prop, Quantifier};
 
@@ -40,8 +40,8 @@ pub fn log(code: &Code, outcome: &Outcome, seconds: f64) -> String {
     let (yes, no) = (positive.len(), negative.len());
     let cut = if outcome.cuts_loops { "Loop " } else { "" };
     let _ = writeln!(out, "{cut}{}\nWitnesses\nPositive: {yes} Negative: {no}", if holds { "Ok" } else { "No" });
-    if outcome.data_race {
-        out.push_str("Flag data-race\n");
+    for name in (Flags::DATA_RACE.when(outcome.data_race) | outcome.flags).names() {
+        let _ = writeln!(out, "Flag {name}");
     }
     let condition = proposition(code, &code.condition, false);
     let _ = writeln!(out, "Condition {} ({condition})", code.quantifier);
@@ -108,31 +108,26 @@ pub struct Logged {
     pub verdict: Verdict,
     /// The lines of the states.
     pub states: BTreeSet<String>,
-    /// Whether the log has `Flag data-race`.
-    pub data_race: bool,
+    /// The flags that this program knows too.
+    pub flags: Flags,
 }
 
 /// Reads a log of herd7. Lines that belong to no test are skipped, and so are tests without an `Observation`.
 pub fn read(text: &str) -> Vec<Logged> {
     let mut tests = Vec::new();
-    let (mut states, mut data_race, mut inside) = (BTreeSet::new(), false, false);
+    let (mut states, mut flags, mut inside) = (BTreeSet::new(), Flags::NONE, false);
     for line in text.lines() {
         let mut words = line.split_whitespace();
         match (words.next(), words.next(), words.next()) {
             (Some("Test"), Some(_), Some("Allowed" | "Forbidden" | "Required")) => {
-                (states, data_race) = (BTreeSet::new(), false);
+                (states, flags) = (BTreeSet::new(), Flags::NONE);
             }
             (Some("States"), Some(_), None) => inside = true,
             (Some("Ok" | "No" | "Undef"), None, None) | (Some("Loop"), Some("Ok" | "No"), None) => inside = false,
-            (Some("Flag"), Some("data-race"), None) => data_race = true,
+            (Some("Flag"), Some(name), None) => flags = flags | Flags::named(name).unwrap_or_default(),
             (Some("Observation"), Some(name), Some(word)) => {
                 if let Ok(verdict) = word.parse() {
-                    tests.push(Logged {
-                        name: name.to_owned(),
-                        verdict,
-                        states: std::mem::take(&mut states),
-                        data_race,
-                    });
+                    tests.push(Logged { name: name.to_owned(), verdict, states: std::mem::take(&mut states), flags });
                 }
             }
             (Some(_), ..) if inside => {

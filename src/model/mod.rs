@@ -9,7 +9,7 @@
 //! the writes to each location, and the source of each read. The values follow from these choices. [`axioms`]
 //! has one file per model, so that each can be compared with the published model line by line.
 //!
-//! Not modelled: RCU grace periods and SRCU, non-temporal stores, accesses of mixed sizes, instruction fetch,
+//! Not modelled: non-temporal stores, accesses of mixed sizes, instruction fetch,
 //! address translation, and memory that is not ordinary cacheable memory. docs/models.md lists per model what
 //! is left out.
 
@@ -19,6 +19,7 @@ pub mod code;
 pub mod event;
 pub mod execution;
 pub mod explain;
+pub mod flags;
 pub mod herd_log;
 pub mod machine;
 pub mod reach;
@@ -29,6 +30,7 @@ pub mod states;
 pub mod svg;
 pub mod trace;
 
+pub use flags::Flags;
 pub use reordering::{Needs, Reordering};
 pub use states::{Outcome, check};
 
@@ -40,7 +42,7 @@ use crate::arch::Arch;
 /// A memory model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Model {
-    /// The Linux-kernel memory model, without RCU grace periods and SRCU.
+    /// The Linux-kernel memory model.
     Lkmm,
     /// Sequential consistency.
     Sc,

@@ -93,6 +93,7 @@ fn follow(thread: &CodeThread, memory: &mut [Locations], waiting: &mut Entries, 
                     registers[*dst] = value;
                 }
             }
+            Step::GracePeriod { domain } => out[at].extend(place(*domain)),
             Step::IsLocked { dst, address } => {
                 out[at].extend(place(*address));
                 registers[*dst].clear();

@@ -18,10 +18,11 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use super::axioms::{self, Judge, Judgement};
+use super::axioms::{self, Judge, Judgement, Warnings};
 use super::code::{Change, Code, Step};
 use super::event::{Event, Kind, Tags};
 use super::execution::{Execution, Witness};
+use super::flags::Flags;
 use super::reach;
 use super::relation::Set;
 use super::trace::{Known, Trace, Value, traces};
@@ -52,8 +53,8 @@ pub struct Candidate<'c> {
     pub state: Vec<Const>,
     /// Whether a value in it depends on itself.
     pub thin_air: bool,
-    /// Whether the kernel's model sees a data race in it.
-    pub race: bool,
+    /// What the model warns about in it.
+    pub flags: Flags,
     values: Vec<Const>,
 }
 
@@ -64,7 +65,7 @@ impl Candidate<'_> {
             let kind = match event.kind {
                 Kind::Read(location, _) => Kind::Read(location, *value),
                 Kind::Write(location, _) => Kind::Write(location, *value),
-                Kind::Fence => Kind::Fence,
+                Kind::Fence | Kind::GracePeriod(_) => event.kind,
             };
             Event { kind, ..*event }
         };
@@ -76,6 +77,10 @@ impl Candidate<'_> {
 pub trait Visitor {
     /// Whether a candidate that ends in this state is still of interest. Called before the model is asked.
     fn wants(&self, state: &[Const], thin_air: bool) -> bool;
+    /// Whether a candidate that ends in this state is of interest for warnings that it may have.
+    fn wants_flags(&self, _state: &[Const], _flags: Flags) -> bool {
+        false
+    }
     /// Takes an allowed candidate; breaks when it needs no more.
     fn take(&mut self, candidate: Candidate<'_>) -> ControlFlow<()>;
 }
@@ -97,12 +102,6 @@ impl<'a> Search<'a> {
     /// Whether a loop was followed only so often, so that some executions are missing.
     pub fn cuts_loops(&self) -> bool {
         self.cut
-    }
-
-    /// Whether any access is plain.
-    pub fn has_plain(&self) -> bool {
-        let mut events = self.traces.iter().flatten().flat_map(|trace| &trace.events);
-        events.any(|event| event.tags.any(Tags::PLAIN))
     }
 
     /// Grows all candidates that `model` allows, or all candidates if it is `None`. Returns the number of
@@ -129,6 +128,7 @@ impl<'a> Search<'a> {
                 let mut growth = Growth {
                     code: self.code,
                     places: places(&execution),
+                    settled: settled(&execution),
                     locations: order_of_locations(&execution),
                     halves: halves(&execution),
                     fits: vec![None; execution.events.len() * execution.events.len()],
@@ -140,10 +140,12 @@ impl<'a> Search<'a> {
                     execution: &execution,
                     coherent,
                     judge: model.map(|model| axioms::judge(model, &execution)),
+                    warnings: model.map(|model| axioms::warnings(model, &execution)).unwrap_or_default(),
                     visitor,
                     steps: &mut steps,
                     limit: self.bounds.candidates,
                 };
+                growth.leave_out_unchanged();
                 let flow = growth.all()?;
                 drop(growth);
                 if flow.is_break() {
@@ -188,9 +190,8 @@ fn constants(code: &Code) -> Vec<Const> {
                 Step::Move { src, .. } | Step::Unary { src, .. } => [Some(*src), None],
                 Step::Binary { left, right, .. } | Step::Branch { left, right, .. } => [Some(*left), Some(*right)],
                 Step::Select { then, otherwise, .. } => [Some(*then), Some(*otherwise)],
-                Step::Read { .. } | Step::IsLocked { .. } | Step::Fence(_) | Step::Jump(_) | Step::Label(_) => {
-                    [None, None]
-                }
+                Step::Read { .. } | Step::IsLocked { .. } | Step::GracePeriod { .. } => [None, None],
+                Step::Fence(_) | Step::Jump(_) | Step::Label(_) => [None, None],
             };
             all.extend(operands.into_iter().flatten().filter_map(|operand| match operand {
                 Operand::Const(value) => Some(value),
@@ -218,14 +219,26 @@ fn twins(code: &Code) -> Vec<Option<usize>> {
     (0..code.threads.len()).map(|thread| if watched(thread) { None } else { earlier(thread) }).collect()
 }
 
-/// Locations with read-modify-writes come first: locks allow few orders, and those orders settle the most.
+/// Whether a location is an SRCU domain whose sections the execution has.
+fn is_domain(execution: &Execution, location: LocationId) -> bool {
+    let sections = execution.tagged(Tags::SRCU_LOCK | Tags::SRCU_UNLOCK);
+    !(execution.loc.row(location) & sections).is_empty()
+}
+
+/// The number of locations that are no SRCU domains.
+fn settled(execution: &Execution) -> usize {
+    execution.iw.iter().filter(|location| !is_domain(execution, *location)).count()
+}
+
+/// Locations with read-modify-writes come first: locks allow few orders, and those orders settle the most. SRCU domains come
+/// last: no column shows their values, so most candidates can be dropped before.
 fn order_of_locations(execution: &Execution) -> Vec<LocationId> {
     let halves = execution.rmw.range();
     let mut locations: Vec<LocationId> = execution.iw.iter().collect();
     locations.sort_by_key(|location| {
         let own = execution.loc.row(*location);
         let updates = (own & halves).iter().count();
-        (std::cmp::Reverse(updates), own.iter().count())
+        (is_domain(execution, *location), std::cmp::Reverse(updates), own.iter().count())
     });
     locations
 }
@@ -258,6 +271,8 @@ struct Growth<'g, 'v> {
     twins: Vec<(usize, usize)>,
     places: Vec<usize>,
     locations: Vec<LocationId>,
+    /// The number of locations at the start of `locations` that are no SRCU domains.
+    settled: usize,
     halves: Vec<Option<usize>>,
     /// Whether a read may get its value from a write at all, by write and read. `None` if not computed yet.
     fits: Vec<Option<bool>>,
@@ -267,6 +282,7 @@ struct Growth<'g, 'v> {
     orders: Vec<Vec<usize>>,
     coherent: bool,
     judge: Option<Judge<'g>>,
+    warnings: Warnings,
     visitor: &'g mut (dyn Visitor + 'v),
     steps: &'g mut u64,
     limit: u64,
@@ -288,6 +304,15 @@ impl Growth<'_, '_> {
             trace.compute(known)?;
         }
         self.location(0, Partial { witness: Witness::empty(self.execution.events.len()), known, grown: false })
+    }
+
+    /// Leaves out the SRCU sections whose unlock gets the index that its lock read, unchanged.
+    fn leave_out_unchanged(&mut self) {
+        let (execution, traces, places) = (self.execution, self.traces, &self.places);
+        self.warnings.sections.retain(|(lock, unlock)| {
+            let trace = execution.events[*unlock].thread.map(|thread| traces[thread]);
+            !trace.is_some_and(|trace| trace.copies(places[*lock], places[*unlock]))
+        });
     }
 
     /// Asks the model whether the candidate is still allowed, if it has grown since the last time.
@@ -372,6 +397,11 @@ impl Growth<'_, '_> {
 
     fn location(&mut self, at: usize, mut partial: Partial) -> Result<ControlFlow<()>> {
         let Some(&location) = self.locations.get(at) else { return self.finish(partial) };
+        if at == self.settled
+            && self.state(&partial.known).is_some_and(|state| !self.wants(&state, false, &partial.known))
+        {
+            return Ok(ControlFlow::Continue(()));
+        }
         let own = self.execution.loc.row(location);
         let writes: Vec<usize> = (own & self.execution.w).iter().filter(|write| *write != location).collect();
         self.order(at, location, &writes, &mut vec![location], &mut partial)
@@ -577,6 +607,29 @@ impl Growth<'_, '_> {
     /// Passes a candidate with all its values to the visitor, if it is wanted and allowed.
     fn complete(&mut self, partial: &mut Partial, thin_air: bool) -> ControlFlow<()> {
         let known = &partial.known;
+        // Every read has a value here, so every column has one.
+        let Some(state) = self.state(known) else { return ControlFlow::Continue(()) };
+        if !self.wants(&state, thin_air, known) {
+            return ControlFlow::Continue(());
+        }
+        let flags = match self.judge.as_ref().map(|judge| judge(&partial.witness)) {
+            Some(Judgement::Forbidden(_)) => return ControlFlow::Continue(()),
+            Some(Judgement::Allowed { flags, sections, .. }) => {
+                flags
+                    | self.warnings.certain
+                    | self.of_values(&sections, known)
+                    | self.of_values(&self.warnings.sections, known)
+            }
+            None => Flags::NONE,
+        };
+        let events = 0..self.execution.events.len();
+        let values = events.map(|event| self.value(event, known).unwrap_or(Const::Int(0))).collect();
+        let (execution, witness) = (self.execution, &partial.witness);
+        self.visitor.take(Candidate { execution, witness, state, thin_air, flags, values })
+    }
+
+    /// The values of the columns at the end, if all are known.
+    fn state(&self, known: &AllKnown) -> Option<Vec<Const>> {
         let value = |column: &Column| match *column {
             Column::Register { thread, register } => {
                 let trace = self.traces[thread];
@@ -584,21 +637,21 @@ impl Growth<'_, '_> {
             }
             Column::Location(location) => self.value(*self.orders[location].last().unwrap_or(&location), known),
         };
-        // Every read has a value here, so every column has one.
-        let Some(state) = self.code.columns.iter().map(value).collect::<Option<Vec<Const>>>() else {
-            return ControlFlow::Continue(());
+        self.code.columns.iter().map(value).collect()
+    }
+
+    fn wants(&self, state: &[Const], thin_air: bool, known: &AllKnown) -> bool {
+        let Warnings { certain, possible, sections } = &self.warnings;
+        self.visitor.wants(state, thin_air)
+            || self.visitor.wants_flags(state, *certain | *possible | self.of_values(sections, known))
+    }
+
+    /// The flag about SRCU sections whose two values differ, or are not known yet.
+    fn of_values(&self, sections: &[(usize, usize)], known: &AllKnown) -> Flags {
+        let differ = |(lock, unlock): &(usize, usize)| {
+            let (lock, unlock) = (self.value(*lock, known), self.value(*unlock, known));
+            lock.is_none() || unlock.is_none() || lock != unlock
         };
-        if !self.visitor.wants(&state, thin_air) {
-            return ControlFlow::Continue(());
-        }
-        let race = match self.judge.as_ref().map(|judge| judge(&partial.witness)) {
-            Some(Judgement::Forbidden(_)) => return ControlFlow::Continue(()),
-            Some(Judgement::Allowed { race, .. }) => race,
-            None => false,
-        };
-        let events = 0..self.execution.events.len();
-        let values = events.map(|event| self.value(event, known).unwrap_or(Const::Int(0))).collect();
-        let (execution, witness) = (self.execution, &partial.witness);
-        self.visitor.take(Candidate { execution, witness, state, thin_air, race, values })
+        Flags::SRCU_BAD_VALUE_MATCH.when(sections.iter().any(differ))
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use super::code::Code;
+use super::flags::Flags;
 use super::search::{Candidate, Search, Visitor};
 use super::{Bounds, Model, Result};
 use crate::litmus::Verdict;
@@ -26,6 +27,8 @@ pub struct Outcome {
     pub cuts_loops: bool,
     /// Whether the kernel's model sees a data race: two unordered accesses, at least one of them plain.
     pub data_race: bool,
+    /// What else the kernel's model warns about.
+    pub flags: Flags,
     /// Whether the state that the test asks about occurs only out of thin air: in executions in which a value
     /// depends on itself.
     pub thin_air: bool,
@@ -48,11 +51,9 @@ impl Outcome {
 /// If the test is too large, or does something that the search cannot follow.
 pub fn check(code: &Code, model: Model, bounds: Bounds) -> Result<Outcome> {
     let search = Search::new(code, bounds)?;
-    // To find a data race, every execution must be examined. Only tests with plain accesses can have one.
-    let look_for_race = model == Model::Lkmm && search.has_plain();
-    let mut seen = Seen { code, states: BTreeMap::new(), look_for_race, data_race: false, finishes: false };
+    let mut seen = Seen { code, states: BTreeMap::new(), flags: Flags::NONE, finishes: false };
     let looked_at = search.run(Some(model), true, &mut seen)?;
-    let Seen { states, data_race, finishes, .. } = seen;
+    let Seen { states, flags, finishes, .. } = seen;
     let holding = states.keys().filter(|state| code.condition.holds(state)).count();
     let verdict = match holding {
         0 => Verdict::Never,
@@ -67,7 +68,8 @@ pub fn check(code: &Code, model: Model, bounds: Bounds) -> Result<Outcome> {
         looked_at,
         finishes,
         cuts_loops: search.cuts_loops(),
-        data_race,
+        data_race: flags.contains(Flags::DATA_RACE),
+        flags: flags.without(Flags::DATA_RACE),
         thin_air,
     })
 }
@@ -78,8 +80,7 @@ struct Seen<'c> {
     /// The states that pass the filter, each with whether every execution that ends there has a thin-air
     /// value.
     states: BTreeMap<Vec<Const>, bool>,
-    look_for_race: bool,
-    data_race: bool,
+    flags: Flags,
     finishes: bool,
 }
 
@@ -88,8 +89,12 @@ impl Visitor for Seen<'_> {
         if !self.code.passes(state) {
             return !self.finishes;
         }
-        self.look_for_race && !self.data_race
-            || self.states.get(state).is_none_or(|known_thin_air| *known_thin_air && !thin_air)
+        self.states.get(state).is_none_or(|known_thin_air| *known_thin_air && !thin_air)
+    }
+
+    /// To find a flag, every execution that may have it must be examined.
+    fn wants_flags(&self, state: &[Const], flags: Flags) -> bool {
+        !self.flags.contains(flags) && self.code.passes(state)
     }
 
     fn take(&mut self, candidate: Candidate<'_>) -> ControlFlow<()> {
@@ -97,7 +102,7 @@ impl Visitor for Seen<'_> {
         if !self.code.passes(&candidate.state) {
             return ControlFlow::Continue(());
         }
-        self.data_race |= self.look_for_race && candidate.race;
+        self.flags = self.flags | candidate.flags;
         *self.states.entry(candidate.state).or_insert(true) &= candidate.thin_air;
         ControlFlow::Continue(())
     }

@@ -98,6 +98,19 @@ impl Trace {
         }
     }
 
+    /// Whether an event writes the value that another reads, converted at most.
+    pub fn copies(&self, read: usize, write: usize) -> bool {
+        let mut value = self.values[write];
+        while let Value::Node(node) = value {
+            match self.nodes[node] {
+                Node::Wrap(inner, _) => value = inner,
+                Node::Read(event) => return event == read,
+                _ => return false,
+            }
+        }
+        false
+    }
+
     /// Computes every expression whose operands are known.
     ///
     /// # Errors
@@ -399,6 +412,7 @@ impl Runner<'_> {
             match &code.steps[state.at] {
                 Step::Read { address, .. }
                 | Step::IsLocked { address, .. }
+                | Step::GracePeriod { domain: address }
                 | Step::Write { address, .. }
                 | Step::Update(Update { address, .. })
                 | Step::StoreConditional { address, .. } => {
@@ -499,6 +513,9 @@ impl Runner<'_> {
                     }
                 }
                 return Ok(());
+            }
+            Step::GracePeriod { .. } => {
+                state.event(thread, Kind::GracePeriod(location), Tags::SYNC_SRCU, addr, Depends::NONE);
             }
             Step::Write { value, ty, tags, .. } => {
                 let (value, data) = state.operand(*value);

@@ -1,11 +1,11 @@
 //! Lowers a syntax tree to a program: the shared variables, the condition, and repeated passes over the
 //! threads.
 
-use crate::litmus::ast;
+use crate::litmus::ast::{self, Base};
 use crate::litmus::{Diagnostic, Source};
 
 use super::threads::ThreadLowering;
-use super::variables::{Variables, list, truncate, value_type};
+use super::variables::{Variables, is_opaque, list, truncate, value_type};
 use super::{Column, Const, Program, Prop, Thread, Type};
 
 /// Lowers a parsed test.
@@ -107,12 +107,11 @@ impl Columns<'_> {
                         .error(name.span, format!("there is no shared variable `{}`", name.text), "")
                         .help("a register is written with its thread, as in `1:r0`"));
                 };
-                if value_type(self.variables.ctype(location)) == Some(Type::Spinlock) {
-                    return Err(self.source.error(
-                        name.span,
-                        format!("the lock `{}` has no value that a condition can test", name.text),
-                        "",
-                    ));
+                let ty = self.variables.ctype(location);
+                if is_opaque(ty) {
+                    let kind = if ty.base == Base::Srcu { "SRCU domain" } else { "lock" };
+                    let message = format!("the {kind} `{}` has no value that a condition can test", name.text);
+                    return Err(self.source.error(name.span, message, ""));
                 }
                 Column::Location(location)
             }

@@ -16,8 +16,8 @@ mod registers;
 mod threads;
 mod variables;
 
-pub use crate::litmus::ast::{Binary, Compare, Quantifier, Unary};
-pub use crate::litmus::primitive::{Access, Fence, Order, RmwOp, RmwResult};
+pub use crate::litmus::ast::{Binary, Compare, Name, Quantifier, Unary};
+pub use crate::litmus::primitive::{Access, Fence, Order, Rcu, RmwOp, RmwResult};
 pub use display::outcome;
 pub use lower::lower;
 
@@ -59,6 +59,11 @@ impl Program {
             matches!(op, Op::SpinLock { .. } | Op::SpinUnlock { .. } | Op::SpinTrylock { .. } | Op::SpinIsLocked { .. })
         };
         self.threads.iter().any(|thread| thread.ops.iter().any(on_lock))
+    }
+
+    /// The first call of a primitive that only the kernel's model has, if there is one.
+    pub fn judged_only(&self) -> Option<&JudgedOnly> {
+        self.threads.iter().find_map(|thread| thread.judged_only.as_ref())
     }
 
     /// Whether an outcome is a race: it passes the filter, and it satisfies the condition of an `exists` or
@@ -172,6 +177,18 @@ pub struct Thread {
     pub zeroed: Vec<RegisterId>,
     /// The ranges of `ops` that stand for one primitive of the kernel, in order.
     pub composites: Vec<Composite>,
+    /// The first call of a primitive that only the kernel's model has, if there is one. Such a test is judged, but no code is
+    /// generated for it.
+    pub judged_only: Option<JudgedOnly>,
+}
+
+/// A call of a primitive that only the kernel's model has.
+#[derive(Debug, Clone)]
+pub struct JudgedOnly {
+    /// The name in the text.
+    pub name: Name,
+    /// The primitive.
+    pub primitive: Rcu,
 }
 
 /// The operations of one atomic_add_unless or a related primitive. They are the kernel's loop, unrolled: one
@@ -258,6 +275,14 @@ pub enum Op {
     SpinTrylock { dst: RegisterId, address: Address },
     /// `dst` = whether the lock is held
     SpinIsLocked { dst: RegisterId, address: Address },
+    /// synchronize_rcu or smp_mb__after_srcu_read_unlock: judged only
+    RcuFence(Rcu),
+    /// srcu_read_lock, `dst` = the index: judged only
+    SrcuLock { dst: RegisterId, address: Address },
+    /// srcu_read_unlock with the index: judged only
+    SrcuUnlock { address: Address, value: Operand },
+    /// synchronize_srcu: judged only
+    SynchronizeSrcu { address: Address },
     /// `dst = src`, of the same width
     Move { dst: RegisterId, src: Operand },
     /// `dst = src`, taken as a value of type `from` and extended to the width of `dst`
@@ -284,6 +309,18 @@ pub enum RegisterUse {
 }
 
 impl Op {
+    /// Why no machine code can be generated for the operation, if only the kernel's model has it.
+    pub fn judged_only(&self) -> Option<String> {
+        let primitive = match self {
+            Op::RcuFence(primitive) => *primitive,
+            Op::SrcuLock { .. } => Rcu::SrcuLock,
+            Op::SrcuUnlock { .. } => Rcu::SrcuUnlock,
+            Op::SynchronizeSrcu { .. } => Rcu::SynchronizeSrcu,
+            _ => return None,
+        };
+        Some(format!("uses {}(), which only `check` judges", primitive.name()))
+    }
+
     /// The address that the operation accesses; `None` if it accesses no memory.
     pub fn address(&self) -> Option<Address> {
         match *self {
@@ -295,7 +332,10 @@ impl Op {
             | Op::SpinLock { address }
             | Op::SpinUnlock { address }
             | Op::SpinTrylock { address, .. }
-            | Op::SpinIsLocked { address, .. } => Some(address),
+            | Op::SpinIsLocked { address, .. }
+            | Op::SrcuLock { address, .. }
+            | Op::SrcuUnlock { address, .. }
+            | Op::SynchronizeSrcu { address } => Some(address),
             _ => None,
         }
     }
@@ -304,13 +344,15 @@ impl Op {
     pub fn visit(&self, mut see: impl FnMut(RegisterUse, RegisterId)) {
         let (address, reads, write): (Option<Address>, [Option<Operand>; 2], Option<RegisterId>) = match *self {
             Op::Load { dst, address, .. } => (Some(address), [None, None], Some(dst)),
-            Op::Store { address, value, .. } | Op::StoreMb { address, value, .. } => {
-                (Some(address), [Some(value), None], None)
-            }
+            Op::Store { address, value, .. }
+            | Op::StoreMb { address, value, .. }
+            | Op::SrcuUnlock { address, value } => (Some(address), [Some(value), None], None),
             Op::Rmw { dst, address, value, .. } => (Some(address), [Some(value), None], dst),
             Op::Cmpxchg { dst, address, expected, new, .. } => (Some(address), [Some(expected), Some(new)], Some(dst)),
-            Op::SpinLock { address } | Op::SpinUnlock { address } => (Some(address), [None, None], None),
-            Op::SpinTrylock { dst, address } | Op::SpinIsLocked { dst, address } => {
+            Op::SpinLock { address } | Op::SpinUnlock { address } | Op::SynchronizeSrcu { address } => {
+                (Some(address), [None, None], None)
+            }
+            Op::SpinTrylock { dst, address } | Op::SpinIsLocked { dst, address } | Op::SrcuLock { dst, address } => {
                 (Some(address), [None, None], Some(dst))
             }
             Op::Move { dst, src } | Op::Extend { dst, src, .. } | Op::Unary { dst, src, .. } => {
@@ -318,7 +360,7 @@ impl Op {
             }
             Op::Binary { dst, left, right, .. } => (None, [Some(left), Some(right)], Some(dst)),
             Op::Branch { left, right, .. } => (None, [Some(left), Some(right)], None),
-            Op::Fence(_) | Op::Jump { .. } | Op::Label(_) => (None, [None, None], None),
+            Op::Fence(_) | Op::RcuFence(_) | Op::Jump { .. } | Op::Label(_) => (None, [None, None], None),
         };
         if let Some(Address::Register(register)) = address {
             see(RegisterUse::Read, register);
@@ -336,7 +378,10 @@ impl Op {
     /// The constant inputs of this operation.
     pub fn constants(&self) -> impl Iterator<Item = Const> {
         let operands = match *self {
-            Op::Store { value, .. } | Op::StoreMb { value, .. } | Op::Rmw { value, .. } => [Some(value), None],
+            Op::Store { value, .. }
+            | Op::StoreMb { value, .. }
+            | Op::Rmw { value, .. }
+            | Op::SrcuUnlock { value, .. } => [Some(value), None],
             Op::Cmpxchg { expected, new, .. } => [Some(expected), Some(new)],
             Op::Move { src, .. } | Op::Extend { src, .. } | Op::Unary { src, .. } => [Some(src), None],
             Op::Binary { left, right, .. } | Op::Branch { left, right, .. } => [Some(left), Some(right)],

@@ -183,7 +183,8 @@ impl Types<'_, '_> {
                     Action::Rmw { result: RmwResult::NewIsZero | RmwResult::NewIsNegative, .. }
                     | Action::AddUnless { fetch: false, .. }
                     | Action::SpinTrylock
-                    | Action::SpinIsLocked => Some(CType::INT),
+                    | Action::SpinIsLocked
+                    | Action::Rcu(_) => Some(CType::INT),
                     _ => place,
                 }
             }
@@ -203,7 +204,7 @@ fn pointee(ty: CType) -> Option<CType> {
         CType { base: Base::Atomic { bits }, pointers: 0 } => {
             Some(CType { base: Base::Int { bits, signed: true }, pointers: 0 })
         }
-        CType { base: Base::Spinlock | Base::Void, pointers: 0 } => None,
+        CType { base: Base::Spinlock | Base::Srcu | Base::Void, pointers: 0 } => None,
         other => Some(other),
     }
 }

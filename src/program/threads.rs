@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use crate::litmus::ast::{self, Base, Binary, CType, Compare, Expr, ExprKind, Name, Stmt, Unary};
-use crate::litmus::primitive::{self, Access, Action, Arg, Order, Primitive, RmwResult};
+use crate::litmus::primitive::{self, Access, Action, Arg, Order, Primitive, Rcu, RmwResult};
 use crate::litmus::{Diagnostic, Source, Span};
 
 use super::registers::registers;
-use super::variables::{Variables, list, spell, truncate, value_type};
-use super::{Address, Composite, Const, LabelId, LocationId, Op, Operand, Register, RegisterId, Thread, Type};
+use super::variables::{Variables, is_opaque, list, spell, truncate, value_type};
+use super::{
+    Address, Composite, Const, JudgedOnly, LabelId, LocationId, Op, Operand, Register, RegisterId, Thread, Type,
+};
 
 /// A value with its C type. An integer constant is an `int`, or a `long` if it does not fit 32 bits.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +82,7 @@ impl<'a> ThreadLowering<'a> {
                 labels: 0,
                 zeroed: Vec::new(),
                 composites: Vec::new(),
+                judged_only: None,
             },
         }
     }
@@ -664,11 +667,15 @@ impl<'a> ThreadLowering<'a> {
 
     fn scalar(&self, ty: CType, span: Span) -> Result<Type, Diagnostic> {
         match value_type(ty) {
-            Some(Type::Spinlock) | None => Err(self
-                .source
-                .error(span, format!("{} cannot be read or written like a variable", spell(ty)), "")
-                .help("use spin_lock(), spin_unlock(), spin_trylock() and spin_is_locked()")),
-            Some(scalar) => Ok(scalar),
+            Some(scalar) if !is_opaque(ty) => Ok(scalar),
+            _ => {
+                let message = format!("{} cannot be read or written like a variable", spell(ty));
+                Err(self.source.error(span, message, "").help(if ty.base == Base::Srcu {
+                    "use srcu_read_lock(), srcu_read_unlock() and synchronize_srcu()"
+                } else {
+                    "use spin_lock(), spin_unlock(), spin_trylock() and spin_is_locked()"
+                }))
+            }
         }
     }
 
@@ -744,11 +751,12 @@ impl<'a> ThreadLowering<'a> {
 
     fn primitive(&self, name: &Name, args: &[Expr]) -> Result<Primitive, Diagnostic> {
         if let Some(reason) = primitive::refusal(&name.text) {
-            let message = format!("`{}` cannot run in user space: {reason}", name.text);
-            return Err(self.source.error(name.span, message, "remove this call, or judge the test with herd7"));
+            let message = format!("`{}` cannot be judged or run: {reason}", name.text);
+            return Err(self.source.error(name.span, message, "remove this call"));
         }
         let Some(found) = primitive::find(&name.text) else {
             let near = primitive::names()
+                .chain(primitive::JUDGED_ONLY)
                 .map(|known| (strsim::damerau_levenshtein(known, &name.text), known))
                 .min()
                 .filter(|(distance, known)| *distance <= known.len() / 3);
@@ -793,6 +801,9 @@ impl<'a> ThreadLowering<'a> {
         if let Action::Fence(fence) = primitive.action {
             self.thread.ops.push(Op::Fence(fence));
             return Ok(None);
+        }
+        if let Action::Rcu(rcu) = primitive.action {
+            return self.rcu(name, args, (primitive, rcu), into);
         }
         let at = primitive.args.iter().position(|arg| *arg != Arg::Value).expect("all but barriers take a place");
         let (address, ctype) = self.place_argument(name, &args[at], primitive.args[at])?;
@@ -847,8 +858,39 @@ impl<'a> ThreadLowering<'a> {
                 });
                 Ok(Some(self.result(dst, CType::INT)))
             }
-            Action::Fence(_) => Ok(None),
+            Action::Fence(_) | Action::Rcu(_) => Ok(None),
         }
+    }
+
+    /// Lowers a grace period, or a call of SRCU.
+    fn rcu(
+        &mut self,
+        name: &Name,
+        args: &[Expr],
+        (primitive, rcu): (Primitive, Rcu),
+        into: Option<RegisterId>,
+    ) -> Result<Option<Typed>, Diagnostic> {
+        self.thread.judged_only.get_or_insert_with(|| JudgedOnly { name: name.clone(), primitive: rcu });
+        let Some(domain) = args.first() else {
+            self.thread.ops.push(Op::RcuFence(rcu));
+            return Ok(None);
+        };
+        let (address, ctype) = self.place_argument(name, domain, primitive.args[0])?;
+        self.check_target(name, primitive, ctype, domain.span)?;
+        match (rcu, args.get(1)) {
+            (Rcu::SrcuLock, _) => {
+                let dst = self.destination(into, CType::INT);
+                self.thread.ops.push(Op::SrcuLock { dst, address });
+                return Ok(Some(self.result(dst, CType::INT)));
+            }
+            (Rcu::SrcuUnlock, Some(index)) => {
+                let value = self.value_for_store(index, CType::INT)?;
+                let value = self.converted(value, Type::INT);
+                self.thread.ops.push(Op::SrcuUnlock { address, value });
+            }
+            _ => self.thread.ops.push(Op::SynchronizeSrcu { address }),
+        }
+        Ok(None)
     }
 
     fn rmw(
@@ -973,20 +1015,25 @@ impl<'a> ThreadLowering<'a> {
         Ok(ty)
     }
 
-    /// Checks that a lock primitive gets a lock, an atomic_ primitive an atomic_t, and every other primitive
-    /// neither.
+    /// Checks that a lock primitive gets a lock, one of SRCU an SRCU domain, an atomic_ primitive an atomic_t, and every other
+    /// primitive none of these.
     fn check_target(&self, name: &Name, primitive: Primitive, ctype: CType, span: Span) -> Result<(), Diagnostic> {
-        let is_lock = ctype == CType { base: Base::Spinlock, pointers: 0 };
-        let wants_lock = matches!(
-            primitive.action,
-            Action::SpinLock | Action::SpinUnlock | Action::SpinTrylock | Action::SpinIsLocked
-        );
+        let found = is_opaque(ctype).then_some(ctype.base);
+        let wanted = match primitive.action {
+            Action::SpinLock | Action::SpinUnlock | Action::SpinTrylock | Action::SpinIsLocked => Some(Base::Spinlock),
+            Action::Rcu(_) => Some(Base::Srcu),
+            _ => None,
+        };
         let wrong = |wanted: &str| {
             let label = format!("this is a {} *, expected {wanted}", spell(ctype));
             Err(self.source.error(span, format!("`{}` does not work on this variable", name.text), label))
         };
-        if wants_lock != is_lock {
-            return wrong(if wants_lock { "a spinlock_t *" } else { "a variable, not a lock" });
+        if wanted != found {
+            return wrong(match wanted {
+                Some(Base::Srcu) => "a struct srcu_struct *",
+                Some(_) => "a spinlock_t *",
+                None => "a variable",
+            });
         }
         match (primitive.atomic_bits, ctype) {
             // The kernel's tests declare atomics as `atomic_t`. herd7 also accepts `int`.
@@ -1024,10 +1071,8 @@ fn writes(body: &[Stmt], thread: &ast::Thread, out: &mut Vec<Option<String>>) {
             ExprKind::Call(name, args) => {
                 args.iter().for_each(|arg| of_expr(arg, thread, out));
                 let found = primitive::find(&name.text);
-                let Some(found) = found.filter(|found| !matches!(found.action, Action::Load(_) | Action::Fence(_)))
-                else {
-                    return;
-                };
+                let reads = |action| matches!(action, Action::Load(_) | Action::Fence(_) | Action::Rcu(_));
+                let Some(found) = found.filter(|found| !reads(found.action)) else { return };
                 let place = found.args.iter().position(|arg| *arg != Arg::Value).and_then(|at| args.get(at));
                 out.push(place.and_then(|place| match &place.kind {
                     ExprKind::Deref(pointer) if found.args.contains(&Arg::Place) => of_place(pointer, thread),
@@ -1071,7 +1116,7 @@ fn integer(ty: CType) -> (u8, bool) {
     match ty.base {
         Base::Int { bits, signed } => (bits, signed),
         Base::Atomic { bits } => (bits, true),
-        Base::Spinlock | Base::Void => (32, true),
+        Base::Spinlock | Base::Srcu | Base::Void => (32, true),
     }
 }
 

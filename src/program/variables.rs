@@ -129,8 +129,11 @@ impl<'a> Variables<'a> {
                     let message = format!("the pointer `{}` cannot start as {value}", variable.name);
                     return Err(self.source.error(*span, message, "expected 0 or the name of a variable"));
                 }
-                Some(ast::Value::Int(value, span)) if *value != 0 && ty.base == Base::Spinlock => {
-                    let message = format!("the lock `{}` must start unlocked", variable.name);
+                Some(ast::Value::Int(value, span)) if *value != 0 && is_opaque(ty) => {
+                    let message = match ty.base {
+                        Base::Srcu => format!("the SRCU domain `{}` must start as 0", variable.name),
+                        _ => format!("the lock `{}` must start unlocked", variable.name),
+                    };
                     return Err(self.source.error(*span, message, format!("expected nothing or 0, not {value}")));
                 }
                 _ => {}
@@ -167,6 +170,11 @@ pub fn truncate(value: i64, ty: Type) -> i64 {
     }
 }
 
+/// Whether only primitives of its own read and write a variable of this type: a lock or an SRCU domain.
+pub fn is_opaque(ty: CType) -> bool {
+    ty.pointers == 0 && matches!(ty.base, Base::Spinlock | Base::Srcu)
+}
+
 /// The type of a value of a C type; `None` for void.
 pub fn value_type(ty: CType) -> Option<Type> {
     match ty {
@@ -174,6 +182,8 @@ pub fn value_type(ty: CType) -> Option<Type> {
         CType { base: Base::Int { bits, signed }, .. } => Some(Type::Int { bits, signed }),
         CType { base: Base::Atomic { bits }, .. } => Some(Type::Int { bits, signed: true }),
         CType { base: Base::Spinlock, .. } => Some(Type::Spinlock),
+        // The kernel's model knows one word of it: the index that a reader gets and gives back.
+        CType { base: Base::Srcu, .. } => Some(Type::INT),
         CType { base: Base::Void, .. } => None,
     }
 }
@@ -187,6 +197,7 @@ pub fn spell(ty: CType) -> String {
         Base::Atomic { bits: 32 } => "atomic_t".to_owned(),
         Base::Atomic { .. } => "atomic64_t".to_owned(),
         Base::Spinlock => "spinlock_t".to_owned(),
+        Base::Srcu => "struct srcu_struct".to_owned(),
         Base::Void => "void".to_owned(),
     };
     match ty.pointers {

@@ -98,6 +98,9 @@ pub fn run(
                 memory.poke(place(&registers, address), ty.bytes(), value);
             }
             Op::Fence(_) | Op::Label(_) => {}
+            Op::RcuFence(_) | Op::SrcuLock { .. } | Op::SrcuUnlock { .. } | Op::SynchronizeSrcu { .. } => {
+                panic!("no code is generated for {op:?}")
+            }
             Op::Rmw { dst, address, value, ty, op, result, .. } => {
                 let (place, value) = (place(&registers, address), get(&registers, value));
                 disturb(memory);

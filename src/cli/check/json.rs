@@ -42,6 +42,9 @@ struct Judged<'r> {
     /// The number of final states.
     states: usize,
     data_race: bool,
+    /// What else the kernel's model warns about, with herd7's names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    flags: Vec<&'static str>,
     /// Whether the state that the test asks about occurs only out of thin air.
     thin_air: bool,
     /// Whether any execution finishes.
@@ -104,6 +107,7 @@ fn test<'r>(args: &CheckArgs, report: &'r Report, model: Model, finding: &'r Mod
             verdict: judged.outcome.verdict,
             states: judged.states.len(),
             data_race: judged.outcome.data_race,
+            flags: judged.outcome.flags.names().collect(),
             thin_air: judged.outcome.thin_air,
             finishes: judged.outcome.finishes,
             cuts_loops: judged.outcome.cuts_loops,

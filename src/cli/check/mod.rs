@@ -15,7 +15,7 @@ use crate::arch::lock::Lock;
 use crate::catalogue;
 use crate::error::{EXIT_BAD_INPUT, EXIT_OK, Error, Result};
 use crate::files::Sink;
-use crate::model::{Bounds, Model, Outcome};
+use crate::model::{Bounds, Flags, Model, Outcome};
 use crate::{shown, terminal};
 
 use judge::{Kind, ModelReport, Report};
@@ -201,12 +201,14 @@ fn cell(finding: &ModelReport) -> String {
             let others = judged.of_other_locks.iter().filter(|(_, other)| other.verdict != judged.outcome.verdict);
             let others: String =
                 others.map(|(lock, other)| format!(", {} {} with {lock}", other.verdict, other.states.len())).collect();
-            let Outcome { verdict, data_race, thin_air, finishes, cuts_loops, .. } = judged.outcome;
+            let Outcome { verdict, data_race, flags, thin_air, finishes, cuts_loops, .. } = judged.outcome;
             let race = if data_race { ", data race" } else { "" };
+            // Mixed accesses are no fault of a test; --states and --json tell them.
+            let flags: String = flags.without(Flags::MIXED_ACCESSES).names().map(|name| format!(", {name}")).collect();
             let thin_air = if thin_air { ", out of thin air only" } else { "" };
             let deadlock = if finishes { "" } else { ", no execution finishes" };
             let loops = if cuts_loops { ", loops cut" } else { "" };
-            format!("{verdict} {}{race}{thin_air}{deadlock}{loops}{others}", judged.states.len())
+            format!("{verdict} {}{race}{flags}{thin_air}{deadlock}{loops}{others}", judged.states.len())
         }
         Kind::Refused { .. } => "refused".to_owned(),
         Kind::TooLarge(_) => "too large".to_owned(),

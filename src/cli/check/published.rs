@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::input::{Limit, read_text};
 use crate::litmus::Verdict;
-use crate::model::{Model, Outcome, herd_log};
+use crate::model::{Flags, Model, Outcome, herd_log};
 use crate::shown;
 
 /// The largest file that is read.
@@ -24,8 +24,8 @@ struct Entry {
     /// The model; `None` for the model of the test's language: LKMM for C.
     model: Option<Model>,
     verdict: Verdict,
-    /// The states and whether there is a data race, if the file has them.
-    log: Option<(BTreeSet<String>, bool)>,
+    /// The states and the flags, if the file has them.
+    log: Option<(BTreeSet<String>, Flags)>,
 }
 
 /// How a verdict compares with the published one.
@@ -46,8 +46,8 @@ impl Published {
         let file = shown::path(path);
         let mut published = Published { file, tests: HashMap::new() };
         if text.lines().any(|line| line.starts_with("Observation ")) {
-            for herd_log::Logged { name, verdict, states, data_race } in herd_log::read(&text) {
-                published.add(name, Entry { model: None, verdict, log: Some((states, data_race)) });
+            for herd_log::Logged { name, verdict, states, flags } in herd_log::read(&text) {
+                published.add(name, Entry { model: None, verdict, log: Some((states, flags)) });
             }
         } else {
             published.read_csv(&text)?;
@@ -102,10 +102,20 @@ impl Published {
         if entry.verdict != outcome.verdict {
             return differs(format!("{}, but {} in {file}", outcome.verdict, entry.verdict));
         }
-        let Some((known, race)) = &entry.log else { return Some(Compared::Agrees) };
-        if model == Model::Lkmm && *race != outcome.data_race {
+        let Some((known, flags)) = &entry.log else { return Some(Compared::Agrees) };
+        let race = flags.contains(Flags::DATA_RACE);
+        if model == Model::Lkmm && race != outcome.data_race {
             let says = |race: bool| if race { "a data race" } else { "no data race" };
-            return differs(format!("{}, but {} in {file}", says(outcome.data_race), says(*race)));
+            return differs(format!("{}, but {} in {file}", says(outcome.data_race), says(race)));
+        }
+        // Logs of older kernels' models lack mixed-accesses.
+        let theirs = flags.without(Flags::DATA_RACE | Flags::MIXED_ACCESSES);
+        let ours = outcome.flags.without(Flags::MIXED_ACCESSES);
+        if model == Model::Lkmm && ours != theirs {
+            let list = |flags: Flags| flags.names().collect::<Vec<_>>().join(", ");
+            let list =
+                |flags| if flags == Flags::NONE { "no flags".to_owned() } else { format!("the flags {}", list(flags)) };
+            return differs(format!("{}, but {} in {file}", list(ours), list(theirs)));
         }
         if states == known {
             return Some(Compared::Agrees);

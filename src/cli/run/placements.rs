@@ -72,7 +72,7 @@ pub(super) fn chosen_scenarios(args: &RunArgs, arch: Arch) -> Result<Chosen> {
 fn readable(names: &[String]) -> Result<(Vec<Scenario>, Vec<Error>)> {
     let (mut scenarios, mut errors) = (Vec::new(), Vec::new());
     for found in catalogue::find_sources(names)? {
-        match found.text.and_then(|(source, group)| Scenario::new(&source, &group)) {
+        match found.text.and_then(|(source, group)| Scenario::to_run(&source, &group)) {
             Ok(scenario) => scenarios.push(scenario),
             Err(error) => errors.push(error),
         }

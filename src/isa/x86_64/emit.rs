@@ -432,6 +432,9 @@ impl Emitter<'_> {
                 at!(self, memory, [mov eax,] []);
                 asm!(self ; test eax, eax ; setne al ; movzx Rd(dst), al);
             }
+            Op::RcuFence(_) | Op::SrcuLock { .. } | Op::SrcuUnlock { .. } | Op::SynchronizeSrcu { .. } => {
+                return Err(op.judged_only().unwrap_or_default());
+            }
             Op::Move { dst, src } => {
                 let dst = self.register(dst)?;
                 self.operand_into(src, dst)?;

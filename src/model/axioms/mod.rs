@@ -18,6 +18,7 @@ mod x86_tso;
 
 use super::Model;
 use super::execution::{Execution, Witness};
+use super::flags::Flags;
 use super::relation::Relation;
 use route::Route;
 
@@ -28,8 +29,10 @@ pub enum Judgement {
     Allowed {
         /// The order of the events that the model demands: the union of its ordering relations.
         order: Relation,
-        /// Whether the kernel's model sees a data race in the candidate.
-        race: bool,
+        /// What the kernel's model warns about in the candidate, besides the flags of [`Warnings`].
+        flags: Flags,
+        /// The SRCU sections, if they are not in [`Warnings::sections`] because they depend on the candidate.
+        sections: Vec<(usize, usize)>,
     },
     /// The model forbids the candidate.
     Forbidden(Violation),
@@ -77,6 +80,26 @@ pub fn judge(model: Model, execution: &Execution) -> Judge<'_> {
     }
 }
 
+/// What a model warns about in the candidates of an execution that it allows.
+#[derive(Debug, Clone, Default)]
+pub struct Warnings {
+    /// The flags of every candidate.
+    pub certain: Flags,
+    /// The flags that depend on the candidate; [`Judgement::Allowed`] has those that a candidate has.
+    pub possible: Flags,
+    /// Pairs of srcu_read_lock and srcu_read_unlock, if they do not depend on the candidate. A candidate in which the values of a pair differ has the flag
+    /// [`Flags::SRCU_BAD_VALUE_MATCH`].
+    pub sections: Vec<(usize, usize)>,
+}
+
+/// The warnings of a model about an execution. Only the kernel's model has any.
+pub fn warnings(model: Model, execution: &Execution) -> Warnings {
+    match model {
+        Model::Lkmm => lkmm::warnings(execution),
+        _ => Warnings::default(),
+    }
+}
+
 /// Checks what every model demands first: `acyclic po-loc | rf | co | fr` and `empty rmw & (fre; coe)`.
 pub fn coherence(execution: &Execution, witness: &Witness) -> Option<Violation> {
     let Witness { rf, co, fr } = witness;
@@ -121,5 +144,5 @@ fn forbidden_by_route(
 }
 
 fn allowed(order: Relation) -> Judgement {
-    Judgement::Allowed { order, race: false }
+    Judgement::Allowed { order, flags: Flags::NONE, sections: Vec::new() }
 }

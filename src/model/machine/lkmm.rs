@@ -36,7 +36,9 @@ impl Machine for Lkmm {
             Fence::MbAfterAtomic => Some(Tags::AFTER_ATOMIC),
             Fence::MbAfterSpinlock => Some(Tags::AFTER_SPINLOCK),
             Fence::MbAfterUnlockLock => Some(Tags::AFTER_UNLOCK_LOCK),
-            Fence::Barrier | Fence::RcuReadLock | Fence::RcuReadUnlock => None,
+            Fence::Barrier => Some(Tags::BARRIER),
+            Fence::RcuReadLock => Some(Tags::RCU_LOCK),
+            Fence::RcuReadUnlock => Some(Tags::RCU_UNLOCK),
         }
     }
 

@@ -7,9 +7,10 @@ mod lkmm;
 
 use super::code::{BranchOn, Change, Code, CodeThread, Step, Update, UpdateResult};
 use super::event::Tags;
-use super::{ModelError, Result};
+use super::{Model, ModelError, Result};
 use crate::program::{
-    Access, Address, Composite, Const, Fence, Op, Operand, Order, Program, RegisterId, RmwOp, RmwResult, Thread, Type,
+    Access, Address, Composite, Const, Fence, Op, Operand, Order, Program, Rcu, RegisterId, RmwOp, RmwResult, Thread,
+    Type,
 };
 
 /// What an update is used for.
@@ -95,21 +96,38 @@ pub(crate) trait Machine {
 /// Translates a test for the kernel's model and for sequential consistency: the C view.
 ///
 /// # Errors
-/// If the test has a non-temporal store.
-pub(crate) fn c_view(program: &Program) -> Result<Code> {
-    events(program, &lkmm::Lkmm)
+/// If the test has a non-temporal store, or one of the primitives that only the kernel's model has and the model is another.
+pub(crate) fn c_view(program: &Program, model: Model) -> Result<Code> {
+    if model != Model::Lkmm {
+        refuse_grace_periods(program)?;
+    }
+    refuse_nontemporal(program)?;
+    Ok(translate(program, &lkmm::Lkmm))
 }
 
 /// Translates a test into the events of a machine.
 ///
 /// # Errors
-/// If the test has a non-temporal store, which the models do not cover.
+/// If the test has a non-temporal store, which the models do not cover, or one of the primitives that only the kernel's model has.
 pub(crate) fn events<M: Machine>(program: &Program, machine: &M) -> Result<Code> {
+    refuse_grace_periods(program)?;
+    refuse_nontemporal(program)?;
+    Ok(translate(program, machine))
+}
+
+fn refuse_nontemporal(program: &Program) -> Result<()> {
     let nontemporal = |op: &Op| matches!(op, Op::Store { access: Access::NonTemporal, .. });
     if program.threads.iter().any(|thread| thread.ops.iter().any(nontemporal)) {
         return Err(ModelError::NotModelled("non-temporal stores are outside of the published models"));
     }
-    Ok(translate(program, machine))
+    Ok(())
+}
+
+fn refuse_grace_periods(program: &Program) -> Result<()> {
+    match program.judged_only() {
+        Some(_) => Err(ModelError::NotModelled("only the kernel's model has grace periods and SRCU")),
+        None => Ok(()),
+    }
 }
 
 /// The accesses of a test as sequential consistency sees them: one event for most primitives. A non-temporal
@@ -259,6 +277,15 @@ impl<'a, M: Machine> Translation<'a, M> {
                 let op = crate::program::Binary::Compare(crate::program::Compare::Ne);
                 self.steps.push(Step::Binary { dst, op, left, right, ty: Type::INT });
             }
+            Op::RcuFence(Rcu::MbAfterSrcuReadUnlock) => self.fence(Some(Tags::AFTER_SRCU_READ_UNLOCK)),
+            Op::RcuFence(_) => self.fence(Some(Tags::SYNC_RCU)),
+            Op::SrcuLock { dst, address } => {
+                self.steps.push(Step::Read { dst: Some(dst), address, ty: Type::INT, tags: Tags::SRCU_LOCK });
+            }
+            Op::SrcuUnlock { address, value } => {
+                self.steps.push(Step::Write { address, value, ty: Type::INT, tags: Tags::SRCU_UNLOCK });
+            }
+            Op::SynchronizeSrcu { address } => self.steps.push(Step::GracePeriod { domain: address }),
             Op::Move { dst, src } => self.steps.push(Step::Move { dst, src, ty: self.ty(dst) }),
             Op::Extend { dst, src, from } => self.steps.push(Step::Move { dst, src, ty: from }),
             Op::Unary { dst, op, src, bits } => {

@@ -1,0 +1,108 @@
+//! The flags of linux-kernel.bell, linux-kernel.cat and lock.cat that this program computes, but for the data race.
+
+use super::super::Warnings;
+use super::rcu::sections;
+use crate::model::event::Tags;
+use crate::model::execution::Execution;
+use crate::model::flags::Flags;
+use crate::model::relation::{Relation, Set};
+
+/// The flags of an execution, as far as they do not depend on where its reads get their values.
+pub fn warnings(execution: &Execution) -> Warnings {
+    let tagged = |tags| execution.tagged(tags);
+    let rcu = sections(execution);
+    let sleeps = (&execution.po >> tagged(Tags::SYNC_SRCU)) >> &execution.po;
+    let unlocks = tagged(Tags::UL);
+    let certain = [
+        (Flags::UNMATCHED_RCU_LOCK, !(tagged(Tags::RCU_LOCK) - rcu.domain()).is_empty()),
+        (Flags::UNMATCHED_RCU_UNLOCK, !(tagged(Tags::RCU_UNLOCK) - rcu.range()).is_empty()),
+        (Flags::INVALID_SLEEP, !(&rcu & sleeps).is_empty()),
+        (Flags::UNMATCHED_UNLOCK, !unlocks.is_empty() && !(unlocks - critical(execution).range()).is_empty()),
+        (Flags::MIXED_ACCESSES, mixes(execution)),
+    ];
+    let certain = certain.into_iter().fold(Flags::NONE, |all, (flag, raised)| all | flag.when(raised));
+    let (of_sections, sections) = of_srcu(execution);
+    let plain = execution.m() & tagged(Tags::PLAIN);
+    Warnings { certain, possible: of_sections | Flags::DATA_RACE.when(!plain.is_empty()), sections }
+}
+
+/// The flags about SRCU that a candidate may have, and the sections. If every srcu_read_unlock gets its index in a register from
+/// one srcu_read_lock of its own, the sections do not depend on the candidate. Else there are no sections here, and any flag is
+/// possible.
+fn of_srcu(execution: &Execution) -> (Flags, Vec<(usize, usize)>) {
+    let (locks, unlocks) = (execution.tagged(Tags::SRCU_LOCK), execution.tagged(Tags::SRCU_UNLOCK));
+    let sources = execution.data.inverse();
+    let mut sections = Vec::new();
+    let mut closed = Set::EMPTY;
+    for unlock in unlocks.iter() {
+        let from = sources.row(unlock);
+        let mut all = from.iter();
+        if let (Some(lock), None) = (all.next(), all.next())
+            && locks.has(lock)
+            && !closed.has(lock)
+            && execution.loc.has(lock, unlock)
+        {
+            closed.insert(lock);
+            sections.push((lock, unlock));
+        }
+    }
+    if closed == locks && sections.len() == unlocks.iter().count() {
+        return (Flags::NONE, sections);
+    }
+    let any = [Flags::UNMATCHED_SRCU_LOCK, Flags::UNMATCHED_SRCU_UNLOCK, Flags::MULTIPLE_SRCU_MATCHES];
+    (any.into_iter().fold(Flags::SRCU_BAD_VALUE_MATCH, |all, flag| all | flag), Vec::new())
+}
+
+/// Whether the SRCU sections depend on the candidate.
+pub(super) fn sections_vary(execution: &Execution) -> bool {
+    of_srcu(execution).0 != Flags::NONE
+}
+
+/// The flags about the SRCU sections of a candidate but for the one about values, and the sections.
+pub(super) fn of_sections(execution: &Execution, sections: &Relation) -> (Flags, Vec<(usize, usize)>) {
+    let (locks, unlocks) = (execution.tagged(Tags::SRCU_LOCK), execution.tagged(Tags::SRCU_UNLOCK));
+    let several = (sections.inverse() >> sections) - execution.id(unlocks);
+    let flags = Flags::UNMATCHED_SRCU_LOCK.when(!(locks - sections.domain()).is_empty())
+        | Flags::UNMATCHED_SRCU_UNLOCK.when(!(unlocks - sections.range()).is_empty())
+        | Flags::MULTIPLE_SRCU_MATCHES.when(!several.is_empty());
+    (flags, sections.pairs().collect())
+}
+
+/// critical: from each write that takes a lock to the write of its thread that frees it.
+fn critical(execution: &Execution) -> Relation {
+    let (taken, freed) = (execution.tagged(Tags::LKW), execution.tagged(Tags::UL));
+    let po_loc = &execution.po_loc;
+    ((taken >> po_loc) >> freed) - ((po_loc >> (taken | freed)) >> po_loc)
+}
+
+/// mixed-accesses: a plain write and a marked access to one location without a barrier between them.
+fn mixes(execution: &Execution) -> bool {
+    let tagged = |tags| execution.tagged(tags);
+    let plain = execution.w & tagged(Tags::PLAIN);
+    if plain.is_empty() {
+        return false;
+    }
+    let Execution { po, r, w, .. } = execution;
+    let marked = execution.select(|event| !event.tags.any(Tags::PLAIN));
+    let failed = tagged(Tags::FAILED);
+    let acquire = *r & ((tagged(Tags::ACQUIRE) | tagged(Tags::LKR)) - failed);
+    let release = *w & ((tagged(Tags::RELEASE) | tagged(Tags::UL)) - failed);
+    let fences = tagged(
+        Tags::BARRIER
+            | Tags::RMB
+            | Tags::WMB
+            | Tags::SYNC_RCU
+            | Tags::SYNC_SRCU
+            | Tags::BEFORE_ATOMIC
+            | Tags::AFTER_ATOMIC
+            | Tags::RCU_LOCK
+            | Tags::RCU_UNLOCK
+            | Tags::SRCU_LOCK
+            | Tags::SRCU_UNLOCK,
+    );
+    let between = (fences | (tagged(Tags::MB) - failed)) | (acquire | release);
+    let barrier = (execution.fencerel(between) | (po >> release)) | (acquire >> po);
+    let open = &execution.po_loc - barrier;
+    let pairs = ((plain >> &open) >> marked) | ((marked >> open) >> plain);
+    !pairs.is_empty()
+}
