@@ -8,7 +8,7 @@ use clap::Args;
 use crate::error::{EXIT_OK, Error, Result};
 use crate::files::Sink;
 use crate::input::find_files;
-use crate::publish::{self, Entry};
+use crate::publish::{self, Entry, Front};
 use crate::{record, shown, terminal};
 
 /// Arguments of `report`.
@@ -20,14 +20,36 @@ pub struct ReportArgs {
     /// Output file of the page; `-` is standard output
     #[arg(short = 'o', long, value_name = "FILE")]
     output: PathBuf,
+    /// Who publishes the page
+    #[arg(long, value_name = "NAME")]
+    author: Option<String>,
+    /// How to cite the page, in one line
+    #[arg(long, value_name = "TEXT")]
+    cite: Option<String>,
+    /// Address that the page will have; the picture that a link to it shows is then written beside the page, as FILE.svg
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
 }
 
 /// Draws records as a page and returns the exit status.
 pub fn report(args: &ReportArgs) -> Result<u8> {
     let output = Sink::open(&args.output)?;
+    let picture = match &args.url {
+        Some(_) if output.is_stdout() => {
+            return Err(Error::Usage(
+                "--url: the picture goes beside the page, so -o must name a file and not standard output".to_owned(),
+            ));
+        }
+        Some(_) => Some(Sink::open(&args.output.with_extension(publish::PICTURE_ENDING))?),
+        None => None,
+    };
     let entries = entries(&args.paths)?;
-    let page = publish::page(&entries)?;
-    output.write(&page)?;
+    let front = Front { author: args.author.clone(), cite: args.cite.clone(), url: args.url.clone() };
+    let page = publish::signed_page(&entries, &front)?;
+    output.write(&page.html)?;
+    if let Some(picture) = picture {
+        picture.write(&page.picture)?;
+    }
     if !output.is_stdout() {
         let plural = if entries.len() == 1 { "" } else { "s" };
         terminal::out(&format!("page of {} record{plural}: {}\n", entries.len(), shown::path(&args.output)))?;

@@ -14,6 +14,7 @@ mod page;
 mod protocol;
 mod sums;
 mod table;
+mod titles;
 mod warnings;
 mod window;
 mod zeros;
@@ -25,7 +26,7 @@ pub use hlog::{Tagged, hlog};
 pub use klitmus::klitmus;
 pub use litmus_log::litmus_log;
 pub use numbers::{count, rate, rate_with_interval};
-pub use page::{Entry, LARGEST, index, page, picture};
+pub use page::{Entry, Front, LARGEST, PICTURE_ENDING, Page, index, page, picture, signed_page};
 pub use window::windows;
 
 use crate::error::{Error, Result};

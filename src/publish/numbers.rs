@@ -15,6 +15,29 @@ pub fn count(value: u64) -> String {
     text
 }
 
+/// A count in a sentence: `999`, `39.6 M`, `1.2 G`. Three digits are enough there.
+pub fn short_count(value: u64) -> String {
+    let value = value as f64;
+    // The limit is where rounding gives the next unit's 1.
+    let unit = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")].into_iter().find(|(unit, _)| value >= 0.9995 * unit);
+    match unit {
+        None => format!("{value:.0}"),
+        Some((unit, name)) if value / unit >= 99.95 => format!("{:.0} {name}", value / unit),
+        Some((unit, name)) => format!("{:.1} {name}", value / unit).replace(".0 ", " "),
+    }
+}
+
+/// A time in a sentence, from nanoseconds: `521 ns`, `10.8 µs`, `250 ms`.
+pub fn short_time(ns: u64) -> String {
+    let value = ns as f64;
+    let unit = [(1e9, "s"), (1e6, "ms"), (1e3, "µs")].into_iter().find(|(unit, _)| value >= 0.9995 * unit);
+    match unit {
+        None => format!("{ns} ns"),
+        Some((unit, name)) if value / unit >= 99.95 => format!("{:.0} {name}", value / unit),
+        Some((unit, name)) => format!("{:.1} {name}", value / unit),
+    }
+}
+
 /// A probability: in per cent from 0.001 upwards, in scientific notation below.
 pub fn rate(value: f64) -> String {
     if value == 0.0 {
@@ -93,6 +116,11 @@ mod tests {
         assert_eq!(rate_with_interval(None, None), "-");
         assert_eq!([0.2, 0.001, 2.5e-5, 1e-7].map(tick_rate), ["20 %", "0.1 %", "2.5e-5", "1e-7"]);
         assert_eq!([0.0, 5e-4, 1.0].map(tick_percent), ["0", "0.05 %", "100 %"]);
+        assert_eq!(
+            [7, 999, 1000, 39_581_793, 103_749_803, 999_600, 1_250_000_000].map(short_count),
+            ["7", "999", "1 k", "39.6 M", "104 M", "1 M", "1.2 G"]
+        );
+        assert_eq!([521, 10_839, 250_085_375, 999_960].map(short_time), ["521 ns", "10.8 µs", "250 ms", "1.0 ms"]);
         assert_eq!([1.0, 1e3, 1e5, 1e7, 1e12].map(tick_count), ["1", "1000", "100 k", "10 M", "1e12"]);
     }
 }

@@ -1,9 +1,10 @@
 //! Writes the results of protocol runs for people and spreadsheets.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::markdown::{escape, row, sentences};
-use super::numbers::{count, rate_with_interval};
+use super::numbers::{count, rate_with_interval, short_count, short_time};
 use crate::error::Result;
 use crate::kernel::Mutant;
 use crate::machine::in_order;
@@ -74,6 +75,41 @@ pub(super) fn judged_together(record: &ProtocolRecord) -> String {
         }
     }
     parts.join(", ")
+}
+
+/// What records say in one clause: whether harm was seen, in how many rounds, and the median time in which races of a
+/// profile healed. Times of several records are given from the shortest to the longest.
+pub(super) fn verdict(records: &[&ProtocolRecord]) -> String {
+    let results = || records.iter().flat_map(|record| &record.results);
+    let has = |judgement| results().any(|result| result.judgement() == judgement);
+    let harm = if results().next().is_none() {
+        return "no results".to_owned();
+    } else if has(Judgement::Unexpected) {
+        "harm that nobody expects"
+    } else if has(Judgement::AsExpected) {
+        "harm, all of it expected,"
+    } else {
+        "no harm"
+    };
+    let rounds = results().fold(0u64, |sum, result| sum.saturating_add(result.rounds));
+    let mut healed: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for result in results().filter(|result| result.heal_ns.count > 0) {
+        healed.entry(name(result)).or_default().push(result.heal_ns.p50);
+    }
+    let each = |(name, mut times): (String, Vec<u64>)| {
+        times.sort_unstable();
+        match times.as_slice() {
+            [first, .., last] if first != last => format!("{name} {} to {}", short_time(*first), short_time(*last)),
+            times => format!("{name} {}", short_time(times[0])),
+        }
+    };
+    let healed: Vec<String> = healed.into_iter().map(each).collect();
+    let heal = if healed.is_empty() {
+        "; there was no race to heal".to_owned()
+    } else {
+        format!("; half of the races healed within this time: {}", healed.join(", "))
+    };
+    format!("{harm} in {} rounds{heal}", short_count(rounds))
 }
 
 /// The name of the profile, followed by its mutant if there is one: with a minus if it leaves out a step, with

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::svg::{Svg, below, below_path, escape, place};
+use super::svg::{Svg, escape, place};
 use super::{Axis, Look, Scale, WIDTH};
 
 /// A point of a line.
@@ -10,11 +10,13 @@ use super::{Axis, Look, Scale, WIDTH};
 pub struct Point {
     /// The value on the x axis.
     pub x: f64,
-    /// The value on the y axis; `None` if nothing was seen. Then the upper end of the interval is drawn as a
-    /// bound.
+    /// The value on the y axis; `None` if nothing was seen. Then a thin bar from zero to the upper end of the interval is
+    /// drawn, without a point: it is no rate.
     pub y: Option<f64>,
     /// The lower and upper end of the interval, if there is one.
     pub interval: Option<(f64, f64)>,
+    /// Whether it was tried much more rarely than its neighbours. The line leaves it out.
+    pub sparse: bool,
     /// The text of the tooltip.
     pub note: String,
     /// XML attributes with the counts, written as they are.
@@ -56,16 +58,42 @@ const LEFT: f64 = 58.0;
 const RIGHT: f64 = 386.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 205.0;
+/// An interval that is larger than this share of the axis says too little for a line through its point.
+const LOOSE: f64 = 0.3;
 
 impl Lines {
+    fn at_x(&self, value: f64) -> f64 {
+        LEFT + self.x.at(value) * (RIGHT - LEFT)
+    }
+
+    fn at_y(&self, value: f64) -> f64 {
+        BOTTOM - self.y.at(value) * (BOTTOM - TOP)
+    }
+
     /// The chart as an SVG element.
     pub fn svg(&self) -> String {
         let mut svg = Svg::new("lines", WIDTH, HEIGHT, &self.name);
-        let at_x = |value: f64| LEFT + self.x.at(value) * (RIGHT - LEFT);
-        let at_y = |value: f64| BOTTOM - self.y.at(value) * (BOTTOM - TOP);
+        self.axes(&mut svg);
+        for line in &self.lines {
+            let classes = line.look.classes();
+            svg.raw(&format!("<g class=\"line {classes}\" data-name=\"{}\">", escape(&line.name)));
+            self.firm(&mut svg, line);
+            self.loose(&mut svg, line);
+            for point in line.points.iter().filter(|_| line.marked) {
+                self.point(&mut svg, point);
+            }
+            svg.raw("</g>");
+        }
+        if !self.lines.iter().flat_map(|line| &line.points).any(|point| point.y.is_some()) {
+            svg.label("nothing", ((LEFT + RIGHT) / 2.0, (TOP + BOTTOM) / 2.0), "middle", "", "not seen at any skew");
+        }
+        svg.finish()
+    }
+
+    fn axes(&self, svg: &mut Svg) {
         svg.raw(&format!("<g class=\"y\" data-scale=\"{}\">", self.y.scale.name()));
         for tick in self.y.ticks() {
-            let y = at_y(tick);
+            let y = self.at_y(tick);
             svg.line("grid", (LEFT, y), (RIGHT, y));
             let data = format!(" data-value=\"{tick:e}\"");
             svg.label("tick", (LEFT - 6.0, y + 4.0), "end", &data, &(self.y_tick)(tick));
@@ -74,7 +102,7 @@ impl Lines {
         svg.raw("</g>");
         svg.raw(&format!("<g class=\"x\" data-scale=\"{}\">", self.x.scale.name()));
         for tick in self.x.ticks() {
-            let x = at_x(tick);
+            let x = self.at_x(tick);
             svg.line("tickmark", (x, BOTTOM), (x, BOTTOM + 4.0));
             let data = format!(" data-value=\"{tick:e}\"");
             let text = (self.x_tick)(tick);
@@ -86,56 +114,116 @@ impl Lines {
         svg.label("axis", ((LEFT + RIGHT) / 2.0, HEIGHT - 8.0), "middle", "", &self.x.label);
         svg.raw("</g>");
         if self.x.scale == Scale::Linear && self.x.low < 0.0 && self.x.high > 0.0 {
-            svg.line("zero", (at_x(0.0), TOP), (at_x(0.0), BOTTOM));
+            svg.line("zero", (self.at_x(0.0), TOP), (self.at_x(0.0), BOTTOM));
         }
         svg.line("base", (LEFT, BOTTOM), (RIGHT, BOTTOM));
-        for line in &self.lines {
-            let classes = line.look.classes();
-            svg.raw(&format!("<g class=\"line {classes}\" data-name=\"{}\">", escape(&line.name)));
-            for seen in line.points.chunk_by(|a, b| a.y.is_some() == b.y.is_some()) {
-                if seen[0].y.is_none() {
-                    continue;
-                }
-                let banded = || seen.iter().filter_map(|point| Some((point.x, point.interval?)));
-                if banded().count() > 1 {
-                    let mut path = String::new();
-                    let upper = banded().map(|(x, (_, high))| (x, high));
-                    let lower: Vec<(f64, f64)> = banded().map(|(x, (low, _))| (x, low)).collect();
-                    for (number, (x, y)) in upper.chain(lower.into_iter().rev()).enumerate() {
-                        let letter = if number == 0 { 'M' } else { 'L' };
-                        let _ = write!(path, "{letter}{} {}", place(at_x(x)), place(at_y(y)));
-                    }
-                    svg.raw(&format!("<path class=\"band\" d=\"{path}z\"/>"));
-                }
-                let points: Vec<String> = (seen.iter())
-                    .filter_map(|point| Some(format!("{},{}", place(at_x(point.x)), place(at_y(point.y?)))))
-                    .collect();
-                svg.raw(&format!("<polyline class=\"path\" points=\"{}\"/>", points.join(" ")));
+    }
+
+    /// Whether a line goes through a point: something was seen there, and the interval is small enough for the chart.
+    /// Values on other axes than linear ones have no interval.
+    fn is_firm(&self, point: &Point) -> bool {
+        let narrow = |(low, high): (f64, f64)| high - low <= LOOSE * (self.y.high - self.y.low);
+        point.y.is_some() && !point.sparse && point.interval.is_none_or(narrow)
+    }
+
+    /// The lines and bands through the firm points.
+    fn firm(&self, svg: &mut Svg, line: &Line) {
+        let tried: Vec<&Point> = line.points.iter().filter(|point| !point.sparse).collect();
+        let runs = tried.chunk_by(|a, b| self.is_firm(a) == self.is_firm(b));
+        for points in runs.filter(|points| self.is_firm(points[0])) {
+            let banded = || points.iter().filter_map(|point| Some((self.at_x(point.x), point.interval?)));
+            let upper: Vec<String> = banded().map(|(x, (_, y))| self.pair(x, y)).collect();
+            let lower = banded().map(|(x, (y, _))| self.pair(x, y));
+            if upper.len() > 1 {
+                let path: Vec<String> = upper.into_iter().chain(lower.collect::<Vec<_>>().into_iter().rev()).collect();
+                svg.raw(&format!("<path class=\"band\" d=\"M{}z\"/>", path.join("L")));
             }
-            // Bounds without tooltips are drawn as one shape.
-            let bound = |point: &Point| Some((at_x(point.x), at_y(point.interval?.1))).filter(|_| point.y.is_none());
-            let bounds: Vec<(f64, f64)> = line.points.iter().filter_map(bound).collect();
-            if !line.marked && !bounds.is_empty() {
-                let path: String = bounds.iter().map(|place| below_path(*place)).collect();
-                svg.raw(&format!("<path class=\"below\" d=\"{path}\"/>"));
-            }
-            for point in &line.points {
-                match (point.y, point.interval) {
-                    (Some(y), _) if line.marked => svg.raw(&format!(
-                        "<circle class=\"point\" cx=\"{}\" cy=\"{}\" r=\"2.2\"{}><title>{}</title></circle>",
-                        place(at_x(point.x)),
-                        place(at_y(y)),
-                        point.data,
-                        escape(&point.note)
-                    )),
-                    (None, Some((_, high))) if line.marked => {
-                        svg.raw(&below("", (at_x(point.x), at_y(high)), &point.data, &point.note));
-                    }
-                    _ => {}
-                }
-            }
-            svg.raw("</g>");
+            let line = points.iter().filter_map(|point| Some(self.pair(self.at_x(point.x), point.y?)));
+            svg.raw(&format!("<polyline class=\"path\" points=\"{}\"/>", line.collect::<Vec<_>>().join(" ")));
         }
-        svg.finish()
+    }
+
+    /// A position along the x axis, and the place of a value.
+    fn pair(&self, x: f64, value: f64) -> String {
+        format!("{},{}", place(x), place(self.at_y(value)))
+    }
+
+    /// The bars of the intervals of the other points, and marks on the base where nothing was seen: it was looked for.
+    fn loose(&self, svg: &mut Svg, line: &Line) {
+        let (mut looked, mut bars) = (String::new(), String::new());
+        for point in line.points.iter().filter(|point| !self.is_firm(point)) {
+            let x = place(self.at_x(point.x));
+            // Writing to a string cannot fail.
+            if point.y.is_none() {
+                let _ = write!(looked, "M{x} {}v-5", place(BOTTOM));
+            }
+            // A marked point without a rate has its own bar, with a tooltip.
+            if let Some((low, high)) = point.interval.filter(|_| point.y.is_some() || !line.marked) {
+                let _ = write!(bars, "M{x} {}V{}m-2 0h4", place(self.at_y(low)), place(self.at_y(high)));
+            }
+        }
+        for (class, path) in [("looked", looked), ("loose", bars)] {
+            if !path.is_empty() {
+                svg.raw(&format!("<path class=\"{class}\" d=\"{path}\"/>"));
+            }
+        }
+    }
+
+    /// The mark of a point, with its counts and its tooltip.
+    fn point(&self, svg: &mut Svg, point: &Point) {
+        let x = place(self.at_x(point.x));
+        let (element, shape) = match (point.y, point.interval) {
+            (Some(y), _) => ("circle", format!("class=\"point\" cx=\"{x}\" cy=\"{}\" r=\"2.2\"", place(self.at_y(y)))),
+            (None, Some((_, high))) => {
+                let (low, high) = (place(BOTTOM), place(self.at_y(high)));
+                ("path", format!("class=\"loose bound\" d=\"M{x} {low}V{high}m-2 0h4\""))
+            }
+            (None, None) => return,
+        };
+        let (data, note) = (&point.data, escape(&point.note));
+        svg.raw(&format!("<{element} {shape}{data}><title>{note}</title></{element}>"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_goes_through_points_that_were_hardly_tried() {
+        let point = |x: f64, y: Option<f64>, interval: (f64, f64)| Point {
+            x,
+            y,
+            interval: Some(interval),
+            sparse: x == 4.0,
+            note: String::new(),
+            data: String::new(),
+        };
+        let points = vec![
+            point(0.0, Some(0.2), (0.19, 0.21)),
+            point(1.0, Some(0.2), (0.19, 0.21)),
+            point(2.0, Some(0.9), (0.1, 1.0)),
+            point(3.0, None, (0.0, 0.5)),
+            point(4.0, Some(0.7), (0.69, 0.71)),
+            point(5.0, Some(0.2), (0.19, 0.21)),
+        ];
+        let line = Line { look: Look::default(), name: "A".to_owned(), points, marked: false };
+        let chart = Lines {
+            name: String::new(),
+            x: Axis::linear(0.0, 5.0, ""),
+            x_tick: |value| format!("{value}"),
+            y: Axis::linear(0.0, 1.0, ""),
+            y_tick: |value| format!("{value}"),
+            lines: vec![line],
+        };
+        let svg = chart.svg();
+        let lines: Vec<&str> = svg.lines().filter(|line| line.contains("polyline")).collect();
+        assert_eq!(lines.len(), 2, "{svg}");
+        assert!(lines[0].contains("points=\"58,") && lines[0].matches(',').count() == 2, "{}", lines[0]);
+        assert!(lines[1].contains("points=\"386,") && lines[1].matches(',').count() == 1, "{}", lines[1]);
+        // The zero has a bar from the base to its bound, and no point.
+        let middle = (TOP + BOTTOM) / 2.0;
+        assert!(svg.contains(&format!("M254.8 {}V{}", place(BOTTOM), place(middle))), "{svg}");
+        assert!(!svg.contains("circle"), "{svg}");
     }
 }

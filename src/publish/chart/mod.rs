@@ -6,12 +6,15 @@
 //! drawing with the counts.
 
 mod bars;
+mod forest;
 mod heat;
 mod lines;
 mod scale;
+mod shape;
 mod svg;
 
 pub use bars::{Bar, Bars};
+pub use forest::{Forest, Form, Ground, Mark, Row, WIDE};
 pub use heat::{Cell, Heat};
 pub use lines::{Line, Lines, Point};
 pub use scale::{Axis, Scale};
@@ -33,6 +36,17 @@ pub struct Look {
 }
 
 impl Look {
+    /// The number of the colour class.
+    pub fn colour_number(self) -> usize {
+        self.colour % COLOURS
+    }
+
+    /// The outline of the host's shape around a point. With [`COLOURS`] hosts or fewer each one has its own colour and
+    /// its own shape; up to [`COLOURS`] times as many each have their own pair.
+    pub fn outline(self, at: (f64, f64), radius: f64) -> String {
+        shape::outline(self.colour + self.colour / COLOURS, at, radius)
+    }
+
     /// The CSS classes of this look.
     pub fn classes(self) -> String {
         format!("s{} d{}", self.colour % COLOURS, (self.dash + self.colour / COLOURS) % 4)

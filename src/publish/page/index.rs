@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::figures::{self, Figure};
+use super::forest::{Chart, chart};
 use super::rows::{self, Row};
 use super::runs::{self, Run, View};
 use super::sum::sums;
@@ -43,7 +43,7 @@ struct Architecture {
 struct Context {
     style: &'static str,
     architectures: Vec<Architecture>,
-    rates: Vec<Figure>,
+    chart: Option<Chart>,
 }
 
 /// Writes the index page of the records below `folder`. The name of each entry is the record's path.
@@ -85,6 +85,8 @@ pub fn index(folder: &Path, entries: &[Entry]) -> Result<String> {
     let of_race =
         |run: &&Run<'_>| run.record().is_some_and(|record| record.results.iter().any(|result| result.scenario == RACE));
     let racing: Vec<&Run<'_>> = runs.iter().filter(of_race).collect();
+    let mut shown = sums(&racing);
+    shown.retain(|sum| ["race", "controls"].contains(&sum.first().group.as_str()));
     let context = Context {
         style: include_str!("style.css"),
         architectures: (architectures.into_iter())
@@ -93,10 +95,7 @@ pub fn index(folder: &Path, entries: &[Entry]) -> Result<String> {
                 cpus: cpus.into_iter().map(|(name, runs)| Cpu { name, runs }).collect(),
             })
             .collect(),
-        rates: figures::rates(&sums(&racing))
-            .into_iter()
-            .filter(|figure| ["race", "controls"].contains(&figure.caption.as_str()))
-            .collect(),
+        chart: chart(&shown, &[RACE]),
     };
     fill("index.html", include_str!("index.html"), &context)
 }

@@ -1,16 +1,25 @@
 //! Writes records as one self-contained HTML page. The page has no scripts and loads nothing. It has a light,
 //! a dark and a print style.
 //!
-//! `runs` gives runs letters and colours, `sum` and `rows` add up results of one test and class, `words`
-//! writes the sentences, `figures` draws the charts. minijinja fills in page.html and escapes the text of
-//! records.
+//! The first screen is `answer` (the sentence) and `forest` (one chart of all rates). Below it are the race windows of the
+//! race and of its control; everything else is folded. `runs` gives runs letters and colours, `sum` and `rows` add up
+//! results of one test and class, `words` writes the sentences. Each kind of chart has its module. minijinja fills in
+//! page.html and escapes the text of records.
 
+mod answer;
+mod embed;
 mod figures;
+mod forest;
+mod histograms;
 mod index;
+mod ownership;
+mod pairs;
 mod picture;
+mod protocols;
 mod rows;
 mod runs;
 mod sum;
+mod windows;
 mod words;
 
 use minijinja::value::Serde;
@@ -18,6 +27,7 @@ use minijinja::{Environment, UndefinedBehavior, Value, escape_formatter};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::publish::chart::Form;
 use crate::record::{AnyRecord, Record};
 use crate::shown;
 use figures::Detail;
@@ -37,22 +47,53 @@ pub struct Entry {
 /// The largest page, in bytes: small enough for a mail attachment and for a phone.
 pub const LARGEST: usize = 1_000_000;
 
+/// What the author of a page adds to it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Front {
+    /// Who publishes the page.
+    pub author: Option<String>,
+    /// How to cite it.
+    pub cite: Option<String>,
+    /// The address that the page will have. The picture of a link is then a file beside it, as most sites want it.
+    pub url: Option<String>,
+}
+
+/// A page with the picture that a link to it shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The page.
+    pub html: String,
+    /// The picture, an SVG file.
+    pub picture: String,
+}
+
+/// The name of the picture's file: that of the page's file with another ending.
+pub const PICTURE_ENDING: &str = "svg";
+
+/// Writes the page of some records, without an author. See [`signed_page`].
+///
+/// # Errors
+/// As [`signed_page`].
+pub fn page(entries: &[Entry]) -> Result<String> {
+    signed_page(entries, &Front::default()).map(|page| page.html)
+}
+
 /// Writes the page of some records. Emulated records are listed separately and have no charts.
 ///
 /// # Errors
 /// If there are no records, or if the page exceeds [`LARGEST`] bytes even with less detail (no marked points,
 /// no code).
-pub fn page(entries: &[Entry]) -> Result<String> {
+pub fn signed_page(entries: &[Entry], front: &Front) -> Result<Page> {
     if entries.is_empty() {
         return Err(Error::Usage("no records to report on; name at least one file".to_owned()));
     }
     let mut size = 0;
     for detail in [Detail::Full, Detail::Lines] {
-        let page = render(entries, detail)?;
-        if page.len() < LARGEST {
+        let page = render(entries, front, detail)?;
+        if page.html.len() < LARGEST {
             return Ok(page);
         }
-        size = page.len();
+        size = page.html.len();
     }
     Err(Error::Usage(format!(
         "a page of these {} records would have {size} bytes, more than {LARGEST}; name fewer, or merge them",
@@ -81,29 +122,65 @@ struct Code {
     code_sha256: String,
 }
 
-fn render(entries: &[Entry], detail: Detail) -> Result<String> {
+fn render(entries: &[Entry], front: &Front, detail: Detail) -> Result<Page> {
     let runs = runs::runs(entries);
     let (emulated, real): (Vec<&Run<'_>>, Vec<&Run<'_>>) = runs.iter().partition(|run| run.host().emulated);
     let sums = sum::sums(&real);
+    let answer = answer::answer(&runs, &sums);
+    let first = compared(&sums);
+    let picture = embed::picture(&answer, forest::forest(&sums, &first, Form::Wide).as_ref());
+    let image = match &front.url {
+        Some(url) => beside(url),
+        None => embed::inline(&picture),
+    };
+    let full = detail == Detail::Full;
     let context = Context {
         style: include_str!("style.css"),
         title: words::title(&runs),
         lede: words::lede(&runs),
         tool: format!("wakerace {} ({})", env!("CARGO_PKG_VERSION"), env!("WAKERACE_COMMIT")),
+        author: front.author.clone(),
+        cite: front.cite.clone(),
+        url: front.url.clone(),
+        image,
+        downloads: if full { embed::downloads(entries)? } else { Vec::new() },
+        chart: forest::chart(&sums, &first),
+        pair: windows::side_by_side(&sums, &first, detail),
+        answer,
         runs: runs.iter().map(Run::view).collect(),
         protocol_headings: super::protocol::HEADINGS,
         rows: rows::rows(&sums),
         emulated_rows: rows::rows(&sum::sums(&emulated)),
         asked: asked(&runs),
-        windows: figures::windows(&sums, detail),
-        rates: figures::rates(&sums),
-        last_writers: if detail == Detail::Full { figures::last_writers(&sums) } else { Vec::new() },
-        gaps: figures::gaps(&sums),
-        heats: figures::heats(&real),
-        protocols: figures::protocols(&runs),
-        codes: if detail == Detail::Full { codes(&runs) } else { Vec::new() },
+        windows: windows::windows(&sums, detail),
+        last_writers: if full { ownership::last_writers(&sums) } else { Vec::new() },
+        gaps: histograms::gaps(&sums),
+        heats: pairs::heats(&real),
+        protocols: protocols::protocols(&runs),
+        codes: if full { codes(&runs) } else { Vec::new() },
     };
-    fill("page.html", include_str!("page.html"), &context)
+    Ok(Page { html: fill("page.html", include_str!("page.html"), &context)?, picture })
+}
+
+/// The address of the picture beside a page: the page's address with the ending of a picture.
+fn beside(url: &str) -> String {
+    let (folder, name) = url.rsplit_once('/').map_or(("", url), |(folder, name)| (folder, name));
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let slash = if folder.is_empty() { "" } else { "/" };
+    format!("{folder}{slash}{}.{PICTURE_ENDING}", if stem.is_empty() { "index" } else { stem })
+}
+
+/// The tests whose windows the page shows unfolded: the answer's, and the control that it is compared with.
+fn compared<'a>(sums: &'a [sum::Sum<'a>]) -> Vec<&'a str> {
+    let Some(subject) = answer::subject(sums) else { return Vec::new() };
+    let mut out = vec![subject];
+    let zero = sums.iter().find(|sum| sum.first().scenario == subject && sum.races == 0);
+    let control = zero.and_then(|zero| words::best_control(sums, zero)).or_else(|| {
+        let controls = sums.iter().filter(|sum| sum.first().is_control && sum.races > 0);
+        controls.max_by(|a, b| a.rate().unwrap_or(0.0).total_cmp(&b.rate().unwrap_or(0.0)))
+    });
+    out.extend(control.map(|sum| sum.first().scenario.as_str()).filter(|name| *name != subject));
+    out
 }
 
 /// Fills in a template. A name that the context lacks is an error.
@@ -128,17 +205,24 @@ struct Context {
     title: String,
     lede: &'static str,
     tool: String,
+    author: Option<String>,
+    cite: Option<String>,
+    url: Option<String>,
+    image: String,
+    downloads: Vec<embed::Download>,
+    answer: answer::Answer,
+    chart: Option<forest::Chart>,
+    pair: Vec<figures::Figure>,
     runs: Vec<runs::View>,
     protocol_headings: [&'static str; 10],
     rows: Vec<rows::Row>,
     emulated_rows: Vec<rows::Row>,
     asked: Vec<Asked>,
     windows: Vec<figures::Section>,
-    rates: Vec<figures::Figure>,
     last_writers: Vec<figures::Figure>,
     gaps: Vec<figures::Figure>,
     heats: Vec<figures::Figure>,
-    protocols: Vec<figures::Protocol>,
+    protocols: Vec<protocols::Protocol>,
     codes: Vec<Code>,
 }
 

@@ -1,8 +1,9 @@
 //! One race window as an SVG file of its own, for READMEs, mails and articles.
 
-use super::figures::{self, Detail};
+use super::figures::Detail;
 use super::runs::{Run, runs};
 use super::sum::sums;
+use super::windows::windows;
 use crate::error::{Error, Result};
 use crate::publish::Entry;
 
@@ -15,7 +16,7 @@ pub fn picture(entry: &Entry, name: Option<&str>) -> Result<String> {
     let runs = runs(std::slice::from_ref(entry));
     let of_runs: Vec<&Run<'_>> = runs.iter().collect();
     let sums = sums(&of_runs);
-    let windows = figures::windows(&sums, Detail::Full);
+    let windows = windows(&sums, Detail::Full);
     let raced = |name: &str| sums.iter().any(|sum| sum.first().scenario == name && sum.first().races > 0);
     let wanted = match name {
         Some(name) => windows.iter().find(|window| window.heading == name),

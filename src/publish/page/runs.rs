@@ -21,7 +21,12 @@ pub(super) struct Run<'a> {
 pub(super) struct View {
     letter: String,
     classes: String,
+    symbol: Symbol,
     name: String,
+    /// The CPU, for the chip of the run.
+    cpu: String,
+    /// The rest of the chip: architecture, CPUs, hypervisor, date.
+    about: String,
     host: String,
     architecture: String,
     emulated: bool,
@@ -32,6 +37,19 @@ pub(super) struct View {
     interrupted: bool,
     facts: Vec<(String, String)>,
     parts: Vec<(String, String)>,
+}
+
+/// The shape and the colour of a host.
+#[derive(Serialize, Clone, PartialEq)]
+pub(super) struct Symbol {
+    class: String,
+    path: String,
+}
+
+impl Symbol {
+    pub(super) fn of(look: Look) -> Symbol {
+        Symbol { class: format!("s{}", look.colour_number()), path: look.outline((7.0, 7.0), 4.5) }
+    }
 }
 
 /// Gives each record a letter, a colour and a dash pattern.
@@ -97,6 +115,9 @@ impl<'a> Run<'a> {
         View {
             letter: self.letter.clone(),
             classes: self.look.classes(),
+            symbol: Symbol::of(self.look),
+            cpu: cpu(host),
+            about: about(host, self.entry.record.started()),
             name: self.entry.name.clone(),
             host: name(host),
             architecture: host.architecture.clone(),
@@ -121,6 +142,28 @@ pub(super) fn name(host: &Host) -> String {
     let under = host.virtualised.as_ref().map_or(String::new(), |name| format!(", virtualised ({name})"));
     let plural = if cpus == 1 { "" } else { "s" };
     format!("{} {}, {cpus} CPU{plural}{under}", host.architecture, host.cpu_model)
+}
+
+/// The CPU's name without the marks and the frequency that some vendors put into it.
+pub(super) fn cpu(host: &Host) -> String {
+    let plain = host.cpu_model.replace("(R)", "").replace("(TM)", "").replace("(tm)", "");
+    let plain = plain.split(" @ ").next().unwrap_or_default().replace(" CPU", "").replace(" Processor", "");
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What tells two designs of the same name apart, such as `family 25, model 17`.
+pub(super) fn design(host: &Host) -> String {
+    let known = host.cpu_ids.iter().filter(|(key, _)| key.as_str() != "vendor_id" && key.as_str() != "stepping");
+    known.map(|(key, value)| format!("{} {value}", key.trim_start_matches("cpu "))).collect::<Vec<_>>().join(", ")
+}
+
+/// What a chip says besides the CPU: `x86_64 family 25, model 17, 2 CPUs, KVM, 2026-11-26`.
+fn about(host: &Host, started: &str) -> String {
+    let cpus = crate::machine::parse_cpu_list(&host.cpus_online).map_or(0, |cpus| cpus.len());
+    let plural = if cpus == 1 { "" } else { "s" };
+    let under = host.virtualised.as_ref().map_or(String::new(), |name| format!(", {name}"));
+    let day = started.get(..10).unwrap_or(started);
+    format!("{} {}, {cpus} CPU{plural}{under}, {day}", host.architecture, design(host)).replace(" ,", ",")
 }
 
 /// A time to the minute. A text that is not a time is returned as it is.
@@ -189,6 +232,19 @@ fn facts(host: &Host) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cpu_is_named_without_marks_and_frequency() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-25T174425Z.json"
+        );
+        let record = crate::record::read_file(path.as_ref()).unwrap();
+        let host =
+            Host { cpu_model: "Intel(R) Xeon(R) Platinum 8488C CPU @ 2.40GHz".to_owned(), ..record.host().clone() };
+        assert_eq!(cpu(&host), "Intel Xeon Platinum 8488C");
+        assert_eq!(about(&host, record.started()), "x86_64 family 25, model 17, 2 CPUs, KVM, 2026-11-25");
+    }
 
     #[test]
     fn letters_go_on_after_z() {

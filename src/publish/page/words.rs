@@ -106,6 +106,20 @@ fn breakable(sum: &Sum<'_>) -> String {
     }
 }
 
+/// The control with the highest rate that a zero rests on: in the same run, on the same CPUs.
+pub(super) fn best_control<'a>(sums: &'a [Sum<'a>], zero: &Sum<'_>) -> Option<&'a Sum<'a>> {
+    let names = rests_on(zero.first());
+    let cpus = &zero.first().placement.cpus;
+    let fired = |sum: &&Sum<'_>| {
+        let first = sum.first();
+        sum.run.letter == zero.run.letter
+            && names.contains(&first.scenario)
+            && sum.races > 0
+            && (sum.results.iter()).any(|result| result.placement.cpus.iter().all(|cpu| cpus.contains(cpu)))
+    };
+    sums.iter().filter(fired).max_by(|a, b| a.rate().unwrap_or(0.0).total_cmp(&b.rate().unwrap_or(0.0)))
+}
+
 /// How rare the unseen race is at least, relative to a control.
 fn relative(result: &ScenarioResult) -> String {
     result.sensitivity.as_ref().map_or(String::new(), |sensitivity| {
@@ -129,7 +143,8 @@ fn controls(sum: &Sum<'_>) -> String {
     }
 }
 
-fn best_skew(result: &ScenarioResult) -> Option<String> {
+/// The skew at which the race was most frequent, as a sentence; `None` if there is none.
+pub(super) fn best_skew(result: &ScenarioResult) -> Option<String> {
     let best = result.best_skew()?;
     let when = match best.skew_ns {
         skew if skew >= 0.5 => format!("the last thread started {skew:.0} ns later than P0"),

@@ -1,0 +1,253 @@
+//! The answer: what the records say about the race, in the page's first sentences.
+
+use serde::Serialize;
+
+use super::runs::{self, Run};
+use super::sum::Sum;
+use super::words::best_control;
+use crate::litmus::Verdict;
+use crate::publish::numbers::short_count;
+use crate::publish::titles::title;
+use crate::publish::zeros::doubt;
+use crate::publish::{protocol, rate};
+use crate::record::{Finding, ProtocolRecord};
+
+/// The test that the answer is about, if the records have it.
+const RACE: &str = "S01-as-is";
+/// With more CPUs than this the sentence counts them instead of naming them.
+const NAMED: usize = 3;
+
+/// The first sentences of a page.
+#[derive(Serialize)]
+pub(super) struct Answer {
+    /// The answer in one sentence.
+    pub(super) headline: String,
+    /// What the race is, how sure the answer is, and what it is compared with.
+    pub(super) lines: Vec<String>,
+}
+
+/// The results of the answer's test on one kind of CPU.
+struct OnCpu<'a> {
+    name: String,
+    sums: Vec<&'a Sum<'a>>,
+}
+
+/// The test that the answer is about: the race as in the kernel, or else the first test that is no control.
+pub(super) fn subject<'a>(sums: &'a [Sum<'a>]) -> Option<&'a str> {
+    let first = |wanted: &dyn Fn(&Sum<'_>) -> bool| sums.iter().find(|sum| wanted(sum));
+    first(&|sum| sum.first().scenario == RACE)
+        .or_else(|| first(&|sum| sum.first().group == "race"))
+        .or_else(|| first(&|sum| sum.first().group != "controls"))
+        .or(sums.first())
+        .map(|sum| sum.first().scenario.as_str())
+}
+
+/// The answer of some runs. `sums` are those of the runs on real hardware.
+pub(super) fn answer(runs: &[Run<'_>], sums: &[Sum<'_>]) -> Answer {
+    let protocol = protocol_line(runs);
+    let Some(subject) = subject(sums) else { return without_race(runs, protocol) };
+    let cpus = by_cpu(sums, subject);
+    let race = sums.iter().any(|sum| sum.first().scenario == subject && sum.first().group == "race");
+    let what = if race { "the race".to_owned() } else { format!("the outcome of {subject}") };
+    let headline = match cpus.as_slice() {
+        [one] => format!("On {} {what} was {}", one.name, clause(one)),
+        few if few.len() <= NAMED => {
+            let each: Vec<String> = few.iter().map(|cpu| format!("on {} {}", cpu.name, clause(cpu))).collect();
+            format!("{what} was {}", each.join("; "))
+        }
+        many => counted(&what, many),
+    };
+    let mut lines = Vec::new();
+    if race && subject == RACE {
+        lines.push(
+            "The race: a waker reads the task's new state and then still reads blocked_on as empty, so it wakes a task \
+             that is about to block."
+                .to_owned(),
+        );
+    }
+    lines.extend(sure(&cpus));
+    lines.extend(compared(sums, subject, &cpus));
+    lines.extend(protocol);
+    Answer { headline: unbroken(&capital(&(headline + "."))), lines: lines.iter().map(|line| unbroken(line)).collect() }
+}
+
+/// The answer of records without results on real hardware.
+fn without_race(runs: &[Run<'_>], protocol: Option<String>) -> Answer {
+    let headline = protocol.unwrap_or_else(|| {
+        let emulated = runs.iter().any(|run| run.host().emulated);
+        let why = if emulated { "an emulator ran these tests" } else { "there are no results" };
+        format!("These records say nothing about hardware: {why}.")
+    });
+    Answer { headline: unbroken(&headline), lines: Vec::new() }
+}
+
+/// A number and its unit stay on one line.
+fn unbroken(text: &str) -> String {
+    let mut text = text.to_owned();
+    for unit in ["%", "k ", "M ", "G ", "T ", "ns", "µs", "ms"] {
+        text = text.replace(&format!(" {unit}"), &format!("\u{a0}{unit}"));
+    }
+    text
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// The results of a test by CPU and architecture, those where it was seen first.
+fn by_cpu<'a>(sums: &'a [Sum<'a>], scenario: &str) -> Vec<OnCpu<'a>> {
+    let mut out: Vec<OnCpu<'a>> = Vec::new();
+    for sum in sums.iter().filter(|sum| sum.first().scenario == scenario) {
+        let host = sum.run.host();
+        let same = |cpu: &&mut OnCpu<'_>| {
+            let other = cpu.sums[0].run.host();
+            (&other.architecture, &other.cpu_model, &other.cpu_ids)
+                == (&host.architecture, &host.cpu_model, &host.cpu_ids)
+        };
+        match out.iter_mut().find(same) {
+            Some(cpu) => cpu.sums.push(sum),
+            None => out.push(OnCpu { name: runs::cpu(host), sums: vec![sum] }),
+        }
+    }
+    let names: Vec<String> = out.iter().map(|cpu| cpu.name.clone()).collect();
+    for cpu in &mut out {
+        if names.iter().filter(|name| **name == cpu.name).count() > 1 {
+            cpu.name += &format!(" ({})", runs::design(cpu.sums[0].run.host()));
+        }
+    }
+    out.sort_by(|a, b| b.highest().total_cmp(&a.highest()));
+    out
+}
+
+impl OnCpu<'_> {
+    fn architecture(&self) -> &str {
+        &self.sums[0].run.host().architecture
+    }
+
+    /// The highest rate.
+    fn highest(&self) -> f64 {
+        self.sums.iter().filter_map(|sum| sum.rate()).fold(0.0, f64::max)
+    }
+
+    fn iterations(&self) -> u64 {
+        self.sums.iter().fold(0, |sum, one| sum.saturating_add(one.iterations))
+    }
+
+    fn has(&self, finding: Finding) -> bool {
+        self.sums.iter().any(|sum| sum.finding() == finding)
+    }
+
+    fn allowed(&self) -> Option<Verdict> {
+        self.sums[0].first().expected
+    }
+}
+
+/// What was seen on one CPU, and whether its architecture allows it: `seen in 0.3 % of 56 M iterations; aarch64 allows it`.
+fn clause(cpu: &OnCpu<'_>) -> String {
+    let (architecture, iterations) = (cpu.architecture(), short_count(cpu.iterations()));
+    let forbidden = cpu.allowed() == Some(Verdict::Never);
+    if cpu.highest() > 0.0 {
+        let rates: Vec<f64> = cpu.sums.iter().filter_map(|sum| sum.rate()).collect();
+        let (low, high) = (rates.iter().copied().fold(1.0, f64::min), cpu.highest());
+        let seen = if rates.len() == 1 || rate(low) == rate(high) {
+            rate(high)
+        } else if low > 0.0 {
+            format!("{} to {}", rate(low), rate(high))
+        } else {
+            format!("up to {}", rate(high))
+        };
+        let but = match cpu.allowed() {
+            Some(Verdict::Never) => format!(", although {architecture} forbids it"),
+            Some(_) => format!("; {architecture} allows it"),
+            None => String::new(),
+        };
+        return format!("seen in {seen} of {iterations} iterations{but}");
+    }
+    let and = match cpu.allowed() {
+        Some(Verdict::Never) => format!(", and {architecture} forbids it"),
+        Some(_) => format!(", although {architecture} allows it"),
+        None => String::new(),
+    };
+    if cpu.has(Finding::NotObserved) {
+        format!("not seen in {iterations} iterations{and}")
+    } else {
+        let weak = if forbidden { and } else { String::new() };
+        format!("not seen in {iterations} iterations{weak}, but this zero is inconclusive")
+    }
+}
+
+/// The headline for many CPUs.
+fn counted(what: &str, cpus: &[OnCpu<'_>]) -> String {
+    let seen = cpus.iter().filter(|cpu| cpu.highest() > 0.0).count();
+    let forbidden = |cpu: &&OnCpu<'_>| cpu.allowed() == Some(Verdict::Never);
+    let against = cpus[..seen].iter().filter(forbidden).count();
+    let unseen = &cpus[seen..];
+    let so = unseen.iter().filter(forbidden).count();
+    let barred = match so {
+        0 => String::new(),
+        so if so == unseen.len() => ", all of architectures that forbid it".to_owned(),
+        so => format!(", {so} of them of architectures that forbid it"),
+    };
+    if seen == 0 {
+        return format!("{what} was not seen on any of {} kinds of CPU{barred}", cpus.len());
+    }
+    let most = format!("most often on {} ({})", cpus[0].name, rate(cpus[0].highest()));
+    let bug = if against > 0 { format!(" ({against} of them forbid it)") } else { String::new() };
+    let rest =
+        if unseen.is_empty() { String::new() } else { format!(", and was not seen on {}{barred}", unseen.len()) };
+    format!("{what} was seen on {seen} of {} kinds of CPU{bug}, {most}{rest}", cpus.len())
+}
+
+/// How sure the answer is.
+fn sure(cpus: &[OnCpu<'_>]) -> Option<String> {
+    let [cpu] = cpus else { return None };
+    let most = cpu.sums.iter().max_by_key(|sum| sum.iterations)?;
+    let interval = most.interval()?;
+    if cpu.has(Finding::ForbiddenObserved) {
+        return Some("This is a bug in the hardware, in the expectation, or in wakerace.".to_owned());
+    }
+    if cpu.highest() > 0.0 {
+        let rates = crate::publish::rate_with_interval(most.rate(), Some(interval));
+        let best = cpu.sums.iter().find_map(|sum| super::words::best_skew(sum.first())).unwrap_or_default();
+        return Some(format!("With 95 % confidence: {rates}.{best}"));
+    }
+    if cpu.has(Finding::NotObserved) {
+        let once = short_count((1.0 / interval.high) as u64);
+        return Some(format!("With 95 % confidence it happens less often than once in {once} iterations."));
+    }
+    cpu.sums.iter().find_map(|sum| doubt(sum.first())).map(|why| format!("Why: {why}."))
+}
+
+/// What the answer is compared with: a control that raced in the same run, and the fixes.
+fn compared(sums: &[Sum<'_>], subject: &str, cpus: &[OnCpu<'_>]) -> Vec<String> {
+    let mut out = Vec::new();
+    let unseen = cpus.iter().find(|cpu| cpu.highest() == 0.0 && cpu.has(Finding::NotObserved));
+    let control = unseen.and_then(|cpu| best_control(sums, cpu.sums[0]));
+    if let Some(control) = control {
+        let name = &control.first().scenario;
+        let named = title(name).map_or(format!("The control {name}"), |title| format!("{} ({name})", capital(title)));
+        let seen = rate(control.rate().unwrap_or(0.0));
+        let also = if cpus.len() == 1 { " in the same run" } else { " in the same run there" };
+        out.push(format!("{named} raced in {seen} of its iterations{also}, so such a race can be seen here."));
+    }
+    if cpus.iter().any(|cpu| cpu.highest() > 0.0) {
+        let fixes: Vec<&Sum<'_>> =
+            sums.iter().filter(|sum| sum.first().group == "fixes" && sum.first().scenario != subject).collect();
+        let mut names: Vec<&str> = fixes.iter().map(|sum| sum.first().scenario.as_str()).collect();
+        names.dedup();
+        let seen = fixes.iter().any(|sum| sum.races > 0);
+        if !seen && !names.is_empty() {
+            out.push(format!("It was not seen with {}.", names.join(" or ")));
+        }
+    }
+    out
+}
+
+/// Whether the runs of the protocol on real hardware showed harm, and how fast races healed.
+fn protocol_line(runs: &[Run<'_>]) -> Option<String> {
+    let real = runs.iter().filter(|run| !run.host().emulated);
+    let records: Vec<&ProtocolRecord> = real.filter_map(Run::protocol).collect();
+    (!records.is_empty())
+        .then(|| format!("The kernel's whole mutex and wakeup protocol: {}.", protocol::verdict(&records)))
+}

@@ -1,0 +1,135 @@
+//! Fills the page's first chart: every test with its rates on every host.
+
+use serde::Serialize;
+
+use super::sum::Sum;
+use super::words;
+use crate::litmus::Verdict;
+use crate::publish::chart::{Axis, Forest, Form, Ground, Mark, Row};
+use crate::publish::numbers::tick_rate;
+use crate::publish::rate_with_interval;
+use crate::publish::titles::title;
+use crate::record::{Finding, ScenarioResult};
+
+/// The chart in both forms. The page shows one of them, by the width of the window.
+#[derive(Serialize)]
+pub(super) struct Chart {
+    wide: String,
+    narrow: String,
+    /// What to see in the chart.
+    note: String,
+    /// Whether a line has an unknown verdict.
+    unknown: bool,
+}
+
+/// Draws the chart of some sums, with the tests in `first` on top; `None` without iterations.
+pub(super) fn chart(sums: &[Sum<'_>], first: &[&str]) -> Option<Chart> {
+    let wide = forest(sums, first, Form::Wide)?;
+    let narrow = Forest { form: Form::Narrow, ..wide.clone() };
+    let marks = || wide.rows.iter().flat_map(|row| &row.marks);
+    let (seen, all) = (marks().filter(|mark| mark.value.is_some()).count(), marks().count());
+    let what = if wide.rows.len() == all { "tests" } else { "results" };
+    let against = marks().filter(|mark| mark.value.is_some() && mark.ground == Ground::Forbidden).count();
+    let bug = if against > 0 {
+        format!(" {against} of them were seen although the architecture forbids it.")
+    } else if marks().any(|mark| mark.ground == Ground::Forbidden) {
+        " Nothing that is forbidden was seen.".to_owned()
+    } else {
+        String::new()
+    };
+    Some(Chart {
+        note: format!("{seen} of {all} {what} raced; the others have an upper bound.{bug}"),
+        unknown: marks().any(|mark| mark.ground == Ground::Unknown),
+        wide: wide.svg(),
+        narrow: narrow.svg(),
+    })
+}
+
+/// The chart of some sums in one form; `None` without iterations.
+pub(super) fn forest(sums: &[Sum<'_>], first: &[&str], form: Form) -> Option<Forest> {
+    let mut groups: Vec<&[Sum<'_>]> = sums.chunk_by(|a, b| a.first().scenario == b.first().scenario).collect();
+    groups.sort_by_key(|sums| {
+        let result = sums[0].first();
+        let place = first.iter().position(|name| *name == result.scenario).unwrap_or(first.len());
+        (place, rank(result))
+    });
+    let rows: Vec<Row> = groups.iter().filter_map(|sums| row(sums)).collect();
+    let marks = || rows.iter().flat_map(|row| &row.marks);
+    marks().next()?;
+    // An arrow needs room to the left of its bound.
+    let lowest = |mark: &Mark| if mark.value.is_some() { mark.interval.0 } else { mark.interval.1 / 3.0 };
+    let low = marks().map(lowest).filter(|low| *low > 0.0).fold(1.0, f64::min);
+    Some(Forest {
+        name: "Rate of each test on each host, with its 95 % interval".to_owned(),
+        axis: Axis::log(low, 1.0, "races per iteration, 95 % interval, logarithmic"),
+        tick: tick_rate,
+        rows,
+        form,
+    })
+}
+
+/// The order of the rows: the race, what must race, what must not.
+fn rank(result: &ScenarioResult) -> usize {
+    match result.group.as_str() {
+        "race" => 0,
+        "controls" if result.is_control => 1,
+        "mutants" => 2,
+        "fixes" => 3,
+        "controls" => 5,
+        _ => 4,
+    }
+}
+
+/// What a test is, in front of its title: `the race: the wakeup as in the kernel`.
+fn role(result: &ScenarioResult) -> String {
+    let role = match result.group.as_str() {
+        "race" => "the race",
+        "controls" => "control",
+        "mutants" => "mutant",
+        "fixes" => "fix",
+        "guards" => "guard",
+        "fields" => "field",
+        _ => "test",
+    };
+    title(&result.scenario).map_or(role.to_owned(), |title| format!("{role}: {title}"))
+}
+
+fn row(sums: &[Sum<'_>]) -> Option<Row> {
+    let alone = sums.iter().all(|sum| sum.run.letter == sums[0].run.letter);
+    let marks: Vec<Mark> = sums.iter().filter_map(|sum| mark(sum, sums, alone)).collect();
+    let first = sums[0].first();
+    (!marks.is_empty()).then(|| Row { label: first.scenario.clone(), role: role(first), marks })
+}
+
+fn mark(sum: &Sum<'_>, sums: &[Sum<'_>], alone: bool) -> Option<Mark> {
+    let interval = sum.interval().filter(|_| sum.iterations > 0)?;
+    let run = &sum.run.letter;
+    let of_run = sums.iter().filter(|other| &other.run.letter == run).count();
+    let class = if of_run > 1 { sum.first().placement.class_and_kinds() } else { String::new() };
+    let name = if alone { class } else { format!("{run} {class}").trim_end().to_owned() };
+    let words = rate_with_interval(sum.rate(), Some(interval));
+    let doubt = if sum.finding() == Finding::Inconclusive { " ?" } else { "" };
+    let ground = match sum.first().expected {
+        Some(Verdict::Never) => Ground::Forbidden,
+        Some(_) => Ground::Allowed,
+        None => Ground::Unknown,
+    };
+    let scenario = &sum.first().scenario;
+    Some(Mark {
+        look: sum.look(),
+        name,
+        value: sum.rate().filter(|rate| *rate > 0.0),
+        interval: (interval.low, interval.high),
+        words: words + doubt,
+        ground,
+        note: format!("{scenario}, {run}, {}: {}", sum.placement(), words::sentence(sum)),
+        data: format!(
+            " data-test=\"{}\" data-run=\"{run}\" data-seen=\"{}\" data-of=\"{}\" data-low=\"{:e}\" data-high=\"{:e}\"",
+            crate::publish::chart::escape(scenario),
+            sum.races,
+            sum.iterations,
+            interval.low,
+            interval.high
+        ),
+    })
+}

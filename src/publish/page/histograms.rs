@@ -1,0 +1,74 @@
+//! The charts of percentiles: gaps between races.
+
+use super::figures::{Figure, id, legend};
+use super::sum::Sum;
+use crate::publish::chart::{Axis, Line, Lines, Look, Point};
+use crate::publish::numbers::{count, tick_count};
+use crate::record::{Gaps, histogram};
+
+/// The percentile distribution of a histogram as a line; `None` with fewer than two values.
+pub(super) fn percentiles(gaps: &Gaps, look: Look, name: &str) -> Option<Line> {
+    let histogram = histogram(gaps).ok().flatten().filter(|histogram| histogram.len() > 1)?;
+    let points = (histogram.iter_quantiles(3))
+        .map(|value| Point {
+            x: value.quantile_iterated_to(),
+            y: Some(value.value_iterated_to().max(1) as f64),
+            interval: None,
+            sparse: false,
+            note: String::new(),
+            data: String::new(),
+        })
+        .collect();
+    Some(Line { look, name: name.to_owned(), points, marked: false })
+}
+
+pub(super) fn percentile_chart(name: String, unit: &str, most: u64, lines: Vec<Line>) -> Lines {
+    let values = || lines.iter().flat_map(|line| &line.points).filter_map(|point| point.y);
+    let (low, high) = (values().fold(f64::MAX, f64::min), values().fold(1.0, f64::max));
+    Lines {
+        name,
+        x: Axis::nines(most, "percentile: each step is ten times rarer"),
+        x_tick: |quantile| {
+            let percent = format!("{:.13}", quantile * 100.0);
+            percent.trim_end_matches('0').trim_end_matches('.').to_owned() + " %"
+        },
+        y: Axis::log(low.min(high), high, unit),
+        y_tick: tick_count,
+        lines,
+    }
+}
+
+/// The gaps between races: a chart per test that has at least two gaps.
+pub(super) fn gaps(sums: &[Sum<'_>]) -> Vec<Figure> {
+    let mut out = Vec::new();
+    for sums in sums.chunk_by(|a, b| a.first().scenario == b.first().scenario) {
+        let mut lines = Vec::new();
+        let mut legends = Vec::new();
+        let mut medians = Vec::new();
+        let mut most = 0;
+        for sum in sums.iter().filter(|sum| sum.results.len() == 1) {
+            let gaps = &sum.first().gaps;
+            if let Some(line) = percentiles(gaps, sum.look(), &sum.run.letter) {
+                lines.push(line);
+                legends.push(legend(sum));
+                most = most.max(gaps.count);
+                medians.push(format!("{}: {}", sum.run.letter, count(gaps.p50)));
+            }
+        }
+        if lines.is_empty() {
+            continue;
+        }
+        let scenario = sums[0].first().scenario.clone();
+        let chart = percentile_chart(format!("{scenario}: gaps between races"), "gap, iterations", most, lines);
+        out.push(Figure {
+            id: id(&["gaps", &scenario]),
+            test: scenario.clone(),
+            caption: scenario,
+            note: format!("Median gap, in iterations: {}.", medians.join(", ")),
+            race: false,
+            svg: chart.svg(),
+            legend: legends,
+        });
+    }
+    out
+}

@@ -1,0 +1,286 @@
+//! The race windows: the rate of each outcome against the skew.
+
+use std::collections::BTreeMap;
+
+use super::figures::{Detail, Figure, Section, id, legend};
+use super::sum::Sum;
+use crate::publish::chart::{Axis, Line, Lines, Point};
+use crate::publish::numbers::{short_count, tick_percent, tick_scientific};
+use crate::publish::titles;
+use crate::publish::{count, rate, rate_with_interval};
+use crate::record::{FinalValue, OutcomeRecord, ScenarioResult, SkewRecord};
+use crate::stats::{interval, share};
+
+/// What a chart of a race window counts.
+#[derive(Clone, PartialEq)]
+enum Counted {
+    Races,
+    Matches,
+    Outcome(BTreeMap<String, FinalValue>),
+}
+
+impl Counted {
+    fn at(&self, result: &ScenarioResult, skew: &SkewRecord) -> Option<u64> {
+        match self {
+            Counted::Races => Some(skew.races),
+            Counted::Matches => skew.matches,
+            Counted::Outcome(_) if skew.outcomes.is_empty() => None,
+            Counted::Outcome(values) => {
+                let at = result.outcomes.iter().position(|outcome| &outcome.values == values);
+                Some(at.and_then(|at| skew.outcomes.get(at).copied()).unwrap_or(0))
+            }
+        }
+    }
+}
+
+/// A result with more than one skew, and the sum that it belongs to.
+type Swept<'a> = (&'a Sum<'a>, &'a ScenarioResult);
+
+/// The results of each test that have a window. Results of several placements are not added up, because the window of
+/// each is at other skews.
+fn swept<'a>(sums: &'a [Sum<'a>]) -> Vec<Vec<Swept<'a>>> {
+    let of_test = |sums: &'a [Sum<'a>]| -> Vec<Swept<'a>> {
+        let alone = sums.iter().filter(|sum| sum.results.len() == 1 && sum.first().skews.len() > 1);
+        alone.map(|sum| (sum, sum.first())).collect()
+    };
+    let tests = sums.chunk_by(|a, b| a.first().scenario == b.first().scenario).map(of_test);
+    tests.filter(|swept| !swept.is_empty()).collect()
+}
+
+/// For every test with more than one skew, a chart per outcome, the race's first. Each chart has a line per run. The
+/// charts of a test have the same axes.
+pub(super) fn windows(sums: &[Sum<'_>], detail: Detail) -> Vec<Section> {
+    let section = |swept: Vec<Swept<'_>>| {
+        let first = swept[0].1;
+        let panels = panels(&swept);
+        let drawn: Vec<Vec<Line>> = panels.iter().map(|(counted, _)| lines(&swept, counted, detail)).collect();
+        let range = Range::of(drawn.iter().flatten());
+        let figures = (panels.iter().zip(drawn).enumerate())
+            .map(|(number, ((counted, caption), lines))| Figure {
+                id: id(&["window", &first.scenario, &number.to_string()]),
+                test: first.scenario.clone(),
+                caption: caption.clone(),
+                note: note(&swept, counted),
+                race: *counted == Counted::Races,
+                svg: chart(&first.scenario, caption, lines, range).svg(),
+                legend: swept.iter().map(|(sum, _)| legend(sum)).collect(),
+            })
+            .collect();
+        Section {
+            heading: first.scenario.clone(),
+            note: format!("{}. The race is the outcome that the condition asks about.", first.condition),
+            figures,
+        }
+    };
+    swept(sums).into_iter().map(section).collect()
+}
+
+/// The windows of the race and of its control, on the same axis of rates; fewer if one of the two has none.
+pub(super) fn side_by_side(sums: &[Sum<'_>], tests: &[&str], detail: Detail) -> Vec<Figure> {
+    let all = swept(sums);
+    let wanted: Vec<&Vec<Swept<'_>>> =
+        tests.iter().filter_map(|test| all.iter().find(|swept| swept[0].1.scenario == *test)).collect();
+    let drawn: Vec<Vec<Line>> = wanted.iter().map(|swept| lines(swept, &Counted::Races, detail)).collect();
+    let range = Range::of(drawn.iter().flatten());
+    (wanted.iter().zip(drawn))
+        .map(|(swept, lines)| {
+            let scenario = &swept[0].1.scenario;
+            let title = titles::title(scenario).map_or(String::new(), |title| format!(", {title}"));
+            let race = race_in_words(swept);
+            Figure {
+                id: id(&["window", scenario]),
+                test: scenario.clone(),
+                caption: format!("{scenario}{title}: {race}"),
+                note: note(swept, &Counted::Races),
+                race: false,
+                svg: chart(scenario, &race, lines, range).svg(),
+                legend: swept.iter().map(|(sum, _)| legend(sum)).collect(),
+            }
+        })
+        .collect()
+}
+
+fn values(outcome: &OutcomeRecord) -> String {
+    let value = |(name, value): (&String, &FinalValue)| format!("{name}={value}");
+    outcome.values.iter().map(value).collect::<Vec<_>>().join("; ")
+}
+
+/// An outcome with its words in front: `woken, and blocked_on seen empty (1:r0=2; 1:r1=0)`.
+fn in_words(scenario: &str, outcome: &OutcomeRecord) -> String {
+    let values = values(outcome);
+    titles::outcome(scenario, &outcome.values).map_or(values.clone(), |words| format!("{words} ({values})"))
+}
+
+/// The race of a test: its words, or else its values if only one outcome was seen that is a race, or else its condition.
+fn race_in_words(swept: &[Swept<'_>]) -> String {
+    let first = swept[0].1;
+    let mut racing: Vec<&OutcomeRecord> =
+        swept.iter().flat_map(|(_, result)| &result.outcomes).filter(|outcome| outcome.satisfies).collect();
+    racing.dedup_by(|a, b| a.values == b.values);
+    match racing.as_slice() {
+        [one] => in_words(&first.scenario, one),
+        _ => titles::race(&first.scenario, &first.condition)
+            .map_or(first.condition.clone(), |words| format!("{words}, {}", first.condition)),
+    }
+}
+
+/// The charts of a race window: first the race, then every outcome that is not already the race's chart.
+fn panels(swept: &[Swept<'_>]) -> Vec<(Counted, String)> {
+    let scenario = &swept[0].1.scenario;
+    let mut outcomes: Vec<&OutcomeRecord> = Vec::new();
+    for outcome in swept.iter().flat_map(|(_, result)| &result.outcomes) {
+        if !outcomes.iter().any(|known| known.values == outcome.values) {
+            outcomes.push(outcome);
+        }
+    }
+    outcomes.sort_by_key(|outcome| &outcome.values);
+    let racing: Vec<&&OutcomeRecord> = outcomes.iter().filter(|outcome| outcome.satisfies).collect();
+    let mut out = vec![(Counted::Races, format!("the race: {}", race_in_words(swept)))];
+    let known = swept.iter().any(|(_, result)| result.skews.iter().any(|skew| !skew.outcomes.is_empty()));
+    if known {
+        let others = outcomes.iter().filter(|outcome| !(outcome.satisfies && racing.len() == 1));
+        out.extend(others.map(|outcome| (Counted::Outcome(outcome.values.clone()), in_words(scenario, outcome))));
+    } else if let Some(event) = swept.iter().find_map(|(_, result)| result.match_event.as_ref()) {
+        out.push((Counted::Matches, format!("matches: {event}")));
+    }
+    out
+}
+
+/// A line per run.
+fn lines(swept: &[Swept<'_>], counted: &Counted, detail: Detail) -> Vec<Line> {
+    let marked = *counted == Counted::Races && detail == Detail::Full;
+    let line = |(sum, result): &Swept<'_>| {
+        let common = between_batches(result);
+        let point = |at: usize| {
+            let (skew, sparse) = (&result.skews[at], is_sparse(&result.skews, at));
+            let seen = counted.at(result, skew)?;
+            point(&sum.run.letter, skew, seen, common).map(|point| Point { sparse, ..point })
+        };
+        Line {
+            look: sum.look(),
+            name: sum.run.letter.clone(),
+            points: (0..result.skews.len()).filter_map(point).collect(),
+            marked,
+        }
+    };
+    swept.iter().map(line).collect()
+}
+
+/// Whether a skew has less than a quarter of the iterations of both of its neighbours. A run measures longer at the skews
+/// where it found races. A skew among these that it left out has only the few batches of the search, and its rate may be
+/// far from theirs.
+fn is_sparse(skews: &[SkewRecord], at: usize) -> bool {
+    let much = |other: &SkewRecord| skews[at].iterations < other.iterations / 4;
+    at > 0 && at + 1 < skews.len() && much(&skews[at - 1]) && much(&skews[at + 1])
+}
+
+/// The point of a skew. Its interval includes the variance between batches. `common` is that variance's part of the
+/// interval, as a share of the rate ([`between_batches`]).
+fn point(letter: &str, skew: &SkewRecord, seen: u64, common: f64) -> Option<Point> {
+    let own = interval(seen, skew.iterations)?;
+    let y = share(seen, skew.iterations).filter(|_| seen > 0);
+    let ends = y.map_or((own.low, own.high), |y| {
+        let common = y * common;
+        ((y - (y - own.low).hypot(common)).max(0.0), (y + (own.high - y).hypot(common)).min(1.0))
+    });
+    let note = format!(
+        "{letter}, {:+.1} ns: {} in {}, {}",
+        skew.skew_ns,
+        count(seen),
+        count(skew.iterations),
+        rate_with_interval(y.or(Some(0.0)), Some(own))
+    );
+    let data = format!(" data-x=\"{:e}\" data-seen=\"{seen}\" data-of=\"{}\"", skew.skew_ns, skew.iterations);
+    Some(Point { x: skew.skew_ns, y, interval: Some(ends), sparse: false, note, data })
+}
+
+/// Half the width of the interval of a result's rate, as a share of the rate, without the part that independent
+/// iterations would have.
+fn between_batches(result: &ScenarioResult) -> f64 {
+    let Some((rate, whole)) = result.rate.filter(|rate| *rate > 0.0).zip(result.interval) else { return 0.0 };
+    let alone = interval(result.races, result.iterations).map_or(0.0, |alone| alone.high - alone.low);
+    let wide = whole.high - whole.low;
+    (wide * wide - alone * alone).max(0.0).sqrt() / (2.0 * rate)
+}
+
+/// What the axes of some charts must hold.
+#[derive(Clone, Copy)]
+struct Range {
+    left: f64,
+    right: f64,
+    /// The highest interval of a rate that was seen, or of a bound if none was.
+    top: f64,
+}
+
+impl Range {
+    fn of<'a>(lines: impl Iterator<Item = &'a Line> + Clone) -> Range {
+        let points = || lines.clone().flat_map(|line| &line.points);
+        let highest = |seen: bool| {
+            let alike = points().filter(move |point| point.y.is_some() == seen);
+            alike.filter_map(|point| point.interval).map(|(_, high)| high).fold(0.0, f64::max)
+        };
+        let seen = highest(true);
+        Range {
+            left: points().map(|point| point.x).fold(0.0, f64::min),
+            right: points().map(|point| point.x).fold(0.0, f64::max),
+            top: if seen > 0.0 { seen } else { highest(false) }.min(1.0),
+        }
+    }
+}
+
+fn chart(scenario: &str, caption: &str, lines: Vec<Line>, Range { left, right, top }: Range) -> Lines {
+    Lines {
+        name: format!("{scenario}: probability of {caption} against skew"),
+        x: Axis::linear(left, right, "skew: start delay of the last thread relative to P0, ns"),
+        x_tick: |value| format!("{value}"),
+        y: Axis::linear(0.0, top, "probability per iteration, 95 % band"),
+        y_tick: if top >= 1e-3 { tick_percent } else { tick_scientific },
+        lines,
+    }
+}
+
+/// What to see in the chart: where the outcome is most frequent, or how often it was looked for.
+fn note(swept: &[Swept<'_>], counted: &Counted) -> String {
+    let mut best: Option<(f64, f64, &Swept<'_>)> = None;
+    let mut tried: Vec<u64> = Vec::new();
+    for run in swept {
+        for skew in &run.1.skews {
+            tried.push(skew.iterations);
+            let found = counted.at(run.1, skew).and_then(|seen| share(seen, skew.iterations)).unwrap_or(0.0);
+            if found > best.as_ref().map_or(0.0, |best| best.0) {
+                best = Some((found, skew.skew_ns, run));
+            }
+        }
+    }
+    let (least, most) = (tried.iter().min().copied().unwrap_or(0), tried.iter().max().copied().unwrap_or(0));
+    match best {
+        Some((highest, at, (sum, _))) => {
+            let run = if swept.len() > 1 { format!(", in run {}", sum.run.letter) } else { String::new() };
+            format!("Most frequent at a skew of {at:+.0} ns{run}: {}.", rate(highest))
+        }
+        None => format!("Never seen. Each skew was tried {} to {} times.", short_count(least), short_count(most)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{AnyRecord, read_file};
+
+    #[test]
+    fn the_band_of_a_skew_includes_the_variance_between_batches() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/results/x86_64/amd-epyc-cpu-family-25-model-1-stepping-1/2026-11-26T093808Z.json"
+        );
+        let AnyRecord::Run(record) = read_file(path.as_ref()).unwrap() else { panic!("a record of a run") };
+        let named = |name: &str| record.results.iter().find(|result| result.scenario == name).unwrap().clone();
+        // 34 % with the interval from 28.7 % to 39.5 %: 16 % of the rate to either side.
+        let mut sb = named("SB");
+        assert!((between_batches(&sb) - 0.159).abs() < 0.002, "{}", between_batches(&sb));
+        // Independent iterations add nothing.
+        sb.interval = interval(sb.races, sb.iterations);
+        assert!(between_batches(&sb) < 1e-9);
+        assert!(between_batches(&named("S01-as-is")).abs() < 1e-12, "a zero has no variance");
+    }
+}
