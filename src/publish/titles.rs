@@ -66,7 +66,7 @@ pub(super) fn title(scenario: &str) -> Option<&'static str> {
 type Family = (&'static [&'static str], &'static [(&'static [(&'static str, &'static str)], &'static str)]);
 
 /// The tests whose P1 reads `__state` into r0 and `blocked_on` into r1.
-const WAKEUPS: [&str; 21] = [
+const WAKEUPS: [&str; 20] = [
     "S01-as-is",
     "S01-core",
     "S01f-full-waker",
@@ -82,7 +82,6 @@ const WAKEUPS: [&str; 21] = [
     "S06c-unlock-lock-between",
     "S07-wmb-no-rmb",
     "S07b-release-acquire",
-    "S13b-bail-out",
     "S01-as-is+nt",
     "S01-core+nt",
     "S01-core+nt+wmb",

@@ -303,7 +303,7 @@ mod tests {
         assert!(svg.contains("class=\"mark bound s0\"") && svg.contains("class=\"arrow s0\" d=\"M200 "), "{svg}");
         assert!(!svg.contains("class=\"spread") && svg.contains("w, forbidden"), "{svg}");
         let seen = forest(vec![vec![mark(Some(1e-3), Ground::Allowed)]], Form::Narrow);
-        assert!(seen.contains("class=\"spread s0\"") && !seen.contains("arrow") && !seen.contains("bound"), "{seen}");
+        assert!(seen.contains("class=\"spread s0\"") && !seen.contains("\"arrow") && !seen.contains("bound"), "{seen}");
     }
 
     #[test]
