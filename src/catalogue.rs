@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, include_dir};
 
 use crate::arch::Arch;
-use crate::arch::lock::Lock;
+use crate::arch::lock::{Choices, Lock};
 use crate::error::{Error, Result};
 use crate::hash::sha256;
 use crate::input::{Limit, find_files, read_text};
+use crate::isa::{self, ModelView};
 use crate::litmus::{self, MAX_SOURCE_BYTES, Source, Verdict, ast};
+use crate::model::code::Code;
+use crate::model::{self, Model, machine};
 use crate::program::{self, Access, JudgedOnly, Op, Program, Quantifier};
 use crate::shown;
 
@@ -41,20 +44,45 @@ pub struct Scenario {
     pub test: ast::Test,
     /// The lowered form.
     pub program: Program,
+    /// What the models judge, if the test is in assembly. A test in C is translated for each model.
+    pub view: Option<ModelView>,
     /// The SHA-256 of the source, in hexadecimal.
     pub sha256: String,
 }
 
 impl Scenario {
-    /// Parses and lowers a source.
+    /// Parses and lowers a source, in C or in assembly.
     ///
     /// # Errors
-    /// If the source is not a valid test. The error says what is wrong, and where.
+    /// If the source is not a valid test, or if it is in assembly and cannot run. The error says what is wrong, and
+    /// where.
     pub fn new(source: &Source, group: &str) -> Result<Scenario> {
-        let test = litmus::parse(source)?;
-        let program = program::lower(&test)?;
+        let (test, program, view) = if isa::model_of_assembly(source.text()).is_some() {
+            let isa::AssemblyTest { header, program, view } = isa::read_assembly(source)?;
+            (litmus::without_syntax(source, program.name.clone(), header), program, Some(view))
+        } else {
+            let test = litmus::parse(source)?;
+            let program = program::lower(&test)?;
+            (test, program, None)
+        };
         let sha256 = sha256(source.text().as_bytes());
-        Ok(Scenario { name: test.name.clone(), group: group.to_owned(), test, program, sha256 })
+        Ok(Scenario { name: test.name.clone(), group: group.to_owned(), test, program, view, sha256 })
+    }
+
+    /// The test as a model sees it.
+    ///
+    /// # Errors
+    /// As [`isa::code_for`]. Also if the test is in the assembly of another architecture than the model's.
+    pub fn code_for(&self, model: Model, choices: impl Into<Choices>) -> model::Result<Code> {
+        match &self.view {
+            None => isa::code_for(&self.program, model, choices),
+            Some(view) => view.code(model),
+        }
+    }
+
+    /// The accesses of the test as sequential consistency sees them ([`machine::accesses`]).
+    pub fn accesses(&self) -> Code {
+        self.view.as_ref().map_or_else(|| machine::accesses(&self.program), ModelView::accesses)
     }
 
     /// Parses and lowers a source that shall run.
@@ -84,12 +112,18 @@ impl Scenario {
     }
 
     /// The reason why an architecture cannot run this test, if there is one: only x86-64 has the non-temporal
-    /// store.
-    pub fn refused_by(&self, arch: Arch) -> Option<&'static str> {
+    /// store, and a test in assembly is for its own architecture.
+    pub fn refused_by(&self, arch: Arch) -> Option<String> {
+        if let Some(language) = self.program.language.filter(|language| *language != arch) {
+            return Some(format!(
+                "it is in the assembly of {language}; `wakerace check` judges it here, and `wakerace run` of a host or an \
+                 emulator of {language} runs it"
+            ));
+        }
         let nontemporal = |op: &Op| matches!(op, Op::Store { access: Access::NonTemporal, .. });
         let has_one = self.program.threads.iter().any(|thread| thread.ops.iter().any(nontemporal));
         (has_one && !arch.facts().has_nontemporal_store)
-            .then_some("it has a non-temporal store, which only x86-64 supports (it is a control there)")
+            .then(|| "it has a non-temporal store, which only x86-64 supports (it is a control there)".to_owned())
     }
 
     /// Whether this test is a control that must fire on an architecture.

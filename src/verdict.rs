@@ -5,7 +5,6 @@ use crate::arch::Arch;
 use crate::arch::lock::{Choices, Lock};
 use crate::catalogue::Scenario;
 use crate::error::{Error, Result};
-use crate::isa;
 use crate::litmus::Verdict;
 use crate::model::{self, Bounds, Model, ModelError, Needs, Outcome};
 
@@ -45,7 +44,7 @@ pub fn judge(
     choices: impl Into<Choices>,
     bounds: Bounds,
 ) -> Result<Option<Outcome>> {
-    let judged = isa::code_for(&scenario.program, model, choices).and_then(|code| model::check(&code, model, bounds));
+    let judged = scenario.code_for(model, choices).and_then(|code| model::check(&code, model, bounds));
     match judged {
         Ok(outcome) => Ok(Some(outcome)),
         Err(ModelError::NotModelled(_)) => Ok(None),
@@ -126,7 +125,7 @@ pub fn expectation(scenario: &Scenario, arch: Arch, choices: impl Into<Choices>)
     };
     let lkmm = on(Model::Lkmm)?.map(|outcome| outcome.verdict).or(scenario.test.header.result);
     let computed = on(Model::of(arch))?.map(|outcome| outcome.on_race(scenario.program.quantifier));
-    let needs = model::reordering::needs(&model::machine::accesses(&scenario.program), quick).ok();
+    let needs = model::reordering::needs(&scenario.accesses(), quick).ok();
     Ok(match computed {
         Some(verdict) => Expectation { race: Some(verdict), source: VerdictSource::Model, lkmm, needs, note: None },
         None => Expectation {

@@ -48,6 +48,18 @@ pub fn disassemble(code: &ThreadCode) -> Result<Vec<Instruction>> {
     Ok(instructions)
 }
 
+/// The operation or instruction of a thread with this index, as text.
+fn heading(program: &Program, thread: &Thread, index: usize) -> String {
+    match &thread.assembly {
+        None => program.op(thread, &thread.ops[index]),
+        Some(assembly) => {
+            let instruction = &assembly.instructions[index];
+            let labels: String = instruction.labels.iter().map(|label| format!("{label}: ")).collect();
+            format!("{labels}{}", instruction.text).trim_end().to_owned()
+        }
+    }
+}
+
 /// Lists the code of a thread, with a heading before each part.
 ///
 /// ```
@@ -76,7 +88,7 @@ pub fn listing(program: &Program, thread: &Thread, code: &ThreadCode) -> Result<
                 Part::Group => "the next group: number of instances, prefetch of their lines".to_owned(),
                 Part::Setup => "constants and addresses".to_owned(),
                 Part::Pace => "wait for the clock".to_owned(),
-                Part::Op(index) => program.op(thread, &thread.ops[index]),
+                Part::Op(index) => heading(program, thread, index),
                 Part::Save => "save the observed registers".to_owned(),
                 Part::Next => "next instance".to_owned(),
                 Part::Epilogue => "return".to_owned(),

@@ -11,6 +11,7 @@
 // lose a value is checked, or states why it cannot lose anything that matters.
 #![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
+pub(crate) mod assembly;
 mod executable;
 mod listing;
 pub(crate) mod registers;
@@ -51,6 +52,9 @@ pub fn prefetch_step(layout: &Layout) -> usize {
 
 /// The locations that a thread names, each once, and whether the thread writes the location through the caches.
 pub(crate) fn touched(thread: &Thread) -> Vec<(usize, bool)> {
+    if let Some(assembly) = &thread.assembly {
+        return assembly.touched.clone();
+    }
     let mut out: Vec<(usize, bool)> = Vec::new();
     for op in &thread.ops {
         let Some(Address::Location(location)) = op.address() else { continue };
@@ -169,7 +173,7 @@ pub enum Part {
     Setup,
     /// Waits for the clock.
     Pace,
-    /// The operation of the test with this index.
+    /// The operation, or the instruction, of the test with this index.
     Op(usize),
     /// Stores the observed registers to the record.
     Save,

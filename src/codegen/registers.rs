@@ -23,6 +23,11 @@ pub struct Allocation {
 }
 
 impl Allocation {
+    /// Gives a test register a hardware register.
+    pub fn assign(&mut self, register: RegisterId, hardware: u8) {
+        self.assigned.insert(Key::Register(register), hardware);
+    }
+
     /// The hardware register of a test register; `None` if it is never read or written.
     pub fn register(&self, register: RegisterId) -> Option<u8> {
         self.assigned.get(&Key::Register(register)).copied()

@@ -1,5 +1,5 @@
 //! The architectures, one folder each: what is emitted for a kernel primitive (`emit`), the events that the models
-//! see (`events`), and the assembly language of its litmus tests (`assembly`).
+//! see (`events`), and the assembly language of its litmus tests (`assembly`, `encode`).
 //!
 //! [`crate::codegen`] and [`crate::model`] hold what the architectures share, and do not use this module. Each folder
 //! has one `Isa`, and `of` is the only `match` over architectures here.
@@ -11,6 +11,7 @@
 #![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
 mod aarch64;
+mod lower;
 mod powerpc64le;
 pub mod primitives;
 mod riscv64;
@@ -18,6 +19,7 @@ mod x86_64;
 
 use crate::arch::Arch;
 use crate::arch::lock::Choices;
+use crate::codegen::assembly::Encoder;
 use crate::codegen::{Pace, Target, ThreadCode};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
@@ -26,6 +28,7 @@ use crate::model::assembly::{self, Dialect};
 use crate::model::code::Code;
 use crate::model::{self, Model, machine};
 use crate::program::{Program, Thread};
+pub use lower::{AssemblyTest, ModelView};
 use primitives::Primitive;
 
 /// Emits the code of one thread. The error is a reason that completes "P0 ...".
@@ -37,6 +40,8 @@ struct Isa {
     /// Translates a test into the events of the emitted instructions.
     events: fn(Choices, &Program) -> model::Result<Code>,
     dialect: &'static Dialect,
+    /// Encodes the instructions of tests in assembly.
+    encoder: &'static Encoder,
     primitives: &'static [Primitive],
 }
 
@@ -69,6 +74,13 @@ fn of(arch: Arch) -> &'static Isa {
 /// [`Error::Host`] if the architecture lacks an operation, or if a thread needs more registers at once than it has.
 pub fn emit(target: impl Into<Target>, program: &Program, layout: &Layout, pace: Pace) -> Result<Vec<ThreadCode>> {
     let target = target.into();
+    if let Some(language) = program.language.filter(|language| *language != target.arch) {
+        let name = &program.name;
+        return Err(Error::Host(format!(
+            "{name}: the test is in the assembly of {language}; it has no code for {}",
+            target.arch
+        )));
+    }
     let each = program.threads.iter().enumerate().map(|(number, thread)| {
         let code = (of(target.arch).emit)(target.choices(), thread, layout, pace);
         code.map_err(|reason| Error::Host(format!("{}: P{number} {reason}", program.name)))
@@ -104,10 +116,22 @@ pub fn model_of_assembly(text: &str) -> Option<Model> {
     assembly::dialect(text, &dialects()).map(|dialect| dialect.model)
 }
 
-/// Parses a test in assembly.
+/// Parses a test in assembly for the models.
 ///
 /// # Errors
-/// A [`Diagnostic`] that says what was not understood, and where.
+/// A [`Diagnostic`] that says what was not understood or is not modelled, and where.
 pub fn parse_assembly(source: &Source) -> std::result::Result<(Code, Model), Diagnostic> {
-    assembly::parse(source, &dialects())
+    let parsed = assembly::parse(source, &dialects())?;
+    if let Some((reason, span)) = parsed.not_modelled {
+        return Err(source.error(span, reason, "this instruction"));
+    }
+    Ok((parsed.code, parsed.dialect.model))
+}
+
+/// Parses a test in assembly for a run.
+///
+/// # Errors
+/// A [`Diagnostic`] that says what was not understood or cannot run, and where.
+pub fn read_assembly(source: &Source) -> std::result::Result<AssemblyTest, Diagnostic> {
+    lower::lower(source, assembly::parse(source, &dialects())?)
 }

@@ -52,3 +52,31 @@ pub type Clauses = (Vec<ast::Observable>, Option<ast::Prop>, ast::Condition);
 pub fn clauses(source: &Source, from: usize) -> Result<Clauses, Diagnostic> {
     parser::Parser::fragment(source, Span { start: from, end: source.text().len() })?.final_clauses()
 }
+
+/// Parses the declarations in the comments `(* *)` in front of byte `to`, where the initial values begin. Tests in
+/// assembly may have the same header as tests in C.
+///
+/// # Errors
+/// As [`parse`].
+pub fn header(source: &Source, to: usize) -> Result<Header, Diagnostic> {
+    let text = &source.text()[..to];
+    let mut spans = Vec::new();
+    let mut at = 0;
+    while let Some(start) = text[at..].find("(*").map(|found| at + found) {
+        let Some(length) = comment_length(&text[start..]) else { break };
+        spans.push(Span { start: start + 2, end: start + length - 2 });
+        at = start + length;
+    }
+    parser::header_of(source, &spans)
+}
+
+/// A test whose syntax this parser does not read: a test in assembly, with the header that [`header`] has read.
+pub fn without_syntax(source: &Source, name: String, header: Header) -> ast::Test {
+    let condition = ast::Condition {
+        quantifier: ast::Quantifier::Exists,
+        prop: ast::Prop::Const(true),
+        span: Span::at(0),
+    };
+    let source = source.clone();
+    ast::Test { source, name, header, init: Vec::new(), threads: Vec::new(), locations: Vec::new(), filter: None, condition }
+}

@@ -12,6 +12,17 @@ pub(super) struct Parser<'a> {
     at: usize,
 }
 
+/// Parses the header in the comments at `spans`.
+pub(super) fn header_of(source: &Source, spans: &[Span]) -> Result<Header, Diagnostic> {
+    header::read(source, spans, |span| {
+        let wrap = |d: Diagnostic| d.help("`Match:` takes a condition such as `1:r0=1`");
+        let mut parser = Parser { source, lexed: lexer::lex_fragment(source, span)?, at: 0 };
+        let prop = parser.prop(0).map_err(wrap)?;
+        parser.end().map_err(wrap)?;
+        Ok(prop)
+    })
+}
+
 /// Statements of C that a thread of a litmus test may not contain.
 const REFUSED_STATEMENTS: [&str; 7] = ["while", "for", "do", "goto", "switch", "return", "asm"];
 
@@ -47,13 +58,7 @@ impl<'a> Parser<'a> {
         let init = self.lexed.tokens.first().map_or(0, |token| token.span.start);
         let spans: Vec<Span> =
             self.lexed.comments.iter().map(|comment| comment.span).filter(|span| span.start < init).collect();
-        header::read(self.source, &spans, |span| {
-            let wrap = |d: Diagnostic| d.help("`Match:` takes a condition such as `1:r0=1`");
-            let mut parser = Parser { source: self.source, lexed: lexer::lex_fragment(self.source, span)?, at: 0 };
-            let prop = parser.prop(0).map_err(wrap)?;
-            parser.end().map_err(wrap)?;
-            Ok(prop)
-        })
+        header_of(self.source, &spans)
     }
 
     // ---- the cursor ----

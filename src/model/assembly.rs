@@ -1,8 +1,8 @@
 //! Parser of litmus tests in assembly, as herd7 and litmus7 read them: X86_64, AArch64, PPC and RISCV.
 //!
-//! These tests are judged, not run. The literature on the models uses them, so they compare the models here
-//! with published verdicts. The parser knows the instructions that such tests use. It refuses every other
-//! instruction by name.
+//! The literature on the models uses these tests, so they compare the models here with published verdicts. The
+//! parser knows the instructions that such tests use. It refuses every other instruction by name. It keeps the
+//! instructions beside their meaning, so that `isa` can encode them and the test can run.
 //!
 //! Not supported: accesses of mixed sizes, page tables and faults, memory tags, and code as data. A location has
 //! one size. A test in which an access is wider or narrower than its location is refused, as herd7 refuses it
@@ -14,8 +14,36 @@ use super::event::Tags;
 use super::reach::{self, reach};
 use crate::litmus::{self, Diagnostic, Source, Span, ast};
 use crate::program::{
-    Address, Binary, Column, Compare, Const, LocationId, Operand, Prop, Quantifier, RegisterId, Type,
+    Address, Binary, Column, Compare, Const, Instruction, LocationId, Operand, Prop, Quantifier, RegisterId, Type,
 };
+
+/// A parsed test in assembly.
+pub(crate) struct Parsed {
+    /// The test as a model sees it.
+    pub code: Code,
+    /// The language that it is written in.
+    pub dialect: &'static Dialect,
+    /// The declarations in the comments in front of the initial values.
+    pub header: litmus::Header,
+    /// The `Match` event of the header.
+    pub match_event: Option<Prop>,
+    /// The threads as they are written.
+    pub threads: Vec<Written>,
+    /// The declared size of each location in bytes.
+    pub sizes: Vec<Option<usize>>,
+    /// Why no model covers the test, and the instruction that is the reason.
+    pub not_modelled: Option<(&'static str, Span)>,
+}
+
+/// A thread of a test in assembly as it is written.
+pub(crate) struct Written {
+    /// Its instructions.
+    pub instructions: Vec<Instruction>,
+    /// For each step of the thread's code, the place of its instruction.
+    pub spans: Vec<Span>,
+    /// Registers that the initial values declare with 64 bits.
+    pub wide: Vec<RegisterId>,
+}
 
 /// The assembly language of one architecture, as litmus tests write it.
 pub(crate) struct Dialect {
@@ -42,7 +70,7 @@ pub(crate) fn dialect<'d>(text: &str, dialects: &[&'d Dialect]) -> Option<&'d Di
 ///
 /// # Errors
 /// A [`Diagnostic`] that says what was not understood, and where.
-pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<(Code, Model), Diagnostic> {
+pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<Parsed, Diagnostic> {
     let blanked = without_comments(source.text());
     let text = blanked.as_str();
     let Some(dialect) = dialect(text, dialects) else {
@@ -69,6 +97,8 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<(C
         sizes: Vec::new(),
         initialised: Vec::new(),
         threads: Vec::new(),
+        instructions: Vec::new(),
+        not_modelled: None,
     };
     let clause = clause_start(text, close);
     // A semicolon may stand behind the initial values.
@@ -85,6 +115,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<(C
         return Err(source.error(Span::at(close), message, ""));
     }
     reader.threads = (0..width).map(|_| Assembler::new(dialect)).collect();
+    reader.instructions = vec![Vec::new(); width];
     reader.initial(open + 1, close)?;
     for (line, cells) in &lines[1..] {
         if cells.len() > width {
@@ -95,7 +126,9 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<(C
         }
     }
     reader.labels_exist()?;
-    let Clauses { columns, displayed, filter, quantifier, condition } = reader.clauses(clause)?;
+    let Clauses { mut columns, displayed, filter, quantifier, condition } = reader.clauses(clause)?;
+    let header = litmus::header(source, open)?;
+    let match_event = header.match_event.as_ref().map(|event| reader.prop(event, &mut columns)).transpose()?;
     let threads = (reader.threads.iter())
         .map(|thread| CodeThread {
             registers: thread.values.clone(),
@@ -107,7 +140,12 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<(C
     let (names, init) = (reader.names.clone(), reader.init.clone());
     let code = Code { name, names, init, threads, columns, displayed, quantifier, condition, filter };
     reader.one_size_per_location(&code)?;
-    Ok((code, dialect.model))
+    let threads = reader.threads.into_iter().zip(reader.instructions);
+    let threads = threads
+        .map(|(thread, instructions)| Written { instructions, spans: thread.spans, wide: thread.wide })
+        .collect();
+    let Reader { sizes, not_modelled, .. } = reader;
+    Ok(Parsed { code, dialect, header, match_event, threads, sizes, not_modelled })
 }
 
 /// The text with blanks in place of comments (`(* *)`, `/* */`, `//`), and of quoted remarks in front of the initial
@@ -230,6 +268,9 @@ struct Reader<'s> {
     /// What has an initial value already: a location, or a register of a thread.
     initialised: Vec<(Option<usize>, usize)>,
     threads: Vec<Assembler>,
+    /// The instructions of each thread as they are written.
+    instructions: Vec<Vec<Instruction>>,
+    not_modelled: Option<(&'static str, Span)>,
 }
 
 impl Reader<'_> {
@@ -374,6 +415,7 @@ impl Reader<'_> {
 
     fn instruction(&mut self, thread: usize, span: Span, cell: &str) -> Result<(), Diagnostic> {
         let mut rest = cell;
+        let mut labels = Vec::new();
         let part = |text: &str| {
             // `text` is a slice of `cell`, so the pointers can be subtracted.
             let start = span.start + (text.as_ptr() as usize - cell.as_ptr() as usize);
@@ -391,16 +433,29 @@ impl Reader<'_> {
                 return Err(self.source.error(part(name), message, "second definition"));
             }
             *at = Some(part(name));
+            labels.push(name.to_owned());
             self.threads[thread].steps.push(Step::Label(label));
             rest = after.trim();
         }
         let assembler = &mut self.threads[thread];
         assembler.spans.resize(assembler.steps.len(), span);
         if rest.is_empty() {
+            if !labels.is_empty() {
+                let none = String::new;
+                let operands = Vec::new();
+                self.instructions[thread].push(Instruction { labels, mnemonic: none(), operands, text: none(), span });
+            }
             return Ok(());
         }
-        let (mnemonic, operands) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        let (mnemonic, operands) = split_mnemonic(rest);
         let operands = split_operands(operands);
+        self.instructions[thread].push(Instruction {
+            labels,
+            mnemonic: mnemonic.clone(),
+            operands: operands.clone(),
+            text: rest.to_owned(),
+            span: part(rest),
+        });
         let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
         if self.dialect.names_locations {
             for operand in &operands {
@@ -411,7 +466,10 @@ impl Reader<'_> {
             }
         }
         let assembler = &mut self.threads[thread];
-        let known = (self.dialect.instruction)(assembler, mnemonic, &operands, &self.names);
+        let known = (self.dialect.instruction)(assembler, &mnemonic, &operands, &self.names);
+        if let Some(reason) = assembler.not_modelled.take() {
+            self.not_modelled.get_or_insert((reason, part(rest)));
+        }
         if known.is_none() {
             let message = format!("`{rest}` is not a supported instruction");
             return Err(self.source.error(part(rest), message, "not supported in this form"));
@@ -498,6 +556,17 @@ impl Reader<'_> {
         };
         if wide || other == value { atom(value) } else { Prop::Or(Box::new(atom(value)), Box::new(atom(other))) }
     }
+}
+
+/// Splits an instruction into its mnemonic and its operands. A prefix (`lock`) belongs to the mnemonic.
+fn split_mnemonic(text: &str) -> (String, &str) {
+    let (first, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    if !first.eq_ignore_ascii_case("lock") {
+        return (first.to_owned(), rest);
+    }
+    let rest = rest.trim_start();
+    let (second, operands) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    (format!("{first} {second}"), operands)
 }
 
 /// Splits operands at the commas outside of brackets.
@@ -591,6 +660,8 @@ pub(crate) struct Assembler {
     /// Whether the flags only say whether the last result was 0. The other conditions then depend on a carry or an
     /// overflow, which is not followed.
     only_equality: bool,
+    /// Why no model covers the last instruction, if its dialect knows it all the same.
+    pub not_modelled: Option<&'static str>,
 }
 
 /// 32 bits of a wider register. On AArch64, PPC and x86-64 a 32-bit load or computation clears the upper
@@ -613,6 +684,7 @@ impl Assembler {
             spans: Vec::new(),
             flags: None,
             only_equality: false,
+            not_modelled: None,
         }
     }
 

@@ -19,6 +19,7 @@ pub mod code;
 pub mod event;
 pub mod execution;
 pub mod explain;
+pub mod extent;
 pub mod flags;
 pub mod herd_log;
 pub mod machine;

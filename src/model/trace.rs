@@ -683,7 +683,7 @@ fn modified(op: RmwOp, old: Const, operand: Const) -> Result<Const> {
     }))
 }
 
-fn binary(op: Binary, left: Const, right: Const, ty: Type) -> Result<Const> {
+pub(super) fn binary(op: Binary, left: Const, right: Const, ty: Type) -> Result<Const> {
     let (a, b) = match (op, left, right) {
         (Binary::Compare(compare), _, _) => return Ok(Const::Int(compare_values(compare, left, right, ty)?.into())),
         // A false address dependency.

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::{
-    Access, Address, Binary, Compare, Const, Op, Operand, Order, Program, Prop, Quantifier, RmwOp, RmwResult, Thread,
+    Access, Address, Assembly, Binary, Compare, Const, Op, Operand, Order, Program, Prop, Quantifier, RmwOp, RmwResult, Thread,
     Type, Unary,
 };
 
@@ -16,6 +16,9 @@ impl fmt::Display for Program {
             writeln!(f, "P{number}:")?;
             for op in &thread.ops {
                 writeln!(f, "    {}", self.op(thread, op))?;
+            }
+            if let Some(assembly) = &thread.assembly {
+                self.instructions(f, thread, assembly)?;
             }
         }
         let columns: Vec<String> = (0..self.columns.len()).map(|column| self.column_name(column)).collect();
@@ -31,6 +34,22 @@ impl fmt::Display for Program {
 }
 
 impl Program {
+    /// The initial registers and the instructions of a thread in assembly.
+    fn instructions(&self, f: &mut fmt::Formatter<'_>, thread: &Thread, assembly: &Assembly) -> fmt::Result {
+        for &(register, value) in assembly.initial.iter().filter(|(_, value)| *value != Const::Int(0)) {
+            writeln!(f, "    {} = {}", thread.registers[register].name, self.constant(value))?;
+        }
+        for instruction in &assembly.instructions {
+            for label in &instruction.labels {
+                writeln!(f, "  {label}:")?;
+            }
+            if !instruction.text.is_empty() {
+                writeln!(f, "    {}", instruction.text)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The condition with its quantifier, as records and logs print it.
     pub fn condition_text(&self) -> String {
         format!("{} ({})", self.quantifier, self.prop(&self.condition))

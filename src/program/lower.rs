@@ -36,6 +36,7 @@ pub fn lower(test: &ast::Test) -> Result<Program, Diagnostic> {
     }
     Ok(Program {
         name: test.name.clone(),
+        language: None,
         locations,
         threads,
         columns,

@@ -10,14 +10,17 @@
 //! variables and registers of the same pointer type. There is no pointer arithmetic. A pointer that may be
 //! NULL is dereferenced only where a test has shown that it is not NULL.
 
+mod assembly;
 mod display;
 mod lower;
 mod registers;
 mod threads;
 mod variables;
 
+use crate::arch::Arch;
 pub use crate::litmus::ast::{Binary, Compare, Name, Quantifier, Unary};
 pub use crate::litmus::primitive::{Access, Fence, Order, Rcu, RmwOp, RmwResult};
+pub use assembly::{Assembly, Instruction};
 pub use display::outcome;
 pub use lower::lower;
 
@@ -33,6 +36,8 @@ pub type LabelId = usize;
 pub struct Program {
     /// The test's name.
     pub name: String,
+    /// The architecture whose assembly the test is written in; `None` for a test in C.
+    pub language: Option<Arch>,
     /// The shared variables.
     pub locations: Vec<Location>,
     /// The threads, P0 first.
@@ -86,6 +91,11 @@ impl Program {
     /// For each location, whether any thread may read or write it. Of the other locations only the addresses
     /// are used; they keep their initial values.
     pub fn reached(&self) -> Vec<bool> {
+        if self.language.is_some() {
+            let touched = || self.threads.iter().filter_map(|thread| thread.assembly.as_ref());
+            let by_any = |id| touched().any(|assembly| assembly.touched.iter().any(|(known, _)| *known == id));
+            return (0..self.locations.len()).map(by_any).collect();
+        }
         let addresses = || self.threads.iter().flat_map(|thread| &thread.ops).filter_map(Op::address);
         // A register may hold the address of any location.
         let anywhere = addresses().any(|address| matches!(address, Address::Register(_)));
@@ -169,8 +179,10 @@ pub enum Const {
 pub struct Thread {
     /// The registers: the declared ones first, then temporaries.
     pub registers: Vec<Register>,
-    /// The operations.
+    /// The operations; none if the thread is in assembly.
     pub ops: Vec<Op>,
+    /// The instructions of a thread in assembly.
+    pub assembly: Option<Assembly>,
     /// The number of labels that its jumps use.
     pub labels: usize,
     /// Registers that some path reads before it writes them. They start as 0.

@@ -79,6 +79,7 @@ impl<'a> ThreadLowering<'a> {
             thread: Thread {
                 registers: Vec::new(),
                 ops: Vec::new(),
+                assembly: None,
                 labels: 0,
                 zeroed: Vec::new(),
                 composites: Vec::new(),

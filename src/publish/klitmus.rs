@@ -22,6 +22,10 @@ use crate::litmus::{Diagnostic, Span};
 /// compare it with NULL. The error points at the place.
 pub fn klitmus(scenario: &Scenario) -> Result<String, Diagnostic> {
     let test = &scenario.test;
+    if scenario.program.language.is_some() {
+        let message = "a test in assembly cannot be compiled in kernel space";
+        return Err(test.source.error(Span::at(0), message, "").help("klitmus7 takes tests in C"));
+    }
     let mut uses = Uses::default();
     for thread in &test.threads {
         Walk { test, thread, uses: &mut uses }.statements(&thread.body)?;

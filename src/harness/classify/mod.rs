@@ -353,6 +353,8 @@ fn expected(program: &Program, pointers: bool) -> Vec<Const> {
             }
         }
     }
+    let assembly = program.threads.iter().filter_map(|thread| thread.assembly.as_ref());
+    values.extend(assembly.flat_map(|assembly| assembly.values.iter().chain(assembly.initial.iter().map(|(_, v)| v))));
     values.extend(program.locations.iter().map(|location| location.init));
     values.retain(|value| match *value {
         Const::Int(value) => {

@@ -2,6 +2,7 @@
 
 mod assembly;
 mod emit;
+mod encode;
 mod events;
 mod primitives;
 
@@ -15,6 +16,7 @@ pub(super) const ISA: Isa = Isa {
     emit: |choices, thread, layout, pace| risc::emit(emit::Aarch64::new(choices.atomics), thread, layout, pace),
     events: |choices, program| machine::events(program, &events::Aarch64(choices.atomics)),
     dialect: &assembly::DIALECT,
+    encoder: &encode::ENCODER,
     primitives: primitives::PRIMITIVES,
 };
 

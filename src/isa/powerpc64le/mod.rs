@@ -2,6 +2,7 @@
 
 mod assembly;
 mod emit;
+mod encode;
 mod events;
 mod primitives;
 
@@ -13,5 +14,6 @@ pub(super) const ISA: Isa = Isa {
     emit: |_, thread, layout, pace| risc::emit(emit::Powerpc64le::new(), thread, layout, pace),
     events: |_, program| machine::events(program, &events::Power),
     dialect: &assembly::DIALECT,
+    encoder: &encode::ENCODER,
     primitives: primitives::PRIMITIVES,
 };

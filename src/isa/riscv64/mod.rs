@@ -2,6 +2,7 @@
 
 mod assembly;
 mod emit;
+mod encode;
 mod events;
 mod primitives;
 
@@ -13,5 +14,6 @@ pub(super) const ISA: Isa = Isa {
     emit: |choices, thread, layout, pace| risc::emit(emit::Riscv64::new(choices.lock), thread, layout, pace),
     events: |choices, program| machine::events(program, &events::Riscv(choices.lock)),
     dialect: &assembly::DIALECT,
+    encoder: &encode::ENCODER,
     primitives: primitives::PRIMITIVES,
 };

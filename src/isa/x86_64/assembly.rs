@@ -1,10 +1,11 @@
 //! Instructions of X86_64 litmus tests, in AT&T syntax (`movl $1,(x)`) or in herd's syntax (`mov [x],$1`).
 
+use super::updates;
 use crate::model::Model;
-use crate::model::assembly::{Assembler, Dialect, LONG, Named, Signs, WORD, ZERO, parse_int};
+use crate::model::assembly::{Assembler, Dialect, LONG, Named, WORD, parse_int};
 use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
-use crate::program::{Address, Binary, Compare, Const, Operand, RmwOp, Type};
+use crate::program::{Address, Const, Operand, RmwOp, Type};
 
 pub(super) const DIALECT: Dialect = Dialect {
     words: &["X86_64", "X86"],
@@ -17,7 +18,7 @@ pub(super) const DIALECT: Dialect = Dialect {
 const LEGACY: [&str; 8] = ["ax", "bx", "cx", "dx", "si", "di", "bp", "sp"];
 
 /// `eax`, `rax`, `r8d`, `r8`, with or without `%`.
-fn register_name(text: &str) -> Option<Named> {
+pub(super) fn register_name(text: &str) -> Option<Named> {
     let text = text.trim_start_matches('%').to_ascii_lowercase();
     for name in LEGACY {
         if text == format!("e{name}") {
@@ -32,13 +33,13 @@ fn register_name(text: &str) -> Option<Named> {
     (8..16).contains(&digits).then(|| (number.to_owned(), ty))
 }
 
-enum Place {
+pub(super) enum Place {
     Register(usize, Type),
     Memory(Address),
     Value(i64),
 }
 
-fn place(a: &mut Assembler, text: &str, names: &[String]) -> Option<Place> {
+pub(super) fn place(a: &mut Assembler, text: &str, names: &[String]) -> Option<Place> {
     if let Some(value) = text.strip_prefix('$').or(Some(text)).and_then(parse_int) {
         return Some(Place::Value(value));
     }
@@ -56,8 +57,8 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[Strin
     let mnemonic = mnemonic.to_ascii_lowercase();
     // AT&T: `movl source,target`, with a suffix for the width. herd's syntax: `mov target,source`.
     let (base, ty, att) = match mnemonic.as_str() {
-        "movl" | "xchgl" | "addl" | "xorl" => (&mnemonic[..mnemonic.len() - 1], WORD, true),
-        "movq" | "xchgq" | "addq" | "xorq" => (&mnemonic[..mnemonic.len() - 1], LONG, true),
+        "movl" | "xchgl" => (&mnemonic[..mnemonic.len() - 1], WORD, true),
+        "movq" | "xchgq" => (&mnemonic[..mnemonic.len() - 1], LONG, true),
         other => (other, WORD, false),
     };
     match (base, operands) {
@@ -97,35 +98,8 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[Strin
                 [Tags::AMO, Tags::AMO],
             );
         }
-        ("xor" | "add", [first, second]) => {
-            let (source, target) = if att { (first, second) } else { (second, first) };
-            let Place::Register(dst, ty) = place(a, target, names)? else { return None };
-            let right = match place(a, source, names)? {
-                Place::Value(value) => Operand::Const(Const::Int(value)),
-                Place::Register(register, _) => Operand::Register(register),
-                Place::Memory(_) => return None,
-            };
-            let op = if base == "xor" { Binary::Xor } else { Binary::Add };
-            a.binary(op, dst, Operand::Register(dst), right, ty);
-            // xor and add set the flags from their result.
-            a.compare_with_zero(Operand::Register(dst), ty);
-        }
-        ("test" | "cmp", [first, second]) => {
-            let Place::Register(left, ty) = place(a, first, names)? else { return None };
-            let right = match place(a, second, names)? {
-                Place::Value(value) if base == "cmp" => Operand::Const(Const::Int(value)),
-                Place::Register(register, _) if base == "test" && register == left => ZERO,
-                Place::Register(register, _) if base == "cmp" => Operand::Register(register),
-                _ => return None,
-            };
-            a.compare(Operand::Register(left), right, ty);
-        }
-        ("je" | "jz" | "jne" | "jnz", [label]) => {
-            let compare = if matches!(base, "je" | "jz") { Compare::Eq } else { Compare::Ne };
-            a.branch_if((compare, Signs::Signed), label)?;
-        }
         ("jmp", [label]) => a.jump(label)?,
-        _ => return None,
+        _ => return updates::assemble(a, &mnemonic, operands, names),
     }
     Some(())
 }

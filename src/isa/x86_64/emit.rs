@@ -12,7 +12,7 @@
 //! | rsi | address of the current record |
 //! | rcx | number of instances left; in paced code, left in the group |
 //! | r8 | clock value at which the current instance starts (paced code) |
-//! | rax, rdx | scratch within one primitive |
+//! | rax, rdx | scratch within one primitive; values of a test in assembly, loaded behind the wait |
 //! | rbx, rbp, r9 to r15 | values of the test |
 //! | [rsp] | the period |
 //! | [rsp+8] | number of instances that started late (paced code) |
@@ -25,8 +25,10 @@ use dynasm::dynasm;
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 
+use super::encode::ENCODER;
 use crate::arch::Arch;
 use crate::arch::lock::Lock;
+use crate::codegen::assembly::{self, Pieces};
 use crate::codegen::registers::{Allocation, allocate_some};
 use crate::codegen::{Pace, Part, SaveRecord, ThreadCode, displacement, low_word};
 use crate::layout::Layout;
@@ -64,6 +66,11 @@ struct Emitter<'a> {
     /// Contended locks, whose code is emitted out of line: the lock, the entry label, and the label for the
     /// next attempt.
     waiters: Vec<(Memory, DynamicLabel, DynamicLabel)>,
+    /// The instructions of a thread in assembly.
+    pieces: Option<Pieces>,
+    /// For each instruction that a backward jump of the thread goes to: its index, the offset of the detour to it, and
+    /// its label.
+    detours: Vec<(usize, usize, DynamicLabel)>,
 }
 
 macro_rules! asm {
@@ -95,10 +102,17 @@ pub fn emit(lock: Lock, thread: &Thread, layout: &Layout, pace: Pace) -> Result<
         let in_register = op.constants().filter(|constant| all || matches!(constant, Const::Address(_)));
         wanted.extend(in_register.map(|constant| (constant, index)));
     }
-    let allocation = allocate_some(thread, &wanted, &POOL)?;
+    let (allocation, pieces) = match &thread.assembly {
+        None => (allocate_some(thread, &wanted, &POOL)?, None),
+        Some(own) => {
+            let (allocation, pieces) = assembly::prepare(thread, own, &layout.offsets, &ENCODER)?;
+            (allocation, Some(pieces))
+        }
+    };
     let mut ops = VecAssembler::new(0);
     let labels = (0..thread.labels).map(|_| ops.new_dynamic_label()).collect();
-    let mut emitter = Emitter { ops, lock, thread, layout, allocation, labels, marks: Vec::new(), waiters: Vec::new() };
+    let (marks, waiters, detours) = (Vec::new(), Vec::new(), Vec::new());
+    let mut emitter = Emitter { ops, lock, thread, layout, allocation, labels, marks, waiters, pieces, detours };
     emitter.function(pace)?;
     let Emitter { ops, marks, .. } = emitter;
     let bytes = ops.finalize().map_err(|error| format!("cannot be assembled: {error}"))?;
@@ -128,6 +142,7 @@ impl Emitter<'_> {
             ; test rcx, rcx
             ; jz =>done
         );
+        self.detours(give_up);
         match pace {
             Pace::Free => {
                 self.wait();
@@ -163,7 +178,7 @@ impl Emitter<'_> {
         asm!(self ; xor eax, eax);
         self.mark(Part::Epilogue);
         asm!(self ; =>done);
-        if self.thread.ops.iter().any(|op| matches!(op, Op::Store { access: Access::NonTemporal, .. })) {
+        if self.stores_around_the_caches() {
             // A non-temporal store may still be in a write-combining buffer, and later ordinary stores do not
             // wait for it (Intel SDM 11.3.1, AMD APM 7.4.2). It must not reach memory after the instance was
             // classified or reset. Every exit of the function passes here.
@@ -181,7 +196,7 @@ impl Emitter<'_> {
         if pace == Pace::Paced {
             asm!(self ; =>late ; inc QWORD [rsp + 8] ; jmp =>go);
         }
-        if !self.waiters.is_empty() {
+        if !self.waiters.is_empty() || !self.detours.is_empty() {
             self.contended_locks(give_up);
             asm!(self ; =>give_up ; mov eax, 1 ; jmp =>done);
         }
@@ -194,6 +209,7 @@ impl Emitter<'_> {
             self.mark(Part::Op(index));
             self.op(&self.thread.ops[index].clone())?;
         }
+        self.instructions()?;
         self.mark(Part::Save);
         for slot in &record.slots {
             let memory = (RSI, displacement(slot.offset)?);
@@ -210,6 +226,66 @@ impl Emitter<'_> {
             asm!(self ; add rsi, stride);
         }
         Ok(())
+    }
+
+    /// Whether the thread has a non-temporal store.
+    fn stores_around_the_caches(&self) -> bool {
+        let instructions = self.thread.assembly.iter().flat_map(|assembly| &assembly.instructions);
+        self.thread.ops.iter().any(|op| matches!(op, Op::Store { access: Access::NonTemporal, .. }))
+            || instructions.into_iter().any(|instruction| instruction.mnemonic.to_ascii_lowercase().starts_with("movnt"))
+    }
+
+    /// Emits the instructions of a thread in assembly, as the test has them.
+    fn instructions(&mut self) -> Result<(), String> {
+        let (Some(pieces), Some(own)) = (self.pieces.take(), &self.thread.assembly) else { return Ok(()) };
+        // The wait has used these two registers.
+        self.mark(Part::Setup);
+        for &(register, value) in own.initial.iter() {
+            if let Some(hardware @ (RAX | RDX)) = self.allocation.register(register) {
+                self.load_constant(hardware, value)?;
+            }
+        }
+        let detour = |to: usize| self.detours.iter().find(|(head, ..)| *head == to).map(|(_, offset, _)| *offset);
+        let bytes = pieces.place(self.ops.offset().0, &detour)?;
+        for (index, bytes) in bytes.iter().enumerate() {
+            if let Some((.., label)) = self.detours.iter().find(|(head, ..)| *head == index) {
+                let label = *label;
+                asm!(self ; =>label);
+            }
+            self.mark(Part::Op(index));
+            self.ops.extend(bytes);
+        }
+        Ok(())
+    }
+
+    /// Emits the detours of backward jumps: each looks whether the thread must give up, and goes on to the label. They
+    /// change no flags and no register.
+    fn detours(&mut self, give_up: DynamicLabel) {
+        let heads = self.pieces.as_ref().map_or_else(Vec::new, Pieces::loops);
+        if heads.is_empty() {
+            return;
+        }
+        let over = self.ops.new_dynamic_label();
+        asm!(self ; jmp =>over);
+        self.mark(Part::Cold);
+        for head in heads {
+            let (back, go_on) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+            self.detours.push((head, self.ops.offset().0, back));
+            asm!(self
+                ; push rcx
+                ; mov rcx, [rsp + 24]
+                ; mov rcx, [rcx + 40]
+                ; movzx ecx, BYTE [rcx]
+                ; jrcxz =>go_on
+                ; pop rcx
+                ; jmp =>give_up
+                ; =>go_on
+                ; pop rcx
+                ; jmp =>back
+            );
+        }
+        self.mark(Part::Prologue);
+        asm!(self ; =>over);
     }
 
     /// Moves the instances of a group from those left into rcx, and prefetches the group's lines.
@@ -271,6 +347,12 @@ impl Emitter<'_> {
     fn setup(&mut self) -> Result<(), String> {
         for (constant, register) in self.allocation.constants() {
             self.load_constant(register, constant)?;
+        }
+        for &(register, value) in self.thread.assembly.iter().flat_map(|assembly| &assembly.initial) {
+            match self.allocation.register(register) {
+                Some(RAX | RDX) | None => {}
+                Some(hardware) => self.load_constant(hardware, value)?,
+            }
         }
         for &register in &self.thread.zeroed {
             if let Some(register) = self.allocation.register(register) {

@@ -2,8 +2,10 @@
 
 mod assembly;
 mod emit;
+mod encode;
 mod events;
 mod primitives;
+mod updates;
 
 use super::Isa;
 use crate::model::machine;
@@ -12,5 +14,6 @@ pub(super) const ISA: Isa = Isa {
     emit: |choices, thread, layout, pace| emit::emit(choices.lock, thread, layout, pace),
     events: |choices, program| machine::events(program, &events::X86(choices.lock)),
     dialect: &assembly::DIALECT,
+    encoder: &encode::ENCODER,
     primitives: primitives::PRIMITIVES,
 };

@@ -1,0 +1,170 @@
+//! Instructions of X86_64 litmus tests that read and change memory or set the flags: arithmetic on memory, with and
+//! without `lock`, CMPXCHG, XADD, MOVNTI and the conditional jumps.
+
+use super::assembly::{Place, place};
+use crate::model::assembly::{Assembler, LONG, Signs, WORD};
+use crate::model::code::{Change, Step};
+use crate::model::event::Tags;
+use crate::program::{Binary, Compare, Const, Operand, RmwOp, Type};
+
+/// The suffix of a mnemonic in AT&T's syntax gives the width and says that the target comes last.
+fn suffix(name: &str) -> (&str, Option<Type>) {
+    const NAMES: [&str; 12] =
+        ["add", "sub", "and", "or", "xor", "cmp", "inc", "dec", "not", "neg", "cmpxchg", "xadd"];
+    let known = |name: &str| NAMES.contains(&name) || matches!(name, "xchg" | "test" | "movnti");
+    let ty = match name.chars().last() {
+        Some('l') => WORD,
+        Some('q') => LONG,
+        _ => return (name, None),
+    };
+    let base = &name[..name.len() - 1];
+    if !known(name) && known(base) { (base, Some(ty)) } else { (name, None) }
+}
+
+/// Adds the steps of one of these instructions. The mnemonic is in lower case.
+pub(super) fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[String]) -> Option<()> {
+    if let (Some(condition), [label]) = (mnemonic.strip_prefix('j'), operands) {
+        return a.branch_if(self::condition(condition)?, label);
+    }
+    let (locked, name) = match mnemonic.split_once(char::is_whitespace) {
+        Some(("lock", rest)) => (true, rest.trim()),
+        _ => (false, mnemonic),
+    };
+    let (name, given) = suffix(name);
+    let mut places = Vec::new();
+    for text in operands {
+        places.push(place(a, text, names)?);
+    }
+    if given.is_some() {
+        places.reverse();
+    }
+    if matches!((name, places.as_slice()), ("xchg" | "cmpxchg" | "xadd", [Place::Register(..), Place::Memory(_)])) {
+        places.reverse();
+    }
+    let widths = places.iter().filter_map(|place| match place {
+        Place::Register(_, ty) => Some(*ty),
+        _ => None,
+    });
+    let ty = widths.last().or(given).unwrap_or(WORD);
+    // Target first from here on.
+    let target = places.first()?;
+    let value = match places.get(1) {
+        None => None,
+        Some(Place::Register(register, _)) => Some(Operand::Register(*register)),
+        Some(Place::Value(value)) => Some(Operand::Const(Const::Int(*value))),
+        Some(Place::Memory(address)) => {
+            let dst = a.temporary();
+            a.steps.push(Step::Read { dst: Some(dst), address: *address, ty, tags: Tags::NONE });
+            Some(Operand::Register(dst))
+        }
+    };
+    match (name, target, value) {
+        ("movnti", Place::Memory(address), Some(value @ Operand::Register(_))) => {
+            a.not_modelled = Some("non-temporal stores are outside of the published models");
+            a.steps.push(Step::Write { address: *address, value, ty, tags: Tags::NONE });
+        }
+        ("xchg", Place::Memory(address), Some(Operand::Register(register))) => {
+            let change = Change::Op(RmwOp::Xchg, Operand::Register(register));
+            a.atomic(Some(register), *address, ty, change, [Tags::AMO, Tags::AMO]);
+        }
+        ("xadd", Place::Memory(address), Some(value @ Operand::Register(register))) if locked => {
+            let change = Change::Op(RmwOp::Add, value);
+            a.atomic(Some(register), *address, ty, change, [Tags::AMO, Tags::AMO]);
+        }
+        ("cmpxchg", Place::Memory(address), Some(new @ Operand::Register(_))) if locked => {
+            let (rax, expected) = (a.number("rax"), a.temporary());
+            a.mov(expected, Operand::Register(rax), ty);
+            let change = Change::IfEqual { expected: Operand::Register(expected), new };
+            a.atomic(Some(rax), *address, ty, change, [Tags::AMO, Tags::AMO]);
+            a.compare(Operand::Register(rax), Operand::Register(expected), ty);
+        }
+        ("cmp" | "test", _, Some(right)) => {
+            let left = read(a, target, ty)?;
+            compare(a, name, left, right, ty);
+        }
+        _ => return change(a, (name, locked), target, value, ty),
+    }
+    Some(())
+}
+
+/// The value of a target that is only read.
+fn read(a: &mut Assembler, target: &Place, ty: Type) -> Option<Operand> {
+    Some(match target {
+        Place::Register(register, _) => Operand::Register(*register),
+        Place::Memory(address) => {
+            let dst = a.temporary();
+            a.steps.push(Step::Read { dst: Some(dst), address: *address, ty, tags: Tags::NONE });
+            Operand::Register(dst)
+        }
+        Place::Value(_) => return None,
+    })
+}
+
+fn compare(a: &mut Assembler, name: &str, left: Operand, right: Operand, ty: Type) {
+    if name == "cmp" {
+        return a.compare(left, right, ty);
+    }
+    let dst = a.temporary();
+    a.binary(Binary::And, dst, left, right, ty);
+    a.compare_with_zero(Operand::Register(dst), ty);
+}
+
+/// An operation that changes its target: a register, memory, or memory in one locked step.
+fn change(
+    a: &mut Assembler,
+    (name, locked): (&str, bool),
+    target: &Place,
+    value: Option<Operand>,
+    ty: Type,
+) -> Option<()> {
+    let one = Operand::Const(Const::Int(1));
+    let (op, rmw, value) = match (name, value) {
+        ("add", Some(value)) => (Binary::Add, RmwOp::Add, value),
+        ("sub", Some(value)) => (Binary::Sub, RmwOp::Sub, value),
+        ("and", Some(value)) => (Binary::And, RmwOp::And, value),
+        ("or", Some(value)) => (Binary::Or, RmwOp::Or, value),
+        ("xor", Some(value)) => (Binary::Xor, RmwOp::Xor, value),
+        ("inc", None) => (Binary::Add, RmwOp::Add, one),
+        ("dec", None) => (Binary::Sub, RmwOp::Sub, one),
+        _ => return None,
+    };
+    let new = match (target, locked) {
+        (Place::Register(register, _), false) => {
+            a.binary(op, *register, Operand::Register(*register), value, ty);
+            *register
+        }
+        (Place::Memory(address), _) => {
+            let (old, new) = (a.temporary(), a.temporary());
+            if locked {
+                a.atomic(Some(old), *address, ty, Change::Op(rmw, value), [Tags::AMO, Tags::AMO]);
+                a.binary(op, new, Operand::Register(old), value, ty);
+            } else {
+                a.steps.push(Step::Read { dst: Some(old), address: *address, ty, tags: Tags::NONE });
+                a.binary(op, new, Operand::Register(old), value, ty);
+                let value = Operand::Register(new);
+                a.steps.push(Step::Write { address: *address, value, ty, tags: Tags::NONE });
+            }
+            new
+        }
+        _ => return None,
+    };
+    a.compare_with_zero(Operand::Register(new), ty);
+    Some(())
+}
+
+/// The condition of a conditional jump. Those on the sign and on overflow alone are not followed.
+fn condition(suffix: &str) -> Option<(Compare, Signs)> {
+    Some(match suffix {
+        "e" | "z" => (Compare::Eq, Signs::Signed),
+        "ne" | "nz" => (Compare::Ne, Signs::Signed),
+        "l" | "nge" => (Compare::Lt, Signs::Signed),
+        "le" | "ng" => (Compare::Le, Signs::Signed),
+        "g" | "nle" => (Compare::Gt, Signs::Signed),
+        "ge" | "nl" => (Compare::Ge, Signs::Signed),
+        "b" | "c" | "nae" => (Compare::Lt, Signs::Unsigned),
+        "be" | "na" => (Compare::Le, Signs::Unsigned),
+        "a" | "nbe" => (Compare::Gt, Signs::Unsigned),
+        "ae" | "nb" | "nc" => (Compare::Ge, Signs::Unsigned),
+        _ => return None,
+    })
+}
