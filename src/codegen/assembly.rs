@@ -23,6 +23,19 @@ pub(crate) struct Jump {
     pub bytes: Box<dyn Fn(i64) -> Option<Vec<u8>>>,
 }
 
+impl Jump {
+    /// A jump of 32 bits. `word` gives them for a distance.
+    pub fn word(label: &str, word: impl Fn(i64) -> Option<u32> + 'static) -> Jump {
+        let bytes = move |distance| word(distance).map(|word| word.to_le_bytes().to_vec());
+        Jump { label: label.to_owned(), bytes: Box::new(bytes) }
+    }
+}
+
+/// Instructions of 32 bits.
+pub(crate) fn words(words: &[u32]) -> Piece {
+    Piece::Bytes(words.iter().flat_map(|word| word.to_le_bytes()).collect())
+}
+
 /// Where a thread's registers and locations are.
 pub(crate) struct Places<'a> {
     thread: &'a Thread,
@@ -58,6 +71,8 @@ pub(crate) struct Encoder {
     pub pool: &'static [u8],
     /// The registers that an instruction names implicitly.
     pub fixed: Fixed,
+    /// The number of a register of the architecture, by its canonical name.
+    pub number: fn(&str) -> Option<u8>,
     /// Encodes one instruction.
     pub encode: Encode,
 }
@@ -94,7 +109,11 @@ pub(crate) fn encode(
     for (at, instruction) in assembly.instructions.iter().enumerate() {
         let fail = |reason: String| NotEncoded { instruction: at, reason };
         let none = Piece::Bytes(Vec::new());
-        let piece = if instruction.mnemonic.is_empty() { none } else { (encoder.encode)(instruction, &places).map_err(fail)? };
+        let piece = if instruction.mnemonic.is_empty() {
+            none
+        } else {
+            (encoder.encode)(instruction, &places).map_err(fail)?
+        };
         targets.push(match &piece {
             Piece::Bytes(_) => None,
             Piece::Jump(jump) => {
@@ -121,6 +140,23 @@ pub(crate) fn prepare(
     let pieces = encode(thread, assembly, &allocation, offsets, encoder)
         .map_err(|refused| format!("has `{}`: {}", assembly.instructions[refused.instruction].text, refused.reason))?;
     Ok((allocation, pieces))
+}
+
+/// The bytes of each instruction of a thread with the registers that the test names, and every location at the
+/// instance's first byte.
+///
+/// # Errors
+/// The reason.
+pub(crate) fn as_written(thread: &Thread, assembly: &Assembly, encoder: &Encoder) -> Result<Vec<Vec<u8>>, String> {
+    let mut allocation = Allocation::default();
+    for &(register, _) in &assembly.initial {
+        if let Some(number) = (encoder.number)(&thread.registers[register].name) {
+            allocation.assign(register, number);
+        }
+    }
+    let offsets = vec![0; assembly.locations.len()];
+    let pieces = encode(thread, assembly, &allocation, &offsets, encoder).map_err(|refused| refused.reason)?;
+    pieces.place(0, &|_| None)
 }
 
 impl Pieces {

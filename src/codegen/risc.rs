@@ -7,6 +7,7 @@
 
 use std::mem::offset_of;
 
+use super::assembly::{self, Encoder, Pieces};
 use super::registers::{Allocation, allocate_some};
 use super::{Pace, Part, SaveRecord, ThreadArgs, ThreadCode, displacement, low_word};
 use crate::arch::Arch;
@@ -114,6 +115,8 @@ pub trait Risc {
     const ARCH: Arch;
     /// The registers that the loop uses.
     const FIXED: Fixed;
+    /// Encodes the instructions of tests in assembly.
+    const ENCODER: Encoder;
 
     /// The number of bytes emitted so far.
     fn offset(&self) -> usize;
@@ -121,8 +124,15 @@ pub trait Risc {
     fn label(&mut self) -> Self::Label;
     /// Binds the label to the current offset.
     fn bind(&mut self, label: Self::Label);
+    /// Appends machine code.
+    fn append(&mut self, bytes: &[u8]);
     /// Returns the finished code, or the reason if a jump is too far.
     fn finish(self) -> Result<Vec<u8>, String>;
+
+    /// Keeps the flags that a comparison of [`Risc::branch`] changes, where a test in assembly may still need them.
+    fn keep_flags(&mut self) {}
+    /// Restores the flags that [`Risc::keep_flags`] kept.
+    fn restore_flags(&mut self) {}
 
     /// Saves the callee-saved registers, loads the arguments into their registers, and sets `late` to 0.
     fn prologue(&mut self);
@@ -224,15 +234,26 @@ struct Driver<'a, A: Risc> {
     /// Contended locks, whose code is emitted out of line: the lock, the entry label, and the label for the
     /// next attempt, or for a ticket lock the one behind the lock.
     waiters: Vec<(Address, A::Label, A::Label)>,
+    /// The instructions of a thread in assembly.
+    pieces: Option<Pieces>,
+    /// For each instruction that a backward jump of the thread goes to: its index, the offset of the detour to it, and
+    /// its label.
+    detours: Vec<(usize, usize, A::Label)>,
 }
 
 /// Emits the code of one thread; on failure returns the reason.
 pub fn emit<A: Risc>(mut asm: A, thread: &Thread, layout: &Layout, pace: Pace) -> Result<ThreadCode, String> {
     let thread = &with_signed_words(thread);
-    let wanted = wanted::<A>(thread);
-    let allocation = allocate_some(thread, &wanted, A::FIXED.pool)?;
+    let (allocation, pieces) = match &thread.assembly {
+        None => (allocate_some(thread, &wanted::<A>(thread), A::FIXED.pool)?, None),
+        Some(own) => {
+            let (allocation, pieces) = assembly::prepare(thread, own, &layout.offsets, &A::ENCODER)?;
+            (allocation, Some(pieces))
+        }
+    };
     let labels = (0..thread.labels).map(|_| asm.label()).collect();
-    let mut driver = Driver { asm, thread, layout, allocation, labels, marks: Vec::new(), waiters: Vec::new() };
+    let (marks, waiters, detours) = (Vec::new(), Vec::new(), Vec::new());
+    let mut driver = Driver { asm, thread, layout, allocation, labels, marks, waiters, pieces, detours };
     driver.function(pace)?;
     let Driver { asm, marks, .. } = driver;
     let bytes = asm.finish()?;
@@ -311,6 +332,7 @@ impl<A: Risc> Driver<'_, A> {
         let zero = self.zero(1);
         self.asm.constant(result, 0);
         self.asm.branch(Comparison::of_words(Compare::Eq), Self::F.count, zero, done);
+        self.detours(give_up);
         if pace == Pace::Free {
             self.mark(Part::Pace);
             self.wait();
@@ -361,7 +383,7 @@ impl<A: Risc> Driver<'_, A> {
             self.asm.add_constant(Self::F.late, Self::F.late, 1);
             self.asm.jump(go);
         }
-        if !self.waiters.is_empty() {
+        if !self.waiters.is_empty() || !self.detours.is_empty() {
             self.contended_locks(give_up)?;
             self.asm.bind(give_up);
             self.asm.constant(result, 1);
@@ -376,6 +398,7 @@ impl<A: Risc> Driver<'_, A> {
             self.mark(Part::Op(index));
             self.op(&self.thread.ops[index].clone())?;
         }
+        self.instructions()?;
         self.mark(Part::Save);
         for slot in &record.slots {
             let register = match self.allocation.register(slot.register) {
@@ -391,6 +414,47 @@ impl<A: Risc> Driver<'_, A> {
         }
         self.asm.add_constant(Self::F.count, Self::F.count, -1);
         Ok(())
+    }
+
+    /// Emits the instructions of a thread in assembly, as the test has them.
+    fn instructions(&mut self) -> Result<(), String> {
+        let Some(pieces) = self.pieces.take() else { return Ok(()) };
+        let detour = |to: usize| self.detours.iter().find(|(head, ..)| *head == to).map(|(_, offset, _)| *offset);
+        let bytes = pieces.place(self.asm.offset(), &detour)?;
+        for (index, bytes) in bytes.iter().enumerate() {
+            if let Some(&(.., label)) = self.detours.iter().find(|(head, ..)| *head == index) {
+                self.asm.bind(label);
+            }
+            self.mark(Part::Op(index));
+            self.asm.append(bytes);
+        }
+        Ok(())
+    }
+
+    /// Emits the detours of backward jumps: each looks whether the thread must give up, and goes on to the label. They
+    /// change no flags and no register of the test.
+    fn detours(&mut self, give_up: A::Label) {
+        let heads = self.pieces.as_ref().map_or_else(Vec::new, Pieces::loops);
+        if heads.is_empty() {
+            return;
+        }
+        let over = self.asm.label();
+        self.asm.jump(over);
+        self.mark(Part::Cold);
+        let seen = Self::F.scratch[0];
+        for head in heads {
+            let back = self.asm.label();
+            self.detours.push((head, self.asm.offset(), back));
+            self.asm.keep_flags();
+            self.asm.load(seen, Self::F.args, ARGS_STOP, Type::Pointer);
+            self.asm.load(seen, seen, 0, Type::Int { bits: 8, signed: false });
+            let zero = self.zero(1);
+            self.asm.branch(Comparison::of_words(Compare::Ne), seen, zero, give_up);
+            self.asm.restore_flags();
+            self.asm.jump(back);
+        }
+        self.mark(Part::Prologue);
+        self.asm.bind(over);
     }
 
     /// Moves the instances of a group from those left into the count, and prefetches the group's lines.
@@ -444,6 +508,11 @@ impl<A: Risc> Driver<'_, A> {
     fn setup(&mut self) -> Result<(), String> {
         for (constant, register) in self.allocation.constants() {
             self.load_constant(register, constant)?;
+        }
+        for &(register, value) in self.thread.assembly.iter().flat_map(|assembly| &assembly.initial) {
+            if let Some(hardware) = self.allocation.register(register) {
+                self.load_constant(hardware, value)?;
+            }
         }
         for &register in &self.thread.zeroed {
             if let Some(register) = self.allocation.register(register) {

@@ -188,6 +188,15 @@ impl<'a> Worker<'a> {
 
     /// The error of a test that deadlocks.
     fn deadlocked(&self) -> Error {
+        if self.shared.job.program.language.is_some() {
+            return Error::Host(format!(
+                "{}: P{} went round a loop for {} s: it waits for something that does not happen (or the thread that would \
+                 do it got no CPU time)",
+                self.shared.job.program.name,
+                self.number,
+                self.shared.deadlock.as_secs()
+            ));
+        }
         Error::Host(format!(
             "{}: P{} waited {} s for a spinlock that was never released: the test deadlocks (or the thread that holds \
              the lock got no CPU time)",

@@ -125,11 +125,7 @@ impl Lowering<'_> {
     fn location(&self, location: usize) -> Location {
         let code = &self.parsed.code;
         let pointer = self.extents.locations_hold_addresses[location];
-        let ty = if pointer {
-            Type::Pointer
-        } else {
-            integer(self.extents.sizes[location])
-        };
+        let ty = if pointer { Type::Pointer } else { integer(self.extents.sizes[location]) };
         Location { name: code.names[location].clone(), ty, init: code.init[location] }
     }
 
@@ -174,9 +170,9 @@ impl Lowering<'_> {
         let declared = self.parsed.threads[thread].wide.contains(&register);
         let code = &self.parsed.code;
         let props = [Some(&code.condition), code.filter.as_ref(), self.parsed.match_event.as_ref()];
-        let needed = self.column(thread, register).is_some_and(|column| {
-            props.into_iter().flatten().any(|prop| compares_with_long(prop, column))
-        });
+        let needed = self
+            .column(thread, register)
+            .is_some_and(|column| props.into_iter().flatten().any(|prop| compares_with_long(prop, column)));
         if declared || needed { integer(8) } else { integer(4) }
     }
 }

@@ -20,7 +20,7 @@ mod x86_64;
 use crate::arch::Arch;
 use crate::arch::lock::Choices;
 use crate::codegen::assembly::Encoder;
-use crate::codegen::{Pace, Target, ThreadCode};
+use crate::codegen::{self, Pace, Target, ThreadCode};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::litmus::{Diagnostic, Source};
@@ -134,4 +134,19 @@ pub fn parse_assembly(source: &Source) -> std::result::Result<(Code, Model), Dia
 /// A [`Diagnostic`] that says what was not understood or cannot run, and where.
 pub fn read_assembly(source: &Source) -> std::result::Result<AssemblyTest, Diagnostic> {
     lower::lower(source, assembly::parse(source, &dialects())?)
+}
+
+/// The bytes of each instruction of each thread of a test in assembly, with the registers that the test names and not
+/// those of a run. Operands that name a location stand for the first byte of an instance.
+///
+/// # Errors
+/// [`Error::Usage`] if the test is not in assembly, or if an instruction cannot be encoded.
+pub fn as_written(program: &Program) -> Result<Vec<Vec<Vec<u8>>>> {
+    let fail = |reason: String| Error::Usage(format!("{}: {reason}", program.name));
+    let arch = program.language.ok_or_else(|| fail("the test is not in assembly".to_owned()))?;
+    let each = program.threads.iter().map(|thread| match &thread.assembly {
+        Some(own) => codegen::assembly::as_written(thread, own, of(arch).encoder).map_err(fail),
+        None => Ok(Vec::new()),
+    });
+    each.collect()
 }

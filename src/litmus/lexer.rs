@@ -125,7 +125,7 @@ impl<'a> Lexer<'a> {
             _ => Err(self
                 .source
                 .error(Span { start, end: start + line.len().max(1) }, "this is not a C litmus test", "expected `C NAME`")
-                .help("only tests in the C dialect of the kernel's tools/memory-model can run; `wakerace check` also judges tests in assembly (AArch64, PPC, RISCV, X86_64)")),
+                .help("a test is in the C dialect of the kernel's tools/memory-model, or in assembly (its first word is AArch64, PPC, RISCV, X86_64 or X86)")),
         }
     }
 

@@ -72,11 +72,17 @@ pub fn header(source: &Source, to: usize) -> Result<Header, Diagnostic> {
 
 /// A test whose syntax this parser does not read: a test in assembly, with the header that [`header`] has read.
 pub fn without_syntax(source: &Source, name: String, header: Header) -> ast::Test {
-    let condition = ast::Condition {
-        quantifier: ast::Quantifier::Exists,
-        prop: ast::Prop::Const(true),
-        span: Span::at(0),
-    };
+    let condition =
+        ast::Condition { quantifier: ast::Quantifier::Exists, prop: ast::Prop::Const(true), span: Span::at(0) };
     let source = source.clone();
-    ast::Test { source, name, header, init: Vec::new(), threads: Vec::new(), locations: Vec::new(), filter: None, condition }
+    ast::Test {
+        source,
+        name,
+        header,
+        init: Vec::new(),
+        threads: Vec::new(),
+        locations: Vec::new(),
+        filter: None,
+        condition,
+    }
 }

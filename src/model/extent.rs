@@ -59,7 +59,9 @@ impl Values {
 
     fn map(&self, of: impl Fn(Item) -> Option<Item>) -> Values {
         match self {
-            Values::Some(items) => items.iter().map(|item| of(*item)).collect::<Option<_>>().map_or(Values::Any, Values::Some),
+            Values::Some(items) => {
+                items.iter().map(|item| of(*item)).collect::<Option<_>>().map_or(Values::Any, Values::Some)
+            }
             Values::Any => Values::Any,
         }
     }
@@ -303,15 +305,7 @@ impl<'c> Analysis<'c> {
         wrapped(&value, ty)
     }
 
-    fn write(
-        &mut self,
-        number: usize,
-        at: usize,
-        address: Address,
-        ty: Type,
-        value: &Values,
-        registers: &[Values],
-    ) {
+    fn write(&mut self, number: usize, at: usize, address: Address, ty: Type, value: &Values, registers: &[Values]) {
         self.stored[number].join(value);
         let Values::Some(items) = self.place(number, at, address, registers) else { return };
         for item in items {

@@ -3,8 +3,8 @@
 use std::fmt::{self, Write as _};
 
 use super::{
-    Access, Address, Assembly, Binary, Compare, Const, Op, Operand, Order, Program, Prop, Quantifier, RmwOp, RmwResult, Thread,
-    Type, Unary,
+    Access, Address, Assembly, Binary, Compare, Const, Op, Operand, Order, Program, Prop, Quantifier, RmwOp, RmwResult,
+    Thread, Type, Unary,
 };
 
 impl fmt::Display for Program {

@@ -15,7 +15,7 @@ pub(super) const DIALECT: Dialect = Dialect {
 };
 
 /// `W0` to `W30`, `X0` to `X30`, `WZR`, `XZR`.
-fn register_name(text: &str) -> Option<Named> {
+pub(super) fn register_name(text: &str) -> Option<Named> {
     let text = text.to_ascii_uppercase();
     let (ty, rest) = match text.split_at_checked(1)? {
         ("W", rest) => (WORD, rest),

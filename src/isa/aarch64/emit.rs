@@ -19,6 +19,7 @@ use dynasmrt::aarch64::Aarch64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 
 use crate::arch::Arch;
+use crate::codegen::assembly::Encoder;
 use crate::codegen::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts, Shift};
 use crate::codegen::{Atomics, low_word};
 use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unary};
@@ -161,6 +162,7 @@ impl Risc for Aarch64 {
     type Label = DynamicLabel;
 
     const ARCH: Arch = Arch::Aarch64;
+    const ENCODER: Encoder = super::encode::ENCODER;
     const FIXED: Fixed = Fixed {
         arena: 1,
         record: 2,
@@ -184,6 +186,10 @@ impl Risc for Aarch64 {
 
     fn bind(&mut self, label: DynamicLabel) {
         asm!(self ; =>label);
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        self.ops.extend(bytes);
     }
 
     fn finish(self) -> Result<Vec<u8>, String> {

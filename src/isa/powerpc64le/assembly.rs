@@ -15,7 +15,7 @@ pub(super) const DIALECT: Dialect = Dialect {
 };
 
 /// `r0` to `r31`
-fn register_name(text: &str) -> Option<Named> {
+pub(super) fn register_name(text: &str) -> Option<Named> {
     let number = text.strip_prefix('r')?.parse::<u8>().ok()?;
     (number < 32).then(|| (text.to_owned(), WORD))
 }

@@ -17,6 +17,7 @@
 //! zone) leaves these bytes to functions that call no other function.
 
 use crate::arch::Arch;
+use crate::codegen::assembly::Encoder;
 use crate::codegen::low_word;
 use crate::codegen::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts, Shift};
 use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unary};
@@ -312,6 +313,7 @@ impl Risc for Powerpc64le {
     type Label = usize;
 
     const ARCH: Arch = Arch::Powerpc64le;
+    const ENCODER: Encoder = super::encode::ENCODER;
     const FIXED: Fixed = Fixed {
         arena: 14,
         record: 15,
@@ -336,6 +338,22 @@ impl Risc for Powerpc64le {
 
     fn bind(&mut self, label: usize) {
         self.labels[label] = Some(self.code.len());
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        for word in bytes.as_chunks::<4>().0 {
+            self.word(u32::from_le_bytes(*word));
+        }
+    }
+
+    fn keep_flags(&mut self) {
+        // mfcr r0
+        self.word(0x7c00_0026);
+    }
+
+    fn restore_flags(&mut self) {
+        // mtcrf 0xff,r0
+        self.word(0x7c0f_f120);
     }
 
     fn finish(mut self) -> Result<Vec<u8>, String> {

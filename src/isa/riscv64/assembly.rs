@@ -16,7 +16,7 @@ pub(super) const DIALECT: Dialect = Dialect {
 
 /// `x0` to `x31`, or the names of the calling convention: `zero`, `ra`, `sp`, `gp`, `tp`, `t0` to `t6`, `s0` (`fp`) to
 /// `s11`, `a0` to `a7`.
-fn register_name(text: &str) -> Option<Named> {
+pub(super) fn register_name(text: &str) -> Option<Named> {
     let number = |prefix: &str| -> Option<u8> {
         let digits = text.strip_prefix(prefix)?;
         let number = digits.parse().ok()?;

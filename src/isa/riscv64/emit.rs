@@ -21,6 +21,7 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 
 use crate::arch::Arch;
 use crate::arch::lock::Lock;
+use crate::codegen::assembly::Encoder;
 use crate::codegen::low_word;
 use crate::codegen::risc::{CmpxchgParts, Comparison, Fixed, Risc, RmwParts, Shift};
 use crate::program::{Binary, Compare, Fence, Order, RmwOp, RmwResult, Type, Unary};
@@ -175,6 +176,7 @@ impl Risc for Riscv64 {
     type Label = DynamicLabel;
 
     const ARCH: Arch = Arch::Riscv64gc;
+    const ENCODER: Encoder = super::encode::ENCODER;
     const FIXED: Fixed = Fixed {
         arena: 11,
         record: 12,
@@ -198,6 +200,10 @@ impl Risc for Riscv64 {
 
     fn bind(&mut self, label: DynamicLabel) {
         asm!(self ; =>label);
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        self.ops.extend(bytes);
     }
 
     fn finish(self) -> Result<Vec<u8>, String> {

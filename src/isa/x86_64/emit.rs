@@ -232,7 +232,9 @@ impl Emitter<'_> {
     fn stores_around_the_caches(&self) -> bool {
         let instructions = self.thread.assembly.iter().flat_map(|assembly| &assembly.instructions);
         self.thread.ops.iter().any(|op| matches!(op, Op::Store { access: Access::NonTemporal, .. }))
-            || instructions.into_iter().any(|instruction| instruction.mnemonic.to_ascii_lowercase().starts_with("movnt"))
+            || instructions
+                .into_iter()
+                .any(|instruction| instruction.mnemonic.to_ascii_lowercase().starts_with("movnt"))
     }
 
     /// Emits the instructions of a thread in assembly, as the test has them.

@@ -14,6 +14,7 @@ pub(super) const ENCODER: Encoder = Encoder {
     // rax and rdx come last: the wait for the clock uses them, so they are loaded behind it.
     pool: &[3, 5, 9, 10, 11, 12, 13, 14, 15, 2, RAX],
     fixed,
+    number,
     encode,
 };
 
@@ -25,6 +26,13 @@ const RDI: u8 = 7;
 fn fixed(assembly: &Assembly, register: &str) -> Option<u8> {
     let compares = |instruction: &Instruction| instruction.mnemonic.to_ascii_lowercase().contains("cmpxchg");
     (register == "rax" && assembly.instructions.iter().any(compares)).then_some(RAX)
+}
+
+/// The number of a register in a ModRM byte.
+fn number(name: &str) -> Option<u8> {
+    const LEGACY: [&str; 8] = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"];
+    let legacy = LEGACY.iter().position(|known| *known == name).and_then(|number| u8::try_from(number).ok());
+    legacy.or_else(|| name.strip_prefix('r')?.parse().ok())
 }
 
 /// The width of an operand in bytes.
@@ -119,9 +127,16 @@ fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, Strin
     // Target first from here on.
     let operands = match operands.as_slice() {
         [first, second] if suffix.is_some() => vec![*second, *first],
+        // Only memory can be the target of these, in either order of the operands.
+        [first @ Operand::Register(..), second @ Operand::Memory { .. }]
+            if matches!(name.as_str(), "xchg" | "cmpxchg" | "xadd" | "movnti") =>
+        {
+            vec![*second, *first]
+        }
         other => other.to_vec(),
     };
-    let locks = matches!(operands.first(), Some(Operand::Memory { .. })) && !matches!(name.as_str(), "mov" | "cmp" | "test");
+    let locks =
+        matches!(operands.first(), Some(Operand::Memory { .. })) && !matches!(name.as_str(), "mov" | "cmp" | "test");
     if lock && !locks && name != "xchg" {
         return Err("`lock` needs an instruction that changes memory".to_owned());
     }

@@ -9,8 +9,7 @@ use crate::program::{Binary, Compare, Const, Operand, RmwOp, Type};
 
 /// The suffix of a mnemonic in AT&T's syntax gives the width and says that the target comes last.
 fn suffix(name: &str) -> (&str, Option<Type>) {
-    const NAMES: [&str; 12] =
-        ["add", "sub", "and", "or", "xor", "cmp", "inc", "dec", "not", "neg", "cmpxchg", "xadd"];
+    const NAMES: [&str; 12] = ["add", "sub", "and", "or", "xor", "cmp", "inc", "dec", "not", "neg", "cmpxchg", "xadd"];
     let known = |name: &str| NAMES.contains(&name) || matches!(name, "xchg" | "test" | "movnti");
     let ty = match name.chars().last() {
         Some('l') => WORD,
@@ -38,14 +37,18 @@ pub(super) fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], nam
     if given.is_some() {
         places.reverse();
     }
-    if matches!((name, places.as_slice()), ("xchg" | "cmpxchg" | "xadd", [Place::Register(..), Place::Memory(_)])) {
+    // Only memory can be the target of these, in either order of the operands.
+    if matches!(
+        (name, places.as_slice()),
+        ("xchg" | "cmpxchg" | "xadd" | "movnti", [Place::Register(..), Place::Memory(_)])
+    ) {
         places.reverse();
     }
-    let widths = places.iter().filter_map(|place| match place {
+    let width = places.iter().find_map(|place| match place {
         Place::Register(_, ty) => Some(*ty),
         _ => None,
     });
-    let ty = widths.last().or(given).unwrap_or(WORD);
+    let ty = width.or(given).unwrap_or(WORD);
     // Target first from here on.
     let target = places.first()?;
     let value = match places.get(1) {

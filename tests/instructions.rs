@@ -1,0 +1,621 @@
+//! Tests of what the instructions of tests in assembly become: machine code that two other programs decode or make in
+//! the same way, and outcomes when it runs.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+
+use wakerace::arch::Arch;
+use wakerace::catalogue::Scenario;
+use wakerace::codegen::{Pace, Part, Target, ThreadCode, disassemble};
+use wakerace::harness::{Adapt, Job, Limits, Prefetch, RunPlan, run};
+use wakerace::isa;
+use wakerace::layout::{Layout, LayoutKind};
+use wakerace::litmus::{Source, Verdict};
+use wakerace::machine::{Clock, allowed_cpus};
+use wakerace::model::{self, Bounds, Model};
+use wakerace::program::{Column, Const, Quantifier};
+use wakerace::units::Ticks;
+
+/// The first word of a test in the assembly of an architecture.
+fn dialect(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "X86_64",
+        Arch::Aarch64 => "AArch64",
+        Arch::Powerpc64le => "PPC",
+        Arch::Riscv64gc => "RISCV",
+    }
+}
+
+/// A test of one thread. The instructions are separated by semicolons.
+fn one(arch: Arch, init: &str, body: &str) -> String {
+    let lines: String = body.split(';').map(|line| format!(" {} ;\n", line.trim())).collect();
+    format!("{} t\n{{ {init} }}\n P0 ;\n{lines}exists (x=0)\n", dialect(arch))
+}
+
+fn read(text: &str) -> Result<Scenario, String> {
+    Scenario::new(&Source::new("t.litmus", text), "").map_err(|error| error.to_string())
+}
+
+/// What capstone makes of the instructions of a test of one thread, with the registers that the test names.
+#[track_caller]
+fn decoded(arch: Arch, init: &str, body: &str) -> Vec<String> {
+    let text = one(arch, init, body);
+    let scenario = read(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let bytes = isa::as_written(&scenario.program).unwrap()[0].concat();
+    let code = ThreadCode { arch, bytes, marks: Vec::new() };
+    disassemble(&code).unwrap().into_iter().map(|instruction| instruction.text).collect()
+}
+
+#[track_caller]
+fn check(arch: Arch, init: &str, forms: &[(&str, &str)]) {
+    for (written, expected) in forms {
+        assert_eq!(decoded(arch, init, written).join("; "), *expected, "{written}");
+    }
+}
+
+#[test]
+fn x86_64_instructions_are_what_capstone_reads_back() {
+    let init = "uint64_t x; uint64_t y; int z; 0:rdi=x; 0:r12=x; 0:r13=x; 0:rbp=x; 0:rbx=1;";
+    check(
+        Arch::X86_64,
+        init,
+        &[
+            // AT&T, with a suffix, and herd's order.
+            ("movl $1,(z)", "mov dword ptr [rdi], 1"),
+            ("MOV [z],$1", "mov dword ptr [rdi], 1"),
+            ("MOV EAX,[z]", "mov eax, dword ptr [rdi]"),
+            ("movl (z),%r10d", "mov r10d, dword ptr [rdi]"),
+            ("movq $-1,(x)", "mov qword ptr [rdi], 0xffffffffffffffff"),
+            ("movq %r9,(%r12)", "mov qword ptr [r12], r9"),
+            ("movq %r9,(%r13)", "mov qword ptr [r13], r9"),
+            ("movq (%rbp),%rbx", "mov rbx, qword ptr [rbp]"),
+            ("movl %eax,%r11d", "mov r11d, eax"),
+            ("movl $0xffffffff,%eax", "mov eax, 0xffffffff"),
+            ("movq $1,%rax", "mov rax, 1"),
+            ("movq $0x100000000,%r8", "movabs r8, 0x100000000"),
+            ("mfence; lfence; sfence; nop", "mfence; lfence; sfence; nop"),
+            ("xchgl %eax,(z)", "xchg dword ptr [rdi], eax"),
+            ("XCHG [z],EAX", "xchg dword ptr [rdi], eax"),
+            ("xchgq %r15,(x)", "xchg qword ptr [rdi], r15"),
+            ("lock xchgl %eax,(z)", "lock xchg dword ptr [rdi], eax"),
+            ("lock cmpxchgl %ebx,(z)", "lock cmpxchg dword ptr [rdi], ebx"),
+            ("lock cmpxchgq %rbx,(%r12)", "lock cmpxchg qword ptr [r12], rbx"),
+            ("lock xaddl %ebx,(z)", "lock xadd dword ptr [rdi], ebx"),
+            ("lock addl $1,(z)", "lock add dword ptr [rdi], 1"),
+            ("lock addl $300,(z)", "lock add dword ptr [rdi], 0x12c"),
+            ("lock incl (z); lock decq (x)", "lock inc dword ptr [rdi]; lock dec qword ptr [rdi]"),
+            ("lock orl %eax,(z); lock andl %eax,(z)", "lock or dword ptr [rdi], eax; lock and dword ptr [rdi], eax"),
+            ("lock xorl %eax,(z); lock subl %eax,(z)", "lock xor dword ptr [rdi], eax; lock sub dword ptr [rdi], eax"),
+            ("addl $1,(z); incl (z)", "add dword ptr [rdi], 1; inc dword ptr [rdi]"),
+            ("addl (z),%eax", "add eax, dword ptr [rdi]"),
+            ("addl $300,%eax; addl $300,%ecx", "add eax, 0x12c; add ecx, 0x12c"),
+            ("addq $-1,%rcx; subl $127,%ecx; subl $128,%ecx", "add rcx, -1; sub ecx, 0x7f; sub ecx, 0x80"),
+            ("xorl %eax,%ecx; XOR EAX,EAX", "xor ecx, eax; xor eax, eax"),
+            ("andl $1,%eax; orl $1,%eax; incl %eax; decl %r9d", "and eax, 1; or eax, 1; inc eax; dec r9d"),
+            ("movntil %eax,(z)", "movnti dword ptr [rdi], eax"),
+            ("movnti %rax,(x)", "movnti qword ptr [rdi], rax"),
+            ("cmpl $1,%eax; je L; nop; L:", "cmp eax, 1; je 6; nop"),
+            ("CMP EAX,$1; JNE L; nop; L: nop", "cmp eax, 1; jne 6; nop; nop"),
+            ("cmpl (z),%eax; jg L; L:", "cmp eax, dword ptr [rdi]; jg 4"),
+            ("test %eax,%eax; jz L; L:", "test eax, eax; je 4"),
+            ("L: lock decl (z); jne L", "lock dec dword ptr [rdi]; jne 0"),
+            ("jmp L; nop; L:", "jmp 3; nop"),
+        ],
+    );
+}
+
+#[test]
+fn aarch64_instructions_are_what_capstone_reads_back() {
+    let init = "uint64_t x; int z; 0:X1=x; 0:X5=z; 0:X3=0; 0:X6=x;";
+    check(
+        Arch::Aarch64,
+        init,
+        &[
+            (
+                "MOV W0,#1; MOV X0,#-1; MOV X2,#0x10000; MOV W2,#0xff00ff",
+                "mov w0, #1; mov x0, #-1; mov x2, #0x10000; mov w2, #0xff00ff",
+            ),
+            ("MOV W2,W0; MOV X2,X0; MOV W0,WZR", "mov w2, w0; mov x2, x0; mov w0, wzr"),
+            ("LDR W0,[X5]; LDR X0,[X1]; LDR X0,[X1,#0]", "ldr w0, [x5]; ldr x0, [x1]; ldr x0, [x1]"),
+            ("STR W0,[X5]; STR XZR,[X1]", "str w0, [x5]; str xzr, [x1]"),
+            ("LDR W0,[X5,W3,SXTW]; LDR X0,[X1,X3]", "ldr w0, [x5, w3, sxtw]; ldr x0, [x1, x3]"),
+            ("LDR X0,[X1,X3,LSL #3]; STR X0,[X1,W3,UXTW #3]", "ldr x0, [x1, x3, lsl #3]; str x0, [x1, w3, uxtw #3]"),
+            ("STR W0,[X5,X3,SXTX]", "str w0, [x5, x3, sxtx]"),
+            ("LDUR X0,[X1]; STUR W0,[X5]", "ldur x0, [x1]; stur w0, [x5]"),
+            (
+                "LDAR W0,[X5]; LDAR X0,[X1]; STLR W0,[X5]; STLR X0,[X1]",
+                "ldar w0, [x5]; ldar x0, [x1]; stlr w0, [x5]; stlr x0, [x1]",
+            ),
+            ("LDAPR W0,[X5]; LDAPR X0,[X1]", "ldapr w0, [x5]; ldapr x0, [x1]"),
+            (
+                "LDXR W0,[X5]; STXR W2,W0,[X5]; LDAXR X0,[X1]; STLXR W2,X0,[X1]",
+                "ldxr w0, [x5]; stxr w2, w0, [x5]; ldaxr x0, [x1]; stlxr w2, x0, [x1]",
+            ),
+            (
+                "CAS W0,W2,[X5]; CASA W0,W2,[X5]; CASL X0,X2,[X1]; CASAL X0,X2,[X1]",
+                "cas w0, w2, [x5]; casa w0, w2, [x5]; casl x0, x2, [x1]; casal x0, x2, [x1]",
+            ),
+            (
+                "SWP W0,W2,[X5]; SWPA W0,W2,[X5]; SWPL X0,X2,[X1]; SWPAL X0,X2,[X1]",
+                "swp w0, w2, [x5]; swpa w0, w2, [x5]; swpl x0, x2, [x1]; swpal x0, x2, [x1]",
+            ),
+            (
+                "LDADD W0,W2,[X5]; LDADDA W0,W2,[X5]; LDADDL X0,X2,[X1]; LDADDAL X0,X2,[X1]",
+                "ldadd w0, w2, [x5]; ldadda w0, w2, [x5]; ldaddl x0, x2, [x1]; ldaddal x0, x2, [x1]",
+            ),
+            (
+                "LDSET W0,W2,[X5]; LDCLRA W0,W2,[X5]; LDEORL X0,X2,[X1]",
+                "ldset w0, w2, [x5]; ldclra w0, w2, [x5]; ldeorl x0, x2, [x1]",
+            ),
+            ("STADD W0,[X5]; STADDL X0,[X1]; STSET W0,[X5]", "stadd w0, [x5]; staddl x0, [x1]; stset w0, [x5]"),
+            (
+                "ADD W0,W2,#1; ADD X0,X2,X3; SUB X0,X2,#-4; SUBS W0,W2,W3; ADDS X0,X2,#0x1000",
+                "add w0, w2, #1; add x0, x2, x3; add x0, x2, #4; subs w0, w2, w3; adds x0, x2, #1, lsl #12",
+            ),
+            ("ADD X0,X2,W3,SXTW; ADD X0,X2,X3,LSL #2", "add x0, x2, w3, sxtw; add x0, x2, x3, lsl #2"),
+            (
+                "EOR W0,W2,W2; AND X0,X2,#128; ORR W0,W2,W3; ANDS W0,W2,#1; EOR X0,X2,#0xff",
+                "eor w0, w2, w2; and x0, x2, #0x80; orr w0, w2, w3; ands w0, w2, #1; eor x0, x2, #0xff",
+            ),
+            (
+                "MVN W0,W2; NEG X0,X2; SXTW X0,W2; LSL X0,X2,#4; LSL W0,W2,#31",
+                "mvn w0, w2; neg x0, x2; sxtw x0, w2; lsl x0, x2, #4; lsl w0, w2, #0x1f",
+            ),
+            ("CMP W0,#1; CSEL W0,W2,W3,EQ; CSINC X0,X2,X3,NE", "cmp w0, #1; csel w0, w2, w3, eq; csinc x0, x2, x3, ne"),
+            (
+                "CMP X0,X2; CSET W0,EQ; CSETM X0,HI; CSINV W0,W2,W3,LS; CSNEG W0,W2,W3,GT",
+                "cmp x0, x2; cset w0, eq; csetm x0, hi; csinv w0, w2, w3, ls; csneg w0, w2, w3, gt",
+            ),
+            ("TST W0,#3; B.EQ L; NOP; L:", "tst w0, #3; b.eq #0xc; nop"),
+            ("L: CBZ W0,L; CBNZ X0,M; B L; M:", "cbz w0, #0; cbnz x0, #0xc; b #0"),
+            (
+                "DMB SY; DMB ISH; DMB ISHLD; DMB ST; DMB LD; DMB OSHST",
+                "dmb sy; dmb ish; dmb ishld; dmb st; dmb ld; dmb oshst",
+            ),
+            ("DSB SY; DSB ISHST; ISB; NOP", "dsb sy; dsb ishst; isb; nop"),
+        ],
+    );
+}
+
+#[test]
+fn power_instructions_are_what_capstone_reads_back() {
+    let init = "uint64_t x; int z; 0:r1=x; 0:r2=z; 0:r6=0;";
+    check(
+        Arch::Powerpc64le,
+        init,
+        &[
+            ("li r3,1; li r3,-1; mr r3,r4", "li r3, 1; li r3, -1; mr r3, r4"),
+            (
+                "lwz r3,0(r2); ld r3,0(r1); stw r3,0(r2); std r3,0(r1)",
+                "lwz r3, 0(r2); ld r3, 0(r1); stw r3, 0(r2); std r3, 0(r1)",
+            ),
+            (
+                "lwzx r3,r6,r2; ldx r3,r1,r6; stwx r3,r6,r2; stdx r3,r6,r1",
+                "lwzx r3, r6, r2; ldx r3, r1, r6; stwx r3, r6, r2; stdx r3, r6, r1",
+            ),
+            ("lwarx r3,r0,r2; stwcx. r3,r0,r2", "lwarx r3, 0, r2; stwcx. r3, 0, r2"),
+            ("ldarx r3,r6,r1; stdcx. r3,r6,r1", "ldarx r3, r6, r1; stdcx. r3, r6, r1"),
+            ("addi r3,r4,-1; addi r3,r0,5; add r3,r4,r5", "addi r3, r4, -1; li r3, 5; add r3, r4, r5"),
+            (
+                "xor r3,r4,r4; and r3,r4,r5; or r3,r4,r5; ori r3,r4,1; xori r3,r4,0xffff",
+                "xor r3, r4, r4; and r3, r4, r5; or r3, r4, r5; ori r3, r4, 1; xori r3, r4, 0xffff",
+            ),
+            ("cmpw r3,r4; beq L; nop; L:", "cmpw r3, r4; beq 0xc; nop"),
+            ("L: cmpwi r3,1; bne L; blt L; bge L", "cmpwi r3, 1; bne 0; blt 0; bge 0"),
+            ("cmpwi r3,-1; bgt M; ble M; b M; M:", "cmpwi r3, -1; bgt 0x10; ble 0x10; b 0x10"),
+            ("sync; lwsync; eieio; isync; nop", "sync; lwsync; eieio; isync; nop"),
+        ],
+    );
+}
+
+#[test]
+fn riscv_instructions_are_what_capstone_reads_back() {
+    let init = "uint64_t x; int z; 0:x1=x; 0:x2=z;";
+    check(
+        Arch::Riscv64gc,
+        init,
+        &[
+            (
+                "li x5,1; li x5,-2048; li x5,0x12345678; mv x5,x6",
+                "addi t0, zero, 1; addi t0, zero, -0x800; lui t0, 0x12345; addiw t0, t0, 0x678; mv t0, t1",
+            ),
+            ("li x5,0x1800; li x5,0x10000", "lui t0, 2; addiw t0, t0, -0x800; lui t0, 0x10"),
+            (
+                "lw x5,0(x2); ld a0,(x1); sw x5,0(x2); sd zero,0(x1)",
+                "lw t0, 0(sp); ld a0, 0(ra); sw t0, 0(sp); sd zero, 0(ra)",
+            ),
+            (
+                "lr.w x5,(x2); lr.d.aq x5,(x1); lr.w.aqrl x5,0(x2)",
+                "lr.w t0, (sp); lr.d.aq t0, (ra); lr.w.aqrl t0, (sp)",
+            ),
+            (
+                "lr.w x5,(x2); sc.w x6,x5,(x2); lr.d x5,(x1); sc.d.rl x6,x5,(x1)",
+                "lr.w t0, (sp); sc.w t1, t0, (sp); lr.d t0, (ra); sc.d.rl t1, t0, (ra)",
+            ),
+            (
+                "amoswap.w x5,x6,(x2); amoadd.d.aq x5,x6,(x1); amoor.w.rl x5,x6,(x2)",
+                "amoswap.w t0, t1, (sp); amoadd.d.aq t0, t1, (ra); amoor.w.rl t0, t1, (sp)",
+            ),
+            (
+                "amoand.w.aqrl x0,x6,(x2); amoxor.d.aq.rl x5,x6,(x1)",
+                "amoand.w.aqrl zero, t1, (sp); amoxor.d.aqrl t0, t1, (ra)",
+            ),
+            (
+                "ori x5,x0,1; addi x5,x6,-1; xori x5,x6,1; andi x5,x6,1; slli x5,x6,63",
+                "ori t0, zero, 1; addi t0, t1, -1; xori t0, t1, 1; andi t0, t1, 1; slli t0, t1, 0x3f",
+            ),
+            (
+                "add x5,x6,x7; sub x5,x6,x7; xor x5,x6,x6; or x5,x6,x7; and x5,x6,x7",
+                "add t0, t1, t2; sub t0, t1, t2; xor t0, t1, t1; or t0, t1, t2; and t0, t1, t2",
+            ),
+            (
+                "L: beq x5,x6,L; bne x5,x0,L; blt x5,x6,M; bgeu x5,x6,M; M: j L",
+                "beq t0, t1, 0; bnez t0, -4; blt t0, t1, 8; bgeu t0, t1, 4; j -0x10",
+            ),
+            ("beqz x5,L; bnez x5,L; L:", "beqz t0, 8; bnez t0, 4"),
+            (
+                "fence rw,rw; fence r,rw; fence rw,w; fence iorw,iorw; fence w,r",
+                "fence rw, rw; fence r, rw; fence rw, w; fence; fence w, r",
+            ),
+            ("fence.tso; fence.i; nop", "fence.tso; fence.i; nop"),
+        ],
+    );
+}
+
+/// A test runs on its own architecture only, so these are run where they can be.
+fn host_runs(arch: Arch) -> &'static [&'static str] {
+    match arch {
+        Arch::X86_64 => &[
+            "X86_64 SB\n{}\n P0 | P1 ;\n MOV [x],$1 | MOV [y],$1 ;\n MOV EAX,[y] | MOV EAX,[x] ;\nexists (0:EAX=0 /\\ 1:EAX=0)\n",
+            "X86_64 SB+mfences\n{}\n P0 | P1 ;\n movl $1,(x) | movl $1,(y) ;\n mfence | mfence ;\n movl (y),%eax | movl (x),%eax ;\nexists (0:rax=0 /\\ 1:rax=0)\n",
+            "X86_64 SB+xchg\n{ 0:rbx=1; 1:rbx=1; }\n P0 | P1 ;\n xchgl %ebx,(x) | xchgl %ebx,(y) ;\n movl (y),%eax | movl (x),%eax ;\nexists (0:rax=0 /\\ 1:rax=0)\n",
+            "X86_64 MP\n{}\n P0 | P1 ;\n movl $1,(x) | movl (y),%eax ;\n movl $1,(y) | movl (x),%ebx ;\nexists (1:rax=1 /\\ 1:rbx=0)\n",
+            "X86_64 LB\n{}\n P0 | P1 ;\n movl (x),%eax | movl (y),%eax ;\n movl $1,(y) | movl $1,(x) ;\nexists (0:rax=1 /\\ 1:rax=1)\n",
+            "X86_64 2+2W\n{}\n P0 | P1 ;\n movl $2,(x) | movl $2,(y) ;\n movl $1,(y) | movl $1,(x) ;\nexists (x=2 /\\ y=2)\n",
+            "X86_64 R\n{}\n P0 | P1 ;\n movl $1,(x) | movl $2,(y) ;\n movl $1,(y) | movl (x),%eax ;\nexists (y=2 /\\ 1:rax=0)\n",
+            "X86_64 S\n{}\n P0 | P1 ;\n movl $2,(x) | movl (y),%eax ;\n movl $1,(y) | movl $1,(x) ;\nexists (x=2 /\\ 1:rax=1)\n",
+            "X86_64 cmpxchg\n{ uint64_t x; 0:rbx=7; 1:rbx=9; uint64_t 0:rax; uint64_t 1:rax; }\n P0 | P1 ;\n lock cmpxchgq %rbx,(x) | lock cmpxchgq %rbx,(x) ;\n\
+             forall ((x=7 /\\ 0:rax=0 /\\ 1:rax=7) \\/ (x=9 /\\ 0:rax=9 /\\ 1:rax=0))\n",
+            "X86_64 counter\n{ 0:rax=0; 1:rbx=1; }\n P0 | P1 ;\n L: movl %eax,%ecx | lock xaddl %ebx,(x) ;\n incl %ecx | lock incl (x) ;\n \
+             lock cmpxchgl %ecx,(x) | lock addl $2,(x) ;\n jne L | ;\nforall (x=5)\n",
+            "X86_64 pointer\n{ p=x; 1:rcx=y; x=5; y=6; }\n P0 | P1 ;\n movq (p),%rax | movq %rcx,(p) ;\n movl (%rax),%ebx | ;\nforall ((0:rax=x /\\ 0:rbx=5) \\/ (0:rax=y /\\ 0:rbx=6))\n",
+            "X86_64 one\n{ x=3; uint64_t 0:rcx; }\n P0 ;\n movl (x),%eax ;\n addl $-5,%eax ;\n movl %eax,%ecx ;\n subl $1,(x) ;\n orl $8,(x) ;\n andl $0xa,(x) ;\n xorl %eax,(x) ;\n \
+             cmpl $-2,%eax ;\n je L ;\n movl $9,(x) ;\n L: ;\nforall (0:rcx=0xfffffffe /\\ x=-12)\n",
+        ],
+        Arch::Aarch64 => &[
+            "AArch64 SB\n{ 0:X1=x; 0:X3=y; 1:X1=y; 1:X3=x; }\n P0 | P1 ;\n MOV W0,#1 | MOV W0,#1 ;\n STR W0,[X1] | STR W0,[X1] ;\n LDR W2,[X3] | LDR W2,[X3] ;\nexists (0:X2=0 /\\ 1:X2=0)\n",
+            "AArch64 MP+dmb.sy+addr\n{ 0:X1=x; 0:X3=y; 1:X1=y; 1:X3=x; }\n P0 | P1 ;\n MOV W0,#1 | LDR W0,[X1] ;\n STR W0,[X1] | EOR W2,W0,W0 ;\n DMB SY | LDR W4,[X3,W2,SXTW] ;\n STR W0,[X3] | ;\nexists (1:X0=1 /\\ 1:X4=0)\n",
+            "AArch64 counter\n{ 0:X1=x; 1:X1=x; 1:X0=2; }\n P0 | P1 ;\n L: LDXR W0,[X1] | LDADD W0,W2,[X1] ;\n ADD W0,W0,#1 | ;\n STXR W2,W0,[X1] | ;\n CBNZ W2,L | ;\nforall (x=3)\n",
+            "AArch64 one\n{ uint64_t 0:X9; 0:X1=5; 0:X2=-5; }\n P0 ;\n CMP W1,W2 ;\n CSINV X9,X1,X2,LT ;\n MVN X3,X9 ;\n ADD X9,X3,W1,UXTW ;\n LSL X9,X9,#4 ;\n EOR X9,X9,#0xff ;\nforall (0:X9=0xff)\n",
+        ],
+        Arch::Powerpc64le => &[
+            "PPC SB\n{ 0:r2=x; 0:r4=y; 1:r2=y; 1:r4=x; }\n P0 | P1 ;\n li r1,1 | li r1,1 ;\n stw r1,0(r2) | stw r1,0(r2) ;\n lwz r3,0(r4) | lwz r3,0(r4) ;\nexists (0:r3=0 /\\ 1:r3=0)\n",
+            "PPC counter\n{ 0:r2=x; 1:r2=x; }\n P0 | P1 ;\n L: lwarx r1,r0,r2 | L: lwarx r1,r0,r2 ;\n addi r1,r1,1 | addi r1,r1,2 ;\n stwcx. r1,r0,r2 | stwcx. r1,r0,r2 ;\n bne L | bne L ;\nforall (x=3)\n",
+            "PPC one\n{ 0:r2=x; x=3; }\n P0 ;\n lwz r1,0(r2) ;\n xor r3,r1,r1 ;\n lwzx r4,r3,r2 ;\n ori r4,r4,8 ;\n cmpwi r4,11 ;\n beq L ;\n li r4,1 ;\n L: add r4,r4,r1 ;\nforall (0:r4=14)\n",
+        ],
+        Arch::Riscv64gc => &[
+            "RISCV SB\n{ 0:x6=x; 0:x7=y; 1:x6=y; 1:x7=x; }\n P0 | P1 ;\n li x5,1 | li x5,1 ;\n sw x5,0(x6) | sw x5,0(x6) ;\n lw x8,0(x7) | lw x8,0(x7) ;\nexists (0:x8=0 /\\ 1:x8=0)\n",
+            "RISCV counter\n{ 0:x6=x; 1:x6=x; 1:x5=2; }\n P0 | P1 ;\n L: lr.w x5,(x6) | amoadd.w x7,x5,(x6) ;\n addi x5,x5,1 | ;\n sc.w x7,x5,(x6) | ;\n bnez x7,L | ;\nforall (x=3)\n",
+            "RISCV one\n{ 0:x6=x; x=3; uint64_t 0:x9; }\n P0 ;\n lw x5,0(x6) ;\n xor x7,x5,x5 ;\n add x7,x7,x6 ;\n lw x8,0(x7) ;\n sub x9,x8,x5 ;\n addi x9,x9,-1 ;\n slli x9,x9,4 ;\nforall (0:x9=-16)\n",
+        ],
+    }
+}
+
+/// A test that ends in every pace in outcomes that its architecture allows, as many as it has iterations. A test of one
+/// thread ends in the only outcome.
+#[test]
+fn tests_of_this_host_run_and_end_as_its_model_allows() {
+    let host = Target::of_host().unwrap();
+    let allowed = allowed_cpus().unwrap();
+    for text in host_runs(host.arch) {
+        let scenario = read(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let program = &scenario.program;
+        let code = scenario.code_for(Model::of(host.arch), host.choices()).unwrap();
+        let model = model::check(&code, Model::of(host.arch), Bounds::default()).unwrap();
+        assert!(!program.quantifier.eq(&Quantifier::Forall) || model.verdict == Verdict::Always, "{text}");
+        let narrow = |row: &[Const]| -> Vec<Const> {
+            let bytes = |column: usize| match program.columns[column] {
+                Column::Register { thread, register } => program.threads[thread].registers[register].ty.bytes(),
+                Column::Location(location) => program.locations[location].ty.bytes(),
+            };
+            let each = row.iter().enumerate().map(|(column, value)| match value {
+                Const::Int(value) if bytes(column) == 4 => Const::Int((*value as i32).into()),
+                other => *other,
+            });
+            each.collect()
+        };
+        let states: BTreeSet<Vec<Const>> = model.states.iter().map(|state| narrow(state)).collect();
+        for (pace, kind) in
+            [(Pace::Free, LayoutKind::Padded), (Pace::Paced, LayoutKind::Packed), (Pace::Free, LayoutKind::Dense)]
+        {
+            let layout = Layout::new(kind, program, 64).unwrap();
+            let code = isa::emit(host, program, &layout, pace).unwrap();
+            let cpus: Vec<usize> = (0..program.threads.len()).map(|thread| allowed[thread % allowed.len()]).collect();
+            let job = Job { program, layout: &layout, code: &code, cpus: &cpus, clock: Clock::calibrate() };
+            let limits = Limits { iterations: Some(2_000), ..Limits::default() };
+            let plan = RunPlan {
+                pace,
+                period: Ticks(500),
+                group: 1,
+                prefetch: Prefetch::Turns,
+                focus: false,
+                nice: 0,
+                adapt: Adapt::Never,
+                skews: [-50, 0, 50].map(Ticks).to_vec(),
+                counter_offsets: Vec::new(),
+                batch: 100,
+                seed: 1,
+                limits,
+            };
+            let outcomes = run(job, &plan, &AtomicBool::new(false), |_| ()).unwrap().tally.outcomes();
+            assert_eq!(outcomes.values().sum::<u64>(), 2_000, "{text}");
+            for row in outcomes.keys() {
+                let row = narrow(row);
+                assert!(states.contains(&row), "{pace:?} {kind}: {row:?} is not allowed: {states:?}\n{text}");
+            }
+        }
+    }
+}
+
+/// A jump of more than 127 bytes has 32 bits of distance, in both directions. The jumps between make each other longer.
+#[test]
+fn x86_64_jumps_have_the_shortest_form_that_reaches() {
+    let nops = |count: usize| vec!["nop"; count].join("; ");
+    let jumps = |body: &str| {
+        let all = decoded(Arch::X86_64, "int x;", body);
+        all.into_iter().filter(|text| text.starts_with('j')).collect::<Vec<_>>()
+    };
+    let scenario = |body: &str| read(&one(Arch::X86_64, "int x;", body)).unwrap();
+    let lengths = |body: &str| {
+        let bytes = isa::as_written(&scenario(body).program).unwrap();
+        bytes[0].iter().map(Vec::len).filter(|length| *length > 1).collect::<Vec<_>>()
+    };
+    let forward = |count| format!("jmp L; {}; L:", nops(count));
+    assert_eq!((lengths(&forward(127)), jumps(&forward(127))), (vec![2], vec!["jmp 0x81".to_owned()]));
+    assert_eq!((lengths(&forward(128)), jumps(&forward(128))), (vec![5], vec!["jmp 0x85".to_owned()]));
+    let backward = |count| format!("L: {}; jmp L", nops(count));
+    assert_eq!(lengths(&backward(126)), [2]);
+    assert_eq!(lengths(&backward(127)), [5]);
+    // The first jump reaches only if the second is short, and the second is not.
+    let both = format!("jmp A; {}; jmp B; A: {}; B:", nops(124), nops(128));
+    assert_eq!(lengths(&both), [5, 5]);
+    assert_eq!(jumps(&both), ["jmp 0x86", "jmp 0x106"]);
+}
+
+/// Between the first and the last instruction of the test stand only instructions of the test, in every pace and layout.
+#[test]
+fn the_emitted_code_has_the_tests_instructions_and_nothing_between() {
+    let text = "X86_64 t\n{ x=0; 1:rax=3; 1:r10=y; }\n P0 | P1 ;\n movl $1,(x) | L: lock cmpxchgl %ebx,(x) ;\n mfence | jne L ;\n \
+                movl (y),%eax | movl $2,(%r10) ;\nexists (0:rax=0 /\\ 1:rax=0)\n";
+    let scenario = read(text).unwrap();
+    for kind in [LayoutKind::Padded, LayoutKind::Packed, LayoutKind::Dense] {
+        let layout = Layout::new(kind, &scenario.program, 64).unwrap();
+        let y = layout.offsets[scenario.program.locations.iter().position(|known| known.name == "y").unwrap()];
+        for pace in [Pace::Free, Pace::Paced] {
+            let code = isa::emit(Arch::X86_64, &scenario.program, &layout, pace).unwrap();
+            let own: Vec<Vec<String>> = (code.iter())
+                .map(|code| {
+                    let all = disassemble(code).unwrap();
+                    let is_op = |part: Part| matches!(part, Part::Op(_));
+                    let first = all.iter().position(|instruction| is_op(instruction.part)).unwrap();
+                    let last = all.iter().rposition(|instruction| is_op(instruction.part)).unwrap();
+                    all[first..=last].iter().map(|instruction| instruction.text.clone()).collect()
+                })
+                .collect();
+            // capstone writes small numbers in decimal.
+            let y = if y < 10 { y.to_string() } else { format!("{y:#x}") };
+            assert_eq!(own[0], ["mov dword ptr [rdi], 1", "mfence", &format!("mov ebx, dword ptr [rdi + {y}]")]);
+            assert_eq!(own[1].len(), 3, "{own:?}");
+            assert_eq!(own[1][0], "lock cmpxchg dword ptr [rdi], ebp");
+            // rax is loaded behind the wait, in front of the test.
+            let all = disassemble(&code[1]).unwrap();
+            let first = all.iter().position(|instruction| matches!(instruction.part, Part::Op(_))).unwrap();
+            assert_eq!(all[first - 1].text, "mov eax, 3");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_run_is_refused_at_its_place() {
+    let refused = |text: &str, place: &str, words: &str| {
+        let error = read(text).err().unwrap_or_else(|| panic!("this must be refused:\n{text}"));
+        assert!(error.contains(&format!("t.litmus:{place}")) && error.contains(words), "{error}");
+    };
+    let x86 = |init: &str, line: &str| format!("X86_64 t\n{{ {init} }}\n P0 ;\n nop ;\n {line} ;\nexists (x=0)\n");
+    refused(&x86("", "clflush (x)"), "5:2", "`clflush (x)` is not a supported instruction");
+    refused(&x86("", "movl $1,(%rsp)"), "5:2", "address 0");
+    refused(&x86("0:rsp=x;", "movl $1,(%rsp)"), "5:2", "rsp holds the stack");
+    refused(&x86("0:rax=x;", "movl $1,(%eax)"), "5:2", "the address in `(%eax)` has 32 bits");
+    refused(&x86("", "movl %ecx,%rax"), "5:2", "different widths");
+    // Accesses outside of the test's locations.
+    refused(&x86("0:rax=8;", "movl $1,(%rax)"), "5:2", "may have the address 8, which is no location");
+    refused(&x86("0:rax=x;", "addq $4,%rax ;\n movl $1,(%rax)"), "6:2", "4 bytes at offset 4 of `x`, which has 4");
+    refused(&x86("0:rax=x; uint64_t y;", "addq (y),%rax ;\n incq (y) ;\n movl $1,(%rax)"), "7:2", "in advance");
+    // An address of another size than 64 bits is torn.
+    refused(&x86("0:rax=x;", "movl %eax,%ebx ;\n movl $1,(%rbx)"), "6:2", "in advance");
+    let many: Vec<String> = (8..16).map(|number| format!("movl $1,%r{number}d")).collect();
+    let more = ["rax", "rbx", "rcx", "rdx"].map(|name| format!("movq $1,%{name}"));
+    let all = [many, more.to_vec()].concat().join(" ;\n ");
+    refused(&x86("", &all), "4:2", "uses 12 registers; the loop over instances leaves 11 free");
+    // A test that another architecture runs is not for this one.
+    let scenario = read(&x86("", "movl $1,(x)")).unwrap();
+    for arch in Arch::ALL.into_iter().filter(|arch| *arch != Arch::X86_64) {
+        let reason = scenario.refused_by(arch).unwrap();
+        assert!(reason.contains("assembly of x86_64") && reason.contains("wakerace check"), "{reason}");
+        let layout = Layout::new(LayoutKind::Padded, &scenario.program, 64).unwrap();
+        let error = isa::emit(arch, &scenario.program, &layout, Pace::Free).unwrap_err().to_string();
+        assert!(error.contains("assembly of x86_64") && error.contains(arch.name()), "{error}");
+    }
+    assert_eq!(scenario.refused_by(Arch::X86_64), None);
+}
+
+/// What an access may reach is computed through memory, registers, branches and loops. Nothing here is refused.
+#[test]
+fn a_false_dependency_and_a_pointer_in_memory_stay_inside() {
+    let runs = |init: &str, body: &str| {
+        let text = one(Arch::X86_64, init, body);
+        read(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    };
+    runs("0:rax=x;", "movl (y),%ecx; xorl %ecx,%ecx; addq %rcx,%rax; movl $1,(%rax)");
+    runs("0:rax=x;", "movl (y),%ecx; andl $2,%ecx; movl $1,(y); addq %rcx,%rax; movl $1,(%rax)");
+    let pointer = runs("p=x; q=0; 0:rcx=x;", "movq (p),%rax; movl $1,(%rax); movq %rcx,(q); movq (q),%rbx");
+    let types: Vec<String> =
+        pointer.program.locations.iter().map(|known| format!("{} {}", known.ty, known.name)).collect();
+    assert_eq!(types, ["s32 x", "pointer p", "pointer q"]);
+    runs("0:rax=x; 0:rbx=y;", "movl (z),%ecx; cmpl $1,%ecx; je L; movq %rbx,%rax; L: movl $1,(%rax)");
+    // An offset that grows in a loop is not bounded.
+    let text = one(Arch::X86_64, "0:rax=x;", "L: movl $1,(%rax); addq $4,%rax; cmpl $3,(y); jne L");
+    assert!(read(&text).unwrap_err().contains("in advance"));
+}
+
+/// The folder of a corpus that the comparison with GNU as also reads.
+const CORPUS: &str = "WAKERACE_TEST_CORPUS";
+
+/// The text of a thread for GNU as. An operand that names a location becomes the address in rdi.
+fn for_as(arch: Arch, scenario: &Scenario, thread: usize) -> String {
+    let program = &scenario.program;
+    let mut text = match arch {
+        Arch::X86_64 => String::new(),
+        Arch::Aarch64 => ".arch armv8.6-a+rcpc\n".to_owned(),
+        Arch::Powerpc64le => ".machine power8\n".to_owned(),
+        Arch::Riscv64gc => ".option norvc\n.option norelax\n".to_owned(),
+    };
+    for instruction in &program.threads[thread].assembly.as_ref().unwrap().instructions {
+        instruction.labels.iter().for_each(|label| text.push_str(&format!("L_{label}:\n")));
+        let mut operands = instruction.operands.clone();
+        if arch == Arch::X86_64 {
+            operands = operands.iter().map(|operand| x86_operand(program, operand)).collect();
+        }
+        // A jump names its label last.
+        if let Some(last) = operands.last_mut()
+            && program.threads[thread].assembly.as_ref().unwrap().label(last).is_some()
+        {
+            *last = format!("L_{last}");
+        }
+        text.push_str(&as_text(arch, &instruction.mnemonic, &operands));
+        text.push('\n');
+    }
+    text
+}
+
+fn x86_operand(program: &wakerace::program::Program, operand: &str) -> String {
+    let inner = operand.trim_matches(['(', ')', '[', ']']);
+    let named = inner.len() < operand.len() && program.locations.iter().any(|location| location.name == inner);
+    if named {
+        operand.replace(inner, if operand.starts_with('[') { "rdi" } else { "%rdi" })
+    } else {
+        operand.to_owned()
+    }
+}
+
+/// One instruction in the syntax of GNU as.
+fn as_text(arch: Arch, mnemonic: &str, operands: &[String]) -> String {
+    let mnemonic = mnemonic.to_lowercase();
+    match arch {
+        Arch::X86_64 if operands.iter().any(|operand| operand.contains('%') || operand.contains('(')) => {
+            let operands: Vec<String> = operands.iter().map(|operand| operand.to_lowercase()).collect();
+            format!(".att_syntax prefix\n{mnemonic} {}", operands.join(","))
+        }
+        Arch::X86_64 => {
+            let operands: Vec<String> = (operands.iter())
+                .map(|operand| operand.replace('[', "dword ptr [").replace('$', "").to_lowercase().replace("l_", "L_"))
+                .collect();
+            format!(".intel_syntax noprefix\n{mnemonic} {}", operands.join(","))
+        }
+        Arch::Powerpc64le => {
+            let operands: Vec<String> = operands.iter().map(|operand| ppc_operand(operand)).collect();
+            format!("{mnemonic} {}", operands.join(","))
+        }
+        _ => {
+            let lower =
+                |operand: &String| if operand.starts_with("L_") { operand.clone() } else { operand.to_lowercase() };
+            format!("{mnemonic} {}", operands.iter().map(lower).collect::<Vec<_>>().join(","))
+        }
+    }
+}
+
+/// GNU as takes registers of POWER as numbers.
+fn ppc_operand(operand: &str) -> String {
+    match operand.split_once('(') {
+        Some((offset, base)) => format!("{offset}({}", base.trim_start_matches('r')),
+        None if operand.starts_with("L_") => operand.to_owned(),
+        None => operand.trim_start_matches("cr").trim_start_matches('r').to_owned(),
+    }
+}
+
+/// The machine code that GNU as makes of a text; its message if it refuses it.
+fn assembled(arch: Arch, text: &str) -> Result<Vec<u8>, String> {
+    let prefix = match arch {
+        Arch::X86_64 => "x86_64",
+        Arch::Aarch64 => "aarch64",
+        Arch::Powerpc64le => "powerpc64le",
+        Arch::Riscv64gc => "riscv64",
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    fs::write(file("t.s"), text).unwrap();
+    let tool = |name: &str, args: &[&str]| {
+        let mut command = Command::new(format!("{prefix}-linux-gnu-{name}"));
+        let output = command.args(args).current_dir(folder.path()).output();
+        output.unwrap_or_else(|error| panic!("{prefix}-linux-gnu-{name}: {error}; scripts/in-rootfs has it"))
+    };
+    let output = tool("as", &["t.s", "-o", "t.o"]);
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let output = tool("objcopy", &["-O", "binary", "--only-section=.text", "t.o", "t.bin"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(fs::read(file("t.bin")).unwrap())
+}
+
+/// The tests in assembly of the tree, and of the folders that the environment names.
+fn corpus() -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    common::find(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), &[".litmus"], &mut files);
+    for folder in std::env::var(CORPUS).iter().flat_map(|folders| folders.split(':')) {
+        common::find(Path::new(folder), &[".litmus"], &mut files);
+    }
+    files.sort();
+    let text = |path: PathBuf| fs::read_to_string(&path).ok().map(|text| (path, text));
+    files.into_iter().filter_map(text).filter(|(_, text)| isa::model_of_assembly(text).is_some()).collect()
+}
+
+/// Every instruction of every test has the bytes that GNU as gives it. What is not encoded is refused by name.
+#[test]
+#[ignore = "needs the cross assemblers of scripts/rootfs"]
+fn gnu_as_makes_the_same_of_every_instruction() {
+    let (mut same, mut refused) = (BTreeMap::<Arch, usize>::new(), BTreeMap::<String, usize>::new());
+    let mut differ = Vec::new();
+    for (path, text) in corpus() {
+        let scenario = match Scenario::new(&Source::new(path.display().to_string(), text), "") {
+            Ok(scenario) => scenario,
+            Err(wakerace::error::Error::Litmus(diagnostic)) => {
+                *refused.entry(diagnostic.reason()).or_default() += 1;
+                continue;
+            }
+            Err(error) => panic!("{}: {error}", path.display()),
+        };
+        let arch = scenario.program.language.unwrap();
+        let own = isa::as_written(&scenario.program).unwrap();
+        for (thread, own) in own.iter().enumerate() {
+            let text = for_as(arch, &scenario, thread);
+            match assembled(arch, &text) {
+                Ok(bytes) if bytes == own.concat() => *same.entry(arch).or_default() += own.len(),
+                other => differ.push(format!("{} P{thread}: {own:02x?}\n{text}{other:02x?}", path.display())),
+            }
+        }
+    }
+    println!("the same: {same:?}; refused: {refused:#?}");
+    assert!(
+        differ.is_empty(),
+        "{} threads differ, such as\n{}",
+        differ.len(),
+        differ[..differ.len().min(8)].join("\n")
+    );
+    assert!(same.values().sum::<usize>() > 10, "{same:?}");
+}
