@@ -446,10 +446,8 @@ impl<A: Risc> Driver<'_, A> {
             let back = self.asm.label();
             self.detours.push((head, self.asm.offset(), back));
             self.asm.keep_flags();
-            self.asm.load(seen, Self::F.args, ARGS_STOP, Type::Pointer);
-            self.asm.load(seen, seen, 0, Type::Int { bits: 8, signed: false });
             let zero = self.zero(1);
-            self.asm.branch(Comparison::of_words(Compare::Ne), seen, zero, give_up);
+            self.give_up_if_told(seen, zero, give_up);
             self.asm.restore_flags();
             self.asm.jump(back);
         }
@@ -698,6 +696,13 @@ impl<A: Risc> Driver<'_, A> {
         Ok(())
     }
 
+    /// Jumps to `give_up` if the run has told the threads to give up. `seen` is a scratch register; `zero` holds 0.
+    fn give_up_if_told(&mut self, seen: u8, zero: u8, give_up: A::Label) {
+        self.asm.load(seen, Self::F.args, ARGS_STOP, Type::Pointer);
+        self.asm.load(seen, seen, 0, Type::Int { bits: 8, signed: false });
+        self.asm.branch(Comparison::of_words(Compare::Ne), seen, zero, give_up);
+    }
+
     /// Emits the wait for a contended lock. It polls the lock, yields the CPU regularly (the holder may have
     /// lost its CPU), and gives up if `stop` is set, so that a test that deadlocks ends.
     fn contended_locks(&mut self, give_up: A::Label) -> Result<(), String> {
@@ -718,9 +723,7 @@ impl<A: Risc> Driver<'_, A> {
             }
             self.asm.add_constant(spins, spins, -1);
             self.asm.branch(Comparison::of_words(Compare::Ne), spins, zero, watch);
-            self.asm.load(seen, Self::F.args, ARGS_STOP, Type::Pointer);
-            self.asm.load(seen, seen, 0, Type::Int { bits: 8, signed: false });
-            self.asm.branch(Comparison::of_words(Compare::Ne), seen, zero, give_up);
+            self.give_up_if_told(seen, zero, give_up);
             self.asm.yield_cpu();
             self.asm.jump(wait);
             if self.asm.has_tickets() {

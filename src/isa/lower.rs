@@ -143,6 +143,7 @@ impl Lowering<'_> {
         Thread {
             registers: thread.names.iter().enumerate().map(register).collect(),
             ops: Vec::new(),
+            judged_only: None,
             assembly: Some(Assembly {
                 instructions: written.instructions.clone(),
                 initial: initial.collect(),

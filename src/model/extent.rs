@@ -238,7 +238,7 @@ impl<'c> Analysis<'c> {
                 value.join(&of(otherwise));
                 Some((dst, value))
             }
-            Step::Fence(_) | Step::Branch { .. } | Step::Jump(_) | Step::Label(_) => None,
+            Step::Fence(_) | Step::GracePeriod { .. } | Step::Branch { .. } | Step::Jump(_) | Step::Label(_) => None,
         }
     }
 
