@@ -34,6 +34,7 @@ pub mod record;
 pub mod shown;
 pub mod stats;
 pub mod tables;
+pub mod tearing;
 pub mod terminal;
 pub mod tune;
 pub mod units;

@@ -510,6 +510,32 @@ fn without_a_control_a_zero_is_inconclusive() {
 }
 
 #[test]
+fn a_tearing_map_has_every_offset_and_its_csv_the_same_counts() {
+    let folder = folder();
+    let csv = folder.path().join("map.csv");
+    let mut command = wakerace(folder.path());
+    command.args(["tearing", "--size", "4,8", "-d", "500ms", "-q", "--export-csv"]).arg(&csv);
+    let output = command.output().unwrap();
+    if wakerace::machine::allowed_cpus().unwrap().len() < 2 {
+        assert_eq!(output.status.code(), Some(2));
+        return;
+    }
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(0), ""));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("aligned") && text.contains("crosses the line") && text.contains("guaranteed"), "{text}");
+    let csv = fs::read_to_string(csv).unwrap();
+    let rows: Vec<Vec<&str>> = csv.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    let line = rows.len() / 2;
+    assert!(rows.len() == 2 * line && line.is_power_of_two(), "{csv}");
+    for (number, row) in rows.iter().enumerate() {
+        assert_eq!((row[0], row[1]), (if number < line { "4" } else { "8" }, &*(number % line).to_string()));
+        let [loads, torn] = [4, 6].map(|column| row[column].parse::<u64>().unwrap());
+        assert!(loads >= 5 * 256 && torn <= loads, "{row:?}");
+        assert!(torn == 0 || row[3] == "false", "{row:?}");
+    }
+}
+
+#[test]
 fn limits_are_kept() {
     let folder = folder();
     let file = write(folder.path(), "often.litmus", format!("C often\n{{}}\n{ALWAYS}"));
@@ -634,6 +660,11 @@ fn bad_arguments_give_exit_2_and_one_clear_message() {
         (vec!["run", "-d", "0s"], "'0s' is too short; a duration is at least 1ms"),
         (vec!["run", "-d", "1e8"], "'--duration <TIME>': '1e8' is too long; a duration is at most 365d"),
         (vec!["run", "-n", "4e18"], "'--iterations <COUNT>': '4e18' is too large; a count is at most 1e18"),
+        (vec!["tearing", "--size", "5"], "'--size <BYTES>': '5' is not a size; known are 4, 8 and 16"),
+        (
+            vec!["tearing", "-c", "0"],
+            "the map needs 2 threads, but only 1 CPU may be used (0); allow more CPUs with -c",
+        ),
         (vec!["run", "--stop-when", "bound below 2"], "'--stop-when <GOAL>': 'bound below 2' is not a goal; expected "),
         (vec!["run", "--stop-after-races", "4e18"], "'--stop-after-races <COUNT>': '4e18' is too large"),
         (vec!["run", "--period", "2000ms"], "not a period"),

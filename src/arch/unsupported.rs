@@ -67,3 +67,19 @@ pub(crate) fn smp_acquire__after_ctrl_dep() {
 pub(crate) fn drain_nontemporal() {
     fence(Ordering::Release);
 }
+
+pub(crate) const WIDEST_ACCESS: usize = 0;
+
+/// # Safety
+/// Nothing is accessed.
+pub(crate) unsafe fn load<const SIZE: usize>(_place: *const u8) -> u128 {
+    0
+}
+
+/// # Safety
+/// Nothing is accessed.
+pub(crate) unsafe fn store<const SIZE: usize>(_place: *mut u8, _value: u128) {}
+
+pub(crate) fn is_single_access(_size: usize, _offset: usize) -> bool {
+    false
+}

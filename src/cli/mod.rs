@@ -16,6 +16,7 @@ mod run;
 mod settings;
 mod shell;
 mod show;
+mod tearing;
 mod topology;
 mod tune;
 mod units;
@@ -45,6 +46,8 @@ enum Command {
     Tune(tune::TuneArgs),
     /// Run the kernel's mutex and wakeup protocol and count the harm that the race does
     Protocol(protocol::ProtocolArgs),
+    /// Map which unaligned loads and stores are seen in part, at every offset of a cache line
+    Tearing(tearing::TearingArgs),
     /// Print what each memory model allows for a test, and why
     Check(check::CheckArgs),
     /// Check that records are readable and consistent
@@ -129,6 +132,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Run(args) => run::run(&args),
         Command::Tune(args) => tune::tune(&args),
         Command::Protocol(args) => protocol::protocol(&args),
+        Command::Tearing(args) => tearing::tearing(&args),
         Command::Check(args) => check::check(&args),
         Command::Validate(args) => validate::validate(&args),
         Command::Merge(args) => validate::merge(&args),

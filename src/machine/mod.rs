@@ -25,6 +25,7 @@ pub use clock::{Calibration, Clock, ClockCheck, now as ticks, require_counter};
 pub use counters::{CounterOffset, Counters, counters, offset_problems};
 pub use cpulist::{format_cpu_list, in_order, parse_cpu_list};
 pub use describe::{Cache, Host, arch_of, describe};
+pub use duet::duet;
 pub use latency::line_transfer;
 pub use pairs::{pairs, rounds};
 pub use pin::{allowed_cpus, current_cpu, pin_to};

@@ -14,6 +14,7 @@ mod page;
 mod protocol;
 mod sums;
 mod table;
+mod tearing;
 mod titles;
 mod warnings;
 mod window;
@@ -27,6 +28,7 @@ pub use klitmus::klitmus;
 pub use litmus_log::litmus_log;
 pub use numbers::{count, rate, rate_with_interval};
 pub use page::{Entry, Front, LARGEST, PICTURE_ENDING, Page, index, page, picture, signed_page};
+pub use tearing::{forbidden as tearing_forbidden, tearing, tearing_csv, tearing_summary};
 pub use window::windows;
 
 use crate::error::{Error, Result};

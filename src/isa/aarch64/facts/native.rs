@@ -98,3 +98,63 @@ pub(crate) unsafe fn load_acquire(place: *mut u32) -> u32 {
     unsafe { asm!(super::barriers::ldar!(), out(reg) value, in(reg) place, options(nostack)) };
     value
 }
+
+/// The widest load and store of one instruction that [`load`] and [`store`] know, in bytes.
+pub(crate) const WIDEST_ACCESS: usize = 16;
+
+/// Loads `SIZE` bytes with one instruction: ldr of a general register, or of a vector register for 16. The rest of the result is 0.
+///
+/// # Safety
+/// `place` must be the address of `SIZE` bytes that live. Other threads may write them at the same time.
+#[inline(always)]
+pub(crate) unsafe fn load<const SIZE: usize>(place: *const u8) -> u128 {
+    // SAFETY: a load from bytes that live, as the caller promises. Linux allows any alignment for normal memory.
+    unsafe {
+        match SIZE {
+            4 => {
+                let value: u32;
+                asm!("ldr {0:w}, [{1}]", out(reg) value, in(reg) place, options(nostack, preserves_flags));
+                value.into()
+            }
+            8 => {
+                let value: u64;
+                asm!("ldr {0}, [{1}]", out(reg) value, in(reg) place, options(nostack, preserves_flags));
+                value.into()
+            }
+            16 => {
+                let value: std::arch::aarch64::uint8x16_t;
+                asm!("ldr {0:q}, [{1}]", out(vreg) value, in(reg) place, options(nostack, preserves_flags));
+                std::mem::transmute::<std::arch::aarch64::uint8x16_t, u128>(value)
+            }
+            _ => unreachable!("an access of 4, 8 or 16 bytes"),
+        }
+    }
+}
+
+/// Stores the lowest `SIZE` bytes of `value` with one instruction: str of a general register, or of a vector register for 16.
+///
+/// # Safety
+/// `place` must be the address of `SIZE` bytes that live and are only accessed by [`load`] and [`store`].
+#[inline(always)]
+pub(crate) unsafe fn store<const SIZE: usize>(place: *mut u8, value: u128) {
+    // SAFETY: a store to bytes that live, as the caller promises. Linux allows any alignment for normal memory.
+    unsafe {
+        match SIZE {
+            4 => asm!("str {0:w}, [{1}]", in(reg) value as u32, in(reg) place, options(nostack, preserves_flags)),
+            8 => asm!("str {0}, [{1}]", in(reg) value as u64, in(reg) place, options(nostack, preserves_flags)),
+            16 => {
+                let value = std::mem::transmute::<u128, std::arch::aarch64::uint8x16_t>(value);
+                asm!("str {0:q}, [{1}]", in(vreg) value, in(reg) place, options(nostack, preserves_flags));
+            }
+            _ => unreachable!("an access of 4, 8 or 16 bytes"),
+        }
+    }
+}
+
+/// Whether the architecture guarantees that a load or store of `size` bytes at `offset` in a line is one access, which is
+/// never seen in part: an aligned one of up to 8 bytes, and with FEAT_LSE2 any inside 16 aligned bytes (Arm ARM, B2.2.1). For
+/// 16 bytes in a vector register nothing is relied upon here.
+pub(crate) fn is_single_access(size: usize, offset: usize) -> bool {
+    let inside = |block: usize| offset / block == (offset + size - 1) / block;
+    size <= 8 && (offset.is_multiple_of(size) || std::arch::is_aarch64_feature_detected!("lse2") && inside(16))
+}

@@ -108,3 +108,52 @@ pub(crate) unsafe fn try_lock(word: *mut u32, holder: u32) -> bool {
     }
     seen == 0
 }
+
+/// The widest load and store of one instruction that [`load`] and [`store`] know, in bytes.
+pub(crate) const WIDEST_ACCESS: usize = 8;
+
+/// Loads `SIZE` bytes with one instruction: lw or ld. The rest of the result is 0.
+///
+/// # Safety
+/// `place` must be the address of `SIZE` bytes that live. Other threads may write them at the same time.
+#[inline(always)]
+pub(crate) unsafe fn load<const SIZE: usize>(place: *const u8) -> u128 {
+    // SAFETY: a load from bytes that live, as the caller promises. Where the CPU does not take this alignment, the kernel or the firmware emulates the access.
+    unsafe {
+        match SIZE {
+            4 => {
+                let value: u64;
+                asm!("lw {0}, 0({1})", out(reg) value, in(reg) place, options(nostack, preserves_flags));
+                (value as u32).into()
+            }
+            8 => {
+                let value: u64;
+                asm!("ld {0}, 0({1})", out(reg) value, in(reg) place, options(nostack, preserves_flags));
+                value.into()
+            }
+            _ => unreachable!("an access of 4 or 8 bytes"),
+        }
+    }
+}
+
+/// Stores the lowest `SIZE` bytes of `value` with one instruction: sw or sd.
+///
+/// # Safety
+/// `place` must be the address of `SIZE` bytes that live and are only accessed by [`load`] and [`store`].
+#[inline(always)]
+pub(crate) unsafe fn store<const SIZE: usize>(place: *mut u8, value: u128) {
+    // SAFETY: a store to bytes that live, as the caller promises. Where the CPU does not take this alignment, the kernel or the firmware emulates the access.
+    unsafe {
+        match SIZE {
+            4 => asm!("sw {0}, 0({1})", in(reg) value as u64, in(reg) place, options(nostack, preserves_flags)),
+            8 => asm!("sd {0}, 0({1})", in(reg) value as u64, in(reg) place, options(nostack, preserves_flags)),
+            _ => unreachable!("an access of 4 or 8 bytes"),
+        }
+    }
+}
+
+/// Whether the architecture guarantees that a load or store of `size` bytes at `offset` in a line is one access, which is
+/// never seen in part: an aligned one (RISC-V unprivileged ISA, RVWMO, "Memory Model Primitives").
+pub(crate) fn is_single_access(size: usize, offset: usize) -> bool {
+    offset.is_multiple_of(size)
+}

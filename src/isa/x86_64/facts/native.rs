@@ -89,3 +89,72 @@ pub(crate) unsafe fn nontemporal_store(place: *mut usize, value: usize) {
     // value or the new one, because movnti of 8 aligned bytes is a single access (Intel SDM 8.1.1, AMD APM 7.3.2).
     unsafe { std::arch::asm!("movnti [{0}], {1}", in(reg) place, in(reg) value, options(nostack)) };
 }
+
+/// The widest load and store of one instruction that [`load`] and [`store`] know, in bytes.
+pub(crate) const WIDEST_ACCESS: usize = 16;
+
+/// Loads `SIZE` bytes with one instruction: mov, or movdqu for 16. The rest of the result is 0.
+///
+/// # Safety
+/// `place` must be the address of `SIZE` bytes that live. Other threads may write them at the same time.
+#[inline(always)]
+pub(crate) unsafe fn load<const SIZE: usize>(place: *const u8) -> u128 {
+    // SAFETY: a load from bytes that live, as the caller promises. x86 allows any alignment for these instructions.
+    unsafe {
+        match SIZE {
+            4 => {
+                let value: u32;
+                std::arch::asm!("mov {0:e}, dword ptr [{1}]", out(reg) value, in(reg) place, options(nostack, preserves_flags));
+                value.into()
+            }
+            8 => {
+                let value: u64;
+                std::arch::asm!("mov {0}, qword ptr [{1}]", out(reg) value, in(reg) place, options(nostack, preserves_flags));
+                value.into()
+            }
+            16 => {
+                let value: std::arch::x86_64::__m128i;
+                std::arch::asm!("movdqu {0}, xmmword ptr [{1}]", out(xmm_reg) value, in(reg) place, options(nostack, preserves_flags));
+                std::mem::transmute::<std::arch::x86_64::__m128i, u128>(value)
+            }
+            _ => unreachable!("an access of 4, 8 or 16 bytes"),
+        }
+    }
+}
+
+/// Stores the lowest `SIZE` bytes of `value` with one instruction: mov, or movdqu for 16.
+///
+/// # Safety
+/// `place` must be the address of `SIZE` bytes that live and are only accessed by [`load`] and [`store`].
+#[inline(always)]
+pub(crate) unsafe fn store<const SIZE: usize>(place: *mut u8, value: u128) {
+    // SAFETY: a store to bytes that live, as the caller promises. x86 allows any alignment for these instructions.
+    unsafe {
+        match SIZE {
+            4 => {
+                std::arch::asm!("mov dword ptr [{1}], {0:e}", in(reg) value as u32, in(reg) place, options(nostack, preserves_flags));
+            }
+            8 => {
+                std::arch::asm!("mov qword ptr [{1}], {0}", in(reg) value as u64, in(reg) place, options(nostack, preserves_flags));
+            }
+            16 => {
+                let value = std::mem::transmute::<u128, std::arch::x86_64::__m128i>(value);
+                std::arch::asm!("movdqu xmmword ptr [{1}], {0}", in(xmm_reg) value, in(reg) place, options(nostack, preserves_flags));
+            }
+            _ => unreachable!("an access of 4, 8 or 16 bytes"),
+        }
+    }
+}
+
+/// Whether the architecture guarantees that a load or store of `size` bytes at `offset` in a line of 64 bytes is one access,
+/// which is never seen in part. AMD guarantees accesses inside 8 aligned bytes (APM vol. 2, 7.3.2), and Intel those of up to 8
+/// bytes inside a line (SDM vol. 3A, 8.1.1). Both guarantee 16 aligned bytes on CPUs with AVX.
+pub(crate) fn is_single_access(size: usize, offset: usize) -> bool {
+    let inside = |block: usize| offset / block == (offset + size - 1) / block;
+    let cpuid = raw_cpuid::CpuId::new();
+    let intel = cpuid.get_vendor_info().is_some_and(|vendor| vendor.as_str() == "GenuineIntel");
+    match size {
+        16 => offset.is_multiple_of(16) && cpuid.get_feature_info().is_some_and(|features| features.has_avx()),
+        _ => inside(if intel { 64 } else { 8 }),
+    }
+}
