@@ -55,8 +55,9 @@ impl FromStr for LayoutKind {
             }
             _ => {
                 let name = |arch: Arch| arch.facts().task_struct.layout;
-                let known = Arch::ALL.into_iter().find(|arch| name(*arch) == text).map(LayoutKind::Kernel);
-                known.ok_or_else(|| {
+                let known = Arch::ALL.into_iter().find(|arch| name(*arch) == text);
+                let alias = || text.strip_prefix("kernel-").and_then(|arch| Arch::named(arch).ok());
+                known.or_else(alias).map(LayoutKind::Kernel).ok_or_else(|| {
                     let kernels = Arch::ALL.map(name).join(", ");
                     format!("unknown layout '{text}'; known are padded, packed, dense, kernel (this host's), {kernels}")
                 })
@@ -260,6 +261,22 @@ mod tests {
         assert_eq!(lines(LayoutKind::Padded), [0, 1, 2, 3, 4, 5]);
         assert_eq!(lines(LayoutKind::Dense), [0, 1, 2, 3, 4, 5]);
         assert_eq!(lines(LayoutKind::Packed), [0, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_kernel_layout_has_every_name_of_its_architecture() {
+        for (name, arch) in [
+            ("kernel-arm64", Arch::Aarch64),
+            ("kernel-aarch64", Arch::Aarch64),
+            ("kernel-ppc64le", Arch::Powerpc64le),
+            ("kernel-power", Arch::Powerpc64le),
+            ("kernel-riscv64", Arch::Riscv64gc),
+            ("kernel-x86-64", Arch::X86_64),
+        ] {
+            assert_eq!(name.parse(), Ok(LayoutKind::Kernel(arch)), "{name}");
+        }
+        assert!("kernel-vax".parse::<LayoutKind>().unwrap_err().contains("unknown layout 'kernel-vax'"));
+        assert!("arm64".parse::<LayoutKind>().is_err());
     }
 
     #[test]

@@ -17,6 +17,39 @@ pub fn out(words: &str) -> Result<()> {
     write(shown::text(words).as_bytes())
 }
 
+/// The width of the terminal in columns; `None` if standard output is none.
+pub fn width() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
+}
+
+/// Words with the number of their colour (ANSI, 31 is red).
+pub type Paint = [(&'static str, u8)];
+
+/// Prints text to standard output as [`out`] does. On a terminal the last words of lines are coloured, unless `NO_COLOR` is
+/// set. If several entries of `paint` fit, the first one is used.
+///
+/// # Errors
+/// The same as [`out`].
+pub fn out_painted(words: &str, paint: &Paint) -> Result<()> {
+    let plain = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    if plain("NO_COLOR") || dumb || !io::stdout().is_terminal() {
+        return out(words);
+    }
+    // The colours come after the escape of the text, so no text can bring its own.
+    write(painted(&shown::text(words), paint).as_bytes())
+}
+
+fn painted(text: &str, paint: &Paint) -> String {
+    let line = |line: &str| match paint.iter().find(|(words, _)| line.ends_with(&format!(" {words}"))) {
+        Some((words, colour)) => {
+            format!("{}\u{1b}[{colour}m{words}\u{1b}[0m", line.strip_suffix(words).unwrap_or(line))
+        }
+        None => line.to_owned(),
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Prints text to standard error. Failures are ignored.
 pub fn err(words: &str) {
     let mut out = io::stderr().lock();
@@ -37,5 +70,19 @@ fn write(bytes: &[u8]) -> Result<()> {
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("writing to standard output")(error)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_last_words_of_a_line_are_coloured() {
+        let paint: &Paint = &[("not observed", 32), ("observed", 33)];
+        assert_eq!(
+            painted("SB  observed\nS01  not observed\nobserved in\nunobserved\n", paint),
+            "SB  \u{1b}[33mobserved\u{1b}[0m\nS01  \u{1b}[32mnot observed\u{1b}[0m\nobserved in\nunobserved\n"
+        );
     }
 }

@@ -117,7 +117,7 @@ pub fn search(
             let early;
             (*rate, early) = trial(settings, time, best)?;
             best = best.max(*rate);
-            say(&format!("{:.3e} races/s  {settings}{}", *rate, if early { "  (ended early)" } else { "" }));
+            say(&format!("{}  {settings}{}", per_second(*rate), if early { "  (ended early)" } else { "" }));
             if interrupt.load(Ordering::Relaxed) {
                 break;
             }
@@ -138,7 +138,7 @@ pub fn search(
         theirs.push(if winner == default { ours[ours.len() - 1] } else { trial(&default, turn, 0.0)?.0 });
     }
     let (ours, theirs) = (median(ours), median(theirs));
-    say(&format!("finals: {ours:.3e} races/s  {winner}; {theirs:.3e} races/s  {default}"));
+    say(&format!("finals: {}  {winner}; {}  {default}", per_second(ours), per_second(theirs)));
     let wins = ours > WORTH * theirs;
     Ok(Found {
         settings: if wins { winner } else { default },
@@ -147,6 +147,11 @@ pub fn search(
         trials,
         ended_early,
     })
+}
+
+/// A rate of races in words: `1.234e5 races/s`, or `no races`.
+fn per_second(rate: f64) -> String {
+    if rate > 0.0 { format!("{rate:.3e} races/s") } else { "no races".to_owned() }
 }
 
 #[cfg(test)]

@@ -732,6 +732,54 @@ fn what_was_thrown_away_is_shown_where_it_is_much() {
 }
 
 #[test]
+fn quiet_prints_only_the_table_and_a_mail_fits_its_columns() {
+    let folder = folder();
+    let run = |more: &[&str]| {
+        let args = ["run", "SB", "-n", "20000", "--no-save", "--no-controls", "--oversubscribe"];
+        let output = wakerace(folder.path()).args(args).args(more).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let quiet = run(&["-q"]);
+    let lines: Vec<&str> = quiet.lines().filter(|line| !line.is_empty()).collect();
+    // The host, the headings and the test.
+    assert!(lines.len() == 3 && lines[1].contains("iterations") && lines[2].contains("SB"), "{quiet}");
+    assert!(!quiet.contains('\u{1b}'), "no colours in a file");
+    let mail = run(&["--mail"]);
+    assert!(mail.lines().all(|line| line.chars().count() <= wakerace::publish::MAIL_WIDTH), "{mail}");
+    assert!(mail.contains("\nhost: ") && mail.contains("\nrun: wakerace run SB"), "{mail}");
+    let (path, _) = common::shipped();
+    let output = wakerace(folder.path()).args(["export", "--mail"]).arg(&path).output().unwrap();
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with("On AMD EPYC the race was not seen in "));
+}
+
+#[test]
+fn architectures_have_the_names_that_people_type() {
+    let folder = folder();
+    let show = |arch: &str, layout: &str| {
+        let args = ["show", "S01-as-is", "--arch", arch, "--layout", layout];
+        let output = wakerace(folder.path()).args(args).output().unwrap();
+        assert!(output.status.success(), "{arch} {layout}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for (alias, name) in [
+        ("arm64", "aarch64"),
+        ("ppc64le", "powerpc64le"),
+        ("power", "powerpc64le"),
+        ("riscv64", "riscv64gc"),
+        ("x86-64", "x86_64"),
+    ] {
+        assert_eq!(show(alias, &format!("kernel-{alias}")), show(name, &format!("kernel-{name}")), "{alias}");
+    }
+    let mut unknown = wakerace(folder.path());
+    unknown
+        .args(["show", "SB", "--arch", "vax"])
+        .assert()
+        .code(2)
+        .stderr(contains("unknown architecture 'vax'; known are"));
+}
+
+#[test]
 fn a_profile_reads_back_as_it_was_written() {
     use wakerace::harness::{Prefetch, StressKind};
     use wakerace::machine::Class;

@@ -106,6 +106,42 @@ impl fmt::Display for Arch {
     }
 }
 
+/// Other names of architectures: those of Debian, the kernel's folders, uname and compilers. Each belongs to the one of
+/// [`Arch::ALL`] that wakerace runs on.
+const ALIASES: [(&str, Arch); 10] = [
+    ("x86-64", Arch::X86_64),
+    ("amd64", Arch::X86_64),
+    ("x86", Arch::X86_64),
+    ("arm64", Arch::Aarch64),
+    ("ppc64le", Arch::Powerpc64le),
+    ("ppc64el", Arch::Powerpc64le),
+    ("power", Arch::Powerpc64le),
+    ("powerpc", Arch::Powerpc64le),
+    ("riscv64", Arch::Riscv64gc),
+    ("riscv", Arch::Riscv64gc),
+];
+
+impl Arch {
+    /// The architecture that a name on the command line means: its own name or a usual other one, in any case. Files have
+    /// only its own name, which [`FromStr`] takes.
+    ///
+    /// ```
+    /// use wakerace::arch::Arch;
+    ///
+    /// assert_eq!(Arch::named("arm64"), Ok(Arch::Aarch64));
+    /// assert_eq!(Arch::named("x86-64"), "x86_64".parse());
+    /// assert!("arm64".parse::<Arch>().is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// If no architecture has this name. The message lists the names.
+    pub fn named(text: &str) -> Result<Arch, String> {
+        let name = text.to_ascii_lowercase();
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, arch)| *arch);
+        alias.map_or_else(|| name.parse().map_err(|_| text.parse::<Arch>().expect_err("it has no name")), Ok)
+    }
+}
+
 impl FromStr for Arch {
     type Err = String;
 

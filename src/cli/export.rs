@@ -51,6 +51,9 @@ struct What {
     /// The table and the summary in Markdown
     #[arg(long, value_name = "RECORD")]
     markdown: Option<PathBuf>,
+    /// The result as a mail: at most 72 columns, the answer first
+    #[arg(long, value_name = "RECORD")]
+    mail: Option<PathBuf>,
     /// One race window as an SVG picture
     #[arg(long, value_name = "RECORD")]
     svg: Option<PathBuf>,
@@ -82,8 +85,19 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
         )));
     }
     let output = Sink::open(args.output.as_deref().unwrap_or(Path::new("-")))?;
-    let What { litmus: name, klitmus: _, log, csv, window_csv, last_writers_csv, markdown, svg, hgrm: one, hlog: all } =
-        &args.what;
+    let What {
+        litmus: name,
+        klitmus: _,
+        log,
+        csv,
+        window_csv,
+        last_writers_csv,
+        markdown,
+        mail,
+        svg,
+        hgrm: one,
+        hlog: all,
+    } = &args.what;
     let text = if let Some(name) = name {
         litmus(name)?
     } else if let Some(path) = log {
@@ -96,6 +110,8 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
         either(path, |record| record.csv(), |record| record.csv())?
     } else if let Some(path) = markdown {
         either(path, |record| Ok(record.markdown()), |record| Ok(record.markdown()))?
+    } else if let Some(path) = mail {
+        either(path, |record| Ok(record.mail()), |record| Ok(record.mail()))?
     } else if let Some(path) = svg {
         let entry = Entry { name: shown::path(path), record: AnyRecord::Run(Box::new(of_a_run(path)?)) };
         publish::picture(&entry, args.result.as_deref())?

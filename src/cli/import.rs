@@ -25,7 +25,7 @@ pub struct ImportArgs {
     #[arg(long, value_name = "NAME", value_parser = ["litmus7", "klitmus7"])]
     tool: Option<String>,
     /// The architecture of the machine that the tests ran on [default: that of the tests in a log of litmus7]
-    #[arg(long)]
+    #[arg(long, value_parser = Arch::named)]
     arch: Option<Arch>,
     /// The name of the CPU [default: the log's `model name`, or unknown]
     #[arg(long, value_name = "TEXT")]

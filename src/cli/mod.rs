@@ -22,6 +22,7 @@ mod tune;
 mod units;
 mod validate;
 
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -100,7 +101,7 @@ pub fn main() -> u8 {
 /// Parses the arguments. For `run` it also notes which options were given, which only clap knows.
 fn parse() -> std::result::Result<Cli, clap::Error> {
     let mut command = Cli::command();
-    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    let matches = command.try_get_matches_from_mut(joined(std::env::args_os()))?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     if let (Command::Run(args), Some((name, matches))) = (&mut cli.command, matches.subcommand())
         && let Some(command) = command.find_subcommand(name)
@@ -108,6 +109,35 @@ fn parse() -> std::result::Result<Cli, clap::Error> {
         args.note(command, matches);
     }
     Ok(cli)
+}
+
+/// Options whose value may be left out, and what a value of them looks like. Any other word behind such an option is an
+/// argument of its own, such as a scenario.
+const WITH_OPTIONAL_VALUE: [(&str, fn(&str) -> bool); 4] = [
+    ("--window", |word| word.contains("..") && units::parse_skews(word).is_ok()),
+    ("--latency", |word| units::parse_pairs(word).is_ok()),
+    ("--prefetch", |word| ["on", "off", "turns"].contains(&word)),
+    ("--warm", |word| ["on", "off", "turns"].contains(&word)),
+];
+
+/// Joins the options of [`WITH_OPTIONAL_VALUE`] with their values, as clap needs them: `--window -9..9` becomes
+/// `--window=-9..9`. Arguments after `--` stay as they are.
+fn joined(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut out: Vec<OsString> = Vec::new();
+    let mut options = true;
+    for arg in args {
+        options &= arg != "--";
+        let option = out.last().filter(|_| options).and_then(|last| last.to_str());
+        let known = WITH_OPTIONAL_VALUE.iter().find(|(name, _)| option == Some(name));
+        match known.zip(arg.to_str()).filter(|((_, fits), word)| fits(word)) {
+            Some(((name, _), word)) => {
+                out.pop();
+                out.push(format!("{name}={word}").into());
+            }
+            None => out.push(arg),
+        }
+    }
+    out
 }
 
 /// Prints what clap reports and returns the exit status.
@@ -159,4 +189,23 @@ pub fn explain(error: &Error) -> String {
 
 fn complain(error: &Error) {
     terminal::err(&format!("{}\n", explain(error)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_joined_only_with_an_option_that_it_fits() {
+        let of = |words: &str| {
+            let out = joined(words.split(' ').map(OsString::from));
+            out.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of("run --window -200..200/81 SB"), "run --window=-200..200/81 SB");
+        assert_eq!(of("run --window SB --prefetch off"), "run --window SB --prefetch=off");
+        assert_eq!(of("run --window 20 --prefetch SB"), "run --window 20 --prefetch SB");
+        assert_eq!(of("topology --latency 3"), "topology --latency=3");
+        assert_eq!(of("topology --latency --latency all"), "topology --latency --latency=all");
+        assert_eq!(of("run --window -- -9..9"), "run --window -- -9..9");
+    }
 }

@@ -12,9 +12,12 @@ use crate::{shown, terminal};
 /// Options of every subcommand that makes a record.
 #[derive(Debug, Args)]
 pub struct OutputArgs {
-    /// Print only the final table
+    /// Print only the final table, and what nobody expects
     #[arg(short = 'q', long)]
     pub quiet: bool,
+    /// Print the result as a mail: at most 72 columns, the answer first
+    #[arg(long)]
+    mail: bool,
     /// Write the record to a file, or to standard output with `-`
     #[arg(long, value_name = "FILE")]
     export_json: Option<PathBuf>,
@@ -60,6 +63,7 @@ impl Form {
 /// The outputs of a run: messages, the saved record and the exports.
 pub struct Output {
     quiet: bool,
+    mail: bool,
     /// The record's own file under results/, unless --no-save is given. Its page gets the same name.
     kept: Option<Fresh>,
     /// Exports that are replaced whole after every result, so that a killed run keeps its finished results.
@@ -91,7 +95,7 @@ impl Output {
                 "only one --export can go to standard output; name a file for the others".to_owned(),
             ));
         }
-        Ok(Output { quiet: args.quiet, kept, files, at_end })
+        Ok(Output { quiet: args.quiet, mail: args.mail, kept, files, at_end })
     }
 
     /// Prints a message to standard error while the run goes on; prints nothing with -q.
@@ -147,9 +151,9 @@ impl Output {
         }
         // A run without results prints only its errors.
         if !record.is_empty() || failures.is_empty() {
-            let text = format!("\n{}\n{}\n{evidence}{places}", record.table(), record.summary());
+            let text = self.words(record, evidence, &places, piped.is_empty());
             if piped.is_empty() {
-                failures.extend(terminal::out(&text).err());
+                failures.extend(terminal::out_painted(&text, &PAINT).err());
             } else {
                 terminal::err(&text);
                 failures.extend(piped.into_iter().filter_map(|one| write(one).err()));
@@ -160,6 +164,32 @@ impl Output {
             super::complain(failure);
         }
         Err(last)
+    }
+}
+
+/// The colours of findings.
+const PAINT: [(&str, u8); 5] = [
+    ("forbidden observed", 31),
+    ("not observed", 32),
+    ("inconclusive", 35),
+    ("observed", 33),
+    ("harm nobody expects", 31),
+];
+
+impl Output {
+    /// What is printed at the end.
+    fn words(&self, record: &impl Publish, evidence: &str, places: &str, to_terminal: bool) -> String {
+        if self.mail {
+            return format!("\n{}", record.mail());
+        }
+        let table = match terminal::width().filter(|_| to_terminal) {
+            Some(width) => record.table_in(width),
+            None => record.table(),
+        };
+        if self.quiet && !record.is_alarming() {
+            return format!("\n{table}\n{evidence}");
+        }
+        format!("\n{table}\n{}\n{evidence}{places}", record.summary())
     }
 }
 

@@ -69,13 +69,33 @@ pub struct Progress {
     bar: Bar,
     begun: Instant,
     limits: Limits,
+    turn: Turn,
+}
+
+/// Which of the run's tests a test is.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn {
+    /// Its number, from 1.
+    pub number: usize,
+    /// How many there are.
+    pub of: usize,
+    /// The time of the tests after it, if a duration ends each one.
+    pub after: Option<Duration>,
+}
+
+/// The time left in words, behind a comma; empty if it is not known.
+fn left(elapsed: Duration, limits: Limits, turn: Turn) -> String {
+    let this = limits.duration.map(|duration| duration.saturating_sub(elapsed));
+    let known = this.zip(turn.after).map(|(this, after)| this + after);
+    known.map_or(String::new(), |left| format!(", {} s left", left.as_secs()))
 }
 
 impl Progress {
     /// Begins to show the progress of one scenario.
-    pub fn new(scenario: &Scenario, placement: &Placement, limits: Limits, quiet: bool) -> Progress {
-        let bar = Bar::new(&format!("{} on CPUs {placement}", scenario.name), quiet);
-        Progress { bar, begun: Instant::now(), limits }
+    pub fn new(scenario: &Scenario, placement: &Placement, limits: Limits, turn: Turn, quiet: bool) -> Progress {
+        let Turn { number, of, .. } = turn;
+        let bar = Bar::new(&format!("{number} of {of}: {} on CPUs {placement}", scenario.name), quiet);
+        Progress { bar, begun: Instant::now(), limits, turn }
     }
 
     /// Shows the counts so far.
@@ -86,6 +106,7 @@ impl Progress {
         let program = &scenario.program;
         let outcomes = tally.outcomes();
         let races = races(program, &outcomes);
+        let left = left(self.begun.elapsed(), self.limits, self.turn);
         let share = share(self.begun.elapsed(), tally.instances(), races, self.limits);
         self.bar.update(share, || {
             let mut most: Vec<_> = outcomes.iter().collect();
@@ -101,7 +122,7 @@ impl Progress {
             let more = most.len().saturating_sub(SHOWN);
             let more = if more > 0 { format!(" | {more} more") } else { String::new() };
             let iterations = count(tally.iterations);
-            format!("{iterations} iterations, {} races | {}{more}", count(races), shown.join(" | "))
+            format!("{iterations} iterations, {} races{left} | {}{more}", count(races), shown.join(" | "))
         });
     }
 
@@ -123,6 +144,16 @@ fn share(elapsed: Duration, iterations: u64, races: u64, limits: Limits) -> f64 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_left_is_that_of_all_tests() {
+        let limits = Limits { duration: Some(Duration::from_secs(10)), ..Limits::default() };
+        let turn = Turn { number: 3, of: 7, after: Some(Duration::from_secs(40)) };
+        assert_eq!(left(Duration::from_secs(4), limits, turn), ", 46 s left");
+        assert_eq!(left(Duration::from_secs(14), limits, turn), ", 40 s left");
+        assert_eq!(left(Duration::ZERO, Limits::default(), turn), "");
+        assert_eq!(left(Duration::ZERO, limits, Turn { after: None, ..turn }), "");
+    }
 
     #[test]
     fn the_nearest_limit_says_how_much_is_done() {

@@ -30,7 +30,7 @@ const NOTES: [(&str, &[(&str, &str)]); 3] = [
     (
         "Environment",
         &[
-            ("NO_COLOR", "If set, errors and help are printed without colours."),
+            ("NO_COLOR", "If set, findings, errors and help are printed without colours."),
             (
                 "XDG_CONFIG_HOME",
                 "The folder below which `tune` saves its settings, and `run` finds them. Default: ~/.config",

@@ -24,7 +24,7 @@ pub struct ShowArgs {
     #[arg(long, conflicts_with_all = ["scenario", "atomics", "lock", "pace", "layout"])]
     primitives: bool,
     /// Architecture of the code [default: this host's]
-    #[arg(long, value_name = "ARCH")]
+    #[arg(long, value_name = "ARCH", value_parser = Arch::named)]
     arch: Option<Arch>,
     /// Atomics of the arm64 code: lse or llsc [default: this host's on arm64, else lse]
     #[arg(long, value_name = "KIND")]

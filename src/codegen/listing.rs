@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{Part, ThreadCode};
+use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::program::{Program, Thread};
 
@@ -38,7 +39,8 @@ pub fn disassemble(code: &ThreadCode) -> Result<Vec<Instruction>> {
             .take_while(|(start, _)| *start <= offset)
             .last()
             .map_or(Part::Prologue, |(_, part)| *part);
-        let text = format!("{} {}", one.mnemonic().unwrap_or(""), one.op_str().unwrap_or(""));
+        let operands = operands(code.arch, one.mnemonic().unwrap_or(""), one.op_str().unwrap_or(""), offset);
+        let text = format!("{} {operands}", one.mnemonic().unwrap_or(""));
         end = offset + one.bytes().len();
         instructions.push(Instruction { offset, bytes: one.bytes().to_vec(), text: text.trim().to_owned(), part });
     }
@@ -58,6 +60,25 @@ fn heading(program: &Program, thread: &Thread, index: usize) -> String {
             format!("{labels}{}", instruction.text).trim_end().to_owned()
         }
     }
+}
+
+/// The operands of an instruction. Capstone gives the distance to the target of a RISC-V branch; here it is the target, as
+/// in objdump's listings and as capstone gives it for the other architectures.
+fn operands(arch: Arch, mnemonic: &str, text: &str, offset: usize) -> String {
+    let plain = mnemonic.trim_start_matches("c.");
+    let jumps = plain.starts_with('b') || matches!(plain, "j" | "jal");
+    if arch != Arch::Riscv64gc || !jumps {
+        return text.to_owned();
+    }
+    let (others, distance) = text.rsplit_once(", ").map_or(("", text), |(others, distance)| (others, distance));
+    let digits = distance.trim_start_matches('-');
+    let number = match digits.strip_prefix("0x") {
+        Some(hexadecimal) => i64::from_str_radix(hexadecimal, 16).ok(),
+        None => digits.parse().ok(),
+    };
+    let Some(number) = number else { return text.to_owned() };
+    let target = offset as i64 + if distance.starts_with('-') { -number } else { number };
+    if others.is_empty() { format!("{target:#x}") } else { format!("{others}, {target:#x}") }
 }
 
 /// Lists the code of a thread, with a heading before each part.
@@ -103,4 +124,20 @@ pub fn listing(program: &Program, thread: &Thread, code: &ThreadCode) -> Result<
         let _ = writeln!(text, "  {:5x}:  {bytes:<22} {}", instruction.offset, instruction.text);
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_of_riscv_names_its_target() {
+        let of = |mnemonic, text| operands(Arch::Riscv64gc, mnemonic, text, 0x40);
+        assert_eq!(of("bne", "t0, t1, -0x10"), "t0, t1, 0x30");
+        assert_eq!(of("c.beqz", "a0, 8"), "a0, 0x48");
+        assert_eq!(of("j", "0x1c"), "0x5c");
+        assert_eq!(of("jalr", "zero, 0(ra)"), "zero, 0(ra)");
+        assert_eq!(of("addi", "a0, a0, 8"), "a0, a0, 8");
+        assert_eq!(operands(Arch::Aarch64, "b", "#0x50", 0x40), "#0x50");
+    }
 }

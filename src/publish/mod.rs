@@ -3,11 +3,13 @@
 pub mod chart;
 mod compare;
 mod csv;
+mod fit;
 mod hgrm;
 mod hlog;
 mod klitmus;
 mod last_writers;
 mod litmus_log;
+mod mail;
 mod markdown;
 mod numbers;
 mod page;
@@ -26,13 +28,14 @@ pub use hgrm::hgrm;
 pub use hlog::{Tagged, hlog};
 pub use klitmus::klitmus;
 pub use litmus_log::litmus_log;
+pub use mail::MAIL_WIDTH;
 pub use numbers::{count, rate, rate_with_interval};
 pub use page::{Entry, Front, LARGEST, PICTURE_ENDING, Page, index, page, picture, signed_page};
 pub use tearing::{forbidden as tearing_forbidden, tearing, tearing_csv, tearing_summary};
 pub use window::windows;
 
 use crate::error::{Error, Result};
-use crate::record::{AnyRecord, ProtocolRecord, Record};
+use crate::record::{AnyRecord, Finding, Judgement, ProtocolRecord, Record};
 use crate::shown;
 
 /// The output formats of a record.
@@ -41,6 +44,12 @@ pub trait Publish: serde::Serialize {
     fn is_empty(&self) -> bool;
     /// The table for a terminal.
     fn table(&self) -> String;
+    /// The table for a terminal of this many columns.
+    fn table_in(&self, width: usize) -> String;
+    /// The result as a mail: at most [`MAIL_WIDTH`] columns.
+    fn mail(&self) -> String;
+    /// Whether something was seen that nobody expects.
+    fn is_alarming(&self) -> bool;
     /// What the results mean, in sentences.
     fn summary(&self) -> String;
     /// The table and the summary in Markdown.
@@ -72,6 +81,18 @@ impl Publish for Record {
         table::table(self)
     }
 
+    fn table_in(&self, width: usize) -> String {
+        table::table_in(self, width)
+    }
+
+    fn mail(&self) -> String {
+        mail::mail(self)
+    }
+
+    fn is_alarming(&self) -> bool {
+        self.results.iter().any(|result| result.finding == Finding::ForbiddenObserved)
+    }
+
     fn summary(&self) -> String {
         table::summary(self)
     }
@@ -96,6 +117,18 @@ impl Publish for ProtocolRecord {
 
     fn table(&self) -> String {
         protocol::table(self)
+    }
+
+    fn table_in(&self, width: usize) -> String {
+        protocol::table_in(self, width)
+    }
+
+    fn mail(&self) -> String {
+        mail::protocol_mail(self)
+    }
+
+    fn is_alarming(&self) -> bool {
+        self.results.iter().any(|result| result.judgement() == Judgement::Unexpected)
     }
 
     fn summary(&self) -> String {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::fit::{Cells, fitted};
 use super::markdown::{escape, row, sentences};
 use super::numbers::{count, rate_with_interval, short_count, short_time};
 use crate::error::Result;
@@ -114,10 +115,21 @@ pub(super) fn verdict(records: &[&ProtocolRecord]) -> String {
 
 /// The name of the profile, followed by its mutant if there is one: with a minus if it leaves out a step, with
 /// a plus if it adds one.
-fn name(result: &ProtocolResult) -> String {
+pub(super) fn name(result: &ProtocolResult) -> String {
     let Some(mutant) = &result.mutant else { return result.profile.clone() };
     let adds = mutant.parse::<Mutant>().is_ok_and(Mutant::adds);
     format!("{} {}{mutant}", result.profile, if adds { '+' } else { '-' })
+}
+
+/// Writes the table for a terminal of at most `width` columns, if its words allow that.
+pub(super) fn table_in(record: &ProtocolRecord, width: usize) -> String {
+    let cells = Cells {
+        headings: HEADINGS.map(str::to_owned).to_vec(),
+        lines: record.results.iter().map(|result| cells(result).to_vec()).collect(),
+        right: Vec::new(),
+    };
+    let least = ["wakes", "layout", "store", "matches", "races"];
+    fitted(cells.shortest(width, &least), width)
 }
 
 /// Writes the table for a terminal.
@@ -201,7 +213,7 @@ pub fn summary(record: &ProtocolRecord) -> String {
 /// Writes the table and the summary in Markdown.
 pub fn markdown(record: &ProtocolRecord) -> String {
     let mut text = format!(
-        "{} {}, Linux {}\n\n{}",
+        "{} {}, {}\n\n{}",
         escape(&record.host.architecture),
         escape(&record.host.cpu_model),
         escape(&record.host.kernel),

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use comfy_table::CellAlignment;
-
+use super::fit::{Cells, fitted};
+use super::mail::wrapped;
 use super::numbers::{count, rate, rate_with_interval};
 use super::sums::{Sum, by_class};
 use super::warnings;
 use super::zeros::{doubt, place, rests_on, with_rates};
 use crate::machine::in_order;
 use crate::record::{Finding, Record, ScenarioResult};
-use crate::{shown, tables};
+use crate::shown;
 
 /// The column headings of [`table`] and of the Markdown table.
 pub(super) fn headings(record: &Record) -> Vec<String> {
@@ -96,19 +96,19 @@ pub(super) fn title(record: &Record) -> String {
     )
 }
 
+fn table_cells(record: &Record) -> Cells {
+    Cells { headings: headings(record), lines: lines(record), right: NUMERIC.collect() }
+}
+
+/// The table as text of at most `width` columns, title first.
+pub(super) fn table_in(record: &Record, width: usize) -> String {
+    let title = wrapped(&shown::line(&title(record)), width, "  ");
+    format!("{title}\n\n{}\n", fitted(table_cells(record), width))
+}
+
 /// The table as text, title first.
 pub fn table(record: &Record) -> String {
-    let mut table = tables::plain();
-    table.set_header(headings(record));
-    for line in lines(record) {
-        table.add_row(line.iter().map(|cell| shown::line(cell).into_owned()));
-    }
-    for column in NUMERIC {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    format!("{}\n\n{}\n", shown::line(&title(record)), tables::text(&table))
+    format!("{}\n\n{}\n", shown::line(&title(record)), table_cells(record).text())
 }
 
 /// How rare the unseen races of a placement are at least, relative to a control. Uses the weakest of the
@@ -201,7 +201,7 @@ pub fn summary(record: &Record) -> String {
     if silent_too > 0 {
         lines.push(format!("{silent_too} more placements: zeros there are inconclusive."));
     }
-    lines.extend(record.results.iter().filter_map(warnings::sentence));
+    lines.extend(warnings::folded(&record.results));
     if record.host.emulated {
         lines.push(
             "Run under an emulator: this tests the build and the logic of wakerace. Neither the zeros nor the races here say \

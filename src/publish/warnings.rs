@@ -13,6 +13,79 @@ pub(super) fn sentence(result: &ScenarioResult) -> Option<String> {
         .then(|| format!("{} on CPUs {}: {}.", result.scenario, in_order(&result.placement.cpus), warnings.join("; ")))
 }
 
+/// The warnings for some results: a sentence for each result, but one for all batches that were thrown away, and then what
+/// to do about each kind.
+pub(super) fn folded(results: &[ScenarioResult]) -> Vec<String> {
+    let discarded: Vec<&ScenarioResult> =
+        results.iter().filter(|result| result.warnings.contains(&Warning::Discarded)).collect();
+    let several = discarded.len() > 1;
+    let mut lines: Vec<String> = Vec::new();
+    for result in results {
+        let kept = result.warnings.iter().filter(|warning| !(several && **warning == Warning::Discarded));
+        let clauses: Vec<String> = kept.filter_map(|warning| words(*warning, result)).collect();
+        if !clauses.is_empty() {
+            let cpus = in_order(&result.placement.cpus);
+            lines.push(format!("{} on CPUs {cpus}: {}.", result.scenario, clauses.join("; ")));
+        }
+    }
+    if several {
+        let shares = || discarded.iter().map(|result| result.discarded_share());
+        lines.push(format!(
+            "{} of {} results: {} to {} of the iterations were discarded, because a thread lost its CPU during their batch.",
+            discarded.len(),
+            results.len(),
+            rate(shares().fold(1.0, f64::min)),
+            rate(shares().fold(0.0, f64::max))
+        ));
+    }
+    lines.extend(to_do(results));
+    lines
+}
+
+/// What to do about the warnings of some results: a line for each advice.
+pub(super) fn to_do(results: &[ScenarioResult]) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for warning in Warning::ALL {
+        let named = results.iter().any(|result| result.warnings.contains(&warning));
+        if let Some(advice) = advice(warning).filter(|_| named)
+            && !out.iter().any(|known| known == advice)
+        {
+            out.push(advice.to_owned());
+        }
+    }
+    out
+}
+
+/// What to do about a warning; `None` if the warning says it or there is nothing to do.
+fn advice(warning: Warning) -> Option<&'static str> {
+    match warning {
+        Warning::RateDrifted | Warning::RateVaried => Some(
+            "To do about a rate that varies: `--repeat 5` measures by how much runs differ; a longer run does not.",
+        ),
+        Warning::Discarded => Some(
+            "To do about a busy machine: stop other programs, choose idle CPUs with -c, or run as root, so that --nice takes \
+             effect.",
+        ),
+        Warning::Moved => Some(
+            "To do about moved threads: stop what moves them (a CPU manager, cpusets), or choose other CPUs with -c.",
+        ),
+        Warning::RateByLastWriters | Warning::Filtered | Warning::StoppedByFinding => None,
+    }
+}
+
+/// The short name of a warning, for a list of the tests that have it.
+pub(super) fn short(warning: Warning) -> &'static str {
+    match warning {
+        Warning::RateDrifted => "rate drifted",
+        Warning::RateVaried => "rate varied",
+        Warning::RateByLastWriters => "rate depends on who last wrote the variables",
+        Warning::Discarded => "over 3 % discarded, busy machine",
+        Warning::Moved => "threads were moved off their CPUs",
+        Warning::Filtered => "filter excluded instances",
+        Warning::StoppedByFinding => "run ended by what it found",
+    }
+}
+
 /// A warning as a clause. `None` if the result lacks the numbers for it, which no valid record does.
 fn words(warning: Warning, result: &ScenarioResult) -> Option<String> {
     Some(match warning {
@@ -157,6 +230,23 @@ mod tests {
             6 + 3,
             "three warnings have a semicolon of their own"
         );
+    }
+
+    #[test]
+    fn what_was_thrown_away_is_one_sentence_for_all_results() {
+        let mut busy = calm();
+        busy.discarded = busy.iterations;
+        compute(&mut busy);
+        let mut busier = busy.clone();
+        busier.discarded *= 3;
+        compute(&mut busier);
+        let one = folded(&[calm(), busy.clone()]);
+        assert!(one.len() == 2 && one[0].starts_with("SB on CPUs 0,1: 50.0 % of the iterations"), "{one:#?}");
+        let two = folded(&[busy, calm(), busier]);
+        assert_eq!(two.len(), 2, "{two:#?}");
+        assert!(two[0].starts_with("2 of 3 results: 50.0 % to 75.0 % of the iterations were discarded"), "{two:#?}");
+        assert!(two[1].contains("-c") && two[1].starts_with("To do about a busy machine"), "{two:#?}");
+        assert_eq!(folded(&[calm()]), [""; 0]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Interpreter for riscv64, as capstone writes it. Jump targets are relative to the instruction.
+//! Interpreter for riscv64, as wakerace lists it: as capstone writes it, with the targets of jumps in place of distances.
 
 use super::{Core, Fallible, RETURN, Step, number, sign_extend, split, unknown, zero_extend};
 
@@ -56,7 +56,7 @@ pub fn step(core: &mut Core, text: &str, pc: u64, _next: u64) -> Fallible<Step> 
     let ops = operands.as_slice();
     let x = core.x;
     let jump = |jumps: bool, target: &str| -> Fallible<Step> {
-        Ok(if jumps { Step::Jump(pc.wrapping_add(number(target)?)) } else { Step::Next })
+        Ok(if jumps { Step::Jump(number(target)?) } else { Step::Next })
     };
     match (atomic(word), ops) {
         (Some(("lr", bytes)), [target, at]) => {

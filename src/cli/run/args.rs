@@ -239,7 +239,7 @@ mod tests {
     }
 
     /// Options that do not change how instances are run, so that a profile can be used with any of them.
-    const OTHER_OPTIONS: [&str; 24] = [
+    const OTHER_OPTIONS: [&str; 25] = [
         "scenarios",
         "cpus",
         "placement",
@@ -258,6 +258,7 @@ mod tests {
         "seed",
         "no_controls",
         "quiet",
+        "mail",
         "export_json",
         "export_csv",
         "export_markdown",

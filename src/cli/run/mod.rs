@@ -62,7 +62,9 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     session.run(args, &experiments, &interrupt, &mut output);
 
     let mut shown = not_run;
-    shown.push_str(&windows(args, &session.record));
+    if !args.output.quiet {
+        shown.push_str(&windows(args, &session.record));
+    }
     shown.push_str(&evidence(&mut session, &experiments));
     let Session { record, failures, .. } = session;
     let finished = output.finish(&record, &shown, failures);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::args::RunArgs;
 use super::words::{counters_note, one_line};
 use crate::cli::output::Output;
-use crate::cli::progress::Progress;
+use crate::cli::progress::{Progress, Turn};
 use crate::error::{Error, Result};
 use crate::experiment::{self, Experiment, Finished};
 use crate::harness::Stop;
@@ -30,9 +30,13 @@ impl Session {
         output: &mut Output,
     ) {
         let rounds = rounds(experiments);
-        for round in (0..args.repeat).flat_map(|_| &rounds) {
+        let turns: Vec<_> = (0..args.repeat).flat_map(|_| &rounds).collect();
+        for (number, round) in turns.iter().enumerate() {
             let first = round[0];
-            let mut progress = Progress::new(first.scenario, &first.placement, first.common.limits, args.output.quiet);
+            let after = turns[number + 1..].iter().map(|round| round[0].common.limits.duration).sum();
+            let turn = Turn { number: number + 1, of: turns.len(), after };
+            let limits = first.common.limits;
+            let mut progress = Progress::new(first.scenario, &first.placement, limits, turn, args.output.quiet);
             let watch = |tally: &_| progress.update(first.scenario, tally);
             let finished = experiment::run_side_by_side(round, interrupt, watch);
             progress.finish();

@@ -19,7 +19,8 @@ pub(super) fn opening(host: &Host, experiments: &[Experiment<'_>], repeat: u32) 
     let about = time.map_or(String::new(), |time| format!(", about {} s", time.as_secs_f64().round().max(1.0)));
     let tuned = experiments.iter().filter(|experiment| experiment.choice.profile.is_some()).count();
     let tuned = if tuned > 0 {
-        format!("{tuned} runs use settings of this host's profile; --profile none turns this off\n")
+        let use_ = if tuned == 1 { "run uses" } else { "runs use" };
+        format!("{tuned} {use_} settings of this host's profile; --profile none turns this off\n")
     } else {
         String::new()
     };
@@ -33,7 +34,8 @@ pub(super) fn opening(host: &Host, experiments: &[Experiment<'_>], repeat: u32) 
         "the clock is coarser than the windows of races, so instances run free; --pace paced forces pacing\n"
     };
     let times = if repeat > 1 { format!(", each {repeat} times in turns") } else { String::new() };
-    format!("{}{coarse}{tuned}{} runs{times}{about}\n", host_lines(host), experiments.len())
+    let runs = if experiments.len() == 1 { "run" } else { "runs" };
+    format!("{}{coarse}{tuned}{} {runs}{times}{about}\n", host_lines(host), experiments.len())
 }
 
 /// The line that is printed when a result is known.

@@ -162,6 +162,15 @@ fn render(entries: &[Entry], front: &Front, detail: Detail) -> Result<Page> {
     Ok(Page { html: fill("page.html", include_str!("page.html"), &context)?, picture })
 }
 
+/// The first sentences of the page of one record.
+pub(super) fn answer_of(record: &Record) -> Vec<String> {
+    let entry = Entry { name: String::new(), record: AnyRecord::Run(Box::new(record.clone())) };
+    let runs = runs::runs(std::slice::from_ref(&entry));
+    let real: Vec<&Run<'_>> = runs.iter().filter(|run| !run.host().emulated).collect();
+    let answer = answer::answer(&runs, &sum::sums(&real));
+    std::iter::once(answer.headline).chain(answer.lines).collect()
+}
+
 /// The address of the picture beside a page: the page's address with the ending of a picture.
 fn beside(url: &str) -> String {
     let (folder, name) = url.rsplit_once('/').map_or(("", url), |(folder, name)| (folder, name));

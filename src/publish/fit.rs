@@ -1,0 +1,144 @@
+//! Fits the table of results into the width of a terminal. No number is ever cut or broken.
+
+use comfy_table::CellAlignment;
+
+use super::numbers::short_count;
+use crate::{shown, tables};
+
+/// A table: headings and lines, and the columns that are right-aligned.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Cells {
+    pub(super) headings: Vec<String>,
+    pub(super) lines: Vec<Vec<String>>,
+    pub(super) right: Vec<usize>,
+}
+
+impl Cells {
+    /// The table as text.
+    pub(super) fn text(&self) -> String {
+        let mut table = tables::plain();
+        table.set_header(self.headings.clone());
+        for line in &self.lines {
+            table.add_row(line.iter().map(|cell| shown::line(cell).into_owned()));
+        }
+        for column in &self.right {
+            if let Some(column) = table.column_mut(*column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        tables::text(&table)
+    }
+
+    fn fits(&self, width: usize) -> bool {
+        self.text().lines().all(|line| line.chars().count() <= width)
+    }
+
+    fn column(&self, heading: &str) -> Option<usize> {
+        self.headings.iter().position(|known| known == heading)
+    }
+
+    /// Leaves out a column.
+    fn without(mut self, heading: &str) -> Cells {
+        let Some(at) = self.column(heading) else { return self };
+        self.headings.remove(at);
+        for line in &mut self.lines {
+            line.remove(at);
+        }
+        self.right.retain(|column| *column != at);
+        for column in self.right.iter_mut().filter(|column| **column > at) {
+            *column -= 1;
+        }
+        self
+    }
+
+    /// Leaves out columns, in the order of `least`, until the table fits.
+    pub(super) fn shortest(self, width: usize, least: &[&str]) -> Cells {
+        least.iter().fold(self, |cells, heading| if cells.fits(width) { cells } else { cells.without(heading) })
+    }
+
+    /// Shortens the counts of a column: `39,581,793` becomes `39.6 M`.
+    fn shortened(mut self, heading: &str) -> Cells {
+        let Some(at) = self.column(heading) else { return self };
+        for cell in self.lines.iter_mut().map(|line| &mut line[at]) {
+            if let Ok(count) = cell.replace(',', "").parse() {
+                *cell = short_count(count);
+            }
+        }
+        self
+    }
+}
+
+/// The table as text of at most `width` columns, if its names allow that: columns that say least are left out first, then
+/// counts are shortened. At last each test's name gets a line of its own.
+pub(super) fn fitted(cells: Cells, width: usize) -> String {
+    type Step = fn(Cells) -> Cells;
+    let steps: [Step; 6] = [
+        |cells| cells.without("best skew"),
+        |cells| cells.without("matches"),
+        |cells| cells.shortened("iterations").shortened("races"),
+        |cells| cells.without("races"),
+        |cells| cells.without("CPUs"),
+        |cells| cells.without("iterations"),
+    ];
+    let mut cells = cells;
+    for step in steps {
+        if cells.fits(width) {
+            return cells.text();
+        }
+        cells = step(cells);
+    }
+    if cells.fits(width) { cells.text() } else { with_names_above(cells) }
+}
+
+/// The table with the first column's cells on lines of their own.
+fn with_names_above(cells: Cells) -> String {
+    let names: Vec<String> = cells.lines.iter().map(|line| shown::line(&line[0]).into_owned()).collect();
+    let heading = cells.headings[0].clone();
+    let text = cells.without(&heading).text();
+    let mut rows = text.lines();
+    let head = rows.next().unwrap_or_default();
+    let each = names.iter().zip(rows).map(|(name, row)| format!("{name}\n {row}"));
+    std::iter::once(format!("{heading}\n {head}")).chain(each).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cells() -> Cells {
+        let words = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+        Cells {
+            headings: words(
+                "scenario | CPUs | iterations | matches | races | rate [95 %] | best skew | x86_64 | finding",
+            ),
+            lines: vec![
+                words(
+                    "SB | 0,1 core | 108,436,480 | - | 36,822,586 | 34.0 % [28.7, 39.5] | +0 ns 36.1 % | Sometimes | observed",
+                ),
+                words("S01-core+nt+wmb | 0,1 core | 9,613,516 | 2,142,381 | 0 | < 3.1e-7 | - | Never | not observed"),
+            ],
+            right: vec![2, 3, 4, 5, 6],
+        }
+    }
+
+    #[test]
+    fn a_table_fits_and_keeps_its_rates_and_findings() {
+        let full = cells().text();
+        assert_eq!(fitted(cells(), 200), full);
+        for width in [100, 80, 60, 40, 20] {
+            let text = fitted(cells(), width);
+            for kept in ["34.0 % [28.7, 39.5]", "< 3.1e-7", "not observed", "S01-core+nt+wmb"] {
+                assert!(text.contains(kept), "{width}: {text}");
+            }
+            if width >= 60 {
+                assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
+            }
+        }
+        let narrow = fitted(cells(), 100);
+        assert!(narrow.contains("0,1 core") && !narrow.contains("best skew"), "{narrow}");
+        assert!(fitted(cells(), 80).contains("108 M") && !fitted(cells(), 80).contains("108,436"), "{narrow}");
+        // The columns keep their alignment when others before them are gone.
+        let lines: Vec<String> = narrow.lines().map(str::to_owned).collect();
+        assert_eq!(lines[1].find("39.5]").map(|at| at + 5), lines[2].find("3.1e-7").map(|at| at + 6), "{narrow}");
+    }
+}

@@ -1,0 +1,230 @@
+//! The result as a mail: the answer first, one table, notes of one line each, the host and the command.
+
+use super::fit::Cells;
+use super::numbers::{rate_with_interval, short_count};
+use super::page::answer_of;
+use super::sums::{Sum, by_class};
+use super::{protocol, warnings};
+use crate::litmus::Verdict;
+use crate::machine::{Host, in_order};
+use crate::record::{Finding, Judgement, ProtocolRecord, Record, RunRecord, Warning};
+use crate::shown;
+
+/// The most columns of a line of mail: what stays whole after it is quoted a few times.
+pub const MAIL_WIDTH: usize = 72;
+/// The most columns of a test's name in the table.
+const NAME: usize = 27;
+
+/// Breaks a text at spaces into lines of at most `width` columns, if its words allow it. Lines after the first begin with
+/// `indent`. A no-break space becomes a space that was not broken at.
+pub(super) fn wrapped(text: &str, width: usize, indent: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let mut line = String::new();
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        if !line.trim().is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+            lines.push(std::mem::replace(&mut line, indent.to_owned()));
+        }
+        if !line.is_empty() && line != indent {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines.join("\n").replace('\u{a0}', " ")
+}
+
+/// A record of `wakerace run`.
+pub(super) fn mail(record: &Record) -> String {
+    let mut text = String::new();
+    for line in answer_of(record) {
+        text.push_str(&(wrapped(&shown::line(&line), MAIL_WIDTH, "") + "\n"));
+    }
+    text.push_str(&format!("\n{}\n", table(record)));
+    let notes = notes(record);
+    if !notes.is_empty() {
+        text.push('\n');
+    }
+    for note in notes {
+        text.push_str(&(wrapped(&shown::line(&note), MAIL_WIDTH, "  ") + "\n"));
+    }
+    text + "\n" + &signature(record)
+}
+
+/// A record of `wakerace protocol`.
+pub(super) fn protocol_mail(record: &ProtocolRecord) -> String {
+    let about = if record.host.emulated { " (EMULATED: says nothing about hardware)" } else { "" };
+    let verdict = format!("The kernel's mutex and wakeup protocol{about}: {}.", protocol::verdict(&[record]));
+    let cells = Cells {
+        headings: ["profile", "rounds", "races", "judgement"].map(str::to_owned).to_vec(),
+        lines: (record.results.iter())
+            .map(|result| {
+                let judged = match result.judgement() {
+                    Judgement::Clean => "clean",
+                    Judgement::AsExpected => "harm, expected",
+                    Judgement::Unexpected => "HARM NOT EXPECTED",
+                };
+                let name = [protocol::name(result), result.variant.clone()].join(", ");
+                vec![name, short_count(result.rounds), short_count(result.races), judged.to_owned()]
+            })
+            .collect(),
+        right: vec![1, 2],
+    };
+    let table = super::fit::fitted(cells, MAIL_WIDTH);
+    format!("{}\n\n{table}\n\n{}", wrapped(&shown::line(&verdict), MAIL_WIDTH, ""), signature(record))
+}
+
+/// The table: a part for each placement.
+fn table(record: &Record) -> String {
+    let mut parts: Vec<(String, Vec<Vec<String>>)> = Vec::new();
+    for sum in by_class(record) {
+        let place = place(&sum);
+        let line = line(&sum);
+        match parts.iter_mut().find(|(known, _)| *known == place) {
+            Some((_, lines)) => lines.push(line),
+            None => parts.push((place, vec![line])),
+        }
+    }
+    let headings = || ["test", "iterations", "rate [95 %]", &record.host.architecture].map(str::to_owned).to_vec();
+    let part = |(place, lines): (String, Vec<Vec<String>>)| {
+        let cells = Cells { headings: headings(), lines, right: vec![1] };
+        format!("{place}:\n{}", super::fit::fitted(cells, MAIL_WIDTH))
+    };
+    parts.into_iter().map(part).collect::<Vec<_>>().join("\n\n")
+}
+
+fn place(sum: &Sum<'_>) -> String {
+    let placement = &sum.first().placement;
+    match sum.results.len() {
+        1 => format!("CPUs {} ({})", in_order(&placement.cpus), placement.class_and_kinds()),
+        several => format!("{several} placements ({})", placement.class_and_kinds()),
+    }
+}
+
+fn line(sum: &Sum<'_>) -> Vec<String> {
+    let first = sum.first();
+    let allowed = match (sum.finding(), first.expected) {
+        (Finding::ForbiddenObserved, _) => "FORBIDDEN",
+        (Finding::Inconclusive, _) => "no control",
+        (_, Some(Verdict::Never)) => "forbidden",
+        (_, Some(_)) => "allowed",
+        (_, None) => "unknown",
+    };
+    let name = &first.scenario;
+    let short: String = name.chars().take(NAME - 2).collect();
+    let name = if name.chars().count() > NAME { short + ".." } else { name.clone() };
+    let rate = rate_with_interval(sum.rate(), sum.interval());
+    vec![name, short_count(sum.iterations), rate, allowed.to_owned()]
+}
+
+/// A note for each kind of warning, with the tests that have it, and what to do.
+fn notes(record: &Record) -> Vec<String> {
+    let mut out = Vec::new();
+    for warning in Warning::ALL {
+        let warned = record.results.iter().filter(|result| result.warnings.contains(&warning));
+        let mut tests: Vec<&str> = warned.map(|result| result.scenario.as_str()).collect();
+        tests.dedup();
+        if !tests.is_empty() {
+            out.push(format!("* {}: {}", warnings::short(warning), tests.join(", ")));
+        }
+    }
+    out.extend(warnings::to_do(&record.results).into_iter().map(|advice| format!("* {advice}")));
+    if record.interrupted {
+        out.push("* interrupted: the counts are those up to the interruption".to_owned());
+    }
+    out
+}
+
+/// The host and the command, a line each if they fit.
+fn signature<R>(record: &RunRecord<R>) -> String {
+    let Host { architecture, cpu_model, kernel, virtualised, cpus_online, .. } = &record.host;
+    let under = virtualised.as_ref().map_or(String::new(), |name| format!(", {name}"));
+    let kernel = kernel.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    let host = format!("host: {architecture} {cpu_model}, CPUs {cpus_online}{under}, {kernel}");
+    let day = record.started.get(..10).unwrap_or(&record.started);
+    let tool = &record.tool;
+    let run = format!("run: {}, {day}, {} {} ({})", record.command.join(" "), tool.name, tool.version, tool.commit);
+    let each = |text: &str| wrapped(&shown::line(text), MAIL_WIDTH, "  ") + "\n";
+    each(&host) + &each(&run)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{AnyRecord, read_file};
+
+    fn fits(text: &str) {
+        for line in text.lines() {
+            assert!(line.chars().count() <= MAIL_WIDTH, "{} columns: {line}\n{text}", line.chars().count());
+        }
+    }
+
+    #[test]
+    fn the_mail_of_every_shipped_record_fits_and_answers_first() {
+        let mut found = 0;
+        for path in crate::input::find_files(concat!(env!("CARGO_MANIFEST_DIR"), "/results").as_ref(), "json").unwrap()
+        {
+            match read_file(&path).unwrap() {
+                AnyRecord::Run(record) => {
+                    let text = mail(&record);
+                    fits(&text);
+                    assert!(text.starts_with("On AMD EPYC the race was not seen in "), "{text}");
+                    let table = text.lines().filter(|line| line.trim_start().starts_with("S01-core+nt ")).count();
+                    assert_eq!(table, 1, "{text}");
+                    assert!(
+                        text.contains("\nhost: x86_64 AMD EPYC, CPUs 0,1, KVM, Linux ")
+                            && text.contains("\nrun: wakerace run")
+                    );
+                    found += 1;
+                }
+                AnyRecord::Protocol(record) => {
+                    let text = protocol_mail(&record);
+                    fits(&text);
+                    assert!(text.starts_with("The kernel's mutex and wakeup protocol: "), "{text}");
+                    assert!(text.replace('\n', " ").contains("harm, all of it expected"), "{text}");
+                }
+            }
+        }
+        assert!(found > 3);
+    }
+
+    #[test]
+    fn the_mail_of_every_scenario_fits() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/results/x86_64/amd-epyc-cpu-family-25-model-1-stepping-1/2026-11-26T093808Z.json"
+        );
+        let AnyRecord::Run(mut record) = read_file(path.as_ref()).unwrap() else { panic!("a record of a run") };
+        record.host.architecture = "powerpc64le".to_owned();
+        let model = record.results[0].clone();
+        let named = |scenario: crate::catalogue::Scenario, rare: bool| {
+            let mut result = model.clone();
+            (result.scenario, result.group, result.source_sha256) = (scenario.name, scenario.group, scenario.sha256);
+            if rare {
+                // The longest rate: 3.0e-9 [6.2e-10, 8.8e-9].
+                (result.races, result.iterations) = (3, 1_000_000_000);
+                result.rate = Some(3e-9);
+                result.interval = crate::stats::interval(3, 1_000_000_000);
+            }
+            result
+        };
+        let all = crate::catalogue::all().unwrap();
+        record.results = all.into_iter().enumerate().map(|(at, scenario)| named(scenario, at % 2 == 0)).collect();
+        let text = mail(&record);
+        fits(&text);
+        assert!(text.contains("3.0e-9 [6.2e-10, 8.8e-9]"), "{text}");
+        for result in &record.results {
+            assert!(text.contains(&result.scenario), "{}: {text}", result.scenario);
+        }
+        // The warnings of all these results are one note a kind, and one advice.
+        assert_eq!(text.matches("* rate varied: ").count(), 1, "{text}");
+        assert_eq!(text.matches("--repeat 5").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn lines_break_at_spaces_and_never_in_a_number() {
+        assert_eq!(wrapped("aa bb cc dd", 5, ""), "aa bb\ncc dd");
+        assert_eq!(wrapped("aa bb cc", 6, "  "), "aa bb\n  cc");
+        assert_eq!(wrapped("a 72.4\u{a0}%", 6, ""), "a\n72.4 %");
+        assert_eq!(wrapped("a-word-that-is-long b", 5, "  "), "a-word-that-is-long\n  b");
+    }
+}
