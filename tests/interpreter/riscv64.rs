@@ -51,7 +51,7 @@ fn atomic(word: &str) -> Option<(&str, usize)> {
     matches!(parts.next(), None | Some("aq" | "rl" | "aqrl")).then_some((stem, bytes))
 }
 
-pub fn step(core: &mut Core, text: &str, pc: u64, _next: u64) -> Fallible<Step> {
+pub fn step(core: &mut Core, text: &str, _pc: u64, _next: u64) -> Fallible<Step> {
     let (word, operands) = split(text);
     let ops = operands.as_slice();
     let x = core.x;
