@@ -11,7 +11,7 @@ use crate::arch::Arch;
 use crate::arch::lock::{Choices, Lock};
 use crate::error::{Error, Result};
 use crate::hash::sha256;
-use crate::input::{Limit, find_files, read_text};
+use crate::input::{Limit, find_files, read_latin1_or_utf8};
 use crate::isa::{self, ModelView};
 use crate::litmus::{self, MAX_SOURCE_BYTES, Source, Verdict, ast};
 use crate::model::code::Code;
@@ -51,7 +51,7 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Parses and lowers a source, in C or in assembly.
+    /// Parses and lowers a source, in C or in assembly. A test in C may be one that can only be judged.
     ///
     /// # Errors
     /// If the source is not a valid test, or if it is in assembly and cannot run. The error says what is wrong, and
@@ -62,7 +62,7 @@ impl Scenario {
             (litmus::without_syntax(source, program.name.clone(), header), program, Some(view))
         } else {
             let test = litmus::parse(source)?;
-            let program = program::lower(&test)?;
+            let program = program::lower_to_judge(&test)?;
             (test, program, None)
         };
         let sha256 = sha256(source.text().as_bytes());
@@ -88,15 +88,17 @@ impl Scenario {
     /// Parses and lowers a source that shall run.
     ///
     /// # Errors
-    /// As [`Scenario::new`], and if the test uses a primitive that is only judged.
+    /// As [`Scenario::new`], and if the test can only be judged: it uses a primitive that only the kernel has, or it breaks a
+    /// rule of [`program::lower`].
     pub fn to_run(source: &Source, group: &str) -> Result<Scenario> {
-        let scenario = Scenario::new(source, group)?;
-        match scenario.program.judged_only() {
+        let mut scenario = Scenario::new(source, group)?;
+        if let Some(JudgedOnly { name, primitive }) = scenario.program.judged_only() {
+            let words = format!("`{}()` is judged by `check`; `run` has no {}", name.text, primitive.missing());
+            return Err(source.error(name.span, words, "only the kernel has this").into());
+        }
+        match scenario.program.cannot_run.take() {
             None => Ok(scenario),
-            Some(JudgedOnly { name, primitive }) => {
-                let words = format!("`{}()` is judged by `check`; `run` has no {}", name.text, primitive.missing());
-                Err(source.error(name.span, words, "only the kernel has this").into())
-            }
+            Some(reason) => Err(reason.note("`wakerace check` judges this test").into()),
         }
     }
 
@@ -296,7 +298,7 @@ pub fn load_file(path: &Path) -> Result<Scenario> {
 }
 
 fn read_file(path: &Path) -> Result<Text> {
-    let text = read_text(path, Limit { bytes: MAX_SOURCE_BYTES, why: "a litmus test is a page of text" })?;
+    let text = read_latin1_or_utf8(path, Limit { bytes: MAX_SOURCE_BYTES, why: "a litmus test is a page of text" })?;
     let folder = path.parent().map_or(String::new(), shown::path);
     Ok((Source::new(shown::path(path), text), folder))
 }

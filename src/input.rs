@@ -8,8 +8,10 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 
 use crate::error::{Error, Result};
+use crate::litmus::BYTE_ORDER_MARK;
 use crate::shown;
 
 /// The size limit of a file, and the reason for it.
@@ -27,6 +29,30 @@ pub struct Limit {
 /// # Errors
 /// If the file cannot be read, is larger than the limit, or is not UTF-8.
 pub fn read_text(path: &Path, limit: Limit) -> Result<String> {
+    String::from_utf8(read_bytes(path, limit)?).map_err(|error| not_text(path, limit, &error))
+}
+
+/// Reads a text file that may be in Latin-1, as older tests are: their comments have names with accents. A byte order
+/// mark is removed.
+///
+/// # Errors
+/// As [`read_text`]. A file with a zero byte is not text.
+pub fn read_latin1_or_utf8(path: &Path, limit: Limit) -> Result<String> {
+    let text = match String::from_utf8(read_bytes(path, limit)?) {
+        Ok(text) => text,
+        Err(error) if error.as_bytes().contains(&0) => return Err(not_text(path, limit, &error)),
+        // The characters of Latin-1 are the first 256 of Unicode.
+        Err(error) => error.as_bytes().iter().copied().map(char::from).collect(),
+    };
+    Ok(text.strip_prefix(BYTE_ORDER_MARK).map(str::to_owned).unwrap_or(text))
+}
+
+fn not_text(path: &Path, limit: Limit, error: &FromUtf8Error) -> Error {
+    let at = error.utf8_error().valid_up_to();
+    Error::Usage(format!("{}: not a text file (byte {at} is not UTF-8); {}", shown::path(path), limit.why))
+}
+
+fn read_bytes(path: &Path, limit: Limit) -> Result<Vec<u8>> {
     let shown = shown::path(path);
     let file = File::open(path).map_err(Error::io(format!("opening {shown}")))?;
     let mut bytes = Vec::new();
@@ -36,10 +62,7 @@ pub fn read_text(path: &Path, limit: Limit) -> Result<String> {
     if bytes.len() > limit.bytes {
         return Err(Error::Usage(format!("{shown}: larger than {} bytes; {}", limit.bytes, limit.why)));
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        Error::Usage(format!("{shown}: not a text file (byte {at} is not UTF-8); {}", limit.why))
-    })
+    Ok(bytes)
 }
 
 /// Finds all files below a folder that have an extension, sorted by name within each folder.

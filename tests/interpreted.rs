@@ -398,6 +398,19 @@ fn locks_arithmetic_and_jumps_come_out_as_written() {
         "t = t | 0x90000000; r = (t == 0x90000009); q = (t < 0xa0000000); if (t == 0x90000009) u = 1;",
         "u = cmpxchg(g, 0xfffffff0, 0x80000001); t = cmpxchg(g, 0x80000001, 3); r = (t == 0x80000001);",
         "u = 0x80000000; n = u; r = (u < 0xffffffff); q = (u != 0x80000000);",
+        // False address dependencies: what is added is 0 whatever was read.
+        "r = *(x + (q & 0)); q = *(x + (q ^ q)); u = *((r - r) + x);",
+        "int z0 = q ^ q; int *p0 = x + z0; r = READ_ONCE(*p0); WRITE_ONCE(*p0, q);",
+        "long z1 = n - n; int *p1 = READ_ONCE(*p); int *p2 = p1 + z1; *p2 = 9; r = *x;",
+        "int *p3 = READ_ONCE(*p); n = p3 ^ p3; r = *(x + (p3 & 0)); q = smp_load_acquire(x + n);",
+        "short z2 = k & 0; r = READ_ONCE(*(x + z2)); WRITE_ONCE(*(x - z2), 3);",
+        // An address in an integer of its width.
+        "long p4 = (long)x; r = READ_ONCE(*(int *)p4); u64 p5 = (u64)READ_ONCE(*p); q = *(int *)p5;",
+        // Loops whose rounds are counted.
+        "for (q = 0; q < 3; q++) { WRITE_ONCE(*x, q); r += 2; }",
+        "int i0 = 0; while (i0 < 2) { atomic_inc(a); ++i0; } r = i0;",
+        "int i1 = 5; do { *x += i1; i1 -= 2; } while (i1 > 0); r = i1 << 1;",
+        "for (int i2 = 1; i2 <= 8; i2 <<= 1) for (q = 0; q < 2; q++) r ^= i2; r |= 64; r &= 127; q >>= 1;",
     ]
     .map(str::to_owned)
     .to_vec();

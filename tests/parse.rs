@@ -104,9 +104,15 @@ fn what_is_not_a_test_is_refused_where_it_goes_wrong() {
         &["expected a statement or `}`, found the end of the file"],
     );
     refused("C t\n{}\nP0(int *x) { }\n", "4:1", &["`exists`, `~exists` or `forall`"]);
+    refused("C t\n{}\nP0(int *x) { }\nexist (x=1)", "4:1", &["expected `exists`, `~exists` or `forall`"]);
     refused("C t\n{}\nP0(int *x) { }\nexists (x=1) x", "4:14", &["the end of the file"]);
-    let nine: String = (0..9).map(|n| format!("P{n}(int *x) {{ WRITE_ONCE(*x, {n}); }}\n")).collect();
-    refused(&format!("C t\n{{}}\n{nine}exists (x=1)"), "11:1", &["at most 8 threads"]);
+    let threads = |count: usize| -> String {
+        let all: String = (0..count).map(|n| format!("P{n}(int *x) {{ WRITE_ONCE(*x, {n}); }}\n")).collect();
+        format!("C t\n{{}}\n{all}exists (x=1)")
+    };
+    accepted(&threads(16));
+    refused(&threads(17), "19:1", &["a test that runs has at most 16 threads"]);
+    refused(&threads(129), "131:1", &["a test has at most 128 threads"]);
     refused("C t\n{}\nP0(int *x) { é }\nexists (x=1)", "3:14", &["is not allowed in a litmus test"]);
 }
 
@@ -125,8 +131,11 @@ fn what_means_nothing_is_refused_in_words() {
     refused(&with_body("WRITE_ONCE(*x);"), "4:1", &["takes 2 arguments, found 1"]);
     refused(&with_body("spin_lock(x);"), "4:11", &["does not work on this variable", "spinlock_t"]);
     refused(&with_body("int r0 = smp_mb();"), "4:10", &["has no value"]);
-    refused(&with_body("while (1) smp_mb();"), "4:1", &["`while` is not part of the litmus dialect"]);
-    refused(&with_body("int r0; r0 += 1;"), "4:12", &["`+=`"]);
+    refused(&with_body("while (1) smp_mb();"), "4:1", &["the loops of P0 have more than 256 rounds"]);
+    refused(&with_body("while (1) break;"), "4:11", &["`break` is not part of the litmus dialect"]);
+    refused(&with_body("int r0; r0 = *x ? 1 : 2;"), "4:17", &["the operator `?`"]);
+    refused(&with_body("int r0; r0 = *x / 2;"), "4:17", &["the operator `/`"]);
+    refused(&with_body("int r0; r0;"), "4:11", &["expected `=` and a value"]);
     refused(&with_body("int r0; r0 = 1 << r0;"), "4:14", &["shift count"]);
     refused(&with_body("int *r0; r0 = x + 1;"), "4:15", &["pointer arithmetic is not supported"]);
     refused(&with_body("WRITE_ONCE(*x, y);"), "4:16", &["types do not fit", "this is int *, expected int"]);

@@ -13,7 +13,9 @@ use crate::model::assembly::{Dialect, Parsed, Written};
 use crate::model::code::{Code, CodeThread};
 use crate::model::extent::{self, Extents};
 use crate::model::{self, Model, ModelError};
-use crate::program::{Assembly, Column, Const, Location, Program, Prop, Register, RegisterId, Thread, Type};
+use crate::program::{
+    Assembly, Column, Const, Location, MAX_RUN_THREADS, Program, Prop, Register, RegisterId, Thread, Type,
+};
 
 /// A test in assembly that its architecture can run.
 #[derive(Debug, Clone)]
@@ -61,6 +63,11 @@ impl ModelView {
 /// A [`Diagnostic`] at the first instruction that cannot run.
 pub(super) fn lower(source: &Source, parsed: Parsed) -> Result<AssemblyTest, Diagnostic> {
     let arch = parsed.dialect.model.arch().expect("a dialect is that of an architecture");
+    if let Some(thread) = parsed.threads.get(MAX_RUN_THREADS) {
+        let message = format!("cannot run: a test that runs has at most {MAX_RUN_THREADS} threads");
+        let first = thread.instructions.first().map_or(Span::at(0), |instruction| instruction.span);
+        return Err(source.error(first, message, "one too many"));
+    }
     let extents = extent::extents(&parsed.code, &parsed.sizes).map_err(|outside| {
         let span = parsed.threads[outside.thread].spans[outside.step];
         source
@@ -119,6 +126,7 @@ impl Lowering<'_> {
             condition: code.condition.clone(),
             filter: code.filter.clone(),
             match_event: self.parsed.match_event.clone(),
+            cannot_run: None,
         }
     }
 
@@ -198,7 +206,7 @@ fn integer(bytes: usize) -> Type {
 /// Whether a proposition compares a column with an integer that does not fit 32 bits.
 fn compares_with_long(prop: &Prop, wanted: usize) -> bool {
     match prop {
-        Prop::Const(_) => false,
+        Prop::Const(_) | Prop::Same(..) => false,
         Prop::Equal { column, value: Const::Int(value) } => {
             *column == wanted && i32::try_from(*value).is_err() && u32::try_from(*value).is_err()
         }

@@ -71,8 +71,12 @@ fn of(arch: Arch) -> &'static Isa {
 /// ```
 ///
 /// # Errors
-/// [`Error::Host`] if the architecture lacks an operation, or if a thread needs more registers at once than it has.
+/// [`Error::Host`] if the architecture lacks an operation, or if a thread needs more registers at once than it has;
+/// [`Error::Litmus`] if the test breaks a rule of [`crate::program::lower`] ([`Program::cannot_run`]).
 pub fn emit(target: impl Into<Target>, program: &Program, layout: &Layout, pace: Pace) -> Result<Vec<ThreadCode>> {
+    if let Some(reason) = &program.cannot_run {
+        return Err(reason.clone().into());
+    }
     let target = target.into();
     if let Some(language) = program.language.filter(|language| *language != target.arch) {
         let name = &program.name;

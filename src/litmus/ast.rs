@@ -123,9 +123,12 @@ pub struct CType {
 impl CType {
     /// `int`, the type of a shared variable without a declaration.
     pub const INT: CType = CType { base: Base::Int { bits: 32, signed: true }, pointers: 0 };
+    /// `long`, which is as wide as an address.
+    pub const LONG: CType = CType { base: Base::Int { bits: 64, signed: true }, pointers: 0 };
 }
 
-/// One initial value: `int x = 1;`, `p = &x;`, `spinlock_t l;`, `0:r1 = x;`.
+/// One initial value: `int x = 1;`, `p = &x;`, `spinlock_t l;`, `0:r1 = x;`. Each element of an array has its own, with a
+/// name such as `x[1]`.
 #[derive(Debug, Clone)]
 pub struct Init {
     /// The declared type, if any.
@@ -187,6 +190,17 @@ pub enum Stmt {
         then: Vec<Stmt>,
         /// The statements if the condition is zero.
         otherwise: Vec<Stmt>,
+    },
+    /// `while`, `do ... while` or `for`. The last statement of a `for` is part of the body.
+    Loop {
+        /// The condition; `None` if it is always true.
+        condition: Option<Expr>,
+        /// Whether the condition is tested before the first round: not in a `do ... while`.
+        tested_first: bool,
+        /// The statements of one round.
+        body: Vec<Stmt>,
+        /// The span of the keyword.
+        span: Span,
     },
 }
 
@@ -300,6 +314,8 @@ pub struct Condition {
     pub prop: Prop,
     /// The span of the whole clause.
     pub span: Span,
+    /// Whether the file has a condition. Without one it is `forall (true)`.
+    pub written: bool,
 }
 
 /// A proposition over final registers and memory.
@@ -315,6 +331,15 @@ pub enum Prop {
         equal: bool,
         /// The right side.
         value: Value,
+    },
+    /// `0:r0=1:r0`; if `equal` is false, `0:r0<>1:r0`.
+    Same {
+        /// The left side.
+        left: Observable,
+        /// Whether the two sides must be equal.
+        equal: bool,
+        /// The right side.
+        right: Observable,
     },
     /// `~p`
     Not(Box<Prop>),

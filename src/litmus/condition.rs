@@ -6,23 +6,17 @@ use super::diagnostic::Diagnostic;
 use super::parser::Parser;
 
 impl Parser<'_> {
-    /// Parses `locations [...]`, `filter (...)` and the final clause, in the order that herd7 expects.
+    /// Parses `locations [...]`, `filter (...)` and the final clause, in the order that herd7 expects. Without a
+    /// final clause the condition is `forall (true)`, as in herd7.
     pub(super) fn final_clauses(&mut self) -> Result<(Vec<Observable>, Option<Prop>, Condition), Diagnostic> {
-        let mut locations = Vec::new();
-        if self.eat_name("locations") {
-            self.expect("[")?;
-            while !self.eat("]") {
-                let star = self.eat("*");
-                let observable = self.observable(star)?;
-                locations.push(observable);
-                if !self.eat(";") {
-                    self.expect("]")?;
-                    break;
-                }
-            }
-        }
+        let locations = if self.eat_name("locations") { self.locations()? } else { Vec::new() };
         let filter = if self.eat_name("filter") { Some(self.prop(0)?) } else { None };
         let start = self.span();
+        if self.end().is_ok() {
+            let condition =
+                Condition { quantifier: Quantifier::Forall, prop: Prop::Const(true), span: start, written: false };
+            return Ok((locations, filter, condition));
+        }
         let quantifier = if self.eat_name("exists") {
             Quantifier::Exists
         } else if self.eat_name("forall") {
@@ -38,25 +32,48 @@ impl Parser<'_> {
         };
         let prop = self.prop(0)?;
         let span = start.to(self.previous());
+        let _ = self.eat(";");
         self.end()?;
-        Ok((locations, filter, Condition { quantifier, prop, span }))
+        Ok((locations, filter, Condition { quantifier, prop, span, written: true }))
     }
 
-    /// Parses implications of disjunctions of conjunctions.
-    ///
-    /// Each implication deepens the tree on the right, so each counts as a nesting level. Chains of `/\` and
-    /// `\/` make balanced trees.
-    pub(super) fn prop(&mut self, depth: usize) -> Result<Prop, Diagnostic> {
-        let left = self.chain(depth, &["\\/", "||"], Prop::Or, Self::conjunction)?;
-        if !self.eat("=>") {
-            return Ok(left);
+    /// Parses the rest of `locations [x; 0:r0 int; *y;]`. Types are ignored.
+    fn locations(&mut self) -> Result<Vec<Observable>, Diagnostic> {
+        self.expect("[")?;
+        let mut locations = Vec::new();
+        while !self.eat("]") {
+            let star = self.eat("*");
+            let observable = self.observable(star)?;
+            locations.push(observable);
+            if self.try_base()?.is_some() || self.peek_is("*") {
+                self.pointers()?;
+            }
+            if !self.eat(";") {
+                self.expect("]")?;
+                break;
+            }
         }
-        let right = self.prop(depth + 1)?;
-        Ok(Prop::Or(Box::new(Prop::Not(Box::new(left))), Box::new(right)))
+        Ok(locations)
+    }
+
+    /// Parses disjunctions of conjunctions of implications. An implication binds tighter than `/\` and `\/`, as in
+    /// herd7: `p /\ q => r` is `p /\ (q => r)`. Chains of `/\` and `\/` make balanced trees.
+    pub(super) fn prop(&mut self, depth: usize) -> Result<Prop, Diagnostic> {
+        self.chain(depth, &["\\/", "||"], Prop::Or, Self::conjunction)
     }
 
     fn conjunction(&mut self, depth: usize) -> Result<Prop, Diagnostic> {
-        self.chain(depth, &["/\\", "&&"], Prop::And, Self::literal)
+        self.chain(depth, &["/\\", "&&"], Prop::And, Self::implication)
+    }
+
+    /// Each implication deepens the tree on the right, so each counts as a nesting level.
+    fn implication(&mut self, depth: usize) -> Result<Prop, Diagnostic> {
+        let left = self.literal(depth)?;
+        if !self.eat("=>") {
+            return Ok(left);
+        }
+        let right = self.implication(depth + 1)?;
+        Ok(Prop::Or(Box::new(Prop::Not(Box::new(left))), Box::new(right)))
     }
 
     /// Parses terms separated by an operator.
@@ -113,22 +130,26 @@ impl Parser<'_> {
         } else {
             return Err(self.expected("`=` and a value"));
         };
+        if self.starts_observable() {
+            return Ok(Prop::Same { left, equal, right: self.observable(false)? });
+        }
         Ok(Prop::Atom { left, equal, value: self.value()? })
     }
 
-    /// Parses `1:r0`, `x`, `*x` or `[x]`.
+    /// Whether a part of the final state follows, and not a constant: `1:r0`, `*x` or `[x]`.
+    fn starts_observable(&self) -> bool {
+        self.peek_is("*") || self.peek_is("[") || self.thread_follows()
+    }
+
+    /// Parses `1:r0`, `P1:r0`, `x`, `*x`, `[x]` or `x[1]`.
     fn observable(&mut self, starred: bool) -> Result<Observable, Diagnostic> {
-        if let Some((thread, span)) = self.eat_number() {
-            let Ok(thread) = usize::try_from(thread) else { return Err(self.expected("a thread number")) };
-            self.expect(":")?;
-            return Ok(Observable {
-                thread: Some((thread, span)),
-                name: self.name("a register after the thread number")?,
-            });
+        if let Some(thread) = self.eat_thread()? {
+            return Ok(Observable { thread: Some(thread), name: self.name("a register after the thread number")? });
         }
         let bracket = !starred && self.eat("[");
         let _ = !starred && !bracket && self.eat("*");
         let name = self.name("a register such as `1:r0`, or a shared variable")?;
+        let name = self.element(name)?;
         if bracket {
             self.expect("]")?;
         }
@@ -150,6 +171,7 @@ impl Parser<'_> {
         if name.text == "NULL" {
             return Ok(Value::Int(0, name.span));
         }
+        let name = self.element(name)?;
         Ok(Value::Address(Name { text: name.text, span: start.to(name.span) }))
     }
 }

@@ -53,7 +53,7 @@ impl Source {
 
     /// An error at `span`. `label` is printed under the source line and may be empty.
     pub fn error(&self, span: Span, message: impl Into<String>, label: impl Into<String>) -> Diagnostic {
-        Diagnostic { source: self.clone(), span, message: message.into(), label: label.into(), help: None }
+        Diagnostic { source: self.clone(), span, message: message.into(), label: label.into(), more: Vec::new() }
     }
 
     /// Line and column of a byte offset. Both count from 1; the column counts characters.
@@ -88,13 +88,27 @@ pub struct Diagnostic {
     span: Span,
     message: String,
     label: String,
-    help: Option<String>,
+    /// Lines below the source line.
+    more: Vec<(Below, String)>,
+}
+
+/// The kind of a line below the source line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Below {
+    Help,
+    Note,
 }
 
 impl Diagnostic {
+    /// Adds a line that says what else holds for the test.
+    pub fn note(mut self, note: impl Into<String>) -> Diagnostic {
+        self.more.push((Below::Note, note.into()));
+        self
+    }
+
     /// Adds a line that says how to correct the error.
     pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
-        self.help = Some(help.into());
+        self.more.push((Below::Help, help.into()));
         self
     }
 
@@ -147,8 +161,9 @@ impl fmt::Display for Diagnostic {
                 group = group.element(Level::NOTE.message(self.label.as_str()));
             }
         }
-        if let Some(help) = &self.help {
-            group = group.element(Level::HELP.message(help.as_str()));
+        for (kind, text) in &self.more {
+            let level = if *kind == Below::Help { Level::HELP } else { Level::NOTE };
+            group = group.element(level.message(text.as_str()));
         }
         let renderer = Renderer::plain().decor_style(DecorStyle::Ascii);
         f.write_str(&renderer.render(&[group]))

@@ -43,11 +43,14 @@ pub struct Lexed {
 }
 
 /// Sorted by length, longest first, so that `==` is not read as two `=`.
-const PUNCTUATION: [&str; 43] = [
+const PUNCTUATION: [&str; 45] = [
     "<<=", ">>=", "/\\", "\\/", "==", "!=", "<=", ">=", "<>", "&&", "||", "<<", ">>", "++", "--", "->", "=>", "+=",
     "-=", "&=", "|=", "^=", "(", ")", "{", "}", "[", "]", ";", ",", ":", "=", "*", "&", "|", "^", "~", "!", "+", "-",
-    "<", ">", "?",
+    "<", ">", "?", "/", ".",
 ];
+
+/// U+FEFF, which may stand at the start of a text.
+pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 struct Lexer<'a> {
     source: &'a Source,
@@ -73,7 +76,9 @@ impl<'a> Lexer<'a> {
 
 /// Splits a whole file.
 pub fn lex(source: &Source) -> Result<Lexed, Diagnostic> {
-    let mut lexer = Lexer::new(source, source.text(), 0);
+    // Editors of other systems put a byte order mark before the text.
+    let start = if source.text().starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 };
+    let mut lexer = Lexer::new(source, source.text(), start);
     lexer.title()?;
     lexer.prelude()?;
     lexer.tokens()
@@ -114,11 +119,12 @@ impl<'a> Lexer<'a> {
         self.space()?;
         let start = self.at;
         let line = self.rest().lines().next().unwrap_or("");
-        let name = line.strip_prefix("C").filter(|rest| rest.starts_with([' ', '\t'])).map(str::trim);
-        match name {
-            Some(name) if !name.is_empty() && name.split_whitespace().count() == 1 => {
-                let end = start + line.trim_end().len();
-                self.out.name = Span { start: end - name.len(), end };
+        let rest = line.strip_prefix("C").filter(|rest| rest.starts_with([' ', '\t'])).unwrap_or("");
+        // The name is one word, as in herd7. The rest of the line is a remark.
+        match rest.split_whitespace().next() {
+            Some(name) => {
+                let first = start + 1 + (rest.len() - rest.trim_start().len());
+                self.out.name = Span { start: first, end: first + name.len() };
                 self.at = start + line.len();
                 Ok(())
             }
@@ -129,8 +135,8 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Skips what is between the name and the initial values: comments, a quoted remark, and lines of the
-    /// form `Key=value`.
+    /// Skips what is between the name and the initial values: comments, a quoted remark, and lines of text such as
+    /// `Key=value`.
     fn prelude(&mut self) -> Result<(), Diagnostic> {
         loop {
             self.space()?;
@@ -148,12 +154,14 @@ impl<'a> Lexer<'a> {
                 }
                 continue;
             }
-            let word = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
-            if word > 0 && rest[word..].starts_with('=') {
-                self.at += rest.find('\n').unwrap_or(rest.len());
-                continue;
+            let line = rest.lines().next().unwrap_or("");
+            let word = line.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(line.len());
+            // A thread here means that the initial values are missing.
+            let is_remark = word > 0 && !line[word..].starts_with('(') && !line.contains(['{', '}']);
+            if !is_remark && !line[word..].starts_with('=') || word == 0 {
+                return Ok(());
             }
-            return Ok(());
+            self.at += line.len();
         }
     }
 

@@ -14,14 +14,14 @@ mod verdict;
 
 pub use ast::Header;
 pub use diagnostic::{Diagnostic, Source, Span};
-pub(crate) use lexer::comment_length;
+pub(crate) use lexer::{BYTE_ORDER_MARK, comment_length};
 pub use verdict::Verdict;
 
 /// Maximum size of a source in bytes. A litmus test is a page of text; a larger file is something else.
 pub const MAX_SOURCE_BYTES: usize = 256 * 1024;
 
-/// Maximum number of threads of a test. A run needs as many CPUs, unless threads share CPUs.
-pub const MAX_THREADS: usize = 8;
+/// Maximum number of threads of a test. The models follow executions of as many events.
+pub const MAX_THREADS: usize = 128;
 
 /// Maximum nesting depth of expressions, statements and conditions, so that no file can exhaust the stack.
 pub(crate) const MAX_DEPTH: usize = 64;
@@ -72,8 +72,8 @@ pub fn header(source: &Source, to: usize) -> Result<Header, Diagnostic> {
 
 /// A test whose syntax this parser does not read: a test in assembly, with the header that [`header`] has read.
 pub fn without_syntax(source: &Source, name: String, header: Header) -> ast::Test {
-    let condition =
-        ast::Condition { quantifier: ast::Quantifier::Exists, prop: ast::Prop::Const(true), span: Span::at(0) };
+    let (quantifier, prop) = (ast::Quantifier::Exists, ast::Prop::Const(true));
+    let condition = ast::Condition { quantifier, prop, span: Span::at(0), written: false };
     let source = source.clone();
     ast::Test {
         source,

@@ -24,7 +24,10 @@ pub(super) fn header_of(source: &Source, spans: &[Span]) -> Result<Header, Diagn
 }
 
 /// Statements of C that a thread of a litmus test may not contain.
-const REFUSED_STATEMENTS: [&str; 7] = ["while", "for", "do", "goto", "switch", "return", "asm"];
+const REFUSED_STATEMENTS: [&str; 6] = ["break", "continue", "goto", "switch", "return", "asm"];
+
+/// Maximum number of elements of an array.
+const MOST_ELEMENTS: i64 = 64;
 
 impl<'a> Parser<'a> {
     pub(super) fn new(source: &'a Source) -> Result<Parser<'a>, Diagnostic> {
@@ -106,6 +109,42 @@ impl<'a> Parser<'a> {
         Some((value, span))
     }
 
+    /// Whether `1:` or `P1:` is at the cursor, the thread of a register.
+    pub(super) fn thread_follows(&self) -> bool {
+        let numbered = matches!(self.token().kind, Kind::Number(_)) || self.thread_name().is_some();
+        numbered && self.next_kind(1) == Kind::Punct(":")
+    }
+
+    /// Parses `1:` or `P1:`, if it is there.
+    pub(super) fn eat_thread(&mut self) -> Result<Option<(usize, Span)>, Diagnostic> {
+        let span = self.span();
+        let number = match (self.token().kind, self.thread_name()) {
+            (Kind::Number(number), _) => usize::try_from(number).map_err(|_| self.expected("a thread number"))?,
+            (_, Some(number)) if self.next_kind(1) == Kind::Punct(":") => number,
+            _ => return Ok(None),
+        };
+        self.at += 1;
+        self.expect(":")?;
+        Ok(Some((number, span)))
+    }
+
+    /// The number of the thread, if its name is at the cursor: 1 for `P1`.
+    fn thread_name(&self) -> Option<usize> {
+        let Token { kind: Kind::Name, span } = self.token() else { return None };
+        self.slice(span).strip_prefix('P').and_then(|digits| digits.parse().ok())
+    }
+
+    /// Parses the index of an array's element, if there is one: `x` and `[1]` are `x[1]`.
+    pub(super) fn element(&mut self, array: Name) -> Result<Name, Diagnostic> {
+        if !self.eat("[") {
+            return Ok(array);
+        }
+        let index = self.eat_number().filter(|(index, _)| *index >= 0);
+        let Some((index, _)) = index else { return Err(self.expected("the number of an element")) };
+        self.expect("]")?;
+        Ok(Name { text: format!("{}[{index}]", array.text), span: array.span.to(self.previous()) })
+    }
+
     pub(super) fn expect(&mut self, punct: &str) -> Result<(), Diagnostic> {
         if self.eat(punct) { Ok(()) } else { Err(self.expected(&format!("`{punct}`"))) }
     }
@@ -145,7 +184,7 @@ impl<'a> Parser<'a> {
             if self.eat(";") {
                 continue;
             }
-            all.push(self.init_entry()?);
+            self.init_entry(&mut all)?;
             if !self.peek_is("}") && !self.peek_is(";") {
                 return Err(self.expected("`;` or `}`"));
             }
@@ -153,24 +192,66 @@ impl<'a> Parser<'a> {
         Ok(all)
     }
 
-    fn init_entry(&mut self) -> Result<Init, Diagnostic> {
-        let mut thread = None;
-        let mut ty = None;
-        if let Some((number, span)) = self.eat_number() {
-            thread = Some((usize::try_from(number).unwrap_or(usize::MAX), span));
-            self.expect(":")?;
-        } else if let Some(base) = self.try_base()? {
-            ty = Some(CType { base, pointers: self.pointers()? });
-        }
-        let bracketed = ty.is_none() && self.eat("[");
+    fn init_entry(&mut self, out: &mut Vec<Init>) -> Result<(), Diagnostic> {
+        let base = if self.thread_follows() { None } else { self.try_base()? };
+        // `*p = &x` declares a pointer to an int.
+        let base = base.or_else(|| self.peek_is("*").then_some(CType::INT.base));
+        let ty = match base {
+            Some(base) => Some(CType { base, pointers: self.pointers()? }),
+            None => None,
+        };
+        let thread = self.eat_thread()?;
+        let bracketed = thread.is_none() && self.eat("[");
         let name = self.name("a shared variable to initialise")?;
         if bracketed {
             self.expect("]")?;
         } else if self.peek_is("[") {
-            return Err(self.source.error(self.span(), "arrays are not supported", "expected `=` or `;`"));
+            return self.init_array((thread, ty), name, out);
         }
         let value = if self.eat("=") { Some(self.init_value()?) } else { None };
-        Ok(Init { ty, thread, name, value })
+        out.push(Init { ty, thread, name, value });
+        Ok(())
+    }
+
+    /// Parses the rest of `int x[2] = {1, 2}`: one entry per element.
+    fn init_array(
+        &mut self,
+        (thread, ty): (Option<(usize, Span)>, Option<CType>),
+        name: Name,
+        out: &mut Vec<Init>,
+    ) -> Result<(), Diagnostic> {
+        self.expect("[")?;
+        let at = self.at;
+        let length = self.eat_number().filter(|(length, _)| (1..=MOST_ELEMENTS).contains(length));
+        let Some((length, span)) = length else {
+            self.at = at;
+            return Err(self.expected(&format!("the number of elements, from 1 to {MOST_ELEMENTS}")));
+        };
+        self.expect("]")?;
+        if ty.is_none() || thread.is_some() {
+            let message = "an array needs a type, and a register cannot be an array";
+            return Err(self.source.error(name.span, message, "expected a declaration such as `int x[2]`"));
+        }
+        let mut values = Vec::new();
+        if self.eat("=") {
+            self.expect("{")?;
+            while !self.eat("}") {
+                values.push(self.init_value()?);
+                if !self.peek_is("}") {
+                    self.expect(",")?;
+                }
+            }
+            if i64::try_from(values.len()) != Ok(length) {
+                let label = format!("{length} elements, {} values", values.len());
+                return Err(self.source.error(span, "an array needs as many values as it has elements", label));
+            }
+        }
+        let mut values = values.into_iter();
+        out.extend((0..length).map(|index| {
+            let element = Name { text: format!("{}[{index}]", name.text), span: name.span };
+            Init { ty, thread: None, name: element, value: values.next() }
+        }));
+        Ok(())
     }
 
     /// Parses a value, or an initialiser macro of the kernel.
@@ -181,16 +262,13 @@ impl<'a> Parser<'a> {
             self.expect(")")?;
             return Ok(value);
         }
-        if self.peek_is("{") {
-            return Err(self.source.error(self.span(), "arrays are not supported", "expected a number or `&name`"));
-        }
         self.value()
     }
 
     // ---- types ----
 
     /// Parses the base type at the cursor; `None` if no type starts there.
-    fn try_base(&mut self) -> Result<Option<Base>, Diagnostic> {
+    pub(super) fn try_base(&mut self) -> Result<Option<Base>, Diagnostic> {
         let (mut signed, mut base, mut any, mut longs) = (None, None, false, 0);
         loop {
             if self.token().kind != Kind::Name {
@@ -242,7 +320,7 @@ impl<'a> Parser<'a> {
         next.is_some_and(|token| token.kind == Kind::Name && self.slice(token.span) == "srcu_struct")
     }
 
-    fn pointers(&mut self) -> Result<u8, Diagnostic> {
+    pub(super) fn pointers(&mut self) -> Result<u8, Diagnostic> {
         let mut count = 0_u8;
         loop {
             if self.eat("*") {
@@ -263,11 +341,9 @@ impl<'a> Parser<'a> {
         loop {
             let _ = self.eat_name("static");
             let void = self.eat_name("void");
+            let _ = void && self.eat("*");
             let span = self.span();
-            let number = (self.token().kind == Kind::Name)
-                .then(|| self.slice(span).strip_prefix('P').and_then(|digits| digits.parse::<usize>().ok()))
-                .flatten();
-            let Some(number) = number.filter(|_| self.next_kind(1) == Kind::Punct("(")) else {
+            let Some(number) = self.thread_name().filter(|_| self.next_kind(1) == Kind::Punct("(")) else {
                 if threads.is_empty() || void {
                     return Err(self.expected("a thread such as `P0(int *x) { ... }`"));
                 }
@@ -300,7 +376,14 @@ impl<'a> Parser<'a> {
             if base == Base::Void && pointers == 0 && params.is_empty() && self.eat(")") {
                 return Ok(params);
             }
-            params.push((CType { base, pointers }, self.name("a parameter name")?));
+            let name = self.name("a parameter name")?;
+            // `int x[]` and `int x[2]` are pointers to the first element.
+            let array = self.eat("[");
+            if array {
+                let _ = self.eat_number();
+                self.expect("]")?;
+            }
+            params.push((CType { base, pointers: pointers + u8::from(array) }, name));
             if !self.eat(",") {
                 self.expect(")")?;
                 return Ok(params);
@@ -337,30 +420,112 @@ impl<'a> Parser<'a> {
                 return Err(self
                     .source
                     .error(self.span(), format!("`{word}` is not part of the litmus dialect"), "")
-                    .help("a thread is straight-line code with `if`; the harness repeats it"));
+                    .help("a thread is code with `if`, `while`, `do` and `for`; the harness repeats it"));
             }
-            if self.eat_name("if") {
-                return self.if_statement(depth, out);
+            match word {
+                "if" => return self.if_statement(depth, out),
+                "while" | "do" | "for" => return self.loop_statement(depth, out),
+                _ => {}
             }
         }
         if self.starts_declaration()? {
             return self.declaration(out);
         }
-        let target = self.expr(0)?;
-        if self.eat("=") {
-            let value = self.expr(0)?;
-            out.push(Stmt::Assign { target, value });
-        } else if matches!(target.kind, ExprKind::Call(..)) {
-            out.push(Stmt::Effect(target));
-        } else if let ExprKind::Cast(CType { base: Base::Void, pointers: 0 }, inner) = target.kind {
-            out.push(Stmt::Effect(*inner));
-        } else {
-            return Err(self.expected("`=` and a value"));
-        }
+        self.expression_statement(out)?;
         self.expect(";")
     }
 
+    /// Parses an assignment, `x += e`, `x++`, or an expression whose value is not used.
+    fn expression_statement(&mut self, out: &mut Vec<Stmt>) -> Result<(), Diagnostic> {
+        let step = self.step_operator();
+        self.at += usize::from(step.is_some());
+        let target = self.expr(0)?;
+        let Kind::Punct(punct) = self.token().kind else { return Err(self.expected("`=` and a value")) };
+        let step = step.or_else(|| {
+            let found = self.step_operator();
+            self.at += usize::from(found.is_some());
+            found
+        });
+        if let Some(operator) = step {
+            let one = Expr { kind: ExprKind::Int(1), span: target.span };
+            out.push(compound(target, operator, one));
+        } else if let Some(operator) = compound_operator(punct) {
+            self.at += 1;
+            out.push(compound(target, operator, self.expr(0)?));
+        } else if self.eat("=") {
+            let value = self.expr(0)?;
+            out.push(Stmt::Assign { target, value });
+        } else if let ExprKind::Cast(CType { base: Base::Void, pointers: 0 }, inner) = target.kind {
+            out.push(Stmt::Effect(*inner));
+        } else if matches!(target.kind, ExprKind::Name(_) | ExprKind::Int(_)) {
+            // `r0;` does nothing. More likely something is missing.
+            return Err(self.expected("`=` and a value"));
+        } else {
+            out.push(Stmt::Effect(target));
+        }
+        Ok(())
+    }
+
+    /// The operator of `++` or `--`, if one is at the cursor.
+    fn step_operator(&self) -> Option<Binary> {
+        match self.token().kind {
+            Kind::Punct("++") => Some(Binary::Add),
+            Kind::Punct("--") => Some(Binary::Sub),
+            _ => None,
+        }
+    }
+
+    fn loop_statement(&mut self, depth: usize, out: &mut Vec<Stmt>) -> Result<(), Diagnostic> {
+        let span = self.span();
+        let word = self.slice(span);
+        self.at += 1;
+        let mut body = Vec::new();
+        if word == "do" {
+            self.statement(depth + 1, &mut body)?;
+            if !self.eat_name("while") {
+                return Err(self.expected("`while`, the end of this `do`"));
+            }
+        }
+        self.expect("(")?;
+        if word != "for" {
+            let condition = Some(self.expr(0)?);
+            self.expect(")")?;
+            if word == "do" {
+                self.expect(";")?;
+            } else {
+                self.statement(depth + 1, &mut body)?;
+            }
+            out.push(Stmt::Loop { condition, tested_first: word == "while", body, span });
+            return Ok(());
+        }
+        if self.starts_declaration()? {
+            self.declaration(out)?;
+        } else {
+            self.expressions(";", out)?;
+        }
+        let condition = if self.peek_is(";") { None } else { Some(self.expr(0)?) };
+        self.expect(";")?;
+        let mut step = Vec::new();
+        self.expressions(")", &mut step)?;
+        self.statement(depth + 1, &mut body)?;
+        body.append(&mut step);
+        out.push(Stmt::Loop { condition, tested_first: true, body, span });
+        Ok(())
+    }
+
+    /// Parses expression statements separated by commas, up to `close`.
+    fn expressions(&mut self, close: &str, out: &mut Vec<Stmt>) -> Result<(), Diagnostic> {
+        while !self.peek_is(close) {
+            self.expression_statement(out)?;
+            if !self.eat(",") {
+                break;
+            }
+        }
+        self.expect(close)
+    }
+
     fn if_statement(&mut self, depth: usize, out: &mut Vec<Stmt>) -> Result<(), Diagnostic> {
+        self.at += 1;
         self.expect("(")?;
         let condition = self.expr(0)?;
         self.expect(")")?;
@@ -386,7 +551,7 @@ impl<'a> Parser<'a> {
             let ty = CType { base, pointers: self.pointers()? };
             let name = self.name("a register to declare")?;
             if self.peek_is("[") {
-                return Err(self.source.error(self.span(), "arrays are not supported", "expected `=` or `;`"));
+                return Err(self.source.error(self.span(), "a register cannot be an array", "expected `=` or `;`"));
             }
             let value = if self.eat("=") { Some(self.expr(0)?) } else { None };
             out.push(Stmt::Declare { ty, name, value });
@@ -430,7 +595,7 @@ impl<'a> Parser<'a> {
 
     /// The error for C operators that litmus tests do not use. It is clearer than "expected `;`".
     fn refuse_operator(&self, punct: &str) -> Option<Diagnostic> {
-        let refused = ["?", "++", "--", "+=", "-=", "&=", "|=", "^=", "<<=", ">>=", "->", "["];
+        let refused = ["?", "->", ".", "[", "/"];
         refused.contains(&punct).then(|| {
             self.source.error(self.span(), format!("the operator `{punct}` is not part of the litmus dialect"), "")
         })
@@ -483,6 +648,12 @@ impl<'a> Parser<'a> {
             return Ok(Expr { kind: inner.kind, span: start.to(self.previous()) });
         }
         let name = self.name("a value")?;
+        if self.peek_is("[") {
+            // `x[1]` is the variable with this name.
+            let element = self.element(name)?;
+            let pointer = Expr { kind: ExprKind::Name(element.text), span: element.span };
+            return Ok(Expr { kind: ExprKind::Deref(Box::new(pointer)), span: element.span });
+        }
         if !self.eat("(") {
             let kind = if name.text == "NULL" { ExprKind::Int(0) } else { ExprKind::Name(name.text) };
             return Ok(Expr { kind, span: name.span });
@@ -519,6 +690,27 @@ fn simple_base(word: &str) -> Option<Base> {
         "void" => Some(Base::Void),
         _ => None,
     }
+}
+
+/// The operator of `+=` and the like.
+fn compound_operator(punct: &str) -> Option<Binary> {
+    Some(match punct {
+        "+=" => Binary::Add,
+        "-=" => Binary::Sub,
+        "&=" => Binary::And,
+        "|=" => Binary::Or,
+        "^=" => Binary::Xor,
+        "<<=" => Binary::ShiftLeft,
+        ">>=" => Binary::ShiftRight,
+        _ => return None,
+    })
+}
+
+/// `target = target operator value`
+fn compound(target: Expr, operator: Binary, value: Expr) -> Stmt {
+    let span = target.span.to(value.span);
+    let kind = ExprKind::Binary(operator, Box::new(target.clone()), Box::new(value));
+    Stmt::Assign { target, value: Expr { kind, span } }
 }
 
 enum Operator {

@@ -293,7 +293,10 @@ pub fn find(name: &str) -> Option<Primitive> {
         return simple(Action::Fence(fence), &[]);
     }
     match name {
-        "READ_ONCE" | "rcu_dereference" => simple(Action::Load(Access::Once), &[Place]),
+        "smp_read_barrier_depends" => simple(Action::Fence(Fence::Barrier), &[]),
+        // Older kernels had a name for a read whose value is an address, and a barrier behind it. Since Linux 4.15 every
+        // READ_ONCE orders what depends on its value, and the barrier is gone.
+        "READ_ONCE" | "rcu_dereference" | "lockless_dereference" => simple(Action::Load(Access::Once), &[Place]),
         "WRITE_ONCE" => simple(Action::Store(Access::Once), &[Place, Value]),
         "smp_load_acquire" => simple(Action::Load(Access::Acquire), &[Pointer]),
         "smp_store_release" => simple(Action::Store(Access::Release), &[Pointer, Value]),

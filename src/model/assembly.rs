@@ -528,6 +528,10 @@ impl Reader<'_> {
             ast::Prop::Or(left, right) => {
                 Prop::Or(Box::new(self.prop(left, columns)?), Box::new(self.prop(right, columns)?))
             }
+            ast::Prop::Same { left, equal, right } => {
+                let atom = Prop::Same(self.column(left, columns)?, self.column(right, columns)?);
+                if *equal { atom } else { Prop::Not(Box::new(atom)) }
+            }
             ast::Prop::Atom { left, equal, value } => {
                 let column = self.column(left, columns)?;
                 let atom = match value {

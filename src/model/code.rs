@@ -278,13 +278,14 @@ impl CodeThread {
     }
 
     /// For every step, its immediate postdominator: the next step that every path from it passes. Only for
-    /// threads whose jumps all go forward.
+    /// threads whose jumps all go forward, except that a jump to the label just before it ends a path whose loop was
+    /// followed often enough: for it, the step behind.
     pub fn joins(&self) -> Vec<usize> {
         let end = self.steps.len();
         let mut joins = vec![end; end + 1];
         for (at, step) in self.steps.iter().enumerate().rev() {
             joins[at] = match step {
-                Step::Jump(target) => self.position(*target),
+                Step::Jump(target) => self.position(*target).max(at + 1),
                 Step::Branch { target, .. } => {
                     let (mut a, mut b) = (at + 1, self.position(*target));
                     while a != b {

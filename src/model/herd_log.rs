@@ -67,10 +67,11 @@ fn natural(name: &str) -> (String, usize, String) {
     (word.to_owned(), number.parse().unwrap_or(0), number.to_owned())
 }
 
-/// The name of a column; that of a location in brackets.
+/// The name of a column; that of a location in brackets, unless it is an element of an array.
 fn name(code: &Code, column: usize) -> String {
     let name = code.column_name(column);
-    if matches!(code.columns[column], Column::Location(_)) { format!("[{name}]") } else { name }
+    let bare = matches!(code.columns[column], Column::Register { .. }) || name.ends_with(']');
+    if bare { name } else { format!("[{name}]") }
 }
 
 fn value(code: &Code, value: Const) -> String {
@@ -93,6 +94,7 @@ fn proposition(code: &Code, prop: &Prop, inside: bool) -> String {
     match prop {
         Prop::Const(value) => value.to_string(),
         Prop::Equal { column, value: wanted } => format!("{}={}", name(code, *column), value(code, *wanted)),
+        Prop::Same(left, right) => format!("{}={}", name(code, *left), name(code, *right)),
         Prop::Not(inner) => format!("not ({})", proposition(code, inner, false)),
         Prop::And(left, right) => chain(left, right, "/\\"),
         Prop::Or(left, right) => chain(left, right, "\\/"),

@@ -130,6 +130,7 @@ fn follow(thread: &CodeThread, memory: &mut [Locations], waiting: &mut Entries, 
                 // is the address is not known here.
                 registers[*dst] = match op {
                     Binary::Add | Binary::Or => &of(*left) | &of(*right),
+                    Binary::Sub => of(*left),
                     _ => Locations::new(),
                 };
             }

@@ -165,7 +165,7 @@ impl<'a> Search<'a> {
 fn constants(code: &Code) -> Vec<Const> {
     fn of_prop(prop: &Prop, out: &mut BTreeSet<Const>) {
         match prop {
-            Prop::Const(_) => {}
+            Prop::Const(_) | Prop::Same(..) => {}
             Prop::Equal { value, .. } => {
                 out.insert(*value);
             }

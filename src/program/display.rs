@@ -3,8 +3,8 @@
 use std::fmt::{self, Write as _};
 
 use super::{
-    Access, Address, Assembly, Binary, Compare, Const, Op, Operand, Order, Program, Prop, Quantifier, RmwOp, RmwResult,
-    Thread, Type, Unary,
+    Access, Address, Assembly, Binary, Column, Compare, Const, Op, Operand, Order, Program, Prop, Quantifier, RmwOp,
+    RmwResult, Thread, Type, Unary,
 };
 
 impl fmt::Display for Program {
@@ -73,6 +73,13 @@ impl Program {
                     Const::Address(location) => self.locations[*location].name.clone(),
                 };
                 format!("{}={value}", self.column_name(*column))
+            }
+            Prop::Same(left, right) => {
+                let side = |column: usize| match self.columns[column] {
+                    Column::Register { .. } => self.column_name(column),
+                    Column::Location(_) => format!("[{}]", self.column_name(column)),
+                };
+                format!("{}={}", side(*left), side(*right))
             }
             Prop::Not(inner) => format!("~({})", self.prop(inner)),
             Prop::And(left, right) => format!("{} /\\ {}", self.inner(left), self.inner(right)),

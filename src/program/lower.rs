@@ -4,31 +4,60 @@
 use crate::litmus::ast::{self, Base};
 use crate::litmus::{Diagnostic, Source};
 
-use super::threads::ThreadLowering;
-use super::variables::{Variables, is_opaque, list, truncate, value_type};
-use super::{Column, Const, Program, Prop, Thread, Type};
+use super::threads::{Rules, ThreadLowering};
+use super::variables::{Variable, Variables, is_opaque, list, truncate};
+use super::{Column, Const, Location, LocationId, MAX_RUN_THREADS, Program, Prop, Purpose, Register, Thread, Type};
 
-/// Lowers a parsed test.
+/// Lowers a parsed test for code generation.
 ///
 /// # Errors
 /// A [`Diagnostic`] for a test that parses but has no valid meaning: an unknown primitive, an undeclared
 /// register, a condition on a missing thread, a dereference of a pointer that may be NULL, types that do not
 /// fit.
 pub fn lower(test: &ast::Test) -> Result<Program, Diagnostic> {
-    let variables = Variables::collect(test)?;
-    let threads = lower_threads(test, &variables)?;
+    if let Some(thread) = test.threads.get(MAX_RUN_THREADS) {
+        let message = format!("a test that runs has at most {MAX_RUN_THREADS} threads");
+        return Err(test.source.error(thread.span, message, "one too many"));
+    }
+    if !test.condition.written {
+        let message = "a test that runs needs `exists`, `~exists` or `forall`, and a condition";
+        return Err(test.source.error(test.condition.span, message, "the file ends here"));
+    }
+    lower_for(test, Purpose::Run)
+}
+
+/// Lowers a parsed test for the models. What [`lower`] refuses to keep machine code safe has a meaning here, the one that
+/// herd7 gives it: a register that is never written is 0, an integer may hold an address, and what is dereferenced need not
+/// be a pointer.
+///
+/// # Errors
+/// As [`lower`], for a test that has no meaning for herd7 either.
+pub fn lower_to_judge(test: &ast::Test) -> Result<Program, Diagnostic> {
+    match lower(test) {
+        Ok(program) => Ok(program),
+        Err(reason) => Ok(Program { cannot_run: Some(reason), ..lower_for(test, Purpose::Judge)? }),
+    }
+}
+
+fn lower_for(test: &ast::Test, purpose: Purpose) -> Result<Program, Diagnostic> {
+    let variables = Variables::collect(test, purpose)?;
+    let threads = lower_threads(test, &variables, purpose)?;
     let locations = variables.locations()?;
-    let mut columns = Columns { source: &test.source, variables: &variables, threads, columns: Vec::new() };
+    let mut columns =
+        Columns { source: &test.source, variables: &variables, purpose, threads, locations, columns: Vec::new() };
     let condition = columns.prop(&test.condition.prop)?;
     let mut displayed: Vec<usize> = (0..columns.columns.len()).collect();
     let filter = test.filter.as_ref().map(|prop| columns.prop(prop)).transpose()?;
     let match_event = test.header.match_event.as_ref().map(|prop| columns.prop(prop)).transpose()?;
     for observable in &test.locations {
-        displayed.push(columns.column(observable)?);
+        // Older tests list their locks, whose values no model defines.
+        if purpose == Purpose::Run || !columns.is_opaque(observable) {
+            displayed.push(columns.column(observable)?);
+        }
     }
     displayed.sort_unstable();
     displayed.dedup();
-    let Columns { mut threads, columns, .. } = columns;
+    let Columns { mut threads, locations, columns, .. } = columns;
     for column in &columns {
         if let Column::Register { thread, register } = *column {
             threads[thread].registers[register].observed = true;
@@ -45,6 +74,7 @@ pub fn lower(test: &ast::Test) -> Result<Program, Diagnostic> {
         condition,
         filter,
         match_event,
+        cannot_run: None,
     })
 }
 
@@ -53,15 +83,18 @@ pub fn lower(test: &ast::Test) -> Result<Program, Diagnostic> {
 /// A pointer variable that starts as an address never holds NULL, unless some thread stores a pointer that
 /// may be NULL. What a thread stores depends on what it loads. Each pass can only add variables to the set,
 /// so there are at most two more passes than variables. Only the last pass checks dereferences.
-fn lower_threads(test: &ast::Test, variables: &Variables) -> Result<Vec<Thread>, Diagnostic> {
-    let mut nullable: Vec<bool> =
-        variables.all.iter().map(|variable| !matches!(variable.init, Some(ast::Value::Address(_)))).collect();
-    let mut settled = false;
+fn lower_threads(test: &ast::Test, variables: &Variables, purpose: Purpose) -> Result<Vec<Thread>, Diagnostic> {
+    let starts_null = |(id, variable): (usize, &Variable)| {
+        variables.ctype(id).pointers > 0 && !matches!(variable.init, Some(ast::Value::Address(_)))
+    };
+    let mut nullable: Vec<bool> = variables.all.iter().enumerate().map(starts_null).collect();
+    let mut settled = purpose == Purpose::Judge;
     loop {
         let before = nullable.clone();
         let mut threads = Vec::new();
         for (number, thread) in test.threads.iter().enumerate() {
-            let lowering = ThreadLowering::new(&test.source, variables, &mut nullable, settled, number);
+            let rules = Rules { purpose, settled };
+            let lowering = ThreadLowering::new(&test.source, variables, &mut nullable, rules, number);
             let inits = test.init.iter().filter(|init| init.thread.is_some_and(|(thread, _)| thread == number));
             let others = test.threads.iter().enumerate().filter(|(other, _)| *other != number).map(|(_, other)| other);
             threads.push(lowering.lower(thread, inits, &others.collect::<Vec<_>>())?);
@@ -78,39 +111,71 @@ fn lower_threads(test: &ast::Test, variables: &Variables) -> Result<Vec<Thread>,
 struct Columns<'a> {
     source: &'a Source,
     variables: &'a Variables<'a>,
+    purpose: Purpose,
     threads: Vec<Thread>,
+    locations: Vec<Location>,
     columns: Vec<Column>,
 }
 
 impl Columns<'_> {
+    /// The type of a lock or an SRCU domain.
+    fn opaque(&self, location: LocationId) -> Option<Base> {
+        let declared = location < self.variables.all.len();
+        declared.then(|| self.variables.ctype(location)).filter(|ty| is_opaque(*ty)).map(|ty| ty.base)
+    }
+
+    fn is_opaque(&self, observable: &ast::Observable) -> bool {
+        let found = observable.thread.is_none().then(|| self.variables.find(&observable.name.text)).flatten();
+        found.is_some_and(|location| self.opaque(location).is_some())
+    }
+
+    /// The shared variable with this name. For herd7, one that only the condition names exists too, and is 0.
+    fn location(&mut self, name: &ast::Name) -> Result<LocationId, Diagnostic> {
+        let added = |location: &Location| location.name == name.text;
+        if let Some(known) = self.variables.find(&name.text).or_else(|| self.locations.iter().position(added)) {
+            return Ok(known);
+        }
+        if self.purpose == Purpose::Run {
+            return Err(self
+                .source
+                .error(name.span, format!("there is no shared variable `{}`", name.text), "")
+                .help("a register is written with its thread, as in `1:r0`"));
+        }
+        self.locations.push(Location { name: name.text.clone(), ty: Type::INT, init: Const::Int(0) });
+        Ok(self.locations.len() - 1)
+    }
+
     fn column(&mut self, observable: &ast::Observable) -> Result<usize, Diagnostic> {
         let name = &observable.name;
         let column = match observable.thread {
             Some((thread, span)) => {
-                let Some(found) = self.threads.get(thread) else {
-                    let label = format!("the last thread is P{}", self.threads.len() - 1);
+                let last = self.threads.len() - 1;
+                let Some(found) = self.threads.get_mut(thread) else {
+                    let label = format!("the last thread is P{last}");
                     return Err(self.source.error(span, format!("there is no thread P{thread}"), label));
                 };
-                let register = found.registers.iter().position(|register| register.name == name.text);
-                let Some(register) = register else {
-                    return Err(self.source.error(
-                        name.span,
-                        format!("P{thread} has no register `{}`", name.text),
-                        format!("its registers are {}", list(found.registers.iter().map(|r| r.name.as_str()))),
-                    ));
+                let registers = &mut found.registers;
+                let register = match registers.iter().position(|register| register.name == name.text) {
+                    Some(register) => register,
+                    None if self.purpose == Purpose::Judge => {
+                        registers.push(Register { name: name.text.clone(), ty: Type::INT, observed: true });
+                        registers.len() - 1
+                    }
+                    None => {
+                        let known = registers.iter().map(|register| register.name.as_str());
+                        return Err(self.source.error(
+                            name.span,
+                            format!("P{thread} has no register `{}`", name.text),
+                            format!("its registers are {}", list(known)),
+                        ));
+                    }
                 };
                 Column::Register { thread, register }
             }
             None => {
-                let Some(location) = self.variables.find(&name.text) else {
-                    return Err(self
-                        .source
-                        .error(name.span, format!("there is no shared variable `{}`", name.text), "")
-                        .help("a register is written with its thread, as in `1:r0`"));
-                };
-                let ty = self.variables.ctype(location);
-                if is_opaque(ty) {
-                    let kind = if ty.base == Base::Srcu { "SRCU domain" } else { "lock" };
+                let location = self.location(name)?;
+                if let Some(base) = self.opaque(location) {
+                    let kind = if base == Base::Srcu { "SRCU domain" } else { "lock" };
                     let message = format!("the {kind} `{}` has no value that a condition can test", name.text);
                     return Err(self.source.error(name.span, message, ""));
                 }
@@ -129,6 +194,10 @@ impl Columns<'_> {
             ast::Prop::Not(inner) => Prop::Not(Box::new(self.prop(inner)?)),
             ast::Prop::And(left, right) => Prop::And(Box::new(self.prop(left)?), Box::new(self.prop(right)?)),
             ast::Prop::Or(left, right) => Prop::Or(Box::new(self.prop(left)?), Box::new(self.prop(right)?)),
+            ast::Prop::Same { left, equal, right } => {
+                let atom = Prop::Same(self.column(left)?, self.column(right)?);
+                if *equal { atom } else { Prop::Not(Box::new(atom)) }
+            }
             ast::Prop::Atom { left, equal, value } => {
                 let column = self.column(left)?;
                 let value = self.value(column, value)?;
@@ -138,14 +207,14 @@ impl Columns<'_> {
         })
     }
 
-    fn value(&self, column: usize, value: &ast::Value) -> Result<Const, Diagnostic> {
+    fn value(&mut self, column: usize, value: &ast::Value) -> Result<Const, Diagnostic> {
         let ty = match self.columns[column] {
             Column::Register { thread, register } => self.threads[thread].registers[register].ty,
-            Column::Location(location) => value_type(self.variables.ctype(location)).unwrap_or(Type::INT),
+            Column::Location(location) => self.locations[location].ty,
         };
         match value {
             ast::Value::Int(value, span) => {
-                if ty == Type::Pointer && *value != 0 {
+                if ty == Type::Pointer && *value != 0 && self.purpose == Purpose::Run {
                     return Err(self.source.error(
                         *span,
                         format!("a pointer cannot equal {value}"),
@@ -156,14 +225,8 @@ impl Columns<'_> {
                 Ok(Const::Int(truncate(*value, ty)))
             }
             ast::Value::Address(name) => {
-                let Some(location) = self.variables.find(&name.text) else {
-                    return Err(self.source.error(
-                        name.span,
-                        format!("there is no shared variable `{}`", name.text),
-                        "",
-                    ));
-                };
-                if ty != Type::Pointer {
+                let location = self.location(name)?;
+                if ty != Type::Pointer && self.purpose == Purpose::Run {
                     return Err(self.source.error(
                         name.span,
                         "an integer cannot equal an address",

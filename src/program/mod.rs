@@ -4,14 +4,18 @@
 //! on numbered registers. A thread is a list of [`Op`]s. Jumps only go forward, so each operation executes at
 //! most once.
 //!
-//! Invariant that lowering establishes and code generation relies on: when an access through an
+//! Invariant that [`lower`] establishes and code generation relies on: when an access through an
 //! [`Address::Register`] is reached, the register holds the address of a location of the accessed type. This
 //! follows from four rules. A pointer comes only from the name of a shared variable. It is stored only in
-//! variables and registers of the same pointer type. There is no pointer arithmetic. A pointer that may be
-//! NULL is dereferenced only where a test has shown that it is not NULL.
+//! variables and registers of the same pointer type. To a pointer only a value is added that is 0 whatever was
+//! read (`r0 & 0`). A pointer that may be NULL is dereferenced only where a test has shown that it is not NULL.
+//!
+//! herd7 has no types. [`lower_to_judge`] reads what herd7 reads: a test that breaks these rules is lowered too, but it is
+//! marked ([`Program::cannot_run`]), and no code is generated for it.
 
 mod assembly;
 mod display;
+mod loops;
 mod lower;
 mod registers;
 mod threads;
@@ -22,7 +26,21 @@ pub use crate::litmus::ast::{Binary, Compare, Name, Quantifier, Unary};
 pub use crate::litmus::primitive::{Access, Fence, Order, Rcu, RmwOp, RmwResult};
 pub use assembly::{Assembly, Instruction};
 pub use display::outcome;
-pub use lower::lower;
+pub use lower::{lower, lower_to_judge};
+
+use crate::litmus::Diagnostic;
+
+/// What a test is lowered for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// Code generation: every access is known to be safe.
+    Run,
+    /// The models: a value is an integer or an address, whatever its type.
+    Judge,
+}
+
+/// Maximum number of threads of a test that runs.
+pub const MAX_RUN_THREADS: usize = 16;
 
 /// The number of a shared variable: its index in [`Program::locations`].
 pub type LocationId = usize;
@@ -55,6 +73,8 @@ pub struct Program {
     pub filter: Option<Prop>,
     /// The Match event, which the race is a fraction of.
     pub match_event: Option<Prop>,
+    /// The reason why no code may be generated, if the test breaks a rule of [`lower`].
+    pub cannot_run: Option<Diagnostic>,
 }
 
 impl Program {
@@ -432,6 +452,8 @@ pub enum Prop {
         /// The value.
         value: Const,
     },
+    /// Two columns have the same value.
+    Same(usize, usize),
     /// Negation.
     Not(Box<Prop>),
     /// Conjunction.
@@ -446,6 +468,7 @@ impl Prop {
         match self {
             Prop::Const(value) => *value,
             Prop::Equal { column, value } => row[*column] == *value,
+            Prop::Same(left, right) => row[*left] == row[*right],
             Prop::Not(inner) => !inner.holds(row),
             Prop::And(left, right) => left.holds(row) && right.holds(row),
             Prop::Or(left, right) => left.holds(row) || right.holds(row),

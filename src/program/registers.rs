@@ -48,6 +48,7 @@ impl<'e> Collect<'e> {
                     self.body(then);
                     self.body(otherwise);
                 }
+                Stmt::Loop { body, .. } => self.body(body),
                 Stmt::Assign { .. } | Stmt::Effect(_) => {}
             }
         }
@@ -119,8 +120,8 @@ fn widest(types: &[CType]) -> CType {
         _ => 32,
     };
     let first = types[0];
-    if first.pointers > 0 {
-        return first;
+    if let Some(pointer) = types.iter().find(|ty| ty.pointers > 0) {
+        return *pointer;
     }
     types.iter().copied().reduce(|a, b| if bits(&b) > bits(&a) { b } else { a }).unwrap_or(first)
 }
@@ -162,14 +163,25 @@ impl Types<'_, '_> {
                 ExprKind::Deref(pointer) => self.of(pointer),
                 _ => None,
             },
-            ExprKind::Cast(ty, _) => Some(*ty),
+            // An address stays one in an integer of its width.
+            ExprKind::Cast(ty, inner) => {
+                let held = self.of(inner).filter(|held| held.pointers > 0 && is_address_sized(*ty));
+                held.or(Some(*ty))
+            }
             ExprKind::Unary(Unary::Not, _) | ExprKind::Logical { .. } | ExprKind::Binary(Binary::Compare(_), ..) => {
                 Some(CType::INT)
             }
             ExprKind::Unary(_, inner) => self.of(inner).or(Some(CType::INT)),
-            ExprKind::Binary(_, left, right) => {
+            ExprKind::Binary(op, left, right) => {
                 let held: Vec<CType> = [self.of(left), self.of(right)].into_iter().flatten().collect();
-                Some(if held.is_empty() { CType::INT } else { widest(&held) })
+                let pointers = held.iter().filter(|ty| ty.pointers > 0).count();
+                let moves = matches!(op, Binary::Add | Binary::Sub | Binary::Or) && pointers == 1;
+                Some(match held.is_empty() {
+                    true => CType::INT,
+                    // `p ^ p` is an integer; only `p + 0` is a pointer.
+                    false if pointers > 0 && !moves => CType::LONG,
+                    false => widest(&held),
+                })
             }
             ExprKind::Call(name, args) => {
                 let primitive = primitive::find(&name.text)?;
@@ -195,6 +207,11 @@ impl Types<'_, '_> {
 fn of_constant(value: i64) -> CType {
     let bits = if i32::try_from(value).is_ok() { 32 } else { 64 };
     CType { base: Base::Int { bits, signed: true }, pointers: 0 }
+}
+
+/// Whether a type is an integer that can hold an address.
+pub(super) fn is_address_sized(ty: CType) -> bool {
+    matches!(ty, CType { base: Base::Int { bits: 64, .. }, pointers: 0 })
 }
 
 /// The type that a pointer points to, as a register holds it.

@@ -6,10 +6,11 @@ use crate::litmus::ast::{self, Base, Binary, CType, Compare, Expr, ExprKind, Nam
 use crate::litmus::primitive::{self, Access, Action, Arg, Order, Primitive, Rcu, RmwResult};
 use crate::litmus::{Diagnostic, Source, Span};
 
-use super::registers::registers;
+use super::registers::{is_address_sized, registers};
 use super::variables::{Variables, is_opaque, list, spell, truncate, value_type};
 use super::{
-    Address, Composite, Const, JudgedOnly, LabelId, LocationId, Op, Operand, Register, RegisterId, Thread, Type,
+    Address, Composite, Const, JudgedOnly, LabelId, LocationId, Op, Operand, Purpose, Register, RegisterId, Thread,
+    Type,
 };
 
 /// A value with its C type. An integer constant is an `int`, or a `long` if it does not fit 32 bits.
@@ -19,6 +20,8 @@ struct Typed {
     ty: CType,
     /// For a pointer: whether it may be NULL.
     nullable: bool,
+    /// For an integer: whether it is 0 whatever was read, as `r0 & 0` is.
+    zero: bool,
 }
 
 impl Typed {
@@ -32,29 +35,57 @@ impl Typed {
 
 /// What is known about a register at a point of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Fact {
+pub(super) struct Fact {
     /// Whether every path to this point has written it.
     assigned: bool,
     /// For a pointer: whether it may be NULL.
     nullable: bool,
+    /// Whether it is 0 whatever was read.
+    zero: bool,
+    /// Its value, if that does not depend on what was read.
+    pub constant: Option<i64>,
+}
+
+impl Fact {
+    /// Nothing is known.
+    pub const NONE: Fact = Fact { assigned: false, nullable: true, zero: false, constant: None };
+
+    /// What is known where two paths meet.
+    fn and(self, other: Fact) -> Fact {
+        Fact {
+            assigned: self.assigned && other.assigned,
+            nullable: self.nullable || other.nullable,
+            zero: self.zero && other.zero,
+            constant: self.constant.filter(|_| self.constant == other.constant),
+        }
+    }
+}
+
+/// The rules by which a thread is lowered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    pub purpose: Purpose,
+    /// Whether the set of variables that may hold NULL no longer changes, so that dereferences can be checked.
+    pub settled: bool,
 }
 
 /// The state of lowering one thread.
 pub(super) struct ThreadLowering<'a> {
-    source: &'a Source,
+    pub source: &'a Source,
     variables: &'a Variables<'a>,
     /// For each shared pointer, whether it may hold NULL. Only grows.
     nullable: &'a mut Vec<bool>,
-    /// Whether `nullable` no longer changes, so that dereferences can be checked.
-    settled: bool,
-    number: usize,
-    names: HashMap<String, RegisterId>,
-    ctypes: Vec<CType>,
-    facts: Vec<Fact>,
+    rules: Rules,
+    pub number: usize,
+    pub names: HashMap<String, RegisterId>,
+    pub ctypes: Vec<CType>,
+    pub facts: Vec<Fact>,
+    /// The rounds of its loops that were lowered.
+    pub rounds: usize,
     params: HashMap<String, LocationId>,
     /// The writes of the other threads: the name of the variable, or `None` if it may be any variable.
     foreign_writes: Vec<Option<String>>,
-    thread: Thread,
+    pub thread: Thread,
 }
 
 impl<'a> ThreadLowering<'a> {
@@ -62,18 +93,19 @@ impl<'a> ThreadLowering<'a> {
         source: &'a Source,
         variables: &'a Variables<'a>,
         nullable: &'a mut Vec<bool>,
-        settled: bool,
+        rules: Rules,
         number: usize,
     ) -> Self {
         ThreadLowering {
             source,
             variables,
             nullable,
-            settled,
+            rules,
             number,
             names: HashMap::new(),
             ctypes: Vec::new(),
             facts: Vec::new(),
+            rounds: 0,
             params: HashMap::new(),
             foreign_writes: Vec::new(),
             thread: Thread {
@@ -103,11 +135,16 @@ impl<'a> ThreadLowering<'a> {
         }
         // Declare all registers first, so that the named ones have the lowest numbers.
         for found in registers(thread, inits.clone(), self.variables) {
-            self.declare(found.ty, &Name { text: found.name, span: found.span })?;
+            // For herd7 a second declaration names the same register.
+            if !(self.judges() && self.names.contains_key(&found.name)) {
+                self.declare(found.ty, &Name { text: found.name, span: found.span })?;
+            }
         }
         for init in inits {
-            let Some(&register) = self.names.get(&init.name.text) else {
-                return Err(self.undeclared(&init.name.text, init.name.span));
+            let register = match self.names.get(&init.name.text) {
+                Some(&register) => register,
+                None if self.judges() => self.unwritten(&init.name.text),
+                None => return Err(self.undeclared(&init.name.text, init.name.span)),
             };
             let value = match &init.value {
                 None => continue,
@@ -122,8 +159,7 @@ impl<'a> ThreadLowering<'a> {
                     continue;
                 }
             };
-            let typed = self.expr(&value, None)?;
-            self.assign(register, typed, value.span)?;
+            self.assign_expr(register, &value)?;
         }
         self.block(&thread.body)?;
         // An observed register is saved at the end even if some path never writes it.
@@ -168,8 +204,28 @@ impl<'a> ThreadLowering<'a> {
     fn new_register(&mut self, name: String, ty: Type, ctype: CType) -> RegisterId {
         self.thread.registers.push(Register { name, ty, observed: false });
         self.ctypes.push(ctype);
-        self.facts.push(Fact { assigned: false, nullable: true });
+        self.facts.push(Fact::NONE);
         self.thread.registers.len() - 1
+    }
+
+    /// Whether the test is only judged, so that it need not be safe.
+    pub(super) fn judges(&self) -> bool {
+        self.rules.purpose == Purpose::Judge
+    }
+
+    /// A register that the thread never writes. As in herd7 it is 0.
+    fn unwritten(&mut self, name: &str) -> RegisterId {
+        let register = self.new_register(name.to_owned(), Type::INT, CType::INT);
+        self.names.insert(name.to_owned(), register);
+        register
+    }
+
+    /// The shared variable that a name stands for in this thread: a parameter, or an element of one that is an array.
+    fn shared(&self, name: &str) -> Option<LocationId> {
+        match name.split_once('[') {
+            None => self.params.get(name).copied(),
+            Some((array, _)) => self.params.get(array).and_then(|_| self.variables.find(name)),
+        }
     }
 
     /// A new temporary register, of a type wide enough for arithmetic.
@@ -187,7 +243,7 @@ impl<'a> ThreadLowering<'a> {
     }
 
     fn written(&mut self, register: RegisterId, nullable: bool) {
-        self.facts[register] = Fact { assigned: true, nullable };
+        self.facts[register] = Fact { assigned: true, nullable, ..Fact::NONE };
     }
 
     fn undeclared(&self, name: &str, span: Span) -> Diagnostic {
@@ -206,7 +262,7 @@ impl<'a> ThreadLowering<'a> {
 
     // ---- statements ----
 
-    fn block(&mut self, body: &[Stmt]) -> Result<(), Diagnostic> {
+    pub(super) fn block(&mut self, body: &[Stmt]) -> Result<(), Diagnostic> {
         body.iter().try_for_each(|stmt| self.statement(stmt))
     }
 
@@ -220,6 +276,9 @@ impl<'a> ThreadLowering<'a> {
             Stmt::Assign { target, value } => self.assignment(target, value),
             Stmt::Effect(expr) => self.effect(expr),
             Stmt::If { condition, then, otherwise } => self.if_statement(condition, then, otherwise),
+            Stmt::Loop { condition, tested_first, body, span } => {
+                self.loop_statement(condition.as_ref(), *tested_first, body, *span)
+            }
         }
     }
 
@@ -242,8 +301,11 @@ impl<'a> ThreadLowering<'a> {
     }
 
     fn assign_expr(&mut self, register: RegisterId, value: &Expr) -> Result<(), Diagnostic> {
+        let constant = self.constant_of(value);
         let typed = self.expr(value, Some(register))?;
-        self.assign(register, typed, value.span)
+        self.assign(register, typed, value.span)?;
+        self.facts[register].constant = constant;
+        Ok(())
     }
 
     /// `register = value`, with C's conversion.
@@ -259,13 +321,14 @@ impl<'a> ThreadLowering<'a> {
             self.thread.ops.push(Op::Extend { dst: register, src: Operand::Register(register), from: ty });
         }
         self.written(register, value.nullable);
+        self.facts[register].zero = value.zero;
         Ok(())
     }
 
     /// Checks that `value` can be assigned to a variable of type `target`. Pointer types must match more
     /// strictly than in C, to keep dereferences safe.
     fn check_assignable(&self, target: CType, value: &Typed, span: Span) -> Result<(), Diagnostic> {
-        if target.pointers == 0 && value.ty.pointers == 0 {
+        if target.pointers == 0 && value.ty.pointers == 0 || self.judges() {
             return Ok(());
         }
         let null = value.constant() == Some(0);
@@ -299,7 +362,7 @@ impl<'a> ThreadLowering<'a> {
         self.block(then)?;
         let after_then = std::mem::replace(&mut self.facts, before);
         // Nothing is known in the second branch about temporaries of the first.
-        self.facts.resize(self.ctypes.len(), Fact { assigned: false, nullable: true });
+        self.facts.resize(self.ctypes.len(), Fact::NONE);
         self.learn(condition, false);
         if otherwise.is_empty() {
             self.thread.ops.push(Op::Label(else_label));
@@ -310,15 +373,18 @@ impl<'a> ThreadLowering<'a> {
             self.block(otherwise)?;
             self.thread.ops.push(Op::Label(end));
         }
-        for (register, fact) in self.facts.iter_mut().enumerate() {
-            let other = after_then.get(register).copied().unwrap_or(Fact { assigned: false, nullable: true });
-            fact.assigned &= other.assigned;
-            fact.nullable |= other.nullable;
-        }
+        self.meet(&after_then);
         Ok(())
     }
 
-    fn new_label(&mut self) -> LabelId {
+    /// Keeps what is also known on another path to this point.
+    pub(super) fn meet(&mut self, other: &[Fact]) {
+        for (register, fact) in self.facts.iter_mut().enumerate() {
+            *fact = fact.and(other.get(register).copied().unwrap_or(Fact::NONE));
+        }
+    }
+
+    pub(super) fn new_label(&mut self) -> LabelId {
         self.thread.labels += 1;
         self.thread.labels - 1
     }
@@ -350,7 +416,7 @@ impl<'a> ThreadLowering<'a> {
     }
 
     /// Jumps to `target` if the condition is 0. A comparison in the source becomes one compare.
-    fn branch_unless(&mut self, condition: &Expr, target: LabelId) -> Result<(), Diagnostic> {
+    pub(super) fn branch_unless(&mut self, condition: &Expr, target: LabelId) -> Result<(), Diagnostic> {
         match &condition.kind {
             ExprKind::Unary(Unary::Not, inner) => {
                 let value = self.expr(inner, None)?;
@@ -399,6 +465,7 @@ impl<'a> ThreadLowering<'a> {
             operand: Operand::Const(Const::Int(value)),
             ty: CType { base: Base::Int { bits, signed: true }, pointers: 0 },
             nullable: true,
+            zero: value == 0,
         }
     }
 
@@ -408,7 +475,14 @@ impl<'a> ThreadLowering<'a> {
             operand: Operand::Const(Const::Address(location)),
             ty: CType { pointers: ty.pointers + 1, ..ty },
             nullable: false,
+            zero: false,
         }
+    }
+
+    /// The value of a register.
+    fn held(&self, register: RegisterId) -> Typed {
+        let Fact { nullable, zero, .. } = self.facts[register];
+        Typed { operand: Operand::Register(register), ty: self.ctypes[register], nullable, zero }
     }
 
     /// Evaluates an expression. `into` is a hint: the register that the value will be assigned to.
@@ -418,15 +492,15 @@ impl<'a> ThreadLowering<'a> {
             ExprKind::Name(name) => {
                 if let Some(&register) = self.names.get(name) {
                     self.read(register);
-                    let ty = self.ctypes[register];
-                    return Ok(Typed {
-                        operand: Operand::Register(register),
-                        ty,
-                        nullable: self.facts[register].nullable,
-                    });
+                    return Ok(self.held(register));
                 }
-                match self.params.get(name) {
-                    Some(&location) => Ok(self.address_of(location)),
+                match self.shared(name) {
+                    Some(location) => Ok(self.address_of(location)),
+                    // A shared variable that is no parameter: a value would be that of a register for herd7.
+                    None if self.judges() && self.variables.find(name).is_none() => {
+                        let register = self.unwritten(name);
+                        Ok(self.held(register))
+                    }
                     None => Err(self.undeclared(name, expr.span)),
                 }
             }
@@ -454,6 +528,10 @@ impl<'a> ThreadLowering<'a> {
 
     fn cast(&mut self, ty: CType, inner: &Expr, span: Span) -> Result<Typed, Diagnostic> {
         let value = self.expr(inner, None)?;
+        // An address stays one in an integer of its width, so that it can be dereferenced behind a second cast.
+        if value.ty.pointers > 0 && is_address_sized(ty) {
+            return Ok(value);
+        }
         if ty.pointers > 0 || value.ty.pointers > 0 {
             self.check_assignable(ty, &value, span)?;
             return Ok(Typed { ty, ..value });
@@ -462,13 +540,15 @@ impl<'a> ThreadLowering<'a> {
             return Err(self.error(span, format!("a value cannot be cast to {}", spell(ty))));
         };
         if let Some(constant) = value.constant() {
-            return Ok(Typed { operand: Operand::Const(Const::Int(truncate(constant, to))), ty, nullable: true });
+            let constant = truncate(constant, to);
+            let operand = Operand::Const(Const::Int(constant));
+            return Ok(Typed { operand, ty, nullable: true, zero: constant == 0 });
         }
         let dst = self.temporary(ty);
         let src = self.converted(value, to);
         self.thread.ops.push(if to.bits() < 32 { Op::Extend { dst, src, from: to } } else { Op::Move { dst, src } });
         self.written(dst, true);
-        Ok(Typed { operand: Operand::Register(dst), ty, nullable: true })
+        Ok(Typed { operand: Operand::Register(dst), ty, nullable: true, zero: value.zero })
     }
 
     fn unary(&mut self, op: Unary, inner: &Expr, into: Option<RegisterId>, span: Span) -> Result<Typed, Diagnostic> {
@@ -511,6 +591,10 @@ impl<'a> ThreadLowering<'a> {
             self.thread.ops.push(Op::Binary { dst, op, left, right, bits, signed });
             return Ok(self.result(dst, CType::INT));
         }
+        if left.ty.pointers > 0 || right.ty.pointers > 0 {
+            return self.pointer_arithmetic(op, left, right, into, span);
+        }
+        let zero = is_zero(op, &left, &right);
         let (left_ty, right_ty) = (self.arithmetic(&left, span)?, self.arithmetic(&right, span)?);
         let shift = matches!(op, Binary::ShiftLeft | Binary::ShiftRight);
         let ty = if shift { left_ty } else { common(left_ty, right_ty) };
@@ -523,7 +607,40 @@ impl<'a> ThreadLowering<'a> {
         let (left, right) = (self.converted(left, to), self.converted(right, to));
         let dst = self.destination(into, ty);
         self.thread.ops.push(Op::Binary { dst, op, left, right, bits, signed });
-        Ok(self.result(dst, ty))
+        Ok(Typed { zero, ..self.result(dst, ty) })
+    }
+
+    /// Arithmetic on an address. What runs is `p + 0` with a value that is 0 whatever was read, as in a false address
+    /// dependency, and `p ^ p`.
+    fn pointer_arithmetic(
+        &mut self,
+        op: Binary,
+        left: Typed,
+        right: Typed,
+        into: Option<RegisterId>,
+        span: Span,
+    ) -> Result<Typed, Diagnostic> {
+        let moves = match (op, left.ty.pointers > 0, right.ty.pointers > 0) {
+            (Binary::Add | Binary::Or, true, false) | (Binary::Sub, true, false) => Some((left, right)),
+            (Binary::Add | Binary::Or, false, true) => Some((right, left)),
+            _ => None,
+        };
+        let safe = moves.map_or(is_zero(op, &left, &right), |(_, offset)| offset.zero);
+        if !safe && !self.judges() {
+            return Err(self.source.error(span, "pointer arithmetic is not supported", "").help(
+                "compare pointers with `==` and `!=`, dereference them, or add what is always 0: `x + (r0 & 0)`",
+            ));
+        }
+        let long = Type::Int { bits: 64, signed: true };
+        let [left_operand, right_operand] =
+            [left, right].map(|value| if value.ty.pointers > 0 { value.operand } else { self.converted(value, long) });
+        let ty = moves.map_or(CType::LONG, |(pointer, _)| pointer.ty);
+        let dst = self.destination(into, ty);
+        self.thread.ops.push(Op::Binary { dst, op, left: left_operand, right: right_operand, bits: 64, signed: true });
+        let nullable = moves.is_none_or(|(pointer, _)| pointer.nullable);
+        self.written(dst, nullable);
+        let zero = moves.is_none() && is_zero(op, &left, &right);
+        Ok(Typed { operand: Operand::Register(dst), ty, nullable, zero })
     }
 
     /// `a && b`, `a || b` as a value. The right side is evaluated only if needed.
@@ -543,7 +660,7 @@ impl<'a> ThreadLowering<'a> {
         self.thread.ops.push(Op::Binary { dst, op: Binary::Compare(Compare::Ne), left: l, right: r, bits, signed });
         self.thread.ops.push(Op::Label(end));
         self.facts[..before.len()].copy_from_slice(&before);
-        Ok(Typed { operand: Operand::Register(dst), ty: CType::INT, nullable: true })
+        Ok(Typed { operand: Operand::Register(dst), ty: CType::INT, nullable: true, zero: false })
     }
 
     /// The register for a result: the hinted one if it has exactly this type, else a temporary.
@@ -556,12 +673,15 @@ impl<'a> ThreadLowering<'a> {
 
     fn result(&mut self, dst: RegisterId, ty: CType) -> Typed {
         self.written(dst, true);
-        Typed { operand: Operand::Register(dst), ty, nullable: true }
+        Typed { operand: Operand::Register(dst), ty, nullable: true, zero: false }
     }
 
     /// The type of an integer in arithmetic: at least `int`.
     fn arithmetic(&self, value: &Typed, span: Span) -> Result<CType, Diagnostic> {
         if value.ty.pointers > 0 {
+            if self.judges() {
+                return Ok(CType::LONG);
+            }
             return Err(self
                 .source
                 .error(span, "pointer arithmetic is not supported", "")
@@ -583,7 +703,7 @@ impl<'a> ThreadLowering<'a> {
             let fits = left.ty.pointers > 0 && right.ty.pointers > 0
                 || left.constant() == Some(0)
                 || right.constant() == Some(0);
-            if !fits {
+            if !fits && !self.judges() {
                 return Err(self.error(span, "a pointer cannot be compared with an integer"));
             }
             return Ok((left.operand, right.operand, 64, false));
@@ -615,18 +735,31 @@ impl<'a> ThreadLowering<'a> {
 
     /// The memory that a pointer expression points to, and the type of its content.
     fn place(&mut self, pointer: &Expr) -> Result<(Address, CType), Diagnostic> {
+        if let ExprKind::Name(name) = &pointer.kind
+            && self.judges()
+            && !self.names.contains_key(name)
+            && let Some(location) = self.shared(name).or_else(|| self.variables.find(name))
+        {
+            return Ok((Address::Location(location), self.variables.ctype(location)));
+        }
         let value = self.expr(pointer, None)?;
-        if value.ty.pointers == 0 {
-            let label = format!("this is {}", spell(value.ty));
-            return Err(self.source.error(pointer.span, "only a pointer can be dereferenced", label));
-        }
-        let ty = CType { pointers: value.ty.pointers - 1, ..value.ty };
-        if value_type(ty).is_none() {
+        let pointee = match value.ty.pointers {
+            0 if self.judges() => Some(CType::LONG),
+            0 => {
+                let label = format!("this is {}", spell(value.ty));
+                return Err(self.source.error(pointer.span, "only a pointer can be dereferenced", label));
+            }
+            pointers => Some(CType { pointers: pointers - 1, ..value.ty }),
+        };
+        let pointee = pointee.filter(|ty| value_type(*ty).is_some()).or(self.judges().then_some(CType::LONG));
+        let Some(ty) = pointee else {
             return Err(self.error(pointer.span, "a `void *` cannot be dereferenced"));
-        }
+        };
         match value.operand {
             Operand::Const(Const::Address(location)) => Ok((Address::Location(location), ty)),
-            Operand::Register(register) if !value.nullable || !self.settled => Ok((Address::Register(register), ty)),
+            Operand::Register(register) if !value.nullable || !self.rules.settled || self.judges() => {
+                Ok((Address::Register(register), ty))
+            }
             Operand::Register(_) => Err(self
                 .source
                 .error(pointer.span, "this pointer may be NULL here", "dereferenced")
@@ -642,7 +775,7 @@ impl<'a> ThreadLowering<'a> {
             (Arg::Place, _) => {
                 Err(self.source.error(arg.span, format!("`{}` takes the variable itself", name.text), "expected `*x`"))
             }
-            (_, ExprKind::Deref(_)) if !self.is_pointer_value(arg) => Err(self.source.error(
+            (_, ExprKind::Deref(_)) if !self.judges() && !self.is_pointer_value(arg) => Err(self.source.error(
                 arg.span,
                 format!("`{}` takes the variable's address", name.text),
                 "expected `x`, not `*x`",
@@ -700,7 +833,7 @@ impl<'a> ThreadLowering<'a> {
         self.thread.ops.push(Op::Load { dst, address, ty, access });
         let nullable = self.memory_nullable(address);
         self.written(dst, nullable);
-        Ok(Typed { operand: Operand::Register(dst), ty: value_ctype, nullable })
+        Ok(Typed { operand: Operand::Register(dst), ty: value_ctype, nullable, zero: false })
     }
 
     /// Whether a pointer that is read from memory may be NULL.
@@ -837,7 +970,7 @@ impl<'a> ThreadLowering<'a> {
                 self.thread.ops.push(Op::Cmpxchg { dst, address, expected, new, ty, order });
                 let nullable = self.memory_nullable(address);
                 self.written(dst, nullable);
-                Ok(Some(Typed { operand: Operand::Register(dst), ty: value_ctype, nullable }))
+                Ok(Some(Typed { operand: Operand::Register(dst), ty: value_ctype, nullable, zero: false }))
             }
             Action::AddUnless { fetch, fixed } => {
                 self.add_unless(address, ctype, &values, (fetch, fixed), into, span).map(Some)
@@ -921,7 +1054,7 @@ impl<'a> ThreadLowering<'a> {
         let nullable = self.memory_nullable(address);
         Ok(dst.map(|dst| {
             self.written(dst, nullable);
-            Typed { operand: Operand::Register(dst), ty: value_ctype, nullable }
+            Typed { operand: Operand::Register(dst), ty: value_ctype, nullable, zero: false }
         }))
     }
 
@@ -993,7 +1126,7 @@ impl<'a> ThreadLowering<'a> {
         }
         let end = self.thread.ops.len();
         self.thread.composites.push(Composite { first, end, dst, fetch, address, ty, amount, unwanted });
-        Ok(Typed { operand: Operand::Register(dst), ty: result_ctype, nullable: true })
+        Ok(Typed { operand: Operand::Register(dst), ty: result_ctype, nullable: true, zero: false })
     }
 
     /// An upper bound of the number of times that other threads write a variable.
@@ -1029,6 +1162,9 @@ impl<'a> ThreadLowering<'a> {
             let label = format!("this is a {} *, expected {wanted}", spell(ctype));
             Err(self.source.error(span, format!("`{}` does not work on this variable", name.text), label))
         };
+        if self.judges() && (wanted == Some(Base::Spinlock) || wanted.is_none() && found.is_none()) {
+            return Ok(());
+        }
         if wanted != found {
             return wrong(match wanted {
                 Some(Base::Srcu) => "a struct srcu_struct *",
@@ -1098,7 +1234,28 @@ fn writes(body: &[Stmt], thread: &ast::Thread, out: &mut Vec<Option<String>>) {
                 writes(then, thread, out);
                 writes(otherwise, thread, out);
             }
+            Stmt::Loop { condition, body, .. } => {
+                let mut round = Vec::new();
+                condition.iter().for_each(|condition| of_expr(condition, thread, &mut round));
+                writes(body, thread, &mut round);
+                // How many rounds there are is not known here: more than the attempts of an atomic_add_unless.
+                round.sort_unstable();
+                round.dedup();
+                (0..=MOST_TRIES).for_each(|_| out.extend(round.iter().cloned()));
+            }
         }
+    }
+}
+
+/// Whether the result of an operation is 0 whatever was read.
+fn is_zero(op: Binary, left: &Typed, right: &Typed) -> bool {
+    let same = matches!(left.operand, Operand::Register(_)) && left.operand == right.operand;
+    match op {
+        Binary::And | Binary::Mul => left.zero || right.zero,
+        Binary::Xor | Binary::Sub => same || left.zero && right.zero,
+        Binary::Add | Binary::Or => left.zero && right.zero,
+        Binary::ShiftLeft | Binary::ShiftRight => left.zero,
+        Binary::Compare(_) => false,
     }
 }
 

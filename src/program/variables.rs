@@ -3,7 +3,7 @@
 use crate::litmus::ast::{self, Base, CType, Name};
 use crate::litmus::{Diagnostic, Source, Span};
 
-use super::{Const, Location, LocationId, Type};
+use super::{Const, Location, LocationId, Purpose, Type};
 
 /// A shared variable as the file declares it.
 #[derive(Debug)]
@@ -19,36 +19,25 @@ pub struct Variable {
 #[derive(Debug)]
 pub struct Variables<'a> {
     source: &'a Source,
+    purpose: Purpose,
     pub all: Vec<Variable>,
 }
 
 impl<'a> Variables<'a> {
-    pub fn collect(test: &'a ast::Test) -> Result<Variables<'a>, Diagnostic> {
-        let mut variables = Variables { source: &test.source, all: Vec::new() };
+    pub fn collect(test: &'a ast::Test, purpose: Purpose) -> Result<Variables<'a>, Diagnostic> {
+        let mut variables = Variables { source: &test.source, purpose, all: Vec::new() };
         for init in &test.init {
             if let Some((thread, span)) = init.thread {
                 missing_thread(test, thread, span)?;
                 continue;
             }
-            if let Some(known) = variables.find(&init.name.text) {
-                // In `y=z; z=0;`, z is known from y and gets its value here.
-                if variables.all[known].init.is_some() || init.value.is_none() {
-                    return Err(test.source.error(
-                        init.name.span,
-                        format!("`{}` is initialised twice", init.name.text),
-                        "second value",
-                    ));
+            variables.initialise(init)?;
+            if let Some(ast::Value::Address(name)) = &init.value {
+                let first = format!("{}[0]", name.text);
+                let is_array = test.init.iter().any(|other| other.name.text == first);
+                if !is_array && variables.find(&name.text).is_none() {
+                    variables.add(name, None);
                 }
-                variables.all[known].init.clone_from(&init.value);
-                variables.refine(known, init.ty, init.name.span)?;
-            } else {
-                let id = variables.add(&init.name, init.value.clone());
-                variables.refine(id, init.ty, init.name.span)?;
-            }
-            if let Some(ast::Value::Address(name)) = &init.value
-                && variables.find(&name.text).is_none()
-            {
-                variables.add(name, None);
             }
         }
         for thread in &test.threads {
@@ -70,8 +59,33 @@ impl<'a> Variables<'a> {
                 variables.refine(id, Some(CType { pointers: ty.pointers - 1, ..*ty }), name.span)?;
             }
         }
-        variables.check_initial_addresses()?;
+        variables.infer_pointees();
+        if purpose == Purpose::Run {
+            variables.check_initial_addresses()?;
+        }
+        variables.check_initial_locks()?;
         Ok(variables)
+    }
+
+    fn initialise(&mut self, init: &ast::Init) -> Result<(), Diagnostic> {
+        if self.purpose == Purpose::Run && init.name.text.contains('[') {
+            let message = "an array is judged by `check`, but it cannot run: a layout places each variable by itself";
+            return Err(self.source.error(init.name.span, message, "declared here"));
+        }
+        let known = self.all.iter().position(|known| known.name == init.name.text);
+        let id = match known {
+            // In `y=z; z=0;`, z is known from y and gets its value here.
+            Some(known) if self.all[known].init.is_none() && init.value.is_some() => {
+                self.all[known].init.clone_from(&init.value);
+                known
+            }
+            Some(_) => {
+                let message = format!("`{}` is initialised twice", init.name.text);
+                return Err(self.source.error(init.name.span, message, "second value"));
+            }
+            None => self.add(&init.name, init.value.clone()),
+        };
+        self.refine(id, init.ty, init.name.span)
     }
 
     fn add(&mut self, name: &Name, init: Option<ast::Value>) -> LocationId {
@@ -79,37 +93,70 @@ impl<'a> Variables<'a> {
         self.all.len() - 1
     }
 
-    /// The number of the variable with this name.
+    /// The number of the variable with this name. The name of an array is that of its first element.
     pub fn find(&self, name: &str) -> Option<LocationId> {
-        self.all.iter().position(|variable| variable.name == name)
+        let named = |wanted: &str| self.all.iter().position(|variable| variable.name == wanted);
+        named(name).or_else(|| named(&format!("{name}[0]")))
     }
 
     /// The type of a variable's content.
     pub fn ctype(&self, id: LocationId) -> CType {
+        self.ctype_within(id, MOST_POINTERS)
+    }
+
+    /// A variable that starts as an address is a pointer, even if it is declared as an `int` or an `intptr_t`, as in
+    /// tests that are written for herd7. `depth` bounds a chain of such variables, which may be a cycle.
+    fn ctype_within(&self, id: LocationId, depth: u8) -> CType {
         let variable = &self.all[id];
+        let is_int = |ty: CType| matches!(ty, CType { base: Base::Int { bits: 32.., .. }, pointers: 0 });
         match (variable.ty, &variable.init) {
-            (Some(ty), _) => ty,
-            // `y=z` without a declaration of y: y is a pointer to the type of z.
-            (None, Some(ast::Value::Address(name))) => {
-                let pointee = self.find(&name.text).and_then(|id| self.all[id].ty).unwrap_or(CType::INT);
+            (ty, Some(ast::Value::Address(name))) if ty.is_none_or(is_int) => {
+                let target = self.find(&name.text).filter(|_| depth > 0);
+                let pointee = target.map_or(CType::INT, |target| self.ctype_within(target, depth - 1));
                 CType { pointers: pointee.pointers + 1, ..pointee }
             }
+            (Some(ty), _) => ty,
             (None, _) => CType::INT,
         }
     }
 
-    /// Records the type that a declaration gives a variable. Two different types are an error.
+    /// Records the type that a declaration gives a variable. Two different types are an error, unless the test is only
+    /// judged. `int` and `atomic_t` are alike.
     fn refine(&mut self, id: LocationId, ty: Option<CType>, span: Span) -> Result<(), Diagnostic> {
-        let Some(ty) = ty else { return Ok(()) };
+        let Some(mut ty) = ty else { return Ok(()) };
         if let Some(known) = self.all[id].ty.filter(|known| *known != ty) {
-            let message = format!("`{}` has two types", self.all[id].name);
-            return Err(self.source.error(span, message, format!("here {}, before {}", spell(ty), spell(known))));
+            match joined(known, ty) {
+                Some(both) => ty = both,
+                None if self.purpose == Purpose::Judge => ty = wider(known, ty),
+                None => {
+                    let message = format!("`{}` has two types", self.all[id].name);
+                    let label = format!("here {}, before {}", spell(ty), spell(known));
+                    return Err(self.source.error(span, message, label));
+                }
+            }
         }
         if ty.pointers == 0 && ty.base == Base::Void {
             return Err(self.source.error(span, format!("`{}` would be void", self.all[id].name), ""));
         }
         self.all[id].ty = Some(ty);
         Ok(())
+    }
+
+    /// Gives a variable that only initial values name (`b` in `a=b`) the type that goes with the variable that holds its
+    /// address: that to which `a` points, or that of `a` if `a` is an integer.
+    fn infer_pointees(&mut self) {
+        for id in 0..self.all.len() {
+            if self.all[id].ty.is_some() || matches!(self.all[id].init, Some(ast::Value::Address(_))) {
+                continue;
+            }
+            let holds = |other: &&Variable| matches!(&other.init, Some(ast::Value::Address(name)) if self.find(&name.text) == Some(id));
+            let holder = self.all.iter().filter(holds).find_map(|other| other.ty);
+            self.all[id].ty = match holder {
+                Some(ty) if ty.pointers > 0 => Some(CType { pointers: ty.pointers - 1, ..ty }),
+                Some(ty @ CType { base: Base::Int { .. }, .. }) => Some(ty),
+                _ => None,
+            };
+        }
     }
 
     fn check_initial_addresses(&self) -> Result<(), Diagnostic> {
@@ -129,14 +176,24 @@ impl<'a> Variables<'a> {
                     let message = format!("the pointer `{}` cannot start as {value}", variable.name);
                     return Err(self.source.error(*span, message, "expected 0 or the name of a variable"));
                 }
-                Some(ast::Value::Int(value, span)) if *value != 0 && is_opaque(ty) => {
-                    let message = match ty.base {
-                        Base::Srcu => format!("the SRCU domain `{}` must start as 0", variable.name),
-                        _ => format!("the lock `{}` must start unlocked", variable.name),
-                    };
-                    return Err(self.source.error(*span, message, format!("expected nothing or 0, not {value}")));
-                }
                 _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check_initial_locks(&self) -> Result<(), Diagnostic> {
+        for (id, variable) in self.all.iter().enumerate() {
+            let ty = self.ctype(id);
+            if let Some(ast::Value::Int(value, span)) = &variable.init
+                && *value != 0
+                && is_opaque(ty)
+            {
+                let message = match ty.base {
+                    Base::Srcu => format!("the SRCU domain `{}` must start as 0", variable.name),
+                    _ => format!("the lock `{}` must start unlocked", variable.name),
+                };
+                return Err(self.source.error(*span, message, format!("expected nothing or 0, not {value}")));
             }
         }
         Ok(())
@@ -155,6 +212,33 @@ impl<'a> Variables<'a> {
         });
         all.collect()
     }
+}
+
+/// Maximum length of a chain of variables that each start as the address of the next.
+const MOST_POINTERS: u8 = 4;
+
+/// The type of a variable that one thread uses as an `int` and another as an `atomic_t` of the same width.
+fn joined(one: CType, other: CType) -> Option<CType> {
+    match (one.base, other.base) {
+        (Base::Atomic { bits }, Base::Int { bits: same, .. })
+        | (Base::Int { bits: same, .. }, Base::Atomic { bits })
+            if bits == same && one.pointers == other.pointers =>
+        {
+            Some(CType { base: Base::Atomic { bits }, ..one })
+        }
+        _ => None,
+    }
+}
+
+/// Of two types the one whose values include more of the other's: a lock, a pointer, the wider integer.
+fn wider(one: CType, other: CType) -> CType {
+    let rank = |ty: CType| match (value_type(ty), ty.pointers) {
+        _ if is_opaque(ty) => (2, 0),
+        (_, pointers @ 1..) => (1, pointers),
+        (Some(Type::Int { bits, .. }), _) => (0, bits),
+        _ => (0, 0),
+    };
+    if rank(other) > rank(one) { other } else { one }
 }
 
 /// The value that memory of a type returns after this value was stored.

@@ -89,6 +89,10 @@ impl Walk<'_> {
                     self.statements(then)?;
                     self.statements(otherwise)?;
                 }
+                Stmt::Loop { condition, body, .. } => {
+                    condition.iter().try_for_each(|condition| self.expression(condition, Role::Value))?;
+                    self.statements(body)?;
+                }
             }
         }
         Ok(())
@@ -192,6 +196,7 @@ fn registers(test: &Test, body: &[Stmt], edits: &mut Vec<Edit>) -> Result<(), Di
                 registers(test, then, edits)?;
                 registers(test, otherwise, edits)?;
             }
+            Stmt::Loop { body, .. } => registers(test, body, edits)?,
             _ => {}
         }
     }
@@ -252,7 +257,7 @@ fn no_addresses(test: &Test) -> Result<(), Diagnostic> {
 /// An observable that a proposition compares with an address.
 fn address_in(prop: &Prop) -> Option<&Observable> {
     match prop {
-        Prop::Const(_) => None,
+        Prop::Const(_) | Prop::Same { .. } => None,
         Prop::Atom { left, value, .. } => matches!(value, Value::Address(_)).then_some(left),
         Prop::Not(inner) => address_in(inner),
         Prop::And(left, right) | Prop::Or(left, right) => address_in(left).or_else(|| address_in(right)),

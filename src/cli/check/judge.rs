@@ -10,7 +10,7 @@ use super::published::{Compared, Published};
 use crate::arch::lock::{Choices, Lock};
 use crate::catalogue::{Found, Scenario};
 use crate::error::{Error, Result};
-use crate::litmus::Source;
+use crate::litmus::{Diagnostic, Source};
 use crate::model::code::Code;
 use crate::model::{self, Bounds, Model, ModelError, Outcome, explain, herd_log, svg};
 use crate::{isa, verdict};
@@ -23,6 +23,8 @@ pub(super) struct Report {
     pub file: String,
     /// Whether the test was found in a folder. It may then be refused without an error.
     pub in_folder: bool,
+    /// Why the test can only be judged, if it cannot run.
+    pub cannot_run: Option<Diagnostic>,
     /// What each model says, in the order of the models; `None` if a model does not apply to the test.
     pub findings: Vec<Option<ModelReport>>,
 }
@@ -95,6 +97,14 @@ impl Subject {
         }
     }
 
+    /// Why a test in C cannot run, if it is one that is only judged.
+    fn cannot_run(&self) -> Option<Diagnostic> {
+        match self {
+            Subject::C(scenario) => scenario.program.cannot_run.clone(),
+            Subject::Assembly(..) => None,
+        }
+    }
+
     /// The model of the test's language: LKMM for C, the architecture's for assembly.
     fn language(&self) -> Model {
         match self {
@@ -159,7 +169,7 @@ fn one(args: &CheckArgs, test: Found, models: &[Model], published: Option<&Publi
         Ok(subject) => {
             let finding = |model: &Model| applies(*model).then(|| judge(args, &subject, *model, published, reading));
             let findings = models.iter().map(finding).collect();
-            Report { name: subject.name().to_owned(), file, in_folder, findings }
+            Report { name: subject.name().to_owned(), file, in_folder, cannot_run: subject.cannot_run(), findings }
         }
         Err(error) => {
             let reason = reason(&error);
@@ -167,7 +177,7 @@ fn one(args: &CheckArgs, test: Found, models: &[Model], published: Option<&Publi
             let mut refused = || Kind::Refused { reason: reason.clone(), error: error.take() };
             let finding = |model: &Model| applies(*model).then(|| ModelReport { kind: refused(), seconds: reading });
             let findings = models.iter().map(finding).collect();
-            Report { name: file.clone(), file, in_folder, findings }
+            Report { name: file.clone(), file, in_folder, cannot_run: None, findings }
         }
     }
 }

@@ -93,6 +93,7 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
             terminal::out(&format!("\n{}", summary::text(&reports, &models, published.is_some())))?;
         }
     }
+    reports.iter().filter(|report| !report.in_folder).for_each(note);
     let complaints = complain(&reports);
     let differences = complain_of_differences(&reports);
     let failed = all_failed(reports.iter().flat_map(|report| report.findings.iter().flatten()));
@@ -154,6 +155,19 @@ fn all_failed<'r>(findings: impl Iterator<Item = &'r ModelReport>) -> bool {
     let failed = |finding: &ModelReport| matches!(finding.kind, Kind::Refused { .. } | Kind::TooLarge(_));
     let mut findings = findings.peekable();
     findings.peek().is_some() && findings.all(failed)
+}
+
+/// Says why a test that was named can only be judged: what `run` refuses may be a slip of the pen, such as a register
+/// in the condition that no thread has.
+fn note(report: &Report) {
+    if let Some(reason) = &report.cannot_run {
+        let (line, column) = reason.line_column();
+        terminal::err(&format!(
+            "note: {}:{line}:{column}: `run` refuses this test: {}; it is judged as herd7 reads it\n",
+            report.file,
+            reason.message()
+        ));
+    }
 }
 
 /// Prints the errors of tests that were named, and the disagreements with headers. Returns whether there were any.

@@ -1,0 +1,141 @@
+//! Lowers loops by unrolling them.
+//!
+//! The rounds of a loop are counted while it is lowered, if they do not depend on what the test reads: such a loop runs
+//! natively. Other loops are judged only. They are followed as herd7 follows them, for [`ROUNDS_FOLLOWED`] rounds;
+//! executions with more rounds are not examined, and the outcome says so.
+
+use crate::litmus::ast::{Base, Binary, CType, Compare, Expr, ExprKind, Stmt, Unary};
+use crate::litmus::{Diagnostic, Span};
+
+use super::Op;
+use super::threads::{Fact, ThreadLowering};
+
+/// Maximum number of rounds of all loops of a thread.
+const MOST_ROUNDS: usize = 256;
+
+/// Maximum number of operations of a thread with loops.
+const MOST_OPS: usize = 10_000;
+
+/// The number of rounds after which a path is cut, as in herd7 without its option `-unroll`.
+const ROUNDS_FOLLOWED: usize = 2;
+
+impl ThreadLowering<'_> {
+    /// Lowers `while`, `do` or `for`.
+    pub(super) fn loop_statement(
+        &mut self,
+        condition: Option<&Expr>,
+        tested_first: bool,
+        body: &[Stmt],
+        span: Span,
+    ) -> Result<(), Diagnostic> {
+        for rounds in 0.. {
+            if let Some(condition) = condition.filter(|_| tested_first || rounds > 0) {
+                match self.constant_of(condition) {
+                    Some(0) => break,
+                    Some(_) => {}
+                    None if self.judges() => {
+                        return self.follow(condition, ROUNDS_FOLLOWED.saturating_sub(rounds), body, span);
+                    }
+                    None => return Err(self.endless(condition.span)),
+                }
+            }
+            self.round(body, span)?;
+        }
+        Ok(())
+    }
+
+    /// Lowers one round.
+    fn round(&mut self, body: &[Stmt], span: Span) -> Result<(), Diagnostic> {
+        self.rounds += 1;
+        if self.rounds > MOST_ROUNDS || self.thread.ops.len() > MOST_OPS {
+            let message =
+                format!("the loops of P{} have more than {MOST_ROUNDS} rounds, or too many operations", self.number);
+            return Err(self.source.error(span, message, "unrolled here"));
+        }
+        self.block(body)
+    }
+
+    fn endless(&self, span: Span) -> Diagnostic {
+        self.source
+            .error(span, "the number of rounds of this loop depends on what the test reads", "not a constant")
+            .help("what runs is a loop whose rounds are counted by constants, such as `for (i = 0; i < 2; i++)`")
+    }
+
+    /// Lowers a loop whose condition depends on what is read: some rounds, and a cut.
+    fn follow(&mut self, condition: &Expr, rounds: usize, body: &[Stmt], span: Span) -> Result<(), Diagnostic> {
+        let end = self.new_label();
+        let mut exits: Vec<Vec<Fact>> = Vec::new();
+        for round in 0..=rounds {
+            self.branch_unless(condition, end)?;
+            exits.push(self.facts.clone());
+            if round < rounds {
+                self.round(body, span)?;
+            }
+        }
+        // A path that jumps here again and again is cut.
+        let cut = self.new_label();
+        self.thread.ops.extend([Op::Label(cut), Op::Jump { target: cut }, Op::Label(end)]);
+        let known = self.facts.len();
+        exits.iter_mut().for_each(|facts| facts.resize(known, Fact::NONE));
+        if let Some(last) = exits.pop() {
+            self.facts = last;
+        }
+        exits.iter().for_each(|facts| self.meet(facts));
+        Ok(())
+    }
+
+    /// The value of an expression of signed integers that does not depend on what was read; `None` if it does, or if it
+    /// does not fit an `int`.
+    pub(super) fn constant_of(&self, expr: &Expr) -> Option<i64> {
+        let value = match &expr.kind {
+            ExprKind::Int(value) => *value,
+            ExprKind::Name(name) => {
+                let register = *self.names.get(name)?;
+                self.facts[register].constant.filter(|_| is_signed(self.ctypes[register]))?
+            }
+            ExprKind::Cast(ty, inner) if is_signed(*ty) => self.constant_of(inner)?,
+            ExprKind::Unary(op, inner) => {
+                let value = self.constant_of(inner)?;
+                match op {
+                    Unary::Negate => value.checked_neg()?,
+                    Unary::Invert => !value,
+                    Unary::Not => i64::from(value == 0),
+                }
+            }
+            ExprKind::Binary(op, left, right) => arithmetic(*op, self.constant_of(left)?, self.constant_of(right)?)?,
+            ExprKind::Logical { and, left, right } => match (and, self.constant_of(left)? != 0) {
+                (true, false) => 0,
+                (false, true) => 1,
+                _ => i64::from(self.constant_of(right)? != 0),
+            },
+            _ => return None,
+        };
+        i32::try_from(value).ok().map(i64::from)
+    }
+}
+
+fn is_signed(ty: CType) -> bool {
+    matches!(ty, CType { base: Base::Int { bits: 32 | 64, signed: true }, pointers: 0 })
+}
+
+/// The result of an operation on two values that fit an `int`.
+fn arithmetic(op: Binary, left: i64, right: i64) -> Option<i64> {
+    Some(match op {
+        Binary::Add => left + right,
+        Binary::Sub => left - right,
+        Binary::Mul => left * right,
+        Binary::And => left & right,
+        Binary::Or => left | right,
+        Binary::Xor => left ^ right,
+        Binary::ShiftLeft => left.checked_mul(1 << u32::try_from(right).ok().filter(|count| *count < 31)?)?,
+        Binary::ShiftRight => left >> u32::try_from(right).ok().filter(|count| *count < 31)?,
+        Binary::Compare(compare) => i64::from(match compare {
+            Compare::Eq => left == right,
+            Compare::Ne => left != right,
+            Compare::Lt => left < right,
+            Compare::Le => left <= right,
+            Compare::Gt => left > right,
+            Compare::Ge => left >= right,
+        }),
+    })
+}
