@@ -140,6 +140,11 @@ impl Execution {
         self.select(|event| event.tags.any(tags))
     }
 
+    /// All tags that any event has.
+    pub fn all_tags(&self) -> Tags {
+        self.events.iter().fold(Tags::NONE, |all, event| all | event.tags)
+    }
+
     /// The events for which the predicate holds.
     pub fn select(&self, test: impl Fn(&Event) -> bool) -> Set {
         let mut set = Set::EMPTY;

@@ -116,8 +116,7 @@ impl<'e> Lkmm<'e> {
             | ((w & tagged(Tags::MB)) >> po >> m)
             | (((m >> fencerel(Tags::BEFORE_ATOMIC)) >> rmws) >> po.maybe() >> m)
             | (((m >> po.maybe()) >> rmws) >> fencerel(Tags::AFTER_ATOMIC) >> m)
-            | (((m >> po.maybe()) >> lkw) >> fencerel(Tags::AFTER_SPINLOCK) >> m)
-            | (((m >> po.maybe()) >> tagged(Tags::SRCU_UNLOCK)) >> fencerel(Tags::AFTER_SRCU_READ_UNLOCK) >> m);
+            | (((m >> po.maybe()) >> lkw) >> fencerel(Tags::AFTER_SPINLOCK) >> m);
         Lkmm {
             execution,
             sets,
@@ -125,7 +124,7 @@ impl<'e> Lkmm<'e> {
             po_rel,
             rmb,
             wmb,
-            strong_fence: mb | rcu.strong_fence(execution),
+            strong_fence: mb | rcu.strong_fence(execution, m),
             rcu,
             unlock: po >> ul,
             after_lock: lkr >> po,

@@ -38,9 +38,15 @@ impl Rcu {
         &self.carried
     }
 
-    /// `gp`: a grace period as a strong fence.
-    pub(super) fn strong_fence(&self, execution: &Execution) -> Relation {
-        (&execution.po >> (self.gp | self.srcu_gp)) >> execution.po.maybe()
+    /// The strong fences of RCU: `gp`, and smp_mb__after_srcu_read_unlock. `m` has the reads and writes.
+    pub(super) fn strong_fence(&self, execution: &Execution, m: Set) -> Relation {
+        let after = execution.tagged(Tags::AFTER_SRCU_READ_UNLOCK);
+        if (self.gp | self.srcu_gp | after).is_empty() {
+            return execution.none();
+        }
+        let maybe = execution.po.maybe();
+        let gp = (&execution.po >> (self.gp | self.srcu_gp)) >> &maybe;
+        gp | ((((m >> maybe) >> self.srcu_unlock) >> execution.fencerel(after)) >> m)
     }
 
     /// Whether any grace period can end up in [`Rcu::order`].

@@ -9,21 +9,33 @@ use crate::model::relation::{Relation, Set};
 
 /// The flags of an execution, as far as they do not depend on where its reads get their values.
 pub fn warnings(execution: &Execution) -> Warnings {
+    let tags = execution.all_tags();
+    let mut warnings = Warnings::default();
+    if tags.any(Tags::RCU_LOCK | Tags::RCU_UNLOCK) {
+        warnings.certain = of_rcu(execution);
+    }
+    if tags.any(Tags::SRCU_LOCK | Tags::SRCU_UNLOCK) {
+        (warnings.possible, warnings.sections) = of_srcu(execution);
+    }
+    if tags.any(Tags::UL) {
+        let unmatched = execution.tagged(Tags::UL) - critical(execution).range();
+        warnings.certain = warnings.certain | Flags::UNMATCHED_UNLOCK.when(!unmatched.is_empty());
+    }
+    if tags.any(Tags::PLAIN) {
+        warnings.certain = warnings.certain | Flags::MIXED_ACCESSES.when(mixes(execution));
+        warnings.possible = warnings.possible | Flags::DATA_RACE;
+    }
+    warnings
+}
+
+/// The flags about the sections of RCU.
+fn of_rcu(execution: &Execution) -> Flags {
     let tagged = |tags| execution.tagged(tags);
     let rcu = sections(execution);
     let sleeps = (&execution.po >> tagged(Tags::SYNC_SRCU)) >> &execution.po;
-    let unlocks = tagged(Tags::UL);
-    let certain = [
-        (Flags::UNMATCHED_RCU_LOCK, !(tagged(Tags::RCU_LOCK) - rcu.domain()).is_empty()),
-        (Flags::UNMATCHED_RCU_UNLOCK, !(tagged(Tags::RCU_UNLOCK) - rcu.range()).is_empty()),
-        (Flags::INVALID_SLEEP, !(&rcu & sleeps).is_empty()),
-        (Flags::UNMATCHED_UNLOCK, !unlocks.is_empty() && !(unlocks - critical(execution).range()).is_empty()),
-        (Flags::MIXED_ACCESSES, mixes(execution)),
-    ];
-    let certain = certain.into_iter().fold(Flags::NONE, |all, (flag, raised)| all | flag.when(raised));
-    let (of_sections, sections) = of_srcu(execution);
-    let plain = execution.m() & tagged(Tags::PLAIN);
-    Warnings { certain, possible: of_sections | Flags::DATA_RACE.when(!plain.is_empty()), sections }
+    Flags::UNMATCHED_RCU_LOCK.when(!(tagged(Tags::RCU_LOCK) - rcu.domain()).is_empty())
+        | Flags::UNMATCHED_RCU_UNLOCK.when(!(tagged(Tags::RCU_UNLOCK) - rcu.range()).is_empty())
+        | Flags::INVALID_SLEEP.when(!(rcu & sleeps).is_empty())
 }
 
 /// The flags about SRCU that a candidate may have, and the sections. If every srcu_read_unlock gets its index in a register from
@@ -55,7 +67,7 @@ fn of_srcu(execution: &Execution) -> (Flags, Vec<(usize, usize)>) {
 
 /// Whether the SRCU sections depend on the candidate.
 pub(super) fn sections_vary(execution: &Execution) -> bool {
-    of_srcu(execution).0 != Flags::NONE
+    execution.all_tags().any(Tags::SRCU_LOCK | Tags::SRCU_UNLOCK) && of_srcu(execution).0 != Flags::NONE
 }
 
 /// The flags about the SRCU sections of a candidate but for the one about values, and the sections.
