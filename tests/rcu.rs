@@ -142,6 +142,38 @@ fn plain_accesses_around_a_grace_period_have_no_race() {
 }
 
 #[test]
+fn a_grace_period_orders_plain_accesses_across_threads() {
+    // rcu-fence is a strong fence: what P0 writes before its section ends is seen by all that comes behind the grace period.
+    let fence = |grace: &str| {
+        format!(
+            "C t\n{{}}\n\
+             P0(int *x, int *z) {{ int r0; rcu_read_lock(); r0 = READ_ONCE(*z); *x = 1; rcu_read_unlock(); }}\n\
+             P1(int *y, int *z) {{ WRITE_ONCE(*z, 1); {grace} WRITE_ONCE(*y, 1); }}\n\
+             P2(int *y, int *v) {{ int r0; r0 = READ_ONCE(*y); WRITE_ONCE(*v, r0); }}\n\
+             P3(int *x, int *v) {{ int r0; int r1; r0 = smp_load_acquire(v); r1 = *x; }}\n\
+             filter (0:r0=0 /\\ 3:r0=1)\nexists (3:r1=0)\n"
+        )
+    };
+    // rb is a part of executes-before: the read of P0 comes before the write of P2.
+    let before = |grace: &str| {
+        format!(
+            "C t\n{{}}\n\
+             P0(int *x, int *z) {{ int r0; int r1; r0 = *x; smp_mb(); r1 = READ_ONCE(*z); }}\n\
+             P1(int *z, int *w) {{ int r0; rcu_read_lock(); WRITE_ONCE(*z, 1); r0 = READ_ONCE(*w); rcu_read_unlock(); }}\n\
+             P2(int *x, int *w, int *v) {{ WRITE_ONCE(*w, 1); {grace} WRITE_ONCE(*v, 1); smp_wmb(); *x = 1; }}\n\
+             filter (0:r1=0 /\\ 1:r0=0)\nexists (0:r0=1)\n"
+        )
+    };
+    for test in [fence("synchronize_rcu();"), before("synchronize_rcu();")] {
+        let outcome = judged(&test);
+        assert_eq!((outcome.verdict, outcome.data_race), (Never, false), "{test}");
+    }
+    for test in [fence("smp_mb();"), before("smp_mb();")] {
+        assert!(judged(&test).data_race, "{test}");
+    }
+}
+
+#[test]
 fn other_flags_of_the_kernels_model() {
     let flags = |body: &str| {
         judged(&format!("C t\n{{}}\nP0(int *x, atomic_t *a, spinlock_t *l) {{ int r0; {body} }}\nexists (x=1)\n")).flags
