@@ -139,6 +139,18 @@ fn plain_accesses_around_a_grace_period_have_no_race() {
     let outcome = judged(&test("synchronize_rcu();"));
     assert_eq!((outcome.verdict, outcome.data_race), (Never, false));
     assert!(judged(&test("smp_mb();")).data_race);
+    // A grace period is a full barrier of its own thread.
+    let behind = |barrier: &str| {
+        format!(
+            "C t\n{{}}\n\
+             P0(int *x, int *y) {{ *x = 1; smp_store_release(y, 1); }}\n\
+             P1(int *x, int *y) {{ int r0; int r1; r0 = READ_ONCE(*y); {barrier} r1 = *x; }}\n\
+             filter (1:r0=1)\nexists (1:r1=0)\n"
+        )
+    };
+    for (barrier, race) in [("synchronize_rcu();", false), ("rcu_read_lock(); rcu_read_unlock();", true)] {
+        assert_eq!(judged(&behind(barrier)).data_race, race, "{barrier}");
+    }
 }
 
 #[test]
@@ -292,6 +304,32 @@ fn run_refuses_each_primitive_by_its_name() {
                 "{arch} {name}: {refused}"
             );
         }
+    }
+}
+
+/// The macros of linux-kernel.def (Linux 7.2).
+fn macros_of_the_kernels_model() -> Vec<String> {
+    let once = "READ_ONCE WRITE_ONCE smp_store_release smp_load_acquire rcu_assign_pointer rcu_dereference smp_store_mb smp_mb smp_rmb \
+                smp_wmb smp_mb__before_atomic smp_mb__after_atomic smp_mb__after_spinlock smp_mb__after_unlock_lock \
+                smp_mb__after_srcu_read_unlock barrier spin_lock spin_unlock spin_trylock spin_is_locked rcu_read_lock \
+                rcu_read_unlock synchronize_rcu synchronize_rcu_expedited srcu_read_lock srcu_read_unlock srcu_down_read \
+                srcu_up_read synchronize_srcu synchronize_srcu_expedited atomic_read atomic_set atomic_read_acquire \
+                atomic_set_release atomic_add atomic_sub atomic_and atomic_or atomic_xor atomic_inc atomic_dec atomic_andnot \
+                atomic_sub_and_test atomic_dec_and_test atomic_inc_and_test atomic_add_unless";
+    let ordered = "xchg cmpxchg atomic_xchg atomic_cmpxchg atomic_add_return atomic_sub_return atomic_inc_return atomic_dec_return \
+                   atomic_fetch_add atomic_fetch_sub atomic_fetch_inc atomic_fetch_dec atomic_fetch_and atomic_fetch_or \
+                   atomic_fetch_xor atomic_fetch_andnot atomic_add_negative";
+    let orders = ["", "_relaxed", "_acquire", "_release"];
+    let with_orders = ordered.split_whitespace().flat_map(|name| orders.map(|order| format!("{name}{order}")));
+    once.split_whitespace().map(str::to_owned).chain(with_orders).collect()
+}
+
+#[test]
+fn every_primitive_of_the_kernels_model_is_read() {
+    let all = macros_of_the_kernels_model();
+    assert_eq!(all.len(), 114);
+    for name in all {
+        assert!(primitive::find(&name).is_some(), "{name}");
     }
 }
 
