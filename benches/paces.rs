@@ -136,6 +136,7 @@ fn measure(setting: &Setting, cpus: &[usize], clock: Clock) -> Sample {
         adapt: Adapt::Never,
         skews: vec![Ticks(0)],
         counter_offsets: Vec::new(),
+        edges: None,
         batch: setting.batch.unwrap_or_else(|| harness::default_batch(&layout, pace)),
         seed: 1,
         limits: Limits { duration: Some(EACH), ..Limits::default() },

@@ -15,10 +15,10 @@ use predicates::prelude::PredicateBooleanExt;
 use wakerace::arch::Arch;
 use wakerace::catalogue;
 use wakerace::codegen::{Instruction, Pace, Part, Target, ThreadCode, disassemble, hash};
-use wakerace::harness::{Adapt, Job, Limits, Measurement, OutcomeCounts, Prefetch, RunPlan, run};
+use wakerace::harness::{Adapt, Chain, EdgePlan, Job, Limits, Measurement, OutcomeCounts, Prefetch, RunPlan, run};
 use wakerace::isa::{self, emit};
 use wakerace::layout::{Layout, LayoutKind};
-use wakerace::machine::{Clock, allowed_cpus};
+use wakerace::machine::{Clock, Edges, allowed_cpus};
 use wakerace::program::{Access, Const, Op, Order, Program, RmwOp};
 use wakerace::units::{Nanos, Ticks};
 
@@ -144,13 +144,20 @@ fn a_second_disassembler_agrees() {
         let program = &scenario.program;
         let layout = Layout::new(LayoutKind::Padded, program, 128).unwrap();
         for (_, column @ Target { arch, .. }) in TARGETS {
-            let Ok(code) = emit(column, program, &layout, Pace::Paced) else { continue };
-            for (thread, code) in program.threads.iter().zip(&code) {
-                let instructions = objdump(code);
-                let offsets = |instructions: &[Instruction]| instructions.iter().map(|i| i.offset).collect::<Vec<_>>();
-                assert_eq!(offsets(&instructions), offsets(&disassemble(code).unwrap()), "{} {arch}", scenario.name);
-                for (index, op) in thread.ops.iter().enumerate() {
-                    check(&instructions, index, op, column, &scenario.name);
+            for pace in [Pace::Paced, Pace::Edges { coarse_bits: 7 }] {
+                let Ok(code) = emit(column, program, &layout, pace) else { continue };
+                for (thread, code) in program.threads.iter().zip(&code) {
+                    let instructions = objdump(code);
+                    let offsets = |all: &[Instruction]| all.iter().map(|i| i.offset).collect::<Vec<_>>();
+                    assert_eq!(
+                        offsets(&instructions),
+                        offsets(&disassemble(code).unwrap()),
+                        "{} {arch}",
+                        scenario.name
+                    );
+                    for (index, op) in thread.ops.iter().enumerate() {
+                        check(&instructions, index, op, column, &scenario.name);
+                    }
                 }
             }
         }
@@ -180,7 +187,7 @@ fn every_scenario_is_the_kernels_instructions_and_nothing_else() {
         for kind in [LayoutKind::Padded, LayoutKind::Packed].into_iter().chain(kernels) {
             let layout = Layout::new(kind, program, 128).unwrap();
             for (_, column @ Target { arch, .. }) in TARGETS {
-                for pace in [Pace::Free, Pace::Paced] {
+                for pace in [Pace::Free, Pace::Paced, Pace::Edges { coarse_bits: 0 }, Pace::Edges { coarse_bits: 7 }] {
                     let code = match (emit(column, program, &layout, pace), scenario.refused_by(arch)) {
                         (Ok(code), None) => code,
                         (Err(error), Some(_)) => {
@@ -240,13 +247,22 @@ fn emitted_memory_is_never_writable_and_executable() {
     );
 }
 
+/// The edges of code for a pace by edges.
+fn edges(pace: Pace) -> Option<Edges> {
+    let Pace::Edges { coarse_bits } = pace else { return None };
+    Some(Edges { step: 1 << coarse_bits, finer: 0, coarse_bits })
+}
+
 /// Runs a program on the available CPUs.
 fn measure(program: &Program, pace: Pace, kind: LayoutKind, batch: usize, limits: Limits) -> Measurement {
     let allowed = allowed_cpus().unwrap();
     let cpus: Vec<usize> = (0..program.threads.len()).map(|thread| allowed[thread % allowed.len()]).collect();
     let layout = Layout::new(kind, program, 128).unwrap();
     let code = emit(host(), program, &layout, pace).unwrap();
-    let job = Job { program, layout: &layout, code: &code, cpus: &cpus, clock: Clock::calibrate() };
+    let (clock, edges) = (Clock::calibrate(), edges(pace));
+    let units = edges.map_or(clock, |edges| edges.units(clock));
+    let job = Job { program, layout: &layout, code: &code, cpus: &cpus, clock: units };
+    let chain = Chain { units: 3.0, passes_differ: 0.0 };
     let plan = RunPlan {
         pace,
         period: Ticks(500),
@@ -257,6 +273,7 @@ fn measure(program: &Program, pace: Pace, kind: LayoutKind, batch: usize, limits
         adapt: Adapt::Never,
         skews: [-50, 0, 50].map(Ticks).to_vec(),
         counter_offsets: Vec::new(),
+        edges: edges.map(|edges| EdgePlan { edges, chains: vec![chain; cpus.len()] }),
         batch,
         seed: 1,
         limits,
@@ -288,7 +305,7 @@ fn a_nontemporal_store_has_landed_when_its_batch_ends() {
     }
     // The run is limited by time: if other programs use the CPUs, each rendezvous of the threads takes a time slice.
     let limits = Limits { duration: Some(Duration::from_secs(1)), ..Limits::default() };
-    for pace in [Pace::Free, Pace::Paced] {
+    for pace in [Pace::Free, Pace::Paced, Pace::Edges { coarse_bits: 6 }] {
         let measured = measure(&program, pace, LayoutKind::Padded, 64, limits);
         let outcomes: Vec<_> = measured.tally.outcomes().into_keys().collect();
         assert_eq!(outcomes, [vec![Const::Int(1)]], "{pace:?}");
@@ -332,7 +349,7 @@ fn computes(declarations: &str, body: &str, expected: i64) {
          P0(int *x, int *y, atomic_t *a, long *w, u8 *b, s8 *s, spinlock_t *l, int **p) {{ {declarations} {body} }}\nexists (0:r=1)"
     );
     let program = program(&text);
-    for pace in [Pace::Free, Pace::Paced] {
+    for pace in [Pace::Free, Pace::Paced, Pace::Edges { coarse_bits: 6 }] {
         for kind in [LayoutKind::Padded, LayoutKind::Packed] {
             let seen = outcomes(&program, pace, kind, 250);
             let only: Vec<_> = seen.into_iter().collect();
@@ -503,6 +520,7 @@ fn a_test_that_deadlocks_ends_with_an_error() {
         adapt: Adapt::Never,
         skews: vec![Ticks(0)],
         counter_offsets: Vec::new(),
+        edges: None,
         batch: 1,
         seed: 1,
         limits,
@@ -533,6 +551,7 @@ fn ends_are_compared_as_the_counter_of_p0_has_them() {
         adapt: Adapt::Never,
         skews: vec![Ticks(0)],
         counter_offsets: vec![Ticks(0), clock.ticks(Nanos(ahead_ns))],
+        edges: None,
         batch: 1,
         seed: 1,
         limits: Limits { iterations: Some(5), ..Limits::default() },

@@ -28,7 +28,22 @@ struct Batch {
     start: u64,
     period: u64,
     tick: u64,
+    /// With edges: groups per span, and the steps of the chain after an edge and between two groups of a span.
+    span_groups: u64,
+    delay: u64,
+    gap: u64,
     disturbances: Vec<Disturbance>,
+}
+
+/// What the waits of a batch come to.
+#[derive(Debug, PartialEq, Eq)]
+struct Waits {
+    /// Groups or spans that start late.
+    late: u64,
+    /// Clock readings.
+    reads: u64,
+    /// Steps of the chain.
+    steps: u64,
 }
 
 impl Batch {
@@ -42,6 +57,9 @@ impl Batch {
             start: 1500,
             period: 40,
             tick: 7,
+            span_groups: 2,
+            delay: 5,
+            gap: 3,
             disturbances: Vec::new(),
         }
     }
@@ -69,7 +87,8 @@ impl Batch {
     fn core(&self, program: &Program, layout: &Layout, record: &SaveRecord) -> Core {
         let mut memory = self.memory(program, layout, record);
         let words = [ARENA, RECORDS, self.count, self.start, self.period, STOP, 0xbad, self.group, self.pieces(layout)];
-        for (at, word) in words.into_iter().enumerate() {
+        let edges = [self.span_groups, 1, self.delay, self.gap, 0xbad];
+        for (at, word) in words.into_iter().chain(edges).enumerate() {
             memory.poke(ARGS + 8 * at as u64, 8, word);
         }
         let mut core = Core::new(memory);
@@ -78,9 +97,11 @@ impl Batch {
         core
     }
 
-    /// The number of groups that start late, and the number of clock readings. The clock only advances when it
-    /// is read.
-    fn clock(&self) -> (u64, u64) {
+    /// What the waits must come to. The clock only advances when it is read.
+    fn waits(&self) -> Waits {
+        if let Pace::Edges { coarse_bits } = self.pace {
+            return self.waits_for_edges(coarse_bits);
+        }
         let (mut clock, mut late, mut reads) = (1000, 0, 0);
         let mut look = || {
             reads += 1;
@@ -96,7 +117,36 @@ impl Batch {
             }
             while look() < start {}
         }
-        (late, reads)
+        Waits { late, reads, steps: 0 }
+    }
+
+    fn waits_for_edges(&self, coarse_bits: u8) -> Waits {
+        let mut waits = Waits { late: 0, reads: 0, steps: if self.count == 0 { self.gap } else { 0 } };
+        let (mut clock, mut start, mut left, mut gap) = (1000, self.start, 1, 0);
+        for _ in 0..self.count.div_ceil(self.group) {
+            left -= 1;
+            if left > 0 {
+                waits.steps += gap;
+                continue;
+            }
+            left = self.span_groups;
+            let mut look = || {
+                waits.reads += 1;
+                clock += self.tick;
+                clock >> coarse_bits << coarse_bits
+            };
+            let (edge, first) = (start, look());
+            start += self.period;
+            if first >= edge {
+                waits.late += 1;
+                gap = if first < start { self.gap } else { 0 };
+                continue;
+            }
+            while look() < edge {}
+            gap = self.gap;
+            waits.steps += self.delay;
+        }
+        waits
     }
 }
 
@@ -143,16 +193,23 @@ fn check_prepared(
         }
     }
     assert_eq!(memory.arena(), expected.arena(), "{what}: the instances");
-    let (late, reads) = batch.clock();
-    assert_eq!(
-        (memory.peek(ARGS + 48, 8), outcome.core.clock_reads),
-        (late, reads),
-        "{what}: late instances, clock readings"
-    );
-    let left = if batch.pace == Pace::Paced { 0 } else { batch.count };
+    let found =
+        Waits { late: memory.peek(ARGS + 48, 8), reads: outcome.core.clock_reads, steps: chain_steps(&outcome) };
+    assert_eq!(found, batch.waits(), "{what}");
+    let left = if batch.pace.is_paced() { 0 } else { batch.count };
     assert_eq!(memory.peek(ARGS + 16, 8), left, "{what}: instances left");
     check_prefetches(program, &layout, batch, &outcome, &what);
     outcome
+}
+
+/// The steps of chains that ran: multiplications outside of the test's operations.
+fn chain_steps(outcome: &Outcome) -> u64 {
+    let of_chain = |index: &&usize| {
+        let instruction = &outcome.instructions[**index];
+        matches!(instruction.part, Part::Delay | Part::Cold)
+            && instruction.text.split_whitespace().next().is_some_and(|word| word.contains("mul"))
+    };
+    outcome.executed.iter().filter(of_chain).count() as u64
 }
 
 /// Checks that the lines of each group are prefetched once before the group, for ownership if the thread stores
@@ -169,7 +226,7 @@ fn check_prefetches(program: &Program, layout: &Layout, batch: &Batch, outcome: 
         }
     }
     let mut expected = Vec::new();
-    if batch.pace == Pace::Paced {
+    if batch.pace.is_paced() {
         for group in 0..batch.count.div_ceil(batch.group) {
             for piece in 0..batch.pieces(layout) {
                 let start = ARENA + group * batch.group * layout.stride as u64 + piece * prefetch_step(layout) as u64;
@@ -216,6 +273,7 @@ fn tried(bodies: &[String]) {
         let program = statements(body);
         everywhere(&program, &Batch::new(Pace::Free));
         everywhere(&program, &Batch { kind: LayoutKind::Packed, ..Batch::new(Pace::Paced) });
+        everywhere(&program, &Batch::new(Pace::Edges { coarse_bits: 3 }));
     }
 }
 
@@ -622,6 +680,60 @@ fn groups_late_starts_and_fetching_are_as_asked() {
                 everywhere(&program, &Batch { kind, count, ..Batch::new(Pace::Free) });
             }
         }
+    }
+}
+
+/// Spans wait for edges of a fine and of a coarse clock; the last one is sometimes not full. Some start late by less than a
+/// span, and some by more, after which gaps must not hold the thread up.
+#[test]
+fn spans_wait_for_edges_and_chains_fill_them() {
+    let bodies =
+        ["WRITE_ONCE(*x, 1); r = READ_ONCE(*w); u = READ_ONCE(*c);", "spin_lock(l); q = spin_is_locked(l);", "r = 3;"];
+    let (mut waited, mut late, mut overtaken) = (0, 0, 0);
+    for body in bodies {
+        let program = statements(body);
+        for coarse_bits in [0, 5] {
+            for (count, group) in [(0, 1), (1, 1), (5, 2), (7, 1), (9, 2)] {
+                for (start, period) in [(1504, 64), (0, 0), (1024, 32), (992, 32), (1024, 0), (1600, 512)] {
+                    for (span_groups, delay, gap) in [(1, 0, 0), (1, 9, 4), (2, 0, 7), (3, 4, 1)] {
+                        let edges = Batch { span_groups, delay, gap, ..Batch::new(Pace::Edges { coarse_bits }) };
+                        let batch = Batch { count, group, start, period, prefetch: count == 5, ..edges };
+                        everywhere(&program, &batch);
+                        let Waits { late: now, steps, .. } = batch.waits();
+                        waited += u64::from(steps > 0 && now == 0);
+                        late += u64::from(steps > 0 && now > 0);
+                        overtaken += u64::from(steps == 0 && now > 0 && gap > 0 && span_groups > 1);
+                    }
+                }
+            }
+        }
+    }
+    assert!(waited > 10 && late > 10 && overtaken > 10, "{waited} {late} {overtaken}");
+}
+
+/// A chain delays the access and not only the instructions before it: the address of the instance comes out of the chain.
+#[test]
+fn no_access_can_be_executed_before_its_chain_has_ended() {
+    let program = statements("WRITE_ONCE(*x, 1); r = READ_ONCE(*w);");
+    for (_, target) in TARGETS {
+        let batch = Batch { count: 6, group: 2, ..Batch::new(Pace::Edges { coarse_bits: 4 }) };
+        let outcome = check(target, &program, &batch);
+        let texts = |part| -> Vec<&str> {
+            (outcome.instructions.iter()).filter(|one| one.part == part).map(|one| one.text.as_str()).collect()
+        };
+        let arena = match target.arch {
+            Arch::X86_64 => "rdi",
+            Arch::Aarch64 => "x1",
+            Arch::Powerpc64le => "r14",
+            Arch::Riscv64gc => "a1",
+        };
+        let delay = texts(Part::Delay);
+        let (first, last) = (delay[0], delay[delay.len() - 1]);
+        assert!(first.contains(arena) && last.starts_with(&format!("add {arena}, ")), "{delay:?}");
+        assert!(last != format!("add {arena}, 0"), "{delay:?}");
+        // Addresses are computed after it.
+        let of = |wanted| outcome.instructions.iter().position(|one| one.part == wanted);
+        assert!(of(Part::Delay) < of(Part::Op(0)) && of(Part::Setup).is_none_or(|at| Some(at) > of(Part::Delay)));
     }
 }
 

@@ -173,6 +173,7 @@ fn sb(common: impl FnOnce(&mut Common), skews: Vec<i64>, batch: usize) -> Scenar
     let mut settings = Common {
         target,
         clock: Clock::calibrate(),
+        edges: None,
         line: 128,
         seed: 1,
         limits: Limits { iterations: Some(1000), ..Limits::default() },

@@ -397,3 +397,47 @@ fn a_period_is_kept_or_refused() {
         run(options).args(["-n", "10"]).assert().code(2).stderr(contains(words).and(contains("panicked").not()));
     }
 }
+
+/// A coarse clock is simulated, and the counts of such a run sum up. Where another process takes the CPU all the time, the
+/// delays cannot be measured; then the run is free and says why.
+#[test]
+fn a_simulated_clock_is_paced_by_its_edges_and_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.json");
+    let run = |options: &[&str]| {
+        let mut command = wakerace(folder.path());
+        command.args(["run", "SB", "--no-controls", "--oversubscribe", "--no-save"]);
+        command.args(["--export-json"]).arg(&path).args(options);
+        command
+    };
+    for step in ["40ns", "250ns", "1us", "64ticks"] {
+        let result = (0..20).find_map(|_| {
+            let mut command = run(&["--clock-step", step, "-n", "20000"]);
+            command
+                .assert()
+                .success()
+                .stderr(contains("warning: --clock-step: the clock is made coarse, with steps of "));
+            let record = read(&path);
+            assert_eq!(record::problems(&record), Vec::<String>::new());
+            let result = record.results[0].clone();
+            assert_eq!(result.iterations, 20_000);
+            assert_eq!(result.outcomes.iter().map(|outcome| outcome.count).sum::<u64>(), 20_000);
+            assert_eq!(result.skews.iter().map(|skew| skew.iterations).sum::<u64>(), 20_000);
+            assert_eq!(result.pace.edges.is_none(), result.pace.free_because.is_some(), "{:?}", result.pace);
+            result.pace.edges.is_some().then_some((result, record.host.clock_measured))
+        });
+        let Some((result, clock)) = result else { continue };
+        let edges = result.pace.edges.unwrap();
+        assert!(edges.simulated && edges.step_ticks.is_power_of_two(), "{edges:?}");
+        assert!((edges.step_ns * clock.frequency_hz / 1e9 / edges.step_ticks as f64 - 1.0).abs() < 1e-6, "{edges:?}");
+        assert_eq!(edges.delays.iter().map(|delay| delay.cpu).collect::<Vec<_>>(), result.placement.cpus);
+        assert!(edges.delays.iter().all(|delay| delay.step_ns > 0.0 && delay.step_ns <= 10.0), "{edges:?}");
+    }
+    run(&["--clock-step", "40ns", "--pace", "free", "-n", "10"])
+        .assert()
+        .code(2)
+        .stderr(contains("--clock-step applies only to paced runs; leave out --pace free"));
+    run(&["--clock-step", "0ns", "-n", "10"]).assert().code(2).stderr(contains("'0ns' is not a step of a clock"));
+    // It is for tests of wakerace, so --help does not show it.
+    wakerace(folder.path()).args(["run", "--help"]).assert().success().stdout(contains("clock-step").not());
+}

@@ -342,6 +342,40 @@ fn every_field_has_a_range() {
             (|r| r["results"][1]["pace"]["group"] = 0.into(), "results[1].pace.group: is 0; "),
             (|r| r["results"][1]["pace"]["end_spread_ns"] = (-1).into(), "results[1].pace.end_spread_ns: is -1.0; "),
             (|r| r["results"][1]["pace"]["late"] = 1.5.into(), "results[1].pace.late: is 1.5; expected 0.0 to 1.0"),
+            (
+                |r| r["results"][1]["pace"]["free_because"] = "the clock".into(),
+                "results[1].pace.free_because: expected none; ",
+            ),
+            (
+                |r| r["results"][1]["pace"]["edges"] = json!({"step_ticks": 128, "step_ns": 51.3, "simulated": true}),
+                "results[1].pace.edges.step_ns: is 51.3; 128 ticks of its clock are 51.2",
+            ),
+            (
+                |r| r["results"][1]["pace"]["edges"] = json!({"step_ticks": 100, "step_ns": 40, "simulated": true}),
+                "results[1].pace.edges.step_ticks: is 100; a simulated step is a power of two",
+            ),
+            (
+                |r| r["results"][1]["pace"]["edges"] = json!({"step_ticks": 0, "step_ns": 0, "simulated": false}),
+                "results[1].pace.edges.step_ticks: is 0; ",
+            ),
+            (
+                |r| {
+                    let delay = json!({"cpu": 99, "step_ns": 1.0, "passes_differ": 0.0});
+                    r["results"][1]["pace"]["edges"] =
+                        json!({"step_ticks": 100, "step_ns": 40, "simulated": false, "delays": [delay]});
+                },
+                "results[1].pace.edges.delays: is given for CPUs [99], but the threads ran on CPUs [",
+            ),
+            (
+                |r| {
+                    let cpus = r["results"][1]["placement"]["cpus"].as_array().unwrap().clone();
+                    let delay = |cpu| json!({"cpu": cpu, "step_ns": 0, "passes_differ": 2});
+                    let delays: Vec<Value> = cpus.into_iter().map(delay).collect();
+                    r["results"][1]["pace"]["edges"] =
+                        json!({"step_ticks": 100, "step_ns": 40, "simulated": false, "delays": delays});
+                },
+                "results[1].pace.edges.delays[0].step_ns: is 0.0; ",
+            ),
         ],
     );
 }

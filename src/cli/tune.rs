@@ -18,7 +18,7 @@ use crate::experiment::{self, Common, Experiment};
 use crate::harness::{Limits, races};
 use crate::layout::LayoutKind;
 use crate::litmus::Verdict;
-use crate::machine::{self, Calibration, Class, Clock, Placement};
+use crate::machine::{self, Calibration, Class, Clock, Edges, Placement};
 use crate::profile::{self, Settings, Tuned, TuningProfile};
 use crate::{files, terminal, tune, verdict};
 
@@ -97,6 +97,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
     let common = Common {
         target,
         clock,
+        edges: Edges::of(&clock, None),
         line: host.false_sharing_bytes,
         seed: 1,
         limits: Limits::default(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::machine::Clock;
+use crate::machine::{Clock, Edges};
 use crate::units::{Nanos, Ticks};
 
 /// The largest count, 1e18. A run of 1e9 iterations per second needs 30 years for it.
@@ -66,9 +66,16 @@ pub enum ClockTime {
 impl ClockTime {
     /// Converts the time to whole ticks of a clock.
     pub fn ticks(self, clock: &Clock) -> Ticks {
-        match self {
-            ClockTime::Nanos(time) => clock.ticks(time),
-            ClockTime::Ticks(ticks) => Ticks(ticks as i64),
+        self.units(clock, None)
+    }
+
+    /// Converts the time to the units of a clock's edges, or to its ticks if it has none.
+    pub fn units(self, clock: &Clock, edges: Option<Edges>) -> Ticks {
+        match (self, edges) {
+            (ClockTime::Nanos(time), None) => clock.ticks(time),
+            (ClockTime::Nanos(time), Some(edges)) => edges.units(*clock).ticks(time),
+            (ClockTime::Ticks(ticks), None) => Ticks(ticks as i64),
+            (ClockTime::Ticks(ticks), Some(edges)) => Ticks((ticks as i64) << edges.finer),
         }
     }
 
@@ -105,6 +112,16 @@ impl Unreadable {
     }
 }
 
+/// Parses the step of a clock, which is positive: `40ns`, `1us` or `128ticks`.
+pub fn parse_clock_step(text: &str) -> Result<ClockTime, String> {
+    let wrong = || format!("'{text}' is not a step of a clock; expected one such as 40ns or 1us");
+    match ClockTime::parse(text) {
+        Ok(time @ (ClockTime::Nanos(Nanos(value)) | ClockTime::Ticks(value))) if value > 0.0 => Ok(time),
+        Ok(_) => Err(wrong()),
+        Err(error) => Err(error.words(text, wrong)),
+    }
+}
+
 /// Parses a period, which is positive: `100` (nanoseconds), `100ns`, `0.1us` or `250ticks`.
 pub fn parse_period(text: &str) -> Result<ClockTime, String> {
     let wrong = || format!("'{text}' is not a period; expected one such as 100ns or 250ticks");
@@ -130,10 +147,16 @@ const MAX_SKEWS: usize = 1001;
 impl Skews {
     /// The skews in whole ticks of a clock, ascending and without duplicates.
     pub fn ticks(&self, clock: &Clock) -> Vec<Ticks> {
+        self.units(clock, None)
+    }
+
+    /// The skews in the units of a clock's edges, or in its ticks if it has none, ascending and without duplicates.
+    pub fn units(&self, clock: &Clock, edges: Option<Edges>) -> Vec<Ticks> {
+        let units = |time: &ClockTime| time.units(clock, edges);
         let mut ticks: Vec<Ticks> = match self {
-            Skews::List(list) => list.iter().map(|time| time.ticks(clock)).collect(),
+            Skews::List(list) => list.iter().map(units).collect(),
             Skews::Range(from, to, steps) => {
-                let (from, to) = (from.ticks(clock).0 as f64, to.ticks(clock).0 as f64);
+                let (from, to) = (units(from).0 as f64, units(to).0 as f64);
                 let last = (*steps - 1).max(1) as f64;
                 let at = |step: usize| Ticks((from + (to - from) * step as f64 / last).round() as i64);
                 (0..*steps).map(at).collect()

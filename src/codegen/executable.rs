@@ -15,11 +15,13 @@ pub struct ThreadArgs {
     pub arena: *mut u8,
     /// Offset 8: address of this thread's record for the first instance.
     pub records: *mut u8,
-    /// Offset 16: number of instances. Paced code counts it down.
+    /// Offset 16: number of instances. Paced code counts it down. If it is 0, code with [`super::Pace::Edges`] runs a chain of
+    /// `gap` steps, so that a caller can measure what a step costs.
     pub count: u64,
     /// Offset 24: clock value at which the first instance starts, in ticks.
     pub start: u64,
-    /// Offset 32: period of the pace, in ticks; read only by paced code.
+    /// Offset 32: period of the pace, in ticks; read only by paced code. With [`super::Pace::Edges`] the time from one span to
+    /// the next.
     pub period: u64,
     /// Offset 40: address of a byte that becomes nonzero when a thread that waits for a lock must give up.
     pub stop: *const u8,
@@ -31,6 +33,39 @@ pub struct ThreadArgs {
     /// Offset 64: number of prefetch steps per group before its start time; each step is [`super::prefetch_step`]
     /// bytes. 0 prefetches nothing. Read only by paced code.
     pub prefetch_steps: u64,
+    /// Offset 72: groups per span. This and the next fields are used only by code with [`super::Pace::Edges`].
+    pub span_groups: u64,
+    /// Offset 80: groups until the next span, counted down: 1 at first.
+    pub span_left: u64,
+    /// Offset 88: steps of the chain between the edge and the first group of a span.
+    pub delay: u64,
+    /// Offset 96: steps of the chain between two groups of a span.
+    pub gap: u64,
+    /// Offset 104: the gap of the current span, which the function writes: `gap`, or 0 if the thread was late by a span or
+    /// more.
+    pub span_gap: u64,
+}
+
+impl ThreadArgs {
+    /// The arguments of a batch of no instances, whose [`super::Pace::Edges`] code runs a chain of `steps` steps.
+    pub fn of_chain(steps: u64, stop: *const u8) -> ThreadArgs {
+        ThreadArgs {
+            arena: std::ptr::null_mut(),
+            records: std::ptr::null_mut(),
+            count: 0,
+            start: 0,
+            period: 0,
+            stop,
+            late: 0,
+            group: 1,
+            prefetch_steps: 0,
+            span_groups: 1,
+            span_left: 1,
+            delay: 0,
+            gap: steps,
+            span_gap: 0,
+        }
+    }
 }
 
 // The emitters contain these offsets as numbers.
@@ -40,7 +75,10 @@ const _: () = {
     assert!(offset_of!(ThreadArgs, count) == 16 && offset_of!(ThreadArgs, start) == 24);
     assert!(offset_of!(ThreadArgs, period) == 32 && offset_of!(ThreadArgs, stop) == 40);
     assert!(offset_of!(ThreadArgs, late) == 48 && offset_of!(ThreadArgs, group) == 56);
-    assert!(offset_of!(ThreadArgs, prefetch_steps) == 64 && size_of::<ThreadArgs>() == 72);
+    assert!(offset_of!(ThreadArgs, prefetch_steps) == 64 && offset_of!(ThreadArgs, span_groups) == 72);
+    assert!(offset_of!(ThreadArgs, span_left) == 80 && offset_of!(ThreadArgs, delay) == 88);
+    assert!(offset_of!(ThreadArgs, gap) == 96 && offset_of!(ThreadArgs, span_gap) == 104);
+    assert!(size_of::<ThreadArgs>() == 112);
 };
 
 /// The code of one thread, mapped as executable and not writable.

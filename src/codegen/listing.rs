@@ -109,6 +109,9 @@ pub fn listing(program: &Program, thread: &Thread, code: &ThreadCode) -> Result<
                 Part::Group => "the next group: number of instances, prefetch of their lines".to_owned(),
                 Part::Setup => "constants and addresses".to_owned(),
                 Part::Pace => "wait for the clock".to_owned(),
+                Part::Delay => {
+                    "delay: dependent instructions, which end with 0 added to the instance's address".to_owned()
+                }
                 Part::Op(index) => heading(program, thread, index),
                 Part::Save => "save the observed registers".to_owned(),
                 Part::Next => "next instance".to_owned(),

@@ -33,6 +33,21 @@ pub enum Pace {
     Free,
     /// Group g of instances starts when the clock reaches start + g * period. By default a group is one instance.
     Paced,
+    /// For a clock whose steps are longer than a race window. Span s of groups starts when the clock reaches
+    /// start + s * period, and then after a delay; the other groups of the span start after a gap each. Delay and gap are
+    /// steps of a chain of dependent instructions ([`ThreadArgs::delay`]).
+    Edges {
+        /// Number of low bits of the clock that the code clears before it uses a reading: 0, but for a run that simulates a
+        /// coarse clock (`--clock-step`). At most 30.
+        coarse_bits: u8,
+    },
+}
+
+impl Pace {
+    /// Whether groups of instances wait for the clock.
+    pub fn is_paced(self) -> bool {
+        self != Pace::Free
+    }
 }
 
 /// The shortest cache line of the supported CPUs, in bytes.
@@ -173,6 +188,8 @@ pub enum Part {
     Setup,
     /// Waits for the clock.
     Pace,
+    /// Runs the chain of dependent instructions that delays a group.
+    Delay,
     /// The operation, or the instruction, of the test with this index.
     Op(usize),
     /// Stores the observed registers to the record.

@@ -25,7 +25,7 @@ pub struct Fixed {
     pub record: u8,
     /// Number of instances left; in paced code, left in the group.
     pub count: u8,
-    /// Clock value at which the current instance starts, in ticks.
+    /// Clock value at which the current instance starts, in ticks; with [`Pace::Edges`] that at which the next span starts.
     pub start: u8,
     /// Period of the pace, in ticks.
     pub period: u8,
@@ -211,6 +211,12 @@ const ARGS_COUNT: i32 = displacement_of(offset_of!(ThreadArgs, count));
 const ARGS_GROUP: i32 = displacement_of(offset_of!(ThreadArgs, group));
 const ARGS_PREFETCH_STEPS: i32 = displacement_of(offset_of!(ThreadArgs, prefetch_steps));
 const ARGS_STOP: i32 = displacement_of(offset_of!(ThreadArgs, stop));
+/// Offsets of the fields of [`Pace::Edges`].
+const ARGS_SPAN_GROUPS: i32 = displacement_of(offset_of!(ThreadArgs, span_groups));
+const ARGS_SPAN_LEFT: i32 = displacement_of(offset_of!(ThreadArgs, span_left));
+const ARGS_DELAY: i32 = displacement_of(offset_of!(ThreadArgs, delay));
+const ARGS_GAP: i32 = displacement_of(offset_of!(ThreadArgs, gap));
+const ARGS_SPAN_GAP: i32 = displacement_of(offset_of!(ThreadArgs, span_gap));
 const WORD: Type = Type::Int { bits: 64, signed: false };
 
 /// The displacement of a field of [`ThreadArgs`] from its offset.
@@ -326,12 +332,14 @@ impl<A: Risc> Driver<'_, A> {
         let record = SaveRecord::new(self.thread);
         let stride = displacement(self.layout.stride)?;
         let [next, group, over, done, give_up, late, go] = std::array::from_fn(|_| self.asm.label());
+        let chain_alone = self.asm.label();
         let result = Self::F.scratch[0];
         self.mark(Part::Prologue);
         self.asm.prologue();
         let zero = self.zero(1);
         self.asm.constant(result, 0);
-        self.asm.branch(Comparison::of_words(Compare::Eq), Self::F.count, zero, done);
+        let empty = if matches!(pace, Pace::Edges { .. }) { chain_alone } else { done };
+        self.asm.branch(Comparison::of_words(Compare::Eq), Self::F.count, zero, empty);
         self.detours(give_up);
         if pace == Pace::Free {
             self.mark(Part::Pace);
@@ -372,16 +380,45 @@ impl<A: Risc> Driver<'_, A> {
                 let zero = self.zero(1);
                 self.asm.branch(Comparison::of_words(Compare::Ne), left, zero, group);
             }
+            Pace::Edges { coarse_bits } => {
+                self.asm.bind(group);
+                self.mark(Part::Group);
+                self.begin_group()?;
+                self.wait_for_edge(coarse_bits, late);
+                self.asm.bind(go);
+                self.mark(Part::Setup);
+                self.setup()?;
+                self.instance(&record, stride)?;
+                let zero = self.zero(1);
+                self.asm.branch(Comparison::of_words(Compare::Ne), Self::F.count, zero, go);
+                let left = Self::F.scratch[0];
+                self.asm.load(left, Self::F.args, ARGS_COUNT, WORD);
+                let zero = self.zero(1);
+                self.asm.branch(Comparison::of_words(Compare::Ne), left, zero, group);
+            }
         }
         self.asm.constant(result, 0);
         self.mark(Part::Epilogue);
         self.asm.bind(done);
         self.asm.epilogue();
         self.mark(Part::Cold);
-        if pace == Pace::Paced {
-            self.asm.bind(late);
-            self.asm.add_constant(Self::F.late, Self::F.late, 1);
-            self.asm.jump(go);
+        match pace {
+            Pace::Free => {}
+            Pace::Paced => {
+                self.asm.bind(late);
+                self.asm.add_constant(Self::F.late, Self::F.late, 1);
+                self.asm.jump(go);
+            }
+            Pace::Edges { .. } => {
+                self.asm.bind(late);
+                self.late_for_edge();
+                self.asm.jump(go);
+                self.asm.bind(chain_alone);
+                self.asm.load(result, Self::F.args, ARGS_GAP, WORD);
+                self.chain();
+                self.asm.constant(result, 0);
+                self.asm.jump(done);
+            }
         }
         if !self.waiters.is_empty() || !self.detours.is_empty() {
             self.contended_locks(give_up)?;
@@ -501,6 +538,85 @@ impl<A: Risc> Driver<'_, A> {
         self.asm.bind(again);
         self.asm.clock(clock);
         self.asm.branch(Comparison::of_words(Compare::Lt), clock, Self::F.start, again);
+    }
+
+    /// Emits the start of a group: the first group of a span waits for the edge at the start time and then runs the chain for
+    /// its delay, the others run the chain for their gap. The start time becomes that of the next span.
+    ///
+    /// The edge is the first reading that is not before the start time, as in [`Driver::wait`]; here the clock stands still
+    /// between two edges, and all CPUs see an edge at the same moment.
+    fn wait_for_edge(&mut self, coarse_bits: u8, late: A::Label) {
+        self.mark(Part::Pace);
+        let [again, follows, chain] = std::array::from_fn(|_| self.asm.label());
+        let [first, second, ..] = Self::F.scratch;
+        self.asm.load(first, Self::F.args, ARGS_SPAN_LEFT, WORD);
+        self.asm.add_constant(first, first, -1);
+        self.asm.store(first, Self::F.args, ARGS_SPAN_LEFT, 8);
+        let zero = self.zero(1);
+        self.asm.branch(Comparison::of_words(Compare::Ne), first, zero, follows);
+        self.asm.load(first, Self::F.args, ARGS_SPAN_GROUPS, WORD);
+        self.asm.store(first, Self::F.args, ARGS_SPAN_LEFT, 8);
+        self.coarse_clock(first, coarse_bits);
+        self.asm.branch(Comparison::of_words(Compare::Ge), first, Self::F.start, late);
+        self.asm.bind(again);
+        self.coarse_clock(first, coarse_bits);
+        self.asm.branch(Comparison::of_words(Compare::Lt), first, Self::F.start, again);
+        self.asm.load(second, Self::F.args, ARGS_GAP, WORD);
+        self.asm.store(second, Self::F.args, ARGS_SPAN_GAP, 8);
+        self.asm.binary(Binary::Add, Self::F.start, Self::F.start, Self::F.period, 64);
+        self.asm.load(first, Self::F.args, ARGS_DELAY, WORD);
+        self.asm.jump(chain);
+        self.asm.bind(follows);
+        self.asm.load(first, Self::F.args, ARGS_SPAN_GAP, WORD);
+        self.asm.bind(chain);
+        self.mark(Part::Delay);
+        self.chain();
+    }
+
+    /// Counts a span that starts late, without a delay. Its gaps stay as they are, because the other threads keep theirs; but a
+    /// thread that is late by a whole span or more catches up without gaps. The first scratch register holds the reading.
+    fn late_for_edge(&mut self) {
+        let [reading, gap, ..] = Self::F.scratch;
+        let within = self.asm.label();
+        self.asm.add_constant(Self::F.late, Self::F.late, 1);
+        self.asm.binary(Binary::Add, Self::F.start, Self::F.start, Self::F.period, 64);
+        self.asm.load(gap, Self::F.args, ARGS_GAP, WORD);
+        self.asm.branch(Comparison::of_words(Compare::Lt), reading, Self::F.start, within);
+        self.asm.constant(gap, 0);
+        self.asm.bind(within);
+        self.asm.store(gap, Self::F.args, ARGS_SPAN_GAP, 8);
+    }
+
+    /// Emits a chain of as many steps as the first scratch register holds: dependent multiplications of 0. A multiplication
+    /// takes the same number of cycles each time, on most cores 2 to 5, which calibration measures. The counter of the steps
+    /// needs one cycle a step, so an out-of-order core has left the loop when the chain ends, and a mispredicted branch at its
+    /// end costs nothing.
+    ///
+    /// The chain begins and ends with the address of the instance: it takes 0 out of it (a subtraction, which the three
+    /// architectures must not treat as independent of its operands, because an address may depend on it), and adds 0 to it.
+    /// So a chain begins when the one before has ended, and no access of the test is executed before its chain has ended,
+    /// although its address does not change.
+    fn chain(&mut self) {
+        let [steps, value, ..] = Self::F.scratch;
+        let (step, over) = (self.asm.label(), self.asm.label());
+        self.asm.binary(Binary::Sub, value, Self::F.arena, Self::F.arena, 64);
+        let zero = self.zero(2);
+        self.asm.branch(Comparison::of_words(Compare::Eq), steps, zero, over);
+        self.asm.bind(step);
+        self.asm.binary(Binary::Mul, value, value, value, 32);
+        self.asm.add_constant(steps, steps, -1);
+        self.asm.branch(Comparison::of_words(Compare::Ne), steps, zero, step);
+        self.asm.bind(over);
+        self.asm.binary(Binary::Add, Self::F.arena, Self::F.arena, value, 64);
+    }
+
+    /// Reads the clock and clears its low bits.
+    fn coarse_clock(&mut self, rd: u8, coarse_bits: u8) {
+        self.asm.clock(rd);
+        if coarse_bits > 0 {
+            self.asm.shift(Shift::RightLogical, rd, rd, coarse_bits, 64);
+            self.asm.shift(Shift::Left, rd, rd, coarse_bits, 64);
+        }
     }
 
     fn setup(&mut self) -> Result<(), String> {

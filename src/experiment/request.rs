@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::harness::{Limits, Prefetch, StressKind};
 use crate::isa;
 use crate::layout::{Layout, LayoutKind};
-use crate::machine::{Clock, Placement};
+use crate::machine::{Clock, Edges, Placement};
 use crate::units::Ticks;
 use crate::verdict::Expectation;
 
@@ -27,6 +27,8 @@ pub struct Experiment<'a> {
     pub expectation: Expectation,
     /// Machine code for the chosen pace, one function per thread.
     pub code: Vec<ThreadCode>,
+    /// Why it runs free although it was to be paced, if it does.
+    pub free_because: Option<String>,
 }
 
 /// Settings that all experiments of a run share.
@@ -36,6 +38,8 @@ pub struct Common {
     pub target: Target,
     /// The host's clock.
     pub clock: Clock,
+    /// The edges by which paced experiments are paced, if the clock is coarse. Then periods and skews are in their units.
+    pub edges: Option<Edges>,
     /// Distance in bytes at which variables share no line and do not disturb each other.
     pub line: usize,
     /// Seed for the order of the skews.
@@ -48,6 +52,13 @@ pub struct Common {
     pub window: bool,
     /// Whether experiments of the same scenario may run at the same time on other CPUs.
     pub side_by_side: bool,
+}
+
+impl Common {
+    /// The clock in whose ticks periods and skews are given: the host's, or that of the edges' units.
+    pub fn units(&self) -> Clock {
+        self.edges.map_or(self.clock, |edges| edges.units(self.clock))
+    }
 }
 
 /// Maximum number of instances per tick.
@@ -88,8 +99,8 @@ impl<'a> Experiment<'a> {
         common: &Common,
     ) -> Result<Experiment<'a>> {
         let layout = Layout::for_batch(choice.layout, &scenario.program, common.line, choice.batch)?;
-        let code = isa::emit(common.target, &scenario.program, &layout, choice.pace.kind())?;
-        Ok(Experiment { scenario, placement, layout, choice, common: *common, expectation, code })
+        let code = isa::emit(common.target, &scenario.program, &layout, choice.pace.kind(common.edges))?;
+        Ok(Experiment { scenario, placement, layout, choice, common: *common, expectation, code, free_because: None })
     }
 }
 
@@ -113,11 +124,12 @@ pub enum PaceChoice {
 }
 
 impl PaceChoice {
-    /// The pace that the code is emitted for.
-    pub fn kind(&self) -> Pace {
-        match self {
-            PaceChoice::Free { .. } => Pace::Free,
-            PaceChoice::Paced { .. } => Pace::Paced,
+    /// The pace that the code is emitted for, on a clock with these edges.
+    pub fn kind(&self, edges: Option<Edges>) -> Pace {
+        match (self, edges) {
+            (PaceChoice::Free { .. }, _) => Pace::Free,
+            (PaceChoice::Paced { .. }, None) => Pace::Paced,
+            (PaceChoice::Paced { .. }, Some(edges)) => Pace::Edges { coarse_bits: edges.coarse_bits },
         }
     }
 }

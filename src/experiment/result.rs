@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use super::request::{Common, Experiment, PaceChoice};
+use super::run::units;
 use crate::arch::lock::Lock;
 use crate::catalogue;
-use crate::codegen::{self, Pace};
+use crate::codegen;
 use crate::error::Result;
-use crate::harness::{self, LastWriterTally, Limits, Measurement, OutcomeCounts, RunPlan, SkewTally, Stop};
+use crate::harness::{self, EdgePlan, LastWriterTally, Limits, Measurement, OutcomeCounts, RunPlan, SkewTally, Stop};
 use crate::machine::Clock;
 use crate::program::{Const, Program};
 use crate::record::{
-    CountRecord, Evidence, FinalValue, Finding, Gaps, LastWriterRecord, LayoutRecord, OutcomeRecord, PaceRecord,
-    PlacementRecord, ScenarioResult, SkewRecord, compute,
+    CountRecord, DelayRecord, EdgesRecord, Evidence, FinalValue, Finding, Gaps, LastWriterRecord, LayoutRecord,
+    OutcomeRecord, PaceRecord, PlacementRecord, ScenarioResult, SkewRecord, compute,
 };
 use crate::stats::drift;
 
@@ -30,7 +31,8 @@ pub struct Finished {
 /// # Errors
 /// If the code cannot be disassembled.
 pub(super) fn result(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &Measurement) -> Result<ScenarioResult> {
-    let Experiment { scenario, placement, layout, code, common: Common { target, clock, .. }, .. } = experiment;
+    let Experiment { scenario, placement, layout, code, common: Common { target, .. }, .. } = experiment;
+    let units = units(experiment);
     let program = &scenario.program;
     let outcomes = measurement.tally.outcomes();
     let iterations = measurement.tally.iterations;
@@ -90,7 +92,7 @@ pub(super) fn result(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &
         counters: Vec::new(),
         nice: measurement.nice,
         stress: experiment.choice.stress.map(|kind| kind.to_string()),
-        skews: measurement.tally.skews.iter().map(|tally| skew(program, *clock, tally, &outcomes)).collect(),
+        skews: measurement.tally.skews.iter().map(|tally| skew(program, units, tally, &outcomes)).collect(),
         last_writers: (measurement.tally.last_writers.iter())
             .filter(|tally| tally.iterations > 0)
             .map(|tally| last_writers(program, tally))
@@ -131,13 +133,14 @@ fn pace(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &Measurement) 
         PaceChoice::Free { given } => (*given, None, false),
         PaceChoice::Paced { given, period, skews } => (*given, *period, skews.is_some()),
     };
-    let paced = plan.pace == Pace::Paced;
+    let paced = plan.pace.is_paced();
+    let units = units(experiment);
     PaceRecord {
         mode: if paced { "paced" } else { "free" }.to_owned(),
         chosen: if given { "given" } else { "auto" }.to_owned(),
         period_ticks: paced.then(|| clock.ticks(measurement.period).unsigned()),
         period_ns: paced.then_some(measurement.period.0),
-        given_period_ns: given_period.map(|period| clock.nanos(period).0),
+        given_period_ns: given_period.map(|period| units.nanos(period).0),
         given_skews,
         profile: choice.profile.clone(),
         group: plan.group,
@@ -146,6 +149,26 @@ fn pace(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &Measurement) 
         focused: plan.focus,
         end_spread_ns: Some(measurement.end_spread.0),
         late: paced.then_some(measurement.late),
+        edges: plan.edges.as_ref().map(|plan| edges(experiment, plan, measurement)),
+        free_because: experiment.free_because.clone(),
+    }
+}
+
+fn edges(experiment: &Experiment<'_>, plan: &EdgePlan, measurement: &Measurement) -> EdgesRecord {
+    let Experiment { placement, common: Common { clock, .. }, .. } = experiment;
+    let (edges, units) = (plan.edges, units(experiment));
+    EdgesRecord {
+        step_ticks: edges.step,
+        step_ns: clock.nanos(edges.step.into()).0,
+        simulated: edges.simulated(),
+        delays: (placement.cpus.iter().zip(&measurement.chains))
+            .map(|(&cpu, chain)| DelayRecord {
+                cpu,
+                step_ns: units.nanos_of(chain.units).0,
+                passes_differ: chain.passes_differ,
+            })
+            .collect(),
+        drifts: measurement.chain_drifts,
     }
 }
 

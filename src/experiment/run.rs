@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use super::request::{Choice, Experiment, PaceChoice};
 use super::result::{Finished, result};
-use crate::codegen::Pace;
 use crate::error::{Error, Result};
-use crate::harness::{self, Adapt, Job, Prefetch, RunPlan, Tally};
-use crate::machine::{self, Clock, Counters};
+use crate::harness::{self, Adapt, Chain, EdgePlan, Job, Prefetch, RunPlan, Tally};
+use crate::machine::{self, Clock, Counters, Placement};
 use crate::units::{Nanos, Ticks};
 
 /// Number of skews in a sweep. It is odd, so that 0 is one of them. It is large enough that no window falls
@@ -18,6 +17,9 @@ const SWEEP_POINTS: i64 = 49;
 /// The narrowest and the widest default sweep to either side. The widest covers a cache-line
 /// transfer between two sockets.
 const SWEEP: [Nanos; 2] = [Nanos(60.0), Nanos(240.0)];
+
+/// Distance between two skews of a window on a coarse clock.
+const WINDOW_STEP: Nanos = Nanos(2.0);
 
 /// Only runs of at least this length measure the cache-line transfer latency first.
 const LONG: Duration = Duration::from_secs(1);
@@ -47,10 +49,34 @@ pub fn run_until(
     watch: impl FnMut(&Tally),
 ) -> Result<Finished> {
     let counters = if interrupt.load(Ordering::Relaxed) { Vec::new() } else { counters(experiment)? };
-    match free_fallback(experiment, &counters)? {
-        Some(free) => run_with(&free, &counters, interrupt, enough, watch),
-        None => run_with(experiment, &counters, interrupt, enough, watch),
+    let edges = edges(experiment, interrupt)?;
+    let measured = Measured { counters: &counters, edges };
+    match free_fallback(experiment, &measured)? {
+        Some(free) => run_with(&free, Measured { edges: None, ..measured }, interrupt, enough, watch),
+        None => run_with(experiment, measured, interrupt, enough, watch),
     }
+}
+
+/// What was measured of the CPUs before a run.
+#[derive(Debug, Clone)]
+struct Measured<'a> {
+    /// How far the counter of each thread's CPU is ahead of P0's.
+    counters: &'a [Counters],
+    /// The chains of a run that is paced by edges.
+    edges: Option<EdgePlan>,
+}
+
+/// Measures the delays on the CPUs of an experiment that is paced by edges.
+fn edges(experiment: &Experiment<'_>, interrupt: &AtomicBool) -> Result<Option<EdgePlan>> {
+    let Experiment { scenario, layout, placement, code, common, choice, .. } = experiment;
+    let (PaceChoice::Paced { .. }, Some(edges)) = (&choice.pace, common.edges) else { return Ok(None) };
+    let chains = if interrupt.load(Ordering::Relaxed) {
+        vec![Chain { units: 1.0, passes_differ: 0.0 }; code.len()]
+    } else {
+        let job = Job { program: &scenario.program, layout, code, cpus: &placement.cpus, clock: common.units() };
+        harness::chains(job, edges, common.nice)?
+    };
+    Ok(Some(EdgePlan { edges, chains }))
 }
 
 /// Measures how far the counter of each thread's CPU is ahead of P0's. Empty if threads share a CPU.
@@ -63,34 +89,48 @@ fn counters(experiment: &Experiment<'_>) -> Result<Vec<Counters>> {
     others.iter().map(|&cpu| machine::counters(first, cpu, experiment.common.clock)).collect()
 }
 
-/// The free-running experiment to run if the counters make paced starts meaningless; `None` if they do not.
-fn free_fallback<'a>(experiment: &Experiment<'a>, counters: &[Counters]) -> Result<Option<Experiment<'a>>> {
+/// The free-running experiment to run if what was measured makes paced starts meaningless; `None` if it does not.
+fn free_fallback<'a>(experiment: &Experiment<'a>, measured: &Measured<'_>) -> Result<Option<Experiment<'a>>> {
     let PaceChoice::Paced { given, period, skews } = &experiment.choice.pace else { return Ok(None) };
-    let Some(at) = counters.iter().position(|counters| counters.contradict()) else { return Ok(None) };
+    let Some((cpus, problem)) = unpaceable(experiment, measured) else { return Ok(None) };
     let Experiment { scenario, placement, choice, common, expectation, .. } = experiment;
     if *given || period.is_some() || skews.is_some() || common.window {
-        let (first, other) = (placement.cpus[0], placement.cpus[at + 1]);
-        let problem = counters[at].record(other, common.clock).problem.unwrap_or_default();
         return Err(Error::Host(format!(
-            "{}: threads on CPUs {first} and {other} cannot be paced: {problem}. Without --pace paced, --period, --skew and --window, \
+            "{}: threads on CPUs {cpus} cannot be paced: {problem}. Without --pace paced, --period, --skew and --window, \
              instances run free",
             scenario.name
         )));
     }
     let choice = Choice { pace: PaceChoice::Free { given: false }, group: None, profile: None, ..choice.clone() };
-    Experiment::new(scenario, placement.clone(), choice, expectation.clone(), common).map(Some)
+    let free = Experiment::new(scenario, placement.clone(), choice, expectation.clone(), common)?;
+    Ok(Some(Experiment { free_because: Some(problem), ..free }))
+}
+
+/// Why an experiment cannot be paced, after the CPUs that cannot: counters that contradict each other, or a clock that is
+/// coarse and cannot be divided.
+fn unpaceable(experiment: &Experiment<'_>, measured: &Measured<'_>) -> Option<(String, String)> {
+    let Experiment { placement: Placement { cpus, .. }, common, .. } = experiment;
+    if let Some(at) = measured.counters.iter().position(|counters| counters.contradict()) {
+        let (first, other) = (cpus[0], cpus[at + 1]);
+        let problem = measured.counters[at].record(other, common.clock).problem.unwrap_or_default();
+        return Some((format!("{first} and {other}"), problem));
+    }
+    let EdgePlan { edges, chains } = measured.edges.as_ref()?;
+    let problem = harness::unfit(chains, cpus, *edges, common.units())?;
+    Some((machine::in_order(cpus), problem))
 }
 
 fn run_with(
     experiment: &Experiment<'_>,
-    counters: &[Counters],
+    measured: Measured<'_>,
     interrupt: &AtomicBool,
     enough: &AtomicBool,
     watch: impl FnMut(&Tally),
 ) -> Result<Finished> {
     let Experiment { scenario, layout, placement, code, common, .. } = experiment;
-    let job = Job { program: &scenario.program, layout, code, cpus: &placement.cpus, clock: common.clock };
-    let mut plan = settings(experiment, counters);
+    let job = Job { program: &scenario.program, layout, code, cpus: &placement.cpus, clock: units(experiment) };
+    let counters = measured.counters;
+    let mut plan = settings(experiment, measured);
     calibrate(experiment, job, &mut plan, interrupt)?;
     let line_transfer = if interrupt.load(Ordering::Relaxed) { None } else { line_transfer(experiment)? };
     let stress = experiment.choice.stress.map(|kind| harness::Stress::begin(kind, job.cpus)).transpose()?;
@@ -103,24 +143,34 @@ fn run_with(
     Ok(Finished { result, stop: measurement.stop })
 }
 
-/// The plan of a run without calibration: the settings that were chosen before, and the corrections of the
-/// starts.
-fn settings(experiment: &Experiment<'_>, counters: &[Counters]) -> RunPlan {
+/// The clock in whose ticks a run has its times.
+pub(super) fn units(experiment: &Experiment<'_>) -> Clock {
+    match experiment.choice.pace {
+        PaceChoice::Free { .. } => experiment.common.clock,
+        PaceChoice::Paced { .. } => experiment.common.units(),
+    }
+}
+
+/// The plan of a run without calibration: the settings that were chosen before, the corrections of the starts, and the
+/// delays.
+fn settings(experiment: &Experiment<'_>, measured: Measured<'_>) -> RunPlan {
     let Experiment { choice, common, layout, .. } = experiment;
-    let pace = choice.pace.kind();
+    let pace = choice.pace.kind(common.edges);
+    let finer = measured.edges.as_ref().map_or(0, |plan| plan.edges.finer);
     RunPlan {
         pace,
         period: Ticks(0),
         group: choice.group.unwrap_or(1),
         // Only a thread that waits for a tick has time to prefetch.
-        prefetch: if pace == Pace::Paced { choice.prefetch } else { Prefetch::Off },
+        prefetch: if pace.is_paced() { choice.prefetch } else { Prefetch::Off },
         focus: false,
         nice: common.nice,
         adapt: Adapt::Never,
         skews: vec![Ticks(0)],
         counter_offsets: std::iter::once(Ticks(0))
-            .chain(counters.iter().map(|counters| counters.correction()))
+            .chain(measured.counters.iter().map(|counters| Ticks(counters.correction().0 << finer)))
             .collect(),
+        edges: measured.edges,
         batch: choice.batch.unwrap_or_else(|| harness::default_batch(layout, pace)),
         seed: experiment.common.seed,
         limits: common.limits,
@@ -135,7 +185,7 @@ fn calibrate(experiment: &Experiment<'_>, job: Job<'_>, plan: &mut RunPlan, inte
     let measured = if common.limits.races.is_some() && period.is_none() {
         // With a limit on races the calibration is skipped: the first races come sooner without it, although a
         // calibrated period would give more of them later.
-        common.clock.ticks(GUESS)
+        units(experiment).ticks(GUESS)
     } else if free_to_choose {
         harness::choose_group(job, plan, interrupt)?;
         plan.period
@@ -149,7 +199,10 @@ fn calibrate(experiment: &Experiment<'_>, job: Job<'_>, plan: &mut RunPlan, inte
         plan.adapt = Adapt::Races;
     }
     plan.focus = skews.is_none() && !common.window;
-    plan.skews = skews.clone().unwrap_or_else(|| sweep(common.clock, measured));
+    plan.skews = skews.clone().unwrap_or_else(|| match common.edges {
+        Some(_) if common.window => window(common.units(), measured),
+        _ => sweep(common.units(), measured),
+    });
     Ok(())
 }
 
@@ -204,10 +257,21 @@ fn line_transfer(experiment: &Experiment<'_>) -> Result<Option<Nanos>> {
 
 /// A sweep that is about as wide to either side as one instance takes.
 fn sweep(clock: Clock, instance: Ticks) -> Vec<Ticks> {
+    evenly(clock, instance, |_| SWEEP_POINTS / 2)
+}
+
+/// As [`sweep`], in steps of 2 ns: the window of a clock that cannot show them itself.
+fn window(clock: Clock, instance: Ticks) -> Vec<Ticks> {
+    evenly(clock, instance, |width| (width / WINDOW_STEP.0).ceil() as i64)
+}
+
+/// Skews in even steps, about as wide to either side as one instance takes. `half` gives the number of steps to either side
+/// of 0 for a width in nanoseconds.
+fn evenly(clock: Clock, instance: Ticks, half: impl Fn(f64) -> i64) -> Vec<Ticks> {
     let [narrowest, widest] = SWEEP;
     let Nanos(width) = clock.nanos(instance);
     let width = width.clamp(narrowest.0, widest.0);
-    let half = SWEEP_POINTS / 2;
+    let half = half(width);
     let mut skews: Vec<Ticks> =
         (-half..=half).map(|step| clock.ticks(Nanos(width * step as f64 / half as f64))).collect();
     skews.dedup();
@@ -219,11 +283,11 @@ mod tests {
     use super::super::request::Common;
     use super::*;
     use crate::catalogue::Scenario;
-    use crate::codegen::{self, Target};
+    use crate::codegen::{self, Pace, Target};
     use crate::harness::Limits;
     use crate::isa;
     use crate::layout::LayoutKind;
-    use crate::machine::{Class, Placement};
+    use crate::machine::{Class, Edges};
 
     /// An experiment on CPUs that this host may not have.
     fn experiment(scenario: &Scenario, pace: PaceChoice) -> Experiment<'_> {
@@ -231,6 +295,7 @@ mod tests {
         let common = Common {
             target,
             clock: Clock { frequency_hz: 1e9, resolution_ticks: 1, read_ticks: 20 },
+            edges: None,
             line: 128,
             seed: 1,
             limits: Limits::default(),
@@ -252,12 +317,17 @@ mod tests {
         Experiment::new(scenario, placement, choice, expectation, &common).unwrap()
     }
 
+    /// Counters alone.
+    fn measured(counters: &[Counters]) -> Measured<'_> {
+        Measured { counters, edges: None }
+    }
+
     #[test]
     fn counters_that_do_not_run_alike_pace_nothing() {
         let scenario = crate::catalogue::named("SB").unwrap();
         let paced = |given, period, skews| experiment(&scenario, PaceChoice::Paced { given, period, skews });
         let apart = [Counters::Contradiction(Ticks(70))];
-        let free = free_fallback(&paced(false, None, None), &apart).unwrap().unwrap();
+        let free = free_fallback(&paced(false, None, None), &measured(&apart)).unwrap().unwrap();
         assert_eq!(free.choice.pace, PaceChoice::Free { given: false });
         assert_eq!(free.choice.profile, None);
         // The code is that of a free run.
@@ -266,7 +336,7 @@ mod tests {
         for asked in
             [paced(true, None, None), paced(false, Some(Ticks(100)), None), paced(false, None, Some(vec![Ticks(0)]))]
         {
-            let error = free_fallback(&asked, &apart).unwrap_err().to_string();
+            let error = free_fallback(&asked, &measured(&apart)).unwrap_err().to_string();
             assert!(
                 error.contains("CPUs 4 and 7") && error.contains("by 70 ns") && error.contains("--pace"),
                 "{error}"
@@ -274,10 +344,59 @@ mod tests {
         }
         for fine in [Counters::Within(Ticks(-5), Ticks(9)), Counters::Within(Ticks(100), Ticks(200)), Counters::Untold]
         {
-            assert!(free_fallback(&paced(true, None, None), &[fine]).unwrap().is_none(), "{fine:?}");
+            assert!(free_fallback(&paced(true, None, None), &measured(&[fine])).unwrap().is_none(), "{fine:?}");
         }
         let free = experiment(&scenario, PaceChoice::Free { given: true });
-        assert!(free_fallback(&free, &apart).unwrap().is_none());
+        assert!(free_fallback(&free, &measured(&apart)).unwrap().is_none());
+    }
+
+    /// Edges of a clock of 25 MHz, in 128 units a tick, with chains that differ by this much.
+    fn edges(passes_differ: f64) -> Option<EdgePlan> {
+        let chain = Chain { units: 3.0, passes_differ };
+        Some(EdgePlan { edges: Edges { step: 1, finer: 7, coarse_bits: 0 }, chains: vec![chain; 2] })
+    }
+
+    #[test]
+    fn a_coarse_clock_paces_nothing_only_if_its_delays_cannot_be_measured() {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let with = |given, edges: Option<EdgePlan>| {
+            let mut experiment = experiment(&scenario, PaceChoice::Paced { given, period: None, skews: None });
+            experiment.common.clock = Clock { frequency_hz: 25e6, resolution_ticks: 1, read_ticks: 1 };
+            experiment.common.edges = edges.as_ref().map(|plan| plan.edges);
+            free_fallback(&experiment, &Measured { counters: &[], edges })
+        };
+        assert!(with(false, edges(1e-3)).unwrap().is_none());
+        let free = with(false, edges(0.2)).unwrap().unwrap();
+        let reason = free.free_because.clone().unwrap();
+        assert!(reason.contains("not constant on CPU 4") && reason.contains("20.0 %"), "{reason}");
+        assert_eq!(
+            (free.choice.pace.clone(), settings(&free, measured(&[])).pace),
+            (PaceChoice::Free { given: false }, Pace::Free)
+        );
+        assert_eq!(units(&free).frequency_hz, 25e6);
+        let error = with(true, edges(0.2)).unwrap_err().to_string();
+        assert!(error.contains("CPUs 4,7") && error.contains("not constant") && error.contains("--pace"), "{error}");
+    }
+
+    #[test]
+    fn a_coarse_clock_has_offsets_and_skews_in_its_units() {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let mut experiment = experiment(&scenario, PaceChoice::Paced { given: true, period: None, skews: None });
+        let clock = Clock { frequency_hz: 25e6, resolution_ticks: 1, read_ticks: 1 };
+        (experiment.common.clock, experiment.common.edges) = (clock, Edges::of(&clock, None));
+        let counters = [Counters::Within(Ticks(10), Ticks(20))];
+        let plan = settings(&experiment, Measured { counters: &counters, edges: edges(0.0) });
+        assert_eq!((plan.pace, plan.counter_offsets), (Pace::Edges { coarse_bits: 0 }, vec![Ticks(0), Ticks(15 << 7)]));
+        assert_eq!(plan.edges, edges(0.0));
+        let units = units(&experiment);
+        assert_eq!(units.frequency_hz, 128.0 * 25e6);
+        // A window in steps of 2 ns, to 100 ns on either side, although a tick is 40 ns.
+        let skews: Vec<f64> =
+            window(units, units.ticks(Nanos(100.0))).into_iter().map(|skew| units.nanos(skew).0).collect();
+        assert_eq!((skews.len(), skews[0], skews[50], skews[100]), (101, -100.0, 0.0, 100.0));
+        assert!(skews.windows(2).all(|pair| (pair[1] - pair[0] - 2.0).abs() < 0.4), "{skews:?}");
+        // The default sweep keeps its number of skews.
+        assert_eq!(sweep(units, units.ticks(Nanos(100.0))).len(), 49);
     }
 
     #[test]
@@ -296,7 +415,8 @@ mod tests {
         // batch.
         let offset = clock.ticks(Nanos(20e6));
         let flag = AtomicBool::new(false);
-        let finished = run_with(&experiment, &[Counters::Within(offset, offset)], &flag, &flag, |_| ()).unwrap();
+        let finished =
+            run_with(&experiment, measured(&[Counters::Within(offset, offset)]), &flag, &flag, |_| ()).unwrap();
         assert!(finished.result.elapsed_s > 5.0 * 0.018, "{} s", finished.result.elapsed_s);
         let [offset] = &finished.result.counters[..] else { panic!("{:?}", finished.result.counters) };
         assert_eq!((offset.cpu, offset.corrected), (experiment.placement.cpus[1], true));

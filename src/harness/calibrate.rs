@@ -7,7 +7,6 @@ use super::convert::whole;
 use super::period::{LONGEST_PERIOD, SHORTEST_PERIOD};
 use super::plan::{Adapt, Job, Limits, RunPlan};
 use super::run::run;
-use crate::codegen::Pace;
 use crate::error::Result;
 use crate::units::Ticks;
 
@@ -79,7 +78,6 @@ pub fn choose_pace(job: Job<'_>, plan: &RunPlan, interrupt: &AtomicBool) -> Resu
     let ticks = |seconds: f64| Ticks::from(whole((seconds * job.clock.frequency_hz).max(1.0)));
     let trial = |period: Ticks| {
         let plan = RunPlan {
-            pace: Pace::Paced,
             period,
             adapt: Adapt::Never,
             focus: false,

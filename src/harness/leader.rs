@@ -80,11 +80,12 @@ pub(super) struct Leader<'a> {
 pub(super) struct RunTotals {
     /// Number of instances in the batches that count.
     pub planned: u64,
-    /// Sum of the periods of all these instances.
+    /// Sum of the periods of all these instances. With edges, of the mean periods of their spans.
     pub paced_ticks: f64,
     /// Time inside the batches that count.
     pub in_batches_ticks: u64,
-    /// Number of groups of all threads in these batches, and number of groups that started late (`late`).
+    /// Number of groups of all threads in these batches, and number of groups that started late (`late`). With edges, of
+    /// spans.
     pub groups: u64,
     pub late: u64,
     /// Sum of the end spreads (time between the first and the last thread's end, corrected for the skew),
@@ -161,7 +162,7 @@ impl<'a> Leader<'a> {
 
     /// Plans the next batch. Called when all threads are ready for it. Returns `None` to end the run.
     pub fn next(&mut self, rendezvous: &Rendezvous) -> Option<Batch> {
-        let mut now = self.clock.now();
+        let mut now = self.plan.now(self.clock);
         let (since, begun) = *self.begun.get_or_insert_with(|| (Instant::now(), now));
         let sums = rendezvous.sums();
         let last = self.last.take();
@@ -179,7 +180,7 @@ impl<'a> Leader<'a> {
                 break;
             }
             std::hint::spin_loop();
-            now = self.clock.now();
+            now = self.plan.now(self.clock);
         }
         if self.plan.adapt != Adapt::Never
             && let Some(period) = self.control.look(self.period_ticks)
@@ -191,22 +192,20 @@ impl<'a> Leader<'a> {
         // If nearly every batch is disturbed, disturbed batches are kept. Otherwise no batch would be left.
         let discardable = self.totals.discarded <= AT_MOST_DISCARDED * self.totals.planned + FIRST_DISCARDED;
         self.totals.planned += count;
-        self.totals.paced_ticks += period as f64 * count as f64;
+        self.totals.paced_ticks += self.plan.mean_period(self.clock, period) * count as f64;
         // A discarded batch is repeated with the same skew, region and prefetch, so that a seed gives the same
         // order on a busy machine too.
         let (skew, region, prefetch) =
             discarded.map_or_else(|| self.draw(), |batch| (batch.skew, batch.region, batch.prefetch));
-        let batch = Batch {
-            count: size(count),
-            start: self.clock.now() + whole(self.head_start_ticks),
-            period,
-            skew,
-            region,
-            prefetch,
-            discardable,
-        };
+        let batch = Batch { count: size(count), start: self.start(), period, skew, region, prefetch, discardable };
         self.last = Some(batch);
         self.last
+    }
+
+    /// When the next batch starts: the head start from now, and at an edge if the pace has edges.
+    fn start(&self) -> u64 {
+        let earliest = self.plan.now(self.clock) + whole(self.head_start_ticks);
+        self.plan.edges.as_ref().map_or(earliest, |plan| plan.edges.next(earliest))
     }
 
     /// Whether the run is over, after the given number of ticks.
@@ -230,7 +229,9 @@ impl<'a> Leader<'a> {
     fn due(&self, batch: Batch) -> u64 {
         match self.plan.pace {
             Pace::Free => 0,
-            Pace::Paced => batch.start + batch.count.div_ceil(self.plan.group) as u64 * batch.period,
+            Pace::Paced | Pace::Edges { .. } => {
+                batch.start.saturating_add(self.plan.length(self.clock, batch.count, batch.period).0)
+            }
         }
     }
 
@@ -251,13 +252,13 @@ impl<'a> Leader<'a> {
         if !batch.kept(flaws) {
             totals.discarded += if flaws.moved { 0 } else { count };
             totals.planned -= count;
-            totals.paced_ticks -= batch.period as f64 * count as f64;
+            totals.paced_ticks -= self.plan.mean_period(self.clock, batch.period) * count as f64;
             return Some(batch);
         }
         let ticks = ends().max().unwrap_or(0).saturating_sub(batch.start);
         totals.in_batches_ticks += ticks;
         let late: u64 = rendezvous.reports().map(|report| report.late).sum();
-        let groups = (batch.count.div_ceil(self.plan.group) * self.threads) as u64;
+        let groups = self.plan.length(self.clock, batch.count, batch.period).1 * self.threads as u64;
         totals.late += late;
         totals.groups += groups;
         let (passed, more) = (iterations - self.iterations_before, races - self.races_before);
@@ -327,7 +328,7 @@ impl<'a> Leader<'a> {
         let most = self.plan.batch as u64;
         let ticks = match self.plan.pace {
             Pace::Free => self.instance_ticks,
-            Pace::Paced => self.period_ticks,
+            Pace::Paced | Pace::Edges { .. } => self.period_ticks,
         };
         let group = self.plan.per_tick();
         let seconds = ticks.max(1.0) / self.clock.frequency_hz;
@@ -358,6 +359,7 @@ mod tests {
             adapt: Adapt::Never,
             skews: vec![Ticks(0)],
             counter_offsets: Vec::new(),
+            edges: None,
             focus: false,
             nice: 0,
             batch: 100,

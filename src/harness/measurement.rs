@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::edges::Chain;
 use super::history::Block;
 use super::tally::Tally;
 use crate::units::Nanos;
@@ -30,7 +31,7 @@ pub struct Measurement {
     /// Period: the mean over all instances if it adapts. 0 for a free run.
     pub period: Nanos,
     /// Share of groups, over all threads, that started late because their thread was still busy with an earlier
-    /// group. 0 for a free run.
+    /// group. With edges, of spans. 0 for a free run.
     pub late: f64,
     /// Time between the ends of the first and the last thread of a batch, corrected for the skew:
     /// the mean over all counted batches that were not disturbed. In a free run this is how far
@@ -52,6 +53,10 @@ pub struct Measurement {
     pub blocks: Vec<Block>,
     /// Time from the call until the first batch was counted.
     pub first_outcome: Duration,
+    /// The chain of each thread at the end of a run that is paced by edges; empty for other runs.
+    pub chains: Vec<Chain>,
+    /// How often a thread measured its chain again, because it had drifted.
+    pub chain_drifts: u64,
     /// Why the run ended.
     pub stop: Stop,
 }

@@ -55,6 +55,7 @@
 //!     adapt: Adapt::Never,
 //!     skews: vec![Ticks(0)],
 //!     counter_offsets: Vec::new(),
+//!     edges: None,
 //!     focus: false,
 //!     nice: 0,
 //!     batch: harness::default_batch(&layout, Pace::Free),
@@ -75,6 +76,7 @@ mod calibrate;
 mod classify;
 mod convert;
 mod disturbance;
+mod edges;
 mod focus;
 mod gaps;
 mod goal;
@@ -92,6 +94,7 @@ mod tally;
 mod worker;
 
 pub use calibrate::{choose_group, choose_pace};
+pub use edges::{Chain, EdgePlan, chains, unfit};
 pub use goal::Goal;
 pub use history::Block;
 pub use measurement::{Measurement, Stop};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::edges::{EdgePlan, Span};
 use super::goal::Goal;
 use crate::codegen::{Pace, ThreadCode};
 use crate::layout::Layout;
@@ -22,7 +23,8 @@ pub struct Job<'a> {
     pub code: &'a [ThreadCode],
     /// CPU of each thread.
     pub cpus: &'a [usize],
-    /// The host's clock.
+    /// The host's clock. If the plan has edges, the clock in their units ([`crate::machine::Edges::units`]): then all times of
+    /// the plan and of the measurement are in these units.
     pub clock: Clock,
 }
 
@@ -46,6 +48,8 @@ pub struct RunPlan {
     /// threads without an entry. Each thread's start is corrected by it, so that skews are differences in time
     /// and not differences between counter values.
     pub counter_offsets: Vec<Ticks>,
+    /// The edges and the delays by which a run with [`Pace::Edges`] is paced.
+    pub edges: Option<EdgePlan>,
     /// Whether the run selects the best skews after its first part (see `focus`). If not, all skews are used
     /// equally often to the end.
     pub focus: bool,
@@ -142,19 +146,44 @@ const FREE_REGION: usize = 2 << 20;
 
 /// Default number of instances per batch: as many as fit a region, but at least 64 and at most 8192.
 pub fn default_batch(layout: &Layout, pace: Pace) -> usize {
-    let bytes = if pace == Pace::Paced { PACED_REGION } else { FREE_REGION };
+    let bytes = if pace.is_paced() { PACED_REGION } else { FREE_REGION };
     layout.most.unwrap_or_else(|| (bytes / layout.stride).clamp(64, 8192))
 }
 
 impl RunPlan {
     /// Instances per tick. 1 for free runs, which have no ticks.
     pub(super) fn per_tick(&self) -> u64 {
-        if self.pace == Pace::Paced { self.group as u64 } else { 1 }
+        if self.pace.is_paced() { self.group as u64 } else { 1 }
     }
 
     /// Number of memory regions.
     pub(super) fn regions(&self) -> usize {
-        if self.pace == Pace::Paced { REGIONS } else { 1 }
+        if self.pace.is_paced() { REGIONS } else { 1 }
+    }
+
+    /// The time now, in ticks or in the units of the edges.
+    #[inline]
+    pub(super) fn now(&self, clock: Clock) -> u64 {
+        self.edges.as_ref().map_or_else(|| clock.now(), |plan| plan.edges.now())
+    }
+
+    /// The length of a paced batch of `count` instances, and how many starts of a thread in it can be late: its groups, or its
+    /// spans. `period` is that of the batch.
+    pub(super) fn length(&self, clock: Clock, count: usize, period: u64) -> (u64, u64) {
+        let groups = count.div_ceil(self.group) as u64;
+        match &self.edges {
+            None => (groups.saturating_mul(period), groups),
+            Some(EdgePlan { edges, .. }) => {
+                let span = Span::of(*edges, clock, period);
+                let spans = span.spans(groups);
+                (spans.saturating_mul(span.units(*edges)), spans)
+            }
+        }
+    }
+
+    /// The mean time from one group to the next in a batch with a period.
+    pub(super) fn mean_period(&self, clock: Clock, period: u64) -> f64 {
+        self.edges.as_ref().map_or(period as f64, |plan| Span::of(plan.edges, clock, period).period(plan.edges))
     }
 
     /// How far the counter of a thread's CPU is ahead of the counter of P0's CPU.
@@ -202,6 +231,7 @@ mod tests {
             adapt: Adapt::Never,
             skews: [-30, 0, 30].map(Ticks).to_vec(),
             counter_offsets: vec![Ticks(0), Ticks(700)],
+            edges: None,
             focus: false,
             nice: 0,
             batch: 1,

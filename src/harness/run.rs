@@ -21,6 +21,7 @@ use crossbeam_utils::CachePadded;
 use super::arena::Arena;
 use super::classify::{Classifier, Counter};
 use super::convert::whole;
+use super::edges::Chain;
 use super::focus::focus;
 use super::initial::InitialState;
 use super::last_writers::LastWriters;
@@ -30,7 +31,7 @@ use super::plan::{Job, RunPlan};
 use super::rendezvous::Rendezvous;
 use super::tally::Tally;
 use super::worker::worker;
-use crate::codegen::{Executable, SaveRecord};
+use crate::codegen::{Executable, Pace, SaveRecord};
 use crate::error::{Error, Result};
 use crate::machine::{current_cpu, start};
 
@@ -125,6 +126,8 @@ pub(super) struct Shared<'a> {
     /// Increased to ask each thread for a copy of its counts.
     pub(super) epoch: CachePadded<AtomicU64>,
     pub(super) counters: Vec<Mutex<Counter>>,
+    /// The chain of each thread, and how often it was measured again; written when the thread ends.
+    pub(super) chains: Mutex<Vec<(Chain, u64)>>,
     pub(super) failure: Mutex<Option<Error>>,
     /// The thread that was found off its CPU last, and the CPU it was on (`None` if unknown).
     pub(super) moved: Mutex<Option<(usize, Option<usize>)>>,
@@ -218,6 +221,8 @@ fn fits(job: Job<'_>, plan: &RunPlan) -> bool {
         && plan.batch > 0
         && !plan.skews.is_empty()
         && plan.group > 0
+        && plan.edges.is_some() == matches!(plan.pace, Pace::Edges { .. })
+        && plan.edges.as_ref().is_none_or(|edges| edges.chains.len() == threads)
         && !too_many
 }
 
@@ -267,6 +272,9 @@ impl<'a> Shared<'a> {
             first: AtomicU64::new(u64::MAX),
             epoch: CachePadded::default(),
             counters: (0..threads).map(|_| Mutex::new(classifier.counter(plan.skews.len()))).collect(),
+            chains: Mutex::new(
+                plan.edges.iter().flat_map(|edges| edges.chains.iter()).map(|&chain| (chain, 0)).collect(),
+            ),
             failure: Mutex::new(None),
             moved: Mutex::new(None),
             classifier,
@@ -316,6 +324,7 @@ impl<'a> Shared<'a> {
     /// If the counts are inconsistent.
     fn measurement(&self, totals: &RunTotals) -> Result<Measurement> {
         let clock = self.job.clock;
+        let chains = self.chains.lock().expect("no thread panics while holding this lock");
         let mut tally = self.tally();
         tally.iterations = self.rendezvous.sums().0;
         let counted: u64 = tally.outcomes().values().sum();
@@ -338,6 +347,8 @@ impl<'a> Shared<'a> {
             nice: self.nice.load(Ordering::Relaxed),
             history: totals.history.rates().to_vec(),
             blocks: totals.history.blocks().to_vec(),
+            chains: chains.iter().map(|(chain, _)| *chain).collect(),
+            chain_drifts: chains.iter().map(|(_, drifts)| drifts).sum(),
             first_outcome: Duration::from_nanos(self.first.load(Ordering::Relaxed)),
             stop: totals.stop(),
         })
@@ -406,7 +417,7 @@ mod tests {
     use super::super::worker::pieces;
     use super::super::{choose_group, choose_pace};
     use super::*;
-    use crate::codegen::{Pace, Target, ThreadCode, prefetch_step};
+    use crate::codegen::{Target, ThreadCode, prefetch_step};
     use crate::isa::emit;
     use crate::layout::{Layout, LayoutKind};
     use crate::litmus::{Source, parse};
@@ -451,6 +462,7 @@ mod tests {
                 adapt: Adapt::Never,
                 skews: vec![Ticks(0)],
                 counter_offsets: Vec::new(),
+                edges: None,
                 focus: false,
                 nice: 0,
                 batch,

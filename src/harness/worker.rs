@@ -6,12 +6,13 @@ use std::sync::atomic::Ordering;
 use super::classify::{BatchContext, Counter, Memory};
 use super::convert::{nanoseconds, size};
 use super::disturbance::Watcher;
+use super::edges::{ChainWatch, EdgePlan, Span, Timing};
 use super::last_writers::Region;
 use super::leader::{Leader, RunTotals};
 use super::plan::RunPlan;
 use super::rendezvous::{Batch, Broken, Report};
 use super::run::Shared;
-use crate::codegen::{Pace, ThreadArgs, prefetch_step};
+use crate::codegen::{ThreadArgs, prefetch_step};
 use crate::error::Error;
 use crate::layout::Layout;
 use crate::machine::{pin_to, set_nice};
@@ -75,9 +76,14 @@ fn batches(
             worker.count(&batch, batch_number)?;
         }
         worker.reset(&batch, batch_number);
+        worker.look_at_chain(&batch);
         if kept {
             worker.hand_over();
         }
+    }
+    if let Some(watch) = worker.chain {
+        let mut chains = shared.chains.lock().expect("no thread panics while holding this lock");
+        chains[number] = (watch.chain, watch.drifts);
     }
     Ok(worker.counter)
 }
@@ -97,6 +103,8 @@ struct Worker<'a> {
     /// Whether outcomes are read from the instances, so that all threads wait for each other before the reset.
     reads_memory: bool,
     watcher: Watcher,
+    /// The chain that delays this thread, if the pace has edges.
+    chain: Option<ChainWatch>,
     counter: Counter,
     /// The last request for a copy of the counts that was answered.
     epoch: u64,
@@ -127,6 +135,7 @@ impl<'a> Worker<'a> {
             pieces: pieces(plan, job.layout),
             reads_memory: shared.classifier.reads_memory() && job.cpus.len() > 1,
             watcher: Watcher::new(job.clock),
+            chain: (plan.edges.as_ref()).map(|edges| ChainWatch::new(edges.chains[number], edges.edges, job.clock)),
             counter: shared.classifier.counter(plan.skews.len()),
             epoch: 0,
         }
@@ -147,23 +156,35 @@ impl<'a> Worker<'a> {
     fn run(&mut self, batch: &Batch, batch_number: u64) -> std::result::Result<Report, Broken> {
         let Worker { shared, number, .. } = *self;
         let Shared { plan, job, .. } = shared;
+        let start = batch.start.saturating_add_signed(self.delays[batch.skew].0);
+        let timing = match (&plan.edges, &self.chain) {
+            (Some(EdgePlan { edges, .. }), Some(watch)) => {
+                Timing::by_edges(*edges, Span::of(*edges, job.clock, batch.period), start, watch.chain)
+            }
+            _ => Timing::by_ticks(start, batch.period),
+        };
         let mut args = ThreadArgs {
             arena: self.arena(batch),
             records: self.records[number],
             count: batch.count as u64,
-            start: batch.start.saturating_add_signed(self.delays[batch.skew].0),
-            period: batch.period,
+            start: timing.start,
+            period: timing.period,
             stop: shared.give_up.as_ptr().cast_const(),
             late: 0,
             group: plan.group as u64,
             prefetch_steps: if batch.prefetch { self.pieces } else { 0 },
+            span_groups: timing.span_groups,
+            span_left: 1,
+            delay: timing.delay,
+            gap: timing.gap,
+            span_gap: 0,
         };
-        let slack = args.start.wrapping_sub(job.clock.now()).cast_signed();
+        let slack = start.wrapping_sub(plan.now(job.clock)).cast_signed();
         // SAFETY: the arena and this thread's records hold `plan.batch` instances, which is at least `count`.
         // `reset` has initialised them before the rendezvous. Until the next rendezvous only emitted code
         // accesses them. `give_up` lives as long as `shared`.
         let finished = unsafe { shared.executables[number].run(&mut args) };
-        let end = job.clock.now();
+        let end = plan.now(job.clock);
         if !finished {
             shared.fail(self.deadlocked());
             return Err(Broken);
@@ -175,8 +196,8 @@ impl<'a> Worker<'a> {
         }
         let disturbed = shared.watched
             && self.watcher.batch(
-                end.saturating_sub(args.start),
-                (plan.pace == Pace::Paced).then_some(batch.count.div_ceil(plan.group) as u64 * args.period),
+                end.saturating_sub(start),
+                plan.pace.is_paced().then(|| plan.length(job.clock, batch.count, batch.period).0),
                 batch.count,
             );
         let disturbed = (shared.disturbed)(number, batch_number, disturbed);
@@ -237,6 +258,14 @@ impl<'a> Worker<'a> {
         // SAFETY: the batch is over and counted. Until the next rendezvous each thread resets its own part of
         // it. All threads ran the same batches, so their copies of the last-writer patterns are equal.
         unsafe { shared.initial.reset(arena, region, batch.count, self.number) };
+    }
+
+    /// Looks at the chain of this thread, if the pace has edges and the last look is long ago.
+    #[inline]
+    fn look_at_chain(&mut self, batch: &Batch) {
+        if let Some(watch) = &mut self.chain {
+            watch.look(batch.start, &self.shared.executables[self.number]);
+        }
     }
 
     /// Copies the counts for the thread that watches the run, if it asks for them.

@@ -21,7 +21,7 @@ mod topology;
 mod tree;
 
 pub use capture::Capture;
-pub use clock::{Calibration, Clock, ClockCheck, now as ticks, require_counter};
+pub use clock::{Calibration, Clock, ClockCheck, Edges, now as ticks, require_counter};
 pub use counters::{CounterOffset, Counters, counters, offset_problems};
 pub use cpulist::{format_cpu_list, in_order, parse_cpu_list};
 pub use describe::{Cache, Host, arch_of, describe};

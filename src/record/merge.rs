@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use super::judge::settle;
 use super::validate::{MOST_COUNTS, histogram};
 use super::{
-    Evidence, FinalValue, FormerMeaning, Gaps, LastWriterRecord, OutcomeRecord, PaceRecord, Part, Record,
+    EdgesRecord, Evidence, FinalValue, FormerMeaning, Gaps, LastWriterRecord, OutcomeRecord, PaceRecord, Part, Record,
     ScenarioResult, Sensitivity, SkewRecord, compute, identity,
 };
 use crate::arch::lock::Lock;
@@ -400,7 +400,15 @@ fn add_pace(a: PaceRecord, b: PaceRecord, weights: Weights) -> PaceRecord {
         focused: a.focused,
         end_spread_ns: a.end_spread_ns.zip(b.end_spread_ns).map(|(a, b)| weights.mean(a, b)),
         late: a.late.zip(b.late).map(|(a, b)| weights.mean(a, b)),
+        edges: add_edges(a.edges, b.edges),
+        free_because: same(a.free_because, b.free_because),
     }
+}
+
+/// The edges of a sum; none if the clocks differ. Parts with and without a simulated clock have different code.
+fn add_edges(a: Option<EdgesRecord>, b: Option<EdgesRecord>) -> Option<EdgesRecord> {
+    let (a, b) = a.zip(b).filter(|(a, b)| a.step_ticks == b.step_ticks && a.simulated == b.simulated)?;
+    Some(EdgesRecord { delays: Vec::new(), drifts: a.drifts.saturating_add(b.drifts), ..a })
 }
 
 /// Adds the counts by cache-line ownership. If one side has none, the sum has none.

@@ -464,8 +464,44 @@ pub struct PaceRecord {
     #[serde(default, alias = "apart_ns", skip_serializing_if = "Option::is_none")]
     pub end_spread_ns: Option<f64>,
     /// The share of groups that a thread started late, because it was busy with an earlier group; paced only.
-    /// It is high, and harmless, if the period was chosen for its many races.
+    /// It is high, and harmless, if the period was chosen for its many races. With `edges` it is the share of spans.
     pub late: Option<f64>,
+    /// How the steps of a coarse clock were divided; absent if the clock is fine, and in free runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edges: Option<EdgesRecord>,
+    /// Why instances ran free although they were to be paced, if they did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_because: Option<String>,
+}
+
+/// Pacing by the edges of a coarse clock: the moments at which its counter changes. Spans of groups begin at edges, and
+/// delays by a chain of dependent instructions divide the time between two edges.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EdgesRecord {
+    /// The time from one edge to the next, in ticks of the counter.
+    pub step_ticks: u64,
+    /// The same time in nanoseconds.
+    pub step_ns: f64,
+    /// Whether the clock is finer and the emitted code cleared its low bits, to simulate a coarse clock (`--clock-step`). Such
+    /// a result is a test of wakerace; on this host a run without it gives more races.
+    pub simulated: bool,
+    /// The delay on the CPU of each thread; empty in a sum.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delays: Vec<DelayRecord>,
+    /// How often a thread measured its delay again during the run, because its CPU had become faster or slower.
+    #[serde(default)]
+    pub drifts: u64,
+}
+
+/// The delay on a CPU.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DelayRecord {
+    /// The number of the CPU.
+    pub cpu: usize,
+    /// The time of one step of the chain, in nanoseconds: the resolution of the skews.
+    pub step_ns: f64,
+    /// The relative difference between the two fastest measurements of it.
+    pub passes_differ: f64,
 }
 
 /// The value for records of versions without prefetch.

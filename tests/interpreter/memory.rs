@@ -15,7 +15,7 @@ pub const STOP: u64 = 0x4000_0000_0000;
 pub const STACK: u64 = 0x5000_0000_0000;
 
 /// The size of [`wakerace::codegen::ThreadArgs`] in bytes.
-const ARGS_BYTES: u64 = 72;
+const ARGS_BYTES: u64 = 112;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TouchKind {
@@ -149,8 +149,8 @@ impl Memory {
         let allowed = if within(RECORDS, self.record_bytes) {
             kind == TouchKind::Store && self.part == Part::Save
         } else if within(ARGS, ARGS_BYTES) {
-            // Only the number of instances left and the number of late ones may be written.
-            bytes == 8 && (reads || matches!(address - ARGS, 16 | 48) && kind == TouchKind::Store)
+            // Only the number of instances left, the number of late ones, the groups left in a span and its gap may be written.
+            bytes == 8 && (reads || matches!(address - ARGS, 16 | 48 | 80 | 104) && kind == TouchKind::Store)
         } else if within(STOP, 1) {
             reads
         } else {

@@ -279,6 +279,13 @@ pub fn step(core: &mut Core, text: &str, _pc: u64, _next: u64) -> Fallible<Step>
             let value = alu(core, word, left, right, bytes)?;
             target.write(core, value)?;
         }
+        ("sbb", [target, source]) => {
+            let borrow = u64::from(core.carry);
+            let (bytes, left, right) = (target.bytes(), target.read(core)?, source.read(core)?);
+            sub_flags(core, left, right.wrapping_add(borrow), bytes);
+            core.carry = u128::from(left) < u128::from(right) + u128::from(borrow);
+            target.write(core, left.wrapping_sub(right).wrapping_sub(borrow))?;
+        }
         ("imul", [target, source]) => {
             let value = target.read(core)?.wrapping_mul(source.read(core)?);
             target.write(core, value)?;

@@ -8,7 +8,9 @@ use clap::{Args, ValueEnum};
 
 use crate::arch::lock::LockChoice;
 use crate::cli::output::OutputArgs;
-use crate::cli::units::{ClockTime, Pairs, Skews, parse_count, parse_duration, parse_pairs, parse_period, parse_skews};
+use crate::cli::units::{
+    ClockTime, Pairs, Skews, parse_clock_step, parse_count, parse_duration, parse_pairs, parse_period, parse_skews,
+};
 use crate::codegen::Atomics;
 use crate::error::{Error, Result};
 use crate::experiment::{LARGEST_BATCH, LARGEST_GROUP};
@@ -153,6 +155,10 @@ pub(super) struct MeasureArgs {
     /// (fill cache sets)
     #[arg(long, value_name = "KIND", conflicts_with = "pairs")]
     pub(super) stress: Option<StressKind>,
+    /// Simulate a coarse clock: the emitted code clears the low bits of each reading of the counter, so that it changes every
+    /// STEP, rounded to a power of two ticks. For tests of wakerace itself
+    #[arg(long, value_name = "STEP", value_parser = parse_clock_step, allow_hyphen_values = true, hide = true)]
+    pub(super) clock_step: Option<ClockTime>,
 }
 
 /// The id of clap's group of the options of [`MeasureArgs`].
@@ -164,16 +170,17 @@ impl RunArgs {
     /// # Errors
     /// If an option has a value that is too large, or has no effect together with another one.
     pub(super) fn validate(&self) -> Result<()> {
-        let MeasureArgs { pace, period, skew, group, prefetch, window, batch, .. } = &self.measure;
+        let MeasureArgs { pace, period, skew, group, prefetch, window, batch, clock_step, .. } = &self.measure;
         if let Some(batch) = batch.filter(|batch| usize::try_from(*batch).is_ok_and(|batch| batch > LARGEST_BATCH)) {
             return Err(Error::Usage(format!("--batch: {batch} is more than {LARGEST_BATCH} instances, the maximum")));
         }
         let only_paced = |given: bool, options: &str| {
-            let words = format!("{options} apply only to paced runs; leave out --pace free");
+            let words = format!("{options} only to paced runs; leave out --pace free");
             if *pace == PaceArg::Free && given { Err(Error::Usage(words)) } else { Ok(()) }
         };
-        only_paced(period.is_some() || skew.is_some() || window.is_some(), "--period, --skew and --window")?;
-        only_paced(group.is_some() || prefetch.is_some(), "--group and --prefetch")
+        only_paced(period.is_some() || skew.is_some() || window.is_some(), "--period, --skew and --window apply")?;
+        only_paced(clock_step.is_some(), "--clock-step applies")?;
+        only_paced(group.is_some() || prefetch.is_some(), "--group and --prefetch apply")
     }
 
     /// Whether wakerace chooses when a scenario ends.
@@ -272,8 +279,20 @@ mod tests {
         let mut command = Only::command();
         command.build();
         let how: Vec<&str> = measure_options(&command).iter().map(|arg| arg.get_id().as_str()).collect();
-        let expected =
-            ["pace", "period", "skew", "group", "prefetch", "window", "layout", "batch", "atomics", "lock", "stress"];
+        let expected = [
+            "pace",
+            "period",
+            "skew",
+            "group",
+            "prefetch",
+            "window",
+            "layout",
+            "batch",
+            "atomics",
+            "lock",
+            "stress",
+            "clock_step",
+        ];
         assert_eq!(how, expected);
         for arg in command.get_arguments().map(|arg| arg.get_id().as_str()) {
             let classified = usize::from(how.contains(&arg)) + usize::from(OTHER_OPTIONS.contains(&arg));
@@ -310,6 +329,7 @@ mod tests {
             "--atomics=lse",
             "--lock=auto",
             "--stress=sets",
+            "--clock-step=40ns",
         ] {
             assert_eq!(noted(&[option]), [option.split('=').next().unwrap()]);
         }

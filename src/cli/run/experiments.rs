@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::experiment::{Choice, Common, Experiment, PaceChoice};
 use crate::harness::Limits;
 use crate::layout::LayoutKind;
-use crate::machine::{Class, Host, Placement};
+use crate::machine::{Class, Edges, Host, Placement};
 use crate::profile::{self, Tuned, TuningProfile};
 use crate::units::Ticks;
 use crate::{terminal, verdict};
@@ -40,10 +40,13 @@ pub(super) fn experiments<'a>(
     let unfit = host.clock_check.as_ref().and_then(|check| check.unfit.as_deref());
     refuse_unfit(args, unfit)?;
     within_a_second(args, &clock, args.skews())?;
-    let chooser = Chooser { args, host, unfit, profile: profile(args, host)? };
+    let simulated = args.measure.clock_step.map(|step| clock.nanos(step.ticks(&clock)));
+    let edges = Edges::of(&clock, simulated);
+    let chooser = Chooser { args, host, edges, unfit, profile: profile(args, host)? };
     let common = Common {
         target,
         clock,
+        edges,
         line: host.false_sharing_bytes,
         seed: args.seed,
         limits: limits(args, planned),
@@ -94,6 +97,8 @@ fn target(args: &RunArgs, arch: Arch) -> Result<Target> {
 struct Chooser<'a> {
     args: &'a RunArgs,
     host: &'a Host,
+    /// The edges by which to pace, if the clock is coarse.
+    edges: Option<Edges>,
     /// Why the clock is not fit to pace by, if it is not.
     unfit: Option<&'a str>,
     profile: Option<TuningProfile>,
@@ -107,7 +112,8 @@ impl Chooser<'_> {
         let single = scenario.program.threads.len() < 2 || placement.class == Class::Shared;
         let pace = self.pace(single);
         if let PaceChoice::Paced { period, .. } = &pace {
-            period_is_kept(self.args, &self.host.clock_measured, *period)?;
+            let clock = self.host.clock_measured;
+            period_is_kept(self.args, &self.edges.map_or(clock, |edges| edges.units(clock)), *period)?;
         }
         let tuned =
             self.profile.as_ref().and_then(|profile| profile.find(&scenario.name, placement.class, &placement.kinds));
@@ -131,7 +137,7 @@ impl Chooser<'_> {
         })
     }
 
-    /// Pacing needs a fit and fine clock. It is useless for a single thread and for threads that share a CPU
+    /// Pacing needs a fit clock. It is useless for a single thread and for threads that share a CPU
     /// (`single`).
     fn pace(&self, single: bool) -> PaceChoice {
         let (measure, clock) = (&self.args.measure, self.host.clock_measured);
@@ -139,7 +145,7 @@ impl Chooser<'_> {
         let free = match measure.pace {
             PaceArg::Free => return PaceChoice::Free { given: true },
             PaceArg::Auto if self.unfit.is_some() => true,
-            PaceArg::Auto => (single || !clock.can_pace()) && measure.period.is_none() && skews.is_none(),
+            PaceArg::Auto => single && measure.period.is_none() && skews.is_none(),
             PaceArg::Paced => false,
         };
         if free {
@@ -147,8 +153,8 @@ impl Chooser<'_> {
         }
         PaceChoice::Paced {
             given: measure.pace == PaceArg::Paced,
-            period: measure.period.map(|period| period.ticks(&clock).max(Ticks(1))),
-            skews: skews.map(|skews| skews.ticks(&clock)),
+            period: measure.period.map(|period| period.units(&clock, self.edges).max(Ticks(1))),
+            skews: skews.map(|skews| skews.units(&clock, self.edges)),
         }
     }
 }

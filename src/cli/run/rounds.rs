@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use super::args::RunArgs;
-use super::words::{counters_note, one_line};
+use super::words::{counters_note, one_line, pace_note};
 use crate::cli::output::Output;
 use crate::cli::progress::{Progress, Turn};
 use crate::error::{Error, Result};
@@ -65,7 +65,7 @@ impl Session {
         if result.iterations + result.filtered + result.moved == 0 {
             return String::new();
         }
-        let words = one_line(&result) + &counters_note(&result);
+        let words = one_line(&result) + &counters_note(&result) + &pace_note(&result);
         match add_result(&mut self.record.results, result) {
             Ok(()) => words,
             Err(error) => words + &self.fail(error),

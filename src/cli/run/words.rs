@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::rounds::rounds;
 use crate::cli::topology::host_lines;
 use crate::error::Result;
-use crate::experiment::Experiment;
-use crate::machine::{self, Host};
+use crate::experiment::{Experiment, PaceChoice};
+use crate::machine::{self, Clock, Edges, Host};
+use crate::units::Nanos;
 use crate::{codegen, publish, record};
 
 /// The lines that are printed before a run: the host, how instances run, and how many runs there are.
@@ -25,17 +26,38 @@ pub(super) fn opening(host: &Host, experiments: &[Experiment<'_>], repeat: u32) 
         String::new()
     };
     let unfit = host.clock_check.as_ref().is_some_and(|check| check.unfit.is_some());
+    let paced = experiments.iter().find(|experiment| matches!(experiment.choice.pace, PaceChoice::Paced { .. }));
+    let edges = paced.and_then(|experiment| Some((experiment.common.edges?, experiment.common.clock)));
     let coarse = if unfit {
         // The reason is among the host's lines.
-        "instances run free, because the clock is not fit to pace by\n"
-    } else if host.clock_measured.can_pace() {
-        ""
+        "instances run free, because the clock is not fit to pace by\n".to_owned()
     } else {
-        "the clock is coarser than the windows of races, so instances run free; --pace paced forces pacing\n"
+        edges.map_or(String::new(), |(edges, clock)| edges_line(edges, clock))
     };
     let times = if repeat > 1 { format!(", each {repeat} times in turns") } else { String::new() };
     let runs = if experiments.len() == 1 { "run" } else { "runs" };
     format!("{}{coarse}{tuned}{} {runs}{times}{about}\n", host_lines(host), experiments.len())
+}
+
+/// How instances are paced by a coarse clock.
+fn edges_line(edges: Edges, clock: Clock) -> String {
+    let (ticks, Nanos(ns)) = (edges.step, clock.nanos(edges.step.into()));
+    if edges.simulated() {
+        format!(
+            "warning: --clock-step: the clock is made coarse, with steps of {ticks} ticks ({ns:.1} ns); the results are tests of \
+             wakerace, not of this machine\n"
+        )
+    } else {
+        format!(
+            "the clock has steps of {ns:.1} ns; instances are paced by its edges, and measured delays divide the steps\n"
+        )
+    }
+}
+
+/// The note about a result that ran free although it was to be paced.
+pub(super) fn pace_note(result: &record::ScenarioResult) -> String {
+    let note = |reason| format!("note: {} ran free, because it could not be paced: {reason}\n", result.scenario);
+    result.pace.free_because.as_ref().map_or(String::new(), note)
 }
 
 /// The line that is printed when a result is known.

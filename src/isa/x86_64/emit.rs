@@ -11,7 +11,7 @@
 //! | rdi | address of the current instance |
 //! | rsi | address of the current record |
 //! | rcx | number of instances left; in paced code, left in the group |
-//! | r8 | clock value at which the current instance starts (paced code) |
+//! | r8 | clock value at which the current instance starts (paced code); with `Pace::Edges` at which the next span starts |
 //! | rax, rdx | scratch within one primitive; values of a test in assembly, loaded behind the wait |
 //! | rbx, rbp, r9 to r15 | values of the test |
 //! | [rsp] | the period |
@@ -128,6 +128,7 @@ impl Emitter<'_> {
         let record = SaveRecord::new(self.thread);
         let stride = displacement(self.layout.stride)?;
         let [next, group, over, done, give_up, late, go] = std::array::from_fn(|_| self.ops.new_dynamic_label());
+        let chain_alone = self.ops.new_dynamic_label();
         self.mark(Part::Prologue);
         asm!(self
             ; push rbx ; push rbp ; push r12 ; push r13 ; push r14 ; push r15
@@ -140,8 +141,11 @@ impl Emitter<'_> {
             ; mov rdi, [rdi]
             ; xor eax, eax
             ; test rcx, rcx
-            ; jz =>done
         );
+        match pace {
+            Pace::Edges { .. } => asm!(self ; jz =>chain_alone),
+            Pace::Free | Pace::Paced => asm!(self ; jz =>done),
+        }
         self.detours(give_up);
         match pace {
             Pace::Free => {
@@ -174,6 +178,23 @@ impl Emitter<'_> {
                     ; jnz =>group
                 );
             }
+            Pace::Edges { coarse_bits } => {
+                asm!(self ; .align 32 ; =>group);
+                self.mark(Part::Group);
+                self.begin_group()?;
+                self.wait_for_edge(coarse_bits, late);
+                asm!(self ; =>go);
+                self.mark(Part::Setup);
+                self.setup()?;
+                self.instance(&record, stride)?;
+                asm!(self
+                    ; dec rcx
+                    ; jnz =>go
+                    ; mov rax, [rsp + 16]
+                    ; cmp QWORD [rax + 16], 0
+                    ; jnz =>group
+                );
+            }
         }
         asm!(self ; xor eax, eax);
         self.mark(Part::Epilogue);
@@ -193,8 +214,16 @@ impl Emitter<'_> {
             ; ret
         );
         self.mark(Part::Cold);
-        if pace == Pace::Paced {
-            asm!(self ; =>late ; inc QWORD [rsp + 8] ; jmp =>go);
+        match pace {
+            Pace::Free => {}
+            Pace::Paced => asm!(self ; =>late ; inc QWORD [rsp + 8] ; jmp =>go),
+            Pace::Edges { .. } => {
+                asm!(self ; =>late);
+                self.late_for_edge();
+                asm!(self ; jmp =>go ; =>chain_alone ; mov rax, [rsp + 16] ; mov rax, [rax + 96]);
+                self.chain();
+                asm!(self ; xor eax, eax ; jmp =>done);
+            }
         }
         if !self.waiters.is_empty() || !self.detours.is_empty() {
             self.contended_locks(give_up);
@@ -339,6 +368,87 @@ impl Emitter<'_> {
         asm!(self ; cmp rax, r8 ; jae =>late ; =>again);
         self.read_clock();
         asm!(self ; cmp rax, r8 ; jb =>again ; =>go);
+    }
+
+    /// Emits the start of a group: the first group of a span waits for the edge at r8 and then runs the chain for its delay,
+    /// the others run the chain for their gap. r8 becomes the time of the next span.
+    ///
+    /// The edge is the first reading that is at least r8, as in [`Emitter::wait_counting`]; here the counter stands still
+    /// between two edges, and all CPUs see an edge at the same moment.
+    fn wait_for_edge(&mut self, coarse_bits: u8, late: DynamicLabel) {
+        self.mark(Part::Pace);
+        let [again, follows, chain] = std::array::from_fn(|_| self.ops.new_dynamic_label());
+        asm!(self
+            ; mov rax, [rsp + 16]
+            ; dec QWORD [rax + 80]
+            ; jnz =>follows
+            ; mov rdx, [rax + 72]
+            ; mov [rax + 80], rdx
+        );
+        self.read_coarse_clock(coarse_bits);
+        asm!(self ; cmp rax, r8 ; jae =>late ; =>again);
+        self.read_coarse_clock(coarse_bits);
+        asm!(self
+            ; cmp rax, r8
+            ; jb =>again
+            ; mov rdx, [rsp + 16]
+            ; mov rax, [rdx + 96]
+            ; mov [rdx + 104], rax
+            ; add r8, [rsp]
+            ; mov rax, [rdx + 88]
+            ; jmp =>chain
+            ; =>follows
+            ; mov rax, [rax + 104]
+            ; =>chain
+        );
+        self.mark(Part::Delay);
+        self.chain();
+    }
+
+    /// Counts a span that starts late, without a delay. Its gaps stay as they are, because the other threads keep theirs; but a
+    /// thread that is late by a whole span or more catches up without gaps. rax holds the reading.
+    fn late_for_edge(&mut self) {
+        asm!(self
+            ; inc QWORD [rsp + 8]
+            ; add r8, [rsp]
+            ; mov rdx, [rsp + 16]
+            ; cmp rax, r8
+            ; sbb rax, rax
+            ; and rax, [rdx + 96]
+            ; mov [rdx + 104], rax
+        );
+    }
+
+    /// Emits a chain of rax steps: dependent multiplications of 0, 3 cycles each on every x86-64 CPU since 2008 and a constant
+    /// time on all (Agner Fog, Instruction tables). The counter in rax needs one cycle a step, so the loop has long been left
+    /// when the chain ends, and a mispredicted branch at its end costs nothing.
+    ///
+    /// The chain begins and ends with the address of the instance: it takes 0 out of rdi (`and` with 0 is not recognised as
+    /// independent of its operand, as `xor` with itself is), and adds 0 to it. So a chain begins when the one before has ended,
+    /// and no access of the test is executed before its chain has ended, although its address does not change.
+    fn chain(&mut self) {
+        let (step, over) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+        asm!(self
+            ; mov rdx, rdi
+            ; and rdx, 0
+            ; test rax, rax
+            ; jz =>over
+            ; =>step
+            ; imul rdx, rdx
+            ; dec rax
+            ; jnz =>step
+            ; =>over
+            ; add rdi, rdx
+        );
+    }
+
+    /// Reads the time-stamp counter into rax and clears its low bits.
+    fn read_coarse_clock(&mut self, coarse_bits: u8) {
+        self.read_clock();
+        if coarse_bits > 0 {
+            let mask = -1_i32 << coarse_bits;
+            asm!(self ; and rax, mask);
+        }
     }
 
     /// Reads the time-stamp counter into rax.

@@ -2,10 +2,12 @@
 
 mod calibrate;
 mod check;
+mod edges;
 mod probe;
 
 pub use calibrate::Calibration;
 pub use check::ClockCheck;
+pub use edges::Edges;
 pub use probe::require_counter;
 
 use crate::arch::{Arch, native};
@@ -44,16 +46,6 @@ impl Clock {
         Some(arch) => arch.facts().counter.name,
         None => "none",
     };
-    /// The coarsest resolution at which pacing helps: race windows are some tens of nanoseconds wide, as wakerace measures
-    /// them (docs/decisions/0006-back-ends.md, "Coarse clocks").
-    const FINE_ENOUGH: Nanos = Nanos(25.0);
-
-    /// Whether the clock is fine enough to pace instances. The steps of a coarser clock are wider than a race
-    /// window, so pacing by it does not help.
-    pub fn can_pace(&self) -> bool {
-        self.nanos(self.resolution_ticks.into()) <= Clock::FINE_ENOUGH
-    }
-
     /// Measures the clock of the host. This takes about 20 ms.
     pub fn calibrate() -> Clock {
         Calibration::new().clock

@@ -249,5 +249,7 @@ fn pace() -> PaceRecord {
         focused: false,
         end_spread_ns: None,
         late: None,
+        edges: None,
+        free_because: None,
     }
 }

@@ -13,9 +13,9 @@ use crate::litmus::Source;
 use crate::machine::{CounterOffset, offset_problems};
 use crate::program::{Const, Program};
 use crate::record::{
-    CountRecord, Evidence, FinalValue, Finding, LEAST_MATCHES, LastWriterRecord, LayoutRecord, OutcomeRecord,
-    PaceRecord, PlacementRecord, Record, ScenarioResult, Sensitivity, SkewRecord, compute, judge, judge::settle,
-    kinds_on,
+    CountRecord, DelayRecord, EdgesRecord, Evidence, FinalValue, Finding, LEAST_MATCHES, LastWriterRecord,
+    LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, Record, ScenarioResult, Sensitivity, SkewRecord, compute,
+    judge, judge::settle, kinds_on,
 };
 use crate::stats::Drift;
 
@@ -185,7 +185,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
     if let Some(cpu) = cpus.iter().find(|cpu| **cpu >= MOST_CPUS) {
         problems.say("placement.cpus", format!("has CPU {cpu}; expected less than {MOST_CPUS}"));
     }
-    problems.within("pace", |problems| pace_ranges(pace, problems));
+    problems.within("pace", |problems| pace_ranges(pace, cpus, problems));
     problems.range("layout.line_bytes", *line_bytes, 1..=4096);
     problems.range("layout.stride_bytes", *stride_bytes, 1..=1 << 30);
     problems.range("batch", *batch, 1..=MOST_INSTANCES);
@@ -281,7 +281,7 @@ fn kinds(record: &Record, result: &ScenarioResult, problems: &mut Problems) {
     }
 }
 
-fn pace_ranges(pace: &PaceRecord, problems: &mut Problems) {
+fn pace_ranges(pace: &PaceRecord, cpus: &[usize], problems: &mut Problems) {
     let PaceRecord {
         mode,
         chosen,
@@ -296,6 +296,8 @@ fn pace_ranges(pace: &PaceRecord, problems: &mut Problems) {
         focused: _,
         end_spread_ns,
         late,
+        edges,
+        free_because,
     } = pace;
     problems.one_of("mode", mode, &["free", "paced"]);
     problems.one_of("chosen", chosen, &["auto", "given"]);
@@ -315,6 +317,31 @@ fn pace_ranges(pace: &PaceRecord, problems: &mut Problems) {
     if let Some(late) = late {
         problems.range("late", *late, 0.0..=1.0);
     }
+    if edges.is_some() && !paced {
+        problems.say("edges", "expected none; the instances ran free");
+    }
+    if free_because.is_some() && (paced || chosen != "auto") {
+        problems.say("free_because", "expected none; only instances that were to be paced and ran free have a reason");
+    }
+    problems.within("edges", |problems| edges.iter().for_each(|edges| edges_ranges(edges, cpus, problems)));
+}
+
+fn edges_ranges(edges: &EdgesRecord, cpus: &[usize], problems: &mut Problems) {
+    let EdgesRecord { step_ticks, step_ns, simulated, delays, drifts: _ } = edges;
+    problems.range("step_ticks", *step_ticks, 1..=100_000_000_000);
+    problems.range("step_ns", *step_ns, f64::MIN_POSITIVE..=LONGEST_NS);
+    if *simulated && !step_ticks.is_power_of_two() {
+        problems.say("step_ticks", format!("is {step_ticks}; a simulated step is a power of two"));
+    }
+    let named: Vec<usize> = delays.iter().map(|delay| delay.cpu).collect();
+    if !delays.is_empty() && named != cpus {
+        problems.say("delays", format!("is given for CPUs {named:?}, but the threads ran on CPUs {cpus:?}"));
+    }
+    problems.each("delays", delays, |problems, delay| {
+        let DelayRecord { cpu: _, step_ns, passes_differ } = delay;
+        problems.range("step_ns", *step_ns, f64::MIN_POSITIVE..=1e3);
+        problems.range("passes_differ", *passes_differ, 0.0..=1.0);
+    });
 }
 
 /// Checks what holds for one run but not for a sum: all times are by one clock, and no result took longer
@@ -330,8 +357,16 @@ fn one_run(record: &Record, result: &ScenarioResult, problems: &mut Problems) {
     if ticks.is_some() != ns.is_some() {
         problems.say("pace.period_ticks", "expected ticks where there are nanoseconds, and none otherwise");
     }
+    let tick_ns = 1e9 / record.host.clock_measured.frequency_hz;
+    if let Some(EdgesRecord { step_ticks, step_ns, .. }) = result.pace.edges
+        && (step_ns / tick_ns / step_ticks as f64 - 1.0).abs() > 1e-6
+    {
+        problems.say(
+            "pace.edges.step_ns",
+            format!("is {step_ns:?}; {step_ticks} ticks of its clock are {:?}", step_ticks as f64 * tick_ns),
+        );
+    }
     if let Some((ticks, ns)) = ticks.zip(ns) {
-        let tick_ns = 1e9 / record.host.clock_measured.frequency_hz;
         // The number of ticks is rounded.
         if (ns / tick_ns - ticks as f64).abs() > 0.5 + 1e-6 * ticks as f64 {
             problems.say(
