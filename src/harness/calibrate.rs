@@ -43,7 +43,8 @@ pub fn choose_group(job: Job<'_>, plan: &mut RunPlan, interrupt: &AtomicBool) ->
         (plan.group, plan.period) = (1, choose_pace(job, &RunPlan { group: 1, ..plan.clone() }, interrupt)?);
         return Ok(());
     }
-    let mut best = [(0.0, plan.period); 2];
+    // Any measurement counts, even one whose batches were all disturbed.
+    let mut best = [(f64::NEG_INFINITY, plan.period); 2];
     // The two choices alternate, and the better result of each counts: a thread that loses its CPU for a moment
     // spoils only one measurement.
     for round in 0..2 * choices.len() {
