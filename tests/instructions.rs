@@ -359,6 +359,7 @@ fn measured(program: &Program, pace: Pace, kind: LayoutKind) -> wakerace::error:
         adapt: Adapt::Never,
         skews: [-50, 0, 50].map(Ticks).to_vec(),
         counter_offsets: Vec::new(),
+        edges: None,
         batch: 100,
         seed: 1,
         limits: Limits { iterations: Some(2_000), ..Limits::default() },
