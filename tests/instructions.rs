@@ -498,6 +498,104 @@ fn a_false_dependency_and_a_pointer_in_memory_stay_inside() {
     assert!(read(&text).unwrap_err().contains("in advance"));
 }
 
+/// Every text is refused with an error, or it has code that capstone reads: nothing that was read is refused later.
+#[test]
+fn a_changed_test_is_refused_or_has_code() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    let (mut emitted, mut refused) = (0, 0);
+    for arch in Arch::ALL {
+        let texts = host_runs(arch);
+        let words: Vec<&str> = texts.iter().flat_map(|text| text.split_inclusive([' ', ',', '\n', '('])).collect();
+        for text in texts {
+            for _ in 0..60 {
+                let mut pieces: Vec<&str> = text.split_inclusive([' ', ',', '\n', '(']).collect();
+                for _ in 0..1 + random(2) {
+                    let at = 1 + random(pieces.len() - 1);
+                    match random(4) {
+                        0 => drop(pieces.remove(at)),
+                        1 => pieces.insert(at, words[random(words.len())]),
+                        2 => pieces[at] = words[random(words.len())],
+                        _ => {
+                            pieces[at] = ["0x7fffffffffffffff ", "-1,", "x ", "[X1,#-8] ", "0(r0) ", "LOCK "][random(6)]
+                        }
+                    }
+                }
+                let changed = pieces.concat();
+                let Ok(scenario) = read(&changed) else {
+                    refused += 1;
+                    continue;
+                };
+                let arch = scenario.program.language.unwrap();
+                let layout = Layout::new(LayoutKind::Padded, &scenario.program, 64).unwrap();
+                let code = isa::emit(arch, &scenario.program, &layout, Pace::Paced);
+                for code in code.unwrap_or_else(|error| panic!("{error}\n{changed}")) {
+                    disassemble(&code).unwrap_or_else(|error| panic!("{error}\n{changed}"));
+                }
+                emitted += 1;
+            }
+        }
+    }
+    assert!(emitted > 50 && refused > 50, "{emitted} {refused}");
+}
+
+/// A folder of tests for several architectures: those of the host run, and the others are told by name.
+#[test]
+fn a_folder_of_tests_in_assembly_runs_as_far_as_it_can() {
+    let host = Arch::host().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for arch in Arch::ALL {
+        // The first test of each list is store buffering.
+        fs::write(folder.path().join(format!("{arch}.litmus")), host_runs(arch)[0]).unwrap();
+    }
+    fs::write(folder.path().join("none.litmus"), host_runs(host)[0].replace("exists", "exist")).unwrap();
+    let wakerace = |args: &[&str], status: i32| {
+        let output = common::wakerace_in(folder.path()).args(args).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{args:?}: {told}");
+        (String::from_utf8_lossy(&output.stdout).into_owned(), told)
+    };
+    let quick = ["--no-controls", "--no-save", "--oversubscribe", "-n", "500", "--export-json", "record.json"];
+    // The status is that of the file that is no test.
+    let (_, told) = wakerace(&[&["run", "."], &quick[..]].concat(), 2);
+    for other in Arch::ALL.into_iter().filter(|other| *other != host) {
+        assert!(told.contains(&format!("SB is not run on {host}: it is in the assembly of {other}")), "{told}");
+    }
+    let record: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(folder.path().join("record.json")).unwrap()).unwrap();
+    let results = record["results"].as_array().unwrap();
+    assert_eq!(results.len(), 1, "{results:?}");
+    assert_eq!((&results[0]["scenario"], &results[0]["iterations"]), (&"SB".into(), &500.into()));
+    assert_eq!(results[0]["expected"], "Sometimes", "the verdict of the architecture's model");
+    wakerace(&["validate", "record.json"], 0);
+    wakerace(&["report", "-o", "page.html", "record.json"], 0);
+    let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert!(page.contains("SB") && page.contains("0:"), "the outcomes are on the page");
+    // The code of a test for another architecture is shown without a further word.
+    let foreign = Arch::ALL.into_iter().find(|other| *other != host).unwrap();
+    let file = format!("{foreign}.litmus");
+    assert!(wakerace(&["show", &file], 0).0.contains(&format!("== P1, {foreign}:")));
+    // Alone, such a test leaves nothing to run.
+    let (_, told) = wakerace(&["run", &file], 2);
+    assert!(told.contains("none of the named scenarios can run") && told.contains("wakerace check"), "{told}");
+}
+
+/// herdtools allows a test without a condition. It then has outcomes and no race.
+#[test]
+fn a_test_may_have_no_condition() {
+    let text = "X86_64 t\n{}\n P0 | P1 ;\n movl $1,(x) | movl $2,(x) ;\n";
+    let scenario = read(&format!("{text}locations [x;]\n")).unwrap();
+    assert_eq!((scenario.program.quantifier, scenario.program.columns.len()), (Quantifier::Forall, 1));
+    assert!(!scenario.program.is_race(&[Const::Int(1)]));
+    assert!(read(text).unwrap().program.columns.is_empty());
+    assert!(read(&format!("{text}exist (x=1)\n")).is_err());
+}
+
 /// The folder of a corpus that the comparison with GNU as also reads.
 const CORPUS: &str = "WAKERACE_TEST_CORPUS";
 

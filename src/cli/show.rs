@@ -23,7 +23,7 @@ pub struct ShowArgs {
     /// as tab-separated values
     #[arg(long, conflicts_with_all = ["scenario", "atomics", "lock", "pace", "layout"])]
     primitives: bool,
-    /// Architecture of the code [default: this host's]
+    /// Architecture of the code [default: that of a test in assembly, else this host's]
     #[arg(long, value_name = "ARCH", value_parser = Arch::named)]
     arch: Option<Arch>,
     /// Atomics of the arm64 code: lse or llsc [default: this host's on arm64, else lse]
@@ -54,18 +54,18 @@ const LINE: usize = 128;
 pub fn show(args: &ShowArgs) -> Result<u8> {
     let Some(scenario) = &args.scenario else { return primitives(args.arch) };
     let scenarios = catalogue::resolve(std::slice::from_ref(scenario))?;
-    let arch = args.arch.or(Arch::host()).ok_or_else(|| {
-        Error::Host("wakerace does not support this host's architecture; name another with --arch".to_owned())
-    })?;
     let pace = match args.pace {
         ShownPace::Free => Pace::Free,
         ShownPace::Paced => Pace::Paced,
     };
-    let lock = args.lock.on(arch).map_err(Error::Usage)?;
-    let target = Target { arch, atomics: args.atomics.unwrap_or_else(Atomics::of_host), lock };
     let mut text = String::new();
     for scenario in &scenarios {
         let program = &scenario.program;
+        let arch = args.arch.or(program.language).or(Arch::host()).ok_or_else(|| {
+            Error::Host("wakerace does not support this host's architecture; name another with --arch".to_owned())
+        })?;
+        let lock = args.lock.on(arch).map_err(Error::Usage)?;
+        let target = Target { arch, atomics: args.atomics.unwrap_or_else(Atomics::of_host), lock };
         let layout = Layout::new(args.layout, program, LINE)?;
         let code = isa::emit(target, program, &layout, pace)?;
         // Writing to a string cannot fail.

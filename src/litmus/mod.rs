@@ -45,7 +45,7 @@ pub fn parse(source: &Source) -> Result<ast::Test, Diagnostic> {
 pub type Clauses = (Vec<ast::Observable>, Option<ast::Prop>, ast::Condition);
 
 /// Parses `locations`, `filter` and the condition, starting at byte `from`. Tests in assembly end with the
-/// same clauses.
+/// same clauses, and may have no condition.
 ///
 /// # Errors
 /// As [`parse`].

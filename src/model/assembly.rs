@@ -106,6 +106,17 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<Pa
     let blanks = behind.len() - behind.trim_start().len();
     let begin = close + 1 + if behind.trim_start().starts_with(';') { blanks + 1 } else { 0 };
     let lines = program_lines(text, begin, clause);
+    // Without a condition the program goes to the end.
+    let rest = text[begin..].rsplit(';').next().unwrap_or("");
+    if clause == text.len() && !rest.trim().is_empty() {
+        let start = text.len() - rest.trim_start().len();
+        let span = Span { start, end: start + rest.trim().len() };
+        return Err(source.error(
+            span,
+            "expected `exists`, `~exists` or `forall`, and a condition",
+            "this is none of them",
+        ));
+    }
     let width = lines.first().map_or(0, |(_, cells)| cells.len());
     if width == 0 || !lines[0].1.iter().enumerate().all(|(at, (_, cell))| *cell == format!("P{at}")) {
         return Err(source.error(Span::at(close), "expected the line `P0 | P1 ...;` after the initial values", ""));

@@ -29,7 +29,8 @@ cannot run what was asked, a test that deadlocks, or a file that cannot be writt
 (the results so far are written)."
 )]
 pub struct RunArgs {
-    /// Litmus files, folders, scenario names or groups (race, fixes, mutants, guards, fields, controls)
+    /// Litmus files (in C, or in this host's assembly), folders, scenario names or groups (race, fixes, mutants, guards,
+    /// fields, controls)
     /// [default: the race, two fixes and a mutant]
     pub(super) scenarios: Vec<String>,
 

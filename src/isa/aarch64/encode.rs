@@ -83,6 +83,8 @@ const ORDERED: [(&str, u32); 7] = [
 /// Accesses with a displacement that is not scaled.
 const UNSCALED: [(&str, u32); 4] =
     [("LDUR", 0x3840_0000), ("STUR", 0x3800_0000), ("LDAPUR", 0x1940_0000), ("STLUR", 0x1900_0000)];
+/// Those that extend by sign, to 64 bits.
+const UNSCALED_SIGNED: [(&str, u32); 2] = [("LDUR", 0x3880_0000), ("LDAPUR", 0x1980_0000)];
 /// Atomic operations that return the old value: the name and the fields `o3` and `opc`.
 const ATOMICS: [(&str, u32); 9] = [
     ("LDADD", 0),
@@ -190,10 +192,21 @@ fn access(name: &str, operands: &[&str], places: &Places<'_>) -> Result<Option<u
         }
         _ => {}
     }
-    if let (Some(bits), [target, place]) = (named(&UNSCALED, base), operands) {
+    // The sign-extending forms: S in front of the width.
+    let signed =
+        base.strip_suffix('S').or_else(|| base.strip_suffix("SW")).and_then(|base| named(&UNSCALED_SIGNED, base));
+    if let (Some(bits), [target, place]) = (named(&UNSCALED, base).or(signed), operands) {
         let register = self::register(target, places)?;
         let Memory::Displaced(address, offset) = memory(place, places)? else { return Err(unknown()) };
-        return Ok(Some(bits | size(suffix, register)? | unscaled(offset)? << 12 | address << 5 | register.number));
+        let fields = unscaled(offset)? << 12 | address << 5 | register.number;
+        if signed.is_none() {
+            return Ok(Some(bits | size(suffix, register)? | fields));
+        }
+        let size = suffix.unwrap_or(2);
+        if size == 2 && !register.wide {
+            return Err("this load extends to an X register".to_owned());
+        }
+        return Ok(Some(bits | size << 30 | u32::from(!register.wide) << 22 | fields));
     }
     if let Some(bits) = named(&ORDERED, base) {
         let (status, target, place) = match (operands, base.starts_with("STX") || base.starts_with("STLX")) {

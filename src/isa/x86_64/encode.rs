@@ -28,9 +28,11 @@ fn fixed(assembly: &Assembly, register: &str) -> Option<u8> {
     (register == "rax" && assembly.instructions.iter().any(compares)).then_some(RAX)
 }
 
+/// The registers that have names, in the order of their numbers.
+const LEGACY: [&str; 8] = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"];
+
 /// The number of a register in a ModRM byte.
 fn number(name: &str) -> Option<u8> {
-    const LEGACY: [&str; 8] = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"];
     let legacy = LEGACY.iter().position(|known| *known == name).and_then(|number| u8::try_from(number).ok());
     legacy.or_else(|| name.strip_prefix('r')?.parse().ok())
 }
@@ -114,6 +116,9 @@ fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, Strin
     }
     let operands: Vec<Operand> =
         instruction.operands.iter().map(|text| operand(text, places)).collect::<Result<_, _>>()?;
+    if let Some(bytes) = zero_extended(&name, &operands) {
+        return Ok(Piece::Bytes(bytes));
+    }
     // Registers give the width; a suffix must fit them. herd's syntax gives memory and a constant 32 bits.
     let mut widths = operands.iter().filter_map(|operand| match operand {
         Operand::Register(_, width) => Some(*width),
@@ -144,6 +149,21 @@ fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, Strin
     Ok(Piece::Bytes(code.bytes))
 }
 
+/// `movzbl`, `movzwq` and the others: a load of 8 or 16 bits that extends by zeros.
+fn zero_extended(name: &str, operands: &[Operand]) -> Option<Vec<u8>> {
+    let (second, width) = match name.strip_prefix("movz")? {
+        "bl" => (0xb6, 4),
+        "bq" => (0xb6, 8),
+        "wl" => (0xb7, 4),
+        "wq" => (0xb7, 8),
+        _ => return None,
+    };
+    let [source @ Operand::Memory { .. }, Operand::Register(target, own)] = operands else { return None };
+    let mut code = Code { bytes: Vec::new(), width };
+    code.modrm(&[0x0f, second], *target, *source);
+    (*own == width).then_some(code.bytes)
+}
+
 /// A jump: short if it reaches, else with 32 bits.
 fn jump(name: &str, operands: &[String]) -> Option<Jump> {
     let [label] = operands else { return None };
@@ -171,8 +191,8 @@ fn operand(text: &str, places: &Places<'_>) -> Result<Operand, String> {
     }
     let inner = text.trim_matches(['(', ')', '[', ']']);
     if inner.len() == text.len() {
-        let (name, ty) = register_name(text).ok_or_else(|| format!("`{text}` is no operand that is known"))?;
-        return Ok(Operand::Register(hardware(&name, places)?, ty.bytes()));
+        let (name, width) = register(text).ok_or_else(|| format!("`{text}` is no operand that is known"))?;
+        return Ok(Operand::Register(hardware(&name, places)?, width));
     }
     if let Some((name, ty)) = register_name(inner) {
         if ty.bytes() != 8 {
@@ -182,6 +202,30 @@ fn operand(text: &str, places: &Places<'_>) -> Result<Operand, String> {
     }
     let offset = places.location(inner).ok_or_else(|| format!("there is no location `{inner}`"))?;
     Ok(Operand::Memory { base: RDI, offset: displacement(offset)? })
+}
+
+/// A register operand: its canonical name and its width. `al`, `sil` and `r8b` are the low bytes of registers, `ax` and
+/// `r8w` their low words.
+fn register(text: &str) -> Option<(String, Width)> {
+    if let Some((name, ty)) = register_name(text) {
+        return Some((name, ty.bytes()));
+    }
+    let text = text.trim_start_matches('%').to_ascii_lowercase();
+    let numbered =
+        |suffix: char| text.strip_suffix(suffix).filter(|name| number(name).is_some_and(|number| number > 7));
+    for (suffix, width) in [('b', 1), ('w', 2)] {
+        if let Some(name) = numbered(suffix) {
+            return Some((name.to_owned(), width));
+        }
+    }
+    for legacy in LEGACY {
+        let short = legacy.trim_start_matches('r');
+        let low = format!("{}l", short.strip_suffix('x').unwrap_or(short));
+        if text == low || text == short {
+            return Some((legacy.to_owned(), if text == low { 1 } else { 2 }));
+        }
+    }
+    None
 }
 
 fn hardware(name: &str, places: &Places<'_>) -> Result<u8, String> {
