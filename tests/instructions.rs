@@ -255,9 +255,9 @@ fn riscv_instructions_are_what_capstone_reads_back() {
             ),
             (
                 "L: beq x5,x6,L; bne x5,x0,L; blt x5,x6,M; bgeu x5,x6,M; M: j L",
-                "beq t0, t1, 0; bnez t0, -4; blt t0, t1, 8; bgeu t0, t1, 4; j -0x10",
+                "beq t0, t1, 0x0; bnez t0, 0x0; blt t0, t1, 0x10; bgeu t0, t1, 0x10; j 0x0",
             ),
-            ("beqz x5,L; bnez x5,L; L:", "beqz t0, 8; bnez t0, 4"),
+            ("beqz x5,L; bnez x5,L; L:", "beqz t0, 0x8; bnez t0, 0x8"),
             (
                 "fence rw,rw; fence r,rw; fence rw,w; fence iorw,iorw; fence w,r",
                 "fence rw, rw; fence r, rw; fence rw, w; fence; fence w, r",
