@@ -306,3 +306,36 @@ fn a_race_window_is_a_picture_of_its_own() {
         "{words}"
     );
 }
+
+#[test]
+fn csv_of_many_records_has_one_header_and_every_outcome_a_line() {
+    let paths: Vec<_> =
+        common::records().into_iter().filter(|path| !path.to_string_lossy().contains("protocol")).collect();
+    let of = |option: &str| {
+        let output = common::wakerace().args(["export", option]).args(&paths).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let mut reader = csv::Reader::from_reader(output.stdout.as_slice());
+        let headings = reader.headers().unwrap().clone();
+        (headings, reader.records().map(Result::unwrap).collect::<Vec<_>>())
+    };
+    let records: Vec<_> = paths.iter().map(|path| common::run(&std::fs::read_to_string(path).unwrap())).collect();
+    let results = || records.iter().flat_map(|record| record.results.iter().map(move |result| (record, result)));
+    let (headings, lines) = of("--csv");
+    assert_eq!(lines.len(), results().count());
+    let at = |heading: &str| headings.iter().position(|known| known == heading).unwrap();
+    for (line, (record, result)) in lines.iter().zip(results()) {
+        assert_eq!(
+            (&line[at("scenario")], &line[at("kernel")]),
+            (result.scenario.as_str(), record.host.kernel.as_str())
+        );
+        assert!(line[at("cpu_ids")].contains("cpu family=25; model="));
+    }
+    let (headings, lines) = of("--outcomes-csv");
+    let at = |heading: &str| headings.iter().position(|known| known == heading).unwrap();
+    let counts: Vec<String> =
+        results().flat_map(|(_, result)| &result.outcomes).map(|one| one.count.to_string()).collect();
+    assert_eq!(lines.iter().map(|line| line[at("count")].to_owned()).collect::<Vec<_>>(), counts);
+    let raced =
+        lines.iter().find(|line| &line[at("scenario")] == "S01-core+nt" && &line[at("race")] == "true").unwrap();
+    assert_eq!((&raced[at("outcome")], &raced[at("words")]), ("1:r0=2 1:r1=0", "woken, and blocked_on seen empty"));
+}

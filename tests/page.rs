@@ -9,7 +9,7 @@ use std::fs;
 use std::process::Command;
 
 use serde::Deserialize;
-use wakerace::publish::{Entry, Front, LARGEST, page, signed_page};
+use wakerace::publish::{Entry, FLEET, Front, LARGEST, fleet_page, page, signed_page};
 use wakerace::record::{AnyRecord, Record, ScenarioResult};
 
 use common::{run, shipped, shipped_protocol};
@@ -186,9 +186,9 @@ fn what_was_seen_on_an_architecture_that_allows_it_is_the_answer_too() {
     race.interval = wakerace::stats::interval(race.races, race.iterations);
     race.finding = wakerace::record::Finding::Observed;
     let both = page(&[entry("a.json", &record), entry("b.json", &run(&text))]).unwrap().replace('\u{a0}', " ");
-    let headline = "<h1>The race was on Neoverse-N1 seen in 0.25 % of ";
+    let headline = "<h1>The race: on Neoverse-N1, seen in 0.25 % of ";
     assert!(
-        both.contains(headline) && both.contains("aarch64 allows it; on AMD EPYC not seen in "),
+        both.contains(headline) && both.contains("(aarch64 allows it); on AMD EPYC, not seen in "),
         "{}",
         &both[..3000]
     );
@@ -233,6 +233,55 @@ fn a_page_is_signed_and_carries_its_records() {
     flate2::read::GzDecoder::new(packed.as_slice()).read_to_string(&mut json).unwrap();
     assert_eq!(run(&json), record);
     assert!(html.contains(&format!("download=\"{}.gz\"", name.file_name().unwrap().display())));
+}
+
+/// Records of a fleet, made of the shipped run: other seeds, durations and counts, on three kinds of CPU.
+fn fleet(count: usize) -> Vec<Entry> {
+    let (_, text) = shipped();
+    let shipped = run(&text);
+    let made = |number: usize| {
+        let mut record = shipped.clone();
+        record.host.cpu_model = format!("Maker {}", number % 3);
+        for result in &mut record.results {
+            result.seed = number as u64;
+            // One run in the fleet sees SB ten times as rarely as the others.
+            let rarer = if number == 5 && result.scenario == "SB" { 10 } else { 1 };
+            result.races = result.races / rarer * (90 + number as u64 % 20) / 100;
+            result.rate = wakerace::stats::share(result.races, result.iterations);
+            result.interval = wakerace::stats::interval(result.races, result.iterations);
+        }
+        entry(&format!("made/{number}.json"), &record)
+    };
+    (0..count).map(made).collect()
+}
+
+#[test]
+fn a_fleet_is_drawn_by_kind_of_cpu_with_the_runs_that_are_unlike_the_others() {
+    let entries = fleet(40);
+    assert!(entries.len() > FLEET);
+    let links: Vec<String> = (0..entries.len()).map(|number| format!("pages/{number}.html")).collect();
+    let page = fleet_page(&entries, &Front::default(), Some(&links)).unwrap().html;
+    assert!(page.len() < 300_000, "{}", page.len());
+    let text = page.replace('\u{a0}', " ");
+    let iterations: u64 = entries
+        .iter()
+        .map(|entry| match &entry.record {
+            AnyRecord::Run(record) => {
+                record.results.iter().find(|result| result.scenario == "S01-as-is").unwrap().iterations
+            }
+            AnyRecord::Protocol(_) => 0,
+        })
+        .sum();
+    assert!(iterations > 1_000_000_000 && text.contains("<h1>The race: on Maker 0, not seen in "), "{}", &text[..2000]);
+    // A mark for each test and kind of CPU, twice: in the wide and in the narrow chart.
+    assert_eq!(page.matches("data-cpu=\"Maker 1\"").count(), 2 * 7);
+    assert!(page.contains("data-runs=\"14\"") && page.contains("data-runs=\"13\""));
+    // The sixth run is F.
+    let unlike =
+        text.split("<td data-label=\"runs unlike the others\">").skip(1).map(|rest| rest.split('<').next().unwrap());
+    let named: Vec<&str> = unlike.filter(|names| *names != "-").collect();
+    assert!(named.len() == 1 && named[0].starts_with("F ") && named[0].ends_with('%'), "{named:?}");
+    assert!(page.contains("<a href=\"pages&#x2f;39.html\">made&#x2f;39.json</a>"));
 }
 
 /// The measurements that the browser made on a page.
@@ -397,6 +446,17 @@ fn browse(page: &str, width: u32, dark: bool) -> Seen {
 #[ignore = "needs Chromium"]
 fn nothing_is_cut_or_overlaps_on_a_desk_or_a_telephone_by_day_or_by_night() {
     let text = page(&entries()).unwrap();
+    let many = fleet_page(&fleet(40), &Front::default(), None).unwrap().html;
+    for (width, dark) in [(1280, false), (400, true)] {
+        let seen = browse(&many, width, dark);
+        assert!(
+            seen.scroll <= seen.width && seen.out.is_empty() && seen.overlaps.is_empty(),
+            "{width}: {:?} {:?}",
+            seen.out,
+            seen.overlaps
+        );
+        assert!(seen.contrast >= 4.5 && seen.marks_contrast >= 3.0 && seen.unreachable.is_empty(), "{width}");
+    }
     for (width, dark) in [(1280, false), (1280, true), (400, false), (400, true)] {
         let seen = browse(&text, width, dark);
         assert!((seen.width - f64::from(width)).abs() < 20.0, "{width}: the frame is {} wide", seen.width);

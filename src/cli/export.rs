@@ -39,9 +39,12 @@ struct What {
     /// The outcomes in litmus7's log format, for mcompare7
     #[arg(long, value_name = "RECORD")]
     log: Option<PathBuf>,
-    /// CSV for spreadsheets: one line per result
-    #[arg(long, value_name = "RECORD")]
-    csv: Option<PathBuf>,
+    /// CSV for spreadsheets: one line per result of one or more records
+    #[arg(long, value_name = "RECORD", num_args = 1..)]
+    csv: Vec<PathBuf>,
+    /// CSV of the outcomes of one or more records: one line per result and outcome
+    #[arg(long, value_name = "RECORD", num_args = 1..)]
+    outcomes_csv: Vec<PathBuf>,
     /// CSV of the race windows: one line per result, skew and outcome
     #[arg(long, value_name = "RECORD")]
     window_csv: Option<PathBuf>,
@@ -90,6 +93,7 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
         klitmus: _,
         log,
         csv,
+        outcomes_csv,
         window_csv,
         last_writers_csv,
         markdown,
@@ -106,8 +110,12 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
         publish::window_csv(&of_a_run(path)?)?
     } else if let Some(path) = last_writers_csv {
         publish::last_writers_csv(&of_a_run(path)?)?
-    } else if let Some(path) = csv {
+    } else if let [path] = csv.as_slice() {
         either(path, |record| record.csv(), |record| record.csv())?
+    } else if !csv.is_empty() {
+        publish::csv_of(&of_runs(csv)?)?
+    } else if !outcomes_csv.is_empty() {
+        publish::outcomes_csv(&of_runs(outcomes_csv)?)?
     } else if let Some(path) = markdown {
         either(path, |record| Ok(record.markdown()), |record| Ok(record.markdown()))?
     } else if let Some(path) = mail {
@@ -142,6 +150,10 @@ fn of_a_run(path: &Path) -> Result<Record> {
             shown::path(path)
         ))),
     }
+}
+
+fn of_runs(paths: &[PathBuf]) -> Result<Vec<Record>> {
+    paths.iter().map(|path| of_a_run(path)).collect()
 }
 
 fn either(

@@ -1,14 +1,14 @@
 //! `wakerace report`: draws records as one HTML page.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use crate::error::{EXIT_OK, Error, Result};
 use crate::files::Sink;
 use crate::input::find_files;
-use crate::publish::{self, Entry, Front};
+use crate::publish::{self, Entry, FLEET, Front};
 use crate::{record, shown, terminal};
 
 /// Arguments of `report`.
@@ -20,6 +20,12 @@ pub struct ReportArgs {
     /// Output file of the page; `-` is standard output
     #[arg(short = 'o', long, value_name = "FILE")]
     output: PathBuf,
+    /// Draw every run on the page, however many records there are [default: more than 12 records are drawn by kind of CPU]
+    #[arg(long)]
+    one_page: bool,
+    /// Also write the page of each record into a folder, which must exist, and link to it from the page of many records
+    #[arg(long, value_name = "FOLDER", conflicts_with = "one_page")]
+    pages: Option<PathBuf>,
     /// Who publishes the page
     #[arg(long, value_name = "NAME")]
     author: Option<String>,
@@ -45,7 +51,13 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
     };
     let entries = entries(&args.paths)?;
     let front = Front { author: args.author.clone(), cite: args.cite.clone(), url: args.url.clone() };
-    let page = publish::signed_page(&entries, &front)?;
+    let pages = args.pages.as_deref().map(|folder| write_pages(folder, &args.output, &entries)).transpose()?;
+    let fleet = !args.one_page && (entries.len() > FLEET || pages.is_some());
+    let page = if fleet {
+        publish::fleet_page(&entries, &front, pages.as_deref())?
+    } else {
+        publish::signed_page(&entries, &front)?
+    };
     output.write(&page.html)?;
     if let Some(picture) = picture {
         picture.write(&page.picture)?;
@@ -53,8 +65,27 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
     if !output.is_stdout() {
         let plural = if entries.len() == 1 { "" } else { "s" };
         terminal::out(&format!("page of {} record{plural}: {}\n", entries.len(), shown::path(&args.output)))?;
+        if fleet && pages.is_none() {
+            terminal::out(
+                "Each kind of CPU is one mark a test. --pages FOLDER also writes the page of each record; --one-page draws every \
+                 run.\n",
+            )?;
+        }
     }
     Ok(EXIT_OK)
+}
+
+/// Writes the page of each record into a folder. Returns the addresses of the pages as seen from the page of many.
+fn write_pages(folder: &Path, output: &Path, entries: &[Entry]) -> Result<Vec<String>> {
+    let near = output.parent().and_then(|parent| folder.strip_prefix(parent).ok()).unwrap_or(folder);
+    let mut out = Vec::new();
+    for (number, entry) in entries.iter().enumerate() {
+        let stem = Path::new(&entry.name).file_stem().map_or("record".into(), |stem| stem.to_string_lossy());
+        let name = format!("{:04}-{stem}.html", number + 1);
+        Sink::open(&folder.join(&name))?.write(&publish::page(std::slice::from_ref(entry))?)?;
+        out.push(near.join(name).to_string_lossy().into_owned());
+    }
+    Ok(out)
 }
 
 /// Reads the records at the given paths, each one once. The records of a folder are sorted by name.

@@ -1,5 +1,6 @@
 //! Writes records as CSV, with one line per scenario and placement.
 
+use super::titles;
 use crate::error::{Error, Result};
 use crate::machine::in_order;
 use crate::record::{OutcomeRecord, Record, ScenarioResult, Tool};
@@ -9,7 +10,7 @@ use crate::shown;
 type Column = (&'static str, fn(&Record, &ScenarioResult) -> String);
 
 /// The columns. New ones are added at the end, so that spreadsheets for earlier versions still work.
-const COLUMNS: [Column; 38] = [
+const COLUMNS: [Column; 42] = [
     ("architecture", |record, _| record.host.architecture.clone()),
     ("cpu_model", |record, _| record.host.cpu_model.clone()),
     ("emulated", |record, _| record.host.emulated.to_string()),
@@ -48,6 +49,12 @@ const COLUMNS: [Column; 38] = [
     ("filtered", |_, result| result.filtered.to_string()),
     ("effective_iterations", |_, result| number(result.effective_iterations)),
     ("kinds", |_, result| result.placement.kinds.join(" + ")),
+    ("kernel", |record, _| record.host.kernel.clone()),
+    ("cpu_ids", |record, _| {
+        record.host.cpu_ids.iter().map(|(key, id)| format!("{key}={id}")).collect::<Vec<_>>().join("; ")
+    }),
+    ("virtualised", |record, _| maybe(record.host.virtualised.clone())),
+    ("lock", |_, result| maybe(result.lock.clone())),
 ];
 
 /// Writes a record as CSV with a header line. Missing values are empty fields.
@@ -55,9 +62,41 @@ const COLUMNS: [Column; 38] = [
 /// # Errors
 /// Only an internal one; no record causes it.
 pub fn csv(record: &Record) -> Result<String> {
+    csv_of(std::slice::from_ref(record))
+}
+
+/// Writes records as CSV with one header line and a line per result.
+///
+/// # Errors
+/// Only an internal one; no record causes it.
+pub fn csv_of(records: &[Record]) -> Result<String> {
     let mut lines = vec![COLUMNS.map(|(heading, _)| heading.to_owned()).to_vec()];
-    for result in &record.results {
-        lines.push(COLUMNS.map(|(_, field)| field(record, result)).to_vec());
+    for record in records {
+        lines.extend(record.results.iter().map(|result| COLUMNS.map(|(_, field)| field(record, result)).to_vec()));
+    }
+    render(&lines)
+}
+
+/// Writes the outcomes of records as CSV with one header line and a line per outcome. `id` is that of [`csv_of`].
+///
+/// # Errors
+/// Only an internal one; no record causes it.
+pub fn outcomes_csv(records: &[Record]) -> Result<String> {
+    let mut lines = vec![header(["id", "outcome", "words", "race", "count"])];
+    for record in records {
+        for result in &record.results {
+            for outcome in &result.outcomes {
+                let words = titles::outcome(&result.scenario, &outcome.values).unwrap_or_default().to_owned();
+                let fields = [
+                    record.identity(),
+                    values(outcome),
+                    words,
+                    outcome.satisfies.to_string(),
+                    outcome.count.to_string(),
+                ];
+                lines.push(about(record, result, fields));
+            }
+        }
     }
     render(&lines)
 }

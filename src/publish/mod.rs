@@ -23,14 +23,14 @@ mod window;
 mod zeros;
 
 pub use compare::{BETWEEN_RUNS, Comparison, Rate, Ratio, compare, comparison_markdown, comparison_table, ratio};
-pub use csv::{last_writers_csv, window_csv};
+pub use csv::{csv_of, last_writers_csv, outcomes_csv, window_csv};
 pub use hgrm::hgrm;
 pub use hlog::{Tagged, hlog};
 pub use klitmus::klitmus;
 pub use litmus_log::litmus_log;
 pub use mail::MAIL_WIDTH;
 pub use numbers::{count, rate, rate_with_interval};
-pub use page::{Entry, Front, LARGEST, PICTURE_ENDING, Page, index, page, picture, signed_page};
+pub use page::{Entry, FLEET, Front, LARGEST, PICTURE_ENDING, Page, fleet_page, index, page, picture, signed_page};
 pub use tearing::{forbidden as tearing_forbidden, tearing, tearing_csv, tearing_summary};
 pub use window::windows;
 

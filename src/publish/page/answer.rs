@@ -52,8 +52,8 @@ pub(super) fn answer(runs: &[Run<'_>], sums: &[Sum<'_>]) -> Answer {
     let headline = match cpus.as_slice() {
         [one] => format!("On {} {what} was {}", one.name, clause(one)),
         few if few.len() <= NAMED => {
-            let each: Vec<String> = few.iter().map(|cpu| format!("on {} {}", cpu.name, clause(cpu))).collect();
-            format!("{what} was {}", each.join("; "))
+            let each: Vec<String> = few.iter().map(|cpu| format!("on {}, {}", cpu.name, in_a_list(cpu))).collect();
+            format!("{what}: {}", each.join("; "))
         }
         many => counted(&what, many),
     };
@@ -100,11 +100,7 @@ fn by_cpu<'a>(sums: &'a [Sum<'a>], scenario: &str) -> Vec<OnCpu<'a>> {
     let mut out: Vec<OnCpu<'a>> = Vec::new();
     for sum in sums.iter().filter(|sum| sum.first().scenario == scenario) {
         let host = sum.run.host();
-        let same = |cpu: &&mut OnCpu<'_>| {
-            let other = cpu.sums[0].run.host();
-            (&other.architecture, &other.cpu_model, &other.cpu_ids)
-                == (&host.architecture, &host.cpu_model, &host.cpu_ids)
-        };
+        let same = |cpu: &&mut OnCpu<'_>| runs::same_cpu(cpu.sums[0].run.host(), host);
         match out.iter_mut().find(same) {
             Some(cpu) => cpu.sums.push(sum),
             None => out.push(OnCpu { name: runs::cpu(host), sums: vec![sum] }),
@@ -175,6 +171,22 @@ fn clause(cpu: &OnCpu<'_>) -> String {
         let weak = if forbidden { and } else { String::new() };
         format!("not seen in {iterations} iterations{weak}, but this zero is inconclusive")
     }
+}
+
+/// A clause of a list, with the verdict in parentheses: `not seen in 56 M iterations (x86_64 forbids it)`.
+fn in_a_list(cpu: &OnCpu<'_>) -> String {
+    let clause = clause(cpu);
+    let architecture = cpu.architecture();
+    for word in ["forbids", "allows"] {
+        for joint in ["; ", ", and ", ", although "] {
+            let but = if joint == ", although " { "although " } else { "" };
+            let verdict = format!("{joint}{architecture} {word} it");
+            if let Some((before, after)) = clause.split_once(&verdict) {
+                return format!("{before} ({but}{architecture} {word} it){after}");
+            }
+        }
+    }
+    clause
 }
 
 /// The headline for many CPUs.

@@ -11,6 +11,20 @@ use crate::publish::rate_with_interval;
 use crate::publish::titles::title;
 use crate::record::{Finding, ScenarioResult};
 
+impl Chart {
+    /// A chart in both forms.
+    pub(super) fn of(wide: &Forest) -> Chart {
+        let narrow = Forest { form: Form::Narrow, ..wide.clone() };
+        let marks = || wide.rows.iter().flat_map(|row| &row.marks);
+        Chart {
+            note: note(wide),
+            unknown: marks().any(|mark| mark.ground == Ground::Unknown),
+            wide: wide.svg(),
+            narrow: narrow.svg(),
+        }
+    }
+}
+
 /// The chart in both forms. The page shows one of them, by the width of the window.
 #[derive(Serialize)]
 pub(super) struct Chart {
@@ -24,11 +38,14 @@ pub(super) struct Chart {
 
 /// Draws the chart of some sums, with the tests in `first` on top; `None` without iterations.
 pub(super) fn chart(sums: &[Sum<'_>], first: &[&str]) -> Option<Chart> {
-    let wide = forest(sums, first, Form::Wide)?;
-    let narrow = Forest { form: Form::Narrow, ..wide.clone() };
-    let marks = || wide.rows.iter().flat_map(|row| &row.marks);
+    forest(sums, first, Form::Wide).as_ref().map(Chart::of)
+}
+
+/// What to see in the chart: how many tests raced, and whether one did that must not.
+fn note(chart: &Forest) -> String {
+    let marks = || chart.rows.iter().flat_map(|row| &row.marks);
     let (seen, all) = (marks().filter(|mark| mark.value.is_some()).count(), marks().count());
-    let what = if wide.rows.len() == all { "tests" } else { "results" };
+    let what = if chart.rows.len() == all { "tests" } else { "results" };
     let against = marks().filter(|mark| mark.value.is_some() && mark.ground == Ground::Forbidden).count();
     let bug = if against > 0 {
         format!(" {against} of them were seen although the architecture forbids it.")
@@ -37,23 +54,27 @@ pub(super) fn chart(sums: &[Sum<'_>], first: &[&str]) -> Option<Chart> {
     } else {
         String::new()
     };
-    Some(Chart {
-        note: format!("{seen} of {all} {what} raced; the others have an upper bound.{bug}"),
-        unknown: marks().any(|mark| mark.ground == Ground::Unknown),
-        wide: wide.svg(),
-        narrow: narrow.svg(),
-    })
+    format!("{seen} of {all} {what} raced; the others have an upper bound.{bug}")
 }
 
-/// The chart of some sums in one form; `None` without iterations.
-pub(super) fn forest(sums: &[Sum<'_>], first: &[&str], form: Form) -> Option<Forest> {
+/// The sums of each test, the tests in `first` on top.
+pub(super) fn in_order_of<'a>(sums: &'a [Sum<'a>], first: &[&str]) -> Vec<&'a [Sum<'a>]> {
     let mut groups: Vec<&[Sum<'_>]> = sums.chunk_by(|a, b| a.first().scenario == b.first().scenario).collect();
     groups.sort_by_key(|sums| {
         let result = sums[0].first();
         let place = first.iter().position(|name| *name == result.scenario).unwrap_or(first.len());
         (place, rank(result))
     });
-    let rows: Vec<Row> = groups.iter().filter_map(|sums| row(sums)).collect();
+    groups
+}
+
+/// The chart of some sums in one form; `None` without iterations.
+pub(super) fn forest(sums: &[Sum<'_>], first: &[&str], form: Form) -> Option<Forest> {
+    charts(in_order_of(sums, first).into_iter().filter_map(row).collect(), form)
+}
+
+/// The chart of some rows; `None` without marks.
+pub(super) fn charts(rows: Vec<Row>, form: Form) -> Option<Forest> {
     let marks = || rows.iter().flat_map(|row| &row.marks);
     marks().next()?;
     // An arrow needs room to the left of its bound.
@@ -81,7 +102,7 @@ fn rank(result: &ScenarioResult) -> usize {
 }
 
 /// What a test is, in front of its title: `the race: the wakeup as in the kernel`.
-fn role(result: &ScenarioResult) -> String {
+pub(super) fn role(result: &ScenarioResult) -> String {
     let role = match result.group.as_str() {
         "race" => "the race",
         "controls" => "control",
@@ -92,6 +113,15 @@ fn role(result: &ScenarioResult) -> String {
         _ => "test",
     };
     title(&result.scenario).map_or(role.to_owned(), |title| format!("{role}: {title}"))
+}
+
+/// Whether the architecture allows the race of a result.
+pub(super) fn ground(result: &ScenarioResult) -> Ground {
+    match result.expected {
+        Some(Verdict::Never) => Ground::Forbidden,
+        Some(_) => Ground::Allowed,
+        None => Ground::Unknown,
+    }
 }
 
 fn row(sums: &[Sum<'_>]) -> Option<Row> {
@@ -109,11 +139,6 @@ fn mark(sum: &Sum<'_>, sums: &[Sum<'_>], alone: bool) -> Option<Mark> {
     let name = if alone { class } else { format!("{run} {class}").trim_end().to_owned() };
     let words = rate_with_interval(sum.rate(), Some(interval));
     let doubt = if sum.finding() == Finding::Inconclusive { " ?" } else { "" };
-    let ground = match sum.first().expected {
-        Some(Verdict::Never) => Ground::Forbidden,
-        Some(_) => Ground::Allowed,
-        None => Ground::Unknown,
-    };
     let scenario = &sum.first().scenario;
     Some(Mark {
         look: sum.look(),
@@ -121,7 +146,7 @@ fn mark(sum: &Sum<'_>, sums: &[Sum<'_>], alone: bool) -> Option<Mark> {
         value: sum.rate().filter(|rate| *rate > 0.0),
         interval: (interval.low, interval.high),
         words: words + doubt,
-        ground,
+        ground: ground(sum.first()),
         note: format!("{scenario}, {run}, {}: {}", sum.placement(), words::sentence(sum)),
         data: format!(
             " data-test=\"{}\" data-run=\"{run}\" data-seen=\"{}\" data-of=\"{}\" data-low=\"{:e}\" data-high=\"{:e}\"",

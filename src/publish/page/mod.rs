@@ -9,6 +9,7 @@
 mod answer;
 mod embed;
 mod figures;
+mod fleet;
 mod forest;
 mod histograms;
 mod index;
@@ -31,9 +32,11 @@ use crate::publish::chart::Form;
 use crate::record::{AnyRecord, Record};
 use crate::shown;
 use figures::Detail;
+pub use fleet::{FLEET, fleet_page};
 pub use index::index;
 pub use picture::picture;
 use runs::Run;
+use words::title;
 
 /// A record with its name.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +51,7 @@ pub struct Entry {
 pub const LARGEST: usize = 1_000_000;
 
 /// What the author of a page adds to it.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Front {
     /// Who publishes the page.
     pub author: Option<String>,
@@ -129,20 +132,16 @@ fn render(entries: &[Entry], front: &Front, detail: Detail) -> Result<Page> {
     let answer = answer::answer(&runs, &sums);
     let first = compared(&sums);
     let picture = embed::picture(&answer, forest::forest(&sums, &first, Form::Wide).as_ref());
-    let image = match &front.url {
-        Some(url) => beside(url),
-        None => embed::inline(&picture),
-    };
     let full = detail == Detail::Full;
     let context = Context {
         style: include_str!("style.css"),
-        title: words::title(&runs),
+        title: title(&runs),
         lede: words::lede(&runs),
-        tool: format!("wakerace {} ({})", env!("CARGO_PKG_VERSION"), env!("WAKERACE_COMMIT")),
+        tool: tool(),
         author: front.author.clone(),
         cite: front.cite.clone(),
         url: front.url.clone(),
-        image,
+        image: image(front, &picture),
         downloads: if full { embed::downloads(entries)? } else { Vec::new() },
         chart: forest::chart(&sums, &first),
         pair: windows::side_by_side(&sums, &first, detail),
@@ -160,6 +159,16 @@ fn render(entries: &[Entry], front: &Front, detail: Detail) -> Result<Page> {
         codes: if full { codes(&runs) } else { Vec::new() },
     };
     Ok(Page { html: fill("page.html", include_str!("page.html"), &context)?, picture })
+}
+
+/// The program and its version.
+fn tool() -> String {
+    format!("wakerace {} ({})", env!("CARGO_PKG_VERSION"), env!("WAKERACE_COMMIT"))
+}
+
+/// The address of the picture that a link to the page shows.
+fn image(front: &Front, picture: &str) -> String {
+    front.url.as_ref().map_or_else(|| embed::inline(picture), |url| beside(url))
 }
 
 /// The first sentences of the page of one record.

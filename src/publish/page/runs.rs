@@ -106,6 +106,16 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The name of the record.
+    pub(super) fn entry_name(&self) -> &'a str {
+        &self.entry.name
+    }
+
+    /// What a chip says besides the CPU.
+    pub(super) fn about(&self) -> String {
+        about(self.host(), self.entry.record.started())
+    }
+
     pub(super) fn view(&self) -> View {
         let (tool, command, elapsed, interrupted, parts): (&Tool, _, _, _, &[Part]) = match &self.entry.record {
             AnyRecord::Run(r) => (&r.tool, &r.command, r.elapsed_s, r.interrupted, &r.parts),
@@ -149,6 +159,11 @@ pub(super) fn cpu(host: &Host) -> String {
     let plain = host.cpu_model.replace("(R)", "").replace("(TM)", "").replace("(tm)", "");
     let plain = plain.split(" @ ").next().unwrap_or_default().replace(" CPU", "").replace(" Processor", "");
     plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether two hosts have CPUs of the same name and design.
+pub(super) fn same_cpu(a: &Host, b: &Host) -> bool {
+    (&a.architecture, &a.cpu_model, &a.cpu_ids) == (&b.architecture, &b.cpu_model, &b.cpu_ids)
 }
 
 /// What tells two designs of the same name apart, such as `family 25, model 17`.
