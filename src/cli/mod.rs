@@ -111,9 +111,12 @@ fn parse() -> std::result::Result<Cli, clap::Error> {
     Ok(cli)
 }
 
-/// Options whose value may be left out, and what a value of them looks like. Any other word behind such an option is an
-/// argument of its own, such as a scenario.
-const WITH_OPTIONAL_VALUE: [(&str, fn(&str) -> bool); 4] = [
+/// An option whose value may be left out, and whether a word looks like a value of it.
+type OptionalValue = (&'static str, fn(&str) -> bool);
+
+/// Options whose value may be left out. A word behind such an option that does not look like its value is an argument of its
+/// own, such as a scenario.
+const WITH_OPTIONAL_VALUE: [OptionalValue; 4] = [
     ("--window", |word| word.contains("..") && units::parse_skews(word).is_ok()),
     ("--latency", |word| units::parse_pairs(word).is_ok()),
     ("--prefetch", |word| ["on", "off", "turns"].contains(&word)),

@@ -76,8 +76,8 @@ fn operands(arch: Arch, mnemonic: &str, text: &str, offset: usize) -> String {
         Some(hexadecimal) => i64::from_str_radix(hexadecimal, 16).ok(),
         None => digits.parse().ok(),
     };
-    let Some(number) = number else { return text.to_owned() };
-    let target = offset as i64 + if distance.starts_with('-') { -number } else { number };
+    let Some((number, offset)) = number.zip(i64::try_from(offset).ok()) else { return text.to_owned() };
+    let target = offset + if distance.starts_with('-') { -number } else { number };
     if others.is_empty() { format!("{target:#x}") } else { format!("{others}, {target:#x}") }
 }
 
