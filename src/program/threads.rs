@@ -1162,7 +1162,9 @@ impl<'a> ThreadLowering<'a> {
             let label = format!("this is a {} *, expected {wanted}", spell(ctype));
             Err(self.source.error(span, format!("`{}` does not work on this variable", name.text), label))
         };
-        if self.judges() && (wanted == Some(Base::Spinlock) || wanted.is_none() && found.is_none()) {
+        // herd7 has no types: any variable may be a lock. An SRCU domain is never one.
+        let may_be_lock = wanted == Some(Base::Spinlock) && found != Some(Base::Srcu);
+        if self.judges() && (may_be_lock || wanted.is_none() && found.is_none()) {
             return Ok(());
         }
         if wanted != found {
