@@ -70,3 +70,10 @@ fn the_kernels_model_says_what_herd7_says() {
 fn the_kernels_model_says_what_herd7_says_about_rcu() {
     agree("rcu", Model::Lkmm, 326);
 }
+
+/// Tests in the style of published ones, which herd7 reads without types: addresses in integers, undeclared registers,
+/// false dependencies, loops.
+#[test]
+fn the_kernels_model_says_what_herd7_says_of_untyped_tests() {
+    agree("lkmm-untyped", Model::Lkmm, 258);
+}
