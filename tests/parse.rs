@@ -2,12 +2,13 @@
 //! it never panics.
 
 use proptest::prelude::*;
-use wakerace::arch::Arch;
+use wakerace::arch::{Arch, Atomics};
 use wakerace::codegen::Pace;
-use wakerace::isa::emit;
+use wakerace::isa::{code_for, emit};
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::{Source, parse};
-use wakerace::program::{Program, lower};
+use wakerace::model::{self, Bounds, Model};
+use wakerace::program::{Program, lower, lower_to_judge};
 
 fn program(text: &str) -> Result<Program, String> {
     let test = parse(&Source::new("test.litmus", text)).map_err(|error| error.to_string())?;
@@ -266,10 +267,27 @@ fn all_the_way(text: &str) {
         }
         let _ = program.to_string();
     }
+    // What the models read more loosely is followed without a panic, too.
+    let Ok(test) = parse(&Source::new("test.litmus", text)) else { return };
+    if let Ok(program) = lower_to_judge(&test) {
+        let _ = program.to_string();
+        let code = code_for(&program, Model::Lkmm, Atomics::Lse);
+        let _ = code.and_then(|code| model::check(&code, Model::Lkmm, Bounds { traces: 40, candidates: 200 }));
+    }
 }
 
 /// Pieces of litmus files.
-const PIECES: [&str; 60] = [
+const PIECES: [&str; 70] = [
+    "while (r0 == 0)",
+    "for (r1 = 0; r1 < 2; r1++)",
+    "do",
+    "+=",
+    "++",
+    "(int *)",
+    "r0 = READ_ONCE(*x);",
+    "WRITE_ONCE(*r0, x);",
+    "int x[2]={1,2};",
+    "x[1]",
     "C t\n",
     "{}",
     "{",

@@ -9,7 +9,7 @@ use wakerace::codegen::{Pace, disassemble};
 use wakerace::isa::emit;
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::{Source, parse};
-use wakerace::program::lower;
+use wakerace::program::{lower, lower_to_judge};
 
 fuzz_target!(|text: &str| {
     let test = match parse(&Source::new("fuzz.litmus", text)) {
@@ -19,6 +19,9 @@ fuzz_target!(|text: &str| {
             return;
         }
     };
+    if let Ok(judged) = lower_to_judge(&test) {
+        let _ = judged.to_string();
+    }
     let Ok(program) = lower(&test).inspect_err(|error| drop(error.to_string())) else { return };
     let _ = program.to_string();
     for kind in [LayoutKind::Padded, LayoutKind::Packed] {
