@@ -350,7 +350,7 @@ mod tests {
                 let span = Span::of(edges, units, period);
                 let found = span.period(edges) / period as f64;
                 // A period that is no simple fraction of a long step is missed by a part of it.
-                let allowed = if clock.1 == Some(1000.0) || clock.1 == Some(250.0) { 0.25 } else { 0.05 };
+                let allowed = if clock.1 == Some(1000.0) || clock.1 == Some(250.0) { 0.25 } else { 0.06 };
                 assert!((found - 1.0).abs() < allowed, "{ns} ns: {span:?} has {found} of it");
                 let length = units.nanos(Ticks::from(span.units(edges))).0;
                 let step = units.nanos(Ticks::from(edges.step_units())).0;
