@@ -679,6 +679,10 @@ pub(crate) struct Assembler {
     pub not_modelled: Option<&'static str>,
 }
 
+/// 8 bits, extended by zeros to the full register.
+pub(crate) const BYTE: Type = Type::Int { bits: 8, signed: false };
+/// 16 bits, extended by zeros to the full register.
+pub(crate) const HALF: Type = Type::Int { bits: 16, signed: false };
 /// 32 bits of a wider register. On AArch64, PPC and x86-64 a 32-bit load or computation clears the upper
 /// half.
 pub(crate) const WORD: Type = Type::Int { bits: 32, signed: false };

@@ -1,7 +1,7 @@
 //! Instructions of AArch64 litmus tests.
 
 use crate::model::Model;
-use crate::model::assembly::{Assembler, Condition, Dialect, LONG, Named, Signs, WORD, ZERO, parse_int};
+use crate::model::assembly::{Assembler, BYTE, Condition, Dialect, HALF, LONG, Named, Signs, WORD, ZERO, parse_int};
 use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, RmwOp, Type, Unary};
@@ -116,6 +116,22 @@ fn letters(text: &str) -> Option<(Tags, Tags)> {
     })
 }
 
+/// Splits the width off a mnemonic: `B` or `H`. Without it an access is as wide as its register.
+fn narrow(mnemonic: &str) -> (&str, Option<Type>) {
+    if let Some(base) = mnemonic.strip_suffix('B') {
+        return (base, Some(BYTE));
+    }
+    mnemonic.strip_suffix('H').map_or((mnemonic, None), |base| (base, Some(HALF)))
+}
+
+/// The width of an access to or from a register. Bytes and half-words use the 32-bit names of the registers.
+fn access_width(narrow: Option<Type>, register: Type) -> Option<Type> {
+    match narrow {
+        None => Some(register),
+        Some(ty) => (register == WORD).then_some(ty),
+    }
+}
+
 fn atomic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
     const OPERATIONS: [(&str, RmwOp); 5] = [
         ("SWP", RmwOp::Xchg),
@@ -124,6 +140,7 @@ fn atomic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
         ("LDCLR", RmwOp::AndNot),
         ("LDEOR", RmwOp::Xor),
     ];
+    let (mnemonic, narrow) = narrow(mnemonic);
     // STADD and its family are LDADD to the zero register. They have no acquiring forms.
     let stored = mnemonic.strip_prefix("ST").filter(|rest| matches!(rest.len(), 3 | 4) && !rest.ends_with('A'));
     let loading = stored.map(|rest| format!("LD{rest}"));
@@ -140,7 +157,7 @@ fn atomic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
         if width != ty {
             return None;
         }
-        (Change::IfEqual { expected, new }, target(a, first)?.0, ty, order)
+        (Change::IfEqual { expected, new }, target(a, first)?.0, access_width(narrow, ty)?, order)
     } else {
         let (name, op) = OPERATIONS.into_iter().find(|(name, _)| mnemonic.starts_with(name))?;
         let (value, width) = source(a, first)?;
@@ -148,7 +165,7 @@ fn atomic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
         if width != ty {
             return None;
         }
-        (Change::Op(op, value), dst, ty, &mnemonic[name.len()..])
+        (Change::Op(op, value), dst, access_width(narrow, ty)?, &mnemonic[name.len()..])
     };
     let (acquires, releases) = letters(order)?;
     // If the value read goes to the zero register, barriers for loads do not wait for the read, and the read
@@ -160,6 +177,67 @@ fn atomic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
         update.picks = true;
     }
     Some(())
+}
+
+/// Loads and stores; `None` if the mnemonic or its operands are not those of one.
+fn access(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
+    if let [dst, place] = operands
+        && let Some((base, ty)) = sign_extending(mnemonic)
+    {
+        let tags = if base == "LDAPUR" { Tags::ACQUIRE_PC } else { Tags::NONE };
+        let register = register_name(dst)?.1;
+        if ty == Type::INT && register != LONG {
+            return None;
+        }
+        let address = memory(a, place)?;
+        let (dst, _) = sink(a, dst)?;
+        a.steps.push(Step::Read { dst: Some(dst), address, ty, tags });
+        if register == WORD {
+            a.mov(dst, Operand::Register(dst), WORD);
+        }
+        return Some(());
+    }
+    let (base, narrow) = narrow(mnemonic);
+    match (base, operands) {
+        ("LDR" | "LDUR" | "LDAR" | "LDAPR" | "LDAPUR" | "LDXR" | "LDAXR", [dst, place]) => {
+            let ty = access_width(narrow, register_name(dst)?.1)?;
+            let address = memory(a, place)?;
+            let (dst, _) = target(a, dst)?;
+            let tags = match base {
+                "LDAR" => Tags::ACQUIRE,
+                "LDAPR" | "LDAPUR" => Tags::ACQUIRE_PC,
+                "LDXR" => Tags::EXCLUSIVE,
+                "LDAXR" => Tags::EXCLUSIVE | Tags::ACQUIRE,
+                _ => Tags::NONE,
+            };
+            a.steps.push(Step::Read { dst, address, ty, tags });
+        }
+        ("STR" | "STUR" | "STLR" | "STLUR", [src, place]) => {
+            let ty = access_width(narrow, register_name(src)?.1)?;
+            let address = memory(a, place)?;
+            let (value, _) = source(a, src)?;
+            let tags = if base.starts_with("STL") { Tags::RELEASE } else { Tags::NONE };
+            a.steps.push(Step::Write { address, value, ty, tags });
+        }
+        ("STXR" | "STLXR", [status, src, place]) => {
+            let ty = access_width(narrow, register_name(src)?.1)?;
+            let address = memory(a, place)?;
+            let (value, _) = source(a, src)?;
+            let (status, _) = sink(a, status).filter(|(_, ty)| *ty == WORD)?;
+            let tags = if base == "STLXR" { Tags::EXCLUSIVE | Tags::RELEASE } else { Tags::EXCLUSIVE };
+            a.steps.push(Step::StoreConditional { status, carries: false, address, value, ty, tags });
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// Splits a load that extends by sign into its name and the type that it reads.
+fn sign_extending(mnemonic: &str) -> Option<(&str, Type)> {
+    const TYPES: [(&str, u8); 3] = [("SB", 8), ("SH", 16), ("SW", 32)];
+    let (base, bits) =
+        TYPES.iter().find_map(|(suffix, bits)| mnemonic.strip_suffix(suffix).map(|base| (base, *bits)))?;
+    matches!(base, "LDR" | "LDUR" | "LDAPUR").then_some((base, Type::Int { bits, signed: true }))
 }
 
 fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) -> Option<()> {
@@ -206,31 +284,7 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             a.branch(compare, value, ZERO, ty, label)?;
         }
         ("B", [label]) => a.jump(label)?,
-        ("LDR" | "LDUR" | "LDAR" | "LDAPR" | "LDAPUR" | "LDXR" | "LDAXR", [dst, place]) => {
-            let address = memory(a, place)?;
-            let (dst, ty) = target(a, dst)?;
-            let tags = match mnemonic.as_str() {
-                "LDAR" => Tags::ACQUIRE,
-                "LDAPR" | "LDAPUR" => Tags::ACQUIRE_PC,
-                "LDXR" => Tags::EXCLUSIVE,
-                "LDAXR" => Tags::EXCLUSIVE | Tags::ACQUIRE,
-                _ => Tags::NONE,
-            };
-            a.steps.push(Step::Read { dst, address, ty, tags });
-        }
-        ("STR" | "STUR" | "STLR" | "STLUR", [src, place]) => {
-            let address = memory(a, place)?;
-            let (value, ty) = source(a, src)?;
-            let tags = if mnemonic.starts_with("STL") { Tags::RELEASE } else { Tags::NONE };
-            a.steps.push(Step::Write { address, value, ty, tags });
-        }
-        ("STXR" | "STLXR", [status, src, place]) => {
-            let address = memory(a, place)?;
-            let (value, ty) = source(a, src)?;
-            let (status, _) = sink(a, status).filter(|(_, ty)| *ty == WORD)?;
-            let tags = if mnemonic == "STLXR" { Tags::EXCLUSIVE | Tags::RELEASE } else { Tags::EXCLUSIVE };
-            a.steps.push(Step::StoreConditional { status, carries: false, address, value, ty, tags });
-        }
+        _ if access(a, &mnemonic, operands).is_some() => {}
         _ => return arithmetic(a, &mnemonic, operands),
     }
     Some(())

@@ -1,7 +1,7 @@
 //! Instructions of PPC litmus tests.
 
 use crate::model::Model;
-use crate::model::assembly::{Assembler, Dialect, LONG, Named, Signs, WORD, ZERO, parse_int};
+use crate::model::assembly::{Assembler, BYTE, Dialect, HALF, LONG, Named, Signs, WORD, ZERO, parse_int};
 use crate::model::code::Step;
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, Type};
@@ -51,7 +51,12 @@ fn indexed(a: &mut Assembler, first: &str, second: &str) -> Option<Address> {
 const STATUS: &str = "cr0";
 
 fn width(mnemonic: &str) -> Type {
-    if mnemonic.starts_with("ld") || mnemonic.starts_with("std") { LONG } else { WORD }
+    match mnemonic.trim_start_matches("st").trim_start_matches('l').as_bytes().first() {
+        Some(b'b') => BYTE,
+        Some(b'h') => HALF,
+        Some(b'd') => LONG,
+        _ => WORD,
+    }
 }
 
 fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) -> Option<()> {
@@ -91,11 +96,11 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             let (right, dst) = (value(right)?, register(a, dst)?);
             a.binary(Binary::Add, dst, left, right, LONG);
         }
-        ("lwz" | "ld", [dst, place]) => {
+        ("lbz" | "lhz" | "lwz" | "ld", [dst, place]) => {
             let (address, dst) = (displaced(a, place)?, register(a, dst)?);
             a.steps.push(Step::Read { dst: Some(dst), address, ty: width(mnemonic), tags: Tags::NONE });
         }
-        ("lwzx" | "ldx", [dst, first, second]) => {
+        ("lbzx" | "lhzx" | "lwzx" | "ldx", [dst, first, second]) => {
             let (address, dst) = (indexed(a, first, second)?, register(a, dst)?);
             a.steps.push(Step::Read { dst: Some(dst), address, ty: width(mnemonic), tags: Tags::NONE });
         }
@@ -103,11 +108,11 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             let (address, dst) = (indexed(a, first, second)?, register(a, dst)?);
             a.steps.push(Step::Read { dst: Some(dst), address, ty: width(mnemonic), tags: Tags::EXCLUSIVE });
         }
-        ("stw" | "std", [src, place]) => {
+        ("stb" | "sth" | "stw" | "std", [src, place]) => {
             let (address, src) = (displaced(a, place)?, Operand::Register(register(a, src)?));
             a.steps.push(Step::Write { address, value: src, ty: width(mnemonic), tags: Tags::NONE });
         }
-        ("stwx" | "stdx", [src, first, second]) => {
+        ("stbx" | "sthx" | "stwx" | "stdx", [src, first, second]) => {
             let (address, src) = (indexed(a, first, second)?, Operand::Register(register(a, src)?));
             a.steps.push(Step::Write { address, value: src, ty: width(mnemonic), tags: Tags::NONE });
         }

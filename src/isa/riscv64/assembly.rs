@@ -1,7 +1,7 @@
 //! Instructions of RISCV litmus tests.
 
 use crate::model::Model;
-use crate::model::assembly::{Assembler, Dialect, LONG, Named, SIGNED_WORD, ZERO, parse_int};
+use crate::model::assembly::{Assembler, BYTE, Dialect, HALF, LONG, Named, SIGNED_WORD, WORD, ZERO, parse_int};
 use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, RmwOp, Type};
@@ -86,12 +86,23 @@ fn kinds(text: &str, read: Tags, write: Tags) -> Option<Tags> {
     })
 }
 
-fn width(letter: &str) -> Option<Type> {
-    match letter {
+/// The type that the letters behind `l`, `s` or an atomic's name give. `u` extends by zeros.
+fn width(letters: &str) -> Option<Type> {
+    match letters {
+        "b" => Some(Type::Int { bits: 8, signed: true }),
+        "h" => Some(Type::Int { bits: 16, signed: true }),
+        "bu" => Some(BYTE),
+        "hu" => Some(HALF),
+        "wu" => Some(WORD),
         "w" => Some(SIGNED_WORD),
         "d" => Some(LONG),
         _ => None,
     }
+}
+
+/// Atomic accesses have 32 or 64 bits.
+fn atomic_width(letter: &str) -> Option<Type> {
+    matches!(letter, "w" | "d").then(|| width(letter))?
 }
 
 fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) -> Option<()> {
@@ -156,21 +167,21 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
 fn access(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
     let parts: Vec<&str> = mnemonic.split('.').collect();
     match (parts.as_slice(), operands) {
-        (["lw" | "ld", rest @ ..], [dst, place]) => {
+        (["lb" | "lbu" | "lh" | "lhu" | "lw" | "lwu" | "ld", rest @ ..], [dst, place]) => {
             let (address, dst, tags) = (memory(a, place)?, target(a, dst)?, marks(rest)?);
             a.steps.push(Step::Read { dst, address, ty: width(&parts[0][1..])?, tags });
         }
-        (["sw" | "sd", rest @ ..], [src, place]) => {
+        (["sb" | "sh" | "sw" | "sd", rest @ ..], [src, place]) => {
             let (address, value, tags) = (memory(a, place)?, operand(a, src)?, marks(rest)?);
             a.steps.push(Step::Write { address, value, ty: width(&parts[0][1..])?, tags });
         }
         (["lr", size, rest @ ..], [dst, place]) => {
             let (address, dst, tags) = (memory(a, place)?, target(a, dst)?, marks(rest)? | Tags::EXCLUSIVE);
-            a.steps.push(Step::Read { dst, address, ty: width(size)?, tags });
+            a.steps.push(Step::Read { dst, address, ty: atomic_width(size)?, tags });
         }
         (["sc", size, rest @ ..], [status, src, place]) => {
             let (address, value, status) = (memory(a, place)?, operand(a, src)?, a.register(status)?);
-            let (ty, tags) = (width(size)?, marks(rest)? | Tags::EXCLUSIVE);
+            let (ty, tags) = (atomic_width(size)?, marks(rest)? | Tags::EXCLUSIVE);
             a.steps.push(Step::StoreConditional { status, carries: true, address, value, ty, tags });
         }
         ([name, size, rest @ ..], [dst, src, place]) if name.starts_with("amo") => {
@@ -184,7 +195,7 @@ fn access(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
             };
             let (address, value, dst) = (memory(a, place)?, operand(a, src)?, target(a, dst)?);
             let tags = marks(rest)? | Tags::AMO;
-            a.atomic(dst, address, width(size)?, Change::Op(op, value), [tags, tags]);
+            a.atomic(dst, address, atomic_width(size)?, Change::Op(op, value), [tags, tags]);
         }
         _ => return None,
     }

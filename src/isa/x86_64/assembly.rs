@@ -2,10 +2,10 @@
 
 use super::updates;
 use crate::model::Model;
-use crate::model::assembly::{Assembler, Dialect, LONG, Named, WORD, parse_int};
+use crate::model::assembly::{Assembler, BYTE, Dialect, HALF, LONG, Named, WORD, parse_int};
 use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
-use crate::program::{Address, Const, Operand, RmwOp, Type};
+use crate::program::{Address, Binary, Const, Operand, RegisterId, RmwOp, Type};
 
 pub(super) const DIALECT: Dialect = Dialect {
     words: &["X86_64", "X86"],
@@ -51,6 +51,83 @@ pub(super) fn place(a: &mut Assembler, text: &str, names: &[String]) -> Option<P
         return Some(Place::Memory(Address::Location(names.iter().position(|known| known == inner)?)));
     }
     a.typed(text).map(|(register, ty)| Place::Register(register, ty))
+}
+
+/// The register that the name of its low 8 or 16 bits means: `al`, `sil`, `r8b`, `ax`, `r8w`.
+fn low_part(a: &mut Assembler, text: &str, ty: Type) -> Option<RegisterId> {
+    let text = text.trim_start_matches('%').to_ascii_lowercase();
+    let short = |name: &&str| match (ty == BYTE, name.strip_suffix('x')) {
+        (true, Some(letter)) => text == format!("{letter}l"),
+        (true, None) => text == format!("{name}l"),
+        (false, _) => text == *name,
+    };
+    let name = match LEGACY.into_iter().find(short) {
+        Some(name) => format!("r{name}"),
+        None => {
+            let number = text.strip_suffix(if ty == BYTE { 'b' } else { 'w' })?;
+            register_name(number).filter(|(_, ty)| *ty == LONG && number.starts_with('r'))?.0
+        }
+    };
+    Some(a.number(&name))
+}
+
+/// Replaces the low bits of a register. The upper bits keep their value.
+fn merge(a: &mut Assembler, register: RegisterId, low: Operand, ty: Type) {
+    let upper = a.temporary();
+    let mask = Operand::Const(Const::Int(-1 << ty.bits()));
+    a.binary(Binary::And, upper, Operand::Register(register), mask, LONG);
+    a.binary(Binary::Or, register, Operand::Register(upper), low, LONG);
+}
+
+/// Accesses of 8 and 16 bits, in AT&T syntax; `None` if the instruction is not one.
+fn narrow(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[String]) -> Option<()> {
+    let [source, target] = operands else { return None };
+    if let Some(letters) = mnemonic.strip_prefix("movz") {
+        let ty = if letters.starts_with('b') { BYTE } else { HALF };
+        let wide = match letters {
+            "bl" | "wl" => WORD,
+            "bq" | "wq" => LONG,
+            _ => return None,
+        };
+        let Place::Memory(address) = place(a, source, names)? else { return None };
+        let Place::Register(dst, own) = place(a, target, names)? else { return None };
+        a.steps.push(Step::Read { dst: Some(dst), address, ty, tags: Tags::NONE });
+        return (own == wide).then_some(());
+    }
+    let (base, ty) = match mnemonic.strip_suffix('b') {
+        Some(base) => (base, BYTE),
+        None => (mnemonic.strip_suffix('w')?, HALF),
+    };
+    let (first, second) = (low_part(a, source, ty), low_part(a, target, ty));
+    match (base, first, second) {
+        ("mov", _, None) => {
+            let Place::Memory(address) = place(a, target, names)? else { return None };
+            let value = match first {
+                Some(register) => Operand::Register(register),
+                None => match place(a, source, names)? {
+                    Place::Value(value) => Operand::Const(Const::Int(value)),
+                    _ => return None,
+                },
+            };
+            a.steps.push(Step::Write { address, value, ty, tags: Tags::NONE });
+        }
+        ("mov", None, Some(dst)) => {
+            let Place::Memory(address) = place(a, source, names)? else { return None };
+            let read = a.temporary();
+            a.steps.push(Step::Read { dst: Some(read), address, ty, tags: Tags::NONE });
+            merge(a, dst, Operand::Register(read), ty);
+        }
+        ("xchg", Some(register), None) | ("xchg", None, Some(register)) => {
+            let memory = if first.is_some() { target } else { source };
+            let Place::Memory(address) = place(a, memory, names)? else { return None };
+            let read = a.temporary();
+            let change = Change::Op(RmwOp::Xchg, Operand::Register(register));
+            a.atomic(Some(read), address, ty, change, [Tags::AMO, Tags::AMO]);
+            merge(a, register, Operand::Register(read), ty);
+        }
+        _ => return None,
+    }
+    Some(())
 }
 
 fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[String]) -> Option<()> {
@@ -99,6 +176,9 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[Strin
             );
         }
         ("jmp", [label]) => a.jump(label)?,
+        ("movb" | "movw" | "xchgb" | "xchgw" | "movzbl" | "movzwl" | "movzbq" | "movzwq", _) => {
+            narrow(a, &mnemonic, operands, names)?;
+        }
         _ => return updates::assemble(a, &mnemonic, operands, names),
     }
     Some(())
