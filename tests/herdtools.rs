@@ -102,14 +102,18 @@ fn sample(model: &str, count: usize) -> Vec<String> {
 #[test]
 #[ignore = "needs herdtools7"]
 fn herd7_and_check_agree_on_verdicts_and_states() {
-    for (model, count) in [("armv8", 30), ("power", 80), ("rvwmo", 80), ("x86-tso", 30)] {
-        let (folder, there) = exchange(&format!("models-{model}"));
+    let samples = [("armv8", 30), ("armv8-mixed", 40), ("power", 80), ("rvwmo", 80), ("x86-tso", 30)];
+    for (file, count) in samples {
+        let model = file.trim_end_matches("-mixed");
+        let variant = if file == model { "" } else { "-variant mixed" };
+        let (folder, there) = exchange(&format!("models-{file}"));
         fs::remove_dir_all(&folder).unwrap();
         fs::create_dir(&folder).unwrap();
-        for (number, test) in sample(model, count).iter().enumerate() {
+        for (number, test) in sample(file, count).iter().enumerate() {
             fs::write(folder.join(format!("{number:03}.litmus")), test).unwrap();
         }
-        fs::write(folder.join("herd.log"), herdtools(&format!("herd7 -timeout 60 {there}/*.litmus"))).unwrap();
+        fs::write(folder.join("herd.log"), herdtools(&format!("herd7 {variant} -timeout 60 {there}/*.litmus")))
+            .unwrap();
         let check = |args: &[&str]| {
             let mut command = common::wakerace_in(&folder);
             let output = command.args(["check", ".", "--model", model]).args(args).output().unwrap();

@@ -47,6 +47,11 @@ fn armv8_says_what_herd7_says() {
 }
 
 #[test]
+fn armv8_says_what_herd7_says_about_mixed_sizes() {
+    agree("armv8-mixed", Model::Armv8, 155);
+}
+
+#[test]
 fn power_says_what_herd7_says() {
     agree("power", Model::Power, 256);
 }

@@ -68,6 +68,10 @@ pub(super) fn lower(source: &Source, parsed: Parsed) -> Result<AssemblyTest, Dia
         let first = thread.instructions.first().map_or(Span::at(0), |instruction| instruction.span);
         return Err(source.error(first, message, "one too many"));
     }
+    if parsed.has_arrays {
+        let help = "`wakerace check` judges the test all the same";
+        return Err(source.error(Span::at(0), "cannot run: the test has an array", "").help(help));
+    }
     let extents = extent::extents(&parsed.code, &parsed.sizes).map_err(|outside| {
         let span = parsed.threads[outside.thread].spans[outside.step];
         source
@@ -78,7 +82,7 @@ pub(super) fn lower(source: &Source, parsed: Parsed) -> Result<AssemblyTest, Dia
     for (thread, written) in program.threads.iter().zip(&parsed.threads) {
         try_to_encode(source, arch, thread, written, program.locations.len())?;
     }
-    let Parsed { code, header, not_modelled, dialect, .. } = parsed;
+    let Parsed { view: code, header, not_modelled, dialect, .. } = parsed;
     let view = ModelView { code, model: dialect.model, not_modelled: not_modelled.map(|(reason, _)| reason) };
     Ok(AssemblyTest { header, program, view })
 }

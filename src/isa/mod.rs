@@ -129,7 +129,7 @@ pub fn parse_assembly(source: &Source) -> std::result::Result<(Code, Model), Dia
     if let Some((reason, span)) = parsed.not_modelled {
         return Err(source.error(span, reason, "this instruction"));
     }
-    Ok((parsed.code, parsed.dialect.model))
+    Ok((parsed.view, parsed.dialect.model))
 }
 
 /// Parses a test in assembly for a run.

@@ -4,14 +4,13 @@
 //! parser knows the instructions that such tests use. It refuses every other instruction by name. It keeps the
 //! instructions beside their meaning, so that `isa` can encode them and the test can run.
 //!
-//! Not supported: accesses of mixed sizes, page tables and faults, memory tags, and code as data. A location has
-//! one size. A test in which an access is wider or narrower than its location is refused, as herd7 refuses it
-//! without `-variant mixed`.
+//! Not supported: page tables and faults, memory tags, and code as data. Accesses of mixed sizes are read as herd7 reads
+//! them with `-variant mixed`; memory is little-endian ([`super::sizes`]).
 
 use super::Model;
 use super::code::{BranchOn, Change, Code, CodeThread, Step, Update, UpdateResult};
 use super::event::Tags;
-use super::reach::{self, reach};
+use super::sizes::{self, Clash, UNDECLARED, Variable};
 use crate::litmus::{self, Diagnostic, Source, Span, ast};
 use crate::program::{
     Address, Binary, Column, Compare, Const, Instruction, LocationId, Operand, Prop, Quantifier, RegisterId, Type,
@@ -19,8 +18,10 @@ use crate::program::{
 
 /// A parsed test in assembly.
 pub(crate) struct Parsed {
-    /// The test as a model sees it.
+    /// The test with a location for each variable.
     pub code: Code,
+    /// The test as a model sees it: if accesses have different sizes, with a location for each byte.
+    pub view: Code,
     /// The language that it is written in.
     pub dialect: &'static Dialect,
     /// The declarations in the comments in front of the initial values.
@@ -31,6 +32,8 @@ pub(crate) struct Parsed {
     pub threads: Vec<Written>,
     /// The declared size of each location in bytes.
     pub sizes: Vec<Option<usize>>,
+    /// Whether a location is an array.
+    pub has_arrays: bool,
     /// Why no model covers the test, and the instruction that is the reason.
     pub not_modelled: Option<(&'static str, Span)>,
 }
@@ -94,7 +97,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<Pa
         dialect,
         names: Vec::new(),
         init: Vec::new(),
-        sizes: Vec::new(),
+        variables: Vec::new(),
         initialised: Vec::new(),
         threads: Vec::new(),
         instructions: Vec::new(),
@@ -149,14 +152,22 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<Pa
         })
         .collect();
     let (names, init) = (reader.names.clone(), reader.init.clone());
-    let code = Code { name, names, init, threads, columns, displayed, quantifier, condition, filter };
-    reader.one_size_per_location(&code)?;
+    let types = columns.iter().map(|column| reader.column_type(*column)).collect();
+    let code =
+        Code { name, names, init, bytes: None, threads, columns, types, displayed, quantifier, condition, filter };
+    let view = sizes::laid_out(code.clone(), &reader.variables, dialect.model);
+    let view = view.map_err(|clash| reader.refused(&clash))?;
+    let sizes = sizes::declared(&reader.variables, &code.init);
+    let has_arrays = reader.variables.iter().any(|variable| variable.elements.is_some());
     let threads = reader.threads.into_iter().zip(reader.instructions);
     let threads = threads
-        .map(|(thread, instructions)| Written { instructions, spans: thread.spans, wide: thread.wide })
+        .map(|(thread, instructions)| {
+            let wide = thread.declared.iter().filter(|(_, ty)| ty.bytes() == 8).map(|(register, _)| *register).collect();
+            Written { instructions, spans: thread.spans, wide }
+        })
         .collect();
-    let Reader { sizes, not_modelled, .. } = reader;
-    Ok(Parsed { code, dialect, header, match_event, threads, sizes, not_modelled })
+    let not_modelled = reader.not_modelled;
+    Ok(Parsed { code, view, dialect, header, match_event, threads, sizes, has_arrays, not_modelled })
 }
 
 /// The text with blanks in place of comments (`(* *)`, `/* */`, `//`), and of quoted remarks in front of the initial
@@ -267,6 +278,9 @@ struct Clauses {
     condition: Prop,
 }
 
+/// The largest array. herd7's own tests have up to 1024 bytes.
+const MAX_ELEMENTS: usize = 4096;
+
 struct Reader<'s> {
     source: &'s Source,
     /// The text without comments, with the same offsets.
@@ -274,8 +288,8 @@ struct Reader<'s> {
     dialect: &'static Dialect,
     names: Vec<String>,
     init: Vec<Const>,
-    /// The size of each location in bytes, if a declaration or an initial value gives it.
-    sizes: Vec<Option<usize>>,
+    /// What is declared about each location.
+    variables: Vec<Variable>,
     /// What has an initial value already: a location, or a register of a thread.
     initialised: Vec<(Option<usize>, usize)>,
     threads: Vec<Assembler>,
@@ -289,7 +303,7 @@ impl Reader<'_> {
         self.names.iter().position(|known| known == name).unwrap_or_else(|| {
             self.names.push(name.to_owned());
             self.init.push(Const::Int(0));
-            self.sizes.push(None);
+            self.variables.push(Variable { declared: None, elements: None });
             self.names.len() - 1
         })
     }
@@ -338,11 +352,11 @@ impl Reader<'_> {
             };
             let pointer = name.starts_with('*') && !words.is_empty() || words.iter().any(|word| word.ends_with('*'));
             words.retain(|word| *word != "*");
-            let bytes = match (words.as_slice(), pointer) {
+            let declared = match (words.as_slice(), pointer) {
                 ([], _) => None,
-                (_, true) => Some(8),
-                (words, false) => match type_bytes(words) {
-                    Some(bytes) => Some(bytes),
+                (_, true) => Some(Type::Pointer),
+                (words, false) => match declared_type(words) {
+                    Some(ty) => Some(ty),
                     None => return Err(bad("expected a type such as `int`, `uint64_t` or `int *` before the name")),
                 },
             };
@@ -352,24 +366,29 @@ impl Reader<'_> {
                         return Err(bad("this is not a register"));
                     };
                     self.threads[thread].values[register] = value;
-                    if bytes == Some(8) {
-                        self.threads[thread].wide.push(register);
-                    }
+                    self.threads[thread].declared.extend(declared.map(|ty| (register, ty)));
                     (Some(thread), register)
                 }
                 None => {
                     let name = name.trim_start_matches('*');
                     let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+                    let (name, elements) = match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
+                        Some((name, count)) => {
+                            (name, count.parse().ok().filter(|count| (1..=MAX_ELEMENTS).contains(count)))
+                        }
+                        None => (name, None),
+                    };
+                    if elements.is_none() && left.ends_with(']') && !left.starts_with('[')
+                        || elements.is_some() && right != "0"
+                    {
+                        return Err(bad("expected an array such as `uint8_t x[16]`, without initial values"));
+                    }
                     if !is_name(name) {
                         return Err(bad("expected `0:register=value` or `location=value`"));
                     }
                     let location = self.location(name);
                     self.init[location] = value;
-                    self.sizes[location] = bytes.or(match value {
-                        Const::Address(_) => Some(8),
-                        Const::Int(value) if i32::try_from(value).is_err() && u32::try_from(value).is_err() => Some(8),
-                        Const::Int(_) => None,
-                    });
+                    self.variables[location] = Variable { declared, elements };
                     (None, location)
                 }
             };
@@ -399,29 +418,10 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Checks that every access is as wide as each location that it may reach.
-    fn one_size_per_location(&self, code: &Code) -> Result<(), Diagnostic> {
-        let mut sizes = self.sizes.clone();
-        for (thread, reached) in self.threads.iter().zip(reach(code)) {
-            for (at, locations) in reached.iter().enumerate() {
-                let Some(ty) = reach::access_type(&thread.steps[at]) else { continue };
-                for &location in locations {
-                    let size = *sizes[location].get_or_insert(ty.bytes());
-                    if size != ty.bytes() {
-                        let name = &self.names[location];
-                        return Err(self
-                            .source
-                            .error(
-                                thread.spans[at],
-                                format!("mixed-size access: {} bits of `{name}`, which has {}", ty.bits(), size * 8),
-                                "this access",
-                            )
-                            .help("mixed sizes are not modelled: every access must be as wide as its location"));
-                    }
-                }
-            }
-        }
-        Ok(())
+    /// The error for an access that the model does not cover.
+    fn refused(&self, clash: &Clash) -> Diagnostic {
+        let span = self.threads[clash.thread].spans[clash.step];
+        self.source.error(span, clash.message.clone(), "this access").help(clash.help.clone())
     }
 
     fn instruction(&mut self, thread: usize, span: Span, cell: &str) -> Result<(), Diagnostic> {
@@ -559,17 +559,26 @@ impl Reader<'_> {
     /// The proposition that a column equals an integer. A column that is not declared with 64 bits is an
     /// `int`: for it, -1 and 0xffffffff are the same value.
     fn equal(&self, column: usize, what: Column, value: i64) -> Prop {
-        let wide = match what {
-            Column::Register { thread, register } => self.threads[thread].wide.contains(&register),
-            Column::Location(location) => self.sizes[location] == Some(8),
-        };
         let atom = |value| Prop::Equal { column, value: Const::Int(value) };
         let other = match (i32::try_from(value), u32::try_from(value)) {
             (Ok(negative), Err(_)) => i64::from(negative as u32),
             (Err(_), Ok(unsigned)) => i64::from(unsigned as i32),
             _ => value,
         };
+        let wide = self.column_type(what).bytes() == 8;
         if wide || other == value { atom(value) } else { Prop::Or(Box::new(atom(value)), Box::new(atom(other))) }
+    }
+
+    /// The type of a column. herd7 takes what is not declared for an `int`.
+    fn column_type(&self, column: Column) -> Type {
+        let declared = match column {
+            Column::Register { thread, register } => {
+                let declared = self.threads[thread].declared.iter();
+                declared.filter(|(known, _)| *known == register).map(|(_, ty)| *ty).next_back()
+            }
+            Column::Location(location) => self.variables[location].declared,
+        };
+        declared.unwrap_or(UNDECLARED)
     }
 }
 
@@ -629,16 +638,19 @@ pub(crate) fn parse_int(text: &str) -> Option<i64> {
     Some(if negative { (value as i64).wrapping_neg() } else { value as i64 })
 }
 
-/// The size of a C type in bytes.
-fn type_bytes(words: &[&str]) -> Option<usize> {
+/// The type that the words of a C declaration name.
+fn declared_type(words: &[&str]) -> Option<Type> {
     let words: Vec<&str> = words.iter().copied().filter(|word| !matches!(*word, "volatile" | "const")).collect();
+    let int = |bits, signed| Type::Int { bits, signed };
     Some(match words.as_slice() {
-        ["int8_t" | "uint8_t" | "char"] => 1,
-        ["int16_t" | "uint16_t" | "short"] => 2,
-        ["int" | "unsigned" | "int32_t" | "uint32_t"] | ["unsigned" | "signed", "int"] => 4,
-        ["long" | "int64_t" | "uint64_t" | "intptr_t" | "uintptr_t"] | ["unsigned" | "signed", "long"] => 8,
-        ["unsigned" | "signed", "char"] => 1,
-        ["unsigned" | "signed", "short"] => 2,
+        ["int8_t" | "char"] | ["signed", "char"] => int(8, true),
+        ["uint8_t"] | ["unsigned", "char"] => int(8, false),
+        ["int16_t" | "short"] | ["signed", "short"] => int(16, true),
+        ["uint16_t"] | ["unsigned", "short"] => int(16, false),
+        ["int" | "int32_t"] | ["signed", "int"] => int(32, true),
+        ["unsigned" | "uint32_t"] | ["unsigned", "int"] => int(32, false),
+        ["long" | "int64_t" | "intptr_t"] | ["signed", "long"] => int(64, true),
+        ["uint64_t" | "uintptr_t"] | ["unsigned", "long"] => int(64, false),
         _ => return None,
     })
 }
@@ -661,8 +673,8 @@ pub(crate) struct Assembler {
     dialect: &'static Dialect,
     registers: Vec<String>,
     pub values: Vec<Const>,
-    /// Registers that the initial values declare with 64 bits.
-    wide: Vec<RegisterId>,
+    /// The registers that the initial values declare, with their types.
+    declared: Vec<(RegisterId, Type)>,
     /// Each label, and where it is defined.
     labels: Vec<(String, Option<Span>)>,
     /// The labels of the jumps, and where each is named.
@@ -696,7 +708,7 @@ impl Assembler {
             dialect,
             registers: Vec::new(),
             values: Vec::new(),
-            wide: Vec::new(),
+            declared: Vec::new(),
             labels: Vec::new(),
             jumps: Vec::new(),
             steps: Vec::new(),

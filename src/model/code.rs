@@ -3,9 +3,13 @@
 //! The same steps represent three things: the kernel model's view of a C test (one event for READ_ONCE), an
 //! architecture's view (the instructions that are emitted for it), and tests written in assembly.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use super::event::Tags;
 use crate::program::{
-    Address, Binary, Column, Compare, Const, LabelId, Operand, Prop, Quantifier, RegisterId, RmwOp, Type, Unary,
+    Address, Binary, Column, Compare, Const, LabelId, LocationId, Operand, Prop, Quantifier, RegisterId, RmwOp, Type,
+    Unary,
 };
 
 /// A test as steps.
@@ -17,10 +21,14 @@ pub struct Code {
     pub names: Vec<String>,
     /// The initial values of the shared variables.
     pub init: Vec<Const>,
+    /// Set if each byte of a variable is a location of its own, so that accesses of different sizes may overlap.
+    pub bytes: Option<Bytes>,
     /// The threads.
     pub threads: Vec<CodeThread>,
     /// The registers and variables that the condition names. A state has one value for each.
     pub columns: Vec<Column>,
+    /// The type that the value of each column is converted to at the end. Empty if the values have their types already.
+    pub types: Vec<Type>,
     /// The columns that the condition and `locations` name, by number. Only the filter names the others, and
     /// herd7 does not print those.
     pub displayed: Vec<usize>,
@@ -30,6 +38,38 @@ pub struct Code {
     pub condition: Prop,
     /// The filter clause. States that do not satisfy it are ignored.
     pub filter: Option<Prop>,
+}
+
+/// The variables of a test whose accesses have different sizes. Every byte is a location. A variable's bytes follow each
+/// other, the lowest address first; memory is little-endian. The first byte of a variable that holds an address has that
+/// address as its initial value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bytes {
+    /// For each location, the locations of its variable.
+    variables: Arc<[Range<LocationId>]>,
+}
+
+impl Bytes {
+    /// The bytes of variables with these sizes, in order.
+    pub fn new(sizes: &[usize]) -> Bytes {
+        let mut variables = Vec::new();
+        for &size in sizes {
+            let first = variables.len();
+            variables.extend(std::iter::repeat_n(first..first + size, size));
+        }
+        Bytes { variables: variables.into() }
+    }
+
+    /// The locations of the variable that a location is a byte of.
+    pub fn variable(&self, location: LocationId) -> Range<LocationId> {
+        self.variables[location].clone()
+    }
+
+    /// The location that lies `distance` bytes behind another one; `None` if it is outside of the variable.
+    pub fn moved(&self, location: LocationId, distance: i64) -> Option<LocationId> {
+        let target = usize::try_from(i64::try_from(location).ok()?.checked_add(distance)?).ok()?;
+        self.variables[location].contains(&target).then_some(target)
+    }
 }
 
 /// A thread as steps.

@@ -180,8 +180,8 @@ impl Event {
         }
     }
 
-    /// The event as text, with the names of the locations: `R[acq] x=1`, `W y=1`, `F[mb]`.
-    pub fn describe(&self, names: &[String]) -> String {
+    /// The event as text, with the names of the cells and of the locations: `R[acq] x=1`, `W y=1`, `F[mb]`.
+    pub fn describe(&self, cells: &[String], names: &[String]) -> String {
         let words = self.tags.words();
         let tags = if words.is_empty() { String::new() } else { format!("[{words}]") };
         let value = |value: Const| match value {
@@ -189,8 +189,8 @@ impl Event {
             Const::Address(location) => format!("&{}", names[location]),
         };
         match self.kind {
-            Kind::Read(location, read) => format!("R{tags} {}={}", names[location], value(read)),
-            Kind::Write(location, written) => format!("W{tags} {}={}", names[location], value(written)),
+            Kind::Read(location, read) => format!("R{tags} {}={}", cells[location], value(read)),
+            Kind::Write(location, written) => format!("W{tags} {}={}", cells[location], value(written)),
             Kind::Fence => format!("F{tags}"),
             Kind::GracePeriod(location) => format!("F{tags} {}", names[location]),
         }

@@ -1,17 +1,28 @@
 //! An execution: the events of all threads for one choice of paths, and the relations between them.
 
+use super::code::Code;
 use super::event::{Event, Kind, Tags};
 use super::relation::{MAX_EVENTS, Relation, Set};
 use super::trace::Trace;
 use super::{ModelError, Result};
-use crate::program::Const;
+use crate::program::{Const, LocationId};
 
 /// The events, program order and dependencies, which all candidates made of the same traces share. Events are
-/// numbered: first the initial writes, by location, then the events of each thread in program order.
+/// numbered: first the initial writes, by cell, then the events of each thread in program order.
+///
+/// A cell is what the events read and write: a location, or the bytes of a variable that every access of this execution
+/// covers as a whole or not at all. An access to several cells has one event for each of them. The locations in the
+/// events are the numbers of the cells.
 #[derive(Debug, Clone)]
 pub struct Execution {
     /// The events.
     pub events: Vec<Event>,
+    /// The cells.
+    pub cells: Vec<Cell>,
+    /// What each event stands for; for an initial write, the whole of its cell.
+    pub parts: Vec<Part>,
+    /// Pairs of different events of the same access. Empty if every access has one event.
+    pub access: Relation,
     /// Program order. Initial writes are not in it.
     pub po: Relation,
     /// Program order between accesses to the same location.
@@ -36,6 +47,30 @@ pub struct Execution {
     pub w: Set,
     /// Initial writes.
     pub iw: Set,
+}
+
+/// A location, or some bytes of a variable ([`Code::bytes`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cell {
+    /// The location, or the first byte.
+    pub location: LocationId,
+    /// The number of bytes; 0 if locations are not bytes.
+    pub bytes: usize,
+}
+
+/// What an event stands for: an event of a trace, or its part for one cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// The position of the event within the trace of its thread.
+    pub place: usize,
+    /// The number of parts that it has.
+    pub count: usize,
+    /// The number of this part. The parts of an event follow each other.
+    pub index: usize,
+    /// The lowest bit of the value that this part holds.
+    pub shift: u32,
+    /// The number of bits that this part holds; 0 if the value is not divided into bytes.
+    pub bits: u32,
 }
 
 /// The choices of a candidate: where each read gets its value, and the order of the writes to each location.
@@ -77,37 +112,39 @@ impl Execution {
     ///
     /// # Errors
     /// If the execution has more than [`MAX_EVENTS`] events.
-    pub fn new(init: &[Const], traces: &[&Trace]) -> Result<Execution> {
-        let mut events: Vec<Event> = (init.iter().enumerate())
-            .map(|(location, value)| Event {
-                thread: None,
-                kind: Kind::Write(location, *value),
-                tags: Tags::NONE,
-                step: 0,
-            })
-            .collect();
-        events.extend(traces.iter().flat_map(|trace| trace.events.iter().copied()));
+    pub fn new(code: &Code, traces: &[&Trace]) -> Result<Execution> {
+        let cells = cells(code, traces);
+        let (events, parts) = split(code, &cells, traces);
         let count = events.len();
         if count > MAX_EVENTS {
             return Err(ModelError::TooLarge { what: "events", count: count as u64 });
         }
         let empty = Relation::empty(count);
-        let [mut po, mut addr, mut data, mut ctrl, mut rmw] = std::array::from_fn(|_| empty.clone());
-        let mut base = init.len();
+        let [mut po, mut addr, mut data, mut ctrl, mut rmw, mut access] = std::array::from_fn(|_| empty.clone());
+        let mut base = cells.len();
         for trace in traces {
-            let end = base + trace.events.len();
-            for at in 0..trace.events.len() {
-                po.insert_all(base + at, span(base + at + 1, end));
+            // For each event of the trace, the events that it became.
+            let mut own = Vec::with_capacity(trace.events.len());
+            let mut next = base;
+            for _ in &trace.events {
+                own.push(span(next, next + parts[next].count));
+                next += parts[next].count;
+            }
+            for (at, targets) in own.iter().enumerate() {
+                for event in targets.iter() {
+                    po.insert_all(event, span(base, next) - span(base, event) - *targets);
+                    access.insert_all(event, *targets - span(event, event + 1));
+                }
                 for (relation, from) in [(&mut addr, &trace.addr), (&mut data, &trace.data), (&mut ctrl, &trace.ctrl)] {
                     for source in from[at].iter().filter(|source| *source != at) {
-                        relation.insert(base + source, base + at);
+                        own[source].iter().for_each(|source| relation.insert_all(source, *targets));
                     }
                 }
             }
             for &(read, write) in &trace.rmw {
-                rmw.insert(base + read, base + write);
+                own[read].iter().zip(own[write].iter()).for_each(|(read, write)| rmw.insert(read, write));
             }
-            base = end;
+            base = next;
         }
         let [mut loc, mut int, mut ext] = std::array::from_fn(|_| empty.clone());
         let [mut r, mut w, mut iw] = [Set::EMPTY; 3];
@@ -132,7 +169,32 @@ impl Execution {
             }
         }
         let po_loc = &po & &loc;
-        Ok(Execution { events, po, po_loc, loc, int, ext, addr, data, ctrl, rmw, r, w, iw })
+        Ok(Execution { events, cells, parts, access, po, po_loc, loc, int, ext, addr, data, ctrl, rmw, r, w, iw })
+    }
+
+    /// Whether an access covers several cells, so that accesses of different sizes overlap.
+    pub fn mixes_sizes(&self) -> bool {
+        self.parts.iter().any(|part| part.count > 1)
+    }
+
+    /// `r; (access | id)`: what comes before one event of an access comes before all of them.
+    pub fn to_whole(&self, relation: &Relation) -> Relation {
+        if self.access.is_empty() { relation.clone() } else { relation | (relation >> &self.access) }
+    }
+
+    /// The names of the cells, for messages: `x`, or `x[2..4]` for some bytes of a variable.
+    pub fn cell_names(&self, code: &Code) -> Vec<String> {
+        let Some(bytes) = &code.bytes else { return code.names.clone() };
+        let name = |cell: &Cell| {
+            let variable = bytes.variable(cell.location);
+            let (name, from) = (&code.names[variable.start], cell.location - variable.start);
+            match cell.bytes {
+                all if all == variable.len() => name.clone(),
+                1 => format!("{name}[{from}]"),
+                some => format!("{name}[{from}..{}]", from + some),
+            }
+        };
+        self.cells.iter().map(name).collect()
     }
 
     /// The events that have at least one of the tags.
@@ -177,6 +239,57 @@ impl Execution {
     pub fn none(&self) -> Relation {
         Relation::empty(self.events.len())
     }
+}
+
+/// The cells that the accesses of some traces divide the memory into.
+fn cells(code: &Code, traces: &[&Trace]) -> Vec<Cell> {
+    if code.bytes.is_none() {
+        return (0..code.init.len()).map(|location| Cell { location, bytes: 0 }).collect();
+    }
+    let accesses = || {
+        let of = |trace: &&Trace| -> Vec<(LocationId, usize)> {
+            let each = trace.events.iter().zip(&trace.widths);
+            each.filter_map(|(event, width)| Some((event.location()?, *width))).collect()
+        };
+        traces.iter().flat_map(of)
+    };
+    let mut borders: Vec<LocationId> = accesses().flat_map(|(first, width)| [first, first + width]).collect();
+    borders.sort_unstable();
+    borders.dedup();
+    let covered = |from: LocationId| accesses().any(|(first, width)| (first..first + width).contains(&from));
+    let pairs = borders.windows(2).filter(|pair| covered(pair[0]));
+    pairs.map(|pair| Cell { location: pair[0], bytes: pair[1] - pair[0] }).collect()
+}
+
+/// The events of some traces, one for each cell that they access, with the initial writes in front.
+fn split(code: &Code, cells: &[Cell], traces: &[&Trace]) -> (Vec<Event>, Vec<Part>) {
+    let mut events = Vec::new();
+    let mut parts = Vec::new();
+    for (number, cell) in cells.iter().enumerate() {
+        let kind = Kind::Write(number, code.init[cell.location]);
+        events.push(Event { thread: None, kind, tags: Tags::NONE, step: 0 });
+        parts.push(Part { place: 0, count: 1, index: 0, shift: 0, bits: 8 * cell.bytes as u32 });
+    }
+    for trace in traces {
+        for (place, (event, width)) in trace.events.iter().zip(&trace.widths).enumerate() {
+            let (Some(first), Some(_)) = (event.location(), &code.bytes) else {
+                events.push(*event);
+                parts.push(Part { place, count: 1, index: 0, shift: 0, bits: 0 });
+                continue;
+            };
+            let own = || cells.iter().enumerate().filter(|(_, cell)| (first..first + width).contains(&cell.location));
+            for (index, (number, cell)) in own().enumerate() {
+                let kind = match event.kind {
+                    Kind::Write(_, value) => Kind::Write(number, value),
+                    _ => Kind::Read(number, Const::Int(0)),
+                };
+                events.push(Event { kind, ..*event });
+                let shift = 8 * (cell.location - first) as u32;
+                parts.push(Part { place, count: own().count(), index, shift, bits: 8 * cell.bytes as u32 });
+            }
+        }
+    }
+    (events, parts)
 }
 
 fn span(from: usize, to: usize) -> Set {

@@ -177,11 +177,11 @@ fn forbidden(execution: &Execution, violation: Violation) -> (Reason, usize) {
     (Reason::Forbidden { axiom, cycle }, length)
 }
 
-/// The name of an event in text and pictures: `a`, `b`, ... in order; initial writes by their location.
-pub fn letter(execution: &Execution, names: &[String], event: usize) -> String {
+/// The name of an event in text and pictures: `a`, `b`, ... in order; initial writes by the name of their cell.
+pub fn letter(execution: &Execution, cells: &[String], event: usize) -> String {
     let initial = execution.iw.iter().count();
     match event.checked_sub(initial) {
-        None => format!("init {}", names[event]),
+        None => format!("init {}", cells[event]),
         Some(number) if number < 26 => char::from(b'a' + number as u8).to_string(),
         Some(number) => format!("{}{}", char::from(b'a' + (number % 26) as u8), number / 26),
     }
@@ -192,7 +192,8 @@ pub fn text(code: &Code, model: Model, explanation: Option<&Explanation>) -> Str
     let Some(Explanation { execution, witness, state, reason }) = explanation else {
         return format!("{} on {model}: no execution ends with the values of the condition.\n", code.name);
     };
-    let letter = |event: usize| letter(execution, &code.names, event);
+    let cells = execution.cell_names(code);
+    let letter = |event: usize| letter(execution, &cells, event);
     let mut out = String::new();
     let verdict = match reason {
         Reason::Allowed { .. } => "allowed",
@@ -202,7 +203,7 @@ pub fn text(code: &Code, model: Model, explanation: Option<&Explanation>) -> Str
     let cells: Vec<Vec<String>> = (0..code.threads.len())
         .map(|thread| {
             let own = execution.events.iter().enumerate().filter(|(_, event)| event.thread == Some(thread));
-            own.map(|(number, event)| format!("{}: {}", letter(number), event.describe(&code.names))).collect()
+            own.map(|(number, event)| format!("{}: {}", letter(number), event.describe(&cells, &code.names))).collect()
         })
         .collect();
     let width = cells.iter().flatten().map(String::len).max().unwrap_or(0).max(8) + 3;

@@ -74,15 +74,18 @@ fn name(code: &Code, column: usize) -> String {
     if bare { name } else { format!("[{name}]") }
 }
 
-fn value(code: &Code, value: Const) -> String {
+/// The value of a column.
+fn value(code: &Code, column: usize, value: Const) -> String {
+    let ty = code.types.get(column);
     match value {
+        Const::Int(value) if ty.is_some_and(|ty| !ty.signed()) => value.cast_unsigned().to_string(),
         Const::Int(value) => value.to_string(),
         Const::Address(location) => code.names[location].clone(),
     }
 }
 
 fn line(code: &Code, order: &[usize], state: &[Const]) -> String {
-    let one = |&column: &usize| format!("{}={};", name(code, column), value(code, state[column]));
+    let one = |&column: &usize| format!("{}={};", name(code, column), value(code, column, state[column]));
     order.iter().map(one).collect::<Vec<_>>().join(" ")
 }
 
@@ -93,7 +96,7 @@ fn proposition(code: &Code, prop: &Prop, inside: bool) -> String {
     };
     match prop {
         Prop::Const(value) => value.to_string(),
-        Prop::Equal { column, value: wanted } => format!("{}={}", name(code, *column), value(code, *wanted)),
+        Prop::Equal { column, value: wanted } => format!("{}={}", name(code, *column), value(code, *column, *wanted)),
         Prop::Same(left, right) => format!("{}={}", name(code, *left), name(code, *right)),
         Prop::Not(inner) => format!("not ({})", proposition(code, inner, false)),
         Prop::And(left, right) => chain(left, right, "/\\"),

@@ -9,8 +9,8 @@
 //! the writes to each location, and the source of each read. The values follow from these choices. [`axioms`]
 //! has one file per model, so that each can be compared with the published model line by line.
 //!
-//! Not modelled: non-temporal stores, accesses of mixed sizes, instruction fetch,
-//! address translation, and memory that is not ordinary cacheable memory. docs/models.md lists per model what
+//! Not modelled: non-temporal stores, instruction fetch, address translation, and memory that is not ordinary cacheable
+//! memory. docs/models.md lists per model what
 //! is left out.
 
 pub mod assembly;
@@ -27,6 +27,7 @@ pub mod reach;
 pub mod relation;
 pub mod reordering;
 pub mod search;
+mod sizes;
 pub mod states;
 pub mod svg;
 pub mod trace;

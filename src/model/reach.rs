@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::code::{Change, Code, CodeThread, Step, UpdateResult};
+use super::code::{Bytes, Change, Code, CodeThread, Step, UpdateResult};
+use super::trace;
 use crate::program::{Address, Binary, Const, LabelId, LocationId, Operand, RmwOp, Type};
 
 /// A set of locations.
@@ -15,19 +16,66 @@ pub type Locations = BTreeSet<LocationId>;
 /// For every thread and step, the locations that the step may access; empty for a step that accesses no
 /// memory.
 pub fn reach(code: &Code) -> Vec<Vec<Locations>> {
-    let mut memory: Vec<Locations> = code.init.iter().map(|init| held(*init)).collect();
-    let mut reached: Vec<Vec<Locations>> =
-        code.threads.iter().map(|thread| vec![Locations::new(); thread.steps.len()]).collect();
-    let mut entries = vec![Entries::new(); code.threads.len()];
-    // The sets of addresses that a location, or a register at a label, may hold only grow, so the loop ends.
-    loop {
-        let before = (memory.clone(), entries.clone());
-        for ((thread, out), entries) in code.threads.iter().zip(&mut reached).zip(&mut entries) {
-            follow(thread, &mut memory, entries, out);
+    Reach::of(code).steps
+}
+
+/// Whether an instruction may move an address to a byte inside of a variable: it adds or subtracts something that may
+/// differ from 0. `code` is a test in which a location is a whole variable.
+pub fn moves_addresses(code: &Code) -> bool {
+    Reach::of(code).moves
+}
+
+/// What the steps of a test reach.
+struct Reach<'c> {
+    bytes: Option<&'c Bytes>,
+    /// The addresses that each location may hold.
+    memory: Vec<Locations>,
+    /// The locations that each step may access, by thread.
+    steps: Vec<Vec<Locations>>,
+    /// Whether an address may be moved.
+    moves: bool,
+}
+
+impl Reach<'_> {
+    fn of(code: &Code) -> Reach<'_> {
+        let mut reach = Reach {
+            bytes: code.bytes.as_ref(),
+            memory: code.init.iter().map(|init| Held::constant(*init).addresses).collect(),
+            steps: code.threads.iter().map(|thread| vec![Locations::new(); thread.steps.len()]).collect(),
+            moves: false,
+        };
+        let mut entries = vec![Entries::new(); code.threads.len()];
+        // The sets of addresses that a location, or a register at a label, may hold only grow, and a known integer
+        // only becomes unknown, so the loop ends.
+        loop {
+            let before = (reach.memory.clone(), entries.clone());
+            for ((number, thread), entries) in code.threads.iter().enumerate().zip(&mut entries) {
+                reach.follow(number, thread, entries);
+            }
+            if (&reach.memory, &entries) == (&before.0, &before.1) {
+                return reach;
+            }
         }
-        if (&memory, &entries) == (&before.0, &before.1) {
-            return reached;
+    }
+
+    /// The addresses that an addition or a subtraction gives.
+    fn moved(&mut self, op: Binary, left: &Held, right: &Held) -> Locations {
+        let mut out = Locations::new();
+        for (base, distance) in [(left, right.int), (right, left.int)] {
+            if op == Binary::Sub && std::ptr::eq(base, right) {
+                continue;
+            }
+            let distance = if op == Binary::Sub { distance.map(i64::wrapping_neg) } else { distance };
+            self.moves |= !base.addresses.is_empty() && distance != Some(0);
+            for &address in &base.addresses {
+                match (self.bytes, distance) {
+                    (None, _) | (_, Some(0)) => out.extend([address]),
+                    (Some(bytes), Some(distance)) => out.extend(bytes.moved(address, distance)),
+                    (Some(bytes), None) => out.extend(bytes.variable(address)),
+                }
+            }
         }
+        out
     }
 }
 
@@ -41,106 +89,158 @@ pub fn access_type(step: &Step) -> Option<Type> {
     }
 }
 
-fn held(value: Const) -> Locations {
-    match value {
-        Const::Address(location) => Locations::from([location]),
-        Const::Int(_) => Locations::new(),
+/// What a register may hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Held {
+    /// The addresses that it may hold.
+    addresses: Locations,
+    /// The integer that it holds if it holds one; `None` if that is not known.
+    int: Option<i64>,
+}
+
+impl Held {
+    fn constant(value: Const) -> Held {
+        match value {
+            Const::Address(location) => Held { addresses: Locations::from([location]), int: Some(0) },
+            Const::Int(value) => Held { addresses: Locations::new(), int: Some(value) },
+        }
+    }
+
+    /// One of these addresses, or an unknown integer.
+    fn unknown(addresses: Locations) -> Held {
+        Held { addresses, int: None }
+    }
+
+    fn join(&mut self, other: &Held) {
+        self.addresses.extend(&other.addresses);
+        self.int = self.int.filter(|int| other.int == Some(*int));
     }
 }
 
-/// The addresses that the registers may hold where a jump to a label arrives.
-type Entries = HashMap<LabelId, Vec<Locations>>;
+/// What the registers may hold where a jump to a label arrives.
+type Entries = HashMap<LabelId, Vec<Held>>;
 
-/// Goes through the steps once and tracks the addresses that each register may hold. `waiting` keeps what jumps
-/// bring to each label; a backward jump brings it to the next round.
-fn follow(thread: &CodeThread, memory: &mut [Locations], waiting: &mut Entries, out: &mut [Locations]) {
-    let mut registers: Vec<Locations> = thread.registers.iter().map(|value| held(*value)).collect();
-    let mut alive = true;
-    let join = |into: &mut Vec<Locations>, other: &[Locations]| {
-        into.iter_mut().zip(other).for_each(|(into, other)| into.extend(other));
-    };
-    for (at, step) in thread.steps.iter().enumerate() {
-        if let Step::Label(label) = step
-            && let Some(other) = waiting.get(label)
-        {
-            if alive {
-                join(&mut registers, other);
-            } else {
-                registers.clone_from(other);
+impl Reach<'_> {
+    /// Goes through the steps of a thread once and tracks what each register may hold. `waiting` keeps what jumps
+    /// bring to each label; a backward jump brings it to the next round.
+    fn follow(&mut self, number: usize, thread: &CodeThread, waiting: &mut Entries) {
+        let mut registers: Vec<Held> = thread.registers.iter().map(|value| Held::constant(*value)).collect();
+        let mut alive = true;
+        let join = |into: &mut Vec<Held>, other: &[Held]| into.iter_mut().zip(other).for_each(|(a, b)| a.join(b));
+        for (at, step) in thread.steps.iter().enumerate() {
+            if let Step::Label(label) = step
+                && let Some(other) = waiting.get(label)
+            {
+                if alive {
+                    join(&mut registers, other);
+                } else {
+                    registers.clone_from(other);
+                }
+                alive = true;
             }
-            alive = true;
+            if !alive {
+                continue;
+            }
+            self.step(number, at, step, &mut registers);
+            if let Step::Branch { target, .. } | Step::Jump(target) = step {
+                match waiting.get_mut(target) {
+                    Some(entry) => join(entry, &registers),
+                    None => {
+                        waiting.insert(*target, registers.clone());
+                    }
+                }
+                alive = !matches!(step, Step::Jump(_));
+            }
         }
-        if !alive {
-            continue;
-        }
+    }
+
+    /// Follows one step.
+    fn step(&mut self, number: usize, at: usize, step: &Step, registers: &mut [Held]) {
         let of = |operand: Operand| match operand {
             Operand::Register(register) => registers[register].clone(),
-            Operand::Const(value) => held(value),
+            Operand::Const(value) => Held::constant(value),
         };
         let place = |address: Address| match address {
             Address::Location(location) => Locations::from([location]),
-            Address::Register(register) => registers[register].clone(),
+            Address::Register(register) => registers[register].addresses.clone(),
         };
-        let contents = |memory: &[Locations], places: &Locations| {
-            places.iter().flat_map(|place| memory[*place].iter().copied()).collect::<Locations>()
+        let contents = |memory: &[Locations], places: &Locations| -> Locations {
+            places.iter().flat_map(|place| memory[*place].iter().copied()).collect()
         };
-        match step {
+        let (register, held) = match step {
             Step::Read { dst, address, .. } => {
                 let places = place(*address);
-                let value = contents(memory, &places);
-                out[at].extend(places);
-                if let Some(dst) = dst {
-                    registers[*dst] = value;
-                }
+                let value = contents(&self.memory, &places);
+                self.steps[number][at].extend(places);
+                (*dst, Held::unknown(value))
             }
             Step::GracePeriod { domain } => out[at].extend(place(*domain)),
             Step::IsLocked { dst, address } => {
-                out[at].extend(place(*address));
-                registers[*dst].clear();
+                self.steps[number][at].extend(place(*address));
+                (Some(*dst), Held::default())
             }
             Step::Write { address, value, .. } | Step::StoreConditional { address, value, .. } => {
                 let (places, value) = (place(*address), of(*value));
-                places.iter().for_each(|place| memory[*place].extend(&value));
-                out[at].extend(places);
-                if let Step::StoreConditional { status, .. } = step {
-                    registers[*status].clear();
-                }
+                places.iter().for_each(|place| self.memory[*place].extend(&value.addresses));
+                self.steps[number][at].extend(places);
+                let status = if let Step::StoreConditional { status, .. } = step { Some(*status) } else { None };
+                (status, Held::default())
             }
             Step::Update(update) => {
                 let places = place(update.address);
-                let old = contents(memory, &places);
+                let old = contents(&self.memory, &places);
                 let new = match update.change {
-                    Change::Op(RmwOp::Xchg, operand) | Change::IfEqual { new: operand, .. } => of(operand),
+                    Change::Op(RmwOp::Xchg, operand) | Change::IfEqual { new: operand, .. } => of(operand).addresses,
                     Change::Op(..) | Change::Unless { .. } => Locations::new(),
                 };
-                places.iter().for_each(|place| memory[*place].extend(&new));
-                out[at].extend(places);
-                if let Some(dst) = update.dst {
-                    registers[dst] = match update.gives {
-                        UpdateResult::Old => old,
-                        UpdateResult::New => &old | &new,
-                        UpdateResult::NewIsZero | UpdateResult::NewIsNegative | UpdateResult::Done => Locations::new(),
-                    };
-                }
+                places.iter().for_each(|place| self.memory[*place].extend(&new));
+                self.steps[number][at].extend(places);
+                let value = match update.gives {
+                    UpdateResult::Old => old,
+                    UpdateResult::New => &old | &new,
+                    UpdateResult::NewIsZero | UpdateResult::NewIsNegative | UpdateResult::Done => Locations::new(),
+                };
+                (update.dst, Held::unknown(value))
             }
-            Step::Move { dst, src, .. } => registers[*dst] = of(*src),
-            Step::Unary { dst, .. } => registers[*dst].clear(),
-            Step::Binary { dst, op, left, right, .. } => {
-                // The sum of an address and an integer is an address only if the integer is 0. Which operand
-                // is the address is not known here.
-                registers[*dst] = match op {
-                    Binary::Add | Binary::Or => &of(*left) | &of(*right),
-                    Binary::Sub => of(*left),
+            Step::Move { dst, src, ty } => {
+                let held = of(*src);
+                let int = held.int.map(|int| trace::wrap(Const::Int(int), *ty));
+                let int = int.and_then(|int| if let Const::Int(int) = int { Some(int) } else { None });
+                (Some(*dst), Held { int, ..held })
+            }
+            Step::Unary { dst, .. } => (Some(*dst), Held::default()),
+            Step::Binary { dst, op, left, right, ty } => {
+                let same = left == right && matches!(op, Binary::Xor | Binary::Sub);
+                let (left, right) = (of(*left), of(*right));
+                let int = match (left.int, right.int) {
+                    _ if same => Some(0),
+                    (Some(0), _) | (_, Some(0)) if matches!(op, Binary::And | Binary::Mul) => Some(0),
+                    (Some(a), Some(b)) => match trace::binary(*op, Const::Int(a), Const::Int(b), *ty, None) {
+                        Ok(value) => match trace::wrap(value, *ty) {
+                            Const::Int(int) => Some(int),
+                            Const::Address(_) => None,
+                        },
+                        Err(_) => None,
+                    },
+                    _ => None,
+                };
+                let addresses = match op {
+                    Binary::Add | Binary::Sub if !same => self.moved(*op, &left, &right),
+                    // An address or-ed with an integer stays an address only if the integer is 0.
+                    Binary::Or => &left.addresses | &right.addresses,
                     _ => Locations::new(),
                 };
+                (Some(*dst), Held { addresses, int })
             }
-            Step::Select { dst, then, otherwise, .. } => registers[*dst] = &of(*then) | &of(*otherwise),
-            Step::Branch { target, .. } | Step::Jump(target) => {
-                let entry = waiting.entry(*target).or_insert_with(|| vec![Locations::new(); registers.len()]);
-                join(entry, &registers);
-                alive = !matches!(step, Step::Jump(_));
+            Step::Select { dst, then, otherwise, .. } => {
+                let mut held = of(*then);
+                held.join(&of(*otherwise));
+                (Some(*dst), held)
             }
-            Step::Fence(_) | Step::Label(_) => {}
+            Step::Branch { .. } | Step::Jump(_) | Step::Fence(_) | Step::Label(_) => return,
+        };
+        if let Some(register) = register {
+            registers[register] = held;
         }
     }
 }

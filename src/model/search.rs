@@ -21,11 +21,11 @@ use std::ops::ControlFlow;
 use super::axioms::{self, Judge, Judgement, Warnings};
 use super::code::{Change, Code, Step};
 use super::event::{Event, Kind, Tags};
-use super::execution::{Execution, Witness};
+use super::execution::{Cell, Execution, Part, Witness};
 use super::flags::Flags;
 use super::reach;
 use super::relation::Set;
-use super::trace::{Known, Trace, Value, traces};
+use super::trace::{Known, Trace, Value, traces, wrap};
 use super::{Bounds, Model, ModelError, Result};
 use crate::program::{Column, Const, LocationId, Operand, Prop};
 
@@ -122,18 +122,22 @@ impl<'a> Search<'a> {
             let in_order = |(thread, twin): (usize, &Option<usize>)| twin.is_none_or(|twin| pick[twin] <= pick[thread]);
             if self.twins.iter().enumerate().all(in_order) {
                 let traces: Vec<&Trace> = pick.iter().zip(&self.traces).map(|(at, list)| &list[*at]).collect();
-                let execution = Execution::new(&self.code.init, &traces)?;
+                let execution = Execution::new(self.code, &traces)?;
+                if execution.mixes_sizes() && model == Some(Model::Power) {
+                    let message = "accesses of mixed sizes are not modelled for POWER".to_owned();
+                    return Err(ModelError::Unsupported(message));
+                }
                 let twins = (self.twins.iter().enumerate())
                     .filter_map(|(thread, twin)| twin.filter(|twin| pick[*twin] == pick[thread]).map(|t| (t, thread)));
                 let mut growth = Growth {
                     code: self.code,
-                    places: places(&execution),
+                    initial: initial(self.code, &execution)?,
                     settled: settled(&execution),
                     locations: order_of_locations(&execution),
                     halves: halves(&execution),
                     fits: vec![None; execution.events.len() * execution.events.len()],
                     source: vec![None; execution.events.len()],
-                    orders: vec![Vec::new(); self.code.init.len()],
+                    orders: vec![Vec::new(); execution.cells.len()],
                     twins: twins.collect(),
                     constants: &self.constants,
                     traces: &traces,
@@ -243,11 +247,51 @@ fn order_of_locations(execution: &Execution) -> Vec<LocationId> {
     locations
 }
 
-/// The position of each event within the trace of its thread.
-fn places(execution: &Execution) -> Vec<usize> {
-    let events = &execution.events;
-    let first = |thread| events.iter().position(|event| event.thread == thread).unwrap_or(0);
-    events.iter().enumerate().map(|(number, event)| number - first(event.thread)).collect()
+/// The initial value of each cell.
+fn initial(code: &Code, execution: &Execution) -> Result<Vec<Const>> {
+    execution.cells.iter().map(|cell| initial_bytes(code, cell.location, cell.bytes.max(1))).collect()
+}
+
+/// The initial value of some bytes. If locations are not bytes, that of one location.
+fn initial_bytes(code: &Code, first: LocationId, count: usize) -> Result<Const> {
+    let init = &code.init[first..first + count];
+    if code.bytes.is_none() {
+        return Ok(init[0]);
+    }
+    // An address is the initial value of its first byte; the others have none of their own.
+    match (init[0], count) {
+        (Const::Address(_), 8) => Ok(init[0]),
+        (Const::Address(_), _) => Err(torn_address()),
+        _ => compose(init.iter().zip((0..).step_by(8)).map(|(byte, shift)| (*byte, shift, 8))),
+    }
+}
+
+/// Puts a value together from parts, each with its lowest bit and its number of bits.
+fn compose(parts: impl Iterator<Item = (Const, u32, u32)>) -> Result<Const> {
+    let mut all = 0;
+    for (part, shift, bits) in parts {
+        let Const::Int(value) = part else { return Err(torn_address()) };
+        all |= low_bits(value, bits) << shift;
+    }
+    Ok(Const::Int(all.cast_signed()))
+}
+
+/// The part of a value that an event stands for.
+fn part_of(value: Const, part: &Part) -> Result<Const> {
+    match value {
+        value if part.bits == 0 => Ok(value),
+        Const::Int(value) => Ok(Const::Int(low_bits(value >> part.shift, part.bits).cast_signed())),
+        Const::Address(_) if part.count == 1 => Ok(value),
+        Const::Address(_) => Err(torn_address()),
+    }
+}
+
+fn low_bits(value: i64, bits: u32) -> u64 {
+    value.cast_unsigned() & (u64::MAX >> (64 - bits))
+}
+
+fn torn_address() -> ModelError {
+    ModelError::Unsupported("the test reads or writes only some bytes of an address".to_owned())
 }
 
 /// For each write of a read-modify-write, the read.
@@ -269,7 +313,8 @@ struct Growth<'g, 'v> {
     constants: &'g [Const],
     /// Pairs of threads that are exchangeable in this choice of paths, the earlier thread first.
     twins: Vec<(usize, usize)>,
-    places: Vec<usize>,
+    /// The initial values of the cells.
+    initial: Vec<Const>,
     locations: Vec<LocationId>,
     /// The number of locations at the start of `locations` that are no SRCU domains.
     settled: usize,
@@ -330,21 +375,34 @@ impl Growth<'_, '_> {
     }
 
     /// The value that an event reads or writes, if it is known.
-    fn value(&self, event: usize, known: &AllKnown) -> Option<Const> {
-        match self.execution.events[event].thread {
-            None => Some(self.code.init[event]),
-            Some(thread) => {
-                let trace = self.traces[thread];
-                trace.value(trace.values[self.places[event]], &known[thread])
-            }
-        }
+    fn value(&self, event: usize, known: &AllKnown) -> Result<Option<Const>> {
+        let Some(thread) = self.execution.events[event].thread else { return Ok(Some(self.initial[event])) };
+        let (trace, part) = (self.traces[thread], &self.execution.parts[event]);
+        trace.value(trace.values[part.place], &known[thread]).map(|value| part_of(value, part)).transpose()
     }
 
-    /// Sets the value of a read. Returns whether it was unknown before.
+    /// Sets the value of an access that reads. `read` is one of its events. Returns whether it was unknown before.
     fn learn(&self, read: usize, value: Const, known: &mut AllKnown) -> bool {
         let Some(thread) = self.execution.events[read].thread else { return false };
-        let Value::Node(node) = self.traces[thread].values[self.places[read]] else { return false };
+        let place = self.execution.parts[read].place;
+        let Value::Node(node) = self.traces[thread].values[place] else { return false };
         known[thread][node].replace(value).is_none()
+    }
+
+    /// The value that an access reads, whose first event is `read`, if the sources of all its events are chosen and
+    /// their values are known.
+    fn sourced(&self, read: usize, known: &AllKnown) -> Result<Option<Const>> {
+        let parts = &self.execution.parts;
+        if parts[read].count == 1 {
+            return self.source[read].map_or(Ok(None), |source| self.value(source, known));
+        }
+        let mut values = Vec::with_capacity(parts[read].count);
+        for event in read..read + parts[read].count {
+            let Some(source) = self.source[event] else { return Ok(None) };
+            let Some(value) = self.value(source, known)? else { return Ok(None) };
+            values.push((value, parts[event].shift, parts[event].bits));
+        }
+        compose(values.into_iter()).map(Some)
     }
 
     /// Derives all values that follow from the sources chosen so far. Returns false if one contradicts an
@@ -353,9 +411,10 @@ impl Growth<'_, '_> {
         loop {
             let mut news = Set::EMPTY;
             for (read, source) in self.source.iter().enumerate() {
-                if let Some(source) = source
-                    && self.value(read, known).is_none()
-                    && let Some(value) = self.value(*source, known)
+                if source.is_some()
+                    && self.execution.parts[read].index == 0
+                    && self.value(read, known)?.is_none()
+                    && let Some(value) = self.sourced(read, known)?
                     && self.learn(read, value, known)
                     && let Some(thread) = self.execution.events[read].thread
                 {
@@ -377,6 +436,9 @@ impl Growth<'_, '_> {
 
     /// Whether a read may get its value from a write, whatever the other reads return.
     fn fits(&mut self, write: usize, read: usize) -> Result<bool> {
+        if self.execution.parts[read].count > 1 {
+            return Ok(true);
+        }
         let at = write * self.execution.events.len() + read;
         if let Some(known) = self.fits[at] {
             return Ok(known);
@@ -386,7 +448,7 @@ impl Growth<'_, '_> {
             trace.compute(known)?;
         }
         let mut fits = true;
-        if let (Some(value), Some(thread)) = (self.value(write, &known), self.execution.events[read].thread) {
+        if let (Some(value), Some(thread)) = (self.value(write, &known)?, self.execution.events[read].thread) {
             self.learn(read, value, &mut known);
             self.traces[thread].compute(&mut known[thread])?;
             fits = self.traces[thread].holds(&known[thread])?;
@@ -548,18 +610,19 @@ impl Growth<'_, '_> {
     /// Finishes a candidate in which every read has a source. A value that is still unknown depends on
     /// itself.
     fn finish(&mut self, mut partial: Partial) -> Result<ControlFlow<()>> {
-        let open = self.open(&partial.known);
+        let open = self.open(&partial.known)?;
         if open.is_none() {
             let Execution { addr, data, ctrl, .. } = self.execution;
             // Exclude false dependencies: `(r0 ^ r0) + 1` depends on nothing.
             let computed = |write: usize| {
                 let thread = self.execution.events[write].thread;
-                thread.is_some_and(|t| matches!(self.traces[t].values[self.places[write]], Value::Node(_)))
+                thread
+                    .is_some_and(|t| matches!(self.traces[t].values[self.execution.parts[write].place], Value::Node(_)))
             };
             let mut real = Set::EMPTY;
             self.execution.w.iter().filter(|write| computed(*write)).for_each(|write| real.insert(write));
             let thin_air = !(((&partial.witness.rf | addr) | (data >> real)) | ctrl).is_acyclic();
-            return Ok(self.complete(&mut partial, thin_air));
+            return self.complete(&mut partial, thin_air);
         }
         if !self.may_grow(&mut partial) {
             return Ok(ControlFlow::Continue(()));
@@ -568,21 +631,25 @@ impl Growth<'_, '_> {
     }
 
     /// A read whose value is not known.
-    fn open(&self, known: &AllKnown) -> Option<usize> {
-        self.execution.r.iter().find(|read| self.value(*read, known).is_none())
+    fn open(&self, known: &AllKnown) -> Result<Option<usize>> {
+        for read in self.execution.r.iter() {
+            if self.value(read, known)?.is_none() {
+                return Ok(Some(read));
+            }
+        }
+        Ok(None)
     }
 
     /// Tries every constant for a value that depends on itself, and keeps the consistent ones.
     fn invent(&mut self, mut partial: Partial) -> Result<ControlFlow<()>> {
-        let Some(read) = self.open(&partial.known) else {
-            let closed = |read: usize| {
-                self.source[read]
-                    .is_none_or(|write| self.value(write, &partial.known) == self.value(read, &partial.known))
-            };
-            if !self.execution.r.iter().all(closed) {
-                return Ok(ControlFlow::Continue(()));
+        let Some(read) = self.open(&partial.known)? else {
+            for read in self.execution.r.iter() {
+                let Some(write) = self.source[read] else { continue };
+                if self.value(write, &partial.known)? != self.value(read, &partial.known)? {
+                    return Ok(ControlFlow::Continue(()));
+                }
             }
-            return Ok(self.complete(&mut partial, true));
+            return self.complete(&mut partial, true);
         };
         for &value in self.constants {
             self.step()?;
@@ -605,15 +672,15 @@ impl Growth<'_, '_> {
     }
 
     /// Passes a candidate with all its values to the visitor, if it is wanted and allowed.
-    fn complete(&mut self, partial: &mut Partial, thin_air: bool) -> ControlFlow<()> {
+    fn complete(&mut self, partial: &mut Partial, thin_air: bool) -> Result<ControlFlow<()>> {
         let known = &partial.known;
         // Every read has a value here, so every column has one.
-        let Some(state) = self.state(known) else { return ControlFlow::Continue(()) };
+        let Some(state) = self.state(known)? else { return Ok(ControlFlow::Continue(())) };
         if !self.wants(&state, thin_air, known) {
-            return ControlFlow::Continue(());
+            return Ok(ControlFlow::Continue(()));
         }
         let flags = match self.judge.as_ref().map(|judge| judge(&partial.witness)) {
-            Some(Judgement::Forbidden(_)) => return ControlFlow::Continue(()),
+            Some(Judgement::Forbidden(_)) => return Ok(ControlFlow::Continue(())),
             Some(Judgement::Allowed { flags, sections, .. }) => {
                 flags
                     | self.warnings.certain
@@ -623,21 +690,65 @@ impl Growth<'_, '_> {
             None => Flags::NONE,
         };
         let events = 0..self.execution.events.len();
-        let values = events.map(|event| self.value(event, known).unwrap_or(Const::Int(0))).collect();
+        let values =
+            events.map(|event| Ok(self.value(event, known)?.unwrap_or(Const::Int(0)))).collect::<Result<_>>()?;
         let (execution, witness) = (self.execution, &partial.witness);
-        self.visitor.take(Candidate { execution, witness, state, thin_air, flags, values })
+        Ok(self.visitor.take(Candidate { execution, witness, state, thin_air, flags, values }))
     }
 
-    /// The values of the columns at the end, if all are known.
-    fn state(&self, known: &AllKnown) -> Option<Vec<Const>> {
-        let value = |column: &Column| match *column {
-            Column::Register { thread, register } => {
-                let trace = self.traces[thread];
-                trace.value(trace.registers[register], &known[thread])
+    /// The values of the columns at the end, converted to the types of the columns.
+    fn state(&self, known: &AllKnown) -> Result<Option<Vec<Const>>> {
+        let mut state = Vec::with_capacity(self.code.columns.len());
+        for (number, column) in self.code.columns.iter().enumerate() {
+            let ty = self.code.types.get(number);
+            let value = match *column {
+                Column::Register { thread, register } => {
+                    let trace = self.traces[thread];
+                    trace.value(trace.registers[register], &known[thread])
+                }
+                Column::Location(location) => match (&self.code.bytes, ty) {
+                    (Some(_), Some(ty)) => self.last_bytes(location, ty.bytes(), known)?,
+                    _ => self.value(*self.orders[location].last().unwrap_or(&location), known)?,
+                },
+            };
+            let Some(value) = value else { return Ok(None) };
+            state.push(ty.map_or(value, |ty| wrap(value, *ty)));
+        }
+        Ok(Some(state))
+    }
+
+    /// The value of some bytes at the end.
+    fn last_bytes(&self, first: LocationId, count: usize, known: &AllKnown) -> Result<Option<Const>> {
+        let end = first + count;
+        let mut parts = Vec::new();
+        let mut at = first;
+        while at < end {
+            let inside = |cell: &Cell| (cell.location..cell.location + cell.bytes).contains(&at);
+            let shift = 8 * (at - first) as u32;
+            let Some(number) = self.execution.cells.iter().position(inside) else {
+                if at == first && matches!(self.code.init[first], Const::Address(_)) {
+                    return initial_bytes(self.code, first, count).map(Some);
+                }
+                parts.push((self.code.init[at], shift, 8));
+                at += 1;
+                continue;
+            };
+            let cell = self.execution.cells[number];
+            let Some(value) = self.value(*self.orders[number].last().unwrap_or(&number), known)? else {
+                return Ok(None);
+            };
+            if at == first && cell.bytes == count {
+                return Ok(Some(value));
             }
-            Column::Location(location) => self.value(*self.orders[location].last().unwrap_or(&location), known),
-        };
-        self.code.columns.iter().map(value).collect()
+            parts.push((value, shift, 8 * cell.bytes as u32));
+            at += cell.bytes;
+        }
+        compose(parts.into_iter()).map(Some)
+    }
+
+    /// As [`Growth::value`], for tests in which no location is divided into bytes.
+    fn known(&self, event: usize, known: &AllKnown) -> Option<Const> {
+        self.value(event, known).ok().flatten()
     }
 
     fn wants(&self, state: &[Const], thin_air: bool, known: &AllKnown) -> bool {
@@ -649,7 +760,7 @@ impl Growth<'_, '_> {
     /// The flag about SRCU sections whose two values differ, or are not known yet.
     fn of_values(&self, sections: &[(usize, usize)], known: &AllKnown) -> Flags {
         let differ = |(lock, unlock): &(usize, usize)| {
-            let (lock, unlock) = (self.value(*lock, known), self.value(*unlock, known));
+            let (lock, unlock) = (self.known(*lock, known), self.known(*unlock, known));
             lock.is_none() || unlock.is_none() || lock != unlock
         };
         Flags::SRCU_BAD_VALUE_MATCH.when(sections.iter().any(differ))

@@ -19,8 +19,11 @@ const MARGIN: usize = 40;
 pub fn svg(code: &Code, model: Model, explanation: &Explanation) -> String {
     let Explanation { execution, witness, state, reason } = explanation;
     let threads = code.threads.len();
+    let cells = execution.cell_names(code);
     let texts: Vec<String> = (execution.events.iter().enumerate())
-        .map(|(number, event)| format!("{}: {}", letter(execution, &code.names, number), event.describe(&code.names)))
+        .map(|(number, event)| {
+            format!("{}: {}", letter(execution, &cells, number), event.describe(&cells, &code.names))
+        })
         .collect();
     let longest =
         execution.events.iter().zip(&texts).filter(|(event, _)| event.thread.is_some()).map(|(_, text)| text.len());

@@ -9,12 +9,12 @@
 //! A loop is followed as herd7 follows it: a thread jumps backward to a label at most [`BACKWARD`] times. Paths that
 //! jump more often are cut.
 //!
-//! Not followed: arithmetic on addresses beyond a false dependency (adding a value that
-//! is 0).
+//! Not followed: arithmetic on addresses, beyond adding a value that is 0 and, if the bytes of a variable are locations
+//! ([`Bytes`]), a distance inside of the variable.
 
-use super::code::{BranchOn, Change, Code, CodeThread, Step, Update, UpdateResult};
+use super::code::{BranchOn, Bytes, Change, Code, CodeThread, Step, Update, UpdateResult};
 use super::event::{Event, Kind, Tags};
-use super::reach::Locations;
+use super::reach::{Locations, access_type};
 use super::relation::{MAX_EVENTS, Set};
 use super::{ModelError, Result};
 use crate::program::{Address, Binary, Compare, Const, LabelId, LocationId, Operand, RegisterId, RmwOp, Type, Unary};
@@ -59,8 +59,8 @@ pub enum Assumption {
         /// Whether the comparison is assumed to hold.
         holds: bool,
     },
-    /// A value is the address of a location.
-    Address(Value, LocationId),
+    /// A value is the address of this location, for an access of this many bytes.
+    Address(Value, LocationId, usize),
 }
 
 /// The values of a trace's expressions, by number; `None` if not known.
@@ -73,6 +73,10 @@ pub struct Trace {
     pub events: Vec<Event>,
     /// The value that each event reads or writes.
     pub values: Vec<Value>,
+    /// The number of bytes that each event accesses; 0 for a barrier.
+    pub widths: Vec<usize>,
+    /// As in [`Code::bytes`].
+    pub bytes: Option<Bytes>,
     /// For each event, the events that its address depends on.
     pub addr: Vec<Set>,
     /// For each event, the events that its value depends on.
@@ -129,7 +133,7 @@ impl Trace {
                     None => None,
                 },
                 Node::Binary(op, left, right, ty) => match (get(left), get(right)) {
-                    (Some(left), Some(right)) => Some(wrap(binary(op, left, right, ty)?, ty)),
+                    (Some(left), Some(right)) => Some(wrap(binary(op, left, right, ty, self.bytes.as_ref())?, ty)),
                     _ => None,
                 },
                 Node::Modified(op, old, operand, ty) => match (get(old), get(operand)) {
@@ -156,8 +160,13 @@ impl Trace {
                     }
                 }
                 // As in herd7, an execution in which a thread uses an integer as an address does not finish.
-                Assumption::Address(value, location) => match self.value(value, known) {
-                    Some(value) if value != Const::Address(location) => return Ok(false),
+                Assumption::Address(value, location, width) => match self.value(value, known) {
+                    Some(Const::Int(_)) => return Ok(false),
+                    Some(Const::Address(found)) if found != location => {
+                        // There is no path for an access that cannot be made.
+                        check_place(self.bytes.as_ref(), found, width)?;
+                        return Ok(false);
+                    }
                     _ => {}
                 },
             }
@@ -177,7 +186,8 @@ pub fn traces(code: &Code, thread: usize, reached: &[Locations], limit: usize) -
     let thread_code = &code.threads[thread];
     let registers = thread_code.registers.len();
     let joins = if thread_code.scoped { thread_code.joins() } else { Vec::new() };
-    let mut runner = Runner { code: thread_code, thread, reached, joins, limit, done: Vec::new(), cut: false };
+    let bytes = code.bytes.as_ref();
+    let mut runner = Runner { code: thread_code, thread, reached, joins, bytes, limit, done: Vec::new(), cut: false };
     runner.run(State {
         at: 0,
         values: thread_code.registers.iter().map(|value| Value::Known(*value)).collect(),
@@ -188,6 +198,8 @@ pub fn traces(code: &Code, thread: usize, reached: &[Locations], limit: usize) -
         trace: Trace {
             events: Vec::new(),
             values: Vec::new(),
+            widths: Vec::new(),
+            bytes: code.bytes.clone(),
             addr: Vec::new(),
             data: Vec::new(),
             ctrl: Vec::new(),
@@ -205,6 +217,7 @@ struct Runner<'a> {
     thread: usize,
     reached: &'a [Locations],
     joins: Vec<usize>,
+    bytes: Option<&'a Bytes>,
     limit: usize,
     done: Vec<Trace>,
     /// Whether a path was cut because a loop was followed often enough.
@@ -234,6 +247,13 @@ impl Depends {
     }
 }
 
+/// What an access reads or writes: a location, and the number of bytes from there on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    location: LocationId,
+    width: usize,
+}
+
 #[derive(Clone)]
 struct State {
     at: usize,
@@ -244,8 +264,8 @@ struct State {
     controls: Vec<(Set, usize)>,
     /// The labels that the path jumped backward to, in order.
     backward: Vec<LabelId>,
-    /// The load-reserved whose store-conditional has not come yet.
-    reservation: Option<(usize, LocationId)>,
+    /// The load-reserved whose store-conditional has not come yet, and what it read.
+    reservation: Option<(usize, Place)>,
     trace: Trace,
 }
 
@@ -282,7 +302,9 @@ impl State {
     fn binary(&mut self, op: Binary, left: Value, right: Value, ty: Type) -> Result<Value> {
         let zero = Value::Known(Const::Int(0));
         Ok(match (op, left, right) {
-            (_, Value::Known(left), Value::Known(right)) => Value::Known(wrap(binary(op, left, right, ty)?, ty)),
+            (_, Value::Known(left), Value::Known(right)) => {
+                Value::Known(wrap(binary(op, left, right, ty, self.trace.bytes.as_ref())?, ty))
+            }
             // A false dependency: the value is 0 whatever was read.
             (Binary::Xor | Binary::Sub, left, right) if left == right => zero,
             (Binary::And | Binary::Mul, left, right) if left == zero || right == zero => zero,
@@ -309,11 +331,19 @@ impl State {
     }
 
     /// Adds an event and returns its number.
-    fn event(&mut self, thread: usize, kind: Kind, tags: Tags, addr: Depends, data: Depends) -> usize {
+    fn event(
+        &mut self,
+        thread: usize,
+        (kind, width): (Kind, usize),
+        tags: Tags,
+        addr: Depends,
+        data: Depends,
+    ) -> usize {
         let ctrl = self.controls.iter().fold(addr.picks | data.picks, |all, (set, _)| all | *set);
         let event = self.trace.events.len();
         self.trace.events.push(Event { thread: Some(thread), kind, tags, step: self.at });
         self.trace.values.push(Value::Known(Const::Int(0)));
+        self.trace.widths.push(width);
         self.trace.addr.push(addr.on);
         self.trace.data.push(data.on);
         self.trace.ctrl.push(ctrl);
@@ -323,28 +353,22 @@ impl State {
     }
 
     fn fence(&mut self, thread: usize, tags: Tags) {
-        self.event(thread, Kind::Fence, tags, Depends::NONE, Depends::NONE);
+        self.event(thread, (Kind::Fence, 0), tags, Depends::NONE, Depends::NONE);
     }
 
     /// Adds a read; returns its number and the value that it reads.
-    fn read(&mut self, thread: usize, location: LocationId, tags: Tags, addr: Depends) -> (usize, Value) {
-        let event = self.event(thread, Kind::Read(location, Const::Int(0)), tags, addr, Depends::NONE);
+    fn read(&mut self, thread: usize, place: Place, tags: Tags, addr: Depends) -> (usize, Value) {
+        let kind = Kind::Read(place.location, Const::Int(0));
+        let event = self.event(thread, (kind, place.width), tags, addr, Depends::NONE);
         let value = self.node(Node::Read(event));
         self.trace.values[event] = value;
         (event, value)
     }
 
     /// Adds a write and returns its number.
-    fn write(
-        &mut self,
-        thread: usize,
-        location: LocationId,
-        value: Value,
-        tags: Tags,
-        addr: Depends,
-        data: Depends,
-    ) -> usize {
-        let event = self.event(thread, Kind::Write(location, Const::Int(0)), tags, addr, data);
+    fn write(&mut self, thread: usize, place: Place, value: Value, tags: Tags, addr: Depends, data: Depends) -> usize {
+        let kind = Kind::Write(place.location, Const::Int(0));
+        let event = self.event(thread, (kind, place.width), tags, addr, data);
         self.trace.values[event] = value;
         event
     }
@@ -372,12 +396,14 @@ impl Runner<'_> {
                 if reached.is_empty() {
                     return Err(no_location("that it reads"));
                 }
-                let place = |location: &LocationId| {
+                let width = self.width(state.at);
+                let place = |location: LocationId| {
                     let mut state = state.clone();
-                    state.trace.assumptions.push(Assumption::Address(value, *location));
-                    (state, *location, depends)
+                    state.trace.assumptions.push(Assumption::Address(value, location, width));
+                    (state, location, depends)
                 };
-                Ok(reached.iter().map(place).collect())
+                let possible = |location: &LocationId| check_place(self.bytes, *location, width).is_ok();
+                Ok(reached.iter().copied().filter(possible).map(place).collect())
             }
         }
     }
@@ -486,15 +512,22 @@ impl Runner<'_> {
         Ok(())
     }
 
+    /// The number of bytes that the step at `at` accesses.
+    fn width(&self, at: usize) -> usize {
+        access_type(&self.code.steps[at]).map_or(0, Type::bytes)
+    }
+
     /// Executes the step at `state.at`, which accesses `location`, and everything behind it.
     fn access(&mut self, mut state: State, location: LocationId, addr: Depends) -> Result<()> {
         let thread = self.thread;
+        let place = Place { location, width: self.width(state.at) };
+        check_place(self.bytes, location, place.width)?;
         let code = self.code;
         match &code.steps[state.at] {
             Step::Read { dst, ty, tags, .. } => {
-                let (event, value) = state.read(thread, location, *tags, addr);
+                let (event, value) = state.read(thread, place, *tags, addr);
                 if tags.any(Tags::EXCLUSIVE) {
-                    state.reservation = Some((event, location));
+                    state.reservation = Some((event, place));
                 }
                 if let Some(dst) = dst {
                     let value = state.wrap(value, *ty);
@@ -504,7 +537,7 @@ impl Runner<'_> {
             Step::IsLocked { dst, .. } => {
                 for held in [true, false] {
                     let mut next = state.clone();
-                    let (event, value) = next.read(thread, location, if held { Tags::RL } else { Tags::RU }, addr);
+                    let (event, value) = next.read(thread, place, if held { Tags::RL } else { Tags::RU }, addr);
                     let free = Value::Known(Const::Int(0));
                     if next.assume(Compare::Ne, value, free, Type::Spinlock, held)? {
                         next.set(*dst, Value::Known(Const::Int(held.into())), Depends::only(event));
@@ -520,7 +553,7 @@ impl Runner<'_> {
             Step::Write { value, ty, tags, .. } => {
                 let (value, data) = state.operand(*value);
                 let value = state.wrap(value, *ty);
-                state.write(thread, location, value, *tags, addr, data);
+                state.write(thread, place, value, *tags, addr, data);
             }
             Step::StoreConditional { status, carries, value, ty, tags, .. } => {
                 let (value, data) = state.operand(*value);
@@ -530,10 +563,10 @@ impl Runner<'_> {
                 fails.set(*status, Value::Known(Const::Int(1)), Depends::NONE);
                 fails.at += 1;
                 self.run(fails)?;
-                let Some((read, _)) = reservation.filter(|(_, reserved)| *reserved == location) else {
+                let Some((read, _)) = reservation.filter(|(_, reserved)| *reserved == place) else {
                     return Ok(());
                 };
-                let write = state.write(thread, location, value, *tags, addr, data);
+                let write = state.write(thread, place, value, *tags, addr, data);
                 state.trace.rmw.push((read, write));
                 let depends = if *carries { Depends::only(write) } else { Depends::NONE };
                 state.set(*status, Value::Known(Const::Int(0)), depends);
@@ -543,7 +576,7 @@ impl Runner<'_> {
                 let outcomes: &[bool] = if conditional && !update.until_done { &[true, false] } else { &[true] };
                 for &writes in outcomes {
                     let next = state.clone();
-                    self.update(next, update, location, addr, writes)?;
+                    self.update(next, update, place, addr, writes)?;
                 }
                 return Ok(());
             }
@@ -554,17 +587,10 @@ impl Runner<'_> {
     }
 
     /// Executes an update that writes, or one that does not.
-    fn update(
-        &mut self,
-        mut next: State,
-        update: &Update,
-        location: LocationId,
-        addr: Depends,
-        writes: bool,
-    ) -> Result<()> {
+    fn update(&mut self, mut next: State, update: &Update, place: Place, addr: Depends, writes: bool) -> Result<()> {
         let (thread, ty) = (self.thread, update.ty);
         let tags = if writes { update.read } else { update.failed };
-        let (read, found) = next.read(thread, location, tags, addr);
+        let (read, found) = next.read(thread, place, tags, addr);
         let old = next.wrap(found, ty);
         // The new value, its dependencies, and the dependencies of the result besides the read.
         let (new, depends, kept) = match update.change {
@@ -599,7 +625,7 @@ impl Runner<'_> {
             next.control(only(read), usize::MAX);
         }
         if writes {
-            let write = next.write(thread, location, new, update.write, addr, depends);
+            let write = next.write(thread, place, new, update.write, addr, depends);
             next.trace.rmw.push((read, write));
             if update.branch == BranchOn::Both {
                 next.control(only(write), usize::MAX);
@@ -630,6 +656,30 @@ impl Runner<'_> {
     }
 }
 
+/// Checks that an access stays inside of a variable and is aligned.
+///
+/// # Errors
+/// If it does not or is not.
+pub(super) fn check_place(bytes: Option<&Bytes>, location: LocationId, width: usize) -> Result<()> {
+    let Some(bytes) = bytes else { return Ok(()) };
+    let variable = bytes.variable(location);
+    let from = location - variable.start;
+    if location + width > variable.end {
+        let message = format!(
+            "an access to {width} bytes reaches {} bytes behind a variable of {} bytes (a variable without a declared \
+             type is an int)",
+            location + width - variable.end,
+            variable.len()
+        );
+        return Err(ModelError::Unsupported(message));
+    }
+    if !from.is_multiple_of(width) {
+        let message = format!("an access to {width} bytes at byte {from} of a variable is not aligned");
+        return Err(ModelError::Unsupported(message));
+    }
+    Ok(())
+}
+
 fn only(event: usize) -> Set {
     let mut set = Set::EMPTY;
     set.insert(event);
@@ -643,7 +693,7 @@ fn no_location(address: &str) -> ModelError {
 }
 
 fn computed_address() -> ModelError {
-    ModelError::Unsupported("the test computes with an address".to_owned())
+    ModelError::Unsupported("the test computes with an address, or moves it out of its variable".to_owned())
 }
 
 fn unary(op: Unary, value: Const, ty: Type) -> Result<Const> {
@@ -683,7 +733,15 @@ fn modified(op: RmwOp, old: Const, operand: Const) -> Result<Const> {
     }))
 }
 
-pub(super) fn binary(op: Binary, left: Const, right: Const, ty: Type) -> Result<Const> {
+/// Computes an operation. `bytes` says how far inside of a variable an address may move.
+pub fn binary(op: Binary, left: Const, right: Const, ty: Type, bytes: Option<&Bytes>) -> Result<Const> {
+    let moved = |location, distance: i64| {
+        if distance == 0 {
+            return Ok(Const::Address(location));
+        }
+        let target = bytes.and_then(|bytes| bytes.moved(location, distance));
+        target.map(Const::Address).ok_or_else(computed_address)
+    };
     let (a, b) = match (op, left, right) {
         (Binary::Compare(compare), _, _) => return Ok(Const::Int(compare_values(compare, left, right, ty)?.into())),
         // False dependencies.
@@ -694,6 +752,11 @@ pub(super) fn binary(op: Binary, left: Const, right: Const, ty: Type) -> Result<
         (Binary::Sub, Const::Address(_), Const::Int(0)) => return Ok(left),
         (Binary::Add | Binary::Or, Const::Address(_), Const::Int(0)) => return Ok(left),
         (Binary::Add | Binary::Or, Const::Int(0), Const::Address(_)) => return Ok(right),
+        (Binary::Add, Const::Address(location), Const::Int(distance))
+        | (Binary::Add, Const::Int(distance), Const::Address(location)) => return moved(location, distance),
+        (Binary::Sub, Const::Address(location), Const::Int(distance)) => {
+            return moved(location, distance.wrapping_neg());
+        }
         (_, Const::Int(a), Const::Int(b)) => (a, b),
         _ => return Err(computed_address()),
     };

@@ -7,15 +7,20 @@
 //! writes before everything behind it. The "pick" dependency of a compare-and-swap is part of `ctrl` here;
 //! `trace.rs` puts it there.
 //!
-//! Not modelled: instruction fetch, address translation, mixed sizes, memory tagging.
+//! Mixed sizes: S. Flur et al., "Mixed-size Concurrency: ARM, POWER, C/C++11, and SC", POPL 2017, and herd's
+//! aarch64.cat with `-variant mixed`. Each access has one event for each cell. What is observed of a part of an access
+//! holds for the whole access, because an aligned access is single-copy atomic.
+//!
+//! Not modelled: instruction fetch, address translation, memory tagging.
 
 use super::{Demand, Judge, allowed, forbidden};
 use crate::model::event::Tags;
 use crate::model::execution::{Execution, Witness};
+use crate::model::relation::Relation;
 
 /// `irreflexive ob`
 pub fn judge(execution: &Execution) -> Judge<'_> {
-    let Execution { po, addr, data, ctrl, rmw, r, w, ext, int, .. } = execution;
+    let Execution { po, po_loc, addr, data, ctrl, rmw, r, w, ext, int, .. } = execution;
     let (r, w) = (*r, *w);
     let marked = |tags| execution.tagged(tags);
     let (a, q, l) = (r & marked(Tags::ACQUIRE), r & marked(Tags::ACQUIRE_PC), w & marked(Tags::RELEASE));
@@ -38,6 +43,17 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
         | (l >> po >> a)
         | ((a | q) >> po)
         | (po >> l);
+    if execution.mixes_sizes() {
+        // The local write that comes last before a read of the same cell
+        let last = w >> (po_loc - (po_loc >> w >> po_loc)) >> r;
+        let local = dob
+            | bob
+            | ((addr | data) >> &last)
+            | rmw
+            | ((rmw >> &last) >> (a | q))
+            | execution.to_whole(&((r | w) >> po_loc >> w));
+        return mixed_sizes(execution, local);
+    }
     Box::new(move |Witness { rf, co, fr }| {
         let (rfe, rfi) = (rf & ext, rf & int);
         let obs = (&rfe | (co & ext)) | (fr & ext);
@@ -60,6 +76,20 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
             ("dob", local),
             ("bob", &bob | released),
         ];
+        forbidden("external", Demand::Acyclic, order, parts)
+    })
+}
+
+/// `irreflexive ob` for accesses of mixed sizes. `local` is the order within the threads.
+fn mixed_sizes(execution: &Execution, local: Relation) -> Judge<'_> {
+    let ext = &execution.ext;
+    Box::new(move |Witness { rf, co, fr }| {
+        let [rfe, fre, coe] = [rf, fr, co].map(|relation| execution.to_whole(&(relation & ext)));
+        let order = ((&local | &rfe) | &fre) | &coe;
+        if order.is_acyclic() {
+            return allowed(order);
+        }
+        let parts = vec![("rfe", rfe), ("fre", fre), ("coe", coe), ("lob", local.clone())];
         forbidden("external", Demand::Acyclic, order, parts)
     })
 }

@@ -4,7 +4,10 @@
 //! formal appendix (herd's riscv.cat). Comments give the numbers of the thirteen rules of preserved program
 //! order. An AMO is one operation that reads and writes: whatever orders one of its halves orders the other.
 //!
-//! Not modelled: mixed sizes, I/O, `fence.i`.
+//! Mixed sizes: the rules about the same address apply to each byte, and an access is one operation in the global memory
+//! order.
+//!
+//! Not modelled: I/O, `fence.i`.
 
 use super::{Demand, Judge, allowed, forbidden};
 use crate::model::event::Tags;
@@ -43,8 +46,9 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
     let to_write = m >> (addr | data) >> w;
     // The halves of an AMO stand for one event: an ordering before or after one half holds for both.
     let amo = (marked(Tags::AMO) >> rmw) >> marked(Tags::AMO);
-    let halves = &amo | amo.inverse();
-    let (same, apart) = (halves.maybe(), halves.maybe());
+    let halves = (&amo | amo.inverse()).maybe();
+    let same = execution.access.maybe() >> halves >> execution.access.maybe();
+    let apart = same.clone();
     let whole = move |relation: &Relation| ((&same >> relation) >> &same) - &apart;
     Box::new(move |Witness { rf, co, fr }| {
         let (rfe, rfi) = (rf & ext, rf & int);

@@ -13,11 +13,13 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
     let m = execution.m();
     let po = m >> &execution.po >> m;
     Box::new(move |Witness { rf, co, fr }| {
-        let order = ((&po | rf) | co) | fr;
+        // An access takes effect as a whole.
+        let order = execution.to_whole(&(((&po | rf) | co) | fr));
         if order.is_acyclic() {
             return allowed(order);
         }
-        let parts = vec![("rf", rf.clone()), ("fr", fr.clone()), ("co", co.clone()), ("po", po.clone())];
+        let parts = [("rf", rf), ("fr", fr), ("co", co), ("po", &po)];
+        let parts = parts.map(|(name, part)| (name, execution.to_whole(part))).into();
         forbidden("sc", Demand::Acyclic, order, parts)
     })
 }

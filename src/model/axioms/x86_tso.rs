@@ -3,6 +3,8 @@
 //! Sources: S. Owens, S. Sarkar, P. Sewell, "A Better x86 Memory Model: x86-TSO", TPHOLs 2009; as axioms,
 //! herd's x86tso.cat (Herding Cats, 2014, figure 21).
 //!
+//! Mixed sizes: as in herd's x86tso-mixed.cat, what is observed of a part of an access holds for the whole access.
+//!
 //! Not modelled: non-temporal stores, and memory types other than write-back. In write-back memory sfence and
 //! lfence add no order.
 
@@ -12,7 +14,7 @@ use crate::model::execution::{Execution, Witness};
 
 /// `acyclic mfence | implied | po_ghb | rfe | fr | co`
 pub fn judge(execution: &Execution) -> Judge<'_> {
-    let Execution { po, r, w, ext, .. } = execution;
+    let Execution { po, rmw, r, w, ext, .. } = execution;
     let (r, w) = (*r, *w);
     let m = r | w;
     let locked = execution.tagged(Tags::AMO);
@@ -22,6 +24,19 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
     // A locked instruction drains the store buffer before and after it.
     let implied = ((w & locked) >> po >> r) | (w >> po >> (r & locked));
     let local = po_ghb | mfence | implied;
+    if execution.mixes_sizes() {
+        // What is observed of a part of an access holds for the whole access, and for both halves of a locked one.
+        let half = (rmw | rmw.inverse()).maybe();
+        let whole = execution.access.maybe() >> half >> execution.access.maybe();
+        return Box::new(move |Witness { rf, co, fr }| {
+            let [rfe, fr, co] = [&(rf & ext), fr, co].map(|relation| relation >> &whole);
+            let order = ((&local | &rfe) | &co) | &fr;
+            if order.is_acyclic() {
+                return allowed(order);
+            }
+            forbidden("tso", Demand::Acyclic, order, vec![("rfe", rfe), ("fr", fr), ("co", co), ("ppo", local.clone())])
+        });
+    }
     Box::new(move |Witness { rf, co, fr }| {
         let rfe = rf & ext;
         let order = ((&local | &rfe) | co) | fr;

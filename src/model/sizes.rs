@@ -1,0 +1,256 @@
+//! Decides what the locations of a test in assembly are: its variables, or the bytes of its variables.
+//!
+//! They are bytes if accesses of different sizes reach the same variable, or if an address may be moved inside of a
+//! variable, or if a variable is an array. Otherwise every access to a variable is as wide as the variable, and one
+//! location for each is enough.
+
+use super::Model;
+use super::code::{Bytes, Change, Code, Step};
+use super::reach::{access_type, moves_addresses, reach};
+use super::trace::{check_place, wrap};
+use crate::program::{Address, Column, Const, LocationId, Operand, Prop, Type};
+
+/// What the initial values say about the size of a variable.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Variable {
+    /// The declared type; that of an element for an array.
+    pub declared: Option<Type>,
+    /// The number of elements of an array; `None` if it is not an array.
+    pub elements: Option<usize>,
+}
+
+/// The type of what is not declared.
+pub(super) const UNDECLARED: Type = Type::INT;
+
+/// An access that the model of the test does not cover.
+pub(super) struct Clash {
+    pub thread: usize,
+    pub step: usize,
+    /// What is wrong with it.
+    pub message: String,
+    /// What would be right.
+    pub help: String,
+}
+
+/// Whether a model covers accesses of mixed sizes.
+const fn covers_mixed_sizes(model: Model) -> bool {
+    match model {
+        Model::Sc | Model::X86Tso | Model::Armv8 | Model::Rvwmo => true,
+        Model::Lkmm | Model::Power => false,
+    }
+}
+
+/// Turns a test whose locations are variables into one whose locations are bytes, if its accesses ask for it.
+///
+/// # Errors
+/// If accesses have mixed sizes and the model does not cover that, or if an access leaves its variable or is not aligned.
+pub(super) fn laid_out(mut code: Code, variables: &[Variable], model: Model) -> Result<Code, Clash> {
+    // The search converts the values of the columns to their types, so the condition compares with such values.
+    let types = std::mem::take(&mut code.types);
+    let typed = |column: usize, value: Const| types.get(column).map_or(value, |ty| wrap(value, *ty));
+    code.condition = in_prop(code.condition, &typed);
+    code.filter = code.filter.map(|filter| in_prop(filter, &typed));
+    code.types = types;
+    let accesses = accesses(&code);
+    let clash = first_clash(&code, variables, &accesses, model);
+    match clash {
+        Some(clash) if !covers_mixed_sizes(model) => return Err(clash),
+        None if variables.iter().all(|variable| variable.elements.is_none()) && !moves_addresses(&code) => {
+            return Ok(code);
+        }
+        _ => {}
+    }
+    let size = |(location, variable): (LocationId, &Variable)| {
+        let widest = || accesses.iter().filter(|access| access.location == location).map(|access| access.width).max();
+        let element = match (variable.declared, code.init[location]) {
+            (Some(ty), _) => ty.bytes(),
+            (None, value) if is_wide(value) => 8,
+            (None, _) => widest().unwrap_or(0).max(UNDECLARED.bytes()),
+        };
+        element * variable.elements.unwrap_or(1)
+    };
+    let sizes: Vec<usize> = variables.iter().enumerate().map(size).collect();
+    let code = in_bytes(code, &sizes);
+    match impossible(&code) {
+        Some(clash) => Err(clash),
+        None => Ok(code),
+    }
+}
+
+/// An access to a location.
+struct AccessTo {
+    thread: usize,
+    step: usize,
+    location: LocationId,
+    width: usize,
+}
+
+fn accesses(code: &Code) -> Vec<AccessTo> {
+    let mut out = Vec::new();
+    for (thread, reached) in reach(code).iter().enumerate() {
+        for (step, locations) in reached.iter().enumerate() {
+            let Some(ty) = access_type(&code.threads[thread].steps[step]) else { continue };
+            out.extend(locations.iter().map(|location| AccessTo {
+                thread,
+                step,
+                location: *location,
+                width: ty.bytes(),
+            }));
+        }
+    }
+    out
+}
+
+/// The first access that can only be made at places where it cannot be made.
+fn impossible(code: &Code) -> Option<Clash> {
+    let bytes = code.bytes.as_ref()?;
+    let accesses = accesses(code);
+    let possible = |access: &AccessTo| check_place(Some(bytes), access.location, access.width).is_ok();
+    let same = |a: &AccessTo, b: &AccessTo| (a.thread, a.step) == (b.thread, b.step);
+    let first = accesses.iter().find(|access| !accesses.iter().any(|other| same(access, other) && possible(other)))?;
+    let (variable, bits) = (bytes.variable(first.location), first.width * 8);
+    let (message, help) = if first.location + first.width > variable.end {
+        let (name, has) = (&code.names[variable.start], variable.len() * 8);
+        let at = first.location - variable.start;
+        let from = if at == 0 { String::new() } else { format!(" from byte {at} on") };
+        (
+            format!("mixed-size access: {bits} bits of `{name}`{from}, which has {has}"),
+            format!("a variable without a type is an int; declare it, as in `uint64_t {name};`"),
+        )
+    } else {
+        let name = &code.names[first.location];
+        (format!("misaligned access: {bits} bits at `{name}`"), "only aligned accesses are modelled".to_owned())
+    };
+    Some(Clash { thread: first.thread, step: first.step, message, help })
+}
+
+/// The first access that is wider or narrower than its variable, or than the accesses before it.
+fn first_clash(code: &Code, variables: &[Variable], accesses: &[AccessTo], model: Model) -> Option<Clash> {
+    let mut sizes = declared(variables, &code.init);
+    for &AccessTo { thread, step, location, width } in accesses {
+        let size = *sizes[location].get_or_insert(width);
+        if size != width {
+            let name = &code.names[location];
+            let message = format!("mixed-size access: {} bits of `{name}`, which has {}", width * 8, size * 8);
+            let help =
+                format!("mixed sizes are not modelled for {model}: every access must be as wide as its variable");
+            return Some(Clash { thread, step, message, help });
+        }
+    }
+    None
+}
+
+/// Whether a variable with this initial value has 64 bits if it is not declared.
+fn is_wide(value: Const) -> bool {
+    match value {
+        Const::Address(_) => true,
+        Const::Int(value) => i32::try_from(value).is_err() && u32::try_from(value).is_err(),
+    }
+}
+
+/// The same test with a location for each byte.
+fn in_bytes(code: Code, sizes: &[usize]) -> Code {
+    let firsts: Vec<LocationId> = sizes
+        .iter()
+        .scan(0, |next, size| {
+            *next += size;
+            Some(*next - size)
+        })
+        .collect();
+    let moved = |location: LocationId| firsts[location];
+    let value = |value: Const| match value {
+        Const::Address(location) => Const::Address(moved(location)),
+        Const::Int(_) => value,
+    };
+    let (mut names, mut init) = (Vec::new(), Vec::new());
+    for ((name, size), held) in code.names.iter().zip(sizes).zip(&code.init) {
+        for byte in 0..*size {
+            names.push(if byte == 0 { name.clone() } else { format!("{name}+{byte}") });
+            init.push(match (*held, byte) {
+                (Const::Address(_), 0) => value(*held),
+                (Const::Int(int), 0..8) => Const::Int(int >> (8 * byte) & 0xff),
+                _ => Const::Int(0),
+            });
+        }
+    }
+    let mut threads = code.threads;
+    for thread in &mut threads {
+        thread.registers.iter_mut().for_each(|held| *held = value(*held));
+        thread.steps.iter_mut().for_each(|step| in_step(step, &moved));
+    }
+    let column = |column: &Column| match *column {
+        Column::Location(location) => Column::Location(moved(location)),
+        register @ Column::Register { .. } => register,
+    };
+    Code {
+        names,
+        init,
+        bytes: Some(Bytes::new(sizes)),
+        threads,
+        columns: code.columns.iter().map(column).collect(),
+        condition: in_prop(code.condition, &|_, held| value(held)),
+        filter: code.filter.map(|filter| in_prop(filter, &|_, held| value(held))),
+        ..code
+    }
+}
+
+/// Gives the locations in a step their new numbers.
+fn in_step(step: &mut Step, moved: &impl Fn(LocationId) -> LocationId) {
+    let place = |address: &mut Address| {
+        if let Address::Location(location) = address {
+            *location = moved(*location);
+        }
+    };
+    let value = |operand: &mut Operand| {
+        if let Operand::Const(Const::Address(location)) = operand {
+            *location = moved(*location);
+        }
+    };
+    match step {
+        Step::Read { address, .. } | Step::IsLocked { address, .. } => place(address),
+        Step::Write { address, value: written, .. } | Step::StoreConditional { address, value: written, .. } => {
+            place(address);
+            value(written);
+        }
+        Step::Update(update) => {
+            place(&mut update.address);
+            match &mut update.change {
+                Change::Op(_, operand) => value(operand),
+                Change::IfEqual { expected: a, new: b } | Change::Unless { unwanted: a, amount: b } => {
+                    value(a);
+                    value(b);
+                }
+            }
+        }
+        Step::Move { src, .. } | Step::Unary { src, .. } => value(src),
+        Step::Binary { left, right, .. } | Step::Branch { left, right, .. } => {
+            value(left);
+            value(right);
+        }
+        Step::Select { left, right, then, otherwise, .. } => {
+            [left, right, then, otherwise].into_iter().for_each(value);
+        }
+        Step::Fence(_) | Step::Jump(_) | Step::Label(_) => {}
+    }
+}
+
+/// Changes the values that a proposition compares with. `value` gets the column and the value.
+fn in_prop(prop: Prop, value: &impl Fn(usize, Const) -> Const) -> Prop {
+    let inner = |prop: Box<Prop>| Box::new(in_prop(*prop, value));
+    match prop {
+        Prop::Const(_) | Prop::Same(..) => prop,
+        Prop::Equal { column, value: held } => Prop::Equal { column, value: value(column, held) },
+        Prop::Not(prop) => Prop::Not(inner(prop)),
+        Prop::And(left, right) => Prop::And(inner(left), inner(right)),
+        Prop::Or(left, right) => Prop::Or(inner(left), inner(right)),
+    }
+}
+
+/// The size of each variable, if it is declared or its initial value gives it.
+pub(super) fn declared(variables: &[Variable], init: &[Const]) -> Vec<Option<usize>> {
+    let of = |(variable, value): (&Variable, &Const)| match variable.declared {
+        Some(ty) => Some(ty.bytes()),
+        None => is_wide(*value).then_some(8),
+    };
+    variables.iter().zip(init).map(of).collect()
+}
