@@ -192,7 +192,7 @@ impl Event {
             Kind::Read(location, read) => format!("R{tags} {}={}", cells[location], value(read)),
             Kind::Write(location, written) => format!("W{tags} {}={}", cells[location], value(written)),
             Kind::Fence => format!("F{tags}"),
-            Kind::GracePeriod(location) => format!("F{tags} {}", names[location]),
+            Kind::GracePeriod(location) => format!("F{tags} {}", cells[location]),
         }
     }
 }

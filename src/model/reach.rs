@@ -174,7 +174,10 @@ impl Reach<'_> {
                 self.steps[number][at].extend(places);
                 (*dst, Held::unknown(value))
             }
-            Step::GracePeriod { domain } => out[at].extend(place(*domain)),
+            Step::GracePeriod { domain } => {
+                self.steps[number][at].extend(place(*domain));
+                return;
+            }
             Step::IsLocked { dst, address } => {
                 self.steps[number][at].extend(place(*address));
                 (Some(*dst), Held::default())

@@ -353,10 +353,10 @@ impl Growth<'_, '_> {
 
     /// Leaves out the SRCU sections whose unlock gets the index that its lock read, unchanged.
     fn leave_out_unchanged(&mut self) {
-        let (execution, traces, places) = (self.execution, self.traces, &self.places);
+        let (execution, traces, parts) = (self.execution, self.traces, &self.execution.parts);
         self.warnings.sections.retain(|(lock, unlock)| {
             let trace = execution.events[*unlock].thread.map(|thread| traces[thread]);
-            !trace.is_some_and(|trace| trace.copies(places[*lock], places[*unlock]))
+            !trace.is_some_and(|trace| trace.copies(parts[*lock].place, parts[*unlock].place))
         });
     }
 
@@ -397,10 +397,10 @@ impl Growth<'_, '_> {
             return self.source[read].map_or(Ok(None), |source| self.value(source, known));
         }
         let mut values = Vec::with_capacity(parts[read].count);
-        for event in read..read + parts[read].count {
-            let Some(source) = self.source[event] else { return Ok(None) };
+        for part in &parts[read..read + parts[read].count] {
+            let Some(source) = self.source[read + part.index] else { return Ok(None) };
             let Some(value) = self.value(source, known)? else { return Ok(None) };
-            values.push((value, parts[event].shift, parts[event].bits));
+            values.push((value, part.shift, part.bits));
         }
         compose(values.into_iter()).map(Some)
     }
@@ -460,7 +460,7 @@ impl Growth<'_, '_> {
     fn location(&mut self, at: usize, mut partial: Partial) -> Result<ControlFlow<()>> {
         let Some(&location) = self.locations.get(at) else { return self.finish(partial) };
         if at == self.settled
-            && self.state(&partial.known).is_some_and(|state| !self.wants(&state, false, &partial.known))
+            && self.state(&partial.known)?.is_some_and(|state| !self.wants(&state, false, &partial.known))
         {
             return Ok(ControlFlow::Continue(()));
         }

@@ -207,7 +207,9 @@ fn in_step(step: &mut Step, moved: &impl Fn(LocationId) -> LocationId) {
         }
     };
     match step {
-        Step::Read { address, .. } | Step::IsLocked { address, .. } => place(address),
+        Step::Read { address, .. } | Step::IsLocked { address, .. } | Step::GracePeriod { domain: address } => {
+            place(address);
+        }
         Step::Write { address, value: written, .. } | Step::StoreConditional { address, value: written, .. } => {
             place(address);
             value(written);

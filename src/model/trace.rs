@@ -548,7 +548,7 @@ impl Runner<'_> {
                 return Ok(());
             }
             Step::GracePeriod { .. } => {
-                state.event(thread, Kind::GracePeriod(location), Tags::SYNC_SRCU, addr, Depends::NONE);
+                state.event(thread, (Kind::GracePeriod(location), 0), Tags::SYNC_SRCU, addr, Depends::NONE);
             }
             Step::Write { value, ty, tags, .. } => {
                 let (value, data) = state.operand(*value);
