@@ -162,7 +162,8 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<Pa
     let threads = reader.threads.into_iter().zip(reader.instructions);
     let threads = threads
         .map(|(thread, instructions)| {
-            let wide = thread.declared.iter().filter(|(_, ty)| ty.bytes() == 8).map(|(register, _)| *register).collect();
+            let wide =
+                thread.declared.iter().filter(|(_, ty)| ty.bytes() == 8).map(|(register, _)| *register).collect();
             Written { instructions, spans: thread.spans, wide }
         })
         .collect();

@@ -447,10 +447,12 @@ fn combined(op: Binary, left: Item, right: Item, ty: Type) -> Option<Item> {
         (Binary::Or, Item::Address(location, offset), Item::Int(0))
         | (Binary::Or, Item::Int(0), Item::Address(location, offset)) => Some(Item::Address(location, offset)),
         (Binary::Compare(_), ..) => None,
-        (_, Item::Int(left), Item::Int(right)) => match trace::binary(op, Const::Int(left), Const::Int(right), ty, None) {
-            Ok(Const::Int(value)) => Some(Item::Int(value)),
-            _ => None,
-        },
+        (_, Item::Int(left), Item::Int(right)) => {
+            match trace::binary(op, Const::Int(left), Const::Int(right), ty, None) {
+                Ok(Const::Int(value)) => Some(Item::Int(value)),
+                _ => None,
+            }
+        }
         _ => None,
     }
 }
