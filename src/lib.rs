@@ -15,6 +15,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod codegen;
 pub mod error;
+pub mod expect;
 pub mod experiment;
 pub mod files;
 pub mod harness;

@@ -141,8 +141,22 @@ fn every_field_of_a_record_has_its_meaning_in_a_sum() {
     b.interrupted = true;
     b.extra.insert("colour".to_owned(), "green".into());
     let sum = sum_of(&[&a, &b]);
-    let RunRecord { schema, version, id, tool, command, started, elapsed_s, interrupted, host, results, parts, extra } =
-        sum;
+    let RunRecord {
+        schema,
+        version,
+        id,
+        tool,
+        command,
+        started,
+        elapsed_s,
+        interrupted,
+        host,
+        conditions,
+        results,
+        parts,
+        extra,
+    } = sum;
+    assert_eq!(conditions, None, "those of several runs have no common beginning");
     assert_eq!(version, record::VERSION);
     assert_eq!((schema, tool, command, started, host), (a.schema, a.tool, a.command, a.started, a.host));
     assert_eq!((elapsed_s, interrupted, results.len()), (108.25, true, 3));

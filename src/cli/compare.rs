@@ -44,7 +44,10 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
         }
         let host = &record.host;
         let by = record.tool.measured_by().map_or(String::new(), |by| format!(", {by}"));
-        names.push(format!("{name} ({} {}, {}{by})", host.architecture, host.cpu_model, host.kernel));
+        let machine = Some(host.names.in_words()).filter(|names| !names.is_empty());
+        let machine = machine.map_or(String::new(), |names| format!(", {names}"));
+        let label = host.label.as_ref().map_or(String::new(), |label| format!(", labelled \"{label}\""));
+        names.push(format!("{name} ({} {}{machine}, {}{by}{label})", host.architecture, host.cpu_model, host.kernel));
         records.push(*record);
     }
     let comparisons = publish::compare(&records);

@@ -2,6 +2,7 @@
 
 mod check;
 mod compare;
+mod expect;
 mod export;
 mod import;
 mod index;
@@ -57,6 +58,8 @@ enum Command {
     Merge(validate::MergeArgs),
     /// Compare records: the ratio of their rates, and whether they differ by more than chance
     Compare(compare::CompareArgs),
+    /// Set published rates beside those of this host or of a record, and list published errata
+    Expect(expect::ExpectArgs),
     /// Draw records as one self-contained HTML page
     Report(report::ReportArgs),
     /// Write the index page of a folder of records
@@ -170,6 +173,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Validate(args) => validate::validate(&args),
         Command::Merge(args) => validate::merge(&args),
         Command::Compare(args) => compare::compare(&args),
+        Command::Expect(args) => expect::expect(&args),
         Command::Report(args) => report::report(&args),
         Command::Index(args) => index::index(&args),
         Command::Export(args) => export::export(&args),

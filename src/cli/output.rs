@@ -7,7 +7,7 @@ use clap::Args;
 use crate::error::{EXIT_FORBIDDEN, EXIT_INTERRUPTED, EXIT_OK, Error, Result};
 use crate::files::{Fresh, Sink};
 use crate::publish::{self, Entry, Publish};
-use crate::{shown, terminal};
+use crate::{machine, shown, terminal};
 
 /// Options of every subcommand that makes a record.
 #[derive(Debug, Args)]
@@ -30,9 +30,16 @@ pub struct OutputArgs {
     /// Write the HTML page that `report` draws to a file
     #[arg(long, value_name = "FILE")]
     export_html: Option<PathBuf>,
+    /// What only you know of this machine, such as a rack or a cooler; it is in the record, the table, the page and the CSV
+    #[arg(long, value_name = "TEXT", value_parser = parse_label)]
+    pub label: Option<String>,
     /// Do not save the record and its page under results/
     #[arg(long)]
     no_save: bool,
+}
+
+fn parse_label(text: &str) -> std::result::Result<String, String> {
+    machine::label_problem(text).map_or_else(|| Ok(text.trim().to_owned()), |problem| Err(format!("it {problem}")))
 }
 
 /// The format of an export.

@@ -12,7 +12,7 @@ use super::units::parse_duration;
 use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::kernel::{BlockedOnStore, Mutant, Profile};
-use crate::machine::{self, Calibration};
+use crate::machine::{self, Calibration, Conditions, Moment};
 use crate::protocol::{self, LAYOUTS, Plan, Variant};
 use crate::publish::count;
 use crate::record::{self, Judgement, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult};
@@ -81,13 +81,15 @@ pub fn protocol(args: &ProtocolArgs) -> Result<u8> {
     let (topology, allowed, cpus) = super::topology::cpus_to_use(args.cpus.as_deref())?;
     let calibration = Calibration::new();
     let host_clock = calibration.clock;
-    let host = machine::describe(&topology, &allowed, calibration);
+    let mut host = machine::describe(&topology, &allowed, calibration);
+    host.label.clone_from(&args.output.label);
     let plans = plans(args, arch, &cpus)?;
 
     let kept = record::default_path(&host, started).with_extension("protocol.json");
     let mut output = Output::new(&args.output, kept)?;
     output.say(&super::topology::host_lines(&host));
     let mut record = ProtocolRecord::begin(PROTOCOL_SCHEMA, started, host)?;
+    record.conditions = Some(Conditions::begin());
     let mut evidence = String::new();
     let mut failures = Vec::new();
     for plan in &plans {
@@ -106,6 +108,9 @@ pub fn protocol(args: &ProtocolArgs) -> Result<u8> {
         record.interrupted = outcome.interrupted;
         record.results.push(ProtocolResult::new(plan, &outcome, host_clock));
         record.elapsed_s = begun.elapsed().as_secs_f64();
+        if let Some(conditions) = &mut record.conditions {
+            conditions.after = Moment::now();
+        }
         if let Err(error) = output.write_files(&record) {
             output.say(&format!("could not be written yet: {error}\n"));
         }

@@ -10,7 +10,7 @@ use crate::arch::Arch;
 use crate::error::{EXIT_OK, Error, Result};
 use crate::files::Sink;
 use crate::input::Limit;
-use crate::machine::{self, Calibration, Capture, Class, Clock, Host, Topology, Tree};
+use crate::machine::{self, Calibration, Capture, Class, Clock, Frequency, Host, Topology, Tree};
 use crate::units::Nanos;
 use crate::{input, shown, terminal};
 
@@ -241,6 +241,12 @@ pub fn host_lines(host: &Host) -> String {
     let clock = host.clock_measured;
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{} {} ({})", host.architecture, host.cpu_model, ids.join(", "));
+    let label = host.label.as_ref().map(|label| format!("label: {label}"));
+    let names: Vec<String> =
+        Some(host.names.in_words()).filter(|names| !names.is_empty()).into_iter().chain(label).collect();
+    if !names.is_empty() {
+        let _ = writeln!(text, "{}", names.join("; "));
+    }
     if host.core_types.len() > 1 {
         let types: Vec<String> = host.core_types.iter().map(|(name, cpus)| format!("{name} (CPUs {cpus})")).collect();
         let _ = writeln!(text, "{} types of cores: {}", types.len(), types.join(", "));
@@ -252,10 +258,20 @@ pub fn host_lines(host: &Host) -> String {
     );
     let _ = writeln!(
         text,
-        "{}; false-sharing distance {} bytes",
+        "{}{}; variables are {} bytes apart",
         if caches.is_empty() { "caches unknown".to_owned() } else { caches.join(", ") },
+        host.caches.first().map_or(String::new(), |cache| format!("; lines of {} bytes", cache.line_bytes)),
         host.false_sharing_bytes
     );
+    for frequency in &host.frequencies {
+        let Frequency { cpus, driver, governor, min_khz, max_khz } = frequency;
+        let _ = writeln!(text, "CPUs {cpus}: {} to {} MHz ({driver}, {governor})", min_khz / 1000, max_khz / 1000);
+    }
+    if let Some(bypass) = host.mitigations.get("spec_store_bypass") {
+        let here =
+            host.mitigations.get("spec_store_bypass_here").map_or(String::new(), |here| format!("; here: {here}"));
+        let _ = writeln!(text, "speculative store bypass: {bypass}{here}");
+    }
     let looks =
         host.clock_check.as_ref().map_or(String::new(), |check| format!(" ± {:.3} %", 100.0 * check.passes_differ));
     let _ = writeln!(

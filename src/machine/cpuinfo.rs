@@ -8,6 +8,12 @@ pub(super) fn cpuinfo(info: &str, key: &str) -> Option<String> {
     line.split_once(':').map(|(_, value)| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
+/// The values of all lines in /proc/cpuinfo that have this key.
+pub(super) fn cpuinfo_all<'a>(info: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
+    let of_key = move |line: &'a str| line.split_once(':').filter(|(name, _)| name.trim() == key);
+    info.lines().filter_map(of_key).map(|(_, value)| value.trim())
+}
+
 /// The text of /proc/cpuinfo, divided by CPU. It is divided once, because the text of 1,024 CPUs has megabytes.
 pub(super) struct Blocks<'a> {
     whole: &'a str,

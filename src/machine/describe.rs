@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::conditions::{Frequency, frequencies};
 use super::cpu_names;
 use super::cpuinfo::cpuinfo;
 use super::cpulist::format_cpu_list;
 use super::hypervisor::{Below, OwnCpu};
+use super::names::Names;
 use super::topology::Topology;
 use super::tree::Tree;
 use super::{Calibration, Clock, ClockCheck, cpulist};
@@ -75,6 +77,20 @@ pub struct Host {
     /// Whether the clock is fit to pace instances, and why. Absent in records of versions that did not check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_check: Option<ClockCheck>,
+    /// What the machine calls itself.
+    #[serde(default, skip_serializing_if = "Names::is_empty")]
+    pub names: Names,
+    /// What only the owner knows, in one line (`--label`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The frequencies of the CPUs; absent without cpufreq.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frequencies: Vec<Frequency>,
+    /// What the kernel does about a vulnerability whose mitigation changes the order or the time of memory accesses:
+    /// `spec_store_bypass` is the kernel's words about the machine, `spec_store_bypass_here` those about this process. With
+    /// the mitigation on, no load overtakes an earlier store whose address is not known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mitigations: BTreeMap<String, String>,
     /// What /sys did not say about the CPUs, one sentence per item.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<String>,
@@ -136,8 +152,21 @@ fn describe_tree(tree: &Tree, own: Own, topology: &Topology, allowed: &[usize], 
         clock: Clock::NAME.to_owned(),
         clock_measured: calibration.clock,
         clock_check: Some(clock_check),
+        names: Names::read(tree),
+        label: None,
+        frequencies: frequencies(tree, &online),
+        mitigations: mitigations(tree),
         unread: topology.unread.clone(),
     }
+}
+
+/// What the kernel does about speculative store bypass, on this machine and for this process (seccomp and prctl change it).
+fn mitigations(tree: &Tree) -> BTreeMap<String, String> {
+    let machine = tree.read("sys/devices/system/cpu/vulnerabilities/spec_store_bypass");
+    let status = tree.read("proc/self/status").unwrap_or_default();
+    let here = cpuinfo(&status, "Speculation_Store_Bypass");
+    let both = [("spec_store_bypass", machine), ("spec_store_bypass_here", here)];
+    both.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?))).collect()
 }
 
 /// The architecture of the machine that a tree describes: the kernel's own word, or the form of /proc/cpuinfo for kernels

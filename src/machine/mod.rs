@@ -4,6 +4,7 @@
 
 mod capture;
 mod clock;
+mod conditions;
 mod counters;
 mod cpu_names;
 mod cpuinfo;
@@ -12,6 +13,7 @@ mod describe;
 mod duet;
 mod hypervisor;
 mod latency;
+mod names;
 mod pairs;
 mod pin;
 mod placement;
@@ -22,11 +24,13 @@ mod tree;
 
 pub use capture::Capture;
 pub use clock::{Calibration, Clock, ClockCheck, Edges, now as ticks, require_counter};
+pub use conditions::{Conditions, Frequency, Moment};
 pub use counters::{CounterOffset, Counters, counters, offset_problems};
 pub use cpulist::{format_cpu_list, in_order, parse_cpu_list};
 pub use describe::{Cache, Host, arch_of, describe};
 pub use duet::duet;
 pub use latency::line_transfer;
+pub use names::{Names, label_problem};
 pub use pairs::{pairs, rounds};
 pub use pin::{allowed_cpus, current_cpu, pin_to};
 pub use placement::{

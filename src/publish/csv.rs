@@ -10,7 +10,7 @@ use crate::shown;
 type Column = (&'static str, fn(&Record, &ScenarioResult) -> String);
 
 /// The columns. New ones are added at the end, so that spreadsheets for earlier versions still work.
-const COLUMNS: [Column; 42] = [
+const COLUMNS: [Column; 44] = [
     ("architecture", |record, _| record.host.architecture.clone()),
     ("cpu_model", |record, _| record.host.cpu_model.clone()),
     ("emulated", |record, _| record.host.emulated.to_string()),
@@ -55,6 +55,8 @@ const COLUMNS: [Column; 42] = [
     }),
     ("virtualised", |record, _| maybe(record.host.virtualised.clone())),
     ("lock", |_, result| maybe(result.lock.clone())),
+    ("machine", |record, _| record.host.names.in_words()),
+    ("label", |record, _| record.host.label.clone().unwrap_or_default()),
 ];
 
 /// Writes a record as CSV with a header line. Missing values are empty fields.

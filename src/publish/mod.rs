@@ -3,6 +3,7 @@
 pub mod chart;
 mod compare;
 mod csv;
+mod expect;
 mod fit;
 mod hgrm;
 mod hlog;
@@ -24,6 +25,7 @@ mod zeros;
 
 pub use compare::{BETWEEN_RUNS, Comparison, Rate, Ratio, compare, comparison_markdown, comparison_table, ratio};
 pub use csv::{csv_of, last_writers_csv, outcomes_csv, window_csv};
+pub use expect::{expectations, nothing_fits};
 pub use hgrm::hgrm;
 pub use hlog::{Tagged, hlog};
 pub use klitmus::klitmus;

@@ -87,8 +87,11 @@ pub(super) fn title(record: &Record) -> String {
     let under = host.virtualised.as_ref().map_or(String::new(), |name| format!(", virtualised ({name})"));
     let emulated = if host.emulated { "EMULATED, says nothing about weak outcomes: " } else { "" };
     let foreign = record.tool.measured_by().map_or(String::new(), |by| format!("{by}, imported: "));
+    let names = Some(host.names.in_words()).filter(|names| !names.is_empty());
+    let names = names.map_or(String::new(), |names| format!(", {names}"));
+    let label = host.label.as_ref().map_or(String::new(), |label| format!(", labelled \"{label}\""));
     format!(
-        "{foreign}{emulated}{} {}, {} CPUs{under}, {}",
+        "{foreign}{emulated}{} {}{names}, {} CPUs{under}, {}{label}",
         host.architecture,
         host.cpu_model,
         crate::machine::parse_cpu_list(&host.cpus_online).map_or(0, |cpus| cpus.len()),
@@ -118,6 +121,22 @@ fn least_sensitive(results: &[&ScenarioResult]) -> String {
     known.max_by(|a, b| a.bound.total_cmp(&b.bound)).map_or(String::new(), |weakest| {
         format!(" Each race is at least {} times rarer than {}.", count((1.0 / weakest.bound) as u64), weakest.control)
     })
+}
+
+/// The least share of the CPUs' time that a hypervisor must take to be mentioned.
+const MUCH_STOLEN: f64 = 0.01;
+
+/// What disturbed a run from outside.
+fn conditions(record: &Record) -> Vec<String> {
+    let Some(conditions) = &record.conditions else { return Vec::new() };
+    let cpus = crate::machine::parse_cpu_list(&record.host.cpus_online).map_or(0, |cpus| cpus.len());
+    let stolen = conditions.stolen(record.elapsed_s, cpus).filter(|share| *share >= MUCH_STOLEN);
+    let stolen = stolen
+        .map(|share| format!("The hypervisor took {} of this machine's CPU time during the run (steal).", rate(share)));
+    let throttled = (conditions.throttled() > 0).then(|| {
+        format!("CPUs were throttled because of heat during the run; their counts rose by {}.", conditions.throttled())
+    });
+    stolen.into_iter().chain(throttled).collect()
 }
 
 /// What the table means, in sentences: forbidden outcomes, what the zeros mean on each placement, and
@@ -209,6 +228,7 @@ pub fn summary(record: &Record) -> String {
                 .to_owned(),
         );
     }
+    lines.extend(conditions(record));
     if record.interrupted {
         lines.push("Interrupted: the counts are those up to the interruption.".to_owned());
     }

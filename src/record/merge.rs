@@ -34,6 +34,7 @@ impl Merger {
         let mut held = BTreeMap::new();
         hold(&mut held, name, &record)?;
         record.parts = parts(&record);
+        record.conditions = None;
         Ok(Merger { record, gaps, held, first: name.to_owned() })
     }
 

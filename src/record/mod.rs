@@ -28,7 +28,7 @@ use serde_json::Value;
 
 use crate::harness::Prefetch;
 use crate::litmus::Verdict;
-use crate::machine::{Class, CounterOffset, Host, class_and_kinds, parse_cpu_list};
+use crate::machine::{Class, Conditions, CounterOffset, Host, class_and_kinds, parse_cpu_list};
 use crate::stats::{Drift, Interval, share};
 use crate::verdict::VerdictSource;
 
@@ -81,6 +81,10 @@ pub struct RunRecord<R> {
     pub interrupted: bool,
     /// The host.
     pub host: Host,
+    /// The conditions before and after the run. Absent in sums, in imported records, and in records of versions that did not
+    /// read them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Conditions>,
     /// The results.
     pub results: Vec<R>,
     /// The records that were added up; empty if the record is from one run.
@@ -127,6 +131,7 @@ impl<R> RunRecord<R> {
             elapsed_s: 0.0,
             interrupted: false,
             host,
+            conditions: None,
             results: Vec::new(),
             parts: Vec::new(),
             extra: BTreeMap::new(),

@@ -254,6 +254,7 @@ mod tests {
         "kinds",
         "dry_run",
         "topology",
+        "label",
         "pairs",
         "oversubscribe",
         "duration",

@@ -23,7 +23,7 @@ use super::topology::cpus_to_use;
 use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::experiment::Experiment;
-use crate::machine::{self, Calibration};
+use crate::machine::{self, Calibration, Conditions};
 use crate::record::{self, Finding, Record, ScenarioResult};
 use crate::{publish, terminal};
 use experiments::experiments;
@@ -37,6 +37,15 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     if args.dry_run || args.topology.is_some() {
         return dry_run::dry_run(args);
     }
+    measured(args).map(|(status, _)| status)
+}
+
+/// Runs scenarios and prints the table. Returns the exit status and the record.
+///
+/// # Errors
+/// If nothing can be run, or if an output cannot be written.
+pub fn measured(args: &RunArgs) -> Result<(u8, Record)> {
+    args.validate()?;
     machine::require_counter()?;
     let arch =
         Arch::host().ok_or_else(|| Error::Host("wakerace has no code generator for this architecture".to_owned()))?;
@@ -50,14 +59,16 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         // Making the code of many thousand runs takes a while, so the time is said before.
         terminal::err(&format!("{}\n", dry_run::schedule(args, &runs)));
     }
-    let host = machine::describe(&topology, &allowed, Calibration::new());
+    let mut host = machine::describe(&topology, &allowed, Calibration::new());
+    host.label.clone_from(&args.output.label);
     let experiments = experiments(args, arch, &host, &runs)?;
 
     let mut output = Output::new(&args.output, record::default_path(&host, started))?;
     output.say(&opening(&host, &experiments, args.repeat));
     output.say(&left_out);
     output.say(&not_run);
-    let record = Record::begin(record::SCHEMA, started, host)?;
+    let mut record = Record::begin(record::SCHEMA, started, host)?;
+    record.conditions = Some(Conditions::begin());
     let mut session = Session { record, failures: unreadable.into_iter().collect(), begun };
     session.run(args, &experiments, &interrupt, &mut output);
 
@@ -69,7 +80,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let Session { record, failures, .. } = session;
     let finished = output.finish(&record, &shown, failures);
     let forbidden = record.results.iter().any(|result| result.finding == Finding::ForbiddenObserved);
-    status(finished, forbidden, record.interrupted)
+    Ok((status(finished, forbidden, record.interrupted)?, record))
 }
 
 /// The race windows that are drawn: with `--window` all of them, otherwise those of the race and of the controls

@@ -10,7 +10,7 @@ use crate::cli::progress::{Progress, Turn};
 use crate::error::{Error, Result};
 use crate::experiment::{self, Experiment, Finished};
 use crate::harness::Stop;
-use crate::machine::{self, Placement};
+use crate::machine::{self, Moment, Placement};
 use crate::record::{self, Record};
 
 /// The record of a run so far, and what failed.
@@ -43,6 +43,9 @@ impl Session {
             let mut words: String = finished.into_iter().map(|finished| self.take(finished)).collect();
             record::judge(&mut self.record.results);
             self.record.elapsed_s = self.begun.elapsed().as_secs_f64();
+            if let Some(conditions) = &mut self.record.conditions {
+                conditions.after = Moment::now();
+            }
             // A failure here is not final: the files are written again after the next results and at the end.
             if let Err(error) = output.write_files(&self.record) {
                 words.push_str(&format!("could not be written yet: {error}\n"));

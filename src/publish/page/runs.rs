@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Entry;
-use crate::machine::{Clock, Host};
+use crate::machine::{Clock, Frequency, Host};
 use crate::publish::chart::Look;
 use crate::record::{AnyRecord, Part, ProtocolRecord, Record, Tool};
 
@@ -151,7 +151,10 @@ pub(super) fn name(host: &Host) -> String {
     let cpus = crate::machine::parse_cpu_list(&host.cpus_online).map_or(0, |cpus| cpus.len());
     let under = host.virtualised.as_ref().map_or(String::new(), |name| format!(", virtualised ({name})"));
     let plural = if cpus == 1 { "" } else { "s" };
-    format!("{} {}, {cpus} CPU{plural}{under}", host.architecture, host.cpu_model)
+    let names = Some(host.names.in_words()).filter(|names| !names.is_empty());
+    let names = names.map_or(String::new(), |names| format!(", {names}"));
+    let label = host.label.as_ref().map_or(String::new(), |label| format!(", labelled \"{label}\""));
+    format!("{} {}{names}, {cpus} CPU{plural}{under}{label}", host.architecture, host.cpu_model)
 }
 
 /// The CPU's name without the marks and the frequency that some vendors put into it.
@@ -210,17 +213,40 @@ fn facts(host: &Host) -> Vec<(String, String)> {
             format!("L{} {} {}, {}-byte lines{shared}", cache.level, cache.kind, cache.size, cache.line_bytes)
         })
         .collect();
+    let frequency = |known: &Frequency| {
+        format!(
+            "CPUs {}: {} to {} MHz ({}, {})",
+            known.cpus,
+            known.min_khz / 1000,
+            known.max_khz / 1000,
+            known.driver,
+            known.governor
+        )
+    };
+    let frequencies: Vec<String> = host.frequencies.iter().map(frequency).collect();
     let clock = &host.clock_measured;
     let or = |value: &Option<String>| value.clone().unwrap_or_else(|| "not known".to_owned());
     let fact = |name: &str, value: String| (name.to_owned(), value);
-    vec![
+    // Only those that the machine says.
+    let more = [
+        ("product", host.names.product.clone()),
+        ("cloud", host.names.cloud.clone()),
+        ("instance type", host.names.instance_type.clone()),
+        ("system on chip", host.names.soc.clone()),
+        ("label", host.label.clone()),
+        ("frequencies", Some(frequencies.join("; ")).filter(|text| !text.is_empty())),
+        ("speculative store bypass", host.mitigations.get("spec_store_bypass").cloned()),
+        ("speculative store bypass, this process", host.mitigations.get("spec_store_bypass_here").cloned()),
+    ];
+    let more = more.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let facts = vec![
         fact("architecture", host.architecture.clone()),
         fact("CPU", host.cpu_model.clone()),
         fact("identification", ids.join(", ")),
         fact("kinds of core", kinds.join("; ")),
         fact("microcode", or(&host.microcode)),
         fact("caches of the first CPU", caches.join("; ")),
-        fact("distance without false sharing", format!("{} bytes", host.false_sharing_bytes)),
+        fact("spacing of variables", format!("{} bytes", host.false_sharing_bytes)),
         fact("CPUs online", host.cpus_online.clone()),
         fact("CPUs allowed", host.cpus_allowed.clone()),
         fact("threads per core", host.threads_per_core.to_string()),
@@ -241,7 +267,8 @@ fn facts(host: &Host) -> Vec<(String, String)> {
                 clock.read_ticks
             ),
         ),
-    ]
+    ];
+    facts.into_iter().chain(more).collect()
 }
 
 #[cfg(test)]

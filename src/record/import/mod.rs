@@ -19,7 +19,7 @@ use crate::catalogue;
 use crate::error::{Error, Result};
 use crate::harness::Prefetch;
 use crate::isa;
-use crate::machine::{Class, Clock, Host};
+use crate::machine::{Class, Clock, Host, Names};
 use crate::model::Model;
 use crate::verdict::VerdictSource;
 use log::{Log, Test};
@@ -80,6 +80,7 @@ pub fn import(logs: &[(String, String)], about: &About) -> Result<Record> {
         elapsed_s: results.iter().map(|result| result.elapsed_s).sum(),
         interrupted: false,
         host,
+        conditions: None,
         results,
         parts: Vec::new(),
         extra: BTreeMap::new(),
@@ -147,6 +148,10 @@ fn host(parsed: &[Log], about: &About, arch: Arch, tool: &Tool) -> Host {
         clock: "unknown".to_owned(),
         clock_measured: Clock { frequency_hz: 1e9, resolution_ticks: 0, read_ticks: 0 },
         clock_check: None,
+        names: Names::default(),
+        label: None,
+        frequencies: Vec::new(),
+        mitigations: BTreeMap::new(),
         unread: vec![format!(
             "imported from a log of {}: caches, topology, clock and placement are not known",
             tool.name

@@ -15,6 +15,7 @@ use hdrhistogram::serialization::Deserializer;
 
 use self::paths::Problems;
 use super::{Gaps, Part, ProtocolRecord, Record, RunRecord, identity};
+use crate::machine::Conditions;
 
 /// The problems of a record of `wakerace run`, each with the path of its field. Empty if the record is valid.
 pub fn problems(record: &Record) -> Vec<String> {
@@ -51,6 +52,7 @@ fn head<R>(record: &RunRecord<R>, problems: &mut Problems) {
         elapsed_s,
         interrupted: _,
         host,
+        conditions,
         results: _, // checked separately for each kind
         parts,
         extra: _,
@@ -59,6 +61,10 @@ fn head<R>(record: &RunRecord<R>, problems: &mut Problems) {
     time(started, problems);
     problems.range("elapsed_s", *elapsed_s, 0.0..=longest_s(parts.is_empty()));
     problems.within("host", |problems| host::host(host, problems));
+    if let Some(Conditions { before, after }) = conditions {
+        problems.within("conditions.before", |problems| host::moment(before, problems));
+        problems.within("conditions.after", |problems| host::moment(after, problems));
+    }
     problems.each("parts", parts, |problems, part| {
         let Part { id, tool: _, command: _, started, elapsed_s, host } = part;
         id_form(id, problems);

@@ -1,0 +1,76 @@
+//! `wakerace expect`: sets published rates beside those of this host or of a record.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser};
+
+use super::run::{RunArgs, measured};
+use crate::arch::Arch;
+use crate::error::{EXIT_OK, Error, Result};
+use crate::expect::Published;
+use crate::record::{self, AnyRecord, Record};
+use crate::{publish, shown, terminal};
+
+/// Arguments of `expect`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: as that of `wakerace run`; a rate far below the published ones is no error.")]
+pub struct ExpectArgs {
+    /// A record of `wakerace run` [default: run the tests that have published rates, for about half a minute]
+    record: Option<PathBuf>,
+    /// Time for each test on each placement, if they are run
+    #[arg(short = 'd', long, value_name = "TIME", conflicts_with = "record")]
+    duration: Option<String>,
+    /// Do not save the record of the run
+    #[arg(long, conflicts_with = "record")]
+    no_save: bool,
+}
+
+/// A command line of `wakerace run`.
+#[derive(Debug, Parser)]
+struct RunLine {
+    #[command(flatten)]
+    args: RunArgs,
+}
+
+/// Prints the comparison and the errata, and returns the exit status.
+pub fn expect(args: &ExpectArgs) -> Result<u8> {
+    let published = Published::known();
+    let (status, record) = match &args.record {
+        Some(path) => (EXIT_OK, read(path)?),
+        None => {
+            let arch = Arch::host().map_or(std::env::consts::ARCH, Arch::name);
+            let tests = published.scenarios(arch);
+            if tests.is_empty() {
+                terminal::out(&publish::nothing_fits(arch))?;
+                return Ok(EXIT_OK);
+            }
+            run(args, &tests)?
+        }
+    };
+    terminal::out(&format!("\n{}", publish::expectations(&published, &record)))?;
+    Ok(status)
+}
+
+fn read(path: &Path) -> Result<Record> {
+    match record::read_valid(path)? {
+        AnyRecord::Run(record) => Ok(*record),
+        AnyRecord::Protocol(_) => Err(Error::Usage(format!(
+            "{}: a record of `wakerace protocol`; only records of `wakerace run` have rates to compare",
+            shown::path(path)
+        ))),
+    }
+}
+
+/// Runs the tests with the controls of every run.
+fn run(args: &ExpectArgs, tests: &[&str]) -> Result<(u8, Record)> {
+    let mut line = vec!["run"];
+    line.extend(tests);
+    if let Some(duration) = &args.duration {
+        line.extend(["--duration", duration]);
+    }
+    if args.no_save {
+        line.push("--no-save");
+    }
+    let wrong = |error: clap::Error| Error::Usage(error.to_string().trim_start_matches("error: ").trim().to_owned());
+    measured(&RunLine::try_parse_from(line).map_err(wrong)?.args)
+}
