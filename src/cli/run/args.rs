@@ -247,7 +247,7 @@ mod tests {
     }
 
     /// Options that do not change how instances are run, so that a profile can be used with any of them.
-    const OTHER_OPTIONS: [&str; 25] = [
+    const OTHER_OPTIONS: [&str; 26] = [
         "scenarios",
         "cpus",
         "placement",
