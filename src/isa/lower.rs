@@ -12,6 +12,7 @@ use crate::litmus::{Diagnostic, Header, Source, Span};
 use crate::model::assembly::{Dialect, Parsed, Written};
 use crate::model::code::{Code, CodeThread};
 use crate::model::extent::{self, Extents};
+use crate::model::trace::wrap;
 use crate::model::{self, Model, ModelError};
 use crate::program::{
     Assembly, Column, Const, Location, MAX_RUN_THREADS, Program, Prop, Register, RegisterId, Thread, Type,
@@ -127,9 +128,9 @@ impl Lowering<'_> {
             columns: code.columns.clone(),
             displayed: code.displayed.clone(),
             quantifier: code.quantifier,
-            condition: code.condition.clone(),
-            filter: code.filter.clone(),
-            match_event: self.parsed.match_event.clone(),
+            condition: typed(&code.condition, &code.types),
+            filter: code.filter.as_ref().map(|filter| typed(filter, &code.types)),
+            match_event: self.parsed.match_event.as_ref().map(|event| typed(event, &code.types)),
             cannot_run: None,
         }
     }
@@ -137,7 +138,11 @@ impl Lowering<'_> {
     fn location(&self, location: usize) -> Location {
         let code = &self.parsed.code;
         let pointer = self.extents.locations_hold_addresses[location];
-        let ty = if pointer { Type::Pointer } else { integer(self.extents.sizes[location]) };
+        let size = self.extents.sizes[location];
+        let column = code.columns.iter().position(|column| *column == Column::Location(location));
+        // The models convert a column to its declared type.
+        let declared = column.map(|column| code.types[column]).filter(|ty| ty.bytes() == size);
+        let ty = if pointer { Type::Pointer } else { declared.unwrap_or_else(|| integer(size)) };
         Location { name: code.names[location].clone(), ty, init: code.init[location] }
     }
 
@@ -174,19 +179,13 @@ impl Lowering<'_> {
         self.parsed.code.columns.iter().position(|column| *column == Column::Register { thread, register })
     }
 
-    /// The type that an observed register is saved with. As in litmus7 it is `int`, unless the test declares or needs
-    /// 64 bits.
+    /// The type that an observed register is saved with: as in herd7 the declared one, else `int`.
     fn register_type(&self, thread: usize, register: RegisterId) -> Type {
         if self.extents.registers_hold_addresses[thread][register] {
             return Type::Pointer;
         }
-        let declared = self.parsed.threads[thread].wide.contains(&register);
-        let code = &self.parsed.code;
-        let props = [Some(&code.condition), code.filter.as_ref(), self.parsed.match_event.as_ref()];
-        let needed = self
-            .column(thread, register)
-            .is_some_and(|column| props.into_iter().flatten().any(|prop| compares_with_long(prop, column)));
-        if declared || needed { integer(8) } else { integer(4) }
+        let column = self.column(thread, register);
+        column.map_or(Type::INT, |column| self.parsed.code.types[column])
     }
 }
 
@@ -207,17 +206,21 @@ fn integer(bytes: usize) -> Type {
     Type::Int { bits, signed }
 }
 
-/// Whether a proposition compares a column with an integer that does not fit 32 bits.
-fn compares_with_long(prop: &Prop, wanted: usize) -> bool {
+/// A proposition with its integers converted to the types of the columns, as the models convert them.
+fn typed(prop: &Prop, types: &[Type]) -> Prop {
     match prop {
-        Prop::Const(_) | Prop::Same(..) => false,
-        Prop::Equal { column, value: Const::Int(value) } => {
-            *column == wanted && i32::try_from(*value).is_err() && u32::try_from(*value).is_err()
-        }
-        Prop::Equal { .. } => false,
-        Prop::Not(inner) => compares_with_long(inner, wanted),
-        Prop::And(left, right) | Prop::Or(left, right) => {
-            compares_with_long(left, wanted) || compares_with_long(right, wanted)
-        }
+        Prop::Const(_) | Prop::Same(..) => prop.clone(),
+        Prop::Equal { column, value } => Prop::Equal { column: *column, value: wrap(*value, types[*column]) },
+        Prop::Not(inner) => Prop::Not(Box::new(typed(inner, types))),
+        Prop::And(left, right) => Prop::And(Box::new(typed(left, types)), Box::new(typed(right, types))),
+        Prop::Or(left, right) => match (typed(left, types), typed(right, types)) {
+            // -1 and 0xffffffff are the same `int`.
+            (Prop::Equal { column, value }, Prop::Equal { column: other, value: same })
+                if (column, value) == (other, same) =>
+            {
+                Prop::Equal { column, value }
+            }
+            (left, right) => Prop::Or(Box::new(left), Box::new(right)),
+        },
     }
 }

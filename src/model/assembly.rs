@@ -44,8 +44,6 @@ pub(crate) struct Written {
     pub instructions: Vec<Instruction>,
     /// For each step of the thread's code, the place of its instruction.
     pub spans: Vec<Span>,
-    /// Registers that the initial values declare with 64 bits.
-    pub wide: Vec<RegisterId>,
 }
 
 /// The assembly language of one architecture, as litmus tests write it.
@@ -160,13 +158,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<Pa
     let sizes = sizes::declared(&reader.variables, &code.init);
     let has_arrays = reader.variables.iter().any(|variable| variable.elements.is_some());
     let threads = reader.threads.into_iter().zip(reader.instructions);
-    let threads = threads
-        .map(|(thread, instructions)| {
-            let wide =
-                thread.declared.iter().filter(|(_, ty)| ty.bytes() == 8).map(|(register, _)| *register).collect();
-            Written { instructions, spans: thread.spans, wide }
-        })
-        .collect();
+    let threads = threads.map(|(thread, instructions)| Written { instructions, spans: thread.spans }).collect();
     let not_modelled = reader.not_modelled;
     Ok(Parsed { code, view, dialect, header, match_event, threads, sizes, has_arrays, not_modelled })
 }
