@@ -357,7 +357,8 @@ fn accesses_of_mixed_sizes_run() {
         assert_eq!(outcomes.into_keys().collect::<Vec<_>>(), [[Const::Int(0x2_0000_0001)]]);
     }
     let outside = text.replace("addq $4", "addq $6");
-    assert!(read(&outside).unwrap_err().contains("cannot run"), "an access that is not aligned");
+    let error = read(&outside).unwrap_err();
+    assert!(error.contains("t.litmus:6:2"), "an access that is not aligned: {error}");
 }
 
 /// A test runs on its own architecture only, so these are run where they can be.
