@@ -694,7 +694,7 @@ fn a_test_may_have_no_condition() {
 const CORPUS: &str = "WAKERACE_TEST_CORPUS";
 
 /// The text of a thread for GNU as. An operand that names a location becomes the address in rdi.
-fn for_as(arch: Arch, scenario: &Scenario, thread: usize) -> String {
+fn for_as(arch: Arch, scenario: &Scenario, thread: usize, number: usize) -> String {
     let program = &scenario.program;
     let mut text = match arch {
         Arch::X86_64 => String::new(),
@@ -702,17 +702,20 @@ fn for_as(arch: Arch, scenario: &Scenario, thread: usize) -> String {
         Arch::Powerpc64le => ".machine power8\n".to_owned(),
         Arch::Riscv64gc => ".option norvc\n.option norelax\n".to_owned(),
     };
-    for instruction in &program.threads[thread].assembly.as_ref().unwrap().instructions {
-        instruction.labels.iter().for_each(|label| text.push_str(&format!("L_{label}:\n")));
+    let assembly = program.threads[thread].assembly.as_ref().unwrap();
+    // Labels are numbered, so that the texts of several threads can be assembled together.
+    let label = |at: usize| format!("L_{number}_{at}");
+    for (at, instruction) in assembly.instructions.iter().enumerate() {
+        text.push_str(&format!("{}:\n", label(at)));
         let mut operands = instruction.operands.clone();
         if arch == Arch::X86_64 {
             operands = operands.iter().map(|operand| x86_operand(program, operand)).collect();
         }
         // A jump names its label last.
         if let Some(last) = operands.last_mut()
-            && program.threads[thread].assembly.as_ref().unwrap().label(last).is_some()
+            && let Some(target) = assembly.label(last)
         {
-            *last = format!("L_{last}");
+            *last = label(target);
         }
         text.push_str(&as_text(arch, &instruction.mnemonic, &operands));
         text.push('\n');
@@ -807,7 +810,7 @@ fn corpus() -> Vec<(PathBuf, String)> {
 #[ignore = "needs the cross assemblers of scripts/rootfs"]
 fn gnu_as_makes_the_same_of_every_instruction() {
     let (mut same, mut refused) = (BTreeMap::<Arch, usize>::new(), BTreeMap::<String, usize>::new());
-    let mut differ = Vec::new();
+    let (mut differ, mut threads) = (Vec::new(), BTreeMap::<Arch, Vec<(String, String, Vec<Vec<u8>>)>>::new());
     for (path, text) in corpus() {
         let scenario = match Scenario::new(&Source::new(path.display().to_string(), text), "") {
             Ok(scenario) => scenario,
@@ -820,10 +823,20 @@ fn gnu_as_makes_the_same_of_every_instruction() {
         let arch = scenario.program.language.unwrap();
         let own = isa::as_written(&scenario.program).unwrap();
         for (thread, own) in own.iter().enumerate() {
-            let text = for_as(arch, &scenario, thread);
-            match assembled(arch, &text) {
-                Ok(bytes) if bytes == own.concat() => *same.entry(arch).or_default() += own.len(),
-                other => differ.push(format!("{} P{thread}: {own:02x?}\n{text}{other:02x?}", path.display())),
+            let all: &mut Vec<_> = threads.entry(arch).or_default();
+            let text = for_as(arch, &scenario, thread, all.len());
+            all.push((format!("{} P{thread}", path.display()), text, own.clone()));
+        }
+    }
+    for (arch, threads) in &threads {
+        // All threads in one text first. If that differs, each by itself.
+        let text: String = threads.iter().map(|(_, text, _)| text.as_str()).collect();
+        let bytes: Vec<u8> = threads.iter().flat_map(|(.., own)| own.concat()).collect();
+        let whole = assembled(*arch, &text).is_ok_and(|found| found == bytes);
+        for (name, text, own) in threads {
+            match if whole { Ok(own.concat()) } else { assembled(*arch, text) } {
+                Ok(bytes) if bytes == own.concat() => *same.entry(*arch).or_default() += own.len(),
+                other => differ.push(format!("{name}: {own:02x?}\n{text}{other:02x?}")),
             }
         }
     }
