@@ -735,7 +735,8 @@ fn x86_operand(program: &Program, operand: &str) -> String {
 
 /// One instruction in the syntax of GNU as.
 fn as_text(arch: Arch, mnemonic: &str, operands: &[String]) -> String {
-    let mnemonic = mnemonic.to_lowercase();
+    // herd writes the suffixes of RISC-V with a point between.
+    let mnemonic = mnemonic.to_lowercase().replace(".aq.rl", ".aqrl");
     match arch {
         Arch::X86_64 if operands.iter().any(|operand| operand.contains('%') || operand.contains('(')) => {
             let operands: Vec<String> = operands.iter().map(|operand| operand.to_lowercase()).collect();
@@ -747,6 +748,8 @@ fn as_text(arch: Arch, mnemonic: &str, operands: &[String]) -> String {
                 .collect();
             format!(".intel_syntax noprefix\n{mnemonic} {}", operands.join(","))
         }
+        // herd's name.
+        Arch::Riscv64gc if mnemonic == "fence" && operands == ["tso"] => "fence.tso".to_owned(),
         Arch::Powerpc64le => {
             let operands: Vec<String> = operands.iter().map(|operand| ppc_operand(operand)).collect();
             format!("{mnemonic} {}", operands.join(","))
@@ -841,7 +844,7 @@ fn gnu_as_makes_the_same_of_every_instruction() {
         }
     }
     println!("the same: {same:?}; refused: {refused:#?}");
-    let first = differ.first().map_or("", String::as_str);
-    assert!(differ.is_empty(), "{} threads differ, such as\n{first}", differ.len());
+    let some = differ.iter().step_by(differ.len() / 5 + 1).map(String::as_str).collect::<Vec<_>>().join("\n");
+    assert!(differ.is_empty(), "{} threads differ, such as\n{some}", differ.len());
     assert!(same.values().sum::<usize>() > 10, "{same:?}");
 }
