@@ -34,6 +34,8 @@ pub(crate) struct Facts {
     pub translated_by_qemu: fn(&QemuMachine) -> bool,
     /// Makes the disassembler.
     pub disassembler: fn() -> CsResult<Capstone>,
+    /// Whether the disassembler gives the distance to the target of a branch; otherwise it gives the target's address.
+    pub disassembles_distances: bool,
     /// The barriers that src/kernel executes.
     pub barriers: &'static [Barrier],
     /// The assembly of smp_load_acquire(): `{0}` is the value, `{1}` the address. `None` if Rust's acquire load of an

@@ -67,7 +67,7 @@ fn heading(program: &Program, thread: &Thread, index: usize) -> String {
 fn operands(arch: Arch, mnemonic: &str, text: &str, offset: usize) -> String {
     let plain = mnemonic.trim_start_matches("c.");
     let jumps = plain.starts_with('b') || matches!(plain, "j" | "jal");
-    if arch != Arch::Riscv64gc || !jumps {
+    if !arch.facts().disassembles_distances || !jumps {
         return text.to_owned();
     }
     let (others, distance) = text.rsplit_once(", ").map_or(("", text), |(others, distance)| (others, distance));

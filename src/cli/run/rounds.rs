@@ -66,7 +66,10 @@ impl Session {
         };
         self.record.interrupted |= stop == Stop::Interrupted;
         if result.iterations + result.filtered + result.moved == 0 {
-            return String::new();
+            return match stop {
+                Stop::Interrupted => String::new(),
+                Stop::Limit | Stop::Found => no_batch(&result),
+            };
         }
         let words = one_line(&result) + &counters_note(&result) + &pace_note(&result);
         match add_result(&mut self.record.results, result) {
@@ -81,6 +84,15 @@ impl Session {
         self.failures.push(error);
         words
     }
+}
+
+/// What is printed for a test whose time was over before its first batch.
+fn no_batch(result: &record::ScenarioResult) -> String {
+    let cpus = machine::in_order(&result.placement.cpus);
+    format!(
+        "{} on CPUs {cpus}: no batch was completed, so there is no result; give it more time with -d\n",
+        result.scenario
+    )
 }
 
 /// Adds a result to the results. If the same test already ran on the same placement, the result is added to

@@ -28,6 +28,7 @@ pub(super) const FACTS: Facts = Facts {
     has_cpuid: false,
     translated_by_qemu: |machine| machine.counter_hz == Some(QEMU_COUNTER_HZ),
     disassembler: || Capstone::new().arm64().mode(arch::arm64::ArchMode::Arm).build(),
+    disassembles_distances: false,
     barriers: barriers::BARRIERS,
     load_acquire: Some(barriers::ldar!()),
     lock_attempt: None,

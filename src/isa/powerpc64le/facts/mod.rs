@@ -30,6 +30,7 @@ pub(super) const FACTS: Facts = Facts {
     // powernv machines only with its code generator.
     translated_by_qemu: |machine| !machine.hypervisor_node,
     disassembler: || Capstone::new().ppc().mode(arch::ppc::ArchMode::Mode64).endian(capstone::Endian::Little).build(),
+    disassembles_distances: false,
     barriers: barriers::BARRIERS,
     load_acquire: Some(barriers::load_acquire!()),
     lock_attempt: Some(barriers::lock!()),

@@ -36,6 +36,7 @@ pub(super) const FACTS: Facts = Facts {
         let compressed = [arch::riscv::ArchExtraMode::RiscVC].into_iter();
         Capstone::new().riscv().mode(arch::riscv::ArchMode::RiscV64).extra_mode(compressed).build()
     },
+    disassembles_distances: true,
     barriers: barriers::BARRIERS,
     load_acquire: Some(barriers::load_acquire!()),
     lock_attempt: Some(barriers::lock!()),

@@ -33,6 +33,7 @@ pub(super) const FACTS: Facts = Facts {
     // CPUID says it.
     translated_by_qemu: |_| false,
     disassembler: || Capstone::new().x86().mode(arch::x86::ArchMode::Mode64).build(),
+    disassembles_distances: false,
     barriers: barriers::BARRIERS,
     load_acquire: None,
     lock_attempt: None,
