@@ -619,10 +619,10 @@ fn bad_files_give_exit_2_and_one_clear_message() {
         ("thread", b"C t\n{}\nP0(int *x) { WRITE_ONCE(*x, 1); }\nexists (3:r=1)".to_vec(), "no thread P3"),
         ("rcu", b"C t\n{}\nP0(int *x) {\n  synchronize_rcu();\n}\nexists (x=1)".to_vec(), ":4:3"),
         (
-            "nine",
-            format!("C t\n{{}}\n{}exists (x=1)", (0..9).map(|n| format!("P{n}(int *x) {{ }}\n")).collect::<String>())
+            "many",
+            format!("C t\n{{}}\n{}exists (x=1)", (0..17).map(|n| format!("P{n}(int *x) {{ }}\n")).collect::<String>())
                 .into(),
-            "at most 8 threads",
+            "at most 16 threads",
         ),
         ("junk", (0..=255_u8).cycle().take(5000).collect(), "not a text file"),
         ("nul", vec![0; 100], "not a C litmus test"),

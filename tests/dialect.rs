@@ -341,7 +341,7 @@ fn a_false_address_dependency_orders_and_runs() {
         let code = isa::code_for(&scenario.program, Model::Lkmm, Atomics::Lse).unwrap();
         model::check(&code, Model::Lkmm, Bounds::default()).unwrap_err().to_string()
     });
-    assert_eq!(error.unwrap(), "cannot be judged: the test computes with an address");
+    assert_eq!(error.unwrap(), "cannot be judged: the test computes with an address, or moves it out of its variable");
 }
 
 #[test]

@@ -47,6 +47,7 @@ const TITLES: &[(&str, &str)] = &[
     ("S23-sleeping-owner", "a waiter put on a woken owner's list"),
     ("S23b-sleeping-owner-recheck", "the same with on_rq tested again"),
     ("S24-hung_task-blocker", "khungtaskd reads without a lock"),
+    ("CoRR", "two reads of one variable in order"),
     ("MP", "message passing without barriers"),
     ("MP+nt", "message passing, non-temporal store"),
     ("S01-as-is+nt", "the wakeup with a weakly ordered store"),
