@@ -65,6 +65,8 @@ ORDERS(EXCHANGE, 8, s64)
 	type fam##xchg##order##__##bytes(fam##t *x, type v) { return fam##xchg##order(x, v); } \
 	type fam##cmpxchg##order##__##bytes(fam##t *x, type o, type n) { return fam##cmpxchg##order(x, o, n); }
 
+#define NEGATIVE(order, fam, bytes, type) \
+	bool fam##add_negative##order##__##bytes(type v, fam##t *x) { return fam##add_negative##order(v, x); }
 #define FAMILY(fam, bytes, type) \
 	NOTHING(fam, add, bytes, type) NOTHING(fam, sub, bytes, type) NOTHING(fam, and, bytes, type) \
 	NOTHING(fam, or, bytes, type) NOTHING(fam, xor, bytes, type) NOTHING(fam, andnot, bytes, type) \
@@ -79,7 +81,7 @@ ORDERS(EXCHANGE, 8, s64)
 	bool fam##sub_and_test__##bytes(type v, fam##t *x) { return fam##sub_and_test(v, x); } \
 	bool fam##inc_and_test__##bytes(fam##t *x) { return fam##inc_and_test(x); } \
 	bool fam##dec_and_test__##bytes(fam##t *x) { return fam##dec_and_test(x); } \
-	bool fam##add_negative__##bytes(type v, fam##t *x) { return fam##add_negative(v, x); } \
+	ORDERS(NEGATIVE, fam, bytes, type) \
 	bool fam##add_unless__##bytes(fam##t *x, type a, type u) { return fam##add_unless(x, a, u); } \
 	type fam##fetch_add_unless__##bytes(fam##t *x, type a, type u) { return fam##fetch_add_unless(x, a, u); } \
 	bool fam##inc_not_zero__##bytes(fam##t *x) { return fam##inc_not_zero(x); } \

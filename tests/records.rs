@@ -320,7 +320,7 @@ fn last_writers_without_races_are_a_bound() {
     assert!(record.summary().contains(&said), "{said}: {}", record.summary());
     let entry = Entry { name: "r.json".to_owned(), record: AnyRecord::Run(Box::new(record)) };
     let drawn = wakerace::publish::page(&[entry]).unwrap();
-    let start = drawn.find("<section id=\"last-writers\">").unwrap();
+    let start = drawn.find("<section class=\"folded\" id=\"last-writers\">").unwrap();
     assert!(drawn[start..].contains(&format!("&lt; {bound:.1e}")), "{bound}");
 }
 
