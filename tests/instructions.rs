@@ -5,8 +5,9 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 
 use wakerace::arch::Arch;
@@ -771,7 +772,8 @@ fn ppc_operand(operand: &str) -> String {
     }
 }
 
-/// The machine code that GNU as makes of a text; its message if it refuses it.
+/// The machine code that GNU as makes of a text; its message if it refuses it. WAKERACE_CROSS is a command that runs a
+/// command where the cross assemblers are.
 fn assembled(arch: Arch, text: &str) -> Result<Vec<u8>, String> {
     let prefix = match arch {
         Arch::X86_64 => "x86_64",
@@ -779,21 +781,22 @@ fn assembled(arch: Arch, text: &str) -> Result<Vec<u8>, String> {
         Arch::Powerpc64le => "powerpc64le",
         Arch::Riscv64gc => "riscv64",
     };
-    let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str| folder.path().join(name);
-    fs::write(file("t.s"), text).unwrap();
-    let tool = |name: &str, args: &[&str]| {
-        let mut command = Command::new(format!("{prefix}-linux-gnu-{name}"));
-        let output = command.args(args).current_dir(folder.path()).output();
-        output.unwrap_or_else(|error| panic!("{prefix}-linux-gnu-{name}: {error}; scripts/in-rootfs has it"))
-    };
-    let output = tool("as", &["t.s", "-o", "t.o"]);
+    let runner = std::env::var_os("WAKERACE_CROSS").expect("WAKERACE_CROSS is not set, such as to scripts/in-rootfs");
+    let tool = format!("{prefix}-linux-gnu");
+    let script = format!(
+        "cd \"$(mktemp -d)\" && cat >t.s && {tool}-as t.s -o t.o && \
+         {tool}-objcopy -O binary --only-section=.text t.o t.bin && cat t.bin"
+    );
+    let mut command = Command::new(&runner);
+    command.args(["sh", "-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", runner.display()));
+    // The script reads all of the text before it writes anything.
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
-    let output = tool("objcopy", &["-O", "binary", "--only-section=.text", "t.o", "t.bin"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(fs::read(file("t.bin")).unwrap())
+    Ok(output.stdout)
 }
 
 /// The tests in assembly of the tree, and of the folders that the environment names.
@@ -810,7 +813,7 @@ fn corpus() -> Vec<(PathBuf, String)> {
 
 /// Every instruction of every test has the bytes that GNU as gives it. What is not encoded is refused by name.
 #[test]
-#[ignore = "needs the cross assemblers of scripts/rootfs"]
+#[ignore = "needs the cross assemblers of scripts/rootfs, in WAKERACE_CROSS"]
 fn gnu_as_makes_the_same_of_every_instruction() {
     let (mut same, mut refused) = (BTreeMap::<Arch, usize>::new(), BTreeMap::<String, usize>::new());
     let (mut differ, mut threads) = (Vec::new(), BTreeMap::<Arch, Vec<(String, String, Vec<Vec<u8>>)>>::new());
