@@ -222,7 +222,8 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 65);
         assert_eq!(lines[1].split(',').take(8).collect::<Vec<_>>().join(","), "8,0,aligned,true,1000,500,0,0");
-        assert_eq!(lines[6], "8,5,crosses 8 bytes,false,0,500,0,,,");
+        let guaranteed = all[5].access.is_guaranteed();
+        assert_eq!(lines[6], format!("8,5,crosses 8 bytes,{guaranteed},0,500,0,,,"));
         assert!(lines[61].starts_with("8,60,crosses the line,false,1000,500,10,0.01,0.004"), "{}", lines[61]);
     }
 }
