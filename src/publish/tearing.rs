@@ -191,7 +191,7 @@ mod tests {
             line.split_whitespace().collect::<Vec<_>>().join(" ")
         };
         assert!(row("aligned").starts_with("8 aligned 0,8,16,24,32,40,48,56 8,000 4,000 0 < "), "{text}");
-        assert!(row("aligned").ends_with(" yes") && row("crosses 32").ends_with(" no"), "{text}");
+        assert!(row("aligned").ends_with(" yes") && row("crosses the line").ends_with(" no"), "{text}");
         assert!(row("crosses 32").starts_with("8 crosses 32 bytes 25-31 7,000 3,500 1 1.4e-4 ["), "{text}");
         assert!(row("crosses the line").starts_with("8 crosses the line 57-63 7,000 3,500 700 10.0 % ["), "{text}");
     }
@@ -204,9 +204,12 @@ mod tests {
         assert_eq!(crossing, "No access that the architecture guarantees was torn; accesses across lines were.");
         let inside = said(&|offset| if offset > 56 { 100 } else { u64::from(offset == 28) });
         assert!(
-            inside.contains("Inside one line, 1 of 57 offsets tear; most often 8 bytes at 28, in 0.10 %"),
+            inside.contains(" Inside one line, 1 of 57 offsets tear; most often 8 bytes at 28, in 0.10 %"),
             "{inside}"
         );
+        // Intel guarantees this one.
+        let guaranteed = Access { size: 8, offset: 28 }.is_guaranteed();
+        assert_eq!(inside.starts_with("GUARANTEED AND TORN: 8 bytes at 28."), guaranteed, "{inside}");
         let wrong = map(|offset| u64::from(offset == 8));
         assert_eq!(forbidden(&wrong).len(), 1);
         assert!(tearing_summary(&wrong, 64).starts_with("GUARANTEED AND TORN: 8 bytes at 8."));
