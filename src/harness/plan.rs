@@ -123,8 +123,8 @@ pub struct Limits {
     pub iterations: Option<u64>,
     /// Number of races. The batch that reaches it is completed.
     pub races: Option<u64>,
-    /// What must be found out. Looked at after batches, each time the iterations have grown by
-    /// [`LOOK_AGAIN`].
+    /// What must be found out. Looked at after batches, each time the iterations have grown by a
+    /// hundredth.
     pub goal: Option<Goal>,
 }
 

@@ -5,7 +5,7 @@
 //! instructions beside their meaning, so that `isa` can encode them and the test can run.
 //!
 //! Not supported: page tables and faults, memory tags, and code as data. Accesses of mixed sizes are read as herd7 reads
-//! them with `-variant mixed`; memory is little-endian ([`super::sizes`]).
+//! them with `-variant mixed`; memory is little-endian (`super::sizes`).
 
 use super::Model;
 use super::code::{BranchOn, Change, Code, CodeThread, Step, Update, UpdateResult};
