@@ -22,8 +22,20 @@ fn protocol(folder: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// Runs the command, checks its exit status and reads the record that it prints.
+/// Runs the command, checks its exit status and reads the record that it prints. On a busy machine a short run may end
+/// before its first round. Then it is run again, ten times as long.
 fn record(folder: &Path, args: &[&str], status: i32) -> ProtocolRecord {
+    let first = once(folder, args, status);
+    let Some(at) = args.iter().position(|arg| *arg == "-d").map(|at| at + 1) else { return first };
+    if first.results.iter().all(|result| result.rounds > 0 && result.acquired > 0) {
+        return first;
+    }
+    let longer = args[at].replace("ms", "0ms");
+    let again: Vec<&str> = args.iter().enumerate().map(|(n, arg)| if n == at { &longer } else { *arg }).collect();
+    once(folder, &again, status)
+}
+
+fn once(folder: &Path, args: &[&str], status: i32) -> ProtocolRecord {
     let output = protocol(folder, args).args(["--no-save", "-q", "--export-json", "-"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
