@@ -148,7 +148,8 @@ fn measure(setting: &Setting, cpus: &[usize], clock: Clock) -> Sample {
         }
         plan.period = match period {
             Some(ns) => clock.ticks(Nanos(ns)),
-            None => harness::choose_pace(job, &plan, &AtomicBool::new(false)).expect("the host can run it"),
+            None => harness::choose_pace((job, &mut harness::Memory::default()), &plan, &AtomicBool::new(false))
+                .expect("the host can run it"),
         };
     }
     let measured = harness::run(job, &plan, &AtomicBool::new(false), |_| ()).expect("the host can run it");

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::bench::Bench;
 use super::request::{Choice, Experiment, PaceChoice};
 use super::result::{Finished, result};
 use crate::error::{Error, Result};
-use crate::harness::{self, Adapt, Chain, EdgePlan, Job, Prefetch, RunPlan, Tally};
+use crate::harness::{self, Adapt, Chain, EdgePlan, Job, Memory, Prefetch, RunPlan, Tally};
 use crate::machine::{self, Clock, Counters, Placement};
 use crate::units::{Nanos, Ticks};
 
@@ -23,6 +24,8 @@ const WINDOW_STEP: Nanos = Nanos(2.0);
 
 /// Only runs of at least this length measure the cache-line transfer latency first.
 const LONG: Duration = Duration::from_secs(1);
+/// Shorter runs are not calibrated: that takes between a tenth and two tenths of a second.
+const SHORT: Duration = Duration::from_millis(80);
 /// First period if nothing was measured: a few cache-line transfers on any CPU.
 const GUESS: Nanos = Nanos(300.0);
 
@@ -34,7 +37,7 @@ const GUESS: Nanos = Nanos(300.0);
 /// # Errors
 /// As [`harness::run`]. Also if the user asked for a paced run and the counters of these CPUs do not allow it.
 pub fn run(experiment: &Experiment<'_>, interrupt: &AtomicBool, watch: impl FnMut(&Tally)) -> Result<Finished> {
-    run_until(experiment, interrupt, interrupt, watch)
+    Bench::default().run(experiment, interrupt, watch)
 }
 
 /// As [`run`], but with two flags: `enough` ends the measured run, and `interrupt` ends the calibration before
@@ -48,26 +51,39 @@ pub fn run_until(
     enough: &AtomicBool,
     watch: impl FnMut(&Tally),
 ) -> Result<Finished> {
-    let counters = if interrupt.load(Ordering::Relaxed) { Vec::new() } else { counters(experiment)? };
-    let edges = edges(experiment, interrupt)?;
-    let measured = Measured { counters: &counters, edges };
+    Bench::default().run_until(experiment, [interrupt, enough], watch)
+}
+
+/// Runs an experiment on CPUs whose counters and chains are known. The flags are those of [`run_until`].
+pub(super) fn measured(
+    experiment: &Experiment<'_>,
+    measured: Measured<'_>,
+    memory: &mut Memory,
+    flags: [&AtomicBool; 2],
+    watch: impl FnMut(&Tally),
+) -> Result<Finished> {
     match free_fallback(experiment, &measured)? {
-        Some(free) => run_with(&free, Measured { edges: None, ..measured }, interrupt, enough, watch),
-        None => run_with(experiment, measured, interrupt, enough, watch),
+        Some(free) => run_with(&free, Measured { edges: None, ..measured }, memory, flags, watch),
+        None => run_with(experiment, measured, memory, flags, watch),
     }
 }
 
 /// What was measured of the CPUs before a run.
 #[derive(Debug, Clone)]
-struct Measured<'a> {
+pub(super) struct Measured<'a> {
     /// How far the counter of each thread's CPU is ahead of P0's.
-    counters: &'a [Counters],
+    pub(super) counters: &'a [Counters],
     /// The chains of a run that is paced by edges.
-    edges: Option<EdgePlan>,
+    pub(super) edges: Option<EdgePlan>,
+}
+
+/// Whether an experiment is paced by edges.
+pub(super) fn has_edges(experiment: &Experiment<'_>) -> bool {
+    matches!(experiment.choice.pace, PaceChoice::Paced { .. }) && experiment.common.edges.is_some()
 }
 
 /// Measures the delays on the CPUs of an experiment that is paced by edges.
-fn edges(experiment: &Experiment<'_>, interrupt: &AtomicBool) -> Result<Option<EdgePlan>> {
+pub(super) fn edges(experiment: &Experiment<'_>, interrupt: &AtomicBool) -> Result<Option<EdgePlan>> {
     let Experiment { scenario, layout, placement, code, common, choice, .. } = experiment;
     let (PaceChoice::Paced { .. }, Some(edges)) = (&choice.pace, common.edges) else { return Ok(None) };
     let chains = if interrupt.load(Ordering::Relaxed) {
@@ -80,7 +96,7 @@ fn edges(experiment: &Experiment<'_>, interrupt: &AtomicBool) -> Result<Option<E
 }
 
 /// Measures how far the counter of each thread's CPU is ahead of P0's. Empty if threads share a CPU.
-fn counters(experiment: &Experiment<'_>) -> Result<Vec<Counters>> {
+pub(super) fn counters(experiment: &Experiment<'_>) -> Result<Vec<Counters>> {
     let cpus = &experiment.placement.cpus;
     let Some((&first, others)) = cpus.split_first() else { return Ok(Vec::new()) };
     if cpus.iter().collect::<HashSet<_>>().len() < cpus.len() {
@@ -108,7 +124,7 @@ fn free_fallback<'a>(experiment: &Experiment<'a>, measured: &Measured<'_>) -> Re
 
 /// Why an experiment cannot be paced, after the CPUs that cannot: counters that contradict each other, or a clock that is
 /// coarse and cannot be divided.
-fn unpaceable(experiment: &Experiment<'_>, measured: &Measured<'_>) -> Option<(String, String)> {
+pub(super) fn unpaceable(experiment: &Experiment<'_>, measured: &Measured<'_>) -> Option<(String, String)> {
     let Experiment { placement: Placement { cpus, .. }, common, .. } = experiment;
     if let Some(at) = measured.counters.iter().position(|counters| counters.contradict()) {
         let (first, other) = (cpus[0], cpus[at + 1]);
@@ -120,21 +136,33 @@ fn unpaceable(experiment: &Experiment<'_>, measured: &Measured<'_>) -> Option<(S
     Some((machine::in_order(cpus), problem))
 }
 
+/// What an experiment runs, and how: calibrated where it leaves something open.
+pub(super) fn planned<'a>(
+    experiment: &'a Experiment<'_>,
+    measured: Measured<'_>,
+    memory: &mut Memory,
+    interrupt: &AtomicBool,
+) -> Result<(Job<'a>, RunPlan)> {
+    let Experiment { scenario, layout, placement, code, .. } = experiment;
+    let job = Job { program: &scenario.program, layout, code, cpus: &placement.cpus, clock: units(experiment) };
+    let mut plan = settings(experiment, measured);
+    calibrate(experiment, (job, memory), &mut plan, interrupt)?;
+    Ok((job, plan))
+}
+
 fn run_with(
     experiment: &Experiment<'_>,
     measured: Measured<'_>,
-    interrupt: &AtomicBool,
-    enough: &AtomicBool,
+    memory: &mut Memory,
+    [interrupt, enough]: [&AtomicBool; 2],
     watch: impl FnMut(&Tally),
 ) -> Result<Finished> {
-    let Experiment { scenario, layout, placement, code, common, .. } = experiment;
-    let job = Job { program: &scenario.program, layout, code, cpus: &placement.cpus, clock: units(experiment) };
+    let Experiment { placement, common, .. } = experiment;
     let counters = measured.counters;
-    let mut plan = settings(experiment, measured);
-    calibrate(experiment, job, &mut plan, interrupt)?;
+    let (job, plan) = planned(experiment, measured, memory, interrupt)?;
     let line_transfer = if interrupt.load(Ordering::Relaxed) { None } else { line_transfer(experiment)? };
     let stress = experiment.choice.stress.map(|kind| harness::Stress::begin(kind, job.cpus)).transpose()?;
-    let measurement = harness::run(job, &plan, enough, watch)?;
+    let measurement = harness::run_in(memory, job, &plan, enough, watch)?;
     drop(stress);
     let mut result = result(experiment, &plan, &measurement)?;
     result.line_transfer_ns = line_transfer.map(|Nanos(ns)| ns);
@@ -178,19 +206,25 @@ fn settings(experiment: &Experiment<'_>, measured: Measured<'_>) -> RunPlan {
 }
 
 /// Chooses the group, the period and the skews of a paced run, where the user gave none.
-fn calibrate(experiment: &Experiment<'_>, job: Job<'_>, plan: &mut RunPlan, interrupt: &AtomicBool) -> Result<()> {
+fn calibrate(
+    experiment: &Experiment<'_>,
+    (job, memory): (Job<'_>, &mut Memory),
+    plan: &mut RunPlan,
+    interrupt: &AtomicBool,
+) -> Result<()> {
     let Experiment { choice, common, .. } = experiment;
     let PaceChoice::Paced { period, skews, .. } = &choice.pace else { return Ok(()) };
     let free_to_choose = choice.group.is_none() && period.is_none() && skews.is_none() && !common.window;
-    let measured = if common.limits.races.is_some() && period.is_none() {
+    let short = common.limits.duration.is_some_and(|limit| limit < SHORT);
+    let measured = if (common.limits.races.is_some() || short) && period.is_none() {
         // With a limit on races the calibration is skipped: the first races come sooner without it, although a
-        // calibrated period would give more of them later.
+        // calibrated period would give more of them later. In a short run it would take most of the time.
         units(experiment).ticks(GUESS)
     } else if free_to_choose {
-        harness::choose_group(job, plan, interrupt)?;
+        harness::choose_group((job, memory), plan, interrupt)?;
         plan.period
     } else if period.is_none() || skews.is_none() {
-        harness::choose_pace(job, plan, interrupt)?
+        harness::choose_pace((job, memory), plan, interrupt)?
     } else {
         Ticks(0)
     };
@@ -206,11 +240,13 @@ fn calibrate(experiment: &Experiment<'_>, job: Job<'_>, plan: &mut RunPlan, inte
     Ok(())
 }
 
-/// Runs experiments at the same time. No two of them may share a CPU. `watch` gets the counts of the first one.
+/// Runs experiments at the same time. No two of them may share a CPU. `watch` gets the counts of the first one, which uses what
+/// is on the bench.
 ///
 /// Each ends by itself, and the result of each is returned even if another one fails. If one cannot be started,
 /// none runs.
 pub fn run_side_by_side(
+    bench: &mut Bench,
     experiments: &[&Experiment<'_>],
     interrupt: &AtomicBool,
     watch: impl FnMut(&Tally),
@@ -236,7 +272,7 @@ pub fn run_side_by_side(
             // The send fails only if the thread has panicked, which the join below reports.
             let _ = gate.send(());
         }
-        let mut finished = vec![run(first, interrupt, watch)];
+        let mut finished = vec![bench.run(first, interrupt, watch)];
         for other in others {
             let panicked = || Err(Error::Internal("the thread of an experiment panicked".to_owned()));
             finished.push(other.join().unwrap_or_else(|_| panicked()));
@@ -415,8 +451,14 @@ mod tests {
         // batch.
         let offset = clock.ticks(Nanos(20e6));
         let flag = AtomicBool::new(false);
-        let finished =
-            run_with(&experiment, measured(&[Counters::Within(offset, offset)]), &flag, &flag, |_| ()).unwrap();
+        let finished = run_with(
+            &experiment,
+            measured(&[Counters::Within(offset, offset)]),
+            &mut Memory::default(),
+            [&flag; 2],
+            |_| (),
+        )
+        .unwrap();
         assert!(finished.result.elapsed_s > 5.0 * 0.018, "{} s", finished.result.elapsed_s);
         let [offset] = &finished.result.counters[..] else { panic!("{:?}", finished.result.counters) };
         assert_eq!((offset.cpu, offset.corrected), (experiment.placement.cpus[1], true));

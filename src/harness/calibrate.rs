@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::arena::Memory;
 use super::convert::whole;
 use super::period::{LONGEST_PERIOD, SHORTEST_PERIOD};
 use super::plan::{Adapt, Job, Limits, RunPlan};
-use super::run::run;
+use super::run::run_in;
 use crate::error::Result;
 use crate::units::Ticks;
 
@@ -36,11 +37,11 @@ const COMPARE: Duration = Duration::from_millis(12);
 ///
 /// # Errors
 /// As [`run`].
-pub fn choose_group(job: Job<'_>, plan: &mut RunPlan, interrupt: &AtomicBool) -> Result<()> {
+pub fn choose_group((job, memory): (Job<'_>, &mut Memory), plan: &mut RunPlan, interrupt: &AtomicBool) -> Result<()> {
     let choices = [1, GROUP];
     if plan.batch < 2 * GROUP {
         // With a single group per batch, the period would not matter.
-        (plan.group, plan.period) = (1, choose_pace(job, &RunPlan { group: 1, ..plan.clone() }, interrupt)?);
+        (plan.group, plan.period) = (1, choose_pace((job, memory), &RunPlan { group: 1, ..plan.clone() }, interrupt)?);
         return Ok(());
     }
     // Any measurement counts, even one whose batches were all disturbed.
@@ -54,9 +55,9 @@ pub fn choose_group(job: Job<'_>, plan: &mut RunPlan, interrupt: &AtomicBool) ->
         let at = round % choices.len();
         let mut candidate =
             RunPlan { group: choices[at], adapt: Adapt::Kept, focus: false, skews: vec![Ticks(0)], ..plan.clone() };
-        candidate.period = choose_pace(job, &candidate, interrupt)?;
+        candidate.period = choose_pace((job, &mut *memory), &candidate, interrupt)?;
         candidate.limits = Limits { duration: Some(COMPARE), ..Limits::default() };
-        let measured = run(job, &candidate, interrupt, |_| ())?;
+        let measured = run_in(memory, job, &candidate, interrupt, |_| ())?;
         let speed = measured.tally.instances() as f64 / measured.elapsed.as_secs_f64().max(1e-9);
         if speed > best[at].0 {
             best[at] = (speed, job.clock.ticks(measured.period).max(Ticks(1)));
@@ -75,9 +76,9 @@ pub fn choose_group(job: Job<'_>, plan: &mut RunPlan, interrupt: &AtomicBool) ->
 ///
 /// # Errors
 /// As [`run`].
-pub fn choose_pace(job: Job<'_>, plan: &RunPlan, interrupt: &AtomicBool) -> Result<Ticks> {
+pub fn choose_pace((job, memory): (Job<'_>, &mut Memory), plan: &RunPlan, interrupt: &AtomicBool) -> Result<Ticks> {
     let ticks = |seconds: f64| Ticks::from(whole((seconds * job.clock.frequency_hz).max(1.0)));
-    let trial = |period: Ticks| {
+    let mut trial = |period: Ticks| {
         let plan = RunPlan {
             period,
             adapt: Adapt::Never,
@@ -86,7 +87,7 @@ pub fn choose_pace(job: Job<'_>, plan: &RunPlan, interrupt: &AtomicBool) -> Resu
             limits: Limits { duration: Some(TRIAL), ..Limits::default() },
             ..plan.clone()
         };
-        run(job, &plan, interrupt, |_| ())
+        run_in(memory, job, &plan, interrupt, |_| ())
     };
     let interrupted = || interrupt.load(Ordering::Relaxed);
     // A period of one tick has always passed, so no thread waits for a tick.

@@ -93,12 +93,13 @@ mod stress;
 mod tally;
 mod worker;
 
+pub use arena::Memory;
 pub use calibrate::{choose_group, choose_pace};
 pub use edges::{Chain, EdgePlan, chains, unfit};
 pub use goal::Goal;
 pub use history::Block;
 pub use measurement::{Measurement, Stop};
 pub use plan::{Adapt, Job, Limits, Prefetch, RunPlan, default_batch};
-pub use run::run;
+pub use run::{run, run_in};
 pub use stress::{Stress, StressKind};
 pub use tally::{LastWriterTally, OutcomeCounts, SkewTally, Tally, gap_histogram, matches, races};

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
-use super::arena::Arena;
+use super::arena::Memory;
 use super::classify::{Classifier, Counter};
 use super::convert::whole;
 use super::edges::Chain;
@@ -155,11 +155,25 @@ unsafe impl Sync for Pointer {}
 /// If a thread cannot be started or pinned, if a thread is moved off its CPU for good, if there is not enough
 /// memory, if the test deadlocks, or if the counts are inconsistent.
 pub fn run(job: Job<'_>, plan: &RunPlan, interrupt: &AtomicBool, watch: impl FnMut(&Tally)) -> Result<Measurement> {
-    run_with(job, plan, interrupt, watch, &Probes::system())
+    run_with((job, &mut Memory::default()), plan, interrupt, watch, &Probes::system())
+}
+
+/// As [`run`], in memory that was mapped before.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_in(
+    memory: &mut Memory,
+    job: Job<'_>,
+    plan: &RunPlan,
+    interrupt: &AtomicBool,
+    watch: impl FnMut(&Tally),
+) -> Result<Measurement> {
+    run_with((job, memory), plan, interrupt, watch, &Probes::system())
 }
 
 fn run_with(
-    job: Job<'_>,
+    (job, memory): (Job<'_>, &mut Memory),
     plan: &RunPlan,
     interrupt: &AtomicBool,
     mut watch: impl FnMut(&Tally),
@@ -174,10 +188,10 @@ fn run_with(
     if !fits(job, plan) {
         return Err(Error::Internal("the plan does not fit the program".to_owned()));
     }
-    let mut arenas = Arenas::new(job, plan)?;
+    let arenas = Arenas::new(memory, job, plan)?;
     let threads = job.program.threads.len();
     let last_writers = LastWriters::new(job.program, job.layout, threads);
-    let shared = Shared { begun, ..Shared::new(job, plan, &mut arenas, &last_writers, probes)? };
+    let shared = Shared { begun, ..Shared::new(job, plan, arenas, &last_writers, probes)? };
     let selected_skews = Mutex::new(Vec::new());
     let mut leader = Leader::new(plan, job.clock, threads, interrupt, &selected_skews);
     leader.lasts = probes.lasts;
@@ -226,21 +240,24 @@ fn fits(job: Job<'_>, plan: &RunPlan) -> bool {
         && !too_many
 }
 
-/// The memory of a run: the regions of instances, and the records of each thread.
+/// The memory of a run: the regions of instances, and the records of each thread. The [`Memory`] that it is in outlives the
+/// threads.
 struct Arenas {
-    instances: Arena,
+    instances: Pointer,
     /// Size of a region, in bytes.
     region_bytes: usize,
-    records: Vec<Arena>,
+    records: Vec<Pointer>,
 }
 
 impl Arenas {
-    fn new(job: Job<'_>, plan: &RunPlan) -> Result<Arenas> {
+    fn new(memory: &mut Memory, job: Job<'_>, plan: &RunPlan) -> Result<Arenas> {
         let region_bytes = job.layout.bytes(plan.batch)?;
-        let instances = Arena::new(region_bytes.saturating_mul(plan.regions()))?;
         let strides = job.program.threads.iter().map(|thread| SaveRecord::new(thread).stride);
-        let records = strides.map(|stride| Arena::new(plan.batch.saturating_mul(stride))).collect::<Result<_>>()?;
-        Ok(Arenas { instances, region_bytes, records })
+        let records = strides.map(|stride| plan.batch.saturating_mul(stride));
+        let sizes: Vec<usize> = std::iter::once(region_bytes.saturating_mul(plan.regions())).chain(records).collect();
+        let mut pointers = memory.zeroed(&sizes)?.into_iter().map(Pointer);
+        let instances = pointers.next().expect("the first size is that of the instances");
+        Ok(Arenas { instances, region_bytes, records: pointers.collect() })
     }
 }
 
@@ -249,7 +266,7 @@ impl<'a> Shared<'a> {
     fn new(
         job: Job<'a>,
         plan: &'a RunPlan,
-        arenas: &mut Arenas,
+        arenas: Arenas,
         last_writers: &'a LastWriters,
         probes: &Probes<'a>,
     ) -> Result<Shared<'a>> {
@@ -263,9 +280,9 @@ impl<'a> Shared<'a> {
             deadlock: probes.deadlock,
             plan,
             executables: job.code.iter().map(Executable::new).collect::<Result<Vec<_>>>()?,
-            arena: Pointer(arenas.instances.pointer()),
+            arena: arenas.instances,
             region_bytes: arenas.region_bytes,
-            records: arenas.records.iter_mut().map(|arena| Pointer(arena.pointer())).collect(),
+            records: arenas.records,
             rendezvous: Rendezvous::new(threads, own_cpus),
             watched: threads > 1 && own_cpus,
             give_up: CachePadded::default(),
@@ -479,7 +496,7 @@ mod tests {
 
         fn run(&self, limits: Limits, probes: &Probes<'_>) -> Result<Measurement> {
             let plan = RunPlan { limits, ..self.plan.clone() };
-            run_with(self.job(), &plan, &AtomicBool::new(false), |_| (), probes)
+            run_with((self.job(), &mut Memory::default()), &plan, &AtomicBool::new(false), |_| (), probes)
         }
     }
 
@@ -703,16 +720,23 @@ mod tests {
         let mut bench = Bench::new(looking(), Pace::Paced, LayoutKind::Padded, 64);
         bench.plan.period = Ticks(123_456_789);
         let (set, unset) = (AtomicBool::new(true), AtomicBool::new(false));
-        assert_eq!(choose_pace(bench.job(), &bench.plan, &set).unwrap(), Ticks(123_456_789), "nothing was tried");
-        assert_ne!(choose_pace(bench.job(), &bench.plan, &unset).unwrap(), Ticks(123_456_789));
+        assert_eq!(
+            choose_pace((bench.job(), &mut Memory::default()), &bench.plan, &set).unwrap(),
+            Ticks(123_456_789),
+            "nothing was tried"
+        );
+        assert_ne!(
+            choose_pace((bench.job(), &mut Memory::default()), &bench.plan, &unset).unwrap(),
+            Ticks(123_456_789)
+        );
         let mut plan = bench.plan.clone();
-        choose_group(bench.job(), &mut plan, &set).unwrap();
+        choose_group((bench.job(), &mut Memory::default()), &mut plan, &set).unwrap();
         assert_eq!((plan.group, plan.period), (1, Ticks(123_456_789)));
-        choose_group(bench.job(), &mut plan, &unset).unwrap();
+        choose_group((bench.job(), &mut Memory::default()), &mut plan, &unset).unwrap();
         assert!([1, 4].contains(&plan.group) && plan.period != Ticks(123_456_789));
         // A batch that holds no more than one group of four runs one instance per tick.
         let mut small = RunPlan { batch: 5, ..plan };
-        choose_group(bench.job(), &mut small, &unset).unwrap();
+        choose_group((bench.job(), &mut Memory::default()), &mut small, &unset).unwrap();
         assert_eq!(small.group, 1);
         let measured = run(bench.job(), &bench.plan, &set, |_| ()).unwrap();
         assert_eq!((measured.stop, measured.tally.iterations), (Stop::Interrupted, 0));

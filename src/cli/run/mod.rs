@@ -22,7 +22,7 @@ use super::output::{Output, status};
 use super::topology::cpus_to_use;
 use crate::arch::Arch;
 use crate::error::{Error, Result};
-use crate::experiment::Experiment;
+use crate::experiment::{Bench, Experiment};
 use crate::machine::{self, Calibration, Conditions};
 use crate::record::{self, Finding, Record, ScenarioResult};
 use crate::{publish, terminal};
@@ -69,7 +69,7 @@ pub fn measured(args: &RunArgs) -> Result<(u8, Record)> {
     output.say(&not_run);
     let mut record = Record::begin(record::SCHEMA, started, host)?;
     record.conditions = Some(Conditions::begin());
-    let mut session = Session { record, failures: unreadable.into_iter().collect(), begun };
+    let mut session = Session { record, failures: unreadable.into_iter().collect(), begun, bench: Bench::default() };
     session.run(args, &experiments, &interrupt, &mut output);
 
     let mut shown = not_run;

@@ -8,7 +8,7 @@ use super::words::{counters_note, one_line, pace_note};
 use crate::cli::output::Output;
 use crate::cli::progress::{Progress, Turn};
 use crate::error::{Error, Result};
-use crate::experiment::{self, Experiment, Finished};
+use crate::experiment::{self, Bench, Experiment, Finished};
 use crate::harness::Stop;
 use crate::machine::{self, Moment, Placement};
 use crate::record::{self, Record};
@@ -18,6 +18,7 @@ pub(super) struct Session {
     pub(super) record: Record,
     pub(super) failures: Vec<Error>,
     pub(super) begun: Instant,
+    pub(super) bench: Bench,
 }
 
 impl Session {
@@ -38,7 +39,7 @@ impl Session {
             let limits = first.common.limits;
             let mut progress = Progress::new(first.scenario, &first.placement, limits, turn, args.output.quiet);
             let watch = |tally: &_| progress.update(first.scenario, tally);
-            let finished = experiment::run_side_by_side(round, interrupt, watch);
+            let finished = experiment::run_side_by_side(&mut self.bench, round, interrupt, watch);
             progress.finish();
             let mut words: String = finished.into_iter().map(|finished| self.take(finished)).collect();
             record::judge(&mut self.record.results);
