@@ -7,6 +7,8 @@
 //!
 //! `cargo bench --bench clocks -- ROUNDS MS` runs ROUNDS rounds (default 9) of MS milliseconds a measurement (default 1000).
 
+mod common;
+
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use wakerace::codegen::Target;
 use wakerace::experiment::{self, Choice, Common, Experiment, PaceChoice};
 use wakerace::harness::{Limits, Prefetch};
 use wakerace::layout::LayoutKind;
-use wakerace::machine::{self, Class, Clock, Edges, Placement, Topology};
+use wakerace::machine::{self, Clock, Edges, Placement};
 use wakerace::record::ScenarioResult;
 use wakerace::units::{Nanos, Ticks};
 use wakerace::{catalogue, verdict};
@@ -39,13 +41,7 @@ struct Bench {
 fn main() {
     let numbers: Vec<usize> = std::env::args().filter_map(|word| word.parse().ok()).collect();
     let (rounds, ms) = (numbers.first().copied().unwrap_or(9).max(1), numbers.get(1).copied().unwrap_or(1000));
-    let topology = Topology::read().expect("a Linux system");
-    let allowed = machine::allowed_cpus().expect("a Linux system");
-    let placements = machine::place(&topology, &allowed, 2, &Class::SPREAD);
-    let Some(placement) = placements.ok().and_then(|placements| placements.into_iter().next_back()) else {
-        println!("this bench needs two CPUs that this process may use; nothing was measured");
-        return;
-    };
+    let Some(placement) = common::two_cpus() else { return };
     let target = Target::of_host().expect("an architecture with a back end");
     let arch = target.arch;
     let bench = Bench { placement, clock: Clock::calibrate(), target, each: Duration::from_millis(ms as u64) };

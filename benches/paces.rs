@@ -4,6 +4,8 @@
 //! equally. The bench prints the median of the rounds. Run it on an otherwise idle machine with at least two
 //! CPUs.
 
+mod common;
+
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use wakerace::codegen::Pace;
 use wakerace::harness::{self, Adapt, Job, Limits, Prefetch, RunPlan};
 use wakerace::isa::emit;
 use wakerace::layout::{Layout, LayoutKind};
-use wakerace::machine::{self, Class, Clock, Topology};
+use wakerace::machine::Clock;
 use wakerace::units::{Nanos, Ticks};
 
 const ROUNDS: usize = 5;
@@ -53,13 +55,7 @@ const SETTINGS: [Setting; 10] = [
 ];
 
 fn main() {
-    let topology = Topology::read().expect("a Linux system");
-    let allowed = machine::allowed_cpus().expect("a Linux system");
-    let placements = machine::place(&topology, &allowed, 2, &Class::SPREAD);
-    let Some(placement) = placements.ok().and_then(|placements| placements.into_iter().next_back()) else {
-        println!("this bench needs two CPUs that this process may use; nothing was measured");
-        return;
-    };
+    let Some(placement) = common::two_cpus() else { return };
     let clock = Clock::calibrate();
     println!("CPUs {placement}; medians of {ROUNDS} rounds of {} ms per setting\n", EACH.as_millis());
     let mut samples = vec![Vec::new(); SETTINGS.len()];

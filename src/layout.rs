@@ -54,11 +54,9 @@ impl FromStr for LayoutKind {
                 Arch::host().map(LayoutKind::Kernel).ok_or_else(|| "no kernel layout is known for this host".into())
             }
             _ => {
-                let name = |arch: Arch| arch.facts().task_struct.layout;
-                let known = Arch::ALL.into_iter().find(|arch| name(*arch) == text);
-                let alias = || text.strip_prefix("kernel-").and_then(|arch| Arch::named(arch).ok());
-                known.or_else(alias).map(LayoutKind::Kernel).ok_or_else(|| {
-                    let kernels = Arch::ALL.map(name).join(", ");
+                let arch = text.strip_prefix("kernel-").and_then(|arch| Arch::named(arch).ok());
+                arch.map(LayoutKind::Kernel).ok_or_else(|| {
+                    let kernels = Arch::ALL.map(|arch| arch.facts().task_struct.layout).join(", ");
                     format!("unknown layout '{text}'; known are padded, packed, dense, kernel (this host's), {kernels}")
                 })
             }
@@ -274,6 +272,9 @@ mod tests {
             ("kernel-x86-64", Arch::X86_64),
         ] {
             assert_eq!(name.parse(), Ok(LayoutKind::Kernel(arch)), "{name}");
+        }
+        for kind in Arch::ALL.map(LayoutKind::Kernel) {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
         }
         assert!("kernel-vax".parse::<LayoutKind>().unwrap_err().contains("unknown layout 'kernel-vax'"));
         assert!("arm64".parse::<LayoutKind>().is_err());

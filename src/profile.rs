@@ -107,8 +107,7 @@ pub struct TuningProfile {
 /// A host's name in profiles: architecture, CPU model and number of CPUs. It does not contain the host name or
 /// the kernel version, because a cloud instance gets new ones each time.
 pub fn name(host: &Host) -> String {
-    let cpus = crate::machine::parse_cpu_list(&host.cpus_online).map_or(0, |cpus| cpus.len());
-    format!("{}-{}-{cpus}-cpus", host.architecture, record::cpu_slug(host))
+    format!("{}-{}-{}-cpus", host.architecture, record::cpu_slug(host), host.online())
 }
 
 /// Where a host's profile is kept: `$XDG_CONFIG_HOME/wakerace/NAME.json`, or below `~/.config`. `None` without

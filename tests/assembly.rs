@@ -298,6 +298,11 @@ fn final_values_have_their_declared_types() {
     let expected = "0:X0=-2054781048; 0:X2=136; 0:X3=-30840; 0:X4=9332165983064197000; [x]=9332165983064197000;";
     assert_eq!(states.into_iter().collect::<Vec<_>>(), [expected]);
     assert_eq!(judged(&text), Always);
+    // So have the values of the condition, each of which stands in the log once.
+    let text = one("AArch64", init, body, "exists (0:X0=-1 /\\ 0:X2=0xff)");
+    let (code, _) = isa::parse_assembly(&Source::new("t.litmus", text.as_str())).unwrap();
+    let log = model::herd_log::log(&code, &outcome(&text), 0.0);
+    assert!(log.contains("Condition exists (0:X0=-1 /\\ 0:X2=255)"), "{log}");
 }
 
 #[test]

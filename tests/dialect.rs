@@ -15,6 +15,7 @@ use wakerace::model::{self, Bounds, Model, Outcome, herd_log};
 use wakerace::program::{lower, lower_to_judge};
 
 use Verdict::{Always, Never, Sometimes};
+use common::{outcome, scenario};
 
 /// What a test is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,15 +27,6 @@ enum For {
 }
 
 use For::{Judge, Run};
-
-fn scenario(text: &str) -> Scenario {
-    Scenario::new(&Source::new("t.litmus", text), "").unwrap_or_else(|error| panic!("{error}\n{text}"))
-}
-
-fn outcome(text: &str, model: Model) -> Outcome {
-    let code = isa::code_for(&scenario(text).program, model, Atomics::Lse).unwrap();
-    model::check(&code, model, Bounds::default()).unwrap_or_else(|error| panic!("{error}\n{text}"))
-}
 
 /// Checks herd7's verdict and number of states, and whether the test runs.
 #[track_caller]

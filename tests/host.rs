@@ -10,12 +10,12 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use wakerace::expect::{Beside, Published, Standing, beside};
 use wakerace::machine::{Conditions, Frequency, Moment};
-use wakerace::publish::{self, Entry, Publish as _};
+use wakerace::publish::{self, Publish as _};
 use wakerace::record::{self, AnyRecord, Merger, Record};
 use wakerace::stats::interval;
 
 use common::small::{self, another};
-use common::wakerace;
+use common::{page, wakerace};
 
 const LABEL: &str = "rack 3, <b>water</b> | cooled";
 
@@ -39,10 +39,6 @@ fn named() -> Record {
     record.conditions = Some(Conditions { before: moment(Some(100.0), Some(7)), after: moment(Some(101.55), Some(9)) });
     assert_eq!(record::problems(&record), Vec::<String>::new());
     record
-}
-
-fn page(record: &Record) -> String {
-    publish::page(&[Entry { name: "r.json".to_owned(), record: AnyRecord::Run(Box::new(record.clone())) }]).unwrap()
 }
 
 #[test]

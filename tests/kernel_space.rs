@@ -10,8 +10,8 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use wakerace::catalogue;
 use wakerace::machine::Class;
-use wakerace::publish::{Entry, compare, page};
-use wakerace::record::{AnyRecord, FinalValue, Finding, PlacementRecord, Record, ScenarioResult};
+use wakerace::publish::compare;
+use wakerace::record::{FinalValue, Finding, PlacementRecord, Record, ScenarioResult};
 
 use common::wakerace;
 
@@ -135,7 +135,7 @@ fn imported_tests_that_the_catalogue_lacks_stay_apart() {
     let again = imported(&[&write("again.log", &exported.stdout), "--arch", "x86_64", "--tool", "litmus7"]);
     assert_eq!(again.results.len(), 3);
     assert_eq!(counts(&again), counts(&record));
-    let drawn = page(&[Entry { name: "r.json".to_owned(), record: AnyRecord::Run(Box::new(record.clone())) }]).unwrap();
+    let drawn = common::page(&record);
     assert!(drawn.contains("2+2W") && !drawn.contains("2 placements"), "{drawn}");
     // Each is compared with itself, although all ran on the same thread numbers.
     let text = fs::read_to_string(LOG).unwrap();

@@ -6,23 +6,16 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use assert_cmd::assert::OutputAssertExt;
 use predicates::prelude::*;
 use predicates::str::contains;
 use wakerace::machine::Capture;
-use wakerace::publish::{self, Entry, Publish as _};
+use wakerace::publish::{self, Publish as _};
 use wakerace::record::{self, AnyRecord, Merger, Record};
 
 use common::small::{self, another};
-
-/// wakerace, in a folder.
-fn wakerace(folder: &Path) -> Command {
-    let mut command = common::wakerace();
-    command.current_dir(folder);
-    command
-}
+use common::{page, wakerace_in as wakerace};
 
 /// Writes a capture of an arm64 machine in which every core has the last-level cache of its socket.
 fn arm64(folder: &Path, name: &str, cpus: usize, socket: usize, midr: impl Fn(usize) -> (&'static str, u32)) {
@@ -54,6 +47,15 @@ const X925: (&str, u32) = ("0x410fd851", 1024);
 const A725: (&str, u32) = ("0x411fd871", 780);
 const A520: (&str, u32) = ("0x411fd801", 260);
 
+/// Writes the capture phone.json: four Cortex-A520, and four bigger cores, of which the last `big` are Cortex-X925.
+fn phone(folder: &Path, big: usize) {
+    arm64(folder, "phone.json", 8, 8, |cpu| match cpu {
+        0..4 => A520,
+        _ if cpu < 8 - big => A725,
+        _ => X925,
+    });
+}
+
 /// What `wakerace run` with these arguments says it would do.
 fn plan(folder: &Path, args: &[&str]) -> String {
     let output = wakerace(folder).arg("run").args(args).assert().success();
@@ -63,15 +65,7 @@ fn plan(folder: &Path, args: &[&str]) -> String {
 #[test]
 fn a_dry_run_says_what_runs_where_on_each_kind() {
     let folder = tempfile::tempdir().unwrap();
-    arm64(folder.path(), "phone.json", 8, 8, |cpu| {
-        if cpu == 7 {
-            X925
-        } else if cpu > 3 {
-            A725
-        } else {
-            A520
-        }
-    });
+    phone(folder.path(), 1);
     let text = plan(folder.path(), &["--topology", "phone.json"]);
     let first = "phone.json: aarch64, 8 CPUs online; nothing is measured\n7 tests, 56 runs, about 28 s\n";
     assert!(text.starts_with(first), "{text}");
@@ -96,15 +90,7 @@ fn a_dry_run_says_what_runs_where_on_each_kind() {
 #[test]
 fn kinds_are_selected_by_name() {
     let folder = tempfile::tempdir().unwrap();
-    arm64(folder.path(), "phone.json", 8, 8, |cpu| {
-        if cpu == 7 {
-            X925
-        } else if cpu > 3 {
-            A725
-        } else {
-            A520
-        }
-    });
+    phone(folder.path(), 1);
     let with =
         |args: &[&str]| plan(folder.path(), &[&["SB", "--no-controls", "--topology", "phone.json"], args].concat());
     let lines = |text: &str| text.lines().filter(|line| line.starts_with("  CPUs")).count();
@@ -153,15 +139,7 @@ fn the_default_run_leaves_out_what_does_not_fit() {
     assert!(text.contains("and 18,236 more runs"), "{text}");
 
     // Nine combinations of kinds for each of seven tests would take 32 s.
-    arm64(folder.path(), "phone.json", 8, 8, |cpu| {
-        if cpu > 5 {
-            X925
-        } else if cpu > 3 {
-            A725
-        } else {
-            A520
-        }
-    });
+    phone(folder.path(), 2);
     let text = plan(folder.path(), &["--topology", "phone.json"]);
     assert!(text.contains("7 tests, 56 runs, about 28 s\n"), "{text}");
     let left_out = "left out, to end in about half a minute: CPUs 1,4 (core, Cortex-A520 + Cortex-A725); -d, --placement or \
@@ -198,10 +176,6 @@ fn two_kinds() -> Record {
     small::complete(&mut record);
     assert_eq!(record::problems(&record), Vec::<String>::new());
     record
-}
-
-fn page(record: &Record) -> String {
-    publish::page(&[Entry { name: "r.json".to_owned(), record: AnyRecord::Run(Box::new(record.clone())) }]).unwrap()
 }
 
 #[test]

@@ -352,15 +352,21 @@ fn tune_ends_when_it_is_asked_to() {
     assert_eq!(ended.unwrap().code(), Some(130));
 }
 
+/// A run of SB alone, with its record in a file.
+fn run_of_sb(folder: &Path, record: &Path) -> Command {
+    let mut command = wakerace(folder);
+    command.args(["run", "SB", "--no-controls", "--oversubscribe", "--no-save", "--export-json"]).arg(record);
+    command
+}
+
 /// A period is either kept or refused, however long it is and however few instances a batch has.
 #[test]
 fn a_period_is_kept_or_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.json");
     let run = |options: &[&str]| {
-        let mut command = wakerace(folder.path());
-        command.args(["run", "SB", "--no-controls", "--oversubscribe", "--no-save", "--pace", "paced", "--skew", "0"]);
-        command.args(["--export-json"]).arg(&path).args(options);
+        let mut command = run_of_sb(folder.path(), &path);
+        command.args(["--pace", "paced", "--skew", "0"]).args(options);
         command
     };
     // N ticks take at least N - 1 periods. The factor 0.99 allows for the error of the clock's calibration.
@@ -405,9 +411,8 @@ fn a_simulated_clock_is_paced_by_its_edges_and_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.json");
     let run = |options: &[&str]| {
-        let mut command = wakerace(folder.path());
-        command.args(["run", "SB", "--no-controls", "--oversubscribe", "--no-save"]);
-        command.args(["--export-json"]).arg(&path).args(options);
+        let mut command = run_of_sb(folder.path(), &path);
+        command.args(options);
         command
     };
     for step in ["40ns", "250ns", "1us", "64ticks"] {

@@ -11,18 +11,14 @@ use wakerace::codegen::Pace;
 use wakerace::isa;
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::{Source, Verdict, primitive};
-use wakerace::model::{self, Bounds, Flags, Model, ModelError, Outcome, explain};
+use wakerace::model::{Bounds, Flags, Model, ModelError, Outcome, explain};
 
 use Verdict::{Never, Sometimes};
-
-fn scenario(text: &str) -> Scenario {
-    Scenario::new(&Source::new("t.litmus", text), "").unwrap_or_else(|error| panic!("{error}\n{text}"))
-}
+use common::{outcome, scenario};
 
 #[track_caller]
 fn judged(text: &str) -> Outcome {
-    let code = isa::code_for(&scenario(text).program, Model::Lkmm, Atomics::Lse).unwrap();
-    model::check(&code, Model::Lkmm, Bounds::default()).unwrap()
+    outcome(text, Model::Lkmm)
 }
 
 /// Message passing the other way round: P0 reads x and then y in a section, P1 writes x and then y around a grace period.

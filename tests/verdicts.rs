@@ -3,22 +3,16 @@
 
 mod common;
 
-use wakerace::arch::Atomics;
-use wakerace::catalogue::Scenario;
 use wakerace::isa;
 use wakerace::litmus::Source;
 use wakerace::model::{self, Bounds, Flags, Model, Outcome};
 
 fn judged(test: &str, model: Model) -> Outcome {
-    let source = Source::new("test", test);
-    let code = if model == Model::Lkmm {
-        let scenario = Scenario::new(&source, "").unwrap_or_else(|error| panic!("{error}"));
-        isa::code_for(&scenario.program, model, Atomics::Lse).unwrap()
-    } else {
-        let (code, of) = isa::parse_assembly(&source).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(of, model, "{test}");
-        code
-    };
+    if model == Model::Lkmm {
+        return common::outcome(test, model);
+    }
+    let (code, of) = isa::parse_assembly(&Source::new("test", test)).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(of, model, "{test}");
     model::check(&code, model, Bounds::default()).unwrap_or_else(|error| panic!("{error}\n{test}"))
 }
 

@@ -9,7 +9,7 @@
 
 pub(crate) mod facts;
 pub mod lock;
-mod portable;
+pub(crate) mod portable;
 
 #[path = "../isa/aarch64/facts/mod.rs"]
 mod aarch64;
@@ -137,8 +137,13 @@ impl Arch {
     /// If no architecture has this name. The message lists the names.
     pub fn named(text: &str) -> Result<Arch, String> {
         let name = text.to_ascii_lowercase();
-        let alias = ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, arch)| *arch);
-        alias.map_or_else(|| name.parse().map_err(|_| text.parse::<Arch>().expect_err("it has no name")), Ok)
+        let mut names = Arch::ALL.into_iter().map(|arch| (arch.name(), arch)).chain(ALIASES);
+        names.find(|(known, _)| *known == name).map(|(_, arch)| arch).ok_or_else(|| Arch::unknown(text))
+    }
+
+    /// The error for a name that no architecture has.
+    fn unknown(text: &str) -> String {
+        format!("unknown architecture '{text}'; known are {}", Arch::ALL.map(Arch::name).join(", "))
     }
 }
 
@@ -146,10 +151,7 @@ impl FromStr for Arch {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Arch::ALL
-            .into_iter()
-            .find(|arch| arch.name() == text)
-            .ok_or_else(|| format!("unknown architecture '{text}'; known are {}", Arch::ALL.map(Arch::name).join(", ")))
+        Arch::ALL.into_iter().find(|arch| arch.name() == text).ok_or_else(|| Arch::unknown(text))
     }
 }
 

@@ -1,8 +1,14 @@
-//! Accesses of the native code in plain Rust. Each architecture uses those that compile to the instructions of its kernel.
+//! What the native code of several architectures shares: accesses in plain Rust, of which each architecture uses those that
+//! compile to the instructions of its kernel, and the arithmetic of their places.
 
 #![allow(dead_code)] // no architecture uses all of it
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+/// Whether an access of `size` bytes at `offset` lies inside one aligned block of `block` bytes.
+pub(crate) const fn is_inside(size: usize, offset: usize, block: usize) -> bool {
+    offset / block == (offset + size - 1) / block
+}
 
 /// The access of smp_load_acquire().
 ///

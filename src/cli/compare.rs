@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::error::{EXIT_FORBIDDEN, EXIT_OK, Error, Result};
 use crate::publish;
-use crate::record::{self, AnyRecord, Record};
+use crate::record::{self, Record};
 use crate::{shown, terminal};
 
 /// Arguments of `compare`.
@@ -29,14 +29,7 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
     let mut names = Vec::new();
     for path in &args.files {
         let name = shown::path(path);
-        let AnyRecord::Run(record) = record::read_file(path)? else {
-            return Err(Error::Usage(format!(
-                "{name}: a record of `wakerace protocol`; only records of `wakerace run` can be compared"
-            )));
-        };
-        if let Some(problem) = record::problems(&record).first() {
-            return Err(Error::Usage(format!("{name}: {problem}")));
-        }
+        let record = record::read_valid_run(path, "can be compared")?;
         if records.first().is_some_and(|first| first.host.emulated != record.host.emulated) {
             return Err(Error::Usage(format!(
                 "{name}: an emulated run says nothing about weak outcomes; it cannot be compared with a run on real hardware"
@@ -44,11 +37,9 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
         }
         let host = &record.host;
         let by = record.tool.measured_by().map_or(String::new(), |by| format!(", {by}"));
-        let machine = Some(host.names.in_words()).filter(|names| !names.is_empty());
-        let machine = machine.map_or(String::new(), |names| format!(", {names}"));
-        let label = host.label.as_ref().map_or(String::new(), |label| format!(", labelled \"{label}\""));
+        let (machine, label) = (host.named(), host.labelled());
         names.push(format!("{name} ({} {}{machine}, {}{by}{label})", host.architecture, host.cpu_model, host.kernel));
-        records.push(*record);
+        records.push(record);
     }
     let comparisons = publish::compare(&records);
     if comparisons.is_empty() {

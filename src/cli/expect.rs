@@ -1,6 +1,6 @@
 //! `wakerace expect`: sets published rates beside those of this host or of a record.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Parser};
 
@@ -8,8 +8,8 @@ use super::run::{RunArgs, measured};
 use crate::arch::Arch;
 use crate::error::{EXIT_OK, Error, Result};
 use crate::expect::Published;
-use crate::record::{self, AnyRecord, Record};
-use crate::{publish, shown, terminal};
+use crate::record::{self, Record};
+use crate::{publish, terminal};
 
 /// Arguments of `expect`.
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ struct RunLine {
 pub fn expect(args: &ExpectArgs) -> Result<u8> {
     let published = Published::known();
     let (status, record) = match &args.record {
-        Some(path) => (EXIT_OK, read(path)?),
+        Some(path) => (EXIT_OK, record::read_valid_run(path, "have rates to compare")?),
         None => {
             let arch = Arch::host().map_or(std::env::consts::ARCH, Arch::name);
             let tests = published.scenarios(arch);
@@ -49,16 +49,6 @@ pub fn expect(args: &ExpectArgs) -> Result<u8> {
     };
     terminal::out(&format!("\n{}", publish::expectations(&published, &record)))?;
     Ok(status)
-}
-
-fn read(path: &Path) -> Result<Record> {
-    match record::read_valid(path)? {
-        AnyRecord::Run(record) => Ok(*record),
-        AnyRecord::Protocol(_) => Err(Error::Usage(format!(
-            "{}: a record of `wakerace protocol`; only records of `wakerace run` have rates to compare",
-            shown::path(path)
-        ))),
-    }
 }
 
 /// Runs the tests with the controls of every run.

@@ -143,13 +143,7 @@ fn litmus(name: &str) -> Result<String> {
 }
 
 fn of_a_run(path: &Path) -> Result<Record> {
-    match record::read_valid(path)? {
-        AnyRecord::Run(record) => Ok(*record),
-        AnyRecord::Protocol(_) => Err(Error::Usage(format!(
-            "{}: a record of `wakerace protocol`; only records of `wakerace run` hold outcomes and race windows",
-            shown::path(path)
-        ))),
-    }
+    record::read_valid_run(path, "hold outcomes and race windows")
 }
 
 fn of_runs(paths: &[PathBuf]) -> Result<Vec<Record>> {

@@ -95,10 +95,15 @@ fn placement(topology: &Topology, cpus: &[usize]) -> Result<Placement> {
     if let [_, _] = cpus {
         return Ok(machine::exactly(topology, cpus));
     }
-    let fail = |reason: String| {
-        Error::Usage(reason.replace("the test has", "the map needs").replace(", or add --oversubscribe", ""))
-    };
-    let all = machine::place(topology, cpus, 2, &Class::SPREAD).map_err(fail)?;
+    if cpus.len() < 2 {
+        return Err(Error::Usage(format!(
+            "the map needs 2 threads, but only {} CPU{} may be used ({}); allow more CPUs with -c",
+            cpus.len(),
+            if cpus.len() == 1 { "" } else { "s" },
+            machine::format_cpu_list(cpus)
+        )));
+    }
+    let all = machine::place(topology, cpus, 2, &Class::SPREAD).map_err(Error::Usage)?;
     // The widest boundary comes first.
     let nearest = all.iter().rev().find(|placement| placement.class != Class::Smt).or(all.last());
     nearest.cloned().ok_or_else(|| Error::Usage("--cpus: name two CPUs".to_owned()))

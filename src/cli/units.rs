@@ -114,17 +114,16 @@ impl Unreadable {
 
 /// Parses the step of a clock, which is positive: `40ns`, `1us` or `128ticks`.
 pub fn parse_clock_step(text: &str) -> Result<ClockTime, String> {
-    let wrong = || format!("'{text}' is not a step of a clock; expected one such as 40ns or 1us");
-    match ClockTime::parse(text) {
-        Ok(time @ (ClockTime::Nanos(Nanos(value)) | ClockTime::Ticks(value))) if value > 0.0 => Ok(time),
-        Ok(_) => Err(wrong()),
-        Err(error) => Err(error.words(text, wrong)),
-    }
+    parse_positive(text, || format!("'{text}' is not a step of a clock; expected one such as 40ns or 1us"))
 }
 
 /// Parses a period, which is positive: `100` (nanoseconds), `100ns`, `0.1us` or `250ticks`.
 pub fn parse_period(text: &str) -> Result<ClockTime, String> {
-    let wrong = || format!("'{text}' is not a period; expected one such as 100ns or 250ticks");
+    parse_positive(text, || format!("'{text}' is not a period; expected one such as 100ns or 250ticks"))
+}
+
+/// Parses a positive time on a clock. `wrong` makes the message for a text that is none.
+fn parse_positive(text: &str, wrong: impl FnOnce() -> String) -> Result<ClockTime, String> {
     match ClockTime::parse(text) {
         Ok(time @ (ClockTime::Nanos(Nanos(value)) | ClockTime::Ticks(value))) if value > 0.0 => Ok(time),
         Ok(_) => Err(wrong()),

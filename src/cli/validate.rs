@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::error::{EXIT_BAD_INPUT, EXIT_OK, Error, Result};
+use crate::error::{EXIT_BAD_INPUT, EXIT_OK, Result};
 use crate::files::Sink;
 use crate::publish::Publish;
-use crate::record::{self, AnyRecord, Merger};
+use crate::record::{self, Merger};
 use crate::{shown, terminal};
 
 /// Arguments of `validate`.
@@ -67,14 +67,10 @@ pub fn merge(args: &MergeArgs) -> Result<u8> {
     let mut merger: Option<Merger> = None;
     for path in &args.files {
         let name = shown::path(path);
-        let AnyRecord::Run(record) = record::read_valid(path)? else {
-            return Err(Error::Usage(format!(
-                "{name}: a record of `wakerace protocol`; only records of `wakerace run` can be merged"
-            )));
-        };
+        let record = record::read_valid_run(path, "can be merged")?;
         match &mut merger {
-            None => merger = Some(Merger::new(&name, *record)?),
-            Some(merger) => merger.add(&name, *record)?,
+            None => merger = Some(Merger::new(&name, record)?),
+            Some(merger) => merger.add(&name, record)?,
         }
     }
     let Some(merger) = merger else { return Ok(EXIT_OK) };

@@ -36,6 +36,23 @@ pub(crate) fn words(words: &[u32]) -> Piece {
     Piece::Bytes(words.iter().flat_map(|word| word.to_le_bytes()).collect())
 }
 
+/// The reason why an instruction is refused of which only other forms are encoded.
+pub(crate) fn unknown_form() -> String {
+    "this form is not encoded".to_owned()
+}
+
+/// The number of a name in a table.
+pub(crate) fn named(table: &[(&str, u32)], name: &str) -> Option<u32> {
+    table.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
+}
+
+/// The field of `bits` bits, at most 32, that holds a signed value; `None` if the value does not fit.
+pub(crate) fn signed_field(value: i64, bits: u32) -> Option<u32> {
+    let unused = 64 - bits;
+    let fits = value << unused >> unused == value;
+    u32::try_from(value.cast_unsigned() & u64::MAX >> unused).ok().filter(|_| fits)
+}
+
 /// Where a thread's registers and locations are.
 pub(crate) struct Places<'a> {
     thread: &'a Thread,
@@ -237,3 +254,16 @@ pub(crate) fn allocate(thread: &Thread, assembly: &Assembly, encoder: &Encoder) 
 /// The hardware register that a register of the test must have, by its canonical name, if an instruction names it
 /// implicitly.
 pub(crate) type Fixed = fn(&Assembly, &str) -> Option<u8>;
+
+#[cfg(test)]
+mod tests {
+    use super::signed_field;
+
+    #[test]
+    fn a_field_holds_what_fits_and_nothing_else() {
+        let fields = [-2049, -2048, -1, 0, 2047, 2048].map(|value| signed_field(value, 12));
+        assert_eq!(fields, [None, Some(0x800), Some(0xfff), Some(0), Some(0x7ff), None]);
+        assert_eq!(signed_field(i64::MIN, 32), None);
+        assert_eq!(signed_field(-1 << 31, 32), Some(0x8000_0000));
+    }
+}

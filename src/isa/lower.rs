@@ -12,11 +12,8 @@ use crate::litmus::{Diagnostic, Header, Source, Span};
 use crate::model::assembly::{Dialect, Parsed, Written};
 use crate::model::code::{Code, CodeThread};
 use crate::model::extent::{self, Extents};
-use crate::model::trace::wrap;
 use crate::model::{self, Model, ModelError};
-use crate::program::{
-    Assembly, Column, Const, Location, MAX_RUN_THREADS, Program, Prop, Register, RegisterId, Thread, Type,
-};
+use crate::program::{Assembly, Column, Const, Location, MAX_RUN_THREADS, Program, Register, RegisterId, Thread, Type};
 
 /// A test in assembly that its architecture can run.
 #[derive(Debug, Clone)]
@@ -128,9 +125,9 @@ impl Lowering<'_> {
             columns: code.columns.clone(),
             displayed: code.displayed.clone(),
             quantifier: code.quantifier,
-            condition: typed(&code.condition, &code.types),
-            filter: code.filter.as_ref().map(|filter| typed(filter, &code.types)),
-            match_event: self.parsed.match_event.as_ref().map(|event| typed(event, &code.types)),
+            condition: code.condition.clone(),
+            filter: code.filter.clone(),
+            match_event: self.parsed.match_event.clone(),
             cannot_run: None,
         }
     }
@@ -204,23 +201,4 @@ fn integer(bytes: usize) -> Type {
         _ => (32, true),
     };
     Type::Int { bits, signed }
-}
-
-/// A proposition with its integers converted to the types of the columns, as the models convert them.
-fn typed(prop: &Prop, types: &[Type]) -> Prop {
-    match prop {
-        Prop::Const(_) | Prop::Same(..) => prop.clone(),
-        Prop::Equal { column, value } => Prop::Equal { column: *column, value: wrap(*value, types[*column]) },
-        Prop::Not(inner) => Prop::Not(Box::new(typed(inner, types))),
-        Prop::And(left, right) => Prop::And(Box::new(typed(left, types)), Box::new(typed(right, types))),
-        Prop::Or(left, right) => match (typed(left, types), typed(right, types)) {
-            // -1 and 0xffffffff are the same `int`.
-            (Prop::Equal { column, value }, Prop::Equal { column: other, value: same })
-                if (column, value) == (other, same) =>
-            {
-                Prop::Equal { column, value }
-            }
-            (left, right) => Prop::Or(Box::new(left), Box::new(right)),
-        },
-    }
 }

@@ -1,5 +1,7 @@
 //! The syntax tree of a litmus test: the content of the file with spans. Names are not resolved yet.
 
+use std::cmp::Ordering;
+
 use super::diagnostic::{Source, Span};
 use super::verdict::Verdict;
 use crate::arch::Arch;
@@ -292,6 +294,20 @@ pub enum Compare {
     Gt,
     /// `>=`
     Ge,
+}
+
+impl Compare {
+    /// Whether the comparison holds between two values in this order.
+    pub const fn holds(self, order: Ordering) -> bool {
+        match self {
+            Compare::Eq => order.is_eq(),
+            Compare::Ne => order.is_ne(),
+            Compare::Lt => order.is_lt(),
+            Compare::Le => order.is_le(),
+            Compare::Gt => order.is_gt(),
+            Compare::Ge => order.is_ge(),
+        }
+    }
 }
 
 /// The quantifier of the condition, over executions.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::cpuinfo::cpuinfo_all;
-use super::cpulist::{format_cpu_list, parse_cpu_list};
+use super::cpulist::format_cpu_list;
 use super::tree::Tree;
 
 /// The conditions before and after a run.
@@ -46,8 +46,7 @@ impl Moment {
     }
 
     fn read(tree: &Tree) -> Moment {
-        let online = tree.read("sys/devices/system/cpu/online").and_then(|text| parse_cpu_list(&text).ok());
-        let online = online.unwrap_or_default();
+        let online = tree.cpus("sys/devices/system/cpu/online").unwrap_or_default();
         Moment {
             mhz: mhz(tree, &online),
             celsius: celsius(tree),

@@ -6,7 +6,6 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::cpuinfo::{Blocks, cpuinfo};
-use super::cpulist::parse_cpu_list;
 use super::topology::Kind;
 use super::tree::Tree;
 use crate::arch::Arch;
@@ -61,7 +60,7 @@ impl Hybrid {
         [("cpu_core", "P-core"), ("cpu_atom", "E-core"), ("cpu_lowpower", "LP E-core")];
 
     fn read(tree: &Tree) -> Hybrid {
-        let cpus = |device: &str| parse_cpu_list(&tree.read(&format!("sys/devices/{device}/cpus"))?).ok();
+        let cpus = |device: &str| tree.cpus(&format!("sys/devices/{device}/cpus"));
         Hybrid(Hybrid::DEVICES.into_iter().filter_map(|(device, name)| Some((name, cpus(device)?))).collect())
     }
 

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 /// The value of the first line in /proc/cpuinfo that has this key.
 pub(super) fn cpuinfo(info: &str, key: &str) -> Option<String> {
-    let line = info.lines().find(|line| line.split(':').next().is_some_and(|name| name.trim() == key))?;
-    line.split_once(':').map(|(_, value)| value.trim().to_owned()).filter(|value| !value.is_empty())
+    cpuinfo_all(info, key).next().filter(|value| !value.is_empty()).map(str::to_owned)
 }
 
 /// The values of all lines in /proc/cpuinfo that have this key.

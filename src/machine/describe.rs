@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::conditions::{Frequency, frequencies};
 use super::cpu_names;
 use super::cpuinfo::cpuinfo;
-use super::cpulist::format_cpu_list;
+use super::cpulist::{format_cpu_list, parse_cpu_list};
 use super::hypervisor::{Below, OwnCpu};
 use super::names::Names;
 use super::topology::Topology;
 use super::tree::Tree;
-use super::{Calibration, Clock, ClockCheck, cpulist};
+use super::{Calibration, Clock, ClockCheck};
 use crate::arch::{Arch, native};
 
 /// One cache of the first online CPU.
@@ -96,6 +96,24 @@ pub struct Host {
     pub unread: Vec<String>,
 }
 
+impl Host {
+    /// The number of online CPUs; 0 if their list is not readable.
+    pub fn online(&self) -> usize {
+        parse_cpu_list(&self.cpus_online).map_or(0, |cpus| cpus.len())
+    }
+
+    /// What the machine calls itself, behind a comma; empty if it says nothing.
+    pub fn named(&self) -> String {
+        let names = self.names.in_words();
+        if names.is_empty() { names } else { format!(", {names}") }
+    }
+
+    /// The owner's label, behind a comma: `, labelled "rack 3"`; empty without one.
+    pub fn labelled(&self) -> String {
+        self.label.as_ref().map_or(String::new(), |label| format!(", labelled \"{label}\""))
+    }
+}
+
 /// What cannot be read from the tree, only from the running host.
 #[derive(Debug, Clone, Default)]
 struct Own {
@@ -130,7 +148,7 @@ fn describe_tree(tree: &Tree, own: Own, topology: &Topology, allowed: &[usize], 
     let below = Below::of(tree, &own.cpu, &info);
     // Under an emulator the kernel's clocksources are those of the machine that runs the emulator. They say
     // nothing about the emulated counter, so the measurement decides, as under a hypervisor.
-    let clock_check = ClockCheck::new(tree, calibration, below.hypervisor.is_some() || below.emulated);
+    let clock_check = ClockCheck::new(tree, &info, calibration, below.hypervisor.is_some() || below.emulated);
     Host {
         architecture: own.cpu.arch.map_or(std::env::consts::ARCH, Arch::name).to_owned(),
         cpu_model: cpu_names::model(&info, &topology.kinds),
@@ -174,8 +192,10 @@ fn mitigations(tree: &Tree) -> BTreeMap<String, String> {
 pub fn arch_of(tree: &Tree) -> Option<Arch> {
     let stated = tree.read("proc/sys/kernel/arch");
     let by_name = |name: &String| Arch::ALL.into_iter().find(|arch| arch.facts().kernel_name == name.as_str());
-    let info = tree.read("proc/cpuinfo").unwrap_or_default();
-    let by_key = || Arch::ALL.into_iter().find(|arch| cpuinfo(&info, arch.facts().cpus.own_key).is_some());
+    let by_key = || {
+        let info = tree.read("proc/cpuinfo")?;
+        Arch::ALL.into_iter().find(|arch| cpuinfo(&info, arch.facts().cpus.own_key).is_some())
+    };
     stated.as_ref().and_then(by_name).or_else(by_key)
 }
 
@@ -191,15 +211,14 @@ fn chosen(text: &str) -> String {
 
 fn read_caches(tree: &Tree, cpu: usize) -> Vec<Cache> {
     let cache = |index: usize| {
-        let field = |name: &str| tree.read(&format!("sys/devices/system/cpu/cpu{cpu}/cache/index{index}/{name}"));
+        let at = |name: &str| format!("sys/devices/system/cpu/cpu{cpu}/cache/index{index}/{name}");
+        let field = |name: &str| tree.read(&at(name));
         Some(Cache {
             level: field("level")?.parse().ok()?,
             kind: field("type")?,
             size: field("size").unwrap_or_default(),
             line_bytes: field("coherency_line_size")?.parse().ok()?,
-            shared_by: field("shared_cpu_list")
-                .and_then(|list| cpulist::parse_cpu_list(&list).ok())
-                .map_or(1, |l| l.len()),
+            shared_by: tree.cpus(&at("shared_cpu_list")).map_or(1, |cpus| cpus.len()),
         })
     };
     // A cache that is not described in full is left out, but later ones are kept.

@@ -120,11 +120,7 @@ impl Topology {
 /// The CPUs that the kernel's scheduler leaves alone (`isolcpus`). A process runs there only if it asks for it, so they are
 /// not among the CPUs that a process may use by default.
 pub fn isolated(tree: &Tree) -> Vec<usize> {
-    list(tree, "sys/devices/system/cpu/isolated").unwrap_or_default()
-}
-
-fn list(tree: &Tree, path: &str) -> Option<Vec<usize>> {
-    parse_cpu_list(&tree.read(path)?).ok()
+    tree.cpus("sys/devices/system/cpu/isolated").unwrap_or_default()
 }
 
 /// The NUMA node of each CPU, as the nodes list them. A node that has only memory lists no CPU.
@@ -132,16 +128,15 @@ fn nodes(tree: &Tree) -> HashMap<usize, usize> {
     const NODES: &str = "sys/devices/system/node";
     let number = |name: &String| name.strip_prefix("node")?.parse::<usize>().ok();
     let nodes = tree.names(NODES).iter().filter_map(number).collect::<Vec<_>>();
-    let cpus = |node: usize| list(tree, &format!("{NODES}/node{node}/cpulist")).unwrap_or_default();
+    let cpus = |node: usize| tree.cpus(&format!("{NODES}/node{node}/cpulist")).unwrap_or_default();
     nodes.into_iter().flat_map(|node| cpus(node).into_iter().map(move |cpu| (cpu, node))).collect()
 }
 
 fn read_cpu(tree: &Tree, id: usize, nodes: &HashMap<usize, usize>) -> Cpu {
     let cpu = format!("sys/devices/system/cpu/cpu{id}");
     // The second name of each file is the one that kernels before 5.2 use.
-    let topology = |names: &[&str]| {
-        names.iter().find_map(|name| list(tree, &format!("{cpu}/topology/{name}"))).unwrap_or_default()
-    };
+    let topology =
+        |names: &[&str]| names.iter().find_map(|name| tree.cpus(&format!("{cpu}/topology/{name}"))).unwrap_or_default();
     let core = topology(&["core_cpus_list", "thread_siblings_list"]);
     // Where the nodes list no CPUs, a link from the CPU names its node.
     let link = || tree.names(&cpu).iter().find_map(|name| name.strip_prefix("node")?.parse().ok());
@@ -166,7 +161,7 @@ fn last_level_cache(tree: &Tree, cpu: &str, core: &[usize]) -> Vec<usize> {
         let cache = format!("{cpu}/cache/{index}");
         let level = tree.read(&format!("{cache}/level")).and_then(|text| text.parse::<u32>().ok());
         let instructions = tree.read(&format!("{cache}/type")).is_some_and(|kind| kind == "Instruction");
-        let shared = list(tree, &format!("{cache}/shared_cpu_list"));
+        let shared = tree.cpus(&format!("{cache}/shared_cpu_list"));
         if let (Some(level), false, Some(shared)) = (level, instructions, shared)
             && level > last.0
         {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::capture::Capture;
+use super::cpulist::parse_cpu_list;
 
 /// A root folder that contains `sys` and `proc`, or a capture of one.
 #[derive(Debug, Clone)]
@@ -41,6 +42,11 @@ impl Tree {
         // Device-tree strings end with a NUL.
         let text = text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\0');
         (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    /// The CPUs in a file that lists them; `None` if it cannot be read or has no list.
+    pub fn cpus(&self, path: &str) -> Option<Vec<usize>> {
+        parse_cpu_list(&self.read(path)?).ok()
     }
 
     /// The reason why a file cannot be read; `None` if it can be read.

@@ -11,6 +11,7 @@ use super::Model;
 use super::code::{BranchOn, Change, Code, CodeThread, Step, Update, UpdateResult};
 use super::event::Tags;
 use super::sizes::{self, Clash, UNDECLARED, Variable};
+use super::trace::wrap;
 use crate::litmus::{self, Diagnostic, Source, Span, ast};
 use crate::program::{
     Address, Binary, Column, Compare, Const, Instruction, LocationId, Operand, Prop, Quantifier, RegisterId, Type,
@@ -538,28 +539,15 @@ impl Reader<'_> {
             }
             ast::Prop::Atom { left, equal, value } => {
                 let column = self.column(left, columns)?;
-                let atom = match value {
-                    ast::Value::Int(value, _) => self.equal(column, columns[column], *value),
-                    ast::Value::Address(name) => {
-                        Prop::Equal { column, value: Const::Address(self.location(&name.text)) }
-                    }
+                let value = match value {
+                    // The models convert the final values to the types of the columns.
+                    ast::Value::Int(value, _) => wrap(Const::Int(*value), self.column_type(columns[column])),
+                    ast::Value::Address(name) => Const::Address(self.location(&name.text)),
                 };
+                let atom = Prop::Equal { column, value };
                 if *equal { atom } else { Prop::Not(Box::new(atom)) }
             }
         })
-    }
-
-    /// The proposition that a column equals an integer. A column that is not declared with 64 bits is an
-    /// `int`: for it, -1 and 0xffffffff are the same value.
-    fn equal(&self, column: usize, what: Column, value: i64) -> Prop {
-        let atom = |value| Prop::Equal { column, value: Const::Int(value) };
-        let other = match (i32::try_from(value), u32::try_from(value)) {
-            (Ok(negative), Err(_)) => i64::from(negative as u32),
-            (Err(_), Ok(unsigned)) => i64::from(unsigned as i32),
-            _ => value,
-        };
-        let wide = self.column_type(what).bytes() == 8;
-        if wide || other == value { atom(value) } else { Prop::Or(Box::new(atom(value)), Box::new(atom(other))) }
     }
 
     /// The type of a column. herd7 takes what is not declared for an `int`.

@@ -1,7 +1,6 @@
 //! Events: the memory accesses and barriers of a thread, as the models see them.
 
-use std::ops::BitOr;
-
+use super::bits::named_bits;
 use crate::program::{Const, LocationId};
 
 /// The tags of an event: a set of bits. An access without tags is the architecture's ordinary load or store
@@ -9,16 +8,8 @@ use crate::program::{Const, LocationId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Tags(pub u64);
 
-macro_rules! tags {
-    ($($(#[$doc:meta])* $name:ident = $bit:literal, $word:literal;)*) => {
-        impl Tags {
-            $($(#[$doc])* pub const $name: Tags = Tags(1 << $bit);)*
-            const WORDS: &[(Tags, &str)] = &[$((Tags::$name, $word),)*];
-        }
-    };
-}
-
-tags! {
+named_bits! {
+    Tags:
     /// Acquire: ldar, .aq, smp_load_acquire, the read of spin_lock.
     ACQUIRE = 0, "acq";
     /// Acquire, RCpc (weaker): ldapr.
@@ -106,9 +97,6 @@ tags! {
 }
 
 impl Tags {
-    /// No tags.
-    pub const NONE: Tags = Tags(0);
-
     /// fence rw,rw
     pub const FENCE_RW_RW: Tags = Tags(Tags::FENCE_PR.0 | Tags::FENCE_PW.0 | Tags::FENCE_SR.0 | Tags::FENCE_SW.0);
     /// fence rw,w
@@ -135,13 +123,6 @@ impl Tags {
         }
         let words: Vec<&str> = Tags::WORDS.iter().filter(|(tag, _)| self.any(*tag)).map(|(_, word)| *word).collect();
         words.join(",")
-    }
-}
-
-impl BitOr for Tags {
-    type Output = Tags;
-    fn bitor(self, other: Tags) -> Tags {
-        Tags(self.0 | other.0)
     }
 }
 

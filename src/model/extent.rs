@@ -7,12 +7,13 @@
 //! breaks its memory model. An access of another size than the location's may read a mixture of values, and gives any
 //! value.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use super::code::{Change, Code, CodeThread, Step, Update, UpdateResult};
+use super::flow::{self, Entries};
 use super::reach::access_type;
 use super::trace;
-use crate::program::{Address, Binary, Const, LabelId, LocationId, Operand, RegisterId, Type, Unary};
+use crate::program::{Address, Binary, Const, LocationId, Operand, RegisterId, Type, Unary};
 
 /// More values than this count as any value.
 const MOST: usize = 64;
@@ -135,7 +136,7 @@ struct Analysis<'c> {
     sizes: Vec<usize>,
     memory: Vec<Values>,
     /// What the registers may hold where a jump to a label arrives, for each thread.
-    entries: Vec<HashMap<LabelId, Vec<Values>>>,
+    entries: Vec<Entries<Values>>,
     /// What each access may have as its address, for each thread and step.
     places: Vec<Vec<Values>>,
     /// Every value that each register of each thread holds at some time.
@@ -151,7 +152,7 @@ impl<'c> Analysis<'c> {
             code,
             sizes,
             memory: code.init.iter().map(|init| Values::one(*init)).collect(),
-            entries: vec![HashMap::new(); code.threads.len()],
+            entries: vec![Entries::new(); code.threads.len()],
             places: threads.clone().map(|thread| vec![Values::none(); thread.steps.len()]).collect(),
             held: threads
                 .clone()
@@ -172,34 +173,15 @@ impl<'c> Analysis<'c> {
     }
 
     fn thread(&mut self, number: usize, thread: &CodeThread) {
-        let mut registers: Vec<Values> = thread.registers.iter().map(|value| Values::one(*value)).collect();
-        let mut alive = true;
-        for (at, step) in thread.steps.iter().enumerate() {
-            if let Step::Label(label) = step
-                && let Some(arriving) = self.entries[number].get(label)
-            {
-                if alive {
-                    registers.iter_mut().zip(arriving).for_each(|(own, other)| own.join(other));
-                } else {
-                    registers.clone_from(arriving);
-                }
-                alive = true;
-            }
-            if !alive {
-                continue;
-            }
-            if let Step::Branch { target, .. } | Step::Jump(target) = step {
-                let none = || vec![Values::none(); registers.len()];
-                let entry = self.entries[number].entry(*target).or_insert_with(none);
-                entry.iter_mut().zip(&registers).for_each(|(own, other)| own.join(other));
-                alive = matches!(step, Step::Branch { .. });
-                continue;
-            }
-            if let Some((dst, value)) = self.step(number, at, step, &registers) {
+        let registers = thread.registers.iter().map(|value| Values::one(*value)).collect();
+        let mut entries = std::mem::take(&mut self.entries[number]);
+        flow::follow(thread, registers, &mut entries, Values::join, |at, step, registers| {
+            if let Some((dst, value)) = self.step(number, at, step, registers) {
                 self.held[number][dst].join(&value);
                 registers[dst] = value;
             }
-        }
+        });
+        self.entries[number] = entries;
     }
 
     /// The register that a step writes, and what it may hold then. Notes what the step does to memory.

@@ -1,22 +1,14 @@
 //! Flags: what the kernel's model warns about in executions that it allows. herd7 prints them as `Flag data-race`.
 
-use std::ops::BitOr;
+use super::bits::named_bits;
 
 /// A set of flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Flags(u16);
 
-macro_rules! flags {
-    ($($(#[$doc:meta])* $name:ident = $bit:literal, $word:literal;)*) => {
-        impl Flags {
-            $($(#[$doc])* pub const $name: Flags = Flags(1 << $bit);)*
-            const WORDS: &[(Flags, &str)] = &[$((Flags::$name, $word),)*];
-        }
-    };
-}
-
 // In the order of their names, as herd7 prints them.
-flags! {
+named_bits! {
+    Flags:
     /// Two unordered accesses of different threads to one location, at least one of them plain and one a write.
     DATA_RACE = 0, "data-race";
     /// synchronize_srcu in a read-side section of RCU, which must not sleep.
@@ -40,9 +32,6 @@ flags! {
 }
 
 impl Flags {
-    /// No flags.
-    pub const NONE: Flags = Flags(0);
-
     /// Whether the set contains all of `others`.
     pub const fn contains(self, others: Flags) -> bool {
         self.0 & others.0 == others.0
@@ -66,13 +55,6 @@ impl Flags {
     /// The flag with a name in herd7's logs.
     pub fn named(name: &str) -> Option<Flags> {
         Flags::WORDS.iter().find(|(_, word)| *word == name).map(|(flag, _)| *flag)
-    }
-}
-
-impl BitOr for Flags {
-    type Output = Flags;
-    fn bitor(self, other: Flags) -> Flags {
-        Flags(self.0 | other.0)
     }
 }
 

@@ -15,12 +15,14 @@
 
 pub mod assembly;
 pub mod axioms;
+mod bits;
 pub mod code;
 pub mod event;
 pub mod execution;
 pub mod explain;
 pub mod extent;
 pub mod flags;
+mod flow;
 pub mod herd_log;
 pub mod machine;
 pub mod reach;

@@ -4,11 +4,12 @@
 //! over these locations only. The parser of assembly tests uses them to check that each location has one
 //! access size.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use super::code::{Bytes, Change, Code, CodeThread, Step, UpdateResult};
+use super::flow::{self, Entries};
 use super::trace;
-use crate::program::{Address, Binary, Const, LabelId, LocationId, Operand, RmwOp, Type};
+use crate::program::{Address, Binary, Const, LocationId, Operand, RmwOp, Type};
 
 /// A set of locations.
 pub type Locations = BTreeSet<LocationId>;
@@ -117,41 +118,13 @@ impl Held {
     }
 }
 
-/// What the registers may hold where a jump to a label arrives.
-type Entries = HashMap<LabelId, Vec<Held>>;
-
 impl Reach<'_> {
-    /// Goes through the steps of a thread once and tracks what each register may hold. `waiting` keeps what jumps
-    /// bring to each label; a backward jump brings it to the next round.
-    fn follow(&mut self, number: usize, thread: &CodeThread, waiting: &mut Entries) {
-        let mut registers: Vec<Held> = thread.registers.iter().map(|value| Held::constant(*value)).collect();
-        let mut alive = true;
-        let join = |into: &mut Vec<Held>, other: &[Held]| into.iter_mut().zip(other).for_each(|(a, b)| a.join(b));
-        for (at, step) in thread.steps.iter().enumerate() {
-            if let Step::Label(label) = step
-                && let Some(other) = waiting.get(label)
-            {
-                if alive {
-                    join(&mut registers, other);
-                } else {
-                    registers.clone_from(other);
-                }
-                alive = true;
-            }
-            if !alive {
-                continue;
-            }
-            self.step(number, at, step, &mut registers);
-            if let Step::Branch { target, .. } | Step::Jump(target) = step {
-                match waiting.get_mut(target) {
-                    Some(entry) => join(entry, &registers),
-                    None => {
-                        waiting.insert(*target, registers.clone());
-                    }
-                }
-                alive = !matches!(step, Step::Jump(_));
-            }
-        }
+    /// Goes through the steps of a thread once and tracks what each register may hold.
+    fn follow(&mut self, number: usize, thread: &CodeThread, entries: &mut Entries<Held>) {
+        let registers = thread.registers.iter().map(|value| Held::constant(*value)).collect();
+        flow::follow(thread, registers, entries, Held::join, |at, step, registers| {
+            self.step(number, at, step, registers);
+        });
     }
 
     /// Follows one step.

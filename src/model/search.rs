@@ -24,7 +24,7 @@ use super::event::{Event, Kind, Tags};
 use super::execution::{Cell, Execution, Part, Witness};
 use super::flags::Flags;
 use super::reach;
-use super::relation::Set;
+use super::relation::{Relation, Set};
 use super::trace::{Known, Trace, Value, traces, wrap};
 use super::{Bounds, Model, ModelError, Result};
 use crate::program::{Column, Const, LocationId, Operand, Prop};
@@ -129,11 +129,14 @@ impl<'a> Search<'a> {
                 }
                 let twins = (self.twins.iter().enumerate())
                     .filter_map(|(thread, twin)| twin.filter(|twin| pick[*twin] == pick[thread]).map(|t| (t, thread)));
+                let domains = domains(&execution);
                 let mut growth = Growth {
                     code: self.code,
                     initial: initial(self.code, &execution)?,
-                    settled: settled(&execution),
-                    locations: order_of_locations(&execution),
+                    start: start(&traces)?,
+                    dependencies: dependencies(&execution, &traces),
+                    settled: (execution.iw - domains).iter().count(),
+                    locations: order_of_locations(&execution, domains),
                     halves: halves(&execution),
                     fits: vec![None; execution.events.len() * execution.events.len()],
                     source: vec![None; execution.events.len()],
@@ -223,26 +226,21 @@ fn twins(code: &Code) -> Vec<Option<usize>> {
     (0..code.threads.len()).map(|thread| if watched(thread) { None } else { earlier(thread) }).collect()
 }
 
-/// Whether a location is an SRCU domain whose sections the execution has.
-fn is_domain(execution: &Execution, location: LocationId) -> bool {
+/// The SRCU domains whose sections the execution has.
+fn domains(execution: &Execution) -> Set {
     let sections = execution.tagged(Tags::SRCU_LOCK | Tags::SRCU_UNLOCK);
-    !(execution.loc.row(location) & sections).is_empty()
-}
-
-/// The number of locations that are no SRCU domains.
-fn settled(execution: &Execution) -> usize {
-    execution.iw.iter().filter(|location| !is_domain(execution, *location)).count()
+    execution.iw & execution.loc.from(sections).range()
 }
 
 /// Locations with read-modify-writes come first: locks allow few orders, and those orders settle the most. SRCU domains come
 /// last: no column shows their values, so most candidates can be dropped before.
-fn order_of_locations(execution: &Execution) -> Vec<LocationId> {
+fn order_of_locations(execution: &Execution, domains: Set) -> Vec<LocationId> {
     let halves = execution.rmw.range();
     let mut locations: Vec<LocationId> = execution.iw.iter().collect();
     locations.sort_by_key(|location| {
         let own = execution.loc.row(*location);
         let updates = (own & halves).iter().count();
-        (is_domain(execution, *location), std::cmp::Reverse(updates), own.iter().count())
+        (domains.has(*location), std::cmp::Reverse(updates), own.iter().count())
     });
     locations
 }
@@ -294,6 +292,27 @@ fn torn_address() -> ModelError {
     ModelError::Unsupported("the test reads or writes only some bytes of an address".to_owned())
 }
 
+/// The values that follow from the traces alone.
+fn start(traces: &[&Trace]) -> Result<AllKnown> {
+    let of = |trace: &&Trace| {
+        let mut known = vec![None; trace.nodes.len()];
+        trace.compute(&mut known).map(|()| known)
+    };
+    traces.iter().map(of).collect()
+}
+
+/// The dependencies that carry values, without false ones: `(r0 ^ r0) + 1` depends on nothing.
+fn dependencies(execution: &Execution, traces: &[&Trace]) -> Relation {
+    let Execution { events, parts, w, addr, data, ctrl, .. } = execution;
+    let computed = |write: &usize| {
+        let value = events[*write].thread.map(|thread| traces[thread].values[parts[*write].place]);
+        matches!(value, Some(Value::Node(_)))
+    };
+    let mut real = Set::EMPTY;
+    w.iter().filter(computed).for_each(|write| real.insert(write));
+    ((data >> real) | addr) | ctrl
+}
+
 /// For each write of a read-modify-write, the read.
 fn halves(execution: &Execution) -> Vec<Option<usize>> {
     let mut halves = vec![None; execution.events.len()];
@@ -315,6 +334,10 @@ struct Growth<'g, 'v> {
     twins: Vec<(usize, usize)>,
     /// The initial values of the cells.
     initial: Vec<Const>,
+    /// The values that are known before any source is chosen.
+    start: AllKnown,
+    /// The dependencies that carry values.
+    dependencies: Relation,
     locations: Vec<LocationId>,
     /// The number of locations at the start of `locations` that are no SRCU domains.
     settled: usize,
@@ -344,10 +367,7 @@ struct Partial {
 
 impl Growth<'_, '_> {
     fn all(&mut self) -> Result<ControlFlow<()>> {
-        let mut known: AllKnown = self.traces.iter().map(|trace| vec![None; trace.nodes.len()]).collect();
-        for (trace, known) in self.traces.iter().zip(&mut known) {
-            trace.compute(known)?;
-        }
+        let known = self.start.clone();
         self.location(0, Partial { witness: Witness::empty(self.execution.events.len()), known, grown: false })
     }
 
@@ -443,10 +463,7 @@ impl Growth<'_, '_> {
         if let Some(known) = self.fits[at] {
             return Ok(known);
         }
-        let mut known: AllKnown = self.traces.iter().map(|trace| vec![None; trace.nodes.len()]).collect();
-        for (trace, known) in self.traces.iter().zip(&mut known) {
-            trace.compute(known)?;
-        }
+        let mut known = self.start.clone();
         let mut fits = true;
         if let (Some(value), Some(thread)) = (self.value(write, &known)?, self.execution.events[read].thread) {
             self.learn(read, value, &mut known);
@@ -612,16 +629,7 @@ impl Growth<'_, '_> {
     fn finish(&mut self, mut partial: Partial) -> Result<ControlFlow<()>> {
         let open = self.open(&partial.known)?;
         if open.is_none() {
-            let Execution { addr, data, ctrl, .. } = self.execution;
-            // Exclude false dependencies: `(r0 ^ r0) + 1` depends on nothing.
-            let computed = |write: usize| {
-                let thread = self.execution.events[write].thread;
-                thread
-                    .is_some_and(|t| matches!(self.traces[t].values[self.execution.parts[write].place], Value::Node(_)))
-            };
-            let mut real = Set::EMPTY;
-            self.execution.w.iter().filter(|write| computed(*write)).for_each(|write| real.insert(write));
-            let thin_air = !(((&partial.witness.rf | addr) | (data >> real)) | ctrl).is_acyclic();
+            let thin_air = !(&partial.witness.rf | &self.dependencies).is_acyclic();
             return self.complete(&mut partial, thin_air);
         }
         if !self.may_grow(&mut partial) {

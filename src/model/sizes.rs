@@ -7,7 +7,7 @@
 use super::Model;
 use super::code::{Bytes, Change, Code, Step};
 use super::reach::{access_type, moves_addresses, reach};
-use super::trace::{check_place, wrap};
+use super::trace::check_place;
 use crate::program::{Address, Column, Const, LocationId, Operand, Prop, Type};
 
 /// What the initial values say about the size of a variable.
@@ -44,13 +44,7 @@ const fn covers_mixed_sizes(model: Model) -> bool {
 ///
 /// # Errors
 /// If accesses have mixed sizes and the model does not cover that, or if an access leaves its variable or is not aligned.
-pub(super) fn laid_out(mut code: Code, variables: &[Variable], model: Model) -> Result<Code, Clash> {
-    // The search converts the values of the columns to their types, so the condition compares with such values.
-    let types = std::mem::take(&mut code.types);
-    let typed = |column: usize, value: Const| types.get(column).map_or(value, |ty| wrap(value, *ty));
-    code.condition = in_prop(code.condition, &typed);
-    code.filter = code.filter.map(|filter| in_prop(filter, &typed));
-    code.types = types;
+pub(super) fn laid_out(code: Code, variables: &[Variable], model: Model) -> Result<Code, Clash> {
     let accesses = accesses(&code);
     let clash = first_clash(&code, variables, &accesses, model);
     match clash {
@@ -60,13 +54,10 @@ pub(super) fn laid_out(mut code: Code, variables: &[Variable], model: Model) -> 
         }
         _ => {}
     }
+    let known = declared(variables, &code.init);
     let size = |(location, variable): (LocationId, &Variable)| {
         let widest = || accesses.iter().filter(|access| access.location == location).map(|access| access.width).max();
-        let element = match (variable.declared, code.init[location]) {
-            (Some(ty), _) => ty.bytes(),
-            (None, value) if is_wide(value) => 8,
-            (None, _) => widest().unwrap_or(0).max(UNDECLARED.bytes()),
-        };
+        let element = known[location].unwrap_or_else(|| widest().unwrap_or(0).max(UNDECLARED.bytes()));
         element * variable.elements.unwrap_or(1)
     };
     let sizes: Vec<usize> = variables.iter().enumerate().map(size).collect();
@@ -188,8 +179,8 @@ fn in_bytes(code: Code, sizes: &[usize]) -> Code {
         bytes: Some(Bytes::new(sizes)),
         threads,
         columns: code.columns.iter().map(column).collect(),
-        condition: in_prop(code.condition, &|_, held| value(held)),
-        filter: code.filter.map(|filter| in_prop(filter, &|_, held| value(held))),
+        condition: in_prop(code.condition, &value),
+        filter: code.filter.map(|filter| in_prop(filter, &value)),
         ..code
     }
 }
@@ -236,12 +227,12 @@ fn in_step(step: &mut Step, moved: &impl Fn(LocationId) -> LocationId) {
     }
 }
 
-/// Changes the values that a proposition compares with. `value` gets the column and the value.
-fn in_prop(prop: Prop, value: &impl Fn(usize, Const) -> Const) -> Prop {
+/// Changes the values that a proposition compares with.
+fn in_prop(prop: Prop, value: &impl Fn(Const) -> Const) -> Prop {
     let inner = |prop: Box<Prop>| Box::new(in_prop(*prop, value));
     match prop {
         Prop::Const(_) | Prop::Same(..) => prop,
-        Prop::Equal { column, value: held } => Prop::Equal { column, value: value(column, held) },
+        Prop::Equal { column, value: held } => Prop::Equal { column, value: value(held) },
         Prop::Not(prop) => Prop::Not(inner(prop)),
         Prop::And(left, right) => Prop::And(inner(left), inner(right)),
         Prop::Or(left, right) => Prop::Or(inner(left), inner(right)),

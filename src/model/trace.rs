@@ -12,6 +12,8 @@
 //! Not followed: arithmetic on addresses, beyond adding a value that is 0 and, if the bytes of a variable are locations
 //! ([`Bytes`]), a distance inside of the variable.
 
+use std::cmp::Ordering;
+
 use super::code::{BranchOn, Bytes, Change, Code, CodeThread, Step, Update, UpdateResult};
 use super::event::{Event, Kind, Tags};
 use super::reach::{Locations, access_type};
@@ -309,7 +311,7 @@ impl State {
             (Binary::Xor | Binary::Sub, left, right) if left == right => zero,
             (Binary::And | Binary::Mul, left, right) if left == zero || right == zero => zero,
             (Binary::Compare(compare), left, right) if left == right => {
-                Value::Known(Const::Int(matches!(compare, Compare::Eq | Compare::Le | Compare::Ge).into()))
+                Value::Known(Const::Int(compare.holds(Ordering::Equal).into()))
             }
             (Binary::Add | Binary::Or, left, right) if right == zero => self.wrap(left, ty),
             (Binary::Add | Binary::Or, left, right) if left == zero => self.wrap(right, ty),
@@ -787,11 +789,5 @@ fn compare_values(compare: Compare, left: Const, right: Const, ty: Type) -> Resu
     }
     let (Const::Int(a), Const::Int(b)) = (left, right) else { return Err(computed_address()) };
     let order = if ty.signed() { a.cmp(&b) } else { (a as u64).cmp(&(b as u64)) };
-    Ok(match compare {
-        Compare::Lt => order.is_lt(),
-        Compare::Le => order.is_le(),
-        Compare::Gt => order.is_gt(),
-        Compare::Ge => order.is_ge(),
-        Compare::Eq | Compare::Ne => unreachable!("compared above"),
-    })
+    Ok(compare.holds(order))
 }

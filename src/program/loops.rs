@@ -4,7 +4,7 @@
 //! natively. Other loops are judged only. They are followed as herd7 follows them, for [`ROUNDS_FOLLOWED`] rounds;
 //! executions with more rounds are not examined, and the outcome says so.
 
-use crate::litmus::ast::{Base, Binary, CType, Compare, Expr, ExprKind, Stmt, Unary};
+use crate::litmus::ast::{Base, Binary, CType, Expr, ExprKind, Stmt, Unary};
 use crate::litmus::{Diagnostic, Span};
 
 use super::Op;
@@ -129,13 +129,6 @@ fn arithmetic(op: Binary, left: i64, right: i64) -> Option<i64> {
         Binary::Xor => left ^ right,
         Binary::ShiftLeft => left.checked_mul(1 << u32::try_from(right).ok().filter(|count| *count < 31)?)?,
         Binary::ShiftRight => left >> u32::try_from(right).ok().filter(|count| *count < 31)?,
-        Binary::Compare(compare) => i64::from(match compare {
-            Compare::Eq => left == right,
-            Compare::Ne => left != right,
-            Compare::Lt => left < right,
-            Compare::Le => left <= right,
-            Compare::Gt => left > right,
-            Compare::Ge => left >= right,
-        }),
+        Binary::Compare(compare) => i64::from(compare.holds(left.cmp(&right))),
     })
 }

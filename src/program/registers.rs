@@ -204,7 +204,8 @@ impl Types<'_, '_> {
     }
 }
 
-fn of_constant(value: i64) -> CType {
+/// The type of an integer constant.
+pub(super) fn of_constant(value: i64) -> CType {
     let bits = if i32::try_from(value).is_ok() { 32 } else { 64 };
     CType { base: Base::Int { bits, signed: true }, pointers: 0 }
 }

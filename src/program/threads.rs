@@ -6,7 +6,7 @@ use crate::litmus::ast::{self, Base, Binary, CType, Compare, Expr, ExprKind, Nam
 use crate::litmus::primitive::{self, Access, Action, Arg, Order, Primitive, Rcu, RmwResult};
 use crate::litmus::{Diagnostic, Source, Span};
 
-use super::registers::{is_address_sized, registers};
+use super::registers::{is_address_sized, of_constant, registers};
 use super::variables::{Variables, is_opaque, list, spell, truncate, value_type};
 use super::{
     Address, Composite, Const, JudgedOnly, LabelId, LocationId, Op, Operand, Purpose, Register, RegisterId, Thread,
@@ -459,14 +459,7 @@ impl<'a> ThreadLowering<'a> {
     // ---- expressions ----
 
     fn int(&self, value: i64) -> Typed {
-        let wide = i32::try_from(value).is_err();
-        let bits = if wide { 64 } else { 32 };
-        Typed {
-            operand: Operand::Const(Const::Int(value)),
-            ty: CType { base: Base::Int { bits, signed: true }, pointers: 0 },
-            nullable: true,
-            zero: value == 0,
-        }
+        Typed { operand: Operand::Const(Const::Int(value)), ty: of_constant(value), nullable: true, zero: value == 0 }
     }
 
     fn address_of(&self, location: LocationId) -> Typed {
@@ -822,13 +815,7 @@ impl<'a> ThreadLowering<'a> {
         span: Span,
     ) -> Result<Typed, Diagnostic> {
         let ty = self.scalar(ctype, span)?;
-        // Reading an atomic_t gives an int.
-        let value_ctype = match ctype {
-            CType { base: Base::Atomic { bits }, pointers: 0 } => {
-                CType { base: Base::Int { bits, signed: true }, pointers: 0 }
-            }
-            other => other,
-        };
+        let value_ctype = register_type(ctype);
         let dst = self.destination(into, value_ctype);
         self.thread.ops.push(Op::Load { dst, address, ty, access });
         let nullable = self.memory_nullable(address);
@@ -1261,7 +1248,7 @@ fn is_zero(op: Binary, left: &Typed, right: &Typed) -> bool {
     }
 }
 
-/// The type of a register that receives a variable's value.
+/// The type of a register that receives a variable's value. Reading an atomic_t gives an int.
 fn register_type(ctype: CType) -> CType {
     match ctype {
         CType { base: Base::Atomic { bits }, pointers: 0 } => {

@@ -1,11 +1,12 @@
 //! Compares records: the ratio of rates of each test, and whether the rates differ by more than chance.
 
+use super::fit::Cells;
 use super::markdown::{row, sentences};
 use super::numbers::rate_with_interval;
 use crate::machine::{Class, class_and_kinds};
 use crate::record::{Record, ScenarioResult};
+use crate::shown;
 use crate::stats::interval_of;
-use crate::{shown, tables};
 
 /// One test in the first record and in another record.
 #[derive(Debug, Clone, PartialEq)]
@@ -203,12 +204,9 @@ fn cells(comparison: &Comparison, several: bool) -> [String; 6] {
 
 /// The table for a terminal, with the legend of A, B, ...
 pub fn comparison_table(names: &[String], comparisons: &[Comparison]) -> String {
-    let mut table = tables::plain();
-    table.set_header(HEADINGS);
-    for comparison in comparisons {
-        table.add_row(cells(comparison, names.len() > 2).map(|cell| shown::line(&cell).into_owned()));
-    }
-    format!("{}\n{}\n{}", legend(names), tables::text(&table), footnote(comparisons))
+    let lines = comparisons.iter().map(|comparison| cells(comparison, names.len() > 2).to_vec()).collect();
+    let table = Cells { headings: HEADINGS.map(str::to_owned).to_vec(), lines, right: Vec::new() };
+    format!("{}\n{}\n{}", legend(names), table.text(), footnote(comparisons))
 }
 
 /// The table in Markdown, with the legend of A, B, ...

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::fit::Cells;
 use super::numbers::{rate, rate_with_interval};
 use super::zeros::place;
 use crate::expect::{Beside, Erratum, FAR_BELOW, Published, Standing, beside, cores};
 use crate::machine::Host;
 use crate::record::Record;
-use crate::{shown, tables};
+use crate::shown;
 
 /// The published rates beside those of a record, what they mean, and the errata.
 pub fn expectations(published: &Published, record: &Record) -> String {
@@ -51,7 +52,7 @@ fn table(all: &[Beside<'_>]) -> String {
             Standing::TooFew => "too few iterations",
             Standing::Forbidden => "forbidden",
         };
-        [
+        vec![
             beside.result.scenario.clone(),
             place(beside.result).trim_start_matches("CPUs ").to_owned(),
             rate_with_interval(beside.result.rate, beside.result.interval),
@@ -59,12 +60,8 @@ fn table(all: &[Beside<'_>]) -> String {
             words.to_owned(),
         ]
     });
-    let mut table = tables::plain();
-    table.set_header(HEADINGS);
-    for row in rows {
-        table.add_row(row.map(|cell| shown::line(&cell).into_owned()));
-    }
-    tables::text(&table) + "\n"
+    let cells = Cells { headings: HEADINGS.map(str::to_owned).to_vec(), lines: rows.collect(), right: Vec::new() };
+    cells.text() + "\n"
 }
 
 /// What the table means.

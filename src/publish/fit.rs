@@ -1,4 +1,4 @@
-//! Fits the table of results into the width of a terminal. No number is ever cut or broken.
+//! Fits text and the table of results into the width of a terminal or a mail. No number is ever cut or broken.
 
 use comfy_table::CellAlignment;
 
@@ -101,6 +101,29 @@ fn with_names_above(cells: Cells) -> String {
     std::iter::once(format!("{heading}\n {head}")).chain(each).collect::<Vec<_>>().join("\n")
 }
 
+/// Breaks a text at spaces into lines of at most `width` columns, if its words allow it. Lines after the first begin with
+/// `indent`.
+pub(super) fn broken(text: &str, width: usize, indent: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut line = String::new();
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        if !line.trim().is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+            lines.push(std::mem::replace(&mut line, indent.to_owned()));
+        }
+        if !line.is_empty() && line != indent {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
+}
+
+/// The lines of [`broken`] as plain text. A no-break space becomes a space that was not broken at.
+pub(super) fn wrapped(text: &str, width: usize, indent: &str) -> String {
+    broken(text, width, indent).join("\n").replace('\u{a0}', " ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,5 +163,15 @@ mod tests {
         // The columns keep their alignment when others before them are gone.
         let lines: Vec<String> = narrow.lines().map(str::to_owned).collect();
         assert_eq!(lines[1].find("39.5]").map(|at| at + 5), lines[2].find("3.1e-7").map(|at| at + 6), "{narrow}");
+    }
+
+    #[test]
+    fn lines_break_at_spaces_and_never_in_a_number() {
+        assert_eq!(wrapped("aa bb cc dd", 5, ""), "aa bb\ncc dd");
+        assert_eq!(wrapped("aa bb cc", 6, "  "), "aa bb\n  cc");
+        assert_eq!(wrapped("a 72.4\u{a0}%", 6, ""), "a\n72.4 %");
+        assert_eq!(wrapped("a-word-that-is-long b", 5, "  "), "a-word-that-is-long\n  b");
+        assert_eq!(broken("aa bb cc dddddd e", 5, ""), ["aa bb", "cc", "dddddd", "e"]);
+        assert_eq!(broken("", 5, ""), [""]);
     }
 }

@@ -1,12 +1,12 @@
 //! The result as a mail: the answer first, one table, notes of one line each, the host and the command.
 
-use super::fit::Cells;
+use super::fit::{Cells, fitted, wrapped};
 use super::numbers::{rate_with_interval, short_count};
 use super::page::answer_of;
 use super::sums::{Sum, by_class};
-use super::{protocol, warnings};
+use super::{protocol, warnings, zeros};
 use crate::litmus::Verdict;
-use crate::machine::{Host, in_order};
+use crate::machine::Host;
 use crate::record::{Finding, Judgement, ProtocolRecord, Record, RunRecord, Warning};
 use crate::shown;
 
@@ -14,24 +14,6 @@ use crate::shown;
 pub const MAIL_WIDTH: usize = 72;
 /// The most columns of a test's name in the table.
 const NAME: usize = 27;
-
-/// Breaks a text at spaces into lines of at most `width` columns, if its words allow it. Lines after the first begin with
-/// `indent`. A no-break space becomes a space that was not broken at.
-pub(super) fn wrapped(text: &str, width: usize, indent: &str) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    let mut line = String::new();
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        if !line.trim().is_empty() && line.chars().count() + 1 + word.chars().count() > width {
-            lines.push(std::mem::replace(&mut line, indent.to_owned()));
-        }
-        if !line.is_empty() && line != indent {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    lines.push(line);
-    lines.join("\n").replace('\u{a0}', " ")
-}
 
 /// A record of `wakerace run`.
 pub(super) fn mail(record: &Record) -> String {
@@ -69,7 +51,7 @@ pub(super) fn protocol_mail(record: &ProtocolRecord) -> String {
             .collect(),
         right: vec![1, 2],
     };
-    let table = super::fit::fitted(cells, MAIL_WIDTH);
+    let table = fitted(cells, MAIL_WIDTH);
     format!("{}\n\n{table}\n\n{}", wrapped(&shown::line(&verdict), MAIL_WIDTH, ""), signature(record))
 }
 
@@ -87,16 +69,15 @@ fn table(record: &Record) -> String {
     let headings = || ["test", "iterations", "rate [95 %]", &record.host.architecture].map(str::to_owned).to_vec();
     let part = |(place, lines): (String, Vec<Vec<String>>)| {
         let cells = Cells { headings: headings(), lines, right: vec![1] };
-        format!("{place}:\n{}", super::fit::fitted(cells, MAIL_WIDTH))
+        format!("{place}:\n{}", fitted(cells, MAIL_WIDTH))
     };
     parts.into_iter().map(part).collect::<Vec<_>>().join("\n\n")
 }
 
 fn place(sum: &Sum<'_>) -> String {
-    let placement = &sum.first().placement;
     match sum.results.len() {
-        1 => format!("CPUs {} ({})", in_order(&placement.cpus), placement.class_and_kinds()),
-        several => format!("{several} placements ({})", placement.class_and_kinds()),
+        1 => zeros::place(sum.first()),
+        several => format!("{several} placements ({})", sum.first().placement.class_and_kinds()),
     }
 }
 
@@ -218,13 +199,5 @@ mod tests {
         // The warnings of all these results are one note a kind, and one advice.
         assert_eq!(text.matches("* rate varied: ").count(), 1, "{text}");
         assert_eq!(text.matches("--repeat 5").count(), 1, "{text}");
-    }
-
-    #[test]
-    fn lines_break_at_spaces_and_never_in_a_number() {
-        assert_eq!(wrapped("aa bb cc dd", 5, ""), "aa bb\ncc dd");
-        assert_eq!(wrapped("aa bb cc", 6, "  "), "aa bb\n  cc");
-        assert_eq!(wrapped("a 72.4\u{a0}%", 6, ""), "a\n72.4 %");
-        assert_eq!(wrapped("a-word-that-is-long b", 5, "  "), "a-word-that-is-long\n  b");
     }
 }

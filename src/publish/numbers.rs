@@ -17,25 +17,22 @@ pub fn count(value: u64) -> String {
 
 /// A count in a sentence: `999`, `39.6 M`, `1.2 G`. Three digits are enough there.
 pub fn short_count(value: u64) -> String {
+    let units = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
+    in_units(value, &units).map_or_else(|| value.to_string(), |text| text.replace(".0 ", " "))
+}
+
+/// Three digits of a value in the largest unit that it reaches; `None` if it reaches none. The largest unit comes first.
+fn in_units(value: u64, units: &[(f64, &str)]) -> Option<String> {
     let value = value as f64;
     // The limit is where rounding gives the next unit's 1.
-    let unit = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")].into_iter().find(|(unit, _)| value >= 0.9995 * unit);
-    match unit {
-        None => format!("{value:.0}"),
-        Some((unit, name)) if value / unit >= 99.95 => format!("{:.0} {name}", value / unit),
-        Some((unit, name)) => format!("{:.1} {name}", value / unit).replace(".0 ", " "),
-    }
+    let (unit, name) = units.iter().find(|(unit, _)| value >= 0.9995 * unit)?;
+    let digits = if value / unit >= 99.95 { 0 } else { 1 };
+    Some(format!("{:.digits$} {name}", value / unit))
 }
 
 /// A time in a sentence, from nanoseconds: `521 ns`, `10.8 µs`, `250 ms`.
 pub fn short_time(ns: u64) -> String {
-    let value = ns as f64;
-    let unit = [(1e9, "s"), (1e6, "ms"), (1e3, "µs")].into_iter().find(|(unit, _)| value >= 0.9995 * unit);
-    match unit {
-        None => format!("{ns} ns"),
-        Some((unit, name)) if value / unit >= 99.95 => format!("{:.0} {name}", value / unit),
-        Some((unit, name)) => format!("{:.1} {name}", value / unit),
-    }
+    in_units(ns, &[(1e9, "s"), (1e6, "ms"), (1e3, "µs")]).unwrap_or_else(|| format!("{ns} ns"))
 }
 
 /// A probability: in per cent from 0.001 upwards, in scientific notation below.

@@ -10,7 +10,6 @@ use crate::error::Result;
 use crate::kernel::Mutant;
 use crate::machine::in_order;
 use crate::record::{HarmRecord, Judgement, ProtocolRecord, ProtocolResult};
-use crate::{shown, tables};
 
 pub(super) const HEADINGS: [&str; 10] =
     ["profile", "variant", "store", "layout", "rounds", "wakes", "matches", "races", "rate [95 %]", "result"];
@@ -123,23 +122,21 @@ pub(super) fn name(result: &ProtocolResult) -> String {
 
 /// Writes the table for a terminal of at most `width` columns, if its words allow that.
 pub(super) fn table_in(record: &ProtocolRecord, width: usize) -> String {
-    let cells = Cells {
+    let least = ["wakes", "layout", "store", "matches", "races"];
+    fitted(table_cells(record).shortest(width, &least), width)
+}
+
+fn table_cells(record: &ProtocolRecord) -> Cells {
+    Cells {
         headings: HEADINGS.map(str::to_owned).to_vec(),
         lines: record.results.iter().map(|result| cells(result).to_vec()).collect(),
         right: Vec::new(),
-    };
-    let least = ["wakes", "layout", "store", "matches", "races"];
-    fitted(cells.shortest(width, &least), width)
+    }
 }
 
 /// Writes the table for a terminal.
 pub fn table(record: &ProtocolRecord) -> String {
-    let mut table = tables::plain();
-    table.set_header(HEADINGS);
-    for result in &record.results {
-        table.add_row(cells(result).map(|cell| shown::line(&cell).into_owned()));
-    }
-    tables::text(&table)
+    table_cells(record).text()
 }
 
 /// Writes what each result means, in sentences.

@@ -3,8 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::fit::{Cells, fitted};
-use super::mail::wrapped;
+use super::fit::{Cells, fitted, wrapped};
 use super::numbers::{count, rate, rate_with_interval};
 use super::sums::{Sum, by_class};
 use super::warnings;
@@ -87,14 +86,12 @@ pub(super) fn title(record: &Record) -> String {
     let under = host.virtualised.as_ref().map_or(String::new(), |name| format!(", virtualised ({name})"));
     let emulated = if host.emulated { "EMULATED, says nothing about weak outcomes: " } else { "" };
     let foreign = record.tool.measured_by().map_or(String::new(), |by| format!("{by}, imported: "));
-    let names = Some(host.names.in_words()).filter(|names| !names.is_empty());
-    let names = names.map_or(String::new(), |names| format!(", {names}"));
-    let label = host.label.as_ref().map_or(String::new(), |label| format!(", labelled \"{label}\""));
+    let (names, label) = (host.named(), host.labelled());
     format!(
         "{foreign}{emulated}{} {}{names}, {} CPUs{under}, {}{label}",
         host.architecture,
         host.cpu_model,
-        crate::machine::parse_cpu_list(&host.cpus_online).map_or(0, |cpus| cpus.len()),
+        host.online(),
         host.kernel.split_whitespace().take(2).collect::<Vec<_>>().join(" "),
     )
 }
@@ -129,8 +126,7 @@ const MUCH_STOLEN: f64 = 0.01;
 /// What disturbed a run from outside.
 fn conditions(record: &Record) -> Vec<String> {
     let Some(conditions) = &record.conditions else { return Vec::new() };
-    let cpus = crate::machine::parse_cpu_list(&record.host.cpus_online).map_or(0, |cpus| cpus.len());
-    let stolen = conditions.stolen(record.elapsed_s, cpus).filter(|share| *share >= MUCH_STOLEN);
+    let stolen = conditions.stolen(record.elapsed_s, record.host.online()).filter(|share| *share >= MUCH_STOLEN);
     let stolen = stolen
         .map(|share| format!("The hypervisor took {} of this machine's CPU time during the run (steal).", rate(share)));
     let throttled = (conditions.throttled() > 0).then(|| {

@@ -2,14 +2,13 @@
 
 use super::csv::render;
 use super::numbers::{count, rate, rate_with_interval};
+use super::window::LEVELS;
 use crate::error::Result;
 use crate::machine::format_cpu_list;
 use crate::stats::{Count, effect_between, interval, interval_with, share};
 use crate::tables;
 use crate::tearing::{Reach, Torn};
 
-/// The marks of the map, from fewer than one torn load in 10^7 up to one in ten or more, a factor of ten each.
-const MARKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// The mark of an offset at which no load was torn, and of one without loads.
 const NEVER: char = '.';
 const NOTHING: char = ' ';
@@ -50,8 +49,8 @@ pub fn tearing(map: &[Torn], line: usize) -> String {
     format!(
         "{text}\n{:>12}{NEVER} never, {} below 1e-7, {} 10 % or more; a factor of ten a step\n\n{}\n",
         "",
-        MARKS[0],
-        MARKS[7],
+        LEVELS[0],
+        LEVELS[7],
         tables::text(&table)
     )
 }
@@ -61,11 +60,12 @@ pub fn forbidden(map: &[Torn]) -> Vec<&Torn> {
     map.iter().filter(|torn| torn.torn > 0 && torn.access.is_guaranteed()).collect()
 }
 
+/// The mark of an offset: from fewer than one torn load in 10^7 up to one in ten or more, a factor of ten each.
 fn mark(torn: &Torn) -> char {
     match share(torn.torn, torn.loads) {
         None => NOTHING,
         Some(0.0) => NEVER,
-        Some(rate) => MARKS[(rate.log10() + 8.0).floor().clamp(0.0, 7.0) as usize],
+        Some(rate) => LEVELS[(rate.log10() + 8.0).floor().clamp(0.0, 7.0) as usize],
     }
 }
 

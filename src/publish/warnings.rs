@@ -8,9 +8,15 @@ use crate::stats::Interval;
 
 /// The warnings for a result, in one sentence; `None` without warnings.
 pub(super) fn sentence(result: &ScenarioResult) -> Option<String> {
-    let warnings: Vec<String> = result.warnings.iter().filter_map(|warning| words(*warning, result)).collect();
-    (!warnings.is_empty())
-        .then(|| format!("{} on CPUs {}: {}.", result.scenario, in_order(&result.placement.cpus), warnings.join("; ")))
+    sentence_of(result, |_| true)
+}
+
+/// Those of the warnings for a result that are `wanted`, in one sentence.
+fn sentence_of(result: &ScenarioResult, wanted: impl Fn(Warning) -> bool) -> Option<String> {
+    let wanted = result.warnings.iter().filter(|warning| wanted(**warning));
+    let clauses: Vec<String> = wanted.filter_map(|warning| words(*warning, result)).collect();
+    (!clauses.is_empty())
+        .then(|| format!("{} on CPUs {}: {}.", result.scenario, in_order(&result.placement.cpus), clauses.join("; ")))
 }
 
 /// The warnings for some results: a sentence for each result, but one for all batches that were thrown away, and then what
@@ -19,15 +25,8 @@ pub(super) fn folded(results: &[ScenarioResult]) -> Vec<String> {
     let discarded: Vec<&ScenarioResult> =
         results.iter().filter(|result| result.warnings.contains(&Warning::Discarded)).collect();
     let several = discarded.len() > 1;
-    let mut lines: Vec<String> = Vec::new();
-    for result in results {
-        let kept = result.warnings.iter().filter(|warning| !(several && **warning == Warning::Discarded));
-        let clauses: Vec<String> = kept.filter_map(|warning| words(*warning, result)).collect();
-        if !clauses.is_empty() {
-            let cpus = in_order(&result.placement.cpus);
-            lines.push(format!("{} on CPUs {cpus}: {}.", result.scenario, clauses.join("; ")));
-        }
-    }
+    let wanted = |warning| !(several && warning == Warning::Discarded);
+    let mut lines: Vec<String> = results.iter().filter_map(|result| sentence_of(result, wanted)).collect();
     if several {
         let shares = || discarded.iter().map(|result| result.discarded_share());
         lines.push(format!(

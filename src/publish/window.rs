@@ -5,7 +5,7 @@ use crate::record::{Record, ScenarioResult, SkewRecord};
 use crate::shown;
 
 /// Eight levels, each one eighth higher than the one before. The lowest means that something was seen.
-const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+pub(super) const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// The largest width of a window, in columns. If there are more skews, several share a column.
 const COLUMNS: usize = 64;
 

@@ -42,7 +42,7 @@ pub use merge::{Merger, add_repeat};
 #[cfg(test)]
 pub(crate) use protocol::tests::result as protocol_result;
 pub use protocol::{HarmRecord, HealedRecord, Judgement, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult, WakesRecord};
-pub use read::{AnyRecord, read, read_file, read_valid};
+pub use read::{AnyRecord, read, read_file, read_valid, read_valid_run};
 pub use save::{cpu_slug, default_path};
 pub use spread::CountRecord;
 pub use validate::{histogram, problems, protocol_problems};

@@ -11,6 +11,7 @@
 
 use statrs::function::gamma::ln_gamma;
 
+use super::spread::effective;
 use super::{Interval, LEVEL, bisect};
 
 /// The parameters of the mixture, a beta distribution. A small `A` gives small rates much weight, so that the bound of
@@ -31,11 +32,7 @@ const STIRLING_FROM: f64 = 1e5;
 /// assert!(at_any_time.high > fixed.high && at_any_time.high < 2.0 * fixed.high);
 /// ```
 pub fn sequence_with(seen: u64, trials: u64, effect: f64) -> Option<Interval> {
-    if trials == 0 || seen > trials {
-        return None;
-    }
-    let effect = if seen == 0 || seen == trials { 1.0 } else { effect.max(1.0) };
-    let (k, n) = (seen as f64 / effect, trials as f64 / effect);
+    let (k, n) = effective(seen, trials, effect)?;
     let rate = k / n;
     let inside = |p: f64| log_likelihood_ratio(k, n, p) < -(1.0 - LEVEL).ln();
     // The ends are searched on a logarithmic scale, because they can be many orders of magnitude below 1.

@@ -85,11 +85,17 @@ fn effect(parts: &[Count], in_order: bool) -> f64 {
 ///
 /// For an event that was never seen or was seen in every trial, this is [`super::interval`].
 pub fn interval_with(seen: u64, trials: u64, effect: f64) -> Option<Interval> {
+    effective(seen, trials, effect).map(|(seen, trials)| interval_of(seen, trials))
+}
+
+/// Both counts divided by the design effect; `None` without trials, and if `seen` exceeds `trials`. What was never seen or
+/// was seen in every trial has no observed variance, so its counts stay as they are.
+pub(super) fn effective(seen: u64, trials: u64, effect: f64) -> Option<(f64, f64)> {
     if trials == 0 || seen > trials {
         return None;
     }
     let effect = if seen == 0 || seen == trials { 1.0 } else { effect.max(1.0) };
-    Some(interval_of(seen as f64 / effect, trials as f64 / effect))
+    Some((seen as f64 / effect, trials as f64 / effect))
 }
 
 /// The design effect for races per match, from the design effect of the same races per iteration.

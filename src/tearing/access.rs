@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::arch::native;
+use crate::arch::portable::is_inside;
 
 /// The sizes in bytes for which one instruction exists on some architecture.
 pub const SIZES: [usize; 3] = [4, 8, 16];
@@ -33,9 +34,8 @@ impl Access {
     /// The largest boundary that the access crosses, for lines of `line` bytes, a power of two.
     pub fn reach(self, line: usize) -> Reach {
         let Access { size, offset } = self;
-        let crosses = |block: usize| offset / block != (offset + size - 1) / block;
         let boundaries = std::iter::successors(Some(line), |block| Some(block / 2)).take_while(|block| *block >= 8);
-        match boundaries.into_iter().find(|block| crosses(*block)) {
+        match boundaries.into_iter().find(|block| !is_inside(size, offset, *block)) {
             _ if offset.is_multiple_of(size) => Reach::Aligned,
             Some(block) if block == line => Reach::CrossesLine,
             Some(block) => Reach::Crosses(block),

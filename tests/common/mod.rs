@@ -1,4 +1,4 @@
-//! Helpers for several test files: commands that run wakerace, the shipped records, programs of litmus tests, sections
+//! Helpers for several test files: commands that run wakerace, the shipped records, programs and outcomes of litmus tests, sections
 //! of docs/primitives.md, and the tests of tests/verdicts.
 
 #![allow(dead_code)] // no test file uses all helpers
@@ -12,8 +12,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use wakerace::arch::Atomics;
+use wakerace::catalogue::Scenario;
+use wakerace::isa;
 use wakerace::litmus::{Source, parse};
+use wakerace::model::{self, Bounds, Model, Outcome};
 use wakerace::program::{Program, lower};
+use wakerace::publish::{self, Entry, Publish as _};
 use wakerace::record::{self, AnyRecord, ProtocolRecord, Record};
 
 /// The paths of all shipped records below results/, sorted by file name.
@@ -126,10 +131,28 @@ pub fn wakerace_in(folder: &Path) -> Command {
     command
 }
 
+/// The page of a record.
+pub fn page(record: &Record) -> String {
+    publish::page(&[Entry { name: "r.json".to_owned(), record: record.any() }]).unwrap()
+}
+
 /// The lowered form of a litmus test.
 pub fn program(text: &str) -> Program {
     lower(&parse(&Source::new("test.litmus", text)).unwrap_or_else(|error| panic!("{error}")))
         .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A scenario from its text.
+#[track_caller]
+pub fn scenario(text: &str) -> Scenario {
+    Scenario::new(&Source::new("t.litmus", text), "").unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+/// What a model says about a test in C.
+#[track_caller]
+pub fn outcome(text: &str, model: Model) -> Outcome {
+    let code = isa::code_for(&scenario(text).program, model, Atomics::Lse).unwrap();
+    model::check(&code, model, Bounds::default()).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
 /// Compares the section of docs/primitives.md that tests/`test`.rs writes with the wanted text. With UPDATE_DOCS=1 in the

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::args::RunArgs;
 use super::experiments::limits;
-use super::placements::{Planned, Run, chosen_scenarios, planned};
+use super::placements::{Planned, Run, chosen_scenarios, of_each_scenario, planned};
 use crate::arch::Arch;
 use crate::cli::topology::{Elsewhere, cpus_to_use, selected};
 use crate::error::{EXIT_OK, Error, Result};
@@ -19,6 +19,7 @@ const MOST_LISTED: usize = 100;
 /// # Errors
 /// As a run, but for what only the host itself can refuse.
 pub(super) fn dry_run(args: &RunArgs) -> Result<u8> {
+    args.validate()?;
     let here = || Arch::host().ok_or_else(|| Error::Host("wakerace does not support this architecture".to_owned()));
     let (arch, topology, cpus, name) = match &args.topology {
         Some(path) => {
@@ -43,7 +44,7 @@ pub(super) fn dry_run(args: &RunArgs) -> Result<u8> {
 
 /// How many runs there are, and how long they take: `7 tests, 21 runs, about 28 s`.
 pub(super) fn schedule(args: &RunArgs, runs: &[Run<'_>]) -> String {
-    let tests = runs.chunk_by(|a, b| a.0.sha256 == b.0.sha256).count();
+    let tests = of_each_scenario(runs).count();
     let repeats = if args.repeat > 1 { format!(", each {} times", args.repeat) } else { String::new() };
     let count = publish::count(runs.len() as u64);
     let rounds = if args.pairs.is_some() { rounds(runs) } else { runs.len() };
@@ -62,7 +63,7 @@ pub(super) fn schedule(args: &RunArgs, runs: &[Run<'_>]) -> String {
 fn rounds(runs: &[Run<'_>]) -> usize {
     let mut known: Option<(Vec<&Placement>, usize)> = None;
     let mut all = 0;
-    for of_test in runs.chunk_by(|a, b| a.0.sha256 == b.0.sha256) {
+    for of_test in of_each_scenario(runs) {
         let placements: Vec<&Placement> = of_test.iter().map(|(_, placement)| placement).collect();
         // Most tests run on the same pairs.
         let count = match &known {

@@ -28,12 +28,11 @@ use crate::record::{self, Finding, Record, ScenarioResult};
 use crate::{publish, terminal};
 use experiments::experiments;
 use placements::{Planned, chosen_scenarios, planned};
-use rounds::Session;
+use rounds::{Session, rounds};
 use words::{evidence_for, opening};
 
 /// Runs scenarios, prints the table and returns the exit status.
 pub fn run(args: &RunArgs) -> Result<u8> {
-    args.validate()?;
     if args.dry_run || args.topology.is_some() {
         return dry_run::dry_run(args);
     }
@@ -64,13 +63,14 @@ pub fn measured(args: &RunArgs) -> Result<(u8, Record)> {
     let experiments = experiments(args, arch, &host, &runs)?;
 
     let mut output = Output::new(&args.output, record::default_path(&host, started))?;
-    output.say(&opening(&host, &experiments, args.repeat));
+    let rounds = rounds(&experiments);
+    output.say(&opening(&host, &experiments, &rounds, args.repeat));
     output.say(&left_out);
     output.say(&not_run);
     let mut record = Record::begin(record::SCHEMA, started, host)?;
     record.conditions = Some(Conditions::begin());
     let mut session = Session { record, failures: unreadable.into_iter().collect(), begun, bench: Bench::default() };
-    session.run(args, &experiments, &interrupt, &mut output);
+    session.run(args, &rounds, &interrupt, &mut output);
 
     let mut shown = not_run;
     if !args.output.quiet {

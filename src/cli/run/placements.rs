@@ -1,6 +1,6 @@
 //! What `wakerace run` runs, and where: the scenarios, and the placements of each.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::args::RunArgs;
 use super::experiments::{DEFAULT_LEAST, DEFAULT_TOTAL};
@@ -83,6 +83,11 @@ fn readable(names: &[String]) -> Result<(Vec<Scenario>, Vec<Error>)> {
 /// A scenario and the CPUs that it runs on.
 pub(super) type Run<'a> = (&'a Scenario, Placement);
 
+/// The runs of each scenario.
+pub(super) fn of_each_scenario<'r, 'a>(runs: &'r [Run<'a>]) -> impl Iterator<Item = &'r [Run<'a>]> {
+    runs.chunk_by(|a, b| a.0.sha256 == b.0.sha256)
+}
+
 /// Scenarios with the placements that they run on.
 pub(super) struct Planned<'a> {
     /// Every scenario with every placement, controls first.
@@ -106,10 +111,13 @@ pub(super) fn planned<'a>(
 ) -> Result<Planned<'a>> {
     let mut runs = Vec::new();
     let mut without = Vec::new();
+    // The search depends on nothing else of a scenario, and takes a while on a thousand CPUs.
+    let mut of_threads = BTreeMap::new();
     for scenario in &chosen.scenarios {
-        match placements(args, topology, cpus, scenario) {
-            Ok(placements) => runs.extend(placements.into_iter().map(|placement| (scenario, placement))),
-            Err(reason) => without.push((scenario, reason)),
+        let threads = scenario.program.threads.len();
+        match of_threads.entry(threads).or_insert_with(|| placements(args, topology, cpus, threads)) {
+            Ok(placements) => runs.extend(placements.iter().map(|placement| (scenario, placement.clone()))),
+            Err(reason) => without.push((scenario, Error::Usage(format!("{}: {reason}", scenario.name)))),
         }
     }
     let asked = |scenario: &Scenario| chosen.asked.is_empty() || chosen.asked.contains(&scenario.sha256);
@@ -138,34 +146,40 @@ fn not_run(without: &[(&Scenario, Error)], cpus: &[usize]) -> String {
     )
 }
 
-/// The placements that a scenario runs on.
-fn placements(args: &RunArgs, topology: &Topology, cpus: &[usize], scenario: &Scenario) -> Result<Vec<Placement>> {
-    let threads = scenario.program.threads.len();
-    let fail = |reason: String| Error::Usage(format!("{}: {reason}", scenario.name));
+/// The placements that scenarios of `threads` threads run on.
+///
+/// # Errors
+/// A text that says why there is none.
+fn placements(
+    args: &RunArgs,
+    topology: &Topology,
+    cpus: &[usize],
+    threads: usize,
+) -> std::result::Result<Vec<Placement>, String> {
     if cpus.len() < threads && args.oversubscribe && !cpus.is_empty() {
         return Ok(vec![machine::oversubscribed(topology, cpus, threads)]);
     }
-    let patterns = kinds::patterns(&args.kinds, topology, cpus, threads).map_err(fail)?;
+    let patterns = kinds::patterns(&args.kinds, topology, cpus, threads)?;
     if let Some(wanted) = args.pairs.filter(|_| threads == 2) {
         let asked = (!args.kinds.is_empty()).then_some(&patterns[..]);
         let pairs = machine::pairs(topology, cpus, wanted.most(), asked);
         let none = || if asked.is_some() { "--kinds selects no pair of CPUs" } else { "--pairs needs two CPUs" };
-        return if pairs.is_empty() { Err(fail(none().to_owned())) } else { Ok(pairs) };
+        return if pairs.is_empty() { Err(none().to_owned()) } else { Ok(pairs) };
     }
     if args.cpus.is_some() && cpus.len() == threads && args.placement.is_empty() && args.kinds.is_empty() {
         return Ok(vec![machine::exactly(topology, cpus)]);
     }
     let classes: &[Class] = if args.placement.is_empty() { &Class::SPREAD } else { &args.placement };
-    let placements = machine::place_on(topology, cpus, threads, classes, &patterns).map_err(fail)?;
+    let placements = machine::place_on(topology, cpus, threads, classes, &patterns)?;
     if placements.is_empty() {
         let wanted: Vec<&str> = classes.iter().map(|class| class.name()).collect();
         let kinds = if args.kinds.is_empty() { String::new() } else { format!(" on {}", args.kinds.join(" or ")) };
-        return Err(fail(format!(
+        return Err(format!(
             "{threads} threads need CPUs of placement class {}{kinds}; the CPUs {} have none; `wakerace topology` shows the \
              placements of this host",
             wanted.join(" or "),
             machine::format_cpu_list(cpus)
-        )));
+        ));
     }
     Ok(placements)
 }
@@ -185,12 +199,12 @@ fn within_default<'a>(args: &RunArgs, topology: &Topology, runs: Vec<Run<'a>>) -
     if chosen_by_hand || runs.len() <= most_by_default() {
         return (runs, Vec::new());
     }
-    let scenarios = runs.chunk_by(|a, b| a.0.sha256 == b.0.sha256).count();
+    let scenarios = of_each_scenario(&runs).count();
     let room = (most_by_default() / scenarios).max(1);
     let place = |name: &String| topology.kinds.iter().position(|kind| kind.name == *name);
     let mut kept: Vec<Run<'a>> = Vec::new();
     let mut left_out: Vec<Placement> = Vec::new();
-    for of_scenario in runs.chunk_by(|a, b| a.0.sha256 == b.0.sha256) {
+    for of_scenario in of_each_scenario(&runs) {
         // The place of each placement among those of its class, the biggest cores first.
         let rank =
             |at: usize| of_scenario[..at].iter().filter(|(_, other)| other.class == of_scenario[at].1.class).count();

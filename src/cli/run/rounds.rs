@@ -26,12 +26,11 @@ impl Session {
     pub(super) fn run(
         &mut self,
         args: &RunArgs,
-        experiments: &[Experiment<'_>],
+        rounds: &[Round<'_, '_>],
         interrupt: &AtomicBool,
         output: &mut Output,
     ) {
-        let rounds = rounds(experiments);
-        let turns: Vec<_> = (0..args.repeat).flat_map(|_| &rounds).collect();
+        let turns: Vec<_> = (0..args.repeat).flat_map(|_| rounds).collect();
         for (number, round) in turns.iter().enumerate() {
             let first = round[0];
             let after = turns[number + 1..].iter().map(|round| round[0].common.limits.duration).sum();
@@ -111,9 +110,11 @@ fn add_result(results: &mut Vec<record::ScenarioResult>, result: record::Scenari
     }
 }
 
-/// Groups experiments into rounds, in order. A round holds experiments that run at the same time: experiments
-/// of one scenario that share no CPU.
-pub(super) fn rounds<'a, 'b>(experiments: &'b [Experiment<'a>]) -> Vec<Vec<&'b Experiment<'a>>> {
+/// Experiments that run at the same time: experiments of one scenario that share no CPU.
+pub(super) type Round<'a, 'b> = Vec<&'b Experiment<'a>>;
+
+/// Groups experiments into rounds, in order.
+pub(super) fn rounds<'a, 'b>(experiments: &'b [Experiment<'a>]) -> Vec<Round<'a, 'b>> {
     let mut out = Vec::new();
     for of_scenario in experiments
         .chunk_by(|a, b| a.scenario.sha256 == b.scenario.sha256 && a.common.side_by_side && b.common.side_by_side)

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::rounds::rounds;
+use super::rounds::Round;
 use crate::cli::topology::host_lines;
 use crate::error::Result;
 use crate::experiment::{Experiment, PaceChoice};
@@ -13,8 +13,7 @@ use crate::units::Nanos;
 use crate::{codegen, publish, record};
 
 /// The lines that are printed before a run: the host, how instances run, and how many runs there are.
-pub(super) fn opening(host: &Host, experiments: &[Experiment<'_>], repeat: u32) -> String {
-    let rounds = rounds(experiments);
+pub(super) fn opening(host: &Host, experiments: &[Experiment<'_>], rounds: &[Round<'_, '_>], repeat: u32) -> String {
     let time: Option<Duration> = rounds.iter().map(|round| round[0].common.limits.duration).sum();
     let time = time.map(|time| time * repeat);
     let about = time.map_or(String::new(), |time| format!(", about {} s", time.as_secs_f64().round().max(1.0)));

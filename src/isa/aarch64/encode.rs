@@ -2,7 +2,7 @@
 //! C6).
 
 use super::assembly::register_name;
-use crate::codegen::assembly::{Encoder, Jump, Piece, Places, words};
+use crate::codegen::assembly::{Encoder, Jump, Piece, Places, named, signed_field, unknown_form, words};
 use crate::model::assembly::parse_int;
 use crate::program::Instruction;
 
@@ -27,6 +27,11 @@ impl Register {
     /// The bit `sf` of computations.
     fn sf(self) -> u32 {
         u32::from(self.wide) << 31
+    }
+
+    /// The zero register of the same width.
+    fn zero(self) -> Register {
+        Register { number: ZERO, ..self }
     }
 }
 
@@ -98,12 +103,10 @@ const ATOMICS: [(&str, u32); 9] = [
     ("SWP", 8),
 ];
 
-fn unknown() -> String {
-    "this form is not encoded".to_owned()
-}
-
-fn named(table: &[(&str, u32)], name: &str) -> Option<u32> {
-    table.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
+/// Checks that operands have one width.
+fn same_width<const COUNT: usize>(registers: [Register; COUNT]) -> Result<(), String> {
+    let same = registers.windows(2).all(|pair| pair[0].wide == pair[1].wide);
+    if same { Ok(()) } else { Err("its operands have different widths".to_owned()) }
 }
 
 /// The mnemonic without a suffix for 8 or 16 bits, and the field `size` that the suffix gives.
@@ -134,7 +137,7 @@ fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, Strin
         ("NOP", []) => 0xd503_201f,
         ("ISB", [] | ["SY" | "sy"]) => 0xd503_3fdf,
         ("DMB" | "DSB", [domain]) => {
-            let domain = named(&DOMAINS, &domain.to_ascii_uppercase()).ok_or_else(unknown)?;
+            let domain = named(&DOMAINS, &domain.to_ascii_uppercase()).ok_or_else(unknown_form)?;
             domain << 8 | if name == "DMB" { 0xd503_30bf } else { 0xd503_309f }
         }
         _ => match access(&name, &operands, places)? {
@@ -147,17 +150,9 @@ fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, Strin
 
 fn jump(name: &str, operands: &[&str], places: &Places<'_>) -> Result<Option<Jump>, String> {
     // The distance of a conditional branch: 19 bits, in words.
-    let near = |word: u32| {
-        move |distance: i64| {
-            let distance = i32::try_from(distance).ok().filter(|to| (-(1 << 20)..1 << 20).contains(to))?;
-            Some(word | (distance.cast_unsigned() >> 2 & 0x7_ffff) << 5)
-        }
-    };
+    let near = |word: u32| move |distance: i64| Some(word | signed_field(distance, 21)? >> 2 << 5);
     Ok(Some(match (name, operands) {
-        ("B", [label]) => Jump::word(label, |distance| {
-            let distance = i32::try_from(distance).ok().filter(|to| (-(1 << 27)..1 << 27).contains(to))?;
-            Some(0x1400_0000 | distance.cast_unsigned() >> 2 & 0x03ff_ffff)
-        }),
+        ("B", [label]) => Jump::word(label, |distance| Some(0x1400_0000 | signed_field(distance, 28)? >> 2)),
         ("CBZ" | "CBNZ", [register, label]) => {
             let register = self::register(register, places)?;
             let word = if name == "CBZ" { 0x3400_0000 } else { 0x3500_0000 };
@@ -197,7 +192,7 @@ fn access(name: &str, operands: &[&str], places: &Places<'_>) -> Result<Option<u
         base.strip_suffix('S').or_else(|| base.strip_suffix("SW")).and_then(|base| named(&UNSCALED_SIGNED, base));
     if let (Some(bits), [target, place]) = (named(&UNSCALED, base).or(signed), operands) {
         let register = self::register(target, places)?;
-        let Memory::Displaced(address, offset) = memory(place, places)? else { return Err(unknown()) };
+        let Memory::Displaced(address, offset) = memory(place, places)? else { return Err(unknown_form()) };
         let fields = unscaled(offset)? << 12 | address << 5 | register.number;
         if signed.is_none() {
             return Ok(Some(bits | size(suffix, register)? | fields));
@@ -212,7 +207,7 @@ fn access(name: &str, operands: &[&str], places: &Places<'_>) -> Result<Option<u
         let (status, target, place) = match (operands, base.starts_with("STX") || base.starts_with("STLX")) {
             ([target, place], false) => (None, *target, *place),
             ([status, target, place], true) => (Some(self::register(status, places)?), *target, *place),
-            _ => return Err(unknown()),
+            _ => return Err(unknown_form()),
         };
         if status.is_some_and(|status| status.wide) {
             return Err("the status of a store-exclusive goes to a W register".to_owned());
@@ -260,12 +255,9 @@ fn atomic(base: &str, suffix: Option<u32>, operands: &[&str], places: &Places<'_
         "AL" => Some((1, 1)),
         _ => None,
     };
-    let same = |first: Register, second: Register| {
-        if first.wide == second.wide { Ok(()) } else { Err("its operands have different widths".to_owned()) }
-    };
     if let (Some((acquires, releases)), [expected, new, place]) = (base.strip_prefix("CAS").and_then(order), operands) {
         let (expected, new) = (register(expected, places)?, register(new, places)?);
-        same(expected, new)?;
+        same_width([expected, new])?;
         let order = acquires << 22 | releases << 15;
         let registers = expected.number << 16 | bare(place, places)? << 5 | new.number;
         return Ok(Some(0x08a0_7c00 | size(suffix, new)? | order | registers));
@@ -280,7 +272,7 @@ fn atomic(base: &str, suffix: Option<u32>, operands: &[&str], places: &Places<'_
         _ => return Ok(None),
     };
     if let Some(target) = target {
-        same(value, target)?;
+        same_width([value, target])?;
     }
     let target = target.map_or(ZERO, |target| target.number);
     let order = acquires << 23 | releases << 22;
@@ -290,38 +282,36 @@ fn atomic(base: &str, suffix: Option<u32>, operands: &[&str], places: &Places<'_
 
 fn computation(name: &str, operands: &[&str], places: &Places<'_>) -> Result<u32, String> {
     let register = |text: &&str| self::register(text, places);
-    let all: Vec<&str> = operands.to_vec();
-    match (name, all.as_slice()) {
+    match (name, operands) {
         ("MOV", [target, source]) => {
             let target = register(target)?;
             match constant(source) {
                 Some(value) => move_constant(target, value),
-                None => logical("ORR", target, Register { number: ZERO, ..target }, &[*source], places),
+                None => logical("ORR", target, target.zero(), &[*source], places),
             }
         }
         ("MVN", [target, source]) => {
             let target = register(target)?;
-            let zero = Register { number: ZERO, ..target };
-            logical("ORR", target, zero, &[*source], places).map(|word| word | 1 << 21)
+            logical("ORR", target, target.zero(), &[*source], places).map(|word| word | 1 << 21)
         }
         ("NEG", [target, source]) => {
             let target = register(target)?;
-            add("SUB", target, Register { number: ZERO, ..target }, &[*source], places)
+            add("SUB", target, target.zero(), &[*source], places)
         }
         ("SXTW", [target, source]) => {
             let (target, source) = (register(target)?, register(source)?);
             if !target.wide || source.wide {
-                return Err(unknown());
+                return Err(unknown_form());
             }
             Ok(0x9340_7c00 | source.number << 5 | target.number)
         }
         ("CMP", [left, right @ ..]) => {
             let left = register(left)?;
-            add("SUBS", Register { number: ZERO, ..left }, left, right, places)
+            add("SUBS", left.zero(), left, right, places)
         }
         ("TST", [left, right @ ..]) => {
             let left = register(left)?;
-            logical("ANDS", Register { number: ZERO, ..left }, left, right, places)
+            logical("ANDS", left.zero(), left, right, places)
         }
         ("CSEL" | "CSINC" | "CSINV" | "CSNEG", [target, then, otherwise, condition]) => {
             let all = [register(target)?, register(then)?, register(otherwise)?];
@@ -329,15 +319,14 @@ fn computation(name: &str, operands: &[&str], places: &Places<'_>) -> Result<u32
         }
         ("CSET" | "CSETM", [target, condition]) => {
             let target = register(target)?;
-            let zero = Register { number: ZERO, ..target };
             let name = if name == "CSET" { "CSINC" } else { "CSINV" };
-            select(name, [target, zero, zero], self::condition(condition)? ^ 1)
+            select(name, [target, target.zero(), target.zero()], self::condition(condition)? ^ 1)
         }
         ("LSL", [target, source, count]) => {
             let (target, source) = (register(target)?, register(source)?);
             let bits: u32 = if target.wide { 64 } else { 32 };
             let count = constant(count).and_then(|count| u32::try_from(count).ok()).filter(|count| *count < bits);
-            let count = count.filter(|_| target.wide == source.wide).ok_or_else(unknown)?;
+            let count = count.filter(|_| target.wide == source.wide).ok_or_else(unknown_form)?;
             let word = if target.wide { 0xd340_0000 } else { 0x5300_0000 };
             Ok(word | ((bits - count) % bits) << 16 | (bits - 1 - count) << 10 | source.number << 5 | target.number)
         }
@@ -347,14 +336,12 @@ fn computation(name: &str, operands: &[&str], places: &Places<'_>) -> Result<u32
         ("AND" | "ANDS" | "ORR" | "EOR", [target, left, right @ ..]) => {
             logical(name, register(target)?, register(left)?, right, places)
         }
-        _ => Err(unknown()),
+        _ => Err(unknown_form()),
     }
 }
 
 fn select(name: &str, [target, then, otherwise]: [Register; 3], condition: u32) -> Result<u32, String> {
-    if target.wide != then.wide || target.wide != otherwise.wide {
-        return Err("its operands have different widths".to_owned());
-    }
+    same_width([target, then, otherwise])?;
     let word = match name {
         "CSEL" => 0x1a80_0000,
         "CSINC" => 0x1a80_0400,
@@ -366,20 +353,18 @@ fn select(name: &str, [target, then, otherwise]: [Register; 3], condition: u32) 
 
 /// Addition and subtraction: of a constant, of a shifted register, or of an extended one.
 fn add(name: &str, target: Register, left: Register, right: &[&str], places: &Places<'_>) -> Result<u32, String> {
-    if target.wide != left.wide {
-        return Err("its operands have different widths".to_owned());
-    }
+    same_width([target, left])?;
     let subtract = u32::from(name.starts_with("SUB"));
     let flags = u32::from(name.ends_with('S')) << 29;
     let common = target.sf() | flags | left.number << 5 | target.number;
-    let [first, extension @ ..] = right else { return Err(unknown()) };
+    let [first, extension @ ..] = right else { return Err(unknown_form()) };
     if let Some(value) = constant(first) {
         if target.number == ZERO && flags == 0 || left.number == ZERO {
             // With a constant the number 31 means the stack pointer.
             return Err("the zero register cannot be an operand together with a constant".to_owned());
         }
         if !extension.is_empty() {
-            return Err(unknown());
+            return Err(unknown_form());
         }
         // As GNU as does: adding a negative constant subtracts.
         let (subtract, size) =
@@ -398,14 +383,14 @@ fn add(name: &str, target: Register, left: Register, right: &[&str], places: &Pl
         None | Some("LSL") => {
             let most = if target.wide { 64 } else { 32 };
             if index.wide != target.wide || amount >= most {
-                return Err(unknown());
+                return Err(unknown_form());
             }
             Ok(0x0b00_0000 | subtract << 30 | common | index.number << 16 | amount << 10)
         }
         Some(kind) => {
-            let option = option(kind).filter(|_| amount < 5).ok_or_else(unknown)?;
+            let option = option(kind).filter(|_| amount < 5).ok_or_else(unknown_form)?;
             if left.number == ZERO || target.number == ZERO && flags == 0 || index.wide != kind.ends_with('X') {
-                return Err(unknown());
+                return Err(unknown_form());
             }
             Ok(0x0b20_0000 | subtract << 30 | common | index.number << 16 | option << 13 | amount << 10)
         }
@@ -414,9 +399,7 @@ fn add(name: &str, target: Register, left: Register, right: &[&str], places: &Pl
 
 /// AND, ORR, EOR and ANDS: of a constant, or of a register that may be shifted.
 fn logical(name: &str, target: Register, left: Register, right: &[&str], places: &Places<'_>) -> Result<u32, String> {
-    if target.wide != left.wide {
-        return Err("its operands have different widths".to_owned());
-    }
+    same_width([target, left])?;
     let opc = match name {
         "AND" => 0,
         "ORR" => 1,
@@ -424,7 +407,7 @@ fn logical(name: &str, target: Register, left: Register, right: &[&str], places:
         _ => 3,
     } << 29;
     let common = target.sf() | opc | left.number << 5 | target.number;
-    let [first, shift @ ..] = right else { return Err(unknown()) };
+    let [first, shift @ ..] = right else { return Err(unknown_form()) };
     if let Some(value) = constant(first) {
         let field = bitmask(value, target.wide).filter(|_| shift.is_empty());
         if target.number == ZERO && name != "ANDS" {
@@ -439,13 +422,11 @@ fn logical(name: &str, target: Register, left: Register, right: &[&str], places:
         [] => 0,
         [text] => match extended(text)? {
             ("LSL", amount) if amount < if target.wide { 64 } else { 32 } => amount,
-            _ => return Err(unknown()),
+            _ => return Err(unknown_form()),
         },
-        _ => return Err(unknown()),
+        _ => return Err(unknown_form()),
     };
-    if index.wide != target.wide {
-        return Err("its operands have different widths".to_owned());
-    }
+    same_width([target, index])?;
     Ok(0x0a00_0000 | common | index.number << 16 | amount << 10)
 }
 
@@ -511,8 +492,9 @@ fn constant(text: &str) -> Option<i64> {
 fn extended(text: &str) -> Result<(&'static str, u32), String> {
     let text = text.to_ascii_uppercase();
     let (kind, amount) = text.split_once('#').unwrap_or((&text, "0"));
-    let kind = ["LSL", "UXTW", "SXTW", "UXTX", "SXTX"].into_iter().find(|known| *known == kind).ok_or_else(unknown)?;
-    let amount = parse_int(amount).and_then(|amount| u32::try_from(amount).ok()).ok_or_else(unknown)?;
+    let kind =
+        ["LSL", "UXTW", "SXTW", "UXTX", "SXTX"].into_iter().find(|known| *known == kind).ok_or_else(unknown_form)?;
+    let amount = parse_int(amount).and_then(|amount| u32::try_from(amount).ok()).ok_or_else(unknown_form)?;
     Ok((kind, amount))
 }
 
@@ -530,9 +512,7 @@ fn register(text: &str, places: &Places<'_>) -> Result<Register, String> {
 
 /// The 9 bits of a displacement that is not scaled.
 fn unscaled(offset: i64) -> Result<u32, String> {
-    let fits = (-256..256).contains(&offset);
-    let bits = i32::try_from(offset).ok().filter(|_| fits).map(|offset| offset.cast_unsigned() & 0x1ff);
-    bits.ok_or_else(|| format!("the displacement {offset} does not fit the instruction"))
+    signed_field(offset, 9).ok_or_else(|| format!("the displacement {offset} does not fit the instruction"))
 }
 
 /// A memory operand without an index or a displacement.
@@ -556,17 +536,17 @@ fn memory(text: &str, places: &Places<'_>) -> Result<Memory, String> {
             Some(offset) => Ok(Memory::Displaced(base.number, offset)),
             None => {
                 let index = register(second, places)?;
-                if index.wide { Ok(Memory::Indexed(base.number, index.number, 3, None)) } else { Err(unknown()) }
+                if index.wide { Ok(Memory::Indexed(base.number, index.number, 3, None)) } else { Err(unknown_form()) }
             }
         },
         [_, second, extension] => {
             let (index, (kind, amount)) = (register(second, places)?, extended(extension)?);
             if index.wide == kind.ends_with('W') {
-                return Err(unknown());
+                return Err(unknown_form());
             }
             let written = extension.contains('#').then_some(i64::from(amount));
-            Ok(Memory::Indexed(base.number, index.number, option(kind).ok_or_else(unknown)?, written))
+            Ok(Memory::Indexed(base.number, index.number, option(kind).ok_or_else(unknown_form)?, written))
         }
-        _ => Err(unknown()),
+        _ => Err(unknown_form()),
     }
 }

@@ -1,7 +1,7 @@
 //! Encodes the instructions of PPC litmus tests as they stand (Power ISA 3.1B, Books I and II).
 
 use super::assembly::register_name;
-use crate::codegen::assembly::{Encoder, Jump, Piece, Places, words};
+use crate::codegen::assembly::{Encoder, Jump, Piece, Places, named, signed_field, unknown_form, words};
 use crate::model::assembly::parse_int;
 use crate::program::Instruction;
 
@@ -62,14 +62,6 @@ const LOGICAL_IMMEDIATE: [(&str, u32); 3] = [("ori", 24), ("xori", 26), ("andi."
 const BRANCHES: [(&str, u32, u32); 6] =
     [("beq", 12, 2), ("bne", 4, 2), ("blt", 12, 0), ("bge", 4, 0), ("bgt", 12, 1), ("ble", 4, 1)];
 
-fn unknown() -> String {
-    "this form is not encoded".to_owned()
-}
-
-fn named(table: &[(&str, u32)], name: &str) -> Option<u32> {
-    table.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
-}
-
 fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, String> {
     let name = instruction.mnemonic.as_str();
     let operands: Vec<&str> = instruction.operands.iter().map(String::as_str).collect();
@@ -83,10 +75,10 @@ fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, Strin
         return Ok(Piece::Jump(jump));
     }
     let word = match operands {
-        [] => named(&BARE, name).ok_or_else(unknown)?,
+        [] => named(&BARE, name).ok_or_else(unknown_form)?,
         [first, second] => two(name, first, second, places)?,
         [first, second, third] => three(name, [first, second, third], places)?,
-        _ => return Err(unknown()),
+        _ => return Err(unknown_form()),
     };
     Ok(words(&[word]))
 }
@@ -94,8 +86,8 @@ fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, Strin
 fn two(name: &str, first: &str, second: &str, places: &Places<'_>) -> Result<u32, String> {
     if let Some((_, opcode, low)) = DISPLACED.into_iter().find(|(known, ..)| *known == name) {
         let parts = second.strip_suffix(')').and_then(|text| text.split_once('('));
-        let (offset, base) = parts.ok_or_else(unknown)?;
-        let offset = signed(parse_int(offset).ok_or_else(unknown)?)?;
+        let (offset, base) = parts.ok_or_else(unknown_form)?;
+        let offset = signed(parse_int(offset).ok_or_else(unknown_form)?)?;
         if low.is_some() && offset & 3 != 0 {
             return Err("the displacement must be a multiple of 4".to_owned());
         }
@@ -103,7 +95,7 @@ fn two(name: &str, first: &str, second: &str, places: &Places<'_>) -> Result<u32
         return Ok(opcode << 26 | target << 21 | base << 16 | offset | low.unwrap_or(0));
     }
     Ok(match name {
-        "li" => 14 << 26 | register(first, places)? << 21 | signed(parse_int(second).ok_or_else(unknown)?)?,
+        "li" => 14 << 26 | register(first, places)? << 21 | signed(parse_int(second).ok_or_else(unknown_form)?)?,
         "mr" => {
             let (target, source) = (register(first, places)?, register(second, places)?);
             31 << 26 | source << 21 | target << 16 | source << 11 | 444 << 1
@@ -114,10 +106,10 @@ fn two(name: &str, first: &str, second: &str, places: &Places<'_>) -> Result<u32
         }
         "cmpwi" | "cmpdi" => {
             let long = u32::from(name == "cmpdi");
-            let value = signed(parse_int(second).ok_or_else(unknown)?)?;
+            let value = signed(parse_int(second).ok_or_else(unknown_form)?)?;
             11 << 26 | long << 21 | register(first, places)? << 16 | value
         }
-        _ => return Err(unknown()),
+        _ => return Err(unknown_form()),
     })
 }
 
@@ -135,25 +127,24 @@ fn three(name: &str, [first, second, third]: [&str; 3], places: &Places<'_>) -> 
         return Ok(31 << 26 | left << 21 | first << 16 | right << 11 | extended << 1);
     }
     if let Some(opcode) = named(&LOGICAL_IMMEDIATE, name) {
-        let value = parse_int(third).and_then(|value| u16::try_from(value).ok()).ok_or_else(unknown)?;
+        let value = parse_int(third).and_then(|value| u16::try_from(value).ok()).ok_or_else(unknown_form)?;
         return Ok(opcode << 26 | register(second, places)? << 21 | first << 16 | u32::from(value));
     }
     match name {
         "addi" => {
-            let value = signed(parse_int(third).ok_or_else(unknown)?)?;
+            let value = signed(parse_int(third).ok_or_else(unknown_form)?)?;
             Ok(14 << 26 | first << 21 | base_register(second, places)? << 16 | value)
         }
         "add" => {
             Ok(31 << 26 | first << 21 | register(second, places)? << 16 | register(third, places)? << 11 | 266 << 1)
         }
-        _ => Err(unknown()),
+        _ => Err(unknown_form()),
     }
 }
 
 /// The 16 bits of a signed constant.
 fn signed(value: i64) -> Result<u32, String> {
-    let bits = i16::try_from(value).map(i16::cast_unsigned);
-    bits.map(u32::from).map_err(|_| format!("the constant {value} does not fit 16 bits"))
+    signed_field(value, 16).ok_or_else(|| format!("the constant {value} does not fit 16 bits"))
 }
 
 fn register(text: &str, places: &Places<'_>) -> Result<u32, String> {
@@ -168,15 +159,8 @@ fn base_register(text: &str, places: &Places<'_>) -> Result<u32, String> {
 
 fn jump(name: &str, label: &str) -> Option<Jump> {
     if name == "b" {
-        return Some(Jump::word(label, |distance| {
-            let fits = (-(1 << 25)..1 << 25).contains(&distance);
-            let distance = i32::try_from(distance).ok().filter(|_| fits)?.cast_unsigned();
-            Some(18 << 26 | distance & 0x03ff_fffc)
-        }));
+        return Some(Jump::word(label, |distance| Some(18 << 26 | signed_field(distance, 26)? & !3)));
     }
     let (_, how, bit) = BRANCHES.into_iter().find(|(known, ..)| *known == name)?;
-    Some(Jump::word(label, move |distance| {
-        let distance = i16::try_from(distance).ok()?.cast_unsigned();
-        Some(16 << 26 | how << 21 | bit << 16 | u32::from(distance) & 0xfffc)
-    }))
+    Some(Jump::word(label, move |distance| Some(16 << 26 | how << 21 | bit << 16 | signed_field(distance, 16)? & !3)))
 }

@@ -2,7 +2,7 @@
 //! "RV32/64G Instruction Set Listings"). Compressed forms are not used: both forms of an instruction do the same.
 
 use super::assembly::register_name;
-use crate::codegen::assembly::{Encoder, Jump, Piece, Places, words};
+use crate::codegen::assembly::{Encoder, Jump, Piece, Places, named, signed_field, unknown_form, words};
 use crate::model::assembly::parse_int;
 use crate::program::Instruction;
 
@@ -48,15 +48,6 @@ const ATOMICS: [(&str, u32); 11] = [
     ("amomaxu", 28),
 ];
 
-fn unknown() -> String {
-    "this form is not encoded".to_owned()
-}
-
-/// Finds a name in a table.
-fn named(table: &[(&str, u32)], name: &str) -> Option<u32> {
-    table.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
-}
-
 fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, String> {
     let name = instruction.mnemonic.as_str();
     let operands: Vec<&str> = instruction.operands.iter().map(String::as_str).collect();
@@ -79,49 +70,58 @@ fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, Strin
         ("fence", [before, after]) => 0x0000_000f | fence_set(before)? << 24 | fence_set(after)? << 20,
         ("fence.i", []) => 0x0000_100f,
         ("nop", []) => OP_IMM,
-        ("li", [dst, value]) => return load_constant(register(dst, places)?, parse_int(value).ok_or_else(unknown)?),
+        ("li", [dst, value]) => {
+            return load_constant(register(dst, places)?, parse_int(value).ok_or_else(unknown_form)?);
+        }
         ("mv", [dst, src]) => i_type(OP_IMM, 0, register(dst, places)?, register(src, places)?, 0)?,
-        (_, [dst, place]) if named(&LOADS, name).is_some() => {
-            let (base, offset) = memory(place, places)?;
-            i_type(LOAD, named(&LOADS, name).unwrap_or(0), register(dst, places)?, base, offset)?
-        }
-        (_, [src, place]) if named(&STORES, name).is_some() => {
-            let (base, offset) = memory(place, places)?;
-            let offset = immediate(offset)?;
-            let funct3 = named(&STORES, name).unwrap_or(0);
-            STORE | (offset & 31) << 7 | funct3 << 12 | base << 15 | register(src, places)? << 20 | (offset >> 5) << 25
-        }
         (_, [dst, left, right]) if !name.contains('.') => arithmetic(name, [dst, left, right], places)?,
-        _ => atomic(name, &operands, places)?,
+        _ => match access(name, &operands, places)? {
+            Some(word) => word,
+            None => atomic(name, &operands, places)?,
+        },
     };
     Ok(words(&[word]))
+}
+
+/// Plain loads and stores; `None` if the instruction is not one.
+fn access(name: &str, operands: &[&str], places: &Places<'_>) -> Result<Option<u32>, String> {
+    let [value, place] = operands else { return Ok(None) };
+    if let Some(funct3) = named(&LOADS, name) {
+        let (base, offset) = memory(place, places)?;
+        return i_type(LOAD, funct3, register(value, places)?, base, offset).map(Some);
+    }
+    let Some(funct3) = named(&STORES, name) else { return Ok(None) };
+    let (base, offset) = memory(place, places)?;
+    let offset = immediate(offset)?;
+    let value = register(value, places)?;
+    Ok(Some(STORE | (offset & 31) << 7 | funct3 << 12 | base << 15 | value << 20 | (offset >> 5) << 25))
 }
 
 /// `lr.w`, `sc.d.rl`, `amoadd.w.aqrl`.
 fn atomic(name: &str, operands: &[&str], places: &Places<'_>) -> Result<u32, String> {
     let parts: Vec<&str> = name.split('.').collect();
-    let [base, size, order @ ..] = parts.as_slice() else { return Err(unknown()) };
+    let [base, size, order @ ..] = parts.as_slice() else { return Err(unknown_form()) };
     if named(&LOADS, base).or(named(&STORES, base)).is_some() {
         return Err("no RISC-V instruction has this name; the models take the suffix as an annotation".to_owned());
     }
-    let funct5 = named(&ATOMICS, base).ok_or_else(unknown)?;
+    let funct5 = named(&ATOMICS, base).ok_or_else(unknown_form)?;
     let funct3 = match *size {
         "w" => 2,
         "d" => 3,
-        _ => return Err(unknown()),
+        _ => return Err(unknown_form()),
     };
     let order = match order {
         [] => 0,
         ["rl"] => 1,
         ["aq"] => 2,
         ["aqrl"] | ["aq", "rl"] => 3,
-        _ => return Err(unknown()),
+        _ => return Err(unknown_form()),
     };
     let (dst, src, place) = match (*base, operands) {
         ("lr", [dst, place]) => (dst, "x0", place),
-        ("lr", _) => return Err(unknown()),
+        ("lr", _) => return Err(unknown_form()),
         (_, [dst, src, place]) => (dst, *src, place),
-        _ => return Err(unknown()),
+        _ => return Err(unknown_form()),
     };
     let (address, offset) = memory(place, places)?;
     if offset != 0 {
@@ -143,7 +143,7 @@ fn arithmetic(name: &str, [dst, left, right]: [&str; 3], places: &Places<'_>) ->
         (Some((_, funct3, funct7, _)), None) if with_constant == name => {
             Ok(OP | dst << 7 | funct3 << 12 | left << 15 | register(right, places)? << 20 | funct7 << 25)
         }
-        _ => Err(unknown()),
+        _ => Err(unknown_form()),
     }
 }
 
@@ -164,9 +164,7 @@ fn load_constant(dst: u32, value: i64) -> Result<Piece, String> {
 
 /// The 12 bits of a constant.
 fn immediate(value: i64) -> Result<u32, String> {
-    let fits = (-2048..2048).contains(&value);
-    let bits = i32::try_from(value).map(|value| value.cast_unsigned() & 0xfff);
-    bits.ok().filter(|_| fits).ok_or_else(|| format!("the constant {value} does not fit 12 bits"))
+    signed_field(value, 12).ok_or_else(|| format!("the constant {value} does not fit 12 bits"))
 }
 
 fn i_type(opcode: u32, funct3: u32, dst: u32, src: u32, value: i64) -> Result<u32, String> {
@@ -176,7 +174,7 @@ fn i_type(opcode: u32, funct3: u32, dst: u32, src: u32, value: i64) -> Result<u3
 fn fence_set(text: &str) -> Result<u32, String> {
     const BITS: [(char, u32); 4] = [('i', 8), ('o', 4), ('r', 2), ('w', 1)];
     let bit = |letter: char| BITS.iter().find(|(known, _)| *known == letter).map(|(_, bit)| *bit);
-    text.chars().map(bit).try_fold(0, |all, bit| bit.map(|bit| all | bit)).ok_or_else(unknown)
+    text.chars().map(bit).try_fold(0, |all, bit| bit.map(|bit| all | bit)).ok_or_else(unknown_form)
 }
 
 fn register(text: &str, places: &Places<'_>) -> Result<u32, String> {
@@ -189,13 +187,13 @@ fn memory(text: &str, places: &Places<'_>) -> Result<(u32, i64), String> {
     let parts = text.strip_suffix(')').and_then(|text| text.split_once('('));
     let (offset, base) = parts.ok_or_else(|| format!("`{text}` is not an address"))?;
     let offset = if offset.is_empty() { Some(0) } else { parse_int(offset) };
-    Ok((register(base, places)?, offset.ok_or_else(unknown)?))
+    Ok((register(base, places)?, offset.ok_or_else(unknown_form)?))
 }
 
 fn branch(funct3: u32, left: u32, right: u32, label: &str) -> Jump {
     let word = BRANCH | funct3 << 12 | left << 15 | right << 20;
     Jump::word(label, move |distance| {
-        let distance = i32::try_from(distance).ok().filter(|to| (-4096..4096).contains(to))?.cast_unsigned();
+        let distance = signed_field(distance, 13)?;
         let bits = |from: u32, count: u32| distance >> from & ((1 << count) - 1);
         Some(word | bits(11, 1) << 7 | bits(1, 4) << 8 | bits(5, 6) << 25 | bits(12, 1) << 31)
     })
@@ -203,7 +201,7 @@ fn branch(funct3: u32, left: u32, right: u32, label: &str) -> Jump {
 
 fn jump(label: &str) -> Jump {
     Jump::word(label, |distance| {
-        let distance = i32::try_from(distance).ok().filter(|to| (-(1 << 20)..1 << 20).contains(to))?.cast_unsigned();
+        let distance = signed_field(distance, 21)?;
         let bits = |from: u32, count: u32| distance >> from & ((1 << count) - 1);
         // jal to x0
         Some(0x6f | bits(12, 8) << 12 | bits(11, 1) << 20 | bits(1, 10) << 21 | bits(20, 1) << 31)

@@ -5,7 +5,8 @@
 //! leaves free. A location that an operand names becomes a displacement from the address of the instance.
 
 use super::assembly::register_name;
-use crate::codegen::assembly::{Encoder, Jump, Piece, Places};
+use super::mnemonic::{Mnemonic, Width};
+use crate::codegen::assembly::{Encoder, Jump, Piece, Places, unknown_form};
 use crate::codegen::displacement;
 use crate::model::assembly::parse_int;
 use crate::program::{Assembly, Instruction};
@@ -36,9 +37,6 @@ fn number(name: &str) -> Option<u8> {
     let legacy = LEGACY.iter().position(|known| *known == name).and_then(|number| u8::try_from(number).ok());
     legacy.or_else(|| name.strip_prefix('r')?.parse().ok())
 }
-
-/// The width of an operand in bytes.
-type Width = usize;
 
 #[derive(Debug, Clone, Copy)]
 enum Operand {
@@ -71,52 +69,15 @@ const CONDITIONS: [(&[&str], u8); 14] = [
     (&["g", "nle"], 15),
 ];
 
-/// A mnemonic taken apart.
-struct Mnemonic {
-    lock: bool,
-    name: String,
-    /// The width that a suffix of AT&T's syntax gives. Such an instruction has its target last.
-    suffix: Option<Width>,
-}
-
-impl Mnemonic {
-    fn of(text: &str) -> Mnemonic {
-        let text = text.to_ascii_lowercase();
-        let (lock, name) = match text.split_once(char::is_whitespace) {
-            Some(("lock", rest)) => (true, rest.trim().to_owned()),
-            _ => (false, text),
-        };
-        let known = |name: &str| {
-            matches!(name, "mov" | "xchg" | "test" | "movnti")
-                || ARITHMETIC.iter().any(|(known, _)| *known == name)
-                || UNARY.iter().any(|(known, ..)| *known == name)
-                || EXCHANGES.iter().any(|(known, _)| *known == name)
-        };
-        let width = name.chars().last().and_then(|last| match last {
-            'b' => Some(1),
-            'w' => Some(2),
-            'l' => Some(4),
-            'q' => Some(8),
-            _ => None,
-        });
-        let (base, suffix) = match width {
-            Some(width) if !known(&name) && known(&name[..name.len() - 1]) => {
-                (name[..name.len() - 1].to_owned(), Some(width))
-            }
-            _ => (name, None),
-        };
-        Mnemonic { lock, name: base, suffix }
-    }
-}
-
 fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, String> {
-    let Mnemonic { lock, name, suffix } = Mnemonic::of(&instruction.mnemonic);
-    if let Some(jump) = jump(&name, &instruction.operands) {
+    let mnemonic = instruction.mnemonic.to_ascii_lowercase();
+    let Mnemonic { lock, name, suffix } = Mnemonic::of(&mnemonic);
+    if let Some(jump) = jump(name, &instruction.operands) {
         return Ok(Piece::Jump(jump));
     }
     let operands: Vec<Operand> =
         instruction.operands.iter().map(|text| operand(text, places)).collect::<Result<_, _>>()?;
-    if let Some(bytes) = zero_extended(&name, &operands) {
+    if let Some(bytes) = zero_extended(name, &operands) {
         return Ok(Piece::Bytes(bytes));
     }
     // Registers give the width; a suffix must fit them. herd's syntax gives memory and a constant 32 bits.
@@ -134,18 +95,17 @@ fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, Strin
         [first, second] if suffix.is_some() => vec![*second, *first],
         // Only memory can be the target of these, in either order of the operands.
         [first @ Operand::Register(..), second @ Operand::Memory { .. }]
-            if matches!(name.as_str(), "xchg" | "cmpxchg" | "xadd" | "movnti") =>
+            if matches!(name, "xchg" | "cmpxchg" | "xadd" | "movnti") =>
         {
             vec![*second, *first]
         }
         other => other.to_vec(),
     };
-    let locks =
-        matches!(operands.first(), Some(Operand::Memory { .. })) && !matches!(name.as_str(), "mov" | "cmp" | "test");
+    let locks = matches!(operands.first(), Some(Operand::Memory { .. })) && !matches!(name, "mov" | "cmp" | "test");
     if lock && !locks && name != "xchg" {
         return Err("`lock` needs an instruction that changes memory".to_owned());
     }
-    code.instruction(&name, &operands)?;
+    code.instruction(name, &operands)?;
     Ok(Piece::Bytes(code.bytes))
 }
 
@@ -299,7 +259,7 @@ impl Code {
             ([target @ Memory { .. }, Register(source, _)], .., Some((_, second))) => {
                 self.modrm(&[0x0f, self.sized(*second)], *source, *target);
             }
-            _ => return Err("this form is not encoded".to_owned()),
+            _ => return Err(unknown_form()),
         }
         Ok(())
     }

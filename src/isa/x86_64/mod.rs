@@ -4,6 +4,7 @@ mod assembly;
 mod emit;
 mod encode;
 mod events;
+mod mnemonic;
 mod primitives;
 mod updates;
 

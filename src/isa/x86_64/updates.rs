@@ -2,34 +2,25 @@
 //! without `lock`, CMPXCHG, XADD, MOVNTI and the conditional jumps.
 
 use super::assembly::{Place, place};
+use super::mnemonic::Mnemonic;
 use crate::model::assembly::{Assembler, LONG, Signs, WORD};
 use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
 use crate::program::{Binary, Compare, Const, Operand, RmwOp, Type};
-
-/// The suffix of a mnemonic in AT&T's syntax gives the width and says that the target comes last.
-fn suffix(name: &str) -> (&str, Option<Type>) {
-    const NAMES: [&str; 12] = ["add", "sub", "and", "or", "xor", "cmp", "inc", "dec", "not", "neg", "cmpxchg", "xadd"];
-    let known = |name: &str| NAMES.contains(&name) || matches!(name, "xchg" | "test" | "movnti");
-    let ty = match name.chars().last() {
-        Some('l') => WORD,
-        Some('q') => LONG,
-        _ => return (name, None),
-    };
-    let base = &name[..name.len() - 1];
-    if !known(name) && known(base) { (base, Some(ty)) } else { (name, None) }
-}
 
 /// Adds the steps of one of these instructions. The mnemonic is in lower case.
 pub(super) fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[String]) -> Option<()> {
     if let (Some(condition), [label]) = (mnemonic.strip_prefix('j'), operands) {
         return a.branch_if(self::condition(condition)?, label);
     }
-    let (locked, name) = match mnemonic.split_once(char::is_whitespace) {
-        Some(("lock", rest)) => (true, rest.trim()),
-        _ => (false, mnemonic),
+    let Mnemonic { lock: locked, name, suffix } = Mnemonic::of(mnemonic);
+    let given = match suffix {
+        None => None,
+        Some(4) => Some(WORD),
+        Some(8) => Some(LONG),
+        // `assembly` has those of 8 and 16 bits.
+        Some(_) => return None,
     };
-    let (name, given) = suffix(name);
     let mut places = Vec::new();
     for text in operands {
         places.push(place(a, text, names)?);
@@ -53,13 +44,8 @@ pub(super) fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], nam
     let target = places.first()?;
     let value = match places.get(1) {
         None => None,
-        Some(Place::Register(register, _)) => Some(Operand::Register(*register)),
         Some(Place::Value(value)) => Some(Operand::Const(Const::Int(*value))),
-        Some(Place::Memory(address)) => {
-            let dst = a.temporary();
-            a.steps.push(Step::Read { dst: Some(dst), address: *address, ty, tags: Tags::NONE });
-            Some(Operand::Register(dst))
-        }
+        Some(place) => Some(read(a, place, ty)?),
     };
     match (name, target, value) {
         ("movnti", Place::Memory(address), Some(value @ Operand::Register(_))) => {
@@ -90,7 +76,7 @@ pub(super) fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], nam
     Some(())
 }
 
-/// The value of a target that is only read.
+/// The value of a register or of memory.
 fn read(a: &mut Assembler, target: &Place, ty: Type) -> Option<Operand> {
     Some(match target {
         Place::Register(register, _) => Operand::Register(*register),

@@ -66,10 +66,9 @@ impl ClockCheck {
         out
     }
 
-    /// Checks the clock of the host.
-    pub fn new(tree: &Tree, calibration: Calibration, virtualised: bool) -> ClockCheck {
-        let info = tree.read("proc/cpuinfo").unwrap_or_default();
-        let stated = native::stated_hz().or_else(|| cpuinfo(&info, "timebase")?.parse().ok());
+    /// Checks the clock of the host. `info` is /proc/cpuinfo.
+    pub fn new(tree: &Tree, info: &str, calibration: Calibration, virtualised: bool) -> ClockCheck {
+        let stated = native::stated_hz().or_else(|| cpuinfo(info, "timebase")?.parse().ok());
         let own = Arch::host().map_or("none", |arch| arch.facts().counter.clocksource);
         ClockCheck::judge(tree, own, calibration, virtualised, native::counter_is_invariant(), stated)
     }

@@ -1,6 +1,6 @@
 //! Draws bars along a logarithmic axis, with whiskers for their intervals.
 
-use super::svg::{Svg, below, escape, place};
+use super::svg::{Svg, anchor, below, escape, place};
 use super::{Axis, Look, WIDTH};
 
 /// A bar of a chart.
@@ -56,14 +56,7 @@ impl Bars {
             let x = at(tick);
             svg.line("grid", (x, TOP), (x, bottom));
             let data = format!(" data-value=\"{tick:e}\"");
-            // The first and last labels are aligned so that they do not extend beyond the edge.
-            let anchor = if x > RIGHT - 12.0 {
-                "end"
-            } else if x < LEFT + 12.0 {
-                "start"
-            } else {
-                "middle"
-            };
+            let anchor = anchor(x, (LEFT, RIGHT));
             svg.label("tick", (x, bottom + 17.0), anchor, &data, &(self.tick)(tick));
         }
         svg.label("axis", (WIDTH / 2.0, bottom + 37.0), "middle", "", &self.axis.label);
@@ -105,7 +98,7 @@ impl Bars {
                 svg.line("whisker", (x, middle - 4.0), (x, middle + 4.0));
             }
         } else {
-            svg.raw(&below(&classes, (end, middle + 3.5), "", &bar.words));
+            svg.raw(&below(&classes, (end, middle + 3.5), &bar.words));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Draws rates as dots with intervals along one logarithmic axis: a row per test, a line per host and placement.
 
-use super::svg::{Svg, escape, place};
+use super::svg::{Svg, anchor, escape, place};
 use super::{Axis, Look, WIDTH};
 
 /// Whether the architecture allows the outcome. It is the background of a line.
@@ -197,13 +197,7 @@ impl Forest {
         for tick in self.axis.ticks() {
             let x = self.at(tick, places);
             svg.line("grid", (x, TOP), (x, bottom));
-            let anchor = if x > places.right - 12.0 {
-                "end"
-            } else if x < places.left + 12.0 {
-                "start"
-            } else {
-                "middle"
-            };
+            let anchor = anchor(x, (places.left, places.right));
             svg.label("tick", (x, bottom + 14.0), anchor, &format!(" data-value=\"{tick:e}\""), &(self.tick)(tick));
         }
         svg.label("axis", ((places.left + places.right) / 2.0, bottom + 31.0), "middle", "", &self.axis.label);

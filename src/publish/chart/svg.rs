@@ -72,15 +72,22 @@ impl Svg {
     }
 }
 
-/// The outline of [`below`].
-pub(super) fn below_path((x, y): (f64, f64)) -> String {
-    format!("M{} {}h8l-4 7z", place(x - 4.0), place(y - 7.0))
+/// The anchor of a tick's label along an axis from left to right. The first and last labels are aligned so that they do not
+/// extend beyond the edge.
+pub(super) fn anchor(x: f64, (left, right): (f64, f64)) -> &'static str {
+    if x > right - 12.0 {
+        "end"
+    } else if x < left + 12.0 {
+        "start"
+    } else {
+        "middle"
+    }
 }
 
 /// An open triangle that points down at an upper bound.
-pub(super) fn below(class: &str, at: (f64, f64), data: &str, note: &str) -> String {
-    let path = below_path(at);
-    format!("<path class=\"below {class}\" d=\"{path}\"{data}><title>{}</title></path>", escape(note))
+pub(super) fn below(class: &str, (x, y): (f64, f64), note: &str) -> String {
+    let path = format!("M{} {}h8l-4 7z", place(x - 4.0), place(y - 7.0));
+    format!("<path class=\"below {class}\" d=\"{path}\"><title>{}</title></path>", escape(note))
 }
 
 #[cfg(test)]

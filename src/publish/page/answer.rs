@@ -13,7 +13,7 @@ use crate::publish::{protocol, rate};
 use crate::record::{Finding, ProtocolRecord};
 
 /// The test that the answer is about, if the records have it.
-const RACE: &str = "S01-as-is";
+pub(super) const RACE: &str = "S01-as-is";
 /// With more CPUs than this the sentence counts them instead of naming them.
 const NAMED: usize = 3;
 
@@ -50,9 +50,10 @@ pub(super) fn answer(runs: &[Run<'_>], sums: &[Sum<'_>]) -> Answer {
     let race = sums.iter().any(|sum| sum.first().scenario == subject && sum.first().group == "race");
     let what = if race { "the race".to_owned() } else { format!("the outcome of {subject}") };
     let headline = match cpus.as_slice() {
-        [one] => format!("On {} {what} was {}", one.name, clause(one)),
+        [one] => format!("On {} {what} was {}", one.name, clause(one).alone()),
         few if few.len() <= NAMED => {
-            let each: Vec<String> = few.iter().map(|cpu| format!("on {}, {}", cpu.name, in_a_list(cpu))).collect();
+            let each: Vec<String> =
+                few.iter().map(|cpu| format!("on {}, {}", cpu.name, clause(cpu).in_a_list())).collect();
             format!("{what}: {}", each.join("; "))
         }
         many => counted(&what, many),
@@ -95,23 +96,11 @@ fn capital(text: &str) -> String {
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// The results of a test by CPU and architecture, those where it was seen first.
+/// The results of a test by kind of CPU, those where it was seen first.
 fn by_cpu<'a>(sums: &'a [Sum<'a>], scenario: &str) -> Vec<OnCpu<'a>> {
-    let mut out: Vec<OnCpu<'a>> = Vec::new();
-    for sum in sums.iter().filter(|sum| sum.first().scenario == scenario) {
-        let host = sum.run.host();
-        let same = |cpu: &&mut OnCpu<'_>| runs::same_cpu(cpu.sums[0].run.host(), host);
-        match out.iter_mut().find(same) {
-            Some(cpu) => cpu.sums.push(sum),
-            None => out.push(OnCpu { name: runs::cpu(host), sums: vec![sum] }),
-        }
-    }
-    let names: Vec<String> = out.iter().map(|cpu| cpu.name.clone()).collect();
-    for cpu in &mut out {
-        if names.iter().filter(|name| **name == cpu.name).count() > 1 {
-            cpu.name += &format!(" ({})", runs::design(cpu.sums[0].run.host()));
-        }
-    }
+    let of_test = sums.iter().filter(|sum| sum.first().scenario == scenario);
+    let kinds = runs::by_cpu(of_test, |sum| sum.run.host()).into_iter();
+    let mut out: Vec<OnCpu<'a>> = kinds.map(|(name, sums)| OnCpu { name, sums }).collect();
     out.sort_by(|a, b| b.highest().total_cmp(&a.highest()));
     out
 }
@@ -139,10 +128,40 @@ impl OnCpu<'_> {
     }
 }
 
-/// What was seen on one CPU, and whether its architecture allows it: `seen in 0.3 % of 56 M iterations; aarch64 allows it`.
-fn clause(cpu: &OnCpu<'_>) -> String {
+/// What was seen on one CPU, and whether its architecture allows it.
+struct Clause {
+    /// What was seen: `seen in 0.3 % of 56 M iterations`.
+    seen: String,
+    /// What joins the two, such as `; ` or `, although `, and the verdict: `aarch64 allows it`.
+    verdict: Option<(&'static str, String)>,
+    /// What comes after the verdict.
+    rest: &'static str,
+}
+
+impl Clause {
+    /// As a sentence: `seen in 0.3 % of 56 M iterations; aarch64 allows it`.
+    fn alone(self) -> String {
+        let verdict = self.verdict.map_or(String::new(), |(joint, verdict)| format!("{joint}{verdict}"));
+        format!("{}{verdict}{}", self.seen, self.rest)
+    }
+
+    /// In a list, with the verdict in parentheses: `not seen in 56 M iterations (x86_64 forbids it)`.
+    fn in_a_list(self) -> String {
+        let verdict = self.verdict.map_or(String::new(), |(joint, verdict)| {
+            let but = if joint == ALTHOUGH { "although " } else { "" };
+            format!(" ({but}{verdict})")
+        });
+        format!("{}{verdict}{}", self.seen, self.rest)
+    }
+}
+
+/// Joins what was seen with a verdict that is unlike it.
+const ALTHOUGH: &str = ", although ";
+
+fn clause(cpu: &OnCpu<'_>) -> Clause {
     let (architecture, iterations) = (cpu.architecture(), short_count(cpu.iterations()));
-    let forbidden = cpu.allowed() == Some(Verdict::Never);
+    let forbids = format!("{architecture} forbids it");
+    let allows = format!("{architecture} allows it");
     if cpu.highest() > 0.0 {
         let rates: Vec<f64> = cpu.sums.iter().filter_map(|sum| sum.rate()).collect();
         let (low, high) = (rates.iter().copied().fold(1.0, f64::min), cpu.highest());
@@ -153,40 +172,21 @@ fn clause(cpu: &OnCpu<'_>) -> String {
         } else {
             format!("up to {}", rate(high))
         };
-        let but = match cpu.allowed() {
-            Some(Verdict::Never) => format!(", although {architecture} forbids it"),
-            Some(_) => format!("; {architecture} allows it"),
-            None => String::new(),
+        let verdict = match cpu.allowed() {
+            Some(Verdict::Never) => Some((ALTHOUGH, forbids)),
+            Some(_) => Some(("; ", allows)),
+            None => None,
         };
-        return format!("seen in {seen} of {iterations} iterations{but}");
+        return Clause { seen: format!("seen in {seen} of {iterations} iterations"), verdict, rest: "" };
     }
-    let and = match cpu.allowed() {
-        Some(Verdict::Never) => format!(", and {architecture} forbids it"),
-        Some(_) => format!(", although {architecture} allows it"),
-        None => String::new(),
+    let doubted = !cpu.has(Finding::NotObserved);
+    let verdict = match cpu.allowed() {
+        Some(Verdict::Never) => Some((", and ", forbids)),
+        Some(_) if !doubted => Some((ALTHOUGH, allows)),
+        _ => None,
     };
-    if cpu.has(Finding::NotObserved) {
-        format!("not seen in {iterations} iterations{and}")
-    } else {
-        let weak = if forbidden { and } else { String::new() };
-        format!("not seen in {iterations} iterations{weak}, but this zero is inconclusive")
-    }
-}
-
-/// A clause of a list, with the verdict in parentheses: `not seen in 56 M iterations (x86_64 forbids it)`.
-fn in_a_list(cpu: &OnCpu<'_>) -> String {
-    let clause = clause(cpu);
-    let architecture = cpu.architecture();
-    for word in ["forbids", "allows"] {
-        for joint in ["; ", ", and ", ", although "] {
-            let but = if joint == ", although " { "although " } else { "" };
-            let verdict = format!("{joint}{architecture} {word} it");
-            if let Some((before, after)) = clause.split_once(&verdict) {
-                return format!("{before} ({but}{architecture} {word} it){after}");
-            }
-        }
-    }
-    clause
+    let rest = if doubted { ", but this zero is inconclusive" } else { "" };
+    Clause { seen: format!("not seen in {iterations} iterations"), verdict, rest }
 }
 
 /// The headline for many CPUs.

@@ -7,11 +7,13 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::{Compression, GzBuilder};
 use serde::Serialize;
 
-use super::Entry;
 use super::answer::Answer;
+use super::forest::Chart;
+use super::{Entry, STYLE};
 use crate::error::{Error, Result};
 use crate::publish::Publish;
-use crate::publish::chart::{Forest, WIDE, escape};
+use crate::publish::chart::{WIDE, escape};
+use crate::publish::fit::broken;
 use crate::record::AnyRecord;
 use crate::shown;
 
@@ -61,11 +63,11 @@ fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
 const PICTURE: (f64, f64) = (1200.0, 630.0);
 
 /// The answer and the chart as an SVG file of its own.
-pub(super) fn picture(answer: &Answer, chart: Option<&Forest>) -> String {
+pub(super) fn picture(answer: &Answer, chart: Option<&Chart>) -> String {
     let (width, height) = PICTURE;
     // The page's style depends on the reader's colours. A picture on another page is always light.
-    let style = include_str!("style.css").split("@media").next().unwrap_or_default();
-    let charts = include_str!("style.css").split("/* charts */").nth(1).and_then(|rest| rest.split("@media").next());
+    let style = STYLE.split("@media").next().unwrap_or_default();
+    let charts = STYLE.split("/* charts */").nth(1).and_then(|rest| rest.split("@media").next());
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
          aria-label=\"{}\">\n<style>{style}{}</style>\n<rect width=\"{width}\" height=\"{height}\" style=\"fill:var(--paper)\"/>\n",
@@ -73,7 +75,7 @@ pub(super) fn picture(answer: &Answer, chart: Option<&Forest>) -> String {
         charts.unwrap_or_default()
     );
     let mut y = 26.0;
-    for line in wrap(&shown::line(&answer.headline), 62).into_iter().take(4) {
+    for line in broken(&shown::line(&answer.headline), 62, "").into_iter().take(4) {
         y += 36.0;
         text.push_str(&format!(
             "<text x=\"24\" y=\"{y}\" style=\"font:700 30px system-ui,sans-serif;fill:var(--ink)\">{}</text>\n",
@@ -81,11 +83,10 @@ pub(super) fn picture(answer: &Answer, chart: Option<&Forest>) -> String {
         ));
     }
     if let Some(chart) = chart {
-        let svg = chart.svg();
         let (top, room) = (y + 24.0, height - y - 64.0);
         let place =
             format!("<svg x=\"20\" y=\"{top}\" width=\"{WIDE}\" height=\"{room}\" preserveAspectRatio=\"xMidYMin\" ");
-        text.push_str(&svg.replacen("<svg ", &place, 1));
+        text.push_str(&chart.wide.replacen("<svg ", &place, 1));
     }
     let foot = "wakerace: memory-ordering races of the Linux kernel's wakeup path";
     let y = height - 16.0;
@@ -100,32 +101,9 @@ pub(super) fn inline(svg: &str) -> String {
     format!("data:image/svg+xml;base64,{}", STANDARD.encode(svg))
 }
 
-/// Breaks a text into lines of at most `most` characters, if its words allow it.
-fn wrap(text: &str, most: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let last = lines.last_mut().expect("there is a line");
-        if last.is_empty() {
-            last.push_str(word);
-        } else if last.chars().count() + 1 + word.chars().count() <= most {
-            last.push(' ');
-            last.push_str(word);
-        } else {
-            lines.push(word.to_owned());
-        }
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_break_between_words() {
-        assert_eq!(wrap("aa bb cc dddddd e", 5), ["aa bb", "cc", "dddddd", "e"]);
-        assert_eq!(wrap("", 5), [""]);
-    }
 
     #[test]
     fn a_record_in_the_page_is_the_same_every_time() {

@@ -2,13 +2,12 @@
 
 use serde::Serialize;
 
-use super::answer::{Answer, answer};
-use super::forest::{Chart, charts, ground, in_order_of, role};
+use super::forest::{chart_of, ground, in_order_of, role};
 use super::runs::{self, Run, Symbol};
 use super::sum::{Sum, sums};
-use super::{Entry, Front, Page, compared, embed, fill, image, title};
+use super::{Entry, Front, Page, Report, compared, fill};
 use crate::error::Result;
-use crate::publish::chart::{Form, Look, Mark, Row, escape};
+use crate::publish::chart::{Look, Mark, Row, escape};
 use crate::publish::{count, rate};
 use crate::stats::{interval, median};
 
@@ -65,13 +64,8 @@ struct Group {
 
 #[derive(Serialize)]
 struct Context<'a> {
-    style: &'static str,
-    title: String,
-    tool: String,
-    front: &'a Front,
-    image: String,
-    answer: Answer,
-    chart: Option<Chart>,
+    #[serde(flatten)]
+    report: Report<'a>,
     lines: Vec<Line>,
     groups: Vec<Group>,
     records: usize,
@@ -90,47 +84,22 @@ pub fn fleet_page(entries: &[Entry], front: &Front, pages: Option<&[String]>) ->
     let spreads: Vec<Vec<(&Kind<'_>, Spread<'_>)>> =
         in_order_of(&sums, &compared(&sums)).into_iter().map(|sums| spread(sums, &kinds)).collect();
     let rows: Vec<Row> = spreads.iter().filter_map(|spreads| row(spreads)).collect();
-    let drawn = charts(rows, Form::Wide);
-    let answer = answer(&runs, &sums);
-    let picture = embed::picture(&answer, drawn.as_ref());
+    let (report, picture) = Report::new(&runs, &sums, chart_of(rows), front);
     let letters: Vec<&str> = runs.iter().map(|run| run.letter.as_str()).collect();
     let context = Context {
-        style: include_str!("style.css"),
-        title: title(&runs),
-        tool: super::tool(),
-        front,
-        image: image(front, &picture),
-        answer,
-        chart: drawn.as_ref().map(Chart::of),
+        report,
         lines: spreads.iter().flatten().map(|(kind, spread)| line(kind, spread)).collect(),
         groups: kinds.iter().map(|kind| group(kind, &letters, pages)).collect(),
         records: entries.len(),
         emulated: runs.len() - real.len(),
     };
-    Ok(Page { html: fill("fleet.html", include_str!("fleet.html"), &context)?, picture })
+    Ok(Page { html: fill("fleet.html", &context)?, picture })
 }
 
-/// The kinds of CPU, in the order in which they come first. Two designs of one name are told apart.
+/// The kinds of CPU, in the order in which they come first.
 fn kinds<'a>(runs: &[&'a Run<'a>]) -> Vec<Kind<'a>> {
-    let mut out: Vec<Kind<'a>> = Vec::new();
-    for &run in runs {
-        let host = run.host();
-        let same = |kind: &&mut Kind<'_>| runs::same_cpu(kind.runs[0].host(), host);
-        match out.iter_mut().find(same) {
-            Some(kind) => kind.runs.push(run),
-            None => {
-                let look = Look { colour: out.len(), dash: 0 };
-                out.push(Kind { name: runs::cpu(host), look, runs: vec![run] });
-            }
-        }
-    }
-    let names: Vec<String> = out.iter().map(|kind| kind.name.clone()).collect();
-    for kind in &mut out {
-        if names.iter().filter(|name| **name == kind.name).count() > 1 {
-            kind.name += &format!(" ({})", runs::design(kind.runs[0].host()));
-        }
-    }
-    out
+    let kinds = runs::by_cpu(runs.iter().copied(), |run| run.host()).into_iter().enumerate();
+    kinds.map(|(colour, (name, runs))| Kind { name, look: Look { colour, dash: 0 }, runs }).collect()
 }
 
 /// The rates of one test, by kind of CPU. Placement classes of one run count as runs.

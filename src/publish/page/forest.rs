@@ -11,24 +11,10 @@ use crate::publish::rate_with_interval;
 use crate::publish::titles::title;
 use crate::record::{Finding, ScenarioResult};
 
-impl Chart {
-    /// A chart in both forms.
-    pub(super) fn of(wide: &Forest) -> Chart {
-        let narrow = Forest { form: Form::Narrow, ..wide.clone() };
-        let marks = || wide.rows.iter().flat_map(|row| &row.marks);
-        Chart {
-            note: note(wide),
-            unknown: marks().any(|mark| mark.ground == Ground::Unknown),
-            wide: wide.svg(),
-            narrow: narrow.svg(),
-        }
-    }
-}
-
 /// The chart in both forms. The page shows one of them, by the width of the window.
 #[derive(Serialize)]
 pub(super) struct Chart {
-    wide: String,
+    pub(super) wide: String,
     narrow: String,
     /// What to see in the chart.
     note: String,
@@ -38,14 +24,14 @@ pub(super) struct Chart {
 
 /// Draws the chart of some sums, with the tests in `first` on top; `None` without iterations.
 pub(super) fn chart(sums: &[Sum<'_>], first: &[&str]) -> Option<Chart> {
-    forest(sums, first, Form::Wide).as_ref().map(Chart::of)
+    chart_of(in_order_of(sums, first).into_iter().filter_map(row).collect())
 }
 
 /// What to see in the chart: how many tests raced, and whether one did that must not.
-fn note(chart: &Forest) -> String {
-    let marks = || chart.rows.iter().flat_map(|row| &row.marks);
+fn note(rows: &[Row]) -> String {
+    let marks = || rows.iter().flat_map(|row| &row.marks);
     let (seen, all) = (marks().filter(|mark| mark.value.is_some()).count(), marks().count());
-    let what = if chart.rows.len() == all { "tests" } else { "results" };
+    let what = if rows.len() == all { "tests" } else { "results" };
     let against = marks().filter(|mark| mark.value.is_some() && mark.ground == Ground::Forbidden).count();
     let bug = if against > 0 {
         format!(" {against} of them were seen although the architecture forbids it.")
@@ -68,25 +54,23 @@ pub(super) fn in_order_of<'a>(sums: &'a [Sum<'a>], first: &[&str]) -> Vec<&'a [S
     groups
 }
 
-/// The chart of some sums in one form; `None` without iterations.
-pub(super) fn forest(sums: &[Sum<'_>], first: &[&str], form: Form) -> Option<Forest> {
-    charts(in_order_of(sums, first).into_iter().filter_map(row).collect(), form)
-}
-
 /// The chart of some rows; `None` without marks.
-pub(super) fn charts(rows: Vec<Row>, form: Form) -> Option<Forest> {
+pub(super) fn chart_of(rows: Vec<Row>) -> Option<Chart> {
     let marks = || rows.iter().flat_map(|row| &row.marks);
     marks().next()?;
     // An arrow needs room to the left of its bound.
     let lowest = |mark: &Mark| if mark.value.is_some() { mark.interval.0 } else { mark.interval.1 / 3.0 };
     let low = marks().map(lowest).filter(|low| *low > 0.0).fold(1.0, f64::min);
-    Some(Forest {
+    let (note, unknown) = (note(&rows), marks().any(|mark| mark.ground == Ground::Unknown));
+    let wide = Forest {
         name: "Rate of each test on each host, with its 95 % interval".to_owned(),
         axis: Axis::log(low, 1.0, "races per iteration, 95 % interval, logarithmic"),
         tick: tick_rate,
         rows,
-        form,
-    })
+        form: Form::Wide,
+    };
+    let narrow = Forest { form: Form::Narrow, ..wide.clone() };
+    Some(Chart { wide: wide.svg(), narrow: narrow.svg(), note, unknown })
 }
 
 /// The order of the rows: the race, what must race, what must not.

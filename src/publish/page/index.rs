@@ -5,18 +5,16 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::answer::RACE;
 use super::forest::{Chart, chart};
 use super::rows::{self, Row};
 use super::runs::{self, Run, View};
 use super::sum::sums;
-use super::{Entry, fill};
+use super::{Entry, STYLE, fill};
 use crate::error::{Error, Result};
 use crate::publish::{Publish, count};
 use crate::record::AnyRecord;
 use crate::shown;
-
-/// The test whose rate the index shows.
-const RACE: &str = "S01-as-is";
 
 #[derive(Serialize)]
 struct Listed {
@@ -88,7 +86,7 @@ pub fn index(folder: &Path, entries: &[Entry]) -> Result<String> {
     let mut shown = sums(&racing);
     shown.retain(|sum| ["race", "controls"].contains(&sum.first().group.as_str()));
     let context = Context {
-        style: include_str!("style.css"),
+        style: STYLE,
         architectures: (architectures.into_iter())
             .map(|(name, cpus)| Architecture {
                 name,
@@ -97,7 +95,7 @@ pub fn index(folder: &Path, entries: &[Entry]) -> Result<String> {
             .collect(),
         chart: chart(&shown, &[RACE]),
     };
-    fill("index.html", include_str!("index.html"), &context)
+    fill("index.html", &context)
 }
 
 /// The contents of a record in one line.

@@ -4,7 +4,8 @@
 //! The first screen is `answer` (the sentence) and `forest` (one chart of all rates). Below it are the race windows of the
 //! race and of its control; everything else is folded. `runs` gives runs letters and colours, `sum` and `rows` add up
 //! results of one test and class, `words` writes the sentences. Each kind of chart has its module. minijinja fills in
-//! page.html and escapes the text of records.
+//! the templates and escapes the text of records: page.html and fleet.html extend report.html, which extends base.html as
+//! index.html does.
 
 mod answer;
 mod embed;
@@ -28,7 +29,6 @@ use minijinja::{Environment, UndefinedBehavior, Value, escape_formatter};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::publish::chart::Form;
 use crate::record::{AnyRecord, Record};
 use crate::shown;
 use figures::Detail;
@@ -129,23 +129,14 @@ fn render(entries: &[Entry], front: &Front, detail: Detail) -> Result<Page> {
     let runs = runs::runs(entries);
     let (emulated, real): (Vec<&Run<'_>>, Vec<&Run<'_>>) = runs.iter().partition(|run| run.host().emulated);
     let sums = sum::sums(&real);
-    let answer = answer::answer(&runs, &sums);
     let first = compared(&sums);
-    let picture = embed::picture(&answer, forest::forest(&sums, &first, Form::Wide).as_ref());
+    let (report, picture) = Report::new(&runs, &sums, forest::chart(&sums, &first), front);
     let full = detail == Detail::Full;
     let context = Context {
-        style: include_str!("style.css"),
-        title: title(&runs),
+        report,
         lede: words::lede(&runs),
-        tool: tool(),
-        author: front.author.clone(),
-        cite: front.cite.clone(),
-        url: front.url.clone(),
-        image: image(front, &picture),
         downloads: if full { embed::downloads(entries)? } else { Vec::new() },
-        chart: forest::chart(&sums, &first),
         pair: windows::side_by_side(&sums, &first, detail),
-        answer,
         runs: runs.iter().map(Run::view).collect(),
         protocol_headings: super::protocol::HEADINGS,
         rows: rows::rows(&sums),
@@ -158,12 +149,43 @@ fn render(entries: &[Entry], front: &Front, detail: Detail) -> Result<Page> {
         protocols: protocols::protocols(&runs),
         codes: if full { codes(&runs) } else { Vec::new() },
     };
-    Ok(Page { html: fill("page.html", include_str!("page.html"), &context)?, picture })
+    Ok(Page { html: fill("page.html", &context)?, picture })
 }
 
-/// The program and its version.
-fn tool() -> String {
-    format!("wakerace {} ({})", env!("CARGO_PKG_VERSION"), env!("WAKERACE_COMMIT"))
+/// The values for report.html, which the page of some runs and that of many have in common.
+#[derive(Serialize)]
+struct Report<'a> {
+    style: &'static str,
+    title: String,
+    /// The program and its version.
+    tool: String,
+    front: &'a Front,
+    image: String,
+    answer: answer::Answer,
+    chart: Option<forest::Chart>,
+}
+
+impl<'a> Report<'a> {
+    /// The values, and the picture that a link to the page shows. `sums` are those of the runs on real hardware.
+    fn new(
+        runs: &[Run<'_>],
+        sums: &[sum::Sum<'_>],
+        chart: Option<forest::Chart>,
+        front: &'a Front,
+    ) -> (Report<'a>, String) {
+        let answer = answer::answer(runs, sums);
+        let picture = embed::picture(&answer, chart.as_ref());
+        let report = Report {
+            style: STYLE,
+            title: title(runs),
+            tool: format!("wakerace {} ({})", env!("CARGO_PKG_VERSION"), env!("WAKERACE_COMMIT")),
+            front,
+            image: image(front, &picture),
+            answer,
+            chart,
+        };
+        (report, picture)
+    }
 }
 
 /// The address of the picture that a link to the page shows.
@@ -201,8 +223,21 @@ fn compared<'a>(sums: &'a [sum::Sum<'a>]) -> Vec<&'a str> {
     out
 }
 
+/// The style of all pages and pictures.
+const STYLE: &str = include_str!("style.css");
+
+/// The templates by name.
+const TEMPLATES: [(&str, &str); 6] = [
+    ("base.html", include_str!("base.html")),
+    ("parts.html", include_str!("parts.html")),
+    ("report.html", include_str!("report.html")),
+    ("page.html", include_str!("page.html")),
+    ("fleet.html", include_str!("fleet.html")),
+    ("index.html", include_str!("index.html")),
+];
+
 /// Fills in a template. A name that the context lacks is an error.
-fn fill(name: &str, template: &str, context: &impl Serialize) -> Result<String> {
+fn fill(name: &str, context: &impl Serialize) -> Result<String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     // `shown::text` comes before the escape of markup, because characters that change the text direction work
@@ -211,25 +246,18 @@ fn fill(name: &str, template: &str, context: &impl Serialize) -> Result<String> 
         Some(text) => escape_formatter(out, state, &Value::from(shown::text(text))),
         None => escape_formatter(out, state, value),
     });
-    let filled =
-        environment.add_template(name, template).and_then(|()| environment.get_template(name)?.render(Serde(context)));
+    let added = TEMPLATES.into_iter().try_for_each(|(name, text)| environment.add_template(name, text));
+    let filled = added.and_then(|()| environment.get_template(name)?.render(Serde(context)));
     filled.map_err(|error| Error::Internal(format!("making the page: {error:#}")))
 }
 
 /// The values for page.html.
 #[derive(Serialize)]
-struct Context {
-    style: &'static str,
-    title: String,
+struct Context<'a> {
+    #[serde(flatten)]
+    report: Report<'a>,
     lede: &'static str,
-    tool: String,
-    author: Option<String>,
-    cite: Option<String>,
-    url: Option<String>,
-    image: String,
     downloads: Vec<embed::Download>,
-    answer: answer::Answer,
-    chart: Option<forest::Chart>,
     pair: Vec<figures::Figure>,
     runs: Vec<runs::View>,
     protocol_headings: [&'static str; 10],

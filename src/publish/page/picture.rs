@@ -1,5 +1,6 @@
 //! One race window as an SVG file of its own, for READMEs, mails and articles.
 
+use super::STYLE;
 use super::figures::Detail;
 use super::runs::{Run, runs};
 use super::sum::sums;
@@ -32,7 +33,7 @@ pub fn picture(entry: &Entry, name: Option<&str>) -> Result<String> {
     })?;
     // The style of the page's charts uses the page's colours, which are defined for the root element. In a file of its
     // own the chart is the root.
-    let style = format!("<style>{}\nsvg {{ background: var(--paper); }}</style>", include_str!("style.css"));
+    let style = format!("<style>{STYLE}\nsvg {{ background: var(--paper); }}</style>");
     let (open, rest) = chart.svg.split_once('>').unwrap_or((&chart.svg, ""));
     Ok(format!("{open} width=\"800\" height=\"500\">\n{style}{rest}\n"))
 }

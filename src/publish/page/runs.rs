@@ -27,8 +27,6 @@ pub(super) struct View {
     cpu: String,
     /// The rest of the chip: architecture, CPUs, hypervisor, date.
     about: String,
-    host: String,
-    architecture: String,
     emulated: bool,
     started: String,
     elapsed: String,
@@ -129,8 +127,6 @@ impl<'a> Run<'a> {
             cpu: cpu(host),
             about: about(host, self.entry.record.started()),
             name: self.entry.name.clone(),
-            host: name(host),
-            architecture: host.architecture.clone(),
             emulated: host.emulated,
             started: minute(self.entry.record.started()),
             elapsed: format!("{elapsed:.0} s"),
@@ -148,17 +144,15 @@ impl<'a> Run<'a> {
 
 /// The host in words, such as `x86_64 AMD EPYC, 2 CPUs, virtualised (KVM)`.
 pub(super) fn name(host: &Host) -> String {
-    let cpus = crate::machine::parse_cpu_list(&host.cpus_online).map_or(0, |cpus| cpus.len());
+    let cpus = host.online();
     let under = host.virtualised.as_ref().map_or(String::new(), |name| format!(", virtualised ({name})"));
     let plural = if cpus == 1 { "" } else { "s" };
-    let names = Some(host.names.in_words()).filter(|names| !names.is_empty());
-    let names = names.map_or(String::new(), |names| format!(", {names}"));
-    let label = host.label.as_ref().map_or(String::new(), |label| format!(", labelled \"{label}\""));
+    let (names, label) = (host.named(), host.labelled());
     format!("{} {}{names}, {cpus} CPU{plural}{under}{label}", host.architecture, host.cpu_model)
 }
 
 /// The CPU's name without the marks and the frequency that some vendors put into it.
-pub(super) fn cpu(host: &Host) -> String {
+fn cpu(host: &Host) -> String {
     let plain = host.cpu_model.replace("(R)", "").replace("(TM)", "").replace("(tm)", "");
     let plain = plain.split(" @ ").next().unwrap_or_default().replace(" CPU", "").replace(" Processor", "");
     plain.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -169,15 +163,34 @@ pub(super) fn same_cpu(a: &Host, b: &Host) -> bool {
     (&a.architecture, &a.cpu_model, &a.cpu_ids) == (&b.architecture, &b.cpu_model, &b.cpu_ids)
 }
 
+/// Groups what was measured by the kind of CPU, each with its name, in the order in which the kinds come first. Two designs
+/// of one name are told apart.
+pub(super) fn by_cpu<'a, T>(all: impl IntoIterator<Item = T>, host: impl Fn(&T) -> &'a Host) -> Vec<(String, Vec<T>)> {
+    let mut out: Vec<(String, Vec<T>)> = Vec::new();
+    for one in all {
+        match out.iter_mut().find(|(_, known)| same_cpu(host(&known[0]), host(&one))) {
+            Some((_, known)) => known.push(one),
+            None => out.push((cpu(host(&one)), vec![one])),
+        }
+    }
+    let names: Vec<String> = out.iter().map(|(name, _)| name.clone()).collect();
+    for (name, known) in &mut out {
+        if names.iter().filter(|other| *other == name).count() > 1 {
+            *name += &format!(" ({})", design(host(&known[0])));
+        }
+    }
+    out
+}
+
 /// What tells two designs of the same name apart, such as `family 25, model 17`.
-pub(super) fn design(host: &Host) -> String {
+fn design(host: &Host) -> String {
     let known = host.cpu_ids.iter().filter(|(key, _)| key.as_str() != "vendor_id" && key.as_str() != "stepping");
     known.map(|(key, value)| format!("{} {value}", key.trim_start_matches("cpu "))).collect::<Vec<_>>().join(", ")
 }
 
 /// What a chip says besides the CPU: `x86_64 family 25, model 17, 2 CPUs, KVM, 2026-11-26`.
 fn about(host: &Host, started: &str) -> String {
-    let cpus = crate::machine::parse_cpu_list(&host.cpus_online).map_or(0, |cpus| cpus.len());
+    let cpus = host.online();
     let plural = if cpus == 1 { "" } else { "s" };
     let under = host.virtualised.as_ref().map_or(String::new(), |name| format!(", {name}"));
     let day = started.get(..10).unwrap_or(started);

@@ -179,6 +179,21 @@ pub fn read_valid(path: &Path) -> Result<AnyRecord> {
     }
 }
 
+/// Reads a record of `wakerace run` from a file and validates it. `only` says what only such records can, such as
+/// `can be merged`.
+///
+/// # Errors
+/// As [`read_valid`], or if it is a record of `wakerace protocol`.
+pub fn read_valid_run(path: &Path, only: &str) -> Result<Record> {
+    match read_valid(path)? {
+        AnyRecord::Run(record) => Ok(*record),
+        AnyRecord::Protocol(_) => Err(Error::Usage(format!(
+            "{}: a record of `wakerace protocol`; only records of `wakerace run` {only}",
+            shown::path(path)
+        ))),
+    }
+}
+
 fn parse<T: DeserializeOwned>(name: &str, text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| {
         let what = if error.is_eof() { "the file is cut short" } else { "not a wakerace record" };

@@ -34,8 +34,13 @@ pub(super) fn results(record: &Record, problems: &mut Problems) {
     let results = &record.results;
     let foreign = record.tool.is_foreign();
     // A sum may have results of hosts with other kinds of core on the same CPUs.
-    let place = |result: &ScenarioResult| (result.placement.cpus.clone(), result.placement.kinds.clone());
-    let keys: Vec<_> = results.iter().map(|result| (result.test_key(), &result.code_sha256, place(result))).collect();
+    let keys: Vec<_> = results
+        .iter()
+        .map(|result| {
+            let PlacementRecord { cpus, class: _, kinds } = &result.placement;
+            (result.test_key(), &result.code_sha256, cpus, kinds)
+        })
+        .collect();
     problems.distinct("results", "test on the same CPUs by the same code", &keys);
     let single = record.parts.is_empty();
     problems.each("results", results, |problems, result| {

@@ -6,6 +6,7 @@ pub(crate) use super::barriers::{
     drain_nontemporal, smp_acquire__after_ctrl_dep, smp_mb, smp_mb__after_spinlock, smp_rmb, smp_wmb,
 };
 use crate::arch::lock::Lock;
+use crate::arch::portable::is_inside;
 // Every ordinary store is weakly ordered. try_lock compiles to casa, or to ldaxr and stxr.
 pub(crate) use crate::arch::portable::{nontemporal_store, try_lock};
 use crate::arch::{Arch, Atomics};
@@ -155,6 +156,6 @@ pub(crate) unsafe fn store<const SIZE: usize>(place: *mut u8, value: u128) {
 /// never seen in part: an aligned one of up to 8 bytes, and with FEAT_LSE2 any inside 16 aligned bytes (Arm ARM, B2.2.1). For
 /// 16 bytes in a vector register nothing is relied upon here.
 pub(crate) fn is_single_access(size: usize, offset: usize) -> bool {
-    let inside = |block: usize| offset / block == (offset + size - 1) / block;
-    size <= 8 && (offset.is_multiple_of(size) || std::arch::is_aarch64_feature_detected!("lse2") && inside(16))
+    let inside = std::arch::is_aarch64_feature_detected!("lse2") && is_inside(size, offset, 16);
+    size <= 8 && (offset.is_multiple_of(size) || inside)
 }

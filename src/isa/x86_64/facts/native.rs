@@ -6,6 +6,7 @@ pub(crate) use super::barriers::{
     drain_nontemporal, smp_acquire__after_ctrl_dep, smp_mb, smp_mb__after_spinlock, smp_rmb, smp_wmb,
 };
 use crate::arch::lock::Lock;
+use crate::arch::portable::is_inside;
 // load_acquire compiles to mov, try_lock to lock cmpxchg.
 pub(crate) use crate::arch::portable::{load_acquire, try_lock};
 use crate::arch::{Arch, Atomics};
@@ -150,11 +151,10 @@ pub(crate) unsafe fn store<const SIZE: usize>(place: *mut u8, value: u128) {
 /// which is never seen in part. AMD guarantees accesses inside 8 aligned bytes (APM vol. 2, 7.3.2), and Intel those of up to 8
 /// bytes inside a line (SDM vol. 3A, 8.1.1). Both guarantee 16 aligned bytes on CPUs with AVX.
 pub(crate) fn is_single_access(size: usize, offset: usize) -> bool {
-    let inside = |block: usize| offset / block == (offset + size - 1) / block;
     let cpuid = raw_cpuid::CpuId::new();
     let intel = cpuid.get_vendor_info().is_some_and(|vendor| vendor.as_str() == "GenuineIntel");
     match size {
         16 => offset.is_multiple_of(16) && cpuid.get_feature_info().is_some_and(|features| features.has_avx()),
-        _ => inside(if intel { 64 } else { 8 }),
+        _ => is_inside(size, offset, if intel { 64 } else { 8 }),
     }
 }

@@ -56,6 +56,9 @@ impl Rcu {
 
     /// srcu-rscs: from each srcu_read_lock to the srcu_read_unlock that gets its index, directly or through memory.
     pub(super) fn srcu_sections(&self, execution: &Execution, rf: &Relation) -> Relation {
+        if self.srcu_lock.is_empty() {
+            return execution.none();
+        }
         let carry = (&self.carried >> rf).star();
         (((self.srcu_lock >> carry) >> &execution.data) >> self.srcu_unlock) & &execution.loc
     }
