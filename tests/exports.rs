@@ -308,6 +308,28 @@ fn a_race_window_is_a_picture_of_its_own() {
 }
 
 #[test]
+fn the_picture_of_the_readme_is_what_export_draws_of_the_record_of_its_table() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let record = "results/x86_64/amd-epyc-cpu-family-25-model-1-stepping-1/2026-11-26T093808Z.json";
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let run = common::run(&std::fs::read_to_string(root.join(record)).unwrap());
+    for result in &run.results {
+        assert!(readme.contains(&wakerace::publish::count(result.iterations)), "the table has {}", result.scenario);
+    }
+    let output = common::wakerace()
+        .current_dir(root)
+        .args(["export", "--result", "S01-core+nt", "--svg", record])
+        .output()
+        .unwrap();
+    let drawn = String::from_utf8(output.stdout).unwrap();
+    let image = std::fs::read_to_string(root.join("docs/images/race-window.svg")).unwrap();
+    assert!(
+        drawn == image,
+        "draw it anew: wakerace export --svg {record} --result S01-core+nt -o docs/images/race-window.svg"
+    );
+}
+
+#[test]
 fn csv_of_many_records_has_one_header_and_every_outcome_a_line() {
     let paths: Vec<_> =
         common::records().into_iter().filter(|path| !path.to_string_lossy().contains("protocol")).collect();
