@@ -9,16 +9,18 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use wakerace::arch::Arch;
 use wakerace::codegen::Target;
-use wakerace::experiment::{self, Choice, Common, Experiment, PaceChoice};
+use wakerace::experiment::{self, Choice, Common, Experiment, PaceChoice, Searching};
 use wakerace::harness::{Limits, Prefetch};
 use wakerace::layout::LayoutKind;
 use wakerace::machine::{self, Clock, Edges, Placement};
 use wakerace::record::ScenarioResult;
+use wakerace::search::Allowed;
 use wakerace::units::{Nanos, Ticks};
 use wakerace::{catalogue, verdict};
 
@@ -30,6 +32,8 @@ const TESTS: [&str; 3] = ["SB", "MP+nt", "MP"];
 /// The widest skew of a window, and the distance between two skews, in nanoseconds.
 const WIDEST: i64 = 100;
 const STEP: i64 = 2;
+/// How often a measurement is tried.
+const ATTEMPTS: u32 = 5;
 
 struct Bench {
     placement: Placement,
@@ -131,22 +135,47 @@ impl Bench {
             side_by_side: false,
         };
         let units = common.units();
+        let drawn = skews.is_some();
         let skews = skews.map(|skews| skews.iter().map(|&ns| units.ticks(Nanos(ns))).collect());
         let choice = Choice {
             pace: PaceChoice::Paced { given: true, period: None, skews },
             layout: LayoutKind::Padded,
             batch: None,
-            group: None,
+            group: drawn.then_some(1),
             prefetch: Prefetch::default(),
             stress: None,
             profile: None,
+            searching: searching(!drawn),
         };
         let expectation =
             verdict::expectation(&scenario, self.target.arch, self.target.choices()).expect("it is valid");
         let experiment = Experiment::new(&scenario, self.placement.clone(), choice, expectation, &common);
-        let finished = experiment::run(&experiment.expect("it can be emitted"), &AtomicBool::new(false), |_| ());
-        finished.expect("the host can run it").result
+        let experiment = experiment.expect("it can be emitted");
+        let attempt = |number| match experiment::run(&experiment, &AtomicBool::new(false), |_| ()) {
+            Ok(finished) => Some(finished.result),
+            // On a busy machine the delay that divides a step sometimes cannot be measured.
+            Err(error) => {
+                println!("attempt {number}: {error}");
+                None
+            }
+        };
+        (1..=ATTEMPTS).find_map(attempt).expect("the host can run it")
     }
+}
+
+/// How races are searched for: as `wakerace run` does without options. Windows are drawn with one instance per tick.
+fn searching(races: bool) -> Option<Searching> {
+    let allowed = Allowed {
+        free: false,
+        paced: true,
+        layouts: vec![LayoutKind::Padded, LayoutKind::Dense],
+        group: None,
+        prefetch: None,
+        batch: None,
+        stress: None,
+        spare_cpus: false,
+    };
+    races.then(|| Searching { allowed, knowledge: Arc::default(), budget: None })
 }
 
 /// The centre of the part of a window that is above half of its highest rate, weighted by the excess, and the highest rate.

@@ -32,6 +32,7 @@ pub mod program;
 pub mod protocol;
 pub mod publish;
 pub mod record;
+pub mod search;
 pub mod shown;
 pub mod stats;
 pub mod tables;

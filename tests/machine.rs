@@ -194,6 +194,7 @@ fn sb(common: impl FnOnce(&mut Common), skews: Vec<i64>, batch: usize) -> Scenar
         prefetch: Prefetch::Off,
         stress: None,
         profile: None,
+        searching: None,
     };
     let cpus = two_cpus();
     let placement = match exactly(&Topology::read().unwrap(), &cpus) {

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::experiment::{Choice, LARGEST_BATCH, LARGEST_GROUP, PaceChoice};
 use crate::profile::{Settings, Tuned};
+use crate::record::ScenarioResult;
 
 /// Converts settings to the form that an experiment takes. `profile` says which profile they are from.
 ///
@@ -28,7 +29,24 @@ pub(super) fn choice(settings: &Settings, profile: Option<String>) -> Result<Cho
         prefetch: settings.prefetch,
         stress: settings.stress,
         profile,
+        searching: None,
     })
+}
+
+/// The settings that the search before a result has chosen. Those without a search if it has chosen the first.
+pub(super) fn of(result: &ScenarioResult) -> Settings {
+    let Some(search) = result.search.as_ref().filter(|search| search.chosen != 0) else {
+        return Settings::default_paced();
+    };
+    let arm = &search.arms[search.chosen];
+    Settings {
+        pace: arm.pace.clone(),
+        layout: arm.layout.clone(),
+        group: (arm.pace == "paced").then_some(arm.group),
+        prefetch: arm.prefetch,
+        batch: arm.batch,
+        stress: arm.stress.as_deref().and_then(|stress| stress.parse().ok()),
+    }
 }
 
 /// Converts a profile's settings for one test to the form that an experiment takes.

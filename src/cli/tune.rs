@@ -1,6 +1,7 @@
 //! `wakerace tune`: searches for the settings with the most races per second and saves them in a profile.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -14,13 +15,18 @@ use super::units::parse_duration;
 use crate::catalogue::{self, Scenario};
 use crate::codegen::Target;
 use crate::error::{EXIT_INTERRUPTED, EXIT_OK, Error, Result};
-use crate::experiment::{self, Common, Experiment};
-use crate::harness::{Limits, races};
+use crate::experiment::{self, Choice, Common, Experiment, Searching};
+use crate::harness::Limits;
 use crate::layout::LayoutKind;
 use crate::litmus::Verdict;
 use crate::machine::{self, Calibration, Class, Clock, Edges, Placement};
 use crate::profile::{self, Settings, Tuned, TuningProfile};
+use crate::record::ScenarioResult;
+use crate::search::Allowed;
 use crate::{files, terminal, tune, verdict};
+
+/// Time for the measurement that follows a search.
+const AFTER_SEARCH: Duration = Duration::from_millis(50);
 
 /// Arguments of `tune`.
 #[derive(Debug, Args)]
@@ -38,8 +44,8 @@ pub struct TuneArgs {
     /// has]
     #[arg(long, value_name = "CLASS", value_delimiter = ',')]
     placement: Vec<Class>,
-    /// Layouts to try; dense has the most races, but its neighbouring instances are not independent
-    #[arg(long, value_name = "LAYOUT", value_delimiter = ',', default_value = "padded,packed")]
+    /// Layouts to try; neighbouring instances of the dense layout share cache lines and are not independent
+    #[arg(long, value_name = "LAYOUT", value_delimiter = ',', default_value = "padded,dense,packed")]
     layouts: Vec<LayoutKind>,
     /// Output file of the profile [default: this host's profile, which `run` uses by default]
     #[arg(short = 'o', long, value_name = "FILE")]
@@ -106,7 +112,6 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
         side_by_side: false,
     };
     let classes: &[Class] = if args.placement.is_empty() { &Class::SPREAD } else { &args.placement };
-    let layouts: Vec<String> = args.layouts.iter().map(LayoutKind::to_string).collect();
     if !args.quiet {
         terminal::err(&host_lines(&host));
     }
@@ -124,7 +129,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
             let found = match before {
                 Some((.., found)) => found.clone(),
                 None => {
-                    let found = one(args, &mutant, &placement, &layouts, &allowed, &common, &interrupt)?;
+                    let found = one(args, &mutant, &placement, &allowed, &common, &interrupt)?;
                     known.push((mutant.name.clone(), placement.clone(), found.clone()));
                     found
                 }
@@ -187,12 +192,11 @@ fn mutant(scenario: &Scenario, target: Target) -> Result<Scenario> {
         .map_or_else(|| catalogue::named(fallback), Ok)
 }
 
-/// Searches the best settings for one control on one placement.
+/// Searches the best settings for one control on one placement, and compares them with the default ones.
 fn one(
     args: &TuneArgs,
     mutant: &Scenario,
     placement: &Placement,
-    layouts: &[String],
     cpus: &[usize],
     common: &Common,
     interrupt: &AtomicBool,
@@ -200,24 +204,41 @@ fn one(
     let expectation = verdict::expectation(mutant, common.target.arch, common.target.choices())?;
     let mut bar = Bar::new(&format!("{} on CPUs {placement}", mutant.name), args.quiet);
     let begun = std::time::Instant::now();
-    let mut run = |settings: &Settings, limits: Limits, flag: &AtomicBool, watch: &mut dyn FnMut(u64)| {
+    let mut run = |settings: &Settings, limits: Limits, searching: Option<Searching>| -> Result<ScenarioResult> {
         let common = Common { limits, ..*common };
-        let choice = settings::choice(settings, None)?;
+        let choice = Choice { searching, ..settings::choice(settings, None)? };
         let experiment = Experiment::new(mutant, placement.clone(), choice, expectation.clone(), &common)?;
-        let watch = |tally: &crate::harness::Tally| watch(races(&mutant.program, &tally.outcomes()));
-        let result = experiment::run_until(&experiment, interrupt, flag, watch)?.result;
+        let watch = |_: &crate::harness::Tally| {
+            bar.update(begun.elapsed().as_secs_f64() / args.duration.as_secs_f64(), || settings.to_string());
+        };
+        Ok(experiment::run(&experiment, interrupt, watch)?.result)
+    };
+    let allowed = Allowed {
+        free: true,
+        paced: true,
+        layouts: args.layouts.clone(),
+        group: None,
+        prefetch: None,
+        batch: None,
+        stress: None,
+        spare_cpus: cpus.iter().any(|cpu| !placement.cpus.contains(cpu)),
+    };
+    let time = args.duration.mul_f64(1.0 - tune::FINALS);
+    let searching = Searching { allowed, knowledge: Arc::default(), budget: Some(time) };
+    // The chosen settings are measured in the finals, so what follows the search here is short.
+    let limits = Limits { duration: Some(time + AFTER_SEARCH), ..Limits::default() };
+    let result = run(&Settings::default_paced(), limits, Some(searching))?;
+    let winner = settings::of(&result);
+    let rate = |settings: &Settings, limits: Limits| {
+        let result = run(settings, limits, None)?;
         Ok(if result.elapsed_s > 0.0 { result.races as f64 / result.elapsed_s } else { 0.0 })
     };
-    let mut say = |text: &str| {
-        bar.update(begun.elapsed().as_secs_f64() / args.duration.as_secs_f64(), || text.to_owned());
-    };
-    let spare = cpus.iter().any(|cpu| !placement.cpus.contains(cpu));
-    let found = tune::search(tune::candidates(layouts, spare), args.duration, interrupt, &mut run, &mut say);
+    let found = tune::finals(winner, args.duration.mul_f64(tune::FINALS), interrupt, &mut { rate })?;
     bar.finish();
-    let found = found?;
-    if !args.quiet {
-        let (name, trials, early) = (&mutant.name, found.trials, found.ended_early);
-        terminal::err(&format!("{name} on CPUs {placement}: {trials} trials, {early} ended early\n"));
+    if let (false, Some(search)) = (args.quiet, &result.search) {
+        let turns: usize = search.arms.iter().map(|arm| arm.turns).sum();
+        let (name, settings) = (&mutant.name, search.arms.len());
+        terminal::err(&format!("{name} on CPUs {placement}: {settings} settings compared in {turns} turns\n"));
     }
     Ok(found)
 }

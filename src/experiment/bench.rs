@@ -68,7 +68,7 @@ impl Bench {
         let place = self.place(experiment);
         let (counters, edges) = place.measured(experiment, interrupt)?;
         let (job, plan) =
-            run::planned(experiment, Measured { counters: &counters, edges }, &mut place.memory, interrupt)?;
+            run::planned(experiment, &Measured { counters: &counters, edges }, &mut place.memory, interrupt)?;
         harness::run_in(&mut place.memory, job, &plan, interrupt, |_| ())
     }
 

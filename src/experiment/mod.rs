@@ -2,11 +2,13 @@
 //! result of its counts (`result`). [`crate::record::judge`] then decides the finding.
 
 mod bench;
+mod explore;
 mod request;
 mod result;
 mod run;
 
 pub use bench::Bench;
+pub use explore::Searching;
 pub use request::{Choice, Common, Experiment, LARGEST_BATCH, LARGEST_GROUP, PaceChoice};
 pub use result::Finished;
 pub use run::{run, run_side_by_side, run_until};

@@ -1,5 +1,6 @@
 //! What to run: a scenario, a placement, and the settings that can be decided before it runs.
 
+use super::explore::Searching;
 use crate::catalogue::Scenario;
 use crate::codegen::{Pace, Target, ThreadCode};
 use crate::error::Result;
@@ -29,6 +30,8 @@ pub struct Experiment<'a> {
     pub code: Vec<ThreadCode>,
     /// Why it runs free although it was to be paced, if it does.
     pub free_because: Option<String>,
+    /// The period at which a search left these settings. It takes the place of a calibration.
+    pub searched_period: Option<Ticks>,
 }
 
 /// Settings that all experiments of a run share.
@@ -83,6 +86,8 @@ pub struct Choice {
     pub stress: Option<StressKind>,
     /// Name of the profile that the settings come from, if any.
     pub profile: Option<String>,
+    /// How the settings are searched before the measurement, if they are.
+    pub searching: Option<Searching>,
 }
 
 impl<'a> Experiment<'a> {
@@ -100,7 +105,8 @@ impl<'a> Experiment<'a> {
     ) -> Result<Experiment<'a>> {
         let layout = Layout::for_batch(choice.layout, &scenario.program, common.line, choice.batch)?;
         let code = isa::emit(common.target, &scenario.program, &layout, choice.pace.kind(common.edges))?;
-        Ok(Experiment { scenario, placement, layout, choice, common: *common, expectation, code, free_because: None })
+        let (common, free_because, searched_period) = (*common, None, None);
+        Ok(Experiment { scenario, placement, layout, choice, common, expectation, code, free_because, searched_period })
     }
 }
 

@@ -91,6 +91,7 @@ pub(super) fn result(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &
         line_transfer_ns: None,
         counters: Vec::new(),
         nice: measurement.nice,
+        search: None,
         stress: experiment.choice.stress.map(|kind| kind.to_string()),
         skews: measurement.tally.skews.iter().map(|tally| skew(program, units, tally, &outcomes)).collect(),
         last_writers: (measurement.tally.last_writers.iter())
@@ -145,6 +146,7 @@ fn pace(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &Measurement) 
         profile: choice.profile.clone(),
         group: plan.group,
         given_group: choice.group.is_some(),
+        searched: false,
         prefetch: plan.prefetch,
         focused: plan.focus,
         end_spread_ns: Some(measurement.end_spread.0),

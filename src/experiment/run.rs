@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::bench::Bench;
+use super::explore::{Explored, explore};
 use super::request::{Choice, Experiment, PaceChoice};
 use super::result::{Finished, result};
 use crate::error::{Error, Result};
@@ -60,12 +61,18 @@ pub(super) fn measured(
     measured: Measured<'_>,
     memory: &mut Memory,
     flags: [&AtomicBool; 2],
-    watch: impl FnMut(&Tally),
+    mut watch: impl FnMut(&Tally),
 ) -> Result<Finished> {
-    match free_fallback(experiment, &measured)? {
-        Some(free) => run_with(&free, Measured { edges: None, ..measured }, memory, flags, watch),
-        None => run_with(experiment, measured, memory, flags, watch),
-    }
+    let free = free_fallback(experiment, &measured)?;
+    let experiment = free.as_ref().unwrap_or(experiment);
+    let Some(Explored { experiment, record }) = explore(experiment, &measured, (memory, flags[0]), &mut watch)? else {
+        return run_with(experiment, &measured, memory, flags, watch);
+    };
+    let mut finished = run_with(&experiment, &measured, memory, flags, watch)?;
+    let pace = &mut finished.result.pace;
+    (pace.given_group, pace.searched) = (false, true);
+    finished.result.search = record;
+    Ok(finished)
 }
 
 /// What was measured of the CPUs before a run.
@@ -117,7 +124,10 @@ fn free_fallback<'a>(experiment: &Experiment<'a>, measured: &Measured<'_>) -> Re
             scenario.name
         )));
     }
-    let choice = Choice { pace: PaceChoice::Free { given: false }, group: None, profile: None, ..choice.clone() };
+    let mut choice = Choice { pace: PaceChoice::Free { given: false }, group: None, profile: None, ..choice.clone() };
+    if let Some(searching) = &mut choice.searching {
+        searching.allowed.paced = false;
+    }
     let free = Experiment::new(scenario, placement.clone(), choice, expectation.clone(), common)?;
     Ok(Some(Experiment { free_because: Some(problem), ..free }))
 }
@@ -139,7 +149,7 @@ pub(super) fn unpaceable(experiment: &Experiment<'_>, measured: &Measured<'_>) -
 /// What an experiment runs, and how: calibrated where it leaves something open.
 pub(super) fn planned<'a>(
     experiment: &'a Experiment<'_>,
-    measured: Measured<'_>,
+    measured: &Measured<'_>,
     memory: &mut Memory,
     interrupt: &AtomicBool,
 ) -> Result<(Job<'a>, RunPlan)> {
@@ -152,7 +162,7 @@ pub(super) fn planned<'a>(
 
 fn run_with(
     experiment: &Experiment<'_>,
-    measured: Measured<'_>,
+    measured: &Measured<'_>,
     memory: &mut Memory,
     [interrupt, enough]: [&AtomicBool; 2],
     watch: impl FnMut(&Tally),
@@ -181,10 +191,11 @@ pub(super) fn units(experiment: &Experiment<'_>) -> Clock {
 
 /// The plan of a run without calibration: the settings that were chosen before, the corrections of the starts, and the
 /// delays.
-fn settings(experiment: &Experiment<'_>, measured: Measured<'_>) -> RunPlan {
+pub(super) fn settings(experiment: &Experiment<'_>, measured: &Measured<'_>) -> RunPlan {
     let Experiment { choice, common, layout, .. } = experiment;
     let pace = choice.pace.kind(common.edges);
-    let finer = measured.edges.as_ref().map_or(0, |plan| plan.edges.finer);
+    let edges = measured.edges.as_ref().filter(|_| pace.is_paced());
+    let finer = edges.map_or(0, |plan| plan.edges.finer);
     RunPlan {
         pace,
         period: Ticks(0),
@@ -198,7 +209,7 @@ fn settings(experiment: &Experiment<'_>, measured: Measured<'_>) -> RunPlan {
         counter_offsets: std::iter::once(Ticks(0))
             .chain(measured.counters.iter().map(|counters| Ticks(counters.correction().0 << finer)))
             .collect(),
-        edges: measured.edges,
+        edges: edges.cloned(),
         batch: choice.batch.unwrap_or_else(|| harness::default_batch(layout, pace)),
         seed: experiment.common.seed,
         limits: common.limits,
@@ -216,7 +227,9 @@ fn calibrate(
     let PaceChoice::Paced { period, skews, .. } = &choice.pace else { return Ok(()) };
     let free_to_choose = choice.group.is_none() && period.is_none() && skews.is_none() && !common.window;
     let short = common.limits.duration.is_some_and(|limit| limit < SHORT);
-    let measured = if (common.limits.races.is_some() || short) && period.is_none() {
+    let measured = if let Some(period) = experiment.searched_period {
+        period
+    } else if (common.limits.races.is_some() || short) && period.is_none() {
         // With a limit on races the calibration is skipped: the first races come sooner without it, although a
         // calibrated period would give more of them later. In a short run it would take most of the time.
         units(experiment).ticks(GUESS)
@@ -292,7 +305,7 @@ fn line_transfer(experiment: &Experiment<'_>) -> Result<Option<Nanos>> {
 }
 
 /// A sweep that is about as wide to either side as one instance takes.
-fn sweep(clock: Clock, instance: Ticks) -> Vec<Ticks> {
+pub(super) fn sweep(clock: Clock, instance: Ticks) -> Vec<Ticks> {
     evenly(clock, instance, |_| SWEEP_POINTS / 2)
 }
 
@@ -347,6 +360,7 @@ mod tests {
             prefetch: Prefetch::Off,
             stress: None,
             profile: Some("a profile".to_owned()),
+            searching: None,
         };
         let expectation = crate::verdict::expectation(scenario, target.arch, target.choices()).unwrap();
         let placement = Placement { cpus: vec![4, 7], class: Class::Core, kinds: Vec::new() };
@@ -406,7 +420,7 @@ mod tests {
         let reason = free.free_because.clone().unwrap();
         assert!(reason.contains("not constant on CPU 4") && reason.contains("20.0 %"), "{reason}");
         assert_eq!(
-            (free.choice.pace.clone(), settings(&free, measured(&[])).pace),
+            (free.choice.pace.clone(), settings(&free, &measured(&[])).pace),
             (PaceChoice::Free { given: false }, Pace::Free)
         );
         assert_eq!(units(&free).frequency_hz, 25e6);
@@ -421,7 +435,7 @@ mod tests {
         let clock = Clock { frequency_hz: 25e6, resolution_ticks: 1, read_ticks: 1 };
         (experiment.common.clock, experiment.common.edges) = (clock, Edges::of(&clock, None));
         let counters = [Counters::Within(Ticks(10), Ticks(20))];
-        let plan = settings(&experiment, Measured { counters: &counters, edges: edges(0.0) });
+        let plan = settings(&experiment, &Measured { counters: &counters, edges: edges(0.0) });
         assert_eq!((plan.pace, plan.counter_offsets), (Pace::Edges { coarse_bits: 0 }, vec![Ticks(0), Ticks(15 << 7)]));
         assert_eq!(plan.edges, edges(0.0));
         let units = units(&experiment);
@@ -453,7 +467,7 @@ mod tests {
         let flag = AtomicBool::new(false);
         let finished = run_with(
             &experiment,
-            measured(&[Counters::Within(offset, offset)]),
+            &measured(&[Counters::Within(offset, offset)]),
             &mut Memory::default(),
             [&flag; 2],
             |_| (),

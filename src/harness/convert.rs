@@ -3,7 +3,7 @@
 /// Converts a count or a time to a whole number, rounded down. Negative values and NaN give 0; values that are
 /// too large give `u64::MAX`.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a value that does not fit saturates")]
-pub(super) fn whole(value: f64) -> u64 {
+pub fn whole(value: f64) -> u64 {
     value as u64
 }
 

@@ -95,7 +95,9 @@ mod worker;
 
 pub use arena::Memory;
 pub use calibrate::{choose_group, choose_pace};
+pub use convert::whole;
 pub use edges::{Chain, EdgePlan, chains, unfit};
+pub use focus::focus;
 pub use goal::Goal;
 pub use history::Block;
 pub use measurement::{Measurement, Stop};

@@ -80,7 +80,9 @@ pub enum Adapt {
 /// On weakly ordered CPUs, a store whose line is not in the cache can be overtaken by the next store.
 /// Prefetching can hide this. On x86, `turns` gives about as many races as either of the others
 /// (docs/performance.md), so it is the default on every architecture.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Default, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Prefetch {
     /// In every batch.

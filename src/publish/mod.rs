@@ -15,6 +15,7 @@ mod markdown;
 mod numbers;
 mod page;
 mod protocol;
+mod settings;
 mod sums;
 mod table;
 mod tearing;

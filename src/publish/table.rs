@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::fit::{Cells, fitted, wrapped};
 use super::numbers::{count, rate, rate_with_interval};
+use super::settings;
 use super::sums::{Sum, by_class};
 use super::warnings;
 use super::zeros::{doubt, place, rests_on, with_rates};
@@ -141,6 +142,7 @@ pub fn summary(record: &Record) -> String {
     let mut lines = Vec::new();
     let of = |finding: Finding| record.results.iter().filter(move |result| result.finding == finding);
     for result in of(Finding::ForbiddenObserved) {
+        let (iterations, races) = result.seen();
         lines.push(format!(
             "FORBIDDEN OBSERVED: {} must {} on {}, and was seen {} times in {} iterations on CPUs {}. \
              This is a bug in the hardware, in the expectation, or in wakerace.",
@@ -150,8 +152,8 @@ pub fn summary(record: &Record) -> String {
                 _ => "never happen".to_owned(),
             }),
             record.host.architecture,
-            count(result.races),
-            count(result.iterations),
+            count(races),
+            count(iterations),
             in_order(&result.placement.cpus),
         ));
     }
@@ -217,6 +219,7 @@ pub fn summary(record: &Record) -> String {
         lines.push(format!("{silent_too} more placements: zeros there are inconclusive."));
     }
     lines.extend(warnings::folded(&record.results));
+    lines.extend(settings::line(&record.results));
     if record.host.emulated {
         lines.push(
             "Run under an emulator: this tests the build and the logic of wakerace. Neither the zeros nor the races here say \

@@ -68,6 +68,10 @@ fn advice(warning: Warning) -> Option<&'static str> {
         Warning::Moved => Some(
             "To do about moved threads: stop what moves them (a CPU manager, cpusets), or choose other CPUs with -c.",
         ),
+        Warning::SeenInSearch => Some(
+            "To do about races that only the search has seen: run the test longer, with the settings at which it saw them \
+             (`search` in the record).",
+        ),
         Warning::RateByLastWriters | Warning::Filtered | Warning::StoppedByFinding => None,
     }
 }
@@ -82,6 +86,7 @@ pub(super) fn short(warning: Warning) -> &'static str {
         Warning::Moved => "threads were moved off their CPUs",
         Warning::Filtered => "filter excluded instances",
         Warning::StoppedByFinding => "run ended by what it found",
+        Warning::SeenInSearch => "races only in the search",
     }
 }
 
@@ -114,6 +119,14 @@ fn words(warning: Warning, result: &ScenarioResult) -> Option<String> {
             count(result.filtered),
             count(result.iterations)
         ),
+        Warning::SeenInSearch => {
+            let (iterations, races) = result.search.as_ref()?.counts();
+            format!(
+                "{} races were seen in the {} iterations of the search over settings",
+                count(races),
+                count(iterations)
+            )
+        }
         Warning::StoppedByFinding => {
             let found = result.stopped_by.as_deref()?;
             let range = rate_with_interval(result.rate, Some(result.sequence?));
@@ -144,7 +157,9 @@ fn by_last_writers(result: &ScenarioResult) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{AnyRecord, CountRecord, compute, read_file};
+    use crate::harness::Prefetch;
+    use crate::record::{AnyRecord, ArmRecord, CountRecord, SearchRecord, compute, read_file};
+    use crate::search::Measure;
     use crate::stats::Drift;
 
     /// The first result of a shipped record, without anything that gives a warning.
@@ -159,10 +174,27 @@ mod tests {
         result
     }
 
+    /// Settings that a search tried, with these counts.
+    fn arm(iterations: u64, races: u64) -> ArmRecord {
+        ArmRecord {
+            pace: "paced".to_owned(),
+            layout: "padded".to_owned(),
+            group: 1,
+            prefetch: Prefetch::Turns,
+            batch: None,
+            stress: None,
+            turns: 1,
+            iterations,
+            races,
+            elapsed_s: 0.1,
+            period_ns: None,
+        }
+    }
+
     #[test]
     fn each_warning_has_its_words_and_no_other() {
         type Case = (Warning, fn(&mut ScenarioResult), &'static str);
-        let cases: [Case; 7] = [
+        let cases: [Case; 8] = [
             (
                 Warning::RateDrifted,
                 |r| r.drift = Some(Drift { statistic: 0.5, p: 1e-9 }),
@@ -209,6 +241,15 @@ mod tests {
                 |r| r.stopped_by = Some("rate known to 10 %".to_owned()),
                 "the run ended by what it found (rate known to 10 %); the interval that allows for this is ",
             ),
+            (
+                Warning::SeenInSearch,
+                |r| {
+                    r.races = 0;
+                    let arms = vec![arm(3000, 2), arm(1000, 1)];
+                    r.search = Some(SearchRecord { elapsed_s: 1.0, measure: Measure::Variety, chosen: 0, arms });
+                },
+                "3 races were seen in the 4,000 iterations of the search over settings",
+            ),
         ];
         assert_eq!((calm().warnings, sentence(&calm())), (vec![], None));
         assert_eq!(cases.each_ref().map(|case| case.0), Warning::ALL);
@@ -216,14 +257,17 @@ mod tests {
         for (warning, edit, words) in cases {
             let mut result = calm();
             edit(&mut result);
-            edit(&mut all);
+            // Only a result without races has the last one.
+            if warning != Warning::SeenInSearch {
+                edit(&mut all);
+            }
             compute(&mut result);
             assert_eq!(result.warnings, [warning], "{words}");
             let said = sentence(&result).unwrap();
             assert!(said.contains(words) && said.ends_with('.'), "{said}");
         }
         compute(&mut all);
-        assert_eq!(all.warnings, Warning::ALL);
+        assert_eq!(all.warnings, Warning::ALL[..7]);
         assert_eq!(
             sentence(&all).unwrap().matches("; ").count(),
             6 + 3,

@@ -118,7 +118,8 @@ pub fn judge(results: &mut [ScenarioResult]) {
         result.sensitivity = best.filter(|_| result.races == 0).zip(result.interval).map(|(control, interval)| {
             Sensitivity { control: control.name.clone(), rate: control.rate, bound: interval.high / control.rate }
         });
-        result.finding = Finding::judge(result.races, result.iterations, result.expected, result.zero_counts());
+        let (iterations, races) = result.seen();
+        result.finding = Finding::judge(races, iterations, result.expected, result.zero_counts());
     }
 }
 
@@ -130,7 +131,8 @@ pub(super) fn settle(result: &mut ScenarioResult) {
     if let Some(sensitivity) = &mut result.sensitivity {
         sensitivity.bound = high / sensitivity.rate;
     }
-    result.finding = Finding::judge(result.races, result.iterations, result.expected, result.zero_counts());
+    let (iterations, races) = result.seen();
+    result.finding = Finding::judge(races, iterations, result.expected, result.zero_counts());
 }
 
 /// Fills in the evidence for a zero on `cpus`, from the controls that fired there. Returns the control with

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::arch::lock::Lock;
 use crate::error::{Error, Result};
+use crate::harness::Prefetch;
 use crate::verdict::VerdictSource;
 
 /// A sum of records, built one record at a time.
@@ -151,10 +152,14 @@ fn hold(held: &mut BTreeMap<String, String>, name: &str, record: &Record) -> Res
 
 /// The index of the result in `ours` that `result` of `theirs` is added to: the same test on the same
 /// placement class and the same kinds of core. If a record has several of these (one per pair of CPUs), the CPUs must be
-/// the same too.
+/// the same too. Results whose settings a search chose are only added to those of the same code; a sum can have both.
 fn counterpart(ours: &[ScenarioResult], result: &ScenarioResult, theirs: &[ScenarioResult]) -> Option<usize> {
-    let alike =
-        |known: &ScenarioResult| known.scenario == result.scenario && known.placement.is_like(&result.placement);
+    let alike = |known: &ScenarioResult| {
+        let searched = known.pace.searched || result.pace.searched;
+        known.scenario == result.scenario
+            && known.placement.is_like(&result.placement)
+            && (!searched || known.source_sha256 != result.source_sha256 || known.code_sha256 == result.code_sha256)
+    };
     let several = [ours, theirs].iter().any(|all| all.iter().filter(|known| alike(known)).count() > 1);
     ours.iter().position(|known| alike(known) && (!several || known.placement.cpus == result.placement.cpus))
 }
@@ -192,6 +197,9 @@ fn parts(record: &Record) -> Vec<Part> {
 /// The first setting in which two results differ although a sum needs it to be the same, or the first field
 /// that means different things in them: its name, ours, theirs.
 fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'static str, String, String)> {
+    // A search may choose these differently each time, as a calibration does with the group and the period.
+    let searched = ours.pace.searched || theirs.pace.searched;
+    let unless_searched = |text: String| if searched { "chosen by wakerace".to_owned() } else { text };
     let text = |result: &ScenarioResult| {
         [
             ("the source", result.source_sha256.clone()),
@@ -199,8 +207,8 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
             ("the condition", result.condition.clone()),
             ("the match event", format!("{:?}", result.match_event)),
             ("the pace", result.pace.mode.clone()),
-            ("the group", given_group(result)),
-            ("the prefetch setting", result.pace.prefetch.to_string()),
+            ("the group", unless_searched(given_group(result))),
+            ("the prefetch setting", unless_searched(result.pace.prefetch.to_string())),
             ("the stress", format!("{:?}", result.stress)),
             ("focused", result.pace.focused.to_string()),
             (
@@ -209,7 +217,7 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
             ),
             ("the sweep", given_skews(result)),
             ("the layout", format!("{:?}", result.layout)),
-            ("the batch", result.batch.to_string()),
+            ("the batch", unless_searched(result.batch.to_string())),
             ("the atomics", format!("{:?}", result.atomics)),
             // Records from before the field have the queued spinlock.
             ("the lock", result.lock.clone().unwrap_or_else(|| Lock::default().to_string())),
@@ -309,6 +317,10 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         // The differences between the parts give the spread of the sum. The course of each part in time does
         // not.
         repeats,
+        search: match (a.search, b.search) {
+            (Some(a), Some(b)) => Some(a.plus(b)?),
+            (a, b) => a.or(b),
+        },
         blocks: Vec::new(),
         pace: add_pace(a.pace, b.pace, weights),
         // The CPUs may differ between machines. `parts` says which hosts there were.
@@ -397,7 +409,9 @@ fn add_pace(a: PaceRecord, b: PaceRecord, weights: Weights) -> PaceRecord {
         // If wakerace chose the group size, that of the first part.
         group: a.group,
         given_group: a.given_group,
-        prefetch: a.prefetch,
+        searched: a.searched || b.searched,
+        // Searches may have chosen different ones.
+        prefetch: if a.prefetch == b.prefetch { a.prefetch } else { Prefetch::Turns },
         focused: a.focused,
         end_spread_ns: a.end_spread_ns.zip(b.end_spread_ns).map(|(a, b)| weights.mean(a, b)),
         late: a.late.zip(b.late).map(|(a, b)| weights.mean(a, b)),

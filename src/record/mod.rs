@@ -16,6 +16,7 @@ mod merge;
 mod protocol;
 mod read;
 mod save;
+mod search;
 mod spread;
 mod validate;
 mod warnings;
@@ -44,6 +45,7 @@ pub(crate) use protocol::tests::result as protocol_result;
 pub use protocol::{HarmRecord, HealedRecord, Judgement, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult, WakesRecord};
 pub use read::{AnyRecord, read, read_file, read_valid, read_valid_run};
 pub use save::{cpu_slug, default_path};
+pub use search::{ArmRecord, SearchRecord};
 pub use spread::CountRecord;
 pub use validate::{histogram, problems, protocol_problems};
 pub use warnings::Warning;
@@ -316,6 +318,10 @@ pub struct ScenarioResult {
     /// The stress on the memory system during the test, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stress: Option<String>,
+    /// The search over settings before the result's counts began. Absent if the settings were given, from a profile, or the
+    /// defaults because the run was short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchRecord>,
     /// The counts by skew: the race window.
     pub skews: Vec<SkewRecord>,
     /// The counts by cache-line ownership at the start of an instance. They add up to `iterations` and
@@ -383,6 +389,12 @@ impl ScenarioResult {
     /// hash; its name identifies it within a record.
     pub fn test_key(&self) -> (&str, &str) {
         (&self.source_sha256, if self.source_sha256.is_empty() { &self.scenario } else { "" })
+    }
+
+    /// All iterations that were counted, also those of the search over settings, and the races among them.
+    pub fn seen(&self) -> (u64, u64) {
+        let (iterations, races) = self.search.as_ref().map_or((0, 0), SearchRecord::counts);
+        (self.iterations.saturating_add(iterations), self.races.saturating_add(races))
     }
 
     /// The skew with the highest rate. `None` with a single skew or without races.
@@ -455,6 +467,9 @@ pub struct PaceRecord {
     /// Whether the command line or a profile gave the group size.
     #[serde(default)]
     pub given_group: bool,
+    /// Whether a search chose the pace, the layout, the group, the prefetch and the batch, as far as they were not given.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub searched: bool,
     /// Whether the threads prefetched the cache lines of a group before its tick. `off` in a free run.
     #[serde(default = "no_prefetch", alias = "warm")]
     pub prefetch: Prefetch,

@@ -34,11 +34,13 @@ pub enum Warning {
     Filtered,
     /// The run ended by what it had found (`stopped_by`), so `sequence` stands in place of `interval`.
     StoppedByFinding,
+    /// Races were seen while the settings were searched (`search`), and none afterwards.
+    SeenInSearch,
 }
 
 impl Warning {
     /// All warnings, in the order in which they are printed.
-    pub const ALL: [Warning; 7] = [
+    pub const ALL: [Warning; 8] = [
         Warning::RateDrifted,
         Warning::RateVaried,
         Warning::RateByLastWriters,
@@ -46,6 +48,7 @@ impl Warning {
         Warning::Moved,
         Warning::Filtered,
         Warning::StoppedByFinding,
+        Warning::SeenInSearch,
     ];
 
     /// Whether the warning applies to a result.
@@ -62,6 +65,7 @@ impl Warning {
             Warning::Moved => result.moved > 0,
             Warning::Filtered => result.filtered > 0,
             Warning::StoppedByFinding => result.sequence.is_some(),
+            Warning::SeenInSearch => result.races == 0 && result.seen().1 > 0,
         }
     }
 }

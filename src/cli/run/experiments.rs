@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::args::{PaceArg, RunArgs};
@@ -11,11 +12,12 @@ use crate::catalogue::Scenario;
 use crate::cli::settings;
 use crate::codegen::{Atomics, Target};
 use crate::error::{Error, Result};
-use crate::experiment::{Choice, Common, Experiment, PaceChoice};
+use crate::experiment::{Choice, Common, Experiment, PaceChoice, Searching};
 use crate::harness::Limits;
 use crate::layout::LayoutKind;
 use crate::machine::{Class, Edges, Host, Placement};
 use crate::profile::{self, Tuned, TuningProfile};
+use crate::search::{Allowed, Knowledge};
 use crate::units::Ticks;
 use crate::{terminal, verdict};
 
@@ -42,7 +44,7 @@ pub(super) fn experiments<'a>(
     within_a_second(args, &clock, args.skews())?;
     let simulated = args.measure.clock_step.map(|step| clock.nanos(step.ticks(&clock)));
     let edges = Edges::of(&clock, simulated);
-    let chooser = Chooser { args, host, edges, unfit, profile: profile(args, host)? };
+    let chooser = Chooser { args, host, edges, unfit, profile: profile(args, host)?, knowledge: Arc::default() };
     let common = Common {
         target,
         clock,
@@ -102,6 +104,8 @@ struct Chooser<'a> {
     /// Why the clock is not fit to pace by, if it is not.
     unfit: Option<&'a str>,
     profile: Option<TuningProfile>,
+    /// What the searches of this run have found.
+    knowledge: Arc<Mutex<Knowledge>>,
 }
 
 impl Chooser<'_> {
@@ -134,7 +138,31 @@ impl Chooser<'_> {
             prefetch: measure.prefetch.unwrap_or_default(),
             stress: measure.stress,
             profile: None,
+            searching: self.searching(single),
         })
+    }
+
+    /// How the settings that no option gives are searched. Nothing is searched for threads that never run at the same time, and
+    /// for a period, a skew or a window that was given. Pairs that run at the same time are compared with each other, so
+    /// all have the same settings.
+    fn searching(&self, single: bool) -> Option<Searching> {
+        let measure = &self.args.measure;
+        let fixed = measure.period.is_some() || measure.skew.is_some() || measure.window.is_some();
+        if single || fixed || self.args.pairs.is_some() {
+            return None;
+        }
+        let allowed = Allowed {
+            free: measure.pace != PaceArg::Paced,
+            paced: measure.pace != PaceArg::Free && self.unfit.is_none(),
+            layouts: measure.layout.map_or_else(|| vec![LayoutKind::Padded, LayoutKind::Dense], |layout| vec![layout]),
+            group: measure.group.map(|group| group as usize),
+            prefetch: measure.prefetch,
+            batch: measure.batch.map(|batch| usize::try_from(batch).unwrap_or(usize::MAX)),
+            stress: measure.stress,
+            // Other programs may be on these CPUs. `tune` uses them.
+            spare_cpus: false,
+        };
+        Some(Searching { allowed, knowledge: self.knowledge.clone(), budget: None })
     }
 
     /// Pacing needs a fit clock. It is useless for a single thread and for threads that share a CPU

@@ -13,9 +13,9 @@ use crate::litmus::Source;
 use crate::machine::{CounterOffset, offset_problems};
 use crate::program::{Const, Program};
 use crate::record::{
-    CountRecord, DelayRecord, EdgesRecord, Evidence, FinalValue, Finding, LEAST_MATCHES, LastWriterRecord,
-    LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, Record, ScenarioResult, Sensitivity, SkewRecord, compute,
-    judge, judge::settle, kinds_on,
+    ArmRecord, CountRecord, DelayRecord, EdgesRecord, Evidence, FinalValue, Finding, LEAST_MATCHES, LastWriterRecord,
+    LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, Record, ScenarioResult, SearchRecord, Sensitivity,
+    SkewRecord, compute, judge, judge::settle, kinds_on,
 };
 use crate::stats::Drift;
 
@@ -100,13 +100,14 @@ fn claims(result: &ScenarioResult, all: &[ScenarioResult], problems: &mut Proble
             problems.say("controls_fired", format!("has {control}, which did not race in this record"));
         }
     }
-    let possible: &[Finding] = match result.races {
+    let races = result.seen().1;
+    let possible: &[Finding] = match races {
         0 if result.controls_fired.is_empty() => &[Finding::Inconclusive, Finding::ForbiddenObserved],
         0 => &[Finding::NotObserved, Finding::Inconclusive, Finding::ForbiddenObserved],
         _ => &[Finding::Observed, Finding::ForbiddenObserved],
     };
     if !possible.contains(&result.finding) {
-        problems.say("finding", format!("is '{}', with {} races", result.finding.words(), result.races));
+        problems.say("finding", format!("is '{}', with {races} races", result.finding.words()));
     }
     if let Some(Sensitivity { control, rate, bound }) = &result.sensitivity {
         if !result.controls_fired.contains(control) {
@@ -163,6 +164,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         counters,
         nice,
         stress: _,
+        search,
         skews,
         last_writers,
         blocks,
@@ -191,6 +193,9 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         problems.say("placement.cpus", format!("has CPU {cpu}; expected less than {MOST_CPUS}"));
     }
     problems.within("pace", |problems| pace_ranges(pace, cpus, problems));
+    problems.within("search", |problems| {
+        search.iter().for_each(|search| search_ranges(result, search, single, problems));
+    });
     problems.range("layout.line_bytes", *line_bytes, 1..=4096);
     problems.range("layout.stride_bytes", *stride_bytes, 1..=1 << 30);
     problems.range("batch", *batch, 1..=MOST_INSTANCES);
@@ -296,7 +301,8 @@ fn pace_ranges(pace: &PaceRecord, cpus: &[usize], problems: &mut Problems) {
         given_skews: _,
         profile: _,
         group,
-        given_group: _,
+        given_group,
+        searched,
         prefetch: _,
         focused: _,
         end_spread_ns,
@@ -316,6 +322,9 @@ fn pace_ranges(pace: &PaceRecord, cpus: &[usize], problems: &mut Problems) {
         }
     }
     problems.range("group", *group, 1..=MOST_INSTANCES);
+    if *searched && *given_group {
+        problems.say("given_group", "expected false; a search chose the settings");
+    }
     if let Some(ns) = end_spread_ns {
         problems.range("end_spread_ns", *ns, 0.0..=LONGEST_NS);
     }
@@ -329,6 +338,36 @@ fn pace_ranges(pace: &PaceRecord, cpus: &[usize], problems: &mut Problems) {
         problems.say("free_because", "expected none; only instances that were to be paced and ran free have a reason");
     }
     problems.within("edges", |problems| edges.iter().for_each(|edges| edges_ranges(edges, cpus, problems)));
+}
+
+/// Checks a search, and that its chosen settings are those of the result. In a sum they are those of the first part.
+fn search_ranges(result: &ScenarioResult, search: &SearchRecord, single: bool, problems: &mut Problems) {
+    let SearchRecord { elapsed_s, measure: _, chosen, arms } = search;
+    problems.range("elapsed_s", *elapsed_s, 0.0..=longest_s(single));
+    problems.each("arms", arms, |problems, arm| {
+        let ArmRecord { pace, layout: _, group, prefetch: _, batch, stress: _, turns, .. } = arm;
+        let ArmRecord { iterations, races, elapsed_s, period_ns, .. } = arm;
+        problems.one_of("pace", pace, &["free", "paced"]);
+        problems.range("group", *group, 1..=MOST_INSTANCES);
+        batch.iter().for_each(|batch| problems.range("batch", *batch, 1..=MOST_INSTANCES));
+        period_ns.iter().for_each(|ns| problems.range("period_ns", *ns, f64::MIN_POSITIVE..=LONGEST_NS));
+        problems.range("elapsed_s", *elapsed_s, 0.0..=search.elapsed_s + 1e-3);
+        problems.range("races", *races, 0..=*iterations);
+        if *turns == 0 && *iterations > 0 {
+            problems.say("turns", format!("is 0, with {iterations} iterations"));
+        }
+    });
+    let own = |arm: &ArmRecord| {
+        (arm.pace == result.pace.mode && arm.layout == result.layout.kind)
+            && (arm.pace == "free" || arm.group == result.pace.group)
+    };
+    match arms.get(*chosen) {
+        None => problems.say("chosen", format!("is {chosen}; there are {} arms", arms.len())),
+        Some(arm) if single && result.repeats.is_empty() && !own(arm) => {
+            problems.say("chosen", "has other settings than the result");
+        }
+        Some(_) => {}
+    }
 }
 
 fn edges_ranges(edges: &EdgesRecord, cpus: &[usize], problems: &mut Problems) {

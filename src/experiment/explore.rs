@@ -1,0 +1,429 @@
+//! The search over settings at the beginning of a run: turns of some milliseconds, each with other settings.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::request::{Choice, Experiment, PaceChoice};
+use super::run::{Measured, settings, sweep, units};
+use crate::error::Result;
+use crate::harness::{self, Adapt, Job, Limits, Memory, RunPlan, SkewTally, Tally};
+use crate::program::Program;
+use crate::record::{ArmRecord, SearchRecord};
+use crate::search::{self, Allowed, Arm, ArmPace, Chosen, Knowledge, Search, Turn};
+use crate::units::Ticks;
+
+/// Share of a run's time for the search, and the most time that it takes.
+const SHARE: f64 = 0.2;
+const LONGEST: Duration = Duration::from_secs(5);
+/// Length of a turn. A run of one turn completes about fifty batches, which is one for each skew of a sweep.
+const TURN: Duration = Duration::from_millis(8);
+/// With less time than for this many turns, there is no search.
+const LEAST_TURNS: u32 = 6;
+/// Share of the search after which the variants of the best arm join, if all arms have had a turn.
+const VARIANTS_AFTER: f64 = 0.5;
+/// A group of this many more instances is tried first at a period that is longer by the period of one instance.
+const OVERLAP: f64 = 8.0;
+/// With fewer races than this, a turn does not say at which skews they are.
+const ENOUGH: u64 = 50;
+
+/// How the settings of an experiment are searched.
+#[derive(Debug, Clone)]
+pub struct Searching {
+    /// What may be varied.
+    pub allowed: Allowed,
+    /// What the searches of this run have found so far.
+    pub knowledge: Arc<Mutex<Knowledge>>,
+    /// Time for the search, if it is not a share of the run's.
+    pub budget: Option<Duration>,
+}
+
+impl Searching {
+    /// The time for the search of a run with these limits. `None` if the run is too short, or is to end as soon as it has seen
+    /// or done something.
+    fn time(&self, limits: &Limits) -> Option<Duration> {
+        let of_run = limits.duration.filter(|_| limits.iterations.is_none() && limits.races.is_none());
+        let time = self.budget.or(of_run.map(|duration| duration.mul_f64(SHARE).min(LONGEST)));
+        time.filter(|time| *time >= LEAST_TURNS * TURN)
+    }
+}
+
+/// What a search has found.
+pub(super) struct Explored<'a> {
+    /// The experiment with the chosen settings and what is left of its time.
+    pub experiment: Experiment<'a>,
+    /// What was tried. `None` if the settings were chosen for an earlier repeat.
+    pub record: Option<SearchRecord>,
+}
+
+/// Searches the settings of an experiment. `None` if they are not searched.
+///
+/// # Errors
+/// As [`harness::run`].
+pub(super) fn explore<'a>(
+    base: &Experiment<'a>,
+    measured: &Measured<'_>,
+    (memory, interrupt): (&mut Memory, &AtomicBool),
+    watch: &mut impl FnMut(&Tally),
+) -> Result<Option<Explored<'a>>> {
+    let Some(searching) = base.choice.searching.clone() else { return Ok(None) };
+    let cpus = &base.placement.cpus;
+    let knowledge = || searching.knowledge.lock().expect("no thread panics while holding this lock");
+    let before = knowledge().chosen(cpus, &base.scenario.sha256);
+    if let Some(chosen) = before {
+        let experiment = with_settings(base, chosen.arm, period(chosen.period_ticks))?;
+        return Ok(Some(Explored { experiment, record: None }));
+    }
+    let Some(time) = searching.time(&base.common.limits) else { return Ok(None) };
+    let mut explorer = Explorer { base, measured, memory, interrupt, search: Search::new(), candidates: Vec::new() };
+    for arm in search::arms(&searching.allowed) {
+        explorer.add(arm, &knowledge())?;
+    }
+    if explorer.candidates.len() < 2 {
+        return Ok(None);
+    }
+    let begun = Instant::now();
+    explorer.guess_periods()?;
+    let mut varied = false;
+    while begun.elapsed() < time && !interrupt.load(Ordering::Relaxed) {
+        if !varied && explorer.search.all_tried() && begun.elapsed() >= time.mul_f64(VARIANTS_AFTER) {
+            varied = true;
+            let best = explorer.candidates[explorer.search.best().0].arm;
+            for arm in search::variants(best, &searching.allowed) {
+                explorer.add(arm, &knowledge())?;
+            }
+        }
+        let Some(next) = explorer.search.next() else { break };
+        explorer.turn(next, watch)?;
+    }
+    explorer.teach(&mut knowledge());
+    explorer.finish(begun.elapsed(), &mut knowledge()).map(Some)
+}
+
+/// Settings that are tried.
+struct Candidate<'a> {
+    arm: Arm,
+    experiment: Experiment<'a>,
+    /// The period of the next turn, if one is known.
+    period: Option<Ticks>,
+    /// The skews of the next turn: at first all of a sweep, then those with the most races.
+    skews: Vec<Ticks>,
+    iterations: u64,
+    races: u64,
+    elapsed: Duration,
+}
+
+struct Explorer<'e, 'a> {
+    base: &'e Experiment<'a>,
+    measured: &'e Measured<'e>,
+    memory: &'e mut Memory,
+    interrupt: &'e AtomicBool,
+    search: Search,
+    candidates: Vec<Candidate<'a>>,
+}
+
+impl<'a> Explorer<'_, 'a> {
+    /// Adds an arm, unless it is among the candidates.
+    fn add(&mut self, arm: Arm, knowledge: &Knowledge) -> Result<()> {
+        if self.candidates.iter().any(|candidate| candidate.arm == arm) {
+            return Ok(());
+        }
+        let cpus = &self.base.placement.cpus;
+        let known = knowledge.period(cpus, arm);
+        // A variant of settings that were tried begins at their period.
+        let settings = |arm: Arm| (arm.pace, arm.layout, arm.group);
+        let alike = |other: &&Candidate<'_>| settings(other.arm) == settings(arm);
+        let near = self.candidates.iter().rfind(|other| alike(other)).and_then(|other| other.period);
+        let period = known.map_or(near, period);
+        let experiment = with_settings(self.base, arm, period)?;
+        self.search.add(knowledge.value(cpus, arm));
+        let (skews, elapsed) = (Vec::new(), Duration::ZERO);
+        self.candidates.push(Candidate { arm, experiment, period, skews, iterations: 0, races: 0, elapsed });
+        Ok(())
+    }
+
+    /// Gives every paced candidate without a period one to begin with: that of the first, longer for larger groups. The period
+    /// adapts during a turn.
+    fn guess_periods(&mut self) -> Result<()> {
+        let paced = |candidate: &&mut Candidate<'_>| candidate.arm.pace == ArmPace::Paced;
+        let Some(first) = self.candidates.iter_mut().find(paced) else { return Ok(()) };
+        let per_group = |arm: &Arm| 1.0 + (arm.group as f64 - 1.0) / OVERLAP;
+        let known = match first.period {
+            Some(period) => period,
+            None => {
+                let plan = settings(&first.experiment, self.measured);
+                harness::choose_pace((job(&first.experiment), self.memory), &plan, self.interrupt)?
+            }
+        };
+        let each = known.0 as f64 / per_group(&first.arm);
+        for candidate in self.candidates.iter_mut().filter(paced) {
+            candidate.period = candidate.period.or(period(each * per_group(&candidate.arm)));
+        }
+        Ok(())
+    }
+
+    /// Runs one turn of a candidate.
+    fn turn(&mut self, number: usize, watch: &mut impl FnMut(&Tally)) -> Result<()> {
+        let candidate = &mut self.candidates[number];
+        let plan = turn_plan(candidate, self.measured);
+        let experiment = &candidate.experiment;
+        let stress = candidate.arm.stress.map(|kind| harness::Stress::begin(kind, &experiment.placement.cpus));
+        let stress = stress.transpose()?;
+        let measurement = harness::run_in(self.memory, job(experiment), &plan, self.interrupt, |_| ())?;
+        drop(stress);
+        watch(&measurement.tally);
+        let program = &self.base.scenario.program;
+        candidate.iterations += measurement.tally.iterations;
+        candidate.races += harness::races(program, &measurement.tally.outcomes());
+        candidate.elapsed += measurement.elapsed;
+        // A turn in which every batch was disturbed knows no period.
+        if plan.pace.is_paced() && measurement.tally.iterations > 0 {
+            candidate.period = Some(units(experiment).ticks(measurement.period).max(Ticks(1)));
+        }
+        let best = harness::focus(program, &measurement.tally);
+        self.search.seen(number, seen(program, &measurement.tally, measurement.elapsed.as_secs_f64(), &best));
+        if candidate.skews.len() > 1 && measurement.tally.iterations > 0 {
+            candidate.skews = best.iter().map(|&at| measurement.tally.skews[at].skew).collect();
+        }
+        Ok(())
+    }
+
+    /// Leaves what was found to the tests after this one.
+    fn teach(&self, knowledge: &mut Knowledge) {
+        let cpus = &self.base.placement.cpus;
+        for (number, value) in self.search.lessons().unwrap_or_default() {
+            knowledge.learn(cpus, self.candidates[number].arm, value);
+        }
+        for candidate in &self.candidates {
+            if let Some(period) = candidate.period {
+                knowledge.keep_period(cpus, candidate.arm, period.0 as f64);
+            }
+        }
+    }
+
+    /// The chosen experiment with the time that is left, and the record of the search.
+    fn finish(self, elapsed: Duration, knowledge: &mut Knowledge) -> Result<Explored<'a>> {
+        let (chosen, measure) = self.search.best();
+        let arms = (self.candidates.iter().enumerate())
+            .map(|(number, candidate)| arm_record(candidate, self.search.turns(number).len()))
+            .collect();
+        let record = SearchRecord { elapsed_s: elapsed.as_secs_f64(), measure, chosen, arms };
+        let Candidate { arm, period, .. } = self.candidates[chosen];
+        let period_ticks = period.map_or(0.0, |period| period.0 as f64);
+        knowledge.choose(&self.base.placement.cpus, &self.base.scenario.sha256, Chosen { arm, period_ticks });
+        let candidate = self.candidates.into_iter().nth(chosen).expect("the chosen arm is one of the candidates");
+        let mut experiment = Experiment { searched_period: period, ..candidate.experiment };
+        let limits = &mut experiment.common.limits;
+        limits.duration = limits.duration.map(|duration| duration.saturating_sub(elapsed));
+        Ok(Explored { experiment, record: Some(record) })
+    }
+}
+
+/// The plan of a candidate's next turn.
+fn turn_plan(candidate: &mut Candidate<'_>, measured: &Measured<'_>) -> RunPlan {
+    let experiment = &candidate.experiment;
+    let plan = settings(experiment, measured);
+    let limits = Limits { duration: Some(TURN), ..Limits::default() };
+    if !plan.pace.is_paced() {
+        return RunPlan { limits, ..plan };
+    }
+    let period = candidate.period.unwrap_or(Ticks(1));
+    if candidate.skews.is_empty() {
+        candidate.skews = sweep(units(experiment), period);
+    }
+    RunPlan { period, adapt: Adapt::Kept, skews: candidate.skews.clone(), limits, ..plan }
+}
+
+/// What a turn says about its arm: the races and the variety that it would have had at its best skews alone, because the
+/// measurement focuses on these.
+fn seen(program: &Program, tally: &Tally, seconds: f64, best: &[usize]) -> Turn {
+    let at_best = || best.iter().map(|&at| &tally.skews[at]);
+    let sum = |value: &dyn Fn(&SkewTally) -> f64| at_best().map(value).sum::<f64>();
+    let iterations = sum(&|skew| skew.iterations() as f64);
+    let share = if iterations > 0.0 { tally.iterations as f64 / iterations } else { 0.0 };
+    let all = harness::races(program, &tally.outcomes());
+    let races = sum(&|skew| harness::races(program, &skew.outcomes) as f64);
+    Turn {
+        iterations: tally.iterations,
+        races: if all < ENOUGH { all } else { harness::whole(races * share) },
+        variety: share * sum(&variety),
+        seconds,
+        stratum: 0,
+    }
+}
+
+/// Iterations times the probability that two of them have different outcomes.
+fn variety(skew: &SkewTally) -> f64 {
+    let all = skew.iterations() as f64;
+    let alike: f64 = skew.outcomes.values().map(|count| (*count as f64 / all.max(1.0)).powi(2)).sum();
+    all * (1.0 - alike)
+}
+
+fn job<'e>(experiment: &'e Experiment<'_>) -> Job<'e> {
+    let Experiment { scenario, layout, placement, code, .. } = experiment;
+    Job { program: &scenario.program, layout, code, cpus: &placement.cpus, clock: units(experiment) }
+}
+
+/// A period of at least one tick; `None` for 0.
+fn period(ticks: f64) -> Option<Ticks> {
+    (ticks > 0.0).then(|| Ticks::from(harness::whole(ticks.round()).max(1)))
+}
+
+/// The experiment with other settings.
+fn with_settings<'a>(base: &Experiment<'a>, arm: Arm, period: Option<Ticks>) -> Result<Experiment<'a>> {
+    let Experiment { scenario, placement, choice, common, expectation, free_because, .. } = base;
+    let (PaceChoice::Free { given } | PaceChoice::Paced { given, .. }) = choice.pace;
+    let choice = Choice {
+        pace: match arm.pace {
+            ArmPace::Free => PaceChoice::Free { given },
+            ArmPace::Paced => PaceChoice::Paced { given, period: None, skews: None },
+        },
+        layout: arm.layout,
+        batch: arm.batch,
+        group: (arm.pace == ArmPace::Paced).then_some(arm.group),
+        prefetch: arm.prefetch,
+        stress: arm.stress,
+        ..choice.clone()
+    };
+    let experiment = Experiment::new(scenario, placement.clone(), choice, expectation.clone(), common)?;
+    Ok(Experiment { free_because: free_because.clone(), searched_period: period, ..experiment })
+}
+
+fn arm_record(candidate: &Candidate<'_>, turns: usize) -> ArmRecord {
+    let Candidate { arm, experiment, period, iterations, races, elapsed, .. } = candidate;
+    ArmRecord {
+        pace: if arm.pace == ArmPace::Paced { "paced" } else { "free" }.to_owned(),
+        layout: arm.layout.to_string(),
+        group: arm.group,
+        prefetch: arm.prefetch,
+        batch: arm.batch,
+        stress: arm.stress.map(|kind| kind.to_string()),
+        turns,
+        iterations: *iterations,
+        races: *races,
+        elapsed_s: elapsed.as_secs_f64(),
+        period_ns: period.map(|period| units(experiment).nanos(period).0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codegen::Target;
+    use crate::experiment::{Common, run};
+    use crate::harness::Prefetch;
+    use crate::layout::LayoutKind;
+    use crate::machine::{self, Class, Clock, Placement};
+    use crate::record::ScenarioResult;
+
+    fn allowed() -> Allowed {
+        Allowed {
+            free: true,
+            paced: true,
+            layouts: vec![LayoutKind::Padded, LayoutKind::Dense],
+            group: None,
+            prefetch: None,
+            batch: None,
+            stress: None,
+            spare_cpus: false,
+        }
+    }
+
+    /// Runs store buffering on the first two CPUs, or on one.
+    fn measured(limits: Limits, searching: &Searching) -> ScenarioResult {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let target = Target::of_host().unwrap();
+        let common = Common {
+            target,
+            clock: Clock::calibrate(),
+            edges: None,
+            line: 128,
+            seed: 1,
+            limits,
+            nice: 0,
+            window: false,
+            side_by_side: false,
+        };
+        let choice = Choice {
+            pace: PaceChoice::Paced { given: false, period: None, skews: None },
+            layout: LayoutKind::Padded,
+            batch: None,
+            group: None,
+            prefetch: Prefetch::Turns,
+            stress: None,
+            profile: None,
+            searching: Some(searching.clone()),
+        };
+        let expectation = crate::verdict::expectation(&scenario, target.arch, target.choices()).unwrap();
+        let cpus = machine::allowed_cpus().unwrap();
+        let placement = Placement { cpus: vec![cpus[0], cpus[1 % cpus.len()]], class: Class::Core, kinds: Vec::new() };
+        let experiment = Experiment::new(&scenario, placement, choice, expectation, &common).unwrap();
+        run(&experiment, &AtomicBool::new(false), |_| ()).unwrap().result
+    }
+
+    fn time(ms: u64) -> Limits {
+        Limits { duration: Some(Duration::from_millis(ms)), ..Limits::default() }
+    }
+
+    #[test]
+    fn a_search_is_recorded_and_repeats_use_what_it_chose() {
+        let searching = Searching { allowed: allowed(), knowledge: Arc::default(), budget: None };
+        let first = measured(time(500), &searching);
+        let search = first.search.as_ref().unwrap();
+        let pace = &first.pace;
+        assert!((pace.searched, pace.given_group, pace.chosen.as_str()) == (true, false, "auto"), "{pace:?}");
+        assert!(search.arms.len() >= 11 && search.elapsed_s >= 0.1, "{search:?}");
+        assert_eq!((search.arms[0].layout.as_str(), search.arms[0].group), ("padded", 1));
+        let chosen = &search.arms[search.chosen];
+        assert_eq!((&chosen.pace, &chosen.layout), (&pace.mode, &first.layout.kind));
+        assert!(search.arms.iter().all(|arm| arm.races <= arm.iterations && (arm.turns > 0 || arm.iterations == 0)));
+        // The default settings come first, so they have a turn if any have.
+        assert!(search.arms[0].turns > 0 || search.arms.iter().all(|arm| arm.turns == 0));
+        let again = measured(time(500), &searching);
+        assert!(again.search.is_none() && again.pace.searched);
+        assert_eq!((&again.layout, again.pace.group, again.batch), (&first.layout, pace.group, first.batch));
+    }
+
+    #[test]
+    fn short_runs_and_those_that_end_by_what_they_do_search_nothing() {
+        let searching = |budget| Searching { allowed: allowed(), knowledge: Arc::default(), budget };
+        let races = Limits { races: Some(1), ..time(2000) };
+        let iterations = Limits { iterations: Some(1000), ..time(2000) };
+        for limits in [time(30), races, iterations] {
+            let result = measured(limits, &searching(None));
+            assert!(result.search.is_none() && !result.pace.searched, "{limits:?}");
+            assert_eq!(result.layout.kind, "padded");
+        }
+        assert_eq!(searching(None).time(&time(1000)), Some(Duration::from_millis(200)));
+        assert_eq!(searching(None).time(&time(3_600_000)), Some(LONGEST));
+        assert_eq!(searching(None).time(&Limits::default()), None);
+        let given = Duration::from_secs(7);
+        assert_eq!(searching(Some(given)).time(&Limits::default()), Some(given));
+        // With a single possible setting there is nothing to search.
+        let only = Allowed { free: false, layouts: vec![LayoutKind::Packed], group: Some(2), ..allowed() };
+        let result = measured(time(500), &Searching { allowed: only, ..searching(None) });
+        assert!(result.search.is_none());
+    }
+
+    #[test]
+    fn a_turn_counts_what_its_best_skews_would_have_given() {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let program = &scenario.program;
+        let rows = |races: u64, others: u64| {
+            let race: Vec<_> = vec![crate::program::Const::Int(0); program.columns.len()];
+            let other = vec![crate::program::Const::Int(1); program.columns.len()];
+            [(race, races), (other, others)].into_iter().filter(|(_, count)| *count > 0).collect()
+        };
+        let mut tally = Tally::new(&[0, 10].map(Ticks));
+        tally.iterations = 2000;
+        tally.skews[0].outcomes = rows(0, 1000);
+        tally.skews[1].outcomes = rows(400, 600);
+        let of = |tally: &Tally| seen(program, tally, 0.5, &[1]);
+        let turn = of(&tally);
+        assert_eq!((turn.iterations, turn.races, turn.seconds), (2000, 800, 0.5));
+        assert!((turn.variety - 2.0 * 1000.0 * (1.0 - 0.16 - 0.36)).abs() < 1e-6, "{turn:?}");
+        // Too few races say nothing about skews.
+        tally.skews[1].outcomes = rows(20, 980);
+        assert_eq!(of(&tally).races, 20);
+    }
+}

@@ -1,0 +1,81 @@
+//! The settings that a search chose, in words.
+
+use crate::harness::Prefetch;
+use crate::record::ScenarioResult;
+
+/// The settings that searches chose for some results, in one line; `None` if nothing was searched.
+pub(super) fn line(results: &[ScenarioResult]) -> Option<String> {
+    let searched = || results.iter().filter(|result| result.pace.searched);
+    let seconds: f64 = searched().filter_map(|result| result.search.as_ref()).map(|search| search.elapsed_s).sum();
+    let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+    for result in searched() {
+        let settings = words(result);
+        match groups.iter_mut().find(|(known, _)| *known == settings) {
+            None => groups.push((settings, vec![&result.scenario])),
+            Some((_, tests)) if tests.contains(&result.scenario.as_str()) => {}
+            Some((_, tests)) => tests.push(&result.scenario),
+        }
+    }
+    let groups: Vec<String> =
+        groups.into_iter().map(|(settings, tests)| format!("{settings}: {}", tests.join(", "))).collect();
+    (!groups.is_empty()).then(|| {
+        format!(
+            "Settings were searched for {seconds:.1} s in all before the counts above began (`search` in the record): {}.",
+            groups.join("; ")
+        )
+    })
+}
+
+/// The settings of a result: `dense, 16 instances per tick`.
+fn words(result: &ScenarioResult) -> String {
+    let pace = &result.pace;
+    let start = match (pace.mode.as_str(), pace.group) {
+        ("free", _) => format!("free, batches of {}", result.batch),
+        (_, 1) => "1 instance per tick".to_owned(),
+        (_, group) => format!("{group} instances per tick"),
+    };
+    let prefetch = match (pace.mode.as_str(), pace.prefetch) {
+        ("free", _) | (_, Prefetch::Turns) => "",
+        (_, Prefetch::On) => ", prefetched",
+        (_, Prefetch::Off) => ", not prefetched",
+    };
+    format!("{}, {start}{prefetch}", result.layout.kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{AnyRecord, SearchRecord, read_file};
+    use crate::search::Measure;
+
+    #[test]
+    fn tests_with_the_same_settings_share_a_clause() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-25T174425Z.json");
+        let AnyRecord::Run(record) = read_file(&path).unwrap() else { panic!("a record of a run") };
+        assert_eq!(line(&record.results), None);
+        let of = |name: &str, layout: &str, mode: &str, group, prefetch| {
+            let mut result = record.results[0].clone();
+            result.scenario = name.to_owned();
+            result.layout.kind = layout.to_owned();
+            (result.pace.mode, result.pace.group, result.pace.prefetch) = (mode.to_owned(), group, prefetch);
+            result.pace.searched = true;
+            result.batch = 2048;
+            result.search =
+                Some(SearchRecord { elapsed_s: 0.25, measure: Measure::Races, chosen: 0, arms: Vec::new() });
+            result
+        };
+        let results = [
+            of("SB", "dense", "paced", 16, Prefetch::Turns),
+            of("MP", "padded", "paced", 1, Prefetch::On),
+            of("MP+nt", "dense", "paced", 16, Prefetch::Turns),
+            of("SB", "dense", "paced", 16, Prefetch::Turns),
+            of("LB", "padded", "free", 1, Prefetch::Off),
+        ];
+        assert_eq!(
+            line(&results).unwrap(),
+            "Settings were searched for 1.2 s in all before the counts above began (`search` in the record): dense, 16 instances \
+             per tick: SB, MP+nt; padded, 1 instance per tick, prefetched: MP; padded, free, batches of 2048: LB."
+        );
+    }
+}

@@ -1,0 +1,126 @@
+//! The search over settings that preceded a result.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::harness::Prefetch;
+use crate::search::Measure;
+
+/// The search over settings that preceded a result, or the sum of several. The result's counts are from after the search, so the
+/// data that chose the settings do not tell their rate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SearchRecord {
+    /// The time of the search, in seconds. It is not in the result's `elapsed_s`.
+    pub elapsed_s: f64,
+    /// By what the settings were compared: `races` per second; the races per second that `controls` had with them on the same
+    /// CPUs; or, without both, the `variety` of outcomes per second. In a sum that of the first part.
+    pub measure: Measure,
+    /// The index in `arms` of the settings that were chosen.
+    pub chosen: usize,
+    /// The settings that were tried, the default ones first.
+    pub arms: Vec<ArmRecord>,
+}
+
+/// Settings that were tried.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ArmRecord {
+    /// `free` or `paced`.
+    pub pace: String,
+    /// The layout, as in the result.
+    pub layout: String,
+    /// Instances per tick; 1 if free.
+    pub group: usize,
+    /// Whether the lines of a group were prefetched before its tick.
+    pub prefetch: Prefetch,
+    /// Instances per batch; absent if as many as fit the caches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
+    /// The stress on the memory system, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stress: Option<String>,
+    /// Number of turns. 0 if the time was over before its first.
+    pub turns: usize,
+    /// Iterations in these turns.
+    pub iterations: u64,
+    /// Races among them.
+    pub races: u64,
+    /// Time of these turns, in seconds.
+    pub elapsed_s: f64,
+    /// The mean period of the last turn, in nanoseconds; absent if free or without a turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period_ns: Option<f64>,
+}
+
+impl ArmRecord {
+    /// Races per second; `None` without a turn.
+    pub fn races_per_s(&self) -> Option<f64> {
+        (self.elapsed_s > 0.0).then(|| self.races as f64 / self.elapsed_s)
+    }
+
+    /// Whether both have the same settings.
+    fn is_like(&self, other: &ArmRecord) -> bool {
+        let settings = |arm: &ArmRecord| {
+            (arm.pace.clone(), arm.layout.clone(), arm.group, arm.prefetch, arm.batch, arm.stress.clone())
+        };
+        settings(self) == settings(other)
+    }
+}
+
+impl SearchRecord {
+    /// Iterations of all turns, and the races among them.
+    pub fn counts(&self) -> (u64, u64) {
+        self.arms.iter().fold((0, 0), |sum, arm| (sum.0 + arm.iterations, sum.1 + arm.races))
+    }
+
+    /// The sum of two searches of one test, or the name of the count that would exceed 2^64.
+    pub(super) fn plus(mut self, other: SearchRecord) -> Result<SearchRecord, &'static str> {
+        self.elapsed_s += other.elapsed_s;
+        for arm in other.arms {
+            match self.arms.iter_mut().find(|known| known.is_like(&arm)) {
+                None => self.arms.push(arm),
+                Some(known) => {
+                    let plus = |a: u64, b: u64, what| a.checked_add(b).ok_or(what);
+                    known.turns += arm.turns;
+                    known.iterations = plus(known.iterations, arm.iterations, "the iterations of the search")?;
+                    known.races = plus(known.races, arm.races, "the races of the search")?;
+                    known.elapsed_s += arm.elapsed_s;
+                    known.period_ns = known.period_ns.filter(|period| Some(*period) == arm.period_ns);
+                }
+            }
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arm(group: usize, iterations: u64, races: u64) -> ArmRecord {
+        ArmRecord {
+            pace: "paced".to_owned(),
+            layout: "padded".to_owned(),
+            group,
+            prefetch: Prefetch::Turns,
+            batch: None,
+            stress: None,
+            turns: 1,
+            iterations,
+            races,
+            elapsed_s: 0.5,
+            period_ns: Some(50.0),
+        }
+    }
+
+    #[test]
+    fn a_sum_has_every_arm_once_and_loses_no_count() {
+        let search = |arms: Vec<ArmRecord>| SearchRecord { elapsed_s: 1.0, measure: Measure::Races, chosen: 0, arms };
+        let sum = search(vec![arm(1, 10, 1), arm(4, 20, 2)]).plus(search(vec![arm(4, 30, 3), arm(8, 40, 4)])).unwrap();
+        assert_eq!((sum.counts(), sum.elapsed_s), ((100, 10), 2.0));
+        let groups: Vec<_> = sum.arms.iter().map(|arm| (arm.group, arm.turns, arm.iterations, arm.races)).collect();
+        assert_eq!(groups, [(1, 1, 10, 1), (4, 2, 50, 5), (8, 1, 40, 4)]);
+        assert_eq!((sum.arms[1].period_ns, sum.arms[1].races_per_s()), (Some(50.0), Some(5.0)));
+        let full = search(vec![arm(1, u64::MAX, 1)]).plus(search(vec![arm(1, 1, 1)]));
+        assert_eq!(full, Err("the iterations of the search"));
+    }
+}

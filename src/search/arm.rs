@@ -1,0 +1,144 @@
+//! Arms: settings that a search compares.
+
+use std::fmt;
+
+use crate::harness::{Prefetch, StressKind};
+use crate::layout::LayoutKind;
+
+/// Whether instances start freely or by the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ArmPace {
+    /// As fast as possible.
+    Free,
+    /// By the clock, at a period that adapts.
+    Paced,
+}
+
+/// Settings that can be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Arm {
+    /// Free-running or paced.
+    pub pace: ArmPace,
+    /// How variables are placed in memory.
+    pub layout: LayoutKind,
+    /// Instances per tick; 1 if free.
+    pub group: usize,
+    /// Whether the lines of a group are prefetched before its tick; off if free.
+    pub prefetch: Prefetch,
+    /// Instances per batch; if absent, as many as fit the caches.
+    pub batch: Option<usize>,
+    /// Load on the memory system from CPUs that the test does not use.
+    pub stress: Option<StressKind>,
+}
+
+impl Arm {
+    /// The settings that are used without a search: paced, padded, one instance per tick.
+    pub const FIRST: Arm = Arm {
+        pace: ArmPace::Paced,
+        layout: LayoutKind::Padded,
+        group: 1,
+        prefetch: Prefetch::Turns,
+        batch: None,
+        stress: None,
+    };
+
+    /// A free run.
+    const fn free(layout: LayoutKind, batch: usize) -> Arm {
+        Arm { pace: ArmPace::Free, layout, prefetch: Prefetch::Off, batch: Some(batch), ..Arm::FIRST }
+    }
+}
+
+impl fmt::Display for Arm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pace {
+            ArmPace::Free => write!(f, "free, {}", self.layout)?,
+            ArmPace::Paced => write!(f, "paced, {}, {} a tick", self.layout, self.group)?,
+        }
+        if self.pace == ArmPace::Paced && self.prefetch != Prefetch::Turns {
+            write!(f, ", prefetch {}", self.prefetch)?;
+        }
+        if let Some(batch) = self.batch {
+            write!(f, ", batch {batch}")?;
+        }
+        self.stress.map_or(Ok(()), |stress| write!(f, ", {stress} stress"))
+    }
+}
+
+/// What the search may vary. A setting that was given stays as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Allowed {
+    /// The paces, of which at least one is allowed.
+    pub free: bool,
+    /// Whether paced runs are allowed: the clock must be fit.
+    pub paced: bool,
+    /// The layouts.
+    pub layouts: Vec<LayoutKind>,
+    /// The only group, prefetch, batch and stress, if they were given.
+    pub group: Option<usize>,
+    /// See `group`.
+    pub prefetch: Option<Prefetch>,
+    /// See `group`.
+    pub batch: Option<usize>,
+    /// See `group`.
+    pub stress: Option<StressKind>,
+    /// Whether there are CPUs for stress that the test does not use.
+    pub spare_cpus: bool,
+}
+
+impl Allowed {
+    /// An arm with the given settings in place of its own; `None` if it is not allowed.
+    fn restrict(&self, arm: Arm) -> Option<Arm> {
+        let paced = arm.pace == ArmPace::Paced;
+        let fits = if paced { self.paced } else { self.free && self.group.is_none() && self.prefetch.is_none() };
+        let fits = fits && self.layouts.contains(&arm.layout) && self.group.is_none_or(|group| group == arm.group);
+        fits.then(|| Arm {
+            prefetch: if paced { self.prefetch.unwrap_or(arm.prefetch) } else { arm.prefetch },
+            batch: self.batch.or(arm.batch),
+            stress: self.stress.or(arm.stress),
+            ..arm
+        })
+    }
+
+    fn all(&self, wanted: impl IntoIterator<Item = Arm>) -> Vec<Arm> {
+        let mut out = Vec::new();
+        for arm in wanted.into_iter().filter_map(|arm| self.restrict(arm)) {
+            if !out.contains(&arm) {
+                out.push(arm);
+            }
+        }
+        out
+    }
+}
+
+/// Group sizes of paced arms, and batches of free ones. Dense instances share lines, so more of them fit into a
+/// tick.
+const PADDED_GROUPS: [usize; 3] = [1, 4, 8];
+const DENSE_GROUPS: [usize; 4] = [8, 16, 32, 64];
+const FREE_BATCHES: [usize; 2] = [2048, 8192];
+
+/// The arms that a search begins with. The first has the default settings, as far as these are allowed.
+pub fn arms(allowed: &Allowed) -> Vec<Arm> {
+    let paced = |layout, group| Arm { layout, group, ..Arm::FIRST };
+    let mut wanted = Vec::new();
+    for &layout in &allowed.layouts {
+        let groups: &[usize] = if layout == LayoutKind::Dense { &DENSE_GROUPS } else { &PADDED_GROUPS };
+        let given = allowed.group.as_slice();
+        wanted.extend(if given.is_empty() { groups } else { given }.iter().map(|&group| paced(layout, group)));
+    }
+    for &layout in &allowed.layouts {
+        wanted.extend(FREE_BATCHES.map(|batch| Arm::free(layout, batch)));
+    }
+    allowed.all(wanted)
+}
+
+/// The arms that differ from the best one found so far in one setting that the first arms do not vary: prefetch, batch and
+/// stress.
+pub fn variants(best: Arm, allowed: &Allowed) -> Vec<Arm> {
+    let prefetches = [Prefetch::On, Prefetch::Off].map(|prefetch| Arm { prefetch, ..best });
+    let stressed = StressKind::ALL.map(|kind| Arm { stress: Some(kind), ..best });
+    let larger = best.batch.map(|batch| Arm { batch: Some(4 * batch), ..best });
+    let paced = best.pace == ArmPace::Paced;
+    let wanted = prefetches.into_iter().filter(|_| paced);
+    let wanted = wanted.chain(larger).chain(stressed.into_iter().filter(|_| allowed.spare_cpus));
+    allowed.all(wanted).into_iter().filter(|arm| *arm != best).collect()
+}

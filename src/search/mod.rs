@@ -1,0 +1,204 @@
+//! The search over settings: which settings get the next turn, and which are the best.
+//!
+//! Settings are arms of a bandit. A turn runs a test for some milliseconds with one arm. Every arm gets a turn, then those
+//! that may be the best get more, and a share of the turns always goes to the arms with the fewest, so that no arm is given up
+//! after one unlucky turn. What the search has found is only used to choose: the rate that a result quotes is measured afterwards.
+//!
+//! The value of an arm is its number of races per second. On a virtual machine the distance between two CPUs changes, so turns
+//! of different distances are not compared with each other: a turn's races are explained by the product of the arm's
+//! value and of a factor of its stratum.
+//!
+//! Where no races are seen, the arms are worth what they were worth to tests that raced on the same CPUs ([`Knowledge`]).
+//! Without such tests they are worth the number of instances per second whose outcome is not the one that an instance without
+//! any overlap would have, measured by the variety of the outcomes.
+
+mod arm;
+mod knowledge;
+
+pub use arm::{Allowed, Arm, ArmPace, arms, variants};
+pub use knowledge::{Chosen, Knowledge};
+
+/// With fewer races than this in all turns, the arms are not compared by races.
+const ENOUGH: u64 = 50;
+/// Every so many turns go to the arm with the fewest: the floor.
+const FLOOR: usize = 4;
+/// An arm is chosen only if it is better by this factor than every arm before it. A smaller difference is not worth other settings
+/// from one run to the next.
+const WORTH: f64 = 1.2;
+/// The width of the interval in which the value of an arm is expected, in standard deviations of a mean.
+const WIDTH: f64 = 2.0;
+/// The relative deviation of turns of one arm as long as there are too few to measure it, and the least that is believed.
+const DEVIATION: f64 = 0.3;
+const LEAST_DEVIATION: f64 = 0.02;
+/// Rounds in which the values of the arms and the factors of the strata are fitted to each other. They converge
+/// within a few.
+const FIT: usize = 12;
+
+/// What a turn has seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Turn {
+    /// Number of iterations.
+    pub iterations: u64,
+    /// Number of races among them.
+    pub races: u64,
+    /// Number of iterations times the probability that two of them have different outcomes.
+    pub variety: f64,
+    /// Wall-clock time, in seconds.
+    pub seconds: f64,
+    /// The stratum of distances between the CPUs in which it ran.
+    pub stratum: usize,
+}
+
+/// By what the arms are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Measure {
+    /// Races per second.
+    Races,
+    /// Races per second of other tests on the same CPUs.
+    Controls,
+    /// Iterations per second, weighted by the variety of their outcomes.
+    Variety,
+}
+
+/// A search over arms that are known by their numbers. The first arm has the default settings.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    turns: Vec<Vec<Turn>>,
+    known: Vec<Option<f64>>,
+}
+
+impl Search {
+    /// A search without arms.
+    pub fn new() -> Search {
+        Search::default()
+    }
+
+    /// Adds an arm. `known` is what it was worth to other tests, relative to the best arm.
+    pub fn add(&mut self, known: Option<f64>) {
+        self.turns.push(Vec::new());
+        self.known.push(known);
+    }
+
+    /// Number of arms.
+    pub fn arms(&self) -> usize {
+        self.turns.len()
+    }
+
+    /// The turns of an arm.
+    pub fn turns(&self, arm: usize) -> &[Turn] {
+        &self.turns[arm]
+    }
+
+    /// Notes what a turn of an arm has seen.
+    pub fn seen(&mut self, arm: usize, turn: Turn) {
+        self.turns[arm].push(turn);
+    }
+
+    /// The arm that gets the next turn. `None` without arms.
+    pub fn next(&self) -> Option<usize> {
+        let all = 0..self.arms();
+        let known = |arm: usize| self.known[arm].unwrap_or(0.0);
+        // The first arm is the one that the others must beat, so it comes first.
+        let rank = |arm: usize| if arm == 0 { f64::INFINITY } else { known(arm) };
+        let untried = all.clone().filter(|&arm| self.turns[arm].is_empty());
+        // `max_by` returns the last of equals; the order of the arms decides.
+        if let Some(arm) = untried.rev().max_by(|&a, &b| rank(a).total_cmp(&rank(b))) {
+            return Some(arm);
+        }
+        let taken: usize = self.turns.iter().map(Vec::len).sum();
+        if taken.is_multiple_of(FLOOR) {
+            return all.min_by_key(|&arm| self.turns[arm].len());
+        }
+        let values = self.values().1;
+        let upper = |arm: usize| values[arm].0 + WIDTH * values[arm].1;
+        let leader = all.clone().max_by(|&a, &b| values[a].0.total_cmp(&values[b].0))?;
+        let challenger = all.filter(|&arm| arm != leader).max_by(|&a, &b| upper(a).total_cmp(&upper(b)));
+        // The two that matter get turns alike, so that both become known.
+        Some(challenger.filter(|&arm| self.turns[arm].len() <= self.turns[leader].len()).unwrap_or(leader))
+    }
+
+    /// Whether every arm has had a turn.
+    pub fn all_tried(&self) -> bool {
+        self.turns.iter().all(|turns| !turns.is_empty())
+    }
+
+    /// The first of the best arms that had a turn, and by what they were compared. The first arm without any.
+    pub fn best(&self) -> (usize, Measure) {
+        let (measure, values) = self.values();
+        let tried = (0..self.arms()).filter(|&arm| !self.turns[arm].is_empty());
+        let lower = |arm: usize| values[arm].0 - values[arm].1;
+        let best = tried.clone().map(lower).fold(0.0, f64::max);
+        (tried.into_iter().find(|&arm| best <= WORTH * lower(arm)).filter(|_| best > 0.0).unwrap_or(0), measure)
+    }
+
+    /// The value of each arm relative to the best, if they are compared by races: what other tests can learn.
+    pub fn lessons(&self) -> Option<Vec<(usize, f64)>> {
+        let (measure, values) = self.values();
+        let best = values.iter().map(|value| value.0).fold(0.0, f64::max);
+        let tried = (0..self.arms()).filter(|&arm| !self.turns[arm].is_empty());
+        (measure == Measure::Races && best > 0.0).then(|| tried.map(|arm| (arm, values[arm].0 / best)).collect())
+    }
+
+    /// The value of each arm, with the standard deviation of its mean.
+    fn values(&self) -> (Measure, Vec<(f64, f64)>) {
+        let races: u64 = self.turns.iter().flatten().map(|turn| turn.races).sum();
+        if races >= ENOUGH {
+            return (Measure::Races, self.fitted(|turn| turn.races as f64));
+        }
+        if self.known.iter().any(Option::is_some) {
+            return (Measure::Controls, self.known.iter().map(|known| (known.unwrap_or(0.0), 0.0)).collect());
+        }
+        (Measure::Variety, self.fitted(|turn| turn.variety))
+    }
+
+    /// Fits the counts of the turns by value of the arm x factor of the stratum x seconds. The factors of the strata are scaled
+    /// so that a value is per second of the time that the search had, whatever the share of the strata in it.
+    fn fitted(&self, count: impl Fn(&Turn) -> f64) -> Vec<(f64, f64)> {
+        let strata = self.turns.iter().flatten().map(|turn| turn.stratum + 1).max().unwrap_or(0);
+        let mut factors = vec![1.0; strata];
+        let mut values = vec![0.0; self.arms()];
+        for _ in 0..FIT {
+            for (value, turns) in values.iter_mut().zip(&self.turns) {
+                let time: f64 = turns.iter().map(|turn| factors[turn.stratum] * turn.seconds).sum();
+                *value = turns.iter().map(&count).sum::<f64>() / time.max(f64::MIN_POSITIVE);
+            }
+            for (stratum, factor) in factors.iter_mut().enumerate() {
+                let of = || {
+                    self.turns
+                        .iter()
+                        .zip(&values)
+                        .flat_map(|(turns, value)| turns.iter().map(move |turn| (turn, value)))
+                };
+                let here = || of().filter(|(turn, _)| turn.stratum == stratum);
+                let expected: f64 = here().map(|(turn, value)| value * turn.seconds).sum();
+                let seen: f64 = here().map(|(turn, _)| count(turn)).sum();
+                *factor = if expected > 0.0 && seen > 0.0 { seen / expected } else { 1.0 };
+            }
+        }
+        let seconds: f64 = self.turns.iter().flatten().map(|turn| turn.seconds).sum();
+        let weighted: f64 = self.turns.iter().flatten().map(|turn| factors[turn.stratum] * turn.seconds).sum();
+        let scale = if seconds > 0.0 { weighted / seconds } else { 1.0 };
+        let deviation = self.deviation(&count, &values, &factors);
+        let with_deviation = |(value, turns): (&f64, &Vec<Turn>)| {
+            let value = scale * value;
+            (value, value * deviation / (turns.len().max(1) as f64).sqrt())
+        };
+        values.iter().zip(&self.turns).map(with_deviation).collect()
+    }
+
+    /// The relative deviation of a turn from what its arm and its stratum explain, from all arms with several turns.
+    fn deviation(&self, count: impl Fn(&Turn) -> f64, values: &[f64], factors: &[f64]) -> f64 {
+        let (mut squares, mut free) = (0.0, 0.0);
+        for (turns, value) in self.turns.iter().zip(values).filter(|(turns, value)| turns.len() > 1 && **value > 0.0) {
+            let relative =
+                |turn: &Turn| count(turn) / (value * factors[turn.stratum] * turn.seconds).max(f64::MIN_POSITIVE);
+            squares += turns.iter().map(|turn| (relative(turn) - 1.0).powi(2)).sum::<f64>();
+            free += turns.len() as f64 - 1.0;
+        }
+        if free < 3.0 { DEVIATION } else { (squares / free).sqrt().max(LEAST_DEVIATION) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+use super::*;
+use crate::harness::{Prefetch, StressKind};
+use crate::layout::LayoutKind;
+
+/// A simulated machine: the races per second of each arm, a factor for each stratum and which stratum each turn has.
+struct Machine<'a> {
+    rates: &'a [f64],
+    factors: &'a [f64],
+    random: fastrand::Rng,
+}
+
+impl Machine<'_> {
+    /// A turn of 10 ms, with noise of 20 %.
+    fn turn(&mut self, arm: usize) -> Turn {
+        let stratum = self.random.usize(..self.factors.len());
+        let noise = 0.8 + 0.4 * self.random.f64();
+        let races = (self.rates[arm] * self.factors[stratum] * noise * 0.01).round();
+        Turn { iterations: 100_000, races: races as u64, variety: 1000.0, seconds: 0.01, stratum }
+    }
+}
+
+fn searched(rates: &[f64], factors: &[f64], turns: usize, seed: u64) -> Search {
+    let mut search = Search::new();
+    rates.iter().for_each(|_| search.add(None));
+    let mut machine = Machine { rates, factors, random: fastrand::Rng::with_seed(seed) };
+    for _ in 0..turns {
+        let arm = search.next().unwrap();
+        let turn = machine.turn(arm);
+        search.seen(arm, turn);
+    }
+    search
+}
+
+#[test]
+fn the_arm_with_the_most_races_per_second_is_found() {
+    let rates = [1e5, 2e5, 3e6, 4e5, 1e6, 5e5, 2.2e6, 1e5];
+    for seed in 0..200 {
+        let search = searched(&rates, &[1.0], 40, seed);
+        assert_eq!(search.best(), (2, Measure::Races), "{seed}");
+        // The best two have most of the turns, and no arm has fewer than its share of the floor.
+        let turns: Vec<usize> = (0..8).map(|arm| search.turns(arm).len()).collect();
+        assert_eq!(turns.iter().sum::<usize>(), 40);
+        assert!(turns[2] + turns[6] >= 18, "{turns:?}");
+        assert!(turns.iter().all(|turns| *turns > (40 - 8) / FLOOR / 8), "{turns:?}");
+    }
+}
+
+#[test]
+fn a_machine_whose_cpus_move_does_not_change_what_is_best() {
+    // The same arm is 10 times as fast at one distance as at the other, and the best arm is 1.6 times as fast as the next.
+    let rates = [1e6, 2.5e6, 4e6, 1e6, 5e5, 2e6];
+    let right = (0..300).filter(|&seed| searched(&rates, &[1.0, 0.1], 40, seed).best().0 == 2).count();
+    assert!(right >= 294, "{right} of 300");
+    // Without strata, luck decides much more often.
+    let blind = (0..300).filter(|&seed| {
+        let search = searched(&rates, &[1.0, 0.1], 40, seed);
+        let mut one = Search::new();
+        for arm in 0..rates.len() {
+            one.add(None);
+            search.turns(arm).iter().for_each(|turn| one.seen(arm, Turn { stratum: 0, ..*turn }));
+        }
+        one.best().0 == 2
+    });
+    assert!(blind.count() < 285);
+}
+
+#[test]
+fn a_mislabelled_stratum_would_be_seen_in_the_fit() {
+    let mut search = Search::new();
+    (0..2).for_each(|_| search.add(None));
+    let turn = |races, stratum| Turn { iterations: 1000, races, variety: 0.0, seconds: 1.0, stratum };
+    // Arm 1 is twice as good, and was at the slow distance more often.
+    for (arm, races, stratum) in [(0, 1000, 0), (0, 100, 1), (1, 2000, 0), (1, 200, 1), (1, 200, 1), (1, 200, 1)] {
+        search.seen(arm, turn(races, stratum));
+    }
+    let values = search.values().1;
+    assert!((values[1].0 / values[0].0 - 2.0).abs() < 1e-6, "{values:?}");
+    // Per second of the six seconds that there were: 2 s at the fast distance, 4 s at the slow one.
+    let expected = 1000.0 * (2.0 + 4.0 * 0.1) / 6.0;
+    assert!((values[0].0 / expected - 1.0).abs() < 1e-6, "{values:?}");
+    assert_eq!(search.best().0, 1);
+}
+
+#[test]
+fn a_small_difference_leaves_the_first_arm() {
+    for (rate, chosen) in [(1.05e6, 0), (1.5e6, 1)] {
+        for seed in 0..50 {
+            assert_eq!(searched(&[1e6, rate], &[1.0], 40, seed).best().0, chosen, "{rate}");
+        }
+    }
+}
+
+#[test]
+fn without_races_the_arms_are_worth_what_others_say_or_their_variety() {
+    let quiet = |variety| Turn { iterations: 1000, races: 0, variety, seconds: 1.0, stratum: 0 };
+    let mut search = Search::new();
+    [None, None, None].into_iter().for_each(|known| search.add(known));
+    assert_eq!(search.best(), (0, Measure::Variety));
+    [10.0, 400.0, 90.0].into_iter().enumerate().for_each(|(arm, variety)| search.seen(arm, quiet(variety)));
+    assert_eq!(search.best(), (1, Measure::Variety));
+    assert_eq!(search.lessons(), None);
+    // What controls profited from decides, and the best of these is tried right after the first arm.
+    let mut search = Search::new();
+    [Some(0.1), None, Some(0.9), Some(0.5)].into_iter().for_each(|known| search.add(known));
+    let mut order = Vec::new();
+    for _ in 0..4 {
+        let arm = search.next().unwrap();
+        order.push(arm);
+        search.seen(arm, quiet(1000.0 * f64::from(u8::from(arm == 1))));
+    }
+    assert_eq!(order, [0, 2, 3, 1]);
+    assert_eq!(search.best(), (2, Measure::Controls));
+    // Its own races decide once there are enough.
+    search.seen(3, Turn { races: ENOUGH - 1, ..quiet(0.0) });
+    assert_eq!(search.best().1, Measure::Controls);
+    search.seen(3, Turn { races: 1, ..quiet(0.0) });
+    assert_eq!(search.best(), (3, Measure::Races));
+    let lessons = search.lessons().unwrap();
+    assert_eq!(lessons.iter().find(|(arm, _)| *arm == 3), Some(&(3, 1.0)));
+}
+
+#[test]
+fn the_measured_rate_of_the_chosen_arm_is_not_the_one_that_chose_it() {
+    // Ten arms of the same rate: the best seen rate is too high, and the intervals of what is measured afterwards cover the
+    // true rate as often as they say.
+    let (rate, trials) = (0.01, 20_000_u64);
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut count = |trials: u64| (0..trials).filter(|_| random.f64() < rate).count() as u64;
+    let (mut too_high, mut covered) = (0, 0);
+    for _ in 0..1000 {
+        let mut search = Search::new();
+        for arm in 0..10 {
+            search.add(None);
+            let races = count(2000);
+            search.seen(arm, Turn { iterations: 2000, races, variety: 0.0, seconds: 1.0, stratum: 0 });
+        }
+        let best = (0..10).max_by_key(|&arm| search.turns(arm)[0].races).unwrap();
+        too_high += u32::from(search.turns(best)[0].races as f64 > rate * 2000.0);
+        let interval = crate::stats::interval(count(trials), trials).unwrap();
+        covered += u32::from(interval.low <= rate && rate <= interval.high);
+    }
+    assert!(too_high > 950, "{too_high}");
+    assert!(covered >= 940, "{covered}");
+}
+
+fn allowed() -> Allowed {
+    Allowed {
+        free: true,
+        paced: true,
+        layouts: vec![LayoutKind::Padded, LayoutKind::Dense],
+        group: None,
+        prefetch: None,
+        batch: None,
+        stress: None,
+        spare_cpus: false,
+    }
+}
+
+#[test]
+fn the_first_arm_has_the_default_settings_and_none_comes_twice() {
+    let all = arms(&allowed());
+    assert_eq!((all[0], all.len()), (Arm::FIRST, 11));
+    assert!((0..all.len()).all(|at| !all[..at].contains(&all[at])));
+    assert!(all.iter().any(|arm| arm.layout == LayoutKind::Dense && arm.group == 16 && arm.pace == ArmPace::Paced));
+    assert!(all.iter().any(|arm| arm.pace == ArmPace::Free && arm.layout == LayoutKind::Dense));
+    let dense = Arm { layout: LayoutKind::Dense, group: 16, ..Arm::FIRST };
+    let spare = Allowed { spare_cpus: true, ..allowed() };
+    assert_eq!(variants(dense, &spare).len(), 2 + StressKind::ALL.len());
+    assert_eq!(
+        variants(dense, &allowed()).iter().map(|arm| arm.prefetch).collect::<Vec<_>>(),
+        [Prefetch::On, Prefetch::Off]
+    );
+    let free = all.iter().copied().find(|arm| arm.pace == ArmPace::Free).unwrap();
+    assert_eq!(variants(free, &allowed()), [Arm { batch: Some(8192), ..free }]);
+}
+
+#[test]
+fn what_was_given_is_not_varied() {
+    let given = Allowed { layouts: vec![LayoutKind::Packed], group: Some(3), batch: Some(99), ..allowed() };
+    let all = arms(&given);
+    assert_eq!(all, [Arm { layout: LayoutKind::Packed, group: 3, batch: Some(99), ..Arm::FIRST }]);
+    let prefetched = Allowed { prefetch: Some(Prefetch::On), stress: Some(StressKind::Sets), ..allowed() };
+    let all = arms(&prefetched);
+    assert!(all.len() == 7 && all.iter().all(|arm| arm.prefetch == Prefetch::On && arm.stress.is_some()));
+    assert_eq!(variants(all[3], &prefetched), []);
+    for (free, paced) in [(true, false), (false, true)] {
+        let all = arms(&Allowed { free, paced, ..allowed() });
+        assert!(!all.is_empty() && all.iter().all(|arm| (arm.pace == ArmPace::Paced) == paced));
+    }
+}
+
+#[test]
+fn knowledge_is_of_the_same_cpus_in_the_same_order() {
+    let mut knowledge = Knowledge::default();
+    knowledge.learn(&[0, 1], Arm::FIRST, 0.5);
+    knowledge.learn(&[0, 1], Arm::FIRST, 1.0);
+    knowledge.keep_period(&[0, 1], Arm::FIRST, 12.0);
+    assert_eq!(knowledge.value(&[0, 1], Arm::FIRST), Some(0.75));
+    assert_eq!((knowledge.value(&[1, 0], Arm::FIRST), knowledge.period(&[1, 0], Arm::FIRST)), (None, None));
+    assert_eq!(knowledge.period(&[0, 1], Arm::FIRST), Some(12.0));
+    let chosen = Chosen { arm: Arm::FIRST, period_ticks: 3.0 };
+    knowledge.choose(&[0, 1], "a", chosen);
+    assert_eq!((knowledge.chosen(&[0, 1], "a"), knowledge.chosen(&[0, 1], "b")), (Some(chosen), None));
+}

@@ -1,0 +1,107 @@
+//! The search over settings as a user sees it: in the record, in the table, and in what options leave to it.
+
+mod common;
+
+use common::wakerace;
+use wakerace::harness::Prefetch;
+use wakerace::record::{self, ArmRecord, Merger, Record, ScenarioResult, SearchRecord};
+use wakerace::search::Measure;
+
+/// Runs store buffering with these options and returns its result and the output.
+fn run(options: &[&str]) -> (ScenarioResult, String) {
+    let file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
+    let path = file.path().to_str().unwrap();
+    let mut command = wakerace();
+    command.args(["run", "SB", "--no-controls", "--no-save", "--profile", "none", "--export-json", path]).args(options);
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut record = record::read_valid_run(file.path(), "are read").unwrap();
+    (record.results.remove(0), text)
+}
+
+/// Whether threads of this machine run at the same time, without which nothing is searched.
+fn several_cpus() -> bool {
+    wakerace::machine::allowed_cpus().unwrap().len() > 1
+}
+
+#[test]
+fn the_settings_are_searched_and_named_in_the_summary() {
+    let (result, text) = run(&["-d", "500ms"]);
+    assert_eq!(result.search.is_some(), several_cpus());
+    assert_eq!(text.contains("Settings were searched for "), several_cpus(), "{text}");
+    assert_eq!(text.contains(&format!("{}, ", result.layout.kind)), several_cpus(), "{text}");
+}
+
+#[test]
+fn an_option_that_gives_a_setting_leaves_the_others_to_the_search() {
+    let (result, _) = run(&["-d", "500ms", "--layout", "packed", "--group", "3"]);
+    let arms = result.search.map(|search| search.arms).unwrap_or_default();
+    assert_eq!(result.layout.kind, "packed");
+    assert!(arms.iter().all(|arm| arm.layout == "packed" && arm.group == 3 && arm.pace == "paced"), "{arms:?}");
+    for fixed in [["--period", "300ns"], ["--skew", "0"], ["--window", "--seed=1"]] {
+        let (result, text) = run(&["-d", "500ms", fixed[0], fixed[1]]);
+        assert!(result.search.is_none() && !text.contains("Settings were searched"), "{fixed:?}");
+    }
+}
+
+/// A shipped record with only its first result, as another run of it would be.
+fn shipped(id: &str) -> Record {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-25T174425Z.json"
+    );
+    let mut record = record::read_valid_run(path.as_ref(), "are read").unwrap();
+    record.results.truncate(1);
+    record.id = id.repeat(32);
+    record
+}
+
+fn searched(id: &str, code: &str) -> Record {
+    let mut record = shipped(id);
+    let result = &mut record.results[0];
+    (result.pace.searched, result.pace.given_group) = (true, false);
+    let arm = ArmRecord {
+        pace: "paced".to_owned(),
+        layout: "padded".to_owned(),
+        group: 1,
+        prefetch: Prefetch::Turns,
+        batch: None,
+        stress: None,
+        turns: 1,
+        iterations: 100,
+        races: 10,
+        elapsed_s: 0.1,
+        period_ns: None,
+    };
+    result.search = Some(SearchRecord { elapsed_s: 0.2, measure: Measure::Races, chosen: 0, arms: vec![arm] });
+    result.code_sha256 = code.repeat(64);
+    record
+}
+
+#[test]
+fn runs_whose_searches_chose_other_code_are_kept_apart_in_a_sum() {
+    let sum = |records: Vec<Record>| {
+        let mut records = records.into_iter();
+        let mut merger = Merger::new("a", records.next().unwrap()).unwrap();
+        records.for_each(|record| merger.add("b", record).unwrap());
+        merger.finish()
+    };
+    let one = shipped("1").results[0].iterations;
+    let apart = sum(vec![searched("1", "a"), searched("2", "b"), searched("3", "a")]);
+    let iterations: Vec<u64> = apart.results.iter().map(|result| result.iterations).collect();
+    assert_eq!(iterations, [2 * one, one]);
+    assert_eq!(apart.results[0].search.as_ref().unwrap().counts(), (200, 20));
+    // A group, a batch or a prefetch that a search chose is no difference.
+    let mut other = searched("2", "a");
+    let result = &mut other.results[0];
+    (result.pace.group, result.batch, result.pace.prefetch) = (result.pace.group + 7, 99, Prefetch::On);
+    let together = sum(vec![searched("1", "a"), other]);
+    assert_eq!((together.results.len(), together.results[0].pace.prefetch), (1, Prefetch::Turns));
+    assert!(together.results[0].pace.searched);
+    // Settings that were given are.
+    let mut given = shipped("2");
+    given.results[0].batch += 1;
+    let refused = Merger::new("a", shipped("1")).unwrap().add("b", given).unwrap_err().to_string();
+    assert!(refused.contains("the batch of"), "{refused}");
+}
