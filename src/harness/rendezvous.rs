@@ -136,6 +136,14 @@ impl Rendezvous {
         }
     }
 
+    /// The addresses of all that its threads write.
+    #[cfg(test)]
+    pub fn written(&self) -> Vec<std::ops::Range<usize>> {
+        let of = |start: usize, bytes: usize| start..start + bytes;
+        let posts = self.posts.iter().map(|post| of((&raw const *post).addr(), size_of_val(post)));
+        std::iter::once(of((&raw const self.batch).addr(), size_of_val(&self.batch))).chain(posts).collect()
+    }
+
     /// Announces that a thread is ready for batch `number`, counted from 1, and its total counts so far.
     pub fn ready(&self, thread: usize, number: u64, iterations: u64, races: u64) {
         let post = &self.posts[thread];

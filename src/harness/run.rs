@@ -546,6 +546,43 @@ mod tests {
         }
     }
 
+    /// The addresses of all that the threads of a run write in each batch.
+    fn written(shared: &Shared<'_>, batch: usize) -> Vec<std::ops::Range<usize>> {
+        let of = |start: usize, bytes: usize| start..start + bytes;
+        let mut out = shared.rendezvous.written();
+        out.push(of(shared.arena.0.addr(), shared.region_bytes * shared.plan.regions()));
+        let strides = shared.job.program.threads.iter().map(|thread| SaveRecord::new(thread).stride);
+        out.extend(shared.records.iter().zip(strides).map(|(pointer, stride)| of(pointer.0.addr(), batch * stride)));
+        out.push(of((&raw const shared.give_up).addr(), size_of_val(&shared.give_up)));
+        out.push(of((&raw const shared.epoch).addr(), size_of_val(&shared.epoch)));
+        out
+    }
+
+    /// Pairs slow each other down if they write to the same lines.
+    #[test]
+    fn runs_at_the_same_time_share_no_line() {
+        const LINE: usize = 128;
+        let bench = Bench::new(looking(), Pace::Paced, LayoutKind::Dense, 64);
+        let last_writers = LastWriters::new(&bench.program, &bench.layout, 2);
+        let mut memories: Vec<Memory> = (0..3).map(|_| Memory::default()).collect();
+        let runs: Vec<Shared<'_>> = (memories.iter_mut())
+            .map(|memory| {
+                let arenas = Arenas::new(memory, bench.job(), &bench.plan).unwrap();
+                Shared::new(bench.job(), &bench.plan, arenas, &last_writers, &Probes::system()).unwrap()
+            })
+            .collect();
+        let lines = |range: &std::ops::Range<usize>| range.start / LINE..=(range.end - 1) / LINE;
+        let all: Vec<(usize, std::ops::Range<usize>)> = (runs.iter().enumerate())
+            .flat_map(|(number, shared)| written(shared, 64).into_iter().map(move |range| (number, range)))
+            .collect();
+        for (at, (number, range)) in all.iter().enumerate() {
+            for (other, more) in &all[..at] {
+                let apart = lines(range).end() < lines(more).start() || lines(more).end() < lines(range).start();
+                assert!(apart, "{range:x?} of run {number} and {more:x?} of run {other} share a line");
+            }
+        }
+    }
+
     #[test]
     fn so_many_instances_are_counted_as_were_asked_for_whatever_is_thrown_away() {
         for pace in [Pace::Free, Pace::Paced] {
