@@ -698,7 +698,8 @@ fn bad_arguments_give_exit_2_and_one_clear_message() {
         (vec!["run", "--profile", "x", "--group", "2", "--layout", "dense"], "--group, --layout"),
         (vec!["export", "--csv", "x", "--log", "y"], "cannot be used with"),
         (vec!["export", "--csv", "x", "--result", "y"], "--hgrm"),
-        (vec!["compare", "x"], "2 values"),
+        (vec!["compare"], "PATH"),
+        (vec!["compare", "x", "--csv", "--markdown"], "cannot be used with"),
         (vec!["merge", "x"], "--output"),
         (vec!["frobnicate"], "unrecognized subcommand"),
     ];

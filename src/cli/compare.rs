@@ -1,23 +1,30 @@
 //! `wakerace compare`: compares the rates of several records.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use crate::error::{EXIT_FORBIDDEN, EXIT_OK, Error, Result};
-use crate::publish;
-use crate::record::{self, Record};
+use crate::input::find_files;
+use crate::publish::{self, Line, Matrix, Ratio};
+use crate::record::{self, AnyRecord, Record};
 use crate::{shown, terminal};
 
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// Records of `wakerace run`; each one is compared with the first
-    #[arg(required = true, num_args = 2..)]
-    files: Vec<PathBuf>,
+    /// Records of `wakerace run`, or folders to search for them; each is compared with the first
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Give every record a line [default: if more than two records are of several kinds of CPU, each kind has one line]
+    #[arg(long)]
+    all: bool,
     /// Print the table as Markdown
     #[arg(long)]
     markdown: bool,
+    /// Print CSV: one line per test, placement class and line of the table
+    #[arg(long, conflicts_with = "markdown")]
+    csv: bool,
     /// Exit with status 1 if any rate differs by more than chance
     #[arg(long)]
     fail_on_difference: bool,
@@ -25,30 +32,82 @@ pub struct CompareArgs {
 
 /// Prints the comparison and returns the exit status.
 pub fn compare(args: &CompareArgs) -> Result<u8> {
-    let mut records: Vec<Record> = Vec::new();
-    let mut names = Vec::new();
-    for path in &args.files {
-        let name = shown::path(path);
-        let record = record::read_valid_run(path, "can be compared")?;
-        if records.first().is_some_and(|first| first.host.emulated != record.host.emulated) {
-            return Err(Error::Usage(format!(
-                "{name}: an emulated run says nothing about weak outcomes; it cannot be compared with a run on real hardware"
-            )));
-        }
-        let host = &record.host;
-        let by = record.tool.measured_by().map_or(String::new(), |by| format!(", {by}"));
-        let (machine, label) = (host.named(), host.labelled());
-        names.push(format!("{name} ({} {}{machine}, {}{by}{label})", host.architecture, host.cpu_model, host.kernel));
-        records.push(record);
+    let named = named(&args.paths)?;
+    if named.len() < 2 {
+        return Err(Error::Usage("compare needs two records of `wakerace run` or more".to_owned()));
     }
-    let comparisons = publish::compare(&records);
+    let (names, records): (Vec<String>, Vec<Record>) = named.into_iter().unzip();
+    let (text, differs) =
+        if records.len() == 2 && !args.csv { pair(args, &names, &records)? } else { many(args, &names, &records)? };
+    if args.csv {
+        terminal::data(&text)?;
+    } else {
+        terminal::out(&text)?;
+    }
+    Ok(if differs && args.fail_on_difference { EXIT_FORBIDDEN } else { EXIT_OK })
+}
+
+/// The text for two records, and whether any rate differs.
+fn pair(args: &CompareArgs, names: &[String], records: &[Record]) -> Result<(String, bool)> {
+    let comparisons = publish::compare(records);
     if comparisons.is_empty() {
-        return Err(Error::Usage(
-            "these records share no test on the same placement class and the same kinds of core".to_owned(),
-        ));
+        return Err(nothing_shared());
     }
     let render = if args.markdown { publish::comparison_markdown } else { publish::comparison_table };
-    terminal::out(&render(&names, &comparisons))?;
-    let differs = comparisons.iter().filter_map(|comparison| comparison.ratio).any(publish::Ratio::differs);
-    Ok(if differs && args.fail_on_difference { EXIT_FORBIDDEN } else { EXIT_OK })
+    let differs = comparisons.iter().filter_map(|comparison| comparison.ratio).any(Ratio::differs);
+    Ok((render(names, &comparisons), differs))
+}
+
+/// The text for many records, and whether any rate differs.
+fn many(args: &CompareArgs, names: &[String], records: &[Record]) -> Result<(String, bool)> {
+    let cpus = publish::kinds_of_cpu(records.iter().map(|record| &record.host));
+    let line = if args.all || cpus == 1 || records.len() == 2 { Line::Record } else { Line::Cpu };
+    let matrix = Matrix::of(records, names, line);
+    if matrix.is_empty() {
+        return Err(nothing_shared());
+    }
+    let text = if args.csv {
+        matrix.csv()?
+    } else if args.markdown {
+        matrix.markdown()
+    } else {
+        matrix.text(terminal::width())
+    };
+    Ok((text, matrix.ratios().any(Ratio::differs)))
+}
+
+fn nothing_shared() -> Error {
+    Error::Usage("these records share no test on the same placement class and the same kinds of core".to_owned())
+}
+
+/// The records with their names. In folders, those of `wakerace protocol` are left out.
+fn named(paths: &[PathBuf]) -> Result<Vec<(String, Record)>> {
+    let mut out: Vec<(String, Record)> = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            add(&mut out, path, record::read_valid_run(path, "can be compared")?)?;
+            continue;
+        }
+        for file in find_files(path, "json")? {
+            if let AnyRecord::Run(record) = record::read_valid(&file)? {
+                add(&mut out, &file, *record)?;
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn add(named: &mut Vec<(String, Record)>, path: &Path, record: Record) -> Result<()> {
+    let name = shown::path(path);
+    if named.first().is_some_and(|(_, first)| first.host.emulated != record.host.emulated) {
+        return Err(Error::Usage(format!(
+            "{name}: an emulated run says nothing about weak outcomes; it cannot be compared with a run on real hardware"
+        )));
+    }
+    let host = &record.host;
+    let by = record.tool.measured_by().map_or(String::new(), |by| format!(", {by}"));
+    let (machine, label) = (host.named(), host.labelled());
+    let name = format!("{name} ({} {}{machine}, {}{by}{label})", host.architecture, host.cpu_model, host.kernel);
+    named.push((name, record));
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Compares records: the ratio of rates of each test, and whether the rates differ by more than chance.
 
+use super::cpus::letter;
 use super::fit::Cells;
 use super::markdown::{row, sentences};
 use super::numbers::rate_with_interval;
@@ -181,14 +182,18 @@ pub fn compare(records: &[Record]) -> Vec<Comparison> {
 
 const HEADINGS: [&str; 6] = ["scenario", "class", "A [95 %]", "other [95 %]", "other / A [95 %]", "differs"];
 
-fn cells(comparison: &Comparison, several: bool) -> [String; 6] {
-    let times = |value: f64| match value {
+/// A ratio in words: three digits, or a power of ten far from 1.
+pub(super) fn times(value: f64) -> String {
+    match value {
         value if value.is_infinite() => "inf".to_owned(),
         value if (0.01..1000.0).contains(&value) => format!("{value:.3}"),
         0.0 => "0".to_owned(),
         value => format!("{value:.1e}"),
-    };
-    let letter = char::from(b'A' + comparison.other.min(25) as u8);
+    }
+}
+
+fn cells(comparison: &Comparison, several: bool) -> [String; 6] {
+    let letter = letter(comparison.other);
     let name = if several { format!("{letter}: ") } else { String::new() };
     let (ratio, differs) = match comparison.ratio {
         None => ("-".to_owned(), "-".to_owned()),
@@ -206,7 +211,7 @@ fn cells(comparison: &Comparison, several: bool) -> [String; 6] {
 pub fn comparison_table(names: &[String], comparisons: &[Comparison]) -> String {
     let lines = comparisons.iter().map(|comparison| cells(comparison, names.len() > 2).to_vec()).collect();
     let table = Cells { headings: HEADINGS.map(str::to_owned).to_vec(), lines, right: Vec::new() };
-    format!("{}\n{}\n{}", legend(names), table.text(), footnote(comparisons))
+    format!("{}\n{}\n{}", legend(names), table.text(), footnote(&ratios(comparisons)))
 }
 
 /// The table in Markdown, with the legend of A, B, ...
@@ -216,14 +221,17 @@ pub fn comparison_markdown(names: &[String], comparisons: &[Comparison]) -> Stri
     for comparison in comparisons {
         text.push_str(&row(&cells(comparison, names.len() > 2)));
     }
-    text + &footnote(comparisons)
+    text + &footnote(&ratios(comparisons))
+}
+
+fn ratios(comparisons: &[Comparison]) -> Vec<Ratio> {
+    comparisons.iter().filter_map(|comparison| comparison.ratio).collect()
 }
 
 /// The assumption about the spread between runs, if one was needed.
-fn footnote(comparisons: &[Comparison]) -> String {
-    let assumed = comparisons.iter().filter_map(|comparison| comparison.ratio).any(|ratio| ratio.assumed);
+pub(super) fn footnote(ratios: &[Ratio]) -> String {
     let percent = BETWEEN_RUNS * 100.0;
-    if assumed {
+    if ratios.iter().any(|ratio| ratio.assumed) {
         format!(
             "\nA single run does not show how much runs differ: {percent:.0} % (one standard deviation) is assumed. \
              `wakerace run --repeat 5` measures it.\n"
@@ -235,9 +243,7 @@ fn footnote(comparisons: &[Comparison]) -> String {
 
 /// The legend: the file names of A, B, ...
 fn legend(names: &[String]) -> String {
-    let line = |(number, name): (usize, &String)| {
-        format!("{}: {}\n", char::from(b'A' + number.min(25) as u8), shown::line(name))
-    };
+    let line = |(number, name): (usize, &String)| format!("{}: {}\n", letter(number), shown::line(name));
     names.iter().enumerate().map(line).collect()
 }
 

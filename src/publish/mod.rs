@@ -2,6 +2,7 @@
 
 pub mod chart;
 mod compare;
+mod cpus;
 mod csv;
 mod expect;
 mod fit;
@@ -12,6 +13,7 @@ mod last_writers;
 mod litmus_log;
 mod mail;
 mod markdown;
+mod matrix;
 mod numbers;
 mod page;
 mod protocol;
@@ -25,6 +27,7 @@ mod window;
 mod zeros;
 
 pub use compare::{BETWEEN_RUNS, Comparison, Rate, Ratio, compare, comparison_markdown, comparison_table, ratio};
+pub use cpus::kinds_of_cpu;
 pub use csv::{csv_of, last_writers_csv, outcomes_csv, window_csv};
 pub use expect::{expectations, nothing_fits};
 pub use hgrm::hgrm;
@@ -32,6 +35,7 @@ pub use hlog::{Tagged, hlog};
 pub use klitmus::klitmus;
 pub use litmus_log::litmus_log;
 pub use mail::MAIL_WIDTH;
+pub use matrix::{Line, Matrix};
 pub use numbers::{count, rate, rate_with_interval};
 pub use page::{Entry, FLEET, Front, LARGEST, PICTURE_ENDING, Page, fleet_page, index, page, picture, signed_page};
 pub use tearing::{forbidden as tearing_forbidden, tearing, tearing_csv, tearing_summary};

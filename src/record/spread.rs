@@ -26,7 +26,7 @@ fn among_iterations(parts: &[CountRecord]) -> Vec<Count> {
 
 impl ScenarioResult {
     /// The repeats that this result adds to a sum: its own repeats, or itself as one repeat.
-    pub(super) fn as_repeats(&self) -> Vec<CountRecord> {
+    pub fn as_repeats(&self) -> Vec<CountRecord> {
         let ScenarioResult { iterations, races, matches, .. } = *self;
         if self.repeats.is_empty() { vec![CountRecord { iterations, races, matches }] } else { self.repeats.clone() }
     }

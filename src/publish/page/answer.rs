@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use super::runs::{self, Run};
+use super::runs::Run;
 use super::sum::Sum;
 use super::words::best_control;
 use crate::litmus::Verdict;
+use crate::publish::cpus;
 use crate::publish::numbers::short_count;
 use crate::publish::titles::title;
 use crate::publish::zeros::doubt;
@@ -99,7 +100,7 @@ fn capital(text: &str) -> String {
 /// The results of a test by kind of CPU, those where it was seen first.
 fn by_cpu<'a>(sums: &'a [Sum<'a>], scenario: &str) -> Vec<OnCpu<'a>> {
     let of_test = sums.iter().filter(|sum| sum.first().scenario == scenario);
-    let kinds = runs::by_cpu(of_test, |sum| sum.run.host()).into_iter();
+    let kinds = cpus::by_cpu(of_test, |sum| sum.run.host()).into_iter();
     let mut out: Vec<OnCpu<'a>> = kinds.map(|(name, sums)| OnCpu { name, sums }).collect();
     out.sort_by(|a, b| b.highest().total_cmp(&a.highest()));
     out

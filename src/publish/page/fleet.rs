@@ -8,7 +8,7 @@ use super::sum::{Sum, sums};
 use super::{Entry, Front, Page, Report, compared, fill};
 use crate::error::Result;
 use crate::publish::chart::{Look, Mark, Row, escape};
-use crate::publish::{count, rate};
+use crate::publish::{count, cpus, rate};
 use crate::stats::{interval, median};
 
 /// More records than this are drawn by kind of CPU, unless one page with every run is asked for.
@@ -98,7 +98,7 @@ pub fn fleet_page(entries: &[Entry], front: &Front, pages: Option<&[String]>) ->
 
 /// The kinds of CPU, in the order in which they come first.
 fn kinds<'a>(runs: &[&'a Run<'a>]) -> Vec<Kind<'a>> {
-    let kinds = runs::by_cpu(runs.iter().copied(), |run| run.host()).into_iter().enumerate();
+    let kinds = cpus::by_cpu(runs.iter().copied(), |run| run.host()).into_iter().enumerate();
     kinds.map(|(colour, (name, runs))| Kind { name, look: Look { colour, dash: 0 }, runs }).collect()
 }
 
@@ -107,7 +107,7 @@ fn spread<'a, 'b>(sums: &'a [Sum<'a>], kinds: &'b [Kind<'a>]) -> Vec<(&'b Kind<'
     let mut out = Vec::new();
     for kind in kinds {
         let of_kind: Vec<&Sum<'_>> = (sums.iter())
-            .filter(|sum| sum.iterations > 0 && runs::same_cpu(sum.run.host(), kind.runs[0].host()))
+            .filter(|sum| sum.iterations > 0 && cpus::same_cpu(sum.run.host(), kind.runs[0].host()))
             .collect();
         let Some(&first) = of_kind.first() else { continue };
         let mut seen: Vec<(f64, &str)> = (of_kind.iter())

@@ -1,0 +1,416 @@
+//! Compares many records: a group of lines for each test and placement class, with a line for each kind of CPU or for each
+//! record.
+
+use std::collections::BTreeSet;
+
+use super::compare::{Rate, Ratio, footnote, ratio, times};
+use super::cpus::{by_cpu, letter};
+use super::fit::Cells;
+use super::markdown::{row, sentences};
+use super::numbers::rate_with_interval;
+use super::{csv, sums};
+use crate::error::Result;
+use crate::machine::{Class, Host, class_and_kinds};
+use crate::record::{Record, ScenarioResult};
+use crate::shown;
+use crate::stats::{Count, effect_between, interval_with, share};
+
+/// What a line of the comparison is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// A kind of CPU: the records of all its hosts together.
+    Cpu,
+    /// A record.
+    Record,
+}
+
+/// A kind of CPU with its records, or one record.
+#[derive(Debug, Clone, PartialEq)]
+struct Side {
+    letter: String,
+    name: String,
+    records: Vec<usize>,
+}
+
+/// One test on one side.
+#[derive(Debug, Clone, PartialEq)]
+struct Entry {
+    side: usize,
+    /// The runs whose counts are added up.
+    runs: usize,
+    rate: Rate,
+    /// The rate divided by that of the group's first line; `None` on that line, and if neither has a race.
+    ratio: Option<Ratio>,
+    /// Whether other machine code ran than on the first line, although the architecture is the same.
+    other_code: bool,
+}
+
+/// The lines of one test on one placement class.
+#[derive(Debug, Clone, PartialEq)]
+struct Group {
+    scenario: String,
+    class: String,
+    entries: Vec<Entry>,
+}
+
+/// The comparison of many records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matrix {
+    sides: Vec<Side>,
+    groups: Vec<Group>,
+}
+
+/// What the results of a group have in common: the test, the placement class and the kinds of core. The log of another
+/// program does not say where its threads ran, so it has no placement.
+#[derive(PartialEq)]
+struct Key<'a> {
+    test: (&'a str, &'a str),
+    placement: Option<(Class, Vec<String>)>,
+}
+
+/// A result with the number of its record.
+type Found<'a> = (usize, &'a ScenarioResult);
+
+impl Matrix {
+    /// Compares records, each with its name. Groups with a single line are left out.
+    pub fn of(records: &[Record], names: &[String], line: Line) -> Matrix {
+        let sides = match line {
+            Line::Cpu => of_cpus(records),
+            Line::Record => of_records(names),
+        };
+        let groups = found(records).into_iter().map(|(key, found)| group(&key, &found, &sides, records));
+        Matrix { groups: groups.filter(|group| group.entries.len() > 1).collect(), sides }
+    }
+
+    /// Whether no two lines can be compared.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// The ratios of all lines.
+    pub fn ratios(&self) -> impl Iterator<Item = Ratio> {
+        self.groups.iter().flat_map(|group| &group.entries).filter_map(|entry| entry.ratio)
+    }
+
+    /// The table for a terminal of `width` columns, or of any width, with the legend of A, B, ...
+    pub fn text(&self, width: Option<usize>) -> String {
+        let cells = Cells { headings: HEADINGS.map(str::to_owned).to_vec(), lines: self.lines(), right: vec![3] };
+        let cells = match width {
+            Some(width) => cells.shortest(width, &["runs", "class"]),
+            None => cells,
+        };
+        format!("{}\n{}\n{}", self.legend(), cells.text(), self.notes())
+    }
+
+    /// The table in Markdown, with the legend of A, B, ...
+    pub fn markdown(&self) -> String {
+        let rule = HEADINGS.map(|heading| if heading == "runs" { "---:" } else { "---" }.to_owned());
+        let mut text = format!("{}\n\n{}{}", sentences(&self.legend()), row(&HEADINGS.map(str::to_owned)), row(&rule));
+        for line in self.lines() {
+            text.push_str(&row(&line));
+        }
+        text + &self.notes()
+    }
+
+    /// CSV with a header line and a line per test, placement class and side. Missing values are empty fields.
+    ///
+    /// # Errors
+    /// Only an internal one; no record causes it.
+    pub fn csv(&self) -> Result<String> {
+        let mut lines = vec![COLUMNS.map(str::to_owned).to_vec()];
+        for group in &self.groups {
+            for entry in &group.entries {
+                let (side, rate, interval) = (&self.sides[entry.side], entry.rate, entry.interval());
+                let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:e}"));
+                let ratio = |of: fn(Ratio) -> f64| number(entry.ratio.map(of));
+                lines.push(vec![
+                    group.scenario.clone(),
+                    group.class.clone(),
+                    side.letter.clone(),
+                    side.name.clone(),
+                    entry.runs.to_string(),
+                    rate.trials.to_string(),
+                    rate.seen.to_string(),
+                    number(share(rate.seen, rate.trials)),
+                    number(interval.map(|interval| interval.low)),
+                    number(interval.map(|interval| interval.high)),
+                    ratio(|ratio| ratio.value),
+                    ratio(|ratio| ratio.low),
+                    ratio(|ratio| ratio.high),
+                    entry.ratio.map_or(String::new(), |ratio| ratio.assumed.to_string()),
+                    entry.ratio.map_or(String::new(), |ratio| ratio.differs().to_string()),
+                ]);
+            }
+        }
+        csv::render(&lines)
+    }
+
+    /// The cells of the table. A group's test and class stand on its first line.
+    fn lines(&self) -> Vec<Vec<String>> {
+        let mut out = Vec::new();
+        for group in &self.groups {
+            for (number, entry) in group.entries.iter().enumerate() {
+                let once = |text: &String| if number == 0 { text.clone() } else { String::new() };
+                let side = &self.sides[entry.side];
+                let (ratio, differs) = match entry.ratio {
+                    None => (if number == 0 { "1" } else { "-" }.to_owned(), "-".to_owned()),
+                    Some(ratio) => (
+                        format!("{} [{}, {}]", times(ratio.value), times(ratio.low), times(ratio.high)),
+                        if ratio.differs() { "yes" } else { "no" }.to_owned(),
+                    ),
+                };
+                let code = if entry.other_code { ", different machine code" } else { "" };
+                out.push(vec![
+                    once(&group.scenario),
+                    once(&group.class),
+                    format!("{} {}", side.letter, side.short()),
+                    entry.runs.to_string(),
+                    rate_with_interval(share(entry.rate.seen, entry.rate.trials), entry.interval()),
+                    ratio,
+                    differs + code,
+                ]);
+            }
+        }
+        out
+    }
+
+    fn legend(&self) -> String {
+        let line = |side: &Side| format!("{}: {}\n", side.letter, shown::line(&side.name));
+        self.sides.iter().map(line).collect()
+    }
+
+    /// What the intervals rest on, and how many differences chance alone would show.
+    fn notes(&self) -> String {
+        let all: Vec<Ratio> = self.ratios().collect();
+        let mut text = "\nA ratio is the rate divided by that of the first line of its test.\n".to_owned();
+        if all.len() >= MANY {
+            text.push_str(&format!(
+                "Of {} comparisons of equal rates, about {} would differ by chance.\n",
+                all.len(),
+                all.len() / MANY
+            ));
+        }
+        text + &footnote(&all)
+    }
+}
+
+const HEADINGS: [&str; 7] = ["scenario", "class", "line", "runs", "rate [95 %]", "ratio [95 %]", "differs"];
+const COLUMNS: [&str; 15] = [
+    "scenario",
+    "class",
+    "line",
+    "name",
+    "runs",
+    "iterations",
+    "races",
+    "rate",
+    "rate_low",
+    "rate_high",
+    "ratio",
+    "ratio_low",
+    "ratio_high",
+    "between_runs_assumed",
+    "differs",
+];
+/// Of so many comparisons of equal rates, one differs by chance: the intervals are of 95 %.
+const MANY: usize = 20;
+
+impl Side {
+    /// The name in the table: of a kind of CPU all of it, of a record its file's name.
+    fn short(&self) -> &str {
+        let file = self.name.split(" (").next().unwrap_or_default();
+        file.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+impl Entry {
+    fn interval(&self) -> Option<crate::stats::Interval> {
+        interval_with(self.rate.seen, self.rate.trials, self.rate.effect)
+    }
+}
+
+fn of_cpus(records: &[Record]) -> Vec<Side> {
+    let all = by_cpu(records.iter().enumerate(), |(_, record)| &record.host);
+    let side = |(number, (name, of_kind)): (usize, (String, Vec<(usize, &Record)>))| {
+        let architecture = &of_kind[0].1.host.architecture;
+        let plural = if of_kind.len() == 1 { "" } else { "s" };
+        let name = format!("{name} ({architecture}, {} record{plural})", of_kind.len());
+        Side { letter: letter(number), name, records: of_kind.into_iter().map(|(number, _)| number).collect() }
+    };
+    all.into_iter().enumerate().map(side).collect()
+}
+
+fn of_records(names: &[String]) -> Vec<Side> {
+    let side =
+        |(number, name): (usize, &String)| Side { letter: letter(number), name: name.clone(), records: vec![number] };
+    names.iter().enumerate().map(side).collect()
+}
+
+/// The results of all records by group. Controls come last.
+fn found<'a>(records: &'a [Record]) -> Vec<(Key<'a>, Vec<Found<'a>>)> {
+    // A host with one kind of core has no kinds in its placements. They are only needed beside a host with several.
+    let several = records.iter().flat_map(|record| &record.results).any(|result| !result.placement.kinds.is_empty());
+    let mut out: Vec<(Key<'a>, Vec<Found<'a>>)> = Vec::new();
+    let mut foreign: Vec<Found<'a>> = Vec::new();
+    for (number, record) in records.iter().enumerate() {
+        for result in sums::reading_order(record) {
+            if record.tool.is_foreign() {
+                foreign.push((number, result));
+                continue;
+            }
+            let kinds = if several { kinds(&record.host, result) } else { Vec::new() };
+            let key = Key { test: result.test_key(), placement: Some((result.placement.class, kinds)) };
+            match out.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, found)) => found.push((number, result)),
+                None => out.push((key, vec![(number, result)])),
+            }
+        }
+    }
+    for (number, result) in foreign {
+        let test = result.test_key();
+        let known = out.iter_mut().filter(|(key, _)| key.test == test);
+        let added = known.map(|(_, found)| found.push((number, result))).count();
+        if added == 0 {
+            out.push((Key { test, placement: None }, vec![(number, result)]));
+        }
+    }
+    let mut order: Vec<(&str, &str)> = Vec::new();
+    for (key, _) in &out {
+        if !order.contains(&key.test) {
+            order.push(key.test);
+        }
+    }
+    let place = |key: &Key<'_>| order.iter().position(|test| *test == key.test);
+    out.sort_by_key(|(key, found)| (found[0].1.group == "controls", place(key)));
+    out
+}
+
+/// The kind of core of each thread.
+fn kinds(host: &Host, result: &ScenarioResult) -> Vec<String> {
+    let known = &result.placement.kinds;
+    let only = host.core_types.keys().next().cloned().unwrap_or_default();
+    if known.is_empty() { vec![only; result.placement.cpus.len()] } else { known.clone() }
+}
+
+fn group(key: &Key<'_>, found: &[Found<'_>], sides: &[Side], records: &[Record]) -> Group {
+    let class = key.placement.as_ref().map_or("unknown".to_owned(), |(class, kinds)| class_and_kinds(*class, kinds));
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut first: Option<Found<'_>> = None;
+    for (number, side) in sides.iter().enumerate() {
+        let of_side: Vec<Found<'_>> =
+            found.iter().copied().filter(|(record, _)| side.records.contains(record)).collect();
+        let Some(&(record, result)) = of_side.first() else { continue };
+        let (rate, runs) = pooled(&of_side);
+        let (first_record, first_result) = *first.get_or_insert((record, result));
+        let same_architecture = records[first_record].host.architecture == records[record].host.architecture;
+        let other = of_side.iter().any(|(_, result)| result.code_sha256 != first_result.code_sha256);
+        entries.push(Entry {
+            side: number,
+            runs,
+            rate,
+            ratio: entries.first().and_then(|first| ratio(first.rate, rate)),
+            other_code: other && same_architecture,
+        });
+    }
+    Group { scenario: found[0].1.scenario.clone(), class, entries }
+}
+
+/// The sum of some results and the number of runs that it holds. The design effect includes the spread between the runs.
+fn pooled(found: &[Found<'_>]) -> (Rate, usize) {
+    let parts: Vec<Count> = (found.iter())
+        .flat_map(|(_, result)| result.as_repeats())
+        .map(|part| Count { seen: part.races, of: part.iterations })
+        .collect();
+    let sum = |of: fn(&Count) -> u64| parts.iter().fold(0u64, |sum, part| sum.saturating_add(of(part)));
+    let (seen, trials) = (sum(|part| part.seen), sum(|part| part.of));
+    let weighted: f64 = found.iter().map(|(_, result)| result.effect() * result.races as f64).sum();
+    let within = if seen > 0 { weighted / seen as f64 } else { 1.0 };
+    let records: BTreeSet<usize> = found.iter().map(|(record, _)| *record).collect();
+    let of_record = |number: &usize| {
+        let repeats = found.iter().filter(|(record, _)| record == number).map(|(_, result)| result.repeats.len());
+        repeats.max().unwrap_or(0).max(1)
+    };
+    let runs = records.iter().map(of_record).sum();
+    let rate = Rate { seen, trials, effect: effect_between(&parts).max(within), repeated: runs > 1 };
+    (rate, runs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::interval;
+
+    /// A record of one test on CPUs 0 and 1 of a host with this CPU.
+    fn record(cpu: &str, races: u64) -> Record {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-25T174425Z.json"
+        );
+        let crate::record::AnyRecord::Run(mut record) = crate::record::read_file(path.as_ref()).unwrap() else {
+            panic!("not a run")
+        };
+        record.host.cpu_model = cpu.to_owned();
+        record.results.retain(|result| result.scenario == "SB");
+        let result = &mut record.results[0];
+        (result.races, result.iterations) = (races, 1_000_000);
+        result.rate = share(races, 1_000_000);
+        result.interval = interval(races, 1_000_000);
+        result.blocks.clear();
+        result.repeats.clear();
+        *record
+    }
+
+    fn matrix(records: &[Record], line: Line) -> Matrix {
+        let names: Vec<String> = (0..records.len()).map(|number| format!("a/{number}.json (x)")).collect();
+        Matrix::of(records, &names, line)
+    }
+
+    #[test]
+    fn runs_of_one_cpu_are_a_line_whose_interval_has_their_spread() {
+        let rates = [300_000, 310_000, 290_000, 305_000, 295_000];
+        let mut records: Vec<Record> = rates.iter().map(|races| record("One", *races)).collect();
+        records.insert(2, record("Two", 600_000));
+        let found = matrix(&records, Line::Cpu);
+        let [group] = &found.groups[..] else { panic!("{found:?}") };
+        let [one, two] = &group.entries[..] else { panic!("{group:?}") };
+        assert_eq!((one.runs, one.rate.seen, one.rate.trials, one.ratio), (5, 1_500_000, 5_000_000, None));
+        assert_eq!((two.runs, two.rate.seen), (1, 600_000));
+        // The standard deviation of the five rates is 0.0079, so that of their mean is 0.0035; Student's t with 4 degrees of
+        // freedom is 2.8.
+        let interval = one.interval().unwrap();
+        assert!((0.008..0.012).contains(&(interval.high - 0.3)), "{interval:?}");
+        let ratio = two.ratio.unwrap();
+        assert!((ratio.value - 2.0).abs() < 1e-9 && ratio.differs() && ratio.assumed, "{ratio:?}");
+        // With a second run of the other CPU nothing is assumed.
+        records.push(record("Two", 610_000));
+        let measured = matrix(&records, Line::Cpu).ratios().next().unwrap();
+        assert!(!measured.assumed, "{measured:?}");
+    }
+
+    #[test]
+    fn each_record_has_a_line_if_all_are_wanted() {
+        let records = [record("One", 300_000), record("One", 100_000), record("Two", 0), record("Two", 300_000)];
+        let all = matrix(&records, Line::Record);
+        assert_eq!(all.groups[0].entries.len(), 4);
+        let differs: Vec<bool> = all.ratios().map(Ratio::differs).collect();
+        assert_eq!(differs, [true, true, false]);
+        let text = all.text(None);
+        assert!(text.contains("C: a/2.json (x)") && text.contains("C 2.json"), "{text}");
+        assert_eq!(text.lines().filter(|line| line.trim_start().starts_with("SB ")).count(), 1, "{text}");
+        let csv = all.csv().unwrap();
+        assert_eq!((csv.lines().count(), csv.lines().filter(|line| line.starts_with("SB,core,")).count()), (5, 4));
+        assert!(csv.lines().nth(2).unwrap().ends_with(",true,true"), "{csv}");
+        let markdown = all.markdown();
+        assert!(markdown.contains("| SB | core | A 0.json | 1 | 30.0 % ["), "{markdown}");
+        let many: Vec<Record> = (0..30).map(|_| record("One", 300_000)).collect();
+        let words = matrix(&many, Line::Record).text(None);
+        assert!(words.contains("Of 29 comparisons of equal rates, about 1 would differ by chance."), "{words}");
+    }
+
+    #[test]
+    fn what_is_alone_is_not_compared() {
+        let mut other = record("Two", 10);
+        other.results[0].placement.class = Class::Llc;
+        assert!(matrix(&[record("One", 10), other], Line::Record).is_empty());
+    }
+}
