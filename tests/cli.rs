@@ -302,6 +302,18 @@ fn line_transfers_and_stress_are_measured_and_recorded() {
     let folder = folder();
     let mut command = wakerace(folder.path());
     command.args(["topology", "--latency=1"]).assert().success().stdout(contains("cache-line transfer latency"));
+    let mut command = wakerace(folder.path());
+    command.args(["topology", "--latency", "--pairs", "all", "--export-csv", "m.csv", "--export-svg", "m.svg"]);
+    command.assert().success();
+    let matrix = fs::read_to_string(folder.path().join("m.csv")).unwrap();
+    for (number, line) in matrix.lines().enumerate() {
+        let cells: Vec<&str> = line.split(',').collect();
+        assert_eq!(cells.len(), matrix.lines().count(), "{matrix}");
+        let values = cells.iter().filter(|cell| cell.parse::<f64>().is_ok_and(|ns| ns > 0.0)).count();
+        assert!(values == number && cells[number..].iter().all(|cell| cell.is_empty()), "{matrix}");
+    }
+    assert!(fs::read_to_string(folder.path().join("m.svg")).unwrap().starts_with("<svg "));
+    wakerace(folder.path()).args(["topology", "--pairs", "2"]).assert().code(2).stderr(contains("--latency"));
     let path = folder.path().join("r.json");
     let mut command = wakerace(folder.path());
     command.args(["run", "SB", "--no-controls", "--oversubscribe", "-n", "1000", "--stress", "memory", "--no-save"]);

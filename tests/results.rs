@@ -58,3 +58,28 @@ fn the_index_is_that_of_the_records() {
     let shown = fs::read_to_string(results.join("index.html")).unwrap();
     assert!(shown == wanted, "run: wakerace index");
 }
+
+#[test]
+fn a_folder_of_records_is_compared_cited_and_drawn_as_a_badge() {
+    let wakerace = |args: &[&str]| {
+        let output = common::wakerace_in(Path::new(env!("CARGO_MANIFEST_DIR"))).args(args).output().unwrap();
+        let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        (output.status.code(), out, err)
+    };
+    let runs = common::records().iter().filter(|path| !path.to_string_lossy().ends_with(".protocol.json")).count();
+    // Two kinds of CPU: a line each, or a line for each record.
+    let (status, text, _) = wakerace(&["compare", "results"]);
+    assert!(status == Some(0) && text.contains("A: AMD EPYC (family 25, model ") && text.contains("\nB: "), "{text}");
+    assert!(!text.contains("\nC: "), "{text}");
+    let (_, all, _) = wakerace(&["compare", "--all", "--csv", "results"]);
+    let lines = all.lines().filter(|line| line.starts_with("S01-as-is,")).count();
+    assert!(lines == runs && all.starts_with("scenario,class,line,name,runs,"), "{all}");
+    let (status, _, error) = wakerace(&["compare", &common::records()[0].display().to_string()]);
+    assert!(status == Some(2) && !error.is_empty(), "{error}");
+    let (_, badge, _) = wakerace(&["badge", "results"]);
+    assert!(badge.starts_with("<svg ") && badge.contains("wakerace: race not seen on 2 CPUs"), "{badge}");
+    let (_, cff, _) = wakerace(&["cite", "results", "--author", "The wakerace developers"]);
+    assert!(cff.contains("  - name: \"The wakerace developers\"\n") && cff.contains("on 2 kinds of CPU"), "{cff}");
+    let (status, words, _) = wakerace(&["validate", "--contribution", "results/x86_64"]);
+    assert!(status == Some(1) && words.contains("run with -d 60s"), "{words}");
+}

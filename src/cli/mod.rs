@@ -1,6 +1,8 @@
 //! The command line. Each subcommand has its own file.
 
+mod badge;
 mod check;
+mod cite;
 mod compare;
 mod expect;
 mod export;
@@ -64,6 +66,10 @@ enum Command {
     Report(report::ReportArgs),
     /// Write the index page of a folder of records
     Index(index::IndexArgs),
+    /// Draw the answer of records as a small picture for a README
+    Badge(badge::BadgeArgs),
+    /// Write how to cite a set of records: CITATION.cff, or metadata for Zenodo
+    Cite(cite::CiteArgs),
     /// Convert a scenario or a record to a format that other tools read
     Export(export::ExportArgs),
     /// Make a record of logs of litmus7 or klitmus7, so that their counts stand beside wakerace's
@@ -176,6 +182,8 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Expect(args) => expect::expect(&args),
         Command::Report(args) => report::report(&args),
         Command::Index(args) => index::index(&args),
+        Command::Badge(args) => badge::badge(&args),
+        Command::Cite(args) => cite::cite(&args),
         Command::Export(args) => export::export(&args),
         Command::Import(args) => import::import(&args),
         Command::List(args) => list::list(&args),

@@ -1,5 +1,6 @@
 //! `wakerace report`: draws records as one HTML page.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -88,11 +89,11 @@ fn write_pages(folder: &Path, output: &Path, entries: &[Entry]) -> Result<Vec<St
     Ok(out)
 }
 
-/// Reads the records at the given paths, each one once. The records of a folder are sorted by name.
+/// The files that paths name: files themselves, and the records in folders, sorted by name.
 ///
 /// # Errors
-/// If a record cannot be read or is not consistent, or if a folder holds no record.
-pub(super) fn entries(paths: &[PathBuf]) -> Result<Vec<Entry>> {
+/// If a folder cannot be read, or holds no record.
+pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
@@ -105,15 +106,22 @@ pub(super) fn entries(paths: &[PathBuf]) -> Result<Vec<Entry>> {
             files.push(path.clone());
         }
     }
-    let mut seen = Vec::new();
+    Ok(files)
+}
+
+/// Reads the records at the given paths, each one once. The records of a folder are sorted by name.
+///
+/// # Errors
+/// If a record cannot be read or is not consistent, or if a folder holds no record.
+pub(super) fn entries(paths: &[PathBuf]) -> Result<Vec<Entry>> {
+    let mut seen = HashSet::new();
     let mut entries = Vec::new();
-    for file in files {
+    for file in files(paths)? {
         let name = shown::path(&file);
         let real = fs::canonicalize(&file).map_err(Error::io(format!("opening {name}")))?;
-        if seen.contains(&real) {
+        if !seen.insert(real) {
             continue;
         }
-        seen.push(real);
         let record = record::read_valid(&file)?;
         // The page links to its records, so the name must be the unchanged path, without escapes.
         entries.push(Entry { name: file.display().to_string(), record });

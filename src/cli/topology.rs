@@ -11,6 +11,7 @@ use crate::error::{EXIT_OK, Error, Result};
 use crate::files::Sink;
 use crate::input::Limit;
 use crate::machine::{self, Calibration, Capture, Class, Clock, Frequency, Host, Topology, Tree};
+use crate::publish::Latencies;
 use crate::units::Nanos;
 use crate::{input, shown, terminal};
 
@@ -23,6 +24,15 @@ pub struct TopologyArgs {
     /// Measure the cache-line transfer latency between CPUs: `all` pairs, or PAIRS pairs per class
     #[arg(long, value_name = "PAIRS", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = parse_pairs)]
     latency: Option<Pairs>,
+    /// With --latency: as PAIRS, spelled as for `run`
+    #[arg(long, value_name = "PAIRS", requires = "latency", value_parser = parse_pairs)]
+    pairs: Option<Pairs>,
+    /// With --latency: write the matrix as CSV to a file, in the form of core-to-core-latency
+    #[arg(long, value_name = "FILE", requires = "latency")]
+    export_csv: Option<PathBuf>,
+    /// With --latency: draw the matrix as a heat map into an SVG file
+    #[arg(long, value_name = "FILE", requires = "latency")]
+    export_svg: Option<PathBuf>,
     /// Show another machine: a capture, or a folder with a copy of its /sys and /proc
     #[arg(long, value_name = "PATH", conflicts_with = "latency")]
     topology: Option<PathBuf>,
@@ -43,6 +53,9 @@ pub fn topology(args: &TopologyArgs) -> Result<u8> {
         Sink::open(path)?.write(&(json + "\n"))?;
         return Ok(EXIT_OK);
     }
+    // The files are opened before anything is measured.
+    let open = |path: &Option<PathBuf>| path.as_deref().map(Sink::open).transpose();
+    let exports = [open(&args.export_csv)?, open(&args.export_svg)?];
     machine::require_counter()?;
     let topology = Topology::read()?;
     let allowed = machine::allowed_cpus()?;
@@ -51,14 +64,43 @@ pub fn topology(args: &TopologyArgs) -> Result<u8> {
     let isolated = machine::isolated(&Tree::host());
     terminal::out(&(host_lines(&host) + "\n" + &cpus_and_placements(&topology, &allowed, &isolated)))?;
     terminal::out(&counters(&usable, host.clock_measured)?)?;
-    if let Some(wanted) = args.latency {
-        terminal::out("\ncache-line transfer latency between two CPUs (half a round trip, median):\n")?;
-        for pair in machine::pairs(&topology, &usable, wanted.most(), None) {
-            let Nanos(ns) = machine::line_transfer(pair.cpus[0], pair.cpus[1], host.clock_measured, 25)?;
-            terminal::out(&format!("  CPUs {pair}: {ns:.1} ns\n"))?;
+    if let Some(wanted) = args.pairs.or(args.latency) {
+        let latencies = measure_latencies(&topology, &usable, wanted, host.clock_measured)?;
+        for (sink, text) in exports.into_iter().zip([Latencies::csv, Latencies::svg]) {
+            if let Some(sink) = sink {
+                sink.write(&text(&latencies))?;
+            }
         }
     }
     Ok(EXIT_OK)
+}
+
+/// Measures latencies and prints them: all pairs as a matrix, row by row as they are measured, and a choice of pairs as a
+/// list.
+fn measure_latencies(topology: &Topology, usable: &[usize], wanted: Pairs, clock: Clock) -> Result<Latencies> {
+    terminal::out("\ncache-line transfer latency between two CPUs (half a round trip, median), ns:\n")?;
+    let mut pairs = machine::pairs(topology, usable, wanted.most(), None);
+    let mut latencies = Latencies::default();
+    let matrix = usable.len() > 1 && pairs.len() == usable.len() * (usable.len() - 1) / 2;
+    if matrix {
+        // A row is complete when the pairs of its CPU with all lower ones are.
+        pairs.sort_by_key(|pair| (pair.cpus.iter().copied().max(), pair.cpus.iter().copied().min()));
+        terminal::out(&(Latencies::heading(usable) + "\n"))?;
+        terminal::out(&(latencies.row(usable[0], usable) + "\n"))?;
+    }
+    for (number, pair) in pairs.iter().enumerate() {
+        let (a, b) = (pair.cpus[0], pair.cpus[1]);
+        let Nanos(ns) = machine::line_transfer(a, b, clock, 25)?;
+        latencies.put((a, b), pair.class, ns);
+        let last = pairs.get(number + 1).is_none_or(|next| next.cpus.iter().max() != pair.cpus.iter().max());
+        if !matrix {
+            terminal::out(&format!("  CPUs {pair}: {ns:.1} ns\n"))?;
+        } else if last {
+            terminal::out(&(latencies.row(a.max(b), usable) + "\n"))?;
+        }
+    }
+    terminal::out(&latencies.summary())?;
+    Ok(latencies)
 }
 
 /// Another machine: a capture of it, or a folder with a copy of its /sys and /proc.

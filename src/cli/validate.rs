@@ -4,18 +4,21 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::error::{EXIT_BAD_INPUT, EXIT_OK, Result};
+use crate::error::{EXIT_BAD_INPUT, EXIT_FORBIDDEN, EXIT_OK, Result};
 use crate::files::Sink;
-use crate::publish::Publish;
+use crate::publish::{self, Entry, Publish};
 use crate::record::{self, Merger};
 use crate::{shown, terminal};
 
 /// Arguments of `validate`.
 #[derive(Debug, Args)]
 pub struct ValidateArgs {
-    /// Records to check
-    #[arg(required_unless_present = "print_schema")]
+    /// Records to check, or folders to search for records
+    #[arg(required_unless_present = "print_schema", value_name = "PATH")]
     files: Vec<PathBuf>,
+    /// Also say what the records lack as a contribution to results/; exit with status 1 if they lack something
+    #[arg(long, conflicts_with = "print_schema")]
+    contribution: bool,
     /// Print the JSON Schema of records and check nothing
     #[arg(long)]
     print_schema: bool,
@@ -28,26 +31,46 @@ pub fn validate(args: &ValidateArgs) -> Result<u8> {
         return Ok(EXIT_OK);
     }
     let mut status = EXIT_OK;
-    for path in &args.files {
+    let mut entries = Vec::new();
+    for path in &super::report::files(&args.files)? {
         let name = shown::path(path);
-        let problems = match record::read_file(path) {
-            Ok(record) => record.problems(),
+        let record = match record::read_file(path) {
+            Ok(record) => record,
             Err(error) => {
                 terminal::err(&format!("error: {error}\n"));
                 status = EXIT_BAD_INPUT;
                 continue;
             }
         };
+        let problems = record.problems();
         for problem in &problems {
             terminal::err(&format!("error: {name}: {}\n", shown::line(problem)));
         }
         if problems.is_empty() {
             terminal::out(&format!("{name}: valid\n"))?;
+            entries.push(Entry { name: path.display().to_string(), record });
         } else {
             status = EXIT_BAD_INPUT;
         }
     }
+    if args.contribution && !lacks_nothing(&entries)? && status == EXIT_OK {
+        status = EXIT_FORBIDDEN;
+    }
     Ok(status)
+}
+
+/// Says what records lack as a contribution. Returns whether they lack nothing.
+fn lacks_nothing(entries: &[Entry]) -> Result<bool> {
+    let missing = publish::missing(entries);
+    if missing.is_empty() {
+        terminal::out(
+            "Nothing is missing. Run `wakerace index`, commit the records and the index, and open a pull request.\n",
+        )?;
+    } else {
+        let lines: String = missing.iter().map(|words| format!("  {}\n", shown::line(words))).collect();
+        terminal::out(&format!("\nMissing for a contribution (CONTRIBUTING.md):\n{lines}"))?;
+    }
+    Ok(missing.is_empty())
 }
 
 /// Arguments of `merge`.

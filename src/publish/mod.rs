@@ -1,7 +1,9 @@
 //! Writes records in the formats that people and other programs read.
 
 pub mod chart;
+mod citation;
 mod compare;
+mod contribution;
 mod cpus;
 mod csv;
 mod expect;
@@ -10,6 +12,7 @@ mod hgrm;
 mod hlog;
 mod klitmus;
 mod last_writers;
+mod latency;
 mod litmus_log;
 mod mail;
 mod markdown;
@@ -26,18 +29,23 @@ mod warnings;
 mod window;
 mod zeros;
 
+pub use citation::{Citation, cff, zenodo};
 pub use compare::{BETWEEN_RUNS, Comparison, Rate, Ratio, compare, comparison_markdown, comparison_table, ratio};
+pub use contribution::missing;
 pub use cpus::kinds_of_cpu;
 pub use csv::{csv_of, last_writers_csv, outcomes_csv, window_csv};
 pub use expect::{expectations, nothing_fits};
 pub use hgrm::hgrm;
 pub use hlog::{Tagged, hlog};
 pub use klitmus::klitmus;
+pub use latency::Latencies;
 pub use litmus_log::litmus_log;
 pub use mail::MAIL_WIDTH;
 pub use matrix::{Line, Matrix};
 pub use numbers::{count, rate, rate_with_interval};
-pub use page::{Entry, FLEET, Front, LARGEST, PICTURE_ENDING, Page, fleet_page, index, page, picture, signed_page};
+pub use page::{
+    Entry, FLEET, Front, LARGEST, PICTURE_ENDING, Page, badge, fleet_page, index, page, picture, signed_page,
+};
 pub use tearing::{forbidden as tearing_forbidden, tearing, tearing_csv, tearing_summary};
 pub use window::windows;
 

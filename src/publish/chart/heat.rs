@@ -6,11 +6,11 @@ use super::{Axis, WIDTH};
 /// A cell of a heat map.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
-    /// The column: the CPU of P0.
+    /// The CPU of the column.
     pub x: usize,
-    /// The row: the CPU of P1.
+    /// The CPU of the row.
     pub y: usize,
-    /// The rate; `None` if nothing was seen.
+    /// The value; `None` if nothing was seen.
     pub value: Option<f64>,
     /// The text of the tooltip.
     pub note: String,
@@ -18,13 +18,17 @@ pub struct Cell {
     pub data: String,
 }
 
-/// A heat map with a logarithmic colour scale.
+/// A heat map.
 #[derive(Debug, Clone)]
 pub struct Heat {
     /// The text for screen readers.
     pub name: String,
     /// The CPUs in ascending order.
     pub cpus: Vec<usize>,
+    /// What the columns are.
+    pub across: String,
+    /// What the rows are.
+    pub down: String,
     /// The cells that were measured.
     pub cells: Vec<Cell>,
     /// The scale of the colours.
@@ -48,8 +52,8 @@ impl Heat {
         let mut svg = Svg::new("heat", WIDTH, TOP + side + 66.0, &self.name);
         let index = |cpu: usize| self.cpus.iter().position(|known| *known == cpu).unwrap_or(0) as f64;
         let every = (APART / size).ceil().max(1.0) as usize;
-        svg.label("axis", (LEFT, 14.0), "start", "", "P0 on CPU →");
-        svg.label("axis", (4.0, TOP + 11.0 - 16.0), "start", "", "P1 ↓");
+        svg.label("axis", (LEFT, 14.0), "start", "", &self.across);
+        svg.label("axis", (4.0, TOP + 11.0 - 16.0), "start", "", &self.down);
         for (number, cpu) in self.cpus.iter().enumerate().step_by(every) {
             let middle = (number as f64 + 0.5) * size;
             svg.label("tick", (LEFT + middle, TOP - 6.0), "middle", "", &cpu.to_string());

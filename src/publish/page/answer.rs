@@ -28,7 +28,7 @@ pub(super) struct Answer {
 }
 
 /// The results of the answer's test on one kind of CPU.
-struct OnCpu<'a> {
+pub(super) struct OnCpu<'a> {
     name: String,
     sums: Vec<&'a Sum<'a>>,
 }
@@ -98,7 +98,7 @@ fn capital(text: &str) -> String {
 }
 
 /// The results of a test by kind of CPU, those where it was seen first.
-fn by_cpu<'a>(sums: &'a [Sum<'a>], scenario: &str) -> Vec<OnCpu<'a>> {
+pub(super) fn by_cpu<'a>(sums: &'a [Sum<'a>], scenario: &str) -> Vec<OnCpu<'a>> {
     let of_test = sums.iter().filter(|sum| sum.first().scenario == scenario);
     let kinds = cpus::by_cpu(of_test, |sum| sum.run.host()).into_iter();
     let mut out: Vec<OnCpu<'a>> = kinds.map(|(name, sums)| OnCpu { name, sums }).collect();
@@ -112,19 +112,25 @@ impl OnCpu<'_> {
     }
 
     /// The highest rate.
-    fn highest(&self) -> f64 {
+    pub(super) fn highest(&self) -> f64 {
         self.sums.iter().filter_map(|sum| sum.rate()).fold(0.0, f64::max)
+    }
+
+    /// The upper bound of a zero, such as `< 7.6e-8`: that of the results with the most iterations.
+    pub(super) fn bound(&self) -> String {
+        let most = self.sums.iter().max_by_key(|sum| sum.iterations);
+        most.and_then(|sum| sum.interval()).map_or(String::new(), |interval| format!("< {:.1e}", interval.high))
     }
 
     fn iterations(&self) -> u64 {
         self.sums.iter().fold(0, |sum, one| sum.saturating_add(one.iterations))
     }
 
-    fn has(&self, finding: Finding) -> bool {
+    pub(super) fn has(&self, finding: Finding) -> bool {
         self.sums.iter().any(|sum| sum.finding() == finding)
     }
 
-    fn allowed(&self) -> Option<Verdict> {
+    pub(super) fn allowed(&self) -> Option<Verdict> {
         self.sums[0].first().expected
     }
 }

@@ -8,6 +8,7 @@
 //! index.html does.
 
 mod answer;
+mod badge;
 mod embed;
 mod figures;
 mod fleet;
@@ -31,9 +32,12 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::record::{AnyRecord, Record};
 use crate::shown;
+use answer::RACE;
+pub use badge::badge;
 use figures::Detail;
 pub use fleet::{FLEET, fleet_page};
 pub use index::index;
+pub(super) use picture::own_file;
 pub use picture::picture;
 use runs::Run;
 use words::title;
@@ -145,7 +149,7 @@ fn render(entries: &[Entry], front: &Front, detail: Detail) -> Result<Page> {
         windows: windows::windows(&sums, detail),
         last_writers: if full { ownership::last_writers(&sums) } else { Vec::new() },
         gaps: histograms::gaps(&sums),
-        heats: pairs::heats(&real),
+        heats: pairs::heats(&real).into_iter().chain(pairs::latencies(&real)).collect(),
         protocols: protocols::protocols(&runs),
         codes: if full { codes(&runs) } else { Vec::new() },
     };
@@ -196,7 +200,12 @@ fn image(front: &Front, picture: &str) -> String {
 /// The first sentences of the page of one record.
 pub(super) fn answer_of(record: &Record) -> Vec<String> {
     let entry = Entry { name: String::new(), record: AnyRecord::Run(Box::new(record.clone())) };
-    let runs = runs::runs(std::slice::from_ref(&entry));
+    answer_of_all(std::slice::from_ref(&entry))
+}
+
+/// The first sentences of the page of some records.
+pub(super) fn answer_of_all(entries: &[Entry]) -> Vec<String> {
+    let runs = runs::runs(entries);
     let real: Vec<&Run<'_>> = runs.iter().filter(|run| !run.host().emulated).collect();
     let answer = answer::answer(&runs, &sum::sums(&real));
     std::iter::once(answer.headline).chain(answer.lines).collect()

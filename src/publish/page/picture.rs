@@ -31,9 +31,20 @@ pub fn picture(entry: &Entry, name: Option<&str>) -> Result<String> {
             None => format!("{}: no race window", entry.name),
         })
     })?;
+    Ok(own_file(&chart.svg))
+}
+
+/// A chart of the page as an SVG file of its own.
+pub(in crate::publish) fn own_file(svg: &str) -> String {
     // The style of the page's charts uses the page's colours, which are defined for the root element. In a file of its
     // own the chart is the root.
     let style = format!("<style>{STYLE}\nsvg {{ background: var(--paper); }}</style>");
-    let (open, rest) = chart.svg.split_once('>').unwrap_or((&chart.svg, ""));
-    Ok(format!("{open} width=\"800\" height=\"500\">\n{style}{rest}\n"))
+    let (open, rest) = svg.split_once('>').unwrap_or((svg, ""));
+    let sides = open.split_once("viewBox=\"0 0 ").and_then(|(_, rest)| rest.split_once('"'));
+    let sides = sides.and_then(|(sides, _)| sides.split_once(' '));
+    let number = |text: &str| text.parse::<f64>().unwrap_or(0.0) * 2.0;
+    let size = sides.map_or(String::new(), |(width, height)| {
+        format!(" width=\"{:.0}\" height=\"{:.0}\"", number(width), number(height))
+    });
+    format!("{open}{size}>\n{style}{rest}\n")
 }
