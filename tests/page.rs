@@ -111,8 +111,14 @@ fn many_records_are_thinned_and_too_many_refused() {
     for count in [1, 8] {
         assert!(page(&of(count)).unwrap().len() < LARGEST, "{count}");
     }
-    let error = page(&of(30)).unwrap_err().to_string();
-    assert!(error.contains("30 records") && error.contains("name fewer"), "{error}");
+    // What does not fit is left out and named; the answer, the first chart and the counts stay.
+    assert_eq!(signed_page(&of(1), &Front::default()).unwrap().folded, [""; 0]);
+    let folded = signed_page(&of(30), &Front::default()).unwrap();
+    assert!(folded.html.len() < LARGEST && folded.folded.contains(&"machine code"), "{:?}", folded.folded);
+    assert!(folded.folded.contains(&"gaps between races") && !folded.html.contains("id=\"between\""));
+    assert!(folded.html.contains("id=\"chart\"") && folded.html.contains("id=\"counts\""));
+    let error = page(&of(100)).unwrap_err().to_string();
+    assert!(error.contains("100 records") && error.contains("name fewer"), "{error}");
     assert!(page(&[]).is_err());
 }
 
@@ -244,8 +250,12 @@ fn fleet(count: usize) -> Vec<Entry> {
         record.host.cpu_model = format!("Maker {}", number % 3);
         for result in &mut record.results {
             result.seed = number as u64;
-            // One run in the fleet sees SB ten times as rarely as the others.
-            let rarer = if number == 5 && result.scenario == "SB" { 10 } else { 1 };
+            // One run in the fleet sees SB ten times as rarely as the others, and one never sees S05-swapped.
+            let rarer = match (number, result.scenario.as_str()) {
+                (5, "SB") => 10,
+                (7, "S05-swapped") => u64::MAX,
+                _ => 1,
+            };
             result.races = result.races / rarer * (90 + number as u64 % 20) / 100;
             result.rate = wakerace::stats::share(result.races, result.iterations);
             result.interval = wakerace::stats::interval(result.races, result.iterations);
@@ -276,12 +286,51 @@ fn a_fleet_is_drawn_by_kind_of_cpu_with_the_runs_that_are_unlike_the_others() {
     // A mark for each test and kind of CPU, twice: in the wide and in the narrow chart.
     assert_eq!(page.matches("data-cpu=\"Maker 1\"").count(), 2 * 7);
     assert!(page.contains("data-runs=\"14\"") && page.contains("data-runs=\"13\""));
+    // Each test has a chart with a dot for each run. The run that is unlike the others has its own mark and its letter.
+    let each = &page[page.find("id=\"each\"").unwrap()..page.find("id=\"spread\"").unwrap()];
+    assert_eq!(each.matches("svg class=\"chart strips").count(), 7);
+    let sb = &each[each.find("id=\"runs-SB\"").unwrap()..];
+    let sb = &sb[..sb.find("</figure>").unwrap()];
+    assert!(sb.contains("Seen in 40 of 40 runs.") && sb.matches("class=\"dots unlike ").count() == 1, "{sb}");
+    assert!(sb.matches("h0").count() == 40 && sb.contains(">F</text>"), "{sb}");
     // The sixth run is F.
     let unlike =
         text.split("<td data-label=\"runs unlike the others\">").skip(1).map(|rest| rest.split('<').next().unwrap());
     let named: Vec<&str> = unlike.filter(|names| *names != "-").collect();
-    assert!(named.len() == 1 && named[0].starts_with("F ") && named[0].ends_with('%'), "{named:?}");
+    let [swapped, sb] = named[..] else { panic!("{named:?}") };
+    assert!(sb.starts_with("F ") && sb.ends_with('%') && swapped.starts_with("H &lt; "), "{named:?}");
     assert!(page.contains("<a href=\"pages&#x2f;39.html\">made&#x2f;39.json</a>"));
+}
+
+#[test]
+fn a_fleet_has_a_heat_map_of_pairs_for_each_kind_of_cpu() {
+    let (_, text) = shipped();
+    let mut record = run(&text);
+    record.results = many_pairs(&record);
+    let made = |cpu: &str, number: u64| {
+        let mut record = record.clone();
+        record.host.cpu_model = cpu.to_owned();
+        for result in &mut record.results {
+            result.races *= number;
+            result.iterations *= 4;
+            result.rate = wakerace::stats::share(result.races, result.iterations);
+        }
+        entry(&format!("{cpu}-{number}.json"), &record)
+    };
+    let entries = [made("One", 1), made("One", 2), made("One", 3), made("Two", 1)];
+    let page = fleet_page(&entries, &Front::default(), None).unwrap().html;
+    let heats = &page[page.find("id=\"heats\"").unwrap()..page.find("id=\"hosts\"").unwrap()];
+    assert_eq!(heats.matches("svg class=\"chart heat").count(), 2);
+    let one = &heats[..heats.find("SB, Two").unwrap()];
+    assert_eq!(one.matches("data-p0=").count(), 66);
+    // Twice the counts of one run is the median, and the counts are added up.
+    let pair = record.results.iter().find(|result| result.placement.cpus == [0, 1]).unwrap();
+    let counts =
+        format!("data-p0=\"0\" data-p1=\"1\" data-seen=\"{}\" data-of=\"{}\"", 6 * pair.races, 12 * pair.iterations);
+    let median = wakerace::publish::rate(2.0 * pair.races as f64 / (4 * pair.iterations) as f64);
+    assert!(one.contains(&counts), "{counts}");
+    assert!(one.contains(&format!("(core): seen in 3 of 3 runs, median {median}")), "{median}");
+    assert!(one.contains("P0 on CPU 0, P1 on CPU 5 (core): seen in 0 of 3 runs, median -"));
 }
 
 /// The measurements that the browser made on a page.

@@ -21,7 +21,8 @@ pub struct ReportArgs {
     /// Output file of the page; `-` is standard output
     #[arg(short = 'o', long, value_name = "FILE")]
     output: PathBuf,
-    /// Draw every run on the page, however many records there are [default: more than 12 records are drawn by kind of CPU]
+    /// Draw every run on the page, however many records there are; what does not fit into 1 MB is left out and named
+    /// [default: more than 12 records are drawn by kind of CPU]
     #[arg(long)]
     one_page: bool,
     /// Also write the page of each record into a folder, which must exist, and link to it from the page of many records
@@ -66,6 +67,13 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
     if !output.is_stdout() {
         let plural = if entries.len() == 1 { "" } else { "s" };
         terminal::out(&format!("page of {} record{plural}: {}\n", entries.len(), shown::path(&args.output)))?;
+        if !page.folded.is_empty() {
+            terminal::out(&format!(
+                "Left out, because the page would be larger than {} MB: {}. --pages FOLDER writes a page of each record with them.\n",
+                publish::LARGEST / 1_000_000,
+                page.folded.join(", ")
+            ))?;
+        }
         if fleet && pages.is_none() {
             terminal::out(
                 "Each kind of CPU is one mark a test. --pages FOLDER also writes the page of each record; --one-page draws every \

@@ -152,10 +152,7 @@ mod tests {
         };
         lacks(&|record| record.results.retain(|result| result.group != "guards"), "run: wakerace run -d 60s guards");
         lacks(&|record| record.results[1].elapsed_s = 2.0, "ran for less than 50 s: S01-core+nt; run with -d 60s");
-        lacks(
-            &|record| record.results[0].discarded = record.results[0].iterations,
-            "discarded in S01-as-is; run on an idle",
-        );
+        lacks(&|record| record.results[0].discarded = record.results[0].iterations, "discarded in SB; run on an idle");
         lacks(&|record| record.results[0].finding = Finding::Inconclusive, "inconclusive: SB;");
         lacks(&|record| record.interrupted = true, "was interrupted");
         lacks(&|record| record.tool.commit = "abc-dirty".to_owned(), "'abc-dirty'; build an unchanged commit");

@@ -50,21 +50,21 @@ impl Latencies {
 
     /// The shortest and the longest latency with their CPUs, and the median of each placement class.
     pub fn summary(&self) -> String {
-        let ns = |(_, (_, ns)): &(&(usize, usize), &(Class, f64))| *ns;
-        let shortest = self.pairs.iter().min_by(|a, b| ns(a).total_cmp(&ns(b)));
-        let longest = self.pairs.iter().max_by(|a, b| ns(a).total_cmp(&ns(b)));
-        let end = |name: &str, found: Option<(&(usize, usize), &(Class, f64))>| {
-            found.map_or(String::new(), |((a, b), (_, ns))| format!("  {name}: {ns:.1} ns, CPUs {b},{a}\n"))
-        };
+        let mut all: Vec<(f64, String)> = Vec::new();
         let mut classes: BTreeMap<Class, Vec<f64>> = BTreeMap::new();
-        for (class, ns) in self.pairs.values() {
+        for ((high, low), (class, ns)) in &self.pairs {
             classes.entry(*class).or_default().push(*ns);
+            all.push((*ns, format!("{ns:.1} ns, CPUs {low},{high}\n")));
         }
-        let each = classes.into_iter().map(|(class, all)| {
-            let plural = if all.len() == 1 { "" } else { "s" };
-            format!("  {class}: median {:.1} ns of {} pair{plural}\n", median(all.clone()), all.len())
+        all.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let end = |name: &str, found: Option<&(f64, String)>| {
+            found.map_or(String::new(), |(_, words)| format!("  {name}: {words}"))
+        };
+        let each = classes.into_iter().map(|(class, of_class)| {
+            let (pairs, plural) = (of_class.len(), if of_class.len() == 1 { "" } else { "s" });
+            format!("  {class}: median {:.1} ns of {pairs} pair{plural}\n", median(of_class))
         });
-        end("shortest", shortest) + &end("longest", longest) + &each.collect::<String>()
+        end("shortest", all.first()) + &end("longest", all.last()) + &each.collect::<String>()
     }
 
     /// The matrix as CSV without headings: a line and a column for each CPU in ascending order, with values below the

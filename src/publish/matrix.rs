@@ -230,14 +230,20 @@ impl Entry {
 }
 
 fn of_cpus(records: &[Record]) -> Vec<Side> {
-    let all = by_cpu(records.iter().enumerate(), |(_, record)| &record.host);
-    let side = |(number, (name, of_kind)): (usize, (String, Vec<(usize, &Record)>))| {
+    let mut out = Vec::new();
+    for (number, (name, of_kind)) in
+        by_cpu(records.iter().enumerate(), |(_, record)| &record.host).into_iter().enumerate()
+    {
         let architecture = &of_kind[0].1.host.architecture;
         let plural = if of_kind.len() == 1 { "" } else { "s" };
         let name = format!("{name} ({architecture}, {} record{plural})", of_kind.len());
-        Side { letter: letter(number), name, records: of_kind.into_iter().map(|(number, _)| number).collect() }
-    };
-    all.into_iter().enumerate().map(side).collect()
+        out.push(Side {
+            letter: letter(number),
+            name,
+            records: of_kind.into_iter().map(|(number, _)| number).collect(),
+        });
+    }
+    out
 }
 
 fn of_records(names: &[String]) -> Vec<Side> {

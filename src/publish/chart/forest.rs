@@ -15,7 +15,7 @@ pub enum Ground {
 }
 
 impl Ground {
-    const fn class(self) -> &'static str {
+    pub(super) const fn class(self) -> &'static str {
         match self {
             Ground::Allowed => "ground allowed",
             Ground::Forbidden => "ground forbidden",

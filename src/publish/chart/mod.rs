@@ -11,6 +11,7 @@ mod heat;
 mod lines;
 mod scale;
 mod shape;
+mod strips;
 mod svg;
 
 pub use bars::{Bar, Bars};
@@ -18,6 +19,7 @@ pub use forest::{Forest, Form, Ground, Mark, Row, WIDE};
 pub use heat::{Cell, Heat};
 pub use lines::{Line, Lines, Point};
 pub use scale::{Axis, Scale};
+pub use strips::{Dot, Strip, Strips};
 pub use svg::escape;
 
 /// The width of every chart, in SVG units. With the style sheet one unit is about one pixel.

@@ -126,7 +126,7 @@ mod tests {
             "{zero}"
         );
         let seen = of(&[record()], Some("SB")).unwrap();
-        assert!(seen.contains("wakerace: SB \"") && seen.contains(SEEN), "{seen}");
+        assert!(seen.contains("wakerace: SB 88.2 %\"") && seen.contains(SEEN), "{seen}");
         let mut doubted = record();
         let race = |record: &mut Record, finding| {
             let result = record.results.iter_mut().find(|result| result.scenario == RACE).unwrap();

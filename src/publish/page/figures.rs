@@ -6,16 +6,32 @@ use super::runs;
 use super::sum::Sum;
 
 /// The level of detail of a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 pub(super) enum Detail {
     /// Every point of a race's line is marked and has a tooltip with its counts. The page lists the code.
     Full,
     /// Only lines and bounds are drawn.
     Lines,
+    /// Only the first charts and the counts.
+    Least,
+}
+
+impl Detail {
+    /// What a page of this detail leaves out.
+    pub(super) fn left_out(self) -> Vec<&'static str> {
+        let points = ["the points of race windows", "cache-line ownership", "machine code", "the records themselves"];
+        match self {
+            Detail::Full => Vec::new(),
+            Detail::Lines => points.to_vec(),
+            Detail::Least => {
+                [&points[1..], &["race windows of all outcomes", "pairs of CPUs", "gaps between races"]].concat()
+            }
+        }
+    }
 }
 
 /// A chart with its caption.
-#[derive(Serialize)]
+#[derive(Serialize, Default)]
 pub(super) struct Figure {
     /// The address of the chart in the page.
     pub(super) id: String,

@@ -1,40 +1,28 @@
-//! The page of many records: each kind of CPU has one mark a test, with the median and the spread of its runs.
+//! The page of many records: each kind of CPU has one mark a test, with the median and the spread of its runs. Below it are
+//! the runs themselves as dots, and heat maps of pairs of CPUs.
 
 use serde::Serialize;
 
-use super::forest::{chart_of, ground, in_order_of, role};
+use super::figures::{Figure, id};
+use super::forest::{Chart, chart_of, in_order_of, role};
 use super::runs::{self, Run, Symbol};
+use super::spread::{Kind, One, Spread, kinds, spreads};
 use super::sum::{Sum, sums};
-use super::{Entry, Front, Page, Report, compared, fill};
+use super::{Entry, Front, Page, Report, compared, fill, pairs};
 use crate::error::Result;
-use crate::publish::chart::{Look, Mark, Row, escape};
-use crate::publish::{count, cpus, rate};
-use crate::stats::{interval, median};
+use crate::publish::chart::{Axis, Dot, Mark, Row, Strip, Strips, escape};
+use crate::publish::numbers::tick_rate;
+use crate::publish::{count, rate, titles};
 
 /// More records than this are drawn by kind of CPU, unless one page with every run is asked for.
 pub const FLEET: usize = 12;
-/// A run is unlike the others of its kind of CPU if its rate is more than this many times theirs, or less than one part in so
-/// many. Five runs on one quiet machine differed by up to 40 % (docs/performance.md).
-const UNLIKE: f64 = 3.0;
 /// The most runs that are named as unlike the others.
 const NAMED: usize = 5;
+/// The charts of the runs that are not folded.
+const UNFOLDED: usize = 9;
 
-/// A kind of CPU with its runs.
-struct Kind<'a> {
-    name: String,
-    look: Look,
-    runs: Vec<&'a Run<'a>>,
-}
-
-/// The rates of one test on one kind of CPU.
-struct Spread<'a> {
-    first: &'a Sum<'a>,
-    runs: usize,
-    iterations: u64,
-    races: u64,
-    /// The rates that are not zero, ascending, each with the letter of its run.
-    seen: Vec<(f64, &'a str)>,
-}
+/// A test on all kinds of CPU.
+type OfTest<'a, 'b> = Vec<(&'b Kind<'a>, Spread<'a>)>;
 
 #[derive(Serialize)]
 struct Line {
@@ -67,6 +55,11 @@ struct Context<'a> {
     #[serde(flatten)]
     report: Report<'a>,
     lines: Vec<Line>,
+    /// The runs of each test as dots: the first ones, and the folded ones.
+    strips: [Vec<Figure>; 2],
+    heats: Vec<Figure>,
+    /// The tests whose heat maps are left out, because the page would be too large.
+    without_heat: Vec<String>,
     groups: Vec<Group>,
     records: usize,
     emulated: usize,
@@ -81,100 +74,107 @@ pub fn fleet_page(entries: &[Entry], front: &Front, pages: Option<&[String]>) ->
     let real: Vec<&Run<'_>> = runs.iter().filter(|run| !run.host().emulated).collect();
     let sums = sums(&real);
     let kinds = kinds(&real);
-    let spreads: Vec<Vec<(&Kind<'_>, Spread<'_>)>> =
-        in_order_of(&sums, &compared(&sums)).into_iter().map(|sums| spread(sums, &kinds)).collect();
-    let rows: Vec<Row> = spreads.iter().filter_map(|spreads| row(spreads)).collect();
-    let (report, picture) = Report::new(&runs, &sums, chart_of(rows), front);
+    let tests = by_test(&sums, &kinds);
+    let (report, picture) = Report::new(&runs, &sums, chart(&tests), front);
     let letters: Vec<&str> = runs.iter().map(|run| run.letter.as_str()).collect();
+    let mut strips = strips(&tests);
+    let folded = strips.split_off(strips.len().min(UNFOLDED));
+    let order: Vec<&str> = tests.iter().map(|test| test[0].1.scenario()).collect();
+    let (heats, without_heat) = pairs::of_kinds(&kinds, &order);
     let context = Context {
         report,
-        lines: spreads.iter().flatten().map(|(kind, spread)| line(kind, spread)).collect(),
+        lines: tests.iter().flatten().map(|(kind, spread)| line(kind, spread)).collect(),
+        strips: [strips, folded],
+        heats,
+        without_heat,
         groups: kinds.iter().map(|kind| group(kind, &letters, pages)).collect(),
         records: entries.len(),
         emulated: runs.len() - real.len(),
     };
-    Ok(Page { html: fill("fleet.html", &context)?, picture })
+    Ok(Page { html: fill("fleet.html", &context)?, picture, folded: Vec::new() })
 }
 
-/// The kinds of CPU, in the order in which they come first.
-fn kinds<'a>(runs: &[&'a Run<'a>]) -> Vec<Kind<'a>> {
-    let kinds = cpus::by_cpu(runs.iter().copied(), |run| run.host()).into_iter().enumerate();
-    kinds.map(|(colour, (name, runs))| Kind { name, look: Look { colour, dash: 0 }, runs }).collect()
+/// The tests in the order of the page, each with its rates by kind of CPU. Tests without iterations are left out.
+pub(super) fn by_test<'a, 'b>(sums: &'a [Sum<'a>], kinds: &'b [Kind<'a>]) -> Vec<OfTest<'a, 'b>> {
+    let tests = in_order_of(sums, &compared(sums)).into_iter().map(|sums| spreads(sums, kinds));
+    tests.filter(|test| !test.is_empty()).collect()
 }
 
-/// The rates of one test, by kind of CPU. Placement classes of one run count as runs.
-fn spread<'a, 'b>(sums: &'a [Sum<'a>], kinds: &'b [Kind<'a>]) -> Vec<(&'b Kind<'a>, Spread<'a>)> {
-    let mut out = Vec::new();
-    for kind in kinds {
-        let of_kind: Vec<&Sum<'_>> = (sums.iter())
-            .filter(|sum| sum.iterations > 0 && cpus::same_cpu(sum.run.host(), kind.runs[0].host()))
-            .collect();
-        let Some(&first) = of_kind.first() else { continue };
-        let mut seen: Vec<(f64, &str)> = (of_kind.iter())
-            .filter_map(|sum| Some((sum.rate().filter(|rate| *rate > 0.0)?, sum.run.letter.as_str())))
-            .collect();
-        seen.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let add = |of: fn(&Sum<'_>) -> u64| of_kind.iter().fold(0u64, |sum, one| sum.saturating_add(of(one)));
-        let (iterations, races) = (add(|sum| sum.iterations), add(|sum| sum.races));
-        out.push((kind, Spread { first, runs: of_kind.len(), iterations, races, seen }));
-    }
-    out
+/// The page's first chart: a row per test, a mark per kind of CPU.
+pub(super) fn chart(tests: &[OfTest<'_, '_>]) -> Option<Chart> {
+    chart_of(tests.iter().map(|test| row(test)).collect())
 }
 
-impl Spread<'_> {
-    fn median(&self) -> Option<f64> {
-        (!self.seen.is_empty()).then(|| median(self.seen.iter().map(|(rate, _)| *rate).collect()))
-    }
-
-    /// The lowest and the highest rate; without races, the interval of all iterations together.
-    fn ends(&self) -> (f64, f64) {
-        match (self.seen.first(), self.seen.last()) {
-            (Some((low, _)), Some((high, _))) => (*low, *high),
-            _ => interval(self.races, self.iterations).map_or((0.0, 1.0), |interval| (interval.low, interval.high)),
-        }
-    }
-
-    fn words(&self) -> String {
-        let (low, high) = self.ends();
-        match self.median() {
-            Some(median) if self.seen.len() > 1 => format!("{} ({} to {})", rate(median), rate(low), rate(high)),
-            Some(median) => rate(median),
-            None => format!("< {high:.1e}"),
-        }
-    }
-
-    /// The runs whose rates are far from the median.
-    fn unlike(&self) -> Vec<String> {
-        let Some(median) = self.median() else { return Vec::new() };
-        let far = self.seen.iter().filter(|(rate, _)| *rate > UNLIKE * median || *rate < median / UNLIKE);
-        far.map(|(seen, letter)| format!("{letter} {}", rate(*seen))).collect()
-    }
-}
-
-fn row(spreads: &[(&Kind<'_>, Spread<'_>)]) -> Option<Row> {
-    let result = spreads.first()?.1.first.first();
+fn row(test: &OfTest<'_, '_>) -> Row {
     let mark = |(kind, spread): &(&Kind<'_>, Spread<'_>)| {
         let (low, high) = spread.ends();
-        let share = format!("seen in {} of {} runs", spread.seen.len(), spread.runs);
+        let share = format!("seen in {} of {} runs", spread.seen().len(), spread.runs.len());
         Mark {
             look: kind.look,
             name: String::new(),
             value: spread.median(),
             interval: (low, high),
             words: spread.words(),
-            ground: ground(spread.first.first()),
-            note: format!("{}, {}: {share}, {}", result.scenario, kind.name, spread.words()),
-            data: format!(
-                " data-test=\"{}\" data-cpu=\"{}\" data-runs=\"{}\" data-seen=\"{}\" data-of=\"{}\"",
-                escape(&result.scenario),
-                escape(&kind.name),
-                spread.runs,
-                spread.races,
-                spread.iterations
-            ),
+            ground: spread.ground(),
+            note: format!("{}, {}: {share}, {}", spread.scenario(), kind.name, spread.words()),
+            data: format!(" data-test=\"{}\"{}", escape(spread.scenario()), data(kind, spread)),
         }
     };
-    Some(Row { label: result.scenario.clone(), role: role(result), marks: spreads.iter().map(mark).collect() })
+    let first = test[0].1.result();
+    Row { label: first.scenario.clone(), role: role(first), marks: test.iter().map(mark).collect() }
+}
+
+fn data(kind: &Kind<'_>, spread: &Spread<'_>) -> String {
+    format!(
+        " data-cpu=\"{}\" data-runs=\"{}\" data-seen=\"{}\" data-of=\"{}\"",
+        escape(&kind.name),
+        spread.runs.len(),
+        spread.races,
+        spread.iterations
+    )
+}
+
+/// A chart per test with a dot for each run. All have the same axis.
+fn strips(tests: &[OfTest<'_, '_>]) -> Vec<Figure> {
+    let all = || tests.iter().flatten().flat_map(|(_, spread)| &spread.runs);
+    let low = all().map(|one| one.rate.unwrap_or(one.high / 3.0)).filter(|low| *low > 0.0).fold(1.0, f64::min);
+    let axis = Axis::log(low, 1.0, "races per iteration, logarithmic");
+    tests.iter().map(|test| strips_of(test, &axis)).collect()
+}
+
+fn strips_of(test: &OfTest<'_, '_>, axis: &Axis) -> Figure {
+    let strip = |(kind, spread): &(&Kind<'_>, Spread<'_>)| {
+        let dot = |one: &One<'_>| Dot {
+            value: one.rate,
+            bound: one.high,
+            unlike: if spread.is_unlike(one) { one.letter.to_owned() } else { String::new() },
+        };
+        Strip {
+            look: kind.look,
+            name: kind.name.clone(),
+            median: spread.median(),
+            dots: spread.runs.iter().map(dot).collect(),
+            ground: spread.ground(),
+            data: format!(" data-cpu=\"{}\" data-runs=\"{}\"", escape(&kind.name), spread.runs.len()),
+        }
+    };
+    let scenario = test[0].1.scenario();
+    let chart = Strips {
+        name: format!("{scenario}: the rate of each run"),
+        axis: axis.clone(),
+        tick: tick_rate,
+        strips: test.iter().map(strip).collect(),
+    };
+    let (seen, runs) =
+        test.iter().fold((0, 0), |(seen, runs), (_, spread)| (seen + spread.seen().len(), runs + spread.runs.len()));
+    Figure {
+        id: id(&["runs", scenario]),
+        test: scenario.to_owned(),
+        caption: titles::title(scenario).map_or(scenario.to_owned(), |title| format!("{scenario}, {title}")),
+        note: format!("Seen in {} of {} runs.", count(seen as u64), count(runs as u64)),
+        svg: chart.svg(),
+        ..Figure::default()
+    }
 }
 
 fn line(kind: &Kind<'_>, spread: &Spread<'_>) -> Line {
@@ -185,17 +185,14 @@ fn line(kind: &Kind<'_>, spread: &Spread<'_>) -> Line {
         unlike.push(format!("and {more} more"));
     }
     let (low, high) = spread.ends();
+    let seen = spread.seen().len();
     Line {
-        scenario: spread.first.first().scenario.clone(),
-        symbol: Symbol::of(kind.look),
+        scenario: spread.scenario().to_owned(),
+        symbol: kind.symbol(),
         cpu: kind.name.clone(),
-        seen: format!("{} of {}", spread.seen.len(), count(spread.runs as u64)),
+        seen: format!("{} of {}", count(seen as u64), count(spread.runs.len() as u64)),
         median: spread.median().map_or("-".to_owned(), rate),
-        spread: if spread.seen.is_empty() {
-            format!("< {high:.1e}")
-        } else {
-            format!("{} to {}", rate(low), rate(high))
-        },
+        spread: if seen == 0 { format!("< {high:.1e}") } else { format!("{} to {}", rate(low), rate(high)) },
         unlike: unlike.join(", "),
     }
 }
@@ -206,5 +203,5 @@ fn group(kind: &Kind<'_>, letters: &[&str], pages: Option<&[String]>) -> Group {
         let href = pages.zip(at).and_then(|(pages, at)| pages.get(at).cloned());
         Host { letter: run.letter.clone(), name: run.entry_name().to_owned(), about: run.about(), href }
     };
-    Group { symbol: Symbol::of(kind.look), name: kind.name.clone(), hosts: kind.runs.iter().map(host).collect() }
+    Group { symbol: kind.symbol(), name: kind.name.clone(), hosts: kind.runs.iter().map(host).collect() }
 }

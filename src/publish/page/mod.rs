@@ -21,6 +21,7 @@ mod picture;
 mod protocols;
 mod rows;
 mod runs;
+mod spread;
 mod sum;
 mod windows;
 mod words;
@@ -72,6 +73,8 @@ pub struct Page {
     pub html: String,
     /// The picture, an SVG file.
     pub picture: String,
+    /// What is left out to keep the page below [`LARGEST`] bytes.
+    pub folded: Vec<&'static str>,
 }
 
 /// The name of the picture's file: that of the page's file with another ending.
@@ -88,14 +91,13 @@ pub fn page(entries: &[Entry]) -> Result<String> {
 /// Writes the page of some records. Emulated records are listed separately and have no charts.
 ///
 /// # Errors
-/// If there are no records, or if the page exceeds [`LARGEST`] bytes even with less detail (no marked points,
-/// no code).
+/// If there are no records, or if the page exceeds [`LARGEST`] bytes even with the least detail.
 pub fn signed_page(entries: &[Entry], front: &Front) -> Result<Page> {
     if entries.is_empty() {
         return Err(Error::Usage("no records to report on; name at least one file".to_owned()));
     }
     let mut size = 0;
-    for detail in [Detail::Full, Detail::Lines] {
+    for detail in [Detail::Full, Detail::Lines, Detail::Least] {
         let page = render(entries, front, detail)?;
         if page.html.len() < LARGEST {
             return Ok(page);
@@ -135,7 +137,8 @@ fn render(entries: &[Entry], front: &Front, detail: Detail) -> Result<Page> {
     let sums = sum::sums(&real);
     let first = compared(&sums);
     let (report, picture) = Report::new(&runs, &sums, forest::chart(&sums, &first), front);
-    let full = detail == Detail::Full;
+    let (full, drawn) = (detail == Detail::Full, detail != Detail::Least);
+    let heats = || pairs::heats(&real).into_iter().chain(pairs::latencies(&real)).collect();
     let context = Context {
         report,
         lede: words::lede(&runs),
@@ -146,14 +149,14 @@ fn render(entries: &[Entry], front: &Front, detail: Detail) -> Result<Page> {
         rows: rows::rows(&sums),
         emulated_rows: rows::rows(&sum::sums(&emulated)),
         asked: asked(&runs),
-        windows: windows::windows(&sums, detail),
+        windows: if drawn { windows::windows(&sums, detail) } else { Vec::new() },
         last_writers: if full { ownership::last_writers(&sums) } else { Vec::new() },
-        gaps: histograms::gaps(&sums),
-        heats: pairs::heats(&real).into_iter().chain(pairs::latencies(&real)).collect(),
+        gaps: if drawn { histograms::gaps(&sums) } else { Vec::new() },
+        heats: if drawn { heats() } else { Vec::new() },
         protocols: protocols::protocols(&runs),
         codes: if full { codes(&runs) } else { Vec::new() },
     };
-    Ok(Page { html: fill("page.html", &context)?, picture })
+    Ok(Page { html: fill("page.html", &context)?, picture, folded: detail.left_out() })
 }
 
 /// The values for report.html, which the page of some runs and that of many have in common.

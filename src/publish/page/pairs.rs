@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::figures::{Figure, id};
 use super::runs::Run;
+use super::spread::Kind;
 use crate::machine::Class;
 use crate::publish::Latencies;
 use crate::publish::chart::{Axis, Cell, Heat};
 use crate::publish::numbers::tick_rate;
-use crate::publish::{count, rate_with_interval};
+use crate::publish::{count, rate, rate_with_interval};
 use crate::record::ScenarioResult;
 use crate::stats::median;
 
@@ -27,7 +28,7 @@ pub(super) fn heats<'a>(runs: &[&'a Run<'a>]) -> Vec<Figure> {
                 })
                 .collect();
             if pairs.len() > 1 {
-                let svg = heat(scenario, &pairs);
+                let svg = heat(scenario, pairs.iter().map(|result| cell(result)).collect());
                 let caption = format!("{scenario}, run {}", run.letter);
                 let raced = pairs.iter().filter(|result| result.races > 0).count();
                 out.push(Figure {
@@ -35,9 +36,8 @@ pub(super) fn heats<'a>(runs: &[&'a Run<'a>]) -> Vec<Figure> {
                     test: scenario.to_owned(),
                     caption,
                     note: format!("Seen on {raced} of {} pairs.", pairs.len()),
-                    race: false,
                     svg,
-                    legend: Vec::new(),
+                    ..Figure::default()
                 });
             }
         }
@@ -67,49 +67,138 @@ pub(super) fn latencies<'a>(runs: &[&'a Run<'a>]) -> Vec<Figure> {
                 test: String::new(),
                 caption: format!("Cache-line transfer latency, run {}", run.letter),
                 note: format!("Between {} pairs of CPUs, measured just before the tests.", latencies.len()),
-                race: false,
                 svg: latencies.heat(),
-                legend: Vec::new(),
+                ..Figure::default()
             });
         }
     }
     out
 }
 
-fn heat(scenario: &str, pairs: &[&&ScenarioResult]) -> String {
-    let mut cpus: Vec<usize> = pairs.iter().flat_map(|result| result.placement.cpus.iter().copied()).collect();
+/// The most cells in the heat maps of one page. A cell has about 250 bytes.
+const MOST_CELLS: usize = 8_000;
+
+/// The rates per pair of CPUs over a fleet: a heat map per kind of CPU and test. A cell is the median of the runs that saw the
+/// race on this pair. Tests come in the given order; also returned are the names of those that there was no room for.
+pub(super) fn of_kinds(kinds: &[Kind<'_>], order: &[&str]) -> (Vec<Figure>, Vec<String>) {
+    let (mut out, mut without) = (Vec::new(), Vec::new());
+    let mut left = MOST_CELLS;
+    for scenario in order {
+        for kind in kinds {
+            let pairs = pairs_of(kind, scenario);
+            if pairs.len() < 2 {
+                continue;
+            }
+            match left.checked_sub(pairs.len()) {
+                Some(rest) => left = rest,
+                None => {
+                    without.push((*scenario).to_owned());
+                    continue;
+                }
+            }
+            let raced = pairs.iter().filter(|pair| !pair.rates.is_empty()).count();
+            let runs = pairs.iter().map(|pair| pair.runs).max().unwrap_or(0);
+            out.push(Figure {
+                id: id(&["pairs", scenario, &kind.name]),
+                test: (*scenario).to_owned(),
+                caption: format!("{scenario}, {}", kind.name),
+                note: format!("Seen on {raced} of {} pairs, in up to {} runs a pair.", pairs.len(), count(runs as u64)),
+                svg: heat(scenario, pairs.iter().map(Pair::cell).collect()),
+                ..Figure::default()
+            });
+        }
+    }
+    without.dedup();
+    (out, without)
+}
+
+/// A pair of CPUs of one kind, over some runs.
+struct Pair {
+    cpus: (usize, usize),
+    place: String,
+    runs: usize,
+    /// The rates that are not zero.
+    rates: Vec<f64>,
+    races: u64,
+    iterations: u64,
+}
+
+impl Pair {
+    fn cell(&self) -> Cell {
+        let value = (!self.rates.is_empty()).then(|| median(self.rates.clone()));
+        let words = value.map_or("-".to_owned(), rate);
+        Cell {
+            x: self.cpus.0,
+            y: self.cpus.1,
+            value,
+            note: format!(
+                "P0 on CPU {}, P1 on CPU {} ({}): seen in {} of {} runs, median {words}",
+                self.cpus.0,
+                self.cpus.1,
+                self.place,
+                self.rates.len(),
+                self.runs
+            ),
+            data: data(self.cpus, self.races, self.iterations),
+        }
+    }
+}
+
+fn pairs_of(kind: &Kind<'_>, scenario: &str) -> Vec<Pair> {
+    let mut pairs: BTreeMap<(usize, usize), Pair> = BTreeMap::new();
+    let results = kind.runs.iter().filter_map(|run| run.record()).flat_map(|record| &record.results);
+    for result in results.filter(|result| result.scenario == scenario && result.iterations > 0) {
+        let [p0, p1] = result.placement.cpus[..] else { continue };
+        let place = || result.placement.class_and_kinds();
+        let new = || Pair { cpus: (p0, p1), place: place(), runs: 0, rates: Vec::new(), races: 0, iterations: 0 };
+        let pair = pairs.entry((p0, p1)).or_insert_with(new);
+        pair.runs += 1;
+        pair.rates.extend(result.rate.filter(|rate| *rate > 0.0));
+        pair.races = pair.races.saturating_add(result.races);
+        pair.iterations = pair.iterations.saturating_add(result.iterations);
+    }
+    pairs.into_values().collect()
+}
+
+fn data((p0, p1): (usize, usize), races: u64, iterations: u64) -> String {
+    format!(" data-p0=\"{p0}\" data-p1=\"{p1}\" data-seen=\"{races}\" data-of=\"{iterations}\"")
+}
+
+/// The cell of a result on two CPUs.
+fn cell(result: &ScenarioResult) -> Cell {
+    let cpus = &result.placement.cpus;
+    Cell {
+        x: cpus[0],
+        y: cpus[1],
+        value: result.rate.filter(|rate| *rate > 0.0),
+        note: format!(
+            "P0 on CPU {}, P1 on CPU {} ({}): {} in {}, {}",
+            cpus[0],
+            cpus[1],
+            result.placement.class_and_kinds(),
+            count(result.races),
+            count(result.iterations),
+            rate_with_interval(result.rate, result.interval)
+        ),
+        data: data((cpus[0], cpus[1]), result.races, result.iterations),
+    }
+}
+
+fn heat(scenario: &str, cells: Vec<Cell>) -> String {
+    let mut cpus: Vec<usize> = cells.iter().flat_map(|cell| [cell.x, cell.y]).collect();
     cpus.sort_unstable();
     cpus.dedup();
-    let cell = |result: &&&ScenarioResult| {
-        let cpus = &result.placement.cpus;
-        Cell {
-            x: cpus[0],
-            y: cpus[1],
-            value: result.rate.filter(|rate| *rate > 0.0),
-            note: format!(
-                "P0 on CPU {}, P1 on CPU {} ({}): {} in {}, {}",
-                cpus[0],
-                cpus[1],
-                result.placement.class_and_kinds(),
-                count(result.races),
-                count(result.iterations),
-                rate_with_interval(result.rate, result.interval)
-            ),
-            data: format!(
-                " data-p0=\"{}\" data-p1=\"{}\" data-seen=\"{}\" data-of=\"{}\"",
-                cpus[0], cpus[1], result.races, result.iterations
-            ),
-        }
-    };
-    let rates = || pairs.iter().filter_map(|result| result.rate).filter(|rate| *rate > 0.0);
+    let rates = || cells.iter().filter_map(|cell| cell.value);
     let (low, high) = (rates().fold(1.0, f64::min), rates().fold(0.0, f64::max));
+    let axis =
+        Axis::log(if high > 0.0 { low } else { 0.1 }, if high > 0.0 { high } else { 1.0 }, "races per iteration");
     let chart = Heat {
         name: format!("{scenario}: rate per pair of CPUs"),
-        cells: pairs.iter().map(cell).collect(),
+        cells,
         cpus,
         across: "P0 on CPU →".to_owned(),
         down: "P1 ↓".to_owned(),
-        axis: Axis::log(if high > 0.0 { low } else { 0.1 }, if high > 0.0 { high } else { 1.0 }, "races per iteration"),
+        axis,
         tick: tick_rate,
     };
     chart.svg()
