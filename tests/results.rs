@@ -54,7 +54,7 @@ fn the_index_is_that_of_the_records() {
     let entries: Vec<Entry> = (common::sorted_by_path().into_iter())
         .map(|path| Entry { name: path.display().to_string(), record: record::read_file(&path).unwrap() })
         .collect();
-    let wanted = publish::index(&results, &entries).unwrap();
+    let wanted = publish::index(&results, &entries, |_| None).unwrap();
     let shown = fs::read_to_string(results.join("index.html")).unwrap();
     assert!(shown == wanted, "run: wakerace index");
 }
@@ -66,20 +66,51 @@ fn a_folder_of_records_is_compared_cited_and_drawn_as_a_badge() {
         let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
         (output.status.code(), out, err)
     };
-    let runs = common::records().iter().filter(|path| !path.to_string_lossy().ends_with(".protocol.json")).count();
-    // Two kinds of CPU: a line each, or a line for each record.
+    // Two kinds of CPU: a line each.
     let (status, text, _) = wakerace(&["compare", "results"]);
     assert!(status == Some(0) && text.contains("A: AMD EPYC (family 25, model ") && text.contains("\nB: "), "{text}");
     assert!(!text.contains("\nC: "), "{text}");
-    let (_, all, _) = wakerace(&["compare", "--all", "--csv", "results"]);
+    // One kind of CPU: a line for each record, but those of the protocol.
+    const ONE: &str = "results/x86_64/amd-epyc-cpu-family-25-model-1-stepping-1";
+    let of_one = common::records().into_iter().filter(|path| path.to_string_lossy().contains(ONE));
+    let runs = of_one.filter(|path| !path.to_string_lossy().ends_with(".protocol.json")).count();
+    let (_, all, _) = wakerace(&["compare", "--csv", ONE]);
     let lines = all.lines().filter(|line| line.starts_with("S01-as-is,")).count();
     assert!(lines == runs && all.starts_with("scenario,class,line,name,runs,"), "{all}");
     let (status, _, error) = wakerace(&["compare", &common::records()[0].display().to_string()]);
     assert!(status == Some(2) && !error.is_empty(), "{error}");
-    let (_, badge, _) = wakerace(&["badge", "results"]);
-    assert!(badge.starts_with("<svg ") && badge.contains("wakerace: race not seen on 2 CPUs"), "{badge}");
-    let (_, cff, _) = wakerace(&["cite", "results", "--author", "The wakerace developers"]);
-    assert!(cff.contains("  - name: \"The wakerace developers\"\n") && cff.contains("on 2 kinds of CPU"), "{cff}");
-    let (status, words, _) = wakerace(&["validate", "--contribution", "results/x86_64"]);
+    let shipped = common::shipped().0.display().to_string();
+    let (_, badge, _) = wakerace(&["badge", &shipped]);
+    assert!(badge.starts_with("<svg ") && badge.contains("wakerace: race &lt; "), "{badge}");
+    let (_, cff, _) = wakerace(&["cite", &shipped, "--author", "The wakerace developers"]);
+    assert!(cff.contains("  - name: \"The wakerace developers\"\n") && cff.contains("on 1 kind of CPU"), "{cff}");
+    let (status, words, _) = wakerace(&["validate", "--contribution", &shipped]);
     assert!(status == Some(1) && words.contains("run with -d 60s"), "{words}");
+}
+
+#[test]
+fn a_site_has_a_row_and_a_page_for_each_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = folder.path().join("public");
+    let mut command = common::wakerace_in(Path::new(env!("CARGO_MANIFEST_DIR")));
+    let output = command.args(["index", "results", "--site"]).arg(&site).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let index = fs::read_to_string(site.join("index.html")).unwrap();
+    assert!(index.contains("<h1>On AMD EPYC the race was not seen"), "{}", &index[..2000]);
+    let addresses = |end: &str| -> Vec<String> {
+        let all = index.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap().replace("&#x2f;", "/"));
+        all.filter(|address| address.ends_with(end)).collect()
+    };
+    // Each record is linked and there, and each host has a page that names its records.
+    assert_eq!(addresses(".json").len(), records.len());
+    for record in addresses(".json") {
+        let original = tree.join("results").join(&record);
+        assert_eq!(fs::read(site.join(&record)).unwrap(), fs::read(original).unwrap(), "{record}");
+    }
+    let pages = addresses(".host.html");
+    assert_eq!(index.matches("<td data-label=\"host\">").count(), pages.len());
+    assert!((1..=records.len()).contains(&pages.len()), "{pages:?}");
+    for page in pages {
+        assert!(fs::read_to_string(site.join(&page)).unwrap().contains("Every number is in the records"), "{page}");
+    }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::catalogue;
 use crate::error::{EXIT_OK, Error, Result};
 use crate::files::Sink;
-use crate::publish::{self, Entry, Publish, Tagged};
+use crate::publish::{self, Entry, Publish};
 use crate::record::{self, AnyRecord, Gaps, Record};
 use crate::shown;
 
@@ -200,13 +200,7 @@ fn hlog(path: &Path) -> Result<String> {
     let shown = shown::path(path);
     let record = record::read_valid(path)?;
     let (host, started) = (record.host().clone(), record.started().to_owned());
-    let named = histograms(record);
-    let unit = named.first().map_or(String::new(), |(.., gaps)| gaps.unit.clone());
-    let mut all = Vec::new();
-    for (name, elapsed_s, gaps) in named {
-        let histogram = record::histogram(&gaps);
-        let histogram = histogram.map_err(|error| Error::Usage(format!("{shown}: {name}: {error}")))?;
-        all.push(Tagged { name, elapsed_s, histogram });
-    }
+    let unit = histograms(record.clone()).first().map_or(String::new(), |(.., gaps)| gaps.unit.clone());
+    let all = publish::tagged(&record).map_err(|error| Error::Usage(format!("{shown}: {error}")))?;
     publish::hlog(&host, &started, &unit, &all)
 }

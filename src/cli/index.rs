@@ -1,12 +1,13 @@
-//! `wakerace index`: writes the index page of a folder of records.
+//! `wakerace index`: writes the index page of a folder of records, or a whole site of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::error::{EXIT_OK, Result};
-use crate::files::Sink;
-use crate::{publish, shown, terminal};
+use crate::error::{EXIT_OK, Error, Result};
+use crate::files::{Sink, write_own};
+use crate::publish::{self, Entry, FLEET, Front};
+use crate::{shown, terminal};
 
 /// Arguments of `index`.
 #[derive(Debug, Args)]
@@ -14,16 +15,50 @@ pub struct IndexArgs {
     /// Folder with records at ARCHITECTURE/CPU/TIME.json; index.html is written there
     #[arg(default_value = "results")]
     folder: PathBuf,
+    /// Write a site into another folder: the index, the page of each host and copies of the records
+    #[arg(long, value_name = "FOLDER")]
+    site: Option<PathBuf>,
 }
 
 /// Writes the index page of a folder of records and returns the exit status.
 pub fn index(args: &IndexArgs) -> Result<u8> {
-    let path = args.folder.join("index.html");
-    let output = Sink::open(&path)?;
     let entries = super::report::entries(std::slice::from_ref(&args.folder))?;
-    let page = publish::index(&args.folder, &entries)?;
-    output.write(&page)?;
+    let path = match &args.site {
+        Some(site) => write_site(&args.folder, site, &entries)?,
+        None => {
+            let path = args.folder.join("index.html");
+            let output = Sink::open(&path)?;
+            output.write(&publish::index(&args.folder, &entries, |_| None)?)?;
+            path
+        }
+    };
     let plural = if entries.len() == 1 { "" } else { "s" };
     terminal::out(&format!("index of {} record{plural}: {}\n", entries.len(), shown::path(&path)))?;
     Ok(EXIT_OK)
+}
+
+/// Writes the site and returns the path of its index.
+fn write_site(folder: &Path, site: &Path, entries: &[Entry]) -> Result<PathBuf> {
+    let address = |first: usize| {
+        let record = Path::new(&entries[first].name);
+        record.strip_prefix(folder).unwrap_or(record).with_extension("host.html").to_string_lossy().into_owned()
+    };
+    let index = publish::index(folder, entries, |first| Some(address(first)))?;
+    for entry in entries {
+        let name = Path::new(&entry.name);
+        let text = std::fs::read_to_string(name).map_err(Error::io(format!("reading {}", entry.name)))?;
+        write_own(&site.join(name.strip_prefix(folder).unwrap_or(name)), &text)?;
+    }
+    for numbers in publish::hosts(entries) {
+        let of_host: Vec<Entry> = numbers.iter().map(|number| entries[*number].clone()).collect();
+        let page = if of_host.len() > FLEET {
+            publish::fleet_page(&of_host, &Front::default(), None)?
+        } else {
+            publish::signed_page(&of_host, &Front::default())?
+        };
+        write_own(&site.join(address(numbers[0])), &page.html)?;
+    }
+    let path = site.join("index.html");
+    write_own(&path, &index)?;
+    Ok(path)
 }

@@ -159,7 +159,7 @@ mod tests {
         let found = missing(&[run(|_| {})]);
         assert!(found.len() == 1 && found[0].ends_with("run: wakerace protocol -d 60s"), "{found:?}");
         let mut elsewhere = run(|_| {});
-        elsewhere.name = "results/x86_64/mine.json".to_owned();
+        elsewhere.name = "elsewhere/mine.json".to_owned();
         let found = missing(&[elsewhere, protocol()]);
         assert!(found.len() == 1 && found[0].ends_with(&format!("move it to {FOLDER}")), "{found:?}");
         // An emulated run is of another host: it has no protocol record beside it.

@@ -9,6 +9,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
 use crate::error::{Error, Result};
 use crate::machine::Host;
+use crate::record::{AnyRecord, Gaps, histogram};
 use crate::shown;
 
 /// A histogram with its name and its duration.
@@ -20,6 +21,25 @@ pub struct Tagged {
     pub elapsed_s: f64,
     /// The counts. Without counts there is no line, but its time still delays the start of later lines.
     pub histogram: Option<Histogram<u64>>,
+}
+
+/// The histograms of a record, by the names of its tests or profiles.
+///
+/// # Errors
+/// If a histogram cannot be read: its name and the reason.
+pub fn tagged(record: &AnyRecord) -> std::result::Result<Vec<Tagged>, String> {
+    let of = |name: &str, elapsed_s: f64, gaps: &Gaps| {
+        let histogram = histogram(gaps).map_err(|error| format!("{name}: {error}"))?;
+        Ok(Tagged { name: name.to_owned(), elapsed_s, histogram })
+    };
+    match record {
+        AnyRecord::Run(record) => {
+            record.results.iter().map(|result| of(&result.scenario, result.elapsed_s, &result.gaps)).collect()
+        }
+        AnyRecord::Protocol(record) => {
+            record.results.iter().map(|result| of(&result.profile, result.elapsed_s, &result.heal_ns)).collect()
+        }
+    }
 }
 
 /// Writes an interval log of histograms that were filled one after the other from the time `started` (RFC

@@ -36,7 +36,7 @@ pub use cpus::kinds_of_cpu;
 pub use csv::{csv_of, last_writers_csv, outcomes_csv, window_csv};
 pub use expect::{expectations, nothing_fits};
 pub use hgrm::hgrm;
-pub use hlog::{Tagged, hlog};
+pub use hlog::{Tagged, hlog, tagged};
 pub use klitmus::klitmus;
 pub use latency::Latencies;
 pub use litmus_log::litmus_log;
@@ -44,7 +44,7 @@ pub use mail::MAIL_WIDTH;
 pub use matrix::{Line, Matrix};
 pub use numbers::{count, rate, rate_with_interval};
 pub use page::{
-    Entry, FLEET, Front, LARGEST, PICTURE_ENDING, Page, badge, fleet_page, index, page, picture, signed_page,
+    Entry, FLEET, Front, LARGEST, PICTURE_ENDING, Page, badge, fleet_page, hosts, index, page, picture, signed_page,
 };
 pub use tearing::{forbidden as tearing_forbidden, tearing, tearing_csv, tearing_summary};
 pub use window::windows;

@@ -77,20 +77,30 @@ pub(super) fn judged_together(record: &ProtocolRecord) -> String {
     parts.join(", ")
 }
 
+/// Whether harm was seen.
+pub(super) fn harm(records: &[&ProtocolRecord]) -> &'static str {
+    let results = || records.iter().flat_map(|record| &record.results);
+    let has = |judgement| results().any(|result| result.judgement() == judgement);
+    if has(Judgement::Unexpected) {
+        "harm that nobody expects"
+    } else if has(Judgement::AsExpected) {
+        "harm, all of it expected"
+    } else if results().next().is_some() {
+        "no harm"
+    } else {
+        "no results"
+    }
+}
+
 /// What records say in one clause: whether harm was seen, in how many rounds, and the median time in which races of a
 /// profile healed. Times of several records are given from the shortest to the longest.
 pub(super) fn verdict(records: &[&ProtocolRecord]) -> String {
     let results = || records.iter().flat_map(|record| &record.results);
-    let has = |judgement| results().any(|result| result.judgement() == judgement);
-    let harm = if results().next().is_none() {
+    if results().next().is_none() {
         return "no results".to_owned();
-    } else if has(Judgement::Unexpected) {
-        "harm that nobody expects"
-    } else if has(Judgement::AsExpected) {
-        "harm, all of it expected,"
-    } else {
-        "no harm"
-    };
+    }
+    let harm = harm(records);
+    let harm = if harm.contains(',') { format!("{harm},") } else { harm.to_owned() };
     let rounds = results().fold(0u64, |sum, result| sum.saturating_add(result.rounds));
     let mut healed: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for result in results().filter(|result| result.heal_ns.count > 0) {

@@ -106,7 +106,7 @@ pub(super) fn by_cpu<'a>(sums: &'a [Sum<'a>], scenario: &str) -> Vec<OnCpu<'a>> 
     out
 }
 
-impl OnCpu<'_> {
+impl<'a> OnCpu<'a> {
     fn architecture(&self) -> &str {
         &self.sums[0].run.host().architecture
     }
@@ -114,6 +114,30 @@ impl OnCpu<'_> {
     /// The highest rate.
     pub(super) fn highest(&self) -> f64 {
         self.sums.iter().filter_map(|sum| sum.rate()).fold(0.0, f64::max)
+    }
+
+    /// The results of one host.
+    pub(super) fn of(sums: Vec<&'a Sum<'a>>) -> OnCpu<'a> {
+        OnCpu { name: String::new(), sums }
+    }
+
+    /// The rate in words, if the outcome was seen: that of the only results, or from the lowest to the highest one.
+    pub(super) fn rates(&self) -> String {
+        let rates: Vec<f64> = self.sums.iter().filter_map(|sum| sum.rate()).collect();
+        let (low, high) = (rates.iter().copied().fold(1.0, f64::min), self.highest());
+        if rates.len() == 1 || rate(low) == rate(high) {
+            rate(high)
+        } else if low > 0.0 {
+            format!("{} to {}", rate(low), rate(high))
+        } else {
+            format!("up to {}", rate(high))
+        }
+    }
+
+    /// The finding of all results together: a zero counts if it counts in one of them.
+    pub(super) fn finding(&self) -> Finding {
+        let all = [Finding::ForbiddenObserved, Finding::Observed, Finding::NotObserved];
+        all.into_iter().find(|finding| self.has(*finding)).unwrap_or(Finding::Inconclusive)
     }
 
     /// The upper bound of a zero, such as `< 7.6e-8`: that of the results with the most iterations.
@@ -170,15 +194,7 @@ fn clause(cpu: &OnCpu<'_>) -> Clause {
     let forbids = format!("{architecture} forbids it");
     let allows = format!("{architecture} allows it");
     if cpu.highest() > 0.0 {
-        let rates: Vec<f64> = cpu.sums.iter().filter_map(|sum| sum.rate()).collect();
-        let (low, high) = (rates.iter().copied().fold(1.0, f64::min), cpu.highest());
-        let seen = if rates.len() == 1 || rate(low) == rate(high) {
-            rate(high)
-        } else if low > 0.0 {
-            format!("{} to {}", rate(low), rate(high))
-        } else {
-            format!("up to {}", rate(high))
-        };
+        let seen = cpu.rates();
         let verdict = match cpu.allowed() {
             Some(Verdict::Never) => Some((ALTHOUGH, forbids)),
             Some(_) => Some(("; ", allows)),

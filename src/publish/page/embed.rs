@@ -20,7 +20,29 @@ use crate::shown;
 /// The most bytes of records in a page. A compressed record of a default run has about 30 kB.
 const MOST: usize = 400_000;
 
-/// A record in the page.
+/// The most bytes of other files in a page: histograms. One has about 7 kB.
+const MOST_RAW: usize = 150_000;
+
+/// The room that a page has for files other than its records.
+pub(super) struct Room {
+    left: usize,
+}
+
+impl Room {
+    /// The room of a page, or no room at all.
+    pub(super) fn of(full: bool) -> Room {
+        Room { left: if full { MOST_RAW } else { 0 } }
+    }
+
+    /// A text as a download; `None` if there is no room for it.
+    pub(super) fn file(&mut self, name: String, text: &str) -> Option<Download> {
+        let href = format!("data:text/plain;base64,{}", STANDARD.encode(text));
+        self.left = self.left.checked_sub(href.len())?;
+        Some(Download { name, href, size: format!("{} kB", text.len().div_ceil(1000)) })
+    }
+}
+
+/// A file in the page.
 #[derive(Serialize)]
 pub(super) struct Download {
     name: String,

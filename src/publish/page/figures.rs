@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::embed::Download;
 use super::runs;
 use super::sum::Sum;
 
@@ -44,6 +45,8 @@ pub(super) struct Figure {
     pub(super) race: bool,
     pub(super) svg: String,
     pub(super) legend: Vec<Legend>,
+    /// The data behind the chart, as files.
+    pub(super) raw: Vec<Download>,
 }
 
 /// An entry of a chart's legend.

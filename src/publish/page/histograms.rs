@@ -1,9 +1,14 @@
 //! The charts of percentiles: gaps between races.
 
+use super::embed::{Download, Room};
 use super::figures::{Figure, id, legend};
+use super::runs::Run;
 use super::sum::Sum;
+use crate::error::Result;
 use crate::publish::chart::{Axis, Line, Lines, Look, Point};
+use crate::publish::hlog::tagged;
 use crate::publish::numbers::{count, tick_count};
+use crate::publish::{hgrm, hlog};
 use crate::record::{Gaps, histogram};
 
 /// The percentile distribution of a histogram as a line; `None` with fewer than two values.
@@ -38,13 +43,35 @@ pub(super) fn percentile_chart(name: String, unit: &str, most: u64, lines: Vec<L
     }
 }
 
+/// The percentile distribution of a histogram as a file of HdrHistogram's plotters; `None` without values or without room.
+pub(super) fn raw(gaps: &Gaps, name: &str, room: &mut Room) -> Option<Download> {
+    let histogram = histogram(gaps).ok().flatten()?;
+    room.file(format!("{}.hgrm", id(&[name])), &hgrm(&histogram))
+}
+
+/// The histograms of each run on real hardware as an interval log.
+///
+/// # Errors
+/// Only an internal one.
+pub(super) fn logs(runs: &[&Run<'_>], room: &mut Room) -> Result<Vec<Download>> {
+    let mut out = Vec::new();
+    for run in runs {
+        let Ok(all) = tagged(run.any()) else { continue };
+        if all.iter().any(|tagged| tagged.histogram.is_some()) {
+            let text = hlog(run.host(), run.any().started(), run.unit(), &all)?;
+            out.extend(room.file(format!("{}.hlog", run.letter), &text));
+        }
+    }
+    Ok(out)
+}
+
 /// The gaps between races: a chart per test that has at least two gaps.
-pub(super) fn gaps(sums: &[Sum<'_>]) -> Vec<Figure> {
+pub(super) fn gaps(sums: &[Sum<'_>], room: &mut Room) -> Vec<Figure> {
     let mut out = Vec::new();
     for sums in sums.chunk_by(|a, b| a.first().scenario == b.first().scenario) {
         let mut lines = Vec::new();
         let mut legends = Vec::new();
-        let mut medians = Vec::new();
+        let (mut medians, mut files) = (Vec::new(), Vec::new());
         let mut most = 0;
         for sum in sums.iter().filter(|sum| sum.results.len() == 1) {
             let gaps = &sum.first().gaps;
@@ -53,6 +80,7 @@ pub(super) fn gaps(sums: &[Sum<'_>]) -> Vec<Figure> {
                 legends.push(legend(sum));
                 most = most.max(gaps.count);
                 medians.push(format!("{}: {}", sum.run.letter, count(gaps.p50)));
+                files.extend(raw(gaps, &format!("{}-{}", sum.first().scenario, sum.run.letter), room));
             }
         }
         if lines.is_empty() {
@@ -65,9 +93,10 @@ pub(super) fn gaps(sums: &[Sum<'_>]) -> Vec<Figure> {
             test: scenario.clone(),
             caption: scenario,
             note: format!("Median gap, in iterations: {}.", medians.join(", ")),
-            race: false,
             svg: chart.svg(),
             legend: legends,
+            raw: files,
+            ..Figure::default()
         });
     }
     out

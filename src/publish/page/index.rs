@@ -1,101 +1,164 @@
-//! Writes the index page of a folder of records: which CPUs were measured, and the path of each record.
+//! Writes the index page of a folder of records: the answer, the chart of all tests, and a row for each host.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
 
-use super::answer::RACE;
-use super::forest::{Chart, chart};
-use super::rows::{self, Row};
-use super::runs::{self, Run, View};
-use super::sum::sums;
+use super::answer::{self, OnCpu, RACE};
+use super::fleet::{by_test, chart};
+use super::forest::Chart;
+use super::rows::mark;
+use super::runs::{self, Run, Symbol};
+use super::spread::{Kind, kinds};
+use super::sum::{Sum, sums};
 use super::{Entry, STYLE, fill};
 use crate::error::{Error, Result};
-use crate::publish::{Publish, count};
+use crate::machine::Host;
+use crate::publish::{count, protocol};
 use crate::record::AnyRecord;
 use crate::shown;
 
+/// A record of a host.
 #[derive(Serialize)]
-struct Listed {
-    view: View,
+struct Link {
     /// The path of the record, relative to the folder of the index.
     href: String,
-    race: Option<Row>,
+    name: String,
     words: String,
 }
 
+/// A host: the row of the index.
 #[derive(Serialize)]
-struct Cpu {
-    name: String,
-    runs: Vec<Listed>,
-}
-
-#[derive(Serialize)]
-struct Architecture {
-    name: String,
-    cpus: Vec<Cpu>,
+struct Row {
+    symbol: Symbol,
+    cpu: String,
+    about: String,
+    /// The days of the first and the last run.
+    when: String,
+    rate: String,
+    finding: &'static str,
+    mark: &'static str,
+    protocol: String,
+    /// The page of the host.
+    page: Option<String>,
+    records: Vec<Link>,
 }
 
 #[derive(Serialize)]
 struct Context {
     style: &'static str,
-    architectures: Vec<Architecture>,
+    headline: String,
+    lines: Vec<String>,
+    architectures: Vec<(String, Vec<Row>)>,
     chart: Option<Chart>,
+    records: usize,
+    hosts: usize,
 }
 
-/// Writes the index page of the records below `folder`. The name of each entry is the record's path.
+/// Writes the index page of the records below `folder`. The name of each entry is the record's path. `page` gives the address
+/// of the page of a host by the number of its first record, if there are such pages.
 ///
 /// # Errors
 /// If a record is not below the folder of its architecture, or if it is from an emulated run.
-pub fn index(folder: &Path, entries: &[Entry]) -> Result<String> {
+pub fn index(folder: &Path, entries: &[Entry], page: impl Fn(usize) -> Option<String>) -> Result<String> {
+    let hrefs = entries.iter().map(|entry| href(folder, entry)).collect::<Result<Vec<String>>>()?;
     let runs = runs::runs(entries);
-    let mut architectures: BTreeMap<String, BTreeMap<String, Vec<Listed>>> = BTreeMap::new();
-    for (run, entry) in runs.iter().zip(entries) {
-        let outside =
-            || Error::Usage(format!("{}: this record is not below the folder {}", entry.name, shown::path(folder)));
-        let href = Path::new(&entry.name).strip_prefix(folder).map_err(|_| outside())?;
-        let host = run.host();
-        if host.emulated {
-            return Err(Error::Usage(format!(
-                "{}: this record is from an emulated run; an index lists only runs on real hardware",
-                entry.name
-            )));
-        }
-        let wanted = Path::new(&host.architecture);
-        if !href.starts_with(wanted) {
-            return Err(Error::Usage(format!(
-                "{}: this is a record of {}; move it below {}",
-                entry.name,
-                host.architecture,
-                shown::path(&folder.join(wanted))
-            )));
-        }
-        let race = sums(&[run]).into_iter().find(|sum| sum.first().scenario == RACE).map(|sum| rows::row(&sum));
-        let cpu = architectures.entry(host.architecture.clone()).or_default().entry(runs::name(host)).or_default();
-        cpu.push(Listed {
-            view: run.view(),
-            href: href.to_string_lossy().into_owned(),
-            race,
-            words: words(&entry.record),
-        });
+    let all: Vec<&Run<'_>> = runs.iter().collect();
+    let kinds = kinds(&all);
+    let sums = sums(&all);
+    let mut architectures: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+    let hosts = hosts(entries);
+    for numbers in &hosts {
+        let of_host: Vec<&Run<'_>> = numbers.iter().map(|number| &runs[*number]).collect();
+        let records = numbers.iter().map(|number| link(&hrefs[*number], &entries[*number].record)).collect();
+        let row = row(&of_host, &kinds, records, page(numbers[0]));
+        architectures.entry(of_host[0].host().architecture.clone()).or_default().push(row);
     }
-    let of_race =
-        |run: &&Run<'_>| run.record().is_some_and(|record| record.results.iter().any(|result| result.scenario == RACE));
-    let racing: Vec<&Run<'_>> = runs.iter().filter(of_race).collect();
-    let mut shown = sums(&racing);
-    shown.retain(|sum| ["race", "controls"].contains(&sum.first().group.as_str()));
+    let answer = answer::answer(&runs, &sums);
     let context = Context {
         style: STYLE,
-        architectures: (architectures.into_iter())
-            .map(|(name, cpus)| Architecture {
-                name,
-                cpus: cpus.into_iter().map(|(name, runs)| Cpu { name, runs }).collect(),
-            })
-            .collect(),
-        chart: chart(&shown, &[RACE]),
+        headline: answer.headline,
+        lines: answer.lines,
+        architectures: architectures.into_iter().collect(),
+        chart: chart(&by_test(&sums, &kinds)),
+        records: entries.len(),
+        hosts: hosts.len(),
     };
     fill("index.html", &context)
+}
+
+/// The records of each host, by number, in the order of the hosts' first records.
+pub fn hosts(entries: &[Entry]) -> Vec<Vec<usize>> {
+    let mut out: Vec<Vec<usize>> = Vec::new();
+    for (number, entry) in entries.iter().enumerate() {
+        let host = entry.record.host();
+        match out.iter_mut().find(|known| same_host(entries[known[0]].record.host(), host)) {
+            Some(known) => known.push(number),
+            None => out.push(vec![number]),
+        }
+    }
+    out
+}
+
+/// Whether two records are of one machine, or of machines that nobody can tell apart. Its kernel may be another one.
+fn same_host(a: &Host, b: &Host) -> bool {
+    let known = |host: &Host| (host.cpus_online.clone(), host.virtualised.clone(), host.label.clone());
+    crate::publish::cpus::same_cpu(a, b) && a.names == b.names && known(a) == known(b)
+}
+
+/// The path of a record, relative to the folder of the index.
+fn href(folder: &Path, entry: &Entry) -> Result<String> {
+    let outside =
+        || Error::Usage(format!("{}: this record is not below the folder {}", entry.name, shown::path(folder)));
+    let href = Path::new(&entry.name).strip_prefix(folder).map_err(|_| outside())?;
+    let host = entry.record.host();
+    if host.emulated {
+        return Err(Error::Usage(format!(
+            "{}: this record is from an emulated run; an index lists only runs on real hardware",
+            entry.name
+        )));
+    }
+    if !href.starts_with(&host.architecture) {
+        return Err(Error::Usage(format!(
+            "{}: this is a record of {}; move it below {}",
+            entry.name,
+            host.architecture,
+            shown::path(&folder.join(&host.architecture))
+        )));
+    }
+    Ok(href.to_string_lossy().into_owned())
+}
+
+fn row(runs: &[&Run<'_>], kinds: &[Kind<'_>], records: Vec<Link>, page: Option<String>) -> Row {
+    let host = runs[0].host();
+    let kind = kinds.iter().find(|kind| crate::publish::cpus::same_cpu(kind.runs[0].host(), host));
+    let sums = sums(runs);
+    let race: Vec<&Sum<'_>> = sums.iter().filter(|sum| sum.first().scenario == RACE).collect();
+    let race = (!race.is_empty()).then(|| OnCpu::of(race));
+    let protocols: Vec<_> = runs.iter().filter_map(|run| run.protocol()).collect();
+    let mut days: Vec<&str> = runs.iter().map(|run| run.day()).collect();
+    days.sort_unstable();
+    let (first, last) = (days[0], days[days.len() - 1]);
+    Row {
+        symbol: kind.map_or_else(|| Symbol::of(runs[0].look), Kind::symbol),
+        cpu: kind.map_or(host.cpu_model.clone(), |kind| kind.name.clone()),
+        about: runs[0].about_machine(),
+        when: if first == last { first.to_owned() } else { format!("{first} to {last}") },
+        rate: race
+            .as_ref()
+            .map_or("-".to_owned(), |race| if race.highest() > 0.0 { race.rates() } else { race.bound() }),
+        finding: race.as_ref().map_or("", |race| race.finding().words()),
+        mark: race.as_ref().map_or("", |race| mark(race.finding())),
+        protocol: if protocols.is_empty() { "-".to_owned() } else { protocol::harm(&protocols).to_owned() },
+        page,
+        records,
+    }
+}
+
+fn link(href: &str, record: &AnyRecord) -> Link {
+    let name = href.rsplit('/').next().unwrap_or_default().trim_end_matches(".json").to_owned();
+    Link { href: href.to_owned(), name, words: words(record) }
 }
 
 /// The contents of a record in one line.
@@ -105,15 +168,12 @@ fn words(record: &AnyRecord) -> String {
             let mut names: Vec<&str> = record.results.iter().map(|result| result.scenario.as_str()).collect();
             names.dedup();
             let iterations = record.results.iter().fold(0u64, |sum, result| sum.saturating_add(result.iterations));
-            format!("{} tests, {} iterations", names.len(), count(iterations))
+            let plural = if names.len() == 1 { "" } else { "s" };
+            format!("{} test{plural}, {} iterations", names.len(), count(iterations))
         }
         AnyRecord::Protocol(record) => {
             let rounds = record.results.iter().fold(0u64, |sum, result| sum.saturating_add(result.rounds));
-            if record.is_empty() {
-                "no results".to_owned()
-            } else {
-                format!("the protocol, {} rounds: {}", count(rounds), crate::publish::protocol::judged_together(record))
-            }
+            format!("the protocol, {} rounds: {}", count(rounds), protocol::judged_together(record))
         }
     }
 }

@@ -37,7 +37,7 @@ use answer::RACE;
 pub use badge::badge;
 use figures::Detail;
 pub use fleet::{FLEET, fleet_page};
-pub use index::index;
+pub use index::{hosts, index};
 pub(super) use picture::own_file;
 pub use picture::picture;
 use runs::Run;
@@ -139,6 +139,7 @@ fn render(entries: &[Entry], front: &Front, detail: Detail) -> Result<Page> {
     let (report, picture) = Report::new(&runs, &sums, forest::chart(&sums, &first), front);
     let (full, drawn) = (detail == Detail::Full, detail != Detail::Least);
     let heats = || pairs::heats(&real).into_iter().chain(pairs::latencies(&real)).collect();
+    let mut room = embed::Room::of(full);
     let context = Context {
         report,
         lede: words::lede(&runs),
@@ -151,9 +152,11 @@ fn render(entries: &[Entry], front: &Front, detail: Detail) -> Result<Page> {
         asked: asked(&runs),
         windows: if drawn { windows::windows(&sums, detail) } else { Vec::new() },
         last_writers: if full { ownership::last_writers(&sums) } else { Vec::new() },
-        gaps: if drawn { histograms::gaps(&sums) } else { Vec::new() },
+        gaps: if drawn { histograms::gaps(&sums, &mut room) } else { Vec::new() },
         heats: if drawn { heats() } else { Vec::new() },
-        protocols: protocols::protocols(&runs),
+        healing: protocols::healing(&real),
+        protocols: protocols::protocols(&runs, &mut room),
+        logs: histograms::logs(&real, &mut room)?,
         codes: if full { codes(&runs) } else { Vec::new() },
     };
     Ok(Page { html: fill("page.html", &context)?, picture, folded: detail.left_out() })
@@ -280,7 +283,11 @@ struct Context<'a> {
     last_writers: Vec<figures::Figure>,
     gaps: Vec<figures::Figure>,
     heats: Vec<figures::Figure>,
+    /// The healing times of several runs of the protocol together.
+    healing: Vec<figures::Figure>,
     protocols: Vec<protocols::Protocol>,
+    /// The histograms of each run as an interval log.
+    logs: Vec<embed::Download>,
     codes: Vec<Code>,
 }
 

@@ -83,6 +83,7 @@ pub(super) fn last_writers(sums: &[Sum<'_>]) -> Vec<Figure> {
                 race: false,
                 svg: chart.svg(),
                 legend: vec![legend(sum)],
+                raw: Vec::new(),
             }
         })
         .collect()

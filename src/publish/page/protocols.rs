@@ -2,12 +2,14 @@
 
 use serde::Serialize;
 
+use super::embed::Room;
 use super::figures::{Figure, Legend, id};
-use super::histograms::{percentile_chart, percentiles};
-use super::runs::Run;
+use super::histograms::{percentile_chart, percentiles, raw};
+use super::runs::{self, Run};
 use crate::publish::Publish;
-use crate::publish::chart::Look;
-use crate::publish::protocol::verdict;
+use crate::publish::chart::{Line, Look};
+use crate::publish::numbers::short_time;
+use crate::publish::protocol::{self, verdict};
 
 /// The results of a run of the protocol.
 #[derive(Serialize)]
@@ -22,19 +24,20 @@ pub(super) struct Protocol {
 }
 
 /// The runs of the protocol: table, summary and healing times. Emulated runs have no charts.
-pub(super) fn protocols(runs: &[Run<'_>]) -> Vec<Protocol> {
+pub(super) fn protocols(runs: &[Run<'_>], room: &mut Room) -> Vec<Protocol> {
     runs.iter()
         .filter_map(|run| {
             let record = run.protocol()?;
             let emulated = run.host().emulated;
             let mut lines = Vec::new();
-            let mut legends = Vec::new();
+            let (mut legends, mut files) = (Vec::new(), Vec::new());
             let mut most = 0;
             for (number, result) in record.results.iter().enumerate() {
                 let look = Look { colour: number, dash: 0 };
                 let name = format!("{}, {}, {}", result.profile, result.variant, result.blocked_on_store);
                 if let Some(line) = percentiles(&result.heal_ns, look, &name) {
                     lines.push(line);
+                    files.extend(raw(&result.heal_ns, &format!("healing-{}-{name}", run.letter), room));
                     legends.push(Legend { classes: look.classes(), text: name });
                     most = most.max(result.heal_ns.count);
                 }
@@ -49,9 +52,10 @@ pub(super) fn protocols(runs: &[Run<'_>]) -> Vec<Protocol> {
                     test: String::new(),
                     caption,
                     note: "Half of the races healed within the value at 50 %.".to_owned(),
-                    race: false,
                     svg: chart.svg(),
                     legend: legends,
+                    raw: files,
+                    ..Figure::default()
                 }]
             };
             Some(Protocol {
@@ -65,4 +69,55 @@ pub(super) fn protocols(runs: &[Run<'_>]) -> Vec<Protocol> {
             })
         })
         .collect()
+}
+
+/// The healing times of several runs on real hardware: a chart for each profile that two of them have, with a line per run.
+pub(super) fn healing(runs: &[&Run<'_>]) -> Vec<Figure> {
+    let mut out: Vec<Healing> = Vec::new();
+    for run in runs {
+        let Some(record) = run.protocol() else { continue };
+        for result in &record.results {
+            let profile = protocol::name(result);
+            let name = format!("{profile}, {}, {}, {}", result.variant, result.blocked_on_store, result.layout);
+            let Some(line) = percentiles(&result.heal_ns, run.look, &run.letter) else { continue };
+            let host = format!("{} {}", run.letter, runs::name(run.host()));
+            let legend = Legend { classes: run.look.classes(), text: host };
+            let median = format!("{}: {}", run.letter, short_time(result.heal_ns.p50));
+            let at = out.iter().position(|known| known.name == name).unwrap_or_else(|| {
+                out.push(Healing { name, most: 0, lines: Vec::new(), legend: Vec::new(), medians: Vec::new() });
+                out.len() - 1
+            });
+            let known = &mut out[at];
+            known.most = known.most.max(result.heal_ns.count);
+            known.lines.push(line);
+            known.legend.push(legend);
+            known.medians.push(median);
+        }
+    }
+    out.retain(|healing| healing.lines.len() > 1);
+    out.into_iter().map(Healing::figure).collect()
+}
+
+/// The healing times of one profile on several hosts.
+struct Healing {
+    name: String,
+    most: u64,
+    lines: Vec<Line>,
+    legend: Vec<Legend>,
+    medians: Vec<String>,
+}
+
+impl Healing {
+    fn figure(self) -> Figure {
+        let chart =
+            percentile_chart(format!("Healing times, {}", self.name), "time to heal, ns", self.most, self.lines);
+        Figure {
+            id: id(&["healing", &self.name]),
+            caption: self.name,
+            note: format!("Half of the races healed within: {}.", self.medians.join(", ")),
+            svg: chart.svg(),
+            legend: self.legend,
+            ..Figure::default()
+        }
+    }
 }

@@ -38,13 +38,18 @@ pub(super) fn row(sum: &Sum<'_>) -> Row {
         rate: rate_with_interval(sum.rate(), sum.interval()),
         allowed: words::allowed(sum.first(), &sum.run.host().architecture),
         finding: finding.words(),
-        mark: match finding {
-            Finding::Observed => "seen",
-            Finding::NotObserved => "unseen",
-            Finding::ForbiddenObserved => "forbidden",
-            Finding::Inconclusive => "unknown",
-        },
+        mark: mark(finding),
         words: words::sentence(sum),
+    }
+}
+
+/// The style of a finding.
+pub(super) fn mark(finding: Finding) -> &'static str {
+    match finding {
+        Finding::Observed => "seen",
+        Finding::NotObserved => "unseen",
+        Finding::ForbiddenObserved => "forbidden",
+        Finding::Inconclusive => "unknown",
     }
 }
 

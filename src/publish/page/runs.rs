@@ -100,6 +100,20 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The record.
+    pub(super) fn any(&self) -> &'a AnyRecord {
+        &self.entry.record
+    }
+
+    /// The unit of the record's histograms; empty without results.
+    pub(super) fn unit(&self) -> &'a str {
+        let gaps = match &self.entry.record {
+            AnyRecord::Run(record) => record.results.first().map(|result| &result.gaps),
+            AnyRecord::Protocol(record) => record.results.first().map(|result| &result.heal_ns),
+        };
+        gaps.map_or("", |gaps| &gaps.unit)
+    }
+
     /// The name of the record.
     pub(super) fn entry_name(&self) -> &'a str {
         &self.entry.name
@@ -108,6 +122,16 @@ impl<'a> Run<'a> {
     /// What a chip says besides the CPU.
     pub(super) fn about(&self) -> String {
         about(self.host(), self.entry.record.started())
+    }
+
+    /// The machine in a few words.
+    pub(super) fn about_machine(&self) -> String {
+        machine(self.host())
+    }
+
+    /// The day on which the run began.
+    pub(super) fn day(&self) -> &'a str {
+        day(self.entry.record.started())
     }
 
     pub(super) fn view(&self) -> View {
@@ -147,13 +171,23 @@ pub(super) fn name(host: &Host) -> String {
     format!("{} {}{names}, {cpus} CPU{plural}{under}{label}", host.architecture, host.cpu_model)
 }
 
-/// What a chip says besides the CPU: `x86_64 family 25, model 17, 2 CPUs, KVM, 2026-11-26`.
+/// What a chip says besides the CPU: `x86_64 family 25, model 17, 2 CPUs, KVM, m7a.large, labelled "rack 3", 2026-11-26`.
 fn about(host: &Host, started: &str) -> String {
+    format!("{}, {}", machine(host), day(started))
+}
+
+/// The machine in a few words: `x86_64 family 25, model 17, 2 CPUs, KVM, m7a.large, labelled "rack 3"`.
+fn machine(host: &Host) -> String {
     let cpus = host.online();
     let plural = if cpus == 1 { "" } else { "s" };
     let under = host.virtualised.as_ref().map_or(String::new(), |name| format!(", {name}"));
-    let day = started.get(..10).unwrap_or(started);
-    format!("{} {}, {cpus} CPU{plural}{under}, {day}", host.architecture, design(host)).replace(" ,", ",")
+    let (names, label) = (host.named(), host.labelled());
+    format!("{} {}, {cpus} CPU{plural}{under}{names}{label}", host.architecture, design(host)).replace(" ,", ",")
+}
+
+/// The day of a time.
+fn day(started: &str) -> &str {
+    started.get(..10).unwrap_or(started)
 }
 
 /// A time to the minute. A text that is not a time is returned as it is.

@@ -64,6 +64,7 @@ pub(super) fn windows(sums: &[Sum<'_>], detail: Detail) -> Vec<Section> {
                 race: *counted == Counted::Races,
                 svg: chart(&first.scenario, caption, lines, range).svg(),
                 legend: swept.iter().map(|(sum, _)| legend(sum)).collect(),
+                raw: Vec::new(),
             })
             .collect();
         Section {
@@ -95,6 +96,7 @@ pub(super) fn side_by_side(sums: &[Sum<'_>], tests: &[&str], detail: Detail) -> 
                 race: false,
                 svg: chart(scenario, &race, lines, range).svg(),
                 legend: swept.iter().map(|(sum, _)| legend(sum)).collect(),
+                raw: Vec::new(),
             }
         })
         .collect()
