@@ -142,8 +142,13 @@ impl<'a> OnCpu<'a> {
 
     /// The upper bound of a zero, such as `< 7.6e-8`: that of the results with the most iterations.
     pub(super) fn bound(&self) -> String {
+        self.upper().map_or(String::new(), |high| format!("< {high:.1e}"))
+    }
+
+    /// The upper end of the interval of the results with the most iterations.
+    fn upper(&self) -> Option<f64> {
         let most = self.sums.iter().max_by_key(|sum| sum.iterations);
-        most.and_then(|sum| sum.interval()).map_or(String::new(), |interval| format!("< {:.1e}", interval.high))
+        most.and_then(|sum| sum.interval()).map(|interval| interval.high)
     }
 
     fn iterations(&self) -> u64 {
@@ -236,7 +241,7 @@ fn counted(what: &str, cpus: &[OnCpu<'_>]) -> String {
 
 /// How sure the answer is.
 fn sure(cpus: &[OnCpu<'_>]) -> Option<String> {
-    let [cpu] = cpus else { return None };
+    let [cpu] = cpus else { return sure_of_all(cpus) };
     let most = cpu.sums.iter().max_by_key(|sum| sum.iterations)?;
     let interval = most.interval()?;
     if cpu.has(Finding::ForbiddenObserved) {
@@ -252,6 +257,17 @@ fn sure(cpus: &[OnCpu<'_>]) -> Option<String> {
         return Some(format!("With 95 % confidence it happens less often than once in {once} iterations."));
     }
     cpu.sums.iter().find_map(|sum| doubt(sum.first())).map(|why| format!("Why: {why}."))
+}
+
+/// How sure the answer of several CPUs is, if it is a zero that counts on each of them.
+fn sure_of_all(cpus: &[OnCpu<'_>]) -> Option<String> {
+    let zero = |cpu: &OnCpu<'_>| cpu.highest() == 0.0 && cpu.has(Finding::NotObserved);
+    if cpus.is_empty() || !cpus.iter().all(zero) {
+        return None;
+    }
+    let highest = cpus.iter().filter_map(OnCpu::upper).fold(0.0, f64::max);
+    let once = short_count((1.0 / highest) as u64);
+    Some(format!("With 95 % confidence it happens less often than once in {once} iterations on each of them."))
 }
 
 /// What the answer is compared with: a control that raced in the same run, and the fixes.

@@ -102,7 +102,7 @@ pub(super) fn by_test<'a, 'b>(sums: &'a [Sum<'a>], kinds: &'b [Kind<'a>]) -> Vec
 
 /// The page's first chart: a row per test, a mark per kind of CPU.
 pub(super) fn chart(tests: &[OfTest<'_, '_>]) -> Option<Chart> {
-    chart_of(tests.iter().map(|test| row(test)).collect())
+    chart_of(tests.iter().map(row).collect(), "median and range of runs")
 }
 
 fn row(test: &OfTest<'_, '_>) -> Row {

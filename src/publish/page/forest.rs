@@ -24,7 +24,7 @@ pub(super) struct Chart {
 
 /// Draws the chart of some sums, with the tests in `first` on top; `None` without iterations.
 pub(super) fn chart(sums: &[Sum<'_>], first: &[&str]) -> Option<Chart> {
-    chart_of(in_order_of(sums, first).into_iter().filter_map(row).collect())
+    chart_of(in_order_of(sums, first).into_iter().filter_map(row).collect(), "95 % interval")
 }
 
 /// What to see in the chart: how many tests raced, and whether one did that must not.
@@ -54,8 +54,8 @@ pub(super) fn in_order_of<'a>(sums: &'a [Sum<'a>], first: &[&str]) -> Vec<&'a [S
     groups
 }
 
-/// The chart of some rows; `None` without marks.
-pub(super) fn chart_of(rows: Vec<Row>) -> Option<Chart> {
+/// The chart of some rows; `None` without marks. `lines` says what the lines beside the marks are.
+pub(super) fn chart_of(rows: Vec<Row>, lines: &str) -> Option<Chart> {
     let marks = || rows.iter().flat_map(|row| &row.marks);
     marks().next()?;
     // An arrow needs room to the left of its bound.
@@ -63,8 +63,8 @@ pub(super) fn chart_of(rows: Vec<Row>) -> Option<Chart> {
     let low = marks().map(lowest).filter(|low| *low > 0.0).fold(1.0, f64::min);
     let (note, unknown) = (note(&rows), marks().any(|mark| mark.ground == Ground::Unknown));
     let wide = Forest {
-        name: "Rate of each test on each host, with its 95 % interval".to_owned(),
-        axis: Axis::log(low, 1.0, "races per iteration, 95 % interval, logarithmic"),
+        name: format!("Rate of each test on each host, with its {lines}"),
+        axis: Axis::log(low, 1.0, &format!("races per iteration, {lines}, logarithmic")),
         tick: tick_rate,
         rows,
         form: Form::Wide,
