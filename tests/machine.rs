@@ -5,7 +5,6 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use assert_cmd::assert::OutputAssertExt;
 use predicates::prelude::*;
@@ -16,7 +15,7 @@ use wakerace::experiment::{self, Choice, Common, Experiment, PaceChoice};
 use wakerace::harness::{Limits, Prefetch};
 use wakerace::layout::LayoutKind;
 use wakerace::machine::{Class, Clock, CounterOffset, Placement, Topology, allowed_cpus, exactly};
-use wakerace::record::{Record, ScenarioResult, problems};
+use wakerace::record::{CountRecord, Record, ScenarioResult, problems};
 use wakerace::units::{Nanos, Ticks};
 use wakerace::verdict;
 
@@ -231,18 +230,39 @@ fn a_seed_decides_the_order_of_skews_and_is_recorded() {
     assert!(seeds.len() > 1, "{first:?} whatever the seed");
 }
 
+/// However short a run is, its distances have all its counts.
 #[test]
-fn a_line_transfer_is_measured_before_long_runs_and_recorded() {
+fn distances_are_measured_in_every_run_and_recorded() {
     let [a, b] = two_cpus();
-    let long = Limits { duration: Some(Duration::from_secs(1)), iterations: Some(1000), ..Limits::default() };
-    let result = sb(|common| common.limits = long, vec![0], 100);
-    assert_eq!(result.line_transfer_ns.is_some(), a != b);
-    // A cache-line transfer takes more than 1 ns and less than 1 s.
-    assert!(result.line_transfer_ns.is_none_or(|ns| ns > 1.0 && ns < 1e9), "{:?}", result.line_transfer_ns);
-    let text = serde_json::to_string(&result).unwrap();
-    let again: ScenarioResult = serde_json::from_str(&text).unwrap();
-    assert_eq!(again, result);
-    assert_eq!(sb(|_| (), vec![0], 100).line_transfer_ns, None);
+    for iterations in [1, 1000, 300_000] {
+        let limits = Limits { iterations: Some(iterations), ..Limits::default() };
+        let result = sb(|common| common.limits = limits, vec![-50, 0, 50], 100);
+        assert_eq!((result.line_transfer_ns.is_some(), result.distances.is_some()), (a != b, a != b));
+        let text = serde_json::to_string(&result).unwrap();
+        let again: ScenarioResult = serde_json::from_str(&text).unwrap();
+        assert_eq!(again, result);
+        let Some(distances) = result.distances else { continue };
+        // A cache-line transfer takes more than 1 ns and less than 1 s.
+        assert!(result.line_transfer_ns.is_some_and(|ns| ns > 1.0 && ns < 1e9), "{:?}", result.line_transfer_ns);
+        // One look before the first batch and one after the last.
+        assert!(distances.looks >= 2 && !distances.strata.is_empty(), "{distances:?}");
+        let sum = |of: fn(&CountRecord) -> u64| -> u64 {
+            let counts = distances.strata.iter().map(|at| CountRecord {
+                iterations: at.iterations,
+                races: at.races,
+                matches: None,
+            });
+            counts.chain([distances.between]).map(|counts| of(&counts)).sum()
+        };
+        assert_eq!((sum(|counts| counts.iterations), sum(|counts| counts.races)), (iterations, result.races));
+        let time: f64 = distances.strata.iter().map(|at| at.in_batches_s).sum();
+        assert!(time <= result.in_batches_s * 1.01 + 1e-6 && result.in_batches_s > 0.0, "{time}");
+        for at in &distances.strata {
+            assert!(at.low_ns <= at.ns && at.ns <= at.high_ns * 1.000_001 && at.period_ns.is_some(), "{at:?}");
+            let several = distances.strata.len() > 1;
+            assert_eq!((at.skews.len(), at.last_writers.is_empty()), if several { (3, false) } else { (0, true) });
+        }
+    }
 }
 
 #[test]

@@ -8,14 +8,18 @@ use crate::arch::lock::Lock;
 use crate::catalogue;
 use crate::codegen;
 use crate::error::Result;
-use crate::harness::{self, EdgePlan, LastWriterTally, Limits, Measurement, OutcomeCounts, RunPlan, SkewTally, Stop};
+use crate::harness::{
+    self, AtDistance, DistanceCounts, EdgePlan, LastWriterTally, Limits, Measurement, OutcomeCounts, RunPlan, SkewTally,
+    SlotTally, Stop,
+};
 use crate::machine::Clock;
 use crate::program::{Const, Program};
 use crate::record::{
-    CountRecord, DelayRecord, EdgesRecord, Evidence, FinalValue, Finding, Gaps, LastWriterRecord, LayoutRecord,
-    OutcomeRecord, PaceRecord, PlacementRecord, ScenarioResult, SkewRecord, compute,
+    CountRecord, DelayRecord, DistancesRecord, EdgesRecord, Evidence, FinalValue, Finding, Gaps, LastWriterRecord,
+    LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, ScenarioResult, SkewRecord, StratumRecord, compute,
 };
 use crate::stats::drift;
+use crate::units::Nanos;
 
 /// Result of an experiment.
 #[derive(Debug)]
@@ -88,7 +92,8 @@ pub(super) fn result(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &
         discarded: measurement.discarded,
         disturbances: measurement.disturbances,
         moved: measurement.moved,
-        line_transfer_ns: None,
+        line_transfer_ns: measurement.distances.as_ref().and_then(|distances| distances.first).map(|Nanos(ns)| ns),
+        distances: measurement.distances.as_ref().map(|found| distances(program, units, found, plan.pace.is_paced())),
         counters: Vec::new(),
         nice: measurement.nice,
         search: None,
@@ -194,6 +199,61 @@ fn last_writers(program: &Program, tally: &LastWriterTally) -> LastWriterRecord 
             .collect(),
         iterations: tally.iterations,
         races: tally.races,
+    }
+}
+
+/// The counts at each distance between the CPUs.
+fn distances(program: &Program, clock: Clock, found: &DistanceCounts, paced: bool) -> DistancesRecord {
+    let several = found.strata.len() > 1;
+    let stratum = |at: &AtDistance| {
+        let CountRecord { iterations, races, matches } = counts(program, &at.counts);
+        let own = if several { at.counts.clone() } else { SlotTally::default() };
+        let none = OutcomeCounts::new();
+        // The window and the ownership of a single distance are those of the result.
+        StratumRecord {
+            ns: at.distance.typical,
+            low_ns: at.distance.low,
+            high_ns: at.distance.high,
+            looks: at.distance.looks,
+            elapsed_s: at.elapsed.as_secs_f64(),
+            in_batches_s: at.in_batches.as_secs_f64(),
+            period_ns: paced.then_some(at.period.0),
+            iterations,
+            matches,
+            races,
+            rate: None,
+            interval: None,
+            drift: if races > 0 { drift(&at.history) } else { None },
+            skews: own.skews.iter().map(|tally| skew(program, clock, tally, &none)).collect(),
+            last_writers: (own.last_writers.iter())
+                .filter(|tally| tally.iterations > 0)
+                .map(|tally| last_writers(program, tally))
+                .collect(),
+            blocks: (at.blocks.iter())
+                .map(|&harness::Block { iterations, races }| CountRecord { iterations, races, matches: None })
+                .collect(),
+            repeats: Vec::new(),
+        }
+    };
+    DistancesRecord {
+        looks: found.looks,
+        lost: found.lost,
+        offset_changes: found.offset_changes,
+        strata: found.strata.iter().map(stratum).collect(),
+        between: counts(program, &found.between),
+    }
+}
+
+/// The sums of some counts.
+fn counts(program: &Program, tally: &SlotTally) -> CountRecord {
+    let sum = |of: &dyn Fn(&SkewTally) -> u64| tally.skews.iter().map(of).sum();
+    CountRecord {
+        iterations: sum(&SkewTally::iterations),
+        races: sum(&|skew| harness::races(program, &skew.outcomes)),
+        matches: program
+            .match_event
+            .as_ref()
+            .map(|_| sum(&|skew| harness::matches(program, &skew.outcomes).unwrap_or(0))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Runs an experiment: measures the counters and the line transfer, calibrates the pace, and measures.
+//! Runs an experiment: measures the counters, calibrates the pace, and measures.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,8 +23,6 @@ const SWEEP: [Nanos; 2] = [Nanos(60.0), Nanos(240.0)];
 /// Distance between two skews of a window on a coarse clock.
 const WINDOW_STEP: Nanos = Nanos(2.0);
 
-/// Only runs of at least this length measure the cache-line transfer latency first.
-const LONG: Duration = Duration::from_secs(1);
 /// Shorter runs are not calibrated: that takes between a tenth and two tenths of a second.
 const SHORT: Duration = Duration::from_millis(80);
 /// First period if nothing was measured: a few cache-line transfers on any CPU.
@@ -170,12 +168,10 @@ fn run_with(
     let Experiment { placement, common, .. } = experiment;
     let counters = measured.counters;
     let (job, plan) = planned(experiment, measured, memory, interrupt)?;
-    let line_transfer = if interrupt.load(Ordering::Relaxed) { None } else { line_transfer(experiment)? };
     let stress = experiment.choice.stress.map(|kind| harness::Stress::begin(kind, job.cpus)).transpose()?;
     let measurement = harness::run_in(memory, job, &plan, enough, watch)?;
     drop(stress);
     let mut result = result(experiment, &plan, &measurement)?;
-    result.line_transfer_ns = line_transfer.map(|Nanos(ns)| ns);
     let others = placement.cpus.iter().skip(1);
     result.counters = counters.iter().zip(others).map(|(counters, &cpu)| counters.record(cpu, common.clock)).collect();
     Ok(Finished { result, stop: measurement.stop })
@@ -292,16 +288,6 @@ pub fn run_side_by_side(
         }
         finished
     })
-}
-
-/// Cache-line transfer latency between the first two CPUs; measured only in runs of at least 1 s
-/// ([`LONG`]).
-fn line_transfer(experiment: &Experiment<'_>) -> Result<Option<Nanos>> {
-    let long = experiment.common.limits.duration.is_some_and(|limit| limit >= LONG);
-    match experiment.placement.cpus[..] {
-        [a, b, ..] if long && a != b => machine::line_transfer(a, b, experiment.common.clock, 5).map(Some),
-        _ => Ok(None),
-    }
 }
 
 /// A sweep that is about as wide to either side as one instance takes.

@@ -16,7 +16,8 @@ pub struct Block {
 }
 
 impl Block {
-    fn plus(self, other: Block) -> Block {
+    /// The sum of two.
+    pub(super) fn plus(self, other: Block) -> Block {
         Block { iterations: self.iterations + other.iterations, races: self.races + other.races }
     }
 }
@@ -88,9 +89,26 @@ impl History {
     }
 }
 
+/// Joins neighbouring counts, so that at most [`MOST_BLOCKS`] are left. All of them are of as many parts, except the last.
+pub(super) fn joined(parts: &[Block]) -> Vec<Block> {
+    let each = parts.len().div_ceil(MOST_BLOCKS).max(1);
+    parts.chunks(each).map(|some| some.iter().fold(Block::default(), |sum, &block| sum.plus(block))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn joined_blocks_have_all_counts() {
+        for parts in [0_u64, 1, 128, 129, 1000] {
+            let all: Vec<Block> = (0..parts).map(|at| Block { iterations: 10, races: at % 3 }).collect();
+            let blocks = joined(&all);
+            assert!(blocks.len() <= MOST_BLOCKS && (blocks.len() as u64) >= parts.min(MOST_BLOCKS as u64 / 2));
+            let sum = |blocks: &[Block]| blocks.iter().fold(Block::default(), |sum, block| sum.plus(*block));
+            assert_eq!(sum(&blocks), sum(&all), "{parts}");
+        }
+    }
 
     #[test]
     fn a_long_history_keeps_its_ends() {

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::convert::{size, whole};
-use super::history::History;
+use super::distance::{Distances, Slot};
+use super::history::{Block, History};
 use super::measurement::Stop;
+use super::offsets::Offsets;
 use super::period::{AT_FIRST, LONGEST_PERIOD, PeriodControl, SHORTEST_PERIOD};
 use super::plan::{Adapt, LOOK_AGAIN, Prefetch, RunPlan, delay};
-use super::rendezvous::{Batch, Rendezvous};
+use super::rendezvous::{Batch, Order, Rendezvous, Step};
 use crate::codegen::Pace;
 use crate::machine::Clock;
 
@@ -58,8 +60,18 @@ pub(super) struct Leader<'a> {
     instance_ticks: f64,
     /// Head start of the next batch.
     head_start_ticks: f64,
-    /// The batch published last.
+    /// The batch published last, until it is accounted for.
     last: Option<Batch>,
+    /// When the tick after its last one is due.
+    due: u64,
+    /// A batch that was discarded and is to be repeated.
+    again: Option<Batch>,
+    /// The distances between the CPUs; `None` if they are not measured.
+    pub distances: Option<Distances>,
+    /// The offsets of the other threads' counters.
+    pub offsets: Offsets,
+    /// Where the counts before the last look belong, until it is given out.
+    settle: Option<Slot>,
     /// Skews still to be used before the next shuffle, and whether only the selected skews are used now
     /// (`focused`).
     order: Vec<usize>,
@@ -101,6 +113,9 @@ pub(super) struct RunTotals {
     pub stranded: bool,
     /// Race rates batch by batch, for batches with a settled period.
     pub history: History,
+    /// The distances between the CPUs, if they were measured, and how often an offset between their counters changed.
+    pub distances: Option<Distances>,
+    pub offset_changes: u64,
     /// Time from the first batch to the last.
     pub elapsed: Duration,
     pub interrupted: bool,
@@ -143,6 +158,11 @@ impl<'a> Leader<'a> {
             instance_ticks: 0.0,
             head_start_ticks: HEAD_START.as_secs_f64() * clock.frequency_hz,
             last: None,
+            due: 0,
+            again: None,
+            distances: None,
+            offsets: Offsets::new((1..threads).map(|thread| plan.counter_offset(thread))),
+            settle: None,
             order: Vec::new(),
             focused: false,
             iterations_before: 0,
@@ -156,27 +176,48 @@ impl<'a> Leader<'a> {
     }
 
     /// The totals of the run.
-    pub fn into_totals(self) -> RunTotals {
+    pub fn into_totals(mut self) -> RunTotals {
+        self.totals.distances = self.distances;
+        self.totals.offset_changes = self.offsets.changes();
         self.totals
     }
 
-    /// Plans the next batch. Called when all threads are ready for it. Returns `None` to end the run.
-    pub fn next(&mut self, rendezvous: &Rendezvous) -> Option<Batch> {
+    /// Adds a look: the time of a line transfer in ticks (`None` if it measured nothing), and the time that the look took.
+    pub fn looked(&mut self, transfer_ticks: Option<f64>, cost_ticks: f64) {
+        let now = self.plan.now(self.clock);
+        if let Some(distances) = &mut self.distances {
+            self.settle = distances.look(now, transfer_ticks, cost_ticks);
+        }
+    }
+
+    /// Plans the next step. Called when all threads are ready for it.
+    pub fn next(&mut self, rendezvous: &Rendezvous) -> Order {
+        let step = self.step(rendezvous);
+        Order { step, settle: self.settle.take() }
+    }
+
+    fn step(&mut self, rendezvous: &Rendezvous) -> Step {
         let mut now = self.plan.now(self.clock);
         let (since, begun) = *self.begun.get_or_insert_with(|| (Instant::now(), now));
-        let sums = rendezvous.sums();
-        let last = self.last.take();
+        if let Some(batch) = self.last.take() {
+            self.due = self.due(batch);
+            self.again = self.account(batch, rendezvous, rendezvous.sums());
+        }
+        let look = |distances: &Option<Distances>, now, over| {
+            distances.as_ref().is_some_and(|distances| distances.is_due(now, over))
+        };
+        if look(&self.distances, now, false) {
+            return Step::Look;
+        }
         // The period also holds from the last tick of a batch to the first tick of the next. For batches of a
         // single group it has no other effect. The leader waits for it here, because the emitted code checks
         // neither limits nor Ctrl-C.
-        let due = last.map_or(0, |batch| self.due(batch));
-        let discarded = last.and_then(|batch| self.account(batch, rendezvous, sums));
         loop {
             if self.over(now.saturating_sub(begun)) {
                 self.totals.elapsed = since.elapsed();
-                return None;
+                return if look(&self.distances, now, true) { Step::Look } else { Step::End };
             }
-            if now + whole(self.head_start_ticks) >= due {
+            if now + whole(self.head_start_ticks) >= self.due {
                 break;
             }
             std::hint::spin_loop();
@@ -196,10 +237,10 @@ impl<'a> Leader<'a> {
         // A discarded batch is repeated with the same skew, region and prefetch, so that a seed gives the same
         // order on a busy machine too.
         let (skew, region, prefetch) =
-            discarded.map_or_else(|| self.draw(), |batch| (batch.skew, batch.region, batch.prefetch));
+            self.again.take().map_or_else(|| self.draw(), |batch| (batch.skew, batch.region, batch.prefetch));
         let batch = Batch { count: size(count), start: self.start(), period, skew, region, prefetch, discardable };
         self.last = Some(batch);
-        self.last
+        Step::Run(batch)
     }
 
     /// When the next batch starts: the head start from now, and at an edge if the pace has edges.
@@ -262,8 +303,15 @@ impl<'a> Leader<'a> {
         totals.late += late;
         totals.groups += groups;
         let (passed, more) = (iterations - self.iterations_before, races - self.races_before);
-        if passed > 0 && (self.plan.adapt == Adapt::Never || self.control.settled()) {
+        let shows = passed > 0 && (self.plan.adapt == Adapt::Never || self.control.settled());
+        if shows {
             totals.history.push(more, passed);
+        }
+        if let Some(distances) = &mut self.distances {
+            distances.batch(ticks, count, self.plan.mean_period(self.clock, batch.period) * count as f64);
+            if shows {
+                distances.shows(Block { iterations: passed, races: more });
+            }
         }
         (self.iterations_before, self.races_before) = (iterations, races);
         totals.found = self.plan.limits.races.is_some_and(|limit| races >= limit);
@@ -304,6 +352,7 @@ impl<'a> Leader<'a> {
             if !selected_skews.is_empty() && !self.focused {
                 self.focused = true;
                 self.totals.history.clear();
+                self.distances.iter_mut().for_each(Distances::forget_rates);
             }
             if self.plan.adapt == Adapt::Races && (self.focused || self.plan.skews.len() == 1) {
                 self.control.comparable();
@@ -387,9 +436,12 @@ mod tests {
         fn next(&mut self) -> Option<Batch> {
             self.number += 1;
             self.rendezvous.ready(0, self.number, self.iterations, self.races);
-            let batch = self.leader.next(&self.rendezvous);
-            self.rendezvous.give_out(self.number, batch);
-            batch
+            let order = self.leader.next(&self.rendezvous);
+            self.rendezvous.give_out(self.number, order);
+            match order.step {
+                Step::Run(batch) => Some(batch),
+                Step::Look | Step::End => None,
+            }
         }
 
         /// Completes the last batch. Either all of its instances raced or none.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::edges::Chain;
 use super::history::Block;
+use super::strata::DistanceCounts;
 use super::tally::Tally;
 use crate::units::Nanos;
 
@@ -51,6 +52,9 @@ pub struct Measurement {
     /// Counts of the same batches in order, merged into blocks. All blocks have the same number of batches,
     /// except that the last may have fewer.
     pub blocks: Vec<Block>,
+    /// The distances between the CPUs and the counts at each of them. `None` if threads share a CPU, or if there is one
+    /// thread.
+    pub distances: Option<DistanceCounts>,
     /// Time from the call until the first batch was counted.
     pub first_outcome: Duration,
     /// The chain of each thread at the end of a run that is paced by edges; empty for other runs.

@@ -15,11 +15,12 @@
 //! * Each thread writes its counts before it stores that it is ready for n + 1 (release). P0 reads them before
 //!   it publishes n + 1.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
 
 use super::convert::size;
+use super::distance::Slot;
 
 /// Number of spins before a thread yields its CPU, if each thread has its own CPU. Long compared with the
 /// imbalance of a batch, short compared with a scheduler time slice.
@@ -78,17 +79,37 @@ impl Batch {
     }
 }
 
+/// What the threads do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Run a batch.
+    Run(Batch),
+    /// Measure the distances between the CPUs (module `look`).
+    Look,
+    /// End.
+    End,
+}
+
+/// What P0 gives out at a rendezvous.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Order {
+    /// What to do.
+    pub step: Step,
+    /// Before that: where to add the counts since the look before the last one (module `distance`).
+    pub settle: Option<Slot>,
+}
+
 /// A thread has ended early, and the others must stop waiting for it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Broken;
 
-/// The cache line with the plan: 51 bytes.
+/// The cache line with the plan: 56 bytes.
 #[derive(Debug, Default)]
 #[repr(C)]
 struct BatchLine {
     /// Number of the batch, from 1. Written last.
     number: AtomicU64,
-    /// Number of instances. 0 ends the run.
+    /// Number of instances. 0 ends the run, [`LOOK`] is a look.
     count: AtomicU64,
     start: AtomicU64,
     period: AtomicU64,
@@ -97,7 +118,12 @@ struct BatchLine {
     prefetch: AtomicBool,
     discardable: AtomicBool,
     broken: AtomicBool,
+    /// Where to settle, plus 1; 0 if nothing is settled.
+    settle: AtomicU32,
 }
+
+/// The value of `count` for a look.
+const LOOK: u64 = u64::MAX;
 
 /// The cache line of a thread: 62 bytes.
 #[derive(Debug, Default)]
@@ -160,10 +186,10 @@ impl Rendezvous {
         self.all(|post| &post.ready, number)
     }
 
-    /// Publishes batch `number`. `None` ends the run.
-    pub fn give_out(&self, number: u64, batch: Option<Batch>) {
+    /// Publishes step `number`.
+    pub fn give_out(&self, number: u64, order: Order) {
         let line = &self.batch;
-        if let Some(batch) = batch {
+        if let Step::Run(batch) = order.step {
             line.start.store(batch.start, Ordering::Relaxed);
             line.period.store(batch.period, Ordering::Relaxed);
             line.skew.store(batch.skew as u64, Ordering::Relaxed);
@@ -171,16 +197,27 @@ impl Rendezvous {
             line.prefetch.store(batch.prefetch, Ordering::Relaxed);
             line.discardable.store(batch.discardable, Ordering::Relaxed);
         }
-        line.count.store(batch.map_or(0, |batch| batch.count as u64), Ordering::Relaxed);
+        let count = match order.step {
+            Step::Run(batch) => batch.count as u64,
+            Step::Look => LOOK,
+            Step::End => 0,
+        };
+        line.count.store(count, Ordering::Relaxed);
+        line.settle.store(order.settle.map_or(0, |slot| u32::from(slot) + 1), Ordering::Relaxed);
         line.number.store(number, Ordering::Release);
     }
 
-    /// Waits for batch `number`. `None` ends the run.
-    pub fn take(&self, number: u64) -> Result<Option<Batch>, Broken> {
+    /// Waits for step `number`.
+    pub fn take(&self, number: u64) -> Result<Order, Broken> {
         let line = &self.batch;
         self.until(|| line.number.load(Ordering::Acquire) == number)?;
+        let settle = line.settle.load(Ordering::Relaxed).checked_sub(1).and_then(|slot| Slot::try_from(slot).ok());
+        let count = line.count.load(Ordering::Relaxed);
+        if matches!(count, 0 | LOOK) {
+            return Ok(Order { step: if count == 0 { Step::End } else { Step::Look }, settle });
+        }
         let batch = Batch {
-            count: size(line.count.load(Ordering::Relaxed)),
+            count: size(count),
             start: line.start.load(Ordering::Relaxed),
             period: line.period.load(Ordering::Relaxed),
             skew: size(line.skew.load(Ordering::Relaxed)),
@@ -188,7 +225,7 @@ impl Rendezvous {
             prefetch: line.prefetch.load(Ordering::Relaxed),
             discardable: line.discardable.load(Ordering::Relaxed),
         };
-        Ok((batch.count > 0).then_some(batch))
+        Ok(Order { step: Step::Run(batch), settle })
     }
 
     /// Announces that a thread has run batch `number`, and waits for the other threads. Returns what was wrong
@@ -257,7 +294,9 @@ impl Rendezvous {
         self.posts.iter().try_for_each(|post| self.until(|| with(post).load(Ordering::Acquire) == number))
     }
 
-    fn until(&self, seen: impl Fn() -> bool) -> Result<(), Broken> {
+    /// Waits until a condition holds.
+    #[inline]
+    pub fn until(&self, seen: impl Fn() -> bool) -> Result<(), Broken> {
         let mut spins = 0_u32;
         while !seen() {
             if self.batch.broken.load(Ordering::Relaxed) {
@@ -283,6 +322,7 @@ mod tests {
 
     #[test]
     fn all_run_what_was_given_out_and_nobody_goes_on_before_all_are_done() {
+        let settled = |number: u64| (number % 7 == 0).then_some(if number % 2 == 0 { 0 } else { Slot::MAX });
         for own_cpus in [true, false] {
             let (rendezvous, run) = (Rendezvous::new(3, own_cpus), AtomicU64::new(0));
             std::thread::scope(|scope| {
@@ -295,9 +335,10 @@ mod tests {
                             if thread == 0 {
                                 rendezvous.assemble(number).unwrap();
                                 assert_eq!(rendezvous.sums(), (3 * (number - 1), 6));
-                                rendezvous.give_out(number, Some(batch));
+                                rendezvous.give_out(number, Order { step: Step::Run(batch), settle: settled(number) });
                             } else {
-                                assert_eq!(rendezvous.take(number), Ok(Some(batch)));
+                                let order = Order { step: Step::Run(batch), settle: settled(number) };
+                                assert_eq!(rendezvous.take(number), Ok(order));
                             }
                             run.fetch_add(1, Ordering::Relaxed);
                             let (disturbed, moved) = (thread == 2 && number == 7, thread == 1 && number == 9);
@@ -308,12 +349,15 @@ mod tests {
                             assert_eq!(run.load(Ordering::Relaxed), 3 * number);
                             assert!(rendezvous.reports().all(|report| (report.end, report.slack) == (number, -3)));
                         }
-                        rendezvous.ready(thread, 200, 0, 0);
-                        if thread == 0 {
-                            rendezvous.assemble(200).unwrap();
-                            rendezvous.give_out(200, None);
-                        } else {
-                            assert_eq!(rendezvous.take(200), Ok(None));
+                        for (number, step) in [(200, Step::Look), (201, Step::End)] {
+                            let order = Order { step, settle: settled(number) };
+                            rendezvous.ready(thread, number, 0, 0);
+                            if thread == 0 {
+                                rendezvous.assemble(number).unwrap();
+                                rendezvous.give_out(number, order);
+                            } else {
+                                assert_eq!(rendezvous.take(number), Ok(order));
+                            }
                         }
                     });
                 }

@@ -10,10 +10,12 @@
 //!    thread was on another CPU or lost its CPU.
 //! 4. If outcomes are read from the instances, rendezvous again. Then write a part of the initial values.
 //!
+//! Every 15 ms a step is a look instead: the threads measure how far apart their CPUs are (`look`, `distance`).
+//!
 //! Apart from the emitted code, the rendezvous order every access to memory that the threads share (module `rendezvous`).
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
@@ -21,14 +23,17 @@ use crossbeam_utils::CachePadded;
 use super::arena::Memory;
 use super::classify::{Classifier, Counter};
 use super::convert::whole;
+use super::distance::Distances;
 use super::edges::Chain;
 use super::focus::focus;
 use super::initial::InitialState;
 use super::last_writers::LastWriters;
 use super::leader::{LASTS, Leader, RunTotals};
+use super::look::Line;
 use super::measurement::Measurement;
 use super::plan::{Job, RunPlan};
 use super::rendezvous::Rendezvous;
+use super::strata::DistanceCounts;
 use super::tally::Tally;
 use super::worker::worker;
 use crate::codegen::{Executable, Pace, SaveRecord};
@@ -116,8 +121,12 @@ pub(super) struct Shared<'a> {
     pub(super) region_bytes: usize,
     pub(super) records: Vec<Pointer>,
     pub(super) rendezvous: Rendezvous,
-    /// Whether to watch for lost CPUs. Not done if threads share a CPU, because they take it from each other
-    /// all the time.
+    /// The line that P0 shares with each other thread in a look.
+    pub(super) lines: Vec<CachePadded<Line>>,
+    /// For each thread, how much further its counter is ahead of P0's than it was before the run.
+    pub(super) offsets: Vec<AtomicI64>,
+    /// Whether to watch for lost CPUs, and to measure distances. Not done if threads share a CPU, because they take it from
+    /// each other all the time.
     pub(super) watched: bool,
     /// Tells threads that wait for a lock to give up.
     pub(super) give_up: CachePadded<AtomicU8>,
@@ -195,6 +204,7 @@ fn run_with(
     let selected_skews = Mutex::new(Vec::new());
     let mut leader = Leader::new(plan, job.clock, threads, interrupt, &selected_skews);
     leader.lasts = probes.lasts;
+    leader.distances = shared.watched.then(|| Distances::new(job.clock));
 
     let totals = std::thread::scope(|scope| {
         let shared = &shared;
@@ -284,6 +294,8 @@ impl<'a> Shared<'a> {
             region_bytes: arenas.region_bytes,
             records: arenas.records,
             rendezvous: Rendezvous::new(threads, own_cpus),
+            lines: (1..threads).map(|_| CachePadded::default()).collect(),
+            offsets: (0..threads).map(|_| AtomicI64::new(0)).collect(),
             watched: threads > 1 && own_cpus,
             give_up: CachePadded::default(),
             first: AtomicU64::new(u64::MAX),
@@ -352,7 +364,6 @@ impl<'a> Shared<'a> {
             )));
         }
         Ok(Measurement {
-            tally,
             elapsed: totals.elapsed,
             in_batches: Duration::from_nanos(whole(clock.nanos(totals.in_batches_ticks.into()).0)),
             period: clock.nanos_of(totals.paced_ticks / (totals.planned.max(1) as f64)),
@@ -362,12 +373,15 @@ impl<'a> Shared<'a> {
             disturbances: totals.disturbances,
             moved: totals.moved,
             nice: self.nice.load(Ordering::Relaxed),
+            distances: (totals.distances.as_ref())
+                .map(|distances| DistanceCounts::new(distances, totals.offset_changes, &tally, clock)),
             history: totals.history.rates().to_vec(),
             blocks: totals.history.blocks().to_vec(),
             chains: chains.iter().map(|(chain, _)| *chain).collect(),
             chain_drifts: chains.iter().map(|(_, drifts)| drifts).sum(),
             first_outcome: Duration::from_nanos(self.first.load(Ordering::Relaxed)),
             stop: totals.stop(),
+            tally,
         })
     }
 

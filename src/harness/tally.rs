@@ -40,6 +40,38 @@ pub struct LastWriterTally {
     pub races: u64,
 }
 
+/// Counts of a part of a run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SlotTally {
+    /// Outcome counts for each skew, in ascending order of skew.
+    pub skews: Vec<SkewTally>,
+    /// The same instances, split by the cache state in which they started. Empty if nothing was counted.
+    pub last_writers: Vec<LastWriterTally>,
+}
+
+impl SlotTally {
+    /// An empty tally for these skews.
+    pub(super) fn new(skews: impl Iterator<Item = Ticks>) -> SlotTally {
+        let empty = |skew| SkewTally { skew, outcomes: OutcomeCounts::new() };
+        SlotTally { skews: skews.map(empty).collect(), last_writers: Vec::new() }
+    }
+
+    /// Adds another tally for the same skews.
+    pub(super) fn add(&mut self, other: &SlotTally) {
+        for (sum, more) in self.skews.iter_mut().zip(&other.skews) {
+            more.outcomes.iter().for_each(|(row, count)| *sum.outcomes.entry(row.clone()).or_default() += count);
+        }
+        if self.last_writers.is_empty() {
+            self.last_writers.clone_from(&other.last_writers);
+            return;
+        }
+        for (sum, more) in self.last_writers.iter_mut().zip(&other.last_writers) {
+            sum.iterations += more.iterations;
+            sum.races += more.races;
+        }
+    }
+}
+
 /// All counts of a run.
 #[derive(Debug, Clone)]
 pub struct Tally {
@@ -55,6 +87,9 @@ pub struct Tally {
     pub last_writers: Vec<LastWriterTally>,
     /// Histogram of the number of iterations from one race to the next.
     pub gaps: Histogram<u64>,
+    /// The counts of each slot: of batches at one distance between the CPUs (module `distance`). Batches since the last look
+    /// are in none.
+    pub(super) slots: Vec<SlotTally>,
 }
 
 impl Tally {
@@ -63,7 +98,16 @@ impl Tally {
         let mut skews: Vec<SkewTally> =
             skews.iter().map(|&skew| SkewTally { skew, outcomes: OutcomeCounts::new() }).collect();
         skews.sort_by_key(|tally| tally.skew);
-        Tally { iterations: 0, filtered: 0, skews, last_writers: Vec::new(), gaps: gap_histogram() }
+        let (last_writers, slots) = (Vec::new(), Vec::new());
+        Tally { iterations: 0, filtered: 0, skews, last_writers, gaps: gap_histogram(), slots }
+    }
+
+    /// The counts of a slot.
+    pub(super) fn slot(&mut self, at: usize) -> &mut SlotTally {
+        while self.slots.len() <= at {
+            self.slots.push(SlotTally::new(self.skews.iter().map(|tally| tally.skew)));
+        }
+        &mut self.slots[at]
     }
 
     /// Instances that all threads completed: iterations plus instances that fail the filter.

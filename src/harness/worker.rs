@@ -5,17 +5,19 @@ use std::sync::atomic::Ordering;
 
 use super::classify::{BatchContext, Counter, Memory};
 use super::convert::{nanoseconds, size};
+use super::distance::longest_look;
 use super::disturbance::Watcher;
 use super::edges::{ChainWatch, EdgePlan, Span, Timing};
 use super::last_writers::Region;
 use super::leader::{Leader, RunTotals};
+use super::look::{self, Timer};
 use super::plan::RunPlan;
-use super::rendezvous::{Batch, Broken, Report};
+use super::rendezvous::{Batch, Broken, Order, Report, Step};
 use super::run::Shared;
 use crate::codegen::{ThreadArgs, prefetch_step};
 use crate::error::Error;
 use crate::layout::Layout;
-use crate::machine::{pin_to, set_nice};
+use crate::machine::{ordered_ticks, pin_to, set_nice};
 use crate::units::Ticks;
 
 /// Wakes the caller when its thread ends. If the thread panics, it breaks the rendezvous, so that the other
@@ -58,22 +60,37 @@ fn batches(
 ) -> std::result::Result<Counter, Broken> {
     let rendezvous = &shared.rendezvous;
     let mut worker = Worker::new(shared, number);
-    for batch_number in 1_u64.. {
-        rendezvous.ready(number, batch_number, worker.counter.seen(), worker.counter.races());
-        let next = match &mut leader {
+    let mut batch_number = 0;
+    for step_number in 1_u64.. {
+        rendezvous.ready(number, step_number, worker.counter.seen(), worker.counter.races());
+        let Order { step, settle } = match &mut leader {
             Some(leader) => {
-                rendezvous.assemble(batch_number)?;
-                let next = leader.next(rendezvous);
-                rendezvous.give_out(batch_number, next);
-                next
+                rendezvous.assemble(step_number)?;
+                let order = leader.next(rendezvous);
+                rendezvous.give_out(step_number, order);
+                order
             }
-            None => rendezvous.take(batch_number)?,
+            None => rendezvous.take(step_number)?,
         };
-        let Some(batch) = next else { break };
+        settle.into_iter().for_each(|slot| worker.counter.settle(slot));
+        let batch = match (step, &mut leader) {
+            (Step::Run(batch), _) => batch,
+            (Step::Look, Some(leader)) => {
+                worker.ask(leader)?;
+                continue;
+            }
+            (Step::Look, None) => {
+                worker.answer()?;
+                continue;
+            }
+            (Step::End, _) => break,
+        };
+        worker.follow_offset();
+        batch_number += 1;
         let report = worker.run(&batch, batch_number)?;
-        let kept = batch.kept(rendezvous.done(number, batch_number, report)?);
+        let kept = batch.kept(rendezvous.done(number, step_number, report)?);
         if kept {
-            worker.count(&batch, batch_number)?;
+            worker.count(&batch, step_number)?;
         }
         worker.reset(&batch, batch_number);
         worker.look_at_chain(&batch);
@@ -106,6 +123,8 @@ struct Worker<'a> {
     /// The chain that delays this thread, if the pace has edges.
     chain: Option<ChainWatch>,
     counter: Counter,
+    /// How much further this thread's counter is ahead of P0's than it was before the run.
+    shift: i64,
     /// The last request for a copy of the counts that was answered.
     epoch: u64,
 }
@@ -137,6 +156,7 @@ impl<'a> Worker<'a> {
             watcher: Watcher::new(job.clock),
             chain: (plan.edges.as_ref()).map(|edges| ChainWatch::new(edges.chains[number], edges.edges, job.clock)),
             counter: shared.classifier.counter(plan.skews.len()),
+            shift: 0,
             epoch: 0,
         }
     }
@@ -156,7 +176,7 @@ impl<'a> Worker<'a> {
     fn run(&mut self, batch: &Batch, batch_number: u64) -> std::result::Result<Report, Broken> {
         let Worker { shared, number, .. } = *self;
         let Shared { plan, job, .. } = shared;
-        let start = batch.start.saturating_add_signed(self.delays[batch.skew].0);
+        let start = batch.start.saturating_add_signed(self.delays[batch.skew].0 + self.shift);
         let timing = match (&plan.edges, &self.chain) {
             (Some(EdgePlan { edges, .. }), Some(watch)) => {
                 Timing::by_edges(*edges, Span::of(*edges, job.clock, batch.period), start, watch.chain)
@@ -203,8 +223,52 @@ impl<'a> Worker<'a> {
         let disturbed = (shared.disturbed)(number, batch_number, disturbed);
         let slack = i32::try_from(slack).unwrap_or(if slack < 0 { i32::MIN } else { i32::MAX });
         // P0 compares the end times of all threads, so each is converted to P0's counter.
-        let end = end.saturating_add_signed(-plan.counter_offset(number).0);
+        let end = end.saturating_add_signed(-plan.counter_offset(number).0 - self.shift);
         Ok(Report { end, late: args.late, slack, disturbed, moved })
+    }
+
+    /// P0's part of a look: measures the distance to each other thread, and whether its counter is as far ahead as it was.
+    ///
+    /// # Errors
+    /// [`Broken`] if another thread has ended early.
+    fn ask(&self, leader: &mut Leader<'_>) -> std::result::Result<(), Broken> {
+        let Shared { plan, job, rendezvous, lines, .. } = self.shared;
+        let clock = job.clock;
+        let now = || plan.now(clock);
+        // On a coarse clock a few round trips say nothing about the counters.
+        let ordered: Option<&dyn Fn() -> u64> = if plan.edges.is_none() { Some(&ordered_ticks) } else { None };
+        let timer = Timer {
+            now: &now,
+            ordered,
+            step: clock.resolution_ticks,
+            read: clock.read_ticks,
+            longest: longest_look(clock),
+        };
+        let (mut farthest, mut cost) = (0.0_f64, 0.0);
+        for (thread, line) in (1..).zip(lines) {
+            let seen = look::ask(line, &timer, rendezvous)?;
+            farthest = farthest.max(seen.transfer_ticks);
+            cost += seen.cost_ticks();
+            if let Some(offset) = seen.ahead.and_then(|bounds| leader.offsets.look(thread, bounds)) {
+                self.shared.offsets[thread].store(offset - plan.counter_offset(thread).0, Ordering::Relaxed);
+            }
+        }
+        leader.looked((farthest > 0.0).then_some(farthest), cost);
+        Ok(())
+    }
+
+    /// The part of another thread in a look.
+    ///
+    /// # Errors
+    /// [`Broken`] if another thread has ended early.
+    fn answer(&self) -> std::result::Result<(), Broken> {
+        look::answer(&self.shared.lines[self.number - 1], ordered_ticks, &self.shared.rendezvous)
+    }
+
+    /// Takes over the offset of this thread's counter that the last look found.
+    #[inline]
+    fn follow_offset(&mut self) {
+        self.shift = self.shared.offsets[self.number].load(Ordering::Relaxed);
     }
 
     /// The error of a test that deadlocks.
@@ -232,7 +296,7 @@ impl<'a> Worker<'a> {
     /// # Errors
     /// [`Broken`] if another thread has ended early.
     #[inline]
-    fn count(&mut self, batch: &Batch, batch_number: u64) -> std::result::Result<(), Broken> {
+    fn count(&mut self, batch: &Batch, step_number: u64) -> std::result::Result<(), Broken> {
         let shared = self.shared;
         let arena = self.arena(batch);
         // SAFETY: the batch is over. Until the next rendezvous the records are only read. If outcomes are read
@@ -246,7 +310,7 @@ impl<'a> Worker<'a> {
                 &mut self.counter,
             )
         };
-        if self.reads_memory { shared.rendezvous.counted(self.number, batch_number) } else { Ok(()) }
+        if self.reads_memory { shared.rendezvous.counted(self.number, step_number) } else { Ok(()) }
     }
 
     /// Writes this thread's part of the initial values of a batch, in the next last-writer pattern.

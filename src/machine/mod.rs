@@ -23,7 +23,7 @@ mod topology;
 mod tree;
 
 pub use capture::Capture;
-pub use clock::{Calibration, Clock, ClockCheck, Edges, now as ticks, require_counter};
+pub use clock::{Calibration, Clock, ClockCheck, Edges, now as ticks, ordered_now as ordered_ticks, require_counter};
 pub use conditions::{Conditions, Frequency, Moment};
 pub use counters::{CounterOffset, Counters, counters, offset_problems};
 pub use cpulist::{format_cpu_list, in_order, parse_cpu_list};

@@ -97,7 +97,10 @@ fn with_names_above(cells: Cells) -> String {
     let text = cells.without(&heading).text();
     let mut rows = text.lines();
     let head = rows.next().unwrap_or_default();
-    let each = names.iter().zip(rows).map(|(name, row)| format!("{name}\n {row}"));
+    let each = names.iter().zip(rows).map(|(name, row)| match name.as_str() {
+        "" => format!(" {row}"),
+        name => format!("{name}\n {row}"),
+    });
     std::iter::once(format!("{heading}\n {head}")).chain(each).collect::<Vec<_>>().join("\n")
 }
 

@@ -6,6 +6,7 @@ mod compare;
 mod contribution;
 mod cpus;
 mod csv;
+mod distances;
 mod expect;
 mod fit;
 mod hgrm;

@@ -7,7 +7,7 @@ use super::fit::{Cells, fitted, wrapped};
 use super::numbers::{count, rate, rate_with_interval};
 use super::settings;
 use super::sums::{Sum, by_class};
-use super::warnings;
+use super::{distances, warnings};
 use super::zeros::{doubt, place, rests_on, with_rates};
 use crate::machine::in_order;
 use crate::record::{Finding, Record, ScenarioResult};
@@ -31,7 +31,7 @@ const ALONE: usize = 6;
 /// The lines of the table, in reading order. More than [`ALONE`] placements of one class are added up.
 pub(super) fn lines(record: &Record) -> Vec<Vec<String>> {
     let shown = |sum: Sum<'_>| -> Vec<Vec<String>> {
-        if sum.results.len() > ALONE { vec![summed(&sum)] } else { sum.results.into_iter().map(cells).collect() }
+        if sum.results.len() > ALONE { vec![summed(&sum)] } else { sum.results.into_iter().flat_map(with_distances).collect() }
     };
     by_class(record).into_iter().flat_map(shown).collect()
 }
@@ -51,6 +51,11 @@ fn summed(sum: &Sum<'_>) -> Vec<String> {
         first.expected.map_or("unknown".to_owned(), |expected| expected.to_string()),
         sum.finding().words().to_owned(),
     ]
+}
+
+/// The line for one result, and one for each distance if there were several.
+fn with_distances(result: &ScenarioResult) -> Vec<Vec<String>> {
+    std::iter::once(cells(result)).chain(distances::lines(result)).collect()
 }
 
 /// The line for one result.
@@ -217,6 +222,9 @@ pub fn summary(record: &Record) -> String {
     }
     if silent_too > 0 {
         lines.push(format!("{silent_too} more placements: zeros there are inconclusive."));
+    }
+    if !record.host.emulated {
+        lines.extend(distances::summary(record));
     }
     lines.extend(warnings::folded(&record.results));
     lines.extend(settings::line(&record.results));

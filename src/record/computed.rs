@@ -1,7 +1,7 @@
 //! Computes the numbers of a result that follow from its counts. New results, sums and the validation of
 //! records all use this function.
 
-use super::ScenarioResult;
+use super::{ScenarioResult, StratumRecord};
 use crate::stats::{reproducibility, share};
 
 /// Computes every field of a result that follows from its counts and from `drift`, apart from its finding.
@@ -14,6 +14,8 @@ pub fn compute(result: &mut ScenarioResult) {
     result.effective_iterations = result.effective();
     result.rate_per_match = matches.and_then(|matches| share(races, matches));
     result.interval_per_match = result.interval_of_rate_per_match();
+    let strata = result.distances.iter_mut().flat_map(|distances| &mut distances.strata);
+    strata.for_each(StratumRecord::compute);
     result.reproducibility = (races > 0).then(|| reproducibility(races));
     result.warnings = result.current_warnings();
 }

@@ -1,9 +1,12 @@
 //! Adds records up: runs of the same tests by the same machine code, from any number of machines.
 
+mod distances;
+
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
+use self::distances::add_distances;
 use super::judge::settle;
 use super::validate::{MOST_COUNTS, histogram};
 use super::{
@@ -289,6 +292,7 @@ type Summed<T> = std::result::Result<T, &'static str>;
 fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
     let weights = Weights(a.iterations as f64, b.iterations as f64);
     let repeats = [a.as_repeats(), b.as_repeats()].concat();
+    let distances = add_distances(&a, &b)?;
     let (outcomes, skews) = add_outcomes(a.outcomes, a.skews, b.outcomes, b.skews)?;
     // A zero of a sum is as weak as that of its weakest part: only controls that fired in all parts apply to
     // the sum.
@@ -327,6 +331,7 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         placement: a.placement,
         // These may differ between the runs of a sum.
         line_transfer_ns: None,
+        distances,
         counters: Vec::new(),
         drift: None,
         // The least favourable value.
@@ -463,8 +468,6 @@ fn add_outcomes(
         }
     }
     let outcomes: Vec<OutcomeRecord> = outcomes.into_values().collect();
-    // Skews are equal if they agree to a tenth of a nanosecond. No clock here has a finer resolution.
-    let key = |skew: &SkewRecord| (skew.skew_ns * 10.0).round().to_bits();
     let mut skews: Vec<SkewRecord> = Vec::new();
     for (of_side, order) in [our_skews, their_skews].into_iter().zip(orders) {
         for mut skew in of_side {
@@ -475,7 +478,7 @@ fn add_outcomes(
             } else {
                 skew.outcomes.clear();
             }
-            match skews.iter_mut().find(|known| key(known) == key(&skew)) {
+            match skews.iter_mut().find(|known| known.is_at(skew.skew_ns)) {
                 Some(known) => add_skew(known, skew)?,
                 None => skews.push(skew),
             }

@@ -6,6 +6,7 @@
 #![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
 mod computed;
+mod distances;
 mod evidence;
 mod former;
 mod gaps;
@@ -34,6 +35,7 @@ use crate::stats::{Drift, Interval, share};
 use crate::verdict::VerdictSource;
 
 pub use computed::compute;
+pub use distances::{DistancesRecord, StratumRecord};
 pub use evidence::{Evidence, LEAST_MATCHES, matches_needed};
 pub use former::FormerMeaning;
 pub use gaps::Gaps;
@@ -302,11 +304,15 @@ pub struct ScenarioResult {
     /// something outside wakerace moved it. They are not in `discarded`.
     #[serde(default)]
     pub moved: u64,
-    /// The cache-line transfer latency from P0's CPU to P1's just before the run, in nanoseconds. If a
-    /// hypervisor moves virtual CPUs, this tells how far apart the CPUs were in this run. Absent in short
-    /// runs.
+    /// The cache-line transfer latency between the CPUs of the threads at the beginning of the run, in nanoseconds. With
+    /// more than two threads, the longest from P0's CPU to another one. Absent if threads share a CPU, and in short runs
+    /// of versions without `distances`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line_transfer_ns: Option<f64>,
+    /// The distances between the CPUs during the run, and the counts at each. Absent if threads share a CPU, and in
+    /// records of versions that did not measure it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distances: Option<DistancesRecord>,
     /// The offset of the clock counter of each thread's CPU from that of P0's CPU just before the run, from
     /// P1 on. Absent if threads share a CPU, in sums, and in records of versions that did not measure it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -378,6 +384,12 @@ pub struct Sensitivity {
 }
 
 impl SkewRecord {
+    /// Whether this is the skew `skew_ns`. Skews are equal if they agree to a tenth of a nanosecond. No clock here has a
+    /// finer resolution.
+    pub(crate) fn is_at(&self, skew_ns: f64) -> bool {
+        (self.skew_ns * 10.0).round() == (skew_ns * 10.0).round()
+    }
+
     /// Races per instance at this skew; 0 if nothing was run.
     pub fn rate(&self) -> f64 {
         share(self.races, self.iterations).unwrap_or(0.0)

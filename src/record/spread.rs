@@ -9,7 +9,7 @@ use crate::stats::{
 };
 
 /// The counts of a part of a result: of a block in time, or of a repeat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CountRecord {
     /// Iterations.
     pub iterations: u64,

@@ -120,6 +120,46 @@ pub fn run() -> Record {
     record
 }
 
+/// The same record with S05-swapped at two distances.
+pub fn at_two_distances() -> Record {
+    let mut record = run();
+    let writers = |prefetched: bool, blocked_on: &str| json!({"prefetched": prefetched, "writers": {"__state": "P0", "blocked_on": blocked_on}});
+    let entry = |prefetched, blocked_on, iterations: u64, races: u64| {
+        let mut entry = writers(prefetched, blocked_on);
+        entry.as_object_mut().unwrap().extend([("iterations".to_owned(), json!(iterations)), ("races".to_owned(), json!(races))]);
+        entry
+    };
+    record.results[1].distances = serde_json::from_value(json!({
+        "looks": 120, "lost": 3, "offset_changes": 2,
+        "between": {"iterations": 100, "races": 3, "matches": 33},
+        "strata": [
+            {
+                "ns": 17.5, "low_ns": 16.0, "high_ns": 19.5, "looks": 48, "elapsed_s": 1.05, "in_batches_s": 1.0, "period_ns": 110.0,
+                "iterations": 1200, "matches": 500, "races": 53, "drift": {"statistic": 0.25, "p": 0.75},
+                "skews": [
+                    {"skew_ns": -60.0, "iterations": 500, "matches": 200, "races": 3},
+                    {"skew_ns": 45.2, "iterations": 700, "matches": 300, "races": 50}
+                ],
+                "last_writers": [entry(false, "P0", 570, 21), entry(true, "P1", 630, 32)],
+                "blocks": [{"iterations": 400, "races": 20}, {"iterations": 500, "races": 25}]
+            },
+            {
+                "ns": 230.0, "low_ns": 200.0, "high_ns": 260.0, "looks": 64, "elapsed_s": 1.4, "in_batches_s": 1.25, "period_ns": 140.0,
+                "iterations": 700, "matches": 350, "races": 27,
+                "skews": [
+                    {"skew_ns": -60.0, "iterations": 380, "matches": 180, "races": 0},
+                    {"skew_ns": 45.2, "iterations": 320, "matches": 170, "races": 27}
+                ],
+                "last_writers": [entry(false, "P0", 330, 10), entry(true, "P1", 370, 17)],
+                "blocks": [{"iterations": 300, "races": 10}, {"iterations": 350, "races": 15}]
+            }
+        ]
+    }))
+    .unwrap();
+    complete(&mut record);
+    record
+}
+
 /// Computes the fields that follow from the counts, as a run does.
 pub fn complete(record: &mut Record) {
     record.results.iter_mut().for_each(record::compute);

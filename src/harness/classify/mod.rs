@@ -9,9 +9,10 @@ mod rows;
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::distance::Slot;
 use super::gaps::RaceGaps;
 use super::last_writers::{LastWriters, Region};
-use super::tally::{LastWriterTally, Tally};
+use super::tally::{LastWriterTally, SkewTally, SlotTally, Tally};
 use crate::codegen::SaveRecord;
 use crate::layout::Layout;
 use crate::program::{Binary, Column, Const, Op, Program, Type};
@@ -63,21 +64,61 @@ pub struct BatchContext<'a> {
     pub region: &'a Region<'a>,
 }
 
-/// Counts of one thread.
+/// Counts of some batches.
 #[derive(Debug, Clone)]
-pub struct Counter {
+struct Counts {
     /// One outcome table per skew, one after the other.
     table: Vec<u64>,
     /// Counts of rows without a table entry, by skew and outcome.
     rare: HashMap<(usize, Vec<Const>), u64>,
     /// Iterations and races for each last-writer pattern: first without prefetch, then with prefetch.
     by_last_writers: Vec<[u64; 2]>,
+}
+
+/// Counts of one thread.
+#[derive(Debug, Clone)]
+pub struct Counter {
+    /// Counts that belong to no slot yet (module `distance`).
+    open: Counts,
+    /// For each skew, whether `open` has counts in the table.
+    used: Vec<bool>,
+    /// The counts of each slot that has any.
+    slots: Vec<Option<Counts>>,
     /// Gaps along the instances that pass the filter.
     gaps: RaceGaps,
     races: u64,
 }
 
 impl Counter {
+    /// Moves the counts since the last call to a slot.
+    pub fn settle(&mut self, slot: Slot) {
+        let at = usize::from(slot);
+        if self.slots.len() <= at {
+            self.slots.resize(at + 1, None);
+        }
+        let open = &mut self.open;
+        let counts = self.slots[at].get_or_insert_with(|| Counts {
+            table: vec![0; open.table.len()],
+            rare: HashMap::new(),
+            by_last_writers: vec![[0; 2]; open.by_last_writers.len()],
+        });
+        let size = open.table.len() / self.used.len().max(1);
+        for skew in (0..self.used.len()).filter(|&skew| std::mem::take(&mut self.used[skew])) {
+            let own = skew * size..(skew + 1) * size;
+            for (sum, count) in counts.table[own.clone()].iter_mut().zip(&mut open.table[own]) {
+                *sum += std::mem::take(count);
+            }
+        }
+        for (row, count) in open.rare.drain() {
+            *counts.rare.entry(row).or_default() += count;
+        }
+        for (sum, count) in counts.by_last_writers.iter_mut().zip(&mut open.by_last_writers) {
+            let [iterations, races] = std::mem::take(count);
+            sum[0] += iterations;
+            sum[1] += races;
+        }
+    }
+
     /// Number of counted instances that pass the filter.
     pub fn seen(&self) -> u64 {
         self.gaps.seen()
@@ -154,9 +195,13 @@ impl<'a> Classifier<'a> {
     /// An empty counter for the given number of skews.
     pub fn counter(&self, skews: usize) -> Counter {
         Counter {
-            table: vec![0; self.table * skews],
-            rare: HashMap::new(),
-            by_last_writers: vec![[0; 2]; 2 * self.last_writers.kinds()],
+            open: Counts {
+                table: vec![0; self.table * skews],
+                rare: HashMap::new(),
+                by_last_writers: vec![[0; 2]; 2 * self.last_writers.kinds()],
+            },
+            used: vec![false; skews],
+            slots: Vec::new(),
             gaps: RaceGaps::new(),
             races: 0,
         }
@@ -226,9 +271,11 @@ impl<'a> Classifier<'a> {
     ) {
         let BatchContext { skew, prefetch, region } = context;
         let first = if prefetch { self.last_writers.kinds() } else { 0 };
+        let Counter { open, used, gaps, races: all_races, .. } = counter;
+        used[skew] = true;
         for from in range.clone().step_by(CHUNK) {
             let rows = CHUNK.min(range.end - from);
-            let table = &mut counter.table[skew * self.table..(skew + 1) * self.table];
+            let table = &mut open.table[skew * self.table..(skew + 1) * self.table];
             // SAFETY: guaranteed by the caller.
             let mut chunk = unsafe {
                 match self.table {
@@ -245,7 +292,7 @@ impl<'a> Classifier<'a> {
                     let values = unsafe { self.row(memory, from + 64 * word + row as usize) };
                     chunk.races[word] |= u64::from(self.program.is_race(&values)) << row;
                     chunk.excluded[word] |= u64::from(!self.program.passes(&values)) << row;
-                    *counter.rare.entry((skew, values)).or_default() += 1;
+                    *open.rare.entry((skew, values)).or_default() += 1;
                     left &= left - 1;
                 }
             }
@@ -255,11 +302,11 @@ impl<'a> Classifier<'a> {
                 let rows = (rows - 64 * word).min(64);
                 let (races, rows) = if excluded == 0 { (races, rows) } else { passing(races, excluded, rows) };
                 let raced = u64::from(races.count_ones());
-                let start = &mut counter.by_last_writers[first + region.kind(from + 64 * word)];
+                let start = &mut open.by_last_writers[first + region.kind(from + 64 * word)];
                 start[0] += rows as u64;
                 start[1] += raced;
-                counter.races += raced;
-                counter.gaps.note(races, rows);
+                *all_races += raced;
+                gaps.note(races, rows);
             }
         }
     }
@@ -297,21 +344,37 @@ impl<'a> Classifier<'a> {
 
     /// Adds the counts of a counter to a tally.
     pub fn add_to(&self, counter: &Counter, tally: &mut Tally) {
-        for (at, &count) in counter.table.iter().enumerate().filter(|(_, count)| **count > 0) {
+        tally.filtered += self.add_counts(&counter.open, &mut tally.skews, &mut tally.last_writers);
+        for (at, counts) in counter.slots.iter().enumerate() {
+            let Some(counts) = counts else { continue };
+            tally.filtered += self.add_counts(counts, &mut tally.skews, &mut tally.last_writers);
+            let SlotTally { skews, last_writers } = tally.slot(at);
+            self.add_counts(counts, skews, last_writers);
+        }
+        counter.gaps.add_to(&mut tally.gaps);
+    }
+
+    /// Adds counts to those by skew and by last writers. Returns the number of instances that the filter excludes.
+    fn add_counts(&self, counts: &Counts, skews: &mut [SkewTally], writers: &mut Vec<LastWriterTally>) -> u64 {
+        let mut filtered = 0;
+        let mut add = |skew: usize, row: Vec<Const>, count: u64| {
+            *skews[skew].outcomes.entry(row).or_default() += count;
+        };
+        for (at, &count) in counts.table.iter().enumerate().filter(|(_, count)| **count > 0) {
             if self.is_excluded[at % self.table] {
-                tally.filtered += count;
+                filtered += count;
             } else {
-                tally.add(at / self.table, self.row_of(at % self.table), count);
+                add(at / self.table, self.row_of(at % self.table), count);
             }
         }
-        for ((skew, row), &count) in &counter.rare {
+        for ((skew, row), &count) in &counts.rare {
             if self.program.passes(row) {
-                tally.add(*skew, row.clone(), count);
+                add(*skew, row.clone(), count);
             } else {
-                tally.filtered += count;
+                filtered += count;
             }
         }
-        if tally.last_writers.is_empty() {
+        if writers.is_empty() {
             let kinds = self.last_writers.kinds();
             let none = |at: usize| LastWriterTally {
                 prefetched: at >= kinds,
@@ -319,13 +382,13 @@ impl<'a> Classifier<'a> {
                 iterations: 0,
                 races: 0,
             };
-            tally.last_writers = (0..2 * kinds).map(none).collect();
+            *writers = (0..2 * kinds).map(none).collect();
         }
-        for (sum, [iterations, races]) in tally.last_writers.iter_mut().zip(&counter.by_last_writers) {
+        for (sum, [iterations, races]) in writers.iter_mut().zip(&counts.by_last_writers) {
             sum.iterations += iterations;
             sum.races += races;
         }
-        counter.gaps.add_to(&mut tally.gaps);
+        filtered
     }
 }
 
@@ -460,6 +523,55 @@ mod tests {
             assert_eq!(outcomes.values().sum::<u64>(), 1000);
             assert_eq!(counter.races(), 0, "z is 7, not 3");
         }
+    }
+
+    /// The counts of a batch go to the slot that is named after it, and the sum has all of them.
+    #[test]
+    fn counts_are_settled_once_and_the_sum_has_them_all() {
+        let text = "C t\n{}\nP0(int *x) { int r0; r0 = READ_ONCE(*x); }\nexists (0:r0=1)";
+        let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
+        let layout = Layout::new(LayoutKind::Padded, &program, 64).unwrap();
+        let last_writers = LastWriters::new(&program, &layout, program.threads.len());
+        let classifier = Classifier::new(&program, &layout, &last_writers);
+        let region = last_writers.region(1000, 0);
+        let mut counter = classifier.counter(2);
+        // 0, 1 (the race), and a value that has no place in the table.
+        let mut batch = |skew: usize, races: usize, strange: usize, slot: Option<Slot>| {
+            let mut saved = vec![0_u32; 1000];
+            saved[..races].fill(1);
+            saved[races..races + strange].fill(77);
+            let records = [saved.as_mut_ptr().cast::<u8>()];
+            let memory = Memory { arena: std::ptr::null(), records: &records };
+            // SAFETY: the records hold 1000 instances of four bytes, and nothing is read from the instances.
+            unsafe { classifier.count(memory, 0..1000, BatchContext { skew, ..context(&region) }, &mut counter) };
+            slot.into_iter().for_each(|slot| counter.settle(slot));
+        };
+        batch(0, 10, 1, Some(2));
+        batch(1, 20, 0, None);
+        batch(0, 30, 2, Some(1));
+        batch(1, 40, 3, Some(2));
+        batch(1, 50, 0, None);
+        let mut tally = Tally::new(&[0, 5].map(Ticks));
+        classifier.add_to(&counter, &mut tally);
+        let counts = |skews: &[SkewTally]| {
+            let of = |skew: &SkewTally, value| skew.outcomes.get(&vec![Const::Int(value)]).copied().unwrap_or(0);
+            skews.iter().map(|skew| [0, 1, 77].map(|value| of(skew, value))).collect::<Vec<_>>()
+        };
+        assert_eq!(counts(&tally.skews), [[1957, 40, 3], [2887, 110, 3]]);
+        assert_eq!(tally.slots.iter().map(|slot| counts(&slot.skews)).collect::<Vec<_>>(), [
+            [[0, 0, 0], [0, 0, 0]],
+            [[968, 30, 2], [980, 20, 0]],
+            [[989, 10, 1], [957, 40, 3]],
+        ]);
+        let writers = |writers: &[LastWriterTally]| {
+            writers.iter().fold((0, 0), |sum, start| (sum.0 + start.iterations, sum.1 + start.races))
+        };
+        assert_eq!(writers(&tally.last_writers), (5000, 150));
+        assert_eq!(tally.slots.iter().map(|slot| writers(&slot.last_writers)).collect::<Vec<_>>(), [
+            (0, 0),
+            (2000, 50),
+            (2000, 50),
+        ]);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub fn now() -> u64 {
 /// Reads the counter after every earlier load and before every later store.
 ///
 /// So a reading lies between what this thread saw before it and what other threads see after it.
-pub(super) fn ordered_now() -> u64 {
+pub fn ordered_now() -> u64 {
     native::order_counter();
     let ticks = now();
     native::order_counter();

@@ -212,6 +212,7 @@ fn result(test: &Test, arch: Arch) -> ScenarioResult {
         disturbances: 0,
         moved: 0,
         line_transfer_ns: None,
+        distances: None,
         counters: Vec::new(),
         nice: 0,
         stress: None,

@@ -3,6 +3,7 @@
 //!
 //! Every struct is destructured without `..`, so a new field does not compile until its check is decided.
 
+mod distances;
 mod host;
 mod paths;
 mod protocol;

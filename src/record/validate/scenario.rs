@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::host::MOST_CPUS;
+use super::distances::distances;
 use super::{Problems, gaps, longest_s};
 use crate::arch::Arch;
 use crate::arch::lock::Lock;
@@ -25,7 +26,7 @@ const MOST_INSTANCES: usize = 1 << 20;
 /// which would be 90 billion on a thousand.
 const MOST_PER_SECOND: f64 = 1e12;
 /// The longest time between instances, in nanoseconds: an hour.
-const LONGEST_NS: f64 = 3.6e12;
+pub(super) const LONGEST_NS: f64 = 3.6e12;
 /// The relative error of a clock that was calibrated while other programs were running, and of times measured
 /// by it.
 const CLOCKS_DIFFER: f64 = 0.01;
@@ -161,6 +162,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         disturbances: _,
         moved: _,
         line_transfer_ns,
+        distances: _, // counts()
         counters,
         nice,
         stress: _,
@@ -421,7 +423,7 @@ fn one_run(record: &Record, result: &ScenarioResult, problems: &mut Problems) {
     }
 }
 
-/// Checks that counts add up: by outcome, skew, start, block and repeat.
+/// Checks that counts add up: by outcome, skew, start, block, repeat and distance.
 fn counts(result: &ScenarioResult, problems: &mut Problems) {
     let ScenarioResult { iterations, races, matches, ref outcomes, ref skews, ref last_writers, .. } = *result;
     problems.adds_up(
@@ -516,10 +518,13 @@ fn counts(result: &ScenarioResult, problems: &mut Problems) {
         let keys: Vec<_> = last_writers.iter().map(|entry| (entry.prefetched, &entry.writers)).collect();
         problems.distinct("last_writers", "choice of last writers and prefetch", &keys);
     }
+    if let Some(found) = &result.distances {
+        problems.within("distances", |problems| distances(found, result, problems));
+    }
 }
 
 /// The sum; `None` if it exceeds 2^64.
-fn sum(mut counts: impl Iterator<Item = u64>) -> Option<u64> {
+pub(super) fn sum(mut counts: impl Iterator<Item = u64>) -> Option<u64> {
     counts.try_fold(0, u64::checked_add)
 }
 

@@ -1,0 +1,104 @@
+//! What a run counted at each distance between its CPUs.
+
+use std::time::Duration;
+
+use super::convert::whole;
+use super::distance::{Distances, StratumSlots};
+use super::history::{Block, joined};
+use super::tally::{SlotTally, Tally};
+use crate::machine::Clock;
+use crate::stats::Stratum;
+use crate::units::Nanos;
+
+/// The distances of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DistanceCounts {
+    /// Number of looks: measurements of the distance.
+    pub looks: u64,
+    /// How many of them measured nothing.
+    pub lost: u64,
+    /// How often a look contradicted the offset between two counters, so that starts were corrected by another from then on.
+    pub offset_changes: u64,
+    /// The distance of the first look.
+    pub first: Option<Nanos>,
+    /// The counts at each distance, in ascending order of distance.
+    pub strata: Vec<AtDistance>,
+    /// The counts of batches that are in no stratum, because the looks before and after them disagreed.
+    pub between: SlotTally,
+}
+
+/// The counts at one distance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AtDistance {
+    /// The distance, in nanoseconds: the time of one line transfer. With more than two threads, the longest from P0 to
+    /// another thread.
+    pub distance: Stratum,
+    /// Wall-clock time, and the part of it inside batches.
+    pub elapsed: Duration,
+    /// See `elapsed`.
+    pub in_batches: Duration,
+    /// The mean period. 0 for a free run.
+    pub period: Nanos,
+    /// The counts.
+    pub counts: SlotTally,
+    /// Share of instances that raced in the order of time, without batches from the time when periods were being tried.
+    pub history: Vec<f32>,
+    /// Counts of the same batches, in at most 128 blocks.
+    pub blocks: Vec<Block>,
+}
+
+impl DistanceCounts {
+    pub(super) fn new(distances: &Distances, offset_changes: u64, tally: &Tally, clock: Clock) -> DistanceCounts {
+        let skews = || tally.skews.iter().map(|tally| tally.skew);
+        let strata = distances.strata();
+        let counts = |wanted: &dyn Fn(usize) -> bool| {
+            let mut sum = SlotTally::new(skews());
+            let own = tally.slots.iter().enumerate().filter(|(at, _)| wanted(*at));
+            own.for_each(|(_, slot)| sum.add(slot));
+            sum
+        };
+        let has = |stratum: &StratumSlots, at: usize| stratum.slots.iter().any(|slot| usize::from(*slot) == at);
+        let (looks, lost) = distances.looks();
+        DistanceCounts {
+            looks,
+            lost,
+            offset_changes,
+            first: distances.first().map(Nanos),
+            between: rest(tally, counts(&|at| strata.iter().any(|stratum| has(stratum, at)))),
+            strata: strata.iter().map(|stratum| at(stratum, counts(&|at| has(stratum, at)), clock)).collect(),
+        }
+    }
+}
+
+/// The counts at a stratum.
+fn at(stratum: &StratumSlots, counts: SlotTally, clock: Clock) -> AtDistance {
+    let StratumSlots { stratum: distance, slots: _, totals, course } = stratum;
+    let time = |ticks: u64| Duration::from_nanos(whole(clock.nanos_of(ticks as f64).0));
+    AtDistance {
+        distance: *distance,
+        elapsed: time(totals.ticks),
+        in_batches: time(totals.in_batches_ticks),
+        period: clock.nanos_of(totals.paced_ticks / totals.instances.max(1) as f64),
+        counts,
+        history: course.iter().map(|block| block.races as f32 / block.iterations.max(1) as f32).collect(),
+        blocks: joined(course),
+    }
+}
+
+/// All counts without those of some of the slots.
+fn rest(tally: &Tally, of_strata: SlotTally) -> SlotTally {
+    let mut rest = SlotTally { skews: tally.skews.clone(), last_writers: tally.last_writers.clone() };
+    for (all, part) in rest.skews.iter_mut().zip(&of_strata.skews) {
+        for (row, count) in &part.outcomes {
+            if let Some(known) = all.outcomes.get_mut(row) {
+                *known = known.saturating_sub(*count);
+            }
+        }
+        all.outcomes.retain(|_, count| *count > 0);
+    }
+    for (all, part) in rest.last_writers.iter_mut().zip(&of_strata.last_writers) {
+        all.iterations = all.iterations.saturating_sub(part.iterations);
+        all.races = all.races.saturating_sub(part.races);
+    }
+    rest
+}

@@ -1,0 +1,132 @@
+//! The distances between the CPUs in a run, and the counts at each of them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{CountRecord, LastWriterRecord, SkewRecord};
+use crate::stats::{Count, Drift, Interval, effect_between, effect_in_time, interval_with, matched, share};
+
+/// The distances between the CPUs of the threads during a run. They were measured every few milliseconds, because a
+/// hypervisor can move virtual CPUs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DistancesRecord {
+    /// How often the distance was measured (looks).
+    pub looks: u64,
+    /// How many of the looks measured nothing.
+    #[serde(default)]
+    pub lost: u64,
+    /// How often a look contradicted the offset between the clock counters of two CPUs, so that starts were corrected by
+    /// another offset from then on.
+    #[serde(default)]
+    pub offset_changes: u64,
+    /// The distances that there were, in ascending order. Two of them are at least a factor of 1.6 apart. On hardware that
+    /// moves no CPUs there is one.
+    pub strata: Vec<StratumRecord>,
+    /// The counts of batches between two looks that disagreed. In a sum, also those of parts that measured no
+    /// distance. With the strata they add up to the result's counts.
+    pub between: CountRecord,
+}
+
+/// The counts at one distance between the CPUs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StratumRecord {
+    /// The distance: the time of a cache-line transfer, in nanoseconds, the geometric mean of the looks. With more than two
+    /// threads each look has the longest transfer between P0's CPU and another one.
+    pub ns: f64,
+    /// The shortest of the looks.
+    pub low_ns: f64,
+    /// The longest of the looks.
+    pub high_ns: f64,
+    /// The number of looks.
+    pub looks: u64,
+    /// Wall-clock time at this distance, in seconds.
+    pub elapsed_s: f64,
+    /// The part of it inside measured batches, in seconds.
+    pub in_batches_s: f64,
+    /// The mean period, in nanoseconds; paced only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period_ns: Option<f64>,
+    /// Iterations.
+    pub iterations: u64,
+    /// Matches among them. Absent if the test declares no Match event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matches: Option<u64>,
+    /// Races among them.
+    pub races: u64,
+    /// `races / iterations`.
+    #[serde(default)]
+    pub rate: Option<f64>,
+    /// The 95 % interval of `rate`, which takes the spread of `blocks` and `repeats` into account.
+    #[serde(default)]
+    pub interval: Option<Interval>,
+    /// The test for drift at this distance, as for the result. Absent with too few looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
+    /// The race window at this distance. Absent if there is one distance: then it is that of the result.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skews: Vec<SkewRecord>,
+    /// The counts by cache-line ownership at this distance. Absent as `skews` is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_writers: Vec<LastWriterRecord>,
+    /// The counts of up to 128 blocks in order of time, as in the result. Absent in sums.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<CountRecord>,
+    /// The counts of each run at this distance that was added up. Absent if it is from one run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repeats: Vec<CountRecord>,
+}
+
+impl StratumRecord {
+    /// The design effect of the rate ([`crate::stats::interval_with`]).
+    pub fn effect(&self) -> f64 {
+        let counts = |parts: &[CountRecord]| -> Vec<Count> {
+            parts.iter().map(|part| Count { seen: part.races, of: part.iterations }).collect()
+        };
+        effect_in_time(&counts(&self.blocks)).max(effect_between(&counts(&self.repeats)))
+    }
+
+    /// Races per second inside batches.
+    pub fn races_per_s(&self) -> f64 {
+        if self.in_batches_s > 0.0 { self.races as f64 / self.in_batches_s } else { 0.0 }
+    }
+
+    /// Computes what follows from the counts.
+    pub(super) fn compute(&mut self) {
+        self.rate = share(self.races, self.iterations);
+        self.interval = interval_with(self.races, self.iterations, self.effect());
+    }
+
+    /// The repeats that this adds to a sum.
+    pub(super) fn as_repeats(&self) -> Vec<CountRecord> {
+        let StratumRecord { iterations, races, matches, .. } = *self;
+        if self.repeats.is_empty() { vec![CountRecord { iterations, races, matches }] } else { self.repeats.clone() }
+    }
+}
+
+impl DistancesRecord {
+    /// The share of the time at each distance.
+    pub fn shares(&self) -> Vec<f64> {
+        let all: f64 = self.strata.iter().map(|stratum| stratum.elapsed_s).sum();
+        self.strata.iter().map(|stratum| if all > 0.0 { stratum.elapsed_s / all } else { 0.0 }).collect()
+    }
+
+    /// Adds the looks and the times of another test on the same CPUs. The counts are not added: they are of another test.
+    pub fn add_looks(&mut self, other: &DistancesRecord) {
+        self.looks = self.looks.saturating_add(other.looks);
+        let ns = |strata: &[StratumRecord]| strata.iter().map(|stratum| stratum.ns).collect::<Vec<f64>>();
+        let pairs = matched(&ns(&self.strata), &ns(&other.strata));
+        for (at, more) in other.strata.iter().enumerate() {
+            match pairs.iter().find(|(_, theirs)| *theirs == at) {
+                Some(&(ours, _)) => {
+                    let known = &mut self.strata[ours];
+                    let [a, b] = [known.looks, more.looks].map(|looks| looks.max(1) as f64);
+                    known.ns = ((a * known.ns.ln() + b * more.ns.ln()) / (a + b)).exp();
+                    known.looks = known.looks.saturating_add(more.looks);
+                    known.elapsed_s += more.elapsed_s;
+                }
+                None => self.strata.push(more.clone()),
+            }
+        }
+        self.strata.sort_by(|a, b| a.ns.total_cmp(&b.ns));
+    }
+}

@@ -1,0 +1,107 @@
+//! Adds the counts at each distance between the CPUs.
+
+use super::{Summed, Weights, add_last_writers, add_skew, plus, plus_if_both};
+use crate::record::{CountRecord, DistancesRecord, ScenarioResult, SkewRecord, StratumRecord};
+use crate::stats::matched;
+
+/// The distances of a sum. Strata of the two sides that are less than a factor of 1.6 apart are the same. If neither side
+/// measured distances, the sum has none.
+pub(super) fn add_distances(a: &ScenarioResult, b: &ScenarioResult) -> Summed<Option<DistancesRecord>> {
+    if a.distances.is_none() && b.distances.is_none() {
+        return Ok(None);
+    }
+    let (ours, theirs) = (measured(a), measured(b));
+    let ns = |strata: &[StratumRecord]| strata.iter().map(|stratum| stratum.ns).collect::<Vec<f64>>();
+    let pairs = matched(&ns(&ours.strata), &ns(&theirs.strata));
+    let other = |at: usize| pairs.iter().find(|(known, _)| *known == at).map(|&(_, other)| other);
+    let alone = |at: &usize| pairs.iter().all(|(_, known)| known != at);
+    let mut strata = Vec::new();
+    for (at, stratum) in ours.strata.iter().enumerate() {
+        strata.push(match other(at) {
+            Some(other) => add_strata(stratum.clone(), theirs.strata[other].clone())?,
+            None => one_side(stratum),
+        });
+    }
+    strata.extend((0..theirs.strata.len()).filter(alone).map(|at| one_side(&theirs.strata[at])));
+    strata.sort_by(|a, b| a.ns.total_cmp(&b.ns));
+    if let [only] = &mut strata[..] {
+        (only.skews, only.last_writers) = (Vec::new(), Vec::new());
+    }
+    Ok(Some(DistancesRecord {
+        looks: plus(ours.looks, theirs.looks, "the looks")?,
+        lost: plus(ours.lost, theirs.lost, "the looks that measured nothing")?,
+        offset_changes: plus(ours.offset_changes, theirs.offset_changes, "the changes of offsets")?,
+        strata,
+        between: add_counts(ours.between, theirs.between)?,
+    }))
+}
+
+/// The distances of a result. If it measured none, all its counts are between distances. A single stratum that has all
+/// counts has the window and the ownership of the result.
+fn measured(result: &ScenarioResult) -> DistancesRecord {
+    let ScenarioResult { iterations, races, matches, .. } = *result;
+    let unknown =
+        || DistancesRecord { between: CountRecord { iterations, races, matches }, ..DistancesRecord::default() };
+    let mut distances = result.distances.clone().unwrap_or_else(unknown);
+    if let [only] = &mut distances.strata[..]
+        && only.iterations == iterations
+    {
+        only.skews = result.skews.iter().map(|skew| SkewRecord { outcomes: Vec::new(), ..skew.clone() }).collect();
+        only.last_writers.clone_from(&result.last_writers);
+    }
+    distances
+}
+
+/// A stratum that only one side has.
+fn one_side(stratum: &StratumRecord) -> StratumRecord {
+    StratumRecord { repeats: stratum.as_repeats(), drift: None, blocks: Vec::new(), ..stratum.clone() }
+}
+
+fn add_strata(a: StratumRecord, b: StratumRecord) -> Summed<StratumRecord> {
+    let by_time = Weights(a.elapsed_s, b.elapsed_s);
+    let by_iterations = Weights(a.iterations as f64, b.iterations as f64);
+    Ok(StratumRecord {
+        ns: by_time.mean(a.ns.ln(), b.ns.ln()).exp(),
+        low_ns: a.low_ns.min(b.low_ns),
+        high_ns: a.high_ns.max(b.high_ns),
+        looks: plus(a.looks, b.looks, "the looks")?,
+        elapsed_s: a.elapsed_s + b.elapsed_s,
+        in_batches_s: a.in_batches_s + b.in_batches_s,
+        period_ns: a.period_ns.zip(b.period_ns).map(|(a, b)| by_iterations.mean(a, b)),
+        iterations: plus(a.iterations, b.iterations, "a distance's iterations")?,
+        matches: plus_if_both(a.matches, b.matches, "a distance's matches")?,
+        races: plus(a.races, b.races, "a distance's races")?,
+        repeats: [a.as_repeats(), b.as_repeats()].concat(),
+        skews: add_skews(a.skews, b.skews)?,
+        last_writers: add_last_writers(a.last_writers, b.last_writers)?,
+        // The spread of a sum is that between its parts. `compute` gives the rate and its interval.
+        rate: a.rate,
+        interval: a.interval,
+        drift: None,
+        blocks: Vec::new(),
+    })
+}
+
+/// The counts by skew of two windows. If one side has none, the sum has none.
+fn add_skews(ours: Vec<SkewRecord>, theirs: Vec<SkewRecord>) -> Summed<Vec<SkewRecord>> {
+    if ours.is_empty() || theirs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut sum = ours;
+    for skew in theirs {
+        match sum.iter_mut().find(|known| known.is_at(skew.skew_ns)) {
+            Some(known) => add_skew(known, skew)?,
+            None => sum.push(skew),
+        }
+    }
+    sum.sort_by(|a, b| a.skew_ns.total_cmp(&b.skew_ns));
+    Ok(sum)
+}
+
+fn add_counts(a: CountRecord, b: CountRecord) -> Summed<CountRecord> {
+    Ok(CountRecord {
+        iterations: plus(a.iterations, b.iterations, "the iterations between distances")?,
+        races: plus(a.races, b.races, "the races between distances")?,
+        matches: plus_if_both(a.matches, b.matches, "the matches between distances")?,
+    })
+}

@@ -1,0 +1,113 @@
+//! Validates the distances of a result.
+
+use super::Problems;
+use super::scenario::sum;
+use crate::record::{CountRecord, DistancesRecord, LastWriterRecord, ScenarioResult, SkewRecord, StratumRecord};
+use crate::stats::{APART, Drift};
+
+/// The longest time of a cache-line transfer, in nanoseconds: a second.
+const LONGEST_TRANSFER_NS: f64 = 1e9;
+/// Rounding of times and of geometric means.
+const ROUNDING: f64 = 1.0 + 1e-9;
+
+/// Checks the range of every field, and that the counts add up to those of the result.
+pub(super) fn distances(distances: &DistancesRecord, result: &ScenarioResult, problems: &mut Problems) {
+    let DistancesRecord { looks, lost, offset_changes: _, strata, between } = distances;
+    problems.range("lost", *lost, 0..=*looks);
+    let in_strata = sum(strata.iter().map(|stratum| stratum.looks));
+    if in_strata.is_none_or(|in_strata| in_strata > looks - lost.min(looks)) {
+        problems.say("strata", format!("has more looks than there were; {} measured a distance", looks - lost.min(looks)));
+    }
+    if let Some(at) = strata.windows(2).position(|pair| pair[1].ns * ROUNDING < APART * pair[0].ns) {
+        let (a, b) = (strata[at].ns, strata[at + 1].ns);
+        // Sums can have closer ones: those of different parts.
+        if result.repeats.is_empty() || b < a {
+            problems.say("strata", format!("has {a} ns before {b} ns; expected ascending, a factor of {APART} apart"));
+        }
+    }
+    let CountRecord { iterations, races, matches } = *between;
+    problems.range("between.races", races, 0..=iterations);
+    problems.range("between.matches", matches.unwrap_or(0), 0..=iterations);
+    let total = |of: fn(&StratumRecord) -> u64, between: u64| sum(strata.iter().map(of).chain([between]));
+    for (what, found, wanted) in [
+        ("iterations", total(|stratum| stratum.iterations, iterations), Some(result.iterations)),
+        ("races", total(|stratum| stratum.races, races), Some(result.races)),
+        ("matches", total(|stratum| stratum.matches.unwrap_or(0), matches.unwrap_or(0)), result.matches),
+    ] {
+        if let Some(wanted) = wanted {
+            problems.adds_up("strata", &format!("the {what}, with those of between,"), found, wanted, what);
+        }
+    }
+    problems.each("strata", strata, |problems, stratum| one(stratum, result, problems));
+    for (field, whole) in [("elapsed_s", result.elapsed_s), ("in_batches_s", result.in_batches_s)] {
+        let part: f64 = strata.iter().map(|at| if field == "elapsed_s" { at.elapsed_s } else { at.in_batches_s }).sum();
+        // A run's first and last look are outside of its batches.
+        if part > whole * 1.02 + 1e-2 {
+            problems.say("strata", format!("has {part} s for {field}; the result has {whole} s"));
+        }
+    }
+}
+
+fn one(stratum: &StratumRecord, result: &ScenarioResult, problems: &mut Problems) {
+    let StratumRecord {
+        ns,
+        low_ns,
+        high_ns,
+        looks,
+        elapsed_s,
+        in_batches_s,
+        period_ns,
+        iterations,
+        matches,
+        races,
+        rate: _, // computed()
+        interval: _,
+        drift,
+        skews,
+        last_writers,
+        blocks,
+        repeats,
+    } = stratum;
+    problems.range("low_ns", *low_ns, f64::MIN_POSITIVE..=LONGEST_TRANSFER_NS);
+    problems.range("ns", *ns, low_ns / ROUNDING..=high_ns * ROUNDING);
+    problems.range("high_ns", *high_ns, *low_ns..=LONGEST_TRANSFER_NS);
+    problems.range("looks", *looks, 1..=u64::MAX);
+    problems.range("elapsed_s", *elapsed_s, 0.0..=f64::MAX);
+    problems.range("in_batches_s", *in_batches_s, 0.0..=elapsed_s * 1.02 + 1e-2);
+    if let Some(ns) = period_ns {
+        problems.range("period_ns", *ns, 0.0..=super::scenario::LONGEST_NS);
+    }
+    problems.range("races", *races, 0..=*iterations);
+    problems.range("matches", matches.unwrap_or(0), 0..=*iterations);
+    if matches.is_some() != result.match_event.is_some() {
+        problems.say("matches", "expected a count if the test has a match event, and none otherwise");
+    }
+    if let Some(Drift { statistic, p }) = drift {
+        problems.range("drift.statistic", *statistic, 0.0..=1.0);
+        problems.range("drift.p", *p, 0.0..=1.0);
+    }
+    parts("skews", skews.iter().map(|SkewRecord { iterations, races, .. }| [*iterations, *races]), stratum, problems);
+    let entries = last_writers.iter().map(|LastWriterRecord { iterations, races, .. }| [*iterations, *races]);
+    parts("last_writers", entries, stratum, problems);
+    parts("repeats", repeats.iter().map(|part| [part.iterations, part.races]), stratum, problems);
+    for (what, of, most) in [("iterations", 0, *iterations), ("races", 1, *races)] {
+        let found = sum(blocks.iter().map(|block| [block.iterations, block.races][of]));
+        if found.is_none_or(|found| found > most) {
+            problems.say("blocks", format!("has more {what} than this distance, which has {most}"));
+        }
+    }
+}
+
+/// Checks that the iterations and races of parts add up to those of a stratum, if there are any parts.
+fn parts(field: &str, counts: impl Iterator<Item = [u64; 2]>, stratum: &StratumRecord, problems: &mut Problems) {
+    let counts: Vec<[u64; 2]> = counts.collect();
+    if counts.is_empty() {
+        return;
+    }
+    if counts.iter().any(|[iterations, races]| races > iterations) {
+        problems.say(field, "has more races than iterations");
+    }
+    let [iterations, races] = [0, 1].map(|of| sum(counts.iter().map(|part| part[of])));
+    problems.adds_up(field, "the iterations", iterations, stratum.iterations, "iterations");
+    problems.adds_up(field, "the races", races, stratum.races, "races");
+}

@@ -1,0 +1,166 @@
+//! Tests of the distances between CPUs: what a record, a sum, the table and `compare` make of them.
+
+mod common;
+
+use serde_json::{Value, json};
+use wakerace::publish::Publish as _;
+use wakerace::record::{self, AnyRecord, DistancesRecord, Merger, Record, StratumRecord};
+
+use common::small::{self, another, at_two_distances, complete};
+
+fn distances(record: &Record) -> &DistancesRecord {
+    record.results[1].distances.as_ref().unwrap()
+}
+
+fn sum_of(records: &[Record]) -> Record {
+    let mut merger = Merger::new("0.json", records[0].clone()).unwrap();
+    for (number, record) in records.iter().enumerate().skip(1) {
+        merger.add(&format!("{number}.json"), record.clone()).unwrap();
+    }
+    merger.finish()
+}
+
+/// The record with other distances: the JSON of a `DistancesRecord` is changed.
+fn with(change: impl Fn(&mut Value)) -> Record {
+    let mut record = another(at_two_distances());
+    let mut value = serde_json::to_value(distances(&record)).unwrap();
+    change(&mut value);
+    record.results[1].distances = Some(serde_json::from_value(value).unwrap());
+    complete(&mut record);
+    record
+}
+
+#[test]
+fn a_record_with_distances_is_valid_and_reads_as_it_was_written() {
+    let record = at_two_distances();
+    assert_eq!(record::problems(&record), Vec::<String>::new());
+    assert_eq!(small::read(&record), AnyRecord::Run(Box::new(record.clone())));
+    let [near, far] = &distances(&record).strata[..] else { panic!("two") };
+    assert_eq!((near.rate, far.rate), (Some(53.0 / 1200.0), Some(27.0 / 700.0)));
+    let interval = near.interval.unwrap();
+    assert!(interval.low < 53.0 / 1200.0 && 53.0 / 1200.0 < interval.high, "{interval:?}");
+    assert_eq!((near.races_per_s(), far.races_per_s()), (53.0, 21.6));
+    assert_eq!(distances(&record).shares(), [1.05 / 2.45, 1.4 / 2.45]);
+    // A record of a version without distances has none.
+    assert!(serde_json::to_value(&small::run().results[1]).unwrap().get("distances").is_none());
+}
+
+#[test]
+fn counts_that_do_not_add_up_and_impossible_distances_are_named() {
+    type Change = fn(&mut Value);
+    let cases: [(Change, &str); 14] = [
+        (|d| d["strata"][0]["iterations"] = 1201.into(), "strata: the iterations, with those of between, add up to 2001; iterations is 2000"),
+        (|d| d["strata"][1]["races"] = 26.into(), "strata: the races, with those of between, add up to 82; races is 83"),
+        (|d| d["between"]["matches"] = 34.into(), "strata: the matches, with those of between, add up to 884; matches is 883"),
+        (|d| d["strata"][0]["skews"][0]["races"] = 4.into(), "strata[0].skews: the races add up to 54; races is 53"),
+        (|d| d["strata"][1]["last_writers"][0]["iterations"] = 331.into(), "strata[1].last_writers: the iterations add up to 701; iterations is 700"),
+        (|d| d["strata"][1]["blocks"][0]["iterations"] = 351.into(), "strata[1].blocks: has more iterations than this distance"),
+        (|d| d["strata"][1]["ns"] = 300.into(), "strata[1].ns: is 300.0; expected "),
+        (|d| d["strata"][0]["high_ns"] = 15.into(), "strata[0].high_ns: is 15.0; expected 16.0 to "),
+        (|d| d["strata"][0]["looks"] = 60.into(), "strata: has more looks than there were; 117 measured"),
+        (|d| d["lost"] = 121.into(), "lost: is 121; expected 0 to 120"),
+        (
+            |d| (d["strata"][1]["ns"], d["strata"][1]["low_ns"], d["strata"][1]["high_ns"]) = (27.into(), 26.into(), 28.into()),
+            "strata: has 17.5 ns before 27 ns; expected ascending, a factor of 1.6 apart",
+        ),
+        (|d| d["strata"][1]["elapsed_s"] = 2.4.into(), "strata: has 3.45 s for elapsed_s; the result has 2.5 s"),
+        (|d| d["strata"][0]["in_batches_s"] = 1.3.into(), "strata[0].in_batches_s: is 1.3; "),
+        (|d| d["strata"][0]["drift"]["p"] = 2.into(), "strata[0].drift.p: is 2.0; "),
+    ];
+    for (change, words) in cases {
+        let found = record::problems(&with(change));
+        let wanted = format!("results[1].distances.{words}");
+        assert!(found.iter().any(|problem| problem.starts_with(&wanted)), "{wanted}: {found:#?}");
+    }
+    let mut wrong = at_two_distances();
+    wrong.results[1].distances.as_mut().unwrap().strata[1].rate = Some(0.5);
+    let found = record::problems(&wrong);
+    assert!(found.iter().any(|problem| problem.contains("distances.strata[1].rate")), "{found:#?}");
+}
+
+/// The near distance of the other record is 1.43 times as long and so the same; its far one is another.
+#[test]
+fn a_sum_adds_what_was_at_the_same_distance() {
+    let b = with(|d| {
+        let [near, far] = [(25.0, 24.0, 26.0), (90.0, 85.0, 95.0)];
+        for (at, (ns, low, high)) in [near, far].into_iter().enumerate() {
+            let stratum = &mut d["strata"][at];
+            (stratum["ns"], stratum["low_ns"], stratum["high_ns"]) = (ns.into(), low.into(), high.into());
+        }
+        (d["strata"][0]["elapsed_s"], d["strata"][0]["skews"][1]["skew_ns"]) = (1.05.into(), 50.0.into());
+    });
+    let sum = sum_of(&[at_two_distances(), b.clone()]);
+    assert_eq!(record::problems(&sum), Vec::<String>::new());
+    let found = distances(&sum);
+    assert_eq!((found.looks, found.lost, found.offset_changes), (240, 6, 4));
+    assert_eq!(serde_json::to_value(found.between).unwrap(), json!({"iterations": 200, "races": 6, "matches": 66}));
+    let [near, middle, far] = &found.strata[..] else { panic!("{found:?}") };
+    assert!((near.ns - (17.5_f64 * 25.0).sqrt()).abs() < 1e-9, "{near:?}");
+    assert_eq!((near.low_ns, near.high_ns, near.looks, near.elapsed_s, near.in_batches_s), (16.0, 26.0, 96, 2.1, 2.0));
+    assert_eq!((near.iterations, near.matches, near.races), (2400, Some(1000), 106));
+    assert_eq!((near.period_ns, near.drift, near.blocks.len()), (Some(110.0), None, 0));
+    let repeat = json!({"iterations": 1200, "races": 53, "matches": 500});
+    assert_eq!(serde_json::to_value(&near.repeats).unwrap(), json!([repeat, repeat]));
+    let skews: Vec<_> = near.skews.iter().map(|skew| (skew.skew_ns, skew.iterations, skew.races)).collect();
+    assert_eq!(skews, [(-60.0, 1000, 6), (45.2, 700, 50), (50.0, 700, 50)]);
+    assert_eq!(near.last_writers.iter().map(|entry| entry.races).collect::<Vec<_>>(), [42, 64]);
+    for (one, ns) in [(middle, 90.0), (far, 230.0)] {
+        assert_eq!((one.ns, one.iterations, one.races, one.repeats.len(), one.skews.len()), (ns, 700, 27, 1, 2));
+    }
+    // A part that measured no distance is between distances, as far as is known.
+    let sum = sum_of(&[small::run(), b]);
+    assert_eq!(record::problems(&sum), Vec::<String>::new());
+    let found = distances(&sum);
+    assert_eq!((found.between.iterations, found.strata.len(), found.strata[0].iterations), (2100, 2, 1200));
+    assert_eq!(sum_of(&[small::run(), another(small::run())]).results[1].distances, None);
+}
+
+/// A record that has all its counts at one distance.
+fn at_one(ns: f64) -> Record {
+    with(|d| {
+        let mut only = d["strata"][0].clone();
+        (only["ns"], only["low_ns"], only["high_ns"]) = (ns.into(), ns.into(), ns.into());
+        (only["iterations"], only["matches"], only["races"]) = (2000.into(), 883.into(), 83.into());
+        only.as_object_mut().unwrap().retain(|key, _| key != "skews" && key != "last_writers");
+        d["strata"] = json!([only]);
+        d["between"] = json!({"iterations": 0, "races": 0, "matches": 0});
+    })
+}
+
+#[test]
+fn a_single_distance_has_its_window_in_a_sum_with_another() {
+    let sum = sum_of(&[at_one(100.0), at_two_distances()]);
+    assert_eq!(record::problems(&sum), Vec::<String>::new());
+    let strata: Vec<(f64, usize, usize)> =
+        distances(&sum).strata.iter().map(|at| (at.ns, at.skews.len(), at.last_writers.len())).collect();
+    assert_eq!(strata, [(17.5, 2, 2), (100.0, 2, 2), (230.0, 2, 2)]);
+    let [_, StratumRecord { skews, .. }, _] = &distances(&sum).strata[..] else { panic!() };
+    assert_eq!(skews.iter().map(|skew| skew.races).collect::<Vec<_>>(), [3, 80]);
+    // Two records at one and the same distance stay at one.
+    let mut other = at_one(110.0);
+    other.id = at_two_distances().id;
+    let sum = sum_of(&[at_one(100.0), other]);
+    assert_eq!(record::problems(&sum), Vec::<String>::new());
+    let [only] = &distances(&sum).strata[..] else { panic!() };
+    assert_eq!((only.iterations, only.skews.len(), only.repeats.len()), (4000, 0, 2));
+}
+
+#[test]
+fn the_table_has_a_line_for_each_distance_and_says_when_there_is_one() {
+    let record = at_two_distances();
+    let table = record.table();
+    let rows: Vec<&str> = table.lines().filter(|line| line.contains(" of the time")).collect();
+    assert_eq!(rows.len(), 2, "{table}");
+    assert!(rows[0].contains("at 18 ns, 43 % of the time") && rows[0].contains("1,200") && rows[0].contains("4.42 %"), "{table}");
+    assert!(rows[1].contains("at 230 ns, 57 % of the time") && rows[1].contains("3.86 %"), "{table}");
+    assert!(rows[1].contains("+45 ns 8.44 %"), "{table}");
+    let summary = record.summary();
+    assert!(summary.contains("2 distances: 18 ns 43 % of the time, 230 ns 57 %. The hypervisor moves"), "{summary}");
+    assert!(record.markdown().contains("at 18 ns, 43 % of the time"));
+    for width in [60, 80, 120] {
+        assert!(record.table_in(width).contains("4.42 %"), "{width}: {}", record.table_in(width));
+    }
+    let one = at_one(38.0);
+    assert!(!one.table().contains(" of the time") && one.summary().contains("one distance: 38 ns."), "{}", one.summary());
+    assert!(!small::run().summary().contains("distance"));
+}
