@@ -237,15 +237,15 @@ fn distances_are_measured_in_every_run_and_recorded() {
     for iterations in [1, 1000, 300_000] {
         let limits = Limits { iterations: Some(iterations), ..Limits::default() };
         let result = sb(|common| common.limits = limits, vec![-50, 0, 50], 100);
-        assert_eq!((result.line_transfer_ns.is_some(), result.distances.is_some()), (a != b, a != b));
+        assert_eq!(result.distances.is_some(), a != b);
         let text = serde_json::to_string(&result).unwrap();
         let again: ScenarioResult = serde_json::from_str(&text).unwrap();
         assert_eq!(again, result);
         let Some(distances) = result.distances else { continue };
-        // A cache-line transfer takes more than 1 ns and less than 1 s.
-        assert!(result.line_transfer_ns.is_some_and(|ns| ns > 1.0 && ns < 1e9), "{:?}", result.line_transfer_ns);
+        // A cache-line transfer takes more than 1 ns and less than 10 us.
+        assert!(result.line_transfer_ns.is_none_or(|ns| ns > 1.0 && ns < 1e4), "{:?}", result.line_transfer_ns);
         // One look before the first batch and one after the last.
-        assert!(distances.looks >= 2 && !distances.strata.is_empty(), "{distances:?}");
+        assert!(distances.looks >= 2, "{distances:?}");
         let sum = |of: fn(&CountRecord) -> u64| -> u64 {
             let counts = distances.strata.iter().map(|at| CountRecord {
                 iterations: at.iterations,

@@ -459,7 +459,11 @@ mod tests {
             |_| (),
         )
         .unwrap();
-        assert!(finished.result.elapsed_s > 5.0 * 0.018, "{} s", finished.result.elapsed_s);
+        match &finished.result.distances {
+            // The first look finds that the correction is false.
+            Some(distances) => assert!(distances.offset_changes > 0, "{distances:?}"),
+            None => assert!(finished.result.elapsed_s > 5.0 * 0.018, "{} s", finished.result.elapsed_s),
+        }
         let [offset] = &finished.result.counters[..] else { panic!("{:?}", finished.result.counters) };
         assert_eq!((offset.cpu, offset.corrected), (experiment.placement.cpus[1], true));
         assert!((offset.offset_ns.unwrap() - 20e6).abs() < 10.0, "{offset:?}");

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::convert::whole;
 use super::history::Block;
-use super::look::LONGEST_NS;
+use super::look::{FARTHEST_NS, LONGEST_NS};
 use crate::machine::Clock;
 use crate::stats::{Levels, Stratum};
 
@@ -191,9 +191,10 @@ impl Distances {
     pub fn look(&mut self, now: u64, ticks: Option<f64>, cost: f64) -> Option<Slot> {
         self.looks += 1;
         self.ran = false;
-        let pause = (EVERY.as_secs_f64() * self.clock.frequency_hz).max(LOOK_SHARE * cost);
+        let ns = ticks.map(|ticks| self.clock.nanos_of(ticks).0).filter(|ns| *ns > 0.0 && *ns <= FARTHEST_NS);
+        let shortest = EVERY.as_secs_f64() * self.clock.frequency_hz;
+        let pause = ns.map_or(shortest, |_| shortest.max(LOOK_SHARE * cost));
         self.due = now.saturating_add(whole(pause));
-        let ns = ticks.map(|ticks| self.clock.nanos_of(ticks).0).filter(|ns| *ns > 0.0);
         let Some(ns) = ns else {
             self.lost += 1;
             return None;
@@ -260,7 +261,8 @@ impl Distances {
                 slots,
             }
         };
-        strata.into_iter().enumerate().map(with).collect()
+        // A stratum whose looks were all alone has no batches.
+        strata.into_iter().enumerate().map(with).filter(|stratum| stratum.totals.instances > 0).collect()
     }
 }
 
@@ -323,7 +325,7 @@ mod tests {
     #[test]
     fn a_look_that_measured_nothing_decides_nothing() {
         let mut distances = Distances::new(CLOCK);
-        let slots = simulate(&mut distances, [None, Some(40.0), None, None, Some(41.0), Some(0.0), Some(40.0)]);
+        let slots = simulate(&mut distances, [None, Some(40.0), None, Some(1e6), Some(41.0), Some(0.0), Some(40.0)]);
         // What ran before the first distance is nowhere. Then all batches wait for the next distance.
         let slot = slots[4];
         assert_eq!(slots, [None, Some(NOWHERE), None, None, slot, None, slot]);

@@ -2,8 +2,8 @@
 //!
 //! P0 and another thread write one line in turn, some 64 times, in a few microseconds. The *distance* is half of a round trip,
 //! as in [`crate::machine::line_transfer`]: the line moves to the other CPU and its thread sees the new value. Round trips are
-//! timed in blocks, and the median block decides, so a thread that loses its CPU in the middle changes nothing. The other
-//! threads wait meanwhile. With more than two threads each of them has its turn with P0, and the distance of the look is
+//! timed in blocks, and the lower quartile of the blocks decides, so a thread that loses its CPU in the middle changes nothing.
+//! The other threads wait meanwhile. With more than two threads each of them has its turn with P0, and the distance of the look is
 //! the largest of theirs.
 //!
 //! Who writes what: P0 writes a request into `turn`, the other thread writes the answer there (both release, read with
@@ -13,7 +13,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::rendezvous::{Broken, Rendezvous};
-use crate::stats::median;
 
 /// Round trips in a block, and the most and the fewest blocks.
 const BLOCK: u64 = 4;
@@ -25,6 +24,11 @@ const STEPS: u64 = 16;
 const READINGS: u64 = 8;
 /// A look ends after this time, in nanoseconds, if it has [`LEAST_BLOCKS`].
 pub(super) const LONGEST_NS: f64 = 8e3;
+/// It ends after this many times that in any case. A thread has lost its CPU then.
+const PATIENCE: u64 = 100;
+/// The longest time of a line transfer, in nanoseconds: several times that between two sockets. If a look finds a longer
+/// one, its threads did not run at the same time, and it has measured nothing.
+pub(super) const FARTHEST_NS: f64 = 1e4;
 
 /// Requests of P0: answer; answer with a reading of your counter; the look is over. They are in the low bits of `turn`,
 /// and the number of the round trip is above them. An answer has no request.
@@ -85,7 +89,13 @@ pub(super) fn ask(line: &Line, timer: &Timer<'_>, rendezvous: &Rendezvous) -> Re
     trip(PLAIN)?;
     let (begun, mut blocks) = ((timer.now)(), Vec::with_capacity(MOST_BLOCKS));
     let mut before = begun;
-    while blocks.len() < LEAST_BLOCKS || blocks.len() < MOST_BLOCKS && before.saturating_sub(begun) < timer.longest {
+    let enough = |blocks: usize, ticks: u64| match blocks {
+        0 => false,
+        1..LEAST_BLOCKS => ticks >= PATIENCE * timer.longest,
+        LEAST_BLOCKS..MOST_BLOCKS => ticks >= timer.longest,
+        _ => true,
+    };
+    while !enough(blocks.len(), before.saturating_sub(begun)) {
         let (start, mut trips) = (before, 0);
         while trips == 0 || before.saturating_sub(start) < STEPS * timer.step {
             for _ in 0..BLOCK {
@@ -110,7 +120,13 @@ pub(super) fn ask(line: &Line, timer: &Timer<'_>, rendezvous: &Rendezvous) -> Re
         }
     }
     line.turn.store(OVER, Ordering::Release);
-    Ok(Seen { transfer_ticks: median(blocks), ahead, trips: turn / (REQUEST + 1) })
+    Ok(Seen { transfer_ticks: quartile(blocks), ahead, trips: turn / (REQUEST + 1) })
+}
+
+/// The lower quartile of some values.
+fn quartile(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 4).copied().unwrap_or(0.0)
 }
 
 /// The other thread's part. `read` reads its counter in order with the accesses before and after.
@@ -158,18 +174,39 @@ mod tests {
     }
 
     #[test]
-    fn half_a_round_trip_is_the_distance_and_the_median_block_decides() {
-        // Every block of four round trips takes 820 ticks, of which 20 are the reading; two blocks lose the CPU.
+    fn half_a_round_trip_is_the_distance_and_the_faster_blocks_decide() {
+        // Every block of four round trips takes 820 ticks, of which 20 are the reading. Most blocks lose the CPU.
         let (reads, ticks) = (Cell::new(0), Cell::new(0));
         let now = || {
             reads.set(reads.get() + 1);
-            ticks.set(ticks.get() + if [5, 9].contains(&reads.get()) { 5_000_000 } else { 820 });
+            ticks.set(ticks.get() + if reads.get() % 3 == 0 { 820 } else { 5_000_000 });
             ticks.get()
         };
         let seen = look(now, None, 0);
         assert_eq!(seen, Seen { transfer_ticks: 100.0, ahead: None, trips: 1 + BLOCK * MOST_BLOCKS as u64 });
         assert_eq!(seen.cost_ticks(), 200.0 * seen.trips as f64);
         assert_eq!(reads.get(), MOST_BLOCKS + 1);
+        assert_eq!(quartile(vec![9.0, 1.0, 8.0, 2.0]), 2.0);
+    }
+
+    #[test]
+    fn a_look_ends_in_time() {
+        let blocks = |ticks: u64| {
+            let time = Cell::new(0);
+            let now = || {
+                time.set(time.get() + ticks);
+                time.get()
+            };
+            let (line, rendezvous) = (Line::default(), Rendezvous::new(2, false));
+            std::thread::scope(|scope| {
+                let other = scope.spawn(|| answer(&line, || 0, &rendezvous));
+                let timer = Timer { now: &now, ordered: None, step: 1, read: 0, longest: 8000 };
+                let seen = ask(&line, &timer, &rendezvous).unwrap();
+                assert_eq!(other.join().unwrap(), Ok(()));
+                (seen.trips - 1) / BLOCK
+            })
+        };
+        assert_eq!([100, 1000, 2000, 5000, 1_000_000].map(blocks), [14, 8, 4, 4, 1]);
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub(super) fn summary(record: &Record) -> Vec<String> {
     let words = |(cpus, distances): &(&Vec<usize>, DistancesRecord)| {
         let words = in_words(distances)?;
         let moved = if distances.strata.len() > 1 {
-            ". The hypervisor moves these CPUs; rates at one distance can be compared with each other"
+            ". The distance changed during the run, as it does if a hypervisor moves CPUs; compare rates at the same distance"
         } else {
             ""
         };

@@ -14,11 +14,8 @@ const PER_OCTAVE: f64 = 8.0;
 /// A bin is a valley if it has less than this share of the lower of the two peaks beside it. Counts are smoothed over
 /// three bins first.
 const DEPTH: f64 = 0.15;
-/// A stratum has at least this share of the distances and this number of them. Rarer ones are outliers.
+/// A stratum has at least this share of the distances. Rarer ones are outliers.
 const RARE: f64 = 0.002;
-const LEAST: u64 = 3;
-/// With fewer distances than this, a single one makes a stratum.
-const FEW: u64 = 8;
 /// A distance belongs to a level if it differs from it by less than this factor.
 const NEAR: f64 = 1.3;
 /// The most levels. Distances from 2 ns to 10 us have no room for more.
@@ -112,7 +109,11 @@ impl Distances {
         let mut parts = Vec::new();
         divide(&bins, &smooth, 0..bins.len(), &mut parts);
         let all = self.len();
-        let least = if all < FEW { 1 } else { ((RARE * all as f64).ceil() as u64).max(LEAST) };
+        let least = match all {
+            0..3 => 1,
+            3..20 => 2,
+            _ => ((RARE * all as f64).ceil() as u64).max(3),
+        };
         parts.into_iter().map(|part| sum(&bins[part])).filter(|part| part.looks >= least).map(stratum).collect()
     }
 }
