@@ -49,18 +49,36 @@ fn a_record_with_distances_is_valid_and_reads_as_it_was_written() {
 fn counts_that_do_not_add_up_and_impossible_distances_are_named() {
     type Change = fn(&mut Value);
     let cases: [(Change, &str); 14] = [
-        (|d| d["strata"][0]["iterations"] = 1201.into(), "strata: the iterations, with those of between, add up to 2001; iterations is 2000"),
-        (|d| d["strata"][1]["races"] = 26.into(), "strata: the races, with those of between, add up to 82; races is 83"),
-        (|d| d["between"]["matches"] = 34.into(), "strata: the matches, with those of between, add up to 884; matches is 883"),
+        (
+            |d| d["strata"][0]["iterations"] = 1201.into(),
+            "strata: the iterations, with those of between, add up to 2001; iterations is 2000",
+        ),
+        (
+            |d| d["strata"][1]["races"] = 26.into(),
+            "strata: the races, with those of between, add up to 82; races is 83",
+        ),
+        (
+            |d| d["between"]["matches"] = 34.into(),
+            "strata: the matches, with those of between, add up to 884; matches is 883",
+        ),
         (|d| d["strata"][0]["skews"][0]["races"] = 4.into(), "strata[0].skews: the races add up to 54; races is 53"),
-        (|d| d["strata"][1]["last_writers"][0]["iterations"] = 331.into(), "strata[1].last_writers: the iterations add up to 701; iterations is 700"),
-        (|d| d["strata"][1]["blocks"][0]["iterations"] = 351.into(), "strata[1].blocks: has more iterations than this distance"),
+        (
+            |d| d["strata"][1]["last_writers"][0]["iterations"] = 331.into(),
+            "strata[1].last_writers: the iterations add up to 701; iterations is 700",
+        ),
+        (
+            |d| d["strata"][1]["blocks"][0]["iterations"] = 351.into(),
+            "strata[1].blocks: has more iterations than this distance",
+        ),
         (|d| d["strata"][1]["ns"] = 300.into(), "strata[1].ns: is 300.0; expected "),
         (|d| d["strata"][0]["high_ns"] = 15.into(), "strata[0].high_ns: is 15.0; expected 16.0 to "),
         (|d| d["strata"][0]["looks"] = 60.into(), "strata: has more looks than there were; 117 measured"),
         (|d| d["lost"] = 121.into(), "lost: is 121; expected 0 to 120"),
         (
-            |d| (d["strata"][1]["ns"], d["strata"][1]["low_ns"], d["strata"][1]["high_ns"]) = (27.into(), 26.into(), 28.into()),
+            |d| {
+                (d["strata"][1]["ns"], d["strata"][1]["low_ns"], d["strata"][1]["high_ns"]) =
+                    (27.into(), 26.into(), 28.into())
+            },
             "strata: has 17.5 ns before 27 ns; expected ascending, a factor of 1.6 apart",
         ),
         (|d| d["strata"][1]["elapsed_s"] = 2.4.into(), "strata: has 3.45 s for elapsed_s; the result has 2.5 s"),
@@ -151,7 +169,10 @@ fn the_table_has_a_line_for_each_distance_and_says_when_there_is_one() {
     let table = record.table();
     let rows: Vec<&str> = table.lines().filter(|line| line.contains(" of the time")).collect();
     assert_eq!(rows.len(), 2, "{table}");
-    assert!(rows[0].contains("at 18 ns, 43 % of the time") && rows[0].contains("1,200") && rows[0].contains("4.42 %"), "{table}");
+    assert!(
+        rows[0].contains("at 18 ns, 43 % of the time") && rows[0].contains("1,200") && rows[0].contains("4.42 %"),
+        "{table}"
+    );
     assert!(rows[1].contains("at 230 ns, 57 % of the time") && rows[1].contains("3.86 %"), "{table}");
     assert!(rows[1].contains("+45 ns 8.44 %"), "{table}");
     let summary = record.summary();
@@ -161,6 +182,10 @@ fn the_table_has_a_line_for_each_distance_and_says_when_there_is_one() {
         assert!(record.table_in(width).contains("4.42 %"), "{width}: {}", record.table_in(width));
     }
     let one = at_one(38.0);
-    assert!(!one.table().contains(" of the time") && one.summary().contains("one distance: 38 ns."), "{}", one.summary());
+    assert!(
+        !one.table().contains(" of the time") && one.summary().contains("one distance: 38 ns."),
+        "{}",
+        one.summary()
+    );
     assert!(!small::run().summary().contains("distance"));
 }

@@ -9,8 +9,8 @@ use crate::catalogue;
 use crate::codegen;
 use crate::error::Result;
 use crate::harness::{
-    self, AtDistance, DistanceCounts, EdgePlan, LastWriterTally, Limits, Measurement, OutcomeCounts, RunPlan, SkewTally,
-    SlotTally, Stop,
+    self, AtDistance, DistanceCounts, EdgePlan, LastWriterTally, Limits, Measurement, OutcomeCounts, RunPlan,
+    SkewTally, SlotTally, Stop,
 };
 use crate::machine::Clock;
 use crate::program::{Const, Program};

@@ -229,9 +229,10 @@ impl Distances {
         Slot::try_from(at).unwrap_or(NOWHERE)
     }
 
-    /// The level of a slot whose two looks agree.
-    pub fn level_of(&self, slot: Slot) -> Option<usize> {
-        self.slots[usize::from(slot)].0.filter(|(a, b)| a == b).map(|(level, _)| level)
+    /// The slot of batches between two looks of one level. `None` if there are no such batches yet.
+    pub fn slot_of(&self, level: usize) -> Option<Slot> {
+        let at = self.slots.iter().position(|(pair, _)| *pair == Some((level, level)));
+        at.and_then(|at| Slot::try_from(at).ok())
     }
 
     /// Number of looks, and how many of them measured nothing.
@@ -305,7 +306,7 @@ mod tests {
         let [near, between, far] = [slots[1], slots[5], slots[6]].map(Option::unwrap);
         let wanted = [vec![near; 4], vec![between], vec![far; 8], vec![between]].concat();
         assert_eq!(slots[1..].iter().map(|slot| slot.unwrap()).collect::<Vec<_>>(), wanted);
-        assert_eq!([near, between, far].map(|slot| distances.level_of(slot)), [Some(0), None, Some(1)]);
+        assert_eq!([0, 1, 2].map(|level| distances.slot_of(level)), [Some(near), Some(far), None]);
         let strata = distances.strata();
         assert_eq!(strata.iter().map(|stratum| stratum.slots.clone()).collect::<Vec<_>>(), [[near], [far]]);
         let [a, b] = &strata[..] else { panic!("{strata:?}") };
@@ -360,7 +361,8 @@ mod tests {
         let mut timeline = Timeline::default();
         let looks = 5 * MOST_CELLS as u64 + 3;
         for look in 0..looks {
-            timeline.push(if look % 2 == 0 { 1 } else { 2 }, Block { iterations: 10, races: u64::from(look > looks / 2) });
+            timeline
+                .push(if look % 2 == 0 { 1 } else { 2 }, Block { iterations: 10, races: u64::from(look > looks / 2) });
         }
         assert!(timeline.cells.len() <= MOST_CELLS && timeline.cells.len() > MOST_CELLS / 4);
         for (slot, wanted) in [(1, looks.div_ceil(2)), (2, looks / 2), (3, 0)] {

@@ -1,7 +1,7 @@
 //! Selects the skews of the measured part of a run: those where races are most frequent or, if there are too
 //! few races to tell, those where the threads overlap most.
 
-use super::tally::{Tally, races};
+use super::tally::{SkewTally, races};
 use crate::program::Program;
 
 /// With fewer races than this, the position of their peak is not known.
@@ -9,15 +9,15 @@ const ENOUGH: u64 = 50;
 /// A skew is selected if its value is at least this share of the best value.
 const WORTH: f64 = 0.75;
 
-/// Selects the skews to spend the rest of the run on, as indices into `tally.skews`. Returns all of them if
+/// Selects the skews to spend most of the run on, as indices into `skews`. Returns all of them if
 /// their values do not differ.
 ///
 /// With [`ENOUGH`] races, the value of a skew is its race rate. With fewer, it is the variety of its outcomes
 /// (Gini impurity): at a skew where one thread always finishes before the other starts there is only one
 /// outcome, and no race can be seen.
-pub fn focus(program: &Program, tally: &Tally) -> Vec<usize> {
-    let seen: u64 = tally.skews.iter().map(|skew| races(program, &skew.outcomes)).sum();
-    let worth: Vec<f64> = (tally.skews.iter())
+pub fn focus(program: &Program, skews: &[SkewTally]) -> Vec<usize> {
+    let seen: u64 = skews.iter().map(|skew| races(program, &skew.outcomes)).sum();
+    let worth: Vec<f64> = (skews.iter())
         .map(|skew| {
             let all = skew.iterations() as f64;
             if all == 0.0 {
@@ -37,6 +37,7 @@ pub fn focus(program: &Program, tally: &Tally) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::harness::tally::Tally;
     use crate::litmus::{Source, parse};
     use crate::program::{Const, lower};
     use crate::units::Ticks;
@@ -52,7 +53,7 @@ mod tests {
                     tally.add(skew, vec![Const::Int(value)], count);
                 }
             }
-            tally
+            tally.skews
         };
         // Counts of the outcomes 0, 1 (the race) and 2 at four skews.
         assert_eq!(focus(&program, &tally([[900, 0, 100], [400, 600, 0], [300, 700, 0], [990, 10, 0]])), [1, 2]);

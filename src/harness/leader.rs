@@ -1,6 +1,6 @@
 //! Leader: P0 decides on the next batch at every rendezvous, and keeps the totals of the run.
 
-use std::sync::Mutex;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -42,22 +42,91 @@ const EASE: f64 = 0.02;
 const AT_MOST_DISCARDED: u64 = 4;
 const FIRST_DISCARDED: u64 = 200_000;
 
-/// State of the leader.
-pub(super) struct Leader<'a> {
-    plan: &'a RunPlan,
-    clock: Clock,
-    threads: usize,
-    interrupt: &'a AtomicBool,
-    /// Indices of the skews to use from now on. Empty means all skews.
-    selected_skews: &'a Mutex<Vec<usize>>,
-    /// Random numbers for orders that a seed must reproduce.
-    random: fastrand::Rng,
+/// Share of the batches that use all skews equally often after skews were selected: one in this many.
+const SWEEP_EACH: u64 = 4;
+/// Skews are selected when each has had this many batches, and again each time that number has grown by [`AGAIN`].
+const FIRST_ROUNDS: u64 = 2;
+const AGAIN: f64 = 1.5;
+
+/// The settings at one level of the distance, which follow what the machine does at it.
+#[derive(Debug)]
+struct Regime {
     /// Controls the period.
     control: PeriodControl,
     /// Period. It has a fraction, so that small steps add up on a coarse clock too.
     period_ticks: f64,
     /// Time per instance of a free run: moving average with weight [`FOLLOW`].
     instance_ticks: f64,
+}
+
+impl Regime {
+    /// The settings at a distance of `far` times that at which the plan was made.
+    fn new(plan: &RunPlan, clock: Clock, far: f64) -> Regime {
+        let [shortest, longest] =
+            [SHORTEST_PERIOD, LONGEST_PERIOD].map(|period| period.as_secs_f64() * clock.frequency_hz);
+        let given = plan.period.0 as f64;
+        let period = if plan.adapt == Adapt::Never {
+            given
+        } else {
+            (given * far).clamp(shortest.min(given), longest.max(given))
+        };
+        Regime { control: PeriodControl::new(period, shortest, longest), period_ticks: period, instance_ticks: 0.0 }
+    }
+}
+
+/// The choice of skews at one level of the distance. At first all skews are used equally often. Then most batches use the
+/// selected ones.
+#[derive(Debug, Default)]
+struct Sweep {
+    /// Skews still to be used before the next shuffle: of all, and of the selected ones.
+    all: Vec<usize>,
+    own: Vec<usize>,
+    /// The selected skews; empty before the first selection.
+    selected: Vec<usize>,
+    /// Number of batches, and of those among all skews; the number of skews, and the number of batches among all skews at
+    /// which skews are selected next.
+    batches: u64,
+    swept: u64,
+    next: u64,
+}
+
+impl Sweep {
+    fn is_due(&self) -> bool {
+        self.next > 0 && self.swept >= self.next
+    }
+
+    fn select(&mut self, skews: Vec<usize>) {
+        self.next = whole((self.swept as f64 * AGAIN).max(1.0));
+        (self.selected, self.own) = (skews, Vec::new());
+    }
+
+    /// The skew of the next batch of `skews`, and whether it is among the selected ones.
+    fn draw(&mut self, skews: usize, random: &mut fastrand::Rng) -> (usize, bool) {
+        if self.next == 0 {
+            self.next = FIRST_ROUNDS * skews as u64;
+        }
+        self.batches += 1;
+        let focused = !self.selected.is_empty() && !self.batches.is_multiple_of(SWEEP_EACH);
+        self.swept += u64::from(!focused);
+        let order = if focused { &mut self.own } else { &mut self.all };
+        if order.is_empty() {
+            *order = if focused { self.selected.clone() } else { (0..skews).collect() };
+            random.shuffle(order);
+        }
+        (order.pop().expect("the list was just filled"), focused)
+    }
+}
+
+/// State of the leader.
+pub(super) struct Leader<'a> {
+    plan: &'a RunPlan,
+    clock: Clock,
+    threads: usize,
+    interrupt: &'a AtomicBool,
+    /// Random numbers for orders that a seed must reproduce.
+    random: fastrand::Rng,
+    /// The settings at the present distance.
+    regime: Regime,
     /// Head start of the next batch.
     head_start_ticks: f64,
     /// The batch published last, until it is accounted for.
@@ -72,9 +141,12 @@ pub(super) struct Leader<'a> {
     pub offsets: Offsets,
     /// Where the counts before the last look belong, until it is given out.
     settle: Option<Slot>,
-    /// Skews still to be used before the next shuffle, and whether only the selected skews are used now
-    /// (`focused`).
-    order: Vec<usize>,
+    /// The choice of skews at each level of the distance, and the level that batches run at.
+    sweeps: Vec<Sweep>,
+    level: usize,
+    /// The settings of the levels that batches do not run at now.
+    parked: HashMap<usize, Regime>,
+    /// Whether the last batch ran at a selected skew.
     focused: bool,
     iterations_before: u64,
     races_before: u64,
@@ -135,27 +207,14 @@ impl RunTotals {
 }
 
 impl<'a> Leader<'a> {
-    pub fn new(
-        plan: &'a RunPlan,
-        clock: Clock,
-        threads: usize,
-        interrupt: &'a AtomicBool,
-        selected_skews: &'a Mutex<Vec<usize>>,
-    ) -> Leader<'a> {
+    pub fn new(plan: &'a RunPlan, clock: Clock, threads: usize, interrupt: &'a AtomicBool) -> Leader<'a> {
         Leader {
             plan,
             clock,
             threads,
             interrupt,
-            selected_skews,
             random: fastrand::Rng::with_seed(plan.seed),
-            control: PeriodControl::new(
-                plan.period.0 as f64,
-                SHORTEST_PERIOD.as_secs_f64() * clock.frequency_hz,
-                LONGEST_PERIOD.as_secs_f64() * clock.frequency_hz,
-            ),
-            period_ticks: plan.period.0 as f64,
-            instance_ticks: 0.0,
+            regime: Regime::new(plan, clock, 1.0),
             head_start_ticks: HEAD_START.as_secs_f64() * clock.frequency_hz,
             last: None,
             due: 0,
@@ -163,7 +222,9 @@ impl<'a> Leader<'a> {
             distances: None,
             offsets: Offsets::new((1..threads).map(|thread| plan.counter_offset(thread))),
             settle: None,
-            order: Vec::new(),
+            sweeps: Vec::new(),
+            level: 0,
+            parked: HashMap::new(),
             focused: false,
             iterations_before: 0,
             races_before: 0,
@@ -185,9 +246,43 @@ impl<'a> Leader<'a> {
     /// Adds a look: the time of a line transfer in ticks (`None` if it measured nothing), and the time that the look took.
     pub fn looked(&mut self, transfer_ticks: Option<f64>, cost_ticks: f64) {
         let now = self.plan.now(self.clock);
-        if let Some(distances) = &mut self.distances {
-            self.settle = distances.look(now, transfer_ticks, cost_ticks);
+        let Some(distances) = &mut self.distances else { return };
+        self.settle = distances.look(now, transfer_ticks, cost_ticks);
+        if let Some(level) = distances.level().filter(|level| *level != self.level) {
+            self.change_level(level);
         }
+    }
+
+    /// Parks the settings of the last level and takes those of another one. A level that is new starts with the period
+    /// of the plan, in proportion to its distance: the plan was made at that of the first look.
+    fn change_level(&mut self, level: usize) {
+        let Some(distances) = &self.distances else { return };
+        let far = distances.typical(level) / distances.typical(0);
+        let regime = self.parked.remove(&level).unwrap_or_else(|| Regime::new(self.plan, self.clock, far));
+        let last = std::mem::replace(&mut self.regime, regime);
+        self.parked.insert(self.level, last);
+        self.level = level;
+    }
+
+    /// Whether the skews of the present level are to be selected now.
+    pub fn selects(&self) -> bool {
+        self.plan.focus && self.plan.skews.len() > 1 && self.sweeps.get(self.level).is_some_and(Sweep::is_due)
+    }
+
+    /// The slot whose counts the skews are selected by: that of the present level, if distances are measured and batches of it
+    /// are settled.
+    pub fn slot(&self) -> Option<Slot> {
+        self.distances.as_ref().and_then(|distances| distances.slot_of(self.level))
+    }
+
+    /// Selects skews at the present level, by index.
+    pub fn select(&mut self, skews: Vec<usize>) {
+        // The history restarts once, because rates at all skews are not those at the selected ones.
+        if self.sweeps.iter().all(|sweep| sweep.selected.is_empty()) {
+            self.totals.history.clear();
+            self.distances.iter_mut().for_each(Distances::forget_rates);
+        }
+        self.sweeps[self.level].select(skews);
     }
 
     /// Plans the next step. Called when all threads are ready for it.
@@ -224,11 +319,11 @@ impl<'a> Leader<'a> {
             now = self.plan.now(self.clock);
         }
         if self.plan.adapt != Adapt::Never
-            && let Some(period) = self.control.look(self.period_ticks)
+            && let Some(period) = self.regime.control.look(self.regime.period_ticks)
         {
-            self.period_ticks = period;
+            self.regime.period_ticks = period;
         }
-        let period = whole(self.period_ticks.round().max(1.0));
+        let period = whole(self.regime.period_ticks.round().max(1.0));
         let count = self.left().min(self.batch());
         // If nearly every batch is disturbed, disturbed batches are kept. Otherwise no batch would be left.
         let discardable = self.totals.discarded <= AT_MOST_DISCARDED * self.totals.planned + FIRST_DISCARDED;
@@ -303,7 +398,10 @@ impl<'a> Leader<'a> {
         totals.late += late;
         totals.groups += groups;
         let (passed, more) = (iterations - self.iterations_before, races - self.races_before);
-        let shows = passed > 0 && (self.plan.adapt == Adapt::Never || self.control.settled());
+        // Batches among all skews say nothing about the rate at the selected ones.
+        let focusing = |sweep: &Sweep| !sweep.selected.is_empty();
+        let alike = self.focused || !self.sweeps.iter().any(focusing);
+        let shows = alike && passed > 0 && (self.plan.adapt == Adapt::Never || self.regime.control.settled());
         if shows {
             totals.history.push(more, passed);
         }
@@ -335,33 +433,29 @@ impl<'a> Leader<'a> {
             totals.end_spread_ticks += last.unwrap_or(0) - first.unwrap_or(0);
             totals.counted += 1;
             let each = ticks as f64 / batch.count as f64;
-            self.instance_ticks = if self.instance_ticks == 0.0 {
+            self.regime.instance_ticks = if self.regime.instance_ticks == 0.0 {
                 each
             } else {
-                self.instance_ticks + FOLLOW * (each - self.instance_ticks)
+                self.regime.instance_ticks + FOLLOW * (each - self.regime.instance_ticks)
             };
-            self.control.batch(late.saturating_sub(AT_FIRST) as f64 / groups as f64, more, ticks);
+            if self.focused || !self.sweeps.get(self.level).is_some_and(focusing) {
+                self.regime.control.batch(late.saturating_sub(AT_FIRST) as f64 / groups as f64, more, ticks);
+            }
         }
         None
     }
 
     /// Chooses the next batch's skew, region and prefetch.
     fn draw(&mut self) -> (usize, usize, bool) {
-        if self.order.is_empty() {
-            let selected_skews = self.selected_skews.lock().expect("no thread panics while holding this lock");
-            if !selected_skews.is_empty() && !self.focused {
-                self.focused = true;
-                self.totals.history.clear();
-                self.distances.iter_mut().for_each(Distances::forget_rates);
-            }
-            if self.plan.adapt == Adapt::Races && (self.focused || self.plan.skews.len() == 1) {
-                self.control.comparable();
-            }
-            self.order =
-                if selected_skews.is_empty() { (0..self.plan.skews.len()).collect() } else { selected_skews.clone() };
-            self.random.shuffle(&mut self.order);
+        if self.sweeps.len() <= self.level {
+            self.sweeps.resize_with(self.level + 1, Sweep::default);
         }
-        let skew = self.order.pop().expect("the list was just filled");
+        let (skew, focused) = self.sweeps[self.level].draw(self.plan.skews.len(), &mut self.random);
+        self.focused = focused;
+        // Before skews are selected, races say more about the skew than about the period.
+        if self.plan.adapt == Adapt::Races && (focused || self.plan.skews.len() == 1) {
+            self.regime.control.comparable();
+        }
         let region = self.random.usize(..self.plan.regions());
         let prefetch = match self.plan.prefetch {
             Prefetch::On => true,
@@ -376,8 +470,8 @@ impl<'a> Leader<'a> {
     fn batch(&self) -> u64 {
         let most = self.plan.batch as u64;
         let ticks = match self.plan.pace {
-            Pace::Free => self.instance_ticks,
-            Pace::Paced | Pace::Edges { .. } => self.period_ticks,
+            Pace::Free => self.regime.instance_ticks,
+            Pace::Paced | Pace::Edges { .. } => self.regime.period_ticks,
         };
         let group = self.plan.per_tick();
         let seconds = ticks.max(1.0) / self.clock.frequency_hz;
@@ -427,8 +521,8 @@ mod tests {
     }
 
     impl<'a> Led<'a> {
-        fn new(plan: &'a RunPlan, interrupt: &'a AtomicBool, selected_skews: &'a Mutex<Vec<usize>>) -> Led<'a> {
-            let leader = Leader::new(plan, CLOCK, 1, interrupt, selected_skews);
+        fn new(plan: &'a RunPlan, interrupt: &'a AtomicBool) -> Led<'a> {
+            let leader = Leader::new(plan, CLOCK, 1, interrupt);
             Led { leader, rendezvous: Rendezvous::new(1, true), number: 0, iterations: 0, races: 0 }
         }
 
@@ -460,12 +554,8 @@ mod tests {
     #[test]
     fn what_is_thrown_away_is_run_again_and_counted_nowhere_else() {
         let limits = Limits { iterations: Some(1234), ..Limits::default() };
-        let (plan, go, selected_skews) = (
-            RunPlan { limits, skews: [-5, 0, 5].map(Ticks).to_vec(), ..plan() },
-            AtomicBool::new(false),
-            Mutex::default(),
-        );
-        let mut led = Led::new(&plan, &go, &selected_skews);
+        let (plan, go) = (RunPlan { limits, skews: [-5, 0, 5].map(Ticks).to_vec(), ..plan() }, AtomicBool::new(false));
+        let mut led = Led::new(&plan, &go);
         let (mut run, mut before) = (0, None);
         while let Some(batch) = led.next() {
             if let Some(before) = before.take() {
@@ -501,9 +591,8 @@ mod tests {
     #[test]
     fn groups_are_counted_and_not_their_instances() {
         let limits = Limits { iterations: Some(1001), ..Limits::default() };
-        let (plan, go, selected_skews) =
-            (RunPlan { group: 4, limits, ..plan() }, AtomicBool::new(false), Mutex::default());
-        let mut led = Led::new(&plan, &go, &selected_skews);
+        let (plan, go) = (RunPlan { group: 4, limits, ..plan() }, AtomicBool::new(false));
+        let mut led = Led::new(&plan, &go);
         while let Some(batch) = led.next() {
             led.done(batch, Report { late: 5, ..FINE }, false);
         }
@@ -514,8 +603,8 @@ mod tests {
 
     #[test]
     fn disturbed_batches_are_kept_where_there_is_hardly_another_but_never_moved_ones() {
-        let (plan, go, selected_skews) = (plan(), AtomicBool::new(false), Mutex::default());
-        let mut led = Led::new(&plan, &go, &selected_skews);
+        let (plan, go) = (plan(), AtomicBool::new(false));
+        let mut led = Led::new(&plan, &go);
         let mut given = 0;
         while led.iterations == 0 {
             let batch = led.next().unwrap();
@@ -533,8 +622,8 @@ mod tests {
 
     #[test]
     fn threads_that_stay_off_their_cpus_end_the_run_and_those_that_come_back_do_not() {
-        let (plan, go, selected_skews) = (plan(), AtomicBool::new(false), Mutex::default());
-        let mut led = Led::new(&plan, &go, &selected_skews);
+        let (plan, go) = (plan(), AtomicBool::new(false));
+        let mut led = Led::new(&plan, &go);
         let away = Report { moved: true, ..FINE };
         assert_eq!(led.leader.lasts, LASTS);
         led.leader.lasts = Duration::from_millis(200);
@@ -555,10 +644,9 @@ mod tests {
 
     #[test]
     fn limits_are_reached_exactly_and_the_first_of_them_ends_it() {
-        let selected_skews = Mutex::default();
         let run = |limits: Limits, stop_after: Option<u64>| {
             let (plan, go) = (RunPlan { limits, ..plan() }, AtomicBool::new(false));
-            let mut led = Led::new(&plan, &go, &selected_skews);
+            let mut led = Led::new(&plan, &go);
             while let Some(batch) = led.next() {
                 led.done(batch, FINE, true);
                 go.store(stop_after.is_some_and(|after| led.number >= after), Ordering::Relaxed);
@@ -596,7 +684,7 @@ mod tests {
 
     #[test]
     fn batches_are_whole_groups_and_a_period_holds_between_them_too() {
-        let (go, selected_skews) = (AtomicBool::new(false), Mutex::default());
+        let go = AtomicBool::new(false);
         for (period, group, batch, count) in [
             (100, 1, 1000, 1000),
             (100, 1, 2000, 1500),
@@ -611,7 +699,7 @@ mod tests {
             (1000, 1, 1, 1),
         ] {
             let plan = RunPlan { period: Ticks::from(period), group, batch, ..plan() };
-            let mut led = Led::new(&plan, &go, &selected_skews);
+            let mut led = Led::new(&plan, &go);
             let first = led.next().unwrap();
             assert_eq!((first.count as u64, first.period), (count, period), "{period} {group} {batch}");
             led.done(first, FINE, false);
@@ -626,7 +714,7 @@ mod tests {
         }
         // A free run has no ticks to wait for.
         let plan = RunPlan { pace: Pace::Free, period: Ticks(i64::MAX / 2), batch: 1, ..plan() };
-        let mut led = Led::new(&plan, &go, &selected_skews);
+        let mut led = Led::new(&plan, &go);
         for _ in 0..3 {
             let batch = led.next().unwrap();
             led.done(batch, FINE, false);
@@ -634,14 +722,13 @@ mod tests {
     }
 
     #[test]
-    fn skews_come_up_equally_often_and_then_only_those_that_are_worth_it() {
+    fn skews_come_up_equally_often_and_then_mostly_those_that_are_worth_it() {
         let (plan, go) = (
             RunPlan { skews: [-20, -10, 0, 10, 20].map(Ticks).to_vec(), focus: true, ..plan() },
             AtomicBool::new(false),
         );
-        let selected_skews = Mutex::default();
-        let mut led = Led::new(&plan, &go, &selected_skews);
-        let mut draw = |batches: usize| {
+        let mut led = Led::new(&plan, &go);
+        let draw = |led: &mut Led<'_>, batches: usize| {
             let mut seen = [0; 5];
             for _ in 0..batches {
                 let batch = led.next().unwrap();
@@ -650,18 +737,64 @@ mod tests {
             }
             (seen, led.leader.totals.history.rates().len())
         };
-        assert_eq!(draw(50), ([10; 5], 49));
-        *selected_skews.lock().unwrap() = vec![1, 4];
-        // The history restarts, because rates at other skews are not drift.
-        assert_eq!(draw(20), ([0, 10, 0, 0, 10], 19));
+        assert!(!led.leader.selects());
+        assert_eq!(draw(&mut led, 10), ([2; 5], 9));
+        assert!(led.leader.selects(), "each skew has had two batches");
+        led.leader.select(vec![1, 4]);
+        assert!(!led.leader.selects());
+        // A quarter of the batches goes on with all skews. The history restarts, and these batches are not in it: their
+        // rates are no drift.
+        assert_eq!(draw(&mut led, 21), ([1, 1 + 8, 1, 1, 1 + 8], 15));
+        // After half as many sweeps again, the skews are selected again.
+        assert_eq!((led.leader.selects(), led.leader.sweeps[0].swept), (true, 15));
+        led.leader.select(vec![2]);
+        assert_eq!(draw(&mut led, 20).0[2], 16);
+        assert!(RunPlan { focus: false, ..plan.clone() } != plan && led.leader.slot().is_none());
+    }
+
+    /// The period and the skews of one distance are there again when the CPUs are at it again.
+    #[test]
+    fn each_distance_has_its_own_settings() {
+        let (plan, go) = (
+            RunPlan { adapt: Adapt::Kept, skews: [-5, 0, 5].map(Ticks).to_vec(), focus: true, ..plan() },
+            AtomicBool::new(false),
+        );
+        let mut led = Led::new(&plan, &go);
+        led.leader.distances = Some(Distances::new(CLOCK));
+        led.leader.looked(Some(40.0), 1000.0);
+        assert_eq!((led.leader.level, led.leader.regime.period_ticks), (0, 100.0));
+        let run = |led: &mut Led<'_>, batches: usize| {
+            for _ in 0..batches {
+                let batch = led.next().unwrap();
+                led.done(batch, FINE, false);
+            }
+        };
+        run(&mut led, 6);
+        led.leader.select(vec![1]);
+        let near = led.leader.regime.period_ticks;
+        assert!(near < 100.0, "the search begins with shorter periods: {near}");
+        // Five times as far: the period of the plan in proportion, and all skews again.
+        led.leader.looked(Some(200.0), 1000.0);
+        assert_eq!((led.leader.level, led.leader.regime.period_ticks, led.leader.selects()), (1, 500.0, false));
+        run(&mut led, 6);
+        assert!(led.leader.selects() && led.leader.regime.period_ticks < 500.0);
+        led.leader.looked(Some(41.0), 1000.0);
+        assert_eq!((led.leader.level, led.leader.regime.period_ticks), (0, near));
+        assert_eq!(led.leader.sweeps[0].selected, [1]);
+        // A given period stays, whatever the distance.
+        let plan = RunPlan { adapt: Adapt::Never, ..plan.clone() };
+        assert_eq!(Regime::new(&plan, CLOCK, 5.0).period_ticks, 100.0);
+        // The period of the plan is in the range of the control.
+        let plan = RunPlan { adapt: Adapt::Kept, ..plan };
+        assert_eq!([1e-9, 1e9].map(|far| Regime::new(&plan, CLOCK, far).period_ticks), [30.0, 5000.0]);
     }
 
     #[test]
     fn batches_prefetch_as_asked_for() {
-        let (go, selected_skews) = (AtomicBool::new(false), Mutex::default());
+        let go = AtomicBool::new(false);
         for (prefetch, least, most) in [(Prefetch::On, 400, 400), (Prefetch::Off, 0, 0), (Prefetch::Turns, 100, 300)] {
             let plan = RunPlan { prefetch, ..plan() };
-            let mut led = Led::new(&plan, &go, &selected_skews);
+            let mut led = Led::new(&plan, &go);
             let mut seen = 0;
             for _ in 0..400 {
                 let batch = led.next().unwrap();

@@ -25,7 +25,6 @@ use super::classify::{Classifier, Counter};
 use super::convert::whole;
 use super::distance::Distances;
 use super::edges::Chain;
-use super::focus::focus;
 use super::initial::InitialState;
 use super::last_writers::LastWriters;
 use super::leader::{LASTS, Leader, RunTotals};
@@ -45,11 +44,9 @@ use crate::machine::{current_cpu, start};
 /// machine is suspended.
 const DEADLOCK: Duration = Duration::from_secs(5);
 /// Interval at which the calling thread wakes up and shows the counts. A longer interval would make the display look
-/// slow. Short runs use a shorter one, but at least [`WATCH_LEAST`], so that the best skews are found in time.
+/// slow. Short runs use a shorter one, but at least [`WATCH_LEAST`].
 const WATCH: Duration = Duration::from_millis(200);
 const WATCH_LEAST: Duration = Duration::from_millis(5);
-/// Share of a run in which all skews are used equally often, if the run selects the best skews.
-const SWEEP_SHARE: f64 = 0.25;
 
 /// What a run learns from the system while it runs. Tests replace these functions.
 struct Probes<'a> {
@@ -201,8 +198,7 @@ fn run_with(
     let threads = job.program.threads.len();
     let last_writers = LastWriters::new(job.program, job.layout, threads);
     let shared = Shared { begun, ..Shared::new(job, plan, arenas, &last_writers, probes)? };
-    let selected_skews = Mutex::new(Vec::new());
-    let mut leader = Leader::new(plan, job.clock, threads, interrupt, &selected_skews);
+    let mut leader = Leader::new(plan, job.clock, threads, interrupt);
     leader.lasts = probes.lasts;
     leader.distances = shared.watched.then(|| Distances::new(job.clock));
 
@@ -223,7 +219,7 @@ fn run_with(
                 }
             }
         }
-        shared.supervise(started, &selected_skews, probes, &mut watch);
+        shared.supervise(started, probes, &mut watch);
         p0.map(|thread| thread.join())
     });
 
@@ -316,19 +312,10 @@ impl<'a> Shared<'a> {
         })
     }
 
-    /// Watches the threads until all that were `started` have ended: shows the counts, ends deadlocks, and
-    /// selects the best skews.
-    fn supervise(
-        &self,
-        started: usize,
-        selected_skews: &Mutex<Vec<usize>>,
-        probes: &Probes<'_>,
-        watch: &mut impl FnMut(&Tally),
-    ) {
-        let plan = self.plan;
-        let every = plan.limits.duration.map_or(WATCH, |limit| (limit / 16).clamp(WATCH_LEAST, WATCH));
+    /// Watches the threads until all that were `started` have ended: shows the counts, and ends deadlocks.
+    fn supervise(&self, started: usize, probes: &Probes<'_>, watch: &mut impl FnMut(&Tally)) {
+        let every = self.plan.limits.duration.map_or(WATCH, |limit| (limit / 16).clamp(WATCH_LEAST, WATCH));
         let mut watchdog = Watchdog::new(probes.deadlock, every);
-        let mut sweeping = plan.focus && plan.skews.len() > 1;
         // `is_finished` does not work here: it is still false while the last destructor of a thread wakes this
         // thread.
         while self.ended.load(Ordering::Acquire) < started {
@@ -337,13 +324,7 @@ impl<'a> Shared<'a> {
             self.give_up.store(give_up.into(), Ordering::Relaxed);
             (probes.looked)(give_up);
             self.epoch.fetch_add(1, Ordering::Relaxed);
-            let tally = self.tally();
-            if sweeping && self.progress(&tally) >= SWEEP_SHARE && tally.iterations > 0 {
-                let selected = focus(self.job.program, &tally);
-                *selected_skews.lock().expect("no thread panics while holding this lock") = selected;
-                sweeping = false;
-            }
-            watch(&tally);
+            watch(&self.tally());
         }
     }
 
@@ -394,15 +375,6 @@ impl<'a> Shared<'a> {
         }
         tally.iterations = tally.skews.iter().map(super::SkewTally::iterations).sum();
         tally
-    }
-
-    /// How much of the run is done, from 0 to 1, by the limit that is nearest.
-    fn progress(&self, tally: &Tally) -> f64 {
-        let limits = self.plan.limits;
-        let (instances, races) = (tally.instances(), self.rendezvous.sums().1);
-        let time = limits.duration.map_or(0.0, |limit| self.begun.elapsed().as_secs_f64() / limit.as_secs_f64());
-        let share = |done: u64, limit: Option<u64>| limit.map_or(0.0, |limit| done as f64 / limit.max(1) as f64);
-        time.max(share(instances, limits.iterations)).max(share(races, limits.races))
     }
 
     /// Keeps the first error, and makes all threads stop.

@@ -8,6 +8,7 @@ use super::convert::{nanoseconds, size};
 use super::distance::longest_look;
 use super::disturbance::Watcher;
 use super::edges::{ChainWatch, EdgePlan, Span, Timing};
+use super::focus::focus;
 use super::last_writers::Region;
 use super::leader::{Leader, RunTotals};
 use super::look::{self, Timer};
@@ -96,6 +97,11 @@ fn batches(
         worker.look_at_chain(&batch);
         if kept {
             worker.hand_over();
+        }
+        // P0 has counted a part of each batch. It knows the best skews well enough.
+        if let Some(leader) = leader.as_mut().filter(|leader| leader.selects()) {
+            let counts = shared.classifier.by_skew(&worker.counter, leader.slot(), &shared.plan.skews);
+            leader.select(focus(shared.job.program, &counts));
         }
     }
     if let Some(watch) = worker.chain {

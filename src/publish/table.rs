@@ -7,8 +7,8 @@ use super::fit::{Cells, fitted, wrapped};
 use super::numbers::{count, rate, rate_with_interval};
 use super::settings;
 use super::sums::{Sum, by_class};
-use super::{distances, warnings};
 use super::zeros::{doubt, place, rests_on, with_rates};
+use super::{distances, warnings};
 use crate::machine::in_order;
 use crate::record::{Finding, Record, ScenarioResult};
 use crate::shown;
@@ -31,7 +31,11 @@ const ALONE: usize = 6;
 /// The lines of the table, in reading order. More than [`ALONE`] placements of one class are added up.
 pub(super) fn lines(record: &Record) -> Vec<Vec<String>> {
     let shown = |sum: Sum<'_>| -> Vec<Vec<String>> {
-        if sum.results.len() > ALONE { vec![summed(&sum)] } else { sum.results.into_iter().flat_map(with_distances).collect() }
+        if sum.results.len() > ALONE {
+            vec![summed(&sum)]
+        } else {
+            sum.results.into_iter().flat_map(with_distances).collect()
+        }
     };
     by_class(record).into_iter().flat_map(shown).collect()
 }

@@ -126,7 +126,10 @@ pub fn at_two_distances() -> Record {
     let writers = |prefetched: bool, blocked_on: &str| json!({"prefetched": prefetched, "writers": {"__state": "P0", "blocked_on": blocked_on}});
     let entry = |prefetched, blocked_on, iterations: u64, races: u64| {
         let mut entry = writers(prefetched, blocked_on);
-        entry.as_object_mut().unwrap().extend([("iterations".to_owned(), json!(iterations)), ("races".to_owned(), json!(races))]);
+        entry
+            .as_object_mut()
+            .unwrap()
+            .extend([("iterations".to_owned(), json!(iterations)), ("races".to_owned(), json!(races))]);
         entry
     };
     record.results[1].distances = serde_json::from_value(json!({

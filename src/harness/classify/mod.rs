@@ -16,6 +16,7 @@ use super::tally::{LastWriterTally, SkewTally, SlotTally, Tally};
 use crate::codegen::SaveRecord;
 use crate::layout::Layout;
 use crate::program::{Binary, Column, Const, Op, Program, Type};
+use crate::units::Ticks;
 use rows::{CHUNK, Coding, Place};
 
 /// Integers from 0 to below this are expected if the text of the test contains them. Other values are counted
@@ -354,6 +355,16 @@ impl<'a> Classifier<'a> {
         counter.gaps.add_to(&mut tally.gaps);
     }
 
+    /// The counts by skew of one slot, and of what is not settled yet.
+    pub fn by_skew(&self, counter: &Counter, slot: Option<Slot>, skews: &[Ticks]) -> Vec<SkewTally> {
+        let mut tally = SlotTally::new(skews.iter().copied());
+        let settled = slot.and_then(|slot| counter.slots.get(usize::from(slot))).and_then(Option::as_ref);
+        for counts in settled.into_iter().chain([&counter.open]) {
+            self.add_counts(counts, &mut tally.skews, &mut tally.last_writers);
+        }
+        tally.skews
+    }
+
     /// Adds counts to those by skew and by last writers. Returns the number of instances that the filter excludes.
     fn add_counts(&self, counts: &Counts, skews: &mut [SkewTally], writers: &mut Vec<LastWriterTally>) -> u64 {
         let mut filtered = 0;
@@ -441,7 +452,6 @@ mod tests {
     use crate::layout::LayoutKind;
     use crate::litmus::{Source, parse};
     use crate::program::lower;
-    use crate::units::Ticks;
 
     /// `instances` instances with their initial values, and as many save records of P0.
     fn fresh(program: &Program, layout: &Layout, instances: usize) -> (Vec<u64>, Vec<u64>) {
@@ -558,20 +568,21 @@ mod tests {
             skews.iter().map(|skew| [0, 1, 77].map(|value| of(skew, value))).collect::<Vec<_>>()
         };
         assert_eq!(counts(&tally.skews), [[1957, 40, 3], [2887, 110, 3]]);
-        assert_eq!(tally.slots.iter().map(|slot| counts(&slot.skews)).collect::<Vec<_>>(), [
-            [[0, 0, 0], [0, 0, 0]],
-            [[968, 30, 2], [980, 20, 0]],
-            [[989, 10, 1], [957, 40, 3]],
-        ]);
+        assert_eq!(
+            tally.slots.iter().map(|slot| counts(&slot.skews)).collect::<Vec<_>>(),
+            [[[0, 0, 0], [0, 0, 0]], [[968, 30, 2], [980, 20, 0]], [[989, 10, 1], [957, 40, 3]],]
+        );
         let writers = |writers: &[LastWriterTally]| {
             writers.iter().fold((0, 0), |sum, start| (sum.0 + start.iterations, sum.1 + start.races))
         };
+        let skews = [0, 5].map(Ticks);
+        assert_eq!(counts(&classifier.by_skew(&counter, Some(2), &skews)), [[989, 10, 1], [1907, 90, 3]]);
+        assert_eq!(counts(&classifier.by_skew(&counter, None, &skews)), [[0, 0, 0], [950, 50, 0]]);
         assert_eq!(writers(&tally.last_writers), (5000, 150));
-        assert_eq!(tally.slots.iter().map(|slot| writers(&slot.last_writers)).collect::<Vec<_>>(), [
-            (0, 0),
-            (2000, 50),
-            (2000, 50),
-        ]);
+        assert_eq!(
+            tally.slots.iter().map(|slot| writers(&slot.last_writers)).collect::<Vec<_>>(),
+            [(0, 0), (2000, 50), (2000, 50),]
+        );
     }
 
     #[test]

@@ -16,7 +16,8 @@ pub(super) fn distances(distances: &DistancesRecord, result: &ScenarioResult, pr
     problems.range("lost", *lost, 0..=*looks);
     let in_strata = sum(strata.iter().map(|stratum| stratum.looks));
     if in_strata.is_none_or(|in_strata| in_strata > looks - lost.min(looks)) {
-        problems.say("strata", format!("has more looks than there were; {} measured a distance", looks - lost.min(looks)));
+        problems
+            .say("strata", format!("has more looks than there were; {} measured a distance", looks - lost.min(looks)));
     }
     if let Some(at) = strata.windows(2).position(|pair| pair[1].ns * ROUNDING < APART * pair[0].ns) {
         let (a, b) = (strata[at].ns, strata[at + 1].ns);

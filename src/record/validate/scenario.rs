@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::host::MOST_CPUS;
 use super::distances::distances;
+use super::host::MOST_CPUS;
 use super::{Problems, gaps, longest_s};
 use crate::arch::Arch;
 use crate::arch::lock::Lock;
