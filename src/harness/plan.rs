@@ -50,7 +50,7 @@ pub struct RunPlan {
     pub counter_offsets: Vec<Ticks>,
     /// The edges and the delays by which a run with [`Pace::Edges`] is paced.
     pub edges: Option<EdgePlan>,
-    /// Whether the run selects the best skews after its first part (see `focus`). If not, all skews are used
+    /// Whether the run selects the best skews, for three of four batches (see `focus`). If not, all skews are used
     /// equally often to the end.
     pub focus: bool,
     /// The nice value that threads request. A lower value leaves less CPU time to other processes.

@@ -485,8 +485,8 @@ pub struct PaceRecord {
     /// Whether the threads prefetched the cache lines of a group before its tick. `off` in a free run.
     #[serde(default = "no_prefetch", alias = "warm")]
     pub prefetch: Prefetch,
-    /// Whether the search focused on some skews. Then all skews were used equally often only in the first
-    /// quarter, and after that those with the most frequent races or, without races, those with the most
+    /// Whether the search focused on some skews. Then all skews were used equally often only in one batch of four (in early
+    /// versions: in the first quarter of the run). The others used those with the most frequent races or, without races, those with the most
     /// different outcomes.
     #[serde(default)]
     pub focused: bool,
