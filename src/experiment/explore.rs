@@ -180,7 +180,7 @@ impl<'a> Explorer<'_, 'a> {
         if plan.pace.is_paced() && measurement.tally.iterations > 0 {
             candidate.period = Some(units(experiment).ticks(measurement.period).max(Ticks(1)));
         }
-        let best = harness::focus(program, &measurement.tally);
+        let best = harness::focus(program, &measurement.tally.skews);
         self.search.seen(number, seen(program, &measurement.tally, measurement.elapsed.as_secs_f64(), &best));
         if candidate.skews.len() > 1 && measurement.tally.iterations > 0 {
             candidate.skews = best.iter().map(|&at| measurement.tally.skews[at].skew).collect();
