@@ -11,7 +11,8 @@ use crate::harness::{self, Adapt, Job, Limits, Memory, RunPlan, SkewTally, Tally
 use crate::program::Program;
 use crate::record::{ArmRecord, SearchRecord};
 use crate::search::{self, Allowed, Arm, ArmPace, Chosen, Knowledge, Search, Turn};
-use crate::units::Ticks;
+use crate::stats::Levels;
+use crate::units::{Nanos, Ticks};
 
 /// Share of a run's time for the search, and the most time that it takes.
 const SHARE: f64 = 0.2;
@@ -75,7 +76,16 @@ pub(super) fn explore<'a>(
         return Ok(Some(Explored { experiment, record: None }));
     }
     let Some(time) = searching.time(&base.common.limits) else { return Ok(None) };
-    let mut explorer = Explorer { base, measured, memory, interrupt, search: Search::new(), candidates: Vec::new() };
+    let mut explorer = Explorer {
+        base,
+        measured,
+        memory,
+        interrupt,
+        search: Search::new(),
+        candidates: Vec::new(),
+        levels: Levels::default(),
+        stratum: 0,
+    };
     for arm in search::arms(&searching.allowed) {
         explorer.add(arm, &knowledge())?;
     }
@@ -120,6 +130,10 @@ struct Explorer<'e, 'a> {
     interrupt: &'e AtomicBool,
     search: Search,
     candidates: Vec<Candidate<'a>>,
+    /// The distances between the CPUs in the turns so far.
+    levels: Levels,
+    /// The level of the last turn.
+    stratum: usize,
 }
 
 impl<'a> Explorer<'_, 'a> {
@@ -181,7 +195,12 @@ impl<'a> Explorer<'_, 'a> {
             candidate.period = Some(units(experiment).ticks(measurement.period).max(Ticks(1)));
         }
         let best = harness::focus(program, &measurement.tally.skews);
-        self.search.seen(number, seen(program, &measurement.tally, measurement.elapsed.as_secs_f64(), &best));
+        // A turn has one look at the distance, at its beginning. If that was lost, the last one counts.
+        if let Some(Nanos(distance)) = measurement.distances.as_ref().and_then(|distances| distances.first) {
+            self.stratum = self.levels.level(distance);
+        }
+        let turn = seen(program, &measurement.tally, measurement.elapsed.as_secs_f64(), &best);
+        self.search.seen(number, Turn { stratum: self.stratum, ..turn });
         if candidate.skews.len() > 1 && measurement.tally.iterations > 0 {
             candidate.skews = best.iter().map(|&at| measurement.tally.skews[at].skew).collect();
         }
