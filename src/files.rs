@@ -235,9 +235,67 @@ fn check_folder(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn make_folders(path: &Path) -> Result<()> {
+/// Creates the folders of a file whose path wakerace chooses.
+///
+/// # Errors
+/// If one cannot be created.
+pub fn make_folders(path: &Path) -> Result<()> {
     let folder = folder(path);
     fs::create_dir_all(folder).map_err(Error::io(format!("creating the folder {}", shown::path(folder))))
+}
+
+/// A file of lines that only grows. One process at a time writes it.
+#[derive(Debug)]
+pub struct Appended {
+    name: String,
+    file: File,
+}
+
+impl Appended {
+    /// Opens or creates a file and gives each of its lines to `read`. A last line without a line feed, which a killed process
+    /// leaves, is cut off.
+    ///
+    /// # Errors
+    /// If the file cannot be read, written or locked, if another process has it open, or what `read` returns.
+    pub fn open(path: &Path, mut read: impl FnMut(&str) -> Result<()>) -> Result<Appended> {
+        let name = shown::path(path);
+        let failed = || Error::io(format!("opening {name}"));
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed())?;
+        if !file.metadata().map_err(failed())?.is_file() {
+            return Err(Error::Usage(format!("{name} is not a regular file; expected the name of a file")));
+        }
+        // A file system without locks gives another error, and cannot tell.
+        let locked = rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+        if locked == Err(rustix::io::Errno::WOULDBLOCK) {
+            return Err(Error::Usage(format!("{name}: another process is writing this file")));
+        }
+        let mut reader = io::BufReader::new(&file);
+        let (mut line, mut complete) = (Vec::new(), 0u64);
+        loop {
+            line.clear();
+            let length = io::BufRead::read_until(&mut reader, b'\n', &mut line).map_err(failed())?;
+            if line.last() != Some(&b'\n') {
+                if complete == 0 && length > 0 {
+                    return Err(Error::Usage(format!("{name} has content and no complete line; expected a new file")));
+                }
+                break;
+            }
+            line.pop();
+            let text = std::str::from_utf8(&line).map_err(|_| Error::Usage(format!("{name}: not a text file")))?;
+            read(text)?;
+            complete += length as u64;
+        }
+        file.set_len(complete).map_err(failed())?;
+        Ok(Appended { name, file })
+    }
+
+    /// Appends a line, in one write.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn append(&mut self, line: &str) -> Result<()> {
+        self.file.write_all(format!("{line}\n").as_bytes()).map_err(Error::io(format!("writing {}", self.name)))
+    }
 }
 
 /// A new file that never replaces another one.

@@ -11,6 +11,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)] // only terminal.rs may print
 
 pub mod arch;
+pub mod campaign;
 pub mod catalogue;
 pub mod cli;
 pub mod codegen;

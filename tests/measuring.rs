@@ -27,7 +27,7 @@ fn wakerace(folder: &Path) -> Command {
 fn read(path: &Path) -> Record {
     match record::read_file(path).unwrap_or_else(|error| panic!("{error}")) {
         AnyRecord::Run(record) => *record,
-        AnyRecord::Protocol(_) => panic!("this is a record of `wakerace protocol`"),
+        other => panic!("this is a record of `wakerace {}`", other.command()),
     }
 }
 

@@ -282,7 +282,7 @@ fn a_fleet_is_drawn_by_kind_of_cpu_with_the_runs_that_are_unlike_the_others() {
             AnyRecord::Run(record) => {
                 record.results.iter().find(|result| result.scenario == "S01-as-is").unwrap().iterations
             }
-            AnyRecord::Protocol(_) => 0,
+            AnyRecord::Protocol(_) | AnyRecord::Campaign(_) => 0,
         })
         .sum();
     assert!(iterations > 1_000_000_000 && text.contains("<h1>The race: on Maker 0, not seen in "), "{}", &text[..2000]);

@@ -192,7 +192,7 @@ fn protocol_records_before_ids_count_rescued_tasks_as_healed() {
         fields.extend(id.map(|id| ("id".to_owned(), id.into())));
         match record::read("p.json", &old.to_string()).unwrap() {
             AnyRecord::Protocol(record) => record,
-            AnyRecord::Run(_) => panic!("not a record of a run"),
+            _ => panic!("a record of the protocol"),
         }
     };
     let known = of(Some("fedcba9876543210fedcba9876543210"));

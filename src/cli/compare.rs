@@ -13,7 +13,8 @@ use crate::{shown, terminal};
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// Records of `wakerace run`, or folders to search for them; each is compared with the first
+    /// Records of `wakerace run`, or folders to search for them; each is compared with the first. Or records of `wakerace
+    /// campaign`, as columns
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Give every record a line [default: if more than two records are of several kinds of CPU, each kind has one line]
@@ -32,6 +33,12 @@ pub struct CompareArgs {
 
 /// Prints the comparison and returns the exit status.
 pub fn compare(args: &CompareArgs) -> Result<u8> {
+    if let [first, ..] = args.paths.as_slice()
+        && first.is_file()
+        && let AnyRecord::Campaign(_) = record::read_file(first)?
+    {
+        return campaigns(args);
+    }
     let named = named(&args.paths)?;
     if named.len() < 2 {
         return Err(Error::Usage("compare needs two records of `wakerace run` or more".to_owned()));
@@ -80,7 +87,7 @@ fn nothing_shared() -> Error {
     Error::Usage("these records share no test on the same placement class and the same kinds of core".to_owned())
 }
 
-/// The records with their names. In folders, those of `wakerace protocol` are left out.
+/// The records with their names. In folders, those of other subcommands are left out.
 fn named(paths: &[PathBuf]) -> Result<Vec<(String, Record)>> {
     let mut out: Vec<(String, Record)> = Vec::new();
     for path in paths {
@@ -110,4 +117,28 @@ fn add(named: &mut Vec<(String, Record)>, path: &Path, record: Record) -> Result
     let name = format!("{name} ({} {}{machine}, {}{by}{label})", host.architecture, host.cpu_model, host.kernel);
     named.push((name, record));
     Ok(())
+}
+
+/// Prints campaigns as columns: by family, and the tests on which they differ.
+fn campaigns(args: &CompareArgs) -> Result<u8> {
+    if args.markdown || args.csv || args.fail_on_difference {
+        let words = "--markdown, --csv and --fail-on-difference compare records of `wakerace run`";
+        return Err(Error::Usage(words.to_owned()));
+    }
+    let mut records = Vec::new();
+    for path in &args.paths {
+        let name = shown::path(path);
+        match record::read_valid(path)? {
+            AnyRecord::Campaign(record) => records.push((name, *record)),
+            other => {
+                return Err(Error::Usage(format!(
+                    "{name}: a record of `wakerace {}`, which cannot be compared with one of `wakerace campaign`",
+                    other.command()
+                )));
+            }
+        }
+    }
+    let campaigns: Vec<_> = records.iter().map(|(name, record)| (name.clone(), record)).collect();
+    terminal::out(&publish::campaign_comparison(&campaigns))?;
+    Ok(EXIT_OK)
 }

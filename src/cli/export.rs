@@ -105,21 +105,24 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
     let text = if let Some(name) = name {
         litmus(name)?
     } else if let Some(path) = log {
-        publish::litmus_log(&of_a_run(path)?)
+        match record::read_valid(path)? {
+            AnyRecord::Campaign(record) => publish::campaign_log(&record),
+            _ => publish::litmus_log(&of_a_run(path)?),
+        }
     } else if let Some(path) = window_csv {
         publish::window_csv(&of_a_run(path)?)?
     } else if let Some(path) = last_writers_csv {
         publish::last_writers_csv(&of_a_run(path)?)?
     } else if let [path] = csv.as_slice() {
-        either(path, |record| record.csv(), |record| record.csv())?
+        either(path, &Any::Csv)?
     } else if !csv.is_empty() {
         publish::csv_of(&of_runs(csv)?)?
     } else if !outcomes_csv.is_empty() {
         publish::outcomes_csv(&of_runs(outcomes_csv)?)?
     } else if let Some(path) = markdown {
-        either(path, |record| Ok(record.markdown()), |record| Ok(record.markdown()))?
+        either(path, &Any::Markdown)?
     } else if let Some(path) = mail {
-        either(path, |record| Ok(record.mail()), |record| Ok(record.mail()))?
+        either(path, &Any::Mail)?
     } else if let Some(path) = svg {
         let entry = Entry { name: shown::path(path), record: AnyRecord::Run(Box::new(of_a_run(path)?)) };
         publish::picture(&entry, args.result.as_deref())?
@@ -150,14 +153,28 @@ fn of_runs(paths: &[PathBuf]) -> Result<Vec<Record>> {
     paths.iter().map(|path| of_a_run(path)).collect()
 }
 
-fn either(
-    path: &Path,
-    run: impl Fn(&Record) -> Result<String>,
-    protocol: impl Fn(&record::ProtocolRecord) -> Result<String>,
-) -> Result<String> {
+fn either(path: &Path, form: &Any) -> Result<String> {
     match record::read_valid(path)? {
-        AnyRecord::Run(record) => run(&record),
-        AnyRecord::Protocol(record) => protocol(&record),
+        AnyRecord::Run(record) => form.of(&*record),
+        AnyRecord::Protocol(record) => form.of(&*record),
+        AnyRecord::Campaign(record) => form.of(&*record),
+    }
+}
+
+/// The formats that every kind of record has.
+enum Any {
+    Csv,
+    Markdown,
+    Mail,
+}
+
+impl Any {
+    fn of(&self, record: &impl Publish) -> Result<String> {
+        match self {
+            Any::Csv => record.csv(),
+            Any::Markdown => Ok(record.markdown()),
+            Any::Mail => Ok(record.mail()),
+        }
     }
 }
 
@@ -172,6 +189,8 @@ fn histograms(record: AnyRecord) -> Vec<Named> {
         AnyRecord::Protocol(record) => {
             record.results.into_iter().map(|result| (result.profile, result.elapsed_s, result.heal_ns)).collect()
         }
+        // Campaigns keep no histograms.
+        AnyRecord::Campaign(_) => Vec::new(),
     }
 }
 

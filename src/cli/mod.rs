@@ -1,9 +1,11 @@
 //! The command line. Each subcommand has its own file.
 
 mod badge;
+mod campaign;
 mod check;
 mod cite;
 mod compare;
+mod conform;
 mod expect;
 mod export;
 mod import;
@@ -46,6 +48,10 @@ pub struct Cli {
 enum Command {
     /// Run scenarios on this host and print which outcomes were seen, and how often
     Run(Box<run::RunArgs>),
+    /// Run every test of a corpus and compare what was seen with what the architecture allows
+    Campaign(Box<campaign::CampaignArgs>),
+    /// Run this program, built for another architecture, under an emulator, and report what the emulator must not show
+    Conform(conform::ConformArgs),
     /// Search for the settings with the most races per second on this host, and save them for `run`
     Tune(tune::TuneArgs),
     /// Run the kernel's mutex and wakeup protocol and count the harm that the race does
@@ -172,6 +178,8 @@ fn refuse_arguments(error: &clap::Error) -> u8 {
 pub fn dispatch(cli: Cli) -> Result<u8> {
     match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Campaign(args) => campaign::campaign(&args),
+        Command::Conform(args) => conform::conform(&args),
         Command::Tune(args) => tune::tune(&args),
         Command::Protocol(args) => protocol::protocol(&args),
         Command::Tearing(args) => tearing::tearing(&args),

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::error::{EXIT_BAD_INPUT, EXIT_FORBIDDEN, EXIT_OK, Result};
+use crate::error::{EXIT_BAD_INPUT, EXIT_FORBIDDEN, EXIT_OK, Error, Result};
 use crate::files::Sink;
 use crate::publish::{self, Entry, Publish};
-use crate::record::{self, Merger};
+use crate::record::{self, AnyRecord, CampaignMerger, Merger};
 use crate::{shown, terminal};
 
 /// Arguments of `validate`.
@@ -76,7 +76,7 @@ fn lacks_nothing(entries: &[Entry]) -> Result<bool> {
 /// Arguments of `merge`.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
-    /// Records of `wakerace run`
+    /// Records of `wakerace run`, or records of `wakerace campaign`
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Output file of the merged record; `-` is standard output
@@ -87,17 +87,41 @@ pub struct MergeArgs {
 /// Adds up records, writes the merged record and returns the exit status.
 pub fn merge(args: &MergeArgs) -> Result<u8> {
     let output = Sink::open(&args.output)?;
-    let mut merger: Option<Merger> = None;
+    let mut merger: Option<AnyMerger> = None;
     for path in &args.files {
         let name = shown::path(path);
-        let record = record::read_valid_run(path, "can be merged")?;
-        match &mut merger {
-            None => merger = Some(Merger::new(&name, record)?),
-            Some(merger) => merger.add(&name, record)?,
+        let read = record::read_valid(path)?;
+        let command = read.command();
+        match (&mut merger, read) {
+            (None, AnyRecord::Run(record)) => merger = Some(AnyMerger::Run(Merger::new(&name, *record)?)),
+            (None, AnyRecord::Campaign(record)) => {
+                merger = Some(AnyMerger::Campaign(CampaignMerger::new(&name, *record)?));
+            }
+            (Some(AnyMerger::Run(merger)), AnyRecord::Run(record)) => merger.add(&name, *record)?,
+            (Some(AnyMerger::Campaign(merger)), AnyRecord::Campaign(record)) => merger.add(&name, *record)?,
+            _ => {
+                return Err(Error::Usage(format!(
+                    "{name}: a record of `wakerace {command}`; only records of `wakerace run`, or only records of \
+                     `wakerace campaign`, can be merged"
+                )));
+            }
         }
     }
-    let Some(merger) = merger else { return Ok(EXIT_OK) };
-    let merged = merger.finish();
+    match merger {
+        None => Ok(EXIT_OK),
+        Some(AnyMerger::Run(merger)) => write(args, &output, &merger.finish()),
+        Some(AnyMerger::Campaign(merger)) => write(args, &output, &merger.finish()),
+    }
+}
+
+/// A sum of records of one kind.
+enum AnyMerger {
+    Run(Merger),
+    Campaign(CampaignMerger),
+}
+
+/// Writes a sum and prints its table.
+fn write(args: &MergeArgs, output: &Sink, merged: &impl Publish) -> Result<u8> {
     let json = merged.json()?;
     output.write(&json)?;
     if output.is_stdout() {

@@ -35,6 +35,7 @@ fn of_record(entry: &Entry) -> Vec<String> {
     let tool = match &entry.record {
         AnyRecord::Run(record) => &record.tool,
         AnyRecord::Protocol(record) => &record.tool,
+        AnyRecord::Campaign(record) => &record.tool,
     };
     let mut out = Vec::new();
     let mut say = |words: String| out.push(format!("{}: {words}", entry.name));

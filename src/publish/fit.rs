@@ -51,6 +51,12 @@ impl Cells {
         self
     }
 
+    /// Leaves out a column in which every cell is a dash.
+    pub(super) fn without_if_empty(self, heading: &str) -> Cells {
+        let Some(at) = self.column(heading) else { return self };
+        if self.lines.iter().all(|line| line[at] == "-") { self.without(heading) } else { self }
+    }
+
     /// Leaves out columns, in the order of `least`, until the table fits.
     pub(super) fn shortest(self, width: usize, least: &[&str]) -> Cells {
         least.iter().fold(self, |cells, heading| if cells.fits(width) { cells } else { cells.without(heading) })

@@ -11,41 +11,85 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::sums::{Sum, by_test};
-use crate::record::{FinalValue, Record};
+use super::sums::by_test;
+use crate::record::{CampaignRecord, FinalValue, OutcomeRecord, Record, RunRecord};
 use crate::shown;
 
 /// Writes a record as a litmus7 log. The placements of a test are added up.
 pub fn litmus_log(record: &Record) -> String {
-    let tool = &record.tool;
-    let mut text =
-        format!("{} {} ({})\n{}\n\n", tool.name, tool.version, tool.commit, shown::line(&super::table::title(record)));
+    let mut text = head(record, &super::table::title(record));
     for sum in by_test(record) {
-        test(&mut text, &sum);
+        let first = sum.first();
+        let results = &sum.results;
+        test(
+            &mut text,
+            Logged {
+                name: &first.scenario,
+                condition: &first.condition,
+                outcomes: results.iter().map(|result| (&result.displayed[..], &result.outcomes[..])).collect(),
+                iterations: sum.iterations,
+                races: sum.races,
+                seconds: results.iter().map(|result| result.elapsed_s).sum(),
+            },
+        );
     }
     shown::text(&text).into_owned()
 }
 
+/// Writes a record of a campaign as a litmus7 log.
+pub fn campaign_log(record: &CampaignRecord) -> String {
+    let mut text = head(record, &record.host.cpu_model);
+    for result in record.results.iter().filter(|result| result.iterations > 0) {
+        test(
+            &mut text,
+            Logged {
+                name: &result.test,
+                condition: &result.condition,
+                outcomes: vec![(&result.displayed, &result.outcomes)],
+                iterations: result.iterations,
+                races: result.races,
+                seconds: result.elapsed_s,
+            },
+        );
+    }
+    shown::text(&text).into_owned()
+}
+
+fn head<R>(record: &RunRecord<R>, title: &str) -> String {
+    let tool = &record.tool;
+    format!("{} {} ({})\n{}\n\n", tool.name, tool.version, tool.commit, shown::line(title))
+}
+
+/// What the log says about a test.
+struct Logged<'a> {
+    name: &'a str,
+    condition: &'a str,
+    /// The outcomes of each result, behind the names of those values that are displayed; no names mean all.
+    outcomes: Vec<(&'a [String], &'a [OutcomeRecord])>,
+    iterations: u64,
+    races: u64,
+    seconds: f64,
+}
+
 /// Writes the log of one test. Errors of `writeln!` are ignored, because writing to a string cannot fail.
-fn test(text: &mut String, sum: &Sum<'_>) {
-    let first = sum.first();
-    let (quantifier, _) = first.condition.split_once(' ').unwrap_or(("exists", ""));
+fn test(text: &mut String, logged: Logged<'_>) {
+    let Logged { name, condition, outcomes: all, iterations, races, seconds } = logged;
+    let (quantifier, _) = condition.split_once(' ').unwrap_or(("exists", ""));
     let kind = match quantifier {
         "~exists" => "Forbidden",
         "forall" => "Required",
         _ => "Allowed",
     };
-    let Sum { ref results, iterations, races, .. } = *sum;
     let others = iterations.saturating_sub(races);
     let mut outcomes: BTreeMap<BTreeMap<&String, &FinalValue>, (u64, bool)> = BTreeMap::new();
-    for (result, outcome) in results.iter().flat_map(|result| result.outcomes.iter().map(move |one| (result, one))) {
+    for (names, outcome) in all.iter().flat_map(|(names, outcomes)| outcomes.iter().map(move |one| (names, one))) {
         // As in herd7's output, values that only the filter or Match event uses are left out.
-        let displayed = |name: &String| result.displayed.is_empty() || result.displayed.contains(name);
+        let displayed = |name: &String| names.is_empty() || names.contains(name);
         let values = outcome.values.iter().filter(|(name, _)| displayed(name)).collect();
         let known = outcomes.entry(values).or_insert((0, outcome.satisfies));
         known.0 = known.0.saturating_add(outcome.count);
     }
-    let name = &shown::line(&first.scenario);
+    let name = &shown::line(name);
     let _ = writeln!(text, "Test {name} {kind}\nHistogram ({} states)", outcomes.len());
     for (values, (count, satisfies)) in &outcomes {
         let mark = if *satisfies { '*' } else { ':' };
@@ -72,13 +116,12 @@ fn test(text: &mut String, sum: &Sum<'_>) {
         (_, 0) => "Always",
         _ => "Sometimes",
     };
-    let seconds: f64 = results.iter().map(|result| result.elapsed_s).sum();
     let _ = writeln!(
         text,
         "{}\n\nWitnesses\nPositive: {positive}, Negative: {negative}\nCondition {} is {}validated\n\
          Observation {name} {observation} {holds} {fails}\nTime {name} {seconds:.2}\n",
         if validated { "Ok" } else { "No" },
-        first.condition,
+        condition,
         if validated { "" } else { "NOT " },
     );
 }

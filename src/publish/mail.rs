@@ -116,7 +116,7 @@ fn notes(record: &Record) -> Vec<String> {
 }
 
 /// The host and the command, a line each if they fit.
-fn signature<R>(record: &RunRecord<R>) -> String {
+pub(super) fn signature<R>(record: &RunRecord<R>) -> String {
     let Host { architecture, cpu_model, kernel, virtualised, cpus_online, .. } = &record.host;
     let under = virtualised.as_ref().map_or(String::new(), |name| format!(", {name}"));
     let kernel = kernel.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
@@ -157,6 +157,7 @@ mod tests {
                     );
                     found += 1;
                 }
+                AnyRecord::Campaign(record) => fits(&crate::publish::Publish::mail(&*record)),
                 AnyRecord::Protocol(record) => {
                     let text = protocol_mail(&record);
                     fits(&text);

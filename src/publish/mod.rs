@@ -1,5 +1,6 @@
 //! Writes records in the formats that people and other programs read.
 
+mod campaign;
 pub mod chart;
 mod citation;
 mod compare;
@@ -30,6 +31,7 @@ mod warnings;
 mod window;
 mod zeros;
 
+pub use campaign::{campaign_comparison, campaign_evidence, campaign_page};
 pub use citation::{Citation, cff, zenodo};
 pub use compare::{BETWEEN_RUNS, Comparison, Rate, Ratio, compare, comparison_markdown, comparison_table, ratio};
 pub use contribution::missing;
@@ -40,7 +42,7 @@ pub use hgrm::hgrm;
 pub use hlog::{Tagged, hlog, tagged};
 pub use klitmus::klitmus;
 pub use latency::Latencies;
-pub use litmus_log::litmus_log;
+pub use litmus_log::{campaign_log, litmus_log};
 pub use mail::MAIL_WIDTH;
 pub use matrix::{Line, Matrix};
 pub use numbers::{count, rate, rate_with_interval};
@@ -51,7 +53,7 @@ pub use tearing::{forbidden as tearing_forbidden, tearing, tearing_csv, tearing_
 pub use window::windows;
 
 use crate::error::{Error, Result};
-use crate::record::{AnyRecord, Finding, Judgement, ProtocolRecord, Record};
+use crate::record::{AnyRecord, CampaignRecord, Finding, Judgement, ProtocolRecord, Record, Standing};
 use crate::shown;
 
 /// The output formats of a record.
@@ -161,5 +163,43 @@ impl Publish for ProtocolRecord {
 
     fn any(&self) -> AnyRecord {
         AnyRecord::Protocol(Box::new(self.clone()))
+    }
+}
+
+impl Publish for CampaignRecord {
+    fn is_empty(&self) -> bool {
+        self.results.is_empty()
+    }
+
+    fn table(&self) -> String {
+        campaign::table(self).text()
+    }
+
+    fn table_in(&self, width: usize) -> String {
+        campaign::table(self).shortest(width, &campaign::LEAST).text()
+    }
+
+    fn mail(&self) -> String {
+        campaign::mail(self)
+    }
+
+    fn is_alarming(&self) -> bool {
+        self.results.iter().any(|test| test.standing == Standing::ForbiddenSeen)
+    }
+
+    fn summary(&self) -> String {
+        campaign::summary(self)
+    }
+
+    fn markdown(&self) -> String {
+        campaign::markdown(self)
+    }
+
+    fn csv(&self) -> Result<String> {
+        campaign::csv(self)
+    }
+
+    fn any(&self) -> AnyRecord {
+        AnyRecord::Campaign(Box::new(self.clone()))
     }
 }

@@ -232,7 +232,17 @@ pub fn summary(record: &Record) -> String {
     }
     lines.extend(warnings::folded(&record.results));
     lines.extend(settings::line(&record.results));
-    if record.host.emulated {
+    let forbidden = record.results.iter().filter(|result| result.finding == Finding::ForbiddenObserved);
+    let forbidden: BTreeSet<&str> = forbidden.map(|result| result.scenario.as_str()).collect();
+    if record.host.emulated && !forbidden.is_empty() {
+        let names: Vec<&str> = forbidden.into_iter().collect();
+        lines.push(format!(
+            "Run under an emulator: {} shows what {} forbids, and that is a finding about the emulator. `wakerace conform` names it \
+             with its version. The races and zeros here say nothing about a CPU.",
+            names.join(", "),
+            record.host.architecture
+        ));
+    } else if record.host.emulated {
         lines.push(
             "Run under an emulator: this tests the build and the logic of wakerace. Neither the zeros nor the races here say \
              anything about the architecture."

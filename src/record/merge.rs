@@ -1,17 +1,20 @@
-//! Adds records up: runs of the same tests by the same machine code, from any number of machines.
+//! Adds records up: runs of the same tests by the same machine code, from any number of machines. `campaign` adds up
+//! campaigns.
 
+mod campaign;
 mod distances;
 
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
+pub use self::campaign::CampaignMerger;
 use self::distances::add_distances;
 use super::judge::settle;
 use super::validate::{MOST_COUNTS, histogram};
 use super::{
     EdgesRecord, Evidence, FinalValue, FormerMeaning, Gaps, LastWriterRecord, OutcomeRecord, PaceRecord, Part, Record,
-    ScenarioResult, Sensitivity, SkewRecord, compute, identity,
+    RunRecord, ScenarioResult, Sensitivity, SkewRecord, compute, identity,
 };
 use crate::arch::lock::Lock;
 use crate::error::{Error, Result};
@@ -141,7 +144,7 @@ pub fn add_repeat(sum: &mut ScenarioResult, more: ScenarioResult) -> Result<()> 
 ///
 /// # Errors
 /// If one of them is in the list already. The message names both files.
-fn hold(held: &mut BTreeMap<String, String>, name: &str, record: &Record) -> Result<()> {
+fn hold<R>(held: &mut BTreeMap<String, String>, name: &str, record: &RunRecord<R>) -> Result<()> {
     for id in record.held() {
         if let Some(other) = held.insert(id.clone(), name.to_owned()) {
             let other = if other == name { "it".to_owned() } else { other };
@@ -189,10 +192,16 @@ fn add_gaps(name: &str, sum: Option<Histogram<u64>>, more: Option<Histogram<u64>
 }
 
 /// The parts that a record adds to a sum: its own parts, or the record itself if it is from one run.
-fn parts(record: &Record) -> Vec<Part> {
+fn parts<R>(record: &RunRecord<R>) -> Vec<Part> {
     if record.parts.is_empty() {
-        let Record { tool, command, started, elapsed_s, host, .. } = record.clone();
-        return vec![Part { id: record.identity(), tool, command, started, elapsed_s, host }];
+        return vec![Part {
+            id: record.identity(),
+            tool: record.tool.clone(),
+            command: record.command.clone(),
+            started: record.started.clone(),
+            elapsed_s: record.elapsed_s,
+            host: record.host.clone(),
+        }];
     }
     record.parts.iter().map(|part| Part { id: part.identity(), ..part.clone() }).collect()
 }

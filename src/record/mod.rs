@@ -5,6 +5,7 @@
 
 #![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
+mod campaign;
 mod computed;
 mod distances;
 mod evidence;
@@ -34,6 +35,12 @@ use crate::machine::{Class, Conditions, CounterOffset, Host, class_and_kinds, pa
 use crate::stats::{Drift, Interval, share};
 use crate::verdict::VerdictSource;
 
+#[cfg(test)]
+pub(crate) use campaign::tests::test as campaign_test;
+pub use campaign::{
+    ArmRecord, CAMPAIGN_SCHEMA, CampaignAbout, CampaignCell, CampaignRecord, CampaignTest, MutantRecord, REPRODUCIBLE,
+    RefusedTest, SettingRecord, Standing, TestingPower,
+};
 pub use computed::compute;
 pub use distances::{DistancesRecord, StratumRecord};
 pub use evidence::{Evidence, LEAST_MATCHES, matches_needed};
@@ -41,7 +48,7 @@ pub use former::FormerMeaning;
 pub use gaps::Gaps;
 pub use import::{About, import};
 pub use judge::{Finding, judge};
-pub use merge::{Merger, add_repeat};
+pub use merge::{CampaignMerger, Merger, add_repeat};
 #[cfg(test)]
 pub(crate) use protocol::tests::result as protocol_result;
 pub use protocol::{HarmRecord, HealedRecord, Judgement, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult, WakesRecord};
@@ -49,7 +56,7 @@ pub use read::{AnyRecord, read, read_file, read_valid, read_valid_run};
 pub use save::{cpu_slug, default_path};
 pub use search::{ArmRecord, SearchRecord};
 pub use spread::CountRecord;
-pub use validate::{histogram, problems, protocol_problems};
+pub use validate::{campaign_problems, histogram, problems, protocol_problems};
 pub use warnings::Warning;
 
 /// The version of the format that this program writes, of both kinds of records.
@@ -63,7 +70,7 @@ pub type Record = RunRecord<ScenarioResult>;
 /// A record of one run, or the sum of several.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunRecord<R> {
-    /// The kind of the record and the version of the format: [`SCHEMA`] or [`PROTOCOL_SCHEMA`].
+    /// The kind of the record and the version of the format: [`SCHEMA`], [`PROTOCOL_SCHEMA`] or [`CAMPAIGN_SCHEMA`].
     pub schema: String,
     /// The version of the format, as a number: [`VERSION`]. Version 1 has only `schema`.
     #[serde(default)]
@@ -89,6 +96,9 @@ pub struct RunRecord<R> {
     /// read them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conditions: Option<Conditions>,
+    /// What `wakerace campaign` knows besides its results. Absent in other records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub campaign: Option<Box<CampaignAbout>>,
     /// The results.
     pub results: Vec<R>,
     /// The records that were added up; empty if the record is from one run.
@@ -136,6 +146,7 @@ impl<R> RunRecord<R> {
             interrupted: false,
             host,
             conditions: None,
+            campaign: None,
             results: Vec::new(),
             parts: Vec::new(),
             extra: BTreeMap::new(),
@@ -143,7 +154,7 @@ impl<R> RunRecord<R> {
     }
 }
 
-/// The JSON Schema of both kinds of records.
+/// The JSON Schema of all kinds of records.
 ///
 /// # Errors
 /// Only an internal one.
@@ -154,6 +165,7 @@ pub fn json_schema() -> crate::error::Result<String> {
     enum Any {
         Run(Box<Record>),
         Protocol(Box<ProtocolRecord>),
+        Campaign(Box<CampaignRecord>),
     }
     let schema = schemars::schema_for!(Any);
     let text = serde_json::to_string_pretty(&schema);

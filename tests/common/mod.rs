@@ -89,7 +89,7 @@ pub fn shipped_protocol() -> (PathBuf, ProtocolRecord) {
     let path = records().into_iter().rfind(|path| is_protocol(path)).expect("a shipped record of the protocol");
     match record::read_file(&path).unwrap() {
         AnyRecord::Protocol(record) => (path, *record),
-        AnyRecord::Run(_) => panic!("{} is not a record of `wakerace protocol`", path.display()),
+        _ => panic!("{} is not a record of `wakerace protocol`", path.display()),
     }
 }
 
@@ -97,7 +97,7 @@ pub fn shipped_protocol() -> (PathBuf, ProtocolRecord) {
 pub fn run(text: &str) -> Record {
     match record::read("test", text).unwrap_or_else(|error| panic!("{error}")) {
         AnyRecord::Run(record) => *record,
-        AnyRecord::Protocol(_) => panic!("this is a record of `wakerace protocol`"),
+        other => panic!("this is a record of `wakerace {}`", other.command()),
     }
 }
 

@@ -164,6 +164,16 @@ pub fn use_it(text: &str, what: usize) {
             }
             run(*record, name, what);
         }
+        Ok(AnyRecord::Campaign(record)) => {
+            let valid = record::campaign_problems(&record).is_empty();
+            match what % 3 {
+                0 => drop(record.csv().expect("CSV of whatever reads")),
+                1 => drop((record.table(), record.summary(), record.markdown(), record.mail())),
+                _ => drop(page(&[Entry { name, record: record.any() }])),
+            }
+            let again = small::read(&*record);
+            assert_eq!(again.problems().is_empty(), valid, "writing and reading a record does not change its validity");
+        }
         Ok(AnyRecord::Protocol(record)) => {
             let valid = record::protocol_problems(&record).is_empty();
             match what % 4 {

@@ -62,6 +62,7 @@ pub(super) fn downloads(entries: &[Entry]) -> Result<Vec<Download>> {
         let json = match &entry.record {
             AnyRecord::Run(record) => record.json()?,
             AnyRecord::Protocol(record) => record.json()?,
+            AnyRecord::Campaign(record) => record.json()?,
         };
         let packed = gzip(json.as_bytes()).map_err(Error::io("compressing a record"))?;
         let href = format!("data:application/gzip;base64,{}", STANDARD.encode(&packed));

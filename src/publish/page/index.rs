@@ -171,6 +171,15 @@ fn words(record: &AnyRecord) -> String {
             let plural = if names.len() == 1 { "" } else { "s" };
             format!("{} test{plural}, {} iterations", names.len(), count(iterations))
         }
+        AnyRecord::Campaign(record) => {
+            let power = record.power();
+            format!(
+                "a campaign of {} tests, {} of {} allowed outcomes seen",
+                record.results.len(),
+                power.seen,
+                power.allowed
+            )
+        }
         AnyRecord::Protocol(record) => {
             let rounds = record.results.iter().fold(0u64, |sum, result| sum.saturating_add(result.rounds));
             format!("the protocol, {} rounds: {}", count(rounds), protocol::judged_together(record))

@@ -31,7 +31,8 @@ use minijinja::{Environment, UndefinedBehavior, Value, escape_formatter};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::record::{AnyRecord, Record};
+use crate::publish::campaign_page;
+use crate::record::{AnyRecord, CampaignRecord, Record};
 use crate::shown;
 use answer::RACE;
 pub use badge::badge;
@@ -96,6 +97,9 @@ pub fn signed_page(entries: &[Entry], front: &Front) -> Result<Page> {
     if entries.is_empty() {
         return Err(Error::Usage("no records to report on; name at least one file".to_owned()));
     }
+    if let Some(html) = campaigns(entries)? {
+        return Ok(Page { html, picture: String::new() });
+    }
     let mut size = 0;
     for detail in details(entries) {
         let page = render(entries, front, detail)?;
@@ -127,6 +131,31 @@ fn details(entries: &[Entry]) -> Vec<Detail> {
         Detail::Least => true,
     };
     [Detail::Full, Detail::Lines, Detail::Least].into_iter().filter(fits).collect()
+}
+
+/// The page of campaigns, if the records are campaigns.
+///
+/// # Errors
+/// If some are campaigns and others are not.
+fn campaigns(entries: &[Entry]) -> Result<Option<String>> {
+    let campaign = |entry: &Entry| matches!(entry.record, AnyRecord::Campaign(_));
+    let (Some(first), Some(other)) =
+        (entries.iter().find(|entry| campaign(entry)), entries.iter().find(|entry| !campaign(entry)))
+    else {
+        let all: Vec<(String, &CampaignRecord)> = (entries.iter())
+            .filter_map(|entry| match &entry.record {
+                AnyRecord::Campaign(record) => Some((entry.name.clone(), &**record)),
+                AnyRecord::Run(_) | AnyRecord::Protocol(_) => None,
+            })
+            .collect();
+        return if all.is_empty() { Ok(None) } else { campaign_page(&all).map(Some) };
+    };
+    Err(Error::Usage(format!(
+        "{} is a record of `wakerace campaign` and {} of `wakerace {}`; make a page of each kind",
+        shown::line(&first.name),
+        shown::line(&other.name),
+        other.record.command()
+    )))
 }
 
 /// A test in the page's list of tests.
@@ -207,7 +236,7 @@ impl<'a> Report<'a> {
         let report = Report {
             style: STYLE,
             title: title(runs),
-            tool: format!("wakerace {} ({})", env!("CARGO_PKG_VERSION"), env!("WAKERACE_COMMIT")),
+            tool: tool(),
             front,
             image: image(front, &picture),
             answer,
@@ -215,6 +244,11 @@ impl<'a> Report<'a> {
         };
         (report, picture)
     }
+}
+
+/// The program and its version.
+pub(super) fn tool() -> String {
+    format!("wakerace {} ({})", env!("CARGO_PKG_VERSION"), env!("WAKERACE_COMMIT"))
 }
 
 /// The address of the picture that a link to the page shows.
@@ -258,20 +292,21 @@ fn compared<'a>(sums: &'a [sum::Sum<'a>]) -> Vec<&'a str> {
 }
 
 /// The style of all pages and pictures.
-const STYLE: &str = include_str!("style.css");
+pub(super) const STYLE: &str = include_str!("style.css");
 
 /// The templates by name.
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 7] = [
     ("base.html", include_str!("base.html")),
     ("parts.html", include_str!("parts.html")),
     ("report.html", include_str!("report.html")),
     ("page.html", include_str!("page.html")),
     ("fleet.html", include_str!("fleet.html")),
     ("index.html", include_str!("index.html")),
+    ("campaign.html", include_str!("../campaign/campaign.html")),
 ];
 
 /// Fills in a template. A name that the context lacks is an error.
-fn fill(name: &str, context: &impl Serialize) -> Result<String> {
+pub(super) fn fill(name: &str, context: &impl Serialize) -> Result<String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     // `shown::text` comes before the escape of markup, because characters that change the text direction work

@@ -88,14 +88,14 @@ impl<'a> Run<'a> {
     pub(super) fn record(&self) -> Option<&'a Record> {
         match &self.entry.record {
             AnyRecord::Run(record) => Some(record),
-            AnyRecord::Protocol(_) => None,
+            AnyRecord::Protocol(_) | AnyRecord::Campaign(_) => None,
         }
     }
 
     /// The record, if `wakerace protocol` wrote it.
     pub(super) fn protocol(&self) -> Option<&'a ProtocolRecord> {
         match &self.entry.record {
-            AnyRecord::Run(_) => None,
+            AnyRecord::Run(_) | AnyRecord::Campaign(_) => None,
             AnyRecord::Protocol(record) => Some(record),
         }
     }
@@ -110,6 +110,7 @@ impl<'a> Run<'a> {
         let gaps = match &self.entry.record {
             AnyRecord::Run(record) => record.results.first().map(|result| &result.gaps),
             AnyRecord::Protocol(record) => record.results.first().map(|result| &result.heal_ns),
+            AnyRecord::Campaign(_) => None,
         };
         gaps.map_or("", |gaps| &gaps.unit)
     }
@@ -138,6 +139,7 @@ impl<'a> Run<'a> {
         let (tool, command, elapsed, interrupted, parts): (&Tool, _, _, _, &[Part]) = match &self.entry.record {
             AnyRecord::Run(r) => (&r.tool, &r.command, r.elapsed_s, r.interrupted, &r.parts),
             AnyRecord::Protocol(r) => (&r.tool, &r.command, r.elapsed_s, r.interrupted, &r.parts),
+            AnyRecord::Campaign(r) => (&r.tool, &r.command, r.elapsed_s, r.interrupted, &r.parts),
         };
         let host = self.host();
         View {

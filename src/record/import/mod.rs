@@ -81,6 +81,7 @@ pub fn import(logs: &[(String, String)], about: &About) -> Result<Record> {
         interrupted: false,
         host,
         conditions: None,
+        campaign: None,
         results,
         parts: Vec::new(),
         extra: BTreeMap::new(),

@@ -12,7 +12,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{ProtocolRecord, Record, kinds_on, problems, protocol_problems};
+use super::{CampaignRecord, ProtocolRecord, Record, campaign_problems, kinds_on, problems, protocol_problems};
 use crate::error::{Error, Result};
 use crate::input::{Limit, read_text};
 use crate::machine::Host;
@@ -21,13 +21,15 @@ use crate::shown;
 /// The largest file that is read. A default run is about 70 kB, and a sum of a thousand machines is a few MB.
 const LARGEST: Limit = Limit { bytes: 256 * 1024 * 1024, why: "a record is a JSON file of a few kB to a few MB" };
 
-/// A record of either kind.
+/// A record of any kind.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AnyRecord {
     /// A record of `wakerace run`.
     Run(Box<Record>),
     /// A record of `wakerace protocol`.
     Protocol(Box<ProtocolRecord>),
+    /// A record of `wakerace campaign`.
+    Campaign(Box<CampaignRecord>),
 }
 
 impl AnyRecord {
@@ -36,6 +38,7 @@ impl AnyRecord {
         match self {
             AnyRecord::Run(record) => &record.host,
             AnyRecord::Protocol(record) => &record.host,
+            AnyRecord::Campaign(record) => &record.host,
         }
     }
 
@@ -44,6 +47,7 @@ impl AnyRecord {
         match self {
             AnyRecord::Run(record) => &record.started,
             AnyRecord::Protocol(record) => &record.started,
+            AnyRecord::Campaign(record) => &record.started,
         }
     }
 
@@ -52,6 +56,16 @@ impl AnyRecord {
         match self {
             AnyRecord::Run(record) => problems(record),
             AnyRecord::Protocol(record) => protocol_problems(record),
+            AnyRecord::Campaign(record) => campaign_problems(record),
+        }
+    }
+
+    /// The subcommand that writes records of this kind, for messages.
+    pub fn command(&self) -> &'static str {
+        match self {
+            AnyRecord::Run(_) => "run",
+            AnyRecord::Protocol(_) => "protocol",
+            AnyRecord::Campaign(_) => "campaign",
         }
     }
 }
@@ -61,12 +75,14 @@ struct Reader {
     version: u32,
     run: fn(&str, &str) -> Result<Record>,
     protocol: fn(&str, &str) -> Result<ProtocolRecord>,
+    /// Absent in versions that had no campaigns.
+    campaign: Option<fn(&str, &str) -> Result<CampaignRecord>>,
 }
 
 /// The readers, by version. The last one reads the version that this program writes.
 const READERS: [Reader; 2] = [
-    Reader { version: 1, run: v1::run, protocol: v1::protocol },
-    Reader { version: super::VERSION, run: v2::run, protocol: v2::protocol },
+    Reader { version: 1, run: v1::run, protocol: v1::protocol, campaign: None },
+    Reader { version: super::VERSION, run: v2::run, protocol: v2::protocol, campaign: Some(v2::campaign) },
 ];
 
 /// The fields that tell the kind and the version of a record. Every version has `schema`; version 1 has no
@@ -82,6 +98,7 @@ struct Head {
 enum Kind {
     Run,
     Protocol,
+    Campaign,
 }
 
 impl Head {
@@ -91,11 +108,16 @@ impl Head {
     /// If the schema is not one of wakerace's, or if it contradicts `version`. The message gives the reason.
     fn kind_and_version(&self) -> std::result::Result<(Kind, u32), String> {
         let schema = &self.schema;
-        let unknown = || format!("unknown schema '{schema}'; expected wakerace/VERSION or wakerace-protocol/VERSION");
+        let unknown = || {
+            format!(
+                "unknown schema '{schema}'; expected wakerace/VERSION, wakerace-protocol/VERSION or wakerace-campaign/VERSION"
+            )
+        };
         let (kind, number) = schema.split_once('/').ok_or_else(unknown)?;
         let kind = match kind {
             "wakerace" => Kind::Run,
             "wakerace-protocol" => Kind::Protocol,
+            "wakerace-campaign" => Kind::Campaign,
             _ => return Err(unknown()),
         };
         let number = number.parse().map_err(|_| unknown())?;
@@ -141,6 +163,10 @@ pub fn read(name: &str, text: &str) -> Result<AnyRecord> {
     match kind {
         Kind::Run => Ok(AnyRecord::Run(Box::new(with_kinds((reader.run)(name, text)?)))),
         Kind::Protocol => Ok(AnyRecord::Protocol(Box::new((reader.protocol)(name, text)?))),
+        Kind::Campaign => match reader.campaign {
+            Some(campaign) => Ok(AnyRecord::Campaign(Box::new(campaign(name, text)?))),
+            None => Err(Error::Usage(format!("{name}: version {version} of the record format has no campaigns"))),
+        },
     }
 }
 
@@ -183,13 +209,14 @@ pub fn read_valid(path: &Path) -> Result<AnyRecord> {
 /// `can be merged`.
 ///
 /// # Errors
-/// As [`read_valid`], or if it is a record of `wakerace protocol`.
+/// As [`read_valid`], or if another subcommand wrote it.
 pub fn read_valid_run(path: &Path, only: &str) -> Result<Record> {
     match read_valid(path)? {
         AnyRecord::Run(record) => Ok(*record),
-        AnyRecord::Protocol(_) => Err(Error::Usage(format!(
-            "{}: a record of `wakerace protocol`; only records of `wakerace run` {only}",
-            shown::path(path)
+        other => Err(Error::Usage(format!(
+            "{}: a record of `wakerace {}`; only records of `wakerace run` {only}",
+            shown::path(path),
+            other.command()
         ))),
     }
 }

@@ -4,12 +4,16 @@
 
 use super::parse;
 use crate::error::Result;
-use crate::record::{ProtocolRecord, Record};
+use crate::record::{CampaignRecord, ProtocolRecord, Record};
 
 pub(super) fn run(name: &str, text: &str) -> Result<Record> {
     parse(name, text)
 }
 
 pub(super) fn protocol(name: &str, text: &str) -> Result<ProtocolRecord> {
+    parse(name, text)
+}
+
+pub(super) fn campaign(name: &str, text: &str) -> Result<CampaignRecord> {
     parse(name, text)
 }

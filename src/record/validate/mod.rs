@@ -3,6 +3,7 @@
 //!
 //! Every struct is destructured without `..`, so a new field does not compile until its check is decided.
 
+mod campaign;
 mod distances;
 mod host;
 mod paths;
@@ -15,7 +16,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 
 use self::paths::Problems;
-use super::{Gaps, Part, ProtocolRecord, Record, RunRecord, identity};
+use super::{CampaignRecord, Gaps, Part, ProtocolRecord, Record, RunRecord, identity};
 use crate::machine::Conditions;
 
 /// The problems of a record of `wakerace run`, each with the path of its field. Empty if the record is valid.
@@ -35,13 +36,21 @@ pub fn protocol_problems(record: &ProtocolRecord) -> Vec<String> {
     problems.found()
 }
 
+/// The problems of a record of `wakerace campaign`, each with the path of its field. Empty if the record is valid.
+pub fn campaign_problems(record: &CampaignRecord) -> Vec<String> {
+    let mut problems = Problems::default();
+    head(record, &mut problems);
+    campaign::results(record, &mut problems);
+    problems.found()
+}
+
 /// The longest duration in a record, in seconds: a century for a single run. The sum of many runs may be
 /// longer.
 fn longest_s(single: bool) -> f64 {
     if single { 3.2e9 } else { f64::MAX }
 }
 
-/// Checks the fields that both kinds of records have.
+/// Checks the fields that all kinds of records have.
 fn head<R>(record: &RunRecord<R>, problems: &mut Problems) {
     let RunRecord {
         schema: _,  // the reader accepts only known ones,
@@ -54,7 +63,8 @@ fn head<R>(record: &RunRecord<R>, problems: &mut Problems) {
         interrupted: _,
         host,
         conditions,
-        results: _, // checked separately for each kind
+        campaign: _, // checked with the results of a campaign
+        results: _,  // checked separately for each kind
         parts,
         extra: _,
     } = record;

@@ -1,0 +1,429 @@
+//! Writes campaigns for people and spreadsheets: the matrix of verdicts and counts by family, and what follows from it.
+
+mod compare;
+mod page;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+pub use compare::campaign_comparison;
+pub use page::campaign_page;
+
+use super::fit::{Cells, wrapped};
+use super::mail::{MAIL_WIDTH, signature};
+use super::markdown::{row, sentences};
+use super::numbers::{count, short_count};
+use crate::error::{Error, Result};
+use crate::machine::in_order;
+use crate::record::{ArmRecord, CampaignCell, CampaignRecord, CampaignTest, MutantRecord, Standing, TestingPower};
+use crate::shown;
+
+/// Columns that a narrow terminal leaves out, the first one first.
+pub(super) const LEAST: [&str; 3] = ["not run", "no verdict", "mutants killed"];
+
+/// The number of tests of a standing that the summary names; of the others it gives the number.
+const NAMED: usize = 12;
+
+/// The counts of a family: how many tests have each standing, the largest bound of those that are allowed and of those that
+/// are forbidden and were not seen, and the mutants of it with those that were killed.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Family {
+    standings: BTreeMap<Standing, u64>,
+    allowed_bound: Option<f64>,
+    forbidden_bound: Option<f64>,
+    mutants: u64,
+    killed: u64,
+}
+
+impl Family {
+    fn of(&self, standing: Standing) -> u64 {
+        self.standings.get(&standing).copied().unwrap_or(0)
+    }
+
+    fn add(&mut self, test: &CampaignTest, wanted: f64) {
+        if test.mutant.is_some() {
+            self.mutants += u64::from(test.standing != Standing::NotRun);
+            self.killed += u64::from(test.reproducibility.is_some_and(|found| found >= wanted));
+            return;
+        }
+        *self.standings.entry(test.standing).or_default() += 1;
+        let bound = match test.standing {
+            Standing::AllowedNotSeen => &mut self.allowed_bound,
+            Standing::ForbiddenNotSeen => &mut self.forbidden_bound,
+            _ => return,
+        };
+        *bound = [*bound, test.bound].into_iter().flatten().reduce(f64::max);
+    }
+}
+
+/// The families in the order of their names.
+fn families(record: &CampaignRecord) -> BTreeMap<&str, Family> {
+    let mut out: BTreeMap<&str, Family> = BTreeMap::new();
+    let wanted = record.wanted();
+    for test in &record.results {
+        out.entry(&test.family).or_default().add(test, wanted);
+    }
+    out
+}
+
+fn total(record: &CampaignRecord) -> Family {
+    let mut sum = Family::default();
+    let wanted = record.wanted();
+    record.results.iter().for_each(|test| sum.add(test, wanted));
+    sum
+}
+
+/// A count with the largest bound behind it.
+fn bounded(count: u64, bound: Option<f64>) -> String {
+    match bound {
+        Some(bound) if count > 0 => format!("{} (< {bound:.1e})", super::count(count)),
+        _ => dash(count),
+    }
+}
+
+fn dash(count: u64) -> String {
+    if count == 0 { "-".to_owned() } else { super::count(count) }
+}
+
+fn line(name: &str, family: &Family) -> Vec<String> {
+    let tests: u64 = family.standings.values().sum();
+    let killed = if family.mutants > 0 { format!("{} of {}", family.killed, family.mutants) } else { "-".to_owned() };
+    vec![
+        shown::line(name).into_owned(),
+        super::count(tests),
+        dash(family.of(Standing::AllowedSeen)),
+        bounded(family.of(Standing::AllowedNotSeen), family.allowed_bound),
+        bounded(family.of(Standing::ForbiddenNotSeen), family.forbidden_bound),
+        dash(family.of(Standing::ForbiddenSeen)),
+        dash(family.of(Standing::UnjudgedSeen) + family.of(Standing::UnjudgedNotSeen)),
+        dash(family.of(Standing::NotRun)),
+        killed,
+    ]
+}
+
+/// The headings of the matrix.
+const HEADINGS: [&str; 9] = [
+    "family",
+    "tests",
+    "allowed, seen",
+    "allowed, not seen",
+    "forbidden, not seen",
+    "FORBIDDEN, SEEN",
+    "no verdict",
+    "not run",
+    "mutants killed",
+];
+
+/// The matrix: a line per family, and their sum. Columns that say nothing are left out.
+pub(super) fn table(record: &CampaignRecord) -> Cells {
+    let mut lines: Vec<Vec<String>> = families(record).iter().map(|(name, family)| line(name, family)).collect();
+    lines.push(line("all", &total(record)));
+    let cells = Cells { headings: HEADINGS.map(str::to_owned).to_vec(), lines, right: (1..HEADINGS.len()).collect() };
+    ["no verdict", "not run", "mutants killed"].into_iter().fold(cells, Cells::without_if_empty)
+}
+
+/// `99.999 %` of a probability, rounded down: a campaign that has almost reached a reproducibility has not reached it.
+pub(super) fn percent(value: f64) -> String {
+    let text = format!("{:.4}", (value * 1e6 + 1e-6).floor() / 1e4);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// The testing power in words.
+fn power(record: &CampaignRecord) -> String {
+    let TestingPower { allowed, seen, reproducible, mutants, killed } = record.power();
+    let wanted = percent(record.wanted());
+    let mut text = String::new();
+    if allowed > 0 {
+        let share = seen as f64 / allowed as f64 * 100.0;
+        let _ = writeln!(
+            text,
+            "Testing power: {} of {} weak outcomes that the architecture allows were seen ({share:.1} %); as long a campaign \
+             sees {} of them again with a probability of {wanted} each.",
+            count(seen),
+            count(allowed),
+            count(reproducible)
+        );
+    }
+    if mutants > 0 {
+        let share = killed as f64 / mutants as f64 * 100.0;
+        let _ = writeln!(
+            text,
+            "Mutation score: {} of {} mutants killed ({share:.1} %), each with a reproducibility of {wanted}.",
+            count(killed),
+            count(mutants)
+        );
+    }
+    text
+}
+
+/// The names of tests, at most [`NAMED`] of them.
+fn names<'a>(tests: impl Iterator<Item = &'a CampaignTest>) -> Option<String> {
+    let all: Vec<String> = tests.map(|test| shown::line(&test.test).into_owned()).collect();
+    let more = if all.len() > NAMED { format!(" and {} more", all.len() - NAMED) } else { String::new() };
+    (!all.is_empty()).then(|| all[..all.len().min(NAMED)].join(", ") + &more)
+}
+
+/// Who ran the code, if it was an emulator.
+pub(super) fn emulator(record: &CampaignRecord) -> Option<String> {
+    let about = record.about();
+    record.host.emulated.then(|| about.emulator.unwrap_or_else(|| "an emulator".to_owned()))
+}
+
+/// What the counts mean, in sentences.
+pub(super) fn summary(record: &CampaignRecord) -> String {
+    let about = record.about();
+    let of = |standing| record.results.iter().filter(move |test| test.standing == standing);
+    let mut text = String::new();
+    if let Some(names) = names(of(Standing::ForbiddenSeen)) {
+        let architecture = &record.host.architecture;
+        let whose = match emulator(record) {
+            Some(emulator) => format!("{emulator} does not do what {architecture} requires"),
+            None => format!("this CPU or the model of {architecture} is wrong"),
+        };
+        let _ = writeln!(text, "FORBIDDEN AND SEEN: {names}. Either {whose}, or the test or wakerace is.");
+    }
+    text.push_str(&power(record));
+    if let Some(names) = names(of(Standing::AllowedNotSeen).filter(|test| test.mutant.is_none())) {
+        let _ = writeln!(text, "Allowed and not seen: {names}.");
+    }
+    let iterations = record.results.iter().fold(0u64, |sum, test| sum.saturating_add(test.iterations));
+    let (arms, untried) = record.untried();
+    let _ = writeln!(
+        text,
+        "{} iterations in {:.1} s; {} of {} combinations of test, placement and setting were tried.",
+        short_count(iterations),
+        about.spent_s,
+        count((arms - untried) as u64),
+        count(arms as u64)
+    );
+    let failed = record.results.iter().filter(|test| test.failed.is_some()).count();
+    if failed > 0 {
+        let _ = writeln!(text, "{failed} tests ended early; the record has the reasons.");
+    }
+    if !about.refused.is_empty() {
+        let _ = writeln!(text, "{} files are not run; the record has the reasons.", count(about.refused.len() as u64));
+    }
+    if let Some(emulator) = emulator(record) {
+        let _ =
+            writeln!(text, "The program ran under {emulator}: this says something about it and nothing about a CPU.");
+    }
+    text.trim_end().to_owned()
+}
+
+/// Everything about the forbidden outcomes that were seen.
+pub fn campaign_evidence(record: &CampaignRecord) -> String {
+    let mut text = String::new();
+    for test in record.results.iter().filter(|test| test.standing == Standing::ForbiddenSeen) {
+        let (name, races, iterations) = (shown::line(&test.test), count(test.races), count(test.iterations));
+        let _ = writeln!(text, "\n{name}: {}\nseen {races} times in {iterations} iterations", test.condition);
+        for outcome in &test.outcomes {
+            let values: Vec<String> = outcome.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let mark = if outcome.satisfies { "*" } else { " " };
+            let _ = writeln!(text, "  {mark} {:>15}  {}", count(outcome.count), values.join("; "));
+        }
+        let arms = test.cells.iter().flat_map(|cell| cell.settings.iter().map(move |arm| (cell, arm)));
+        for (CampaignCell { placement, .. }, ArmRecord { setting, races, iterations, .. }) in
+            arms.filter(|(_, arm)| arm.races > 0)
+        {
+            let (cpus, class) = (in_order(&placement.cpus), placement.class_and_kinds());
+            let _ = writeln!(
+                text,
+                "  CPUs {cpus} ({class}), setting {setting}: {} of {}",
+                count(*races),
+                count(*iterations)
+            );
+        }
+        let _ = writeln!(text, "{}\n{}", test.source.trim_end(), test.listing.trim_end());
+    }
+    shown::text(&text).into_owned()
+}
+
+/// The matrix and the summary in Markdown.
+pub(super) fn markdown(record: &CampaignRecord) -> String {
+    let cells = table(record);
+    let mut text = row(&cells.headings);
+    text.push_str(&row(&vec!["---".to_owned(); cells.headings.len()]));
+    cells.lines.iter().for_each(|line| text.push_str(&row(line)));
+    format!("{text}\n{}\n", sentences(&summary(record)))
+}
+
+/// The summary and the matrix as a mail.
+pub(super) fn mail(record: &CampaignRecord) -> String {
+    let cells = table(record).shortest(MAIL_WIDTH, &["not run", "no verdict", "mutants killed", "tests", HEADINGS[4]]);
+    let lines: Vec<String> = summary(record).lines().map(|line| wrapped(line, MAIL_WIDTH, "  ")).collect();
+    format!("{}\n\n{}\n\n{}", lines.join("\n"), cells.text(), signature(record))
+}
+
+const CSV: [&str; 21] = [
+    "architecture",
+    "cpu_model",
+    "emulated",
+    "test",
+    "family",
+    "source_sha256",
+    "mutant_of",
+    "change",
+    "threads",
+    "expected",
+    "standing",
+    "reproducibility",
+    "bound",
+    "cpus",
+    "class",
+    "setting",
+    "slices",
+    "sightings",
+    "iterations",
+    "races",
+    "elapsed_s",
+];
+
+/// CSV: a line per test, placement and setting that was tried.
+pub(super) fn csv(record: &CampaignRecord) -> Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let wrong = |error: csv::Error| Error::Internal(error.to_string());
+    writer.write_record(CSV).map_err(wrong)?;
+    for test in &record.results {
+        for cell in &test.cells {
+            for arm in cell.settings.iter().filter(|arm| arm.slices > 0) {
+                let fields = fields(record, test, cell, arm);
+                writer.write_record(fields.map(|field| shown::line(&field).into_owned())).map_err(wrong)?;
+            }
+        }
+    }
+    let bytes = writer.into_inner().map_err(|error| Error::Internal(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|error| Error::Internal(error.to_string()))
+}
+
+fn fields(record: &CampaignRecord, test: &CampaignTest, cell: &CampaignCell, arm: &ArmRecord) -> [String; 21] {
+    let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+    let mutant = |of: fn(&MutantRecord) -> &String| test.mutant.as_ref().map(of).cloned().unwrap_or_default();
+    [
+        record.host.architecture.clone(),
+        record.host.cpu_model.clone(),
+        record.host.emulated.to_string(),
+        test.test.clone(),
+        test.family.clone(),
+        test.source_sha256.clone(),
+        mutant(|mutant| &mutant.of),
+        mutant(|mutant| &mutant.change),
+        test.threads.to_string(),
+        test.expected.map_or(String::new(), |verdict| verdict.to_string()),
+        test.standing.words().to_owned(),
+        number(test.reproducibility),
+        number(test.bound),
+        in_order(&cell.placement.cpus),
+        cell.placement.class_and_kinds(),
+        arm.setting.clone(),
+        arm.slices.to_string(),
+        arm.sightings.to_string(),
+        arm.iterations.to_string(),
+        arm.races.to_string(),
+        arm.elapsed_s.to_string(),
+    ]
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::litmus::Verdict;
+    use crate::machine::{self, Calibration, Topology};
+    use crate::publish::Publish;
+    use crate::record::{CAMPAIGN_SCHEMA, CampaignAbout, SettingRecord, campaign_test};
+
+    /// A record with these tests.
+    pub(in crate::publish) fn record(tests: Vec<CampaignTest>) -> CampaignRecord {
+        let host = machine::describe(&Topology::read().unwrap(), &machine::allowed_cpus().unwrap(), Calibration::new());
+        let mut record = CampaignRecord::begin(CAMPAIGN_SCHEMA, jiff::Timestamp::now(), host).unwrap();
+        record.host.emulated = false;
+        let settings = vec![SettingRecord { name: "paced".to_owned(), words: "paced".to_owned() }];
+        record.campaign = Some(Box::new(CampaignAbout { spent_s: 2.5, settings, ..CampaignAbout::default() }));
+        record.results = tests;
+        record
+    }
+
+    pub(in crate::publish) fn small() -> CampaignRecord {
+        use Verdict::{Never, Sometimes};
+        let mut killed = campaign_test("MP+M1", Some(Sometimes), [1000, 40]);
+        killed.cells[0].settings[0].sightings = 12;
+        killed.mutant = Some(MutantRecord { of: "MP+mbs".to_owned(), change: "line 4: smp_mb() left out".to_owned() });
+        killed.settle();
+        record(vec![
+            campaign_test("MP", Some(Sometimes), [1000, 500]),
+            killed,
+            campaign_test("MP+mbs", Some(Never), [1_000_000, 0]),
+            campaign_test("SB", Some(Sometimes), [1000, 0]),
+            campaign_test("SB+mbs", Some(Never), [10_000, 0]),
+        ])
+    }
+
+    #[test]
+    fn the_matrix_counts_each_test_once_and_shows_the_weakest_bound() {
+        let text = small().table();
+        let lines: Vec<Vec<&str>> = text
+            .lines()
+            .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
+            .collect();
+        assert_eq!(
+            lines[0],
+            [
+                "family",
+                "tests",
+                "allowed, seen",
+                "allowed, not seen",
+                "forbidden, not seen",
+                "FORBIDDEN, SEEN",
+                "mutants killed"
+            ]
+        );
+        assert_eq!(lines[1], ["MP", "2", "1", "-", "1 (< 3.0e-6)", "-", "1 of 1"]);
+        assert_eq!(lines[2], ["SB", "2", "-", "1 (< 3.0e-3)", "1 (< 3.0e-4)", "-", "-"]);
+        assert_eq!(lines[3], ["all", "4", "1", "1 (< 3.0e-3)", "2 (< 3.0e-4)", "-", "1 of 1"]);
+        assert!(!text.contains("no verdict"), "{text}");
+    }
+
+    #[test]
+    fn the_summary_gives_the_testing_power_and_the_mutation_score() {
+        let text = small().summary();
+        assert!(text.contains("1 of 2 weak outcomes"), "{text}");
+        assert!(text.contains("sees 0 of them again with a probability of 99.999 %"), "{text}");
+        assert!(text.contains("1 of 1 mutants killed (100.0 %)"), "{text}");
+        assert!(text.contains("Allowed and not seen: SB."), "{text}");
+        assert_eq!(percent(0.999_989_9), "99.9989 %");
+        assert_eq!(percent(0.95), "95 %");
+    }
+
+    #[test]
+    fn a_forbidden_outcome_is_named_with_everything_and_under_an_emulator_it_is_the_emulators() {
+        let mut record = small();
+        let mut wrong = campaign_test("SB+release-acquire", Some(Verdict::Never), [1000, 7]);
+        wrong.source = "the source".to_owned();
+        wrong.listing = "stlr".to_owned();
+        record.results.push(wrong);
+        let text = record.summary();
+        assert!(record.is_alarming() && text.contains("FORBIDDEN AND SEEN: SB+release-acquire"), "{text}");
+        assert!(text.contains("this CPU or the model"), "{text}");
+        let evidence = campaign_evidence(&record);
+        for part in ["seen 7 times in 1,000", "the source", "stlr", "setting paced: 7 of 1,000", "0:r0=0"] {
+            assert!(evidence.contains(part), "{part}: {evidence}");
+        }
+        record.host.emulated = true;
+        record.campaign.as_mut().unwrap().emulator = Some("qemu-aarch64 11.1.2".to_owned());
+        let text = record.summary();
+        assert!(
+            text.contains("qemu-aarch64 11.1.2 does not do what") && text.contains("nothing about a CPU"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn csv_has_a_line_per_placement_and_setting() {
+        let text = small().csv().unwrap();
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let rows: Vec<csv::StringRecord> = reader.records().map(|record| record.unwrap()).collect();
+        assert_eq!(rows.len(), 5);
+        assert!(rows[1].iter().any(|field| field == "line 4: smp_mb() left out"), "{:?}", rows[1]);
+        assert!(small().markdown().contains("| MP | 2 | 1 |"));
+        assert!(small().mail().lines().all(|line| line.chars().count() <= MAIL_WIDTH || line.contains("host:")));
+    }
+}

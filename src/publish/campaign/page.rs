@@ -1,0 +1,244 @@
+//! The page of campaigns: the matrix, a heat map with a square per test, and a table of all tests that can be searched.
+//!
+//! The page loads nothing. Its script only adds the search field; without it everything is there to read.
+
+use serde::Serialize;
+
+use super::{emulator, percent, summary, table};
+use crate::error::{Error, Result};
+use crate::publish::numbers::{rate, short_count};
+use crate::publish::page::{STYLE, fill, tool};
+use crate::record::{CampaignRecord, CampaignTest, RefusedTest, Standing};
+
+/// The largest page of campaigns, in bytes. With 10,000 tests of one host it has about 4 MB.
+const LARGEST: usize = 16_000_000;
+/// Shades of a seen outcome in the heat map, from rare to frequent: the least rate of each but the first.
+const SHADES: [f64; 3] = [1e-5, 1e-3, 0.1];
+
+#[derive(Serialize)]
+struct Context {
+    style: String,
+    script: &'static str,
+    title: String,
+    tool: String,
+    lines: Vec<String>,
+    hosts: Vec<Host>,
+    legend: Vec<Legend>,
+    families: Vec<Family>,
+    refused: Vec<Refused>,
+    evidence: String,
+    many: bool,
+}
+
+#[derive(Serialize)]
+struct Host {
+    letter: String,
+    name: String,
+    file: String,
+    headings: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+#[derive(Serialize)]
+struct Refused {
+    file: String,
+    line: String,
+    reason: String,
+}
+
+#[derive(Serialize)]
+struct Legend {
+    class: &'static str,
+    words: &'static str,
+}
+
+#[derive(Serialize)]
+struct Family {
+    name: String,
+    tests: Vec<Row>,
+}
+
+/// A test: a square per host, and a line of the table.
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    change: Option<String>,
+    condition: String,
+    expected: String,
+    cells: Vec<Cell>,
+}
+
+#[derive(Serialize, Clone)]
+struct Cell {
+    /// The class of the square: the standing, and the shade of what was seen.
+    class: String,
+    words: &'static str,
+    number: String,
+}
+
+/// Writes the page of campaigns with these names.
+///
+/// # Errors
+/// If the page would be larger than a browser reads at once, or an internal one.
+pub fn campaign_page(campaigns: &[(String, &CampaignRecord)]) -> Result<String> {
+    let context = Context {
+        style: format!("{STYLE}\n{}", include_str!("campaign.css")),
+        script: include_str!("campaign.js"),
+        title: title(campaigns),
+        tool: tool(),
+        lines: campaigns
+            .iter()
+            .flat_map(|(_, record)| summary(record).lines().map(str::to_owned).collect::<Vec<_>>())
+            .collect(),
+        hosts: campaigns.iter().enumerate().map(|(at, (name, record))| host(at, name, record)).collect(),
+        legend: LEGEND.iter().map(|&(class, words)| Legend { class, words }).collect(),
+        families: families(campaigns),
+        refused: campaigns.iter().flat_map(|(_, record)| record.about().refused).map(refused).collect(),
+        evidence: campaigns.iter().map(|(_, record)| super::campaign_evidence(record)).collect(),
+        many: campaigns.len() > 1,
+    };
+    let page = fill("campaign.html", &context)?;
+    if page.len() > LARGEST {
+        let bytes = page.len();
+        return Err(Error::Usage(format!(
+            "the page would have {bytes} bytes, more than {LARGEST}; report fewer records"
+        )));
+    }
+    Ok(page)
+}
+
+const LEGEND: [(&str, &str); 8] = [
+    ("as s3", "allowed, seen often (10 % and more)"),
+    ("as s1", "allowed, seen rarely"),
+    ("an", "allowed, not seen"),
+    ("fn", "forbidden, not seen"),
+    ("fs", "FORBIDDEN, SEEN"),
+    ("us", "no verdict, seen"),
+    ("un", "no verdict, not seen"),
+    ("no", "not run"),
+];
+
+fn title(campaigns: &[(String, &CampaignRecord)]) -> String {
+    let power = |record: &CampaignRecord| {
+        let power = record.power();
+        let who = emulator(record).unwrap_or_else(|| record.host.cpu_model.clone());
+        let forbidden = record.results.iter().filter(|test| test.standing == Standing::ForbiddenSeen).count();
+        let forbidden = if forbidden > 0 { format!(", {forbidden} FORBIDDEN outcomes seen") } else { String::new() };
+        format!("{} of {} allowed weak outcomes seen on {who}{forbidden}", power.seen, power.allowed)
+    };
+    campaigns.iter().map(|(_, record)| power(record)).collect::<Vec<_>>().join("; ")
+}
+
+fn refused(RefusedTest { file, line, reason }: RefusedTest) -> Refused {
+    Refused { file, line: line.map_or("-".to_owned(), |line| line.to_string()), reason }
+}
+
+fn host(at: usize, name: &str, record: &CampaignRecord) -> Host {
+    let cells = table(record);
+    let emulated = emulator(record).map_or(String::new(), |emulator| format!(", under {emulator}"));
+    Host {
+        letter: super::compare::letter(at),
+        name: format!("{} {}{emulated}", record.host.architecture, record.host.cpu_model),
+        file: name.to_owned(),
+        headings: cells.headings,
+        rows: cells.lines,
+    }
+}
+
+fn families(campaigns: &[(String, &CampaignRecord)]) -> Vec<Family> {
+    let tests = super::compare::by_test(campaigns);
+    let mut out: Vec<Family> = Vec::new();
+    let mut ordered: Vec<_> = tests.into_values().collect();
+    let first = |columns: &Vec<Option<&CampaignTest>>| {
+        columns.iter().flatten().next().map(|test| (test.family.clone(), test.test.clone()))
+    };
+    ordered.sort_by_cached_key(first);
+    for columns in ordered {
+        let Some(test) = columns.iter().flatten().next() else { continue };
+        if out.last().is_none_or(|family| family.name != test.family) {
+            out.push(Family { name: test.family.clone(), tests: Vec::new() });
+        }
+        let row = Row {
+            name: test.test.clone(),
+            change: test.mutant.as_ref().map(|mutant| format!("{}, {}", mutant.of, mutant.change)),
+            condition: test.condition.clone(),
+            expected: test.expected.map_or("-".to_owned(), |verdict| verdict.to_string()),
+            cells: columns.iter().map(|test| cell(*test)).collect(),
+        };
+        if let Some(family) = out.last_mut() {
+            family.tests.push(row);
+        }
+    }
+    out
+}
+
+fn cell(test: Option<&CampaignTest>) -> Cell {
+    let Some(test) = test else { return Cell { class: "no".to_owned(), words: "not run", number: String::new() } };
+    let class = match test.standing {
+        Standing::AllowedSeen => "as",
+        Standing::AllowedNotSeen => "an",
+        Standing::ForbiddenNotSeen => "fn",
+        Standing::ForbiddenSeen => "fs",
+        Standing::UnjudgedSeen => "us",
+        Standing::UnjudgedNotSeen => "un",
+        Standing::NotRun => "no",
+    };
+    let share = test.races as f64 / test.iterations.max(1) as f64;
+    let shade = SHADES.iter().filter(|least| share >= **least).count();
+    let number = match (test.reproducibility, test.bound) {
+        (Some(reproducibility), _) => {
+            format!("{} of {}, again: {}", rate(share), short_count(test.iterations), percent(reproducibility))
+        }
+        (None, Some(bound)) => format!("< {bound:.1e}"),
+        _ => String::new(),
+    };
+    let class = if test.races > 0 { format!("{class} s{shade}") } else { class.to_owned() };
+    Cell { class, words: test.standing.words(), number }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{record, small};
+    use super::*;
+    use crate::litmus::Verdict;
+    use crate::record::campaign_test;
+
+    #[test]
+    fn the_page_reads_without_its_script_and_loads_nothing() {
+        let small = small();
+        let page = campaign_page(&[("c.json".to_owned(), &small)]).unwrap();
+        let (before, rest) = page.split_once("<script>").unwrap();
+        let (script, after) = rest.split_once("</script>").unwrap();
+        assert!(!script.contains("fetch") && !script.contains("import") && !script.contains("http"), "{script}");
+        let without = format!("{before}{after}");
+        for part in
+            ["MP+mbs", "line 4: smp_mb() left out", "allowed, not seen", "1 of 2 weak outcomes", "exists (0:r0=0)"]
+        {
+            assert!(without.contains(part), "{part}");
+        }
+        // A square in the heat map and a line in the table for each test.
+        assert_eq!(without.matches("<tr id=\"t").count(), 5);
+        assert_eq!(without.matches("href=\"#t").count(), 5);
+        assert!(!page.contains("src=") && !page.contains("<link") && page.trim_end().ends_with("</html>"));
+    }
+
+    #[test]
+    fn names_are_text_and_hosts_are_columns() {
+        let mut odd = campaign_test("MP+<b>", Some(Verdict::Sometimes), [10, 1]);
+        odd.condition = "exists (x=\"<i>\")".to_owned();
+        let (a, b) = (record(vec![odd.clone()]), record(vec![odd]));
+        let page = campaign_page(&[("a".to_owned(), &a), ("b".to_owned(), &b)]).unwrap();
+        assert!(!page.contains("MP+<b>") && page.contains("MP+&lt;b&gt;"), "{page}");
+        assert!(page.contains("<th>A</th>") && page.contains("<th>B</th>"));
+    }
+
+    #[test]
+    fn ten_thousand_tests_fit_a_page() {
+        let tests: Vec<CampaignTest> = (0..10_000)
+            .map(|at| campaign_test(&format!("MP+edge{at}+addr"), Some(Verdict::Sometimes), [100_000, at % 3]))
+            .collect();
+        let page = campaign_page(&[("c.json".to_owned(), &record(tests))]).unwrap();
+        assert!(page.len() < 6_000_000, "{}", page.len());
+        assert_eq!(page.matches("<tr id=\"t").count(), 10_000);
+    }
+}

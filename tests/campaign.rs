@@ -1,0 +1,239 @@
+//! Tests of `wakerace campaign`: what it refuses, what a killed campaign keeps, and how parts become a whole.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use common::wakerace_in as wakerace;
+use wakerace::arch::Arch;
+use wakerace::record::{self, AnyRecord, CampaignRecord, Standing};
+
+/// An outcome that every execution has, on every architecture.
+const ALWAYS: &str = "P0(int *x) { WRITE_ONCE(*x, 1); }\nP1(int *x) { int r0; r0 = READ_ONCE(*x); }\nexists (x=1)\n";
+/// An outcome that no execution has.
+const NEVER: &str = "P0(int *x) { WRITE_ONCE(*x, 1); }\nP1(int *x) { int r0; r0 = READ_ONCE(*x); }\nexists (x=2)\n";
+
+/// A folder with some tests, one of them wrong in its third line, and one for another architecture.
+fn corpus() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let tests = folder.path().join("corpus");
+    fs::create_dir(&tests).unwrap();
+    for (name, body) in [("A+one", ALWAYS), ("A+two", ALWAYS), ("B+one", NEVER), ("B+two", NEVER), ("C", ALWAYS)] {
+        // The comment makes the sources differ.
+        fs::write(tests.join(format!("{name}.litmus")), format!("C {name}\n(* {name} *)\n{{}}\n{body}")).unwrap();
+    }
+    fs::write(tests.join("wrong.litmus"), "C wrong\n{}\nP0(int *x) { nonsense(; }\nexists (x=1)\n").unwrap();
+    let other = if cfg!(target_arch = "x86_64") {
+        "AArch64 other\n{ 0:X1=x; }\n P0 ;\n LDR W0,[X1] ;\nexists (0:X0=0)\n"
+    } else {
+        "X86_64 other\n{}\n P0 ;\n movl (x),%eax ;\nexists (0:rax=0)\n"
+    };
+    fs::write(tests.join("other.litmus"), other).unwrap();
+    folder
+}
+
+fn read(path: &Path) -> CampaignRecord {
+    match record::read_valid(path).unwrap_or_else(|error| panic!("{error}")) {
+        AnyRecord::Campaign(record) => *record,
+        other => panic!("a record of {}", other.command()),
+    }
+}
+
+/// Runs a campaign over the folder's tests and returns its record and what it printed.
+fn run(folder: &Path, more: &[&str]) -> (CampaignRecord, String) {
+    let output = wakerace(folder)
+        .args(["campaign", "corpus", "--no-save", "--oversubscribe", "--export-json", "r.json"])
+        .args(more)
+        .output()
+        .unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    (read(&folder.join("r.json")), text)
+}
+
+fn names(record: &CampaignRecord) -> Vec<&str> {
+    record.results.iter().map(|test| test.test.as_str()).collect()
+}
+
+#[test]
+fn what_cannot_run_is_named_and_everything_else_is_judged_and_written() {
+    let folder = corpus();
+    let files = ["--export-csv", "r.csv", "--export-html", "r.html", "--export-log", "r.log", "--journal", "j"];
+    let (record, text) = run(folder.path(), &[&files[..], &["-d", "2s"]].concat());
+    assert_eq!(names(&record), ["A+one", "A+two", "B+one", "B+two", "C"]);
+    for test in &record.results {
+        let wanted = if test.family == "B" { Standing::ForbiddenNotSeen } else { Standing::AllowedSeen };
+        // A machine without a moment for a test may have run nothing of it.
+        assert!([wanted, Standing::NotRun].contains(&test.standing), "{test:?}");
+    }
+    assert!(record.results.iter().any(|test| test.standing != Standing::NotRun));
+    let refused = &record.campaign.as_ref().unwrap().refused;
+    assert_eq!(refused.iter().map(|refused| refused.line).collect::<Vec<_>>(), [None, Some(3)], "{refused:?}");
+    assert!(text.contains("not run: corpus/wrong.litmus:3: ") && text.contains("assembly of"), "{text}");
+    assert!(
+        text.contains("forbidden, not seen") && text.contains("weak outcomes that the architecture allows"),
+        "{text}"
+    );
+    let page = fs::read_to_string(folder.path().join("r.html")).unwrap();
+    assert!(page.trim_end().ends_with("</html>") && page.contains("wrong.litmus"));
+    let rows = fs::read_to_string(folder.path().join("r.csv")).unwrap().lines().count();
+    assert_eq!(rows, 1 + record.results.iter().flat_map(|test| test.arms()).filter(|arm| arm.slices > 0).count());
+    // The log is one that litmus7's tools read, and so does `import`.
+    let imported = wakerace(folder.path())
+        .args(["import", "r.log", "--arch", Arch::host().unwrap().name(), "-o", "i.json"])
+        .output()
+        .unwrap();
+    assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+    let AnyRecord::Run(imported) = record::read_valid(&folder.path().join("i.json")).unwrap() else { panic!() };
+    for result in &imported.results {
+        let test = record.results.iter().find(|test| test.test == result.scenario).unwrap();
+        assert_eq!((result.iterations, result.races), (test.iterations, test.races));
+    }
+}
+
+#[test]
+fn a_killed_campaign_keeps_every_slice_that_was_over() {
+    let folder = corpus();
+    let journal = folder.path().join("j");
+    let lines = || fs::read_to_string(&journal).unwrap_or_default().matches('\n').count();
+    let mut child = wakerace(folder.path())
+        .args(["campaign", "corpus", "--no-save", "--oversubscribe", "-d", "600s", "--journal", "j"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while lines() < 12 && begun.elapsed() < Duration::from_secs(120) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // A second process must not write the same journal.
+    let second = wakerace(folder.path()).args(["campaign", "corpus", "--journal", "j", "-q"]).output().unwrap();
+    let complaint = String::from_utf8_lossy(&second.stderr).into_owned();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(second.status.code(), Some(2), "{complaint}");
+    assert!(complaint.contains("another process is writing"), "{complaint}");
+
+    let text = fs::read_to_string(&journal).unwrap();
+    let complete = &text[..text.rfind('\n').unwrap() + 1];
+    let slices: Vec<serde_json::Value> =
+        complete.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(slices.len() >= 10, "{text}");
+    let sum = |field: &str| slices.iter().map(|line| line["slice"][field].as_u64().unwrap()).sum::<u64>();
+    // What a kill in the middle of a line leaves is cut off.
+    fs::write(&journal, format!("{complete}{{\"slice\":{{\"test\":\"ab")).unwrap();
+    // The time is over, so that the record is that of the journal alone.
+    let (record, printed) = run(folder.path(), &["-d", "1ms", "--journal", "j"]);
+    assert!(printed.contains(&format!("going on with {} slices", slices.len())), "{printed}");
+    let of = |count: fn(&record::CampaignTest) -> u64| record.results.iter().map(count).sum::<u64>();
+    assert_eq!(of(|test| test.iterations), sum("iterations"));
+    assert_eq!(of(|test| test.races), sum("races"));
+    assert_eq!(of(|test| test.arms().map(|arm| arm.slices).sum()), slices.len() as u64);
+    assert_eq!(fs::read_to_string(&journal).unwrap(), complete);
+    // It is the same campaign, so that no sum counts it twice.
+    let (again, _) = run(folder.path(), &["-d", "1ms", "--journal", "j"]);
+    assert_eq!((again.id.clone(), again.started.clone()), (record.id.clone(), record.started.clone()));
+    // Another part of the corpus is another campaign.
+    let other = wakerace(folder.path())
+        .args(["campaign", "corpus", "--no-save", "--journal", "j", "--shard", "1/2"])
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&other.stderr).contains("the shard was ''"), "{other:?}");
+}
+
+#[test]
+fn two_shards_merged_are_the_list_of_one_run() {
+    let folder = corpus();
+    let (whole, _) = run(folder.path(), &["-d", "1ms", "--journal", "whole"]);
+    for shard in ["1", "2"] {
+        let journal = format!("j{shard}");
+        let (part, _) = run(folder.path(), &["-d", "1s", "--journal", &journal, "--shard", &format!("{shard}/2")]);
+        assert!(part.results.len() < whole.results.len(), "{:?}", names(&part));
+        fs::rename(folder.path().join("r.json"), folder.path().join(format!("r{shard}.json"))).unwrap();
+    }
+    let merge =
+        |files: &[&str]| wakerace(folder.path()).args(["merge", "-o", "sum.json"]).args(files).output().unwrap();
+    let merged = merge(&["r2.json", "r1.json"]);
+    assert!(merged.status.success(), "{}", String::from_utf8_lossy(&merged.stderr));
+    let sum = read(&folder.path().join("sum.json"));
+    assert_eq!(names(&sum), names(&whole));
+    let about = |record: &CampaignRecord| record.campaign.as_ref().unwrap().refused.clone();
+    assert_eq!(about(&sum), about(&whole));
+    assert_eq!(sum.campaign.as_ref().unwrap().shards, ["1/2", "2/2"]);
+    let parts = ["r1.json", "r2.json"].map(|name| read(&folder.path().join(name)));
+    let iterations = |record: &CampaignRecord| record.results.iter().map(|test| test.iterations).sum::<u64>();
+    assert_eq!(iterations(&sum), parts.iter().map(iterations).sum::<u64>());
+    let twice = merge(&["r1.json", "r1.json"]);
+    assert!(String::from_utf8_lossy(&twice.stderr).contains("count it twice"), "{twice:?}");
+    // Hosts as columns, on the terminal and on a page.
+    let compared = wakerace(folder.path()).args(["compare", "r1.json", "sum.json"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&compared.stdout).contains("allowed and seen"), "{compared:?}");
+    let page = wakerace(folder.path()).args(["report", "r1.json", "r2.json", "-o", "p.html"]).output().unwrap();
+    assert!(page.status.success(), "{}", String::from_utf8_lossy(&page.stderr));
+    assert!(fs::read_to_string(folder.path().join("p.html")).unwrap().contains("<th>B</th>"));
+}
+
+#[test]
+fn a_reproducibility_ends_a_campaign_and_mutants_are_killed() {
+    let folder = corpus();
+    let (record, text) = run(folder.path(), &["--confidence", "0.9", "--journal", "j", "-d", "120s"]);
+    let open = record.results.iter().filter(|test| test.is_allowed());
+    // Only a machine without any time for the threads ends by its limit.
+    if record.campaign.as_ref().unwrap().spent_s < 119.0 {
+        assert!(open.clone().all(|test| test.reproducibility >= Some(0.9)), "{text}");
+        assert!(text.contains("sees 3 of them again with a probability of 90 %"), "{text}");
+    }
+    let wrong = wakerace(folder.path()).args(["campaign", "corpus", "--confidence", "1"]).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+    // A forbidden test of the catalogue has mutants.
+    let output = wakerace(folder.path())
+        .args(["campaign", "SB+mbs", "--mutants", "--no-save", "--oversubscribe", "-d", "1ms", "--journal", "m"])
+        .args(["--export-json", "m.json"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mutants = read(&folder.path().join("m.json"));
+    let changes: Vec<&str> =
+        mutants.results.iter().filter_map(|test| Some(test.mutant.as_ref()?.change.as_str())).collect();
+    assert!(changes.iter().any(|change| change.ends_with("smp_mb() left out")), "{changes:?}");
+}
+
+/// What runs the program in place of an emulator: the emulator of the tests, or `env`, which runs it as it is.
+fn emulator() -> String {
+    std::env::var("WAKERACE_RUNNER").unwrap_or_else(|_| "env".to_owned())
+}
+
+#[test]
+fn an_emulator_is_judged_by_name_and_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let conform = |binary: &str, more: &[&str]| {
+        let mut command = wakerace(folder.path());
+        command.args(["conform", "--binary", binary, "-d", "2s", "--no-save", "--export-json", "c.json"]);
+        command.args(more).args(["--", &emulator()]);
+        command.output().unwrap()
+    };
+    let output = conform(env!("CARGO_BIN_EXE_wakerace"), &[]);
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    // An emulator may show what it must not; `env` is none.
+    let status = output.status.code().unwrap();
+    assert!(status == 0 || status == 1 && emulator() != "env", "{text}");
+    let record = read(&folder.path().join("c.json"));
+    let about = record.campaign.clone().unwrap();
+    assert!(record.host.emulated);
+    // A machine of one CPU has no place for tests of two threads.
+    assert_eq!(record.results.len() + about.refused.len(), 31);
+    let named = about.emulator.unwrap();
+    let own = Path::new(&emulator()).file_name().unwrap().to_string_lossy().into_owned();
+    assert!(named.starts_with(&own), "{named}");
+    assert!(text.contains(&format!("The program ran under {named}")), "{text}");
+    // Without the program for the other architecture there is nothing to run.
+    let missing = conform("nowhere", &[]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("built for the architecture that is emulated"));
+    fs::write(folder.path().join("empty"), "").unwrap();
+    let wrong = conform("empty", &[]);
+    assert_eq!(wrong.status.code(), Some(2), "{}", String::from_utf8_lossy(&wrong.stderr));
+}
