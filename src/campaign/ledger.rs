@@ -8,13 +8,13 @@ use super::machine::Slice;
 use super::schedule::{Arm, Pull, Schedule};
 use super::settings::{self, SETTINGS};
 use crate::program::Const;
-use crate::record::{ArmRecord, CampaignCell, CampaignTest, FinalValue, OutcomeRecord, PlacementRecord, Standing};
+use crate::record::{CampaignArm, CampaignCell, CampaignTest, FinalValue, OutcomeRecord, PlacementRecord, Standing};
 
 /// The sums of a test.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     /// By placement and setting.
-    arms: BTreeMap<(usize, usize), ArmRecord>,
+    arms: BTreeMap<(usize, usize), CampaignArm>,
     outcomes: BTreeMap<Vec<FinalValue>, u64>,
     filtered: u64,
     races: u64,
@@ -24,8 +24,8 @@ pub struct Ledger {
 }
 
 /// An arm without slices.
-fn empty(setting: usize) -> ArmRecord {
-    ArmRecord {
+fn empty(setting: usize) -> CampaignArm {
+    CampaignArm {
         setting: SETTINGS[setting].name.to_owned(),
         slices: 0,
         seen: 0,

@@ -136,12 +136,12 @@ pub struct CampaignCell {
     /// The CPUs that the threads ran on.
     pub placement: PlacementRecord,
     /// The counts with each setting that can be used there. A setting without slices was not tried.
-    pub settings: Vec<ArmRecord>,
+    pub settings: Vec<CampaignArm>,
 }
 
 /// The counts of a test on one placement with one setting.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ArmRecord {
+pub struct CampaignArm {
     /// The name of the setting.
     pub setting: String,
     /// Slices: how often the test was run with it.
@@ -224,13 +224,13 @@ impl CampaignTest {
     }
 
     /// The counts of all settings on all placements.
-    pub fn arms(&self) -> impl Iterator<Item = &ArmRecord> {
+    pub fn arms(&self) -> impl Iterator<Item = &CampaignArm> {
         self.cells.iter().flat_map(|cell| &cell.settings)
     }
 
     /// Computes every field that follows from `expected`, `cells` and `filtered`.
     pub fn settle(&mut self) {
-        let sum = |of: fn(&ArmRecord) -> u64| self.arms().fold(0u64, |sum, arm| sum.saturating_add(of(arm)));
+        let sum = |of: fn(&CampaignArm) -> u64| self.arms().fold(0u64, |sum, arm| sum.saturating_add(of(arm)));
         let (iterations, races, sightings) =
             (sum(|arm| arm.iterations), sum(|arm| arm.races), sum(|arm| arm.sightings));
         self.elapsed_s = self.arms().map(|arm| arm.elapsed_s).sum();
@@ -311,7 +311,7 @@ pub(crate) mod tests {
         };
         let outcomes = [outcome(0, races, true), outcome(1, iterations - races, false)];
         let placement = PlacementRecord { cpus: vec![0, 1], class: Class::Core, kinds: Vec::new() };
-        let arm = ArmRecord {
+        let arm = CampaignArm {
             setting: "paced".to_owned(),
             slices: 2,
             seen: u64::from(races > 0),

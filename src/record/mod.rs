@@ -38,8 +38,8 @@ use crate::verdict::VerdictSource;
 #[cfg(test)]
 pub(crate) use campaign::tests::test as campaign_test;
 pub use campaign::{
-    ArmRecord, CAMPAIGN_SCHEMA, CampaignAbout, CampaignCell, CampaignRecord, CampaignTest, MutantRecord, REPRODUCIBLE,
-    RefusedTest, SettingRecord, Standing, TestingPower,
+    CAMPAIGN_SCHEMA, CampaignAbout, CampaignArm, CampaignCell, CampaignRecord, CampaignTest, MutantRecord,
+    REPRODUCIBLE, RefusedTest, SettingRecord, Standing, TestingPower,
 };
 pub use computed::compute;
 pub use distances::{DistancesRecord, StratumRecord};

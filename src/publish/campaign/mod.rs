@@ -15,7 +15,7 @@ use super::markdown::{row, sentences};
 use super::numbers::{count, short_count};
 use crate::error::{Error, Result};
 use crate::machine::in_order;
-use crate::record::{ArmRecord, CampaignCell, CampaignRecord, CampaignTest, MutantRecord, Standing, TestingPower};
+use crate::record::{CampaignArm, CampaignCell, CampaignRecord, CampaignTest, MutantRecord, Standing, TestingPower};
 use crate::shown;
 
 /// Columns that a narrow terminal leaves out, the first one first.
@@ -222,7 +222,7 @@ pub fn campaign_evidence(record: &CampaignRecord) -> String {
             let _ = writeln!(text, "  {mark} {:>15}  {}", count(outcome.count), values.join("; "));
         }
         let arms = test.cells.iter().flat_map(|cell| cell.settings.iter().map(move |arm| (cell, arm)));
-        for (CampaignCell { placement, .. }, ArmRecord { setting, races, iterations, .. }) in
+        for (CampaignCell { placement, .. }, CampaignArm { setting, races, iterations, .. }) in
             arms.filter(|(_, arm)| arm.races > 0)
         {
             let (cpus, class) = (in_order(&placement.cpus), placement.class_and_kinds());
@@ -295,7 +295,7 @@ pub(super) fn csv(record: &CampaignRecord) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| Error::Internal(error.to_string()))
 }
 
-fn fields(record: &CampaignRecord, test: &CampaignTest, cell: &CampaignCell, arm: &ArmRecord) -> [String; 21] {
+fn fields(record: &CampaignRecord, test: &CampaignTest, cell: &CampaignCell, arm: &CampaignArm) -> [String; 21] {
     let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     let mutant = |of: fn(&MutantRecord) -> &String| test.mutant.as_ref().map(of).cloned().unwrap_or_default();
     [

@@ -98,7 +98,7 @@ pub fn signed_page(entries: &[Entry], front: &Front) -> Result<Page> {
         return Err(Error::Usage("no records to report on; name at least one file".to_owned()));
     }
     if let Some(html) = campaigns(entries)? {
-        return Ok(Page { html, picture: String::new() });
+        return Ok(Page { html, picture: String::new(), folded: Vec::new() });
     }
     let mut size = 0;
     for detail in details(entries) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{hold, parts, too_many};
 use crate::error::{Error, Result};
-use crate::record::{ArmRecord, CampaignAbout, CampaignCell, CampaignRecord, CampaignTest, OutcomeRecord, identity};
+use crate::record::{CampaignAbout, CampaignArm, CampaignCell, CampaignRecord, CampaignTest, OutcomeRecord, identity};
 
 /// A sum of records of campaigns, built one record at a time.
 #[derive(Debug)]
@@ -144,7 +144,7 @@ fn add_cell(known: &mut CampaignCell, cell: CampaignCell) -> Option<()> {
             known.settings.push(arm);
             continue;
         };
-        let ArmRecord { setting: _, slices, seen, sightings, iterations, races, elapsed_s } = arm;
+        let CampaignArm { setting: _, slices, seen, sightings, iterations, races, elapsed_s } = arm;
         ours.slices = ours.slices.checked_add(slices)?;
         ours.seen = ours.seen.checked_add(seen)?;
         ours.sightings = ours.sightings.checked_add(sightings)?;

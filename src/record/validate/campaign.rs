@@ -3,7 +3,7 @@
 use super::host::MOST_CPUS;
 use super::{Problems, longest_s};
 use crate::record::{
-    ArmRecord, CampaignAbout, CampaignCell, CampaignRecord, CampaignTest, MutantRecord, PlacementRecord, RefusedTest,
+    CampaignAbout, CampaignArm, CampaignCell, CampaignRecord, CampaignTest, MutantRecord, PlacementRecord, RefusedTest,
     SettingRecord, Standing,
 };
 
@@ -122,7 +122,7 @@ fn cells(test: &CampaignTest, about: &CampaignAbout, problems: &mut Problems) {
         let names: Vec<&String> = settings.iter().map(|arm| &arm.setting).collect();
         problems.distinct("settings", "setting", &names);
         problems.each("settings", settings, |problems, arm| {
-            let ArmRecord { setting, slices, seen, sightings, iterations, races, elapsed_s } = arm;
+            let CampaignArm { setting, slices, seen, sightings, iterations, races, elapsed_s } = arm;
             if !about.settings.iter().any(|known| known.name == *setting) {
                 problems.say("setting", format!("is '{setting}', which campaign.settings does not have"));
             }
