@@ -19,6 +19,7 @@ pub mod error;
 pub mod expect;
 pub mod experiment;
 pub mod files;
+pub mod generate;
 pub mod harness;
 pub mod hash;
 pub mod input;

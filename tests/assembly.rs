@@ -371,3 +371,88 @@ fn a_part_of_an_access_is_ordered_as_the_whole() {
                   SWPH W2,W1,[X0] | ;\n LDAR W3,[X0] | ;\nexists (0:X1=0xeeff /\\ 0:X3=42)\n";
     assert_eq!(judged(halves), Sometimes);
 }
+
+/// LDP, LDPSW and STP are two accesses side by side. Verdicts and numbers of states are those of `herd7 -variant mixed`.
+#[test]
+fn pairs_are_two_accesses() {
+    let init = "uint64_t x; int f; 0:X1=x; 1:X1=x; 0:X7=f; 1:X7=f; 0:X2=1; 0:X3=2;";
+    let two = |threads: [&str; 2], condition: &str| {
+        let [left, right] = threads.map(|body| body.split(';').map(str::trim).collect::<Vec<_>>());
+        let row = |at: usize| format!(" {} | {} ;\n", left.get(at).unwrap_or(&""), right.get(at).unwrap_or(&""));
+        let rows: String = (0..left.len().max(right.len())).map(row).collect();
+        outcome(&format!("AArch64 t\n{{ {init} }}\n P0 | P1 ;\n{rows}exists ({condition})\n"))
+    };
+    let write = "STP W2,W3,[X1]; DMB ST; STR W2,[X7]";
+    let cases = [
+        ("STP W2,W3,[X1]", "LDP W4,W5,[X1]", "1:X4=1 /\\ 1:X5=0", Sometimes, 4),
+        (write, "LDAR W8,[X7]; LDP W4,W5,[X1]", "1:X8=1 /\\ not (1:X4=1 /\\ 1:X5=2)", Never, 5),
+        (write, "LDR W8,[X7]; EOR W9,W8,W8; ADD X9,X1,W9,SXTW; LDP W4,W5,[X9]", "1:X8=1 /\\ 1:X5=0", Never, 3),
+        (
+            "STR W2,[X7]; DMB ST; STP W2,W2,[X1]",
+            "LDP W4,W5,[X1]; EOR W9,W5,W5; LDR W8,[X7,W9,SXTW]",
+            "1:X5=1 /\\ 1:X8=0",
+            Never,
+            3,
+        ),
+        (
+            "STR W2,[X7]; DMB ST; STP W2,W2,[X1]",
+            "LDP W4,W5,[X1]; EOR W9,W5,W5; LDR W8,[X7,W9,SXTW]",
+            "1:X4=1 /\\ 1:X8=0",
+            Sometimes,
+            4,
+        ),
+        (
+            "LDP W4,W5,[X1]; EOR W9,W5,W5; ADD W9,W9,#1; STR W9,[X7]",
+            "LDR W8,[X7]; EOR W9,W8,W8; ADD W9,W9,#1; MOV W2,#1; STP W9,W2,[X1]",
+            "0:X5=1 /\\ 1:X8=1",
+            Sometimes,
+            4,
+        ),
+    ];
+    for (left, right, condition, verdict, states) in cases {
+        let outcome = two([left, right], condition);
+        assert_eq!((outcome.verdict, outcome.states.len()), (verdict, states), "{left} | {right}: {condition}");
+    }
+    // A load into the base register changes no address.
+    let base = one("AArch64", "uint64_t x=4294967298; 0:X1=x;", "LDP W1,W2,[X1]", "forall (0:X1=2 /\\ 0:X2=1)");
+    assert_eq!(judged(&base), Always);
+    let signed = one(
+        "AArch64",
+        "uint64_t x=-4294967294; 0:X1=x; int64_t 0:X6; int64_t 0:X7;",
+        "LDPSW X6,X7,[X1]",
+        "forall (0:X6=2 /\\ 0:X7=-1)",
+    );
+    assert_eq!(judged(&signed), Always);
+    refused(&one("AArch64", "uint64_t x; 0:X1=x;", "LDP W1,X2,[X1]", "exists (x=0)"), "`LDP W1,X2,[X1]` is not");
+    refused(&one("AArch64", "uint64_t x; 0:X1=x;", "LDP W1,W2,[X1,#2]", "exists (x=0)"), "misaligned access");
+}
+
+/// A displacement moves the address inside of the variable.
+#[test]
+fn a_displacement_is_added_to_the_register() {
+    let tests = [
+        one(
+            "X86_64",
+            "uint64_t x; 0:rbx=x;",
+            "movl $1,4(%rbx); movw $2,2(%rbx); movb 4(%rbx),%al",
+            "forall (x=4295098368 /\\ 0:rax=1)",
+        ),
+        one(
+            "RISCV",
+            "uint64_t x; 0:x6=x;",
+            "li x5,1; sw x5,4(x6); li x5,2; sh x5,2(x6); lbu x7,4(x6)",
+            "forall (x=4295098368 /\\ 0:x7=1)",
+        ),
+        one(
+            "AArch64",
+            "uint64_t x; 0:X6=x;",
+            "MOV W5,#1; STR W5,[X6,#4]; MOV W5,#2; STRH W5,[X6,#2]; LDRB W7,[X6,#4]",
+            "forall (x=4295098368 /\\ 0:X7=1)",
+        ),
+    ];
+    for test in tests {
+        assert_eq!(judged(&test), Always, "{test}");
+    }
+    refused(&one("PPC", "uint64_t x; 0:r6=x;", "li r5,1; stw r5,4(r6)", "exists (x=1)"), "mixed-size access");
+    refused(&one("RISCV", "0:x6=x;", "amoadd.w x5,x5,4(x6)", "exists (x=1)"), "`amoadd.w x5,x5,4(x6)` is not");
+}

@@ -130,3 +130,95 @@ fn herd7_and_check_agree_on_verdicts_and_states() {
         assert!(said.matches("==").count() >= count && !said.contains("+[") && !said.contains("-["), "{model}: {said}");
     }
 }
+
+/// A family of `wakerace generate` in a folder, as names and cycles.
+fn generated(folder: &Path, arch: &str, more: &[&str]) -> Vec<(String, String)> {
+    let run = |last: &[&str]| {
+        let mut command = common::wakerace_in(folder);
+        let output = command.args(["generate", "--arch", arch]).args(more).args(last).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run(&["-o", "."]);
+    let split = |line: &str| line.split_once(": ").map(|(name, cycle)| (name.to_owned(), cycle.to_owned()));
+    run(&["--list"]).lines().map(|line| split(line).unwrap()).collect()
+}
+
+/// An empty folder that both see.
+fn emptied(name: &str) -> (PathBuf, String) {
+    let (folder, there) = exchange(name);
+    fs::remove_dir_all(&folder).unwrap();
+    fs::create_dir(&folder).unwrap();
+    (folder, there)
+}
+
+#[test]
+#[ignore = "needs herdtools7"]
+fn generated_tests_have_the_names_that_diyone7_gives_their_cycles() {
+    let families: [(&str, &str, &[&str]); 5] = [
+        ("x86_64", "X86_64", &["--size", "6", "--sample", "25"]),
+        ("aarch64", "AArch64", &["--size", "6", "--sample", "40"]),
+        (
+            "aarch64",
+            "AArch64 -variant mixed",
+            &["--size", "4", "--vary", "h0,h2,w0,L.w0", "--safe", "Pod**,Rfe,Fre,Coe", "--sample", "25"],
+        ),
+        ("ppc", "PPC", &["--size", "6", "--sample", "25"]),
+        ("riscv", "RISCV", &["--size", "6", "--sample", "25"]),
+    ];
+    for (number, (arch, theirs, more)) in families.into_iter().enumerate() {
+        let (folder, there) = emptied(&format!("names-{number}"));
+        let tests = generated(&folder, arch, more);
+        let cycles: String = tests.iter().map(|(_, cycle)| format!("{cycle}\n")).collect();
+        fs::write(folder.join("cycles"), cycles).unwrap();
+        let command = format!(
+            "cd $(mktemp -d) && while read c; do rm -f *.litmus; diyone7 -norm -arch {theirs} $c >/dev/null 2>&1; \
+             head -q -n 1 *.litmus; done < {there}/cycles"
+        );
+        let named = herdtools(&command);
+        let named: Vec<&str> = named.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+        // Where diy7 has one name for two cycles, the second has a number here.
+        let ours: Vec<String> = tests.iter().map(|(name, _)| name.clone()).collect();
+        assert_eq!(named.len(), ours.len(), "{arch}");
+        let differ: Vec<_> = named
+            .iter()
+            .zip(&tests)
+            .filter(|(theirs, (ours, _))| *theirs != ours && !ours.starts_with(*theirs))
+            .collect();
+        assert!(differ.is_empty(), "{arch}: {differ:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs herdtools7"]
+fn herd7_and_check_agree_on_generated_tests() {
+    let mixed = [
+        "--size",
+        "4",
+        "--threads",
+        "2",
+        "--vary",
+        "h0,h2,w0,q0",
+        "--safe",
+        "PodRR,DMB.STdWW,DpDatadW,PodWR,Rfe,Fre,Coe",
+    ];
+    let no_rmw = ["--safe", "Rfe,Fre,Coe,Rfi,Pod**,MFenced**"];
+    let families: [(&str, &str, &str, &[&str]); 5] = [
+        ("x86_64", "x86-tso", "", &no_rmw),
+        ("aarch64", "armv8", "", &[]),
+        ("aarch64", "armv8", "-variant mixed", &mixed),
+        ("ppc", "power", "", &[]),
+        ("riscv", "rvwmo", "", &[]),
+    ];
+    for (number, (arch, model, variant, more)) in families.into_iter().enumerate() {
+        let (folder, there) = emptied(&format!("generated-{number}"));
+        let count = generated(&folder, arch, &[&["--sample", "25"], more].concat()).len();
+        fs::write(folder.join("herd.log"), herdtools(&format!("herd7 {variant} -timeout 60 {there}/@all"))).unwrap();
+        let mut check = common::wakerace_in(&folder);
+        let output = check.args(["check", ".", "--model", model, "--json", "--against", "herd.log"]).output().unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let summary = &json["summary"][0];
+        let expected: serde_json::Value = count.into();
+        assert_eq!((&summary["judged"], &summary["published_agrees"]), (&expected, &expected), "{arch}: {summary}");
+    }
+}

@@ -106,6 +106,11 @@ fn x86_64_instructions_are_what_capstone_reads_back() {
             ("test %eax,%eax; jz L; L:", "test eax, eax; je 4"),
             ("L: lock decl (z); jne L", "lock dec dword ptr [rdi]; jne 0"),
             ("jmp L; nop; L:", "jmp 3; nop"),
+            // A displacement of 8 bits, with the base registers that need more bytes; one that is 0 has none.
+            ("movl 4(%r12),%ecx; movl %ecx,4(%r13)", "mov ecx, dword ptr [r12 + 4]; mov dword ptr [r13 + 4], ecx"),
+            ("movl 0(%r12),%ecx; movw $1,6(%rbp)", "mov ecx, dword ptr [r12]; mov word ptr [rbp + 6], 1"),
+            ("xchgb %cl,1(%r12); lock incl 4(%r12)", "xchg byte ptr [r12 + 1], cl; lock inc dword ptr [r12 + 4]"),
+            ("addq $136,%rbp; movl -132(%rbp),%ecx", "add rbp, 0x88; mov ecx, dword ptr [rbp - 0x84]"),
         ],
     );
 }
@@ -128,6 +133,9 @@ fn aarch64_instructions_are_what_capstone_reads_back() {
             ("LDR X0,[X1,X3,LSL #3]; STR X0,[X1,W3,UXTW #3]", "ldr x0, [x1, x3, lsl #3]; str x0, [x1, w3, uxtw #3]"),
             ("STR W0,[X5,X3,SXTX]", "str w0, [x5, x3, sxtx]"),
             ("LDUR X0,[X1]; STUR W0,[X5]", "ldur x0, [x1]; stur w0, [x5]"),
+            ("LDP W0,W2,[X1]; STP W0,WZR,[X1,#0]", "ldp w0, w2, [x1]; stp w0, wzr, [x1]"),
+            ("LDPSW X0,X2,[X1]; LDP W1,W0,[X1]", "ldpsw x0, x2, [x1]; ldp w1, w0, [x1]"),
+            ("ADD X4,X1,#8; LDP W0,W2,[X4,#-8]", "add x4, x1, #8; ldp w0, w2, [x4, #-8]"),
             (
                 "LDAR W0,[X5]; LDAR X0,[X1]; STLR W0,[X5]; STLR X0,[X1]",
                 "ldar w0, [x5]; ldar x0, [x1]; stlr w0, [x5]; stlr x0, [x1]",
@@ -210,6 +218,7 @@ fn power_instructions_are_what_capstone_reads_back() {
             ("L: cmpwi r3,1; bne L; blt L; bge L", "cmpwi r3, 1; bne 0; blt 0; bge 0"),
             ("cmpwi r3,-1; bgt M; ble M; b M; M:", "cmpwi r3, -1; bgt 0x10; ble 0x10; b 0x10"),
             ("sync; lwsync; eieio; isync; nop", "sync; lwsync; eieio; isync; nop"),
+            ("lwz r3,4(r1); sth r3,6(r1); lbz r3,7(r1)", "lwz r3, 4(r1); sth r3, 6(r1); lbz r3, 7(r1)"),
         ],
     );
 }
@@ -264,6 +273,8 @@ fn riscv_instructions_are_what_capstone_reads_back() {
                 "fence rw, rw; fence r, rw; fence rw, w; fence; fence w, r",
             ),
             ("fence.tso; fence.i; nop", "fence.tso; fence.i; nop"),
+            ("lw x5,4(x1); sh x5,6(x1); lbu x5,7(x1)", "lw t0, 4(ra); sh t0, 6(ra); lbu t0, 7(ra)"),
+            ("addi x6,x1,8; lw x5,-4(x6)", "addi t1, ra, 8; lw t0, -4(t1)"),
         ],
     );
 }

@@ -8,6 +8,7 @@ mod compare;
 mod conform;
 mod expect;
 mod export;
+mod generate;
 mod import;
 mod index;
 mod interrupt;
@@ -60,6 +61,8 @@ enum Command {
     Tearing(tearing::TearingArgs),
     /// Print what each memory model allows for a test, and why
     Check(check::CheckArgs),
+    /// Write litmus tests for cycles of relaxations, as diy7, diyone7 and diycross7 do
+    Generate(generate::GenerateArgs),
     /// Check that records are readable and consistent
     Validate(validate::ValidateArgs),
     /// Add up records of the same tests and the same code, from one or more machines
@@ -184,6 +187,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Protocol(args) => protocol::protocol(&args),
         Command::Tearing(args) => tearing::tearing(&args),
         Command::Check(args) => check::check(&args),
+        Command::Generate(args) => generate::generate(&args),
         Command::Validate(args) => validate::validate(&args),
         Command::Merge(args) => validate::merge(&args),
         Command::Compare(args) => compare::compare(&args),

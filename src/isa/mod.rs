@@ -110,6 +110,11 @@ pub fn primitives(arch: Arch) -> &'static [Primitive] {
     of(arch).primitives
 }
 
+/// The first word of a litmus test in an architecture's assembly, such as `AArch64`.
+pub fn litmus_word(arch: Arch) -> &'static str {
+    of(arch).dialect.words[0]
+}
+
 /// The assembly languages of all architectures.
 fn dialects() -> [&'static Dialect; Arch::ALL.len()] {
     Arch::ALL.map(|arch| of(arch).dialect)

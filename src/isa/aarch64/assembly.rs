@@ -219,6 +219,9 @@ fn access(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
             let tags = if base.starts_with("STL") { Tags::RELEASE } else { Tags::NONE };
             a.steps.push(Step::Write { address, value, ty, tags });
         }
+        ("LDP" | "LDPSW" | "STP", [first, second, place]) if narrow.is_none() => {
+            return pair(a, base, [first, second], place);
+        }
         ("STXR" | "STLXR", [status, src, place]) => {
             let ty = access_width(narrow, register_name(src)?.1)?;
             let address = memory(a, place)?;
@@ -228,6 +231,32 @@ fn access(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
             a.steps.push(Step::StoreConditional { status, carries: false, address, value, ty, tags });
         }
         _ => return None,
+    }
+    Some(())
+}
+
+/// LDP, LDPSW and STP: two accesses side by side. herd7 has no program order between them; Armv8 orders two plain accesses
+/// to different bytes no more than that.
+fn pair(a: &mut Assembler, name: &str, registers: [&str; 2], place: &str) -> Option<()> {
+    // The model has no form with a register as the index.
+    let has_index = place.split_once(',').is_some_and(|(_, index)| !index.trim_start().starts_with('#'));
+    let [ty, other] = registers.map(|register| register_name(register).map(|(_, ty)| ty));
+    if has_index || ty? != other? || name == "LDPSW" && ty != Some(LONG) {
+        return None;
+    }
+    let ty = if name == "LDPSW" { Type::INT } else { ty? };
+    let Address::Register(base) = memory(a, place)? else { return None };
+    // Before the first access: a load may overwrite the base register.
+    let bytes = i64::try_from(ty.bytes()).ok()?;
+    let behind = a.indexed(base, Operand::Const(Const::Int(bytes)));
+    for (register, address) in registers.into_iter().zip([Address::Register(base), behind]) {
+        let tags = Tags::NONE;
+        let step = if name == "STP" {
+            Step::Write { address, value: source(a, register)?.0, ty, tags }
+        } else {
+            Step::Read { dst: target(a, register)?.0, address, ty, tags }
+        };
+        a.steps.push(step);
     }
     Some(())
 }

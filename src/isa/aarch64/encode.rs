@@ -175,6 +175,9 @@ fn access(name: &str, operands: &[&str], places: &Places<'_>) -> Result<Option<u
             let opc = u32::from(base == "LDR") << 22;
             return plain(size(suffix, register)? | opc | register.number, suffix, register, place, places).map(Some);
         }
+        ("LDP" | "LDPSW" | "STP", [first, second, place]) => {
+            return pair(name, [first, second], place, places).map(Some);
+        }
         ("LDRS", [target, place]) => {
             let register = self::register(target, places)?;
             let opc = if register.wide { 2 << 22 } else { 3 << 22 };
@@ -244,6 +247,30 @@ fn plain(bits: u32, suffix: Option<u32>, register: Register, place: &str, places
             Ok(0x3820_0800 | bits | index << 16 | option << 13 | shifted << 12 | address << 5)
         }
     }
+}
+
+/// LDP, LDPSW and STP. The displacement is a multiple of the size of one register.
+fn pair(name: &str, registers: [&str; 2], place: &str, places: &Places<'_>) -> Result<u32, String> {
+    let [first, second] = registers.map(|text| register(text, places));
+    let (first, second) = (first?, second?);
+    let signed = name == "LDPSW";
+    if first.wide != second.wide || signed && !first.wide {
+        return Err("the two registers do not fit this instruction".to_owned());
+    }
+    if name != "STP" && first.number == second.number {
+        return Err("both loads go to the same register".to_owned());
+    }
+    let bits = match name {
+        "LDPSW" => 0x6940_0000,
+        "LDP" => 0x2940_0000 | first.sf(),
+        _ => 0x2900_0000 | first.sf(),
+    };
+    let scale = if first.wide && !signed { 3 } else { 2 };
+    let Memory::Displaced(address, offset) = memory(place, places)? else { return Err(unknown()) };
+    let scaled = i32::try_from(offset >> scale).ok().filter(|scaled| (-64..64).contains(scaled));
+    let scaled = scaled.filter(|scaled| i64::from(*scaled) << scale == offset);
+    let scaled = scaled.ok_or_else(|| format!("the displacement {offset} does not fit the instruction"))?;
+    Ok(bits | (scaled.cast_unsigned() & 0x7f) << 15 | second.number << 10 | address << 5 | first.number)
 }
 
 /// CAS, SWP and the operations that return the old value or, as ST, do not.

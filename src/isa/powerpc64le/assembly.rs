@@ -24,7 +24,7 @@ fn value(text: &str) -> Option<Operand> {
     parse_int(text).map(|value| Operand::Const(Const::Int(value)))
 }
 
-/// A memory operand `0(r1)`.
+/// A memory operand `8(r1)`.
 fn displaced(a: &mut Assembler, text: &str) -> Option<Address> {
     let (offset, base) = text.strip_suffix(')')?.split_once('(')?;
     // `r0` as a base stands for the address 0.
@@ -32,7 +32,7 @@ fn displaced(a: &mut Assembler, text: &str) -> Option<Address> {
         return None;
     }
     let base = a.register(base)?;
-    (parse_int(offset)? == 0).then_some(Address::Register(base))
+    Some(a.indexed(base, Operand::Const(Const::Int(parse_int(offset)?))))
 }
 
 /// `r1,r2` as an address. `r0` as the first operand stands for the value 0.

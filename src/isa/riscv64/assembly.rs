@@ -58,11 +58,18 @@ fn target(a: &mut Assembler, text: &str) -> Option<Option<RegisterId>> {
     if is_zero(text) { Some(None) } else { a.register(text).map(Some) }
 }
 
-/// A memory operand: `0(x1)` or `(x1)`.
+/// A memory operand: `8(x1)` or `(x1)`.
 fn memory(a: &mut Assembler, text: &str) -> Option<Address> {
     let (offset, base) = text.strip_suffix(')')?.split_once('(')?;
     let base = a.register(base)?;
-    (offset.is_empty() || parse_int(offset)? == 0).then_some(Address::Register(base))
+    let offset = if offset.is_empty() { 0 } else { parse_int(offset)? };
+    Some(a.indexed(base, Operand::Const(Const::Int(offset))))
+}
+
+/// The memory operand of an atomic instruction, which has no offset: `0(x1)` or `(x1)`.
+fn direct(a: &mut Assembler, text: &str) -> Option<Address> {
+    let (offset, _) = text.split_once('(')?;
+    (offset.is_empty() || parse_int(offset)? == 0).then(|| memory(a, text))?
 }
 
 /// The tags of a mnemonic's suffix: `.aq`, `.rl`, `.aqrl`.
@@ -176,11 +183,11 @@ fn access(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
             a.steps.push(Step::Write { address, value, ty: width(&parts[0][1..])?, tags });
         }
         (["lr", size, rest @ ..], [dst, place]) => {
-            let (address, dst, tags) = (memory(a, place)?, target(a, dst)?, marks(rest)? | Tags::EXCLUSIVE);
+            let (address, dst, tags) = (direct(a, place)?, target(a, dst)?, marks(rest)? | Tags::EXCLUSIVE);
             a.steps.push(Step::Read { dst, address, ty: atomic_width(size)?, tags });
         }
         (["sc", size, rest @ ..], [status, src, place]) => {
-            let (address, value, status) = (memory(a, place)?, operand(a, src)?, a.register(status)?);
+            let (address, value, status) = (direct(a, place)?, operand(a, src)?, a.register(status)?);
             let (ty, tags) = (atomic_width(size)?, marks(rest)? | Tags::EXCLUSIVE);
             a.steps.push(Step::StoreConditional { status, carries: true, address, value, ty, tags });
         }
@@ -193,7 +200,7 @@ fn access(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
                 "amoxor" => RmwOp::Xor,
                 _ => return None,
             };
-            let (address, value, dst) = (memory(a, place)?, operand(a, src)?, target(a, dst)?);
+            let (address, value, dst) = (direct(a, place)?, operand(a, src)?, target(a, dst)?);
             let tags = marks(rest)? | Tags::AMO;
             a.atomic(dst, address, atomic_width(size)?, Change::Op(op, value), [tags, tags]);
         }

@@ -43,14 +43,24 @@ pub(super) fn place(a: &mut Assembler, text: &str, names: &[String]) -> Option<P
     if let Some(value) = text.strip_prefix('$').or(Some(text)).and_then(parse_int) {
         return Some(Place::Value(value));
     }
+    let (offset, text) = displaced(text);
     let inner = text.trim_matches(['(', ')', '[', ']']);
     if inner.len() < text.len() {
         if let Some(register) = a.register(inner) {
-            return Some(Place::Memory(Address::Register(register)));
+            return Some(Place::Memory(a.indexed(register, Operand::Const(Const::Int(offset)))));
+        }
+        if offset != 0 {
+            return None;
         }
         return Some(Place::Memory(Address::Location(names.iter().position(|known| known == inner)?)));
     }
     a.typed(text).map(|(register, ty)| Place::Register(register, ty))
+}
+
+/// The displacement of a memory operand such as `2(%rbx)`, and the operand without it.
+pub(super) fn displaced(text: &str) -> (i64, &str) {
+    let open = text.find('(').filter(|open| *open > 0);
+    open.and_then(|open| Some((parse_int(&text[..open])?, &text[open..]))).unwrap_or((0, text))
 }
 
 /// The register that the name of its low 8 or 16 bits means: `al`, `sil`, `r8b`, `ax`, `r8w`.

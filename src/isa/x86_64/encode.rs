@@ -4,7 +4,7 @@
 //! where it reaches. Encodings: Intel SDM vol. 2. A test's registers are renamed to those that the loop over instances
 //! leaves free. A location that an operand names becomes a displacement from the address of the instance.
 
-use super::assembly::register_name;
+use super::assembly::{displaced, register_name};
 use super::mnemonic::{Mnemonic, Width};
 use crate::codegen::assembly::{Encoder, Jump, Piece, Places, unknown_form};
 use crate::codegen::displacement;
@@ -149,6 +149,7 @@ fn operand(text: &str, places: &Places<'_>) -> Result<Operand, String> {
     if let Some(value) = text.strip_prefix('$').or(Some(text)).and_then(parse_int) {
         return Ok(Operand::Immediate(value));
     }
+    let (offset, text) = displaced(text);
     let inner = text.trim_matches(['(', ')', '[', ']']);
     if inner.len() == text.len() {
         let (name, width) = register(text).ok_or_else(|| format!("`{text}` is no operand that is known"))?;
@@ -158,7 +159,11 @@ fn operand(text: &str, places: &Places<'_>) -> Result<Operand, String> {
         if ty.bytes() != 8 {
             return Err(format!("the address in `{text}` has {} bits; expected a register of 64", ty.bits()));
         }
-        return Ok(Operand::Memory { base: hardware(&name, places)?, offset: 0 });
+        let offset = i32::try_from(offset).map_err(|_| format!("the displacement {offset} does not fit 32 bits"))?;
+        return Ok(Operand::Memory { base: hardware(&name, places)?, offset });
+    }
+    if offset != 0 {
+        return Err(format!("a displacement needs a register, and `{inner}` is none"));
     }
     let offset = places.location(inner).ok_or_else(|| format!("there is no location `{inner}`"))?;
     Ok(Operand::Memory { base: RDI, offset: displacement(offset)? })
