@@ -25,7 +25,7 @@ fn one_test_goes_to_standard_output() {
     let folder = tempfile::tempdir().unwrap();
     let (code, out, err) = generate(folder.path(), &["--arch", "arm64", "--cycle", "Rfe DpAddrdR Fre DMB.SYdWW"]);
     assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
-    assert!(out.starts_with("AArch64 MP+dmb.sy+addr\n") && out.ends_with("exists (1:X1=1 /\\ 1:X3=0)\n"), "{out}");
+    assert!(out.starts_with("AArch64 MP+dmb.sy+addr\n") && out.ends_with("exists (1:X1=1 /\\ 1:X4=0)\n"), "{out}");
     // Several need a folder, and the message says how.
     let (code, out, err) = generate(folder.path(), &["--arch", "x86_64", "--cross", "PodWR,MFencedWR Fre PodWR Fre"]);
     assert_eq!((code, out.as_str()), (Some(2), ""));

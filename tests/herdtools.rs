@@ -172,19 +172,21 @@ fn generated_tests_have_the_names_that_diyone7_gives_their_cycles() {
         let cycles: String = tests.iter().map(|(_, cycle)| format!("{cycle}\n")).collect();
         fs::write(folder.join("cycles"), cycles).unwrap();
         let command = format!(
-            "cd $(mktemp -d) && while read c; do rm -f *.litmus; diyone7 -norm -arch {theirs} $c >/dev/null 2>&1; \
-             head -q -n 1 *.litmus; done < {there}/cycles"
+            "cd $(mktemp -d) && while read c; do rm -f *.litmus; \
+             diyone7 -norm -arch {theirs} $c >/dev/null 2>&1 && head -q -n 1 *.litmus || echo - -; done < {there}/cycles"
         );
         let named = herdtools(&command);
         let named: Vec<&str> = named.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+        assert_eq!(named.len(), tests.len(), "{arch}");
+        // diyone7 refuses cycles that need an observer.
+        let pairs = || named.iter().zip(&tests).filter(|(theirs, _)| **theirs != "-");
+        assert!(pairs().count() * 3 > tests.len() * 2, "{arch}: {named:?}");
         // Where diy7 has one name for two cycles, the second has a number here.
-        let ours: Vec<String> = tests.iter().map(|(name, _)| name.clone()).collect();
-        assert_eq!(named.len(), ours.len(), "{arch}");
-        let differ: Vec<_> = named
-            .iter()
-            .zip(&tests)
-            .filter(|(theirs, (ours, _))| *theirs != ours && !ours.starts_with(*theirs))
-            .collect();
+        let differs = |(theirs, (ours, _)): &(&&str, &(String, String))| {
+            **theirs != ours
+                && ours.rsplit_once('-').is_none_or(|(stem, number)| stem != **theirs || number.parse::<u8>().is_err())
+        };
+        let differ: Vec<_> = pairs().filter(differs).collect();
         assert!(differ.is_empty(), "{arch}: {differ:?}");
     }
 }

@@ -85,14 +85,13 @@ impl FromStr for LanguageArg {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<LanguageArg, String> {
-        match text.to_ascii_lowercase().as_str() {
-            "c" | "lkmm" => Ok(LanguageArg(Language::C)),
-            "ppc" | "riscv" => Ok(LanguageArg(Language::named(&text.to_ascii_uppercase()).unwrap_or(Language::C))),
-            other => match other.parse::<Arch>() {
-                Ok(arch) => Ok(LanguageArg(generate::language(arch))),
-                Err(_) => Err("expected x86_64, aarch64, ppc, riscv, or c".to_owned()),
-            },
-        }
+        let name = match text.to_ascii_lowercase().as_str() {
+            "c" | "lkmm" => return Ok(LanguageArg(Language::C)),
+            "ppc" => "power".to_owned(),
+            other => other.to_owned(),
+        };
+        let arch = Arch::named(&name).map_err(|_| "expected x86_64, aarch64, ppc, riscv64gc, or c".to_owned())?;
+        Ok(LanguageArg(generate::language(arch)))
     }
 }
 

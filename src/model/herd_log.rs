@@ -50,14 +50,14 @@ pub fn log(code: &Code, outcome: &Outcome, seconds: f64) -> String {
     out
 }
 
-/// The displayed columns in herd7's order: registers by thread and name, then locations by name.
-fn columns(code: &Code) -> Vec<usize> {
+/// The displayed columns and their names in herd7's order: registers by thread and name, then locations by name.
+fn columns(code: &Code) -> Vec<(usize, String)> {
     let mut order = code.displayed.clone();
     order.sort_by_key(|&column| match code.columns[column] {
         Column::Register { thread, register } => (thread, natural(&code.threads[thread].names[register])),
         Column::Location(location) => (usize::MAX, natural(&code.names[location])),
     });
-    order
+    order.into_iter().map(|column| (column, name(code, column))).collect()
 }
 
 /// A key that sorts `r2` before `r10`.
@@ -84,9 +84,13 @@ fn value(code: &Code, column: usize, value: Const) -> String {
     }
 }
 
-fn line(code: &Code, order: &[usize], state: &[Const]) -> String {
-    let one = |&column: &usize| format!("{}={};", name(code, column), value(code, column, state[column]));
-    order.iter().map(one).collect::<Vec<_>>().join(" ")
+fn line(code: &Code, order: &[(usize, String)], state: &[Const]) -> String {
+    let mut out = String::new();
+    for (column, name) in order {
+        let blank = if out.is_empty() { "" } else { " " };
+        let _ = write!(out, "{blank}{name}={};", value(code, *column, state[*column]));
+    }
+    out
 }
 
 fn proposition(code: &Code, prop: &Prop, inside: bool) -> String {

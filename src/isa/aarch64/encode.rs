@@ -266,7 +266,7 @@ fn pair(name: &str, registers: [&str; 2], place: &str, places: &Places<'_>) -> R
         _ => 0x2900_0000 | first.sf(),
     };
     let scale = if first.wide && !signed { 3 } else { 2 };
-    let Memory::Displaced(address, offset) = memory(place, places)? else { return Err(unknown()) };
+    let Memory::Displaced(address, offset) = memory(place, places)? else { return Err(unknown_form()) };
     let scaled = i32::try_from(offset >> scale).ok().filter(|scaled| (-64..64).contains(scaled));
     let scaled = scaled.filter(|scaled| i64::from(*scaled) << scale == offset);
     let scaled = scaled.ok_or_else(|| format!("the displacement {offset} does not fit the instruction"))?;
