@@ -322,7 +322,8 @@ mod tests {
 
     #[test]
     fn all_run_what_was_given_out_and_nobody_goes_on_before_all_are_done() {
-        let settled = |number: u64| (number % 7 == 0).then_some(if number % 2 == 0 { 0 } else { Slot::MAX });
+        let settled =
+            |number: u64| number.is_multiple_of(7).then_some(if number.is_multiple_of(2) { 0 } else { Slot::MAX });
         for own_cpus in [true, false] {
             let (rendezvous, run) = (Rendezvous::new(3, own_cpus), AtomicU64::new(0));
             std::thread::scope(|scope| {

@@ -183,6 +183,8 @@ fn what_was_given_is_not_varied() {
     let all = arms(&prefetched);
     assert!(all.len() == 7 && all.iter().all(|arm| arm.prefetch == Prefetch::On && arm.stress.is_some()));
     assert_eq!(variants(all[3], &prefetched), []);
+    let batch = arms(&Allowed { batch: Some(99), ..allowed() });
+    assert!(batch.iter().any(|arm| arm.pace == ArmPace::Free) && batch.iter().all(|arm| arm.batch == Some(99)));
     for (free, paced) in [(true, false), (false, true)] {
         let all = arms(&Allowed { free, paced, ..allowed() });
         assert!(!all.is_empty() && all.iter().all(|arm| (arm.pace == ArmPace::Paced) == paced));
