@@ -154,8 +154,10 @@ fn every_field_of_a_record_has_its_meaning_in_a_sum() {
         conditions,
         results,
         parts,
+        campaign,
         extra,
     } = sum;
+    assert_eq!(campaign, None, "campaigns have sums of their own");
     assert_eq!(conditions, None, "those of several runs have no common beginning");
     assert_eq!(version, record::VERSION);
     assert_eq!((schema, tool, command, started, host), (a.schema, a.tool, a.command, a.started, a.host));
