@@ -3,7 +3,7 @@
 mod common;
 
 use serde_json::{Value, json};
-use wakerace::publish::Publish as _;
+use wakerace::publish::{self, Publish as _};
 use wakerace::record::{self, AnyRecord, DistancesRecord, Merger, Record, StratumRecord};
 
 use common::small::{self, another, at_two_distances, complete};
@@ -188,4 +188,58 @@ fn the_table_has_a_line_for_each_distance_and_says_when_there_is_one() {
         one.summary()
     );
     assert!(!small::run().summary().contains("distance"));
+}
+
+#[test]
+fn rates_are_compared_at_the_same_distance() {
+    let compared = |a: &Record, b: &Record| -> Vec<(String, Option<f64>, Option<String>)> {
+        let all = publish::compare(&[a.clone(), b.clone()]).into_iter();
+        let own = all.filter(|one| one.scenario == "S05-swapped");
+        own.map(|one| (one.class, one.ratio.map(|ratio| ratio.value), one.note)).collect()
+    };
+    let near = |found: Option<f64>, wanted: f64| (found.unwrap() / wanted - 1.0).abs() < 1e-9;
+    // Three times as many races at the far distance, which is a little farther; the near one is another.
+    let other = with(|d| {
+        d["strata"][1]["races"] = 81.into();
+        let far = &mut d["strata"][1];
+        (far["ns"], far["high_ns"]) = (250.0.into(), 260.0.into());
+        let near = &mut d["strata"][0];
+        (near["ns"], near["low_ns"], near["high_ns"]) = (60.0.into(), 55.0.into(), 65.0.into());
+    });
+    let found = compared(&at_two_distances(), &other);
+    assert_eq!(found.len(), 3, "{found:?}");
+    let only = |who: &str| Some(format!("only {who} was at this distance"));
+    assert_eq!(found[0], ("core, 18 ns".to_owned(), None, only("A")));
+    assert_eq!(found[1], ("core, 60 ns".to_owned(), None, only("the other")));
+    assert!(found[2].0 == "core, 240 ns" && near(found[2].1, 3.0) && found[2].2.is_none(), "{found:?}");
+    // One distance each: if it is the same, the whole results are compared; if not, nothing is.
+    let found = compared(&at_one(100.0), &at_one(110.0));
+    assert!(found.len() == 1 && found[0].0 == "core" && near(found[0].1, 1.0), "{found:?}");
+    let found = compared(&at_one(100.0), &at_one(300.0));
+    assert!(found.len() == 2 && found.iter().all(|(_, ratio, note)| ratio.is_none() && note.is_some()), "{found:?}");
+    // A record without distances is compared as a whole.
+    let found = compared(&small::run(), &at_two_distances());
+    assert!(found.len() == 1 && near(found[0].1, 1.0), "{found:?}");
+    let names = ["a".to_owned(), "b".to_owned()];
+    let table = publish::comparison_table(&names, &publish::compare(&[at_two_distances(), other]));
+    assert!(table.contains("core, 240 ns") && table.contains("only A was at this distance"), "{table}");
+}
+
+#[test]
+fn the_page_has_a_chart_of_the_rates_at_each_distance() {
+    let page = |record: Record| {
+        let record = AnyRecord::Run(Box::new(record));
+        publish::page(&[publish::Entry { name: "a.json".to_owned(), record }]).unwrap()
+    };
+    let several = page(at_two_distances());
+    for words in [
+        "id=\"distances-S05-swapped-A\"",
+        "2 distances: 18 ns 43 % of the time, 230 ns 57 %.",
+        "230 ns, 57 % of the time",
+        "700 iterations, period 140 ns, best at +45 ns 8.44 %",
+        "data-seen=\"27\" data-of=\"700\"",
+    ] {
+        assert!(several.contains(words), "{words}");
+    }
+    assert!(!page(at_one(38.0)).contains("Distances between the CPUs"));
 }

@@ -1,13 +1,14 @@
 //! Compares records: the ratio of rates of each test, and whether the rates differ by more than chance.
 
 use super::cpus::letter;
+use super::distances::distance;
 use super::fit::Cells;
 use super::markdown::{row, sentences};
 use super::numbers::rate_with_interval;
 use crate::machine::{Class, class_and_kinds};
-use crate::record::{Record, ScenarioResult};
+use crate::record::{Record, ScenarioResult, StratumRecord};
 use crate::shown;
-use crate::stats::interval_of;
+use crate::stats::{interval_of, matched};
 
 /// One test in the first record and in another record.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +25,8 @@ pub struct Comparison {
     pub ratio: Option<Ratio>,
     /// Whether both records ran the same machine code.
     pub same_code: bool,
+    /// Why there is no ratio, if the CPUs of the two records were never at the same distance.
+    pub note: Option<String>,
 }
 
 /// A ratio of rates with its 95 % interval; the ends may be 0 and infinite.
@@ -74,6 +77,15 @@ impl Rate {
             trials: result.iterations,
             effect: result.effect(),
             repeated: result.repeats.len() > 1,
+        }
+    }
+
+    fn at(stratum: &StratumRecord) -> Rate {
+        Rate {
+            seen: stratum.races,
+            trials: stratum.iterations,
+            effect: stratum.effect(),
+            repeated: stratum.repeats.len() > 1,
         }
     }
 
@@ -167,17 +179,62 @@ pub fn compare(records: &[Record]) -> Vec<Comparison> {
     let mut out = Vec::new();
     for result in &first.results {
         for (number, other) in others.iter().enumerate() {
-            out.extend(counterparts(result, first, other).into_iter().map(|theirs| Comparison {
-                scenario: result.scenario.clone(),
-                class: class(result, theirs),
-                other: number + 1,
-                rates: [result, theirs].map(|result| rate_with_interval(result.rate, result.interval)),
-                ratio: ratio(Rate::of(result), Rate::of(theirs)),
-                same_code: result.code_sha256 == theirs.code_sha256,
-            }));
+            let pairs = counterparts(result, first, other).into_iter();
+            out.extend(pairs.flat_map(|theirs| compared(result, theirs, number + 1)));
         }
     }
     out
+}
+
+/// Compares two results of a test. If their CPUs were at several distances, or at different ones, like is compared with
+/// like: the rates at each distance that both have.
+fn compared(result: &ScenarioResult, theirs: &ScenarioResult, other: usize) -> Vec<Comparison> {
+    let whole = Comparison {
+        scenario: result.scenario.clone(),
+        class: class(result, theirs),
+        other,
+        rates: [result, theirs].map(|result| rate_with_interval(result.rate, result.interval)),
+        ratio: ratio(Rate::of(result), Rate::of(theirs)),
+        same_code: result.code_sha256 == theirs.code_sha256,
+        note: None,
+    };
+    let [ours, others] = [result, theirs].map(strata);
+    let ns = |strata: &[&StratumRecord]| strata.iter().map(|stratum| stratum.ns).collect::<Vec<f64>>();
+    let pairs = matched(&ns(&ours), &ns(&others));
+    // Distances that were not measured say nothing.
+    if ours.is_empty() || others.is_empty() || [ours.len(), others.len(), pairs.len()] == [1; 3] {
+        return vec![whole];
+    }
+    let at = |ours: Option<&StratumRecord>, theirs: Option<&StratumRecord>| {
+        let sides = [ours, theirs];
+        let known: Vec<f64> = sides.into_iter().flatten().map(|stratum| stratum.ns).collect();
+        let middle = (known.iter().map(|ns| ns.ln()).sum::<f64>() / known.len() as f64).exp();
+        let rate = |side: Option<&StratumRecord>| {
+            side.map_or("-".to_owned(), |stratum| rate_with_interval(stratum.rate, stratum.interval))
+        };
+        let only = [theirs.map(|_| "the other"), ours.map(|_| "A")].into_iter().flatten().next().unwrap_or_default();
+        let comparison = Comparison {
+            class: format!("{}, {}", whole.class, distance(middle)),
+            rates: sides.map(rate),
+            ratio: ours.zip(theirs).and_then(|(ours, theirs)| ratio(Rate::at(ours), Rate::at(theirs))),
+            note: (known.len() == 1).then(|| format!("only {only} was at this distance")),
+            ..whole.clone()
+        };
+        (middle, comparison)
+    };
+    let paired = pairs.iter().map(|&(a, b)| at(Some(ours[a]), Some(others[b])));
+    let ours_alone = (0..ours.len()).filter(|at| pairs.iter().all(|(a, _)| a != at)).map(|a| at(Some(ours[a]), None));
+    let theirs_alone =
+        (0..others.len()).filter(|at| pairs.iter().all(|(_, b)| b != at)).map(|b| at(None, Some(others[b])));
+    let mut all: Vec<(f64, Comparison)> = paired.chain(ours_alone).chain(theirs_alone).collect();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    all.into_iter().map(|(_, comparison)| comparison).collect()
+}
+
+/// The distances of a result at which something was counted.
+fn strata(result: &ScenarioResult) -> Vec<&StratumRecord> {
+    let strata = result.distances.iter().flat_map(|distances| &distances.strata);
+    strata.filter(|stratum| stratum.iterations > 0).collect()
 }
 
 const HEADINGS: [&str; 6] = ["scenario", "class", "A [95 %]", "other [95 %]", "other / A [95 %]", "differs"];
@@ -196,7 +253,7 @@ fn cells(comparison: &Comparison, several: bool) -> [String; 6] {
     let letter = letter(comparison.other);
     let name = if several { format!("{letter}: ") } else { String::new() };
     let (ratio, differs) = match comparison.ratio {
-        None => ("-".to_owned(), "-".to_owned()),
+        None => ("-".to_owned(), comparison.note.clone().unwrap_or("-".to_owned())),
         Some(ratio) => (
             format!("{} [{}, {}]", times(ratio.value), times(ratio.low), times(ratio.high)),
             if ratio.differs() { "yes" } else { "no" }.to_owned(),

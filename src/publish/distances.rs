@@ -10,7 +10,7 @@ pub(super) fn distance(ns: f64) -> String {
 }
 
 /// A share of the time: `42 %`; never 0 % or 100 % of several.
-fn share_of_time(share: f64) -> String {
+pub(super) fn share_of_time(share: f64) -> String {
     let percent = (100.0 * share).round();
     match percent {
         percent if percent < 1.0 => "< 1 %".to_owned(),

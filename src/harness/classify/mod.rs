@@ -214,6 +214,8 @@ impl<'a> Classifier<'a> {
     /// last-writer pattern, so [`Classifier::count`] looks it up once per word and not once per instance.
     pub fn share(&self, batch: usize, number: usize) -> Range<usize> {
         let threads = self.program.threads.len();
+        // P0 has the last part, which is never empty: it selects skews by what it counted.
+        let number = threads - 1 - number;
         let begin = |number: usize| batch * number / threads / LastWriters::ALIKE * LastWriters::ALIKE;
         begin(number)..if number + 1 == threads { batch } else { begin(number + 1) }
     }

@@ -9,6 +9,7 @@
 
 mod answer;
 mod badge;
+mod distances;
 mod embed;
 mod figures;
 mod fleet;
@@ -200,6 +201,7 @@ fn render(entries: &[Entry], front: &Front, detail: Detail) -> Result<Page> {
         asked: asked(&runs),
         windows: if drawn { windows::windows(&sums, detail) } else { Vec::new() },
         last_writers: if full { ownership::last_writers(&sums) } else { Vec::new() },
+        distances: if drawn { distances::distances(&sums) } else { Vec::new() },
         gaps: if drawn { histograms::gaps(&sums, &mut room) } else { Vec::new() },
         heats: if drawn { heats() } else { Vec::new() },
         healing: protocols::healing(&real),
@@ -334,6 +336,7 @@ struct Context<'a> {
     emulated_rows: Vec<rows::Row>,
     asked: Vec<Asked>,
     windows: Vec<figures::Section>,
+    distances: Vec<figures::Figure>,
     last_writers: Vec<figures::Figure>,
     gaps: Vec<figures::Figure>,
     heats: Vec<figures::Figure>,
