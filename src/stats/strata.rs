@@ -114,7 +114,10 @@ impl Distances {
             3..20 => 2,
             _ => ((RARE * all as f64).ceil() as u64).max(3),
         };
-        parts.into_iter().map(|part| sum(&bins[part])).filter(|part| part.looks >= least).map(stratum).collect()
+        let mut sums: Vec<Bin> = parts.into_iter().map(|part| sum(&bins[part])).collect();
+        sums.retain(|part| part.looks >= least);
+        join(&mut sums);
+        sums.into_iter().map(stratum).collect()
     }
 }
 
@@ -129,6 +132,19 @@ fn sum(bins: &[Bin]) -> Bin {
 
 fn stratum(Bin { looks, logs, low, high }: Bin) -> Stratum {
     Stratum { typical: (logs / looks.max(1) as f64).exp(), low, high, looks }
+}
+
+/// Joins neighbours that are less than [`APART`] apart, the closest first. A side of a valley can have been far from the
+/// whole other side, and be near a part of it.
+fn join(parts: &mut Vec<Bin>) {
+    let ratio = |pair: &[Bin]| stratum(pair[1]).typical / stratum(pair[0]).typical;
+    loop {
+        let pairs = parts.windows(2).map(ratio).enumerate();
+        let closest = pairs.min_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, ratio)| *ratio < APART);
+        let Some((at, _)) = closest else { break };
+        parts[at] = parts[at].plus(parts[at + 1]);
+        parts.remove(at + 1);
+    }
 }
 
 /// Divides a range of bins at its deepest valley, and both sides again, until no valley is left.
@@ -283,6 +299,9 @@ mod tests {
             assert_near(&found, &[17.0, 40.0, 230.0]);
             assert_eq!(found.iter().map(|stratum| stratum.looks).collect::<Vec<_>>(), [a, b, c]);
         }
+        // The third is far from the first two together, and near the second.
+        let found = strata([around(17.0, 1.1, 100), around(40.0, 1.02, 100), around(60.0, 1.02, 100)].concat());
+        assert_near(&found, &[17.0, 49.0]);
         // 1.6 times apart is the least. Closer ones are one stratum.
         assert_eq!(strata([around(40.0, 1.05, 100), around(72.0, 1.05, 100)].concat()).len(), 2);
         assert_eq!(strata([around(40.0, 1.05, 100), around(60.0, 1.05, 100)].concat()).len(), 1);
