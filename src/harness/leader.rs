@@ -760,8 +760,10 @@ mod tests {
             AtomicBool::new(false),
         );
         let mut led = Led::new(&plan, &go);
+        // Looks that take long come seldom: no other one in this test.
+        const LONG: f64 = 1e12;
         led.leader.distances = Some(Distances::new(CLOCK));
-        led.leader.looked(Some(40.0), 1000.0);
+        led.leader.looked(Some(40.0), LONG);
         assert_eq!((led.leader.level, led.leader.regime.period_ticks), (0, 100.0));
         let run = |led: &mut Led<'_>, batches: usize| {
             for _ in 0..batches {
@@ -774,13 +776,13 @@ mod tests {
         let near = led.leader.regime.period_ticks;
         assert!(near < 100.0, "the search begins with shorter periods: {near}");
         // Five times as far: the period of the plan in proportion, and all skews again.
-        led.leader.looked(Some(200.0), 1000.0);
+        led.leader.looked(Some(200.0), LONG);
         assert!(
             (led.leader.regime.period_ticks - 500.0).abs() < 1e-6 && !led.leader.selects() && led.leader.level == 1
         );
         run(&mut led, 6);
         assert!(led.leader.selects() && led.leader.regime.period_ticks < 500.0);
-        led.leader.looked(Some(41.0), 1000.0);
+        led.leader.looked(Some(41.0), LONG);
         assert_eq!((led.leader.level, led.leader.regime.period_ticks), (0, near));
         assert_eq!(led.leader.sweeps[0].selected, [1]);
         // A given period stays, whatever the distance.
