@@ -206,6 +206,20 @@ fn what_was_seen_on_an_architecture_that_allows_it_is_the_answer_too() {
 }
 
 #[test]
+fn a_zero_on_several_cpus_is_as_sure_as_on_the_least_sure_one() {
+    let (_, text) = shipped();
+    let record = run(&text);
+    let mut other = record.clone();
+    other.host.cpu_model = "Other".to_owned();
+    let race = other.results.iter_mut().find(|result| result.scenario == "S01-as-is").unwrap();
+    race.iterations = 3_000_000;
+    race.interval = wakerace::stats::interval(0, 3_000_000);
+    let entries = [entry("a.json", &record), entry("b.json", &other)];
+    let page = fleet_page(&entries, &Front::default(), None).unwrap().html.replace('\u{a0}', " ");
+    assert!(page.contains("With 95 % confidence it happens less often than once in 1 M iterations on each of them."));
+}
+
+#[test]
 fn a_page_is_signed_and_carries_its_records() {
     use base64::Engine as _;
     use std::io::Read as _;
@@ -501,8 +515,9 @@ fn browse(page: &str, width: u32, dark: bool) -> Seen {
 fn nothing_is_cut_or_overlaps_on_a_desk_or_a_telephone_by_day_or_by_night() {
     let text = page(&entries()).unwrap();
     let many = fleet_page(&fleet(40), &Front::default(), None).unwrap().html;
-    for (width, dark) in [(1280, false), (400, true)] {
-        let seen = browse(&many, width, dark);
+    let index = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/results/index.html")).unwrap();
+    for (page, width, dark) in [(&many, 1280, false), (&many, 400, true), (&index, 1280, true), (&index, 400, false)] {
+        let seen = browse(page, width, dark);
         assert!(
             seen.scroll <= seen.width && seen.out.is_empty() && seen.overlaps.is_empty(),
             "{width}: {:?} {:?}",

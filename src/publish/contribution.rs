@@ -72,9 +72,9 @@ fn of_run(record: &Record, say: &mut impl FnMut(String)) {
             busy.join(", ")
         ));
     }
-    let doubted = named(record, |result| result.finding == Finding::Inconclusive);
+    let doubted = named(record, |result| result.finding == Finding::Inconclusive && result.controls_fired.is_empty());
     if !doubted.is_empty() {
-        say(format!("inconclusive: {}; run longer, or with the controls", doubted.join(", ")));
+        say(format!("no control fired beside {}; run the controls in the same run", doubted.join(", ")));
     }
 }
 
@@ -147,6 +147,10 @@ mod tests {
     #[test]
     fn what_is_missing_is_said_with_what_to_do() {
         let protocol = || read("2026-11-23T183221Z.protocol.json");
+        let doubt = |record: &mut Record| {
+            record.results[0].finding = Finding::Inconclusive;
+            record.results[0].controls_fired.clear();
+        };
         let lacks = |change: &dyn Fn(&mut Record), words: &str| {
             let found = missing(&[run(change), protocol()]);
             assert!(found.len() == 1 && found[0].contains(words), "{words}: {found:?}");
@@ -154,7 +158,7 @@ mod tests {
         lacks(&|record| record.results.retain(|result| result.group != "guards"), "run: wakerace run -d 60s guards");
         lacks(&|record| record.results[1].elapsed_s = 2.0, "ran for less than 50 s: S01-core+nt; run with -d 60s");
         lacks(&|record| record.results[0].discarded = record.results[0].iterations, "discarded in SB; run on an idle");
-        lacks(&|record| record.results[0].finding = Finding::Inconclusive, "inconclusive: SB;");
+        lacks(&doubt, "no control fired beside SB;");
         lacks(&|record| record.interrupted = true, "was interrupted");
         lacks(&|record| record.tool.commit = "abc-dirty".to_owned(), "'abc-dirty'; build an unchanged commit");
         let found = missing(&[run(|_| {})]);

@@ -12,6 +12,7 @@ use crate::publish::titles::title;
 use crate::publish::zeros::doubt;
 use crate::publish::{protocol, rate};
 use crate::record::{Finding, ProtocolRecord};
+use crate::stats::interval;
 
 /// The test that the answer is about, if the records have it.
 pub(super) const RACE: &str = "S01-as-is";
@@ -140,15 +141,14 @@ impl<'a> OnCpu<'a> {
         all.into_iter().find(|finding| self.has(*finding)).unwrap_or(Finding::Inconclusive)
     }
 
-    /// The upper bound of a zero, such as `< 7.6e-8`: that of the results with the most iterations.
+    /// The upper bound of a zero, such as `< 7.6e-8`.
     pub(super) fn bound(&self) -> String {
         self.upper().map_or(String::new(), |high| format!("< {high:.1e}"))
     }
 
-    /// The upper end of the interval of the results with the most iterations.
+    /// The upper bound of a zero, from the iterations of all results.
     fn upper(&self) -> Option<f64> {
-        let most = self.sums.iter().max_by_key(|sum| sum.iterations);
-        most.and_then(|sum| sum.interval()).map(|interval| interval.high)
+        interval(0, self.iterations()).map(|interval| interval.high)
     }
 
     fn iterations(&self) -> u64 {
@@ -243,17 +243,16 @@ fn counted(what: &str, cpus: &[OnCpu<'_>]) -> String {
 fn sure(cpus: &[OnCpu<'_>]) -> Option<String> {
     let [cpu] = cpus else { return sure_of_all(cpus) };
     let most = cpu.sums.iter().max_by_key(|sum| sum.iterations)?;
-    let interval = most.interval()?;
     if cpu.has(Finding::ForbiddenObserved) {
         return Some("This is a bug in the hardware, in the expectation, or in wakerace.".to_owned());
     }
     if cpu.highest() > 0.0 {
-        let rates = crate::publish::rate_with_interval(most.rate(), Some(interval));
+        let rates = crate::publish::rate_with_interval(most.rate(), most.interval());
         let best = cpu.sums.iter().find_map(|sum| super::words::best_skew(sum.first())).unwrap_or_default();
         return Some(format!("With 95 % confidence: {rates}.{best}"));
     }
     if cpu.has(Finding::NotObserved) {
-        let once = short_count((1.0 / interval.high) as u64);
+        let once = short_count((1.0 / cpu.upper()?) as u64);
         return Some(format!("With 95 % confidence it happens less often than once in {once} iterations."));
     }
     cpu.sums.iter().find_map(|sum| doubt(sum.first())).map(|why| format!("Why: {why}."))

@@ -110,8 +110,9 @@ pub fn signed_page(entries: &[Entry], front: &Front) -> Result<Page> {
         size = page.html.len();
     }
     Err(Error::Usage(format!(
-        "a page of these {} records would have {size} bytes, more than {LARGEST}; name fewer, or merge them",
-        entries.len()
+        "a page of {} record{} would have {size} bytes, more than {LARGEST}; name fewer, or merge them",
+        entries.len(),
+        if entries.len() == 1 { "" } else { "s" }
     )))
 }
 
