@@ -69,7 +69,7 @@ impl Bench {
         let (counters, edges) = place.measured(experiment, interrupt)?;
         let (job, plan) =
             run::planned(experiment, &Measured { counters: &counters, edges }, &mut place.memory, interrupt)?;
-        harness::run_in(&mut place.memory, job, &plan, interrupt, |_| ())
+        harness::run_briefly(&mut place.memory, job, &plan, interrupt)
     }
 
     /// Why threads cannot be paced on the CPUs of an experiment, if they cannot.

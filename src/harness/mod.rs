@@ -106,7 +106,7 @@ pub use goal::Goal;
 pub use history::Block;
 pub use measurement::{Measurement, Stop};
 pub use plan::{Adapt, Job, Limits, Prefetch, RunPlan, default_batch};
-pub use run::{run, run_in};
+pub use run::{run, run_briefly, run_in};
 pub use strata::{AtDistance, DistanceCounts};
 pub use stress::{Stress, StressKind};
 pub use tally::{LastWriterTally, OutcomeCounts, SkewTally, SlotTally, Tally, gap_histogram, matches, races};

@@ -56,6 +56,8 @@ struct Probes<'a> {
     disturbed: &'a (dyn Fn(usize, u64, bool) -> bool + Sync),
     /// Called at every look with whether threads that wait for a lock must give up.
     looked: &'a dyn Fn(bool),
+    /// Whether distances are measured.
+    looks: bool,
     /// [`DEADLOCK`] and [`LASTS`], or other values in tests.
     deadlock: Duration,
     lasts: Duration,
@@ -71,6 +73,7 @@ impl Probes<'_> {
             cpu: &|_, _| current_cpu(),
             disturbed: &|_, _, found| found,
             looked: &|_| (),
+            looks: true,
             deadlock: DEADLOCK,
             lasts: LASTS,
             #[cfg(test)]
@@ -178,6 +181,14 @@ pub fn run_in(
     run_with((job, memory), plan, interrupt, watch, &Probes::system())
 }
 
+/// As [`run_in`], without looks at the distance between the CPUs: on a busy machine they take longer than a short run.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_briefly(memory: &mut Memory, job: Job<'_>, plan: &RunPlan, interrupt: &AtomicBool) -> Result<Measurement> {
+    run_with((job, memory), plan, interrupt, |_| (), &Probes { looks: false, ..Probes::system() })
+}
+
 fn run_with(
     (job, memory): (Job<'_>, &mut Memory),
     plan: &RunPlan,
@@ -200,7 +211,7 @@ fn run_with(
     let shared = Shared { begun, ..Shared::new(job, plan, arenas, &last_writers, probes)? };
     let mut leader = Leader::new(plan, job.clock, threads, interrupt);
     leader.lasts = probes.lasts;
-    leader.distances = shared.watched.then(|| Distances::new(job.clock));
+    leader.distances = (shared.watched && probes.looks).then(|| Distances::new(job.clock));
 
     let totals = std::thread::scope(|scope| {
         let shared = &shared;
