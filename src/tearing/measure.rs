@@ -91,7 +91,7 @@ pub fn measure(
             let number = wanted.load(Ordering::Relaxed);
             if let Some(access) = accesses.get(number) {
                 store_in_turn(&bytes, *access, || {
-                    stored.store(number, Ordering::Relaxed);
+                    stored.store(number, Ordering::Release);
                     wanted.load(Ordering::Relaxed) == number && !stop.load(Ordering::Relaxed)
                 });
             }
@@ -105,8 +105,8 @@ pub fn measure(
         for at in 0..ROUNDS * all.len() {
             let number = at % all.len();
             wanted.store(number, Ordering::Relaxed);
-            // The storing thread may have lost its CPU.
-            while stored.load(Ordering::Relaxed) != number && !interrupt.load(Ordering::Relaxed) {
+            // The storing thread may have lost its CPU. What it stored before its announcement is seen after it.
+            while stored.load(Ordering::Acquire) != number && !interrupt.load(Ordering::Relaxed) {
                 std::hint::spin_loop();
             }
             let begun = Instant::now();
@@ -124,7 +124,7 @@ pub fn measure(
     duet(a, b, store, load)
 }
 
-/// Stores zeros and ones in turn until `go_on` returns false.
+/// Stores zeros and ones in turn, and calls `go_on` from time to time after a store of ones, until it returns false.
 fn store_in_turn(bytes: &Bytes, Access { size, offset }: Access, go_on: impl Fn() -> bool) {
     let place = bytes.at(offset);
     match size {
@@ -135,13 +135,17 @@ fn store_in_turn(bytes: &Bytes, Access { size, offset }: Access, go_on: impl Fn(
 }
 
 fn store_sized<const SIZE: usize>(place: *mut u8, go_on: impl Fn() -> bool) {
-    while go_on() {
+    // Only then is the access announced: before the first store the bytes are those that another access left.
+    loop {
         for _ in 0..STRIDE {
             // SAFETY: `place` has LARGEST_LINE more bytes after it ([`Bytes::at`]), and only `load` and `store` access them.
             unsafe {
                 native::store::<SIZE>(place, 0);
                 native::store::<SIZE>(place, u128::MAX);
             }
+        }
+        if !go_on() {
+            return;
         }
     }
 }
@@ -198,6 +202,21 @@ mod tests {
             // SAFETY: no other thread accesses the bytes.
             let outside = unsafe { *bytes.at(access.offset + access.size) };
             assert_eq!(outside, 0, "{access:?}");
+        }
+    }
+
+    /// Loads that begin before the first store see the bytes of the access before, which are no tear.
+    #[test]
+    fn an_access_is_announced_after_its_first_stores() {
+        for access in accesses(&SIZES, 64) {
+            let bytes = Bytes(std::cell::UnsafeCell::new([0x0f; 2 * LARGEST_LINE]));
+            store_in_turn(&bytes, access, || {
+                let end = access.offset + access.size;
+                // SAFETY: no other thread accesses the bytes.
+                let seen: Vec<u8> = (access.offset..end).map(|at| unsafe { *bytes.at(at) }).collect();
+                assert!(seen.iter().all(|byte| *byte == 0xff), "{access:?}: {seen:x?}");
+                false
+            });
         }
     }
 
