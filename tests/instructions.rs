@@ -193,7 +193,7 @@ fn aarch64_instructions_are_what_capstone_reads_back() {
 
 #[test]
 fn power_instructions_are_what_capstone_reads_back() {
-    let init = "uint64_t x; int z; 0:r1=x; 0:r2=z; 0:r6=0;";
+    let init = "uint64_t x; int z; uint16_t h; uint8_t b; 0:r1=x; 0:r2=z; 0:r6=0; 0:r7=h; 0:r8=b;";
     check(
         Arch::Powerpc64le,
         init,
@@ -218,7 +218,7 @@ fn power_instructions_are_what_capstone_reads_back() {
             ("L: cmpwi r3,1; bne L; blt L; bge L", "cmpwi r3, 1; bne 0; blt 0; bge 0"),
             ("cmpwi r3,-1; bgt M; ble M; b M; M:", "cmpwi r3, -1; bgt 0x10; ble 0x10; b 0x10"),
             ("sync; lwsync; eieio; isync; nop", "sync; lwsync; eieio; isync; nop"),
-            ("lwz r3,4(r1); sth r3,6(r1); lbz r3,7(r1)", "lwz r3, 4(r1); sth r3, 6(r1); lbz r3, 7(r1)"),
+            ("lhz r3,0(r7); sth r3,0(r7); lbz r3,0(r8)", "lhz r3, 0(r7); sth r3, 0(r7); lbz r3, 0(r8)"),
         ],
     );
 }

@@ -89,7 +89,7 @@ pub fn run(
         if left.is_some_and(|left| left.is_zero()) {
             break;
         }
-        let Some((arm, time)) = schedule.next() else { break };
+        let Some((arm, time)) = schedule.next_slice() else { break };
         let time = left.map_or(time, |left| time.min(left));
         let test = &tests[arm.test];
         let sha256 = test.scenario.sha256.clone();

@@ -174,7 +174,7 @@ impl Schedule {
     }
 
     /// The next arm, and for how long. `None` if no test can run.
-    pub fn next(&mut self) -> Option<(Arm, Duration)> {
+    pub fn next_slice(&mut self) -> Option<(Arm, Duration)> {
         while let Some(arm) = self.first.last().copied() {
             if self.is_fresh(arm) {
                 return Some((arm, SHORTEST));
@@ -235,7 +235,7 @@ mod tests {
             if schedule.is_done() {
                 break;
             }
-            let Some((arm, time)) = schedule.next() else { break };
+            let Some((arm, time)) = schedule.next_slice() else { break };
             schedule.add(arm, Pull { sightings: sees(arm), seconds: time.as_secs_f64(), measured: true });
             taken.push(arm);
         }
@@ -305,13 +305,13 @@ mod tests {
         let empty = Pull { sightings: 0, seconds: 0.004, measured: false };
         let first = Arm { test: 0, place: 0, setting: 0 };
         for _ in 0..2 {
-            assert_eq!(schedule.next().map(|(arm, _)| arm), Some(first));
+            assert_eq!(schedule.next_slice().map(|(arm, _)| arm), Some(first));
             schedule.add(first, empty);
         }
         schedule.add(first, Pull { measured: true, ..empty });
         let second = Arm { test: 1, ..first };
         for _ in 0..ATTEMPTS {
-            assert_eq!(schedule.next().map(|(arm, _)| arm), Some(second));
+            assert_eq!(schedule.next_slice().map(|(arm, _)| arm), Some(second));
             schedule.add(second, empty);
         }
         assert!(schedule.is_brief_pass_over());
@@ -324,7 +324,7 @@ mod tests {
         let taken = run(&mut schedule, 1000, |_| 1);
         assert!(schedule.is_done() && taken.iter().all(|arm| arm.test == 1), "{taken:?}");
         let mut none = Schedule::new(&[], None);
-        assert_eq!(none.next(), None);
+        assert_eq!(none.next_slice(), None);
     }
 
     #[test]
@@ -332,7 +332,7 @@ mod tests {
         let mut schedule = Schedule::new(&subjects(&[true], 1), None);
         let mut longest = Duration::ZERO;
         for _ in 0..2000 {
-            let (arm, time) = schedule.next().unwrap();
+            let (arm, time) = schedule.next_slice().unwrap();
             assert!((SHORTEST..=LONGEST).contains(&time));
             longest = longest.max(time);
             schedule.add(arm, Pull { sightings: 0, seconds: time.as_secs_f64(), measured: true });

@@ -100,8 +100,8 @@ fn counts(test: &CampaignTest, problems: &mut Problems) {
         problems.range("first_seen_s", *first, 0.0..=elapsed_s + 1e-6);
     }
     let sum = |wanted: fn(bool) -> bool| {
-        let counts = outcomes.iter().filter(|outcome| wanted(outcome.satisfies)).map(|outcome| outcome.count);
-        counts.fold(Some(0u64), |sum, count| sum?.checked_add(count))
+        let mut counts = outcomes.iter().filter(|outcome| wanted(outcome.satisfies)).map(|outcome| outcome.count);
+        counts.try_fold(0u64, u64::checked_add)
     };
     problems.adds_up("outcomes", "the counts", sum(|_| true), *iterations, "iterations");
     problems.adds_up("outcomes", "the counts of races", sum(|satisfies| satisfies), *races, "races");
