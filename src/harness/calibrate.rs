@@ -36,7 +36,7 @@ const COMPARE: Duration = Duration::from_millis(12);
 /// If `interrupt` is set, the function stops early and uses the best result so far.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`run`](super::run()).
 pub fn choose_group((job, memory): (Job<'_>, &mut Memory), plan: &mut RunPlan, interrupt: &AtomicBool) -> Result<()> {
     let choices = [1, GROUP];
     if plan.batch < 2 * GROUP {
@@ -75,7 +75,7 @@ pub fn choose_group((job, memory): (Job<'_>, &mut Memory), plan: &mut RunPlan, i
 /// the current trial and returns the period of the plan.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`run`](super::run()).
 pub fn choose_pace((job, memory): (Job<'_>, &mut Memory), plan: &RunPlan, interrupt: &AtomicBool) -> Result<Ticks> {
     let ticks = |seconds: f64| Ticks::from(whole((seconds * job.clock.frequency_hz).max(1.0)));
     let mut trial = |period: Ticks| {

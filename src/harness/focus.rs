@@ -12,7 +12,7 @@ const WORTH: f64 = 0.75;
 /// Selects the skews to spend most of the run on, as indices into `skews`. Returns all of them if
 /// their values do not differ.
 ///
-/// With [`ENOUGH`] races, the value of a skew is its race rate. With fewer, it is the variety of its outcomes
+/// With 50 races, the value of a skew is its race rate. With fewer, it is the variety of its outcomes
 /// (Gini impurity): at a skew where one thread always finishes before the other starts there is only one
 /// outcome, and no race can be seen.
 pub fn focus(program: &Program, skews: &[SkewTally]) -> Vec<usize> {

@@ -47,7 +47,9 @@ pub struct Axis {
 impl Axis {
     /// A linear axis that contains `low` and `high`. Both ends are round values.
     pub fn linear(low: f64, high: f64, label: &str) -> Axis {
-        let step = step(high - low);
+        // Values that are all the same have a scale around them.
+        let range = if high > low { high - low } else { high.abs().max(1.0) };
+        let step = step(range);
         let round = |value: f64, up: bool| {
             let steps = value / step;
             (if up { (steps - 1e-9).ceil() } else { (steps + 1e-9).floor() }) * step
@@ -136,6 +138,10 @@ mod tests {
         assert_eq!(Axis::linear(0.0, 2.2e-4, "").ticks(), [0.0, 5e-5, 1e-4, 1.5e-4, 2e-4, 2.5e-4]);
         let axis = Axis::linear(0.0, 3.1e-7, "");
         assert!(axis.ticks().len() >= 4 && axis.high >= 3.1e-7, "{axis:?}");
+        // All values are the same.
+        let axis = Axis::linear(34.998_869_278, 34.998_869_278, "");
+        assert_eq!(axis.ticks(), [30.0, 32.0, 34.0, 36.0, 38.0, 40.0]);
+        assert_eq!(Axis::linear(0.0, 0.0, "").ticks().first(), Some(&0.0));
         let axis = Axis::log(3e-7, 0.6, "");
         assert_eq!((axis.low.log10().round(), axis.high), (-7.0, 1.0));
         assert!((axis.at(1e-7) - 0.0).abs() < 1e-9 && (axis.at(1.0) - 1.0).abs() < 1e-9);
