@@ -180,7 +180,7 @@ pub(super) fn summary(record: &CampaignRecord) -> String {
             Some(emulator) => format!("{emulator} does not do what {architecture} requires"),
             None => format!("this CPU or the model of {architecture} is wrong"),
         };
-        let _ = writeln!(text, "FORBIDDEN AND SEEN: {names}. Either {whose}, or the test or wakerace is.");
+        let _ = writeln!(text, "FORBIDDEN AND SEEN: {names}. Either {whose}, or the test is wrong, or wakerace is.");
     }
     text.push_str(&power(record));
     if let Some(names) = names(of(Standing::AllowedNotSeen).filter(|test| test.mutant.is_none())) {
