@@ -165,16 +165,7 @@ impl Bench {
 
 /// How races are searched for: as `wakerace run` does without options. Windows are drawn with one instance per tick.
 fn searching(races: bool) -> Option<Searching> {
-    let allowed = Allowed {
-        free: false,
-        paced: true,
-        layouts: vec![LayoutKind::Padded, LayoutKind::Dense],
-        group: None,
-        prefetch: None,
-        batch: None,
-        stress: None,
-        spare_cpus: false,
-    };
+    let allowed = Allowed { free: false, ..Allowed::all() };
     races.then(|| Searching { allowed, knowledge: Arc::default(), budget: None })
 }
 

@@ -5,7 +5,7 @@ mod common;
 use common::wakerace;
 use wakerace::harness::Prefetch;
 use wakerace::record::{self, ArmRecord, Merger, Record, ScenarioResult, SearchRecord};
-use wakerace::search::Measure;
+use wakerace::search::{Arm, Measure};
 
 /// Runs store buffering with these options and returns its result and the output.
 fn run(options: &[&str]) -> (ScenarioResult, String) {
@@ -61,19 +61,7 @@ fn searched(id: &str, code: &str) -> Record {
     let mut record = shipped(id);
     let result = &mut record.results[0];
     (result.pace.searched, result.pace.given_group) = (true, false);
-    let arm = ArmRecord {
-        pace: "paced".to_owned(),
-        layout: "padded".to_owned(),
-        group: 1,
-        prefetch: Prefetch::Turns,
-        batch: None,
-        stress: None,
-        turns: 1,
-        iterations: 100,
-        races: 10,
-        elapsed_s: 0.1,
-        period_ns: None,
-    };
+    let arm = ArmRecord { turns: 1, iterations: 100, races: 10, elapsed_s: 0.1, ..ArmRecord::untried(Arm::FIRST) };
     result.search = Some(SearchRecord { elapsed_s: 0.2, measure: Measure::Races, chosen: 0, arms: vec![arm] });
     result.code_sha256 = code.repeat(64);
     record

@@ -52,7 +52,8 @@ impl Setting {
 
     /// The pace that code is emitted for.
     pub fn pace(&self, edges: Option<Edges>) -> Pace {
-        self.choice(Ticks(0), &Clock { frequency_hz: 1e9, resolution_ticks: 1, read_ticks: 1 }).pace.kind(edges)
+        let paced = PaceChoice::Paced { given: false, period: None, skews: None };
+        if self.is_paced() { paced.kind(edges) } else { Pace::Free }
     }
 
     /// The choice of an experiment with this period, in ticks of `units`.

@@ -214,14 +214,9 @@ fn one(
         Ok(experiment::run(&experiment, interrupt, watch)?.result)
     };
     let allowed = Allowed {
-        free: true,
-        paced: true,
         layouts: args.layouts.clone(),
-        group: None,
-        prefetch: None,
-        batch: None,
-        stress: None,
         spare_cpus: cpus.iter().any(|cpu| !placement.cpus.contains(cpu)),
+        ..Allowed::all()
     };
     let time = args.duration.mul_f64(1.0 - tune::FINALS);
     let searching = Searching { allowed, knowledge: Arc::default(), budget: Some(time) };

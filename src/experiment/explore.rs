@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::request::{Choice, Experiment, PaceChoice};
-use super::run::{Measured, settings, sweep, units};
+use super::run::{Measured, job, settings, sweep, units};
 use crate::error::Result;
-use crate::harness::{self, Adapt, Job, Limits, Memory, RunPlan, SkewTally, Tally};
+use crate::harness::{self, Adapt, Limits, Memory, RunPlan, SkewTally, Tally};
 use crate::program::Program;
 use crate::record::{ArmRecord, SearchRecord};
 use crate::search::{self, Allowed, Arm, ArmPace, Chosen, Knowledge, Search, Turn};
@@ -25,8 +25,6 @@ const LEAST_TURNS: u32 = 6;
 const VARIANTS_AFTER: f64 = 0.5;
 /// A group of this many more instances is tried first at a period that is longer by the period of one instance.
 const OVERLAP: f64 = 8.0;
-/// With fewer races than this, a turn does not say at which skews they are.
-const ENOUGH: u64 = 50;
 
 /// How the settings of an experiment are searched.
 #[derive(Debug, Clone)]
@@ -264,23 +262,11 @@ fn seen(program: &Program, tally: &Tally, seconds: f64, best: &[usize]) -> Turn 
     let races = sum(&|skew| harness::races(program, &skew.outcomes) as f64);
     Turn {
         iterations: tally.iterations,
-        races: if all < ENOUGH { all } else { harness::whole(races * share) },
-        variety: share * sum(&variety),
+        races: if all < harness::ENOUGH { all } else { harness::whole(races * share) },
+        variety: share * sum(&|skew| skew.iterations() as f64 * skew.impurity()),
         seconds,
         stratum: 0,
     }
-}
-
-/// Iterations times the probability that two of them have different outcomes.
-fn variety(skew: &SkewTally) -> f64 {
-    let all = skew.iterations() as f64;
-    let alike: f64 = skew.outcomes.values().map(|count| (*count as f64 / all.max(1.0)).powi(2)).sum();
-    all * (1.0 - alike)
-}
-
-fn job<'e>(experiment: &'e Experiment<'_>) -> Job<'e> {
-    let Experiment { scenario, layout, placement, code, .. } = experiment;
-    Job { program: &scenario.program, layout, code, cpus: &placement.cpus, clock: units(experiment) }
 }
 
 /// A period of at least one tick; `None` for 0.
@@ -311,17 +297,12 @@ fn with_settings<'a>(base: &Experiment<'a>, arm: Arm, period: Option<Ticks>) -> 
 fn arm_record(candidate: &Candidate<'_>, turns: usize) -> ArmRecord {
     let Candidate { arm, experiment, period, iterations, races, elapsed, .. } = candidate;
     ArmRecord {
-        pace: if arm.pace == ArmPace::Paced { "paced" } else { "free" }.to_owned(),
-        layout: arm.layout.to_string(),
-        group: arm.group,
-        prefetch: arm.prefetch,
-        batch: arm.batch,
-        stress: arm.stress.map(|kind| kind.to_string()),
         turns,
         iterations: *iterations,
         races: *races,
         elapsed_s: elapsed.as_secs_f64(),
         period_ns: period.map(|period| units(experiment).nanos(period).0),
+        ..ArmRecord::untried(*arm)
     }
 }
 
@@ -334,19 +315,6 @@ mod tests {
     use crate::layout::LayoutKind;
     use crate::machine::{self, Class, Clock, Placement};
     use crate::record::ScenarioResult;
-
-    fn allowed() -> Allowed {
-        Allowed {
-            free: true,
-            paced: true,
-            layouts: vec![LayoutKind::Padded, LayoutKind::Dense],
-            group: None,
-            prefetch: None,
-            batch: None,
-            stress: None,
-            spare_cpus: false,
-        }
-    }
 
     /// Runs store buffering on the first two CPUs, or on one.
     fn measured(limits: Limits, searching: &Searching) -> ScenarioResult {
@@ -386,7 +354,7 @@ mod tests {
 
     #[test]
     fn a_search_is_recorded_and_repeats_use_what_it_chose() {
-        let searching = Searching { allowed: allowed(), knowledge: Arc::default(), budget: None };
+        let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
         let first = measured(time(500), &searching);
         let search = first.search.as_ref().unwrap();
         let pace = &first.pace;
@@ -405,7 +373,7 @@ mod tests {
 
     #[test]
     fn short_runs_and_those_that_end_by_what_they_do_search_nothing() {
-        let searching = |budget| Searching { allowed: allowed(), knowledge: Arc::default(), budget };
+        let searching = |budget| Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget };
         let races = Limits { races: Some(1), ..time(2000) };
         let iterations = Limits { iterations: Some(1000), ..time(2000) };
         for limits in [time(30), races, iterations] {
@@ -419,7 +387,7 @@ mod tests {
         let given = Duration::from_secs(7);
         assert_eq!(searching(Some(given)).time(&Limits::default()), Some(given));
         // With a single possible setting there is nothing to search.
-        let only = Allowed { free: false, layouts: vec![LayoutKind::Packed], group: Some(2), ..allowed() };
+        let only = Allowed { free: false, layouts: vec![LayoutKind::Packed], group: Some(2), ..Allowed::all() };
         let result = measured(time(500), &Searching { allowed: only, ..searching(None) });
         assert!(result.search.is_none());
     }

@@ -89,13 +89,12 @@ pub(super) fn has_edges(experiment: &Experiment<'_>) -> bool {
 
 /// Measures the delays on the CPUs of an experiment that is paced by edges.
 pub(super) fn edges(experiment: &Experiment<'_>, interrupt: &AtomicBool) -> Result<Option<EdgePlan>> {
-    let Experiment { scenario, layout, placement, code, common, choice, .. } = experiment;
+    let Experiment { code, common, choice, .. } = experiment;
     let (PaceChoice::Paced { .. }, Some(edges)) = (&choice.pace, common.edges) else { return Ok(None) };
     let chains = if interrupt.load(Ordering::Relaxed) {
         vec![Chain { units: 1.0, passes_differ: 0.0 }; code.len()]
     } else {
-        let job = Job { program: &scenario.program, layout, code, cpus: &placement.cpus, clock: common.units() };
-        harness::chains(job, edges, common.nice)?
+        harness::chains(job(experiment), edges, common.nice)?
     };
     Ok(Some(EdgePlan { edges, chains }))
 }
@@ -151,8 +150,7 @@ pub(super) fn planned<'a>(
     memory: &mut Memory,
     interrupt: &AtomicBool,
 ) -> Result<(Job<'a>, RunPlan)> {
-    let Experiment { scenario, layout, placement, code, .. } = experiment;
-    let job = Job { program: &scenario.program, layout, code, cpus: &placement.cpus, clock: units(experiment) };
+    let job = job(experiment);
     let mut plan = settings(experiment, measured);
     calibrate(experiment, (job, memory), &mut plan, interrupt)?;
     Ok((job, plan))
@@ -175,6 +173,12 @@ fn run_with(
     let others = placement.cpus.iter().skip(1);
     result.counters = counters.iter().zip(others).map(|(counters, &cpu)| counters.record(cpu, common.clock)).collect();
     Ok(Finished { result, stop: measurement.stop })
+}
+
+/// The code of an experiment, and where it runs.
+pub(super) fn job<'e>(experiment: &'e Experiment<'_>) -> Job<'e> {
+    let Experiment { scenario, layout, placement, code, .. } = experiment;
+    Job { program: &scenario.program, layout, code, cpus: &placement.cpus, clock: units(experiment) }
 }
 
 /// The clock in whose ticks a run has its times.

@@ -5,28 +5,24 @@ use super::tally::{SkewTally, races};
 use crate::program::Program;
 
 /// With fewer races than this, the position of their peak is not known.
-const ENOUGH: u64 = 50;
+pub const ENOUGH: u64 = 50;
 /// A skew is selected if its value is at least this share of the best value.
 const WORTH: f64 = 0.75;
 
 /// Selects the skews to spend most of the run on, as indices into `skews`. Returns all of them if
 /// their values do not differ.
 ///
-/// With 50 races, the value of a skew is its race rate. With fewer, it is the variety of its outcomes
+/// With [`ENOUGH`] races, the value of a skew is its race rate. With fewer, it is the variety of its outcomes
 /// (Gini impurity): at a skew where one thread always finishes before the other starts there is only one
 /// outcome, and no race can be seen.
 pub fn focus(program: &Program, skews: &[SkewTally]) -> Vec<usize> {
     let seen: u64 = skews.iter().map(|skew| races(program, &skew.outcomes)).sum();
     let worth: Vec<f64> = (skews.iter())
         .map(|skew| {
-            let all = skew.iterations() as f64;
-            if all == 0.0 {
-                0.0
-            } else if seen >= ENOUGH {
-                races(program, &skew.outcomes) as f64 / all
+            if seen >= ENOUGH {
+                races(program, &skew.outcomes) as f64 / skew.iterations().max(1) as f64
             } else {
-                // Gini impurity: the probability that two random instances have different outcomes.
-                1.0 - skew.outcomes.values().map(|count| (*count as f64 / all).powi(2)).sum::<f64>()
+                skew.impurity()
             }
         })
         .collect();

@@ -24,6 +24,15 @@ impl SkewTally {
     pub fn iterations(&self) -> u64 {
         self.outcomes.values().sum()
     }
+
+    /// Gini impurity: the probability that two random instances have different outcomes. 0 without instances.
+    pub fn impurity(&self) -> f64 {
+        let all = self.iterations() as f64;
+        if all == 0.0 {
+            return 0.0;
+        }
+        1.0 - self.outcomes.values().map(|count| (*count as f64 / all).powi(2)).sum::<f64>()
+    }
 }
 
 /// Counts of the instances that started in the same cache state.

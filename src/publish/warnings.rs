@@ -157,9 +157,8 @@ fn by_last_writers(result: &ScenarioResult) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::harness::Prefetch;
     use crate::record::{AnyRecord, ArmRecord, CountRecord, SearchRecord, compute, read_file};
-    use crate::search::Measure;
+    use crate::search::{Arm, Measure};
     use crate::stats::Drift;
 
     /// The first result of a shipped record, without anything that gives a warning.
@@ -176,19 +175,7 @@ mod tests {
 
     /// Settings that a search tried, with these counts.
     fn arm(iterations: u64, races: u64) -> ArmRecord {
-        ArmRecord {
-            pace: "paced".to_owned(),
-            layout: "padded".to_owned(),
-            group: 1,
-            prefetch: Prefetch::Turns,
-            batch: None,
-            stress: None,
-            turns: 1,
-            iterations,
-            races,
-            elapsed_s: 0.1,
-            period_ns: None,
-        }
+        ArmRecord { turns: 1, iterations, races, elapsed_s: 0.1, ..ArmRecord::untried(Arm::FIRST) }
     }
 
     #[test]

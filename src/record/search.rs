@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::harness::Prefetch;
-use crate::search::Measure;
+use crate::search::{Arm, ArmPace, Measure};
 
 /// The search over settings that preceded a result, or the sum of several. The result's counts are from after the search, so the
 /// data that chose the settings do not tell their rate.
@@ -52,6 +52,23 @@ pub struct ArmRecord {
 }
 
 impl ArmRecord {
+    /// Settings that had no turn yet.
+    pub fn untried(arm: Arm) -> ArmRecord {
+        ArmRecord {
+            pace: if arm.pace == ArmPace::Paced { "paced" } else { "free" }.to_owned(),
+            layout: arm.layout.to_string(),
+            group: arm.group,
+            prefetch: arm.prefetch,
+            batch: arm.batch,
+            stress: arm.stress.map(|kind| kind.to_string()),
+            turns: 0,
+            iterations: 0,
+            races: 0,
+            elapsed_s: 0.0,
+            period_ns: None,
+        }
+    }
+
     /// Races per second; `None` without a turn.
     pub fn races_per_s(&self) -> Option<f64> {
         (self.elapsed_s > 0.0).then(|| self.races as f64 / self.elapsed_s)
@@ -97,19 +114,8 @@ mod tests {
     use super::*;
 
     fn arm(group: usize, iterations: u64, races: u64) -> ArmRecord {
-        ArmRecord {
-            pace: "paced".to_owned(),
-            layout: "padded".to_owned(),
-            group,
-            prefetch: Prefetch::Turns,
-            batch: None,
-            stress: None,
-            turns: 1,
-            iterations,
-            races,
-            elapsed_s: 0.5,
-            period_ns: Some(50.0),
-        }
+        let settings = Arm { group, ..Arm::FIRST };
+        ArmRecord { turns: 1, iterations, races, elapsed_s: 0.5, period_ns: Some(50.0), ..ArmRecord::untried(settings) }
     }
 
     #[test]

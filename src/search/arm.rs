@@ -86,6 +86,20 @@ pub struct Allowed {
 }
 
 impl Allowed {
+    /// What `run` varies if no option gives a setting.
+    pub fn all() -> Allowed {
+        Allowed {
+            free: true,
+            paced: true,
+            layouts: vec![LayoutKind::Padded, LayoutKind::Dense],
+            group: None,
+            prefetch: None,
+            batch: None,
+            stress: None,
+            spare_cpus: false,
+        }
+    }
+
     /// An arm with the given settings in place of its own; `None` if it is not allowed.
     fn restrict(&self, arm: Arm) -> Option<Arm> {
         let paced = arm.pace == ArmPace::Paced;
@@ -99,7 +113,7 @@ impl Allowed {
         })
     }
 
-    fn all(&self, wanted: impl IntoIterator<Item = Arm>) -> Vec<Arm> {
+    fn distinct(&self, wanted: impl IntoIterator<Item = Arm>) -> Vec<Arm> {
         let mut out = Vec::new();
         for arm in wanted.into_iter().filter_map(|arm| self.restrict(arm)) {
             if !out.contains(&arm) {
@@ -128,7 +142,7 @@ pub fn arms(allowed: &Allowed) -> Vec<Arm> {
     for &layout in &allowed.layouts {
         wanted.extend(FREE_BATCHES.map(|batch| Arm::free(layout, batch)));
     }
-    allowed.all(wanted)
+    allowed.distinct(wanted)
 }
 
 /// The arms that differ from the best one found so far in one setting that the first arms do not vary: prefetch, batch and
@@ -140,5 +154,5 @@ pub fn variants(best: Arm, allowed: &Allowed) -> Vec<Arm> {
     let paced = best.pace == ArmPace::Paced;
     let wanted = prefetches.into_iter().filter(|_| paced);
     let wanted = wanted.chain(larger).chain(stressed.into_iter().filter(|_| allowed.spare_cpus));
-    allowed.all(wanted).into_iter().filter(|arm| *arm != best).collect()
+    allowed.distinct(wanted).into_iter().filter(|arm| *arm != best).collect()
 }

@@ -143,50 +143,37 @@ fn the_measured_rate_of_the_chosen_arm_is_not_the_one_that_chose_it() {
     assert!(covered >= 940, "{covered}");
 }
 
-fn allowed() -> Allowed {
-    Allowed {
-        free: true,
-        paced: true,
-        layouts: vec![LayoutKind::Padded, LayoutKind::Dense],
-        group: None,
-        prefetch: None,
-        batch: None,
-        stress: None,
-        spare_cpus: false,
-    }
-}
-
 #[test]
 fn the_first_arm_has_the_default_settings_and_none_comes_twice() {
-    let all = arms(&allowed());
+    let all = arms(&Allowed::all());
     assert_eq!((all[0], all.len()), (Arm::FIRST, 11));
     assert!((0..all.len()).all(|at| !all[..at].contains(&all[at])));
     assert!(all.iter().any(|arm| arm.layout == LayoutKind::Dense && arm.group == 16 && arm.pace == ArmPace::Paced));
     assert!(all.iter().any(|arm| arm.pace == ArmPace::Free && arm.layout == LayoutKind::Dense));
     let dense = Arm { layout: LayoutKind::Dense, group: 16, ..Arm::FIRST };
-    let spare = Allowed { spare_cpus: true, ..allowed() };
+    let spare = Allowed { spare_cpus: true, ..Allowed::all() };
     assert_eq!(variants(dense, &spare).len(), 2 + StressKind::ALL.len());
     assert_eq!(
-        variants(dense, &allowed()).iter().map(|arm| arm.prefetch).collect::<Vec<_>>(),
+        variants(dense, &Allowed::all()).iter().map(|arm| arm.prefetch).collect::<Vec<_>>(),
         [Prefetch::On, Prefetch::Off]
     );
     let free = all.iter().copied().find(|arm| arm.pace == ArmPace::Free).unwrap();
-    assert_eq!(variants(free, &allowed()), [Arm { batch: Some(8192), ..free }]);
+    assert_eq!(variants(free, &Allowed::all()), [Arm { batch: Some(8192), ..free }]);
 }
 
 #[test]
 fn what_was_given_is_not_varied() {
-    let given = Allowed { layouts: vec![LayoutKind::Packed], group: Some(3), batch: Some(99), ..allowed() };
+    let given = Allowed { layouts: vec![LayoutKind::Packed], group: Some(3), batch: Some(99), ..Allowed::all() };
     let all = arms(&given);
     assert_eq!(all, [Arm { layout: LayoutKind::Packed, group: 3, batch: Some(99), ..Arm::FIRST }]);
-    let prefetched = Allowed { prefetch: Some(Prefetch::On), stress: Some(StressKind::Sets), ..allowed() };
+    let prefetched = Allowed { prefetch: Some(Prefetch::On), stress: Some(StressKind::Sets), ..Allowed::all() };
     let all = arms(&prefetched);
     assert!(all.len() == 7 && all.iter().all(|arm| arm.prefetch == Prefetch::On && arm.stress.is_some()));
     assert_eq!(variants(all[3], &prefetched), []);
-    let batch = arms(&Allowed { batch: Some(99), ..allowed() });
+    let batch = arms(&Allowed { batch: Some(99), ..Allowed::all() });
     assert!(batch.iter().any(|arm| arm.pace == ArmPace::Free) && batch.iter().all(|arm| arm.batch == Some(99)));
     for (free, paced) in [(true, false), (false, true)] {
-        let all = arms(&Allowed { free, paced, ..allowed() });
+        let all = arms(&Allowed { free, paced, ..Allowed::all() });
         assert!(!all.is_empty() && all.iter().all(|arm| (arm.pace == ArmPace::Paced) == paced));
     }
 }

@@ -151,16 +151,17 @@ impl Chooser<'_> {
         if single || fixed || self.args.pairs.is_some() {
             return None;
         }
+        let all = Allowed::all();
         let allowed = Allowed {
             free: measure.pace != PaceArg::Paced,
             paced: measure.pace != PaceArg::Free && self.unfit.is_none(),
-            layouts: measure.layout.map_or_else(|| vec![LayoutKind::Padded, LayoutKind::Dense], |layout| vec![layout]),
+            layouts: measure.layout.map_or(all.layouts, |layout| vec![layout]),
             group: measure.group.map(|group| group as usize),
             prefetch: measure.prefetch,
             batch: measure.batch.map(|batch| usize::try_from(batch).unwrap_or(usize::MAX)),
             stress: measure.stress,
-            // Other programs may be on these CPUs. `tune` uses them.
-            spare_cpus: false,
+            // Other programs may be on spare CPUs. `tune` uses them.
+            spare_cpus: all.spare_cpus,
         };
         Some(Searching { allowed, knowledge: self.knowledge.clone(), budget: None })
     }

@@ -26,23 +26,18 @@ pub(super) static LANGUAGE: Language = Language {
     strong: 3,
     deps: &[
         Dep { name: "AddrCsel", targets: Targets::Both, through: Through::Address, selects: true },
-        Dep { name: "Addr", targets: Targets::Both, through: Through::Address, selects: false },
+        Dep::ADDR,
         Dep { name: "DataCsel", targets: Targets::Writes, through: Through::Data, selects: true },
-        Dep { name: "Data", targets: Targets::Writes, through: Through::Data, selects: false },
+        Dep::DATA,
         Dep { name: "CtrlCsel", targets: Targets::Both, through: Through::Control { then: None }, selects: true },
-        Dep { name: "Ctrl", targets: Targets::Both, through: Through::Control { then: None }, selects: false },
+        Dep::CTRL,
         Dep {
             name: "CtrlIsbCsel",
             targets: Targets::Both,
             through: Through::Control { then: Some("ISB") },
             selects: true,
         },
-        Dep {
-            name: "CtrlIsb",
-            targets: Targets::Both,
-            through: Through::Control { then: Some("ISB") },
-            selects: false,
-        },
+        Dep::control("CtrlIsb", Some("ISB")),
     ],
     rmws: &[
         Rmw { name: "LxSx", short: "rmw", change: Change::Exclusive, returns: true, code: "" },

@@ -1,6 +1,6 @@
 //! Tests in assembly: the columns of instructions, registers, and the condition.
 
-use super::super::edge::Dir;
+use super::super::edge::{Dir, Size};
 use super::super::plan::{Access, Link, Plan};
 use super::{Dep, Language, Rmw, Through};
 
@@ -11,6 +11,16 @@ pub(in super::super) struct Body {
     pub text: String,
     /// What the condition asks for.
     pub condition: Vec<String>,
+}
+
+/// The letter that RISC-V and POWER have for a size in a mnemonic.
+pub(super) fn letter(size: Size) -> char {
+    match size.bytes {
+        1 => 'b',
+        2 => 'h',
+        4 => 'w',
+        _ => 'd',
+    }
 }
 
 /// A register of a thread, numbered from 0.

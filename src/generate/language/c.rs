@@ -21,11 +21,7 @@ pub(super) static LANGUAGE: Language = Language {
         Fence { name: "FenceSync-rcu", code: "synchronize_rcu();" },
     ],
     strong: 0,
-    deps: &[
-        Dep { name: "Addr", targets: Targets::Both, through: Through::Address, selects: false },
-        Dep { name: "Data", targets: Targets::Writes, through: Through::Data, selects: false },
-        Dep { name: "Ctrl", targets: Targets::Both, through: Through::Control { then: None }, selects: false },
-    ],
+    deps: &[Dep::ADDR, Dep::DATA, Dep::CTRL],
     rmws: &[
         Rmw { name: "Exch", short: "exch", change: Change::Swap, returns: true, code: "xchg" },
         Rmw { name: "ExchMb", short: "exchmb", change: Change::Swap, returns: true, code: "xchg" },

@@ -59,6 +59,20 @@ pub(super) struct Dep {
     pub selects: bool,
 }
 
+impl Dep {
+    /// Through the address of an access.
+    pub const ADDR: Dep = Dep { name: "Addr", targets: Targets::Both, through: Through::Address, selects: false };
+    /// Through the value of a write.
+    pub const DATA: Dep = Dep { name: "Data", targets: Targets::Writes, through: Through::Data, selects: false };
+    /// Through a branch.
+    pub const CTRL: Dep = Dep::control("Ctrl", None);
+
+    /// Through a branch, with a barrier behind it if one is given.
+    pub const fn control(name: &'static str, then: Option<&'static str>) -> Dep {
+        Dep { name, targets: Targets::Both, through: Through::Control { then }, selects: false }
+    }
+}
+
 /// A read-modify-write.
 #[derive(Debug)]
 pub(super) struct Rmw {

@@ -1,9 +1,8 @@
 //! Tests in the assembly of POWER.
 
-use super::super::edge::Size;
 use super::super::plan::Access;
-use super::assembly::{self, Assembly, From, Place, Reg, Stored, Thread, Zero};
-use super::{Change, Dep, Fence, Language, MarkKind, Rmw, Targets, Through};
+use super::assembly::{self, Assembly, From, Place, Reg, Stored, Thread, Zero, letter};
+use super::{Change, Dep, Fence, Language, MarkKind, Rmw, Targets};
 
 pub(super) static LANGUAGE: Language = Language {
     word: "PPC",
@@ -16,17 +15,7 @@ pub(super) static LANGUAGE: Language = Language {
         Fence { name: "Eieio", code: "eieio" },
     ],
     strong: 0,
-    deps: &[
-        Dep { name: "Addr", targets: Targets::Both, through: Through::Address, selects: false },
-        Dep { name: "Data", targets: Targets::Writes, through: Through::Data, selects: false },
-        Dep { name: "Ctrl", targets: Targets::Both, through: Through::Control { then: None }, selects: false },
-        Dep {
-            name: "CtrlIsync",
-            targets: Targets::Both,
-            through: Through::Control { then: Some("isync") },
-            selects: false,
-        },
-    ],
+    deps: &[Dep::ADDR, Dep::DATA, Dep::CTRL, Dep::control("CtrlIsync", Some("isync"))],
     rmws: &[Rmw { name: "LxSx", short: "rmw", change: Change::Exclusive, returns: true, code: "" }],
     sizes: true,
     usual: "Rfe,Fre,Coe,Pod**,Syncd**,LwSyncdRR,LwSyncdRW,LwSyncdWW,DpAddrd*,DpDatadW,DpCtrldW,DpCtrlIsyncdR",
@@ -38,16 +27,6 @@ struct Ppc;
 /// r0 means 0 in some operands, so it is not used.
 fn r(register: Reg) -> String {
     format!("r{}", register + 1)
-}
-
-/// The letter of a mnemonic for a size.
-fn letter(size: Size) -> char {
-    match size.bytes {
-        1 => 'b',
-        2 => 'h',
-        4 => 'w',
-        _ => 'd',
-    }
 }
 
 impl Ppc {

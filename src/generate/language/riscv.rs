@@ -1,9 +1,8 @@
 //! Tests in the assembly of RISC-V.
 
-use super::super::edge::Size;
 use super::super::plan::Access;
-use super::assembly::{self, Assembly, From, Place, Reg, Stored, Thread, Zero};
-use super::{Change, Dep, Fence, Language, MarkKind, Rmw, Targets, Through};
+use super::assembly::{self, Assembly, From, Place, Reg, Stored, Thread, Zero, letter};
+use super::{Change, Dep, Fence, Language, MarkKind, Rmw, Targets};
 
 pub(super) static LANGUAGE: Language = Language {
     word: "RISCV",
@@ -28,17 +27,7 @@ pub(super) static LANGUAGE: Language = Language {
         Fence { name: "Fence.rw.rw", code: "fence rw,rw" },
     ],
     strong: 10,
-    deps: &[
-        Dep { name: "Addr", targets: Targets::Both, through: Through::Address, selects: false },
-        Dep { name: "Data", targets: Targets::Writes, through: Through::Data, selects: false },
-        Dep { name: "Ctrl", targets: Targets::Both, through: Through::Control { then: None }, selects: false },
-        Dep {
-            name: "CtrlFenceI",
-            targets: Targets::Both,
-            through: Through::Control { then: Some("fence.i") },
-            selects: false,
-        },
-    ],
+    deps: &[Dep::ADDR, Dep::DATA, Dep::CTRL, Dep::control("CtrlFenceI", Some("fence.i"))],
     rmws: &[
         Rmw { name: "Exch", short: "rmw", change: Change::Swap, returns: true, code: "amoswap" },
         Rmw { name: "Rmw", short: "rmw", change: Change::Swap, returns: true, code: "amoswap" },
@@ -57,15 +46,6 @@ struct RiscV;
 /// The registers x5 to x31.
 fn x(register: Reg) -> String {
     format!("x{}", register + 5)
-}
-
-fn letter(size: Size) -> char {
-    match size.bytes {
-        1 => 'b',
-        2 => 'h',
-        4 => 'w',
-        _ => 'd',
-    }
 }
 
 /// The ends of a mnemonic: that of an access, and that of a read-modify-write with these annotations.
