@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::percent;
+use crate::publish::cpus::letter;
 use crate::publish::fit::Cells;
 use crate::publish::numbers::count;
 use crate::record::{CampaignRecord, CampaignTest, Standing};
@@ -26,11 +27,6 @@ pub fn campaign_comparison(campaigns: &[(String, &CampaignRecord)]) -> String {
         ));
     }
     format!("{text}\n{}\n\n{}\n", by_family(campaigns).text(), differing(campaigns))
-}
-
-pub(super) fn letter(at: usize) -> String {
-    char::from_u32('A' as u32 + u32::try_from(at % 26).unwrap_or(0)).map_or(String::new(), String::from)
-        + &if at >= 26 { (at / 26).to_string() } else { String::new() }
 }
 
 /// `3 of 4 allowed seen` for each family and host, with what was forbidden and seen behind it.

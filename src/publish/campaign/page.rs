@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{emulator, percent, summary, table};
 use crate::error::{Error, Result};
+use crate::publish::cpus::letter;
 use crate::publish::numbers::{rate, short_count};
 use crate::publish::page::{STYLE, fill, tool};
 use crate::record::{CampaignRecord, CampaignTest, RefusedTest, Standing};
@@ -137,7 +138,7 @@ fn host(at: usize, name: &str, record: &CampaignRecord) -> Host {
     let cells = table(record);
     let emulated = emulator(record).map_or(String::new(), |emulator| format!(", under {emulator}"));
     Host {
-        letter: super::compare::letter(at),
+        letter: letter(at),
         name: format!("{} {}{emulated}", record.host.architecture, record.host.cpu_model),
         file: name.to_owned(),
         headings: cells.headings,
