@@ -141,12 +141,10 @@ impl<'a> Explorer<'_, 'a> {
             return Ok(());
         }
         let cpus = &self.base.placement.cpus;
-        let known = knowledge.period(cpus, arm);
         // A variant of settings that were tried begins at their period.
         let settings = |arm: Arm| (arm.pace, arm.layout, arm.group);
         let alike = |other: &&Candidate<'_>| settings(other.arm) == settings(arm);
-        let near = self.candidates.iter().rfind(|other| alike(other)).and_then(|other| other.period);
-        let period = known.map_or(near, period);
+        let period = self.candidates.iter().rfind(|other| alike(other)).and_then(|other| other.period);
         let experiment = with_settings(self.base, arm, period)?;
         self.search.add(knowledge.value(cpus, arm));
         let (skews, elapsed) = (Vec::new(), Duration::ZERO);
@@ -154,22 +152,17 @@ impl<'a> Explorer<'_, 'a> {
         Ok(())
     }
 
-    /// Gives every paced candidate without a period one to begin with: that of the first, longer for larger groups. The period
-    /// adapts during a turn.
+    /// Gives every paced candidate a period to begin with: the shortest that the threads keep with the first one, longer for larger
+    /// groups. The period adapts during a turn, but not from that of one test to that of another within a few.
     fn guess_periods(&mut self) -> Result<()> {
         let paced = |candidate: &&mut Candidate<'_>| candidate.arm.pace == ArmPace::Paced;
         let Some(first) = self.candidates.iter_mut().find(paced) else { return Ok(()) };
         let per_group = |arm: &Arm| 1.0 + (arm.group as f64 - 1.0) / OVERLAP;
-        let known = match first.period {
-            Some(period) => period,
-            None => {
-                let plan = settings(&first.experiment, self.measured);
-                harness::choose_pace((job(&first.experiment), self.memory), &plan, self.interrupt)?
-            }
-        };
+        let plan = settings(&first.experiment, self.measured);
+        let known = harness::choose_pace((job(&first.experiment), self.memory), &plan, self.interrupt)?;
         let each = known.0 as f64 / per_group(&first.arm);
         for candidate in self.candidates.iter_mut().filter(paced) {
-            candidate.period = candidate.period.or(period(each * per_group(&candidate.arm)));
+            candidate.period = period(each * per_group(&candidate.arm));
         }
         Ok(())
     }
@@ -210,11 +203,6 @@ impl<'a> Explorer<'_, 'a> {
         let cpus = &self.base.placement.cpus;
         for (number, value) in self.search.lessons().unwrap_or_default() {
             knowledge.learn(cpus, self.candidates[number].arm, value);
-        }
-        for candidate in &self.candidates {
-            if let Some(period) = candidate.period {
-                knowledge.keep_period(cpus, candidate.arm, period.0 as f64);
-            }
         }
     }
 

@@ -12,8 +12,8 @@ use crate::search::{Arm, ArmPace, Measure};
 pub struct SearchRecord {
     /// The time of the search, in seconds. It is not in the result's `elapsed_s`.
     pub elapsed_s: f64,
-    /// By what the settings were compared: `races` per second; the races per second that `controls` had with them on the same
-    /// CPUs; or, without both, the `variety` of outcomes per second. In a sum that of the first part.
+    /// By what the settings were compared: `races` per second; the `variety` of outcomes per second; or, for `controls`, this
+    /// variety times the races per second that other tests had with them on the same CPUs. In a sum that of the first part.
     pub measure: Measure,
     /// The index in `arms` of the settings that were chosen.
     pub chosen: usize,

@@ -18,8 +18,6 @@ pub struct Chosen {
 pub struct Knowledge {
     /// The sum of the relative values of each arm, and their number.
     values: HashMap<(Vec<usize>, Arm), (f64, u32)>,
-    /// The last period of each arm, in ticks.
-    periods: HashMap<(Vec<usize>, Arm), f64>,
     /// What was chosen, by the hash of the test's source.
     chosen: HashMap<(Vec<usize>, String), Chosen>,
 }
@@ -34,16 +32,6 @@ impl Knowledge {
     pub fn learn(&mut self, cpus: &[usize], arm: Arm, value: f64) {
         let (sum, count) = self.values.entry((cpus.to_vec(), arm)).or_default();
         (*sum, *count) = (*sum + value, *count + 1);
-    }
-
-    /// The period at which an arm was left by the last test on these CPUs, in ticks.
-    pub fn period(&self, cpus: &[usize], arm: Arm) -> Option<f64> {
-        self.periods.get(&(cpus.to_vec(), arm)).copied()
-    }
-
-    /// Notes the period at which an arm was left.
-    pub fn keep_period(&mut self, cpus: &[usize], arm: Arm, ticks: f64) {
-        self.periods.insert((cpus.to_vec(), arm), ticks);
     }
 
     /// What was chosen for a test on these CPUs. Its repeats use the same.

@@ -8,9 +8,10 @@
 //! of different distances are not compared with each other: a turn's races are explained by the product of the arm's
 //! value and of a factor of its stratum.
 //!
-//! Where no races are seen, the arms are worth what they were worth to tests that raced on the same CPUs ([`Knowledge`]).
-//! Without such tests they are worth the number of instances per second whose outcome is not the one that an instance without
-//! any overlap would have, measured by the variety of the outcomes.
+//! Where no races are seen, an arm is worth the number of instances per second whose outcome is not the one that an instance
+//! without any overlap would have, measured by the variety of the outcomes, times what the arm was worth to tests that raced on the
+//! same CPUs ([`Knowledge`]), if there were any. Neither is enough alone: another test may profit from settings at which the
+//! threads of this one do not meet.
 
 mod arm;
 mod knowledge;
@@ -55,7 +56,7 @@ pub struct Turn {
 pub enum Measure {
     /// Races per second.
     Races,
-    /// Races per second of other tests on the same CPUs.
+    /// As `Variety`, times the races per second of other tests on the same CPUs.
     Controls,
     /// Iterations per second, weighted by the variety of their outcomes.
     Variety,
@@ -146,10 +147,15 @@ impl Search {
         if races >= ENOUGH {
             return (Measure::Races, self.fitted(|turn| turn.races as f64));
         }
-        if self.known.iter().any(Option::is_some) {
-            return (Measure::Controls, self.known.iter().map(|known| (known.unwrap_or(0.0), 0.0)).collect());
+        let varieties = self.fitted(|turn| turn.variety);
+        if self.known.iter().all(Option::is_none) {
+            return (Measure::Variety, varieties);
         }
-        (Measure::Variety, self.fitted(|turn| turn.variety))
+        let weighted = |(known, (value, deviation)): (&Option<f64>, (f64, f64))| {
+            let known = known.unwrap_or(0.0);
+            (known * value, known * deviation)
+        };
+        (Measure::Controls, self.known.iter().zip(varieties).map(weighted).collect())
     }
 
     /// Fits the counts of the turns by value of the arm x factor of the stratum x seconds. The factors of the strata are scaled
