@@ -53,6 +53,9 @@ fn other() -> Record {
         "blocks": [{"iterations": 300, "races": 20}, {"iterations": 310, "races": 19}],
         "discarded": 10_007, "disturbances": 507, "moved": 21, "filtered": 331, "elapsed_s": 40.0, "in_batches_s": 30.0, "line_transfer_ns": 99.0, "nice": 3, "seed": 5,
         "counters": [{"cpu": 1, "offset_ns": 5.0, "error_ns": 40.0, "corrected": false}],
+        "phases": {
+            "run_s": 30.0, "clock_s": 3.0, "rendezvous_s": 4.0, "classification_s": 2.0, "reset_s": 1.0, "looks_s": 0.5, "line_transfers": 2.0
+        },
         "group": "elsewhere", "drift": {"statistic": 0.5, "p": 0.25}
     });
     let mut result = serde_json::to_value(&record.results[1]).unwrap();
@@ -106,7 +109,11 @@ fn every_field_of_a_result_has_its_meaning_in_a_sum() {
             {"prefetched": false, "writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 500, "races": 30}
         ],
         "gaps": small::gaps("iterations", &[20, 30, 41, 500, 12_345, 20, 77]),
-        "discarded": 12_009, "disturbances": 539, "moved": 423, "filtered": 5333, "elapsed_s": 42.5, "in_batches_s": 32.25, "nice": 3
+        "discarded": 12_009, "disturbances": 539, "moved": 423, "filtered": 5333, "elapsed_s": 42.5, "in_batches_s": 32.25, "nice": 3,
+        "phases": {
+            "run_s": 32.25, "clock_s": 3.125, "rendezvous_s": 4.03125, "classification_s": 2.0625, "reset_s": 1.125, "looks_s": 0.515625,
+            "line_transfers": 4.0
+        }
     });
     wanted.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     wanted["repeats"] =

@@ -273,6 +273,21 @@ fn every_field_has_a_range() {
             (|r| r["results"][1]["question"] = "Why?".into(), "results[1].question: is \"Why?\"; its source gives"),
             (|r| r["results"][1]["in_batches_s"] = (-0.1).into(), "results[1].in_batches_s: is -0.1; "),
             (|r| r["results"][1]["in_batches_s"] = 2.6.into(), "results[1].in_batches_s: is 2.6; "),
+            (|r| r["results"][1]["phases"]["run_s"] = 2.6.into(), "results[1].phases.run_s: is 2.6; "),
+            (|r| r["results"][1]["phases"]["looks_s"] = 2.6.into(), "results[1].phases.looks_s: is 2.6; "),
+            (|r| r["results"][1]["phases"]["reset_s"] = (-0.1).into(), "results[1].phases.reset_s: is -0.1; "),
+            (
+                |r| r["results"][1]["phases"]["clock_s"] = 2.3.into(),
+                "results[1].phases.clock_s: is 2.3; expected 0.0 to 2.25",
+            ),
+            (
+                |r| r["results"][1]["phases"]["classification_s"] = 2.0.into(),
+                "results[1].phases.run_s: the phases together take 4.42",
+            ),
+            (
+                |r| r["results"][1]["phases"]["line_transfers"] = (-1).into(),
+                "results[1].phases.line_transfers: is -1.0; ",
+            ),
             (|r| r["results"][1]["races"] = 3000.into(), "results[1].races: is 3000; expected 0 to 2000"),
             (|r| r["results"][1]["matches"] = 3000.into(), "results[1].matches: is 3000; expected 0 to 2000"),
             (|r| r["results"][1]["scenario"] = "".into(), "results[1].scenario: is empty"),

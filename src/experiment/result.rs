@@ -16,7 +16,8 @@ use crate::machine::Clock;
 use crate::program::{Const, Program};
 use crate::record::{
     CountRecord, DelayRecord, DistancesRecord, EdgesRecord, Evidence, FinalValue, Finding, Gaps, LastWriterRecord,
-    LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, ScenarioResult, SkewRecord, StratumRecord, compute,
+    LayoutRecord, OutcomeRecord, PaceRecord, PhasesRecord, PlacementRecord, ScenarioResult, SkewRecord, StratumRecord,
+    compute,
 };
 use crate::stats::drift;
 use crate::units::Nanos;
@@ -74,6 +75,7 @@ pub(super) fn result(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &
         filtered: measurement.tally.filtered,
         elapsed_s: measurement.elapsed.as_secs_f64(),
         in_batches_s: measurement.in_batches.as_secs_f64(),
+        phases: Some(PhasesRecord::new(&measurement.phases, harness::line_transfers(program, layout))),
         iterations_per_s: 0.0,
         outcomes: outcomes.iter().map(|(row, count)| outcome(program, row, *count)).collect(),
         displayed: program.displayed.iter().map(|&column| program.column_name(column)).collect(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::edges::Chain;
 use super::history::Block;
+use super::phases::Phases;
 use super::strata::DistanceCounts;
 use super::tally::Tally;
 use crate::units::Nanos;
@@ -29,6 +30,8 @@ pub struct Measurement {
     /// Time inside batches, a part of `elapsed`: from the tick at which the first thread starts to the end of
     /// the last thread.
     pub in_batches: Duration,
+    /// What the threads did in that time.
+    pub phases: Phases,
     /// Period: the mean over all instances if it adapts. 0 for a free run.
     pub period: Nanos,
     /// Share of groups, over all threads, that started late because their thread was still busy with an earlier

@@ -30,6 +30,7 @@ use super::last_writers::LastWriters;
 use super::leader::{LASTS, Leader, RunTotals};
 use super::look::Line;
 use super::measurement::Measurement;
+use super::phases::{PhaseTicks, Phases};
 use super::plan::{Job, RunPlan};
 use super::rendezvous::Rendezvous;
 use super::strata::DistanceCounts;
@@ -137,6 +138,8 @@ pub(super) struct Shared<'a> {
     pub(super) counters: Vec<Mutex<Counter>>,
     /// The chain of each thread, and how often it was measured again; written when the thread ends.
     pub(super) chains: Mutex<Vec<(Chain, u64)>>,
+    /// The time of each thread in each phase; written when the thread ends.
+    pub(super) phases: Mutex<Vec<PhaseTicks>>,
     pub(super) failure: Mutex<Option<Error>>,
     /// The thread that was found off its CPU last, and the CPU it was on (`None` if unknown).
     pub(super) moved: Mutex<Option<(usize, Option<usize>)>>,
@@ -311,6 +314,7 @@ impl<'a> Shared<'a> {
             chains: Mutex::new(
                 plan.edges.iter().flat_map(|edges| edges.chains.iter()).map(|&chain| (chain, 0)).collect(),
             ),
+            phases: Mutex::new(Vec::with_capacity(threads)),
             failure: Mutex::new(None),
             moved: Mutex::new(None),
             classifier,
@@ -358,6 +362,10 @@ impl<'a> Shared<'a> {
         Ok(Measurement {
             elapsed: totals.elapsed,
             in_batches: Duration::from_nanos(whole(clock.nanos(totals.in_batches_ticks.into()).0)),
+            phases: {
+                let threads = self.phases.lock().expect("no thread panics while holding this lock");
+                Phases::new(&threads, totals.elapsed, if self.plan.pace.is_paced() { totals.groups } else { 0 }, clock)
+            },
             period: clock.nanos_of(totals.paced_ticks / (totals.planned.max(1) as f64)),
             late: totals.late as f64 / totals.groups.max(1) as f64,
             end_spread: clock.nanos_of(totals.end_spread_ticks as f64 / totals.counted.max(1) as f64),
@@ -579,6 +587,31 @@ mod tests {
                 let apart = lines(range).end() < lines(more).start() || lines(more).end() < lines(range).start();
                 assert!(apart, "{range:x?} of run {number} and {more:x?} of run {other} share a line");
             }
+        }
+    }
+
+    /// The phases are parts of the time, and only a paced run waits for the clock.
+    #[test]
+    fn the_time_of_a_run_is_that_of_its_phases() {
+        for pace in [Pace::Free, Pace::Paced] {
+            let bench = Bench::new(looking(), pace, LayoutKind::Padded, 128);
+            let cpu = quiet(&bench.cpus);
+            let measured = bench.run(iterations(5000), &Probes { cpu: &cpu, ..Probes::system() }).unwrap();
+            let Phases { run, clock, classification, reset, looks, rendezvous } = measured.phases;
+            assert!(
+                run > Duration::ZERO && classification > Duration::ZERO && reset > Duration::ZERO,
+                "{run:?} {reset:?}"
+            );
+            assert_eq!(clock > Duration::ZERO, pace.is_paced());
+            // Two looks take place in the shortest run.
+            assert!(looks > Duration::ZERO || bench.cpus[0] == bench.cpus[1], "{looks:?}");
+            let sum = run + classification + reset + looks + rendezvous;
+            // Threads begin and end a little apart.
+            assert!(
+                sum >= measured.elapsed && run < measured.elapsed + Duration::from_millis(50),
+                "{sum:?} {:?}",
+                measured.elapsed
+            );
         }
     }
 

@@ -12,6 +12,7 @@ use super::focus::focus;
 use super::last_writers::Region;
 use super::leader::{Leader, RunTotals};
 use super::look::{self, Timer};
+use super::phases::PhaseTicks;
 use super::plan::RunPlan;
 use super::rendezvous::{Batch, Broken, Order, Report, Step};
 use super::run::Shared;
@@ -76,12 +77,13 @@ fn batches(
         settle.into_iter().for_each(|slot| worker.counter.settle(slot));
         let batch = match (step, &mut leader) {
             (Step::Run(batch), _) => batch,
-            (Step::Look, Some(leader)) => {
-                worker.ask(leader)?;
-                continue;
-            }
-            (Step::Look, None) => {
-                worker.answer()?;
+            (Step::Look, leader) => {
+                let from = worker.now();
+                match leader {
+                    Some(leader) => worker.ask(leader)?,
+                    None => worker.answer()?,
+                }
+                worker.phases.looks += worker.now().saturating_sub(from);
                 continue;
             }
             (Step::End, _) => break,
@@ -90,10 +92,14 @@ fn batches(
         batch_number += 1;
         let report = worker.run(&batch, batch_number)?;
         let kept = batch.kept(rendezvous.done(number, step_number, report)?);
+        let over = worker.now();
         if kept {
             worker.count(&batch, step_number)?;
         }
+        let counted = worker.now();
         worker.reset(&batch, batch_number);
+        worker.phases.classification += counted.saturating_sub(over);
+        worker.phases.reset += worker.now().saturating_sub(counted);
         worker.look_at_chain(&batch);
         if kept {
             worker.hand_over();
@@ -104,6 +110,7 @@ fn batches(
             leader.select(focus(shared.job.program, &counts));
         }
     }
+    shared.phases.lock().expect("no thread panics while holding this lock").push(worker.phases);
     if let Some(watch) = worker.chain {
         let mut chains = shared.chains.lock().expect("no thread panics while holding this lock");
         chains[number] = (watch.chain, watch.drifts);
@@ -129,6 +136,8 @@ struct Worker<'a> {
     /// The chain that delays this thread, if the pace has edges.
     chain: Option<ChainWatch>,
     counter: Counter,
+    /// The time of this thread in each phase.
+    phases: PhaseTicks,
     /// How much further this thread's counter is ahead of P0's than it was before the run.
     shift: i64,
     /// The last request for a copy of the counts that was answered.
@@ -162,9 +171,16 @@ impl<'a> Worker<'a> {
             watcher: Watcher::new(job.clock),
             chain: (plan.edges.as_ref()).map(|edges| ChainWatch::new(edges.chains[number], edges.edges, job.clock)),
             counter: shared.classifier.counter(plan.skews.len()),
+            phases: PhaseTicks::default(),
             shift: 0,
             epoch: 0,
         }
+    }
+
+    /// The time now on this thread's CPU, in ticks or in the units of the edges.
+    #[inline]
+    fn now(&self) -> u64 {
+        self.shared.plan.now(self.shared.job.clock)
     }
 
     /// The first instance of a batch.
@@ -205,7 +221,8 @@ impl<'a> Worker<'a> {
             gap: timing.gap,
             span_gap: 0,
         };
-        let slack = start.wrapping_sub(plan.now(job.clock)).cast_signed();
+        let arrival = plan.now(job.clock);
+        let slack = start.wrapping_sub(arrival).cast_signed();
         // SAFETY: the arena and this thread's records hold `plan.batch` instances, which is at least `count`.
         // `reset` has initialised them before the rendezvous. Until the next rendezvous only emitted code
         // accesses them. `give_up` lives as long as `shared`.
@@ -215,6 +232,7 @@ impl<'a> Worker<'a> {
             shared.fail(self.deadlocked());
             return Err(Broken);
         }
+        self.phases.run += end.saturating_sub(start.max(arrival));
         let here = (shared.cpu)(number, batch_number);
         let moved = here != Some(job.cpus[number]);
         if moved {

@@ -324,6 +324,7 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         displayed: if a.displayed.is_empty() { b.displayed } else { a.displayed },
         elapsed_s: a.elapsed_s + b.elapsed_s,
         in_batches_s: a.in_batches_s + b.in_batches_s,
+        phases: a.phases.zip(b.phases).map(|(a, b)| a.plus(b)),
         outcomes,
         skews,
         last_writers: add_last_writers(a.last_writers, b.last_writers)?,

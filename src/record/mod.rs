@@ -15,6 +15,7 @@ mod identity;
 mod import;
 mod judge;
 mod merge;
+mod phases;
 mod protocol;
 mod read;
 mod save;
@@ -49,6 +50,7 @@ pub use gaps::Gaps;
 pub use import::{About, import};
 pub use judge::{Finding, judge};
 pub use merge::{CampaignMerger, Merger, add_repeat};
+pub use phases::{Pass, PhasesRecord};
 #[cfg(test)]
 pub(crate) use protocol::tests::result as protocol_result;
 pub use protocol::{HarmRecord, HealedRecord, Judgement, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult, WakesRecord};
@@ -261,6 +263,9 @@ pub struct ScenarioResult {
     /// The part of `elapsed_s` inside measured batches, in seconds: from the first tick of a batch to the end
     /// of its last thread, unless `former_meanings` says otherwise.
     pub in_batches_s: f64,
+    /// Where the time went. Absent in records of versions that did not measure it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phases: Option<PhasesRecord>,
     /// Iterations per second of wall-clock time.
     pub iterations_per_s: f64,
     /// Every outcome that was seen. The counts add up to `iterations`.

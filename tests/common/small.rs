@@ -40,6 +40,10 @@ fn result(name: &str, number: u32, more: Value) -> Value {
         },
         "layout": {"kind": "padded", "line_bytes": 128, "stride_bytes": 640},
         "batch": 409, "seed": 71, "atomics": null, "elapsed_s": 0.5 + number_f, "in_batches_s": 0.25 + number_f,
+        "phases": {
+            "run_s": 0.25 + number_f, "clock_s": 0.125, "rendezvous_s": 0.03125, "classification_s": 0.0625, "reset_s": 0.125,
+            "looks_s": 0.015625, "line_transfers": 4.0
+        },
         "evidence": {"needs": [["store-load"]], "seen": [], "controls": [], "looked": 0, "needed": 0},
         "iterations_per_s": 0.0, "rate": null, "interval": null, "rate_per_match": null, "interval_per_match": null,
         "drift": {"statistic": 0.125, "p": 0.5}, "discarded": 2000 + number, "disturbances": 30 + number, "moved": 400 + number, "filtered": 5000 + number,

@@ -20,7 +20,13 @@ pub(super) enum Detail {
 impl Detail {
     /// What a page of this detail leaves out.
     pub(super) fn left_out(self) -> Vec<&'static str> {
-        let points = ["the points of race windows", "cache-line ownership", "machine code", "the records themselves"];
+        let points = [
+            "the points of race windows",
+            "cache-line ownership",
+            "where the time goes",
+            "machine code",
+            "the records themselves",
+        ];
         match self {
             Detail::Full => Vec::new(),
             Detail::Lines => points.to_vec(),

@@ -18,6 +18,7 @@ mod histograms;
 mod index;
 mod ownership;
 mod pairs;
+mod passes;
 mod picture;
 mod protocols;
 mod rows;
@@ -203,6 +204,7 @@ fn render(entries: &[Entry], front: &Front, detail: Detail) -> Result<Page> {
         windows: if drawn { windows::windows(&sums, detail) } else { Vec::new() },
         last_writers: if full { ownership::last_writers(&sums) } else { Vec::new() },
         distances: if drawn { distances::distances(&sums) } else { Vec::new() },
+        passes: if full { passes::passes(&sums) } else { Vec::new() },
         gaps: if drawn { histograms::gaps(&sums, &mut room) } else { Vec::new() },
         heats: if drawn { heats() } else { Vec::new() },
         healing: protocols::healing(&real),
@@ -339,6 +341,8 @@ struct Context<'a> {
     windows: Vec<figures::Section>,
     distances: Vec<figures::Figure>,
     last_writers: Vec<figures::Figure>,
+    /// Where the time goes.
+    passes: Vec<passes::Passes>,
     gaps: Vec<figures::Figure>,
     heats: Vec<figures::Figure>,
     /// The healing times of several runs of the protocol together.

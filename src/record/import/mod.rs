@@ -193,6 +193,7 @@ fn result(test: &Test, arch: Arch) -> ScenarioResult {
         // The log has hundredths of a second; a shorter test is noted as 0.00.
         elapsed_s: test.seconds.max(0.005),
         in_batches_s: 0.0,
+        phases: None,
         iterations_per_s: 0.0,
         outcomes: test.states.iter().map(outcome).collect(),
         displayed: test.states.first().map_or_else(Vec::new, |(values, ..)| values.keys().cloned().collect()),

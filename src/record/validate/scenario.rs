@@ -15,8 +15,8 @@ use crate::machine::{CounterOffset, offset_problems};
 use crate::program::{Const, Program};
 use crate::record::{
     ArmRecord, CountRecord, DelayRecord, EdgesRecord, Evidence, FinalValue, Finding, LEAST_MATCHES, LastWriterRecord,
-    LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, Record, ScenarioResult, SearchRecord, Sensitivity,
-    SkewRecord, compute, judge, judge::settle, kinds_on,
+    LayoutRecord, OutcomeRecord, PaceRecord, PhasesRecord, PlacementRecord, Record, ScenarioResult, SearchRecord,
+    Sensitivity, SkewRecord, compute, judge, judge::settle, kinds_on,
 };
 use crate::stats::Drift;
 
@@ -25,6 +25,8 @@ const MOST_INSTANCES: usize = 1 << 20;
 /// More iterations per second than a thousand CPUs can complete. Two CPUs reached 180 million per second,
 /// which would be 90 billion on a thousand.
 const MOST_PER_SECOND: f64 = 1e12;
+/// More line transfers than an iteration can need: one for each thread and location of the largest test.
+const MOST_TRANSFERS: f64 = 1e6;
 /// The longest time between instances, in nanoseconds: an hour.
 pub(super) const LONGEST_NS: f64 = 3.6e12;
 /// The relative error of a clock that was calibrated while other programs were running, and of times measured
@@ -143,6 +145,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         filtered: _, // any count
         elapsed_s,
         in_batches_s,
+        phases,
         iterations_per_s,
         outcomes,
         displayed,
@@ -204,6 +207,9 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
     problems.range("elapsed_s", *elapsed_s, 0.0..=longest_s(single));
     let most = elapsed_s * (1.0 + CLOCKS_DIFFER) + 1e-3;
     problems.range("in_batches_s", *in_batches_s, 0.0..=most);
+    problems.within("phases", |problems| {
+        phases.iter().for_each(|phases| phase_ranges(phases, most, problems));
+    });
     problems.range("iterations_per_s", *iterations_per_s, 0.0..=MOST_PER_SECOND);
     if *elapsed_s == 0.0 && *iterations > 0 {
         problems.say("elapsed_s", format!("is 0, with {iterations} iterations"));
@@ -340,6 +346,27 @@ fn pace_ranges(pace: &PaceRecord, cpus: &[usize], problems: &mut Problems) {
         problems.say("free_because", "expected none; only instances that were to be paced and ran free have a reason");
     }
     problems.within("edges", |problems| edges.iter().for_each(|edges| edges_ranges(edges, cpus, problems)));
+}
+
+/// Checks the phases of a result, which together take at most `most` seconds.
+fn phase_ranges(phases: &PhasesRecord, most: f64, problems: &mut Problems) {
+    let PhasesRecord { run_s, clock_s, rendezvous_s, classification_s, reset_s, looks_s, line_transfers } = phases;
+    let named = [
+        ("run_s", run_s),
+        ("rendezvous_s", rendezvous_s),
+        ("classification_s", classification_s),
+        ("reset_s", reset_s),
+        ("looks_s", looks_s),
+    ];
+    for (name, seconds) in named {
+        problems.range(name, *seconds, 0.0..=most);
+    }
+    problems.range("clock_s", *clock_s, 0.0..=run_s * (1.0 + 1e-9));
+    problems.range("line_transfers", *line_transfers, 0.0..=MOST_TRANSFERS);
+    let together = phases.total_s();
+    if together > most {
+        problems.say("run_s", format!("the phases together take {together} s; expected at most {most}"));
+    }
 }
 
 /// Checks a search, and that its chosen settings are those of the result. In a sum they are those of the first part.
