@@ -62,13 +62,16 @@ impl Phases {
 /// In a dense layout several instances share this cost.
 pub fn line_transfers(program: &Program, layout: &Layout) -> f64 {
     let lines = layout.lines();
-    let mut users = vec![vec![false; program.threads.len()]; lines.iter().max().map_or(0, |last| last + 1)];
+    let mut users = vec![0_usize; lines.iter().max().map_or(0, |last| last + 1)];
     for number in 0..program.threads.len() {
-        for (location, reached) in reached_by(program, number).into_iter().enumerate() {
-            users[lines[location]][number] |= reached;
-        }
+        let reached = reached_by(program, number);
+        let mut own: Vec<usize> =
+            lines.iter().zip(reached).filter_map(|(line, reached)| reached.then_some(*line)).collect();
+        own.sort_unstable();
+        own.dedup();
+        own.into_iter().for_each(|line| users[line] += 1);
     }
-    let transfers = users.iter().map(|line| line.iter().filter(|used| **used).count()).filter(|count| *count > 1);
+    let transfers = users.iter().filter(|count| **count > 1);
     transfers.sum::<usize>() as f64 / (LINE / layout.stride).max(1) as f64
 }
 
