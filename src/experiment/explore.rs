@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::request::{Choice, Experiment, PaceChoice};
 use super::run::{Measured, job, settings, sweep, units};
 use crate::error::Result;
-use crate::harness::{self, Adapt, Limits, Memory, RunPlan, SkewTally, Tally};
+use crate::harness::{self, Adapt, Limits, Measurement, Memory, RunPlan, SkewTally, Tally};
+use crate::machine::Clock;
 use crate::program::Program;
 use crate::record::{ArmRecord, SearchRecord};
 use crate::search::{self, Allowed, Arm, ArmPace, Chosen, Knowledge, Search, Turn};
@@ -25,6 +26,9 @@ const LEAST_TURNS: u32 = 6;
 const VARIANTS_AFTER: f64 = 0.5;
 /// A group of this many more instances is tried first at a period that is longer by the period of one instance.
 const OVERLAP: f64 = 8.0;
+
+/// If more than this share of a turn's groups were late and it had hardly any races, its period was too short.
+const MOSTLY_LATE: f64 = 0.5;
 
 /// How the settings of an experiment are searched.
 #[derive(Debug, Clone)]
@@ -179,11 +183,16 @@ impl<'a> Explorer<'_, 'a> {
         watch(&measurement.tally);
         let program = &self.base.scenario.program;
         candidate.iterations += measurement.tally.iterations;
-        candidate.races += harness::races(program, &measurement.tally.outcomes());
+        let races = harness::races(program, &measurement.tally.outcomes());
+        candidate.races += races;
         candidate.elapsed += measurement.elapsed;
         // A turn in which every batch was disturbed knows no period.
         if plan.pace.is_paced() && measurement.tally.iterations > 0 {
-            candidate.period = Some(units(experiment).ticks(measurement.period).max(Ticks(1)));
+            let period = units(experiment).ticks(measurement.period).max(Ticks(1));
+            // Threads that never wait for a tick drift apart, and the period does not grow that far within a turn.
+            let lost = measurement.late > MOSTLY_LATE && races < harness::ENOUGH;
+            let took = if lost { time_of_group(&measurement, plan.group, units(experiment)) } else { Ticks(1) };
+            candidate.period = Some(period.max(took));
         }
         let best = harness::focus(program, &measurement.tally.skews);
         // A turn has one look at the distance, at its beginning. If that was lost, the last one counts.
@@ -237,6 +246,12 @@ fn turn_plan(candidate: &mut Candidate<'_>, measured: &Measured<'_>) -> RunPlan 
         candidate.skews = sweep(units(experiment), period);
     }
     RunPlan { period, adapt: Adapt::Kept, skews: candidate.skews.clone(), limits, ..plan }
+}
+
+/// How long a group took on average. At a period this long even threads that drifted apart keep up.
+fn time_of_group(measurement: &Measurement, group: usize, clock: Clock) -> Ticks {
+    let groups = measurement.tally.instances().div_ceil(group as u64).max(1);
+    clock.ticks(Nanos(measurement.in_batches.as_secs_f64() * 1e9 / groups as f64))
 }
 
 /// What a turn says about its arm: the races and the variety that it would have had at its best skews alone, because the
@@ -301,7 +316,7 @@ mod tests {
     use crate::experiment::{Common, run};
     use crate::harness::Prefetch;
     use crate::layout::LayoutKind;
-    use crate::machine::{self, Class, Clock, Placement};
+    use crate::machine::{self, Class, Placement};
     use crate::record::ScenarioResult;
 
     /// Runs store buffering on the first two CPUs, or on one.

@@ -8,7 +8,7 @@ use super::convert::whole;
 use super::period::{LONGEST_PERIOD, SHORTEST_PERIOD};
 use super::plan::{Adapt, Job, Limits, RunPlan};
 use super::run::run_in;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::units::Ticks;
 
 /// Duration of one trial.
@@ -21,6 +21,9 @@ const FIRST: f64 = 0.15;
 const LATE: f64 = 0.06;
 /// Ratio of each period to the one tried before it.
 const STEP: f64 = 1.3;
+
+/// How often a trial is made at most if none of its batches counts.
+const AGAIN: u32 = 8;
 
 /// The group size to compare with 1 if the user gives none. Measured on store buffering: four instances take
 /// little longer than one, and nearly all of them have the weak outcome; with eight, the threads drift apart.
@@ -77,8 +80,8 @@ pub fn choose_group((job, memory): (Job<'_>, &mut Memory), plan: &mut RunPlan, i
 /// # Errors
 /// As [`run`](super::run()).
 pub fn choose_pace((job, memory): (Job<'_>, &mut Memory), plan: &RunPlan, interrupt: &AtomicBool) -> Result<Ticks> {
-    let ticks = |seconds: f64| Ticks::from(whole((seconds * job.clock.frequency_hz).max(1.0)));
-    let mut trial = |period: Ticks| {
+    let hz = job.clock.frequency_hz;
+    let chosen = shortest_kept(hz, |period| {
         let plan = RunPlan {
             period,
             adapt: Adapt::Never,
@@ -87,27 +90,82 @@ pub fn choose_pace((job, memory): (Job<'_>, &mut Memory), plan: &RunPlan, interr
             limits: Limits { duration: Some(TRIAL), ..Limits::default() },
             ..plan.clone()
         };
-        run_in(memory, job, &plan, interrupt, |_| ())
+        let measured = run_in(memory, job, &plan, interrupt, |_| ())?;
+        let groups = measured.tally.instances().div_ceil(plan.group as u64);
+        let trial = Trial { groups, seconds: measured.in_batches.as_secs_f64(), late: measured.late };
+        Ok((!interrupt.load(Ordering::Relaxed)).then_some(trial))
+    })?;
+    Ok(chosen.unwrap_or(plan.period.max(Ticks(1))))
+}
+
+/// What was counted at one period.
+#[derive(Debug, Clone, Copy)]
+struct Trial {
+    /// Number of groups. 0 if a thread lost its CPU in every batch.
+    groups: u64,
+    /// Time in their batches, in seconds.
+    seconds: f64,
+    /// Share of the groups that started late.
+    late: f64,
+}
+
+/// Finds the shortest period that is kept, by trials of a few milliseconds, on a clock of `hz` ticks per second. `None` if a trial
+/// says that the search is to end.
+fn shortest_kept(hz: f64, mut trial: impl FnMut(Ticks) -> Result<Option<Trial>>) -> Result<Option<Ticks>> {
+    let ticks = |seconds: f64| Ticks::from(whole((seconds * hz).max(1.0)));
+    // On a busy machine nothing may have counted in so short a time. That says nothing about the period.
+    let mut counted = |period: Ticks| {
+        let mut last = trial(period)?;
+        for _ in 1..AGAIN {
+            if last.is_none_or(|trial| trial.groups > 0) {
+                break;
+            }
+            last = trial(period)?;
+        }
+        Ok::<_, Error>(last)
     };
-    let interrupted = || interrupt.load(Ordering::Relaxed);
     // A period of one tick has always passed, so no thread waits for a tick.
-    let rushed = trial(Ticks(1))?;
-    let groups = (rushed.tally.instances() / plan.group as u64).max(1);
-    let mut seconds = (FIRST * rushed.in_batches.as_secs_f64() / groups as f64).max(SHORTEST_PERIOD.as_secs_f64());
+    let Some(rushed) = counted(Ticks(1))? else { return Ok(None) };
+    let mut seconds = (FIRST * rushed.seconds / rushed.groups.max(1) as f64).max(SHORTEST_PERIOD.as_secs_f64());
     while seconds < LONGEST_PERIOD.as_secs_f64() {
         let period = ticks(seconds);
         // A thread that loses its CPU for a moment makes one trial late. That this happens twice is less
         // likely.
         for _ in 0..2 {
-            let late = trial(period)?.late;
-            if interrupted() {
-                return Ok(plan.period.max(Ticks(1)));
-            }
-            if late <= LATE {
-                return Ok(period);
+            let Some(trial) = counted(period)? else { return Ok(None) };
+            if trial.groups > 0 && trial.late <= LATE {
+                return Ok(Some(period));
             }
         }
         seconds *= STEP;
     }
-    Ok(ticks(LONGEST_PERIOD.as_secs_f64()))
+    Ok(Some(ticks(LONGEST_PERIOD.as_secs_f64())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine that keeps periods of 400 ns, and on which only every third trial counts anything.
+    fn on_a_busy_machine(ends_after: usize) -> Option<Ticks> {
+        let mut trials = 0;
+        shortest_kept(1e9, |period| {
+            trials += 1;
+            if trials > ends_after {
+                return Ok(None);
+            }
+            let groups = if trials % 3 == 0 { 1000 } else { 0 };
+            // Nothing is late where nothing is counted.
+            let late = if groups > 0 && period.0 < 400 { 0.9 } else { 0.0 };
+            Ok(Some(Trial { groups, seconds: groups as f64 * 600e-9, late }))
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn a_trial_that_counted_nothing_says_nothing() {
+        let Ticks(period) = on_a_busy_machine(usize::MAX).unwrap();
+        assert!((400..520).contains(&period), "{period}");
+        assert_eq!(on_a_busy_machine(10), None);
+    }
 }
