@@ -144,7 +144,8 @@ impl Machine for ThisHost<'_> {
         };
         self.common.seed = common.seed;
         let measurement = self.bench.measure(&experiment(test, &common, arm, period)?, interrupt)?;
-        if SETTINGS[arm.setting].is_paced() {
+        // A slice in which nothing counted says nothing about the period.
+        if SETTINGS[arm.setting].is_paced() && measurement.tally.instances() > 0 {
             let period = adapted(period, measurement.late);
             self.own.insert(arm, period);
             self.last.insert(place, period);
