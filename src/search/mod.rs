@@ -4,6 +4,9 @@
 //! that may be the best get more, and a share of the turns always goes to the arms with the fewest, so that no arm is given up
 //! after one unlucky turn. What the search has found is only used to choose: the rate that a result quotes is measured afterwards.
 //!
+//! The first turn of an arm still looks for its period and its skews. If it was not hopeless the arm gets a second one, and
+//! then the first no longer counts.
+//!
 //! The value of an arm is its number of races per second. On a virtual machine the distance between two CPUs changes, so turns
 //! of different distances are not compared with each other: a turn's races are explained by the product of the arm's
 //! value and of a factor of its stratum.
@@ -23,6 +26,8 @@ pub use knowledge::{Chosen, Knowledge};
 const ENOUGH: u64 = 50;
 /// Every so many turns go to the arm with the fewest: the floor.
 const FLOOR: usize = 4;
+/// An arm whose first turn was worth less than this share of the best arm gets its second turn only by the floor.
+const HOPELESS: f64 = 0.2;
 /// An arm is chosen only if it is better by this factor than every arm before it. A smaller difference is not worth other settings
 /// from one run to the next.
 const WORTH: f64 = 1.2;
@@ -107,16 +112,26 @@ impl Search {
         if let Some(arm) = untried.rev().max_by(|&a, &b| rank(a).total_cmp(&rank(b))) {
             return Some(arm);
         }
+        let values = self.values().1;
+        let best = values.iter().map(|value| value.0).fold(0.0, f64::max);
+        let once = |arm: &usize| self.turns[*arm].len() == 1 && values[*arm].0 >= HOPELESS * best;
+        if let Some(arm) = all.clone().find(once) {
+            return Some(arm);
+        }
         let taken: usize = self.turns.iter().map(Vec::len).sum();
         if taken.is_multiple_of(FLOOR) {
             return all.min_by_key(|&arm| self.turns[arm].len());
         }
-        let values = self.values().1;
         let upper = |arm: usize| values[arm].0 + WIDTH * values[arm].1;
         let leader = all.clone().max_by(|&a, &b| values[a].0.total_cmp(&values[b].0))?;
         let challenger = all.filter(|&arm| arm != leader).max_by(|&a, &b| upper(a).total_cmp(&upper(b)));
         // The two that matter get turns alike, so that both become known.
         Some(challenger.filter(|&arm| self.turns[arm].len() <= self.turns[leader].len()).unwrap_or(leader))
+    }
+
+    /// The turns of an arm that tell its value: not the first, if there is another.
+    fn telling(turns: &[Turn]) -> &[Turn] {
+        if turns.len() > 1 { &turns[1..] } else { turns }
     }
 
     /// Whether every arm has had a turn.
@@ -161,49 +176,46 @@ impl Search {
     /// Fits the counts of the turns by value of the arm x factor of the stratum x seconds. The factors of the strata are scaled
     /// so that a value is per second of the time that the search had, whatever the share of the strata in it.
     fn fitted(&self, count: impl Fn(&Turn) -> f64) -> Vec<(f64, f64)> {
-        let strata = self.turns.iter().flatten().map(|turn| turn.stratum + 1).max().unwrap_or(0);
+        let told: Vec<&[Turn]> = self.turns.iter().map(|turns| Search::telling(turns)).collect();
+        let strata = told.iter().copied().flatten().map(|turn| turn.stratum + 1).max().unwrap_or(0);
         let mut factors = vec![1.0; strata];
         let mut values = vec![0.0; self.arms()];
         for _ in 0..FIT {
-            for (value, turns) in values.iter_mut().zip(&self.turns) {
+            for (value, turns) in values.iter_mut().zip(&told) {
                 let time: f64 = turns.iter().map(|turn| factors[turn.stratum] * turn.seconds).sum();
                 *value = turns.iter().map(&count).sum::<f64>() / time.max(f64::MIN_POSITIVE);
             }
             for (stratum, factor) in factors.iter_mut().enumerate() {
-                let of = || {
-                    self.turns
-                        .iter()
-                        .zip(&values)
-                        .flat_map(|(turns, value)| turns.iter().map(move |turn| (turn, value)))
-                };
+                let of =
+                    || told.iter().zip(&values).flat_map(|(turns, value)| turns.iter().map(move |turn| (turn, value)));
                 let here = || of().filter(|(turn, _)| turn.stratum == stratum);
                 let expected: f64 = here().map(|(turn, value)| value * turn.seconds).sum();
                 let seen: f64 = here().map(|(turn, _)| count(turn)).sum();
                 *factor = if expected > 0.0 && seen > 0.0 { seen / expected } else { 1.0 };
             }
         }
-        let seconds: f64 = self.turns.iter().flatten().map(|turn| turn.seconds).sum();
-        let weighted: f64 = self.turns.iter().flatten().map(|turn| factors[turn.stratum] * turn.seconds).sum();
+        let seconds: f64 = told.iter().copied().flatten().map(|turn| turn.seconds).sum();
+        let weighted: f64 = told.iter().copied().flatten().map(|turn| factors[turn.stratum] * turn.seconds).sum();
         let scale = if seconds > 0.0 { weighted / seconds } else { 1.0 };
-        let deviation = self.deviation(&count, &values, &factors);
-        let with_deviation = |(value, turns): (&f64, &Vec<Turn>)| {
+        let deviation = deviation(&told, &count, &values, &factors);
+        let with_deviation = |(value, turns): (&f64, &&[Turn])| {
             let value = scale * value;
             (value, value * deviation / (turns.len().max(1) as f64).sqrt())
         };
-        values.iter().zip(&self.turns).map(with_deviation).collect()
+        values.iter().zip(&told).map(with_deviation).collect()
     }
+}
 
-    /// The relative deviation of a turn from what its arm and its stratum explain, from all arms with several turns.
-    fn deviation(&self, count: impl Fn(&Turn) -> f64, values: &[f64], factors: &[f64]) -> f64 {
-        let (mut squares, mut free) = (0.0, 0.0);
-        for (turns, value) in self.turns.iter().zip(values).filter(|(turns, value)| turns.len() > 1 && **value > 0.0) {
-            let relative =
-                |turn: &Turn| count(turn) / (value * factors[turn.stratum] * turn.seconds).max(f64::MIN_POSITIVE);
-            squares += turns.iter().map(|turn| (relative(turn) - 1.0).powi(2)).sum::<f64>();
-            free += turns.len() as f64 - 1.0;
-        }
-        if free < 3.0 { DEVIATION } else { (squares / free).sqrt().max(LEAST_DEVIATION) }
+/// The relative deviation of a turn from what its arm and its stratum explain, from all arms with several turns.
+fn deviation(told: &[&[Turn]], count: impl Fn(&Turn) -> f64, values: &[f64], factors: &[f64]) -> f64 {
+    let (mut squares, mut free) = (0.0, 0.0);
+    for (turns, value) in told.iter().zip(values).filter(|(turns, value)| turns.len() > 1 && **value > 0.0) {
+        let relative =
+            |turn: &Turn| count(turn) / (value * factors[turn.stratum] * turn.seconds).max(f64::MIN_POSITIVE);
+        squares += turns.iter().map(|turn| (relative(turn) - 1.0).powi(2)).sum::<f64>();
+        free += turns.len() as f64 - 1.0;
     }
+    if free < 3.0 { DEVIATION } else { (squares / free).sqrt().max(LEAST_DEVIATION) }
 }
 
 #[cfg(test)]

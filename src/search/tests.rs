@@ -69,6 +69,8 @@ fn a_mislabelled_stratum_would_be_seen_in_the_fit() {
     let mut search = Search::new();
     (0..2).for_each(|_| search.add(None));
     let turn = |races, stratum| Turn { iterations: 1000, races, variety: 0.0, seconds: 1.0, stratum };
+    // The first turns do not count.
+    (0..2).for_each(|arm| search.seen(arm, turn(7, 0)));
     // Arm 1 is twice as good, and was at the slow distance more often.
     for (arm, races, stratum) in [(0, 1000, 0), (0, 100, 1), (1, 2000, 0), (1, 200, 1), (1, 200, 1), (1, 200, 1)] {
         search.seen(arm, turn(races, stratum));
@@ -79,6 +81,36 @@ fn a_mislabelled_stratum_would_be_seen_in_the_fit() {
     let expected = 1000.0 * (2.0 + 4.0 * 0.1) / 6.0;
     assert!((values[0].0 / expected - 1.0).abs() < 1e-6, "{values:?}");
     assert_eq!(search.best().0, 1);
+}
+
+#[test]
+fn a_first_turn_that_still_looks_for_its_settings_does_not_decide() {
+    // The best arm sees a fourth of its races in its first turn, the others all of theirs.
+    let rates = [1e6, 2e6, 3e6, 1.5e6];
+    for seed in 0..100 {
+        let mut search = Search::new();
+        rates.iter().for_each(|_| search.add(None));
+        let mut machine = Machine { rates: &rates, factors: &[1.0], random: fastrand::Rng::with_seed(seed) };
+        for _ in 0..20 {
+            let arm = search.next().unwrap();
+            let turn = machine.turn(arm);
+            let looks = arm == 2 && search.turns(arm).is_empty();
+            search.seen(arm, Turn { races: if looks { turn.races / 4 } else { turn.races }, ..turn });
+        }
+        assert_eq!(search.best().0, 2, "{seed}");
+    }
+    // An arm that is hopeless gets no second turn before the others.
+    let mut search = Search::new();
+    (0..3).for_each(|_| search.add(None));
+    let order: Vec<usize> = (0..6)
+        .map(|_| {
+            let arm = search.next().unwrap();
+            let races = [1000, 10, 900][arm];
+            search.seen(arm, Turn { iterations: 1000, races, variety: 0.0, seconds: 1.0, stratum: 0 });
+            arm
+        })
+        .collect();
+    assert_eq!(order[..5], [0, 1, 2, 0, 2]);
 }
 
 #[test]
