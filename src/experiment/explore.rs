@@ -109,7 +109,7 @@ pub(super) fn explore<'a>(
         explorer.turn(next, watch)?;
     }
     explorer.teach(&mut knowledge());
-    explorer.finish(begun.elapsed(), &mut knowledge()).map(Some)
+    explorer.finish(begun.elapsed(), time, &mut knowledge()).map(Some)
 }
 
 /// Settings that are tried.
@@ -216,7 +216,7 @@ impl<'a> Explorer<'_, 'a> {
     }
 
     /// The chosen experiment with the time that is left, and the record of the search.
-    fn finish(self, elapsed: Duration, knowledge: &mut Knowledge) -> Result<Explored<'a>> {
+    fn finish(self, elapsed: Duration, time: Duration, knowledge: &mut Knowledge) -> Result<Explored<'a>> {
         let (chosen, measure) = self.search.best();
         let arms = (self.candidates.iter().enumerate())
             .map(|(number, candidate)| arm_record(candidate, self.search.turns(number).len()))
@@ -228,7 +228,7 @@ impl<'a> Explorer<'_, 'a> {
         let candidate = self.candidates.into_iter().nth(chosen).expect("the chosen arm is one of the candidates");
         let mut experiment = Experiment { searched_period: period, ..candidate.experiment };
         let limits = &mut experiment.common.limits;
-        limits.duration = limits.duration.map(|duration| duration.saturating_sub(elapsed));
+        limits.duration = limits.duration.map(|duration| rest(duration, elapsed, time));
         Ok(Explored { experiment, record: Some(record) })
     }
 }
@@ -246,6 +246,12 @@ fn turn_plan(candidate: &mut Candidate<'_>, measured: &Measured<'_>) -> RunPlan 
         candidate.skews = sweep(units(experiment), period);
     }
     RunPlan { period, adapt: Adapt::Kept, skews: candidate.skews.clone(), limits, ..plan }
+}
+
+/// The time of a run that is left after a search that was to take `time`. On a busy machine it may take longer, at the cost of
+/// the whole and not of what is measured.
+fn rest(duration: Duration, searched: Duration, time: Duration) -> Duration {
+    duration.saturating_sub(searched.min(time))
 }
 
 /// How long a group took on average. At a period this long even threads that drifted apart keep up.
@@ -389,6 +395,9 @@ mod tests {
         assert_eq!(searching(None).time(&Limits::default()), None);
         let given = Duration::from_secs(7);
         assert_eq!(searching(Some(given)).time(&Limits::default()), Some(given));
+        // A search that took too long does not shorten what is measured.
+        let ms = Duration::from_millis;
+        assert_eq!([150, 950, 50_000].map(|searched| rest(ms(1000), ms(searched), ms(200))), [850, 800, 800].map(ms));
         // With a single possible setting there is nothing to search.
         let only = Allowed { free: false, layouts: vec![LayoutKind::Packed], group: Some(2), ..Allowed::all() };
         let result = measured(time(500), &Searching { allowed: only, ..searching(None) });

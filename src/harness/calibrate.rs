@@ -1,13 +1,13 @@
 //! Calibration: chooses the group size and the shortest period that the threads can keep.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::arena::Memory;
 use super::convert::whole;
 use super::period::{LONGEST_PERIOD, SHORTEST_PERIOD};
 use super::plan::{Adapt, Job, Limits, RunPlan};
-use super::run::run_in;
+use super::run::{run_briefly, run_in};
 use crate::error::{Error, Result};
 use crate::units::Ticks;
 
@@ -24,6 +24,9 @@ const STEP: f64 = 1.3;
 
 /// How often a trial is made at most if none of its batches counts.
 const AGAIN: u32 = 8;
+/// The most time for all trials. They take some ten milliseconds, and many times as long on a machine whose CPUs are busy. The
+/// period adapts during the run anyway.
+const ALL_TRIALS: Duration = Duration::from_millis(250);
 
 /// The group size to compare with 1 if the user gives none. Measured on store buffering: four instances take
 /// little longer than one, and nearly all of them have the weak outcome; with eight, the threads drift apart.
@@ -81,20 +84,25 @@ pub fn choose_group((job, memory): (Job<'_>, &mut Memory), plan: &mut RunPlan, i
 /// As [`run`](super::run()).
 pub fn choose_pace((job, memory): (Job<'_>, &mut Memory), plan: &RunPlan, interrupt: &AtomicBool) -> Result<Ticks> {
     let hz = job.clock.frequency_hz;
-    let chosen = shortest_kept(hz, |period| {
-        let plan = RunPlan {
-            period,
-            adapt: Adapt::Never,
-            focus: false,
-            skews: vec![Ticks(0)],
-            limits: Limits { duration: Some(TRIAL), ..Limits::default() },
-            ..plan.clone()
-        };
-        let measured = run_in(memory, job, &plan, interrupt, |_| ())?;
-        let groups = measured.tally.instances().div_ceil(plan.group as u64);
-        let trial = Trial { groups, seconds: measured.in_batches.as_secs_f64(), late: measured.late };
-        Ok((!interrupt.load(Ordering::Relaxed)).then_some(trial))
-    })?;
+    let begun = Instant::now();
+    let chosen = shortest_kept(
+        hz,
+        || begun.elapsed() >= ALL_TRIALS,
+        |period| {
+            let plan = RunPlan {
+                period,
+                adapt: Adapt::Never,
+                focus: false,
+                skews: vec![Ticks(0)],
+                limits: Limits { duration: Some(TRIAL), ..Limits::default() },
+                ..plan.clone()
+            };
+            let measured = run_briefly(memory, job, &plan, interrupt)?;
+            let groups = measured.tally.instances().div_ceil(plan.group as u64);
+            let trial = Trial { groups, seconds: measured.in_batches.as_secs_f64(), late: measured.late };
+            Ok((!interrupt.load(Ordering::Relaxed)).then_some(trial))
+        },
+    )?;
     Ok(chosen.unwrap_or(plan.period.max(Ticks(1))))
 }
 
@@ -109,15 +117,19 @@ struct Trial {
     late: f64,
 }
 
-/// Finds the shortest period that is kept, by trials of a few milliseconds, on a clock of `hz` ticks per second. `None` if a trial
-/// says that the search is to end.
-fn shortest_kept(hz: f64, mut trial: impl FnMut(Ticks) -> Result<Option<Trial>>) -> Result<Option<Ticks>> {
-    let ticks = |seconds: f64| Ticks::from(whole((seconds * hz).max(1.0)));
+/// Finds the shortest period that is kept, by trials of a few milliseconds, on a clock of `hz` ticks per second. If the time is
+/// over, the period that was to be tried next. `None` if a trial says that the search is to end.
+fn shortest_kept(
+    hz: f64,
+    over: impl Fn() -> bool,
+    mut trial: impl FnMut(Ticks) -> Result<Option<Trial>>,
+) -> Result<Option<Ticks>> {
+    let ticks = |seconds: f64| Ticks::from(whole((seconds * hz).round().max(1.0)));
     // On a busy machine nothing may have counted in so short a time. That says nothing about the period.
     let mut counted = |period: Ticks| {
         let mut last = trial(period)?;
         for _ in 1..AGAIN {
-            if last.is_none_or(|trial| trial.groups > 0) {
+            if last.is_none_or(|trial| trial.groups > 0) || over() {
                 break;
             }
             last = trial(period)?;
@@ -132,6 +144,9 @@ fn shortest_kept(hz: f64, mut trial: impl FnMut(Ticks) -> Result<Option<Trial>>)
         // A thread that loses its CPU for a moment makes one trial late. That this happens twice is less
         // likely.
         for _ in 0..2 {
+            if over() {
+                return Ok(Some(period));
+            }
             let Some(trial) = counted(period)? else { return Ok(None) };
             if trial.groups > 0 && trial.late <= LATE {
                 return Ok(Some(period));
@@ -146,26 +161,30 @@ fn shortest_kept(hz: f64, mut trial: impl FnMut(Ticks) -> Result<Option<Trial>>)
 mod tests {
     use super::*;
 
-    /// A machine that keeps periods of 400 ns, and on which only every third trial counts anything.
-    fn on_a_busy_machine(ends_after: usize) -> Option<Ticks> {
-        let mut trials = 0;
-        shortest_kept(1e9, |period| {
-            trials += 1;
-            if trials > ends_after {
+    /// A machine that keeps periods of 400 ns, and on which only every third trial counts anything. It is interrupted after some
+    /// trials, or the time is over. Returns the period and the number of trials.
+    fn on_a_busy_machine(interrupted: usize, over: usize) -> (Option<Ticks>, usize) {
+        let trials = std::cell::Cell::new(0);
+        let trial = |period: Ticks| {
+            trials.set(trials.get() + 1);
+            if trials.get() > interrupted {
                 return Ok(None);
             }
-            let groups = if trials % 3 == 0 { 1000 } else { 0 };
+            let groups = if trials.get() % 3 == 0 { 1000 } else { 0 };
             // Nothing is late where nothing is counted.
             let late = if groups > 0 && period.0 < 400 { 0.9 } else { 0.0 };
             Ok(Some(Trial { groups, seconds: groups as f64 * 600e-9, late }))
-        })
-        .unwrap()
+        };
+        (shortest_kept(1e9, || trials.get() >= over, trial).unwrap(), trials.get())
     }
 
     #[test]
     fn a_trial_that_counted_nothing_says_nothing() {
-        let Ticks(period) = on_a_busy_machine(usize::MAX).unwrap();
-        assert!((400..520).contains(&period), "{period}");
-        assert_eq!(on_a_busy_machine(10), None);
+        let (Some(Ticks(period)), trials) = on_a_busy_machine(usize::MAX, usize::MAX) else { panic!("no period") };
+        assert!((400..520).contains(&period) && trials > 20, "{period}");
+        assert_eq!(on_a_busy_machine(10, usize::MAX), (None, 11));
+        // 600 ns, times 0.15, times 1.3: the period that was to be tried next.
+        assert_eq!(on_a_busy_machine(usize::MAX, 9), (Some(Ticks(117)), 9));
+        assert_eq!(on_a_busy_machine(usize::MAX, 1), (Some(Ticks(30)), 1));
     }
 }
