@@ -3,7 +3,9 @@
 mod common;
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -190,4 +192,44 @@ fn the_results_are_json_if_asked_for() {
     let reasons: Vec<&Value> = value["tests"].as_array().unwrap().iter().map(|test| &test["reason"]).collect();
     assert_eq!(reasons, ["`frob` is not a supported instruction"; 2]);
     assert_eq!(err.matches("`frob r3,0(r1)` is not a supported instruction").count(), 1, "{err}");
+}
+
+/// Runs `check` over a folder. Returns what it says and the most memory that it had, in MB.
+fn memory(folder: &Path) -> (String, i64) {
+    let mut command = common::wakerace_in(folder);
+    command.args(["check", "t", "--model", "sc", "--json"]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut said = String::new();
+    child.stdout.as_mut().unwrap().read_to_string(&mut said).unwrap();
+    // SAFETY: every field is a number, and 0 is one.
+    let (mut status, mut usage) = (0, unsafe { std::mem::zeroed::<libc::rusage>() });
+    // SAFETY: the child was not waited for yet, and both pointers are to values of this function. Nothing waits for it later.
+    let waited = unsafe { libc::wait4(child.id().cast_signed(), &mut status, 0, &mut usage) };
+    assert_eq!(waited, child.id().cast_signed());
+    (said, usage.ru_maxrss / 1024)
+}
+
+#[test]
+fn tests_that_are_too_large_take_less_than_500_megabytes() {
+    // Many ways for each thread to run.
+    let thread = |number: usize| {
+        let lines: String =
+            (0..13).map(|at| format!("if (READ_ONCE(*x) == {}) WRITE_ONCE(*y, {at});", at + 1)).collect();
+        format!("P{number}(int *x, int *y) {{ {lines} {} }}\n", "WRITE_ONCE(*y, 99);".repeat(90))
+    };
+    let ways = format!("C ways\n{{}}\n{}exists (x=1)\n", (0..4).map(thread).collect::<String>());
+    // A path with many branches.
+    let branches: String = (0..3000).map(|at| format!(" CBZ W0,L{at} ;\n L{at}: ;\n")).collect();
+    let deep = format!("AArch64 deep\n{{0:X1=x;}}\n P0 ;\n LDR W0,[X1] ;\n{branches}exists (x=1)\n");
+    let files = [("a.litmus", ways.as_str()), ("b.litmus", &ways), ("c.litmus", &ways), ("d.litmus", &deep)];
+    let (said, megabytes) = memory(folder(&files).path());
+    let said: Value = serde_json::from_str(&said).unwrap();
+    let reasons: Vec<&str> =
+        said["tests"].as_array().unwrap().iter().map(|test| test["reason"].as_str().unwrap()).collect();
+    for reason in &reasons[..3] {
+        assert!(reason.contains("too large to be judged: 150") && reason.contains("bytes for the ways"), "{reason}");
+        assert!(reason.contains("--limit raises the bound"), "{reason}");
+    }
+    assert!(reasons[3].contains("2001 branches on one path or more; the most is 2000"), "{}", reasons[3]);
+    assert!((100..500).contains(&megabytes), "{megabytes} MB: {said}");
 }

@@ -264,7 +264,7 @@ fn damaged_assembly_never_panics() {
         seed ^= seed << 17;
         (seed % below as u64) as usize
     };
-    let few = Bounds { candidates: 20_000, traces: 2_000 };
+    let few = Bounds { candidates: 20_000, traces: 2_000, ..Bounds::default() };
     let texts: Vec<String> = ["x86", "aarch64", "aarch64-llsc", "ppc", "riscv"]
         .into_iter()
         .flat_map(files)
@@ -289,4 +289,24 @@ fn damaged_assembly_never_panics() {
             let _ = explain::explain(&code, model, few);
         }
     }
+}
+
+#[test]
+fn final_states_take_memory() {
+    let sb = catalogue::named("SB").unwrap();
+    let bounds = |bytes| Bounds { bytes, ..Bounds::default() };
+    let judge =
+        |bytes| verdict::judge(&sb, Model::Lkmm, Atomics::Lse, bounds(bytes)).map_err(|error| error.to_string());
+    let enough = (1..100).map(|kilobytes| 100 * kilobytes).find(|bytes| judge(*bytes).is_ok()).unwrap();
+    let error = judge(enough - 100).unwrap_err();
+    assert!(error.contains("bytes for the ways to run and the final states or more"), "{error}");
+    assert!(judge(100).unwrap_err().contains("bytes for the ways to run or more"));
+}
+
+#[test]
+fn a_limit_above_the_default_raises_every_bound() {
+    let known = Bounds::default();
+    assert_eq!(Bounds::of_limit(7), Bounds { candidates: 7, ..known });
+    let twice = 2 * known.candidates;
+    assert_eq!(Bounds::of_limit(twice), Bounds { traces: twice as usize, candidates: twice, bytes: 2 * known.bytes });
 }

@@ -272,7 +272,9 @@ fn all_the_way(text: &str) {
     if let Ok(program) = lower_to_judge(&test) {
         let _ = program.to_string();
         let code = code_for(&program, Model::Lkmm, Atomics::Lse);
-        let _ = code.and_then(|code| model::check(&code, Model::Lkmm, Bounds { traces: 40, candidates: 200 }));
+        let _ = code.and_then(|code| {
+            model::check(&code, Model::Lkmm, Bounds { traces: 40, candidates: 200, ..Bounds::default() })
+        });
     }
 }
 

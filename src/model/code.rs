@@ -312,9 +312,16 @@ impl Code {
 }
 
 impl CodeThread {
-    /// The index of the step with a label; the number of steps if there is none.
-    pub fn position(&self, label: LabelId) -> usize {
-        self.steps.iter().position(|step| *step == Step::Label(label)).unwrap_or(self.steps.len())
+    /// The index of the step with each label, by label. A label without a step has the number of steps.
+    pub fn positions(&self) -> Vec<usize> {
+        let mut positions = Vec::new();
+        for (at, step) in self.steps.iter().enumerate() {
+            if let Step::Label(label) = step {
+                positions.resize(positions.len().max(label + 1), self.steps.len());
+                positions[*label] = at;
+            }
+        }
+        positions
     }
 
     /// For every step, its immediate postdominator: the next step that every path from it passes. Only for
@@ -322,12 +329,14 @@ impl CodeThread {
     /// followed often enough: for it, the step behind.
     pub fn joins(&self) -> Vec<usize> {
         let end = self.steps.len();
+        let positions = self.positions();
+        let position = |label: &LabelId| positions.get(*label).copied().unwrap_or(end);
         let mut joins = vec![end; end + 1];
         for (at, step) in self.steps.iter().enumerate().rev() {
             joins[at] = match step {
-                Step::Jump(target) => self.position(*target).max(at + 1),
+                Step::Jump(target) => position(target).max(at + 1),
                 Step::Branch { target, .. } => {
-                    let (mut a, mut b) = (at + 1, self.position(*target));
+                    let (mut a, mut b) = (at + 1, position(target));
                     while a != b {
                         if a < b {
                             a = joins[a];

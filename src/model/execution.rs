@@ -117,7 +117,7 @@ impl Execution {
         let (events, parts) = split(code, &cells, traces);
         let count = events.len();
         if count > MAX_EVENTS {
-            return Err(ModelError::TooLarge { what: "events", count: count as u64 });
+            return Err(ModelError::TooLong { what: "events", count: count as u64, most: MAX_EVENTS as u64 });
         }
         let empty = Relation::empty(count);
         let [mut po, mut addr, mut data, mut ctrl, mut rmw, mut access] = std::array::from_fn(|_| empty.clone());

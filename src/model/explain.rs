@@ -53,7 +53,7 @@ pub enum Reason {
 /// # Errors
 /// As [`super::check`].
 pub fn explain(code: &Code, model: Model, bounds: Bounds) -> Result<Option<Explanation>> {
-    let search = Search::new(code, bounds)?;
+    let mut search = Search::new(code, bounds)?;
     let mut allowing = Allowing { code, model, found: None };
     search.run(Some(model), true, &mut allowing)?;
     if allowing.found.is_some() {
@@ -62,10 +62,10 @@ pub fn explain(code: &Code, model: Model, bounds: Bounds) -> Result<Option<Expla
     // No execution is allowed. First look at the coherent ones, because every model demands coherence. If
     // there are none, the missing coherence is the reason. Every cycle is a valid explanation, so a search
     // that exceeds its limit returns the shortest cycle so far.
-    let quick = Search::new(code, Bounds { candidates: bounds.candidates.min(200_000), ..bounds })?;
+    search.limit(bounds.candidates.min(200_000));
     let mut forbidding = Forbidding { code, model, shortest: None };
     for coherent in [true, false] {
-        let end = quick.run(None, coherent, &mut forbidding);
+        let end = search.run(None, coherent, &mut forbidding);
         match end {
             Err(error @ ModelError::TooLarge { .. }) if forbidding.shortest.is_none() => return Err(error),
             Err(ModelError::TooLarge { .. }) | Ok(_) => {}

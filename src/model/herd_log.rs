@@ -17,6 +17,15 @@ pub fn states(code: &Code, outcome: &Outcome) -> BTreeSet<String> {
     outcome.states.iter().map(|state| line(code, &order, state)).collect()
 }
 
+/// The number of states that herd7 prints: those that differ only in columns that it does not print count once.
+pub fn count(code: &Code, outcome: &Outcome) -> usize {
+    if code.displayed.len() == code.columns.len() {
+        return outcome.states.len();
+    }
+    let displayed = |state: &Vec<Const>| code.displayed.iter().map(|column| state[*column]).collect::<Vec<_>>();
+    outcome.states.iter().map(displayed).collect::<BTreeSet<_>>().len()
+}
+
 /// The log of one test on one model. `seconds` is the time that judging it took.
 pub fn log(code: &Code, outcome: &Outcome, seconds: f64) -> String {
     let order = columns(code);

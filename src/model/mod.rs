@@ -16,6 +16,7 @@
 pub mod assembly;
 pub mod axioms;
 mod bits;
+mod budget;
 pub mod code;
 pub mod event;
 pub mod execution;
@@ -128,13 +129,28 @@ pub struct Bounds {
     pub traces: usize,
     /// Maximum number of search steps, that is of partial executions.
     pub candidates: u64,
+    /// Maximum memory of the paths and of the final states, in bytes.
+    pub bytes: usize,
 }
 
 impl Default for Bounds {
     /// Tests of one page stay far below these limits. The largest scenarios in the tree have some thousand
-    /// candidates.
+    /// candidates. A process that judges tests at these limits takes less than 500 MB (tests/check.rs).
     fn default() -> Bounds {
-        Bounds { traces: 50_000, candidates: 20_000_000 }
+        Bounds { traces: 50_000, candidates: 20_000_000, bytes: 150_000_000 }
+    }
+}
+
+impl Bounds {
+    /// The bounds for a limit on the search steps. A limit above the default raises the other bounds too.
+    pub fn of_limit(candidates: u64) -> Bounds {
+        let known = Bounds::default();
+        if candidates <= known.candidates {
+            return Bounds { candidates, ..known };
+        }
+        let traces = usize::try_from(candidates).unwrap_or(usize::MAX);
+        let factor = usize::try_from(candidates.div_ceil(known.candidates)).unwrap_or(usize::MAX);
+        Bounds { traces, candidates, bytes: known.bytes.saturating_mul(factor) }
     }
 }
 
@@ -147,13 +163,23 @@ pub enum ModelError {
     /// The test does something that no model here can follow.
     #[error("cannot be judged: {0}")]
     Unsupported(String),
-    /// The search exceeded one of the [`Bounds`], or an execution has too many events.
+    /// The search exceeded one of the [`Bounds`].
     #[error("too large to be judged: {count} {what} or more")]
     TooLarge {
         /// What was counted.
         what: &'static str,
         /// The count when the search stopped.
         count: u64,
+    },
+    /// A thread or an execution is too long. No bound raises this limit.
+    #[error("too large to be judged: {count} {what} or more; the most is {most}")]
+    TooLong {
+        /// What was counted.
+        what: &'static str,
+        /// The count when the search stopped.
+        count: u64,
+        /// The largest count that can be followed.
+        most: u64,
     },
 }
 

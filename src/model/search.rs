@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::axioms::{self, Judge, Judgement, Warnings};
+use super::budget::Budget;
 use super::code::{Change, Code, Step};
 use super::event::{Event, Kind, Tags};
 use super::execution::{Cell, Execution, Part, Witness};
@@ -35,6 +36,8 @@ pub struct Search<'a> {
     bounds: Bounds,
     /// For each thread, its paths.
     traces: Vec<Vec<Trace>>,
+    /// The memory that the paths and the final states may take.
+    budget: Budget,
     /// Whether a loop was cut.
     cut: bool,
     /// The values that are tried for a value that depends on itself.
@@ -92,11 +95,23 @@ impl<'a> Search<'a> {
     /// If a thread has too many paths, or the test does something that cannot be followed.
     pub fn new(code: &'a Code, bounds: Bounds) -> Result<Search<'a>> {
         let reached = reach::reach(code);
-        let each = (0..code.threads.len()).map(|thread| traces(code, thread, &reached[thread], bounds.traces));
+        let budget = Budget::new(bounds.bytes);
+        let each = reached.iter().enumerate();
+        let each = each.map(|(thread, reached)| traces(code, thread, reached, (bounds.traces, &budget)));
         let each = each.collect::<Result<Vec<_>>>()?;
         let cut = each.iter().any(|(_, cut)| *cut);
         let traces = each.into_iter().map(|(traces, _)| traces).collect();
-        Ok(Search { code, bounds, traces, cut, constants: constants(code), twins: twins(code) })
+        Ok(Search { code, bounds, traces, budget, cut, constants: constants(code), twins: twins(code) })
+    }
+
+    /// The memory that the search may hold.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Sets the largest number of search steps of the next run.
+    pub fn limit(&mut self, candidates: u64) {
+        self.bounds.candidates = candidates;
     }
 
     /// Whether a loop was followed only so often, so that some executions are missing.

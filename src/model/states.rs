@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
+use super::budget::Budget;
 use super::code::Code;
 use super::flags::Flags;
 use super::search::{Candidate, Search, Visitor};
@@ -51,9 +52,11 @@ impl Outcome {
 /// If the test is too large, or does something that the search cannot follow.
 pub fn check(code: &Code, model: Model, bounds: Bounds) -> Result<Outcome> {
     let search = Search::new(code, bounds)?;
-    let mut seen = Seen { code, states: BTreeMap::new(), flags: Flags::NONE, finishes: false };
+    let budget = search.budget();
+    let mut seen = Seen { code, budget, states: BTreeMap::new(), flags: Flags::NONE, finishes: false, end: Ok(()) };
     let looked_at = search.run(Some(model), true, &mut seen)?;
-    let Seen { states, flags, finishes, .. } = seen;
+    let Seen { states, flags, finishes, end, .. } = seen;
+    end?;
     let holding = states.keys().filter(|state| code.condition.holds(state)).count();
     let verdict = match holding {
         0 => Verdict::Never,
@@ -77,11 +80,22 @@ pub fn check(code: &Code, model: Model, bounds: Bounds) -> Result<Outcome> {
 /// The states found so far.
 struct Seen<'c> {
     code: &'c Code,
+    budget: &'c Budget,
     /// The states that pass the filter, each with whether every execution that ends there has a thin-air
     /// value.
     states: BTreeMap<Vec<Const>, bool>,
     flags: Flags,
     finishes: bool,
+    /// An error if there are too many states.
+    end: Result<()>,
+}
+
+impl Seen<'_> {
+    /// Counts the memory of a new state. It is held twice: `check` also makes a line of text of it.
+    fn count(&self, state: &[Const]) -> Result<()> {
+        let bytes = 2 * (size_of::<Vec<Const>>() + size_of_val(state) + 32);
+        self.budget.take(bytes, "bytes for the ways to run and the final states")
+    }
 }
 
 impl Visitor for Seen<'_> {
@@ -103,7 +117,10 @@ impl Visitor for Seen<'_> {
             return ControlFlow::Continue(());
         }
         self.flags = self.flags | candidate.flags;
+        if !self.states.contains_key(&candidate.state) {
+            self.end = self.count(&candidate.state);
+        }
         *self.states.entry(candidate.state).or_insert(true) &= candidate.thin_air;
-        ControlFlow::Continue(())
+        if self.end.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 }

@@ -14,6 +14,7 @@
 
 use std::cmp::Ordering;
 
+use super::budget::Budget;
 use super::code::{BranchOn, Bytes, Change, Code, CodeThread, Step, Update, UpdateResult};
 use super::event::{Event, Kind, Tags};
 use super::reach::{Locations, access_type};
@@ -96,6 +97,17 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// The memory that the path takes, in bytes.
+    fn bytes_held(&self) -> usize {
+        // An allocation has a head, and a size that is a multiple of 16.
+        fn of<T>(list: &Vec<T>) -> usize {
+            list.capacity() * size_of::<T>() + 16
+        }
+        let sets = of(&self.addr) + of(&self.data) + of(&self.ctrl);
+        let values = of(&self.values) + of(&self.registers) + of(&self.nodes) + of(&self.assumptions);
+        size_of::<Trace>() + of(&self.events) + of(&self.widths) + of(&self.rmw) + sets + values
+    }
+
     /// A value, if it is known.
     pub fn value(&self, value: Value, known: &Known) -> Option<Const> {
         match value {
@@ -177,19 +189,40 @@ impl Trace {
     }
 }
 
+/// The number of branches that a path may have behind each other. Each needs some kilobytes of the stack.
+const MAX_DEPTH: usize = 2000;
+
 /// How often a path may jump backward to one label, as herd7 does without its option `-unroll`.
 pub const BACKWARD: usize = 2;
 
 /// Computes every path of a thread of `code`, and whether loops were cut. `reached` has the locations that each of its steps may access.
 ///
 /// # Errors
-/// If there are more than `limit` paths, or one has too many events, or it computes with an address.
-pub fn traces(code: &Code, thread: usize, reached: &[Locations], limit: usize) -> Result<(Vec<Trace>, bool)> {
+/// If there are more paths than the limit, or they take too much memory, or one is too long, or it computes with an address.
+pub fn traces(
+    code: &Code,
+    thread: usize,
+    reached: &[Locations],
+    (limit, budget): (usize, &Budget),
+) -> Result<(Vec<Trace>, bool)> {
     let thread_code = &code.threads[thread];
     let registers = thread_code.registers.len();
     let joins = if thread_code.scoped { thread_code.joins() } else { Vec::new() };
     let bytes = code.bytes.as_ref();
-    let mut runner = Runner { code: thread_code, thread, reached, joins, bytes, limit, done: Vec::new(), cut: false };
+    let positions = thread_code.positions();
+    let mut runner = Runner {
+        code: thread_code,
+        thread,
+        reached,
+        joins,
+        positions,
+        bytes,
+        limit,
+        budget,
+        depth: 0,
+        done: Vec::new(),
+        cut: false,
+    };
     runner.run(State {
         at: 0,
         values: thread_code.registers.iter().map(|value| Value::Known(*value)).collect(),
@@ -219,8 +252,13 @@ struct Runner<'a> {
     thread: usize,
     reached: &'a [Locations],
     joins: Vec<usize>,
+    /// As [`CodeThread::positions`].
+    positions: Vec<usize>,
     bytes: Option<&'a Bytes>,
     limit: usize,
+    budget: &'a Budget,
+    /// The number of states that wait for the end of another path.
+    depth: usize,
     done: Vec<Trace>,
     /// Whether a path was cut because a loop was followed often enough.
     cut: bool,
@@ -272,6 +310,13 @@ struct State {
 }
 
 impl State {
+    /// The memory that the state takes, in bytes.
+    fn bytes_held(&self) -> usize {
+        let registers = self.values.len() * (size_of::<Value>() + size_of::<Depends>());
+        let controls = self.controls.capacity() * size_of::<(Set, usize)>();
+        size_of::<State>() + registers + controls + self.trace.bytes_held()
+    }
+
     fn operand(&self, operand: Operand) -> (Value, Depends) {
         match operand {
             Operand::Register(register) => (self.values[register], self.depends[register]),
@@ -383,36 +428,52 @@ impl State {
 }
 
 impl Runner<'_> {
-    /// The states in which the step continues: one for each location that its address may be.
-    fn places(&self, state: &State, address: Address) -> Result<Vec<(State, LocationId, Depends)>> {
+    /// Executes the step at `state.at`, which accesses memory, at each location that its address may be, and everything
+    /// behind it.
+    fn accesses(&mut self, state: State, address: Address) -> Result<()> {
         let register = match address {
-            Address::Location(location) => return Ok(vec![(state.clone(), location, Depends::NONE)]),
+            Address::Location(location) => return self.access(state, location, Depends::NONE),
             Address::Register(register) => register,
         };
         let depends = state.depends[register];
         match state.values[register] {
-            Value::Known(Const::Address(location)) => Ok(vec![(state.clone(), location, depends)]),
+            Value::Known(Const::Address(location)) => self.access(state, location, depends),
             Value::Known(Const::Int(value)) => Err(no_location(&value.to_string())),
             value @ Value::Node(_) => {
-                let reached = &self.reached[state.at];
+                let (reached, bytes) = (&self.reached[state.at], self.bytes);
                 if reached.is_empty() {
                     return Err(no_location("that it reads"));
                 }
                 let width = self.width(state.at);
-                let place = |location: LocationId| {
-                    let mut state = state.clone();
-                    state.trace.assumptions.push(Assumption::Address(value, location, width));
-                    (state, location, depends)
-                };
-                let possible = |location: &LocationId| check_place(self.bytes, *location, width).is_ok();
-                Ok(reached.iter().copied().filter(possible).map(place).collect())
+                let possible = |location: &LocationId| check_place(bytes, *location, width).is_ok();
+                for location in reached.iter().copied().filter(possible) {
+                    let mut next = state.clone();
+                    next.trace.assumptions.push(Assumption::Address(value, location, width));
+                    self.first(&state, |runner| runner.access(next, location, depends))?;
+                }
+                Ok(())
             }
         }
     }
 
+    /// Follows a path to its end while a state waits.
+    fn first(&mut self, waiting: &State, follow: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let bytes = waiting.bytes_held();
+        self.budget.take(bytes, "bytes for the ways to run")?;
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            let (what, most) = ("branches on one path", MAX_DEPTH as u64);
+            return Err(ModelError::TooLong { what, count: self.depth as u64, most });
+        }
+        follow(self)?;
+        self.depth -= 1;
+        self.budget.give(bytes);
+        Ok(())
+    }
+
     /// Jumps to a label. Returns false if the path jumps backward too often and is cut.
     fn jump(&mut self, state: &mut State, target: LabelId) -> bool {
-        let position = self.code.position(target);
+        let position = self.positions.get(target).copied().unwrap_or(self.code.steps.len());
         if position <= state.at {
             let jumps = state.backward.iter().filter(|known| **known == target).count();
             if jumps == BACKWARD {
@@ -431,10 +492,8 @@ impl Runner<'_> {
                 state.controls.retain(|(_, until)| state.at < *until);
             }
             if state.trace.events.len() > MAX_EVENTS {
-                return Err(ModelError::TooLarge {
-                    what: "events in one thread",
-                    count: state.trace.events.len() as u64,
-                });
+                let count = state.trace.events.len() as u64;
+                return Err(ModelError::TooLong { what: "events in one thread", count, most: MAX_EVENTS as u64 });
             }
             let code = self.code;
             match &code.steps[state.at] {
@@ -444,10 +503,7 @@ impl Runner<'_> {
                 | Step::Write { address, .. }
                 | Step::Update(Update { address, .. })
                 | Step::StoreConditional { address, .. } => {
-                    for (state, location, addr) in self.places(&state, *address)? {
-                        self.access(state, location, addr)?;
-                    }
-                    return Ok(());
+                    return self.accesses(state, *address);
                 }
                 Step::Fence(tags) => state.fence(self.thread, *tags),
                 Step::Move { dst, src, ty } => {
@@ -478,7 +534,7 @@ impl Runner<'_> {
                             let picks = depends.picks | picks.on | picks.picks;
                             next.set(*dst, value, Depends { picks, ..depends });
                             next.at += 1;
-                            self.run(next)?;
+                            self.first(&state, |runner| runner.run(next))?;
                         }
                     }
                     return Ok(());
@@ -490,7 +546,7 @@ impl Runner<'_> {
                     state.control(on.on | on.picks, until);
                     let mut jumps = state.clone();
                     if jumps.assume(*compare, left, right, *ty, true)? && self.jump(&mut jumps, *target) {
-                        self.run(jumps)?;
+                        self.first(&state, |runner| runner.run(jumps))?;
                     }
                     if !state.assume(*compare, left, right, *ty, false)? {
                         return Ok(());
@@ -507,6 +563,7 @@ impl Runner<'_> {
             state.at += 1;
         }
         state.trace.registers = state.values;
+        self.budget.take(state.trace.bytes_held(), "bytes for the ways to run")?;
         self.done.push(state.trace);
         if self.done.len() > self.limit {
             return Err(ModelError::TooLarge { what: "ways for one thread to run", count: self.done.len() as u64 });
@@ -544,7 +601,7 @@ impl Runner<'_> {
                     if next.assume(Compare::Ne, value, free, Type::Spinlock, held)? {
                         next.set(*dst, Value::Known(Const::Int(held.into())), Depends::only(event));
                         next.at += 1;
-                        self.run(next)?;
+                        self.first(&state, |runner| runner.run(next))?;
                     }
                 }
                 return Ok(());
@@ -564,7 +621,7 @@ impl Runner<'_> {
                 let mut fails = state.clone();
                 fails.set(*status, Value::Known(Const::Int(1)), Depends::NONE);
                 fails.at += 1;
-                self.run(fails)?;
+                self.first(&state, |runner| runner.run(fails))?;
                 let Some((read, _)) = reservation.filter(|(_, reserved)| *reserved == place) else {
                     return Ok(());
                 };
@@ -576,9 +633,12 @@ impl Runner<'_> {
             Step::Update(update) => {
                 let conditional = !matches!(update.change, Change::Op(..));
                 let outcomes: &[bool] = if conditional && !update.until_done { &[true, false] } else { &[true] };
+                if let [writes] = outcomes {
+                    return self.update(state, update, place, addr, *writes);
+                }
                 for &writes in outcomes {
                     let next = state.clone();
-                    self.update(next, update, place, addr, writes)?;
+                    self.first(&state, |runner| runner.update(next, update, place, addr, writes))?;
                 }
                 return Ok(());
             }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::CheckArgs;
 use super::judge::{Kind, ModelReport, Report};
 use super::published::Compared;
 use super::summary::{self, Counts};
@@ -77,11 +76,11 @@ struct Refused {
 }
 
 /// The results as JSON text.
-pub(super) fn text(args: &CheckArgs, reports: &[Report], models: &[Model]) -> Result<String> {
+pub(super) fn text(reports: &[Report], models: &[Model]) -> Result<String> {
     let mut tests = Vec::new();
     for report in reports {
         for (model, finding) in models.iter().zip(&report.findings) {
-            tests.extend(finding.as_ref().map(|finding| test(args, report, *model, finding)));
+            tests.extend(finding.as_ref().map(|finding| test(report, *model, finding)));
         }
     }
     let summary = models
@@ -95,7 +94,7 @@ pub(super) fn text(args: &CheckArgs, reports: &[Report], models: &[Model]) -> Re
     Ok(crate::shown::json(text) + "\n")
 }
 
-fn test<'r>(args: &CheckArgs, report: &'r Report, model: Model, finding: &'r ModelReport) -> Test<'r> {
+fn test<'r>(report: &'r Report, model: Model, finding: &'r ModelReport) -> Test<'r> {
     let (kind, reason) = match &finding.kind {
         Kind::Judged(_) => ("judged", None),
         Kind::Refused { reason, .. } => ("refused", Some(reason.clone())),
@@ -105,7 +104,7 @@ fn test<'r>(args: &CheckArgs, report: &'r Report, model: Model, finding: &'r Mod
     let judged = match &finding.kind {
         Kind::Judged(judged) => Some(Judged {
             verdict: judged.outcome.verdict,
-            states: judged.states.len(),
+            states: judged.states,
             data_race: judged.outcome.data_race,
             flags: judged.outcome.flags.names().collect(),
             thin_air: judged.outcome.thin_air,
@@ -113,7 +112,7 @@ fn test<'r>(args: &CheckArgs, report: &'r Report, model: Model, finding: &'r Mod
             cuts_loops: judged.outcome.cuts_loops,
             as_header: judged.header.as_ref().map(|agrees| agrees.is_ok()),
             as_published: judged.published.as_ref().map(|compared| *compared == Compared::Agrees),
-            final_states: args.states.then_some(&judged.states),
+            final_states: judged.final_states.as_ref(),
         }),
         _ => None,
     };

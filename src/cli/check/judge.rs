@@ -10,7 +10,7 @@ use super::published::{Compared, Published};
 use crate::arch::lock::{Choices, Lock};
 use crate::catalogue::{Found, Scenario};
 use crate::error::{Error, Result};
-use crate::litmus::{Diagnostic, Source};
+use crate::litmus::{Diagnostic, Source, Verdict};
 use crate::model::code::Code;
 use crate::model::{self, Bounds, Model, ModelError, Outcome, explain, herd_log, svg};
 use crate::{isa, verdict};
@@ -56,11 +56,15 @@ pub(super) enum Kind {
 
 /// A verdict.
 pub(super) struct Judged {
+    /// The outcome without its states, so that many tests take little memory.
     pub outcome: Outcome,
-    /// The outcomes with the other locks of the model's architecture, if the test takes locks and `--lock` names none.
-    pub of_other_locks: Vec<(Lock, Outcome)>,
-    /// The states as herd7 prints them.
-    pub states: BTreeSet<String>,
+    /// What comes of the other locks of the model's architecture, if the test takes locks and `--lock` names none: the verdict,
+    /// and the number of states.
+    pub of_other_locks: Vec<(Lock, Verdict, usize)>,
+    /// The number of states that herd7 prints.
+    pub states: usize,
+    /// The states as herd7 prints them, if JSON with states is asked for.
+    pub final_states: Option<BTreeSet<String>>,
     /// The test in herd7's log format, if asked for.
     pub log: Option<String>,
     /// The explanation as text, if asked for.
@@ -203,14 +207,11 @@ fn judge(
 }
 
 fn judged(args: &CheckArgs, subject: &Subject, model: Model, published: Option<&Published>) -> model::Result<Kind> {
-    let known = Bounds::default();
-    let traces =
-        if args.limit > known.candidates { usize::try_from(args.limit).unwrap_or(usize::MAX) } else { known.traces };
-    let bounds = Bounds { traces, candidates: args.limit };
+    let bounds = Bounds::of_limit(args.limit);
     let started = Instant::now();
     let lock = lock_of(args.lock, model);
     let code = subject.code(model, Choices { atomics: args.atomics, lock })?;
-    let outcome = model::check(&code, model, bounds)?;
+    let mut outcome = model::check(&code, model, bounds)?;
     let of_other_locks = other_locks(args, subject, model, bounds)?;
     let header = match subject {
         Subject::C(scenario) if verdict::declares(scenario, model) => {
@@ -228,11 +229,15 @@ fn judged(args: &CheckArgs, subject: &Subject, model: Model, published: Option<&
         explanation = args.explain.then(|| explain::text(&code, model, found.as_ref()));
         picture = found.filter(|_| args.svg.is_some()).map(|found| svg::svg(&code, model, &found));
     }
-    let states = herd_log::states(&code, &outcome);
+    let states = herd_log::count(&code, &outcome);
+    let final_states = (args.states && args.json).then(|| herd_log::states(&code, &outcome));
     let log = (args.states && !args.json).then(|| herd_log::log(&code, &outcome, started.elapsed().as_secs_f64()));
     let own = subject.language() == model;
-    let published = published.and_then(|all| all.compare(subject.name(), model, own, &outcome, &states));
-    let judged = Judged { outcome, of_other_locks, states, log, explanation, picture, header, published };
+    let published = published.and_then(|all| all.compare(subject.name(), (model, own), &code, &outcome));
+    outcome.states.clear();
+    let of_other_locks =
+        of_other_locks.into_iter().map(|(lock, other)| (lock, other.verdict, other.states.len())).collect();
+    let judged = Judged { outcome, of_other_locks, states, final_states, log, explanation, picture, header, published };
     Ok(Kind::Judged(Box::new(judged)))
 }
 
@@ -262,6 +267,7 @@ fn refusal(subject: &Subject, model: Model, error: ModelError) -> Kind {
     match &error {
         ModelError::NotModelled(what) => Kind::NotModelled(what),
         ModelError::TooLarge { .. } => Kind::TooLarge(say("; --limit raises the bound")),
+        ModelError::TooLong { .. } => Kind::TooLarge(say("")),
         ModelError::Unsupported(what) => Kind::Refused { reason: what.clone(), error: Some(say("")) },
     }
 }

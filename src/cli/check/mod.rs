@@ -54,7 +54,7 @@ pub struct CheckArgs {
     #[arg(long, conflicts_with_all = ["explain", "svg"])]
     json: bool,
     /// Check at most COUNT candidate executions; refuse a test that has more as too large. More than the default also
-    /// allows COUNT ways for one thread to run
+    /// allows COUNT ways for one thread to run, and more memory in proportion [default: about 300 MB]
     #[arg(long, value_name = "COUNT", default_value_t = Bounds::default().candidates, value_parser = super::units::parse_count)]
     limit: u64,
 }
@@ -85,7 +85,7 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
     };
     let reports = judge::all(args, tests, &models, published.as_ref())?;
     if args.json {
-        terminal::data(&json::text(args, &reports, &models)?)?;
+        terminal::data(&json::text(&reports, &models)?)?;
     } else {
         print(args, &reports, &models)?;
         let folders = args.scenarios.is_empty() || reports.iter().any(|report| report.in_folder);
@@ -212,9 +212,9 @@ fn complain_of_differences(reports: &[Report]) -> bool {
 fn cell(finding: &ModelReport) -> String {
     match &finding.kind {
         Kind::Judged(judged) => {
-            let others = judged.of_other_locks.iter().filter(|(_, other)| other.verdict != judged.outcome.verdict);
+            let others = judged.of_other_locks.iter().filter(|(_, other, _)| *other != judged.outcome.verdict);
             let others: String =
-                others.map(|(lock, other)| format!(", {} {} with {lock}", other.verdict, other.states.len())).collect();
+                others.map(|(lock, other, states)| format!(", {other} {states} with {lock}")).collect();
             let Outcome { verdict, data_race, flags, thin_air, finishes, cuts_loops, .. } = judged.outcome;
             let race = if data_race { ", data race" } else { "" };
             // Mixed accesses are no fault of a test; --states and --json tell them.
@@ -222,7 +222,7 @@ fn cell(finding: &ModelReport) -> String {
             let thin_air = if thin_air { ", out of thin air only" } else { "" };
             let deadlock = if finishes { "" } else { ", no execution finishes" };
             let loops = if cuts_loops { ", loops cut" } else { "" };
-            format!("{verdict} {}{race}{flags}{thin_air}{deadlock}{loops}{others}", judged.states.len())
+            format!("{verdict} {}{race}{flags}{thin_air}{deadlock}{loops}{others}", judged.states)
         }
         Kind::Refused { .. } => "refused".to_owned(),
         Kind::TooLarge(_) => "too large".to_owned(),

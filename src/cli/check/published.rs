@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::input::{Limit, read_text};
 use crate::litmus::Verdict;
+use crate::model::code::Code;
 use crate::model::{Flags, Model, Outcome, herd_log};
 use crate::shown;
 
@@ -87,14 +88,7 @@ impl Published {
 
     /// Compares a model's verdict and states of the test `name`. `own` says whether the model is that of the test's
     /// language. `None` if nothing is published.
-    pub fn compare(
-        &self,
-        name: &str,
-        model: Model,
-        own: bool,
-        outcome: &Outcome,
-        states: &BTreeSet<String>,
-    ) -> Option<Compared> {
+    pub fn compare(&self, name: &str, (model, own): (Model, bool), code: &Code, outcome: &Outcome) -> Option<Compared> {
         let about = |entry: &&Entry| entry.model.map_or(own, |known| known == model);
         let entry = self.tests.get(name)?.iter().find(about)?;
         let file = &self.file;
@@ -117,6 +111,7 @@ impl Published {
                 |flags| if flags == Flags::NONE { "no flags".to_owned() } else { format!("the flags {}", list(flags)) };
             return differs(format!("{}, but {} in {file}", list(ours), list(theirs)));
         }
+        let states = &herd_log::states(code, outcome);
         if states == known {
             return Some(Compared::Agrees);
         }
