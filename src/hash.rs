@@ -14,7 +14,8 @@ impl Sha256 {
 
     /// Returns the hash of all added bytes, as 64 hexadecimal digits.
     pub fn finish(self) -> String {
-        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or('0');
+        self.0.finalize().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
     }
 }
 

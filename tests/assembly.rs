@@ -197,6 +197,38 @@ fn fence_tso_has_two_spellings() {
     }
 }
 
+/// A load-reserved has no release semantics without acquire semantics, and a store-conditional no acquire semantics without
+/// release semantics: the manual promises nothing for `lr.rl` and `sc.aq`.
+#[test]
+fn lr_rl_and_sc_aq_order_nothing() {
+    let sb = |first: &str, second: &str, exists: &str| {
+        judged(&format!(
+            "RISCV t\n{{ 0:x6=x; 0:x7=y; 1:x6=y; 1:x7=x; }}\n P0 | P1 ;\n li x5,1 | li x5,1 ;\n{} {second} x9,(x7) | \
+             {second} x9,(x7) ;\nexists ({exists}0:x9=0 /\\ 1:x9=0)\n",
+            first.split(';').map(|line| format!(" {line} | {line} ;\n")).collect::<String>()
+        ))
+    };
+    for (load, verdict) in [("lr.w", Sometimes), ("lr.w.rl", Sometimes), ("lr.w.aq", Sometimes), ("lr.w.aq.rl", Never)]
+    {
+        assert_eq!(sb("sw x5,0(x6)", load, ""), verdict, "{load}");
+    }
+    for (store, load, verdict) in [
+        ("sc.w", "lw", Sometimes),
+        ("sc.w.aq", "lw", Sometimes),
+        ("sc.w.rl", "lw", Sometimes),
+        ("sc.w.aq.rl", "lw", Never),
+        ("sc.w.aq", "lr.w.aq", Sometimes),
+        ("sc.w.rl", "lr.w.rl", Sometimes),
+        ("sc.w.rl", "lr.w.aq", Never),
+    ] {
+        let first = format!("lr.w x8,(x6);{store} x10,x5,(x6)");
+        assert_eq!(sb(&first, load, "0:x10=0 /\\ 1:x10=0 /\\ "), verdict, "{store} {load}");
+    }
+    // `fence` without operands orders everything.
+    assert_eq!(sb("sw x5,0(x6);fence", "lw", ""), Never);
+    assert_eq!(sb("sw x5,0(x6);fence r,rw", "lw", ""), Sometimes);
+}
+
 #[test]
 fn what_no_model_covers_is_refused_by_name() {
     let plain = "AArch64 t\n{ 0:X1=x; }\n P0 ;\n LDR W0,[X1] ;\nexists (0:X0=1)\n";
@@ -231,6 +263,9 @@ fn herd7_is_not_followed_where_the_manuals_say_otherwise() {
         );
         assert_eq!(judged(&sb), verdict, "{fence}");
     }
+    // cmpwi compares words, so that -1 is equal to -1. herd7 7.58 compares the word as lwz extended it, and says Never.
+    let compared = one("PPC", "0:r1=x; x=-1;", "lwz r4,0(r1); cmpwi r4,-1; beq L; li r5,1; L:", "exists (0:r5=0)");
+    assert_eq!(judged(&compared), Always);
 }
 
 #[test]

@@ -217,11 +217,12 @@ fn tests_that_are_too_large_take_less_than_500_megabytes() {
             (0..13).map(|at| format!("if (READ_ONCE(*x) == {}) WRITE_ONCE(*y, {at});", at + 1)).collect();
         format!("P{number}(int *x, int *y) {{ {lines} {} }}\n", "WRITE_ONCE(*y, 99);".repeat(90))
     };
-    let ways = format!("C ways\n{{}}\n{}exists (x=1)\n", (0..4).map(thread).collect::<String>());
+    let threads: String = (0..4).map(thread).collect();
+    let ways = |name: &str| format!("C {name}\n{{}}\n{threads}exists (x=1)\n");
     // A path with many branches.
     let branches: String = (0..3000).map(|at| format!(" CBZ W0,L{at} ;\n L{at}: ;\n")).collect();
     let deep = format!("AArch64 deep\n{{0:X1=x;}}\n P0 ;\n LDR W0,[X1] ;\n{branches}exists (x=1)\n");
-    let files = [("a.litmus", ways.as_str()), ("b.litmus", &ways), ("c.litmus", &ways), ("d.litmus", &deep)];
+    let files = [("a.litmus", &*ways("a")), ("b.litmus", &ways("b")), ("c.litmus", &ways("c")), ("d.litmus", &deep)];
     let (said, megabytes) = memory(folder(&files).path());
     let said: Value = serde_json::from_str(&said).unwrap();
     let reasons: Vec<&str> =
@@ -230,6 +231,9 @@ fn tests_that_are_too_large_take_less_than_500_megabytes() {
         assert!(reason.contains("too large to be judged: 150") && reason.contains("bytes for the ways"), "{reason}");
         assert!(reason.contains("--limit raises the bound"), "{reason}");
     }
-    assert!(reasons[3].contains("2001 branches on one path or more; the most is 2000"), "{}", reasons[3]);
+    assert!(reasons[3].contains("bytes for the ways to run or more"), "{}", reasons[3]);
     assert!((100..500).contains(&megabytes), "{megabytes} MB: {said}");
+    // What no limit raises, because the stack is as large as it is.
+    let (status, _, err) = check(folder(&files[3..]).path(), &["t/d.litmus", "--model", "sc", "--limit", "100M"]);
+    assert!(err.contains("2001 branches on one path or more; the most is 2000\n") && status == Some(2), "{err}");
 }

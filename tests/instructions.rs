@@ -269,8 +269,8 @@ fn riscv_instructions_are_what_capstone_reads_back() {
             ),
             ("beqz x5,L; bnez x5,L; L:", "beqz t0, 0x8; bnez t0, 0x8"),
             (
-                "fence rw,rw; fence r,rw; fence rw,w; fence iorw,iorw; fence w,r",
-                "fence rw, rw; fence r, rw; fence rw, w; fence; fence w, r",
+                "fence rw,rw; fence r,rw; fence rw,w; fence iorw,iorw; fence w,r; fence",
+                "fence rw, rw; fence r, rw; fence rw, w; fence; fence w, r; fence",
             ),
             ("fence.tso; fence.i; nop", "fence.tso; fence.i; nop"),
             ("lw x5,4(x1); sh x5,6(x1); lbu x5,7(x1)", "lw t0, 4(ra); sh t0, 6(ra); lbu t0, 7(ra)"),

@@ -52,6 +52,12 @@ const PUNCTUATION: [&str; 45] = [
 /// U+FEFF, which may stand at the start of a text.
 pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
+/// The punctuation at the start of a text.
+fn punctuation(text: &str) -> Option<&'static str> {
+    let first = text.as_bytes().first()?;
+    PUNCTUATION.iter().find(|punct| punct.as_bytes()[0] == *first && text.starts_with(**punct)).copied()
+}
+
 struct Lexer<'a> {
     source: &'a Source,
     text: &'a str,
@@ -64,7 +70,8 @@ struct Lexer<'a> {
 
 impl<'a> Lexer<'a> {
     fn new(source: &'a Source, text: &'a str, at: usize) -> Lexer<'a> {
-        let out = Lexed { name: Span::default(), tokens: Vec::new(), comments: Vec::new() };
+        let tokens = Vec::with_capacity((text.len() - at) / 3);
+        let out = Lexed { name: Span::default(), tokens, comments: Vec::new() };
         Lexer { source, text, at, depth: 0, closed: 0, out }
     }
 
@@ -212,7 +219,7 @@ impl<'a> Lexer<'a> {
             Kind::Name
         } else if first.is_ascii_digit() {
             self.number()?
-        } else if let Some(punct) = PUNCTUATION.into_iter().find(|punct| rest.starts_with(punct)) {
+        } else if let Some(punct) = punctuation(rest) {
             self.at += punct.len();
             match punct {
                 "{" => self.depth += 1,

@@ -120,7 +120,13 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<Pa
         ));
     }
     let width = lines.first().map_or(0, |(_, cells)| cells.len());
-    if width == 0 || !lines[0].1.iter().enumerate().all(|(at, (_, cell))| *cell == format!("P{at}")) {
+    if width == 0
+        || !lines[0]
+            .1
+            .iter()
+            .enumerate()
+            .all(|(at, (_, cell))| cell.strip_prefix('P').and_then(register_number) == Some(at))
+    {
         return Err(source.error(Span::at(close), "expected the line `P0 | P1 ...;` after the initial values", ""));
     }
     if width > crate::litmus::MAX_THREADS {
@@ -170,7 +176,9 @@ fn without_comments(text: &str) -> String {
     let mut out = text.as_bytes().to_vec();
     let mut at = 0;
     let mut in_front = true;
-    while at < text.len() {
+    // A comment or the initial values begin only at these characters.
+    while let Some(next) = text[at..].bytes().position(|byte| matches!(byte, b'(' | b'/' | b'"' | b'{')) {
+        at += next;
         let rest = &text[at..];
         in_front &= !rest.starts_with('{');
         let close = |open: &str, close: &str| {
@@ -185,7 +193,7 @@ fn without_comments(text: &str) -> String {
         } else {
             close("/*", "*/")
         };
-        let step = length.unwrap_or_else(|| rest.chars().next().map_or(1, char::len_utf8));
+        let step = length.unwrap_or(1);
         if length.is_some() {
             out[at..at + step].iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
         }
@@ -219,9 +227,16 @@ fn refuse_by_name(source: &Source, text: &str) -> Result<(), Diagnostic> {
         ("=ifetch", CODE),
         ("instr:", CODE),
     ];
-    for (sign, what) in SIGNS {
-        if let Some(at) = text.find(sign) {
-            return Err(source.error(Span { start: at, end: at + sign.len() }, what, "this is part of it"));
+    // Every sign has one of these characters, and most texts have few of them.
+    let is_anchor = |byte: &u8| matches!(byte, b'(' | b'=' | b':' | b'B');
+    for (at, _) in text.bytes().enumerate().filter(|(_, byte)| is_anchor(byte)) {
+        let here = |(sign, _): &&(&str, &str)| {
+            let start = sign.bytes().position(|byte| is_anchor(&byte)).and_then(|offset| at.checked_sub(offset));
+            start.is_some_and(|start| text.as_bytes()[start..].starts_with(sign.as_bytes()))
+        };
+        if let Some((sign, what)) = SIGNS.iter().find(here) {
+            let start = at - sign.bytes().position(|byte| is_anchor(&byte)).unwrap_or(0);
+            return Err(source.error(Span { start, end: start + sign.len() }, *what, "this is part of it"));
         }
     }
     Ok(())
@@ -619,6 +634,12 @@ pub(crate) fn parse_int(text: &str) -> Option<i64> {
     Some(if negative { (value as i64).wrapping_neg() } else { value as i64 })
 }
 
+/// The number behind the letter of a register or a thread, without leading zeros.
+pub(crate) fn register_number(digits: &str) -> Option<usize> {
+    let is_number = digits == "0" || !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_number)
+}
+
 /// The type that the words of a C declaration name.
 fn declared_type(words: &[&str]) -> Option<Type> {
     let words: Vec<&str> = words.iter().copied().filter(|word| !matches!(*word, "volatile" | "const")).collect();
@@ -637,7 +658,7 @@ fn declared_type(words: &[&str]) -> Option<Type> {
 }
 
 /// A register: its canonical name, and the width that the operand's spelling gives it.
-pub(crate) type Named = (String, Type);
+pub(crate) type Named = (&'static str, Type);
 
 /// Whether a comparison takes its operands as signed numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -703,7 +724,7 @@ impl Assembler {
     /// The number of a register, and the width that its name gives.
     pub fn typed(&mut self, text: &str) -> Option<(RegisterId, Type)> {
         let (name, ty) = (self.dialect.register)(text)?;
-        Some((self.number(&name), ty))
+        Some((self.number(name), ty))
     }
 
     pub fn register(&mut self, text: &str) -> Option<RegisterId> {

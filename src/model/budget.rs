@@ -70,6 +70,12 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        // The C library keeps freed memory for the thread that freed it. The next large search may be that of another thread.
+        #[cfg(target_env = "gnu")]
+        // SAFETY: malloc_trim may be called at any time from any thread.
+        unsafe {
+            libc::malloc_trim(0);
+        }
         IS_LARGE.set(false);
     }
 }

@@ -100,10 +100,23 @@ impl Witness {
         }
     }
 
+    /// Takes the order of the writes to one location away.
+    pub fn forget_order(&mut self, order: &[usize]) {
+        order.iter().for_each(|write| self.co.remove_all(*write, Set(u128::MAX)));
+    }
+
     /// Makes a read get its value from a write. The write must already be in the coherence order.
     pub fn source(&mut self, write: usize, read: usize) {
         self.rf.insert(write, read);
         self.fr.insert_all(read, self.co.row(write));
+    }
+
+    /// Takes the source of a read away.
+    pub fn forget_source(&mut self, write: usize, read: usize) {
+        let mut only = Set::EMPTY;
+        only.insert(read);
+        self.rf.remove_all(write, only);
+        self.fr.remove_all(read, Set(u128::MAX));
     }
 }
 
@@ -122,6 +135,8 @@ impl Execution {
         let empty = Relation::empty(count);
         let [mut po, mut addr, mut data, mut ctrl, mut rmw, mut access] = std::array::from_fn(|_| empty.clone());
         let mut base = cells.len();
+        // The events of each thread.
+        let mut threads = Vec::with_capacity(traces.len());
         for trace in traces {
             // For each event of the trace, the events that it became.
             let mut own = Vec::with_capacity(trace.events.len());
@@ -144,29 +159,35 @@ impl Execution {
             for &(read, write) in &trace.rmw {
                 own[read].iter().zip(own[write].iter()).for_each(|(read, write)| rmw.insert(read, write));
             }
+            threads.push(span(base, next));
             base = next;
         }
         let [mut loc, mut int, mut ext] = std::array::from_fn(|_| empty.clone());
         let [mut r, mut w, mut iw] = [Set::EMPTY; 3];
-        for (a, event) in events.iter().enumerate() {
+        // The events of each cell.
+        let mut same = vec![Set::EMPTY; cells.len()];
+        for (number, event) in events.iter().enumerate() {
             match event.kind {
-                Kind::Read(..) => r.insert(a),
-                Kind::Write(..) => w.insert(a),
+                Kind::Read(..) => r.insert(number),
+                Kind::Write(..) => w.insert(number),
                 Kind::Fence | Kind::GracePeriod(_) => {}
             }
             if event.thread.is_none() {
-                iw.insert(a);
+                iw.insert(number);
             }
-            for (b, other) in events.iter().enumerate() {
-                if event.location().is_some() && event.location() == other.location() {
-                    loc.insert(a, b);
-                }
-                if event.thread.is_some() && event.thread == other.thread {
-                    int.insert(a, b);
-                } else if a != b {
-                    ext.insert(a, b);
-                }
+            if let Some(cell) = event.location() {
+                same[cell].insert(number);
             }
+        }
+        for (number, event) in events.iter().enumerate() {
+            if let Some(cell) = event.location() {
+                loc.insert_all(number, same[cell]);
+            }
+            let own = event.thread.map_or(Set::EMPTY, |thread| threads[thread]);
+            int.insert_all(number, own);
+            let mut others = span(0, count) - own;
+            others.remove(number);
+            ext.insert_all(number, others);
         }
         let po_loc = &po & &loc;
         Ok(Execution { events, cells, parts, access, po, po_loc, loc, int, ext, addr, data, ctrl, rmw, r, w, iw })

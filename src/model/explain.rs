@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
-use super::axioms::{self, Demand, Judgement, Violation};
+use super::axioms::{self, Demand, Detail, Judgement, Violation};
 use super::code::Code;
 use super::execution::{Execution, Witness};
 use super::relation::Relation;
@@ -96,7 +96,7 @@ impl Visitor for Allowing<'_> {
     }
 
     fn take(&mut self, candidate: Candidate<'_>) -> ControlFlow<()> {
-        let judgement = axioms::judge(self.model, candidate.execution)(candidate.witness);
+        let judgement = axioms::judge(self.model, candidate.execution)(candidate.witness, Detail::Why);
         let Judgement::Allowed { order, .. } = judgement else { return ControlFlow::Continue(()) };
         let reason = allowed(candidate.execution, candidate.witness, &order);
         let end = if candidate.thin_air { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
@@ -119,11 +119,12 @@ impl Visitor for Forbidding<'_> {
 
     fn take(&mut self, candidate: Candidate<'_>) -> ControlFlow<()> {
         let incoherent = axioms::coherence(candidate.execution, candidate.witness);
-        let violation =
-            incoherent.or_else(|| match axioms::judge(self.model, candidate.execution)(candidate.witness) {
+        let violation = incoherent.or_else(|| {
+            match axioms::judge(self.model, candidate.execution)(candidate.witness, Detail::Why) {
                 Judgement::Forbidden(violation) => Some(violation),
                 Judgement::Allowed { .. } => None,
-            });
+            }
+        });
         if let Some((reason, length)) = violation.map(|violation| forbidden(candidate.execution, violation))
             && self.shortest.as_ref().is_none_or(|(shortest, _)| length < *shortest)
         {

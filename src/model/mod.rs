@@ -34,6 +34,7 @@ mod sizes;
 pub mod states;
 pub mod svg;
 pub mod trace;
+mod values;
 
 pub use flags::Flags;
 pub use reordering::{Needs, Reordering};

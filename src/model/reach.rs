@@ -20,10 +20,11 @@ pub fn reach(code: &Code) -> Vec<Vec<Locations>> {
     Reach::of(code).steps
 }
 
-/// Whether an instruction may move an address to a byte inside of a variable: it adds or subtracts something that may
-/// differ from 0. `code` is a test in which a location is a whole variable.
-pub fn moves_addresses(code: &Code) -> bool {
-    Reach::of(code).moves
+/// As [`reach`]; also whether an instruction may move an address to a byte inside of a variable: it adds or subtracts
+/// something that may differ from 0. `code` is a test in which a location is a whole variable.
+pub fn reach_and_moves(code: &Code) -> (Vec<Vec<Locations>>, bool) {
+    let reach = Reach::of(code);
+    (reach.steps, reach.moves)
 }
 
 /// What the steps of a test reach.

@@ -18,26 +18,46 @@ impl Set {
     pub const EMPTY: Set = Set(0);
 
     /// Whether the set contains an event.
+    #[inline]
     pub const fn has(self, event: usize) -> bool {
         self.0 >> event & 1 == 1
     }
 
     /// Adds an event.
+    #[inline]
     pub fn insert(&mut self, event: usize) {
         self.0 |= 1 << event;
     }
 
+    /// Removes an event.
+    #[inline]
+    pub fn remove(&mut self, event: usize) {
+        self.0 &= !(1 << event);
+    }
+
+    /// The number of events.
+    pub const fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
     /// Whether the set is empty.
+    #[inline]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
     /// The events, in ascending order.
+    #[inline]
     pub fn iter(self) -> impl Iterator<Item = usize> {
-        let mut rest = self.0;
+        let (mut low, mut high) = (self.0 as u64, (self.0 >> 64) as u64);
         std::iter::from_fn(move || {
-            let next = (rest != 0).then(|| rest.trailing_zeros() as usize)?;
-            rest &= rest - 1;
+            if low != 0 {
+                let next = low.trailing_zeros() as usize;
+                low &= low - 1;
+                return Some(next);
+            }
+            let next = (high != 0).then(|| high.trailing_zeros() as usize + 64)?;
+            high &= high - 1;
             Some(next)
         })
     }
@@ -71,56 +91,94 @@ impl Not for Set {
     }
 }
 
+/// The number of events of a small relation.
+const SMALL: usize = 32;
+
 /// A relation between events. Row `a` is the set of events that `a` is related to.
+///
+/// The relations of an execution with at most [`SMALL`] events need no allocation. The rows behind the last event are empty,
+/// so that the operators may work on all rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relation {
-    rows: Vec<u128>,
+    events: usize,
+    /// The rows of a small relation.
+    small: [u32; SMALL],
+    /// The rows of a larger one.
+    large: Vec<u128>,
 }
 
 impl Relation {
     /// The empty relation over `events` events.
+    #[inline]
     pub fn empty(events: usize) -> Relation {
-        Relation { rows: vec![0; events] }
+        let large = if events > SMALL { vec![0; events] } else { Vec::new() };
+        Relation { events, small: [0; SMALL], large }
+    }
+
+    #[inline]
+    const fn is_small(&self) -> bool {
+        self.events <= SMALL
     }
 
     /// The number of events that the relation is over.
     pub fn events(&self) -> usize {
-        self.rows.len()
+        self.events
     }
 
     /// Adds the pair (`from`, `to`).
+    #[inline]
     pub fn insert(&mut self, from: usize, to: usize) {
-        self.rows[from] |= 1 << to;
+        self.insert_all(from, Set(1 << to));
     }
 
     /// Adds a pair from `from` to each event of `to`.
+    #[inline]
     pub fn insert_all(&mut self, from: usize, to: Set) {
-        self.rows[from] |= to.0;
+        if self.is_small() {
+            self.small[from] |= to.0 as u32;
+        } else {
+            self.large[from] |= to.0;
+        }
+    }
+
+    /// Removes all pairs from `from` to an event of `to`.
+    #[inline]
+    pub fn remove_all(&mut self, from: usize, to: Set) {
+        if self.is_small() {
+            self.small[from] &= !(to.0 as u32);
+        } else {
+            self.large[from] &= !to.0;
+        }
     }
 
     /// Whether `from` is related to `to`.
+    #[inline]
     pub fn has(&self, from: usize, to: usize) -> bool {
-        self.rows[from] >> to & 1 == 1
+        self.row(from).has(to)
     }
 
     /// The events that `from` is related to.
+    #[inline]
     pub fn row(&self, from: usize) -> Set {
-        Set(self.rows[from])
+        if self.is_small() { Set(self.small[from].into()) } else { Set(self.large[from]) }
     }
 
     /// Whether the relation has no pair.
     pub fn is_empty(&self) -> bool {
-        self.rows.iter().all(|row| *row == 0)
+        if self.is_small() {
+            return self.small.iter().fold(0, |all, row| all | row) == 0;
+        }
+        self.large.iter().all(|row| *row == 0)
     }
 
     /// The pairs, in ascending order.
     pub fn pairs(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.rows.iter().enumerate().flat_map(|(from, row)| Set(*row).iter().map(move |to| (from, to)))
+        (0..self.events).flat_map(|from| self.row(from).iter().map(move |to| (from, to)))
     }
 
     /// The inverse, `r^-1`.
     pub fn inverse(&self) -> Relation {
-        let mut out = Relation::empty(self.events());
+        let mut out = Relation::empty(self.events);
         for (from, to) in self.pairs() {
             out.insert(to, from);
         }
@@ -129,24 +187,34 @@ impl Relation {
 
     /// The transitive closure, `r+`.
     pub fn plus(&self) -> Relation {
-        let mut rows = self.rows.clone();
-        for via in 0..rows.len() {
-            let through = rows[via];
-            for row in &mut rows {
+        let mut out = self.clone();
+        if self.is_small() {
+            for via in 0..self.events {
+                let through = out.small[via];
+                if through != 0 {
+                    for row in &mut out.small {
+                        // All bits if the row has `via`.
+                        *row |= through & (*row >> via & 1).wrapping_neg();
+                    }
+                }
+            }
+            return out;
+        }
+        for via in 0..self.events {
+            let through = out.large[via];
+            for row in &mut out.large {
                 if *row >> via & 1 == 1 {
                     *row |= through;
                 }
             }
         }
-        Relation { rows }
+        out
     }
 
     /// The reflexive closure, `r?`.
     pub fn maybe(&self) -> Relation {
         let mut out = self.clone();
-        for (event, row) in out.rows.iter_mut().enumerate() {
-            *row |= 1 << event;
-        }
+        (0..self.events).for_each(|event| out.insert(event, event));
         out
     }
 
@@ -157,15 +225,32 @@ impl Relation {
 
     /// Whether no event is related to itself.
     pub fn is_irreflexive(&self) -> bool {
-        self.rows.iter().enumerate().all(|(event, row)| row >> event & 1 == 0)
+        (0..self.events).all(|event| !self.has(event, event))
     }
 
     /// Whether the relation has no cycle.
     pub fn is_acyclic(&self) -> bool {
-        // Repeatedly remove the events that lead to no remaining event.
-        let mut left = self.rows.iter().enumerate().fold(0, |set, (event, row)| set | u128::from(*row != 0) << event);
+        // Repeatedly remove the events that lead to no remaining event. Most pairs lead to a later event, so the last come first.
+        if self.is_small() {
+            let mut left = self.domain().0 as u32;
+            loop {
+                let before = left;
+                let mut rest = left;
+                while rest != 0 {
+                    let event = rest.ilog2();
+                    rest &= !(1 << event);
+                    if self.small[event as usize] & left == 0 {
+                        left &= !(1 << event);
+                    }
+                }
+                if left == 0 || left == before {
+                    return left == 0;
+                }
+            }
+        }
+        let mut left = self.domain().0;
         loop {
-            let stays = Set(left).iter().filter(|event| self.rows[*event] & left != 0);
+            let stays = Set(left).iter().filter(|event| self.large[*event] & left != 0);
             let next = stays.fold(0, |set, event| set | 1 << event);
             if next == left {
                 return left == 0;
@@ -219,34 +304,89 @@ impl Relation {
         Some(order)
     }
 
-    fn zip(&self, other: &Relation, f: impl Fn(u128, u128) -> u128) -> Relation {
-        Relation { rows: self.rows.iter().zip(&other.rows).map(|(a, b)| f(*a, *b)).collect() }
+    #[inline]
+    fn zip(&self, other: &Relation, small: impl Fn(u32, u32) -> u32, large: impl Fn(u128, u128) -> u128) -> Relation {
+        let mut out = Relation { events: self.events, small: self.small, large: Vec::new() };
+        out.small.iter_mut().zip(&other.small).for_each(|(a, b)| *a = small(*a, *b));
+        if !self.is_small() {
+            out.large = self.large.iter().zip(&other.large).map(|(a, b)| large(*a, *b)).collect();
+        }
+        out
     }
 
     fn sequence(&self, other: &Relation) -> Relation {
-        let through = |row: u128| Set(row).iter().fold(0, |out, via| out | other.rows[via]);
-        Relation { rows: self.rows.iter().map(|row| through(*row)).collect() }
+        let mut out = Relation::empty(self.events);
+        out.add_sequence(self, other);
+        out
     }
 
     /// Restricts the domain: `[from]; r`.
     pub fn from(&self, from: Set) -> Relation {
-        let keep = |(event, row): (usize, &u128)| if from.has(event) { *row } else { 0 };
-        Relation { rows: self.rows.iter().enumerate().map(keep).collect() }
+        let mut out = self.clone();
+        let all = u128::MAX >> (MAX_EVENTS - self.events.max(1));
+        for event in Set(all & !from.0).iter() {
+            out.remove_all(event, Set(u128::MAX));
+        }
+        out
     }
 
     /// Restricts the range: `r; [to]`.
     pub fn to(&self, to: Set) -> Relation {
-        Relation { rows: self.rows.iter().map(|row| row & to.0).collect() }
+        let mut out = self.clone();
+        if self.is_small() {
+            out.small.iter_mut().for_each(|row| *row &= to.0 as u32);
+        } else {
+            out.large.iter_mut().for_each(|row| *row &= to.0);
+        }
+        out
     }
 
     /// The events that have a successor.
     pub fn domain(&self) -> Set {
-        Set(self.rows.iter().enumerate().fold(0, |set, (event, row)| set | u128::from(*row != 0) << event))
+        (0..self.events).fold(Set::EMPTY, |set, event| Set(set.0 | u128::from(!self.row(event).is_empty()) << event))
     }
 
     /// The events that have a predecessor.
     pub fn range(&self) -> Set {
-        Set(self.rows.iter().fold(0, |set, row| set | row))
+        if self.is_small() {
+            return Set(self.small.iter().fold(0, |set, row| set | row).into());
+        }
+        Set(self.large.iter().fold(0, |set, row| set | row))
+    }
+
+    /// Adds the pairs of another relation.
+    #[inline]
+    pub fn add(&mut self, other: &Relation) {
+        self.small.iter_mut().zip(&other.small).for_each(|(a, b)| *a |= b);
+        self.large.iter_mut().zip(&other.large).for_each(|(a, b)| *a |= b);
+    }
+
+    /// Adds the pairs of the sequence `a; b`.
+    pub fn add_sequence(&mut self, a: &Relation, b: &Relation) {
+        if self.is_small() {
+            for (row, out) in a.small[..a.events].iter().zip(&mut self.small) {
+                let mut rest = *row;
+                while rest != 0 {
+                    *out |= b.small[rest.trailing_zeros() as usize];
+                    rest &= rest - 1;
+                }
+            }
+        } else {
+            for (row, out) in a.large.iter().zip(&mut self.large) {
+                *out = Set(*row).iter().fold(*out, |all, via| all | b.large[via]);
+            }
+        }
+    }
+
+    /// Adds the pairs that two relations have in common.
+    #[inline]
+    pub fn add_common(&mut self, a: &Relation, b: &Relation) {
+        for (out, (a, b)) in self.small.iter_mut().zip(a.small.iter().zip(&b.small)) {
+            *out |= a & b;
+        }
+        for (out, (a, b)) in self.large.iter_mut().zip(a.large.iter().zip(&b.large)) {
+            *out |= a & b;
+        }
     }
 }
 
@@ -254,6 +394,7 @@ macro_rules! operator {
     ($trait:ident, $method:ident, |$a:ident, $b:ident| $body:expr) => {
         impl $trait<&Relation> for &Relation {
             type Output = Relation;
+            #[inline]
             fn $method(self, other: &Relation) -> Relation {
                 let ($a, $b) = (self, other);
                 $body
@@ -261,6 +402,7 @@ macro_rules! operator {
         }
         impl $trait<Relation> for &Relation {
             type Output = Relation;
+            #[inline]
             fn $method(self, other: Relation) -> Relation {
                 let ($a, $b) = (self, &other);
                 $body
@@ -268,6 +410,7 @@ macro_rules! operator {
         }
         impl $trait<&Relation> for Relation {
             type Output = Relation;
+            #[inline]
             fn $method(self, other: &Relation) -> Relation {
                 let ($a, $b) = (&self, other);
                 $body
@@ -275,6 +418,7 @@ macro_rules! operator {
         }
         impl $trait<Relation> for Relation {
             type Output = Relation;
+            #[inline]
             fn $method(self, other: Relation) -> Relation {
                 let ($a, $b) = (&self, &other);
                 $body
@@ -283,9 +427,9 @@ macro_rules! operator {
     };
 }
 
-operator!(BitOr, bitor, |a, b| a.zip(b, |a, b| a | b));
-operator!(BitAnd, bitand, |a, b| a.zip(b, |a, b| a & b));
-operator!(Sub, sub, |a, b| a.zip(b, |a, b| a & !b));
+operator!(BitOr, bitor, |a, b| a.zip(b, |a, b| a | b, |a, b| a | b));
+operator!(BitAnd, bitand, |a, b| a.zip(b, |a, b| a & b, |a, b| a & b));
+operator!(Sub, sub, |a, b| a.zip(b, |a, b| a & !b, |a, b| a & !b));
 operator!(Shr, shr, |a, b| a.sequence(b));
 
 /// `[from]; r`, with the set in front as in the cat language.
@@ -346,7 +490,45 @@ mod tests {
         assert_eq!(back.linearised(), None);
     }
 
+    /// The same pairs between the events of a larger relation.
+    fn spread(pairs: &[(usize, usize)]) -> Relation {
+        let mut out = Relation::empty(MAX_EVENTS);
+        pairs.iter().for_each(|(from, to)| out.insert(25 * from, 25 * to));
+        out
+    }
+
     proptest! {
+        #[test]
+        fn small_and_large_relations_agree(
+            a in prop::collection::vec((0usize..6, 0usize..6), 0..12),
+            b in prop::collection::vec((0usize..6, 0usize..6), 0..12),
+            set in prop::collection::vec(0usize..6, 0..4),
+        ) {
+            let (small, large) = ([relation(&a), relation(&b)], [spread(&a), spread(&b)]);
+            let [mut near, mut far] = [Set::EMPTY; 2];
+            for event in set {
+                near.insert(event);
+                far.insert(25 * event);
+            }
+            let results = |[a, b]: &[Relation; 2], set: Set| {
+                let mut sum = a.clone();
+                sum.add(b);
+                let mut more = a.clone();
+                more.add_common(&sum, b);
+                let mut less = a.clone();
+                less.remove_all(set.iter().next().unwrap_or(0), b.range());
+                [a | b, a & b, a - b, a >> b, a.plus(), a.inverse(), set >> a, a >> set, sum, more, less]
+            };
+            for (small, large) in results(&small, near).iter().zip(results(&large, far)) {
+                prop_assert_eq!(spread(&small.pairs().collect::<Vec<_>>()), large.clone());
+                prop_assert_eq!(small.is_acyclic(), large.is_acyclic());
+                prop_assert_eq!(small.is_irreflexive(), large.is_irreflexive());
+                prop_assert_eq!(small.is_empty(), large.is_empty());
+                prop_assert_eq!(small.domain().iter().map(|event| 25 * event).collect::<Vec<_>>(), large.domain().iter().collect::<Vec<_>>());
+                prop_assert_eq!(small.cycle().len(), large.cycle().len());
+            }
+        }
+
         #[test]
         fn acyclic_cycle_closure_and_order_agree(pairs in prop::collection::vec((0usize..6, 0usize..6), 0..12)) {
             let r = relation(&pairs);

@@ -15,18 +15,19 @@
 //!
 //! Not examined: values out of thin air that are not constants of the test.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
-use super::axioms::{self, Judge, Judgement, Warnings};
+use super::axioms::{self, Detail, Judge, Judgement, Warnings};
 use super::budget::Budget;
 use super::code::{Change, Code, Step};
 use super::event::{Event, Kind, Tags};
 use super::execution::{Cell, Execution, Part, Witness};
 use super::flags::Flags;
-use super::reach;
 use super::relation::{Relation, Set};
-use super::trace::{Known, Trace, Value, traces, wrap};
+use super::trace::{Trace, Value, traces, wrap};
+use super::values::Values;
 use super::{Bounds, Model, ModelError, Result};
 use crate::program::{Column, Const, LocationId, Operand, Prop};
 
@@ -41,7 +42,7 @@ pub struct Search<'a> {
     /// Whether a loop was cut.
     cut: bool,
     /// The values that are tried for a value that depends on itself.
-    constants: Vec<Const>,
+    constants: OnceCell<Vec<Const>>,
     /// For each thread, an earlier thread with the same code, if exchanging the two changes no state.
     twins: Vec<Option<usize>>,
 }
@@ -94,14 +95,13 @@ impl<'a> Search<'a> {
     /// # Errors
     /// If a thread has too many paths, or the test does something that cannot be followed.
     pub fn new(code: &'a Code, bounds: Bounds) -> Result<Search<'a>> {
-        let reached = reach::reach(code);
         let budget = Budget::new(bounds.bytes);
-        let each = reached.iter().enumerate();
-        let each = each.map(|(thread, reached)| traces(code, thread, reached, (bounds.traces, &budget)));
+        let reached = OnceCell::new();
+        let each = (0..code.threads.len()).map(|thread| traces(code, thread, &reached, (bounds.traces, &budget)));
         let each = each.collect::<Result<Vec<_>>>()?;
         let cut = each.iter().any(|(_, cut)| *cut);
         let traces = each.into_iter().map(|(traces, _)| traces).collect();
-        Ok(Search { code, bounds, traces, budget, cut, constants: constants(code), twins: twins(code) })
+        Ok(Search { code, bounds, traces, budget, cut, constants: OnceCell::new(), twins: twins(code) })
     }
 
     /// The memory that the search may hold.
@@ -145,27 +145,34 @@ impl<'a> Search<'a> {
                 let twins = (self.twins.iter().enumerate())
                     .filter_map(|(thread, twin)| twin.filter(|twin| pick[*twin] == pick[thread]).map(|t| (t, thread)));
                 let domains = domains(&execution);
+                let values = Values::new(&traces)?;
+                let dependencies = dependencies(&execution, &traces);
                 let mut growth = Growth {
                     code: self.code,
                     initial: initial(self.code, &execution)?,
-                    start: start(&traces)?,
-                    dependencies: dependencies(&execution, &traces),
-                    settled: (execution.iw - domains).iter().count(),
+                    start: values.clone(),
+                    values,
+                    circular: !dependencies.to(execution.w).is_empty(),
+                    dependencies,
+                    settled: (execution.iw - domains).len(),
                     locations: order_of_locations(&execution, domains),
                     halves: halves(&execution),
-                    fits: vec![None; execution.events.len() * execution.events.len()],
+                    fits: Vec::new(),
                     source: vec![None; execution.events.len()],
+                    waiting: Set::EMPTY,
                     orders: vec![Vec::new(); execution.cells.len()],
+                    chosen: Vec::new(),
+                    state: Vec::with_capacity(self.code.columns.len()),
                     twins: twins.collect(),
-                    constants: &self.constants,
+                    search: self,
                     traces: &traces,
                     execution: &execution,
+                    witness: Witness::empty(execution.events.len()),
                     coherent,
                     judge: model.map(|model| axioms::judge(model, &execution)),
                     warnings: model.map(|model| axioms::warnings(model, &execution)).unwrap_or_default(),
                     visitor,
                     steps: &mut steps,
-                    limit: self.bounds.candidates,
                 };
                 growth.leave_out_unchanged();
                 let flow = growth.all()?;
@@ -254,8 +261,8 @@ fn order_of_locations(execution: &Execution, domains: Set) -> Vec<LocationId> {
     let mut locations: Vec<LocationId> = execution.iw.iter().collect();
     locations.sort_by_key(|location| {
         let own = execution.loc.row(*location);
-        let updates = (own & halves).iter().count();
-        (domains.has(*location), std::cmp::Reverse(updates), own.iter().count())
+        let updates = (own & halves).len();
+        (domains.has(*location), std::cmp::Reverse(updates), own.len())
     });
     locations
 }
@@ -307,15 +314,6 @@ fn torn_address() -> ModelError {
     ModelError::Unsupported("the test reads or writes only some bytes of an address".to_owned())
 }
 
-/// The values that follow from the traces alone.
-fn start(traces: &[&Trace]) -> Result<AllKnown> {
-    let of = |trace: &&Trace| {
-        let mut known = vec![None; trace.nodes.len()];
-        trace.compute(&mut known).map(|()| known)
-    };
-    traces.iter().map(of).collect()
-}
-
 /// The dependencies that carry values, without false ones: `(r0 ^ r0) + 1` depends on nothing.
 fn dependencies(execution: &Execution, traces: &[&Trace]) -> Relation {
     let Execution { events, parts, w, addr, data, ctrl, .. } = execution;
@@ -337,53 +335,51 @@ fn halves(execution: &Execution) -> Vec<Option<usize>> {
     halves
 }
 
-/// The known values of every thread.
-type AllKnown = Vec<Known>;
-
 struct Growth<'g, 'v> {
+    search: &'g Search<'g>,
     code: &'g Code,
     execution: &'g Execution,
     traces: &'g [&'g Trace],
-    constants: &'g [Const],
     /// Pairs of threads that are exchangeable in this choice of paths, the earlier thread first.
     twins: Vec<(usize, usize)>,
     /// The initial values of the cells.
     initial: Vec<Const>,
     /// The values that are known before any source is chosen.
-    start: AllKnown,
+    start: Values<'g>,
     /// The dependencies that carry values.
     dependencies: Relation,
+    /// Whether a value may depend on itself at all: a dependency leads to a write.
+    circular: bool,
     locations: Vec<LocationId>,
     /// The number of locations at the start of `locations` that are no SRCU domains.
     settled: usize,
     halves: Vec<Option<usize>>,
     /// Whether a read may get its value from a write at all, by write and read. `None` if not computed yet.
     fits: Vec<Option<bool>>,
-    /// The source of each read, as far as chosen.
-    source: Vec<Option<usize>>,
-    /// The order of the writes to each location, as far as chosen.
-    orders: Vec<Vec<usize>>,
     coherent: bool,
     judge: Option<Judge<'g>>,
     warnings: Warnings,
     visitor: &'g mut (dyn Visitor + 'v),
     steps: &'g mut u64,
-    limit: u64,
-}
 
-/// A candidate that is still growing.
-#[derive(Clone)]
-struct Partial {
+    // The candidate that is growing. What a function adds, it takes away before it returns.
     witness: Witness,
-    known: AllKnown,
-    /// Whether it has grown since the model was last asked.
-    grown: bool,
+    values: Values<'g>,
+    /// The source of each read, as far as chosen.
+    source: Vec<Option<usize>>,
+    /// The accesses with a source whose values are not known yet; each by its first event.
+    waiting: Set,
+    /// The order of the writes to each location, as far as chosen.
+    orders: Vec<Vec<usize>>,
+    /// The reads with a source, in the order of the choices, each with the place of its source in the order of its location.
+    chosen: Vec<(usize, usize)>,
+    /// Room for a final state.
+    state: Vec<Const>,
 }
 
 impl Growth<'_, '_> {
     fn all(&mut self) -> Result<ControlFlow<()>> {
-        let known = self.start.clone();
-        self.location(0, Partial { witness: Witness::empty(self.execution.events.len()), known, grown: false })
+        self.location(0, false)
     }
 
     /// Leaves out the SRCU sections whose unlock gets the index that its lock read, unchanged.
@@ -396,45 +392,42 @@ impl Growth<'_, '_> {
     }
 
     /// Asks the model whether the candidate is still allowed, if it has grown since the last time.
-    fn may_grow(&self, partial: &mut Partial) -> bool {
-        let grown = std::mem::replace(&mut partial.grown, false);
-        !grown || self.judge.as_ref().is_none_or(|judge| matches!(judge(&partial.witness), Judgement::Allowed { .. }))
+    fn may_grow(&self, grown: &mut bool) -> bool {
+        let grown = std::mem::replace(grown, false);
+        let allows = |judge: &Judge<'_>| matches!(judge(&self.witness, Detail::Verdict), Judgement::Allowed { .. });
+        !grown || self.judge.as_ref().is_none_or(allows)
     }
 
     fn step(&mut self) -> Result<()> {
         *self.steps += 1;
-        if *self.steps > self.limit {
+        if *self.steps > self.search.bounds.candidates {
             return Err(ModelError::TooLarge { what: "partial executions", count: *self.steps });
         }
         Ok(())
     }
 
     /// The value that an event reads or writes, if it is known.
-    fn value(&self, event: usize, known: &AllKnown) -> Result<Option<Const>> {
+    fn value_in(&self, event: usize, values: &Values<'_>) -> Result<Option<Const>> {
         let Some(thread) = self.execution.events[event].thread else { return Ok(Some(self.initial[event])) };
-        let (trace, part) = (self.traces[thread], &self.execution.parts[event]);
-        trace.value(trace.values[part.place], &known[thread]).map(|value| part_of(value, part)).transpose()
+        let part = &self.execution.parts[event];
+        values.of_event(thread, part.place).map(|value| part_of(value, part)).transpose()
     }
 
-    /// Sets the value of an access that reads. `read` is one of its events. Returns whether it was unknown before.
-    fn learn(&self, read: usize, value: Const, known: &mut AllKnown) -> bool {
-        let Some(thread) = self.execution.events[read].thread else { return false };
-        let place = self.execution.parts[read].place;
-        let Value::Node(node) = self.traces[thread].values[place] else { return false };
-        known[thread][node].replace(value).is_none()
+    fn value(&self, event: usize) -> Result<Option<Const>> {
+        self.value_in(event, &self.values)
     }
 
     /// The value that an access reads, whose first event is `read`, if the sources of all its events are chosen and
     /// their values are known.
-    fn sourced(&self, read: usize, known: &AllKnown) -> Result<Option<Const>> {
+    fn sourced(&self, read: usize) -> Result<Option<Const>> {
         let parts = &self.execution.parts;
         if parts[read].count == 1 {
-            return self.source[read].map_or(Ok(None), |source| self.value(source, known));
+            return self.source[read].map_or(Ok(None), |source| self.value(source));
         }
         let mut values = Vec::with_capacity(parts[read].count);
         for part in &parts[read..read + parts[read].count] {
             let Some(source) = self.source[read + part.index] else { return Ok(None) };
-            let Some(value) = self.value(source, known)? else { return Ok(None) };
+            let Some(value) = self.value(source)? else { return Ok(None) };
             values.push((value, part.shift, part.bits));
         }
         compose(values.into_iter()).map(Some)
@@ -442,31 +435,26 @@ impl Growth<'_, '_> {
 
     /// Derives all values that follow from the sources chosen so far. Returns false if one contradicts an
     /// assumption of a path.
-    fn settle(&self, known: &mut AllKnown) -> Result<bool> {
+    fn settle(&mut self) -> Result<bool> {
         loop {
             let mut news = Set::EMPTY;
-            for (read, source) in self.source.iter().enumerate() {
-                if source.is_some()
-                    && self.execution.parts[read].index == 0
-                    && self.value(read, known)?.is_none()
-                    && let Some(value) = self.sourced(read, known)?
-                    && self.learn(read, value, known)
-                    && let Some(thread) = self.execution.events[read].thread
-                {
+            for read in self.waiting.iter() {
+                let Some(value) = self.sourced(read)? else { continue };
+                let Some(thread) = self.execution.events[read].thread else { continue };
+                self.waiting.remove(read);
+                if self.values.learn(thread, self.execution.parts[read].place, value) {
                     news.insert(thread);
                 }
             }
             if news.is_empty() {
-                break;
+                return Ok(true);
             }
             for thread in news.iter() {
-                self.traces[thread].compute(&mut known[thread])?;
-                if !self.traces[thread].holds(&known[thread])? {
+                if !self.values.compute(thread)? {
                     return Ok(false);
                 }
             }
         }
-        Ok(true)
     }
 
     /// Whether a read may get its value from a write, whatever the other reads return.
@@ -474,61 +462,65 @@ impl Growth<'_, '_> {
         if self.execution.parts[read].count > 1 {
             return Ok(true);
         }
-        let at = write * self.execution.events.len() + read;
-        if let Some(known) = self.fits[at] {
+        let count = self.execution.events.len();
+        self.fits.resize(count * count, None);
+        if let Some(known) = self.fits[write * count + read] {
             return Ok(known);
         }
-        let mut known = self.start.clone();
         let mut fits = true;
-        if let (Some(value), Some(thread)) = (self.value(write, &known)?, self.execution.events[read].thread) {
-            self.learn(read, value, &mut known);
-            self.traces[thread].compute(&mut known[thread])?;
-            fits = self.traces[thread].holds(&known[thread])?;
+        if let (Some(value), Some(thread)) = (self.value_in(write, &self.start)?, self.execution.events[read].thread) {
+            let mark = self.start.mark();
+            self.start.learn(thread, self.execution.parts[read].place, value);
+            fits = self.start.compute(thread)?;
+            self.start.forget(mark);
         }
-        self.fits[at] = Some(fits);
+        self.fits[write * count + read] = Some(fits);
         Ok(fits)
     }
 
-    fn location(&mut self, at: usize, mut partial: Partial) -> Result<ControlFlow<()>> {
-        let Some(&location) = self.locations.get(at) else { return self.finish(partial) };
-        if at == self.settled
-            && self.state(&partial.known)?.is_some_and(|state| !self.wants(&state, false, &partial.known))
-        {
+    fn location(&mut self, at: usize, grown: bool) -> Result<ControlFlow<()>> {
+        let Some(&location) = self.locations.get(at) else { return self.finish(grown) };
+        if at == self.settled && self.is_unwanted()? {
             return Ok(ControlFlow::Continue(()));
         }
-        let own = self.execution.loc.row(location);
-        let writes: Vec<usize> = (own & self.execution.w).iter().filter(|write| *write != location).collect();
-        self.order(at, location, &writes, &mut vec![location], &mut partial)
+        let mut writes = self.execution.loc.row(location) & self.execution.w;
+        writes.remove(location);
+        self.orders[location].clear();
+        self.orders[location].push(location);
+        self.order(at, location, writes, grown)
     }
 
-    /// Tries every possible order of the writes to a location.
-    fn order(
-        &mut self,
-        at: usize,
-        location: LocationId,
-        writes: &[usize],
-        order: &mut Vec<usize>,
-        partial: &mut Partial,
-    ) -> Result<ControlFlow<()>> {
+    /// Whether the candidate's final state is known and not wanted.
+    fn is_unwanted(&mut self) -> Result<bool> {
+        let mut state = std::mem::take(&mut self.state);
+        let unwanted = self.put_state(&mut state)? && !self.wants(&state, false);
+        self.state = state;
+        Ok(unwanted)
+    }
+
+    /// Tries every possible order of the writes to a location. `writes` are those that have no place yet.
+    fn order(&mut self, at: usize, location: LocationId, writes: Set, mut grown: bool) -> Result<ControlFlow<()>> {
         self.step()?;
-        if order.len() == writes.len() + 1 {
-            let mut partial = partial.clone();
-            partial.witness.order(order);
-            partial.grown |= writes.len() > 1;
-            self.orders[location].clone_from(order);
-            let reads: Vec<usize> = (self.execution.loc.row(location) & self.execution.r).iter().collect();
-            return self.sources(at, location, &reads, &mut Vec::new(), partial);
+        let placed = self.orders[location].len();
+        if writes.is_empty() {
+            self.witness.order(&self.orders[location]);
+            let reads = self.execution.loc.row(location) & self.execution.r;
+            let flow = self.sources((at, location), reads, self.chosen.len(), grown || placed > 2)?;
+            self.witness.forget_order(&self.orders[location]);
+            return Ok(flow);
         }
-        if order.len() == 1 && writes.len() > 1 && !self.may_grow(partial) {
+        if placed == 1 && writes.len() > 1 && !self.may_grow(&mut grown) {
             return Ok(ControlFlow::Continue(()));
         }
-        for &write in writes {
-            if order.contains(&write) || !self.may_follow(at, order, write, writes)? {
+        for write in writes.iter() {
+            if !self.may_follow(at, location, write, writes)? {
                 continue;
             }
-            order.push(write);
-            let flow = self.order(at, location, writes, order, partial)?;
-            order.pop();
+            let mut left = writes;
+            left.remove(write);
+            self.orders[location].push(write);
+            let flow = self.order(at, location, left, grown)?;
+            self.orders[location].pop();
             if flow.is_break() {
                 return Ok(flow);
             }
@@ -536,13 +528,13 @@ impl Growth<'_, '_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Whether a write may be the next in the order of its location.
-    fn may_follow(&mut self, at: usize, order: &[usize], write: usize, writes: &[usize]) -> Result<bool> {
+    /// Whether a write may be the next in the order of its location. `writes` are those that have no place yet.
+    fn may_follow(&mut self, at: usize, location: LocationId, write: usize, writes: Set) -> Result<bool> {
         let Execution { po, events, .. } = self.execution;
         // Of two threads with the same code, the earlier one writes first at the first location that they
         // write.
         let thread = events[write].thread;
-        let is_first = |thread| !order.iter().any(|other| events[*other].thread == Some(thread));
+        let is_first = |thread| !self.orders[location].iter().any(|other| events[*other].thread == Some(thread));
         let behind = self.twins.iter().any(|(twin, own)| {
             let first_here = self.locations[..at]
                 .iter()
@@ -555,193 +547,196 @@ impl Growth<'_, '_> {
         if !self.coherent {
             return Ok(true);
         }
-        if writes.iter().any(|other| po.has(*other, write) && !order.contains(other)) {
+        if writes.iter().any(|other| po.has(other, write)) {
             return Ok(false);
         }
         // A read-modify-write reads the value of the write before it.
-        match (self.halves[write], order.last()) {
+        match (self.halves[write], self.orders[location].last()) {
             (Some(read), Some(&last)) if events[last].thread != thread || po.has(last, read) => self.fits(last, read),
             _ => Ok(true),
         }
     }
 
-    /// Tries every source for every read of a location.
+    /// Tries every source for every read of a location. `reads` are those without a source; `first` is the place in
+    /// `chosen` of the location's first read.
     fn sources(
         &mut self,
-        at: usize,
-        location: LocationId,
-        reads: &[usize],
-        rf: &mut Vec<(usize, usize)>,
-        mut partial: Partial,
+        (at, location): (usize, LocationId),
+        reads: Set,
+        first: usize,
+        mut grown: bool,
     ) -> Result<ControlFlow<()>> {
-        let Some(&read) = reads.get(rf.len()) else { return self.location(at + 1, partial) };
-        let mut choices = Vec::new();
-        for (place, &write) in self.orders[location].iter().enumerate() {
-            if self.coherent && !self.is_coherent(&self.orders[location], read, place, rf) {
-                continue;
+        let Some(read) = reads.iter().next() else { return self.location(at + 1, grown) };
+        let mut places = Set::EMPTY;
+        for place in self.coherent_places(location, read, first) {
+            let before = (self.values.mark(), self.waiting);
+            self.choose(self.orders[location][place], read);
+            if self.settle()? {
+                places.insert(place);
             }
-            self.source[read] = Some(write);
-            let mut known = partial.known.clone();
-            if self.settle(&mut known)? {
-                choices.push((place, write, known));
-            }
+            self.take_back(read, before);
         }
-        self.source[read] = None;
-        let Some((place, write, known)) = choices.pop() else { return Ok(ControlFlow::Continue(())) };
-        if !choices.is_empty() && !self.may_grow(&mut partial) {
+        if places.is_empty() || places.len() > 1 && !self.may_grow(&mut grown) {
             return Ok(ControlFlow::Continue(()));
         }
-        for (place, write, known) in choices {
-            let next = Partial { witness: partial.witness.clone(), known, grown: true };
-            let flow = self.source(at, location, reads, rf, (place, write), next)?;
+        let mut left = reads;
+        left.remove(read);
+        for place in places.iter() {
+            self.step()?;
+            let write = self.orders[location][place];
+            let before = (self.values.mark(), self.waiting);
+            self.choose(write, read);
+            self.settle()?;
+            self.witness.source(write, read);
+            self.chosen.push((place, read));
+            let flow = self.sources((at, location), left, first, true)?;
+            self.chosen.pop();
+            self.witness.forget_source(write, read);
+            self.take_back(read, before);
             if flow.is_break() {
                 return Ok(flow);
-            }
-        }
-        self.source(at, location, reads, rf, (place, write), Partial { known, grown: true, ..partial })
-    }
-
-    /// Gives the next read of a location one source.
-    fn source(
-        &mut self,
-        at: usize,
-        location: LocationId,
-        reads: &[usize],
-        rf: &mut Vec<(usize, usize)>,
-        (place, write): (usize, usize),
-        mut partial: Partial,
-    ) -> Result<ControlFlow<()>> {
-        self.step()?;
-        let read = reads[rf.len()];
-        partial.witness.source(write, read);
-        self.source[read] = Some(write);
-        rf.push((place, read));
-        let flow = self.sources(at, location, reads, rf, partial)?;
-        rf.pop();
-        self.source[read] = None;
-        Ok(flow)
-    }
-
-    /// Whether `read` may get the value of the write at `place` in the order. Checks the four shapes of
-    /// coherence, and that no write of another thread comes between the halves of a read-modify-write.
-    fn is_coherent(&self, order: &[usize], read: usize, place: usize, rf: &[(usize, usize)]) -> bool {
-        let Execution { po, rmw, ext, .. } = self.execution;
-        let writes = order
-            .iter()
-            .enumerate()
-            .skip(1)
-            .all(|(at, write)| !(po.has(*write, read) && at > place || po.has(read, *write) && at <= place));
-        let reads = rf.iter().all(|(source, other)| !(po.has(*other, read) && *source > place));
-        let whole = rmw.row(read).iter().all(|own| {
-            let end = order.iter().position(|write| *write == own).unwrap_or(0);
-            order.iter().enumerate().all(|(at, write)| !(at > place && at < end && ext.has(*write, own)))
-        });
-        writes && reads && whole
-    }
-
-    /// Finishes a candidate in which every read has a source. A value that is still unknown depends on
-    /// itself.
-    fn finish(&mut self, mut partial: Partial) -> Result<ControlFlow<()>> {
-        let open = self.open(&partial.known)?;
-        if open.is_none() {
-            let thin_air = !(&partial.witness.rf | &self.dependencies).is_acyclic();
-            return self.complete(&mut partial, thin_air);
-        }
-        if !self.may_grow(&mut partial) {
-            return Ok(ControlFlow::Continue(()));
-        }
-        self.invent(partial)
-    }
-
-    /// A read whose value is not known.
-    fn open(&self, known: &AllKnown) -> Result<Option<usize>> {
-        for read in self.execution.r.iter() {
-            if self.value(read, known)?.is_none() {
-                return Ok(Some(read));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Tries every constant for a value that depends on itself, and keeps the consistent ones.
-    fn invent(&mut self, mut partial: Partial) -> Result<ControlFlow<()>> {
-        let Some(read) = self.open(&partial.known)? else {
-            for read in self.execution.r.iter() {
-                let Some(write) = self.source[read] else { continue };
-                if self.value(write, &partial.known)? != self.value(read, &partial.known)? {
-                    return Ok(ControlFlow::Continue(()));
-                }
-            }
-            return self.complete(&mut partial, true);
-        };
-        for &value in self.constants {
-            self.step()?;
-            let mut next = partial.clone();
-            self.learn(read, value, &mut next.known);
-            if let Some(thread) = self.execution.events[read].thread {
-                self.traces[thread].compute(&mut next.known[thread])?;
-                if !self.traces[thread].holds(&next.known[thread])? {
-                    continue;
-                }
-            }
-            if self.settle(&mut next.known)? {
-                let flow = self.invent(next)?;
-                if flow.is_break() {
-                    return Ok(flow);
-                }
             }
         }
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Passes a candidate with all its values to the visitor, if it is wanted and allowed.
-    fn complete(&mut self, partial: &mut Partial, thin_air: bool) -> Result<ControlFlow<()>> {
-        let known = &partial.known;
-        // Every read has a value here, so every column has one.
-        let Some(state) = self.state(known)? else { return Ok(ControlFlow::Continue(())) };
-        if !self.wants(&state, thin_air, known) {
+    /// Gives a read a source. Its value is not known yet.
+    fn choose(&mut self, write: usize, read: usize) {
+        self.source[read] = Some(write);
+        self.waiting.insert(read - self.execution.parts[read].index);
+    }
+
+    /// Takes the source of a read away, and the values that followed from it.
+    fn take_back(&mut self, read: usize, (mark, waiting): (usize, Set)) {
+        self.source[read] = None;
+        self.values.forget(mark);
+        self.waiting = waiting;
+    }
+
+    /// The places in the order of the writes from which a read may get its value. Checks the four shapes of
+    /// coherence, and that no write of another thread comes between the halves of a read-modify-write.
+    fn coherent_places(&self, location: LocationId, read: usize, first: usize) -> Range<usize> {
+        let Execution { po, rmw, ext, .. } = self.execution;
+        let order = &self.orders[location];
+        let (mut low, mut high) = (0, order.len());
+        if !self.coherent {
+            return low..high;
+        }
+        for (at, write) in order.iter().enumerate().skip(1) {
+            if po.has(*write, read) {
+                low = low.max(at);
+            }
+            if po.has(read, *write) {
+                high = high.min(at);
+            }
+        }
+        for (source, other) in &self.chosen[first..] {
+            if po.has(*other, read) {
+                low = low.max(*source);
+            }
+        }
+        for own in rmw.row(read).iter() {
+            let end = order.iter().position(|write| *write == own).unwrap_or(0);
+            let between = order[..end].iter().rposition(|write| ext.has(*write, own));
+            low = low.max(between.unwrap_or(0));
+        }
+        low..high
+    }
+
+    /// Finishes a candidate in which every read has a source. A value that is still unknown depends on
+    /// itself.
+    fn finish(&mut self, mut grown: bool) -> Result<ControlFlow<()>> {
+        if self.waiting.is_empty() {
+            let thin_air = self.circular && !(&self.witness.rf | &self.dependencies).is_acyclic();
+            return self.complete(thin_air);
+        }
+        if !self.may_grow(&mut grown) {
             return Ok(ControlFlow::Continue(()));
         }
-        let flags = match self.judge.as_ref().map(|judge| judge(&partial.witness)) {
+        self.invent()
+    }
+
+    /// Tries every constant for a value that depends on itself, and keeps the consistent ones.
+    fn invent(&mut self) -> Result<ControlFlow<()>> {
+        let Some(read) = self.waiting.iter().next() else {
+            for read in self.execution.r.iter() {
+                let Some(write) = self.source[read] else { continue };
+                if self.value(write)? != self.value(read)? {
+                    return Ok(ControlFlow::Continue(()));
+                }
+            }
+            return self.complete(true);
+        };
+        let Some(thread) = self.execution.events[read].thread else { return Ok(ControlFlow::Continue(())) };
+        let search = self.search;
+        for &value in search.constants.get_or_init(|| constants(search.code)) {
+            self.step()?;
+            let (mark, waiting) = (self.values.mark(), self.waiting);
+            self.waiting.remove(read);
+            self.values.learn(thread, self.execution.parts[read].place, value);
+            if self.values.compute(thread)? && self.settle()? {
+                let flow = self.invent()?;
+                if flow.is_break() {
+                    return Ok(flow);
+                }
+            }
+            self.values.forget(mark);
+            self.waiting = waiting;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Passes a candidate with all its values to the visitor, if it is wanted and allowed.
+    fn complete(&mut self, thin_air: bool) -> Result<ControlFlow<()>> {
+        let mut state = std::mem::take(&mut self.state);
+        // Every read has a value here, so every column has one.
+        let flow = if self.put_state(&mut state)? && self.wants(&state, thin_air) {
+            self.pass(&state, thin_air)
+        } else {
+            Ok(ControlFlow::Continue(()))
+        };
+        self.state = state;
+        flow
+    }
+
+    /// Passes a candidate that ends in a state to the visitor, if it is allowed.
+    fn pass(&mut self, state: &[Const], thin_air: bool) -> Result<ControlFlow<()>> {
+        let flags = match self.judge.as_ref().map(|judge| judge(&self.witness, Detail::Verdict)) {
             Some(Judgement::Forbidden(_)) => return Ok(ControlFlow::Continue(())),
             Some(Judgement::Allowed { flags, sections, .. }) => {
-                flags
-                    | self.warnings.certain
-                    | self.of_values(&sections, known)
-                    | self.of_values(&self.warnings.sections, known)
+                flags | self.warnings.certain | self.of_values(&sections) | self.of_values(&self.warnings.sections)
             }
             None => Flags::NONE,
         };
         let events = 0..self.execution.events.len();
-        let values =
-            events.map(|event| Ok(self.value(event, known)?.unwrap_or(Const::Int(0)))).collect::<Result<_>>()?;
-        let (execution, witness) = (self.execution, &partial.witness);
+        let values = events.map(|event| Ok(self.value(event)?.unwrap_or(Const::Int(0)))).collect::<Result<_>>()?;
+        let (execution, witness, state) = (self.execution, &self.witness, state.to_vec());
         Ok(self.visitor.take(Candidate { execution, witness, state, thin_air, flags, values }))
     }
 
-    /// The values of the columns at the end, converted to the types of the columns.
-    fn state(&self, known: &AllKnown) -> Result<Option<Vec<Const>>> {
-        let mut state = Vec::with_capacity(self.code.columns.len());
+    /// Puts the values of the columns at the end, converted to the types of the columns, into `state`. Returns false if
+    /// one is not known.
+    fn put_state(&self, state: &mut Vec<Const>) -> Result<bool> {
+        state.clear();
         for (number, column) in self.code.columns.iter().enumerate() {
             let ty = self.code.types.get(number);
             let value = match *column {
                 Column::Register { thread, register } => {
-                    let trace = self.traces[thread];
-                    trace.value(trace.registers[register], &known[thread])
+                    self.values.of(thread, self.traces[thread].registers[register])
                 }
                 Column::Location(location) => match (&self.code.bytes, ty) {
-                    (Some(_), Some(ty)) => self.last_bytes(location, ty.bytes(), known)?,
-                    _ => self.value(*self.orders[location].last().unwrap_or(&location), known)?,
+                    (Some(_), Some(ty)) => self.last_bytes(location, ty.bytes())?,
+                    _ => self.value(*self.orders[location].last().unwrap_or(&location))?,
                 },
             };
-            let Some(value) = value else { return Ok(None) };
+            let Some(value) = value else { return Ok(false) };
             state.push(ty.map_or(value, |ty| wrap(value, *ty)));
         }
-        Ok(Some(state))
+        Ok(true)
     }
 
     /// The value of some bytes at the end.
-    fn last_bytes(&self, first: LocationId, count: usize, known: &AllKnown) -> Result<Option<Const>> {
+    fn last_bytes(&self, first: LocationId, count: usize) -> Result<Option<Const>> {
         let end = first + count;
         let mut parts = Vec::new();
         let mut at = first;
@@ -757,7 +752,7 @@ impl Growth<'_, '_> {
                 continue;
             };
             let cell = self.execution.cells[number];
-            let Some(value) = self.value(*self.orders[number].last().unwrap_or(&number), known)? else {
+            let Some(value) = self.value(*self.orders[number].last().unwrap_or(&number))? else {
                 return Ok(None);
             };
             if at == first && cell.bytes == count {
@@ -770,20 +765,20 @@ impl Growth<'_, '_> {
     }
 
     /// As [`Growth::value`], for tests in which no location is divided into bytes.
-    fn known(&self, event: usize, known: &AllKnown) -> Option<Const> {
-        self.value(event, known).ok().flatten()
+    fn known(&self, event: usize) -> Option<Const> {
+        self.value(event).ok().flatten()
     }
 
-    fn wants(&self, state: &[Const], thin_air: bool, known: &AllKnown) -> bool {
+    fn wants(&self, state: &[Const], thin_air: bool) -> bool {
         let Warnings { certain, possible, sections } = &self.warnings;
         self.visitor.wants(state, thin_air)
-            || self.visitor.wants_flags(state, *certain | *possible | self.of_values(sections, known))
+            || self.visitor.wants_flags(state, *certain | *possible | self.of_values(sections))
     }
 
     /// The flag about SRCU sections whose two values differ, or are not known yet.
-    fn of_values(&self, sections: &[(usize, usize)], known: &AllKnown) -> Flags {
+    fn of_values(&self, sections: &[(usize, usize)]) -> Flags {
         let differ = |(lock, unlock): &(usize, usize)| {
-            let (lock, unlock) = (self.known(*lock, known), self.known(*unlock, known));
+            let (lock, unlock) = (self.known(*lock), self.known(*unlock));
             lock.is_none() || unlock.is_none() || lock != unlock
         };
         Flags::SRCU_BAD_VALUE_MATCH.when(sections.iter().any(differ))

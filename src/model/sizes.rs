@@ -6,7 +6,7 @@
 
 use super::Model;
 use super::code::{Bytes, Change, Code, Step};
-use super::reach::{access_type, moves_addresses, reach};
+use super::reach::{Locations, access_type, reach, reach_and_moves};
 use super::trace::check_place;
 use crate::program::{Address, Column, Const, LocationId, Operand, Prop, Type};
 
@@ -45,11 +45,12 @@ const fn covers_mixed_sizes(model: Model) -> bool {
 /// # Errors
 /// If accesses have mixed sizes and the model does not cover that, or if an access leaves its variable or is not aligned.
 pub(super) fn laid_out(code: Code, variables: &[Variable], model: Model) -> Result<Code, Clash> {
-    let accesses = accesses(&code);
+    let (reached, moves) = reach_and_moves(&code);
+    let accesses = accesses(&code, &reached);
     let clash = first_clash(&code, variables, &accesses, model);
     match clash {
         Some(clash) if !covers_mixed_sizes(model) => return Err(clash),
-        None if variables.iter().all(|variable| variable.elements.is_none()) && !moves_addresses(&code) => {
+        None if variables.iter().all(|variable| variable.elements.is_none()) && !moves => {
             return Ok(code);
         }
         _ => {}
@@ -76,9 +77,9 @@ struct AccessTo {
     width: usize,
 }
 
-fn accesses(code: &Code) -> Vec<AccessTo> {
+fn accesses(code: &Code, reached: &[Vec<Locations>]) -> Vec<AccessTo> {
     let mut out = Vec::new();
-    for (thread, reached) in reach(code).iter().enumerate() {
+    for (thread, reached) in reached.iter().enumerate() {
         for (step, locations) in reached.iter().enumerate() {
             let Some(ty) = access_type(&code.threads[thread].steps[step]) else { continue };
             out.extend(locations.iter().map(|location| AccessTo {
@@ -95,7 +96,7 @@ fn accesses(code: &Code) -> Vec<AccessTo> {
 /// The first access that can only be made at places where it cannot be made.
 fn impossible(code: &Code) -> Option<Clash> {
     let bytes = code.bytes.as_ref()?;
-    let accesses = accesses(code);
+    let accesses = accesses(code, &reach(code));
     let possible = |access: &AccessTo| check_place(Some(bytes), access.location, access.width).is_ok();
     let same = |a: &AccessTo, b: &AccessTo| (a.thread, a.step) == (b.thread, b.step);
     let first = accesses.iter().find(|access| !accesses.iter().any(|other| same(access, other) && possible(other)))?;

@@ -12,12 +12,13 @@
 //! Not followed: arithmetic on addresses, beyond adding a value that is 0 and, if the bytes of a variable are locations
 //! ([`Bytes`]), a distance inside of the variable.
 
+use std::cell::OnceCell;
 use std::cmp::Ordering;
 
 use super::budget::Budget;
 use super::code::{BranchOn, Bytes, Change, Code, CodeThread, Step, Update, UpdateResult};
 use super::event::{Event, Kind, Tags};
-use super::reach::{Locations, access_type};
+use super::reach::{Locations, access_type, reach};
 use super::relation::{MAX_EVENTS, Set};
 use super::{ModelError, Result};
 use crate::program::{Address, Binary, Compare, Const, LabelId, LocationId, Operand, RegisterId, RmwOp, Type, Unary};
@@ -66,9 +67,6 @@ pub enum Assumption {
     Address(Value, LocationId, usize),
 }
 
-/// The values of a trace's expressions, by number; `None` if not known.
-pub type Known = Vec<Option<Const>>;
-
 /// One path of a thread. Events are numbered from 0 within the trace.
 #[derive(Debug, Clone)]
 pub struct Trace {
@@ -109,7 +107,7 @@ impl Trace {
     }
 
     /// A value, if it is known.
-    pub fn value(&self, value: Value, known: &Known) -> Option<Const> {
+    pub fn value(&self, value: Value, known: &[Option<Const>]) -> Option<Const> {
         match value {
             Value::Known(value) => Some(value),
             Value::Node(node) => known[node],
@@ -129,41 +127,35 @@ impl Trace {
         false
     }
 
-    /// Computes every expression whose operands are known.
+    /// The value of an expression; `None` if an operand is not known, or if it is what an event reads.
     ///
     /// # Errors
-    /// If an expression computes with an address.
-    pub fn compute(&self, known: &mut Known) -> Result<()> {
-        for (at, node) in self.nodes.iter().enumerate() {
-            if known[at].is_some() {
-                continue;
-            }
-            let get = |value: Value| self.value(value, known);
-            known[at] = match *node {
-                Node::Read(_) => None,
-                Node::Wrap(value, ty) => get(value).map(|value| wrap(value, ty)),
-                Node::Unary(op, value, ty) => match get(value) {
-                    Some(value) => Some(unary(op, value, ty)?),
-                    None => None,
-                },
-                Node::Binary(op, left, right, ty) => match (get(left), get(right)) {
-                    (Some(left), Some(right)) => Some(wrap(binary(op, left, right, ty, self.bytes.as_ref())?, ty)),
-                    _ => None,
-                },
-                Node::Modified(op, old, operand, ty) => match (get(old), get(operand)) {
-                    (Some(old), Some(operand)) => Some(wrap(modified(op, wrap(old, ty), operand)?, ty)),
-                    _ => None,
-                },
-            };
-        }
-        Ok(())
+    /// If the expression computes with an address.
+    pub fn computed(&self, node: usize, known: &[Option<Const>]) -> Result<Option<Const>> {
+        let get = |value: Value| self.value(value, known);
+        Ok(match self.nodes[node] {
+            Node::Read(_) => None,
+            Node::Wrap(value, ty) => get(value).map(|value| wrap(value, ty)),
+            Node::Unary(op, value, ty) => match get(value) {
+                Some(value) => Some(unary(op, value, ty)?),
+                None => None,
+            },
+            Node::Binary(op, left, right, ty) => match (get(left), get(right)) {
+                (Some(left), Some(right)) => Some(wrap(binary(op, left, right, ty, self.bytes.as_ref())?, ty)),
+                _ => None,
+            },
+            Node::Modified(op, old, operand, ty) => match (get(old), get(operand)) {
+                (Some(old), Some(operand)) => Some(wrap(modified(op, wrap(old, ty), operand)?, ty)),
+                _ => None,
+            },
+        })
     }
 
     /// Whether no known value contradicts an assumption of the path.
     ///
     /// # Errors
     /// If a comparison computes with an address.
-    pub fn holds(&self, known: &Known) -> Result<bool> {
+    pub fn holds(&self, known: &[Option<Const>]) -> Result<bool> {
         for assumption in &self.assumptions {
             match *assumption {
                 Assumption::Compares { compare, left, right, ty, holds } => {
@@ -195,14 +187,14 @@ const MAX_DEPTH: usize = 2000;
 /// How often a path may jump backward to one label, as herd7 does without its option `-unroll`.
 pub const BACKWARD: usize = 2;
 
-/// Computes every path of a thread of `code`, and whether loops were cut. `reached` has the locations that each of its steps may access.
+/// Computes every path of a thread of `code`, and whether loops were cut. `reached` gets what [`reach`] gives, if an access needs it.
 ///
 /// # Errors
 /// If there are more paths than the limit, or they take too much memory, or one is too long, or it computes with an address.
 pub fn traces(
     code: &Code,
     thread: usize,
-    reached: &[Locations],
+    reached: &OnceCell<Vec<Vec<Locations>>>,
     (limit, budget): (usize, &Budget),
 ) -> Result<(Vec<Trace>, bool)> {
     let thread_code = &code.threads[thread];
@@ -211,6 +203,7 @@ pub fn traces(
     let bytes = code.bytes.as_ref();
     let positions = thread_code.positions();
     let mut runner = Runner {
+        whole: code,
         code: thread_code,
         thread,
         reached,
@@ -248,9 +241,11 @@ pub fn traces(
 }
 
 struct Runner<'a> {
+    whole: &'a Code,
     code: &'a CodeThread,
     thread: usize,
-    reached: &'a [Locations],
+    /// The locations that each step may access, by thread.
+    reached: &'a OnceCell<Vec<Vec<Locations>>>,
     joins: Vec<usize>,
     /// As [`CodeThread::positions`].
     positions: Vec<usize>,
@@ -440,7 +435,8 @@ impl Runner<'_> {
             Value::Known(Const::Address(location)) => self.access(state, location, depends),
             Value::Known(Const::Int(value)) => Err(no_location(&value.to_string())),
             value @ Value::Node(_) => {
-                let (reached, bytes) = (&self.reached[state.at], self.bytes);
+                let (whole, bytes) = (self.whole, self.bytes);
+                let reached = &self.reached.get_or_init(|| reach(whole))[self.thread][state.at];
                 if reached.is_empty() {
                     return Err(no_location("that it reads"));
                 }

@@ -1,7 +1,9 @@
 //! Instructions of AArch64 litmus tests.
 
 use crate::model::Model;
-use crate::model::assembly::{Assembler, BYTE, Condition, Dialect, HALF, LONG, Named, Signs, WORD, ZERO, parse_int};
+use crate::model::assembly::{
+    Assembler, BYTE, Condition, Dialect, HALF, LONG, Named, Signs, WORD, ZERO, parse_int, register_number,
+};
 use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, RmwOp, Type, Unary};
@@ -14,15 +16,23 @@ pub(super) const DIALECT: Dialect = Dialect {
     names_locations: false,
 };
 
+/// The canonical names of the general registers.
+const REGISTERS: [&str; 31] = [
+    "X0", "X1", "X2", "X3", "X4", "X5", "X6", "X7", "X8", "X9", "X10", "X11", "X12", "X13", "X14", "X15", "X16", "X17",
+    "X18", "X19", "X20", "X21", "X22", "X23", "X24", "X25", "X26", "X27", "X28", "X29", "X30",
+];
+
 /// `W0` to `W30`, `X0` to `X30`, `WZR`, `XZR`.
 pub(super) fn register_name(text: &str) -> Option<Named> {
-    let text = text.to_ascii_uppercase();
     let (ty, rest) = match text.split_at_checked(1)? {
-        ("W", rest) => (WORD, rest),
-        ("X", rest) => (LONG, rest),
+        ("W" | "w", rest) => (WORD, rest),
+        ("X" | "x", rest) => (LONG, rest),
         _ => return None,
     };
-    (rest == "ZR" || rest.parse::<u8>().is_ok_and(|number| number < 31)).then(|| (format!("X{rest}"), ty))
+    if rest.eq_ignore_ascii_case("zr") {
+        return Some(("XZR", ty));
+    }
+    Some((*REGISTERS.get(register_number(rest)?)?, ty))
 }
 
 fn is_zero(text: &str) -> bool {

@@ -533,7 +533,7 @@ fn option(kind: &str) -> Option<u32> {
 fn register(text: &str, places: &Places<'_>) -> Result<Register, String> {
     let (name, ty) = register_name(text).ok_or_else(|| format!("`{text}` is not a register"))?;
     let wide = ty.bytes() == 8;
-    let number = if name == "XZR" { ZERO } else { places.register(&name)?.into() };
+    let number = if name == "XZR" { ZERO } else { places.register(name)?.into() };
     Ok(Register { number, wide })
 }
 

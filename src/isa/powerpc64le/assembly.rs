@@ -1,7 +1,9 @@
 //! Instructions of PPC litmus tests.
 
 use crate::model::Model;
-use crate::model::assembly::{Assembler, BYTE, Dialect, HALF, LONG, Named, Signs, WORD, ZERO, parse_int};
+use crate::model::assembly::{
+    Assembler, BYTE, Dialect, HALF, LONG, Named, Signs, WORD, ZERO, parse_int, register_number,
+};
 use crate::model::code::Step;
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, Type};
@@ -16,9 +18,14 @@ pub(super) const DIALECT: Dialect = Dialect {
 
 /// `r0` to `r31`
 pub(super) fn register_name(text: &str) -> Option<Named> {
-    let number = text.strip_prefix('r')?.parse::<u8>().ok()?;
-    (number < 32).then(|| (text.to_owned(), WORD))
+    Some((*REGISTERS.get(register_number(text.strip_prefix('r')?)?)?, WORD))
 }
+
+/// The names of the general registers.
+const REGISTERS: [&str; 32] = [
+    "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "r16", "r17",
+    "r18", "r19", "r20", "r21", "r22", "r23", "r24", "r25", "r26", "r27", "r28", "r29", "r30", "r31",
+];
 
 fn value(text: &str) -> Option<Operand> {
     parse_int(text).map(|value| Operand::Const(Const::Int(value)))

@@ -149,7 +149,7 @@ fn signed(value: i64) -> Result<u32, String> {
 
 fn register(text: &str, places: &Places<'_>) -> Result<u32, String> {
     let (name, _) = register_name(text).ok_or_else(|| format!("`{text}` is not a register"))?;
-    places.register(&name).map(u32::from)
+    places.register(name).map(u32::from)
 }
 
 /// The first operand of an address or of addi, where 0 and r0 stand for the number 0.

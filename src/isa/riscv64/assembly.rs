@@ -1,7 +1,9 @@
 //! Instructions of RISCV litmus tests.
 
 use crate::model::Model;
-use crate::model::assembly::{Assembler, BYTE, Dialect, HALF, LONG, Named, SIGNED_WORD, WORD, ZERO, parse_int};
+use crate::model::assembly::{
+    Assembler, BYTE, Dialect, HALF, LONG, Named, SIGNED_WORD, WORD, ZERO, parse_int, register_number,
+};
 use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, RmwOp, Type};
@@ -17,11 +19,7 @@ pub(super) const DIALECT: Dialect = Dialect {
 /// `x0` to `x31`, or the names of the calling convention: `zero`, `ra`, `sp`, `gp`, `tp`, `t0` to `t6`, `s0` (`fp`) to
 /// `s11`, `a0` to `a7`.
 pub(super) fn register_name(text: &str) -> Option<Named> {
-    let number = |prefix: &str| -> Option<u8> {
-        let digits = text.strip_prefix(prefix)?;
-        let number = digits.parse().ok()?;
-        (digits == u8::to_string(&number)).then_some(number)
-    };
+    let number = |prefix: &str| text.strip_prefix(prefix).and_then(register_number);
     let number = match text {
         "zero" => 0,
         "ra" => 1,
@@ -39,8 +37,14 @@ pub(super) fn register_name(text: &str) -> Option<Named> {
             _ => return None,
         },
     };
-    Some((format!("x{number}"), LONG))
+    Some((REGISTERS[number], LONG))
 }
+
+/// The canonical names of the general registers.
+const REGISTERS: [&str; 32] = [
+    "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17",
+    "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x29", "x30", "x31",
+];
 
 fn is_zero(text: &str) -> bool {
     matches!(text, "x0" | "zero")
@@ -83,6 +87,12 @@ fn marks(parts: &[&str]) -> Option<Tags> {
     })
 }
 
+/// The tags, if they are not only this one. The manual (chapter "A" Extension) promises no more order for `lr.rl` and `sc.aq`
+/// than for `lr` and `sc`.
+fn unless_alone(tags: Tags, one: Tags) -> Tags {
+    if tags == one { Tags::NONE } else { tags }
+}
+
 fn kinds(text: &str, read: Tags, write: Tags) -> Option<Tags> {
     Some(match text {
         "r" => read,
@@ -118,6 +128,8 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             let tags = kinds(before, Tags::FENCE_PR, Tags::FENCE_PW)? | kinds(after, Tags::FENCE_SR, Tags::FENCE_SW)?;
             a.steps.push(Step::Fence(tags));
         }
+        // Without operands it is `fence iorw,iorw`.
+        ("fence", []) => a.steps.push(Step::Fence(Tags::FENCE_RW_RW)),
         // fence.tso orders everything except a write before a read.
         ("fence.tso", []) | ("fence", ["tso"]) => {
             a.steps.push(Step::Fence(Tags::FENCE_R_RW));
@@ -183,12 +195,14 @@ fn access(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
             a.steps.push(Step::Write { address, value, ty: width(&parts[0][1..])?, tags });
         }
         (["lr", size, rest @ ..], [dst, place]) => {
-            let (address, dst, tags) = (direct(a, place)?, target(a, dst)?, marks(rest)? | Tags::EXCLUSIVE);
+            let (address, dst) = (direct(a, place)?, target(a, dst)?);
+            let tags = marks(rest).map(|tags| unless_alone(tags, Tags::RELEASE))? | Tags::EXCLUSIVE;
             a.steps.push(Step::Read { dst, address, ty: atomic_width(size)?, tags });
         }
         (["sc", size, rest @ ..], [status, src, place]) => {
             let (address, value, status) = (direct(a, place)?, operand(a, src)?, a.register(status)?);
-            let (ty, tags) = (atomic_width(size)?, marks(rest)? | Tags::EXCLUSIVE);
+            let ty = atomic_width(size)?;
+            let tags = marks(rest).map(|tags| unless_alone(tags, Tags::ACQUIRE))? | Tags::EXCLUSIVE;
             a.steps.push(Step::StoreConditional { status, carries: true, address, value, ty, tags });
         }
         ([name, size, rest @ ..], [dst, src, place]) if name.starts_with("amo") => {

@@ -67,6 +67,7 @@ fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, Strin
     }
     let word = match (name, operands.as_slice()) {
         ("fence", ["tso"]) | ("fence.tso", []) => 0x8330_000f,
+        ("fence", []) => 0x0ff0_000f,
         ("fence", [before, after]) => 0x0000_000f | fence_set(before)? << 24 | fence_set(after)? << 20,
         ("fence.i", []) => 0x0000_100f,
         ("nop", []) => OP_IMM,
@@ -179,7 +180,7 @@ fn fence_set(text: &str) -> Result<u32, String> {
 
 fn register(text: &str, places: &Places<'_>) -> Result<u32, String> {
     let (name, _) = register_name(text).ok_or_else(|| format!("`{text}` is not a register"))?;
-    if name == "x0" { Ok(0) } else { places.register(&name).map(u32::from) }
+    if name == "x0" { Ok(0) } else { places.register(name).map(u32::from) }
 }
 
 /// A memory operand: the base register and the offset.

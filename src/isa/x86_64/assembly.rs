@@ -2,7 +2,7 @@
 
 use super::updates;
 use crate::model::Model;
-use crate::model::assembly::{Assembler, BYTE, Dialect, HALF, LONG, Named, WORD, parse_int};
+use crate::model::assembly::{Assembler, BYTE, Dialect, HALF, LONG, Named, WORD, parse_int, register_number};
 use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Const, Operand, RegisterId, RmwOp, Type};
@@ -15,22 +15,23 @@ pub(super) const DIALECT: Dialect = Dialect {
     names_locations: true,
 };
 
-const LEGACY: [&str; 8] = ["ax", "bx", "cx", "dx", "si", "di", "bp", "sp"];
+const LEGACY: [&str; 8] = ["rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp"];
+const NUMBERED: [&str; 8] = ["r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
 
 /// `eax`, `rax`, `r8d`, `r8`, with or without `%`.
 pub(super) fn register_name(text: &str) -> Option<Named> {
-    let text = text.trim_start_matches('%').to_ascii_lowercase();
-    for name in LEGACY {
-        if text == format!("e{name}") {
-            return Some((format!("r{name}"), WORD));
-        }
-        if text == format!("r{name}") {
-            return Some((text, LONG));
-        }
+    let text = text.trim_start_matches('%');
+    let (letter, rest) = text.split_at_checked(1)?;
+    let legacy = LEGACY.iter().find(|name| name[1..].eq_ignore_ascii_case(rest));
+    match (letter, legacy) {
+        ("e" | "E", Some(name)) => return Some((*name, WORD)),
+        ("r" | "R", Some(name)) => return Some((*name, LONG)),
+        ("r" | "R", None) => {}
+        _ => return None,
     }
-    let (number, ty) = text.strip_suffix('d').map_or((text.as_str(), LONG), |number| (number, WORD));
-    let digits = number.strip_prefix('r')?.parse::<u8>().ok()?;
-    (8..16).contains(&digits).then(|| (number.to_owned(), ty))
+    let (digits, ty) = rest.strip_suffix(['d', 'D']).map_or((rest, LONG), |digits| (digits, WORD));
+    let number = register_number(digits)?.checked_sub(8)?;
+    Some((*NUMBERED.get(number)?, ty))
 }
 
 pub(super) enum Place {
@@ -66,19 +67,21 @@ pub(super) fn displaced(text: &str) -> (i64, &str) {
 /// The register that the name of its low 8 or 16 bits means: `al`, `sil`, `r8b`, `ax`, `r8w`.
 fn low_part(a: &mut Assembler, text: &str, ty: Type) -> Option<RegisterId> {
     let text = text.trim_start_matches('%').to_ascii_lowercase();
-    let short = |name: &&str| match (ty == BYTE, name.strip_suffix('x')) {
-        (true, Some(letter)) => text == format!("{letter}l"),
-        (true, None) => text == format!("{name}l"),
-        (false, _) => text == *name,
+    let short = |name: &&str| {
+        let name = &name[1..];
+        match (ty == BYTE, text.strip_suffix('l')) {
+            (true, low) => low == Some(name.strip_suffix('x').unwrap_or(name)),
+            (false, _) => text == *name,
+        }
     };
     let name = match LEGACY.into_iter().find(short) {
-        Some(name) => format!("r{name}"),
+        Some(name) => name,
         None => {
             let number = text.strip_suffix(if ty == BYTE { 'b' } else { 'w' })?;
             register_name(number).filter(|(_, ty)| *ty == LONG && number.starts_with('r'))?.0
         }
     };
-    Some(a.number(&name))
+    Some(a.number(name))
 }
 
 /// Replaces the low bits of a register. The upper bits keep their value.

@@ -160,7 +160,7 @@ fn operand(text: &str, places: &Places<'_>) -> Result<Operand, String> {
             return Err(format!("the address in `{text}` has {} bits; expected a register of 64", ty.bits()));
         }
         let offset = i32::try_from(offset).map_err(|_| format!("the displacement {offset} does not fit 32 bits"))?;
-        return Ok(Operand::Memory { base: hardware(&name, places)?, offset });
+        return Ok(Operand::Memory { base: hardware(name, places)?, offset });
     }
     if offset != 0 {
         return Err(format!("a displacement needs a register, and `{inner}` is none"));
@@ -173,7 +173,7 @@ fn operand(text: &str, places: &Places<'_>) -> Result<Operand, String> {
 /// `r8w` their low words.
 fn register(text: &str) -> Option<(String, Width)> {
     if let Some((name, ty)) = register_name(text) {
-        return Some((name, ty.bytes()));
+        return Some((name.to_owned(), ty.bytes()));
     }
     let text = text.trim_start_matches('%').to_ascii_lowercase();
     let numbered =

@@ -54,42 +54,45 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
             | execution.to_whole(&((r | w) >> po_loc >> w));
         return mixed_sizes(execution, local);
     }
-    Box::new(move |Witness { rf, co, fr }| {
-        let (rfe, rfi) = (rf & ext, rf & int);
-        let obs = (&rfe | (co & ext)) | (fr & ext);
-        let coi = co & int;
-        let local = (&dob | ((ctrl | data) >> &coi)) | ((addr | data) >> &rfi);
+    let (ctrl_or_data, addr_or_data, po_l) = (ctrl | data, addr | data, po >> l);
+    let fixed = (&dob | &bob) | rmw;
+    Box::new(move |Witness { rf, co, fr }, detail| {
+        let (rfi, coi) = (rf & int, co & int);
+        let mut order = fixed.clone();
+        [rf, co, fr].into_iter().for_each(|observed| order.add_common(observed, ext));
+        order.add_sequence(&ctrl_or_data, &coi);
+        order.add_sequence(&addr_or_data, &rfi);
         // Atomic-ordered-before: an acquiring read is ordered after the update that it reads from, even in
         // its own thread.
-        let aob = rmw | ((rmw >> &rfi) >> (a | q));
-        let released = (po >> l) >> &coi;
-        let order = (((&obs | &local) | &aob) | &bob) | &released;
-        let ob = order.plus();
-        if ob.is_irreflexive() {
+        order.add_sequence(rmw, &(&rfi >> (a | q)));
+        order.add_sequence(&po_l, &coi);
+        if order.is_acyclic() {
             return allowed(order);
         }
-        let parts = vec![
-            ("rfe", rfe),
-            ("fre", fr & ext),
-            ("coe", co & ext),
-            ("aob", aob),
-            ("dob", local),
-            ("bob", &bob | released),
-        ];
-        forbidden("external", Demand::Acyclic, order, parts)
+        forbidden(detail, ("external", Demand::Acyclic), order, || {
+            vec![
+                ("rfe", rf & ext),
+                ("fre", fr & ext),
+                ("coe", co & ext),
+                ("aob", rmw | ((rmw >> &rfi) >> (a | q))),
+                ("dob", (&dob | (&ctrl_or_data >> &coi)) | (&addr_or_data >> &rfi)),
+                ("bob", &bob | (&po_l >> &coi)),
+            ]
+        })
     })
 }
 
 /// `irreflexive ob` for accesses of mixed sizes. `local` is the order within the threads.
 fn mixed_sizes(execution: &Execution, local: Relation) -> Judge<'_> {
     let ext = &execution.ext;
-    Box::new(move |Witness { rf, co, fr }| {
+    Box::new(move |Witness { rf, co, fr }, detail| {
         let [rfe, fre, coe] = [rf, fr, co].map(|relation| execution.to_whole(&(relation & ext)));
         let order = ((&local | &rfe) | &fre) | &coe;
         if order.is_acyclic() {
             return allowed(order);
         }
-        let parts = vec![("rfe", rfe), ("fre", fre), ("coe", coe), ("lob", local.clone())];
-        forbidden("external", Demand::Acyclic, order, parts)
+        forbidden(detail, ("external", Demand::Acyclic), order, || {
+            vec![("rfe", rfe), ("fre", fre), ("coe", coe), ("lob", local.clone())]
+        })
     })
 }

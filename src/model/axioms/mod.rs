@@ -64,8 +64,20 @@ pub enum Demand {
     Empty,
 }
 
+/// What is asked about a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// Whether the model allows it, with its flags. The order, the parts and the routes may be left out.
+    Verdict,
+    /// Also why.
+    Why,
+}
+
 /// A function that judges the candidates of one execution.
-pub type Judge<'e> = Box<dyn Fn(&Witness) -> Judgement + 'e>;
+pub type Judge<'e> = Box<dyn Fn(&Witness, Detail) -> Judgement + 'e>;
+
+/// The named parts of a relation that violates an axiom.
+type Parts = Vec<(&'static str, Relation)>;
 
 /// Prepares a model for the candidates of an execution. What does not depend on the candidate is computed
 /// once.
@@ -123,24 +135,32 @@ pub fn coherence(execution: &Execution, witness: &Witness) -> Option<Violation> 
     None
 }
 
+/// The judgement that a relation violates an axiom. The parts are computed only if they are asked for.
 fn forbidden(
-    axiom: &'static str,
-    demand: Demand,
+    detail: Detail,
+    (axiom, demand): (&'static str, Demand),
     relation: Relation,
-    parts: Vec<(&'static str, Relation)>,
+    parts: impl FnOnce() -> Parts,
 ) -> Judgement {
-    Judgement::Forbidden(Violation { axiom, demand, relation, parts, routes: Vec::new() })
+    forbidden_by_route(detail, (axiom, demand), relation, || (parts(), Vec::new()))
 }
 
 /// A violation with routes that explain its compound parts.
 fn forbidden_by_route(
-    axiom: &'static str,
-    demand: Demand,
+    detail: Detail,
+    (axiom, demand): (&'static str, Demand),
     relation: Relation,
-    parts: Vec<(&'static str, Relation)>,
-    routes: Vec<(&'static str, Route)>,
+    parts: impl FnOnce() -> (Parts, Vec<(&'static str, Route)>),
 ) -> Judgement {
+    let (parts, routes) = if detail == Detail::Why { parts() } else { Default::default() };
     Judgement::Forbidden(Violation { axiom, demand, relation, parts, routes })
+}
+
+/// Whether the candidate is sequentially consistent. The other models allow such a candidate, if it has no grace periods.
+fn is_sequential(execution: &Execution, Witness { rf, co, fr }: &Witness) -> bool {
+    let mut order = execution.po.clone();
+    [rf, co, fr].into_iter().for_each(|relation| order.add(relation));
+    order.is_acyclic()
 }
 
 fn allowed(order: Relation) -> Judgement {

@@ -47,24 +47,32 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
     // The halves of an AMO stand for one event: an ordering before or after one half holds for both.
     let amo = (marked(Tags::AMO) >> rmw) >> marked(Tags::AMO);
     let halves = (&amo | amo.inverse()).maybe();
+    let is_divided = !amo.is_empty() || execution.mixes_sizes();
     let same = execution.access.maybe() >> halves >> execution.access.maybe();
     let apart = same.clone();
-    let whole = move |relation: &Relation| ((&same >> relation) >> &same) - &apart;
-    Box::new(move |Witness { rf, co, fr }| {
+    let whole = move |relation: &Relation| match is_divided {
+        true => ((&same >> relation) >> &same) - &apart,
+        false => relation.clone(),
+    };
+    let has_reads_apart = !same_location_reads.is_empty();
+    Box::new(move |Witness { rf, co, fr }, detail| {
         let (rfe, rfi) = (rf & ext, rf & int);
         // A read without a source may still turn out to read the same write as the other read, so rule 2
         // waits for both sources.
-        let (same_write, read) = (rf.inverse() >> rf, rf.range());
-        let ppo = ((&fixed
-            | ((read >> &same_location_reads >> read) - same_write)) // 2
-            | (amo_or_sc >> &rfi >> r)) // 3
-            | (&to_write >> &rfi >> r); // 12
+        let mut ppo = fixed.clone();
+        if has_reads_apart {
+            let (same_write, read) = (rf.inverse() >> rf, rf.range());
+            ppo.add(&((read >> &same_location_reads >> read) - same_write)); // 2
+        }
+        ppo.add(&(amo_or_sc >> &rfi >> r)); // 3
+        ppo.add_sequence(&to_write, &(&rfi >> r)); // 12
         let order = whole(&(((&ppo | &rfe) | co) | fr));
         if order.is_acyclic() {
             return allowed(order);
         }
-        let parts = [("rfe", &rfe), ("fr", fr), ("co", co), ("fence", &fences), ("ppo", &ppo)];
-        let parts = parts.map(|(name, part)| (name, whole(part))).into();
-        forbidden("model", Demand::Acyclic, order, parts)
+        forbidden(detail, ("model", Demand::Acyclic), order, || {
+            let parts = [("rfe", &rfe), ("fr", fr), ("co", co), ("fence", &fences), ("ppo", &ppo)];
+            parts.map(|(name, part)| (name, whole(part))).into()
+        })
     })
 }

@@ -12,14 +12,15 @@ use crate::model::execution::{Execution, Witness};
 pub fn judge(execution: &Execution) -> Judge<'_> {
     let m = execution.m();
     let po = m >> &execution.po >> m;
-    Box::new(move |Witness { rf, co, fr }| {
+    Box::new(move |Witness { rf, co, fr }, detail| {
         // An access takes effect as a whole.
         let order = execution.to_whole(&(((&po | rf) | co) | fr));
         if order.is_acyclic() {
             return allowed(order);
         }
-        let parts = [("rf", rf), ("fr", fr), ("co", co), ("po", &po)];
-        let parts = parts.map(|(name, part)| (name, execution.to_whole(part))).into();
-        forbidden("sc", Demand::Acyclic, order, parts)
+        forbidden(detail, ("sc", Demand::Acyclic), order, || {
+            let parts = [("rf", rf), ("fr", fr), ("co", co), ("po", &po)];
+            parts.map(|(name, part)| (name, execution.to_whole(part))).into()
+        })
     })
 }

@@ -28,22 +28,27 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
         // What is observed of a part of an access holds for the whole access, and for both halves of a locked one.
         let half = (rmw | rmw.inverse()).maybe();
         let whole = execution.access.maybe() >> half >> execution.access.maybe();
-        return Box::new(move |Witness { rf, co, fr }| {
+        return Box::new(move |Witness { rf, co, fr }, detail| {
             let [rfe, fr, co] = [&(rf & ext), fr, co].map(|relation| relation >> &whole);
             let order = ((&local | &rfe) | &co) | &fr;
             if order.is_acyclic() {
                 return allowed(order);
             }
-            forbidden("tso", Demand::Acyclic, order, vec![("rfe", rfe), ("fr", fr), ("co", co), ("ppo", local.clone())])
+            forbidden(detail, ("tso", Demand::Acyclic), order, || {
+                vec![("rfe", rfe), ("fr", fr), ("co", co), ("ppo", local.clone())]
+            })
         });
     }
-    Box::new(move |Witness { rf, co, fr }| {
-        let rfe = rf & ext;
-        let order = ((&local | &rfe) | co) | fr;
+    Box::new(move |Witness { rf, co, fr }, detail| {
+        let mut order = local.clone();
+        order.add_common(rf, ext);
+        order.add(co);
+        order.add(fr);
         if order.is_acyclic() {
             return allowed(order);
         }
-        let parts = vec![("rfe", rfe), ("fr", fr.clone()), ("co", co.clone()), ("ppo", local.clone())];
-        forbidden("tso", Demand::Acyclic, order, parts)
+        forbidden(detail, ("tso", Demand::Acyclic), order, || {
+            vec![("rfe", rf & ext), ("fr", fr.clone()), ("co", co.clone()), ("ppo", local.clone())]
+        })
     })
 }
