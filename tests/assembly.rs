@@ -255,6 +255,14 @@ fn herd7_is_not_followed_where_the_manuals_say_otherwise() {
     let split =
         "X86_64 t\n{ }\n P0 | P1 ;\n movl $1,%eax | movl $2,(x) ;\n xchgl (x),%eax | ;\nexists (0:rax=2 /\\ [x]=2)\n";
     assert_eq!(judged(split), Never);
+    // Nor does it read a write that comes after a read of its result, and an instruction without `lock` no write that comes
+    // after its own read.
+    for instruction in ["lock incl (x)", "incl (x)"] {
+        let circle = format!(
+            "X86_64 t\n{{ }}\n P0 | P1 ;\n movl (x),%eax | {instruction} ;\n movl $2,(x) | ;\nexists (0:rax=3)\n"
+        );
+        assert_eq!(judged(&circle), Never, "{instruction}");
+    }
     // sfence and lfence do not order a store before a load. herd7 7.58 says Never.
     for (fence, verdict) in [("sfence", Sometimes), ("lfence", Sometimes), ("mfence", Never)] {
         let sb = format!(

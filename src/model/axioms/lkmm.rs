@@ -208,7 +208,7 @@ impl<'e> Lkmm<'e> {
         } else {
             match plain::race(self.execution, self.sets, &derived, witness, &order.star()) {
                 Ok(race) => race,
-                Err(violation) => return Judgement::Forbidden(violation),
+                Err(violation) => return Judgement::Forbidden(*violation),
             }
         };
         let (of_sections, sections) = match self.sections_vary {

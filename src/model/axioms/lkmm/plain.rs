@@ -14,7 +14,7 @@ pub(super) fn race(
     derived: &Derived,
     witness: &Witness,
     xbstar: &Relation,
-) -> Result<Flags, Violation> {
+) -> Result<Flags, Box<Violation>> {
     let Execution { ext, int, .. } = execution;
     let Sets { all, m, w, iw, plain, marked, noreturn, r4rmb } = sets;
     let Derived { addr, fence, nonrw_fence, strong_fence, cumul_fence, rmw_sequence, rfe, .. } = derived;
@@ -45,13 +45,13 @@ pub(super) fn race(
         | ((&pre_race & fr) & wr_vis.inverse())
         | ((&pre_race & co) & ww_vis.inverse());
     if !incoherent.is_empty() {
-        return Err(Violation {
+        return Err(Box::new(Violation {
             axiom: "plain-coherence",
             demand: Demand::Empty,
             relation: incoherent,
             parts: vec![("rf", rf.clone()), ("co", co.clone()), ("fr", fr.clone())],
             routes: Vec::new(),
-        });
+        }));
     }
     let ww_nonrace = (&ww_vis & (across(marked, w) | &rw_xbstar)) & (across(w, marked) | &wr_vis);
     let ww_race = (&pre_race & co) - ww_nonrace;
