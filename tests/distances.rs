@@ -221,7 +221,7 @@ fn rates_are_compared_at_the_same_distance() {
     let found = compared(&small::run(), &at_two_distances());
     assert!(found.len() == 1 && near(found[0].1, 1.0), "{found:?}");
     let names = ["a".to_owned(), "b".to_owned()];
-    let table = publish::comparison_table(&names, &publish::compare(&[at_two_distances(), other]));
+    let table = publish::comparison_table(&names, &publish::compare(&[at_two_distances(), other]), None);
     assert!(table.contains("core, 240 ns") && table.contains("only A was at this distance"), "{table}");
 }
 
@@ -233,7 +233,7 @@ fn the_page_has_a_chart_of_the_rates_at_each_distance() {
     };
     let several = page(at_two_distances());
     for words in [
-        "id=\"distances-S05-swapped-A\"",
+        "id=\"distances-S05-swapped-A-core\"",
         "2 distances: 18 ns 43 % of the time, 230 ns 57 %.",
         "230 ns, 57 % of the time",
         "700 iterations, period 140 ns, best at +45 ns 8.44 %",

@@ -36,6 +36,8 @@ pub(crate) struct Facts {
     pub disassembler: fn() -> CsResult<Capstone>,
     /// Whether the disassembler gives the distance to the target of a branch; otherwise it gives the target's address.
     pub disassembles_distances: bool,
+    /// Whether objdump prints the bytes of an instruction as one number; otherwise byte by byte.
+    pub lists_numbers: bool,
     /// The barriers that src/kernel executes.
     pub barriers: &'static [Barrier],
     /// The assembly of smp_load_acquire(): `{0}` is the value, `{1}` the address. `None` if Rust's acquire load of an

@@ -143,7 +143,11 @@ impl Arch {
 
     /// The error for a name that no architecture has.
     fn unknown(text: &str) -> String {
-        format!("unknown architecture '{text}'; known are {}", Arch::ALL.map(Arch::name).join(", "))
+        format!(
+            "unknown architecture '{text}'; known are {}, and on the command line also their usual names, such as arm64, \
+             ppc64le or x86-64",
+            Arch::ALL.map(Arch::name).join(", ")
+        )
     }
 }
 

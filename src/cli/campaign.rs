@@ -45,14 +45,14 @@ pub struct CampaignArgs {
     /// Time in total, also over several runs with one journal [default: 60s; without limit with --confidence]
     #[arg(short = 'd', long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
-    /// Which outcomes get the most time: allowed ones (what does this CPU show?) or forbidden ones (what is it that it must not
-    /// show?)
+    /// Which outcomes get the most time
     #[arg(long, value_enum, default_value = "allowed")]
     aim: Aim,
     /// Run the tests of `wakerace conform`
     #[arg(long, conflicts_with = "tests", hide = true)]
     conformance: bool,
-    /// End when as long a campaign sees every allowed outcome again with this probability, such as 0.99999
+    /// End when every allowed outcome was seen so often that another campaign of the same length would see it again with
+    /// this probability, such as 0.99999
     #[arg(long, value_name = "PROBABILITY", value_parser = parse_confidence)]
     confidence: Option<f64>,
     /// Run only a part of the tests, such as 3/40; every test is in one of the parts

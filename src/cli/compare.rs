@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::parallel::in_parallel;
 use crate::error::{EXIT_FORBIDDEN, EXIT_OK, Error, Result};
 use crate::input::find_files;
 use crate::publish::{self, Line, Matrix, Ratio};
@@ -12,6 +13,10 @@ use crate::{shown, terminal};
 
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  wakerace compare before.json after.json     two runs\n  wakerace compare results --markdown         all \
+records of a folder, by kind of CPU\n\nExit status: 0; 1 with --fail-on-difference if a rate differs; 2 for bad input."
+)]
 pub struct CompareArgs {
     /// Records of `wakerace run`, or folders to search for them; each is compared with the first. Or records of `wakerace
     /// campaign`, as columns
@@ -23,7 +28,7 @@ pub struct CompareArgs {
     /// Print the table as Markdown
     #[arg(long)]
     markdown: bool,
-    /// Print CSV: one line per test, placement class and line of the table
+    /// Print the table as CSV, with the counts
     #[arg(long, conflicts_with = "markdown")]
     csv: bool,
     /// Exit with status 1 if any rate differs by more than chance
@@ -60,9 +65,13 @@ fn pair(args: &CompareArgs, names: &[String], records: &[Record]) -> Result<(Str
     if comparisons.is_empty() {
         return Err(nothing_shared());
     }
-    let render = if args.markdown { publish::comparison_markdown } else { publish::comparison_table };
+    let text = if args.markdown {
+        publish::comparison_markdown(names, &comparisons)
+    } else {
+        publish::comparison_table(names, &comparisons, terminal::width())
+    };
     let differs = comparisons.iter().filter_map(|comparison| comparison.ratio).any(Ratio::differs);
-    Ok((render(names, &comparisons), differs))
+    Ok((text, differs))
 }
 
 /// The text for many records, and whether any rate differs.
@@ -95,9 +104,10 @@ fn named(paths: &[PathBuf]) -> Result<Vec<(String, Record)>> {
             add(&mut out, path, record::read_valid_run(path, "can be compared")?)?;
             continue;
         }
-        for file in find_files(path, "json")? {
-            if let AnyRecord::Run(record) = record::read_valid(&file)? {
-                add(&mut out, &file, *record)?;
+        let files = find_files(path, "json")?;
+        for (file, record) in files.iter().zip(in_parallel(&files, |file| record::read_valid(file))?) {
+            if let AnyRecord::Run(record) = record {
+                add(&mut out, file, *record)?;
             }
         }
     }
@@ -114,7 +124,8 @@ fn add(named: &mut Vec<(String, Record)>, path: &Path, record: Record) -> Result
     let host = &record.host;
     let by = record.tool.measured_by().map_or(String::new(), |by| format!(", {by}"));
     let (machine, label) = (host.named(), host.labelled());
-    let name = format!("{name} ({} {}{machine}, {}{by}{label})", host.architecture, host.cpu_model, host.kernel);
+    let kernel = host.kernel.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    let name = format!("{name} ({} {}{machine}, {kernel}{by}{label})", host.architecture, host.cpu_model);
     named.push((name, record));
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::parallel::in_parallel;
 use crate::error::{EXIT_OK, Error, Result};
 use crate::files::{Sink, write_own};
 use crate::publish::{self, Entry, FLEET, Front};
@@ -49,14 +50,17 @@ fn write_site(folder: &Path, site: &Path, entries: &[Entry]) -> Result<PathBuf> 
         let text = std::fs::read_to_string(name).map_err(Error::io(format!("reading {}", entry.name)))?;
         write_own(&site.join(name.strip_prefix(folder).unwrap_or(name)), &text)?;
     }
-    for numbers in publish::hosts(entries) {
+    let pages = in_parallel(&publish::hosts(entries), |numbers| {
         let of_host: Vec<Entry> = numbers.iter().map(|number| entries[*number].clone()).collect();
         let page = if of_host.len() > FLEET {
             publish::fleet_page(&of_host, &Front::default(), None)?
         } else {
             publish::signed_page(&of_host, &Front::default())?
         };
-        write_own(&site.join(address(numbers[0])), &page.html)?;
+        Ok((address(numbers[0]), page.html))
+    })?;
+    for (address, html) in pages {
+        write_own(&site.join(address), &html)?;
     }
     let path = site.join("index.html");
     write_own(&path, &index)?;

@@ -15,6 +15,7 @@ mod interrupt;
 mod klitmus;
 mod list;
 mod output;
+mod parallel;
 mod progress;
 mod protocol;
 mod report;

@@ -12,7 +12,7 @@ use crate::{machine, shown, terminal};
 /// Options of every subcommand that makes a record.
 #[derive(Debug, Args)]
 pub struct OutputArgs {
-    /// Print only the final table, and what nobody expects
+    /// Print only the final table; forbidden outcomes, unexpected harm and errors are always printed
     #[arg(short = 'q', long)]
     pub quiet: bool,
     /// Print the result as a mail: at most 72 columns, the answer first
@@ -189,14 +189,14 @@ impl Output {
         if self.mail {
             return format!("\n{}", record.mail());
         }
-        let table = match terminal::width().filter(|_| to_terminal) {
-            Some(width) => record.table_in(width),
-            None => record.table(),
-        };
+        let width = terminal::width().filter(|_| to_terminal);
+        let table = width.map_or_else(|| record.table(), |width| record.table_in(width));
         if self.quiet && !record.is_alarming() {
             return format!("\n{table}\n{evidence}");
         }
-        format!("\n{table}\n{}\n{evidence}{places}", record.summary())
+        let summary = record.summary();
+        let summary = width.map_or(summary.clone(), |width| publish::wrapped_lines(&summary, width));
+        format!("\n{table}\n{summary}\n{evidence}{places}")
     }
 }
 

@@ -9,7 +9,7 @@ use crate::catalogue::Scenario;
 use crate::harness::{Limits, Tally, races};
 use crate::machine::Placement;
 use crate::program;
-use crate::publish::count;
+use crate::publish::{count, counted};
 use crate::{shown, terminal};
 
 /// Time between two progress lines if standard error is not a terminal.
@@ -67,6 +67,8 @@ impl Bar {
 /// The progress of one scenario on one placement.
 pub struct Progress {
     bar: Bar,
+    /// The test and its CPUs.
+    test: String,
     begun: Instant,
     limits: Limits,
     turn: Turn,
@@ -90,12 +92,17 @@ fn left(elapsed: Duration, limits: Limits, turn: Turn) -> String {
     known.map_or(String::new(), |left| format!(", {} s left", left.as_secs()))
 }
 
+/// What stands in front of the counts. A narrow terminal cuts lines at their end, so the time left comes first.
+fn heading(turn: Turn, left: &str, test: &str) -> String {
+    format!("{} of {}{left}: {test}", turn.number, turn.of)
+}
+
 impl Progress {
     /// Begins to show the progress of one scenario.
     pub fn new(scenario: &Scenario, placement: &Placement, limits: Limits, turn: Turn, quiet: bool) -> Progress {
-        let Turn { number, of, .. } = turn;
-        let bar = Bar::new(&format!("{number} of {of}: {} on CPUs {placement}", scenario.name), quiet);
-        Progress { bar, begun: Instant::now(), limits, turn }
+        let test = shown::line(&format!("{} on CPUs {placement}", scenario.name)).into_owned();
+        let bar = Bar::new(&heading(turn, &left(Duration::ZERO, limits, turn), &test), quiet);
+        Progress { bar, test, begun: Instant::now(), limits, turn }
     }
 
     /// Shows the counts so far.
@@ -106,7 +113,7 @@ impl Progress {
         let program = &scenario.program;
         let outcomes = tally.outcomes();
         let races = races(program, &outcomes);
-        let left = left(self.begun.elapsed(), self.limits, self.turn);
+        self.bar.name = heading(self.turn, &left(self.begun.elapsed(), self.limits, self.turn), &self.test);
         let share = share(self.begun.elapsed(), tally.instances(), races, self.limits);
         self.bar.update(share, || {
             let mut most: Vec<_> = outcomes.iter().collect();
@@ -122,7 +129,7 @@ impl Progress {
             let more = most.len().saturating_sub(SHOWN);
             let more = if more > 0 { format!(" | {more} more") } else { String::new() };
             let iterations = count(tally.iterations);
-            format!("{iterations} iterations, {} races{left} | {}{more}", count(races), shown.join(" | "))
+            format!("{iterations} iterations, {} | {}{more}", counted(races, "race"), shown.join(" | "))
         });
     }
 
@@ -153,6 +160,8 @@ mod tests {
         assert_eq!(left(Duration::from_secs(14), limits, turn), ", 40 s left");
         assert_eq!(left(Duration::ZERO, Limits::default(), turn), "");
         assert_eq!(left(Duration::ZERO, limits, Turn { after: None, ..turn }), "");
+        let left = left(Duration::from_secs(4), limits, turn);
+        assert_eq!(heading(turn, &left, "SB on CPUs 0,1 (core)"), "3 of 7, 46 s left: SB on CPUs 0,1 (core)");
     }
 
     #[test]

@@ -19,11 +19,15 @@ use crate::record::{self, Judgement, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolRe
 
 /// Arguments of `protocol`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 if no harm was seen, or only harm that is expected of the profile; 1 if harm was seen that nobody expects; \
+2 for bad input; 130 if interrupted (the results so far are written)."
+)]
 pub struct ProtocolArgs {
     /// Kernel version to run: v7.1, draft or v7.2; several are run in turn [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     profile: Vec<Profile>,
-    /// Interleavings to run: minimal, V1 to V13, S20, or all at once
+    /// Interleavings to run, by their names in docs/kernel.md: minimal, V1 to V13, S20, or all at once
     #[arg(long, value_name = "NAME", default_value = "all")]
     variant: Variant,
     /// Time for each profile

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::parallel::in_parallel;
 use crate::error::{EXIT_OK, Error, Result};
 use crate::files::Sink;
 use crate::input::find_files;
@@ -87,14 +88,13 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
 /// Writes the page of each record into a folder. Returns the addresses of the pages as seen from the page of many.
 fn write_pages(folder: &Path, output: &Path, entries: &[Entry]) -> Result<Vec<String>> {
     let near = output.parent().and_then(|parent| folder.strip_prefix(parent).ok()).unwrap_or(folder);
-    let mut out = Vec::new();
-    for (number, entry) in entries.iter().enumerate() {
+    let numbered: Vec<(usize, &Entry)> = entries.iter().enumerate().collect();
+    in_parallel(&numbered, |(number, entry)| {
         let stem = Path::new(&entry.name).file_stem().map_or("record".into(), |stem| stem.to_string_lossy());
         let name = format!("{:04}-{stem}.html", number + 1);
         Sink::open(&folder.join(&name))?.write(&publish::page(std::slice::from_ref(entry))?)?;
-        out.push(near.join(name).to_string_lossy().into_owned());
-    }
-    Ok(out)
+        Ok(near.join(name).to_string_lossy().into_owned())
+    })
 }
 
 /// The files that paths name: files themselves, and the records in folders, sorted by name.
@@ -123,16 +123,14 @@ pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 /// If a record cannot be read or is not consistent, or if a folder holds no record.
 pub(super) fn entries(paths: &[PathBuf]) -> Result<Vec<Entry>> {
     let mut seen = HashSet::new();
-    let mut entries = Vec::new();
+    let mut once = Vec::new();
     for file in files(paths)? {
         let name = shown::path(&file);
         let real = fs::canonicalize(&file).map_err(Error::io(format!("opening {name}")))?;
-        if !seen.insert(real) {
-            continue;
+        if seen.insert(real) {
+            once.push(file);
         }
-        let record = record::read_valid(&file)?;
-        // The page links to its records, so the name must be the unchanged path, without escapes.
-        entries.push(Entry { name: file.display().to_string(), record });
     }
-    Ok(entries)
+    // The page links to its records, so the name must be the unchanged path, without escapes.
+    in_parallel(&once, |file| Ok(Entry { name: file.display().to_string(), record: record::read_valid(file)? }))
 }

@@ -21,16 +21,17 @@ const NOTES: [(&str, &[(&str, &str)]); 3] = [
             ("0", "All outcomes are as expected."),
             (
                 "1",
-                "A forbidden outcome was observed, the protocol showed harm that nobody expects, or records are invalid.",
+                "A forbidden outcome was observed, the protocol showed harm that nobody expects, or an option found what it \
+                 looks for: `compare --fail-on-difference`, `validate --contribution`.",
             ),
-            ("2", "The input is bad, or this host cannot run what was asked."),
+            ("2", "The input is bad, a record is invalid, or this host cannot run what was asked."),
             ("130", "Interrupted. The results that were finished are saved."),
         ],
     ),
     (
         "Environment",
         &[
-            ("NO_COLOR", "If set, findings, errors and help are printed without colours."),
+            ("NO_COLOR", "If set, findings, errors and help are printed without colours; so they are with TERM=dumb."),
             (
                 "XDG_CONFIG_HOME",
                 "The folder below which `tune` saves its settings, and `run` finds them. Default: ~/.config",
@@ -98,8 +99,31 @@ pub fn man(args: &ManArgs, command: Command) -> Result<u8> {
     let subcommands = command.get_subcommands().filter(|command| !command.is_hide_set());
     let pages: Vec<Command> = subcommands.cloned().collect();
     write_page(&args.output, command.after_long_help(None), &sections())?;
-    pages.into_iter().try_for_each(|page| write_page(&args.output, page, &Roff::new()))?;
+    pages.into_iter().try_for_each(|page| {
+        let own = page.get_after_long_help().or(page.get_after_help()).map(|text| own_sections(&text.to_string()));
+        write_page(&args.output, page.after_help(None).after_long_help(None), &own.unwrap_or_default())
+    })?;
     Ok(EXIT_OK)
+}
+
+/// The sections of a subcommand's page, made of what its help has at the end: paragraphs such as `Exit status: ...` and
+/// `Examples:`, each with the title of its section in front. A paragraph without a title belongs to NOTES.
+fn own_sections(text: &str) -> Roff {
+    const TITLES: [&str; 3] = ["Exit status", "Examples", "Example"];
+    let mut roff = Roff::new();
+    for paragraph in text.split("\n\n") {
+        let titled = paragraph.split_once(':').filter(|(title, _)| TITLES.contains(title));
+        let (title, rest) = titled.unwrap_or(("Notes", paragraph));
+        roff.control("SH", [title.to_uppercase().as_str()]);
+        let rest = rest.trim_matches('\n');
+        if rest.starts_with("  ") {
+            // Lines of examples stay as they are.
+            roff.control("nf", []).text([roman(rest)]).control("fi", []);
+        } else {
+            roff.text([roman(rest.trim())]);
+        }
+    }
+    roff
 }
 
 /// Writes the manual page of a command, with more sections at its end.

@@ -11,7 +11,7 @@ use crate::error::{EXIT_OK, Error, Result};
 use crate::files::Sink;
 use crate::input::Limit;
 use crate::machine::{self, Calibration, Capture, Class, Clock, Frequency, Host, Topology, Tree};
-use crate::publish::Latencies;
+use crate::publish::{Latencies, counted};
 use crate::units::Nanos;
 use crate::{input, shown, terminal};
 
@@ -24,7 +24,7 @@ pub struct TopologyArgs {
     /// Measure the cache-line transfer latency between CPUs: `all` pairs, or PAIRS pairs per class
     #[arg(long, value_name = "PAIRS", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = parse_pairs)]
     latency: Option<Pairs>,
-    /// With --latency: as PAIRS, spelled as for `run`
+    /// With --latency: `all`, or so many pairs per class; the same as --latency=PAIRS, spelled as for `run`
     #[arg(long, value_name = "PAIRS", requires = "latency", value_parser = parse_pairs)]
     pairs: Option<Pairs>,
     /// With --latency: write the matrix as CSV to a file, in the form of core-to-core-latency
@@ -295,8 +295,12 @@ pub fn host_lines(host: &Host) -> String {
     }
     let _ = writeln!(
         text,
-        "CPUs {} online, {} allowed; {} per core, {} socket(s), {} NUMA node(s); {virtualised}{emulated}",
-        host.cpus_online, host.cpus_allowed, host.threads_per_core, host.sockets, host.numa_nodes
+        "CPUs {} online, {} allowed; {} per core, {}, {}; {virtualised}{emulated}",
+        host.cpus_online,
+        host.cpus_allowed,
+        host.threads_per_core,
+        counted(host.sockets as u64, "socket"),
+        counted(host.numa_nodes as u64, "NUMA node")
     );
     let _ = writeln!(
         text,

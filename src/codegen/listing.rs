@@ -81,6 +81,17 @@ fn operands(arch: Arch, mnemonic: &str, text: &str, offset: usize) -> String {
     if others.is_empty() { format!("{target:#x}") } else { format!("{others}, {target:#x}") }
 }
 
+/// The bytes of an instruction as objdump prints them: `48 89 d8` on x86, `b9400020` on AArch64.
+fn encoded(arch: Arch, bytes: &[u8]) -> String {
+    let hexadecimal = |byte: &u8| format!("{byte:02x}");
+    if arch.facts().lists_numbers {
+        // All instructions are little-endian.
+        bytes.iter().rev().map(hexadecimal).collect()
+    } else {
+        bytes.iter().map(hexadecimal).collect::<Vec<_>>().join(" ")
+    }
+}
+
 /// Lists the code of a thread, with a heading before each part.
 ///
 /// ```
@@ -102,7 +113,10 @@ fn operands(arch: Arch, mnemonic: &str, text: &str, offset: usize) -> String {
 pub fn listing(program: &Program, thread: &Thread, code: &ThreadCode) -> Result<String> {
     let mut text = String::new();
     let mut last = None;
-    for instruction in disassemble(code)? {
+    let instructions = disassemble(code)?;
+    let encoded = |instruction: &Instruction| encoded(code.arch, &instruction.bytes);
+    let wide = instructions.iter().map(|instruction| encoded(instruction).len()).max().unwrap_or(0);
+    for instruction in &instructions {
         if last != Some(instruction.part) {
             let heading = match instruction.part {
                 Part::Prologue => "entry: arguments".to_owned(),
@@ -123,8 +137,8 @@ pub fn listing(program: &Program, thread: &Thread, code: &ThreadCode) -> Result<
             let _ = writeln!(text, "  {mark} {heading}");
             last = Some(instruction.part);
         }
-        let bytes: String = instruction.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let _ = writeln!(text, "  {:5x}:  {bytes:<22} {}", instruction.offset, instruction.text);
+        // Two spaces end the bytes: `record::validate` reads them.
+        let _ = writeln!(text, "  {:5x}:  {:<wide$}  {}", instruction.offset, encoded(instruction), instruction.text);
     }
     Ok(text)
 }
@@ -132,6 +146,15 @@ pub fn listing(program: &Program, thread: &Thread, code: &ThreadCode) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_those_of_objdump() {
+        let bytes = [0x20, 0x00, 0x40, 0xb9];
+        assert_eq!(encoded(Arch::Aarch64, &bytes), "b9400020");
+        assert_eq!(encoded(Arch::Riscv64gc, &bytes[..2]), "0020");
+        assert_eq!(encoded(Arch::X86_64, &bytes[..3]), "20 00 40");
+        assert_eq!(encoded(Arch::Powerpc64le, &bytes), "20 00 40 b9");
+    }
 
     #[test]
     fn a_branch_of_riscv_names_its_target() {

@@ -2,7 +2,7 @@
 
 use super::cpus::letter;
 use super::distances::distance;
-use super::fit::Cells;
+use super::fit::{Cells, DIFFERENT_CODE, OTHER_CODE, comparison, wrapped_lines};
 use super::markdown::{row, sentences};
 use super::numbers::rate_with_interval;
 use crate::machine::{Class, class_and_kinds};
@@ -239,11 +239,13 @@ fn strata(result: &ScenarioResult) -> Vec<&StratumRecord> {
 
 const HEADINGS: [&str; 6] = ["scenario", "class", "A [95 %]", "other [95 %]", "other / A [95 %]", "differs"];
 
-/// A ratio in words: three digits, or a power of ten far from 1.
+/// A ratio in words: three digits, or a power of ten far from 1. More digits would be noise.
 pub(super) fn times(value: f64) -> String {
     match value {
         value if value.is_infinite() => "inf".to_owned(),
-        value if (0.01..1000.0).contains(&value) => format!("{value:.3}"),
+        value if (0.01..9.995).contains(&value) => format!("{value:.2}"),
+        value if (9.995..99.95).contains(&value) => format!("{value:.1}"),
+        value if (99.95..999.5).contains(&value) => format!("{value:.0}"),
         0.0 => "0".to_owned(),
         value => format!("{value:.1e}"),
     }
@@ -259,16 +261,24 @@ fn cells(comparison: &Comparison, several: bool) -> [String; 6] {
             if ratio.differs() { "yes" } else { "no" }.to_owned(),
         ),
     };
-    let code = if comparison.same_code { "" } else { ", different machine code" };
+    let code = if comparison.same_code { "" } else { DIFFERENT_CODE };
     let [first, other] = comparison.rates.clone();
     [comparison.scenario.clone(), comparison.class.clone(), first, name + &other, ratio, differs + code]
 }
 
-/// The table for a terminal, with the legend of A, B, ...
-pub fn comparison_table(names: &[String], comparisons: &[Comparison]) -> String {
+/// The table for a terminal of `width` columns, or of any width, with the legend of A, B, ...
+pub fn comparison_table(names: &[String], comparisons: &[Comparison], width: Option<usize>) -> String {
     let lines = comparisons.iter().map(|comparison| cells(comparison, names.len() > 2).to_vec()).collect();
     let table = Cells { headings: HEADINGS.map(str::to_owned).to_vec(), lines, right: Vec::new() };
-    format!("{}\n{}\n{}", legend(names), table.text(), footnote(&ratios(comparisons)))
+    framed(&legend(names), table, &footnote(&ratios(comparisons)), width)
+}
+
+/// A table of comparisons between its legend and its notes, fitted into the width.
+pub(super) fn framed(legend: &str, table: Cells, notes: &str, width: Option<usize>) -> String {
+    let Some(width) = width else { return format!("{legend}\n{}\n{notes}", table.text()) };
+    let table = comparison(table, width);
+    let star = if table.contains(OTHER_CODE) { format!("\n{OTHER_CODE}: different machine code.\n") } else { String::new() };
+    format!("{}\n{table}\n{star}{}", wrapped_lines(legend, width), wrapped_lines(notes, width))
 }
 
 /// The table in Markdown, with the legend of A, B, ...

@@ -62,6 +62,34 @@ impl Cells {
         least.iter().fold(self, |cells, heading| if cells.fits(width) { cells } else { cells.without(heading) })
     }
 
+    /// Leaves out a column whose cells say nothing but one thing.
+    fn without_if_alike(self, heading: &str) -> Cells {
+        let Some(at) = self.column(heading) else { return self };
+        let mut said = self.lines.iter().map(|line| &line[at]).filter(|cell| !cell.is_empty());
+        let first = said.next().cloned();
+        if said.all(|cell| Some(cell) == first.as_ref()) { self.without(heading) } else { self }
+    }
+
+    /// Changes every cell of a column.
+    fn with(mut self, heading: &str, change: impl Fn(&str) -> String) -> Cells {
+        if let Some(at) = self.column(heading) {
+            for cell in self.lines.iter_mut().map(|line| &mut line[at]) {
+                *cell = change(cell);
+            }
+        }
+        self
+    }
+
+    /// Cuts the intervals off the rates of a column.
+    fn without_interval(self, heading: &str) -> Cells {
+        let rate = |cell: &str| cell.split(" [").next().unwrap_or_default().to_owned();
+        let mut cells = self.with(heading, rate);
+        if let Some(at) = cells.column(heading) {
+            cells.headings[at] = rate(heading);
+        }
+        cells
+    }
+
     /// Shortens the counts of a column: `39,581,793` becomes `39.6 M`.
     fn shortened(mut self, heading: &str) -> Cells {
         let Some(at) = self.column(heading) else { return self };
@@ -94,6 +122,40 @@ pub(super) fn fitted(cells: Cells, width: usize) -> String {
         cells = step(cells);
     }
     if cells.fits(width) { cells.text() } else { with_names_above(cells) }
+}
+
+/// What the last column of a comparison says of different machine code.
+pub(super) const DIFFERENT_CODE: &str = ", different machine code";
+/// The mark of different machine code in a table that has no room for the words.
+pub(super) const OTHER_CODE: &str = "(*)";
+
+/// A table of comparisons as text of at most `width` columns, if its names allow that. What the legend says too is left out
+/// first, then the intervals of rates, because the ratio has its own.
+pub(super) fn comparison(cells: Cells, width: usize) -> String {
+    type Step = fn(Cells) -> Cells;
+    let steps: [Step; 7] = [
+        |cells| cells.without("runs"),
+        |cells| cells.without_if_alike("class"),
+        |cells| cells.with("differs", |cell| cell.replace(DIFFERENT_CODE, &format!(" {OTHER_CODE}"))),
+        |cells| cells.with("line", |cell| cell.split(' ').next().unwrap_or_default().to_owned()),
+        |cells| cells.without_interval("A [95 %]").without_interval("other [95 %]"),
+        |cells| cells.without_interval("rate [95 %]"),
+        |cells| cells.without("class"),
+    ];
+    let fits = |cells: Cells, step: &Step| if cells.fits(width) { cells } else { step(cells) };
+    let cells = steps.iter().fold(cells, fits);
+    if cells.fits(width) { cells.text() } else { with_names_above(cells) }
+}
+
+/// Lines of text, each broken at spaces into lines of at most `width` columns.
+pub fn wrapped_lines(text: &str, width: usize) -> String {
+    let each = text.lines().map(|line| wrapped(line, width.max(20), if line.is_empty() { "" } else { "  " }) + "\n");
+    let text_ends = text.ends_with('\n') || text.is_empty();
+    let mut out: String = each.collect();
+    if !text_ends {
+        out.pop();
+    }
+    out
 }
 
 /// The table with the first column's cells on lines of their own.
@@ -172,6 +234,29 @@ mod tests {
         // The columns keep their alignment when others before them are gone.
         let lines: Vec<String> = narrow.lines().map(str::to_owned).collect();
         assert_eq!(lines[1].find("39.5]").map(|at| at + 5), lines[2].find("3.1e-7").map(|at| at + 6), "{narrow}");
+    }
+
+    #[test]
+    fn a_comparison_fits_and_keeps_its_ratio() {
+        let words = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+        let cells = Cells {
+            headings: words("scenario | class | A [95 %] | other [95 %] | other / A [95 %] | differs"),
+            lines: vec![
+                words("S03-store-release | core | < 1.2e-5 | < 6.5e-8 | - | -, different machine code"),
+                words(
+                    "S05-swapped | core | 0.89 % [0.62, 1.25] | 8.95 % [7.44, 10.64] | 10.0 [5.07, 20.0] | yes, different \
+                     machine code",
+                ),
+            ],
+            right: Vec::new(),
+        };
+        let wide = comparison(cells.clone(), 200);
+        assert!(wide.contains("different machine code") && wide.contains("core"), "{wide}");
+        let narrow = comparison(cells, 80);
+        assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+        assert!(narrow.contains("10.0 [5.07, 20.0]") && narrow.contains("yes (*)") && !narrow.contains("core"), "{narrow}");
+        assert_eq!(wrapped_lines("aa bb\n\ncc\n", 20), "aa bb\n\ncc\n");
+        assert_eq!(wrapped_lines("one two three four five", 20), "one two three four\n  five");
     }
 
     #[test]

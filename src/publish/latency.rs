@@ -13,8 +13,13 @@ pub struct Latencies {
     pairs: BTreeMap<(usize, usize), (Class, f64)>,
 }
 
-/// The columns of a number in the matrix.
+/// The columns of a number in the matrix, with the space before it.
 const WIDE: usize = 6;
+
+/// A latency in at most five characters, if it is less than 100 µs.
+fn in_five(ns: f64) -> String {
+    if ns < 999.95 { format!("{ns:.1}") } else { format!("{ns:.0}") }
+}
 
 impl Latencies {
     /// Adds the latency of a pair.
@@ -43,8 +48,9 @@ impl Latencies {
     /// The row of a CPU: its latencies to the CPUs before it. A pair that was not measured has a hyphen.
     pub fn row(&self, cpu: usize, cpus: &[usize]) -> String {
         let before = cpus.iter().take_while(|other| **other < cpu);
-        let cell = |other: &usize| self.at(cpu, *other).map_or("-".to_owned(), |ns| format!("{ns:.1}"));
-        let cells = before.map(|other| format!("{:>WIDE$}", cell(other)));
+        let cell = |other: &usize| self.at(cpu, *other).map_or("-".to_owned(), in_five);
+        // The space keeps numbers apart that are wider than their column.
+        let cells = before.map(|other| format!(" {:>1$}", cell(other), WIDE - 1));
         format!("{cpu:>WIDE$}{}", cells.collect::<String>())
     }
 
@@ -138,6 +144,10 @@ mod tests {
         assert_eq!(found.row(0, &cpus), "     0");
         assert_eq!(found.row(4, &cpus), "     4  30.0  40.0");
         assert_eq!(found.row(4, &[0, 1, 3, 4]), "     4  30.0  40.0     -");
+        let mut slow = found.clone();
+        slow.put((0, 4), Class::Core, 123_596.0);
+        slow.put((1, 4), Class::Core, 1_500.25);
+        assert_eq!(slow.row(4, &cpus), "     4 123596  1500");
         assert_eq!(found.csv(), ",,\n8.250,,\n30.000,40.000,\n");
         let summary = found.summary();
         assert_eq!(

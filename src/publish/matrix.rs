@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::compare::{Rate, Ratio, footnote, ratio, times};
+use super::compare::{Rate, Ratio, footnote, framed, ratio, times};
 use super::cpus::{by_cpu, letter};
-use super::fit::Cells;
+use super::fit::{Cells, DIFFERENT_CODE};
 use super::markdown::{row, sentences};
 use super::numbers::rate_with_interval;
 use super::{csv, sums};
@@ -95,11 +95,7 @@ impl Matrix {
     /// The table for a terminal of `width` columns, or of any width, with the legend of A, B, ...
     pub fn text(&self, width: Option<usize>) -> String {
         let cells = Cells { headings: HEADINGS.map(str::to_owned).to_vec(), lines: self.lines(), right: vec![3] };
-        let cells = match width {
-            Some(width) => cells.shortest(width, &["runs", "class"]),
-            None => cells,
-        };
-        format!("{}\n{}\n{}", self.legend(), cells.text(), self.notes())
+        framed(&self.legend(), cells, &self.notes(), width)
     }
 
     /// The table in Markdown, with the legend of A, B, ...
@@ -159,7 +155,7 @@ impl Matrix {
                         if ratio.differs() { "yes" } else { "no" }.to_owned(),
                     ),
                 };
-                let code = if entry.other_code { ", different machine code" } else { "" };
+                let code = if entry.other_code { DIFFERENT_CODE } else { "" };
                 out.push(vec![
                     once(&group.scenario),
                     once(&group.class),

@@ -38,6 +38,7 @@ pub use contribution::missing;
 pub use cpus::kinds_of_cpu;
 pub use csv::{csv_of, last_writers_csv, outcomes_csv, window_csv};
 pub use expect::{expectations, nothing_fits};
+pub use fit::wrapped_lines;
 pub use hgrm::hgrm;
 pub use hlog::{Tagged, hlog, tagged};
 pub use klitmus::klitmus;
@@ -45,7 +46,7 @@ pub use latency::Latencies;
 pub use litmus_log::{campaign_log, litmus_log};
 pub use mail::MAIL_WIDTH;
 pub use matrix::{Line, Matrix};
-pub use numbers::{count, rate, rate_with_interval};
+pub use numbers::{count, counted, rate, rate_with_interval};
 pub use page::{
     Entry, FLEET, Front, LARGEST, PICTURE_ENDING, Page, badge, fleet_page, hosts, index, page, picture, signed_page,
 };

@@ -15,6 +15,16 @@ pub fn count(value: u64) -> String {
     text
 }
 
+/// A count with its noun: `1 race`, `2,000 races`. The plural of the noun ends with s.
+pub fn counted(value: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(value), if value == 1 { "" } else { "s" })
+}
+
+/// How many times something happened: `once`, `3 times`.
+pub fn times(value: u64) -> String {
+    if value == 1 { "once".to_owned() } else { format!("{} times", count(value)) }
+}
+
 /// A count in a sentence: `999`, `39.6 M`, `1.2 G`. Three digits are enough there.
 pub fn short_count(value: u64) -> String {
     let units = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
@@ -46,6 +56,17 @@ pub fn rate(value: f64) -> String {
     } else {
         format!("{value:.1e}")
     }
+}
+
+/// A probability in a sentence that begins with a verb: `in 24.9 % of its iterations`, or below 0.001
+/// `once in 1.1 k iterations`.
+pub fn how_often(value: f64) -> String {
+    if value >= 0.001 { format!("in {} of its iterations", rate(value)) } else { once_in(value) + " iterations" }
+}
+
+/// A probability as `once in 1.1 k`.
+pub fn once_in(value: f64) -> String {
+    format!("once in {}", short_count((1.0 / value) as u64))
 }
 
 /// A probability on an axis that ends at 0.001 or above: `0`, `20 %`, `0.05 %`.
@@ -111,6 +132,9 @@ mod tests {
         );
         assert_eq!(shown(3, 1_000_000_000), "3.0e-9 [6.2e-10, 8.8e-9]");
         assert_eq!(rate_with_interval(None, None), "-");
+        assert_eq!([0, 1, 2000].map(|value| counted(value, "race")), ["0 races", "1 race", "2,000 races"]);
+        assert_eq!([1, 2000].map(times), ["once", "2,000 times"]);
+        assert_eq!([0.249, 8.9e-4].map(how_often), ["in 24.9 % of its iterations", "once in 1.1 k iterations"]);
         assert_eq!([0.2, 0.001, 2.5e-5, 1e-7].map(tick_rate), ["20 %", "0.1 %", "2.5e-5", "1e-7"]);
         assert_eq!([0.0, 5e-4, 1.0].map(tick_percent), ["0", "0.05 %", "100 %"]);
         assert_eq!(

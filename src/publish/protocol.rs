@@ -123,11 +123,11 @@ pub(super) fn verdict(records: &[&ProtocolRecord]) -> String {
 }
 
 /// The name of the profile, followed by its mutant if there is one: with a minus if it leaves out a step, with
-/// a plus if it adds one.
+/// a plus if it adds one. A step that was added has the name that its profile had in the first records: `draft+check`.
 pub(super) fn name(result: &ProtocolResult) -> String {
     let Some(mutant) = &result.mutant else { return result.profile.clone() };
     let adds = mutant.parse::<Mutant>().is_ok_and(Mutant::adds);
-    format!("{} {}{mutant}", result.profile, if adds { '+' } else { '-' })
+    format!("{}{}{mutant}", result.profile, if adds { "+" } else { " -" })
 }
 
 /// Writes the table for a terminal of at most `width` columns, if its words allow that.

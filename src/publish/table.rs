@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::fit::{Cells, fitted, wrapped};
-use super::numbers::{count, rate, rate_with_interval};
+use super::numbers::{count, rate, rate_with_interval, times};
 use super::settings;
 use super::sums::{Sum, by_class};
 use super::zeros::{doubt, place, rests_on, with_rates};
@@ -153,7 +153,7 @@ pub fn summary(record: &Record) -> String {
     for result in of(Finding::ForbiddenObserved) {
         let (iterations, races) = result.seen();
         lines.push(format!(
-            "FORBIDDEN OBSERVED: {} must {} on {}, and was seen {} times in {} iterations on CPUs {}. \
+            "FORBIDDEN OBSERVED: {} must {} on {}, and was seen {} in {} iterations on CPUs {}. \
              This is a bug in the hardware, in the expectation, or in wakerace.",
             result.scenario,
             result.expected.map_or("-".to_owned(), |expected| match expected {
@@ -161,7 +161,7 @@ pub fn summary(record: &Record) -> String {
                 _ => "never happen".to_owned(),
             }),
             record.host.architecture,
-            count(races),
+            times(races),
             count(iterations),
             in_order(&result.placement.cpus),
         ));

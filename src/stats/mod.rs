@@ -104,8 +104,31 @@ fn poisson(p: f64, a: f64) -> f64 {
 }
 
 /// The x at which the distribution function of the beta distribution reaches `p`.
+///
+/// Newton's method from the mean. A step that leaves the interval in which the point must lie is replaced by half of that
+/// interval. This takes about eight steps; bisection takes 60, and pages and validation need thousands of intervals.
 fn beta_quantile(p: f64, a: f64, b: f64) -> f64 {
-    bisect(0.0, 1.0, |x| regularised_beta(x, a, b) < p)
+    const ENOUGH: f64 = 1e-13;
+    let scale = ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b);
+    let density = |x: f64| (scale + (a - 1.0) * x.ln() + (b - 1.0) * (-x).ln_1p()).exp();
+    let (mut low, mut high) = (0.0, 1.0);
+    let mut x = a / (a + b);
+    for _ in 0..200 {
+        let above = regularised_beta(x, a, b) - p;
+        if above < 0.0 {
+            low = x;
+        } else {
+            high = x;
+        }
+        let step = x - above / density(x);
+        // A step that is not a number is outside too.
+        let next = if step > low && step < high { step } else { low + (high - low) / 2.0 };
+        if (next - x).abs() <= ENOUGH * x {
+            return next;
+        }
+        x = next;
+    }
+    x
 }
 
 /// The point between `low`, where `below` holds, and `high`, where it does not, at which it stops holding.

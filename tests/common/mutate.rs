@@ -211,7 +211,7 @@ fn run(record: Record, name: String, what: usize) {
         5 => {
             let names = [name.clone(), name];
             let compared = compare(&[record.clone(), small::another(small::run())]);
-            drop((comparison_table(&names, &compared), comparison_markdown(&names, &compared)));
+            drop((comparison_table(&names, &compared, Some(80)), comparison_markdown(&names, &compared)));
         }
         6 => {
             let all: Vec<_> = (record.results.iter())

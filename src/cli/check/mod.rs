@@ -33,8 +33,8 @@ pub struct CheckArgs {
     /// Atomics of the arm64 code: lse or llsc
     #[arg(long, default_value = "lse")]
     atomics: Atomics,
-    /// Spinlock of the kernel: native or pv (x86-64), qspinlock or ticket (riscv64) [default: qspinlock; behind it, the
-    /// verdict of the other lock where it is another one]
+    /// Spinlock of the kernel: native or pv (x86-64), qspinlock or ticket (riscv64) [default: qspinlock; if the
+    /// other lock gives another verdict, that is printed behind it]
     #[arg(long, value_name = "KIND")]
     lock: Option<Lock>,
     /// Print one execution that the condition asks about, and what allows or forbids it

@@ -24,7 +24,13 @@ const MOST_REPEATS: i64 = 1000;
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 if all outcomes are as expected; 1 if a forbidden outcome was observed; 2 for bad input, a host that \
+    after_help = "Examples:
+  wakerace run                                  the race, two fixes, a mutant and controls: about 30 s
+  wakerace run SB MP -d 10s                     two scenarios by name, 10 s each
+  wakerace run race --pairs all --mail          the race on every pair of CPUs, as a mail
+  wakerace run my-test.litmus --window          a test of your own, and its rate by start delay
+
+Exit status: 0 if all outcomes are as expected; 1 if a forbidden outcome was observed; 2 for bad input, a host that \
 cannot run what was asked, a test that deadlocks, or a file that cannot be written (the results are still printed); 130 if interrupted \
 (the results so far are written)."
 )]
@@ -38,8 +44,9 @@ pub struct RunArgs {
     /// second, ...
     #[arg(short = 'c', long, value_name = "LIST")]
     pub(super) cpus: Option<String>,
-    /// Placement classes: smt, core, cluster, llc, socket, or several [default: every class that this host
-    /// has]
+    /// Placement classes, by what the threads are apart: smt (threads of one core), core (cores of one cluster), cluster
+    /// (clusters of one last-level cache), llc (last-level caches of one socket), socket; several with commas
+    /// [default: every class that this host has]
     #[arg(long, value_name = "CLASS", value_delimiter = ',')]
     pub(super) placement: Vec<Class>,
     /// Kinds of core, such as Cortex-X925 or Cortex-X925+Cortex-A725 (P0 on the first, the others on the second),
@@ -120,14 +127,14 @@ pub(super) struct MeasureArgs {
     /// fit and fine enough)
     #[arg(long, value_enum, default_value = "auto")]
     pub(super) pace: PaceArg,
-    /// Time from one tick of the pace to the next, such as 100ns or 250ticks [default: measured]
+    /// Time from one tick of the pace to the next, such as 100ns or 250ticks [default: the shortest that the threads keep]
     #[arg(long, value_name = "TIME", value_parser = parse_period, allow_hyphen_values = true)]
     pub(super) period: Option<ClockTime>,
     /// Start delay of the last thread relative to P0: 20ns, a list -20,0,20, or a range -100..100/21
     /// [default: a sweep]
     #[arg(long, value_name = "TIME", value_parser = parse_skews, allow_hyphen_values = true)]
     pub(super) skew: Option<Skews>,
-    /// Instances that run back to back at each tick of the pace [default: 1, or 4 where they overlap]
+    /// Instances that run back to back at each tick of the pace [default: found by a search at the beginning of the test]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=LARGEST_GROUP as i64))]
     pub(super) group: Option<u32>,
     /// Prefetch the cache lines of a group before its tick: on, off, or turns (every other batch) [default:
@@ -138,11 +145,13 @@ pub(super) struct MeasureArgs {
     /// race's window
     #[arg(long, value_name = "RANGE", num_args = 0..=1, require_equals = true, default_missing_value = "auto", value_parser = parse_window, conflicts_with = "skew", allow_hyphen_values = true)]
     pub(super) window: Option<Window>,
-    /// Layout of the variables: padded, packed, dense, kernel, kernel-ARCH [default: padded]
+    /// Layout of the variables: padded (each on its own cache lines), packed (all of an instance together), dense
+    /// (neighbouring instances share lines), kernel (as the fields of task_struct), kernel-ARCH (those of another
+    /// architecture, such as kernel-arm64) [default: padded or dense, found by a search at the beginning of the test]
     #[arg(long, value_name = "LAYOUT")]
     pub(super) layout: Option<LayoutKind>,
-    /// At most COUNT instances per batch; a batch has fewer if its instances take long [default: as many as
-    /// fit the caches]
+    /// At most COUNT instances per batch, between two meetings of the threads; a batch has fewer if its instances take long
+    /// [default: as many as fit the caches]
     #[arg(long, value_name = "COUNT", value_parser = parse_count)]
     pub(super) batch: Option<u64>,
     /// Atomics of the arm64 code: lse or llsc [default: lse if the CPU has it]

@@ -100,7 +100,7 @@ fn listed(runs: &[Run<'_>]) -> String {
     let line = |(placement, names): (&Placement, Vec<&str>)| format!("  CPUs {placement}: {}\n", names.join(", "));
     let mut text: String = places.into_iter().map(line).collect();
     if more > 0 {
-        text.push_str(&format!("  and {} more runs\n", publish::count(more)));
+        text.push_str(&format!("  and {}\n", publish::counted(more, "more run")));
     }
     text
 }

@@ -69,7 +69,8 @@ pub fn measured(args: &RunArgs) -> Result<(u8, Record)> {
     output.say(&not_run);
     let mut record = Record::begin(record::SCHEMA, started, host)?;
     record.conditions = Some(Conditions::begin());
-    let mut session = Session { record, failures: unreadable.into_iter().collect(), begun, bench: Bench::default() };
+    let failures = unreadable.into_iter().collect();
+    let mut session = Session { record, failures, begun, bench: Bench::default(), lost: String::new() };
     session.run(args, &rounds, &interrupt, &mut output);
 
     let mut shown = not_run;

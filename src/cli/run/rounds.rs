@@ -12,6 +12,7 @@ use crate::experiment::{self, Bench, Experiment, Finished};
 use crate::harness::Stop;
 use crate::machine::{self, Moment, Placement};
 use crate::record::{self, Record};
+use crate::terminal;
 
 /// The record of a run so far, and what failed.
 pub(super) struct Session {
@@ -19,6 +20,8 @@ pub(super) struct Session {
     pub(super) failures: Vec<Error>,
     pub(super) begun: Instant,
     pub(super) bench: Bench,
+    /// What to print about the tests without a result, also with -q: a line each.
+    pub(super) lost: String,
 }
 
 impl Session {
@@ -41,6 +44,7 @@ impl Session {
             let finished = experiment::run_side_by_side(&mut self.bench, round, interrupt, watch);
             progress.finish();
             let mut words: String = finished.into_iter().map(|finished| self.take(finished)).collect();
+            terminal::err(&std::mem::take(&mut self.lost));
             record::judge(&mut self.record.results);
             self.record.elapsed_s = self.begun.elapsed().as_secs_f64();
             if let Some(conditions) = &mut self.record.conditions {
@@ -66,10 +70,10 @@ impl Session {
         };
         self.record.interrupted |= stop == Stop::Interrupted;
         if result.iterations + result.filtered + result.moved == 0 {
-            return match stop {
-                Stop::Interrupted => String::new(),
-                Stop::Limit | Stop::Found => no_batch(&result),
-            };
+            if stop != Stop::Interrupted {
+                self.lost.push_str(&no_batch(&result));
+            }
+            return String::new();
         }
         let words = one_line(&result) + &counters_note(&result) + &pace_note(&result);
         match add_result(&mut self.record.results, result) {

@@ -62,7 +62,7 @@ pub(super) fn pace_note(result: &record::ScenarioResult) -> String {
 /// The line that is printed when a result is known.
 pub(super) fn one_line(result: &record::ScenarioResult) -> String {
     format!(
-        "{} on CPUs {} ({}): {} iterations{}, {} races, {}\n",
+        "{} on CPUs {} ({}): {} iterations{}, {}, {}\n",
         result.scenario,
         machine::in_order(&result.placement.cpus),
         result.placement.class_and_kinds(),
@@ -72,7 +72,7 @@ pub(super) fn one_line(result: &record::ScenarioResult) -> String {
         } else {
             String::new()
         },
-        publish::count(result.races),
+        publish::counted(result.races, "race"),
         publish::rate_with_interval(result.rate, result.interval),
     )
 }

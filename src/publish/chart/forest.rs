@@ -121,7 +121,7 @@ impl Forest {
             Form::Wide => Places {
                 width: WIDE,
                 left: 330.0,
-                right: 900.0,
+                right: if roomy { 900.0 } else { WIDE - 16.0 },
                 head: 0.0,
                 line: if roomy { 17.0 } else { 9.0 },
                 least: 36.0,

@@ -10,8 +10,8 @@ use super::{Axis, Look, Scale, WIDTH};
 pub struct Point {
     /// The value on the x axis.
     pub x: f64,
-    /// The value on the y axis; `None` if nothing was seen. Then a thin bar from zero to the upper end of the interval is
-    /// drawn, without a point: it is no rate.
+    /// The value on the y axis; `None` if nothing was seen. Then a dashed line is drawn at the upper end of the interval,
+    /// with a light area below it, and no point: it is no rate.
     pub y: Option<f64>,
     /// The lower and upper end of the interval, if there is one.
     pub interval: Option<(f64, f64)>,
@@ -60,6 +60,8 @@ const TOP: f64 = 30.0;
 const BOTTOM: f64 = 205.0;
 /// An interval that is larger than this share of the axis says too little for a line through its point.
 const LOOSE: f64 = 0.3;
+/// If a smaller share of the points with a rate can have a line, none has: pieces of lines between bars cannot be read.
+const MOST: f64 = 0.5;
 
 impl Lines {
     fn at_x(&self, value: f64) -> f64 {
@@ -85,7 +87,11 @@ impl Lines {
             svg.raw("</g>");
         }
         if !self.lines.iter().flat_map(|line| &line.points).any(|point| point.y.is_some()) {
-            svg.label("nothing", ((LEFT + RIGHT) / 2.0, (TOP + BOTTOM) / 2.0), "middle", "", "not seen at any skew");
+            let middle = (LEFT + RIGHT) / 2.0;
+            svg.label("nothing", (middle, TOP + 34.0), "middle", "", "not seen at any skew");
+            if self.lines.iter().flat_map(|line| &line.points).any(|point| point.interval.is_some()) {
+                svg.label("tick", (middle, TOP + 52.0), "middle", "", "the rate is below the dashed line (95 %)");
+            }
         }
         svg.finish()
     }
@@ -126,11 +132,18 @@ impl Lines {
         point.y.is_some() && !point.sparse && point.interval.is_none_or(narrow)
     }
 
+    /// Whether enough points of a line are firm.
+    fn has_path(&self, line: &Line) -> bool {
+        let rates = line.points.iter().filter(|point| point.y.is_some()).count();
+        let firm = line.points.iter().filter(|point| self.is_firm(point)).count();
+        firm as f64 >= MOST * rates as f64
+    }
+
     /// The lines and bands through the firm points.
     fn firm(&self, svg: &mut Svg, line: &Line) {
         let tried: Vec<&Point> = line.points.iter().filter(|point| !point.sparse).collect();
         let runs = tried.chunk_by(|a, b| self.is_firm(a) == self.is_firm(b));
-        for points in runs.filter(|points| self.is_firm(points[0])) {
+        for points in runs.filter(|points| self.is_firm(points[0]) && self.has_path(line)) {
             let banded = || points.iter().filter_map(|point| Some((self.at_x(point.x), point.interval?)));
             let upper: Vec<String> = banded().map(|(x, (_, y))| self.pair(x, y)).collect();
             let lower = banded().map(|(x, (y, _))| self.pair(x, y));
@@ -148,23 +161,39 @@ impl Lines {
         format!("{},{}", place(x), place(self.at_y(value)))
     }
 
-    /// The bars of the intervals of the other points, and marks on the base where nothing was seen: it was looked for.
+    /// The bars of the intervals of the other points, and the bounds where nothing was seen.
     fn loose(&self, svg: &mut Svg, line: &Line) {
-        let (mut looked, mut bars) = (String::new(), String::new());
-        for point in line.points.iter().filter(|point| !self.is_firm(point)) {
-            let x = place(self.at_x(point.x));
-            // Writing to a string cannot fail.
-            if point.y.is_none() {
-                let _ = write!(looked, "M{x} {}v-5", place(BOTTOM));
-            }
-            // A marked point without a rate has its own bar, with a tooltip.
-            if let Some((low, high)) = point.interval.filter(|_| point.y.is_some() || !line.marked) {
-                let _ = write!(bars, "M{x} {}V{}m-2 0h4", place(self.at_y(low)), place(self.at_y(high)));
+        let mut bars = String::new();
+        let path = self.has_path(line);
+        for point in line.points.iter().filter(|point| point.y.is_some() && !(path && self.is_firm(point))) {
+            if let Some((low, high)) = point.interval {
+                // Writing to a string cannot fail.
+                let _ = write!(bars, "M{} {}", place(self.at_x(point.x)), place(self.at_y(low)));
+                let _ = write!(bars, "V{}m-2 0h4", place(self.at_y(high)));
             }
         }
-        for (class, path) in [("looked", looked), ("loose", bars)] {
-            if !path.is_empty() {
-                svg.raw(&format!("<path class=\"{class}\" d=\"{path}\"/>"));
+        if !bars.is_empty() {
+            svg.raw(&format!("<path class=\"loose\" d=\"{bars}\"/>"));
+        }
+        for points in line.points.chunk_by(|a, b| a.y.is_none() == b.y.is_none()) {
+            if points[0].y.is_none() {
+                self.ceiling(svg, points);
+            }
+        }
+    }
+
+    /// The upper bounds of neighbouring points where nothing was seen: a dashed line, with a light area below it.
+    fn ceiling(&self, svg: &mut Svg, points: &[Point]) {
+        let bound = |point: &Point| Some((place(self.at_x(point.x)), place(self.at_y(point.interval?.1))));
+        let bounds: Vec<(String, String)> = points.iter().filter_map(bound).collect();
+        let bottom = place(BOTTOM);
+        match &bounds[..] {
+            [] => {}
+            [(x, y)] => svg.raw(&format!("<path class=\"ceiling\" d=\"M{x} {bottom}V{y}m-2 0h4\"/>")),
+            [(first, _), .., (last, _)] => {
+                let line = bounds.iter().map(|(x, y)| format!("{x},{y}")).collect::<Vec<_>>().join("L");
+                svg.raw(&format!("<path class=\"under\" d=\"M{first} {bottom}L{line}L{last} {bottom}z\"/>"));
+                svg.raw(&format!("<path class=\"ceiling\" d=\"M{line}\"/>"));
             }
         }
     }
@@ -189,16 +218,41 @@ impl Lines {
 mod tests {
     use super::*;
 
+    fn chart_of(points: Vec<Point>) -> Lines {
+        Lines {
+            name: String::new(),
+            x: Axis::linear(0.0, 5.0, ""),
+            x_tick: |value| format!("{value}"),
+            y: Axis::linear(0.0, 1.0, ""),
+            y_tick: |value| format!("{value}"),
+            lines: vec![Line { look: Look::default(), name: "A".to_owned(), points, marked: false }],
+        }
+    }
+
+    fn point(x: f64, y: Option<f64>, interval: (f64, f64)) -> Point {
+        Point { x, y, interval: Some(interval), sparse: x == 4.0, note: String::new(), data: String::new() }
+    }
+
+    #[test]
+    fn neighbouring_zeros_have_a_dashed_line_at_their_bounds() {
+        let svg = chart_of(vec![point(0.0, None, (0.0, 0.2)), point(5.0, None, (0.0, 0.4))]).svg();
+        // 0.2 of the axis is 35 of 175 units above the base.
+        assert!(svg.contains("<path class=\"ceiling\" d=\"M58,170L386,135\"/>"), "{svg}");
+        assert!(svg.contains("<path class=\"under\" d=\"M58 205L58,170L386,135L386 205z\"/>"), "{svg}");
+        assert!(svg.contains(">not seen at any skew<") && !svg.contains("polyline") && !svg.contains("\"loose"), "{svg}");
+    }
+
+    #[test]
+    fn a_line_in_pieces_is_no_line() {
+        let firm = point(0.0, Some(0.2), (0.19, 0.21));
+        let loose = |x| point(x, Some(0.5), (0.1, 0.9));
+        let two = chart_of(vec![firm.clone(), loose(1.0), loose(2.0)]).svg();
+        assert!(!two.contains("polyline") && two.matches("m-2 0h4").count() == 3, "{two}");
+        assert!(chart_of(vec![firm, loose(1.0)]).svg().contains("polyline"));
+    }
+
     #[test]
     fn no_line_goes_through_points_that_were_hardly_tried() {
-        let point = |x: f64, y: Option<f64>, interval: (f64, f64)| Point {
-            x,
-            y,
-            interval: Some(interval),
-            sparse: x == 4.0,
-            note: String::new(),
-            data: String::new(),
-        };
         let points = vec![
             point(0.0, Some(0.2), (0.19, 0.21)),
             point(1.0, Some(0.2), (0.19, 0.21)),
@@ -207,23 +261,14 @@ mod tests {
             point(4.0, Some(0.7), (0.69, 0.71)),
             point(5.0, Some(0.2), (0.19, 0.21)),
         ];
-        let line = Line { look: Look::default(), name: "A".to_owned(), points, marked: false };
-        let chart = Lines {
-            name: String::new(),
-            x: Axis::linear(0.0, 5.0, ""),
-            x_tick: |value| format!("{value}"),
-            y: Axis::linear(0.0, 1.0, ""),
-            y_tick: |value| format!("{value}"),
-            lines: vec![line],
-        };
-        let svg = chart.svg();
+        let svg = chart_of(points).svg();
         let lines: Vec<&str> = svg.lines().filter(|line| line.contains("polyline")).collect();
         assert_eq!(lines.len(), 2, "{svg}");
         assert!(lines[0].contains("points=\"58,") && lines[0].matches(',').count() == 2, "{}", lines[0]);
         assert!(lines[1].contains("points=\"386,") && lines[1].matches(',').count() == 1, "{}", lines[1]);
-        // The zero has a bar from the base to its bound, and no point.
+        // The zero has a dashed bar from the base to its bound, and no point.
         let middle = (TOP + BOTTOM) / 2.0;
-        assert!(svg.contains(&format!("M254.8 {}V{}", place(BOTTOM), place(middle))), "{svg}");
+        assert!(svg.contains(&format!("class=\"ceiling\" d=\"M254.8 {}V{}", place(BOTTOM), place(middle))), "{svg}");
         assert!(!svg.contains("circle"), "{svg}");
     }
 }

@@ -28,6 +28,9 @@ pub const WIDTH: f64 = 400.0;
 /// The number of colours. Further lines use the same colours with another dash pattern.
 pub const COLOURS: usize = 8;
 
+/// The number of dash patterns.
+pub const DASHES: usize = 8;
+
 /// The look that tells a line or bar from others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Look {
@@ -51,6 +54,6 @@ impl Look {
 
     /// The CSS classes of this look.
     pub fn classes(self) -> String {
-        format!("s{} d{}", self.colour % COLOURS, (self.dash + self.colour / COLOURS) % 4)
+        format!("s{} d{}", self.colour % COLOURS, self.dash % DASHES)
     }
 }

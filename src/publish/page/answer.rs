@@ -7,7 +7,7 @@ use super::sum::Sum;
 use super::words::best_control;
 use crate::litmus::Verdict;
 use crate::publish::cpus;
-use crate::publish::numbers::short_count;
+use crate::publish::numbers::{how_often, once_in, short_count};
 use crate::publish::titles::title;
 use crate::publish::zeros::doubt;
 use crate::publish::{protocol, rate};
@@ -155,6 +155,10 @@ impl<'a> OnCpu<'a> {
         self.sums.iter().fold(0, |sum, one| sum.saturating_add(one.iterations))
     }
 
+    fn races(&self) -> u64 {
+        self.sums.iter().fold(0, |sum, one| sum.saturating_add(one.races))
+    }
+
     pub(super) fn has(&self, finding: Finding) -> bool {
         self.sums.iter().any(|sum| sum.finding() == finding)
     }
@@ -199,13 +203,17 @@ fn clause(cpu: &OnCpu<'_>) -> Clause {
     let forbids = format!("{architecture} forbids it");
     let allows = format!("{architecture} allows it");
     if cpu.highest() > 0.0 {
-        let seen = cpu.rates();
+        // A small rate says less than the counts.
+        let seen = match cpu.highest() {
+            rate if rate >= 0.001 => format!("seen in {} of {iterations} iterations", cpu.rates()),
+            _ => format!("seen {} in {iterations} iterations", times(cpu.races())),
+        };
         let verdict = match cpu.allowed() {
             Some(Verdict::Never) => Some((ALTHOUGH, forbids)),
             Some(_) => Some(("; ", allows)),
             None => None,
         };
-        return Clause { seen: format!("seen in {seen} of {iterations} iterations"), verdict, rest: "" };
+        return Clause { seen, verdict, rest: "" };
     }
     let doubted = !cpu.has(Finding::NotObserved);
     let verdict = match cpu.allowed() {
@@ -215,6 +223,11 @@ fn clause(cpu: &OnCpu<'_>) -> Clause {
     };
     let rest = if doubted { ", but this zero is inconclusive" } else { "" };
     Clause { seen: format!("not seen in {iterations} iterations"), verdict, rest }
+}
+
+/// A count of events: `once`, `3 times`.
+fn times(count: u64) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{} times", short_count(count)) }
 }
 
 /// The headline for many CPUs.
@@ -247,9 +260,15 @@ fn sure(cpus: &[OnCpu<'_>]) -> Option<String> {
         return Some("This is a bug in the hardware, in the expectation, or in wakerace.".to_owned());
     }
     if cpu.highest() > 0.0 {
-        let rates = crate::publish::rate_with_interval(most.rate(), most.interval());
         let best = cpu.sums.iter().find_map(|sum| super::words::best_skew(sum.first())).unwrap_or_default();
-        return Some(format!("With 95 % confidence: {rates}.{best}"));
+        let (seen, interval) = most.rate().filter(|rate| *rate > 0.0).zip(most.interval())?;
+        let (low, high) = (interval.low, interval.high);
+        return Some(if seen >= 0.001 {
+            format!("The rate is {}; with 95 % confidence it is between {} and {}.{best}", rate(seen), rate(low), rate(high))
+        } else {
+            let ends = format!("between {} and {}", once_in(low.max(f64::MIN_POSITIVE)), once_in(high));
+            format!("It happens {} iterations; with 95 % confidence, {ends}.{best}", once_in(seen))
+        });
     }
     if cpu.has(Finding::NotObserved) {
         let once = short_count((1.0 / cpu.upper()?) as u64);
@@ -277,9 +296,9 @@ fn compared(sums: &[Sum<'_>], subject: &str, cpus: &[OnCpu<'_>]) -> Vec<String> 
     if let Some(control) = control {
         let name = &control.first().scenario;
         let named = title(name).map_or(format!("The control {name}"), |title| format!("{} ({name})", capital(title)));
-        let seen = rate(control.rate().unwrap_or(0.0));
+        let seen = how_often(control.rate().unwrap_or(0.0));
         let also = if cpus.len() == 1 { " in the same run" } else { " in the same run there" };
-        out.push(format!("{named} raced in {seen} of its iterations{also}, so such a race can be seen here."));
+        out.push(format!("{named} raced {seen}{also}, so such a race can be seen here."));
     }
     if cpus.iter().any(|cpu| cpu.highest() > 0.0) {
         let fixes: Vec<&Sum<'_>> =

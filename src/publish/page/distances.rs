@@ -39,14 +39,14 @@ fn chart(sum: &Sum<'_>) -> Option<Figure> {
         bars,
     };
     Some(Figure {
-        id: id(&["distances", &result.scenario, &sum.run.letter]),
+        id: id(&["distances", &result.scenario, &sum.run.letter, &result.placement.class_and_kinds()]),
         test: result.scenario.clone(),
         caption: result.scenario.clone(),
         note: result.distances.as_ref().and_then(in_words).map_or(String::new(), |words| format!("{words}.")),
         race: false,
         svg: chart.svg(),
         raw: Vec::new(),
-        legend: vec![legend(sum)],
+        legend: vec![legend(sum, sum.look())],
     })
 }
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::embed::Download;
 use super::runs;
 use super::sum::Sum;
+use crate::publish::chart::Look;
 
 /// The level of detail of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
@@ -70,10 +71,10 @@ pub(super) struct Section {
     pub(super) figures: Vec<Figure>,
 }
 
-/// The legend's entry for the line of a sum.
-pub(super) fn legend(sum: &Sum<'_>) -> Legend {
+/// The legend's entry for the line of a sum with this look.
+pub(super) fn legend(sum: &Sum<'_>, look: Look) -> Legend {
     let host = runs::name(sum.run.host());
-    Legend { classes: sum.look().classes(), text: format!("{} {host}, {}", sum.run.letter, sum.placement()) }
+    Legend { classes: look.classes(), text: format!("{} {host}, {}", sum.run.letter, sum.placement()) }
 }
 
 /// An address in the page: only letters, digits and some marks, which no browser changes.

@@ -20,12 +20,17 @@ pub(super) struct Chart {
     note: String,
     /// Whether a line has an unknown verdict.
     unknown: bool,
+    /// Whether a line is a zero that is inconclusive.
+    doubted: bool,
 }
 
 /// Draws the chart of some sums, with the tests in `first` on top; `None` without iterations.
 pub(super) fn chart(sums: &[Sum<'_>], first: &[&str]) -> Option<Chart> {
     chart_of(in_order_of(sums, first).into_iter().filter_map(row).collect(), "95 % interval")
 }
+
+/// The mark of a zero that is inconclusive.
+const DOUBT: &str = " ?";
 
 /// What to see in the chart: how many tests raced, and whether one did that must not.
 fn note(rows: &[Row]) -> String {
@@ -62,6 +67,7 @@ pub(super) fn chart_of(rows: Vec<Row>, lines: &str) -> Option<Chart> {
     let lowest = |mark: &Mark| if mark.value.is_some() { mark.interval.0 } else { mark.interval.1 / 3.0 };
     let low = marks().map(lowest).filter(|low| *low > 0.0).fold(1.0, f64::min);
     let (note, unknown) = (note(&rows), marks().any(|mark| mark.ground == Ground::Unknown));
+    let doubted = marks().any(|mark| mark.words.ends_with(DOUBT));
     let wide = Forest {
         name: format!("Rate of each test on each host, with its {lines}"),
         axis: Axis::log(low, 1.0, &format!("races per iteration, {lines}, logarithmic")),
@@ -70,7 +76,7 @@ pub(super) fn chart_of(rows: Vec<Row>, lines: &str) -> Option<Chart> {
         form: Form::Wide,
     };
     let narrow = Forest { form: Form::Narrow, ..wide.clone() };
-    Some(Chart { wide: wide.svg(), narrow: narrow.svg(), note, unknown })
+    Some(Chart { wide: wide.svg(), narrow: narrow.svg(), note, unknown, doubted })
 }
 
 /// The order of the rows: the race, what must race, what must not.
@@ -122,7 +128,7 @@ fn mark(sum: &Sum<'_>, sums: &[Sum<'_>], alone: bool) -> Option<Mark> {
     let class = if of_run > 1 { sum.first().placement.class_and_kinds() } else { String::new() };
     let name = if alone { class } else { format!("{run} {class}").trim_end().to_owned() };
     let words = rate_with_interval(sum.rate(), Some(interval));
-    let doubt = if sum.finding() == Finding::Inconclusive { " ?" } else { "" };
+    let doubt = if sum.finding() == Finding::Inconclusive { DOUBT } else { "" };
     let scenario = &sum.first().scenario;
     Some(Mark {
         look: sum.look(),

@@ -3,7 +3,7 @@
 use super::embed::{Download, Room};
 use super::figures::{Figure, id, legend};
 use super::runs::Run;
-use super::sum::Sum;
+use super::sum::{Sum, looks};
 use crate::error::Result;
 use crate::publish::chart::{Axis, Line, Lines, Look, Point};
 use crate::publish::hlog::tagged;
@@ -73,11 +73,12 @@ pub(super) fn gaps(sums: &[Sum<'_>], room: &mut Room) -> Vec<Figure> {
         let mut legends = Vec::new();
         let (mut medians, mut files) = (Vec::new(), Vec::new());
         let mut most = 0;
-        for sum in sums.iter().filter(|sum| sum.results.len() == 1) {
+        let alone: Vec<&Sum<'_>> = sums.iter().filter(|sum| sum.results.len() == 1).collect();
+        for (sum, look) in alone.iter().zip(looks(&alone)) {
             let gaps = &sum.first().gaps;
-            if let Some(line) = percentiles(gaps, sum.look(), &sum.run.letter) {
+            if let Some(line) = percentiles(gaps, look, &sum.run.letter) {
                 lines.push(line);
-                legends.push(legend(sum));
+                legends.push(legend(sum, look));
                 most = most.max(gaps.count);
                 medians.push(format!("{}: {}", sum.run.letter, count(gaps.p50)));
                 files.extend(raw(gaps, &format!("{}-{}", sum.first().scenario, sum.run.letter), room));

@@ -82,7 +82,7 @@ pub(super) fn last_writers(sums: &[Sum<'_>]) -> Vec<Figure> {
                 note,
                 race: false,
                 svg: chart.svg(),
-                legend: vec![legend(sum)],
+                legend: vec![legend(sum, sum.look())],
                 raw: Vec::new(),
             }
         })

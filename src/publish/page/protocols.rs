@@ -7,7 +7,7 @@ use super::figures::{Figure, Legend, id};
 use super::histograms::{percentile_chart, percentiles, raw};
 use super::runs::{self, Run};
 use crate::publish::Publish;
-use crate::publish::chart::{Line, Look};
+use crate::publish::chart::{COLOURS, Line, Look};
 use crate::publish::numbers::short_time;
 use crate::publish::protocol::{self, verdict};
 
@@ -33,7 +33,7 @@ pub(super) fn protocols(runs: &[Run<'_>], room: &mut Room) -> Vec<Protocol> {
             let (mut legends, mut files) = (Vec::new(), Vec::new());
             let mut most = 0;
             for (number, result) in record.results.iter().enumerate() {
-                let look = Look { colour: number, dash: 0 };
+                let look = Look { colour: number, dash: number / COLOURS };
                 let name = format!("{}, {}, {}", result.profile, result.variant, result.blocked_on_store);
                 if let Some(line) = percentiles(&result.heal_ns, look, &name) {
                     lines.push(line);

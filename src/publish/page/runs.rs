@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Entry;
 use crate::machine::{Clock, Frequency, Host};
-use crate::publish::chart::Look;
+use crate::publish::chart::{COLOURS, Look};
 use crate::publish::cpus::{cpu, design, letter};
 use crate::record::{AnyRecord, Part, ProtocolRecord, Record, Tool};
 
@@ -53,18 +53,18 @@ impl Symbol {
 
 /// Gives each record a letter, a colour and a dash pattern.
 pub(super) fn runs(entries: &[Entry]) -> Vec<Run<'_>> {
-    // Each known host, and how many of its runs of each kind (`run`, `protocol`) came so far.
-    let mut hosts: Vec<(Host, [usize; 2])> = Vec::new();
+    let mut hosts: Vec<Host> = Vec::new();
+    // How many runs of each colour came so far. Hosts that share a colour so have no pattern in common.
+    let mut patterns = [0; COLOURS];
     let mut out = Vec::new();
     for (number, entry) in entries.iter().enumerate() {
         let host = identity(entry.record.host());
-        let colour = hosts.iter().position(|(known, _)| *known == host).unwrap_or_else(|| {
-            hosts.push((host, [0, 0]));
+        let colour = hosts.iter().position(|known| *known == host).unwrap_or_else(|| {
+            hosts.push(host);
             hosts.len() - 1
         });
-        let kind = usize::from(matches!(entry.record, AnyRecord::Protocol(_)));
-        let dash = hosts[colour].1[kind];
-        hosts[colour].1[kind] += 1;
+        let dash = patterns[colour % COLOURS];
+        patterns[colour % COLOURS] += 1;
         out.push(Run { letter: letter(number), look: Look { colour, dash }, entry });
     }
     out
@@ -294,6 +294,25 @@ mod tests {
             Host { cpu_model: "Intel(R) Xeon(R) Platinum 8488C CPU @ 2.40GHz".to_owned(), ..record.host().clone() };
         assert_eq!(cpu(&host), "Intel Xeon Platinum 8488C");
         assert_eq!(about(&host, record.started()), "x86_64 family 25, model 17, 2 CPUs, KVM, 2026-11-25");
+    }
+
+    #[test]
+    fn no_two_runs_share_a_swatch() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-25T174425Z.json"
+        );
+        let AnyRecord::Run(record) = crate::record::read_file(path.as_ref()).unwrap() else { panic!("a record of a run") };
+        // Twelve hosts with two runs each: some hosts share a colour.
+        let entry = |number: usize| {
+            let mut record = record.clone();
+            record.host.cpu_model = format!("CPU {}", number % 12);
+            Entry { name: String::new(), record: AnyRecord::Run(record) }
+        };
+        let entries: Vec<Entry> = (0..24).map(entry).collect();
+        let classes: std::collections::BTreeSet<String> =
+            runs(&entries).iter().map(|run| run.look.classes()).collect();
+        assert_eq!(classes.len(), 24, "{classes:?}");
     }
 
     #[test]

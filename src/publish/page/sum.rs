@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use super::runs::Run;
 use crate::machine::in_order;
-use crate::publish::chart::Look;
+use crate::publish::chart::{DASHES, Look};
 use crate::publish::sums;
 use crate::record::ScenarioResult;
 
@@ -43,6 +43,23 @@ impl<'a> Sum<'a> {
     pub(super) fn look(&self) -> Look {
         self.run.look
     }
+}
+
+/// The looks of the lines of one chart. The first line of a run has the run's look; its lines on other placement classes have
+/// the same colour and patterns of their own.
+pub(super) fn looks(sums: &[&Sum<'_>]) -> Vec<Look> {
+    let mut out: Vec<Look> = Vec::new();
+    let mut taken: Vec<Look> = sums.iter().map(|sum| sum.look()).collect();
+    for (number, sum) in sums.iter().enumerate() {
+        let own = sum.look();
+        let again = sums[..number].iter().any(|other| other.run.letter == sum.run.letter);
+        let is_free = |look: &Look| taken.iter().all(|other| other.classes() != look.classes());
+        let free = || (0..DASHES).map(|dash| Look { dash, ..own }).find(is_free);
+        let look = if again { free().unwrap_or(own) } else { own };
+        taken.push(look);
+        out.push(look);
+    }
+    out
 }
 
 /// The results of several runs. Controls come last, and the runs of one test are next to each other.

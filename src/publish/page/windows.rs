@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::figures::{Detail, Figure, Section, id, legend};
-use super::sum::Sum;
-use crate::publish::chart::{Axis, Line, Lines, Point};
+use super::figures::{Detail, Figure, Legend, Section, id, legend};
+use super::sum::{Sum, looks};
+use crate::publish::chart::{Axis, Line, Lines, Look, Point};
 use crate::publish::numbers::{short_count, tick_percent, tick_scientific};
 use crate::publish::titles;
 use crate::publish::{count, rate, rate_with_interval};
@@ -26,7 +26,8 @@ impl Counted {
             Counted::Matches => skew.matches,
             Counted::Outcome(_) if skew.outcomes.is_empty() => None,
             Counted::Outcome(values) => {
-                let at = result.outcomes.iter().position(|outcome| &outcome.values == values);
+                let alike = |outcome: &OutcomeRecord| &titles::current(&result.scenario, &outcome.values) == values;
+                let at = result.outcomes.iter().position(alike);
                 Some(at.and_then(|at| skew.outcomes.get(at).copied()).unwrap_or(0))
             }
         }
@@ -63,7 +64,7 @@ pub(super) fn windows(sums: &[Sum<'_>], detail: Detail) -> Vec<Section> {
                 note: note(&swept, counted),
                 race: *counted == Counted::Races,
                 svg: chart(&first.scenario, caption, lines, range).svg(),
-                legend: swept.iter().map(|(sum, _)| legend(sum)).collect(),
+                legend: legends(&swept),
                 raw: Vec::new(),
             })
             .collect();
@@ -95,63 +96,83 @@ pub(super) fn side_by_side(sums: &[Sum<'_>], tests: &[&str], detail: Detail) -> 
                 note: note(swept, &Counted::Races),
                 race: false,
                 svg: chart(scenario, &race, lines, range).svg(),
-                legend: swept.iter().map(|(sum, _)| legend(sum)).collect(),
+                legend: legends(swept),
                 raw: Vec::new(),
             }
         })
         .collect()
 }
 
-fn values(outcome: &OutcomeRecord) -> String {
-    let value = |(name, value): (&String, &FinalValue)| format!("{name}={value}");
-    outcome.values.iter().map(value).collect::<Vec<_>>().join("; ")
-}
+/// The values of an outcome.
+type Values = BTreeMap<String, FinalValue>;
 
 /// An outcome with its words in front: `woken, and blocked_on seen empty (1:r0=2; 1:r1=0)`.
-fn in_words(scenario: &str, outcome: &OutcomeRecord) -> String {
-    let values = values(outcome);
-    titles::outcome(scenario, &outcome.values).map_or(values.clone(), |words| format!("{words} ({values})"))
+fn in_words(scenario: &str, outcome: &Values) -> String {
+    let value = |(name, value): (&String, &FinalValue)| format!("{name}={value}");
+    let values = outcome.iter().map(value).collect::<Vec<_>>().join("; ");
+    titles::outcome(scenario, outcome).map_or(values.clone(), |words| format!("{words} ({values})"))
+}
+
+/// The outcomes of a test in all runs, and whether each is a race, in the order of their values.
+fn outcomes(swept: &[Swept<'_>]) -> Vec<(Values, bool)> {
+    let mut out: Vec<(Values, bool)> = Vec::new();
+    for (_, result) in swept {
+        for outcome in &result.outcomes {
+            let values = titles::current(&result.scenario, &outcome.values);
+            if !out.iter().any(|(known, _)| *known == values) {
+                out.push((values, outcome.satisfies));
+            }
+        }
+    }
+    out.sort_by(|a, b| a.0.cmp(&b.0));
+    out
 }
 
 /// The race of a test: its words, or else its values if only one outcome was seen that is a race, or else its condition.
 fn race_in_words(swept: &[Swept<'_>]) -> String {
     let first = swept[0].1;
-    let mut racing: Vec<&OutcomeRecord> =
-        swept.iter().flat_map(|(_, result)| &result.outcomes).filter(|outcome| outcome.satisfies).collect();
-    racing.dedup_by(|a, b| a.values == b.values);
-    match racing.as_slice() {
-        [one] => in_words(&first.scenario, one),
-        _ => titles::race(&first.scenario, &first.condition)
-            .map_or(first.condition.clone(), |words| format!("{words}, {}", first.condition)),
+    let outcomes = outcomes(swept);
+    let mut racing = outcomes.iter().filter(|(_, race)| *race);
+    match (racing.next(), racing.next()) {
+        (Some((one, _)), None) => in_words(&first.scenario, one),
+        _ => titles::race(&first.scenario, &first.condition).map_or(first.condition.clone(), |words| {
+            let values = first.condition.trim_start_matches("exists ").replace(" /\\ ", "; ");
+            format!("{words} {values}")
+        }),
     }
 }
 
 /// The charts of a race window: first the race, then every outcome that is not already the race's chart.
 fn panels(swept: &[Swept<'_>]) -> Vec<(Counted, String)> {
     let scenario = &swept[0].1.scenario;
-    let mut outcomes: Vec<&OutcomeRecord> = Vec::new();
-    for outcome in swept.iter().flat_map(|(_, result)| &result.outcomes) {
-        if !outcomes.iter().any(|known| known.values == outcome.values) {
-            outcomes.push(outcome);
-        }
-    }
-    outcomes.sort_by_key(|outcome| &outcome.values);
-    let racing: Vec<&&OutcomeRecord> = outcomes.iter().filter(|outcome| outcome.satisfies).collect();
+    let outcomes = outcomes(swept);
+    let races = outcomes.iter().filter(|(_, race)| *race).count();
     let mut out = vec![(Counted::Races, format!("the race: {}", race_in_words(swept)))];
     let known = swept.iter().any(|(_, result)| result.skews.iter().any(|skew| !skew.outcomes.is_empty()));
     if known {
-        let others = outcomes.iter().filter(|outcome| !(outcome.satisfies && racing.len() == 1));
-        out.extend(others.map(|outcome| (Counted::Outcome(outcome.values.clone()), in_words(scenario, outcome))));
+        let others = outcomes.into_iter().filter(|(_, race)| !(*race && races == 1));
+        out.extend(others.map(|(values, _)| {
+            let words = in_words(scenario, &values);
+            (Counted::Outcome(values), words)
+        }));
     } else if let Some(event) = swept.iter().find_map(|(_, result)| result.match_event.as_ref()) {
         out.push((Counted::Matches, format!("matches: {event}")));
     }
     out
 }
 
-/// A line per run.
+fn looks_of(swept: &[Swept<'_>]) -> Vec<Look> {
+    looks(&swept.iter().map(|(sum, _)| *sum).collect::<Vec<_>>())
+}
+
+fn legends(swept: &[Swept<'_>]) -> Vec<Legend> {
+    swept.iter().zip(looks_of(swept)).map(|((sum, _), look)| legend(sum, look)).collect()
+}
+
+/// A line per run and placement class.
 fn lines(swept: &[Swept<'_>], counted: &Counted, detail: Detail) -> Vec<Line> {
     let marked = *counted == Counted::Races && detail == Detail::Full;
-    let line = |(sum, result): &Swept<'_>| {
+    let line = |((sum, result), look): (&Swept<'_>, Look)| {
         let common = between_batches(result);
         let point = |at: usize| {
             let (skew, sparse) = (&result.skews[at], is_sparse(&result.skews, at));
@@ -159,13 +180,13 @@ fn lines(swept: &[Swept<'_>], counted: &Counted, detail: Detail) -> Vec<Line> {
             point(&sum.run.letter, skew, seen, common).map(|point| Point { sparse, ..point })
         };
         Line {
-            look: sum.look(),
+            look,
             name: sum.run.letter.clone(),
             points: (0..result.skews.len()).filter_map(point).collect(),
             marked,
         }
     };
-    swept.iter().map(line).collect()
+    swept.iter().zip(looks_of(swept)).map(line).collect()
 }
 
 /// Whether a skew has less than a quarter of the iterations of both of its neighbours. A run measures longer at the skews
@@ -268,6 +289,49 @@ fn note(swept: &[Swept<'_>], counted: &Counted) -> String {
 mod tests {
     use super::*;
     use crate::record::{AnyRecord, read_file};
+
+    #[test]
+    fn placement_classes_of_a_run_have_lines_of_their_own() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-25T174425Z.json"
+        );
+        let AnyRecord::Run(mut record) = read_file(path.as_ref()).unwrap() else { panic!("a record of a run") };
+        let mut far = record.results.clone();
+        for result in &mut far {
+            result.placement.class = crate::machine::Class::Llc;
+        }
+        record.results.extend(far);
+        let entries = [super::super::Entry { name: String::new(), record: AnyRecord::Run(record) }];
+        let runs = super::super::runs::runs(&entries);
+        let sums = super::super::sum::sums(&runs.iter().collect::<Vec<_>>());
+        for section in windows(&sums, Detail::Lines) {
+            let [near, far] = &section.figures[0].legend[..] else { panic!("two lines") };
+            assert_ne!(near.classes, far.classes);
+            assert!(section.figures[0].svg.contains(&format!("class=\"line {}\"", far.classes)));
+        }
+    }
+
+    #[test]
+    fn an_outcome_whose_name_changed_has_one_chart() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/");
+        // The first record calls the mutex `lock`.
+        let entries = ["2026-11-23T055508Z.json", "2026-11-25T174425Z.json"].map(|name| {
+            let path = format!("{folder}{name}");
+            super::super::Entry { record: read_file(path.as_ref()).unwrap(), name: path }
+        });
+        let runs = super::super::runs::runs(&entries);
+        let sums = super::super::sum::sums(&runs.iter().collect::<Vec<_>>());
+        let sections = windows(&sums, Detail::Lines);
+        let race = sections.iter().find(|section| section.heading == "S01-as-is").unwrap();
+        let captions: Vec<&str> = race.figures.iter().map(|figure| figure.caption.as_str()).collect();
+        assert_eq!(captions.len(), 4, "{captions:?}");
+        assert!(captions.iter().all(|caption| !caption.contains("&lock")), "{captions:?}");
+        // Both runs are in the chart of an outcome that both saw.
+        let seen = race.figures.iter().find(|figure| figure.caption.contains("1:r1=&mutex")).unwrap();
+        assert_eq!(seen.svg.matches("class=\"line ").count(), 2);
+        assert!(!seen.svg.contains("not seen at any skew"));
+    }
 
     #[test]
     fn the_band_of_a_skew_includes_the_variance_between_batches() {

@@ -3,6 +3,7 @@
 use super::runs::Run;
 use super::sum::Sum;
 use crate::litmus::Verdict;
+use crate::publish::numbers::times;
 use crate::publish::zeros::{doubt, rests_on, with_rates};
 use crate::publish::{count, rate, rate_with_interval};
 use crate::record::{Finding, ScenarioResult};
@@ -78,8 +79,8 @@ fn breakable(sum: &Sum<'_>) -> String {
             });
             let best = (sum.results.len() == 1).then(|| best_skew(first)).flatten().unwrap_or_default();
             format!(
-                "Seen {} times in {iterations} iterations: {} of them{per_match}.{best} {allowed}",
-                count(sum.races),
+                "Seen {} in {iterations} iterations: {} of them{per_match}.{best} {allowed}",
+                times(sum.races),
                 rate_with_interval(sum.rate(), sum.interval())
             )
         }
@@ -99,14 +100,15 @@ fn breakable(sum: &Sum<'_>) -> String {
             format!("Not seen in {iterations} iterations{matched}, but this zero is inconclusive: {why}. {allowed}")
         }
         Finding::ForbiddenObserved => format!(
-            "FORBIDDEN, YET SEEN {} times in {iterations} iterations. This is a bug in the hardware, in the expectation, or in \
+            "FORBIDDEN, YET SEEN {} in {iterations} iterations. This is a bug in the hardware, in the expectation, or in \
              wakerace. {allowed}",
-            count(sum.races)
+            times(sum.races)
         ),
     }
 }
 
-/// The control with the highest rate that a zero rests on: in the same run, on the same CPUs.
+/// The control that a zero rests on: in the same run, on the same CPUs. One that asks for the same outcome says more than
+/// one of another shape; of these the one with the highest rate.
 pub(super) fn best_control<'a>(sums: &'a [Sum<'a>], zero: &Sum<'_>) -> Option<&'a Sum<'a>> {
     let names = rests_on(zero.first());
     let cpus = &zero.first().placement.cpus;
@@ -117,7 +119,9 @@ pub(super) fn best_control<'a>(sums: &'a [Sum<'a>], zero: &Sum<'_>) -> Option<&'
             && sum.races > 0
             && (sum.results.iter()).any(|result| result.placement.cpus.iter().all(|cpu| cpus.contains(cpu)))
     };
-    sums.iter().filter(fired).max_by(|a, b| a.rate().unwrap_or(0.0).total_cmp(&b.rate().unwrap_or(0.0)))
+    let alike = |sum: &Sum<'_>| sum.first().condition == zero.first().condition;
+    let rate = |sum: &Sum<'_>| sum.rate().unwrap_or(0.0);
+    sums.iter().filter(fired).max_by(|a, b| alike(a).cmp(&alike(b)).then(rate(a).total_cmp(&rate(b))))
 }
 
 /// How rare the unseen race is at least, relative to a control.

@@ -576,9 +576,9 @@ fn hashes(result: &ScenarioResult, foreign: bool, problems: &mut Problems) {
         }
     }
     if !result.listing.is_empty() {
-        match hash_of_listing(&result.listing) {
-            Some(found) if found == result.code_sha256 => {}
-            Some(found) => {
+        match hashes_of_listing(&result.listing) {
+            Some(found) if found.contains(&result.code_sha256) => {}
+            Some([found, _]) => {
                 problems.say("listing", format!("has the SHA-256 {found}; code_sha256 is {}", result.code_sha256));
             }
             None => problems.say("listing", "is not a listing of machine code"),
@@ -586,30 +586,41 @@ fn hashes(result: &ScenarioResult, foreign: bool, problems: &mut Problems) {
     }
 }
 
-/// The hash of the code in a listing; `None` if it has none.
-fn hash_of_listing(listing: &str) -> Option<String> {
-    let mut threads: Vec<Vec<u8>> = Vec::new();
+/// The hash of the code in a listing, and the hash if each instruction is one little-endian number; `None` if it has no
+/// code. Listings of AArch64 and RISC-V have such numbers, as objdump's; earlier versions listed the bytes in order.
+fn hashes_of_listing(listing: &str) -> Option<[String; 2]> {
+    let mut threads: Vec<[Vec<u8>; 2]> = Vec::new();
     for line in listing.lines() {
         if let Some(number) = line.strip_prefix('P') {
             if number.parse() != Ok(threads.len()) {
                 return None;
             }
-            threads.push(Vec::new());
+            threads.push(Default::default());
             continue;
         }
-        let mut words = line.split_whitespace();
         // Headings do not begin with an offset.
-        let Some(offset) = words.next().and_then(|word| word.strip_suffix(':')) else { continue };
-        let thread = threads.last_mut()?;
-        if usize::from_str_radix(offset, 16) != Ok(thread.len()) {
+        let Some((offset, rest)) = line.trim_start().split_once(':') else { continue };
+        let Ok(offset) = usize::from_str_radix(offset, 16) else { continue };
+        let [in_order, as_numbers] = threads.last_mut()?;
+        if offset != in_order.len() {
             return None;
         }
-        let digits = words.next()?.as_bytes();
-        for pair in digits.chunks(2) {
-            thread.push(u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?);
-        }
+        let bytes = listed_bytes(rest)?;
+        as_numbers.extend(bytes.iter().rev());
+        in_order.extend(bytes);
     }
-    (!threads.is_empty()).then(|| codegen::hash_of_bytes(threads.iter().map(Vec::as_slice)))
+    let hash = |of: usize| codegen::hash_of_bytes(threads.iter().map(|thread| thread[of].as_slice()));
+    (!threads.is_empty()).then(|| [hash(0), hash(1)])
+}
+
+/// The bytes of an instruction in a listing: pairs of digits with a space between them, which end at two spaces, or one
+/// word.
+fn listed_bytes(text: &str) -> Option<Vec<u8>> {
+    let words: Vec<&str> = text.trim_start().split("  ").next()?.split_whitespace().collect();
+    let pairs = if words.first()?.len() == 2 { &words[..] } else { &words[..1] };
+    let digits = pairs.concat();
+    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits.as_bytes().chunks(2).map(pair).collect()
 }
 
 /// Checks a result against the source of its test, if the record has the source and this version can parse
@@ -657,4 +668,24 @@ fn row(program: &Program, outcome: &OutcomeRecord) -> Option<Vec<Const>> {
     };
     let row: Option<Vec<Const>> = (0..program.columns.len()).map(value).collect();
     row.filter(|row| row.len() == outcome.values.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_of_every_form_has_the_hash_of_its_code() {
+        let arm = [0x2b, 0x80, 0x40, 0xb9, 0x2c, 0x00, 0x40, 0xb9];
+        let x86 = [0x48, 0x89, 0xd8, 0xc3];
+        let hash = |code: &[u8]| codegen::hash_of_bytes([code].into_iter());
+        // Two heads: a comment and a label with a colon.
+        let old = "P0\n  * r1 = x: y\n     0:  2b8040b9               ldr w11, [x1]\n     4:  2c0040b9               ldr w12\n";
+        let new = "P0\n     0:  b940802b  ldr w11, [x1]\n     4:  b940002c  ldr w12\n";
+        let bytes = "P0\n     0:  48 89 d8  mov rax, rbx\n     3:  c3        ret\n";
+        assert_eq!(hashes_of_listing(old).unwrap()[0], hash(&arm));
+        assert_eq!(hashes_of_listing(new).unwrap()[1], hash(&arm));
+        assert_eq!(hashes_of_listing(bytes).unwrap()[0], hash(&x86));
+        assert_eq!(hashes_of_listing("P0\n     1:  c3  ret\n"), None);
+    }
 }

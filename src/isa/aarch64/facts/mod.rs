@@ -29,6 +29,7 @@ pub(super) const FACTS: Facts = Facts {
     translated_by_qemu: |machine| machine.counter_hz == Some(QEMU_COUNTER_HZ),
     disassembler: || Capstone::new().arm64().mode(arch::arm64::ArchMode::Arm).build(),
     disassembles_distances: false,
+    lists_numbers: true,
     barriers: barriers::BARRIERS,
     load_acquire: Some(barriers::ldar!()),
     lock_attempt: None,

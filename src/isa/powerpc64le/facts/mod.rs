@@ -31,6 +31,7 @@ pub(super) const FACTS: Facts = Facts {
     translated_by_qemu: |machine| !machine.hypervisor_node,
     disassembler: || Capstone::new().ppc().mode(arch::ppc::ArchMode::Mode64).endian(capstone::Endian::Little).build(),
     disassembles_distances: false,
+    lists_numbers: false,
     barriers: barriers::BARRIERS,
     load_acquire: Some(barriers::load_acquire!()),
     lock_attempt: Some(barriers::lock!()),

@@ -37,6 +37,7 @@ pub(super) const FACTS: Facts = Facts {
         Capstone::new().riscv().mode(arch::riscv::ArchMode::RiscV64).extra_mode(compressed).build()
     },
     disassembles_distances: true,
+    lists_numbers: true,
     barriers: barriers::BARRIERS,
     load_acquire: Some(barriers::load_acquire!()),
     lock_attempt: Some(barriers::lock!()),

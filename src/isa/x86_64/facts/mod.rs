@@ -34,6 +34,7 @@ pub(super) const FACTS: Facts = Facts {
     translated_by_qemu: |_| false,
     disassembler: || Capstone::new().x86().mode(arch::x86::ArchMode::Mode64).build(),
     disassembles_distances: false,
+    lists_numbers: false,
     barriers: barriers::BARRIERS,
     load_acquire: None,
     lock_attempt: None,
