@@ -176,7 +176,7 @@ fn the_answer_comes_first_with_what_it_rests_on() {
         format!("(S01-core+nt) raced in {} of its iterations", wakerace::publish::rate(control.rate.unwrap()));
     assert!(answer.contains(&once) && answer.contains(&control), "{answer}");
     // The outcomes have the kernel's words beside the registers, the race even though it was never seen.
-    assert!(page.contains("woken, and blocked_on seen empty, exists (1:r0=2 /\\ 1:r1=0)"));
+    assert!(page.contains("woken, and blocked_on seen empty (1:r0=2; 1:r1=0)"));
     assert!(page.contains("woken, and blocked_on seen (1:r0=2; 1:r1=&amp;mutex)"));
     // Nothing but the first screen and the race windows is unfolded.
     let shown = page.split("<details").next().unwrap();

@@ -61,7 +61,7 @@ const BOTTOM: f64 = 205.0;
 /// An interval that is larger than this share of the axis says too little for a line through its point.
 const LOOSE: f64 = 0.3;
 /// If a smaller share of the points with a rate can have a line, none has: pieces of lines between bars cannot be read.
-const MOST: f64 = 0.5;
+const MOST: f64 = 0.75;
 
 impl Lines {
     fn at_x(&self, value: f64) -> f64 {
@@ -134,7 +134,7 @@ impl Lines {
 
     /// Whether enough points of a line are firm.
     fn has_path(&self, line: &Line) -> bool {
-        let rates = line.points.iter().filter(|point| point.y.is_some()).count();
+        let rates = line.points.iter().filter(|point| point.y.is_some() && !point.sparse).count();
         let firm = line.points.iter().filter(|point| self.is_firm(point)).count();
         firm as f64 >= MOST * rates as f64
     }
@@ -246,9 +246,9 @@ mod tests {
     fn a_line_in_pieces_is_no_line() {
         let firm = point(0.0, Some(0.2), (0.19, 0.21));
         let loose = |x| point(x, Some(0.5), (0.1, 0.9));
-        let two = chart_of(vec![firm.clone(), loose(1.0), loose(2.0)]).svg();
+        let two = chart_of(vec![firm.clone(), firm.clone(), loose(2.0)]).svg();
         assert!(!two.contains("polyline") && two.matches("m-2 0h4").count() == 3, "{two}");
-        assert!(chart_of(vec![firm, loose(1.0)]).svg().contains("polyline"));
+        assert!(chart_of(vec![firm.clone(), firm.clone(), firm, loose(3.0)]).svg().contains("polyline"));
     }
 
     #[test]

@@ -110,8 +110,7 @@ impl Problems {
                     self.within(name, |problems| problems.compare(found, wanted, source));
                 }
             }
-            // Elements are compared one by one, because numbers in them are equal only up to rounding.
-            (Value::Array(found), Value::Array(wanted)) if found.len() == wanted.len() => {
+            (Value::Array(found), Value::Array(wanted)) if are_objects(found) && found.len() == wanted.len() => {
                 for (number, (found, wanted)) in found.iter().zip(wanted).enumerate() {
                     let before = self.at.len();
                     self.at.push_str(&format!("[{number}]"));
@@ -125,13 +124,19 @@ impl Problems {
     }
 }
 
-/// Whether two numbers are equal. Integers are compared exactly, because a count of 2^60 has more digits than
+/// Whether a list holds objects. Their fields are compared one by one, because numbers in them are equal only up to rounding.
+fn are_objects(all: &[Value]) -> bool {
+    !all.is_empty() && all.iter().all(Value::is_object)
+}
+
+/// Whether two numbers, texts, or lists of these are equal. Integers are compared exactly, because a count of 2^60 has more digits than
 /// an f64.
 fn same(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
         (Value::Number(a), Value::Number(b)) if a.is_f64() || b.is_f64() => {
             a.as_f64().zip(b.as_f64()).is_some_and(|(a, b)| is_near(a, b))
         }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
         _ => found == wanted,
     }
 }
@@ -197,6 +202,7 @@ mod tests {
         assert!(!differ(strata(0.2574116444649984), strata(0.2574116444649933)));
         let said = found(|problems| problems.compare(&strata(0.3), &strata(0.2), "the counts give"));
         assert_eq!(said, ["strata[1].interval.high: is 0.3; the counts give 0.2"]);
+        assert!(!differ(json!([0.1]), json!([0.1 + 1e-8])));
         assert!(differ(json!([1]), json!([1, 2])) && differ(json!(["a"]), json!(["b"])));
         let said = found(|problems| problems.compare(&json!({"a": ["x"]}), &json!({}), "the counts give"));
         assert_eq!(said, ["a: is [\"x\"]; the counts give absent"]);
