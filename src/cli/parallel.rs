@@ -33,7 +33,8 @@ pub(super) fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Re
             });
         }
     });
-    let mut done = done.into_inner().map_err(|_| Error::Internal("a thread that worked on records ended".to_owned()))?;
+    let mut done =
+        done.into_inner().map_err(|_| Error::Internal("a thread that worked on records ended".to_owned()))?;
     done.sort_by_key(|(at, _)| *at);
     done.into_iter().map(|(_, result)| result).collect()
 }

@@ -277,7 +277,8 @@ pub fn comparison_table(names: &[String], comparisons: &[Comparison], width: Opt
 pub(super) fn framed(legend: &str, table: Cells, notes: &str, width: Option<usize>) -> String {
     let Some(width) = width else { return format!("{legend}\n{}\n{notes}", table.text()) };
     let table = comparison(table, width);
-    let star = if table.contains(OTHER_CODE) { format!("\n{OTHER_CODE}: different machine code.\n") } else { String::new() };
+    let star =
+        if table.contains(OTHER_CODE) { format!("\n{OTHER_CODE}: different machine code.\n") } else { String::new() };
     format!("{}\n{table}\n{star}{}", wrapped_lines(legend, width), wrapped_lines(notes, width))
 }
 

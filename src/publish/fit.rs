@@ -254,7 +254,10 @@ mod tests {
         assert!(wide.contains("different machine code") && wide.contains("core"), "{wide}");
         let narrow = comparison(cells, 80);
         assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
-        assert!(narrow.contains("10.0 [5.07, 20.0]") && narrow.contains("yes (*)") && !narrow.contains("core"), "{narrow}");
+        assert!(
+            narrow.contains("10.0 [5.07, 20.0]") && narrow.contains("yes (*)") && !narrow.contains("core"),
+            "{narrow}"
+        );
         assert_eq!(wrapped_lines("aa bb\n\ncc\n", 20), "aa bb\n\ncc\n");
         assert_eq!(wrapped_lines("one two three four five", 20), "one two three four\n  five");
     }

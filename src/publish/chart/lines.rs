@@ -239,7 +239,10 @@ mod tests {
         // 0.2 of the axis is 35 of 175 units above the base.
         assert!(svg.contains("<path class=\"ceiling\" d=\"M58,170L386,135\"/>"), "{svg}");
         assert!(svg.contains("<path class=\"under\" d=\"M58 205L58,170L386,135L386 205z\"/>"), "{svg}");
-        assert!(svg.contains(">not seen at any skew<") && !svg.contains("polyline") && !svg.contains("\"loose"), "{svg}");
+        assert!(
+            svg.contains(">not seen at any skew<") && !svg.contains("polyline") && !svg.contains("\"loose"),
+            "{svg}"
+        );
     }
 
     #[test]

@@ -264,7 +264,12 @@ fn sure(cpus: &[OnCpu<'_>]) -> Option<String> {
         let (seen, interval) = most.rate().filter(|rate| *rate > 0.0).zip(most.interval())?;
         let (low, high) = (interval.low, interval.high);
         return Some(if seen >= 0.001 {
-            format!("The rate is {}; with 95 % confidence it is between {} and {}.{best}", rate(seen), rate(low), rate(high))
+            format!(
+                "The rate is {}; with 95 % confidence it is between {} and {}.{best}",
+                rate(seen),
+                rate(low),
+                rate(high)
+            )
         } else {
             let ends = format!("between {} and {}", once_in(low.max(f64::MIN_POSITIVE)), once_in(high));
             format!("It happens {} iterations; with 95 % confidence, {ends}.{best}", once_in(seen))

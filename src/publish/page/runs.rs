@@ -302,7 +302,9 @@ mod tests {
             env!("CARGO_MANIFEST_DIR"),
             "/results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-25T174425Z.json"
         );
-        let AnyRecord::Run(record) = crate::record::read_file(path.as_ref()).unwrap() else { panic!("a record of a run") };
+        let AnyRecord::Run(record) = crate::record::read_file(path.as_ref()).unwrap() else {
+            panic!("a record of a run")
+        };
         // Twelve hosts with two runs each: some hosts share a colour.
         let entry = |number: usize| {
             let mut record = record.clone();
@@ -310,8 +312,7 @@ mod tests {
             Entry { name: String::new(), record: AnyRecord::Run(record) }
         };
         let entries: Vec<Entry> = (0..24).map(entry).collect();
-        let classes: std::collections::BTreeSet<String> =
-            runs(&entries).iter().map(|run| run.look.classes()).collect();
+        let classes: std::collections::BTreeSet<String> = runs(&entries).iter().map(|run| run.look.classes()).collect();
         assert_eq!(classes.len(), 24, "{classes:?}");
     }
 

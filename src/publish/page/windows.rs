@@ -179,12 +179,7 @@ fn lines(swept: &[Swept<'_>], counted: &Counted, detail: Detail) -> Vec<Line> {
             let seen = counted.at(result, skew)?;
             point(&sum.run.letter, skew, seen, common).map(|point| Point { sparse, ..point })
         };
-        Line {
-            look,
-            name: sum.run.letter.clone(),
-            points: (0..result.skews.len()).filter_map(point).collect(),
-            marked,
-        }
+        Line { look, name: sum.run.letter.clone(), points: (0..result.skews.len()).filter_map(point).collect(), marked }
     };
     swept.iter().zip(looks_of(swept)).map(line).collect()
 }
