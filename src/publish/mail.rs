@@ -85,7 +85,7 @@ fn line(sum: &Sum<'_>) -> Vec<String> {
     let first = sum.first();
     let allowed = match (sum.finding(), first.expected) {
         (Finding::ForbiddenObserved, _) => "FORBIDDEN",
-        (Finding::Inconclusive, _) => "no control",
+        (Finding::Inconclusive, _) => "undecided",
         (_, Some(Verdict::Never)) => "forbidden",
         (_, Some(_)) => "allowed",
         (_, None) => "unknown",
