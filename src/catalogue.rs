@@ -44,6 +44,8 @@ pub struct Scenario {
     pub test: ast::Test,
     /// The lowered form.
     pub program: Program,
+    /// What the models judge in place of `program`, if a loop of it is left after some rounds although its condition holds.
+    pub followed: Option<Box<Program>>,
     /// What the models judge, if the test is in assembly. A test in C is translated for each model.
     pub view: Option<ModelView>,
     /// The SHA-256 of the source, in hexadecimal.
@@ -57,16 +59,19 @@ impl Scenario {
     /// If the source is not a valid test, or if it is in assembly and cannot run. The error says what is wrong, and
     /// where.
     pub fn new(source: &Source, group: &str) -> Result<Scenario> {
-        let (test, program, view) = if isa::model_of_assembly(source.text()).is_some() {
+        let (test, program, followed, view) = if isa::model_of_assembly(source.text()).is_some() {
             let isa::AssemblyTest { header, program, view } = isa::read_assembly(source)?;
-            (litmus::without_syntax(source, program.name.clone(), header), program, Some(view))
+            (litmus::without_syntax(source, program.name.clone(), header), program, None, Some(view))
         } else {
             let test = litmus::parse(source)?;
-            let program = program::lower_to_judge(&test)?;
-            (test, program, None)
+            let judged = program::lower_to_judge(&test)?;
+            match program::lower(&test) {
+                Ok(program) if program.cuts_loops() => (test, program, Some(Box::new(judged)), None),
+                _ => (test, judged, None, None),
+            }
         };
         let sha256 = sha256(source.text().as_bytes());
-        Ok(Scenario { name: test.name.clone(), group: group.to_owned(), test, program, view, sha256 })
+        Ok(Scenario { name: test.name.clone(), group: group.to_owned(), test, program, followed, view, sha256 })
     }
 
     /// The test as a model sees it.
@@ -75,14 +80,19 @@ impl Scenario {
     /// As [`isa::code_for`]. Also if the test is in the assembly of another architecture than the model's.
     pub fn code_for(&self, model: Model, choices: impl Into<Choices>) -> model::Result<Code> {
         match &self.view {
-            None => isa::code_for(&self.program, model, choices),
+            None => isa::code_for(self.judged(), model, choices),
             Some(view) => view.code(model),
         }
     }
 
+    /// What the models judge of a test in C.
+    pub fn judged(&self) -> &Program {
+        self.followed.as_deref().unwrap_or(&self.program)
+    }
+
     /// The accesses of the test as sequential consistency sees them ([`machine::accesses`]).
     pub fn accesses(&self) -> Code {
-        self.view.as_ref().map_or_else(|| machine::accesses(&self.program), ModelView::accesses)
+        self.view.as_ref().map_or_else(|| machine::accesses(self.judged()), ModelView::accesses)
     }
 
     /// Parses and lowers a source that shall run.

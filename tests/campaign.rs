@@ -201,6 +201,18 @@ fn a_reproducibility_ends_a_campaign_and_mutants_are_killed() {
     assert!(changes.iter().any(|change| change.ends_with("smp_mb() left out")), "{changes:?}");
 }
 
+#[test]
+fn a_number_of_iterations_ends_a_campaign_when_every_test_has_it() {
+    let folder = corpus();
+    let (record, text) = run(folder.path(), &["--iterations", "3000"]);
+    assert_eq!(record.results.len(), 5, "{text}");
+    for test in &record.results {
+        assert!(test.iterations >= 3000, "{}: {}", test.test, test.iterations);
+        assert_eq!(test.outcomes.iter().map(|outcome| outcome.count).sum::<u64>(), test.iterations);
+    }
+    assert!(!record.interrupted);
+}
+
 /// What runs the program in place of an emulator: the emulator of the tests, or `env`, which runs it as it is.
 fn emulator() -> String {
     std::env::var("WAKERACE_RUNNER").unwrap_or_else(|_| "env".to_owned())

@@ -72,6 +72,24 @@ fn other() -> Record {
 }
 
 #[test]
+fn sightings_of_the_parts_are_added() {
+    let (a, b) = (small::run(), other());
+    let at = |record: &Record| record.results[1].sightings();
+    assert!(at(&a) > 0 && at(&b) > 0);
+    let sum = sum_of(&[&a, &b]);
+    assert_eq!((sum.results[1].sightings, sum.results[1].blocks.len()), (Some(at(&a) + at(&b)), 0));
+    // A sum of sums keeps them.
+    let third = Record { id: "7".repeat(32), ..other() };
+    let whole = sum_of(&[&sum, &third]);
+    assert_eq!(at(&whole), at(&a) + 2 * at(&b));
+    let mut wrong = sum.clone();
+    wrong.results[1].sightings = Some(wrong.results[1].races + 1);
+    assert!(record::problems(&wrong)[0].contains("results[1].sightings"), "{:?}", record::problems(&wrong));
+    wrong.results[1].sightings = Some(0);
+    assert!(record::problems(&wrong)[0].contains("results[1].sightings: is 0"), "{:?}", record::problems(&wrong));
+}
+
+#[test]
 fn small_records_are_valid() {
     for record in [small::run(), other(), sum_of(&[&small::run(), &other()])] {
         assert_eq!(record::problems(&record), Vec::<String>::new());
@@ -109,7 +127,7 @@ fn every_field_of_a_result_has_its_meaning_in_a_sum() {
             {"prefetched": false, "writers": {"__state": "P0", "blocked_on": "P1"}, "iterations": 500, "races": 30}
         ],
         "gaps": small::gaps("iterations", &[20, 30, 41, 500, 12_345, 20, 77]),
-        "discarded": 12_009, "disturbances": 539, "moved": 423, "filtered": 5333, "elapsed_s": 42.5, "in_batches_s": 32.25, "nice": 3,
+        "discarded": 12_009, "disturbances": 539, "moved": 423, "sightings": 3, "filtered": 5333, "elapsed_s": 42.5, "in_batches_s": 32.25, "nice": 3,
         "phases": {
             "run_s": 32.25, "clock_s": 3.125, "rendezvous_s": 4.03125, "classification_s": 2.0625, "reset_s": 1.125, "looks_s": 0.515625,
             "line_transfers": 4.0

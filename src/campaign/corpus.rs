@@ -193,7 +193,7 @@ fn test(scenario: Scenario, selection: &Selection) -> Result<Test> {
     let padded = Layout::new(LayoutKind::Padded, &scenario.program, line)?;
     isa::emit(target, &scenario.program, &padded, Pace::Free)?;
     let fits = |kind| Layout::new(kind, &scenario.program, line).is_ok();
-    let settings = (0..SETTINGS.len()).filter(|&at| fits(SETTINGS[at].layout)).collect();
+    let settings = (0..SETTINGS.len()).filter(|&at| fits(SETTINGS[at].arm.layout)).collect();
     Ok(Test { scenario, expectation, mutant: None, settings, places: Vec::new() })
 }
 

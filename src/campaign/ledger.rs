@@ -193,7 +193,7 @@ impl<'a> Books<'a> {
         let pull = Pull {
             sightings: slice.sightings,
             seconds: slice.elapsed_s.max(1e-3),
-            measured: slice.iterations + slice.filtered > 0,
+            instances: slice.iterations + slice.filtered,
         };
         schedule.add(arm, pull);
     }

@@ -108,7 +108,7 @@ impl<'a> ThisHost<'a> {
     pub fn listing(&self, arm: Arm) -> Result<String> {
         let test = &self.tests[arm.test];
         let (program, setting) = (&test.scenario.program, &SETTINGS[arm.setting]);
-        let layout = layout::Layout::new(setting.layout, program, self.common.line)?;
+        let layout = layout::Layout::new(setting.arm.layout, program, self.common.line)?;
         let code = isa::emit(self.common.target, program, &layout, setting.pace(self.common.edges))?;
         let mut text = String::new();
         for (number, (thread, code)) in program.threads.iter().zip(&code).enumerate() {

@@ -1,6 +1,7 @@
 //! Which test runs next, where, and with which setting.
 //!
-//! First every test runs once on every placement. Then time goes to the tests whose outcome the campaign looks for and
+//! First every test runs once on every placement. If the campaign asks for a number of iterations of each test, the tests that
+//! have fewer come next, each with the placement and setting that gave it the most in the time. Then time goes to the tests whose outcome the campaign looks for and
 //! that are not done: not seen yet or, if the campaign asks for a reproducibility, not seen often enough. Among the
 //! placements and settings of such a test the upper confidence bound of the probability that a slice sees the outcome
 //! decides (UCB1: P. Auer, N. Cesa-Bianchi, P. Fischer, Machine Learning 47, 2002). Until the test itself tells more, the
@@ -35,8 +36,8 @@ pub struct Pull {
     pub sightings: u64,
     /// Time, in seconds.
     pub seconds: f64,
-    /// Whether there were iterations.
-    pub measured: bool,
+    /// Iterations, and instances that the filter excludes.
+    pub instances: u64,
 }
 
 /// One slice in this many goes to the test with the least time.
@@ -45,6 +46,8 @@ const FLOOR: u64 = 8;
 const PRIOR: f64 = 2.0;
 /// How often the first slice of a placement is tried if another process takes the CPU and no batch is left.
 const ATTEMPTS: u64 = 5;
+/// For how long a test is run for the number of iterations that was asked for, in seconds.
+const LONGEST_FOR_ITERATIONS: f64 = 10.0;
 /// The shortest and the longest slice, and the share of the test's time so far that the next slice takes.
 const SHORTEST: Duration = Duration::from_millis(4);
 const LONGEST: Duration = Duration::from_millis(200);
@@ -64,6 +67,7 @@ struct Counts {
     tries: u64,
     slices: u64,
     seen: u64,
+    instances: u64,
     seconds: f64,
 }
 
@@ -72,6 +76,7 @@ struct State {
     is_wanted: bool,
     failed: bool,
     sightings: u64,
+    instances: u64,
     seconds: f64,
     slices: u64,
     arms: Vec<(Arm, Class, Counts)>,
@@ -81,7 +86,12 @@ struct State {
 #[derive(Debug)]
 pub struct Schedule {
     tests: Vec<State>,
-    confidence: Option<f64>,
+    /// Whether the campaign ends when all tests are done, and whether a test is done only if its outcome was seen.
+    ends: bool,
+    confident: bool,
+    /// The sightings that an outcome needs, and the iterations that every test needs.
+    sightings: u64,
+    iterations: u64,
     /// Slices and slices that saw the outcome, over all tests whose outcome was seen at all.
     pooled: HashMap<(Class, usize), Counts>,
     /// The first arm of every placement of every test, the last one first.
@@ -90,8 +100,9 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule of these tests. A test is done when its reproducibility reaches the `confidence`, or [`REPRODUCIBLE`].
-    pub fn new(tests: &[Subject], confidence: Option<f64>) -> Schedule {
+    /// A schedule of these tests. A test is done when its reproducibility reaches the `confidence`, or [`REPRODUCIBLE`], and when
+    /// it has so many `iterations`.
+    pub fn new(tests: &[Subject], confidence: Option<f64>, iterations: Option<u64>) -> Schedule {
         let mut first = Vec::new();
         let mut states = Vec::new();
         for (test, subject) in tests.iter().enumerate() {
@@ -104,13 +115,24 @@ impl Schedule {
                 is_wanted: subject.is_wanted,
                 failed: false,
                 sightings: 0,
+                instances: 0,
                 seconds: 0.0,
                 slices: 0,
                 arms,
             });
         }
         first.reverse();
-        Schedule { tests: states, confidence, pooled: HashMap::new(), first, turn: 0 }
+        let wanted = confidence.unwrap_or(REPRODUCIBLE);
+        Schedule {
+            tests: states,
+            ends: confidence.is_some() || iterations.is_some(),
+            confident: confidence.is_some(),
+            sightings: (0..).find(|seen| reproducibility(*seen) >= wanted).unwrap_or(u64::MAX),
+            iterations: iterations.unwrap_or(0),
+            pooled: HashMap::new(),
+            first,
+            turn: 0,
+        }
     }
 
     /// Adds what a slice gave.
@@ -120,11 +142,13 @@ impl Schedule {
         let class = *class;
         let seen = u64::from(pull.sightings > 0);
         counts.tries += 1;
-        counts.slices += u64::from(pull.measured);
+        counts.slices += u64::from(pull.instances > 0);
         counts.seen += seen;
+        counts.instances += pull.instances;
         counts.seconds += pull.seconds;
         let state = &mut self.tests[arm.test];
-        state.slices += u64::from(pull.measured);
+        state.slices += u64::from(pull.instances > 0);
+        state.instances += pull.instances;
         state.seconds += pull.seconds;
         let before = state.sightings;
         state.sightings += pull.sightings;
@@ -137,7 +161,7 @@ impl Schedule {
             }
         } else if before > 0 {
             let pooled = self.pooled.entry((class, arm.setting)).or_default();
-            pooled.slices += u64::from(pull.measured);
+            pooled.slices += u64::from(pull.instances > 0);
             pooled.seen += seen;
         }
     }
@@ -147,10 +171,12 @@ impl Schedule {
         self.tests[test].failed = true;
     }
 
-    /// Whether every test ran on every placement, and every wanted outcome was seen often enough. Never true without a
-    /// confidence.
+    /// Whether every test ran on every placement and has the iterations that were asked for, and, with a confidence, whether
+    /// every wanted outcome was seen often enough. Never true without either.
     pub fn is_done(&self) -> bool {
-        self.confidence.is_some() && self.is_brief_pass_over() && !self.tests.iter().any(|test| self.is_open(test))
+        self.ends
+            && self.is_brief_pass_over()
+            && !self.tests.iter().any(|test| self.is_short(test) || self.confident && self.is_open(test))
     }
 
     /// Whether every test ran once on every placement.
@@ -169,8 +195,15 @@ impl Schedule {
 
     /// Whether a test's outcome is still looked for.
     fn is_open(&self, test: &State) -> bool {
-        let wanted = self.confidence.unwrap_or(REPRODUCIBLE);
-        test.is_wanted && !test.failed && !test.arms.is_empty() && reproducibility(test.sightings) < wanted
+        test.is_wanted && !test.failed && !test.arms.is_empty() && test.sightings < self.sightings
+    }
+
+    /// Whether a test has fewer iterations than were asked for.
+    fn is_short(&self, test: &State) -> bool {
+        test.instances < self.iterations
+            && !test.failed
+            && !test.arms.is_empty()
+            && test.seconds < LONGEST_FOR_ITERATIONS
     }
 
     /// The next arm, and for how long. `None` if no test can run.
@@ -180,6 +213,9 @@ impl Schedule {
                 return Some((arm, SHORTEST));
             }
             self.first.pop();
+        }
+        if let Some(short) = self.least(|test| self.is_short(test)) {
+            return self.fastest(short);
         }
         self.turn += 1;
         let open = if self.turn.is_multiple_of(FLOOR) { None } else { self.least(|test| self.is_open(test)) };
@@ -201,6 +237,16 @@ impl Schedule {
     fn rarest(&self, test: usize) -> Option<Arm> {
         let arms = self.tests[test].arms.iter();
         arms.min_by(|(_, _, a), (_, _, b)| a.seconds.total_cmp(&b.seconds)).map(|(arm, ..)| *arm)
+    }
+
+    /// The arm of a test with the most iterations in the time, and how long it takes for those that are missing.
+    fn fastest(&self, test: usize) -> Option<(Arm, Duration)> {
+        let state = &self.tests[test];
+        let rate = |counts: &Counts| counts.instances as f64 / counts.seconds.max(1e-9);
+        let (arm, _, counts) = state.arms.iter().max_by(|(_, _, a), (_, _, b)| rate(a).total_cmp(&rate(b)))?;
+        let missing = self.iterations.saturating_sub(state.instances) as f64;
+        let time = Duration::try_from_secs_f64(missing / rate(counts)).unwrap_or(LONGEST);
+        Some((*arm, time.clamp(SHORTEST, LONGEST)))
     }
 
     /// The arm of a test with the highest upper confidence bound.
@@ -236,7 +282,7 @@ mod tests {
                 break;
             }
             let Some((arm, time)) = schedule.next_slice() else { break };
-            schedule.add(arm, Pull { sightings: sees(arm), seconds: time.as_secs_f64(), measured: true });
+            schedule.add(arm, Pull { sightings: sees(arm), seconds: time.as_secs_f64(), instances: 100 });
             taken.push(arm);
         }
         taken
@@ -244,7 +290,7 @@ mod tests {
 
     #[test]
     fn every_test_runs_on_every_placement_before_any_runs_again() {
-        let mut schedule = Schedule::new(&subjects(&[true, false, true], 2), None);
+        let mut schedule = Schedule::new(&subjects(&[true, false, true], 2), None, None);
         let taken = run(&mut schedule, 6, |_| 1);
         let wanted: Vec<Arm> = (0..6).map(|at| Arm { test: at / 2, place: at % 2, setting: 0 }).collect();
         assert_eq!(taken, wanted);
@@ -255,7 +301,7 @@ mod tests {
     fn the_one_arm_that_shows_an_outcome_is_found() {
         // Only one of fourteen combinations shows the outcome of test 1.
         for good in [0, 5, 13] {
-            let mut schedule = Schedule::new(&subjects(&[true, true, false], 2), Some(0.99999));
+            let mut schedule = Schedule::new(&subjects(&[true, true, false], 2), Some(0.99999), None);
             let odd = Arm { test: 1, place: good / SETTINGS, setting: good % SETTINGS };
             let taken = run(&mut schedule, 20_000, |arm| u64::from(arm.test == 0 || arm == odd));
             assert!(schedule.is_done(), "arm {good} was not found in {} slices", taken.len());
@@ -266,7 +312,7 @@ mod tests {
 
     #[test]
     fn no_arm_and_no_test_starves() {
-        let mut schedule = Schedule::new(&subjects(&[true, false, true, false], 2), None);
+        let mut schedule = Schedule::new(&subjects(&[true, false, true, false], 2), None, None);
         // Test 0 is seen at once, test 2 never.
         let taken = run(&mut schedule, 4000, |arm| u64::from(arm.test == 0));
         for test in 0..4 {
@@ -290,7 +336,7 @@ mod tests {
     #[test]
     fn what_other_tests_tell_about_a_setting_is_used() {
         let allowed = vec![true; 40];
-        let mut schedule = Schedule::new(&subjects(&allowed, 1), Some(0.9));
+        let mut schedule = Schedule::new(&subjects(&allowed, 1), Some(0.9), None);
         // All tests show their outcome with setting 4 and with no other.
         let taken = run(&mut schedule, 100_000, |arm| 3 * u64::from(arm.setting == 4));
         assert!(schedule.is_done());
@@ -301,14 +347,14 @@ mod tests {
 
     #[test]
     fn a_first_slice_without_a_batch_is_tried_again_but_not_for_ever() {
-        let mut schedule = Schedule::new(&subjects(&[true, false], 1), None);
-        let empty = Pull { sightings: 0, seconds: 0.004, measured: false };
+        let mut schedule = Schedule::new(&subjects(&[true, false], 1), None, None);
+        let empty = Pull { sightings: 0, seconds: 0.004, instances: 0 };
         let first = Arm { test: 0, place: 0, setting: 0 };
         for _ in 0..2 {
             assert_eq!(schedule.next_slice().map(|(arm, _)| arm), Some(first));
             schedule.add(first, empty);
         }
-        schedule.add(first, Pull { measured: true, ..empty });
+        schedule.add(first, Pull { instances: 100, ..empty });
         let second = Arm { test: 1, ..first };
         for _ in 0..ATTEMPTS {
             assert_eq!(schedule.next_slice().map(|(arm, _)| arm), Some(second));
@@ -319,24 +365,46 @@ mod tests {
 
     #[test]
     fn a_test_that_failed_is_not_run_again_and_the_others_end() {
-        let mut schedule = Schedule::new(&subjects(&[true, true], 1), Some(0.5));
+        let mut schedule = Schedule::new(&subjects(&[true, true], 1), Some(0.5), None);
         schedule.fail(0);
         let taken = run(&mut schedule, 1000, |_| 1);
         assert!(schedule.is_done() && taken.iter().all(|arm| arm.test == 1), "{taken:?}");
-        let mut none = Schedule::new(&[], None);
+        let mut none = Schedule::new(&[], None, None);
         assert_eq!(none.next_slice(), None);
     }
 
     #[test]
     fn slices_become_longer_with_the_time_that_a_test_has_had() {
-        let mut schedule = Schedule::new(&subjects(&[true], 1), None);
+        let mut schedule = Schedule::new(&subjects(&[true], 1), None, None);
         let mut longest = Duration::ZERO;
         for _ in 0..2000 {
             let (arm, time) = schedule.next_slice().unwrap();
             assert!((SHORTEST..=LONGEST).contains(&time));
             longest = longest.max(time);
-            schedule.add(arm, Pull { sightings: 0, seconds: time.as_secs_f64(), measured: true });
+            schedule.add(arm, Pull { sightings: 0, seconds: time.as_secs_f64(), instances: 100 });
         }
         assert_eq!(longest, LONGEST);
+    }
+
+    #[test]
+    fn every_test_gets_the_iterations_that_were_asked_for_by_its_fastest_arm() {
+        let mut schedule = Schedule::new(&subjects(&[true, false, true], 2), None, Some(10_000));
+        // The second placement gives ten times as many; test 2 gives none, and is left after a while.
+        let rate = |arm: Arm| [1e5, 1e6][arm.place] * if arm.test == 2 { 0.0 } else { 1.0 };
+        let mut sums = [0, 0, 0];
+        let mut slices = 0;
+        while !schedule.is_done() {
+            let (arm, time) = schedule.next_slice().unwrap();
+            let instances = (rate(arm) * time.as_secs_f64()) as u64;
+            sums[arm.test] += instances;
+            slices += 1;
+            assert!(slices <= 6 || arm.place == 1 || arm.test == 2, "slice {slices} of {arm:?}");
+            schedule.add(arm, Pull { sightings: 0, seconds: time.as_secs_f64(), instances });
+        }
+        assert!(sums[0] >= 10_000 && sums[1] >= 10_000 && sums[2] == 0, "{sums:?}");
+        // 400 and 4,000 in the brief pass, and 5,600 in 5.6 ms; some more because a slice is rounded down.
+        assert!(sums[0] < 20_000, "{sums:?}");
+        let seconds = schedule.tests[2].seconds;
+        assert!((LONGEST_FOR_ITERATIONS..LONGEST_FOR_ITERATIONS + 1.0).contains(&seconds), "{seconds}");
     }
 }

@@ -1,26 +1,33 @@
 //! The settings that a campaign chooses from. Each makes other interleavings likely.
 
 use crate::codegen::Pace;
-use crate::experiment::{Choice, PaceChoice};
+use crate::experiment::Choice;
 use crate::harness::Prefetch;
 use crate::layout::LayoutKind;
 use crate::machine::{Clock, Edges};
 use crate::record::SettingRecord;
+use crate::search::{Arm, ArmPace};
 use crate::units::{Nanos, Ticks};
 
-/// How instances are run.
+/// How instances are run: an arm of the search, and its skews.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Setting {
     /// The name in journals and records.
     pub name: &'static str,
-    /// The layout of the variables.
-    pub layout: LayoutKind,
-    /// Instances per tick, or `None` for a free run.
-    pub group: Option<usize>,
-    /// Whether lines are prefetched before a tick.
-    pub prefetch: Prefetch,
+    /// Pace, layout, group and prefetch.
+    pub arm: Arm,
     /// The largest skew to either side, in nanoseconds.
     pub skew_ns: f64,
+}
+
+/// A paced arm in this layout with so many instances a tick.
+const fn paced(layout: LayoutKind, group: usize) -> Arm {
+    Arm { layout, group, ..Arm::FIRST }
+}
+
+/// A free arm in this layout.
+const fn free(layout: LayoutKind) -> Arm {
+    Arm { pace: ArmPace::Free, layout, prefetch: Prefetch::Off, ..Arm::FIRST }
 }
 
 /// Number of skews in a slice. It is odd, so that 0 is one of them, and so small that a slice of some milliseconds has
@@ -30,13 +37,13 @@ const SKEWS: i32 = 9;
 /// The settings. The first one is used first. Store buffering is most frequent in groups, message passing at a skew that
 /// depends on the distance of the CPUs, and behaviours that need a cold or a shared line in the others (docs/performance.md).
 pub const SETTINGS: [Setting; 7] = [
-    Setting { name: "paced", layout: LayoutKind::Padded, group: Some(1), prefetch: Prefetch::Turns, skew_ns: 80.0 },
-    Setting { name: "group", layout: LayoutKind::Padded, group: Some(4), prefetch: Prefetch::Turns, skew_ns: 0.0 },
-    Setting { name: "wide", layout: LayoutKind::Padded, group: Some(1), prefetch: Prefetch::Off, skew_ns: 400.0 },
-    Setting { name: "packed", layout: LayoutKind::Packed, group: Some(1), prefetch: Prefetch::Turns, skew_ns: 80.0 },
-    Setting { name: "burst", layout: LayoutKind::Dense, group: Some(16), prefetch: Prefetch::Turns, skew_ns: 0.0 },
-    Setting { name: "free", layout: LayoutKind::Padded, group: None, prefetch: Prefetch::Off, skew_ns: 0.0 },
-    Setting { name: "dense", layout: LayoutKind::Dense, group: None, prefetch: Prefetch::Off, skew_ns: 0.0 },
+    Setting { name: "paced", arm: paced(LayoutKind::Padded, 1), skew_ns: 80.0 },
+    Setting { name: "group", arm: paced(LayoutKind::Padded, 4), skew_ns: 0.0 },
+    Setting { name: "wide", arm: Arm { prefetch: Prefetch::Off, ..paced(LayoutKind::Padded, 1) }, skew_ns: 400.0 },
+    Setting { name: "packed", arm: paced(LayoutKind::Packed, 1), skew_ns: 80.0 },
+    Setting { name: "burst", arm: paced(LayoutKind::Dense, 16), skew_ns: 0.0 },
+    Setting { name: "free", arm: free(LayoutKind::Padded), skew_ns: 0.0 },
+    Setting { name: "dense", arm: free(LayoutKind::Dense), skew_ns: 0.0 },
 ];
 
 /// The place of a setting in [`SETTINGS`].
@@ -47,13 +54,12 @@ pub fn named(name: &str) -> Option<usize> {
 impl Setting {
     /// Whether instances start at ticks of the clock.
     pub fn is_paced(&self) -> bool {
-        self.group.is_some()
+        self.arm.pace == ArmPace::Paced
     }
 
     /// The pace that code is emitted for.
     pub fn pace(&self, edges: Option<Edges>) -> Pace {
-        let paced = PaceChoice::Paced { given: false, period: None, skews: None };
-        if self.is_paced() { paced.kind(edges) } else { Pace::Free }
+        Choice::of(self.arm, None, None).pace.kind(edges)
     }
 
     /// The choice of an experiment with this period, in ticks of `units`.
@@ -62,31 +68,16 @@ impl Setting {
         let skew = |step: i32| units.ticks(Nanos(self.skew_ns * f64::from(step) / f64::from(half)));
         let mut skews: Vec<Ticks> = (-half..=half).map(skew).collect();
         skews.dedup();
-        let pace = if self.is_paced() {
-            PaceChoice::Paced { given: false, period: Some(period), skews: Some(skews) }
-        } else {
-            PaceChoice::Free { given: false }
-        };
-        Choice {
-            pace,
-            layout: self.layout,
-            batch: None,
-            group: self.group,
-            prefetch: self.prefetch,
-            stress: None,
-            profile: None,
-            searching: None,
-        }
+        Choice::of(self.arm, Some(period), Some(skews))
     }
 
     /// The setting for the record.
     pub fn record(&self) -> SettingRecord {
-        let words = match self.group {
-            None => format!("free, {}", self.layout),
-            Some(group) => format!(
-                "paced, {}, {group} per tick, prefetch {}, skews to {} ns",
-                self.layout, self.prefetch, self.skew_ns
-            ),
+        let Arm { layout, group, prefetch, .. } = self.arm;
+        let words = if self.is_paced() {
+            format!("paced, {layout}, {group} per tick, prefetch {prefetch}, skews to {} ns", self.skew_ns)
+        } else {
+            format!("free, {layout}")
         };
         SettingRecord { name: self.name.to_owned(), words }
     }
@@ -95,6 +86,7 @@ impl Setting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::PaceChoice;
 
     #[test]
     fn settings_have_names_of_their_own_and_skews_to_both_sides() {

@@ -42,7 +42,7 @@ was asked; 130 if interrupted (the results so far are written). Files that canno
 pub struct CampaignArgs {
     /// Folders of litmus tests, files, scenario names or groups [default: all scenarios]
     tests: Vec<String>,
-    /// Time in total, also over several runs with one journal [default: 60s; without limit with --confidence]
+    /// Time in total, also over several runs with one journal [default: 60s; without limit with --confidence or --iterations]
     #[arg(short = 'd', long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
     /// Which outcomes get the most time
@@ -55,6 +55,10 @@ pub struct CampaignArgs {
     /// this probability, such as 0.99999
     #[arg(long, value_name = "PROBABILITY", value_parser = parse_confidence)]
     confidence: Option<f64>,
+    /// Give every test so many iterations before the time goes to the outcomes that were not seen. Without -d and --confidence
+    /// the campaign ends then
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    iterations: Option<u64>,
     /// Run only a part of the tests, such as 3/40; every test is in one of the parts
     #[arg(long, value_name = "N/OF")]
     shard: Option<Shard>,
@@ -121,7 +125,8 @@ pub fn campaign(args: &CampaignArgs) -> Result<u8> {
     let unfit = host.clock_check.as_ref().is_some_and(|check| check.unfit.is_some());
     let mut machine = ThisHost::new(&corpus.tests, common);
     let usable = machine.settings(unfit, &interrupt)?;
-    let mut schedule = Schedule::new(&campaign::subjects(&corpus.tests, &usable, args.aim), args.confidence);
+    let mut schedule =
+        Schedule::new(&campaign::subjects(&corpus.tests, &usable, args.aim), args.confidence, args.iterations);
     let mut books = Books::new(&corpus.tests);
     let record = CampaignRecord::begin(CAMPAIGN_SCHEMA, started, host)?;
     let path = args.journal.clone().unwrap_or_else(|| kept.with_extension("journal"));
@@ -132,7 +137,7 @@ pub fn campaign(args: &CampaignArgs) -> Result<u8> {
 
     // Between two slices this thread needs a CPU at once.
     machine::set_nice(args.nice);
-    let budget = args.duration.or(args.confidence.is_none().then_some(DEFAULT));
+    let budget = args.duration.or((args.confidence.is_none() && args.iterations.is_none()).then_some(DEFAULT));
     let mut bar = Bar::new("campaign", args.output.quiet);
     let watch = |progress: &Progress| bar.update(share(progress, budget), || words(progress));
     let ended = campaign::run(

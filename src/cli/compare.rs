@@ -71,7 +71,7 @@ fn pair(args: &CompareArgs, names: &[String], records: &[Record]) -> Result<(Str
         publish::comparison_table(names, &comparisons, terminal::width())
     };
     let differs = comparisons.iter().filter_map(|comparison| comparison.ratio).any(Ratio::differs);
-    Ok((text, differs))
+    Ok((text + &publish::testing_powers(records), differs))
 }
 
 /// The text for many records, and whether any rate differs.

@@ -287,18 +287,11 @@ fn period(ticks: f64) -> Option<Ticks> {
 fn with_settings<'a>(base: &Experiment<'a>, arm: Arm, period: Option<Ticks>) -> Result<Experiment<'a>> {
     let Experiment { scenario, placement, choice, common, expectation, free_because, .. } = base;
     let (PaceChoice::Free { given } | PaceChoice::Paced { given, .. }) = choice.pace;
-    let choice = Choice {
-        pace: match arm.pace {
-            ArmPace::Free => PaceChoice::Free { given },
-            ArmPace::Paced => PaceChoice::Paced { given, period: None, skews: None },
-        },
-        layout: arm.layout,
-        batch: arm.batch,
-        group: (arm.pace == ArmPace::Paced).then_some(arm.group),
-        prefetch: arm.prefetch,
-        stress: arm.stress,
-        ..choice.clone()
-    };
+    let Choice { profile, searching, .. } = choice.clone();
+    let mut choice = Choice { profile, searching, ..Choice::of(arm, None, None) };
+    match &mut choice.pace {
+        PaceChoice::Free { given: own } | PaceChoice::Paced { given: own, .. } => *own = given,
+    }
     let experiment = Experiment::new(scenario, placement.clone(), choice, expectation.clone(), common)?;
     Ok(Experiment { free_because: free_because.clone(), searched_period: period, ..experiment })
 }

@@ -8,6 +8,7 @@ use crate::harness::{Limits, Prefetch, StressKind};
 use crate::isa;
 use crate::layout::{Layout, LayoutKind};
 use crate::machine::{Clock, Edges, Placement};
+use crate::search::{Arm, ArmPace};
 use crate::units::Ticks;
 use crate::verdict::Expectation;
 
@@ -88,6 +89,25 @@ pub struct Choice {
     pub profile: Option<String>,
     /// How the settings are searched before the measurement, if they are.
     pub searching: Option<Searching>,
+}
+
+impl Choice {
+    /// The settings of an arm, as wakerace chooses them. A paced run has this period and these skews.
+    pub fn of(arm: Arm, period: Option<Ticks>, skews: Option<Vec<Ticks>>) -> Choice {
+        Choice {
+            pace: match arm.pace {
+                ArmPace::Free => PaceChoice::Free { given: false },
+                ArmPace::Paced => PaceChoice::Paced { given: false, period, skews },
+            },
+            layout: arm.layout,
+            batch: arm.batch,
+            group: (arm.pace == ArmPace::Paced).then_some(arm.group),
+            prefetch: arm.prefetch,
+            stress: arm.stress,
+            profile: None,
+            searching: None,
+        }
+    }
 }
 
 impl<'a> Experiment<'a> {

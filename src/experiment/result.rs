@@ -89,6 +89,7 @@ pub(super) fn result(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &
         stopped_by: stopped_by(&experiment.common.limits, measurement.stop, races),
         sequence: None,
         reproducibility: None,
+        sightings: None,
         drift: if races > 0 { drift(&measurement.history) } else { None },
         sensitivity: None,
         discarded: measurement.discarded,

@@ -158,6 +158,7 @@ impl Lowering<'_> {
             registers: thread.names.iter().enumerate().map(register).collect(),
             ops: Vec::new(),
             judged_only: None,
+            cut: None,
             assembly: Some(Assembly {
                 instructions: written.instructions.clone(),
                 initial: initial.collect(),

@@ -1,14 +1,15 @@
 //! Lowers loops by unrolling them.
 //!
-//! The rounds of a loop are counted while it is lowered, if they do not depend on what the test reads: such a loop runs
-//! natively. Other loops are judged only. They are followed as herd7 follows them, for [`ROUNDS_FOLLOWED`] rounds;
-//! executions with more rounds are not examined, and the outcome says so.
+//! The rounds of a loop are counted while it is lowered, if they do not depend on what the test reads. Other loops are
+//! followed as herd7 follows them, for [`ROUNDS_FOLLOWED`] rounds. The models do not examine executions with more rounds, and
+//! the outcome says so. In what runs, a register tells that a loop was left after these rounds although its condition held. The
+//! program's filter excludes such an instance, so that what is counted is what the models judge.
 
 use crate::litmus::ast::{Base, Binary, CType, Expr, ExprKind, Stmt, Unary};
 use crate::litmus::{Diagnostic, Span};
 
-use super::Op;
 use super::threads::{Fact, ThreadLowering};
+use super::{Const, Op, Operand, RegisterId, Type};
 
 /// Maximum number of rounds of all loops of a thread.
 const MOST_ROUNDS: usize = 256;
@@ -33,10 +34,7 @@ impl ThreadLowering<'_> {
                 match self.constant_of(condition) {
                     Some(0) => break,
                     Some(_) => {}
-                    None if self.judges() => {
-                        return self.follow(condition, ROUNDS_FOLLOWED.saturating_sub(rounds), body, span);
-                    }
-                    None => return Err(self.endless(condition.span)),
+                    None => return self.follow(condition, ROUNDS_FOLLOWED.saturating_sub(rounds), body, span),
                 }
             }
             self.round(body, span)?;
@@ -55,12 +53,6 @@ impl ThreadLowering<'_> {
         self.block(body)
     }
 
-    fn endless(&self, span: Span) -> Diagnostic {
-        self.source
-            .error(span, "the number of rounds of this loop depends on what the test reads", "not a constant")
-            .help("what runs is a loop whose rounds are counted by constants, such as `for (i = 0; i < 2; i++)`")
-    }
-
     /// Lowers a loop whose condition depends on what is read: some rounds, and a cut.
     fn follow(&mut self, condition: &Expr, rounds: usize, body: &[Stmt], span: Span) -> Result<(), Diagnostic> {
         let end = self.new_label();
@@ -72,9 +64,17 @@ impl ThreadLowering<'_> {
                 self.round(body, span)?;
             }
         }
-        // A path that jumps here again and again is cut.
-        let cut = self.new_label();
-        self.thread.ops.extend([Op::Label(cut), Op::Jump { target: cut }, Op::Label(end)]);
+        if self.judges() {
+            // A path that jumps here again and again is cut.
+            let cut = self.new_label();
+            self.thread.ops.extend([Op::Label(cut), Op::Jump { target: cut }]);
+        } else {
+            // The thread goes on behind the loop, so that it releases the locks that it holds.
+            let cut = self.cut();
+            self.thread.ops.push(Op::Move { dst: cut, src: Operand::Const(Const::Int(1)) });
+            exits.push(self.facts.clone());
+        }
+        self.thread.ops.push(Op::Label(end));
         let known = self.facts.len();
         exits.iter_mut().for_each(|facts| facts.resize(known, Fact::NONE));
         if let Some(last) = exits.pop() {
@@ -82,6 +82,18 @@ impl ThreadLowering<'_> {
         }
         exits.iter().for_each(|facts| self.meet(facts));
         Ok(())
+    }
+
+    /// The register that is 1 if a loop of this thread was left although its condition held, and otherwise 0. Its name is a
+    /// word of C, which no register of a test can have.
+    fn cut(&mut self) -> RegisterId {
+        if let Some(known) = self.thread.cut {
+            return known;
+        }
+        let register = self.new_register("while".to_owned(), Type::INT, CType::INT);
+        self.thread.zeroed.push(register);
+        self.thread.cut = Some(register);
+        register
     }
 
     /// The value of an expression of signed integers that does not depend on what was read; `None` if it does, or if it

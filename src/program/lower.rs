@@ -34,6 +34,11 @@ pub fn lower(test: &ast::Test) -> Result<Program, Diagnostic> {
 /// As [`lower`], for a test that has no meaning for herd7 either.
 pub fn lower_to_judge(test: &ast::Test) -> Result<Program, Diagnostic> {
     match lower(test) {
+        Ok(program) if program.cuts_loops() => {
+            let message = "a loop whose rounds depend on what is read runs in another form than the models judge it";
+            let reason = test.source.error(test.threads[0].span, message, "");
+            Ok(Program { cannot_run: Some(reason), ..lower_for(test, Purpose::Judge)? })
+        }
         Ok(program) => Ok(program),
         Err(reason) => Ok(Program { cannot_run: Some(reason), ..lower_for(test, Purpose::Judge)? }),
     }
@@ -57,6 +62,7 @@ fn lower_for(test: &ast::Test, purpose: Purpose) -> Result<Program, Diagnostic> 
     }
     displayed.sort_unstable();
     displayed.dedup();
+    let filter = columns.without_cuts(filter);
     let Columns { mut threads, locations, columns, .. } = columns;
     for column in &columns {
         if let Column::Register { thread, register } = *column {
@@ -186,6 +192,20 @@ impl Columns<'_> {
             self.columns.push(column);
             self.columns.len() - 1
         }))
+    }
+
+    /// The filter, which also excludes what left a loop although its condition held.
+    fn without_cuts(&mut self, mut filter: Option<Prop>) -> Option<Prop> {
+        for (thread, register) in self.threads.iter().enumerate().filter_map(|(at, thread)| Some((at, thread.cut?))) {
+            let column = self.columns.len();
+            self.columns.push(Column::Register { thread, register });
+            let whole = Prop::Equal { column, value: Const::Int(0) };
+            filter = Some(match filter {
+                Some(filter) => Prop::And(Box::new(filter), Box::new(whole)),
+                None => whole,
+            });
+        }
+        filter
     }
 
     fn prop(&mut self, prop: &ast::Prop) -> Result<Prop, Diagnostic> {

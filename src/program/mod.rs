@@ -91,6 +91,12 @@ impl Program {
         self.threads.iter().find_map(|thread| thread.judged_only.as_ref())
     }
 
+    /// Whether a thread has a loop that is left after some rounds although its condition holds. The models judge such a test
+    /// by what [`lower_to_judge`] makes of it.
+    pub fn cuts_loops(&self) -> bool {
+        self.threads.iter().any(|thread| thread.cut.is_some())
+    }
+
     /// Whether an outcome is a race: it passes the filter, and it satisfies the condition of an `exists` or
     /// `~exists`, or violates that of a `forall`.
     pub fn is_race(&self, row: &[Const]) -> bool {
@@ -212,6 +218,9 @@ pub struct Thread {
     /// The first call of a primitive that only the kernel's model has, if there is one. Such a test is judged, but no code is
     /// generated for it.
     pub judged_only: Option<JudgedOnly>,
+    /// The register that is 1 if a loop whose rounds depend on what is read had more rounds than are followed. The filter of
+    /// the program excludes such an instance.
+    pub cut: Option<RegisterId>,
 }
 
 /// A call of a primitive that only the kernel's model has.

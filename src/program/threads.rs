@@ -116,6 +116,7 @@ impl<'a> ThreadLowering<'a> {
                 zeroed: Vec::new(),
                 composites: Vec::new(),
                 judged_only: None,
+                cut: None,
             },
         }
     }
@@ -201,7 +202,7 @@ impl<'a> ThreadLowering<'a> {
         Ok(())
     }
 
-    fn new_register(&mut self, name: String, ty: Type, ctype: CType) -> RegisterId {
+    pub(super) fn new_register(&mut self, name: String, ty: Type, ctype: CType) -> RegisterId {
         self.thread.registers.push(Register { name, ty, observed: false });
         self.ctypes.push(ctype);
         self.facts.push(Fact::NONE);

@@ -8,7 +8,7 @@ use super::cpus::{by_cpu, letter};
 use super::fit::{Cells, DIFFERENT_CODE};
 use super::markdown::{row, sentences};
 use super::numbers::rate_with_interval;
-use super::{csv, sums};
+use super::{csv, power, sums};
 use crate::error::Result;
 use crate::machine::{Class, Host, class_and_kinds};
 use crate::record::{Record, ScenarioResult};
@@ -58,6 +58,8 @@ struct Group {
 pub struct Matrix {
     sides: Vec<Side>,
     groups: Vec<Group>,
+    /// The testing power of the sides in words.
+    power: String,
 }
 
 /// What the results of a group have in common: the test, the placement class and the kinds of core. The log of another
@@ -79,7 +81,13 @@ impl Matrix {
             Line::Record => of_records(names),
         };
         let groups = found(records).into_iter().map(|(key, found)| group(&key, &found, &sides, records));
-        Matrix { groups: groups.filter(|group| group.entries.len() > 1).collect(), sides }
+        let groups = groups.filter(|group| group.entries.len() > 1).collect();
+        let power = power::of_sides(
+            sides
+                .iter()
+                .map(|side| (side.letter.clone(), side.records.iter().map(|&number| &records[number]).collect())),
+        );
+        Matrix { groups, power, sides }
     }
 
     /// Whether no two lines can be compared.
@@ -186,7 +194,7 @@ impl Matrix {
                 all.len() / MANY
             ));
         }
-        text + &footnote(&all)
+        text + &footnote(&all) + &self.power
     }
 }
 

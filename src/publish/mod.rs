@@ -21,6 +21,7 @@ mod markdown;
 mod matrix;
 mod numbers;
 mod page;
+mod power;
 mod protocol;
 mod settings;
 mod sums;
@@ -50,6 +51,7 @@ pub use numbers::{count, counted, rate, rate_with_interval};
 pub use page::{
     Entry, FLEET, Front, LARGEST, PICTURE_ENDING, Page, badge, fleet_page, hosts, index, page, picture, signed_page,
 };
+pub use power::testing_powers;
 pub use tearing::{forbidden as tearing_forbidden, tearing, tearing_csv, tearing_summary};
 pub use window::windows;
 

@@ -8,7 +8,7 @@ use super::numbers::{count, rate, rate_with_interval, times};
 use super::settings;
 use super::sums::{Sum, by_class};
 use super::zeros::{doubt, place, rests_on, with_rates};
-use super::{distances, warnings};
+use super::{distances, power, warnings};
 use crate::machine::in_order;
 use crate::record::{Finding, Record, ScenarioResult};
 use crate::shown;
@@ -230,6 +230,7 @@ pub fn summary(record: &Record) -> String {
     if !record.host.emulated {
         lines.extend(distances::summary(record));
     }
+    lines.extend(power::line(record));
     lines.extend(warnings::folded(&record.results));
     lines.extend(settings::line(&record.results));
     let forbidden = record.results.iter().filter(|result| result.finding == Finding::ForbiddenObserved);

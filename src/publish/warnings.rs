@@ -90,6 +90,11 @@ pub(super) fn short(warning: Warning) -> &'static str {
     }
 }
 
+/// Whether the outcomes tell if a loop had more rounds than are followed (see src/program/loops.rs).
+fn has_cut_loops(result: &ScenarioResult) -> bool {
+    result.outcomes.iter().flat_map(|outcome| outcome.values.keys()).any(|name| name.ends_with(":while"))
+}
+
 /// A warning as a clause. `None` if the result lacks the numbers for it, which no valid record does.
 fn words(warning: Warning, result: &ScenarioResult) -> Option<String> {
     Some(match warning {
@@ -115,7 +120,12 @@ fn words(warning: Warning, result: &ScenarioResult) -> Option<String> {
             count(result.moved)
         ),
         Warning::Filtered => format!(
-            "the test's filter excluded {} instances, and passed {}",
+            "{} excluded {} instances, and passed {}",
+            if has_cut_loops(result) {
+                "the test's filter, or a loop of more than two rounds,"
+            } else {
+                "the test's filter"
+            },
             count(result.filtered),
             count(result.iterations)
         ),

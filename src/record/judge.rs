@@ -181,7 +181,7 @@ fn covers<'a>(controls: impl Iterator<Item = &'a &'a Fired>, cpus: &[usize]) -> 
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::arch::Arch;
     use crate::catalogue;
@@ -215,7 +215,7 @@ mod tests {
 
     /// A result of a scenario of the catalogue on these CPUs. At one skew the threads met, at another they
     /// did not.
-    fn result(name: &str, cpus: &[usize], looked: u64, races: u64) -> ScenarioResult {
+    pub(in super::super) fn result(name: &str, cpus: &[usize], looked: u64, races: u64) -> ScenarioResult {
         let scenario = catalogue::named(name).unwrap();
         let needs = model::reordering::needs(&model::machine::accesses(&scenario.program), Bounds::default()).unwrap();
         let (other, apart) = (2 * looked - races, 100_000);

@@ -302,6 +302,7 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
     let weights = Weights(a.iterations as f64, b.iterations as f64);
     let repeats = [a.as_repeats(), b.as_repeats()].concat();
     let distances = add_distances(&a, &b)?;
+    let sightings = plus(a.sightings(), b.sightings(), "the sightings")?;
     let (outcomes, skews) = add_outcomes(a.outcomes, a.skews, b.outcomes, b.skews)?;
     // A zero of a sum is as weak as that of its weakest part: only controls that fired in all parts apply to
     // the sum.
@@ -331,6 +332,7 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         // The differences between the parts give the spread of the sum. The course of each part in time does
         // not.
         repeats,
+        sightings: Some(sightings),
         search: match (a.search, b.search) {
             (Some(a), Some(b)) => Some(a.plus(b)?),
             (a, b) => a.or(b),

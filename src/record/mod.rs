@@ -16,6 +16,7 @@ mod import;
 mod judge;
 mod merge;
 mod phases;
+mod power;
 mod protocol;
 mod read;
 mod save;
@@ -51,6 +52,7 @@ pub use import::{About, import};
 pub use judge::{Finding, judge};
 pub use merge::{CampaignMerger, Merger, add_repeat};
 pub use phases::{Pass, PhasesRecord};
+pub use power::RunPower;
 #[cfg(test)]
 pub(crate) use protocol::tests::result as protocol_result;
 pub use protocol::{HarmRecord, HealedRecord, Judgement, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult, WakesRecord};
@@ -304,6 +306,10 @@ pub struct ScenarioResult {
     /// The probability that a run of the same length sees a race again: 1 - e^-races.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reproducibility: Option<f64>,
+    /// Blocks of consecutive batches with at least one race, of all parts of a sum. Absent in a record of one run, whose
+    /// `blocks` tell, and in sums of versions that did not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sightings: Option<u64>,
     /// The test for drift: how the rate at the end differs from that at the start. Absent with too few
     /// batches.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -151,7 +151,7 @@ pub fn scenario(text: &str) -> Scenario {
 /// What a model says about a test in C.
 #[track_caller]
 pub fn outcome(text: &str, model: Model) -> Outcome {
-    let code = isa::code_for(&scenario(text).program, model, Atomics::Lse).unwrap();
+    let code = isa::code_for(scenario(text).judged(), model, Atomics::Lse).unwrap();
     model::check(&code, model, Bounds::default()).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 

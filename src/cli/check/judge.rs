@@ -120,7 +120,7 @@ impl Subject {
     /// The test as a model sees it.
     fn code(&self, model: Model, choices: Choices) -> model::Result<Code> {
         match self {
-            Subject::C(scenario) => isa::code_for(&scenario.program, model, choices),
+            Subject::C(scenario) => isa::code_for(scenario.judged(), model, choices),
             Subject::Assembly(code, _) => Ok((**code).clone()),
         }
     }

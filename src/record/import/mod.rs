@@ -205,6 +205,7 @@ fn result(test: &Test, arch: Arch) -> ScenarioResult {
         interval_per_match: None,
         effective_iterations: None,
         stopped_by: None,
+        sightings: None,
         sequence: None,
         reproducibility: None,
         warnings: Vec::new(),

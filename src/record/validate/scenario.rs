@@ -151,6 +151,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         displayed,
         matches,
         races,
+        sightings,
         rate: _, // computed()
         interval: _,
         rate_per_match: _,
@@ -250,6 +251,10 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         problems.range("error_ns", error_ns.unwrap_or(0.0), 0.0..=LONGEST_NS);
     });
     problems.range("nice", *nice, -20..=19);
+    problems.range("sightings", sightings.unwrap_or(0), 0..=*races);
+    if *sightings == Some(0) && *races > 0 {
+        problems.say("sightings", format!("is 0, with {races} races"));
+    }
     let places = outcomes.first().map(|outcome| &outcome.values);
     if let Some(place) = displayed.iter().find(|place| places.is_some_and(|places| !places.contains_key(*place))) {
         problems.say("displayed", format!("has {place}, which no outcome has"));
