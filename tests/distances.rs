@@ -93,7 +93,10 @@ fn counts_that_do_not_add_up_and_impossible_distances_are_named() {
     let mut wrong = at_two_distances();
     wrong.results[1].distances.as_mut().unwrap().strata[1].rate = Some(0.5);
     let found = record::problems(&wrong);
-    assert!(found.iter().any(|problem| problem.starts_with("results[1].distances.strata: is ")), "{found:#?}");
+    assert!(
+        found.iter().any(|problem| problem.starts_with("results[1].distances.strata[1].rate: is 0.5; ")),
+        "{found:#?}"
+    );
 }
 
 /// The near distance of the other record is 1.43 times as long and so the same; its far one is another.

@@ -169,7 +169,7 @@ fn comparing_tells_difference_from_chance() {
         command.arg("compare").arg(&path).arg(&path);
         command
     };
-    same().arg("--fail-on-difference").assert().success().stdout(contains("SB").and(contains("1.000 [")));
+    same().arg("--fail-on-difference").assert().success().stdout(contains("SB").and(contains("1.00 [")));
     same().arg("--markdown").assert().success().stdout(contains("| scenario | class |"));
     // A record whose store buffering was seen a tenth as often, and adds up.
     let mut record = run(&text);

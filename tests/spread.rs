@@ -152,14 +152,14 @@ fn comparing_says_how_many_times_the_first_the_other_is() {
         (line, text)
     };
     let (up, _) = line(&rare, &often, 1);
-    assert!(up.contains(" 4.000 [") && up.ends_with("yes"), "{up}");
+    assert!(up.contains(" 4.00 [") && up.ends_with("yes"), "{up}");
     assert!(up.find("10.0 %").unwrap() < up.find("40.0 %").unwrap(), "{up}");
     let (down, _) = line(&often, &rare, 1);
     assert!(down.contains(" 0.250 [") && down.ends_with("yes"), "{down}");
     // Two single runs that differ by 10 %. The spread between runs is unknown, so the output names the
     // assumption.
     let (close, text) = line(&rare, &near, 0);
-    assert!(close.contains(" 1.100 [") && close.ends_with("no"), "{close}");
+    assert!(close.contains(" 1.10 [") && close.ends_with("no"), "{close}");
     assert!(text.contains("20 % (one standard deviation) is assumed. `wakerace run --repeat 5` measures it"), "{text}");
 }
 

@@ -243,7 +243,8 @@ const HEADINGS: [&str; 6] = ["scenario", "class", "A [95 %]", "other [95 %]", "o
 pub(super) fn times(value: f64) -> String {
     match value {
         value if value.is_infinite() => "inf".to_owned(),
-        value if (0.01..9.995).contains(&value) => format!("{value:.2}"),
+        value if (0.01..0.9995).contains(&value) => format!("{value:.3}"),
+        value if (0.9995..9.995).contains(&value) => format!("{value:.2}"),
         value if (9.995..99.95).contains(&value) => format!("{value:.1}"),
         value if (99.95..999.5).contains(&value) => format!("{value:.0}"),
         0.0 => "0".to_owned(),
@@ -326,6 +327,12 @@ mod tests {
 
     fn once(seen: u64, trials: u64) -> Rate {
         Rate { repeated: false, ..many(seen, trials) }
+    }
+
+    #[test]
+    fn ratios_have_three_digits() {
+        let words = [0.0, 0.0123, 0.25, 0.9999, 1.118, 10.01, 779.6, 1400.0, f64::INFINITY].map(times);
+        assert_eq!(words, ["0", "0.012", "0.250", "1.00", "1.12", "10.0", "780", "1.4e3", "inf"]);
     }
 
     #[test]
