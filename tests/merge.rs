@@ -11,7 +11,9 @@ use predicates::str::contains;
 use serde_json::{Value, json};
 use wakerace::litmus::Verdict;
 use wakerace::publish::Publish as _;
-use wakerace::record::{self, AnyRecord, FormerMeaning, Merger, Record, RunRecord, ScenarioResult, Warning};
+use wakerace::record::{
+    self, AnyRecord, FormerMeaning, Merger, NoResult, Record, RunRecord, ScenarioResult, Unmeasured, Warning,
+};
 use wakerace::stats::Drift;
 use wakerace::verdict::VerdictSource;
 
@@ -162,8 +164,14 @@ fn every_field_of_a_result_has_its_meaning_in_a_sum() {
 
 #[test]
 fn every_field_of_a_record_has_its_meaning_in_a_sum() {
-    let (a, mut b) = (small::run(), other());
+    let (mut a, mut b) = (small::run(), other());
     b.interrupted = true;
+    let without =
+        |name: &str| Unmeasured { scenario: name.to_owned(), threads: 2, cpus: vec![0, 2], reason: NoResult::NoBatch };
+    // The other record has a result of one of them.
+    let measured = b.results[0].scenario.clone();
+    a.unmeasured = vec![without("MP"), without(&measured)];
+    b.unmeasured = vec![without("LB")];
     b.extra.insert("colour".to_owned(), "green".into());
     let sum = sum_of(&[&a, &b]);
     let RunRecord {
@@ -178,10 +186,12 @@ fn every_field_of_a_record_has_its_meaning_in_a_sum() {
         host,
         conditions,
         results,
+        unmeasured,
         parts,
         campaign,
         extra,
     } = sum;
+    assert_eq!(unmeasured, [without("MP"), without("LB")]);
     assert_eq!(campaign, None, "campaigns have sums of their own");
     assert_eq!(conditions, None, "those of several runs have no common beginning");
     assert_eq!(version, record::VERSION);

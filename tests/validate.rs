@@ -273,6 +273,14 @@ fn every_field_has_a_range() {
             (|r| r["results"][1]["question"] = "Why?".into(), "results[1].question: is \"Why?\"; its source gives"),
             (|r| r["results"][1]["in_batches_s"] = (-0.1).into(), "results[1].in_batches_s: is -0.1; "),
             (|r| r["results"][1]["in_batches_s"] = 2.6.into(), "results[1].in_batches_s: is 2.6; "),
+            (
+                |r| r["unmeasured"] = json!([{"scenario": "", "threads": 2, "cpus": [0, 2], "reason": "no-batch"}]),
+                "unmeasured[0].scenario: is empty",
+            ),
+            (
+                |r| r["unmeasured"] = json!([{"scenario": "SB", "threads": 0, "cpus": [0, 2], "reason": "no-batch"}]),
+                "unmeasured[0].threads: is 0; ",
+            ),
             (|r| r["results"][1]["phases"]["run_s"] = 2.6.into(), "results[1].phases.run_s: is 2.6; "),
             (|r| r["results"][1]["phases"]["looks_s"] = 2.6.into(), "results[1].phases.looks_s: is 2.6; "),
             (|r| r["results"][1]["phases"]["reset_s"] = (-0.1).into(), "results[1].phases.reset_s: is -0.1; "),

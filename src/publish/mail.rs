@@ -4,6 +4,7 @@ use super::fit::{Cells, fitted, wrapped};
 use super::numbers::{rate_with_interval, short_count};
 use super::page::answer_of;
 use super::sums::{Sum, by_class};
+use super::unmeasured::unmeasured;
 use super::{protocol, warnings, zeros};
 use crate::litmus::Verdict;
 use crate::machine::Host;
@@ -109,6 +110,7 @@ fn notes(record: &Record) -> Vec<String> {
         }
     }
     out.extend(warnings::to_do(&record.results).into_iter().map(|advice| format!("* {advice}")));
+    out.extend(unmeasured(&record.unmeasured).into_iter().map(|line| format!("* {line}")));
     if record.interrupted {
         out.push("* interrupted: the counts are those up to the interruption".to_owned());
     }

@@ -28,6 +28,7 @@ mod sums;
 mod table;
 mod tearing;
 mod titles;
+mod unmeasured;
 mod warnings;
 mod window;
 mod zeros;
@@ -53,6 +54,7 @@ pub use page::{
 };
 pub use power::testing_powers;
 pub use tearing::{forbidden as tearing_forbidden, tearing, tearing_csv, tearing_summary};
+pub use unmeasured::unmeasured;
 pub use window::windows;
 
 use crate::error::{Error, Result};

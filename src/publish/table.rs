@@ -7,6 +7,7 @@ use super::fit::{Cells, fitted, wrapped};
 use super::numbers::{count, rate, rate_with_interval, times};
 use super::settings;
 use super::sums::{Sum, by_class};
+use super::unmeasured::unmeasured;
 use super::zeros::{doubt, place, rests_on, with_rates};
 use super::{distances, power, warnings};
 use crate::machine::in_order;
@@ -230,6 +231,7 @@ pub fn summary(record: &Record) -> String {
     if !record.host.emulated {
         lines.extend(distances::summary(record));
     }
+    lines.extend(unmeasured(&record.unmeasured));
     lines.extend(power::line(record));
     lines.extend(warnings::folded(&record.results));
     lines.extend(settings::line(&record.results));

@@ -189,6 +189,11 @@ pub(super) mod tests {
     use crate::record::Gaps;
     use crate::stats::interval;
 
+    /// The architecture of the results.
+    fn x86() -> Arch {
+        "x86_64".parse().unwrap()
+    }
+
     #[test]
     fn findings_follow_counts_expectations_and_controls() {
         use Finding::{ForbiddenObserved, Inconclusive, NotObserved, Observed};
@@ -229,7 +234,7 @@ pub(super) mod tests {
         let far = skew(apart, matches.map(|_| apart), 0, [0, apart, 0]);
         let outcome = |value: i64, count: u64| serde_json::json!({"values": {"r0": value}, "count": count, "satisfies": value == 0});
         let mut result: ScenarioResult = serde_json::from_value(serde_json::json!({
-            "scenario": name, "group": scenario.group, "is_control": catalogue::is_control(name, &scenario.sha256, Arch::X86_64),
+            "scenario": name, "group": scenario.group, "is_control": catalogue::is_control(name, &scenario.sha256, x86()),
             "source_sha256": scenario.sha256, "code_sha256": "", "condition": "",
             "match_event": matches.map(|_| "m"), "placement": {"cpus": cpus, "class": "core"},
             "pace": {"mode": "paced", "chosen": "auto", "period_ticks": null, "period_ns": null, "late": null},
@@ -308,7 +313,7 @@ pub(super) mod tests {
         assert_eq!(says(&judged(&[silent, race.clone()])), (Finding::Inconclusive, vec![], vec![]));
         // A test with the name of a control and another source is none.
         let other = result("S01-core+nt", &[0, 1], MANY, 900);
-        assert!(!catalogue::is_control(&other.scenario, &"0".repeat(64), Arch::X86_64));
+        assert!(!catalogue::is_control(&other.scenario, &"0".repeat(64), x86()));
         let other = ScenarioResult { is_control: false, ..other };
         assert_eq!(says(&judged(&[other, race.clone()])), (Finding::Inconclusive, vec![], vec![]));
         // The same shape, but this test is not declared as a control on x86-64.

@@ -14,7 +14,7 @@ use super::judge::settle;
 use super::validate::{MOST_COUNTS, histogram};
 use super::{
     EdgesRecord, Evidence, FinalValue, FormerMeaning, Gaps, LastWriterRecord, OutcomeRecord, PaceRecord, Part, Record,
-    RunRecord, ScenarioResult, Sensitivity, SkewRecord, compute, identity,
+    RunRecord, ScenarioResult, Sensitivity, SkewRecord, Unmeasured, compute, identity,
 };
 use crate::arch::lock::Lock;
 use crate::error::{Error, Result};
@@ -100,6 +100,9 @@ impl Merger {
         self.record.parts.extend(more_parts);
         self.record.elapsed_s += record.elapsed_s;
         self.record.interrupted |= record.interrupted;
+        let known = |test: &Unmeasured| results.iter().any(|result| result.scenario == test.scenario);
+        self.record.unmeasured.extend(record.unmeasured);
+        self.record.unmeasured.retain(|test| !known(test));
         // This version does not know how to add a field of another version.
         self.record.extra.clear();
         self.record.results = results;

@@ -22,6 +22,7 @@ mod read;
 mod save;
 mod search;
 mod spread;
+mod unmeasured;
 mod validate;
 mod warnings;
 
@@ -60,6 +61,7 @@ pub use read::{AnyRecord, read, read_file, read_valid, read_valid_run};
 pub use save::{cpu_slug, default_path};
 pub use search::{ArmRecord, SearchRecord};
 pub use spread::CountRecord;
+pub use unmeasured::{NoResult, Unmeasured};
 pub use validate::{campaign_problems, histogram, problems, protocol_problems};
 pub use warnings::Warning;
 
@@ -105,6 +107,9 @@ pub struct RunRecord<R> {
     pub campaign: Option<Box<CampaignAbout>>,
     /// The results.
     pub results: Vec<R>,
+    /// The tests that were to run and have no result.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmeasured: Vec<Unmeasured>,
     /// The records that were added up; empty if the record is from one run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
@@ -152,6 +157,7 @@ impl<R> RunRecord<R> {
             conditions: None,
             campaign: None,
             results: Vec::new(),
+            unmeasured: Vec::new(),
             parts: Vec::new(),
             extra: BTreeMap::new(),
         })

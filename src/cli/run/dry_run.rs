@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::args::RunArgs;
 use super::experiments::limits;
 use super::placements::{Planned, Run, chosen_scenarios, of_each_scenario, planned};
+use super::words::unmeasured_lines;
 use crate::arch::Arch;
 use crate::cli::topology::{Elsewhere, cpus_to_use, selected};
 use crate::error::{EXIT_OK, Error, Result};
@@ -38,7 +39,7 @@ pub(super) fn dry_run(args: &RunArgs) -> Result<u8> {
     let Planned { runs, left_out, not_run } = planned(args, arch, &topology, &cpus, &chosen)?;
     let online = topology.cpus.len();
     terminal::out(&format!("{name}: {arch}, {online} CPUs online; nothing is measured\n{}\n", schedule(args, &runs)))?;
-    terminal::out(&(listed(&runs) + &left_out + &not_run))?;
+    terminal::out(&(listed(&runs) + &left_out + &unmeasured_lines(&not_run)))?;
     unreadable.map_or(Ok(EXIT_OK), Err)
 }
 

@@ -29,7 +29,7 @@ use crate::{publish, terminal};
 use experiments::experiments;
 use placements::{Planned, chosen_scenarios, planned};
 use rounds::{Session, rounds};
-use words::{evidence_for, opening};
+use words::{evidence_for, opening, unmeasured_lines};
 
 /// Runs scenarios, prints the table and returns the exit status.
 pub fn run(args: &RunArgs) -> Result<u8> {
@@ -66,22 +66,35 @@ pub fn measured(args: &RunArgs) -> Result<(u8, Record)> {
     let rounds = rounds(&experiments);
     output.say(&opening(&host, &experiments, &rounds, args.repeat));
     output.say(&left_out);
-    output.say(&not_run);
+    output.say(&unmeasured_lines(&not_run));
     let mut record = Record::begin(record::SCHEMA, started, host)?;
     record.conditions = Some(Conditions::begin());
+    record.unmeasured = not_run;
     let failures = unreadable.into_iter().collect();
     let mut session = Session { record, failures, begun, bench: Bench::default(), lost: String::new() };
     session.run(args, &rounds, &interrupt, &mut output);
 
-    let mut shown = not_run;
+    // The summary has them too, and -q leaves it out.
+    let mut shown = if args.output.quiet { unmeasured_lines(&session.record.unmeasured) } else { String::new() };
     if !args.output.quiet {
         shown.push_str(&windows(args, &session.record));
     }
     shown.push_str(&evidence(&mut session, &experiments));
-    let Session { record, failures, .. } = session;
+    let Session { record, mut failures, .. } = session;
+    if failures.is_empty() {
+        failures.extend(nothing_measured(&record));
+    }
     let finished = output.finish(&record, &shown, failures);
     let forbidden = record.results.iter().any(|result| result.finding == Finding::ForbiddenObserved);
     Ok((status(finished, forbidden, record.interrupted)?, record))
+}
+
+/// The error of a run in which no test has a result, unless it was interrupted.
+fn nothing_measured(record: &Record) -> Option<Error> {
+    let nothing = record.results.is_empty() && !record.interrupted;
+    nothing.then(|| {
+        Error::Host("nothing was measured: no batch was completed in the time; give it more with -d".to_owned())
+    })
 }
 
 /// The race windows that are drawn: with `--window` all of them, otherwise those of the race and of the controls

@@ -9,6 +9,7 @@ use crate::arch::Arch;
 use crate::catalogue::{self, Scenario};
 use crate::error::{Error, Result};
 use crate::machine::{self, Class, Placement, Topology};
+use crate::record::{NoResult, Unmeasured};
 use crate::{publish, terminal};
 
 /// What to run.
@@ -94,8 +95,8 @@ pub(super) struct Planned<'a> {
     pub(super) runs: Vec<Run<'a>>,
     /// Which placements the run leaves out, in words; empty if it leaves out none.
     pub(super) left_out: String,
-    /// What is not run because the CPUs do not suffice, in words; empty if everything runs.
-    pub(super) not_run: String,
+    /// What is not run because the CPUs do not suffice.
+    pub(super) not_run: Vec<Unmeasured>,
 }
 
 /// Places every scenario. One that these CPUs have no place for does not stop the others.
@@ -130,20 +131,15 @@ pub(super) fn planned<'a>(
     Ok(Planned { runs: with_pairs_of_controls(runs, topology, arch), left_out, not_run: not_run(&without, cpus) })
 }
 
-/// The sentence about scenarios that have no placement.
-fn not_run(without: &[(&Scenario, Error)], cpus: &[usize]) -> String {
-    if without.is_empty() {
-        return String::new();
-    }
-    let each =
-        |(scenario, _): &(&Scenario, Error)| format!("{} ({} threads)", scenario.name, scenario.program.threads.len());
-    let names: Vec<String> = without.iter().map(each).collect();
-    format!(
-        "{} not run, because the CPUs that may be used ({}) have no placement for them: {}\n",
-        names.len(),
-        machine::format_cpu_list(cpus),
-        names.join(", ")
-    )
+/// The scenarios that have no placement on these CPUs.
+fn not_run(without: &[(&Scenario, Error)], cpus: &[usize]) -> Vec<Unmeasured> {
+    let each = |(scenario, _): &(&Scenario, Error)| Unmeasured {
+        scenario: scenario.name.clone(),
+        threads: scenario.program.threads.len(),
+        cpus: cpus.to_vec(),
+        reason: NoResult::NoPlacement,
+    };
+    without.iter().map(each).collect()
 }
 
 /// The placements that scenarios of `threads` threads run on.
@@ -280,11 +276,11 @@ mod tests {
         let scenarios = ["S09-on_rq", "S14-third-cpu"].map(|name| catalogue::named(name).unwrap());
         let without: Vec<_> = scenarios.iter().map(|scenario| (scenario, Error::Usage(String::new()))).collect();
         assert_eq!(
-            not_run(&without, &[4, 5]),
+            super::super::words::unmeasured_lines(&not_run(&without, &[4, 5])),
             "2 not run, because the CPUs that may be used (4,5) have no placement for them: S09-on_rq (3 threads), \
              S14-third-cpu (3 threads)\n"
         );
-        assert_eq!(not_run(&[], &[0]), "");
+        assert_eq!(not_run(&[], &[0]), []);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::experiment::{self, Bench, Experiment, Finished};
 use crate::harness::Stop;
 use crate::machine::{self, Moment, Placement};
-use crate::record::{self, Record};
+use crate::record::{self, NoResult, Record, Unmeasured};
 use crate::terminal;
 
 /// The record of a run so far, and what failed.
@@ -45,6 +45,7 @@ impl Session {
             progress.finish();
             let mut words: String = finished.into_iter().map(|finished| self.take(finished)).collect();
             terminal::err(&std::mem::take(&mut self.lost));
+            settle(&mut self.record);
             record::judge(&mut self.record.results);
             self.record.elapsed_s = self.begun.elapsed().as_secs_f64();
             if let Some(conditions) = &mut self.record.conditions {
@@ -72,6 +73,7 @@ impl Session {
         if result.iterations + result.filtered + result.moved == 0 {
             if stop != Stop::Interrupted {
                 self.lost.push_str(&no_batch(&result));
+                self.record.unmeasured.push(without_batch(&result));
             }
             return String::new();
         }
@@ -97,6 +99,24 @@ fn no_batch(result: &record::ScenarioResult) -> String {
         "{} on CPUs {cpus}: no batch was completed, so there is no result; give it more time with -d\n",
         result.scenario
     )
+}
+
+fn without_batch(result: &record::ScenarioResult) -> Unmeasured {
+    let cpus = result.placement.cpus.clone();
+    Unmeasured { scenario: result.scenario.clone(), threads: cpus.len(), cpus, reason: NoResult::NoBatch }
+}
+
+/// Forgets the tests without a result that have one from another repeat, and names each of the others once.
+fn settle(record: &mut Record) {
+    let mut rest: Vec<Unmeasured> = Vec::new();
+    for test in std::mem::take(&mut record.unmeasured) {
+        let measured =
+            record.results.iter().any(|result| result.scenario == test.scenario && result.placement.cpus == test.cpus);
+        if !measured && !rest.contains(&test) {
+            rest.push(test);
+        }
+    }
+    record.unmeasured = rest;
 }
 
 /// Adds a result to the results. If the same test already ran on the same placement, the result is added to
@@ -128,4 +148,59 @@ pub(super) fn rounds<'a, 'b>(experiments: &'b [Experiment<'a>]) -> Vec<Round<'a,
         out.extend(rounds.into_iter().map(|round| round.into_iter().map(|at| &of_scenario[at]).collect()));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shipped() -> Record {
+        let path = "results/x86_64/amd-epyc-cpu-family-25-model-1-stepping-1/2026-11-26T093808Z.json";
+        record::read_valid_run(path.as_ref(), "").unwrap()
+    }
+
+    #[test]
+    fn a_test_without_a_batch_is_named_and_a_run_without_any_fails() {
+        let mut record = shipped();
+        let mut results = std::mem::take(&mut record.results).into_iter();
+        assert!(super::super::nothing_measured(&record).is_some());
+        let mut session = Session {
+            record,
+            failures: Vec::new(),
+            begun: Instant::now(),
+            bench: Bench::default(),
+            lost: String::new(),
+        };
+        let mut empty = results.next().unwrap();
+        (empty.iterations, empty.filtered, empty.moved) = (0, 0, 0);
+        let (name, cpus) = (empty.scenario.clone(), empty.placement.cpus.clone());
+        for stop in [Stop::Interrupted, Stop::Limit] {
+            assert_eq!(session.take(Ok(Finished { result: empty.clone(), stop })), "");
+        }
+        let known = |test: &Unmeasured| (test.scenario == name && test.cpus == cpus, test.reason);
+        assert_eq!(session.record.unmeasured.iter().map(known).collect::<Vec<_>>(), [(true, NoResult::NoBatch)]);
+        assert!(session.lost.starts_with(&format!("{name} on CPUs ")), "{}", session.lost);
+        // It was interrupted, so that nothing was measured is no fault.
+        assert!(super::super::nothing_measured(&session.record).is_none());
+        session.record.interrupted = false;
+        session.take(Ok(Finished { result: results.next().unwrap(), stop: Stop::Limit }));
+        assert!(super::super::nothing_measured(&session.record).is_none());
+    }
+
+    #[test]
+    fn a_test_has_no_result_if_no_repeat_has_one() {
+        let mut record = shipped();
+        let known = &record.results[0];
+        let without = |scenario: &str, cpus: &[usize]| Unmeasured {
+            scenario: scenario.to_owned(),
+            threads: 2,
+            cpus: cpus.to_vec(),
+            reason: NoResult::NoBatch,
+        };
+        let (name, cpus) = (known.scenario.clone(), known.placement.cpus.clone());
+        record.unmeasured =
+            vec![without(&name, &cpus), without("LB", &cpus), without(&name, &[2, 3]), without("LB", &cpus)];
+        settle(&mut record);
+        assert_eq!(record.unmeasured, [without("LB", &cpus), without(&name, &[2, 3])]);
+    }
 }

@@ -53,6 +53,11 @@ fn edges_line(edges: Edges, clock: Clock) -> String {
     }
 }
 
+/// The lines about the tests that have no result.
+pub(super) fn unmeasured_lines(tests: &[record::Unmeasured]) -> String {
+    publish::unmeasured(tests).into_iter().map(|line| line + "\n").collect()
+}
+
 /// The note about a result that ran free although it was to be paced.
 pub(super) fn pace_note(result: &record::ScenarioResult) -> String {
     let note = |reason| format!("note: {} ran free, because it could not be paced: {reason}\n", result.scenario);

@@ -6,6 +6,7 @@ use super::Entry;
 use crate::machine::{Clock, Frequency, Host};
 use crate::publish::chart::{COLOURS, Look};
 use crate::publish::cpus::{cpu, design, letter};
+use crate::publish::unmeasured;
 use crate::record::{AnyRecord, Part, ProtocolRecord, Record, Tool};
 
 /// A record on the page, with its letter and colour.
@@ -135,6 +136,12 @@ impl<'a> Run<'a> {
         day(self.entry.record.started())
     }
 
+    /// The tests without a result, as a pair of name and value.
+    fn without_result(&self) -> Option<(String, String)> {
+        let lines = unmeasured(&self.record()?.unmeasured);
+        (!lines.is_empty()).then(|| ("without a result".to_owned(), lines.join("; ")))
+    }
+
     pub(super) fn view(&self) -> View {
         let (tool, command, elapsed, interrupted, parts): (&Tool, _, _, _, &[Part]) = match &self.entry.record {
             AnyRecord::Run(r) => (&r.tool, &r.command, r.elapsed_s, r.interrupted, &r.parts),
@@ -158,7 +165,7 @@ impl<'a> Run<'a> {
                 |by| format!("{by} and imported"),
             ),
             interrupted,
-            facts: facts(host),
+            facts: facts(host).into_iter().chain(self.without_result()).collect(),
             parts: parts.iter().map(|part| (minute(&part.started), name(&part.host))).collect(),
         }
     }

@@ -83,6 +83,7 @@ pub fn import(logs: &[(String, String)], about: &About) -> Result<Record> {
         conditions: None,
         campaign: None,
         results,
+        unmeasured: Vec::new(),
         parts: Vec::new(),
         extra: BTreeMap::new(),
     })

@@ -16,7 +16,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 
 use self::paths::Problems;
-use super::{CampaignRecord, Gaps, Part, ProtocolRecord, Record, RunRecord, identity};
+use super::{CampaignRecord, Gaps, Part, ProtocolRecord, Record, RunRecord, Unmeasured, identity};
 use crate::machine::Conditions;
 
 /// The problems of a record of `wakerace run`, each with the path of its field. Empty if the record is valid.
@@ -65,9 +65,19 @@ fn head<R>(record: &RunRecord<R>, problems: &mut Problems) {
         conditions,
         campaign: _, // checked with the results of a campaign
         results: _,  // checked separately for each kind
+        unmeasured,
         parts,
         extra: _,
     } = record;
+    problems.each("unmeasured", unmeasured, |problems, Unmeasured { scenario, threads, cpus, reason: _ }| {
+        if scenario.is_empty() {
+            problems.say("scenario", "is empty");
+        }
+        problems.range("threads", *threads, 1..=host::MOST_CPUS);
+        if let Some(cpu) = cpus.iter().find(|cpu| **cpu >= host::MOST_CPUS) {
+            problems.say("cpus", format!("has CPU {cpu}; expected less than {}", host::MOST_CPUS));
+        }
+    });
     id_form(id, problems);
     time(started, problems);
     problems.range("elapsed_s", *elapsed_s, 0.0..=longest_s(parts.is_empty()));
