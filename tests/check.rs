@@ -195,6 +195,7 @@ fn the_results_are_json_if_asked_for() {
 }
 
 /// Runs `check` over a folder. Returns what it says and the most memory that it had, in MB.
+#[expect(clippy::zombie_processes, reason = "wait4 waits for the child")]
 fn memory(folder: &Path) -> (String, i64) {
     let mut command = common::wakerace_in(folder);
     command.args(["check", "t", "--model", "sc", "--json"]).stdout(Stdio::piped()).stderr(Stdio::null());
