@@ -211,7 +211,9 @@ fn a_window_is_swept_evenly_and_drawn() {
     command.assert().success().stdout(contains("race windows:").and(contains("races   |")));
     let record = check_record(&path);
     let each: Vec<u64> = record.results[0].skews.iter().map(|skew| skew.iterations).collect();
-    assert_eq!(each, [320; 5]);
+    assert_eq!(each.iter().sum::<u64>(), 1600);
+    // 320 each. Where the distance between the CPUs changes, the sweep begins anew.
+    assert!(each.len() == 5 && each.iter().all(|count| (240..=400).contains(count)), "{each:?}");
     assert!(!record.results[0].pace.focused && record.results[0].pace.given_skews);
 }
 
