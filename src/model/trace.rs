@@ -202,6 +202,8 @@ pub fn traces(
     let joins = if thread_code.scoped { thread_code.joins() } else { Vec::new() };
     let bytes = code.bytes.as_ref();
     let positions = thread_code.positions();
+    // Most threads have a few steps, each with at most one event.
+    let room = thread_code.steps.len().min(16);
     let mut runner = Runner {
         whole: code,
         code: thread_code,
@@ -224,16 +226,16 @@ pub fn traces(
         reservation: None,
         backward: Vec::new(),
         trace: Trace {
-            events: Vec::new(),
-            values: Vec::new(),
-            widths: Vec::new(),
+            events: Vec::with_capacity(room),
+            values: Vec::with_capacity(room),
+            widths: Vec::with_capacity(room),
             bytes: code.bytes.clone(),
-            addr: Vec::new(),
-            data: Vec::new(),
-            ctrl: Vec::new(),
+            addr: Vec::with_capacity(room),
+            data: Vec::with_capacity(room),
+            ctrl: Vec::with_capacity(room),
             rmw: Vec::new(),
             registers: Vec::new(),
-            nodes: Vec::new(),
+            nodes: Vec::with_capacity(room),
             assumptions: Vec::new(),
         },
     })?;

@@ -1,5 +1,6 @@
 //! Judges the tests of `check`, on all CPUs at once.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::thread;
@@ -118,10 +119,10 @@ impl Subject {
     }
 
     /// The test as a model sees it.
-    fn code(&self, model: Model, choices: Choices) -> model::Result<Code> {
+    fn code(&self, model: Model, choices: Choices) -> model::Result<Cow<'_, Code>> {
         match self {
-            Subject::C(scenario) => isa::code_for(scenario.judged(), model, choices),
-            Subject::Assembly(code, _) => Ok((**code).clone()),
+            Subject::C(scenario) => isa::code_for(scenario.judged(), model, choices).map(Cow::Owned),
+            Subject::Assembly(code, _) => Ok(Cow::Borrowed(code)),
         }
     }
 }
