@@ -141,7 +141,8 @@ fn imported_tests_that_the_catalogue_lacks_stay_apart() {
     let text = fs::read_to_string(LOG).unwrap();
     let raced = text
         .replace("17    :>[x]=2; [y]=2;", "17    *>[x]=2; [y]=2;")
-        .replace("Positive: 100000, Negative: 0\nCondition forall", "Positive: 99983, Negative: 17\nCondition forall");
+        .replace("Positive: 100000, Negative: 0\nCondition forall", "Positive: 99983, Negative: 17\nCondition forall")
+        .replace("Condition forall ([x]=2 \\/ [y]=2)", "Condition forall (~([x]=2 /\\ [y]=2))");
     let raced = imported(&[&write("raced.log", raced.as_bytes())]);
     assert_eq!(raced.results[2].races, 17);
     let comparisons = compare(&[record, raced]);
@@ -187,8 +188,25 @@ fn kernel_space_counts_stand_beside_ours_and_are_never_added_to_them() {
     let record = imported(&[&log, "--arch", "x86_64", "--cpu", "Example"]);
     assert_eq!((&*record.tool.name, &*record.host.kernel), ("klitmus7", "Linux 7.2.12"));
     assert_eq!((record.results[0].races, record.results[0].iterations), (45, 1000));
-    let twice = imported(&[&log, &log, "--arch", "x86_64"]);
-    assert_eq!((twice.results[0].races, twice.results[0].repeats.len()), (90, 2));
+    // A record whose condition contradicts its counts is invalid.
+    let wrong = serde_json::to_string(&record).unwrap().replace("exists (1:r0=2 ", "exists (1:r0=0 ");
+    let wrong = write("wrong.json", &wrong);
+    wakerace()
+        .args(["validate", &wrong])
+        .assert()
+        .code(2)
+        .stderr(contains("satisfies: is false; the condition gives true"));
+    // The same log again is refused; another run of the same test is a repeat, and no sum counts one of them twice.
+    let again = write("copy.log", KLITMUS);
+    let twice = wakerace().args(["import", &log, &again, "--arch", "x86_64"]).assert().code(2);
+    twice.stderr(contains("copy.log is the same log as").and(contains("count it twice")));
+    let other = write("other.log", &KLITMUS.replace("Time S01-as-is 0.00", "Time S01-as-is 0.01"));
+    let twice = imported(&[&log, &other, "--arch", "x86_64"]);
+    assert_eq!((twice.results[0].races, twice.results[0].repeats.len(), twice.parts.len()), (90, 2, 2));
+    let both = write("both.json", &serde_json::to_string(&twice).unwrap());
+    wakerace().args(["validate", &both]).assert().success();
+    let one = write("one.json", &serde_json::to_string(&record).unwrap());
+    wakerace().args(["merge", &one, &both, "-o", "-"]).assert().code(2).stderr(contains("count it twice"));
     let theirs = write("k.json", &serde_json::to_string(&record).unwrap());
     let ours = folder.path().join("ours.json");
     let run = ["run", "S01-as-is", "-n", "1e5", "--no-controls", "--oversubscribe", "--no-save", "-q", "--export-json"];
@@ -221,6 +239,11 @@ fn a_malformed_log_is_an_error_with_its_line() {
         ("Time S01-as-is 0.00", "Time S01-as-is soon", "18: is 'Time S01-as-is soon'"),
         ("Test S01-as-is Allowed", "Test S01-as-is", "1: holds no line `Test NAME Allowed`"),
         ("355     :>1:r0=2; 1:r1=1;", "355     :>1:r0=0; 1:r1=0;", "10: is a state that the histogram has already"),
+        (
+            "Condition exists (1:r0=2 /\\ 1:r1=0)",
+            "Condition exists (1:r0=0 /\\ 1:r1=0)",
+            "15: the state `1:r0=0; 1:r1=0;` of the histogram has no star; the condition 'exists (1:r0=0 /\\ 1:r1=0)' gives it one",
+        ),
     ];
     for (find, replace, message) in cases {
         assert_eq!(KLITMUS.matches(find).count(), 1, "{find}");

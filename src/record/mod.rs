@@ -7,6 +7,7 @@
 
 mod campaign;
 mod computed;
+mod condition;
 mod distances;
 mod evidence;
 mod former;

@@ -24,6 +24,7 @@
 use std::collections::BTreeMap;
 
 use crate::record::FinalValue;
+use crate::record::condition::asks_for;
 
 /// A log.
 #[derive(Debug, Default)]
@@ -168,6 +169,7 @@ fn test(lines: &mut Lines<'_>, name: &str, kind: &str) -> Parsed<Test> {
             adds_up(lines, kind, &states, counts.unwrap_or((0, 0)))?;
         } else if let Some(rest) = line.strip_prefix("Condition ") {
             let end = rest.rfind(" is ").unwrap_or(rest.len());
+            marked(lines, &states, &rest[..end])?;
             condition = Some(rest[..end].to_owned());
         } else if let Some(rest) = line.strip_prefix("Time ") {
             let seconds: Option<f64> = rest.rsplit(' ').next().and_then(|text| text.parse().ok());
@@ -234,6 +236,21 @@ fn final_value(text: &str) -> Option<FinalValue> {
         return text.parse().ok().map(FinalValue::Int);
     }
     (!text.is_empty() && text.chars().all(is_name)).then(|| FinalValue::Address(format!("&{text}")))
+}
+
+/// Checks the stars of the histogram against the condition.
+fn marked(lines: &Lines<'_>, states: &States, condition: &str) -> Parsed<()> {
+    for (values, _, starred) in states {
+        if asks_for(condition, values) == Some(!starred) {
+            let state: Vec<String> = values.iter().map(|(name, value)| format!("{name}={value};")).collect();
+            let (found, wanted) = if *starred { ("has a", "none") } else { ("has no", "one") };
+            return Err(lines.wrong(format!(
+                "the state `{}` of the histogram {found} star; the condition '{condition}' gives it {wanted}",
+                state.join(" ")
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Checks the witnesses against the histogram.

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use super::evidence::Evidence;
 use super::{
-    Finding, Gaps, LayoutRecord, OutcomeRecord, PaceRecord, PlacementRecord, Record, RunRecord, SCHEMA, ScenarioResult,
-    Tool, VERSION, add_repeat, compute, identity, judge,
+    Finding, Gaps, LayoutRecord, OutcomeRecord, PaceRecord, Part, PlacementRecord, Record, RunRecord, SCHEMA,
+    ScenarioResult, Tool, VERSION, add_repeat, compute, identity, judge,
 };
 use crate::arch::Arch;
 use crate::arch::lock::Lock;
@@ -43,10 +43,13 @@ pub struct About {
 ///
 /// # Errors
 /// If a log is malformed (the message names the file and the line), if the architecture or the program is not
-/// known, or if logs are from different programs.
+/// known, if logs are from different programs, or if two of them are the same.
 pub fn import(logs: &[(String, String)], about: &About) -> Result<Record> {
     let mut parsed = Vec::new();
-    for (name, text) in logs {
+    for (at, (name, text)) in logs.iter().enumerate() {
+        if let Some((other, _)) = logs[..at].iter().find(|(_, known)| known == text) {
+            return Err(Error::Usage(format!("{name} is the same log as {other}; the record would count it twice")));
+        }
         let log = log::parse(text);
         parsed.push(log.map_err(|wrong| Error::Usage(format!("{name}:{}: {}", wrong.line, wrong.what)))?);
     }
@@ -69,24 +72,59 @@ pub fn import(logs: &[(String, String)], about: &About) -> Result<Record> {
         }
     }
     judge(&mut results);
-    let command = parsed.iter().find_map(|log| log.command.clone());
+    let command = parsed.iter().find_map(command);
+    let parts = parts(logs, &parsed, (&tool, &host, about));
+    let ids: Vec<String> = parts.iter().map(Part::identity).collect();
+    let id = if ids.is_empty() { of_log(&logs[0].1) } else { identity::of_sum(&ids) };
     Ok(RunRecord {
         schema: SCHEMA.to_owned(),
         version: VERSION,
-        id: identity::of_texts(logs.iter().map(|(_, text)| text.as_str())),
+        id,
         tool,
-        command: command.map_or_else(Vec::new, |command| command.split(' ').map(str::to_owned).collect()),
+        command: command.unwrap_or_default(),
         started: about.started.to_string(),
-        elapsed_s: results.iter().map(|result| result.elapsed_s).sum(),
+        elapsed_s: parsed.iter().map(elapsed_s).sum(),
         interrupted: false,
         host,
         conditions: None,
         campaign: None,
         results,
         unmeasured: Vec::new(),
-        parts: Vec::new(),
+        parts,
         extra: BTreeMap::new(),
     })
+}
+
+/// The identity of a log: a hash of its text.
+fn of_log(text: &str) -> String {
+    identity::of_texts(std::iter::once(text))
+}
+
+fn command(log: &Log) -> Option<Vec<String>> {
+    Some(log.command.as_ref()?.split(' ').map(str::to_owned).collect())
+}
+
+/// The time of a log's tests, in seconds.
+fn elapsed_s(log: &Log) -> f64 {
+    log.tests.iter().map(seconds).sum()
+}
+
+/// The time of a test, in seconds. The log has hundredths of a second; a shorter test is noted as 0.00.
+fn seconds(test: &Test) -> f64 {
+    test.seconds.max(0.005)
+}
+
+/// The logs as parts of a sum, so that another sum does not count one of them again. A single log is no sum.
+fn parts(logs: &[(String, String)], parsed: &[Log], (tool, host, about): (&Tool, &Host, &About)) -> Vec<Part> {
+    let part = |((_, text), log): (&(String, String), &Log)| Part {
+        id: of_log(text),
+        tool: tool.clone(),
+        command: command(log).unwrap_or_default(),
+        started: about.started.to_string(),
+        elapsed_s: elapsed_s(log),
+        host: host.clone(),
+    };
+    if logs.len() == 1 { Vec::new() } else { logs.iter().zip(parsed).map(part).collect() }
 }
 
 fn tool(logs: &[(String, String)], parsed: &[Log], about: &About) -> Result<Tool> {
@@ -191,8 +229,7 @@ fn result(test: &Test, arch: Arch) -> ScenarioResult {
         lock: None,
         iterations: count(false),
         filtered: 0,
-        // The log has hundredths of a second; a shorter test is noted as 0.00.
-        elapsed_s: test.seconds.max(0.005),
+        elapsed_s: seconds(test),
         in_batches_s: 0.0,
         phases: None,
         iterations_per_s: 0.0,

@@ -13,6 +13,7 @@ use crate::hash::sha256;
 use crate::litmus::Source;
 use crate::machine::{CounterOffset, offset_problems};
 use crate::program::{Const, Program};
+use crate::record::condition::asks_for;
 use crate::record::{
     ArmRecord, CountRecord, DelayRecord, EdgesRecord, Evidence, FinalValue, Finding, LEAST_MATCHES, LastWriterRecord,
     LayoutRecord, OutcomeRecord, PaceRecord, PhasesRecord, PlacementRecord, Record, ScenarioResult, SearchRecord,
@@ -52,6 +53,9 @@ pub(super) fn results(record: &Record, problems: &mut Problems) {
         counts(result, problems);
         hashes(result, foreign, problems);
         problems.within("gaps", |problems| gaps(&result.gaps, "iterations", result.races, problems));
+        if foreign {
+            stars(result, problems);
+        }
         if single {
             one_run(record, result, problems);
         }
@@ -659,6 +663,15 @@ fn source(result: &ScenarioResult, problems: &mut Problems) {
     if let Some(wanted) = result.matches {
         problems.adds_up("outcomes", "those that match", matches, wanted, "matches");
     }
+}
+
+/// Checks the outcomes of an imported log, which has no source.
+fn stars(result: &ScenarioResult, problems: &mut Problems) {
+    problems.each("outcomes", &result.outcomes, |problems, outcome| {
+        if asks_for(&result.condition, &outcome.values) == Some(!outcome.satisfies) {
+            problems.say("satisfies", format!("is {}; the condition gives {}", outcome.satisfies, !outcome.satisfies));
+        }
+    });
 }
 
 /// An outcome as values in the order of the program's columns; `None` if it names other registers or
