@@ -85,6 +85,34 @@ fn what_list_prints_cycles_reads() {
 }
 
 #[test]
+fn a_test_keeps_the_name_of_its_line_and_what_comes_again_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = |lines: &str| {
+        fs::write(folder.path().join("cycles"), lines).unwrap();
+        generate(folder.path(), &["--arch", "riscv", "--cycles", "cycles", "--list"])
+    };
+    let lines = "mine: PodRW Rfe PodRW Rfe\nPodRW Rfe PodRW Rfe\nSB: PodWR Fre PodWR Fre\nRfe PodRW Rfe PodRW\n\
+                 yours: Rfe PodRW Rfe PodRW\nmine: PodRW Rfe PodRW Rfe\nPodWR Fre PodWR Fre\nRfe PodRR Fre PodWW\n";
+    let (code, listed, err) = list(lines);
+    assert_eq!(code, Some(0), "{err}");
+    let names: Vec<&str> = listed.lines().map(|line| line.split(':').next().unwrap()).collect();
+    assert_eq!(names, ["mine", "SB", "yours", "MP"], "{listed}");
+    let again: Vec<&str> = err.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(again, ["cycles:2", "cycles:4", "cycles:6", "cycles:7"], "{err}");
+    // A name that is made up never is one that a line gives.
+    let (_, listed, _) = list("LB: Rfe PodRR Fre PodWW\nPodRW Rfe PodRW Rfe\n");
+    assert!(listed.starts_with("LB: ") && listed.contains("\nLB-2: "), "{listed}");
+    for (lines, wanted) in [
+        ("a: PodRW Rfe PodRW Rfe\na: Rfe PodRR Fre PodWW\n", "cycles:2: the name 'a' is that of another cycle already"),
+        ("a/b: PodRW Rfe PodRW Rfe\n", "cycles:1: the name 'a/b' is no name of a test"),
+        (": PodRW Rfe PodRW Rfe\n", "cycles:1: the name '' is no name of a test"),
+    ] {
+        let (code, _, err) = list(lines);
+        assert!(code == Some(2) && err.contains(wanted), "{wanted}: {err}");
+    }
+}
+
+#[test]
 fn check_reads_every_language_and_mixed_sizes() {
     let folder = tempfile::tempdir().unwrap();
     let mixed = ["--vary", "w0,h0,h2,q0", "--safe", "Pod**,Rfe,Fre,Coe", "--size", "4", "--threads", "2"];

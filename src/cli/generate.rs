@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::arch::Arch;
 use crate::error::{EXIT_OK, Error, Result};
-use crate::generate::{self, Batch, Language, Options, Sample, Test};
+use crate::generate::{self, Added, Batch, Language, Options, Sample, Test};
 use crate::{files, shown, terminal};
 
 /// Arguments of `generate`.
@@ -69,7 +69,7 @@ struct What {
     /// The tests of a product: commas separate what may stand at a place of the cycle
     #[arg(long, value_name = "EDGES")]
     cross: Vec<String>,
-    /// The tests of the cycles in FILE (- is standard input), one a line; a name with a colon may stand in front
+    /// The tests of the cycles in FILE (- is standard input), one a line; the name of the test and a colon may stand in front
     #[arg(long, value_name = "FILE")]
     cycles: Option<PathBuf>,
     /// Print the relaxations and annotations of the language
@@ -133,7 +133,9 @@ fn given(args: &GenerateArgs, language: &'static Language) -> Result<Option<Vec<
     }
     let mut batch = Batch::new(language);
     for text in cycle {
-        batch.cycle(text)?;
+        if batch.cycle(text)? == Added::Again {
+            terminal::err(&format!("--cycle '{}' comes again and is left out\n", shown::line(text)));
+        }
     }
     for text in cross {
         batch.cross(text)?;
@@ -142,9 +144,14 @@ fn given(args: &GenerateArgs, language: &'static Language) -> Result<Option<Vec<
         let text = read(path)?;
         let lines = text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
         for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
-            let edges = line.rsplit_once(':').map_or(line, |(_, edges)| edges);
             let named = |error| Error::Usage(format!("{}:{number}: {error}", shown::path(path)));
-            batch.cycle(edges).map_err(named)?;
+            let added = match line.rsplit_once(':') {
+                Some((name, edges)) => batch.named(name.trim(), edges).map_err(named)?,
+                None => batch.cycle(line).map_err(named)?,
+            };
+            if added == Added::Again {
+                terminal::err(&format!("{}:{number}: this cycle comes again and is left out\n", shown::path(path)));
+            }
         }
     }
     Ok(Some(batch.tests()))

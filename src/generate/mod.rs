@@ -25,7 +25,7 @@ mod family;
 mod language;
 mod plan;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::arch::Arch;
 use crate::error::{Error, Result};
@@ -96,15 +96,25 @@ pub fn vocabulary(language: &Language) -> (Vec<String>, Vec<&'static str>) {
 /// [`Error::Usage`] if a word is not an edge of the language, or if the edges do not fit each other.
 pub fn cycle(language: &'static Language, text: &str) -> Result<Test> {
     let mut batch = Batch::new(language);
-    batch.cycle(text)?;
+    let _ = batch.cycle(text)?;
     batch.tests().pop().ok_or_else(|| Error::Internal(format!("no test was written for '{text}'")))
 }
 
-/// Tests whose cycles are given. Each cycle comes once.
+/// Tests whose cycles are given. Each cycle comes once, or once with each name that is given for it.
 #[derive(Debug)]
 pub struct Batch {
     language: &'static Language,
-    cycles: Vec<Cycle>,
+    cycles: Vec<(Option<String>, Cycle)>,
+}
+
+/// Whether a test is new in a [`Batch`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Added {
+    /// The batch had no such test.
+    New,
+    /// The batch has the test already, so nothing was added.
+    Again,
 }
 
 impl Batch {
@@ -117,15 +127,39 @@ impl Batch {
     ///
     /// # Errors
     /// Those of [`cycle`].
-    pub fn cycle(&mut self, text: &str) -> Result<()> {
+    pub fn cycle(&mut self, text: &str) -> Result<Added> {
+        let cycle = self.read(text)?;
+        Ok(self.add(None, cycle))
+    }
+
+    /// Adds the test of one cycle with a name of its own.
+    ///
+    /// # Errors
+    /// Those of [`cycle`], and [`Error::Usage`] if the name cannot be that of a test and its file, or if the test of another
+    /// cycle has it.
+    pub fn named(&mut self, name: &str, text: &str) -> Result<Added> {
+        let failed = |reason: &str| Err(Error::Usage(format!("the name '{}' {reason}", crate::shown::line(name))));
+        let fits = |c: char| c.is_ascii_graphic() && !r#"/\"'(){};:|"#.contains(c);
+        if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(fits) {
+            return failed(
+                "is no name of a test: expected a letter or digit, and then no blank, quote, bracket or slash",
+            );
+        }
+        let cycle = self.read(text)?;
+        if self.cycles.iter().any(|(known, other)| known.as_deref() == Some(name) && *other != cycle) {
+            return failed("is that of another cycle already");
+        }
+        Ok(self.add(Some(name.to_owned()), cycle))
+    }
+
+    fn read(&self, text: &str) -> Result<Cycle> {
         let failed = |reason: String| Error::Usage(format!("the cycle '{}': {reason}", crate::shown::line(text)));
         let vocabulary = Vocabulary::new(self.language);
         let words = split(text).map(|word| vocabulary.word(word)).collect::<std::result::Result<Vec<_>, _>>();
         let edges = words.and_then(|words| one(&words)).map_err(failed)?;
         let cycle = Cycle::new(self.language, &edges).map_err(failed)?;
         test(self.language, &cycle, String::new()).map_err(failed)?;
-        self.add(cycle);
-        Ok(())
+        Ok(cycle)
     }
 
     /// Adds the tests of a product, as diycross7 makes them: blanks separate the places of a cycle, commas what may stand
@@ -142,7 +176,8 @@ impl Batch {
             let written = cycle.and_then(|cycle| test(self.language, &cycle, String::new()).map(|_| cycle));
             match written {
                 Ok(cycle) => {
-                    self.add(cycle);
+                    // A product has the same cycle in several orders.
+                    let _ = self.add(None, cycle);
                     reason = None;
                 }
                 Err(error) => reason = reason.map(|_| error),
@@ -153,13 +188,18 @@ impl Batch {
 
     /// The tests, with names that differ.
     pub fn tests(self) -> Vec<Test> {
-        Written::new(self.language, self.cycles.into_iter()).collect()
+        let given = self.cycles.iter().filter_map(|(name, _)| name.clone()).collect();
+        let cycles = self.cycles.into_iter();
+        Written { language: self.language, cycles, names: HashMap::new(), given }.collect()
     }
 
-    fn add(&mut self, cycle: Cycle) {
-        if !self.cycles.contains(&cycle) {
-            self.cycles.push(cycle);
+    fn add(&mut self, name: Option<String>, cycle: Cycle) -> Added {
+        let is_same = |(known, other): &(Option<String>, Cycle)| *other == cycle && (name.is_none() || *known == name);
+        if self.cycles.iter().any(is_same) {
+            return Added::Again;
         }
+        self.cycles.push((name, cycle));
+        Added::New
     }
 }
 
@@ -210,7 +250,8 @@ pub fn family(language: &'static Language, options: &Options) -> Result<impl Ite
         Some(sample) => Box::new(sampled(cycles, sample).into_iter()),
         None => cycles,
     };
-    Ok(Written::new(language, cycles))
+    let cycles = cycles.map(|cycle| (None, cycle));
+    Ok(Written { language, cycles, names: HashMap::new(), given: HashSet::new() })
 }
 
 /// Some of the cycles, each with the same chance, in their order.
@@ -234,27 +275,37 @@ fn sampled(cycles: impl Iterator<Item = Cycle>, Sample { count, seed }: Sample) 
 /// Cycles as tests with names that differ.
 struct Written<I> {
     language: &'static Language,
+    /// Each cycle with its name, if one is given.
     cycles: I,
+    /// How many tests have been named after each name of diy7.
     names: HashMap<String, usize>,
+    /// The names that are given.
+    given: HashSet<String>,
 }
 
-impl<I: Iterator<Item = Cycle>> Written<I> {
-    fn new(language: &'static Language, cycles: I) -> Written<I> {
-        Written { language, cycles, names: HashMap::new() }
-    }
-}
-
-impl<I: Iterator<Item = Cycle>> Iterator for Written<I> {
+impl<I: Iterator<Item = (Option<String>, Cycle)>> Iterator for Written<I> {
     type Item = Test;
 
     fn next(&mut self) -> Option<Test> {
         loop {
-            let cycle = self.cycles.next()?;
+            let (given, cycle) = self.cycles.next()?;
+            if let Some(name) = given {
+                if let Ok(test) = test(self.language, &cycle, name) {
+                    return Some(test);
+                }
+                continue;
+            }
             let name = cycle.name(self.language);
-            let uses = self.names.get(&name).copied().unwrap_or(0);
-            let numbered = if uses == 0 { name.clone() } else { format!("{name}-{}", uses + 1) };
+            let mut uses = self.names.get(&name).copied().unwrap_or(0);
+            let numbered = loop {
+                uses += 1;
+                let numbered = if uses == 1 { name.clone() } else { format!("{name}-{uses}") };
+                if !self.given.contains(&numbered) {
+                    break numbered;
+                }
+            };
             if let Ok(test) = test(self.language, &cycle, numbered) {
-                self.names.insert(name, uses + 1);
+                self.names.insert(name, uses);
                 return Some(test);
             }
         }
