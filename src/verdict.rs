@@ -156,6 +156,12 @@ mod tests {
         assert!(error.contains("says Sometimes (x86_64:)") && error.contains("x86-TSO says Never"), "{error}");
         let fine = expectation(&scenario, Arch::Aarch64, Atomics::Lse).unwrap();
         assert_eq!((fine.race, fine.source), (Some(Verdict::Sometimes), VerdictSource::Model));
+        // Without a line for the architecture the verdict is that of `Result:`.
+        let text = text.replace("Result: Sometimes", "Result: Never");
+        let scenario = Scenario::new(&Source::new("wrong", &*text), "").unwrap();
+        let outcome = judge(&scenario, Model::Rvwmo, Atomics::Lse, Bounds::default()).unwrap().unwrap();
+        let error = agrees(&scenario, Model::Rvwmo, Lock::default(), &outcome).unwrap_err().to_string();
+        assert!(error.contains("says Never (Result:)"), "{error}");
     }
 
     #[test]
@@ -164,5 +170,17 @@ mod tests {
         let scenario = Scenario::new(&Source::new("all", text), "").unwrap();
         let expectation = expectation(&scenario, Arch::Riscv64gc, Atomics::Lse).unwrap();
         assert_eq!((expectation.race, expectation.lkmm), (Some(Verdict::Never), Some(Verdict::Always)));
+    }
+
+    #[test]
+    fn where_nothing_passes_the_filter_no_race_is_seen() {
+        for quantifier in ["exists", "forall"] {
+            let text = format!("C none\n{{}}\nP0(int *x) {{ WRITE_ONCE(*x, 1); }}\nfilter (x=2)\n{quantifier} (x=1)\n");
+            let scenario = Scenario::new(&Source::new("none", &*text), "").unwrap();
+            for arch in Arch::ALL {
+                let expectation = expectation(&scenario, arch, Atomics::Lse).unwrap();
+                assert_eq!(expectation.race, Some(Verdict::Never), "{quantifier} {arch}");
+            }
+        }
     }
 }

@@ -158,6 +158,7 @@ fn what_means_nothing_is_refused_in_words() {
         "2:19",
         &["the kernel of x86_64 has no such lock"],
     );
+    refused("C t\n(* Match: x=1\n Match: x=2 *)\n{}\nP0(int *x) { }\nexists (x=1)", "3:9", &["`Match:` occurs twice"]);
     refused(
         "C t\n(* Match: 1:r0 *)\n{}\nP0(int *x) { }\nexists (x=1)",
         "2:15",

@@ -68,9 +68,13 @@ impl Header {
         line.map(|(.., verdict)| *verdict)
     }
 
-    /// The word in front of the verdict that [`Header::expected`] gives: `riscv64gc`, or `riscv64gc ticket`.
+    /// The word in front of the verdict that [`Header::expected`] gives: `riscv64gc`, `riscv64gc ticket` or `Result`.
     pub fn key(&self, arch: Arch, lock: Lock) -> String {
-        if self.declared(arch, Some(lock)).is_some() { format!("{arch} {lock}") } else { arch.name().to_owned() }
+        match (self.declared(arch, Some(lock)), self.declared(arch, None)) {
+            (Some(_), _) => format!("{arch} {lock}"),
+            (None, Some(_)) => arch.name().to_owned(),
+            (None, None) => "Result".to_owned(),
+        }
     }
 
     /// The first paragraph of the prose, on one line.

@@ -86,6 +86,9 @@ fn read_line(
             header.deadlock = value_text.split_whitespace().next() == Some("DEADLOCK");
             header.data_race = value_text.split_whitespace().any(|word| word == "DATARACE");
         }
+        ("Match", _) if header.match_event.is_some() => {
+            return Err(source.error(span, "`Match:` occurs twice in this header", "second occurrence"));
+        }
         ("Match", _) => header.match_event = Some(prop(span)?),
         ("Control", _) => {
             for word in value_text.split_whitespace() {

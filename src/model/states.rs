@@ -36,10 +36,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The verdict on the race: on the condition, and for a `forall` on its violation.
+    /// The verdict on the race: on the condition, and for a `forall` on its violation. Where no state passes the filter,
+    /// neither is ever seen.
     pub fn on_race(&self, quantifier: Quantifier) -> Verdict {
         match (quantifier, self.verdict) {
-            (Quantifier::Forall, Verdict::Never) => Verdict::Always,
+            (Quantifier::Forall, Verdict::Never) if !self.states.is_empty() => Verdict::Always,
             (Quantifier::Forall, Verdict::Always) => Verdict::Never,
             (_, verdict) => verdict,
         }
