@@ -211,7 +211,7 @@ impl Ended {
     }
 }
 
-/// The check at the end: counts every lost task as H4. Returns a failure if the profile does not expect
+/// The check at the end: counts every lost wakeup as H4. Returns a failure if the profile does not expect
 /// H4, or if the check itself hangs or panics.
 fn look_after<T: TaskLayout + 'static>(world: &Arc<World<T>>) -> Result<Option<Stuck>> {
     let kernel = &world.kernel;
