@@ -29,7 +29,7 @@ impl Cells {
         tables::text(&table)
     }
 
-    fn fits(&self, width: usize) -> bool {
+    pub(super) fn fits(&self, width: usize) -> bool {
         self.text().lines().all(|line| line.chars().count() <= width)
     }
 
@@ -38,7 +38,7 @@ impl Cells {
     }
 
     /// Leaves out a column.
-    fn without(mut self, heading: &str) -> Cells {
+    pub(super) fn without(mut self, heading: &str) -> Cells {
         let Some(at) = self.column(heading) else { return self };
         self.headings.remove(at);
         for line in &mut self.lines {

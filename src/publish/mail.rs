@@ -20,7 +20,7 @@ const NAME: usize = 27;
 pub(super) fn mail(record: &Record) -> String {
     let mut text = String::new();
     for line in answer_of(record) {
-        text.push_str(&(wrapped(&shown::line(&line), MAIL_WIDTH, "") + "\n"));
+        text.push_str(&(paragraph(&line, "") + "\n"));
     }
     text.push_str(&format!("\n{}\n", table(record)));
     let notes = notes(record);
@@ -28,7 +28,7 @@ pub(super) fn mail(record: &Record) -> String {
         text.push('\n');
     }
     for note in notes {
-        text.push_str(&(wrapped(&shown::line(&note), MAIL_WIDTH, "  ") + "\n"));
+        text.push_str(&(paragraph(&note, "  ") + "\n"));
     }
     text + "\n" + &signature(record)
 }
@@ -53,7 +53,7 @@ pub(super) fn protocol_mail(record: &ProtocolRecord) -> String {
         right: vec![1, 2],
     };
     let table = fitted(cells, MAIL_WIDTH);
-    format!("{}\n\n{table}\n\n{}", wrapped(&shown::line(&verdict), MAIL_WIDTH, ""), signature(record))
+    format!("{}\n\n{table}\n\n{}", paragraph(&verdict, ""), signature(record))
 }
 
 /// The table: a part for each placement.
@@ -70,7 +70,7 @@ fn table(record: &Record) -> String {
     let headings = || ["test", "iterations", "rate [95 %]", &record.host.architecture].map(str::to_owned).to_vec();
     let part = |(place, lines): (String, Vec<Vec<String>>)| {
         let cells = Cells { headings: headings(), lines, right: vec![1] };
-        format!("{place}:\n{}", fitted(cells, MAIL_WIDTH))
+        format!("{}\n{}", paragraph(&format!("{place}:"), "  "), fitted(cells, MAIL_WIDTH))
     };
     parts.into_iter().map(part).collect::<Vec<_>>().join("\n\n")
 }
@@ -91,9 +91,7 @@ fn line(sum: &Sum<'_>) -> Vec<String> {
         (_, Some(_)) => "allowed",
         (_, None) => "unknown",
     };
-    let name = &first.scenario;
-    let short: String = name.chars().take(NAME - 2).collect();
-    let name = if name.chars().count() > NAME { short + ".." } else { name.clone() };
+    let name = cut(&first.scenario, NAME);
     let rate = rate_with_interval(sum.rate(), sum.interval());
     vec![name, short_count(sum.iterations), rate, allowed.to_owned()]
 }
@@ -126,8 +124,26 @@ pub(super) fn signature<R>(record: &RunRecord<R>) -> String {
     let day = record.started.get(..10).unwrap_or(&record.started);
     let tool = &record.tool;
     let run = format!("run: {}, {day}, {} {} ({})", record.command.join(" "), tool.name, tool.version, tool.commit);
-    let each = |text: &str| wrapped(&shown::line(text), MAIL_WIDTH, "  ") + "\n";
-    each(&host) + &each(&run)
+    paragraph(&host, "  ") + "\n" + &paragraph(&run, "  ") + "\n"
+}
+
+/// A text in lines of at most [`MAIL_WIDTH`] columns. Lines after the first begin with `indent`. A word that is longer than a
+/// line, such as a path, is broken.
+pub(super) fn paragraph(text: &str, indent: &str) -> String {
+    let text = shown::line(text);
+    let longest = MAIL_WIDTH - indent.chars().count();
+    let mut words = Vec::new();
+    for word in text.split(' ') {
+        let letters: Vec<char> = word.chars().collect();
+        words.extend(letters.chunks(longest).map(|piece| piece.iter().collect::<String>()));
+    }
+    wrapped(&words.join(" "), MAIL_WIDTH, indent)
+}
+
+/// A name of at most so many characters; a longer one ends with two dots.
+pub(super) fn cut(name: &str, most: usize) -> String {
+    let short: String = name.chars().take(most - 2).collect();
+    if name.chars().count() > most { short + ".." } else { name.to_owned() }
 }
 
 #[cfg(test)]
@@ -171,13 +187,31 @@ mod tests {
         assert!(found > 3);
     }
 
-    #[test]
-    fn the_mail_of_every_scenario_fits() {
+    fn shipped() -> Record {
         let path = concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/results/x86_64/amd-epyc-cpu-family-25-model-1-stepping-1/2026-11-26T093808Z.json"
         );
-        let AnyRecord::Run(mut record) = read_file(path.as_ref()).unwrap() else { panic!("a record of a run") };
+        let AnyRecord::Run(record) = read_file(path.as_ref()).unwrap() else { panic!("a record of a run") };
+        *record
+    }
+
+    #[test]
+    fn words_longer_than_a_line_are_broken() {
+        let mut record = shipped();
+        record.results[0].scenario = "x".repeat(90);
+        record.host.label = Some("y".repeat(120));
+        record.command = ["wakerace", "run", &format!("/{}", "z".repeat(91))].map(str::to_owned).to_vec();
+        let text = mail(&record);
+        fits(&text);
+        let whole = text.replace(['\n', ' '], "");
+        assert!(whole.contains(&"y".repeat(120)) && whole.contains(&"z".repeat(91)), "{text}");
+        assert_eq!(paragraph(&format!("a {}", "b".repeat(75)), "  "), format!("a {}\n  bbbbb", "b".repeat(70)));
+    }
+
+    #[test]
+    fn the_mail_of_every_scenario_fits() {
+        let mut record = shipped();
         record.host.architecture = "powerpc64le".to_owned();
         let model = record.results[0].clone();
         let named = |scenario: crate::catalogue::Scenario, rare: bool| {

@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 pub use compare::campaign_comparison;
 pub use page::campaign_page;
 
-use super::fit::{Cells, wrapped};
-use super::mail::{MAIL_WIDTH, signature};
+use super::fit::Cells;
+use super::mail::{MAIL_WIDTH, cut, paragraph, signature};
 use super::markdown::{row, sentences};
 use super::numbers::{count, short_count};
 use crate::error::{Error, Result};
@@ -247,11 +247,30 @@ pub(super) fn markdown(record: &CampaignRecord) -> String {
     format!("{text}\n{}\n", sentences(&summary(record)))
 }
 
+/// The most columns of a family's name in a mail.
+const FAMILY: usize = 13;
+/// The columns that go to a second table of a mail, if one table is too wide.
+const SECOND: [&str; 4] = ["forbidden, not seen", "FORBIDDEN, SEEN", "no verdict", "not run"];
+
 /// The summary and the matrix as a mail.
 pub(super) fn mail(record: &CampaignRecord) -> String {
-    let cells = table(record).shortest(MAIL_WIDTH, &["not run", "no verdict", "mutants killed", "tests", HEADINGS[4]]);
-    let lines: Vec<String> = summary(record).lines().map(|line| wrapped(line, MAIL_WIDTH, "  ")).collect();
-    format!("{}\n\n{}\n\n{}", lines.join("\n"), cells.text(), signature(record))
+    let lines: Vec<String> = summary(record).lines().map(|line| paragraph(line, "  ")).collect();
+    format!("{}\n\n{}\n\n{}", lines.join("\n"), mail_tables(record), signature(record))
+}
+
+/// The matrix in tables that fit into a mail. Only columns that say nothing are left out.
+fn mail_tables(record: &CampaignRecord) -> String {
+    let mut whole = HEADINGS.into_iter().fold(table(record), Cells::without_if_empty);
+    for line in &mut whole.lines {
+        line[0] = cut(&line[0], FAMILY);
+    }
+    if whole.fits(MAIL_WIDTH) {
+        return whole.text();
+    }
+    let is_second = |heading: &&str| SECOND.contains(heading);
+    let first = SECOND.into_iter().fold(whole.clone(), Cells::without);
+    let second = HEADINGS[1..].iter().copied().filter(|heading| !is_second(heading)).fold(whole, Cells::without);
+    format!("{}\n\n{}", first.text(), second.text())
 }
 
 const CSV: [&str; 21] = [
@@ -424,6 +443,32 @@ pub(super) mod tests {
         assert_eq!(rows.len(), 5);
         assert!(rows[1].iter().any(|field| field == "line 4: smp_mb() left out"), "{:?}", rows[1]);
         assert!(small().markdown().contains("| MP | 2 | 1 |"));
-        assert!(small().mail().lines().all(|line| line.chars().count() <= MAIL_WIDTH || line.contains("host:")));
+    }
+
+    #[test]
+    fn a_mail_has_every_column_and_no_line_is_too_long() {
+        use Verdict::{Never, Sometimes};
+        let fits = |text: &str| assert!(text.lines().all(|line| line.chars().count() <= MAIL_WIDTH), "{text}");
+        let mail = small().mail();
+        fits(&mail);
+        assert!(mail.contains("forbidden, not seen") && mail.contains("1 (< 3.0e-6)"), "{mail}");
+        // Every column says something, and a family has a long name.
+        let mut record = small();
+        record.results.extend([
+            campaign_test(&"x".repeat(90), Some(Sometimes), [1000, 0]),
+            campaign_test("MP+a", Some(Never), [1000, 3]),
+            campaign_test("MP+b", None, [1000, 3]),
+            campaign_test("MP+c", Some(Never), [0, 0]),
+        ]);
+        let mail = record.mail();
+        fits(&mail);
+        for heading in HEADINGS {
+            assert!(mail.contains(heading), "{heading}: {mail}");
+        }
+        assert!(mail.contains("\nxxxxxxxxxxx..  "), "{mail}");
+        // A single kind of test needs one table.
+        let one = super::tests::record(vec![campaign_test("SB+mbs", Some(Never), [10_000, 0])]).mail();
+        assert_eq!(one.matches("family").count(), 1, "{one}");
+        assert!(one.contains("1 (< 3.0e-4)") && !one.contains("allowed, seen"), "{one}");
     }
 }
