@@ -261,13 +261,9 @@ impl Appended {
         let name = shown::path(path);
         let failed = || Error::io(format!("opening {name}"));
         let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed())?;
+        lock(&file, &name)?;
         if !file.metadata().map_err(failed())?.is_file() {
             return Err(Error::Usage(format!("{name} is not a regular file; expected the name of a file")));
-        }
-        // A file system without locks gives another error, and cannot tell.
-        let locked = rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive);
-        if locked == Err(rustix::io::Errno::WOULDBLOCK) {
-            return Err(Error::Usage(format!("{name}: another process is writing this file")));
         }
         let mut reader = io::BufReader::new(&file);
         let (mut line, mut complete) = (Vec::new(), 0u64);
@@ -289,12 +285,46 @@ impl Appended {
         Ok(Appended { name, file })
     }
 
+    /// Creates a file that does not exist yet, with its folders, and returns its path. If its name is taken, also with one of
+    /// the extensions in `others`, it gets a number, as a [`Fresh`] does.
+    ///
+    /// # Errors
+    /// If the file cannot be created.
+    pub fn create(wanted: &Path, others: &[&str]) -> Result<(Appended, PathBuf)> {
+        make_folders(wanted)?;
+        for path in free_names(wanted, others) {
+            let name = shown::path(&path);
+            match OpenOptions::new().append(true).create_new(true).open(&path) {
+                Ok(file) => {
+                    lock(&file, &name)?;
+                    return Ok((Appended { name, file }, path));
+                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(Error::io(format!("creating {name}"))(error)),
+            }
+        }
+        Err(Error::io(format!("creating {}", shown::path(wanted)))(ErrorKind::AlreadyExists.into()))
+    }
+
     /// Appends a line, in one write.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn append(&mut self, line: &str) -> Result<()> {
         self.file.write_all(format!("{line}\n").as_bytes()).map_err(Error::io(format!("writing {}", self.name)))
+    }
+}
+
+/// Locks a file until it is closed.
+///
+/// # Errors
+/// If another process has locked it. A file system without locks gives another error, and cannot tell.
+fn lock(file: &File, name: &str) -> Result<()> {
+    match rustix::fs::flock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(Error::Usage(format!("{name}: another process is writing this file")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -344,11 +374,7 @@ impl Fresh {
             return replace(made, content.as_bytes()).map_err(failed(made));
         }
         make_folders(&self.wanted)?;
-        for number in 1..MOST_NAMES {
-            let name = numbered(&self.wanted, number);
-            if others.iter().any(|extension| fs::symlink_metadata(name.with_extension(extension)).is_ok()) {
-                continue;
-            }
+        for name in free_names(&self.wanted, others) {
             let filled = Beside::new(folder(&name)).and_then(|beside| beside.fill(content.as_bytes(), None));
             match filled.and_then(|beside| beside.create(&name)) {
                 Ok(()) => {
@@ -361,6 +387,13 @@ impl Fresh {
         }
         Err(failed(&self.wanted)(ErrorKind::AlreadyExists.into()))
     }
+}
+
+/// The wanted path and its numbered forms, without those that a file with one of the extensions `others` has.
+fn free_names<'a>(wanted: &'a Path, others: &'a [&'a str]) -> impl Iterator<Item = PathBuf> + 'a {
+    let is_taken =
+        |path: &PathBuf| others.iter().any(|extension| fs::symlink_metadata(path.with_extension(extension)).is_ok());
+    (1..MOST_NAMES).map(|number| numbered(wanted, number)).filter(move |path| !is_taken(path))
 }
 
 /// Adds a number to a file name: `T.protocol.json` becomes `T-2.protocol.json`. Number 1 leaves the name
@@ -550,6 +583,26 @@ mod tests {
         let mut third = Fresh::new(wanted.clone()).unwrap();
         third.write("", &["html"]).unwrap();
         assert_eq!(third.path(), wanted.with_file_name("T-4.protocol.json"));
+    }
+
+    #[test]
+    fn lines_that_begin_in_the_same_second_have_a_file_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let wanted = folder.path().join("deep/T.campaign.journal");
+        let mut files = Vec::new();
+        for number in 0..3 {
+            let (mut file, path) = Appended::create(&wanted, &["json"]).unwrap();
+            file.append(&format!("{number}")).unwrap();
+            // The name of a record is taken with that of its journal.
+            fs::write(path.with_file_name("T-2.campaign.json"), "").unwrap();
+            files.push(file);
+        }
+        let folder = wanted.parent().unwrap();
+        assert_eq!(
+            names(folder),
+            ["T-2.campaign.json", "T-3.campaign.journal", "T-4.campaign.journal", "T.campaign.journal"]
+        );
+        assert_eq!(fs::read_to_string(folder.join("T-3.campaign.journal")).unwrap(), "1\n");
     }
 
     #[test]

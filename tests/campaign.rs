@@ -142,6 +142,67 @@ fn a_killed_campaign_keeps_every_slice_that_was_over() {
         .output()
         .unwrap();
     assert!(String::from_utf8_lossy(&other.stderr).contains("the shard was ''"), "{other:?}");
+    contradictions_are_refused(folder.path(), complete, &slices);
+}
+
+/// Changes the first slice with a race in a journal, and expects that the change is refused with its line.
+fn contradictions_are_refused(folder: &Path, journal: &str, slices: &[serde_json::Value]) {
+    // A machine without a moment for the tests saw no race.
+    let Some(at) = slices.iter().position(|line| line["slice"]["races"].as_u64() > Some(1)) else { return };
+    let refused = |change: &dyn Fn(&mut serde_json::Value), wanted: &str| {
+        let mut lines: Vec<String> = journal.lines().map(str::to_owned).collect();
+        let mut line = slices[at].clone();
+        change(&mut line["slice"]);
+        lines[at + 1] = line.to_string();
+        fs::write(folder.join("changed"), lines.join("\n") + "\n").unwrap();
+        let output = wakerace(folder)
+            .args(["campaign", "corpus", "--no-save", "--oversubscribe", "-d", "1ms", "--journal", "changed"])
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(&format!("changed:{}: ", at + 2)) && text.contains(wanted), "{wanted}: {text}");
+    };
+    refused(&|slice| slice["races"] = 1_000_000_000.into(), "1000000000 races");
+    refused(&|slice| slice["spent_s"] = (-100).into(), "spent_s is -100");
+    // Each of these fits the rest of the slice and not the test.
+    refused(&|slice| (slice["races"], slice["sightings"]) = (1.into(), 1.into()), "its outcomes have");
+    refused(&|slice| slice["outcomes"] = serde_json::json!([[[], slice["iterations"]]]), "is no outcome of");
+    let address = serde_json::json!("&nothing");
+    refused(
+        &|slice| {
+            let row = slice["outcomes"][0][0].as_array().unwrap().len();
+            slice["outcomes"] = serde_json::json!([[vec![address.clone(); row], slice["iterations"]]]);
+        },
+        "is no outcome of",
+    );
+}
+
+#[test]
+fn campaigns_that_begin_in_the_same_second_have_a_record_and_a_journal_each() {
+    let folder = corpus();
+    let begin = |more: &[&str]| {
+        let mut command = wakerace(folder.path());
+        command.args(["campaign", "corpus/A+one.litmus", "--oversubscribe", "-q", "-d", "20ms"]).args(more);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let children = [begin(&[]), begin(&["--shard", "1/1"]), begin(&[]), begin(&["--no-save"])];
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let results = folder.path().join("results");
+    let with = |ending: &str| wakerace::input::find_files(&results, ending).unwrap();
+    let (records, journals) = (with("json"), with("journal"));
+    assert_eq!((records.len(), journals.len()), (3, 3), "{records:?} {journals:?}");
+    let mut ids: Vec<String> = records.iter().map(|path| read(path).id).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 3);
+    for (record, journal) in records.iter().zip(&journals) {
+        assert_eq!(&record.with_extension("journal"), journal);
+        assert!(fs::read_to_string(journal).unwrap().contains(&read(record).id));
+    }
 }
 
 #[test]
@@ -168,6 +229,13 @@ fn two_shards_merged_are_the_list_of_one_run() {
     assert_eq!(iterations(&sum), parts.iter().map(iterations).sum::<u64>());
     let twice = merge(&["r1.json", "r1.json"]);
     assert!(String::from_utf8_lossy(&twice.stderr).contains("count it twice"), "{twice:?}");
+    let most =
+        wakerace(folder.path()).args(["campaign", "corpus", "--no-save", "--shard", "1/99999999999"]).output().unwrap();
+    assert_eq!(most.status.code(), Some(2));
+    assert!(
+        String::from_utf8_lossy(&most.stderr).contains("7 tests cannot be divided into 99999999999 parts"),
+        "{most:?}"
+    );
     // Hosts as columns, on the terminal and on a page.
     let compared = wakerace(folder.path()).args(["compare", "r1.json", "sum.json"]).output().unwrap();
     assert!(String::from_utf8_lossy(&compared.stdout).contains("allowed and seen"), "{compared:?}");

@@ -121,19 +121,38 @@ impl Ledger {
 
 fn outcome(test: &Test, row: &[FinalValue], count: u64) -> OutcomeRecord {
     let program = &test.scenario.program;
-    let constants: Vec<Const> = row.iter().map(|value| constant(test, value)).collect();
     let values = row.iter().enumerate().map(|(column, value)| (program.column_name(column), value.clone()));
-    OutcomeRecord { values: values.collect(), count, satisfies: program.is_race(&constants) }
+    let satisfies = constants(test, row).is_some_and(|constants| program.is_race(&constants));
+    OutcomeRecord { values: values.collect(), count, satisfies }
 }
 
-/// A value as the program has it. The journal has addresses as `&name`.
-fn constant(test: &Test, value: &FinalValue) -> Const {
+/// The values of an outcome as the program has them; `None` if they are no outcome of the test.
+fn constants(test: &Test, row: &[FinalValue]) -> Option<Vec<Const>> {
+    let is_whole = row.len() == test.scenario.program.columns.len();
+    is_whole.then(|| row.iter().map(|value| constant(test, value)).collect()).flatten()
+}
+
+/// What is wrong with the outcomes of a slice of a test, if something is.
+fn problem(test: &Test, slice: &Written) -> Option<String> {
+    let mut races = 0;
+    for (row, count) in &slice.outcomes {
+        let Some(constants) = constants(test, row) else {
+            return Some(format!("{row:?} is no outcome of {}", test.scenario.name));
+        };
+        races += if test.scenario.program.is_race(&constants) { *count } else { 0 };
+    }
+    let differs = races != slice.races;
+    differs.then(|| format!("it has {} races of {}; its outcomes have {races}", slice.races, test.scenario.name))
+}
+
+/// A value as the program has it; `None` if it is the address of no variable. The journal has addresses as `&name`.
+fn constant(test: &Test, value: &FinalValue) -> Option<Const> {
     let locations = &test.scenario.program.locations;
     match value {
-        FinalValue::Int(value) => Const::Int(*value),
+        FinalValue::Int(value) => Some(Const::Int(*value)),
         FinalValue::Address(name) => {
             let named = |id: &usize| test.scenario.program.constant(Const::Address(*id)) == *name;
-            (0..locations.len()).find(named).map_or(Const::Int(0), Const::Address)
+            (0..locations.len()).find(named).map(Const::Address)
         }
     }
 }
@@ -159,25 +178,29 @@ impl<'a> Books<'a> {
 
     /// Adds a line of the journal of an earlier run. A test that is not in the corpus any more, or that runs elsewhere now, is
     /// left out; returns false then.
-    pub fn replay(&mut self, line: Line, schedule: &mut Schedule) -> bool {
-        match line {
+    ///
+    /// # Errors
+    /// If the outcomes of a slice are none of its test, or do not give its races.
+    pub fn replay(&mut self, line: Line, schedule: &mut Schedule) -> std::result::Result<bool, String> {
+        Ok(match line {
             Line::Begin(_) => true,
             Line::Failed { test, reason, spent_s } => {
                 self.spent_s = self.spent_s.max(spent_s);
-                let Some(&test) = self.places.get(test.as_str()) else { return false };
+                let Some(&test) = self.places.get(test.as_str()) else { return Ok(false) };
                 self.ledgers[test].fail(reason);
                 schedule.fail(test);
                 true
             }
             Line::Slice(written) => {
                 self.spent_s = self.spent_s.max(written.spent_s);
-                let Some(arm) = self.arm(&written) else { return false };
+                let Some(arm) = self.arm(&written) else { return Ok(false) };
+                problem(&self.tests[arm.test], &written).map_or(Ok(()), Err)?;
                 let Written { iterations, filtered, races, sightings, elapsed_s, outcomes, .. } = written;
                 let slice = Slice { iterations, filtered, races, sightings, elapsed_s, outcomes };
                 self.add(arm, &slice, schedule);
                 true
             }
-        }
+        })
     }
 
     fn arm(&self, written: &Written) -> Option<Arm> {

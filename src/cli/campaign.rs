@@ -35,9 +35,9 @@ pub(super) const EMULATOR: &str = "WAKERACE_EMULATOR";
 /// Arguments of `campaign`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A journal keeps every slice of the campaign. After Ctrl-C or kill -9, the same command with --journal FILE goes on \
-where it ended.\n\nExit status: 0 if no forbidden outcome was seen; 1 if one was; 2 for bad input or a host that cannot run what \
-was asked; 130 if interrupted (the results so far are written). Files that cannot run are named and do not change the status."
+    after_help = "A journal keeps every slice of the campaign, unless --no-save is given without --journal. After Ctrl-C or kill -9, \
+the same command with --journal FILE goes on where it ended.\n\nExit status: 0 if no forbidden outcome was seen; 1 if one was; 2 \
+for bad input or a host that cannot run what was asked; 130 if interrupted (the results so far are written). Files that cannot run are named and do not change the status."
 )]
 pub struct CampaignArgs {
     /// Folders of litmus tests, files, scenario names or groups [default: all scenarios]
@@ -65,7 +65,7 @@ pub struct CampaignArgs {
     /// Also run mutants: forbidden tests without one of their barriers, whose outcome is allowed and must be seen
     #[arg(long)]
     mutants: bool,
-    /// Write the journal to this file, or go on with it [default: beside the record]
+    /// Write the journal to this file, or go on with it [default: a new file beside the record; none with --no-save]
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
     /// Use only these CPUs
@@ -129,8 +129,13 @@ pub fn campaign(args: &CampaignArgs) -> Result<u8> {
         Schedule::new(&campaign::subjects(&corpus.tests, &usable, args.aim), args.confidence, args.iterations);
     let mut books = Books::new(&corpus.tests);
     let record = CampaignRecord::begin(CAMPAIGN_SCHEMA, started, host)?;
-    let path = args.journal.clone().unwrap_or_else(|| kept.with_extension("journal"));
-    let mut journal = open(args, &path, &record, &common, (&mut books, &mut schedule), &output)?;
+    let (mut journal, path) = match &args.journal {
+        Some(path) => {
+            let begin = beginning(args, &record, &common);
+            (go_on(path, begin, (&mut books, &mut schedule), &output)?, Some(path.clone()))
+        }
+        None => new_journal(&kept, beginning(args, &record, &common), &mut output)?,
+    };
     let begin = journal.begin();
     let mut record = CampaignRecord { id: begin.id.clone(), started: begin.started.clone(), ..record };
     record.conditions = Some(Conditions::begin());
@@ -157,7 +162,7 @@ pub fn campaign(args: &CampaignArgs) -> Result<u8> {
     if !evidence.is_empty() {
         evidence.push_str(&host_lines(&record.host));
     }
-    if record.interrupted {
+    if let Some(path) = path.filter(|_| record.interrupted) {
         evidence.push_str(&format!("journal: {}; --journal with this file goes on\n", shown::path(&path)));
     }
     let finished = output.finish(&record, &evidence, ended.err().into_iter().collect());
@@ -193,6 +198,10 @@ fn corpus(
         (false, true) => catalogue::sources(),
         (false, false) => catalogue::find_sources(&args.tests)?,
     };
+    if let Some(shard) = args.shard.filter(|shard| shard.of > found.len() as u64) {
+        let (parts, files) = (shard.of, found.len());
+        return Err(Error::Usage(format!("--shard {shard}: {files} tests cannot be divided into {parts} parts")));
+    }
     let selection = Selection { target: common.target, line: common.line, shard: args.shard, mutants: args.mutants };
     Corpus::read(found, &selection, |threads| places(args, topology, cpus, threads), interrupt)
 }
@@ -235,30 +244,41 @@ fn opening(args: &CampaignArgs, corpus: &Corpus) -> String {
     text
 }
 
-/// Opens the journal and adds what is in it.
-fn open(
-    args: &CampaignArgs,
-    path: &Path,
-    record: &CampaignRecord,
-    common: &Common,
-    (books, schedule): (&mut Books<'_>, &mut Schedule),
-    output: &Output,
-) -> Result<Journal> {
-    let begin = Begin {
+/// What the journal begins with.
+fn beginning(args: &CampaignArgs, record: &CampaignRecord, common: &Common) -> Begin {
+    Begin {
         schema: record.schema.clone(),
         id: record.id.clone(),
         started: record.started.clone(),
         host: record.host.clone(),
         target: format!("{} {}", common.target.atomics, common.target.lock),
         shard: args.shard.map(|shard| shard.to_string()),
-    };
-    if args.journal.is_none() {
-        crate::files::make_folders(path)?;
     }
+}
+
+/// A new journal beside the record, which gets the same name, or one that is kept nowhere if the record is not saved. Also
+/// returns the journal's path.
+fn new_journal(kept: &Path, begin: Begin, output: &mut Output) -> Result<(Journal, Option<PathBuf>)> {
+    if !output.is_kept() {
+        return Ok((Journal::unkept(begin), None));
+    }
+    let (journal, path) = Journal::create(&kept.with_extension("journal"), begin)?;
+    output.keep_as(path.with_extension("json"))?;
+    Ok((journal, Some(path)))
+}
+
+/// Opens the journal that --journal names and adds what is in it.
+fn go_on(
+    path: &Path,
+    begin: Begin,
+    (books, schedule): (&mut Books<'_>, &mut Schedule),
+    output: &Output,
+) -> Result<Journal> {
     let (mut replayed, mut unknown) = (0, 0);
     let journal = Journal::open(path, begin, |line| {
         replayed += 1;
-        unknown += usize::from(!books.replay(line, schedule));
+        unknown += usize::from(!books.replay(line, schedule)?);
+        Ok(())
     })?;
     if replayed > 0 {
         output.say(&format!(

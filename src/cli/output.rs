@@ -105,6 +105,20 @@ impl Output {
         Ok(Output { quiet: args.quiet, mail: args.mail, kept, files, at_end })
     }
 
+    /// Whether the record is saved under results/.
+    pub fn is_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Saves the record in another file than the one that [`Output::new`] was given.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn keep_as(&mut self, path: PathBuf) -> Result<()> {
+        self.kept = Some(Fresh::new(path)?);
+        Ok(())
+    }
+
     /// Prints a message to standard error while the run goes on; prints nothing with -q.
     pub fn say(&self, text: &str) {
         if !self.quiet {
