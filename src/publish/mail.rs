@@ -200,8 +200,8 @@ mod tests {
     fn words_longer_than_a_line_are_broken() {
         let mut record = shipped();
         record.results[0].scenario = "x".repeat(90);
-        record.host.label = Some("y".repeat(120));
-        record.command = ["wakerace", "run", &format!("/{}", "z".repeat(91))].map(str::to_owned).to_vec();
+        let words = ["wakerace", "run", "--label", &"y".repeat(120), &format!("/{}", "z".repeat(91))];
+        record.command = words.map(str::to_owned).to_vec();
         let text = mail(&record);
         fits(&text);
         let whole = text.replace(['\n', ' '], "");

@@ -49,7 +49,7 @@ fn is_equal(left: &FinalValue, right: &FinalValue) -> Option<bool> {
     match (left, right) {
         (FinalValue::Int(left), FinalValue::Int(right)) if left == right => Some(true),
         // The narrowest type has 8 bits.
-        (FinalValue::Int(left), FinalValue::Int(right)) => (*left as u8 != *right as u8).then_some(false),
+        (FinalValue::Int(left), FinalValue::Int(right)) => ((left ^ right) & 0xff != 0).then_some(false),
         (FinalValue::Address(left), FinalValue::Address(right)) => Some(left == right),
         // A null pointer is no variable. Other numbers may be addresses.
         (FinalValue::Address(_), FinalValue::Int(0)) | (FinalValue::Int(0), FinalValue::Address(_)) => Some(false),
