@@ -11,8 +11,7 @@ use crate::error::{EXIT_OK, Error, Result};
 use crate::files::Sink;
 use crate::input::Limit;
 use crate::machine::{self, Calibration, Capture, Class, Clock, Frequency, Host, Topology, Tree};
-use crate::publish::{Latencies, counted};
-use crate::units::Nanos;
+use crate::publish::{DISTURBED_MARK, Latencies, counted};
 use crate::{input, shown, terminal};
 
 /// A capture of a machine with 1,024 CPUs takes about 2 MB.
@@ -90,11 +89,18 @@ fn measure_latencies(topology: &Topology, usable: &[usize], wanted: Pairs, clock
     }
     for (number, pair) in pairs.iter().enumerate() {
         let (a, b) = (pair.cpus[0], pair.cpus[1]);
-        let Nanos(ns) = machine::line_transfer(a, b, clock, 25)?;
-        latencies.put((a, b), pair.class, ns);
+        let transfer = machine::line_transfer(a, b, clock, 25)?;
+        latencies.put((a, b), pair.class, transfer.ns.0);
+        if transfer.is_disturbed() {
+            latencies.mark_disturbed((a, b));
+        }
         let last = pairs.get(number + 1).is_none_or(|next| next.cpus.iter().max() != pair.cpus.iter().max());
         if !matrix {
-            terminal::out(&format!("  CPUs {pair}: {ns:.1} ns\n"))?;
+            terminal::out(&format!(
+                "  CPUs {pair}: {:.1} ns{}\n",
+                transfer.ns.0,
+                if transfer.is_disturbed() { DISTURBED_MARK } else { "" }
+            ))?;
         } else if last {
             terminal::out(&(latencies.row(a.max(b), usable) + "\n"))?;
         }
@@ -127,7 +133,7 @@ impl Elsewhere {
             (Tree::at(path), Vec::new())
         } else {
             let wrong = |reason: String| Error::Usage(format!("--topology {name}: {reason}"));
-            let text = input::read_text(path, CAPTURE_LIMIT)?;
+            let text = input::read_text(path, CAPTURE_LIMIT).map_err(|error| error.of_option("--topology"))?;
             let capture = Capture::parse(&text).map_err(wrong)?;
             let allowed = machine::parse_cpu_list(&capture.allowed).map_err(wrong)?;
             (Tree::captured(capture), allowed)

@@ -29,7 +29,7 @@ pub use counters::{CounterOffset, Counters, counters, offset_problems};
 pub use cpulist::{format_cpu_list, in_order, parse_cpu_list};
 pub use describe::{Cache, Host, arch_of, describe};
 pub use duet::duet;
-pub use latency::line_transfer;
+pub use latency::{Transfer, line_transfer};
 pub use names::{Names, label_problem};
 pub use pairs::{pairs, rounds};
 pub use pin::{allowed_cpus, current_cpu, pin_to};

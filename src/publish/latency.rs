@@ -1,6 +1,6 @@
 //! Writes cache-line transfer latencies between CPUs as a matrix: the lower triangle, as core-to-core-latency prints it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::chart::{Axis, Cell, Heat};
 use crate::machine::Class;
@@ -11,7 +11,12 @@ use crate::stats::median;
 pub struct Latencies {
     /// The higher and the lower CPU of each pair, with the placement class and the latency.
     pairs: BTreeMap<(usize, usize), (Class, f64)>,
+    /// The pairs whose measurement was disturbed.
+    disturbed: BTreeSet<(usize, usize)>,
 }
+
+/// The mark of a disturbed measurement.
+pub const DISTURBED_MARK: &str = "*";
 
 /// The columns of a number in the matrix, with the space before it.
 const WIDE: usize = 6;
@@ -25,6 +30,11 @@ impl Latencies {
     /// Adds the latency of a pair.
     pub fn put(&mut self, cpus: (usize, usize), class: Class, ns: f64) {
         self.pairs.insert((cpus.0.max(cpus.1), cpus.0.min(cpus.1)), (class, ns));
+    }
+
+    /// Notes that other load disturbed the measurement of a pair.
+    pub fn mark_disturbed(&mut self, cpus: (usize, usize)) {
+        self.disturbed.insert((cpus.0.max(cpus.1), cpus.0.min(cpus.1)));
     }
 
     fn at(&self, a: usize, b: usize) -> Option<f64> {
@@ -48,7 +58,12 @@ impl Latencies {
     /// The row of a CPU: its latencies to the CPUs before it. A pair that was not measured has a hyphen.
     pub fn row(&self, cpu: usize, cpus: &[usize]) -> String {
         let before = cpus.iter().take_while(|other| **other < cpu);
-        let cell = |other: &usize| self.at(cpu, *other).map_or("-".to_owned(), in_five);
+        let marked = |other: usize| self.disturbed.contains(&(cpu.max(other), cpu.min(other)));
+        let cell = |other: &usize| match self.at(cpu, *other) {
+            None => "-".to_owned(),
+            Some(ns) if marked(*other) => format!("{ns:.0}{DISTURBED_MARK}"),
+            Some(ns) => in_five(ns),
+        };
         // The space keeps numbers apart that are wider than their column.
         let cells = before.map(|other| format!(" {:>1$}", cell(other), WIDE - 1));
         format!("{cpu:>WIDE$}{}", cells.collect::<String>())
@@ -70,7 +85,15 @@ impl Latencies {
             let (pairs, plural) = (of_class.len(), if of_class.len() == 1 { "" } else { "s" });
             format!("  {class}: median {:.1} ns of {pairs} pair{plural}\n", median(of_class))
         });
-        end("shortest", all.first()) + &end("longest", all.last()) + &each.collect::<String>()
+        let disturbed = match self.disturbed.len() {
+            0 => String::new(),
+            count => format!(
+                "  {DISTURBED_MARK} disturbed: {count} of {} measurements, although each was repeated; other load took these CPUs, so \
+                 the latency may be too long. Measure again on a quiet machine.\n",
+                self.pairs.len()
+            ),
+        };
+        end("shortest", all.first()) + &end("longest", all.last()) + &each.collect::<String>() + &disturbed
     }
 
     /// The matrix as CSV without headings: a line and a column for each CPU in ascending order, with values below the
@@ -148,6 +171,11 @@ mod tests {
         slow.put((0, 4), Class::Core, 123_596.0);
         slow.put((1, 4), Class::Core, 1_500.25);
         assert_eq!(slow.row(4, &cpus), "     4 123596  1500");
+        assert!(!slow.summary().contains("disturbed"));
+        slow.mark_disturbed((1, 4));
+        slow.mark_disturbed((0, 4));
+        assert_eq!(slow.row(4, &cpus), "     4 123596* 1500*");
+        assert!(slow.summary().contains("  * disturbed: 2 of 3 measurements"), "{}", slow.summary());
         assert_eq!(found.csv(), ",,\n8.250,,\n30.000,40.000,\n");
         let summary = found.summary();
         assert_eq!(
