@@ -9,7 +9,7 @@ use super::access::Access;
 use crate::arch::native;
 use crate::error::Result;
 use crate::machine::duet;
-use crate::stats::{Count, Interval, effect_between, interval_with};
+use crate::stats::{Count, Interval, effect_between, interval_with, share};
 
 /// How often the map is gone through. The counts of the rounds show how much the rates change.
 pub(super) const ROUNDS: usize = 5;
@@ -29,23 +29,30 @@ pub struct Torn {
     pub loads: u64,
     /// Loads whose value differs from that of the load before: only these can have met a store.
     pub changes: u64,
-    /// Loads whose value is neither of the two that were stored.
+    /// Loads whose value is neither of the two that were stored and differs from that of the load before. A torn value that
+    /// stays until the next store is so counted once, however many loads see it.
     pub torn: u64,
-    /// The torn loads among all loads, by round.
+    /// The torn loads among those that saw a new value, by round.
     pub rounds: Vec<Count>,
 }
 
 impl Torn {
-    /// The 95 % interval of torn loads per load; it includes the differences between the rounds. `None` without loads.
+    /// The share of the loads that saw a new value in which this value was torn. `None` without a new value: no load is known
+    /// to have met a store then.
+    pub fn share(&self) -> Option<f64> {
+        share(self.torn, self.changes)
+    }
+
+    /// The 95 % interval of [`Torn::share`]; it includes the differences between the rounds. `None` without a new value.
     pub fn interval(&self) -> Option<Interval> {
-        interval_with(self.torn, self.loads, effect_between(&self.rounds))
+        interval_with(self.torn, self.changes, effect_between(&self.rounds))
     }
 
     fn add(&mut self, Window { loads, changes, torn }: Window) {
         self.loads += loads;
         self.changes += changes;
         self.torn += torn;
-        self.rounds.push(Count { seen: torn, of: loads });
+        self.rounds.push(Count { seen: torn, of: changes });
     }
 }
 
@@ -167,8 +174,9 @@ fn load_sized<const SIZE: usize>(place: *const u8, over: impl Fn() -> bool) -> W
         for _ in 0..STRIDE {
             // SAFETY: as in `store_sized`.
             let value = unsafe { native::load::<SIZE>(place) };
-            window.changes += u64::from(value != last);
-            window.torn += u64::from(value != 0 && value != ones);
+            let new = value != last;
+            window.changes += u64::from(new);
+            window.torn += u64::from(new && value != 0 && value != ones);
             last = value;
         }
         window.loads += STRIDE as u64;
@@ -197,7 +205,7 @@ mod tests {
             assert_eq!(once(), Window { loads: 256, changes: 1, torn: 0 }, "{access:?}");
             // SAFETY: no other thread accesses the bytes. One byte in the middle of the access is changed.
             unsafe { *bytes.at(access.offset + access.size / 2) = 0x7f };
-            assert_eq!(once(), Window { loads: 256, changes: 1, torn: 256 }, "{access:?}");
+            assert_eq!(once(), Window { loads: 256, changes: 1, torn: 1 }, "{access:?}");
             // The bytes outside are as they were.
             // SAFETY: no other thread accesses the bytes.
             let outside = unsafe { *bytes.at(access.offset + access.size) };
@@ -231,8 +239,8 @@ mod tests {
         assert_eq!(found.iter().map(|torn| torn.access).collect::<Vec<_>>(), all);
         for torn in &found {
             assert!(torn.rounds.len() == ROUNDS && torn.loads >= ROUNDS as u64 * STRIDE as u64, "{torn:?}");
-            assert_eq!(torn.rounds.iter().map(|round| round.of).sum::<u64>(), torn.loads);
-            assert!(torn.torn <= torn.loads && torn.changes <= torn.loads);
+            assert_eq!(torn.rounds.iter().map(|round| round.of).sum::<u64>(), torn.changes);
+            assert!(torn.torn <= torn.changes && torn.changes <= torn.loads);
             assert!(torn.torn == 0 || !torn.access.is_guaranteed(), "{torn:?}");
         }
         assert_eq!((shares.len(), *shares.last().unwrap()), (ROUNDS * all.len(), 1.0));
