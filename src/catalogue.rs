@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
 
+use crate::apart;
 use crate::arch::Arch;
 use crate::arch::lock::{Choices, Lock};
 use crate::error::{Error, Result};
@@ -250,6 +251,8 @@ fn resolve_one(name: &str) -> Result<Vec<Found>> {
         if files.is_empty() {
             return Err(Error::Usage(format!("the folder '{name}' contains no *.litmus file")));
         }
+        // A test of a folder may be unreadable, but it must not be the file of an output.
+        files.iter().try_for_each(|file| apart::read(file))?;
         let found = |file: &PathBuf| Found { name: shown::path(file), in_folder: true, text: read_file(file) };
         return Ok(files.iter().map(found).collect());
     }

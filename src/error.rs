@@ -31,6 +31,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same failure, with the name of the option whose file it is about.
+    pub fn of_option(self, option: &str) -> Error {
+        match self {
+            Error::Usage(words) if !words.starts_with(option) => Error::Usage(format!("{option}: {words}")),
+            Error::Io { what, source } => Error::Io { what: format!("{option}: {what}"), source },
+            other => other,
+        }
+    }
+
     /// Returns a function for `map_err` that adds to an I/O error the operation that failed.
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Error {
         let what = what.into();

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, RenameFlags};
 
+use crate::apart::Output;
 use crate::error::{Error, Result};
 use crate::{shown, terminal};
 
@@ -29,6 +30,8 @@ const PREFIX: &str = ".wakerace-";
 pub struct Sink {
     name: String,
     kind: Kind,
+    /// Keeps the file apart from the inputs and the other outputs, if it is a regular file.
+    _apart: Option<Output>,
 }
 
 #[derive(Debug)]
@@ -52,12 +55,20 @@ impl Sink {
     /// If the path is a FIFO, this waits until a reader opens it.
     ///
     /// # Errors
-    /// If the path is a folder, a block device or a socket, if its folder does not exist, or if it cannot be
-    /// written.
+    /// If the path is a folder, a block device or a socket, if its folder does not exist, if it cannot be written, or if the
+    /// file is an input or another output ([`crate::apart`]).
     pub fn open(path: &Path) -> Result<Sink> {
+        Sink::open_as(path, Output::replaced)
+    }
+
+    fn open_as(path: &Path, note: impl FnOnce(&Path, &Path) -> Result<Output>) -> Result<Sink> {
         let name = shown::path(path);
         let kind = if path.as_os_str() == "-" { Kind::Stdout } else { kind(path, &name)? };
-        Ok(Sink { name, kind })
+        let apart = match &kind {
+            Kind::File(target) | Kind::Inside(target) => Some(note(path, target)?),
+            Kind::Stdout | Kind::Stderr | Kind::Stream(_) => None,
+        };
+        Ok(Sink { name, kind, _apart: apart })
     }
 
     /// Whether the destination is standard output. Then messages must go to standard error.
@@ -206,13 +217,22 @@ fn write_inside(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Writes a file whose path wakerace chooses, such as a profile, and creates its folders.
+/// Writes a file whose path wakerace chooses, and creates its folders.
 ///
 /// # Errors
-/// If it cannot be written. The file then has its old content.
+/// If it cannot be written, or if it was read as an input. The file then has its old content.
 pub fn write_own(path: &Path, content: &str) -> Result<()> {
     make_folders(path)?;
     Sink::open(path)?.write(content)
+}
+
+/// Writes a file that holds what was read from it and more, such as a profile, and creates its folders.
+///
+/// # Errors
+/// If it cannot be written. The file then has its old content.
+pub fn update(path: &Path, content: &str) -> Result<()> {
+    make_folders(path)?;
+    Sink::open_as(path, |_, target| Output::extended(target))?.write(content)
 }
 
 /// Checks that a file whose path wakerace chooses can be written. Creates nothing.
@@ -249,6 +269,7 @@ pub fn make_folders(path: &Path) -> Result<()> {
 pub struct Appended {
     name: String,
     file: File,
+    _apart: Output,
 }
 
 impl Appended {
@@ -265,6 +286,7 @@ impl Appended {
         if !file.metadata().map_err(failed())?.is_file() {
             return Err(Error::Usage(format!("{name} is not a regular file; expected the name of a file")));
         }
+        let apart = Output::extended(path)?;
         let mut reader = io::BufReader::new(&file);
         let (mut line, mut complete) = (Vec::new(), 0u64);
         loop {
@@ -282,7 +304,7 @@ impl Appended {
             complete += length as u64;
         }
         file.set_len(complete).map_err(failed())?;
-        Ok(Appended { name, file })
+        Ok(Appended { name, file, _apart: apart })
     }
 
     /// Creates a file that does not exist yet, with its folders, and returns its path. If its name is taken, also with one of
@@ -297,7 +319,8 @@ impl Appended {
             match OpenOptions::new().append(true).create_new(true).open(&path) {
                 Ok(file) => {
                     lock(&file, &name)?;
-                    return Ok((Appended { name, file }, path));
+                    let apart = Output::extended(&path)?;
+                    return Ok((Appended { name, file, _apart: apart }, path));
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(Error::io(format!("creating {name}"))(error)),

@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 
+use crate::apart;
 use crate::error::{Error, Result};
 use crate::litmus::BYTE_ORDER_MARK;
 use crate::shown;
@@ -54,6 +55,7 @@ fn not_text(path: &Path, limit: Limit, error: &FromUtf8Error) -> Error {
 
 fn read_bytes(path: &Path, limit: Limit) -> Result<Vec<u8>> {
     let shown = shown::path(path);
+    apart::read(path)?;
     let file = File::open(path).map_err(Error::io(format!("opening {shown}")))?;
     let mut bytes = Vec::new();
     // Reading one byte more than allowed distinguishes a file that is too large from one that just fits.

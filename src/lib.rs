@@ -10,6 +10,7 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)] // only terminal.rs may print
 
+pub mod apart;
 pub mod arch;
 pub mod campaign;
 pub mod catalogue;

@@ -156,7 +156,7 @@ impl TuningProfile {
     /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).map_err(|error| Error::Internal(error.to_string()))?;
-        files::write_own(path, &(text + "\n"))
+        files::update(path, &(text + "\n"))
     }
 
     /// Adds a result. It replaces an earlier result for the same test, class and kinds of core.

@@ -126,6 +126,40 @@ fn published_verdicts_are_compared() {
     }
 }
 
+/// A comparison of nothing is no agreement.
+#[test]
+fn a_file_that_says_nothing_about_the_tests_is_refused() {
+    let folder = folder(&[("a.litmus", MP)]);
+    let write = |text: &str| fs::write(folder.path().join("known"), text).unwrap();
+    write("test,verdict\nother,Never\n");
+    for more in [&[][..], &["--json"]] {
+        let (code, out, err) = check(folder.path(), &[&["t", "--against", "known"], more].concat());
+        assert!(code == Some(2) && err.contains("--against known: nothing was compared"), "{more:?}: {out}{err}");
+    }
+    write("Test MP Allowed\nStates 0\nOk\nObservation MP Sometimes 1 3\n");
+    let (code, out, err) = check(folder.path(), &["t", "--model", "x86_64", "--against", "known"]);
+    assert!(code == Some(2) && err.contains("nothing was compared") && err.contains("lkmm for C"), "{out}{err}");
+    let (code, _, err) = check(folder.path(), &["t", "--against", "nowhere"]);
+    assert!(code == Some(2) && err.contains("--against: opening nowhere: "), "{err}");
+}
+
+/// A test that displays nothing has one state without a value. herd7 prints an empty line for it.
+#[test]
+fn a_state_without_values_is_the_same_here_and_in_a_log() {
+    for condition in ["exists (true)", "forall (false)"] {
+        let folder = folder(&[("a.litmus", &MP.replace("exists (1:r0=1 /\\ 1:r1=0)", condition))]);
+        let test = fs::read_to_string(folder.path().join("t/a.litmus")).unwrap().replace("Result: Sometimes", "");
+        fs::write(folder.path().join("t/a.litmus"), test).unwrap();
+        let (code, log, err) = check(folder.path(), &["t/a.litmus", "--model", "lkmm", "--states"]);
+        assert!(code == Some(0) && log.contains("States 1\n\n"), "{log}{err}");
+        for log in [log.clone(), log.replace("States 1\n\n", "States 1\n")] {
+            fs::write(folder.path().join("herd.log"), &log).unwrap();
+            let (code, out, err) = check(folder.path(), &["t", "--model", "lkmm", "--against", "herd.log"]);
+            assert_eq!((code, err.as_str()), (Some(0), ""), "{condition}: {out}{log}");
+        }
+    }
+}
+
 #[test]
 fn states_are_printed_as_herd7_prints_them_and_compared() {
     let folder = folder(&[("a.litmus", MP)]);

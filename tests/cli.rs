@@ -251,9 +251,23 @@ fn a_tuned_profile_is_taken_named_and_refused_elsewhere() {
     two_cpus();
     let folder = folder();
     let (profile, path) = (folder.path().join("profile.json"), folder.path().join("r.json"));
+    // With too little time nothing is compared, and nothing is saved.
     let mut command = wakerace(folder.path());
-    command.args(["tune", "SB", "-d", "300ms", "-q", "-o"]).arg(&profile);
-    command.assert().success().stdout(contains("tuned on SB").and(contains("profile.json")));
+    command.args(["tune", "SB", "-d", "20ms", "-q", "-o"]).arg(&profile);
+    command.assert().code(2).stderr(contains("-d 20ms: too short"));
+    assert!(!profile.exists());
+    // A busy machine needs more time for the same number of turns.
+    let tuned = |home: &Path, more: &[&str]| {
+        let mut tries = ["300ms", "1s", "4s", "16s"].into_iter().map(|time| {
+            let mut command = wakerace(folder.path());
+            command.env("XDG_CONFIG_HOME", home).args(["tune", "SB", "-q", "-d", time]).args(more);
+            command.output().unwrap()
+        });
+        let output = tries.find(|output| output.status.success()).expect("enough time for two turns");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let words = tuned(folder.path(), &["-o", profile.to_str().unwrap()]);
+    assert!(words.contains("tuned on SB") && words.contains("profile.json"), "{words}");
     let run = |more: &[&str]| {
         let mut command = wakerace(folder.path());
         command.args(["run", "SB", "--no-controls", "-d", "100ms", "--no-save", "--export-json"]).arg(&path);
@@ -277,8 +291,7 @@ fn a_tuned_profile_is_taken_named_and_refused_elsewhere() {
     }
     // If an option conflicts with the host's own profile, wakerace does not use the profile and says so.
     let own = folder.path().join("home");
-    let mut command = wakerace(folder.path());
-    command.env("XDG_CONFIG_HOME", &own).args(["tune", "SB", "-d", "300ms", "-q"]).assert().success();
+    tuned(&own, &[]);
     for (more, taken) in [(&[][..], true), (&["--window=-9ns..9ns/3"], false), (&["--profile", "none"], false)] {
         let mut command = wakerace(folder.path());
         command.env("XDG_CONFIG_HOME", &own).args(["run", "SB", "--no-controls", "-n", "2e4", "--no-save"]);
@@ -1110,4 +1123,29 @@ fn a_file_that_is_no_test_does_not_stop_the_others() {
     fs::remove_file(folder.path().join("mine/good.litmus")).unwrap();
     let nothing = wakerace(folder.path()).args(["run", "mine"]).args(SHORT).assert().code(2);
     nothing.stderr(contains("bad.litmus:5").and(contains("were named").not()));
+}
+
+#[test]
+#[cfg_attr(not(two_cpus), ignore = "needs two CPUs")]
+fn a_wrong_value_is_told_by_its_option() {
+    let folder = folder();
+    for (words, said) in [
+        ("run SB -d -1s", "'-1s' is not a duration"),
+        ("run SB -n -5", "'-5' is not a count"),
+        ("protocol --duration -1s", "'-1s' is not a duration"),
+        ("run SB --seed 1e23-sized", "'1e23-sized' for '--seed <SEED>': expected a whole number"),
+        ("run SB --seed 99999999999999999999", "the number is too large"),
+        ("run SB --nice x", "expected a whole number"),
+        ("run SB --profile /nonexist", "--profile: opening /nonexist: "),
+        ("run SB --topology /nonexist", "--topology: opening /nonexist: "),
+        ("topology --topology /nonexist", "--topology: opening /nonexist: "),
+        ("cite r.json --author A --license x,y", "for '--license <ID>': not an SPDX identifier"),
+        ("cite r.json --author A --doi foo", "for '--doi <DOI>': not a DOI"),
+    ] {
+        let output = wakerace(folder.path()).args(words.split(' ')).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words}: {message}");
+        assert!(message.contains(said) && !message.contains("use '--"), "{words}: {message}");
+        assert!(!message.contains("invalid digit"), "{words}: {message}");
+    }
 }

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{shipped, wakerace_in as wakerace};
+use common::{shipped, small, wakerace_in as wakerace};
+use wakerace::publish::Publish as _;
 use wakerace::record::Record;
 use wakerace::shown;
 
@@ -601,4 +602,57 @@ fn a_full_disk_and_a_mounted_file() {
     assert_eq!(status(&output), (Some(0), String::new()));
     assert_eq!(fs::read_to_string(folder.path().join("other")).unwrap(), exported(folder.path()));
     assert_eq!(names(folder.path()), ["mounted", "other", "small", "there"]);
+}
+
+/// The output of a command must not replace one of its inputs, whatever path leads there.
+#[test]
+fn an_output_never_replaces_an_input_or_another_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let record = small::run().json().unwrap();
+    fs::write(path("r.json"), &record).unwrap();
+    fs::write(path("other.json"), &record).unwrap();
+    fs::create_dir(path("deep")).unwrap();
+    symlink("r.json", path("link")).unwrap();
+    symlink("../r.json", path("deep/index.html")).unwrap();
+    symlink("../r.json", path("deep/again.json")).unwrap();
+    let test = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/controls/SB.litmus")).unwrap();
+    fs::write(path("SB.litmus"), &test).unwrap();
+    fs::write(path("again.litmus"), format!("{test}\n")).unwrap();
+    let refused = [
+        "report r.json -o r.json",
+        "report other.json r.json -o ./deep/../link",
+        "report . -o other.json",
+        "export --csv r.json -o r.json",
+        "export --mail link -o r.json",
+        "export --litmus SB.litmus -o SB.litmus",
+        "export --klitmus . SB.litmus",
+        "merge other.json r.json -o link",
+        "badge r.json -o link",
+        "cite r.json --author A -o r.json",
+        "index deep",
+        "check SB.litmus --model x86-tso --svg SB.litmus",
+        "check SB.litmus again.litmus --model x86-tso --svg pictures",
+        "run SB.litmus -n 1000 --no-controls --no-save --export-json SB.litmus",
+        "run SB -n 1000 --no-controls --no-save --export-json same --export-html ./same",
+        "run SB -n 1000 --no-controls --no-save --export-csv deep/same --export-markdown deep/../deep/same",
+        "report r.json -o page.svg --url https://example.org/page",
+    ];
+    for arguments in refused {
+        let output = wakerace(folder.path()).args(arguments.split(' ')).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {said}");
+        assert!(said.contains("name another file for"), "{arguments}: {said}");
+        for name in ["r.json", "other.json"] {
+            assert_eq!(fs::read_to_string(path(name)).unwrap(), record, "{arguments}: {name}");
+        }
+        assert_eq!(fs::read_to_string(path("SB.litmus")).unwrap(), test, "{arguments}");
+        assert!(!path("same").exists() && !path("deep/same").exists() && !path("page.svg").exists(), "{arguments}");
+    }
+    // A record that is no input may be replaced, and so may an older page.
+    for arguments in ["report other.json -o r.json", "report other.json -o r.json", "export --csv other.json -o r.json"]
+    {
+        let output = wakerace(folder.path()).args(arguments.split(' ')).output().unwrap();
+        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }

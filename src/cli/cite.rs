@@ -21,10 +21,10 @@ pub struct CiteArgs {
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
     /// Licence of the set as an SPDX identifier, such as CC-BY-4.0
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = parse_license)]
     license: Option<String>,
     /// DOI of the set, if it has one
-    #[arg(long, value_name = "DOI")]
+    #[arg(long, value_name = "DOI", value_parser = parse_doi)]
     doi: Option<String>,
     /// Write metadata for a deposit at Zenodo (.zenodo.json) in place of CITATION.cff
     #[arg(long)]
@@ -32,6 +32,28 @@ pub struct CiteArgs {
     /// Output file; `-` is standard output
     #[arg(short = 'o', long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
+}
+
+/// Checks the form of an SPDX identifier: letters, digits, dots, hyphens and `+`.
+fn parse_license(text: &str) -> std::result::Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-.+".contains(c);
+    if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err("not an SPDX identifier; expected one such as CC-BY-4.0".to_owned())
+}
+
+/// Checks the form of a DOI: `10.`, the number of who registered it, a slash and a name without spaces.
+fn parse_doi(text: &str) -> std::result::Result<String, String> {
+    let parts = text.strip_prefix("10.").and_then(|rest| rest.split_once('/'));
+    let fits = |(who, name): (&str, &str)| {
+        let number = who.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+        number && who.len() >= 4 && !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control())
+    };
+    if parts.is_some_and(fits) {
+        return Ok(text.to_owned());
+    }
+    Err("not a DOI; expected one such as 10.5281/zenodo.1234567, without https://doi.org/".to_owned())
 }
 
 /// Writes how to cite a set of records and returns the exit status.
@@ -47,4 +69,27 @@ pub fn cite(args: &CiteArgs) -> Result<u8> {
     let text = if args.zenodo { publish::zenodo(&entries, &citation)? } else { publish::cff(&entries, &citation)? };
     output.write(&text)?;
     Ok(EXIT_OK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_licence_and_a_doi_have_their_form() {
+        for good in ["CC-BY-4.0", "MIT", "GPL-2.0+", "0BSD"] {
+            assert_eq!(parse_license(good).unwrap(), good);
+        }
+        for bad in ["x y", "", "-", "MIT/Apache", "CC\u{a0}BY"] {
+            assert!(parse_license(bad).is_err_and(|words| words.contains("CC-BY-4.0")), "{bad}");
+        }
+        for good in ["10.5281/zenodo.1234567", "10.1000.10/a/b"] {
+            assert_eq!(parse_doi(good).unwrap(), good);
+        }
+        for bad in
+            ["foo", "https://doi.org/10.5281/zenodo.1", "10.5281/", "10.5281", "10./x", "10.52a1/x", "10.5281/x y", ""]
+        {
+            assert!(parse_doi(bad).is_err_and(|words| words.contains("10.5281")), "{bad}");
+        }
+    }
 }

@@ -70,8 +70,12 @@ fn pair(args: &CompareArgs, names: &[String], records: &[Record]) -> Result<(Str
     } else {
         publish::comparison_table(names, &comparisons, terminal::width())
     };
+    // In many columns the results without a counterpart are found in the same way.
+    let left_out = Matrix::of(records, names, Line::Record).left_out().to_owned();
     let differs = comparisons.iter().filter_map(|comparison| comparison.ratio).any(Ratio::differs);
-    Ok((text + &publish::testing_powers(records), differs))
+    let notes = left_out + &publish::testing_powers(records);
+    let width = terminal::width().filter(|_| !args.markdown);
+    Ok((text + &width.map_or(notes.clone(), |width| publish::wrapped_lines(&notes, width)), differs))
 }
 
 /// The text for many records, and whether any rate differs.

@@ -52,6 +52,8 @@ fn write_site(folder: &Path, site: &Path, entries: &[Entry]) -> Result<PathBuf> 
     }
     let pages = in_parallel(&publish::hosts(entries), |numbers| {
         let of_host: Vec<Entry> = numbers.iter().map(|number| entries[*number].clone()).collect();
+        // The index links to the campaigns of the host themselves.
+        let (of_host, _) = publish::of_one_kind(of_host);
         let page = if of_host.len() > FLEET {
             publish::fleet_page(&of_host, &Front::default(), None)?
         } else {

@@ -20,7 +20,15 @@ pub fn write(folder: &Path, names: &[String]) -> Result<u8> {
     let mut left_out = Vec::new();
     for scenario in &scenarios {
         match publish::klitmus(scenario) {
-            Ok(text) => written.push((file_name(scenario)?, text)),
+            Ok(text) => {
+                let name = file_name(scenario)?;
+                if written.iter().any(|(other, _)| *other == name) {
+                    let words =
+                        format!("--klitmus: two of the tests are named {}; name one", shown::line(&scenario.name));
+                    return Err(Error::Usage(words));
+                }
+                written.push((name, text));
+            }
             Err(error) if names.is_empty() => {
                 left_out.push(format!("left out: {}: {}\n", scenario.name, error.message()))
             }

@@ -7,7 +7,7 @@ use crate::arch::lock::Lock;
 use crate::catalogue::{self, Scenario};
 use crate::error::Result;
 use crate::litmus::ast::Header;
-use crate::{shown, tables, terminal};
+use crate::{publish, shown, terminal};
 
 /// Arguments of `list`.
 #[derive(Debug, Args)]
@@ -20,17 +20,24 @@ pub struct ListArgs {
 /// Prints the scenarios with their verdicts and returns the exit status.
 pub fn list(args: &ListArgs) -> Result<u8> {
     let scenarios = if args.scenarios.is_empty() { catalogue::all()? } else { catalogue::resolve(&args.scenarios)? };
-    let mut table = tables::plain();
-    let arches = Arch::ALL.map(|arch| arch.name().to_owned());
-    let mut headings = vec!["group".to_owned(), "scenario".to_owned(), "CPUs".to_owned(), "LKMM".to_owned()];
-    headings.extend(arches);
-    headings.push("asks".to_owned());
-    table.set_header(headings);
-    for scenario in &scenarios {
-        table.add_row(row(scenario));
-    }
-    terminal::out(&format!("{}\n", tables::text(&table)))?;
+    let mut headings = vec!["group", "scenario", "CPUs", "LKMM"];
+    headings.extend(Arch::ALL.map(Arch::name));
+    headings.push("asks");
+    let rows: Vec<Vec<String>> = scenarios.iter().map(row).collect();
+    terminal::out(&text(&headings, rows, terminal::width()))?;
     Ok(crate::error::EXIT_OK)
+}
+
+/// The table. If it does not fit, what a scenario asks stands below its line, and the group is left out.
+fn text(headings: &[&str], rows: Vec<Vec<String>>, width: Option<usize>) -> String {
+    let whole = publish::table_with_notes(headings, rows.clone(), &[], None, &[]);
+    if width.is_none_or(|width| whole.lines().all(|line| line.chars().count() <= width)) {
+        return whole;
+    }
+    let last = headings.len() - 1;
+    let notes: Vec<String> = rows.iter().map(|row| row[last].clone()).collect();
+    let rows = rows.iter().map(|row| row[1..last].to_vec()).collect();
+    publish::table_with_notes(&headings[1..last], rows, &notes, width, &[])
 }
 
 fn row(scenario: &Scenario) -> Vec<String> {
@@ -57,4 +64,30 @@ fn expected(header: &Header, arch: Arch) -> Option<String> {
     let others = Lock::of(arch).iter().filter_map(|&lock| Some((lock, header.expected(arch, lock)?)));
     let others = others.filter(|(_, other)| *other != verdict).map(|(lock, other)| format!(", {other} with {lock}"));
     Some(verdict.to_string() + &others.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_fits_and_keeps_what_each_scenario_asks() {
+        let scenarios = catalogue::all().unwrap();
+        let mut headings = vec!["group", "scenario", "CPUs", "LKMM"];
+        headings.extend(Arch::ALL.map(Arch::name));
+        headings.push("asks");
+        let of = |width| text(&headings, scenarios.iter().map(row).collect(), width);
+        assert_eq!(of(None).lines().count(), 1 + scenarios.len());
+        for width in [60, 80, 120] {
+            let narrow = of(Some(width));
+            let wide = narrow.lines().find(|line| line.chars().count() > width);
+            assert_eq!(wide, None, "{width}");
+            let words = narrow.split_whitespace().collect::<Vec<_>>().join(" ");
+            for scenario in &scenarios {
+                let row = row(scenario);
+                let asks = row.last().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+                assert!(words.contains(&asks) && words.contains(&scenario.name), "{width}: {asks}");
+            }
+        }
+    }
 }

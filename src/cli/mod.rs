@@ -143,7 +143,8 @@ const WITH_OPTIONAL_VALUE: [OptionalValue; 4] = [
 ];
 
 /// Joins the options of [`WITH_OPTIONAL_VALUE`] with their values, as clap needs them: `--window -9..9` becomes
-/// `--window=-9..9`. Arguments after `--` stay as they are.
+/// `--window=-9..9`. A negative number behind any option is joined with it too (`-d -1s`), so that the option itself says what it
+/// expects; clap would take the number for an option. Arguments after `--` stay as they are.
 fn joined(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut out: Vec<OsString> = Vec::new();
     let mut options = true;
@@ -156,10 +157,47 @@ fn joined(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
                 out.pop();
                 out.push(format!("{name}={word}").into());
             }
-            None => out.push(arg),
+            None => {
+                match option.filter(|option| takes_negative(option)).zip(arg.to_str().filter(|word| negative(word))) {
+                    Some((option, word)) => {
+                        let both = format!("{option}={word}");
+                        out.pop();
+                        out.push(both.into());
+                    }
+                    None => out.push(arg),
+                }
+            }
         }
     }
     out
+}
+
+/// Whether a word is an option without a value: `--seed` or `-n`.
+fn takes_negative(option: &str) -> bool {
+    let long = option.len() > 2 && option.starts_with("--") && !option.contains('=');
+    long || option.len() == 2 && option.starts_with('-') && option.as_bytes()[1].is_ascii_alphabetic()
+}
+
+/// Whether a word is a negative number, with or without a unit.
+fn negative(word: &str) -> bool {
+    let rest = word.strip_prefix('-').unwrap_or_default();
+    rest.trim_start_matches('.').starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// What the standard library says of a text that is no number, and what is said in its place.
+const NO_NUMBER: [(&str, &str); 5] = [
+    ("invalid digit found in string", "expected a whole number"),
+    ("cannot parse integer from empty string", "expected a whole number"),
+    ("number too large to fit in target type", "the number is too large"),
+    ("number too small to fit in target type", "the number is too small"),
+    ("invalid float literal", "expected a number"),
+];
+
+/// The words of clap's error without those of the standard library.
+fn plain(words: &str) -> String {
+    NO_NUMBER
+        .iter()
+        .fold(words.to_owned(), |words, (theirs, ours)| words.replace(&format!(": {theirs}"), &format!(": {ours}")))
 }
 
 /// Prints what clap reports and returns the exit status.
@@ -168,7 +206,7 @@ fn joined(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
 /// A closed pipe is not an error.
 fn refuse_arguments(error: &clap::Error) -> u8 {
     if error.use_stderr() {
-        terminal::err(&error.render().to_string());
+        terminal::err(&plain(&error.render().to_string()));
     } else {
         let _ = error.print();
     }
@@ -235,5 +273,7 @@ mod tests {
         assert_eq!(of("topology --latency 3"), "topology --latency=3");
         assert_eq!(of("topology --latency --latency all"), "topology --latency --latency=all");
         assert_eq!(of("run --window -- -9..9"), "run --window -- -9..9");
+        assert_eq!(of("run -d -1s -n -5 --seed -.5 -q SB"), "run -d=-1s -n=-5 --seed=-.5 -q SB");
+        assert_eq!(of("run -o - --nice -5 -- -1"), "run -o - --nice=-5 -- -1");
     }
 }

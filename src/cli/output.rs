@@ -204,14 +204,18 @@ impl Output {
             return format!("\n{}", record.mail());
         }
         let width = terminal::width().filter(|_| to_terminal);
-        let table = width.map_or_else(|| record.table(), |width| record.table_in(width));
+        let (table, summary) = table_and_summary(record, width);
         if self.quiet && !record.is_alarming() {
             return format!("\n{table}\n{evidence}");
         }
-        let summary = record.summary();
-        let summary = width.map_or(summary.clone(), |width| publish::wrapped_lines(&summary, width));
         format!("\n{table}\n{summary}\n{evidence}{places}")
     }
+}
+
+/// The table and the summary of a record, fitted into the width of a terminal if there is one.
+pub(super) fn table_and_summary(record: &impl Publish, width: Option<usize>) -> (String, String) {
+    let (table, summary) = (record.table(), record.summary());
+    width.map_or((table, summary.clone()), |width| (record.table_in(width), publish::wrapped_lines(&summary, width)))
 }
 
 /// The exit status of a subcommand that made a record. `bad` (a forbidden outcome or unexpected harm) takes

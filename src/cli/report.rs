@@ -52,7 +52,7 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
         Some(_) => Some(Sink::open(&args.output.with_extension(publish::PICTURE_ENDING))?),
         None => None,
     };
-    let entries = entries(&args.paths)?;
+    let (entries, left_out) = kept_and_left_out(&args.paths)?;
     let front = Front { author: args.author.clone(), cite: args.cite.clone(), url: args.url.clone() };
     let pages = args.pages.as_deref().map(|folder| write_pages(folder, &args.output, &entries)).transpose()?;
     let fleet = !args.one_page && (entries.len() > FLEET || pages.is_some());
@@ -75,6 +75,9 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
                 page.folded.join(", ")
             ))?;
         }
+        if !left_out.is_empty() {
+            terminal::out(&words_of_left_out(&left_out))?;
+        }
         if fleet && pages.is_none() {
             terminal::out(
                 "Each kind of CPU is one mark a test. --pages FOLDER also writes the page of each record; --one-page draws every \
@@ -83,6 +86,27 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
         }
     }
     Ok(EXIT_OK)
+}
+
+/// The records that the page is of, and the campaigns of folders that hold both kinds. A campaign that was named by itself
+/// stays, so that drawing it with records of another kind is an error.
+fn kept_and_left_out(paths: &[PathBuf]) -> Result<(Vec<Entry>, Vec<Entry>)> {
+    let entries = entries(paths)?;
+    let is_named = |entry: &Entry| paths.iter().any(|path| path.as_path() == Path::new(&entry.name));
+    let (of_page, campaigns) = publish::of_one_kind(entries);
+    let (named, left_out): (Vec<Entry>, Vec<Entry>) = campaigns.into_iter().partition(is_named);
+    Ok((of_page.into_iter().chain(named).collect(), left_out))
+}
+
+/// Says which campaigns are not on the page, and how to draw them.
+fn words_of_left_out(left_out: &[Entry]) -> String {
+    let names: Vec<_> = left_out.iter().map(|entry| shown::line(&entry.name)).collect();
+    let plural = if names.len() == 1 { "" } else { "s" };
+    format!(
+        "Left out: {} record{plural} of `wakerace campaign`, which has a page of its own kind. To draw it: wakerace report -o FILE {}\n",
+        names.len(),
+        names.join(" ")
+    )
 }
 
 /// Writes the page of each record into a folder. Returns the addresses of the pages as seen from the page of many.

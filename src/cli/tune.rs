@@ -127,16 +127,23 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
             let alike = |other: &Placement| other.class == placement.class && other.kinds == placement.kinds;
             let before = known.iter().find(|(name, other, _)| *name == mutant.name && alike(other));
             let found = match before {
-                Some((.., found)) => found.clone(),
+                Some((.., found)) => Some(found.clone()),
                 None => {
                     let found = one(args, &mutant, &placement, &allowed, &common, &interrupt)?;
-                    known.push((mutant.name.clone(), placement.clone(), found.clone()));
+                    known.extend(found.iter().map(|found| (mutant.name.clone(), placement.clone(), found.clone())));
                     found
                 }
             };
             if interrupt.load(std::sync::atomic::Ordering::Relaxed) {
                 return Ok(EXIT_INTERRUPTED);
             }
+            let Some(found) = found else {
+                return Err(fail(format!(
+                    "-d {:?}: too short: no two settings could be compared on CPUs {placement}, so nothing is saved; give it at \
+                     least a few seconds",
+                    args.duration
+                )));
+            };
             let (races, default) = (found.races_per_s, found.default_races_per_s);
             let compared = if races == 0.0 {
                 "no settings gave a race in this time".to_owned()
@@ -186,13 +193,33 @@ fn mutant(scenario: &Scenario, target: Target) -> Result<Scenario> {
         "race" | "fixes" | "mutants" | "fields" => controls.of_two_stores,
         _ => controls.otherwise,
     };
-    catalogue::named(&format!("{}+nt", scenario.name))
-        .ok()
-        .filter(|own| own.refused_by(arch).is_none())
-        .map_or_else(|| catalogue::named(fallback), Ok)
+    let of_its_shape = shapes(&scenario.name).into_iter().filter_map(|name| catalogue::named(&name).ok());
+    for own in of_its_shape.filter(|own| own.refused_by(arch).is_none()) {
+        if verdict::expectation(&own, arch, choices)?.race == Some(Verdict::Sometimes) {
+            return Ok(own);
+        }
+    }
+    catalogue::named(fallback)
 }
 
-/// Searches the best settings for one control on one placement, and compares them with the default ones.
+/// The names that a control of a test's shape may have: the test with a non-temporal store, and the same of the test without
+/// its last additions. `S01-core+nt+wmb` has the shape of `S01-core+nt`.
+fn shapes(name: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut rest = Some(name);
+    while let Some(name) = rest {
+        if name.ends_with("+nt") {
+            out.push(name.to_owned());
+        } else {
+            out.push(format!("{name}+nt"));
+        }
+        rest = name.rsplit_once('+').map(|(before, _)| before);
+    }
+    out
+}
+
+/// Searches the best settings for one control on one placement, and compares them with the default ones. `None` if the time was
+/// too short to compare any.
 fn one(
     args: &TuneArgs,
     mutant: &Scenario,
@@ -200,7 +227,7 @@ fn one(
     cpus: &[usize],
     common: &Common,
     interrupt: &AtomicBool,
-) -> Result<tune::Found> {
+) -> Result<Option<tune::Found>> {
     let expectation = verdict::expectation(mutant, common.target.arch, common.target.choices())?;
     let mut bar = Bar::new(&format!("{} on CPUs {placement}", mutant.name), args.quiet);
     let begun = std::time::Instant::now();
@@ -223,6 +250,11 @@ fn one(
     // The chosen settings are measured in the finals, so what follows the search here is short.
     let limits = Limits { duration: Some(time + AFTER_SEARCH), ..Limits::default() };
     let result = run(&Settings::default_paced(), limits, Some(searching))?;
+    let turns = result.search.as_ref().map_or(0, |search| search.arms.iter().filter(|arm| arm.turns > 0).count());
+    if turns < 2 && !interrupt.load(std::sync::atomic::Ordering::Relaxed) {
+        bar.finish();
+        return Ok(None);
+    }
     let winner = settings::of(&result);
     let rate = |settings: &Settings, limits: Limits| {
         let result = run(settings, limits, None)?;
@@ -235,5 +267,28 @@ fn one(
         let (name, settings) = (&mutant.name, search.arms.len());
         terminal::err(&format!("{name} on CPUs {placement}: {settings} settings compared in {turns} turns\n"));
     }
-    Ok(found)
+    Ok(Some(found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::lock::Lock;
+    use crate::arch::{Arch, Atomics};
+
+    #[test]
+    fn a_test_is_tuned_on_a_control_of_its_shape() {
+        assert_eq!(shapes("S01-core+nt+wmb"), ["S01-core+nt+wmb+nt", "S01-core+nt", "S01-core+nt"]);
+        assert_eq!(shapes("S02"), ["S02+nt"]);
+        let target = Target { arch: Arch::X86_64, atomics: Atomics::Lse, lock: Lock::Qspinlock };
+        let tuned_on = |name: &str| mutant(&catalogue::named(name).unwrap(), target).unwrap().name;
+        for (name, control) in [
+            ("S01-core+nt+wmb", "S01-core+nt"),
+            ("S01-core+nt+xchg", "S01-core+nt"),
+            ("S01-as-is", "S01-as-is+nt"),
+            ("SB", "SB"),
+        ] {
+            assert_eq!(tuned_on(name), control);
+        }
+    }
 }

@@ -132,7 +132,8 @@ fn write(args: &MergeArgs, output: &Sink, merged: &impl Publish) -> Result<u8> {
         terminal::err(&format!("\n{}\n", merged.table()));
     } else {
         let place = shown::path(&args.output);
-        terminal::out(&format!("\n{}\n{}\n\nrecord: {place}\n", merged.table(), merged.summary()))?;
+        let (table, summary) = super::output::table_and_summary(merged, terminal::width());
+        terminal::out(&format!("\n{table}\n{summary}\n\nrecord: {place}\n"))?;
     }
     Ok(EXIT_OK)
 }

@@ -147,6 +147,60 @@ pub(super) fn comparison(cells: Cells, width: usize) -> String {
     if cells.fits(width) { cells.text() } else { with_names_above(cells) }
 }
 
+/// A table as text, at most `width` columns wide if its words allow that. `least` names the columns that are left out first. If
+/// that is not enough, the first column's cells get lines of their own, and at last every cell. Each line of the table is
+/// followed by its note, if it has one, broken into lines. Without a width nothing is left out.
+pub fn table_with_notes(
+    headings: &[&str],
+    lines: Vec<Vec<String>>,
+    notes: &[String],
+    width: Option<usize>,
+    least: &[&str],
+) -> String {
+    let cells =
+        Cells { headings: headings.iter().map(|heading| (*heading).to_owned()).collect(), lines, right: Vec::new() };
+    let cells = width.map_or_else(|| cells.clone(), |width| cells.clone().shortest(width, least));
+    let fits = |text: &str| width.is_none_or(|width| text.lines().all(|line| line.chars().count() <= width));
+    let (text, above) = (cells.text(), with_names_above(cells.clone()));
+    let (mut out, rows): (String, Vec<String>) = if fits(&text) {
+        let mut lines = text.lines().map(|line| format!("{line}\n"));
+        (lines.next().unwrap_or_default(), lines.collect())
+    } else if fits(&above) {
+        let lines: Vec<&str> = above.lines().collect();
+        let pair = |pair: &[&str]| pair.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let mut pairs = lines.chunks(2).map(pair);
+        (pairs.next().unwrap_or_default(), pairs.collect())
+    } else {
+        (
+            String::new(),
+            cells.lines.iter().map(|line| stacked(&cells.headings, line, width.unwrap_or(usize::MAX))).collect(),
+        )
+    };
+    for (number, row) in rows.iter().enumerate() {
+        out.push_str(row);
+        if let Some(note) = notes.get(number).filter(|note| !note.is_empty()) {
+            let note = shown::line(note);
+            let lines = broken(&note, width.map_or(usize::MAX, |width| width.saturating_sub(4)), "");
+            out.extend(lines.iter().map(|line| format!("    {line}\n")));
+        }
+    }
+    out
+}
+
+/// The cells of a line behind the first one, each with its heading.
+fn stacked(headings: &[String], line: &[String], width: usize) -> String {
+    let mut cells = headings.iter().zip(line).filter(|(_, cell)| !cell.is_empty());
+    let first = cells.next().map_or(String::new(), |(_, cell)| format!("{}\n", shown::line(cell)));
+    let room = width.saturating_sub(2);
+    let pair = |(heading, cell): (&String, &String)| {
+        let pair = format!("{heading}: {}", shown::line(cell));
+        // What fits into a line is not broken.
+        if pair.chars().count() < room { pair.replace(' ', "\u{a0}") } else { pair }
+    };
+    let text = cells.map(pair).collect::<Vec<_>>().join("; ");
+    first + &wrapped(&text, room, "").lines().map(|line| format!("  {line}\n")).collect::<String>()
+}
+
 /// Lines of text, each broken at spaces into lines of at most `width` columns.
 pub fn wrapped_lines(text: &str, width: usize) -> String {
     let each = text.lines().map(|line| wrapped(line, width.max(20), if line.is_empty() { "" } else { "  " }) + "\n");
@@ -260,6 +314,34 @@ mod tests {
         );
         assert_eq!(wrapped_lines("aa bb\n\ncc\n", 20), "aa bb\n\ncc\n");
         assert_eq!(wrapped_lines("one two three four five", 20), "one two three four\n  five");
+    }
+
+    #[test]
+    fn any_table_fits_with_its_notes() {
+        let line = |cells: [&str; 4]| cells.map(str::to_owned).to_vec();
+        let lines = vec![
+            line(["S01-as-is", "Sometimes 4", "0-3,5-7,9-11", "Never 3, Sometimes 4 with ticket"]),
+            line(["SB", "Sometimes 4", "", "Never 3"]),
+        ];
+        let notes = ["Can the store of the state be overtaken by the load?".to_owned(), String::new()];
+        let of = |width| {
+            table_with_notes(&["test", "LKMM", "offsets", "x86-TSO"], lines.clone(), &notes, width, &["offsets"])
+        };
+        let wide = of(None);
+        assert!(
+            wide.contains("0-3,5-7") && wide.contains("\n    Can the store of the state be overtaken by the load?\n"),
+            "{wide}"
+        );
+        assert_eq!((wide.lines().count(), of(Some(100))), (4, wide));
+        for width in [70, 56, 40] {
+            let text = of(Some(width));
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
+            let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains("Never 3, Sometimes 4 with ticket") && !words.contains("0-3"), "{text}");
+            assert!(words.contains("S01-as-is") && words.contains("be overtaken by the load?"), "{text}");
+        }
+        let narrowest = "SB\n  LKMM: Sometimes 4; x86-TSO: Never 3\n";
+        assert!(of(Some(44)).ends_with(narrowest), "{}", of(Some(44)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Compares many records: a group of lines for each test and placement class, with a line for each kind of CPU or for each
 //! record.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::compare::{Rate, Ratio, footnote, framed, ratio, times};
 use super::cpus::{by_cpu, letter};
@@ -58,9 +58,14 @@ struct Group {
 pub struct Matrix {
     sides: Vec<Side>,
     groups: Vec<Group>,
+    /// The results that no other line can be compared with, in words; empty if there are none.
+    left_out: String,
     /// The testing power of the sides in words.
     power: String,
 }
+
+/// If more records have results that are left out, their number stands for the rest.
+const NAMED: usize = 5;
 
 /// What the results of a group have in common: the test, the placement class and the kinds of core. The log of another
 /// program does not say where its threads ran, so it has no placement.
@@ -80,14 +85,22 @@ impl Matrix {
             Line::Cpu => of_cpus(records),
             Line::Record => of_records(names),
         };
-        let groups = found(records).into_iter().map(|(key, found)| group(&key, &found, &sides, records));
-        let groups = groups.filter(|group| group.entries.len() > 1).collect();
+        let found = found(records);
+        let groups: Vec<Group> = found.iter().map(|(key, found)| group(key, found, &sides, records)).collect();
+        let alone = found.iter().zip(&groups).filter(|(_, group)| group.entries.len() < 2);
+        let left_out = left_out(alone.flat_map(|((_, found), _)| found), &groups, names);
+        let groups = groups.into_iter().filter(|group| group.entries.len() > 1).collect();
         let power = power::of_sides(
             sides
                 .iter()
                 .map(|side| (side.letter.clone(), side.records.iter().map(|&number| &records[number]).collect())),
         );
-        Matrix { groups, power, sides }
+        Matrix { groups, left_out, power, sides }
+    }
+
+    /// The results that are not compared, in words; empty if there are none.
+    pub fn left_out(&self) -> &str {
+        &self.left_out
     }
 
     /// Whether no two lines can be compared.
@@ -143,6 +156,7 @@ impl Matrix {
                     ratio(|ratio| ratio.high),
                     entry.ratio.map_or(String::new(), |ratio| ratio.assumed.to_string()),
                     entry.ratio.map_or(String::new(), |ratio| ratio.differs().to_string()),
+                    entry.other_code.to_string(),
                 ]);
             }
         }
@@ -194,12 +208,12 @@ impl Matrix {
                 all.len() / MANY
             ));
         }
-        text + &footnote(&all) + &self.power
+        text + &self.left_out + &footnote(&all) + &self.power
     }
 }
 
 const HEADINGS: [&str; 7] = ["scenario", "class", "line", "runs", "rate [95 %]", "ratio [95 %]", "differs"];
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "scenario",
     "class",
     "line",
@@ -215,6 +229,7 @@ const COLUMNS: [&str; 15] = [
     "ratio_high",
     "between_runs_assumed",
     "differs",
+    "different_code",
 ];
 /// Of so many comparisons of equal rates, one differs by chance: the intervals are of 95 %.
 const MANY: usize = 20;
@@ -222,9 +237,14 @@ const MANY: usize = 20;
 impl Side {
     /// The name in the table: of a kind of CPU all of it, of a record its file's name.
     fn short(&self) -> &str {
-        let file = self.name.split(" (").next().unwrap_or_default();
-        file.rsplit('/').next().unwrap_or_default()
+        file_name(&self.name)
     }
+}
+
+/// The file's name in the name of a record.
+fn file_name(name: &str) -> &str {
+    let file = name.split(" (").next().unwrap_or_default();
+    file.rsplit('/').next().unwrap_or_default()
 }
 
 impl Entry {
@@ -293,6 +313,33 @@ fn found<'a>(records: &'a [Record]) -> Vec<(Key<'a>, Vec<Found<'a>>)> {
     let place = |key: &Key<'_>| order.iter().position(|test| *test == key.test);
     out.sort_by_key(|(key, found)| (found[0].1.group == "controls", place(key)));
     out
+}
+
+/// The results without a counterpart in words: for each record its tests. A test whose name is compared although its source is
+/// not the same is another version of it.
+fn left_out<'a>(alone: impl Iterator<Item = &'a Found<'a>>, groups: &[Group], names: &[String]) -> String {
+    let mut of_records: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    for (record, result) in alone {
+        let is_compared =
+            |group: &Group| group.scenario == result.scenario && group.class == result.placement.class.to_string();
+        let other = groups.iter().any(|group| group.entries.len() > 1 && is_compared(group));
+        let version = if other { ", another version of the test" } else { "" };
+        let words = format!("{} ({}{version})", result.scenario, result.placement.class);
+        let tests = of_records.entry(*record).or_default();
+        if !tests.contains(&words) {
+            tests.push(words);
+        }
+    }
+    if of_records.is_empty() {
+        return String::new();
+    }
+    let line = |(record, tests): (&usize, &Vec<String>)| {
+        format!("  {}: {}\n", shown::line(file_name(&names[*record])), shown::line(&tests.join(", ")))
+    };
+    let more = of_records.len().saturating_sub(NAMED);
+    let rest = if more > 0 { format!("  and results of {more} more records\n") } else { String::new() };
+    let lines: String = of_records.iter().take(NAMED).map(line).collect();
+    format!("\nLeft out, because no other line has the same test on the same placement class:\n{lines}{rest}")
 }
 
 /// The kind of core of each thread.
@@ -409,12 +456,42 @@ mod tests {
         assert_eq!(text.lines().filter(|line| line.trim_start().starts_with("SB ")).count(), 1, "{text}");
         let csv = all.csv().unwrap();
         assert_eq!((csv.lines().count(), csv.lines().filter(|line| line.starts_with("SB,core,")).count()), (5, 4));
-        assert!(csv.lines().nth(2).unwrap().ends_with(",true,true"), "{csv}");
+        assert!(csv.lines().nth(2).unwrap().ends_with(",true,true,false"), "{csv}");
+        let mut other = records.clone();
+        other[1].results[0].code_sha256 = "0".repeat(64);
+        let csv = matrix(&other, Line::Record).csv().unwrap();
+        let marks: Vec<bool> = csv.lines().skip(1).map(|line| line.ends_with(",true")).collect();
+        assert_eq!(marks, [false, true, false, false], "{csv}");
         let markdown = all.markdown();
         assert!(markdown.contains("| SB | core | A 0.json | 1 | 30.0 % ["), "{markdown}");
         let many: Vec<Record> = (0..30).map(|_| record("One", 300_000)).collect();
         let words = matrix(&many, Line::Record).text(None);
         assert!(words.contains("Of 29 comparisons of equal rates, about 1 would differ by chance."), "{words}");
+    }
+
+    #[test]
+    fn a_result_that_is_left_out_is_named() {
+        let mut records = vec![record("One", 10), record("One", 20), record("Two", 30)];
+        assert!(!matrix(&records, Line::Cpu).text(None).contains("Left out"));
+        records[1].results[0].source_sha256 = "0".repeat(64);
+        let mut other = records[2].results[0].clone();
+        (other.scenario, other.source_sha256) = ("MP".to_owned(), "1".repeat(64));
+        records[2].results.push(other);
+        for text in [matrix(&records, Line::Cpu).text(None), matrix(&records, Line::Cpu).markdown()] {
+            assert!(
+                text.contains(
+                    "Left out, because no other line has the same test on the same placement class:\n  1.json: SB (core, another \
+                     version of the test)\n  2.json: MP (core)\n"
+                ),
+                "{text}"
+            );
+        }
+        // Records beyond the first five are counted.
+        let mut many: Vec<Record> = (0..9).map(|_| record("One", 10)).collect();
+        for (number, record) in many.iter_mut().enumerate().skip(2) {
+            record.results[0].source_sha256 = number.to_string().repeat(64);
+        }
+        assert!(matrix(&many, Line::Record).text(None).contains("  and results of 2 more records\n"));
     }
 
     #[test]

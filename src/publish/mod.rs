@@ -40,17 +40,18 @@ pub use contribution::missing;
 pub use cpus::kinds_of_cpu;
 pub use csv::{csv_of, last_writers_csv, outcomes_csv, window_csv};
 pub use expect::{expectations, nothing_fits};
-pub use fit::wrapped_lines;
+pub use fit::{table_with_notes, wrapped_lines};
 pub use hgrm::hgrm;
 pub use hlog::{Tagged, hlog, tagged};
 pub use klitmus::klitmus;
-pub use latency::Latencies;
+pub use latency::{DISTURBED_MARK, Latencies};
 pub use litmus_log::{campaign_log, litmus_log};
 pub use mail::MAIL_WIDTH;
 pub use matrix::{Line, Matrix};
 pub use numbers::{count, counted, rate, rate_with_interval};
 pub use page::{
-    Entry, FLEET, Front, LARGEST, PICTURE_ENDING, Page, badge, fleet_page, hosts, index, page, picture, signed_page,
+    Entry, FLEET, Front, LARGEST, PICTURE_ENDING, Page, badge, fleet_page, hosts, index, of_one_kind, page, picture,
+    signed_page,
 };
 pub use power::testing_powers;
 pub use tearing::{forbidden as tearing_forbidden, tearing, tearing_csv, tearing_summary};

@@ -33,20 +33,30 @@ const ALONE: usize = 6;
 pub(super) fn lines(record: &Record) -> Vec<Vec<String>> {
     let shown = |sum: Sum<'_>| -> Vec<Vec<String>> {
         if sum.results.len() > ALONE {
-            vec![summed(&sum)]
+            vec![summed(record, &sum)]
         } else {
-            sum.results.into_iter().flat_map(with_distances).collect()
+            sum.results.into_iter().flat_map(|result| with_distances(record, result)).collect()
         }
     };
     by_class(record).into_iter().flat_map(shown).collect()
 }
 
+/// The name of a result in the table. If the record has two tests of this name, the beginning of the hash of the source tells
+/// them apart; the whole hash is in the record and on the page.
+pub(super) fn name(record: &Record, result: &ScenarioResult) -> String {
+    let namesake = |other: &ScenarioResult| other.scenario == result.scenario && other.test_key() != result.test_key();
+    match result.source_sha256.get(..7).filter(|_| record.results.iter().any(namesake)) {
+        Some(hash) => format!("{} ({hash})", result.scenario),
+        None => result.scenario.clone(),
+    }
+}
+
 /// The line for many placements of one class.
-fn summed(sum: &Sum<'_>) -> Vec<String> {
+fn summed(record: &Record, sum: &Sum<'_>) -> Vec<String> {
     let (first, placements) = (sum.first(), sum.results.len());
     let seen = sum.results.iter().filter(|result| result.races > 0).count();
     vec![
-        first.scenario.clone(),
+        name(record, first),
         format!("{placements} pairs {}", place_words(first)),
         count(sum.iterations),
         sum.matches.map_or("-".to_owned(), count),
@@ -59,14 +69,14 @@ fn summed(sum: &Sum<'_>) -> Vec<String> {
 }
 
 /// The line for one result, and one for each distance if there were several.
-fn with_distances(result: &ScenarioResult) -> Vec<Vec<String>> {
-    std::iter::once(cells(result)).chain(distances::lines(result)).collect()
+fn with_distances(record: &Record, result: &ScenarioResult) -> Vec<Vec<String>> {
+    std::iter::once(cells(record, result)).chain(distances::lines(result)).collect()
 }
 
 /// The line for one result.
-fn cells(result: &ScenarioResult) -> Vec<String> {
+fn cells(record: &Record, result: &ScenarioResult) -> Vec<String> {
     vec![
-        result.scenario.clone(),
+        name(record, result),
         format!("{} {}", in_order(&result.placement.cpus), place_words(result)),
         count(result.iterations),
         result.matches.map_or("-".to_owned(), count),
@@ -257,4 +267,30 @@ pub fn summary(record: &Record) -> String {
         lines.push("Interrupted: the counts are those up to the interruption.".to_owned());
     }
     lines.iter().map(|line| shown::line(line)).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_tests_of_one_name_are_told_apart() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-25T174425Z.json"
+        );
+        let crate::record::AnyRecord::Run(mut record) = crate::record::read_file(path.as_ref()).unwrap() else {
+            panic!("not a run")
+        };
+        record.results.retain(|result| result.scenario == "SB");
+        let names = |record: &Record| lines(record).into_iter().map(|line| line[0].clone()).collect::<Vec<_>>();
+        let mut again = record.results[0].clone();
+        record.results.truncate(1);
+        assert_eq!(names(&record)[0], "SB");
+        again.source_sha256 = "0123456789".repeat(6) + "0123";
+        let own = format!("SB ({})", &record.results[0].source_sha256[..7]);
+        record.results.push(again);
+        let names: Vec<String> = names(&record).into_iter().filter(|name| name.starts_with("SB")).collect();
+        assert_eq!(names, [own, "SB (0123456)".to_owned()]);
+    }
 }

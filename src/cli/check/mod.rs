@@ -7,16 +7,14 @@ mod summary;
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use comfy_table::{ContentArrangement, Table, presets};
-
 use crate::arch::Atomics;
 use crate::arch::lock::Lock;
 use crate::catalogue;
 use crate::error::{EXIT_BAD_INPUT, EXIT_OK, Error, Result};
 use crate::files::Sink;
 use crate::model::{Bounds, Flags, Model, Outcome};
-use crate::{shown, terminal};
+use crate::{publish, shown, terminal};
+use clap::Args;
 
 use judge::{Kind, ModelReport, Report};
 use published::{Compared, Published};
@@ -75,10 +73,11 @@ impl std::str::FromStr for ModelArg {
 }
 
 /// Prints the verdicts and returns the exit status: [`EXIT_BAD_INPUT`] if a test's header or the file of
-/// `--against` disagrees with a model, or if a test that was named, or every test of a folder, has no verdict.
+/// `--against` disagrees with a model or says nothing about the tests, or if a test that was named, or every test of a folder, has no verdict.
 pub fn check(args: &CheckArgs) -> Result<u8> {
     let models = models(&args.model);
-    let published = args.against.as_deref().map(Published::read).transpose()?;
+    let published =
+        args.against.as_deref().map(Published::read).transpose().map_err(|error| error.of_option("--against"))?;
     let tests = match args.scenarios.as_slice() {
         [] => catalogue::sources(),
         names => catalogue::find_sources(names)?,
@@ -90,14 +89,15 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
         print(args, &reports, &models)?;
         let folders = args.scenarios.is_empty() || reports.iter().any(|report| report.in_folder);
         if folders || published.is_some() {
-            terminal::out(&format!("\n{}", summary::text(&reports, &models, published.is_some())))?;
+            terminal::out(&format!("\n{}", summary::text(&reports, &models, published.is_some(), terminal::width())))?;
         }
     }
     reports.iter().filter(|report| !report.in_folder).for_each(note);
     let complaints = complain(&reports);
     let differences = complain_of_differences(&reports);
     let failed = all_failed(reports.iter().flat_map(|report| report.findings.iter().flatten()));
-    Ok(if complaints || differences || failed { EXIT_BAD_INPUT } else { EXIT_OK })
+    let idle = published.as_ref().is_some_and(|published| complain_of_nothing_compared(published, &reports));
+    Ok(if complaints || differences || failed || idle { EXIT_BAD_INPUT } else { EXIT_OK })
 }
 
 /// The models that were asked for, each once.
@@ -123,26 +123,26 @@ fn models(wanted: &[ModelArg]) -> Vec<Model> {
 
 /// Prints the table of verdicts, and what was asked for about each test.
 fn print(args: &CheckArgs, reports: &[Report], models: &[Model]) -> Result<()> {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(std::iter::once("test".to_owned()).chain(models.iter().map(|model| model.name().to_owned())));
+    let mut rows: Vec<Vec<String>> = Vec::new();
     let mut more = String::new();
+    // The pictures that are drawn already. Tests of one name would have one picture.
+    let mut drawn: Vec<Sink> = Vec::new();
     let several = reports.len() * models.len() > 1;
     for report in reports.iter().filter(|report| !is_error(report)) {
         let cells = report.findings.iter().map(|finding| finding.as_ref().map_or_else(String::new, cell));
         let row = std::iter::once(report.name.clone()).chain(cells);
-        table.add_row(row.map(|cell| shown::line(&cell).into_owned()));
+        rows.push(row.map(|cell| shown::line(&cell).into_owned()).collect());
         for (model, finding) in models.iter().zip(&report.findings) {
             if let Some(finding) = finding {
-                more.push_str(&details(args, report, *model, finding, several)?);
+                more.push_str(&details(args, report, (*model, finding), several, &mut drawn)?);
             }
         }
     }
-    if table.row_count() == 0 {
+    if rows.is_empty() {
         return Ok(());
     }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    terminal::out(&format!("{}\n{more}", lines.join("\n")))
+    let headings: Vec<&str> = std::iter::once("test").chain(models.iter().map(|model| model.name())).collect();
+    terminal::out(&(publish::table_with_notes(&headings, rows, &[], terminal::width(), &[]) + &more))
 }
 
 /// Whether the test was named by itself and no model has a verdict, so that there are only errors to print.
@@ -207,6 +207,21 @@ fn complain_of_differences(reports: &[Report]) -> bool {
     any
 }
 
+/// Says if the file of `--against` has a verdict for none of the tests on the models that were asked for. Returns whether that
+/// is so: a comparison of nothing must not look like an agreement.
+fn complain_of_nothing_compared(published: &Published, reports: &[Report]) -> bool {
+    let compared = |finding: &ModelReport| matches!(&finding.kind, Kind::Judged(judged) if judged.published.is_some());
+    if reports.iter().flat_map(|report| report.findings.iter().flatten()).any(compared) {
+        return false;
+    }
+    super::complain(&Error::Usage(format!(
+        "--against {}: nothing was compared: it has no verdict for these tests on these models (a log of herd7 and a CSV file \
+         without the column `model` speak of the model of the test's language, lkmm for C)",
+        published.file
+    )));
+    true
+}
+
 /// The table cell: the verdict and the number of final states, such as `Sometimes 4`, then any data race or
 /// out-of-thin-air note.
 fn cell(finding: &ModelReport) -> String {
@@ -230,7 +245,13 @@ fn cell(finding: &ModelReport) -> String {
     }
 }
 
-fn details(args: &CheckArgs, report: &Report, model: Model, finding: &ModelReport, several: bool) -> Result<String> {
+fn details(
+    args: &CheckArgs,
+    report: &Report,
+    (model, finding): (Model, &ModelReport),
+    several: bool,
+    drawn: &mut Vec<Sink>,
+) -> Result<String> {
     let Kind::Judged(judged) = &finding.kind else { return Ok(String::new()) };
     let mut out = String::new();
     if let Some(log) = &judged.log {
@@ -241,7 +262,9 @@ fn details(args: &CheckArgs, report: &Report, model: Model, finding: &ModelRepor
     }
     if let (Some(path), Some(picture)) = (&args.svg, &judged.picture) {
         let path = if several { path.with_file_name(picture_name(path, report, model)) } else { path.clone() };
-        Sink::open(&path)?.write(picture)?;
+        let sink = Sink::open(&path)?;
+        sink.write(picture)?;
+        drawn.push(sink);
         out.push_str(&format!("\n{} on {model}: drawn in {}\n", report.name, shown::path(&path)));
     }
     Ok(out)

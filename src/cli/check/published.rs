@@ -111,7 +111,11 @@ impl Published {
                 |flags| if flags == Flags::NONE { "no flags".to_owned() } else { format!("the flags {}", list(flags)) };
             return differs(format!("{}, but {} in {file}", list(ours), list(theirs)));
         }
-        let states = &herd_log::states(code, outcome);
+        // A test that displays nothing has one state, which is an empty line here and none in a log that was read.
+        let displayed = |states: &BTreeSet<String>| -> BTreeSet<String> {
+            states.iter().filter(|state| !state.is_empty()).cloned().collect()
+        };
+        let (states, known) = (&displayed(&herd_log::states(code, outcome)), &displayed(known));
         if states == known {
             return Some(Compared::Agrees);
         }

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{ContentArrangement, Table, presets};
-
 use super::judge::{Kind, Report};
 use super::published::Compared;
 use crate::model::Model;
-use crate::shown;
+use crate::{publish, shown};
 
 /// What one model says about all tests.
 #[derive(Debug, Default, serde::Serialize)]
@@ -75,16 +73,14 @@ pub(super) fn reasons(reports: &[Report]) -> Vec<(u64, String, String)> {
     all
 }
 
-/// The table and the reasons as text. `published` says whether there are published verdicts.
-pub(super) fn text(reports: &[Report], models: &[Model], published: bool) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+/// The table and the reasons as text, fitted into the width of a terminal if there is one. `published` says whether there are published verdicts.
+pub(super) fn text(reports: &[Report], models: &[Model], published: bool, width: Option<usize>) -> String {
+    let mut rows: Vec<Vec<String>> = Vec::new();
     let mut headings = vec!["model", "tests", "judged", "as the header", "not as the header"];
     if published {
         headings.extend(["as published", "not as published"]);
     }
     headings.extend(["refused", "too large", "not modelled", "time"]);
-    table.set_header(headings);
     for (at, model) in models.iter().enumerate() {
         let counts = count(reports, at);
         if counts.tests == 0 {
@@ -98,9 +94,10 @@ pub(super) fn text(reports: &[Report], models: &[Model], published: bool) -> Str
         let mut row = vec![model.name().to_owned()];
         row.extend(numbers.iter().map(u64::to_string));
         row.push(format!("{:.2} s", counts.seconds));
-        table.add_row(row);
+        rows.push(row);
     }
-    let mut lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    let table = publish::table_with_notes(&headings, rows, &[], width, &["time"]);
+    let mut lines: Vec<String> = table.lines().map(str::to_owned).collect();
     let reasons = reasons(reports);
     if !reasons.is_empty() {
         lines.push("\nrefused:".to_owned());

@@ -197,7 +197,9 @@ fn profile(args: &RunArgs, host: &Host) -> Result<Option<TuningProfile>> {
         Some(_) if !own.is_empty() => {
             Err(Error::Usage(format!("--profile conflicts with {own}; give one or the other")))
         }
-        Some(path) => TuningProfile::read(Path::new(path), host).map(Some),
+        Some(path) => {
+            TuningProfile::read(Path::new(path), host).map(Some).map_err(|error| error.of_option("--profile"))
+        }
         None => match profile::default_path(host).filter(|path| path.exists()) {
             Some(_) if !own.is_empty() => {
                 terminal::err(&format!("this host's profile is not used, because of {own}\n"));

@@ -136,6 +136,14 @@ fn details(entries: &[Entry]) -> Vec<Detail> {
     [Detail::Full, Detail::Lines, Detail::Least].into_iter().filter(fits).collect()
 }
 
+/// Separates the campaigns from the other records, because a page is of one kind. If there are only campaigns, they stay
+/// where they are and the second list is empty.
+pub fn of_one_kind(entries: Vec<Entry>) -> (Vec<Entry>, Vec<Entry>) {
+    let (campaigns, others): (Vec<Entry>, Vec<Entry>) =
+        entries.into_iter().partition(|entry| matches!(entry.record, AnyRecord::Campaign(_)));
+    if others.is_empty() { (campaigns, others) } else { (others, campaigns) }
+}
+
 /// The page of campaigns, if the records are campaigns.
 ///
 /// # Errors

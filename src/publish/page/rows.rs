@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::sum::Sum;
 use super::words;
+use crate::publish::table::name;
 use crate::publish::{count, rate_with_interval};
 use crate::record::Finding;
 
@@ -28,7 +29,7 @@ pub(super) struct Row {
 pub(super) fn row(sum: &Sum<'_>) -> Row {
     let finding = sum.finding();
     Row {
-        scenario: sum.first().scenario.clone(),
+        scenario: sum.run.record().map_or_else(|| sum.first().scenario.clone(), |record| name(record, sum.first())),
         run: sum.run.letter.clone(),
         classes: sum.run.look.classes(),
         placement: sum.placement(),
