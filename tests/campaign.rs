@@ -82,15 +82,15 @@ fn what_cannot_run_is_named_and_everything_else_is_judged_and_written() {
     let rows = fs::read_to_string(folder.path().join("r.csv")).unwrap().lines().count();
     assert_eq!(rows, 1 + record.results.iter().flat_map(|test| test.arms()).filter(|arm| arm.slices > 0).count());
     // A folder that holds runs too has a page of them, and the site has a page of each host.
-    let mixed = folder.path().join("mixed");
-    fs::create_dir(&mixed).unwrap();
-    fs::copy(folder.path().join("r.json"), mixed.join("r.campaign.json")).unwrap();
+    let here = format!("mixed/{}/cpu", Arch::host().unwrap().name());
+    fs::create_dir_all(folder.path().join(&here)).unwrap();
+    fs::copy(folder.path().join("r.json"), folder.path().join(&here).join("r.campaign.json")).unwrap();
     let command = |words: &str| {
         let output = wakerace(folder.path()).args(words.split(' ')).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };
-    let run = command("run SB -n 1000 --no-controls --oversubscribe --no-save --export-json mixed/run.json");
+    let run = command(&format!("run SB -n 1000 --no-controls --oversubscribe --no-save --export-json {here}/run.json"));
     assert_eq!(run.0, Some(0), "{}", run.2);
     let (code, out, err) = command("report mixed -o mixed.html");
     assert!(code == Some(0) && out.contains("page of 1 record: mixed.html"), "{out}{err}");
@@ -101,7 +101,7 @@ fn what_cannot_run_is_named_and_everything_else_is_judged_and_written() {
     let (code, out, err) = command("index mixed --site site");
     assert!(code == Some(0) && out.contains("index of 2 records"), "{out}{err}");
     // Named by itself, a campaign is not left out.
-    let (code, out, err) = command("report mixed/r.campaign.json mixed/run.json -o mixed.html");
+    let (code, out, err) = command(&format!("report {here}/r.campaign.json {here}/run.json -o mixed.html"));
     assert!(code == Some(2) && err.contains("make a page of each kind"), "{out}{err}");
     // The log is one that litmus7's tools read, and so does `import`.
     let imported = wakerace(folder.path())
