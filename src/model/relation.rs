@@ -96,7 +96,7 @@ const SMALL: usize = 32;
 
 /// A relation between events. Row `a` is the set of events that `a` is related to.
 ///
-/// The relations of an execution with at most [`SMALL`] events need no allocation. The rows behind the last event are empty,
+/// The relations of an execution with at most `SMALL` events need no allocation. The rows behind the last event are empty,
 /// so that the operators may work on all rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relation {
