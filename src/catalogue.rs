@@ -17,7 +17,7 @@ use crate::isa::{self, ModelView};
 use crate::litmus::{self, MAX_SOURCE_BYTES, Source, Verdict, ast};
 use crate::model::code::Code;
 use crate::model::{self, Model, machine};
-use crate::program::{self, Access, JudgedOnly, Op, Program, Quantifier};
+use crate::program::{self, Access, Forms, JudgedOnly, Op, Program, Quantifier};
 use crate::shown;
 
 static FILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
@@ -65,11 +65,8 @@ impl Scenario {
             (litmus::without_syntax(source, program.name.clone(), header), program, None, Some(view))
         } else {
             let test = litmus::parse(source)?;
-            let judged = program::lower_to_judge(&test)?;
-            match program::lower(&test) {
-                Ok(program) if program.cuts_loops() => (test, program, Some(Box::new(judged)), None),
-                _ => (test, judged, None, None),
-            }
+            let Forms { program, judged } = program::forms(&test)?;
+            (test, program, judged.map(Box::new), None)
         };
         let sha256 = sha256(source.text().as_bytes());
         Ok(Scenario { name: test.name.clone(), group: group.to_owned(), test, program, followed, view, sha256 })

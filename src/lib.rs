@@ -30,6 +30,7 @@ pub mod layout;
 pub mod litmus;
 pub mod machine;
 pub mod model;
+pub mod parallel;
 pub mod profile;
 pub mod program;
 pub mod protocol;

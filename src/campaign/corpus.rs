@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use super::mutate;
 use super::settings::SETTINGS;
@@ -15,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::isa;
 use crate::layout::{Layout, LayoutKind};
 use crate::litmus::Verdict;
-use crate::machine::{self, Placement};
+use crate::machine::Placement;
+use crate::parallel::in_parallel_until;
 use crate::record::{MutantRecord, RefusedTest};
 use crate::shown;
 use crate::verdict::{self, Expectation};
@@ -112,7 +112,7 @@ impl Corpus {
         interrupt: &AtomicBool,
     ) -> Result<Corpus> {
         let mut corpus = Corpus::default();
-        for judged in in_parallel(found, |found| judged(found, selection), interrupt)? {
+        for judged in in_parallel_until(interrupt, found, |found| Ok(judged(found, selection)))? {
             corpus.tests.extend(judged.tests);
             corpus.refused.extend(judged.refused);
         }
@@ -218,27 +218,6 @@ fn refusal(file: String, error: &Error) -> RefusedTest {
     RefusedTest { file, line, reason: shown::line(&reason).into_owned() }
 }
 
-/// Maps the elements of a list on all CPUs that this process may use, in any order. The results are in the order of the
-/// list. Elements that are not begun when `interrupt` is set have no result.
-fn in_parallel<T: Send, R: Send>(list: Vec<T>, map: impl Fn(T) -> R + Sync, interrupt: &AtomicBool) -> Result<Vec<R>> {
-    let threads = machine::allowed_cpus()?.len().min(list.len());
-    let list: Vec<Mutex<Option<T>>> = list.into_iter().map(|one| Mutex::new(Some(one))).collect();
-    let next = AtomicUsize::new(0);
-    let out = Mutex::new(BTreeMap::new());
-    let work = || {
-        while !interrupt.load(Ordering::Relaxed) {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(one) = list.get(at) else { break };
-            let taken = one.lock().expect("no thread panics while holding this lock").take();
-            if let Some(result) = taken.map(&map) {
-                out.lock().expect("no thread panics while holding this lock").insert(at, result);
-            }
-        }
-    };
-    std::thread::scope(|scope| (0..threads).try_for_each(|_| machine::start(scope, "judge", work).map(drop)))?;
-    Ok(out.into_inner().expect("no thread panics while holding this lock").into_values().collect())
-}
-
 /// The family of a test: the cycle that its name names, without the edges behind it. `MP+dmb.sy+addr` is of the family `MP`,
 /// `2+2W+syncs` of `2+2W`, and generated names such as `X012` of `X`.
 pub fn family(name: &str) -> String {
@@ -297,7 +276,9 @@ mod tests {
     fn read(found: Vec<Found>, shard: Option<Shard>) -> Corpus {
         let selection = Selection { target: Target::of_host().unwrap(), line: 128, shard, mutants: false };
         let place = |threads: usize| match threads {
-            1 | 2 => Ok(vec![Placement { cpus: vec![0; threads], class: machine::Class::Shared, kinds: Vec::new() }]),
+            1 | 2 => {
+                Ok(vec![Placement { cpus: vec![0; threads], class: crate::machine::Class::Shared, kinds: Vec::new() }])
+            }
             _ => Err("there are two CPUs".to_owned()),
         };
         Corpus::read(found, &selection, place, &AtomicBool::new(false)).unwrap()

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::parallel::in_parallel;
 use crate::error::{EXIT_FORBIDDEN, EXIT_OK, Error, Result};
 use crate::input::find_files;
+use crate::parallel::in_parallel;
 use crate::publish::{self, Line, Matrix, Ratio};
 use crate::record::{self, AnyRecord, Record};
 use crate::{shown, terminal};
@@ -75,7 +75,7 @@ fn pair(args: &CompareArgs, names: &[String], records: &[Record]) -> Result<(Str
     let differs = comparisons.iter().filter_map(|comparison| comparison.ratio).any(Ratio::differs);
     let notes = left_out + &publish::testing_powers(records);
     let width = terminal::width().filter(|_| !args.markdown);
-    Ok((text + &width.map_or(notes.clone(), |width| publish::wrapped_lines(&notes, width)), differs))
+    Ok((text + &publish::wrapped_lines(&notes, width), differs))
 }
 
 /// The text for many records, and whether any rate differs.

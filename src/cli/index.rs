@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::parallel::in_parallel;
 use crate::error::{EXIT_OK, Error, Result};
 use crate::files::{Sink, write_own};
+use crate::parallel::in_parallel;
 use crate::publish::{self, Entry, FLEET, Front};
 use crate::{shown, terminal};
 

@@ -15,7 +15,6 @@ mod interrupt;
 mod klitmus;
 mod list;
 mod output;
-mod parallel;
 mod progress;
 mod protocol;
 mod report;

@@ -214,8 +214,8 @@ impl Output {
 
 /// The table and the summary of a record, fitted into the width of a terminal if there is one.
 pub(super) fn table_and_summary(record: &impl Publish, width: Option<usize>) -> (String, String) {
-    let (table, summary) = (record.table(), record.summary());
-    width.map_or((table, summary.clone()), |width| (record.table_in(width), publish::wrapped_lines(&summary, width)))
+    let table = width.map_or_else(|| record.table(), |width| record.table_in(width));
+    (table, publish::wrapped_lines(&record.summary(), width))
 }
 
 /// The exit status of a subcommand that made a record. `bad` (a forbidden outcome or unexpected harm) takes

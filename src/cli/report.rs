@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::parallel::in_parallel;
 use crate::error::{EXIT_OK, Error, Result};
 use crate::files::Sink;
 use crate::input::find_files;
+use crate::parallel::in_parallel;
 use crate::publish::{self, Entry, FLEET, Front};
 use crate::{record, shown, terminal};
 

@@ -72,14 +72,14 @@ pub fn tearing(args: &TearingArgs) -> Result<u8> {
     if let Some(csv) = csv {
         csv.write(&publish::tearing_csv(&map, line)?)?;
     }
-    let (width, summary) = (terminal::width(), publish::tearing_summary(&map, line));
+    let width = terminal::width();
     terminal::out(&format!(
         "loads on CPU {} of what CPU {} stores ({}), lines of {line} bytes\n\n{}\n{}\n",
         placement.cpus[0],
         placement.cpus[1],
         placement.class,
         publish::tearing(&map, line, width),
-        width.map_or(summary.clone(), |width| publish::wrapped_lines(&summary, width)),
+        publish::wrapped_lines(&publish::tearing_summary(&map, line), width),
     ))?;
     if interrupt.load(Ordering::Relaxed) {
         terminal::out("Interrupted: the map is of what was measured up to the interruption.\n")?;

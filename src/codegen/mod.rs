@@ -55,7 +55,7 @@ impl Pace {
 /// x86-64: 64 (Intel SDM vol. 3A, 12.1 "Internal Caches, TLBs, and Buffers"; AMD APM vol. 2, 7.1). arm64: 64 in all Neoverse
 /// and in nearly all Cortex-A cores; the kernel's L1_CACHE_BYTES is 64 too (arch/arm64/include/asm/cache.h). POWER: 128
 /// (arch/powerpc/include/asm/cache.h, L1_CACHE_SHIFT 7). RISC-V: 64 from the RVA22 profile on (Zic64b).
-const SHORTEST_LINE: usize = 64;
+pub(crate) const SHORTEST_LINE: usize = 64;
 
 /// The step between two prefetches of one variable in a group, in bytes: a cache line, or an instance if that
 /// is larger.

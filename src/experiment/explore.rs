@@ -26,7 +26,6 @@ const LEAST_TURNS: u32 = 6;
 const VARIANTS_AFTER: f64 = 0.5;
 /// A group of this many more instances is tried first at a period that is longer by the period of one instance.
 const OVERLAP: f64 = 8.0;
-
 /// If more than this share of a turn's groups were late and it had hardly any races, its period was too short.
 const MOSTLY_LATE: f64 = 0.5;
 
@@ -188,11 +187,12 @@ impl<'a> Explorer<'_, 'a> {
         candidate.elapsed += measurement.elapsed;
         // A turn in which every batch was disturbed knows no period.
         if plan.pace.is_paced() && measurement.tally.iterations > 0 {
-            let period = units(experiment).ticks(measurement.period).max(Ticks(1));
-            // Threads that never wait for a tick drift apart, and the period does not grow that far within a turn.
-            let lost = measurement.late > MOSTLY_LATE && races < harness::ENOUGH;
-            let took = if lost { time_of_group(&measurement, plan.group, units(experiment)) } else { Ticks(1) };
-            candidate.period = Some(period.max(took));
+            let mut period = units(experiment).ticks(measurement.period).max(Ticks(1));
+            if measurement.late > MOSTLY_LATE && races < harness::ENOUGH {
+                // Threads that never wait for a tick drift apart, and the period does not grow that far within a turn.
+                period = period.max(time_of_group(&measurement, plan.group, units(experiment)));
+            }
+            candidate.period = Some(period);
         }
         let best = harness::focus(program, &measurement.tally.skews);
         // A turn has one look at the distance, at its beginning. If that was lost, the last one counts.
@@ -256,7 +256,7 @@ fn rest(duration: Duration, searched: Duration, time: Duration) -> Duration {
 
 /// How long a group took on average. At a period this long even threads that drifted apart keep up.
 fn time_of_group(measurement: &Measurement, group: usize, clock: Clock) -> Ticks {
-    let groups = measurement.tally.instances().div_ceil(group as u64).max(1);
+    let groups = measurement.groups(group).max(1);
     clock.ticks(Nanos(measurement.in_batches.as_secs_f64() * 1e9 / groups as f64))
 }
 

@@ -98,7 +98,7 @@ pub fn choose_pace((job, memory): (Job<'_>, &mut Memory), plan: &RunPlan, interr
                 ..plan.clone()
             };
             let measured = run_briefly(memory, job, &plan, interrupt)?;
-            let groups = measured.tally.instances().div_ceil(plan.group as u64);
+            let groups = measured.groups(plan.group);
             let trial = Trial { groups, seconds: measured.in_batches.as_secs_f64(), late: measured.late };
             Ok((!interrupt.load(Ordering::Relaxed)).then_some(trial))
         },

@@ -8,6 +8,7 @@
 //! A combination is called a *kind* here and has a number. The first [`MIXED`] lines of an instance get
 //! independent writers. Later lines repeat the pattern.
 
+use crate::codegen::SHORTEST_LINE;
 use crate::layout::Layout;
 use crate::program::Program;
 
@@ -15,8 +16,6 @@ use crate::program::Program;
 /// and enough that the stores stream. With 4 lines, resetting takes twice as long. In a dense layout, 4 lines
 /// (64 instances) instead of 32 lines cost a twelfth of all iterations.
 const BLOCK: usize = 64;
-/// The shortest cache line of the supported CPUs, in bytes.
-const LINE: usize = 64;
 /// Number of lines of an instance that get independent writers. Later lines repeat the pattern.
 const MIXED: usize = 3;
 /// Maximum number of kinds. If [`MIXED`] lines would give more, fewer lines get independent writers.
@@ -58,7 +57,7 @@ impl LastWriters {
         };
         let of_kind = |kind: usize| lines.iter().map(move |line| line.map(|line| writer(kind, line)));
         let writers = (0..kinds).flat_map(of_kind).collect();
-        LastWriters { block: BLOCK * (LINE / layout.stride).max(1), kinds, writers, locations: lines.len() }
+        LastWriters { block: BLOCK * (SHORTEST_LINE / layout.stride).max(1), kinds, writers, locations: lines.len() }
     }
 
     /// Number of kinds.

@@ -30,7 +30,7 @@ pub struct Measurement {
     /// Time inside batches, a part of `elapsed`: from the tick at which the first thread starts to the end of
     /// the last thread.
     pub in_batches: Duration,
-    /// What the threads did in that time.
+    /// What the threads did in the time of `elapsed`.
     pub phases: Phases,
     /// Period: the mean over all instances if it adapts. 0 for a free run.
     pub period: Nanos,
@@ -66,4 +66,11 @@ pub struct Measurement {
     pub chain_drifts: u64,
     /// Why the run ended.
     pub stop: Stop,
+}
+
+impl Measurement {
+    /// Number of groups of so many instances in the batches that count. 0 if a thread lost its CPU in every batch.
+    pub fn groups(&self, group: usize) -> u64 {
+        self.tally.instances().div_ceil(group as u64)
+    }
 }

@@ -4,12 +4,10 @@
 use std::time::Duration;
 
 use super::convert::whole;
+use crate::codegen::SHORTEST_LINE;
 use crate::layout::Layout;
 use crate::machine::Clock;
-use crate::program::{Address, Op, Program};
-
-/// The shortest cache line of the supported CPUs, in bytes.
-const LINE: usize = 64;
+use crate::program::Program;
 
 /// The time of one thread in each phase of its batches, in ticks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,7 +62,7 @@ pub fn line_transfers(program: &Program, layout: &Layout) -> f64 {
     let lines = layout.lines();
     let mut users = vec![0_usize; lines.iter().max().map_or(0, |last| last + 1)];
     for number in 0..program.threads.len() {
-        let reached = reached_by(program, number);
+        let reached = program.reached_by(number);
         let mut own: Vec<usize> =
             lines.iter().zip(reached).filter_map(|(line, reached)| reached.then_some(*line)).collect();
         own.sort_unstable();
@@ -72,15 +70,7 @@ pub fn line_transfers(program: &Program, layout: &Layout) -> f64 {
         own.into_iter().for_each(|line| users[line] += 1);
     }
     let transfers = users.iter().filter(|count| **count > 1);
-    transfers.sum::<usize>() as f64 / (LINE / layout.stride).max(1) as f64
-}
-
-/// For each location, whether a thread may access it.
-fn reached_by(program: &Program, number: usize) -> Vec<bool> {
-    let thread = &program.threads[number];
-    let touched = crate::codegen::touched(thread);
-    let anywhere = thread.ops.iter().filter_map(Op::address).any(|address| matches!(address, Address::Register(_)));
-    (0..program.locations.len()).map(|id| anywhere || touched.iter().any(|(known, _)| *known == id)).collect()
+    transfers.sum::<usize>() as f64 / (SHORTEST_LINE / layout.stride).max(1) as f64
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use super::arena::Arena;
+use crate::codegen::SHORTEST_LINE;
 use crate::error::Result;
 use crate::machine::{allowed_cpus, pin_to, set_nice, start_alone};
 
@@ -48,7 +49,7 @@ impl FromStr for StressKind {
 const BYTES: usize = 64 << 20;
 /// Distance in bytes between two accesses: for [`StressKind::Memory`] the next line, for [`StressKind::Sets`]
 /// as far as the set index of a large second-level cache reaches.
-const LINE: usize = 64;
+const LINE: usize = SHORTEST_LINE;
 const SET: usize = 64 << 10;
 
 impl StressKind {

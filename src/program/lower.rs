@@ -33,15 +33,34 @@ pub fn lower(test: &ast::Test) -> Result<Program, Diagnostic> {
 /// # Errors
 /// As [`lower`], for a test that has no meaning for herd7 either.
 pub fn lower_to_judge(test: &ast::Test) -> Result<Program, Diagnostic> {
-    match lower(test) {
+    let Forms { program, judged } = forms(test)?;
+    Ok(judged.unwrap_or(program))
+}
+
+/// The lowered forms of a test.
+#[derive(Debug)]
+pub struct Forms {
+    /// What runs; what is judged if the test cannot run ([`Program::cannot_run`]).
+    pub program: Program,
+    /// What is judged, if that is another form.
+    pub judged: Option<Program>,
+}
+
+/// Lowers a parsed test to run, and for the models as [`lower_to_judge`] does.
+///
+/// # Errors
+/// As [`lower_to_judge`].
+pub fn forms(test: &ast::Test) -> Result<Forms, Diagnostic> {
+    let judged = |reason| Ok(Program { cannot_run: Some(reason), ..lower_for(test, Purpose::Judge)? });
+    Ok(match lower(test) {
         Ok(program) if program.cuts_loops() => {
             let message = "a loop whose rounds depend on what is read runs in another form than the models judge it";
             let reason = test.source.error(test.threads[0].span, message, "");
-            Ok(Program { cannot_run: Some(reason), ..lower_for(test, Purpose::Judge)? })
+            Forms { program, judged: Some(judged(reason)?) }
         }
-        Ok(program) => Ok(program),
-        Err(reason) => Ok(Program { cannot_run: Some(reason), ..lower_for(test, Purpose::Judge)? }),
-    }
+        Ok(program) => Forms { program, judged: None },
+        Err(reason) => Forms { program: judged(reason)?, judged: None },
+    })
 }
 
 fn lower_for(test: &ast::Test, purpose: Purpose) -> Result<Program, Diagnostic> {

@@ -26,7 +26,7 @@ pub use crate::litmus::ast::{Binary, Compare, Name, Quantifier, Unary};
 pub use crate::litmus::primitive::{Access, Fence, Order, Rcu, RmwOp, RmwResult};
 pub use assembly::{Assembly, Instruction};
 pub use display::outcome;
-pub use lower::{lower, lower_to_judge};
+pub use lower::{Forms, forms, lower, lower_to_judge};
 
 use crate::litmus::Diagnostic;
 
@@ -117,16 +117,25 @@ impl Program {
     /// For each location, whether any thread may read or write it. Of the other locations only the addresses
     /// are used; they keep their initial values.
     pub fn reached(&self) -> Vec<bool> {
-        if self.language.is_some() {
-            let touched = || self.threads.iter().filter_map(|thread| thread.assembly.as_ref());
-            let by_any = |id| touched().any(|assembly| assembly.touched.iter().any(|(known, _)| *known == id));
-            return (0..self.locations.len()).map(by_any).collect();
+        let mut reached = vec![false; self.locations.len()];
+        for number in 0..self.threads.len() {
+            reached.iter_mut().zip(self.reached_by(number)).for_each(|(any, own)| *any |= own);
         }
-        let addresses = || self.threads.iter().flat_map(|thread| &thread.ops).filter_map(Op::address);
-        // A register may hold the address of any location.
-        let anywhere = addresses().any(|address| matches!(address, Address::Register(_)));
-        let named = |id| addresses().any(|address| matches!(address, Address::Location(known) if known == id));
-        (0..self.locations.len()).map(|id| anywhere || named(id)).collect()
+        reached
+    }
+
+    /// For each location, whether a thread may read or write it.
+    pub fn reached_by(&self, number: usize) -> Vec<bool> {
+        let thread = &self.threads[number];
+        let named = |id: usize| match &thread.assembly {
+            Some(assembly) => assembly.touched.iter().any(|(known, _)| *known == id),
+            None => thread.ops.iter().filter_map(Op::address).any(|address| match address {
+                Address::Location(known) => known == id,
+                // A register may hold the address of any location.
+                Address::Register(_) => true,
+            }),
+        };
+        (0..self.locations.len()).map(named).collect()
     }
 
     /// The name of a column in herd7's format: `1:r0` or `x`.

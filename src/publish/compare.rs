@@ -276,11 +276,12 @@ pub fn comparison_table(names: &[String], comparisons: &[Comparison], width: Opt
 
 /// A table of comparisons between its legend and its notes, fitted into the width.
 pub(super) fn framed(legend: &str, table: Cells, notes: &str, width: Option<usize>) -> String {
+    let [legend, notes] = [legend, notes].map(|text| wrapped_lines(text, width));
     let Some(width) = width else { return format!("{legend}\n{}\n{notes}", table.text()) };
     let table = comparison(table, width);
     let star =
         if table.contains(OTHER_CODE) { format!("\n{OTHER_CODE}: different machine code.\n") } else { String::new() };
-    format!("{}\n{table}\n{star}{}", wrapped_lines(legend, width), wrapped_lines(notes, width))
+    format!("{legend}\n{table}\n{star}{notes}")
 }
 
 /// The table in Markdown, with the legend of A, B, ...

@@ -201,8 +201,9 @@ fn stacked(headings: &[String], line: &[String], width: usize) -> String {
     first + &wrapped(&text, room, "").lines().map(|line| format!("  {line}\n")).collect::<String>()
 }
 
-/// Lines of text, each broken at spaces into lines of at most `width` columns.
-pub fn wrapped_lines(text: &str, width: usize) -> String {
+/// Lines of text, each broken at spaces into lines of at most `width` columns; as they are without a width.
+pub fn wrapped_lines(text: &str, width: Option<usize>) -> String {
+    let Some(width) = width else { return text.to_owned() };
     let each = text.lines().map(|line| wrapped(line, width.max(20), if line.is_empty() { "" } else { "  " }) + "\n");
     let text_ends = text.ends_with('\n') || text.is_empty();
     let mut out: String = each.collect();
@@ -312,8 +313,8 @@ mod tests {
             narrow.contains("10.0 [5.07, 20.0]") && narrow.contains("yes (*)") && !narrow.contains("core"),
             "{narrow}"
         );
-        assert_eq!(wrapped_lines("aa bb\n\ncc\n", 20), "aa bb\n\ncc\n");
-        assert_eq!(wrapped_lines("one two three four five", 20), "one two three four\n  five");
+        assert_eq!(wrapped_lines("aa bb\n\ncc\n", Some(20)), "aa bb\n\ncc\n");
+        assert_eq!(wrapped_lines("one two three four five", Some(20)), "one two three four\n  five");
     }
 
     #[test]

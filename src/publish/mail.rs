@@ -149,6 +149,7 @@ pub(super) fn cut(name: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::shipped;
     use crate::record::{AnyRecord, read_file};
 
     fn fits(text: &str) {
@@ -187,18 +188,9 @@ mod tests {
         assert!(found > 3);
     }
 
-    fn shipped() -> Record {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/results/x86_64/amd-epyc-cpu-family-25-model-1-stepping-1/2026-11-26T093808Z.json"
-        );
-        let AnyRecord::Run(record) = read_file(path.as_ref()).unwrap() else { panic!("a record of a run") };
-        *record
-    }
-
     #[test]
     fn words_longer_than_a_line_are_broken() {
-        let mut record = shipped();
+        let mut record = shipped("2026-11-26T093808Z");
         record.results[0].scenario = "x".repeat(90);
         let words = ["wakerace", "run", "--label", &"y".repeat(120), &format!("/{}", "z".repeat(91))];
         record.command = words.map(str::to_owned).to_vec();
@@ -211,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_mail_of_every_scenario_fits() {
-        let mut record = shipped();
+        let mut record = shipped("2026-11-26T093808Z");
         record.host.architecture = "powerpc64le".to_owned();
         let model = record.results[0].clone();
         let named = |scenario: crate::catalogue::Scenario, rare: bool| {

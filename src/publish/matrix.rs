@@ -395,17 +395,12 @@ fn pooled(found: &[Found<'_>]) -> (Rate, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::shipped;
     use crate::stats::interval;
 
     /// A record of one test on CPUs 0 and 1 of a host with this CPU.
     fn record(cpu: &str, races: u64) -> Record {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-25T174425Z.json"
-        );
-        let crate::record::AnyRecord::Run(mut record) = crate::record::read_file(path.as_ref()).unwrap() else {
-            panic!("not a run")
-        };
+        let mut record = shipped("2026-11-25T174425Z");
         record.host.cpu_model = cpu.to_owned();
         record.results.retain(|result| result.scenario == "SB");
         let result = &mut record.results[0];
@@ -414,7 +409,7 @@ mod tests {
         result.interval = interval(races, 1_000_000);
         result.blocks.clear();
         result.repeats.clear();
-        *record
+        record
     }
 
     fn matrix(records: &[Record], line: Line) -> Matrix {

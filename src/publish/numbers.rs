@@ -20,9 +20,18 @@ pub fn counted(value: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(value), if value == 1 { "" } else { "s" })
 }
 
-/// How many times something happened: `once`, `3 times`.
+/// How many times something happened: `once`, `2,000 times`.
 pub fn times(value: u64) -> String {
-    if value == 1 { "once".to_owned() } else { format!("{} times", count(value)) }
+    once_or(value, count)
+}
+
+/// As [`times`], in a sentence: `2 k times`.
+pub fn short_times(value: u64) -> String {
+    once_or(value, short_count)
+}
+
+fn once_or(value: u64, shown: fn(u64) -> String) -> String {
+    if value == 1 { "once".to_owned() } else { format!("{} times", shown(value)) }
 }
 
 /// A count in a sentence: `999`, `39.6 M`, `1.2 G`. Three digits are enough there.

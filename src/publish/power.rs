@@ -64,13 +64,11 @@ fn score(power: &RunPower) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{AnyRecord, read_file};
+    use crate::record::shipped;
 
     /// A shipped record with five controls and mutants of which the first `killed` have many sightings and the others one.
     fn of(killed: usize) -> Record {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-25T174425Z.json");
-        let AnyRecord::Run(mut record) = read_file(&path).unwrap() else { panic!("a record of a run") };
+        let mut record = shipped("2026-11-25T174425Z");
         let one = record.results.iter().find(|result| result.scenario == "SB").unwrap().clone();
         record.results = (0..5)
             .map(|at| {
@@ -79,7 +77,7 @@ mod tests {
                 crate::record::ScenarioResult { source_sha256: name.clone(), scenario: name, sightings, ..one.clone() }
             })
             .collect();
-        *record
+        record
     }
 
     #[test]

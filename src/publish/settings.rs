@@ -45,14 +45,13 @@ fn words(result: &ScenarioResult) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{AnyRecord, SearchRecord, read_file};
+    use crate::record::SearchRecord;
+    use crate::record::shipped;
     use crate::search::Measure;
 
     #[test]
     fn tests_with_the_same_settings_share_a_clause() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-25T174425Z.json");
-        let AnyRecord::Run(record) = read_file(&path).unwrap() else { panic!("a record of a run") };
+        let record = shipped("2026-11-25T174425Z");
         assert_eq!(line(&record.results), None);
         let of = |name: &str, layout: &str, mode: &str, group, prefetch| {
             let mut result = record.results[0].clone();

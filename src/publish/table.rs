@@ -272,16 +272,11 @@ pub fn summary(record: &Record) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::shipped;
 
     #[test]
     fn two_tests_of_one_name_are_told_apart() {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-25T174425Z.json"
-        );
-        let crate::record::AnyRecord::Run(mut record) = crate::record::read_file(path.as_ref()).unwrap() else {
-            panic!("not a run")
-        };
+        let mut record = shipped("2026-11-25T174425Z");
         record.results.retain(|result| result.scenario == "SB");
         let names = |record: &Record| lines(record).into_iter().map(|line| line[0].clone()).collect::<Vec<_>>();
         let mut again = record.results[0].clone();

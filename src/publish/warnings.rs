@@ -167,15 +167,14 @@ fn by_last_writers(result: &ScenarioResult) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{AnyRecord, ArmRecord, CountRecord, SearchRecord, compute, read_file};
+    use crate::record::shipped;
+    use crate::record::{ArmRecord, CountRecord, SearchRecord, compute};
     use crate::search::{Arm, Measure};
     use crate::stats::Drift;
 
     /// The first result of a shipped record, without anything that gives a warning.
     fn calm() -> ScenarioResult {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-25T174425Z.json");
-        let AnyRecord::Run(record) = read_file(&path).unwrap() else { panic!("a record of a run") };
+        let record = shipped("2026-11-25T174425Z");
         let mut result = record.results[0].clone();
         (result.drift, result.discarded, result.moved, result.filtered) = (None, 0, 0, 0);
         (result.last_writers, result.blocks, result.repeats) = (Vec::new(), Vec::new(), Vec::new());

@@ -21,11 +21,12 @@ fn holds(prop: &Prop, state: &BTreeMap<String, FinalValue>) -> Option<bool> {
     let value = |observable: &Observable| state.get(&name(observable));
     match prop {
         Prop::Const(value) => Some(*value),
-        Prop::Atom { left, equal, value: Value::Int(right, _) } => {
-            Some(is_equal(value(left)?, &FinalValue::Int(*right))? == *equal)
-        }
-        Prop::Atom { left, equal, value: Value::Address(right) } => {
-            Some(is_equal(value(left)?, &FinalValue::Address(format!("&{}", right.text)))? == *equal)
+        Prop::Atom { left, equal, value: right } => {
+            let right = match right {
+                Value::Int(right, _) => FinalValue::Int(*right),
+                Value::Address(right) => FinalValue::Address(format!("&{}", right.text)),
+            };
+            Some(is_equal(value(left)?, &right)? == *equal)
         }
         Prop::Same { left, equal, right } => Some(is_equal(value(left)?, value(right)?)? == *equal),
         Prop::Not(inner) => holds(inner, state).map(|inner| !inner),

@@ -22,6 +22,8 @@ mod protocol;
 mod read;
 mod save;
 mod search;
+#[cfg(test)]
+mod shipped;
 mod spread;
 mod unmeasured;
 mod validate;
@@ -61,6 +63,8 @@ pub use protocol::{HarmRecord, HealedRecord, Judgement, PROTOCOL_SCHEMA, Protoco
 pub use read::{AnyRecord, read, read_file, read_valid, read_valid_run};
 pub use save::{cpu_slug, default_path};
 pub use search::{ArmRecord, SearchRecord};
+#[cfg(test)]
+pub(crate) use shipped::shipped;
 pub use spread::CountRecord;
 pub use unmeasured::{NoResult, Unmeasured};
 pub use validate::{campaign_problems, histogram, problems, protocol_problems};

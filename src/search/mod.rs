@@ -129,11 +129,6 @@ impl Search {
         Some(challenger.filter(|&arm| self.turns[arm].len() <= self.turns[leader].len()).unwrap_or(leader))
     }
 
-    /// The turns of an arm that tell its value: not the first, if there is another.
-    fn telling(turns: &[Turn]) -> &[Turn] {
-        if turns.len() > 1 { &turns[1..] } else { turns }
-    }
-
     /// Whether every arm has had a turn.
     pub fn all_tried(&self) -> bool {
         self.turns.iter().all(|turns| !turns.is_empty())
@@ -176,7 +171,7 @@ impl Search {
     /// Fits the counts of the turns by value of the arm x factor of the stratum x seconds. The factors of the strata are scaled
     /// so that a value is per second of the time that the search had, whatever the share of the strata in it.
     fn fitted(&self, count: impl Fn(&Turn) -> f64) -> Vec<(f64, f64)> {
-        let told: Vec<&[Turn]> = self.turns.iter().map(|turns| Search::telling(turns)).collect();
+        let told: Vec<&[Turn]> = self.turns.iter().map(|turns| telling(turns)).collect();
         let strata = told.iter().copied().flatten().map(|turn| turn.stratum + 1).max().unwrap_or(0);
         let mut factors = vec![1.0; strata];
         let mut values = vec![0.0; self.arms()];
@@ -204,6 +199,11 @@ impl Search {
         };
         values.iter().zip(&told).map(with_deviation).collect()
     }
+}
+
+/// The turns of an arm that tell its value: not the first, if there is another.
+fn telling(turns: &[Turn]) -> &[Turn] {
+    if turns.len() > 1 { &turns[1..] } else { turns }
 }
 
 /// The relative deviation of a turn from what its arm and its stratum explain, from all arms with several turns.

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::Mutex;
-use std::thread;
 use std::time::Instant;
 
 use super::CheckArgs;
@@ -14,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::litmus::{Diagnostic, Source, Verdict};
 use crate::model::code::Code;
 use crate::model::{self, Bounds, Model, ModelError, Outcome, explain, herd_log, svg};
+use crate::parallel::in_parallel;
 use crate::{isa, verdict};
 
 /// A test and what was found out about it.
@@ -127,10 +126,6 @@ impl Subject {
     }
 }
 
-/// The recursion of the search and of the parser is as deep as a test has events; the stacks of other threads are
-/// small.
-const STACK_BYTES: usize = 64 << 20;
-
 /// Judges every test by every model that applies to it. The reports are in the order of the tests.
 pub(super) fn all(
     args: &CheckArgs,
@@ -138,29 +133,7 @@ pub(super) fn all(
     models: &[Model],
     published: Option<&Published>,
 ) -> Result<Vec<Report>> {
-    let count = tests.len();
-    let workers = thread::available_parallelism().map_or(1, usize::from).min(count.max(1));
-    let queue = Mutex::new(tests.into_iter().enumerate());
-    let work = || {
-        let mut done = Vec::new();
-        loop {
-            let next = queue.lock().expect("no thread panics while holding this lock").next();
-            let Some((at, test)) = next else { return done };
-            done.push((at, one(args, test, models, published)));
-        }
-    };
-    let mut reports: Vec<(usize, Report)> = thread::scope(|scope| {
-        let spawn = |_| thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
-        let threads = (0..workers).map(spawn).collect::<std::io::Result<Vec<_>>>();
-        let threads = threads.map_err(Error::io("starting a thread"))?;
-        let mut all = Vec::with_capacity(count);
-        for thread in threads {
-            all.extend(thread.join().map_err(|_| Error::Internal("a test could not be judged".to_owned()))?);
-        }
-        Ok::<_, Error>(all)
-    })?;
-    reports.sort_by_key(|(at, _)| *at);
-    Ok(reports.into_iter().map(|(_, report)| report).collect())
+    in_parallel(tests, |test| Ok(one(args, test, models, published)))
 }
 
 fn one(args: &CheckArgs, test: Found, models: &[Model], published: Option<&Published>) -> Report {

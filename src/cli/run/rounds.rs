@@ -154,14 +154,9 @@ pub(super) fn rounds<'a, 'b>(experiments: &'b [Experiment<'a>]) -> Vec<Round<'a,
 mod tests {
     use super::*;
 
-    fn shipped() -> Record {
-        let path = "results/x86_64/amd-epyc-cpu-family-25-model-1-stepping-1/2026-11-26T093808Z.json";
-        record::read_valid_run(path.as_ref(), "").unwrap()
-    }
-
     #[test]
     fn a_test_without_a_batch_is_named_and_a_run_without_any_fails() {
-        let mut record = shipped();
+        let mut record = record::shipped("2026-11-26T093808Z");
         let mut results = std::mem::take(&mut record.results).into_iter();
         assert!(super::super::nothing_measured(&record).is_some());
         let mut session = Session {
@@ -189,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_test_has_no_result_if_no_repeat_has_one() {
-        let mut record = shipped();
+        let mut record = record::shipped("2026-11-26T093808Z");
         let known = &record.results[0];
         let without = |scenario: &str, cpus: &[usize]| Unmeasured {
             scenario: scenario.to_owned(),

@@ -7,7 +7,7 @@ use super::sum::Sum;
 use super::words::best_control;
 use crate::litmus::Verdict;
 use crate::publish::cpus;
-use crate::publish::numbers::{how_often, once_in, short_count};
+use crate::publish::numbers::{how_often, once_in, short_count, short_times};
 use crate::publish::titles::title;
 use crate::publish::zeros::doubt;
 use crate::publish::{protocol, rate};
@@ -206,7 +206,7 @@ fn clause(cpu: &OnCpu<'_>) -> Clause {
         // A small rate says less than the counts.
         let seen = match cpu.highest() {
             rate if rate >= 0.001 => format!("seen in {} of {iterations} iterations", cpu.rates()),
-            _ => format!("seen {} in {iterations} iterations", times(cpu.races())),
+            _ => format!("seen {} in {iterations} iterations", short_times(cpu.races())),
         };
         let verdict = match cpu.allowed() {
             Some(Verdict::Never) => Some((ALTHOUGH, forbids)),
@@ -223,11 +223,6 @@ fn clause(cpu: &OnCpu<'_>) -> Clause {
     };
     let rest = if doubted { ", but this zero is inconclusive" } else { "" };
     Clause { seen: format!("not seen in {iterations} iterations"), verdict, rest }
-}
-
-/// A count of events: `once`, `3 times`.
-fn times(count: u64) -> String {
-    if count == 1 { "once".to_owned() } else { format!("{} times", short_count(count)) }
 }
 
 /// The headline for many CPUs.

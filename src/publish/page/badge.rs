@@ -102,15 +102,11 @@ fn draw(left: &str, right: &str, colour: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::shipped;
     use crate::record::{AnyRecord, Record};
 
     fn record() -> Record {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-25T174425Z.json"
-        );
-        let AnyRecord::Run(record) = crate::record::read_file(path.as_ref()).unwrap() else { panic!("not a run") };
-        *record
+        shipped("2026-11-25T174425Z")
     }
 
     fn of(records: &[Record], name: Option<&str>) -> Result<String> {

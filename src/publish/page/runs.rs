@@ -289,34 +289,25 @@ fn facts(host: &Host) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::shipped;
 
     #[test]
     fn a_cpu_is_named_without_marks_and_frequency() {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-25T174425Z.json"
-        );
-        let record = crate::record::read_file(path.as_ref()).unwrap();
+        let record = shipped("2026-11-25T174425Z");
         let host =
-            Host { cpu_model: "Intel(R) Xeon(R) Platinum 8488C CPU @ 2.40GHz".to_owned(), ..record.host().clone() };
+            Host { cpu_model: "Intel(R) Xeon(R) Platinum 8488C CPU @ 2.40GHz".to_owned(), ..record.host.clone() };
         assert_eq!(cpu(&host), "Intel Xeon Platinum 8488C");
-        assert_eq!(about(&host, record.started()), "x86_64 family 25, model 17, 2 CPUs, KVM, 2026-11-25");
+        assert_eq!(about(&host, &record.started), "x86_64 family 25, model 17, 2 CPUs, KVM, 2026-11-25");
     }
 
     #[test]
     fn no_two_runs_share_a_swatch() {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-25T174425Z.json"
-        );
-        let AnyRecord::Run(record) = crate::record::read_file(path.as_ref()).unwrap() else {
-            panic!("a record of a run")
-        };
+        let record = shipped("2026-11-25T174425Z");
         // Twelve hosts with two runs each: some hosts share a colour.
         let entry = |number: usize| {
             let mut record = record.clone();
             record.host.cpu_model = format!("CPU {}", number % 12);
-            Entry { name: String::new(), record: AnyRecord::Run(record) }
+            Entry { name: String::new(), record: AnyRecord::Run(Box::new(record)) }
         };
         let entries: Vec<Entry> = (0..24).map(entry).collect();
         let classes: std::collections::BTreeSet<String> = runs(&entries).iter().map(|run| run.look.classes()).collect();

@@ -283,21 +283,18 @@ fn note(swept: &[Swept<'_>], counted: &Counted) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::shipped;
     use crate::record::{AnyRecord, read_file};
 
     #[test]
     fn placement_classes_of_a_run_have_lines_of_their_own() {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-25T174425Z.json"
-        );
-        let AnyRecord::Run(mut record) = read_file(path.as_ref()).unwrap() else { panic!("a record of a run") };
+        let mut record = shipped("2026-11-25T174425Z");
         let mut far = record.results.clone();
         for result in &mut far {
             result.placement.class = crate::machine::Class::Llc;
         }
         record.results.extend(far);
-        let entries = [super::super::Entry { name: String::new(), record: AnyRecord::Run(record) }];
+        let entries = [super::super::Entry { name: String::new(), record: AnyRecord::Run(Box::new(record)) }];
         let runs = super::super::runs::runs(&entries);
         let sums = super::super::sum::sums(&runs.iter().collect::<Vec<_>>());
         for section in windows(&sums, Detail::Lines) {
@@ -330,11 +327,7 @@ mod tests {
 
     #[test]
     fn the_band_of_a_skew_includes_the_variance_between_batches() {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/results/x86_64/amd-epyc-cpu-family-25-model-1-stepping-1/2026-11-26T093808Z.json"
-        );
-        let AnyRecord::Run(record) = read_file(path.as_ref()).unwrap() else { panic!("a record of a run") };
+        let record = shipped("2026-11-26T093808Z");
         let named = |name: &str| record.results.iter().find(|result| result.scenario == name).unwrap().clone();
         // 34 % with the interval from 28.7 % to 39.5 %: 16 % of the rate to either side.
         let mut sb = named("SB");

@@ -1,6 +1,6 @@
 //! Validates the results of `wakerace campaign`.
 
-use super::host::MOST_CPUS;
+use super::host::{self, MOST_CPUS};
 use super::{Problems, longest_s};
 use crate::record::{
     CampaignAbout, CampaignArm, CampaignCell, CampaignRecord, CampaignTest, MutantRecord, PlacementRecord, RefusedTest,
@@ -113,9 +113,7 @@ fn cells(test: &CampaignTest, about: &CampaignAbout, problems: &mut Problems) {
         if cpus.len() != test.threads {
             problems.say("placement.cpus", format!("has {} CPUs; the test has {} threads", cpus.len(), test.threads));
         }
-        if let Some(cpu) = cpus.iter().find(|cpu| **cpu >= MOST_CPUS) {
-            problems.say("placement.cpus", format!("has CPU {cpu}; expected less than {MOST_CPUS}"));
-        }
+        host::cpus("placement.cpus", cpus, problems);
         if !kinds.is_empty() && kinds.len() != cpus.len() {
             problems.say("placement.kinds", format!("has {} kinds for {} CPUs", kinds.len(), cpus.len()));
         }

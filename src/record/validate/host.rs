@@ -12,6 +12,13 @@ const LINE_BYTES: std::ops::RangeInclusive<usize> = 4..=4096;
 /// Ten times the frequency of the fastest CPU, in kHz.
 const MOST_KHZ: u64 = 100_000_000;
 
+/// Checks the numbers of CPUs.
+pub(super) fn cpus(field: &str, cpus: &[usize], problems: &mut Problems) {
+    if let Some(cpu) = cpus.iter().find(|cpu| **cpu >= MOST_CPUS) {
+        problems.say(field, format!("has CPU {cpu}; expected less than {MOST_CPUS}"));
+    }
+}
+
 /// Checks the conditions at one moment.
 pub(super) fn moment(moment: &Moment, problems: &mut Problems) {
     let Moment { mhz, celsius, throttled: _, steal_s } = moment; // any count

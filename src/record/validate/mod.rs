@@ -74,9 +74,7 @@ fn head<R>(record: &RunRecord<R>, problems: &mut Problems) {
             problems.say("scenario", "is empty");
         }
         problems.range("threads", *threads, 1..=host::MOST_CPUS);
-        if let Some(cpu) = cpus.iter().find(|cpu| **cpu >= host::MOST_CPUS) {
-            problems.say("cpus", format!("has CPU {cpu}; expected less than {}", host::MOST_CPUS));
-        }
+        host::cpus("cpus", cpus, problems);
     });
     id_form(id, problems);
     time(started, problems);

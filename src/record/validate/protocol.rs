@@ -1,6 +1,6 @@
 //! Validates the results of `wakerace protocol`.
 
-use super::host::MOST_CPUS;
+use super::host::{self, MOST_CPUS};
 use super::{Problems, gaps, longest_s};
 use crate::kernel::harm::Harm;
 use crate::kernel::{Mutant, OLD_DRAFT_WITH_CHECK, Profile};
@@ -69,9 +69,7 @@ fn ranges(result: &ProtocolResult, problems: &mut Problems) {
     }
     problems.one_of("blocked_on_store", blocked_on_store, &["plain", "nontemporal"]);
     problems.range("cpus", cpus.len(), 1..=MOST_CPUS);
-    if let Some(cpu) = cpus.iter().find(|cpu| **cpu >= MOST_CPUS) {
-        problems.say("cpus", format!("has CPU {cpu}; expected less than {MOST_CPUS}"));
-    }
+    host::cpus("cpus", cpus, problems);
     problems.range("tasks_per_cpu", *tasks_per_cpu, 1..=MOST_TASKS);
     problems.range("elapsed_s", *elapsed_s, 0.0..=longest_s(true));
     problems.range("rounds_per_s", *rounds_per_s, 0.0..=MOST_PER_SECOND);

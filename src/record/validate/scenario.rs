@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::distances::distances;
-use super::host::MOST_CPUS;
+use super::host::{self, MOST_CPUS};
 use super::{Problems, gaps, longest_s};
 use crate::arch::Arch;
 use crate::arch::lock::Lock;
@@ -199,9 +199,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         problems.say("lock", format!("is '{lock}'; expected qspinlock, ticket or pv"));
     }
     problems.range("placement.cpus", cpus.len(), 1..=MOST_CPUS);
-    if let Some(cpu) = cpus.iter().find(|cpu| **cpu >= MOST_CPUS) {
-        problems.say("placement.cpus", format!("has CPU {cpu}; expected less than {MOST_CPUS}"));
-    }
+    host::cpus("placement.cpus", cpus, problems);
     problems.within("pace", |problems| pace_ranges(pace, cpus, problems));
     problems.within("search", |problems| {
         search.iter().for_each(|search| search_ranges(result, search, single, problems));
