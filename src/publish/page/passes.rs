@@ -6,13 +6,11 @@ use serde::Serialize;
 use super::figures::{Figure, Legend, id};
 use super::runs;
 use super::sum::Sum;
-use crate::publish::chart::{Axis, Line, Lines, Look, Point};
+use crate::publish::chart::{Axis, Line, Lines, Look, Point, escape};
 use crate::publish::distances::distance;
 use crate::publish::numbers::tick_count;
 use crate::record::{Pass, PhasesRecord, ScenarioResult};
-
-/// Two distances are drawn as two roofs if they differ by this factor, which is also the least between two strata.
-const APART: f64 = 1.6;
+use crate::stats::APART;
 
 /// A run: its chart, and a line for each test and distance.
 #[derive(Serialize)]
@@ -53,98 +51,82 @@ type Passed<'a> = (&'a ScenarioResult, &'a PhasesRecord, Pass);
 
 fn of_run(letter: &str, sums: &[&Sum<'_>]) -> Passes {
     let results = sums.iter().flat_map(|sum| sum.results.iter().copied());
-    let of_result = |result: &'_ ScenarioResult| result.passes();
     let all: Vec<Passed<'_>> = results
         .filter_map(|result| Some((result, result.phases.as_ref()?)))
-        .flat_map(|(result, phases)| of_result(result).into_iter().map(move |pass| (result, phases, pass)))
+        .flat_map(|(result, phases)| result.passes().into_iter().map(move |pass| (result, phases, pass)))
         .collect();
-    let host = runs::name(sums[0].run.host());
+    let (host, look) = (runs::name(sums[0].run.host()), sums[0].look());
+    let roofs = roofs(&all);
+    let distances: Vec<String> = roofs.iter().map(|ns| distance(*ns)).collect();
     let figure = Figure {
         id: id(&["passes", letter]),
         caption: format!("{letter} {host}"),
-        note: "A point above the line has several line transfers under way at once; one below it spends its time on something else."
+        note: "A point above the line has several line transfers under way at once; one below it spends its time on something \
+               else."
             .to_owned(),
-        svg: chart(letter, &all, sums[0].look()).svg(),
+        svg: chart(letter, &all, &roofs, look).svg(),
         legend: vec![Legend {
-            classes: Look { colour: sums[0].look().colour, dash: 1 }.classes(),
-            text: format!("one line transfer after another, at {}", roofs(&all).iter().map(|ns| distance(*ns)).collect::<Vec<_>>().join(" and at ")),
+            classes: Look { dash: 1, ..look }.classes(),
+            text: format!("one line transfer after another, at {}", distances.join(" and at ")),
         }],
         ..Figure::default()
     };
     Passes { figure, headings: HEADINGS, lines: all.iter().map(line).collect() }
 }
 
-/// The distances at which a roof is drawn: the shortest, and the longest if it is another one.
+/// The distances at which a roof is drawn: the shortest, and the longest if it is as far from it as two strata are.
 fn roofs(all: &[Passed<'_>]) -> Vec<f64> {
-    let distances = all.iter().map(|(_, _, pass)| pass.distance_ns);
-    let (low, high) = distances.fold((f64::INFINITY, 0.0_f64), |(low, high), ns| (low.min(ns), high.max(ns)));
+    let (low, high) = span(all.iter().map(|(_, _, pass)| pass.distance_ns));
     if high > low * APART { vec![low, high] } else { vec![(low * high).sqrt()] }
 }
 
-fn chart(letter: &str, all: &[Passed<'_>], look: Look) -> Lines {
+/// The lowest and the highest of some positive values.
+fn span(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)))
+}
+
+/// Iterations per second if their line transfers come one after another.
+fn roof(transfers: f64, ns: f64) -> f64 {
+    1e9 / (transfers * ns)
+}
+
+/// A point without an interval.
+fn point(x: f64, y: f64) -> Point {
+    Point { x, y: Some(y), interval: None, sparse: false, note: String::new(), data: String::new() }
+}
+
+fn chart(letter: &str, all: &[Passed<'_>], roofs: &[f64], look: Look) -> Lines {
     let speed = |pass: &Pass| 1e9 / pass.iteration_ns;
-    let needs = |phases: &PhasesRecord| phases.line_transfers;
     // A test whose threads share no line needs no transfer, so it has no place on the axis.
-    let points = || all.iter().filter(|(_, phases, _)| needs(phases) > 0.0);
-    let span = |values: &mut dyn Iterator<Item = f64>| {
-        values.fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)))
-    };
-    let (least, most) = span(&mut points().map(|(_, phases, _)| needs(phases)));
+    let points = || all.iter().filter(|(_, phases, _)| phases.line_transfers > 0.0);
+    let (least, most) = span(points().map(|(_, phases, _)| phases.line_transfers));
     let x = Axis::log(least.min(1.0), most.max(1.0), "cache-line transfers per iteration");
-    let roof = |transfers: f64, ns: f64| 1e9 / (transfers * ns);
-    let (slow, fast) = span(&mut points().map(|(_, _, pass)| speed(pass)));
+    let (slow, fast) = span(points().map(|(_, _, pass)| speed(pass)));
     let y = Axis::log(slow.min(fast), fast.max(slow), "iterations per second in batches");
-    let mut lines: Vec<Line> = roofs(all)
-        .into_iter()
-        .map(|ns| Line {
-            look: Look { dash: 1, ..look },
-            name: format!("one transfer after another at {}", distance(ns)),
-            points: clipped(ns, &x, &y, roof),
-            marked: false,
-        })
-        .collect();
-    lines.extend(points().map(|(result, phases, pass)| Line {
-        look,
-        name: result.scenario.clone(),
-        points: vec![Point {
-            x: needs(phases),
-            y: Some(speed(pass)),
-            interval: None,
-            sparse: false,
-            note: format!(
-                "{} at {}: {} iterations per second",
-                result.scenario,
-                distance(pass.distance_ns),
-                tick_count(speed(pass))
-            ),
-            data: format!(" data-test=\"{}\" data-ns=\"{:.3}\"", result.scenario, pass.iteration_ns),
-        }],
-        marked: true,
-    }));
-    Lines {
-        name: format!("{letter}: iterations per second against line transfers"),
-        x,
-        x_tick: tick_number,
-        y,
-        y_tick: tick_count,
-        lines,
-    }
+    let of_roof = |&ns: &f64| Line {
+        look: Look { dash: 1, ..look },
+        name: format!("one transfer after another at {}", distance(ns)),
+        points: clipped(ns, &x, &y),
+        marked: false,
+    };
+    let of_test = |(result, phases, pass): &Passed<'_>| {
+        let (name, speed) = (&result.scenario, speed(pass));
+        let note = format!("{name} at {}: {} iterations per second", distance(pass.distance_ns), tick_count(speed));
+        let data = format!(" data-test=\"{}\" data-ns=\"{:.3}\"", escape(name), pass.iteration_ns);
+        let points = vec![Point { note, data, ..point(phases.line_transfers, speed) }];
+        Line { look, name: name.clone(), points, marked: true }
+    };
+    let lines = roofs.iter().map(of_roof).chain(points().map(of_test)).collect();
+    let name = format!("{letter}: iterations per second against line transfers");
+    Lines { name, x, x_tick: tick_number, y, y_tick: tick_count, lines }
 }
 
 /// The part of a roof that is inside the chart.
-fn clipped(ns: f64, x: &Axis, y: &Axis, roof: impl Fn(f64, f64) -> f64) -> Vec<Point> {
+fn clipped(ns: f64, x: &Axis, y: &Axis) -> Vec<Point> {
     // The speed falls as the transfers rise, so the top of the chart cuts the left end and the bottom the right one.
     let from = x.low.max(roof(y.high, ns));
     let to = x.high.min(roof(y.low, ns));
-    let point = |x: f64| Point {
-        x,
-        y: Some(roof(x, ns)),
-        interval: None,
-        sparse: false,
-        note: String::new(),
-        data: String::new(),
-    };
-    if from < to { vec![point(from), point(to)] } else { Vec::new() }
+    if from < to { [from, to].map(|x| point(x, roof(x, ns))).into() } else { Vec::new() }
 }
 
 /// A number of transfers: `0.1`, `1`, `10`.
@@ -170,12 +152,30 @@ fn line((result, phases, pass): &Passed<'_>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::shipped;
+
+    #[test]
+    fn a_hostile_name_is_no_markup() {
+        let mut result = shipped("2026-11-25T174425Z").results.remove(0);
+        result.scenario = "\"><script>".to_owned();
+        let phases = PhasesRecord {
+            run_s: 1.0,
+            clock_s: 0.0,
+            rendezvous_s: 0.0,
+            classification_s: 0.0,
+            reset_s: 0.0,
+            looks_s: 0.0,
+            line_transfers: 4.0,
+        };
+        let pass = Pass { distance_ns: 40.0, iteration_ns: 20.0, transfers_ns: 160.0 };
+        let svg = chart("A", &[(&result, &phases, pass)], &[40.0], Look::default()).svg();
+        assert!(svg.contains("data-ns=\"20.000\"") && !svg.contains("<script"), "{svg}");
+    }
 
     #[test]
     fn a_roof_is_cut_at_the_edges_of_the_chart() {
-        let roof = |transfers: f64, ns: f64| 1e9 / (transfers * ns);
         let ends = |ns, x: &Axis, y: &Axis| -> Vec<(f64, f64)> {
-            clipped(ns, x, y, roof).iter().map(|point| (point.x.round(), point.y.unwrap_or(0.0).round())).collect()
+            clipped(ns, x, y).iter().map(|point| (point.x.round(), point.y.unwrap_or(0.0).round())).collect()
         };
         let (x, y) = (Axis::log(1.0, 100.0, ""), Axis::log(1e6, 1e8, ""));
         assert_eq!(ends(100.0, &x, &y), [(1.0, 1e7), (10.0, 1e6)]);
