@@ -58,6 +58,15 @@ pub fn find(folder: &Path, ends: &[&str], out: &mut Vec<PathBuf>) {
     }
 }
 
+/// Copies files of this tree to the same places below a folder.
+pub fn copies(files: &[PathBuf], folder: &Path) {
+    for file in files {
+        let copy = folder.join(file.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap());
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::copy(file, copy).unwrap();
+    }
+}
+
 /// The same paths, sorted by folder and file name, as the program finds them.
 pub fn sorted_by_path() -> Vec<PathBuf> {
     let mut all = records();
