@@ -10,11 +10,13 @@ use include_dir::{Dir, include_dir};
 use crate::apart;
 use crate::arch::Arch;
 use crate::arch::lock::{Choices, Lock};
+use crate::codegen::Target;
 use crate::error::{Error, Result};
 use crate::hash::sha256;
 use crate::input::{Limit, find_files, read_latin1_or_utf8};
 use crate::isa::{self, ModelView};
-use crate::litmus::{self, MAX_SOURCE_BYTES, Source, Verdict, ast};
+use crate::layout::{Layout, LayoutKind};
+use crate::litmus::{self, MAX_SOURCE_BYTES, Source, Span, Verdict, ast};
 use crate::model::code::Code;
 use crate::model::{self, Model, machine};
 use crate::program::{self, Access, Forms, JudgedOnly, Op, Program, Quantifier};
@@ -134,6 +136,18 @@ impl Scenario {
         let has_one = self.program.threads.iter().any(|thread| thread.ops.iter().any(nontemporal));
         (has_one && !arch.facts().has_nontemporal_store)
             .then(|| "it has a non-temporal store, which only x86-64 supports (it is a control there)".to_owned())
+    }
+
+    /// Checks that code can be emitted for this test, whose variables are `line` bytes apart.
+    ///
+    /// # Errors
+    /// A diagnostic at the thread that has none, such as one with more values at once than registers.
+    pub fn has_code(&self, target: Target, line: usize) -> Result<()> {
+        let layout = Layout::new(LayoutKind::Padded, &self.program, line)?;
+        let Some((number, reason)) = isa::refused(target, &self.program, &layout) else { return Ok(()) };
+        let span = self.test.threads.get(number).map_or(Span::at(0), |thread| thread.span);
+        let error = self.test.source.error(span, format!("cannot run: P{number} {reason}"), "this thread");
+        Err(error.help("`wakerace check` judges the test all the same").into())
     }
 
     /// Whether this test is a control that must fire on an architecture.

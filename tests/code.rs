@@ -13,11 +13,12 @@ use common::program;
 use common::targets::TARGETS;
 use predicates::prelude::PredicateBooleanExt;
 use wakerace::arch::Arch;
-use wakerace::catalogue;
+use wakerace::catalogue::{self, Scenario};
 use wakerace::codegen::{Instruction, Pace, Part, Target, ThreadCode, disassemble, hash};
 use wakerace::harness::{Adapt, Chain, EdgePlan, Job, Limits, Measurement, OutcomeCounts, Prefetch, RunPlan, run};
 use wakerace::isa::{self, emit};
 use wakerace::layout::{Layout, LayoutKind};
+use wakerace::litmus::Source;
 use wakerace::machine::{Clock, Edges, allowed_cpus};
 use wakerace::program::{Access, Const, Op, Order, Program, RmwOp};
 use wakerace::units::{Nanos, Ticks};
@@ -486,18 +487,55 @@ fn atomics_lose_nothing_between_threads() {
 
 #[test]
 fn more_values_than_registers_are_refused_by_name() {
-    let names: Vec<String> = (0..12).map(|n| format!("r{n}")).collect();
-    let loads: String = names.iter().map(|name| format!("{name} = READ_ONCE(*x);")).collect();
-    let condition: Vec<String> = names.iter().map(|name| format!("0:{name}=1")).collect();
-    let text = format!(
-        "C many\n{{}}\nP0(int *x) {{ int {}; {loads} }}\nexists ({})",
-        names.join(", "),
-        condition.join(" /\\ ")
-    );
-    let program = program(&text);
-    let layout = Layout::new(LayoutKind::Padded, &program, 128).unwrap();
-    let error = emit(Arch::X86_64, &program, &layout, Pace::Free).unwrap_err().to_string();
-    assert!(error.contains("many: P0 needs more than the 9 registers"), "{error}");
+    for (arch, most) in MOST_RESULTS {
+        for (count, fits) in [(most, true), (most + 1, false)] {
+            let program = program(&loads(count));
+            let layout = Layout::new(LayoutKind::Padded, &program, 128).unwrap();
+            match emit(arch, &program, &layout, Pace::Free) {
+                Ok(_) => assert!(fits, "{arch} {count}"),
+                Err(error) => {
+                    let words = format!("many: P0 needs more than the {most} registers");
+                    assert!(!fits && error.to_string().contains(&words), "{arch} {count}: {error}");
+                }
+            }
+        }
+    }
+    // A whole test is refused at the thread.
+    let text = loads(60);
+    let scenario = Scenario::to_run(&Source::new("many.litmus", text), "").unwrap();
+    let error = scenario.has_code(host(), 64).unwrap_err().to_string();
+    assert!(error.contains("many.litmus:3") && error.contains("needs more than"), "{error}");
+}
+
+/// How many loads with a result each a thread in C can have.
+const MOST_RESULTS: [(Arch, usize); 4] =
+    [(Arch::X86_64, 14), (Arch::Aarch64, 23), (Arch::Powerpc64le, 22), (Arch::Riscv64gc, 20)];
+
+/// A thread with so many loads, each of a variable of its own and with a result.
+fn loads(count: usize) -> String {
+    let each = |word: fn(usize) -> String, between: &str| (0..count).map(word).collect::<Vec<_>>().join(between);
+    format!(
+        "C many\n{{ {} }}\nP0({}) {{ int {}; {} }}\nexists ({})",
+        each(|n| format!("v{n}={};", 100 + n), " "),
+        each(|n| format!("int *v{n}"), ", "),
+        each(|n| format!("r{n}"), ", "),
+        each(|n| format!("r{n} = READ_ONCE(*v{n});"), " "),
+        each(|n| format!("0:r{n}={}", 100 + n), " /\\ ")
+    )
+}
+
+/// The loop over instances gives its registers to the test and gets them back, in every pace and layout.
+#[test]
+fn a_thread_with_as_many_results_as_registers_runs() {
+    let most = MOST_RESULTS.iter().find(|(arch, _)| *arch == host().arch).unwrap().1;
+    let program = program(&loads(most));
+    let wanted: Vec<Const> = (0..most).map(|n| Const::Int(100 + n as i64)).collect();
+    for pace in [Pace::Free, Pace::Paced, Pace::Edges { coarse_bits: 3 }] {
+        for kind in [LayoutKind::Padded, LayoutKind::Packed] {
+            let seen: Vec<_> = outcomes(&program, pace, kind, 2000).into_iter().collect();
+            assert_eq!(seen, [(wanted.clone(), 2000)], "{pace:?} {kind:?}");
+        }
+    }
 }
 
 #[test]

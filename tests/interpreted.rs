@@ -4,15 +4,18 @@
 mod common;
 mod interpreter;
 
+use common::many::{MOST, many};
 use common::program;
 use common::targets::TARGETS;
 use interpreter::{ARENA, ARGS, Core, Disturbance, Memory, Outcome, RECORDS, STOP, Touch, TouchKind, call, reference};
 use wakerace::arch::lock::Lock;
 use wakerace::arch::{Arch, Atomics};
+use wakerace::catalogue::Scenario;
 use wakerace::codegen::{Pace, Part, SaveRecord, Target, prefetch_step};
 use wakerace::isa::emit;
 use wakerace::layout::{Layout, LayoutKind};
-use wakerace::program::{Access, Address, Const, Op, Operand, Order, Program, RmwOp, RmwResult};
+use wakerace::litmus::Source;
+use wakerace::program::{Access, Address, Column, Const, Op, Operand, Order, Program, RmwOp, RmwResult};
 
 /// The settings of a batch.
 #[derive(Debug, Clone)]
@@ -769,6 +772,128 @@ fn far_variables_are_where_the_layout_has_them() {
                     &mut Vec::new(),
                 );
                 assert_eq!(outcome.core.memory.arena(), expected.arena(), "{} {batch} {pace:?}", target.arch);
+            }
+        }
+    }
+}
+
+const PACES: [Pace; 3] = [Pace::Free, Pace::Paced, Pace::Edges { coarse_bits: 3 }];
+
+/// Between the first operation of an instance and the saves nothing stands that no operation has.
+fn nothing_between(outcome: &Outcome, what: &str) -> usize {
+    let parts: Vec<Part> = outcome.instructions.iter().map(|instruction| instruction.part).collect();
+    let first = parts.iter().position(|part| matches!(part, Part::Op(_))).unwrap();
+    let own = parts[first..].iter().take_while(|part| !matches!(part, Part::Save)).count();
+    assert!(parts[first..first + own].iter().all(|part| matches!(part, Part::Op(_))), "{what}");
+    own
+}
+
+/// A thread with many values borrows registers of the loop. Constants and addresses are there before the first access, and what
+/// the loop had is there again behind the last one.
+#[test]
+fn a_thread_in_c_with_many_values_borrows_the_registers_of_the_loop() {
+    for (stores, loads) in [(0, 14), (10, 12), (13, 13), (16, 14), (18, 14), (20, 14)] {
+        let each = |count: usize, of: &dyn Fn(usize) -> String, between: &str| {
+            (0..count).map(of).collect::<Vec<_>>().join(between)
+        };
+        let text = format!(
+            "C many\n{{ p=&l0; {} }}\nP0(int **p, {}, {}) {{ int {}; {} {} }}\nexists ({})",
+            each(loads, &|n| format!("l{n}={};", 100 + n), " "),
+            each(14, &|n| format!("int *l{n}"), ", "),
+            each(20, &|n| format!("int *s{n}"), ", "),
+            each(loads, &|n| format!("r{n}"), ", "),
+            each(stores, &|n| format!("WRITE_ONCE(*s{n}, {});", 5000 + 77 * n), " "),
+            each(loads, &|n| format!("r{n} = READ_ONCE(*l{n});"), " "),
+            each(loads, &|n| format!("0:r{n}=1"), " /\\ ")
+        );
+        let mut program = program(&text);
+        program.name = format!("{stores} stores, {loads} loads");
+        for (_, target) in TARGETS {
+            for pace in PACES {
+                let batch = Batch { count: 3, kind: LayoutKind::Packed, ..Batch::new(pace) };
+                let outcome = check(target, &program, &batch);
+                let own = nothing_between(&outcome, &program.name);
+                assert_eq!(own, stores + loads, "{} {target:?} {pace:?}", program.name);
+            }
+        }
+    }
+}
+
+/// The same for a lock that is waited for, and given up.
+#[test]
+fn a_thread_with_many_values_waits_for_a_lock_and_gives_up() {
+    let loads: String = (0..10).map(|n| format!("r{n} = READ_ONCE(*l{n}); ")).collect();
+    let places: String = (0..10).map(|n| format!(", int *l{n}")).collect();
+    let names: Vec<String> = (0..10).map(|n| format!("r{n}")).collect();
+    let condition: Vec<String> = names.iter().map(|name| format!("0:{name}=1")).collect();
+    let stores: String = (0..7).map(|n| format!("WRITE_ONCE(*l{n}, {}); ", 9000 + n)).collect();
+    let program = program(&format!(
+        "C lock\n{{}}\nP0(spinlock_t *k{places}) {{ int {}; {loads} spin_lock(k); {stores} spin_unlock(k); }}\nexists ({})",
+        names.join(", "),
+        condition.join(" /\\ ")
+    ));
+    for (_, target) in TARGETS {
+        for pace in PACES {
+            check(target, &program, &Batch::new(pace));
+            let batch = Batch::new(pace);
+            let (layout, record) = (batch.layout(&program), SaveRecord::new(&program.threads[0]));
+            let code = emit(target, &program, &layout, pace).unwrap();
+            let mut core = batch.core(&program, &layout, &record);
+            core.memory.poke(ARENA + layout.offsets[0] as u64, 4, 1);
+            core.memory.poke(STOP, 1, 1);
+            let outcome = call(&code[0], core).unwrap_or_else(|error| panic!("{target:?} {pace:?}: {error}"));
+            assert_eq!(outcome.returned, 1, "{target:?} {pace:?}");
+        }
+    }
+}
+
+/// A thread in assembly may use nearly every register of its architecture, also in a loop.
+#[test]
+fn a_thread_in_assembly_borrows_the_registers_of_the_loop() {
+    for (arch, most) in MOST {
+        let counts = [2, most / 2, most - 4, most - 3, most - 2, most - 1, most];
+        for (count, looping) in counts.into_iter().flat_map(|count| [(count, false), (count, true)]) {
+            let (text, values) = many(arch, count, looping);
+            let scenario = Scenario::to_run(&Source::new("many.litmus", text.as_str()), "")
+                .unwrap_or_else(|error| panic!("{error}\n{text}"));
+            let program = &scenario.program;
+            let (target, thread) = (Target::from(arch), &program.threads[0]);
+            for pace in PACES {
+                let batch = Batch { count: 3, ..Batch::new(pace) };
+                let what = format!("{arch} {count} {looping} {pace:?}");
+                let (layout, record) = (batch.layout(program), SaveRecord::new(thread));
+                let code = emit(target, program, &layout, pace).unwrap_or_else(|error| panic!("{what}: {error}"));
+                let run = |stop: u64| {
+                    let mut core = batch.core(program, &layout, &record);
+                    core.memory.poke(STOP, 1, stop);
+                    call(&code[0], core).unwrap_or_else(|error| panic!("{what}: {error}"))
+                };
+                let outcome = run(0);
+                nothing_between(&outcome, &what);
+                assert_eq!(outcome.returned, 0, "{what}");
+                for (instance, slot) in
+                    (0..3).flat_map(|instance| record.slots.iter().map(move |slot| (instance, slot)))
+                {
+                    let at = RECORDS + instance * record.stride as u64 + slot.offset as u64;
+                    let value = outcome.core.memory.peek(at, slot.bytes);
+                    let column = program
+                        .columns
+                        .iter()
+                        .position(|column| *column == Column::Register { thread: 0, register: slot.register });
+                    assert_eq!(
+                        value,
+                        values[column.unwrap()] as u64,
+                        "{what}: {}",
+                        thread.registers[slot.register].name
+                    );
+                }
+                let found = Waits {
+                    late: outcome.core.memory.peek(ARGS + 48, 8),
+                    reads: outcome.core.clock_reads,
+                    steps: chain_steps(&outcome),
+                };
+                assert_eq!(found, batch.waits(), "{what}");
+                assert_eq!(run(1).returned, u64::from(looping), "{what}: told to give up");
             }
         }
     }

@@ -9,10 +9,9 @@ use std::sync::atomic::AtomicBool;
 use super::mutate;
 use super::settings::SETTINGS;
 use crate::catalogue::{Found, Scenario};
-use crate::codegen::{Pace, Target};
+use crate::codegen::Target;
 use crate::error::{Error, Result};
-use crate::isa;
-use crate::layout::{Layout, LayoutKind};
+use crate::layout::Layout;
 use crate::litmus::Verdict;
 use crate::machine::Placement;
 use crate::parallel::in_parallel_until;
@@ -190,8 +189,7 @@ fn test(scenario: Scenario, selection: &Selection) -> Result<Test> {
     let Selection { target, line, .. } = *selection;
     // The reorderings that a race needs judge the zeros of `wakerace run`. A slice copies the expectation.
     let expectation = Expectation { needs: None, ..verdict::expectation(&scenario, target.arch, target.choices())? };
-    let padded = Layout::new(LayoutKind::Padded, &scenario.program, line)?;
-    isa::emit(target, &scenario.program, &padded, Pace::Free)?;
+    scenario.has_code(target, line)?;
     let fits = |kind| Layout::new(kind, &scenario.program, line).is_ok();
     let settings = (0..SETTINGS.len()).filter(|&at| fits(SETTINGS[at].arm.layout)).collect();
     Ok(Test { scenario, expectation, mutant: None, settings, places: Vec::new() })

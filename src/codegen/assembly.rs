@@ -86,6 +86,8 @@ pub(crate) type Encode = fn(&Instruction, &Places<'_>) -> Result<Piece, String>;
 pub(crate) struct Encoder {
     /// The hardware registers that the loop over instances leaves free.
     pub pool: &'static [u8],
+    /// The hardware registers that a thread with many values borrows during an instance (`aside`).
+    pub borrowed: fn(&Assembly) -> &'static [u8],
     /// The registers that an instruction names implicitly.
     pub fixed: Fixed,
     /// The number of a register of the architecture, by its canonical name.
@@ -230,9 +232,10 @@ impl Pieces {
 /// # Errors
 /// The reason, if the thread uses more registers than there are.
 pub(crate) fn allocate(thread: &Thread, assembly: &Assembly, encoder: &Encoder) -> Result<Allocation, String> {
-    let Encoder { pool, fixed, .. } = encoder;
+    let Encoder { pool, borrowed, fixed, .. } = encoder;
+    let borrowed = borrowed(assembly);
     let mut allocation = Allocation::default();
-    let mut free = pool.iter().copied();
+    let mut free = pool.iter().chain(borrowed).copied();
     let bound: Vec<(RegisterId, u8)> = (assembly.initial.iter())
         .filter_map(|(id, _)| fixed(assembly, &thread.registers[*id].name).map(|hardware| (*id, hardware)))
         .collect();
@@ -241,9 +244,9 @@ pub(crate) fn allocate(thread: &Thread, assembly: &Assembly, encoder: &Encoder) 
         let hardware = hardware.or_else(|| free.find(|hardware| bound.iter().all(|(_, taken)| taken != hardware)));
         let Some(hardware) = hardware else {
             return Err(format!(
-                "uses {} registers; the loop over instances leaves {} free",
+                "uses {} registers; {} can hold values during an instance",
                 assembly.initial.len(),
-                pool.len()
+                pool.len() + borrowed.len()
             ));
         };
         allocation.assign(register, hardware);

@@ -5,12 +5,13 @@
 //! before each group of instances (by default a group is one instance). Between the first and the last access
 //! of an instance the code contains exactly the instructions that the kernel's primitives use on that
 //! architecture ([`crate::isa`] has a folder per architecture). Addresses and constants that need a register are
-//! loaded before the wait.
+//! loaded before the wait, or behind it in a register that the wait or the loop needs (`aside`).
 
 // A truncated offset or constant would make code that accesses the wrong memory. So every conversion that could
 // lose a value is checked, or states why it cannot lose anything that matters.
 #![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
+pub(crate) mod aside;
 pub(crate) mod assembly;
 mod executable;
 mod listing;

@@ -51,12 +51,38 @@ impl Allocation {
         constants.sort_unstable();
         constants
     }
+
+    /// Whether a value has this hardware register.
+    pub fn uses(&self, hardware: u8) -> bool {
+        self.assigned.values().any(|used| *used == hardware)
+    }
 }
 
-/// Assigns hardware registers as [`allocate`] does. If that needs too many registers, it leaves the constants
-/// out, and the emitter loads them where they are used.
-pub fn allocate_some(thread: &Thread, wanted: &[(Const, usize)], pool: &[u8]) -> Result<Allocation, String> {
-    allocate(thread, wanted, pool).or_else(|_| allocate(thread, &[], pool))
+/// A constant, and the index of an operation that needs it in a register.
+pub type Wanted = (Const, usize);
+
+/// Assigns hardware registers from `pool`, or from `pool` and `borrowed` if that does not suffice. The constants of `optional`
+/// are loaded where they are used if they find no register.
+///
+/// # Errors
+/// The reason, if the thread has more values at once.
+pub fn allocate_all(
+    thread: &Thread,
+    (wanted, optional): (&[Wanted], &[Wanted]),
+    pool: &[u8],
+    borrowed: &[u8],
+) -> Result<Allocation, String> {
+    let all = [wanted, optional].concat();
+    let more = [pool, borrowed].concat();
+    allocate(thread, &all, pool).or_else(|_| allocate(thread, &all, &more)).or_else(|_| allocate(thread, wanted, &more))
+}
+
+/// The reason why a thread with more values at once than registers is refused.
+fn too_many(registers: usize) -> String {
+    format!(
+        "needs more than the {registers} registers that hold values during an instance. A value is loaded before the first \
+         access or stays until the last one; to put one aside would add an instruction between the accesses"
+    )
 }
 
 /// Assigns hardware registers from `pool`. `wanted` lists constants with the index of an operation that needs
@@ -67,12 +93,13 @@ pub fn allocate_some(thread: &Thread, wanted: &[(Const, usize)], pool: &[u8]) ->
 ///
 /// # Errors
 /// The reason, if more values are live at once than the pool has registers.
-fn allocate(thread: &Thread, wanted: &[(Const, usize)], pool: &[u8]) -> Result<Allocation, String> {
+fn allocate(thread: &Thread, wanted: &[Wanted], pool: &[u8]) -> Result<Allocation, String> {
     let end = thread.ops.len() + 1;
     let mut alive: HashMap<Key, (usize, usize)> = HashMap::new();
     let mut touch = |key, index: usize| {
         let now = index + 1; // 0 is before the first operation
-        alive.entry(key).or_insert((now, now)).1 = now;
+        let (_, last) = alive.entry(key).or_insert((now, now));
+        *last = now.max(*last);
     };
     for (index, op) in thread.ops.iter().enumerate() {
         op.visit(|_: RegisterUse, register| touch(Key::Register(register), index));
@@ -109,7 +136,7 @@ fn allocate(thread: &Thread, wanted: &[(Const, usize)], pool: &[u8]) -> Result<A
             keep
         });
         let Some(hardware) = free.pop() else {
-            return Err(format!("needs more than the {} registers that can hold values", pool.len()));
+            return Err(too_many(pool.len()));
         };
         busy.push((to, hardware));
         allocation.assigned.insert(key, hardware);

@@ -7,8 +7,9 @@
 
 use std::mem::offset_of;
 
+use super::aside::Aside;
 use super::assembly::{self, Encoder, Pieces};
-use super::registers::{Allocation, allocate_some};
+use super::registers::{Allocation, Wanted, allocate_all};
 use super::{Pace, Part, SaveRecord, ThreadArgs, ThreadCode, displacement, low_word};
 use crate::arch::Arch;
 use crate::layout::Layout;
@@ -37,6 +38,8 @@ pub struct Fixed {
     pub scratch: [u8; 4],
     /// Registers for the values of the test.
     pub pool: &'static [u8],
+    /// Registers of the loop that a thread in C with many values borrows during an instance (`aside`).
+    pub borrowed: &'static [u8],
     /// The register that always reads as 0, if the architecture has one.
     pub zero: Option<u8>,
 }
@@ -139,6 +142,12 @@ pub trait Risc {
     /// Stores `late`, restores the saved registers, and returns the first scratch register.
     fn epilogue(&mut self);
 
+    /// Copies a register into vector register `vector`, one of those that a function need not preserve. There are at least 16
+    /// of them, or 14 on POWER.
+    fn put_aside(&mut self, vector: u8, rs: u8);
+    /// rd = what [`Risc::put_aside`] has copied into `vector`.
+    fn take_back(&mut self, rd: u8, vector: u8);
+
     /// rd = rs. For 32 bits, the upper half of rd gets the form in which the architecture keeps 32-bit values.
     fn mov(&mut self, rd: u8, rs: u8, bits: u8);
     /// rd = value
@@ -235,6 +244,8 @@ struct Driver<'a, A: Risc> {
     thread: &'a Thread,
     layout: &'a Layout,
     allocation: Allocation,
+    /// The registers of the loop that hold values of the thread during an instance.
+    aside: Aside,
     labels: Vec<A::Label>,
     marks: Vec<(usize, Part)>,
     /// Contended locks, whose code is emitted out of line: the lock, the entry label, and the label for the
@@ -250,16 +261,23 @@ struct Driver<'a, A: Risc> {
 /// Emits the code of one thread; on failure returns the reason.
 pub fn emit<A: Risc>(mut asm: A, thread: &Thread, layout: &Layout, pace: Pace) -> Result<ThreadCode, String> {
     let thread = &with_signed_words(thread);
-    let (allocation, pieces) = match &thread.assembly {
-        None => (allocate_some(thread, &wanted::<A>(thread), A::FIXED.pool)?, None),
+    let (allocation, borrowed, pieces) = match &thread.assembly {
+        None => {
+            let Fixed { pool, borrowed, .. } = A::FIXED;
+            let (computing, wanted): (Vec<Wanted>, Vec<Wanted>) =
+                wanted::<A>(thread).into_iter().partition(|(_, index)| thread.ops[*index].address().is_none());
+            let optional = [computing, far(&asm, thread, layout)?].concat();
+            (allocate_all(thread, (&wanted, &optional), pool, borrowed)?, borrowed, None)
+        }
         Some(own) => {
             let (allocation, pieces) = assembly::prepare(thread, own, &layout.offsets, &A::ENCODER)?;
-            (allocation, Some(pieces))
+            (allocation, (A::ENCODER.borrowed)(own), Some(pieces))
         }
     };
+    let aside = Aside::new(&allocation, borrowed);
     let labels = (0..thread.labels).map(|_| asm.label()).collect();
     let (marks, waiters, detours) = (Vec::new(), Vec::new(), Vec::new());
-    let mut driver = Driver { asm, thread, layout, allocation, labels, marks, waiters, pieces, detours };
+    let mut driver = Driver { asm, thread, layout, allocation, aside, labels, marks, waiters, pieces, detours };
     driver.function(pace)?;
     let Driver { asm, marks, .. } = driver;
     let bytes = asm.finish()?;
@@ -292,8 +310,25 @@ fn with_signed_words(thread: &Thread) -> Thread {
     thread
 }
 
+/// The addresses of locations that no displacement reaches from the address of the instance, each with the index of an
+/// operation that accesses it.
+fn far<A: Risc>(asm: &A, thread: &Thread, layout: &Layout) -> Result<Vec<Wanted>, String> {
+    let mut far = Vec::new();
+    for (index, op) in thread.ops.iter().enumerate() {
+        let Some(Address::Location(location)) = op.address() else { continue };
+        let bytes = match op {
+            Op::Load { ty, .. } | Op::Store { ty, .. } | Op::StoreMb { ty, .. } => ty.bytes(),
+            _ => 4,
+        };
+        if !asm.reaches(displacement(layout.offsets[location])?, bytes) {
+            far.push((Const::Address(location), index));
+        }
+    }
+    Ok(far)
+}
+
 /// The constants that operations take in registers, each with the index of the operation.
-fn wanted<A: Risc>(thread: &Thread) -> Vec<(Const, usize)> {
+fn wanted<A: Risc>(thread: &Thread) -> Vec<Wanted> {
     let mut wanted = Vec::new();
     for (index, op) in thread.ops.iter().enumerate() {
         let by_address = match *op {
@@ -423,6 +458,7 @@ impl<A: Risc> Driver<'_, A> {
         if !self.waiters.is_empty() || !self.detours.is_empty() {
             self.contended_locks(give_up)?;
             self.asm.bind(give_up);
+            self.take_back();
             self.asm.constant(result, 1);
             self.asm.jump(done);
         }
@@ -431,25 +467,77 @@ impl<A: Risc> Driver<'_, A> {
 
     /// Emits the operations of one instance, the saves, and the step to the next instance.
     fn instance(&mut self, record: &SaveRecord, stride: i32) -> Result<(), String> {
+        self.put_aside()?;
         for index in 0..self.thread.ops.len() {
             self.mark(Part::Op(index));
             self.op(&self.thread.ops[index].clone())?;
         }
         self.instructions()?;
         self.mark(Part::Save);
-        for slot in &record.slots {
-            let register = match self.allocation.register(slot.register) {
-                Some(register) => register,
-                None => self.zero(0),
-            };
-            self.asm.store(register, Self::F.record, displacement(slot.offset)?, slot.bytes);
-        }
+        self.save(record)?;
+        self.take_back();
         self.mark(Part::Next);
         self.asm.add_constant(Self::F.arena, Self::F.arena, stride);
         if record.stride > 0 {
             self.asm.add_constant(Self::F.record, Self::F.record, displacement(record.stride)?);
         }
         self.asm.add_constant(Self::F.count, Self::F.count, -1);
+        Ok(())
+    }
+
+    /// Puts aside what the loop has in the borrowed registers, and loads the values of the test that are in them.
+    fn put_aside(&mut self) -> Result<(), String> {
+        let pairs: Vec<(u8, u8)> = self.aside.pairs().collect();
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        self.mark(Part::Setup);
+        for &(register, vector) in &pairs {
+            self.asm.put_aside(vector, register);
+        }
+        // Addresses are computed from that of the instance, so its register comes last.
+        let (arena, others): (Vec<_>, Vec<_>) =
+            self.initial().into_iter().partition(|(register, _)| *register == Self::F.arena);
+        for (register, value) in others.into_iter().chain(arena) {
+            if self.aside.vector(register).is_some() {
+                self.load_constant(register, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back what the loop has in the borrowed registers.
+    fn take_back(&mut self) {
+        for (register, vector) in self.aside.pairs() {
+            self.asm.take_back(register, vector);
+        }
+    }
+
+    /// Stores the observed registers to the record.
+    fn save(&mut self, record: &SaveRecord) -> Result<(), String> {
+        let base = Self::F.record;
+        let parked = self.aside.spare(0);
+        if let Some(vector) = self.aside.vector(base) {
+            self.asm.put_aside(parked, base);
+            self.asm.take_back(base, vector);
+        }
+        // What was in the register of the record comes behind the others, because it goes through a scratch register.
+        let in_base = |register: Option<u8>| register == Some(base);
+        let mut slots: Vec<_> =
+            record.slots.iter().map(|slot| (self.allocation.register(slot.register), *slot)).collect();
+        slots.sort_by_key(|(register, _)| (in_base(*register), register.is_none()));
+        for (register, slot) in slots {
+            let register = match register {
+                None => self.zero(0),
+                Some(register) if register == base => {
+                    let scratch = Self::F.scratch[0];
+                    self.asm.take_back(scratch, parked);
+                    scratch
+                }
+                Some(register) => register,
+            };
+            self.asm.store(register, base, displacement(slot.offset)?, slot.bytes);
+        }
         Ok(())
     }
 
@@ -478,14 +566,24 @@ impl<A: Risc> Driver<'_, A> {
         let over = self.asm.label();
         self.asm.jump(over);
         self.mark(Part::Cold);
-        let seen = Self::F.scratch[0];
+        let [seen, second, ..] = Self::F.scratch;
+        let lent: Vec<(u8, u8)> = [(seen, self.aside.spare(0)), (second, self.aside.spare(1))]
+            .into_iter()
+            .filter(|(register, _)| self.aside.vector(*register).is_some())
+            .collect();
         for head in heads {
             let back = self.asm.label();
             self.detours.push((head, self.asm.offset(), back));
+            for &(register, vector) in &lent {
+                self.asm.put_aside(vector, register);
+            }
             self.asm.keep_flags();
             let zero = self.zero(1);
             self.give_up_if_told(seen, zero, give_up);
             self.asm.restore_flags();
+            for &(register, vector) in &lent {
+                self.asm.take_back(register, vector);
+            }
             self.asm.jump(back);
         }
         self.mark(Part::Prologue);
@@ -619,18 +717,21 @@ impl<A: Risc> Driver<'_, A> {
         }
     }
 
+    /// What the hardware registers hold at the start of an instance.
+    fn initial(&self) -> Vec<(u8, Const)> {
+        let constants = self.allocation.constants().into_iter().map(|(constant, register)| (register, constant));
+        let initial = self.thread.assembly.iter().flat_map(|assembly| &assembly.initial).copied();
+        let zeroed = self.thread.zeroed.iter().map(|&register| (register, Const::Int(0)));
+        let own =
+            initial.chain(zeroed).filter_map(|(register, value)| Some((self.allocation.register(register)?, value)));
+        constants.chain(own).collect()
+    }
+
+    /// Loads these values, but for those in registers that the loop still needs.
     fn setup(&mut self) -> Result<(), String> {
-        for (constant, register) in self.allocation.constants() {
-            self.load_constant(register, constant)?;
-        }
-        for &(register, value) in self.thread.assembly.iter().flat_map(|assembly| &assembly.initial) {
-            if let Some(hardware) = self.allocation.register(register) {
-                self.load_constant(hardware, value)?;
-            }
-        }
-        for &register in &self.thread.zeroed {
-            if let Some(register) = self.allocation.register(register) {
-                self.asm.constant(register, 0);
+        for (register, value) in self.initial() {
+            if self.aside.vector(register).is_none() {
+                self.load_constant(register, value)?;
             }
         }
         Ok(())
@@ -814,7 +915,14 @@ impl<A: Risc> Driver<'_, A> {
 
     /// Jumps to `give_up` if the run has told the threads to give up. `seen` is a scratch register; `zero` holds 0.
     fn give_up_if_told(&mut self, seen: u8, zero: u8, give_up: A::Label) {
-        self.asm.load(seen, Self::F.args, ARGS_STOP, Type::Pointer);
+        let args = match self.aside.vector(Self::F.args) {
+            Some(vector) => {
+                self.asm.take_back(seen, vector);
+                seen
+            }
+            None => Self::F.args,
+        };
+        self.asm.load(seen, args, ARGS_STOP, Type::Pointer);
         self.asm.load(seen, seen, 0, Type::Int { bits: 8, signed: false });
         self.asm.branch(Comparison::of_words(Compare::Ne), seen, zero, give_up);
     }

@@ -85,11 +85,25 @@ pub fn emit(target: impl Into<Target>, program: &Program, layout: &Layout, pace:
             target.arch
         )));
     }
-    let each = program.threads.iter().enumerate().map(|(number, thread)| {
-        let code = (of(target.arch).emit)(target.choices(), thread, layout, pace);
-        code.map_err(|reason| Error::Host(format!("{}: P{number} {reason}", program.name)))
-    });
-    each.collect()
+    each_thread(target, program, layout, pace)
+        .map_err(|(number, reason)| Error::Host(format!("{}: P{number} {reason}", program.name)))
+}
+
+/// The first thread that no code can be emitted for, and the reason, which completes "P0 ...".
+pub fn refused(target: Target, program: &Program, layout: &Layout) -> Option<(usize, String)> {
+    each_thread(target, program, layout, Pace::Free).err()
+}
+
+fn each_thread(
+    target: Target,
+    program: &Program,
+    layout: &Layout,
+    pace: Pace,
+) -> std::result::Result<Vec<ThreadCode>, (usize, String)> {
+    let emit = of(target.arch).emit;
+    let each = program.threads.iter().enumerate();
+    each.map(|(number, thread)| emit(target.choices(), thread, layout, pace).map_err(|reason| (number, reason)))
+        .collect()
 }
 
 /// Translates a test for a model: into the instructions of the model's architecture, or into the C view of

@@ -3,6 +3,7 @@
 
 #![allow(dead_code)] // no test file uses all helpers
 
+pub mod many;
 pub mod mnemonics;
 pub mod mutate;
 pub mod small;

@@ -1,7 +1,7 @@
 //! Interpreter for arm64, as capstone writes it. Register number 31 is the stack pointer; the zero register has
 //! no number.
 
-use super::{Core, Fallible, RETURN, Step, number, sign_extend, split, unknown, zero_extend};
+use super::{Core, Fallible, Place, RETURN, Step, number, sign_extend, split, unknown, zero_extend};
 
 const SYS_SCHED_YIELD: u64 = 124;
 
@@ -20,6 +20,17 @@ fn register(name: &str) -> Fallible<(Option<usize>, usize)> {
     };
     let number = name[1..].parse().ok().filter(|number: &usize| *number < 31);
     Ok((Some(number.ok_or_else(|| format!("not a register: {name}"))?), bytes))
+}
+
+/// A general register of 64 bits, or a vector register.
+fn place(name: &str) -> Fallible<Place> {
+    if let Some(number) = name.strip_prefix('d').and_then(|digits| digits.parse().ok()) {
+        return Ok(Place::Vector(number));
+    }
+    match register(name)? {
+        (Some(number), 8) if number < 31 => Ok(Place::General(number)),
+        _ => Err(unknown()),
+    }
 }
 
 fn get(core: &Core, name: &str) -> Fallible<u64> {
@@ -138,6 +149,7 @@ pub fn step(core: &mut Core, text: &str, _pc: u64, _next: u64) -> Fallible<Step>
             let value = value(core, source)?;
             set(core, target, value)?;
         }
+        ("fmov", [target, source]) => core.copy(place(target)?, place(source)?)?,
         ("movk", [target, half, shift]) => {
             let shift = number(shift.trim_start_matches("lsl "))?;
             let value = get(core, target)? & !(0xffff << shift) | number(half)? << shift;

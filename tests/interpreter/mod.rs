@@ -32,6 +32,13 @@ pub enum Step {
     Return,
 }
 
+/// A register.
+#[derive(Debug, Clone, Copy)]
+pub enum Place {
+    General(usize),
+    Vector(usize),
+}
+
 /// A result whose error is a message for a person.
 pub type Fallible<T> = Result<T, String>;
 
@@ -51,6 +58,8 @@ pub struct Disturbance {
 pub struct Core {
     /// General registers, indexed by their hardware numbers.
     pub x: [u64; 32],
+    /// The low 64 bits of the vector registers, indexed by their hardware numbers.
+    pub v: [u64; 32],
     pub memory: Memory,
     /// Flags of x86-64 and arm64. `carry` follows the architecture's own rule for subtraction.
     pub zero: bool,
@@ -101,6 +110,7 @@ impl Core {
     pub fn new(memory: Memory) -> Core {
         Core {
             x: std::array::from_fn(garbage),
+            v: std::array::from_fn(|number| garbage(number + 80)),
             memory,
             zero: false,
             negative: true,
@@ -118,6 +128,16 @@ impl Core {
             released_by_yield: None,
             yields: 0,
         }
+    }
+
+    /// Copies between a general register and a vector register, whichever `target` is.
+    fn copy(&mut self, target: Place, source: Place) -> Fallible<()> {
+        match (target, source) {
+            (Place::Vector(vector), Place::General(register)) => self.v[vector] = self.x[register],
+            (Place::General(register), Place::Vector(vector)) => self.x[register] = self.v[vector],
+            _ => return Err(unknown()),
+        }
+        Ok(())
     }
 
     /// Reads the clock, which advances it.
@@ -197,6 +217,8 @@ struct Convention {
     kept: &'static [usize],
     /// Registers that the function must never write, because the platform uses them.
     untouched: &'static [usize],
+    /// Vector registers that the function need not preserve.
+    volatile: fn(usize) -> bool,
     /// How far the stack pointer is below a multiple of 16 at entry, in bytes.
     entry_offset: u64,
     step: fn(&mut Core, &str, u64, u64) -> Fallible<Step>,
@@ -212,6 +234,7 @@ fn convention(arch: Arch) -> Convention {
             result: 0,
             kept: &[3, 5, 12, 13, 14, 15],
             untouched: &[],
+            volatile: |_| true,
             entry_offset: 8,
             step: x86_64::step,
         },
@@ -223,6 +246,7 @@ fn convention(arch: Arch) -> Convention {
             result: 0,
             kept: &[19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30],
             untouched: &[18],
+            volatile: |number| !(8..16).contains(&number),
             entry_offset: 0,
             step: aarch64::step,
         },
@@ -234,6 +258,7 @@ fn convention(arch: Arch) -> Convention {
             result: 3,
             kept: &[14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31],
             untouched: &[2, 13],
+            volatile: |number| number < 14,
             entry_offset: 0,
             step: powerpc64le::step,
         },
@@ -245,6 +270,7 @@ fn convention(arch: Arch) -> Convention {
             result: 10,
             kept: &[1, 8, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27],
             untouched: &[3, 4],
+            volatile: |number| matches!(number, 0..8 | 10..18 | 28..),
             entry_offset: 0,
             step: riscv64::step,
         },
@@ -270,7 +296,7 @@ pub fn call(code: &ThreadCode, mut core: Core) -> Fallible<Outcome> {
         }
     }
     core.memory.stack_end = entry;
-    let before = core.x;
+    let (before, vectors) = (core.x, core.v);
     let mut executed = Vec::new();
     let mut pc = 0;
     for _ in 0..STEPS {
@@ -298,6 +324,10 @@ pub fn call(code: &ThreadCode, mut core: Core) -> Fallible<Outcome> {
                     if core.x[register] != before[register] {
                         return Err(format!("register {register} does not come back"));
                     }
+                }
+                let kept = |number: &usize| !(rules.volatile)(*number);
+                if let Some(number) = (0..32).filter(kept).find(|&number| core.v[number] != vectors[number]) {
+                    return Err(format!("vector register {number} does not come back"));
                 }
                 // ret removes the return address from the stack of x86-64.
                 let popped = if code.arch == Arch::X86_64 { 8 } else { 0 };

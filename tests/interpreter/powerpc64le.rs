@@ -1,12 +1,18 @@
 //! Interpreter for POWER, as capstone writes it.
 
-use super::{Core, Fallible, RETURN, Step, number, sign_extend, split, unknown, zero_extend};
+use super::{Core, Fallible, Place, RETURN, Step, number, sign_extend, split, unknown, zero_extend};
 
 const SYS_SCHED_YIELD: u64 = 158;
 
 fn register(name: &str) -> Fallible<usize> {
     let digits = name.strip_prefix('r').unwrap_or(name);
     digits.parse().ok().filter(|number| *number < 32).ok_or_else(|| format!("not a register: {name}"))
+}
+
+/// The number of a vector or floating-point register.
+fn vector(name: &str) -> Fallible<usize> {
+    let digits = name.trim_start_matches("vs").trim_start_matches('f');
+    digits.parse().ok().filter(|number| *number < 32).ok_or_else(|| format!("not a vector register: {name}"))
 }
 
 /// The address of an operand such as `0x10(r1)`. r0 as the base would read as 0; no emitted code uses that.
@@ -73,6 +79,22 @@ pub fn step(core: &mut Core, text: &str, _pc: u64, _next: u64) -> Fallible<Step>
             if word.ends_with('.') {
                 compare(core, core.x[target], 0, 8, true);
             }
+        }
+        ("mtvsrd" | "mtfprd", [target, source]) => {
+            core.copy(Place::Vector(vector(target)?), Place::General(register(source)?))?;
+        }
+        ("mfvsrd" | "mffprd", [target, source]) => {
+            core.copy(Place::General(register(target)?), Place::Vector(vector(source)?))?;
+        }
+        // Of the condition register only cr0 is known.
+        ("mfcr", [target]) => {
+            let bit = |set: bool, at: u32| u64::from(set) << at;
+            core.x[register(target)?] = bit(core.less, 31) | bit(core.greater, 30) | bit(core.zero, 29);
+        }
+        ("mtcrf", ["255" | "0xff", source]) | ("mtcr", [source]) => {
+            let value = x[register(source)?];
+            let bit = |at: u32| value >> at & 1 == 1;
+            (core.less, core.greater, core.zero) = (bit(31), bit(30), bit(29));
         }
         ("neg", [target, source]) => core.x[register(target)?] = x[register(source)?].wrapping_neg(),
         ("not", [target, source]) => core.x[register(target)?] = !x[register(source)?],

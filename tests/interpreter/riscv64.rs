@@ -1,6 +1,6 @@
 //! Interpreter for riscv64, as wakerace lists it: as capstone writes it, with the targets of jumps in place of distances.
 
-use super::{Core, Fallible, RETURN, Step, number, sign_extend, split, unknown, zero_extend};
+use super::{Core, Fallible, Place, RETURN, Step, number, sign_extend, split, unknown, zero_extend};
 
 const SYS_SCHED_YIELD: u64 = 124;
 
@@ -22,6 +22,13 @@ fn register(name: &str) -> Fallible<usize> {
             _ => return Err(format!("not a register: {name}")),
         },
     })
+}
+
+/// The number of a floating-point register.
+fn vector(name: &str) -> Fallible<usize> {
+    let digits = |prefix| name.strip_prefix(prefix).and_then(|digits: &str| digits.parse::<usize>().ok());
+    let temporary = digits("ft").map(|number| if number < 8 { number } else { 20 + number });
+    temporary.or(digits("fa").map(|number| 10 + number)).ok_or_else(unknown)
 }
 
 fn set(core: &mut Core, name: &str, value: u64) -> Fallible<()> {
@@ -105,6 +112,12 @@ pub fn step(core: &mut Core, text: &str, _pc: u64, _next: u64) -> Fallible<Step>
                 _ => sign_extend(value, 4),
             };
             set(core, target, result)?;
+        }
+        ("fmv.d.x", [target, source]) => {
+            core.copy(Place::Vector(vector(target)?), Place::General(register(source)?))?;
+        }
+        ("fmv.x.d", [target, source]) => {
+            core.copy(Place::General(register(target)?), Place::Vector(vector(source)?))?;
         }
         ("lui", [target, high]) => set(core, target, sign_extend(number(high)? << 12, 4))?,
         // prefetch.r and prefetch.w (Zicbop) are encoded as ori to the zero register.

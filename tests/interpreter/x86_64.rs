@@ -1,6 +1,6 @@
 //! Interpreter for x86-64, as capstone writes it (Intel syntax).
 
-use super::{Core, Fallible, RETURN, Step, TouchKind, number, sign_extend, split, unknown, zero_extend};
+use super::{Core, Fallible, Place, RETURN, Step, TouchKind, number, sign_extend, split, unknown, zero_extend};
 
 const SYS_SCHED_YIELD: u64 = 24;
 
@@ -31,6 +31,14 @@ fn register(name: &str) -> Option<(usize, usize)> {
         _ => return None,
     };
     digits.parse().ok().filter(|number| (8..16).contains(number)).map(|number| (number, bytes))
+}
+
+/// A general register of 64 bits, or a vector register.
+fn place(name: &str) -> Fallible<Place> {
+    if let Some(number) = name.strip_prefix("xmm").and_then(|digits| digits.parse().ok()) {
+        return Ok(Place::Vector(number));
+    }
+    register(name).filter(|(_, bytes)| *bytes == 8).map(|(number, _)| Place::General(number)).ok_or_else(unknown)
 }
 
 enum Operand {
@@ -229,6 +237,10 @@ pub fn step(core: &mut Core, text: &str, _pc: u64, _next: u64) -> Fallible<Step>
         return locked(core, rest);
     }
     let (word, names) = split(text);
+    if let ("movq", [target, source]) = (word, names.as_slice()) {
+        core.copy(place(target)?, place(source)?)?;
+        return Ok(Step::Next);
+    }
     let mut operands = Vec::new();
     for name in &names {
         operands.push(operand(core, name)?);
@@ -351,6 +363,9 @@ pub fn step(core: &mut Core, text: &str, _pc: u64, _next: u64) -> Fallible<Step>
             core.system_call(core.x[0], SYS_SCHED_YIELD)?;
             core.x[0] = 0;
             core.scramble([1, 11]);
+        }
+        ("jrcxz", [Operand::Immediate(target)]) => {
+            return Ok(if core.x[1] == 0 { Step::Jump(*target) } else { Step::Next });
         }
         ("jmp", [Operand::Immediate(target)]) => return Ok(Step::Jump(*target)),
         (word, [target]) if word.starts_with("set") => {

@@ -7,6 +7,7 @@ use super::experiments::{DEFAULT_LEAST, DEFAULT_TOTAL};
 use super::kinds;
 use crate::arch::Arch;
 use crate::catalogue::{self, Scenario};
+use crate::codegen::SHORTEST_LINE;
 use crate::error::{Error, Result};
 use crate::machine::{self, Class, Placement, Topology};
 use crate::record::{NoResult, Unmeasured};
@@ -28,7 +29,7 @@ pub(super) struct Chosen {
 /// # Errors
 /// If there is nothing to run: the reason of the first file.
 pub(super) fn chosen_scenarios(args: &RunArgs, arch: Arch) -> Result<Chosen> {
-    let (named, errors) = if args.scenarios.is_empty() {
+    let (named, mut errors) = if args.scenarios.is_empty() {
         (catalogue::DEFAULT.into_iter().map(catalogue::named).collect::<Result<Vec<_>>>()?, Vec::new())
     } else {
         readable(&args.scenarios)?
@@ -43,6 +44,11 @@ pub(super) fn chosen_scenarios(args: &RunArgs, arch: Arch) -> Result<Chosen> {
     for scenario in named {
         if let Some(reason) = scenario.refused_by(arch) {
             terminal::err(&format!("{} is not run on {arch}: {reason}\n", scenario.name));
+            continue;
+        }
+        // Every layout needs the same registers.
+        if let Err(error) = scenario.has_code(arch.into(), SHORTEST_LINE) {
+            errors.push(error);
             continue;
         }
         asked.insert(scenario.sha256.clone());

@@ -8,6 +8,7 @@
 //! | x7 | address of the arguments |
 //! | x0, x8, x9, x10 | scratch within one primitive |
 //! | x11 to x17, x19 to x28 | values of the test |
+//! | d16 to d31 | what x2 to x7 hold for the loop, while they hold values of a thread that has many |
 //!
 //! x18 is reserved for the platform. x30 is saved and then holds the status of a store-exclusive.
 
@@ -173,6 +174,7 @@ impl Risc for Aarch64 {
         args: 7,
         scratch: [0, 8, 9, 10],
         pool: &[11, 12, 13, 14, 15, 16, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28],
+        borrowed: &[6, 5, 4, 7, 3, 2],
         zero: Some(31),
     };
 
@@ -223,6 +225,16 @@ impl Risc for Aarch64 {
             ; ldp x19, x20, [sp], #96
             ; ret
         );
+    }
+
+    fn put_aside(&mut self, vector: u8, rs: u8) {
+        // fmov d16+n, x (Arm ARM C7.2, FMOV (general)). AAPCS64 leaves v16 to v31 to the function.
+        self.ops.push_u32(0x9e67_0000 | u32::from(rs) << 5 | u32::from(16 + vector));
+    }
+
+    fn take_back(&mut self, rd: u8, vector: u8) {
+        // fmov x, d16+n
+        self.ops.push_u32(0x9e66_0000 | u32::from(16 + vector) << 5 | u32::from(rd));
     }
 
     fn mov(&mut self, rd: u8, rs: u8, bits: u8) {

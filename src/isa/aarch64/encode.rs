@@ -8,6 +8,8 @@ use crate::program::Instruction;
 
 pub(super) const ENCODER: Encoder = Encoder {
     pool: &[11, 12, 13, 14, 15, 16, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28],
+    // All but x18, which is the platform's, and x10, which computes addresses.
+    borrowed: |_| &[6, 5, 4, 7, 3, 2, 0, 8, 9, 30, 29, 1],
     fixed: |_, _| None,
     number: |name| name.strip_prefix('X')?.parse().ok(),
     encode,

@@ -12,6 +12,7 @@
 //! | r9 to r12 | scratch within one primitive |
 //! | r21 to r31, r4 to r8 | values of the test |
 //! | r0 | short-lived constants |
+//! | f0 to f13 | what r15 to r20 hold for the loop, while they hold values of a thread that has many |
 //!
 //! The callee-saved registers are saved in the 288 bytes below the stack pointer. ELFv2 (2.2.3.4, protected
 //! zone) leaves these bytes to functions that call no other function.
@@ -324,6 +325,7 @@ impl Risc for Powerpc64le {
         args: 20,
         scratch: [9, 10, 11, 12],
         pool: &[21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 4, 5, 6, 7, 8],
+        borrowed: &[19, 18, 17, 20, 16, 15],
         zero: None,
     };
 
@@ -392,6 +394,16 @@ impl Risc for Powerpc64le {
             self.ld(register, 1, offset);
         }
         self.word(0x4e80_0020); // blr
+    }
+
+    fn put_aside(&mut self, vector: u8, rs: u8) {
+        // mtvsrd (Power ISA 2.07, which little-endian Linux needs). ELFv2 leaves f0 to f13 to the function.
+        self.x(vector, rs, 0, 179);
+    }
+
+    fn take_back(&mut self, rd: u8, vector: u8) {
+        // mfvsrd
+        self.x(vector, rd, 0, 51);
     }
 
     fn mov(&mut self, rd: u8, rs: u8, _bits: u8) {

@@ -7,6 +7,9 @@ use crate::program::Instruction;
 
 pub(super) const ENCODER: Encoder = Encoder {
     pool: &[21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 4, 5, 6, 7, 8],
+    // All but r1, r2 and r13, which belong to the platform, r0, which reads as 0 in an address, and r12, which computes
+    // addresses.
+    borrowed: |_| &[19, 18, 17, 20, 16, 15, 9, 10, 11, 3, 14],
     fixed: |_, _| None,
     number: |name| name.strip_prefix('r')?.parse().ok(),
     encode,

@@ -11,6 +11,7 @@
 //! | t0, t1, t2, t3 | scratch within one primitive |
 //! | t4 | status of a store-conditional |
 //! | t5, t6, s0 to s11 | values of the test |
+//! | ft0 to ft7, fa0 to fa7 | what a0, a2 to a6 hold for the loop, while they hold values of a thread that has many |
 
 // dynasm adds `.into()` to dynamic registers and `as u32` to immediates, after a range check that panics.
 #![allow(clippy::useless_conversion, clippy::unnecessary_cast, clippy::cast_sign_loss)]
@@ -39,6 +40,12 @@ const SAVED: [u8; 12] = [8, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27];
 /// The saved registers, each with its offset from the stack pointer in bytes.
 fn saved() -> impl Iterator<Item = (i32, u8)> {
     (0..).step_by(8).zip(SAVED)
+}
+
+/// The number of the floating-point register with this place among ft0 to ft7 (f0 to f7) and fa0 to fa7 (f10 to f17), which a
+/// function need not preserve.
+fn volatile(vector: u8) -> u8 {
+    if vector < 8 { vector } else { vector + 2 }
 }
 
 /// The assembler.
@@ -187,6 +194,7 @@ impl Risc for Riscv64 {
         args: 10,
         scratch: [5, 6, 7, 28],
         pool: &[30, 31, 8, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27],
+        borrowed: &[16, 15, 14, 10, 13, 12],
         zero: Some(0),
     };
 
@@ -231,6 +239,16 @@ impl Risc for Riscv64 {
             asm!(self ; ld X(register), [sp, offset]);
         }
         asm!(self ; addi sp, sp, 96 ; ret);
+    }
+
+    fn put_aside(&mut self, vector: u8, rs: u8) {
+        // fmv.d.x (RISC-V Unprivileged ISA, chapter "D")
+        self.ops.push_u32(0xf200_0053 | u32::from(rs) << 15 | u32::from(volatile(vector)) << 7);
+    }
+
+    fn take_back(&mut self, rd: u8, vector: u8) {
+        // fmv.x.d
+        self.ops.push_u32(0xe200_0053 | u32::from(volatile(vector)) << 15 | u32::from(rd) << 7);
     }
 
     fn mov(&mut self, rd: u8, rs: u8, bits: u8) {

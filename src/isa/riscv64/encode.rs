@@ -8,6 +8,8 @@ use crate::program::Instruction;
 
 pub(super) const ENCODER: Encoder = Encoder {
     pool: &[30, 31, 8, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27],
+    // All but sp, gp and tp, which belong to the platform, and t3, which computes addresses.
+    borrowed: |_| &[16, 15, 14, 10, 13, 12, 5, 6, 7, 29, 17, 1, 11],
     fixed: |_, _| None,
     number: |name| name.strip_prefix('x')?.parse().ok(),
     encode,

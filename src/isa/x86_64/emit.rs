@@ -12,11 +12,12 @@
 //! | rsi | address of the current record |
 //! | rcx | number of instances left; in paced code, left in the group |
 //! | r8 | clock value at which the current instance starts (paced code); with `Pace::Edges` at which the next span starts |
-//! | rax, rdx | scratch within one primitive; values of a test in assembly, loaded behind the wait |
+//! | rax, rdx | scratch within one primitive; values of a test that needs no scratch, loaded behind the wait |
 //! | rbx, rbp, r9 to r15 | values of the test |
 //! | [rsp] | the period |
 //! | [rsp+8] | number of instances that started late (paced code) |
 //! | [rsp+16] | address of the arguments |
+//! | xmm0 to xmm4 | what rcx, rsi, rdi and r8 hold for the loop, while they hold values of a thread that has many |
 
 // dynasm adds `.into()` to dynamic registers and `as` to immediates.
 #![allow(clippy::useless_conversion, clippy::unnecessary_cast)]
@@ -28,8 +29,9 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 use super::encode::ENCODER;
 use crate::arch::Arch;
 use crate::arch::lock::Lock;
+use crate::codegen::aside::Aside;
 use crate::codegen::assembly::{self, Pieces};
-use crate::codegen::registers::{Allocation, allocate_some};
+use crate::codegen::registers::{Allocation, Wanted, allocate_all};
 use crate::codegen::{Pace, Part, SaveRecord, ThreadCode, displacement, low_word};
 use crate::layout::Layout;
 use crate::program::{
@@ -38,6 +40,9 @@ use crate::program::{
 
 /// Hardware numbers of the registers that hold values of the test.
 const POOL: [u8; 9] = [3, 5, 9, 10, 11, 12, 13, 14, 15];
+/// Registers that a thread in C with many values borrows from the loop: r8, rcx and rsi. If no operation needs a scratch
+/// register, also rdx and rax.
+const BORROWED: [u8; 5] = [RDX, RAX, 8, 1, RSI];
 const RAX: u8 = 0;
 const RDX: u8 = 2;
 const RSI: u8 = 6;
@@ -61,6 +66,8 @@ struct Emitter<'a> {
     thread: &'a Thread,
     layout: &'a Layout,
     allocation: Allocation,
+    /// The registers of the loop that hold values of the thread during an instance.
+    aside: Aside,
     labels: Vec<DynamicLabel>,
     marks: Vec<(usize, Part)>,
     /// Contended locks, whose code is emitted out of line: the lock, the entry label, and the label for the
@@ -95,28 +102,56 @@ macro_rules! at {
 
 /// Emits the code of one thread; on failure returns the reason.
 pub fn emit(lock: Lock, thread: &Thread, layout: &Layout, pace: Pace) -> Result<ThreadCode, String> {
-    let mut wanted = Vec::new();
-    for (index, op) in thread.ops.iter().enumerate() {
-        // movnti takes only a register. An address would need a lea, which must not stand between two stores.
-        let all = matches!(op, Op::Store { access: Access::NonTemporal, .. });
-        let in_register = op.constants().filter(|constant| all || matches!(constant, Const::Address(_)));
-        wanted.extend(in_register.map(|constant| (constant, index)));
-    }
-    let (allocation, pieces) = match &thread.assembly {
-        None => (allocate_some(thread, &wanted, &POOL)?, None),
+    let (allocation, borrowed, pieces) = match &thread.assembly {
+        None => {
+            let borrowed = if needs_scratch(thread) { &BORROWED[2..] } else { &BORROWED };
+            (allocate_all(thread, (&wanted(thread), &[]), &POOL, borrowed)?, borrowed, None)
+        }
         Some(own) => {
             let (allocation, pieces) = assembly::prepare(thread, own, &layout.offsets, &ENCODER)?;
-            (allocation, Some(pieces))
+            (allocation, (ENCODER.borrowed)(own), Some(pieces))
         }
     };
+    // The loop keeps nothing in rax and rdx across an instance.
+    let kept: Vec<u8> = borrowed.iter().copied().filter(|register| !matches!(*register, RAX | RDX)).collect();
+    let aside = Aside::new(&allocation, &kept);
     let mut ops = VecAssembler::new(0);
     let labels = (0..thread.labels).map(|_| ops.new_dynamic_label()).collect();
     let (marks, waiters, detours) = (Vec::new(), Vec::new(), Vec::new());
-    let mut emitter = Emitter { ops, lock, thread, layout, allocation, labels, marks, waiters, pieces, detours };
+    let mut emitter = Emitter { ops, lock, thread, layout, allocation, aside, labels, marks, waiters, pieces, detours };
     emitter.function(pace)?;
     let Emitter { ops, marks, .. } = emitter;
     let bytes = ops.finalize().map_err(|error| format!("cannot be assembled: {error}"))?;
     Ok(ThreadCode { arch: Arch::X86_64, bytes, marks })
+}
+
+/// The constants that operations take in registers, each with the index of the operation.
+fn wanted(thread: &Thread) -> Vec<Wanted> {
+    let mut wanted = Vec::new();
+    for (index, op) in thread.ops.iter().enumerate() {
+        // movnti takes only a register. Nothing that loads a register must stand between two stores.
+        let (all, wide) = match op {
+            Op::Store { access, ty, .. } => (*access == Access::NonTemporal, ty.bytes() == 8),
+            _ => (false, false),
+        };
+        let in_register = op.constants().filter(|constant| match *constant {
+            Const::Address(_) => true,
+            Const::Int(value) => all || wide && i32::try_from(value).is_err(),
+        });
+        wanted.extend(in_register.map(|constant| (constant, index)));
+    }
+    wanted
+}
+
+/// Whether an operation of the thread uses rax or rdx.
+fn needs_scratch(thread: &Thread) -> bool {
+    let plain = |op: &Op| {
+        matches!(
+            op,
+            Op::Load { .. } | Op::Store { .. } | Op::Fence(_) | Op::Move { .. } | Op::Jump { .. } | Op::Label(_)
+        )
+    };
+    !thread.ops.iter().all(plain)
 }
 
 impl Emitter<'_> {
@@ -234,25 +269,65 @@ impl Emitter<'_> {
 
     /// Emits the operations of one instance, the saves, and the step to the next instance.
     fn instance(&mut self, record: &SaveRecord, stride: i32) -> Result<(), String> {
+        self.put_aside()?;
         for index in 0..self.thread.ops.len() {
             self.mark(Part::Op(index));
             self.op(&self.thread.ops[index].clone())?;
         }
         self.instructions()?;
         self.mark(Part::Save);
-        for slot in &record.slots {
-            let memory = (RSI, displacement(slot.offset)?);
-            match self.allocation.register(slot.register) {
-                Some(register) => self.store_register(memory, register, slot.bytes),
-                // The register is declared and observed but never written, so its value is 0.
-                None => self.store_immediate(memory, 0, slot.bytes),
-            }
+        self.save(record)?;
+        for (register, vector) in self.aside.pairs() {
+            asm!(self ; movq Rq(register), Rx(vector));
         }
         self.mark(Part::Next);
         asm!(self ; add rdi, stride);
         if record.stride > 0 {
             let stride = displacement(record.stride)?;
             asm!(self ; add rsi, stride);
+        }
+        Ok(())
+    }
+
+    /// Whether the wait or the loop still needs a register when the values of the test are loaded.
+    fn is_late(&self, register: u8) -> bool {
+        matches!(register, RAX | RDX) || self.aside.vector(register).is_some()
+    }
+
+    /// Puts aside what the loop has in the borrowed registers, and loads the values of the test that are in them or in those
+    /// that the wait has used.
+    fn put_aside(&mut self) -> Result<(), String> {
+        self.mark(Part::Setup);
+        for (register, vector) in self.aside.pairs() {
+            asm!(self ; movq Rx(vector), Rq(register));
+        }
+        // Addresses are computed from rdi, which comes last.
+        let late = self.initial().into_iter().filter(|(register, _)| self.is_late(*register));
+        let (arena, others): (Vec<_>, Vec<_>) = late.partition(|(register, _)| *register == RDI);
+        others.into_iter().chain(arena).try_for_each(|(register, value)| self.load_initial(register, value))
+    }
+
+    /// Stores the observed registers to the record.
+    fn save(&mut self, record: &SaveRecord) -> Result<(), String> {
+        let parked = self.aside.spare(0);
+        if let Some(vector) = self.aside.vector(RSI) {
+            asm!(self ; movq Rx(parked), rsi ; movq rsi, Rx(vector));
+        }
+        // What was in rsi comes behind the others, because it goes through rax.
+        let mut slots: Vec<_> =
+            record.slots.iter().map(|slot| (self.allocation.register(slot.register), *slot)).collect();
+        slots.sort_by_key(|(register, _)| *register == Some(RSI));
+        for (register, slot) in slots {
+            let memory = (RSI, displacement(slot.offset)?);
+            match register {
+                Some(RSI) => {
+                    asm!(self ; movq rax, Rx(parked));
+                    self.store_register(memory, RAX, slot.bytes);
+                }
+                Some(register) => self.store_register(memory, register, slot.bytes),
+                // The register is declared and observed but never written, so its value is 0.
+                None => self.store_immediate(memory, 0, slot.bytes),
+            }
         }
         Ok(())
     }
@@ -268,14 +343,7 @@ impl Emitter<'_> {
 
     /// Emits the instructions of a thread in assembly, as the test has them.
     fn instructions(&mut self) -> Result<(), String> {
-        let (Some(pieces), Some(own)) = (self.pieces.take(), &self.thread.assembly) else { return Ok(()) };
-        // The wait has used these two registers.
-        self.mark(Part::Setup);
-        for &(register, value) in own.initial.iter() {
-            if let Some(hardware @ (RAX | RDX)) = self.allocation.register(register) {
-                self.load_constant(hardware, value)?;
-            }
-        }
+        let Some(pieces) = self.pieces.take() else { return Ok(()) };
         let detour = |to: usize| self.detours.iter().find(|(head, ..)| *head == to).map(|(_, offset, _)| *offset);
         let bytes = pieces.place(self.ops.offset().0, &detour)?;
         for (index, bytes) in bytes.iter().enumerate() {
@@ -456,22 +524,32 @@ impl Emitter<'_> {
         asm!(self ; rdtsc ; shl rdx, 32 ; or rax, rdx);
     }
 
+    /// What the hardware registers hold at the start of an instance; `None` for a register of a test in C that starts as 0.
+    fn initial(&self) -> Vec<(u8, Option<Const>)> {
+        let constants = self.allocation.constants().into_iter().map(|(constant, register)| (register, Some(constant)));
+        let initial = self.thread.assembly.iter().flat_map(|assembly| &assembly.initial);
+        let initial = initial.map(|(register, value)| (*register, Some(*value)));
+        let zeroed = self.thread.zeroed.iter().map(|&register| (register, None));
+        let own =
+            initial.chain(zeroed).filter_map(|(register, value)| Some((self.allocation.register(register)?, value)));
+        constants.chain(own).collect()
+    }
+
+    /// Loads these values, but for those in registers that are needed until the instance begins.
     fn setup(&mut self) -> Result<(), String> {
-        for (constant, register) in self.allocation.constants() {
-            self.load_constant(register, constant)?;
-        }
-        for &(register, value) in self.thread.assembly.iter().flat_map(|assembly| &assembly.initial) {
-            match self.allocation.register(register) {
-                Some(RAX | RDX) | None => {}
-                Some(hardware) => self.load_constant(hardware, value)?,
-            }
-        }
-        for &register in &self.thread.zeroed {
-            if let Some(register) = self.allocation.register(register) {
+        let early = self.initial().into_iter().filter(|(register, _)| !self.is_late(*register));
+        let early: Vec<_> = early.collect();
+        early.into_iter().try_for_each(|(register, value)| self.load_initial(register, value))
+    }
+
+    fn load_initial(&mut self, register: u8, value: Option<Const>) -> Result<(), String> {
+        match value {
+            Some(constant) => self.load_constant(register, constant),
+            None => {
                 asm!(self ; xor Rd(register), Rd(register));
+                Ok(())
             }
         }
-        Ok(())
     }
 
     fn load_constant(&mut self, register: u8, constant: Const) -> Result<(), String> {

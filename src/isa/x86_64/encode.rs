@@ -14,6 +14,7 @@ use crate::program::{Assembly, Instruction};
 pub(super) const ENCODER: Encoder = Encoder {
     // rax and rdx come last: the wait for the clock uses them, so they are loaded behind it.
     pool: &[3, 5, 9, 10, 11, 12, 13, 14, 15, 2, RAX],
+    borrowed,
     fixed,
     number,
     encode,
@@ -22,6 +23,17 @@ pub(super) const ENCODER: Encoder = Encoder {
 const RAX: u8 = 0;
 /// Holds the address of the instance.
 const RDI: u8 = 7;
+
+/// r8, rcx and rsi. An operand that names a location needs rdi, else that is the fourth.
+fn borrowed(assembly: &Assembly) -> &'static [u8] {
+    const ALL: [u8; 4] = [8, 1, 6, RDI];
+    let is_word = |character: char| character.is_alphanumeric() || character == '_';
+    let names = |operand: &String| {
+        operand.split(|character| !is_word(character)).any(|word| assembly.locations.iter().any(|known| known == word))
+    };
+    let needs_arena = assembly.instructions.iter().flat_map(|instruction| &instruction.operands).any(names);
+    if needs_arena { &ALL[..3] } else { &ALL }
+}
 
 /// CMPXCHG compares with rax.
 fn fixed(assembly: &Assembly, register: &str) -> Option<u8> {
