@@ -15,7 +15,7 @@ use predicates::prelude::PredicateBooleanExt;
 use wakerace::arch::Arch;
 use wakerace::catalogue::{self, Scenario};
 use wakerace::codegen::{Instruction, Pace, Part, Target, ThreadCode, disassemble, hash};
-use wakerace::harness::{Adapt, Chain, EdgePlan, Job, Limits, Measurement, OutcomeCounts, Prefetch, RunPlan, run};
+use wakerace::harness::{Adapt, Chain, EdgePlan, Gap, Job, Limits, Measurement, OutcomeCounts, Prefetch, RunPlan, run};
 use wakerace::isa::{self, emit};
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::Source;
@@ -274,7 +274,7 @@ fn measure(program: &Program, pace: Pace, kind: LayoutKind, batch: usize, limits
         adapt: Adapt::Never,
         skews: [-50, 0, 50].map(Ticks).to_vec(),
         counter_offsets: Vec::new(),
-        edges: edges.map(|edges| EdgePlan { edges, chains: vec![chain; cpus.len()] }),
+        edges: edges.map(|edges| EdgePlan { edges, chains: vec![chain; cpus.len()], gap: Gap::Even }),
         batch,
         seed: 1,
         limits,

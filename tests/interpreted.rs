@@ -698,7 +698,7 @@ fn spans_wait_for_edges_and_chains_fill_them() {
         for coarse_bits in [0, 5] {
             for (count, group) in [(0, 1), (1, 1), (5, 2), (7, 1), (9, 2)] {
                 for (start, period) in [(1504, 64), (0, 0), (1024, 32), (992, 32), (1024, 0), (1600, 512)] {
-                    for (span_groups, delay, gap) in [(1, 0, 0), (1, 9, 4), (2, 0, 7), (3, 4, 1)] {
+                    for (span_groups, delay, gap) in [(1, 0, 0), (1, 9, 4), (2, 0, 7), (3, 4, 1), (2, 24, 17)] {
                         let edges = Batch { span_groups, delay, gap, ..Batch::new(Pace::Edges { coarse_bits }) };
                         let batch = Batch { count, group, start, period, prefetch: count == 5, ..edges };
                         everywhere(&program, &batch);

@@ -180,6 +180,7 @@ fn comparing_tells_difference_from_chance() {
     sb.skews.clear();
     sb.last_writers.clear();
     sb.blocks.clear();
+    sb.distances = None;
     sb.races = sb.outcomes.iter().filter(|outcome| outcome.satisfies).map(|outcome| outcome.count).sum();
     sb.iterations = sb.outcomes.iter().map(|outcome| outcome.count).sum();
     sb.gaps = record::Gaps { unit: "iterations".to_owned(), ..record::Gaps::default() };

@@ -378,6 +378,13 @@ fn every_field_has_a_range() {
                 "results[1].pace.edges.step_ticks: is 100; a simulated step is a power of two",
             ),
             (
+                |r| {
+                    r["results"][1]["pace"]["edges"] =
+                        json!({"step_ticks": 100, "step_ns": 40, "simulated": false, "gap_share": 1.5});
+                },
+                "results[1].pace.edges.gap_share: is 1.5; ",
+            ),
+            (
                 |r| r["results"][1]["pace"]["edges"] = json!({"step_ticks": 0, "step_ns": 0, "simulated": false}),
                 "results[1].pace.edges.step_ticks: is 0; ",
             ),

@@ -226,6 +226,9 @@ const ARGS_SPAN_LEFT: i32 = displacement_of(offset_of!(ThreadArgs, span_left));
 const ARGS_DELAY: i32 = displacement_of(offset_of!(ThreadArgs, delay));
 const ARGS_GAP: i32 = displacement_of(offset_of!(ThreadArgs, gap));
 const ARGS_SPAN_GAP: i32 = displacement_of(offset_of!(ThreadArgs, span_gap));
+
+/// Steps of a chain in one round of its loop.
+const STEPS_A_ROUND: i32 = 8;
 const WORD: Type = Type::Int { bits: 64, signed: false };
 
 /// The displacement of a field of [`ThreadArgs`] from its offset.
@@ -686,9 +689,10 @@ impl<A: Risc> Driver<'_, A> {
     }
 
     /// Emits a chain of as many steps as the first scratch register holds: dependent multiplications of 0. A multiplication
-    /// takes the same number of cycles each time, on most cores 2 to 5, which calibration measures. The counter of the steps
-    /// needs one cycle a step, so an out-of-order core has left the loop when the chain ends, and a mispredicted branch at its
-    /// end costs nothing.
+    /// takes the same number of cycles each time, on most cores 2 to 5, which calibration measures. The loops need far less
+    /// time, so an out-of-order core has left them when the chain ends, and a mispredicted branch at their end costs nothing.
+    /// Eight steps a round take few entries of the reorder buffer, so that a chain can run while a load of the group before it
+    /// is still on its way.
     ///
     /// The chain begins and ends with the address of the instance: it takes 0 out of it (a subtraction, which the three
     /// architectures must not treat as independent of its operands, because an address may depend on it), and adds 0 to it.
@@ -696,9 +700,20 @@ impl<A: Risc> Driver<'_, A> {
     /// although its address does not change.
     fn chain(&mut self) {
         let [steps, value, ..] = Self::F.scratch;
-        let (step, over) = (self.asm.label(), self.asm.label());
+        let [eight, rest, step, over] = std::array::from_fn(|_| self.asm.label());
         self.asm.binary(Binary::Sub, value, Self::F.arena, Self::F.arena, 64);
         let zero = self.zero(2);
+        let signed = |compare| Comparison { compare, bits: 64, signed: true };
+        self.asm.add_constant(steps, steps, -STEPS_A_ROUND);
+        self.asm.branch(signed(Compare::Lt), steps, zero, rest);
+        self.asm.bind(eight);
+        for _ in 0..STEPS_A_ROUND {
+            self.asm.binary(Binary::Mul, value, value, value, 32);
+        }
+        self.asm.add_constant(steps, steps, -STEPS_A_ROUND);
+        self.asm.branch(signed(Compare::Ge), steps, zero, eight);
+        self.asm.bind(rest);
+        self.asm.add_constant(steps, steps, STEPS_A_ROUND);
         self.asm.branch(Comparison::of_words(Compare::Eq), steps, zero, over);
         self.asm.bind(step);
         self.asm.binary(Binary::Mul, value, value, value, 32);

@@ -171,6 +171,7 @@ fn edges(experiment: &Experiment<'_>, plan: &EdgePlan, measurement: &Measurement
         step_ticks: edges.step,
         step_ns: clock.nanos(edges.step.into()).0,
         simulated: edges.simulated(),
+        gap_share: Some(plan.gap.share()),
         delays: (placement.cpus.iter().zip(&measurement.chains))
             .map(|(&cpu, chain)| DelayRecord {
                 cpu,

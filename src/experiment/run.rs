@@ -9,7 +9,7 @@ use super::explore::{Explored, explore};
 use super::request::{Choice, Experiment, PaceChoice};
 use super::result::{Finished, result};
 use crate::error::{Error, Result};
-use crate::harness::{self, Adapt, Chain, EdgePlan, Job, Memory, Prefetch, RunPlan, Tally};
+use crate::harness::{self, Adapt, Chain, EdgePlan, Gap, Job, Memory, Prefetch, RunPlan, Tally};
 use crate::machine::{self, Clock, Counters, Placement};
 use crate::units::{Nanos, Ticks};
 
@@ -87,6 +87,15 @@ pub(super) fn has_edges(experiment: &Experiment<'_>) -> bool {
     matches!(experiment.choice.pace, PaceChoice::Paced { .. }) && experiment.common.edges.is_some()
 }
 
+/// The gap between the groups of a span. A given period and given skews, and those of a window, are kept as exactly as possible. Where
+/// wakerace chooses them itself, races per second count.
+fn gap(experiment: &Experiment<'_>) -> Gap {
+    match &experiment.choice.pace {
+        PaceChoice::Paced { period: None, skews: None, .. } if !experiment.common.window => Gap::Short,
+        _ => Gap::Even,
+    }
+}
+
 /// Measures the delays on the CPUs of an experiment that is paced by edges.
 pub(super) fn edges(experiment: &Experiment<'_>, interrupt: &AtomicBool) -> Result<Option<EdgePlan>> {
     let Experiment { code, common, choice, .. } = experiment;
@@ -96,7 +105,7 @@ pub(super) fn edges(experiment: &Experiment<'_>, interrupt: &AtomicBool) -> Resu
     } else {
         harness::chains(job(experiment), edges, common.nice)?
     };
-    Ok(Some(EdgePlan { edges, chains }))
+    Ok(Some(EdgePlan { edges, chains, gap: Gap::Even }))
 }
 
 /// Measures how far the counter of each thread's CPU is ahead of P0's. Empty if threads share a CPU.
@@ -138,7 +147,7 @@ pub(super) fn unpaceable(experiment: &Experiment<'_>, measured: &Measured<'_>) -
         let problem = measured.counters[at].record(other, common.clock).problem.unwrap_or_default();
         return Some((format!("{first} and {other}"), problem));
     }
-    let EdgePlan { edges, chains } = measured.edges.as_ref()?;
+    let EdgePlan { edges, chains, .. } = measured.edges.as_ref()?;
     let problem = harness::unfit(chains, cpus, *edges, common.units())?;
     Some((machine::in_order(cpus), problem))
 }
@@ -209,7 +218,7 @@ pub(super) fn settings(experiment: &Experiment<'_>, measured: &Measured<'_>) -> 
         counter_offsets: std::iter::once(Ticks(0))
             .chain(measured.counters.iter().map(|counters| Ticks(counters.correction().0 << finer)))
             .collect(),
-        edges: edges.cloned(),
+        edges: edges.map(|plan| EdgePlan { gap: gap(experiment), ..plan.clone() }),
         batch: choice.batch.unwrap_or_else(|| harness::default_batch(layout, pace)),
         seed: experiment.common.seed,
         limits: common.limits,
@@ -393,7 +402,7 @@ mod tests {
     /// Edges of a clock of 25 MHz, in 128 units a tick, with chains that differ by this much.
     fn edges(passes_differ: f64) -> Option<EdgePlan> {
         let chain = Chain { units: 3.0, passes_differ };
-        Some(EdgePlan { edges: Edges { step: 1, finer: 7, coarse_bits: 0 }, chains: vec![chain; 2] })
+        Some(EdgePlan { edges: Edges { step: 1, finer: 7, coarse_bits: 0 }, chains: vec![chain; 2], gap: Gap::Even })
     }
 
     #[test]
@@ -419,6 +428,21 @@ mod tests {
     }
 
     #[test]
+    fn groups_are_spread_evenly_only_where_times_were_given() {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let gap = |period, skews, window| {
+            let mut experiment = experiment(&scenario, PaceChoice::Paced { given: false, period, skews });
+            experiment.common.edges = edges(0.0).map(|plan| plan.edges);
+            experiment.common.window = window;
+            settings(&experiment, &Measured { counters: &[], edges: edges(0.0) }).edges.unwrap().gap
+        };
+        assert_eq!(gap(None, None, false), Gap::Short);
+        assert_eq!(gap(Some(Ticks(100)), None, false), Gap::Even);
+        assert_eq!(gap(None, Some(vec![Ticks(5)]), false), Gap::Even);
+        assert_eq!(gap(None, None, true), Gap::Even);
+    }
+
+    #[test]
     fn a_coarse_clock_has_offsets_and_skews_in_its_units() {
         let scenario = crate::catalogue::named("SB").unwrap();
         let mut experiment = experiment(&scenario, PaceChoice::Paced { given: true, period: None, skews: None });
@@ -427,7 +451,7 @@ mod tests {
         let counters = [Counters::Within(Ticks(10), Ticks(20))];
         let plan = settings(&experiment, &Measured { counters: &counters, edges: edges(0.0) });
         assert_eq!((plan.pace, plan.counter_offsets), (Pace::Edges { coarse_bits: 0 }, vec![Ticks(0), Ticks(15 << 7)]));
-        assert_eq!(plan.edges, edges(0.0));
+        assert_eq!(plan.edges, edges(0.0).map(|edges| EdgePlan { gap: Gap::Short, ..edges }));
         let units = units(&experiment);
         assert_eq!(units.frequency_hz, 128.0 * 25e6);
         // A window in steps of 2 ns, to 100 ns on either side, although a tick is 40 ns.

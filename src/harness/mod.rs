@@ -101,7 +101,7 @@ mod worker;
 pub use arena::Memory;
 pub use calibrate::{choose_group, choose_pace};
 pub use convert::whole;
-pub use edges::{Chain, EdgePlan, chains, unfit};
+pub use edges::{Chain, EdgePlan, Gap, chains, unfit};
 pub use focus::{ENOUGH, focus};
 pub use goal::Goal;
 pub use history::Block;

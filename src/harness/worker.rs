@@ -200,8 +200,8 @@ impl<'a> Worker<'a> {
         let Shared { plan, job, .. } = shared;
         let start = batch.start.saturating_add_signed(self.delays[batch.skew].0 + self.shift);
         let timing = match (&plan.edges, &self.chain) {
-            (Some(EdgePlan { edges, .. }), Some(watch)) => {
-                Timing::by_edges(*edges, Span::of(*edges, job.clock, batch.period), start, watch.chain)
+            (Some(EdgePlan { edges, gap, .. }), Some(watch)) => {
+                Timing::by_edges((*edges, *gap), Span::of(*edges, job.clock, batch.period), start, watch.chain)
             }
             _ => Timing::by_ticks(start, batch.period),
         };

@@ -443,7 +443,8 @@ fn add_pace(a: PaceRecord, b: PaceRecord, weights: Weights) -> PaceRecord {
 /// The edges of a sum; none if the clocks differ. Parts with and without a simulated clock have different code.
 fn add_edges(a: Option<EdgesRecord>, b: Option<EdgesRecord>) -> Option<EdgesRecord> {
     let (a, b) = a.zip(b).filter(|(a, b)| a.step_ticks == b.step_ticks && a.simulated == b.simulated)?;
-    Some(EdgesRecord { delays: Vec::new(), drifts: a.drifts.saturating_add(b.drifts), ..a })
+    let gap_share = a.gap_share.filter(|share| b.gap_share == Some(*share));
+    Some(EdgesRecord { delays: Vec::new(), drifts: a.drifts.saturating_add(b.drifts), gap_share, ..a })
 }
 
 /// Adds the counts by cache-line ownership. If one side has none, the sum has none.

@@ -551,6 +551,10 @@ pub struct EdgesRecord {
     /// Whether the clock is finer and the emitted code cleared its low bits, to simulate a coarse clock (`--clock-step`). Such
     /// a result is a test of wakerace; on this host a run without it gives more races.
     pub simulated: bool,
+    /// The delay between two groups of a span, as a share of the mean time from one group to the next. Absent in records of older
+    /// versions (it was 0.97), and in sums of runs that differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap_share: Option<f64>,
     /// The delay on the CPU of each thread; empty in a sum.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub delays: Vec<DelayRecord>,

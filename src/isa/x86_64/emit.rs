@@ -488,18 +488,33 @@ impl Emitter<'_> {
     }
 
     /// Emits a chain of rax steps: dependent multiplications of 0, 3 cycles each on every x86-64 CPU since 2008 and a constant
-    /// time on all (Agner Fog, Instruction tables). The counter in rax needs one cycle a step, so the loop has long been left
-    /// when the chain ends, and a mispredicted branch at its end costs nothing.
+    /// time on all (Agner Fog, Instruction tables). The loops need far less time than the chain, so they have been left when it
+    /// ends, and a mispredicted branch at their end costs nothing. Eight steps a round take few entries of the reorder
+    /// buffer, so that a chain can run while a load of the group before it is still on its way.
     ///
     /// The chain begins and ends with the address of the instance: it takes 0 out of rdi (`and` with 0 is not recognised as
     /// independent of its operand, as `xor` with itself is), and adds 0 to it. So a chain begins when the one before has ended,
     /// and no access of the test is executed before its chain has ended, although its address does not change.
     fn chain(&mut self) {
-        let (step, over) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+        let [eight, rest, step, over] = std::array::from_fn(|_| self.ops.new_dynamic_label());
         asm!(self
             ; mov rdx, rdi
             ; and rdx, 0
-            ; test rax, rax
+            ; sub rax, 8
+            ; jb =>rest
+            ; =>eight
+            ; imul rdx, rdx
+            ; imul rdx, rdx
+            ; imul rdx, rdx
+            ; imul rdx, rdx
+            ; imul rdx, rdx
+            ; imul rdx, rdx
+            ; imul rdx, rdx
+            ; imul rdx, rdx
+            ; sub rax, 8
+            ; jae =>eight
+            ; =>rest
+            ; add rax, 8
             ; jz =>over
             ; =>step
             ; imul rdx, rdx

@@ -407,9 +407,10 @@ fn search_ranges(result: &ScenarioResult, search: &SearchRecord, single: bool, p
 }
 
 fn edges_ranges(edges: &EdgesRecord, cpus: &[usize], problems: &mut Problems) {
-    let EdgesRecord { step_ticks, step_ns, simulated, delays, drifts: _ } = edges;
+    let EdgesRecord { step_ticks, step_ns, simulated, gap_share, delays, drifts: _ } = edges;
     problems.range("step_ticks", *step_ticks, 1..=100_000_000_000);
     problems.range("step_ns", *step_ns, f64::MIN_POSITIVE..=LONGEST_NS);
+    gap_share.iter().for_each(|share| problems.range("gap_share", *share, 0.0..=1.0));
     if *simulated && !step_ticks.is_power_of_two() {
         problems.say("step_ticks", format!("is {step_ticks}; a simulated step is a power of two"));
     }
