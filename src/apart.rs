@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::shown;
@@ -45,10 +45,35 @@ fn new_path(path: &Path) -> io::Result<PathBuf> {
     Ok(fs::canonicalize(folder)?.join(path.file_name().unwrap_or_default()))
 }
 
+/// The files that were read. Where their links end is asked only when there is an output to compare them with, because
+/// that takes a dozen system calls, and a folder has thousands of files.
+struct Inputs {
+    known: Vec<Known>,
+    /// The paths that were not looked up yet.
+    named: Vec<PathBuf>,
+}
+
+impl Inputs {
+    /// Looks up the paths that are left.
+    fn look_up(&mut self) {
+        let files = self.named.drain(..).filter(|path| is_file(path));
+        self.known.extend(files.map(|path| Known::new(0, &path)));
+    }
+}
+
+fn is_file(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|about| about.is_file())
+}
+
 /// The files that were read, and the outputs that are open.
-static INPUTS: Mutex<Vec<Known>> = Mutex::new(Vec::new());
+static INPUTS: Mutex<Inputs> = Mutex::new(Inputs { known: Vec::new(), named: Vec::new() });
 static OUTPUTS: Mutex<Vec<Known>> = Mutex::new(Vec::new());
 static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// Who locks both lists locks this one first.
+fn lock_outputs() -> MutexGuard<'static, Vec<Known>> {
+    OUTPUTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// An open output. While it exists, its file cannot be read as an input or opened as another output.
 #[derive(Debug)]
@@ -61,13 +86,16 @@ impl Output {
     /// If the file was read as an input, or if another output goes to it.
     pub fn replaced(path: &Path, target: &Path) -> Result<Output> {
         let known = Output::known(target);
-        if INPUTS.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|input| input.is(&known)) {
+        let outputs = lock_outputs();
+        let mut inputs = INPUTS.lock().unwrap_or_else(PoisonError::into_inner);
+        inputs.look_up();
+        if inputs.known.iter().any(|input| input.is(&known)) {
             return Err(Error::Usage(format!(
                 "{}: this file is also an input, and the output would replace it; name another file for the output",
                 shown::path(path)
             )));
         }
-        Output::only(path, known)
+        Output::only(outputs, path, known)
     }
 
     /// Notes an output that replaces nothing: it updates or extends what was read from the same file.
@@ -75,15 +103,15 @@ impl Output {
     /// # Errors
     /// If another output goes to it.
     pub fn extended(path: &Path) -> Result<Output> {
-        Output::only(path, Output::known(path))
+        let known = Output::known(path);
+        Output::only(lock_outputs(), path, known)
     }
 
     fn known(target: &Path) -> Known {
         Known::new(NEXT.fetch_add(1, Ordering::Relaxed), target)
     }
 
-    fn only(path: &Path, known: Known) -> Result<Output> {
-        let mut outputs = OUTPUTS.lock().unwrap_or_else(PoisonError::into_inner);
+    fn only(mut outputs: MutexGuard<'_, Vec<Known>>, path: &Path, known: Known) -> Result<Output> {
         if outputs.iter().any(|other| other.is(&known)) {
             return Err(Error::Usage(format!(
                 "{}: two outputs go to this file, and one would replace the other; name another file for one of them",
@@ -98,7 +126,7 @@ impl Output {
 
 impl Drop for Output {
     fn drop(&mut self) {
-        OUTPUTS.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| known.number != self.0);
+        lock_outputs().retain(|known| known.number != self.0);
     }
 }
 
@@ -107,18 +135,23 @@ impl Drop for Output {
 /// # Errors
 /// If an open output goes to this file.
 pub fn read(path: &Path) -> Result<()> {
+    let outputs = lock_outputs();
+    if outputs.is_empty() {
+        INPUTS.lock().unwrap_or_else(PoisonError::into_inner).named.push(path.to_owned());
+        return Ok(());
+    }
     // What cannot be found is reported by who opens it.
-    if !fs::metadata(path).is_ok_and(|about| about.is_file()) {
+    if !is_file(path) {
         return Ok(());
     }
     let known = Known::new(0, path);
-    if OUTPUTS.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|output| output.is(&known)) {
+    if outputs.iter().any(|output| output.is(&known)) {
         return Err(Error::Usage(format!(
             "{}: this input is also an output, which would replace it; name another file for the output",
             shown::path(path)
         )));
     }
-    INPUTS.lock().unwrap_or_else(PoisonError::into_inner).push(known);
+    INPUTS.lock().unwrap_or_else(PoisonError::into_inner).known.push(known);
     Ok(())
 }
 

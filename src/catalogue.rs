@@ -3,7 +3,10 @@
 //! The files of scenarios/ are embedded in the binary, so a copy of the binary is complete.
 
 use std::collections::HashSet;
+use std::fmt;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use include_dir::{Dir, include_dir};
 
@@ -52,7 +55,40 @@ pub struct Scenario {
     /// What the models judge, if the test is in assembly. A test in C is translated for each model.
     pub view: Option<ModelView>,
     /// The SHA-256 of the source, in hexadecimal.
-    pub sha256: String,
+    pub sha256: Digest,
+}
+
+/// A SHA-256 in hexadecimal, as text. It is computed when it is first read, because `check` never asks for it.
+#[derive(Debug, Clone)]
+pub struct Digest {
+    text: Arc<str>,
+    hex: OnceLock<String>,
+}
+
+impl Deref for Digest {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.hex.get_or_init(|| sha256(self.text.as_bytes()))
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl PartialEq<String> for Digest {
+    fn eq(&self, other: &String) -> bool {
+        **self == **other
+    }
+}
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Digest) -> bool {
+        **self == **other
+    }
 }
 
 impl Scenario {
@@ -70,7 +106,7 @@ impl Scenario {
             let Forms { program, judged } = program::forms(&test)?;
             (test, program, judged.map(Box::new), None)
         };
-        let sha256 = sha256(source.text().as_bytes());
+        let sha256 = Digest { text: source.shared_text(), hex: OnceLock::new() };
         Ok(Scenario { name: test.name.clone(), group: group.to_owned(), test, program, followed, view, sha256 })
     }
 
@@ -205,7 +241,7 @@ pub fn named(name: &str) -> Result<Scenario> {
 
 /// Whether a test is a control of the catalogue on an architecture: it has the name and the source of one.
 pub fn is_control(name: &str, sha256: &str, arch: Arch) -> bool {
-    named(name).is_ok_and(|scenario| scenario.sha256 == sha256 && scenario.is_control(arch))
+    named(name).is_ok_and(|scenario| *scenario.sha256 == *sha256 && scenario.is_control(arch))
 }
 
 /// The scenarios that the user names on the command line, each once, in that order. A name is a file, a
@@ -239,7 +275,7 @@ pub fn find_sources(names: &[String]) -> Result<Vec<Found>> {
     for name in names {
         let found = resolve_one(name)?;
         sources.extend(found.into_iter().filter(|found| match &found.text {
-            Ok((source, _)) => known.insert(source.text().to_owned()),
+            Ok((source, _)) => known.insert(source.shared_text()),
             Err(_) => true,
         }));
     }

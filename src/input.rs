@@ -4,8 +4,9 @@
 //! limit, whatever kind of file it reads.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::Read;
+use std::ffi::OsString;
+use std::fs::{self, File, FileType};
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
@@ -53,16 +54,20 @@ fn not_text(path: &Path, limit: Limit, error: &FromUtf8Error) -> Error {
     Error::Usage(format!("{}: not a text file (byte {at} is not UTF-8); {}", shown::path(path), limit.why))
 }
 
+/// The size of most of the files that are read in large numbers, with room for the end to be seen.
+const USUAL_BYTES: usize = 4096;
+
 fn read_bytes(path: &Path, limit: Limit) -> Result<Vec<u8>> {
-    let shown = shown::path(path);
+    let shown = || shown::path(path);
     apart::read(path)?;
-    let file = File::open(path).map_err(Error::io(format!("opening {shown}")))?;
-    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| Error::io(format!("opening {}", shown()))(error))?;
+    // One buffer takes a litmus test whole; the size that a device reports says nothing.
+    let mut bytes = Vec::with_capacity(USUAL_BYTES.min(limit.bytes + 1));
     // Reading one byte more than allowed distinguishes a file that is too large from one that just fits.
     let most = u64::try_from(limit.bytes).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(most).read_to_end(&mut bytes).map_err(Error::io(format!("reading {shown}")))?;
+    file.take(most).read_to_end(&mut bytes).map_err(|error| Error::io(format!("reading {}", shown()))(error))?;
     if bytes.len() > limit.bytes {
-        return Err(Error::Usage(format!("{shown}: larger than {} bytes; {}", limit.bytes, limit.why)));
+        return Err(Error::Usage(format!("{}: larger than {} bytes; {}", shown(), limit.bytes, limit.why)));
     }
     Ok(bytes)
 }
@@ -81,18 +86,24 @@ pub fn find_files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
 }
 
 fn search(folder: &Path, extension: &str, seen: &mut HashSet<(u64, u64)>, found: &mut Vec<PathBuf>) -> Result<()> {
-    let failed = || Error::io(format!("reading the folder {}", shown::path(folder)));
+    let failed = || |error| Error::io(format!("reading the folder {}", shown::path(folder)))(error);
     let about = fs::metadata(folder).map_err(failed())?;
     if !seen.insert((about.dev(), about.ino())) {
         return Ok(());
     }
-    let mut paths: Vec<PathBuf> = Vec::new();
+    let mut entries: Vec<(OsString, io::Result<FileType>)> = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed())? {
-        paths.push(entry.map_err(failed())?.path());
+        let entry = entry.map_err(failed())?;
+        entries.push((entry.file_name(), entry.file_type()));
     }
-    paths.sort();
-    for path in paths {
-        let kind = fs::metadata(&path).map(|about| about.file_type());
+    entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    for (name, kind) in entries {
+        let path = folder.join(name);
+        // The folder tells what a file is, but not where a link leads.
+        let kind = match kind {
+            Ok(kind) if kind.is_file() || kind.is_dir() => Ok(kind),
+            _ => fs::metadata(&path).map(|about| about.file_type()),
+        };
         let has = path.extension().is_some_and(|known| known == extension);
         match kind {
             Ok(kind) if kind.is_dir() => search(&path, extension, seen, found)?,

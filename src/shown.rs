@@ -21,6 +21,10 @@ pub fn is_hidden(c: char) -> bool {
 
 /// Replaces each hidden character by its escape, such as `\u{1b}`.
 fn replaced(text: &str, hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
+    // Most texts are printable ASCII, of which nothing is hidden.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Cow::Borrowed(text);
+    }
     let Some(first) = text.find(&hidden) else { return Cow::Borrowed(text) };
     let mut out = text[..first].to_owned();
     for c in text[first..].chars() {
@@ -47,7 +51,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
 
 /// Escapes a path. The result is always one line.
 pub fn path(path: &Path) -> String {
-    line(&path.display().to_string()).into_owned()
+    line(&path.to_string_lossy()).into_owned()
 }
 
 /// Escapes hidden characters in JSON as `\u001b`.

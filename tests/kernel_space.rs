@@ -84,7 +84,7 @@ fn a_real_log_of_litmus7_becomes_a_valid_record_that_says_so() {
     assert_eq!(found, [("SB", 34, 100_000, 3), ("SB+mfences", 0, 100_000, 3), ("2+2W", 0, 100_000, 3)]);
     // SB is in the catalogue, the others are not. No machine code is known, and no zero says anything.
     let sb = &record.results[0];
-    assert_eq!((&sb.source_sha256, &*sb.group), (&catalogue::named("SB").unwrap().sha256, "controls"));
+    assert_eq!((&*sb.source_sha256, &*sb.group), (&*catalogue::named("SB").unwrap().sha256, "controls"));
     assert!(record.results.iter().all(|one| one.code_sha256.is_empty() && one.finding != Finding::NotObserved));
     assert!(record.results[1].source_sha256.is_empty());
     // The same log is the same run.

@@ -135,7 +135,7 @@ impl Corpus {
         // Two mutants, or a mutant and a test of the corpus, can have the same text.
         tests.sort_by_cached_key(|test| (test.mutant.is_some(), order(test)));
         let mut known = std::collections::HashSet::new();
-        tests.retain(|test| known.insert(test.scenario.sha256.clone()));
+        tests.retain(|test| known.insert(test.scenario.sha256.to_string()));
         tests.sort_by_cached_key(order);
         corpus.tests = tests;
         corpus.refused.sort();
@@ -145,7 +145,7 @@ impl Corpus {
 
 fn order(test: &Test) -> (String, String, String) {
     let Scenario { name, sha256, .. } = &test.scenario;
-    (family(name), name.clone(), sha256.clone())
+    (family(name), name.clone(), sha256.to_string())
 }
 
 /// What became of one file.

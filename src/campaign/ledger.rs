@@ -90,7 +90,7 @@ impl Ledger {
         let mut record = CampaignTest {
             test: test.scenario.name.clone(),
             family: family(&test.scenario.name),
-            source_sha256: test.scenario.sha256.clone(),
+            source_sha256: test.scenario.sha256.to_string(),
             threads: program.threads.len(),
             condition: program.condition_text(),
             mutant: test.mutant.clone(),
@@ -172,7 +172,7 @@ pub struct Books<'a> {
 impl<'a> Books<'a> {
     /// Empty ledgers.
     pub fn new(tests: &'a [Test]) -> Books<'a> {
-        let places = tests.iter().enumerate().map(|(at, test)| (test.scenario.sha256.as_str(), at)).collect();
+        let places = tests.iter().enumerate().map(|(at, test)| (&*test.scenario.sha256, at)).collect();
         Books { tests, places, ledgers: vec![Ledger::default(); tests.len()], spent_s: 0.0 }
     }
 

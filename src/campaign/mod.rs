@@ -92,7 +92,7 @@ pub fn run(
         let Some((arm, time)) = schedule.next_slice() else { break };
         let time = left.map_or(time, |left| time.min(left));
         let test = &tests[arm.test];
-        let sha256 = test.scenario.sha256.clone();
+        let sha256 = test.scenario.sha256.to_string();
         let slice = machine.pull(arm, time, interrupt);
         let spent_s = before + begun.elapsed().as_secs_f64();
         books.spent_s = spent_s;

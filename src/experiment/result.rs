@@ -54,7 +54,7 @@ pub(super) fn result(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &
         group: scenario.group.clone(),
         question: scenario.test.header.summary(),
         is_control: catalogue::is_control(&scenario.name, &scenario.sha256, target.arch),
-        source_sha256: scenario.sha256.clone(),
+        source_sha256: scenario.sha256.to_string(),
         code_sha256: codegen::hash(code),
         source: scenario.test.source.text().to_owned(),
         listing,

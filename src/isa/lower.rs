@@ -80,7 +80,8 @@ pub(super) fn lower(source: &Source, parsed: Parsed) -> Result<AssemblyTest, Dia
     for (thread, written) in program.threads.iter().zip(&parsed.threads) {
         try_to_encode(source, arch, thread, written, program.locations.len())?;
     }
-    let Parsed { view: code, header, not_modelled, dialect, .. } = parsed;
+    let Parsed { code, view, header, not_modelled, dialect, .. } = parsed;
+    let code = view.unwrap_or(code);
     let view = ModelView { code, model: dialect.model, not_modelled: not_modelled.map(|(reason, _)| reason) };
     Ok(AssemblyTest { header, program, view })
 }

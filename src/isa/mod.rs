@@ -24,7 +24,7 @@ use crate::codegen::{self, Pace, Target, ThreadCode};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::litmus::{Diagnostic, Source};
-use crate::model::assembly::{self, Dialect};
+use crate::model::assembly::{self, Dialect, Keep};
 use crate::model::code::Code;
 use crate::model::{self, Model, machine};
 use crate::program::{Program, Thread};
@@ -144,11 +144,11 @@ pub fn model_of_assembly(text: &str) -> Option<Model> {
 /// # Errors
 /// A [`Diagnostic`] that says what was not understood or is not modelled, and where.
 pub fn parse_assembly(source: &Source) -> std::result::Result<(Code, Model), Diagnostic> {
-    let parsed = assembly::parse(source, &dialects())?;
+    let parsed = assembly::parse(source, &dialects(), Keep::Meaning)?;
     if let Some((reason, span)) = parsed.not_modelled {
         return Err(source.error(span, reason, "this instruction"));
     }
-    Ok((parsed.view, parsed.dialect.model))
+    Ok((parsed.view.unwrap_or(parsed.code), parsed.dialect.model))
 }
 
 /// Parses a test in assembly for a run.
@@ -156,7 +156,7 @@ pub fn parse_assembly(source: &Source) -> std::result::Result<(Code, Model), Dia
 /// # Errors
 /// A [`Diagnostic`] that says what was not understood or cannot run, and where.
 pub fn read_assembly(source: &Source) -> std::result::Result<AssemblyTest, Diagnostic> {
-    lower::lower(source, assembly::parse(source, &dialects())?)
+    lower::lower(source, assembly::parse(source, &dialects(), Keep::Instructions)?)
 }
 
 /// The bytes of each instruction of each thread of a test in assembly, with the registers that the test names and not

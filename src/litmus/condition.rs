@@ -85,8 +85,12 @@ impl Parser<'_> {
         term: fn(&mut Self, usize) -> Result<Prop, Diagnostic>,
     ) -> Result<Prop, Diagnostic> {
         let first = term(self, depth)?;
-        let mut terms = vec![first];
-        while operator.iter().any(|operator| self.eat(operator)) {
+        let more = |parser: &mut Self| operator.iter().any(|operator| parser.eat(operator));
+        if !more(self) {
+            return Ok(first);
+        }
+        let mut terms = vec![first, term(self, depth)?];
+        while more(self) {
             terms.push(term(self, depth)?);
         }
         // Join neighbours until one term is left, so that a long chain does not make a deep tree.

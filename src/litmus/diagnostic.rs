@@ -51,6 +51,11 @@ impl Source {
         &self.text
     }
 
+    /// The text, to keep.
+    pub fn shared_text(&self) -> Arc<str> {
+        self.text.clone()
+    }
+
     /// An error at `span`. `label` is printed under the source line and may be empty.
     pub fn error(&self, span: Span, message: impl Into<String>, label: impl Into<String>) -> Diagnostic {
         Diagnostic { source: self.clone(), span, message: message.into(), label: label.into(), more: Vec::new() }

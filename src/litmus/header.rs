@@ -40,7 +40,8 @@ pub(super) fn read(
         let mut at = start;
         for line in source.text()[start..end].split_inclusive('\n') {
             let text = line.trim().trim_start_matches('*').trim();
-            let offset = at + line.find(text).unwrap_or(0);
+            // `text` is a part of `line`.
+            let offset = at + (text.as_ptr().addr() - line.as_ptr().addr());
             at += line.len();
             read_line(source, &mut header, text, offset, &prop)?;
         }

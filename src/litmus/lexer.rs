@@ -49,13 +49,19 @@ const PUNCTUATION: [&str; 45] = [
     "<", ">", "?", "/", ".",
 ];
 
+/// The number of entries of [`PUNCTUATION`] with more than one character.
+const LONG_PUNCTUATION: usize = 22;
+
 /// U+FEFF, which may stand at the start of a text.
 pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The punctuation at the start of a text.
 fn punctuation(text: &str) -> Option<&'static str> {
-    let first = text.as_bytes().first()?;
-    PUNCTUATION.iter().find(|punct| punct.as_bytes()[0] == *first && text.starts_with(**punct)).copied()
+    let bytes = text.as_bytes();
+    let may_be_long = matches!(bytes.get(1), Some(b'<' | b'>' | b'\\' | b'/' | b'=' | b'&' | b'|' | b'+' | b'-'));
+    let known = if may_be_long { &PUNCTUATION[..] } else { &PUNCTUATION[LONG_PUNCTUATION..] };
+    let first = bytes.first()?;
+    known.iter().find(|punct| punct.as_bytes()[0] == *first && text.starts_with(**punct)).copied()
 }
 
 struct Lexer<'a> {
@@ -175,7 +181,12 @@ impl<'a> Lexer<'a> {
     /// Skips white space and comments. Keeps the comments outside of the bodies.
     fn space(&mut self) -> Result<(), Diagnostic> {
         loop {
+            let blanks = self.rest().bytes().take_while(|byte| matches!(byte, b'\t'..=b'\r' | b' ')).count();
+            self.at += blanks;
             let rest = self.rest();
+            if rest.bytes().next().is_some_and(|byte| byte.is_ascii() && byte != b'/' && byte != b'(') {
+                return Ok(());
+            }
             let trimmed = rest.trim_start();
             self.at += rest.len() - trimmed.len();
             if trimmed.starts_with("//") {
@@ -215,7 +226,8 @@ impl<'a> Lexer<'a> {
             return Ok(false);
         };
         let kind = if first.is_ascii_alphabetic() || first == '_' {
-            self.at += rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+            let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            self.at += rest.bytes().position(|byte| !is_part(byte)).unwrap_or(rest.len());
             Kind::Name
         } else if first.is_ascii_digit() {
             self.number()?
@@ -242,7 +254,7 @@ impl<'a> Lexer<'a> {
     fn number(&mut self) -> Result<Kind, Diagnostic> {
         let start = self.at;
         let rest = self.rest();
-        let length = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        let length = rest.bytes().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(rest.len());
         self.at += length;
         let word = &rest[..length];
         let digits = word.trim_end_matches(['u', 'U', 'l', 'L']);

@@ -88,7 +88,8 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn peek_is(&self, punct: &str) -> bool {
-        matches!(self.token().kind, Kind::Punct(found) if found == punct)
+        // Most differ in the first character.
+        matches!(self.token().kind, Kind::Punct(found) if found.as_bytes()[0] == punct.as_bytes()[0] && found == punct)
     }
 
     pub(super) fn eat(&mut self, punct: &str) -> bool {

@@ -7,6 +7,8 @@
 //! Not supported: page tables and faults, memory tags, and code as data. Accesses of mixed sizes are read as herd7 reads
 //! them with `-variant mixed`; memory is little-endian (`super::sizes`).
 
+use std::borrow::Cow;
+
 use super::Model;
 use super::code::{BranchOn, Change, Code, CodeThread, Step, Update, UpdateResult};
 use super::event::Tags;
@@ -21,8 +23,8 @@ use crate::program::{
 pub(crate) struct Parsed {
     /// The test with a location for each variable.
     pub code: Code,
-    /// The test as a model sees it: if accesses have different sizes, with a location for each byte.
-    pub view: Code,
+    /// The test as a model sees it, if accesses have different sizes: with a location for each byte.
+    pub view: Option<Code>,
     /// The language that it is written in.
     pub dialect: &'static Dialect,
     /// The declarations in the comments in front of the initial values.
@@ -39,9 +41,18 @@ pub(crate) struct Parsed {
     pub not_modelled: Option<(&'static str, Span)>,
 }
 
+/// What of a test is kept besides its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// Nothing, if the test is only judged.
+    Meaning,
+    /// The instructions as they are written.
+    Instructions,
+}
+
 /// A thread of a test in assembly as it is written.
 pub(crate) struct Written {
-    /// Its instructions.
+    /// Its instructions, if they are kept.
     pub instructions: Vec<Instruction>,
     /// For each step of the thread's code, the place of its instruction.
     pub spans: Vec<Span>,
@@ -72,7 +83,7 @@ pub(crate) fn dialect<'d>(text: &str, dialects: &[&'d Dialect]) -> Option<&'d Di
 ///
 /// # Errors
 /// A [`Diagnostic`] that says what was not understood, and where.
-pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<Parsed, Diagnostic> {
+pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) -> Result<Parsed, Diagnostic> {
     let blanked = without_comments(source.text());
     let text = blanked.as_str();
     let Some(dialect) = dialect(text, dialects) else {
@@ -99,6 +110,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<Pa
         variables: Vec::new(),
         initialised: Vec::new(),
         threads: Vec::new(),
+        keep,
         instructions: Vec::new(),
         not_modelled: None,
     };
@@ -133,7 +145,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<Pa
         let message = format!("the test has {width} threads; a test may have at most {}", crate::litmus::MAX_THREADS);
         return Err(source.error(Span::at(close), message, ""));
     }
-    reader.threads = (0..width).map(|_| Assembler::new(dialect)).collect();
+    reader.threads = (0..width).map(|_| Assembler::new(dialect, lines.len())).collect();
     reader.instructions = vec![Vec::new(); width];
     reader.initial(open + 1, close)?;
     for (line, cells) in &lines[1..] {
@@ -148,19 +160,19 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect]) -> Result<Pa
     let Clauses { mut columns, displayed, filter, quantifier, condition } = reader.clauses(clause)?;
     let header = litmus::header(source, open)?;
     let match_event = header.match_event.as_ref().map(|event| reader.prop(event, &mut columns)).transpose()?;
-    let threads = (reader.threads.iter())
+    let types = columns.iter().map(|column| reader.column_type(*column)).collect();
+    let threads = (reader.threads.iter_mut())
         .map(|thread| CodeThread {
-            registers: thread.values.clone(),
-            names: thread.registers.clone(),
-            steps: thread.steps.clone(),
+            registers: std::mem::take(&mut thread.values),
+            names: std::mem::take(&mut thread.registers),
+            steps: std::mem::take(&mut thread.steps),
             scoped: false,
         })
         .collect();
-    let (names, init) = (reader.names.clone(), reader.init.clone());
-    let types = columns.iter().map(|column| reader.column_type(*column)).collect();
+    let (names, init) = (std::mem::take(&mut reader.names), std::mem::take(&mut reader.init));
     let code =
         Code { name, names, init, bytes: None, threads, columns, types, displayed, quantifier, condition, filter };
-    let view = sizes::laid_out(code.clone(), &reader.variables, dialect.model);
+    let view = sizes::laid_out(&code, &reader.variables, dialect.model);
     let view = view.map_err(|clash| reader.refused(&clash))?;
     let sizes = sizes::declared(&reader.variables, &code.init);
     let has_arrays = reader.variables.iter().any(|variable| variable.elements.is_some());
@@ -209,34 +221,41 @@ fn refuse_by_name(source: &Source, text: &str) -> Result<(), Diagnostic> {
     const PAGES: &str = "page tables, address translation and faults are not modelled";
     const TAGS: &str = "memory tagging is not modelled";
     const CODE: &str = "code as data (instruction fetch) is not modelled";
-    const SIGNS: [(&str, &str); 16] = [
-        ("PTE(", PAGES),
-        ("pte(", PAGES),
-        ("PA(", PAGES),
-        ("TLBI", PAGES),
-        ("TTHM=", PAGES),
-        ("TTD(", PAGES),
-        ("=vmsa", PAGES),
-        ("=kvm", PAGES),
-        ("fault(", PAGES),
-        ("Fault(", PAGES),
-        (":red", TAGS),
-        (":green", TAGS),
-        ("=memtag", TAGS),
-        ("=self", CODE),
-        ("=ifetch", CODE),
-        ("instr:", CODE),
+    /// Each sign is one of four characters and what stands before and behind it.
+    type Sign = (&'static str, &'static str, &'static str);
+    const BRACKETS: [Sign; 6] = [
+        ("PTE", "", PAGES),
+        ("pte", "", PAGES),
+        ("PA", "", PAGES),
+        ("TTD", "", PAGES),
+        ("fault", "", PAGES),
+        ("Fault", "", PAGES),
     ];
-    // Every sign has one of these characters, and most texts have few of them.
-    let is_anchor = |byte: &u8| matches!(byte, b'(' | b'=' | b':' | b'B');
-    for (at, _) in text.bytes().enumerate().filter(|(_, byte)| is_anchor(byte)) {
-        let here = |(sign, _): &&(&str, &str)| {
-            let start = sign.bytes().position(|byte| is_anchor(&byte)).and_then(|offset| at.checked_sub(offset));
-            start.is_some_and(|start| text.as_bytes()[start..].starts_with(sign.as_bytes()))
+    const EQUALS: [Sign; 6] = [
+        ("TTHM", "", PAGES),
+        ("", "vmsa", PAGES),
+        ("", "kvm", PAGES),
+        ("", "memtag", TAGS),
+        ("", "self", CODE),
+        ("", "ifetch", CODE),
+    ];
+    const COLONS: [Sign; 3] = [("", "red", TAGS), ("", "green", TAGS), ("instr", "", CODE)];
+    const LETTERS: [Sign; 1] = [("TL", "I", PAGES)];
+    let bytes = text.as_bytes();
+    for (at, byte) in bytes.iter().enumerate() {
+        let signs: &[Sign] = match byte {
+            b'(' => &BRACKETS,
+            b'=' => &EQUALS,
+            b':' => &COLONS,
+            b'B' => &LETTERS,
+            _ => continue,
         };
-        if let Some((sign, what)) = SIGNS.iter().find(here) {
-            let start = at - sign.bytes().position(|byte| is_anchor(&byte)).unwrap_or(0);
-            return Err(source.error(Span { start, end: start + sign.len() }, *what, "this is part of it"));
+        let here = |(before, behind, _): &&Sign| {
+            bytes[..at].ends_with(before.as_bytes()) && bytes[at + 1..].starts_with(behind.as_bytes())
+        };
+        if let Some((before, behind, what)) = signs.iter().find(here) {
+            let span = Span { start: at - before.len(), end: at + 1 + behind.len() };
+            return Err(source.error(span, *what, "this is part of it"));
         }
     }
     Ok(())
@@ -259,7 +278,7 @@ type Cells<'t> = Vec<(Span, &'t str)>;
 
 /// The lines of the program, each split into the cells of the threads.
 fn program_lines(text: &str, from: usize, to: usize) -> Vec<(Span, Cells<'_>)> {
-    let mut lines = Vec::new();
+    let mut lines = Vec::with_capacity(16);
     let mut at = from;
     for line in text[from..to].split_inclusive(';') {
         let start = at;
@@ -302,7 +321,8 @@ struct Reader<'s> {
     /// What has an initial value already: a location, or a register of a thread.
     initialised: Vec<(Option<usize>, usize)>,
     threads: Vec<Assembler>,
-    /// The instructions of each thread as they are written.
+    keep: Keep,
+    /// The instructions of each thread as they are written, if they are kept.
     instructions: Vec<Vec<Instruction>>,
     not_modelled: Option<(&'static str, Span)>,
 }
@@ -453,7 +473,9 @@ impl Reader<'_> {
                 return Err(self.source.error(part(name), message, "second definition"));
             }
             *at = Some(part(name));
-            labels.push(name.to_owned());
+            if self.keep == Keep::Instructions {
+                labels.push(name.to_owned());
+            }
             self.threads[thread].steps.push(Step::Label(label));
             rest = after.trim();
         }
@@ -468,15 +490,17 @@ impl Reader<'_> {
             return Ok(());
         }
         let (mnemonic, operands) = split_mnemonic(rest);
-        let operands = split_operands(operands);
-        self.instructions[thread].push(Instruction {
-            labels,
-            mnemonic: mnemonic.clone(),
-            operands: operands.clone(),
-            text: rest.to_owned(),
-            span: part(rest),
-        });
-        let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
+        let operands = without_blanks(operands);
+        let operands = split_operands(&operands);
+        if self.keep == Keep::Instructions {
+            self.instructions[thread].push(Instruction {
+                labels,
+                mnemonic: mnemonic.clone().into_owned(),
+                operands: operands.iter().map(|operand| (*operand).to_owned()).collect(),
+                text: rest.to_owned(),
+                span: part(rest),
+            });
+        }
         if self.dialect.names_locations {
             for operand in &operands {
                 let name = operand.trim_matches(['(', ')', '[', ']']);
@@ -579,35 +603,40 @@ impl Reader<'_> {
 }
 
 /// Splits an instruction into its mnemonic and its operands. A prefix (`lock`) belongs to the mnemonic.
-fn split_mnemonic(text: &str) -> (String, &str) {
+fn split_mnemonic(text: &str) -> (Cow<'_, str>, &str) {
     let (first, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     if !first.eq_ignore_ascii_case("lock") {
-        return (first.to_owned(), rest);
+        return (Cow::Borrowed(first), rest);
     }
     let rest = rest.trim_start();
     let (second, operands) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-    (format!("{first} {second}"), operands)
+    (Cow::Owned(format!("{first} {second}")), operands)
 }
 
-/// Splits operands at the commas outside of brackets.
-fn split_operands(text: &str) -> Vec<String> {
-    let mut out = Vec::new();
-    let mut depth = 0;
-    let mut current = String::new();
-    for c in text.chars().filter(|c| !c.is_whitespace()) {
-        match c {
-            '[' | '(' => depth += 1,
-            ']' | ')' => depth -= 1,
-            ',' if depth == 0 => {
-                out.push(std::mem::take(&mut current));
-                continue;
+fn without_blanks(text: &str) -> Cow<'_, str> {
+    match text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Cow::Borrowed(text),
+        false => text.chars().filter(|c| !c.is_whitespace()).collect(),
+    }
+}
+
+/// Splits operands without blanks at the commas outside of brackets.
+fn split_operands(text: &str) -> Vec<&str> {
+    let mut out = Vec::with_capacity(4);
+    let (mut depth, mut start) = (0, 0);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'[' | b'(' => depth += 1,
+            b']' | b')' => depth -= 1,
+            b',' if depth == 0 => {
+                out.push(&text[start..at]);
+                start = at + 1;
             }
             _ => {}
         }
-        current.push(c);
     }
-    if !current.is_empty() {
-        out.push(current);
+    if start < text.len() {
+        out.push(&text[start..]);
     }
     out
 }
@@ -705,16 +734,17 @@ pub(crate) const SIGNED_WORD: Type = Type::Int { bits: 32, signed: true };
 pub(crate) const LONG: Type = Type::Int { bits: 64, signed: true };
 
 impl Assembler {
-    fn new(dialect: &'static Dialect) -> Assembler {
+    /// `lines` is the number of instructions that the thread may have.
+    fn new(dialect: &'static Dialect, lines: usize) -> Assembler {
         Assembler {
             dialect,
-            registers: Vec::new(),
-            values: Vec::new(),
+            registers: Vec::with_capacity(8),
+            values: Vec::with_capacity(8),
             declared: Vec::new(),
             labels: Vec::new(),
             jumps: Vec::new(),
-            steps: Vec::new(),
-            spans: Vec::new(),
+            steps: Vec::with_capacity(lines),
+            spans: Vec::with_capacity(lines),
             flags: None,
             only_equality: false,
             not_modelled: None,

@@ -284,8 +284,8 @@ fn cells(code: &Code, traces: &[&Trace]) -> Vec<Cell> {
 
 /// The events of some traces, one for each cell that they access, with the initial writes in front.
 fn split(code: &Code, cells: &[Cell], traces: &[&Trace]) -> (Vec<Event>, Vec<Part>) {
-    let mut events = Vec::new();
-    let mut parts = Vec::new();
+    let count = cells.len() + traces.iter().map(|trace| trace.events.len()).sum::<usize>();
+    let (mut events, mut parts) = (Vec::with_capacity(count), Vec::with_capacity(count));
     for (number, cell) in cells.iter().enumerate() {
         let kind = Kind::Write(number, code.init[cell.location]);
         events.push(Event { thread: None, kind, tags: Tags::NONE, step: 0 });

@@ -80,7 +80,7 @@ pub fn explain(code: &Code, model: Model, bounds: Bounds) -> Result<Option<Expla
 
 fn explanation(candidate: Candidate<'_>, reason: Reason) -> Explanation {
     let execution = Execution { events: candidate.events(), ..candidate.execution.clone() };
-    Explanation { execution, witness: candidate.witness.clone(), state: candidate.state, reason }
+    Explanation { execution, witness: candidate.witness.clone(), state: candidate.state.to_vec(), reason }
 }
 
 /// Keeps the first allowed execution; prefers one without thin-air values.

@@ -8,11 +8,58 @@ use std::collections::BTreeSet;
 
 use super::code::{Bytes, Change, Code, CodeThread, Step, UpdateResult};
 use super::flow::{self, Entries};
+use super::relation::Set;
 use super::trace;
 use crate::program::{Address, Binary, Const, LocationId, Operand, RmwOp, Type};
 
-/// A set of locations.
-pub type Locations = BTreeSet<LocationId>;
+/// A set of locations. Few tests have more than [`Locations::FEW`], so most sets need no memory of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Locations {
+    /// The locations below [`Locations::FEW`], as bits.
+    few: u128,
+    /// The others.
+    others: BTreeSet<LocationId>,
+}
+
+impl Locations {
+    const FEW: LocationId = 128;
+
+    fn only(location: LocationId) -> Locations {
+        let mut only = Locations::default();
+        only.insert(location);
+        only
+    }
+
+    fn insert(&mut self, location: LocationId) {
+        if location < Locations::FEW {
+            self.few |= 1 << location;
+        } else {
+            self.others.insert(location);
+        }
+    }
+
+    fn add(&mut self, other: &Locations) {
+        self.few |= other.few;
+        if !other.others.is_empty() {
+            self.others.extend(&other.others);
+        }
+    }
+
+    fn and(mut self, other: &Locations) -> Locations {
+        self.add(other);
+        self
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.few == 0 && self.others.is_empty()
+    }
+
+    /// The locations in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = LocationId> {
+        Set(self.few).iter().chain(self.others.iter().copied())
+    }
+}
 
 /// For every thread and step, the locations that the step may access; empty for a step that accesses no
 /// memory.
@@ -43,7 +90,7 @@ impl Reach<'_> {
         let mut reach = Reach {
             bytes: code.bytes.as_ref(),
             memory: code.init.iter().map(|init| Held::constant(*init).addresses).collect(),
-            steps: code.threads.iter().map(|thread| vec![Locations::new(); thread.steps.len()]).collect(),
+            steps: code.threads.iter().map(|thread| vec![Locations::default(); thread.steps.len()]).collect(),
             moves: false,
         };
         let mut entries = vec![Entries::new(); code.threads.len()];
@@ -62,18 +109,20 @@ impl Reach<'_> {
 
     /// The addresses that an addition or a subtraction gives.
     fn moved(&mut self, op: Binary, left: &Held, right: &Held) -> Locations {
-        let mut out = Locations::new();
+        let mut out = Locations::default();
         for (base, distance) in [(left, right.int), (right, left.int)] {
             if op == Binary::Sub && std::ptr::eq(base, right) {
                 continue;
             }
             let distance = if op == Binary::Sub { distance.map(i64::wrapping_neg) } else { distance };
             self.moves |= !base.addresses.is_empty() && distance != Some(0);
-            for &address in &base.addresses {
+            for address in base.addresses.iter() {
                 match (self.bytes, distance) {
-                    (None, _) | (_, Some(0)) => out.extend([address]),
-                    (Some(bytes), Some(distance)) => out.extend(bytes.moved(address, distance)),
-                    (Some(bytes), None) => out.extend(bytes.variable(address)),
+                    (None, _) | (_, Some(0)) => out.insert(address),
+                    (Some(bytes), Some(distance)) => {
+                        bytes.moved(address, distance).into_iter().for_each(|to| out.insert(to))
+                    }
+                    (Some(bytes), None) => bytes.variable(address).for_each(|to| out.insert(to)),
                 }
             }
         }
@@ -103,8 +152,8 @@ struct Held {
 impl Held {
     fn constant(value: Const) -> Held {
         match value {
-            Const::Address(location) => Held { addresses: Locations::from([location]), int: Some(0) },
-            Const::Int(value) => Held { addresses: Locations::new(), int: Some(value) },
+            Const::Address(location) => Held { addresses: Locations::only(location), int: Some(0) },
+            Const::Int(value) => Held { addresses: Locations::default(), int: Some(value) },
         }
     }
 
@@ -114,7 +163,7 @@ impl Held {
     }
 
     fn join(&mut self, other: &Held) {
-        self.addresses.extend(&other.addresses);
+        self.addresses.add(&other.addresses);
         self.int = self.int.filter(|int| other.int == Some(*int));
     }
 }
@@ -135,31 +184,31 @@ impl Reach<'_> {
             Operand::Const(value) => Held::constant(value),
         };
         let place = |address: Address| match address {
-            Address::Location(location) => Locations::from([location]),
+            Address::Location(location) => Locations::only(location),
             Address::Register(register) => registers[register].addresses.clone(),
         };
         let contents = |memory: &[Locations], places: &Locations| -> Locations {
-            places.iter().flat_map(|place| memory[*place].iter().copied()).collect()
+            places.iter().fold(Locations::default(), |all, place| all.and(&memory[place]))
         };
         let (register, held) = match step {
             Step::Read { dst, address, .. } => {
                 let places = place(*address);
                 let value = contents(&self.memory, &places);
-                self.steps[number][at].extend(places);
+                self.steps[number][at].add(&places);
                 (*dst, Held::unknown(value))
             }
             Step::GracePeriod { domain } => {
-                self.steps[number][at].extend(place(*domain));
+                self.steps[number][at].add(&place(*domain));
                 return;
             }
             Step::IsLocked { dst, address } => {
-                self.steps[number][at].extend(place(*address));
+                self.steps[number][at].add(&place(*address));
                 (Some(*dst), Held::default())
             }
             Step::Write { address, value, .. } | Step::StoreConditional { address, value, .. } => {
                 let (places, value) = (place(*address), of(*value));
-                places.iter().for_each(|place| self.memory[*place].extend(&value.addresses));
-                self.steps[number][at].extend(places);
+                places.iter().for_each(|place| self.memory[place].add(&value.addresses));
+                self.steps[number][at].add(&places);
                 let status = if let Step::StoreConditional { status, .. } = step { Some(*status) } else { None };
                 (status, Held::default())
             }
@@ -168,14 +217,14 @@ impl Reach<'_> {
                 let old = contents(&self.memory, &places);
                 let new = match update.change {
                     Change::Op(RmwOp::Xchg, operand) | Change::IfEqual { new: operand, .. } => of(operand).addresses,
-                    Change::Op(..) | Change::Unless { .. } => Locations::new(),
+                    Change::Op(..) | Change::Unless { .. } => Locations::default(),
                 };
-                places.iter().for_each(|place| self.memory[*place].extend(&new));
-                self.steps[number][at].extend(places);
+                places.iter().for_each(|place| self.memory[place].add(&new));
+                self.steps[number][at].add(&places);
                 let value = match update.gives {
                     UpdateResult::Old => old,
-                    UpdateResult::New => &old | &new,
-                    UpdateResult::NewIsZero | UpdateResult::NewIsNegative | UpdateResult::Done => Locations::new(),
+                    UpdateResult::New => old.and(&new),
+                    UpdateResult::NewIsZero | UpdateResult::NewIsNegative | UpdateResult::Done => Locations::default(),
                 };
                 (update.dst, Held::unknown(value))
             }
@@ -204,8 +253,8 @@ impl Reach<'_> {
                 let addresses = match op {
                     Binary::Add | Binary::Sub if !same => self.moved(*op, &left, &right),
                     // An address or-ed with an integer stays an address only if the integer is 0.
-                    Binary::Or => &left.addresses | &right.addresses,
-                    _ => Locations::new(),
+                    Binary::Or => left.addresses.and(&right.addresses),
+                    _ => Locations::default(),
                 };
                 (Some(*dst), Held { addresses, int })
             }
@@ -218,6 +267,28 @@ impl Reach<'_> {
         };
         if let Some(register) = register {
             registers[register] = held;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_holds_few_and_many_locations() {
+        let numbers = [0, 5, 127, 128, 4000];
+        let mut all = Locations::default();
+        assert!(all.is_empty());
+        numbers.iter().rev().for_each(|location| all.insert(*location));
+        assert_eq!(all.iter().collect::<Vec<_>>(), numbers);
+        for location in numbers {
+            let mut one = Locations::only(location);
+            assert!(!one.is_empty());
+            assert_eq!(one.iter().collect::<Vec<_>>(), [location]);
+            one.add(&Locations::only(300));
+            assert_eq!(one.iter().collect::<Vec<_>>(), [location.min(300), location.max(300)]);
+            assert_eq!(one.clone().and(&one), one);
         }
     }
 }

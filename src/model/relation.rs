@@ -179,6 +179,16 @@ impl Relation {
     /// The inverse, `r^-1`.
     pub fn inverse(&self) -> Relation {
         let mut out = Relation::empty(self.events);
+        if self.is_small() {
+            for (from, row) in self.small[..self.events].iter().enumerate() {
+                let mut rest = *row;
+                while rest != 0 {
+                    out.small[rest.trailing_zeros() as usize] |= 1 << from;
+                    rest &= rest - 1;
+                }
+            }
+            return out;
+        }
         for (from, to) in self.pairs() {
             out.insert(to, from);
         }
@@ -214,13 +224,24 @@ impl Relation {
     /// The reflexive closure, `r?`.
     pub fn maybe(&self) -> Relation {
         let mut out = self.clone();
-        (0..self.events).for_each(|event| out.insert(event, event));
+        out.add_identity();
         out
     }
 
     /// The reflexive transitive closure, `r*`.
     pub fn star(&self) -> Relation {
-        self.plus().maybe()
+        let mut out = self.plus();
+        out.add_identity();
+        out
+    }
+
+    fn add_identity(&mut self) {
+        let events = self.events;
+        if self.is_small() {
+            self.small[..events].iter_mut().enumerate().for_each(|(event, row)| *row |= 1 << event);
+        } else {
+            self.large.iter_mut().enumerate().for_each(|(event, row)| *row |= 1 << event);
+        }
     }
 
     /// Whether no event is related to itself.
@@ -307,8 +328,9 @@ impl Relation {
     #[inline]
     fn zip(&self, other: &Relation, small: impl Fn(u32, u32) -> u32, large: impl Fn(u128, u128) -> u128) -> Relation {
         let mut out = Relation { events: self.events, small: self.small, large: Vec::new() };
-        out.small.iter_mut().zip(&other.small).for_each(|(a, b)| *a = small(*a, *b));
-        if !self.is_small() {
+        if self.is_small() {
+            out.small.iter_mut().zip(&other.small).for_each(|(a, b)| *a = small(*a, *b));
+        } else {
             out.large = self.large.iter().zip(&other.large).map(|(a, b)| large(*a, *b)).collect();
         }
         out
@@ -320,9 +342,31 @@ impl Relation {
         out
     }
 
+    /// `r; next?`
+    pub fn then(&self, next: &Relation) -> Relation {
+        let mut out = self.clone();
+        out.add_sequence(self, next);
+        out
+    }
+
+    /// `before?; r`
+    pub fn then_before(&self, before: &Relation) -> Relation {
+        let mut out = self.clone();
+        out.add_sequence(before, self);
+        out
+    }
+
     /// Restricts the domain: `[from]; r`.
     pub fn from(&self, from: Set) -> Relation {
         let mut out = self.clone();
+        if self.is_small() {
+            // A row keeps all of its bits or none.
+            out.small
+                .iter_mut()
+                .enumerate()
+                .for_each(|(event, row)| *row &= (from.0 as u32 >> event & 1).wrapping_neg());
+            return out;
+        }
         let all = u128::MAX >> (MAX_EVENTS - self.events.max(1));
         for event in Set(all & !from.0).iter() {
             out.remove_all(event, Set(u128::MAX));
@@ -343,6 +387,10 @@ impl Relation {
 
     /// The events that have a successor.
     pub fn domain(&self) -> Set {
+        if self.is_small() {
+            let rows = self.small.iter().enumerate();
+            return Set(rows.fold(0_u32, |set, (event, row)| set | u32::from(*row != 0) << event).into());
+        }
         (0..self.events).fold(Set::EMPTY, |set, event| Set(set.0 | u128::from(!self.row(event).is_empty()) << event))
     }
 

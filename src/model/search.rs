@@ -54,26 +54,27 @@ pub struct Candidate<'c> {
     /// The source of each read, and the orders of the writes.
     pub witness: &'c Witness,
     /// The values of the columns at the end.
-    pub state: Vec<Const>,
+    pub state: &'c [Const],
     /// Whether a value in it depends on itself.
     pub thin_air: bool,
     /// What the model warns about in it.
     pub flags: Flags,
-    values: Vec<Const>,
+    values: &'c dyn Fn(usize) -> Option<Const>,
 }
 
 impl Candidate<'_> {
     /// The events with their real values.
     pub fn events(&self) -> Vec<Event> {
-        let own = |(event, value): (&Event, &Const)| {
+        let own = |(number, event): (usize, &Event)| {
+            let value = (self.values)(number).unwrap_or(Const::Int(0));
             let kind = match event.kind {
-                Kind::Read(location, _) => Kind::Read(location, *value),
-                Kind::Write(location, _) => Kind::Write(location, *value),
+                Kind::Read(location, _) => Kind::Read(location, value),
+                Kind::Write(location, _) => Kind::Write(location, value),
                 Kind::Fence | Kind::GracePeriod(_) => event.kind,
             };
             Event { kind, ..*event }
         };
-        self.execution.events.iter().zip(&self.values).map(own).collect()
+        self.execution.events.iter().enumerate().map(own).collect()
     }
 }
 
@@ -335,6 +336,13 @@ fn halves(execution: &Execution) -> Vec<Option<usize>> {
     halves
 }
 
+/// The value that an event reads or writes, if it is known; the second part of `known` has the initial values.
+fn value_in(execution: &Execution, (known, initial): (&Values<'_>, &[Const]), event: usize) -> Result<Option<Const>> {
+    let Some(thread) = execution.events[event].thread else { return Ok(Some(initial[event])) };
+    let part = &execution.parts[event];
+    known.of_event(thread, part.place).map(|value| part_of(value, part)).transpose()
+}
+
 struct Growth<'g, 'v> {
     search: &'g Search<'g>,
     code: &'g Code,
@@ -408,9 +416,7 @@ impl Growth<'_, '_> {
 
     /// The value that an event reads or writes, if it is known.
     fn value_in(&self, event: usize, values: &Values<'_>) -> Result<Option<Const>> {
-        let Some(thread) = self.execution.events[event].thread else { return Ok(Some(self.initial[event])) };
-        let part = &self.execution.parts[event];
-        values.of_event(thread, part.place).map(|value| part_of(value, part)).transpose()
+        value_in(self.execution, (values, &self.initial), event)
     }
 
     fn value(&self, event: usize) -> Result<Option<Const>> {
@@ -568,7 +574,12 @@ impl Growth<'_, '_> {
     ) -> Result<ControlFlow<()>> {
         let Some(read) = reads.iter().next() else { return self.location(at + 1, grown) };
         let mut places = Set::EMPTY;
-        for place in self.coherent_places(location, read, first) {
+        let coherent = self.coherent_places(location, read, first);
+        if coherent.len() == 1 {
+            // There is no choice; whether the values fit is seen below.
+            places.insert(coherent.start);
+        }
+        for place in if places.is_empty() { coherent } else { 0..0 } {
             let before = (self.values.mark(), self.waiting);
             self.choose(self.orders[location][place], read);
             if self.settle()? {
@@ -582,11 +593,14 @@ impl Growth<'_, '_> {
         let mut left = reads;
         left.remove(read);
         for place in places.iter() {
-            self.step()?;
             let write = self.orders[location][place];
             let before = (self.values.mark(), self.waiting);
             self.choose(write, read);
-            self.settle()?;
+            if !self.settle()? {
+                self.take_back(read, before);
+                continue;
+            }
+            self.step()?;
             self.witness.source(write, read);
             self.chosen.push((place, read));
             let flow = self.sources((at, location), left, first, true)?;
@@ -708,9 +722,13 @@ impl Growth<'_, '_> {
             }
             None => Flags::NONE,
         };
-        let events = 0..self.execution.events.len();
-        let values = events.map(|event| Ok(self.value(event)?.unwrap_or(Const::Int(0)))).collect::<Result<_>>()?;
-        let (execution, witness, state) = (self.execution, &self.witness, state.to_vec());
+        if self.code.bytes.is_some() {
+            // A value that is divided into bytes may be an address, which cannot be.
+            (0..self.execution.events.len()).try_for_each(|event| self.value(event).map(|_| ()))?;
+        }
+        let (execution, witness) = (self.execution, &self.witness);
+        let seen = (&self.values, self.initial.as_slice());
+        let values = &|event| value_in(execution, seen, event).ok().flatten();
         Ok(self.visitor.take(Candidate { execution, witness, state, thin_air, flags, values }))
     }
 

@@ -40,18 +40,18 @@ const fn covers_mixed_sizes(model: Model) -> bool {
     }
 }
 
-/// Turns a test whose locations are variables into one whose locations are bytes, if its accesses ask for it.
+/// The test with a location for each byte, if its accesses ask for it. In `code` a location is a variable.
 ///
 /// # Errors
 /// If accesses have mixed sizes and the model does not cover that, or if an access leaves its variable or is not aligned.
-pub(super) fn laid_out(code: Code, variables: &[Variable], model: Model) -> Result<Code, Clash> {
-    let (reached, moves) = reach_and_moves(&code);
-    let accesses = accesses(&code, &reached);
-    let clash = first_clash(&code, variables, &accesses, model);
+pub(super) fn laid_out(code: &Code, variables: &[Variable], model: Model) -> Result<Option<Code>, Clash> {
+    let (reached, moves) = reach_and_moves(code);
+    let accesses = accesses(code, &reached);
+    let clash = first_clash(code, variables, &accesses, model);
     match clash {
         Some(clash) if !covers_mixed_sizes(model) => return Err(clash),
         None if variables.iter().all(|variable| variable.elements.is_none()) && !moves => {
-            return Ok(code);
+            return Ok(None);
         }
         _ => {}
     }
@@ -62,10 +62,10 @@ pub(super) fn laid_out(code: Code, variables: &[Variable], model: Model) -> Resu
         element * variable.elements.unwrap_or(1)
     };
     let sizes: Vec<usize> = variables.iter().enumerate().map(size).collect();
-    let code = in_bytes(code, &sizes);
+    let code = in_bytes(code.clone(), &sizes);
     match impossible(&code) {
         Some(clash) => Err(clash),
-        None => Ok(code),
+        None => Ok(Some(code)),
     }
 }
 
@@ -82,12 +82,7 @@ fn accesses(code: &Code, reached: &[Vec<Locations>]) -> Vec<AccessTo> {
     for (thread, reached) in reached.iter().enumerate() {
         for (step, locations) in reached.iter().enumerate() {
             let Some(ty) = access_type(&code.threads[thread].steps[step]) else { continue };
-            out.extend(locations.iter().map(|location| AccessTo {
-                thread,
-                step,
-                location: *location,
-                width: ty.bytes(),
-            }));
+            out.extend(locations.iter().map(|location| AccessTo { thread, step, location, width: ty.bytes() }));
         }
     }
     out

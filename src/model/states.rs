@@ -114,14 +114,17 @@ impl Visitor for Seen<'_> {
 
     fn take(&mut self, candidate: Candidate<'_>) -> ControlFlow<()> {
         self.finishes = true;
-        if !self.code.passes(&candidate.state) {
+        if !self.code.passes(candidate.state) {
             return ControlFlow::Continue(());
         }
         self.flags = self.flags | candidate.flags;
-        if !self.states.contains_key(&candidate.state) {
-            self.end = self.count(&candidate.state);
+        match self.states.get_mut(candidate.state) {
+            Some(known) => *known &= candidate.thin_air,
+            None => {
+                self.end = self.count(candidate.state);
+                self.states.insert(candidate.state.to_vec(), candidate.thin_air);
+            }
         }
-        *self.states.entry(candidate.state).or_insert(true) &= candidate.thin_air;
         if self.end.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 }

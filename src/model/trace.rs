@@ -444,7 +444,7 @@ impl Runner<'_> {
                 }
                 let width = self.width(state.at);
                 let possible = |location: &LocationId| check_place(bytes, *location, width).is_ok();
-                for location in reached.iter().copied().filter(possible) {
+                for location in reached.iter().filter(possible) {
                     let mut next = state.clone();
                     next.trace.assumptions.push(Assumption::Address(value, location, width));
                     self.first(&state, |runner| runner.access(next, location, depends))?;

@@ -5,7 +5,7 @@
 //! declared one, with one exception: if all assigned values are integers and a pointer is declared, or the
 //! other way round, the assigned values decide.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::litmus::Span;
 use crate::litmus::ast::{self, Base, Binary, CType, Expr, ExprKind, Name, Stmt, Unary};
@@ -70,7 +70,7 @@ pub(super) fn registers<'e>(
     }
     collect.body(&thread.body);
     let Collect { declared, assigned } = collect;
-    let mut types = Types { thread, variables, registers: HashMap::new() };
+    let mut types = Types { thread, variables, registers: BTreeMap::new() };
     for (ty, name) in &declared {
         types.registers.insert(&name.text, Some(*ty));
     }
@@ -130,7 +130,7 @@ struct Types<'e, 'v> {
     thread: &'e ast::Thread,
     variables: &'v Variables<'v>,
     /// The types of the registers; `None` if not known yet.
-    registers: HashMap<&'e str, Option<CType>>,
+    registers: BTreeMap<&'e str, Option<CType>>,
 }
 
 impl Types<'_, '_> {

@@ -1,6 +1,6 @@
 //! Lowers the statements of one thread to operations.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::litmus::ast::{self, Base, Binary, CType, Compare, Expr, ExprKind, Name, Stmt, Unary};
 use crate::litmus::primitive::{self, Access, Action, Arg, Order, Primitive, Rcu, RmwResult};
@@ -77,12 +77,12 @@ pub(super) struct ThreadLowering<'a> {
     nullable: &'a mut Vec<bool>,
     rules: Rules,
     pub number: usize,
-    pub names: HashMap<String, RegisterId>,
+    pub names: BTreeMap<String, RegisterId>,
     pub ctypes: Vec<CType>,
     pub facts: Vec<Fact>,
     /// The rounds of its loops that were lowered.
     pub rounds: usize,
-    params: HashMap<String, LocationId>,
+    params: BTreeMap<String, LocationId>,
     /// The writes of the other threads: the name of the variable, or `None` if it may be any variable.
     foreign_writes: Vec<Option<String>>,
     pub thread: Thread,
@@ -102,11 +102,11 @@ impl<'a> ThreadLowering<'a> {
             nullable,
             rules,
             number,
-            names: HashMap::new(),
+            names: BTreeMap::new(),
             ctypes: Vec::new(),
             facts: Vec::new(),
             rounds: 0,
-            params: HashMap::new(),
+            params: BTreeMap::new(),
             foreign_writes: Vec::new(),
             thread: Thread {
                 registers: Vec::new(),

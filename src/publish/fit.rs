@@ -161,7 +161,9 @@ pub fn table_with_notes(
         Cells { headings: headings.iter().map(|heading| (*heading).to_owned()).collect(), lines, right: Vec::new() };
     let cells = width.map_or_else(|| cells.clone(), |width| cells.clone().shortest(width, least));
     let fits = |text: &str| width.is_none_or(|width| text.lines().all(|line| line.chars().count() <= width));
-    let (text, above) = (cells.text(), with_names_above(cells.clone()));
+    let text = cells.text();
+    // The other forms are made only for a table that is too wide.
+    let above = if fits(&text) { String::new() } else { with_names_above(cells.clone()) };
     let (mut out, rows): (String, Vec<String>) = if fits(&text) {
         let mut lines = text.lines().map(|line| format!("{line}\n"));
         (lines.next().unwrap_or_default(), lines.collect())

@@ -208,7 +208,8 @@ mod tests {
         let model = record.results[0].clone();
         let named = |scenario: crate::catalogue::Scenario, rare: bool| {
             let mut result = model.clone();
-            (result.scenario, result.group, result.source_sha256) = (scenario.name, scenario.group, scenario.sha256);
+            (result.scenario, result.group, result.source_sha256) =
+                (scenario.name, scenario.group, scenario.sha256.to_string());
             if rare {
                 // The longest rate: 3.0e-9 [6.2e-10, 8.8e-9].
                 (result.races, result.iterations) = (3, 1_000_000_000);

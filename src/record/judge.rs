@@ -235,7 +235,7 @@ pub(super) mod tests {
         let outcome = |value: i64, count: u64| serde_json::json!({"values": {"r0": value}, "count": count, "satisfies": value == 0});
         let mut result: ScenarioResult = serde_json::from_value(serde_json::json!({
             "scenario": name, "group": scenario.group, "is_control": catalogue::is_control(name, &scenario.sha256, x86()),
-            "source_sha256": scenario.sha256, "code_sha256": "", "condition": "",
+            "source_sha256": *scenario.sha256, "code_sha256": "", "condition": "",
             "match_event": matches.map(|_| "m"), "placement": {"cpus": cpus, "class": "core"},
             "pace": {"mode": "paced", "chosen": "auto", "period_ticks": null, "period_ns": null, "late": null},
             "layout": {"kind": "padded", "line_bytes": 64, "stride_bytes": 64}, "batch": 1, "seed": 1, "atomics": null,

@@ -28,7 +28,7 @@ fn result(name: &str, number: u32, more: Value) -> Value {
     let number_f = f64::from(number);
     let period_ticks = 300 + number;
     let mut result = json!({
-        "scenario": name, "group": scenario.group, "question": scenario.test.header.summary(), "source_sha256": scenario.sha256,
+        "scenario": name, "group": scenario.group, "question": scenario.test.header.summary(), "source_sha256": *scenario.sha256,
         "code_sha256": format!("{number:064x}"), "source": scenario.test.source.text(),
         "condition": program.condition_text(),
         "match_event": program.match_event.as_ref().map(|event| program.prop(event)),

@@ -51,7 +51,7 @@ pub(super) fn chosen_scenarios(args: &RunArgs, arch: Arch) -> Result<Chosen> {
             errors.push(error);
             continue;
         }
-        asked.insert(scenario.sha256.clone());
+        asked.insert(scenario.sha256.to_string());
         if !scenarios.iter().any(|known: &Scenario| known.sha256 == scenario.sha256) {
             scenarios.push(scenario);
         }
@@ -127,7 +127,7 @@ pub(super) fn planned<'a>(
             Err(reason) => without.push((scenario, Error::Usage(format!("{}: {reason}", scenario.name)))),
         }
     }
-    let asked = |scenario: &Scenario| chosen.asked.is_empty() || chosen.asked.contains(&scenario.sha256);
+    let asked = |scenario: &Scenario| chosen.asked.is_empty() || chosen.asked.contains(&*scenario.sha256);
     if !runs.iter().any(|(scenario, _)| asked(scenario)) {
         let (_, reason) = without.into_iter().find(|(scenario, _)| asked(scenario)).expect("no placement has a reason");
         return Err(reason);

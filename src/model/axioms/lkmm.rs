@@ -18,6 +18,7 @@ use crate::model::event::Tags;
 use crate::model::execution::{Execution, Witness};
 use crate::model::flags::Flags;
 use crate::model::relation::{Relation, Set};
+use plain::Plain;
 use rcu::Rcu;
 
 pub use warnings::warnings;
@@ -56,9 +57,7 @@ struct Lkmm<'e> {
     execution: &'e Execution,
     sets: Sets,
     rcu: Rcu,
-    acq_po: Relation,
     po_rel: Relation,
-    rmb: Relation,
     wmb: Relation,
     /// strong-fence without the barrier smp_mb__after_unlock_lock.
     strong_fence: Relation,
@@ -69,6 +68,10 @@ struct Lkmm<'e> {
     /// [After-unlock-lock] ; po ; [M]
     after_unlock_lock: Relation,
     identity: Relation,
+    /// acq-po | po-rel | strong-fence without smp_mb__after_unlock_lock, and that with wmb | rmb
+    fences: [Relation; 2],
+    /// What the checks of plain accesses need, if there are any.
+    plain: Option<Plain>,
     /// Whether the SRCU sections depend on the candidate.
     sections_vary: bool,
 }
@@ -117,14 +120,17 @@ impl<'e> Lkmm<'e> {
             | (((m >> fencerel(Tags::BEFORE_ATOMIC)) >> rmws) >> po.maybe() >> m)
             | (((m >> po.maybe()) >> rmws) >> fencerel(Tags::AFTER_ATOMIC) >> m)
             | (((m >> po.maybe()) >> lkw) >> fencerel(Tags::AFTER_SPINLOCK) >> m);
+        let strong_fence = mb | rcu.strong_fence(execution, m);
+        let nonrw_fence = (&strong_fence | &po_rel) | acq_po;
+        let fence = (&nonrw_fence | &wmb) | &rmb;
         Lkmm {
             execution,
             sets,
-            acq_po,
             po_rel,
-            rmb,
             wmb,
-            strong_fence: mb | rcu.strong_fence(execution, m),
+            strong_fence,
+            plain: (!sets.plain.is_empty()).then(|| Plain::of(execution, sets)),
+            fences: [nonrw_fence, fence],
             rcu,
             unlock: po >> ul,
             after_lock: lkr >> po,
@@ -141,31 +147,39 @@ impl<'e> Lkmm<'e> {
         let Lkmm { po_rel, wmb, .. } = self;
         let (rfe, rfi) = (rf & ext, rf & int);
         // linux-kernel.bell: dependencies are carried through memory.
-        let carry_dep = (self.rcu.carried() >> &rfi).star();
-        let addr = &carry_dep >> &self.execution.addr;
-        let data = &carry_dep >> &self.execution.data;
-        let ctrl = &carry_dep >> &self.execution.ctrl;
+        let carry_dep = (self.rcu.carried() >> &rfi).plus();
+        let carried = |dependency: &Relation| dependency.then_before(&carry_dep);
+        let [addr, data, ctrl] = [&self.execution.addr, &self.execution.data, &self.execution.ctrl].map(carried);
 
-        let po_unlock_lock_po = (&self.unlock >> (po | rf)) >> &self.after_lock;
-        let strong_fence = &self.strong_fence | ((m >> &po_unlock_lock_po) >> &self.after_unlock_lock);
-        let nonrw_fence = (&strong_fence | po_rel) | &self.acq_po;
-        let fence = (&nonrw_fence | wmb) | &self.rmb;
+        // Most tests have no locks.
+        let po_unlock_lock_po =
+            if self.unlock.is_empty() { self.unlock.clone() } else { (&self.unlock >> (po | rf)) >> &self.after_lock };
+        let after_unlock_lock = (m >> &po_unlock_lock_po) >> &self.after_unlock_lock;
+        let strong_fence = &self.strong_fence | &after_unlock_lock;
+        let [nonrw_fence, fence] = self.fences.each_ref().map(|fences| fences | &after_unlock_lock);
 
         // Preserved program order
         let dep = &addr | &data;
         let rwdep = (&dep | ctrl) >> w;
         let overwrite = co | fr;
-        let to_w = (rwdep | (&overwrite & int)) | ((&addr >> plain) >> wmb);
+        let mut ppo = rwdep | (&overwrite & int);
+        ppo.add_sequence(&(&addr >> plain), wmb);
         // An address dependency of a grace period of SRCU, which is no access, orders nothing.
-        let to_r = addr.to(m) | ((&dep >> marked) >> rfi);
-        let ppo = ((to_r | to_w) | (&fence & int)) | (&po_unlock_lock_po & int);
+        ppo.add(&addr.to(m));
+        ppo.add_sequence(&(&dep >> marked), &rfi);
+        ppo.add_common(&fence, int);
+        ppo.add_common(&po_unlock_lock_po, int);
 
         // Propagation: ordering from release operations and strong fences
-        let cumulated = (&rfe >> marked).maybe() >> (&strong_fence | po_rel);
-        let rmw_sequence = (rf >> rmw).star();
-        let cumul_fence = ((marked >> ((cumulated | wmb) | po_unlock_lock_po)) >> marked) >> &rmw_sequence;
-        let prop =
-            ((((marked >> (&overwrite & ext).maybe()) >> cumul_fence.star()) >> marked) >> rfe.maybe()) >> marked;
+        let to_marked = &rfe >> marked;
+        let mut cumul_fence = (&strong_fence | po_rel).then_before(&to_marked);
+        cumul_fence.add(wmb);
+        cumul_fence.add(&po_unlock_lock_po);
+        let rmw_sequence = if rmw.is_empty() { rmw.clone() } else { (rf >> rmw).plus() };
+        let cumul_fence = ((marked >> cumul_fence) >> marked).then(&rmw_sequence);
+        let rmw_sequence = rmw_sequence.maybe();
+        let mut prop = (marked >> (&overwrite & ext)).maybe().then(&cumul_fence.plus());
+        prop = (marked >> prop >> marked).then(&rfe) >> marked;
 
         // Happens-before: ordering from the passage of time
         let returning = (&prop - &self.identity) & int;
@@ -174,8 +188,8 @@ impl<'e> Lkmm<'e> {
     }
 
     fn judge(&self, witness: &Witness, detail: Detail) -> Judgement {
-        let Sets { plain, marked, .. } = self.sets;
-        let only_order = plain.is_empty() && !self.rcu.has_grace_periods() && !self.sections_vary;
+        let marked = self.sets.marked;
+        let only_order = self.plain.is_none() && !self.rcu.has_grace_periods() && !self.sections_vary;
         if only_order && detail == Detail::Verdict && is_sequential(self.execution, witness) {
             return allowed(self.execution.none());
         }
@@ -184,8 +198,12 @@ impl<'e> Lkmm<'e> {
             return self.hb_cycle(&derived, witness, detail);
         }
         // Every link of pb contains a strong fence.
+        let links = &derived.prop >> &derived.strong_fence;
+        if links.is_empty() && only_order {
+            return allowed(derived.hb);
+        }
         let hb_star = derived.hb.star();
-        let pb = ((&derived.prop >> &derived.strong_fence) >> &hb_star) >> marked;
+        let pb = (links >> &hb_star) >> marked;
         if !pb.is_acyclic() {
             return self.pb_cycle(&derived, pb, witness, detail);
         }
@@ -203,13 +221,12 @@ impl<'e> Lkmm<'e> {
             derived.fence = derived.fence | &fence;
             derived.strong_fence = derived.strong_fence | fence;
         }
-        let race = if plain.is_empty() {
-            Flags::NONE
-        } else {
-            match plain::race(self.execution, self.sets, &derived, witness, &order.star()) {
+        let race = match &self.plain {
+            None => Flags::NONE,
+            Some(plain) => match plain.race(self.execution, marked, &derived, witness, &order.star()) {
                 Ok(race) => race,
                 Err(violation) => return Judgement::Forbidden(*violation),
-            }
+            },
         };
         let (of_sections, sections) = match self.sections_vary {
             true => warnings::of_sections(self.execution, &self.rcu.srcu_sections(self.execution, &witness.rf)),

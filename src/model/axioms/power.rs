@@ -55,7 +55,7 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
         let hbstar = hb.star();
         let propbase = (&fence | (&rfe >> &fence)) >> &hbstar;
         let chapo = (((&rfe | &fre) | &coe) | (&fre >> &rfe)) | (&coe >> &rfe);
-        let strong = chapo.maybe() >> propbase.star() >> &sync >> &hbstar;
+        let strong = if sync.is_empty() { sync.clone() } else { chapo.maybe() >> propbase.star() >> &sync >> &hbstar };
         let prop = (w >> &propbase >> w) | strong;
         let order = co | &prop;
         let route = || {
@@ -108,6 +108,10 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
 /// Preserved program order: the least solution of four mutually recursive equations between the beginnings
 /// (i) and completions (c) of accesses.
 fn preserved(ii0: &Relation, ci0: &Relation, cc0: &Relation, r: Set, w: Set) -> Relation {
+    if ii0.is_empty() && ci0.is_empty() {
+        // Then ii and ci stay empty, and ic becomes cc.
+        return r >> cc0.plus() >> w;
+    }
     let (mut ii, mut ic, mut ci, mut cc) = (ii0.clone(), Relation::empty(ii0.events()), ci0.clone(), cc0.clone());
     loop {
         let next_ii = ((ii0 | &ci) | (&ic >> &ci)) | (&ii >> &ii);

@@ -214,7 +214,7 @@ fn result(test: &Test, arch: Arch) -> ScenarioResult {
         group: known.as_ref().map_or("imported".to_owned(), |known| known.group.clone()),
         question: String::new(),
         is_control: known.as_ref().is_some_and(|known| known.is_control(arch)),
-        source_sha256: known.as_ref().map(|known| known.sha256.clone()).unwrap_or_default(),
+        source_sha256: known.as_ref().map(|known| known.sha256.to_string()).unwrap_or_default(),
         code_sha256: String::new(),
         source: String::new(),
         listing: String::new(),
