@@ -253,6 +253,16 @@ fn a_litmus_log_to_the_letter() {
     let [run, _] = files(folder.path());
     let text = exported(&["--log"], &run);
     assert!(text.starts_with("wakerace 0.1.0 (0123456789ab)\n"), "{text}");
+    // `import` needs no option for a log of wakerace.
+    let log = folder.path().join("own.log");
+    std::fs::write(&log, &text).unwrap();
+    let read = common::wakerace_in(folder.path()).arg("import").arg(&log).output().unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    let record: serde_json::Value = serde_json::from_slice(&read.stdout).unwrap();
+    let written: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&run).unwrap()).unwrap();
+    for field in ["architecture", "cpu_model", "kernel"] {
+        assert_eq!(record["host"][field], written["host"][field], "{field}");
+    }
     let wanted = "Test S05-swapped Allowed\nHistogram (4 states)\n1100  :>1:r0=0; 1:r1=0;\n17    :>1:r0=0; 1:r1=mutex;\n\
                   83    *>1:r0=2; 1:r1=0;\n800   :>1:r0=2; 1:r1=mutex;\nOk\n\nWitnesses\nPositive: 83, Negative: 1917\n\
                   Condition exists (1:r0=2 /\\ 1:r1=0) is validated\nObservation S05-swapped Sometimes 83 1917\nTime S05-swapped 2.50\n\n";

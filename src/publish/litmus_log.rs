@@ -55,9 +55,20 @@ pub fn campaign_log(record: &CampaignRecord) -> String {
     shown::text(&text).into_owned()
 }
 
+/// The lines in front of the first test. `wakerace import` reads them; the tools of herdtools7 skip them.
 fn head<R>(record: &RunRecord<R>, title: &str) -> String {
-    let tool = &record.tool;
-    format!("{} {} ({})\n{}\n\n", tool.name, tool.version, tool.commit, shown::line(title))
+    let RunRecord { tool, host, .. } = record;
+    let release = host.kernel.strip_prefix("Linux ").unwrap_or(&host.kernel);
+    format!(
+        "{} {} ({})\n{}\narchitecture: {}\nmodel name: {}\nuname -r={}\n\n",
+        tool.name,
+        tool.version,
+        tool.commit,
+        shown::line(title),
+        shown::line(&host.architecture),
+        shown::line(&host.cpu_model),
+        shown::line(release)
+    )
 }
 
 /// What the log says about a test.

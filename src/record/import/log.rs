@@ -19,10 +19,12 @@
 //! ```
 //!
 //! A star marks the states that the test asks for. For `forall` these are the counterexamples. litmus7 prints
-//! the program before its test and /proc/cpuinfo behind the last one. klitmus7's script prints `uname -r=...`.
+//! the program before its test and /proc/cpuinfo behind the last one. klitmus7's script prints `uname -r=...`. A log of
+//! wakerace says the architecture, the CPU and the kernel in front of its first test.
 
 use std::collections::BTreeMap;
 
+use crate::arch::Arch;
 use crate::record::FinalValue;
 use crate::record::condition::asks_for;
 
@@ -37,6 +39,8 @@ pub struct Log {
     pub command: Option<String>,
     /// The architecture of the tests, as herdtools names it (`AArch64`), if the log holds them.
     pub language: Option<String>,
+    /// The architecture of the machine, if it says so.
+    pub architecture: Option<Arch>,
     /// The release of the kernel, if it says so.
     pub kernel: Option<String>,
     /// The name of the CPU, if it says so.
@@ -144,6 +148,7 @@ fn about(log: &mut Log, line: &str) {
     } else if let Some((key, value)) = line.split_once(':') {
         match key.trim() {
             "processor" => log.cpus += 1,
+            "architecture" => log.architecture = log.architecture.or(Arch::named(value.trim()).ok()),
             "model name" | "cpu" => log.cpu = log.cpu.take().or(Some(value.trim().to_owned())),
             _ => {}
         }

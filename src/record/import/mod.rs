@@ -153,7 +153,7 @@ fn tool(logs: &[(String, String)], parsed: &[Log], about: &About) -> Result<Tool
 fn architecture(parsed: &[Log], about: &About) -> Result<Arch> {
     let language = parsed.iter().find_map(|log| log.language.as_deref());
     let model = language.and_then(|language| isa::model_of_assembly(&format!("{language} test\n")));
-    let said = model.and_then(Model::arch);
+    let said = model.and_then(Model::arch).or(parsed.iter().find_map(|log| log.architecture));
     let names = Arch::ALL.map(Arch::name).join(", ");
     about.arch.or(said).ok_or_else(|| {
         Error::Usage(format!("the logs do not say which architecture the tests ran on; add --arch ARCH ({names})"))
