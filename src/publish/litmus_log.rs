@@ -1,12 +1,12 @@
-//! Writes outcomes as a litmus7 log, for mcompare7, mdiff7 and msum7.
+//! Writes outcomes as a litmus7 log, for mcompare7.
 //!
-//! These tools read (herdtools7, tools/lexLog_tools.mll): a line `Test NAME KIND`, a histogram, a line that
+//! The tools of herdtools7 read (herdtools7, tools/lexLog_tools.mll): a line `Test NAME KIND`, a histogram, a line that
 //! says whether the condition is validated, the witnesses, and lines of the form `KEY NAME ...` up to an
 //! empty line. Without the empty line they take the first line of the next test for one of these lines, so
 //! every test ends with an empty line.
 //!
-//! The log has no `Hash=` line. herdtools computes the hash from its own print-out of the program. A test
-//! without a hash is accepted.
+//! The log has no `Hash=` line. herdtools computes the hash from its own print-out of the program. mcompare7
+//! accepts a test without one; mdiff7 does not.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
