@@ -3,6 +3,8 @@
  * threads. scripts/bench-litmus7 compiles this file and prints its medians beside those of litmus7 and wakerace.
  *
  *     plain paced|free|dense SECONDS       prints iterations per second and weak outcomes per second
+ *     plain distance SECONDS               prints how long a cache line takes from one CPU to the other, in ns: half of the
+ *                                          shortest average of 200 round trips
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -67,15 +69,54 @@ static double now(void)
 	return t.tv_sec + t.tv_nsec * 1e-9;
 }
 
+static _Alignas(128) volatile int ping;
+static _Alignas(128) volatile int pong;
+
+static void *echo(void *unused)
+{
+	pin(1);
+	while (!stop)
+		if (pong != ping)
+			pong = ping;
+	return unused;
+}
+
+static int distance(double seconds)
+{
+	pthread_t thread;
+	double begun = now(), least = 1e9;
+
+	pin(0);
+	pthread_create(&thread, NULL, echo, NULL);
+	for (int value = 0; now() - begun < seconds;) {
+		double from = now();
+
+		for (int trip = 0; trip < 200; trip++) {
+			ping = ++value;
+			while (pong != value)
+				;
+		}
+		double each = (now() - from) * 1e9 / 200 / 2;
+		if (each < least)
+			least = each;
+	}
+	stop = 1;
+	pthread_join(thread, NULL);
+	printf("%.1f\n", least);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	pthread_t thread;
 	uint64_t iterations = 0, weak = 0;
 
 	if (argc != 3) {
-		fprintf(stderr, "usage: plain paced|free|dense SECONDS\n");
+		fprintf(stderr, "usage: plain paced|free|dense|distance SECONDS\n");
 		return 2;
 	}
+	if (!strcmp(argv[1], "distance"))
+		return distance(atof(argv[2]));
 	paced = !strcmp(argv[1], "paced");
 	stride = strcmp(argv[1], "dense") ? LINE : 1;
 	x = aligned_alloc(4096, K * LINE * sizeof(int));
