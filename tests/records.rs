@@ -177,6 +177,7 @@ fn comparing_tells_difference_from_chance() {
     for outcome in &mut sb.outcomes {
         outcome.count = if outcome.satisfies { outcome.count / 10 } else { outcome.count };
     }
+    (sb.distances, sb.phases) = (None, None);
     sb.skews.clear();
     sb.last_writers.clear();
     sb.blocks.clear();

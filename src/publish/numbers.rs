@@ -49,6 +49,13 @@ fn in_units(value: u64, units: &[(f64, &str)]) -> Option<String> {
     Some(format!("{:.digits$} {name}", value / unit))
 }
 
+/// A lower bound in a sentence, with two digits, rounded down: `5.6 M`, `470`.
+pub fn at_least(value: f64) -> String {
+    let step = 10_f64.powf(value.max(1.0).log10().floor() - 1.0).max(1.0);
+    // A float that is too large saturates.
+    short_count(((value / step).floor() * step) as u64)
+}
+
 /// A time in a sentence, from nanoseconds: `521 ns`, `10.8 µs`, `250 ms`.
 pub fn short_time(ns: u64) -> String {
     in_units(ns, &[(1e9, "s"), (1e6, "ms"), (1e3, "µs")]).unwrap_or_else(|| format!("{ns} ns"))

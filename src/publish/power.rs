@@ -51,12 +51,21 @@ fn known(record: &Record) -> Option<RunPower> {
     Some(record.power()).filter(|power| power.mutants() > 0)
 }
 
+/// The first names of some tests: `SB, MP+nt`.
+fn named(tests: &[String]) -> String {
+    tests.iter().take(NAMED).map(|name| shown::line(name).into_owned()).collect::<Vec<_>>().join(", ")
+}
+
 /// `3 of 4 controls and mutants killed at 99.999 % (not MP+nt)`.
 fn score(power: &RunPower) -> String {
     let left = &power.survived;
-    let names = left.iter().take(NAMED).map(|name| shown::line(name).into_owned()).collect::<Vec<_>>().join(", ");
+    let names = named(left);
     let more = if left.len() > NAMED { format!(" and {} more", left.len() - NAMED) } else { String::new() };
-    let not = if left.is_empty() { String::new() } else { format!(" (not {names}{more})") };
+    let not = match left.len() {
+        0 if power.killed.len() <= NAMED => format!(" ({})", named(&power.killed)),
+        0 => String::new(),
+        _ => format!(" (not {names}{more})"),
+    };
     let wanted = super::campaign::percent(REPRODUCIBLE);
     format!("{} of {} controls and mutants killed at {wanted}{not}", power.killed.len(), power.mutants())
 }

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::fit::{Cells, fitted, wrapped};
-use super::numbers::{count, rate, rate_with_interval, times};
+use super::numbers::{at_least, count, rate, rate_with_interval, times};
+use super::page::answer_of;
 use super::settings;
 use super::sums::{Sum, by_class};
 use super::unmeasured::unmeasured;
@@ -137,7 +138,11 @@ pub fn table(record: &Record) -> String {
 fn least_sensitive(results: &[&ScenarioResult]) -> String {
     let known = results.iter().filter_map(|result| result.sensitivity.as_ref());
     known.max_by(|a, b| a.bound.total_cmp(&b.bound)).map_or(String::new(), |weakest| {
-        format!(" Each race is at least {} times rarer than {}.", count((1.0 / weakest.bound) as u64), weakest.control)
+        format!(
+            " All of these races are at least {} times rarer than {}.",
+            at_least(1.0 / weakest.bound),
+            weakest.control
+        )
     })
 }
 
@@ -156,7 +161,7 @@ fn conditions(record: &Record) -> Vec<String> {
     stolen.into_iter().chain(throttled).collect()
 }
 
-/// What the table means, in sentences: forbidden outcomes, what the zeros mean on each placement, and
+/// What the table means, in sentences: forbidden outcomes, the answer, what the zeros mean on each placement, and
 /// warnings.
 pub fn summary(record: &Record) -> String {
     let mut lines = Vec::new();
@@ -176,6 +181,10 @@ pub fn summary(record: &Record) -> String {
             count(iterations),
             in_order(&result.placement.cpus),
         ));
+    }
+    // The answer in one sentence, as on the page and in the mail.
+    if !record.host.emulated && !record.results.is_empty() {
+        lines.extend(answer_of(record).into_iter().take(1).map(|answer| answer.replace('\u{a0}', " ")));
     }
     let mut placements: Vec<_> = record.results.iter().map(|result| &result.placement).collect();
     placements.dedup();

@@ -51,7 +51,7 @@ const TITLES: &[(&str, &str)] = &[
     ("MP", "message passing without barriers"),
     ("MP+nt", "message passing, non-temporal store"),
     ("S01-as-is+nt", "the wakeup with a weakly ordered store"),
-    ("S01-core+nt", "the same shape with a weakly ordered store"),
+    ("S01-core+nt", "the same accesses, one store non-temporal"),
     ("S01-core+nt+wmb", "the weakly ordered store and wmb()"),
     ("S01-core+nt+xchg", "the weakly ordered store and xchg"),
     ("SB", "store buffering"),

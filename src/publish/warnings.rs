@@ -152,7 +152,9 @@ fn drifted(result: &ScenarioResult) -> Option<String> {
         .map_or(String::new(), |(first, last)| format!(": {} at the start, {} at the end", rate(first), rate(last)));
     // An f64 holds numbers down to about 1e-308, so a smaller p is not exact.
     let p = if drift.p < 1e-300 { "p < 1e-300".to_owned() } else { format!("p = {:.0e}", drift.p) };
-    Some(format!("rate drifted{ends} (Kolmogorov-Smirnov {:.2}, {p})", drift.statistic))
+    // The blocks have the batches at the final skews only, so these are not the rates of the whole run.
+    let at = if result.skews.len() > 1 { " at the final skews" } else { "" };
+    Some(format!("rate{at} drifted{ends} (Kolmogorov-Smirnov {:.2}, {p})", drift.statistic))
 }
 
 fn by_last_writers(result: &ScenarioResult) -> Option<String> {
@@ -194,7 +196,7 @@ mod tests {
             (
                 Warning::RateDrifted,
                 |r| r.drift = Some(Drift { statistic: 0.5, p: 1e-9 }),
-                "rate drifted (Kolmogorov-Smirnov 0.50, p = 1e-9)",
+                "rate at the final skews drifted (Kolmogorov-Smirnov 0.50, p = 1e-9)",
             ),
             (
                 Warning::RateVaried,

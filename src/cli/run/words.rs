@@ -1,6 +1,7 @@
 //! What `wakerace run` prints beside the table: the lines before a run, a line per result, and the evidence for a
 //! forbidden outcome.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -34,8 +35,10 @@ pub(super) fn opening(host: &Host, experiments: &[Experiment<'_>], rounds: &[Rou
         edges.map_or(String::new(), |(edges, clock)| edges_line(edges, clock))
     };
     let times = if repeat > 1 { format!(", each {repeat} times in turns") } else { String::new() };
-    let runs = if experiments.len() == 1 { "run" } else { "runs" };
-    format!("{}{coarse}{tuned}{} {runs}{times}{about}\n", host_lines(host), experiments.len())
+    let tests = experiments.iter().map(|experiment| &experiment.scenario.name).collect::<BTreeSet<_>>().len();
+    let tests = publish::counted(tests as u64, "test");
+    let runs = publish::counted(experiments.len() as u64, "run");
+    format!("{}{coarse}{tuned}{tests}, {runs}{times}{about}\n", host_lines(host))
 }
 
 /// How instances are paced by a coarse clock.

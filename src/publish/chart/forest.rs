@@ -46,6 +46,8 @@ pub struct Mark {
     pub interval: (f64, f64),
     /// The value as text.
     pub words: String,
+    /// The value as text where there is little room.
+    pub short: String,
     /// The background.
     pub ground: Ground,
     /// The text of the tooltip.
@@ -93,10 +95,12 @@ pub struct Forest {
 pub const WIDE: f64 = 1160.0;
 /// If a chart has more marks than this, their lines are lower and the values are only in the tooltips.
 const ROOMY: usize = 28;
+/// A row of the narrow form has the values of so many marks at most.
+const FEW: usize = 3;
 const TOP: f64 = 2.0;
 const FOOT: f64 = 38.0;
-/// The length of the arrow of a bound, in SVG units.
-const ARROW: f64 = 20.0;
+/// How far the arrow of a bound ends beyond the lowest value of the axis, in SVG units.
+const ARROW: f64 = 4.0;
 
 /// The places of a form, in SVG units.
 struct Places {
@@ -222,11 +226,14 @@ impl Forest {
                     escape(&row.label),
                     escape(role)
                 ));
-                if let [mark] = &row.marks[..]
-                    && places.words
-                {
-                    svg.label("words", (places.right, y + 12.5), "end", "", &worded(mark));
-                }
+                let words = match &row.marks[..] {
+                    [mark] if places.words => worded(mark),
+                    few if few.len() <= FEW && few.iter().all(|mark| !mark.name.is_empty()) => {
+                        few.iter().map(|mark| format!("{} {}", mark.name, mark.short)).collect::<Vec<_>>().join(", ")
+                    }
+                    _ => return,
+                };
+                svg.label("words", (places.right, y + 12.5), "end", "", &words);
             }
         }
     }
@@ -238,7 +245,8 @@ impl Forest {
         if mark.value.is_some() {
             svg.line(&format!("spread {colour}"), (self.at(low, places), y), (self.at(high, places), y));
         } else {
-            let end = (x - ARROW).max(places.left - 4.0);
+            // The arrow goes over all values that the rate may have, so the mark at its end cannot be read as a rate.
+            let end = places.left - ARROW;
             svg.raw(&format!(
                 "<path class=\"arrow {colour}\" d=\"M{} {y}H{e}m5 -3.5l-5 3.5l5 3.5\"/>",
                 place(x),
@@ -277,6 +285,7 @@ mod tests {
             value,
             interval: (1e-3, 1e-2),
             words: "w".to_owned(),
+            short: "v".to_owned(),
             ground,
             note: String::new(),
             data: String::new(),

@@ -175,6 +175,14 @@ impl Lines {
         if !bars.is_empty() {
             svg.raw(&format!("<path class=\"loose\" d=\"{bars}\"/>"));
         }
+        // A marked line has its points already.
+        let alone = |point: &&Point| point.interval.is_some() && !(path && self.is_firm(point));
+        for point in line.points.iter().filter(|_| !line.marked).filter(alone) {
+            if let Some(y) = point.y {
+                let (x, y) = (place(self.at_x(point.x)), place(self.at_y(y)));
+                svg.raw(&format!("<circle class=\"point\" cx=\"{x}\" cy=\"{y}\" r=\"1.6\"/>"));
+            }
+        }
         for points in line.points.chunk_by(|a, b| a.y.is_none() == b.y.is_none()) {
             if points[0].y.is_none() {
                 self.ceiling(svg, points);
@@ -269,9 +277,9 @@ mod tests {
         assert_eq!(lines.len(), 2, "{svg}");
         assert!(lines[0].contains("points=\"58,") && lines[0].matches(',').count() == 2, "{}", lines[0]);
         assert!(lines[1].contains("points=\"386,") && lines[1].matches(',').count() == 1, "{}", lines[1]);
-        // The zero has a dashed bar from the base to its bound, and no point.
+        // The zero has a dashed bar from the base to its bound, and no point. The two rates off the line have one each.
         let middle = (TOP + BOTTOM) / 2.0;
         assert!(svg.contains(&format!("class=\"ceiling\" d=\"M254.8 {}V{}", place(BOTTOM), place(middle))), "{svg}");
-        assert!(!svg.contains("circle"), "{svg}");
+        assert_eq!(svg.matches("<circle").count(), 2, "{svg}");
     }
 }

@@ -1,5 +1,7 @@
 //! The answer: what the records say about the race, in the page's first sentences.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::runs::Run;
@@ -63,8 +65,8 @@ pub(super) fn answer(runs: &[Run<'_>], sums: &[Sum<'_>]) -> Answer {
     let mut lines = Vec::new();
     if race && subject == RACE {
         lines.push(
-            "The race: a waker reads the task's new state and then still reads blocked_on as empty, so it wakes a task \
-             that is about to block."
+            "The race: a waker reads a task's new state and then still finds its blocked_on empty, so it takes it for a task \
+             that waits for no mutex."
                 .to_owned(),
         );
     }
@@ -155,6 +157,11 @@ impl<'a> OnCpu<'a> {
         self.sums.iter().fold(0, |sum, one| sum.saturating_add(one.iterations))
     }
 
+    /// How many runs the results are of.
+    fn runs(&self) -> usize {
+        self.sums.iter().map(|sum| &sum.run.letter).collect::<BTreeSet<_>>().len()
+    }
+
     fn races(&self) -> u64 {
         self.sums.iter().fold(0, |sum, one| sum.saturating_add(one.races))
     }
@@ -199,14 +206,18 @@ impl Clause {
 const ALTHOUGH: &str = ", although ";
 
 fn clause(cpu: &OnCpu<'_>) -> Clause {
+    let runs = match cpu.runs() {
+        1 => String::new(),
+        several => format!(" of {several} runs"),
+    };
     let (architecture, iterations) = (cpu.architecture(), short_count(cpu.iterations()));
     let forbids = format!("{architecture} forbids it");
     let allows = format!("{architecture} allows it");
     if cpu.highest() > 0.0 {
         // A small rate says less than the counts.
         let seen = match cpu.highest() {
-            rate if rate >= 0.001 => format!("seen in {} of {iterations} iterations", cpu.rates()),
-            _ => format!("seen {} in {iterations} iterations", short_times(cpu.races())),
+            rate if rate >= 0.001 => format!("seen in {} of {iterations} iterations{runs}", cpu.rates()),
+            _ => format!("seen {} in {iterations} iterations{runs}", short_times(cpu.races())),
         };
         let verdict = match cpu.allowed() {
             Some(Verdict::Never) => Some((ALTHOUGH, forbids)),
@@ -222,7 +233,7 @@ fn clause(cpu: &OnCpu<'_>) -> Clause {
         _ => None,
     };
     let rest = if doubted { ", but this zero is inconclusive" } else { "" };
-    Clause { seen: format!("not seen in {iterations} iterations"), verdict, rest }
+    Clause { seen: format!("not seen in {iterations} iterations{runs}"), verdict, rest }
 }
 
 /// The headline for many CPUs.

@@ -20,7 +20,12 @@ fn chart(sum: &Sum<'_>) -> Option<Figure> {
         return None;
     }
     let bar = |&(stratum, share): &(&StratumRecord, f64)| Bar {
-        heading: format!("{}, {} of the time", distance(stratum.ns), share_of_time(share)),
+        heading: format!(
+            "{}, {} of the time, {} iterations",
+            distance(stratum.ns),
+            share_of_time(share),
+            short_count(stratum.iterations)
+        ),
         label: label(stratum),
         words: rate_with_interval(stratum.rate, stratum.interval),
         look: sum.look(),
@@ -50,10 +55,10 @@ fn chart(sum: &Sum<'_>) -> Option<Figure> {
     })
 }
 
-/// What was run at a distance, and the best skew there: `1.2 M iterations, period 110 ns, best at +45 ns 8.44 %`.
+/// How a distance was run, and the best skew there: `period 110 ns, best at +45 ns 8.44 %`.
 fn label(stratum: &StratumRecord) -> String {
-    let period = stratum.period_ns.map_or(String::new(), |ns| format!(", period {ns:.0} ns"));
+    let period = stratum.period_ns.map(|ns| format!("period {ns:.0} ns"));
     let best = stratum.skews.iter().max_by(|a, b| a.rate().total_cmp(&b.rate())).filter(|best| best.races > 0);
-    let words = |best: &SkewRecord| format!(", best at {:+.0} ns {}", best.skew_ns, rate(best.rate()));
-    format!("{} iterations{period}{}", short_count(stratum.iterations), best.map_or(String::new(), words))
+    let words = |best: &SkewRecord| format!("best at {:+.0} ns {}", best.skew_ns, rate(best.rate()));
+    period.into_iter().chain(best.map(words)).collect::<Vec<_>>().join(", ")
 }

@@ -115,6 +115,7 @@ fn row(test: &OfTest<'_, '_>) -> Row {
             value: spread.median(),
             interval: (low, high),
             words: spread.words(),
+            short: spread.words(),
             ground: spread.ground(),
             note: format!("{}, {}: {share}, {}", spread.scenario(), kind.name, spread.words()),
             data: format!(" data-test=\"{}\"{}", escape(spread.scenario()), data(kind, spread)),

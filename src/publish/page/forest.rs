@@ -6,7 +6,7 @@ use super::sum::Sum;
 use super::words;
 use crate::litmus::Verdict;
 use crate::publish::chart::{Axis, Forest, Form, Ground, Mark, Row};
-use crate::publish::numbers::tick_rate;
+use crate::publish::numbers::{rate, short_count, tick_rate};
 use crate::publish::rate_with_interval;
 use crate::publish::titles::title;
 use crate::record::{Finding, ScenarioResult};
@@ -26,7 +26,11 @@ pub(super) struct Chart {
 
 /// Draws the chart of some sums, with the tests in `first` on top; `None` without iterations.
 pub(super) fn chart(sums: &[Sum<'_>], first: &[&str]) -> Option<Chart> {
-    chart_of(in_order_of(sums, first).into_iter().filter_map(row).collect(), "95 % interval")
+    let mut chart = chart_of(in_order_of(sums, first).into_iter().filter_map(row).collect(), "95 % interval")?;
+    if let Some(words) = same_code(sums) {
+        chart.note = format!("{} {words}", chart.note);
+    }
+    Some(chart)
 }
 
 /// The mark of a zero that is inconclusive.
@@ -45,7 +49,18 @@ fn note(rows: &[Row]) -> String {
     } else {
         String::new()
     };
-    format!("{seen} of {all} {what} raced; the others have an upper bound.{bug}")
+    let of = |ground: Ground| {
+        let all = marks().filter(move |mark| mark.ground == ground);
+        (all.clone().filter(|mark| mark.value.is_some()).count(), all.count())
+    };
+    let ((may, may_all), (must_not, must_not_all)) = (of(Ground::Allowed), of(Ground::Forbidden));
+    if may + must_not < seen || may_all + must_not_all < all || may_all == 0 || must_not_all == 0 {
+        return format!("{seen} of {all} {what} raced; the others have an upper bound.{bug}");
+    }
+    let none = if must_not == 0 { "none".to_owned() } else { must_not.to_string() };
+    format!(
+        "{may} of the {may_all} {what} that the architecture allows raced, and {none} of the {must_not_all} that it forbids."
+    )
 }
 
 /// The sums of each test, the tests in `first` on top.
@@ -77,6 +92,27 @@ pub(super) fn chart_of(rows: Vec<Row>, lines: &str) -> Option<Chart> {
     };
     let narrow = Forest { form: Form::Narrow, ..wide.clone() };
     Some(Chart { wide: wide.svg(), narrow: narrow.svg(), note, unknown, doubted })
+}
+
+/// Which tests have the machine code of the race on these CPUs, so that their bounds differ in how long they ran only.
+pub(super) fn same_code(sums: &[Sum<'_>]) -> Option<String> {
+    let race = sums.iter().find(|sum| sum.first().group == "race" && sum.results.len() == 1)?;
+    let alike = |sum: &&Sum<'_>| {
+        let (first, other) = (sum.first(), race.first());
+        sum.run.letter == race.run.letter && first.scenario != other.scenario && first.code_sha256 == other.code_sha256
+    };
+    let mut names: Vec<&str> = sums.iter().filter(alike).map(|sum| sum.first().scenario.as_str()).collect();
+    names.dedup();
+    let (last, others) = names.split_last()?;
+    let (all, are) = match others {
+        [] => ((*last).to_owned(), "is"),
+        others => (format!("{} and {last}", others.join(", ")), "are"),
+    };
+    Some(format!(
+        "{all} {are} the same machine code as {} on {}, so bounds of these differ only because the runs had different lengths.",
+        race.first().scenario,
+        race.run.host().architecture
+    ))
 }
 
 /// The order of the rows: the race, what must race, what must not.
@@ -127,7 +163,9 @@ fn mark(sum: &Sum<'_>, sums: &[Sum<'_>], alone: bool) -> Option<Mark> {
     let of_run = sums.iter().filter(|other| &other.run.letter == run).count();
     let class = if of_run > 1 { sum.first().placement.class_and_kinds() } else { String::new() };
     let name = if alone { class } else { format!("{run} {class}").trim_end().to_owned() };
-    let words = rate_with_interval(sum.rate(), Some(interval));
+    let bound = rate_with_interval(sum.rate(), Some(interval));
+    let words = if sum.races == 0 { format!("0 in {}: {bound}", short_count(sum.iterations)) } else { bound.clone() };
+    let short = if sum.races == 0 { bound } else { sum.rate().map_or(bound, rate) };
     let doubt = if sum.finding() == Finding::Inconclusive { DOUBT } else { "" };
     let scenario = &sum.first().scenario;
     Some(Mark {
@@ -136,6 +174,7 @@ fn mark(sum: &Sum<'_>, sums: &[Sum<'_>], alone: bool) -> Option<Mark> {
         value: sum.rate().filter(|rate| *rate > 0.0),
         interval: (interval.low, interval.high),
         words: words + doubt,
+        short: short + doubt,
         ground: ground(sum.first()),
         note: format!("{scenario}, {run}, {}: {}", sum.placement(), words::sentence(sum)),
         data: format!(

@@ -32,7 +32,7 @@ pub(super) fn percentile_chart(name: String, unit: &str, most: u64, lines: Vec<L
     let (low, high) = (values().fold(f64::MAX, f64::min), values().fold(1.0, f64::max));
     Lines {
         name,
-        x: Axis::nines(most, "percentile: each step is ten times rarer"),
+        x: Axis::nines(most, "percentile (logarithmic in what is left above it)"),
         x_tick: |quantile| {
             let percent = format!("{:.13}", quantile * 100.0);
             percent.trim_end_matches('0').trim_end_matches('.').to_owned() + " %"
@@ -80,7 +80,11 @@ pub(super) fn gaps(sums: &[Sum<'_>], room: &mut Room) -> Vec<Figure> {
                 lines.push(line);
                 legends.push(legend(sum, look));
                 most = most.max(gaps.count);
-                medians.push(format!("{}: {}", sum.run.letter, count(gaps.p50)));
+                let alone = sum.rate().filter(|rate| *rate > 0.0).map_or(String::new(), |rate| {
+                    let independent = (std::f64::consts::LN_2 / rate).ceil().max(1.0);
+                    format!(" (of independent races: {})", count(independent as u64))
+                });
+                medians.push(format!("{}: {}{alone}", sum.run.letter, count(gaps.p50)));
                 files.extend(raw(gaps, &format!("{}-{}", sum.first().scenario, sum.run.letter), room));
             }
         }

@@ -188,6 +188,8 @@ struct Code {
     listing: String,
     source_sha256: String,
     code_sha256: String,
+    /// The runs that ran it, if the page has several: `runs A and C`.
+    runs: String,
 }
 
 fn render(entries: &[Entry], front: &Front, detail: Detail) -> Result<Page> {
@@ -204,7 +206,7 @@ fn render(entries: &[Entry], front: &Front, detail: Detail) -> Result<Page> {
         lede: words::lede(&runs),
         downloads: if full { embed::downloads(entries)? } else { Vec::new() },
         pair: windows::side_by_side(&sums, &first, detail),
-        runs: runs.iter().map(Run::view).collect(),
+        runs: views(&runs),
         protocol_headings: super::protocol::HEADINGS,
         rows: rows::rows(&sums),
         emulated_rows: rows::rows(&sum::sums(&emulated)),
@@ -383,16 +385,28 @@ fn asked(runs: &[Run<'_>]) -> Vec<Asked> {
     out
 }
 
+/// What the page prints about the runs. Chips that would be alike have the time of day.
+fn views(runs: &[Run<'_>]) -> Vec<runs::View> {
+    let alike = |run: &Run<'_>| runs.iter().filter(|other| other.about() == run.about()).count() > 1;
+    runs.iter().map(|run| run.view(alike(run))).collect()
+}
+
 /// The machine code of every test, each distinct code once.
 fn codes(runs: &[Run<'_>]) -> Vec<Code> {
-    let mut out: Vec<Code> = Vec::new();
-    for record in records(runs) {
+    let mut out: Vec<(Code, Vec<&str>)> = Vec::new();
+    let with_record = || runs.iter().filter_map(|run| Some((run, run.record()?)));
+    for (run, record) in with_record() {
         for result in super::sums::reading_order(record) {
-            let known = |code: &Code| code.code_sha256 == result.code_sha256 && code.name == result.scenario;
-            if out.iter().any(known) {
+            let known = |(code, _): &&mut (Code, Vec<&str>)| {
+                code.code_sha256 == result.code_sha256 && code.name == result.scenario
+            };
+            if let Some((_, letters)) = out.iter_mut().find(known) {
+                if !letters.contains(&run.letter.as_str()) {
+                    letters.push(&run.letter);
+                }
                 continue;
             }
-            out.push(Code {
+            let code = Code {
                 name: result.scenario.clone(),
                 architecture: record.host.architecture.clone(),
                 pace: result.pace.mode.clone(),
@@ -400,8 +414,15 @@ fn codes(runs: &[Run<'_>]) -> Vec<Code> {
                 listing: result.listing.clone(),
                 source_sha256: result.source_sha256.clone(),
                 code_sha256: result.code_sha256.clone(),
-            });
+                runs: String::new(),
+            };
+            out.push((code, vec![&run.letter]));
         }
     }
-    out
+    if with_record().count() > 1 {
+        for (code, letters) in &mut out {
+            code.runs = format!("run{} {}", if letters.len() == 1 { "" } else { "s" }, letters.join(", "));
+        }
+    }
+    out.into_iter().map(|(code, _)| code).collect()
 }

@@ -4,19 +4,19 @@ use super::figures::{Figure, id, legend};
 use super::sum::Sum;
 use crate::publish::chart::{Axis, Bar, Bars, Look};
 use crate::publish::last_writers::{prefetch_in_words, writers_in_words};
-use crate::publish::numbers::tick_rate;
+use crate::publish::numbers::{rate, tick_rate};
 use crate::publish::rate_with_interval;
 use crate::stats::{interval, share};
 
 /// A bar for the rate of races. Its interval assumes that iterations are independent.
 fn bar(heading: String, label: String, look: Look, races: u64, iterations: u64) -> Bar {
-    let (rate, interval) = (share(races, iterations), interval(races, iterations));
+    let (known, interval) = (share(races, iterations), interval(races, iterations));
     Bar {
         heading,
         label,
-        words: rate_with_interval(rate, interval),
+        words: rate_with_interval(known, interval),
         look,
-        value: rate.filter(|rate| *rate > 0.0),
+        value: known.filter(|rate| *rate > 0.0),
         interval: interval.map_or((0.0, 1.0), |interval| (interval.low, interval.high)),
         data: format!(" data-seen=\"{races}\" data-of=\"{iterations}\""),
     }
@@ -25,6 +25,17 @@ fn bar(heading: String, label: String, look: Look, races: u64, iterations: u64) 
 /// The lowest value that the axis must contain for such a bar.
 fn lowest(races: u64, iterations: u64) -> f64 {
     interval(races, iterations).map_or(1.0, |interval| if races > 0 { interval.low } else { interval.high })
+}
+
+/// What to see in the chart: how far the highest bar is from the lowest one.
+fn what_matters(bars: &[Bar]) -> String {
+    let values = || bars.iter().map(|bar| bar.value.unwrap_or(bar.interval.1));
+    let (low, high) = (values().fold(1.0, f64::min), values().fold(0.0, f64::max));
+    if high > 2.0 * low {
+        format!("It matters here: from {} to {}, {:.1} times as often.", rate(low), rate(high), high / low)
+    } else {
+        format!("All are alike within a factor of two: {} to {}.", rate(low), rate(high))
+    }
 }
 
 /// The most bars in a chart of cache-line ownership. Three threads and three variables would give 54.
@@ -59,16 +70,7 @@ pub(super) fn last_writers(sums: &[Sum<'_>]) -> Vec<Figure> {
             let high = bars.iter().map(|bar| bar.interval.1).fold(0.0, f64::max);
             let shown =
                 if all > bars.len() { format!(", the {} most frequent of {all}", bars.len()) } else { String::new() };
-            let note = match bars
-                .iter()
-                .map(|bar| bar.value.unwrap_or(bar.interval.1))
-                .fold((1.0, 0.0), |(low, high), value| (f64::min(low, value), f64::max(high, value)))
-            {
-                (low, high) if high > 2.0 * low => {
-                    format!("Ownership matters here: up to {:.0} times as often.", high / low)
-                }
-                _ => "Ownership makes little difference here.".to_owned(),
-            };
+            let note = what_matters(&bars);
             let chart = Bars {
                 name: format!("{}: rates by the thread that last wrote each variable", result.scenario),
                 axis: Axis::log(low.min(high), high, "races per iteration, 95 % whiskers"),

@@ -61,9 +61,11 @@ fn of_run(letter: &str, sums: &[&Sum<'_>]) -> Passes {
     let figure = Figure {
         id: id(&["passes", letter]),
         caption: format!("{letter} {host}"),
-        note: "A point above the line has several line transfers under way at once; one below it spends its time on something \
-               else."
-            .to_owned(),
+        note: format!(
+            "A point above the {} has several line transfers under way at once; one below it spends its time on something else. \
+             The names of the points are in the table.",
+            if roofs.len() > 1 { "line of its distance" } else { "line" }
+        ),
         svg: chart(letter, &all, &roofs, look).svg(),
         legend: vec![Legend {
             classes: Look { dash: 1, ..look }.classes(),

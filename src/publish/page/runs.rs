@@ -142,7 +142,8 @@ impl<'a> Run<'a> {
         (!lines.is_empty()).then(|| ("without a result".to_owned(), lines.join("; ")))
     }
 
-    pub(super) fn view(&self) -> View {
+    /// What the page prints. `alike` says that another run has the same chip but for the time of day.
+    pub(super) fn view(&self, alike: bool) -> View {
         let (tool, command, elapsed, interrupted, parts): (&Tool, _, _, _, &[Part]) = match &self.entry.record {
             AnyRecord::Run(r) => (&r.tool, &r.command, r.elapsed_s, r.interrupted, &r.parts),
             AnyRecord::Protocol(r) => (&r.tool, &r.command, r.elapsed_s, r.interrupted, &r.parts),
@@ -154,7 +155,11 @@ impl<'a> Run<'a> {
             classes: self.look.classes(),
             symbol: Symbol::of(self.look),
             cpu: cpu(host),
-            about: about(host, self.entry.record.started()),
+            about: if alike {
+                format!("{}, {}", machine(host), minute(self.entry.record.started()))
+            } else {
+                self.about()
+            },
             name: self.entry.name.clone(),
             emulated: host.emulated,
             started: minute(self.entry.record.started()),

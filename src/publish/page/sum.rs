@@ -5,8 +5,9 @@ use std::ops::Deref;
 use super::runs::Run;
 use crate::machine::in_order;
 use crate::publish::chart::{DASHES, Look};
+use crate::publish::distances::several;
 use crate::publish::sums;
-use crate::record::ScenarioResult;
+use crate::record::{ScenarioResult, StratumRecord};
 
 /// A sum of results of one run.
 pub(super) struct Sum<'a> {
@@ -28,10 +29,20 @@ impl<'a> Sum<'a> {
         let placement = &self.first().placement;
         match self.results.len() {
             1 => {
-                let way = self.first().line_transfer_ns.map_or(String::new(), |ns| format!(" ({ns:.0} ns transfer)"));
+                let way = self.transfer().map_or(String::new(), |ns| format!(" ({ns} ns transfer)"));
                 format!("{}, CPUs {}{way}", placement.class_and_kinds(), in_order(&placement.cpus))
             }
             several => format!("{}, {several} placements", placement.class_and_kinds()),
+        }
+    }
+
+    /// How long a line takes between the CPUs of the first result, in ns: `44`, or `41 to 247` if the distance changed.
+    fn transfer(&self) -> Option<String> {
+        let ns = |stratum: &(&StratumRecord, f64)| stratum.0.ns;
+        let strata = several(self.first());
+        match (strata.first(), strata.last()) {
+            (Some(near), Some(far)) => Some(format!("{:.0} to {:.0}", ns(near), ns(far))),
+            _ => self.first().line_transfer_ns.map(|ns| format!("{ns:.0}")),
         }
     }
 

@@ -276,7 +276,11 @@ fn note(swept: &[Swept<'_>], counted: &Counted) -> String {
             let run = if swept.len() > 1 { format!(", in run {}", sum.run.letter) } else { String::new() };
             format!("Most frequent at a skew of {at:+.0} ns{run}: {}.", rate(highest))
         }
-        None => format!("Never seen. Each skew was tried {} to {} times.", short_count(least), short_count(most)),
+        None => {
+            let bound = interval(0, least)
+                .map_or(String::new(), |bound| format!(", so it happens there less often than {:.1e}", bound.high));
+            format!("Never seen. Each skew was tried {} to {} times{bound}.", short_count(least), short_count(most))
+        }
     }
 }
 

@@ -3,10 +3,11 @@
 use super::runs::Run;
 use super::sum::Sum;
 use crate::litmus::Verdict;
-use crate::publish::numbers::times;
+use crate::publish::numbers::{at_least, times};
 use crate::publish::zeros::{doubt, rests_on, with_rates};
 use crate::publish::{count, rate, rate_with_interval};
 use crate::record::{Finding, ScenarioResult};
+use crate::stats::interval;
 use crate::verdict::VerdictSource;
 
 /// The title of the page: the CPUs that the runs were measured on.
@@ -30,10 +31,11 @@ pub(super) fn lede(runs: &[Run<'_>]) -> &'static str {
     let protocol = runs.iter().any(|run| run.protocol().is_some());
     if race || protocol {
         "When a task of the Linux kernel blocks on a mutex, it stores blocked_on and then its state. A waker reads the \
-         state and then blocked_on, while it holds another lock. Nothing orders the two stores for the waker, so on a \
-         weakly ordered CPU it may read the new state and then the old blocked_on, which is NULL. wakerace measures how \
-         often that happens. It runs the kernel's instructions on pinned threads, and in the same run tests whose \
-         answer is known."
+         state and then blocked_on, while it holds another lock. Nothing in the source orders the two stores for the waker. \
+         A CPU that keeps stores in order, such as x86, orders them all the same. On a weakly ordered CPU the waker may read \
+         the new state and then the old blocked_on, which is NULL (empty). wakerace measures how often that happens. It is a \
+         program and changes no kernel: pinned threads run the instructions that the kernel has for these accesses, once an \
+         iteration, and in the same run tests whose answer is known."
     } else {
         "wakerace ran these litmus tests on pinned threads, with the instructions given below, and counted every outcome."
     }
@@ -70,7 +72,9 @@ fn breakable(sum: &Sum<'_>) -> String {
         None => format!("Whether {architecture} allows it is not known."),
     };
     let iterations = count(sum.iterations);
-    let matched = sum.matches.map_or(String::new(), |matches| format!(" ({} of them matches)", count(matches)));
+    let matched = sum
+        .matches
+        .map_or(String::new(), |matches| format!(" ({} of them matches{})", count(matches), of_matches(sum, matches)));
     match sum.finding() {
         Finding::Observed => {
             let per_match = sum.matches.filter(|matches| *matches > 0).map_or(String::new(), |matches| {
@@ -107,6 +111,12 @@ fn breakable(sum: &Sum<'_>) -> String {
     }
 }
 
+/// The bound of a zero per match: `, so less than 2.4e-7 of the matches`.
+fn of_matches(sum: &Sum<'_>, matches: u64) -> String {
+    let bound = interval(0, matches).filter(|_| sum.races == 0);
+    bound.map_or(String::new(), |bound| format!(", so less than {:.1e} of the matches", bound.high))
+}
+
 /// The control that a zero rests on: in the same run, on the same CPUs. One that asks for the same outcome says more than
 /// one of another shape; of these the one with the highest rate.
 pub(super) fn best_control<'a>(sums: &'a [Sum<'a>], zero: &Sum<'_>) -> Option<&'a Sum<'a>> {
@@ -127,11 +137,7 @@ pub(super) fn best_control<'a>(sums: &'a [Sum<'a>], zero: &Sum<'_>) -> Option<&'
 /// How rare the unseen race is at least, relative to a control.
 fn relative(result: &ScenarioResult) -> String {
     result.sensitivity.as_ref().map_or(String::new(), |sensitivity| {
-        format!(
-            "; the race is at least {} times rarer than {}",
-            count((1.0 / sensitivity.bound) as u64),
-            sensitivity.control
-        )
+        format!("; the race is at least {} times rarer than {}", at_least(1.0 / sensitivity.bound), sensitivity.control)
     })
 }
 
