@@ -22,6 +22,11 @@ pub fn width() -> Option<usize> {
     terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
 }
 
+/// The width of the terminal of standard error in columns; `None` if standard error is none.
+pub fn error_width() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
+}
+
 /// Words with the number of their colour (ANSI, 31 is red).
 pub type Paint = [(&'static str, u8)];
 

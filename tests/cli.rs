@@ -798,6 +798,13 @@ fn architectures_have_the_names_that_people_type() {
         ("x86-64", "x86_64"),
     ] {
         assert_eq!(show(alias, &format!("kernel-{alias}")), show(name, &format!("kernel-{name}")), "{alias}");
+        let check =
+            |model: &str| wakerace(folder.path()).args(["check", "SB", "--model", model]).output().unwrap().stdout;
+        assert_eq!(check(alias), check(name), "{alias}");
+        let layout = format!("kernel-{alias}");
+        let mut protocol = wakerace(folder.path());
+        let args = ["protocol", "--layout", &layout, "--profile", "v7.2", "-d", "20ms", "--no-save", "-q"];
+        protocol.args(args).assert().stderr(contains("unknown layout").not());
     }
     let mut unknown = wakerace(folder.path());
     unknown

@@ -153,7 +153,7 @@ fn a_window_says_where_its_peak_is() {
     ];
     let zero = of_race(&mut record);
     zero.skews = vec![skew(-20.0, 1000, Some(10), 0), skew(20.0, 1000, Some(1000), 0)];
-    let of = |name: &str| wakerace::publish::windows(&record, |result| result.scenario == name);
+    let of = |name: &str| wakerace::publish::windows(&record, None, |result| result.scenario == name);
     let lines = of("SB");
     let lines: Vec<&str> = lines.lines().collect();
     assert_eq!(lines[0], "SB  races   |\u{2581}\u{2588} .| up to 90.0 % at +0 ns");

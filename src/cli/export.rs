@@ -212,7 +212,10 @@ fn hgrm(path: &Path, wanted: Option<&str>) -> Result<String> {
             return Ok(publish::hgrm(&histogram));
         }
     }
-    Err(Error::Usage(format!("{shown}: holds no histogram, because each outcome was seen at most once")))
+    let of = wanted.map_or(String::new(), |name| format!(" of {name}"));
+    let with: Vec<&str> = named.iter().filter(|(_, _, gaps)| gaps.count > 0).map(|(name, ..)| name.as_str()).collect();
+    let others = if with.is_empty() { String::new() } else { format!("; it holds histograms of {}", with.join(", ")) };
+    Err(Error::Usage(format!("{shown}: holds no histogram{of}, because nothing was seen twice{others}")))
 }
 
 fn hlog(path: &Path) -> Result<String> {

@@ -122,7 +122,7 @@ impl Output {
     /// Prints a message to standard error while the run goes on; prints nothing with -q.
     pub fn say(&self, text: &str) {
         if !self.quiet {
-            terminal::err(text);
+            say(text);
         }
     }
 
@@ -201,7 +201,7 @@ impl Output {
     /// What is printed at the end.
     fn words(&self, record: &impl Publish, evidence: &str, places: &str, to_terminal: bool) -> String {
         if self.mail {
-            return format!("\n{}", record.mail());
+            return record.mail();
         }
         let width = terminal::width().filter(|_| to_terminal);
         let (table, summary) = table_and_summary(record, width);
@@ -210,6 +210,11 @@ impl Output {
         }
         format!("\n{table}\n{summary}\n{evidence}{places}")
     }
+}
+
+/// Prints a message to standard error, in lines that fit its terminal.
+pub(super) fn say(text: &str) {
+    terminal::err(&publish::wrapped_lines(text, terminal::error_width()));
 }
 
 /// The table and the summary of a record, fitted into the width of a terminal if there is one.

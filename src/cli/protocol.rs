@@ -154,7 +154,10 @@ fn plans(args: &ProtocolArgs, arch: Arch, cpus: &[usize]) -> Result<Vec<Plan>> {
     }
     let layouts: Vec<&'static str> = match &args.layout {
         Some(name) => {
-            let known = LAYOUTS.into_iter().find(|known| known == name);
+            // An architecture has several names: kernel-arm64 is kernel-aarch64.
+            let kernel = name.strip_prefix("kernel-").and_then(|arch| Arch::named(arch).ok());
+            let wanted = kernel.map_or(name.as_str(), |arch| arch.facts().task_struct.layout);
+            let known = LAYOUTS.into_iter().find(|known| *known == wanted);
             vec![known.ok_or_else(|| {
                 Error::Usage(format!("--layout: unknown layout '{name}'; known are {}", LAYOUTS.join(", ")))
             })?]

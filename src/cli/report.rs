@@ -22,8 +22,8 @@ pub struct ReportArgs {
     /// Output file of the page; `-` is standard output
     #[arg(short = 'o', long, value_name = "FILE")]
     output: PathBuf,
-    /// Draw every run on the page, however many records there are; what does not fit into 1 MB is left out and named
-    /// [default: more than 12 records are drawn by kind of CPU]
+    /// Draw every run on the page, however many records there are. Details that do not fit into 1 MB are left out and named; a page
+    /// that is larger without them is an error [default: more than 12 records, and those of --pages, are drawn by kind of CPU]
     #[arg(long)]
     one_page: bool,
     /// Also write the page of each record into a folder, which must exist, and link to it from the page of many records

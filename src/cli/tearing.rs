@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::interrupt::interrupt_flag;
+use super::output::say;
 use super::progress::Bar;
 use super::topology::{cpus_to_use, host_lines};
 use super::units::parse_duration;
@@ -63,7 +64,7 @@ pub fn tearing(args: &TearingArgs) -> Result<u8> {
     }
     let csv = args.export_csv.as_deref().map(Sink::open).transpose()?;
     if !args.quiet {
-        terminal::err(&host_lines(&host));
+        say(&host_lines(&host));
     }
     let mut bar = Bar::new(&format!("tearing on CPUs {placement}"), args.quiet);
     let watch = |share, torn| bar.update(share, || format!("{} torn loads", publish::count(torn)));

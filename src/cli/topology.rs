@@ -12,7 +12,7 @@ use crate::files::Sink;
 use crate::input::Limit;
 use crate::machine::{self, Calibration, Capture, Class, Clock, Frequency, Host, Topology, Tree};
 use crate::publish::{DISTURBED_MARK, Latencies, counted};
-use crate::{input, shown, terminal};
+use crate::{input, publish, shown, terminal};
 
 /// A capture of a machine with 1,024 CPUs takes about 2 MB.
 const CAPTURE_LIMIT: Limit = Limit { bytes: 64 << 20, why: "a capture describes the CPUs of one machine" };
@@ -61,7 +61,8 @@ pub fn topology(args: &TopologyArgs) -> Result<u8> {
     let host = machine::describe(&topology, &allowed, Calibration::new());
     let usable = machine::restrict(&topology, &allowed, None).unwrap_or_default();
     let isolated = machine::isolated(&Tree::host());
-    terminal::out(&(host_lines(&host) + "\n" + &cpus_and_placements(&topology, &allowed, &isolated)))?;
+    terminal::out(&(publish::wrapped_lines(&host_lines(&host), terminal::width()) + "\n"))?;
+    terminal::out(&cpus_and_placements(&topology, &allowed, &isolated))?;
     terminal::out(&counters(&usable, host.clock_measured)?)?;
     if let Some(wanted) = args.pairs.or(args.latency) {
         let latencies = measure_latencies(&topology, &usable, wanted, host.clock_measured)?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::interrupt::interrupt_flag;
+use super::output::say;
 use super::progress::Bar;
 use super::settings;
 use super::topology::{cpus_to_use, host_lines};
@@ -113,7 +114,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
     };
     let classes: &[Class] = if args.placement.is_empty() { &Class::SPREAD } else { &args.placement };
     if !args.quiet {
-        terminal::err(&host_lines(&host));
+        say(&host_lines(&host));
     }
     // Tests that are tuned on the same control, placement class and kinds of core share one search.
     let mut known: Vec<(String, Placement, tune::Found)> = Vec::new();

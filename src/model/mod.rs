@@ -111,12 +111,12 @@ impl FromStr for Model {
 
     fn from_str(text: &str) -> std::result::Result<Model, String> {
         let wanted = text.to_ascii_lowercase();
-        let known = |model: &Model| {
-            model.name().eq_ignore_ascii_case(&wanted) || model.arch().is_some_and(|arch| arch.name() == wanted)
-        };
+        let arch = Arch::named(&wanted).ok();
+        let known =
+            |model: &Model| model.name().eq_ignore_ascii_case(&wanted) || arch.is_some() && model.arch() == arch;
         Model::ALL.into_iter().find(known).ok_or_else(|| {
             format!(
-                "unknown model '{text}'; known are {}",
+                "unknown model '{text}'; known are {}, and the names of architectures",
                 Model::ALL.map(|model| model.name().to_lowercase()).join(", ")
             )
         })

@@ -71,7 +71,7 @@ impl Cells {
     }
 
     /// Changes every cell of a column.
-    fn with(mut self, heading: &str, change: impl Fn(&str) -> String) -> Cells {
+    pub(super) fn with(mut self, heading: &str, change: impl Fn(&str) -> String) -> Cells {
         if let Some(at) = self.column(heading) {
             for cell in self.lines.iter_mut().map(|line| &mut line[at]) {
                 *cell = change(cell);

@@ -180,7 +180,7 @@ mod tests {
         let summary = found.summary();
         assert_eq!(
             summary,
-            "  shortest: 8.2 ns, CPUs 0,1\n  longest: 40.0 ns, CPUs 1,4\n  smt: median 8.2 ns of 1 pair\n  core: median 40.0 ns \
+            "  shortest: 8.2 ns, CPUs 0,1\n  longest: 40.0 ns, CPUs 1,4\n  smt: median 8.2 ns of 1 pair\n  core: median 35.0 ns \
              of 2 pairs\n"
         );
     }

@@ -1,5 +1,7 @@
 //! The result as a mail: the answer first, one table, notes of one line each, the host and the command.
 
+use std::collections::BTreeSet;
+
 use super::fit::{Cells, fitted, wrapped};
 use super::numbers::{rate_with_interval, short_count};
 use super::page::answer_of;
@@ -8,7 +10,7 @@ use super::unmeasured::unmeasured;
 use super::{protocol, warnings, zeros};
 use crate::litmus::Verdict;
 use crate::machine::Host;
-use crate::record::{Finding, Judgement, ProtocolRecord, Record, RunRecord, Warning};
+use crate::record::{Finding, Judgement, ProtocolRecord, Record, RunRecord, ScenarioResult, Warning};
 use crate::shown;
 
 /// The most columns of a line of mail: what stays whole after it is quoted a few times.
@@ -86,13 +88,13 @@ fn line(sum: &Sum<'_>) -> Vec<String> {
     let first = sum.first();
     let allowed = match (sum.finding(), first.expected) {
         (Finding::ForbiddenObserved, _) => "FORBIDDEN",
-        (Finding::Inconclusive, _) => "undecided",
         (_, Some(Verdict::Never)) => "forbidden",
         (_, Some(_)) => "allowed",
         (_, None) => "unknown",
     };
     let name = cut(&first.scenario, NAME);
-    let rate = rate_with_interval(sum.rate(), sum.interval());
+    let doubt = if sum.finding() == Finding::Inconclusive { " ?" } else { "" };
+    let rate = rate_with_interval(sum.rate(), sum.interval()) + doubt;
     vec![name, short_count(sum.iterations), rate, allowed.to_owned()]
 }
 
@@ -100,12 +102,15 @@ fn line(sum: &Sum<'_>) -> Vec<String> {
 fn notes(record: &Record) -> Vec<String> {
     let mut out = Vec::new();
     for warning in Warning::ALL {
-        let warned = record.results.iter().filter(|result| result.warnings.contains(&warning));
-        let mut tests: Vec<&str> = warned.map(|result| result.scenario.as_str()).collect();
-        tests.dedup();
+        let tests = named(record, |result| result.warnings.contains(&warning));
         if !tests.is_empty() {
             out.push(format!("* {}: {}", warnings::short(warning), tests.join(", ")));
         }
+    }
+    let doubts: BTreeSet<String> = record.results.iter().filter_map(zeros::doubt).collect();
+    for why in doubts {
+        let tests = named(record, |result| zeros::doubt(result).as_ref() == Some(&why));
+        out.push(format!("* ? the zero is inconclusive, because {why}: {}", tests.join(", ")));
     }
     out.extend(warnings::to_do(&record.results).into_iter().map(|advice| format!("* {advice}")));
     out.extend(unmeasured(&record.unmeasured).into_iter().map(|line| format!("* {line}")));
@@ -113,6 +118,24 @@ fn notes(record: &Record) -> Vec<String> {
         out.push("* interrupted: the counts are those up to the interruption".to_owned());
     }
     out
+}
+
+/// The tests with a result that `wanted` selects, each once: `SB`, and if it ran on several placements `SB (12 of 15)`.
+fn named(record: &Record, wanted: impl Fn(&ScenarioResult) -> bool) -> Vec<String> {
+    let mut tests: Vec<(&str, usize, usize)> = Vec::new();
+    for result in &record.results {
+        let (name, hit) = (result.scenario.as_str(), usize::from(wanted(result)));
+        match tests.iter_mut().find(|(known, ..)| *known == name) {
+            Some((_, hits, all)) => (*hits, *all) = (*hits + hit, *all + 1),
+            None => tests.push((name, hit, 1)),
+        }
+    }
+    let each = |(name, hits, all): (&str, usize, usize)| match (hits, all) {
+        (0, _) => None,
+        (_, 1) => Some(name.to_owned()),
+        _ => Some(format!("{name} ({hits} of {all})")),
+    };
+    tests.into_iter().filter_map(each).collect()
 }
 
 /// The host and the command, a line each if they fit.
@@ -186,6 +209,23 @@ mod tests {
             }
         }
         assert!(found > 3);
+    }
+
+    #[test]
+    fn a_note_names_each_test_once_and_says_why_a_zero_is_inconclusive() {
+        let mut record = shipped("2026-11-26T093808Z");
+        let mut again = record.results.clone();
+        again.iter_mut().for_each(|result| result.placement.cpus.reverse());
+        record.results.extend(again);
+        let zero = record.results.iter_mut().find(|result| result.scenario == "S02-wmb").unwrap();
+        (zero.finding, zero.controls_fired) = (Finding::Inconclusive, Vec::new());
+        let text = mail(&record);
+        let said = text.replace("\n  ", " ");
+        assert!(said.contains("* ? the zero is inconclusive, because no control fired: S02-wmb (1 of 2)\n"), "{said}");
+        for note in said.lines().filter(|line| line.starts_with("* rate varied")) {
+            assert!(note.contains("SB (2 of 2)") && note.matches("SB (").count() == 1, "{note}");
+        }
+        assert!(!text.contains("undecided"), "{text}");
     }
 
     #[test]

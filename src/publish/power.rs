@@ -48,6 +48,10 @@ fn known(record: &Record) -> Option<RunPower> {
     if record.host.emulated || record.tool.is_foreign() {
         return None;
     }
+    // Early versions kept neither sightings nor the blocks that tell them, so nothing can be said of their reproducibility.
+    if record.results.iter().any(|result| result.races > 1 && !result.tells_sightings()) {
+        return None;
+    }
     Some(record.power()).filter(|power| power.mutants() > 0)
 }
 
@@ -105,6 +109,13 @@ mod tests {
         let mut without = of(5);
         without.results.iter_mut().for_each(|result| result.is_control = false);
         assert_eq!(line(&without), None, "nothing that must be seen was run");
+        // A record of an early version, which kept nothing that tells sightings.
+        let mut early = of(5);
+        for result in &mut early.results {
+            result.sightings = None;
+            result.blocks.clear();
+        }
+        assert_eq!(line(&early), None);
         let mut emulated = of(5);
         emulated.host.emulated = true;
         assert_eq!(line(&emulated), None);

@@ -92,8 +92,9 @@ pub(super) fn harm(records: &[&ProtocolRecord]) -> &'static str {
     }
 }
 
-/// What records say in one clause: whether harm was seen, in how many rounds, and the median time in which races of a
-/// profile healed. Times of several records are given from the shortest to the longest.
+/// What records say in one clause: whether harm was seen, in how many rounds, by which profile, how many races did not
+/// heal, and the median time in which those of a profile healed. Times of several records are given from the shortest to
+/// the longest.
 pub(super) fn verdict(records: &[&ProtocolRecord]) -> String {
     let results = || records.iter().flat_map(|record| &record.results);
     if results().next().is_none() {
@@ -115,11 +116,43 @@ pub(super) fn verdict(records: &[&ProtocolRecord]) -> String {
     };
     let healed: Vec<String> = healed.into_iter().map(each).collect();
     let heal = if healed.is_empty() {
-        "; there was no race to heal".to_owned()
+        String::new()
     } else {
-        format!("; half of the races healed within this time: {}", healed.join(", "))
+        format!("; half of those that healed took at most: {}", healed.join(", "))
     };
-    format!("{harm} in {} rounds{heal}", short_count(rounds))
+    let sum = |of: fn(&ProtocolResult) -> u64| results().fold(0u64, |sum, result| sum.saturating_add(of(result)));
+    let races = match (sum(|result| result.races), sum(|result| result.unhealed)) {
+        (0, _) => "; there was no race to heal".to_owned(),
+        (races, 0) => format!("; all of {} healed", super::counted(races, "race")),
+        (races, left) => format!("; {} of {} did not heal", count(left), super::counted(races, "race")),
+    };
+    format!("{harm} in {} rounds ({}){races}{heal}", short_count(rounds), by_profile(records))
+}
+
+/// What each profile showed: `v7.1: harm, expected; draft: harm, expected, with 868 lost wakeups; v7.2: clean`.
+fn by_profile(records: &[&ProtocolRecord]) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for result in records.iter().flat_map(|record| &record.results) {
+        if !names.contains(&name(result)) {
+            names.push(name(result));
+        }
+    }
+    let of = |wanted: &str| {
+        let own = || records.iter().flat_map(|record| &record.results).filter(|result| name(result) == wanted);
+        let has = |judgement| own().any(|result| result.judgement() == judgement);
+        let judged = match () {
+            () if has(Judgement::Unexpected) => "HARM NOT EXPECTED",
+            () if has(Judgement::AsExpected) => "harm, expected",
+            () => "clean",
+        };
+        let lost = |result: &ProtocolResult| {
+            result.harms.iter().filter(|harm| harm.id == "H4").fold(0u64, |sum, harm| sum.saturating_add(harm.count))
+        };
+        let lost = own().fold(0u64, |sum, result| sum.saturating_add(lost(result)));
+        let with = if lost > 0 { format!(", with {}", super::counted(lost, "lost wakeup")) } else { String::new() };
+        format!("{wanted}: {judged}{with}")
+    };
+    names.iter().map(|wanted| of(wanted)).collect::<Vec<_>>().join("; ")
 }
 
 /// The name of the profile, followed by its mutant if there is one: with a minus if it leaves out a step, with
@@ -133,7 +166,10 @@ pub(super) fn name(result: &ProtocolResult) -> String {
 /// Writes the table for a terminal of at most `width` columns, if its words allow that.
 pub(super) fn table_in(record: &ProtocolRecord, width: usize) -> String {
     let least = ["wakes", "layout", "store", "matches", "races"];
-    fitted(table_cells(record).shortest(width, &least), width)
+    let cells = table_cells(record).shortest(width, &least);
+    // The counts of each harm are in the sentences below the table, too.
+    let short = |cell: &str| cell.split(':').next().unwrap_or_default().to_owned();
+    fitted(if cells.fits(width) { cells } else { cells.with("result", short) }, width)
 }
 
 fn table_cells(record: &ProtocolRecord) -> Cells {
@@ -156,7 +192,7 @@ pub fn summary(record: &ProtocolRecord) -> String {
         let _ = writeln!(
             text,
             "{}, {}, {}{}: {} rounds/s; {} wakeups: {} found no state match, {} found the task still queued, \
-             {} put the task on a runqueue, {} were lost",
+             {} put the task on a runqueue, {} were dropped or ended in no known way",
             name(result),
             result.variant,
             result.layout,
@@ -201,8 +237,8 @@ pub fn summary(record: &ProtocolRecord) -> String {
         if result.rescued > 0 {
             let _ = writeln!(
                 text,
-                "  {} tasks were lost; the monitor put them back on a runqueue so that the run could continue",
-                count(result.rescued)
+                "  H4: the monitor put {} back on a runqueue so that the run could continue",
+                super::counted(result.rescued, "lost task")
             );
         }
         if let Some(stuck) = &result.stuck {
@@ -358,7 +394,10 @@ mod tests {
                 assert!(text.lines().any(|line| line.contains(word)), "{} in {text}", result.profile);
             }
         }
-        assert!(summary(&record).contains("6 tasks were lost; the monitor put them back"));
+        assert!(summary(&record).contains("  H4: the monitor put 6 lost tasks back on a runqueue"));
+        let said = verdict(&[&record]);
+        let profiles = "(v7.2: clean; draft: harm, expected, with 8 lost wakeups; v7.1: HARM NOT EXPECTED)";
+        assert!(said.starts_with("harm that nobody expects in ") && said.contains(profiles), "{said}");
         assert!(summary(&record).contains("fault: task 3 has not been switched to for 5.0 s"));
         assert!(summary(&record).contains("H10 two CPUs run one task: 1 (not expected of this profile)"));
         assert_eq!(

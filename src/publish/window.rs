@@ -9,17 +9,25 @@ pub(super) const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', 
 /// The largest width of a window, in columns. If there are more skews, several share a column.
 const COLUMNS: usize = 64;
 
-/// Draws the windows of the results that `wanted` selects and that have more than one skew.
-pub fn windows(record: &Record, wanted: impl Fn(&ScenarioResult) -> bool) -> String {
+/// Columns of a line beside the name and the window: `races`, the borders, and `up to 48.1 % at +1000 ns`.
+const BESIDE: usize = 2 + 7 + 3 + 26;
+/// The smallest width of a window.
+const LEAST: usize = 16;
+
+/// Draws the windows of the results that `wanted` selects and that have more than one skew, in lines of at most `width`
+/// columns if the names allow that.
+pub fn windows(record: &Record, width: Option<usize>, wanted: impl Fn(&ScenarioResult) -> bool) -> String {
     let results: Vec<&ScenarioResult> = (super::sums::reading_order(record).into_iter())
         .filter(|result| result.skews.len() > 1 && result.iterations > 0 && wanted(result))
         .collect();
+    let room = width;
     let width = results.iter().map(|result| shown::line(&result.scenario).len()).max().unwrap_or(0);
+    let most = room.map_or(COLUMNS, |room| room.saturating_sub(width + BESIDE).clamp(LEAST, COLUMNS));
     let mut text = String::new();
     for result in results {
         let (first, last) = (result.skews[0].skew_ns, result.skews[result.skews.len() - 1].skew_ns);
         let mut line = |name: &str, what: &str, of: fn(&SkewRecord) -> u64| {
-            let columns = columns(&result.skews, of);
+            let columns = columns(&result.skews, most, of);
             let top = columns.iter().flatten().copied().fold(0.0, f64::max);
             let peak = (result.skews.iter())
                 .filter(|skew| skew.iterations > 0)
@@ -37,7 +45,7 @@ pub fn windows(record: &Record, wanted: impl Fn(&ScenarioResult) -> bool) -> Str
         if result.match_event.is_some() {
             line("", "matches", |skew| skew.matches.unwrap_or(0));
         }
-        let columns = result.skews.len().min(COLUMNS);
+        let columns = result.skews.len().div_ceil(result.skews.len().div_ceil(most));
         let (left, right) = (format!("{first:+.0} ns"), format!("{last:+.0} ns"));
         let gap = columns.saturating_sub(left.len() + right.len());
         text.push_str(&format!("{:width$}  {:7}  {left}{}{right}\n", "", "", " ".repeat(gap)));
@@ -45,9 +53,9 @@ pub fn windows(record: &Record, wanted: impl Fn(&ScenarioResult) -> bool) -> Str
     text
 }
 
-/// The rate in each column; `None` if nothing was run there.
-fn columns(skews: &[SkewRecord], of: fn(&SkewRecord) -> u64) -> Vec<Option<f64>> {
-    let per = skews.len().div_ceil(COLUMNS);
+/// The rate in each of at most `most` columns; `None` if nothing was run there.
+fn columns(skews: &[SkewRecord], most: usize, of: fn(&SkewRecord) -> u64) -> Vec<Option<f64>> {
+    let per = skews.len().div_ceil(most);
     let share = |skews: &[SkewRecord]| {
         let sum = |of: &dyn Fn(&SkewRecord) -> u64| skews.iter().map(|skew| of(skew) as f64).sum::<f64>();
         let all = sum(&|skew| skew.iterations);
@@ -79,10 +87,10 @@ mod tests {
         };
         let skews: Vec<SkewRecord> =
             [0, 1, 300, 500, 1000, 0].iter().zip(0..).map(|(&races, at)| skew(at.into(), races)).collect();
-        let shares = columns(&skews, |skew| skew.races);
+        let shares = columns(&skews, COLUMNS, |skew| skew.races);
         let drawn: String = shares.iter().map(|share| level(*share, 1.0)).collect();
         assert_eq!(drawn, ".▁▃▄█.");
         let many: Vec<SkewRecord> = (0..200).map(|at| skew(f64::from(at), 1)).collect();
-        assert!(columns(&many, |skew| skew.races).len() <= COLUMNS);
+        assert!([COLUMNS, 17].iter().all(|&most| columns(&many, most, |skew| skew.races).len() <= most));
     }
 }

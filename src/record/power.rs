@@ -33,6 +33,13 @@ impl ScenarioResult {
     }
 }
 
+impl ScenarioResult {
+    /// Whether the result tells its sightings. Records of early versions do not.
+    pub fn tells_sightings(&self) -> bool {
+        self.sightings.is_some() || !self.blocks.is_empty() || !self.repeats.is_empty()
+    }
+}
+
 impl Record {
     /// The testing power.
     pub fn power(&self) -> RunPower {

@@ -38,10 +38,14 @@ pub fn share(seen: u64, of: u64) -> Option<f64> {
     (of > 0).then(|| seen as f64 / of as f64)
 }
 
-/// The median of the values (the upper middle one if their number is even); 0 if there are none.
+/// The median of the values, which is the mean of the two middle ones if their number is even; 0 if there are none.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
+    match values.len() {
+        0 => 0.0,
+        odd if odd % 2 == 1 => values[odd / 2],
+        even => values[even / 2 - 1].midpoint(values[even / 2]),
+    }
 }
 
 /// The 95 % Clopper-Pearson interval for the rate of an event that was seen `seen` times in `trials` trials.
@@ -298,7 +302,7 @@ mod tests {
 
     #[test]
     fn the_middle_of_some_values() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!((median(vec![3.0, 1.0, 2.0]), median(vec![3.0, 9.0, 1.0, 2.0])), (2.0, 2.5));
         assert_eq!((median(Vec::new()), share(1, 4), share(1, 0)), (0.0, Some(0.25), None));
     }
 

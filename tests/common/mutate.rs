@@ -205,7 +205,7 @@ fn run(record: Record, name: String, what: usize) {
     match what % 8 {
         0 => drop(record.csv().expect("CSV of whatever reads")),
         1 => drop((record.table(), record.summary(), record.markdown())),
-        2 => drop((litmus_log(&record), windows(&record, |_| true))),
+        2 => drop((litmus_log(&record), windows(&record, Some(40), |_| true))),
         3 => drop((window_csv(&record).expect("as above"), last_writers_csv(&record).expect("as above"))),
         4 => drop(page(&[Entry { name, record: record.any() }])),
         5 => {

@@ -103,7 +103,7 @@ fn windows(args: &RunArgs, record: &Record) -> String {
     let drawn = |result: &ScenarioResult| {
         args.measure.window.is_some() || result.group == "race" || result.group == "controls" && result.races > 0
     };
-    let windows = publish::windows(record, drawn);
+    let windows = publish::windows(record, terminal::width(), drawn);
     if windows.is_empty() { String::new() } else { format!("\nrace windows:\n{windows}") }
 }
 

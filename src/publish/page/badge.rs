@@ -57,10 +57,10 @@ fn words(what: &str, cpus: &[OnCpu<'_>]) -> Words {
     match cpus {
         _ if has(Finding::ForbiddenObserved) => of(format!("forbidden {what} seen"), FORBIDDEN),
         [one] if seen == 1 => of(format!("{what} {}", rate(one.highest())), SEEN),
-        _ if seen > 0 => of(format!("{what} seen on {seen} of {} CPUs", cpus.len()), SEEN),
+        _ if seen > 0 => of(format!("{what} seen on {seen} of {} kinds of CPU", cpus.len()), SEEN),
         _ if has(Finding::Inconclusive) => of(format!("{what} not seen, inconclusive"), UNKNOWN),
         [one] => of(format!("{what} {}{}", one.bound(), if allowed { "" } else { ", forbidden" }), UNSEEN),
-        many => of(format!("{what} not seen on {} CPUs", many.len()), UNSEEN),
+        many => of(format!("{what} not seen on {} kinds of CPU", many.len()), UNSEEN),
     }
 }
 
@@ -135,8 +135,8 @@ mod tests {
         assert!(bug.contains("wakerace: forbidden race seen\"") && bug.contains(FORBIDDEN), "{bug}");
         let mut other = record();
         other.host.cpu_model = "Other".to_owned();
-        assert!(of(&[record(), other.clone()], None).unwrap().contains("race not seen on 2 CPUs"));
-        assert!(of(&[record(), other.clone()], Some("SB")).unwrap().contains("SB seen on 2 of 2 CPUs"));
+        assert!(of(&[record(), other.clone()], None).unwrap().contains("race not seen on 2 kinds of CPU"));
+        assert!(of(&[record(), other.clone()], Some("SB")).unwrap().contains("SB seen on 2 of 2 kinds of CPU"));
         other.host.emulated = true;
         let error = of(&[other], None).unwrap_err().to_string();
         assert!(error.contains("real hardware"), "{error}");

@@ -111,7 +111,7 @@ pub fn signed_page(entries: &[Entry], front: &Front) -> Result<Page> {
         size = page.html.len();
     }
     Err(Error::Usage(format!(
-        "a page of {} record{} would have {size} bytes, more than {LARGEST}; name fewer, or merge them",
+        "a page of {} record{} would have {size} bytes, more than {LARGEST}; name fewer, merge those of one host, or leave out --one-page",
         entries.len(),
         if entries.len() == 1 { "" } else { "s" }
     )))
@@ -207,6 +207,7 @@ fn render(entries: &[Entry], front: &Front, detail: Detail) -> Result<Page> {
         downloads: if full { embed::downloads(entries)? } else { Vec::new() },
         pair: windows::side_by_side(&sums, &first, detail),
         runs: views(&runs),
+        summed: sums.iter().any(|sum| sum.results.len() > 1),
         protocol_headings: super::protocol::HEADINGS,
         rows: rows::rows(&sums),
         emulated_rows: rows::rows(&sum::sums(&emulated)),
@@ -344,6 +345,8 @@ struct Context<'a> {
     downloads: Vec<embed::Download>,
     pair: Vec<figures::Figure>,
     runs: Vec<runs::View>,
+    /// Whether some results are sums of several placements, which have no race windows.
+    summed: bool,
     protocol_headings: [&'static str; 10],
     rows: Vec<rows::Row>,
     emulated_rows: Vec<rows::Row>,

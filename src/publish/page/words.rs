@@ -92,9 +92,18 @@ fn breakable(sum: &Sum<'_>) -> String {
             let bound = sum.interval().map_or(String::new(), |interval| format!("{:.1e}", interval.high));
             format!(
                 "Not seen in {iterations} iterations{matched}. With 95 % confidence it happens less often than once in {} \
-                 iterations ({bound}). {allowed} On these CPUs {} showed in the same run that reordering of this kind can be seen{}.",
+                 iterations ({bound}). {allowed} {}{}.",
                 sum.interval().map_or("-".to_owned(), |interval| count((1.0 / interval.high) as u64)),
-                controls(sum),
+                match first.evidence {
+                    Some(_) => {
+                        format!(
+                            "On these CPUs {} showed in the same run that reordering of this kind can be seen",
+                            controls(sum)
+                        )
+                    }
+                    // Early versions did not tell kinds of reordering apart.
+                    None => format!("On these CPUs {} fired in the same run, of whatever kind", controls(sum)),
+                },
                 relative(first),
             )
         }
