@@ -175,8 +175,8 @@ impl RunPlan {
         let groups = count.div_ceil(self.group) as u64;
         match &self.edges {
             None => (groups.saturating_mul(period), groups),
-            Some(EdgePlan { edges, .. }) => {
-                let span = Span::of(*edges, clock, period);
+            Some(EdgePlan { edges, gap, .. }) => {
+                let span = Span::of((*edges, *gap), clock, period);
                 let spans = span.spans(groups);
                 (spans.saturating_mul(span.units(*edges)), spans)
             }
@@ -185,7 +185,9 @@ impl RunPlan {
 
     /// The mean time from one group to the next in a batch with a period.
     pub(super) fn mean_period(&self, clock: Clock, period: u64) -> f64 {
-        self.edges.as_ref().map_or(period as f64, |plan| Span::of(plan.edges, clock, period).period(plan.edges))
+        self.edges
+            .as_ref()
+            .map_or(period as f64, |plan| Span::of((plan.edges, plan.gap), clock, period).period(plan.edges))
     }
 
     /// How far the counter of a thread's CPU is ahead of the counter of P0's CPU.

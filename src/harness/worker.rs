@@ -201,7 +201,7 @@ impl<'a> Worker<'a> {
         let start = batch.start.saturating_add_signed(self.delays[batch.skew].0 + self.shift);
         let timing = match (&plan.edges, &self.chain) {
             (Some(EdgePlan { edges, gap, .. }), Some(watch)) => {
-                Timing::by_edges((*edges, *gap), Span::of(*edges, job.clock, batch.period), start, watch.chain)
+                Timing::by_edges((*edges, *gap), Span::of((*edges, *gap), job.clock, batch.period), start, watch.chain)
             }
             _ => Timing::by_ticks(start, batch.period),
         };
