@@ -543,6 +543,7 @@ fn nothing_is_cut_or_overlaps_on_a_desk_or_a_telephone_by_day_or_by_night() {
             let axes = chart.axes.join(", ");
             let units = match chart.kind.as_str() {
                 "lines" if chart.section.ends_with("windows") => vec!["probability", "ns"],
+                "lines" if chart.section == "time" => vec!["iterations per second", "cache-line transfers"],
                 "lines" => vec!["percentile"],
                 "bars" | "forest" => vec!["races per iteration"],
                 _ if chart.caption.starts_with("Cache-line transfer") => vec!["CPU", "latency, ns"],
