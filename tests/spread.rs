@@ -22,7 +22,7 @@ fn with(races: u64, iterations: u64, blocks: &[(u64, u64)]) -> Record {
     let mut record = run(&shipped().1);
     record.id = format!("{races:032x}");
     let sb = sb(&mut record);
-    (sb.skews, sb.last_writers) = (Vec::new(), Vec::new());
+    (sb.skews, sb.last_writers, sb.distances, sb.phases) = (Vec::new(), Vec::new(), None, None);
     let at = sb.outcomes.iter().position(|outcome| outcome.satisfies).unwrap();
     let mut raced = sb.outcomes.remove(at);
     sb.outcomes.truncate(1);
