@@ -12,7 +12,7 @@ use super::relation::Set;
 use super::trace;
 use crate::program::{Address, Binary, Const, LocationId, Operand, RmwOp, Type};
 
-/// A set of locations. Few tests have more than [`Locations::FEW`], so most sets need no memory of their own.
+/// A set of locations. Few tests have more than 128, so most sets need no memory of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Locations {
     /// The locations below [`Locations::FEW`], as bits.
