@@ -52,7 +52,7 @@ pub struct CheckArgs {
     #[arg(long, conflicts_with_all = ["explain", "svg"])]
     json: bool,
     /// Check at most COUNT candidate executions; refuse a test that has more as too large. More than the default also
-    /// allows COUNT ways for one thread to run, and more memory in proportion [default: about 300 MB]
+    /// allows COUNT ways for one thread to run, and more memory in proportion (the default: about 300 MB)
     #[arg(long, value_name = "COUNT", default_value_t = Bounds::default().candidates, value_parser = super::units::parse_count)]
     limit: u64,
 }
