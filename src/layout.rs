@@ -53,15 +53,17 @@ impl FromStr for LayoutKind {
             "kernel" => {
                 Arch::host().map(LayoutKind::Kernel).ok_or_else(|| "no kernel layout is known for this host".into())
             }
-            _ => {
-                let arch = text.strip_prefix("kernel-").and_then(|arch| Arch::named(arch).ok());
-                arch.map(LayoutKind::Kernel).ok_or_else(|| {
-                    let kernels = Arch::ALL.map(|arch| arch.facts().task_struct.layout).join(", ");
-                    format!("unknown layout '{text}'; known are padded, packed, dense, kernel (this host's), {kernels}")
-                })
-            }
+            _ => kernel_of(text).map(LayoutKind::Kernel).ok_or_else(|| {
+                let kernels = Arch::ALL.map(|arch| arch.facts().task_struct.layout).join(", ");
+                format!("unknown layout '{text}'; known are padded, packed, dense, kernel (this host's), {kernels}")
+            }),
         }
     }
+}
+
+/// The architecture of a kernel's layout, by any of its names: `kernel-aarch64`, `kernel-arm64`.
+pub fn kernel_of(layout: &str) -> Option<Arch> {
+    layout.strip_prefix("kernel-").and_then(|arch| Arch::named(arch).ok())
 }
 
 /// The byte offsets within one instance.

@@ -12,6 +12,7 @@ use super::units::parse_duration;
 use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::kernel::{BlockedOnStore, Mutant, Profile};
+use crate::layout::kernel_of;
 use crate::machine::{self, Calibration, Conditions, Moment};
 use crate::protocol::{self, LAYOUTS, Plan, Variant};
 use crate::publish::count;
@@ -155,8 +156,7 @@ fn plans(args: &ProtocolArgs, arch: Arch, cpus: &[usize]) -> Result<Vec<Plan>> {
     let layouts: Vec<&'static str> = match &args.layout {
         Some(name) => {
             // An architecture has several names: kernel-arm64 is kernel-aarch64.
-            let kernel = name.strip_prefix("kernel-").and_then(|arch| Arch::named(arch).ok());
-            let wanted = kernel.map_or(name.as_str(), |arch| arch.facts().task_struct.layout);
+            let wanted = kernel_of(name).map_or(name.as_str(), |arch| arch.facts().task_struct.layout);
             let known = LAYOUTS.into_iter().find(|known| *known == wanted);
             vec![known.ok_or_else(|| {
                 Error::Usage(format!("--layout: unknown layout '{name}'; known are {}", LAYOUTS.join(", ")))

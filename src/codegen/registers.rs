@@ -52,6 +52,15 @@ impl Allocation {
         constants
     }
 
+    /// What the hardware registers hold at the start of an instance; `None` for a register of a test in C that starts as 0.
+    pub fn initial(&self, thread: &Thread) -> Vec<(u8, Option<Const>)> {
+        let constants = self.constants().into_iter().map(|(constant, hardware)| (hardware, Some(constant)));
+        let given = thread.assembly.iter().flat_map(|assembly| &assembly.initial);
+        let given = given.map(|&(register, value)| (register, Some(value)));
+        let own = given.chain(thread.zeroed.iter().map(|&register| (register, None)));
+        constants.chain(own.filter_map(|(register, value)| Some((self.register(register)?, value)))).collect()
+    }
+
     /// Whether a value has this hardware register.
     pub fn uses(&self, hardware: u8) -> bool {
         self.assigned.values().any(|used| *used == hardware)

@@ -500,10 +500,10 @@ impl<A: Risc> Driver<'_, A> {
         }
         // Addresses are computed from that of the instance, so its register comes last.
         let (arena, others): (Vec<_>, Vec<_>) =
-            self.initial().into_iter().partition(|(register, _)| *register == Self::F.arena);
+            self.allocation.initial(self.thread).into_iter().partition(|(register, _)| *register == Self::F.arena);
         for (register, value) in others.into_iter().chain(arena) {
             if self.aside.vector(register).is_some() {
-                self.load_constant(register, value)?;
+                self.load_constant(register, value.unwrap_or(Const::Int(0)))?;
             }
         }
         Ok(())
@@ -732,21 +732,11 @@ impl<A: Risc> Driver<'_, A> {
         }
     }
 
-    /// What the hardware registers hold at the start of an instance.
-    fn initial(&self) -> Vec<(u8, Const)> {
-        let constants = self.allocation.constants().into_iter().map(|(constant, register)| (register, constant));
-        let initial = self.thread.assembly.iter().flat_map(|assembly| &assembly.initial).copied();
-        let zeroed = self.thread.zeroed.iter().map(|&register| (register, Const::Int(0)));
-        let own =
-            initial.chain(zeroed).filter_map(|(register, value)| Some((self.allocation.register(register)?, value)));
-        constants.chain(own).collect()
-    }
-
-    /// Loads these values, but for those in registers that the loop still needs.
+    /// Loads the values of the test, but for those in registers that the loop still needs.
     fn setup(&mut self) -> Result<(), String> {
-        for (register, value) in self.initial() {
+        for (register, value) in self.allocation.initial(self.thread) {
             if self.aside.vector(register).is_none() {
-                self.load_constant(register, value)?;
+                self.load_constant(register, value.unwrap_or(Const::Int(0)))?;
             }
         }
         Ok(())

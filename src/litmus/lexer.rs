@@ -49,8 +49,14 @@ const PUNCTUATION: [&str; 45] = [
     "<", ">", "?", "/", ".",
 ];
 
-/// The number of entries of [`PUNCTUATION`] with more than one character.
-const LONG_PUNCTUATION: usize = 22;
+/// The number of entries of [`PUNCTUATION`] with more than one character, which come first.
+const LONG_PUNCTUATION: usize = {
+    let mut long = 0;
+    while PUNCTUATION[long].len() > 1 {
+        long += 1;
+    }
+    long
+};
 
 /// U+FEFF, which may stand at the start of a text.
 pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';

@@ -575,17 +575,12 @@ impl Growth<'_, '_> {
         let Some(read) = reads.iter().next() else { return self.location(at + 1, grown) };
         let mut places = Set::EMPTY;
         let coherent = self.coherent_places(location, read, first);
-        if coherent.len() == 1 {
-            // There is no choice; whether the values fit is seen below.
-            places.insert(coherent.start);
-        }
-        for place in if places.is_empty() { coherent } else { 0..0 } {
-            let before = (self.values.mark(), self.waiting);
-            self.choose(self.orders[location][place], read);
-            if self.settle()? {
+        // If there is no choice, whether the values fit is seen below.
+        let only = coherent.len() == 1;
+        for place in coherent {
+            if only || self.may_be_from(self.orders[location][place], read)? {
                 places.insert(place);
             }
-            self.take_back(read, before);
         }
         if places.is_empty() || places.len() > 1 && !self.may_grow(&mut grown) {
             return Ok(ControlFlow::Continue(()));
@@ -621,6 +616,15 @@ impl Growth<'_, '_> {
     }
 
     /// Takes the source of a read away, and the values that followed from it.
+    /// Whether the values fit if a read has its value from this write.
+    fn may_be_from(&mut self, write: usize, read: usize) -> Result<bool> {
+        let before = (self.values.mark(), self.waiting);
+        self.choose(write, read);
+        let fits = self.settle()?;
+        self.take_back(read, before);
+        Ok(fits)
+    }
+
     fn take_back(&mut self, read: usize, (mark, waiting): (usize, Set)) {
         self.source[read] = None;
         self.values.forget(mark);

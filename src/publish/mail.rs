@@ -93,7 +93,7 @@ fn line(sum: &Sum<'_>) -> Vec<String> {
         (_, None) => "unknown",
     };
     let name = cut(&first.scenario, NAME);
-    let doubt = if sum.finding() == Finding::Inconclusive { " ?" } else { "" };
+    let doubt = if sum.finding() == Finding::Inconclusive { zeros::DOUBT } else { "" };
     let rate = rate_with_interval(sum.rate(), sum.interval()) + doubt;
     vec![name, short_count(sum.iterations), rate, allowed.to_owned()]
 }

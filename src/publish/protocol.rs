@@ -79,17 +79,17 @@ pub(super) fn judged_together(record: &ProtocolRecord) -> String {
 
 /// Whether harm was seen.
 pub(super) fn harm(records: &[&ProtocolRecord]) -> &'static str {
-    let results = || records.iter().flat_map(|record| &record.results);
-    let has = |judgement| results().any(|result| result.judgement() == judgement);
-    if has(Judgement::Unexpected) {
-        "harm that nobody expects"
-    } else if has(Judgement::AsExpected) {
-        "harm, all of it expected"
-    } else if results().next().is_some() {
-        "no harm"
-    } else {
-        "no results"
+    match worst(records.iter().flat_map(|record| &record.results)) {
+        Some(Judgement::Unexpected) => "harm that nobody expects",
+        Some(Judgement::AsExpected) => "harm, all of it expected",
+        Some(Judgement::Clean) => "no harm",
+        None => "no results",
     }
+}
+
+/// The worst judgement of some results; `None` if there are none.
+fn worst<'a>(results: impl Iterator<Item = &'a ProtocolResult>) -> Option<Judgement> {
+    results.map(ProtocolResult::judgement).max()
 }
 
 /// What records say in one clause: whether harm was seen, in how many rounds, by which profile, how many races did not
@@ -139,16 +139,13 @@ fn by_profile(records: &[&ProtocolRecord]) -> String {
     }
     let of = |wanted: &str| {
         let own = || records.iter().flat_map(|record| &record.results).filter(|result| name(result) == wanted);
-        let has = |judgement| own().any(|result| result.judgement() == judgement);
-        let judged = match () {
-            () if has(Judgement::Unexpected) => "HARM NOT EXPECTED",
-            () if has(Judgement::AsExpected) => "harm, expected",
-            () => "clean",
+        let judged = match worst(own()) {
+            Some(Judgement::Unexpected) => "HARM NOT EXPECTED",
+            Some(Judgement::AsExpected) => "harm, expected",
+            Some(Judgement::Clean) | None => "clean",
         };
-        let lost = |result: &ProtocolResult| {
-            result.harms.iter().filter(|harm| harm.id == "H4").fold(0u64, |sum, harm| sum.saturating_add(harm.count))
-        };
-        let lost = own().fold(0u64, |sum, result| sum.saturating_add(lost(result)));
+        let lost = own().flat_map(|result| &result.harms).filter(|harm| harm.id == "H4");
+        let lost = lost.fold(0u64, |sum, harm| sum.saturating_add(harm.count));
         let with = if lost > 0 { format!(", with {}", super::counted(lost, "lost wakeup")) } else { String::new() };
         format!("{wanted}: {judged}{with}")
     };

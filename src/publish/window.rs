@@ -14,13 +14,12 @@ const BESIDE: usize = 2 + 7 + 3 + 26;
 /// The smallest width of a window.
 const LEAST: usize = 16;
 
-/// Draws the windows of the results that `wanted` selects and that have more than one skew, in lines of at most `width`
+/// Draws the windows of the results that `wanted` selects and that have more than one skew, in lines of at most `room`
 /// columns if the names allow that.
-pub fn windows(record: &Record, width: Option<usize>, wanted: impl Fn(&ScenarioResult) -> bool) -> String {
+pub fn windows(record: &Record, room: Option<usize>, wanted: impl Fn(&ScenarioResult) -> bool) -> String {
     let results: Vec<&ScenarioResult> = (super::sums::reading_order(record).into_iter())
         .filter(|result| result.skews.len() > 1 && result.iterations > 0 && wanted(result))
         .collect();
-    let room = width;
     let width = results.iter().map(|result| shown::line(&result.scenario).len()).max().unwrap_or(0);
     let most = room.map_or(COLUMNS, |room| room.saturating_sub(width + BESIDE).clamp(LEAST, COLUMNS));
     let mut text = String::new();

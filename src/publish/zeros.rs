@@ -5,6 +5,9 @@ use crate::machine::in_order;
 use crate::model::Reordering;
 use crate::record::{Evidence, Finding, Record, ScenarioResult};
 
+/// The mark of a zero that is inconclusive, behind its bound.
+pub(super) const DOUBT: &str = " ?";
+
 /// The name of the only kinds of reordering that were seen: `store buffering`, `store-store or load-load
 /// reordering`.
 fn seen(kinds: &[Reordering]) -> String {

@@ -31,9 +31,7 @@ impl ScenarioResult {
         // Races outside of all blocks were seen at least once.
         counted.max(u64::from(self.races > 0)).min(self.races)
     }
-}
 
-impl ScenarioResult {
     /// Whether the result tells its sightings. Records of early versions do not.
     pub fn tells_sightings(&self) -> bool {
         self.sightings.is_some() || !self.blocks.is_empty() || !self.repeats.is_empty()

@@ -302,7 +302,7 @@ impl Emitter<'_> {
             asm!(self ; movq Rx(vector), Rq(register));
         }
         // Addresses are computed from rdi, which comes last.
-        let late = self.initial().into_iter().filter(|(register, _)| self.is_late(*register));
+        let late = self.allocation.initial(self.thread).into_iter().filter(|(register, _)| self.is_late(*register));
         let (arena, others): (Vec<_>, Vec<_>) = late.partition(|(register, _)| *register == RDI);
         others.into_iter().chain(arena).try_for_each(|(register, value)| self.load_initial(register, value))
     }
@@ -539,21 +539,10 @@ impl Emitter<'_> {
         asm!(self ; rdtsc ; shl rdx, 32 ; or rax, rdx);
     }
 
-    /// What the hardware registers hold at the start of an instance; `None` for a register of a test in C that starts as 0.
-    fn initial(&self) -> Vec<(u8, Option<Const>)> {
-        let constants = self.allocation.constants().into_iter().map(|(constant, register)| (register, Some(constant)));
-        let initial = self.thread.assembly.iter().flat_map(|assembly| &assembly.initial);
-        let initial = initial.map(|(register, value)| (*register, Some(*value)));
-        let zeroed = self.thread.zeroed.iter().map(|&register| (register, None));
-        let own =
-            initial.chain(zeroed).filter_map(|(register, value)| Some((self.allocation.register(register)?, value)));
-        constants.chain(own).collect()
-    }
-
-    /// Loads these values, but for those in registers that are needed until the instance begins.
+    /// Loads the values of the test, but for those in registers that are needed until the instance begins.
     fn setup(&mut self) -> Result<(), String> {
-        let early = self.initial().into_iter().filter(|(register, _)| !self.is_late(*register));
-        let early: Vec<_> = early.collect();
+        let mut early = self.allocation.initial(self.thread);
+        early.retain(|(register, _)| !self.is_late(*register));
         early.into_iter().try_for_each(|(register, value)| self.load_initial(register, value))
     }
 

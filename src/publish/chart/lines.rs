@@ -167,23 +167,21 @@ impl Lines {
     fn loose(&self, svg: &mut Svg, line: &Line) {
         let mut bars = String::new();
         let path = self.has_path(line);
-        for point in line.points.iter().filter(|point| point.y.is_some() && !(path && self.is_firm(point))) {
-            if let Some((low, high)) = point.interval {
+        let mut dots = Vec::new();
+        for point in line.points.iter().filter(|point| !(path && self.is_firm(point))) {
+            if let (Some(y), Some((low, high))) = (point.y, point.interval) {
+                let (x, y) = (place(self.at_x(point.x)), place(self.at_y(y)));
                 // Writing to a string cannot fail.
-                let _ = write!(bars, "M{} {}", place(self.at_x(point.x)), place(self.at_y(low)));
-                let _ = write!(bars, "V{}m-2 0h4", place(self.at_y(high)));
+                let _ = write!(bars, "M{x} {}V{}m-2 0h4", place(self.at_y(low)), place(self.at_y(high)));
+                dots.push(format!("<circle class=\"point\" cx=\"{x}\" cy=\"{y}\" r=\"1.6\"/>"));
             }
         }
         if !bars.is_empty() {
             svg.raw(&format!("<path class=\"loose\" d=\"{bars}\"/>"));
         }
         // A marked line has its points already.
-        let alone = |point: &&Point| point.interval.is_some() && !(path && self.is_firm(point));
-        for point in line.points.iter().filter(|_| !line.marked).filter(alone) {
-            if let Some(y) = point.y {
-                let (x, y) = (place(self.at_x(point.x)), place(self.at_y(y)));
-                svg.raw(&format!("<circle class=\"point\" cx=\"{x}\" cy=\"{y}\" r=\"1.6\"/>"));
-            }
+        if !line.marked {
+            dots.iter().for_each(|dot| svg.raw(dot));
         }
         for points in line.points.chunk_by(|a, b| a.y.is_none() == b.y.is_none()) {
             if points[0].y.is_none() {

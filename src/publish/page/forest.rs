@@ -9,6 +9,7 @@ use crate::publish::chart::{Axis, Forest, Form, Ground, Mark, Row};
 use crate::publish::numbers::{rate, short_count, tick_rate};
 use crate::publish::rate_with_interval;
 use crate::publish::titles::title;
+use crate::publish::zeros::DOUBT;
 use crate::record::{Finding, ScenarioResult};
 
 /// The chart in both forms. The page shows one of them, by the width of the window.
@@ -33,34 +34,30 @@ pub(super) fn chart(sums: &[Sum<'_>], first: &[&str]) -> Option<Chart> {
     Some(chart)
 }
 
-/// The mark of a zero that is inconclusive.
-const DOUBT: &str = " ?";
-
 /// What to see in the chart: how many tests raced, and whether one did that must not.
 fn note(rows: &[Row]) -> String {
     let marks = || rows.iter().flat_map(|row| &row.marks);
-    let (seen, all) = (marks().filter(|mark| mark.value.is_some()).count(), marks().count());
-    let what = if rows.len() == all { "tests" } else { "results" };
-    let against = marks().filter(|mark| mark.value.is_some() && mark.ground == Ground::Forbidden).count();
-    let bug = if against > 0 {
-        format!(" {against} of them were seen although the architecture forbids it.")
-    } else if marks().any(|mark| mark.ground == Ground::Forbidden) {
-        " Nothing that is forbidden was seen.".to_owned()
-    } else {
-        String::new()
-    };
+    let what = if rows.len() == marks().count() { "tests" } else { "results" };
+    // How many were seen, of how many.
     let of = |ground: Ground| {
-        let all = marks().filter(move |mark| mark.ground == ground);
-        (all.clone().filter(|mark| mark.value.is_some()).count(), all.count())
+        let of_ground = marks().filter(|mark| mark.ground == ground);
+        of_ground.fold((0, 0), |(seen, all), mark| (seen + usize::from(mark.value.is_some()), all + 1))
     };
-    let ((may, may_all), (must_not, must_not_all)) = (of(Ground::Allowed), of(Ground::Forbidden));
-    if may + must_not < seen || may_all + must_not_all < all || may_all == 0 || must_not_all == 0 {
-        return format!("{seen} of {all} {what} raced; the others have an upper bound.{bug}");
+    let [allowed, forbidden, unknown] = [Ground::Allowed, Ground::Forbidden, Ground::Unknown].map(of);
+    if allowed.1 > 0 && forbidden.1 > 0 && unknown.1 == 0 {
+        let against = if forbidden.0 == 0 { "none".to_owned() } else { forbidden.0.to_string() };
+        return format!(
+            "{} of the {} {what} that the architecture allows raced, and {against} of the {} that it forbids.",
+            allowed.0, allowed.1, forbidden.1
+        );
     }
-    let none = if must_not == 0 { "none".to_owned() } else { must_not.to_string() };
-    format!(
-        "{may} of the {may_all} {what} that the architecture allows raced, and {none} of the {must_not_all} that it forbids."
-    )
+    let bug = match forbidden {
+        (_, 0) => String::new(),
+        (0, _) => " Nothing that is forbidden was seen.".to_owned(),
+        (against, _) => format!(" {against} of them were seen although the architecture forbids it."),
+    };
+    let (seen, all) = (allowed.0 + forbidden.0 + unknown.0, allowed.1 + forbidden.1 + unknown.1);
+    format!("{seen} of {all} {what} raced; the others have an upper bound.{bug}")
 }
 
 /// The sums of each test, the tests in `first` on top.
@@ -95,7 +92,7 @@ pub(super) fn chart_of(rows: Vec<Row>, lines: &str) -> Option<Chart> {
 }
 
 /// Which tests have the machine code of the race on these CPUs, so that their bounds differ in how long they ran only.
-pub(super) fn same_code(sums: &[Sum<'_>]) -> Option<String> {
+fn same_code(sums: &[Sum<'_>]) -> Option<String> {
     let race = sums.iter().find(|sum| sum.first().group == "race" && sum.results.len() == 1)?;
     let alike = |sum: &&Sum<'_>| {
         let (first, other) = (sum.first(), race.first());
@@ -103,11 +100,8 @@ pub(super) fn same_code(sums: &[Sum<'_>]) -> Option<String> {
     };
     let mut names: Vec<&str> = sums.iter().filter(alike).map(|sum| sum.first().scenario.as_str()).collect();
     names.dedup();
-    let (last, others) = names.split_last()?;
-    let (all, are) = match others {
-        [] => ((*last).to_owned(), "is"),
-        others => (format!("{} and {last}", others.join(", ")), "are"),
-    };
+    let are = if names.len() == 1 { "is" } else { "are" };
+    let all = words::listed(&names)?;
     Some(format!(
         "{all} {are} the same machine code as {} on {}, so bounds of these differ only because the runs had different lengths.",
         race.first().scenario,

@@ -155,11 +155,16 @@ fn controls(sum: &Sum<'_>) -> String {
     let first = sum.first();
     let names = rests_on(first);
     let known = sum.run.record().map_or_else(|| names.to_vec(), |record| with_rates(record, first, names));
-    match known.split_last() {
-        Some((last, [])) => format!("the control {last}"),
-        Some((last, others)) => format!("the controls {} and {last}", others.join(", ")),
-        None => "no control".to_owned(),
-    }
+    let plural = if known.len() == 1 { "" } else { "s" };
+    listed(&known).map_or("no control".to_owned(), |all| format!("the control{plural} {all}"))
+}
+
+/// Some words as a list: `a`, `a and b`, `a, b and c`; `None` if there are none.
+pub(super) fn listed<T: AsRef<str>>(words: &[T]) -> Option<String> {
+    let (last, others) = words.split_last()?;
+    let others: Vec<&str> = others.iter().map(AsRef::as_ref).collect();
+    let last = last.as_ref();
+    Some(if others.is_empty() { last.to_owned() } else { format!("{} and {last}", others.join(", ")) })
 }
 
 /// The skew at which the race was most frequent, as a sentence; `None` if there is none.
