@@ -22,6 +22,7 @@ use crate::layout::{Layout, LayoutKind};
 use crate::litmus::{self, MAX_SOURCE_BYTES, Source, Span, Verdict, ast};
 use crate::model::code::Code;
 use crate::model::{self, Model, machine};
+use crate::parallel::in_parallel;
 use crate::program::{self, Access, Forms, JudgedOnly, Op, Program, Quantifier};
 use crate::shown;
 
@@ -300,8 +301,8 @@ fn resolve_one(name: &str) -> Result<Vec<Found>> {
         }
         // A test of a folder may be unreadable, but it must not be the file of an output.
         files.iter().try_for_each(|file| apart::read(file))?;
-        let found = |file: &PathBuf| Found { name: shown::path(file), in_folder: true, text: read_file(file) };
-        return Ok(files.iter().map(found).collect());
+        let found = |file: PathBuf| Found { name: shown::path(&file), in_folder: true, text: read_file(&file) };
+        return in_parallel(files, |file| Ok(found(file)));
     }
     if path.exists() {
         return Ok(vec![Found { name: name.to_owned(), in_folder: false, text: read_file(path) }]);

@@ -43,6 +43,16 @@ fn row(output: &str, model: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_file_of_a_folder_that_cannot_be_read_is_named_and_ends_with_an_error() {
+    let folder = folder(&[("mp.litmus", MP)]);
+    std::os::unix::fs::symlink("nowhere", folder.path().join("t/gone.litmus")).unwrap();
+    let (status, out, err) = check(folder.path(), &["--model", "lkmm", "t"]);
+    assert_eq!(row(&out, "LKMM"), ["2", "1", "1", "0", "1", "0", "0"], "{out}");
+    assert_eq!(err, "error: opening t/gone.litmus: No such file or directory (os error 2)\n");
+    assert_eq!(status, Some(2));
+}
+
+#[test]
 fn a_folder_is_checked_past_what_cannot_be_read() {
     let frob = |reg: &str| SB.replacen("stw r3", &format!("frob {reg}"), 1);
     let mixed = SB.replacen("lwz r4", "ld r4", 1);

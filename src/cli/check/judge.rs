@@ -23,6 +23,8 @@ pub(super) struct Report {
     pub file: String,
     /// Whether the test was found in a folder. It may then be refused without an error.
     pub in_folder: bool,
+    /// Whether the file could not be read. That is an error in a folder, too.
+    pub unread: bool,
     /// Why the test can only be judged, if it cannot run.
     pub cannot_run: Option<Diagnostic>,
     /// What each model says, in the order of the models; `None` if a model does not apply to the test.
@@ -139,6 +141,7 @@ pub(super) fn all(
 fn one(args: &CheckArgs, test: Found, models: &[Model], published: Option<&Published>) -> Report {
     let Found { name: file, in_folder, text } = test;
     let started = Instant::now();
+    let unread = text.is_err();
     let language = text.as_ref().ok().and_then(|(source, _)| isa::model_of_assembly(source.text()));
     let applies = |model: Model| language.is_none_or(|own| [own, Model::Sc].contains(&model));
     let read = text.and_then(|(source, group)| Subject::read(&source, &group));
@@ -147,7 +150,8 @@ fn one(args: &CheckArgs, test: Found, models: &[Model], published: Option<&Publi
         Ok(subject) => {
             let finding = |model: &Model| applies(*model).then(|| judge(args, &subject, *model, published, reading));
             let findings = models.iter().map(finding).collect();
-            Report { name: subject.name().to_owned(), file, in_folder, cannot_run: subject.cannot_run(), findings }
+            let name = subject.name().to_owned();
+            Report { name, file, in_folder, unread, cannot_run: subject.cannot_run(), findings }
         }
         Err(error) => {
             let reason = reason(&error);
@@ -155,7 +159,7 @@ fn one(args: &CheckArgs, test: Found, models: &[Model], published: Option<&Publi
             let mut refused = || Kind::Refused { reason: reason.clone(), error: error.take() };
             let finding = |model: &Model| applies(*model).then(|| ModelReport { kind: refused(), seconds: reading });
             let findings = models.iter().map(finding).collect();
-            Report { name: file.clone(), file, in_folder, cannot_run: None, findings }
+            Report { name: file.clone(), file, in_folder, unread, cannot_run: None, findings }
         }
     }
 }

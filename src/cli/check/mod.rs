@@ -73,7 +73,8 @@ impl std::str::FromStr for ModelArg {
 }
 
 /// Prints the verdicts and returns the exit status: [`EXIT_BAD_INPUT`] if a test's header or the file of
-/// `--against` disagrees with a model or says nothing about the tests, or if a test that was named, or every test of a folder, has no verdict.
+/// `--against` disagrees with a model or says nothing about the tests, if a file cannot be read, or if a test that was named, or every test
+/// of a folder, has no verdict.
 pub fn check(args: &CheckArgs) -> Result<u8> {
     let models = models(&args.model);
     let published =
@@ -170,13 +171,15 @@ fn note(report: &Report) {
     }
 }
 
-/// Prints the errors of tests that were named, and the disagreements with headers. Returns whether there were any.
+/// Prints the errors of tests that were named and of files that could not be read, and the disagreements with headers. Returns whether there were any.
 fn complain(reports: &[Report]) -> bool {
     let mut any = false;
     for report in reports {
         for finding in report.findings.iter().flatten() {
             match &finding.kind {
-                Kind::Refused { error: Some(error), .. } | Kind::TooLarge(error) if !report.in_folder => {
+                Kind::Refused { error: Some(error), .. } | Kind::TooLarge(error)
+                    if !report.in_folder || report.unread =>
+                {
                     any = true;
                     super::complain(error);
                 }
