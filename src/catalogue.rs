@@ -15,7 +15,6 @@ use crate::arch::Arch;
 use crate::arch::lock::{Choices, Lock};
 use crate::codegen::Target;
 use crate::error::{Error, Result};
-use crate::hash::sha256;
 use crate::input::{Limit, find_files, read_latin1_or_utf8};
 use crate::isa::{self, ModelView};
 use crate::layout::{Layout, LayoutKind};
@@ -23,7 +22,7 @@ use crate::litmus::{self, MAX_SOURCE_BYTES, Source, Span, Verdict, ast};
 use crate::model::code::Code;
 use crate::model::{self, Model, machine};
 use crate::parallel::in_parallel;
-use crate::program::{self, Access, Forms, JudgedOnly, Op, Program, Quantifier};
+use crate::program::{self, Access, Const, Forms, JudgedOnly, Op, Program, Quantifier};
 use crate::shown;
 
 static FILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
@@ -55,11 +54,22 @@ pub struct Scenario {
     pub followed: Option<Box<Program>>,
     /// What the models judge, if the test is in assembly. A test in C is translated for each model.
     pub view: Option<ModelView>,
-    /// The SHA-256 of the source, in hexadecimal.
+    /// The outcomes that the header names.
+    pub outcomes: Vec<NamedOutcome>,
+    /// The hash that identifies the test ([`litmus::naming::hash`]), in hexadecimal.
     pub sha256: Digest,
 }
 
-/// A SHA-256 in hexadecimal, as text. It is computed when it is first read, because `check` never asks for it.
+/// An outcome with a name in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedOutcome {
+    /// Columns of the program with their values. The other columns may have any value.
+    pub values: Vec<(usize, Const)>,
+    /// The words.
+    pub words: String,
+}
+
+/// The hash of a test in hexadecimal, as text. It is computed when it is first read, because `check` never asks for it.
 #[derive(Debug, Clone)]
 pub struct Digest {
     text: Arc<str>,
@@ -70,7 +80,7 @@ impl Deref for Digest {
     type Target = str;
 
     fn deref(&self) -> &str {
-        self.hex.get_or_init(|| sha256(self.text.as_bytes()))
+        self.hex.get_or_init(|| litmus::naming::hash(&self.text))
     }
 }
 
@@ -107,8 +117,18 @@ impl Scenario {
             let Forms { program, judged } = program::forms(&test)?;
             (test, program, judged.map(Box::new), None)
         };
+        let outcomes = named_outcomes(source, &test, &program)?;
         let sha256 = Digest { text: source.shared_text(), hex: OnceLock::new() };
-        Ok(Scenario { name: test.name.clone(), group: group.to_owned(), test, program, followed, view, sha256 })
+        Ok(Scenario {
+            name: test.name.clone(),
+            group: group.to_owned(),
+            test,
+            program,
+            followed,
+            view,
+            outcomes,
+            sha256,
+        })
     }
 
     /// The test as a model sees it.
@@ -191,6 +211,50 @@ impl Scenario {
     pub fn is_control(&self, arch: Arch) -> bool {
         self.test.header.control.contains(&arch)
     }
+}
+
+/// The outcomes that a header names, checked: the test observes what they name.
+fn named_outcomes(source: &Source, test: &ast::Test, program: &Program) -> Result<Vec<NamedOutcome>> {
+    let names: Vec<String> = (0..program.columns.len()).map(|column| program.column_name(column)).collect();
+    let mut out: Vec<NamedOutcome> = Vec::new();
+    for outcome in &test.header.naming.outcomes {
+        let mut values = Vec::new();
+        for (left, value) in &outcome.values {
+            let thread = left.thread.map_or(String::new(), |(thread, _)| format!("{thread}:"));
+            let name = format!("{thread}{}", left.name.text);
+            let span = left.thread.map_or(left.name.span, |(_, thread)| thread.to(left.name.span));
+            let Some(column) = names.iter().position(|known| *known == name) else {
+                let message = format!("{name} is no part of an outcome of this test");
+                let help = if names.is_empty() {
+                    "the condition of this test names no register and no variable".to_owned()
+                } else {
+                    format!("its outcomes have {}", names.join(", "))
+                };
+                return Err(source.error(span, message, "not observed").help(help).into());
+            };
+            if values.iter().any(|(known, _)| *known == column) {
+                return Err(source.error(span, format!("this outcome names {name} twice"), "second occurrence").into());
+            }
+            let value = match value {
+                ast::Value::Int(value, _) => Const::Int(*value),
+                ast::Value::Address(variable) => {
+                    let location = program.locations.iter().position(|location| location.name == variable.text);
+                    let missing = || {
+                        let message = format!("this test has no variable {}", variable.text);
+                        source.error(variable.span, message, "no such variable")
+                    };
+                    Const::Address(location.ok_or_else(missing)?)
+                }
+            };
+            values.push((column, value));
+        }
+        values.sort_unstable();
+        if out.iter().any(|known| known.values == values) {
+            return Err(source.error(outcome.span, "this outcome has two names", "second occurrence").into());
+        }
+        out.push(NamedOutcome { values, words: outcome.words.clone() });
+    }
+    Ok(out)
 }
 
 /// The built-in files: group, name without extension, text.

@@ -50,6 +50,26 @@ fn klitmus7_takes_every_scenario_unchanged() {
 
 #[test]
 #[ignore = "needs herdtools7"]
+fn herd7_reads_what_names_a_test_and_its_outcomes() {
+    let (folder, there) = exchange("names");
+    let test = "X86_64 SB\n{}\n P0 | P1 ;\n movl $1,(x) | movl $1,(y) ;\n movl (y),%eax | movl (x),%eax ;\n\
+                exists (0:rax=0 /\\ 1:rax=0)\n";
+    let names = "Title=what it is: a { test (* of \"mine\nOutcome1=0:rax=0; 1:rax=0: both // missed\nOutcome2=0:rax=1: P1 first\n";
+    fs::write(folder.join("plain.litmus"), test).unwrap();
+    fs::write(folder.join("named.litmus"), test.replacen("{}", &format!("{names}{{}}"), 1)).unwrap();
+    let said = |name: &str| {
+        let lines = herdtools(&format!("herd7 {there}/{name}.litmus 2>&1"));
+        let kept: Vec<String> = lines.lines().filter(|line| !line.starts_with("Time")).map(str::to_owned).collect();
+        kept.join("\n")
+    };
+    let plain = said("plain");
+    // The hash of the test is one of the lines.
+    assert!(plain.contains("Hash=") && plain.contains("Observation SB Sometimes"), "{plain}");
+    assert_eq!(said("named"), plain);
+}
+
+#[test]
+#[ignore = "needs herdtools7"]
 fn mcompare7_finds_every_test_and_every_count_of_our_log() {
     let record = run(&shipped().1);
     let (folder, there) = exchange("log");

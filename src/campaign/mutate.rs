@@ -3,7 +3,7 @@
 //! by the change must be seen by a campaign that claims to test the order that was left out.
 
 use crate::catalogue::Scenario;
-use crate::litmus::Source;
+use crate::litmus::{Source, naming};
 
 /// A barrier or an ordered access, and what takes its place.
 struct Rule {
@@ -78,7 +78,7 @@ pub fn mutants(scenario: &Scenario) -> Vec<(Source, String)> {
     let text = source.text();
     let changes = if scenario.program.language.is_some() { in_assembly(text) } else { in_c(text) };
     let named = changes.into_iter().enumerate().filter_map(|(number, (changed, change))| {
-        // The verdicts that the header declares are those of the test and not of its mutants.
+        // The verdicts and names that the header declares are those of the test and not of its mutants.
         let changed = without_comments(&changed);
         let changed = renamed(&changed, &scenario.name, &format!("{}+M{}", scenario.name, number + 1))?;
         Some((Source::new(format!("{} (mutant)", source.name()), changed), change))
@@ -106,9 +106,9 @@ fn line(text: &str, at: usize) -> usize {
     text[..at].matches('\n').count() + 1
 }
 
-/// The byte ranges of a C test that are comments.
+/// The byte ranges of a C test that are comments, or that name the test and its outcomes.
 fn comments(text: &str) -> Vec<std::ops::Range<usize>> {
-    let mut out = Vec::new();
+    let mut out: Vec<_> = naming::spans(text).into_iter().map(|span| span.start..span.end).collect();
     for (open, close) in [("(*", "*)"), ("/*", "*/"), ("//", "\n")] {
         let mut from = 0;
         while let Some(begin) = text[from..].find(open).map(|at| from + at) {

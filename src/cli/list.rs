@@ -50,11 +50,16 @@ fn row(scenario: &Scenario) -> Vec<String> {
         header.result.map_or_else(unknown, |verdict| verdict.to_string()),
     ];
     row.extend(Arch::ALL.map(|arch| expected(header, arch).unwrap_or_else(unknown)));
-    // The first sentence of a header says what the scenario asks.
+    // The title, and the first sentence of the header, which says what the scenario asks.
     let summary = header.summary();
     let ends = ["? ", ". ", ": "].into_iter().filter_map(|end| summary.find(end)).map(|at| at + 1);
     let end = ends.min().unwrap_or(summary.len());
-    row.push(summary[..end].trim_end_matches(['.', ':']).to_owned());
+    let asks = summary[..end].trim_end_matches(['.', ':']);
+    row.push(match header.naming.title.as_deref() {
+        Some(title) if asks.is_empty() => title.to_owned(),
+        Some(title) => format!("{title}: {asks}"),
+        None => asks.to_owned(),
+    });
     row.iter().map(|cell| shown::line(cell).into_owned()).collect()
 }
 

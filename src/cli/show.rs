@@ -71,8 +71,9 @@ pub fn show(args: &ShowArgs) -> Result<u8> {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "== {} (sha256 {})\n\n{}",
+            "== {}{} (sha256 {})\n\n{}",
             scenario.name,
+            scenario.test.header.naming.title.as_ref().map_or(String::new(), |title| format!(", {title}")),
             scenario.sha256,
             scenario.test.source.text().trim_end()
         );

@@ -17,7 +17,7 @@ use crate::program::{Const, Program};
 use crate::record::{
     CountRecord, DelayRecord, DistancesRecord, EdgesRecord, Evidence, FinalValue, Finding, Gaps, LastWriterRecord,
     LayoutRecord, OutcomeRecord, PaceRecord, PhasesRecord, PlacementRecord, ScenarioResult, SkewRecord, StratumRecord,
-    compute,
+    compute, naming_of,
 };
 use crate::stats::drift;
 use crate::units::Nanos;
@@ -49,10 +49,13 @@ pub(super) fn result(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &
     }
     let needs = experiment.expectation.needs.as_ref();
     let needs = needs.map(|needs| needs.iter().map(|set| set.iter().copied().collect()).collect());
+    let (title, named_outcomes) = naming_of(scenario);
     let mut result = ScenarioResult {
         scenario: scenario.name.clone(),
         group: scenario.group.clone(),
         question: scenario.test.header.summary(),
+        title,
+        named_outcomes,
         is_control: catalogue::is_control(&scenario.name, &scenario.sha256, target.arch),
         source_sha256: scenario.sha256.to_string(),
         code_sha256: codegen::hash(code),

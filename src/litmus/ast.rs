@@ -48,6 +48,28 @@ pub struct Header {
     pub control: Vec<Arch>,
     /// The other lines: what the test asks, one line each.
     pub prose: Vec<String>,
+    /// `Title=` and `Outcome1=`, which stand outside of the comments.
+    pub naming: Naming,
+}
+
+/// A test and its outcomes in plain words (see `naming.rs`).
+#[derive(Debug, Clone, Default)]
+pub struct Naming {
+    /// `Title=`, what the test is.
+    pub title: Option<String>,
+    /// `Outcome1=` and the others.
+    pub outcomes: Vec<OutcomeName>,
+}
+
+/// What an outcome means: `Outcome1=1:r0=2; 1:r1=0: woken, and blocked_on seen empty`.
+#[derive(Debug, Clone)]
+pub struct OutcomeName {
+    /// The registers and variables, with their values. An outcome with these values has this name, whatever its other values are.
+    pub values: Vec<(Observable, Value)>,
+    /// The words.
+    pub words: String,
+    /// The span of the values.
+    pub span: Span,
 }
 
 impl Header {

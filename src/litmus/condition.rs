@@ -146,7 +146,7 @@ impl Parser<'_> {
     }
 
     /// Parses `1:r0`, `P1:r0`, `x`, `*x`, `[x]` or `x[1]`.
-    fn observable(&mut self, starred: bool) -> Result<Observable, Diagnostic> {
+    pub(super) fn observable(&mut self, starred: bool) -> Result<Observable, Diagnostic> {
         if let Some(thread) = self.eat_thread()? {
             return Ok(Observable { thread: Some(thread), name: self.name("a register after the thread number")? });
         }

@@ -177,7 +177,8 @@ impl<'a> Lexer<'a> {
             let word = line.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(line.len());
             // A thread here means that the initial values are missing.
             let is_remark = word > 0 && !line[word..].starts_with('(') && !line.contains(['{', '}']);
-            if !is_remark && !line[word..].starts_with('=') || word == 0 {
+            let is_info = line[word..].trim_start_matches([' ', '\t']).starts_with('=');
+            if !is_remark && !is_info || word == 0 {
                 return Ok(());
             }
             self.at += line.len();

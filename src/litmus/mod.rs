@@ -8,6 +8,7 @@ mod condition;
 mod diagnostic;
 mod header;
 mod lexer;
+pub mod naming;
 mod parser;
 pub mod primitive;
 mod verdict;
@@ -60,9 +61,14 @@ pub fn clauses(source: &Source, from: usize) -> Result<Clauses, Diagnostic> {
 /// As [`parse`].
 pub fn header(source: &Source, to: usize) -> Result<Header, Diagnostic> {
     let text = &source.text()[..to];
+    let naming = naming::spans(text);
     let mut spans = Vec::new();
     let mut at = 0;
     while let Some(start) = text[at..].find("(*").map(|found| at + found) {
+        if let Some(line) = naming.iter().find(|line| (line.start..line.end).contains(&start)) {
+            at = line.end;
+            continue;
+        }
         let Some(length) = comment_length(&text[start..]) else { break };
         spans.push(Span { start: start + 2, end: start + length - 2 });
         at = start + length;

@@ -1,9 +1,11 @@
 //! Builds the syntax tree from the tokens: initial values, threads, statements and expressions.
 
-use super::ast::{Base, Binary, CType, Compare, Expr, ExprKind, Header, Init, Name, Stmt, Test, Thread, Unary};
+use super::ast::{
+    Base, Binary, CType, Compare, Expr, ExprKind, Header, Init, Name, Observable, Stmt, Test, Thread, Unary, Value,
+};
 use super::diagnostic::{Diagnostic, Source, Span};
 use super::lexer::{self, Kind, Lexed, Token};
-use super::{MAX_DEPTH, MAX_THREADS, header};
+use super::{MAX_DEPTH, MAX_THREADS, header, naming};
 
 /// A cursor over the tokens of one file.
 pub(super) struct Parser<'a> {
@@ -14,13 +16,31 @@ pub(super) struct Parser<'a> {
 
 /// Parses the header in the comments at `spans`.
 pub(super) fn header_of(source: &Source, spans: &[Span]) -> Result<Header, Diagnostic> {
-    header::read(source, spans, |span| {
+    let naming = naming::read(source)?;
+    let header = header::read(source, spans, |span| {
         let wrap = |d: Diagnostic| d.help("`Match:` takes a condition such as `1:r0=1`");
         let mut parser = Parser { source, lexed: lexer::lex_fragment(source, span)?, at: 0 };
         let prop = parser.prop(0).map_err(wrap)?;
         parser.end().map_err(wrap)?;
         Ok(prop)
-    })
+    })?;
+    Ok(Header { naming, ..header })
+}
+
+/// Parses the values of an outcome: `1:r0=2; 1:r1=0`.
+pub(super) fn values_of(source: &Source, span: Span) -> Result<Vec<(Observable, Value)>, Diagnostic> {
+    let wrap = |d: Diagnostic| d.help("an outcome is values such as `1:r0=1; x=2`, a colon and words");
+    let mut parser = Parser { source, lexed: lexer::lex_fragment(source, span)?, at: 0 };
+    let mut values = Vec::new();
+    while values.is_empty() || parser.end().is_err() {
+        let left = parser.observable(false).map_err(wrap)?;
+        parser.expect("=").map_err(wrap)?;
+        values.push((left, parser.value().map_err(wrap)?));
+        if !parser.eat(";") && parser.end().is_err() {
+            return Err(wrap(parser.expected("`;` or `:` behind a value")));
+        }
+    }
+    Ok(values)
 }
 
 /// Statements of C that a thread of a litmus test may not contain.
@@ -256,7 +276,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Parses a value, or an initialiser macro of the kernel.
-    fn init_value(&mut self) -> Result<super::ast::Value, Diagnostic> {
+    fn init_value(&mut self) -> Result<Value, Diagnostic> {
         if self.eat_name("ATOMIC_INIT") {
             self.expect("(")?;
             let value = self.value()?;

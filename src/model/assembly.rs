@@ -158,7 +158,14 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
     }
     reader.labels_exist()?;
     let Clauses { mut columns, displayed, filter, quantifier, condition } = reader.clauses(clause)?;
-    let header = litmus::header(source, open)?;
+    let mut header = litmus::header(source, open)?;
+    // An outcome may have any spelling of a register.
+    let named = header.naming.outcomes.iter_mut().flat_map(|outcome| &mut outcome.values);
+    for (left, _) in named.filter(|(left, _)| left.thread.is_some()) {
+        if let Some((name, _)) = (dialect.register)(&left.name.text) {
+            left.name.text = name.to_owned();
+        }
+    }
     let match_event = header.match_event.as_ref().map(|event| reader.prop(event, &mut columns)).transpose()?;
     let types = columns.iter().map(|column| reader.column_type(*column)).collect();
     let threads = (reader.threads.iter_mut())
@@ -182,10 +189,16 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
     Ok(Parsed { code, view, dialect, header, match_event, threads, sizes, has_arrays, not_modelled })
 }
 
-/// The text with blanks in place of comments (`(* *)`, `/* */`, `//`), and of quoted remarks in front of the initial
-/// values. Offsets stay the same. A `(* *)` comment that never ends is as long as the text.
+/// The text with blanks in place of comments (`(* *)`, `/* */`, `//`), of quoted remarks in front of the initial
+/// values, and of the lines that name the test and its outcomes. Offsets stay the same. A `(* *)` comment that never ends is as long as the text.
 fn without_comments(text: &str) -> String {
     let mut out = text.as_bytes().to_vec();
+    for span in litmus::naming::spans(text) {
+        out[span.start..span.end].iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
+    }
+    // Whole lines were replaced, so this is UTF-8.
+    let text = String::from_utf8(out.clone()).unwrap_or_default();
+    let text = text.as_str();
     let mut at = 0;
     let mut in_front = true;
     // A comment or the initial values begin only at these characters.

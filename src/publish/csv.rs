@@ -88,9 +88,8 @@ pub fn outcomes_csv(records: &[Record]) -> Result<String> {
     for record in records {
         for result in &record.results {
             for outcome in &result.outcomes {
-                let words = titles::outcome(&result.scenario, &titles::current(&result.scenario, &outcome.values))
-                    .unwrap_or_default()
-                    .to_owned();
+                let words =
+                    titles::outcome(result, &titles::current(result, &outcome.values)).unwrap_or_default().to_owned();
                 let fields = [
                     record.identity(),
                     values(outcome),

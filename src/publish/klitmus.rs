@@ -36,6 +36,7 @@ pub fn klitmus(scenario: &Scenario) -> Result<String, Diagnostic> {
     }
     if !edits.is_empty() {
         no_addresses(test)?;
+        names(test, &uses, &mut edits);
     }
     Ok(apply(test.source.text(), edits))
 }
@@ -177,6 +178,18 @@ fn edit_thread(test: &Test, thread: &Thread, uses: &Uses, edits: &mut Vec<Edit>)
         edits.push((*span, uses.values[name].to_string()));
     }
     registers(test, &thread.body, edits)
+}
+
+/// Turns the addresses in the outcomes that the header names into their numbers.
+fn names(test: &Test, uses: &Uses, edits: &mut Vec<Edit>) {
+    for (_, value) in test.header.naming.outcomes.iter().flat_map(|outcome| &outcome.values) {
+        let Value::Address(variable) = value else { continue };
+        if let Some(number) = uses.values.get(&variable.text) {
+            let before = test.source.text()[..variable.span.start].trim_end();
+            let start = before.strip_suffix('&').map_or(variable.span.start, str::len);
+            edits.push((Span { start, end: variable.span.end }, number.to_string()));
+        }
+    }
 }
 
 /// Where the next thread begins, or the condition.

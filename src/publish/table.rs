@@ -10,7 +10,7 @@ use super::settings;
 use super::sums::{Sum, by_class};
 use super::unmeasured::unmeasured;
 use super::zeros::{doubt, place, rests_on, with_rates};
-use super::{distances, power, warnings};
+use super::{distances, power, titles, warnings};
 use crate::machine::in_order;
 use crate::record::{Finding, Record, ScenarioResult};
 use crate::shown;
@@ -146,6 +146,23 @@ fn least_sensitive(results: &[&ScenarioResult]) -> String {
     })
 }
 
+/// What the races of the tests are, in the words of their headers, each once with its tests; `None` if no test has words.
+fn in_words(record: &Record) -> Option<String> {
+    let mut all: Vec<(&str, Vec<&str>)> = Vec::new();
+    for result in &record.results {
+        let Some(words) = titles::race(result) else { continue };
+        let at = all.iter().position(|(known, _)| *known == words).unwrap_or_else(|| {
+            all.push((words, Vec::new()));
+            all.len() - 1
+        });
+        if !all[at].1.contains(&result.scenario.as_str()) {
+            all[at].1.push(&result.scenario);
+        }
+    }
+    let each: Vec<String> = all.iter().map(|(words, tests)| format!("{words} ({})", tests.join(", "))).collect();
+    (!each.is_empty()).then(|| format!("The races in words: {}.", each.join("; ")))
+}
+
 /// The least share of the CPUs' time that a hypervisor must take to be mentioned.
 const MUCH_STOLEN: f64 = 0.01;
 
@@ -186,6 +203,7 @@ pub fn summary(record: &Record) -> String {
     if !record.host.emulated && !record.results.is_empty() {
         lines.extend(answer_of(record).into_iter().take(1).map(|answer| answer.replace('\u{a0}', " ")));
     }
+    lines.extend(in_words(record));
     let mut placements: Vec<_> = record.results.iter().map(|result| &result.placement).collect();
     placements.dedup();
     let mut said = Vec::new();

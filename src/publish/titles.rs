@@ -1,189 +1,155 @@
-//! Tests and outcomes in the kernel's words, for readers who do not know the tests by their names.
+//! Tests and outcomes in plain words, for readers who do not know the tests by their names.
 //!
-//! These words are here and not in the headers of the scenarios: a record identifies a test by the hash of its file, so a
-//! new word in a header would make every earlier record one of another test.
+//! The words are those of the test's file ([`crate::litmus::naming`]), which the record keeps. A record of an earlier version
+//! has none; it takes those of the shipped test of the same name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
 
-use crate::record::FinalValue;
+use crate::catalogue;
+use crate::record::{FinalValue, NamedOutcomeRecord, ScenarioResult, naming_of};
 
-/// The shipped tests, each with a title that fits into a line of a chart.
-const TITLES: &[(&str, &str)] = &[
-    ("S01-as-is", "the wakeup as in the kernel"),
-    ("S01-core", "its two stores and two loads alone"),
-    ("S01f-full-waker", "with the whole waker"),
-    ("S01p-plain-access", "blocked_on with plain C accesses"),
-    ("S12-heal", "the race, and schedule() that heals it"),
-    ("S14-third-cpu", "a third CPU relays the state"),
-    ("S20-stale-match", "the waker matched an earlier wait"),
-    ("S02-wmb", "smp_wmb() between the two stores"),
-    ("S03-store-release", "__state stored with release"),
-    ("S04-locked-read", "blocked_on read under blocked_lock"),
-    ("S04b-locked-read-no-rmb", "read under blocked_lock, no smp_rmb()"),
-    ("S05b-swapped-locked-read", "stores swapped, read under the lock"),
-    ("S06c-unlock-lock-between", "unlock and lock between the stores"),
-    ("S07b-release-acquire", "release and acquire, no smp_rmb()"),
-    ("S18-is_blocked", "is_blocked under the runqueue's lock"),
-    ("S05-swapped", "the two stores swapped"),
-    ("S06-unlock-between", "blocked_lock dropped between the stores"),
-    ("S06b-blocked_on-before-lock", "blocked_on stored before the lock"),
-    ("S07-wmb-no-rmb", "smp_wmb(), but no smp_rmb()"),
-    ("S08b-no-store_mb", "no barrier in set_current_state()"),
-    ("S08c-no-mb-after-spinlock", "no smp_mb__after_spinlock()"),
-    ("S09b-on_rq-no-rmb", "no smp_rmb() before on_rq"),
-    ("S13b-bail-out", "the waker looks before and after"),
-    ("S17b-signal-no-mb", "no smp_mb__after_spinlock()"),
-    ("S08-lost-wakeup", "condition and state both missed"),
-    ("S09-on_rq", "state matched, on_rq missed"),
-    ("S12c-still-blocked", "race missed by schedule() too"),
-    ("S16-off-runqueue", "blocked_on behind on_rq = 0"),
-    ("S17-signal", "signal and state both missed"),
-    ("S19-unlocker", "the unlocker as the waker"),
-    ("S25-pi_blocked_on", "pi_blocked_on under pi_lock"),
-    ("S21-is_blocked-pi_lock", "is_blocked under pi_lock only"),
-    ("S21b-is_blocked-list", "is_blocked and the owner's list"),
-    ("S22-two-words", "blocked_on as two words"),
-    ("S22b-two-words-locked", "two words copied under the lock"),
-    ("S23-sleeping-owner", "a waiter put on a woken owner's list"),
-    ("S23b-sleeping-owner-recheck", "the same with on_rq tested again"),
-    ("S24-hung_task-blocker", "khungtaskd reads without a lock"),
-    ("CoRR", "two reads of one variable in order"),
-    ("MP", "message passing without barriers"),
-    ("MP+nt", "message passing, non-temporal store"),
-    ("S01-as-is+nt", "the wakeup with a weakly ordered store"),
-    ("S01-core+nt", "the same accesses, one store non-temporal"),
-    ("S01-core+nt+wmb", "the weakly ordered store and wmb()"),
-    ("S01-core+nt+xchg", "the weakly ordered store and xchg"),
-    ("SB", "store buffering"),
-    ("SB+mbs", "store buffering with full barriers"),
-];
+/// The values of an outcome.
+pub(super) type Values = BTreeMap<String, FinalValue>;
 
-/// What a test is about, in a few words; `None` for a test that wakerace does not ship.
-pub(super) fn title(scenario: &str) -> Option<&'static str> {
-    TITLES.iter().find(|(name, _)| *name == scenario).map(|(_, title)| *title)
+/// The words of a shipped test.
+struct Shipped {
+    group: String,
+    sha256: String,
+    title: String,
+    outcomes: Vec<NamedOutcomeRecord>,
 }
 
-/// The outcomes of tests with the same threads: the tests, and each outcome with its words.
-type Family = (&'static [&'static str], &'static [(&'static [(&'static str, &'static str)], &'static str)]);
+/// The shipped test that a result of an earlier version is of, or of an earlier version of which it is: one of the same name and
+/// the same source or group.
+fn shipped(result: &ScenarioResult) -> Option<&'static Shipped> {
+    static ALL: OnceLock<HashMap<String, Shipped>> = OnceLock::new();
+    let all = ALL.get_or_init(|| {
+        // Tests make sure that all are valid.
+        let scenarios = catalogue::all().unwrap_or_default().into_iter();
+        let words = scenarios.map(|scenario| {
+            let (title, outcomes) = naming_of(&scenario);
+            (scenario.name, Shipped { group: scenario.group, sha256: scenario.sha256.to_string(), title, outcomes })
+        });
+        words.collect()
+    });
+    let of_before = result.title.is_empty() && result.named_outcomes.is_empty();
+    let found = all.get(&result.scenario).filter(|_| of_before)?;
+    let same = result.group == found.group || result.source_sha256 == found.sha256;
+    same.then_some(found)
+}
 
-/// The tests whose P1 reads `__state` into r0 and `blocked_on` into r1.
-const WAKEUPS: [&str; 20] = [
-    "S01-as-is",
-    "S01-core",
-    "S01f-full-waker",
-    "S01p-plain-access",
-    "S02-wmb",
-    "S03-store-release",
-    "S04-locked-read",
-    "S04b-locked-read-no-rmb",
-    "S05-swapped",
-    "S05b-swapped-locked-read",
-    "S06-unlock-between",
-    "S06b-blocked_on-before-lock",
-    "S06c-unlock-lock-between",
-    "S07-wmb-no-rmb",
-    "S07b-release-acquire",
-    "S01-as-is+nt",
-    "S01-core+nt",
-    "S01-core+nt+wmb",
-    "S01-core+nt+xchg",
-    "S24-hung_task-blocker",
-];
+fn outcomes(result: &ScenarioResult) -> &[NamedOutcomeRecord] {
+    shipped(result).map_or(&result.named_outcomes, |shipped| &shipped.outcomes)
+}
 
-const FAMILIES: [Family; 3] = [
-    (
-        &WAKEUPS,
-        &[
-            (&[("1:r0", "2"), ("1:r1", "0")], "woken, and blocked_on seen empty"),
-            (&[("1:r0", "2"), ("1:r1", "&mutex")], "woken, and blocked_on seen"),
-            (&[("1:r0", "0"), ("1:r1", "0")], "not woken: the waker came too early"),
-            (&[("1:r0", "0"), ("1:r1", "&mutex")], "not woken, though blocked_on was seen"),
-        ],
-    ),
-    (
-        &["SB", "SB+mbs"],
-        &[
-            (&[("0:r0", "0"), ("1:r0", "0")], "each thread missed the other's store"),
-            (&[("0:r0", "0"), ("1:r0", "1")], "P0 came first"),
-            (&[("0:r0", "1"), ("1:r0", "0")], "P1 came first"),
-            (&[("0:r0", "1"), ("1:r0", "1")], "each thread saw the other's store"),
-        ],
-    ),
-    (
-        &["MP", "MP+nt"],
-        &[
-            (&[("1:r0", "1"), ("1:r1", "0")], "flag seen, message missed"),
-            (&[("1:r0", "1"), ("1:r1", "1")], "flag and message seen"),
-            (&[("1:r0", "0"), ("1:r1", "0")], "neither seen yet"),
-            (&[("1:r0", "0"), ("1:r1", "1")], "message seen before the flag"),
-        ],
-    ),
-];
+/// What a test is, in a few words; `None` if its file does not say.
+pub(super) fn title(result: &ScenarioResult) -> Option<&str> {
+    let title = shipped(result).map_or(result.title.as_str(), |shipped| &shipped.title);
+    (!title.is_empty()).then_some(title)
+}
 
-/// The values of an outcome with the names that its test has today. Earlier versions of these tests called the mutex `lock`.
-pub(super) fn current(scenario: &str, values: &BTreeMap<String, FinalValue>) -> BTreeMap<String, FinalValue> {
+/// The values of an outcome with the names that its test has today. Earlier versions of the shipped tests called the mutex
+/// `lock`.
+pub(super) fn current(result: &ScenarioResult, values: &Values) -> Values {
+    let mutex = FinalValue::Address("&mutex".to_owned());
+    let has_mutex = |outcome: &NamedOutcomeRecord| outcome.values.values().any(|value| *value == mutex);
+    let renames = shipped(result).is_some_and(|shipped| shipped.outcomes.iter().any(has_mutex));
     let renamed = |value: &FinalValue| match value {
-        FinalValue::Address(name) if name == "&lock" && WAKEUPS.contains(&scenario) => {
-            FinalValue::Address("&mutex".to_owned())
-        }
+        FinalValue::Address(name) if name == "&lock" && renames => mutex.clone(),
         other => other.clone(),
     };
     values.iter().map(|(name, value)| (name.clone(), renamed(value))).collect()
 }
 
 /// An outcome in words, such as `woken, and blocked_on seen empty`; `None` if the test has no words for it.
-pub(super) fn outcome(scenario: &str, values: &BTreeMap<String, FinalValue>) -> Option<&'static str> {
-    let (_, outcomes) = FAMILIES.iter().find(|(tests, _)| tests.contains(&scenario))?;
-    let same = |wanted: &[(&str, &str)]| {
-        let has = |(name, value): &(&str, &str)| values.get(*name).is_some_and(|found| found.to_string() == *value);
-        values.len() == wanted.len() && wanted.iter().all(has)
-    };
-    outcomes.iter().find(|(wanted, _)| same(wanted)).map(|(_, words)| *words)
+pub(super) fn outcome<'a>(result: &'a ScenarioResult, values: &Values) -> Option<&'a str> {
+    let named = outcomes(result).iter().find(|outcome| outcome.fits(values))?;
+    Some(&named.words)
 }
 
-/// The race of a test in words, whether or not it was seen; `None` if its condition is another one.
-pub(super) fn race(scenario: &str, condition: &str) -> Option<&'static str> {
-    let (_, outcomes) = FAMILIES.iter().find(|(tests, _)| tests.contains(&scenario))?;
-    let (values, words) = outcomes[0];
-    let each: Vec<String> = values.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    (condition == format!("exists ({})", each.join(" /\\ "))).then_some(words)
+/// The race of a test in words, whether or not it was seen; `None` if the test has no words for what its condition asks.
+pub(super) fn race(result: &ScenarioResult) -> Option<&str> {
+    let asked = result.condition.strip_prefix("exists (")?.strip_suffix(')')?;
+    let mut asked: Vec<&str> = asked.split(" /\\ ").collect();
+    asked.sort_unstable();
+    let is_asked = |outcome: &&NamedOutcomeRecord| {
+        let mut values: Vec<String> = outcome.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        values.sort_unstable();
+        values == asked
+    };
+    outcomes(result).iter().find(is_asked).map(|outcome| outcome.words.as_str())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue;
+    use crate::record::shipped as record_of;
+
+    /// A result of a shipped test as an earlier version wrote it.
+    fn before(name: &str) -> ScenarioResult {
+        let scenario = catalogue::named(name).unwrap();
+        ScenarioResult {
+            scenario: name.to_owned(),
+            group: scenario.group.clone(),
+            source_sha256: "of an earlier version".to_owned(),
+            condition: scenario.program.condition_text(),
+            ..record_of("2026-11-25T174425Z").results[0].clone()
+        }
+    }
+
+    fn values<const N: usize>(values: [(&str, FinalValue); N]) -> Values {
+        values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
 
     #[test]
     fn every_shipped_test_has_a_title_that_fits() {
         for scenario in catalogue::all().unwrap() {
-            let title = title(&scenario.name).unwrap_or_else(|| panic!("{} has no title", scenario.name));
+            let result = before(&scenario.name);
+            let title = title(&result).unwrap_or_else(|| panic!("{} has no title", scenario.name));
             assert!(title.len() <= 42, "{title}");
+            assert!(
+                scenario.outcomes.is_empty() || race(&result) == Some(&scenario.outcomes[0].words),
+                "{}",
+                scenario.name
+            );
         }
     }
 
     #[test]
-    fn words_belong_to_outcomes_that_the_test_can_have() {
-        for (tests, outcomes) in FAMILIES {
-            for name in tests {
-                let scenario = catalogue::named(name).unwrap();
-                let text = scenario.program.condition_text();
-                assert_eq!(race(name, &text), Some(outcomes[0].1), "{name}: {text}");
-            }
-        }
-        let of = |name: &str, values: &[(&str, i64)]| {
-            let values = values.iter().map(|(name, value)| ((*name).to_owned(), FinalValue::Int(*value))).collect();
-            outcome(name, &values)
+    fn results_of_earlier_versions_have_the_words_of_the_shipped_test() {
+        use FinalValue::Int;
+        let race = before("S01-as-is");
+        assert_eq!(title(&race), Some("the wakeup as in the kernel"));
+        let seen = values([("1:r0", Int(2)), ("1:r1", Int(0))]);
+        assert_eq!(outcome(&race, &seen), Some("woken, and blocked_on seen empty"));
+        assert_eq!(outcome(&race, &values([("1:r0", Int(7)), ("1:r1", Int(0))])), None);
+        let address = |name: &str| values([("1:r0", Int(2)), ("1:r1", FinalValue::Address(name.to_owned()))]);
+        assert_eq!(outcome(&race, &address("&mutex")), Some("woken, and blocked_on seen"));
+        assert_eq!(current(&race, &address("&lock")), address("&mutex"));
+        assert_eq!(current(&race, &address("&other")), address("&other"));
+        // A test of a user that has the name of a shipped one has other threads.
+        let own = ScenarioResult { group: "tests-of-mine".to_owned(), ..race };
+        assert_eq!((title(&own), outcome(&own, &seen), super::race(&own)), (None, None, None));
+        assert_eq!(current(&own, &address("&lock")), address("&lock"));
+    }
+
+    #[test]
+    fn the_words_of_the_record_come_first() {
+        use FinalValue::Int;
+        let named = |pairs, words: &str| NamedOutcomeRecord { values: pairs, words: words.to_owned() };
+        let result = ScenarioResult {
+            title: "a title of mine".to_owned(),
+            named_outcomes: vec![
+                named(values([("1:r1", Int(0)), ("1:r0", Int(2))]), "both"),
+                named(values([("1:r0", Int(2))]), "one"),
+            ],
+            ..before("S01-as-is")
         };
-        assert_eq!(of("S01-as-is", &[("1:r0", 2), ("1:r1", 0)]), Some("woken, and blocked_on seen empty"));
-        assert_eq!(of("S01-as-is", &[("1:r0", 2), ("1:r1", 0), ("x", 1)]), None);
-        let address = |name: &str| BTreeMap::from([("1:r1".to_owned(), FinalValue::Address(name.to_owned()))]);
-        assert_eq!(current("S01-as-is", &address("&lock")), address("&mutex"));
-        assert_eq!(current("S01-as-is", &address("&other")), address("&other"));
-        assert_eq!(current("a-test-of-mine", &address("&lock")), address("&lock"));
-        assert_eq!(
-            (of("S01-as-is", &[("1:r0", 7), ("1:r1", 0)]), of("else", &[("1:r0", 2), ("1:r1", 0)])),
-            (None, None)
-        );
+        assert_eq!((title(&result), race(&result)), (Some("a title of mine"), Some("both")));
+        let of = |r0, r1| outcome(&result, &values([("1:r0", Int(r0)), ("1:r1", Int(r1)), ("x", Int(1))]));
+        assert_eq!((of(2, 0), of(2, 1), of(0, 0)), (Some("both"), Some("one"), None));
+        let other = ScenarioResult { condition: "exists (1:r0=2 \\/ 1:r1=0)".to_owned(), ..result };
+        assert_eq!(race(&other), None);
     }
 }

@@ -66,7 +66,7 @@ pub struct CampaignTest {
     pub test: String,
     /// The family: the part of the name that says which cycle it is, such as `MP` or `2+2W`.
     pub family: String,
-    /// SHA-256 of the litmus source.
+    /// SHA-256 of the litmus source without the lines `Title=`, `Outcome1=` and so on.
     pub source_sha256: String,
     /// The number of threads.
     pub threads: usize,

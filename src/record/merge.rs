@@ -306,6 +306,13 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
     let repeats = [a.as_repeats(), b.as_repeats()].concat();
     let distances = add_distances(&a, &b)?;
     let sightings = plus(a.sightings(), b.sightings(), "the sightings")?;
+    // The names come from the source, and lines with names may differ between two sources of one test.
+    let named = |result: &ScenarioResult| !result.title.is_empty() || !result.named_outcomes.is_empty();
+    let (source, title, named_outcomes) = if named(&a) || !named(&b) {
+        (either(a.source, b.source), a.title, a.named_outcomes)
+    } else {
+        (either(b.source, a.source), b.title, b.named_outcomes)
+    };
     let (outcomes, skews) = add_outcomes(a.outcomes, a.skews, b.outcomes, b.skews)?;
     // A zero of a sum is as weak as that of its weakest part: only controls that fired in all parts apply to
     // the sum.
@@ -351,7 +358,9 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         drift: None,
         // The least favourable value.
         nice: a.nice.max(b.nice),
-        source: either(a.source, b.source),
+        source,
+        title,
+        named_outcomes,
         listing: either(a.listing, b.listing),
         lkmm: same(a.lkmm, b.lkmm),
         expected_from: if a.expected_from == b.expected_from { a.expected_from } else { VerdictSource::Header },

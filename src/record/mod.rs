@@ -16,6 +16,7 @@ mod identity;
 mod import;
 mod judge;
 mod merge;
+mod naming;
 mod phases;
 mod power;
 mod protocol;
@@ -55,6 +56,7 @@ pub use gaps::Gaps;
 pub use import::{About, import};
 pub use judge::{Finding, judge};
 pub use merge::{CampaignMerger, Merger, add_repeat};
+pub use naming::{NamedOutcomeRecord, naming_of};
 pub use phases::{Pass, PhasesRecord};
 pub use power::RunPower;
 #[cfg(test)]
@@ -231,10 +233,16 @@ pub struct ScenarioResult {
     /// What the test asks: the first sentences of its header comment.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub question: String,
+    /// What the test is, in a few words: the line `Title=` of its file. Empty if it has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub title: String,
+    /// Outcomes in words: the lines `Outcome1=` and so on of its file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub named_outcomes: Vec<NamedOutcomeRecord>,
     /// Whether the test is a control of the catalogue on the host's architecture.
     #[serde(default)]
     pub is_control: bool,
-    /// SHA-256 of the litmus source. In an imported record: of the catalogue's test of this name, or empty.
+    /// SHA-256 of the litmus source without the lines `Title=`, `Outcome1=` and so on. In an imported record: of the catalogue's test of this name, or empty.
     pub source_sha256: String,
     /// SHA-256 of the machine code that ran; empty in an imported record.
     pub code_sha256: String,

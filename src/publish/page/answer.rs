@@ -306,7 +306,8 @@ fn compared(sums: &[Sum<'_>], subject: &str, cpus: &[OnCpu<'_>]) -> Vec<String> 
     let control = unseen.and_then(|cpu| best_control(sums, cpu.sums[0]));
     if let Some(control) = control {
         let name = &control.first().scenario;
-        let named = title(name).map_or(format!("The control {name}"), |title| format!("{} ({name})", capital(title)));
+        let named = title(control.first())
+            .map_or(format!("The control {name}"), |title| format!("{} ({name})", capital(title)));
         let seen = how_often(control.rate().unwrap_or(0.0));
         let also = if cpus.len() == 1 { " in the same run" } else { " in the same run there" };
         out.push(format!("{named} raced {seen}{also}, so such a race can be seen here."));

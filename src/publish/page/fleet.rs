@@ -171,7 +171,7 @@ fn strips_of(test: &OfTest<'_, '_>, axis: &Axis) -> Figure {
     Figure {
         id: id(&["runs", scenario]),
         test: scenario.to_owned(),
-        caption: titles::title(scenario).map_or(scenario.to_owned(), |title| format!("{scenario}, {title}")),
+        caption: titles::title(test[0].1.result()).map_or(scenario.to_owned(), |title| format!("{scenario}, {title}")),
         note: format!("Seen in {} of {} runs.", count(seen as u64), count(runs as u64)),
         svg: chart.svg(),
         ..Figure::default()

@@ -132,7 +132,7 @@ pub(super) fn role(result: &ScenarioResult) -> String {
         "fields" => "field",
         _ => "test",
     };
-    title(&result.scenario).map_or(role.to_owned(), |title| format!("{role}: {title}"))
+    title(result).map_or(role.to_owned(), |title| format!("{role}: {title}"))
 }
 
 /// Whether the architecture allows the race of a result.

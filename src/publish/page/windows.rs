@@ -1,12 +1,10 @@
 //! The race windows: the rate of each outcome against the skew.
 
-use std::collections::BTreeMap;
-
 use super::figures::{Detail, Figure, Legend, Section, id, legend};
 use super::sum::{Sum, looks};
 use crate::publish::chart::{Axis, Line, Lines, Look, Point};
 use crate::publish::numbers::{short_count, tick_percent, tick_scientific};
-use crate::publish::titles;
+use crate::publish::titles::{self, Values};
 use crate::publish::{count, rate, rate_with_interval};
 use crate::record::{FinalValue, OutcomeRecord, ScenarioResult, SkewRecord};
 use crate::stats::{interval, share};
@@ -16,7 +14,7 @@ use crate::stats::{interval, share};
 enum Counted {
     Races,
     Matches,
-    Outcome(BTreeMap<String, FinalValue>),
+    Outcome(Values),
 }
 
 impl Counted {
@@ -26,7 +24,7 @@ impl Counted {
             Counted::Matches => skew.matches,
             Counted::Outcome(_) if skew.outcomes.is_empty() => None,
             Counted::Outcome(values) => {
-                let alike = |outcome: &OutcomeRecord| &titles::current(&result.scenario, &outcome.values) == values;
+                let alike = |outcome: &OutcomeRecord| &titles::current(result, &outcome.values) == values;
                 let at = result.outcomes.iter().position(alike);
                 Some(at.and_then(|at| skew.outcomes.get(at).copied()).unwrap_or(0))
             }
@@ -87,7 +85,7 @@ pub(super) fn side_by_side(sums: &[Sum<'_>], tests: &[&str], detail: Detail) -> 
     (wanted.iter().zip(drawn))
         .map(|(swept, lines)| {
             let scenario = &swept[0].1.scenario;
-            let title = titles::title(scenario).map_or(String::new(), |title| format!(", {title}"));
+            let title = titles::title(swept[0].1).map_or(String::new(), |title| format!(", {title}"));
             let race = race_in_words(swept);
             Figure {
                 id: id(&["window", scenario]),
@@ -103,14 +101,11 @@ pub(super) fn side_by_side(sums: &[Sum<'_>], tests: &[&str], detail: Detail) -> 
         .collect()
 }
 
-/// The values of an outcome.
-type Values = BTreeMap<String, FinalValue>;
-
 /// An outcome with its words in front: `woken, and blocked_on seen empty (1:r0=2; 1:r1=0)`.
-fn in_words(scenario: &str, outcome: &Values) -> String {
+fn in_words(result: &ScenarioResult, outcome: &Values) -> String {
     let value = |(name, value): (&String, &FinalValue)| format!("{name}={value}");
     let values = outcome.iter().map(value).collect::<Vec<_>>().join("; ");
-    titles::outcome(scenario, outcome).map_or(values.clone(), |words| format!("{words} ({values})"))
+    titles::outcome(result, outcome).map_or(values.clone(), |words| format!("{words} ({values})"))
 }
 
 /// The outcomes of a test in all runs, and whether each is a race, in the order of their values.
@@ -118,7 +113,7 @@ fn outcomes(swept: &[Swept<'_>]) -> Vec<(Values, bool)> {
     let mut out: Vec<(Values, bool)> = Vec::new();
     for (_, result) in swept {
         for outcome in &result.outcomes {
-            let values = titles::current(&result.scenario, &outcome.values);
+            let values = titles::current(result, &outcome.values);
             if !out.iter().any(|(known, _)| *known == values) {
                 out.push((values, outcome.satisfies));
             }
@@ -134,8 +129,8 @@ fn race_in_words(swept: &[Swept<'_>]) -> String {
     let outcomes = outcomes(swept);
     let mut racing = outcomes.iter().filter(|(_, race)| *race);
     match (racing.next(), racing.next()) {
-        (Some((one, _)), None) => in_words(&first.scenario, one),
-        _ => titles::race(&first.scenario, &first.condition).map_or(first.condition.clone(), |words| {
+        (Some((one, _)), None) => in_words(first, one),
+        _ => titles::race(first).map_or(first.condition.clone(), |words| {
             let values = first.condition.trim_start_matches("exists ").replace(" /\\ ", "; ");
             format!("{words} {values}")
         }),
@@ -144,7 +139,7 @@ fn race_in_words(swept: &[Swept<'_>]) -> String {
 
 /// The charts of a race window: first the race, then every outcome that is not already the race's chart.
 fn panels(swept: &[Swept<'_>]) -> Vec<(Counted, String)> {
-    let scenario = &swept[0].1.scenario;
+    let first = swept[0].1;
     let outcomes = outcomes(swept);
     let races = outcomes.iter().filter(|(_, race)| *race).count();
     let mut out = vec![(Counted::Races, format!("the race: {}", race_in_words(swept)))];
@@ -152,7 +147,7 @@ fn panels(swept: &[Swept<'_>]) -> Vec<(Counted, String)> {
     if known {
         let others = outcomes.into_iter().filter(|(_, race)| !(*race && races == 1));
         out.extend(others.map(|(values, _)| {
-            let words = in_words(scenario, &values);
+            let words = in_words(first, &values);
             (Counted::Outcome(values), words)
         }));
     } else if let Some(event) = swept.iter().find_map(|(_, result)| result.match_event.as_ref()) {

@@ -213,6 +213,8 @@ fn result(test: &Test, arch: Arch) -> ScenarioResult {
         scenario: test.name.clone(),
         group: known.as_ref().map_or("imported".to_owned(), |known| known.group.clone()),
         question: String::new(),
+        title: String::new(),
+        named_outcomes: Vec::new(),
         is_control: known.as_ref().is_some_and(|known| known.is_control(arch)),
         source_sha256: known.as_ref().map(|known| known.sha256.to_string()).unwrap_or_default(),
         code_sha256: String::new(),

@@ -17,6 +17,8 @@ use hdrhistogram::serialization::Deserializer;
 
 use self::paths::Problems;
 use super::{CampaignRecord, Gaps, Part, ProtocolRecord, Record, RunRecord, Unmeasured, identity};
+use crate::hash::sha256;
+use crate::litmus::naming;
 use crate::machine::Conditions;
 
 /// The problems of a record of `wakerace run`, each with the path of its field. Empty if the record is valid.
@@ -155,3 +157,8 @@ pub fn histogram(gaps: &Gaps) -> Result<Option<Histogram<u64>>, String> {
 
 /// The largest total count of a histogram. Reaching it would take centuries of races.
 pub const MOST_COUNTS: u64 = 1 << 60;
+/// The hash that identifies a test with this source. Behind it: the hash of the whole text, which earlier versions used for
+/// every test, also for one whose header names it or its outcomes.
+fn hashes_of_source(source: &str) -> [String; 2] {
+    [naming::hash(source), sha256(source.as_bytes())]
+}

@@ -9,15 +9,15 @@ use crate::arch::Arch;
 use crate::arch::lock::Lock;
 use crate::catalogue::{self, Scenario};
 use crate::codegen;
-use crate::hash::sha256;
 use crate::litmus::Source;
+use crate::litmus::naming::MOST_CHARACTERS;
 use crate::machine::{CounterOffset, offset_problems};
 use crate::program::{Const, Program};
 use crate::record::condition::asks_for;
 use crate::record::{
     ArmRecord, CountRecord, DelayRecord, EdgesRecord, Evidence, FinalValue, Finding, LEAST_MATCHES, LastWriterRecord,
-    LayoutRecord, OutcomeRecord, PaceRecord, PhasesRecord, PlacementRecord, Record, ScenarioResult, SearchRecord,
-    Sensitivity, SkewRecord, compute, judge, judge::settle, kinds_on,
+    LayoutRecord, NamedOutcomeRecord, OutcomeRecord, PaceRecord, PhasesRecord, PlacementRecord, Record, ScenarioResult,
+    SearchRecord, Sensitivity, SkewRecord, compute, judge, judge::settle, kinds_on, naming_of,
 };
 use crate::stats::Drift;
 
@@ -130,7 +130,9 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
     let ScenarioResult {
         scenario,
         group: _,
-        question: _,      // source()
+        question: _, // source()
+        title,
+        named_outcomes,
         is_control: _,    // computed()
         source_sha256: _, // hashes()
         code_sha256: _,
@@ -198,6 +200,18 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
     {
         problems.say("lock", format!("is '{lock}'; expected qspinlock, ticket or pv"));
     }
+    if title.chars().any(char::is_control) || title.chars().count() > MOST_CHARACTERS {
+        problems.say("title", format!("expected at most {MOST_CHARACTERS} printable characters"));
+    }
+    problems.each("named_outcomes", named_outcomes, |problems, outcome| {
+        let NamedOutcomeRecord { values, words } = outcome;
+        if values.is_empty() {
+            problems.say("values", "is empty; expected registers and variables with values");
+        }
+        if words.is_empty() || words.chars().any(char::is_control) || words.chars().count() > MOST_CHARACTERS {
+            problems.say("words", format!("expected 1 to {MOST_CHARACTERS} printable characters"));
+        }
+    });
     problems.range("placement.cpus", cpus.len(), 1..=MOST_CPUS);
     host::cpus("placement.cpus", cpus, problems);
     problems.within("pace", |problems| pace_ranges(pace, cpus, problems));
@@ -578,9 +592,9 @@ fn hashes(result: &ScenarioResult, foreign: bool, problems: &mut Problems) {
         }
     }
     if !result.source.is_empty() {
-        let found = sha256(result.source.as_bytes());
-        if found != result.source_sha256 {
-            problems.say("source", format!("has the SHA-256 {found}; source_sha256 is {}", result.source_sha256));
+        let found = super::hashes_of_source(&result.source);
+        if !found.contains(&result.source_sha256) {
+            problems.say("source", format!("has the SHA-256 {}; source_sha256 is {}", found[0], result.source_sha256));
         }
     }
     if !result.listing.is_empty() {
@@ -640,6 +654,10 @@ fn source(result: &ScenarioResult, problems: &mut Problems) {
     let mut wanted = result.clone();
     wanted.scenario.clone_from(&scenario.name);
     wanted.question = scenario.test.header.summary();
+    // Earlier versions did not keep the names.
+    if !result.title.is_empty() || !result.named_outcomes.is_empty() {
+        (wanted.title, wanted.named_outcomes) = naming_of(&scenario);
+    }
     wanted.condition = program.condition_text();
     wanted.match_event = program.match_event.as_ref().map(|event| program.prop(event));
     problems.differences(result, &wanted, "its source gives");
