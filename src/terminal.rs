@@ -17,14 +17,24 @@ pub fn out(words: &str) -> Result<()> {
     write(shown::text(words).as_bytes())
 }
 
-/// The width of the terminal in columns; `None` if standard output is none.
+/// The width of the terminal in columns. If standard output is no terminal, or one that does not know its size, it is that of
+/// `COLUMNS`, and `None` without that.
 pub fn width() -> Option<usize> {
-    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
+    measured(terminal_size::terminal_size_of(io::stdout())).or_else(columns)
 }
 
-/// The width of the terminal of standard error in columns; `None` if standard error is none.
+/// The width of the terminal of standard error in columns, else that of `COLUMNS`.
 pub fn error_width() -> Option<usize> {
-    terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
+    measured(terminal_size::terminal_size_of(io::stderr())).or_else(columns)
+}
+
+fn measured(size: Option<(terminal_size::Width, terminal_size::Height)>) -> Option<usize> {
+    size.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
+}
+
+/// The number of columns that the environment gives. A value that is no such number says nothing.
+fn columns() -> Option<usize> {
+    std::env::var("COLUMNS").ok()?.parse().ok().filter(|columns| *columns > 0)
 }
 
 /// Words with the number of their colour (ANSI, 31 is red).

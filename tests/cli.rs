@@ -1045,6 +1045,90 @@ fn completions_know_every_subcommand_and_option() {
     wakerace(folder.path()).args(["completions", "tcl"]).assert().code(2).stderr(contains("bash"));
 }
 
+/// An input of each command that ends with 0, if one is quick, and one that ends with 2.
+const STATUSES: [(&str, Option<&[&str]>, &[&str]); 23] = [
+    ("run", Some(&["--dry-run"]), &["nothing-here"]),
+    ("campaign", None, &["nothing-here"]),
+    ("conform", None, &["--binary", "nothing-here", "--", "true"]),
+    ("tune", None, &["nothing-here"]),
+    ("protocol", None, &["--profile", "nothing-here"]),
+    ("tearing", None, &["--size", "3"]),
+    ("check", Some(&["SB"]), &["nothing-here"]),
+    ("generate", Some(&["--arch", "c", "--size", "4", "--list"]), &["--arch", "c", "--cycle", "nothing-here"]),
+    ("validate", Some(&["--print-schema"]), &["nothing-here"]),
+    ("merge", None, &["nothing-here", "-o", "-"]),
+    ("compare", None, &["nothing-here"]),
+    ("expect", None, &["nothing-here"]),
+    ("report", None, &["nothing-here", "-o", "page.html"]),
+    ("index", None, &["nothing-here"]),
+    ("badge", None, &["nothing-here"]),
+    ("cite", None, &["--author", "A", "nothing-here"]),
+    ("export", Some(&["--litmus", "SB"]), &["--csv", "nothing-here"]),
+    ("import", None, &["nothing-here"]),
+    ("list", Some(&[]), &["nothing-here"]),
+    ("show", Some(&["SB"]), &["nothing-here"]),
+    ("topology", Some(&[]), &["--topology", "nothing-here"]),
+    ("completions", Some(&["bash"]), &["tcl"]),
+    ("man", Some(&[]), &["-o", "nothing-here"]),
+];
+
+#[test]
+fn every_command_ends_with_the_statuses_that_its_help_gives() {
+    let folder = folder();
+    let mut names: Vec<String> = STATUSES.iter().map(|(name, ..)| (*name).to_owned()).collect();
+    names.sort();
+    let mut all = subcommands();
+    all.sort();
+    assert_eq!(names, all);
+    for (name, good, bad) in STATUSES {
+        if let Some(good) = good {
+            wakerace(folder.path()).arg(name).args(good).assert().code(0);
+        }
+        wakerace(folder.path()).arg(name).args(bad).assert().code(2);
+        for flag in ["-h", "--help"] {
+            let help = wakerace(folder.path()).args([name, flag]).assert().code(0);
+            let help = String::from_utf8(help.get_output().stdout.clone()).unwrap();
+            assert!(help.contains("\nExit status:\n  0 ") && help.contains("\nEnvironment:\n"), "{name}: {help}");
+        }
+    }
+}
+
+#[test]
+fn columns_gives_the_width_where_there_is_no_terminal() {
+    let folder = folder();
+    let (shipped, _) = common::shipped();
+    let widest = |columns: Option<&str>, args: &[&str]| {
+        let mut command = wakerace(folder.path());
+        command.args(args).env_remove("COLUMNS");
+        columns.map(|columns| command.env("COLUMNS", columns));
+        let output = command.assert().code(0);
+        let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+        // A path is not broken.
+        let lines = text.lines().filter(|line| line.split_whitespace().count() > 1);
+        lines.map(|line| line.chars().count()).max().unwrap()
+    };
+    let shipped = shipped.to_str().unwrap();
+    let folder_of_records = concat!(env!("CARGO_MANIFEST_DIR"), "/results");
+    let tables: [&[&str]; 5] = [
+        &["list"],
+        &["check", "S01-as-is", "SB"],
+        &["compare", folder_of_records],
+        &["compare", "--all", folder_of_records],
+        &["expect", shipped],
+    ];
+    for args in tables {
+        let free = widest(None, args);
+        assert!(free > 80, "{args:?}: {free}");
+        for columns in ["80", "100"] {
+            let fitted = widest(Some(columns), args);
+            assert!(fitted <= columns.parse().unwrap(), "{args:?}: {fitted} at {columns}");
+        }
+        for nonsense in ["0", "-1", "wide", ""] {
+            assert_eq!(widest(Some(nonsense), args), free, "{args:?}: {nonsense}");
+        }
+    }
+}
+
 #[test]
 fn every_subcommand_has_a_manual_page() {
     let folder = folder();
@@ -1053,6 +1137,10 @@ fn every_subcommand_has_a_manual_page() {
     let main = page("wakerace.1");
     for name in subcommands() {
         assert!(main.contains(&format!("wakerace\\-{name}(1)")), "{name}");
+        let own = page(&format!("wakerace-{name}.1"));
+        for words in [".SH \"EXIT STATUS\"", "\\fB2\\fR", ".SH ENVIRONMENT", "NO_COLOR"] {
+            assert_eq!(own.matches(words).count(), 1, "{name}: {words}");
+        }
         assert!(page(&format!("wakerace-{name}.1")).contains(&format!("wakerace\\-{name}")), "{name}");
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), subcommands().len() + 1);

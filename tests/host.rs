@@ -212,7 +212,7 @@ fn a_rate_is_set_beside_that_of_the_same_core() {
 
 #[test]
 fn it_is_said_if_something_holds_the_harness_back() {
-    let said = |record: &Record| publish::expectations(&Published::known(), record);
+    let said = |record: &Record| publish::expectations(&Published::known(), record, None);
     let held = "Your harness sees less than published: something holds it back. ";
     let n1 = &[("Neoverse-N1", "0-3")];
     let below = said(&arm64(n1, &[("SB", 3_000_000, 10_000_000), ("MP", 3, 10_000_000)]));
@@ -239,7 +239,8 @@ fn it_is_said_if_something_holds_the_harness_back() {
 
 #[test]
 fn errata_are_matched_with_the_cores() {
-    let said = |core: &str| publish::expectations(&Published::known(), &arm64(&[(core, "0-3")], &[("MP", 1, 10)]));
+    let said =
+        |core: &str| publish::expectations(&Published::known(), &arm64(&[(core, "0-3")], &[("MP", 1, 10)]), None);
     let a53 = said("Cortex-A53");
     let line = a53.lines().find(|line| line.contains("855830")).unwrap();
     assert!(line.contains("This host has Cortex-A53.") && line.contains("no scenario has this shape"), "{line}");

@@ -36,8 +36,7 @@ pub(super) const EMULATOR: &str = "WAKERACE_EMULATOR";
 #[derive(Debug, Args)]
 #[command(
     after_help = "A journal keeps every slice of the campaign, unless --no-save is given without --journal. After Ctrl-C or kill -9, \
-the same command with --journal FILE goes on where it ended.\n\nExit status: 0 if no forbidden outcome was seen; 1 if one was; 2 \
-for bad input or a host that cannot run what was asked; 130 if interrupted (the results so far are written). Files that cannot run are named and do not change the status."
+the same command with --journal FILE goes on where it ended."
 )]
 pub struct CampaignArgs {
     /// Folders of litmus tests, files, scenario names or groups [default: all scenarios]

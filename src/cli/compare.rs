@@ -13,10 +13,9 @@ use crate::{shown, terminal};
 
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  wakerace compare before.json after.json     two runs\n  wakerace compare results --markdown         all \
-records of a folder, by kind of CPU\n\nExit status: 0; 1 with --fail-on-difference if a rate differs; 2 for bad input."
-)]
+#[command(after_help = "Examples:
+  wakerace compare before.json after.json   two runs
+  wakerace compare results --markdown       a folder, by kind of CPU")]
 pub struct CompareArgs {
     /// Records of `wakerace run`, or folders to search for them; each is compared with the first. Or records of `wakerace
     /// campaign`, as columns
@@ -154,6 +153,6 @@ fn campaigns(args: &CompareArgs) -> Result<u8> {
         }
     }
     let campaigns: Vec<_> = records.iter().map(|(name, record)| (name.clone(), record)).collect();
-    terminal::out(&publish::campaign_comparison(&campaigns))?;
+    terminal::out(&publish::campaign_comparison(&campaigns, terminal::width()))?;
     Ok(EXIT_OK)
 }

@@ -23,10 +23,7 @@ const LINES: usize = 12;
 
 /// Arguments of `conform`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: wakerace conform --binary wakerace-aarch64 -- qemu-aarch64 -cpu max\n\nExit status: 0 if the emulator \
-showed no outcome that the architecture forbids; 1 if it did; 2 if the emulator or the binary cannot run."
-)]
+#[command(after_help = "Example: wakerace conform --binary wakerace-aarch64 -- qemu-aarch64 -cpu max")]
 pub struct ConformArgs {
     /// This program, built for the architecture that is emulated: a static binary of a release, or of `cargo build --target`
     #[arg(long, value_name = "FILE")]

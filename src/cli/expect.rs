@@ -13,7 +13,6 @@ use crate::{publish, terminal};
 
 /// Arguments of `expect`.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit status: as that of `wakerace run`; a rate far below the published ones is no error.")]
 pub struct ExpectArgs {
     /// A record of `wakerace run` [default: run the tests that have published rates, for about half a minute]
     record: Option<PathBuf>,
@@ -41,13 +40,13 @@ pub fn expect(args: &ExpectArgs) -> Result<u8> {
             let arch = Arch::host().map_or(std::env::consts::ARCH, Arch::name);
             let tests = published.scenarios(arch);
             if tests.is_empty() {
-                terminal::out(&publish::nothing_fits(arch))?;
+                terminal::out(&publish::wrapped_lines(&publish::nothing_fits(arch), terminal::width()))?;
                 return Ok(EXIT_OK);
             }
             run(args, &tests)?
         }
     };
-    terminal::out(&format!("\n{}", publish::expectations(&published, &record)))?;
+    terminal::out(&format!("\n{}", publish::expectations(&published, &record, terminal::width())))?;
     Ok(status)
 }
 

@@ -14,12 +14,14 @@ use crate::{files, shown, terminal};
 
 /// Arguments of `generate`.
 #[derive(Debug, Args)]
-#[command(after_long_help = "\
+#[command(after_help = "\
 Examples:
-  wakerace generate --arch aarch64 --cycle 'Rfe DpAddrdR Fre DMB.SYdWW'    one test, to standard output
-  wakerace generate --arch aarch64 --cross 'PodWW,DMB.STdWW Rfe PodRR,DpAddrdR Fre' -o mp
-  wakerace generate --arch ppc --relax 'PodR*' --safe 'Rfe,Fre,SyncdWW,LwSyncdWW' --size 6 --threads 3 -o ppc
-  wakerace generate --arch c --size 4 --list                               the usual relaxations of the kernel's C
+  wakerace generate --arch aarch64 --cycle 'Rfe DpAddrdR Fre DMB.SYdWW'
+  wakerace generate --arch aarch64 -o mp \\
+      --cross 'PodWW,DMB.STdWW Rfe PodRR,DpAddrdR Fre'
+  wakerace generate --arch ppc --relax 'PodR*' --size 6 --threads 3 -o ppc \\
+      --safe 'Rfe,Fre,SyncdWW,LwSyncdWW'
+  wakerace generate --arch c --size 4 --list
   wakerace check mp --model armv8
 
 The words are those of diy7, diyone7 and diycross7: see docs/generate.md, and --vocabulary for all of them.")]

@@ -14,6 +14,7 @@ mod index;
 mod interrupt;
 mod klitmus;
 mod list;
+mod notes;
 mod output;
 mod progress;
 mod protocol;
@@ -39,7 +40,7 @@ use crate::terminal;
 
 /// Measures memory-ordering races of the Linux kernel's wakeup path on this host's CPUs
 #[derive(Debug, Parser)]
-#[command(name = "wakerace", version, about, after_long_help = shell::notes(), max_term_width = 100)]
+#[command(name = "wakerace", version, about, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -118,7 +119,7 @@ pub fn main() -> u8 {
 
 /// Parses the arguments. For `run` it also notes which options were given, which only clap knows.
 fn parse() -> std::result::Result<Cli, clap::Error> {
-    let mut command = Cli::command();
+    let mut command = notes::with_notes(Cli::command());
     let matches = command.try_get_matches_from_mut(joined(std::env::args_os()))?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     if let (Command::Run(args), Some((name, matches))) = (&mut cli.command, matches.subcommand())

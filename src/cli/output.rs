@@ -199,11 +199,11 @@ const PAINT: [(&str, u8); 5] = [
 
 impl Output {
     /// What is printed at the end.
-    fn words(&self, record: &impl Publish, evidence: &str, places: &str, to_terminal: bool) -> String {
+    fn words(&self, record: &impl Publish, evidence: &str, places: &str, to_stdout: bool) -> String {
         if self.mail {
             return record.mail();
         }
-        let width = terminal::width().filter(|_| to_terminal);
+        let width = if to_stdout { terminal::width() } else { terminal::error_width() };
         let (table, summary) = table_and_summary(record, width);
         if self.quiet && !record.is_alarming() {
             return format!("\n{table}\n{evidence}");

@@ -20,10 +20,6 @@ use crate::record::{self, Judgement, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolRe
 
 /// Arguments of `protocol`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Exit status: 0 if no harm was seen, or only harm that is expected of the profile; 1 if harm was seen that nobody expects; \
-2 for bad input; 130 if interrupted (the results so far are written)."
-)]
 pub struct ProtocolArgs {
     /// Kernel version to run: v7.1, draft or v7.2; several are run in turn [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]

@@ -24,7 +24,7 @@ use crate::machine::{self, Calibration, Class, Clock, Edges, Placement};
 use crate::profile::{self, Settings, Tuned, TuningProfile};
 use crate::record::ScenarioResult;
 use crate::search::Allowed;
-use crate::{files, terminal, tune, verdict};
+use crate::{files, publish, terminal, tune, verdict};
 
 /// Time for the measurement that follows a search.
 const AFTER_SEARCH: Duration = Duration::from_millis(50);
@@ -172,7 +172,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
             });
             // The profile is replaced whole after every test, so Ctrl-C loses no finished search.
             let written = profile.write(&path);
-            terminal::out(&words)?;
+            terminal::out(&publish::wrapped_lines(&words, terminal::width()))?;
             written?;
         }
     }

@@ -12,10 +12,6 @@ use crate::{shown, terminal};
 
 /// Arguments of `validate`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Exit status: 0 if all records are valid; 1 if --contribution finds something missing; 2 if a record is invalid or \
-cannot be read."
-)]
 pub struct ValidateArgs {
     /// Records to check, or folders to search for records
     #[arg(required_unless_present = "print_schema", value_name = "PATH")]

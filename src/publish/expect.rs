@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::fit::Cells;
+use super::fit::{Cells, whole, wrapped, wrapped_lines};
 use super::numbers::{rate, rate_with_interval};
 use super::zeros::place;
 use crate::expect::{Beside, Erratum, FAR_BELOW, Published, Standing, beside, cores};
@@ -11,22 +11,22 @@ use crate::record::Record;
 use crate::shown;
 
 /// The published rates beside those of a record, what they mean, and the errata.
-pub fn expectations(published: &Published, record: &Record) -> String {
+pub fn expectations(published: &Published, record: &Record, width: Option<usize>) -> String {
+    let fit = |text: &str| wrapped_lines(text, width);
     let host = &record.host;
     let known: Vec<_> = published.of(&host.architecture).collect();
     if known.is_empty() {
-        return format!("{}{}", nothing_fits(&host.architecture), errata(published, host));
+        return fit(&nothing_fits(&host.architecture)) + &errata(published, host, width);
     }
     let all = beside(published, record);
     if all.is_empty() {
         let names = published.scenarios(&host.architecture).join(" ");
-        return format!(
-            "This record has none of the tests with published rates; run `wakerace run {names}`.\n{}",
-            errata(published, host)
-        );
+        let none = format!("This record has none of the tests with published rates; run `wakerace run {names}`.\n");
+        return fit(&none) + &errata(published, host, width);
     }
     let sources: Vec<String> = known.iter().map(|rates| format!("published: {}\n", rates.source)).collect();
-    format!("{}\n{}\n{}{}", sources.concat(), table(&all), meaning(host, &all), errata(published, host))
+    let (sources, meaning) = (fit(&sources.concat()), fit(&meaning(host, &all)));
+    format!("{sources}\n{}\n{meaning}{}", table(&all, width), errata(published, host, width))
 }
 
 /// What is said where nothing is published for an architecture.
@@ -39,7 +39,7 @@ pub fn nothing_fits(architecture: &str) -> String {
 
 const HEADINGS: [&str; 5] = ["scenario", "CPUs", "here [95 %]", "published", ""];
 
-fn table(all: &[Beside<'_>]) -> String {
+fn table(all: &[Beside<'_>], width: Option<usize>) -> String {
     let rows = all.iter().map(|beside| {
         let published: Vec<String> = beside
             .published
@@ -61,7 +61,7 @@ fn table(all: &[Beside<'_>]) -> String {
         ]
     });
     let cells = Cells { headings: HEADINGS.map(str::to_owned).to_vec(), lines: rows.collect(), right: Vec::new() };
-    cells.text() + "\n"
+    whole(cells, width) + "\n"
 }
 
 /// What the table means.
@@ -103,7 +103,7 @@ fn meaning(host: &Host, all: &[Beside<'_>]) -> String {
 }
 
 /// Published errata about the order of memory accesses: whether this host has the core, and whether the catalogue has a test.
-fn errata(published: &Published, host: &Host) -> String {
+fn errata(published: &Published, host: &Host, width: Option<usize>) -> String {
     let line = |erratum: &Erratum| {
         let Erratum { number, core, words, shape, here, remark, source } = erratum;
         let has = if cores(host).contains(&core.as_str()) { format!(" This host has {core}.") } else { String::new() };
@@ -111,7 +111,8 @@ fn errata(published: &Published, host: &Host) -> String {
             || format!("no scenario has this shape ({shape})"),
             |name| format!("the scenario {name} has this shape: `wakerace run {name}`"),
         );
-        format!("  {number}, {core}: {words}.{has} In the catalogue: {test}; {remark}. {source}\n")
+        let text = format!("{number}, {core}: {words}.{has} In the catalogue: {test}; {remark}. {source}");
+        format!("  {}\n", wrapped(&text, width.map_or(usize::MAX, |width| width.saturating_sub(2)), "    "))
     };
     let lines: String = published.errata.iter().map(line).collect();
     format!("\nPublished errata about the order of memory accesses:\n{lines}")

@@ -70,6 +70,16 @@ impl Cells {
         if said.all(|cell| Some(cell) == first.as_ref()) { self.without(heading) } else { self }
     }
 
+    /// Breaks the headings at their last space, so that columns with short cells are narrower.
+    pub(super) fn with_short_headings(mut self) -> Cells {
+        for heading in &mut self.headings {
+            if let Some((first, last)) = heading.rsplit_once(' ') {
+                *heading = format!("{first}\n{last}");
+            }
+        }
+        self
+    }
+
     /// Changes every cell of a column.
     pub(super) fn with(mut self, heading: &str, change: impl Fn(&str) -> String) -> Cells {
         if let Some(at) = self.column(heading) {
@@ -215,8 +225,24 @@ pub fn wrapped_lines(text: &str, width: Option<usize>) -> String {
     out
 }
 
+/// A table as text of at most `width` columns, if its words allow that, with all of its columns: the first column's cells get
+/// lines of their own, and at last every cell.
+pub(super) fn whole(cells: Cells, width: Option<usize>) -> String {
+    let fits = |text: &str| width.is_none_or(|width| text.lines().all(|line| line.chars().count() <= width));
+    let text = cells.text();
+    if fits(&text) {
+        return text;
+    }
+    let above = with_names_above(cells.clone());
+    if fits(&above) {
+        return above;
+    }
+    let lines = cells.lines.iter().map(|line| stacked(&cells.headings, line, width.unwrap_or(usize::MAX)));
+    lines.collect::<String>().trim_end().to_owned()
+}
+
 /// The table with the first column's cells on lines of their own.
-fn with_names_above(cells: Cells) -> String {
+pub(super) fn with_names_above(cells: Cells) -> String {
     let names: Vec<String> = cells.lines.iter().map(|line| shown::line(&line[0]).into_owned()).collect();
     let heading = cells.headings[0].clone();
     let text = cells.without(&heading).text();

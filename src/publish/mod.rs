@@ -182,7 +182,7 @@ impl Publish for CampaignRecord {
     }
 
     fn table_in(&self, width: usize) -> String {
-        campaign::table(self).shortest(width, &campaign::LEAST).text()
+        campaign::table_in(self, width)
     }
 
     fn mail(&self) -> String {

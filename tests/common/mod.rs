@@ -130,6 +130,8 @@ pub fn wakerace() -> Command {
     let binary = env!("CARGO_BIN_EXE_wakerace");
     let runner = std::env::var_os("WAKERACE_RUNNER");
     let mut command = Command::new(runner.as_deref().unwrap_or(binary.as_ref()));
+    // The width of the caller's terminal changes tables.
+    command.env_remove("COLUMNS");
     command.args(runner.is_some().then_some(binary));
     command
 }

@@ -24,14 +24,10 @@ const MOST_REPEATS: i64 = 1000;
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  wakerace run                                  the race, two fixes, a mutant and controls: about 30 s
-  wakerace run SB MP -d 10s                     two scenarios by name, 10 s each
-  wakerace run race --pairs all --mail          the race on every pair of CPUs, as a mail
-  wakerace run my-test.litmus --window          a test of your own, and its rate by start delay
-
-Exit status: 0 if all outcomes are as expected; 1 if a forbidden outcome was observed; 2 for bad input, a host that \
-cannot run what was asked, a test that deadlocks, or a file that cannot be written (the results are still printed); 130 if interrupted \
-(the results so far are written).")]
+  wakerace run                            the default tests: about 30 s
+  wakerace run SB MP -d 10s               two scenarios by name, 10 s each
+  wakerace run race --pairs all --mail    the race on every pair of CPUs
+  wakerace run my.litmus --window         a test of your own, and its window")]
 pub struct RunArgs {
     /// Litmus files (in C, or in this host's assembly), folders, scenario names or groups (race, fixes, mutants, guards,
     /// fields, controls)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::percent;
 use crate::publish::cpus::letter;
-use crate::publish::fit::Cells;
+use crate::publish::fit::{Cells, whole, wrapped};
 use crate::publish::numbers::count;
 use crate::record::{CampaignRecord, CampaignTest, Standing};
 use crate::shown;
@@ -14,19 +14,20 @@ const LISTED: usize = 200;
 
 /// The comparison of campaigns with these names: how many of the allowed outcomes each host showed by family, the testing
 /// power and mutation score of each, and every test whose standing is not the same on all hosts that ran it.
-pub fn campaign_comparison(campaigns: &[(String, &CampaignRecord)]) -> String {
+pub fn campaign_comparison(campaigns: &[(String, &CampaignRecord)], width: Option<usize>) -> String {
     let mut text = String::new();
     for (at, (name, record)) in campaigns.iter().enumerate() {
         let emulated = if record.host.emulated { ", EMULATED" } else { "" };
-        text.push_str(&format!(
-            "{}  {} ({} {}{emulated})\n",
-            letter(at),
+        let host = format!(
+            "{} ({} {}{emulated})",
             shown::line(name),
             record.host.architecture,
             shown::line(&record.host.cpu_model)
-        ));
+        );
+        let room = width.map_or(usize::MAX, |width| width.saturating_sub(3));
+        text.push_str(&format!("{}  {}\n", letter(at), wrapped(&host, room, "   ")));
     }
-    format!("{text}\n{}\n\n{}\n", by_family(campaigns).text(), differing(campaigns))
+    format!("{text}\n{}\n\n{}\n", whole(by_family(campaigns), width), differing(campaigns, width))
 }
 
 /// `3 of 4 allowed seen` for each family and host, with what was forbidden and seen behind it.
@@ -95,7 +96,7 @@ pub(super) fn by_test<'a>(campaigns: &[(String, &'a CampaignRecord)]) -> ByTest<
 }
 
 /// The tests on which hosts that ran them differ.
-fn differing(campaigns: &[(String, &CampaignRecord)]) -> String {
+fn differing(campaigns: &[(String, &CampaignRecord)], width: Option<usize>) -> String {
     let tests = by_test(campaigns);
     let shared = tests.values().filter(|columns| columns.iter().flatten().count() > 1).count();
     let differs = |columns: &[Option<&CampaignTest>]| {
@@ -112,7 +113,7 @@ fn differing(campaigns: &[(String, &CampaignRecord)]) -> String {
         std::iter::once(shown::line(name).into_owned()).chain(cells).collect()
     });
     let headings = std::iter::once("test".to_owned()).chain((0..campaigns.len()).map(letter)).collect();
-    let table = Cells { headings, lines: lines.collect(), right: Vec::new() }.text();
+    let table = whole(Cells { headings, lines: lines.collect(), right: Vec::new() }, width);
     let more =
         if differing.len() > LISTED { format!("\nand {} more", differing.len() - LISTED) } else { String::new() };
     format!("{} of {shared} shared tests were seen by some records only:\n{table}{more}", differing.len())
@@ -132,14 +133,17 @@ mod tests {
             settings[0].sightings = 5;
         }
         b.results[3].settle();
-        let text = campaign_comparison(&[("a.json".to_owned(), &a), ("b.json".to_owned(), &b)]);
+        let text = campaign_comparison(&[("a.json".to_owned(), &a), ("b.json".to_owned(), &b)], None);
         let line = |name: &str| {
             text.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or_else(|| panic!("{name}: {text}"))
         };
         assert!(line("SB ").contains("0 of 1") && line("SB ").contains("1 of 1"), "{text}");
         assert!(text.contains("1 of 5 shared tests were seen by some records only"), "{text}");
         assert!(text.contains("< 3.0e-3") && text.contains("seen, 99.3262 %"), "{text}");
-        let alike = campaign_comparison(&[("a".to_owned(), &a), ("a".to_owned(), &a)]);
+        let narrow = campaign_comparison(&[("a.json".to_owned(), &a), ("b.json".to_owned(), &b)], Some(40));
+        assert!(narrow.lines().all(|line| line.chars().count() <= 40 || !line.contains("  ")), "{narrow}");
+        assert!(narrow.contains("A  a.json (") && narrow.contains("seen, 99.3262 %"), "{narrow}");
+        let alike = campaign_comparison(&[("a".to_owned(), &a), ("a".to_owned(), &a)], None);
         assert!(alike.contains("The 5 tests that several records share"), "{alike}");
     }
 }

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 pub use compare::campaign_comparison;
 pub use page::campaign_page;
 
-use super::fit::Cells;
+use super::fit::{self, Cells};
 use super::mail::{MAIL_WIDTH, cut, paragraph, signature};
 use super::markdown::{row, sentences};
 use super::numbers::{count, short_count};
@@ -17,9 +17,6 @@ use crate::error::{Error, Result};
 use crate::machine::in_order;
 use crate::record::{CampaignArm, CampaignCell, CampaignRecord, CampaignTest, MutantRecord, Standing, TestingPower};
 use crate::shown;
-
-/// Columns that a narrow terminal leaves out, the first one first.
-pub(super) const LEAST: [&str; 3] = ["not run", "no verdict", "mutants killed"];
 
 /// The number of tests of a standing that the summary names; of the others it gives the number.
 const NAMED: usize = 12;
@@ -120,6 +117,19 @@ pub(super) fn table(record: &CampaignRecord) -> Cells {
     lines.push(line("all", &total(record)));
     let cells = Cells { headings: HEADINGS.map(str::to_owned).to_vec(), lines, right: (1..HEADINGS.len()).collect() };
     ["no verdict", "not run", "mutants killed"].into_iter().fold(cells, Cells::without_if_empty)
+}
+
+/// The matrix as text of at most `width` columns, if the names of the families allow that: headings are broken first, then
+/// columns that say nothing are left out, then the columns are in two tables.
+pub(super) fn table_in(record: &CampaignRecord, width: usize) -> String {
+    let whole = table(record);
+    let said = HEADINGS.into_iter().fold(whole.clone(), Cells::without_if_empty);
+    for cells in [whole.clone(), whole.with_short_headings(), said.clone(), said.clone().with_short_headings()] {
+        if cells.fits(width) {
+            return cells.text();
+        }
+    }
+    in_two(said).map(|cells| if cells.fits(width) { cells.text() } else { fit::with_names_above(cells) }).join("\n\n")
 }
 
 /// `99.999 %` of a probability, rounded down: a campaign that has almost reached a reproducibility has not reached it.
@@ -249,7 +259,7 @@ pub(super) fn markdown(record: &CampaignRecord) -> String {
 
 /// The most columns of a family's name in a mail.
 const FAMILY: usize = 12;
-/// The columns that go to a second table of a mail, if one table is too wide.
+/// The columns that go to a second table, if one table is too wide.
 const SECOND: [&str; 4] = ["forbidden, not seen", "FORBIDDEN, SEEN", "no verdict", "not run"];
 
 /// The summary and the matrix as a mail.
@@ -267,10 +277,15 @@ fn mail_tables(record: &CampaignRecord) -> String {
     if whole.fits(MAIL_WIDTH) {
         return whole.text();
     }
+    in_two(whole).map(|cells| cells.text()).join("\n\n")
+}
+
+/// The columns in two tables, each with the names of the families.
+fn in_two(whole: Cells) -> [Cells; 2] {
     let is_second = |heading: &&str| SECOND.contains(heading);
     let first = SECOND.into_iter().fold(whole.clone(), Cells::without);
     let second = HEADINGS[1..].iter().copied().filter(|heading| !is_second(heading)).fold(whole, Cells::without);
-    format!("{}\n\n{}", first.text(), second.text())
+    [first, second]
 }
 
 const CSV: [&str; 21] = [
@@ -399,6 +414,36 @@ pub(super) mod tests {
         assert_eq!(lines[2], ["SB", "2", "-", "1 (< 3.0e-3)", "1 (< 3.0e-4)", "-", "-"]);
         assert_eq!(lines[3], ["all", "4", "1", "1 (< 3.0e-3)", "2 (< 3.0e-4)", "-", "1 of 1"]);
         assert!(!text.contains("no verdict"), "{text}");
+    }
+
+    #[test]
+    fn the_matrix_fits_and_breaks_no_number() {
+        use Verdict::{Never, Sometimes};
+        // Every column says something, with a bound of every standing that has one.
+        let mut all = small();
+        all.results.extend([
+            campaign_test("2+2W", Some(Sometimes), [1000, 0]),
+            campaign_test("MP+a", Some(Never), [1000, 3]),
+            campaign_test("MP+b", None, [1000, 3]),
+            campaign_test("MP+c", Some(Never), [0, 0]),
+        ]);
+        let whole = all.table();
+        let widest = whole.lines().map(str::len).max().unwrap();
+        assert!(widest > 100, "{whole}");
+        for (record, width) in [(&all, 200), (&all, 100), (&all, 80), (&all, 60), (&small(), 80), (&small(), 60)] {
+            let text = record.table_in(width);
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
+            // Each cell of the whole table that says something is there, on one line.
+            for cell in record.table().lines().skip(1).flat_map(|line| line.split("  ")).map(str::trim) {
+                assert!(text.lines().any(|line| line.contains(cell)), "{width}: {cell}\n{text}");
+            }
+            let words = text.split_whitespace().collect::<Vec<_>>();
+            assert!(words.contains(&"FORBIDDEN,") == (text.contains("FORBIDDEN")), "{text}");
+        }
+        assert_eq!(all.table_in(200), whole);
+        // One table has room at 100 columns, and at 80 if what says nothing is left out.
+        assert_eq!(all.table_in(100).matches("family").count(), 1, "{}", all.table_in(100));
+        assert_eq!(small().table_in(80).matches("family").count(), 1, "{}", small().table_in(80));
     }
 
     #[test]
