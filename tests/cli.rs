@@ -1045,8 +1045,10 @@ fn completions_know_every_subcommand_and_option() {
     wakerace(folder.path()).args(["completions", "tcl"]).assert().code(2).stderr(contains("bash"));
 }
 
-/// An input of each command that ends with 0, if one is quick, and one that ends with 2.
-const STATUSES: [(&str, Option<&[&str]>, &[&str]); 23] = [
+/// A command, an input of it that ends with 0, if one is quick, and one that ends with 2.
+type Statuses = (&'static str, Option<&'static [&'static str]>, &'static [&'static str]);
+
+const STATUSES: [Statuses; 23] = [
     ("run", Some(&["--dry-run"]), &["nothing-here"]),
     ("campaign", None, &["nothing-here"]),
     ("conform", None, &["--binary", "nothing-here", "--", "true"]),

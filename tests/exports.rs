@@ -371,3 +371,70 @@ fn csv_of_many_records_has_one_header_and_every_outcome_a_line() {
         lines.iter().find(|line| &line[at("scenario")] == "S01-core+nt" && &line[at("race")] == "true").unwrap();
     assert_eq!((&raced[at("outcome")], &raced[at("words")]), ("1:r0=2 1:r1=0", "woken, and blocked_on seen empty"));
 }
+
+#[test]
+fn every_command_that_takes_records_takes_folders() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = common::records().into_iter().filter(|path| !path.to_string_lossy().ends_with(".protocol.json"));
+    let runs: Vec<PathBuf> = runs.rev().take(2).collect();
+    fs::create_dir_all(folder.path().join("many/deeper")).unwrap();
+    fs::create_dir(folder.path().join("one")).unwrap();
+    fs::create_dir(folder.path().join("none")).unwrap();
+    let copies = ["many/a.json", "many/deeper/b.json"].map(|name| folder.path().join(name));
+    for (path, copy) in runs.iter().zip(&copies) {
+        fs::copy(path, copy).unwrap();
+    }
+    fs::copy(common::shipped_protocol().0, folder.path().join("many/c.protocol.json")).unwrap();
+    fs::copy(&runs[0], folder.path().join("one/a.json")).unwrap();
+    let said = |args: &[&str]| {
+        let output = common::wakerace_in(folder.path()).args(args).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let good = |args: &[&str]| {
+        let (status, text, errors) = said(args);
+        assert_eq!(status, Some(0), "{args:?}: {errors}");
+        (text, errors)
+    };
+    for option in ["--csv", "--outcomes-csv"] {
+        let (text, errors) = good(&["export", option, "many"]);
+        assert_eq!(text, good(&["export", option, "many/a.json", "many/deeper/b.json"]).0, "{option}");
+        // A file that is named twice is exported once.
+        assert_eq!(text, good(&["export", option, "many", "many/a.json"]).0, "{option}");
+        assert!(errors.contains("left out: 1 record of other commands"), "{errors}");
+        let named = said(&["export", option, "many/a.json", "many/c.protocol.json"]);
+        assert!(
+            named.0 == Some(2) && named.2.contains("c.protocol.json: a record of `wakerace protocol`"),
+            "{named:?}"
+        );
+    }
+    for option in ["--mail", "--markdown"] {
+        let (text, _) = good(&["export", option, "many"]);
+        for one in ["many/a.json", "many/deeper/b.json", "many/c.protocol.json"] {
+            assert!(text.contains(&good(&["export", option, one]).0) && text.contains(one), "{option} {one}: {text}");
+        }
+        assert_eq!(good(&["export", option, "one"]), good(&["export", option, "one/a.json"]));
+    }
+    for option in ["--log", "--window-csv", "--last-writers-csv", "--hgrm", "--hlog", "--svg"] {
+        assert_eq!(good(&["export", option, "one"]).0, good(&["export", option, "one/a.json"]).0, "{option}");
+        let many = said(&["export", option, "many"]);
+        assert!(many.0 == Some(2) && many.2.contains(&format!("{option}: many holds 3 records")), "{many:?}");
+    }
+    let (first, second) = (good(&["merge", "one", "-o", "m.json"]), good(&["merge", "one/a.json", "-o", "m.json"]));
+    assert_eq!(first, second);
+    good(&["compare", "many"]);
+    good(&["validate", "many"]);
+    good(&["badge", "many"]);
+    good(&["expect", "one"]);
+    for args in [
+        &["export", "--csv", "none"][..],
+        &["export", "--mail", "none"],
+        &["export", "--hlog", "none"],
+        &["merge", "none", "-o", "m.json"],
+        &["compare", "none"],
+        &["report", "none", "-o", "page.html"],
+    ] {
+        let (status, _, errors) = said(args);
+        assert!(status == Some(2) && errors.contains("none: no record (*.json) in this folder"), "{args:?}: {errors}");
+    }
+}

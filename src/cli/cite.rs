@@ -59,7 +59,7 @@ fn parse_doi(text: &str) -> std::result::Result<String, String> {
 /// Writes how to cite a set of records and returns the exit status.
 pub fn cite(args: &CiteArgs) -> Result<u8> {
     let output = Sink::open(&args.output)?;
-    let entries = super::report::entries(&args.paths)?;
+    let entries = super::records::entries(&args.paths)?;
     let citation = Citation {
         authors: args.author.clone(),
         title: args.title.clone(),

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::records::{self, RecordFile};
 use crate::error::{EXIT_FORBIDDEN, EXIT_OK, Error, Result};
-use crate::input::find_files;
-use crate::parallel::in_parallel;
 use crate::publish::{self, Line, Matrix, Ratio};
 use crate::record::{self, AnyRecord, Record};
 use crate::{shown, terminal};
@@ -37,11 +36,13 @@ pub struct CompareArgs {
 
 /// Prints the comparison and returns the exit status.
 pub fn compare(args: &CompareArgs) -> Result<u8> {
-    if let [first, ..] = args.paths.as_slice()
-        && first.is_file()
-        && let AnyRecord::Campaign(_) = record::read_file(first)?
+    let files = records::files(&args.paths)?;
+    if let [first, ..] = files.as_slice()
+        && first.path.is_file()
+        && !first.in_folder
+        && let AnyRecord::Campaign(_) = record::read_file(&first.path)?
     {
-        return campaigns(args);
+        return campaigns(args, &files);
     }
     let named = named(&args.paths)?;
     if named.len() < 2 {
@@ -102,17 +103,8 @@ fn nothing_shared() -> Error {
 /// The records with their names. In folders, those of other subcommands are left out.
 fn named(paths: &[PathBuf]) -> Result<Vec<(String, Record)>> {
     let mut out: Vec<(String, Record)> = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            add(&mut out, path, record::read_valid_run(path, "can be compared")?)?;
-            continue;
-        }
-        let files = find_files(path, "json")?;
-        for (file, record) in files.iter().zip(in_parallel(&files, |file| record::read_valid(file))?) {
-            if let AnyRecord::Run(record) = record {
-                add(&mut out, file, *record)?;
-            }
-        }
+    for (path, record) in records::of_runs(paths, "can be compared")? {
+        add(&mut out, &path, record)?;
     }
     Ok(out)
 }
@@ -134,16 +126,17 @@ fn add(named: &mut Vec<(String, Record)>, path: &Path, record: Record) -> Result
 }
 
 /// Prints campaigns as columns: by family, and the tests on which they differ.
-fn campaigns(args: &CompareArgs) -> Result<u8> {
+fn campaigns(args: &CompareArgs, files: &[RecordFile]) -> Result<u8> {
     if args.markdown || args.csv || args.fail_on_difference {
         let words = "--markdown, --csv and --fail-on-difference compare records of `wakerace run`";
         return Err(Error::Usage(words.to_owned()));
     }
     let mut records = Vec::new();
-    for path in &args.paths {
+    for RecordFile { path, in_folder } in files {
         let name = shown::path(path);
         match record::read_valid(path)? {
             AnyRecord::Campaign(record) => records.push((name, *record)),
+            _ if *in_folder => {}
             other => {
                 return Err(Error::Usage(format!(
                     "{name}: a record of `wakerace {}`, which cannot be compared with one of `wakerace campaign`",

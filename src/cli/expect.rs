@@ -35,7 +35,10 @@ struct RunLine {
 pub fn expect(args: &ExpectArgs) -> Result<u8> {
     let published = Published::known();
     let (status, record) = match &args.record {
-        Some(path) => (EXIT_OK, record::read_valid_run(path, "have rates to compare")?),
+        Some(path) => {
+            let path = super::records::single("RECORD", path)?;
+            (EXIT_OK, record::read_valid_run(&path, "have rates to compare")?)
+        }
         None => {
             let arch = Arch::host().map_or(std::env::consts::ARCH, Arch::name);
             let tests = published.scenarios(arch);

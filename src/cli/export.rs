@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::records;
 use crate::catalogue;
 use crate::error::{EXIT_OK, Error, Result};
 use crate::files::Sink;
@@ -13,6 +14,10 @@ use crate::shown;
 
 /// Arguments of `export`.
 #[derive(Debug, Args)]
+#[command(override_usage = "wakerace export --FORMAT RECORD [-o FILE]
+       wakerace export --csv|--outcomes-csv|--markdown|--mail PATH... [-o FILE]
+       wakerace export --litmus SCENARIO [-o FILE]
+       wakerace export --klitmus DIR [SCENARIOS]...")]
 pub struct ExportArgs {
     #[command(flatten)]
     what: What,
@@ -39,11 +44,11 @@ struct What {
     /// The outcomes in litmus7's log format, for mcompare7
     #[arg(long, value_name = "RECORD")]
     log: Option<PathBuf>,
-    /// CSV for spreadsheets: one line per result of one or more records
-    #[arg(long, value_name = "RECORD", num_args = 1..)]
+    /// CSV for spreadsheets: one line per result of records, or of the records in folders
+    #[arg(long, value_name = "PATH", num_args = 1..)]
     csv: Vec<PathBuf>,
-    /// CSV of the outcomes of one or more records: one line per result and outcome
-    #[arg(long, value_name = "RECORD", num_args = 1..)]
+    /// CSV of the outcomes of records, or of the records in folders: one line per result and outcome
+    #[arg(long, value_name = "PATH", num_args = 1..)]
     outcomes_csv: Vec<PathBuf>,
     /// CSV of the race windows: one line per result, skew and outcome
     #[arg(long, value_name = "RECORD")]
@@ -51,12 +56,13 @@ struct What {
     /// CSV of cache-line ownership: one line per result, prefetch and combination of last writers
     #[arg(long, alias = "starts-csv", value_name = "RECORD")]
     last_writers_csv: Option<PathBuf>,
-    /// The table and the summary in Markdown
-    #[arg(long, value_name = "RECORD")]
-    markdown: Option<PathBuf>,
-    /// The result as a mail: at most 72 columns, the answer first
-    #[arg(long, value_name = "RECORD")]
-    mail: Option<PathBuf>,
+    /// The table and the summary in Markdown, of records or of the records in folders, each with its path above it if there are
+    /// several
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    markdown: Vec<PathBuf>,
+    /// The results of records, or of the records in folders, as a mail: at most 72 columns, the answer first
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    mail: Vec<PathBuf>,
     /// One race window as an SVG picture
     #[arg(long, value_name = "RECORD")]
     svg: Option<PathBuf>,
@@ -102,6 +108,13 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
         hgrm: one,
         hlog: all,
     } = &args.what;
+    // A folder with one record stands for it.
+    let given = [("--log", log), ("--window-csv", window_csv), ("--last-writers-csv", last_writers_csv)];
+    let given = given.into_iter().chain([("--svg", svg), ("--hgrm", one), ("--hlog", all)]);
+    let single =
+        given.filter_map(|(option, path)| Some(records::single(option, path.as_deref()?))).next().transpose()?;
+    let [log, window_csv, last_writers_csv, svg, one, all] =
+        [log, window_csv, last_writers_csv, svg, one, all].map(|path| path.as_ref().and(single.as_ref()));
     let text = if let Some(name) = name {
         litmus(name)?
     } else if let Some(path) = log {
@@ -113,16 +126,18 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
         publish::window_csv(&of_a_run(path)?)?
     } else if let Some(path) = last_writers_csv {
         publish::last_writers_csv(&of_a_run(path)?)?
-    } else if let [path] = csv.as_slice() {
-        either(path, &Any::Csv)?
+    } else if let [path] = csv.as_slice()
+        && !path.is_dir()
+    {
+        Any::Csv.of_any(&record::read_valid(path)?)?
     } else if !csv.is_empty() {
         publish::csv_of(&of_runs(csv)?)?
     } else if !outcomes_csv.is_empty() {
         publish::outcomes_csv(&of_runs(outcomes_csv)?)?
-    } else if let Some(path) = markdown {
-        either(path, &Any::Markdown)?
-    } else if let Some(path) = mail {
-        either(path, &Any::Mail)?
+    } else if !markdown.is_empty() {
+        each(markdown, &Any::Markdown)?
+    } else if !mail.is_empty() {
+        each(mail, &Any::Mail)?
     } else if let Some(path) = svg {
         let entry = Entry { name: shown::path(path), record: AnyRecord::Run(Box::new(of_a_run(path)?)) };
         publish::picture(&entry, args.result.as_deref())?
@@ -150,15 +165,19 @@ fn of_a_run(path: &Path) -> Result<Record> {
 }
 
 fn of_runs(paths: &[PathBuf]) -> Result<Vec<Record>> {
-    paths.iter().map(|path| of_a_run(path)).collect()
+    let runs = records::of_runs_once(paths, "have these columns")?;
+    Ok(runs.into_iter().map(|(_, record)| record).collect())
 }
 
-fn either(path: &Path, form: &Any) -> Result<String> {
-    match record::read_valid(path)? {
-        AnyRecord::Run(record) => form.of(&*record),
-        AnyRecord::Protocol(record) => form.of(&*record),
-        AnyRecord::Campaign(record) => form.of(&*record),
+/// The text of each record. With several, its path stands above it.
+fn each(paths: &[PathBuf], form: &Any) -> Result<String> {
+    let entries = records::entries(paths)?;
+    if let [one] = entries.as_slice() {
+        return form.of_any(&one.record);
     }
+    let text = |entry: &Entry| Ok(format!("{}\n\n{}", form.heading(&entry.name), form.of_any(&entry.record)?));
+    let texts: Vec<String> = entries.iter().map(text).collect::<Result<_>>()?;
+    Ok(texts.join("\n"))
 }
 
 /// The formats that every kind of record has.
@@ -169,6 +188,29 @@ enum Any {
 }
 
 impl Any {
+    fn of_any(&self, record: &AnyRecord) -> Result<String> {
+        match record {
+            AnyRecord::Run(record) => self.of(&**record),
+            AnyRecord::Protocol(record) => self.of(&**record),
+            AnyRecord::Campaign(record) => self.of(&**record),
+        }
+    }
+
+    /// The line above a record with this path.
+    fn heading(&self, path: &str) -> String {
+        let path = shown::line(path);
+        match self {
+            Any::Markdown => format!("## `{}`", path.replace('`', "'")),
+            // The end of a path says most.
+            Any::Mail | Any::Csv => {
+                let most = publish::MAIL_WIDTH - 3;
+                let cut = path.chars().count().saturating_sub(most);
+                let rest: String = path.chars().skip(if cut > 0 { cut + 2 } else { 0 }).collect();
+                format!("== {}{rest}", if cut > 0 { ".." } else { "" })
+            }
+        }
+    }
+
     fn of(&self, record: &impl Publish) -> Result<String> {
         match self {
             Any::Csv => record.csv(),

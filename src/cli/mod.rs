@@ -18,6 +18,7 @@ mod notes;
 mod output;
 mod progress;
 mod protocol;
+mod records;
 mod report;
 mod run;
 mod settings;

@@ -1,17 +1,15 @@
 //! `wakerace report`: draws records as one HTML page.
 
-use std::collections::HashSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::records;
 use crate::error::{EXIT_OK, Error, Result};
 use crate::files::Sink;
-use crate::input::find_files;
 use crate::parallel::in_parallel;
 use crate::publish::{self, Entry, FLEET, Front};
-use crate::{record, shown, terminal};
+use crate::{shown, terminal};
 
 /// Arguments of `report`.
 #[derive(Debug, Args)]
@@ -91,7 +89,7 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
 /// The records that the page is of, and the campaigns of folders that hold both kinds. A campaign that was named by itself
 /// stays, so that drawing it with records of another kind is an error.
 fn kept_and_left_out(paths: &[PathBuf]) -> Result<(Vec<Entry>, Vec<Entry>)> {
-    let entries = entries(paths)?;
+    let entries = records::entries(paths)?;
     let is_named = |entry: &Entry| paths.iter().any(|path| path.as_path() == Path::new(&entry.name));
     let (of_page, campaigns) = publish::of_one_kind(entries);
     let (named, left_out): (Vec<Entry>, Vec<Entry>) = campaigns.into_iter().partition(is_named);
@@ -119,42 +117,4 @@ fn write_pages(folder: &Path, output: &Path, entries: &[Entry]) -> Result<Vec<St
         Sink::open(&folder.join(&name))?.write(&publish::page(std::slice::from_ref(entry))?)?;
         Ok(near.join(name).to_string_lossy().into_owned())
     })
-}
-
-/// The files that paths name: files themselves, and the records in folders, sorted by name.
-///
-/// # Errors
-/// If a folder cannot be read, or holds no record.
-pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            let found = find_files(path, "json")?;
-            if found.is_empty() {
-                return Err(Error::Usage(format!("{}: no record (*.json) in this folder", shown::path(path))));
-            }
-            files.extend(found);
-        } else {
-            files.push(path.clone());
-        }
-    }
-    Ok(files)
-}
-
-/// Reads the records at the given paths, each one once. The records of a folder are sorted by name.
-///
-/// # Errors
-/// If a record cannot be read or is not consistent, or if a folder holds no record.
-pub(super) fn entries(paths: &[PathBuf]) -> Result<Vec<Entry>> {
-    let mut seen = HashSet::new();
-    let mut once = Vec::new();
-    for file in files(paths)? {
-        let name = shown::path(&file);
-        let real = fs::canonicalize(&file).map_err(Error::io(format!("opening {name}")))?;
-        if seen.insert(real) {
-            once.push(file);
-        }
-    }
-    // The page links to its records, so the name must be the unchanged path, without escapes.
-    in_parallel(&once, |file| Ok(Entry { name: file.display().to_string(), record: record::read_valid(file)? }))
 }

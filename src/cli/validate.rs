@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::records::{self, RecordFile};
 use crate::error::{EXIT_BAD_INPUT, EXIT_FORBIDDEN, EXIT_OK, Error, Result};
 use crate::files::Sink;
 use crate::publish::{self, Entry, Publish};
@@ -32,7 +33,7 @@ pub fn validate(args: &ValidateArgs) -> Result<u8> {
     }
     let mut status = EXIT_OK;
     let mut entries = Vec::new();
-    for path in &super::report::files(&args.files)? {
+    for RecordFile { path, .. } in &records::files(&args.files)? {
         let name = shown::path(path);
         let record = match record::read_file(path) {
             Ok(record) => record,
@@ -76,8 +77,8 @@ fn lacks_nothing(entries: &[Entry]) -> Result<bool> {
 /// Arguments of `merge`.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
-    /// Records of `wakerace run`, or records of `wakerace campaign`
-    #[arg(required = true)]
+    /// Records of `wakerace run`, or records of `wakerace campaign`; or folders to search for records
+    #[arg(required = true, value_name = "PATH")]
     files: Vec<PathBuf>,
     /// Output file of the merged record; `-` is standard output
     #[arg(short = 'o', long, value_name = "FILE")]
@@ -88,11 +89,15 @@ pub struct MergeArgs {
 pub fn merge(args: &MergeArgs) -> Result<u8> {
     let output = Sink::open(&args.output)?;
     let mut merger: Option<AnyMerger> = None;
-    for path in &args.files {
+    for RecordFile { path, in_folder } in &records::files(&args.files)? {
         let name = shown::path(path);
         let read = record::read_valid(path)?;
         let command = read.command();
         match (&mut merger, read) {
+            // The records of the protocol lie beside those of runs.
+            (_, AnyRecord::Protocol(_)) if *in_folder => {
+                terminal::err(&format!("left out: {name}, a record of `wakerace protocol`\n"));
+            }
             (None, AnyRecord::Run(record)) => merger = Some(AnyMerger::Run(Merger::new(&name, *record)?)),
             (None, AnyRecord::Campaign(record)) => {
                 merger = Some(AnyMerger::Campaign(CampaignMerger::new(&name, *record)?));
@@ -108,7 +113,7 @@ pub fn merge(args: &MergeArgs) -> Result<u8> {
         }
     }
     match merger {
-        None => Ok(EXIT_OK),
+        None => Err(Error::Usage("no record of `wakerace run` or `wakerace campaign` is there".to_owned())),
         Some(AnyMerger::Run(merger)) => write(args, &output, &merger.finish()),
         Some(AnyMerger::Campaign(merger)) => write(args, &output, &merger.finish()),
     }
