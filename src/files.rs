@@ -88,11 +88,25 @@ impl Sink {
     /// If the content cannot be written. A [`Sink`] that replaces a regular file leaves the old content in
     /// this case.
     pub fn write(&self, content: &str) -> Result<()> {
-        let bytes = content.as_bytes();
+        match &self.kind {
+            Kind::Stdout => terminal::data(content),
+            Kind::Stream(file) if file.is_terminal() => {
+                (&*file).write_all(shown::text(content).as_bytes()).map_err(Error::io(format!("writing {}", self.name)))
+            }
+            _ => self.write_bytes(content.as_bytes()),
+        }
+    }
+
+    /// Writes content that is no text, as [`Sink::write`] writes text.
+    ///
+    /// # Errors
+    /// As [`Sink::write`], and if the destination is a terminal.
+    pub fn write_bytes(&self, bytes: &[u8]) -> Result<()> {
+        let no_text = || Error::Usage(format!("{}: a terminal shows no picture; name a file", self.name));
         let written = match &self.kind {
-            Kind::Stdout => return terminal::data(content),
+            Kind::Stdout => return terminal::bytes(bytes)?.ok_or_else(no_text),
+            Kind::Stream(file) if file.is_terminal() => return Err(no_text()),
             Kind::Stderr => io::stderr().lock().write_all(bytes),
-            Kind::Stream(file) if file.is_terminal() => (&*file).write_all(shown::text(content).as_bytes()),
             Kind::Stream(file) => (&*file).write_all(bytes),
             Kind::File(path) => replace(path, bytes),
             Kind::Inside(path) => write_inside(path, bytes),
@@ -224,6 +238,15 @@ fn write_inside(path: &Path, content: &[u8]) -> io::Result<()> {
 pub fn write_own(path: &Path, content: &str) -> Result<()> {
     make_folders(path)?;
     Sink::open(path)?.write(content)
+}
+
+/// Writes a file that is no text, as [`write_own`] writes text.
+///
+/// # Errors
+/// As [`write_own`].
+pub fn write_own_bytes(path: &Path, content: &[u8]) -> Result<()> {
+    make_folders(path)?;
+    Sink::open(path)?.write_bytes(content)
 }
 
 /// Writes a file that holds what was read from it and more, such as a profile, and creates its folders.

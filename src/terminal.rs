@@ -80,6 +80,14 @@ pub fn data(content: &str) -> Result<()> {
     if io::stdout().is_terminal() { out(content) } else { write(content.as_bytes()) }
 }
 
+/// Writes content that is no text to standard output; `None` if standard output is a terminal.
+///
+/// # Errors
+/// The same as [`out`].
+pub fn bytes(content: &[u8]) -> Result<Option<()>> {
+    if io::stdout().is_terminal() { Ok(None) } else { write(content).map(Some) }
+}
+
 fn write(bytes: &[u8]) -> Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {

@@ -288,6 +288,40 @@ fn every_field_survives_writing_and_reading() {
 }
 
 #[test]
+fn a_page_with_an_address_has_the_picture_of_its_links_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (record, _) = common::shipped();
+    let wakerace = |args: &[&str]| common::wakerace_in(folder.path()).args(args).output().unwrap();
+    let record = record.display().to_string();
+    std::fs::create_dir(folder.path().join("pages")).unwrap();
+    let report =
+        |args: &[&str]| wakerace(&[&["report", &record, "-o", "page.html", "--pages", "pages"], args].concat());
+    let output = report(&["--url", "https://example.org/races/page.html"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    let stem = std::path::Path::new(&record).file_stem().unwrap().to_string_lossy().into_owned();
+    let own = format!("pages/0001-{stem}");
+    for page in ["page", &own] {
+        let text = String::from_utf8(read(&format!("{page}.html"))).unwrap().replace("&#x2f;", "/");
+        assert!(text.contains(&format!("og:image\" content=\"https://example.org/races/{page}.png\"")), "{page}");
+        assert!(read(&format!("{page}.png")).starts_with(b"\x89PNG"), "{page}");
+    }
+    // A page of one record is drawn as without --pages, and links to the page of the record.
+    let page = String::from_utf8(read("page.html")).unwrap();
+    assert!(
+        page.contains("id=\"windows\"")
+            && page.replace("&#x2f;", "/").contains(&format!("<a href=\"{own}.html\">AMD EPYC"))
+    );
+    // The same picture by itself.
+    assert_eq!(wakerace(&["export", "--png", &record]).stdout, read("page.png"));
+    std::fs::remove_file(folder.path().join("page.png")).unwrap();
+    let refused = report(&["--url", "page.html"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(2) && said.contains("--url 'page.html'"), "{said}");
+    assert!(!folder.path().join("page.png").exists());
+}
+
+#[test]
 fn a_race_window_is_a_picture_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let (newest, text) = common::shipped();

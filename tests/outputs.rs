@@ -636,7 +636,7 @@ fn an_output_never_replaces_an_input_or_another_output() {
         "run SB.litmus -n 1000 --no-controls --no-save --export-json SB.litmus",
         "run SB -n 1000 --no-controls --no-save --export-json same --export-html ./same",
         "run SB -n 1000 --no-controls --no-save --export-csv deep/same --export-markdown deep/../deep/same",
-        "report r.json -o page.svg --url https://example.org/page",
+        "report r.json -o page.png --url https://example.org/page",
     ];
     for arguments in refused {
         let output = wakerace(folder.path()).args(arguments.split(' ')).output().unwrap();
@@ -647,7 +647,7 @@ fn an_output_never_replaces_an_input_or_another_output() {
             assert_eq!(fs::read_to_string(path(name)).unwrap(), record, "{arguments}: {name}");
         }
         assert_eq!(fs::read_to_string(path("SB.litmus")).unwrap(), test, "{arguments}");
-        assert!(!path("same").exists() && !path("deep/same").exists() && !path("page.svg").exists(), "{arguments}");
+        assert!(!path("same").exists() && !path("deep/same").exists() && !path("page.png").exists(), "{arguments}");
     }
     // A record that is no input may be replaced, and so may an older page.
     for arguments in ["report other.json -o r.json", "report other.json -o r.json", "export --csv other.json -o r.json"]

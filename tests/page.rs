@@ -108,12 +108,21 @@ fn many_records_are_thinned_and_too_many_refused() {
             })
             .collect()
     };
-    // What does not fit is left out and named; the answer, the first chart and the counts stay.
-    assert_eq!(signed_page(&of(1), &Front::default()).unwrap().folded, [""; 0]);
-    let folded = signed_page(&of(16), &Front::default()).unwrap();
-    assert!(folded.html.len() < LARGEST && folded.folded.contains(&"machine code"), "{:?}", folded.folded);
-    assert!(!folded.html.contains("id=\"listings\""));
-    assert!(folded.html.contains("id=\"chart\"") && folded.html.contains("id=\"counts\""));
+    // A dozen default runs have all their parts.
+    let dozen = signed_page(&of(FLEET), &Front::default()).unwrap();
+    assert_eq!(dozen.folded, [""; 0], "{}", dozen.html.len());
+    // What does not fit is left out and named, on the page too: first what takes the most room for what it tells. The answer, the
+    // first chart, the race windows of the race and the counts stay.
+    let folded = signed_page(&of(36), &Front::default()).unwrap();
+    assert!(folded.html.len() < LARGEST && folded.html.len() > LARGEST / 3, "{}", folded.html.len());
+    assert_eq!(folded.folded[0], "race windows of outcomes other than the race");
+    assert!(!folded.folded.contains(&"machine code"), "{:?}", folded.folded);
+    assert!(folded.html.contains("larger than 4 MB: race windows of outcomes other than the race"));
+    let without = folded.folded.contains(&"the records and histograms as downloads");
+    assert_eq!(folded.html.contains("id=\"records\""), !without);
+    for part in ["id=\"chart\"", "id=\"windows\"", "id=\"counts\"", "id=\"listings\""] {
+        assert!(folded.html.contains(part), "{part}");
+    }
     let mut wordy = of(2);
     for entry in &mut wordy {
         let AnyRecord::Run(record) = &mut entry.record else { panic!("not a run") };
@@ -215,7 +224,7 @@ fn a_zero_on_several_cpus_is_as_sure_as_on_the_least_sure_one() {
     race.iterations = 3_000_000;
     race.interval = wakerace::stats::interval(0, 3_000_000);
     let entries = [entry("a.json", &record), entry("b.json", &other)];
-    let page = fleet_page(&entries, &Front::default(), None).unwrap().html.replace('\u{a0}', " ");
+    let page = fleet_page(&entries, &Front::default()).unwrap().html.replace('\u{a0}', " ");
     assert!(page.contains("With 95 % confidence it happens less often than once in 1 M iterations on each of them."));
 }
 
@@ -231,6 +240,8 @@ fn a_page_is_signed_and_carries_its_records() {
         author: Some("A. <Author>".to_owned()),
         cite: Some("Races, 2026".to_owned()),
         url: Some("https://example.org/races/page.html".to_owned()),
+        image: Some("https://example.org/races/page.png".to_owned()),
+        pages: Vec::new(),
     };
     let signed = signed_page(&entries, &front).unwrap();
     let html = &signed.html;
@@ -239,15 +250,26 @@ fn a_page_is_signed_and_carries_its_records() {
             && html.contains("Author: A. &lt;Author&gt;")
     );
     assert!(html.contains("Cite as: Races, 2026"));
-    assert!(html.contains("og:image\" content=\"https:&#x2f;&#x2f;example.org&#x2f;races&#x2f;page.svg\""));
+    assert!(html.contains("og:image\" content=\"https:&#x2f;&#x2f;example.org&#x2f;races&#x2f;page.png\""));
+    for part in ["og:image:width\" content=\"1200\"", "og:image:height\" content=\"630\"", "\"summary_large_image\""] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert!(html.contains("og:image:alt\" content=\"On AMD EPYC the race was not seen"));
     assert!(html.contains("og:description\" content=\"On AMD EPYC the race was not seen"));
-    assert!(
-        signed.picture.starts_with("<svg ")
-            && signed.picture.contains("On AMD EPYC")
-            && signed.picture.contains("S01-as-is")
-    );
-    // Without an address the picture is in the page.
-    assert!(page(&entries).unwrap().contains("og:image\" content=\"data:image&#x2f;svg+xml;base64,"));
+    // The picture has what the chart has: lines of either ground, and marks and text over a white page.
+    let picture = tiny_skia::Pixmap::decode_png(&signed.picture.unwrap()).unwrap();
+    assert_eq!((picture.width(), picture.height()), (1200, 630));
+    let of = |colour: [u8; 3]| {
+        let alike = |pixel: &&tiny_skia::PremultipliedColorU8| [pixel.red(), pixel.green(), pixel.blue()] == colour;
+        picture.pixels().iter().filter(alike).count()
+    };
+    let [paper, allows, forbids, ink, mark] =
+        [[0xff, 0xff, 0xff], [0xfd, 0xf0, 0xd5], [0xe3, 0xeb, 0xf5], [0x1b, 0x1d, 0x21], [0x1f, 0x6f, 0xb2]].map(of);
+    assert!(paper > 400_000 && ink > 5_000 && mark > 500, "{paper} {ink} {mark}");
+    assert!(allows > 20_000 && forbids > allows, "five tests are forbidden and two are allowed: {allows} {forbids}");
+    // Sites take no picture without an address.
+    let plain = signed_page(&entries, &Front::default()).unwrap();
+    assert!(plain.picture.is_none() && !plain.html.contains("og:image") && plain.html.contains("og:description"));
     // The download is the record.
     let start = html.find("data:application&#x2f;gzip;base64,").unwrap() + "data:application&#x2f;gzip;base64,".len();
     let packed = html[start..start + html[start..].find('"').unwrap()].replace("&#x2f;", "/");
@@ -287,7 +309,7 @@ fn a_fleet_is_drawn_by_kind_of_cpu_with_the_runs_that_are_unlike_the_others() {
     let entries = fleet(40);
     assert!(entries.len() > FLEET);
     let links: Vec<String> = (0..entries.len()).map(|number| format!("pages/{number}.html")).collect();
-    let page = fleet_page(&entries, &Front::default(), Some(&links)).unwrap().html;
+    let page = fleet_page(&entries, &Front { pages: links, ..Front::default() }).unwrap().html;
     assert!(page.len() < 300_000, "{}", page.len());
     let text = page.replace('\u{a0}', " ");
     let iterations: u64 = entries
@@ -336,7 +358,7 @@ fn a_fleet_has_a_heat_map_of_pairs_for_each_kind_of_cpu() {
         entry(&format!("{cpu}-{number}.json"), &record)
     };
     let entries = [made("One", 1), made("One", 2), made("One", 3), made("Two", 1)];
-    let page = fleet_page(&entries, &Front::default(), None).unwrap().html;
+    let page = fleet_page(&entries, &Front::default()).unwrap().html;
     let heats = &page[page.find("id=\"heats\"").unwrap()..page.find("id=\"hosts\"").unwrap()];
     assert_eq!(heats.matches("svg class=\"chart heat").count(), 2);
     let one = &heats[..heats.find("SB, Two").unwrap()];
@@ -349,6 +371,95 @@ fn a_fleet_has_a_heat_map_of_pairs_for_each_kind_of_cpu() {
     assert!(one.contains(&counts), "{counts}");
     assert!(one.contains(&format!("(core): seen in 3 of 3 runs, median {median}")), "{median}");
     assert!(one.contains("P0 on CPU 0, P1 on CPU 5 (core): seen in 0 of 3 runs, median -"));
+}
+
+/// The labels of the ticks in each chart of a part of a page. `part` begins with an id.
+fn ticks(page: &str, part: &str, kind: &str) -> Vec<Vec<String>> {
+    let start = page.find(&format!("id=\"{part}\"")).unwrap_or_else(|| panic!("no {part}"));
+    let end = start + page[start..].find("</section>").unwrap();
+    let opening = format!("<svg class=\"chart {kind}");
+    let charts = page[start..end].split(&opening).skip(1);
+    let labels = |chart: &str| {
+        let chart = &chart[..chart.find("</svg>").unwrap()];
+        let all = chart.split("class=\"tick\"").skip(1);
+        all.map(|rest| rest[rest.find('>').unwrap() + 1..rest.find('<').unwrap()].to_owned()).collect()
+    };
+    charts.map(labels).collect()
+}
+
+#[test]
+fn charts_of_the_same_thing_have_the_same_axes() {
+    let (_, text) = shipped();
+    let record = run(&text);
+    let mut pairs = record.clone();
+    pairs.results = many_pairs(&record);
+    // Another test on the same pairs, a thousand times as rare.
+    let mut rare = pairs.clone();
+    for result in &mut rare.results {
+        result.races /= 1000;
+        result.rate = wakerace::stats::share(result.races, result.iterations);
+        result.line_transfer_ns = result.line_transfer_ns.map(|ns| ns * 3.0);
+    }
+    let page = page(&[entry("a.json", &pairs), entry("b.json", &rare)]).unwrap();
+    // The keys of the colours: the last ticks of a heat map; those before name the CPUs.
+    let heats = ticks(&page, "heats", "heat");
+    assert_eq!(heats.len(), 4);
+    let key = |ticks: &[String]| ticks[24..].to_vec();
+    assert_eq!(key(&heats[0]), key(&heats[1]));
+    assert!(heats[0].last().unwrap() == "100 %" && key(&heats[0]).len() > 3, "{heats:?}");
+    assert_eq!(key(&heats[2]), key(&heats[3]));
+    assert!(heats[2].last().unwrap() != heats[0].last().unwrap(), "{heats:?}");
+    // Gaps of all tests, and healing times of all profiles and runs.
+    let (name, mut protocol) = shipped_protocol();
+    let with_gaps = record.results.iter().filter(|result| result.gaps.count > 1);
+    for (healed, result) in protocol.results.iter_mut().zip(with_gaps) {
+        healed.heal_ns = result.gaps.clone();
+    }
+    let protocol =
+        |name: &str| Entry { name: name.to_owned(), record: AnyRecord::Protocol(Box::new(protocol.clone())) };
+    let whole =
+        wakerace::publish::page(&[entry("a.json", &record), protocol(&name.display().to_string()), protocol("b.json")]);
+    let whole = whole.unwrap();
+    for part in ["between", "protocol"] {
+        let charts = ticks(&whole, part, "lines");
+        assert!(charts.len() > 2 && charts.iter().all(|ticks| *ticks == charts[0]), "{part}: {charts:?}");
+    }
+}
+
+#[test]
+fn each_of_several_placements_has_the_windows_of_the_race_and_its_control() {
+    let (_, text) = shipped();
+    let mut record = run(&text);
+    let of_test = |name: &str| record.results.iter().find(|result| result.scenario == name).unwrap().clone();
+    let tests = ["S01-as-is", "S01-core+nt"].map(of_test);
+    let pairs: Vec<(usize, usize)> = (0..15).map(|cpu| (cpu, cpu + 1)).collect();
+    record.results.clear();
+    for test in tests {
+        for (p0, p1) in &pairs {
+            let mut result = test.clone();
+            result.placement.cpus = vec![*p0, *p1];
+            record.results.push(result);
+        }
+    }
+    let html = page(&[entry("a.json", &record)]).unwrap();
+    let windows = &html[html.find("<section id=\"windows\"").unwrap()..];
+    let windows = &windows[..windows.find("</section>").unwrap()];
+    let (unfolded, folded) = windows.split_once("<details>").unwrap();
+    // The first placement is unfolded, eleven more are folded, and three are not drawn.
+    assert!(
+        unfolded.contains("<h3>A core, CPUs 0,1</h3>") && unfolded.matches("<svg class=\"chart lines").count() == 2
+    );
+    assert!(folded.contains("11 more placements") && folded.contains("<h3>A core, CPUs 11,12</h3>"), "{folded}");
+    assert!(
+        folded.matches("<svg class=\"chart lines").count() == 22 && folded.contains("3 more placements are not drawn")
+    );
+    let mut axes = ticks(&html, "windows", "lines");
+    for ticks in &mut axes {
+        ticks.retain(|tick| !tick.starts_with("the rate is below"));
+    }
+    assert!(axes.iter().all(|ticks| *ticks == axes[0]), "{axes:?}");
+    let ids: Vec<&str> = windows.split("<figure id=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), 24, "{ids:?}");
 }
 
 /// The measurements that the browser made on a page.
@@ -514,7 +625,7 @@ fn browse(page: &str, width: u32, dark: bool) -> Seen {
 #[ignore = "needs Chromium"]
 fn nothing_is_cut_or_overlaps_on_a_desk_or_a_telephone_by_day_or_by_night() {
     let text = page(&entries()).unwrap();
-    let many = fleet_page(&fleet(40), &Front::default(), None).unwrap().html;
+    let many = fleet_page(&fleet(40), &Front::default()).unwrap().html;
     let index = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/results/index.html")).unwrap();
     for (page, width, dark) in [(&many, 1280, false), (&many, 400, true), (&index, 1280, true), (&index, 400, false)] {
         let seen = browse(page, width, dark);

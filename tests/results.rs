@@ -54,7 +54,7 @@ fn the_index_is_that_of_the_records() {
     let entries: Vec<Entry> = (common::sorted_by_path().into_iter())
         .map(|path| Entry { name: path.display().to_string(), record: record::read_file(&path).unwrap() })
         .collect();
-    let wanted = publish::index(&results, &entries, |_| None).unwrap();
+    let wanted = publish::index(&results, &entries, &publish::Front::default(), |_| None).unwrap().html;
     let shown = fs::read_to_string(results.join("index.html")).unwrap();
     assert!(shown == wanted, "run: wakerace index");
 }
@@ -71,8 +71,12 @@ fn a_folder_of_records_is_compared_cited_and_drawn_as_a_badge() {
     };
     // Two kinds of CPU: a line each.
     let (status, text, _) = wakerace(&["compare", "results"]);
-    assert!(status == Some(0) && text.contains("A: AMD EPYC (family 25, model ") && text.contains("\nB: "), "{text}");
+    assert!(status == Some(0) && text.contains("A: AMD EPYC (model ") && text.contains("\nB: "), "{text}");
     assert!(!text.contains("\nC: "), "{text}");
+    // The lines of a test have names that differ.
+    let of_race = text.lines().skip_while(|line| !line.trim_start().starts_with("S01-as-is ")).take(2);
+    let models: Vec<bool> = of_race.map(|line| line.contains(" AMD EPYC (model 1) ")).collect();
+    assert!(models == [true, false] && text.contains(" AMD EPYC (model 17) "), "{text}");
     // One kind of CPU: a line for each record, but those of the protocol.
     const ONE: &str = "results/x86_64/amd-epyc-cpu-family-25-model-1-stepping-1";
     let of_one = common::records().into_iter().filter(|path| path.to_string_lossy().contains(ONE));
@@ -99,7 +103,8 @@ fn a_site_has_a_row_and_a_page_for_each_host() {
     let records = [common::shipped().0, common::shipped_protocol().0];
     common::copies(&records, folder.path());
     let mut command = common::wakerace_in(folder.path());
-    let output = command.args(["index", "results", "--site"]).arg(&site).output().unwrap();
+    let output =
+        command.args(["index", "results", "--url", "https://example.org/races", "--site"]).arg(&site).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let index = fs::read_to_string(site.join("index.html")).unwrap();
     assert!(index.contains("<h1>On AMD EPYC the race was not seen"), "{}", &index[..2000]);
@@ -117,6 +122,14 @@ fn a_site_has_a_row_and_a_page_for_each_host() {
     assert_eq!(index.matches("<td data-label=\"host\">").count(), pages.len());
     assert!((1..=records.len()).contains(&pages.len()), "{pages:?}");
     for page in pages {
-        assert!(fs::read_to_string(site.join(&page)).unwrap().contains("Every number is in the records"), "{page}");
+        let html = fs::read_to_string(site.join(&page)).unwrap();
+        assert!(html.contains("Every number is in the records"), "{page}");
+        // The picture of a link to the page is beside it.
+        let picture = page.replace(".html", ".png");
+        let address = format!("https:&#x2f;&#x2f;example.org&#x2f;races&#x2f;{}", picture.replace('/', "&#x2f;"));
+        assert!(html.contains(&format!("og:image\" content=\"{address}\"")), "{address}");
+        assert!(fs::read(site.join(&picture)).unwrap().starts_with(b"\x89PNG"), "{picture}");
     }
+    assert!(index.contains("og:image\" content=\"https:&#x2f;&#x2f;example.org&#x2f;races&#x2f;index.png\""));
+    assert!(fs::read(site.join("index.png")).unwrap().starts_with(b"\x89PNG"));
 }

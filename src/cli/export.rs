@@ -66,6 +66,9 @@ struct What {
     /// One race window as an SVG picture
     #[arg(long, value_name = "RECORD")]
     svg: Option<PathBuf>,
+    /// The answer and the first chart of one or more records as a PNG picture of 1200x630 pixels, as chats and sites show a link
+    #[arg(long, value_name = "RECORD", num_args = 1..)]
+    png: Vec<PathBuf>,
     /// One histogram as a percentile distribution, for HdrHistogram's plotters
     #[arg(long, value_name = "RECORD")]
     hgrm: Option<PathBuf>,
@@ -105,9 +108,14 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
         markdown,
         mail,
         svg,
+        png,
         hgrm: one,
         hlog: all,
     } = &args.what;
+    if !png.is_empty() {
+        output.write_bytes(&publish::preview_of(&records::entries(png)?)?)?;
+        return Ok(EXIT_OK);
+    }
     // A folder with one record stands for it.
     let given = [("--log", log), ("--window-csv", window_csv), ("--last-writers-csv", last_writers_csv)];
     let given = given.into_iter().chain([("--svg", svg), ("--hgrm", one), ("--hlog", all)]);

@@ -20,12 +20,12 @@ pub struct ReportArgs {
     /// Output file of the page; `-` is standard output
     #[arg(short = 'o', long, value_name = "FILE")]
     output: PathBuf,
-    /// Draw every run on the page, however many records there are. Details that do not fit into 1 MB are left out and named; a page
-    /// that is larger without them is an error [default: more than 12 records, and those of --pages, are drawn by kind of CPU]
+    /// Draw every run on the page, however many records there are. Parts that do not fit into 4 MB are left out and named; a page
+    /// that is larger without them is an error [default: more than 12 records are drawn by kind of CPU]
     #[arg(long)]
     one_page: bool,
-    /// Also write the page of each record into a folder, which must exist, and link to it from the page of many records
-    #[arg(long, value_name = "FOLDER", conflicts_with = "one_page")]
+    /// Also write the page of each record into a folder, which must exist, and link to it from the page
+    #[arg(long, value_name = "FOLDER")]
     pages: Option<PathBuf>,
     /// Who publishes the page
     #[arg(long, value_name = "NAME")]
@@ -33,7 +33,8 @@ pub struct ReportArgs {
     /// How to cite the page, in one line
     #[arg(long, value_name = "TEXT")]
     cite: Option<String>,
-    /// Address that the page will have; the picture that a link to it shows is then written beside the page, as FILE.svg
+    /// Address that the page will have, such as https://example.org/page.html. The picture that chats and sites show for a link
+    /// to it is then written beside the page, as FILE.png, and belongs beside it there too
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 }
@@ -50,33 +51,47 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
         Some(_) => Some(Sink::open(&args.output.with_extension(publish::PICTURE_ENDING))?),
         None => None,
     };
+    let site = args.url.as_deref().map(Site::of_page).transpose()?;
     let (entries, left_out) = kept_and_left_out(&args.paths)?;
-    let front = Front { author: args.author.clone(), cite: args.cite.clone(), url: args.url.clone() };
-    let pages = args.pages.as_deref().map(|folder| write_pages(folder, &args.output, &entries)).transpose()?;
-    let fleet = !args.one_page && (entries.len() > FLEET || pages.is_some());
-    let page = if fleet {
-        publish::fleet_page(&entries, &front, pages.as_deref())?
-    } else {
-        publish::signed_page(&entries, &front)?
+    let own = args.output.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
+    let front = Front {
+        author: args.author.clone(),
+        cite: args.cite.clone(),
+        url: args.url.clone(),
+        image: site.as_ref().map(|site| site.address(&with_picture_ending(&own))),
+        pages: Vec::new(),
     };
+    let pages = args
+        .pages
+        .as_deref()
+        .map(|folder| write_pages(folder, &args.output, &entries, site.as_ref(), &front))
+        .transpose()?;
+    let front = Front { pages: pages.unwrap_or_default(), ..front };
+    let fleet = !args.one_page && entries.len() > FLEET;
+    let page = if fleet { publish::fleet_page(&entries, &front)? } else { publish::signed_page(&entries, &front)? };
     output.write(&page.html)?;
-    if let Some(picture) = picture {
-        picture.write(&page.picture)?;
+    if let Some((sink, picture)) = picture.zip(page.picture) {
+        sink.write_bytes(&picture)?;
     }
     if !output.is_stdout() {
         let plural = if entries.len() == 1 { "" } else { "s" };
         terminal::out(&format!("page of {} record{plural}: {}\n", entries.len(), shown::path(&args.output)))?;
         if !page.folded.is_empty() {
             terminal::out(&format!(
-                "Left out, because the page would be larger than {} MB: {}. --pages FOLDER writes a page of each record with them.\n",
+                "Left out, because the page would be larger than {} MB: {}.{}\n",
                 publish::LARGEST / 1_000_000,
-                page.folded.join(", ")
+                page.folded.join(", "),
+                if front.pages.is_empty() {
+                    " --pages FOLDER writes a page of each record with them."
+                } else {
+                    " The pages of the records have them."
+                }
             ))?;
         }
         if !left_out.is_empty() {
             terminal::out(&words_of_left_out(&left_out))?;
         }
-        if fleet && pages.is_none() {
+        if fleet && front.pages.is_empty() {
             terminal::out(
                 "Each kind of CPU is one mark a test. --pages FOLDER also writes the page of each record; --one-page draws every \
                  run.\n",
@@ -108,13 +123,93 @@ fn words_of_left_out(left_out: &[Entry]) -> String {
 }
 
 /// Writes the page of each record into a folder. Returns the addresses of the pages as seen from the page of many.
-fn write_pages(folder: &Path, output: &Path, entries: &[Entry]) -> Result<Vec<String>> {
-    let near = output.parent().and_then(|parent| folder.strip_prefix(parent).ok()).unwrap_or(folder);
+/// Where the page of many has an address, those below its folder have one too, and pictures beside them.
+fn write_pages(
+    folder: &Path,
+    output: &Path,
+    entries: &[Entry],
+    site: Option<&Site>,
+    front: &Front,
+) -> Result<Vec<String>> {
+    let below = output.parent().and_then(|parent| folder.strip_prefix(parent).ok());
+    let near = below.unwrap_or(folder);
     let numbered: Vec<(usize, &Entry)> = entries.iter().enumerate().collect();
     in_parallel(&numbered, |(number, entry)| {
         let stem = Path::new(&entry.name).file_stem().map_or("record".into(), |stem| stem.to_string_lossy());
         let name = format!("{:04}-{stem}.html", number + 1);
-        Sink::open(&folder.join(&name))?.write(&publish::page(std::slice::from_ref(entry))?)?;
-        Ok(near.join(name).to_string_lossy().into_owned())
+        let link = near.join(&name).to_string_lossy().into_owned();
+        let site = site.filter(|_| below.is_some_and(Path::is_relative));
+        let address = |name: &str| site.map(|site| site.address(name));
+        let front = Front { url: address(&link), image: address(&with_picture_ending(&link)), ..front.clone() };
+        let page = publish::signed_page(std::slice::from_ref(entry), &front)?;
+        Sink::open(&folder.join(&name))?.write(&page.html)?;
+        if let Some(picture) = page.picture {
+            Sink::open(&folder.join(with_picture_ending(&name)))?.write_bytes(&picture)?;
+        }
+        Ok(link)
     })
+}
+
+/// The folder of a site that is published.
+pub(super) struct Site {
+    /// The address, with a slash at its end.
+    base: String,
+}
+
+impl Site {
+    /// The folder of a page with this address.
+    ///
+    /// # Errors
+    /// If the address is not absolute: sites take no other for the picture of a link.
+    pub(super) fn of_page(url: &str) -> Result<Site> {
+        let plain = url.split(['?', '#']).next().unwrap_or_default();
+        let rest = plain.strip_prefix("https://").or_else(|| plain.strip_prefix("http://"));
+        let host = rest.map(|rest| rest.split('/').next().unwrap_or_default());
+        if host.is_none_or(str::is_empty) || url.contains(char::is_whitespace) {
+            return Err(Error::Usage(format!(
+                "--url '{}': expected the whole address, such as https://example.org/races/page.html",
+                shown::line(url)
+            )));
+        }
+        let scheme = plain.len() - rest.map_or(0, str::len);
+        let end = plain[scheme..].rfind('/').map_or(plain.len(), |slash| scheme + slash);
+        Ok(Site { base: format!("{}/", &plain[..end]) })
+    }
+
+    /// The address of a file of the site. `path` is relative to its folder.
+    pub(super) fn address(&self, path: &str) -> String {
+        let mut out = self.base.clone();
+        for byte in path.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                    out.push(char::from(byte))
+                }
+                other => out.push_str(&format!("%{other:02X}")),
+            }
+        }
+        out
+    }
+}
+
+/// The name of the picture beside a page.
+pub(super) fn with_picture_ending(page: &str) -> String {
+    Path::new(page).with_extension(publish::PICTURE_ENDING).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_a_site_have_whole_addresses() {
+        let of = |url: &str| Site::of_page(url).map(|site| site.address("a b/0001.png"));
+        assert_eq!(of("https://example.org/races/page.html?x=1").unwrap(), "https://example.org/races/a%20b/0001.png");
+        assert_eq!(of("https://example.org/races/").unwrap(), "https://example.org/races/a%20b/0001.png");
+        assert_eq!(of("http://example.org").unwrap(), "http://example.org/a%20b/0001.png");
+        for wrong in ["page.html", "//example.org/x", "https://", "https:///x", "ftp://example.org/x", "https://a b/x"]
+        {
+            let error = of(wrong).unwrap_err().to_string();
+            assert!(error.contains(wrong) && error.contains("https://example.org/"), "{error}");
+        }
+    }
 }

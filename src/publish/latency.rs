@@ -114,10 +114,14 @@ impl Latencies {
         self.pairs.len()
     }
 
-    /// The heat map of the latencies. Both directions of a pair have the same colour.
-    pub(super) fn heat(&self) -> String {
+    /// The lowest and the highest latency.
+    pub(super) fn ends(&self) -> (f64, f64) {
         let all = || self.pairs.values().map(|(_, ns)| *ns);
-        let (low, high) = (all().fold(f64::MAX, f64::min), all().fold(0.0, f64::max));
+        (all().fold(f64::MAX, f64::min), all().fold(0.0, f64::max))
+    }
+
+    /// The heat map of the latencies, with colours from `low` to `high`. Both directions of a pair have the same colour.
+    pub(super) fn heat(&self, (low, high): (f64, f64)) -> String {
         let cells = self.pairs.iter().flat_map(|((a, b), (class, ns))| {
             [(*a, *b), (*b, *a)].map(|(x, y)| Cell {
                 x,
@@ -141,7 +145,7 @@ impl Latencies {
 
     /// The heat map as a file of its own.
     pub fn svg(&self) -> String {
-        super::page::own_file(&self.heat())
+        super::page::own_file(&self.heat(self.ends()))
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compare::{Rate, Ratio, footnote, framed, ratio, times};
-use super::cpus::{by_cpu, letter};
+use super::cpus::{by_cpu, columns, cpu, letter, told_apart};
 use super::fit::{Cells, DIFFERENT_CODE};
 use super::markdown::{row, sentences};
 use super::numbers::rate_with_interval;
@@ -29,6 +29,8 @@ pub enum Line {
 struct Side {
     letter: String,
     name: String,
+    /// The name in the table. No two sides have the same one.
+    short: String,
     records: Vec<usize>,
 }
 
@@ -83,7 +85,7 @@ impl Matrix {
     pub fn of(records: &[Record], names: &[String], line: Line) -> Matrix {
         let sides = match line {
             Line::Cpu => of_cpus(records),
-            Line::Record => of_records(names),
+            Line::Record => of_records(names, records),
         };
         let found = found(records);
         let groups: Vec<Group> = found.iter().map(|(key, found)| group(key, found, &sides, records)).collect();
@@ -181,7 +183,7 @@ impl Matrix {
                 out.push(vec![
                     once(&group.scenario),
                     once(&group.class),
-                    format!("{} {}", side.letter, side.short()),
+                    format!("{} {}", side.letter, side.short),
                     entry.runs.to_string(),
                     rate_with_interval(share(entry.rate.seen, entry.rate.trials), entry.interval()),
                     ratio,
@@ -234,13 +236,6 @@ const COLUMNS: [&str; 16] = [
 /// Of so many comparisons of equal rates, one differs by chance: the intervals are of 95 %.
 const MANY: usize = 20;
 
-impl Side {
-    /// The name in the table: of a kind of CPU all of it, of a record its file's name.
-    fn short(&self) -> &str {
-        file_name(&self.name)
-    }
-}
-
 /// The file's name in the name of a record.
 fn file_name(name: &str) -> &str {
     let file = name.split(" (").next().unwrap_or_default();
@@ -260,20 +255,31 @@ fn of_cpus(records: &[Record]) -> Vec<Side> {
     {
         let architecture = &of_kind[0].1.host.architecture;
         let plural = if of_kind.len() == 1 { "" } else { "s" };
-        let name = format!("{name} ({architecture}, {} record{plural})", of_kind.len());
+        let whole = format!("{name} ({architecture}, {} record{plural})", of_kind.len());
         out.push(Side {
             letter: letter(number),
-            name,
+            name: whole,
+            short: name,
             records: of_kind.into_iter().map(|(number, _)| number).collect(),
         });
     }
     out
 }
 
-fn of_records(names: &[String]) -> Vec<Side> {
-    let side =
-        |(number, name): (usize, &String)| Side { letter: letter(number), name: name.clone(), records: vec![number] };
-    names.iter().enumerate().map(side).collect()
+/// A side for each record. Files of the same name in several folders are told apart by their hosts and times.
+fn of_records(names: &[String], records: &[Record]) -> Vec<Side> {
+    let hosts: Vec<&Host> = records.iter().map(|record| &record.host).collect();
+    let cpus = hosts.iter().map(|host| cpu(host)).collect();
+    let times = records.iter().map(|record| record.started.clone()).collect();
+    let columns: Vec<Vec<String>> = std::iter::once(cpus).chain(columns(&hosts)).chain([times]).collect();
+    let files = names.iter().map(|name| file_name(name).to_owned()).collect();
+    let side = |(number, (name, short)): (usize, (&String, String))| Side {
+        letter: letter(number),
+        name: name.clone(),
+        short,
+        records: vec![number],
+    };
+    names.iter().zip(told_apart(files, &columns)).enumerate().map(side).collect()
 }
 
 /// The results of all records by group. Controls come last.
@@ -462,6 +468,28 @@ mod tests {
         let many: Vec<Record> = (0..30).map(|_| record("One", 300_000)).collect();
         let words = matrix(&many, Line::Record).text(None);
         assert!(words.contains("Of 29 comparisons of equal rates, about 1 would differ by chance."), "{words}");
+    }
+
+    #[test]
+    fn no_two_lines_have_the_same_name() {
+        let mut records = [record("One", 1), record("One", 2), record("One", 3)];
+        records[1].host.cpu_ids.insert("model".to_owned(), "1".to_owned());
+        let cpus = matrix(&records, Line::Cpu);
+        let (text, csv) = (cpus.text(None), cpus.csv().unwrap());
+        assert!(text.contains("A One (model 17) ") && text.contains("B One (model 1) "), "{text}");
+        assert!(
+            csv.contains(",A,\"One (model 17) (x86_64, 2 records)\"") && csv.contains(",B,\"One (model 1) (x86_64"),
+            "{csv}"
+        );
+        // Files of one name: they differ by the CPU, or else by the time.
+        let names = ["a/r.json (x)", "b/r.json (x)", "c/r.json (x)"].map(str::to_owned);
+        records[2].started = "2026-11-26T00:00:00Z".to_owned();
+        let text = Matrix::of(&records, &names, Line::Record).text(None);
+        let first = &records[0].started;
+        for line in [format!("A r.json (model 17, {first})"), "B r.json (model 1)".to_owned()] {
+            assert!(text.contains(&line), "{line}\n{text}");
+        }
+        assert!(text.contains("C r.json (model 17, 2026-11-26T00:00:00Z)"), "{text}");
     }
 
     #[test]

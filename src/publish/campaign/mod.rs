@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 pub use compare::campaign_comparison;
-pub use page::campaign_page;
+pub use page::{campaign_page, campaign_preview};
 
 use super::fit::{self, Cells};
 use super::mail::{MAIL_WIDTH, cut, paragraph, signature};

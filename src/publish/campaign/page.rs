@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::{emulator, percent, summary, table};
 use crate::error::{Error, Result};
-use crate::publish::cpus::letter;
+use crate::publish::cpus::{cpu, letter};
 use crate::publish::numbers::{rate, short_count};
-use crate::publish::page::{STYLE, fill, tool};
+use crate::publish::page::{Front, Meta, Page, Preview, STYLE, fill};
 use crate::record::{CampaignRecord, CampaignTest, RefusedTest, Standing};
 
 /// The largest page of campaigns, in bytes. With 10,000 tests of one host it has about 4 MB.
@@ -17,11 +17,11 @@ const LARGEST: usize = 16_000_000;
 const SHADES: [f64; 3] = [1e-5, 1e-3, 0.1];
 
 #[derive(Serialize)]
-struct Context {
+struct Context<'a> {
     style: String,
     script: &'static str,
-    title: String,
-    tool: String,
+    meta: Meta,
+    front: &'a Front,
     lines: Vec<String>,
     hosts: Vec<Host>,
     legend: Vec<Legend>,
@@ -81,16 +81,14 @@ struct Cell {
 ///
 /// # Errors
 /// If the page would be larger than a browser reads at once, or an internal one.
-pub fn campaign_page(campaigns: &[(String, &CampaignRecord)]) -> Result<String> {
+pub fn campaign_page(campaigns: &[(String, &CampaignRecord)], front: &Front) -> Result<Page> {
+    let title = title(campaigns);
     let context = Context {
         style: format!("{STYLE}\n{}", include_str!("campaign.css")),
         script: include_str!("campaign.js"),
-        title: title(campaigns),
-        tool: tool(),
-        lines: campaigns
-            .iter()
-            .flat_map(|(_, record)| summary(record).lines().map(str::to_owned).collect::<Vec<_>>())
-            .collect(),
+        meta: Meta::new(&title, &title, front),
+        front,
+        lines: lines(campaigns),
         hosts: campaigns.iter().enumerate().map(|(at, (name, record))| host(at, name, record)).collect(),
         legend: LEGEND.iter().map(|&(class, words)| Legend { class, words }).collect(),
         families: families(campaigns),
@@ -105,7 +103,25 @@ pub fn campaign_page(campaigns: &[(String, &CampaignRecord)]) -> Result<String> 
             "the page would have {bytes} bytes, more than {LARGEST}; report fewer records"
         )));
     }
-    Ok(page)
+    let picture = front.image.as_ref().map(|_| campaign_preview(campaigns)).transpose()?;
+    Ok(Page { html: page, picture, folded: Vec::new() })
+}
+
+/// Draws the picture that a link to the page of campaigns shows, as a PNG file.
+///
+/// # Errors
+/// Only an internal one.
+pub fn campaign_preview(campaigns: &[(String, &CampaignRecord)]) -> Result<Vec<u8>> {
+    let host =
+        |(_, record): &(String, &CampaignRecord)| (None, format!("{} {}", record.host.architecture, cpu(&record.host)));
+    let mut hosts: Vec<_> = campaigns.iter().map(host).collect();
+    hosts.dedup();
+    Preview { headline: &title(campaigns), lines: &lines(campaigns), hosts, chart: None }.png()
+}
+
+/// What the campaigns found, in sentences.
+fn lines(campaigns: &[(String, &CampaignRecord)]) -> Vec<String> {
+    campaigns.iter().flat_map(|(_, record)| summary(record).lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 const LEGEND: [(&str, &str); 8] = [
@@ -207,7 +223,7 @@ mod tests {
     #[test]
     fn the_page_reads_without_its_script_and_loads_nothing() {
         let small = small();
-        let page = campaign_page(&[("c.json".to_owned(), &small)]).unwrap();
+        let page = campaign_page(&[("c.json".to_owned(), &small)], &Front::default()).unwrap().html;
         let (before, rest) = page.split_once("<script>").unwrap();
         let (script, after) = rest.split_once("</script>").unwrap();
         assert!(!script.contains("fetch") && !script.contains("import") && !script.contains("http"), "{script}");
@@ -228,7 +244,7 @@ mod tests {
         let mut odd = campaign_test("MP+<b>", Some(Verdict::Sometimes), [10, 1]);
         odd.condition = "exists (x=\"<i>\")".to_owned();
         let (a, b) = (record(vec![odd.clone()]), record(vec![odd]));
-        let page = campaign_page(&[("a".to_owned(), &a), ("b".to_owned(), &b)]).unwrap();
+        let page = campaign_page(&[("a".to_owned(), &a), ("b".to_owned(), &b)], &Front::default()).unwrap().html;
         assert!(!page.contains("MP+<b>") && page.contains("MP+&lt;b&gt;"), "{page}");
         assert!(page.contains("<th>A</th>") && page.contains("<th>B</th>"));
     }
@@ -238,7 +254,7 @@ mod tests {
         let tests: Vec<CampaignTest> = (0..10_000)
             .map(|at| campaign_test(&format!("MP+edge{at}+addr"), Some(Verdict::Sometimes), [100_000, at % 3]))
             .collect();
-        let page = campaign_page(&[("c.json".to_owned(), &record(tests))]).unwrap();
+        let page = campaign_page(&[("c.json".to_owned(), &record(tests))], &Front::default()).unwrap().html;
         assert!(page.len() < 6_000_000, "{}", page.len());
         assert_eq!(page.matches("<tr id=\"t").count(), 10_000);
     }

@@ -9,6 +9,7 @@ mod bars;
 mod forest;
 mod heat;
 mod lines;
+mod raster;
 mod scale;
 mod shape;
 mod strips;
@@ -18,6 +19,7 @@ pub use bars::{Bar, Bars};
 pub use forest::{Forest, Form, Ground, Mark, Row, WIDE};
 pub use heat::{Cell, Heat};
 pub use lines::{Line, Lines, Point};
+pub use raster::{Canvas, Ink, Weight, cut, lines_of, text_width};
 pub use scale::{Axis, Scale};
 pub use strips::{Dot, Strip, Strips};
 pub use svg::escape;
@@ -49,7 +51,12 @@ impl Look {
     /// The outline of the host's shape around a point. With [`COLOURS`] hosts or fewer each one has its own colour and
     /// its own shape; up to [`COLOURS`] times as many each have their own pair.
     pub fn outline(self, at: (f64, f64), radius: f64) -> String {
-        shape::outline(self.colour + self.colour / COLOURS, at, radius)
+        shape::outline(self.shape(), at, radius)
+    }
+
+    /// The number of the shape.
+    fn shape(self) -> usize {
+        self.colour + self.colour / COLOURS
     }
 
     /// The CSS classes of this look.

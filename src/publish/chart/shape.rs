@@ -7,11 +7,11 @@ use super::svg::place;
 /// The number of shapes. It is the number of colours, so that a host has the same place in both lists.
 const SHAPES: usize = super::COLOURS;
 
-/// The path data of shape `number` with its centre at a point. All shapes have about the same area.
-pub(super) fn outline(number: usize, (x, y): (f64, f64), radius: f64) -> String {
+/// The corners of shape `number` with its centre at a point; empty if the shape is a circle. All shapes have about the same area.
+pub(super) fn corners(number: usize, (x, y): (f64, f64), radius: f64) -> Vec<(f64, f64)> {
     // Corners by angle in eighths of a turn from the top, and distance in radii.
     let corners: &[(f64, f64)] = match number % SHAPES {
-        0 => return circle(x, y, radius),
+        0 => &[],
         1 => &[(1.0, 1.25), (3.0, 1.25), (5.0, 1.25), (7.0, 1.25)], // square
         2 => &[(0.0, 1.4), (2.0, 1.4), (4.0, 1.4), (6.0, 1.4)],     // diamond
         3 => &[(0.0, 1.35), (8.0 / 3.0, 1.35), (16.0 / 3.0, 1.35)], // triangle that points up
@@ -20,12 +20,24 @@ pub(super) fn outline(number: usize, (x, y): (f64, f64), radius: f64) -> String 
         6 => &[(2.0, 1.35), (14.0 / 3.0, 1.35), (22.0 / 3.0, 1.35)], // triangle that points right
         _ => &[(1.0, 1.5), (2.0, 0.5), (3.0, 1.5), (4.0, 0.5), (5.0, 1.5), (6.0, 0.5), (7.0, 1.5), (8.0, 0.5)], // cross
     };
-    let mut path = String::new();
-    for (number, (eighths, distance)) in corners.iter().enumerate() {
+    let place = |(eighths, distance): &(f64, f64)| {
         let (sin, cos) = (eighths * std::f64::consts::FRAC_PI_4).sin_cos();
+        (x + sin * distance * radius, y - cos * distance * radius)
+    };
+    corners.iter().map(place).collect()
+}
+
+/// The path data of shape `number` with its centre at a point.
+pub(super) fn outline(number: usize, at: (f64, f64), radius: f64) -> String {
+    let corners = corners(number, at, radius);
+    if corners.is_empty() {
+        return circle(at.0, at.1, radius);
+    }
+    let mut path = String::new();
+    for (number, (x, y)) in corners.into_iter().enumerate() {
         let letter = if number == 0 { 'M' } else { 'L' };
         // Writing to a string cannot fail.
-        let _ = write!(path, "{letter}{} {}", place(x + sin * distance * radius), place(y - cos * distance * radius));
+        let _ = write!(path, "{letter}{} {}", place(x), place(y));
     }
     path + "z"
 }

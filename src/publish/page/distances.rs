@@ -1,6 +1,6 @@
 //! The charts of rates by distance: the rate of a test at each distance that there was between its CPUs.
 
-use super::figures::{Figure, id, legend};
+use super::figures::{Figure, id, legend, on_one_axis_a_test};
 use super::sum::Sum;
 use crate::publish::chart::{Axis, Bar, Bars};
 use crate::publish::distances::{distance, in_words, several, share_of_time};
@@ -10,10 +10,10 @@ use crate::record::{SkewRecord, StratumRecord};
 
 /// A chart per test and run whose CPUs were at several distances.
 pub(super) fn distances(sums: &[Sum<'_>]) -> Vec<Figure> {
-    sums.iter().filter(|sum| sum.results.len() == 1).filter_map(chart).collect()
+    on_one_axis_a_test(sums.iter().filter(|sum| sum.results.len() == 1).filter_map(chart).collect())
 }
 
-fn chart(sum: &Sum<'_>) -> Option<Figure> {
+fn chart(sum: &Sum<'_>) -> Option<(Figure, Bars)> {
     let result = sum.first();
     let strata = several(result);
     if strata.is_empty() {
@@ -43,16 +43,15 @@ fn chart(sum: &Sum<'_>) -> Option<Figure> {
         tick: tick_rate,
         bars,
     };
-    Some(Figure {
+    let figure = Figure {
         id: id(&["distances", &result.scenario, &sum.run.letter, &result.placement.class_and_kinds()]),
         test: result.scenario.clone(),
         caption: result.scenario.clone(),
         note: result.distances.as_ref().and_then(in_words).map_or(String::new(), |words| format!("{words}.")),
-        race: false,
-        svg: chart.svg(),
-        raw: Vec::new(),
         legend: vec![legend(sum, sum.look())],
-    })
+        ..Figure::default()
+    };
+    Some((figure, chart))
 }
 
 /// How a distance was run, and the best skew there: `period 110 ns, best at +45 ns 8.44 %`.

@@ -1,4 +1,4 @@
-//! What the page holds beside its text: its records as downloads, and the picture that a link to it shows.
+//! What the page holds beside its text: its records and histograms as downloads.
 
 use std::io::Write as _;
 
@@ -7,21 +7,16 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::{Compression, GzBuilder};
 use serde::Serialize;
 
-use super::answer::Answer;
-use super::forest::Chart;
-use super::{Entry, STYLE};
+use super::Entry;
 use crate::error::{Error, Result};
 use crate::publish::Publish;
-use crate::publish::chart::{WIDE, escape};
-use crate::publish::fit::broken;
 use crate::record::AnyRecord;
-use crate::shown;
 
-/// The most bytes of records in a page. A compressed record of a default run has about 30 kB.
-const MOST: usize = 400_000;
+/// The most bytes of records in a page. A compressed record of a default run has 30 to 90 kB.
+const MOST: usize = 1_200_000;
 
-/// The most bytes of other files in a page: histograms. One has about 7 kB.
-const MOST_RAW: usize = 150_000;
+/// The most bytes of other files in a page: histograms. Those of a default run have about 20 kB.
+const MOST_RAW: usize = 250_000;
 
 /// The room that a page has for files other than its records.
 pub(super) struct Room {
@@ -51,11 +46,11 @@ pub(super) struct Download {
     size: String,
 }
 
-/// The records, compressed with gzip; empty if they are too large for the page.
+/// The records, compressed with gzip; `None` if they are too large for the page.
 ///
 /// # Errors
 /// Only an internal one.
-pub(super) fn downloads(entries: &[Entry]) -> Result<Vec<Download>> {
+pub(super) fn downloads(entries: &[Entry]) -> Result<Option<Vec<Download>>> {
     let mut out = Vec::new();
     let mut left = MOST;
     for entry in entries {
@@ -66,62 +61,20 @@ pub(super) fn downloads(entries: &[Entry]) -> Result<Vec<Download>> {
         };
         let packed = gzip(json.as_bytes()).map_err(Error::io("compressing a record"))?;
         let href = format!("data:application/gzip;base64,{}", STANDARD.encode(&packed));
-        let Some(rest) = left.checked_sub(href.len()) else { return Ok(Vec::new()) };
+        let Some(rest) = left.checked_sub(href.len()) else { return Ok(None) };
         left = rest;
         let name = entry.name.rsplit(['/', '\\']).next().unwrap_or_default();
         let name = if name.ends_with(".json") { name.to_owned() } else { "record.json".to_owned() };
         out.push(Download { name: name + ".gz", href, size: format!("{} kB", packed.len().div_ceil(1000)) });
     }
-    Ok(out)
+    Ok(Some(out))
 }
 
 /// Compresses bytes. The same bytes give the same file: there is no time in it.
 fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut writer = GzBuilder::new().write(Vec::new(), Compression::default());
+    let mut writer = GzBuilder::new().write(Vec::new(), Compression::best());
     writer.write_all(bytes)?;
     writer.finish()
-}
-
-/// The width and height of the picture of a link, in pixels: what most sites show.
-const PICTURE: (f64, f64) = (1200.0, 630.0);
-
-/// The answer and the chart as an SVG file of its own.
-pub(super) fn picture(answer: &Answer, chart: Option<&Chart>) -> String {
-    let (width, height) = PICTURE;
-    // The page's style depends on the reader's colours. A picture on another page is always light.
-    let style = STYLE.split("@media").next().unwrap_or_default();
-    let charts = STYLE.split("/* charts */").nth(1).and_then(|rest| rest.split("@media").next());
-    let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
-         aria-label=\"{}\">\n<style>{style}{}</style>\n<rect width=\"{width}\" height=\"{height}\" style=\"fill:var(--paper)\"/>\n",
-        escape(&answer.headline),
-        charts.unwrap_or_default()
-    );
-    let mut y = 26.0;
-    for line in broken(&shown::line(&answer.headline), 62, "").into_iter().take(4) {
-        y += 36.0;
-        text.push_str(&format!(
-            "<text x=\"24\" y=\"{y}\" style=\"font:700 30px system-ui,sans-serif;fill:var(--ink)\">{}</text>\n",
-            escape(&line)
-        ));
-    }
-    if let Some(chart) = chart {
-        let (top, room) = (y + 24.0, height - y - 64.0);
-        let place =
-            format!("<svg x=\"20\" y=\"{top}\" width=\"{WIDE}\" height=\"{room}\" preserveAspectRatio=\"xMidYMin\" ");
-        text.push_str(&chart.wide.replacen("<svg ", &place, 1));
-    }
-    let foot = "wakerace: memory-ordering races of the Linux kernel's wakeup path";
-    let y = height - 16.0;
-    text.push_str(&format!(
-        "\n<text x=\"24\" y=\"{y}\" style=\"font:18px system-ui,sans-serif;fill:var(--soft)\">{foot}</text>\n</svg>\n"
-    ));
-    text
-}
-
-/// A picture as an address that needs no file.
-pub(super) fn inline(svg: &str) -> String {
-    format!("data:image/svg+xml;base64,{}", STANDARD.encode(svg))
 }
 
 #[cfg(test)]

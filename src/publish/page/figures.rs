@@ -5,36 +5,92 @@ use serde::Serialize;
 use super::embed::Download;
 use super::runs;
 use super::sum::Sum;
-use crate::publish::chart::Look;
+use crate::publish::chart::{Bars, Look};
 
-/// The level of detail of a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
-pub(super) enum Detail {
-    /// Every point of a race's line is marked and has a tooltip with its counts. The page lists the code.
-    Full,
-    /// Only lines and bounds are drawn.
-    Lines,
-    /// Only the first charts and the counts.
-    Least,
+/// A part that a page leaves out if it would be too large with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The race windows of outcomes other than the race.
+    Outcomes,
+    /// Every point of a race's line is marked and has a tooltip with its counts.
+    Points,
+    /// Cache-line ownership.
+    Ownership,
+    /// The records and the histograms as downloads.
+    Records,
+    /// Where the time goes.
+    Time,
+    /// The race windows of placements beyond the first.
+    Placements,
+    /// Gaps between races.
+    Gaps,
+    /// The race windows of all tests.
+    Windows,
+    /// Heat maps of pairs, and rates by distance.
+    Pairs,
+    /// The machine code.
+    Code,
+}
+
+impl Part {
+    /// All parts. Those that take the most bytes for what they tell are left out first.
+    const ALL: [Part; 10] = [
+        Part::Outcomes,
+        Part::Points,
+        Part::Ownership,
+        Part::Records,
+        Part::Time,
+        Part::Placements,
+        Part::Gaps,
+        Part::Windows,
+        Part::Pairs,
+        Part::Code,
+    ];
+
+    /// What the part is.
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Part::Outcomes => "race windows of outcomes other than the race",
+            Part::Points => "the counts of each point of a race window",
+            Part::Ownership => "cache-line ownership",
+            Part::Records => "the records and histograms as downloads",
+            Part::Time => "where the time goes",
+            Part::Placements => "race windows of each placement",
+            Part::Gaps => "gaps between races",
+            Part::Windows => "race windows of the tests below the first chart",
+            Part::Pairs => "pairs of CPUs and distances",
+            Part::Code => "machine code",
+        }
+    }
+}
+
+/// How much a page shows: all but the first parts of [`Part::ALL`]. The answer, the first chart, the race windows of the race and
+/// its control, and the counts are always there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Detail {
+    without: usize,
 }
 
 impl Detail {
-    /// What a page of this detail leaves out.
+    /// Everything.
+    pub(super) const FULL: Detail = Detail { without: 0 };
+    /// As little as a page can have.
+    pub(super) const LEAST: Detail = Detail { without: Part::ALL.len() };
+
+    /// The details between two, without the ends.
+    pub(super) fn between(more: Detail, less: Detail) -> Option<Detail> {
+        let without = usize::midpoint(more.without, less.without);
+        (without > more.without).then_some(Detail { without })
+    }
+
+    /// Whether the page has a part.
+    pub(super) fn has(self, part: Part) -> bool {
+        Part::ALL[self.without..].contains(&part)
+    }
+
+    /// What a page of this detail leaves out, in words.
     pub(super) fn left_out(self) -> Vec<&'static str> {
-        let points = [
-            "the points of race windows",
-            "cache-line ownership",
-            "where the time goes",
-            "machine code",
-            "the records themselves",
-        ];
-        match self {
-            Detail::Full => Vec::new(),
-            Detail::Lines => points.to_vec(),
-            Detail::Least => {
-                [&points[1..], &["race windows of all outcomes", "pairs of CPUs", "gaps between races"]].concat()
-            }
-        }
+        Part::ALL[..self.without].iter().map(|part| part.words()).collect()
     }
 }
 
@@ -75,6 +131,20 @@ pub(super) struct Section {
 pub(super) fn legend(sum: &Sum<'_>, look: Look) -> Legend {
     let host = runs::name(sum.run.host());
     Legend { classes: look.classes(), text: format!("{} {host}, {}", sum.run.letter, sum.placement()) }
+}
+
+/// Draws charts of bars, those of one test on the same axis, so that its runs and placements can be compared.
+pub(super) fn on_one_axis_a_test(mut charts: Vec<(Figure, Bars)>) -> Vec<Figure> {
+    let tests: Vec<String> = charts.iter().map(|(figure, _)| figure.test.clone()).collect();
+    let ends: Vec<(f64, f64)> = charts.iter().map(|(_, bars)| (bars.axis.low, bars.axis.high)).collect();
+    for (number, (_, bars)) in charts.iter_mut().enumerate() {
+        for (test, (low, high)) in tests.iter().zip(&ends) {
+            if *test == tests[number] {
+                (bars.axis.low, bars.axis.high) = (bars.axis.low.min(*low), bars.axis.high.max(*high));
+            }
+        }
+    }
+    charts.into_iter().map(|(figure, bars)| Figure { svg: bars.svg(), ..figure }).collect()
 }
 
 /// An address in the page: only letters, digits and some marks, which no browser changes.

@@ -10,7 +10,7 @@ use super::spread::{Kind, One, Spread, kinds, spreads};
 use super::sum::{Sum, sums};
 use super::{Entry, Front, Page, Report, compared, fill, pairs};
 use crate::error::Result;
-use crate::publish::chart::{Axis, Dot, Mark, Row, Strip, Strips, escape};
+use crate::publish::chart::{Axis, Dot, Look, Mark, Row, Strip, Strips, escape};
 use crate::publish::numbers::tick_rate;
 use crate::publish::{count, rate, titles};
 
@@ -65,17 +65,18 @@ struct Context<'a> {
     emulated: usize,
 }
 
-/// Writes the page of many records. `pages` has the address of the page of each record, if these pages exist.
+/// Writes the page of many records.
 ///
 /// # Errors
 /// Only an internal one.
-pub fn fleet_page(entries: &[Entry], front: &Front, pages: Option<&[String]>) -> Result<Page> {
+pub fn fleet_page(entries: &[Entry], front: &Front) -> Result<Page> {
     let runs = runs::runs(entries);
     let real: Vec<&Run<'_>> = runs.iter().filter(|run| !run.host().emulated).collect();
     let sums = sums(&real);
     let kinds = kinds(&real);
     let tests = by_test(&sums, &kinds);
-    let (report, picture) = Report::new(&runs, &sums, chart(&tests), front);
+    let report = Report::new(&runs, &sums, chart(&tests), front);
+    let picture = report.picture(hosts_of_kinds(&kinds))?;
     let letters: Vec<&str> = runs.iter().map(|run| run.letter.as_str()).collect();
     let mut strips = strips(&tests);
     let folded = strips.split_off(strips.len().min(UNFOLDED));
@@ -87,11 +88,31 @@ pub fn fleet_page(entries: &[Entry], front: &Front, pages: Option<&[String]>) ->
         strips: [strips, folded],
         heats,
         without_heat,
-        groups: kinds.iter().map(|kind| group(kind, &letters, pages)).collect(),
+        groups: kinds.iter().map(|kind| group(kind, &letters, &front.pages)).collect(),
         records: entries.len(),
         emulated: runs.len() - real.len(),
     };
     Ok(Page { html: fill("fleet.html", &context)?, picture, folded: Vec::new() })
+}
+
+/// The picture that a link to the page of many records shows.
+///
+/// # Errors
+/// Only an internal one.
+pub(super) fn preview_of(entries: &[Entry], front: &Front) -> Result<Vec<u8>> {
+    let runs = runs::runs(entries);
+    let real: Vec<&Run<'_>> = runs.iter().filter(|run| !run.host().emulated).collect();
+    let (sums, kinds) = (sums(&real), kinds(&real));
+    Report::new(&runs, &sums, chart(&by_test(&sums, &kinds)), front).preview(hosts_of_kinds(&kinds))
+}
+
+/// The kinds of CPU with their numbers of runs.
+pub(super) fn hosts_of_kinds(kinds: &[Kind<'_>]) -> Vec<(Option<Look>, String)> {
+    let words = |kind: &Kind<'_>| {
+        let runs = kind.runs.len();
+        format!("{}, {} run{}", kind.name, count(runs as u64), if runs == 1 { "" } else { "s" })
+    };
+    kinds.iter().map(|kind| (Some(kind.look), words(kind))).collect()
 }
 
 /// The tests in the order of the page, each with its rates by kind of CPU. Tests without iterations are left out.
@@ -198,10 +219,10 @@ fn line(kind: &Kind<'_>, spread: &Spread<'_>) -> Line {
     }
 }
 
-fn group(kind: &Kind<'_>, letters: &[&str], pages: Option<&[String]>) -> Group {
+fn group(kind: &Kind<'_>, letters: &[&str], pages: &[String]) -> Group {
     let host = |run: &&Run<'_>| {
         let at = letters.iter().position(|letter| *letter == run.letter);
-        let href = pages.zip(at).and_then(|(pages, at)| pages.get(at).cloned());
+        let href = at.and_then(|at| pages.get(at).cloned());
         Host { letter: run.letter.clone(), name: run.entry_name().to_owned(), about: run.about(), href }
     };
     Group { symbol: kind.symbol(), name: kind.name.clone(), hosts: kind.runs.iter().map(host).collect() }

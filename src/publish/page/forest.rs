@@ -15,8 +15,11 @@ use crate::record::{Finding, ScenarioResult};
 /// The chart in both forms. The page shows one of them, by the width of the window.
 #[derive(Serialize)]
 pub(super) struct Chart {
-    pub(super) wide: String,
+    wide: String,
     narrow: String,
+    /// What both forms draw.
+    #[serde(skip)]
+    pub(super) forest: Forest,
     /// What to see in the chart.
     note: String,
     /// Whether a line has an unknown verdict.
@@ -88,7 +91,7 @@ pub(super) fn chart_of(rows: Vec<Row>, lines: &str) -> Option<Chart> {
         form: Form::Wide,
     };
     let narrow = Forest { form: Form::Narrow, ..wide.clone() };
-    Some(Chart { wide: wide.svg(), narrow: narrow.svg(), note, unknown, doubted })
+    Some(Chart { wide: wide.svg(), narrow: narrow.svg(), forest: wide, note, unknown, doubted })
 }
 
 /// Which tests have the machine code of the race on these CPUs, so that their bounds differ in how long they ran only.

@@ -27,9 +27,29 @@ pub(super) fn percentiles(gaps: &Gaps, look: Look, name: &str) -> Option<Line> {
     Some(Line { look, name: name.to_owned(), points, marked: false })
 }
 
-pub(super) fn percentile_chart(name: String, unit: &str, most: u64, lines: Vec<Line>) -> Lines {
-    let values = || lines.iter().flat_map(|line| &line.points).filter_map(|point| point.y);
-    let (low, high) = (values().fold(f64::MAX, f64::min), values().fold(1.0, f64::max));
+/// What the axes of percentile charts must hold. The charts of one quantity have the same axes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reach {
+    /// The number of values of the largest histogram.
+    most: u64,
+    low: f64,
+    high: f64,
+}
+
+impl Reach {
+    /// The reach of no line.
+    pub(super) const NONE: Reach = Reach { most: 0, low: f64::MAX, high: 1.0 };
+
+    /// Adds the line of a histogram with `count` values.
+    pub(super) fn add(&mut self, line: &Line, count: u64) {
+        let values = || line.points.iter().filter_map(|point| point.y);
+        self.most = self.most.max(count);
+        self.low = values().fold(self.low, f64::min);
+        self.high = values().fold(self.high, f64::max);
+    }
+}
+
+pub(super) fn percentile_chart(name: String, unit: &str, Reach { most, low, high }: Reach, lines: Vec<Line>) -> Lines {
     Lines {
         name,
         x: Axis::nines(most, "percentile (logarithmic in what is left above it)"),
@@ -67,19 +87,19 @@ pub(super) fn logs(runs: &[&Run<'_>], room: &mut Room) -> Result<Vec<Download>> 
 
 /// The gaps between races: a chart per test that has at least two gaps.
 pub(super) fn gaps(sums: &[Sum<'_>], room: &mut Room) -> Vec<Figure> {
-    let mut out = Vec::new();
+    let mut out: Vec<(Figure, Vec<Line>)> = Vec::new();
+    let mut reach = Reach::NONE;
     for sums in sums.chunk_by(|a, b| a.first().scenario == b.first().scenario) {
         let mut lines = Vec::new();
         let mut legends = Vec::new();
         let (mut medians, mut files) = (Vec::new(), Vec::new());
-        let mut most = 0;
         let alone: Vec<&Sum<'_>> = sums.iter().filter(|sum| sum.results.len() == 1).collect();
         for (sum, look) in alone.iter().zip(looks(&alone)) {
             let gaps = &sum.first().gaps;
             if let Some(line) = percentiles(gaps, look, &sum.run.letter) {
+                reach.add(&line, gaps.count);
                 lines.push(line);
                 legends.push(legend(sum, look));
-                most = most.max(gaps.count);
                 let alone = sum.rate().filter(|rate| *rate > 0.0).map_or(String::new(), |rate| {
                     let independent = (std::f64::consts::LN_2 / rate).ceil().max(1.0);
                     format!(" (of independent races: {})", count(independent as u64))
@@ -92,17 +112,20 @@ pub(super) fn gaps(sums: &[Sum<'_>], room: &mut Room) -> Vec<Figure> {
             continue;
         }
         let scenario = sums[0].first().scenario.clone();
-        let chart = percentile_chart(format!("{scenario}: gaps between races"), "gap, iterations", most, lines);
-        out.push(Figure {
+        let figure = Figure {
             id: id(&["gaps", &scenario]),
             test: scenario.clone(),
             caption: scenario,
             note: format!("Median gap, in iterations: {}.", medians.join(", ")),
-            svg: chart.svg(),
             legend: legends,
             raw: files,
             ..Figure::default()
-        });
+        };
+        out.push((figure, lines));
     }
-    out
+    let draw = |(figure, lines): (Figure, Vec<Line>)| {
+        let chart = percentile_chart(format!("{}: gaps between races", figure.test), "gap, iterations", reach, lines);
+        Figure { svg: chart.svg(), ..figure }
+    };
+    out.into_iter().map(draw).collect()
 }

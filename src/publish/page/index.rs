@@ -6,13 +6,13 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::answer::{self, OnCpu, RACE};
-use super::fleet::{by_test, chart};
+use super::fleet::{by_test, chart, hosts_of_kinds};
 use super::forest::Chart;
 use super::rows::mark;
 use super::runs::{self, Run, Symbol};
 use super::spread::{Kind, kinds};
 use super::sum::{Sum, sums};
-use super::{Entry, STYLE, fill};
+use super::{Entry, Front, Meta, Page, Preview, STYLE, fill};
 use crate::error::{Error, Result};
 use crate::machine::Host;
 use crate::publish::{count, protocol};
@@ -48,6 +48,7 @@ struct Row {
 #[derive(Serialize)]
 struct Context {
     style: &'static str,
+    meta: Meta,
     headline: String,
     lines: Vec<String>,
     architectures: Vec<(String, Vec<Row>)>,
@@ -61,7 +62,7 @@ struct Context {
 ///
 /// # Errors
 /// If a record is not below the folder of its architecture, or if it is from an emulated run.
-pub fn index(folder: &Path, entries: &[Entry], page: impl Fn(usize) -> Option<String>) -> Result<String> {
+pub fn index(folder: &Path, entries: &[Entry], front: &Front, page: impl Fn(usize) -> Option<String>) -> Result<Page> {
     let hrefs = entries.iter().map(|entry| href(folder, entry)).collect::<Result<Vec<String>>>()?;
     let runs = runs::runs(entries);
     let all: Vec<&Run<'_>> = runs.iter().collect();
@@ -76,16 +77,24 @@ pub fn index(folder: &Path, entries: &[Entry], page: impl Fn(usize) -> Option<St
         architectures.entry(of_host[0].host().architecture.clone()).or_default().push(row);
     }
     let answer = answer::answer(&runs, &sums);
+    let chart = chart(&by_test(&sums, &kinds));
+    let forest = chart.as_ref().map(|chart| &chart.forest);
+    let draw = || {
+        let hosts = hosts_of_kinds(&kinds);
+        Preview { headline: &answer.headline, lines: &answer.lines, hosts, chart: forest }.png()
+    };
+    let picture = front.image.as_ref().map(|_| draw()).transpose()?;
     let context = Context {
         style: STYLE,
+        meta: Meta::new("wakerace: results", &answer.headline, front),
         headline: answer.headline,
         lines: answer.lines,
         architectures: architectures.into_iter().collect(),
-        chart: chart(&by_test(&sums, &kinds)),
+        chart,
         records: entries.len(),
         hosts: hosts.len(),
     };
-    fill("index.html", &context)
+    Ok(Page { html: fill("index.html", &context)?, picture, folded: Vec::new() })
 }
 
 /// The records of each host, by number, in the order of the hosts' first records.

@@ -16,10 +16,12 @@ mod fleet;
 mod forest;
 mod histograms;
 mod index;
+mod meta;
 mod ownership;
 mod pairs;
 mod passes;
 mod picture;
+mod preview;
 mod protocols;
 mod rows;
 mod runs;
@@ -33,16 +35,21 @@ use minijinja::{Environment, UndefinedBehavior, Value, escape_formatter};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::publish::campaign_page;
+use crate::publish::campaign::campaign_preview;
+use crate::publish::chart::Look;
+use crate::publish::{campaign_page, cpus};
 use crate::record::{AnyRecord, CampaignRecord, Record};
 use crate::shown;
 use answer::RACE;
 pub use badge::badge;
-use figures::Detail;
+use figures::{Detail, Part};
 pub use fleet::{FLEET, fleet_page};
 pub use index::{hosts, index};
+pub(super) use meta::Meta;
 pub(super) use picture::own_file;
 pub use picture::picture;
+pub use preview::PICTURE_ENDING;
+pub(super) use preview::Preview;
 use runs::Run;
 use words::title;
 
@@ -55,8 +62,9 @@ pub struct Entry {
     pub record: AnyRecord,
 }
 
-/// The largest page, in bytes: small enough for a mail attachment and for a phone.
-pub const LARGEST: usize = 1_000_000;
+/// The largest page, in bytes: small enough for a mail attachment and for a phone, and large enough for twelve default runs with
+/// all their parts.
+pub const LARGEST: usize = 4_000_000;
 
 /// What the author of a page adds to it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -65,8 +73,12 @@ pub struct Front {
     pub author: Option<String>,
     /// How to cite it.
     pub cite: Option<String>,
-    /// The address that the page will have. The picture of a link is then a file beside it, as most sites want it.
+    /// The address that the page will have.
     pub url: Option<String>,
+    /// The address that the picture of a link to the page will have. The page is drawn with its picture if there is one.
+    pub image: Option<String>,
+    /// The addresses of the pages of the records, if each has a page of its own.
+    pub pages: Vec<String>,
 }
 
 /// A page with the picture that a link to it shows.
@@ -74,14 +86,11 @@ pub struct Front {
 pub struct Page {
     /// The page.
     pub html: String,
-    /// The picture, an SVG file.
-    pub picture: String,
+    /// The picture, a PNG file, if the page names its address ([`Front::image`]).
+    pub picture: Option<Vec<u8>>,
     /// What is left out to keep the page below [`LARGEST`] bytes.
     pub folded: Vec<&'static str>,
 }
-
-/// The name of the picture's file: that of the page's file with another ending.
-pub const PICTURE_ENDING: &str = "svg";
 
 /// Writes the page of some records, without an author. See [`signed_page`].
 ///
@@ -99,41 +108,34 @@ pub fn signed_page(entries: &[Entry], front: &Front) -> Result<Page> {
     if entries.is_empty() {
         return Err(Error::Usage("no records to report on; name at least one file".to_owned()));
     }
-    if let Some(html) = campaigns(entries)? {
-        return Ok(Page { html, picture: String::new(), folded: Vec::new() });
+    if let Some(campaigns) = campaigns(entries)? {
+        return campaign_page(&campaigns, front);
     }
-    let mut size = 0;
-    for detail in details(entries) {
+    let full = render(entries, front, Detail::FULL)?;
+    if full.html.len() < LARGEST {
+        return Ok(full);
+    }
+    let picture = full.picture;
+    let mut best = render(entries, front, Detail::LEAST)?;
+    if best.html.len() >= LARGEST {
+        return Err(Error::Usage(format!(
+            "a page of {} record{} would have {} bytes, more than {LARGEST}; name fewer, merge those of one host, or leave out --one-page",
+            entries.len(),
+            if entries.len() == 1 { "" } else { "s" },
+            best.html.len()
+        )));
+    }
+    // The most detail that fits: fewer parts are never larger.
+    let (mut more, mut less) = (Detail::FULL, Detail::LEAST);
+    while let Some(detail) = Detail::between(more, less) {
         let page = render(entries, front, detail)?;
         if page.html.len() < LARGEST {
-            return Ok(page);
+            (best, less) = (page, detail);
+        } else {
+            more = detail;
         }
-        size = page.html.len();
     }
-    Err(Error::Usage(format!(
-        "a page of {} record{} would have {size} bytes, more than {LARGEST}; name fewer, merge those of one host, or leave out --one-page",
-        entries.len(),
-        if entries.len() == 1 { "" } else { "s" }
-    )))
-}
-
-/// The details that a page of some records may have, the fullest first. One that cannot fit is left out, because drawing it
-/// takes long: a test with a race window takes at least 15 kB in full and 3 kB with lines alone.
-fn details(entries: &[Entry]) -> Vec<Detail> {
-    let records = entries.iter().filter_map(|entry| match &entry.record {
-        AnyRecord::Run(record) if !record.host.emulated => Some(record),
-        _ => None,
-    });
-    let windows: usize = records
-        .flat_map(|record| super::sums::by_class(record))
-        .filter(|sum| sum.results.len() == 1 && sum.first().skews.len() > 1)
-        .count();
-    let fits = |detail: &Detail| match detail {
-        Detail::Full => windows * 15_000 < LARGEST,
-        Detail::Lines => windows * 3_000 < LARGEST,
-        Detail::Least => true,
-    };
-    [Detail::Full, Detail::Lines, Detail::Least].into_iter().filter(fits).collect()
+    Ok(Page { picture, ..best })
 }
 
 /// Separates the campaigns from the other records, because a page is of one kind. If there are only campaigns, they stay
@@ -144,11 +146,11 @@ pub fn of_one_kind(entries: Vec<Entry>) -> (Vec<Entry>, Vec<Entry>) {
     if others.is_empty() { (campaigns, others) } else { (others, campaigns) }
 }
 
-/// The page of campaigns, if the records are campaigns.
+/// The campaigns with their names, if the records are campaigns.
 ///
 /// # Errors
 /// If some are campaigns and others are not.
-fn campaigns(entries: &[Entry]) -> Result<Option<String>> {
+fn campaigns(entries: &[Entry]) -> Result<Option<Vec<(String, &CampaignRecord)>>> {
     let campaign = |entry: &Entry| matches!(entry.record, AnyRecord::Campaign(_));
     let (Some(first), Some(other)) =
         (entries.iter().find(|entry| campaign(entry)), entries.iter().find(|entry| !campaign(entry)))
@@ -159,7 +161,7 @@ fn campaigns(entries: &[Entry]) -> Result<Option<String>> {
                 AnyRecord::Run(_) | AnyRecord::Protocol(_) => None,
             })
             .collect();
-        return if all.is_empty() { Ok(None) } else { campaign_page(&all).map(Some) };
+        return Ok((!all.is_empty()).then_some(all));
     };
     Err(Error::Usage(format!(
         "{} is a record of `wakerace campaign` and {} of `wakerace {}`; make a page of each kind",
@@ -197,79 +199,107 @@ fn render(entries: &[Entry], front: &Front, detail: Detail) -> Result<Page> {
     let (emulated, real): (Vec<&Run<'_>>, Vec<&Run<'_>>) = runs.iter().partition(|run| run.host().emulated);
     let sums = sum::sums(&real);
     let first = compared(&sums);
-    let (report, picture) = Report::new(&runs, &sums, forest::chart(&sums, &first), front);
-    let (full, drawn) = (detail == Detail::Full, detail != Detail::Least);
+    let report = Report::new(&runs, &sums, forest::chart(&sums, &first), front);
+    // Only the page that fits needs its picture.
+    let picture = if detail == Detail::FULL { report.picture(hosts_of_runs(&runs))? } else { None };
+    let has = |part| detail.has(part);
     let heats = || pairs::heats(&real).into_iter().chain(pairs::latencies(&real)).collect();
-    let mut room = embed::Room::of(full);
+    let mut room = embed::Room::of(has(Part::Records));
+    let downloads = if has(Part::Records) { embed::downloads(entries)? } else { None };
+    let mut left_out = detail.left_out();
+    if has(Part::Records) && downloads.is_none() {
+        left_out.push(Part::Records.words());
+    }
+    let healing_reach = protocols::reach(&real);
     let context = Context {
         report,
         lede: words::lede(&runs),
-        downloads: if full { embed::downloads(entries)? } else { Vec::new() },
+        downloads: downloads.unwrap_or_default(),
         pair: windows::side_by_side(&sums, &first, detail),
-        runs: views(&runs),
-        summed: sums.iter().any(|sum| sum.results.len() > 1),
+        placements: windows::by_placement(&sums, &first, detail),
+        runs: views(&runs, &front.pages),
         protocol_headings: super::protocol::HEADINGS,
         rows: rows::rows(&sums),
         emulated_rows: rows::rows(&sum::sums(&emulated)),
         asked: asked(&runs),
-        windows: if drawn { windows::windows(&sums, detail) } else { Vec::new() },
-        last_writers: if full { ownership::last_writers(&sums) } else { Vec::new() },
-        distances: if drawn { distances::distances(&sums) } else { Vec::new() },
-        passes: if full { passes::passes(&sums) } else { Vec::new() },
-        gaps: if drawn { histograms::gaps(&sums, &mut room) } else { Vec::new() },
-        heats: if drawn { heats() } else { Vec::new() },
-        healing: protocols::healing(&real),
-        protocols: protocols::protocols(&runs, &mut room),
+        windows: if has(Part::Windows) { windows::windows(&sums, detail) } else { Vec::new() },
+        last_writers: if has(Part::Ownership) { ownership::last_writers(&sums) } else { Vec::new() },
+        distances: if has(Part::Pairs) { distances::distances(&sums) } else { Vec::new() },
+        passes: if has(Part::Time) { passes::passes(&sums) } else { Vec::new() },
+        gaps: if has(Part::Gaps) { histograms::gaps(&sums, &mut room) } else { Vec::new() },
+        heats: if has(Part::Pairs) { heats() } else { Vec::new() },
+        healing: protocols::healing(&real, healing_reach),
+        protocols: protocols::protocols(&runs, healing_reach, &mut room),
         logs: histograms::logs(&real, &mut room)?,
-        codes: if full { codes(&runs) } else { Vec::new() },
+        codes: if has(Part::Code) { codes(&runs) } else { Vec::new() },
+        left_out: left_out.clone(),
+        largest_mb: LARGEST / 1_000_000,
     };
-    Ok(Page { html: fill("page.html", &context)?, picture, folded: detail.left_out() })
+    Ok(Page { html: fill("page.html", &context)?, picture, folded: left_out })
 }
 
 /// The values for report.html, which the page of some runs and that of many have in common.
 #[derive(Serialize)]
 struct Report<'a> {
     style: &'static str,
-    title: String,
-    /// The program and its version.
-    tool: String,
+    meta: Meta,
     front: &'a Front,
-    image: String,
     answer: answer::Answer,
     chart: Option<forest::Chart>,
 }
 
 impl<'a> Report<'a> {
-    /// The values, and the picture that a link to the page shows. `sums` are those of the runs on real hardware.
-    fn new(
-        runs: &[Run<'_>],
-        sums: &[sum::Sum<'_>],
-        chart: Option<forest::Chart>,
-        front: &'a Front,
-    ) -> (Report<'a>, String) {
+    /// `sums` are those of the runs on real hardware.
+    fn new(runs: &[Run<'_>], sums: &[sum::Sum<'_>], chart: Option<forest::Chart>, front: &'a Front) -> Report<'a> {
         let answer = answer::answer(runs, sums);
-        let picture = embed::picture(&answer, chart.as_ref());
-        let report = Report {
-            style: STYLE,
-            title: title(runs),
-            tool: tool(),
-            front,
-            image: image(front, &picture),
-            answer,
-            chart,
-        };
-        (report, picture)
+        let meta = Meta::new(&title(runs), &answer.headline, front);
+        Report { style: STYLE, meta, front, answer, chart }
     }
+
+    /// The picture that a link to the page shows, if the page names one.
+    fn picture(&self, hosts: Vec<(Option<Look>, String)>) -> Result<Option<Vec<u8>>> {
+        self.front.image.as_ref().map(|_| self.preview(hosts)).transpose()
+    }
+
+    fn preview(&self, hosts: Vec<(Option<Look>, String)>) -> Result<Vec<u8>> {
+        let chart = self.chart.as_ref().map(|chart| &chart.forest);
+        Preview { headline: &self.answer.headline, lines: &self.answer.lines, hosts, chart }.png()
+    }
+}
+
+/// The hosts of a page with a letter for each run. A single run has room for more about its host.
+fn hosts_of_runs(runs: &[Run<'_>]) -> Vec<(Option<Look>, String)> {
+    match runs {
+        [one] => vec![(None, format!("{}: {}", cpus::cpu(one.host()), one.about()))],
+        many => many.iter().map(|run| (Some(run.look), format!("{} {}", run.letter, cpus::cpu(run.host())))).collect(),
+    }
+}
+
+/// Draws the picture that a link to the page of some records shows, as a PNG file: the answer, the hosts and the first chart.
+///
+/// # Errors
+/// If there are no records, or records of campaigns and others.
+pub fn preview_of(entries: &[Entry]) -> Result<Vec<u8>> {
+    if entries.is_empty() {
+        return Err(Error::Usage("no records to draw; name at least one file".to_owned()));
+    }
+    if let Some(campaigns) = campaigns(entries)? {
+        return campaign_preview(&campaigns);
+    }
+    let front = Front::default();
+    if entries.len() > FLEET {
+        return fleet::preview_of(entries, &front);
+    }
+    let runs = runs::runs(entries);
+    let real: Vec<&Run<'_>> = runs.iter().filter(|run| !run.host().emulated).collect();
+    let sums = sum::sums(&real);
+    let first = compared(&sums);
+    Report::new(&runs, &sums, forest::chart(&sums, &first), &front).preview(hosts_of_runs(&runs))
 }
 
 /// The program and its version.
 pub(super) fn tool() -> String {
     format!("wakerace {} ({})", env!("CARGO_PKG_VERSION"), env!("WAKERACE_COMMIT"))
-}
-
-/// The address of the picture that a link to the page shows.
-fn image(front: &Front, picture: &str) -> String {
-    front.url.as_ref().map_or_else(|| embed::inline(picture), |url| beside(url))
 }
 
 /// The first sentences of the page of one record.
@@ -284,14 +314,6 @@ pub(super) fn answer_of_all(entries: &[Entry]) -> Vec<String> {
     let real: Vec<&Run<'_>> = runs.iter().filter(|run| !run.host().emulated).collect();
     let answer = answer::answer(&runs, &sum::sums(&real));
     std::iter::once(answer.headline).chain(answer.lines).collect()
-}
-
-/// The address of the picture beside a page: the page's address with the ending of a picture.
-fn beside(url: &str) -> String {
-    let (folder, name) = url.rsplit_once('/').map_or(("", url), |(folder, name)| (folder, name));
-    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    let slash = if folder.is_empty() { "" } else { "/" };
-    format!("{folder}{slash}{}.{PICTURE_ENDING}", if stem.is_empty() { "index" } else { stem })
 }
 
 /// The tests whose windows the page shows unfolded: the answer's, and the control that it is compared with.
@@ -311,8 +333,9 @@ fn compared<'a>(sums: &'a [sum::Sum<'a>]) -> Vec<&'a str> {
 pub(super) const STYLE: &str = include_str!("style.css");
 
 /// The templates by name.
-const TEMPLATES: [(&str, &str); 7] = [
+const TEMPLATES: [(&str, &str); 8] = [
     ("base.html", include_str!("base.html")),
+    ("meta.html", include_str!("meta.html")),
     ("parts.html", include_str!("parts.html")),
     ("report.html", include_str!("report.html")),
     ("page.html", include_str!("page.html")),
@@ -344,9 +367,9 @@ struct Context<'a> {
     lede: &'static str,
     downloads: Vec<embed::Download>,
     pair: Vec<figures::Figure>,
+    /// The race windows of the race and its control on each of several placements.
+    placements: windows::Placements,
     runs: Vec<runs::View>,
-    /// Whether some results are sums of several placements, which have no race windows.
-    summed: bool,
     protocol_headings: [&'static str; 10],
     rows: Vec<rows::Row>,
     emulated_rows: Vec<rows::Row>,
@@ -364,6 +387,9 @@ struct Context<'a> {
     /// The histograms of each run as an interval log.
     logs: Vec<embed::Download>,
     codes: Vec<Code>,
+    /// What the page leaves out to be smaller than this.
+    left_out: Vec<&'static str>,
+    largest_mb: usize,
 }
 
 /// Those of the records that `wakerace run` wrote.
@@ -389,9 +415,9 @@ fn asked(runs: &[Run<'_>]) -> Vec<Asked> {
 }
 
 /// What the page prints about the runs. Chips that would be alike have the time of day.
-fn views(runs: &[Run<'_>]) -> Vec<runs::View> {
+fn views(runs: &[Run<'_>], pages: &[String]) -> Vec<runs::View> {
     let alike = |run: &Run<'_>| runs.iter().filter(|other| other.about() == run.about()).count() > 1;
-    runs.iter().map(|run| run.view(alike(run))).collect()
+    runs.iter().enumerate().map(|(number, run)| run.view(alike(run), pages.get(number).cloned())).collect()
 }
 
 /// The machine code of every test, each distinct code once.

@@ -1,6 +1,6 @@
 //! The charts of cache-line ownership: the rate by the thread that last wrote each variable.
 
-use super::figures::{Figure, id, legend};
+use super::figures::{Figure, id, legend, on_one_axis_a_test};
 use super::sum::Sum;
 use crate::publish::chart::{Axis, Bar, Bars, Look};
 use crate::publish::last_writers::{prefetch_in_words, writers_in_words};
@@ -44,7 +44,7 @@ const MOST_BARS: usize = 16;
 /// The rates by cache-line ownership: a chart per test and run that has races.
 pub(super) fn last_writers(sums: &[Sum<'_>]) -> Vec<Figure> {
     let alone = sums.iter().filter(|sum| sum.results.len() == 1 && sum.races > 0 && sum.first().last_writers.len() > 1);
-    alone
+    let charts = alone
         .map(|sum| {
             let result = sum.first();
             let mut known: Vec<_> = result.last_writers.iter().filter(|entry| entry.iterations > 0).collect();
@@ -77,16 +77,16 @@ pub(super) fn last_writers(sums: &[Sum<'_>]) -> Vec<Figure> {
                 tick: tick_rate,
                 bars,
             };
-            Figure {
+            let figure = Figure {
                 id: id(&["ownership", &result.scenario, &sum.run.letter]),
                 test: result.scenario.clone(),
                 caption: format!("{}{shown}", result.scenario),
                 note,
-                race: false,
-                svg: chart.svg(),
                 legend: vec![legend(sum, sum.look())],
-                raw: Vec::new(),
-            }
+                ..Figure::default()
+            };
+            (figure, chart)
         })
-        .collect()
+        .collect();
+    on_one_axis_a_test(charts)
 }

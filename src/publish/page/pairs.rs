@@ -15,7 +15,7 @@ use crate::stats::median;
 
 /// The rates per pair of CPUs: a heat map per test and run that measured more than one pair.
 pub(super) fn heats<'a>(runs: &[&'a Run<'a>]) -> Vec<Figure> {
-    let mut out = Vec::new();
+    let mut out: Vec<Map> = Vec::new();
     for run in runs {
         let Some(record) = run.record() else { continue };
         let results = crate::publish::sums::reading_order(record);
@@ -28,27 +28,40 @@ pub(super) fn heats<'a>(runs: &[&'a Run<'a>]) -> Vec<Figure> {
                 })
                 .collect();
             if pairs.len() > 1 {
-                let svg = heat(scenario, pairs.iter().map(|result| cell(result)).collect());
+                let cells = pairs.iter().map(|result| cell(result)).collect();
                 let caption = format!("{scenario}, run {}", run.letter);
                 let raced = pairs.iter().filter(|result| result.races > 0).count();
-                out.push(Figure {
+                let figure = Figure {
                     id: id(&["pairs", scenario, &run.letter]),
                     test: scenario.to_owned(),
                     caption,
                     note: format!("Seen on {raced} of {} pairs.", pairs.len()),
-                    svg,
                     ..Figure::default()
-                });
+                };
+                out.push((figure, cells));
             }
         }
     }
-    out
+    drawn(out)
+}
+
+/// A heat map that is not drawn yet.
+type Map = (Figure, Vec<Cell>);
+
+/// Draws heat maps of rates with one scale of colours: the same colour is the same rate in all of them.
+fn drawn(maps: Vec<Map>) -> Vec<Figure> {
+    let rates = || maps.iter().flat_map(|(_, cells)| cells).filter_map(|cell| cell.value);
+    let (low, high) = (rates().fold(1.0, f64::min), rates().fold(0.0, f64::max));
+    let axis =
+        Axis::log(if high > 0.0 { low } else { 0.1 }, if high > 0.0 { high } else { 1.0 }, "races per iteration");
+    let draw = |(figure, cells): Map| Figure { svg: heat(&figure.test, cells, axis.clone()), ..figure };
+    maps.into_iter().map(draw).collect()
 }
 
 /// The cache-line transfer latencies: a heat map per run that measured more than one pair. A pair that several tests ran on
 /// has the median of their measurements.
 pub(super) fn latencies<'a>(runs: &[&'a Run<'a>]) -> Vec<Figure> {
-    let mut out = Vec::new();
+    let mut out: Vec<(Figure, Latencies)> = Vec::new();
     for run in runs {
         let Some(record) = run.record() else { continue };
         let mut measured: BTreeMap<(usize, usize), (Class, Vec<f64>)> = BTreeMap::new();
@@ -62,17 +75,19 @@ pub(super) fn latencies<'a>(runs: &[&'a Run<'a>]) -> Vec<Figure> {
             latencies.put(cpus, class, median(all));
         }
         if latencies.len() > 1 {
-            out.push(Figure {
+            let figure = Figure {
                 id: id(&["latency", &run.letter]),
                 test: String::new(),
                 caption: format!("Cache-line transfer latency, run {}", run.letter),
                 note: format!("Between {} pairs of CPUs, measured just before the tests.", latencies.len()),
-                svg: latencies.heat(),
                 ..Figure::default()
-            });
+            };
+            out.push((figure, latencies));
         }
     }
-    out
+    let ends = out.iter().map(|(_, latencies)| latencies.ends());
+    let (low, high) = ends.fold((f64::MAX, 0.0), |(low, high): (f64, f64), (a, b)| (low.min(a), high.max(b)));
+    out.into_iter().map(|(figure, latencies)| Figure { svg: latencies.heat((low, high)), ..figure }).collect()
 }
 
 /// The most cells in the heat maps of one page. A cell has about 250 bytes.
@@ -81,7 +96,7 @@ const MOST_CELLS: usize = 8_000;
 /// The rates per pair of CPUs over a fleet: a heat map per kind of CPU and test. A cell is the median of the runs that saw the
 /// race on this pair. Tests come in the given order; also returned are the names of those that there was no room for.
 pub(super) fn of_kinds(kinds: &[Kind<'_>], order: &[&str]) -> (Vec<Figure>, Vec<String>) {
-    let (mut out, mut without) = (Vec::new(), Vec::new());
+    let (mut out, mut without): (Vec<Map>, Vec<String>) = (Vec::new(), Vec::new());
     let mut left = MOST_CELLS;
     for scenario in order {
         for kind in kinds {
@@ -98,18 +113,18 @@ pub(super) fn of_kinds(kinds: &[Kind<'_>], order: &[&str]) -> (Vec<Figure>, Vec<
             }
             let raced = pairs.iter().filter(|pair| !pair.rates.is_empty()).count();
             let runs = pairs.iter().map(|pair| pair.runs).max().unwrap_or(0);
-            out.push(Figure {
+            let figure = Figure {
                 id: id(&["pairs", scenario, &kind.name]),
                 test: (*scenario).to_owned(),
                 caption: format!("{scenario}, {}", kind.name),
                 note: format!("Seen on {raced} of {} pairs, in up to {} runs a pair.", pairs.len(), count(runs as u64)),
-                svg: heat(scenario, pairs.iter().map(Pair::cell).collect()),
                 ..Figure::default()
-            });
+            };
+            out.push((figure, pairs.iter().map(Pair::cell).collect()));
         }
     }
     without.dedup();
-    (out, without)
+    (drawn(out), without)
 }
 
 /// A pair of CPUs of one kind, over some runs.
@@ -184,14 +199,10 @@ fn cell(result: &ScenarioResult) -> Cell {
     }
 }
 
-fn heat(scenario: &str, cells: Vec<Cell>) -> String {
+fn heat(scenario: &str, cells: Vec<Cell>, axis: Axis) -> String {
     let mut cpus: Vec<usize> = cells.iter().flat_map(|cell| [cell.x, cell.y]).collect();
     cpus.sort_unstable();
     cpus.dedup();
-    let rates = || cells.iter().filter_map(|cell| cell.value);
-    let (low, high) = (rates().fold(1.0, f64::min), rates().fold(0.0, f64::max));
-    let axis =
-        Axis::log(if high > 0.0 { low } else { 0.1 }, if high > 0.0 { high } else { 1.0 }, "races per iteration");
     let chart = Heat {
         name: format!("{scenario}: rate per pair of CPUs"),
         cells,

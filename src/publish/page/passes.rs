@@ -43,18 +43,25 @@ pub(super) fn passes(sums: &[Sum<'_>]) -> Vec<Passes> {
             None => out.push((&sum.run.letter, vec![sum])),
         }
     }
-    out.iter().map(|(letter, sums)| of_run(letter, sums)).collect()
+    let all: Vec<Passed<'_>> = out.iter().flat_map(|(_, sums)| passed(sums)).collect();
+    let axes = axes(&all);
+    out.iter().map(|(letter, sums)| of_run(letter, sums, &axes)).collect()
 }
 
 /// A result with its phases and its speed at one distance.
 type Passed<'a> = (&'a ScenarioResult, &'a PhasesRecord, Pass);
 
-fn of_run(letter: &str, sums: &[&Sum<'_>]) -> Passes {
+/// The results of a run that have phases, at each of their distances.
+fn passed<'a>(sums: &[&Sum<'a>]) -> Vec<Passed<'a>> {
     let results = sums.iter().flat_map(|sum| sum.results.iter().copied());
-    let all: Vec<Passed<'_>> = results
+    results
         .filter_map(|result| Some((result, result.phases.as_ref()?)))
         .flat_map(|(result, phases)| result.passes().into_iter().map(move |pass| (result, phases, pass)))
-        .collect();
+        .collect()
+}
+
+fn of_run(letter: &str, sums: &[&Sum<'_>], axes: &[Axis; 2]) -> Passes {
+    let all = passed(sums);
     let (host, look) = (runs::name(sums[0].run.host()), sums[0].look());
     let roofs = roofs(&all);
     let distances: Vec<String> = roofs.iter().map(|ns| distance(*ns)).collect();
@@ -66,7 +73,7 @@ fn of_run(letter: &str, sums: &[&Sum<'_>]) -> Passes {
              The names of the points are in the table.",
             if roofs.len() > 1 { "line of its distance" } else { "line" }
         ),
-        svg: chart(letter, &all, &roofs, look).svg(),
+        svg: chart(letter, &all, &roofs, look, axes.clone()).svg(),
         legend: vec![Legend {
             classes: Look { dash: 1, ..look }.classes(),
             text: format!("one line transfer after another, at {}", distances.join(" and at ")),
@@ -97,14 +104,27 @@ fn point(x: f64, y: f64) -> Point {
     Point { x, y: Some(y), interval: None, sparse: false, note: String::new(), data: String::new() }
 }
 
-fn chart(letter: &str, all: &[Passed<'_>], roofs: &[f64], look: Look) -> Lines {
-    let speed = |pass: &Pass| 1e9 / pass.iteration_ns;
-    // A test whose threads share no line needs no transfer, so it has no place on the axis.
-    let points = || all.iter().filter(|(_, phases, _)| phases.line_transfers > 0.0);
-    let (least, most) = span(points().map(|(_, phases, _)| phases.line_transfers));
-    let x = Axis::log(least.min(1.0), most.max(1.0), "cache-line transfers per iteration");
-    let (slow, fast) = span(points().map(|(_, _, pass)| speed(pass)));
-    let y = Axis::log(slow.min(fast), fast.max(slow), "iterations per second in batches");
+/// Iterations per second.
+fn speed(pass: &Pass) -> f64 {
+    1e9 / pass.iteration_ns
+}
+
+/// The results that have a place in the chart: a test whose threads share no line needs no transfer.
+fn points<'a, 'b>(all: &'b [Passed<'a>]) -> impl Iterator<Item = &'b Passed<'a>> {
+    all.iter().filter(|(_, phases, _)| phases.line_transfers > 0.0)
+}
+
+/// The axes for all of these results. The charts of all runs have the same ones.
+fn axes(all: &[Passed<'_>]) -> [Axis; 2] {
+    let (least, most) = span(points(all).map(|(_, phases, _)| phases.line_transfers));
+    let (slow, fast) = span(points(all).map(|(_, _, pass)| speed(pass)));
+    [
+        Axis::log(least.min(1.0), most.max(1.0), "cache-line transfers per iteration"),
+        Axis::log(slow.min(fast), fast.max(slow), "iterations per second in batches"),
+    ]
+}
+
+fn chart(letter: &str, all: &[Passed<'_>], roofs: &[f64], look: Look, [x, y]: [Axis; 2]) -> Lines {
     let of_roof = |&ns: &f64| Line {
         look: Look { dash: 1, ..look },
         name: format!("one transfer after another at {}", distance(ns)),
@@ -118,7 +138,7 @@ fn chart(letter: &str, all: &[Passed<'_>], roofs: &[f64], look: Look) -> Lines {
         let points = vec![Point { note, data, ..point(phases.line_transfers, speed) }];
         Line { look, name: name.clone(), points, marked: true }
     };
-    let lines = roofs.iter().map(of_roof).chain(points().map(of_test)).collect();
+    let lines = roofs.iter().map(of_roof).chain(points(all).map(of_test)).collect();
     let name = format!("{letter}: iterations per second against line transfers");
     Lines { name, x, x_tick: tick_number, y, y_tick: tick_count, lines }
 }
@@ -170,7 +190,8 @@ mod tests {
             line_transfers: 4.0,
         };
         let pass = Pass { distance_ns: 40.0, iteration_ns: 20.0, transfers_ns: 160.0 };
-        let svg = chart("A", &[(&result, &phases, pass)], &[40.0], Look::default()).svg();
+        let all = [(&result, &phases, pass)];
+        let svg = chart("A", &all, &[40.0], Look::default(), axes(&all)).svg();
         assert!(svg.contains("data-ns=\"20.000\"") && !svg.contains("<script"), "{svg}");
     }
 

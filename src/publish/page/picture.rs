@@ -17,7 +17,7 @@ pub fn picture(entry: &Entry, name: Option<&str>) -> Result<String> {
     let runs = runs(std::slice::from_ref(entry));
     let of_runs: Vec<&Run<'_>> = runs.iter().collect();
     let sums = sums(&of_runs);
-    let windows = windows(&sums, Detail::Full);
+    let windows = windows(&sums, Detail::FULL);
     let raced = |name: &str| sums.iter().any(|sum| sum.first().scenario == name && sum.first().races > 0);
     let wanted = match name {
         Some(name) => windows.iter().find(|window| window.heading == name),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::embed::Room;
 use super::figures::{Figure, Legend, id};
-use super::histograms::{percentile_chart, percentiles, raw};
+use super::histograms::{Reach, percentile_chart, percentiles, raw};
 use super::runs::{self, Run};
 use crate::publish::Publish;
 use crate::publish::chart::{COLOURS, Line, Look};
@@ -24,14 +24,14 @@ pub(super) struct Protocol {
 }
 
 /// The runs of the protocol: table, summary and healing times. Emulated runs have no charts.
-pub(super) fn protocols(runs: &[Run<'_>], room: &mut Room) -> Vec<Protocol> {
+/// All charts of healing times on a page have the axes of `reach`.
+pub(super) fn protocols(runs: &[Run<'_>], reach: Reach, room: &mut Room) -> Vec<Protocol> {
     runs.iter()
         .filter_map(|run| {
             let record = run.protocol()?;
             let emulated = run.host().emulated;
             let mut lines = Vec::new();
             let (mut legends, mut files) = (Vec::new(), Vec::new());
-            let mut most = 0;
             for (number, result) in record.results.iter().enumerate() {
                 let look = Look { colour: number, dash: number / COLOURS };
                 let name = format!("{}, {}, {}", result.profile, result.variant, result.blocked_on_store);
@@ -39,13 +39,12 @@ pub(super) fn protocols(runs: &[Run<'_>], room: &mut Room) -> Vec<Protocol> {
                     lines.push(line);
                     files.extend(raw(&result.heal_ns, &format!("healing-{}-{name}", run.letter), room));
                     legends.push(Legend { classes: look.classes(), text: name });
-                    most = most.max(result.heal_ns.count);
                 }
             }
             let figures = if lines.is_empty() || emulated {
                 Vec::new()
             } else {
-                let chart = percentile_chart("Healing times".to_owned(), "time to heal, ns", most, lines);
+                let chart = percentile_chart("Healing times".to_owned(), "time to heal, ns", reach, lines);
                 let caption = "How long a task was RUNNING with blocked_on set".to_owned();
                 vec![Figure {
                     id: id(&["healing", &run.letter]),
@@ -71,8 +70,19 @@ pub(super) fn protocols(runs: &[Run<'_>], room: &mut Room) -> Vec<Protocol> {
         .collect()
 }
 
+/// What the axes of all charts of healing times must hold.
+pub(super) fn reach(runs: &[&Run<'_>]) -> Reach {
+    let mut reach = Reach::NONE;
+    for result in runs.iter().filter_map(|run| run.protocol()).flat_map(|record| &record.results) {
+        if let Some(line) = percentiles(&result.heal_ns, Look::default(), "") {
+            reach.add(&line, result.heal_ns.count);
+        }
+    }
+    reach
+}
+
 /// The healing times of several runs on real hardware: a chart for each profile that two of them have, with a line per run.
-pub(super) fn healing(runs: &[&Run<'_>]) -> Vec<Figure> {
+pub(super) fn healing(runs: &[&Run<'_>], reach: Reach) -> Vec<Figure> {
     let mut out: Vec<Healing> = Vec::new();
     for run in runs {
         let Some(record) = run.protocol() else { continue };
@@ -84,33 +94,30 @@ pub(super) fn healing(runs: &[&Run<'_>]) -> Vec<Figure> {
             let legend = Legend { classes: run.look.classes(), text: host };
             let median = format!("{}: {}", run.letter, short_time(result.heal_ns.p50));
             let at = out.iter().position(|known| known.name == name).unwrap_or_else(|| {
-                out.push(Healing { name, most: 0, lines: Vec::new(), legend: Vec::new(), medians: Vec::new() });
+                out.push(Healing { name, lines: Vec::new(), legend: Vec::new(), medians: Vec::new() });
                 out.len() - 1
             });
             let known = &mut out[at];
-            known.most = known.most.max(result.heal_ns.count);
             known.lines.push(line);
             known.legend.push(legend);
             known.medians.push(median);
         }
     }
     out.retain(|healing| healing.lines.len() > 1);
-    out.into_iter().map(Healing::figure).collect()
+    out.into_iter().map(|healing| healing.figure(reach)).collect()
 }
 
 /// The healing times of one profile on several hosts.
 struct Healing {
     name: String,
-    most: u64,
     lines: Vec<Line>,
     legend: Vec<Legend>,
     medians: Vec<String>,
 }
 
 impl Healing {
-    fn figure(self) -> Figure {
-        let chart =
-            percentile_chart(format!("Healing times, {}", self.name), "time to heal, ns", self.most, self.lines);
+    fn figure(self, reach: Reach) -> Figure {
+        let chart = percentile_chart(format!("Healing times, {}", self.name), "time to heal, ns", reach, self.lines);
         Figure {
             id: id(&["healing", &self.name]),
             caption: self.name,

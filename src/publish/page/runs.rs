@@ -27,6 +27,8 @@ pub(super) struct View {
     name: String,
     /// The CPU, for the chip of the run.
     cpu: String,
+    /// The address of the page of this run alone.
+    page: Option<String>,
     /// The rest of the chip: architecture, CPUs, hypervisor, date.
     about: String,
     emulated: bool,
@@ -143,7 +145,7 @@ impl<'a> Run<'a> {
     }
 
     /// What the page prints. `alike` says that another run has the same chip but for the time of day.
-    pub(super) fn view(&self, alike: bool) -> View {
+    pub(super) fn view(&self, alike: bool, page: Option<String>) -> View {
         let (tool, command, elapsed, interrupted, parts): (&Tool, _, _, _, &[Part]) = match &self.entry.record {
             AnyRecord::Run(r) => (&r.tool, &r.command, r.elapsed_s, r.interrupted, &r.parts),
             AnyRecord::Protocol(r) => (&r.tool, &r.command, r.elapsed_s, r.interrupted, &r.parts),
@@ -155,6 +157,7 @@ impl<'a> Run<'a> {
             classes: self.look.classes(),
             symbol: Symbol::of(self.look),
             cpu: cpu(host),
+            page,
             about: if alike {
                 format!("{}, {}", machine(host), minute(self.entry.record.started()))
             } else {

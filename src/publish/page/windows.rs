@@ -1,7 +1,12 @@
 //! The race windows: the rate of each outcome against the skew.
 
-use super::figures::{Detail, Figure, Legend, Section, id, legend};
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::figures::{Detail, Figure, Legend, Part, Section, id, legend};
 use super::sum::{Sum, looks};
+use crate::machine::in_order;
 use crate::publish::chart::{Axis, Line, Lines, Look, Point};
 use crate::publish::numbers::{short_count, tick_percent, tick_scientific};
 use crate::publish::titles::{self, Values};
@@ -51,7 +56,10 @@ fn swept<'a>(sums: &'a [Sum<'a>]) -> Vec<Vec<Swept<'a>>> {
 pub(super) fn windows(sums: &[Sum<'_>], detail: Detail) -> Vec<Section> {
     let section = |swept: Vec<Swept<'_>>| {
         let first = swept[0].1;
-        let panels = panels(&swept);
+        let mut panels = panels(&swept);
+        if !detail.has(Part::Outcomes) {
+            panels.truncate(1);
+        }
         let drawn: Vec<Vec<Line>> = panels.iter().map(|(counted, _)| lines(&swept, counted, detail)).collect();
         let range = Range::of(drawn.iter().flatten());
         let figures = (panels.iter().zip(drawn).enumerate())
@@ -77,28 +85,106 @@ pub(super) fn windows(sums: &[Sum<'_>], detail: Detail) -> Vec<Section> {
 
 /// The windows of the race and of its control, on the same axis of rates; fewer if one of the two has none.
 pub(super) fn side_by_side(sums: &[Sum<'_>], tests: &[&str], detail: Detail) -> Vec<Figure> {
-    let all = swept(sums);
-    let wanted: Vec<&Vec<Swept<'_>>> =
-        tests.iter().filter_map(|test| all.iter().find(|swept| swept[0].1.scenario == *test)).collect();
-    let drawn: Vec<Vec<Line>> = wanted.iter().map(|swept| lines(swept, &Counted::Races, detail)).collect();
-    let range = Range::of(drawn.iter().flatten());
-    (wanted.iter().zip(drawn))
-        .map(|(swept, lines)| {
+    let pair = Pair::of(sums, tests, detail);
+    let range = Range::of(pair.drawn.iter().flatten());
+    pair.figures("", range)
+}
+
+/// Race windows of placements whose results are added up elsewhere on the page.
+#[derive(Serialize, Default)]
+pub(super) struct Placements {
+    /// The placements, each with the race and its control.
+    sections: Vec<Section>,
+    /// How many placements there are beyond these.
+    more: usize,
+}
+
+/// A run has so many placements with race windows on its page. A run on all pairs of a large machine has thousands.
+const MOST_PLACEMENTS: usize = 12;
+
+/// For each placement of runs with several placements of one class: the windows of the race and its control. All have the same axes.
+pub(super) fn by_placement(sums: &[Sum<'_>], tests: &[&str], detail: Detail) -> Placements {
+    let several = |sum: &&Sum<'_>| sum.results.len() > 1 && tests.contains(&sum.first().scenario.as_str());
+    // Keys keep the order in which the placements were measured.
+    let mut placements: Vec<(String, Vec<Sum<'_>>)> = Vec::new();
+    for sum in sums.iter().filter(several) {
+        for result in sum.results.iter().filter(|result| result.skews.len() > 1) {
+            let placement = &result.placement;
+            let key = format!("{} {}, CPUs {}", sum.run.letter, placement.class_and_kinds(), in_order(&placement.cpus));
+            let one = sum.of_one(result);
+            match placements.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, ones)) => ones.push(one),
+                None => placements.push((key, vec![one])),
+            }
+        }
+    }
+    let most = if detail.has(Part::Placements) { MOST_PLACEMENTS } else { 1 };
+    let shown = shown_of(&placements, most);
+    let pairs: Vec<(&String, Pair<'_>)> =
+        shown.iter().map(|(key, ones)| (key, Pair::of(ones, tests, detail))).collect();
+    let range = Range::of(pairs.iter().flat_map(|(_, pair)| &pair.drawn).flatten());
+    let section = |(key, pair): (&String, Pair<'_>)| Section {
+        heading: key.clone(),
+        note: String::new(),
+        figures: pair.figures(key, range),
+    };
+    let sections: Vec<Section> = pairs.into_iter().map(section).collect();
+    Placements { more: placements.len() - sections.len(), sections }
+}
+
+/// At most `most` of some placements: the first ones of each run and class in turn.
+fn shown_of<'b, 'a>(placements: &'b [(String, Vec<Sum<'a>>)], most: usize) -> Vec<&'b (String, Vec<Sum<'a>>)> {
+    let kind =
+        |(_, ones): &(String, Vec<Sum<'_>>)| (ones[0].run.letter.clone(), ones[0].first().placement.class_and_kinds());
+    let mut met: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut ranked: Vec<(usize, usize)> = Vec::new();
+    for (number, placement) in placements.iter().enumerate() {
+        let rank = met.entry(kind(placement)).or_insert(0);
+        ranked.push((*rank, number));
+        *rank += 1;
+    }
+    ranked.sort_unstable();
+    ranked.truncate(most);
+    ranked.sort_unstable_by_key(|(_, number)| *number);
+    ranked.into_iter().map(|(_, number)| &placements[number]).collect()
+}
+
+/// The windows of the race and of its control, before they are drawn.
+struct Pair<'a> {
+    wanted: Vec<Vec<Swept<'a>>>,
+    drawn: Vec<Vec<Line>>,
+}
+
+impl<'a> Pair<'a> {
+    fn of(sums: &'a [Sum<'a>], tests: &[&str], detail: Detail) -> Pair<'a> {
+        let mut all = swept(sums);
+        let take = |test: &&str| {
+            let at = all.iter().position(|swept| swept[0].1.scenario == *test)?;
+            Some(all.swap_remove(at))
+        };
+        let wanted: Vec<Vec<Swept<'_>>> = tests.iter().filter_map(take).collect();
+        let drawn = wanted.iter().map(|swept| lines(swept, &Counted::Races, detail)).collect();
+        Pair { wanted, drawn }
+    }
+
+    /// The charts. `place` tells their addresses from those of other placements.
+    fn figures(self, place: &str, range: Range) -> Vec<Figure> {
+        let figure = |(swept, lines): (Vec<Swept<'_>>, Vec<Line>)| {
             let scenario = &swept[0].1.scenario;
             let title = titles::title(swept[0].1).map_or(String::new(), |title| format!(", {title}"));
-            let race = race_in_words(swept);
+            let race = race_in_words(&swept);
             Figure {
-                id: id(&["window", scenario]),
+                id: if place.is_empty() { id(&["window", scenario]) } else { id(&["window", scenario, place]) },
                 test: scenario.clone(),
                 caption: format!("{scenario}{title}: {race}"),
-                note: note(swept, &Counted::Races),
-                race: false,
+                note: note(&swept, &Counted::Races),
                 svg: chart(scenario, &race, lines, range).svg(),
-                legend: legends(swept),
-                raw: Vec::new(),
+                legend: legends(&swept),
+                ..Figure::default()
             }
-        })
-        .collect()
+        };
+        self.wanted.into_iter().zip(self.drawn).map(figure).collect()
+    }
 }
 
 /// An outcome with its words in front: `woken, and blocked_on seen empty (1:r0=2; 1:r1=0)`.
@@ -166,7 +252,7 @@ fn legends(swept: &[Swept<'_>]) -> Vec<Legend> {
 
 /// A line per run and placement class.
 fn lines(swept: &[Swept<'_>], counted: &Counted, detail: Detail) -> Vec<Line> {
-    let marked = *counted == Counted::Races && detail == Detail::Full;
+    let marked = *counted == Counted::Races && detail.has(Part::Points);
     let line = |((sum, result), look): (&Swept<'_>, Look)| {
         let common = between_batches(result);
         let point = |at: usize| {
@@ -203,7 +289,7 @@ fn point(letter: &str, skew: &SkewRecord, seen: u64, common: f64) -> Option<Poin
         count(skew.iterations),
         rate_with_interval(y.or(Some(0.0)), Some(own))
     );
-    let data = format!(" data-x=\"{:e}\" data-seen=\"{seen}\" data-of=\"{}\"", skew.skew_ns, skew.iterations);
+    let data = format!(" data-x=\"{:.4e}\" data-seen=\"{seen}\" data-of=\"{}\"", skew.skew_ns, skew.iterations);
     Some(Point { x: skew.skew_ns, y, interval: Some(ends), sparse: false, note, data })
 }
 
@@ -296,7 +382,7 @@ mod tests {
         let entries = [super::super::Entry { name: String::new(), record: AnyRecord::Run(Box::new(record)) }];
         let runs = super::super::runs::runs(&entries);
         let sums = super::super::sum::sums(&runs.iter().collect::<Vec<_>>());
-        for section in windows(&sums, Detail::Lines) {
+        for section in windows(&sums, Detail::FULL) {
             let [near, far] = &section.figures[0].legend[..] else { panic!("two lines") };
             assert_ne!(near.classes, far.classes);
             assert!(section.figures[0].svg.contains(&format!("class=\"line {}\"", far.classes)));
@@ -313,7 +399,7 @@ mod tests {
         });
         let runs = super::super::runs::runs(&entries);
         let sums = super::super::sum::sums(&runs.iter().collect::<Vec<_>>());
-        let sections = windows(&sums, Detail::Lines);
+        let sections = windows(&sums, Detail::FULL);
         let race = sections.iter().find(|section| section.heading == "S01-as-is").unwrap();
         let captions: Vec<&str> = race.figures.iter().map(|figure| figure.caption.as_str()).collect();
         assert_eq!(captions.len(), 4, "{captions:?}");
