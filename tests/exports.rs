@@ -322,6 +322,25 @@ fn a_page_with_an_address_has_the_picture_of_its_links_beside_it() {
 }
 
 #[test]
+fn a_file_of_markdown_has_the_chart_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (record, _) = common::shipped();
+    let export = |args: &[&str]| {
+        let output =
+            common::wakerace_in(folder.path()).args(["export", "--markdown"]).arg(&record).args(args).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = export(&[]);
+    assert!(!text.contains("![") && text.contains("| SB |"), "{text}");
+    export(&["-o", "an answer.md"]);
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert_eq!(read("an answer.md"), format!("![Rate of each test on each host](an%20answer.svg)\n\n{text}"));
+    let chart = read("an answer.svg");
+    assert!(chart.contains("width=\"1160\"") && chart.contains("data-test=\"SB\"") && chart.contains("--paper"));
+}
+
+#[test]
 fn a_race_window_is_a_picture_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let (newest, text) = common::shipped();

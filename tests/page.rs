@@ -280,6 +280,20 @@ fn a_page_is_signed_and_carries_its_records() {
     assert!(html.contains(&format!("download=\"{}.gz\"", name.file_name().unwrap().display())));
 }
 
+#[test]
+fn the_page_of_a_run_of_the_protocol_has_its_table_unfolded() {
+    let (name, protocol) = shipped_protocol();
+    let of = |name: &str| Entry { name: name.to_owned(), record: AnyRecord::Protocol(Box::new(protocol.clone())) };
+    let part = |entries: &[Entry]| {
+        let html = page(entries).unwrap();
+        let part = html.split("<section id=\"protocol\"").nth(1).unwrap().split("</section>").next().unwrap();
+        part.split("<details>").next().unwrap().matches("<table class=\"results\">").count()
+    };
+    assert_eq!(part(&[of(&name.display().to_string())]), 1);
+    // Of several runs each is folded, under its verdict.
+    assert_eq!(part(&[of("a.json"), of("b.json")]), 0);
+}
+
 /// Records of a fleet, made of the shipped run: other seeds, durations and counts, on three kinds of CPU.
 fn fleet(count: usize) -> Vec<Entry> {
     let (_, text) = shipped();
@@ -673,6 +687,9 @@ fn the_answer_and_the_chart_are_on_the_first_screen() {
     for (width, dark) in [(1280, false), (1280, true), (400, false), (400, true)] {
         let seen = browse(&page, width, dark);
         assert!(seen.fold > 100.0 && seen.fold <= 800.0, "{width}: the chart ends at {}", seen.fold);
+        // The race and its control are side by side, and the same height is the same rate.
+        let pair: Vec<&Chart> = seen.charts.iter().filter(|chart| chart.section == "windows").collect();
+        assert!(pair.len() == 2 && (width < 1280 || pair[0].y == pair[1].y), "{:?} {:?}", pair[0].y, pair[1].y);
         let most = if width == 1280 { 3000.0 } else { 6000.0 };
         assert!(seen.height <= most, "{width}: the page is {} high before anything is unfolded", seen.height);
     }

@@ -15,7 +15,7 @@ use crate::shown;
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 #[command(override_usage = "wakerace export --FORMAT RECORD [-o FILE]
-       wakerace export --csv|--outcomes-csv|--markdown|--mail PATH... [-o FILE]
+       wakerace export --csv|--outcomes-csv|--markdown|--mail|--png PATH... [-o FILE]
        wakerace export --litmus SCENARIO [-o FILE]
        wakerace export --klitmus DIR [SCENARIOS]...")]
 pub struct ExportArgs {
@@ -57,7 +57,7 @@ struct What {
     #[arg(long, alias = "starts-csv", value_name = "RECORD")]
     last_writers_csv: Option<PathBuf>,
     /// The table and the summary in Markdown, of records or of the records in folders, each with its path above it if there are
-    /// several
+    /// several. With -o FILE.md the chart of all tests is beside it as FILE.svg, and the text shows it
     #[arg(long, value_name = "PATH", num_args = 1..)]
     markdown: Vec<PathBuf>,
     /// The results of records, or of the records in folders, as a mail: at most 72 columns, the answer first
@@ -66,8 +66,8 @@ struct What {
     /// One race window as an SVG picture
     #[arg(long, value_name = "RECORD")]
     svg: Option<PathBuf>,
-    /// The answer and the first chart of one or more records as a PNG picture of 1200x630 pixels, as chats and sites show a link
-    #[arg(long, value_name = "RECORD", num_args = 1..)]
+    /// The answer and the first chart of records, or of the records in folders, as a PNG picture of 1200x630 pixels, as chats and sites show a link
+    #[arg(long, value_name = "PATH", num_args = 1..)]
     png: Vec<PathBuf>,
     /// One histogram as a percentile distribution, for HdrHistogram's plotters
     #[arg(long, value_name = "RECORD")]
@@ -143,7 +143,12 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
     } else if !outcomes_csv.is_empty() {
         publish::outcomes_csv(&of_runs(outcomes_csv)?)?
     } else if !markdown.is_empty() {
-        each(markdown, &Any::Markdown)?
+        let text = each(markdown, &Any::Markdown)?;
+        let file = args.output.as_deref().filter(|_| output.is_replaced());
+        match file.map(|file| chart_beside(file, &records::entries(markdown)?)).transpose()?.flatten() {
+            Some(line) => format!("{line}\n\n{text}"),
+            None => text,
+        }
     } else if !mail.is_empty() {
         each(mail, &Any::Mail)?
     } else if let Some(path) = svg {
@@ -175,6 +180,23 @@ fn of_a_run(path: &Path) -> Result<Record> {
 fn of_runs(paths: &[PathBuf]) -> Result<Vec<Record>> {
     let runs = records::of_runs_once(paths, "have these columns")?;
     Ok(runs.into_iter().map(|(_, record)| record).collect())
+}
+
+/// Writes the chart of all tests beside a Markdown file, and returns the line that shows it; `None` if there is no chart.
+fn chart_beside(file: &Path, entries: &[Entry]) -> Result<Option<String>> {
+    let Some(chart) = publish::rates_picture(entries) else { return Ok(None) };
+    let path = file.with_extension("svg");
+    Sink::open(&path)?.write(&chart)?;
+    let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
+    // An address in Markdown has no spaces and no parentheses.
+    let address: String = name.bytes().map(escaped).collect();
+    Ok(Some(format!("![Rate of each test on each host]({address})")))
+}
+
+/// A byte of a name in an address.
+pub(super) fn escaped(byte: u8) -> String {
+    let plain = byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    if plain { char::from(byte).to_string() } else { format!("%{byte:02X}") }
 }
 
 /// The text of each record. With several, its path stands above it.

@@ -178,16 +178,7 @@ impl Site {
 
     /// The address of a file of the site. `path` is relative to its folder.
     pub(super) fn address(&self, path: &str) -> String {
-        let mut out = self.base.clone();
-        for byte in path.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                    out.push(char::from(byte))
-                }
-                other => out.push_str(&format!("%{other:02X}")),
-            }
-        }
-        out
+        self.base.clone() + &path.bytes().map(super::export::escaped).collect::<String>()
     }
 }
 

@@ -145,7 +145,7 @@ impl Latencies {
 
     /// The heat map as a file of its own.
     pub fn svg(&self) -> String {
-        super::page::own_file(&self.heat(self.ends()))
+        super::page::own_file(&self.heat(self.ends()), 2.0)
     }
 }
 

@@ -51,7 +51,7 @@ pub use matrix::{Line, Matrix};
 pub use numbers::{count, counted, rate, rate_with_interval};
 pub use page::{
     Entry, FLEET, Front, LARGEST, PICTURE_ENDING, Page, badge, fleet_page, hosts, index, of_one_kind, page, picture,
-    preview_of, signed_page,
+    preview_of, rates_picture, signed_page,
 };
 pub use power::testing_powers;
 pub use tearing::{forbidden as tearing_forbidden, tearing, tearing_csv, tearing_summary};

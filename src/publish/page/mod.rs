@@ -47,7 +47,7 @@ pub use fleet::{FLEET, fleet_page};
 pub use index::{hosts, index};
 pub(super) use meta::Meta;
 pub(super) use picture::own_file;
-pub use picture::picture;
+pub use picture::{picture, rates_picture};
 pub use preview::PICTURE_ENDING;
 pub(super) use preview::Preview;
 use runs::Run;
@@ -218,7 +218,6 @@ fn render(entries: &[Entry], front: &Front, detail: Detail) -> Result<Page> {
         pair: windows::side_by_side(&sums, &first, detail),
         placements: windows::by_placement(&sums, &first, detail),
         runs: views(&runs, &front.pages),
-        protocol_headings: super::protocol::HEADINGS,
         rows: rows::rows(&sums),
         emulated_rows: rows::rows(&sum::sums(&emulated)),
         asked: asked(&runs),
@@ -370,7 +369,6 @@ struct Context<'a> {
     /// The race windows of the race and its control on each of several placements.
     placements: windows::Placements,
     runs: Vec<runs::View>,
-    protocol_headings: [&'static str; 10],
     rows: Vec<rows::Row>,
     emulated_rows: Vec<rows::Row>,
     asked: Vec<Asked>,

@@ -1,10 +1,11 @@
-//! One race window as an SVG file of its own, for READMEs, mails and articles.
+//! One race window, or the first chart, as an SVG file of its own, for READMEs, mails and articles.
 
-use super::STYLE;
 use super::figures::Detail;
 use super::runs::{Run, runs};
+use super::spread::kinds;
 use super::sum::sums;
 use super::windows::windows;
+use super::{FLEET, STYLE, compared, fleet, forest};
 use crate::error::{Error, Result};
 use crate::publish::Entry;
 
@@ -31,18 +32,35 @@ pub fn picture(entry: &Entry, name: Option<&str>) -> Result<String> {
             None => format!("{}: no race window", entry.name),
         })
     })?;
-    Ok(own_file(&chart.svg))
+    Ok(own_file(&chart.svg, 2.0))
 }
 
-/// A chart of the page as an SVG file of its own.
-pub(in crate::publish) fn own_file(svg: &str) -> String {
+/// Draws the first chart of the page of some records as an SVG file of its own; `None` if the page has none: it has only runs of the
+/// protocol, campaigns or emulated runs.
+pub fn rates_picture(entries: &[Entry]) -> Option<String> {
+    let runs = runs(entries);
+    let real: Vec<&Run<'_>> = runs.iter().filter(|run| !run.host().emulated).collect();
+    let sums = sums(&real);
+    let chart = if entries.len() > FLEET {
+        let kinds = kinds(&real);
+        fleet::chart(&fleet::by_test(&sums, &kinds))
+    } else {
+        forest::chart(&sums, &compared(&sums))
+    };
+    // The page shows this form in wide windows only; the file has no other.
+    let svg = chart?.forest.svg().replacen("<svg ", "<svg style=\"display: block\" ", 1);
+    Some(own_file(&svg, 1.0))
+}
+
+/// A chart of the page as an SVG file of its own, so many times as large as on the page.
+pub(in crate::publish) fn own_file(svg: &str, scale: f64) -> String {
     // The style of the page's charts uses the page's colours, which are defined for the root element. In a file of its
     // own the chart is the root.
     let style = format!("<style>{STYLE}\nsvg {{ background: var(--paper); }}</style>");
     let (open, rest) = svg.split_once('>').unwrap_or((svg, ""));
     let sides = open.split_once("viewBox=\"0 0 ").and_then(|(_, rest)| rest.split_once('"'));
     let sides = sides.and_then(|(sides, _)| sides.split_once(' '));
-    let number = |text: &str| text.parse::<f64>().unwrap_or(0.0) * 2.0;
+    let number = |text: &str| text.parse::<f64>().unwrap_or(0.0) * scale;
     let size = sides.map_or(String::new(), |(width, height)| {
         format!(" width=\"{:.0}\" height=\"{:.0}\"", number(width), number(height))
     });
