@@ -1,11 +1,11 @@
 //! A canvas of pixels with text, for pictures that readers cannot have as SVG: link previews must be PNG files.
 //!
-//! tiny-skia fills the shapes, and ttf-parser reads the outlines of the letters. Both are small, because neither shapes text:
-//! the font is a part of Roboto without ligatures and without kerning (fonts/README.md).
+//! ttf-parser reads the outlines of the letters, and ab_glyph_rasterizer says how much of each pixel an outline covers. Both are
+//! small, because neither shapes text: the font is a part of Roboto without ligatures and without kerning (fonts/README.md).
 
 use std::sync::OnceLock;
 
-use tiny_skia::{Color, FillRule, Paint, PathBuilder, Pixmap, Rect, Stroke, Transform};
+use ab_glyph_rasterizer::{Point, Rasterizer, point};
 use ttf_parser::{Face, OutlineBuilder};
 
 use super::{Look, shape};
@@ -79,39 +79,88 @@ fn glyph(face: &Face<'_>, c: char) -> ttf_parser::GlyphId {
     face.glyph_index(c).or_else(|| face.glyph_index('\u{fffd}')).unwrap_or_default()
 }
 
+/// A closed outline: lines, and curves with one or two control points.
+#[derive(Default)]
+struct Path {
+    parts: Vec<Vec<Point>>,
+    first: Point,
+    last: Point,
+}
+
+impl Path {
+    fn start(&mut self, at: Point) {
+        self.close();
+        (self.first, self.last) = (at, at);
+    }
+
+    /// Goes on to the last of some points, by way of the others.
+    fn go(&mut self, by: &[Point]) {
+        let mut part = vec![self.last];
+        part.extend(by);
+        self.last = part[part.len() - 1];
+        self.parts.push(part);
+    }
+
+    fn close(&mut self) {
+        if self.first != self.last {
+            self.go(&[self.first]);
+        }
+    }
+
+    fn polygon(corners: &[(f64, f64)]) -> Path {
+        let mut path = Path::default();
+        for (number, &(x, y)) in corners.iter().enumerate() {
+            let at = point(x as f32, y as f32);
+            if number == 0 { path.start(at) } else { path.go(&[at]) }
+        }
+        path.close();
+        path
+    }
+
+    fn circle((x, y): (f64, f64), radius: f64) -> Path {
+        // Four Bezier curves whose control points are this share of the radius away from their ends differ from a circle by less
+        // than a thousandth.
+        const CONTROL: f64 = 0.5523;
+        let at = |right: f64, down: f64| point((x + right * radius) as f32, (y + down * radius) as f32);
+        let mut path = Path::default();
+        path.start(at(1.0, 0.0));
+        path.go(&[at(1.0, CONTROL), at(CONTROL, 1.0), at(0.0, 1.0)]);
+        path.go(&[at(-CONTROL, 1.0), at(-1.0, CONTROL), at(-1.0, 0.0)]);
+        path.go(&[at(-1.0, -CONTROL), at(-CONTROL, -1.0), at(0.0, -1.0)]);
+        path.go(&[at(CONTROL, -1.0), at(1.0, -CONTROL), at(1.0, 0.0)]);
+        path
+    }
+}
+
 /// The outline of a letter at its place. Fonts measure upwards, pictures downwards.
 struct Outline<'a> {
-    path: &'a mut PathBuilder,
+    path: &'a mut Path,
     x: f64,
     y: f64,
     scale: f64,
 }
 
 impl Outline<'_> {
-    fn at(&self, x: f32, y: f32) -> (f32, f32) {
-        ((self.x + f64::from(x) * self.scale) as f32, (self.y - f64::from(y) * self.scale) as f32)
+    fn at(&self, x: f32, y: f32) -> Point {
+        point((self.x + f64::from(x) * self.scale) as f32, (self.y - f64::from(y) * self.scale) as f32)
     }
 }
 
 impl OutlineBuilder for Outline<'_> {
     fn move_to(&mut self, x: f32, y: f32) {
-        let (x, y) = self.at(x, y);
-        self.path.move_to(x, y);
+        self.path.start(self.at(x, y));
     }
 
     fn line_to(&mut self, x: f32, y: f32) {
-        let (x, y) = self.at(x, y);
-        self.path.line_to(x, y);
+        self.path.go(&[self.at(x, y)]);
     }
 
     fn quad_to(&mut self, x1: f32, y1: f32, x: f32, y: f32) {
-        let ((x1, y1), (x, y)) = (self.at(x1, y1), self.at(x, y));
-        self.path.quad_to(x1, y1, x, y);
+        self.path.go(&[self.at(x1, y1), self.at(x, y)]);
     }
 
     fn curve_to(&mut self, x1: f32, y1: f32, x2: f32, y2: f32, x: f32, y: f32) {
-        let ((x1, y1), (x2, y2), (x, y)) = (self.at(x1, y1), self.at(x2, y2), self.at(x, y));
-        self.path.cubic_to(x1, y1, x2, y2, x, y);
+        self.path.go(&[self.at(x1, y1), self.at(x2, y2), self.at(x, y)]);
     }
 
     fn close(&mut self) {
@@ -121,78 +170,96 @@ impl OutlineBuilder for Outline<'_> {
 
 /// A picture while it is drawn. Places and sizes are in pixels, y goes down.
 pub struct Canvas {
-    pixels: Pixmap,
+    width: usize,
+    height: usize,
+    /// Red, green and blue of each pixel.
+    pixels: Vec<[u8; 3]>,
 }
 
 impl Canvas {
     /// A picture of one colour.
-    ///
-    /// # Errors
-    /// If a side is zero.
-    pub fn new(width: u32, height: u32, [r, g, b]: [u8; 3]) -> Result<Canvas> {
-        let empty = || Error::Internal(format!("a picture of {width}x{height} pixels"));
-        let mut pixels = Pixmap::new(width, height).ok_or_else(empty)?;
-        pixels.fill(Color::from_rgba8(r, g, b, 255));
-        Ok(Canvas { pixels })
+    pub fn new(width: u32, height: u32, colour: [u8; 3]) -> Canvas {
+        let (width, height) = (width as usize, height as usize);
+        Canvas { width, height, pixels: vec![colour; width * height] }
     }
 
     /// Writes a line of text. `x` is its left end, `y` its base line.
     pub fn text(&mut self, (mut x, y): (f64, f64), text: &str, ink: Ink) {
         let Some(face) = ink.weight.face() else { return };
         let scale = ink.size / f64::from(face.units_per_em());
-        let mut path = PathBuilder::new();
         for c in text.chars() {
             let glyph = glyph(face, c);
+            let mut path = Path::default();
             face.outline_glyph(glyph, &mut Outline { path: &mut path, x, y, scale });
+            self.fill(&path, ink.colour);
             x += f64::from(face.glyph_hor_advance(glyph).unwrap_or(0)) * scale;
         }
-        self.fill(path, ink.colour);
     }
 
     /// Fills a rectangle.
     pub fn rectangle(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), colour: [u8; 3]) {
-        if let Some(rectangle) = Rect::from_xywh(x as f32, y as f32, width as f32, height as f32) {
-            self.pixels.fill_rect(rectangle, &paint(colour), Transform::identity(), None);
-        }
+        self.fill(&Path::polygon(&[(x, y), (x + width, y), (x + width, y + height), (x, y + height)]), colour);
     }
 
-    /// Draws a line through some points.
+    /// Draws lines from each point to the next.
     pub fn line(&mut self, points: &[(f64, f64)], width: f64, colour: [u8; 3]) {
-        let mut path = PathBuilder::new();
-        trace(&mut path, points);
-        self.stroke(path, width, colour);
-    }
-
-    /// Draws the shape of a host: filled, or its outline alone for a bound.
-    pub fn mark(&mut self, at: (f64, f64), radius: f64, look: Look, colour: [u8; 3], inside: Option<[u8; 3]>) {
-        let mut path = PathBuilder::new();
-        let corners = shape::corners(look.shape(), at, radius);
-        if corners.is_empty() {
-            path.push_circle(at.0 as f32, at.1 as f32, radius as f32);
-        } else {
-            trace(&mut path, &corners);
-            path.close();
-        }
-        match inside {
-            None => self.fill(path, colour),
-            Some(inside) => {
-                self.fill(path.clone(), inside);
-                self.stroke(path, 2.5, colour);
+        for ends in points.windows(2) {
+            let [(x, y), (to_x, to_y)] = [ends[0], ends[1]];
+            let length = (to_x - x).hypot(to_y - y);
+            if length > 0.0 {
+                // Half of the width, at a right angle to the line.
+                let (dx, dy) = ((y - to_y) / length * width / 2.0, (to_x - x) / length * width / 2.0);
+                let corners = [(x + dx, y + dy), (to_x + dx, to_y + dy), (to_x - dx, to_y - dy), (x - dx, y - dy)];
+                self.fill(&Path::polygon(&corners), colour);
             }
         }
     }
 
-    fn fill(&mut self, path: PathBuilder, colour: [u8; 3]) {
-        if let Some(path) = path.finish() {
-            self.pixels.fill_path(&path, &paint(colour), FillRule::Winding, Transform::identity(), None);
+    /// Draws the shape of a host: of one colour, or of another one inside for a bound.
+    pub fn mark(&mut self, at: (f64, f64), radius: f64, look: Look, colour: [u8; 3], inside: Option<[u8; 3]>) {
+        let shape = |radius: f64| {
+            let corners = shape::corners(look.shape(), at, radius);
+            if corners.is_empty() { Path::circle(at, radius) } else { Path::polygon(&corners) }
+        };
+        match inside {
+            None => self.fill(&shape(radius), colour),
+            Some(inside) => {
+                self.fill(&shape(radius + 1.2), colour);
+                self.fill(&shape(radius - 1.2), inside);
+            }
         }
     }
 
-    fn stroke(&mut self, path: PathBuilder, width: f64, colour: [u8; 3]) {
-        if let Some(path) = path.finish() {
-            let stroke = Stroke { width: width as f32, ..Stroke::default() };
-            self.pixels.stroke_path(&path, &paint(colour), &stroke, Transform::identity(), None);
+    /// Fills an outline: each pixel by the share of it that is inside.
+    fn fill(&mut self, path: &Path, colour: [u8; 3]) {
+        let all = || path.parts.iter().flatten();
+        let (left, top) = all().fold((f32::MAX, f32::MAX), |(x, y), at| (x.min(at.x), y.min(at.y)));
+        let (right, bottom) = all().fold((f32::MIN, f32::MIN), |(x, y), at| (x.max(at.x), y.max(at.y)));
+        if right <= left || bottom <= top {
+            return;
         }
+        let (left, top) = (left.floor(), top.floor());
+        let inner = |at: &Point| point(at.x - left, at.y - top);
+        let mut cover = Rasterizer::new((right - left) as usize + 2, (bottom - top) as usize + 2);
+        for part in &path.parts {
+            match part[..] {
+                [a, b] => cover.draw_line(inner(&a), inner(&b)),
+                [a, b, c] => cover.draw_quad(inner(&a), inner(&b), inner(&c)),
+                [a, b, c, d] => cover.draw_cubic(inner(&a), inner(&b), inner(&c), inner(&d)),
+                _ => {}
+            }
+        }
+        let (width, height) = (self.width as f32, self.height as f32);
+        cover.for_each_pixel_2d(|x, y, share| {
+            let (x, y) = (x as f32 + left, y as f32 + top);
+            if share > 0.0 && x >= 0.0 && y >= 0.0 && x < width && y < height {
+                let pixel = &mut self.pixels[y as usize * self.width + x as usize];
+                let share = share.min(1.0);
+                for (old, new) in pixel.iter_mut().zip(colour) {
+                    *old = (f32::from(*old) + (f32::from(new) - f32::from(*old)) * share).round() as u8;
+                }
+            }
+        });
     }
 
     /// The picture as a PNG file.
@@ -200,20 +267,16 @@ impl Canvas {
     /// # Errors
     /// Only an internal one.
     pub fn png(&self) -> Result<Vec<u8>> {
-        self.pixels.encode_png().map_err(|error| Error::Internal(format!("writing a PNG picture: {error}")))
+        let failed = |error| Error::Internal(format!("writing a PNG picture: {error}"));
+        let mut file = Vec::new();
+        let mut encoder = png::Encoder::new(&mut file, self.width as u32, self.height as u32);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_compression(png::Compression::High);
+        let mut writer = encoder.write_header().map_err(failed)?;
+        writer.write_image_data(self.pixels.as_flattened()).map_err(failed)?;
+        writer.finish().map_err(failed)?;
+        Ok(file)
     }
-}
-
-fn trace(path: &mut PathBuilder, points: &[(f64, f64)]) {
-    for (number, &(x, y)) in points.iter().enumerate() {
-        if number == 0 { path.move_to(x as f32, y as f32) } else { path.line_to(x as f32, y as f32) }
-    }
-}
-
-fn paint([r, g, b]: [u8; 3]) -> Paint<'static> {
-    let mut paint = Paint { anti_alias: true, ..Paint::default() };
-    paint.set_color_rgba8(r, g, b, 255);
-    paint
 }
 
 #[cfg(test)]
@@ -224,12 +287,11 @@ mod tests {
 
     #[test]
     fn text_is_as_wide_as_it_is_drawn() {
-        let mut canvas = Canvas::new(200, 40, [255; 3]).unwrap();
+        let mut canvas = Canvas::new(200, 40, [255; 3]);
         canvas.text((10.0, 30.0), "HHHHH", INK);
-        let drawn: Vec<u32> =
-            (0..200).filter(|x| (0..40).any(|y| canvas.pixels.pixel(*x, y).unwrap().red() < 128)).collect();
+        let drawn: Vec<usize> = (0..200).filter(|x| (0..40).any(|y| canvas.pixels[y * 200 + *x][0] < 128)).collect();
         let width = text_width("HHHHH", INK);
-        let end = f64::from(*drawn.last().unwrap());
+        let end = *drawn.last().unwrap() as f64;
         assert!(drawn[0] >= 10 && end < 10.0 + width && end > 10.0 + width - 4.0, "{drawn:?} {width}");
         // Letters that the font lacks are visible.
         assert!(text_width("\u{4e2d}", INK) > 5.0);

@@ -76,7 +76,7 @@ impl Preview<'_> {
     /// # Errors
     /// Only an internal one.
     pub(in crate::publish) fn png(&self) -> Result<Vec<u8>> {
-        let mut canvas = Canvas::new(WIDTH, HEIGHT, Colours::of("--paper"))?;
+        let mut canvas = Canvas::new(WIDTH, HEIGHT, Colours::of("--paper"));
         let y = self.headline(&mut canvas);
         let y = self.hosts(&mut canvas, y);
         match self.chart {
