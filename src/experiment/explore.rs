@@ -22,7 +22,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 const TURN: Duration = Duration::from_millis(8);
 /// With less time than for this many turns, there is no search.
 const LEAST_TURNS: u32 = 6;
-/// Share of the search after which the variants of the best arm join, if all arms have had a turn.
+/// Share of the search after which the variants of the best arm join even if arms that are not hopeless had only one turn.
 const VARIANTS_AFTER: f64 = 0.5;
 /// A group of this many more instances is tried first at a period that is longer by the period of one instance.
 const OVERLAP: f64 = 8.0;
@@ -88,20 +88,17 @@ pub(super) fn explore<'a>(
         stratum: 0,
     };
     for arm in search::arms(&searching.allowed) {
-        explorer.add(arm, &knowledge())?;
+        explorer.add(arm, None, &knowledge())?;
     }
     if explorer.candidates.len() < 2 {
         return Ok(None);
     }
     let begun = Instant::now();
     explorer.guess_periods()?;
-    let mut varied = false;
     while begun.elapsed() < time && !interrupt.load(Ordering::Relaxed) {
-        if !varied && explorer.search.all_tried() && begun.elapsed() >= time.mul_f64(VARIANTS_AFTER) {
-            varied = true;
-            let best = explorer.candidates[explorer.search.best().0].arm;
-            for arm in search::variants(best, &searching.allowed) {
-                explorer.add(arm, &knowledge())?;
+        if let Some(best) = explorer.search.to_vary(begun.elapsed() >= time.mul_f64(VARIANTS_AFTER)) {
+            for arm in search::variants(explorer.candidates[best].arm, &searching.allowed) {
+                explorer.add(arm, Some(best), &knowledge())?;
             }
         }
         let Some(next) = explorer.search.next() else { break };
@@ -138,18 +135,21 @@ struct Explorer<'e, 'a> {
 }
 
 impl<'a> Explorer<'_, 'a> {
-    /// Adds an arm, unless it is among the candidates.
-    fn add(&mut self, arm: Arm, knowledge: &Knowledge) -> Result<()> {
+    /// Adds an arm, unless it is among the candidates. `of` is the candidate whose variant it is.
+    fn add(&mut self, arm: Arm, of: Option<usize>, knowledge: &Knowledge) -> Result<()> {
         if self.candidates.iter().any(|candidate| candidate.arm == arm) {
             return Ok(());
         }
         let cpus = &self.base.placement.cpus;
-        // A variant of settings that were tried begins at their period.
-        let settings = |arm: Arm| (arm.pace, arm.layout, arm.group);
-        let alike = |other: &&Candidate<'_>| settings(other.arm) == settings(arm);
-        let period = self.candidates.iter().rfind(|other| alike(other)).and_then(|other| other.period);
+        // A variant begins at the period of the settings that it varies.
+        let period = of.and_then(|of| self.candidates[of].period);
         let experiment = with_settings(self.base, arm, period)?;
-        self.search.add(knowledge.value(cpus, arm));
+        let known = knowledge.value(cpus, arm);
+        if of.is_some() {
+            self.search.add_variant(known)
+        } else {
+            self.search.add(known)
+        }
         let (skews, elapsed) = (Vec::new(), Duration::ZERO);
         self.candidates.push(Candidate { arm, experiment, period, skews, iterations: 0, races: 0, elapsed });
         Ok(())
