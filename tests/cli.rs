@@ -697,7 +697,7 @@ fn bad_arguments_give_exit_2_and_one_clear_message() {
         (vec!["run", "--period", "2000ms"], "not a period"),
         (vec!["run", "--period", "2e9"], "at most 1e9 nanoseconds"),
         (vec!["run", "--group", "5000"], "4096"),
-        (vec!["run", "--nice", "20"], "-20..=19"),
+        (vec!["run", "--nice", "20"], "from -20 to 19"),
         (vec!["run", "-n", "0"], "not a count"),
         (vec!["run", "--placement", "galaxy"], "unknown placement class"),
         (vec!["run", "--layout", "round"], "unknown layout"),
@@ -717,8 +717,8 @@ fn bad_arguments_give_exit_2_and_one_clear_message() {
         (vec!["run", "--pace", "free", "--period", "9"], "apply only to paced runs"),
         (vec!["run", "--pace", "free", "--group", "2"], "apply only to paced runs"),
         (vec!["run", "--pace", "free", "--prefetch"], "apply only to paced runs"),
-        (vec!["run", "--group", "0"], "1..=4096"),
-        (vec!["run", "--nice=-21"], "-20..=19"),
+        (vec!["run", "--group", "0"], "from 1 to 4096"),
+        (vec!["run", "--nice=-21"], "from -20 to 19"),
         (vec!["run", "--batch", "1048577"], "1048577 is more than 1048576"),
         (vec!["run", "--profile", "empty/none.json"], "opening empty/none.json"),
         (vec!["run", "--profile", "x", "--window"], "conflicts with --window;"),
@@ -1096,6 +1096,46 @@ fn every_command_ends_with_the_statuses_that_its_help_gives() {
 }
 
 #[test]
+fn nonsense_is_refused_with_what_is_allowed() {
+    let folder = folder();
+    let (shipped, _) = common::shipped();
+    let record = shipped.to_str().unwrap();
+    let cases: [(&[&str], &[&str]); 22] = [
+        (&["topology", "--latency", "0"], &["--latency", "`all`, or a whole number from 1 on"]),
+        (&["topology", "--latency", "-1"], &["--latency", "`all`, or a whole number from 1 on"]),
+        (&["topology", "--latency", "some"], &["--latency", "`all`, or a whole number from 1 on"]),
+        (&["run", "--pairs", "0"], &["--pairs", "`all`, or a whole number from 1 on"]),
+        (&["run", "--repeat", "0"], &["--repeat", "expected a whole number from 1 to 1000"]),
+        (&["run", "--group", "5000"], &["--group", "expected a whole number from 1 to 4096"]),
+        (&["run", "--nice", "-30"], &["--nice", "expected a whole number from -20 to 19"]),
+        (&["run", "--period", "0"], &["--period", "expected a time above 0"]),
+        (&["run", "--profile", "nothing", "--dry-run"], &["--profile", "nothing"]),
+        (&["campaign", "--iterations", "0"], &["--iterations", "from 1 to 1e18"]),
+        (&["generate", "--arch", "c", "--size", "1"], &["--size: expected a whole number from 2 on"]),
+        (&["generate", "--arch", "c", "--sample", "0"], &["--sample: expected a whole number from 1 on"]),
+        (&["expect", "-d", "0"], &["--duration", "at least 1ms"]),
+        (&["cite", record, "--author", ","], &["--author", "'Family, Given'"]),
+        (&["cite", record, "--author", ""], &["--author", "one line of text"]),
+        (&["cite", record, "--author", "A", "--title", ""], &["--title", "one line of text"]),
+        (&["cite", record, "--author", "A", "--license", "nonsense"], &["--license", "SPDX License List", "CC-BY-4.0"]),
+        (&["report", record, "-o", "p.html", "--url", "nonsense"], &["--url", "https://example.org/race.html"]),
+        (&["report", record, "-o", "p.html", "--author", " "], &["--author", "one line of text"]),
+        (&["report", record, "-o", "p.html", "--cite", "a\nb"], &["--cite", "one line of text"]),
+        (&["import", record, "--started", "yesterday"], &["--started", "2026-11-25T17:44:25Z"]),
+        (&["import", record, "--cpu", ""], &["--cpu", "one line of text"]),
+    ];
+    for (args, words) in cases {
+        let output = wakerace(folder.path()).args(args).assert().code(2);
+        let error = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+        for words in words {
+            assert!(error.contains(words), "{args:?} does not say '{words}': {error}");
+        }
+        assert!(output.get_output().stdout.is_empty(), "{args:?}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{args:?} leaves a file");
+    }
+}
+
+#[test]
 fn columns_gives_the_width_where_there_is_no_terminal() {
     let folder = folder();
     let (shipped, _) = common::shipped();
@@ -1236,7 +1276,10 @@ fn a_wrong_value_is_told_by_its_option() {
         ("run SB --profile /nonexist", "--profile: opening /nonexist: "),
         ("run SB --topology /nonexist", "--topology: opening /nonexist: "),
         ("topology --topology /nonexist", "--topology: opening /nonexist: "),
-        ("cite r.json --author A --license x,y", "for '--license <ID>': not an SPDX identifier"),
+        (
+            "cite r.json --author A --license x,y",
+            "for '--license <ID>': 'x,y' is not an identifier of the SPDX License List",
+        ),
         ("cite r.json --author A --doi foo", "for '--doi <DOI>': not a DOI"),
     ] {
         let output = wakerace(folder.path()).args(words.split(' ')).output().unwrap();

@@ -68,7 +68,12 @@ fn a_zero_says_why_it_says_nothing() {
     for (evidence, controls_fired, words) in cases {
         let record = with_evidence(&evidence, controls_fired);
         let summary = record.summary();
-        let line = format!("CPUs 0,1 (core): {words}, so the zero of S01-as-is is inconclusive.");
+        let line = match words.split_once(": 1 of the 1,000") {
+            Some((why, _)) => format!(
+                "CPUs 0,1 (core): {why}, so the zero of S01-as-is (1 of 1,000 needed) is inconclusive. A longer run (-d) gives more."
+            ),
+            None => format!("CPUs 0,1 (core): {words}, so the zero of S01-as-is is inconclusive."),
+        };
         assert!(summary.contains(&line), "{line}\n{summary}");
         let row = record.table().lines().find(|line| line.contains("S01-as-is ")).unwrap().to_owned();
         assert!(row.ends_with("inconclusive"), "{row}");

@@ -10,7 +10,7 @@ use super::interrupt::interrupt_flag;
 use super::output::{Output, OutputArgs, status};
 use super::progress::Bar;
 use super::topology::{cpus_to_use, host_lines};
-use super::units::parse_duration;
+use super::units::{parse_count, parse_duration};
 use crate::arch::Arch;
 use crate::arch::lock::LockChoice;
 use crate::campaign::{
@@ -44,8 +44,9 @@ pub struct CampaignArgs {
     /// Time in total, also over several runs with one journal [default: 60s; without limit with --confidence or --iterations]
     #[arg(short = 'd', long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
-    /// Which outcomes get the most time
-    #[arg(long, value_enum, default_value = "allowed")]
+    /// Which outcomes get the most time: allowed (what can this machine show?) or forbidden (does this machine do what it
+    /// must not do?)
+    #[arg(long, value_enum, default_value = "allowed", hide_possible_values = true)]
     aim: Aim,
     /// Run the tests of `wakerace conform`
     #[arg(long, conflicts_with = "tests", hide = true)]
@@ -54,9 +55,9 @@ pub struct CampaignArgs {
     /// this probability, such as 0.99999
     #[arg(long, value_name = "PROBABILITY", value_parser = parse_confidence)]
     confidence: Option<f64>,
-    /// Give every test so many iterations before the time goes to the outcomes that were not seen. Without -d and --confidence
-    /// the campaign ends then
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Run COUNT instances of every test before the time goes to the outcomes that were not seen; those that a test's filter
+    /// excludes count too. Without -d and --confidence the campaign ends then
+    #[arg(long, value_name = "COUNT", value_parser = parse_count)]
     iterations: Option<u64>,
     /// Run only a part of the tests, such as 3/40; every test is in one of the parts
     #[arg(long, value_name = "N/OF")]
@@ -78,7 +79,7 @@ pub struct CampaignArgs {
     oversubscribe: bool,
     /// Spinlock of the kernel, for tests that take one: native or pv on x86-64, qspinlock or ticket on riscv64, or auto, which
     /// is what the kernel of this host uses
-    #[arg(long, value_name = "LOCK", default_value = "auto")]
+    #[arg(long, value_name = "KIND", default_value = "auto")]
     lock: LockChoice,
     /// Nice value of the threads
     #[arg(long, default_value_t = machine::PREFERRED_NICE, value_parser = clap::value_parser!(i32).range(-20..=19), allow_hyphen_values = true)]

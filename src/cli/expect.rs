@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser};
 
 use super::run::{RunArgs, measured};
+use super::units::parse_duration;
 use crate::arch::Arch;
 use crate::error::{EXIT_OK, Error, Result};
 use crate::expect::Published;
@@ -17,11 +18,16 @@ pub struct ExpectArgs {
     /// A record of `wakerace run` [default: run the tests that have published rates, for about half a minute]
     record: Option<PathBuf>,
     /// Time for each test on each placement, if they are run
-    #[arg(short = 'd', long, value_name = "TIME", conflicts_with = "record")]
+    #[arg(short = 'd', long, value_name = "TIME", conflicts_with = "record", value_parser = checked_duration)]
     duration: Option<String>,
     /// Do not save the record of the run
     #[arg(long, conflicts_with = "record")]
     no_save: bool,
+}
+
+/// Checks a duration and keeps its text, which `run` gets.
+fn checked_duration(text: &str) -> std::result::Result<String, String> {
+    parse_duration(text).map(|_| text.to_owned())
 }
 
 /// A command line of `wakerace run`.

@@ -41,17 +41,17 @@ pub struct GenerateArgs {
     /// Give every access of a family each of these annotations in turn, such as P,A,Q,L or w0,h0,h2
     #[arg(long, value_name = "LIST", conflicts_with_all = ["cycle", "cross", "cycles"])]
     vary: Vec<String>,
-    /// The most edges of a cycle
+    /// Maximum number of edges of a cycle
     #[arg(long, value_name = "COUNT", default_value_t = Options::default().size)]
     size: usize,
-    /// The most threads of a test
+    /// Maximum number of threads of a test
     #[arg(long, value_name = "COUNT", default_value_t = Options::default().threads)]
     threads: usize,
-    /// Take only so many of the family's tests, chosen by chance
+    /// Take only COUNT of the family's tests, chosen at random
     #[arg(long, value_name = "COUNT")]
     sample: Option<usize>,
-    /// The start of the random numbers of --sample: the same seed chooses the same tests
-    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    /// Seed of --sample: the same seed chooses the same tests
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
     seed: u64,
     /// Write each test to FOLDER/NAME.litmus, and the list of the files to FOLDER/@all
     #[arg(short = 'o', long, value_name = "FOLDER")]
@@ -68,10 +68,10 @@ struct What {
     /// The test of this cycle, such as 'Rfe PodRR Fre PodWW'
     #[arg(long, value_name = "EDGES")]
     cycle: Vec<String>,
-    /// The tests of a product: commas separate what may stand at a place of the cycle
+    /// The tests of a product: commas separate the alternatives for an edge of the cycle
     #[arg(long, value_name = "EDGES")]
     cross: Vec<String>,
-    /// The tests of the cycles in FILE (- is standard input), one a line; the name of the test and a colon may stand in front
+    /// The tests of the cycles in FILE (`-` is standard input), one a line, each behind a name and a colon if it has a name
     #[arg(long, value_name = "FILE")]
     cycles: Option<PathBuf>,
     /// Print the relaxations and annotations of the language
@@ -171,8 +171,9 @@ fn read(path: &Path) -> Result<String> {
 
 fn options(args: &GenerateArgs) -> Result<Options> {
     let GenerateArgs { size, threads, sample, seed, .. } = *args;
-    if size < 2 || threads < 1 {
-        return Err(Error::Usage("a cycle has at least two edges, and a test at least one thread".to_owned()));
+    let mut least = [("--size", Some(size), 2), ("--threads", Some(threads), 1), ("--sample", sample, 1)].into_iter();
+    if let Some((option, _, least)) = least.find(|(_, given, least)| given.is_some_and(|given| given < *least)) {
+        return Err(Error::Usage(format!("{option}: expected a whole number from {least} on")));
     }
     let joined = |lists: &[String]| lists.join(",");
     Ok(Options {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::units::{parse_line, parse_timestamp};
 use crate::arch::Arch;
 use crate::error::{EXIT_OK, Error, Result};
 use crate::files::Sink;
@@ -28,13 +29,13 @@ pub struct ImportArgs {
     #[arg(long, value_parser = Arch::named)]
     arch: Option<Arch>,
     /// The name of the CPU [default: the log's `model name`, or unknown]
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = parse_line)]
     cpu: Option<String>,
     /// The kernel [default: the log's `uname -r`, or unknown]
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = parse_line)]
     kernel: Option<String>,
     /// When the tests ran, in RFC 3339 [default: the time of the first log file]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = parse_timestamp)]
     started: Option<jiff::Timestamp>,
     /// Output file [default: standard output]
     #[arg(short = 'o', long, value_name = "FILE")]

@@ -138,7 +138,8 @@ type OptionalValue = (&'static str, fn(&str) -> bool);
 /// own, such as a scenario.
 const WITH_OPTIONAL_VALUE: [OptionalValue; 4] = [
     ("--window", |word| word.contains("..") && units::parse_skews(word).is_ok()),
-    ("--latency", |word| units::parse_pairs(word).is_ok()),
+    // The command takes no arguments, so a word behind the option is its value or wrong.
+    ("--latency", |word| !word.starts_with('-')),
     ("--prefetch", |word| ["on", "off", "turns"].contains(&word)),
     ("--warm", |word| ["on", "off", "turns"].contains(&word)),
 ];
@@ -198,7 +199,19 @@ const NO_NUMBER: [(&str, &str); 5] = [
 fn plain(words: &str) -> String {
     NO_NUMBER
         .iter()
-        .fold(words.to_owned(), |words, (theirs, ours)| words.replace(&format!(": {theirs}"), &format!(": {ours}")))
+        .fold(in_range(words), |words, (theirs, ours)| words.replace(&format!(": {theirs}"), &format!(": {ours}")))
+}
+
+/// The words of clap's error with `expected a whole number from 1 to 4096` in place of `0 is not in 1..=4096`.
+fn in_range(words: &str) -> String {
+    let line = |line: &str| {
+        let (before, range) = line.rsplit_once(" is not in ")?;
+        let (low, high) = range.split_once("..=")?;
+        let (option, _) = before.rsplit_once(": ")?;
+        let whole = |text: &str| text.parse::<i128>().is_ok();
+        (whole(low) && whole(high)).then(|| format!("{option}: expected a whole number from {low} to {high}"))
+    };
+    words.split('\n').map(|text| line(text).unwrap_or_else(|| text.to_owned())).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints what clap reports and returns the exit status.
@@ -272,6 +285,7 @@ mod tests {
         assert_eq!(of("run --window SB --prefetch off"), "run --window SB --prefetch=off");
         assert_eq!(of("run --window 20 --prefetch SB"), "run --window 20 --prefetch SB");
         assert_eq!(of("topology --latency 3"), "topology --latency=3");
+        assert_eq!(of("topology --latency 0 --pairs"), "topology --latency=0 --pairs");
         assert_eq!(of("topology --latency --latency all"), "topology --latency --latency=all");
         assert_eq!(of("run --window -- -9..9"), "run --window -- -9..9");
         assert_eq!(of("run -d -1s -n -5 --seed -.5 -q SB"), "run -d=-1s -n=-5 --seed=-.5 -q SB");

@@ -35,10 +35,10 @@ pub struct ProtocolArgs {
     cpus: Option<String>,
     /// Number of CPUs of the protocol; if it exceeds the host's CPUs, they are shared [default: one per CPU
     /// used, at least 2]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "COUNT")]
     threads: Option<usize>,
     /// Tasks per CPU
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "COUNT", default_value_t = 2)]
     tasks: usize,
     /// How the blocking task stores blocked_on; a non-temporal store forces the race on x86
     #[arg(long, value_name = "HOW", default_value = "plain")]

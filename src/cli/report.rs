@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::records;
+use super::units::{parse_line, parse_url};
 use crate::error::{EXIT_OK, Error, Result};
 use crate::files::Sink;
 use crate::parallel::in_parallel;
@@ -28,14 +29,14 @@ pub struct ReportArgs {
     #[arg(long, value_name = "FOLDER")]
     pages: Option<PathBuf>,
     /// Who publishes the page
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parse_line)]
     author: Option<String>,
     /// How to cite the page, in one line
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = parse_line)]
     cite: Option<String>,
     /// Address that the page will have, such as https://example.org/page.html. The picture that chats and sites show for a link
     /// to it is then written beside the page, as FILE.png, and belongs beside it there too
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = parse_url)]
     url: Option<String>,
 }
 

@@ -20,11 +20,11 @@ const CAPTURE_LIMIT: Limit = Limit { bytes: 64 << 20, why: "a capture describes 
 /// Arguments of `topology`.
 #[derive(Debug, Args)]
 pub struct TopologyArgs {
-    /// Measure the cache-line transfer latency between CPUs: `all` pairs, or PAIRS pairs per class
-    #[arg(long, value_name = "PAIRS", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = parse_pairs)]
+    /// Measure the cache-line transfer latency between CPUs: `all` pairs, or COUNT pairs per class
+    #[arg(long, value_name = "COUNT", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = parse_pairs)]
     latency: Option<Pairs>,
-    /// With --latency: `all`, or so many pairs per class; the same as --latency=PAIRS, spelled as for `run`
-    #[arg(long, value_name = "PAIRS", requires = "latency", value_parser = parse_pairs)]
+    /// With --latency: `all`, or COUNT pairs per class; the same as --latency=COUNT
+    #[arg(long, value_name = "COUNT", requires = "latency", value_parser = parse_pairs)]
     pairs: Option<Pairs>,
     /// With --latency: write the matrix as CSV to a file, in the form of core-to-core-latency
     #[arg(long, value_name = "FILE", requires = "latency")]

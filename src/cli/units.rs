@@ -114,12 +114,12 @@ impl Unreadable {
 
 /// Parses the step of a clock, which is positive: `40ns`, `1us` or `128ticks`.
 pub fn parse_clock_step(text: &str) -> Result<ClockTime, String> {
-    parse_positive(text, || format!("'{text}' is not a step of a clock; expected one such as 40ns or 1us"))
+    parse_positive(text, || format!("'{text}' is not a step of a clock; expected a time above 0, such as 40ns or 1us"))
 }
 
 /// Parses a period, which is positive: `100` (nanoseconds), `100ns`, `0.1us` or `250ticks`.
 pub fn parse_period(text: &str) -> Result<ClockTime, String> {
-    parse_positive(text, || format!("'{text}' is not a period; expected one such as 100ns or 250ticks"))
+    parse_positive(text, || format!("'{text}' is not a period; expected a time above 0, such as 100ns or 250ticks"))
 }
 
 /// Parses a positive time on a clock. `wrong` makes the message for a text that is none.
@@ -205,18 +205,79 @@ impl Pairs {
     }
 }
 
+/// Parses one line of text.
+pub fn parse_line(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty; expected one line of text".to_owned());
+    }
+    match text.chars().find(|c| c.is_control()) {
+        Some(hidden) => {
+            Err(format!("it has the control character {}; expected one line of text", hidden.escape_unicode()))
+        }
+        None => Ok(text.trim().to_owned()),
+    }
+}
+
+/// Parses the address of a page: an absolute URL of http or https.
+pub fn parse_url(text: &str) -> Result<String, String> {
+    let has_host = |uri: &fluent_uri::Uri<&str>| uri.authority().is_some_and(|authority| !authority.host().is_empty());
+    let of_web = |uri: &fluent_uri::Uri<&str>| {
+        ["http", "https"].iter().any(|scheme| uri.scheme().as_str().eq_ignore_ascii_case(scheme))
+    };
+    match fluent_uri::Uri::parse(text) {
+        Ok(uri) if of_web(&uri) && has_host(&uri) => Ok(text.to_owned()),
+        _ => Err(format!("'{text}' is not the address of a page; expected one such as https://example.org/race.html")),
+    }
+}
+
+/// Parses a time in RFC 3339.
+pub fn parse_timestamp(text: &str) -> Result<jiff::Timestamp, String> {
+    text.parse().map_err(|_| format!("'{text}' is not a time in RFC 3339; expected one such as 2026-11-25T17:44:25Z"))
+}
+
 /// Parses a number of pairs per placement class, or `all`.
 pub fn parse_pairs(text: &str) -> Result<Pairs, String> {
     if text == "all" {
         return Ok(Pairs::All);
     }
     let count = text.parse().ok().filter(|count| *count > 0);
-    count.map(Pairs::Each).ok_or_else(|| format!("'{text}' is not a number of pairs; expected one such as 16, or all"))
+    count.map(Pairs::Each).ok_or_else(|| {
+        format!("'{text}' is not a number of pairs; expected `all`, or a whole number from 1 on, such as 16")
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_lines_and_times() {
+        for good in ["https://example.org/race.html", "http://[::1]:8080/a?b#c", "HTTPS://example.org"] {
+            assert_eq!(parse_url(good).unwrap(), good);
+        }
+        for bad in [
+            "nonsense",
+            "",
+            "ftp://a/b",
+            "https://",
+            "https:///a",
+            "//a/b",
+            "/a",
+            "https://a b",
+            "https://a/<b>",
+            "http:a",
+        ] {
+            assert!(parse_url(bad).is_err_and(|words| words.contains("https://example.org")), "{bad}");
+        }
+        assert_eq!(parse_line(" Doe, Jane ").unwrap(), "Doe, Jane");
+        for bad in ["", " ", "a\nb", "a\u{1b}[31m"] {
+            assert!(parse_line(bad).is_err_and(|words| words.contains("one line of text")), "{bad}");
+        }
+        assert!(parse_timestamp("2026-11-25T17:44:25Z").is_ok());
+        for bad in ["yesterday", "2026-11-25", "2026-13-25T17:44:25Z", ""] {
+            assert!(parse_timestamp(bad).is_err_and(|words| words.contains("2026-11-25T17:44:25Z")), "{bad}");
+        }
+    }
 
     #[test]
     fn counts() {

@@ -130,7 +130,8 @@ fn write(args: &MergeArgs, output: &Sink, merged: &impl Publish) -> Result<u8> {
     let json = merged.json()?;
     output.write(&json)?;
     if output.is_stdout() {
-        terminal::err(&format!("\n{}\n", merged.table()));
+        let (table, _) = super::output::table_and_summary(merged, terminal::error_width());
+        terminal::err(&format!("\n{table}\n"));
     } else {
         let place = shown::path(&args.output);
         let (table, summary) = super::output::table_and_summary(merged, terminal::width());

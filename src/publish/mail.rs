@@ -7,6 +7,7 @@ use super::numbers::{rate_with_interval, short_count};
 use super::page::answer_of;
 use super::sums::{Sum, by_class};
 use super::unmeasured::unmeasured;
+use super::zeros::Doubt;
 use super::{protocol, warnings, zeros};
 use crate::litmus::Verdict;
 use crate::machine::Host;
@@ -107,10 +108,20 @@ fn notes(record: &Record) -> Vec<String> {
             out.push(format!("* {}: {}", warnings::short(warning), tests.join(", ")));
         }
     }
-    let doubts: BTreeSet<String> = record.results.iter().filter_map(zeros::doubt).collect();
-    for why in doubts {
-        let tests = named(record, |result| zeros::doubt(result).as_ref() == Some(&why));
-        out.push(format!("* ? the zero is inconclusive, because {why}: {}", tests.join(", ")));
+    let doubts: Vec<(&ScenarioResult, Doubt)> =
+        record.results.iter().filter_map(|result| Some((result, zeros::doubt_of(result)?))).collect();
+    let reasons: BTreeSet<&String> = doubts.iter().map(|(_, doubt)| &doubt.why).collect();
+    for why in reasons {
+        let alike = || doubts.iter().filter(|(_, doubt)| doubt.why == *why);
+        let mut tests = named(record, |result| zeros::doubt_of(result).is_some_and(|doubt| doubt.why == *why));
+        // How much there was, where the test has one result.
+        for test in &mut tests {
+            let share = alike().find(|(result, _)| result.scenario == *test).and_then(|(_, doubt)| doubt.share());
+            test.extend(share.map(|share| format!(" ({share})")));
+        }
+        let too_little = alike().any(|(_, doubt)| doubt.how_much.is_some());
+        let to_do = if too_little { format!(". {}", zeros::TOO_LITTLE) } else { String::new() };
+        out.push(format!("* ? the zero is inconclusive, because {why}: {}{to_do}", tests.join(", ")));
     }
     out.extend(warnings::to_do(&record.results).into_iter().map(|advice| format!("* {advice}")));
     out.extend(unmeasured(&record.unmeasured).into_iter().map(|line| format!("* {line}")));
@@ -226,6 +237,27 @@ mod tests {
             assert!(note.contains("SB (2 of 2)") && note.matches("SB (").count() == 1, "{note}");
         }
         assert!(!text.contains("undecided"), "{text}");
+    }
+
+    #[test]
+    fn zeros_with_too_little_share_a_note_that_says_what_to_do() {
+        let mut record = shipped("2026-11-26T093808Z");
+        let mut zeros = Vec::new();
+        for (number, result) in record.results.iter_mut().filter(|result| result.races == 0).take(2).enumerate() {
+            let evidence = result.evidence.as_mut().unwrap();
+            (evidence.looked, evidence.needed) = (522 + number as u64, 1000);
+            result.finding = Finding::Inconclusive;
+            zeros.push(format!("{} ({} of 1,000 needed)", result.scenario, 522 + number));
+        }
+        let together = zeros.join(", ");
+        assert_eq!(zeros.len(), 2);
+        let mail = mail(&record).replace("\n  ", " ");
+        let notes: Vec<&str> = mail.lines().filter(|line| line.contains("? the zero is inconclusive")).collect();
+        assert!(notes.len() == 1 && notes[0].contains(&format!(": {together}. A longer run (-d)")), "{mail}");
+        let summary = crate::publish::table::summary(&record);
+        let lines: Vec<&str> = summary.lines().filter(|line| line.contains("too few")).collect();
+        let wanted = format!("so the zeros of {together} are inconclusive. A longer run (-d) gives more.");
+        assert!(lines.len() == 1 && lines[0].ends_with(&wanted), "{summary}");
     }
 
     #[test]

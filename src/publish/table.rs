@@ -9,7 +9,7 @@ use super::page::answer_of;
 use super::settings;
 use super::sums::{Sum, by_class};
 use super::unmeasured::unmeasured;
-use super::zeros::{doubt, place, rests_on, with_rates};
+use super::zeros::{Doubt, TOO_LITTLE, doubt_of, place, rests_on, with_rates};
 use super::{distances, power, titles, warnings};
 use crate::machine::in_order;
 use crate::record::{Finding, Record, ScenarioResult};
@@ -220,8 +220,8 @@ pub fn summary(record: &Record) -> String {
         // The findings are in the record. Which controls apply to these CPUs is not decided again here.
         let good: Vec<&ScenarioResult> =
             here.iter().copied().filter(|result| result.finding == Finding::NotObserved).collect();
-        let bad: Vec<(&ScenarioResult, String)> =
-            here.iter().filter_map(|result| Some((*result, doubt(result)?))).collect();
+        let bad: Vec<(&ScenarioResult, Doubt)> =
+            here.iter().filter_map(|result| Some((*result, doubt_of(result)?))).collect();
         if record.host.emulated {
             continue;
         }
@@ -241,22 +241,24 @@ pub fn summary(record: &Record) -> String {
                 least_sensitive(&good)
             ));
         }
-        for (first, why) in bad
-            .iter()
-            .enumerate()
-            .filter(|(at, (_, why))| !bad[..*at].iter().any(|(_, known)| known == why))
-            .map(|(_, pair)| pair)
-        {
-            let alike: Vec<&str> =
-                bad.iter().filter(|(_, other)| other == why).map(|(result, _)| result.scenario.as_str()).collect();
-            let which = if good.is_empty() && alike.len() == bad.len() {
+        for (at, (first, Doubt { why, how_much })) in bad.iter().enumerate() {
+            if bad[..at].iter().any(|(_, known)| known.why == *why) {
+                continue;
+            }
+            let name = |(result, doubt): &(&ScenarioResult, Doubt)| match doubt.share() {
+                Some(share) => format!("{} ({share})", result.scenario),
+                None => result.scenario.clone(),
+            };
+            let alike: Vec<String> = bad.iter().filter(|(_, other)| other.why == *why).map(name).collect();
+            let to_do = how_much.as_ref().map_or(String::new(), |_| format!(" {TOO_LITTLE}"));
+            let which = if good.is_empty() && alike.len() == bad.len() && how_much.is_none() {
                 "the zeros here are inconclusive".to_owned()
             } else if alike.len() == 1 {
                 format!("the zero of {} is inconclusive", alike[0])
             } else {
                 format!("the zeros of {} are inconclusive", alike.join(", "))
             };
-            lines.push(format!("{}: {why}, so {which}.", place(first)));
+            lines.push(format!("{}: {why}, so {which}.{to_do}", place(first)));
         }
     }
     if fired_too > 0 {

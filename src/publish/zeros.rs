@@ -32,13 +32,39 @@ pub(super) fn needs(evidence: &Evidence) -> String {
     format!("the race needs {} reordering", sets.iter().map(one).collect::<Vec<_>>().join(" or "))
 }
 
+/// Why a zero is inconclusive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Doubt {
+    /// The reason, as a clause that follows a colon. It is the same for all results of its kind.
+    pub(super) why: String,
+    /// How much there is and how much is needed, if that is the reason.
+    pub(super) how_much: Option<(u64, u64)>,
+}
+
+impl Doubt {
+    /// `522 of 1,000 needed`
+    pub(super) fn share(&self) -> Option<String> {
+        self.how_much.map(|(there, needed)| format!("{} of {} needed", count(there), count(needed)))
+    }
+}
+
 /// Why a zero is inconclusive, as a clause that follows a colon. `None` for other findings.
 pub(super) fn doubt(result: &ScenarioResult) -> Option<String> {
+    let Doubt { why, how_much } = doubt_of(result)?;
+    Some(match how_much {
+        Some((there, needed)) => format!("{why}: {} of the {} that are needed", count(there), count(needed)),
+        None => why,
+    })
+}
+
+/// Why a zero is inconclusive. `None` for other findings.
+pub(super) fn doubt_of(result: &ScenarioResult) -> Option<Doubt> {
     if result.finding != Finding::Inconclusive {
         return None;
     }
     let evidence = result.evidence.as_ref();
-    Some(match evidence {
+    let mut how_much = None;
+    let why = match evidence {
         _ if result.iterations == 0 => "there were no iterations".to_owned(),
         _ if result.controls_fired.is_empty() => "no control fired".to_owned(),
         Some(evidence) if evidence.seen.is_empty() => {
@@ -49,15 +75,16 @@ pub(super) fn doubt(result: &ScenarioResult) -> Option<String> {
         }
         Some(evidence) => {
             let what = if result.match_event.is_some() { "matches" } else { "iterations" };
-            format!(
-                "too few {what} at skews where the threads ran at the same time: {} of the {} that are needed",
-                count(evidence.looked),
-                count(evidence.needed)
-            )
+            how_much = Some((evidence.looked, evidence.needed));
+            format!("too few {what} at skews where the threads ran at the same time")
         }
         None => "no control fired".to_owned(),
-    })
+    };
+    Some(Doubt { why, how_much })
 }
+
+/// What to do about zeros for which there was too little.
+pub(super) const TOO_LITTLE: &str = "A longer run (-d) gives more.";
 
 /// Controls with their highest rates on the CPUs of a result, such as `SB 88.2 %`.
 pub(super) fn with_rates(record: &Record, result: &ScenarioResult, controls: &[String]) -> Vec<String> {

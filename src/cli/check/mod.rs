@@ -29,7 +29,7 @@ pub struct CheckArgs {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     model: Vec<ModelArg>,
     /// Atomics of the arm64 code: lse or llsc
-    #[arg(long, default_value = "lse")]
+    #[arg(long, value_name = "KIND", default_value = "lse")]
     atomics: Atomics,
     /// Spinlock of the kernel: native or pv (x86-64), qspinlock or ticket (riscv64) [default: qspinlock; if the
     /// other lock gives another verdict, that is printed behind it]

@@ -58,8 +58,8 @@ pub struct RunArgs {
     /// Time for each scenario on each placement, such as 10s or 2m [default: about 30 s in total]
     #[arg(short = 'd', long, value_name = "TIME", value_parser = parse_duration)]
     pub(super) duration: Option<Duration>,
-    /// Iterations of each scenario on each placement, such as 4e9; instances that a test's filter excludes
-    /// count too
+    /// Instances of each scenario on each placement, such as 4e9; those that a test's filter excludes
+    /// count too, those that are discarded do not
     #[arg(short = 'n', long, value_name = "COUNT", value_parser = parse_count)]
     pub(super) iterations: Option<u64>,
     /// Stop a scenario after COUNT races
@@ -67,8 +67,8 @@ pub struct RunArgs {
     pub(super) stop_after_races: Option<u64>,
 
     /// Stop a scenario when its rate is known: 'rate known to 10 %' (half the width of its interval is at most a tenth
-    /// of the rate; it ends by -d or the usual time at the latest), or 'bound below 1e-9' (the rate is lower or higher
-    /// than that for sure)
+    /// of the rate; it ends by -d or the usual time at the latest), or 'bound below 1e-9' (its 95 % interval
+    /// lies below or above that)
     #[arg(long, value_name = "GOAL")]
     pub(super) stop_when: Option<Goal>,
 

@@ -10,7 +10,7 @@ use crate::arch::Arch;
 use crate::cli::topology::{Elsewhere, cpus_to_use, selected};
 use crate::error::{EXIT_OK, Error, Result};
 use crate::machine::{self, Placement};
-use crate::{publish, terminal};
+use crate::{publish, shown, terminal};
 
 /// The most placements that are listed.
 const MOST_LISTED: usize = 100;
@@ -21,6 +21,9 @@ const MOST_LISTED: usize = 100;
 /// As a run, but for what only the host itself can refuse.
 pub(super) fn dry_run(args: &RunArgs) -> Result<u8> {
     args.validate()?;
+    if let Some(path) = args.profile.as_deref().filter(|path| *path != "none" && args.topology.is_none()) {
+        std::fs::metadata(path).map_err(Error::io(format!("--profile: opening {}", shown::line(path))))?;
+    }
     let here = || Arch::host().ok_or_else(|| Error::Host("wakerace does not support this architecture".to_owned()));
     let (arch, topology, cpus, name) = match &args.topology {
         Some(path) => {
