@@ -4,6 +4,7 @@
 //! Printing must not fail a run: a closed pipe is not an error, and failures on standard error are ignored,
 //! because they cannot be reported anywhere.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 
 use crate::error::{Error, Result};
@@ -46,13 +47,18 @@ pub type Paint = [(&'static str, u8)];
 /// # Errors
 /// The same as [`out`].
 pub fn out_painted(words: &str, paint: &Paint) -> Result<()> {
-    let plain = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    if plain("NO_COLOR") || dumb || !io::stdout().is_terminal() {
+    if !has_colours(io::stdout().is_terminal(), |name| std::env::var_os(name)) {
         return out(words);
     }
     // The colours come after the escape of the text, so no text can bring its own.
     write(painted(&shown::text(words), paint).as_bytes())
+}
+
+/// Whether an output has colours: one on a terminal, unless the environment says that it has none.
+fn has_colours(is_terminal: bool, variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    let no_color = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = variable("TERM").is_some_and(|term| term == "dumb");
+    is_terminal && !no_color && !dumb
 }
 
 fn painted(text: &str, paint: &Paint) -> String {
@@ -99,6 +105,16 @@ fn write(bytes: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn colours_are_for_terminals_that_want_them() {
+        let with = |is_terminal, all: &[(&str, &str)]| {
+            let value = |name: &str| all.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
+            has_colours(is_terminal, value)
+        };
+        assert!(with(true, &[]) && with(true, &[("NO_COLOR", ""), ("TERM", "xterm")]));
+        assert!(!with(true, &[("NO_COLOR", "1")]) && !with(true, &[("TERM", "dumb")]) && !with(false, &[]));
+    }
 
     #[test]
     fn only_the_last_words_of_a_line_are_coloured() {

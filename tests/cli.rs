@@ -762,12 +762,15 @@ fn what_was_thrown_away_is_shown_where_it_is_much() {
 #[test]
 fn quiet_prints_only_the_table_and_a_mail_fits_its_columns() {
     let folder = folder();
-    let run = |more: &[&str]| {
+    let run_at = |columns: &str, more: &[&str]| {
         let args = ["run", "SB", "-n", "20000", "--no-save", "--no-controls", "--oversubscribe"];
-        let output = wakerace(folder.path()).args(args).args(more).output().unwrap();
+        let output = wakerace(folder.path()).args(args).args(more).env("COLUMNS", columns).output().unwrap();
         assert!(output.status.success());
         String::from_utf8(output.stdout).unwrap()
     };
+    let run = |more: &[&str]| run_at("200", more);
+    let narrow = run_at("60", &["-q"]);
+    assert!(narrow.lines().all(|line| line.chars().count() <= 60) && narrow.contains("SB "), "{narrow}");
     let quiet = run(&["-q"]);
     let lines: Vec<&str> = quiet.lines().filter(|line| !line.is_empty()).collect();
     // The host, the headings and the test.

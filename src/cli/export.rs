@@ -15,7 +15,7 @@ use crate::shown;
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 #[command(override_usage = "wakerace export --FORMAT RECORD [-o FILE]
-       wakerace export --csv|--outcomes-csv|--markdown|--mail|--png PATH... [-o FILE]
+       wakerace export --csv|--outcomes-csv|--markdown|--mail|--png PATH...
        wakerace export --litmus SCENARIO [-o FILE]
        wakerace export --klitmus DIR [SCENARIOS]...")]
 pub struct ExportArgs {

@@ -22,7 +22,7 @@ pub struct IndexArgs {
     site: Option<PathBuf>,
     /// Address that the site will have, such as https://example.org/races/. Each page then has the picture that chats and sites
     /// show for a link to it
-    #[arg(long, value_name = "URL", requires = "site")]
+    #[arg(long, value_name = "URL", requires = "site", value_parser = super::units::parse_url)]
     url: Option<String>,
 }
 
