@@ -296,9 +296,9 @@ pub fn preview_of(entries: &[Entry]) -> Result<Vec<u8>> {
     Report::new(&runs, &sums, forest::chart(&sums, &first), &front).preview(hosts_of_runs(&runs))
 }
 
-/// The program and its version.
+/// The program and its version. Not its commit: the index page in the tree must not change with each commit.
 pub(super) fn tool() -> String {
-    format!("wakerace {} ({})", env!("CARGO_PKG_VERSION"), env!("WAKERACE_COMMIT"))
+    format!("wakerace {}", env!("CARGO_PKG_VERSION"))
 }
 
 /// The first sentences of the page of one record.
