@@ -34,6 +34,8 @@ const PROMISING: f64 = 0.5;
 /// An arm is chosen only if it is better by this factor, and a standard deviation of the difference, than every arm before it. A
 /// smaller difference is not worth other settings from one run to the next.
 const WORTH: f64 = 1.2;
+/// It is also chosen if it is better by this factor: where all values spread much, a deviation would hide most differences.
+const CLEARLY: f64 = 1.5;
 /// The width of the interval in which the value of an arm is expected, in standard deviations of a mean.
 const WIDTH: f64 = 2.0;
 /// The relative deviation of turns of one arm as long as there are too few to measure it, and the least that is believed.
@@ -174,7 +176,8 @@ impl Search {
             return (0, measure);
         };
         // Better by less than this is not worth other settings, or chance.
-        let enough = |arm: usize| WORTH * values[arm].0 + values[arm].1.hypot(values[best].1);
+        let chance = |arm: usize| values[arm].1.hypot(values[best].1);
+        let enough = |arm: usize| (WORTH * values[arm].0 + chance(arm)).min(CLEARLY * values[arm].0);
         let first = tried.into_iter().find(|&arm| arm == best || values[best].0 <= enough(arm));
         (first.filter(|_| values[best].0 > 0.0).unwrap_or(0), measure)
     }

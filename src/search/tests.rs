@@ -122,6 +122,19 @@ fn chance_does_not_choose_among_equal_arms() {
     assert!(first >= 196, "{first} of 200");
 }
 
+/// A spread of the turns that is as large as the difference does not hide an arm that is 1.8 times as good.
+#[test]
+fn a_large_difference_is_taken_however_much_the_turns_spread() {
+    let mut search = Search::new();
+    (0..2).for_each(|_| search.add(None));
+    for (arm, races) in [(0, 0), (0, 400), (0, 1600), (0, 1000), (1, 0), (1, 1800), (1, 2900), (1, 700)] {
+        search.seen(arm, Turn { iterations: 10_000, races, variety: 0.0, seconds: 1.0, stratum: 0 });
+    }
+    let values = search.values().1;
+    assert!(values[0].1 > 0.3 * values[0].0, "{values:?}");
+    assert_eq!(search.best().0, 1);
+}
+
 #[test]
 fn a_small_difference_leaves_the_first_arm() {
     for (rate, chosen) in [(1.05e6, 0), (1.5e6, 1)] {
