@@ -215,5 +215,5 @@ fn repeats_run_in_turns_and_are_kept_apart() {
         .args(["run", "SB", "--repeat", "0"])
         .assert()
         .code(2)
-        .stderr(contains("--repeat").and(contains("1..=1000")));
+        .stderr(contains("--repeat").and(contains("from 1 to 1000")));
 }
