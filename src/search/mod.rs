@@ -101,7 +101,7 @@ impl Search {
     }
 
     /// The arm whose variants are to join now: the best one of those whose variants have not joined, if it is worth a share of
-    /// [`PROMISING`] of the best of all. None while an arm waits for its first turn, or one that is not hopeless for its
+    /// `PROMISING` of the best of all. None while an arm waits for its first turn, or one that is not hopeless for its
     /// second, unless time is `short`: then a first turn is enough. An arm is named once.
     pub fn to_vary(&mut self, short: bool) -> Option<usize> {
         let values = self.values().1;
