@@ -20,6 +20,8 @@ use crate::{publish, shown};
 const VERSION_WITHIN: Duration = Duration::from_secs(10);
 /// The lines of a failed program's standard error that are shown.
 const LINES: usize = 12;
+/// Exit status of a process whose program could not be run, by POSIX.
+const NOT_FOUND: i32 = 127;
 
 /// Arguments of `conform`.
 #[derive(Debug, Args)]
@@ -97,6 +99,10 @@ fn name(emulator: &[String]) -> Result<String> {
     let begun = Instant::now();
     loop {
         match child.try_wait().map_err(Error::io(format!("waiting for {own}")))? {
+            // Where wakerace itself is emulated, a program that does not exist is started, and ends as a shell's would.
+            Some(status) if status.code() == Some(NOT_FOUND) => {
+                return Err(Error::Usage(format!("starting {}: it cannot be run", shown::line(program))));
+            }
             Some(_) => break,
             None if begun.elapsed() > VERSION_WITHIN => {
                 // It may have taken --version for a program and wait for something. Its name is enough.
