@@ -163,17 +163,11 @@ impl Site {
     /// # Errors
     /// If the address is not absolute: sites take no other for the picture of a link.
     pub(super) fn of_page(url: &str) -> Result<Site> {
+        let url = parse_url(url).map_err(|words| Error::Usage(format!("--url: {}", shown::line(&words))))?;
         let plain = url.split(['?', '#']).next().unwrap_or_default();
-        let rest = plain.strip_prefix("https://").or_else(|| plain.strip_prefix("http://"));
-        let host = rest.map(|rest| rest.split('/').next().unwrap_or_default());
-        if host.is_none_or(str::is_empty) || url.contains(char::is_whitespace) {
-            return Err(Error::Usage(format!(
-                "--url '{}': expected the whole address, such as https://example.org/races/page.html",
-                shown::line(url)
-            )));
-        }
-        let scheme = plain.len() - rest.map_or(0, str::len);
-        let end = plain[scheme..].rfind('/').map_or(plain.len(), |slash| scheme + slash);
+        // The first slash of the path; those of the scheme come before it.
+        let host = plain.find("://").map_or(0, |scheme| scheme + "://".len());
+        let end = plain[host..].rfind('/').map_or(plain.len(), |slash| host + slash);
         Ok(Site { base: format!("{}/", &plain[..end]) })
     }
 
