@@ -143,14 +143,15 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
     } else if !outcomes_csv.is_empty() {
         publish::outcomes_csv(&of_runs(outcomes_csv)?)?
     } else if !markdown.is_empty() {
-        let text = each(markdown, &Any::Markdown)?;
+        let entries = records::entries(markdown)?;
+        let text = each(&entries, &Any::Markdown)?;
         let file = args.output.as_deref().filter(|_| output.is_replaced());
-        match file.map(|file| chart_beside(file, &records::entries(markdown)?)).transpose()?.flatten() {
+        match file.map(|file| chart_beside(file, &entries)).transpose()?.flatten() {
             Some(line) => format!("{line}\n\n{text}"),
             None => text,
         }
     } else if !mail.is_empty() {
-        each(mail, &Any::Mail)?
+        each(&records::entries(mail)?, &Any::Mail)?
     } else if let Some(path) = svg {
         let entry = Entry { name: shown::path(path), record: AnyRecord::Run(Box::new(of_a_run(path)?)) };
         publish::picture(&entry, args.result.as_deref())?
@@ -200,9 +201,8 @@ pub(super) fn escaped(byte: u8) -> String {
 }
 
 /// The text of each record. With several, its path stands above it.
-fn each(paths: &[PathBuf], form: &Any) -> Result<String> {
-    let entries = records::entries(paths)?;
-    if let [one] = entries.as_slice() {
+fn each(entries: &[Entry], form: &Any) -> Result<String> {
+    if let [one] = entries {
         return form.of_any(&one.record);
     }
     let text = |entry: &Entry| Ok(format!("{}\n\n{}", form.heading(&entry.name), form.of_any(&entry.record)?));
