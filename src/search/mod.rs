@@ -104,11 +104,14 @@ impl Search {
     /// `PROMISING` of the best of all. None while an arm waits for its first turn, or one that is not hopeless for its
     /// second, unless time is `short`: then a first turn is enough. An arm is named once.
     pub fn to_vary(&mut self, short: bool) -> Option<usize> {
-        let values = self.values().1;
-        if !self.all_tried() || !short && self.next_second(&values).is_some() {
+        if !self.all_tried() {
             return None;
         }
-        let best = values.iter().map(|value| value.0).fold(0.0, f64::max);
+        let values = self.values().1;
+        if !short && self.next_second(&values).is_some() {
+            return None;
+        }
+        let best = highest(&values);
         let promising = |arm: &usize| !self.varied[*arm] && values[*arm].0 >= PROMISING * best;
         let arms = (0..self.arms()).rev().filter(promising);
         let arm = arms.max_by(|&a, &b| values[a].0.total_cmp(&values[b].0))?;
@@ -159,7 +162,7 @@ impl Search {
 
     /// The next arm that had one turn and is not hopeless.
     fn next_second(&self, values: &[(f64, f64)]) -> Option<usize> {
-        let best = values.iter().map(|value| value.0).fold(0.0, f64::max);
+        let best = highest(values);
         (0..self.arms()).find(|&arm| self.turns[arm].len() == 1 && values[arm].0 >= HOPELESS * best)
     }
 
@@ -185,7 +188,7 @@ impl Search {
     /// The value of each arm relative to the best, if they are compared by races: what other tests can learn.
     pub fn lessons(&self) -> Option<Vec<(usize, f64)>> {
         let (measure, values) = self.values();
-        let best = values.iter().map(|value| value.0).fold(0.0, f64::max);
+        let best = highest(&values);
         let tried = (0..self.arms()).filter(|&arm| !self.turns[arm].is_empty());
         (measure == Measure::Races && best > 0.0).then(|| tried.map(|arm| (arm, values[arm].0 / best)).collect())
     }
@@ -238,6 +241,11 @@ impl Search {
         };
         values.iter().zip(&told).map(with_deviation).collect()
     }
+}
+
+/// The highest of the values.
+fn highest(values: &[(f64, f64)]) -> f64 {
+    values.iter().map(|value| value.0).fold(0.0, f64::max)
 }
 
 /// The turns of an arm that tell its value: not the first, if there is another.
