@@ -211,16 +211,25 @@ fn the_nice_value_is_the_one_that_was_granted() {
     assert_eq!(sb(|common| common.nice = 100, vec![0], 100).nice, 19);
 }
 
+/// Each level of the distance has its own order of skews, so this holds for a run within one level: one with no look between
+/// its first and its last.
 #[test]
 fn a_seed_decides_the_order_of_skews_and_is_recorded() {
-    let taken = |seed| {
+    let run = |seed| {
         let limits = Limits { iterations: Some(4), ..Limits::default() };
         let result =
             sb(|common| (common.seed, common.limits) = (seed, limits), (0..16).map(|step| 50 * step).collect(), 1);
         assert_eq!(result.seed, seed);
+        result
+    };
+    let taken = |seed| {
+        let within_a_level =
+            |result: &ScenarioResult| result.distances.as_ref().is_none_or(|distances| distances.looks <= 2);
+        let result =
+            (0..1000).map(|_| run(seed)).find(within_a_level).expect("most runs of four iterations take microseconds");
         let run: Vec<i64> =
             result.skews.iter().filter(|skew| skew.iterations > 0).map(|skew| skew.skew_ns.round() as i64).collect();
-        assert_eq!(run.len(), 4, "none is taken twice before all were");
+        assert_eq!(run.len(), 4, "none is taken twice before all were: {:?}", result.distances);
         run
     };
     let first = taken(1);
