@@ -178,11 +178,11 @@ impl Publish for CampaignRecord {
     }
 
     fn table(&self) -> String {
-        campaign::table(self).text()
+        campaign::text(self)
     }
 
     fn table_in(&self, width: usize) -> String {
-        campaign::table_in(self, width)
+        campaign::text_in(self, width)
     }
 
     fn mail(&self) -> String {

@@ -13,10 +13,14 @@ use super::fit::{self, Cells};
 use super::mail::{MAIL_WIDTH, cut, paragraph, signature};
 use super::markdown::{row, sentences};
 use super::numbers::{count, short_count};
+use crate::arch::Arch;
 use crate::error::{Error, Result};
+use crate::litmus::Verdict;
 use crate::machine::in_order;
+use crate::model::Model;
 use crate::record::{CampaignArm, CampaignCell, CampaignRecord, CampaignTest, MutantRecord, Standing, TestingPower};
 use crate::shown;
+use crate::verdict::VerdictSource;
 
 /// The number of tests of a standing that the summary names; of the others it gives the number.
 const NAMED: usize = 12;
@@ -119,9 +123,19 @@ pub(super) fn table(record: &CampaignRecord) -> Cells {
     ["no verdict", "not run", "mutants killed"].into_iter().fold(cells, Cells::without_if_empty)
 }
 
+/// The answer, and the matrix below it.
+pub(super) fn text(record: &CampaignRecord) -> String {
+    format!("{}\n\n{}\n", answer(record), table(record).text())
+}
+
+/// The answer and the matrix as text of at most `width` columns, if the names of the families allow that.
+pub(super) fn text_in(record: &CampaignRecord, width: usize) -> String {
+    format!("{}\n\n{}\n", fit::wrapped(&answer(record), width, "  "), table_in(record, width))
+}
+
 /// The matrix as text of at most `width` columns, if the names of the families allow that: headings are broken first, then
 /// columns that say nothing are left out, then the columns are in two tables.
-pub(super) fn table_in(record: &CampaignRecord, width: usize) -> String {
+fn table_in(record: &CampaignRecord, width: usize) -> String {
     let whole = table(record);
     let said = HEADINGS.into_iter().fold(whole.clone(), Cells::without_if_empty);
     for cells in [whole.clone(), whole.with_short_headings(), said.clone(), said.clone().with_short_headings()] {
@@ -166,11 +180,12 @@ fn power(record: &CampaignRecord) -> String {
     text
 }
 
-/// The names of tests, at most [`NAMED`] of them.
-fn names<'a>(tests: impl Iterator<Item = &'a CampaignTest>) -> Option<String> {
-    let all: Vec<String> = tests.map(|test| shown::line(&test.test).into_owned()).collect();
+/// What `word` says of tests, at most [`NAMED`] of them.
+fn names<'a>(tests: impl Iterator<Item = &'a CampaignTest>, word: impl Fn(&CampaignTest) -> String) -> Option<String> {
+    let all: Vec<&CampaignTest> = tests.collect();
+    let named: Vec<String> = all.iter().take(NAMED).map(|test| shown::line(&word(test)).into_owned()).collect();
     let more = if all.len() > NAMED { format!(" and {} more", all.len() - NAMED) } else { String::new() };
-    (!all.is_empty()).then(|| all[..all.len().min(NAMED)].join(", ") + &more)
+    (!all.is_empty()).then(|| named.join(", ") + &more)
 }
 
 /// Who ran the code, if it was an emulator.
@@ -179,21 +194,75 @@ pub(super) fn emulator(record: &CampaignRecord) -> Option<String> {
     record.host.emulated.then(|| about.emulator.unwrap_or_else(|| "an emulator".to_owned()))
 }
 
-/// What the counts mean, in sentences.
-pub(super) fn summary(record: &CampaignRecord) -> String {
-    let about = record.about();
-    let of = |standing| record.results.iter().filter(move |test| test.standing == standing);
-    let mut text = String::new();
-    if let Some(names) = names(of(Standing::ForbiddenSeen)) {
+/// The tests whose outcome is forbidden: those that were run, and the number of the others.
+fn forbidden(record: &CampaignRecord) -> (Vec<&CampaignTest>, u64) {
+    let never = record.results.iter().filter(|test| test.expected == Some(Verdict::Never));
+    let (run, others): (Vec<_>, Vec<_>) = never.partition(|test| test.standing != Standing::NotRun);
+    (run, others.len() as u64)
+}
+
+/// Who forbids the outcomes of these tests: the architecture's model, and the headers of tests that it does not cover.
+fn judge(record: &CampaignRecord, tests: &[&CampaignTest]) -> String {
+    let architecture = &record.host.architecture;
+    let model = Arch::named(architecture).map_or(architecture.as_str(), |arch| Model::of(arch).name());
+    let is_by_header = |test: &&CampaignTest| test.expected_from == VerdictSource::Header;
+    match tests.iter().filter(|test| is_by_header(test)).count() {
+        0 => model.to_owned(),
+        all if all == tests.len() => "a test's header".to_owned(),
+        _ => format!("{model} or a test's header"),
+    }
+}
+
+/// The answer, which every form of the result begins with: whether anything was seen that is forbidden.
+fn answer(record: &CampaignRecord) -> String {
+    let (run, others) = forbidden(record);
+    let judge = judge(record, &run);
+    let others = match others {
+        0 => String::new(),
+        1 => "; 1 more was not run".to_owned(),
+        several => format!("; {} more were not run", count(several)),
+    };
+    let seen = || run.iter().copied().filter(|test| test.standing == Standing::ForbiddenSeen);
+    let counts = |test: &CampaignTest| format!("{} ({} of {})", test.test, count(test.races), count(test.iterations));
+    if let Some(names) = names(seen(), counts) {
         let architecture = &record.host.architecture;
         let whose = match emulator(record) {
             Some(emulator) => format!("{emulator} does not do what {architecture} requires"),
             None => format!("this CPU or the model of {architecture} is wrong"),
         };
-        let _ = writeln!(text, "FORBIDDEN AND SEEN: {names}. Either {whose}, or the test is wrong, or wakerace is.");
+        let share = format!("{} of {}", count(seen().count() as u64), super::counted(run.len() as u64, "outcome"));
+        return format!(
+            "FORBIDDEN AND SEEN: {names}. That is {share} that {judge} forbids{others}. Either {whose}, or the test is \
+             wrong, or wakerace is."
+        );
     }
+    if run.is_empty() {
+        return format!("No test was run whose outcome {judge} forbids{others}.");
+    }
+    let under = emulator(record).map_or(String::new(), |emulator| format!(" under {emulator}"));
+    let iterations = run.iter().fold(0u64, |sum, test| sum.saturating_add(test.iterations));
+    let bound = run.iter().filter_map(|test| test.bound).fold(0.0, f64::max);
+    let which = if run.len() == 1 { "95 % bound of the rate" } else { "largest 95 % bound of a rate" };
+    format!(
+        "Nothing that {judge} forbids was seen{under} in {} and {} iterations ({which}: {bound:.1e}){others}.",
+        super::counted(run.len() as u64, "test"),
+        short_count(iterations)
+    )
+}
+
+/// The answer and what the counts mean, in sentences.
+pub(super) fn answer_and_summary(record: &CampaignRecord) -> String {
+    format!("{}\n{}", answer(record), summary(record))
+}
+
+/// What the counts mean besides the answer, in sentences.
+pub(super) fn summary(record: &CampaignRecord) -> String {
+    let about = record.about();
+    let of = |standing| record.results.iter().filter(move |test| test.standing == standing);
+    let mut text = String::new();
     text.push_str(&power(record));
-    if let Some(names) = names(of(Standing::AllowedNotSeen).filter(|test| test.mutant.is_none())) {
+    let unseen = of(Standing::AllowedNotSeen).filter(|test| test.mutant.is_none());
+    if let Some(names) = names(unseen, |test| test.test.clone()) {
         let _ = writeln!(text, "Allowed and not seen: {names}.");
     }
     let iterations = record.results.iter().fold(0u64, |sum, test| sum.saturating_add(test.iterations));
@@ -248,10 +317,10 @@ pub fn campaign_evidence(record: &CampaignRecord) -> String {
     shown::text(&text).into_owned()
 }
 
-/// The matrix and the summary in Markdown.
+/// The answer, the matrix and the summary in Markdown.
 pub(super) fn markdown(record: &CampaignRecord) -> String {
     let cells = table(record);
-    let mut text = row(&cells.headings);
+    let mut text = sentences(&answer(record)) + "\n" + &row(&cells.headings);
     text.push_str(&row(&vec!["---".to_owned(); cells.headings.len()]));
     cells.lines.iter().for_each(|line| text.push_str(&row(line)));
     format!("{text}\n{}\n", sentences(&summary(record)))
@@ -264,7 +333,7 @@ const SECOND: [&str; 4] = ["forbidden, not seen", "FORBIDDEN, SEEN", "no verdict
 
 /// The summary and the matrix as a mail.
 pub(super) fn mail(record: &CampaignRecord) -> String {
-    let lines: Vec<String> = summary(record).lines().map(|line| paragraph(line, "  ")).collect();
+    let lines: Vec<String> = answer_and_summary(record).lines().map(|line| paragraph(line, "  ")).collect();
     format!("{}\n\n{}\n\n{}", lines.join("\n"), mail_tables(record), signature(record))
 }
 
@@ -363,6 +432,7 @@ pub(super) mod tests {
     use crate::litmus::Verdict;
     use crate::machine::{self, Calibration, Topology};
     use crate::publish::Publish;
+    use crate::publish::page::Front;
     use crate::record::{CAMPAIGN_SCHEMA, CampaignAbout, SettingRecord, campaign_test};
 
     /// A record with these tests.
@@ -394,7 +464,8 @@ pub(super) mod tests {
     #[test]
     fn the_matrix_counts_each_test_once_and_shows_the_weakest_bound() {
         let text = small().table();
-        let lines: Vec<Vec<&str>> = text
+        let matrix = text.split_once("\n\n").unwrap().1;
+        let lines: Vec<Vec<&str>> = matrix
             .lines()
             .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
             .collect();
@@ -427,23 +498,87 @@ pub(super) mod tests {
             campaign_test("MP+b", None, [1000, 3]),
             campaign_test("MP+c", Some(Never), [0, 0]),
         ]);
-        let whole = all.table();
+        let whole = table(&all).text();
         let widest = whole.lines().map(str::len).max().unwrap();
         assert!(widest > 100, "{whole}");
         for (record, width) in [(&all, 200), (&all, 100), (&all, 80), (&all, 60), (&small(), 80), (&small(), 60)] {
             let text = record.table_in(width);
             assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
             // Each cell of the whole table that says something is there, on one line.
-            for cell in record.table().lines().skip(1).flat_map(|line| line.split("  ")).map(str::trim) {
+            for cell in table(record).text().lines().skip(1).flat_map(|line| line.split("  ")).map(str::trim) {
                 assert!(text.lines().any(|line| line.contains(cell)), "{width}: {cell}\n{text}");
             }
             let words = text.split_whitespace().collect::<Vec<_>>();
             assert!(words.contains(&"FORBIDDEN,") == (text.contains("FORBIDDEN")), "{text}");
         }
-        assert_eq!(all.table_in(200), whole);
+        assert_eq!(table_in(&all, 200), whole);
         // One table has room at 100 columns, and at 80 if what says nothing is left out.
         assert_eq!(all.table_in(100).matches("family").count(), 1, "{}", all.table_in(100));
         assert_eq!(small().table_in(80).matches("family").count(), 1, "{}", small().table_in(80));
+    }
+
+    /// The first words of a result for a terminal, a narrow terminal, a mail, Markdown and a page.
+    fn first_words(record: &CampaignRecord) -> [String; 5] {
+        let page = campaign_page(&[("c.json".to_owned(), record)], &Front::default()).unwrap().html;
+        let page = page.split_once("<p class=\"answer\">").unwrap().1.split_once("</p>").unwrap().0.to_owned();
+        let first = |text: String| text.split("\n\n").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        [record.table(), record.table_in(60), record.mail(), record.markdown(), page].map(first)
+    }
+
+    #[test]
+    fn every_form_says_first_whether_anything_forbidden_was_seen() {
+        use Verdict::{Never, Sometimes};
+        let all_begin = |record: &CampaignRecord, wanted: &str| {
+            for words in first_words(record) {
+                assert!(words.starts_with(wanted), "{wanted}\n{words}");
+            }
+        };
+        let mut clean = small();
+        clean.host.architecture = "x86_64".to_owned();
+        let nothing = "Nothing that x86-TSO forbids was seen in 2 tests and 1 M iterations (largest 95 % bound of a \
+                       rate: 3.0e-4)";
+        all_begin(&clean, &format!("{nothing}."));
+        assert_eq!(clean.table().matches("Nothing that").count() + clean.summary().matches("Nothing that").count(), 1);
+
+        let mut partly = clean.clone();
+        partly.results.push(campaign_test("LB", Some(Never), [0, 0]));
+        all_begin(&partly, &format!("{nothing}; 1 more was not run."));
+        partly.results[2].expected_from = VerdictSource::Header;
+        all_begin(&partly, "Nothing that x86-TSO or a test's header forbids was seen in 2 tests");
+        partly.host.emulated = true;
+        partly.host.architecture = "aarch64".to_owned();
+        all_begin(&partly, "Nothing that ARMv8 or a test's header forbids was seen under an emulator in 2 tests");
+
+        let mut one = clean.clone();
+        one.results.truncate(3);
+        all_begin(
+            &one,
+            "Nothing that x86-TSO forbids was seen in 1 test and 1 M iterations (95 % bound of the rate: 3.0e-6).",
+        );
+        one.results.truncate(2);
+        all_begin(&one, "No test was run whose outcome x86-TSO forbids.");
+
+        let mut seen = clean;
+        seen.results.push(campaign_test("SB+release-acquire", Some(Never), [1000, 7]));
+        seen.results.push(campaign_test("R", Some(Sometimes), [1000, 7]));
+        let wanted =
+            "FORBIDDEN AND SEEN: SB+release-acquire (7 of 1,000). That is 1 of 3 outcomes that x86-TSO forbids.";
+        all_begin(&seen, wanted);
+    }
+
+    #[test]
+    fn the_title_of_the_page_says_whether_anything_forbidden_was_seen() {
+        let titled = |record: &CampaignRecord| {
+            let page = campaign_page(&[("c.json".to_owned(), record)], &Front::default()).unwrap().html;
+            page.split_once("<h1>").unwrap().1.split_once("</h1>").unwrap().0.to_owned()
+        };
+        let mut record = small();
+        record.host.cpu_model = "a CPU".to_owned();
+        assert_eq!(titled(&record), "Nothing forbidden seen on a CPU, 1 of 2 allowed weak outcomes seen");
+        record.results.push(campaign_test("R", Some(Verdict::Never), [1000, 7]));
+        assert_eq!(titled(&record), "1 FORBIDDEN outcome seen on a CPU, 1 of 2 allowed weak outcomes seen");
+        record.results.retain(CampaignTest::is_allowed);
+        assert_eq!(titled(&record), "1 of 2 allowed weak outcomes seen on a CPU");
     }
 
     #[test]
@@ -464,7 +599,7 @@ pub(super) mod tests {
         wrong.source = "the source".to_owned();
         wrong.listing = "stlr".to_owned();
         record.results.push(wrong);
-        let text = record.summary();
+        let text = answer_and_summary(&record);
         assert!(record.is_alarming() && text.contains("FORBIDDEN AND SEEN: SB+release-acquire"), "{text}");
         assert!(text.contains("this CPU or the model"), "{text}");
         let evidence = campaign_evidence(&record);
@@ -473,7 +608,7 @@ pub(super) mod tests {
         }
         record.host.emulated = true;
         record.campaign.as_mut().unwrap().emulator = Some("qemu-aarch64 11.1.2".to_owned());
-        let text = record.summary();
+        let text = answer_and_summary(&record);
         assert!(
             text.contains("qemu-aarch64 11.1.2 does not do what") && text.contains("nothing about a CPU"),
             "{text}"

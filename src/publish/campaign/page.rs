@@ -4,10 +4,10 @@
 
 use serde::Serialize;
 
-use super::{emulator, percent, summary, table};
+use super::{answer_and_summary, emulator, forbidden, percent, table};
 use crate::error::{Error, Result};
 use crate::publish::cpus::{cpu, letter};
-use crate::publish::numbers::{rate, short_count};
+use crate::publish::numbers::{counted, rate, short_count};
 use crate::publish::page::{Front, Meta, Page, Preview, STYLE, fill};
 use crate::record::{CampaignRecord, CampaignTest, RefusedTest, Standing};
 
@@ -119,9 +119,13 @@ pub fn campaign_preview(campaigns: &[(String, &CampaignRecord)]) -> Result<Vec<u
     Preview { headline: &title(campaigns), lines: &lines(campaigns), hosts, chart: None }.png()
 }
 
-/// What the campaigns found, in sentences.
+/// What the campaigns found, in sentences, the answer of each first.
 fn lines(campaigns: &[(String, &CampaignRecord)]) -> Vec<String> {
-    campaigns.iter().flat_map(|(_, record)| summary(record).lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+    let of = |(at, (_, record)): (usize, &(String, &CampaignRecord))| {
+        let whose = if campaigns.len() > 1 { letter(at) + ": " } else { String::new() };
+        (whose + &answer_and_summary(record)).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    campaigns.iter().enumerate().flat_map(of).collect()
 }
 
 const LEGEND: [(&str, &str); 8] = [
@@ -136,14 +140,19 @@ const LEGEND: [(&str, &str); 8] = [
 ];
 
 fn title(campaigns: &[(String, &CampaignRecord)]) -> String {
-    let power = |record: &CampaignRecord| {
+    let one = |(_, record): &(String, &CampaignRecord)| {
         let power = record.power();
         let who = emulator(record).unwrap_or_else(|| record.host.cpu_model.clone());
-        let forbidden = record.results.iter().filter(|test| test.standing == Standing::ForbiddenSeen).count();
-        let forbidden = if forbidden > 0 { format!(", {forbidden} FORBIDDEN outcomes seen") } else { String::new() };
-        format!("{} of {} allowed weak outcomes seen on {who}{forbidden}", power.seen, power.allowed)
+        let (run, _) = forbidden(record);
+        let seen = run.iter().filter(|test| test.standing == Standing::ForbiddenSeen).count() as u64;
+        let allowed = format!("{} of {} allowed weak outcomes seen", power.seen, power.allowed);
+        match seen {
+            _ if run.is_empty() => format!("{allowed} on {who}"),
+            0 => format!("Nothing forbidden seen on {who}, {allowed}"),
+            _ => format!("{} seen on {who}, {allowed}", counted(seen, "FORBIDDEN outcome")),
+        }
     };
-    campaigns.iter().map(|(_, record)| power(record)).collect::<Vec<_>>().join("; ")
+    campaigns.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 fn refused(RefusedTest { file, line, reason }: RefusedTest) -> Refused {
