@@ -50,6 +50,22 @@ fn a_file_of_a_folder_that_cannot_be_read_is_named_and_ends_with_an_error() {
     assert_eq!(row(&out, "LKMM"), ["2", "1", "1", "0", "1", "0", "0"], "{out}");
     assert_eq!(err, "error: opening t/gone.litmus: No such file or directory (os error 2)\n");
     assert_eq!(status, Some(2));
+    // A file that is named by itself does not stop the others either. This one cannot be read by any user.
+    std::os::unix::fs::symlink("/proc/self/mem", folder.path().join("memory.litmus")).unwrap();
+    let (status, out, err) = check(folder.path(), &["--model", "lkmm", "memory.litmus", "t/mp.litmus"]);
+    assert!(out.contains("Sometimes 4"), "{out}");
+    assert_eq!(err, "error: reading memory.litmus: Input/output error (os error 5)\n");
+    assert_eq!(status, Some(2));
+    // A wrong option and a test that does not exist do.
+    for wrong in ["--models", "t/nothing.litmus"] {
+        let (status, out, _) = check(folder.path(), &[wrong, "t/mp.litmus"]);
+        assert_eq!((status, out.as_str()), (Some(2), ""), "{wrong}");
+    }
+    let (_, help, _) = check(folder.path(), &["--help"]);
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = "2 Nothing was checked: an option is wrong, or there is no such test. Or all else was checked and printed: a file \
+                 cannot be read;";
+    assert!(help.contains(words), "{help}");
 }
 
 #[test]

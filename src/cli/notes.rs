@@ -71,7 +71,8 @@ fn statuses(command: &str) -> Vec<Entry> {
             ("0", "Nothing disagrees with the models."),
             (
                 "2",
-                "The input is bad; the header of a test or the file of --against disagrees with a model, or that file has none of \
+                "Nothing was checked: an option is wrong, or there is no such test. Or all else was checked and printed: a file \
+                 cannot be read; the header of a test or the file of --against disagrees with a model, or that file has none of \
                  the tests; or a test that was named, or every test of a folder, has no verdict.",
             ),
         ],
