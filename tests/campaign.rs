@@ -283,6 +283,10 @@ fn a_reproducibility_ends_a_campaign_and_mutants_are_killed() {
     let changes: Vec<&str> =
         mutants.results.iter().filter_map(|test| Some(test.mutant.as_ref()?.change.as_str())).collect();
     assert!(changes.iter().any(|change| change.ends_with("smp_mb() left out")), "{changes:?}");
+    // A mutant is not what the title says.
+    for test in &mutants.results {
+        assert_eq!(test.title.is_empty(), test.mutant.is_some(), "{}: '{}'", test.test, test.title);
+    }
 }
 
 #[test]

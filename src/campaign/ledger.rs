@@ -8,7 +8,9 @@ use super::machine::Slice;
 use super::schedule::{Arm, Pull, Schedule};
 use super::settings::{self, SETTINGS};
 use crate::program::Const;
-use crate::record::{CampaignArm, CampaignCell, CampaignTest, FinalValue, OutcomeRecord, PlacementRecord, Standing};
+use crate::record::{
+    CampaignArm, CampaignCell, CampaignTest, FinalValue, OutcomeRecord, PlacementRecord, Standing, naming_of,
+};
 
 /// The sums of a test.
 #[derive(Debug, Clone, Default)]
@@ -87,8 +89,11 @@ impl Ledger {
                 .collect(),
         });
         let expectation = &test.expectation;
+        let (title, named_outcomes) = naming_of(&test.scenario);
         let mut record = CampaignTest {
             test: test.scenario.name.clone(),
+            title,
+            named_outcomes,
             family: family(&test.scenario.name),
             source_sha256: test.scenario.sha256.to_string(),
             threads: program.threads.len(),

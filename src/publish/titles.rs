@@ -70,7 +70,12 @@ pub(super) fn outcome<'a>(result: &'a ScenarioResult, values: &Values) -> Option
 
 /// The race of a test in words, whether or not it was seen; `None` if the test has no words for what its condition asks.
 pub(super) fn race(result: &ScenarioResult) -> Option<&str> {
-    let asked = result.condition.strip_prefix("exists (")?.strip_suffix(')')?;
+    asked(&result.condition, outcomes(result))
+}
+
+/// The words of the outcome that a condition asks about.
+pub(super) fn asked<'a>(condition: &str, outcomes: &'a [NamedOutcomeRecord]) -> Option<&'a str> {
+    let asked = condition.strip_prefix("exists (")?.strip_suffix(')')?;
     let mut asked: Vec<&str> = asked.split(" /\\ ").collect();
     asked.sort_unstable();
     let is_asked = |outcome: &&NamedOutcomeRecord| {
@@ -78,7 +83,7 @@ pub(super) fn race(result: &ScenarioResult) -> Option<&str> {
         values.sort_unstable();
         values == asked
     };
-    outcomes(result).iter().find(is_asked).map(|outcome| outcome.words.as_str())
+    outcomes.iter().find(is_asked).map(|outcome| outcome.words.as_str())
 }
 
 #[cfg(test)]

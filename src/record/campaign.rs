@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{OutcomeRecord, PlacementRecord, RunRecord};
+use super::{NamedOutcomeRecord, OutcomeRecord, PlacementRecord, RunRecord};
 use crate::litmus::Verdict;
 use crate::stats;
 use crate::verdict::VerdictSource;
@@ -64,6 +64,12 @@ pub struct RefusedTest {
 pub struct CampaignTest {
     /// The test's name.
     pub test: String,
+    /// What the test is, in a few words: the line `Title=` of its file. Empty if it has none, and for a mutant.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub title: String,
+    /// Outcomes in words: the lines `Outcome1=` and so on of its file. A mutant has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub named_outcomes: Vec<NamedOutcomeRecord>,
     /// The family: the part of the name that says which cycle it is, such as `MP` or `2+2W`.
     pub family: String,
     /// SHA-256 of the litmus source without the lines `Title=`, `Outcome1=` and so on.
@@ -322,6 +328,8 @@ pub(crate) mod tests {
         };
         let mut test = CampaignTest {
             test: name.to_owned(),
+            title: String::new(),
+            named_outcomes: Vec::new(),
             family: name.split('+').next().unwrap().to_owned(),
             source_sha256: crate::hash::sha256(name.as_bytes()),
             threads: 2,

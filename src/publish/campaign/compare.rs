@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::percent;
 use crate::publish::cpus::letter;
-use crate::publish::fit::{Cells, whole, wrapped};
+use crate::publish::fit::{Cells, table_with_notes, whole, wrapped};
 use crate::publish::numbers::count;
 use crate::record::{CampaignRecord, CampaignTest, Standing};
 use crate::shown;
@@ -95,6 +95,11 @@ pub(super) fn by_test<'a>(campaigns: &[(String, &'a CampaignRecord)]) -> ByTest<
     tests
 }
 
+/// The title of a test; `None` if no record has one.
+pub(super) fn title_of<'a>(columns: &[Option<&'a CampaignTest>]) -> Option<&'a str> {
+    columns.iter().flatten().map(|test| test.title.as_str()).find(|title| !title.is_empty())
+}
+
 /// The tests on which hosts that ran them differ.
 fn differing(campaigns: &[(String, &CampaignRecord)], width: Option<usize>) -> String {
     let tests = by_test(campaigns);
@@ -112,8 +117,11 @@ fn differing(campaigns: &[(String, &CampaignRecord)], width: Option<usize>) -> S
         let cells = columns.iter().map(|test| said(test.as_ref()));
         std::iter::once(shown::line(name).into_owned()).chain(cells).collect()
     });
-    let headings = std::iter::once("test".to_owned()).chain((0..campaigns.len()).map(letter)).collect();
-    let table = whole(Cells { headings, lines: lines.collect(), right: Vec::new() }, width);
+    let letters: Vec<String> = (0..campaigns.len()).map(letter).collect();
+    let headings: Vec<&str> = std::iter::once("test").chain(letters.iter().map(String::as_str)).collect();
+    let titles = differing.iter().map(|(_, columns)| title_of(columns).unwrap_or_default().to_owned());
+    let table = table_with_notes(&headings, lines.collect(), &titles.collect::<Vec<_>>(), width, &[]);
+    let table = table.trim_end();
     let more =
         if differing.len() > LISTED { format!("\nand {} more", differing.len() - LISTED) } else { String::new() };
     format!("{} of {shared} shared tests were seen by some records only:\n{table}{more}", differing.len())
@@ -143,6 +151,13 @@ mod tests {
         let narrow = campaign_comparison(&[("a.json".to_owned(), &a), ("b.json".to_owned(), &b)], Some(40));
         assert!(narrow.lines().all(|line| line.chars().count() <= 40 || !line.contains("  ")), "{narrow}");
         assert!(narrow.contains("A  a.json (") && narrow.contains("seen, 99.3262 %"), "{narrow}");
+        // A title has a line of its own, and the widths are those of a table without it.
+        let widths = |text: &str| text.lines().map(|line| line.chars().count()).max();
+        b.results[3].title = "store buffering".to_owned();
+        let of = |width| campaign_comparison(&[("a.json".to_owned(), &a), ("b.json".to_owned(), &b)], width);
+        let row = of(None).lines().position(|line| line.contains("seen, 99.3262 %")).unwrap();
+        assert_eq!(of(None).lines().nth(row + 1), Some("    store buffering"), "{}", of(None));
+        assert_eq!((widths(&of(None)), widths(&of(Some(40)))), (widths(&text), widths(&narrow)));
         let alike = campaign_comparison(&[("a".to_owned(), &a), ("a".to_owned(), &a)], None);
         assert!(alike.contains("The 5 tests that several records share"), "{alike}");
     }

@@ -13,6 +13,7 @@ use super::fit::{self, Cells};
 use super::mail::{MAIL_WIDTH, cut, paragraph, signature};
 use super::markdown::{row, sentences};
 use super::numbers::{count, short_count};
+use super::titles::asked;
 use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::litmus::Verdict;
@@ -24,6 +25,8 @@ use crate::verdict::VerdictSource;
 
 /// The number of tests of a standing that the summary names; of the others it gives the number.
 const NAMED: usize = 12;
+/// The summary gives the titles of no more tests than this, so that the sentence stays short.
+const TITLED: usize = 3;
 
 /// The counts of a family: how many tests have each standing, the largest bound of those that are allowed and of those that
 /// are forbidden and were not seen, and the mutants of it with those that were killed.
@@ -125,7 +128,7 @@ pub(super) fn table(record: &CampaignRecord) -> Cells {
 
 /// The answer, and the matrix below it.
 pub(super) fn text(record: &CampaignRecord) -> String {
-    format!("{}\n\n{}\n", answer(record), table(record).text())
+    format!("{}\n\n{}\n", answer(record).replace('\u{a0}', " "), table(record).text())
 }
 
 /// The answer and the matrix as text of at most `width` columns, if the names of the families allow that.
@@ -180,10 +183,19 @@ fn power(record: &CampaignRecord) -> String {
     text
 }
 
-/// What `word` says of tests, at most [`NAMED`] of them.
-fn names<'a>(tests: impl Iterator<Item = &'a CampaignTest>, word: impl Fn(&CampaignTest) -> String) -> Option<String> {
+/// The names of tests, at most [`NAMED`] of them, with what `counts` says of each. Few have their titles.
+fn names<'a>(
+    tests: impl Iterator<Item = &'a CampaignTest>,
+    counts: impl Fn(&CampaignTest) -> Option<String>,
+) -> Option<String> {
     let all: Vec<&CampaignTest> = tests.collect();
-    let named: Vec<String> = all.iter().take(NAMED).map(|test| shown::line(&word(test)).into_owned()).collect();
+    let name = |test: &&CampaignTest| {
+        let title = (all.len() <= TITLED && !test.title.is_empty()).then(|| test.title.clone());
+        let more = title.into_iter().chain(counts(test)).collect::<Vec<_>>().join("; ");
+        let name = if more.is_empty() { test.test.clone() } else { format!("{} ({more})", test.test) };
+        shown::line(&name).into_owned()
+    };
+    let named: Vec<String> = all.iter().take(NAMED).map(name).collect();
     let more = if all.len() > NAMED { format!(" and {} more", all.len() - NAMED) } else { String::new() };
     (!all.is_empty()).then(|| named.join(", ") + &more)
 }
@@ -213,7 +225,8 @@ fn judge(record: &CampaignRecord, tests: &[&CampaignTest]) -> String {
     }
 }
 
-/// The answer, which every form of the result begins with: whether anything was seen that is forbidden.
+/// The answer, which every form of the result begins with: whether anything was seen that is forbidden. No line ends between
+/// a number and its unit.
 fn answer(record: &CampaignRecord) -> String {
     let (run, others) = forbidden(record);
     let judge = judge(record, &run);
@@ -223,7 +236,7 @@ fn answer(record: &CampaignRecord) -> String {
         several => format!("; {} more were not run", count(several)),
     };
     let seen = || run.iter().copied().filter(|test| test.standing == Standing::ForbiddenSeen);
-    let counts = |test: &CampaignTest| format!("{} ({} of {})", test.test, count(test.races), count(test.iterations));
+    let counts = |test: &CampaignTest| Some(format!("{} of {}", count(test.races), count(test.iterations)));
     if let Some(names) = names(seen(), counts) {
         let architecture = &record.host.architecture;
         let whose = match emulator(record) {
@@ -242,7 +255,7 @@ fn answer(record: &CampaignRecord) -> String {
     let under = emulator(record).map_or(String::new(), |emulator| format!(" under {emulator}"));
     let iterations = run.iter().fold(0u64, |sum, test| sum.saturating_add(test.iterations));
     let bound = run.iter().filter_map(|test| test.bound).fold(0.0, f64::max);
-    let which = if run.len() == 1 { "95 % bound of the rate" } else { "largest 95 % bound of a rate" };
+    let which = if run.len() == 1 { "95\u{a0}% bound of the rate" } else { "largest 95\u{a0}% bound of a rate" };
     format!(
         "Nothing that {judge} forbids was seen{under} in {} and {} iterations ({which}: {bound:.1e}){others}.",
         super::counted(run.len() as u64, "test"),
@@ -262,7 +275,7 @@ pub(super) fn summary(record: &CampaignRecord) -> String {
     let mut text = String::new();
     text.push_str(&power(record));
     let unseen = of(Standing::AllowedNotSeen).filter(|test| test.mutant.is_none());
-    if let Some(names) = names(unseen, |test| test.test.clone()) {
+    if let Some(names) = names(unseen, |_| None) {
         let _ = writeln!(text, "Allowed and not seen: {names}.");
     }
     let iterations = record.results.iter().fold(0u64, |sum, test| sum.saturating_add(test.iterations));
@@ -294,11 +307,14 @@ pub fn campaign_evidence(record: &CampaignRecord) -> String {
     let mut text = String::new();
     for test in record.results.iter().filter(|test| test.standing == Standing::ForbiddenSeen) {
         let (name, races, iterations) = (shown::line(&test.test), count(test.races), count(test.iterations));
-        let _ = writeln!(text, "\n{name}: {}\nseen {races} times in {iterations} iterations", test.condition);
+        let title = if test.title.is_empty() { String::new() } else { format!("{}\n", test.title) };
+        let _ = writeln!(text, "\n{name}: {}\n{title}seen {races} times in {iterations} iterations", test.condition);
         for outcome in &test.outcomes {
             let values: Vec<String> = outcome.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let mark = if outcome.satisfies { "*" } else { " " };
-            let _ = writeln!(text, "  {mark} {:>15}  {}", count(outcome.count), values.join("; "));
+            let named = test.named_outcomes.iter().find(|named| named.fits(&outcome.values));
+            let words = named.map_or(String::new(), |named| format!("  ({})", named.words));
+            let _ = writeln!(text, "  {mark} {:>15}  {}{words}", count(outcome.count), values.join("; "));
         }
         let arms = test.cells.iter().flat_map(|cell| cell.settings.iter().map(move |arm| (cell, arm)));
         for (CampaignCell { placement, .. }, CampaignArm { setting, races, iterations, .. }) in
@@ -320,7 +336,7 @@ pub fn campaign_evidence(record: &CampaignRecord) -> String {
 /// The answer, the matrix and the summary in Markdown.
 pub(super) fn markdown(record: &CampaignRecord) -> String {
     let cells = table(record);
-    let mut text = sentences(&answer(record)) + "\n" + &row(&cells.headings);
+    let mut text = sentences(&answer(record)).replace('\u{a0}', " ") + "\n\n" + &row(&cells.headings);
     text.push_str(&row(&vec!["---".to_owned(); cells.headings.len()]));
     cells.lines.iter().for_each(|line| text.push_str(&row(line)));
     format!("{text}\n{}\n", sentences(&summary(record)))
@@ -357,11 +373,13 @@ fn in_two(whole: Cells) -> [Cells; 2] {
     [first, second]
 }
 
-const CSV: [&str; 21] = [
+const CSV: [&str; 23] = [
     "architecture",
     "cpu_model",
     "emulated",
     "test",
+    "title",
+    "outcome",
     "family",
     "source_sha256",
     "mutant_of",
@@ -398,7 +416,7 @@ pub(super) fn csv(record: &CampaignRecord) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| Error::Internal(error.to_string()))
 }
 
-fn fields(record: &CampaignRecord, test: &CampaignTest, cell: &CampaignCell, arm: &CampaignArm) -> [String; 21] {
+fn fields(record: &CampaignRecord, test: &CampaignTest, cell: &CampaignCell, arm: &CampaignArm) -> [String; 23] {
     let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     let mutant = |of: fn(&MutantRecord) -> &String| test.mutant.as_ref().map(of).cloned().unwrap_or_default();
     [
@@ -406,6 +424,8 @@ fn fields(record: &CampaignRecord, test: &CampaignTest, cell: &CampaignCell, arm
         record.host.cpu_model.clone(),
         record.host.emulated.to_string(),
         test.test.clone(),
+        test.title.clone(),
+        asked(&test.condition, &test.named_outcomes).unwrap_or_default().to_owned(),
         test.family.clone(),
         test.source_sha256.clone(),
         mutant(|mutant| &mutant.of),
@@ -433,7 +453,7 @@ pub(super) mod tests {
     use crate::machine::{self, Calibration, Topology};
     use crate::publish::Publish;
     use crate::publish::page::Front;
-    use crate::record::{CAMPAIGN_SCHEMA, CampaignAbout, SettingRecord, campaign_test};
+    use crate::record::{CAMPAIGN_SCHEMA, CampaignAbout, FinalValue, NamedOutcomeRecord, SettingRecord, campaign_test};
 
     /// A record with these tests.
     pub(in crate::publish) fn record(tests: Vec<CampaignTest>) -> CampaignRecord {
@@ -520,7 +540,8 @@ pub(super) mod tests {
     /// The first words of a result for a terminal, a narrow terminal, a mail, Markdown and a page.
     fn first_words(record: &CampaignRecord) -> [String; 5] {
         let page = campaign_page(&[("c.json".to_owned(), record)], &Front::default()).unwrap().html;
-        let page = page.split_once("<p class=\"answer\">").unwrap().1.split_once("</p>").unwrap().0.to_owned();
+        let page = page.split_once("<p class=\"answer\">").unwrap().1.split_once("</p>").unwrap().0;
+        let page = page.replace("&#x27;", "'");
         let first = |text: String| text.split("\n\n").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
         [record.table(), record.table_in(60), record.mail(), record.markdown(), page].map(first)
     }
@@ -538,6 +559,10 @@ pub(super) mod tests {
         let nothing = "Nothing that x86-TSO forbids was seen in 2 tests and 1 M iterations (largest 95 % bound of a \
                        rate: 3.0e-4)";
         all_begin(&clean, &format!("{nothing}."));
+        assert!(clean.markdown().contains(" 3.0e-4).\n\n| family |"), "{}", clean.markdown());
+        for width in 60..80 {
+            assert!(clean.table_in(width).contains("95 % bound"), "{}", clean.table_in(width));
+        }
         assert_eq!(clean.table().matches("Nothing that").count() + clean.summary().matches("Nothing that").count(), 1);
 
         let mut partly = clean.clone();
@@ -613,6 +638,45 @@ pub(super) mod tests {
             text.contains("qemu-aarch64 11.1.2 does not do what") && text.contains("nothing about a CPU"),
             "{text}"
         );
+    }
+
+    /// Tests with words, one of them forbidden and seen, and one that has none.
+    pub(in crate::publish) fn with_words() -> CampaignRecord {
+        let mut record = small();
+        record.results.push(campaign_test("SB+ra", Some(Verdict::Never), [1000, 7]));
+        for (test, title) in [(3, "store buffering"), (5, "store buffering that must not be seen")] {
+            record.results[test].title = title.to_owned();
+            record.results[test].named_outcomes = vec![NamedOutcomeRecord {
+                values: [("0:r0".to_owned(), FinalValue::Int(0))].into(),
+                words: "the store came too late".to_owned(),
+            }];
+        }
+        record
+    }
+
+    #[test]
+    fn words_of_tests_and_outcomes_stand_beside_their_names() {
+        let record = with_words();
+        let answer = record.table();
+        assert!(answer.starts_with("FORBIDDEN AND SEEN: SB+ra (store buffering that must not be seen; 7 of 1,000). "));
+        assert!(record.summary().contains("Allowed and not seen: SB (store buffering).\n"), "{}", record.summary());
+        let evidence = campaign_evidence(&record);
+        assert!(evidence.contains("\nstore buffering that must not be seen\nseen 7 times"), "{evidence}");
+        assert!(evidence.contains("7  0:r0=0  (the store came too late)\n"), "{evidence}");
+        assert!(evidence.contains("993  0:r0=1\n"), "{evidence}");
+        let csv = record.csv().unwrap();
+        let mut reader = csv::Reader::from_reader(csv.as_bytes());
+        let at = |name: &str| CSV.iter().position(|column| *column == name).unwrap();
+        let rows: Vec<csv::StringRecord> = reader.records().map(|row| row.unwrap()).collect();
+        let words = |row: usize| [&rows[row][at("test")], &rows[row][at("title")], &rows[row][at("outcome")]];
+        assert_eq!(words(0), ["MP", "", ""]);
+        assert_eq!(words(3), ["SB", "store buffering", "the store came too late"]);
+        // Titles of many tests would bury the names.
+        let mut many = record;
+        for at in 0..3 {
+            many.results.push(campaign_test(&format!("R{at}"), Some(Verdict::Sometimes), [10, 0]));
+        }
+        assert!(many.summary().contains("Allowed and not seen: SB, R0, R1, R2."), "{}", many.summary());
     }
 
     #[test]

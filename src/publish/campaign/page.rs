@@ -4,11 +4,13 @@
 
 use serde::Serialize;
 
+use super::compare::title_of;
 use super::{answer_and_summary, emulator, forbidden, percent, table};
 use crate::error::{Error, Result};
 use crate::publish::cpus::{cpu, letter};
 use crate::publish::numbers::{counted, rate, short_count};
 use crate::publish::page::{Front, Meta, Page, Preview, STYLE, fill};
+use crate::publish::titles::asked;
 use crate::record::{CampaignRecord, CampaignTest, RefusedTest, Standing};
 
 /// The largest page of campaigns, in bytes. With 10,000 tests of one host it has about 4 MB.
@@ -63,6 +65,8 @@ struct Family {
 #[derive(Serialize)]
 struct Row {
     name: String,
+    title: Option<String>,
+    outcome: Option<String>,
     change: Option<String>,
     condition: String,
     expected: String,
@@ -180,12 +184,15 @@ fn families(campaigns: &[(String, &CampaignRecord)]) -> Vec<Family> {
     };
     ordered.sort_by_cached_key(first);
     for columns in ordered {
-        let Some(test) = columns.iter().flatten().next() else { continue };
+        let all = columns.iter().copied().flatten();
+        let Some(test) = all.clone().next() else { continue };
         if out.last().is_none_or(|family| family.name != test.family) {
             out.push(Family { name: test.family.clone(), tests: Vec::new() });
         }
         let row = Row {
             name: test.test.clone(),
+            title: title_of(&columns).map(str::to_owned),
+            outcome: all.clone().find_map(|test| asked(&test.condition, &test.named_outcomes)).map(str::to_owned),
             change: test.mutant.as_ref().map(|mutant| format!("{}, {}", mutant.of, mutant.change)),
             condition: test.condition.clone(),
             expected: test.expected.map_or("-".to_owned(), |verdict| verdict.to_string()),
@@ -246,6 +253,18 @@ mod tests {
         assert_eq!(without.matches("<tr id=\"t").count(), 5);
         assert_eq!(without.matches("href=\"#t").count(), 5);
         assert!(!page.contains("src=") && !page.contains("<link") && page.trim_end().ends_with("</html>"));
+    }
+
+    #[test]
+    fn words_are_below_the_names_and_in_the_hints_of_the_squares() {
+        // An earlier version wrote the first record.
+        let (old, new) = (small(), super::super::tests::with_words());
+        let page = |campaigns: &[(String, &CampaignRecord)]| campaign_page(campaigns, &Front::default()).unwrap().html;
+        let html = page(&[("old".to_owned(), &old), ("new".to_owned(), &new)]);
+        assert!(html.contains("<td>SB<br><small>store buffering</small></td>"), "{html}");
+        assert!(html.contains("<code>exists (0:r0=0)</code><br><small>the store came too late</small></td>"), "{html}");
+        assert!(html.contains("title=\"SB, store buffering: allowed, not seen"), "{html}");
+        assert!(html.contains("<td>SB+mbs</td>") && html.contains("title=\"SB+mbs: forbidden, not seen"), "{html}");
     }
 
     #[test]

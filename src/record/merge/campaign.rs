@@ -118,6 +118,9 @@ fn add(known: &mut CampaignTest, test: CampaignTest) -> Option<()> {
     if known.failed.is_none() {
         known.failed = test.failed;
     }
+    if known.title.is_empty() && known.named_outcomes.is_empty() {
+        (known.title, known.named_outcomes) = (test.title, test.named_outcomes);
+    }
     for (ours, theirs) in [(&mut known.source, test.source), (&mut known.listing, test.listing)] {
         if ours.is_empty() {
             *ours = theirs;
@@ -174,10 +177,12 @@ mod tests {
     #[test]
     fn counts_are_added_and_new_tests_join() {
         let a = record(vec![campaign_test("SB", Some(Verdict::Sometimes), [1000, 0])]);
-        let b = record(vec![
+        let mut b = record(vec![
             campaign_test("SB", Some(Verdict::Sometimes), [500, 5]),
             campaign_test("MP", Some(Verdict::Never), [10, 0]),
         ]);
+        // An earlier version, which wrote no titles, wrote the other record.
+        b.results[0].title = "store buffering".to_owned();
         let mut merger = CampaignMerger::new("a", a).unwrap();
         merger.add("b", b).unwrap();
         let sum = merger.finish();
@@ -185,6 +190,7 @@ mod tests {
         let names: Vec<&str> = sum.results.iter().map(|test| test.test.as_str()).collect();
         assert_eq!(names, ["MP", "SB"]);
         let both = &sum.results[1];
+        assert_eq!(both.title, "store buffering");
         assert_eq!((both.iterations, both.races, both.standing), (1500, 5, Standing::AllowedSeen));
         assert_eq!((both.cells.len(), both.arms().map(|arm| arm.slices).sum::<u64>()), (1, 4));
         assert_eq!((sum.about().spent_s, sum.parts.len()), (2.0, 2));

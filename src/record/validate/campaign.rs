@@ -1,6 +1,7 @@
 //! Validates the results of `wakerace campaign`.
 
 use super::host::{self, MOST_CPUS};
+use super::scenario::naming;
 use super::{Problems, longest_s};
 use crate::record::{
     CampaignAbout, CampaignArm, CampaignCell, CampaignRecord, CampaignTest, MutantRecord, PlacementRecord, RefusedTest,
@@ -56,6 +57,8 @@ fn about(about: &CampaignAbout, single: bool, problems: &mut Problems) {
 fn counts(test: &CampaignTest, problems: &mut Problems) {
     let CampaignTest {
         test: _,
+        title,
+        named_outcomes,
         family: _,
         source_sha256,
         threads,
@@ -84,6 +87,7 @@ fn counts(test: &CampaignTest, problems: &mut Problems) {
     if source_sha256.len() != 64 || !source_sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
         problems.say("source_sha256", format!("is '{source_sha256}'; expected 64 hexadecimal digits"));
     }
+    naming(title, named_outcomes, problems);
     problems.range("threads", *threads, 1..=MOST_CPUS);
     if let Some(MutantRecord { of, change }) = mutant
         && (of.is_empty() || change.is_empty())
@@ -180,6 +184,7 @@ mod tests {
             assert!(problems.iter().any(|problem| problem.contains(wanted)), "{wanted}: {problems:?}");
         };
         wrong(|record| record.campaign = None, "campaign: is absent");
+        wrong(|record| record.results[0].title = "two\nlines".to_owned(), "title: expected at most 80");
         wrong(|record| record.results[0].races = 6, "results[0].races");
         wrong(|record| record.results[0].outcomes[0].count = 6, "the counts add up");
         wrong(|record| record.results[0].cells[0].settings[0].setting = "odd".to_owned(), "which campaign.settings");

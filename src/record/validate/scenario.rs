@@ -200,18 +200,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
     {
         problems.say("lock", format!("is '{lock}'; expected qspinlock, ticket or pv"));
     }
-    if title.chars().any(char::is_control) || title.chars().count() > MOST_CHARACTERS {
-        problems.say("title", format!("expected at most {MOST_CHARACTERS} printable characters"));
-    }
-    problems.each("named_outcomes", named_outcomes, |problems, outcome| {
-        let NamedOutcomeRecord { values, words } = outcome;
-        if values.is_empty() {
-            problems.say("values", "is empty; expected registers and variables with values");
-        }
-        if words.is_empty() || words.chars().any(char::is_control) || words.chars().count() > MOST_CHARACTERS {
-            problems.say("words", format!("expected 1 to {MOST_CHARACTERS} printable characters"));
-        }
-    });
+    naming(title, named_outcomes, problems);
     problems.range("placement.cpus", cpus.len(), 1..=MOST_CPUS);
     host::cpus("placement.cpus", cpus, problems);
     problems.within("pace", |problems| pace_ranges(pace, cpus, problems));
@@ -703,6 +692,22 @@ fn row(program: &Program, outcome: &OutcomeRecord) -> Option<Vec<Const>> {
     };
     let row: Option<Vec<Const>> = (0..program.columns.len()).map(value).collect();
     row.filter(|row| row.len() == outcome.values.len())
+}
+
+/// Checks the words of a test and of its outcomes.
+pub(super) fn naming(title: &str, named_outcomes: &[NamedOutcomeRecord], problems: &mut Problems) {
+    if title.chars().any(char::is_control) || title.chars().count() > MOST_CHARACTERS {
+        problems.say("title", format!("expected at most {MOST_CHARACTERS} printable characters"));
+    }
+    problems.each("named_outcomes", named_outcomes, |problems, outcome| {
+        let NamedOutcomeRecord { values, words } = outcome;
+        if values.is_empty() {
+            problems.say("values", "is empty; expected registers and variables with values");
+        }
+        if words.is_empty() || words.chars().any(char::is_control) || words.chars().count() > MOST_CHARACTERS {
+            problems.say("words", format!("expected 1 to {MOST_CHARACTERS} printable characters"));
+        }
+    });
 }
 
 #[cfg(test)]
