@@ -1202,13 +1202,59 @@ fn every_subcommand_has_a_manual_page() {
 }
 
 #[test]
+fn the_cpus_of_a_large_machine_fit_a_narrow_terminal() {
+    let folder = folder();
+    // Two sockets of 256 cores with two threads each; the second threads have the numbers from 512 on. Eight cores share a cache.
+    let cpus = folder.path().join("large/sys/devices/system/cpu");
+    let range =
+        |first: usize, of: usize| format!("{0}-{1},{2}-{3}", first, first + of - 1, first + 512, first + 511 + of);
+    for cpu in 0..1024 {
+        let (at, core) = (cpus.join(format!("cpu{cpu}")), cpu % 512);
+        fs::create_dir_all(at.join("topology")).unwrap();
+        fs::create_dir_all(at.join("cache/index0")).unwrap();
+        for (file, text) in [
+            ("topology/core_cpus_list", format!("{core},{}", core + 512)),
+            ("topology/package_cpus_list", range(core / 256 * 256, 256)),
+            ("cache/index0/level", "3".to_owned()),
+            ("cache/index0/type", "Unified".to_owned()),
+            ("cache/index0/shared_cpu_list", range(core / 8 * 8, 8)),
+        ] {
+            fs::write(at.join(file), text).unwrap();
+        }
+    }
+    fs::write(cpus.join("online"), "0-1023\n").unwrap();
+    let shown = |width: &str| {
+        let mut command = wakerace(folder.path());
+        let output = command.args(["topology", "--topology", "large"]).env("COLUMNS", width).assert().success();
+        String::from_utf8(output.get_output().stdout.clone()).unwrap()
+    };
+    let rows = [
+        " CPUs             core               last-level cache                socket           node",
+        " 0-255,512-767    0,512 ... 255,767  0-7,512-519 ... 248-255,760-767  0-255,512-767    -",
+        " 256-511,768-1023 256,768 ... 511,1023",
+    ];
+    let wide = shown("120");
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let table: Vec<Vec<String>> = wide.lines().skip(2).take(3).map(words).collect();
+    assert_eq!(table[..2], rows[..2].iter().map(|row| words(row)).collect::<Vec<_>>(), "{wide}");
+    assert!(table[2].starts_with(&words(rows[2])), "{wide}");
+    for (width, text) in [(60, shown("60")), (120, wide)] {
+        assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
+        assert!(text.lines().count() < 25, "{text}");
+        for kept in ["0-255,512-767", "256,768 ... 511,1023", "504-511,1016-1023", "2 threads: CPUs 1,256 (socket); "] {
+            assert!(text.contains(kept), "{kept}: {text}");
+        }
+    }
+}
+
+#[test]
 fn a_capture_shows_the_same_cpus_elsewhere() {
     let folder = folder();
     wakerace(folder.path()).args(["topology", "--capture", "box.json"]).assert().success();
     let shown = |args: &[&str]| {
         let output = wakerace(folder.path()).arg("topology").args(args).assert().success();
         let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
-        let begin = text.find("  CPU  core").unwrap();
+        let begin = text.find(" CPUs  core").unwrap();
         text[begin..].lines().take_while(|line| !line.starts_with("counters")).collect::<Vec<_>>().join("\n")
     };
     let (here, there) = (shown(&[]), shown(&["--topology", "box.json"]));

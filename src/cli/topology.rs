@@ -63,7 +63,7 @@ pub fn topology(args: &TopologyArgs) -> Result<u8> {
     let isolated = machine::isolated(&Tree::host());
     terminal::out(&(publish::wrapped_lines(&host_lines(&host), terminal::width()) + "\n"))?;
     terminal::out(&cpus_and_placements(&topology, &allowed, &isolated))?;
-    terminal::out(&counters(&usable, host.clock_measured)?)?;
+    terminal::out(&publish::wrapped_lines(&counters(&usable, host.clock_measured)?, terminal::width()))?;
     if let Some(wanted) = args.pairs.or(args.latency) {
         let latencies = measure_latencies(&topology, &usable, wanted, host.clock_measured)?;
         for (sink, text) in exports.into_iter().zip([Latencies::csv, Latencies::svg]) {
@@ -151,61 +151,41 @@ impl Elsewhere {
 /// Prints the CPUs of another machine and where threads would be placed there.
 fn other_machine(path: &Path) -> Result<u8> {
     let Elsewhere { name, topology, allowed, tree, .. } = Elsewhere::read(path)?;
-    terminal::out(&format!("{name}: {} CPUs online\n\n", topology.cpus.len()))?;
+    let opening = format!("{name}: {} CPUs online\n\n", topology.cpus.len());
+    terminal::out(&publish::wrapped_lines(&opening, terminal::width()))?;
     terminal::out(&cpus_and_placements(&topology, &allowed, &machine::isolated(&tree)))?;
     for unread in &topology.unread {
-        terminal::out(&format!("note: {unread}\n"))?;
+        terminal::out(&publish::wrapped_lines(&format!("note: {unread}\n"), terminal::width()))?;
     }
     Ok(EXIT_OK)
 }
 
-/// A line for each CPU, and the placements of two to four threads.
+/// The kinds of core, the table of CPUs, and the placements of two to four threads, fitted into the width of the terminal.
 fn cpus_and_placements(topology: &Topology, allowed: &[usize], isolated: &[usize]) -> String {
+    let width = terminal::width();
     // Writing to a string cannot fail.
     let mut text = String::new();
     if topology.kinds.len() > 1 {
         text.push_str("kinds of core, the biggest first:\n");
         for kind in &topology.kinds {
-            let _ = writeln!(text, "  {}: CPUs {}", shown::line(&kind.name), machine::format_cpu_list(&kind.cpus));
+            let _ = writeln!(text, "  {}: CPUs {}", shown::line(&kind.name), publish::cpu_list(&kind.cpus));
         }
         text.push('\n');
     }
-    let _ = writeln!(
-        text,
-        "{:>5}  {:<12} {:<16} {:<16} {:<16} node",
-        "CPU", "core", "cluster", "last-level cache", "socket"
-    );
-    for cpu in &topology.cpus {
-        let list = |cpus: &[usize]| if cpus.is_empty() { "-".to_owned() } else { machine::format_cpu_list(cpus) };
-        let barred = match (allowed.contains(&cpu.id), isolated.contains(&cpu.id)) {
-            (true, true) => "  (isolated)",
-            (true, false) => "",
-            (false, true) => "  (isolated; `taskset -c` makes it available)",
-            (false, false) => "  (not allowed to this process)",
-        };
-        let _ = writeln!(
-            text,
-            "{:>5}  {:<12} {:<16} {:<16} {:<16} {}{barred}",
-            cpu.id,
-            list(&cpu.core),
-            list(&cpu.cluster),
-            list(&cpu.llc),
-            list(&cpu.package),
-            cpu.node.map_or("-".to_owned(), |node| node.to_string()),
-        );
-    }
+    let mut text = publish::wrapped_lines(&text, width) + &publish::cpu_table(topology, allowed, isolated, width);
     let usable = machine::restrict(topology, allowed, None).unwrap_or_default();
-    text.push_str("\nplacements, widest boundary first:\n");
+    let mut places = "\nplacements, widest boundary first:\n".to_owned();
     // Few tests have more than four threads.
     for threads in 2..=4 {
         let _ = match machine::place(topology, &usable, threads, &Class::SPREAD) {
             Ok(placements) => {
                 let each: Vec<String> = placements.iter().map(ToString::to_string).collect();
-                writeln!(text, "  {threads} threads: CPUs {}", each.join("; "))
+                writeln!(places, "  {threads} threads: CPUs {}", each.join("; "))
             }
-            Err(_) => writeln!(text, "  {threads} threads: too few CPUs; possible only with --oversubscribe"),
+            Err(_) => writeln!(places, "  {threads} threads: too few CPUs; possible only with --oversubscribe"),
         };
     }
+    text.push_str(&publish::wrapped_lines(&places, width));
     text
 }
 

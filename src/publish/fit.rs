@@ -213,10 +213,15 @@ fn stacked(headings: &[String], line: &[String], width: usize) -> String {
     first + &wrapped(&text, room, "").lines().map(|line| format!("  {line}\n")).collect::<String>()
 }
 
-/// Lines of text, each broken at spaces into lines of at most `width` columns; as they are without a width.
+/// Lines of text, each broken at spaces into lines of at most `width` columns; as they are without a width. Lines keep their
+/// indents, and what is broken off has two more columns.
 pub fn wrapped_lines(text: &str, width: Option<usize>) -> String {
     let Some(width) = width else { return text.to_owned() };
-    let each = text.lines().map(|line| wrapped(line, width.max(20), if line.is_empty() { "" } else { "  " }) + "\n");
+    let each = text.lines().map(|line| {
+        let indent = " ".repeat(line.chars().take_while(|c| *c == ' ').count());
+        let lines = broken(line, width.max(20).saturating_sub(indent.len()), if line.is_empty() { "" } else { "  " });
+        lines.iter().map(|line| format!("{indent}{line}\n")).collect::<String>().replace('\u{a0}', " ")
+    });
     let text_ends = text.ends_with('\n') || text.is_empty();
     let mut out: String = each.collect();
     if !text_ends {
@@ -342,6 +347,8 @@ mod tests {
             "{narrow}"
         );
         assert_eq!(wrapped_lines("aa bb\n\ncc\n", Some(20)), "aa bb\n\ncc\n");
+        let indented = wrapped_lines("a:\n  one two three four five\n", Some(20));
+        assert_eq!(indented, "a:\n  one two three four\n    five\n");
         assert_eq!(wrapped_lines("one two three four five", Some(20)), "one two three four\n  five");
     }
 

@@ -28,6 +28,7 @@ mod sums;
 mod table;
 mod tearing;
 mod titles;
+mod topology;
 mod unmeasured;
 mod warnings;
 mod window;
@@ -55,6 +56,7 @@ pub use page::{
 };
 pub use power::testing_powers;
 pub use tearing::{forbidden as tearing_forbidden, tearing, tearing_csv, tearing_summary};
+pub use topology::{cpu_list, cpu_table};
 pub use unmeasured::unmeasured;
 pub use window::windows;
 
