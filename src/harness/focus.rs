@@ -4,7 +4,7 @@
 use super::tally::{SkewTally, races};
 use crate::program::Program;
 
-/// With fewer races than this, the position of their peak is not known.
+/// With fewer races than this, neither the position of their peak is known nor which settings have more of them.
 pub const ENOUGH: u64 = 50;
 /// A skew is selected if its value is at least this share of the best value.
 const WORTH: f64 = 0.75;

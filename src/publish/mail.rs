@@ -103,17 +103,18 @@ fn line(sum: &Sum<'_>) -> Vec<String> {
 fn notes(record: &Record) -> Vec<String> {
     let mut out = Vec::new();
     for warning in Warning::ALL {
-        let tests = named(record, |result| result.warnings.contains(&warning));
+        let tests = named(record.results.iter().map(|result| (result, result.warnings.contains(&warning))));
         if !tests.is_empty() {
             out.push(format!("* {}: {}", warnings::short(warning), tests.join(", ")));
         }
     }
-    let doubts: Vec<(&ScenarioResult, Doubt)> =
-        record.results.iter().filter_map(|result| Some((result, zeros::doubt_of(result)?))).collect();
-    let reasons: BTreeSet<&String> = doubts.iter().map(|(_, doubt)| &doubt.why).collect();
+    let doubts: Vec<(&ScenarioResult, Option<Doubt>)> =
+        record.results.iter().map(|result| (result, zeros::doubt_of(result))).collect();
+    let reasons: BTreeSet<&String> = doubts.iter().filter_map(|(_, doubt)| Some(&doubt.as_ref()?.why)).collect();
     for why in reasons {
-        let alike = || doubts.iter().filter(|(_, doubt)| doubt.why == *why);
-        let mut tests = named(record, |result| zeros::doubt_of(result).is_some_and(|doubt| doubt.why == *why));
+        let all = || doubts.iter().map(|(result, doubt)| (*result, doubt.as_ref().filter(|doubt| doubt.why == *why)));
+        let alike = || all().filter_map(|(result, doubt)| Some((result, doubt?)));
+        let mut tests = named(all().map(|(result, doubt)| (result, doubt.is_some())));
         // How much there was, where the test has one result.
         for test in &mut tests {
             let share = alike().find(|(result, _)| result.scenario == *test).and_then(|(_, doubt)| doubt.share());
@@ -131,11 +132,11 @@ fn notes(record: &Record) -> Vec<String> {
     out
 }
 
-/// The tests with a result that `wanted` selects, each once: `SB`, and if it ran on several placements `SB (12 of 15)`.
-fn named(record: &Record, wanted: impl Fn(&ScenarioResult) -> bool) -> Vec<String> {
+/// The tests with a result that is wanted, each once: `SB`, and if it ran on several placements `SB (12 of 15)`.
+fn named<'a>(results: impl Iterator<Item = (&'a ScenarioResult, bool)>) -> Vec<String> {
     let mut tests: Vec<(&str, usize, usize)> = Vec::new();
-    for result in &record.results {
-        let (name, hit) = (result.scenario.as_str(), usize::from(wanted(result)));
+    for (result, wanted) in results {
+        let (name, hit) = (result.scenario.as_str(), usize::from(wanted));
         match tests.iter_mut().find(|(known, ..)| *known == name) {
             Some((_, hits, all)) => (*hits, *all) = (*hits + hit, *all + 1),
             None => tests.push((name, hit, 1)),

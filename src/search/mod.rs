@@ -22,8 +22,8 @@ mod knowledge;
 pub use arm::{Allowed, Arm, ArmPace, arms, variants};
 pub use knowledge::{Chosen, Knowledge};
 
-/// With fewer races than this in all turns, the arms are not compared by races.
-const ENOUGH: u64 = 50;
+use crate::harness::ENOUGH;
+
 /// Every so many turns go to the arm with the fewest: the floor.
 const FLOOR: usize = 4;
 /// An arm whose first turn was worth less than this share of the best arm gets its second turn only by the floor.

@@ -15,14 +15,15 @@ pub(super) const DIALECT: Dialect = Dialect {
     names_locations: true,
 };
 
-const LEGACY: [&str; 8] = ["rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp"];
-const NUMBERED: [&str; 8] = ["r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
+/// The general registers in the order of their numbers. The first eight have names in place of numbers.
+pub(super) const REGISTERS: [&str; 16] =
+    ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
 
 /// `eax`, `rax`, `r8d`, `r8`, with or without `%`.
 pub(super) fn register_name(text: &str) -> Option<Named> {
     let text = text.trim_start_matches('%');
     let (letter, rest) = text.split_at_checked(1)?;
-    let legacy = LEGACY.iter().find(|name| name[1..].eq_ignore_ascii_case(rest));
+    let legacy = REGISTERS[..8].iter().find(|name| name[1..].eq_ignore_ascii_case(rest));
     match (letter, legacy) {
         ("e" | "E", Some(name)) => return Some((*name, WORD)),
         ("r" | "R", Some(name)) => return Some((*name, LONG)),
@@ -30,8 +31,8 @@ pub(super) fn register_name(text: &str) -> Option<Named> {
         _ => return None,
     }
     let (digits, ty) = rest.strip_suffix(['d', 'D']).map_or((rest, LONG), |digits| (digits, WORD));
-    let number = register_number(digits)?.checked_sub(8)?;
-    Some((*NUMBERED.get(number)?, ty))
+    let number = register_number(digits).filter(|number| *number >= 8)?;
+    Some((*REGISTERS.get(number)?, ty))
 }
 
 pub(super) enum Place {
@@ -74,7 +75,7 @@ fn low_part(a: &mut Assembler, text: &str, ty: Type) -> Option<RegisterId> {
             (false, _) => text == *name,
         }
     };
-    let name = match LEGACY.into_iter().find(short) {
+    let name = match REGISTERS.into_iter().take(8).find(short) {
         Some(name) => name,
         None => {
             let number = text.strip_suffix(if ty == BYTE { 'b' } else { 'w' })?;

@@ -4,7 +4,7 @@
 //! where it reaches. Encodings: Intel SDM vol. 2. A test's registers are renamed to those that the loop over instances
 //! leaves free. A location that an operand names becomes a displacement from the address of the instance.
 
-use super::assembly::{displaced, register_name};
+use super::assembly::{REGISTERS, displaced, register_name};
 use super::mnemonic::{Mnemonic, Width};
 use crate::codegen::assembly::{Encoder, Jump, Piece, Places, unknown_form};
 use crate::codegen::displacement;
@@ -41,13 +41,9 @@ fn fixed(assembly: &Assembly, register: &str) -> Option<u8> {
     (register == "rax" && assembly.instructions.iter().any(compares)).then_some(RAX)
 }
 
-/// The registers that have names, in the order of their numbers.
-const LEGACY: [&str; 8] = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"];
-
 /// The number of a register in a ModRM byte.
 fn number(name: &str) -> Option<u8> {
-    let legacy = LEGACY.iter().position(|known| *known == name).and_then(|number| u8::try_from(number).ok());
-    legacy.or_else(|| name.strip_prefix('r')?.parse().ok())
+    REGISTERS.iter().position(|known| *known == name).and_then(|number| u8::try_from(number).ok())
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -195,11 +191,11 @@ fn register(text: &str) -> Option<(String, Width)> {
             return Some((name.to_owned(), width));
         }
     }
-    for legacy in LEGACY {
+    for legacy in &REGISTERS[..8] {
         let short = legacy.trim_start_matches('r');
         let low = format!("{}l", short.strip_suffix('x').unwrap_or(short));
         if text == low || text == short {
-            return Some((legacy.to_owned(), if text == low { 1 } else { 2 }));
+            return Some(((*legacy).to_owned(), if text == low { 1 } else { 2 }));
         }
     }
     None
