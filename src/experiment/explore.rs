@@ -114,7 +114,7 @@ struct Candidate<'a> {
     experiment: Experiment<'a>,
     /// The period of the next turn, if one is known.
     period: Option<Ticks>,
-    /// The skews of the next turn: at first all of a sweep, then those with the most races.
+    /// The skews of the next turn: at first all of a sweep, then those with the most races. A window keeps all of them.
     skews: Vec<Ticks>,
     iterations: u64,
     races: u64,
@@ -194,7 +194,7 @@ impl<'a> Explorer<'_, 'a> {
             }
             candidate.period = Some(period);
         }
-        let best = harness::focus(program, &measurement.tally.skews);
+        let best = counted(experiment, &measurement.tally.skews);
         // A turn has one look at the distance, at its beginning. If that was lost, the last one counts.
         if let Some(Nanos(distance)) = measurement.distances.as_ref().and_then(|distances| distances.first) {
             self.stratum = self.levels.level(distance);
@@ -242,10 +242,21 @@ fn turn_plan(candidate: &mut Candidate<'_>, measured: &Measured<'_>) -> RunPlan 
         return RunPlan { limits, ..plan };
     }
     let period = candidate.period.unwrap_or(Ticks(1));
-    if candidate.skews.is_empty() {
-        candidate.skews = sweep(units(experiment), period);
+    // The sweep of a window is as wide in every turn as the period.
+    if candidate.skews.is_empty() || experiment.common.window {
+        let given = experiment.choice.pace.skews().cloned();
+        candidate.skews = given.unwrap_or_else(|| sweep(units(experiment), period));
     }
     RunPlan { period, adapt: Adapt::Kept, skews: candidate.skews.clone(), limits, ..plan }
+}
+
+/// The skews, by index, that count for an arm: those with the most races, because the measurement focuses on them. A window is
+/// swept evenly to the end, so all its skews count.
+fn counted(experiment: &Experiment<'_>, skews: &[SkewTally]) -> Vec<usize> {
+    if experiment.common.window {
+        return (0..skews.len()).collect();
+    }
+    harness::focus(&experiment.scenario.program, skews)
 }
 
 /// The time of a run that is left after a search that was to take `time`. On a busy machine it may take longer, at the cost of
@@ -260,8 +271,7 @@ fn time_of_group(measurement: &Measurement, group: usize, clock: Clock) -> Ticks
     clock.ticks(Nanos(measurement.in_batches.as_secs_f64() * 1e9 / groups as f64))
 }
 
-/// What a turn says about its arm: the races and the variety that it would have had at its best skews alone, because the
-/// measurement focuses on these.
+/// What a turn says about its arm: the races and the variety that it would have had at the skews alone that count.
 fn seen(program: &Program, tally: &Tally, seconds: f64, best: &[usize]) -> Turn {
     let at_best = || best.iter().map(|&at| &tally.skews[at]);
     let sum = |value: &dyn Fn(&SkewTally) -> f64| at_best().map(value).sum::<f64>();
@@ -288,7 +298,7 @@ fn with_settings<'a>(base: &Experiment<'a>, arm: Arm, period: Option<Ticks>) -> 
     let Experiment { scenario, placement, choice, common, expectation, free_because, .. } = base;
     let (PaceChoice::Free { given } | PaceChoice::Paced { given, .. }) = choice.pace;
     let Choice { profile, searching, .. } = choice.clone();
-    let mut choice = Choice { profile, searching, ..Choice::of(arm, None, None) };
+    let mut choice = Choice { profile, searching, ..Choice::of(arm, None, choice.pace.skews().cloned()) };
     match &mut choice.pace {
         PaceChoice::Free { given: own } | PaceChoice::Paced { given: own, .. } => *own = given,
     }
@@ -311,6 +321,7 @@ fn arm_record(candidate: &Candidate<'_>, turns: usize) -> ArmRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::Scenario;
     use crate::codegen::Target;
     use crate::experiment::{Common, run};
     use crate::harness::Prefetch;
@@ -321,6 +332,10 @@ mod tests {
     /// Runs store buffering on the first two CPUs, or on one.
     fn measured(limits: Limits, searching: &Searching) -> ScenarioResult {
         let scenario = crate::catalogue::named("SB").unwrap();
+        run(&experiment(&scenario, limits, searching), &AtomicBool::new(false), |_| ()).unwrap().result
+    }
+
+    fn experiment<'a>(scenario: &'a Scenario, limits: Limits, searching: &Searching) -> Experiment<'a> {
         let target = Target::of_host().unwrap();
         let common = Common {
             target,
@@ -343,11 +358,10 @@ mod tests {
             profile: None,
             searching: Some(searching.clone()),
         };
-        let expectation = crate::verdict::expectation(&scenario, target.arch, target.choices()).unwrap();
+        let expectation = crate::verdict::expectation(scenario, target.arch, target.choices()).unwrap();
         let cpus = machine::allowed_cpus().unwrap();
         let placement = Placement { cpus: vec![cpus[0], cpus[1 % cpus.len()]], class: Class::Core, kinds: Vec::new() };
-        let experiment = Experiment::new(&scenario, placement, choice, expectation, &common).unwrap();
-        run(&experiment, &AtomicBool::new(false), |_| ()).unwrap().result
+        Experiment::new(scenario, placement, choice, expectation, &common).unwrap()
     }
 
     fn time(ms: u64) -> Limits {
@@ -395,6 +409,46 @@ mod tests {
         let only = Allowed { free: false, layouts: vec![LayoutKind::Packed], group: Some(2), ..Allowed::all() };
         let result = measured(time(500), &Searching { allowed: only, ..searching(None) });
         assert!(result.search.is_none());
+    }
+
+    /// The skews of a window are swept in every turn of the search and all count, and the chosen settings sweep them evenly.
+    #[test]
+    fn a_window_keeps_its_skews_while_settings_are_searched() {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let paced = Allowed { free: false, ..Allowed::all() };
+        let searching = Searching { allowed: paced, knowledge: Arc::default(), budget: None };
+        let mut base = experiment(&scenario, time(500), &searching);
+        let arm = Arm { group: 4, ..Arm::FIRST };
+        for (window, given, turns) in
+            [(false, None, [49, 2]), (true, None, [49, 49]), (true, Some([-20, 0, 20].map(Ticks).to_vec()), [3, 3])]
+        {
+            base.common.window = window;
+            base.choice.pace = PaceChoice::Paced { given: false, period: None, skews: given.clone() };
+            let experiment = with_settings(&base, arm, Some(Ticks(1000))).unwrap();
+            assert_eq!(experiment.choice.pace.skews(), given.as_ref());
+            let mut candidate = Candidate {
+                arm,
+                period: Some(Ticks(1000)),
+                skews: Vec::new(),
+                iterations: 0,
+                races: 0,
+                elapsed: Duration::ZERO,
+                experiment,
+            };
+            let measured = Measured { counters: &[], edges: None };
+            let mut skews = || {
+                let plan = turn_plan(&mut candidate, &measured);
+                candidate.skews.truncate(2);
+                plan.skews.len()
+            };
+            assert_eq!([skews(), skews()], turns, "{window} {given:?}");
+            let mut tallies = Tally::new(&[0, 10, 20].map(Ticks)).skews;
+            tallies[1].outcomes.insert(vec![crate::program::Const::Int(0); scenario.program.columns.len()], 1000);
+            let all = if window { vec![0, 1, 2] } else { vec![1] };
+            assert_eq!(counted(&candidate.experiment, &tallies), all);
+        }
+        let result = run(&base, &AtomicBool::new(false), |_| ()).unwrap().result;
+        assert!(result.search.is_some() && result.skews.len() == 3, "{:?}", result.skews);
     }
 
     #[test]

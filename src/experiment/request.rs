@@ -150,6 +150,14 @@ pub enum PaceChoice {
 }
 
 impl PaceChoice {
+    /// The skews that were given.
+    pub fn skews(&self) -> Option<&Vec<Ticks>> {
+        match self {
+            PaceChoice::Paced { skews, .. } => skews.as_ref(),
+            PaceChoice::Free { .. } => None,
+        }
+    }
+
     /// The pace that the code is emitted for, on a clock with these edges.
     pub fn kind(&self, edges: Option<Edges>) -> Pace {
         match (self, edges) {

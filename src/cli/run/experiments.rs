@@ -143,17 +143,17 @@ impl Chooser<'_> {
     }
 
     /// How the settings that no option gives are searched. Nothing is searched for threads that never run at the same time, and
-    /// for a period, a skew or a window that was given. Pairs that run at the same time are compared with each other, so
-    /// all have the same settings.
+    /// for a period or a skew that was given. Pairs that run at the same time are compared with each other, so
+    /// all have the same settings. A window needs a pace.
     fn searching(&self, single: bool) -> Option<Searching> {
         let measure = &self.args.measure;
-        let fixed = measure.period.is_some() || measure.skew.is_some() || measure.window.is_some();
+        let fixed = measure.period.is_some() || measure.skew.is_some();
         if single || fixed || self.args.pairs.is_some() {
             return None;
         }
         let all = Allowed::all();
         let allowed = Allowed {
-            free: measure.pace != PaceArg::Paced,
+            free: measure.pace != PaceArg::Paced && measure.window.is_none(),
             paced: measure.pace != PaceArg::Free && self.unfit.is_none(),
             layouts: measure.layout.map_or(all.layouts, |layout| vec![layout]),
             group: measure.group.map(|group| group as usize),
