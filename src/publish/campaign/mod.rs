@@ -206,6 +206,9 @@ pub(super) fn emulator(record: &CampaignRecord) -> Option<String> {
     record.host.emulated.then(|| about.emulator.unwrap_or_else(|| "an emulator".to_owned()))
 }
 
+/// What is said of a zero where nothing shows that reordering can be seen.
+const BLIND: &str = " No outcome that is allowed was seen either, so this zero says little.";
+
 /// The tests whose outcome is forbidden: those that were run, and the number of the others.
 fn forbidden(record: &CampaignRecord) -> (Vec<&CampaignTest>, u64) {
     let never = record.results.iter().filter(|test| test.expected == Some(Verdict::Never));
@@ -255,9 +258,11 @@ fn answer(record: &CampaignRecord) -> String {
     let under = emulator(record).map_or(String::new(), |emulator| format!(" under {emulator}"));
     let iterations = run.iter().fold(0u64, |sum, test| sum.saturating_add(test.iterations));
     let bound = run.iter().filter_map(|test| test.bound).fold(0.0, f64::max);
+    let weak = |test: &CampaignTest| test.is_allowed() && test.races > 0;
+    let blind = if record.results.iter().any(weak) { "" } else { BLIND };
     let which = if run.len() == 1 { "95\u{a0}% bound of the rate" } else { "largest 95\u{a0}% bound of a rate" };
     format!(
-        "Nothing that {judge} forbids was seen{under} in {} and {} iterations ({which}: {bound:.1e}){others}.",
+        "Nothing that {judge} forbids was seen{under} in {} and {} iterations ({which}: {bound:.1e}){others}.{blind}",
         super::counted(run.len() as u64, "test"),
         short_count(iterations)
     )
@@ -580,6 +585,18 @@ pub(super) mod tests {
             &one,
             "Nothing that x86-TSO forbids was seen in 1 test and 1 M iterations (95 % bound of the rate: 3.0e-6).",
         );
+        let mut blind = one.clone();
+        // One forbidden outcome, and one that is allowed and was not seen.
+        blind.results = vec![clean.results[2].clone(), clean.results[3].clone()];
+        all_begin(
+            &blind,
+            "Nothing that x86-TSO forbids was seen in 1 test and 1 M iterations (95 % bound of the rate: 3.0e-6). No outcome that \
+             is allowed was seen either, so this zero says little.",
+        );
+        // A mutant that was seen shows as much as a test.
+        blind.results.push(one.results[1].clone());
+        assert!(!blind.table().contains("says little"), "{}", blind.table());
+        assert!(!one.table().contains("says little"), "{}", one.table());
         one.results.truncate(2);
         all_begin(&one, "No test was run whose outcome x86-TSO forbids.");
 
