@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
@@ -136,6 +137,28 @@ fn objdump(code: &ThreadCode) -> Vec<Instruction> {
         instructions.push(Instruction { offset, bytes: Vec::new(), text, part });
     }
     instructions
+}
+
+/// iced-x86 reads x86-64 code and writes it as capstone does, so listings and records of all versions have one spelling.
+#[test]
+fn x86_64_code_is_listed_as_capstone_writes_it() {
+    let mut seen = BTreeSet::new();
+    for scenario in catalogue::all().unwrap() {
+        for kind in [LayoutKind::Padded, LayoutKind::Packed, LayoutKind::Kernel(Arch::X86_64)] {
+            let layout = Layout::new(kind, &scenario.program, 128).unwrap();
+            for (_, target) in TARGETS.into_iter().filter(|(_, target)| target.arch == Arch::X86_64) {
+                for pace in [Pace::Free, Pace::Paced, Pace::Edges { coarse_bits: 7 }] {
+                    for code in emit(target, &scenario.program, &layout, pace).unwrap() {
+                        let listed = disassemble(&code).unwrap().into_iter().map(|instruction| instruction.text);
+                        let listed: Vec<String> = listed.collect();
+                        assert_eq!(listed, common::x86::capstone(&code.bytes), "{} {kind} {pace:?}", scenario.name);
+                        seen.extend(listed);
+                    }
+                }
+            }
+        }
+    }
+    assert!(seen.len() > 200, "{}", seen.len());
 }
 
 #[test]

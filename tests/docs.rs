@@ -91,6 +91,26 @@ fn the_documents_name_what_is_in_the_tree() {
     }
 }
 
+/// `cargo install` takes a whole version (`3.6.1`) or a range with its operator (`^3`). It refuses `3`.
+#[test]
+fn scripts_name_versions_that_cargo_install_takes() {
+    let mut files = Vec::new();
+    find(&tree().join("scripts"), &[""], &mut files);
+    find(&tree().join(".github"), &[".yml"], &mut files);
+    let mut found = 0;
+    for file in files {
+        let Ok(text) = fs::read_to_string(&file) else { continue };
+        let words = text.split([' ', '\n', ';', '"', '\'']).filter(|word| word.starts_with("cargo-"));
+        for (tool, version) in words.filter_map(|word| word.split_once('@')) {
+            found += 1;
+            let whole = version.split('.').filter(|number| number.parse::<u32>().is_ok()).count() == 3;
+            let range = version.starts_with(['^', '~', '=', '>', '<']);
+            assert!(whole || range, "{}: cargo install refuses {tool}@{version}", shown(&file));
+        }
+    }
+    assert!(found >= 2, "{found}");
+}
+
 /// The source files below src/ with their text, without comments and without the unit tests at their end.
 fn sources() -> Vec<(String, String)> {
     let mut files = Vec::new();

@@ -43,14 +43,18 @@ fn read(text: &str) -> Result<Scenario, String> {
     Scenario::new(&Source::new("t.litmus", text), "").map_err(|error| error.to_string())
 }
 
-/// What capstone makes of the instructions of a test of one thread, with the registers that the test names.
+/// What the disassembler reads in the code of a test of one thread, with the registers that the test names.
 #[track_caller]
 fn decoded(arch: Arch, init: &str, body: &str) -> Vec<String> {
     let text = one(arch, init, body);
     let scenario = read(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let bytes = isa::as_written(&scenario.program).unwrap()[0].concat();
     let code = ThreadCode { arch, bytes, marks: Vec::new() };
-    disassemble(&code).unwrap().into_iter().map(|instruction| instruction.text).collect()
+    let found: Vec<String> = disassemble(&code).unwrap().into_iter().map(|instruction| instruction.text).collect();
+    if arch == Arch::X86_64 {
+        assert_eq!(found, common::x86::capstone(&code.bytes), "{body}");
+    }
+    found
 }
 
 #[track_caller]
@@ -61,7 +65,7 @@ fn check(arch: Arch, init: &str, forms: &[(&str, &str)]) {
 }
 
 #[test]
-fn x86_64_instructions_are_what_capstone_reads_back() {
+fn x86_64_instructions_are_what_two_disassemblers_read_back() {
     let init = "uint64_t x; uint64_t y; int z; 0:rdi=x; 0:r12=x; 0:r13=x; 0:rbp=x; 0:rbx=1;";
     check(
         Arch::X86_64,
@@ -97,6 +101,10 @@ fn x86_64_instructions_are_what_capstone_reads_back() {
             ("addl (z),%eax", "add eax, dword ptr [rdi]"),
             ("addl $300,%eax; addl $300,%ecx", "add eax, 0x12c; add ecx, 0x12c"),
             ("addq $-1,%rcx; subl $127,%ecx; subl $128,%ecx", "add rcx, -1; sub ecx, 0x7f; sub ecx, 0x80"),
+            // Constants of comparisons and sums are listed with their sign, those of masks and moves as bits.
+            ("cmpl $-2,%eax; subq $-300,%rcx; cmpl $-1,(z)", "cmp eax, -2; sub rcx, -0x12c; cmp dword ptr [rdi], -1"),
+            ("andl $-2,%eax; orq $-300,%rcx", "and eax, 0xfffffffe; or rcx, 0xfffffffffffffed4"),
+            ("xorl $-1,%ecx; movl $-1,%ecx", "xor ecx, 0xffffffff; mov ecx, 0xffffffff"),
             ("xorl %eax,%ecx; XOR EAX,EAX", "xor ecx, eax; xor eax, eax"),
             ("andl $1,%eax; orl $1,%eax; incl %eax; decl %r9d", "and eax, 1; or eax, 1; inc eax; dec r9d"),
             ("movntil %eax,(z)", "movnti dword ptr [rdi], eax"),
@@ -627,7 +635,7 @@ fn a_false_dependency_and_a_pointer_in_memory_stay_inside() {
     assert!(read(&text).unwrap_err().contains("in advance"));
 }
 
-/// Every text is refused with an error, or it has code that capstone reads: nothing that was read is refused later.
+/// Every text is refused with an error, or it has code that the disassembler reads: nothing that was read is refused later.
 #[test]
 fn a_changed_test_is_refused_or_has_code() {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -664,7 +672,11 @@ fn a_changed_test_is_refused_or_has_code() {
                 let layout = Layout::new(LayoutKind::Padded, &scenario.program, 64).unwrap();
                 let code = isa::emit(arch, &scenario.program, &layout, Pace::Paced);
                 for code in code.unwrap_or_else(|error| panic!("{error}\n{changed}")) {
-                    disassemble(&code).unwrap_or_else(|error| panic!("{error}\n{changed}"));
+                    let listed = disassemble(&code).unwrap_or_else(|error| panic!("{error}\n{changed}"));
+                    if arch == Arch::X86_64 {
+                        let listed: Vec<String> = listed.into_iter().map(|instruction| instruction.text).collect();
+                        assert_eq!(listed, common::x86::capstone(&code.bytes), "{changed}");
+                    }
                 }
                 emitted += 1;
             }

@@ -31,7 +31,7 @@ fuzz_target!(|text: &str| {
     for kind in [LayoutKind::Padded, LayoutKind::Dense] {
         let Ok(layout) = Layout::new(kind, program, 64) else { continue };
         for code in isa::emit(arch, program, &layout, Pace::Paced).expect("a test that was read has code") {
-            disassemble(&code).expect("capstone reads what was emitted");
+            disassemble(&code).expect("the disassembler reads what was emitted");
         }
     }
 });

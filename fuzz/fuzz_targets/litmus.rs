@@ -28,7 +28,7 @@ fuzz_target!(|text: &str| {
         let Ok(layout) = Layout::new(kind, &program, 64) else { continue };
         for code in emit(Arch::X86_64, &program, &layout, Pace::Paced).into_iter().flatten() {
             // Emitted code must decode with a disassembler that is not ours.
-            disassemble(&code).expect("capstone reads what was emitted");
+            disassemble(&code).expect("the disassembler reads what was emitted");
         }
     }
 });

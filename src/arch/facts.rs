@@ -3,8 +3,7 @@
 //! `src/isa/ARCH/facts/mod.rs` fills in one [`Facts`] per architecture. Code that can only run on the architecture itself
 //! (counter, barriers, caches) is in its `native.rs`.
 
-use capstone::{Capstone, CsResult};
-
+use super::disassembler::Disassembler;
 use super::lock::Lock;
 
 /// The facts of one architecture.
@@ -32,8 +31,8 @@ pub(crate) struct Facts {
     pub has_cpuid: bool,
     /// Whether QEMU's code generator runs the instructions of a machine that QEMU made, or else the CPU itself (KVM).
     pub translated_by_qemu: fn(&QemuMachine) -> bool,
-    /// Makes the disassembler.
-    pub disassembler: fn() -> CsResult<Capstone>,
+    /// What decodes its machine code.
+    pub disassembler: Disassembler,
     /// Whether the disassembler gives the distance to the target of a branch; otherwise it gives the target's address.
     pub disassembles_distances: bool,
     /// Whether objdump prints the bytes of an instruction as one number; otherwise byte by byte.

@@ -7,6 +7,7 @@
 // Under loom src/kernel uses loom's fences instead of the host's.
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
 
+pub(crate) mod disassembler;
 pub(crate) mod facts;
 pub mod lock;
 pub(crate) mod portable;

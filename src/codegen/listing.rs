@@ -1,5 +1,5 @@
-//! Disassembles emitted code. The disassembler is capstone, so tables by other authors decode what the emitters
-//! encoded.
+//! Disassembles emitted code. The disassemblers are libraries (`arch::disassembler`), so tables by other authors decode what
+//! the emitters encoded.
 
 use std::fmt::Write as _;
 
@@ -26,26 +26,24 @@ pub struct Instruction {
 /// # Errors
 /// [`Error::Internal`] if the disassembler cannot decode all of it.
 pub fn disassemble(code: &ThreadCode) -> Result<Vec<Instruction>> {
-    let wrong = |error: capstone::Error| Error::Internal(format!("capstone: {error}"));
-    let engine = (code.arch.facts().disassembler)().map_err(wrong)?;
-    let decoded = engine.disasm_all(&code.bytes, 0).map_err(wrong)?;
+    let decoded = code.arch.facts().disassembler.decode(&code.bytes, 0, usize::MAX).map_err(Error::Internal)?;
     let mut instructions = Vec::new();
     let mut end = 0;
-    for one in decoded.iter() {
-        let offset = usize::try_from(one.address()).map_err(|error| Error::Internal(format!("capstone: {error}")))?;
+    for one in decoded {
+        let offset = one.offset;
         let part = code
             .marks
             .iter()
             .take_while(|(start, _)| *start <= offset)
             .last()
             .map_or(Part::Prologue, |(_, part)| *part);
-        let operands = operands(code.arch, one.mnemonic().unwrap_or(""), one.op_str().unwrap_or(""), offset);
-        let text = format!("{} {operands}", one.mnemonic().unwrap_or(""));
-        end = offset + one.bytes().len();
-        instructions.push(Instruction { offset, bytes: one.bytes().to_vec(), text: text.trim().to_owned(), part });
+        let text = format!("{} {}", one.mnemonic, operands(code.arch, &one.mnemonic, &one.operands, offset));
+        end = offset + one.length;
+        let bytes = code.bytes[offset..end].to_vec();
+        instructions.push(Instruction { offset, bytes, text: text.trim().to_owned(), part });
     }
     if end != code.bytes.len() {
-        return Err(Error::Internal(format!("capstone stopped at byte {end} of {}", code.bytes.len())));
+        return Err(Error::Internal(format!("the disassembler stopped at byte {end} of {}", code.bytes.len())));
     }
     Ok(instructions)
 }

@@ -8,6 +8,7 @@ pub mod mnemonics;
 pub mod mutate;
 pub mod small;
 pub mod targets;
+pub mod x86;
 
 use std::fs;
 use std::path::{Path, PathBuf};

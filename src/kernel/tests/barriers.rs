@@ -74,7 +74,6 @@ fn a_lock_is_taken_with_a_reservation_and_the_acquire_barrier_behind_it() {
 #[test]
 fn the_compiled_barriers_are_those_of_the_table() {
     let Some(host) = Arch::host() else { return };
-    let engine = (host.facts().disassembler)().unwrap();
     let functions: [(&str, fn()); 6] = [
         ("smp_mb", barrier::smp_mb),
         ("smp_rmb", barrier::smp_rmb),
@@ -92,14 +91,14 @@ fn the_compiled_barriers_are_those_of_the_table() {
             // has. No instruction is longer than 15 bytes. After the last function of a program follows its
             // unwinding information, so the read stays inside.
             let bytes = unsafe { std::slice::from_raw_parts(at as *const u8, 15) };
-            let decoded = engine.disasm_count(bytes, at as u64, 1).unwrap();
+            let decoded = host.facts().disassembler.decode(bytes, at as u64, 1).unwrap();
             let instruction = decoded.first().expect("an instruction");
-            let text = match format!("{} {}", instruction.mnemonic().unwrap(), instruction.op_str().unwrap()).trim() {
+            let text = match format!("{} {}", instruction.mnemonic, instruction.operands).trim() {
                 // The short RISC-V mnemonic of the full fence.
                 "fence" => "fence iorw, iorw".to_owned(),
                 other => other.to_owned(),
             };
-            at += instruction.bytes().len();
+            at += instruction.length;
             if ["call", "bl ", "jal", "auipc"].iter().any(|calls| text.starts_with(calls)) {
                 break;
             }

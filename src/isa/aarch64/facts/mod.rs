@@ -7,6 +7,7 @@ pub(crate) mod native;
 
 use capstone::prelude::*;
 
+use crate::arch::disassembler::Disassembler;
 use crate::arch::facts::{Controls, Counter, Cpus, Facts, TaskStruct};
 use crate::arch::lock::Lock;
 
@@ -27,7 +28,7 @@ pub(super) const FACTS: Facts = Facts {
     },
     has_cpuid: false,
     translated_by_qemu: |machine| machine.counter_hz == Some(QEMU_COUNTER_HZ),
-    disassembler: || Capstone::new().arm64().mode(arch::arm64::ArchMode::Arm).build(),
+    disassembler: Disassembler::Capstone(|| Capstone::new().arm64().mode(arch::arm64::ArchMode::Arm).build()),
     disassembles_distances: false,
     lists_numbers: true,
     barriers: barriers::BARRIERS,

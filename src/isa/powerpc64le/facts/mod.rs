@@ -6,6 +6,7 @@ pub(crate) mod native;
 
 use capstone::prelude::*;
 
+use crate::arch::disassembler::Disassembler;
 use crate::arch::facts::{Controls, Counter, Cpus, Facts, TaskStruct};
 use crate::arch::lock::Lock;
 
@@ -29,7 +30,9 @@ pub(super) const FACTS: Facts = Facts {
     // QEMU adds the node /hypervisor to a pseries machine only under KVM (spapr_build_fdt() in hw/ppc/spapr.c). It makes
     // powernv machines only with its code generator.
     translated_by_qemu: |machine| !machine.hypervisor_node,
-    disassembler: || Capstone::new().ppc().mode(arch::ppc::ArchMode::Mode64).endian(capstone::Endian::Little).build(),
+    disassembler: Disassembler::Capstone(|| {
+        Capstone::new().ppc().mode(arch::ppc::ArchMode::Mode64).endian(capstone::Endian::Little).build()
+    }),
     disassembles_distances: false,
     lists_numbers: false,
     barriers: barriers::BARRIERS,

@@ -7,6 +7,7 @@ pub(crate) mod native;
 
 use capstone::prelude::*;
 
+use crate::arch::disassembler::Disassembler;
 use crate::arch::facts::{Controls, Counter, Cpus, Facts, TaskStruct};
 use crate::arch::lock::Lock;
 
@@ -31,11 +32,11 @@ pub(super) const FACTS: Facts = Facts {
     translated_by_qemu: |machine| {
         machine.cpuinfo.lines().any(|line| line.starts_with("mvendorid") && line.ends_with(": 0x0"))
     },
-    disassembler: || {
+    disassembler: Disassembler::Capstone(|| {
         // The emitters write no compressed instruction, but the compiler does in src/kernel.
         let compressed = [arch::riscv::ArchExtraMode::RiscVC].into_iter();
         Capstone::new().riscv().mode(arch::riscv::ArchMode::RiscV64).extra_mode(compressed).build()
-    },
+    }),
     disassembles_distances: true,
     lists_numbers: true,
     barriers: barriers::BARRIERS,

@@ -4,8 +4,7 @@ mod barriers;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod native;
 
-use capstone::prelude::*;
-
+use crate::arch::disassembler::Disassembler;
 use crate::arch::facts::{Controls, Counter, Cpus, Facts, TaskStruct};
 use crate::arch::lock::Lock;
 
@@ -32,7 +31,7 @@ pub(super) const FACTS: Facts = Facts {
     has_cpuid: true,
     // CPUID says it.
     translated_by_qemu: |_| false,
-    disassembler: || Capstone::new().x86().mode(arch::x86::ArchMode::Mode64).build(),
+    disassembler: Disassembler::Iced,
     disassembles_distances: false,
     lists_numbers: false,
     barriers: barriers::BARRIERS,
