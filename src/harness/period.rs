@@ -14,10 +14,12 @@
 //!
 //! Words: a *look* is one decision about the period, after a few batches. A period is *kept* if the threads keep up
 //! with it. A batch is *lost* if too many of its instances start late. A *ladder* is a sequence of shorter and shorter
-//! trial periods, its *rungs*. Rungs of two ladders are the same if the same power of [`RUNG`] is nearest to them.
+//! trial periods, its *rungs*. Rungs of two ladders are the same if the same power of 1/`RUNG` is nearest to them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use super::convert::whole;
 
 /// Number of batches between two looks.
 const ADAPT_EVERY: u32 = 10;
@@ -112,8 +114,8 @@ pub(super) struct PeriodControl {
     /// The last period chosen by its races, and the number of looks for which it is kept (`hold`).
     best: f64,
     hold: u32,
-    /// What was seen at the rungs since a rate has changed, by the power of [`RUNG`] nearest to each.
-    past: BTreeMap<i32, Past>,
+    /// What was seen at the rungs since a rate has changed, by the power of 1/[`RUNG`] nearest to each.
+    past: BTreeMap<u64, Past>,
     seen: Seen,
 }
 
@@ -140,9 +142,9 @@ impl Past {
     }
 }
 
-/// The power of [`RUNG`] nearest to a period.
-fn rung_of(period: f64) -> i32 {
-    (period.ln() / RUNG.ln()).round() as i32
+/// The power of 1/[`RUNG`] nearest to a period, which is at least a tick.
+fn rung_of(period: f64) -> u64 {
+    whole((period.ln() / -RUNG.ln()).round())
 }
 
 /// Totals since the last look.
@@ -383,7 +385,7 @@ mod tests {
                 control.comparable();
             }
             let (late, races) = machine(batch, period);
-            control.batch(late, races, 1000 * super::super::convert::whole(period.max(40.0)));
+            control.batch(late, races, 1000 * whole(period.max(40.0)));
             period = control.look(period).unwrap_or(period);
             period
         };
@@ -447,7 +449,7 @@ mod tests {
             let ticks = 1000.0 * period.max(20.0);
             let races = 0.005 * ticks * rate(period) * [0.3, 1.0, 1.7][random.usize(..3)];
             let late = if period < 80.0 { 0.9 } else { 0.01 };
-            control.batch(late, super::super::convert::whole(races), super::super::convert::whole(ticks));
+            control.batch(late, whole(races), whole(ticks));
             sum += if batch >= 1000 { rate(period) } else { 0.0 };
             period = control.look(period).unwrap_or(period);
         }
@@ -469,7 +471,7 @@ mod tests {
         let peak = |batch| if batch < 6000 { 40.0 } else { 160.0_f64 };
         let machine = |batch, period: f64| {
             let rate = 1.0 / (1.0 + ((period.max(1.0) / peak(batch)).ln() / 0.4).powi(2));
-            (0.01, super::super::convert::whole(5.0 * period.max(40.0) * rate))
+            (0.01, whole(5.0 * period.max(40.0) * rate))
         };
         let share = share(&run(100.0, 12_000, machine), 130.0..200.0);
         assert!(share > 0.7, "{share}");
@@ -486,11 +488,7 @@ mod tests {
                 for batch in 0..20_000 {
                     let ticks = period.round().max(1.0);
                     let lost = ticks < least;
-                    control.batch(
-                        if lost { 0.9 } else { 0.01 },
-                        if lost { 1 } else { races },
-                        1000 * super::super::convert::whole(ticks),
-                    );
+                    control.batch(if lost { 0.9 } else { 0.01 }, if lost { 1 } else { races }, 1000 * whole(ticks));
                     period = control.look(period).unwrap_or(period);
                     if batch >= 10_000 {
                         kept += u32::from((least..least + 3.0).contains(&period.round()));
