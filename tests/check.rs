@@ -50,6 +50,8 @@ fn a_file_of_a_folder_that_cannot_be_read_is_named_and_ends_with_an_error() {
     assert_eq!(row(&out, "LKMM"), ["2", "1", "1", "0", "1", "0", "0"], "{out}");
     assert_eq!(err, "error: opening t/gone.litmus: No such file or directory (os error 2)\n");
     assert_eq!(status, Some(2));
+    // Its name is in the reason already.
+    assert!(out.contains("1  opening t/gone.litmus: No such file or directory (os error 2)\n"), "{out}");
     // A file that is named by itself does not stop the others either. This one cannot be read by any user.
     std::os::unix::fs::symlink("/proc/self/mem", folder.path().join("memory.litmus")).unwrap();
     let (status, out, err) = check(folder.path(), &["--model", "lkmm", "memory.litmus", "t/mp.litmus"]);

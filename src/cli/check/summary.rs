@@ -101,11 +101,15 @@ pub(super) fn text(reports: &[Report], models: &[Model], published: bool, width:
     let reasons = reasons(reports);
     if !reasons.is_empty() {
         lines.push("\nrefused:".to_owned());
-        lines.extend(
-            reasons.iter().map(|(count, why, file)| {
-                format!("{count:>7}  {}; the first is {}", shown::line(why), shown::line(file))
-            }),
-        );
+        lines.extend(reasons.iter().map(|(count, why, file)| {
+            // The reason may name the file itself.
+            let first = if why.contains(file.as_str()) {
+                String::new()
+            } else {
+                format!("; the first is {}", shown::line(file))
+            };
+            format!("{count:>7}  {}{first}", shown::line(why))
+        }));
     }
     lines.join("\n") + "\n"
 }
