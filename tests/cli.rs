@@ -973,6 +973,27 @@ fn ctrl_c_keeps_what_was_measured() {
 }
 
 #[test]
+fn an_interrupted_run_says_so_and_names_the_tests_that_were_not_run() {
+    // With -q on standard error, otherwise in the summary.
+    for (option, quiet) in [(Some("-q"), true), (None, false)] {
+        let folder = folder();
+        let mut command = wakerace(folder.path());
+        command.args(["run", "S02", "S03", "SB", "--no-controls", "--oversubscribe", "--no-save", "-d", "60s"]);
+        let child = command.args(option).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_for_handler(&child);
+        std::thread::sleep(Duration::from_millis(500));
+        signal(&child, libc::SIGINT);
+        let done = child.wait_with_output().unwrap();
+        assert_eq!(done.status.code(), Some(130));
+        let said = String::from_utf8(if quiet { done.stderr } else { done.stdout }).unwrap();
+        assert!(said.contains("Interrupted: the counts are those up to the interruption.\n"), "{said}");
+        let rest = said.split("not run, because the run was interrupted: ").nth(1).unwrap_or_else(|| panic!("{said}"));
+        let names = rest.lines().next().unwrap();
+        assert!(names.ends_with("S03-store-release, SB") || names.ends_with("S02-wmb, S03-store-release"), "{said}");
+    }
+}
+
+#[test]
 fn kill_9_leaves_whole_files() {
     let folder = folder();
     let (mut child, path) = long_run(folder.path());

@@ -165,6 +165,7 @@ pub fn campaign(args: &CampaignArgs) -> Result<u8> {
     if let Some(path) = path.filter(|_| record.interrupted) {
         evidence.push_str(&format!("journal: {}; --journal with this file goes on\n", shown::path(&path)));
     }
+    output.say_interrupted(record.interrupted, "");
     let finished = output.finish(&record, &evidence, ended.err().into_iter().collect());
     let forbidden = record.results.iter().any(|test| test.standing == Standing::ForbiddenSeen);
     status(finished, forbidden, record.interrupted)

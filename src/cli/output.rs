@@ -126,6 +126,14 @@ impl Output {
         }
     }
 
+    /// Says on standard error that a run was interrupted, with `rest` below it, if -q leaves out the summary, which says it
+    /// otherwise.
+    pub fn say_interrupted(&self, interrupted: bool, rest: &str) {
+        if interrupted && self.quiet {
+            say(&format!("{}\n{rest}", publish::INTERRUPTED));
+        }
+    }
+
     /// Replaces the record's own file and every export that can be rewritten.
     ///
     /// # Errors

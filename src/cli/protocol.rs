@@ -127,6 +127,7 @@ pub fn protocol(args: &ProtocolArgs) -> Result<u8> {
             break;
         }
     }
+    output.say_interrupted(record.interrupted, "");
     let finished = output.finish(&record, &evidence, failures);
     let bad = record.results.iter().any(|result| result.judgement() == Judgement::Unexpected);
     status(finished, bad, record.interrupted)

@@ -6,7 +6,7 @@ use super::fit::{Cells, fitted, wrapped};
 use super::numbers::{rate_with_interval, short_count};
 use super::page::answer_of;
 use super::sums::{Sum, by_class};
-use super::unmeasured::unmeasured;
+use super::unmeasured::{INTERRUPTED, unmeasured};
 use super::zeros::Doubt;
 use super::{protocol, warnings, zeros};
 use crate::litmus::Verdict;
@@ -125,10 +125,8 @@ fn notes(record: &Record) -> Vec<String> {
         out.push(format!("* ? the zero is inconclusive, because {why}: {}{to_do}", tests.join(", ")));
     }
     out.extend(warnings::to_do(&record.results).into_iter().map(|advice| format!("* {advice}")));
+    out.extend(record.interrupted.then(|| format!("* {INTERRUPTED}")));
     out.extend(unmeasured(&record.unmeasured).into_iter().map(|line| format!("* {line}")));
-    if record.interrupted {
-        out.push("* interrupted: the counts are those up to the interruption".to_owned());
-    }
     out
 }
 

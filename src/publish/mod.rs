@@ -57,7 +57,7 @@ pub use page::{
 pub use power::testing_powers;
 pub use tearing::{forbidden as tearing_forbidden, tearing, tearing_csv, tearing_summary};
 pub use topology::{cpu_list, cpu_table};
-pub use unmeasured::unmeasured;
+pub use unmeasured::{INTERRUPTED, unmeasured};
 pub use window::windows;
 
 use crate::error::{Error, Result};

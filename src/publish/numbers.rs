@@ -20,6 +20,13 @@ pub fn counted(value: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(value), if value == 1 { "" } else { "s" })
 }
 
+/// Names in a sentence: all of them, or the first `most` and how many more there are: `SB, MP and 7 more`.
+pub(super) fn first_few<T: AsRef<str>>(names: &[T], most: usize) -> String {
+    let shown: Vec<&str> = names.iter().take(most).map(AsRef::as_ref).collect();
+    let more = names.len() - shown.len();
+    shown.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
+}
+
 /// How many times something happened: `once`, `2,000 times`.
 pub fn times(value: u64) -> String {
     once_or(value, count)

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use super::fit::{Cells, fitted};
 use super::markdown::{escape, row, sentences};
 use super::numbers::{count, rate_with_interval, short_count, short_time};
+use super::unmeasured::INTERRUPTED;
 use crate::error::Result;
 use crate::kernel::Mutant;
 use crate::machine::in_order;
@@ -241,6 +242,9 @@ pub fn summary(record: &ProtocolRecord) -> String {
         if let Some(stuck) = &result.stuck {
             let _ = writeln!(text, "  fault: {stuck}");
         }
+    }
+    if record.interrupted {
+        let _ = writeln!(text, "{INTERRUPTED}");
     }
     if record.host.emulated {
         text.push_str(

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::fit::{Cells, fitted, wrapped};
-use super::numbers::{at_least, count, rate, rate_with_interval, times};
+use super::numbers::{at_least, count, first_few, rate, rate_with_interval, times};
 use super::page::answer_of;
 use super::settings;
 use super::sums::{Sum, by_class};
-use super::unmeasured::unmeasured;
+use super::unmeasured::{INTERRUPTED, unmeasured};
 use super::zeros::{Doubt, TOO_LITTLE, doubt_of, place, rests_on, with_rates};
 use super::{distances, power, titles, warnings};
 use crate::machine::in_order;
@@ -133,17 +133,23 @@ pub fn table(record: &Record) -> String {
     format!("{}\n\n{}\n", shown::line(&title(record)), table_cells(record).text())
 }
 
-/// How rare the unseen races of a placement are at least, relative to a control. Uses the weakest of the
-/// bounds.
-fn least_sensitive(results: &[&ScenarioResult]) -> String {
-    let known = results.iter().filter_map(|result| result.sensitivity.as_ref());
-    known.max_by(|a, b| a.bound.total_cmp(&b.bound)).map_or(String::new(), |weakest| {
-        format!(
-            " All of these races are at least {} times rarer than {}.",
-            at_least(1.0 / weakest.bound),
-            weakest.control
-        )
-    })
+/// More tests than this are not all named in a sentence.
+const NAMED: usize = 6;
+
+/// How rare the unseen races of a placement are at least, relative to a control, with the names of their tests. Uses the
+/// weakest of the bounds.
+fn least_sensitive(unseen: &[&ScenarioResult]) -> String {
+    let known = || unseen.iter().filter_map(|result| Some((*result, result.sensitivity.as_ref()?)));
+    let Some((_, weakest)) = known().max_by(|a, b| a.1.bound.total_cmp(&b.1.bound)) else { return String::new() };
+    let mut names: Vec<&str> = known().map(|(result, _)| result.scenario.as_str()).collect();
+    names.dedup();
+    let (which, are) = if names.len() == 1 { ("race that was", "is") } else { ("races that were", "are") };
+    format!(
+        " The {which} not seen ({}) {are} at least {} times rarer than {}.",
+        first_few(&names, NAMED),
+        at_least(1.0 / weakest.bound),
+        weakest.control
+    )
 }
 
 /// What the races of the tests are, in the words of their headers, each once with its tests; `None` if no test has words.
@@ -234,7 +240,7 @@ pub fn summary(record: &Record) -> String {
             let names: BTreeSet<&String> = good.iter().flat_map(|result| rests_on(result)).collect();
             let names: Vec<String> = names.into_iter().cloned().collect();
             lines.push(format!(
-                "{}: the controls fired ({}), so reordering of the kind that these races need can be seen on these CPUs. \
+                "{}: the controls fired ({}), so reordering of the kind that the unseen races need can be seen on these CPUs. \
                  A zero means: the rate is below the given bound, with 95 % confidence.{}",
                 place(first),
                 with_rates(record, first, &names).join(", "),
@@ -270,6 +276,7 @@ pub fn summary(record: &Record) -> String {
     if !record.host.emulated {
         lines.extend(distances::summary(record));
     }
+    lines.extend(record.interrupted.then(|| INTERRUPTED.to_owned()));
     lines.extend(unmeasured(&record.unmeasured));
     lines.extend(power::line(record));
     lines.extend(warnings::folded(&record.results));
@@ -292,9 +299,6 @@ pub fn summary(record: &Record) -> String {
         );
     }
     lines.extend(conditions(record));
-    if record.interrupted {
-        lines.push("Interrupted: the counts are those up to the interruption.".to_owned());
-    }
     lines.iter().map(|line| shown::line(line)).collect::<Vec<_>>().join("\n")
 }
 
@@ -302,6 +306,32 @@ pub fn summary(record: &Record) -> String {
 mod tests {
     use super::*;
     use crate::record::shipped;
+
+    #[test]
+    fn only_the_races_that_were_not_seen_are_rarer_than_a_control() {
+        let mut record = shipped("2026-11-26T093808Z");
+        let rarer = |record: &Record| {
+            let summary = summary(record);
+            let sentence = summary.split(". ").find(|sentence| sentence.contains("times rarer than")).unwrap();
+            sentence.lines().next().unwrap().to_owned()
+        };
+        let unseen = ["S01-core+nt+wmb", "S01-as-is", "S02-wmb", "S03-store-release"];
+        let several = rarer(&record);
+        assert!(
+            several.starts_with(&format!("The races that were not seen ({}) are at least ", unseen.join(", "))),
+            "{several}"
+        );
+        assert!(several.ends_with(" times rarer than S01-core+nt."), "{several}");
+        // The control and SB were seen.
+        record.results.retain(|result| !unseen[1..].contains(&result.scenario.as_str()));
+        let one = rarer(&record);
+        assert!(one.starts_with("The race that was not seen (S01-core+nt+wmb) is at least "), "{one}");
+        let zero = record.results.iter().position(|result| result.scenario == unseen[0]).unwrap();
+        let zero = record.results.remove(zero);
+        assert_eq!(zero.races, 0);
+        record.results.extend((0..9).map(|at| ScenarioResult { scenario: format!("X{at}"), ..zero.clone() }));
+        assert!(rarer(&record).starts_with("The races that were not seen (X0, X1, X2, X3, X4, X5 and 3 more) are"));
+    }
 
     #[test]
     fn two_tests_of_one_name_are_told_apart() {

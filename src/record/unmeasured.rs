@@ -24,4 +24,6 @@ pub enum NoResult {
     NoBatch,
     /// The CPUs that might be used have no placement for it.
     NoPlacement,
+    /// The run was interrupted before a batch of it was completed.
+    Interrupted,
 }

@@ -24,7 +24,7 @@ use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::experiment::{Bench, Experiment};
 use crate::machine::{self, Calibration, Conditions};
-use crate::record::{self, Finding, Record, ScenarioResult};
+use crate::record::{self, Finding, NoResult, Record, ScenarioResult};
 use crate::{publish, terminal};
 use experiments::experiments;
 use placements::{Planned, chosen_scenarios, planned};
@@ -75,7 +75,13 @@ pub fn measured(args: &RunArgs) -> Result<(u8, Record)> {
     session.run(args, &rounds, &interrupt, &mut output);
 
     // The summary has them too, and -q leaves it out.
-    let mut shown = if args.output.quiet { unmeasured_lines(&session.record.unmeasured) } else { String::new() };
+    let mut shown = String::new();
+    if args.output.quiet {
+        let (interrupted, others): (Vec<_>, Vec<_>) =
+            session.record.unmeasured.iter().cloned().partition(|test| test.reason == NoResult::Interrupted);
+        shown.push_str(&unmeasured_lines(&others));
+        output.say_interrupted(session.record.interrupted, &unmeasured_lines(&interrupted));
+    }
     if !args.output.quiet {
         shown.push_str(&windows(args, &session.record));
     }

@@ -57,9 +57,12 @@ impl Session {
             }
             output.say(&words);
             if self.record.interrupted {
+                let rest = turns[number + 1..].iter().flat_map(|round| round.iter());
+                self.record.unmeasured.extend(rest.map(|experiment| not_begun(experiment)));
                 break;
             }
         }
+        settle(&mut self.record);
     }
 
     /// Adds what an experiment gave to the record. Returns the lines to print.
@@ -71,10 +74,11 @@ impl Session {
         };
         self.record.interrupted |= stop == Stop::Interrupted;
         if result.iterations + result.filtered + result.moved == 0 {
-            if stop != Stop::Interrupted {
+            let reason = if stop == Stop::Interrupted { NoResult::Interrupted } else { NoResult::NoBatch };
+            if reason == NoResult::NoBatch {
                 self.lost.push_str(&no_batch(&result));
-                self.record.unmeasured.push(without_batch(&result));
             }
+            self.record.unmeasured.push(without_batch(&result, reason));
             return String::new();
         }
         let words = one_line(&result) + &counters_note(&result) + &pace_note(&result);
@@ -101,9 +105,15 @@ fn no_batch(result: &record::ScenarioResult) -> String {
     )
 }
 
-fn without_batch(result: &record::ScenarioResult) -> Unmeasured {
+fn without_batch(result: &record::ScenarioResult, reason: NoResult) -> Unmeasured {
     let cpus = result.placement.cpus.clone();
-    Unmeasured { scenario: result.scenario.clone(), threads: cpus.len(), cpus, reason: NoResult::NoBatch }
+    Unmeasured { scenario: result.scenario.clone(), threads: cpus.len(), cpus, reason }
+}
+
+/// A test whose turn had not come when the run was interrupted.
+fn not_begun(experiment: &Experiment<'_>) -> Unmeasured {
+    let cpus = experiment.placement.cpus.clone();
+    Unmeasured { scenario: experiment.scenario.name.clone(), threads: cpus.len(), cpus, reason: NoResult::Interrupted }
 }
 
 /// Forgets the tests without a result that have one from another repeat, and names each of the others once.
@@ -173,7 +183,8 @@ mod tests {
             assert_eq!(session.take(Ok(Finished { result: empty.clone(), stop })), "");
         }
         let known = |test: &Unmeasured| (test.scenario == name && test.cpus == cpus, test.reason);
-        assert_eq!(session.record.unmeasured.iter().map(known).collect::<Vec<_>>(), [(true, NoResult::NoBatch)]);
+        let reasons = [(true, NoResult::Interrupted), (true, NoResult::NoBatch)];
+        assert_eq!(session.record.unmeasured.iter().map(known).collect::<Vec<_>>(), reasons);
         assert!(session.lost.starts_with(&format!("{name} on CPUs ")), "{}", session.lost);
         // It was interrupted, so that nothing was measured is no fault.
         assert!(super::super::nothing_measured(&session.record).is_none());

@@ -14,6 +14,7 @@ use super::mail::{MAIL_WIDTH, cut, paragraph, signature};
 use super::markdown::{row, sentences};
 use super::numbers::{count, short_count};
 use super::titles::asked;
+use super::unmeasured::INTERRUPTED;
 use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::litmus::Verdict;
@@ -293,6 +294,9 @@ pub(super) fn summary(record: &CampaignRecord) -> String {
         count((arms - untried) as u64),
         count(arms as u64)
     );
+    if record.interrupted {
+        let _ = writeln!(text, "{INTERRUPTED}");
+    }
     let failed = record.results.iter().filter(|test| test.failed.is_some()).count();
     if failed > 0 {
         let _ = writeln!(text, "{failed} tests ended early; the record has the reasons.");
