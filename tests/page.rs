@@ -193,6 +193,51 @@ fn the_answer_comes_first_with_what_it_rests_on() {
 }
 
 #[test]
+fn two_runs_of_one_host_are_told_apart_and_where_they_differ_is_said() {
+    let (_, text) = shipped();
+    let first = run(&text);
+    // A run of the same host in which some tests raced half or a tenth as often.
+    let slower = |names: &[&str], by: u64| {
+        let mut record = first.clone();
+        for result in record.results.iter_mut().filter(|result| names.contains(&result.scenario.as_str())) {
+            result.races /= by;
+            result.rate = wakerace::stats::share(result.races, result.iterations);
+            result.interval = wakerace::stats::interval(result.races, result.iterations);
+            result.distances = None;
+        }
+        record
+    };
+    let control = first.results.iter().find(|result| result.scenario == "S01-core+nt").unwrap();
+    let rates = [1, 10].map(|by| wakerace::publish::rate((control.races / by) as f64 / control.iterations as f64));
+    let two = [entry("a.json", &first), entry("b.json", &slower(&["S01-core+nt"], 10))];
+    let html = page(&two).unwrap();
+    let text = html.replace('\u{a0}', " ");
+    let [ours, theirs] = &rates;
+    let both =
+        format!("raced in {ours} of its iterations in run A and in {theirs} of its iterations in run B, so such");
+    assert!(text.contains(&both), "{both}\n{}", &text[text.find("<h1>").unwrap()..][..1500]);
+    assert!(text.contains("A and B differ in S01-core+nt (") && !text.contains("No rates of runs of one host"));
+    // Each chip has a mark of its own, with the colour of the host.
+    let chips = &html[html.find("<ul class=\"chips\">").unwrap()..];
+    let chips = &chips[..chips.find("</ul>").unwrap()];
+    let marks: Vec<&str> =
+        chips.split("<path class=\"mark ").skip(1).map(|rest| &rest[..rest.find("/>").unwrap()]).collect();
+    assert!(marks.len() == 2 && marks.iter().all(|mark| mark.starts_with("s0\"")) && marks[0] != marks[1], "{marks:?}");
+    // Runs that do not differ are said not to, and a run in which no control raced is named.
+    let alike = page(&[entry("a.json", &first), entry("b.json", &first)]).unwrap();
+    assert!(alike.contains("No rates of runs of one host differ by more than usual") && !alike.contains("differ in "));
+    let silent = page(&[entry("a.json", &first), entry("b.json", &slower(&["S01-core+nt"], u64::MAX))]).unwrap();
+    assert!(silent.contains("in run A and not once in run B, so such"));
+    // Of many runs the ends of the range are named.
+    let mut many: Vec<Entry> = (0..5).map(|at| entry(&format!("{at}.json"), &first)).collect();
+    many[3] = entry("3.json", &slower(&["S01-core+nt"], 10));
+    let text = page(&many).unwrap().replace('\u{a0}', " ");
+    let range = format!("raced in {theirs} (run D) to {ours} (run E) of its iterations in the 5 runs, so such");
+    assert!(text.contains(&range), "{range}\n{}", &text[text.find("<h1>").unwrap()..][..1500]);
+    assert!(!page(&two[..1]).unwrap().contains("runs of one host differ"));
+}
+
+#[test]
 fn what_was_seen_on_an_architecture_that_allows_it_is_the_answer_too() {
     let (_, text) = shipped();
     let mut record = run(&text);

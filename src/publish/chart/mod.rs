@@ -40,23 +40,25 @@ pub struct Look {
     pub colour: usize,
     /// The number of the dash pattern. Each run on a host has one.
     pub dash: usize,
+    /// The number of the shape of its marks. Each run has one.
+    pub shape: usize,
 }
 
 impl Look {
+    /// The look of one of several things that have a mark each. Up to [`COLOURS`] of them each have their own colour and their
+    /// own shape; up to [`COLOURS`] times as many each have their own pair.
+    pub fn numbered(number: usize) -> Look {
+        Look { colour: number, dash: number / COLOURS, shape: number + number / COLOURS }
+    }
+
     /// The number of the colour class.
     pub fn colour_number(self) -> usize {
         self.colour % COLOURS
     }
 
-    /// The outline of the host's shape around a point. With [`COLOURS`] hosts or fewer each one has its own colour and
-    /// its own shape; up to [`COLOURS`] times as many each have their own pair.
+    /// The outline of the shape around a point.
     pub fn outline(self, at: (f64, f64), radius: f64) -> String {
-        shape::outline(self.shape(), at, radius)
-    }
-
-    /// The number of the shape.
-    fn shape(self) -> usize {
-        self.colour + self.colour / COLOURS
+        shape::outline(self.shape, at, radius)
     }
 
     /// The CSS classes of this look.

@@ -215,10 +215,10 @@ impl Canvas {
         }
     }
 
-    /// Draws the shape of a host: of one colour, or of another one inside for a bound.
+    /// Draws the shape of a look: of one colour, or of another one inside for a bound.
     pub fn mark(&mut self, at: (f64, f64), radius: f64, look: Look, colour: [u8; 3], inside: Option<[u8; 3]>) {
         let shape = |radius: f64| {
-            let corners = shape::corners(look.shape(), at, radius);
+            let corners = shape::corners(look.shape, at, radius);
             if corners.is_empty() { Path::circle(at, radius) } else { Path::polygon(&corners) }
         };
         match inside {

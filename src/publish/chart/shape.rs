@@ -1,10 +1,10 @@
-//! The shapes that tell hosts apart without colour.
+//! The shapes that tell runs and hosts apart without colour.
 
 use std::fmt::Write as _;
 
 use super::svg::place;
 
-/// The number of shapes. It is the number of colours, so that a host has the same place in both lists.
+/// The number of shapes. It is the number of colours, so that looks in a row share neither for as long as they can.
 const SHAPES: usize = super::COLOURS;
 
 /// The corners of shape `number` with its centre at a point; empty if the shape is a circle. All shapes have about the same area.
@@ -53,9 +53,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn no_two_hosts_share_colour_and_shape() {
-        let of = |colour| {
-            let look = Look { colour, dash: 0 };
+    fn no_two_looks_share_colour_and_shape() {
+        let of = |number| {
+            let look = Look::numbered(number);
             (look.colour_number(), look.outline((0.0, 0.0), 1.0))
         };
         assert_eq!((0..64).map(of).collect::<BTreeSet<_>>().len(), 64);

@@ -2,15 +2,20 @@
 
 use serde::Serialize;
 
+use super::runs::Run;
 use super::sum::Sum;
 use super::words;
 use crate::litmus::Verdict;
 use crate::publish::chart::{Axis, Forest, Form, Ground, Mark, Row};
+use crate::publish::compare::{Comparison, Ratio, compare};
 use crate::publish::numbers::{rate, short_count, tick_rate};
 use crate::publish::rate_with_interval;
 use crate::publish::titles::title;
 use crate::publish::zeros::DOUBT;
 use crate::record::{Finding, ScenarioResult};
+
+/// The note names so many tests of two runs that differ.
+const NAMED: usize = 4;
 
 /// The chart in both forms. The page shows one of them, by the width of the window.
 #[derive(Serialize)]
@@ -31,10 +36,41 @@ pub(super) struct Chart {
 /// Draws the chart of some sums, with the tests in `first` on top; `None` without iterations.
 pub(super) fn chart(sums: &[Sum<'_>], first: &[&str]) -> Option<Chart> {
     let mut chart = chart_of(in_order_of(sums, first).into_iter().filter_map(row).collect(), "95 % interval")?;
-    if let Some(words) = same_code(sums) {
+    for words in same_code(sums).into_iter().chain(unlike(sums)) {
         chart.note = format!("{} {words}", chart.note);
     }
     Some(chart)
+}
+
+/// Where runs of one host differ, by the rule of `wakerace compare`; `None` if no host has several runs.
+fn unlike(sums: &[Sum<'_>]) -> Option<String> {
+    let mut runs: Vec<&Run<'_>> = Vec::new();
+    for sum in sums {
+        if !runs.iter().any(|run| run.letter == sum.run.letter) {
+            runs.push(sum.run);
+        }
+    }
+    let pairs: Vec<(&Run<'_>, &Run<'_>)> = (runs.iter().enumerate())
+        .filter_map(|(at, other)| Some((*runs[..at].iter().find(|run| run.look.colour == other.look.colour)?, *other)))
+        .collect();
+    let differing: Vec<String> = pairs.iter().filter_map(|(first, other)| differing(first, other)).collect();
+    match (pairs.is_empty(), differing.is_empty()) {
+        (true, _) => None,
+        (_, true) => Some("No rates of runs of one host differ by more than usual (wakerace compare).".to_owned()),
+        _ => Some(format!("{} Runs of one host usually differ less (wakerace compare).", differing.join(" "))),
+    }
+}
+
+/// The tests whose rates differ between two runs: `A and B differ in SB (3.18 % [2.96, 3.41] and 6.40 % [6.06, 6.75]).`
+fn differing(first: &Run<'_>, other: &Run<'_>) -> Option<String> {
+    let records = [first.record()?.clone(), other.record()?.clone()];
+    let differ = |one: &Comparison| one.ratio.is_some_and(Ratio::differs);
+    let in_words = |Comparison { scenario, rates: [ours, theirs], .. }| format!("{scenario} ({ours} and {theirs})");
+    let mut tests: Vec<String> = compare(&records).into_iter().filter(differ).map(in_words).collect();
+    let more = tests.len().saturating_sub(NAMED);
+    tests.truncate(NAMED);
+    tests.extend((more > 0).then(|| format!("{more} more")));
+    Some(format!("{} and {} differ in {}.", first.letter, other.letter, words::listed(&tests)?))
 }
 
 /// What to see in the chart: how many tests raced, and whether one did that must not.

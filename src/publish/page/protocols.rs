@@ -7,7 +7,7 @@ use super::figures::{Figure, Legend, id};
 use super::histograms::{Reach, percentile_chart, percentiles, raw};
 use super::runs::{self, Run};
 use crate::publish::Publish;
-use crate::publish::chart::{COLOURS, Line, Look};
+use crate::publish::chart::{Line, Look};
 use crate::publish::numbers::short_time;
 use crate::publish::protocol::{self, verdict};
 
@@ -34,7 +34,7 @@ pub(super) fn protocols(runs: &[Run<'_>], reach: Reach, room: &mut Room) -> Vec<
             let mut lines = Vec::new();
             let (mut legends, mut files) = (Vec::new(), Vec::new());
             for (number, result) in record.results.iter().enumerate() {
-                let look = Look { colour: number, dash: number / COLOURS };
+                let look = Look::numbered(number);
                 let name = format!("{}, {}, {}", result.profile, result.variant, result.blocked_on_store);
                 if let Some(line) = percentiles(&result.heal_ns, look, &name) {
                     lines.push(line);

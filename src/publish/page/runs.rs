@@ -13,7 +13,7 @@ use crate::record::{AnyRecord, Part, ProtocolRecord, Record, Tool};
 pub(super) struct Run<'a> {
     /// The run's letter: A, B, ..., Z, AA, ...
     pub(super) letter: String,
-    /// The host's colour, and the dash pattern that tells this run from the host's other runs.
+    /// The host's colour, and the dash pattern and the shape that tell this run from the host's other runs.
     pub(super) look: Look,
     entry: &'a Entry,
 }
@@ -41,7 +41,7 @@ pub(super) struct View {
     parts: Vec<(String, String)>,
 }
 
-/// The shape and the colour of a host.
+/// The shape and the colour of a run, or of a kind of CPU.
 #[derive(Serialize, Clone, PartialEq)]
 pub(super) struct Symbol {
     class: String,
@@ -54,12 +54,12 @@ impl Symbol {
     }
 }
 
-/// Gives each record a letter, a colour and a dash pattern.
+/// Gives each record a letter, a colour, a dash pattern and a shape.
 pub(super) fn runs(entries: &[Entry]) -> Vec<Run<'_>> {
     let mut hosts: Vec<Host> = Vec::new();
     // How many runs of each colour came so far. Hosts that share a colour so have no pattern in common.
     let mut patterns = [0; COLOURS];
-    let mut out = Vec::new();
+    let mut out: Vec<Run<'_>> = Vec::new();
     for (number, entry) in entries.iter().enumerate() {
         let host = identity(entry.record.host());
         let colour = hosts.iter().position(|known| *known == host).unwrap_or_else(|| {
@@ -68,7 +68,13 @@ pub(super) fn runs(entries: &[Entry]) -> Vec<Run<'_>> {
         });
         let dash = patterns[colour % COLOURS];
         patterns[colour % COLOURS] += 1;
-        out.push(Run { letter: letter(number), look: Look { colour, dash }, entry });
+        // The first runs have a shape each, whatever their hosts. Later ones have one that their colour has not had yet.
+        let is_free = |shape: &usize| {
+            let has = |run: &Run<'_>| run.look.colour_number() == colour % COLOURS && run.look.shape == shape % COLOURS;
+            !out.iter().any(has)
+        };
+        let shape = (number..number + COLOURS).find(is_free).unwrap_or(number) % COLOURS;
+        out.push(Run { letter: letter(number), look: Look { colour, dash, shape }, entry });
     }
     out
 }
@@ -296,6 +302,8 @@ fn facts(host: &Host) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::record::shipped;
 
@@ -318,8 +326,15 @@ mod tests {
             Entry { name: String::new(), record: AnyRecord::Run(Box::new(record)) }
         };
         let entries: Vec<Entry> = (0..24).map(entry).collect();
-        let classes: std::collections::BTreeSet<String> = runs(&entries).iter().map(|run| run.look.classes()).collect();
+        let classes: BTreeSet<String> = runs(&entries).iter().map(|run| run.look.classes()).collect();
         assert_eq!(classes.len(), 24, "{classes:?}");
+        // The first chart has marks without dashes: colour and shape tell its runs apart, and the shape alone those of a small page.
+        let marks: Vec<(usize, usize)> =
+            runs(&entries).iter().map(|run| (run.look.colour_number(), run.look.shape)).collect();
+        assert_eq!(marks.iter().collect::<BTreeSet<_>>().len(), 24, "{marks:?}");
+        let one_host: Vec<Entry> = (0..8).map(|_| entry(0)).collect();
+        let shapes: BTreeSet<String> = runs(&one_host).iter().map(|run| run.look.outline((0.0, 0.0), 1.0)).collect();
+        assert_eq!(shapes.len(), 8);
     }
 
     #[test]

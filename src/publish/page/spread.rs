@@ -3,7 +3,7 @@
 use super::forest::ground;
 use super::runs::{Run, Symbol};
 use super::sum::Sum;
-use crate::publish::chart::{COLOURS, Ground, Look};
+use crate::publish::chart::{Ground, Look};
 use crate::publish::{cpus, rate};
 use crate::stats::{interval, median};
 
@@ -27,7 +27,7 @@ impl Kind<'_> {
 /// The kinds of CPU, in the order in which they come first.
 pub(super) fn kinds<'a>(runs: &[&'a Run<'a>]) -> Vec<Kind<'a>> {
     let kinds = cpus::by_cpu(runs.iter().copied(), |run| run.host()).into_iter().enumerate();
-    kinds.map(|(colour, (name, runs))| Kind { name, look: Look { colour, dash: colour / COLOURS }, runs }).collect()
+    kinds.map(|(colour, (name, runs))| Kind { name, look: Look::numbered(colour), runs }).collect()
 }
 
 /// The rate of one run, or its upper bound.
