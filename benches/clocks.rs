@@ -163,7 +163,8 @@ impl Bench {
     }
 }
 
-/// How races are searched for: as `wakerace run` does without options. Windows are drawn with one instance per tick.
+/// How races are searched for: as `wakerace run` does without options. Windows are drawn here with one instance per tick, so that the
+/// skew is that of every instance.
 fn searching(races: bool) -> Option<Searching> {
     let allowed = Allowed { free: false, ..Allowed::all() };
     races.then(|| Searching { allowed, knowledge: Arc::default(), budget: None })

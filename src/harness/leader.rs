@@ -282,6 +282,9 @@ impl<'a> Leader<'a> {
             self.totals.history.clear();
             self.distances.iter_mut().for_each(Distances::forget_rates);
         }
+        if self.sweeps[self.level].selected != skews {
+            self.regime.control.other_skews();
+        }
         self.sweeps[self.level].select(skews);
     }
 

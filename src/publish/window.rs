@@ -47,7 +47,9 @@ pub fn windows(record: &Record, room: Option<usize>, wanted: impl Fn(&ScenarioRe
         let columns = result.skews.len().div_ceil(result.skews.len().div_ceil(most));
         let (left, right) = (format!("{first:+.0} ns"), format!("{last:+.0} ns"));
         let gap = columns.saturating_sub(left.len() + right.len());
-        text.push_str(&format!("{:width$}  {:7}  {left}{}{right}\n", "", "", " ".repeat(gap)));
+        // The skew is that of the first instance of a group.
+        let groups = if result.pace.group > 1 { format!("  groups of {}", result.pace.group) } else { String::new() };
+        text.push_str(&format!("{:width$}  {:7}  {left}{}{right}{groups}\n", "", "", " ".repeat(gap)));
     }
     text
 }
@@ -91,5 +93,19 @@ mod tests {
         assert_eq!(drawn, ".▁▃▄█.");
         let many: Vec<SkewRecord> = (0..200).map(|at| skew(f64::from(at), 1)).collect();
         assert!([COLUMNS, 17].iter().all(|&most| columns(&many, most, |skew| skew.races).len() <= most));
+    }
+
+    #[test]
+    fn a_window_of_groups_says_so() {
+        let mut record = crate::record::shipped("2026-11-25T174425Z");
+        let drawn = |record: &Record| windows(record, Some(100), |result| result.scenario == "SB");
+        for (group, ends) in [(1, " ns"), (16, " ns  groups of 16")] {
+            record.results.iter_mut().for_each(|result| result.pace.group = group);
+            let drawn = drawn(&record);
+            assert!(
+                drawn.trim_end().ends_with(ends) && drawn.lines().all(|line| line.chars().count() <= 100),
+                "{drawn}"
+            );
+        }
     }
 }

@@ -136,7 +136,7 @@ pub(super) struct MeasureArgs {
     #[arg(long, alias = "warm", value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
     pub(super) prefetch: Option<Prefetch>,
     /// Sweep the skew evenly for the whole run, over RANGE such as -200ns..200ns/81 if given, and draw the
-    /// race's window. The other settings are searched; --group 1 has one instance at each tick
+    /// race's window. Other settings are searched first, as in any run; --group 1 has one instance at each tick
     #[arg(long, value_name = "RANGE", num_args = 0..=1, require_equals = true, default_missing_value = "auto", value_parser = parse_window, conflicts_with = "skew", allow_hyphen_values = true)]
     pub(super) window: Option<Window>,
     /// Layout of the variables: padded (each on its own cache lines), packed (all of an instance together), dense
