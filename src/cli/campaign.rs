@@ -307,12 +307,7 @@ fn words(progress: &Progress) -> String {
         0 => String::new(),
         count => format!(", {count} FORBIDDEN SEEN"),
     };
-    format!(
-        "{} of {} allowed outcomes seen{forbidden}, {} slices",
-        progress.seen,
-        progress.allowed,
-        publish::count(progress.slices)
-    )
+    format!("{} of {} allowed outcomes seen{forbidden}", progress.seen, progress.allowed)
 }
 
 /// Fills in the results.

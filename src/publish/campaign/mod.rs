@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 pub use compare::campaign_comparison;
 pub use page::{campaign_page, campaign_preview};
 
+use super::cpus::cpu;
 use super::fit::{self, Cells};
 use super::mail::{MAIL_WIDTH, cut, paragraph, signature};
 use super::markdown::{row, sentences};
@@ -156,29 +157,70 @@ pub(super) fn percent(value: f64) -> String {
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
+/// With fewer allowed outcomes than this, the share that was seen has no percentage: a single outcome would change it by more
+/// than ten points.
+const SHARED: u64 = 10;
+
+/// `1 of 30 tests`, if the architecture allows the outcomes of fewer than half of the tests and of fewer than [`SHARED`]. Only these
+/// can show reordering. Mutants do not count as tests; where there are some, they show it too.
+fn few(record: &CampaignRecord) -> Option<String> {
+    let TestingPower { allowed, mutants, .. } = record.power();
+    let run = record.results.iter().filter(|test| test.mutant.is_none() && test.standing != Standing::NotRun);
+    let tests = run.count() as u64;
+    let few = mutants == 0 && allowed > 0 && allowed < SHARED && 2 * allowed < tests;
+    few.then(|| format!("{} of {} tests", count(allowed), count(tests)))
+}
+
+/// ` (90.0 %)`, a share in parentheses, if there is enough to speak of one.
+fn percentage(part: u64, whole: u64) -> String {
+    if whole < SHARED { String::new() } else { format!(" ({:.1} %)", part as f64 / whole as f64 * 100.0) }
+}
+
 /// The testing power in words.
 fn power(record: &CampaignRecord) -> String {
     let TestingPower { allowed, seen, reproducible, mutants, killed } = record.power();
     let wanted = percent(record.wanted());
     let mut text = String::new();
     if allowed > 0 {
-        let share = seen as f64 / allowed as f64 * 100.0;
-        let _ = writeln!(
-            text,
-            "Testing power: {} of {} weak outcomes that the architecture allows were seen ({share:.1} %); as long a campaign \
-             sees {} of them again with a probability of {wanted} each.",
-            count(seen),
-            count(allowed),
-            count(reproducible)
-        );
+        let again = match (reproducible, seen) {
+            (_, 0) => String::new(),
+            (0, _) => {
+                format!(
+                    " None was seen so often that another campaign of this length sees it with a probability of {wanted}."
+                )
+            }
+            (1, seen) => format!(
+                " Another campaign of this length sees {} with a probability of at least {wanted}.",
+                if seen == 1 { "it" } else { "1 of them" }
+            ),
+            (several, _) => format!(
+                " Another campaign of this length sees {} of them, each with a probability of at least {wanted}.",
+                count(several)
+            ),
+        };
+        let _ = match few(record) {
+            Some(few) => writeln!(
+                text,
+                "Only {few} can show anything here (the outcomes of the others are not allowed); {} seen.{again} --mutants adds \
+                 controls.",
+                if seen == 1 { "1 was".to_owned() } else { format!("{} were", count(seen)) }
+            ),
+            None => writeln!(
+                text,
+                "Testing power: {} of {} weak outcomes that the architecture allows were seen{}.{again}",
+                count(seen),
+                count(allowed),
+                percentage(seen, allowed)
+            ),
+        };
     }
     if mutants > 0 {
-        let share = killed as f64 / mutants as f64 * 100.0;
         let _ = writeln!(
             text,
-            "Mutation score: {} of {} mutants killed ({share:.1} %), each with a reproducibility of {wanted}.",
+            "Mutation score: {} of {} mutants killed{}, each with a reproducibility of {wanted}.",
             count(killed),
-            count(mutants)
+            count(mutants),
+            percentage(killed, mutants)
         );
     }
     text
@@ -234,6 +276,10 @@ fn judge(record: &CampaignRecord, tests: &[&CampaignTest]) -> String {
 fn answer(record: &CampaignRecord) -> String {
     let (run, others) = forbidden(record);
     let judge = judge(record, &run);
+    let who = match emulator(record) {
+        Some(emulator) => format!("under {emulator}"),
+        None => format!("on {}", shown::line(&cpu(&record.host))),
+    };
     let others = match others {
         0 => String::new(),
         1 => "; 1 more was not run".to_owned(),
@@ -249,21 +295,26 @@ fn answer(record: &CampaignRecord) -> String {
         };
         let share = format!("{} of {}", count(seen().count() as u64), super::counted(run.len() as u64, "outcome"));
         return format!(
-            "FORBIDDEN AND SEEN: {names}. That is {share} that {judge} forbids{others}. Either {whose}, or the test is \
+            "FORBIDDEN AND SEEN {who}: {names}. That is {share} that {judge} forbids{others}. Either {whose}, or the test is \
              wrong, or wakerace is."
         );
     }
+    let place = if record.host.emulated { who.replacen("under", "Under", 1) } else { who.replacen("on", "On", 1) };
     if run.is_empty() {
-        return format!("No test was run whose outcome {judge} forbids{others}.");
+        return format!("{place} no test was run whose outcome {judge} forbids{others}.");
     }
-    let under = emulator(record).map_or(String::new(), |emulator| format!(" under {emulator}"));
     let iterations = run.iter().fold(0u64, |sum, test| sum.saturating_add(test.iterations));
-    let bound = run.iter().filter_map(|test| test.bound).fold(0.0, f64::max);
+    let bounds = run.iter().filter_map(|test| Some((test.bound?, &test.test)));
+    let (bound, of) = bounds.max_by(|a, b| a.0.total_cmp(&b.0)).map_or((0.0, ""), |(bound, test)| (bound, test));
     let weak = |test: &CampaignTest| test.is_allowed() && test.races > 0;
     let blind = if record.results.iter().any(weak) { "" } else { BLIND };
-    let which = if run.len() == 1 { "95\u{a0}% bound of the rate" } else { "largest 95\u{a0}% bound of a rate" };
+    let bound = if run.len() == 1 {
+        format!("95\u{a0}% bound of the rate: {bound:.1e}")
+    } else {
+        format!("largest 95\u{a0}% bound of a rate: {bound:.1e}, of {}", shown::line(of))
+    };
     format!(
-        "Nothing that {judge} forbids was seen{under} in {} and {} iterations ({which}: {bound:.1e}){others}.{blind}",
+        "{place} nothing that {judge} forbids was seen in {} and {} iterations ({bound}){others}.{blind}",
         super::counted(run.len() as u64, "test"),
         short_count(iterations)
     )
@@ -397,7 +448,7 @@ const CSV: [&str; 23] = [
     "expected",
     "standing",
     "reproducibility",
-    "bound",
+    "test_bound",
     "cpus",
     "class",
     "setting",
@@ -565,36 +616,37 @@ pub(super) mod tests {
         };
         let mut clean = small();
         clean.host.architecture = "x86_64".to_owned();
-        let nothing = "Nothing that x86-TSO forbids was seen in 2 tests and 1 M iterations (largest 95 % bound of a \
-                       rate: 3.0e-4)";
+        clean.host.cpu_model = "AMD EPYC Processor".to_owned();
+        let nothing = "On AMD EPYC nothing that x86-TSO forbids was seen in 2 tests and 1 M iterations (largest 95 % bound \
+                       of a rate: 3.0e-4, of SB+mbs)";
         all_begin(&clean, &format!("{nothing}."));
-        assert!(clean.markdown().contains(" 3.0e-4).\n\n| family |"), "{}", clean.markdown());
+        assert!(clean.markdown().contains(" of SB+mbs).\n\n| family |"), "{}", clean.markdown());
         for width in 60..80 {
             assert!(clean.table_in(width).contains("95 % bound"), "{}", clean.table_in(width));
         }
-        assert_eq!(clean.table().matches("Nothing that").count() + clean.summary().matches("Nothing that").count(), 1);
+        assert_eq!(clean.table().matches("nothing that").count() + clean.summary().matches("nothing that").count(), 1);
 
         let mut partly = clean.clone();
         partly.results.push(campaign_test("LB", Some(Never), [0, 0]));
         all_begin(&partly, &format!("{nothing}; 1 more was not run."));
         partly.results[2].expected_from = VerdictSource::Header;
-        all_begin(&partly, "Nothing that x86-TSO or a test's header forbids was seen in 2 tests");
+        all_begin(&partly, "On AMD EPYC nothing that x86-TSO or a test's header forbids was seen in 2 tests");
         partly.host.emulated = true;
         partly.host.architecture = "aarch64".to_owned();
-        all_begin(&partly, "Nothing that ARMv8 or a test's header forbids was seen under an emulator in 2 tests");
+        all_begin(&partly, "Under an emulator nothing that ARMv8 or a test's header forbids was seen in 2 tests");
 
         let mut one = clean.clone();
         one.results.truncate(3);
         all_begin(
             &one,
-            "Nothing that x86-TSO forbids was seen in 1 test and 1 M iterations (95 % bound of the rate: 3.0e-6).",
+            "On AMD EPYC nothing that x86-TSO forbids was seen in 1 test and 1 M iterations (95 % bound of the rate: 3.0e-6).",
         );
         let mut blind = one.clone();
         // One forbidden outcome, and one that is allowed and was not seen.
         blind.results = vec![clean.results[2].clone(), clean.results[3].clone()];
         all_begin(
             &blind,
-            "Nothing that x86-TSO forbids was seen in 1 test and 1 M iterations (95 % bound of the rate: 3.0e-6). No outcome that \
+            "On AMD EPYC nothing that x86-TSO forbids was seen in 1 test and 1 M iterations (95 % bound of the rate: 3.0e-6). No outcome that \
              is allowed was seen either, so this zero says little.",
         );
         // A mutant that was seen shows as much as a test.
@@ -602,13 +654,12 @@ pub(super) mod tests {
         assert!(!blind.table().contains("says little"), "{}", blind.table());
         assert!(!one.table().contains("says little"), "{}", one.table());
         one.results.truncate(2);
-        all_begin(&one, "No test was run whose outcome x86-TSO forbids.");
+        all_begin(&one, "On AMD EPYC no test was run whose outcome x86-TSO forbids.");
 
         let mut seen = clean;
         seen.results.push(campaign_test("SB+release-acquire", Some(Never), [1000, 7]));
         seen.results.push(campaign_test("R", Some(Sometimes), [1000, 7]));
-        let wanted =
-            "FORBIDDEN AND SEEN: SB+release-acquire (7 of 1,000). That is 1 of 3 outcomes that x86-TSO forbids.";
+        let wanted = "FORBIDDEN AND SEEN on AMD EPYC: SB+release-acquire (7 of 1,000). That is 1 of 3 outcomes that x86-TSO forbids.";
         all_begin(&seen, wanted);
     }
 
@@ -631,11 +682,57 @@ pub(super) mod tests {
     fn the_summary_gives_the_testing_power_and_the_mutation_score() {
         let text = small().summary();
         assert!(text.contains("1 of 2 weak outcomes"), "{text}");
-        assert!(text.contains("sees 0 of them again with a probability of 99.999 %"), "{text}");
-        assert!(text.contains("1 of 1 mutants killed (100.0 %)"), "{text}");
+        assert!(text.contains("None was seen so often that another campaign of this length sees it"), "{text}");
+        // So few tests have no share in per cent.
+        assert!(text.contains("1 of 1 mutants killed, each") && text.contains("were seen. None"), "{text}");
+        let mut many = small();
+        for at in 0..8 {
+            let mut test = campaign_test(&format!("R{at}"), Some(Verdict::Sometimes), [10_000, 100]);
+            test.cells[0].settings[0].sightings = if at < 3 { 20 } else { 1 };
+            test.settle();
+            many.results.push(test);
+        }
+        let text = many.summary();
+        assert!(text.contains("9 of 10 weak outcomes that the architecture allows were seen (90.0 %)."), "{text}");
+        let again = "Another campaign of this length sees 3 of them, each with a probability of at least 99.999 %.";
+        assert!(text.contains(again), "{text}");
+        many.results.pop();
+        assert!(many.summary().contains("8 of 9 weak") && !many.summary().contains("seen ("), "{}", many.summary());
         assert!(text.contains("Allowed and not seen: SB."), "{text}");
         assert_eq!(percent(0.999_989_9), "99.9989 %");
         assert_eq!(percent(0.95), "95 %");
+    }
+
+    #[test]
+    fn a_corpus_that_can_show_almost_nothing_claims_no_power() {
+        use Verdict::{Never, Sometimes};
+        let never = |at: usize| campaign_test(&format!("MP+{at}"), Some(Never), [1000, 0]);
+        let mut record = record((0..29).map(never).collect());
+        record.host.cpu_model = "a CPU".to_owned();
+        let mut seen = campaign_test("R", Some(Sometimes), [1000, 20]);
+        seen.cells[0].settings[0].sightings = 12;
+        seen.settle();
+        record.results.push(seen);
+        let wanted = "Only 1 of 30 tests can show anything here (the outcomes of the others are not allowed); 1 was seen. \
+                      Another campaign of this length sees it with a probability of at least 99.999 %. --mutants adds \
+                      controls.";
+        let unbroken = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let page = || campaign_page(&[("c.json".to_owned(), &record)], &Front::default()).unwrap().html;
+        for text in [record.summary(), record.mail(), record.markdown(), page()].map(unbroken) {
+            assert!(text.contains(wanted) && !text.contains("Testing power"), "{text}");
+        }
+        let title = "<h1>Nothing forbidden seen on a CPU, only 1 of 30 tests can show anything here</h1>";
+        assert!(page().contains(title), "{}", &page()[..4000]);
+        // Mutants show it too.
+        record.results.push(small().results[1].clone());
+        assert!(
+            record.summary().contains("Testing power: 1 of 1 weak outcomes that the architecture allows were seen.")
+        );
+        // So do enough tests, or most of the tests.
+        record.results.pop();
+        record.results.extend((0..9).map(|at| campaign_test(&format!("S{at}"), Some(Sometimes), [1000, 0])));
+        assert!(record.summary().contains("Testing power: 1 of 10 weak outcomes"), "{}", record.summary());
+        assert!(small().summary().contains("Testing power"));
     }
 
     #[test]
@@ -646,7 +743,7 @@ pub(super) mod tests {
         wrong.listing = "stlr".to_owned();
         record.results.push(wrong);
         let text = answer_and_summary(&record);
-        assert!(record.is_alarming() && text.contains("FORBIDDEN AND SEEN: SB+release-acquire"), "{text}");
+        assert!(record.is_alarming() && text.contains(": SB+release-acquire (7 of 1,000)"), "{text}");
         assert!(text.contains("this CPU or the model"), "{text}");
         let evidence = campaign_evidence(&record);
         for part in ["seen 7 times in 1,000", "the source", "stlr", "setting paced: 7 of 1,000", "0:r0=0"] {
@@ -679,7 +776,10 @@ pub(super) mod tests {
     fn words_of_tests_and_outcomes_stand_beside_their_names() {
         let record = with_words();
         let answer = record.table();
-        assert!(answer.starts_with("FORBIDDEN AND SEEN: SB+ra (store buffering that must not be seen; 7 of 1,000). "));
+        assert!(
+            answer.starts_with("FORBIDDEN AND SEEN on ")
+                && answer.contains(": SB+ra (store buffering that must not be seen; 7 of 1,000). ")
+        );
         assert!(record.summary().contains("Allowed and not seen: SB (store buffering).\n"), "{}", record.summary());
         let evidence = campaign_evidence(&record);
         assert!(evidence.contains("\nstore buffering that must not be seen\nseen 7 times"), "{evidence}");
@@ -706,6 +806,8 @@ pub(super) mod tests {
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let rows: Vec<csv::StringRecord> = reader.records().map(|record| record.unwrap()).collect();
         assert_eq!(rows.len(), 5);
+        // A test's bound is on each of its rows and is named for that.
+        assert!(CSV.contains(&"test_bound") && !CSV.contains(&"bound"));
         assert!(rows[1].iter().any(|field| field == "line 4: smp_mb() left out"), "{:?}", rows[1]);
         assert!(small().markdown().contains("| MP | 2 | 1 |"));
     }

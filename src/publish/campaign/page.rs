@@ -5,10 +5,10 @@
 use serde::Serialize;
 
 use super::compare::title_of;
-use super::{answer_and_summary, emulator, forbidden, percent, table};
+use super::{answer_and_summary, emulator, few, forbidden, percent, table};
 use crate::error::{Error, Result};
 use crate::publish::cpus::{cpu, letter};
-use crate::publish::numbers::{counted, rate, short_count};
+use crate::publish::numbers::{counted, rate, short_count, tick_rate};
 use crate::publish::page::{Front, Meta, Page, Preview, STYLE, fill};
 use crate::publish::titles::asked;
 use crate::record::{CampaignRecord, CampaignTest, RefusedTest, Standing};
@@ -51,8 +51,8 @@ struct Refused {
 
 #[derive(Serialize)]
 struct Legend {
-    class: &'static str,
-    words: &'static str,
+    class: String,
+    words: String,
 }
 
 #[derive(Serialize)]
@@ -94,7 +94,7 @@ pub fn campaign_page(campaigns: &[(String, &CampaignRecord)], front: &Front) -> 
         front,
         lines: lines(campaigns),
         hosts: campaigns.iter().enumerate().map(|(at, (name, record))| host(at, name, record)).collect(),
-        legend: LEGEND.iter().map(|&(class, words)| Legend { class, words }).collect(),
+        legend: legend(),
         families: families(campaigns),
         refused: campaigns.iter().flat_map(|(_, record)| record.about().refused).map(refused).collect(),
         evidence: campaigns.iter().map(|(_, record)| super::campaign_evidence(record)).collect(),
@@ -132,9 +132,8 @@ fn lines(campaigns: &[(String, &CampaignRecord)]) -> Vec<String> {
     campaigns.iter().enumerate().flat_map(of).collect()
 }
 
-const LEGEND: [(&str, &str); 8] = [
-    ("as s3", "allowed, seen often (10 % and more)"),
-    ("as s1", "allowed, seen rarely"),
+/// The colours of squares, besides the shades of what is allowed and was seen.
+const LEGEND: [(&str, &str); 6] = [
     ("an", "allowed, not seen"),
     ("fn", "forbidden, not seen"),
     ("fs", "FORBIDDEN, SEEN"),
@@ -143,13 +142,25 @@ const LEGEND: [(&str, &str); 8] = [
     ("no", "not run"),
 ];
 
+/// The legend: each shade with its least rate, and the other colours.
+fn legend() -> Vec<Legend> {
+    let entry = |class: String, words: String| Legend { class, words };
+    let least = SHADES.map(|least| format!("from {}", tick_rate(least)));
+    let rates = std::iter::once(format!("allowed, seen at a rate below {}", tick_rate(SHADES[0]))).chain(least);
+    let shades = rates.enumerate().map(|(shade, words)| entry(format!("as s{shade}"), words));
+    shades.chain(LEGEND.map(|(class, words)| entry(class.to_owned(), words.to_owned()))).collect()
+}
+
 fn title(campaigns: &[(String, &CampaignRecord)]) -> String {
     let one = |(_, record): &(String, &CampaignRecord)| {
         let power = record.power();
         let who = emulator(record).unwrap_or_else(|| record.host.cpu_model.clone());
         let (run, _) = forbidden(record);
         let seen = run.iter().filter(|test| test.standing == Standing::ForbiddenSeen).count() as u64;
-        let allowed = format!("{} of {} allowed weak outcomes seen", power.seen, power.allowed);
+        let allowed = match few(record) {
+            Some(few) => format!("only {few} can show anything here"),
+            None => format!("{} of {} allowed weak outcomes seen", power.seen, power.allowed),
+        };
         match seen {
             _ if run.is_empty() => format!("{allowed} on {who}"),
             0 => format!("Nothing forbidden seen on {who}, {allowed}"),
@@ -275,6 +286,37 @@ mod tests {
         let page = campaign_page(&[("a".to_owned(), &a), ("b".to_owned(), &b)], &Front::default()).unwrap().html;
         assert!(!page.contains("MP+<b>") && page.contains("MP+&lt;b&gt;"), "{page}");
         assert!(page.contains("<th>A</th>") && page.contains("<th>B</th>"));
+    }
+
+    #[test]
+    fn a_narrow_page_names_every_count_and_one_colour_is_one_standing() {
+        let small = small();
+        let page = |many: &[(String, &CampaignRecord)]| campaign_page(many, &Front::default()).unwrap().html;
+        let html = page(&[("c.json".to_owned(), &small)]);
+        // Narrow pages show no headings: each count of the lines MP, SB and all has its own.
+        for heading in
+            ["allowed, seen", "allowed, not seen", "forbidden, not seen", "FORBIDDEN, SEEN", "mutants killed"]
+        {
+            assert_eq!(html.matches(&format!("data-label=\"{heading}\"")).count(), 3, "{heading}");
+        }
+        let two = page(&[("a".to_owned(), &small), ("b".to_owned(), &small)]);
+        assert!(
+            two.contains("data-label=\"A\"") && two.contains("data-label=\"B\"") && !html.contains("data-label=\"A\"")
+        );
+        // The legend has every shade with its least rate, and squares and cells take their colours from one place.
+        let legend = html.split("class=\"key legend\"").nth(1).unwrap().split("</p>").next().unwrap();
+        for (class, words) in
+            [("as s0", "at a rate below 1e-5"), ("as s1", "from 1e-5"), ("as s2", "from 0.1 %"), ("as s3", "from 10 %")]
+        {
+            let shade =
+                legend.split(&format!("class=\"{class}\"")).nth(1).unwrap_or_else(|| panic!("{class}: {legend}"));
+            assert!(shade.split("</span>").next().unwrap().contains(words), "{class}: {legend}");
+        }
+        let css = include_str!("campaign.css");
+        for class in ["as", "an", "fn", "fs", "us", "un"] {
+            assert!(css.contains(&format!(".{class} {{ --fill: #")), "{class}");
+        }
+        assert!(css.contains("border-left: .5rem solid var(--fill)") && !css.contains("border-color: #2d7d32"));
     }
 
     #[test]
