@@ -485,6 +485,30 @@ fn charts_of_the_same_thing_have_the_same_axes() {
 }
 
 #[test]
+fn the_window_of_a_race_that_was_not_seen_shows_its_bounds() {
+    let (_, text) = shipped();
+    let record = run(&text);
+    let html = page(&[entry("a.json", &record)]).unwrap();
+    let windows = &html[html.find("<section id=\"windows\"").unwrap()..];
+    let race = &windows[..windows.find("</figure>").unwrap()];
+    let result = record.results.iter().find(|result| result.scenario == "S01-as-is").unwrap();
+    let bound = |iterations| wakerace::stats::interval(0, iterations).unwrap().high;
+    let highest = result.skews.iter().map(|skew| bound(skew.iterations)).fold(0.0, f64::max);
+    // The axis ends at the highest bound, rounded up by less than a step: no less than half of the chart is used.
+    let ticks =
+        race.split(" data-value=\"").skip(1).map(|rest| rest[..rest.find('"').unwrap()].parse::<f64>().unwrap());
+    let rates: Vec<f64> = ticks.filter(|value| value.abs() < 1.0 && *value > 0.0).collect();
+    let top = rates.iter().copied().fold(0.0, f64::max);
+    assert!(top >= highest && top < 2.0 * highest, "{rates:?} {highest}");
+    // The line says both bounds.
+    let words = format!(
+        "each has its own bound of the rate, at most {highest:.1e}. The bound of all skews together is smaller: {:.1e}.",
+        bound(result.iterations)
+    );
+    assert!(race.contains(&words), "{words}\n{}", &race[..1500]);
+}
+
+#[test]
 fn each_of_several_placements_has_the_windows_of_the_race_and_its_control() {
     let (_, text) = shipped();
     let mut record = run(&text);
@@ -515,7 +539,9 @@ fn each_of_several_placements_has_the_windows_of_the_race_and_its_control() {
     for ticks in &mut axes {
         ticks.retain(|tick| !tick.starts_with("the rate is below"));
     }
-    assert!(axes.iter().all(|ticks| *ticks == axes[0]), "{axes:?}");
+    // The race was never seen and its control was. Each kind of chart has the same axes everywhere.
+    let [race, control] = [0, 1].map(|kind| axes.iter().skip(kind).step_by(2).collect::<Vec<_>>());
+    assert!(race.iter().all(|ticks| *ticks == race[0]) && control.iter().all(|ticks| *ticks == control[0]), "{axes:?}");
     let ids: Vec<&str> = windows.split("<figure id=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
     assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), 24, "{ids:?}");
 }
@@ -731,9 +757,16 @@ fn the_answer_and_the_chart_are_on_the_first_screen() {
     for (width, dark) in [(1280, false), (1280, true), (400, false), (400, true)] {
         let seen = browse(&page, width, dark);
         assert!(seen.fold > 100.0 && seen.fold <= 800.0, "{width}: the chart ends at {}", seen.fold);
-        // The race and its control are side by side, and the same height is the same rate.
+        // The race and its control are side by side. Nothing was seen of the race, so its bounds have an axis of their own, on which
+        // they are seen.
         let pair: Vec<&Chart> = seen.charts.iter().filter(|chart| chart.section == "windows").collect();
-        assert!(pair.len() == 2 && (width < 1280 || pair[0].y == pair[1].y), "{:?} {:?}", pair[0].y, pair[1].y);
+        assert!(
+            pair.len() == 2 && (width < 1280 || pair[0].x[0].1 < pair[1].x[0].1 && pair[0].y[0].1 == pair[1].y[0].1)
+        );
+        assert!(pair[0].y.last().unwrap().0 < 1e-3 && pair[1].y.last().unwrap().0 > 1e-3, "{:?}", pair[0].y);
+        let (base, top) = (pair[0].y[0].1, pair[0].y.last().unwrap().1);
+        let highest = pair[0].marks.iter().map(|mark| mark.y).fold(base, f64::min);
+        assert!((base - highest) / (base - top) > 0.4, "the bounds end at {highest}, between {base} and {top}");
         let most = if width == 1280 { 3000.0 } else { 6000.0 };
         assert!(seen.height <= most, "{width}: the page is {} high before anything is unfolded", seen.height);
     }

@@ -61,7 +61,7 @@ pub(super) fn windows(sums: &[Sum<'_>], detail: Detail) -> Vec<Section> {
             panels.truncate(1);
         }
         let drawn: Vec<Vec<Line>> = panels.iter().map(|(counted, _)| lines(&swept, counted, detail)).collect();
-        let range = Range::of(drawn.iter().flatten());
+        let range = Range::of(&drawn);
         let figures = (panels.iter().zip(drawn).enumerate())
             .map(|(number, ((counted, caption), lines))| Figure {
                 id: id(&["window", &first.scenario, &number.to_string()]),
@@ -86,7 +86,7 @@ pub(super) fn windows(sums: &[Sum<'_>], detail: Detail) -> Vec<Section> {
 /// The windows of the race and of its control, on the same axis of rates; fewer if one of the two has none.
 pub(super) fn side_by_side(sums: &[Sum<'_>], tests: &[&str], detail: Detail) -> Vec<Figure> {
     let pair = Pair::of(sums, tests, detail);
-    let range = Range::of(pair.drawn.iter().flatten());
+    let range = Range::of(&pair.drawn);
     pair.figures("", range)
 }
 
@@ -122,7 +122,7 @@ pub(super) fn by_placement(sums: &[Sum<'_>], tests: &[&str], detail: Detail) -> 
     let shown = shown_of(&placements, most);
     let pairs: Vec<(&String, Pair<'_>)> =
         shown.iter().map(|(key, ones)| (key, Pair::of(ones, tests, detail))).collect();
-    let range = Range::of(pairs.iter().flat_map(|(_, pair)| &pair.drawn).flatten());
+    let range = Range::of(pairs.iter().flat_map(|(_, pair)| &pair.drawn));
     let section = |(key, pair): (&String, Pair<'_>)| Section {
         heading: key.clone(),
         note: String::new(),
@@ -307,27 +307,40 @@ fn between_batches(result: &ScenarioResult) -> f64 {
 struct Range {
     left: f64,
     right: f64,
-    /// The highest interval of a rate that was seen, or of a bound if none was.
-    top: f64,
+    /// The highest interval of a rate that was seen.
+    seen: f64,
+    /// The highest bound of a chart in which nothing was seen. Bounds are thousands of times smaller than rates, so the axis of the
+    /// others would show none of them.
+    unseen: f64,
 }
 
 impl Range {
-    fn of<'a>(lines: impl Iterator<Item = &'a Line> + Clone) -> Range {
-        let points = || lines.clone().flat_map(|line| &line.points);
-        let highest = |seen: bool| {
-            let alike = points().filter(move |point| point.y.is_some() == seen);
-            alike.filter_map(|point| point.interval).map(|(_, high)| high).fold(0.0, f64::max)
-        };
-        let seen = highest(true);
-        Range {
-            left: points().map(|point| point.x).fold(0.0, f64::min),
-            right: points().map(|point| point.x).fold(0.0, f64::max),
-            top: if seen > 0.0 { seen } else { highest(false) }.min(1.0),
+    /// `charts` are the lines of each chart.
+    fn of<'a>(charts: impl IntoIterator<Item = &'a Vec<Line>>) -> Range {
+        let mut range = Range { left: 0.0, right: 0.0, seen: 0.0, unseen: 0.0 };
+        for lines in charts {
+            let empty = is_empty(lines);
+            for point in lines.iter().flat_map(|line| &line.points) {
+                (range.left, range.right) = (range.left.min(point.x), range.right.max(point.x));
+                let high = point.interval.map_or(0.0, |(_, high)| high.min(1.0));
+                match point.y {
+                    Some(_) => range.seen = range.seen.max(high),
+                    None if empty => range.unseen = range.unseen.max(high),
+                    None => {}
+                }
+            }
         }
+        range
     }
 }
 
-fn chart(scenario: &str, caption: &str, lines: Vec<Line>, Range { left, right, top }: Range) -> Lines {
+/// Whether nothing was seen in a chart of these lines.
+fn is_empty(lines: &[Line]) -> bool {
+    lines.iter().flat_map(|line| &line.points).all(|point| point.y.is_none())
+}
+
+fn chart(scenario: &str, caption: &str, lines: Vec<Line>, Range { left, right, seen, unseen }: Range) -> Lines {
+    let top = if is_empty(&lines) { unseen } else { seen };
     Lines {
         name: format!("{scenario}: probability of {caption} against skew"),
         x: Axis::linear(left, right, "skew: start delay of the last thread relative to P0, ns"),
@@ -358,8 +371,15 @@ fn note(swept: &[Swept<'_>], counted: &Counted) -> String {
             format!("Most frequent at a skew of {at:+.0} ns{run}: {}.", rate(highest))
         }
         None => {
-            let bound = interval(0, least)
-                .map_or(String::new(), |bound| format!(", so it happens there less often than {:.1e}", bound.high));
+            let high = |iterations| interval(0, iterations).map(|interval| interval.high);
+            let run = if swept.len() > 1 { " of a run" } else { "" };
+            let whole = swept.iter().filter_map(|(_, result)| high(result.iterations)).fold(0.0, f64::max);
+            let bound = high(least).map_or(String::new(), |bound| {
+                format!(
+                    ", so each has its own bound of the rate, at most {bound:.1e}. The bound of all skews{run} together is smaller: \
+                     {whole:.1e}"
+                )
+            });
             format!("Never seen. Each skew was tried {} to {} times{bound}.", short_count(least), short_count(most))
         }
     }
