@@ -43,6 +43,26 @@ fn row(output: &str, model: &str) -> Vec<String> {
 }
 
 #[test]
+fn models_that_apply_to_no_test_are_left_out_unless_asked_for() {
+    let (ppc, both) = (folder(&[("sb.litmus", SB)]), folder(&[("sb.litmus", SB), ("mp.litmus", MP)]));
+    let headings = |folder: &Path, args: &[&str]| {
+        let (status, out, err) = check(folder, args);
+        assert_eq!(status, Some(0), "{out}{err}");
+        let words: Vec<String> = out.lines().next().unwrap().split_whitespace().map(str::to_owned).collect();
+        (words, out)
+    };
+    let (words, out) = headings(ppc.path(), &["t"]);
+    assert_eq!(words, ["test", "SC", "POWER"], "{out}");
+    // The verdicts stand below their models, and the table at the end has these models only.
+    let line = out.lines().find(|line| line.trim_start().starts_with("SB ")).unwrap();
+    assert_eq!(line.split_whitespace().collect::<Vec<_>>(), ["SB", "Never", "3", "Sometimes", "4"], "{out}");
+    assert!(!out.contains("RVWMO") && row(&out, "POWER")[0] == "1", "{out}");
+    let all = ["test", "LKMM", "SC", "x86-TSO", "ARMv8", "POWER", "RVWMO"];
+    assert_eq!(headings(both.path(), &["t"]).0, all);
+    assert_eq!(headings(ppc.path(), &["--model", "all", "t"]).0, all);
+}
+
+#[test]
 fn a_file_of_a_folder_that_cannot_be_read_is_named_and_ends_with_an_error() {
     let folder = folder(&[("mp.litmus", MP)]);
     std::os::unix::fs::symlink("nowhere", folder.path().join("t/gone.litmus")).unwrap();

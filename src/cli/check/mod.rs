@@ -24,8 +24,8 @@ use published::{Compared, Published};
 pub struct CheckArgs {
     /// Litmus files (in C or in assembly), folders, scenario names or groups [default: all scenarios]
     scenarios: Vec<String>,
-    /// Models to check: lkmm, sc, x86-tso, armv8, power, rvwmo, the name of an architecture, or all [default:
-    /// all]
+    /// Models to check: lkmm, sc, x86-tso, armv8, power, rvwmo, the name of an architecture, or all [default: those
+    /// that apply to one of the tests]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     model: Vec<ModelArg>,
     /// Atomics of the arm64 code: lse or llsc
@@ -76,17 +76,20 @@ impl std::str::FromStr for ModelArg {
 /// `--against` disagrees with a model or says nothing about the tests, if a file cannot be read, or if a test that was named, or every test
 /// of a folder, has no verdict.
 pub fn check(args: &CheckArgs) -> Result<u8> {
-    let models = models(&args.model);
+    let mut models = models(&args.model);
     let published =
         args.against.as_deref().map(Published::read).transpose().map_err(|error| error.of_option("--against"))?;
     let tests = match args.scenarios.as_slice() {
         [] => catalogue::sources(),
         names => catalogue::find_sources(names)?,
     };
-    let reports = judge::all(args, tests, &models, published.as_ref())?;
+    let mut reports = judge::all(args, tests, &models, published.as_ref())?;
     if args.json {
         terminal::data(&json::text(&reports, &models)?)?;
     } else {
+        if args.model.is_empty() {
+            leave_out_idle(&mut models, &mut reports);
+        }
         print(args, &reports, &models)?;
         let folders = args.scenarios.is_empty() || reports.iter().any(|report| report.in_folder);
         if folders || published.is_some() {
@@ -120,6 +123,22 @@ fn models(wanted: &[ModelArg]) -> Vec<Model> {
         new
     });
     models
+}
+
+/// Leaves out the models that apply to none of the tests, such as those of other architectures for a folder of tests in assembly. If
+/// none applies to any, all of them stay.
+fn leave_out_idle(models: &mut Vec<Model>, reports: &mut [Report]) {
+    let applies = |at: usize| reports.iter().any(|report| report.findings[at].is_some());
+    let kept: Vec<bool> = (0..models.len()).map(applies).collect();
+    if !kept.contains(&true) {
+        return;
+    }
+    let mut of_models = kept.iter();
+    models.retain(|_| of_models.next() == Some(&true));
+    for report in reports {
+        let mut of_findings = kept.iter();
+        report.findings.retain(|_| of_findings.next() == Some(&true));
+    }
 }
 
 /// Prints the table of verdicts, and what was asked for about each test.
