@@ -494,12 +494,12 @@ fn the_window_of_a_race_that_was_not_seen_shows_its_bounds() {
     let result = record.results.iter().find(|result| result.scenario == "S01-as-is").unwrap();
     let bound = |iterations| wakerace::stats::interval(0, iterations).unwrap().high;
     let highest = result.skews.iter().map(|skew| bound(skew.iterations)).fold(0.0, f64::max);
-    // The axis ends at the highest bound, rounded up by less than a step: no less than half of the chart is used.
+    // Above the highest bound the axis has room for the words, and ends at the next step.
     let ticks =
         race.split(" data-value=\"").skip(1).map(|rest| rest[..rest.find('"').unwrap()].parse::<f64>().unwrap());
     let rates: Vec<f64> = ticks.filter(|value| value.abs() < 1.0 && *value > 0.0).collect();
     let top = rates.iter().copied().fold(0.0, f64::max);
-    assert!(top >= highest && top < 2.0 * highest, "{rates:?} {highest}");
+    assert!(top >= 1.3 * highest && top < 2.0 * highest, "{rates:?} {highest}");
     // The line says both bounds.
     let words = format!(
         "each has its own bound of the rate, at most {highest:.1e}. The bound of all skews together is smaller: {:.1e}.",

@@ -88,11 +88,11 @@ impl Lines {
         }
         if !self.lines.iter().flat_map(|line| &line.points).any(|point| point.y.is_some()) {
             let middle = (LEFT + RIGHT) / 2.0;
-            svg.label("nothing", (middle, TOP + 34.0), "middle", "", "not seen at any skew");
+            svg.label("nothing", (middle, TOP + 16.0), "middle", "", "not seen at any skew");
             let bounds = self.lines.iter().flat_map(|line| &line.points).filter_map(|point| point.interval);
             if let Some(highest) = bounds.map(|(_, high)| high).max_by(f64::total_cmp) {
                 let words = format!("the rate is below {highest:.1e} at each (95 %)");
-                svg.label("tick", (middle, TOP + 52.0), "middle", "", &words);
+                svg.label("tick", (middle, TOP + 32.0), "middle", "", &words);
             }
         }
         svg.finish()

@@ -302,6 +302,9 @@ fn between_batches(result: &ScenarioResult) -> f64 {
     (wide * wide - alone * alone).max(0.0).sqrt() / (2.0 * rate)
 }
 
+/// The axis of a chart in which nothing was seen goes so much higher than its bounds, because it says so above them.
+const HEADROOM: f64 = 1.3;
+
 /// What the axes of some charts must hold.
 #[derive(Clone, Copy)]
 struct Range {
@@ -340,7 +343,7 @@ fn is_empty(lines: &[Line]) -> bool {
 }
 
 fn chart(scenario: &str, caption: &str, lines: Vec<Line>, Range { left, right, seen, unseen }: Range) -> Lines {
-    let top = if is_empty(&lines) { unseen } else { seen };
+    let top = if is_empty(&lines) { (unseen * HEADROOM).min(1.0) } else { seen };
     Lines {
         name: format!("{scenario}: probability of {caption} against skew"),
         x: Axis::linear(left, right, "skew: start delay of the last thread relative to P0, ns"),
