@@ -255,6 +255,15 @@ fn two_shards_merged_are_the_list_of_one_run() {
     // Hosts as columns, on the terminal and on a page.
     let compared = wakerace(folder.path()).args(["compare", "r1.json", "sum.json"]).output().unwrap();
     assert!(String::from_utf8_lossy(&compared.stdout).contains("allowed and seen"), "{compared:?}");
+    // A run beside a campaign is refused, in either order.
+    fs::write(folder.path().join("run.json"), common::shipped().1).unwrap();
+    for files in [["r1.json", "run.json"], ["run.json", "r1.json"]] {
+        let mixed = wakerace(folder.path()).arg("compare").args(files).output().unwrap();
+        let errors = String::from_utf8_lossy(&mixed.stderr);
+        assert!(mixed.status.code() == Some(2) && errors.lines().count() == 1, "{mixed:?}");
+        assert!(errors.starts_with(&format!("error: {}: a record of `wakerace ", files[1])), "{errors}");
+        assert!(errors.ends_with("; runs and campaigns are not compared with each other\n"), "{errors}");
+    }
     let page = wakerace(folder.path()).args(["report", "r1.json", "r2.json", "-o", "p.html"]).output().unwrap();
     assert!(page.status.success(), "{}", String::from_utf8_lossy(&page.stderr));
     assert!(fs::read_to_string(folder.path().join("p.html")).unwrap().contains("<th>B</th>"));

@@ -195,10 +195,10 @@ fn the_table_has_a_line_for_each_distance_and_says_when_there_is_one() {
 
 #[test]
 fn rates_are_compared_at_the_same_distance() {
-    let compared = |a: &Record, b: &Record| -> Vec<(String, Option<f64>, Option<String>)> {
+    let compared = |a: &Record, b: &Record| -> Vec<(Option<String>, Option<f64>, Option<String>)> {
         let all = publish::compare(&[a.clone(), b.clone()]).into_iter();
         let own = all.filter(|one| one.scenario == "S05-swapped");
-        own.map(|one| (one.class, one.ratio.map(|ratio| ratio.value), one.note)).collect()
+        own.map(|one| (one.distance, one.ratio.map(|ratio| ratio.value), one.note)).collect()
     };
     let near = |found: Option<f64>, wanted: f64| (found.unwrap() / wanted - 1.0).abs() < 1e-9;
     // Three times as many races at the far distance, which is a little farther; the near one is another.
@@ -212,20 +212,47 @@ fn rates_are_compared_at_the_same_distance() {
     let found = compared(&at_two_distances(), &other);
     assert_eq!(found.len(), 3, "{found:?}");
     let only = |who: &str| Some(format!("only {who} was at this distance"));
-    assert_eq!(found[0], ("core, 18 ns".to_owned(), None, only("A")));
-    assert_eq!(found[1], ("core, 60 ns".to_owned(), None, only("the other")));
-    assert!(found[2].0 == "core, 240 ns" && near(found[2].1, 3.0) && found[2].2.is_none(), "{found:?}");
+    let at = |distance: &str| Some(distance.to_owned());
+    assert_eq!(found[0], (at("18 ns"), None, only("A")));
+    assert_eq!(found[1], (at("60 ns"), None, only("B")));
+    assert!(found[2].0 == at("240 ns") && near(found[2].1, 3.0) && found[2].2.is_none(), "{found:?}");
     // One distance each: if it is the same, the whole results are compared; if not, nothing is.
     let found = compared(&at_one(100.0), &at_one(110.0));
-    assert!(found.len() == 1 && found[0].0 == "core" && near(found[0].1, 1.0), "{found:?}");
+    assert!(found.len() == 1 && found[0].0 == at("105 ns") && near(found[0].1, 1.0), "{found:?}");
     let found = compared(&at_one(100.0), &at_one(300.0));
-    assert!(found.len() == 2 && found.iter().all(|(_, ratio, note)| ratio.is_none() && note.is_some()), "{found:?}");
+    assert_eq!(found, [(at("A at 100 ns, B at 300 ns"), None, at("not compared"))]);
     // A record without distances is compared as a whole.
     let found = compared(&small::run(), &at_two_distances());
-    assert!(found.len() == 1 && near(found[0].1, 1.0), "{found:?}");
+    assert!(found.len() == 1 && found[0].0.is_none() && near(found[0].1, 1.0), "{found:?}");
     let names = ["a".to_owned(), "b".to_owned()];
     let table = publish::comparison_table(&names, &publish::compare(&[at_two_distances(), other]), None);
-    assert!(table.contains("core, 240 ns") && table.contains("only A was at this distance"), "{table}");
+    assert!(table.contains("240 ns") && table.contains("only A was at this distance"), "{table}");
+}
+
+/// The distances stand in the table at any width, and below it why nothing is compared.
+#[test]
+fn rates_at_different_distances_are_printed_with_their_distances() {
+    let names = ["a".to_owned(), "b".to_owned()];
+    let mut records = [at_one(30.0), at_one(155.0)];
+    let comparisons = publish::compare(&records);
+    for width in [None, Some(120), Some(80)] {
+        let table = publish::comparison_table(&names, &comparisons, width);
+        let line =
+            table.lines().find(|line| line.contains("A at 30 ns, B at 155 ns")).unwrap_or_else(|| panic!("{table}"));
+        assert!(line.matches("4.15 %").count() == 2 && line.contains(" not compared"), "{table}");
+        assert!(table.contains(" B / A [95 %]") && !table.contains("other"), "{table}");
+        assert!(width.is_none_or(|width| table.lines().all(|line| line.chars().count() <= width)), "{table}");
+    }
+    for record in &mut records {
+        record.host.virtualised = None;
+    }
+    let note = publish::distance_note(&records, &comparisons);
+    assert!(note.contains("rates at different distances are not compared. Measure again"), "{note}");
+    records[1].host.virtualised = Some("KVM".to_owned());
+    let note = publish::distance_note(&records, &comparisons);
+    assert!(note.contains("A hypervisor (KVM) probably moved the virtual CPUs"), "{note}");
+    let alike = [at_one(100.0), at_one(110.0)];
+    assert_eq!(publish::distance_note(&records, &publish::compare(&alike)), "");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::fs;
 use assert_cmd::assert::OutputAssertExt;
 use predicates::prelude::*;
 use predicates::str::contains;
-use wakerace::publish::Publish as _;
+use wakerace::publish::{self, Publish as _, Verdict};
 use wakerace::record::{self, CountRecord, Merger, Record, ScenarioResult};
 use wakerace::stats::interval;
 
@@ -33,6 +33,18 @@ fn with(races: u64, iterations: u64, blocks: &[(u64, u64)]) -> Record {
     sb.gaps = record::Gaps::new(&wakerace::harness::gap_histogram());
     sb.drift = None;
     sb.blocks = blocks.iter().map(|&(races, iterations)| CountRecord { races, iterations, matches: None }).collect();
+    record::compute(sb);
+    record::judge(&mut record.results);
+    record
+}
+
+/// A run of four repeats with nearly the same rate.
+fn repeated(races: u64) -> Record {
+    let mut record = with(races, 1_000_000, &[]);
+    let sb = sb(&mut record);
+    sb.repeats = [races / 4 - 20, races / 4 + 20, races / 4 - 10, races / 4 + 10]
+        .map(|races| CountRecord { races, iterations: 250_000, matches: None })
+        .to_vec();
     record::compute(sb);
     record::judge(&mut record.results);
     record
@@ -141,26 +153,89 @@ fn comparing_says_how_many_times_the_first_the_other_is() {
         fs::write(&path, serde_json::to_string(record).unwrap()).unwrap();
         path
     };
-    let rare = write("rare.json", &with(100_000, 1_000_000, &[]));
-    let often = write("often.json", &with(400_000, 1_000_000, &[]));
-    let near = write("near.json", &with(110_000, 1_000_000, &[]));
+    let rare = write("rare.json", &repeated(100_000));
+    let often = write("often.json", &repeated(400_000));
     let line = |a: &std::path::Path, b: &std::path::Path, code: i32| {
         let mut command = wakerace();
         let output = command.arg("compare").arg(a).arg(b).arg("--fail-on-difference").assert().code(code);
-        let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+        let output = output.get_output();
+        let text = String::from_utf8(output.stdout.clone()).unwrap();
         let line = text.lines().find(|line| line.trim_start().starts_with("SB ")).unwrap().to_owned();
-        (line, text)
+        (line, text, String::from_utf8(output.stderr.clone()).unwrap())
     };
-    let (up, _) = line(&rare, &often, 1);
+    let (up, ..) = line(&rare, &often, 1);
     assert!(up.contains(" 4.00 [") && up.ends_with("yes"), "{up}");
     assert!(up.find("10.0 %").unwrap() < up.find("40.0 %").unwrap(), "{up}");
-    let (down, _) = line(&often, &rare, 1);
+    let (down, ..) = line(&often, &rare, 1);
     assert!(down.contains(" 0.250 [") && down.ends_with("yes"), "{down}");
-    // Two single runs that differ by 10 %. The spread between runs is unknown, so the output names the
-    // assumption.
-    let (close, text) = line(&rare, &near, 0);
-    assert!(close.contains(" 1.10 [") && close.ends_with("no"), "{close}");
+    let (same, _, errors) = line(&rare, &rare, 0);
+    assert!(
+        same.contains(" 1.00 [") && same.ends_with("no") && errors.contains("2 of 3 comparisons cannot show"),
+        "{same}{errors}"
+    );
+    // Single runs. The spread between runs is unknown, so the output names the assumption, and no difference is certain.
+    let once = write("once.json", &with(100_000, 1_000_000, &[]));
+    let near = write("near.json", &with(110_000, 1_000_000, &[]));
+    let far = write("far.json", &with(400_000, 1_000_000, &[]));
+    let why =
+        "error: --fail-on-difference: no comparison of these records can show a difference: a single run does not show";
+    let (close, text, errors) = line(&once, &near, 2);
+    assert!(close.contains(" 1.10 [") && close.ends_with("no") && errors.starts_with(why), "{close}{errors}");
     assert!(text.contains("20 % (one standard deviation) is assumed. `wakerace run --repeat 5` measures it"), "{text}");
+    for (a, b) in [(&once, &far), (&once, &often), (&rare, &far)] {
+        let (apart, _, errors) = line(a, b, 2);
+        assert!(apart.contains(" 4.00 [") && apart.ends_with("unknown: single run"), "{apart}");
+        assert!(errors.starts_with(why), "{errors}");
+    }
+    // Also in many columns.
+    let csv = |a: &std::path::Path, b: &std::path::Path, code: i32| {
+        let mut command = wakerace();
+        let output = command.arg("compare").arg(a).arg(b).args(["--csv", "--fail-on-difference"]).assert().code(code);
+        String::from_utf8(output.get_output().stdout.clone()).unwrap()
+    };
+    assert!(csv(&rare, &often, 1).contains(",false,true,false\n"));
+    assert!(csv(&once, &far, 2).contains(",true,unknown,false\n"));
+}
+
+/// The search of each run may choose other settings. Repeats have those of the first one, so their spread has no part of that.
+#[test]
+fn other_settings_are_named_and_no_certain_difference() {
+    let dense = repeated(100_000);
+    let mut padded = repeated(400_000);
+    let result = sb(&mut padded);
+    (result.layout.kind, result.pace.group) = ("padded".to_owned(), 3);
+    result.code_sha256 = "0".repeat(64);
+    let ours = sb(&mut dense.clone()).clone();
+    let words = format!("different settings: {} {} against padded 3", ours.layout.kind, ours.pace.group);
+    let names = ["a".to_owned(), "b".to_owned()];
+    let of = |other: &Record, width: Option<usize>| {
+        let comparisons = publish::compare(&[dense.clone(), other.clone()]);
+        let one = comparisons.iter().find(|one| one.scenario == "SB").unwrap();
+        (publish::comparison_table(&names, &comparisons, width), one.verdict().unwrap())
+    };
+    let (wide, verdict) = of(&padded, None);
+    assert!(wide.contains(&format!("unknown, {words}\n")) && verdict == Verdict::Unknown, "{wide}");
+    let (narrow, _) = of(&padded, Some(80));
+    let listed = format!("\n(+): {}\n  SB: {}\n", "different settings:", words.split_once(": ").unwrap().1);
+    assert!(narrow.contains("unknown (+)") && narrow.contains(&listed), "{narrow}");
+    // Another version of the program, other instructions or another host: the settings are not the only reason.
+    let changed = |change: fn(&mut Record)| {
+        let mut other = padded.clone();
+        change(&mut other);
+        other
+    };
+    for other in [
+        changed(|record| record.tool.commit = "other".to_owned()),
+        changed(|record| sb(record).atomics = Some("LSE".to_owned())),
+        changed(|record| record.host.cpu_model = "other".to_owned()),
+        changed(|record| {
+            let ours = sb(&mut repeated(1000)).clone();
+            (sb(record).layout, sb(record).pace) = (ours.layout, ours.pace);
+        }),
+    ] {
+        let (table, verdict) = of(&other, None);
+        assert!(table.contains("yes, different machine code") && verdict == Verdict::Yes, "{table}");
+    }
 }
 
 /// If a record has a test on several pairs of CPUs, each pair is compared with the same pair.
@@ -176,7 +251,7 @@ fn comparing_takes_the_same_cpus() {
     };
     let (a, mut b) = (pairs([100_000, 400_000]), pairs([100_000, 400_000]));
     b.results.reverse();
-    let comparisons = wakerace::publish::compare(&[a, b]);
+    let comparisons = publish::compare(&[a, b]);
     let values: Vec<f64> = comparisons.iter().map(|comparison| comparison.ratio.unwrap().value).collect();
     assert_eq!(values, [1.0, 1.0]);
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::records::{self, RecordFile};
 use crate::error::{EXIT_FORBIDDEN, EXIT_OK, Error, Result};
-use crate::publish::{self, Line, Matrix, Ratio};
+use crate::publish::{self, Code, Line, Matrix, Ratio, Verdict};
 use crate::record::{self, AnyRecord, Record};
 use crate::{shown, terminal};
 
@@ -16,8 +16,8 @@ use crate::{shown, terminal};
   wakerace compare before.json after.json   two runs
   wakerace compare results --markdown       a folder, by kind of CPU")]
 pub struct CompareArgs {
-    /// Records of `wakerace run`, or folders to search for them; each is compared with the first. Or records of `wakerace
-    /// campaign`, as columns
+    /// Records of `wakerace run`, or folders to search for them; each is compared with the first. Or only records of
+    /// `wakerace campaign`, as columns
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Give every record a line [default: if more than two records are of several kinds of CPU, each kind has one line]
@@ -29,7 +29,7 @@ pub struct CompareArgs {
     /// Print the table as CSV, with the counts
     #[arg(long, conflicts_with = "markdown")]
     csv: bool,
-    /// Exit with status 1 if any rate differs by more than chance
+    /// Exit with status 1 if any rate differs by more than chance. Only records of several runs can show that (`run --repeat`)
     #[arg(long)]
     fail_on_difference: bool,
 }
@@ -44,23 +44,61 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
     {
         return campaigns(args, &files);
     }
-    let named = named(&args.paths)?;
+    let named = named(&args.paths).map_err(|error| mixed(&files).unwrap_or(error))?;
     if named.len() < 2 {
         return Err(Error::Usage("compare needs two records of `wakerace run` or more".to_owned()));
     }
     let (names, records): (Vec<String>, Vec<Record>) = named.into_iter().unzip();
-    let (text, differs) =
+    let (text, found) =
         if records.len() == 2 && !args.csv { pair(args, &names, &records)? } else { many(args, &names, &records)? };
     if args.csv {
         terminal::data(&text)?;
     } else {
         terminal::out(&text)?;
     }
-    Ok(if differs && args.fail_on_difference { EXIT_FORBIDDEN } else { EXIT_OK })
+    if args.fail_on_difference { found.status() } else { Ok(EXIT_OK) }
 }
 
-/// The text for two records, and whether any rate differs.
-fn pair(args: &CompareArgs, names: &[String], records: &[Record]) -> Result<(String, bool)> {
+/// What the comparisons say about differences.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Found {
+    /// Rates that differ by more than chance.
+    differ: usize,
+    /// Comparisons that could have shown a difference.
+    able: usize,
+    /// Comparisons that could not: of a single run, of different settings, of different distances.
+    unable: usize,
+}
+
+impl Found {
+    fn add(&mut self, ratio: Ratio, code: &Code) {
+        self.differ += usize::from(ratio.verdict(code) == Verdict::Yes);
+        if ratio.can_differ(code) { self.able += 1 } else { self.unable += 1 }
+    }
+
+    /// The exit status with --fail-on-difference.
+    fn status(self) -> Result<u8> {
+        const WHY: &str = "a single run does not show how much runs differ, and rates with different settings or at different \
+                           distances are not of one kind; measure with `wakerace run --repeat 5`";
+        match self {
+            Found { differ: 1.., .. } => Ok(EXIT_FORBIDDEN),
+            Found { able: 0, unable: 1.., .. } => Err(Error::Usage(format!(
+                "--fail-on-difference: no comparison of these records can show a difference: {WHY}"
+            ))),
+            Found { unable: 0, .. } => Ok(EXIT_OK),
+            Found { able, unable, .. } => {
+                let all = able + unable;
+                terminal::err(&format!(
+                    "--fail-on-difference: {unable} of {all} comparisons cannot show a difference: {WHY}\n"
+                ));
+                Ok(EXIT_OK)
+            }
+        }
+    }
+}
+
+/// The text for two records, and what it says about differences.
+fn pair(args: &CompareArgs, names: &[String], records: &[Record]) -> Result<(String, Found)> {
     let comparisons = publish::compare(records);
     if comparisons.is_empty() {
         return Err(nothing_shared());
@@ -72,14 +110,20 @@ fn pair(args: &CompareArgs, names: &[String], records: &[Record]) -> Result<(Str
     };
     // In many columns the results without a counterpart are found in the same way.
     let left_out = Matrix::of(records, names, Line::Record).left_out().to_owned();
-    let differs = comparisons.iter().filter_map(|comparison| comparison.ratio).any(Ratio::differs);
-    let notes = left_out + &publish::testing_powers(records);
+    let mut found = Found::default();
+    for comparison in &comparisons {
+        match comparison.ratio {
+            Some(ratio) => found.add(ratio, &comparison.code),
+            None => found.unable += usize::from(comparison.note.is_some()),
+        }
+    }
+    let notes = publish::distance_note(records, &comparisons) + &left_out + &publish::testing_powers(records);
     let width = terminal::width().filter(|_| !args.markdown);
-    Ok((text + &publish::wrapped_lines(&notes, width), differs))
+    Ok((text + &publish::wrapped_lines(&notes, width), found))
 }
 
-/// The text for many records, and whether any rate differs.
-fn many(args: &CompareArgs, names: &[String], records: &[Record]) -> Result<(String, bool)> {
+/// The text for many records, and what it says about differences.
+fn many(args: &CompareArgs, names: &[String], records: &[Record]) -> Result<(String, Found)> {
     let cpus = publish::kinds_of_cpu(records.iter().map(|record| &record.host));
     let line = if args.all || cpus == 1 || records.len() == 2 { Line::Record } else { Line::Cpu };
     let matrix = Matrix::of(records, names, line);
@@ -93,12 +137,27 @@ fn many(args: &CompareArgs, names: &[String], records: &[Record]) -> Result<(Str
     } else {
         matrix.text(terminal::width())
     };
-    Ok((text, matrix.ratios().any(Ratio::differs)))
+    let mut found = Found::default();
+    matrix.compared().for_each(|(ratio, code)| found.add(ratio, code));
+    Ok((text, found))
 }
 
 fn nothing_shared() -> Error {
     Error::Usage("these records share no test on the same placement class and the same kinds of core".to_owned())
 }
+
+/// The error that names the first campaign among files that were named, if there is one.
+fn mixed(files: &[RecordFile]) -> Option<Error> {
+    let mut named = files.iter().filter(|file| !file.in_folder);
+    let is_campaign = |file: &&RecordFile| matches!(record::read_file(&file.path), Ok(AnyRecord::Campaign(_)));
+    named.find(is_campaign).map(|file| {
+        let name = shown::path(&file.path);
+        Error::Usage(format!("{name}: a record of `wakerace campaign`; {NOT_MIXED}"))
+    })
+}
+
+/// Why a run beside a campaign is refused.
+const NOT_MIXED: &str = "runs and campaigns are not compared with each other";
 
 /// The records with their names. In folders, those of other subcommands are left out.
 fn named(paths: &[PathBuf]) -> Result<Vec<(String, Record)>> {
@@ -139,8 +198,13 @@ fn campaigns(args: &CompareArgs, files: &[RecordFile]) -> Result<u8> {
             _ if *in_folder => {}
             other => {
                 return Err(Error::Usage(format!(
-                    "{name}: a record of `wakerace {}`, which cannot be compared with one of `wakerace campaign`",
-                    other.command()
+                    "{name}: a record of `wakerace {}`; {}",
+                    other.command(),
+                    if let AnyRecord::Run(_) = other {
+                        NOT_MIXED
+                    } else {
+                        "it cannot be compared with one of `wakerace campaign`"
+                    }
                 )));
             }
         }

@@ -83,7 +83,7 @@ fn statuses(command: &str) -> Vec<Entry> {
         ],
         "compare" => vec![
             ("0", "The table is printed, whatever it says."),
-            ("1", "With --fail-on-difference: a rate differs by more than chance."),
+            ("1", "With --fail-on-difference: a rate of several runs differs by more than chance."),
             ("2", BAD_INPUT),
         ],
         "expect" => vec![

@@ -2,9 +2,10 @@
 
 use super::cpus::letter;
 use super::distances::distance;
-use super::fit::{Cells, DIFFERENT_CODE, OTHER_CODE, comparison, wrapped_lines};
+use super::fit::{Cells, DIFFERENT_CODE, DIFFERENT_SETTINGS, OTHER_CODE, OTHER_SETTINGS, comparison, wrapped_lines};
 use super::markdown::{row, sentences};
 use super::numbers::rate_with_interval;
+use super::settings;
 use crate::machine::{Class, class_and_kinds};
 use crate::record::{Record, ScenarioResult, StratumRecord};
 use crate::shown;
@@ -23,10 +24,69 @@ pub struct Comparison {
     pub rates: [String; 2],
     /// The other rate divided by the first; `None` if neither record has a race.
     pub ratio: Option<Ratio>,
-    /// Whether both records ran the same machine code.
-    pub same_code: bool,
-    /// Why there is no ratio, if the CPUs of the two records were never at the same distance.
+    /// How the machine code of the two records differs.
+    pub code: Code,
+    /// The distance between the CPUs, if it was measured: one distance, or one of each record.
+    pub distance: Option<String>,
+    /// Why there is no ratio, if the CPUs of the two records were not at the same distance.
     pub note: Option<String>,
+}
+
+impl Comparison {
+    /// What the comparison says about a difference; `None` if neither record has a race.
+    pub fn verdict(&self) -> Option<Verdict> {
+        let of = |ratio: Ratio| ratio.verdict(&self.code);
+        if self.note.is_some() { Some(Verdict::Unknown) } else { self.ratio.map(of) }
+    }
+}
+
+/// How the machine code of two results of a test differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Code {
+    /// It is the same.
+    Same,
+    /// The same program ran the test with other settings, in words: `dense 8 against padded 1`. A search or an option chose
+    /// them.
+    Settings(String),
+    /// Anything else: another version of the program, other instructions, another architecture.
+    Different,
+}
+
+impl Code {
+    /// Compares the code of two results.
+    pub(super) fn of(first: (&Record, &ScenarioResult), other: (&Record, &ScenarioResult)) -> Code {
+        let ((first, ours), (other, theirs)) = (first, other);
+        if ours.code_sha256 == theirs.code_sha256 {
+            return Code::Same;
+        }
+        let same_program = first.tool == other.tool && !first.tool.is_foreign();
+        let same_host =
+            first.host.architecture == other.host.architecture && first.host.cpu_model == other.host.cpu_model;
+        let alike = same_program && same_host && ours.atomics == theirs.atomics && ours.lock == theirs.lock;
+        let settings = settings::differing(ours, theirs).filter(|_| alike);
+        settings.map_or(Code::Different, Code::Settings)
+    }
+
+    /// What the last column adds to the verdict.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Code::Same => String::new(),
+            Code::Settings(words) => format!("{DIFFERENT_SETTINGS}{words}"),
+            Code::Different => DIFFERENT_CODE.to_owned(),
+        }
+    }
+}
+
+/// Whether two rates differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// By more than chance.
+    Yes,
+    /// By no more than chance.
+    No,
+    /// The rates are apart, but one of them is of a single run, or the settings differ, or the distances between the CPUs do
+    /// (docs/decisions/0021-comparisons.md).
+    Unknown,
 }
 
 /// A ratio of rates with its 95 % interval; the ends may be 0 and infinite.
@@ -48,7 +108,35 @@ impl Ratio {
     pub fn differs(self) -> bool {
         self.low > 1.0 || self.high < 1.0
     }
+
+    /// Whether the rates differ by more than chance. The spread between runs has to be measured for that, and the settings
+    /// must be the same: neither an assumed spread nor one of repeats with the same settings bounds what another choice does.
+    pub fn verdict(self, code: &Code) -> Verdict {
+        match self.differs() {
+            false => Verdict::No,
+            true if self.can_differ(code) => Verdict::Yes,
+            true => Verdict::Unknown,
+        }
+    }
+
+    /// Whether a difference could be told from the spread between runs.
+    pub fn can_differ(self, code: &Code) -> bool {
+        !self.assumed && !matches!(code, Code::Settings(_))
+    }
+
+    /// The verdict for the table.
+    pub(super) fn in_words(self, code: &Code) -> &'static str {
+        match self.verdict(code) {
+            Verdict::Yes => "yes",
+            Verdict::No => "no",
+            Verdict::Unknown if self.assumed => UNKNOWN_SINGLE,
+            Verdict::Unknown => "unknown",
+        }
+    }
 }
+
+/// The verdict if the rates are apart, but the spread between runs is only assumed.
+pub(super) const UNKNOWN_SINGLE: &str = "unknown: single run";
 
 /// The assumed spread between runs on one machine, if it was not measured: the standard deviation of the
 /// logarithm of a rate. Five alternating runs on a quiet machine differed by 2 to 40 % (docs/performance.md).
@@ -180,29 +268,45 @@ pub fn compare(records: &[Record]) -> Vec<Comparison> {
     for result in &first.results {
         for (number, other) in others.iter().enumerate() {
             let pairs = counterparts(result, first, other).into_iter();
-            out.extend(pairs.flat_map(|theirs| compared(result, theirs, number + 1)));
+            out.extend(pairs.flat_map(|theirs| compared((first, result), (other, theirs), number + 1)));
         }
     }
     out
 }
 
-/// Compares two results of a test. If their CPUs were at several distances, or at different ones, like is compared with
-/// like: the rates at each distance that both have.
-fn compared(result: &ScenarioResult, theirs: &ScenarioResult, other: usize) -> Vec<Comparison> {
+/// Compares two results of a test, each with its record. If their CPUs were at several distances, like is compared with like:
+/// the rates at each distance that both have. If each was at one distance, and not at the same one, nothing is compared.
+fn compared(first: (&Record, &ScenarioResult), second: (&Record, &ScenarioResult), other: usize) -> Vec<Comparison> {
+    let (result, theirs) = (first.1, second.1);
     let whole = Comparison {
         scenario: result.scenario.clone(),
         class: class(result, theirs),
         other,
         rates: [result, theirs].map(|result| rate_with_interval(result.rate, result.interval)),
         ratio: ratio(Rate::of(result), Rate::of(theirs)),
-        same_code: result.code_sha256 == theirs.code_sha256,
+        code: Code::of(first, second),
+        distance: None,
         note: None,
     };
     let [ours, others] = [result, theirs].map(strata);
     let ns = |strata: &[&StratumRecord]| strata.iter().map(|stratum| stratum.ns).collect::<Vec<f64>>();
     let pairs = matched(&ns(&ours), &ns(&others));
+    let letter = letter(other);
+    let one = |ns: f64, name: &str| format!("{name} at {}", distance(ns));
     // Distances that were not measured say nothing.
-    if ours.is_empty() || others.is_empty() || [ours.len(), others.len(), pairs.len()] == [1; 3] {
+    if ours.is_empty() || others.is_empty() {
+        return vec![whole];
+    }
+    if let ([a], [b]) = (&ours[..], &others[..]) {
+        let whole = match pairs.len() {
+            1 => Comparison { distance: Some(distance((a.ns * b.ns).sqrt())), ..whole },
+            _ => Comparison {
+                ratio: None,
+                distance: Some(format!("{}, {}", one(a.ns, "A"), one(b.ns, &letter))),
+                note: Some("not compared".to_owned()),
+                ..whole
+            },
+        };
         return vec![whole];
     }
     let at = |ours: Option<&StratumRecord>, theirs: Option<&StratumRecord>| {
@@ -212,11 +316,11 @@ fn compared(result: &ScenarioResult, theirs: &ScenarioResult, other: usize) -> V
         let rate = |side: Option<&StratumRecord>| {
             side.map_or("-".to_owned(), |stratum| rate_with_interval(stratum.rate, stratum.interval))
         };
-        let only = [theirs.map(|_| "the other"), ours.map(|_| "A")].into_iter().flatten().next().unwrap_or_default();
+        let only = if ours.is_some() { "A" } else { &letter };
         let comparison = Comparison {
-            class: format!("{}, {}", whole.class, distance(middle)),
             rates: sides.map(rate),
             ratio: ours.zip(theirs).and_then(|(ours, theirs)| ratio(Rate::at(ours), Rate::at(theirs))),
+            distance: Some(distance(middle)),
             note: (known.len() == 1).then(|| format!("only {only} was at this distance")),
             ..whole.clone()
         };
@@ -231,13 +335,42 @@ fn compared(result: &ScenarioResult, theirs: &ScenarioResult, other: usize) -> V
     all.into_iter().map(|(_, comparison)| comparison).collect()
 }
 
+/// Why rates are not compared, if the CPUs of some records were at other distances; empty if all were at the same.
+pub fn distance_note(records: &[Record], comparisons: &[Comparison]) -> String {
+    if comparisons.iter().all(|comparison| comparison.note.is_none()) {
+        return String::new();
+    }
+    let mut hypervisors: Vec<&str> = records.iter().filter_map(|record| record.host.virtualised.as_deref()).collect();
+    hypervisors.sort_unstable();
+    hypervisors.dedup();
+    let moved = if hypervisors.is_empty() {
+        String::new()
+    } else {
+        format!(
+            " A hypervisor ({}) probably moved the virtual CPUs to other CPUs between or during the runs.",
+            hypervisors.join(", ")
+        )
+    };
+    format!(
+        "\nA rate depends on the distance between the CPUs (the time of a cache-line transfer), so rates at different distances \
+         are not compared.{moved} Measure again, until the distances are the same: `wakerace topology --latency` shows the present \
+         one.\n"
+    )
+}
+
 /// The distances of a result at which something was counted.
 fn strata(result: &ScenarioResult) -> Vec<&StratumRecord> {
     let strata = result.distances.iter().flat_map(|distances| &distances.strata);
     strata.filter(|stratum| stratum.iterations > 0).collect()
 }
 
-const HEADINGS: [&str; 6] = ["scenario", "class", "A [95 %]", "other [95 %]", "other / A [95 %]", "differs"];
+/// The headings. If there are only two records, the other one is B.
+fn headings(several: bool) -> Vec<String> {
+    let other = if several { "other" } else { "B" };
+    let rates = ["A [95 %]".to_owned(), format!("{other} [95 %]"), format!("{other} / A [95 %]")];
+    let [a, b, ratio] = rates;
+    vec!["scenario".to_owned(), "class".to_owned(), "distance".to_owned(), a, b, ratio, "differs".to_owned()]
+}
 
 /// A ratio in words: three digits, or a power of ten far from 1. More digits would be noise.
 pub(super) fn times(value: f64) -> String {
@@ -252,44 +385,70 @@ pub(super) fn times(value: f64) -> String {
     }
 }
 
-fn cells(comparison: &Comparison, several: bool) -> [String; 6] {
+fn cells(comparison: &Comparison, several: bool) -> Vec<String> {
     let letter = letter(comparison.other);
     let name = if several { format!("{letter}: ") } else { String::new() };
     let (ratio, differs) = match comparison.ratio {
         None => ("-".to_owned(), comparison.note.clone().unwrap_or("-".to_owned())),
         Some(ratio) => (
             format!("{} [{}, {}]", times(ratio.value), times(ratio.low), times(ratio.high)),
-            if ratio.differs() { "yes" } else { "no" }.to_owned(),
+            ratio.in_words(&comparison.code).to_owned(),
         ),
     };
-    let code = if comparison.same_code { "" } else { DIFFERENT_CODE };
     let [first, other] = comparison.rates.clone();
-    [comparison.scenario.clone(), comparison.class.clone(), first, name + &other, ratio, differs + code]
+    let distance = comparison.distance.clone().unwrap_or("-".to_owned());
+    let differs = differs + &comparison.code.words();
+    vec![comparison.scenario.clone(), comparison.class.clone(), distance, first, name + &other, ratio, differs]
+}
+
+fn table(names: &[String], comparisons: &[Comparison]) -> Cells {
+    let several = names.len() > 2;
+    let lines = comparisons.iter().map(|comparison| cells(comparison, several)).collect();
+    Cells { headings: headings(several), lines, right: Vec::new() }.without_if_empty("distance")
 }
 
 /// The table for a terminal of `width` columns, or of any width, with the legend of A, B, ...
 pub fn comparison_table(names: &[String], comparisons: &[Comparison], width: Option<usize>) -> String {
-    let lines = comparisons.iter().map(|comparison| cells(comparison, names.len() > 2).to_vec()).collect();
-    let table = Cells { headings: HEADINGS.map(str::to_owned).to_vec(), lines, right: Vec::new() };
-    framed(&legend(names), table, &footnote(&ratios(comparisons)), width)
+    framed(&legend(names), table(names, comparisons), &footnote(&ratios(comparisons)), width)
 }
 
 /// A table of comparisons between its legend and its notes, fitted into the width.
 pub(super) fn framed(legend: &str, table: Cells, notes: &str, width: Option<usize>) -> String {
     let [legend, notes] = [legend, notes].map(|text| wrapped_lines(text, width));
     let Some(width) = width else { return format!("{legend}\n{}\n{notes}", table.text()) };
+    let settings = wrapped_lines(&of_settings(&table), Some(width));
     let table = comparison(table, width);
-    let star =
-        if table.contains(OTHER_CODE) { format!("\n{OTHER_CODE}: different machine code.\n") } else { String::new() };
-    format!("{legend}\n{table}\n{star}{notes}")
+    let mut marks = String::new();
+    if table.contains(OTHER_CODE) {
+        marks.push_str(&format!("\n{OTHER_CODE}: different machine code.\n"));
+    }
+    if table.contains(OTHER_SETTINGS) {
+        marks.push_str(&format!("\n{OTHER_SETTINGS}: different settings:\n{settings}"));
+    }
+    format!("{legend}\n{table}\n{marks}{notes}")
+}
+
+/// The different settings of each line of a table, with the line's test.
+fn of_settings(table: &Cells) -> String {
+    let mut test = "";
+    let mut text = String::new();
+    for line in &table.lines {
+        let [first, .., last] = &line[..] else { continue };
+        test = if first.is_empty() { test } else { first };
+        if let Some((_, words)) = last.split_once(DIFFERENT_SETTINGS) {
+            text.push_str(&format!("  {}: {words}\n", shown::line(test)));
+        }
+    }
+    text
 }
 
 /// The table in Markdown, with the legend of A, B, ...
 pub fn comparison_markdown(names: &[String], comparisons: &[Comparison]) -> String {
-    let mut text = format!("{}\n\n{}", sentences(&legend(names)), row(&HEADINGS.map(str::to_owned)));
-    text.push_str(&row(&HEADINGS.map(|_| "---".to_owned())));
-    for comparison in comparisons {
-        text.push_str(&row(&cells(comparison, names.len() > 2)));
+    let Cells { headings, lines, .. } = table(names, comparisons);
+    let rule: Vec<String> = headings.iter().map(|_| "---".to_owned()).collect();
+    let mut text = format!("{}\n\n{}{}", sentences(&legend(names)), row(&headings), row(&rule));
+    for line in &lines {
+        text.push_str(&row(line));
     }
     text + &footnote(&ratios(comparisons))
 }
@@ -304,7 +463,7 @@ pub(super) fn footnote(ratios: &[Ratio]) -> String {
     if ratios.iter().any(|ratio| ratio.assumed) {
         format!(
             "\nA single run does not show how much runs differ: {percent:.0} % (one standard deviation) is assumed. \
-             `wakerace run --repeat 5` measures it.\n"
+             `wakerace run --repeat 5` measures it. Until then no difference of a single run is certain.\n"
         )
     } else {
         String::new()
@@ -385,6 +544,24 @@ mod tests {
         let one = ratio(once(1_000_000, 100_000_000), many(1_000_000, 100_000_000)).unwrap();
         let width = (one.high / one.low).ln() / 2.0;
         assert!(one.assumed && (width - Z * BETWEEN_RUNS).abs() < 1e-3, "{one:?}");
+    }
+
+    #[test]
+    fn a_difference_is_certain_only_between_rates_of_several_runs_with_the_same_settings() {
+        let (few, often) = ((1_000_000, 100_000_000), (30_000_000, 100_000_000));
+        let of =
+            |a: fn(u64, u64) -> Rate, b: fn(u64, u64) -> Rate| ratio(a(few.0, few.1), b(often.0, often.1)).unwrap();
+        let settings = Code::Settings("dense 8 against padded 1".to_owned());
+        assert!(of(once, once).differs());
+        assert_eq!(of(many, many).verdict(&Code::Same), Verdict::Yes);
+        assert_eq!(of(many, many).verdict(&Code::Different), Verdict::Yes);
+        for one in [of(once, once), of(once, many), of(many, once)] {
+            assert_eq!((one.verdict(&Code::Same), one.in_words(&Code::Same)), (Verdict::Unknown, UNKNOWN_SINGLE));
+        }
+        let searched = of(many, many);
+        assert_eq!((searched.verdict(&settings), searched.in_words(&settings)), (Verdict::Unknown, "unknown"));
+        let alike = ratio(many(1000, 1_000_000), many(1000, 1_000_000)).unwrap();
+        assert_eq!((alike.verdict(&settings), alike.in_words(&Code::Same)), (Verdict::No, "no"));
     }
 
     #[test]

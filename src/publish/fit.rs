@@ -139,22 +139,36 @@ pub(super) const DIFFERENT_CODE: &str = ", different machine code";
 /// The mark of different machine code in a table that has no room for the words.
 pub(super) const OTHER_CODE: &str = "(*)";
 
+/// What the last column of a comparison says of different settings; their words follow.
+pub(super) const DIFFERENT_SETTINGS: &str = ", different settings: ";
+/// The mark of different settings in a table that has no room for the words.
+pub(super) const OTHER_SETTINGS: &str = "(+)";
+
 /// A table of comparisons as text of at most `width` columns, if its names allow that. What the legend says too is left out
 /// first, then the intervals of rates, because the ratio has its own.
 pub(super) fn comparison(cells: Cells, width: usize) -> String {
     type Step = fn(Cells) -> Cells;
-    let steps: [Step; 7] = [
+    let steps: [Step; 8] = [
         |cells| cells.without("runs"),
         |cells| cells.without_if_alike("class"),
-        |cells| cells.with("differs", |cell| cell.replace(DIFFERENT_CODE, &format!(" {OTHER_CODE}"))),
+        |cells| cells.with("differs", marked),
         |cells| cells.with("line", |cell| cell.split(' ').next().unwrap_or_default().to_owned()),
-        |cells| cells.without_interval("A [95 %]").without_interval("other [95 %]"),
+        |cells| cells.without_interval("A [95 %]").without_interval("B [95 %]").without_interval("other [95 %]"),
         |cells| cells.without_interval("rate [95 %]"),
+        |cells| cells.with("differs", |cell| cell.replace(": single run", "")),
         |cells| cells.without("class"),
     ];
     let fits = |cells: Cells, step: &Step| if cells.fits(width) { cells } else { step(cells) };
     let cells = steps.iter().fold(cells, fits);
     if cells.fits(width) { cells.text() } else { with_names_above(cells) }
+}
+
+/// A cell of the last column with a mark in place of the words about code and settings.
+fn marked(cell: &str) -> String {
+    match cell.split_once(DIFFERENT_SETTINGS) {
+        Some((verdict, _)) => format!("{verdict} {OTHER_SETTINGS}"),
+        None => cell.replace(DIFFERENT_CODE, &format!(" {OTHER_CODE}")),
+    }
 }
 
 /// A table as text, at most `width` columns wide if its words allow that. `least` names the columns that are left out first. If
@@ -328,7 +342,7 @@ mod tests {
     fn a_comparison_fits_and_keeps_its_ratio() {
         let words = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
         let cells = Cells {
-            headings: words("scenario | class | A [95 %] | other [95 %] | other / A [95 %] | differs"),
+            headings: words("scenario | class | A [95 %] | B [95 %] | B / A [95 %] | differs"),
             lines: vec![
                 words("S03-store-release | core | < 1.2e-5 | < 6.5e-8 | - | -, different machine code"),
                 words(

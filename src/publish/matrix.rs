@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compare::{Rate, Ratio, footnote, framed, ratio, times};
+use super::compare::{Code, Rate, Ratio, Verdict, footnote, framed, ratio, times};
 use super::cpus::{by_cpu, columns, cpu, letter, told_apart};
-use super::fit::{Cells, DIFFERENT_CODE};
+use super::fit::Cells;
 use super::markdown::{row, sentences};
 use super::numbers::rate_with_interval;
 use super::{csv, power, sums};
@@ -43,8 +43,9 @@ struct Entry {
     rate: Rate,
     /// The rate divided by that of the group's first line; `None` on that line, and if neither has a race.
     ratio: Option<Ratio>,
-    /// Whether other machine code ran than on the first line, although the architecture is the same.
-    other_code: bool,
+    /// How the machine code differs from that of the first line. Other architectures always have other code; it counts as the
+    /// same.
+    code: Code,
 }
 
 /// The lines of one test on one placement class.
@@ -110,6 +111,11 @@ impl Matrix {
         self.groups.is_empty()
     }
 
+    /// The ratios of all lines with a ratio, each with how the machine code differs.
+    pub fn compared(&self) -> impl Iterator<Item = (Ratio, &Code)> {
+        self.groups.iter().flat_map(|group| &group.entries).filter_map(|entry| Some((entry.ratio?, &entry.code)))
+    }
+
     /// The ratios of all lines.
     pub fn ratios(&self) -> impl Iterator<Item = Ratio> {
         self.groups.iter().flat_map(|group| &group.entries).filter_map(|entry| entry.ratio)
@@ -157,8 +163,8 @@ impl Matrix {
                     ratio(|ratio| ratio.low),
                     ratio(|ratio| ratio.high),
                     entry.ratio.map_or(String::new(), |ratio| ratio.assumed.to_string()),
-                    entry.ratio.map_or(String::new(), |ratio| ratio.differs().to_string()),
-                    entry.other_code.to_string(),
+                    entry.ratio.map_or("", |ratio| differs(ratio.verdict(&entry.code))).to_owned(),
+                    (entry.code != Code::Same).to_string(),
                 ]);
             }
         }
@@ -176,10 +182,9 @@ impl Matrix {
                     None => (if number == 0 { "1" } else { "-" }.to_owned(), "-".to_owned()),
                     Some(ratio) => (
                         format!("{} [{}, {}]", times(ratio.value), times(ratio.low), times(ratio.high)),
-                        if ratio.differs() { "yes" } else { "no" }.to_owned(),
+                        ratio.in_words(&entry.code).to_owned(),
                     ),
                 };
-                let code = if entry.other_code { DIFFERENT_CODE } else { "" };
                 out.push(vec![
                     once(&group.scenario),
                     once(&group.class),
@@ -187,7 +192,7 @@ impl Matrix {
                     entry.runs.to_string(),
                     rate_with_interval(share(entry.rate.seen, entry.rate.trials), entry.interval()),
                     ratio,
-                    differs + code,
+                    differs + &entry.code.words(),
                 ]);
             }
         }
@@ -233,6 +238,15 @@ const COLUMNS: [&str; 16] = [
     "differs",
     "different_code",
 ];
+/// The verdict as a value of the CSV.
+fn differs(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Yes => "true",
+        Verdict::No => "false",
+        Verdict::Unknown => "unknown",
+    }
+}
+
 /// Of so many comparisons of equal rates, one differs by chance: the intervals are of 95 %.
 const MANY: usize = 20;
 
@@ -366,16 +380,27 @@ fn group(key: &Key<'_>, found: &[Found<'_>], sides: &[Side], records: &[Record])
         let (rate, runs) = pooled(&of_side);
         let (first_record, first_result) = *first.get_or_insert((record, result));
         let same_architecture = records[first_record].host.architecture == records[record].host.architecture;
-        let other = of_side.iter().any(|(_, result)| result.code_sha256 != first_result.code_sha256);
+        let first = (&records[first_record], first_result);
+        let codes = of_side.iter().map(|&(record, result)| Code::of(first, (&records[record], result)));
+        let code = codes.reduce(either).filter(|_| same_architecture).unwrap_or(Code::Same);
         entries.push(Entry {
             side: number,
             runs,
             rate,
-            ratio: entries.first().and_then(|first| ratio(first.rate, rate)),
-            other_code: other && same_architecture,
+            ratio: entries.first().and_then(|first: &Entry| ratio(first.rate, rate)),
+            code,
         });
     }
     Group { scenario: found[0].1.scenario.clone(), class, entries }
+}
+
+/// How the machine code of several results differs from one and the same: as that of the one that differs most.
+fn either(a: Code, b: Code) -> Code {
+    match (a, b) {
+        (Code::Different, _) | (_, Code::Different) => Code::Different,
+        (Code::Settings(words), _) | (_, Code::Settings(words)) => Code::Settings(words),
+        (Code::Same, Code::Same) => Code::Same,
+    }
 }
 
 /// The sum of some results and the number of runs that it holds. The design effect includes the spread between the runs.
@@ -457,7 +482,7 @@ mod tests {
         assert_eq!(text.lines().filter(|line| line.trim_start().starts_with("SB ")).count(), 1, "{text}");
         let csv = all.csv().unwrap();
         assert_eq!((csv.lines().count(), csv.lines().filter(|line| line.starts_with("SB,core,")).count()), (5, 4));
-        assert!(csv.lines().nth(2).unwrap().ends_with(",true,true,false"), "{csv}");
+        assert!(csv.lines().nth(2).unwrap().ends_with(",true,unknown,false"), "{csv}");
         let mut other = records.clone();
         other[1].results[0].code_sha256 = "0".repeat(64);
         let csv = matrix(&other, Line::Record).csv().unwrap();

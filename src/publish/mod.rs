@@ -36,7 +36,10 @@ mod zeros;
 
 pub use campaign::{campaign_comparison, campaign_evidence, campaign_page};
 pub use citation::{Citation, cff, zenodo};
-pub use compare::{BETWEEN_RUNS, Comparison, Rate, Ratio, compare, comparison_markdown, comparison_table, ratio};
+pub use compare::{
+    BETWEEN_RUNS, Code, Comparison, Rate, Ratio, Verdict, compare, comparison_markdown, comparison_table,
+    distance_note, ratio,
+};
 pub use contribution::missing;
 pub use cpus::kinds_of_cpu;
 pub use csv::{csv_of, last_writers_csv, outcomes_csv, window_csv};

@@ -42,6 +42,30 @@ fn words(result: &ScenarioResult) -> String {
     format!("{}, {start}{prefetch}", result.layout.kind)
 }
 
+/// The settings that change the machine code of a test, if those of two results differ: `dense 8 against padded 1`, that is, the
+/// layout and the instances per tick. Others follow where they differ.
+pub(super) fn differing(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<String> {
+    let both = [ours, theirs];
+    let prefetch = |result: &ScenarioResult| match result.pace.prefetch {
+        Prefetch::On => "prefetched",
+        Prefetch::Off => "not prefetched",
+        Prefetch::Turns => "prefetched in turns",
+    };
+    let group = |result: &ScenarioResult| match result.pace.mode.as_str() {
+        "free" => "free".to_owned(),
+        _ => result.pace.group.to_string(),
+    };
+    let lines = |result: &ScenarioResult| format!("lines of {} bytes", result.layout.line_bytes);
+    let mut words = both.map(|result| format!("{} {}", result.layout.kind, group(result)));
+    let more = [both.map(|result| prefetch(result).to_owned()), both.map(lines)];
+    for [a, b] in more.into_iter().filter(|[a, b]| a != b) {
+        words[0] += &format!(", {a}");
+        words[1] += &format!(", {b}");
+    }
+    let [a, b] = words;
+    (a != b).then(|| format!("{a} against {b}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +100,28 @@ mod tests {
             "Settings were searched for 1.2 s in all before the counts above began (`search` in the record): dense, 16 instances \
              per tick: SB, MP+nt; padded, 1 instance per tick, prefetched: MP; padded, free, batches of 2048: LB."
         );
+    }
+
+    #[test]
+    fn settings_are_named_where_they_differ() {
+        let record = shipped("2026-11-25T174425Z");
+        let of = |layout: &str, mode: &str, group, prefetch| {
+            let mut result = record.results[0].clone();
+            result.layout.kind = layout.to_owned();
+            (result.pace.mode, result.pace.group, result.pace.prefetch) = (mode.to_owned(), group, prefetch);
+            result
+        };
+        let dense = of("dense", "paced", 8, Prefetch::Turns);
+        assert_eq!(differing(&dense, &dense), None);
+        let words = |other: &ScenarioResult| differing(&dense, other).unwrap();
+        assert_eq!(words(&of("padded", "paced", 1, Prefetch::Turns)), "dense 8 against padded 1");
+        assert_eq!(words(&of("dense", "free", 8, Prefetch::Turns)), "dense 8 against dense free");
+        assert_eq!(
+            words(&of("dense", "paced", 8, Prefetch::On)),
+            "dense 8, prefetched in turns against dense 8, prefetched"
+        );
+        let mut wide = dense.clone();
+        wide.layout.line_bytes = 2 * dense.layout.line_bytes;
+        assert!(words(&wide).contains("against dense 8, lines of "), "{}", words(&wide));
     }
 }
