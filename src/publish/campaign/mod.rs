@@ -252,11 +252,12 @@ pub(super) fn emulator(record: &CampaignRecord) -> Option<String> {
 /// What is said of a zero where nothing shows that reordering can be seen.
 const BLIND: &str = " No outcome that is allowed was seen either, so this zero says little.";
 
-/// The tests whose outcome is forbidden: those that were run, and the number of the others.
-fn forbidden(record: &CampaignRecord) -> (Vec<&CampaignTest>, u64) {
-    let never = record.results.iter().filter(|test| test.expected == Some(Verdict::Never));
-    let (run, others): (Vec<_>, Vec<_>) = never.partition(|test| test.standing != Standing::NotRun);
-    (run, others.len() as u64)
+/// The tests whose outcome is forbidden: those that were run, and the others. A mutant is one of them only if its outcome is
+/// forbidden and was seen, which must never be left out.
+fn forbidden(record: &CampaignRecord) -> (Vec<&CampaignTest>, Vec<&CampaignTest>) {
+    let counts = |test: &&CampaignTest| test.mutant.is_none() || test.standing == Standing::ForbiddenSeen;
+    let never = record.results.iter().filter(|test| test.expected == Some(Verdict::Never)).filter(counts);
+    never.partition(|test| test.standing != Standing::NotRun)
 }
 
 /// Who forbids the outcomes of these tests: the architecture's model, and the headers of tests that it does not cover.
@@ -274,13 +275,13 @@ fn judge(record: &CampaignRecord, tests: &[&CampaignTest]) -> String {
 /// The answer, which every form of the result begins with: whether anything was seen that is forbidden. No line ends between
 /// a number and its unit.
 fn answer(record: &CampaignRecord) -> String {
-    let (run, others) = forbidden(record);
-    let judge = judge(record, &run);
+    let (run, not_run) = forbidden(record);
+    let judge = judge(record, if run.is_empty() { &not_run } else { &run });
     let who = match emulator(record) {
         Some(emulator) => format!("under {emulator}"),
         None => format!("on {}", shown::line(&cpu(&record.host))),
     };
-    let others = match others {
+    let others = match not_run.len() as u64 {
         0 => String::new(),
         1 => "; 1 more was not run".to_owned(),
         several => format!("; {} more were not run", count(several)),
@@ -301,7 +302,11 @@ fn answer(record: &CampaignRecord) -> String {
     }
     let place = if record.host.emulated { who.replacen("under", "Under", 1) } else { who.replacen("on", "On", 1) };
     if run.is_empty() {
-        return format!("{place} no test was run whose outcome {judge} forbids{others}.");
+        return match not_run.len() as u64 {
+            0 => format!("{place} no test was run whose outcome {judge} forbids."),
+            1 => format!("{place} the only test whose outcome {judge} forbids was not run."),
+            several => format!("{place} none of the {} tests whose outcome {judge} forbids was run.", count(several)),
+        };
     }
     let iterations = run.iter().fold(0u64, |sum, test| sum.saturating_add(test.iterations));
     let bounds = run.iter().filter_map(|test| Some((test.bound?, &test.test)));
@@ -655,6 +660,27 @@ pub(super) mod tests {
         assert!(!one.table().contains("says little"), "{}", one.table());
         one.results.truncate(2);
         all_begin(&one, "On AMD EPYC no test was run whose outcome x86-TSO forbids.");
+        // The model says nothing of tests that only their headers judge.
+        let mut not_run = one;
+        let mut test = campaign_test("LB", Some(Never), [0, 0]);
+        test.expected_from = VerdictSource::Header;
+        not_run.results.push(test.clone());
+        all_begin(&not_run, "On AMD EPYC the only test whose outcome a test's header forbids was not run.");
+        not_run.results.extend([campaign_test("S", Some(Never), [0, 0]), test]);
+        let none = "On AMD EPYC none of the 3 tests whose outcome x86-TSO or a test's header forbids was run.";
+        all_begin(&not_run, none);
+        // A mutant counts only where the outcome is forbidden and was seen.
+        let mut mutant = campaign_test("S+M1", Some(Never), [1000, 0]);
+        mutant.mutant = Some(MutantRecord { of: "S".to_owned(), change: "line 4: smp_mb() left out".to_owned() });
+        not_run.results.push(mutant.clone());
+        all_begin(&not_run, none);
+        let mut seen = campaign_test("S+M2", Some(Never), [1000, 7]);
+        seen.mutant = mutant.mutant;
+        not_run.results.push(seen);
+        all_begin(
+            &not_run,
+            "FORBIDDEN AND SEEN on AMD EPYC: S+M2 (7 of 1,000). That is 1 of 1 outcome that x86-TSO forbids",
+        );
 
         let mut seen = clean;
         seen.results.push(campaign_test("SB+release-acquire", Some(Never), [1000, 7]));
