@@ -6,8 +6,8 @@
 //! of the call may be accessed, and every access must be aligned. An unknown instruction is an error, so every
 //! emitted instruction is checked.
 //!
-//! The instructions come from [`wakerace::codegen::disassemble`], whose text is capstone's or spelled as capstone's. Each architecture
-//! has its own file.
+//! The instructions come from [`wakerace::codegen::disassemble`]. Its text is written by capstone; that of x86-64 is written by iced-x86
+//! in capstone's spelling. Each architecture has its own file.
 
 #![allow(dead_code)] // no test file needs all of it
 
