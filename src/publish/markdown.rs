@@ -23,9 +23,34 @@ pub(super) fn row(cells: &[String]) -> String {
     format!("| {} |\n", escaped.join(" | "))
 }
 
-/// Escapes a text of one sentence per line.
+/// A text of one sentence per line as a list, if it has several: lines that follow each other without a mark would be one paragraph. A line
+/// that is indented belongs to the one above it.
 pub(super) fn sentences(text: &str) -> String {
-    text.lines().map(escape).collect::<Vec<_>>().join("\n")
+    let item = |line: &str| match line.strip_prefix("  ") {
+        Some(below) => format!("  - {}", with_code(below)),
+        None => format!("- {}", with_code(line)),
+    };
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    match lines[..] {
+        [one] => with_code(one),
+        _ => lines.into_iter().map(item).collect::<Vec<_>>().join("\n"),
+    }
+}
+
+/// Escapes text outside of a table. What stands between two backticks is code, where nothing needs to be escaped.
+fn with_code(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    let mut out = String::new();
+    for (at, part) in parts.iter().enumerate() {
+        match at % 2 {
+            1 if at + 1 < parts.len() && !part.is_empty() => out.push_str(&format!("`{}`", shown::line(part))),
+            1 if at + 1 < parts.len() => out.push_str(r"\`\`"),
+            // The mark before it has no partner.
+            1 => out.push_str(&escape(&format!("`{part}"))),
+            _ => out.push_str(&escape(part)),
+        }
+    }
+    out
 }
 
 /// Writes a record's title, table and summary.
@@ -43,6 +68,15 @@ pub fn markdown(record: &Record) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sentences_are_a_list_with_code() {
+        let text = "One | `--repeat 5` and `a|b<i>`.\n  Below it, <b>.\n\n\tA `mark alone.";
+        let list = "- One \\| `--repeat 5` and `a|b<i>`.\n  - Below it, \\<b>.\n- \\\\u{9}A \\`mark alone.";
+        assert_eq!(sentences(text), list);
+        assert_eq!(sentences("One `x`.\n"), "One `x`.");
+        assert_eq!(with_code("``x"), r"\`\`x");
+    }
 
     #[test]
     fn a_name_stays_text_in_its_cell() {
