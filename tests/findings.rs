@@ -86,7 +86,7 @@ fn a_zero_says_why_it_says_nothing() {
     );
     let control = fine.results.iter().find(|result| result.scenario == "S01-core+nt").unwrap();
     let rate = publish::rate(control.rate.unwrap()).replace('\u{a0}', " ");
-    let sentence = format!("On these CPUs the control S01-core+nt {rate} showed in the same run");
+    let sentence = format!("On these CPUs the control S01-core+nt {rate} (at these settings) showed in the same run");
     assert!(in_page(&fine).contains(&sentence), "{sentence}");
     // A record is not valid if a finding does not follow from its evidence.
     let mut wrong = run(&shipped().1);

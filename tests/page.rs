@@ -213,8 +213,9 @@ fn two_runs_of_one_host_are_told_apart_and_where_they_differ_is_said() {
     let html = page(&two).unwrap();
     let text = html.replace('\u{a0}', " ");
     let [ours, theirs] = &rates;
-    let both =
-        format!("raced in {ours} of its iterations in run A and in {theirs} of its iterations in run B, so such");
+    let both = format!(
+        "raced in {ours} of its iterations in run A and in {theirs} of its iterations in run B at these settings, so such"
+    );
     assert!(text.contains(&both), "{both}\n{}", &text[text.find("<h1>").unwrap()..][..1500]);
     assert!(text.contains("A and B differ in S01-core+nt (") && !text.contains("No rates of runs of one host"));
     // Each chip has a mark of its own, with the colour of the host.
@@ -227,12 +228,14 @@ fn two_runs_of_one_host_are_told_apart_and_where_they_differ_is_said() {
     let alike = page(&[entry("a.json", &first), entry("b.json", &first)]).unwrap();
     assert!(alike.contains("No rates of runs of one host differ by more than usual") && !alike.contains("differ in "));
     let silent = page(&[entry("a.json", &first), entry("b.json", &slower(&["S01-core+nt"], u64::MAX))]).unwrap();
-    assert!(silent.contains("in run A and not once in run B, so such"));
+    assert!(silent.contains("in run A and not once in run B at these settings, so such"));
     // Of many runs the ends of the range are named.
     let mut many: Vec<Entry> = (0..5).map(|at| entry(&format!("{at}.json"), &first)).collect();
     many[3] = entry("3.json", &slower(&["S01-core+nt"], 10));
     let text = page(&many).unwrap().replace('\u{a0}', " ");
-    let range = format!("raced in {theirs} (run D) to {ours} (run E) of its iterations in the 5 runs, so such");
+    let range = format!(
+        "raced in {theirs} (run D) to {ours} (run E) of its iterations in the 5 runs at these settings, so such"
+    );
     assert!(text.contains(&range), "{range}\n{}", &text[text.find("<h1>").unwrap()..][..1500]);
     assert!(!page(&two[..1]).unwrap().contains("runs of one host differ"));
 }
@@ -270,7 +273,7 @@ fn a_zero_on_several_cpus_is_as_sure_as_on_the_least_sure_one() {
     race.interval = wakerace::stats::interval(0, 3_000_000);
     let entries = [entry("a.json", &record), entry("b.json", &other)];
     let page = fleet_page(&entries, &Front::default()).unwrap().html.replace('\u{a0}', " ");
-    assert!(page.contains("With 95 % confidence it happens less often than once in 1 M iterations on each of them."));
+    assert!(page.contains("With 95 % confidence it happens less often than once in 1 M iterations on each of them, taking iterations as independent ("));
 }
 
 #[test]

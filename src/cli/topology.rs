@@ -251,7 +251,6 @@ pub fn selected(topology: &Topology, allowed: &[usize], named: Option<&str>) -> 
 /// Describes the host in a few lines. They are also printed before a run.
 pub fn host_lines(host: &Host) -> String {
     let mut text = String::new();
-    let ids: Vec<String> = host.cpu_ids.iter().map(|(key, value)| format!("{key} {value}")).collect();
     let virtualised =
         host.virtualised.as_ref().map_or("no hypervisor".to_owned(), |name| format!("virtualised: {name}"));
     let emulated = if host.emulated { ", EMULATED: results say nothing about weak outcomes" } else { "" };
@@ -269,7 +268,7 @@ pub fn host_lines(host: &Host) -> String {
         .collect();
     let clock = host.clock_measured;
     // Writing to a string cannot fail.
-    let _ = writeln!(text, "{} {} ({})", host.architecture, host.cpu_model, ids.join(", "));
+    let _ = writeln!(text, "{} {}", host.architecture, host.identified());
     let label = host.label.as_ref().map(|label| format!("label: {label}"));
     let names: Vec<String> =
         Some(host.names.in_words()).filter(|names| !names.is_empty()).into_iter().chain(label).collect();

@@ -102,6 +102,12 @@ impl Host {
         parse_cpu_list(&self.cpus_online).map_or(0, |cpus| cpus.len())
     }
 
+    /// The model of the CPU with the numbers that identify it: `AMD EPYC (cpu family 25, model 17)`.
+    pub fn identified(&self) -> String {
+        let ids: Vec<String> = self.cpu_ids.iter().map(|(key, value)| format!("{key} {value}")).collect();
+        if ids.is_empty() { self.cpu_model.clone() } else { format!("{} ({})", self.cpu_model, ids.join(", ")) }
+    }
+
     /// What the machine calls itself, behind a comma; empty if it says nothing.
     pub fn named(&self) -> String {
         let names = self.names.in_words();

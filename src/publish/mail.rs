@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::fit::{Cells, fitted, wrapped};
 use super::numbers::{rate_with_interval, short_count};
-use super::page::answer_of;
-use super::sums::{Sum, by_class};
+use super::page::{RACE, answer_of};
+use super::sums::{Sum, by_class, reading_order};
+use super::titles::title;
 use super::unmeasured::{INTERRUPTED, unmeasured};
 use super::zeros::Doubt;
 use super::{protocol, warnings, zeros};
@@ -18,14 +19,19 @@ use crate::shown;
 pub const MAIL_WIDTH: usize = 72;
 /// The most columns of a test's name in the table.
 const NAME: usize = 27;
+/// The most tests of a mail that are explained.
+const EXPLAINED: usize = 12;
 
 /// A record of `wakerace run`.
 pub(super) fn mail(record: &Record) -> String {
     let mut text = String::new();
-    for line in answer_of(record) {
+    let mut lines = answer_of(record);
+    let after = lines.iter().position(|line| line.starts_with("The race: ")).map_or(lines.len(), |at| at + 1);
+    lines.splice(after..after, in_the_kernel(record));
+    for line in lines {
         text.push_str(&(paragraph(&line, "") + "\n"));
     }
-    text.push_str(&format!("\n{}\n", table(record)));
+    text.push_str(&format!("\n{}\n{}", table(record), legend(record)));
     let notes = notes(record);
     if !notes.is_empty() {
         text.push('\n');
@@ -34,6 +40,46 @@ pub(super) fn mail(record: &Record) -> String {
         text.push_str(&(paragraph(&note, "  ") + "\n"));
     }
     text + "\n" + &signature(record)
+}
+
+/// Which test is the race, and what of its header's question names functions of the kernel: `In the kernel (S01-as-is): the
+/// blocker in __mutex_lock_common() ...`; `None` if no test of the race does.
+fn in_the_kernel(record: &Record) -> Option<String> {
+    if record.host.emulated {
+        return None;
+    }
+    let race = || record.results.iter().filter(|result| result.group == "race");
+    let words = |result: &ScenarioResult| {
+        let sentences: Vec<&str> =
+            result.question.split_inclusive(['.', '?']).map(str::trim).filter(|part| part.contains("()")).collect();
+        (!sentences.is_empty()).then(|| format!("In the kernel ({}): {}", result.scenario, sentences.join(" ")))
+    };
+    race().find(|result| result.scenario == RACE).and_then(words).or_else(|| race().find_map(words))
+}
+
+/// What each test of the table is, a line each; empty for so many tests that the mail would not be short.
+fn legend(record: &Record) -> String {
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    for result in reading_order(record) {
+        let name = cut(&result.scenario, NAME);
+        if let Some(title) = title(result)
+            && !lines.iter().any(|line| line[0] == name)
+        {
+            lines.push(vec![name, title.to_owned()]);
+        }
+    }
+    if lines.is_empty() || lines.len() > EXPLAINED {
+        return String::new();
+    }
+    let widest = lines.iter().map(|line| line[0].chars().count()).max().unwrap_or(0);
+    let line = |line: &Vec<String>| {
+        let (name, title) = (shown::line(&line[0]), shown::line(&line[1]));
+        let whole = format!(" {name:widest$}  {title}");
+        // Only a title that is not wakerace's own is so long.
+        let fits = whole.chars().count() <= MAIL_WIDTH;
+        (if fits { whole } else { paragraph(&format!("{name}: {title}"), "  ") }) + "\n"
+    };
+    "\n".to_owned() + &lines.iter().map(line).collect::<String>()
 }
 
 /// A record of `wakerace protocol`.
@@ -99,13 +145,14 @@ fn line(sum: &Sum<'_>) -> Vec<String> {
     vec![name, short_count(sum.iterations), rate, allowed.to_owned()]
 }
 
-/// A note for each kind of warning, with the tests that have it, and what to do.
+/// A note for each kind of warning, with the tests that have it. What to do about it is for who ran it, not for who reads the
+/// mail.
 fn notes(record: &Record) -> Vec<String> {
     let mut out = Vec::new();
     for warning in Warning::ALL {
         let tests = named(record.results.iter().map(|result| (result, result.warnings.contains(&warning))));
         if !tests.is_empty() {
-            out.push(format!("* {}: {}", warnings::short(warning), tests.join(", ")));
+            out.push(format!("* {}: {}", warnings::short(warning, &record.results), tests.join(", ")));
         }
     }
     let doubts: Vec<(&ScenarioResult, Option<Doubt>)> =
@@ -120,11 +167,8 @@ fn notes(record: &Record) -> Vec<String> {
             let share = alike().find(|(result, _)| result.scenario == *test).and_then(|(_, doubt)| doubt.share());
             test.extend(share.map(|share| format!(" ({share})")));
         }
-        let too_little = alike().any(|(_, doubt)| doubt.how_much.is_some());
-        let to_do = if too_little { format!(". {}", zeros::TOO_LITTLE) } else { String::new() };
-        out.push(format!("* ? the zero is inconclusive, because {why}: {}{to_do}", tests.join(", ")));
+        out.push(format!("* ? the zero is inconclusive, because {why}: {}", tests.join(", ")));
     }
-    out.extend(warnings::to_do(&record.results).into_iter().map(|advice| format!("* {advice}")));
     out.extend(record.interrupted.then(|| format!("* {INTERRUPTED}")));
     out.extend(unmeasured(&record.unmeasured).into_iter().map(|line| format!("* {line}")));
     out
@@ -150,14 +194,20 @@ fn named<'a>(results: impl Iterator<Item = (&'a ScenarioResult, bool)>) -> Vec<S
 
 /// The host and the command, a line each if they fit.
 pub(super) fn signature<R>(record: &RunRecord<R>) -> String {
-    let Host { architecture, cpu_model, kernel, virtualised, cpus_online, .. } = &record.host;
+    let Host { architecture, kernel, virtualised, cpus_online, .. } = &record.host;
     let under = virtualised.as_ref().map_or(String::new(), |name| format!(", {name}"));
     let kernel = kernel.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
-    let host = format!("host: {architecture} {cpu_model}, CPUs {cpus_online}{under}, {kernel}");
+    let host = format!("host: {architecture} {}, CPUs {cpus_online}{under}, {kernel}", record.host.identified());
     let day = record.started.get(..10).unwrap_or(&record.started);
     let tool = &record.tool;
     let run = format!("run: {}, {day}, {} {} ({})", record.command.join(" "), tool.name, tool.version, tool.commit);
-    paragraph(&host, "  ") + "\n" + &paragraph(&run, "  ") + "\n"
+    let lines = [Some(host), Some(run), available(env!("CARGO_PKG_REPOSITORY"))];
+    lines.into_iter().flatten().map(|line| paragraph(&line, "  ") + "\n").collect()
+}
+
+/// Where wakerace can be had: the repository that Cargo.toml names; `None` if it names none.
+fn available(repository: &str) -> Option<String> {
+    (!repository.is_empty()).then(|| format!("wakerace: {repository}"))
 }
 
 /// A text in lines of at most [`MAIL_WIDTH`] columns. Lines after the first begin with `indent`. A word that is longer than a
@@ -201,10 +251,12 @@ mod tests {
                     let text = mail(&record);
                     fits(&text);
                     assert!(text.starts_with("On AMD EPYC the race was not seen in "), "{text}");
-                    let table = text.lines().filter(|line| line.trim_start().starts_with("S01-core+nt ")).count();
+                    let in_table = |line: &&str| line.trim_start().starts_with("S01-core+nt ") && line.contains(" %");
+                    let table = text.lines().filter(in_table).count();
                     assert_eq!(table, 1, "{text}");
                     assert!(
-                        text.contains("\nhost: x86_64 AMD EPYC, CPUs 0,1, KVM, Linux ")
+                        text.contains("\nhost: x86_64 AMD EPYC (cpu family 25, model ")
+                            && text.replace("\n  ", " ").contains(", vendor_id AuthenticAMD), CPUs 0,1, KVM, Linux ")
                             && text.contains("\nrun: wakerace run")
                     );
                     found += 1;
@@ -219,6 +271,32 @@ mod tests {
             }
         }
         assert!(found > 3);
+    }
+
+    #[test]
+    fn the_mail_says_what_the_tests_are_and_where_to_get_wakerace() {
+        let mut record = shipped("2026-11-26T093808Z");
+        let text = mail(&record);
+        let said = text.replace('\n', " ");
+        let functions = "In the kernel (S01-as-is): The blocker in __mutex_lock_common() stores blocked_on, then __state, under \
+                         blocked_lock; try_to_wake_up() reads them in the other order under pi_lock. ";
+        assert!(said.contains(functions), "{text}");
+        for line in [" S02-wmb            smp_wmb() between the two stores", " SB                 store buffering"] {
+            assert_eq!(text.lines().filter(|known| *known == line).count(), 1, "{text}");
+        }
+        assert_eq!(available(""), None);
+        assert_eq!(available("https://example.org/wakerace").unwrap(), "wakerace: https://example.org/wakerace");
+        // Without words in the header there is nothing to say; with many tests the mail stays short.
+        record.results.iter_mut().for_each(|result| result.question = "Is the race seen?".to_owned());
+        let one = record.results[0].clone();
+        record.results.extend((0..9).map(|at| ScenarioResult {
+            scenario: format!("X{at}"),
+            source_sha256: format!("{at}"),
+            title: format!("test {at}"),
+            ..one.clone()
+        }));
+        let text = mail(&record);
+        assert!(!text.contains("In the kernel") && !text.contains("smp_wmb() between"), "{text}");
     }
 
     #[test]
@@ -252,7 +330,7 @@ mod tests {
         assert_eq!(zeros.len(), 2);
         let mail = mail(&record).replace("\n  ", " ");
         let notes: Vec<&str> = mail.lines().filter(|line| line.contains("? the zero is inconclusive")).collect();
-        assert!(notes.len() == 1 && notes[0].contains(&format!(": {together}. A longer run (-d)")), "{mail}");
+        assert!(notes.len() == 1 && notes[0].contains(&format!(": {together}")), "{mail}");
         let summary = crate::publish::table::summary(&record);
         let lines: Vec<&str> = summary.lines().filter(|line| line.contains("too few")).collect();
         let wanted = format!("so the zeros of {together} are inconclusive. A longer run (-d) gives more.");
@@ -297,8 +375,8 @@ mod tests {
         for result in &record.results {
             assert!(text.contains(&result.scenario), "{}: {text}", result.scenario);
         }
-        // The warnings of all these results are one note a kind, and one advice.
+        // The warnings of all these results are one note a kind, without advice.
         assert_eq!(text.matches("* rate varied: ").count(), 1, "{text}");
-        assert_eq!(text.matches("--repeat 5").count(), 1, "{text}");
+        assert!(!text.contains("--repeat") && !text.contains("To do"), "{text}");
     }
 }

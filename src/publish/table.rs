@@ -9,7 +9,7 @@ use super::page::answer_of;
 use super::settings;
 use super::sums::{Sum, by_class};
 use super::unmeasured::{INTERRUPTED, unmeasured};
-use super::zeros::{Doubt, TOO_LITTLE, doubt_of, place, rests_on, with_rates};
+use super::zeros::{Doubt, TOO_LITTLE, doubt_of, independence, place, rests_on, with_rates};
 use super::{distances, power, titles, warnings};
 use crate::machine::in_order;
 use crate::record::{Finding, Record, ScenarioResult};
@@ -240,10 +240,11 @@ pub fn summary(record: &Record) -> String {
             let names: BTreeSet<&String> = good.iter().flat_map(|result| rests_on(result)).collect();
             let names: Vec<String> = names.into_iter().cloned().collect();
             lines.push(format!(
-                "{}: the controls fired ({}), so reordering of the kind that the unseen races need can be seen on these CPUs. \
-                 A zero means: the rate is below the given bound, with 95 % confidence.{}",
+                "{}: the controls fired ({} at these settings), so reordering of the kind that the unseen races need can be seen on these CPUs. \
+                 A zero means: the rate is below the given bound, with 95 % confidence{}.{}",
                 place(first),
                 with_rates(record, first, &names).join(", "),
+                independence(&[record]),
                 least_sensitive(&good)
             ));
         }
@@ -279,7 +280,7 @@ pub fn summary(record: &Record) -> String {
     lines.extend(record.interrupted.then(|| INTERRUPTED.to_owned()));
     lines.extend(unmeasured(&record.unmeasured));
     lines.extend(power::line(record));
-    lines.extend(warnings::folded(&record.results));
+    lines.extend(warnings::folded(&record.host, &record.results));
     lines.extend(settings::line(&record.results));
     let forbidden = record.results.iter().filter(|result| result.finding == Finding::ForbiddenObserved);
     let forbidden: BTreeSet<&str> = forbidden.map(|result| result.scenario.as_str()).collect();

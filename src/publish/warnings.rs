@@ -2,7 +2,7 @@
 
 use super::last_writers::{prefetch_in_words, writers_in_words};
 use super::numbers::{count, rate, rate_with_interval};
-use crate::machine::in_order;
+use crate::machine::{Host, in_order, parse_cpu_list};
 use crate::record::{LastWriterRecord, ScenarioResult, Warning};
 use crate::stats::Interval;
 
@@ -20,74 +20,101 @@ fn sentence_of(result: &ScenarioResult, wanted: impl Fn(Warning) -> bool) -> Opt
 }
 
 /// The warnings for some results: a sentence for each result, but one for all batches that were thrown away, and then what
-/// to do about each kind.
-pub(super) fn folded(results: &[ScenarioResult]) -> Vec<String> {
+/// to do about each kind on this host.
+pub(super) fn folded(host: &Host, results: &[ScenarioResult]) -> Vec<String> {
     let discarded: Vec<&ScenarioResult> =
         results.iter().filter(|result| result.warnings.contains(&Warning::Discarded)).collect();
     let several = discarded.len() > 1;
     let wanted = |warning| !(several && warning == Warning::Discarded);
     let mut lines: Vec<String> = results.iter().filter_map(|result| sentence_of(result, wanted)).collect();
     if several {
-        let shares = || discarded.iter().map(|result| result.discarded_share());
         lines.push(format!(
-            "{} of {} results: {} to {} of the iterations were discarded, because a thread lost its CPU during their batch.",
+            "{} of {} results: {} of the iterations were discarded, because a thread lost its CPU during their batch.",
             discarded.len(),
             results.len(),
-            rate(shares().fold(1.0, f64::min)),
-            rate(shares().fold(0.0, f64::max))
+            discarded_shares(results)
         ));
     }
-    lines.extend(to_do(results));
+    lines.extend(to_do(host, results));
     lines
 }
 
+/// The shares of iterations that were discarded, of the results with a warning about it: `4.11 % to 24.6 %`.
+fn discarded_shares(results: &[ScenarioResult]) -> String {
+    let shares = || {
+        let warned = results.iter().filter(|result| result.warnings.contains(&Warning::Discarded));
+        warned.map(ScenarioResult::discarded_share)
+    };
+    let (least, most) = (rate(shares().fold(1.0, f64::min)), rate(shares().fold(0.0, f64::max)));
+    if least == most { most } else { format!("{least} to {most}") }
+}
+
 /// What to do about the warnings of some results: a line for each advice.
-pub(super) fn to_do(results: &[ScenarioResult]) -> Vec<String> {
+fn to_do(host: &Host, results: &[ScenarioResult]) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for warning in Warning::ALL {
-        let named = results.iter().any(|result| result.warnings.contains(&warning));
-        if let Some(advice) = advice(warning).filter(|_| named)
-            && !out.iter().any(|known| known == advice)
-        {
-            out.push(advice.to_owned());
-        }
+        let named: Vec<&ScenarioResult> = results.iter().filter(|result| result.warnings.contains(&warning)).collect();
+        let advice = if named.is_empty() { None } else { advice(warning, host, &named) };
+        out.extend(advice.filter(|advice| !out.contains(advice)));
     }
     out
 }
 
-/// What to do about a warning; `None` if the warning says it or there is nothing to do.
-fn advice(warning: Warning) -> Option<&'static str> {
+/// Whether a test could run on other CPUs than it did: its threads are fewer than the CPUs that may be used.
+fn has_spare_cpus(host: &Host, named: &[&ScenarioResult]) -> bool {
+    let allowed = parse_cpu_list(&host.cpus_allowed).map_or(0, |cpus| cpus.len());
+    named.iter().any(|result| result.placement.cpus.len() < allowed)
+}
+
+/// What helps against a busy machine: only what this host and these results leave to do.
+fn quieter(host: &Host, named: &[&ScenarioResult]) -> String {
+    let mut ways = vec!["stop other programs"];
+    if has_spare_cpus(host, named) {
+        ways.push("choose idle CPUs with -c");
+    }
+    // Below 0 only the superuser may go, so such a value was granted.
+    if named.iter().any(|result| result.nice >= 0) {
+        ways.push("run as root, so that the default --nice -10 takes effect");
+    }
+    format!("To do about a busy machine: {}.", ways.join(", or "))
+}
+
+/// What to do about a warning of the `named` results; `None` if the warning says it or there is nothing to do.
+fn advice(warning: Warning, host: &Host, named: &[&ScenarioResult]) -> Option<String> {
     match warning {
         Warning::RateDrifted | Warning::RateVaried => Some(
-            "To do about a rate that varies: `--repeat 5` measures by how much runs differ; a longer run does not.",
+            "To do about a rate that varies: `--repeat 5` measures by how much runs differ; a longer run does not."
+                .to_owned(),
         ),
-        Warning::Discarded => Some(
-            "To do about a busy machine: stop other programs, choose idle CPUs with -c, or run as root, so that --nice takes \
-             effect.",
-        ),
-        Warning::Moved => Some(
-            "To do about moved threads: stop what moves them (a CPU manager, cpusets), or choose other CPUs with -c.",
-        ),
+        Warning::Discarded => Some(quieter(host, named)),
+        Warning::Moved => Some(format!(
+            "To do about moved threads: stop what moves them (a CPU manager, cpusets){}.",
+            if has_spare_cpus(host, named) { ", or choose other CPUs with -c" } else { "" }
+        )),
         Warning::SeenInSearch => Some(
             "To do about races that only the search has seen: run the test longer, with the settings at which it saw them \
-             (`search` in the record).",
+             (`search` in the record)."
+                .to_owned(),
         ),
         Warning::RateByLastWriters | Warning::Filtered | Warning::StoppedByFinding => None,
     }
 }
 
 /// The short name of a warning, for a list of the tests that have it.
-pub(super) fn short(warning: Warning) -> &'static str {
-    match warning {
+pub(super) fn short(warning: Warning, results: &[ScenarioResult]) -> String {
+    let words = match warning {
+        Warning::Discarded => {
+            return format!("the machine was busy, {} of iterations discarded", discarded_shares(results));
+        }
         Warning::RateDrifted => "rate drifted",
         Warning::RateVaried => "rate varied",
         Warning::RateByLastWriters => "rate depends on who last wrote the variables",
-        Warning::Discarded => "over 3 % discarded, busy machine",
         Warning::Moved => "threads were moved off their CPUs",
         Warning::Filtered => "filter excluded instances",
         Warning::StoppedByFinding => "run ended by what it found",
         Warning::SeenInSearch => "races only in the search",
-    }
+    };
+    words.to_owned()
 }
 
 /// Whether the outcomes tell if a loop had more rounds than are followed (see src/program/loops.rs).
@@ -281,13 +308,43 @@ mod tests {
         let mut busier = busy.clone();
         busier.discarded *= 3;
         compute(&mut busier);
-        let one = folded(&[calm(), busy.clone()]);
+        let host = shipped("2026-11-25T174425Z").host;
+        let one = folded(&host, &[calm(), busy.clone()]);
         assert!(one.len() == 2 && one[0].starts_with("SB on CPUs 0,1: 50.0 % of the iterations"), "{one:#?}");
-        let two = folded(&[busy, calm(), busier]);
+        let two = folded(&host, &[busy, calm(), busier]);
         assert_eq!(two.len(), 2, "{two:#?}");
         assert!(two[0].starts_with("2 of 3 results: 50.0 % to 75.0 % of the iterations were discarded"), "{two:#?}");
-        assert!(two[1].contains("-c") && two[1].starts_with("To do about a busy machine"), "{two:#?}");
-        assert_eq!(folded(&[calm()]), [""; 0]);
+        assert!(two[1].starts_with("To do about a busy machine"), "{two:#?}");
+        assert_eq!(folded(&host, &[calm()]), [""; 0]);
+    }
+
+    #[test]
+    fn only_what_can_help_is_advised() {
+        let mut busy = calm();
+        busy.discarded = busy.iterations;
+        compute(&mut busy);
+        let mut host = shipped("2026-11-25T174425Z").host;
+        for (allowed, nice, advice) in [
+            ("0,1", -10, "To do about a busy machine: stop other programs."),
+            ("0-3", -10, "To do about a busy machine: stop other programs, or choose idle CPUs with -c."),
+            (
+                "0,1",
+                0,
+                "To do about a busy machine: stop other programs, or run as root, so that the default --nice -10 takes effect.",
+            ),
+        ] {
+            host.cpus_allowed = allowed.to_owned();
+            busy.nice = nice;
+            assert_eq!(folded(&host, std::slice::from_ref(&busy)).last().unwrap(), advice);
+        }
+        let mut moved = calm();
+        moved.moved = 7;
+        compute(&mut moved);
+        for (allowed, spare) in [("0,1", false), ("0-2", true)] {
+            host.cpus_allowed = allowed.to_owned();
+            let said = folded(&host, std::slice::from_ref(&moved)).pop().unwrap();
+            assert_eq!(said.contains("-c"), spare, "{said}");
+        }
     }
 
     #[test]

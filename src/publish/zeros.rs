@@ -1,9 +1,11 @@
 //! Explains in words why a zero is inconclusive, and which controls a conclusive zero rests on.
 
+use std::collections::BTreeSet;
+
 use super::numbers::{count, rate};
 use crate::machine::in_order;
 use crate::model::Reordering;
-use crate::record::{Evidence, Finding, Record, ScenarioResult};
+use crate::record::{Evidence, Finding, Record, ScenarioResult, Warning};
 
 /// The mark of a zero that is inconclusive, behind its bound.
 pub(super) const DOUBT: &str = " ?";
@@ -101,6 +103,29 @@ pub(super) fn rests_on(result: &ScenarioResult) -> &[String] {
     result.evidence.as_ref().map_or(&result.controls_fired, |evidence| &evidence.controls)
 }
 
+/// What an upper bound assumes, if these runs show that it does not hold: `, taking iterations as independent (the rates that were
+/// seen varied; up to 25 % of iterations discarded on a busy KVM guest)`. Empty if they show nothing of the kind.
+pub(super) fn independence(records: &[&Record]) -> String {
+    let results = || records.iter().flat_map(|record| &record.results);
+    let has = |result: &&ScenarioResult, warning| result.warnings.contains(&warning);
+    let mut why = Vec::new();
+    if results().any(|result| result.races > 0 && has(&result, Warning::RateVaried)) {
+        why.push("the rates that were seen varied".to_owned());
+    }
+    let discarded = results().filter(|result| has(result, Warning::Discarded));
+    let most = discarded.map(ScenarioResult::discarded_share).fold(0.0, f64::max);
+    if most > 0.0 {
+        let machines: BTreeSet<Option<&String>> =
+            records.iter().map(|record| record.host.virtualised.as_ref()).collect();
+        let machine = match machines.first() {
+            Some(Some(hypervisor)) if machines.len() == 1 => format!("{hypervisor} guest"),
+            _ => "machine".to_owned(),
+        };
+        why.push(format!("up to {} of iterations discarded on a busy {machine}", rate(most)));
+    }
+    if why.is_empty() { String::new() } else { format!(", taking iterations as independent ({})", why.join("; ")) }
+}
+
 /// The placement of a result, such as `CPUs 0,1 (core)`.
 pub(super) fn place(result: &ScenarioResult) -> String {
     format!("CPUs {} ({})", in_order(&result.placement.cpus), result.placement.class_and_kinds())
@@ -109,6 +134,42 @@ pub(super) fn place(result: &ScenarioResult) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::shipped;
+
+    #[test]
+    fn a_bound_says_what_it_assumes_where_the_run_shows_otherwise() {
+        let mut record = shipped("2026-11-26T093808Z");
+        record.host.virtualised = Some("KVM".to_owned());
+        for result in &mut record.results {
+            result.warnings.clear();
+            result.discarded = result.iterations / 3;
+        }
+        assert_eq!(independence(&[&record]), "");
+        // A zero has no rate that could vary.
+        let zero = record.results.iter().position(|result| result.races == 0).unwrap();
+        record.results[zero].warnings = vec![Warning::RateVaried, Warning::RateDrifted];
+        assert_eq!(independence(&[&record]), "");
+        let varied = ", taking iterations as independent (the rates that were seen varied";
+        let seen = record.results.iter().position(|result| result.races > 0).unwrap();
+        record.results[seen].warnings = vec![Warning::RateVaried];
+        assert_eq!(independence(&[&record]), format!("{varied})"));
+        record.results[zero].warnings = vec![Warning::Discarded];
+        let busy = format!("{varied}; up to 25.0 % of iterations discarded on a busy KVM guest)");
+        assert_eq!(independence(&[&record]), busy);
+        // It is in the same sentence as the bound, in the summary and in the first sentences of page and mail.
+        let summary = crate::publish::table::summary(&record);
+        assert!(summary.contains(&format!("below the given bound, with 95 % confidence{busy}. ")), "{summary}");
+        let answer = crate::publish::page::answer_of(&record).join("\n").replace('\u{a0}', " ");
+        assert!(
+            answer
+                .lines()
+                .any(|line| line.contains(" less often than once in ") && line.ends_with(&format!("{busy}."))),
+            "{answer}"
+        );
+        let mut other = record.clone();
+        other.host.virtualised = None;
+        assert!(independence(&[&record, &other]).ends_with("on a busy machine)"));
+    }
 
     #[test]
     fn what_was_seen_and_what_is_needed_have_names() {

@@ -861,7 +861,7 @@ pub(super) mod tests {
         assert!(mail.contains("\n xxxxxxxxxx..  "), "{mail}");
         // A single kind of test needs one table.
         let one = super::tests::record(vec![campaign_test("SB+mbs", Some(Never), [10_000, 0])]).mail();
-        assert_eq!(one.matches("family").count(), 1, "{one}");
+        assert_eq!(one.matches("\n family").count(), 1, "{one}");
         assert!(one.contains("1 (< 3.0e-4)") && !one.contains("allowed, seen"), "{one}");
     }
 }

@@ -11,13 +11,13 @@ use crate::litmus::Verdict;
 use crate::publish::cpus;
 use crate::publish::numbers::{how_often, once_in, short_count, short_times};
 use crate::publish::titles::title;
-use crate::publish::zeros::doubt;
+use crate::publish::zeros::{doubt, independence};
 use crate::publish::{protocol, rate};
-use crate::record::{Finding, ProtocolRecord};
+use crate::record::{Finding, ProtocolRecord, Record};
 use crate::stats::interval;
 
 /// The test that the answer is about, if the records have it.
-pub(super) const RACE: &str = "S01-as-is";
+pub(in crate::publish) const RACE: &str = "S01-as-is";
 /// With more CPUs than this the sentence counts them instead of naming them.
 const NAMED: usize = 3;
 
@@ -283,7 +283,8 @@ fn sure(cpus: &[OnCpu<'_>]) -> Option<String> {
     }
     if cpu.has(Finding::NotObserved) {
         let once = short_count((1.0 / cpu.upper()?) as u64);
-        return Some(format!("With 95 % confidence it happens less often than once in {once} iterations."));
+        let assumed = independence(&records(cpus));
+        return Some(format!("With 95 % confidence it happens less often than once in {once} iterations{assumed}."));
     }
     cpu.sums.iter().find_map(|sum| doubt(sum.first())).map(|why| format!("Why: {why}."))
 }
@@ -296,7 +297,15 @@ fn sure_of_all(cpus: &[OnCpu<'_>]) -> Option<String> {
     }
     let highest = cpus.iter().filter_map(OnCpu::upper).fold(0.0, f64::max);
     let once = short_count((1.0 / highest) as u64);
-    Some(format!("With 95 % confidence it happens less often than once in {once} iterations on each of them."))
+    let assumed = independence(&records(cpus));
+    Some(format!("With 95 % confidence it happens less often than once in {once} iterations on each of them{assumed}."))
+}
+
+/// The records of some results, each once.
+fn records<'a>(cpus: &[OnCpu<'a>]) -> Vec<&'a Record> {
+    let mut known = BTreeSet::new();
+    let sums = cpus.iter().flat_map(|cpu| &cpu.sums).filter(|sum| known.insert(&sum.run.letter));
+    sums.filter_map(|sum| sum.run.record()).collect()
 }
 
 /// What the answer is compared with: a control that raced in the same run, and the fixes.
@@ -309,7 +318,7 @@ fn compared(sums: &[Sum<'_>], subject: &str, cpus: &[OnCpu<'_>]) -> Vec<String> 
         let named = title(control.first())
             .map_or(format!("The control {name}"), |title| format!("{} ({name})", capital(title)));
         let raced = unseen.map_or(String::new(), |cpu| raced(sums, cpu, control, cpus.len() > 1));
-        out.push(format!("{named} raced {raced}, so such a race can be seen here."));
+        out.push(format!("{named} raced {raced} at these settings, so such a race can be seen here."));
     }
     if cpus.iter().any(|cpu| cpu.highest() > 0.0) {
         let fixes: Vec<&Sum<'_>> =

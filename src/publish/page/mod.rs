@@ -40,7 +40,7 @@ use crate::publish::chart::Look;
 use crate::publish::{campaign_page, cpus};
 use crate::record::{AnyRecord, CampaignRecord, Record};
 use crate::shown;
-use answer::RACE;
+pub(super) use answer::RACE;
 pub use badge::badge;
 use figures::{Detail, Part};
 pub use fleet::{FLEET, fleet_page};

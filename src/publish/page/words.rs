@@ -156,7 +156,7 @@ fn controls(sum: &Sum<'_>) -> String {
     let names = rests_on(first);
     let known = sum.run.record().map_or_else(|| names.to_vec(), |record| with_rates(record, first, names));
     let plural = if known.len() == 1 { "" } else { "s" };
-    listed(&known).map_or("no control".to_owned(), |all| format!("the control{plural} {all}"))
+    listed(&known).map_or("no control".to_owned(), |all| format!("the control{plural} {all} (at these settings)"))
 }
 
 /// Some words as a list: `a`, `a and b`, `a, b and c`; `None` if there are none.
