@@ -10,6 +10,7 @@ const REPEATED: usize = 3;
 
 /// Sentences below the table, if it has such cells.
 const DOTS: &str = "A ... B: sets like A and B, each as far from the one before.";
+const BRACES: &str = "{A,B ... C}: one set, of the CPUs or ranges A, B and so on up to C.";
 
 /// The table of CPUs as text of at most `width` columns, if its words allow that. CPUs of one kind, socket and NUMA node, which this
 /// process may use alike, are one row. The cells name the sets of these CPUs that are a core, a cluster, and so on.
@@ -46,10 +47,12 @@ pub fn cpu_table(topology: &Topology, allowed: &[usize], isolated: &[usize], wid
         headings.remove(2);
         lines.iter_mut().for_each(|line| drop(line.remove(2)));
     }
-    let dots = lines.iter().flatten().any(|cell| cell.contains(" ... "));
+    let has = |mark: &str| lines.iter().flatten().any(|cell| cell.contains(mark));
+    let said = [(" ... ", DOTS), ("{", BRACES)].into_iter().filter(|(mark, _)| has(mark));
+    let said: String = said.map(|(_, sentence)| format!("{sentence}\n")).collect();
     let notes: Vec<String> = rows.iter().map(|row| barred(row[0]).to_owned()).collect();
     let table = table_with_notes(&headings, lines, &notes, width, &[]);
-    if dots { table + &super::wrapped_lines(&format!("{DOTS}\n"), width) } else { table }
+    if said.is_empty() { table } else { table + &super::wrapped_lines(&said, width) }
 }
 
 /// A list of CPUs in the kernel's notation. Where many ranges are alike, `0-7,16-23 ... 112-119` has the first two and the
@@ -75,14 +78,19 @@ pub fn cpu_list(cpus: &[usize]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// The different sets among these, such as `0,8 ... 7,15` for the cores of eight times two threads.
+/// The different sets among these, such as `0,8 ... 7,15` for the cores of eight times two threads. A set that is shortened itself
+/// stands in braces beside others: `{0,16 ... 240} ... {14,30 ... 254}`.
 fn sets<'a>(all: impl Iterator<Item = &'a Vec<usize>>) -> String {
     let mut different: Vec<Vec<usize>> = Vec::new();
     let mut known = std::collections::HashSet::new();
     for set in all.filter(|set| known.insert(*set)) {
         different.push(set.clone());
     }
-    let list = |set: &Vec<usize>| if set.is_empty() { "-".to_owned() } else { cpu_list(set) };
+    let list = |set: &Vec<usize>| match cpu_list(set) {
+        none if none.is_empty() => "-".to_owned(),
+        short if short.contains(' ') && different.len() > 1 => format!("{{{short}}}"),
+        whole => whole,
+    };
     let each = repeated(&different).into_iter().map(|same| match same {
         [first, .., last] if same.len() >= REPEATED => format!("{} ... {}", list(first), list(last)),
         few => few.iter().map(list).collect::<Vec<_>>().join("; "),
@@ -179,5 +187,19 @@ mod tests {
         let cores = [vec![0, 1], vec![2, 3], vec![4, 5], vec![6], vec![7], vec![8], vec![9, 10]];
         assert_eq!(sets(cores.iter()), "0,1 ... 4,5; 6 ... 8; 9,10");
         assert_eq!(sets([vec![], vec![], vec![1, 2]].iter()), "-; 1,2");
+    }
+
+    /// Two sockets of 128 CPUs, whose CPUs are numbered in turns, with eight caches each.
+    #[test]
+    fn dots_in_a_set_are_told_from_dots_between_sets() {
+        let turns = machine(256, |cpu| vec![cpu], |cpu| (cpu % 16..256).step_by(16).collect(), 2);
+        let text = whole(&turns, None);
+        let lines: Vec<&str> = text.lines().collect();
+        let cells: Vec<&str> = lines[1].split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+        let caches = "{0,16 ... 240} ... {14,30 ... 254}";
+        assert_eq!(cells, ["0,2 ... 254", "0 ... 254", caches, "0,2 ... 254", "0"]);
+        assert_eq!(lines[3..], [DOTS, BRACES]);
+        let two = [[0, 2, 4, 6, 8].to_vec(), [1, 3, 5, 7, 9].to_vec()];
+        assert_eq!(sets(two.iter()), "{0,2 ... 8}; {1,3 ... 9}");
     }
 }
