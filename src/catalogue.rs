@@ -15,6 +15,7 @@ use crate::arch::Arch;
 use crate::arch::lock::{Choices, Lock};
 use crate::codegen::Target;
 use crate::error::{Error, Result};
+use crate::generate;
 use crate::input::{Limit, find_files, read_latin1_or_utf8};
 use crate::isa::{self, ModelView};
 use crate::layout::{Layout, LayoutKind};
@@ -409,6 +410,17 @@ fn unknown(name: &str) -> Error {
     let hint = match near {
         Some((distance, known)) if distance <= name.len() / 2 => format!("; did you mean '{known}'?"),
         _ => "; `wakerace list` shows the scenarios".to_owned(),
+    };
+    // The usual tests that are not scenarios can be made.
+    let arch = Arch::host().unwrap_or(Arch::X86_64);
+    let hint = match generate::plain_cycle(name) {
+        Some(cycle) => {
+            let name = name.to_ascii_uppercase();
+            format!(
+                "; `wakerace generate --arch {arch} --cycle '{cycle}' -o tests` makes {name}, and `wakerace run tests` runs it"
+            )
+        }
+        None => hint,
     };
     Error::Usage(format!("there is no file, folder or scenario '{name}'{hint}"))
 }

@@ -699,7 +699,7 @@ fn bad_arguments_give_exit_2_and_one_clear_message() {
         ),
         (vec!["run", "--stop-when", "bound below 2"], "'--stop-when <GOAL>': 'bound below 2' is not a goal; expected "),
         (vec!["run", "--stop-after-races", "4e18"], "'--stop-after-races <COUNT>': '4e18' is too large"),
-        (vec!["run", "--period", "2000ms"], "not a period"),
+        (vec!["run", "--period", "2000ms"], "'2000ms' is too large; expected at most 1e9 nanoseconds (1 s)"),
         (vec!["run", "--period", "2e9"], "at most 1e9 nanoseconds"),
         (vec!["run", "--group", "5000"], "4096"),
         (vec!["run", "--nice", "20"], "from -20 to 19"),
@@ -1125,11 +1125,50 @@ fn every_command_ends_with_the_statuses_that_its_help_gives() {
 }
 
 #[test]
+fn what_is_given_is_shown_before_a_run_and_a_bad_folder_is_all_that_is_said() {
+    let folder = folder();
+    let out = |args: &[&str]| {
+        let output = wakerace(folder.path()).args(args).output().unwrap();
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (text, _) = out(&["run", "--dry-run", "--oversubscribe", "SB", "--window=-200..200", "--group", "2"]);
+    assert!(text.contains("\nsettings: --group 2, --window -200..200\n"), "{text}");
+    let (text, _) = out(&["run", "--dry-run", "--oversubscribe", "SB", "--skew", "-20,0,20"]);
+    assert!(text.contains("\nsettings: --skew -20,0,20\n"), "{text}");
+    let (text, _) = out(&["run", "--dry-run", "--oversubscribe", "SB", "-d", "2"]);
+    assert!(!text.contains("settings"), "{text}");
+    std::fs::create_dir(folder.path().join("no-tests")).unwrap();
+    let (text, errors) = out(&["campaign", "no-tests"]);
+    assert!(text.is_empty() && errors.starts_with("error: ") && errors.contains("no-tests"), "{text}{errors}");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    let family = |option| out(&["generate", "--arch", "c", "--size", "4", "--list", option, "3"]).0;
+    assert_eq!((family("--count").lines().count(), family("--count")), (3, family("--sample")));
+    for (command, words) in [
+        ("run", "seconds without a unit"),
+        ("run", "nanoseconds without a unit"),
+        ("campaign", "seconds without a unit"),
+    ] {
+        let help = out(&[command, "--help"]).0.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(help.contains(words), "{command}: {help}");
+    }
+    let (text, _) = out(&["topology"]);
+    let cpus = text.lines().find(|line| line.starts_with("CPUs ")).unwrap();
+    assert!(!cpus.contains(';') || cpus.ends_with("node") || cpus.ends_with("nodes"), "{cpus}");
+}
+
+#[test]
 fn nonsense_is_refused_with_what_is_allowed() {
     let folder = folder();
     let (shipped, _) = common::shipped();
     let record = shipped.to_str().unwrap();
-    let cases: [(&[&str], &[&str]); 22] = [
+    let cases: [(&[&str], &[&str]); 26] = [
+        (
+            &["run", "--skew", "9999999s"],
+            &["--skew", "'9999999s' is too large; expected at most 1e9 nanoseconds (1 s)"],
+        ),
+        (&["run", "iriw"], &["error: there is no file", "--cycle 'Rfe PodRR Fre Rfe PodRR Fre' -o tests` makes IRIW"]),
+        (&["run", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")], &["error: this is not a C litmus test"]),
+        (&["report", record], &["--output: the page needs a file", " -o page.html`"]),
         (&["topology", "--latency", "0"], &["--latency", "`all`, or a whole number from 1 on"]),
         (&["topology", "--latency", "-1"], &["--latency", "`all`, or a whole number from 1 on"]),
         (&["topology", "--latency", "some"], &["--latency", "`all`, or a whole number from 1 on"]),

@@ -41,7 +41,7 @@ the same command with --journal FILE goes on where it ended."
 pub struct CampaignArgs {
     /// Folders of litmus tests, files, scenario names or groups [default: all scenarios]
     tests: Vec<String>,
-    /// Time in total, also over several runs with one journal [default: 60s; without limit with --confidence or --iterations]
+    /// Time in total, also over several runs with one journal; seconds without a unit [default: 60s; without limit with --confidence or --iterations]
     #[arg(short = 'd', long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
     /// Which outcomes get the most time: allowed (what can this machine show?) or forbidden (does this machine do what it
@@ -115,13 +115,14 @@ pub fn campaign(args: &CampaignArgs) -> Result<u8> {
     host.emulated |= emulator.is_some();
     let kept = record::default_path(&host, started).with_extension("campaign.json");
     let mut output = Output::new(&args.output, kept.clone())?;
-    output.say(&host_lines(&host));
     let common = common(args, arch, &host)?;
     let corpus = corpus(args, &common, (&topology, &cpus), &interrupt)?;
-    output.say(&opening(args, &corpus));
     if corpus.tests.is_empty() && args.shard.is_none() {
+        output.say(&opening(args, &corpus));
         return Err(Error::Usage("none of the named tests can run here".to_owned()));
     }
+    output.say(&host_lines(&host));
+    output.say(&opening(args, &corpus));
     let unfit = host.clock_check.as_ref().is_some_and(|check| check.unfit.is_some());
     let mut machine = ThisHost::new(&corpus.tests, common);
     let usable = machine.settings(unfit, &interrupt)?;

@@ -48,7 +48,7 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "COUNT", default_value_t = Options::default().threads)]
     threads: usize,
     /// Take only COUNT of the family's tests, chosen at random
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, visible_alias = "count", value_name = "COUNT")]
     sample: Option<usize>,
     /// Seed of --sample: the same seed chooses the same tests
     #[arg(long, value_name = "SEED", default_value_t = 1)]

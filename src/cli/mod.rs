@@ -259,10 +259,10 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
     }
 }
 
-/// The message for an error. Errors in litmus files show their source line and already begin with `error:`.
+/// The message for an error. Errors in litmus files show their source line.
 pub fn explain(error: &Error) -> String {
     match error {
-        Error::Litmus(diagnostic) => diagnostic.to_string(),
+        Error::Litmus(diagnostic) => format!("error: {diagnostic}"),
         other => format!("error: {other}"),
     }
 }

@@ -27,7 +27,7 @@ pub struct ProtocolArgs {
     /// Interleavings to run, by their names in docs/kernel.md: minimal, V1 to V13, S20, or all at once
     #[arg(long, value_name = "NAME", default_value = "all")]
     variant: Variant,
-    /// Time for each profile
+    /// Time for each profile; seconds without a unit
     #[arg(short = 'd', long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     duration: Duration,
     /// CPUs to use, such as 0-3,8 [default: up to four of the allowed CPUs]
@@ -54,7 +54,7 @@ pub struct ProtocolArgs {
     /// Seed of the random choices of tasks and interrupts
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     seed: u64,
-    /// End the run if a task makes no progress for this time
+    /// End the run if a task makes no progress for this time; seconds without a unit
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     watchdog: Duration,
     #[command(flatten)]

@@ -20,7 +20,7 @@ pub struct ReportArgs {
     paths: Vec<PathBuf>,
     /// Output file of the page; `-` is standard output
     #[arg(short = 'o', long, value_name = "FILE")]
-    output: PathBuf,
+    output: Option<PathBuf>,
     /// Draw every run on the page, however many records there are. Parts that do not fit into 4 MB are left out and named; a page
     /// that is larger without them is an error [default: more than 12 records are drawn by kind of CPU]
     #[arg(long)]
@@ -40,21 +40,40 @@ pub struct ReportArgs {
     url: Option<String>,
 }
 
+/// The file of the page. There is none by default: `run` has written a page beside each record already, and that page is kept.
+fn output_of(args: &ReportArgs) -> Result<&Path> {
+    let wanted = || {
+        let paths: Vec<String> = args.paths.iter().map(|path| shown::path(path).to_string()).collect();
+        let page = args.paths[0].with_extension("html");
+        let there = if page.is_file() {
+            format!("; the page that was written with the record is {}", shown::path(&page))
+        } else {
+            String::new()
+        };
+        Error::Usage(format!(
+            "--output: the page needs a file, such as `wakerace report {} -o page.html`{there}",
+            paths.join(" ")
+        ))
+    };
+    args.output.as_deref().ok_or_else(wanted)
+}
+
 /// Draws records as a page and returns the exit status.
 pub fn report(args: &ReportArgs) -> Result<u8> {
-    let output = Sink::open(&args.output)?;
+    let path = output_of(args)?;
+    let output = Sink::open(path)?;
     let picture = match &args.url {
         Some(_) if output.is_stdout() => {
             return Err(Error::Usage(
                 "--url: the picture goes beside the page, so -o must name a file and not standard output".to_owned(),
             ));
         }
-        Some(_) => Some(Sink::open(&args.output.with_extension(publish::PICTURE_ENDING))?),
+        Some(_) => Some(Sink::open(&path.with_extension(publish::PICTURE_ENDING))?),
         None => None,
     };
     let site = args.url.as_deref().map(Site::of_page).transpose()?;
     let (entries, left_out) = kept_and_left_out(&args.paths)?;
-    let own = args.output.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
+    let own = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
     let front = Front {
         author: args.author.clone(),
         cite: args.cite.clone(),
@@ -62,11 +81,8 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
         image: site.as_ref().map(|site| site.address(&with_picture_ending(&own))),
         pages: Vec::new(),
     };
-    let pages = args
-        .pages
-        .as_deref()
-        .map(|folder| write_pages(folder, &args.output, &entries, site.as_ref(), &front))
-        .transpose()?;
+    let pages =
+        args.pages.as_deref().map(|folder| write_pages(folder, path, &entries, site.as_ref(), &front)).transpose()?;
     let front = Front { pages: pages.unwrap_or_default(), ..front };
     let fleet = !args.one_page && entries.len() > FLEET;
     let page = if fleet { publish::fleet_page(&entries, &front)? } else { publish::signed_page(&entries, &front)? };
@@ -76,7 +92,7 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
     }
     if !output.is_stdout() {
         let plural = if entries.len() == 1 { "" } else { "s" };
-        terminal::out(&format!("page of {} record{plural}: {}\n", entries.len(), shown::path(&args.output)))?;
+        terminal::out(&format!("page of {} record{plural}: {}\n", entries.len(), shown::path(path)))?;
         if !page.folded.is_empty() {
             terminal::out(&format!(
                 "Left out, because the page would be larger than {} MB: {}.{}\n",

@@ -27,7 +27,7 @@ pub struct TearingArgs {
     /// The CPU that loads and the CPU that stores, such as 0,4 [default: two that are as near as possible]
     #[arg(short = 'c', long, value_name = "LIST")]
     cpus: Option<String>,
-    /// Time in total
+    /// Time in total; seconds without a unit
     #[arg(short = 'd', long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     duration: Duration,
     /// Sizes in bytes: 4, 8, 16 [default: all that one instruction can access]

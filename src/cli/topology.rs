@@ -281,7 +281,7 @@ pub fn host_lines(host: &Host) -> String {
     }
     let _ = writeln!(
         text,
-        "CPUs {} online, {} allowed; {} per core, {}, {}; {virtualised}{emulated}",
+        "CPUs {} online, {} allowed; {} per core, {}, {}\n{virtualised}{emulated}",
         host.cpus_online,
         host.cpus_allowed,
         host.threads_per_core,

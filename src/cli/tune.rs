@@ -35,7 +35,7 @@ pub struct TuneArgs {
     /// Tests to tune; each is tuned on a control of its shape that races on this host [default: the scenarios
     /// of `run`]
     scenarios: Vec<String>,
-    /// Time for each test on each placement
+    /// Time for each test on each placement; seconds without a unit
     #[arg(short = 'd', long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     duration: Duration,
     /// Use only these CPUs

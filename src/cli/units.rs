@@ -84,8 +84,14 @@ impl ClockTime {
             (number, ClockTime::Ticks)
         } else if let Some(number) = text.strip_suffix("us") {
             (number, |us| ClockTime::Nanos(Nanos(us * 1e3)))
+        } else if let Some(number) = text.strip_suffix("ms") {
+            (number, |ms| ClockTime::Nanos(Nanos(ms * 1e6)))
+        } else if let Some(number) = text.strip_suffix("ns") {
+            (number, |ns| ClockTime::Nanos(Nanos(ns)))
+        } else if let Some(number) = text.strip_suffix('s') {
+            (number, |s| ClockTime::Nanos(Nanos(s * 1e9)))
         } else {
-            (text.strip_suffix("ns").unwrap_or(text), |ns| ClockTime::Nanos(Nanos(ns)))
+            (text, |ns| ClockTime::Nanos(Nanos(ns)))
         };
         let time = make(number.trim().parse::<f64>().ok().filter(|number| !number.is_nan()).ok_or(Unreadable::Wrong)?);
         // At most 1 s: longer than any useful period, and short enough to wait for after Ctrl-C.
@@ -342,7 +348,8 @@ mod tests {
         assert_eq!(parse_skews("-20,0,20ns").unwrap().ticks(&clock), [-50, 0, 50].map(Ticks));
         assert_eq!(parse_skews("-100..100/5").unwrap().ticks(&clock), [-250, -125, 0, 125, 250].map(Ticks));
         assert_eq!(parse_skews("5ticks..5ticks").unwrap().ticks(&clock), [Ticks(5)]);
-        for bad in ["", "..", "1..2/1", "a", "1,,2", "nan", "nan..2"] {
+        assert_eq!(parse_skews("-1ms,1s").unwrap().ticks(&clock), [-2_500_000, 2_500_000_000].map(Ticks));
+        for bad in ["", "..", "1..2/1", "a", "s", "1ks", "1,,2", "nan", "nan..2"] {
             assert!(parse_skews(bad).is_err_and(|words| words.contains("is not a skew")), "{bad}");
         }
         assert_eq!(parse_skews("0..1000ticks/1001").unwrap().ticks(&clock).len(), 1001);
@@ -353,6 +360,8 @@ mod tests {
             ("2e9", "(1 s)"),
             ("0,-2e9ticks", "(1 s)"),
             ("0..1001000us", "(1 s)"),
+            ("9999999s", "'9999999s' is too large; expected at most 1e9 nanoseconds (1 s)"),
+            ("1001ms", "(1 s)"),
         ] {
             assert!(parse_skews(bad).is_err_and(|words| words.contains(limit)), "{bad}: {:?}", parse_skews(bad));
         }

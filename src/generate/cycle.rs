@@ -233,46 +233,64 @@ fn key(edges: &[Edge], start: usize) -> (Vec<Point>, usize, Vec<Edge>) {
     (points(&turned), inside, turned)
 }
 
+/// The families of one location that have a name of their own, by their points.
+const ONE_LOCATION: [(&str, &str); 6] =
+    [("WW", "CoWW"), ("RW", "CoRW1"), ("W+RW", "CoRW2"), ("W+WR", "CoWR"), ("W+RR", "CoRR"), ("WR", "CoWR0")];
+/// The families of several locations that have a name of their own, by their points.
+const FAMILIES: [(&str, &str); 30] = [
+    ("WW+RR", "MP"),
+    ("WR+WR", "SB"),
+    ("RW+RW", "LB"),
+    ("WW+WR", "R"),
+    ("WW+RW", "S"),
+    ("WW+WW", "2+2W"),
+    ("W+RW+RR", "WRC"),
+    ("W+RR+WR", "RWC"),
+    ("W+RW+WR", "WRW+WR"),
+    ("W+RR+WW", "WRR+2W"),
+    ("W+RW+RW", "WWC"),
+    ("W+RW+WW", "WRW+2W"),
+    ("WW+RR+WR", "W+RWC"),
+    ("WW+RW+RR", "ISA2"),
+    ("WR+WR+WR", "3.SB"),
+    ("RW+RW+RW", "3.LB"),
+    ("WW+WW+WW", "3.2W"),
+    ("WR+WR+WR+WR", "4.SB"),
+    ("RW+RW+RW+RW", "4.LB"),
+    ("WW+WW+WW+WW", "4.2W"),
+    ("W+RR+W+RR", "IRIW"),
+    ("W+RR+W+RW", "IRRWIW"),
+    ("W+RW+W+RR", "IRRWIW"),
+    ("W+RW+W+RW", "IRWIW"),
+    ("WW+RW+WR", "Z6.0"),
+    ("WW+WW+RW", "Z6.1"),
+    ("WW+RW+RW", "Z6.2"),
+    ("WW+WW+RR", "Z6.3"),
+    ("WW+WR+WR", "Z6.4"),
+    ("WW+WW+WR", "Z6.5"),
+];
+
+/// The cycle of program order between different locations that has this name: `Rfe PodRR Fre Rfe PodRR Fre` for `IRIW`. `None` if
+/// no family of several locations has the name.
+pub(super) fn plain(name: &str) -> Option<String> {
+    let (points, _) = FAMILIES.iter().find(|(_, known)| known.eq_ignore_ascii_case(name))?;
+    let threads: Vec<&str> = points.split('+').collect();
+    let next = threads.iter().cycle().skip(1);
+    let edges = threads.iter().zip(next).flat_map(|(thread, next)| {
+        let inside = (thread.len() > 1).then(|| format!("Pod{thread}"));
+        let outside = match (&thread[thread.len() - 1..], &next[..1]) {
+            ("W", "R") => "Rfe",
+            ("R", _) => "Fre",
+            _ => "Coe",
+        };
+        inside.into_iter().chain([outside.to_owned()])
+    });
+    Some(edges.collect::<Vec<_>>().join(" "))
+}
+
 /// The name of a family. Families without a name of their own are named after the points.
 fn family(points: &[Point], one_location: bool) -> String {
     let key = points.iter().map(|point| format!("{point:?}")).collect::<Vec<_>>().join("+");
-    let name = match key.as_str() {
-        "WW" if one_location => "CoWW",
-        "RW" if one_location => "CoRW1",
-        "W+RW" if one_location => "CoRW2",
-        "W+WR" if one_location => "CoWR",
-        "W+RR" if one_location => "CoRR",
-        "WR" if one_location => "CoWR0",
-        "WW+RR" => "MP",
-        "WR+WR" => "SB",
-        "RW+RW" => "LB",
-        "WW+WR" => "R",
-        "WW+RW" => "S",
-        "WW+WW" => "2+2W",
-        "W+RW+RR" => "WRC",
-        "W+RR+WR" => "RWC",
-        "W+RW+WR" => "WRW+WR",
-        "W+RR+WW" => "WRR+2W",
-        "W+RW+RW" => "WWC",
-        "W+RW+WW" => "WRW+2W",
-        "WW+RR+WR" => "W+RWC",
-        "WW+RW+RR" => "ISA2",
-        "WR+WR+WR" => "3.SB",
-        "RW+RW+RW" => "3.LB",
-        "WW+WW+WW" => "3.2W",
-        "WR+WR+WR+WR" => "4.SB",
-        "RW+RW+RW+RW" => "4.LB",
-        "WW+WW+WW+WW" => "4.2W",
-        "W+RR+W+RR" => "IRIW",
-        "W+RR+W+RW" | "W+RW+W+RR" => "IRRWIW",
-        "W+RW+W+RW" => "IRWIW",
-        "WW+RW+WR" => "Z6.0",
-        "WW+WW+RW" => "Z6.1",
-        "WW+RW+RW" => "Z6.2",
-        "WW+WW+RR" => "Z6.3",
-        "WW+WR+WR" => "Z6.4",
-        "WW+WW+WR" => "Z6.5",
-        _ => return key,
-    };
-    name.to_owned()
+    let known = ONE_LOCATION.iter().filter(|_| one_location).chain(&FAMILIES).find(|(points, _)| *points == key);
+    known.map_or(key.clone(), |(_, name)| (*name).to_owned())
 }

@@ -36,6 +36,11 @@ use edge::{Edge, Mark, Vocabulary, Word};
 use family::{Cycles, Relaxation};
 pub use language::Language;
 
+/// The cycle of the test with this name, if it is a usual one that has only program order in its threads, such as `IRIW`.
+pub fn plain_cycle(name: &str) -> Option<String> {
+    cycle::plain(name)
+}
+
 /// A generated test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Test {

@@ -257,3 +257,17 @@ fn samples_are_repeatable_and_of_the_family() {
     assert_ne!(some, names(Some(Sample { count: 20, seed: 8 })));
     assert!(some.iter().all(|name| all.contains(name)));
 }
+
+#[test]
+fn a_usual_name_has_its_cycle() {
+    assert_eq!(super::plain_cycle("iriw").unwrap(), "Rfe PodRR Fre Rfe PodRR Fre");
+    assert_eq!(super::plain_cycle("CoRR"), None);
+    let language = super::language(crate::arch::Arch::X86_64);
+    for name in [
+        "SB", "MP", "LB", "R", "S", "2+2W", "WRC", "RWC", "ISA2", "W+RWC", "IRIW", "IRRWIW", "3.SB", "Z6.0", "Z6.5",
+        "4.LB",
+    ] {
+        let cycle = super::plain_cycle(name).unwrap();
+        assert_eq!(super::cycle(language, &cycle).unwrap().name, name, "{cycle}");
+    }
+}

@@ -11,6 +11,7 @@ const REPEATED: usize = 3;
 /// Sentences below the table, if it has such cells.
 const DOTS: &str = "A ... B: sets like A and B, each as far from the one before.";
 const BRACES: &str = "{A,B ... C}: one set, of the CPUs or ranges A, B and so on up to C.";
+const SETS: &str = "A; B: the CPUs A are one core (or cluster, cache, socket), and the CPUs B are another one.";
 
 /// The table of CPUs as text of at most `width` columns, if its words allow that. CPUs of one kind, socket and NUMA node, which this
 /// process may use alike, are one row. The cells name the sets of these CPUs that are a core, a cluster, and so on.
@@ -48,7 +49,7 @@ pub fn cpu_table(topology: &Topology, allowed: &[usize], isolated: &[usize], wid
         lines.iter_mut().for_each(|line| drop(line.remove(2)));
     }
     let has = |mark: &str| lines.iter().flatten().any(|cell| cell.contains(mark));
-    let said = [(" ... ", DOTS), ("{", BRACES)].into_iter().filter(|(mark, _)| has(mark));
+    let said = [("; ", SETS), (" ... ", DOTS), ("{", BRACES)].into_iter().filter(|(mark, _)| has(mark));
     let said: String = said.map(|(_, sentence)| format!("{sentence}\n")).collect();
     let notes: Vec<String> = rows.iter().map(|row| barred(row[0]).to_owned()).collect();
     let table = table_with_notes(&headings, lines, &notes, width, &[]);
@@ -154,7 +155,7 @@ mod tests {
         assert_eq!(whole(&threads, None), format!("{wanted}{DOTS}\n"));
         let two = machine(2, |cpu| vec![cpu], |_| vec![0, 1], 1);
         let wanted = " CPUs  core  last-level cache  socket  node\n 0,1   0; 1  0,1               0,1     0\n";
-        assert_eq!(whole(&two, None), wanted);
+        assert_eq!(whole(&two, None), format!("{wanted}{SETS}\n"));
         assert_eq!(
             cpu_table(&threads, &[0, 1, 2, 3], &[3, 7], None).lines().skip(1).collect::<Vec<_>>(),
             [

@@ -55,7 +55,8 @@ pub struct RunArgs {
     #[arg(long)]
     pub(super) oversubscribe: bool,
 
-    /// Time for each scenario on each placement, such as 10s or 2m [default: about 30 s in total]
+    /// Time for each scenario on each placement, such as 10s or 2m; seconds without a unit [default: about 30 s in
+    /// total]
     #[arg(short = 'd', long, value_name = "TIME", value_parser = parse_duration)]
     pub(super) duration: Option<Duration>,
     /// Instances of each scenario on each placement, such as 4e9; those that a test's filter excludes
@@ -108,6 +109,9 @@ pub struct RunArgs {
     /// The options of [`MeasureArgs`] that were given, such as `--pace`. [`RunArgs::note`] fills this in.
     #[arg(skip)]
     pub(super) measure_given: Vec<String>,
+    /// The same options with their values, such as `--skew 20`.
+    #[arg(skip)]
+    pub(super) measure_values: Vec<String>,
 }
 
 /// Options for how instances are run.
@@ -121,11 +125,12 @@ pub(super) struct MeasureArgs {
     /// fit and fine enough)
     #[arg(long, value_enum, default_value = "auto")]
     pub(super) pace: PaceArg,
-    /// Time from one tick of the pace to the next, such as 100ns or 250ticks [default: the shortest that the threads keep]
+    /// Time from one tick of the pace to the next, such as 100ns or 250ticks; nanoseconds without a unit [default: the shortest
+    /// that the threads keep]
     #[arg(long, value_name = "TIME", value_parser = parse_period, allow_hyphen_values = true)]
     pub(super) period: Option<ClockTime>,
-    /// Start delay of the last thread relative to P0: 20ns, a list -20,0,20, or a range -100..100/21
-    /// [default: a sweep]
+    /// Start delay of the last thread relative to P0: 20ns, a list -20,0,20, or a range -100..100/21; nanoseconds without a unit,
+    /// at most 1 s [default: a sweep]
     #[arg(long, value_name = "TIME", value_parser = parse_skews, allow_hyphen_values = true)]
     pub(super) skew: Option<Skews>,
     /// Instances that run back to back at each tick of the pace [default: found by a search at the beginning of the test]
@@ -135,8 +140,8 @@ pub(super) struct MeasureArgs {
     /// turns]
     #[arg(long, alias = "warm", value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
     pub(super) prefetch: Option<Prefetch>,
-    /// Sweep the skew evenly for the whole run, over RANGE such as -200ns..200ns/81 if given, and draw the
-    /// race's window. Other settings are searched first, as in any run; --group 1 has one instance at each tick
+    /// Sweep the skew evenly for the whole run, over RANGE such as -200ns..200ns/81 if given (nanoseconds without a
+    /// unit), and draw the race's window. Other settings are searched first, as in any run; --group 1 has one instance at each tick
     #[arg(long, value_name = "RANGE", num_args = 0..=1, require_equals = true, default_missing_value = "auto", value_parser = parse_window, conflicts_with = "skew", allow_hyphen_values = true)]
     pub(super) window: Option<Window>,
     /// Layout of the variables: padded (each on its own cache lines), packed (all of an instance together), dense
@@ -205,8 +210,15 @@ impl RunArgs {
     pub(in crate::cli) fn note(&mut self, command: &clap::Command, matches: &clap::ArgMatches) {
         let given = |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
         let in_group = measure_options(command);
-        let named = in_group.into_iter().filter(given).filter_map(|arg| arg.get_long());
-        self.measure_given = named.map(|long| format!("--{long}")).collect();
+        let in_group: Vec<_> = in_group.into_iter().filter(given).collect();
+        let named = || in_group.iter().filter_map(|arg| Some((*arg, arg.get_long()?)));
+        self.measure_given = named().map(|(_, long)| format!("--{long}")).collect();
+        let value = |(arg, long): (&clap::Arg, &str)| {
+            let raw = matches.get_raw(arg.get_id().as_str()).into_iter().flatten();
+            let raw: Vec<_> = raw.map(|value| value.to_string_lossy().into_owned()).collect();
+            format!("--{long} {}", raw.join(",")).trim_end().to_owned()
+        };
+        self.measure_values = named().map(value).collect();
     }
 }
 

@@ -42,6 +42,9 @@ pub(super) fn dry_run(args: &RunArgs) -> Result<u8> {
     let Planned { runs, left_out, not_run } = planned(args, arch, &topology, &cpus, &chosen)?;
     let online = topology.cpus.len();
     terminal::out(&format!("{name}: {arch}, {online} CPUs online; nothing is measured\n{}\n", schedule(args, &runs)))?;
+    if !args.measure_values.is_empty() {
+        terminal::out(&format!("settings: {}\n", shown::line(&args.measure_values.join(", "))))?;
+    }
     terminal::out(&(listed(&runs) + &left_out + &unmeasured_lines(&not_run)))?;
     unreadable.map_or(Ok(EXIT_OK), Err)
 }
