@@ -277,7 +277,7 @@ fn a_reproducibility_ends_a_campaign_and_mutants_are_killed() {
     // Only a machine without any time for the threads ends by its limit.
     if record.campaign.as_ref().unwrap().spent_s < 119.0 {
         assert!(open.clone().all(|test| test.reproducibility >= Some(0.9)), "{text}");
-        assert!(text.contains("sees 3 of them again with a probability of 90 %"), "{text}");
+        assert!(text.contains("sees 3 of them, each with a probability of at least 90 %."), "{text}");
     }
     let wrong = wakerace(folder.path()).args(["campaign", "corpus", "--confidence", "1"]).output().unwrap();
     assert_eq!(wrong.status.code(), Some(2));
