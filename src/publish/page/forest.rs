@@ -57,7 +57,10 @@ fn unlike(sums: &[Sum<'_>]) -> Option<String> {
     match (pairs.is_empty(), differing.is_empty()) {
         (true, _) => None,
         (_, true) => Some("No rates of runs of one host differ by more than usual (wakerace compare).".to_owned()),
-        _ => Some(format!("{} Runs of one host usually differ less (wakerace compare).", differing.join(" "))),
+        _ => Some(format!(
+            "{} Runs of one host usually differ less; `wakerace compare` says what is known about it.",
+            differing.join(" ")
+        )),
     }
 }
 
