@@ -70,9 +70,9 @@ fn every_package_and_library_of_a_binary_has_a_notice() {
     for library in ["musl", "gnu"] {
         let (status, printed, errors) = third_party(tree(), cache.path(), &[&target(library)]);
         assert_eq!(status, Some(0), "{errors}");
-        // A licence of its own in a folder.
+        // A licence in a folder.
         let minijinja = below(&printed, "minijinja ");
-        assert!(minijinja.contains("(Apache-2.0), src/vendor/self_cell\n"), "{minijinja}");
+        assert!(minijinja.lines().any(|line| line.ends_with("/vendor/self_cell")), "{minijinja}");
         // No file in the package.
         let dynasm = below(&printed, "dynasmrt ");
         for wanted in
