@@ -162,7 +162,7 @@ fn a_window_says_where_its_peak_is() {
     let lines = of("SB");
     let lines: Vec<&str> = lines.lines().collect();
     assert_eq!(lines[0], "SB  races   |\u{2581}\u{2588} .| up to 90.0 % at +0 ns");
-    assert_eq!(lines[1..], ["             -10 ns+20 ns"]);
+    assert_eq!(lines[1..], ["             -10 ns+20 ns  groups of 8"]);
     let lines = of("S01-as-is");
     let lines: Vec<&str> = lines.lines().collect();
     assert_eq!(lines[0], "S01-as-is  races   |..| none seen");
