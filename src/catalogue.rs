@@ -412,7 +412,7 @@ fn unknown(name: &str) -> Error {
         _ => "; `wakerace list` shows the scenarios".to_owned(),
     };
     // The usual tests that are not scenarios can be made.
-    let arch = Arch::host().unwrap_or(Arch::X86_64);
+    let arch = Arch::host().unwrap_or(Arch::ALL[0]);
     let hint = match generate::plain_cycle(name) {
         Some(cycle) => {
             let name = name.to_ascii_uppercase();
