@@ -82,6 +82,9 @@ const TWICE: u32 = 2;
 /// The next ladder then starts at this many times the last kept period, or the chosen one if that is longer, because the machine
 /// may have become slower.
 const ABOVE: f64 = 1.6;
+/// The first ladder where races decide starts at this many times the kept period. S05-swapped has five times the races per second at
+/// four times the period that it keeps.
+const FAR_ABOVE: f64 = 5.0;
 /// Each ladder multiplies the weight of what was seen before by this factor. What has less than the weight of one batch counts for
 /// nothing, and so does all that was seen before a rate changed or other skews were selected.
 const PAST: f64 = 0.7;
@@ -106,8 +109,8 @@ pub(super) struct PeriodControl {
     comparable: bool,
     /// Whether all shorter periods were tried since `comparable` was set.
     tried: bool,
-    /// If set, a new ladder starts at this period, because the batches of the last one were not comparable.
-    anew: Option<f64>,
+    /// If set, a new ladder starts at this period, because the batches of the last one were not comparable, and the races of these.
+    anew: Option<(f64, u64)>,
     /// Number of looks since the last ladder, and the number after which the next ladder starts (`patience`).
     waited: u32,
     patience: u32,
@@ -175,8 +178,8 @@ enum Mode {
     Search { failed: bool },
     /// Using the shortest period that is kept.
     Follow,
-    /// Trying the periods below `before`. `rungs` has the periods tried so far and their totals.
-    Ladder { before: f64, rungs: Vec<(f64, Seen)> },
+    /// Trying the periods from `before` down to `last`. `rungs` has the periods tried so far and their totals.
+    Ladder { before: f64, last: f64, rungs: Vec<(f64, Seen)> },
     /// Using the period with the most races. `rate`: races per tick when it was chosen. `looks`: number of
     /// looks left. `changed`: number of consecutive looks with another rate. `kept`: the shortest period that
     /// was kept.
@@ -209,8 +212,9 @@ impl PeriodControl {
     pub(super) fn comparable(&mut self) {
         if !self.comparable {
             (self.comparable, self.tried, self.waited) = (true, false, self.patience);
-            if let Mode::Ladder { before, .. } = self.mode {
-                self.anew = Some(before);
+            if let Mode::Ladder { before, rungs, .. } = &self.mode {
+                let races = rungs.iter().map(|(_, seen)| seen.races).sum();
+                self.anew = Some((*before, races));
             }
         }
     }
@@ -238,9 +242,9 @@ impl PeriodControl {
 
     /// Decides on the period to follow `period`. Returns `None` if there are too few batches yet.
     pub(super) fn look(&mut self, period: f64) -> Option<f64> {
-        if let Some(before) = self.anew.take() {
+        if let Some((before, races)) = self.anew.take() {
             self.seen = Seen::default();
-            return Some(self.ladder(before));
+            return Some(self.ladder_from_kept(before, races));
         }
         let enough = match self.mode {
             Mode::Ladder { .. } if self.comparable => self.batches_at(period),
@@ -254,12 +258,12 @@ impl PeriodControl {
         let next = match std::mem::replace(&mut self.mode, Mode::Follow) {
             Mode::Search { failed } => self.search(period, seen, failed),
             Mode::Follow => self.follow(period, seen),
-            Mode::Ladder { before, mut rungs } => {
+            Mode::Ladder { before, last, mut rungs } => {
                 rungs.push((period, seen));
                 if self.comparable {
                     self.past.entry(rung_of(period)).or_default().add(seen);
                 }
-                self.climb(period, before, rungs)
+                self.climb(period, (before, last), rungs)
             }
             Mode::Races { rate, looks, changed, kept } => {
                 let alike = (rate / CHANGED..rate * CHANGED).contains(&seen.rate());
@@ -269,7 +273,7 @@ impl PeriodControl {
                     self.past.clear();
                 }
                 if looks == 0 || changed >= TWICE {
-                    self.ladder((ABOVE * kept.max(period)).min(self.longest))
+                    self.ladder((ABOVE * kept.max(period)).min(self.longest), LAST_RUNG * ABOVE * kept)
                 } else {
                     self.mode = Mode::Races { rate, looks: looks - 1, changed, kept };
                     period
@@ -295,7 +299,7 @@ impl PeriodControl {
             self.mode = Mode::Search { failed: true };
             return period;
         }
-        self.ladder(period * LONGER / SEARCH)
+        self.ladder(period * LONGER / SEARCH, LAST_RUNG * period * LONGER / SEARCH)
     }
 
     /// Number of batches at a rung: more if it may be the best one.
@@ -308,25 +312,32 @@ impl PeriodControl {
         if own.races >= SOME_RACES && own.rate() >= PROMISING * best { MORE_BATCHES } else { ENOUGH_BATCHES }
     }
 
-    /// Starts a ladder: tries all periods from `from` down. Returns the first of them.
-    fn ladder(&mut self, from: f64) -> f64 {
+    /// Starts a ladder at a period that is kept. Where races decide for the first time, the best period may be much longer.
+    fn ladder_from_kept(&mut self, kept: f64, races: u64) -> f64 {
+        let first = self.comparable && self.best.is_none() && races >= ENOUGH_RACES;
+        let far = if first { FAR_ABOVE } else { 1.0 };
+        self.ladder((far * kept).min(self.longest), LAST_RUNG * kept)
+    }
+
+    /// Starts a ladder: tries all periods from `from` down to `last`. Returns the first of them.
+    fn ladder(&mut self, from: f64, last: f64) -> f64 {
         self.waited = 0;
         self.past.values_mut().for_each(Past::fade);
         self.past.retain(|_, past| past.batches >= 1.0);
-        self.mode = Mode::Ladder { before: from, rungs: Vec::new() };
+        self.mode = Mode::Ladder { before: from, last, rungs: Vec::new() };
         from
     }
 
     /// The next period of a ladder. After the last period, decides which one to use.
-    fn climb(&mut self, period: f64, before: f64, rungs: Vec<(f64, Seen)>) -> f64 {
+    fn climb(&mut self, period: f64, (before, last): (f64, f64), rungs: Vec<(f64, Seen)>) -> f64 {
         let next = RUNG * period;
-        if next >= (LAST_RUNG * before).max(self.shortest) {
-            self.mode = Mode::Ladder { before, rungs };
+        if next >= last.max(self.shortest) {
+            self.mode = Mode::Ladder { before, last, rungs };
             return next;
         }
         // A period of one tick is tried only where races decide.
         if self.comparable && period > 1.0 {
-            self.mode = Mode::Ladder { before, rungs };
+            self.mode = Mode::Ladder { before, last, rungs };
             return 1.0;
         }
         self.tried = true;
@@ -362,7 +373,7 @@ impl PeriodControl {
         }
         let in_time = seen.late <= LATE_SHARE * f64::from(seen.batches);
         if self.waited > self.patience && (!in_time || self.comparable && seen.races >= ENOUGH_RACES) {
-            return self.ladder(period);
+            return self.ladder_from_kept(period, seen.races);
         }
         if !in_time {
             return period;
@@ -496,6 +507,28 @@ mod tests {
         );
     }
 
+    /// The period with the most races may be several times the shortest one that is kept. The first ladder finds it, and from a long one a
+    /// ladder leads down to it.
+    #[test]
+    fn a_period_far_above_the_kept_one_is_found_and_left_again() {
+        let machine = |best: f64| {
+            move |period: f64| {
+                let rate = 0.1 + 1.0 / (1.0 + ((period / best).ln() / 0.4).powi(2));
+                (if period < 70.0 { 0.9 } else { 0.01 }, whole(50.0 * period.max(40.0) * rate))
+            }
+        };
+        let found = share(&run(100.0, 3000, |_, period| machine(280.0)(period)), 220.0..350.0);
+        assert!(found > 0.8, "{found}");
+        // Then the best period becomes much shorter, and less remains of the old one than there is between the two.
+        let change = |batch, period: f64| {
+            let at = |peak: f64| 1.0 / (1.0 + ((period / peak).ln() / 0.2).powi(2));
+            let rate = if batch < 3000 { at(1600.0) } else { 0.4 * at(1600.0) + at(230.0) };
+            (if period < 70.0 { 0.9 } else { 0.01 }, whole(50.0 * period.max(40.0) * rate))
+        };
+        let left = share(&run(100.0, 6000, change), 180.0..290.0);
+        assert!(left > 0.84, "{left}");
+    }
+
     /// What was seen before the machine changed says nothing about the best period after it.
     #[test]
     fn what_was_seen_before_a_change_is_forgotten() {
@@ -536,7 +569,7 @@ mod tests {
     fn it_has_settled_when_all_periods_were_tried() {
         let mut control = PeriodControl::new(100.0, 20.0, 5000.0);
         let (mut period, mut settled) = (100.0, Vec::new());
-        for batch in 0..1000 {
+        for batch in 0..2000 {
             if batch == 500 {
                 control.comparable();
             }
@@ -548,7 +581,7 @@ mod tests {
         // remaining time.
         let often = |range: std::ops::Range<usize>| settled[range].iter().filter(|settled| **settled).count();
         assert_eq!((often(0..10), often(500..530)), (0, 0));
-        assert!(often(100..500) > 200 && often(700..1000) > 200);
+        assert!(often(100..500) > 200 && often(1000..2000) > 700, "{}", often(1000..2000));
     }
 
     #[test]
