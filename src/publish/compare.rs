@@ -1,5 +1,7 @@
 //! Compares records: the ratio of rates of each test, and whether the rates differ by more than chance.
 
+use std::borrow::Borrow;
+
 use super::cpus::letter;
 use super::distances::distance;
 use super::fit::{Cells, DIFFERENT_CODE, DIFFERENT_SETTINGS, OTHER_CODE, OTHER_SETTINGS, comparison, wrapped_lines};
@@ -54,8 +56,7 @@ pub enum Code {
 
 impl Code {
     /// Compares the code of two results.
-    pub(super) fn of(first: (&Record, &ScenarioResult), other: (&Record, &ScenarioResult)) -> Code {
-        let ((first, ours), (other, theirs)) = (first, other);
+    pub(super) fn of((first, ours): (&Record, &ScenarioResult), (other, theirs): (&Record, &ScenarioResult)) -> Code {
         if ours.code_sha256 == theirs.code_sha256 {
             return Code::Same;
         }
@@ -262,11 +263,12 @@ fn class(result: &ScenarioResult, theirs: &ScenarioResult) -> String {
 
 /// Compares every test of the first record with the same test of each other record, by source and placement
 /// class.
-pub fn compare(records: &[Record]) -> Vec<Comparison> {
+pub fn compare(records: &[impl Borrow<Record>]) -> Vec<Comparison> {
     let Some((first, others)) = records.split_first() else { return Vec::new() };
+    let first = first.borrow();
     let mut out = Vec::new();
     for result in &first.results {
-        for (number, other) in others.iter().enumerate() {
+        for (number, other) in others.iter().map(Borrow::borrow).enumerate() {
             let pairs = counterparts(result, first, other).into_iter();
             out.extend(pairs.flat_map(|theirs| compared((first, result), (other, theirs), number + 1)));
         }
@@ -367,9 +369,8 @@ fn strata(result: &ScenarioResult) -> Vec<&StratumRecord> {
 /// The headings. If there are only two records, the other one is B.
 fn headings(several: bool) -> Vec<String> {
     let other = if several { "other" } else { "B" };
-    let rates = ["A [95 %]".to_owned(), format!("{other} [95 %]"), format!("{other} / A [95 %]")];
-    let [a, b, ratio] = rates;
-    vec!["scenario".to_owned(), "class".to_owned(), "distance".to_owned(), a, b, ratio, "differs".to_owned()]
+    let (rate, ratio) = (format!("{other} [95 %]"), format!("{other} / A [95 %]"));
+    ["scenario", "class", "distance", "A [95 %]", &rate, &ratio, "differs"].map(str::to_owned).to_vec()
 }
 
 /// A ratio in words: three digits, or a power of ten far from 1. More digits would be noise.

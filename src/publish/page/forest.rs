@@ -42,7 +42,8 @@ pub(super) fn chart(sums: &[Sum<'_>], first: &[&str]) -> Option<Chart> {
     Some(chart)
 }
 
-/// Where runs of one host differ, by the rule of `wakerace compare`; `None` if no host has several runs.
+/// Where runs of one host differ by more than usual (the interval that `wakerace compare` prints, whose verdict asks for more);
+/// `None` if no host has several runs.
 fn unlike(sums: &[Sum<'_>]) -> Option<String> {
     let mut runs: Vec<&Run<'_>> = Vec::new();
     for sum in sums {
@@ -66,7 +67,7 @@ fn unlike(sums: &[Sum<'_>]) -> Option<String> {
 
 /// The tests whose rates differ between two runs: `A and B differ in SB (3.18 % [2.96, 3.41] and 6.40 % [6.06, 6.75]).`
 fn differing(first: &Run<'_>, other: &Run<'_>) -> Option<String> {
-    let records = [first.record()?.clone(), other.record()?.clone()];
+    let records = [first.record()?, other.record()?];
     let differ = |one: &Comparison| one.ratio.is_some_and(Ratio::differs);
     let in_words = |Comparison { scenario, rates: [ours, theirs], .. }| format!("{scenario} ({ours} and {theirs})");
     let mut tests: Vec<String> = compare(&records).into_iter().filter(differ).map(in_words).collect();
