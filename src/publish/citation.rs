@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::cpus::by_cpu;
+use super::numbers::first_few;
 use super::page::{Entry, answer_of_all};
 use crate::error::{Error, Result};
 use crate::machine::Host;
@@ -103,11 +104,8 @@ fn hosts(entries: &[Entry]) -> impl Iterator<Item = &Host> {
 fn title(entries: &[Entry], citation: &Citation) -> String {
     const NAMED: usize = 3;
     citation.title.clone().unwrap_or_else(|| {
-        let mut names: Vec<String> = by_cpu(hosts(entries), |host| host).into_iter().map(|(name, _)| name).collect();
-        let more = names.len().saturating_sub(NAMED);
-        names.truncate(NAMED);
-        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("Memory-ordering races of the Linux kernel's wakeup path, measured on {}{rest}", names.join(", "))
+        let names: Vec<String> = by_cpu(hosts(entries), |host| host).into_iter().map(|(name, _)| name).collect();
+        format!("Memory-ordering races of the Linux kernel's wakeup path, measured on {}", first_few(&names, NAMED))
     })
 }
 

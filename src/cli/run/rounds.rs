@@ -58,7 +58,9 @@ impl Session {
             output.say(&words);
             if self.record.interrupted {
                 let rest = turns[number + 1..].iter().flat_map(|round| round.iter());
-                self.record.unmeasured.extend(rest.map(|experiment| not_begun(experiment)));
+                self.record.unmeasured.extend(rest.map(|experiment| {
+                    unmeasured(&experiment.scenario.name, &experiment.placement.cpus, NoResult::Interrupted)
+                }));
                 break;
             }
         }
@@ -78,7 +80,7 @@ impl Session {
             if reason == NoResult::NoBatch {
                 self.lost.push_str(&no_batch(&result));
             }
-            self.record.unmeasured.push(without_batch(&result, reason));
+            self.record.unmeasured.push(unmeasured(&result.scenario, &result.placement.cpus, reason));
             return String::new();
         }
         let words = one_line(&result) + &counters_note(&result) + &pace_note(&result);
@@ -105,15 +107,9 @@ fn no_batch(result: &record::ScenarioResult) -> String {
     )
 }
 
-fn without_batch(result: &record::ScenarioResult, reason: NoResult) -> Unmeasured {
-    let cpus = result.placement.cpus.clone();
-    Unmeasured { scenario: result.scenario.clone(), threads: cpus.len(), cpus, reason }
-}
-
-/// A test whose turn had not come when the run was interrupted.
-fn not_begun(experiment: &Experiment<'_>) -> Unmeasured {
-    let cpus = experiment.placement.cpus.clone();
-    Unmeasured { scenario: experiment.scenario.name.clone(), threads: cpus.len(), cpus, reason: NoResult::Interrupted }
+/// A test without a result on the CPUs that it had.
+fn unmeasured(scenario: &str, cpus: &[usize], reason: NoResult) -> Unmeasured {
+    Unmeasured { scenario: scenario.to_owned(), threads: cpus.len(), cpus: cpus.to_vec(), reason }
 }
 
 /// Forgets the tests without a result that have one from another repeat, and names each of the others once.

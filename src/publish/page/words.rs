@@ -3,7 +3,7 @@
 use super::runs::Run;
 use super::sum::Sum;
 use crate::litmus::Verdict;
-use crate::publish::numbers::{at_least, times};
+use crate::publish::numbers::{at_least, first_few, times};
 use crate::publish::zeros::{doubt, rests_on, with_rates};
 use crate::publish::{count, rate, rate_with_interval};
 use crate::record::{Finding, ScenarioResult};
@@ -19,10 +19,7 @@ pub(super) fn title(runs: &[Run<'_>]) -> String {
             names.push(name);
         }
     }
-    let more = names.len().saturating_sub(3);
-    names.truncate(3);
-    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("Memory-ordering races on {}{rest}", names.join(", "))
+    format!("Memory-ordering races on {}", first_few(&names, 3))
 }
 
 /// The first paragraph of the page: what the runs measure.
