@@ -11,7 +11,7 @@ use crate::harness::{self, Adapt, Limits, Measurement, Memory, RunPlan, SkewTall
 use crate::machine::Clock;
 use crate::program::Program;
 use crate::record::{ArmRecord, SearchRecord};
-use crate::search::{self, Allowed, Arm, ArmPace, Chosen, Knowledge, Search, Turn};
+use crate::search::{self, Allowed, Arm, ArmPace, Change, Chosen, Knowledge, Search, Turn};
 use crate::stats::Levels;
 use crate::units::{Nanos, Ticks};
 
@@ -98,7 +98,10 @@ pub(super) fn explore<'a>(
     while begun.elapsed() < time && !interrupt.load(Ordering::Relaxed) {
         if let Some(best) = explorer.search.to_vary(begun.elapsed() >= time.mul_f64(VARIANTS_AFTER)) {
             for arm in search::variants(explorer.candidates[best].arm, &searching.allowed) {
-                explorer.add(arm, Some(best), &knowledge())?;
+                let change = Change::between(explorer.candidates[best].arm, arm);
+                if explorer.search.may_gain(best, change) && (change.stretch.is_none() || races_decide(base)) {
+                    explorer.add(arm, Some(best), &knowledge())?;
+                }
             }
         }
         let Some(next) = explorer.search.next() else { break };
@@ -141,14 +144,13 @@ impl<'a> Explorer<'_, 'a> {
             return Ok(());
         }
         let cpus = &self.base.placement.cpus;
-        // A variant begins at the period of the settings that it varies.
-        let period = of.and_then(|of| self.candidates[of].period);
+        // A variant begins at the period of the settings that it varies, or at a multiple of it.
+        let period = of.and_then(|of| stretched(self.candidates[of].period?, self.candidates[of].arm, arm));
         let experiment = with_settings(self.base, arm, period)?;
         let known = knowledge.value(cpus, arm);
-        if of.is_some() {
-            self.search.add_variant(known)
-        } else {
-            self.search.add(known)
+        match of {
+            Some(of) => self.search.add_variant(of, Change::between(self.candidates[of].arm, arm), known),
+            None => self.search.add(known),
         }
         let (skews, elapsed) = (Vec::new(), Duration::ZERO);
         self.candidates.push(Candidate { arm, experiment, period, skews, iterations: 0, races: 0, elapsed });
@@ -186,7 +188,7 @@ impl<'a> Explorer<'_, 'a> {
         candidate.races += races;
         candidate.elapsed += measurement.elapsed;
         // A turn in which every batch was disturbed knows no period.
-        if plan.pace.is_paced() && measurement.tally.iterations > 0 {
+        if plan.pace.is_paced() && measurement.tally.iterations > 0 && candidate.arm.stretch == 1 {
             let mut period = units(experiment).ticks(measurement.period).max(Ticks(1));
             if measurement.late > MOSTLY_LATE && races < harness::ENOUGH {
                 // Threads that never wait for a tick drift apart, and the period does not grow that far within a turn.
@@ -249,7 +251,19 @@ fn turn_plan(candidate: &mut Candidate<'_>, measured: &Measured<'_>, before: usi
         let given = experiment.choice.pace.skews().cloned();
         candidate.skews = given.unwrap_or_else(|| sweep(units(experiment), period));
     }
-    RunPlan { period, adapt: Adapt::Kept, skews: candidate.skews.clone(), limits, ..plan }
+    let adapt = if candidate.arm.stretch == 1 { Adapt::Kept } else { Adapt::Never };
+    RunPlan { period, adapt, skews: candidate.skews.clone(), limits, ..plan }
+}
+
+/// The period of a variant of an arm that has this one.
+fn stretched(period: Ticks, arm: Arm, variant: Arm) -> Option<Ticks> {
+    self::period(period.0 as f64 * f64::from(variant.stretch) / f64::from(arm.stretch))
+}
+
+/// Whether the measurement chooses its period by its races, so that a longer one than the threads need may be tried.
+fn races_decide(experiment: &Experiment<'_>) -> bool {
+    let skews = experiment.choice.pace.skews();
+    skews.map_or(!experiment.common.window, |skews| skews.len() == 1)
 }
 
 /// The skews, by index, that count for an arm: those with the most races, because the measurement focuses on them. A window is
@@ -411,6 +425,39 @@ mod tests {
         let only = Allowed { free: false, layouts: vec![LayoutKind::Packed], group: Some(2), ..Allowed::all() };
         let result = measured(time(500), &Searching { allowed: only, ..searching(None) });
         assert!(result.search.is_none());
+    }
+
+    /// A longer period than the threads need stays as it is during a turn, and is tried only where the measurement may keep it.
+    #[test]
+    fn a_stretched_period_is_kept_for_a_turn() {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
+        let mut base = experiment(&scenario, time(500), &searching);
+        let measured = Measured { counters: &[], edges: None };
+        let mut plans = [1, 2, 4].map(|stretch| {
+            let arm = Arm { stretch, ..Arm::FIRST };
+            let period = stretched(Ticks(101), Arm::FIRST, arm);
+            let experiment = with_settings(&base, arm, period).unwrap();
+            let (skews, elapsed) = (Vec::new(), Duration::ZERO);
+            let mut candidate = Candidate { arm, period, skews, iterations: 0, races: 0, elapsed, experiment };
+            let plan = turn_plan(&mut candidate, &measured, 0);
+            (plan.period, plan.adapt)
+        });
+        plans.sort_by_key(|(period, _)| *period);
+        assert_eq!(plans, [(Ticks(101), Adapt::Kept), (Ticks(202), Adapt::Never), (Ticks(404), Adapt::Never)]);
+        let [two, four] = [2, 4].map(|stretch| Arm { stretch, ..Arm::FIRST });
+        assert_eq!(
+            [stretched(Ticks(202), two, four), stretched(Ticks(202), two, two)],
+            [404, 202].map(|at| Some(Ticks(at)))
+        );
+        let mut decide = |window, skews: Option<Vec<i64>>| {
+            base.common.window = window;
+            let skews = skews.map(|skews| skews.into_iter().map(Ticks).collect());
+            base.choice.pace = PaceChoice::Paced { given: false, period: None, skews };
+            races_decide(&base)
+        };
+        assert_eq!([decide(false, None), decide(false, Some(vec![7]))], [true; 2]);
+        assert_eq!([decide(true, None), decide(false, Some(vec![0, 7])), decide(true, Some(vec![0, 7]))], [false; 3]);
     }
 
     /// The skews of a window are swept in every turn of the search and all count, and the chosen settings sweep them evenly.

@@ -38,6 +38,9 @@ pub struct ArmRecord {
     /// The stress on the memory system, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stress: Option<String>,
+    /// Paced: the period, in units of the shortest one that the threads kept. Absent if 1.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub stretch: u32,
     /// Number of turns. 0 if the time was over before its first.
     pub turns: usize,
     /// Iterations in these turns.
@@ -51,6 +54,15 @@ pub struct ArmRecord {
     pub period_ns: Option<f64>,
 }
 
+fn once() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_once(stretch: &u32) -> bool {
+    *stretch == 1
+}
+
 impl ArmRecord {
     /// Settings that had no turn yet.
     pub fn untried(arm: Arm) -> ArmRecord {
@@ -61,6 +73,7 @@ impl ArmRecord {
             prefetch: arm.prefetch,
             batch: arm.batch,
             stress: arm.stress.map(|kind| kind.to_string()),
+            stretch: arm.stretch,
             turns: 0,
             iterations: 0,
             races: 0,
@@ -77,7 +90,8 @@ impl ArmRecord {
     /// Whether both have the same settings.
     fn is_like(&self, other: &ArmRecord) -> bool {
         let settings = |arm: &ArmRecord| {
-            (arm.pace.clone(), arm.layout.clone(), arm.group, arm.prefetch, arm.batch, arm.stress.clone())
+            let kinds = (arm.pace.clone(), arm.layout.clone(), arm.prefetch, arm.stress.clone());
+            (kinds, arm.group, arm.batch, arm.stretch)
         };
         settings(self) == settings(other)
     }

@@ -19,7 +19,7 @@
 mod arm;
 mod knowledge;
 
-pub use arm::{Allowed, Arm, ArmPace, arms, variants};
+pub use arm::{Allowed, Arm, ArmPace, Change, arms, variants};
 pub use knowledge::{Chosen, Knowledge};
 
 use crate::harness::ENOUGH;
@@ -28,7 +28,7 @@ use crate::harness::ENOUGH;
 const FLOOR: usize = 4;
 /// An arm whose first turn was worth less than this share of the best arm gets its second turn only by the floor.
 const HOPELESS: f64 = 0.2;
-/// An arm gets variants if it is worth this share of the best arm. Measured on a Xeon: with prefetch an arm was worth 1.8 times as much,
+/// An arm gets variants if it is worth this share of the best arm that is no variant. Measured on a Xeon: with prefetch an arm was worth 1.8 times as much,
 /// and it was not the best one without.
 const PROMISING: f64 = 0.5;
 /// An arm is chosen only if it is better by this factor, and a standard deviation of the difference, than every arm before it. A
@@ -77,7 +77,9 @@ pub enum Measure {
 pub struct Search {
     turns: Vec<Vec<Turn>>,
     known: Vec<Option<f64>>,
-    /// Whether the arm's variants have joined, or it is a variant itself.
+    /// The arm that this one is a variant of, and what differs.
+    of: Vec<Option<(usize, Change)>>,
+    /// Whether the arm's variants have joined, or are not to.
     varied: Vec<bool>,
 }
 
@@ -91,18 +93,21 @@ impl Search {
     pub fn add(&mut self, known: Option<f64>) {
         self.turns.push(Vec::new());
         self.known.push(known);
+        self.of.push(None);
         self.varied.push(false);
     }
 
-    /// Adds a variant of an arm, as [`Search::add`]. It has no variants itself.
-    pub fn add_variant(&mut self, known: Option<f64>) {
+    /// Adds a variant of the arm `of`, as [`Search::add`]. A variant of a variant has none itself.
+    pub fn add_variant(&mut self, of: usize, change: Change, known: Option<f64>) {
+        let last = self.of[of].is_some();
         self.add(known);
-        *self.varied.last_mut().expect("an arm was added") = true;
+        *self.of.last_mut().expect("an arm was added") = Some((of, change));
+        *self.varied.last_mut().expect("an arm was added") = last;
     }
 
     /// The arm whose variants are to join now: the best one of those whose variants have not joined, if it is worth a share of
-    /// `PROMISING` of the best of all. None while an arm waits for its first turn, or one that is not hopeless for its
-    /// second, unless time is `short`: then a first turn is enough. An arm is named once.
+    /// `PROMISING` of the best that is no variant. A variant has to be the best of all. None while an arm waits for its first turn,
+    /// or one that is not hopeless for its second, unless time is `short`: then a first turn is enough. An arm is named once.
     pub fn to_vary(&mut self, short: bool) -> Option<usize> {
         if !self.all_tried() {
             return None;
@@ -111,12 +116,31 @@ impl Search {
         if !short && self.next_second(&values).is_some() {
             return None;
         }
-        let best = highest(&values);
-        let promising = |arm: &usize| !self.varied[*arm] && values[*arm].0 >= PROMISING * best;
+        let plain = (0..self.arms()).filter(|&arm| self.of[arm].is_none()).map(|arm| values[arm].0).fold(0.0, f64::max);
+        let least = |arm: usize| if self.of[arm].is_none() { PROMISING * plain } else { highest(&values) };
+        let promising = |arm: &usize| !self.varied[*arm] && values[*arm].0 >= least(*arm);
         let arms = (0..self.arms()).rev().filter(promising);
         let arm = arms.max_by(|&a, &b| values[a].0.total_cmp(&values[b].0))?;
         self.varied[arm] = true;
         Some(arm)
+    }
+
+    /// Whether a variant of `arm` with this change is worth a turn.
+    ///
+    /// At a longer period it has that many times fewer iterations, of which all may race. No longer period is worth a turn where
+    /// races do not decide, because a measurement then uses the shortest one that the threads keep. Another change is not if it did
+    /// no good to the arms that it was tried on. The best period depends on the arm.
+    pub fn may_gain(&self, arm: usize, change: Change) -> bool {
+        let (measure, values) = self.values();
+        if let Some(stretch) = change.stretch {
+            let fewer = |turn: &Turn| turn.races.saturating_mul(stretch.into()) < turn.iterations;
+            return measure == Measure::Races && self.turns[arm].last().is_some_and(fewer);
+        }
+        let known = |&variant: &usize| !self.turns[variant].is_empty();
+        let alike =
+            |variant: usize| self.of[variant].filter(|(_, known)| *known == change).map(|(of, _)| (variant, of));
+        let mut tried = (0..self.arms()).filter(known).filter_map(alike).peekable();
+        tried.peek().is_none() || tried.any(|(variant, of)| values[variant].0 >= values[of].0)
     }
 
     /// Number of arms.

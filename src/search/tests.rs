@@ -31,6 +31,11 @@ fn searched(rates: &[f64], factors: &[f64], turns: usize, seed: u64) -> Search {
     search
 }
 
+/// Changes of a variant.
+const NONE: Change = Change { prefetch: None, batch: None, stress: None, stretch: None };
+const LONGER: Change = Change { stretch: Some(2), ..NONE };
+const OFF: Change = Change { prefetch: Some(Prefetch::Off), ..NONE };
+
 #[test]
 fn the_arm_with_the_most_races_per_second_is_found() {
     let rates = [1e5, 2e5, 3e6, 4e5, 1e6, 5e5, 2.2e6, 1e5];
@@ -211,11 +216,12 @@ fn the_first_arm_has_the_default_settings_and_none_comes_twice() {
     assert!(all.iter().any(|arm| arm.pace == ArmPace::Free && arm.layout == LayoutKind::Dense));
     let dense = Arm { layout: LayoutKind::Dense, group: 16, ..Arm::FIRST };
     let spare = Allowed { spare_cpus: true, ..Allowed::all() };
-    assert_eq!(variants(dense, &spare).len(), 2 + StressKind::ALL.len());
-    assert_eq!(
-        variants(dense, &Allowed::all()).iter().map(|arm| arm.prefetch).collect::<Vec<_>>(),
-        [Prefetch::On, Prefetch::Off]
-    );
+    assert_eq!(variants(dense, &spare).len(), 4 + StressKind::ALL.len());
+    let of = |arm| variants(arm, &Allowed::all()).iter().map(|arm| (arm.prefetch, arm.stretch)).collect::<Vec<_>>();
+    let (on, off, turns) = (Prefetch::On, Prefetch::Off, Prefetch::Turns);
+    assert_eq!(of(dense), [(on, 1), (off, 1), (turns, 2), (turns, 4)]);
+    assert_eq!(of(Arm { stretch: 4, ..dense }), [(on, 4), (off, 4), (turns, 8)]);
+    assert_eq!(of(Arm { stretch: 2, prefetch: on, ..dense }), [(off, 2)]);
     let free = all.iter().copied().find(|arm| arm.pace == ArmPace::Free).unwrap();
     assert_eq!(variants(free, &Allowed::all()), [Arm { batch: Some(8192), ..free }]);
 }
@@ -228,7 +234,7 @@ fn what_was_given_is_not_varied() {
     let prefetched = Allowed { prefetch: Some(Prefetch::On), stress: Some(StressKind::Sets), ..Allowed::all() };
     let all = arms(&prefetched);
     assert!(all.len() == 7 && all.iter().all(|arm| arm.prefetch == Prefetch::On && arm.stress.is_some()));
-    assert_eq!(variants(all[3], &prefetched), []);
+    assert_eq!(variants(all[3], &prefetched), [2, 4].map(|stretch| Arm { stretch, ..all[3] }));
     let batch = arms(&Allowed { batch: Some(99), ..Allowed::all() });
     assert!(batch.iter().any(|arm| arm.pace == ArmPace::Free) && batch.iter().all(|arm| arm.batch == Some(99)));
     for (free, paced) in [(true, false), (false, true)] {
@@ -266,21 +272,80 @@ fn the_variants_of_each_promising_arm_join_once() {
     assert_eq!(search.clone().to_vary(true), Some(1), "there is no time to wait");
     seen(&mut search, &[(1, 2500)]);
     assert_eq!(search.to_vary(false), Some(1));
-    search.add_variant(None);
+    search.add_variant(1, LONGER, None);
     assert_eq!(search.to_vary(true), None, "the variant was not tried");
     seen(&mut search, &[(4, 2000), (4, 2000)]);
-    // The second best arm is worth more than half. Arm 3 is not, and a variant has none itself.
+    // The second best arm is worth more than half. Arm 3 is not, and the variant is not the best of all.
     assert_eq!([(); 3].map(|()| search.to_vary(false)), [Some(0), None, None]);
     // Arm 1 had luck. Now arm 3 is promising, too.
     seen(&mut search, &[(1, 1200), (1, 1200), (1, 1200), (4, 800), (4, 800), (4, 800)]);
     assert_eq!([(); 2].map(|()| search.to_vary(false)), [Some(3), None]);
 }
 
+/// A variant that is the best of all has variants, and these have none.
+#[test]
+fn the_best_of_all_is_varied_twice() {
+    let mut search = Search::new();
+    search.add(None);
+    let turn = |races| Turn { iterations: 10_000, races, variety: 0.0, seconds: 1.0, stratum: 0 };
+    search.seen(0, turn(1000));
+    search.seen(0, turn(1000));
+    assert_eq!(search.to_vary(false), Some(0));
+    for races in [4000, 3000] {
+        search.add_variant(0, LONGER, None);
+        (0..2).for_each(|_| search.seen(search.arms() - 1, turn(races)));
+    }
+    assert_eq!(search.to_vary(false), Some(1));
+    search.add_variant(1, OFF, None);
+    (0..2).for_each(|_| search.seen(3, turn(9000)));
+    assert_eq!([(); 2].map(|()| search.to_vary(false)), [None, None]);
+    // An arm that is no variant is compared with others that are none.
+    search.add(None);
+    (0..2).for_each(|_| search.seen(4, turn(600)));
+    assert_eq!(search.to_vary(false), Some(4));
+}
+
+#[test]
+fn a_longer_period_is_tried_where_more_of_the_iterations_can_race() {
+    let mut search = Search::new();
+    (0..2).for_each(|_| search.add(None));
+    let turn = |races| Turn { iterations: 10_000, races, variety: 1.0, seconds: 1.0, stratum: 0 };
+    assert!(!search.may_gain(0, LONGER), "nothing is known of it");
+    // The last turn counts, because the first one still looks for its skews.
+    [(0, 100), (0, 4999), (1, 100), (1, 5000)].into_iter().for_each(|(arm, races)| search.seen(arm, turn(races)));
+    assert_eq!([0, 1].map(|arm| search.may_gain(arm, LONGER)), [true, false]);
+    // What did one arm no good may do it to another.
+    search.add_variant(0, LONGER, None);
+    (0..2).for_each(|_| search.seen(2, turn(1)));
+    assert!(search.may_gain(0, LONGER));
+    // Without races the measurement does not keep a longer period.
+    let mut quiet = Search::new();
+    quiet.add(None);
+    quiet.seen(0, turn(ENOUGH - 1));
+    assert!(!quiet.may_gain(0, LONGER) && quiet.may_gain(0, OFF));
+}
+
+#[test]
+fn a_prefetch_that_did_no_good_is_not_tried_on_other_arms() {
+    let mut search = Search::new();
+    (0..3).for_each(|_| search.add(None));
+    let turn = |races| Turn { iterations: 10_000, races, variety: 0.0, seconds: 1.0, stratum: 0 };
+    (0..3).for_each(|arm| search.seen(arm, turn(1000)));
+    assert!(search.may_gain(0, OFF), "it was not tried");
+    search.add_variant(0, OFF, None);
+    assert!(search.may_gain(1, OFF), "it had no turn");
+    search.seen(3, turn(900));
+    assert!(!search.may_gain(1, OFF));
+    search.add_variant(1, OFF, None);
+    search.seen(4, turn(1100));
+    assert!(search.may_gain(2, OFF));
+}
+
 /// The best variant is one of the second best arm.
 #[test]
 fn the_best_variant_is_found_whichever_arm_it_belongs_to() {
     let right = (0..200).filter(|&seed| {
-        // Four arms, then the variant of each.
+        // Four arms, then the variant of each. The variant of a variant is as good as that.
         let rates = [1.0e6, 1.4e6, 1.0e5, 2.0e5, 2.5e6, 0.7e6, 1.5e5, 2.0e5];
         let mut kinds = vec![0, 1, 2, 3];
         let mut search = Search::new();
@@ -288,8 +353,8 @@ fn the_best_variant_is_found_whichever_arm_it_belongs_to() {
         let mut machine = Machine { rates: &rates, factors: &[1.0], random: fastrand::Rng::with_seed(seed) };
         for at in 0..30 {
             if let Some(arm) = search.to_vary(at >= 15) {
-                search.add_variant(None);
-                kinds.push(4 + kinds[arm]);
+                search.add_variant(arm, LONGER, None);
+                kinds.push(4 + kinds[arm] % 4);
             }
             let arm = search.next().unwrap();
             let turn = machine.turn(kinds[arm]);

@@ -23,6 +23,8 @@ use crate::stats::Drift;
 
 /// The most instances of a batch that any version allowed. The instances of a tick are fewer.
 const MOST_INSTANCES: usize = 1 << 20;
+/// The largest multiple of the shortest period that a search may try.
+const LARGEST_STRETCH: u32 = 64;
 /// More iterations per second than a thousand CPUs can complete. Two CPUs reached 180 million per second,
 /// which would be 90 billion on a thousand.
 const MOST_PER_SECOND: f64 = 1e12;
@@ -384,11 +386,12 @@ fn search_ranges(result: &ScenarioResult, search: &SearchRecord, single: bool, p
     let SearchRecord { elapsed_s, measure: _, chosen, arms } = search;
     problems.range("elapsed_s", *elapsed_s, 0.0..=longest_s(single));
     problems.each("arms", arms, |problems, arm| {
-        let ArmRecord { pace, layout: _, group, prefetch: _, batch, stress: _, turns, .. } = arm;
+        let ArmRecord { pace, layout: _, group, prefetch: _, batch, stress: _, stretch, turns, .. } = arm;
         let ArmRecord { iterations, races, elapsed_s, period_ns, .. } = arm;
         problems.one_of("pace", pace, &["free", "paced"]);
         problems.range("group", *group, 1..=MOST_INSTANCES);
         batch.iter().for_each(|batch| problems.range("batch", *batch, 1..=MOST_INSTANCES));
+        problems.range("stretch", *stretch, 1..=LARGEST_STRETCH);
         period_ns.iter().for_each(|ns| problems.range("period_ns", *ns, f64::MIN_POSITIVE..=LONGEST_NS));
         problems.range("elapsed_s", *elapsed_s, 0.0..=search.elapsed_s + 1e-3);
         problems.range("races", *races, 0..=*iterations);
