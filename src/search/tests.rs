@@ -211,6 +211,15 @@ fn the_measured_rate_of_the_chosen_arm_is_not_the_one_that_chose_it() {
 fn the_first_arm_has_the_default_settings_and_none_comes_twice() {
     let all = arms(&Allowed::all());
     assert_eq!((all[0], all.len()), (Arm::FIRST, 11));
+    // What is hardly worse than the best is chosen by this order.
+    let dense: Vec<usize> =
+        all[1..5].iter().filter(|arm| arm.layout == LayoutKind::Dense).map(|arm| arm.group).collect();
+    assert_eq!(dense, [16, 32, 64, 8]);
+    let packed =
+        arms(&Allowed { free: false, layouts: vec![LayoutKind::Packed, LayoutKind::Padded], ..Allowed::all() });
+    let kinds: Vec<_> = packed.iter().map(|arm| (arm.layout, arm.group)).collect();
+    let of = |layout| [1, 4, 8].map(|group| (layout, group));
+    assert_eq!(kinds, [of(LayoutKind::Padded), of(LayoutKind::Packed)].concat());
     assert!((0..all.len()).all(|at| !all[..at].contains(&all[at])));
     assert!(all.iter().any(|arm| arm.layout == LayoutKind::Dense && arm.group == 16 && arm.pace == ArmPace::Paced));
     assert!(all.iter().any(|arm| arm.pace == ArmPace::Free && arm.layout == LayoutKind::Dense));
