@@ -56,6 +56,8 @@ fn models_that_apply_to_no_test_are_left_out_unless_asked_for() {
     // The verdicts stand below their models, and the table at the end has these models only.
     let line = out.lines().find(|line| line.trim_start().starts_with("SB ")).unwrap();
     assert_eq!(line.split_whitespace().collect::<Vec<_>>(), ["SB", "Never", "3", "Sometimes", "4"], "{out}");
+    let heads = out.lines().next().unwrap();
+    assert_eq!([line.find("Never"), line.find("Sometimes")], [heads.find("SC"), heads.find("POWER")], "{out}");
     assert!(!out.contains("RVWMO") && row(&out, "POWER")[0] == "1", "{out}");
     let all = ["test", "LKMM", "SC", "x86-TSO", "ARMv8", "POWER", "RVWMO"];
     assert_eq!(headings(both.path(), &["t"]).0, all);
