@@ -72,7 +72,8 @@ fn searched(id: &str, code: &str) -> Record {
     let result = &mut record.results[0];
     (result.pace.searched, result.pace.given_group) = (true, false);
     let arm = ArmRecord { turns: 1, iterations: 100, races: 10, elapsed_s: 0.1, ..ArmRecord::untried(Arm::FIRST) };
-    result.search = Some(SearchRecord { elapsed_s: 0.2, measure: Measure::Races, chosen: 0, arms: vec![arm] });
+    result.search =
+        Some(SearchRecord { elapsed_s: 0.2, measure: Measure::Races, distance_ns: None, chosen: 0, arms: vec![arm] });
     result.code_sha256 = code.repeat(64);
     record
 }

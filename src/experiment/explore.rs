@@ -86,6 +86,7 @@ pub(super) fn explore<'a>(
         candidates: Vec::new(),
         levels: Levels::default(),
         stratum: 0,
+        distances: Vec::new(),
     };
     for arm in search::arms(&searching.allowed) {
         explorer.add(arm, None, &knowledge())?;
@@ -135,6 +136,8 @@ struct Explorer<'e, 'a> {
     levels: Levels,
     /// The level of the last turn.
     stratum: usize,
+    /// The levels and the distances of the turns that measured one, in nanoseconds.
+    distances: Vec<(usize, f64)>,
 }
 
 impl<'a> Explorer<'_, 'a> {
@@ -200,6 +203,7 @@ impl<'a> Explorer<'_, 'a> {
         // A turn has one look at the distance, at its beginning. If that was lost, the last one counts.
         if let Some(Nanos(distance)) = measurement.distances.as_ref().and_then(|distances| distances.first) {
             self.stratum = self.levels.level(distance);
+            self.distances.push((self.stratum, distance));
         }
         let turn = seen(program, &measurement.tally, measurement.elapsed.as_secs_f64(), &best);
         self.search.seen(number, Turn { stratum: self.stratum, ..turn });
@@ -223,7 +227,8 @@ impl<'a> Explorer<'_, 'a> {
         let arms = (self.candidates.iter().enumerate())
             .map(|(number, candidate)| arm_record(candidate, self.search.turns(number).len()))
             .collect();
-        let record = SearchRecord { elapsed_s: elapsed.as_secs_f64(), measure, chosen, arms };
+        let distance_ns = most_frequent(&self.distances);
+        let record = SearchRecord { elapsed_s: elapsed.as_secs_f64(), measure, distance_ns, chosen, arms };
         let Candidate { arm, period, .. } = self.candidates[chosen];
         let period_ticks = period.map_or(0.0, |period| period.0 as f64);
         knowledge.choose(&self.base.placement.cpus, &self.base.scenario.sha256, Chosen { arm, period_ticks });
@@ -233,6 +238,15 @@ impl<'a> Explorer<'_, 'a> {
         limits.duration = limits.duration.map(|duration| rest(duration, elapsed, time));
         Ok(Explored { experiment, record: Some(record) })
     }
+}
+
+/// The geometric mean of the distances at the most frequent level, the first of several; `None` without any.
+fn most_frequent(distances: &[(usize, f64)]) -> Option<f64> {
+    let at = |level: usize| distances.iter().filter(move |(known, _)| *known == level);
+    let levels = distances.iter().map(|(level, _)| *level);
+    let level = levels.rev().max_by_key(|&level| at(level).count())?;
+    let count = at(level).count() as f64;
+    Some((at(level).map(|(_, ns)| ns.ln()).sum::<f64>() / count).exp())
 }
 
 /// The plan of a candidate's next turn, which has `before` turns already. Each has its own order of skews, because a turn may end
@@ -392,6 +406,7 @@ mod tests {
         let pace = &first.pace;
         assert!((pace.searched, pace.given_group, pace.chosen.as_str()) == (true, false, "auto"), "{pace:?}");
         assert!(search.arms.len() >= 11 && search.elapsed_s >= 0.1, "{search:?}");
+        assert!(search.distance_ns.is_none_or(|ns| ns > 1.0), "{search:?}");
         assert_eq!((search.arms[0].layout.as_str(), search.arms[0].group), ("padded", 1));
         let chosen = &search.arms[search.chosen];
         assert_eq!((&chosen.pace, &chosen.layout), (&pace.mode, &first.layout.kind));
@@ -425,6 +440,14 @@ mod tests {
         let only = Allowed { free: false, layouts: vec![LayoutKind::Packed], group: Some(2), ..Allowed::all() };
         let result = measured(time(500), &Searching { allowed: only, ..searching(None) });
         assert!(result.search.is_none());
+    }
+
+    #[test]
+    fn the_distance_of_a_search_is_that_of_most_turns() {
+        assert_eq!(most_frequent(&[]), None);
+        let near = |found: Option<f64>, wanted: f64| assert!((found.unwrap() - wanted).abs() < 1e-9, "{found:?}");
+        near(most_frequent(&[(1, 150.0), (0, 30.0), (0, 120.0)]), 60.0);
+        near(most_frequent(&[(1, 150.0), (0, 30.0)]), 150.0);
     }
 
     /// A longer period than the threads need stays as it is during a turn, and is tried only where the measurement may keep it.

@@ -84,8 +84,13 @@ mod tests {
             (result.pace.mode, result.pace.group, result.pace.prefetch) = (mode.to_owned(), group, prefetch);
             result.pace.searched = true;
             result.batch = 2048;
-            result.search =
-                Some(SearchRecord { elapsed_s: 0.25, measure: Measure::Races, chosen: 0, arms: Vec::new() });
+            result.search = Some(SearchRecord {
+                elapsed_s: 0.25,
+                measure: Measure::Races,
+                distance_ns: None,
+                chosen: 0,
+                arms: Vec::new(),
+            });
             result
         };
         let results = [

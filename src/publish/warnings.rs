@@ -271,7 +271,13 @@ mod tests {
                 |r| {
                     r.races = 0;
                     let arms = vec![arm(3000, 2), arm(1000, 1)];
-                    r.search = Some(SearchRecord { elapsed_s: 1.0, measure: Measure::Variety, chosen: 0, arms });
+                    r.search = Some(SearchRecord {
+                        elapsed_s: 1.0,
+                        measure: Measure::Variety,
+                        distance_ns: None,
+                        chosen: 0,
+                        arms,
+                    });
                 },
                 "3 races were seen in the 4,000 iterations of the search over settings",
             ),

@@ -15,6 +15,11 @@ pub struct SearchRecord {
     /// By what the settings were compared: `races` per second; the `variety` of outcomes per second; or, for `controls`, this
     /// variety times the races per second that other tests had with them on the same CPUs. In a sum that of the first part.
     pub measure: Measure,
+    /// The distance between the CPUs at which most turns ran, in nanoseconds: the geometric mean of their looks. Settings that are good
+    /// there may not be at another distance. Absent in records from before the field, in sums of different searches, and if no look
+    /// measured one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distance_ns: Option<f64>,
     /// The index in `arms` of the settings that were chosen.
     pub chosen: usize,
     /// The settings that were tried, the default ones first.
@@ -106,6 +111,7 @@ impl SearchRecord {
     /// The sum of two searches of one test, or the name of the count that would exceed 2^64.
     pub(super) fn plus(mut self, other: SearchRecord) -> Result<SearchRecord, &'static str> {
         self.elapsed_s += other.elapsed_s;
+        self.distance_ns = self.distance_ns.filter(|ns| Some(*ns) == other.distance_ns);
         for arm in other.arms {
             match self.arms.iter_mut().find(|known| known.is_like(&arm)) {
                 None => self.arms.push(arm),
@@ -134,12 +140,26 @@ mod tests {
 
     #[test]
     fn a_sum_has_every_arm_once_and_loses_no_count() {
-        let search = |arms: Vec<ArmRecord>| SearchRecord { elapsed_s: 1.0, measure: Measure::Races, chosen: 0, arms };
+        let search = |arms: Vec<ArmRecord>| SearchRecord {
+            elapsed_s: 1.0,
+            measure: Measure::Races,
+            distance_ns: Some(31.0),
+            chosen: 0,
+            arms,
+        };
         let sum = search(vec![arm(1, 10, 1), arm(4, 20, 2)]).plus(search(vec![arm(4, 30, 3), arm(8, 40, 4)])).unwrap();
         assert_eq!((sum.counts(), sum.elapsed_s), ((100, 10), 2.0));
         let groups: Vec<_> = sum.arms.iter().map(|arm| (arm.group, arm.turns, arm.iterations, arm.races)).collect();
         assert_eq!(groups, [(1, 1, 10, 1), (4, 2, 50, 5), (8, 1, 40, 4)]);
         assert_eq!((sum.arms[1].period_ns, sum.arms[1].races_per_s()), (Some(50.0), Some(5.0)));
+        // A sum of searches at several distances has none.
+        assert_eq!(sum.distance_ns, Some(31.0));
+        let elsewhere = SearchRecord { distance_ns: Some(150.0), ..search(Vec::new()) };
+        assert_eq!(sum.plus(elsewhere).unwrap().distance_ns, None);
+        // Another period makes other settings.
+        let stretched = search(vec![arm(1, 10, 1), ArmRecord { stretch: 2, ..arm(1, 20, 2) }]);
+        let sum = stretched.plus(search(vec![ArmRecord { stretch: 2, ..arm(1, 30, 3) }])).unwrap();
+        assert_eq!(sum.arms.iter().map(|arm| (arm.stretch, arm.iterations)).collect::<Vec<_>>(), [(1, 10), (2, 50)]);
         let full = search(vec![arm(1, u64::MAX, 1)]).plus(search(vec![arm(1, 1, 1)]));
         assert_eq!(full, Err("the iterations of the search"));
     }

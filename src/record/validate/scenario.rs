@@ -383,8 +383,9 @@ fn phase_ranges(phases: &PhasesRecord, most: f64, problems: &mut Problems) {
 
 /// Checks a search, and that its chosen settings are those of the result. In a sum they are those of the first part.
 fn search_ranges(result: &ScenarioResult, search: &SearchRecord, single: bool, problems: &mut Problems) {
-    let SearchRecord { elapsed_s, measure: _, chosen, arms } = search;
+    let SearchRecord { elapsed_s, measure: _, distance_ns, chosen, arms } = search;
     problems.range("elapsed_s", *elapsed_s, 0.0..=longest_s(single));
+    distance_ns.iter().for_each(|ns| problems.range("distance_ns", *ns, f64::MIN_POSITIVE..=LONGEST_NS));
     problems.each("arms", arms, |problems, arm| {
         let ArmRecord { pace, layout: _, group, prefetch: _, batch, stress: _, stretch, turns, .. } = arm;
         let ArmRecord { iterations, races, elapsed_s, period_ns, .. } = arm;
