@@ -86,7 +86,6 @@ pub(super) fn explore<'a>(
         candidates: Vec::new(),
         levels: Levels::default(),
         stratum: 0,
-        distances: Vec::new(),
     };
     for arm in search::arms(&searching.allowed) {
         explorer.add(arm, None, &knowledge())?;
@@ -101,7 +100,7 @@ pub(super) fn explore<'a>(
             for arm in search::variants(explorer.candidates[best].arm, &searching.allowed) {
                 let change = Change::between(explorer.candidates[best].arm, arm);
                 if explorer.search.may_gain(best, change) && (change.stretch.is_none() || races_decide(base)) {
-                    explorer.add(arm, Some(best), &knowledge())?;
+                    explorer.add(arm, Some((best, change)), &knowledge())?;
                 }
             }
         }
@@ -136,23 +135,21 @@ struct Explorer<'e, 'a> {
     levels: Levels,
     /// The level of the last turn.
     stratum: usize,
-    /// The levels and the distances of the turns that measured one, in nanoseconds.
-    distances: Vec<(usize, f64)>,
 }
 
 impl<'a> Explorer<'_, 'a> {
     /// Adds an arm, unless it is among the candidates. `of` is the candidate whose variant it is.
-    fn add(&mut self, arm: Arm, of: Option<usize>, knowledge: &Knowledge) -> Result<()> {
+    fn add(&mut self, arm: Arm, of: Option<(usize, Change)>, knowledge: &Knowledge) -> Result<()> {
         if self.candidates.iter().any(|candidate| candidate.arm == arm) {
             return Ok(());
         }
         let cpus = &self.base.placement.cpus;
         // A variant begins at the period of the settings that it varies, or at a multiple of it.
-        let period = of.and_then(|of| stretched(self.candidates[of].period?, self.candidates[of].arm, arm));
+        let period = of.and_then(|(of, _)| stretched(self.candidates[of].period?, self.candidates[of].arm, arm));
         let experiment = with_settings(self.base, arm, period)?;
         let known = knowledge.value(cpus, arm);
         match of {
-            Some(of) => self.search.add_variant(of, Change::between(self.candidates[of].arm, arm), known),
+            Some((of, change)) => self.search.add_variant(of, change, known),
             None => self.search.add(known),
         }
         let (skews, elapsed) = (Vec::new(), Duration::ZERO);
@@ -203,7 +200,6 @@ impl<'a> Explorer<'_, 'a> {
         // A turn has one look at the distance, at its beginning. If that was lost, the last one counts.
         if let Some(Nanos(distance)) = measurement.distances.as_ref().and_then(|distances| distances.first) {
             self.stratum = self.levels.level(distance);
-            self.distances.push((self.stratum, distance));
         }
         let turn = seen(program, &measurement.tally, measurement.elapsed.as_secs_f64(), &best);
         self.search.seen(number, Turn { stratum: self.stratum, ..turn });
@@ -227,7 +223,7 @@ impl<'a> Explorer<'_, 'a> {
         let arms = (self.candidates.iter().enumerate())
             .map(|(number, candidate)| arm_record(candidate, self.search.turns(number).len()))
             .collect();
-        let distance_ns = most_frequent(&self.distances);
+        let distance_ns = most_frequent(&self.levels);
         let record = SearchRecord { elapsed_s: elapsed.as_secs_f64(), measure, distance_ns, chosen, arms };
         let Candidate { arm, period, .. } = self.candidates[chosen];
         let period_ticks = period.map_or(0.0, |period| period.0 as f64);
@@ -240,13 +236,10 @@ impl<'a> Explorer<'_, 'a> {
     }
 }
 
-/// The geometric mean of the distances at the most frequent level, the first of several; `None` without any.
-fn most_frequent(distances: &[(usize, f64)]) -> Option<f64> {
-    let at = |level: usize| distances.iter().filter(move |(known, _)| *known == level);
-    let levels = distances.iter().map(|(level, _)| *level);
-    let level = levels.rev().max_by_key(|&level| at(level).count())?;
-    let count = at(level).count() as f64;
-    Some((at(level).map(|(_, ns)| ns.ln()).sum::<f64>() / count).exp())
+/// The distance of the stratum with the most looks, the longest of several; `None` without any.
+fn most_frequent(levels: &Levels) -> Option<f64> {
+    let (strata, _) = levels.strata();
+    strata.into_iter().max_by_key(|stratum| stratum.looks).map(|stratum| stratum.typical)
 }
 
 /// The plan of a candidate's next turn, which has `before` turns already. Each has its own order of skews, because a turn may end
@@ -444,10 +437,16 @@ mod tests {
 
     #[test]
     fn the_distance_of_a_search_is_that_of_most_turns() {
-        assert_eq!(most_frequent(&[]), None);
+        let of = |distances: &[f64]| {
+            let mut levels = Levels::default();
+            distances.iter().for_each(|&distance| _ = levels.level(distance));
+            most_frequent(&levels)
+        };
+        assert_eq!(of(&[]), None);
         let near = |found: Option<f64>, wanted: f64| assert!((found.unwrap() - wanted).abs() < 1e-9, "{found:?}");
-        near(most_frequent(&[(1, 150.0), (0, 30.0), (0, 120.0)]), 60.0);
-        near(most_frequent(&[(1, 150.0), (0, 30.0)]), 150.0);
+        near(of(&[150.0, 32.0, 150.0, 50.0, 32.0, 32.0]), 32.0);
+        near(of(&[150.0, 30.0, 30.0 * 1.21]), 33.0);
+        near(of(&[150.0, 30.0]), 150.0);
     }
 
     /// A longer period than the threads need stays as it is during a turn, and is tried only where the measurement may keep it.

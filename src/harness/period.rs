@@ -273,7 +273,7 @@ impl PeriodControl {
                     self.past.clear();
                 }
                 if looks == 0 || changed >= TWICE {
-                    self.ladder((ABOVE * kept.max(period)).min(self.longest), LAST_RUNG * ABOVE * kept)
+                    self.ladder((ABOVE * kept.max(period)).min(self.longest), ABOVE * kept)
                 } else {
                     self.mode = Mode::Races { rate, looks: looks - 1, changed, kept };
                     period
@@ -299,7 +299,8 @@ impl PeriodControl {
             self.mode = Mode::Search { failed: true };
             return period;
         }
-        self.ladder(period * LONGER / SEARCH, LAST_RUNG * period * LONGER / SEARCH)
+        let long = period * LONGER / SEARCH;
+        self.ladder(long, long)
     }
 
     /// Number of batches at a rung: more if it may be the best one.
@@ -316,15 +317,15 @@ impl PeriodControl {
     fn ladder_from_kept(&mut self, kept: f64, races: u64) -> f64 {
         let first = self.comparable && self.best.is_none() && races >= ENOUGH_RACES;
         let far = if first { FAR_ABOVE } else { 1.0 };
-        self.ladder((far * kept).min(self.longest), LAST_RUNG * kept)
+        self.ladder((far * kept).min(self.longest), kept)
     }
 
-    /// Starts a ladder: tries all periods from `from` down to `last`. Returns the first of them.
-    fn ladder(&mut self, from: f64, last: f64) -> f64 {
+    /// Starts a ladder: tries all periods from `from` down to a share of `kept`. Returns the first of them.
+    fn ladder(&mut self, from: f64, kept: f64) -> f64 {
         self.waited = 0;
         self.past.values_mut().for_each(Past::fade);
         self.past.retain(|_, past| past.batches >= 1.0);
-        self.mode = Mode::Ladder { before: from, last, rungs: Vec::new() };
+        self.mode = Mode::Ladder { before: from, last: LAST_RUNG * kept, rungs: Vec::new() };
         from
     }
 

@@ -234,44 +234,33 @@ fn refuse_by_name(source: &Source, text: &str) -> Result<(), Diagnostic> {
     const PAGES: &str = "page tables, address translation and faults are not modelled";
     const TAGS: &str = "memory tagging is not modelled";
     const CODE: &str = "code as data (instruction fetch) is not modelled";
-    /// What stands before a character, and behind it.
-    type Signs = &'static [(&'static str, &'static str, &'static str)];
-    const PAREN: Signs = &[
-        ("PTE", "", PAGES),
-        ("pte", "", PAGES),
-        ("PA", "", PAGES),
-        ("TTD", "", PAGES),
-        ("fault", "", PAGES),
-        ("Fault", "", PAGES),
+    /// A character, and what stands before and behind it.
+    const SIGNS: [(u8, &str, &str, &str); 16] = [
+        (b'(', "PTE", "", PAGES),
+        (b'(', "pte", "", PAGES),
+        (b'(', "PA", "", PAGES),
+        (b'(', "TTD", "", PAGES),
+        (b'(', "fault", "", PAGES),
+        (b'(', "Fault", "", PAGES),
+        (b'=', "TTHM", "", PAGES),
+        (b'=', "", "vmsa", PAGES),
+        (b'=', "", "kvm", PAGES),
+        (b'=', "", "memtag", TAGS),
+        (b'=', "", "self", CODE),
+        (b'=', "", "ifetch", CODE),
+        (b':', "", "red", TAGS),
+        (b':', "", "green", TAGS),
+        (b':', "instr", "", CODE),
+        (b'B', "TL", "I", PAGES),
     ];
-    const EQUALS: Signs = &[
-        ("TTHM", "", PAGES),
-        ("", "vmsa", PAGES),
-        ("", "kvm", PAGES),
-        ("", "memtag", TAGS),
-        ("", "self", CODE),
-        ("", "ifetch", CODE),
-    ];
-    const COLON: Signs = &[("", "red", TAGS), ("", "green", TAGS), ("instr", "", CODE)];
-    const B: Signs = &[("TL", "I", PAGES)];
     let bytes = text.as_bytes();
-    for (at, byte) in bytes.iter().enumerate() {
-        let signs = match byte {
-            b'(' => PAREN,
-            b'=' => EQUALS,
-            b':' => COLON,
-            b'B' => B,
-            _ => continue,
+    for (at, byte) in bytes.iter().enumerate().filter(|(_, byte)| matches!(byte, b'(' | b'=' | b':' | b'B')) {
+        let here = |(character, before, behind, _): &&(u8, &str, &str, &str)| {
+            character == byte
+                && bytes[..at].ends_with(before.as_bytes())
+                && bytes[at + 1..].starts_with(behind.as_bytes())
         };
-        // Most are told apart by one letter beside the character.
-        let (left, right) = (&bytes[..at], &bytes[at + 1..]);
-        let here = |(before, behind, _): &&(&str, &str, &str)| {
-            before.bytes().next_back().is_none_or(|letter| left.last() == Some(&letter))
-                && behind.bytes().next().is_none_or(|letter| right.first() == Some(&letter))
-                && left.ends_with(before.as_bytes())
-                && right.starts_with(behind.as_bytes())
-        };
-        if let Some((before, behind, what)) = signs.iter().find(here) {
+        if let Some((_, before, behind, what)) = SIGNS.iter().find(here) {
             let span = Span { start: at - before.len(), end: at + 1 + behind.len() };
             return Err(source.error(span, *what, "this is part of it"));
         }

@@ -516,7 +516,7 @@ pub struct PaceRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
     /// The group size: instances that run back to back at each tick.
-    #[serde(default = "one")]
+    #[serde(default = "one::<usize>")]
     pub group: usize,
     /// Whether the command line or a profile gave the group size.
     #[serde(default)]
@@ -588,8 +588,8 @@ const fn no_prefetch() -> Prefetch {
 }
 
 /// The value for records of versions without groups.
-const fn one() -> usize {
-    1
+fn one<T: From<u8>>() -> T {
+    T::from(1)
 }
 
 /// The layout of the variables in memory.

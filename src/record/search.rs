@@ -44,7 +44,7 @@ pub struct ArmRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stress: Option<String>,
     /// Paced: the period, in units of the shortest one that the threads kept. Absent if 1.
-    #[serde(default = "once", skip_serializing_if = "is_once")]
+    #[serde(default = "super::one::<u32>", skip_serializing_if = "is_once")]
     pub stretch: u32,
     /// Number of turns. 0 if the time was over before its first.
     pub turns: usize,
@@ -57,10 +57,6 @@ pub struct ArmRecord {
     /// The mean period of the last turn, in nanoseconds; absent if free or without a turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period_ns: Option<f64>,
-}
-
-fn once() -> u32 {
-    1
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]

@@ -186,7 +186,7 @@ impl Change {
 }
 
 /// Longer periods that are tried, in units of the shortest one that the threads keep. Where lines are fetched, lost and fetched again
-/// at that one, the best is two to four times as long. Measured on a Xeon at 150 ns: S01-core+nt has ten times the races per second.
+/// at that one, the best is two to four times as long. Measured on an EPYC at 150 ns: S01-core+nt has ten times the races per second.
 const fn longer(stretch: u32) -> &'static [u32] {
     match stretch {
         1 => &[2, 4],

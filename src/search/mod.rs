@@ -28,8 +28,8 @@ use crate::harness::ENOUGH;
 const FLOOR: usize = 4;
 /// An arm whose first turn was worth less than this share of the best arm gets its second turn only by the floor.
 const HOPELESS: f64 = 0.2;
-/// An arm gets variants if it is worth this share of the best arm that is no variant. Measured on a Xeon: with prefetch an arm was worth 1.8 times as much,
-/// and it was not the best one without.
+/// An arm gets variants if it is worth this share of the best arm that is no variant. Measured on a Xeon: with prefetch an arm was worth
+/// 1.8 times as much, and it was not the best one without.
 const PROMISING: f64 = 0.5;
 /// An arm is chosen only if it is better by this factor, and a standard deviation of the difference, than every arm before it. A
 /// smaller difference is not worth other settings from one run to the next.
@@ -79,7 +79,7 @@ pub struct Search {
     known: Vec<Option<f64>>,
     /// The arm that this one is a variant of, and what differs.
     of: Vec<Option<(usize, Change)>>,
-    /// Whether the arm's variants have joined, or are not to.
+    /// Whether the arm's variants have joined.
     varied: Vec<bool>,
 }
 
@@ -91,18 +91,19 @@ impl Search {
 
     /// Adds an arm. `known` is what it was worth to other tests, relative to the best arm.
     pub fn add(&mut self, known: Option<f64>) {
-        self.turns.push(Vec::new());
-        self.known.push(known);
-        self.of.push(None);
-        self.varied.push(false);
+        self.push(None, known);
     }
 
     /// Adds a variant of the arm `of`, as [`Search::add`]. A variant of a variant has none itself.
     pub fn add_variant(&mut self, of: usize, change: Change, known: Option<f64>) {
-        let last = self.of[of].is_some();
-        self.add(known);
-        *self.of.last_mut().expect("an arm was added") = Some((of, change));
-        *self.varied.last_mut().expect("an arm was added") = last;
+        self.push(Some((of, change)), known);
+    }
+
+    fn push(&mut self, of: Option<(usize, Change)>, known: Option<f64>) {
+        self.turns.push(Vec::new());
+        self.known.push(known);
+        self.of.push(of);
+        self.varied.push(false);
     }
 
     /// The arm whose variants are to join now: the best one of those whose variants have not joined, if it is worth a share of
@@ -116,9 +117,15 @@ impl Search {
         if !short && self.next_second(&values).is_some() {
             return None;
         }
-        let plain = (0..self.arms()).filter(|&arm| self.of[arm].is_none()).map(|arm| values[arm].0).fold(0.0, f64::max);
-        let least = |arm: usize| if self.of[arm].is_none() { PROMISING * plain } else { highest(&values) };
-        let promising = |arm: &usize| !self.varied[*arm] && values[*arm].0 >= least(*arm);
+        let plain = values.iter().zip(&self.of).filter(|(_, of)| of.is_none()).map(|(value, _)| value);
+        let (best, enough) = (highest(&values), PROMISING * highest(plain));
+        let promising = |&arm: &usize| {
+            !self.varied[arm]
+                && match self.of[arm] {
+                    None => values[arm].0 >= enough,
+                    Some((of, _)) => values[arm].0 >= best && self.of[of].is_none(),
+                }
+        };
         let arms = (0..self.arms()).rev().filter(promising);
         let arm = arms.max_by(|&a, &b| values[a].0.total_cmp(&values[b].0))?;
         self.varied[arm] = true;
@@ -268,8 +275,8 @@ impl Search {
 }
 
 /// The highest of the values.
-fn highest(values: &[(f64, f64)]) -> f64 {
-    values.iter().map(|value| value.0).fold(0.0, f64::max)
+fn highest<'a>(values: impl IntoIterator<Item = &'a (f64, f64)>) -> f64 {
+    values.into_iter().map(|value| value.0).fold(0.0, f64::max)
 }
 
 /// The turns of an arm that tell its value: not the first, if there is another.

@@ -31,6 +31,11 @@ fn searched(rates: &[f64], factors: &[f64], turns: usize, seed: u64) -> Search {
     search
 }
 
+/// A turn of a second with 10,000 iterations.
+fn turn(races: u64) -> Turn {
+    Turn { iterations: 10_000, races, variety: 0.0, seconds: 1.0, stratum: 0 }
+}
+
 /// Changes of a variant.
 const NONE: Change = Change { prefetch: None, batch: None, stress: None, stretch: None };
 const LONGER: Change = Change { stretch: Some(2), ..NONE };
@@ -296,7 +301,6 @@ fn the_variants_of_each_promising_arm_join_once() {
 fn the_best_of_all_is_varied_twice() {
     let mut search = Search::new();
     search.add(None);
-    let turn = |races| Turn { iterations: 10_000, races, variety: 0.0, seconds: 1.0, stratum: 0 };
     search.seen(0, turn(1000));
     search.seen(0, turn(1000));
     assert_eq!(search.to_vary(false), Some(0));
@@ -318,7 +322,6 @@ fn the_best_of_all_is_varied_twice() {
 fn a_longer_period_is_tried_where_more_of_the_iterations_can_race() {
     let mut search = Search::new();
     (0..2).for_each(|_| search.add(None));
-    let turn = |races| Turn { iterations: 10_000, races, variety: 1.0, seconds: 1.0, stratum: 0 };
     assert!(!search.may_gain(0, LONGER), "nothing is known of it");
     // The last turn counts, because the first one still looks for its skews.
     [(0, 100), (0, 4999), (1, 100), (1, 5000)].into_iter().for_each(|(arm, races)| search.seen(arm, turn(races)));
@@ -338,7 +341,6 @@ fn a_longer_period_is_tried_where_more_of_the_iterations_can_race() {
 fn a_prefetch_that_did_no_good_is_not_tried_on_other_arms() {
     let mut search = Search::new();
     (0..3).for_each(|_| search.add(None));
-    let turn = |races| Turn { iterations: 10_000, races, variety: 0.0, seconds: 1.0, stratum: 0 };
     (0..3).for_each(|arm| search.seen(arm, turn(1000)));
     assert!(search.may_gain(0, OFF), "it was not tried");
     search.add_variant(0, OFF, None);
