@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 use wakerace::arch::{Arch, Atomics};
+use wakerace::catalogue::Scenario;
 use wakerace::codegen::Pace;
 use wakerace::isa::{code_for, emit};
 use wakerace::layout::{Layout, LayoutKind};
@@ -36,6 +37,22 @@ fn refused(text: &str, at: &str, words: &[&str]) {
     for word in words {
         assert!(error.contains(word), "does not say '{word}':\n{error}");
     }
+}
+
+/// herd7 drops the extension of a file's name from the name of a test, in its logs too.
+#[test]
+fn a_test_that_is_named_like_its_file_has_the_name_without_the_extension() {
+    let named = |name: &str| {
+        let c = accepted(&with_body("").replacen("C t", &format!("C {name}"), 1)).name;
+        let text = format!("AArch64 {name}\n{{ 0:X1=x; }}\n P0 ;\n LDR W0,[X1] ;\nexists (0:X0=0)\n");
+        let assembly = Scenario::new(&Source::new("t.litmus", text), "").unwrap().name;
+        assert_eq!(c, assembly);
+        c
+    };
+    assert_eq!(named("CoWW+sil.litmus"), "CoWW+sil");
+    assert_eq!(named("dir/x.litmus.litmus"), "dir/x.litmus");
+    assert_eq!(named("a.b.foo"), "a.b.foo");
+    assert_eq!(named(".litmus"), ".litmus");
 }
 
 #[test]

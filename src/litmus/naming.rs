@@ -49,6 +49,11 @@ struct Line {
     value: Span,
 }
 
+/// The name that a test's first line gives it. herd7 drops the extension of a file's name, so that its logs do not have it.
+pub fn test_name(word: &str) -> &str {
+    word.strip_suffix(".litmus").filter(|name| !name.is_empty()).unwrap_or(word)
+}
+
 /// The SHA-256 that identifies a test, in hexadecimal: that of its file without the lines that name the test and its outcomes.
 pub fn hash(text: &str) -> String {
     sha256(without(text).as_bytes())

@@ -67,7 +67,7 @@ impl<'a> Parser<'a> {
         let (locations, filter, condition) = self.final_clauses()?;
         Ok(Test {
             source: self.source.clone(),
-            name: self.slice(self.lexed.name).to_owned(),
+            name: naming::test_name(self.slice(self.lexed.name)).to_owned(),
             header,
             init,
             threads,

@@ -93,7 +93,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
         return Err(source.error(Span::at(0), expected, "the architecture's name"));
     };
     let mut words = text.split_whitespace();
-    let name = words.nth(1).unwrap_or("").to_owned();
+    let name = litmus::naming::test_name(words.nth(1).unwrap_or("")).to_owned();
     let (Some(open), Some(close)) = (text.find('{'), text.find('}')) else {
         return Err(source.error(Span::at(0), "the test has no `{ ... }` with initial values", ""));
     };

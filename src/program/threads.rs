@@ -795,7 +795,7 @@ impl<'a> ThreadLowering<'a> {
 
     fn scalar(&self, ty: CType, span: Span) -> Result<Type, Diagnostic> {
         match value_type(ty) {
-            Some(scalar) if !is_opaque(ty) => Ok(scalar),
+            Some(scalar) if !is_opaque(ty) || self.judges() && ty.base == Base::Srcu => Ok(scalar),
             _ => {
                 let message = format!("{} cannot be read or written like a variable", spell(ty));
                 Err(self.source.error(span, message, "").help(if ty.base == Base::Srcu {
@@ -1150,9 +1150,9 @@ impl<'a> ThreadLowering<'a> {
             let label = format!("this is a {} *, expected {wanted}", spell(ctype));
             Err(self.source.error(span, format!("`{}` does not work on this variable", name.text), label))
         };
-        // herd7 has no types: any variable may be a lock. An SRCU domain is never one.
-        let may_be_lock = wanted == Some(Base::Spinlock) && found != Some(Base::Srcu);
-        if self.judges() && (may_be_lock || wanted.is_none() && found.is_none()) {
+        // herd7 has no types: any variable may be a lock or an SRCU domain, and a domain may be any variable but a lock.
+        let (of_lock, is_lock) = (wanted == Some(Base::Spinlock), found == Some(Base::Spinlock));
+        if self.judges() && (of_lock == is_lock || of_lock && found.is_none()) {
             return Ok(());
         }
         if wanted != found {

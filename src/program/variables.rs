@@ -188,6 +188,7 @@ impl<'a> Variables<'a> {
             if let Some(ast::Value::Int(value, span)) = &variable.init
                 && *value != 0
                 && is_opaque(ty)
+                && (ty.base != Base::Srcu || self.purpose == Purpose::Run)
             {
                 let message = match ty.base {
                     Base::Srcu => format!("the SRCU domain `{}` must start as 0", variable.name),
