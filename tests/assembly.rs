@@ -81,7 +81,34 @@ fn a_conditional_select_gives_what_the_flags_say() {
     refused(&one("AArch64", "", "ADDS W1,W2,W3; CSET W4,HS", "exists (0:X4=0)"), "is not a supported instruction");
     refused(&one("AArch64", "", "TST W1,W2; B.LT L; L: NOP", "exists (0:X4=0)"), "is not a supported instruction");
     refused(&one("AArch64", "", "CSET W4,EQ", "exists (0:X4=0)"), "is not a supported instruction");
-    refused(&one("X86_64", "", "test $1,%eax; je L; L: nop", "exists (0:rax=0)"), "is not a supported instruction");
+    refused(&one("X86_64", "", "test %eax,$1; je L; L: nop", "exists (0:rax=0)"), "is not a supported instruction");
+}
+
+/// The verdicts of herd7: what has no suffix has the order of its dialect, and so has what has one.
+#[test]
+fn the_target_stands_last_in_x86_64_and_first_in_x86() {
+    for (dialect, body, forall) in [
+        ("X86_64", "mov (y),%eax", "0:rax=1 /\\ y=1"),
+        ("X86_64", "MOV [y],EAX", "0:rax=1 /\\ y=1"),
+        ("X86_64", "mov %ebx,(y)", "0:rax=7 /\\ y=3"),
+        ("X86_64", "movl %ebx,(y)", "0:rax=7 /\\ y=3"),
+        ("X86_64", "xor %ebx,%eax", "0:rax=4 /\\ 0:rbx=3"),
+        ("X86_64", "add %ebx,(y)", "0:rbx=3 /\\ y=4"),
+        ("X86_64", "cmp $7,%eax; jlt L; cmp %eax,%ebx; jgt L; mov $2,(y); L: nop", "y=2"),
+        ("X86", "MOV EAX,[y]", "0:EAX=1 /\\ y=1"),
+        ("X86", "MOVL EAX,[y]", "0:EAX=1 /\\ y=1"),
+        ("X86", "MOV [y],EBX", "0:EAX=7 /\\ y=3"),
+        ("X86", "MOVL [y],$2", "0:EAX=7 /\\ y=2"),
+        ("X86", "XOR EAX,EBX", "0:EAX=4 /\\ 0:EBX=3"),
+        ("X86", "XCHG EAX,[y]", "0:EAX=1 /\\ y=7"),
+    ] {
+        let (a, b) = if dialect == "X86" { ("EAX", "EBX") } else { ("rax", "rbx") };
+        let text = one(dialect, &format!("y=1; 0:{a}=7; 0:{b}=3;"), body, &format!("forall ({forall})"));
+        assert_eq!(judged(&text), Always, "{dialect} {body}");
+    }
+    let wrong = one("X86_64", "", "mov (y),$1", "exists (y=1)");
+    refused(&wrong, "the target stands last in X86_64 tests");
+    refused(&wrong.replace("mov (y),$1", "add (y),$1"), "the target stands last in X86_64 tests");
 }
 
 #[test]

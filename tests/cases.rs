@@ -270,12 +270,12 @@ fn a_branch_sees_what_was_compared() {
     assert_eq!(one("AArch64", arm, "0:X0=5 /\\ 0:X1=2"), Always);
     let ppc = "li r1,1; cmpwi r1,1; li r1,5; bne L; li r2,2; L: nop";
     assert_eq!(one("PPC", ppc, "0:r1=5 /\\ 0:r2=2"), Always);
-    let x86 = "movl $1,%eax; cmp %eax,$1; movl $5,%eax; jne L; movl $2,%ebx; L: nop";
+    let x86 = "movl $1,%eax; cmp $1,%eax; movl $5,%eax; jne L; movl $2,%ebx; L: nop";
     assert_eq!(one("X86_64", x86, "0:rax=5 /\\ 0:rbx=2"), Always);
     // Arithmetic compares its result with 0.
-    let x86 = "movl $1,%eax; cmp %eax,$1; xorl %eax,%eax; jne L; movl $2,%ebx; L: nop";
+    let x86 = "movl $1,%eax; cmp $1,%eax; xorl %eax,%eax; jne L; movl $2,%ebx; L: nop";
     assert_eq!(one("X86_64", x86, "0:rbx=2"), Always);
-    let x86 = "movl $1,%eax; cmp %eax,$1; addl $1,%eax; je L; movl $2,%ebx; L: nop";
+    let x86 = "movl $1,%eax; cmp $1,%eax; addl $1,%eax; je L; movl $2,%ebx; L: nop";
     assert_eq!(one("X86_64", x86, "0:rbx=2"), Always);
 }
 

@@ -177,7 +177,7 @@ fn an_implication_binds_tighter_than_and_and_or() {
     reads(&text("(x=1 /\\ y=0) => y=1"), Always, 1, Run);
     reads(&text("~x=1 /\\ y=1"), Never, 1, Run);
     // The same clauses stand below tests in assembly.
-    let assembly = "X86_64 t\n{ x=0; y=0; }\n P0 ;\n MOV [x],$0 ;\nforall ([x]=1 /\\ [y]=0 => [y]=0)";
+    let assembly = "X86 t\n{ x=0; y=0; }\n P0 ;\n MOV [x],$0 ;\nforall ([x]=1 /\\ [y]=0 => [y]=0)";
     let (code, model) = isa::parse_assembly(&Source::new("t", assembly)).unwrap();
     assert_eq!(model::check(&code, model, Bounds::default()).unwrap().verdict, Never);
 }

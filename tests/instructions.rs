@@ -71,10 +71,10 @@ fn x86_64_instructions_are_what_two_disassemblers_read_back() {
         Arch::X86_64,
         init,
         &[
-            // AT&T, with a suffix, and herd's order.
             ("movl $1,(z)", "mov dword ptr [rdi], 1"),
-            ("MOV [z],$1", "mov dword ptr [rdi], 1"),
-            ("MOV EAX,[z]", "mov eax, dword ptr [rdi]"),
+            ("mov $1,(z)", "mov dword ptr [rdi], 1"),
+            ("MOV [z],EAX; mov %eax,(z)", "mov eax, dword ptr [rdi]; mov dword ptr [rdi], eax"),
+            ("mov %rbx,(x); sub %ecx,%eax", "mov qword ptr [rdi], rbx; sub eax, ecx"),
             ("movl (z),%r10d", "mov r10d, dword ptr [rdi]"),
             ("movq $-1,(x)", "mov qword ptr [rdi], 0xffffffffffffffff"),
             ("movq %r9,(%r12)", "mov qword ptr [r12], r9"),
@@ -110,8 +110,9 @@ fn x86_64_instructions_are_what_two_disassemblers_read_back() {
             ("movntil %eax,(z)", "movnti dword ptr [rdi], eax"),
             ("movnti %rax,(x)", "movnti qword ptr [rdi], rax"),
             ("cmpl $1,%eax; je L; nop; L:", "cmp eax, 1; je 6; nop"),
-            ("CMP EAX,$1; JNE L; nop; L: nop", "cmp eax, 1; jne 6; nop; nop"),
+            ("CMP $1,EAX; JNE L; nop; L: nop", "cmp eax, 1; jne 6; nop; nop"),
             ("cmpl (z),%eax; jg L; L:", "cmp eax, dword ptr [rdi]; jg 4"),
+            ("cmp %ecx,%eax; jgt L; jlt L; L:", "cmp eax, ecx; jg 6; jl 6"),
             ("test %eax,%eax; jz L; L:", "test eax, eax; je 4"),
             ("L: lock decl (z); jne L", "lock dec dword ptr [rdi]; jne 0"),
             ("jmp L; nop; L:", "jmp 3; nop"),
@@ -122,6 +123,23 @@ fn x86_64_instructions_are_what_two_disassemblers_read_back() {
             ("addq $136,%rbp; movl -132(%rbp),%ecx", "add rbp, 0x88; mov ecx, dword ptr [rbp - 0x84]"),
         ],
     );
+}
+
+/// As herd7 reads them: target first, with suffixes too, and the registers have their names of 32 bits.
+#[test]
+fn x86_tests_have_the_target_first() {
+    let decoded = |body: &str| {
+        let text = format!("X86 t\n{{}}\n P0 ;\n{}exists (x=0)\n", body.replace(';', ";\n") + ";\n");
+        let scenario = read(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let bytes = isa::as_written(&scenario.program).unwrap()[0].concat();
+        common::x86::capstone(&bytes).join("; ")
+    };
+    assert_eq!(decoded("MOV [x],$1"), "mov dword ptr [rdi], 1");
+    assert_eq!(decoded("MOV EAX,[x]; MOVL EBX,[x]"), "mov eax, dword ptr [rdi]; mov ebx, dword ptr [rdi]");
+    assert_eq!(decoded("MOVL [x],$1; MOVL [x],EAX"), "mov dword ptr [rdi], 1; mov dword ptr [rdi], eax");
+    assert_eq!(decoded("XCHG EAX,[x]; xchg [x],eax"), "xchg dword ptr [rdi], eax; xchg dword ptr [rdi], eax");
+    assert_eq!(decoded("CMP EAX,$1; JNE L; NOP; L: NOP"), "cmp eax, 1; jne 6; nop; nop");
+    assert_eq!(decoded("ADD EAX,EBX; LOCK CMPXCHG [x],ECX"), "add eax, ebx; lock cmpxchg dword ptr [rdi], ecx");
 }
 
 #[test]
@@ -386,7 +404,7 @@ fn accesses_of_mixed_sizes_run() {
 fn host_runs(arch: Arch) -> &'static [&'static str] {
     match arch {
         Arch::X86_64 => &[
-            "X86_64 SB\n{}\n P0 | P1 ;\n MOV [x],$1 | MOV [y],$1 ;\n MOV EAX,[y] | MOV EAX,[x] ;\nexists (0:EAX=0 /\\ 1:EAX=0)\n",
+            "X86 SB\n{}\n P0 | P1 ;\n MOV [x],$1 | MOV [y],$1 ;\n MOV EAX,[y] | MOV EAX,[x] ;\nexists (0:EAX=0 /\\ 1:EAX=0)\n",
             "X86_64 SB+mfences\n{}\n P0 | P1 ;\n movl $1,(x) | movl $1,(y) ;\n mfence | mfence ;\n movl (y),%eax | movl (x),%eax ;\nexists (0:rax=0 /\\ 1:rax=0)\n",
             "X86_64 SB+xchg\n{ 0:rbx=1; 1:rbx=1; }\n P0 | P1 ;\n xchgl %ebx,(x) | xchgl %ebx,(y) ;\n movl (y),%eax | movl (x),%eax ;\nexists (0:rax=0 /\\ 1:rax=0)\n",
             "X86_64 MP\n{}\n P0 | P1 ;\n movl $1,(x) | movl (y),%eax ;\n movl $1,(y) | movl (x),%ebx ;\nexists (1:rax=1 /\\ 1:rbx=0)\n",

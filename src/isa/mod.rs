@@ -39,7 +39,8 @@ struct Isa {
     emit: Emit,
     /// Translates a test into the events of the emitted instructions.
     events: fn(Choices, &Program) -> model::Result<Code>,
-    dialect: &'static Dialect,
+    /// Its assembly languages, the one for today's machines first.
+    dialects: &'static [Dialect],
     /// Encodes the instructions of tests in assembly.
     encoder: &'static Encoder,
     primitives: &'static [Primitive],
@@ -126,12 +127,12 @@ pub fn primitives(arch: Arch) -> &'static [Primitive] {
 
 /// The first word of a litmus test in an architecture's assembly, such as `AArch64`.
 pub fn litmus_word(arch: Arch) -> &'static str {
-    of(arch).dialect.words[0]
+    of(arch).dialects[0].word
 }
 
 /// The assembly languages of all architectures.
-fn dialects() -> [&'static Dialect; Arch::ALL.len()] {
-    Arch::ALL.map(|arch| of(arch).dialect)
+fn dialects() -> Vec<&'static Dialect> {
+    Arch::ALL.into_iter().flat_map(|arch| of(arch).dialects).collect()
 }
 
 /// The model of the architecture that a test in assembly is written for; `None` if the test is not in assembly.

@@ -60,8 +60,8 @@ pub(crate) struct Written {
 
 /// The assembly language of one architecture, as litmus tests write it.
 pub(crate) struct Dialect {
-    /// The first words of a test in this language; error messages name the first of them.
-    pub words: &'static [&'static str],
+    /// The first word of a test in this language.
+    pub word: &'static str,
     /// The model of the architecture.
     pub model: Model,
     /// Parses the name of a register: its canonical name, and the width that the spelling gives it.
@@ -71,12 +71,14 @@ pub(crate) struct Dialect {
     pub instruction: fn(&mut Assembler, &str, &[&str], &[String]) -> Option<()>,
     /// Whether operands name locations, as on x86.
     pub names_locations: bool,
+    /// Whether tests write two operands target first where `instruction` takes the target last. They are turned round.
+    pub turned_round: bool,
 }
 
 /// The dialect that a test is written in; `None` if the test is not in assembly.
 pub(crate) fn dialect<'d>(text: &str, dialects: &[&'d Dialect]) -> Option<&'d Dialect> {
     let word = text.split_whitespace().next()?;
-    dialects.iter().copied().find(|dialect| dialect.words.contains(&word))
+    dialects.iter().copied().find(|dialect| dialect.word == word)
 }
 
 /// Parses a test in one of the dialects.
@@ -87,7 +89,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
     let blanked = without_comments(source.text());
     let text = blanked.as_str();
     let Some(dialect) = dialect(text, dialects) else {
-        let words: Vec<&str> = dialects.iter().map(|dialect| dialect.words[0]).collect();
+        let words: Vec<&str> = dialects.iter().map(|dialect| dialect.word).collect();
         let (last, others) = words.split_last().expect("there are dialects");
         let expected = format!("expected {} or {last}", others.join(", "));
         return Err(source.error(Span::at(0), expected, "the architecture's name"));
@@ -498,7 +500,10 @@ impl Reader<'_> {
         }
         let (mnemonic, operands) = split_mnemonic(rest);
         let operands = without_blanks(operands);
-        let operands = split_operands(&operands);
+        let mut operands = split_operands(&operands);
+        if let ([first, second], true) = (operands.as_mut_slice(), self.dialect.turned_round) {
+            std::mem::swap(first, second);
+        }
         if self.keep == Keep::Instructions {
             self.instructions[thread].push(Instruction {
                 labels,
@@ -523,7 +528,11 @@ impl Reader<'_> {
         }
         if known.is_none() {
             let message = format!("`{rest}` is not a supported instruction");
-            return Err(self.source.error(part(rest), message, "not supported in this form"));
+            let error = self.source.error(part(rest), message, "not supported in this form");
+            return Err(match self.threads[thread].hint {
+                Some(hint) => error.help(hint),
+                None => error,
+            });
         }
         let assembler = &mut self.threads[thread];
         for step in &assembler.steps[assembler.spans.len()..] {
@@ -727,6 +736,8 @@ pub(crate) struct Assembler {
     only_equality: bool,
     /// Why no model covers the last instruction, if its dialect knows it all the same.
     pub not_modelled: Option<&'static str>,
+    /// What would be right, if the last instruction is not supported.
+    pub hint: Option<&'static str>,
 }
 
 /// 8 bits, extended by zeros to the full register.
@@ -755,6 +766,7 @@ impl Assembler {
             flags: None,
             only_equality: false,
             not_modelled: None,
+            hint: None,
         }
     }
 

@@ -8,13 +8,14 @@ use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, RmwOp, Type, Unary};
 
-pub(super) const DIALECT: Dialect = Dialect {
-    words: &["AArch64"],
+pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
+    word: "AArch64",
     model: Model::Armv8,
     register: register_name,
     instruction: assemble,
     names_locations: false,
-};
+    turned_round: false,
+}];
 
 /// The canonical names of the general registers.
 const REGISTERS: [&str; 31] = [

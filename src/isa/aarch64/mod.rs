@@ -15,7 +15,7 @@ use crate::program::{Order, RmwOp, RmwResult};
 pub(super) const ISA: Isa = Isa {
     emit: |choices, thread, layout, pace| risc::emit(emit::Aarch64::new(choices.atomics), thread, layout, pace),
     events: |choices, program| machine::events(program, &events::Aarch64(choices.atomics)),
-    dialect: &assembly::DIALECT,
+    dialects: &assembly::DIALECTS,
     encoder: &encode::ENCODER,
     primitives: primitives::PRIMITIVES,
 };

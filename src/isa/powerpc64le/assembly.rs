@@ -8,13 +8,14 @@ use crate::model::code::Step;
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, Type};
 
-pub(super) const DIALECT: Dialect = Dialect {
-    words: &["PPC"],
+pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
+    word: "PPC",
     model: Model::Power,
     register: register_name,
     instruction: assemble,
     names_locations: false,
-};
+    turned_round: false,
+}];
 
 /// `r0` to `r31`
 pub(super) fn register_name(text: &str) -> Option<Named> {

@@ -13,7 +13,7 @@ use crate::model::machine;
 pub(super) const ISA: Isa = Isa {
     emit: |_, thread, layout, pace| risc::emit(emit::Powerpc64le::new(), thread, layout, pace),
     events: |_, program| machine::events(program, &events::Power),
-    dialect: &assembly::DIALECT,
+    dialects: &assembly::DIALECTS,
     encoder: &encode::ENCODER,
     primitives: primitives::PRIMITIVES,
 };

@@ -8,13 +8,14 @@ use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, RmwOp, Type};
 
-pub(super) const DIALECT: Dialect = Dialect {
-    words: &["RISCV"],
+pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
+    word: "RISCV",
     model: Model::Rvwmo,
     register: register_name,
     instruction: assemble,
     names_locations: false,
-};
+    turned_round: false,
+}];
 
 /// `x0` to `x31`, or the names of the calling convention: `zero`, `ra`, `sp`, `gp`, `tp`, `t0` to `t6`, `s0` (`fp`) to
 /// `s11`, `a0` to `a7`.

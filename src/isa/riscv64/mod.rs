@@ -13,7 +13,7 @@ use crate::model::machine;
 pub(super) const ISA: Isa = Isa {
     emit: |choices, thread, layout, pace| risc::emit(emit::Riscv64::new(choices.lock), thread, layout, pace),
     events: |choices, program| machine::events(program, &events::Riscv(choices.lock)),
-    dialect: &assembly::DIALECT,
+    dialects: &assembly::DIALECTS,
     encoder: &encode::ENCODER,
     primitives: primitives::PRIMITIVES,
 };

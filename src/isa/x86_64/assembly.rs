@@ -1,4 +1,5 @@
-//! Instructions of X86_64 litmus tests, in AT&T syntax (`movl $1,(x)`) or in herd's syntax (`mov [x],$1`).
+//! Instructions of X86_64 litmus tests in AT&T syntax, where the target stands last (`movl $1,(x)`), with and without suffixes.
+//! X86 tests, for 32 bits, have the target first (`MOV [x],$1`), with suffixes too. That is how herd7 reads the two.
 
 use super::updates;
 use crate::model::Model;
@@ -7,17 +8,31 @@ use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Const, Operand, RegisterId, RmwOp, Type};
 
-pub(super) const DIALECT: Dialect = Dialect {
-    words: &["X86_64", "X86"],
-    model: Model::X86Tso,
-    register: register_name,
-    instruction: assemble,
-    names_locations: true,
-};
+pub(super) const DIALECTS: [Dialect; 2] = [
+    Dialect {
+        word: "X86_64",
+        model: Model::X86Tso,
+        register: register_name,
+        instruction: assemble,
+        names_locations: true,
+        turned_round: false,
+    },
+    Dialect {
+        word: "X86",
+        model: Model::X86Tso,
+        register: short_register_name,
+        instruction: assemble,
+        names_locations: true,
+        turned_round: true,
+    },
+];
 
 /// The general registers in the order of their numbers. The first eight have names in place of numbers.
 pub(super) const REGISTERS: [&str; 16] =
     ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
+
+/// The names of the first eight in X86 tests.
+pub(super) const SHORT_REGISTERS: [&str; 8] = ["EAX", "ECX", "EDX", "EBX", "ESP", "EBP", "ESI", "EDI"];
 
 /// `eax`, `rax`, `r8d`, `r8`, with or without `%`.
 pub(super) fn register_name(text: &str) -> Option<Named> {
@@ -33,6 +48,17 @@ pub(super) fn register_name(text: &str) -> Option<Named> {
     let (digits, ty) = rest.strip_suffix(['d', 'D']).map_or((rest, LONG), |digits| (digits, WORD));
     let number = register_number(digits).filter(|number| *number >= 8)?;
     Some((*REGISTERS.get(number)?, ty))
+}
+
+/// `EAX`, `eax`, `%eax`
+fn short_register_name(text: &str) -> Option<Named> {
+    let text = text.trim_start_matches('%');
+    SHORT_REGISTERS.iter().find(|name| name.eq_ignore_ascii_case(text)).map(|name| (*name, WORD))
+}
+
+/// Whether an operand is a constant, which cannot be a target.
+fn is_value(text: &str) -> bool {
+    text.strip_prefix('$').or(Some(text)).and_then(parse_int).is_some()
 }
 
 pub(super) enum Place {
@@ -76,13 +102,13 @@ fn low_part(a: &mut Assembler, text: &str, ty: Type) -> Option<RegisterId> {
         }
     };
     let name = match REGISTERS.into_iter().take(8).find(short) {
-        Some(name) => name,
+        Some(name) => &format!("e{}", &name[1..]),
         None => {
-            let number = text.strip_suffix(if ty == BYTE { 'b' } else { 'w' })?;
-            register_name(number).filter(|(_, ty)| *ty == LONG && number.starts_with('r'))?.0
+            let name = text.strip_suffix(if ty == BYTE { 'b' } else { 'w' })?;
+            (register_name(name).is_some_and(|(_, ty)| ty == LONG) && name.starts_with('r')).then_some(name)?
         }
     };
-    Some(a.number(name))
+    a.register(name)
 }
 
 /// Replaces the low bits of a register. The upper bits keep their value.
@@ -146,35 +172,32 @@ fn narrow(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[String]
 
 fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[String]) -> Option<()> {
     let mnemonic = mnemonic.to_ascii_lowercase();
-    // AT&T: `movl source,target`, with a suffix for the width. herd's syntax: `mov target,source`.
-    let (base, ty, att) = match mnemonic.as_str() {
-        "movl" | "xchgl" => (&mnemonic[..mnemonic.len() - 1], WORD, true),
-        "movq" | "xchgq" => (&mnemonic[..mnemonic.len() - 1], LONG, true),
-        other => (other, WORD, false),
+    // Without a suffix and without a register an access has 32 bits, as in herd7.
+    let (base, ty) = match mnemonic.as_str() {
+        "movl" | "xchgl" => (&mnemonic[..mnemonic.len() - 1], WORD),
+        "movq" | "xchgq" => (&mnemonic[..mnemonic.len() - 1], LONG),
+        other => (other, WORD),
     };
     match (base, operands) {
         ("mfence", []) => a.steps.push(Step::Fence(Tags::MFENCE)),
         // lfence and sfence order nothing between accesses to ordinary memory.
         ("lfence" | "sfence" | "nop", []) => {}
-        ("mov", [first, second]) => {
-            let (source, target) = if att { (first, second) } else { (second, first) };
-            match (place(a, target, names)?, place(a, source, names)?) {
-                (Place::Register(dst, ty), Place::Value(value)) => a.mov(dst, Operand::Const(Const::Int(value)), ty),
-                (Place::Register(dst, ty), Place::Register(src, _)) => a.mov(dst, Operand::Register(src), ty),
-                (Place::Register(dst, ty), Place::Memory(address)) => {
-                    a.steps.push(Step::Read { dst: Some(dst), address, ty, tags: Tags::NONE });
-                }
-                (Place::Memory(address), Place::Value(value)) => {
-                    let value = Operand::Const(Const::Int(value));
-                    a.steps.push(Step::Write { address, value, ty, tags: Tags::NONE });
-                }
-                (Place::Memory(address), Place::Register(register, ty)) => {
-                    let value = Operand::Register(register);
-                    a.steps.push(Step::Write { address, value, ty, tags: Tags::NONE });
-                }
-                _ => return None,
+        ("mov", [source, target]) if !is_value(target) => match (place(a, target, names)?, place(a, source, names)?) {
+            (Place::Register(dst, ty), Place::Value(value)) => a.mov(dst, Operand::Const(Const::Int(value)), ty),
+            (Place::Register(dst, ty), Place::Register(src, _)) => a.mov(dst, Operand::Register(src), ty),
+            (Place::Register(dst, ty), Place::Memory(address)) => {
+                a.steps.push(Step::Read { dst: Some(dst), address, ty, tags: Tags::NONE });
             }
-        }
+            (Place::Memory(address), Place::Value(value)) => {
+                let value = Operand::Const(Const::Int(value));
+                a.steps.push(Step::Write { address, value, ty, tags: Tags::NONE });
+            }
+            (Place::Memory(address), Place::Register(register, ty)) => {
+                let value = Operand::Register(register);
+                a.steps.push(Step::Write { address, value, ty, tags: Tags::NONE });
+            }
+            _ => return None,
+        },
         ("xchg", [first, second]) => {
             let (register, address, ty) = match (place(a, first, names)?, place(a, second, names)?) {
                 (Place::Register(register, ty), Place::Memory(address))

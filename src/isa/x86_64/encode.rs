@@ -4,7 +4,7 @@
 //! where it reaches. Encodings: Intel SDM vol. 2. A test's registers are renamed to those that the loop over instances
 //! leaves free. A location that an operand names becomes a displacement from the address of the instance.
 
-use super::assembly::{REGISTERS, displaced, register_name};
+use super::assembly::{REGISTERS, SHORT_REGISTERS, displaced, register_name};
 use super::mnemonic::{Mnemonic, Width};
 use crate::codegen::assembly::{Encoder, Jump, Piece, Places, unknown_form};
 use crate::codegen::displacement;
@@ -38,12 +38,13 @@ fn borrowed(assembly: &Assembly) -> &'static [u8] {
 /// CMPXCHG compares with rax.
 fn fixed(assembly: &Assembly, register: &str) -> Option<u8> {
     let compares = |instruction: &Instruction| instruction.mnemonic.to_ascii_lowercase().contains("cmpxchg");
-    (register == "rax" && assembly.instructions.iter().any(compares)).then_some(RAX)
+    (number(register) == Some(RAX) && assembly.instructions.iter().any(compares)).then_some(RAX)
 }
 
 /// The number of a register in a ModRM byte.
 fn number(name: &str) -> Option<u8> {
-    REGISTERS.iter().position(|known| *known == name).and_then(|number| u8::try_from(number).ok())
+    let place = |names: &[&str]| names.iter().position(|known| *known == name);
+    place(&REGISTERS).or_else(|| place(&SHORT_REGISTERS)).and_then(|number| u8::try_from(number).ok())
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -71,10 +72,10 @@ const CONDITIONS: [(&[&str], u8); 14] = [
     (&["a", "nbe"], 7),
     (&["s"], 8),
     (&["ns"], 9),
-    (&["l", "nge"], 12),
+    (&["l", "nge", "lt"], 12),
     (&["ge", "nl"], 13),
     (&["le", "ng"], 14),
-    (&["g", "nle"], 15),
+    (&["g", "nle", "gt"], 15),
 ];
 
 fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, String> {
@@ -88,7 +89,7 @@ fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, Strin
     if let Some(bytes) = zero_extended(name, &operands) {
         return Ok(Piece::Bytes(bytes));
     }
-    // Registers give the width; a suffix must fit them. herd's syntax gives memory and a constant 32 bits.
+    // Registers give the width; a suffix must fit them. Without either, memory and a constant have 32 bits, as in herd7.
     let mut widths = operands.iter().filter_map(|operand| match operand {
         Operand::Register(_, width) => Some(*width),
         _ => None,
@@ -100,13 +101,13 @@ fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, Strin
     let mut code = Code { bytes: if lock { vec![0xf0] } else { Vec::new() }, width };
     // Target first from here on.
     let operands = match operands.as_slice() {
-        [first, second] if suffix.is_some() => vec![*second, *first],
         // Only memory can be the target of these, in either order of the operands.
-        [first @ Operand::Register(..), second @ Operand::Memory { .. }]
+        [first @ Operand::Memory { .. }, second @ Operand::Register(..)]
             if matches!(name, "xchg" | "cmpxchg" | "xadd" | "movnti") =>
         {
-            vec![*second, *first]
+            vec![*first, *second]
         }
+        [source, target] => vec![*target, *source],
         other => other.to_vec(),
     };
     let locks = matches!(operands.first(), Some(Operand::Memory { .. })) && !matches!(name, "mov" | "cmp" | "test");
@@ -205,7 +206,9 @@ fn hardware(name: &str, places: &Places<'_>) -> Result<u8, String> {
     if name == "rsp" {
         return Err("rsp holds the stack of the thread that runs the test".to_owned());
     }
-    places.register(name)
+    // An X86 test names it `EAX` and not `rax`.
+    let short = number(name).and_then(|number| SHORT_REGISTERS.get(usize::from(number)));
+    places.register(name).or_else(|error| short.ok_or(error).and_then(|short| places.register(short)))
 }
 
 /// The bytes of one instruction.

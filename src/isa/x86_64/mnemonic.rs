@@ -15,7 +15,7 @@ pub(super) struct Mnemonic<'a> {
     pub lock: bool,
     /// The name without prefix and suffix.
     pub name: &'a str,
-    /// The width that a suffix of AT&T's syntax gives. Such an instruction has its target last.
+    /// The width that a suffix gives.
     pub suffix: Option<Width>,
 }
 

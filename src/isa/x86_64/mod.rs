@@ -14,7 +14,7 @@ use crate::model::machine;
 pub(super) const ISA: Isa = Isa {
     emit: |choices, thread, layout, pace| emit::emit(choices.lock, thread, layout, pace),
     events: |choices, program| machine::events(program, &events::X86(choices.lock)),
-    dialect: &assembly::DIALECT,
+    dialects: &assembly::DIALECTS,
     encoder: &encode::ENCODER,
     primitives: primitives::PRIMITIVES,
 };

@@ -25,8 +25,10 @@ pub(super) fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], nam
     for text in operands {
         places.push(place(a, text, names)?);
     }
-    if given.is_some() {
-        places.reverse();
+    places.reverse();
+    if matches!(places.as_slice(), [Place::Value(_), _]) {
+        a.hint = Some("the target stands last in X86_64 tests and first in X86 tests");
+        return None;
     }
     // Only memory can be the target of these, in either order of the operands.
     if matches!(
@@ -61,7 +63,7 @@ pub(super) fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], nam
             a.atomic(Some(register), *address, ty, change, [Tags::AMO, Tags::AMO]);
         }
         ("cmpxchg", Place::Memory(address), Some(new @ Operand::Register(_))) if locked => {
-            let (rax, expected) = (a.number("rax"), a.temporary());
+            let (rax, expected) = (a.register("eax")?, a.temporary());
             a.mov(expected, Operand::Register(rax), ty);
             let change = Change::IfEqual { expected: Operand::Register(expected), new };
             a.atomic(Some(rax), *address, ty, change, [Tags::AMO, Tags::AMO]);
@@ -146,9 +148,10 @@ fn condition(suffix: &str) -> Option<(Compare, Signs)> {
     Some(match suffix {
         "e" | "z" => (Compare::Eq, Signs::Signed),
         "ne" | "nz" => (Compare::Ne, Signs::Signed),
-        "l" | "nge" => (Compare::Lt, Signs::Signed),
+        // `lt` and `gt` are herd7's names.
+        "l" | "nge" | "lt" => (Compare::Lt, Signs::Signed),
         "le" | "ng" => (Compare::Le, Signs::Signed),
-        "g" | "nle" => (Compare::Gt, Signs::Signed),
+        "g" | "nle" | "gt" => (Compare::Gt, Signs::Signed),
         "ge" | "nl" => (Compare::Ge, Signs::Signed),
         "b" | "c" | "nae" => (Compare::Lt, Signs::Unsigned),
         "be" | "na" => (Compare::Le, Signs::Unsigned),
