@@ -6,7 +6,7 @@ use crate::model::assembly::{
 };
 use crate::model::code::Step;
 use crate::model::event::Tags;
-use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, Type};
+use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, Type, Unary};
 
 pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
     word: "PPC",
@@ -67,6 +67,120 @@ fn width(mnemonic: &str) -> Type {
     }
 }
 
+/// An access and its update form, such as `stwu`, which leaves its address in the base register.
+fn access(a: &mut Assembler, mnemonic: &str, value: &str, address: Address, base: Option<RegisterId>) -> Option<()> {
+    let (ty, tags) = (width(mnemonic), Tags::NONE);
+    let register = a.register(value)?;
+    // A load must not replace its own base.
+    if base == Some(register) && mnemonic.starts_with('l') {
+        return None;
+    }
+    a.steps.push(match mnemonic.starts_with('l') {
+        true => Step::Read { dst: Some(register), address, ty, tags },
+        false => Step::Write { address, value: Operand::Register(register), ty, tags },
+    });
+    if let (Some(base), Address::Register(address)) = (base, address) {
+        a.mov(base, Operand::Register(address), LONG);
+    }
+    Some(())
+}
+
+/// Operations of two registers: the name, the operation, and whether they subtract the first operand from the second.
+const OPERATIONS: [(&str, Binary, bool); 8] = [
+    ("add", Binary::Add, false),
+    ("sub", Binary::Sub, false),
+    ("subf", Binary::Sub, true),
+    ("mullw", Binary::Mul, false),
+    ("and", Binary::And, false),
+    ("or", Binary::Or, false),
+    ("nor", Binary::Or, false),
+    ("xor", Binary::Xor, false),
+];
+
+/// Arithmetic and logic (Power ISA, Book I, chapter 3.3). A dot at the end compares the result with 0 (cr0).
+fn arithmetic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
+    let (name, records) = mnemonic.strip_suffix('.').map_or((mnemonic, false), |name| (name, true));
+    let dst = a.register(operands.first()?)?;
+    match (name, &operands[1..]) {
+        ("neg", [src]) => {
+            let src = a.register(src)?;
+            a.binary(Binary::Sub, dst, ZERO, Operand::Register(src), LONG);
+        }
+        // There is no `andi` without the dot, and none of the others with it.
+        ("ori" | "xori" | "andi", [left, right]) if records == (name == "andi") => {
+            let (left, right) = (Operand::Register(a.register(left)?), value(right)?);
+            let op = match name {
+                "ori" => Binary::Or,
+                "xori" => Binary::Xor,
+                _ => Binary::And,
+            };
+            a.binary(op, dst, left, right, LONG);
+        }
+        ("addi" | "subi" | "mulli", [left, right]) if !records => {
+            // `r0` as the first operand of a sum stands for the value 0.
+            let left = if *left == "r0" && name != "mulli" { ZERO } else { Operand::Register(a.register(left)?) };
+            let op = match name {
+                "addi" => Binary::Add,
+                "subi" => Binary::Sub,
+                _ => Binary::Mul,
+            };
+            a.binary(op, dst, left, value(right)?, LONG);
+        }
+        ("srawi" | "slwi" | "srwi", [src, count]) if !records => {
+            let src = Operand::Register(a.register(src)?);
+            let count = parse_int(count).filter(|count| (0..32).contains(count)).map(Const::Int)?;
+            let (op, ty) = match name {
+                "srawi" => (Binary::ShiftRight, Type::INT),
+                "slwi" => (Binary::ShiftLeft, WORD),
+                _ => (Binary::ShiftRight, WORD),
+            };
+            let low = a.temporary();
+            a.mov(low, src, ty);
+            a.binary(op, dst, Operand::Register(low), Operand::Const(count), ty);
+        }
+        ("rlwinm", [src, count, first, last]) if !records => {
+            let src = Operand::Register(a.register(src)?);
+            let bit = |text: &str| parse_int(text).filter(|bit| (0..32).contains(bit));
+            let (count, first, last) = (bit(count)?, bit(first)?, bit(last)?);
+            // A mask that wraps round has the upper half too.
+            let mask = (first <= last).then_some((1 << (32 - first)) - (1 << (31 - last)))?;
+            let (low, high) = (a.temporary(), a.temporary());
+            let constant = |value| Operand::Const(Const::Int(value));
+            a.mov(low, src, WORD);
+            a.binary(Binary::ShiftLeft, high, Operand::Register(low), constant(count), LONG);
+            a.binary(Binary::ShiftRight, low, Operand::Register(low), constant(32 - count), LONG);
+            a.binary(Binary::Or, low, Operand::Register(low), Operand::Register(high), LONG);
+            a.binary(Binary::And, dst, Operand::Register(low), constant(mask), LONG);
+        }
+        (_, [left, right]) => {
+            let (_, op, turned) = OPERATIONS.into_iter().find(|(known, ..)| *known == name)?;
+            let mut operands = [left, right];
+            if turned {
+                operands.reverse();
+            }
+            let mut sources = [ZERO; 2];
+            for (source, text) in sources.iter_mut().zip(operands) {
+                *source = Operand::Register(a.register(text)?);
+                // mullw multiplies the low halves, as signed numbers.
+                if op == Binary::Mul {
+                    let low = a.temporary();
+                    a.mov(low, *source, Type::INT);
+                    *source = Operand::Register(low);
+                }
+            }
+            a.binary(op, dst, sources[0], sources[1], LONG);
+            if name == "nor" {
+                a.steps.push(Step::Unary { dst, op: Unary::Invert, src: Operand::Register(dst), ty: LONG });
+            }
+        }
+        _ => return None,
+    }
+    if records {
+        a.compare(Operand::Register(dst), ZERO, LONG);
+    }
+    Some(())
+}
+
 fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) -> Option<()> {
     let register = |a: &mut Assembler, text: &str| -> Option<RegisterId> { a.register(text) };
     match (mnemonic, operands) {
@@ -83,46 +197,22 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             let (dst, src) = (register(a, dst)?, register(a, src)?);
             a.mov(dst, Operand::Register(src), LONG);
         }
-        ("xori" | "ori", [dst, left, right]) => {
-            let (left, right, dst) = (Operand::Register(register(a, left)?), value(right)?, register(a, dst)?);
-            a.binary(if mnemonic == "ori" { Binary::Or } else { Binary::Xor }, dst, left, right, LONG);
+        ("lbz" | "lhz" | "lwz" | "ld" | "stb" | "sth" | "stw" | "std", [value, place]) => {
+            let address = displaced(a, place)?;
+            access(a, mnemonic, value, address, None)?;
         }
-        ("xor" | "add" | "and" | "or", [dst, left, right]) => {
-            let (left, right) = (Operand::Register(register(a, left)?), Operand::Register(register(a, right)?));
-            let dst = register(a, dst)?;
-            let op = match mnemonic {
-                "xor" => Binary::Xor,
-                "add" => Binary::Add,
-                "and" => Binary::And,
-                _ => Binary::Or,
-            };
-            a.binary(op, dst, left, right, LONG);
+        ("lbzu" | "lhzu" | "lwzu" | "ldu" | "stbu" | "sthu" | "stwu" | "stdu", [value, place]) => {
+            let base = a.register(place.strip_suffix(')')?.split_once('(')?.1)?;
+            let address = displaced(a, place)?;
+            access(a, mnemonic, value, address, Some(base))?;
         }
-        ("addi", [dst, left, right]) => {
-            // `r0` as the first operand stands for the value 0.
-            let left = if *left == "r0" { ZERO } else { Operand::Register(register(a, left)?) };
-            let (right, dst) = (value(right)?, register(a, dst)?);
-            a.binary(Binary::Add, dst, left, right, LONG);
-        }
-        ("lbz" | "lhz" | "lwz" | "ld", [dst, place]) => {
-            let (address, dst) = (displaced(a, place)?, register(a, dst)?);
-            a.steps.push(Step::Read { dst: Some(dst), address, ty: width(mnemonic), tags: Tags::NONE });
-        }
-        ("lbzx" | "lhzx" | "lwzx" | "ldx", [dst, first, second]) => {
-            let (address, dst) = (indexed(a, first, second)?, register(a, dst)?);
-            a.steps.push(Step::Read { dst: Some(dst), address, ty: width(mnemonic), tags: Tags::NONE });
+        ("lbzx" | "lhzx" | "lwzx" | "ldx" | "stbx" | "sthx" | "stwx" | "stdx", [value, first, second]) => {
+            let address = indexed(a, first, second)?;
+            access(a, mnemonic, value, address, None)?;
         }
         ("lwarx" | "ldarx", [dst, first, second]) => {
             let (address, dst) = (indexed(a, first, second)?, register(a, dst)?);
             a.steps.push(Step::Read { dst: Some(dst), address, ty: width(mnemonic), tags: Tags::EXCLUSIVE });
-        }
-        ("stb" | "sth" | "stw" | "std", [src, place]) => {
-            let (address, src) = (displaced(a, place)?, Operand::Register(register(a, src)?));
-            a.steps.push(Step::Write { address, value: src, ty: width(mnemonic), tags: Tags::NONE });
-        }
-        ("stbx" | "sthx" | "stwx" | "stdx", [src, first, second]) => {
-            let (address, src) = (indexed(a, first, second)?, Operand::Register(register(a, src)?));
-            a.steps.push(Step::Write { address, value: src, ty: width(mnemonic), tags: Tags::NONE });
         }
         ("stwcx." | "stdcx.", [src, first, second]) => {
             let (address, value) = (indexed(a, first, second)?, Operand::Register(register(a, src)?));
@@ -137,23 +227,23 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             let (left, right) = (Operand::Register(register(a, left)?), value(right)?);
             a.compare(left, right, WORD);
         }
-        ("cmpw", [left, right]) => {
+        ("cmpw", ["cr0", left, right] | [left, right]) => {
             let (left, right) = (Operand::Register(register(a, left)?), Operand::Register(register(a, right)?));
             a.compare(left, right, WORD);
         }
-        ("beq" | "bne" | "blt" | "ble" | "bgt" | "bge", ["cr0", label] | [label]) => {
+        ("beq" | "bne" | "blt" | "ble" | "bgt" | "bge" | "bnl" | "bng", ["cr0", label] | [label]) => {
             let compare = match mnemonic {
                 "beq" => Compare::Eq,
                 "bne" => Compare::Ne,
                 "blt" => Compare::Lt,
-                "ble" => Compare::Le,
+                "ble" | "bng" => Compare::Le,
                 "bgt" => Compare::Gt,
                 _ => Compare::Ge,
             };
             a.branch_if((compare, Signs::Signed), label)?;
         }
         ("b", [label]) => a.jump(label)?,
-        _ => return None,
+        _ => return arithmetic(a, mnemonic, operands),
     }
     Some(())
 }

@@ -25,7 +25,7 @@ const BARE: [(&str, u32); 6] = [
     ("nop", 0x6000_0000),
 ];
 /// Accesses with a displacement: the name, the opcode, and the lowest bits of a displacement that is a multiple of 4.
-const DISPLACED: [(&str, u32, Option<u32>); 10] = [
+const DISPLACED: [(&str, u32, Option<u32>); 18] = [
     ("lwz", 32, None),
     ("lbz", 34, None),
     ("stw", 36, None),
@@ -36,6 +36,14 @@ const DISPLACED: [(&str, u32, Option<u32>); 10] = [
     ("ld", 58, Some(0)),
     ("lwa", 58, Some(2)),
     ("std", 62, Some(0)),
+    ("lwzu", 33, None),
+    ("lbzu", 35, None),
+    ("stwu", 37, None),
+    ("stbu", 39, None),
+    ("lhzu", 41, None),
+    ("sthu", 45, None),
+    ("ldu", 58, Some(1)),
+    ("stdu", 62, Some(1)),
 ];
 /// Accesses at the sum of two registers: the name and the extended opcode, with the bit behind it.
 const INDEXED: [(&str, u32); 18] = [
@@ -58,12 +66,22 @@ const INDEXED: [(&str, u32); 18] = [
     ("stbcx.", 694 << 1 | 1),
     ("sthcx.", 726 << 1 | 1),
 ];
-/// Operations whose target is the second field: the name and the extended opcode.
-const LOGICAL: [(&str, u32); 3] = [("and", 28), ("or", 444), ("xor", 316)];
+/// Operations whose target is the second field: the name and the extended opcode. A dot at the end of a name sets the lowest bit.
+const LOGICAL: [(&str, u32); 4] = [("and", 28), ("nor", 124), ("or", 444), ("xor", 316)];
+/// Operations whose target is the first field. `sub` has its operands the other way round.
+const ARITHMETIC: [(&str, u32); 4] = [("add", 266), ("subf", 40), ("sub", 40), ("mullw", 235)];
 const LOGICAL_IMMEDIATE: [(&str, u32); 3] = [("ori", 24), ("xori", 26), ("andi.", 28)];
 /// Conditional branches: the name, BO and BI (a bit of cr0).
-const BRANCHES: [(&str, u32, u32); 6] =
-    [("beq", 12, 2), ("bne", 4, 2), ("blt", 12, 0), ("bge", 4, 0), ("bgt", 12, 1), ("ble", 4, 1)];
+const BRANCHES: [(&str, u32, u32); 8] = [
+    ("beq", 12, 2),
+    ("bne", 4, 2),
+    ("blt", 12, 0),
+    ("bge", 4, 0),
+    ("bnl", 4, 0),
+    ("bgt", 12, 1),
+    ("ble", 4, 1),
+    ("bng", 4, 1),
+];
 
 fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, String> {
     let name = instruction.mnemonic.as_str();
@@ -81,6 +99,10 @@ fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, Strin
         [] => named(&BARE, name).ok_or_else(unknown_form)?,
         [first, second] => two(name, first, second, places)?,
         [first, second, third] => three(name, [first, second, third], places)?,
+        [target, source, count, first, last] if name == "rlwinm" => rotated(
+            [register(target, places)?, register(source, places)?],
+            [field(count)?, field(first)?, field(last)?],
+        ),
         _ => return Err(unknown_form()),
     };
     Ok(words(&[word]))
@@ -102,6 +124,10 @@ fn two(name: &str, first: &str, second: &str, places: &Places<'_>) -> Result<u32
         "mr" => {
             let (target, source) = (register(first, places)?, register(second, places)?);
             31 << 26 | source << 21 | target << 16 | source << 11 | 444 << 1
+        }
+        "neg" | "neg." => {
+            let (target, source) = (register(first, places)?, register(second, places)?);
+            31 << 26 | target << 21 | source << 16 | 104 << 1 | u32::from(name.ends_with('.'))
         }
         "cmpw" | "cmpd" => {
             let long = u32::from(name == "cmpd");
@@ -125,24 +151,54 @@ fn three(name: &str, [first, second, third]: [&str; 3], places: &Places<'_>) -> 
             | register(third, places)? << 11
             | low);
     }
-    if let Some(extended) = named(&LOGICAL, name) {
+    let (plain, records) = name.strip_suffix('.').map_or((name, 0), |plain| (plain, 1));
+    if let Some(extended) = named(&LOGICAL, plain) {
         let (left, right) = (register(second, places)?, register(third, places)?);
-        return Ok(31 << 26 | left << 21 | first << 16 | right << 11 | extended << 1);
+        return Ok(31 << 26 | left << 21 | first << 16 | right << 11 | extended << 1 | records);
+    }
+    if let Some(extended) = named(&ARITHMETIC, plain) {
+        let (mut left, mut right) = (register(second, places)?, register(third, places)?);
+        if plain == "sub" {
+            std::mem::swap(&mut left, &mut right);
+        }
+        return Ok(31 << 26 | first << 21 | left << 16 | right << 11 | extended << 1 | records);
     }
     if let Some(opcode) = named(&LOGICAL_IMMEDIATE, name) {
         let value = parse_int(third).and_then(|value| u16::try_from(value).ok()).ok_or_else(unknown_form)?;
         return Ok(opcode << 26 | register(second, places)? << 21 | first << 16 | u32::from(value));
     }
     match name {
-        "addi" => {
-            let value = signed(parse_int(third).ok_or_else(unknown_form)?)?;
+        "addi" | "subi" => {
+            let value = parse_int(third).ok_or_else(unknown_form)?;
+            let value = signed(if name == "subi" { value.wrapping_neg() } else { value })?;
             Ok(14 << 26 | first << 21 | base_register(second, places)? << 16 | value)
         }
-        "add" => {
-            Ok(31 << 26 | first << 21 | register(second, places)? << 16 | register(third, places)? << 11 | 266 << 1)
+        "mulli" => {
+            let value = signed(parse_int(third).ok_or_else(unknown_form)?)?;
+            Ok(7 << 26 | first << 21 | register(second, places)? << 16 | value)
+        }
+        "srawi" => Ok(31 << 26 | register(second, places)? << 21 | first << 16 | field(third)? << 11 | 824 << 1),
+        "slwi" => {
+            let count = field(third)?;
+            Ok(rotated([first, register(second, places)?], [count, 0, 31 - count]))
+        }
+        "srwi" => {
+            let count = field(third)?;
+            Ok(rotated([first, register(second, places)?], [(32 - count) & 31, count, 31]))
         }
         _ => Err(unknown_form()),
     }
+}
+
+/// rlwinm: rotates a word to the left and keeps the bits from `first` to `last`.
+fn rotated([target, source]: [u32; 2], [count, first, last]: [u32; 3]) -> u32 {
+    21 << 26 | source << 21 | target << 16 | count << 11 | first << 6 | last << 1
+}
+
+/// A field of 5 bits: the number of a bit of a word.
+fn field(text: &str) -> Result<u32, String> {
+    let number = parse_int(text).and_then(|value| u32::try_from(value).ok());
+    number.filter(|number| *number < 32).ok_or_else(unknown_form)
 }
 
 /// The 16 bits of a signed constant.

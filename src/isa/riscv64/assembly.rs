@@ -94,14 +94,112 @@ fn unless_alone(tags: Tags, one: Tags) -> Tags {
     if tags == one { Tags::NONE } else { tags }
 }
 
+/// One set of a fence. Devices are not modelled, so their letters `i` and `o` add nothing.
 fn kinds(text: &str, read: Tags, write: Tags) -> Option<Tags> {
-    Some(match text {
-        "r" => read,
-        "w" => write,
-        // Devices are not modelled, so their letters add nothing.
-        "rw" | "iorw" => read | write,
+    let letters = ["i", "o", "r", "w"];
+    let rest = letters.iter().fold(text, |rest, letter| rest.strip_prefix(letter).unwrap_or(rest));
+    let tags = |letter, tags| if text.contains(letter) { tags } else { Tags::NONE };
+    (rest.is_empty() && !text.is_empty()).then(|| tags('r', read) | tags('w', write))
+}
+
+/// 64 bits that are compared or shifted as an unsigned number.
+const UNSIGNED: Type = Type::Int { bits: 64, signed: false };
+
+/// Arithmetic: the name, the name of the form with a constant, the operation, and the type of its operands.
+#[rustfmt::skip]
+const ARITHMETIC: [(&str, &str, Binary, Type); 15] = [
+    ("add",  "addi",  Binary::Add,                  LONG),
+    ("sub",  "",      Binary::Sub,                  LONG),
+    ("and",  "andi",  Binary::And,                  LONG),
+    ("or",   "ori",   Binary::Or,                   LONG),
+    ("xor",  "xori",  Binary::Xor,                  LONG),
+    ("sll",  "slli",  Binary::ShiftLeft,            LONG),
+    ("srl",  "srli",  Binary::ShiftRight,           UNSIGNED),
+    ("sra",  "srai",  Binary::ShiftRight,           LONG),
+    ("slt",  "slti",  Binary::Compare(Compare::Lt), LONG),
+    ("sltu", "sltiu", Binary::Compare(Compare::Lt), UNSIGNED),
+    ("addw", "addiw", Binary::Add,                  SIGNED_WORD),
+    ("subw", "",      Binary::Sub,                  SIGNED_WORD),
+    ("sllw", "slliw", Binary::ShiftLeft,            SIGNED_WORD),
+    ("srlw", "srliw", Binary::ShiftRight,           WORD),
+    ("sraw", "sraiw", Binary::ShiftRight,           SIGNED_WORD),
+];
+
+/// An operation of two operands. As GNU as does, it takes a constant without the `i` of its name too.
+fn arithmetic(a: &mut Assembler, name: &str, [dst, left, right]: [&str; 3]) -> Option<()> {
+    let (plain, with_constant, op, ty) =
+        ARITHMETIC.into_iter().find(|(plain, with_constant, ..)| [*plain, *with_constant].contains(&name))?;
+    let is_constant = parse_int(right).is_some();
+    if is_constant && with_constant.is_empty() || !is_constant && name != plain {
+        return None;
+    }
+    // Only `li` and the last operand of these are constants.
+    let left = if is_zero(left) { ZERO } else { Operand::Register(a.register(left)?) };
+    let mut right = operand(a, right)?;
+    let is_shift = matches!(op, Binary::ShiftLeft | Binary::ShiftRight);
+    if is_shift {
+        let most = Operand::Const(Const::Int(i64::from(ty.bits()) - 1));
+        match right {
+            Operand::Const(Const::Int(count)) if !(0..i64::from(ty.bits())).contains(&count) => return None,
+            Operand::Const(_) => {}
+            Operand::Register(_) => {
+                let count = a.temporary();
+                a.binary(Binary::And, count, right, most, LONG);
+                right = Operand::Register(count);
+            }
+        }
+    }
+    // A shift to the right takes the low half of its operand.
+    let left = if is_shift && ty.bits() == 32 {
+        let low = a.temporary();
+        a.mov(low, left, ty);
+        Operand::Register(low)
+    } else {
+        left
+    };
+    // x0 discards the result.
+    let Some(dst) = target(a, dst)? else { return Some(()) };
+    a.binary(op, dst, left, right, ty);
+    // Every result of 32 bits is extended by its sign.
+    if ty == WORD {
+        a.mov(dst, Operand::Register(dst), SIGNED_WORD);
+    }
+    Some(())
+}
+
+/// What the names for common forms of other instructions stand for (the manual's chapter "RISC-V Assembly Programmer's
+/// Handbook").
+pub(super) fn meant<'a>(name: &'a str, operands: Vec<&'a str>) -> (&'a str, Vec<&'a str>) {
+    let (name, operands) = match (name, operands.as_slice()) {
+        ("neg", [dst, src]) => ("sub", vec![*dst, "x0", *src]),
+        ("negw", [dst, src]) => ("subw", vec![*dst, "x0", *src]),
+        ("not", [dst, src]) => ("xori", vec![*dst, *src, "-1"]),
+        ("seqz", [dst, src]) => ("sltiu", vec![*dst, *src, "1"]),
+        ("snez", [dst, src]) => ("sltu", vec![*dst, "x0", *src]),
+        ("sext.w", [dst, src]) => ("addiw", vec![*dst, *src, "0"]),
+        ("bgt", [left, right, label]) => ("blt", vec![*right, *left, *label]),
+        ("ble", [left, right, label]) => ("bge", vec![*right, *left, *label]),
+        ("bgtu", [left, right, label]) => ("bltu", vec![*right, *left, *label]),
+        ("bleu", [left, right, label]) => ("bgeu", vec![*right, *left, *label]),
+        ("beqz" | "bnez" | "bltz" | "bgez", [left, label]) => (&name[..3], vec![*left, "x0", *label]),
+        ("bgtz", [left, label]) => ("blt", vec!["x0", *left, *label]),
+        ("blez", [left, label]) => ("bge", vec!["x0", *left, *label]),
+        _ => (name, operands),
+    };
+    (name, operands)
+}
+
+fn branch(a: &mut Assembler, mnemonic: &str, [left, right]: [&str; 2], label: &str) -> Option<()> {
+    let compare = match mnemonic {
+        "beq" => Compare::Eq,
+        "bne" => Compare::Ne,
+        "blt" | "bltu" => Compare::Lt,
+        "bge" | "bgeu" => Compare::Ge,
         _ => return None,
-    })
+    };
+    let (left, right) = (operand(a, left)?, operand(a, right)?);
+    let ty = Type::Int { bits: 64, signed: !mnemonic.ends_with('u') };
+    a.branch(compare, left, right, ty, label)
 }
 
 /// The type that the letters behind `l`, `s` or an atomic's name give. `u` extends by zeros.
@@ -124,6 +222,8 @@ fn atomic_width(letter: &str) -> Option<Type> {
 }
 
 fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) -> Option<()> {
+    let (mnemonic, operands) = meant(mnemonic, operands.to_vec());
+    let operands = operands.as_slice();
     match (mnemonic, operands) {
         ("fence", [before, after]) => {
             let tags = kinds(before, Tags::FENCE_PR, Tags::FENCE_PW)? | kinds(after, Tags::FENCE_SR, Tags::FENCE_SW)?;
@@ -143,42 +243,9 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             let dst = a.register(dst)?;
             a.mov(dst, src, LONG);
         }
-        (
-            "ori" | "addi" | "xori" | "andi" | "slli" | "or" | "add" | "xor" | "and" | "sub" | "sll",
-            [dst, left, right],
-        ) => {
-            let (left, right) = (operand(a, left)?, operand(a, right)?);
-            let op = match mnemonic.trim_end_matches('i') {
-                "or" => Binary::Or,
-                "add" => Binary::Add,
-                "xor" => Binary::Xor,
-                "and" => Binary::And,
-                "sub" => Binary::Sub,
-                _ => Binary::ShiftLeft,
-            };
-            if op == Binary::ShiftLeft && !matches!(right, Operand::Const(Const::Int(0..64))) {
-                return None;
-            }
-            let dst = a.register(dst)?;
-            a.binary(op, dst, left, right, LONG);
-        }
-        ("beq" | "bne" | "blt" | "bge" | "bltu" | "bgeu", [left, right, label]) => {
-            let (left, right) = (operand(a, left)?, operand(a, right)?);
-            let compare = match mnemonic {
-                "beq" => Compare::Eq,
-                "bne" => Compare::Ne,
-                "blt" | "bltu" => Compare::Lt,
-                _ => Compare::Ge,
-            };
-            let ty = Type::Int { bits: 64, signed: !mnemonic.ends_with('u') };
-            a.branch(compare, left, right, ty, label)?;
-        }
-        ("beqz" | "bnez", [left, label]) => {
-            let left = operand(a, left)?;
-            let compare = if mnemonic == "beqz" { Compare::Eq } else { Compare::Ne };
-            a.branch(compare, left, ZERO, LONG, label)?;
-        }
         ("j", [label]) => a.jump(label)?,
+        (_, [dst, left, right]) if arithmetic(a, mnemonic, [dst, left, right]).is_some() => {}
+        (_, [left, right, label]) if branch(a, mnemonic, [left, right], label).is_some() => {}
         _ => return access(a, mnemonic, operands),
     }
     Some(())

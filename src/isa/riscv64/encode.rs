@@ -1,7 +1,7 @@
 //! Encodes the instructions of RISCV litmus tests as they stand, each in 32 bits (RISC-V Unprivileged ISA, chapter
 //! "RV32/64G Instruction Set Listings"). Compressed forms are not used: both forms of an instruction do the same.
 
-use super::assembly::register_name;
+use super::assembly::{meant, register_name};
 use crate::codegen::assembly::{Encoder, Jump, Piece, Places, named, signed_field, unknown_form, words};
 use crate::model::assembly::parse_int;
 use crate::program::Instruction;
@@ -20,19 +20,30 @@ const STORE: u32 = 0x23;
 const AMO: u32 = 0x2f;
 const OP_IMM: u32 = 0x13;
 const OP: u32 = 0x33;
+/// What the opcodes of the 32-bit forms add: OP-IMM-32 and OP-32.
+const OF_32_BITS: u32 = 8;
 const BRANCH: u32 = 0x63;
 
 /// The loads and stores: the name and funct3.
 const LOADS: [(&str, u32); 7] = [("lb", 0), ("lh", 1), ("lw", 2), ("ld", 3), ("lbu", 4), ("lhu", 5), ("lwu", 6)];
 const STORES: [(&str, u32); 4] = [("sb", 0), ("sh", 1), ("sw", 2), ("sd", 3)];
-/// Arithmetic: the name without the `i` of the form with a constant, funct3, funct7, and whether there is such a form.
-const ARITHMETIC: [(&str, u32, u32, bool); 6] = [
-    ("add", 0, 0, true),
-    ("sub", 0, 0x20, false),
-    ("sll", 1, 0, true),
-    ("xor", 4, 0, true),
-    ("or", 6, 0, true),
-    ("and", 7, 0, true),
+/// Arithmetic: the name, the name of the form with a constant, funct3, and funct7. Names that end with `w` are of 32 bits.
+const ARITHMETIC: [(&str, &str, u32, u32); 15] = [
+    ("add", "addi", 0, 0),
+    ("sub", "", 0, 0x20),
+    ("sll", "slli", 1, 0),
+    ("slt", "slti", 2, 0),
+    ("sltu", "sltiu", 3, 0),
+    ("xor", "xori", 4, 0),
+    ("srl", "srli", 5, 0),
+    ("sra", "srai", 5, 0x20),
+    ("or", "ori", 6, 0),
+    ("and", "andi", 7, 0),
+    ("addw", "addiw", 0, 0),
+    ("subw", "", 0, 0x20),
+    ("sllw", "slliw", 1, 0),
+    ("srlw", "srliw", 5, 0),
+    ("sraw", "sraiw", 5, 0x20),
 ];
 const BRANCHES: [(&str, u32); 6] = [("beq", 0), ("bne", 1), ("blt", 4), ("bge", 5), ("bltu", 6), ("bgeu", 7)];
 /// The atomic instructions: the name and funct5.
@@ -53,12 +64,9 @@ const ATOMICS: [(&str, u32); 11] = [
 fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, String> {
     let name = instruction.mnemonic.as_str();
     let operands: Vec<&str> = instruction.operands.iter().map(String::as_str).collect();
+    let (name, operands) = meant(name, operands);
     match (name, operands.as_slice()) {
         ("j", [label]) => return Ok(Piece::Jump(jump(label))),
-        ("beqz" | "bnez", [left, label]) => {
-            let funct3 = u32::from(name == "bnez");
-            return Ok(Piece::Jump(branch(funct3, register(left, places)?, 0, label)));
-        }
         (_, [left, right, label]) => {
             if let Some(funct3) = named(&BRANCHES, name) {
                 let (left, right) = (register(left, places)?, register(right, places)?);
@@ -136,17 +144,22 @@ fn atomic(name: &str, operands: &[&str], places: &Places<'_>) -> Result<u32, Str
 
 /// Arithmetic. As GNU as does, a constant as the last operand makes the form with a constant, with or without `i`.
 fn arithmetic(name: &str, [dst, left, right]: [&str; 3], places: &Places<'_>) -> Result<u32, String> {
-    let with_constant = name.strip_suffix('i').unwrap_or(name);
-    let constant = parse_int(right);
-    let known = |wanted: &str| ARITHMETIC.into_iter().find(|(known, ..)| *known == wanted);
+    let mut known = ARITHMETIC.into_iter();
+    let known = known.find(|(plain, with_constant, ..)| [*plain, *with_constant].contains(&name));
+    let (plain, with_constant, funct3, funct7) = known.ok_or_else(unknown_form)?;
     let (dst, left) = (register(dst, places)?, register(left, places)?);
-    match (known(with_constant), constant) {
-        (Some(("sll", ..)), Some(count @ 0..64)) => i_type(OP_IMM, 1, dst, left, count),
-        (Some((_, funct3, _, true)), Some(value)) => i_type(OP_IMM, funct3, dst, left, value),
-        (Some((_, funct3, funct7, _)), None) if with_constant == name => {
-            Ok(OP | dst << 7 | funct3 << 12 | left << 15 | register(right, places)? << 20 | funct7 << 25)
+    let (width, bits) = if plain.ends_with('w') { (OF_32_BITS, 32) } else { (0, 64) };
+    match parse_int(right) {
+        Some(_) if with_constant.is_empty() => Err(unknown_form()),
+        Some(count) if matches!(funct3, 1 | 5) => {
+            let count = Some(count).filter(|count| (0..bits).contains(count)).ok_or_else(unknown_form)?;
+            i_type(OP_IMM | width, funct3, dst, left, count | i64::from(funct7) << 5)
         }
-        _ => Err(unknown_form()),
+        Some(value) => i_type(OP_IMM | width, funct3, dst, left, value),
+        None if plain == name => {
+            Ok(OP | width | dst << 7 | funct3 << 12 | left << 15 | register(right, places)? << 20 | funct7 << 25)
+        }
+        None => Err(unknown_form()),
     }
 }
 
