@@ -139,6 +139,51 @@ fn what_selects_a_value_is_a_pick_dependency() {
     assert_eq!(judged(&buffered("MOV W8,#1 | ;\n CSEL W5,W6,W7,EQ", "STR W8,[X3]")), Sometimes);
 }
 
+/// The verdicts are those of herd7. Its catalogue has such tests (T10C, T8+BIS, TLDAR, T13).
+#[test]
+fn a_pick_dependency_goes_through_memory() {
+    let test = |begin: &str, body: &str, other: &str, exists: &str| {
+        let own: Vec<&str> = begin.split(';').chain(body.split(';')).collect();
+        let others: Vec<&str> = other.split(';').collect();
+        let cell = |list: &[&str], at: usize| list.get(at).map_or("", |text| text.trim()).to_owned();
+        let line = |at: usize| format!(" {} | {} ;\n", cell(&own, at), cell(&others, at));
+        let lines: String = (0..own.len().max(others.len())).map(line).collect();
+        format!(
+            "AArch64 t\n{{ 0:X1=x; 0:X3=y; 0:X6=z; 0:X7=a; 1:X1=y; 1:X3=x; }}\n P0 | P1 ;\n{lines}exists ({exists})\n"
+        )
+    };
+    const SELECT: &str = "LDR W0,[X1]; CMP W0,#1; CSEL W5,W10,W11,EQ; STR W5,[X6]";
+    // Load buffering: P0 reads, and writes y at the end.
+    let buffered = |body: &str| {
+        let other = "LDR W0,[X1]; DMB SY; MOV W2,#1; STR W2,[X3]";
+        judged(&test(SELECT, body, other, "0:X0=1 /\\ 1:X0=1"))
+    };
+    // Message passing: P0 reads y again at the end.
+    let passing = |body: &str| {
+        let other = "MOV W0,#1; STR W0,[X1]; DMB SY; STR W0,[X3]";
+        judged(&test(SELECT, body, other, "0:X0=1 /\\ 0:X2=0"))
+    };
+    const WRITE: &str = "EOR W9,W8,W8; MOV W12,#1; STR W12,[X3,W9,SXTW]";
+    assert_eq!(buffered(&format!("LDR W8,[X6]; {WRITE}")), Never);
+    assert_eq!(buffered("LDR W8,[X6]; MOV W12,#1; STR W12,[X3]"), Sometimes);
+    // Another write to the location comes between, and another location.
+    assert_eq!(buffered(&format!("STR W13,[X6]; LDR W8,[X6]; {WRITE}")), Sometimes);
+    assert_eq!(buffered(&format!("LDR W8,[X7]; {WRITE}")), Sometimes);
+    // On through a second write, which the first read selects too, or depends on.
+    assert_eq!(buffered(&format!("LDR W14,[X6]; STR W14,[X7]; LDR W8,[X7]; {WRITE}")), Never);
+    let again = "LDR W14,[X6]; CMP W14,#1; CSEL W15,W10,W11,EQ; STR W15,[X7]; LDR W8,[X7]";
+    assert_eq!(buffered(&format!("{again}; {WRITE}")), Never);
+    // Whatever orders a write behind the read orders it behind the one that selected: a barrier, an acquire.
+    assert_eq!(buffered("LDR W8,[X6]; DMB LD; MOV W12,#1; STR W12,[X3]"), Never);
+    assert_eq!(buffered("LDAR W8,[X6]; MOV W12,#1; STR W12,[X3]"), Never);
+    // A read is not ordered so, except by a branch and ISB.
+    assert_eq!(passing("LDR W8,[X6]; EOR W9,W8,W8; LDR W2,[X3,W9,SXTW]"), Sometimes);
+    assert_eq!(passing("LDAR W8,[X6]; LDR W2,[X3]"), Sometimes);
+    assert_eq!(passing("LDR W8,[X6]; CBNZ W8,L; L: ISB; LDR W2,[X3]"), Never);
+    assert_eq!(passing("LDR W8,[X6]; CBNZ W8,L; L: LDR W2,[X3]"), Sometimes);
+    assert_eq!(passing("LDR W8,[X6]; EOR W9,W8,W8; LDR W14,[X7,W9,SXTW]; ISB; LDR W2,[X3]"), Never);
+}
+
 #[test]
 fn a_loop_is_followed_as_often_as_herd7_follows_it() {
     // A loop that ends by itself.

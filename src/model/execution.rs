@@ -41,6 +41,8 @@ pub struct Execution {
     pub ctrl: Relation,
     /// Read-modify-writes: pairs of a read and a write that no other write may come between.
     pub rmw: Relation,
+    /// Pairs of a read and a write whose value the read only selected. They are in `ctrl` too.
+    pub picks: Relation,
     /// Reads.
     pub r: Set,
     /// Writes.
@@ -133,7 +135,8 @@ impl Execution {
             return Err(ModelError::TooLong { what: "events", count: count as u64, most: MAX_EVENTS as u64 });
         }
         let empty = Relation::empty(count);
-        let [mut po, mut addr, mut data, mut ctrl, mut rmw, mut access] = std::array::from_fn(|_| empty.clone());
+        let [mut po, mut addr, mut data, mut ctrl, mut rmw, mut picks, mut access] =
+            std::array::from_fn(|_| empty.clone());
         let mut base = cells.len();
         // The events of each thread.
         let mut threads = Vec::with_capacity(traces.len());
@@ -158,6 +161,9 @@ impl Execution {
             }
             for &(read, write) in &trace.rmw {
                 own[read].iter().zip(own[write].iter()).for_each(|(read, write)| rmw.insert(read, write));
+            }
+            for &(read, write) in &trace.picks {
+                own[read].iter().for_each(|read| picks.insert_all(read, own[write]));
             }
             threads.push(span(base, next));
             base = next;
@@ -190,7 +196,25 @@ impl Execution {
             ext.insert_all(number, others);
         }
         let po_loc = &po & &loc;
-        Ok(Execution { events, cells, parts, access, po, po_loc, loc, int, ext, addr, data, ctrl, rmw, r, w, iw })
+        Ok(Execution {
+            events,
+            cells,
+            parts,
+            access,
+            po,
+            po_loc,
+            loc,
+            int,
+            ext,
+            addr,
+            data,
+            ctrl,
+            rmw,
+            picks,
+            r,
+            w,
+            iw,
+        })
     }
 
     /// Whether an access covers several cells, so that accesses of different sizes overlap.

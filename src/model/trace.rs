@@ -86,6 +86,8 @@ pub struct Trace {
     pub ctrl: Vec<Set>,
     /// Read-modify-writes: pairs of a read and a write that no other write may come between.
     pub rmw: Vec<(usize, usize)>,
+    /// Pairs of a read and a write whose value the read only selected. They are in `ctrl` too.
+    pub picks: Vec<(usize, usize)>,
     /// The values of the registers at the end.
     pub registers: Vec<Value>,
     /// The expressions.
@@ -103,7 +105,7 @@ impl Trace {
         }
         let sets = of(&self.addr) + of(&self.data) + of(&self.ctrl);
         let values = of(&self.values) + of(&self.registers) + of(&self.nodes) + of(&self.assumptions);
-        size_of::<Trace>() + of(&self.events) + of(&self.widths) + of(&self.rmw) + sets + values
+        size_of::<Trace>() + of(&self.events) + of(&self.widths) + of(&self.rmw) + of(&self.picks) + sets + values
     }
 
     /// A value, if it is known.
@@ -234,6 +236,7 @@ pub fn traces(
             data: Vec::with_capacity(room),
             ctrl: Vec::with_capacity(room),
             rmw: Vec::new(),
+            picks: Vec::new(),
             registers: Vec::new(),
             nodes: Vec::with_capacity(room),
             assumptions: Vec::new(),
@@ -391,6 +394,7 @@ impl State {
         self.trace.addr.push(addr.on);
         self.trace.data.push(data.on);
         self.trace.ctrl.push(ctrl);
+        self.trace.picks.extend(data.picks.iter().map(|read| (read, event)));
         // A "pick" dependency on an address orders the access before all writes behind it, as a branch does.
         self.control(addr.picks, usize::MAX);
         event

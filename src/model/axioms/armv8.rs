@@ -4,8 +4,8 @@
 //! axioms, herd's aarch64.cat; and C. Pulte et al., "Simplifying ARM Concurrency", POPL 2018.
 //!
 //! All observers are in one inner-shareable domain. `dsb` is treated as `dmb`, except `dsb st`, which orders
-//! writes before everything behind it. The "pick" dependency of a compare-and-swap is part of `ctrl` here;
-//! `trace.rs` puts it there.
+//! writes before everything behind it. "Pick" dependencies, of a compare-and-swap and of CSEL, are part of `ctrl` here;
+//! `trace.rs` puts them there. Those that go through memory are added here.
 //!
 //! Mixed sizes: S. Flur et al., "Mixed-size Concurrency: ARM, POWER, C/C++11, and SC", POPL 2017, and herd's
 //! aarch64.cat with `-variant mixed`. Each access has one event for each cell. What is observed of a part of an access
@@ -20,7 +20,7 @@ use crate::model::relation::Relation;
 
 /// `irreflexive ob`
 pub fn judge(execution: &Execution) -> Judge<'_> {
-    let Execution { po, po_loc, addr, data, ctrl, rmw, r, w, ext, int, .. } = execution;
+    let Execution { po, po_loc, addr, data, ctrl, rmw, picks, r, w, ext, int, .. } = execution;
     let (r, w) = (*r, *w);
     let marked = |tags| execution.tagged(tags);
     let (a, q, l) = (r & marked(Tags::ACQUIRE), r & marked(Tags::ACQUIRE_PC), w & marked(Tags::RELEASE));
@@ -43,18 +43,27 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
         | (l >> po >> a)
         | ((a | q) >> po)
         | (po >> l);
+    // Local read successor: the local write that comes last before a read of the same cell
+    let lrs = || w >> (po_loc - (po_loc >> w >> po_loc)) >> r;
+    // The order within a thread, as far as it does not depend on what reads read
+    let local = |lrs: &Relation| {
+        (((&dob | &bob) | ((addr | data) >> lrs)) | rmw)
+            | ((rmw >> lrs) >> (a | q))
+            | execution.to_whole(&((r | w) >> po_loc >> w))
+    };
+    // Pick dependencies through memory: a write whose value a read selected, and the reads behind it that depend on that write
+    let picks = (!picks.is_empty()).then(|| {
+        let lrs = lrs();
+        let reads = (picks >> &lrs) >> ((picks | data) >> &lrs).star();
+        let control = ((&reads >> (ctrl | (addr >> po))) >> isb) >> po;
+        ((&reads >> local(&lrs).plus()) >> w) | control
+    });
     if execution.mixes_sizes() {
-        // The local write that comes last before a read of the same cell
-        let last = w >> (po_loc - (po_loc >> w >> po_loc)) >> r;
-        let local = dob
-            | bob
-            | ((addr | data) >> &last)
-            | rmw
-            | ((rmw >> &last) >> (a | q))
-            | execution.to_whole(&((r | w) >> po_loc >> w));
-        return mixed_sizes(execution, local);
+        let local = local(&lrs());
+        return mixed_sizes(execution, with(local, picks));
     }
     let (ctrl_or_data, addr_or_data, po_l) = (ctrl | data, addr | data, po >> l);
+    let dob = with(dob, picks);
     let fixed = (&dob | &bob) | rmw;
     Box::new(move |Witness { rf, co, fr }, detail| {
         let (rfi, coi) = (rf & int, co & int);
@@ -80,6 +89,13 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
             ]
         })
     })
+}
+
+fn with(one: Relation, other: Option<Relation>) -> Relation {
+    match other {
+        Some(other) => one | other,
+        None => one,
+    }
 }
 
 /// `irreflexive ob` for accesses of mixed sizes. `local` is the order within the threads.
