@@ -461,7 +461,8 @@ fn arithmetic_has_the_values_of_the_manuals() {
         assert_eq!((outcome.verdict, outcome.states.len()), (Verdict::Always, 1), "{}", file.display());
         if Arch::host() == Some(arch) {
             let outcomes = measured(&scenario.program, Pace::Free, LayoutKind::Padded).unwrap();
-            assert!(outcomes.keys().all(|state| outcome.states.contains(state)), "{}: {outcomes:?}", file.display());
+            // The race of a `forall` is a state in which it does not hold.
+            assert!(outcomes.keys().all(|state| !scenario.program.is_race(state)), "{}: {outcomes:?}", file.display());
         }
     }
 }

@@ -710,6 +710,8 @@ pub(crate) type Named = (&'static str, Type);
 pub(crate) enum Signs {
     Signed,
     Unsigned,
+    /// It compares the result with 0, which is about the flag for the sign alone.
+    OfResult,
 }
 
 /// A condition on the flags: how the operands of the last comparison compare.
@@ -729,8 +731,8 @@ pub(crate) struct Assembler {
     pub steps: Vec<Step>,
     /// For each step, the span of its instruction.
     spans: Vec<Span>,
-    /// The operands of the last comparison, for machines with flags. They are 64 bits wide.
-    flags: Option<(Operand, Operand)>,
+    /// The operands of the last comparison, for machines with flags, and their type. They are 64 bits wide.
+    flags: Option<(Operand, Operand, Type)>,
     /// Whether the flags only say whether the last result was 0. The other conditions then depend on a carry or an
     /// overflow, which is not followed.
     only_equality: bool,
@@ -842,8 +844,13 @@ impl Assembler {
 
     /// The comparison that a condition on the flags is; `None` if nothing was compared, or the condition is about a
     /// flag that is not followed.
-    fn flags_as(&self, (compare, signs): Condition) -> Option<(Compare, Operand, Operand, Type)> {
-        let (left, right) = self.flags?;
+    fn flags_as(&mut self, (compare, signs): Condition) -> Option<(Compare, Operand, Operand, Type)> {
+        let (left, right, ty) = self.flags?;
+        if signs == Signs::OfResult {
+            let result = self.temporary();
+            self.binary(Binary::Sub, result, left, right, ty);
+            return Some((compare, Operand::Register(result), ZERO, LONG));
+        }
         let equality = matches!(compare, Compare::Eq | Compare::Ne);
         let ty = Type::Int { bits: 64, signed: signs == Signs::Signed };
         (equality || !self.only_equality).then_some((compare, left, right, ty))
@@ -876,7 +883,7 @@ impl Assembler {
             self.mov(dst, operand, ty);
             Operand::Register(dst)
         };
-        self.flags = Some((keep(left, "flags.left"), keep(right, "flags.right")));
+        self.flags = Some((keep(left, "flags.left"), keep(right, "flags.right"), ty));
         self.only_equality = false;
     }
 

@@ -72,6 +72,9 @@ fn sink(a: &mut Assembler, text: &str) -> Option<(RegisterId, Type)> {
     Some((register.unwrap_or_else(|| a.temporary()), ty))
 }
 
+const SIGNED_BYTE: Type = Type::Int { bits: 8, signed: true };
+const SIGNED_HALF: Type = Type::Int { bits: 16, signed: true };
+
 /// A register with an extension or a shift, such as `W1,SXTW` or `X1,LSL #2`, as a value of 64 bits. An extended
 /// register is 32 bits wide, a shifted one 64 bits.
 fn extended(a: &mut Assembler, text: &str, extension: &str) -> Option<Operand> {
@@ -79,7 +82,11 @@ fn extended(a: &mut Assembler, text: &str, extension: &str) -> Option<Operand> {
     let (kind, shift) = extension.split_once('#').unwrap_or((&extension, "0"));
     let shift = parse_int(shift).filter(|shift| (0..64).contains(shift))?;
     let (width, from) = match kind {
+        "SXTB" => (WORD, SIGNED_BYTE),
+        "SXTH" => (WORD, SIGNED_HALF),
         "SXTW" => (WORD, Type::INT),
+        "UXTB" => (WORD, BYTE),
+        "UXTH" => (WORD, HALF),
         "UXTW" => (WORD, WORD),
         "LSL" | "SXTX" | "UXTX" => (LONG, LONG),
         _ => return None,
@@ -111,6 +118,12 @@ fn memory(a: &mut Assembler, text: &str) -> Option<Address> {
         (None, _) => ZERO,
         (Some(immediate), None) if immediate.starts_with('#') => operand(a, immediate)?,
         (Some(index), None) => source(a, index).filter(|(_, ty)| *ty == LONG)?.0,
+        // Bytes and half-words do not extend an index.
+        (Some(_), Some(extension))
+            if extension.to_ascii_uppercase().as_bytes().get(3).is_some_and(|c| b"BH".contains(c)) =>
+        {
+            return None;
+        }
         (Some(index), Some(extension)) => extended(a, index, extension)?,
     };
     Some(a.indexed(base, index))
@@ -210,6 +223,14 @@ fn access(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
     }
     let (base, narrow) = narrow(mnemonic);
     match (base, operands) {
+        // Pre-indexed and post-indexed: the base register moves on.
+        ("LDR" | "STR", [value, place]) if place.ends_with('!') => {
+            let place = place.strip_suffix('!')?;
+            return moved_on(a, mnemonic, value, place, None);
+        }
+        ("LDR" | "STR", [value, place, distance]) if distance.starts_with('#') => {
+            return moved_on(a, mnemonic, value, place, Some(distance));
+        }
         ("LDR" | "LDUR" | "LDAR" | "LDAPR" | "LDAPUR" | "LDXR" | "LDAXR", [dst, place]) => {
             let ty = access_width(narrow, register_name(dst)?.1)?;
             let address = memory(a, place)?;
@@ -233,6 +254,10 @@ fn access(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
         ("LDP" | "LDPSW" | "STP", [first, second, place]) if narrow.is_none() => {
             return pair(a, base, [first, second], place);
         }
+        // The hint that the data is not used again orders nothing.
+        ("LDNP" | "STNP", [first, second, place]) if narrow.is_none() => {
+            return pair(a, if base == "LDNP" { "LDP" } else { "STP" }, [first, second], place);
+        }
         ("STXR" | "STLXR", [status, src, place]) => {
             let ty = access_width(narrow, register_name(src)?.1)?;
             let address = memory(a, place)?;
@@ -242,6 +267,34 @@ fn access(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
             a.steps.push(Step::StoreConditional { status, carries: false, address, value, ty, tags });
         }
         _ => return None,
+    }
+    Some(())
+}
+
+/// A load or a store that leaves in its base register the address it accessed, or with a distance the one behind it.
+fn moved_on(a: &mut Assembler, mnemonic: &str, value: &str, place: &str, distance: Option<&str>) -> Option<()> {
+    let base = place.strip_prefix('[')?.split([',', ']']).next()?;
+    // The manual leaves open what happens if the base register is loaded or stored.
+    if register_name(base)?.0 == register_name(value)?.0 {
+        return None;
+    }
+    let base = a.register(base)?;
+    match distance {
+        Some(distance) => {
+            if place.contains(',') {
+                return None;
+            }
+            let distance = operand(a, distance)?;
+            access(a, mnemonic, &[value, place])?;
+            a.binary(Binary::Add, base, Operand::Register(base), distance, LONG);
+        }
+        None => {
+            // Computed before the access, as its address.
+            let inner = place.strip_suffix(']')?;
+            let distance = operand(a, inner.split_once(',')?.1)?;
+            a.binary(Binary::Add, base, Operand::Register(base), distance, LONG);
+            access(a, mnemonic, &[value, &format!("[{}]", place.strip_prefix('[')?.split(',').next()?)])?;
+        }
     }
     Some(())
 }
@@ -303,10 +356,23 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             let op = if mnemonic == "MVN" { Unary::Invert } else { Unary::Negate };
             a.steps.push(Step::Unary { dst, op, src, ty });
         }
-        ("SXTW", [dst, src]) => {
+        ("SXTB" | "SXTH" | "SXTW" | "UXTB" | "UXTH", [dst, src]) => {
             let (src, _) = source(a, src).filter(|(_, ty)| *ty == WORD)?;
-            let (dst, _) = sink(a, dst).filter(|(_, ty)| *ty == LONG)?;
-            a.mov(dst, src, Type::INT);
+            let from = match mnemonic.as_str() {
+                "SXTB" => SIGNED_BYTE,
+                "SXTH" => SIGNED_HALF,
+                "SXTW" => Type::INT,
+                "UXTB" => BYTE,
+                _ => HALF,
+            };
+            // SXTW has a target of 64 bits, the extensions by zeros one of 32.
+            let (dst, ty) = sink(a, dst)?;
+            let fits = if mnemonic.starts_with('U') { ty == WORD } else { ty == LONG || mnemonic != "SXTW" };
+            fits.then_some(())?;
+            a.mov(dst, src, from);
+            if ty == WORD {
+                a.mov(dst, Operand::Register(dst), WORD);
+            }
         }
         ("CMP", [left, right]) => {
             let (right, (left, ty)) = (operand(a, right)?, source(a, left)?);
@@ -323,6 +389,15 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             let compare = if mnemonic == "CBZ" { Compare::Eq } else { Compare::Ne };
             a.branch(compare, value, ZERO, ty, label)?;
         }
+        ("TBZ" | "TBNZ", [register, bit, label]) => {
+            let (value, ty) = source(a, register)?;
+            let bit =
+                bit.strip_prefix('#').and_then(parse_int).filter(|bit| (0..i64::from(ty.bits())).contains(bit))?;
+            let tested = a.temporary();
+            a.binary(Binary::And, tested, value, Operand::Const(Const::Int(1 << bit)), LONG);
+            let compare = if mnemonic == "TBZ" { Compare::Eq } else { Compare::Ne };
+            a.branch(compare, Operand::Register(tested), ZERO, LONG, label)?;
+        }
         ("B", [label]) => a.jump(label)?,
         _ if access(a, &mnemonic, operands).is_some() => {}
         _ => return arithmetic(a, &mnemonic, operands),
@@ -330,7 +405,7 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
     Some(())
 }
 
-/// The condition that a suffix such as `EQ` names. The conditions on the sign and on overflow alone are not followed.
+/// The condition that a suffix such as `EQ` names. That on overflow alone is not followed.
 fn condition(text: &str) -> Option<Condition> {
     Some(match text.to_ascii_uppercase().as_str() {
         "EQ" => (Compare::Eq, Signs::Signed),
@@ -343,6 +418,8 @@ fn condition(text: &str) -> Option<Condition> {
         "LS" => (Compare::Le, Signs::Unsigned),
         "HI" => (Compare::Gt, Signs::Unsigned),
         "HS" | "CS" => (Compare::Ge, Signs::Unsigned),
+        "MI" => (Compare::Lt, Signs::OfResult),
+        "PL" => (Compare::Ge, Signs::OfResult),
         _ => return None,
     })
 }
@@ -373,19 +450,22 @@ fn arithmetic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()
             let op = match name {
                 "ADD" => Binary::Add,
                 "SUB" => Binary::Sub,
-                "AND" => Binary::And,
-                "EOR" if !sets_flags => Binary::Xor,
-                "ORR" if !sets_flags => Binary::Or,
-                "LSL" if !sets_flags && right.len() == 1 && right[0].starts_with('#') => Binary::ShiftLeft,
+                "AND" | "BIC" => Binary::And,
+                "EOR" | "EON" if !sets_flags => Binary::Xor,
+                "ORR" | "ORN" if !sets_flags => Binary::Or,
+                "MUL" if !sets_flags => Binary::Mul,
+                "LSL" | "LSR" | "ASR" if !sets_flags => return shift(a, name, operands),
                 _ => return atomic(a, mnemonic, operands),
             };
             let left = operand(a, left)?;
             let right = match right {
+                [right] if name == "MUL" => source(a, right)?.0,
                 [right] => operand(a, right)?,
-                [right, extension] => extended(a, right, extension)?,
+                [right, extension] if name != "MUL" => extended(a, right, extension)?,
                 _ => return None,
             };
             let (dst, ty) = sink(a, operands[0])?;
+            let right = if matches!(name, "BIC" | "EON" | "ORN") { changed(a, "INV", right, ty) } else { right };
             if sets_flags && op == Binary::Sub {
                 a.compare(left, right, ty);
             }
@@ -397,6 +477,37 @@ fn arithmetic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()
         }
         _ => atomic(a, mnemonic, operands),
     }
+}
+
+/// LSL, LSR and ASR by a constant or by a register, of which only the lowest 5 or 6 bits count.
+fn shift(a: &mut Assembler, name: &str, operands: &[&str]) -> Option<()> {
+    let [dst, left, right] = operands else { return None };
+    let (left, ty) = source(a, left)?;
+    let bits = i64::from(ty.bits());
+    let count = match operand(a, right)? {
+        Operand::Const(Const::Int(count)) if !(0..bits).contains(&count) => return None,
+        Operand::Register(register) => {
+            let count = a.temporary();
+            let lowest = Operand::Const(Const::Int(bits - 1));
+            a.binary(Binary::And, count, Operand::Register(register), lowest, LONG);
+            Operand::Register(count)
+        }
+        constant @ Operand::Const(_) => constant,
+    };
+    let (dst, own) = sink(a, dst)?;
+    let (op, from) = match name {
+        "LSL" => (Binary::ShiftLeft, ty),
+        "LSR" => (Binary::ShiftRight, Type::Int { bits: ty.bits(), signed: false }),
+        _ => (Binary::ShiftRight, Type::Int { bits: ty.bits(), signed: true }),
+    };
+    (own == ty).then_some(())?;
+    let value = a.temporary();
+    a.mov(value, left, from);
+    a.binary(op, dst, Operand::Register(value), count, from);
+    if ty == WORD {
+        a.mov(dst, Operand::Register(dst), WORD);
+    }
+    Some(())
 }
 
 /// The second value of CSEL, CSINC, CSINV or CSNEG: as it is, plus one, inverted or negated.

@@ -160,6 +160,15 @@ fn jump(name: &str, operands: &[&str], places: &Places<'_>) -> Result<Option<Jum
             let word = if name == "CBZ" { 0x3400_0000 } else { 0x3500_0000 };
             Jump::word(label, near(word | register.sf() | register.number))
         }
+        ("TBZ" | "TBNZ", [register, bit, label]) => {
+            let register = self::register(register, places)?;
+            let bits = if register.wide { 64 } else { 32 };
+            let bit = constant(bit).and_then(|bit| u32::try_from(bit).ok()).filter(|bit| *bit < bits);
+            let bit = bit.ok_or_else(unknown_form)?;
+            let word = if name == "TBZ" { 0x3600_0000 } else { 0x3700_0000 } | (bit >> 5) << 31 | (bit & 31) << 19;
+            let word = word | register.number;
+            Jump::word(label, move |distance| Some(word | signed_field(distance, 16)? >> 2 << 5))
+        }
         (_, [label]) => match name.strip_prefix("B.") {
             Some(condition) => Jump::word(label, near(0x5400_0000 | self::condition(condition)?)),
             None => return Ok(None),
@@ -172,6 +181,23 @@ fn jump(name: &str, operands: &[&str], places: &Places<'_>) -> Result<Option<Jum
 fn access(name: &str, operands: &[&str], places: &Places<'_>) -> Result<Option<u32>, String> {
     let (base, suffix) = narrow(name);
     match (base, operands) {
+        ("LDR" | "STR", [target, place, ..]) if place.ends_with('!') || operands.len() == 3 => {
+            let register = self::register(target, places)?;
+            // Pre-indexed, or post-indexed with the distance as the third operand
+            let (place, distance, form) = match (place.strip_suffix('!'), operands) {
+                (Some(place), [_, _]) => (place, None, 0xc00),
+                (None, [_, place, distance]) => (*place, Some(constant(distance).ok_or_else(unknown_form)?), 0x400),
+                _ => return Err(unknown_form()),
+            };
+            let Memory::Displaced(address, offset) = memory(place, places)? else { return Err(unknown_form()) };
+            if distance.is_some() && offset != 0 {
+                return Err(unknown_form());
+            }
+            let opc = u32::from(base == "LDR") << 22;
+            let offset = unscaled(distance.unwrap_or(offset))?;
+            let fields = opc | offset << 12 | address << 5 | register.number;
+            return Ok(Some(0x3800_0000 | form | size(suffix, register)? | fields));
+        }
         ("LDR" | "STR", [target, place]) => {
             let register = self::register(target, places)?;
             let opc = u32::from(base == "LDR") << 22;
@@ -179,6 +205,10 @@ fn access(name: &str, operands: &[&str], places: &Places<'_>) -> Result<Option<u
         }
         ("LDP" | "LDPSW" | "STP", [first, second, place]) => {
             return pair(name, [first, second], place, places).map(Some);
+        }
+        ("LDNP" | "STNP", [first, second, place]) => {
+            let name = if name == "LDNP" { "LDP" } else { "STP" };
+            return pair(name, [first, second], place, places).map(|word| Some(word & !0x0100_0000));
         }
         ("LDRS", [target, place]) => {
             let register = self::register(target, places)?;
@@ -327,12 +357,18 @@ fn computation(name: &str, operands: &[&str], places: &Places<'_>) -> Result<u32
             let target = register(target)?;
             add("SUB", target, target.zero(), &[*source], places)
         }
-        ("SXTW", [target, source]) => {
+        ("SXTB" | "SXTH" | "SXTW" | "UXTB" | "UXTH", [target, source]) => {
             let (target, source) = (register(target)?, register(source)?);
-            if !target.wide || source.wide {
+            let last = match name.as_bytes()[3] {
+                b'B' => 7,
+                b'H' => 15,
+                _ => 31,
+            };
+            let unsigned = name.starts_with('U');
+            if source.wide || unsigned && target.wide || last == 31 && !target.wide {
                 return Err(unknown_form());
             }
-            Ok(0x9340_7c00 | source.number << 5 | target.number)
+            Ok(bits_of(unsigned, target, source, [0, last]))
         }
         ("CMP", [left, right @ ..]) => {
             let left = register(left)?;
@@ -351,13 +387,28 @@ fn computation(name: &str, operands: &[&str], places: &Places<'_>) -> Result<u32
             let name = if name == "CSET" { "CSINC" } else { "CSINV" };
             select(name, [target, target.zero(), target.zero()], self::condition(condition)? ^ 1)
         }
-        ("LSL", [target, source, count]) => {
+        ("LSL" | "LSR" | "ASR", [target, source, count]) => {
             let (target, source) = (register(target)?, register(source)?);
+            same_width([target, source])?;
+            let Some(count) = constant(count) else {
+                let count = register(count)?;
+                same_width([target, count])?;
+                let word = match name {
+                    "LSL" => 0x1ac0_2000,
+                    "LSR" => 0x1ac0_2400,
+                    _ => 0x1ac0_2800,
+                };
+                return Ok(word | target.sf() | count.number << 16 | source.number << 5 | target.number);
+            };
             let bits: u32 = if target.wide { 64 } else { 32 };
-            let count = constant(count).and_then(|count| u32::try_from(count).ok()).filter(|count| *count < bits);
-            let count = count.filter(|_| target.wide == source.wide).ok_or_else(unknown_form)?;
-            let word = if target.wide { 0xd340_0000 } else { 0x5300_0000 };
-            Ok(word | ((bits - count) % bits) << 16 | (bits - 1 - count) << 10 | source.number << 5 | target.number)
+            let count = u32::try_from(count).ok().filter(|count| *count < bits).ok_or_else(unknown_form)?;
+            let fields = if name == "LSL" { [(bits - count) % bits, bits - 1 - count] } else { [count, bits - 1] };
+            Ok(bits_of(name != "ASR", target, source, fields))
+        }
+        ("MUL", [target, left, right]) => {
+            let (target, left, right) = (register(target)?, register(left)?, register(right)?);
+            same_width([target, left, right])?;
+            Ok(0x1b00_7c00 | target.sf() | right.number << 16 | left.number << 5 | target.number)
         }
         ("ADD" | "ADDS" | "SUB" | "SUBS", [target, left, right @ ..]) => {
             add(name, register(target)?, register(left)?, right, places)
@@ -365,8 +416,23 @@ fn computation(name: &str, operands: &[&str], places: &Places<'_>) -> Result<u32
         ("AND" | "ANDS" | "ORR" | "EOR", [target, left, right @ ..]) => {
             logical(name, register(target)?, register(left)?, right, places)
         }
+        ("BIC" | "BICS" | "ORN" | "EON", [target, left, right, ..]) if constant(right).is_none() => {
+            let plain = match name {
+                "BIC" => "AND",
+                "BICS" => "ANDS",
+                "ORN" => "ORR",
+                _ => "EOR",
+            };
+            logical(plain, register(target)?, register(left)?, &operands[2..], places).map(|word| word | 1 << 21)
+        }
         _ => Err(unknown_form()),
     }
+}
+
+/// UBFM or SBFM with the fields `immr` and `imms`.
+fn bits_of(unsigned: bool, target: Register, source: Register, [immr, imms]: [u32; 2]) -> u32 {
+    let word = if unsigned { 0x5300_0000 } else { 0x1300_0000 } | target.sf() | u32::from(target.wide) << 22;
+    word | immr << 16 | imms << 10 | source.number << 5 | target.number
 }
 
 fn select(name: &str, [target, then, otherwise]: [Register; 3], condition: u32) -> Result<u32, String> {
@@ -521,15 +587,27 @@ fn constant(text: &str) -> Option<i64> {
 fn extended(text: &str) -> Result<(&'static str, u32), String> {
     let text = text.to_ascii_uppercase();
     let (kind, amount) = text.split_once('#').unwrap_or((&text, "0"));
-    let kind =
-        ["LSL", "UXTW", "SXTW", "UXTX", "SXTX"].into_iter().find(|known| *known == kind).ok_or_else(unknown_form)?;
+    let kind = OPTIONS.into_iter().find(|(known, _)| *known == kind).ok_or_else(unknown_form)?.0;
     let amount = parse_int(amount).and_then(|amount| u32::try_from(amount).ok()).ok_or_else(unknown_form)?;
     Ok((kind, amount))
 }
 
+/// The extensions and their field `option`. Those of 8 and 16 bits do not extend an index.
+const OPTIONS: [(&str, u32); 9] = [
+    ("UXTB", 0),
+    ("UXTH", 1),
+    ("UXTW", 2),
+    ("LSL", 3),
+    ("UXTX", 3),
+    ("SXTB", 4),
+    ("SXTH", 5),
+    ("SXTW", 6),
+    ("SXTX", 7),
+];
+
 /// The field `option` of an extension.
 fn option(kind: &str) -> Option<u32> {
-    named(&[("UXTW", 2), ("LSL", 3), ("UXTX", 3), ("SXTW", 6), ("SXTX", 7)], kind)
+    named(&OPTIONS, kind)
 }
 
 fn register(text: &str, places: &Places<'_>) -> Result<Register, String> {

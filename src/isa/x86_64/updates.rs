@@ -143,7 +143,7 @@ fn change(
     Some(())
 }
 
-/// The condition of a conditional jump. Those on the sign and on overflow alone are not followed.
+/// The condition of a conditional jump. That on overflow alone is not followed.
 fn condition(suffix: &str) -> Option<(Compare, Signs)> {
     Some(match suffix {
         "e" | "z" => (Compare::Eq, Signs::Signed),
@@ -157,6 +157,8 @@ fn condition(suffix: &str) -> Option<(Compare, Signs)> {
         "be" | "na" => (Compare::Le, Signs::Unsigned),
         "a" | "nbe" => (Compare::Gt, Signs::Unsigned),
         "ae" | "nb" | "nc" => (Compare::Ge, Signs::Unsigned),
+        "s" => (Compare::Lt, Signs::OfResult),
+        "ns" => (Compare::Ge, Signs::OfResult),
         _ => return None,
     })
 }
