@@ -185,6 +185,32 @@ fn a_pick_dependency_goes_through_memory() {
 }
 
 #[test]
+fn srlw_extends_its_result_by_sign() {
+    let text = one("RISCV", "int64_t 0:x5=-1; int64_t 0:x7;", "srliw x7,x5,0", "forall (0:x7=-1)");
+    assert_eq!(judged(&text), Always);
+    assert_eq!(judged(&text.replace("srliw x7,x5,0", "srlw x7,x5,x0")), Always);
+    assert_eq!(judged(&text.replace("srliw x7,x5,0", "srliw x7,x5,1").replace("=-1)", "=0x7fffffff)")), Always);
+}
+
+/// The base register moves on, and what follows accesses the next bytes.
+#[test]
+fn an_update_moves_on_the_base_register() {
+    let body = "STR W3,[X1,#4]!; LDR W4,[X1],#-4; LDR W5,[X1],#0; STR W3,[X1]";
+    let forall = "forall (x=0x700000007 /\\ 0:X4=7 /\\ 0:X5=1 /\\ 0:X1=x)";
+    assert_eq!(judged(&one("AArch64", "uint64_t x=0x200000001; 0:X1=x; 0:X3=7;", body, forall)), Always);
+    let body = "stdu r3,8(r1); ldu r4,0(r1); ldu r5,-8(r1); std r4,0(r1); ld r6,0(r2)";
+    let init = "uint64_t x[2]; 0:r1=x; 0:r2=x; uint64_t 0:r3=7;";
+    assert_eq!(judged(&one("PPC", init, body, "forall (0:r4=7 /\\ 0:r5=0 /\\ 0:r6=7)")), Always);
+    // What the manuals leave open is refused.
+    refused(&one("PPC", "uint64_t x; 0:r1=x;", "ldu r1,0(r1)", "exists (x=0)"), "is not a supported instruction");
+    refused(&one("AArch64", "uint64_t x; 0:X1=x;", "LDR X1,[X1],#8", "exists (x=0)"), "is not a supported instruction");
+    refused(
+        &one("AArch64", "uint64_t x; 0:X1=x;", "LDR X2,[X1,W3,SXTB]", "exists (x=0)"),
+        "is not a supported instruction",
+    );
+}
+
+#[test]
 fn a_loop_is_followed_as_often_as_herd7_follows_it() {
     // A loop that ends by itself.
     let count = one("AArch64", "", "L: ADD W0,W0,#1; CMP W0,#3; B.NE L", "exists (0:X0=3)");
