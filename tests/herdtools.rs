@@ -244,3 +244,23 @@ fn herd7_and_check_agree_on_generated_tests() {
         assert_eq!((&summary["judged"], &summary["published_agrees"]), (&expected, &expected), "{arch}: {summary}");
     }
 }
+
+#[test]
+#[ignore = "needs herdtools7"]
+fn herd7_and_check_agree_on_random_programs() {
+    for (arch, model) in [("x86_64", "x86-tso"), ("aarch64", "armv8"), ("ppc", "power"), ("riscv", "rvwmo")] {
+        let (folder, there) = emptied(&format!("random-{arch}"));
+        let script = tree().join("scripts/random-programs");
+        let written = Command::new(script).args([arch, "20"]).arg(&folder).arg("2").status().unwrap();
+        assert!(written.success());
+        let log = herdtools(&format!("herd7 -timeout 5 {there}/*.litmus"));
+        fs::write(folder.join("herd.log"), log).unwrap();
+        let mut check = common::wakerace_in(&folder);
+        let output = check.args(["check", ".", "--model", model, "--json", "--against", "herd.log"]).output().unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let summary = &json["summary"][0];
+        assert_eq!((&summary["judged"], &summary["published_differs"]), (&20.into(), &0.into()), "{arch}: {summary}");
+        // herd7 needs more than 5 s for a few of them.
+        assert!(summary["published_agrees"].as_u64().unwrap() >= 12, "{arch}: {summary}");
+    }
+}
