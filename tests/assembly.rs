@@ -201,6 +201,19 @@ fn an_update_moves_on_the_base_register() {
     let body = "stdu r3,8(r1); ldu r4,0(r1); ldu r5,-8(r1); std r4,0(r1); ld r6,0(r2)";
     let init = "uint64_t x[2]; 0:r1=x; 0:r2=x; uint64_t 0:r3=7;";
     assert_eq!(judged(&one("PPC", init, body, "forall (0:r4=7 /\\ 0:r5=0 /\\ 0:r6=7)")), Always);
+    // Where it points behind its variable, nothing may use it.
+    let post = |body: &str, exists: &str| one("AArch64", "x=3; 0:X1=x;", body, exists);
+    assert_eq!(judged(&post("LDR W2,[X1],#4", "exists (0:X2=3)")), Always);
+    for (body, exists) in [
+        ("LDR W2,[X1],#4", "exists (0:X1=x)"),
+        ("LDR W2,[X1],#4; LDR W3,[X1]", "exists (0:X2=3)"),
+        ("LDR W2,[X1],#4; MOV X3,X1", "exists (0:X2=3)"),
+        ("MOV W4,#1; L: LDR W2,[X1],#4; SUB W4,W4,#1; CBZ W4,L", "exists (0:X2=3)"),
+    ] {
+        let (code, model) = isa::parse_assembly(&Source::new("t.litmus", post(body, exists))).unwrap();
+        let error = model::check(&code, model, Bounds::default()).unwrap_err().to_string();
+        assert!(error.contains("moves it out of its variable"), "{body}: {error}");
+    }
     // What the manuals leave open is refused.
     refused(&one("PPC", "uint64_t x; 0:r1=x;", "ldu r1,0(r1)", "exists (x=0)"), "is not a supported instruction");
     refused(&one("AArch64", "uint64_t x; 0:X1=x;", "LDR X1,[X1],#8", "exists (x=0)"), "is not a supported instruction");
@@ -208,6 +221,47 @@ fn an_update_moves_on_the_base_register() {
         &one("AArch64", "uint64_t x; 0:X1=x;", "LDR X2,[X1,W3,SXTB]", "exists (x=0)"),
         "is not a supported instruction",
     );
+}
+
+/// The verdicts are those of herd7, whose catalogue has such tests (MP+rel+CAS-ok-bothRs-addr, LB+rel+CAS-ok-RsRs-addr,
+/// LB+CAS-rfi-ctrl+DMBSY). After a compare-and-swap that succeeds, the register has what was read or what was compared.
+#[test]
+fn what_a_compare_and_swap_leaves_depends_on_what_it_read_or_on_what_it_compared() {
+    let buffered = |body: &str| {
+        let lines: String = body.split(';').map(|line| format!(" | {} ;\n", line.trim())).collect();
+        judged(&format!(
+            "AArch64 t\n{{ 0:X1=y; 0:X3=x; 1:X1=y; 1:X3=x; 1:X5=z; }}\n P0 | P1 ;\n LDR W0,[X3] | LDR W0,[X1] ;\n \
+             MOV W2,#1 | MOV W18,#1 ;\n DMB SY | ;\n STR W2,[X1] | ;\n{lines}exists (0:X0=1 /\\ 1:X0=1)\n"
+        ))
+    };
+    const WRITE: &str = "EOR W19,W9,W9; STR W18,[X3,W19,SXTW]";
+    assert_eq!(buffered(&format!("EOR W9,W0,W0; CAS W9,W15,[X5]; {WRITE}")), Sometimes);
+    assert_eq!(buffered(&format!("CMP W0,#0; CSEL W9,W10,W11,NE; CAS W9,W15,[X5]; {WRITE}")), Sometimes);
+    // What was compared selects whether the value is written, and who reads that depends on it.
+    assert_eq!(buffered(&format!("EOR W9,W0,W0; CAS W9,W15,[X5]; LDR W9,[X5]; {WRITE}")), Never);
+    assert_eq!(buffered("EOR W9,W0,W0; CAS W9,W15,[X5]; LDR W9,[X5]; STR W18,[X3]"), Sometimes);
+    assert_eq!(buffered("EOR W9,W0,W0; CAS W9,W18,[X3]"), Never);
+    // So does what was read: P1 compares 1 with x.
+    let own = |behind: &str| {
+        judged(&format!(
+            "AArch64 t\n{{ 0:X1=y; 0:X3=x; 1:X1=y; 1:X3=x; }}\n P0 | P1 ;\n LDR W0,[X1] | MOV W9,#1 ;\n DMB SY | MOV W2,#2 ;\n \
+             MOV W2,#1 | CAS W9,W2,[X3] ;\n STR W2,[X3] | LDR W8,[X3] ;\n | {behind} ;\n | MOV W4,#1 ;\n | STR W4,[X1] ;\n\
+             exists (x=2 /\\ 1:X9=1 /\\ 0:X0=1)\n"
+        ))
+    };
+    assert_eq!(own("CBNZ W8,L ;\n | L:"), Never);
+    assert_eq!(own("NOP"), Sometimes);
+    // Message passing: y, then z with or without a release. Both registers together order what one alone does not.
+    let passing = |store: &str, compared: &str| {
+        judged(&format!(
+            "AArch64 t\n{{ int z=3; 0:X0=x; 0:X2=y; 0:X4=z; 1:X0=x; 1:X2=y; 1:X4=z; 1:X3=5; }}\n P0 | P1 ;\n MOV W1,#1 | LDR W1,[X2] ;\n \
+             STR W1,[X0] | {compared} ;\n MOV W3,#1 | CAS W9,W3,[X4] ;\n {store} W3,[X4] | EOR W5,W9,W9 ;\n \
+             STLR W3,[X2] | LDR W7,[X0,W5,SXTW] ;\nexists (1:X1=1 /\\ 1:X7=0 /\\ z=5)\n"
+        ))
+    };
+    assert_eq!(passing("STLR", "MOV W9,W1"), Never);
+    assert_eq!(passing("STR", "MOV W9,W1"), Sometimes);
+    assert_eq!(passing("STLR", "MOV W9,#1"), Sometimes);
 }
 
 #[test]

@@ -169,6 +169,9 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
         }
     }
     let match_event = header.match_event.as_ref().map(|event| reader.prop(event, &mut columns)).transpose()?;
+    for (number, assembler) in reader.threads.iter_mut().enumerate() {
+        assembler.forget_moves(|register| columns.contains(&Column::Register { thread: number, register }));
+    }
     let types = columns.iter().map(|column| reader.column_type(*column)).collect();
     let threads = (reader.threads.iter_mut())
         .map(|thread| CodeThread {
@@ -486,6 +489,7 @@ impl Reader<'_> {
                 labels.push(name.to_owned());
             }
             self.threads[thread].steps.push(Step::Label(label));
+            self.threads[thread].uses("", true);
             rest = after.trim();
         }
         let assembler = &mut self.threads[thread];
@@ -522,6 +526,7 @@ impl Reader<'_> {
             }
         }
         let assembler = &mut self.threads[thread];
+        assembler.uses(rest, false);
         let known = (self.dialect.instruction)(assembler, &mnemonic, &operands, &self.names);
         if let Some(reason) = assembler.not_modelled.take() {
             self.not_modelled.get_or_insert((reason, part(rest)));
@@ -535,6 +540,10 @@ impl Reader<'_> {
             });
         }
         let assembler = &mut self.threads[thread];
+        let new = &assembler.steps[assembler.spans.len()..];
+        if new.iter().any(|step| matches!(step, Step::Branch { .. } | Step::Jump(_))) {
+            assembler.uses("", true);
+        }
         for step in &assembler.steps[assembler.spans.len()..] {
             if let Step::Branch { target, .. } | Step::Jump(target) = step {
                 // The label is the last operand of a jump.
@@ -740,6 +749,8 @@ pub(crate) struct Assembler {
     pub not_modelled: Option<&'static str>,
     /// What would be right, if the last instruction is not supported.
     pub hint: Option<&'static str>,
+    /// Base registers that a post-indexed access moved on, each with the step that does, as long as nothing uses them again.
+    pub moved_on: Vec<(RegisterId, usize)>,
 }
 
 /// 8 bits, extended by zeros to the full register.
@@ -769,6 +780,26 @@ impl Assembler {
             only_equality: false,
             not_modelled: None,
             hint: None,
+            moved_on: Vec::new(),
+        }
+    }
+
+    /// Takes note of what the text of an instruction uses. A label or a jump may lead to any use.
+    fn uses(&mut self, text: &str, jumps: bool) {
+        if !self.moved_on.is_empty() {
+            let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+            let used: Vec<RegisterId> = words.filter_map(|word| self.register(word)).collect();
+            self.moved_on.retain(|(register, _)| !jumps && !used.contains(register));
+        }
+    }
+
+    /// Leaves a base register where it is, if nothing uses it after it was moved on: it may point behind its variable.
+    fn forget_moves(&mut self, observed: impl Fn(RegisterId) -> bool) {
+        for (register, step) in std::mem::take(&mut self.moved_on) {
+            if !observed(register) {
+                let src = Operand::Register(register);
+                self.steps[step] = Step::Move { dst: register, src, ty: LONG };
+            }
         }
     }
 

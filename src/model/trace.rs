@@ -269,7 +269,7 @@ struct Runner<'a> {
 struct Depends {
     /// The reads that the value is computed from.
     on: Set,
-    /// The reads that only selected the value. After a compare-and-swap that succeeds, the register holds the
+    /// The reads that only selected the value. After a compare-and-swap that succeeds, the register may hold the
     /// value that it held before. What depends on it is ordered as if a branch controlled it ("pick"
     /// dependencies of the Arm ARM, B2.3).
     picks: Set,
@@ -673,7 +673,9 @@ impl Runner<'_> {
                 if !next.assume(Compare::Eq, old, expected, ty, writes)? {
                     return Ok(());
                 }
-                (next.wrap(new, ty), depends, kept)
+                // What was compared selects whether the value is written, which goes on through memory.
+                let selects = if update.picks { kept.on | kept.picks | only(read) } else { Set::EMPTY };
+                (next.wrap(new, ty), Depends { picks: depends.picks | selects, ..depends }, kept)
             }
             Change::Unless { unwanted, amount } => {
                 let ((unwanted, _), (amount, depends)) = (next.operand(unwanted), next.operand(amount));
@@ -709,7 +711,17 @@ impl Runner<'_> {
                 UpdateResult::Done => Value::Known(Const::Int(writes.into())),
             };
             let depends = match (update.gives, writes && update.picks) {
-                (_, true) => Depends { picks: kept.picks | only(read), ..kept },
+                (_, true) => {
+                    // The register may get what was read or keep what was compared, which are equal. If either depends on
+                    // something, there are executions of both kinds.
+                    if !(kept.on | kept.picks).is_empty() {
+                        let mut gets = next.clone();
+                        gets.set(dst, value, Depends::only(read));
+                        gets.at += 1;
+                        self.first(&next, |runner| runner.run(gets))?;
+                    }
+                    Depends { picks: kept.picks | only(read), ..kept }
+                }
                 (UpdateResult::Old | UpdateResult::Done, false) => Depends::only(read),
                 (_, false) => Depends::only(read).and(kept),
             };

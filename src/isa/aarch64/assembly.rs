@@ -286,6 +286,7 @@ fn moved_on(a: &mut Assembler, mnemonic: &str, value: &str, place: &str, distanc
             }
             let distance = operand(a, distance)?;
             access(a, mnemonic, &[value, place])?;
+            a.moved_on.push((base, a.steps.len()));
             a.binary(Binary::Add, base, Operand::Register(base), distance, LONG);
         }
         None => {
