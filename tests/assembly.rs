@@ -265,6 +265,24 @@ fn what_a_compare_and_swap_leaves_depends_on_what_it_read_or_on_what_it_compared
 }
 
 #[test]
+fn elements_of_arrays_have_initial_values_addresses_and_final_values() {
+    let text = "RISCV t\n{ uint16_t t[4]={1,2,3,65535}; 0:x5=t; 1:x5=t[2]; int *p=&t[3]; 1:x6=p; }\n P0 | P1 ;\n li x6,9 | lhu x7,0(x5) ;\n \
+                sh x6,4(x5) | lhu x8,2(x5) ;\n | ld x9,0(x6) ;\n | lhu x10,0(x9) ;\n\
+                forall (t[0]=1 /\\ t[1]=2 /\\ t[2]=9 /\\ t[3]=65535 /\\ (1:x7=3 \\/ 1:x7=9) /\\ 1:x8=65535 /\\ 1:x10=65535)\n";
+    let found = outcome(text);
+    assert_eq!((found.verdict, found.states.len()), (Always, 2));
+    assert_eq!(judged(&text.replace("forall (t[0]=1", "forall (t[0]=2")), Never);
+    let wrong = |init: &str, exists: &str, words: &str| {
+        refused(&one("AArch64", init, "NOP", &format!("exists ({exists})")), words);
+    };
+    wrong("int x[2]; 0:X0=x;", "x[2]=0", "`x` has 2 elements, from 0 on");
+    wrong("int x; 0:X0=x[0];", "x=0", "`x` is not declared as an array, such as `int x[2]`");
+    wrong("int x[2]={1};", "x[0]=0", "as many values as the array has elements");
+    wrong("int x={1,2};", "x=0", "as many values as the array has elements");
+    wrong("0:X1={1,2};", "0:X1=0", "a register has one value");
+}
+
+#[test]
 fn a_loop_is_followed_as_often_as_herd7_follows_it() {
     // A loop that ends by itself.
     let count = one("AArch64", "", "L: ADD W0,W0,#1; CMP W0,#3; B.NE L", "exists (0:X0=3)");

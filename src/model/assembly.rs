@@ -96,7 +96,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
     };
     let mut words = text.split_whitespace();
     let name = litmus::naming::test_name(words.nth(1).unwrap_or("")).to_owned();
-    let (Some(open), Some(close)) = (text.find('{'), text.find('}')) else {
+    let (Some(open), Some(close)) = (text.find('{'), closing_brace(text)) else {
         return Err(source.error(Span::at(0), "the test has no `{ ... }` with initial values", ""));
     };
     if close < open {
@@ -169,6 +169,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
         }
     }
     let match_event = header.match_event.as_ref().map(|event| reader.prop(event, &mut columns)).transpose()?;
+    reader.elements_exist()?;
     for (number, assembler) in reader.threads.iter_mut().enumerate() {
         assembler.forget_moves(|register| columns.contains(&Column::Register { thread: number, register }));
     }
@@ -341,12 +342,43 @@ struct Reader<'s> {
 
 impl Reader<'_> {
     fn location(&mut self, name: &str) -> LocationId {
-        self.names.iter().position(|known| known == name).unwrap_or_else(|| {
-            self.names.push(name.to_owned());
-            self.init.push(Const::Int(0));
-            self.variables.push(Variable { declared: None, elements: None });
-            self.names.len() - 1
-        })
+        if let Some(known) = self.names.iter().position(|known| known == name) {
+            return known;
+        }
+        let element_of = element(name).map(|(array, element)| (self.location(array), element));
+        self.names.push(name.to_owned());
+        self.init.push(Const::Int(0));
+        self.variables.push(Variable { element_of, ..Variable::default() });
+        self.names.len() - 1
+    }
+
+    /// Gives the names of elements the types of their arrays.
+    fn elements_exist(&mut self) -> Result<(), Diagnostic> {
+        for at in 0..self.variables.len() {
+            let Some((array, element)) = self.variables[at].element_of else { continue };
+            let Variable { declared, elements, .. } = self.variables[array];
+            if elements.is_none_or(|elements| element >= elements) {
+                let (name, array) = (&self.names[at], &self.names[array]);
+                let start = self.text.find(name.as_str()).unwrap_or(0);
+                let label = match elements {
+                    Some(elements) => format!("`{array}` has {elements} elements, from 0 on"),
+                    None => format!("`{array}` is not declared as an array, such as `int {array}[2]`"),
+                };
+                let span = Span { start, end: start + name.len() };
+                return Err(self.source.error(span, format!("there is no element `{name}`"), label));
+            }
+            self.variables[at].declared = declared;
+        }
+        Ok(())
+    }
+
+    /// A value in front of a `;`: a number, or the address of a location or of an element of an array.
+    fn initial_value(&mut self, text: &str) -> Option<Const> {
+        if let Some(value) = parse_int(text) {
+            return Some(Const::Int(value));
+        }
+        let name = text.strip_prefix('&').unwrap_or(text);
+        (is_name(name) || element(name).is_some()).then(|| Const::Address(self.location(name)))
     }
 
     /// Parses the initial values: `0:X0=x; uint32_t y=1; z;`
@@ -365,13 +397,15 @@ impl Reader<'_> {
                 Some((left, right)) => (left.trim(), right.trim()),
                 None => (item, "0"),
             };
-            let value = match parse_int(right) {
-                Some(value) => Const::Int(value),
-                None if is_name(right.trim_start_matches('&')) => {
-                    Const::Address(self.location(right.trim_start_matches('&')))
-                }
-                None => return Err(bad("expected a number or the name of a location after `=`")),
+            let list = right.strip_prefix('{').and_then(|right| right.strip_suffix('}'));
+            let values: Option<Vec<Const>> =
+                list.unwrap_or(right).split(',').map(|value| self.initial_value(value.trim())).collect();
+            let values = match values {
+                Some(values) if list.is_some() || values.len() == 1 => values,
+                _ => return Err(bad("expected a number or the name of a location after `=`")),
             };
+            let value = values[0];
+            let values = if list.is_some() { values } else { Vec::new() };
             // A type may come before a location and before a register; blanks may come before and after the
             // colon.
             let (thread, name, mut words) = match left.split_once(':') {
@@ -406,6 +440,9 @@ impl Reader<'_> {
                     let Some(register) = self.threads[thread].register(name) else {
                         return Err(bad("this is not a register"));
                     };
+                    if list.is_some() {
+                        return Err(bad("a register has one value"));
+                    }
                     self.threads[thread].values[register] = value;
                     self.threads[thread].declared.extend(declared.map(|ty| (register, ty)));
                     (Some(thread), register)
@@ -420,16 +457,19 @@ impl Reader<'_> {
                         None => (name, None),
                     };
                     if elements.is_none() && left.ends_with(']') && !left.starts_with('[')
-                        || elements.is_some() && right != "0"
+                        || elements.is_some() && list.is_none() && right != "0"
                     {
-                        return Err(bad("expected an array such as `uint8_t x[16]`, without initial values"));
+                        return Err(bad("expected an array such as `uint8_t x[16]` or `int y[2]={1,2}`"));
+                    }
+                    if list.is_some() && elements != Some(values.len()) {
+                        return Err(bad("expected as many values as the array has elements"));
                     }
                     if !is_name(name) {
                         return Err(bad("expected `0:register=value` or `location=value`"));
                     }
                     let location = self.location(name);
                     self.init[location] = value;
-                    self.variables[location] = Variable { declared, elements };
+                    self.variables[location] = Variable { declared, elements, values, element_of: None };
                     (None, location)
                 }
             };
@@ -664,6 +704,26 @@ fn split_operands(text: &str) -> Vec<&str> {
         out.push(&text[start..]);
     }
     out
+}
+
+/// The array and the number of an element, as in `x[1]`.
+fn element(name: &str) -> Option<(&str, usize)> {
+    let (array, number) = name.strip_suffix(']')?.split_once('[')?;
+    Some((array, number.parse().ok()?)).filter(|(array, _)| is_name(array))
+}
+
+/// The place of the brace that closes the first one.
+fn closing_brace(text: &str) -> Option<usize> {
+    let mut depth = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' if depth <= 1 => return Some(at),
+            b'}' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 fn is_name(text: &str) -> bool {

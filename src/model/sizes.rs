@@ -11,12 +11,16 @@ use super::trace::check_place;
 use crate::program::{Address, Column, Const, LocationId, Operand, Prop, Type};
 
 /// What the initial values say about the size of a variable.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Variable {
     /// The declared type; that of an element for an array.
     pub declared: Option<Type>,
     /// The number of elements of an array; `None` if it is not an array.
     pub elements: Option<usize>,
+    /// The initial values of the elements; none if all are 0.
+    pub values: Vec<Const>,
+    /// The array and the number of the element that this is another name for, such as `x[1]`.
+    pub element_of: Option<(LocationId, usize)>,
 }
 
 /// The type of what is not declared.
@@ -59,10 +63,11 @@ pub(super) fn laid_out(code: &Code, variables: &[Variable], model: Model) -> Res
     let size = |(location, variable): (LocationId, &Variable)| {
         let widest = || accesses.iter().filter(|access| access.location == location).map(|access| access.width).max();
         let element = known[location].unwrap_or_else(|| widest().unwrap_or(0).max(UNDECLARED.bytes()));
-        element * variable.elements.unwrap_or(1)
+        // The name of an element has no bytes of its own.
+        if variable.element_of.is_some() { 0 } else { element * variable.elements.unwrap_or(1) }
     };
     let sizes: Vec<usize> = variables.iter().enumerate().map(size).collect();
-    let code = in_bytes(code.clone(), &sizes);
+    let code = in_bytes(code.clone(), variables, &sizes);
     match impossible(&code) {
         Some(clash) => Err(clash),
         None => Ok(Some(code)),
@@ -136,28 +141,41 @@ fn is_wide(value: Const) -> bool {
 }
 
 /// The same test with a location for each byte.
-fn in_bytes(code: Code, sizes: &[usize]) -> Code {
-    let firsts: Vec<LocationId> = sizes
+fn in_bytes(code: Code, variables: &[Variable], sizes: &[usize]) -> Code {
+    let mut firsts: Vec<LocationId> = sizes
         .iter()
         .scan(0, |next, size| {
             *next += size;
             Some(*next - size)
         })
         .collect();
+    for (location, variable) in variables.iter().enumerate() {
+        if let Some((array, element)) = variable.element_of {
+            firsts[location] = firsts[array] + element * sizes[array] / variables[array].elements.unwrap_or(1);
+        }
+    }
     let moved = |location: LocationId| firsts[location];
     let value = |value: Const| match value {
         Const::Address(location) => Const::Address(moved(location)),
         Const::Int(_) => value,
     };
     let (mut names, mut init) = (Vec::new(), Vec::new());
-    for ((name, size), held) in code.names.iter().zip(sizes).zip(&code.init) {
+    for (((name, size), held), variable) in code.names.iter().zip(sizes).zip(&code.init).zip(variables) {
+        let width = size / variable.elements.unwrap_or(1).max(1);
         for byte in 0..*size {
             names.push(if byte == 0 { name.clone() } else { format!("{name}+{byte}") });
-            init.push(match (*held, byte) {
-                (Const::Address(_), 0) => value(*held),
+            // Without a list of values, the first element has the value of the variable.
+            let (element, byte) = if variable.values.is_empty() { (0, byte) } else { (byte / width, byte % width) };
+            init.push(match (*variable.values.get(element).unwrap_or(held), byte) {
+                (address @ Const::Address(_), 0) => value(address),
                 (Const::Int(int), 0..8) => Const::Int(int >> (8 * byte) & 0xff),
                 _ => Const::Int(0),
             });
+        }
+    }
+    for (location, variable) in variables.iter().enumerate() {
+        if variable.element_of.is_some() {
+            names[firsts[location]].clone_from(&code.names[location]);
         }
     }
     let mut threads = code.threads;
