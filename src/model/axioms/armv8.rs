@@ -48,7 +48,8 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
     // The order within a thread, as far as it does not depend on what reads read
     let local = |lrs: &Relation| {
         (((&dob | &bob) | ((addr | data) >> lrs)) | rmw)
-            | ((rmw >> lrs) >> (a | q))
+            // An acquiring read is ordered as a whole, also if only a part of it reads what was updated.
+            | execution.to_whole(&((rmw >> lrs) >> (a | q)))
             | execution.to_whole(&((r | w) >> po_loc >> w))
     };
     // Pick dependencies through memory: a write whose value a read selected, and the reads behind it that depend on that write
