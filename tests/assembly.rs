@@ -272,6 +272,12 @@ fn elements_of_arrays_have_initial_values_addresses_and_final_values() {
     let found = outcome(text);
     assert_eq!((found.verdict, found.states.len()), (Always, 2));
     assert_eq!(judged(&text.replace("forall (t[0]=1", "forall (t[0]=2")), Never);
+    // As a whole, in the format of herd7.
+    let whole = "AArch64 t\n{ uint16_t t[2]={7,9}; int u[3]; 0:X2=t; 0:X3=u; }\n P0 ;\n MOV W0,#5 ;\n STRH W0,[X2,#2] ;\n \
+                 STR W0,[X3,#4] ;\nlocations [0:X0; u; t;]\n";
+    let (code, model) = isa::parse_assembly(&Source::new("t.litmus", whole)).unwrap();
+    let states = model::herd_log::states(&code, &model::check(&code, model, Bounds::default()).unwrap());
+    assert_eq!(states.into_iter().collect::<Vec<_>>(), ["0:X0=5; t={7,5}; u={0,5,0};"]);
     let wrong = |init: &str, exists: &str, words: &str| {
         refused(&one("AArch64", init, "NOP", &format!("exists ({exists})")), words);
     };

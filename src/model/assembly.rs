@@ -159,7 +159,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
         }
     }
     reader.labels_exist()?;
-    let Clauses { mut columns, displayed, filter, quantifier, condition } = reader.clauses(clause)?;
+    let Clauses { mut columns, displayed, arrays, filter, quantifier, condition } = reader.clauses(clause)?;
     let mut header = litmus::header(source, open)?;
     // An outcome may have any spelling of a register.
     let named = header.naming.outcomes.iter_mut().flat_map(|outcome| &mut outcome.values);
@@ -183,8 +183,20 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
         })
         .collect();
     let (names, init) = (std::mem::take(&mut reader.names), std::mem::take(&mut reader.init));
-    let code =
-        Code { name, names, init, bytes: None, threads, columns, types, displayed, quantifier, condition, filter };
+    let code = Code {
+        name,
+        names,
+        init,
+        bytes: None,
+        threads,
+        columns,
+        types,
+        displayed,
+        arrays,
+        quantifier,
+        condition,
+        filter,
+    };
     let view = sizes::laid_out(&code, &reader.variables, dialect.model);
     let view = view.map_err(|clash| reader.refused(&clash))?;
     let sizes = sizes::declared(&reader.variables, &code.init);
@@ -314,6 +326,7 @@ fn program_lines(text: &str, from: usize, to: usize) -> Vec<(Span, Cells<'_>)> {
 struct Clauses {
     columns: Vec<Column>,
     displayed: Vec<usize>,
+    arrays: Vec<(String, Vec<usize>)>,
     filter: Option<Prop>,
     quantifier: Quantifier,
     condition: Prop,
@@ -598,13 +611,26 @@ impl Reader<'_> {
     fn clauses(&mut self, from: usize) -> Result<Clauses, Diagnostic> {
         let (locations, filter, condition) = litmus::clauses(self.source, from)?;
         let mut columns = Vec::new();
+        let mut arrays = Vec::new();
         for observable in &locations {
-            self.column(observable, &mut columns)?;
+            let name = &observable.name.text;
+            let location = observable.thread.is_none().then(|| self.location(name));
+            match location.and_then(|location| self.variables[location].elements) {
+                Some(elements) => {
+                    let element = |at| ast::Observable {
+                        name: ast::Name { text: format!("{name}[{at}]"), span: observable.name.span },
+                        thread: None,
+                    };
+                    let all: Result<_, _> = (0..elements).map(|at| self.column(&element(at), &mut columns)).collect();
+                    arrays.push((name.clone(), all?));
+                }
+                None => drop(self.column(observable, &mut columns)?),
+            }
         }
         let prop = self.prop(&condition.prop, &mut columns)?;
         let displayed = (0..columns.len()).collect();
         let filter = filter.map(|filter| self.prop(&filter, &mut columns)).transpose()?;
-        Ok(Clauses { columns, displayed, filter, quantifier: condition.quantifier, condition: prop })
+        Ok(Clauses { columns, displayed, arrays, filter, quantifier: condition.quantifier, condition: prop })
     }
 
     fn column(&mut self, observable: &ast::Observable, columns: &mut Vec<Column>) -> Result<usize, Diagnostic> {

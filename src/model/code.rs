@@ -32,6 +32,8 @@ pub struct Code {
     /// The columns that the condition and `locations` name, by number. Only the filter names the others, and
     /// herd7 does not print those.
     pub displayed: Vec<usize>,
+    /// The arrays that are displayed as a whole: the name, and the columns of the elements.
+    pub arrays: Vec<(String, Vec<usize>)>,
     /// How the condition is quantified.
     pub quantifier: Quantifier,
     /// The condition.

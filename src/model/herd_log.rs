@@ -59,14 +59,31 @@ pub fn log(code: &Code, outcome: &Outcome, seconds: f64) -> String {
     out
 }
 
-/// The displayed columns and their names in herd7's order: registers by thread and name, then locations by name.
-fn columns(code: &Code) -> Vec<(usize, String)> {
-    let mut order = code.displayed.clone();
-    order.sort_by_key(|&column| match code.columns[column] {
-        Column::Register { thread, register } => (thread, natural(&code.threads[thread].names[register])),
-        Column::Location(location) => (usize::MAX, natural(&code.names[location])),
-    });
-    order.into_iter().map(|column| (column, name(code, column))).collect()
+/// What is displayed of each state.
+struct Shown {
+    name: String,
+    /// Several for an array that is displayed as a whole.
+    columns: Vec<usize>,
+    is_array: bool,
+}
+
+/// What is displayed, in herd7's order: registers by thread and name, then locations by name.
+fn columns(code: &Code) -> Vec<Shown> {
+    let array = |(name, columns): &(String, Vec<usize>)| {
+        ((usize::MAX, natural(name)), Shown { name: name.clone(), columns: columns.clone(), is_array: true })
+    };
+    let single = |&column: &usize| {
+        let key = match code.columns[column] {
+            Column::Register { thread, register } => (thread, natural(&code.threads[thread].names[register])),
+            Column::Location(location) => (usize::MAX, natural(&code.names[location])),
+        };
+        (key, Shown { name: name(code, column), columns: vec![column], is_array: false })
+    };
+    let in_array = |column: &&usize| code.arrays.iter().any(|(_, columns)| columns.contains(column));
+    let singles = code.displayed.iter().filter(|column| !in_array(column)).map(single);
+    let mut all: Vec<_> = code.arrays.iter().map(array).chain(singles).collect();
+    all.sort_by(|(a, _), (b, _)| a.cmp(b));
+    all.into_iter().map(|(_, shown)| shown).collect()
 }
 
 /// A key that sorts `r2` before `r10`.
@@ -93,11 +110,17 @@ fn value(code: &Code, column: usize, value: Const) -> String {
     }
 }
 
-fn line(code: &Code, order: &[(usize, String)], state: &[Const]) -> String {
+fn line(code: &Code, order: &[Shown], state: &[Const]) -> String {
     let mut out = String::new();
-    for (column, name) in order {
+    for Shown { name, columns, is_array } in order {
         let blank = if out.is_empty() { "" } else { " " };
-        let _ = write!(out, "{blank}{name}={};", value(code, *column, state[*column]));
+        let _ = match columns.as_slice() {
+            [column] if !is_array => write!(out, "{blank}{name}={};", value(code, *column, state[*column])),
+            all => {
+                let values: Vec<String> = all.iter().map(|column| value(code, *column, state[*column])).collect();
+                write!(out, "{blank}{name}={{{}}};", values.join(","))
+            }
+        };
     }
     out
 }
