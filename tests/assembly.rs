@@ -272,6 +272,18 @@ fn elements_of_arrays_have_initial_values_addresses_and_final_values() {
     let found = outcome(text);
     assert_eq!((found.verdict, found.states.len()), (Always, 2));
     assert_eq!(judged(&text.replace("forall (t[0]=1", "forall (t[0]=2")), Never);
+    // An access that covers several elements, and constants of the type of the elements.
+    for (init, body, forall) in [
+        ("uint8_t x[8]; 0:X0=x;", "MOV X2,#0x300; STR X2,[X0]", "x[0]=0 /\\ x[1]=3 /\\ x[2]=0"),
+        ("uint8_t x[4]={1,2,3,4}; 0:X0=x;", "LDR W2,[X0]", "x[0]=1 /\\ x[1]=2 /\\ x[3]=4"),
+        ("int x[2]={1,-2}; 0:X0=x;", "LDR X2,[X0]", "x[0]=1 /\\ x[1]=-2"),
+        ("uint32_t x[2]={5,5}; 0:X0=x;", "MOV W1,#-1; STR W1,[X0,#4]", "x[1]=0xffffffff /\\ x[1]=-1"),
+        ("0:X0=x[1]; uint8_t x[2]={255,1};", "NOP", "x[0]=-1 /\\ x[1]=1"),
+        ("int64_t x[2]; 0:X0=x; int64_t 0:X1=5000000000;", "STR X1,[X0,#8]", "x[1]=5000000000"),
+    ] {
+        let text = one("AArch64", init, body, &format!("forall ({forall})"));
+        assert_eq!(judged(&text), Always, "{init} {body}");
+    }
     // As a whole, in the format of herd7.
     let whole = "AArch64 t\n{ uint16_t t[2]={7,9}; int u[3]; 0:X2=t; 0:X3=u; }\n P0 ;\n MOV W0,#5 ;\n STRH W0,[X2,#2] ;\n \
                  STR W0,[X3,#4] ;\nlocations [0:X0; u; t;]\n";
@@ -284,6 +296,7 @@ fn elements_of_arrays_have_initial_values_addresses_and_final_values() {
     wrong("int x[2]; 0:X0=x;", "x[2]=0", "`x` has 2 elements, from 0 on");
     wrong("int x; 0:X0=x[0];", "x=0", "`x` is not declared as an array, such as `int x[2]`");
     wrong("int x[2]={1};", "x[0]=0", "as many values as the array has elements");
+    wrong("int x[2]={1,2};", "x=0", "`x` is an array, which a condition cannot compare");
     wrong("int x={1,2};", "x=0", "as many values as the array has elements");
     wrong("0:X1={1,2};", "0:X1=0", "a register has one value");
 }
@@ -300,6 +313,58 @@ fn an_acquiring_read_is_ordered_as_a_whole_behind_its_own_atomic() {
     assert_eq!(judged(&test("SWPH W2,W1,[X0]", "LDAR")), Never);
     assert_eq!(judged(&test("SWPH W2,W1,[X0]", "LDR")), Sometimes);
     assert_eq!(judged(&test("LDXRH W1,[X0] | ;\n STXRH W4,W2,[X0]", "LDAR")), Never);
+}
+
+/// herd7 calls these syntax errors, and so do assemblers.
+#[test]
+fn what_is_no_instruction_is_refused() {
+    for (dialect, init, body) in [
+        ("AArch64", "int x; 0:X0=x;", "LDR W2,[X0,X3]!"),
+        ("AArch64", "int x; 0:X0=x;", "LDR W2,[X0],#300"),
+        ("AArch64", "int x; 0:X0=x;", "LDR W2,[X0],"),
+        ("AArch64", "", "MUL W0,#3,W1"),
+        ("AArch64", "", "MUL W2,W1,X1"),
+        ("AArch64", "", "MUL X0,W1,W1"),
+        ("AArch64", "", "BIC X3,W1,W1"),
+        ("AArch64", "", "EON W3,W1,#1"),
+        ("AArch64", "", "LSL W0,W1,X2"),
+        ("AArch64", "", "EOR X0,X1,W1,UXTB"),
+        ("AArch64", "", "ADD X0,X1,W1,UXTB #5"),
+        ("AArch64", "", "ADD W2,#4,W1"),
+        ("AArch64", "", "ADD W2,W1,X1"),
+        ("AArch64", "", "ADD X2,W1,#1"),
+        ("AArch64", "", "MOV X2,W1"),
+        ("AArch64", "", "CMP W1,X2"),
+        ("AArch64", "", "NEG X1,W2"),
+        ("PPC", "", "add r2,r1,r1,"),
+        ("X86_64", "", "addl $5,%eax,"),
+        ("RISCV", "", "beq x5,1,L; L: nop"),
+        ("RISCV", "", "li x5,x6"),
+        ("RISCV", "", "mv x5,1"),
+    ] {
+        refused(&one(dialect, init, body, "exists (y=0)"), "is not a supported instruction");
+    }
+    // The program ends with `;`, or its last line is lost.
+    let text = "AArch64 t\n{ int x=5; 0:X0=x; }\n P0 ;\n MOV W1,#1 ;\n LDR W1,[X0]\n";
+    refused(&format!("{text}exists (0:X1=1)\n"), "the last line of the program has no `;`");
+    refused(&format!("{text}locations [x;]\n"), "the last line of the program has no `;`");
+    assert_eq!(judged(&format!("{text};\nexists (0:X1=5)\n")), Always);
+}
+
+#[test]
+fn an_update_that_is_discarded_or_did_not_happen_leaves_its_register() {
+    // x0 of RISC-V is 0.
+    assert_eq!(judged(&one("RISCV", "0:x5=1;", "mv x0,x5; add x6,x0,x5", "forall (0:x0=0 /\\ 0:x6=1)")), Always);
+    assert_eq!(judged(&one("RISCV", "", "li x0,5; addi x0,x0,1", "forall (0:x0=0)")), Always);
+    // A comparison of 32 bits that succeeds leaves rax whole; one that fails clears its upper half.
+    let compared = |x: i64, expected: i64| {
+        let init = format!("int64_t 0:rax=-2; int x={x}; 0:rcx=7;");
+        let text = one("X86_64", &init, "lock cmpxchgl %ecx,(x)", &format!("forall (0:rax={expected})"));
+        assert_eq!(judged(&text), Always, "{x}");
+    };
+    compared(-2, -2);
+    compared(5, 5);
+    compared(-3, 0xffff_fffd);
 }
 
 #[test]

@@ -123,15 +123,16 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
     let begin = close + 1 + if behind.trim_start().starts_with(';') { blanks + 1 } else { 0 };
     let lines = program_lines(text, begin, clause);
     // Without a condition the program goes to the end.
-    let rest = text[begin..].rsplit(';').next().unwrap_or("");
-    if clause == text.len() && !rest.trim().is_empty() {
-        let start = text.len() - rest.trim_start().len();
+    let rest = text[begin..clause].rsplit(';').next().unwrap_or("");
+    if !rest.trim().is_empty() {
+        let start = clause - rest.trim_start().len();
         let span = Span { start, end: start + rest.trim().len() };
-        return Err(source.error(
-            span,
-            "expected `exists`, `~exists` or `forall`, and a condition",
-            "this is none of them",
-        ));
+        return Err(if clause == text.len() {
+            let message = "expected `exists`, `~exists` or `forall`, and a condition";
+            source.error(span, message, "this is none of them")
+        } else {
+            source.error(span, "the last line of the program has no `;`", "expected `;` behind it")
+        });
     }
     let width = lines.first().map_or(0, |(_, cells)| cells.len());
     if width == 0
@@ -150,6 +151,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
     reader.threads = (0..width).map(|_| Assembler::new(dialect, lines.len())).collect();
     reader.instructions = vec![Vec::new(); width];
     reader.initial(open + 1, close)?;
+    reader.type_elements();
     for (line, cells) in &lines[1..] {
         if cells.len() > width {
             return Err(source.error(*line, format!("this line has {} columns, not {width}", cells.len()), ""));
@@ -174,6 +176,13 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
         assembler.forget_moves(|register| columns.contains(&Column::Register { thread: number, register }));
     }
     let types = columns.iter().map(|column| reader.column_type(*column)).collect();
+    let elements = columns.iter().enumerate().filter_map(|(at, column)| match *column {
+        Column::Location(location) if reader.variables[location].element_of.is_some() => {
+            Some((at, reader.names[location].clone()))
+        }
+        _ => None,
+    });
+    let elements = elements.collect();
     let threads = (reader.threads.iter_mut())
         .map(|thread| CodeThread {
             registers: std::mem::take(&mut thread.values),
@@ -192,6 +201,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
         columns,
         types,
         displayed,
+        elements,
         arrays,
         quantifier,
         condition,
@@ -361,15 +371,24 @@ impl Reader<'_> {
         let element_of = element(name).map(|(array, element)| (self.location(array), element));
         self.names.push(name.to_owned());
         self.init.push(Const::Int(0));
-        self.variables.push(Variable { element_of, ..Variable::default() });
+        let declared = element_of.and_then(|(array, _)| self.variables[array].declared);
+        self.variables.push(Variable { declared, element_of, ..Variable::default() });
         self.names.len() - 1
     }
 
-    /// Gives the names of elements the types of their arrays.
-    fn elements_exist(&mut self) -> Result<(), Diagnostic> {
+    /// Gives the names of elements that the initial values name before their array the type of that array.
+    fn type_elements(&mut self) {
         for at in 0..self.variables.len() {
-            let Some((array, element)) = self.variables[at].element_of else { continue };
-            let Variable { declared, elements, .. } = self.variables[array];
+            if let Some((array, _)) = self.variables[at].element_of {
+                self.variables[at].declared = self.variables[array].declared;
+            }
+        }
+    }
+
+    fn elements_exist(&self) -> Result<(), Diagnostic> {
+        for (at, variable) in self.variables.iter().enumerate() {
+            let Some((array, element)) = variable.element_of else { continue };
+            let elements = self.variables[array].elements;
             if elements.is_none_or(|elements| element >= elements) {
                 let (name, array) = (&self.names[at], &self.names[array]);
                 let start = self.text.find(name.as_str()).unwrap_or(0);
@@ -380,7 +399,6 @@ impl Reader<'_> {
                 let span = Span { start, end: start + name.len() };
                 return Err(self.source.error(span, format!("there is no element `{name}`"), label));
             }
-            self.variables[at].declared = declared;
         }
         Ok(())
     }
@@ -636,7 +654,19 @@ impl Reader<'_> {
     fn column(&mut self, observable: &ast::Observable, columns: &mut Vec<Column>) -> Result<usize, Diagnostic> {
         let name = &observable.name;
         let column = match observable.thread {
-            None => Column::Location(self.location(&name.text)),
+            None => {
+                let location = self.location(&name.text);
+                if self.variables[location].elements.is_some() {
+                    let array = &name.text;
+                    let message = format!("`{array}` is an array, which a condition cannot compare");
+                    return Err(self.source.error(
+                        name.span,
+                        message,
+                        format!("name its elements, such as `{array}[0]`"),
+                    ));
+                }
+                Column::Location(location)
+            }
             Some((thread, span)) => {
                 let Some(assembler) = self.threads.get_mut(thread) else {
                     return Err(self.source.error(span, format!("there is no thread {thread}"), ""));
@@ -726,7 +756,8 @@ fn split_operands(text: &str) -> Vec<&str> {
             _ => {}
         }
     }
-    if start < text.len() {
+    // Behind a comma at the end stands an operand that is empty, which no instruction has.
+    if !text.is_empty() {
         out.push(&text[start..]);
     }
     out

@@ -32,6 +32,8 @@ pub struct Code {
     /// The columns that the condition and `locations` name, by number. Only the filter names the others, and
     /// herd7 does not print those.
     pub displayed: Vec<usize>,
+    /// The columns that are elements of arrays, with their names.
+    pub elements: Vec<(usize, String)>,
     /// The arrays that are displayed as a whole: the name, and the columns of the elements.
     pub arrays: Vec<(String, Vec<usize>)>,
     /// How the condition is quantified.
@@ -308,7 +310,10 @@ impl Code {
     pub fn column_name(&self, column: usize) -> String {
         match self.columns[column] {
             Column::Register { thread, register } => format!("{thread}:{}", self.threads[thread].names[register]),
-            Column::Location(location) => self.names[location].clone(),
+            Column::Location(location) => {
+                let element = self.elements.iter().find(|(known, _)| *known == column);
+                element.map_or_else(|| self.names[location].clone(), |(_, name)| name.clone())
+            }
         }
     }
 }

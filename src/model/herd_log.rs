@@ -75,7 +75,7 @@ fn columns(code: &Code) -> Vec<Shown> {
     let single = |&column: &usize| {
         let key = match code.columns[column] {
             Column::Register { thread, register } => (thread, natural(&code.threads[thread].names[register])),
-            Column::Location(location) => (usize::MAX, natural(&code.names[location])),
+            Column::Location(_) => (usize::MAX, natural(&code.column_name(column))),
         };
         (key, Shown { name: name(code, column), columns: vec![column], is_array: false })
     };

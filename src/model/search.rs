@@ -780,8 +780,15 @@ impl Growth<'_, '_> {
             if at == first && cell.bytes == count {
                 return Ok(Some(value));
             }
-            parts.push((value, shift, 8 * cell.bytes as u32));
-            at += cell.bytes;
+            // An element of an array may be a part of a cell.
+            let skipped = at - cell.location;
+            let taken = (cell.bytes - skipped).min(end - at);
+            let value = match value {
+                Const::Int(value) => Const::Int(value >> (8 * skipped)),
+                Const::Address(_) => return Err(torn_address()),
+            };
+            parts.push((value, shift, 8 * taken as u32));
+            at += taken;
         }
         compose(parts.into_iter()).map(Some)
     }

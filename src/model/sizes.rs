@@ -173,11 +173,6 @@ fn in_bytes(code: Code, variables: &[Variable], sizes: &[usize]) -> Code {
             });
         }
     }
-    for (location, variable) in variables.iter().enumerate() {
-        if variable.element_of.is_some() {
-            names[firsts[location]].clone_from(&code.names[location]);
-        }
-    }
     let mut threads = code.threads;
     for thread in &mut threads {
         thread.registers.iter_mut().for_each(|held| *held = value(*held));

@@ -57,6 +57,14 @@ fn operand(a: &mut Assembler, text: &str) -> Option<Operand> {
     source(a, text).map(|(value, _)| value)
 }
 
+/// As [`operand`], but a register has this width.
+fn operand_of(a: &mut Assembler, text: &str, ty: Type) -> Option<Operand> {
+    if text.starts_with('#') {
+        return operand(a, text);
+    }
+    source(a, text).filter(|(_, own)| *own == ty).map(|(value, _)| value)
+}
+
 /// A target register and its width; `None` for the zero register, which discards the value.
 fn target(a: &mut Assembler, text: &str) -> Option<(Option<RegisterId>, Type)> {
     let ty = register_name(text)?.1;
@@ -94,6 +102,10 @@ fn extended(a: &mut Assembler, text: &str, extension: &str) -> Option<Operand> {
     let (value, _) = source(a, text).filter(|(_, ty)| *ty == width)?;
     let dst = a.temporary();
     a.mov(dst, value, from);
+    // Behind an extension a shift is at most 4.
+    if kind != "LSL" && shift > 4 {
+        return None;
+    }
     let count = Operand::Const(Const::Int(shift));
     if shift != 0 {
         a.binary(Binary::ShiftLeft, dst, Operand::Register(dst), count, LONG);
@@ -279,12 +291,17 @@ fn moved_on(a: &mut Assembler, mnemonic: &str, value: &str, place: &str, distanc
         return None;
     }
     let base = a.register(base)?;
+    // A displacement of 9 bits.
+    let constant = |text: &str| {
+        let distance = text.strip_prefix('#').and_then(parse_int).filter(|distance| (-256..256).contains(distance));
+        distance.map(|distance| Operand::Const(Const::Int(distance)))
+    };
     match distance {
         Some(distance) => {
             if place.contains(',') {
                 return None;
             }
-            let distance = operand(a, distance)?;
+            let distance = constant(distance)?;
             access(a, mnemonic, &[value, place])?;
             a.moved_on.push((base, a.steps.len()));
             a.binary(Binary::Add, base, Operand::Register(base), distance, LONG);
@@ -292,7 +309,7 @@ fn moved_on(a: &mut Assembler, mnemonic: &str, value: &str, place: &str, distanc
         None => {
             // Computed before the access, as its address.
             let inner = place.strip_suffix(']')?;
-            let distance = operand(a, inner.split_once(',')?.1)?;
+            let distance = constant(inner.split_once(',')?.1)?;
             a.binary(Binary::Add, base, Operand::Register(base), distance, LONG);
             access(a, mnemonic, &[value, &format!("[{}]", place.strip_prefix('[')?.split(',').next()?)])?;
         }
@@ -347,12 +364,12 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
         ("ISB", []) => a.steps.push(Step::Fence(Tags::ISYNC)),
         ("NOP", []) => {}
         ("MOV", [dst, src]) => {
-            let src = operand(a, src)?;
+            let src = operand_of(a, src, register_name(dst)?.1)?;
             let (dst, ty) = sink(a, dst)?;
             a.mov(dst, src, ty);
         }
         ("MVN" | "NEG", [dst, src]) => {
-            let src = operand(a, src)?;
+            let (src, _) = source(a, src).filter(|(_, ty)| register_name(dst).is_some_and(|(_, own)| own == *ty))?;
             let (dst, ty) = sink(a, dst)?;
             let op = if mnemonic == "MVN" { Unary::Invert } else { Unary::Negate };
             a.steps.push(Step::Unary { dst, op, src, ty });
@@ -376,11 +393,13 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             }
         }
         ("CMP", [left, right]) => {
-            let (right, (left, ty)) = (operand(a, right)?, source(a, left)?);
+            let (left, ty) = source(a, left)?;
+            let right = operand_of(a, right, ty)?;
             a.compare(left, right, ty);
         }
         ("TST", [left, right]) => {
-            let ((left, ty), right) = (source(a, left)?, operand(a, right)?);
+            let (left, ty) = source(a, left)?;
+            let right = operand_of(a, right, ty)?;
             let dst = a.temporary();
             a.binary(Binary::And, dst, left, right, ty);
             a.compare_with_zero(Operand::Register(dst), ty);
@@ -458,14 +477,20 @@ fn arithmetic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()
                 "LSL" | "LSR" | "ASR" if !sets_flags => return shift(a, name, operands),
                 _ => return atomic(a, mnemonic, operands),
             };
-            let left = operand(a, left)?;
+            let (left, width) = source(a, left)?;
+            let is_sum = matches!(op, Binary::Add | Binary::Sub);
             let right = match right {
-                [right] if name == "MUL" => source(a, right)?.0,
-                [right] => operand(a, right)?,
-                [right, extension] if name != "MUL" => extended(a, right, extension)?,
+                [right] if right.starts_with('#') => {
+                    (!matches!(name, "MUL" | "EON" | "ORN")).then(|| operand(a, right))??
+                }
+                [right] => operand_of(a, right, width)?,
+                // Only sums extend an operand; the others shift it.
+                [right, extension] if name != "MUL" && (is_sum || is_shift(extension)) => {
+                    extended(a, right, extension)?
+                }
                 _ => return None,
             };
-            let (dst, ty) = sink(a, operands[0])?;
+            let (dst, ty) = sink(a, operands[0]).filter(|(_, ty)| *ty == width)?;
             let right = if matches!(name, "BIC" | "EON" | "ORN") { changed(a, "INV", right, ty) } else { right };
             if sets_flags && op == Binary::Sub {
                 a.compare(left, right, ty);
@@ -480,12 +505,17 @@ fn arithmetic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()
     }
 }
 
+/// Whether an extension is a plain shift.
+fn is_shift(extension: &str) -> bool {
+    extension.get(..3).is_some_and(|kind| kind.eq_ignore_ascii_case("LSL"))
+}
+
 /// LSL, LSR and ASR by a constant or by a register, of which only the lowest 5 or 6 bits count.
 fn shift(a: &mut Assembler, name: &str, operands: &[&str]) -> Option<()> {
     let [dst, left, right] = operands else { return None };
     let (left, ty) = source(a, left)?;
     let bits = i64::from(ty.bits());
-    let count = match operand(a, right)? {
+    let count = match operand_of(a, right, ty)? {
         Operand::Const(Const::Int(count)) if !(0..bits).contains(&count) => return None,
         Operand::Register(register) => {
             let count = a.temporary();

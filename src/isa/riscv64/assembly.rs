@@ -58,6 +58,11 @@ fn operand(a: &mut Assembler, text: &str) -> Option<Operand> {
     parse_int(text).map(|value| Operand::Const(Const::Int(value))).or_else(|| a.register(text).map(Operand::Register))
 }
 
+/// A register that is read; x0 is 0.
+fn source(a: &mut Assembler, text: &str) -> Option<Operand> {
+    if is_zero(text) { Some(ZERO) } else { a.register(text).map(Operand::Register) }
+}
+
 /// A target register; `None` for x0, which discards the value.
 fn target(a: &mut Assembler, text: &str) -> Option<Option<RegisterId>> {
     if is_zero(text) { Some(None) } else { a.register(text).map(Some) }
@@ -133,8 +138,7 @@ fn arithmetic(a: &mut Assembler, name: &str, [dst, left, right]: [&str; 3]) -> O
     if is_constant && with_constant.is_empty() || !is_constant && name != plain {
         return None;
     }
-    // Only `li` and the last operand of these are constants.
-    let left = if is_zero(left) { ZERO } else { Operand::Register(a.register(left)?) };
+    let left = source(a, left)?;
     let mut right = operand(a, right)?;
     let is_shift = matches!(op, Binary::ShiftLeft | Binary::ShiftRight);
     if is_shift {
@@ -197,7 +201,7 @@ fn branch(a: &mut Assembler, mnemonic: &str, [left, right]: [&str; 2], label: &s
         "bge" | "bgeu" => Compare::Ge,
         _ => return None,
     };
-    let (left, right) = (operand(a, left)?, operand(a, right)?);
+    let (left, right) = (source(a, left)?, source(a, right)?);
     let ty = Type::Int { bits: 64, signed: !mnemonic.ends_with('u') };
     a.branch(compare, left, right, ty, label)
 }
@@ -238,10 +242,12 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
         }
         // fence.i orders instruction fetches, not accesses.
         ("fence.i" | "nop", []) => {}
-        ("li", [dst, src]) | ("mv", [dst, src]) => {
-            let src = operand(a, src)?;
-            let dst = a.register(dst)?;
-            a.mov(dst, src, LONG);
+        ("li" | "mv", [dst, src]) => {
+            let constant = parse_int(src).map(|value| Operand::Const(Const::Int(value)));
+            let src = if mnemonic == "li" { constant? } else { source(a, src)? };
+            if let Some(dst) = target(a, dst)? {
+                a.mov(dst, src, LONG);
+            }
         }
         ("j", [label]) => a.jump(label)?,
         (_, [dst, left, right]) if arithmetic(a, mnemonic, [dst, left, right]).is_some() => {}

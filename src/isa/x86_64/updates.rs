@@ -63,11 +63,14 @@ pub(super) fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], nam
             a.atomic(Some(register), *address, ty, change, [Tags::AMO, Tags::AMO]);
         }
         ("cmpxchg", Place::Memory(address), Some(new @ Operand::Register(_))) if locked => {
-            let (rax, expected) = (a.register("eax")?, a.temporary());
+            let (rax, expected, old) = (a.register("eax")?, a.temporary(), a.temporary());
             a.mov(expected, Operand::Register(rax), ty);
             let change = Change::IfEqual { expected: Operand::Register(expected), new };
-            a.atomic(Some(rax), *address, ty, change, [Tags::AMO, Tags::AMO]);
-            a.compare(Operand::Register(rax), Operand::Register(expected), ty);
+            let [read, compared, kept] = [old, expected, rax].map(Operand::Register);
+            a.atomic(Some(old), *address, ty, change, [Tags::AMO, Tags::AMO]);
+            a.compare(read, compared, ty);
+            // rax is written only if the values differ: its upper half stays where they are equal.
+            a.select(rax, (Compare::Eq, Signs::Signed), kept, read)?;
         }
         ("cmp" | "test", _, Some(right)) => {
             let left = read(a, target, ty)?;
