@@ -39,6 +39,8 @@ fn code(threads: &[Vec<Access>]) -> Code {
         })
         .collect();
     Code {
+        elements: Vec::new(),
+        arrays: Vec::new(),
         displayed: Vec::new(),
         name: "random".to_owned(),
         names: ["x", "y", "z"].map(str::to_owned).to_vec(),
