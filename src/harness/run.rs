@@ -6,7 +6,7 @@
 //! 1. Rendezvous. P0 decides whether the run goes on, the number of instances, the skew, and the start time
 //!    (`leader`).
 //! 2. Run the emitted code over the batch.
-//! 3. Read the number of the current CPU. Rendezvous. Classify a share of the batch's instances, unless a
+//! 3. Read the number of the current CPU. Encode its own records. Rendezvous. Classify a share of the batch's instances, unless a
 //!    thread was on another CPU or lost its CPU.
 //! 4. If outcomes are read from the instances, rendezvous again. Then write a part of the initial values.
 //!
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 
 use super::arena::Memory;
-use super::classify::{Classifier, Counter};
+use super::classify::{Classifier, Counter, PART_BYTES};
 use super::convert::whole;
 use super::distance::Distances;
 use super::edges::Chain;
@@ -105,6 +105,9 @@ impl Watchdog {
     }
 }
 
+/// Distance that keeps data of different threads on different lines, in bytes: CPUs fetch lines in pairs, or have lines of 128.
+const LINE_APART: usize = align_of::<CachePadded<u8>>();
+
 /// State that the threads of a run share.
 pub(super) struct Shared<'a> {
     pub(super) job: Job<'a>,
@@ -121,6 +124,8 @@ pub(super) struct Shared<'a> {
     /// Distance from one memory region of the arena to the next, in bytes.
     pub(super) region_bytes: usize,
     pub(super) records: Vec<Pointer>,
+    /// For each thread, the memory for its parts of the indices (`classify`).
+    pub(super) parts: Vec<Pointer>,
     pub(super) rendezvous: Rendezvous,
     /// The line that P0 shares with each other thread in a look.
     pub(super) lines: Vec<CachePadded<Line>>,
@@ -260,24 +265,35 @@ fn fits(job: Job<'_>, plan: &RunPlan) -> bool {
         && !too_many
 }
 
-/// The memory of a run: the regions of instances, and the records of each thread. The [`Memory`] that it is in outlives the
-/// threads.
+/// The memory of a run: the regions of instances, and for each thread its records and behind them its parts of the indices. The
+/// [`Memory`] that it is in outlives the threads.
 struct Arenas {
     instances: Pointer,
     /// Size of a region, in bytes.
     region_bytes: usize,
     records: Vec<Pointer>,
+    parts: Vec<Pointer>,
 }
 
 impl Arenas {
     fn new(memory: &mut Memory, job: Job<'_>, plan: &RunPlan) -> Result<Arenas> {
         let region_bytes = job.layout.bytes(plan.batch)?;
         let strides = job.program.threads.iter().map(|thread| SaveRecord::new(thread).stride);
-        let records = strides.map(|stride| plan.batch.saturating_mul(stride));
-        let sizes: Vec<usize> = std::iter::once(region_bytes.saturating_mul(plan.regions())).chain(records).collect();
-        let mut pointers = memory.zeroed(&sizes)?.into_iter().map(Pointer);
-        let instances = pointers.next().expect("the first size is that of the instances");
-        Ok(Arenas { instances, region_bytes, records: pointers.collect() })
+        // Parts begin at a line of their own, because other threads read them.
+        let records: Vec<usize> = strides
+            .map(|stride| plan.batch.saturating_mul(stride).saturating_add(LINE_APART - 1) / LINE_APART * LINE_APART)
+            .collect();
+        let with_parts = records.iter().map(|bytes| bytes.saturating_add(plan.batch.saturating_mul(PART_BYTES)));
+        let sizes: Vec<usize> =
+            std::iter::once(region_bytes.saturating_mul(plan.regions())).chain(with_parts).collect();
+        let mut pointers = memory.zeroed(&sizes)?.into_iter();
+        let instances = Pointer(pointers.next().expect("the first size is that of the instances"));
+        let (records, parts) = pointers
+            .zip(records)
+            // SAFETY: the parts lie behind the records, inside the memory of the same size as above.
+            .map(|(pointer, bytes)| (Pointer(pointer), Pointer(unsafe { pointer.add(bytes) })))
+            .unzip();
+        Ok(Arenas { instances, region_bytes, records, parts })
     }
 }
 
@@ -303,6 +319,7 @@ impl<'a> Shared<'a> {
             arena: arenas.instances,
             region_bytes: arenas.region_bytes,
             records: arenas.records,
+            parts: arenas.parts,
             rendezvous: Rendezvous::new(threads, own_cpus),
             lines: (1..threads).map(|_| CachePadded::default()).collect(),
             offsets: (0..threads).map(|_| AtomicI64::new(0)).collect(),
@@ -558,6 +575,7 @@ mod tests {
         out.push(of(shared.arena.0.addr(), shared.region_bytes * shared.plan.regions()));
         let strides = shared.job.program.threads.iter().map(|thread| SaveRecord::new(thread).stride);
         out.extend(shared.records.iter().zip(strides).map(|(pointer, stride)| of(pointer.0.addr(), batch * stride)));
+        out.extend(shared.parts.iter().map(|pointer| of(pointer.0.addr(), batch * PART_BYTES)));
         out.push(of((&raw const shared.give_up).addr(), size_of_val(&shared.give_up)));
         out.push(of((&raw const shared.epoch).addr(), size_of_val(&shared.epoch)));
         out

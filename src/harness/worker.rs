@@ -91,6 +91,9 @@ fn batches(
         worker.follow_offset();
         batch_number += 1;
         let report = worker.run(&batch, batch_number)?;
+        let ran = worker.now();
+        worker.encode(&batch);
+        let encoded = worker.now();
         let kept = batch.kept(rendezvous.done(number, step_number, report)?);
         let over = worker.now();
         if kept {
@@ -98,7 +101,7 @@ fn batches(
         }
         let counted = worker.now();
         worker.reset(&batch, batch_number);
-        worker.phases.classification += counted.saturating_sub(over);
+        worker.phases.classification += encoded.saturating_sub(ran) + counted.saturating_sub(over);
         worker.phases.reset += worker.now().saturating_sub(counted);
         worker.look_at_chain(&batch);
         if kept {
@@ -122,8 +125,9 @@ fn batches(
 struct Worker<'a> {
     shared: &'a Shared<'a>,
     number: usize,
-    /// The records of all threads.
+    /// The records of all threads, and their parts of the indices.
     records: Vec<*mut u8>,
+    parts: Vec<*mut u8>,
     /// The kinds of last-writer patterns of each memory region.
     regions: Vec<Region<'a>>,
     /// For each skew, the time that this thread adds to the start of a batch.
@@ -164,6 +168,7 @@ impl<'a> Worker<'a> {
             shared,
             number,
             records: shared.records.iter().map(|pointer| pointer.0).collect(),
+            parts: shared.parts.iter().map(|pointer| pointer.0).collect(),
             regions,
             delays: plan.delays(number, job.cpus.len()),
             pieces: pieces(plan, job.layout),
@@ -185,9 +190,9 @@ impl<'a> Worker<'a> {
 
     /// The first instance of a batch.
     #[inline]
-    fn arena(&self, batch: &Batch) -> *mut u8 {
+    fn arena(shared: &Shared<'_>, batch: &Batch) -> *mut u8 {
         // SAFETY: the arena holds this region, as in `new`.
-        unsafe { self.shared.arena.0.add(batch.region * self.shared.region_bytes) }
+        unsafe { shared.arena.0.add(batch.region * shared.region_bytes) }
     }
 
     /// Runs the emitted code over a batch.
@@ -206,7 +211,7 @@ impl<'a> Worker<'a> {
             _ => Timing::by_ticks(start, batch.period),
         };
         let mut args = ThreadArgs {
-            arena: self.arena(batch),
+            arena: Worker::arena(shared, batch),
             records: self.records[number],
             count: batch.count as u64,
             start: timing.start,
@@ -315,22 +320,32 @@ impl<'a> Worker<'a> {
         ))
     }
 
+    /// Encodes this thread's save records of a batch that it has run.
+    #[inline]
+    fn encode(&self, batch: &Batch) {
+        let Worker { shared, number, records, parts, .. } = self;
+        let memory = Memory { arena: Worker::arena(shared, batch), records, parts };
+        // SAFETY: this thread has run the batch, and its records hold it. From the rendezvous before the batch to the one after
+        // it, only this thread accesses its records and its parts.
+        unsafe { shared.classifier.encode(memory, *number, batch.count) };
+    }
+
     /// Classifies this thread's share of a batch that counts.
     ///
     /// # Errors
     /// [`Broken`] if another thread has ended early.
     #[inline]
     fn count(&mut self, batch: &Batch, step_number: u64) -> std::result::Result<(), Broken> {
-        let shared = self.shared;
-        let arena = self.arena(batch);
-        // SAFETY: the batch is over. Until the next rendezvous the records are only read. If outcomes are read
-        // from the instances, these are only read too, because all threads wait for each other before the
-        // reset.
+        let Worker { shared, regions, records, parts, .. } = self;
+        let memory = Memory { arena: Worker::arena(shared, batch), records, parts };
+        // SAFETY: the batch is over, and all threads have encoded it. Until the next rendezvous the records and the parts are
+        // only read. If outcomes are read from the instances, these are only read too, because all threads wait for each other
+        // before the reset.
         unsafe {
             shared.classifier.count(
-                Memory { arena, records: &self.records },
+                memory,
                 shared.classifier.share(batch.count, self.number),
-                BatchContext { skew: batch.skew, prefetch: batch.prefetch, region: &self.regions[batch.region] },
+                BatchContext { skew: batch.skew, prefetch: batch.prefetch, region: &regions[batch.region] },
                 &mut self.counter,
             )
         };
@@ -340,7 +355,7 @@ impl<'a> Worker<'a> {
     /// Writes this thread's part of the initial values of a batch, in the next last-writer pattern.
     #[inline]
     fn reset(&mut self, batch: &Batch, batch_number: u64) {
-        let (shared, arena) = (self.shared, self.arena(batch));
+        let (shared, arena) = (self.shared, Worker::arena(self.shared, batch));
         let region = &mut self.regions[batch.region];
         region.turn(batch.count, size(batch_number % shared.last_writers.kinds() as u64));
         // SAFETY: the batch is over and counted. Until the next rendezvous each thread resets its own part of

@@ -3,6 +3,11 @@
 //! A column has few different values: those that the test stores. Each value gets a small code. The codes of a
 //! row form an index, and the indices are counted (`rows`). Values outside the expected set are counted in a
 //! map. They come from tests that compute values, from broken code or from broken hardware.
+//!
+//! When a batch is over, each thread encodes its own save records: it writes what its registers add to the index of each row
+//! ([`Classifier::encode`]). Then each thread counts a share of the rows ([`Classifier::count`]). It reads these parts, which take one or two bytes
+//! a row, in place of the other threads' records. So fewer lines move between the CPUs, and the records stay in
+//! the cache of the CPU that writes them.
 
 mod rows;
 
@@ -34,6 +39,8 @@ pub struct Classifier<'a> {
     columns: Vec<Coding>,
     /// Number of outcomes in the table; 0 if there would be more than [`TABLE`].
     table: usize,
+    /// The threads that write parts of the index, because they have columns.
+    encoded: Vec<usize>,
     /// Whether each index is a race, and the list of the indices that are.
     is_race: Vec<bool>,
     races: Vec<usize>,
@@ -52,7 +59,12 @@ pub struct Memory<'a> {
     pub arena: *const u8,
     /// The first save record of each thread.
     pub records: &'a [*mut u8],
+    /// For each thread, the memory for its parts of the indices: [`PART_BYTES`] for each instance, aligned to that.
+    pub parts: &'a [*mut u8],
 }
+
+/// The most bytes that a thread's part of an index takes.
+pub const PART_BYTES: usize = 2;
 
 /// What all instances of a batch have in common.
 #[derive(Debug, Clone, Copy)]
@@ -156,12 +168,15 @@ impl<'a> Classifier<'a> {
             weight = weight.saturating_mul(size);
         }
         let table = if weight <= TABLE && columns.iter().all(Coding::complete) { weight } else { 0 };
+        let has_columns = |number: &usize| columns.iter().any(|column| column.place.thread == Some(*number));
+        let encoded = (0..records.len()).filter(|number| table > 0 && has_columns(number)).collect();
         let mut classifier = Classifier {
             program,
             layout,
             last_writers,
             columns,
             table,
+            encoded,
             is_race: Vec::new(),
             races: Vec::new(),
             is_excluded: Vec::new(),
@@ -220,12 +235,57 @@ impl<'a> Classifier<'a> {
         begin(number)..if number + 1 == threads { batch } else { begin(number + 1) }
     }
 
+    /// Encodes the first `count` save records of thread `number`, for [`Classifier::count`].
+    ///
+    /// # Safety
+    /// `memory` must hold the records of a finished batch of at least `count` instances. During the call nothing else may access this
+    /// thread's parts, and nothing may write to its records.
+    pub unsafe fn encode(&self, memory: Memory<'_>, number: usize, count: usize) {
+        if !self.encoded.contains(&number) {
+            return;
+        }
+        #[cfg(target_arch = "x86_64")]
+        if self.wide {
+            // SAFETY: `wide` says that this CPU has AVX2 and POPCNT. The caller guarantees the rest.
+            unsafe { self.encode_wide(memory, number, count) };
+            return;
+        }
+        // SAFETY: guaranteed by the caller.
+        unsafe { self.encode_in(memory, number, count) };
+    }
+
+    /// [`Classifier::encode`], compiled for 32-byte vectors.
+    ///
+    /// # Safety
+    /// As [`Classifier::encode`]. In addition, the CPU must have AVX2 and POPCNT.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,popcnt")]
+    unsafe fn encode_wide(&self, memory: Memory<'_>, number: usize, count: usize) {
+        // SAFETY: guaranteed by the caller.
+        unsafe { self.encode_in(memory, number, count) };
+    }
+
+    /// [`Classifier::encode`], compiled for the vector instructions of the function it is inlined into.
+    ///
+    /// # Safety
+    /// As [`Classifier::encode`].
+    #[inline(always)]
+    unsafe fn encode_in(&self, memory: Memory<'_>, number: usize, count: usize) {
+        // SAFETY: guaranteed by the caller.
+        unsafe {
+            match self.table {
+                0..=0xff => self.encode_all::<u8>(memory, number, count),
+                _ => self.encode_all::<u16>(memory, number, count),
+            }
+        }
+    }
+
     /// Adds the outcomes of the instances in `range` to `counter`. The range is a thread's share, or starts at
     /// a multiple of [`LastWriters::ALIKE`] like one.
     ///
     /// # Safety
-    /// `memory` must hold the instances and records of a finished batch. Nothing may write to them during the
-    /// call.
+    /// `memory` must hold the instances and records of a finished batch, and all threads must have encoded these instances. Nothing
+    /// may write to them during the call.
     pub unsafe fn count(
         &self,
         memory: Memory<'_>,
@@ -479,6 +539,27 @@ mod tests {
         vec![Classifier::new(program, layout, last_writers), narrow]
     }
 
+    /// Encodes the records of all threads, then counts a range of the instances.
+    ///
+    /// # Safety
+    /// As [`Classifier::count`], but for the parts.
+    unsafe fn count(
+        classifier: &Classifier<'_>,
+        (arena, records): (*const u8, &[*mut u8]),
+        range: Range<usize>,
+        context: BatchContext<'_>,
+        counter: &mut Counter,
+    ) {
+        let mut parts = vec![vec![0_u16; range.end]; records.len()];
+        let parts: Vec<*mut u8> = parts.iter_mut().map(|parts| parts.as_mut_ptr().cast()).collect();
+        let memory = Memory { arena, records, parts: &parts };
+        // SAFETY: the parts hold all instances up to the end of the range. The caller guarantees the rest.
+        unsafe {
+            (0..records.len()).for_each(|number| classifier.encode(memory, number, range.end));
+            classifier.count(memory, range, context, counter);
+        }
+    }
+
     /// The context of a batch without prefetch, at the only skew.
     fn context<'a>(region: &'a Region<'a>) -> BatchContext<'a> {
         BatchContext { skew: 0, prefetch: false, region }
@@ -518,8 +599,9 @@ mod tests {
             let mut counter = classifier.counter(1);
             // SAFETY: both vectors hold `instances` instances.
             unsafe {
-                classifier.count(
-                    Memory { arena: pointer, records: &[saved] },
+                count(
+                    &classifier,
+                    (pointer, &[saved]),
                     0..instances,
                     context(&last_writers.region(instances, 0)),
                     &mut counter,
@@ -553,9 +635,9 @@ mod tests {
             saved[..races].fill(1);
             saved[races..races + strange].fill(77);
             let records = [saved.as_mut_ptr().cast::<u8>()];
-            let memory = Memory { arena: std::ptr::null(), records: &records };
+            let memory = (std::ptr::null(), &records[..]);
             // SAFETY: the records hold 1000 instances of four bytes, and nothing is read from the instances.
-            unsafe { classifier.count(memory, 0..1000, BatchContext { skew, ..context(&region) }, &mut counter) };
+            unsafe { count(&classifier, memory, 0..1000, BatchContext { skew, ..context(&region) }, &mut counter) };
             slot.into_iter().for_each(|slot| counter.settle(slot));
         };
         batch(0, 10, 1, Some(2));
@@ -600,12 +682,12 @@ mod tests {
         }
         let records = [saved.as_mut_ptr().cast::<u8>()];
         let mut counter = classifier.counter(1);
-        let memory = Memory { arena: std::ptr::null(), records: &records };
+        let memory = (std::ptr::null(), &records[..]);
         let region = last_writers.region(4000, 0);
         // SAFETY: no column is a location, so the arena is not read. The records hold 4000 instances.
         unsafe {
-            classifier.count(memory, 0..2000, context(&region), &mut counter);
-            classifier.count(memory, 2000..4000, context(&region), &mut counter);
+            count(&classifier, memory, 0..2000, context(&region), &mut counter);
+            count(&classifier, memory, 2000..4000, context(&region), &mut counter);
         }
         let mut tally = Tally::new(&[Ticks(0)]);
         classifier.add_to(&counter, &mut tally);
@@ -633,10 +715,10 @@ mod tests {
             let mut counter = classifier.counter(1);
             for prefetch in [false, true, true] {
                 let context = BatchContext { skew: 0, prefetch, region: &regions[usize::from(prefetch)] };
-                let memory = Memory { arena: std::ptr::null(), records: &records };
+                let memory = (std::ptr::null(), &records[..]);
                 // SAFETY: no column is a location, so the arena is not read. The records hold `batch`
                 // instances.
-                unsafe { classifier.count(memory, classifier.share(batch, number), context, &mut counter) };
+                unsafe { count(&classifier, memory, classifier.share(batch, number), context, &mut counter) };
             }
             classifier.add_to(&counter, &mut tally);
         }
@@ -678,9 +760,9 @@ mod tests {
         for classifier in ways(&program, &layout, &last_writers) {
             let mut counter = classifier.counter(1);
             let records = [saved.as_mut_ptr().cast::<u8>()];
-            let memory = Memory { arena: std::ptr::null(), records: &records };
+            let memory = (std::ptr::null(), &records[..]);
             // SAFETY: no column is a location, so the arena is not read. The records hold `batch` instances.
-            unsafe { classifier.count(memory, 0..batch, context(&last_writers.region(batch, 0)), &mut counter) };
+            unsafe { count(&classifier, memory, 0..batch, context(&last_writers.region(batch, 0)), &mut counter) };
             let mut tally = Tally::new(&[Ticks(0)]);
             classifier.add_to(&counter, &mut tally);
             assert_eq!(tally.filtered, 400);
@@ -754,11 +836,11 @@ mod tests {
                     }
                 }
             }
-            let memory = Memory { arena: base, records: &records };
+            let memory = (base.cast_const(), &records[..]);
             let (mut expected, mut raced, mut gaps) = (crate::harness::OutcomeCounts::new(), Vec::new(), crate::harness::gap_histogram());
             for instance in 0..instances {
                 // SAFETY: both vectors hold `instances` instances.
-                let row = unsafe { ways[0].row(memory, instance) };
+                let row = unsafe { ways[0].row(Memory { arena: memory.0, records: memory.1, parts: &[] }, instance) };
                 if program.is_race(&row) {
                     raced.push(instance);
                 }
@@ -775,7 +857,7 @@ mod tests {
                     let to = (from + cuts.next().unwrap()).min(instances);
                     let context = BatchContext { skew: 1, ..context(&region) };
                     // SAFETY: as above.
-                    unsafe { classifier.count(memory, from..to, context, &mut counter) };
+                    unsafe { count(&classifier, memory, from..to, context, &mut counter) };
                     from = to;
                 }
                 let mut tally = Tally::new(&[-5, 0, 5].map(Ticks));

@@ -91,10 +91,8 @@ pub(super) trait Index: Copy + PartialEq {
     const ZERO: Self;
     fn new(index: usize) -> Self;
     fn index(self) -> usize;
-    fn or(self, other: Self) -> Self;
+    /// The sum. It is [`Index::UNKNOWN`] if one of the two is.
     fn plus(self, other: Self) -> Self;
-    /// `self` if `condition` is true, otherwise 0.
-    fn when(self, condition: bool) -> Self;
 }
 
 macro_rules! index {
@@ -115,16 +113,9 @@ macro_rules! index {
                 self.into()
             }
             #[inline(always)]
-            fn or(self, other: Self) -> Self {
-                self | other
-            }
-            #[inline(always)]
             fn plus(self, other: Self) -> Self {
-                self.wrapping_add(other)
-            }
-            #[inline(always)]
-            fn when(self, condition: bool) -> Self {
-                self & <$type>::from(condition).wrapping_neg()
+                // The index of a row is less than the table's length, so only an unknown part reaches the maximum.
+                self.saturating_add(other)
             }
         }
     };
@@ -133,7 +124,25 @@ index!(u8);
 index!(u16);
 
 impl Classifier<'_> {
-    /// Counts `rows` rows from instance `first` on, in the table of one skew.
+    /// Writes a thread's part of the index of the first `count` rows: what its own registers add to it.
+    ///
+    /// # Safety
+    /// As [`Classifier::encode`].
+    #[inline(always)]
+    pub(super) unsafe fn encode_all<I: Index>(&self, memory: Memory<'_>, number: usize, count: usize) {
+        let parts = memory.parts[number].cast::<I>();
+        for from in (0..count).step_by(CHUNK) {
+            let rows = CHUNK.min(count - from);
+            // SAFETY: guaranteed by the caller.
+            let indices: [I; CHUNK] = unsafe { self.indices(Some(number), memory, from, rows) };
+            for (row, &index) in indices[..rows].iter().enumerate() {
+                // SAFETY: the caller guarantees that the parts of `count` rows fit. The pointer is aligned.
+                unsafe { parts.add(from + row).write(index) };
+            }
+        }
+    }
+
+    /// Counts `rows` rows from instance `first` on, in the table of one skew. The parts of the threads are in `memory`.
     ///
     /// # Safety
     /// As [`Classifier::count`].
@@ -145,29 +154,16 @@ impl Classifier<'_> {
         rows: usize,
         table: &mut [u64],
     ) -> Chunk {
-        let mut indices = [I::ZERO; CHUNK];
-        let mut known = [1_u8; CHUNK];
-        let mut codes = [STRANGE; CHUNK];
-        for column in &self.columns {
-            // SAFETY: guaranteed by the caller.
-            unsafe { self.codes(column, memory, first, &mut codes[..rows]) };
-            let mut found = [0_u8; CHUNK];
-            for (position, wanted) in column.codes().enumerate() {
-                let step = I::new(position * column.weight);
-                for row in 0..CHUNK {
-                    let here = codes[row] == wanted;
-                    found[row] |= u8::from(here);
-                    indices[row] = indices[row].plus(step.when(here));
-                }
-            }
-            for row in 0..CHUNK {
-                known[row] &= found[row];
+        // SAFETY: guaranteed by the caller.
+        let mut indices: [I; CHUNK] = unsafe { self.indices(None, memory, first, rows) };
+        for &number in &self.encoded {
+            let parts = memory.parts[number].cast_const().cast::<I>();
+            for (row, index) in indices[..rows].iter_mut().enumerate() {
+                // SAFETY: the caller guarantees that this thread has written the parts of these rows.
+                *index = index.plus(unsafe { parts.add(first + row).read() });
             }
         }
-        known[rows..].fill(0);
-        for row in 0..CHUNK {
-            indices[row] = indices[row].or(I::UNKNOWN.when(known[row] == 0));
-        }
+        indices[rows..].fill(I::UNKNOWN);
         let counted = if table.len() <= COMPARED {
             compare(&indices, table)
         } else {
@@ -182,14 +178,48 @@ impl Classifier<'_> {
         };
         let mut chunk = Chunk { races: [0; CHUNK / 64], excluded: [0; CHUNK / 64], unknown: [0; CHUNK / 64] };
         if counted < rows {
-            chunk = Chunk::unknown(rows);
-            chunk.unknown.iter_mut().zip(bits(&known)).for_each(|(unknown, known)| *unknown &= !known);
+            let mut unknown = [0_u8; CHUNK];
+            for (mark, &index) in unknown[..rows].iter_mut().zip(&indices) {
+                *mark = (index == I::UNKNOWN).into();
+            }
+            chunk.unknown = bits(&unknown);
         }
         chunk.races = marked(&indices, &self.races, &self.is_race);
         if !self.excluded.is_empty() {
             chunk.excluded = marked(&indices, &self.excluded, &self.is_excluded);
         }
         chunk
+    }
+
+    /// What the columns of one thread add to the index of each row, or with `None` those of the variables.
+    ///
+    /// # Safety
+    /// As [`Classifier::encode`] or [`Classifier::count`].
+    #[inline(always)]
+    unsafe fn indices<I: Index>(
+        &self,
+        thread: Option<usize>,
+        memory: Memory<'_>,
+        first: usize,
+        rows: usize,
+    ) -> [I; CHUNK] {
+        let mut indices = [I::ZERO; CHUNK];
+        let mut codes = [STRANGE; CHUNK];
+        for column in self.columns.iter().filter(|column| column.place.thread == thread) {
+            // SAFETY: guaranteed by the caller.
+            unsafe { self.codes(column, memory, first, &mut codes[..rows]) };
+            let mut steps = [I::UNKNOWN; CHUNK];
+            for (position, wanted) in column.codes().enumerate() {
+                let step = I::new(position * column.weight);
+                for row in 0..CHUNK {
+                    steps[row] = if codes[row] == wanted { step } else { steps[row] };
+                }
+            }
+            for row in 0..CHUNK {
+                indices[row] = indices[row].plus(steps[row]);
+            }
+        }
+        indices
     }
 
     /// Writes the codes of a column's values in the rows from instance `first` on.
