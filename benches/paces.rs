@@ -135,6 +135,7 @@ fn measure(setting: &Setting, cpus: &[usize], clock: Clock) -> Sample {
         edges: None,
         batch: setting.batch.unwrap_or_else(|| harness::default_batch(&layout, pace)),
         seed: 1,
+        only_at: None,
         limits: Limits { duration: Some(EACH), ..Limits::default() },
     };
     if let Some((period, skew)) = setting.paced {

@@ -300,6 +300,7 @@ fn measure(program: &Program, pace: Pace, kind: LayoutKind, batch: usize, limits
         edges: edges.map(|edges| EdgePlan { edges, chains: vec![chain; cpus.len()], gap: Gap::Even }),
         batch,
         seed: 1,
+        only_at: None,
         limits,
     };
     run(job, &plan, &AtomicBool::new(false), |_| ()).unwrap()
@@ -584,6 +585,7 @@ fn a_test_that_deadlocks_ends_with_an_error() {
         edges: None,
         batch: 1,
         seed: 1,
+        only_at: None,
         limits,
     };
     let error = run(job, &plan, &AtomicBool::new(false), |_| ()).unwrap_err().to_string();
@@ -615,6 +617,7 @@ fn ends_are_compared_as_the_counter_of_p0_has_them() {
         edges: None,
         batch: 1,
         seed: 1,
+        only_at: None,
         limits: Limits { iterations: Some(3), ..Limits::default() },
     };
     let measurement = run(job, &plan, &AtomicBool::new(false), |_| ()).unwrap();

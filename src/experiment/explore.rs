@@ -48,37 +48,62 @@ impl Searching {
         let time = self.budget.or(of_run.map(|duration| duration.mul_f64(SHARE).min(LONGEST)));
         time.filter(|time| *time >= LEAST_TURNS * TURN)
     }
+
+    /// Whether the chosen settings stay where the CPUs move to another distance. Those of a search with a budget are for a profile. A
+    /// goal is about one run, and other limits may be near.
+    fn stays(&self, limits: &Limits) -> bool {
+        let timed_alone =
+            limits.duration.is_some() && limits.iterations.is_none() && limits.races.is_none() && limits.goal.is_none();
+        self.budget.is_some() || !timed_alone
+    }
 }
 
 /// What a search has found.
 pub(super) struct Explored<'a> {
     /// The experiment with the chosen settings and what is left of its time.
     pub experiment: Experiment<'a>,
-    /// What was tried. `None` if the settings were chosen for an earlier repeat.
+    /// The settings, and the distance that they are for.
+    pub chosen: Chosen,
+    /// What was tried. `None` if the settings were chosen for an earlier repeat, or an earlier part of the run.
     pub record: Option<SearchRecord>,
+    /// Whether the settings stay where the CPUs move to another distance.
+    pub stays: bool,
 }
 
-/// Searches the settings of an experiment. `None` if they are not searched.
+/// Searches the settings of an experiment. `None` if they are not searched. `moved` is for a run whose CPUs have moved: an arm that it has
+/// used, and the distance now in nanoseconds. Then the chosen settings have the machine code of that arm.
 ///
 /// # Errors
 /// As [`harness::run`].
 pub(super) fn explore<'a>(
     base: &Experiment<'a>,
+    moved: Option<(Arm, f64)>,
     measured: &Measured<'_>,
     (memory, interrupt): (&mut Memory, &AtomicBool),
-    watch: &mut impl FnMut(&Tally),
+    mut watch: impl FnMut(&Tally),
 ) -> Result<Option<Explored<'a>>> {
     let Some(searching) = base.choice.searching.clone() else { return Ok(None) };
     let cpus = &base.placement.cpus;
     let knowledge = || searching.knowledge.lock().expect("no thread panics while holding this lock");
-    let before = knowledge().chosen(cpus, &base.scenario.sha256);
+    let stays = searching.stays(&base.common.limits);
+    let test = &base.scenario.sha256;
+    let before = match moved {
+        None => knowledge().chosen(cpus, test),
+        Some((_, ns)) => knowledge().chosen_at(cpus, test, ns),
+    };
     if let Some(chosen) = before {
+        knowledge().choose(cpus, test, chosen);
         let experiment = with_settings(base, chosen.arm, period(chosen.period_ticks))?;
-        return Ok(Some(Explored { experiment, record: None }));
+        return Ok(Some(Explored { experiment, chosen, record: None, stays }));
     }
+    let allowed = match moved {
+        None => searching.allowed.clone(),
+        Some((arm, _)) => searching.allowed.with_code_of(arm),
+    };
     let Some(time) = searching.time(&base.common.limits) else { return Ok(None) };
     let mut explorer = Explorer {
         base,
+        allowed,
         measured,
         memory,
         interrupt,
@@ -87,7 +112,7 @@ pub(super) fn explore<'a>(
         levels: Levels::default(),
         stratum: 0,
     };
-    for arm in search::arms(&searching.allowed) {
+    for arm in search::arms(&explorer.allowed) {
         explorer.add(arm, None, &knowledge())?;
     }
     if explorer.candidates.len() < 2 {
@@ -97,7 +122,7 @@ pub(super) fn explore<'a>(
     explorer.guess_periods()?;
     while begun.elapsed() < time && !interrupt.load(Ordering::Relaxed) {
         if let Some(best) = explorer.search.to_vary(begun.elapsed() >= time.mul_f64(VARIANTS_AFTER)) {
-            for arm in search::variants(explorer.candidates[best].arm, &searching.allowed) {
+            for arm in search::variants(explorer.candidates[best].arm, &explorer.allowed) {
                 let change = Change::between(explorer.candidates[best].arm, arm);
                 if explorer.search.may_gain(best, change) && (change.stretch.is_none() || races_decide(base)) {
                     explorer.add(arm, Some((best, change)), &knowledge())?;
@@ -105,7 +130,7 @@ pub(super) fn explore<'a>(
             }
         }
         let Some(next) = explorer.search.next() else { break };
-        explorer.turn(next, watch)?;
+        explorer.turn(next, &mut watch)?;
     }
     explorer.teach(&mut knowledge());
     explorer.finish(begun.elapsed(), time, &mut knowledge()).map(Some)
@@ -126,6 +151,7 @@ struct Candidate<'a> {
 
 struct Explorer<'e, 'a> {
     base: &'e Experiment<'a>,
+    allowed: Allowed,
     measured: &'e Measured<'e>,
     memory: &'e mut Memory,
     interrupt: &'e AtomicBool,
@@ -227,12 +253,15 @@ impl<'a> Explorer<'_, 'a> {
         let record = SearchRecord { elapsed_s: elapsed.as_secs_f64(), measure, distance_ns, chosen, arms };
         let Candidate { arm, period, .. } = self.candidates[chosen];
         let period_ticks = period.map_or(0.0, |period| period.0 as f64);
-        knowledge.choose(&self.base.placement.cpus, &self.base.scenario.sha256, Chosen { arm, period_ticks });
+        let settings = Chosen { arm, period_ticks, distance_ns };
+        knowledge.choose(&self.base.placement.cpus, &self.base.scenario.sha256, settings);
+        let limits = &self.base.common.limits;
+        let stays = self.base.choice.searching.as_ref().is_none_or(|searching| searching.stays(limits));
         let candidate = self.candidates.into_iter().nth(chosen).expect("the chosen arm is one of the candidates");
         let mut experiment = Experiment { searched_period: period, ..candidate.experiment };
         let limits = &mut experiment.common.limits;
         limits.duration = limits.duration.map(|duration| rest(duration, elapsed, time));
-        Ok(Explored { experiment, record: Some(record) })
+        Ok(Explored { experiment, chosen: settings, record: Some(record), stays })
     }
 }
 
@@ -317,7 +346,7 @@ fn period(ticks: f64) -> Option<Ticks> {
 }
 
 /// The experiment with other settings.
-fn with_settings<'a>(base: &Experiment<'a>, arm: Arm, period: Option<Ticks>) -> Result<Experiment<'a>> {
+pub(super) fn with_settings<'a>(base: &Experiment<'a>, arm: Arm, period: Option<Ticks>) -> Result<Experiment<'a>> {
     let Experiment { scenario, placement, choice, common, expectation, free_because, .. } = base;
     let (PaceChoice::Free { given } | PaceChoice::Paced { given, .. }) = choice.pace;
     let Choice { profile, searching, .. } = choice.clone();
@@ -342,7 +371,7 @@ fn arm_record(candidate: &Candidate<'_>, turns: usize) -> ArmRecord {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::catalogue::Scenario;
     use crate::codegen::Target;
@@ -358,7 +387,12 @@ mod tests {
         run(&experiment(&scenario, limits, searching), &AtomicBool::new(false), |_| ()).unwrap().result
     }
 
-    fn experiment<'a>(scenario: &'a Scenario, limits: Limits, searching: &Searching) -> Experiment<'a> {
+    /// An experiment on the first two CPUs, or on one.
+    pub(in super::super) fn experiment<'a>(
+        scenario: &'a Scenario,
+        limits: Limits,
+        searching: &Searching,
+    ) -> Experiment<'a> {
         let target = Target::of_host().unwrap();
         let common = Common {
             target,
@@ -389,6 +423,17 @@ mod tests {
 
     fn time(ms: u64) -> Limits {
         Limits { duration: Some(Duration::from_millis(ms)), ..Limits::default() }
+    }
+
+    #[test]
+    fn settings_stay_where_a_run_is_not_limited_by_time_alone() {
+        let searching = |budget| Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget };
+        let stays = |limits: Limits| searching(None).stays(&limits);
+        assert!(!stays(time(2000)) && searching(Some(Duration::from_secs(9))).stays(&time(2000)));
+        assert!(stays(Limits { iterations: Some(1 << 40), ..time(2000) }));
+        assert!(stays(Limits { races: Some(1), ..time(2000) }));
+        assert!(stays(Limits { goal: Some(harness::Goal::RateKnown(0.1)), ..time(2000) }));
+        assert!(stays(Limits { iterations: Some(1), ..Limits::default() }));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod bench;
 mod explore;
+mod follow;
 mod request;
 mod result;
 mod run;

@@ -248,6 +248,7 @@ fn distances(program: &Program, clock: Clock, found: &DistanceCounts, paced: boo
         offset_changes: found.offset_changes,
         strata: found.strata.iter().map(stratum).collect(),
         between: counts(program, &found.between),
+        settings: Vec::new(),
     }
 }
 

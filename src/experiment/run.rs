@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::bench::Bench;
-use super::explore::{Explored, explore};
+use super::explore::explore;
+use super::follow::follow;
 use super::request::{Choice, Experiment, PaceChoice};
 use super::result::{Finished, result};
 use crate::error::{Error, Result};
-use crate::harness::{self, Adapt, Chain, EdgePlan, Gap, Job, Memory, Prefetch, RunPlan, Tally};
+use crate::harness::{self, Adapt, Chain, EdgePlan, Gap, Job, Measurement, Memory, Prefetch, RunPlan, Tally};
 use crate::machine::{self, Clock, Counters, Placement};
 use crate::units::{Nanos, Ticks};
 
@@ -63,14 +64,10 @@ pub(super) fn measured(
 ) -> Result<Finished> {
     let free = free_fallback(experiment, &measured)?;
     let experiment = free.as_ref().unwrap_or(experiment);
-    let Some(Explored { experiment, record }) = explore(experiment, &measured, (memory, flags[0]), &mut watch)? else {
-        return run_with(experiment, &measured, memory, flags, watch);
-    };
-    let mut finished = run_with(&experiment, &measured, memory, flags, watch)?;
-    let pace = &mut finished.result.pace;
-    (pace.given_group, pace.searched) = (false, true);
-    finished.result.search = record;
-    Ok(finished)
+    match explore(experiment, None, &measured, (memory, flags[0]), &mut watch)? {
+        None => Ok(run_with(experiment, &measured, (memory, None), flags, watch)?.0),
+        Some(explored) => follow(experiment, explored, &measured, (memory, flags), watch),
+    }
 }
 
 /// What was measured of the CPUs before a run.
@@ -165,23 +162,28 @@ pub(super) fn planned<'a>(
     Ok((job, plan))
 }
 
-fn run_with(
+/// Runs an experiment whose settings are known. `only_at` is the distance that they are for, if it ends where the CPUs leave it.
+///
+/// # Errors
+/// As [`harness::run`].
+pub(super) fn run_with(
     experiment: &Experiment<'_>,
     measured: &Measured<'_>,
-    memory: &mut Memory,
+    (memory, only_at): (&mut Memory, Option<Nanos>),
     [interrupt, enough]: [&AtomicBool; 2],
     watch: impl FnMut(&Tally),
-) -> Result<Finished> {
+) -> Result<(Finished, Measurement)> {
     let Experiment { placement, common, .. } = experiment;
     let counters = measured.counters;
     let (job, plan) = planned(experiment, measured, memory, interrupt)?;
+    let plan = RunPlan { only_at, ..plan };
     let stress = experiment.choice.stress.map(|kind| harness::Stress::begin(kind, job.cpus)).transpose()?;
     let measurement = harness::run_in(memory, job, &plan, enough, watch)?;
     drop(stress);
     let mut result = result(experiment, &plan, &measurement)?;
     let others = placement.cpus.iter().skip(1);
     result.counters = counters.iter().zip(others).map(|(counters, &cpu)| counters.record(cpu, common.clock)).collect();
-    Ok(Finished { result, stop: measurement.stop })
+    Ok((Finished { result, stop: measurement.stop }, measurement))
 }
 
 /// The code of an experiment, and where it runs.
@@ -221,6 +223,7 @@ pub(super) fn settings(experiment: &Experiment<'_>, measured: &Measured<'_>) -> 
         edges: edges.map(|plan| EdgePlan { gap: gap(experiment), ..plan.clone() }),
         batch: choice.batch.unwrap_or_else(|| harness::default_batch(layout, pace)),
         seed: experiment.common.seed,
+        only_at: None,
         limits: common.limits,
     }
 }
@@ -482,11 +485,12 @@ mod tests {
         let finished = run_with(
             &experiment,
             &measured(&[Counters::Within(offset, offset)]),
-            &mut Memory::default(),
+            (&mut Memory::default(), None),
             [&flag; 2],
             |_| (),
         )
-        .unwrap();
+        .unwrap()
+        .0;
         match &finished.result.distances {
             // The first look finds that the correction is false.
             Some(distances) => assert!(distances.offset_changes > 0, "{distances:?}"),

@@ -14,6 +14,7 @@ use super::plan::{Adapt, LOOK_AGAIN, Prefetch, RunPlan, delay};
 use super::rendezvous::{Batch, Order, Rendezvous, Step};
 use crate::codegen::Pace;
 use crate::machine::Clock;
+use crate::units::Nanos;
 
 /// Maximum duration of a batch, if it has more than [`SHORTEST_BATCH`] instances. A shared machine
 /// takes a CPU away every few milliseconds. Batches are much shorter, so that few of them are interrupted.
@@ -47,6 +48,11 @@ const SWEEP_EACH: u64 = 4;
 /// Skews are selected when each has had this many batches, and again each time that number has grown by [`AGAIN`].
 const FIRST_ROUNDS: u64 = 2;
 const AGAIN: f64 = 1.5;
+
+/// A run ends early if so many looks in a row find the CPUs at another distance than its plan is for, and at least so much of its
+/// time is left.
+const LEAVES_AFTER: u32 = 20;
+const LEAST_LEFT: Duration = Duration::from_secs(1);
 
 /// The settings at one level of the distance, which follow what the machine does at it.
 #[derive(Debug)]
@@ -141,6 +147,8 @@ pub(super) struct Leader<'a> {
     pub offsets: Offsets,
     /// Where the counts before the last look belong, until it is given out.
     settle: Option<Slot>,
+    /// Number of looks since the CPUs were last at the distance that the plan is for.
+    elsewhere: u32,
     /// The choice of skews at each level of the distance, and the level that batches run at.
     sweeps: Vec<Sweep>,
     level: usize,
@@ -193,14 +201,17 @@ pub(super) struct RunTotals {
     pub interrupted: bool,
     /// Whether the run ended because of what it found: its goal or its number of races.
     pub found: bool,
+    /// Whether it ended because the CPUs were at another distance than its plan is for.
+    pub left: bool,
 }
 
 impl RunTotals {
     /// Why the run ended.
     pub fn stop(&self) -> Stop {
-        match (self.interrupted, self.found) {
-            (true, _) => Stop::Interrupted,
-            (_, true) => Stop::Found,
+        match (self.interrupted, self.found, self.left) {
+            (true, ..) => Stop::Interrupted,
+            (_, true, _) => Stop::Found,
+            (_, _, true) => Stop::Left,
             _ => Stop::Limit,
         }
     }
@@ -222,6 +233,7 @@ impl<'a> Leader<'a> {
             distances: None,
             offsets: Offsets::new((1..threads).map(|thread| plan.counter_offset(thread))),
             settle: None,
+            elsewhere: 0,
             sweeps: Vec::new(),
             level: 0,
             parked: HashMap::new(),
@@ -248,7 +260,10 @@ impl<'a> Leader<'a> {
         let now = self.plan.now(self.clock);
         let Some(distances) = &mut self.distances else { return };
         self.settle = distances.look(now, transfer_ticks, cost_ticks);
-        if let Some(level) = distances.level().filter(|level| *level != self.level) {
+        let Some(level) = distances.level() else { return };
+        let apart = |Nanos(at)| crate::stats::apart(at, distances.typical(level));
+        self.elsewhere = if self.plan.only_at.is_some_and(apart) { self.elsewhere + 1 } else { 0 };
+        if level != self.level {
             self.change_level(level);
         }
     }
@@ -352,7 +367,10 @@ impl<'a> Leader<'a> {
         let limits = self.plan.limits;
         let seconds = ticks as f64 / self.clock.frequency_hz;
         self.totals.interrupted = self.interrupt.load(Ordering::Relaxed);
+        self.totals.left = self.elsewhere >= LEAVES_AFTER
+            && limits.duration.is_none_or(|limit| seconds + LEAST_LEFT.as_secs_f64() <= limit.as_secs_f64());
         self.totals.interrupted
+            || self.totals.left
             || self.totals.stranded
             || self.left() == 0
             || limits.duration.is_some_and(|limit| seconds >= limit.as_secs_f64())
@@ -507,6 +525,7 @@ mod tests {
             counter_offsets: Vec::new(),
             edges: None,
             focus: false,
+            only_at: None,
             nice: 0,
             batch: 100,
             seed: 1,
@@ -795,6 +814,39 @@ mod tests {
         let plan = RunPlan { adapt: Adapt::Kept, ..plan };
         let [shortest, longest] = [1e-9, 1e9].map(|far| Regime::new(&plan, CLOCK, far).period_ticks);
         assert!((shortest - 30.0).abs() < 1e-6 && (longest - 5000.0).abs() < 1e-6, "{shortest} {longest}");
+    }
+
+    /// A run for one distance ends if the CPUs stay at another one, unless hardly any time is left.
+    #[test]
+    fn a_run_ends_where_the_cpus_stay_away() {
+        let go = AtomicBool::new(false);
+        const LONG: f64 = 1e12;
+        let run = |only_at: Option<f64>, duration: Duration, looks: &[f64]| {
+            let limits = Limits { duration: Some(duration), ..Limits::default() };
+            let plan = RunPlan { only_at: only_at.map(Nanos), limits, ..plan() };
+            let mut led = Led::new(&plan, &go);
+            led.leader.distances = Some(Distances::new(CLOCK));
+            let mut batches = 0;
+            for &ns in looks {
+                led.leader.looked(Some(ns), LONG);
+                let Some(batch) = led.next() else { break };
+                led.done(batch, FINE, false);
+                batches += 1;
+            }
+            led.next();
+            (batches, led.leader.into_totals().stop())
+        };
+        let long = Duration::from_secs(3600);
+        let (near, far) = (vec![40.0; 5], vec![150.0; 20]);
+        let all = [near.clone(), far.clone(), near.clone()].concat();
+        assert_eq!(run(Some(40.0), long, &all), (5 + 19, Stop::Left));
+        assert_eq!(run(Some(150.0), long, &[far.clone(), vec![40.0; 30]].concat()), (20 + 19, Stop::Left));
+        // Back in time, within a factor of 1.6, at any distance, and too late.
+        let back = [&far[1..], &near[..1], &far[1..], &near[..1]].concat();
+        assert_eq!(run(Some(40.0), long, &back), (40, Stop::Limit));
+        assert_eq!(run(Some(94.0), long, &far), (20, Stop::Limit));
+        assert_eq!(run(None, long, &all), (30, Stop::Limit));
+        assert_eq!(run(Some(40.0), Duration::from_millis(900), &all).1, Stop::Limit);
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub enum Stop {
     Limit,
     /// The number of races or the goal of [`Limits`](super::Limits) was reached: the run ended by what it found.
     Found,
+    /// The CPUs were no longer at the distance that the plan is for ([`RunPlan::only_at`](super::RunPlan::only_at)).
+    Left,
     /// The caller's interrupt flag was set.
     Interrupted,
 }

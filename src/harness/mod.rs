@@ -60,6 +60,7 @@
 //!     nice: 0,
 //!     batch: harness::default_batch(&layout, Pace::Free),
 //!     seed: 1,
+//!     only_at: None,
 //!     limits: Limits { iterations: Some(10_000), ..Limits::default() },
 //! };
 //! let measurement = harness::run(job, &plan, &AtomicBool::new(false), |_| ())?;

@@ -10,7 +10,7 @@ use crate::codegen::{Pace, ThreadCode};
 use crate::layout::Layout;
 use crate::machine::Clock;
 use crate::program::Program;
-use crate::units::Ticks;
+use crate::units::{Nanos, Ticks};
 
 /// What to run, and where.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +59,9 @@ pub struct RunPlan {
     pub batch: usize,
     /// Seed for the order of the skews.
     pub seed: u64,
+    /// The distance between the CPUs that the other settings are for. The run ends early ([`Stop::Left`](super::Stop::Left)) if the CPUs
+    /// stay at another one. `None` to run to the end at any distance.
+    pub only_at: Option<Nanos>,
     /// When to stop.
     pub limits: Limits,
 }
@@ -240,6 +243,7 @@ mod tests {
             nice: 0,
             batch: 1,
             seed: 1,
+            only_at: None,
             limits: Limits::default(),
         };
         assert_eq!(plan.delays(0, 2), [30, 0, 0].map(Ticks));

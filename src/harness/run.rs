@@ -506,6 +506,7 @@ mod tests {
                 nice: 0,
                 batch,
                 seed: 1,
+                only_at: None,
                 limits: Limits::default(),
             };
             Bench { program, layout, code, cpus, clock: Clock::calibrate(), plan }

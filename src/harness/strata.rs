@@ -19,8 +19,10 @@ pub struct DistanceCounts {
     pub lost: u64,
     /// How often a look contradicted the offset between two counters, so that starts were corrected by another from then on.
     pub offset_changes: u64,
-    /// The distance of the first look.
+    /// The distance of the first look that measured one, and that of the last one.
     pub first: Option<Nanos>,
+    /// See `first`. It is the typical distance of its level, not that of the look alone.
+    pub last: Option<Nanos>,
     /// The counts at each distance, in ascending order of distance.
     pub strata: Vec<AtDistance>,
     /// The counts of batches that are in no stratum, because the looks before and after them disagreed.
@@ -64,6 +66,7 @@ impl DistanceCounts {
             lost,
             offset_changes,
             first: distances.first().map(Nanos),
+            last: distances.level().map(|level| Nanos(distances.typical(level))),
             between: rest(tally, counts(&|at| strata.iter().any(|stratum| has(stratum, at)))),
             strata: strata.iter().map(|stratum| at(stratum, counts(&|at| has(stratum, at)), clock)).collect(),
         }

@@ -111,6 +111,18 @@ impl Tally {
         Tally { iterations: 0, filtered: 0, skews, last_writers, gaps: gap_histogram(), slots }
     }
 
+    /// The counts of two runs of the same test. The slots are left out: they are those of one run.
+    pub fn with(&self, more: &Tally) -> Tally {
+        let mut sum = Tally { slots: Vec::new(), ..self.clone() };
+        sum.iterations += more.iterations;
+        sum.filtered += more.filtered;
+        sum.skews.extend(more.skews.iter().cloned());
+        sum.last_writers.extend(more.last_writers.iter().cloned());
+        // The bounds of all these histograms are the same.
+        sum.gaps.add(&more.gaps).unwrap_or_default();
+        sum
+    }
+
     /// The counts of a slot.
     pub(super) fn slot(&mut self, at: usize) -> &mut SlotTally {
         while self.slots.len() <= at {

@@ -39,7 +39,9 @@ fn words(result: &ScenarioResult) -> String {
         (_, Prefetch::On) => ", prefetched",
         (_, Prefetch::Off) => ", not prefetched",
     };
-    format!("{}, {start}{prefetch}", result.layout.kind)
+    let followed = result.distances.as_ref().is_some_and(|distances| !distances.settings.is_empty());
+    let others = if followed { ", and others where the CPUs moved (`distances.settings`)" } else { "" };
+    format!("{}, {start}{prefetch}{others}", result.layout.kind)
 }
 
 /// The settings that change the machine code of a test, if those of two results differ: `dense 8 against padded 1`, that is, the

@@ -129,7 +129,12 @@ fn words(warning: Warning, result: &ScenarioResult) -> Option<String> {
         Warning::RateVaried => {
             // At least one: a race that was seen is worth at least one iteration.
             let effective = result.effective()?.round().max(1.0) as u64;
-            let over = if result.repeats.len() > 1 { "from repeat to repeat" } else { "during the run" };
+            let followed = result.distances.as_ref().is_some_and(|distances| !distances.settings.is_empty());
+            let over = match (followed, result.repeats.len() > 1) {
+                (true, _) => "from part to part, each with settings for the distance between the CPUs",
+                (false, true) => "from repeat to repeat",
+                (false, false) => "during the run",
+            };
             format!(
                 "the rate varied {over}, so the {} iterations determine it only as precisely as {} independent ones",
                 count(result.iterations),

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CountRecord, LastWriterRecord, SkewRecord};
+use crate::harness::Prefetch;
 use crate::stats::{Count, Drift, Interval, effect_between, effect_in_time, interval_with, matched, share};
 
 /// The distances between the CPUs of the threads during a run. They were measured every few milliseconds, because a
@@ -25,6 +26,31 @@ pub struct DistancesRecord {
     /// The counts of batches between two looks that disagreed. In a sum, also those of parts that measured no
     /// distance. With the strata they add up to the result's counts.
     pub between: CountRecord,
+    /// The settings of each part of a run, in order of time. A run whose settings were searched changes them when its CPUs
+    /// stay at another distance, and its parts are `repeats` of the result. In a sum those of all such runs. Absent if no run changed its settings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<SettingsRecord>,
+}
+
+/// The settings of a part of a run, where they differ from part to part, and what was counted with them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SettingsRecord {
+    /// The distance that they were chosen at, in nanoseconds. Absent if none was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distance_ns: Option<f64>,
+    /// Instances per tick; 1 if free.
+    pub group: usize,
+    /// Whether the lines of a group were prefetched before its tick.
+    pub prefetch: Prefetch,
+    /// The mean period, in nanoseconds; paced only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period_ns: Option<f64>,
+    /// Wall-clock time of the part, in seconds.
+    pub elapsed_s: f64,
+    /// Iterations of the part.
+    pub iterations: u64,
+    /// Races among them.
+    pub races: u64,
 }
 
 /// The counts at one distance between the CPUs.

@@ -49,7 +49,7 @@ pub use campaign::{
     REPRODUCIBLE, RefusedTest, SettingRecord, Standing, TestingPower,
 };
 pub use computed::compute;
-pub use distances::{DistancesRecord, StratumRecord};
+pub use distances::{DistancesRecord, SettingsRecord, StratumRecord};
 pub use evidence::{Evidence, LEAST_MATCHES, matches_needed};
 pub use former::FormerMeaning;
 pub use gaps::Gaps;
@@ -381,7 +381,8 @@ pub struct ScenarioResult {
     /// versions that did not count them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocks: Vec<CountRecord>,
-    /// The counts of each run that was added up to this result: repeats, or parts of a sum. Absent if it is
+    /// The counts of each run that was added up to this result: repeats, parts of a sum, or parts of a run whose settings followed
+    /// the distance between its CPUs (`distances.settings`). Absent if it is
     /// from one run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repeats: Vec<CountRecord>,

@@ -106,6 +106,17 @@ impl Allowed {
         }
     }
 
+    /// What of this has the same machine code as an arm: its pace and its layout. The size of a dense batch is in the code too.
+    pub fn with_code_of(&self, arm: Arm) -> Allowed {
+        Allowed {
+            free: self.free && arm.pace == ArmPace::Free,
+            paced: self.paced && arm.pace == ArmPace::Paced,
+            layouts: vec![arm.layout],
+            batch: arm.batch,
+            ..self.clone()
+        }
+    }
+
     /// An arm with the given settings in place of its own; `None` if it is not allowed.
     fn restrict(&self, arm: Arm) -> Option<Arm> {
         let paced = arm.pace == ArmPace::Paced;

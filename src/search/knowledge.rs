@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Arm;
+use crate::stats::apart;
 
 /// What was chosen for a test on some CPUs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -11,6 +12,8 @@ pub struct Chosen {
     pub arm: Arm,
     /// The period at which it was left, in ticks; 0 if free.
     pub period_ticks: f64,
+    /// The distance between the CPUs that it was chosen at, in nanoseconds; `None` if none was measured.
+    pub distance_ns: Option<f64>,
 }
 
 /// What the searches of a run have found. CPUs are those of the threads, in order.
@@ -18,8 +21,8 @@ pub struct Chosen {
 pub struct Knowledge {
     /// The sum of the relative values of each arm, and their number.
     values: HashMap<(Vec<usize>, Arm), (f64, u32)>,
-    /// What was chosen, by the hash of the test's source.
-    chosen: HashMap<(Vec<usize>, String), Chosen>,
+    /// What was chosen at each distance, by the hash of the test's source. What was used last comes last.
+    chosen: HashMap<(Vec<usize>, String), Vec<Chosen>>,
 }
 
 impl Knowledge {
@@ -34,13 +37,25 @@ impl Knowledge {
         (*sum, *count) = (*sum + value, *count + 1);
     }
 
-    /// What was chosen for a test on these CPUs. Its repeats use the same.
+    /// What was used last for a test on these CPUs. Its repeats begin with it.
     pub fn chosen(&self, cpus: &[usize], test: &str) -> Option<Chosen> {
-        self.chosen.get(&(cpus.to_vec(), test.to_owned())).copied()
+        self.all(cpus, test).last().copied()
     }
 
-    /// Notes what was chosen for a test.
+    /// What was chosen for a test at a distance like this one, in nanoseconds.
+    pub fn chosen_at(&self, cpus: &[usize], test: &str, ns: f64) -> Option<Chosen> {
+        let alike = |chosen: &&Chosen| chosen.distance_ns.is_some_and(|known| !apart(known, ns));
+        self.all(cpus, test).iter().rfind(alike).copied()
+    }
+
+    fn all(&self, cpus: &[usize], test: &str) -> &[Chosen] {
+        self.chosen.get(&(cpus.to_vec(), test.to_owned())).map_or(&[], Vec::as_slice)
+    }
+
+    /// Notes what is used for a test from now on.
     pub fn choose(&mut self, cpus: &[usize], test: &str, chosen: Chosen) {
-        self.chosen.insert((cpus.to_vec(), test.to_owned()), chosen);
+        let all = self.chosen.entry((cpus.to_vec(), test.to_owned())).or_default();
+        all.retain(|known| *known != chosen);
+        all.push(chosen);
     }
 }

@@ -264,9 +264,48 @@ fn knowledge_is_of_the_same_cpus_in_the_same_order() {
     knowledge.learn(&[0, 1], Arm::FIRST, 1.0);
     assert_eq!(knowledge.value(&[0, 1], Arm::FIRST), Some(0.75));
     assert_eq!(knowledge.value(&[1, 0], Arm::FIRST), None);
-    let chosen = Chosen { arm: Arm::FIRST, period_ticks: 3.0 };
+    let chosen = Chosen { arm: Arm::FIRST, period_ticks: 3.0, distance_ns: None };
     knowledge.choose(&[0, 1], "a", chosen);
     assert_eq!((knowledge.chosen(&[0, 1], "a"), knowledge.chosen(&[0, 1], "b")), (Some(chosen), None));
+}
+
+#[test]
+fn settings_are_known_by_the_distance_that_they_were_chosen_at() {
+    let mut knowledge = Knowledge::default();
+    let at = |group, ns| Chosen { arm: Arm { group, ..Arm::FIRST }, period_ticks: 3.0, distance_ns: Some(ns) };
+    let (near, far) = (at(16, 30.0), at(4, 150.0));
+    knowledge.choose(&[0, 1], "a", near);
+    knowledge.choose(&[0, 1], "a", far);
+    let of = |knowledge: &Knowledge, ns| knowledge.chosen_at(&[0, 1], "a", ns);
+    let found = [29.0, 47.9, 48.0, 93.0, 94.0, 239.0, 240.0].map(|ns| of(&knowledge, ns));
+    assert_eq!(found, [Some(near), Some(near), None, None, Some(far), Some(far), None]);
+    // What was used last comes first for a repeat, and of two at one distance the later one.
+    knowledge.choose(&[0, 1], "a", near);
+    assert_eq!((knowledge.chosen(&[0, 1], "a"), of(&knowledge, 150.0)), (Some(near), Some(far)));
+    let later = at(8, 33.0);
+    knowledge.choose(&[0, 1], "a", later);
+    assert_eq!(of(&knowledge, 30.0), Some(later));
+    assert_eq!((knowledge.chosen_at(&[1, 0], "a", 30.0), knowledge.chosen_at(&[0, 1], "b", 30.0)), (None, None));
+}
+
+#[test]
+fn what_is_searched_at_another_distance_has_the_same_code() {
+    let given = Allowed { prefetch: Some(Prefetch::On), ..Allowed::all() };
+    let paced = Arm { layout: LayoutKind::Dense, group: 16, ..Arm::FIRST };
+    let allowed = given.with_code_of(paced);
+    let all = arms(&allowed);
+    let groups: Vec<usize> = all.iter().map(|arm| arm.group).collect();
+    assert_eq!(groups, [16, 32, 64, 8]);
+    let alike = |arm: &Arm| (arm.pace, arm.layout, arm.batch) == (ArmPace::Paced, LayoutKind::Dense, None);
+    assert!(all.iter().all(|arm| alike(arm) && arm.prefetch == Prefetch::On), "{all:?}");
+    assert!(variants(paced, &allowed).iter().all(alike));
+    // The batch of a dense free run is in its code, so nothing is left to vary.
+    let free = Arm { pace: ArmPace::Free, group: 1, prefetch: Prefetch::Off, batch: Some(8192), ..paced };
+    let allowed = Allowed::all().with_code_of(free);
+    assert_eq!(arms(&allowed), [free]);
+    assert_eq!(variants(free, &allowed), []);
+    // An option that allows free runs alone stays.
+    assert_eq!(arms(&Allowed { paced: false, ..Allowed::all() }.with_code_of(paced)), []);
 }
 
 #[test]

@@ -9,6 +9,11 @@ use std::ops::Range;
 
 /// The least ratio of the distances of two strata.
 pub const APART: f64 = 1.6;
+/// Whether two distances belong to different strata.
+pub fn apart(a: f64, b: f64) -> bool {
+    a.max(b) >= APART * a.min(b)
+}
+
 /// Bins per doubling of the distance. Three empty bins in a row are a gap of a factor of 1.3.
 const PER_OCTAVE: f64 = 8.0;
 /// A bin is a valley if it has less than this share of the lower of the two peaks beside it. Counts are smoothed over

@@ -33,6 +33,7 @@ pub(super) fn add_distances(a: &ScenarioResult, b: &ScenarioResult) -> Summed<Op
         offset_changes: plus(ours.offset_changes, theirs.offset_changes, "the changes of offsets")?,
         strata,
         between: add_counts(ours.between, theirs.between)?,
+        settings: [ours.settings, theirs.settings].concat(),
     }))
 }
 

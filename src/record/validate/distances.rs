@@ -2,7 +2,9 @@
 
 use super::Problems;
 use super::scenario::sum;
-use crate::record::{CountRecord, DistancesRecord, LastWriterRecord, ScenarioResult, SkewRecord, StratumRecord};
+use crate::record::{
+    CountRecord, DistancesRecord, LastWriterRecord, ScenarioResult, SettingsRecord, SkewRecord, StratumRecord,
+};
 use crate::stats::{APART, Drift};
 
 /// The longest time of a cache-line transfer, in nanoseconds: a second.
@@ -12,7 +14,7 @@ const ROUNDING: f64 = 1.0 + 1e-9;
 
 /// Checks the range of every field, and that the counts add up to those of the result.
 pub(super) fn distances(distances: &DistancesRecord, result: &ScenarioResult, problems: &mut Problems) {
-    let DistancesRecord { looks, lost, offset_changes: _, strata, between } = distances;
+    let DistancesRecord { looks, lost, offset_changes: _, strata, between, settings } = distances;
     problems.range("lost", *lost, 0..=*looks);
     let in_strata = sum(strata.iter().map(|stratum| stratum.looks));
     if in_strata.is_none_or(|in_strata| in_strata > looks - lost.min(looks)) {
@@ -40,6 +42,20 @@ pub(super) fn distances(distances: &DistancesRecord, result: &ScenarioResult, pr
         }
     }
     problems.each("strata", strata, |problems, stratum| one(stratum, result, problems));
+    problems.each("settings", settings, |problems, part| {
+        let SettingsRecord { distance_ns, group, prefetch: _, period_ns, elapsed_s, iterations, races } = part;
+        distance_ns.iter().for_each(|ns| problems.range("distance_ns", *ns, f64::MIN_POSITIVE..=LONGEST_TRANSFER_NS));
+        problems.range("group", *group, 1..=super::scenario::MOST_INSTANCES);
+        period_ns.iter().for_each(|ns| problems.range("period_ns", *ns, 0.0..=super::scenario::LONGEST_NS));
+        problems.range("elapsed_s", *elapsed_s, 0.0..=result.elapsed_s * ROUNDING);
+        problems.range("races", *races, 0..=*iterations);
+    });
+    for (what, of, most) in [("iterations", 0, result.iterations), ("races", 1, result.races)] {
+        let found = sum(settings.iter().map(|part| [part.iterations, part.races][of]));
+        if found.is_none_or(|found| found > most) {
+            problems.say("settings", format!("has more {what} than the result, which has {most}"));
+        }
+    }
     for (field, whole) in [("elapsed_s", result.elapsed_s), ("in_batches_s", result.in_batches_s)] {
         let part: f64 = strata.iter().map(|at| if field == "elapsed_s" { at.elapsed_s } else { at.in_batches_s }).sum();
         // A run's first and last look are outside of its batches.

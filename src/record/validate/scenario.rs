@@ -22,7 +22,7 @@ use crate::record::{
 use crate::stats::Drift;
 
 /// The most instances of a batch that any version allowed. The instances of a tick are fewer.
-const MOST_INSTANCES: usize = 1 << 20;
+pub(super) const MOST_INSTANCES: usize = 1 << 20;
 /// The largest multiple of the shortest period that a search may try.
 const LARGEST_STRETCH: u32 = 64;
 /// More iterations per second than a thousand CPUs can complete. Two CPUs reached 180 million per second,
