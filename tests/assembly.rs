@@ -750,3 +750,43 @@ fn a_displacement_is_added_to_the_register() {
     refused(&one("PPC", "uint64_t x; 0:r6=x;", "li r5,1; stw r5,4(r6)", "exists (x=1)"), "mixed-size access");
     refused(&one("RISCV", "0:x6=x;", "amoadd.w x5,x5,4(x6)", "exists (x=1)"), "`amoadd.w x5,x5,4(x6)` is not");
 }
+
+/// A store-conditional and a locked instruction in tests of mixed sizes.
+#[test]
+fn updates_of_a_part_are_single_copy_atomic() {
+    // A locked instruction is one event, also where another access of the test covers a part of a variable.
+    let locked = |init: &str, store: &str, update: &str, condition: &str| {
+        judged(&format!("X86_64 t\n{{ {init} }}\n P0 | P1 ;\n {store} | {update} ;\n{condition}\n"))
+    };
+    assert_eq!(locked("int x;", "movb $1,(x)", "lock incl (x)", "forall (x=1 \\/ x=2)"), Always);
+    assert_eq!(locked("int x;", "movb $1,(x)", "lock incl (x)", "exists (x=2)"), Sometimes);
+    let compared = "lock cmpxchgl %ebx,(x)";
+    assert_eq!(
+        locked("int x=5; uint64_t 1:rax=5; 1:rbx=7;", "movb $1,(x)", compared, "exists (1:rax=5 /\\ x=1)"),
+        Sometimes
+    );
+    let xchg = "movl $2,%eax; xchgb %al,(x)";
+    assert_eq!(judged(&one("X86_64", "int x=258;", xchg, "forall (x=258 /\\ 0:rax=2)")), Always);
+    // The other bytes cannot change between the two halves.
+    let text = "X86_64 t\n{ uint32_t x; 0:r8=x; }\n P0 | P1 ;\n movb $1,1(%r8) | lock addl $1,(x) ;\n\
+                forall (x=257)\n";
+    assert_eq!(judged(text), Always);
+
+    // On RISC-V the reservation is for all bytes that were read, and no other hart writes to one of them in between.
+    let pair = |init: &str, conditional: &str, condition: &str| {
+        judged(&format!(
+            "RISCV t\n{{ uint64_t x; 0:x5=x; 1:x5=x; 0:x2=7; 1:x2=1; uint64_t 0:x1; uint64_t 1:x7; {init} }}\n\
+             P0 | P1 ;\n lr.d x1,0(x5) | sw x2,4(x5) ;\n {conditional} | fence rw,rw ;\n | lw x7,0(x5) ;\n{condition}\n"
+        ))
+    };
+    let part = "sc.w x6,x2,0(x5)";
+    assert_eq!(pair("", part, "exists (0:x6=0 /\\ 0:x1=0)"), Sometimes);
+    assert_eq!(pair("", part, "exists (0:x6=0 /\\ 0:x1=4294967296)"), Sometimes);
+    // The store to the upper half is behind the read and before the store-conditional.
+    assert_eq!(pair("", part, "exists (0:x6=0 /\\ 0:x1=0 /\\ 1:x7=0)"), Never);
+    // Outside of what was read it fails.
+    let outside = pair("uint64_t y; 0:x8=y;", "sc.w x6,x2,0(x8)", "exists (0:x6=0)");
+    assert_eq!(outside, Never);
+    let wider = "RISCV t\n{ uint64_t x; 0:x5=x; }\n P0 ;\n lr.w x1,(x5) ;\n sc.d x6,x2,(x5) ;\nexists (0:x6=0)\n";
+    assert_eq!(judged(wider), Never);
+}

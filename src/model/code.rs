@@ -121,8 +121,8 @@ pub enum Step {
     StoreConditional {
         /// The register with the result: 0 for success, 1 for failure.
         status: RegisterId,
-        /// Whether values computed from the status depend on this store (RISC-V: yes; Armv8: no).
-        carries: bool,
+        /// What values computed from the status depend on.
+        carries: StatusOf,
         /// The address written.
         address: Address,
         /// The value.
@@ -280,6 +280,17 @@ pub enum UpdateResult {
     NewIsNegative,
     /// Whether the write happened.
     Done,
+}
+
+/// What the status of a store-conditional depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusOf {
+    /// Nothing (Armv8).
+    Nothing,
+    /// The store (RISC-V).
+    Store,
+    /// The registers that the store and its load-reserve use, and not the value that the load-reserve reads (POWER, as in herd7).
+    Registers,
 }
 
 /// What the branches inside an update depend on.

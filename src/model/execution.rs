@@ -160,7 +160,14 @@ impl Execution {
                 }
             }
             for &(read, write) in &trace.rmw {
-                own[read].iter().zip(own[write].iter()).for_each(|(read, write)| rmw.insert(read, write));
+                // A store-conditional may write a part of what its load-reserve read.
+                for write in own[write].iter() {
+                    let cell = events[write].location();
+                    own[read]
+                        .iter()
+                        .filter(|read| events[*read].location() == cell)
+                        .for_each(|read| rmw.insert(read, write));
+                }
             }
             for &(read, write) in &trace.picks {
                 own[read].iter().for_each(|read| picks.insert_all(read, own[write]));

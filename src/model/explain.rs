@@ -118,7 +118,7 @@ impl Visitor for Forbidding<'_> {
     }
 
     fn take(&mut self, candidate: Candidate<'_>) -> ControlFlow<()> {
-        let incoherent = axioms::coherence(candidate.execution, candidate.witness);
+        let incoherent = axioms::coherence(self.model, candidate.execution, candidate.witness);
         let violation = incoherent.or_else(|| {
             match axioms::judge(self.model, candidate.execution)(candidate.witness, Detail::Why) {
                 Judgement::Forbidden(violation) => Some(violation),

@@ -148,6 +148,8 @@ impl<'a> Search<'a> {
                 let domains = domains(&execution);
                 let values = Values::new(&traces)?;
                 let dependencies = dependencies(&execution, &traces);
+                let undivided =
+                    model.map_or_else(|| execution.rmw.clone(), |model| axioms::undivided(model, &execution));
                 let mut growth = Growth {
                     code: self.code,
                     initial: initial(self.code, &execution)?,
@@ -157,7 +159,7 @@ impl<'a> Search<'a> {
                     dependencies,
                     settled: (execution.iw - domains).len(),
                     locations: order_of_locations(&execution, domains),
-                    halves: halves(&execution),
+                    halves: halves(&undivided, execution.events.len()),
                     fits: Vec::new(),
                     source: vec![None; execution.events.len()],
                     waiting: Set::EMPTY,
@@ -170,6 +172,7 @@ impl<'a> Search<'a> {
                     execution: &execution,
                     witness: Witness::empty(execution.events.len()),
                     coherent,
+                    undivided,
                     judge: model.map(|model| axioms::judge(model, &execution)),
                     warnings: model.map(|model| axioms::warnings(model, &execution)).unwrap_or_default(),
                     visitor,
@@ -328,9 +331,9 @@ fn dependencies(execution: &Execution, traces: &[&Trace]) -> Relation {
 }
 
 /// For each write of a read-modify-write, the read.
-fn halves(execution: &Execution) -> Vec<Option<usize>> {
-    let mut halves = vec![None; execution.events.len()];
-    for (read, write) in execution.rmw.pairs() {
+fn halves(rmw: &Relation, events: usize) -> Vec<Option<usize>> {
+    let mut halves = vec![None; events];
+    for (read, write) in rmw.pairs() {
         halves[write] = Some(read);
     }
     halves
@@ -361,6 +364,8 @@ struct Growth<'g, 'v> {
     locations: Vec<LocationId>,
     /// The number of locations at the start of `locations` that are no SRCU domains.
     settled: usize,
+    /// The read-modify-writes that no write of another thread may divide, and the read of each write of one.
+    undivided: Relation,
     halves: Vec<Option<usize>>,
     /// Whether a read may get its value from a write at all, by write and read. `None` if not computed yet.
     fits: Vec<Option<bool>>,
@@ -634,7 +639,7 @@ impl Growth<'_, '_> {
     /// The places in the order of the writes from which a read may get its value. Checks the four shapes of
     /// coherence, and that no write of another thread comes between the halves of a read-modify-write.
     fn coherent_places(&self, location: LocationId, read: usize, first: usize) -> Range<usize> {
-        let Execution { po, rmw, ext, .. } = self.execution;
+        let Execution { po, ext, .. } = self.execution;
         let order = &self.orders[location];
         let (mut low, mut high) = (0, order.len());
         if !self.coherent {
@@ -653,7 +658,7 @@ impl Growth<'_, '_> {
                 low = low.max(*source);
             }
         }
-        for own in rmw.row(read).iter() {
+        for own in self.undivided.row(read).iter() {
             let end = order.iter().position(|write| *write == own).unwrap_or(0);
             let between = order[..end].iter().rposition(|write| ext.has(*write, own));
             low = low.max(between.unwrap_or(0));

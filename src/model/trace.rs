@@ -16,7 +16,7 @@ use std::cell::OnceCell;
 use std::cmp::Ordering;
 
 use super::budget::Budget;
-use super::code::{BranchOn, Bytes, Change, Code, CodeThread, Step, Update, UpdateResult};
+use super::code::{BranchOn, Bytes, Change, Code, CodeThread, StatusOf, Step, Update, UpdateResult};
 use super::event::{Event, Kind, Tags};
 use super::reach::{Locations, access_type, reach};
 use super::relation::{MAX_EVENTS, Set};
@@ -273,18 +273,43 @@ struct Depends {
     /// value that it held before. What depends on it is ordered as if a branch controlled it ("pick"
     /// dependencies of the Arm ARM, B2.3).
     picks: Set,
+    /// The reads that a branch in front of the assignment depends on. A later branch on the value depends on them too; nothing
+    /// else does. Without scopes they control what follows anyway.
+    branches: Set,
 }
 
 impl Depends {
-    const NONE: Depends = Depends { on: Set::EMPTY, picks: Set::EMPTY };
+    const NONE: Depends = Depends { on: Set::EMPTY, picks: Set::EMPTY, branches: Set::EMPTY };
 
     fn only(event: usize) -> Depends {
-        Depends { on: only(event), picks: Set::EMPTY }
+        Depends { on: only(event), ..Depends::NONE }
     }
 
     fn and(self, other: Depends) -> Depends {
-        Depends { on: self.on | other.on, picks: self.picks | other.picks }
+        Depends { on: self.on | other.on, picks: self.picks | other.picks, branches: self.branches | other.branches }
     }
+}
+
+/// What a load-reserve leaves.
+#[derive(Debug, Clone, Copy)]
+struct Reservation {
+    /// The read.
+    read: usize,
+    /// What it read.
+    place: Place,
+    /// The dependencies of its address.
+    addr: Depends,
+}
+
+/// What an update does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// It writes its new value.
+    Writes,
+    /// It does not write.
+    Fails,
+    /// It compared in vain, and writes what it has read. An Armv8 compare-and-swap may (Arm ARM, CAS; herdtools7's pull request 1095).
+    WritesBack,
 }
 
 /// What an access reads or writes: a location, and the number of bytes from there on.
@@ -292,6 +317,13 @@ impl Depends {
 struct Place {
     location: LocationId,
     width: usize,
+}
+
+impl Place {
+    /// Whether all bytes of another place are bytes of this one, if locations are bytes.
+    fn covers(self, other: Place) -> bool {
+        self.location <= other.location && other.location + other.width <= self.location + self.width
+    }
 }
 
 #[derive(Clone)]
@@ -304,8 +336,8 @@ struct State {
     controls: Vec<(Set, usize)>,
     /// The labels that the path jumped backward to, in order.
     backward: Vec<LabelId>,
-    /// The load-reserved whose store-conditional has not come yet, and what it read.
-    reservation: Option<(usize, Place)>,
+    /// That of the load-reserve whose store-conditional has not come yet.
+    reservation: Option<Reservation>,
     trace: Trace,
 }
 
@@ -325,8 +357,9 @@ impl State {
     }
 
     fn set(&mut self, register: RegisterId, value: Value, depends: Depends) {
+        let branches = self.controls.iter().fold(depends.branches, |all, (set, _)| all | *set);
         self.values[register] = value;
-        self.depends[register] = depends;
+        self.depends[register] = Depends { branches, ..depends };
     }
 
     fn node(&mut self, node: Node) -> Value {
@@ -545,7 +578,7 @@ impl Runner<'_> {
                     let ((left, on_left), (right, on_right)) = (state.operand(*left), state.operand(*right));
                     let until = if self.code.scoped { self.joins[state.at] } else { usize::MAX };
                     let on = on_left.and(on_right);
-                    state.control(on.on | on.picks, until);
+                    state.control(on.on | on.picks | on.branches, until);
                     let mut jumps = state.clone();
                     if jumps.assume(*compare, left, right, *ty, true)? && self.jump(&mut jumps, *target) {
                         self.first(&state, |runner| runner.run(jumps))?;
@@ -588,7 +621,7 @@ impl Runner<'_> {
             Step::Read { dst, ty, tags, .. } => {
                 let (event, value) = state.read(thread, place, *tags, addr);
                 if tags.any(Tags::EXCLUSIVE) {
-                    state.reservation = Some((event, place));
+                    state.reservation = Some(Reservation { read: event, place, addr });
                 }
                 if let Some(dst) = dst {
                     let value = state.wrap(value, *ty);
@@ -620,27 +653,41 @@ impl Runner<'_> {
                 let (value, data) = state.operand(*value);
                 let value = state.wrap(value, *ty);
                 let reservation = state.reservation.take();
+                let registers = match carries {
+                    StatusOf::Registers => {
+                        data.and(addr).and(reservation.map_or(Depends::NONE, |reservation| reservation.addr))
+                    }
+                    StatusOf::Nothing | StatusOf::Store => Depends::NONE,
+                };
                 let mut fails = state.clone();
-                fails.set(*status, Value::Known(Const::Int(1)), Depends::NONE);
+                fails.set(*status, Value::Known(Const::Int(1)), registers);
                 fails.at += 1;
                 self.first(&state, |runner| runner.run(fails))?;
-                let Some((read, _)) = reservation.filter(|(_, reserved)| *reserved == place) else {
+                // On RISC-V the reservation is for all bytes that were read (The RISC-V Instruction Set Manual, Volume I,
+                // "Zalrsc"). On Armv8 and POWER a store of another size has no defined effect.
+                let parts = self.bytes.is_some() && *carries == StatusOf::Store;
+                let is_reserved = |held: &Reservation| held.place == place || parts && held.place.covers(place);
+                let Some(Reservation { read, .. }) = reservation.filter(is_reserved) else {
                     return Ok(());
                 };
                 let write = state.write(thread, place, value, *tags, addr, data);
                 state.trace.rmw.push((read, write));
-                let depends = if *carries { Depends::only(write) } else { Depends::NONE };
+                let depends = if *carries == StatusOf::Store { Depends::only(write) } else { registers };
                 state.set(*status, Value::Known(Const::Int(0)), depends);
             }
             Step::Update(update) => {
                 let conditional = !matches!(update.change, Change::Op(..));
-                let outcomes: &[bool] = if conditional && !update.until_done { &[true, false] } else { &[true] };
-                if let [writes] = outcomes {
-                    return self.update(state, update, place, addr, *writes);
+                let outcomes: &[Outcome] = match (conditional && !update.until_done, update.picks) {
+                    (false, _) => &[Outcome::Writes],
+                    (true, false) => &[Outcome::Writes, Outcome::Fails],
+                    (true, true) => &[Outcome::Writes, Outcome::Fails, Outcome::WritesBack],
+                };
+                if let [outcome] = outcomes {
+                    return self.update(state, update, place, addr, *outcome);
                 }
-                for &writes in outcomes {
+                for &outcome in outcomes {
                     let next = state.clone();
-                    self.first(&state, |runner| runner.update(next, update, place, addr, writes))?;
+                    self.first(&state, |runner| runner.update(next, update, place, addr, outcome))?;
                 }
                 return Ok(());
             }
@@ -650,9 +697,16 @@ impl Runner<'_> {
         self.run(state)
     }
 
-    /// Executes an update that writes, or one that does not.
-    fn update(&mut self, mut next: State, update: &Update, place: Place, addr: Depends, writes: bool) -> Result<()> {
-        let (thread, ty) = (self.thread, update.ty);
+    /// Executes an update with this outcome.
+    fn update(
+        &mut self,
+        mut next: State,
+        update: &Update,
+        place: Place,
+        addr: Depends,
+        outcome: Outcome,
+    ) -> Result<()> {
+        let (thread, ty, writes) = (self.thread, update.ty, outcome == Outcome::Writes);
         let tags = if writes { update.read } else { update.failed };
         let (read, found) = next.read(thread, place, tags, addr);
         let old = next.wrap(found, ty);
@@ -675,7 +729,9 @@ impl Runner<'_> {
                 }
                 // What was compared selects whether the value is written, which goes on through memory.
                 let selects = if update.picks { kept.on | kept.picks | only(read) } else { Set::EMPTY };
-                (next.wrap(new, ty), Depends { picks: depends.picks | selects, ..depends }, kept)
+                // What is written back is what was read, and depends on nothing else.
+                let (new, depends) = if writes { (next.wrap(new, ty), depends) } else { (old, Depends::NONE) };
+                (new, Depends { picks: depends.picks | selects, ..depends }, kept)
             }
             Change::Unless { unwanted, amount } => {
                 let ((unwanted, _), (amount, depends)) = (next.operand(unwanted), next.operand(amount));
@@ -690,15 +746,15 @@ impl Runner<'_> {
         if matches!(update.branch, BranchOn::Read | BranchOn::Both) {
             next.control(only(read), usize::MAX);
         }
-        if writes {
+        if outcome != Outcome::Fails {
             let write = next.write(thread, place, new, update.write, addr, depends);
             next.trace.rmw.push((read, write));
             if update.branch == BranchOn::Both {
                 next.control(only(write), usize::MAX);
             }
-            if let Some(fence) = update.after {
-                next.fence(thread, fence);
-            }
+        }
+        if let (true, Some(fence)) = (writes, update.after) {
+            next.fence(thread, fence);
         }
         if let Some(dst) = update.dst {
             let after = if writes { new } else { old };

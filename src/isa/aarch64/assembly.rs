@@ -4,7 +4,7 @@ use crate::model::Model;
 use crate::model::assembly::{
     Assembler, BYTE, Condition, Dialect, HALF, LONG, Named, Signs, WORD, ZERO, parse_int, register_number,
 };
-use crate::model::code::{Change, Step};
+use crate::model::code::{Change, StatusOf, Step};
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, RmwOp, Type, Unary};
 
@@ -276,7 +276,7 @@ fn access(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
             let (value, _) = source(a, src)?;
             let (status, _) = sink(a, status).filter(|(_, ty)| *ty == WORD)?;
             let tags = if base == "STLXR" { Tags::EXCLUSIVE | Tags::RELEASE } else { Tags::EXCLUSIVE };
-            a.steps.push(Step::StoreConditional { status, carries: false, address, value, ty, tags });
+            a.steps.push(Step::StoreConditional { status, carries: StatusOf::Nothing, address, value, ty, tags });
         }
         _ => return None,
     }

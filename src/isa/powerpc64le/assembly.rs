@@ -4,7 +4,7 @@ use crate::model::Model;
 use crate::model::assembly::{
     Assembler, BYTE, Dialect, HALF, LONG, Named, Signs, WORD, ZERO, parse_int, register_number,
 };
-use crate::model::code::Step;
+use crate::model::code::{StatusOf, Step};
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, Type, Unary};
 
@@ -219,7 +219,7 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             let status = a.number(STATUS);
             let ty = width(mnemonic);
             let tags = Tags::EXCLUSIVE;
-            a.steps.push(Step::StoreConditional { status, carries: false, address, value, ty, tags });
+            a.steps.push(Step::StoreConditional { status, carries: StatusOf::Registers, address, value, ty, tags });
             // "Equal" means that the store succeeded.
             a.compare(Operand::Register(status), ZERO, WORD);
         }

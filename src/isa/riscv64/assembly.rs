@@ -4,7 +4,7 @@ use crate::model::Model;
 use crate::model::assembly::{
     Assembler, BYTE, Dialect, HALF, LONG, Named, SIGNED_WORD, WORD, ZERO, parse_int, register_number,
 };
-use crate::model::code::{Change, Step};
+use crate::model::code::{Change, StatusOf, Step};
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, RmwOp, Type};
 
@@ -277,7 +277,7 @@ fn access(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
             let (address, value, status) = (direct(a, place)?, operand(a, src)?, a.register(status)?);
             let ty = atomic_width(size)?;
             let tags = marks(rest).map(|tags| unless_alone(tags, Tags::ACQUIRE))? | Tags::EXCLUSIVE;
-            a.steps.push(Step::StoreConditional { status, carries: true, address, value, ty, tags });
+            a.steps.push(Step::StoreConditional { status, carries: StatusOf::Store, address, value, ty, tags });
         }
         ([name, size, rest @ ..], [dst, src, place]) if name.starts_with("amo") => {
             let op = match *name {

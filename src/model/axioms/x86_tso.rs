@@ -27,9 +27,12 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
     if execution.mixes_sizes() {
         // What is observed of a part of an access holds for the whole access, and for both halves of a locked one.
         let half = (rmw | rmw.inverse()).maybe();
-        let whole = execution.access.maybe() >> half >> execution.access.maybe();
+        let access = || execution.access.maybe();
+        let whole = access() >> half >> access();
+        // A locked instruction reads before its own write, which is one event with its read.
+        let own = access() >> rmw >> access();
         return Box::new(move |Witness { rf, co, fr }, detail| {
-            let [rfe, fr, co] = [&(rf & ext), fr, co].map(|relation| relation >> &whole);
+            let [rfe, fr, co] = [&(rf & ext), &(fr - &own), co].map(|relation| relation >> &whole);
             let order = ((&local | &rfe) | &co) | &fr;
             if order.is_acyclic() {
                 return allowed(order);
