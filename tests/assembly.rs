@@ -772,6 +772,10 @@ fn updates_of_a_part_are_single_copy_atomic() {
                 forall (x=257)\n";
     assert_eq!(judged(text), Always);
 
+    // A compare-and-swap that compares in vain writes nothing else than what it read.
+    let text = one("AArch64", "int x=1; 0:X1=x; 0:X4=7; 0:X5=2;", "CAS W4,W5,[X1]", "forall (x=1 /\\ 0:X4=1)");
+    assert_eq!(judged(&text), Always);
+
     // On RISC-V the reservation is for all bytes that were read, and no other hart writes to one of them in between.
     let pair = |init: &str, conditional: &str, condition: &str| {
         judged(&format!(
