@@ -111,6 +111,38 @@ fn the_target_stands_last_in_x86_64_and_first_in_x86() {
     refused(&wrong.replace("mov (y),$1", "add (y),$1"), "the target stands last in X86_64 tests");
 }
 
+/// What a select with registers of 32 bits leaves has no upper half, whichever of the two registers it takes. (Arm ARM,
+/// C1.2.5: a write to a W register clears the upper half of the X register.)
+#[test]
+fn a_conditional_select_of_32_bits_clears_the_upper_half() {
+    let init = "uint64_t 0:X0=-1; uint64_t 0:X1=0x100000002; uint64_t 0:X2=0x300000004; uint64_t 0:X9=-1;";
+    for (body, value) in [
+        ("CSEL W0,W1,W2,EQ", "2"),
+        ("CSEL W0,W1,W2,NE", "4"),
+        ("CSEL X0,X1,X2,EQ", "0x100000002"),
+        ("CSINC W0,W1,W2,EQ", "2"),
+        ("CSINC W0,W1,W2,NE", "5"),
+        ("CSINC W0,W1,W9,NE", "0"),
+        ("CSINV W0,W1,W2,EQ", "2"),
+        ("CSINV W0,W1,W2,NE", "0xfffffffb"),
+        ("CSNEG W0,W1,W2,EQ", "2"),
+        ("CSNEG W0,W1,W2,NE", "0xfffffffc"),
+        ("CSNEG X0,X1,X2,EQ", "0x100000002"),
+        ("CSET W0,EQ", "1"),
+        ("CSETM W0,EQ", "0xffffffff"),
+        ("CSETM X0,EQ", "-1"),
+    ] {
+        let text = one("AArch64", init, &format!("CMP W3,#0; {body}"), &format!("forall (0:X0={value})"));
+        assert_eq!(judged(&text), Always, "{body}");
+    }
+    // So a branch on 64 bits sees 0, and the select still orders what it ordered.
+    let text = "AArch64 t\n{ 0:X1=x; 0:X3=y; 1:X1=x; 1:X3=y; 0:X9=1; uint64_t 1:X10=0x100000000; }\n P0 | P1 ;\n \
+                STR W9,[X1] | LDR W4,[X3] ;\n DMB SY | CMP W4,#1 ;\n STR W9,[X3] | CSEL W5,W10,W11,EQ ;\n | CBZ X5,L ;\n \
+                | MOV W6,#1 ;\n | L: ;\nexists (1:X4=1 /\\ 1:X6=0)\n";
+    assert_eq!(judged(text), Sometimes);
+    assert_eq!(judged(&text.replace("1:X6=0", "1:X6=1")), Never);
+}
+
 #[test]
 fn what_selects_a_value_is_a_pick_dependency() {
     // Message passing: the flag selects between two registers with the same value.

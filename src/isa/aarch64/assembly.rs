@@ -456,14 +456,12 @@ fn arithmetic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()
             let otherwise = changed(a, &mnemonic[2..], otherwise, ty);
             let (dst, own) = sink(a, dst)?;
             (width == ty && own == ty).then_some(())?;
-            a.select(dst, condition(suffix)?, then, otherwise)
+            select(a, (dst, own), suffix, then, otherwise)
         }
         ("CSET" | "CSETM", [dst, suffix]) => {
-            let (dst, ty) = sink(a, dst)?;
+            let dst = sink(a, dst)?;
             let one = Operand::Const(Const::Int(if mnemonic == "CSET" { 1 } else { -1 }));
-            a.select(dst, condition(suffix)?, one, ZERO)?;
-            a.mov(dst, Operand::Register(dst), ty);
-            Some(())
+            select(a, dst, suffix, one, ZERO)
         }
         (_, [_, left, right @ ..]) if !right.is_empty() => {
             let (name, sets_flags) = mnemonic.strip_suffix('S').map_or((mnemonic, false), |name| (name, true));
@@ -503,6 +501,21 @@ fn arithmetic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()
         }
         _ => atomic(a, mnemonic, operands),
     }
+}
+
+/// One of two values in a register. With a name of 32 bits the register keeps no upper half of the value.
+fn select(
+    a: &mut Assembler,
+    (dst, ty): (RegisterId, Type),
+    suffix: &str,
+    then: Operand,
+    otherwise: Operand,
+) -> Option<()> {
+    a.select(dst, condition(suffix)?, then, otherwise)?;
+    if ty == WORD {
+        a.mov(dst, Operand::Register(dst), WORD);
+    }
+    Some(())
 }
 
 /// Whether an extension is a plain shift.
