@@ -11,6 +11,7 @@ use std::borrow::Cow;
 
 use super::Model;
 use super::code::{BranchOn, Change, Code, CodeThread, Step, Update, UpdateResult};
+use super::condition_flags::{self, Reason, Refused, Setter};
 use super::event::Tags;
 use super::sizes::{self, Clash, UNDECLARED, Variable};
 use super::trace::wrap;
@@ -183,7 +184,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
         _ => None,
     });
     let elements = elements.collect();
-    let threads = (reader.threads.iter_mut())
+    let mut threads: Vec<CodeThread> = (reader.threads.iter_mut())
         .map(|thread| CodeThread {
             registers: std::mem::take(&mut thread.values),
             names: std::mem::take(&mut thread.registers),
@@ -191,6 +192,10 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
             scoped: false,
         })
         .collect();
+    for (thread, assembler) in threads.iter_mut().zip(&reader.threads) {
+        let connected = condition_flags::connect(thread, &assembler.flag_setters, &assembler.flag_readers);
+        connected.map_err(|refused| reader.flags_refused(assembler, &refused))?;
+    }
     let (names, init) = (std::mem::take(&mut reader.names), std::mem::take(&mut reader.init));
     let code = Code {
         name,
@@ -536,6 +541,33 @@ impl Reader<'_> {
         self.source.error(span, clash.message.clone(), "this access").help(clash.help.clone())
     }
 
+    /// The error for a condition on flags that is not followed.
+    fn flags_refused(&self, thread: &Assembler, refused: &Refused) -> Diagnostic {
+        let text = |step: usize| &self.source.text()[thread.spans[step].start..thread.spans[step].end];
+        let by = |step: usize| {
+            let (line, _) = self.source.line_column(thread.spans[step].start);
+            format!("`{}` in line {line}", text(step))
+        };
+        let own = text(refused.step);
+        let (message, label) = match refused.reason {
+            Reason::NotSet if refused.setters.is_empty() => {
+                (format!("`{own}` reads flags that no instruction has set"), "here")
+            }
+            Reason::NotSet => (format!("`{own}` reads flags that are not set on every path to it"), "here"),
+            Reason::NotFollowed(setter) => (
+                format!("`{own}` reads a flag of `{}` that is not followed", text(setter)),
+                "of this result, only whether it is 0 or negative is followed",
+            ),
+            Reason::Widths => (format!("`{own}` reads the sign of results of different widths"), "here"),
+        };
+        let error = self.source.error(thread.spans[refused.step], message, label);
+        let setters: Vec<String> = refused.setters.iter().map(|setter| by(*setter)).collect();
+        match setters.as_slice() {
+            [] => error,
+            setters => error.note(format!("the flags may come from {}", setters.join(", or from "))),
+        }
+    }
+
     fn instruction(&mut self, thread: usize, span: Span, cell: &str) -> Result<(), Diagnostic> {
         let mut rest = cell;
         let mut labels = Vec::new();
@@ -857,11 +889,10 @@ pub(crate) struct Assembler {
     pub steps: Vec<Step>,
     /// For each step, the span of its instruction.
     spans: Vec<Span>,
-    /// The operands of the last comparison, for machines with flags, and their type. They are 64 bits wide.
-    flags: Option<(Operand, Operand, Type)>,
-    /// Whether the flags only say whether the last result was 0. The other conditions then depend on a carry or an
-    /// overflow, which is not followed.
-    only_equality: bool,
+    /// The instructions that set the flags.
+    flag_setters: Vec<Setter>,
+    /// The instructions that read them.
+    flag_readers: Vec<condition_flags::Reader>,
     /// Why no model covers the last instruction, if its dialect knows it all the same.
     pub not_modelled: Option<&'static str>,
     /// What would be right, if the last instruction is not supported.
@@ -893,8 +924,8 @@ impl Assembler {
             jumps: Vec::new(),
             steps: Vec::with_capacity(lines),
             spans: Vec::with_capacity(lines),
-            flags: None,
-            only_equality: false,
+            flag_setters: Vec::new(),
+            flag_readers: Vec::new(),
             not_modelled: None,
             hint: None,
             moved_on: Vec::new(),
@@ -986,35 +1017,33 @@ impl Assembler {
 
     /// A jump to a label if the flags satisfy a condition.
     pub fn branch_if(&mut self, condition: Condition, label: &str) -> Option<()> {
-        let (compare, left, right, ty) = self.flags_as(condition)?;
+        let (compare, left, right, ty) = self.flags_as(condition);
         self.branch(compare, left, right, ty, label)
     }
 
-    /// The comparison that a condition on the flags is; `None` if nothing was compared, or the condition is about a
-    /// flag that is not followed.
-    fn flags_as(&mut self, (compare, signs): Condition) -> Option<(Compare, Operand, Operand, Type)> {
-        let (left, right, ty) = self.flags?;
+    /// The comparison that a condition on the flags is. The next step reads them. Whether that can be followed is known
+    /// only when all jumps are ([`condition_flags::connect`]).
+    fn flags_as(&mut self, condition: Condition) -> (Compare, Operand, Operand, Type) {
+        let (compare, signs) = condition;
+        let [left, right] = FLAGS.map(|name| Operand::Register(self.number(name)));
+        self.flag_readers.push(condition_flags::Reader { step: self.steps.len(), condition });
         if signs == Signs::OfResult {
             let result = self.temporary();
-            self.binary(Binary::Sub, result, left, right, ty);
-            return Some((compare, Operand::Register(result), ZERO, LONG));
+            self.binary(Binary::Sub, result, left, right, LONG);
+            return (compare, Operand::Register(result), ZERO, LONG);
         }
-        let equality = matches!(compare, Compare::Eq | Compare::Ne);
-        let ty = Type::Int { bits: 64, signed: signs == Signs::Signed };
-        (equality || !self.only_equality).then_some((compare, left, right, ty))
+        (compare, left, right, Type::Int { bits: 64, signed: signs == Signs::Signed })
     }
 
-    /// Records a result that sets the flags.
+    /// Records a result that sets the flags. Only whether it is 0 or negative is followed.
     pub fn compare_with_zero(&mut self, result: Operand, ty: Type) {
-        self.compare(result, ZERO, ty);
-        self.only_equality = true;
+        self.set_flags(result, ZERO, ty, true);
     }
 
-    /// `dst = then` if the comparison of `flags` holds, else `dst = otherwise`.
-    pub fn select(&mut self, dst: RegisterId, condition: Condition, then: Operand, otherwise: Operand) -> Option<()> {
-        let (compare, left, right, ty) = self.flags_as(condition)?;
+    /// `dst = then` if the flags satisfy a condition, else `dst = otherwise`.
+    pub fn select(&mut self, dst: RegisterId, condition: Condition, then: Operand, otherwise: Operand) {
+        let (compare, left, right, ty) = self.flags_as(condition);
         self.steps.push(Step::Select { dst, compare, left, right, ty, then, otherwise });
-        Some(())
     }
 
     pub fn binary(&mut self, op: Binary, dst: RegisterId, left: Operand, right: Operand, ty: Type) {
@@ -1025,14 +1054,16 @@ impl Assembler {
     /// before the branch. The copies are sign-extended, which keeps the order of signed and of unsigned values.
     /// Every comparison has the same copies, so a branch sees the last comparison on its path.
     pub fn compare(&mut self, left: Operand, right: Operand, ty: Type) {
+        self.set_flags(left, right, ty, false);
+    }
+
+    fn set_flags(&mut self, left: Operand, right: Operand, ty: Type, only_result: bool) {
         let ty = Type::Int { bits: ty.bits(), signed: true };
-        let mut keep = |operand, name: &str| {
+        for (name, operand) in FLAGS.into_iter().zip([left, right]) {
             let dst = self.number(name);
             self.mov(dst, operand, ty);
-            Operand::Register(dst)
-        };
-        self.flags = Some((keep(left, "flags.left"), keep(right, "flags.right"), ty));
-        self.only_equality = false;
+        }
+        self.flag_setters.push(Setter { step: self.steps.len() - 1, ty, only_result });
     }
 
     /// A conditional jump to a label.
@@ -1052,5 +1083,8 @@ impl Assembler {
         is_name(label).then(|| self.label(label))
     }
 }
+
+/// The registers that hold what the flags compare.
+const FLAGS: [&str; 2] = ["flags.left", "flags.right"];
 
 pub(crate) const ZERO: Operand = Operand::Const(Const::Int(0));

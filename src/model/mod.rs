@@ -18,6 +18,7 @@ pub mod axioms;
 mod bits;
 mod budget;
 pub mod code;
+mod condition_flags;
 pub mod event;
 pub mod execution;
 pub mod explain;

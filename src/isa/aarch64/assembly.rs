@@ -511,7 +511,7 @@ fn select(
     then: Operand,
     otherwise: Operand,
 ) -> Option<()> {
-    a.select(dst, condition(suffix)?, then, otherwise)?;
+    a.select(dst, condition(suffix)?, then, otherwise);
     if ty == WORD {
         a.mov(dst, Operand::Register(dst), WORD);
     }

@@ -220,8 +220,8 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             let ty = width(mnemonic);
             let tags = Tags::EXCLUSIVE;
             a.steps.push(Step::StoreConditional { status, carries: StatusOf::Registers, address, value, ty, tags });
-            // "Equal" means that the store succeeded.
-            a.compare(Operand::Register(status), ZERO, WORD);
+            // "Equal" means that the store succeeded. "Less" and "greater" are clear, which is no comparison.
+            a.compare_with_zero(Operand::Register(status), WORD);
         }
         ("cmpwi", ["cr0", left, right] | [left, right]) => {
             let (left, right) = (Operand::Register(register(a, left)?), value(right)?);

@@ -59,8 +59,13 @@ pub(super) fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], nam
             a.atomic(Some(register), *address, ty, change, [Tags::AMO, Tags::AMO]);
         }
         ("xadd", Place::Memory(address), Some(value @ Operand::Register(register))) if locked => {
+            // The register gets the old value, and the flags are those of the sum.
+            let (added, sum) = (a.temporary(), a.temporary());
+            a.mov(added, value, ty);
             let change = Change::Op(RmwOp::Add, value);
             a.atomic(Some(register), *address, ty, change, [Tags::AMO, Tags::AMO]);
+            a.binary(Binary::Add, sum, Operand::Register(register), Operand::Register(added), ty);
+            a.compare_with_zero(Operand::Register(sum), ty);
         }
         ("cmpxchg", Place::Memory(address), Some(new @ Operand::Register(_))) if locked => {
             let (rax, expected, old) = (a.register("eax")?, a.temporary(), a.temporary());
@@ -68,9 +73,10 @@ pub(super) fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], nam
             let change = Change::IfEqual { expected: Operand::Register(expected), new };
             let [read, compared, kept] = [old, expected, rax].map(Operand::Register);
             a.atomic(Some(old), *address, ty, change, [Tags::AMO, Tags::AMO]);
-            a.compare(read, compared, ty);
+            // rax is compared with the memory, in this order (Intel SDM, CMPXCHG).
+            a.compare(compared, read, ty);
             // rax is written only if the values differ: its upper half stays where they are equal.
-            a.select(rax, (Compare::Eq, Signs::Signed), kept, read)?;
+            a.select(rax, (Compare::Eq, Signs::Signed), kept, read);
         }
         ("cmp" | "test", _, Some(right)) => {
             let left = read(a, target, ty)?;
