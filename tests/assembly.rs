@@ -447,13 +447,22 @@ fn an_update_that_is_discarded_or_did_not_happen_leaves_its_register() {
 
 #[test]
 fn a_loop_is_followed_as_often_as_herd7_follows_it() {
-    // A loop that ends by itself.
-    let count = one("AArch64", "", "L: ADD W0,W0,#1; CMP W0,#3; B.NE L", "exists (0:X0=3)");
-    let counted = outcome(&count);
-    assert_eq!((counted.verdict, counted.states.len(), counted.cuts_loops), (Always, 1, false));
-    // One round more is cut, and then nothing finishes.
-    let long = outcome(&count.replace("#3", "#4").replace("X0=3", "X0=4"));
-    assert_eq!((long.verdict, long.finishes, long.cuts_loops), (Never, false, true));
+    // A loop that ends by itself, after as many rounds as it takes.
+    for rounds in [3, 4, 100] {
+        let body = format!("L: ADD W0,W0,#1; CMP W0,#{rounds}; B.NE L");
+        let counted = outcome(&one("AArch64", "", &body, &format!("forall (0:X0={rounds})")));
+        assert_eq!((counted.verdict, counted.states.len(), counted.cuts_loops), (Always, 1, false), "{rounds}");
+    }
+    // One that ends by what was read is followed for two rounds. One round more is cut, and then nothing finishes.
+    let read = |x: i64| {
+        let init = format!("x={x}; 0:X1=x;");
+        outcome(&one("AArch64", &init, "LDR W0,[X1]; L: SUB W0,W0,#1; CBNZ W0,L", "forall (0:X0=0)"))
+    };
+    assert_eq!((read(3).verdict, read(3).finishes, read(3).cuts_loops), (Always, true, false));
+    assert_eq!((read(4).verdict, read(4).finishes, read(4).cuts_loops), (Never, false, true));
+    // An unconditional jump backward counts, as in herd7.
+    let jumps = outcome(&one("AArch64", "0:X0=5;", "L: SUB W0,W0,#1; CBZ W0,E; B L; E: NOP", "forall (0:X0=0)"));
+    assert_eq!((jumps.finishes, jumps.cuts_loops), (false, true));
     // Waiting for a flag with an acquire: the data is there.
     let wait = "RISCV t\n{ 0:x5=x; 0:x6=y; 1:x5=x; 1:x6=y; }\n P0 | P1 ;\n li x7,1 | W: ;\n sw x7,0(x5) | lw x8,0(x6) ;\n \
                 fence w,w | beqz x8,W ;\n sw x7,0(x6) | fence r,r ;\n | lw x9,0(x5) ;\nexists (1:x9=0)\n";
@@ -465,6 +474,63 @@ fn a_loop_is_followed_as_often_as_herd7_follows_it() {
     assert_eq!(judged(&pair("L: cmpwi r7,0; bne E; mr r7,r9; b L; E: stw r3,0(r7)")), Always);
     // A branch out of a loop and a label in front of the first instruction.
     assert_eq!(judged(&pair("L: b M; N: b E; M: b N; E: stw r3,0(r2)")), Always);
+}
+
+/// The numbers of states are those of herd7.
+#[test]
+fn rounds_that_constants_count_are_not_cut() {
+    // Four attempts to read a flag.
+    let attempts = "AArch64 t\n{ 0:X1=x; 1:X1=x; 0:X3=y; 1:X3=y; 0:X20=1; }\n P0 | P1 ;\n STR W20,[X3] | MOV W6,#4 ;\n \
+                    STLR W20,[X1] | L: LDR W2,[X1] ;\n | CBNZ W2,M ;\n | SUB W6,W6,#1 ;\n | CBNZ W6,L ;\n | M: LDR W4,[X3] ;\n\
+                    locations [1:X2;1:X6;]\nexists (1:X4=0)\n";
+    let found = outcome(attempts);
+    assert_eq!((found.verdict, found.states.len(), found.cuts_loops), (Sometimes, 10, false));
+    // What a path chose is no constant: whether a store-conditional succeeds, and what a select takes.
+    let pair = "L: lr.w x5,(x20); addi x8,x5,2; sc.w x9,x8,(x20); bne x9,x0,L";
+    let pair = outcome(&one("RISCV", "0:x20=x;", pair, "forall (x=2)"));
+    assert_eq!((pair.verdict, pair.states.len(), pair.cuts_loops), (Always, 1, true));
+    let pair = outcome(&one("PPC", "0:r2=x; 0:r3=5;", "L: lwarx r4,0,r2; stwcx. r3,0,r2; bne L", "forall (x=5)"));
+    assert_eq!((pair.verdict, pair.cuts_loops), (Always, true));
+    let select = "AArch64 t\n{ 0:X1=x; 1:X1=x; 0:X0=1; }\n P0 | P1 ;\n STR W0,[X1] | L: LDR W2,[X1] ;\n | CMP W2,#1 ;\n \
+                  | CSET W6,NE ;\n | MOV W7,W6 ;\n | ADD W7,W7,#0 ;\n | CBNZ W7,L ;\nforall (1:X2=1)\n";
+    let select = outcome(select);
+    assert_eq!((select.verdict, select.cuts_loops), (Always, true));
+}
+
+/// A path that no execution begins with is not cut.
+#[test]
+fn a_loop_is_cut_if_an_execution_may_go_on_in_it() {
+    let test = |value: i64| {
+        outcome(&format!(
+            "PPC t\n{{ 0:r20=x; 1:r21=y; 0:r21=y; 0:r8={value}; }}\n P0 | P1 ;\n stw r8,0(r21) | L: lwz r7,0(r21) ;\n \
+             | cmpwi r7,1 ;\n | beq L ;\nlocations [1:r7;]\nexists (1:r7=0)\n"
+        ))
+    };
+    assert_eq!((test(2).states.len(), test(2).cuts_loops), (2, false));
+    assert_eq!((test(1).states.len(), test(1).cuts_loops), (1, true));
+    // Whichever of the threads goes on in it.
+    for threads in ["STR W0,[X1] | L: LDR W2,[X1] ;\n | CBNZ W2,L", "L: LDR W2,[X1] | STR W0,[X1] ;\n CBNZ W2,L |"] {
+        let text =
+            format!("AArch64 t\n{{ 0:X1=x; 1:X1=x; 0:X0=1; 1:X0=1; }}\n P0 | P1 ;\n {threads} ;\nexists (x=1)\n");
+        assert!(outcome(&text).cuts_loops);
+    }
+}
+
+#[test]
+fn an_endless_loop_is_an_error_that_names_it() {
+    let error = |body: &str| {
+        let text = one("AArch64", "0:X1=x; 0:X0=1;", body, "exists (x=1)");
+        let (code, model) = isa::parse_assembly(&Source::new("t.litmus", text)).unwrap();
+        // As `check` does, with a large stack: a path takes some kilobytes for each access.
+        let check = move || model::check(&code, model, Bounds::default()).unwrap_err().to_string();
+        std::thread::Builder::new().stack_size(64 << 20).spawn(check).unwrap().join().unwrap()
+    };
+    assert!(error("L: CBNZ W0,L").contains("10001 rounds of a loop that constants decide"));
+    // One that accesses memory has too many events, whatever the access.
+    for access in ["LDR W2,[X1]", "STR W0,[X1]", "SWP W0,W3,[X1]", "LDXR W2,[X1]; STXR W4,W0,[X1]", "DMB SY"] {
+        let error = error(&format!("L: {access}; CBNZ X1,L"));
+        assert!(error.contains("events in one thread or more; the most is 128"), "{access}: {error}");
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@
 //! Not examined: values out of thin air that are not constants of the test.
 
 use std::cell::OnceCell;
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range};
 
@@ -26,7 +27,7 @@ use super::event::{Event, Kind, Tags};
 use super::execution::{Cell, Execution, Part, Witness};
 use super::flags::Flags;
 use super::relation::{Relation, Set};
-use super::trace::{Trace, Value, traces, wrap};
+use super::trace::{Trace, Traces, Value, traces, wrap};
 use super::values::Values;
 use super::{Bounds, Model, ModelError, Result};
 use crate::program::{Column, Const, LocationId, Operand, Prop};
@@ -36,11 +37,9 @@ pub struct Search<'a> {
     code: &'a Code,
     bounds: Bounds,
     /// For each thread, its paths.
-    traces: Vec<Vec<Trace>>,
+    traces: Vec<Traces>,
     /// The memory that the paths and the final states may take.
     budget: Budget,
-    /// Whether a loop was cut.
-    cut: bool,
     /// The values that are tried for a value that depends on itself.
     constants: OnceCell<Vec<Const>>,
     /// For each thread, an earlier thread with the same code, if exchanging the two changes no state.
@@ -98,11 +97,9 @@ impl<'a> Search<'a> {
     pub fn new(code: &'a Code, bounds: Bounds) -> Result<Search<'a>> {
         let budget = Budget::new(bounds.bytes);
         let reached = OnceCell::new();
-        let each = (0..code.threads.len()).map(|thread| traces(code, thread, &reached, (bounds.traces, &budget)));
-        let each = each.collect::<Result<Vec<_>>>()?;
-        let cut = each.iter().any(|(_, cut)| *cut);
-        let traces = each.into_iter().map(|(traces, _)| traces).collect();
-        Ok(Search { code, bounds, traces, budget, cut, constants: OnceCell::new(), twins: twins(code) })
+        let traces = (0..code.threads.len()).map(|thread| traces(code, thread, &reached, (bounds.traces, &budget)));
+        let traces = traces.collect::<Result<Vec<_>>>()?;
+        Ok(Search { code, bounds, traces, budget, constants: OnceCell::new(), twins: twins(code) })
     }
 
     /// The memory that the search may hold.
@@ -115,9 +112,37 @@ impl<'a> Search<'a> {
         self.bounds.candidates = candidates;
     }
 
-    /// Whether a loop was followed only so often, so that some executions are missing.
-    pub fn cuts_loops(&self) -> bool {
-        self.cut
+    /// Whether a loop was followed only so often, so that executions that `model` allows may be missing: it allows one that
+    /// begins like a path that was cut. Also if that is too much to find out.
+    pub fn cuts_loops(&self, model: Model) -> bool {
+        /// Breaks at the first execution.
+        struct Any;
+        impl Visitor for Any {
+            fn wants(&self, _: &[Const], _: bool) -> bool {
+                true
+            }
+            fn take(&mut self, _: Candidate<'_>) -> ControlFlow<()> {
+                ControlFlow::Break(())
+            }
+        }
+        if self.traces.iter().any(|traces| traces.more_cut) {
+            return true;
+        }
+        let cut = (0..self.traces.len()).filter(|thread| !self.traces[*thread].cut.is_empty());
+        // Each choice with a cut path is looked at once: for its first thread with one.
+        cut.into_iter().any(|first| {
+            let lists = self.traces.iter().enumerate().map(|(thread, Traces { whole, cut, .. })| {
+                let none: &[Trace] = &[];
+                match thread.cmp(&first) {
+                    Ordering::Less => [whole.as_slice(), none],
+                    Ordering::Equal => [none, cut.as_slice()],
+                    Ordering::Greater => [whole.as_slice(), cut.as_slice()],
+                }
+            });
+            let twins = vec![None; self.traces.len()];
+            let found = self.combine((&lists.collect::<Vec<_>>(), &twins), Some(model), true, &mut Any);
+            found.map_or(true, |(flow, _)| flow.is_break())
+        })
     }
 
     /// Grows all candidates that `model` allows, or all candidates if it is `None`. Returns the number of
@@ -129,21 +154,37 @@ impl<'a> Search<'a> {
     /// If there are more steps than the bounds allow, or an execution has too many events, or the test does
     /// something that cannot be followed.
     pub fn run(&self, model: Option<Model>, coherent: bool, visitor: &mut dyn Visitor) -> Result<u64> {
+        let lists: Vec<[&[Trace]; 2]> = self.traces.iter().map(|traces| [traces.whole.as_slice(), &[]]).collect();
+        self.combine((&lists, &self.twins), model, coherent, visitor).map(|(_, steps)| steps)
+    }
+
+    /// As [`Search::run`], with these paths of each thread, in two lists. Also returns whether the visitor needs no more.
+    fn combine(
+        &self,
+        (lists, twins): (&[[&[Trace]; 2]], &[Option<usize>]),
+        model: Option<Model>,
+        coherent: bool,
+        visitor: &mut dyn Visitor,
+    ) -> Result<(ControlFlow<()>, u64)> {
         let mut steps = 0;
-        let mut pick = vec![0; self.traces.len()];
-        if self.traces.iter().any(Vec::is_empty) {
-            return Ok(0);
+        let mut pick = vec![0; lists.len()];
+        let counts: Vec<usize> = lists.iter().map(|[first, second]| first.len() + second.len()).collect();
+        if counts.contains(&0) {
+            return Ok((ControlFlow::Continue(()), 0));
         }
         loop {
             let in_order = |(thread, twin): (usize, &Option<usize>)| twin.is_none_or(|twin| pick[twin] <= pick[thread]);
-            if self.twins.iter().enumerate().all(in_order) {
-                let traces: Vec<&Trace> = pick.iter().zip(&self.traces).map(|(at, list)| &list[*at]).collect();
+            if twins.iter().enumerate().all(in_order) {
+                let picked = pick.iter().zip(lists);
+                let traces: Vec<&Trace> = picked
+                    .map(|(at, [first, second])| first.get(*at).unwrap_or_else(|| &second[*at - first.len()]))
+                    .collect();
                 let execution = Execution::new(self.code, &traces)?;
                 if execution.mixes_sizes() && model == Some(Model::Power) {
                     let message = "accesses of mixed sizes are not modelled for POWER".to_owned();
                     return Err(ModelError::Unsupported(message));
                 }
-                let twins = (self.twins.iter().enumerate())
+                let twins = (twins.iter().enumerate())
                     .filter_map(|(thread, twin)| twin.filter(|twin| pick[*twin] == pick[thread]).map(|t| (t, thread)));
                 let domains = domains(&execution);
                 let values = Values::new(&traces)?;
@@ -182,11 +223,11 @@ impl<'a> Search<'a> {
                 let flow = growth.all()?;
                 drop(growth);
                 if flow.is_break() {
-                    return Ok(steps);
+                    return Ok((flow, steps));
                 }
             }
-            let Some(digit) = (0..pick.len()).find(|at| pick[*at] + 1 < self.traces[*at].len()) else {
-                return Ok(steps);
+            let Some(digit) = (0..pick.len()).find(|at| pick[*at] + 1 < counts[*at]) else {
+                return Ok((ControlFlow::Continue(()), steps));
             };
             pick[digit] += 1;
             pick[..digit].fill(0);

@@ -24,7 +24,7 @@ pub struct Outcome {
     /// Whether any execution finishes, whether or not it passes the filter. None does if every path waits for a
     /// lock that its own thread holds.
     pub finishes: bool,
-    /// Whether a loop was followed only so often ([`super::trace::BACKWARD`]), so that executions are missing.
+    /// Whether a loop was followed only so often ([`super::trace::BACKWARD`]) that executions may be missing.
     pub cuts_loops: bool,
     /// Whether the kernel's model sees a data race: two unordered accesses, at least one of them plain.
     pub data_race: bool,
@@ -71,7 +71,7 @@ pub fn check(code: &Code, model: Model, bounds: Bounds) -> Result<Outcome> {
         verdict,
         looked_at,
         finishes,
-        cuts_loops: search.cuts_loops(),
+        cuts_loops: search.cuts_loops(model),
         data_race: flags.contains(Flags::DATA_RACE),
         flags: flags.without(Flags::DATA_RACE),
         thin_air,

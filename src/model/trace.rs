@@ -6,8 +6,8 @@
 //! read is chosen when the traces of all threads are combined ([`super::search`]). The expressions then give
 //! all other values.
 //!
-//! A loop is followed as herd7 follows it: a thread jumps backward to a label at most [`BACKWARD`] times. Paths that
-//! jump more often are cut.
+//! A loop is followed as herd7 follows it: a thread jumps backward to a label at most [`BACKWARD`] times, not counting
+//! conditional jumps that constants decide. Paths that jump more often are cut.
 //!
 //! Not followed: arithmetic on addresses, beyond adding a value that is 0 and, if the bytes of a variable are locations
 //! ([`Bytes`]), a distance inside of the variable.
@@ -186,10 +186,28 @@ impl Trace {
 /// The number of branches that a path may have behind each other. Each needs some kilobytes of the stack.
 const MAX_DEPTH: usize = 2000;
 
-/// How often a path may jump backward to one label, as herd7 does without its option `-unroll`.
+/// How often a path may jump backward to one label, as herd7 does without its option `-unroll`. Conditional jumps that
+/// constants decide are not counted.
 pub const BACKWARD: usize = 2;
 
-/// Computes every path of a thread of `code`, and whether loops were cut. `reached` gets what [`reach`] gives, if an access needs it.
+/// How often a path may jump backward because constants say so. Such a loop may have no end.
+const MOST_ROUNDS: u64 = 10_000;
+
+/// How many cut paths of a thread are kept.
+const MOST_CUT: usize = 100;
+
+/// The paths of a thread.
+#[derive(Debug, Default)]
+pub struct Traces {
+    /// Those that reach the end of the thread.
+    pub whole: Vec<Trace>,
+    /// The beginnings of those that were cut because a loop was followed often enough.
+    pub cut: Vec<Trace>,
+    /// Whether more paths were cut than are kept.
+    pub more_cut: bool,
+}
+
+/// Computes every path of a thread of `code`. `reached` gets what [`reach`] gives, if an access needs it.
 ///
 /// # Errors
 /// If there are more paths than the limit, or they take too much memory, or one is too long, or it computes with an address.
@@ -198,7 +216,7 @@ pub fn traces(
     thread: usize,
     reached: &OnceCell<Vec<Vec<Locations>>>,
     (limit, budget): (usize, &Budget),
-) -> Result<(Vec<Trace>, bool)> {
+) -> Result<Traces> {
     let thread_code = &code.threads[thread];
     let registers = thread_code.registers.len();
     let joins = if thread_code.scoped { thread_code.joins() } else { Vec::new() };
@@ -217,8 +235,7 @@ pub fn traces(
         limit,
         budget,
         depth: 0,
-        done: Vec::new(),
-        cut: false,
+        done: Traces::default(),
     };
     runner.run(State {
         at: 0,
@@ -227,6 +244,7 @@ pub fn traces(
         controls: Vec::new(),
         reservation: None,
         backward: Vec::new(),
+        rounds: 0,
         trace: Trace {
             events: Vec::with_capacity(room),
             values: Vec::with_capacity(room),
@@ -242,7 +260,7 @@ pub fn traces(
             assumptions: Vec::new(),
         },
     })?;
-    Ok((runner.done, runner.cut))
+    Ok(runner.done)
 }
 
 struct Runner<'a> {
@@ -259,9 +277,7 @@ struct Runner<'a> {
     budget: &'a Budget,
     /// The number of states that wait for the end of another path.
     depth: usize,
-    done: Vec<Trace>,
-    /// Whether a path was cut because a loop was followed often enough.
-    cut: bool,
+    done: Traces,
 }
 
 /// The events that a value depends on.
@@ -276,17 +292,30 @@ struct Depends {
     /// The reads that a branch in front of the assignment depends on. A later branch on the value depends on them too; nothing
     /// else does. Without scopes they control what follows anyway.
     branches: Set,
+    /// Whether the value is a constant only on this path, which made a choice: whether a store-conditional succeeds, or
+    /// which value a conditional select takes.
+    chosen: bool,
 }
 
 impl Depends {
-    const NONE: Depends = Depends { on: Set::EMPTY, picks: Set::EMPTY, branches: Set::EMPTY };
+    const NONE: Depends = Depends { on: Set::EMPTY, picks: Set::EMPTY, branches: Set::EMPTY, chosen: false };
 
     fn only(event: usize) -> Depends {
         Depends { on: only(event), ..Depends::NONE }
     }
 
     fn and(self, other: Depends) -> Depends {
-        Depends { on: self.on | other.on, picks: self.picks | other.picks, branches: self.branches | other.branches }
+        Depends {
+            on: self.on | other.on,
+            picks: self.picks | other.picks,
+            branches: self.branches | other.branches,
+            chosen: self.chosen || other.chosen,
+        }
+    }
+
+    /// Of a value that this path chose.
+    fn chosen(self) -> Depends {
+        Depends { chosen: true, ..self }
     }
 }
 
@@ -334,8 +363,10 @@ struct State {
     depends: Vec<Depends>,
     /// The events that control the following steps, each set with the step where that control ends.
     controls: Vec<(Set, usize)>,
-    /// The labels that the path jumped backward to, in order.
+    /// The labels that the path jumped backward to, in order, as far as that is counted.
     backward: Vec<LabelId>,
+    /// How often the path jumped backward because constants say so.
+    rounds: u64,
     /// That of the load-reserve whose store-conditional has not come yet.
     reservation: Option<Reservation>,
     trace: Trace,
@@ -397,17 +428,27 @@ impl State {
         })
     }
 
+    /// Whether two values compare in this way; `None` if that depends on what is read.
+    fn compares(&mut self, compare: Compare, left: Value, right: Value, ty: Type) -> Result<Option<bool>> {
+        Ok(match self.binary(Binary::Compare(compare), left, right, ty)? {
+            Value::Known(value) => Some(value != Const::Int(0)),
+            Value::Node(_) => {
+                // Nothing uses the expression.
+                self.trace.nodes.pop();
+                None
+            }
+        })
+    }
+
     /// Assumes that two values compare in this way, or that they do not. Returns whether that is possible.
     fn assume(&mut self, compare: Compare, left: Value, right: Value, ty: Type, holds: bool) -> Result<bool> {
-        match self.binary(Binary::Compare(compare), left, right, ty)? {
-            Value::Known(value) => Ok((value != Const::Int(0)) == holds),
-            Value::Node(_) => {
-                // The assumption holds the comparison, so its expression is not needed.
-                self.trace.nodes.pop();
+        Ok(match self.compares(compare, left, right, ty)? {
+            Some(known) => known == holds,
+            None => {
                 self.trace.assumptions.push(Assumption::Compares { compare, left, right, ty, holds });
-                Ok(true)
+                true
             }
-        }
+        })
     }
 
     /// Adds an event and returns its number.
@@ -506,19 +547,38 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// Jumps to a label. Returns false if the path jumps backward too often and is cut.
-    fn jump(&mut self, state: &mut State, target: LabelId) -> bool {
+    /// Jumps to a label. `decided` says that constants decide a conditional jump. Returns false if the path jumps backward too
+    /// often and is cut.
+    fn jump(&mut self, state: &mut State, target: LabelId, decided: bool) -> Result<bool> {
         let position = self.positions.get(target).copied().unwrap_or(self.code.steps.len());
-        if position <= state.at {
+        if position <= state.at && decided {
+            state.rounds += 1;
+            if state.rounds > MOST_ROUNDS {
+                let what = "rounds of a loop that constants decide";
+                return Err(ModelError::TooLong { what, count: state.rounds, most: MOST_ROUNDS });
+            }
+        } else if position <= state.at {
             let jumps = state.backward.iter().filter(|known| **known == target).count();
             if jumps == BACKWARD {
-                self.cut = true;
-                return false;
+                self.cut(state)?;
+                return Ok(false);
             }
             state.backward.push(target);
         }
         state.at = position;
-        true
+        Ok(true)
+    }
+
+    /// Keeps the beginning of a path that is cut, to see whether an execution begins so.
+    fn cut(&mut self, state: &State) -> Result<()> {
+        if self.done.cut.len() == MOST_CUT {
+            self.done.more_cut = true;
+            return Ok(());
+        }
+        let trace = Trace { registers: state.values.clone(), ..state.trace.clone() };
+        self.budget.take(trace.bytes_held(), "bytes for the ways to run")?;
+        self.done.cut.push(trace);
+        Ok(())
     }
 
     fn run(&mut self, mut state: State) -> Result<()> {
@@ -526,8 +586,9 @@ impl Runner<'_> {
             if self.code.scoped {
                 state.controls.retain(|(_, until)| state.at < *until);
             }
-            if state.trace.events.len() > MAX_EVENTS {
-                let count = state.trace.events.len() as u64;
+            let count = state.trace.events.len() + most_events(&self.code.steps[state.at]);
+            if count > MAX_EVENTS {
+                let count = count as u64;
                 return Err(ModelError::TooLong { what: "events in one thread", count, most: MAX_EVENTS as u64 });
             }
             let code = self.code;
@@ -562,12 +623,14 @@ impl Runner<'_> {
                 Step::Select { dst, compare, left, right, ty, then, otherwise } => {
                     let ((left, on_left), (right, on_right)) = (state.operand(*left), state.operand(*right));
                     let picks = on_left.and(on_right);
+                    let decided = state.compares(*compare, left, right, *ty)?.is_some() && !picks.chosen;
                     for (holds, chosen) in [(true, *then), (false, *otherwise)] {
                         let mut next = state.clone();
                         if next.assume(*compare, left, right, *ty, holds)? {
                             let (value, depends) = next.operand(chosen);
+                            let chosen = depends.chosen || !decided;
                             let picks = depends.picks | picks.on | picks.picks;
-                            next.set(*dst, value, Depends { picks, ..depends });
+                            next.set(*dst, value, Depends { picks, chosen, ..depends });
                             next.at += 1;
                             self.first(&state, |runner| runner.run(next))?;
                         }
@@ -579,16 +642,26 @@ impl Runner<'_> {
                     let until = if self.code.scoped { self.joins[state.at] } else { usize::MAX };
                     let on = on_left.and(on_right);
                     state.control(on.on | on.picks | on.branches, until);
-                    let mut jumps = state.clone();
-                    if jumps.assume(*compare, left, right, *ty, true)? && self.jump(&mut jumps, *target) {
-                        self.first(&state, |runner| runner.run(jumps))?;
-                    }
-                    if !state.assume(*compare, left, right, *ty, false)? {
-                        return Ok(());
+                    match state.compares(*compare, left, right, *ty)? {
+                        Some(true) => {
+                            if !self.jump(&mut state, *target, !on.chosen)? {
+                                return Ok(());
+                            }
+                            continue;
+                        }
+                        Some(false) => {}
+                        None => {
+                            let mut jumps = state.clone();
+                            jumps.assume(*compare, left, right, *ty, true)?;
+                            if self.jump(&mut jumps, *target, false)? {
+                                self.first(&state, |runner| runner.run(jumps))?;
+                            }
+                            state.assume(*compare, left, right, *ty, false)?;
+                        }
                     }
                 }
                 Step::Jump(target) => {
-                    if !self.jump(&mut state, *target) {
+                    if !self.jump(&mut state, *target, false)? {
                         return Ok(());
                     }
                     continue;
@@ -599,9 +672,10 @@ impl Runner<'_> {
         }
         state.trace.registers = state.values;
         self.budget.take(state.trace.bytes_held(), "bytes for the ways to run")?;
-        self.done.push(state.trace);
-        if self.done.len() > self.limit {
-            return Err(ModelError::TooLarge { what: "ways for one thread to run", count: self.done.len() as u64 });
+        self.done.whole.push(state.trace);
+        let count = self.done.whole.len();
+        if count > self.limit {
+            return Err(ModelError::TooLarge { what: "ways for one thread to run", count: count as u64 });
         }
         Ok(())
     }
@@ -634,7 +708,7 @@ impl Runner<'_> {
                     let (event, value) = next.read(thread, place, if held { Tags::RL } else { Tags::RU }, addr);
                     let free = Value::Known(Const::Int(0));
                     if next.assume(Compare::Ne, value, free, Type::Spinlock, held)? {
-                        next.set(*dst, Value::Known(Const::Int(held.into())), Depends::only(event));
+                        next.set(*dst, Value::Known(Const::Int(held.into())), Depends::only(event).chosen());
                         next.at += 1;
                         self.first(&state, |runner| runner.run(next))?;
                     }
@@ -660,7 +734,7 @@ impl Runner<'_> {
                     StatusOf::Nothing | StatusOf::Store => Depends::NONE,
                 };
                 let mut fails = state.clone();
-                fails.set(*status, Value::Known(Const::Int(1)), registers);
+                fails.set(*status, Value::Known(Const::Int(1)), registers.chosen());
                 fails.at += 1;
                 self.first(&state, |runner| runner.run(fails))?;
                 // On RISC-V the reservation is for all bytes that were read (The RISC-V Instruction Set Manual, Volume I,
@@ -673,7 +747,7 @@ impl Runner<'_> {
                 let write = state.write(thread, place, value, *tags, addr, data);
                 state.trace.rmw.push((read, write));
                 let depends = if *carries == StatusOf::Store { Depends::only(write) } else { registers };
-                state.set(*status, Value::Known(Const::Int(0)), depends);
+                state.set(*status, Value::Known(Const::Int(0)), depends.chosen());
             }
             Step::Update(update) => {
                 let conditional = !matches!(update.change, Change::Op(..));
@@ -778,13 +852,26 @@ impl Runner<'_> {
                     }
                     Depends { picks: kept.picks | only(read), ..kept }
                 }
-                (UpdateResult::Old | UpdateResult::Done, false) => Depends::only(read),
+                (UpdateResult::Done, false) => Depends::only(read).chosen(),
+                (UpdateResult::Old, false) => Depends::only(read),
                 (_, false) => Depends::only(read).and(kept),
             };
             next.set(dst, value, depends);
         }
         next.at += 1;
         self.run(next)
+    }
+}
+
+/// How many events a step adds at most.
+fn most_events(step: &Step) -> usize {
+    match step {
+        Step::Move { .. } | Step::Unary { .. } | Step::Binary { .. } | Step::Select { .. } => 0,
+        Step::Branch { .. } | Step::Jump(_) | Step::Label(_) => 0,
+        Step::Read { .. } | Step::Write { .. } | Step::StoreConditional { .. } => 1,
+        Step::IsLocked { .. } | Step::Fence(_) | Step::GracePeriod { .. } => 1,
+        // Its halves, and the barrier behind.
+        Step::Update(_) => 3,
     }
 }
 
