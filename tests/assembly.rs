@@ -476,9 +476,19 @@ fn a_loop_is_followed_as_often_as_herd7_follows_it() {
     assert_eq!(judged(&pair("L: b M; N: b E; M: b N; E: stw r3,0(r2)")), Always);
 }
 
+/// Calls a function with a large stack, as `check` does: a path takes some kilobytes for each access.
+fn deep<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    let thread = std::thread::Builder::new().stack_size(64 << 20).spawn(call).unwrap();
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 /// The numbers of states are those of herd7.
 #[test]
 fn rounds_that_constants_count_are_not_cut() {
+    let outcome = |text: &str| {
+        let text = text.to_owned();
+        deep(move || outcome(&text))
+    };
     // Four attempts to read a flag.
     let attempts = "AArch64 t\n{ 0:X1=x; 1:X1=x; 0:X3=y; 1:X3=y; 0:X20=1; }\n P0 | P1 ;\n STR W20,[X3] | MOV W6,#4 ;\n \
                     STLR W20,[X1] | L: LDR W2,[X1] ;\n | CBNZ W2,M ;\n | SUB W6,W6,#1 ;\n | CBNZ W6,L ;\n | M: LDR W4,[X3] ;\n\
@@ -521,9 +531,7 @@ fn an_endless_loop_is_an_error_that_names_it() {
     let error = |body: &str| {
         let text = one("AArch64", "0:X1=x; 0:X0=1;", body, "exists (x=1)");
         let (code, model) = isa::parse_assembly(&Source::new("t.litmus", text)).unwrap();
-        // As `check` does, with a large stack: a path takes some kilobytes for each access.
-        let check = move || model::check(&code, model, Bounds::default()).unwrap_err().to_string();
-        std::thread::Builder::new().stack_size(64 << 20).spawn(check).unwrap().join().unwrap()
+        deep(move || model::check(&code, model, Bounds::default()).unwrap_err().to_string())
     };
     assert!(error("L: CBNZ W0,L").contains("10001 rounds of a loop that constants decide"));
     // One that accesses memory has too many events, whatever the access.
