@@ -76,6 +76,14 @@ pub(super) fn lower(source: &Source, parsed: Parsed) -> Result<AssemblyTest, Dia
             .error(span, format!("cannot run: this access {}", outside.reason), "this access")
             .help("every access of a run must stay inside a location; `wakerace check` judges the test all the same")
     })?;
+    if let Some(compared) = parsed.compared.iter().find(|compared| !extents.values_are_enough(compared)) {
+        let columns = &parsed.code.columns;
+        let name = |column| columns.iter().position(|known| *known == column).map(|at| parsed.code.column_name(at));
+        let [left, right] = compared.columns.map(|column| name(column).unwrap_or_default());
+        let message = format!("cannot run: the condition compares the bits of `{left}` and `{right}`");
+        let help = "the values of a run have the types of the test; declare both with one type of 64 bits";
+        return Err(source.error(Span::at(0), message, "").help(help));
+    }
     let program = Lowering { parsed: &parsed, arch, extents: &extents }.program();
     for (thread, written) in program.threads.iter().zip(&parsed.threads) {
         try_to_encode(source, arch, thread, written, program.locations.len())?;

@@ -13,6 +13,7 @@ use super::Model;
 use super::code::{BranchOn, Change, Code, CodeThread, Step, Update, UpdateResult};
 use super::condition_flags::{self, Reason, Refused, Setter};
 use super::event::Tags;
+use super::places::{self, Compared};
 use super::sizes::{self, Clash, UNDECLARED, Variable};
 use super::trace::wrap;
 use crate::litmus::{self, Diagnostic, Source, Span, ast};
@@ -24,8 +25,11 @@ use crate::program::{
 pub(crate) struct Parsed {
     /// The test with a location for each variable.
     pub code: Code,
-    /// The test as a model sees it, if accesses have different sizes: with a location for each byte.
+    /// The test as a model sees it, if accesses have different sizes: with a location for each byte; or if the condition
+    /// compares places by their bits.
     pub view: Option<Code>,
+    /// The places that the condition of `view` compares by their bits, and that of `code` by their values.
+    pub compared: Vec<Compared>,
     /// The language that it is written in.
     pub dialect: &'static Dialect,
     /// The declarations in the comments in front of the initial values.
@@ -67,6 +71,8 @@ pub(crate) struct Dialect {
     pub model: Model,
     /// Parses the name of a register: its canonical name, and the width that the spelling gives it.
     pub register: fn(&str) -> Option<Named>,
+    /// The number of bits of a register.
+    pub register_bits: u8,
     /// Adds the steps of one instruction; `None` if the instruction is not supported. The last argument holds the
     /// names of the locations.
     pub instruction: fn(&mut Assembler, &str, &[&str], &[String]) -> Option<()>,
@@ -213,13 +219,21 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
         filter,
     };
     let view = sizes::laid_out(&code, &reader.variables, dialect.model);
-    let view = view.map_err(|clash| reader.refused(&clash))?;
+    let mut view = view.map_err(|clash| reader.refused(&clash))?;
+    let mut compared = Vec::new();
+    if places::compares(&code) {
+        let bits = sizes::column_bits(&code, &reader.variables, dialect.register_bits);
+        let (exact, found) = places::by_bits(view.clone().unwrap_or_else(|| code.clone()), &bits, dialect.model);
+        if !found.is_empty() {
+            (view, compared) = (Some(exact), found);
+        }
+    }
     let sizes = sizes::declared(&reader.variables, &code.init);
     let has_arrays = reader.variables.iter().any(|variable| variable.elements.is_some());
     let threads = reader.threads.into_iter().zip(reader.instructions);
     let threads = threads.map(|(thread, instructions)| Written { instructions, spans: thread.spans }).collect();
     let not_modelled = reader.not_modelled;
-    Ok(Parsed { code, view, dialect, header, match_event, threads, sizes, has_arrays, not_modelled })
+    Ok(Parsed { code, view, compared, dialect, header, match_event, threads, sizes, has_arrays, not_modelled })
 }
 
 /// The text with blanks in place of comments (`(* *)`, `/* */`, `//`), of quoted remarks in front of the initial

@@ -276,5 +276,7 @@ pub fn end(code: &Code, state: &[Const]) -> String {
             Const::Address(location) => format!("{name}=&{}", code.names[*location]),
         }
     };
-    state.iter().enumerate().map(column).collect::<Vec<_>>().join(" ")
+    // The bits of a place are a column behind that of its value.
+    let shown = |(column, _): &(usize, &Const)| !code.columns[..*column].contains(&code.columns[*column]);
+    state.iter().enumerate().filter(shown).map(column).collect::<Vec<_>>().join(" ")
 }

@@ -11,9 +11,10 @@ use std::collections::BTreeSet;
 
 use super::code::{Change, Code, CodeThread, Step, Update, UpdateResult};
 use super::flow::{self, Entries};
+use super::places::Compared;
 use super::reach::access_type;
 use super::trace;
-use crate::program::{Address, Binary, Const, LocationId, Operand, RegisterId, Type, Unary};
+use crate::program::{Address, Binary, Column, Const, LocationId, Operand, RegisterId, Type, Unary};
 
 /// More values than this count as any value.
 const MOST: usize = 64;
@@ -32,6 +33,19 @@ enum Item {
     Int(i64),
     /// The address of the byte at an offset in a location.
     Address(LocationId, i64),
+}
+
+impl Item {
+    /// An integer converted to a type. An address stays what it is.
+    fn wrapped(self, ty: Type) -> Item {
+        match self {
+            Item::Int(value) => match trace::wrap(Const::Int(value), ty) {
+                Const::Int(value) => Item::Int(value),
+                Const::Address(_) => self,
+            },
+            Item::Address(..) => self,
+        }
+    }
 }
 
 impl Values {
@@ -92,6 +106,27 @@ pub struct Extents {
     pub registers_hold_addresses: Vec<Vec<bool>>,
     /// For each thread, the integers that it may store, as far as they are few.
     pub stored: Vec<BTreeSet<i64>>,
+    /// What each register of each thread may hold.
+    held: Vec<Vec<Values>>,
+    /// What each location may hold.
+    memory: Vec<Values>,
+}
+
+impl Extents {
+    /// Whether two places that a condition compares by their bits are equal just if their values are, for all values that
+    /// they may hold.
+    pub fn values_are_enough(&self, compared: &Compared) -> bool {
+        let held = |column: Column| match column {
+            Column::Register { thread, register } => &self.held[thread][register],
+            Column::Location(location) => &self.memory[location],
+        };
+        let [Values::Some(lefts), Values::Some(rights)] = compared.columns.map(held) else { return false };
+        let equal = |left: Item, right: Item, types: [Type; 2]| left.wrapped(types[0]) == right.wrapped(types[1]);
+        lefts.iter().flat_map(|left| rights.iter().map(move |right| (*left, *right))).all(|(left, right)| {
+            let by_bits = compared.alternatives.iter().any(|types| equal(left, right, *types));
+            by_bits == equal(left, right, compared.types)
+        })
+    }
 }
 
 /// An access that may leave the locations of the test.
@@ -352,6 +387,8 @@ impl<'c> Analysis<'c> {
             registers_hold_addresses: self.held.iter().map(|thread| thread.iter().map(holds).collect()).collect(),
             stored: self.stored.iter().map(integers).collect(),
             sizes: self.sizes,
+            held: self.held,
+            memory: self.memory,
         })
     }
 
@@ -383,10 +420,7 @@ impl<'c> Analysis<'c> {
 /// The values converted to a type. An address does not fit less than 64 bits.
 fn wrapped(values: &Values, ty: Type) -> Values {
     values.map(|item| match item {
-        Item::Int(value) => match trace::wrap(Const::Int(value), ty) {
-            Const::Int(value) => Some(Item::Int(value)),
-            Const::Address(_) => None,
-        },
+        Item::Int(_) => Some(item.wrapped(ty)),
         Item::Address(..) => (ty.bytes() == 8).then_some(item),
     })
 }

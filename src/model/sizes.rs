@@ -59,19 +59,40 @@ pub(super) fn laid_out(code: &Code, variables: &[Variable], model: Model) -> Res
         }
         _ => {}
     }
-    let known = declared(variables, &code.init);
-    let size = |(location, variable): (LocationId, &Variable)| {
-        let widest = || accesses.iter().filter(|access| access.location == location).map(|access| access.width).max();
-        let element = known[location].unwrap_or_else(|| widest().unwrap_or(0).max(UNDECLARED.bytes()));
-        // The name of an element has no bytes of its own.
-        if variable.element_of.is_some() { 0 } else { element * variable.elements.unwrap_or(1) }
+    let widths = widths(code, variables, &accesses);
+    // The name of an element has no bytes of its own.
+    let size = |(element, variable): (usize, &Variable)| match variable.element_of {
+        Some(_) => 0,
+        None => element * variable.elements.unwrap_or(1),
     };
-    let sizes: Vec<usize> = variables.iter().enumerate().map(size).collect();
+    let sizes: Vec<usize> = widths.into_iter().zip(variables).map(size).collect();
     let code = in_bytes(code.clone(), variables, &sizes);
     match impossible(&code) {
         Some(clash) => Err(clash),
         None => Ok(Some(code)),
     }
+}
+
+/// The number of bits of what each column holds at the end, whatever its type: those of a location, or of an element of an
+/// array. `register` is the number
+/// of bits of a register.
+pub(super) fn column_bits(code: &Code, variables: &[Variable], register: u8) -> Vec<u8> {
+    let widths = widths(code, variables, &accesses(code, &reach(code)));
+    let bits = |column: &Column| match *column {
+        Column::Register { .. } => register,
+        Column::Location(location) => u8::try_from(8 * widths[location]).unwrap_or(u8::MAX),
+    };
+    code.columns.iter().map(bits).collect()
+}
+
+/// The number of bytes of each variable, or of an element of each array.
+fn widths(code: &Code, variables: &[Variable], accesses: &[AccessTo]) -> Vec<usize> {
+    let known = declared(variables, &code.init);
+    let width = |location: LocationId| {
+        let widest = || accesses.iter().filter(|access| access.location == location).map(|access| access.width).max();
+        known[location].unwrap_or_else(|| widest().unwrap_or(0).max(UNDECLARED.bytes()))
+    };
+    (0..variables.len()).map(width).collect()
 }
 
 /// An access to a location.

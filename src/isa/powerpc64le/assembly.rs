@@ -12,6 +12,7 @@ pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
     word: "PPC",
     model: Model::Power,
     register: register_name,
+    register_bits: 64,
     instruction: assemble,
     names_locations: false,
     turned_round: false,
