@@ -374,6 +374,15 @@ pub enum Prop {
         /// The right side.
         value: Value,
     },
+    /// `x={1,2}`, an array as a whole; if `equal` is false, `x<>{1,2}`.
+    Array {
+        /// The array.
+        left: Observable,
+        /// Whether the two sides must be equal.
+        equal: bool,
+        /// The values of the elements.
+        values: Vec<Value>,
+    },
     /// `0:r0=1:r0`; if `equal` is false, `0:r0<>1:r0`.
     Same {
         /// The left side.
@@ -398,4 +407,12 @@ pub struct Observable {
     pub thread: Option<(usize, Span)>,
     /// The name of the register or variable.
     pub name: Name,
+}
+
+impl Observable {
+    /// An element of this array.
+    pub fn element(&self, at: usize) -> Observable {
+        let name = Name { text: format!("{}[{at}]", self.name.text), span: self.name.span };
+        Observable { thread: None, name }
+    }
 }

@@ -17,7 +17,8 @@ impl Parser<'_> {
                 Condition { quantifier: Quantifier::Forall, prop: Prop::Const(true), span: start, written: false };
             return Ok((locations, filter, condition));
         }
-        let quantifier = if self.eat_name("exists") {
+        // herd7 asks whether a `final` condition holds in some state.
+        let quantifier = if self.eat_name("exists") || self.eat_name("final") {
             Quantifier::Exists
         } else if self.eat_name("forall") {
             Quantifier::Forall
@@ -33,8 +34,37 @@ impl Parser<'_> {
         let prop = self.prop(0)?;
         let span = start.to(self.previous());
         let _ = self.eat(";");
+        self.remarks()?;
         self.end()?;
         Ok((locations, filter, Condition { quantifier, prop, span, written: true }))
+    }
+
+    /// Skips what herd7 ignores behind the condition: what is expected elsewhere (`with tso: ~exists;`), and a text
+    /// in `<<` and `>>`.
+    fn remarks(&mut self) -> Result<(), Diagnostic> {
+        if self.eat_name("with") {
+            loop {
+                self.name("the name of a model")?;
+                self.expect(":")?;
+                let _ = self.eat("~");
+                if !["exists", "forall", "final"].iter().any(|word| self.eat_name(word)) {
+                    return Err(self.expected("`exists`, `~exists` or `forall`"));
+                }
+                self.expect(";")?;
+                if self.end().is_ok() || self.peek_is("<<") {
+                    break;
+                }
+            }
+        }
+        if self.eat("<<") {
+            while !self.eat(">>") {
+                if self.end().is_ok() {
+                    return Err(self.expected("`>>`"));
+                }
+                self.skip();
+            }
+        }
+        Ok(())
     }
 
     /// Parses the rest of `locations [x; 0:r0 int; *y;]`. Types are ignored.
@@ -134,6 +164,14 @@ impl Parser<'_> {
         } else {
             return Err(self.expected("`=` and a value"));
         };
+        if left.thread.is_none() && self.eat("{") {
+            let mut values = vec![self.value()?];
+            while self.eat(",") {
+                values.push(self.value()?);
+            }
+            self.expect("}")?;
+            return Ok(Prop::Array { left, equal, values });
+        }
         if self.starts_observable() {
             return Ok(Prop::Same { left, equal, right: self.observable(false)? });
         }

@@ -77,6 +77,8 @@ struct Lexer<'a> {
     depth: usize,
     /// The number of brace pairs closed at the outermost level. It is 0 before and inside the initial values.
     closed: usize,
+    /// Whether names may have dots inside: in the conditions of tests in assembly.
+    dots: bool,
     out: Lexed,
 }
 
@@ -84,7 +86,7 @@ impl<'a> Lexer<'a> {
     fn new(source: &'a Source, text: &'a str, at: usize) -> Lexer<'a> {
         let tokens = Vec::with_capacity((text.len() - at) / 3);
         let out = Lexed { name: Span::default(), tokens, comments: Vec::new() };
-        Lexer { source, text, at, depth: 0, closed: 0, out }
+        Lexer { source, text, at, depth: 0, closed: 0, dots: false, out }
     }
 
     fn tokens(mut self) -> Result<Lexed, Diagnostic> {
@@ -105,7 +107,9 @@ pub fn lex(source: &Source) -> Result<Lexed, Diagnostic> {
 
 /// Splits a part of a file outside of the bodies, such as a condition in the header.
 pub fn lex_fragment(source: &Source, span: Span) -> Result<Lexed, Diagnostic> {
-    Lexer::new(source, &source.text()[..span.end], span.start).tokens()
+    let mut lexer = Lexer::new(source, &source.text()[..span.end], span.start);
+    lexer.dots = true;
+    lexer.tokens()
 }
 
 /// The length of the `(* ... *)` comment at the start of a text; `None` if it never ends. Such comments nest.
@@ -233,7 +237,7 @@ impl<'a> Lexer<'a> {
             return Ok(false);
         };
         let kind = if first.is_ascii_alphabetic() || first == '_' {
-            let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || self.dots && byte == b'.';
             self.at += rest.bytes().position(|byte| !is_part(byte)).unwrap_or(rest.len());
             Kind::Name
         } else if first.is_ascii_digit() {

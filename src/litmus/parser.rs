@@ -176,6 +176,11 @@ impl<'a> Parser<'a> {
         Ok(Name { text: self.slice(span).to_owned(), span })
     }
 
+    /// Moves on by one token.
+    pub(super) fn skip(&mut self) {
+        self.at += 1;
+    }
+
     pub(super) fn end(&mut self) -> Result<(), Diagnostic> {
         if self.token().kind == Kind::End { Ok(()) } else { Err(self.expected("the end of the file")) }
     }
@@ -297,7 +302,7 @@ impl<'a> Parser<'a> {
             }
             let span = self.span();
             match self.slice(span) {
-                "const" | "volatile" | "static" => {}
+                "const" | "volatile" | "static" | "_Atomic" => {}
                 "unsigned" => signed = Some(false),
                 "signed" => signed = Some(true),
                 "long" => longs += 1,

@@ -8,6 +8,7 @@
 //! them with `-variant mixed`; memory is little-endian (`super::sizes`).
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use super::Model;
 use super::code::{BranchOn, Change, Code, CodeThread, Step, Update, UpdateResult};
@@ -76,10 +77,22 @@ pub(crate) struct Dialect {
     /// Adds the steps of one instruction; `None` if the instruction is not supported. The last argument holds the
     /// names of the locations.
     pub instruction: fn(&mut Assembler, &str, &[&str], &[String]) -> Option<()>,
+    /// Spells an instruction as `instruction` knows it, if it is written in another way: the mnemonic and the operands
+    /// without blanks.
+    pub respell: fn(&str, &str) -> Option<(String, String)>,
+    /// Whether labels may have dots.
+    pub has_dotted_labels: bool,
     /// Whether operands name locations, as on x86.
     pub names_locations: bool,
     /// Whether tests write two operands target first where `instruction` takes the target last. They are turned round.
     pub turned_round: bool,
+}
+
+impl Dialect {
+    /// Whether a text is the name of a label.
+    fn is_label(&self, text: &str) -> bool {
+        is_name(text) || self.has_dotted_labels && is_name(&text.replace('.', "_"))
+    }
 }
 
 /// The dialect that a test is written in; `None` if the test is not in assembly.
@@ -101,6 +114,8 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
         let expected = format!("expected {} or {last}", others.join(", "));
         return Err(source.error(Span::at(0), expected, "the architecture's name"));
     };
+    let joined = dialect.names_locations.then(|| with_joined_prefixes(text));
+    let text = joined.as_deref().unwrap_or(text);
     let mut words = text.split_whitespace();
     let name = litmus::naming::test_name(words.nth(1).unwrap_or("")).to_owned();
     let (Some(open), Some(close)) = (text.find('{'), closing_brace(text)) else {
@@ -147,7 +162,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
             .1
             .iter()
             .enumerate()
-            .all(|(at, (_, cell))| cell.strip_prefix('P').and_then(register_number) == Some(at))
+            .all(|(at, (_, cell))| cell.strip_prefix('P').and_then(thread_number) == Some(at))
     {
         return Err(source.error(Span::at(close), "expected the line `P0 | P1 ...;` after the initial values", ""));
     }
@@ -168,7 +183,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
         }
     }
     reader.labels_exist()?;
-    let Clauses { mut columns, displayed, arrays, filter, quantifier, condition } = reader.clauses(clause)?;
+    let Clauses { mut columns, displayed, arrays, alone, filter, quantifier, condition } = reader.clauses(clause)?;
     let mut header = litmus::header(source, open)?;
     // An outcome may have any spelling of a register.
     let named = header.naming.outcomes.iter_mut().flat_map(|outcome| &mut outcome.values);
@@ -214,6 +229,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
         displayed,
         elements,
         arrays,
+        alone,
         quantifier,
         condition,
         filter,
@@ -275,6 +291,22 @@ fn without_comments(text: &str) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
+/// The text with a blank in place of the `;` between a prefix `lock` and its instruction, as x86 tests write it.
+fn with_joined_prefixes(text: &str) -> String {
+    let mut out = text.as_bytes().to_vec();
+    for (at, _) in text.match_indices(';') {
+        let front = text[..at].trim_end();
+        let is_prefix =
+            front.get(front.len().saturating_sub(4)..).is_some_and(|word| word.eq_ignore_ascii_case("lock"));
+        let before = front.get(..front.len().saturating_sub(4)).unwrap_or("").trim_end_matches([' ', '\t']);
+        if is_prefix && before.ends_with([';', '|', '\n', ':']) {
+            out[at] = b' ';
+        }
+    }
+    // ASCII characters were replaced, so this is UTF-8.
+    String::from_utf8(out).unwrap_or_default()
+}
+
 /// Refuses tests of parts of an architecture that no model here covers. Their loads and stores look like those of
 /// other tests, but mean something else.
 fn refuse_by_name(source: &Source, text: &str) -> Result<(), Diagnostic> {
@@ -320,7 +352,12 @@ fn clause_start(text: &str, from: usize) -> usize {
     let mut at = from;
     for line in text[from..].split_inclusive('\n') {
         let start = line.trim_start_matches(['}', ' ', '\t']);
-        if ["exists", "~exists", "forall", "locations", "filter"].iter().any(|word| start.starts_with(word)) {
+        let words = start.strip_prefix('~').map(str::trim_start).filter(|rest| rest.starts_with("exists"));
+        let is_final = start.strip_prefix("final").is_some_and(|rest| rest.trim_start().starts_with('('));
+        if words.is_some()
+            || is_final
+            || ["exists", "forall", "locations", "filter"].iter().any(|word| start.starts_with(word))
+        {
             return at + (line.len() - start.len());
         }
         at += line.len();
@@ -356,6 +393,7 @@ struct Clauses {
     columns: Vec<Column>,
     displayed: Vec<usize>,
     arrays: Vec<(String, Vec<usize>)>,
+    alone: Vec<usize>,
     filter: Option<Prop>,
     quantifier: Quantifier,
     condition: Prop,
@@ -428,7 +466,7 @@ impl Reader<'_> {
             return Some(Const::Int(value));
         }
         let name = text.strip_prefix('&').unwrap_or(text);
-        (is_name(name) || element(name).is_some()).then(|| Const::Address(self.location(name)))
+        (is_location(name) || element(name).is_some()).then(|| Const::Address(self.location(name)))
     }
 
     /// Parses the initial values: `0:X0=x; uint32_t y=1; z;`
@@ -514,7 +552,7 @@ impl Reader<'_> {
                     if list.is_some() && elements != Some(values.len()) {
                         return Err(bad("expected as many values as the array has elements"));
                     }
-                    if !is_name(name) {
+                    if !is_location(name) {
                         return Err(bad("expected `0:register=value` or `location=value`"));
                     }
                     let location = self.location(name);
@@ -592,7 +630,7 @@ impl Reader<'_> {
         };
         while let Some((label, after)) = rest.split_once(':') {
             let name = label.trim();
-            if !is_name(name) {
+            if !self.dialect.is_label(name) {
                 break;
             }
             let label = self.threads[thread].label(name);
@@ -621,6 +659,10 @@ impl Reader<'_> {
         }
         let (mnemonic, operands) = split_mnemonic(rest);
         let operands = without_blanks(operands);
+        let (mnemonic, operands) = match (self.dialect.respell)(&mnemonic, &operands) {
+            Some((mnemonic, operands)) => (Cow::Owned(mnemonic), Cow::Owned(operands)),
+            None => (mnemonic, operands),
+        };
         let mut operands = split_operands(&operands);
         if let ([first, second], true) = (operands.as_mut_slice(), self.dialect.turned_round) {
             std::mem::swap(first, second);
@@ -637,7 +679,7 @@ impl Reader<'_> {
         if self.dialect.names_locations {
             for operand in &operands {
                 let name = operand.trim_matches(['(', ')', '[', ']']);
-                if name.len() < operand.len() && is_name(name) && (self.dialect.register)(name).is_none() {
+                if name.len() < operand.len() && is_location(name) && (self.dialect.register)(name).is_none() {
                     self.location(name);
                 }
             }
@@ -674,27 +716,83 @@ impl Reader<'_> {
 
     fn clauses(&mut self, from: usize) -> Result<Clauses, Diagnostic> {
         let (locations, filter, condition) = litmus::clauses(self.source, from)?;
-        let mut columns = Vec::new();
-        let mut arrays = Vec::new();
+        // As in herd7, an array is displayed as a whole, and those elements too that are named by themselves.
+        let (mut columns, mut arrays, mut alone) = (Vec::new(), Vec::new(), BTreeSet::new());
         for observable in &locations {
-            let name = &observable.name.text;
-            let location = observable.thread.is_none().then(|| self.location(name));
-            match location.and_then(|location| self.variables[location].elements) {
-                Some(elements) => {
-                    let element = |at| ast::Observable {
-                        name: ast::Name { text: format!("{name}[{at}]"), span: observable.name.span },
-                        thread: None,
-                    };
-                    let all: Result<_, _> = (0..elements).map(|at| self.column(&element(at), &mut columns)).collect();
-                    arrays.push((name.clone(), all?));
-                }
-                None => drop(self.column(observable, &mut columns)?),
+            if self.is_array(observable) {
+                self.array(observable, &mut columns, &mut arrays)?;
+            } else {
+                alone.insert(self.column(observable, &mut columns)?);
             }
         }
+        self.named_in(&condition.prop, &mut columns, &mut arrays, &mut alone)?;
         let prop = self.prop(&condition.prop, &mut columns)?;
         let displayed = (0..columns.len()).collect();
         let filter = filter.map(|filter| self.prop(&filter, &mut columns)).transpose()?;
-        Ok(Clauses { columns, displayed, arrays, filter, quantifier: condition.quantifier, condition: prop })
+        let alone = alone.into_iter().collect();
+        Ok(Clauses { columns, displayed, arrays, alone, filter, quantifier: condition.quantifier, condition: prop })
+    }
+
+    fn is_array(&mut self, observable: &ast::Observable) -> bool {
+        let location = observable.thread.is_none().then(|| self.location(&observable.name.text));
+        location.is_some_and(|location| self.variables[location].elements.is_some())
+    }
+
+    /// The columns of the elements of an array, which `arrays` then has.
+    fn array(
+        &mut self,
+        observable: &ast::Observable,
+        columns: &mut Vec<Column>,
+        arrays: &mut Vec<(String, Vec<usize>)>,
+    ) -> Result<Vec<usize>, Diagnostic> {
+        let name = &observable.name;
+        let location = self.location(&name.text);
+        let Some(elements) = self.variables[location].elements else {
+            let message = format!("`{}` is not an array", name.text);
+            return Err(self.source.error(name.span, message, "compared with an array"));
+        };
+        let all: Result<Vec<usize>, _> =
+            (0..elements).map(|at| self.column(&observable.element(at), columns)).collect();
+        let all = all?;
+        if !arrays.iter().any(|(known, _)| *known == name.text) {
+            arrays.push((name.text.clone(), all.clone()));
+        }
+        Ok(all)
+    }
+
+    /// Takes note of what a condition names: whole arrays, and what is displayed by itself.
+    fn named_in(
+        &mut self,
+        prop: &ast::Prop,
+        columns: &mut Vec<Column>,
+        arrays: &mut Vec<(String, Vec<usize>)>,
+        alone: &mut BTreeSet<usize>,
+    ) -> Result<(), Diagnostic> {
+        match prop {
+            ast::Prop::Const(_) => {}
+            ast::Prop::Atom { left, .. } => drop(alone.insert(self.column(left, columns)?)),
+            ast::Prop::Array { left, .. } => drop(self.array(left, columns, arrays)?),
+            ast::Prop::Same { left, right, .. } => {
+                for place in [left, right] {
+                    alone.insert(self.column(place, columns)?);
+                }
+            }
+            ast::Prop::Not(inner) => self.named_in(inner, columns, arrays, alone)?,
+            ast::Prop::And(left, right) | ast::Prop::Or(left, right) => {
+                self.named_in(left, columns, arrays, alone)?;
+                self.named_in(right, columns, arrays, alone)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The constant that a column is compared with.
+    fn constant(&mut self, column: Column, value: &ast::Value) -> Const {
+        match value {
+            // The models convert the final values to the types of the columns.
+            ast::Value::Int(value, _) => wrap(Const::Int(*value), self.column_type(column)),
+            ast::Value::Address(name) => Const::Address(self.location(&name.text)),
+        }
     }
 
     fn column(&mut self, observable: &ast::Observable, columns: &mut Vec<Column>) -> Result<usize, Diagnostic> {
@@ -739,17 +837,28 @@ impl Reader<'_> {
             ast::Prop::Or(left, right) => {
                 Prop::Or(Box::new(self.prop(left, columns)?), Box::new(self.prop(right, columns)?))
             }
+            ast::Prop::Array { left, equal, values } => {
+                let elements = self.array(left, columns, &mut Vec::new())?;
+                if elements.len() != values.len() {
+                    let name = &left.name.text;
+                    let message = format!("`{name}` has {} elements, not {}", elements.len(), values.len());
+                    return Err(self.source.error(left.name.span, message, "compared with an array"));
+                }
+                let same = elements.into_iter().zip(values).map(|(column, value)| {
+                    let value = self.constant(columns[column], value);
+                    Prop::Equal { column, value }
+                });
+                let all = same.reduce(|all, one| Prop::And(Box::new(all), Box::new(one)));
+                let all = all.unwrap_or(Prop::Const(true));
+                if *equal { all } else { Prop::Not(Box::new(all)) }
+            }
             ast::Prop::Same { left, equal, right } => {
                 let atom = Prop::Same(self.column(left, columns)?, self.column(right, columns)?);
                 if *equal { atom } else { Prop::Not(Box::new(atom)) }
             }
             ast::Prop::Atom { left, equal, value } => {
                 let column = self.column(left, columns)?;
-                let value = match value {
-                    // The models convert the final values to the types of the columns.
-                    ast::Value::Int(value, _) => wrap(Const::Int(*value), self.column_type(columns[column])),
-                    ast::Value::Address(name) => Const::Address(self.location(&name.text)),
-                };
+                let value = self.constant(columns[column], value);
                 let atom = Prop::Equal { column, value };
                 if *equal { atom } else { Prop::Not(Box::new(atom)) }
             }
@@ -812,7 +921,7 @@ fn split_operands(text: &str) -> Vec<&str> {
 /// The array and the number of an element, as in `x[1]`.
 fn element(name: &str) -> Option<(&str, usize)> {
     let (array, number) = name.strip_suffix(']')?.split_once('[')?;
-    Some((array, number.parse().ok()?)).filter(|(array, _)| is_name(array))
+    Some((array, number.parse().ok()?)).filter(|(array, _)| is_location(array))
 }
 
 /// The place of the brace that closes the first one.
@@ -827,6 +936,11 @@ fn closing_brace(text: &str) -> Option<usize> {
         }
     }
     None
+}
+
+/// Whether a text is the name of a location, which may have dots inside.
+fn is_location(text: &str) -> bool {
+    is_name(&text.replace('.', "_")) && !text.starts_with('.')
 }
 
 fn is_name(text: &str) -> bool {
@@ -851,7 +965,12 @@ pub(crate) fn parse_int(text: &str) -> Option<i64> {
     Some(if negative { (value as i64).wrapping_neg() } else { value as i64 })
 }
 
-/// The number behind the letter of a register or a thread, without leading zeros.
+/// The number of a thread; `P00` is `P0`, as in herd7.
+fn thread_number(digits: &str) -> Option<usize> {
+    digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The number behind the letter of a register, without leading zeros.
 pub(crate) fn register_number(digits: &str) -> Option<usize> {
     let is_number = digits == "0" || !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
     digits.parse().ok().filter(|_| is_number)
@@ -859,6 +978,7 @@ pub(crate) fn register_number(digits: &str) -> Option<usize> {
 
 /// The type that the words of a C declaration name.
 fn declared_type(words: &[&str]) -> Option<Type> {
+    let words = words.strip_prefix(&["_Atomic"]).unwrap_or(words);
     let words: Vec<&str> = words.iter().copied().filter(|word| !matches!(*word, "volatile" | "const")).collect();
     let int = |bits, signed| Type::Int { bits, signed };
     Some(match words.as_slice() {
@@ -1094,7 +1214,7 @@ impl Assembler {
     }
 
     fn target(&mut self, label: &str) -> Option<usize> {
-        is_name(label).then(|| self.label(label))
+        self.dialect.is_label(label).then(|| self.label(label))
     }
 }
 

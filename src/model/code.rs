@@ -36,6 +36,8 @@ pub struct Code {
     pub elements: Vec<(usize, String)>,
     /// The arrays that are displayed as a whole: the name, and the columns of the elements.
     pub arrays: Vec<(String, Vec<usize>)>,
+    /// The columns that are displayed by themselves: those that are not only elements of such arrays.
+    pub alone: Vec<usize>,
     /// How the condition is quantified.
     pub quantifier: Quantifier,
     /// The condition.

@@ -79,8 +79,7 @@ fn columns(code: &Code) -> Vec<Shown> {
         };
         (key, Shown { name: name(code, column), columns: vec![column], is_array: false })
     };
-    let in_array = |column: &&usize| code.arrays.iter().any(|(_, columns)| columns.contains(column));
-    let singles = code.displayed.iter().filter(|column| !in_array(column)).map(single);
+    let singles = code.alone.iter().map(single);
     let mut all: Vec<_> = code.arrays.iter().map(array).chain(singles).collect();
     all.sort_by(|(a, _), (b, _)| a.cmp(b));
     all.into_iter().map(|(_, shown)| shown).collect()

@@ -272,6 +272,9 @@ fn address_in(prop: &Prop) -> Option<&Observable> {
     match prop {
         Prop::Const(_) | Prop::Same { .. } => None,
         Prop::Atom { left, value, .. } => matches!(value, Value::Address(_)).then_some(left),
+        Prop::Array { left, values, .. } => {
+            values.iter().any(|value| matches!(value, Value::Address(_))).then_some(left)
+        }
         Prop::Not(inner) => address_in(inner),
         Prop::And(left, right) | Prop::Or(left, right) => address_in(left).or_else(|| address_in(right)),
     }

@@ -28,6 +28,15 @@ fn holds(prop: &Prop, state: &BTreeMap<String, FinalValue>) -> Option<bool> {
             };
             Some(is_equal(value(left)?, &right)? == *equal)
         }
+        Prop::Array { left, equal, values } => {
+            let element = |(at, right): (usize, &Value)| {
+                let left = left.element(at);
+                holds(&Prop::Atom { left, equal: true, value: right.clone() }, state)
+            };
+            let all = values.iter().enumerate().map(element);
+            let all = all.fold(Some(true), |all, element| both(all, element, false))?;
+            Some(all == *equal)
+        }
         Prop::Same { left, equal, right } => Some(is_equal(value(left)?, value(right)?)? == *equal),
         Prop::Not(inner) => holds(inner, state).map(|inner| !inner),
         Prop::And(left, right) => both(holds(left, state), holds(right, state), false),

@@ -14,6 +14,8 @@ pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
     register: register_name,
     register_bits: 64,
     instruction: assemble,
+    respell: respell,
+    has_dotted_labels: true,
     names_locations: false,
     turned_round: false,
 }];
@@ -23,6 +25,33 @@ const REGISTERS: [&str; 31] = [
     "X0", "X1", "X2", "X3", "X4", "X5", "X6", "X7", "X8", "X9", "X10", "X11", "X12", "X13", "X14", "X15", "X16", "X17",
     "X18", "X19", "X20", "X21", "X22", "X23", "X24", "X25", "X26", "X27", "X28", "X29", "X30",
 ];
+
+/// `B.AL` is `B`, and a constant may have no `#`.
+fn respell(mnemonic: &str, operands: &str) -> Option<(String, String)> {
+    if mnemonic.eq_ignore_ascii_case("B.AL") {
+        return Some(("B".to_owned(), operands.to_owned()));
+    }
+    // A shift or an extension may stand before a constant.
+    const BEFORE: [&str; 12] =
+        ["LSL", "LSR", "ASR", "ROR", "SXTB", "SXTH", "SXTW", "SXTX", "UXTB", "UXTH", "UXTW", "UXTX"];
+    let (first, rest) = operands.split_once(',')?;
+    let mut spelled = first.to_owned();
+    for operand in rest.split(',') {
+        let end = operand.trim_end_matches(['!', ']']).len();
+        let word = BEFORE.iter().find(|word| operand.get(..word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word)));
+        let start = word.map_or(0, |word| word.len());
+        let digits = operand[start..end].strip_prefix('-').unwrap_or(&operand[start..end]);
+        let is_constant = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        spelled.push(',');
+        spelled.push_str(&operand[..start]);
+        spelled.push_str(if is_constant { "#" } else { "" });
+        spelled.push_str(&operand[start..]);
+    }
+    // A label may look like a shift.
+    let jumps = matches!(mnemonic.as_bytes(), [b'B' | b'b', ..])
+        || mnemonic.get(..2).is_some_and(|w| w.eq_ignore_ascii_case("CB"));
+    (!jumps && spelled != operands).then(|| (mnemonic.to_owned(), spelled))
+}
 
 /// `W0` to `W30`, `X0` to `X30`, `WZR`, `XZR`.
 pub(super) fn register_name(text: &str) -> Option<Named> {

@@ -14,6 +14,8 @@ pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
     register: register_name,
     register_bits: 64,
     instruction: assemble,
+    respell: respell,
+    has_dotted_labels: false,
     names_locations: false,
     turned_round: false,
 }];
@@ -32,6 +34,20 @@ const REGISTERS: [&str; 32] = [
 fn value(text: &str) -> Option<Operand> {
     parse_int(text).map(|value| Operand::Const(Const::Int(value)))
 }
+
+/// The old form of a displacement: `lwz r1,0,r2` is `lwz r1,0(r2)`.
+fn respell(mnemonic: &str, operands: &str) -> Option<(String, String)> {
+    let is_displaced = DISPLACED.contains(&mnemonic);
+    let (value, place) = operands.split_once(',').filter(|_| is_displaced)?;
+    let (distance, base) = place.split_once(',')?;
+    Some((mnemonic.to_owned(), format!("{value},{distance}({base})")))
+}
+
+/// Loads and stores with a displacement.
+const DISPLACED: [&str; 16] = [
+    "lbz", "lhz", "lwz", "ld", "stb", "sth", "stw", "std", "lbzu", "lhzu", "lwzu", "ldu", "stbu", "sthu", "stwu",
+    "stdu",
+];
 
 /// A memory operand `8(r1)`.
 fn displaced(a: &mut Assembler, text: &str) -> Option<Address> {

@@ -15,6 +15,8 @@ pub(super) const DIALECTS: [Dialect; 2] = [
         register: register_name,
         register_bits: 64,
         instruction: assemble,
+        respell: |_, _| None,
+        has_dotted_labels: false,
         names_locations: true,
         turned_round: false,
     },
@@ -24,6 +26,8 @@ pub(super) const DIALECTS: [Dialect; 2] = [
         register: short_register_name,
         register_bits: 32,
         instruction: assemble,
+        respell: |_, _| None,
+        has_dotted_labels: false,
         names_locations: true,
         turned_round: true,
     },
@@ -172,6 +176,11 @@ fn narrow(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[String]
     Some(())
 }
 
+/// Two operands that are both registers.
+fn two_registers(a: &mut Assembler, first: &str, second: &str) -> Option<((usize, Type), (usize, Type))> {
+    a.typed(first).zip(a.typed(second))
+}
+
 fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[String]) -> Option<()> {
     let mnemonic = mnemonic.to_ascii_lowercase();
     // Without a suffix and without a register an access has 32 bits, as in herd7.
@@ -200,6 +209,16 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[Strin
             }
             _ => return None,
         },
+        ("xchg", [first, second]) if two_registers(a, first, second).is_some() => {
+            let ((first, ty), (second, other)) = two_registers(a, first, second)?;
+            if ty != other {
+                return None;
+            }
+            let kept = a.temporary();
+            a.mov(kept, Operand::Register(first), ty);
+            a.mov(first, Operand::Register(second), ty);
+            a.mov(second, Operand::Register(kept), ty);
+        }
         ("xchg", [first, second]) => {
             let (register, address, ty) = match (place(a, first, names)?, place(a, second, names)?) {
                 (Place::Register(register, ty), Place::Memory(address))

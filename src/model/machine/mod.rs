@@ -146,6 +146,7 @@ fn translate<M: Machine>(program: &Program, machine: &M) -> Code {
         columns: program.columns.clone(),
         types: Vec::new(),
         displayed: program.displayed.clone(),
+        alone: program.displayed.clone(),
         elements: Vec::new(),
         arrays: Vec::new(),
         quantifier: program.quantifier,
