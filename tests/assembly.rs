@@ -946,3 +946,263 @@ fn updates_of_a_part_are_single_copy_atomic() {
     let wider = "RISCV t\n{ uint64_t x; 0:x5=x; }\n P0 ;\n lr.w x1,(x5) ;\n sc.d x6,x2,(x5) ;\nexists (0:x6=0)\n";
     assert_eq!(judged(wider), Never);
 }
+
+/// The values are herd7's (with `-variant mixed`), those of RISC-V and x86-64 the manuals' where herd7 keeps bits that a store
+/// drops.
+#[test]
+fn an_access_wider_than_an_element_leaves_the_others_what_they_are() {
+    let forall = |dialect: &str, init: &str, body: &str, forall: &str| {
+        assert_eq!(judged(&one(dialect, init, body, &format!("forall ({forall})"))), Always, "{dialect} {body}");
+    };
+    let a = "uint32_t t[2]={1,2}; 0:X0=t; 0:X1=0; 0:X2=7; 0:X3; int64_t 0:X4;";
+    for (body, end) in [
+        ("LDR X4,[X0]", "t[0]=1 /\\ t[1]=2 /\\ 0:X4=0x200000001"),
+        ("STR X2,[X0]", "t[0]=7 /\\ t[1]=0"),
+        ("STLR X2,[X0]", "t[0]=7 /\\ t[1]=0"),
+        ("SWP X2,X4,[X0]", "t[0]=7 /\\ t[1]=0 /\\ 0:X4=0x200000001"),
+        ("LDADD X2,X4,[X0]", "t[0]=8 /\\ t[1]=2"),
+        ("STADD X2,[X0]", "t[0]=8 /\\ t[1]=2"),
+        ("CAS X1,X2,[X0]", "t[0]=1 /\\ t[1]=2"),
+        ("LDR X4,[X0]; CAS X4,X2,[X0]", "t[0]=7 /\\ t[1]=0"),
+        ("LDXR X4,[X0]; ADD X4,X4,#1; STXR W3,X4,[X0]", "(t[0]=1 \\/ t[0]=2) /\\ t[1]=2"),
+        ("LDP W3,W4,[X0]", "t[1]=2 /\\ 0:X4=2"),
+        ("STP W2,W1,[X0]", "t[0]=7 /\\ t[1]=0"),
+    ] {
+        forall("AArch64", a, body, end);
+    }
+    let bytes = "uint8_t t[8]={1,2,3,4,5,6,7,8}; 0:X0=t;";
+    forall("AArch64", bytes, "LDRH W1,[X0,#2]; LDR W2,[X0,#4]", "t[1]=2 /\\ t[3]=4 /\\ t[7]=8 /\\ 0:X1=0x403");
+    for (body, end) in [
+        ("ld x5,0(x6)", "t[0]=1 /\\ t[1]=2"),
+        ("sd x7,0(x6)", "t[0]=7 /\\ t[1]=0"),
+        ("amoadd.d x5,x7,(x6)", "t[0]=8 /\\ t[1]=2"),
+        ("lr.d x5,(x6)", "t[0]=1 /\\ t[1]=2"),
+    ] {
+        forall("RISCV", "uint32_t t[2]={1,2}; 0:x6=t; int64_t 0:x5; 0:x7=7;", body, end);
+    }
+    for (body, end) in [
+        ("movq (%rbx),%rax", "t[0]=1 /\\ t[1]=2"),
+        ("movq %rcx,(%rbx)", "t[0]=7 /\\ t[1]=0"),
+        ("xchgq %rcx,(%rbx)", "t[0]=7 /\\ t[1]=0"),
+        ("lock addq %rcx,(%rbx)", "t[0]=8 /\\ t[1]=2"),
+        ("movl 4(%rbx),%eax", "t[1]=2 /\\ 0:rax=2"),
+    ] {
+        forall("X86_64", "uint32_t t[2]={1,2}; 0:rbx=t; int64_t 0:rax; 0:rcx=7;", body, end);
+    }
+    let power = one("PPC", "uint32_t t[2]={1,2}; 0:r6=t;", "ld r5,0(r6)", "forall (t[1]=2)");
+    refused(&power, "mixed sizes are not modelled for POWER");
+}
+
+/// The verdicts of herd7, for all dialects where it keeps no bits that a store drops.
+#[test]
+fn two_places_are_equal_if_their_bits_are() {
+    let equal = |dialect: &str, init: &str, body: &str, condition: &str, verdict: Verdict| {
+        let text = one(dialect, init, body, &format!("exists ({condition})"));
+        assert_eq!(judged(&text), verdict, "{dialect} {init} {body} {condition}");
+        let text = one(dialect, init, body, &format!("filter ({condition})\nexists (true)"));
+        assert_eq!(judged(&text), verdict, "filter: {dialect} {init} {body} {condition}");
+    };
+    for dialect in ["AArch64", "RISCV", "PPC", "X86_64"] {
+        let nothing = if dialect == "PPC" { "mr r9,r9" } else { "nop" };
+        for (init, verdict) in [
+            ("uint32_t x=0xffffffff; int32_t y=-1;", Always),
+            ("uint16_t x=-1; int16_t y=-1;", Always),
+            ("int8_t x=-1; uint16_t y=0xff;", Always),
+            ("int64_t x=0xffffffff; int y=-1;", Always),
+            ("int x=-1; int y=-1;", Always),
+            ("int8_t x=-1; int16_t y=-1;", Never),
+            ("int64_t x=-1; int y=-1;", Never),
+            ("uint8_t x=1; uint64_t y=2;", Never),
+        ] {
+            equal(dialect, init, nothing, "[x]=[y]", verdict);
+        }
+    }
+    for (init, body, condition, verdict) in [
+        ("uint64_t x=0x1ffffffff; 0:X0=x;", "LDR X1,[X0]", "0:X1=[x]", Always),
+        ("uint32_t x=0xffffffff; int 0:X1; 0:X0=x;", "LDR W1,[X0]", "0:X1=[x]", Always),
+        ("x=-1; 0:X0=x;", "LDR W1,[X0]", "[x]=0:X1", Always),
+        ("uint64_t x=1; int y=1; 0:X0=x; 0:X2=y;", "LDR X1,[X0]; LDR W3,[X2]", "0:X1=0:X3 /\\ [x]=[y]", Always),
+        ("int x=-1; int64_t 0:X1=-1;", "NOP", "0:X1=[x]", Never),
+        ("int x=5; 0:X0=x; 0:X1=-1;", "STR W1,[X0]", "0:X1=[x]", Never),
+        ("0:X1=-1; 0:X2=0xffffffff;", "NOP", "0:X1=0:X2", Never),
+        ("0:X1=0x1ffffffff; 0:X2=0xffffffff;", "NOP", "0:X1=0:X2", Never),
+        ("int 0:X1=-1;", "MOV W2,#-1", "0:X1=0:X2", Never),
+        ("int 0:X1=-1;", "MOV X2,#-1", "0:X1=0:X2", Always),
+        ("uint8_t 0:X1=0x1ff; uint8_t 0:X2=255;", "NOP", "0:X1=0:X2", Never),
+        ("uint16_t t[2]={7,0xffff}; int16_t y=-1;", "NOP", "t[1]=[y]", Always),
+        ("0:X1=x; int *p=x;", "NOP", "0:X1=[p]", Always),
+    ] {
+        equal("AArch64", init, body, condition, verdict);
+    }
+    // What extends by sign and by zeros.
+    for load in ["lw", "lwu"] {
+        for ty in ["int", "uint32_t"] {
+            equal("RISCV", &format!("{ty} x=-1; 0:x6=x;"), &format!("{load} x5,0(x6)"), "0:x5=[x]", Always);
+        }
+    }
+    equal("PPC", "uint32_t x=-1; 0:r6=x;", "lwz r5,0(r6)", "0:r5=[x]", Always);
+    equal("PPC", "0:r6=x;", "li r5,-1; stw r5,0(r6)", "0:r5=[x]", Always);
+    equal("PPC", "int x=-1; 0:r6=x; 0:r5=-1;", "lwz r7,0(r6)", "0:r5=0:r7", Never);
+    equal("X86_64", "uint32_t x=-1;", "movl (x),%eax", "0:rax=[x]", Always);
+    equal("X86", "", "MOV EAX,$-1; MOV [x],EAX", "0:EAX=[x]", Always);
+    // Neither the states nor their number show the bits.
+    let text = one("AArch64", "uint32_t x=0xffffffff; 0:X0=x;", "LDR W1,[X0]", "exists (0:X1=[x])");
+    let (code, model) = isa::parse_assembly(&Source::new("t.litmus", text)).unwrap();
+    let found = model::check(&code, model, Bounds::default()).unwrap();
+    let states = model::herd_log::states(&code, &found);
+    assert_eq!(states.into_iter().collect::<Vec<_>>(), ["0:X1=-1; [x]=4294967295;"]);
+    let state = found.states.iter().next().unwrap();
+    assert_eq!(model::explain::end(&code, state), "0:X1=-1 x=4294967295");
+}
+
+#[test]
+fn a_condition_may_compare_an_array() {
+    let init = "uint16_t t[2]={2,0xffff}; int *p[2]={x,y}; 0:X0=t;";
+    for (condition, verdict) in [
+        ("forall t={2,0xffff}", Always),
+        ("exists (t={2,-1})", Always),
+        ("exists (t=={2,-1} /\\ t[0]=2)", Always),
+        ("exists t={0xffff,2}", Never),
+        ("exists t={2,1}", Never),
+        ("exists ~(t={2,-1})", Never),
+        ("exists t<>{2,-1}", Never),
+        ("exists t<>{2,1}", Always),
+        ("filter (t={2,-1}) exists (true)", Always),
+        ("filter (t={2,1}) exists (true)", Never),
+        ("exists p={x,y}", Always),
+    ] {
+        assert_eq!(judged(&one("AArch64", init, "NOP", condition)), verdict, "{condition}");
+    }
+    // Displayed as by herd7: an array as a whole, and the elements that are named by themselves.
+    for (clauses, state) in [
+        ("exists t={2,1}", "t={2,65535};"),
+        ("exists (t={2,1} /\\ t[0]=2)", "t={2,65535}; t[0]=2;"),
+        ("locations [t;] exists t[1]=2", "t={2,65535}; t[1]=65535;"),
+        ("locations [t; t[0];] exists 0:X1=0", "0:X1=0; t={2,65535}; t[0]=2;"),
+        ("filter t={2,0xffff} exists 0:X1=0", "0:X1=0;"),
+    ] {
+        let (code, model) =
+            isa::parse_assembly(&Source::new("t.litmus", one("AArch64", init, "NOP", clauses))).unwrap();
+        let states = model::herd_log::states(&code, &model::check(&code, model, Bounds::default()).unwrap());
+        assert_eq!(states.into_iter().collect::<Vec<_>>(), [state], "{clauses}");
+    }
+    let wrong = |condition: &str, words: &str| refused(&one("AArch64", init, "NOP", condition), words);
+    wrong("exists t={2}", "`t` has 2 elements, not 1");
+    wrong("exists t={2,1,3}", "`t` has 2 elements, not 3");
+    wrong("exists x={2,1}", "`x` is not an array");
+    wrong("exists t={}", "expected a number");
+    wrong("exists t=t", "`t` is an array, which a condition cannot compare");
+}
+
+/// What herd7 reads and published tests use, with herd7's verdicts; and what herd7 refuses too.
+#[test]
+fn published_tests_are_written_in_several_ways() {
+    let verdict = |dialect: &str, init: &str, body: &str, condition: &str| judged(&one(dialect, init, body, condition));
+    for (dialect, init, body, register) in [
+        ("AArch64", "0:X0=x; x=1;", "LDR W1,[X0]", "X1"),
+        ("RISCV", "0:x6=x; x=1;", "lw x1,0(x6)", "x1"),
+        ("PPC", "0:r6=x; x=1;", "lwz r1,0(r6)", "r1"),
+        ("X86", "x=1;", "MOV EAX,[x]", "EAX"),
+        ("X86_64", "x=1;", "movl (x),%eax", "rax"),
+    ] {
+        let read = |condition: &str, value: i64| {
+            verdict(dialect, init, body, &condition.replace("IT", &format!("0:{register}={value}")))
+        };
+        for condition in
+            ["~ exists (IT)", "~\texists IT", "final (IT)", "final (IT);\nwith\ntso: ~exists;\npower: forall;"]
+        {
+            assert_eq!([read(condition, 1), read(condition, 2)], [Always, Never], "{dialect} {condition}");
+        }
+        for condition in [
+            "exists (IT);\nwith tso: ~ exists;",
+            "exists (IT)\n<< some words >>",
+            "exists (IT) with sc: exists; << x=1; >>",
+        ] {
+            assert_eq!([read(condition, 1), read(condition, 2)], [Always, Never], "{dialect} {condition}");
+        }
+        let wrong = |condition: &str, words: &str| {
+            refused(&one(dialect, init, body, &condition.replace("IT", &format!("0:{register}=1"))), words);
+        };
+        wrong("exists (IT) with tso", "expected `:`");
+        wrong("exists (IT) with tso: perhaps;", "expected `exists`, `~exists` or `forall`");
+        wrong("exists (IT) << words", "expected `>>`");
+        wrong("exists (IT) words", "expected the end of the file");
+    }
+    let text = one("AArch64", "", "NOP", "~ exists (0:X0=0)");
+    let (code, _) = isa::parse_assembly(&Source::new("t.litmus", text)).unwrap();
+    assert_eq!(code.quantifier, wakerace::program::Quantifier::NotExists);
+    for (dialect, init, body, forall) in [
+        ("AArch64", "0:X0=y.z; y.z=3;", "LDR W1,[X0]", "0:X1=3 /\\ y.z=3 /\\ [y.z]=3 /\\ 0:X0=y.z"),
+        ("RISCV", "0:x6=a.b.1; int a.b.1=3;", "lw x5,0(x6)", "0:x5=3 /\\ a.b.1=3"),
+        ("X86", "Y.z=3;", "MOV EAX,[Y.z]", "Y.z=3 /\\ 0:EAX=3"),
+        ("X86_64", "y.z=3;", "movl (y.z),%eax", "y.z=3 /\\ 0:rax=3"),
+        ("AArch64", "_Atomic int x=-1; _Atomic uint8_t y=0x1ff; _Atomic int 0:X5=1;", "NOP", "x=-1 /\\ y=255"),
+        (
+            "AArch64",
+            "",
+            "MOV W2,1; ADD W3,W2,4; MOV W4,-1; SUB W5,W4,1; CMP W3,5; CSET W6,EQ",
+            "0:X3=5 /\\ 0:X5=-2 /\\ 0:X6=1",
+        ),
+        (
+            "AArch64",
+            "",
+            "MOV X1,5; LSL X2,X1,2; ADD X3,X1,X1,LSL 1; MOV W4,-1; ADD X5,X1,W4,SXTW 1",
+            "0:X2=20 /\\ 0:X3=15 /\\ 0:X5=3",
+        ),
+        (
+            "AArch64",
+            "int x[4]={1,2,3,4}; 0:X0=x;",
+            "LDR W1,[X0,4]; LDP W2,W3,[X0,8]; LDR W4,[X0],4; LDR W5,[X0]",
+            "0:X1=2 /\\ 0:X2=3 /\\ 0:X3=4 /\\ 0:X4=1 /\\ 0:X5=2",
+        ),
+        (
+            "AArch64",
+            "int x[4]={1,2,3,4}; 0:X0=x;",
+            "MOV W6,3; LDR W2,[X0,W6,SXTW 2]; LDR W1,[X0,8]!",
+            "0:X1=3 /\\ 0:X2=4",
+        ),
+        ("AArch64", "", "MOV X5,3; TBZ X5,0,.L; MOV X6,1; .L: NOP", "0:X6=1"),
+        ("AArch64", "", "CMP W1,0; B.EQ .L0; MOV W2,#1; .L0: NOP", "0:X2=0"),
+        ("AArch64", "", "B L.0; MOV W2,#1; L.0: NOP", "0:X2=0"),
+        ("AArch64", "", "B.AL L; MOV W2,#1; L: CMP W2,#0; b.al K; MOV W2,#1; K: NOP", "0:X2=0"),
+        ("AArch64", "", "MOV X1,#1; CBZ X1,LSL2; MOV X2,#4; LSL2: NOP", "0:X2=4"),
+        ("PPC", "0:r4=x; 0:r1=3;", "stw r1,0,r4; lwz r2,0,r4", "x=3 /\\ 0:r2=3"),
+        ("PPC", "int x[2]={1,3}; 0:r4=x;", "lwz r1,4,r4; lwzu r2,4,r4", "0:r1=3 /\\ 0:r2=3"),
+        ("X86", "x=1;", "lock ; INC [x]", "x=2"),
+        ("X86", "x=1;", "LOCK; INC [x]; L: lock ; DEC [x]", "x=1"),
+        ("X86_64", "x=1;", "lock ; incl (x)", "x=2"),
+        ("X86", "0:EAX=1; 0:ECX=2;", "XCHG EAX,ECX", "0:EAX=2 /\\ 0:ECX=1"),
+        ("X86_64", "int64_t 0:rax=0x100000001; int64_t 0:rcx=0x200000002;", "xchgl %eax,%ecx", "0:rax=2 /\\ 0:rcx=1"),
+        (
+            "X86_64",
+            "int64_t 0:rax=0x100000001; int64_t 0:rcx=0x200000002;",
+            "xchg %rax,%rcx",
+            "0:rax=0x200000002 /\\ 0:rcx=0x100000001",
+        ),
+    ] {
+        assert_eq!(verdict(dialect, init, body, &format!("forall ({forall})")), Always, "{dialect} {body}");
+    }
+    for (dialect, init, body) in [
+        ("AArch64", "0:X0=x;", "MOV W2,0x10"),
+        ("AArch64", "0:X0=x;", "STR 1,[X0]"),
+        ("AArch64", "0:X0=x;", "SWP W1,1,[X0]"),
+        ("AArch64", "0:X0=x;", "B .+8"),
+        ("RISCV", "0:x6=x;", "bne x5,x5,.L; .L: nop"),
+        ("RISCV", "0:x6=x;", "LW x5,0(x6)"),
+        ("PPC", "0:r4=x;", "stw r1,0,r0"),
+        ("PPC", "0:r4=x;", "stw r1,r4,r4"),
+        ("X86_64", "", "lock; movl $3,(x)"),
+        ("X86_64", "", "lock; lock; incl (x)"),
+        ("X86_64", "", "xchg %eax,%rcx"),
+    ] {
+        refused(&one(dialect, init, body, "exists (x=0)"), "is not a supported instruction");
+    }
+    // A prefix belongs to the instruction behind it, in any column.
+    let two =
+        "X86 t\n{ }\n P0 | P1 ;\n lock ; INC [x] | MOV EAX,[x] ;\n MOV EBX,[x] | lock ; INC [x] ;\nforall (x=2)\n";
+    assert_eq!(judged(two), Always);
+    let zeros =
+        "RISCV t\n{ 0:x6=x; 1:x6=x; x=3; }\n P00 | P01 ;\n lw x5,0(x6) | lw x7,0(x6) ;\nforall (0:x5=3 /\\ P01:x7=3)\n";
+    assert_eq!(judged(zeros), Always);
+    refused(&zeros.replace("P01 ;", "P+1 ;"), "expected the line `P0 | P1 ...;`");
+}

@@ -88,6 +88,11 @@ fn x86_64_instructions_are_what_two_disassemblers_read_back() {
             ("xchgl %eax,(z)", "xchg dword ptr [rdi], eax"),
             ("XCHG [z],EAX", "xchg dword ptr [rdi], eax"),
             ("xchgq %r15,(x)", "xchg qword ptr [rdi], r15"),
+            ("xchgl %eax,%ecx", "xchg ecx, eax"),
+            ("xchgq %rax,%r12", "xchg r12, rax"),
+            ("xchg %ebx,%ecx", "xchg ecx, ebx"),
+            ("xchg %rbx,%r9", "xchg r9, rbx"),
+            ("xchg %eax,%eax", "xchg eax, eax"),
             ("lock xchgl %eax,(z)", "lock xchg dword ptr [rdi], eax"),
             ("lock cmpxchgl %ebx,(z)", "lock cmpxchg dword ptr [rdi], ebx"),
             ("lock cmpxchgq %rbx,(%r12)", "lock cmpxchg qword ptr [r12], rbx"),
@@ -152,6 +157,10 @@ fn aarch64_instructions_are_what_capstone_reads_back() {
             (
                 "MOV W0,#1; MOV X0,#-1; MOV X2,#0x10000; MOV W2,#0xff00ff",
                 "mov w0, #1; mov x0, #-1; mov x2, #0x10000; mov w2, #0xff00ff",
+            ),
+            (
+                "MOV W0,1; ADD W2,W0,3; LDR X0,[X1,0]; LSL X2,X0,4; B.AL .L; NOP; .L: NOP",
+                "mov w0, #1; add w2, w0, #3; ldr x0, [x1]; lsl x2, x0, #4; b #0x18; nop; nop",
             ),
             ("MOV W2,W0; MOV X2,X0; MOV W0,WZR", "mov w2, w0; mov x2, x0; mov w0, wzr"),
             ("LDR W0,[X5]; LDR X0,[X1]; LDR X0,[X1,#0]", "ldr w0, [x5]; ldr x0, [x1]; ldr x0, [x1]"),
@@ -226,6 +235,7 @@ fn power_instructions_are_what_capstone_reads_back() {
         init,
         &[
             ("li r3,1; li r3,-1; mr r3,r4", "li r3, 1; li r3, -1; mr r3, r4"),
+            ("lwz r3,0,r2; stw r3,0,r2", "lwz r3, 0(r2); stw r3, 0(r2)"),
             (
                 "lwz r3,0(r2); ld r3,0(r1); stw r3,0(r2); std r3,0(r1)",
                 "lwz r3, 0(r2); ld r3, 0(r1); stw r3, 0(r2); std r3, 0(r1)",
@@ -690,6 +700,15 @@ fn what_cannot_run_is_refused_at_its_place() {
         "4:2",
         "uses 15 registers; 14 can hold values during an instance",
     );
+    // The values of a run have the types of the test. Where they do not tell whether the bits are equal, it does not run.
+    let equal = |init: &str, line: &str, condition: &str| {
+        format!("X86_64 t\n{{ {init} }}\n P0 ;\n {line} ;\nexists ({condition})\n")
+    };
+    let words = "the condition compares the bits of `0:rax` and `x`";
+    refused(&equal("uint64_t x=0x100000001;", "movq (x),%rax", "0:rax=[x]"), "1:1", words);
+    refused(&equal("int16_t x=-1; uint16_t y=-1;", "nop", "[x]=[y]"), "1:1", "compares the bits of `x` and `y`");
+    assert!(read(&equal("uint64_t x=1; int y=1;", "movq (x),%rax", "0:rax=[x] /\\ [x]=[y]")).is_ok());
+    assert!(read(&equal("x=7;", "movl (x),%eax ;\n movl %eax,%ebx", "0:rax=0:rbx /\\ 0:rax=[x]")).is_ok());
     // A test that another architecture runs is not for this one.
     let scenario = read(&x86("", "movl $1,(x)")).unwrap();
     for arch in Arch::ALL.into_iter().filter(|arch| *arch != Arch::X86_64) {

@@ -241,6 +241,16 @@ impl Code {
             ("xchg", [target @ Memory { .. }, Register(source, _)] | [Register(source, _), target @ Memory { .. }]) => {
                 self.modrm(&[self.sized(0x86)], *source, *target);
             }
+            // The short form exchanges with rax; `nop` has the bytes of that of eax with itself.
+            ("xchg", [Register(RAX, _), Register(other, _)] | [Register(other, _), Register(RAX, _)])
+                if self.width > 2 && *other != RAX =>
+            {
+                self.rex(0, *other);
+                self.bytes.push(0x90 | other & 7);
+            }
+            ("xchg", [target @ Register(..), Register(source, _)]) if self.width > 2 => {
+                self.modrm(&[self.sized(0x86)], *source, *target);
+            }
             ("test", [target, Register(source, _)]) => self.modrm(&[self.sized(0x84)], *source, *target),
             ("test", [target, Immediate(value)]) => {
                 match target {
