@@ -191,6 +191,15 @@ fn final_clauses_are_read_as_herd7_reads_them() {
     };
     reads(&text("exists (0:r0=0:r1)"), Sometimes, 3, Run);
     reads(&text("exists (0:r0<>0:r1);"), Sometimes, 3, Run);
+    reads(&text("~ exists (0:r0=0:r1)"), Sometimes, 3, Run);
+    reads(&text("final (0:r0=0:r1);\nwith tso: ~exists; power: forall;"), Sometimes, 3, Run);
+    reads(&text("exists (0:r0=0:r1)\n<< a remark >>"), Sometimes, 3, Run);
+    reads(
+        &text("exists (0:r0=0:r1)").replace("P1(int", "P1(_Atomic int").replace("{}", "{ _Atomic int x; }"),
+        Sometimes,
+        3,
+        Run,
+    );
     reads(&text("exists (0:r1=[x] /\\ P0:r0 == 0x0) (* done *)"), Sometimes, 3, Run);
     reads(&text("locations [x int; 0:r0 int*; *x;]\nfilter (0:r0=1)\nforall (0:r1=1)"), Always, 1, Run);
     reads(&text("locations [x; l; 0:r0]\nexists (0:r1=1)"), Sometimes, 3, Judge("the lock `l` has no value"));
@@ -323,6 +332,20 @@ fn an_array_has_a_variable_for_each_element() {
         1,
         refused,
     );
+    for (condition, verdict) in [
+        ("exists x={1,2}", Always),
+        ("exists (x={1,2} /\\ x[0]=1)", Always),
+        ("exists x={2,1}", Never),
+        ("exists x<>{1,2}", Never),
+        ("filter (x={1,2}) exists (x[1]=2)", Always),
+    ] {
+        reads(&text("smp_mb();", condition), verdict, 1, refused);
+    }
+    for (condition, words) in [("x={1}", "`x` has 2 elements, not 1"), ("y={1,2}", "`y` is not an array")] {
+        let text = text("WRITE_ONCE(*y, 1);", &format!("exists ({condition})"));
+        let error = Scenario::new(&Source::new("t.litmus", text), "").expect_err("is refused").to_string();
+        assert!(error.contains(words), "{error}");
+    }
     for (init, at, words) in [
         ("int x[2]={1};", "2:9", "as many values as it has elements"),
         ("x[2];", "2:3", "an array needs a type"),

@@ -33,8 +33,7 @@ fn holds(prop: &Prop, state: &BTreeMap<String, FinalValue>) -> Option<bool> {
                 let left = left.element(at);
                 holds(&Prop::Atom { left, equal: true, value: right.clone() }, state)
             };
-            let all = values.iter().enumerate().map(element);
-            let all = all.fold(Some(true), |all, element| both(all, element, false))?;
+            let all = values.iter().enumerate().map(element).try_fold(true, |all, same| Some(all && same?))?;
             Some(all == *equal)
         }
         Prop::Same { left, equal, right } => Some(is_equal(value(left)?, value(right)?)? == *equal),

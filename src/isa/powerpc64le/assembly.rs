@@ -14,7 +14,7 @@ pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
     register: register_name,
     register_bits: 64,
     instruction: assemble,
-    respell: respell,
+    respell,
     has_dotted_labels: false,
     names_locations: false,
     turned_round: false,
