@@ -41,6 +41,7 @@ fn code(threads: &[Vec<Access>]) -> Code {
     Code {
         elements: Vec::new(),
         arrays: Vec::new(),
+        alone: Vec::new(),
         displayed: Vec::new(),
         name: "random".to_owned(),
         names: ["x", "y", "z"].map(str::to_owned).to_vec(),
