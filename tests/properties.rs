@@ -35,7 +35,13 @@ fn code(threads: &[Vec<Access>]) -> Code {
                 columns.push(Column::Register { thread, register });
             }
             let names = (0..accesses.len()).map(|register| format!("r{register}")).collect();
-            CodeThread { registers: vec![Const::Int(0); accesses.len()], names, steps, scoped: false }
+            CodeThread {
+                registers: vec![Const::Int(0); accesses.len()],
+                names,
+                steps,
+                scoped: false,
+                expressions: Vec::new(),
+            }
         })
         .collect();
     Code {

@@ -178,6 +178,7 @@ impl Lowering<'_> {
             labels: 0,
             zeroed: Vec::new(),
             composites: Vec::new(),
+            expressions: Vec::new(),
         }
     }
 

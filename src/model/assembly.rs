@@ -211,6 +211,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
             names: std::mem::take(&mut thread.registers),
             steps: std::mem::take(&mut thread.steps),
             scoped: false,
+            expressions: Vec::new(),
         })
         .collect();
     for (thread, assembler) in threads.iter_mut().zip(&reader.threads) {

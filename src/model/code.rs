@@ -90,6 +90,9 @@ pub struct CodeThread {
     /// Whether a branch controls only the steps up to the place where its two arms meet, as in the kernel's
     /// model. If false, it controls everything behind it, as on hardware.
     pub scoped: bool,
+    /// The ranges of `steps` that stand for one expression whose operands have no order, as in C. Only the kernel's model
+    /// has them.
+    pub expressions: Vec<Range<usize>>,
 }
 
 /// One step.

@@ -23,7 +23,8 @@ pub struct Execution {
     pub parts: Vec<Part>,
     /// Pairs of different events of the same access. Empty if every access has one event.
     pub access: Relation,
-    /// Program order. Initial writes are not in it.
+    /// Program order. Initial writes are not in it, nor are two operands of one expression of C. Where it relates two
+    /// events, the first has the lower number.
     pub po: Relation,
     /// Program order between accesses to the same location.
     pub po_loc: Relation,
@@ -126,7 +127,7 @@ impl Execution {
     /// Combines one trace of each thread.
     ///
     /// # Errors
-    /// If the execution has more than [`MAX_EVENTS`] events.
+    /// If the execution has more than [`MAX_EVENTS`] events, or two operations on a lock have no order.
     pub fn new(code: &Code, traces: &[&Trace]) -> Result<Execution> {
         let cells = cells(code, traces);
         let (events, parts) = split(code, &cells, traces);
@@ -158,6 +159,10 @@ impl Execution {
                         own[source].iter().for_each(|source| relation.insert_all(source, *targets));
                     }
                 }
+            }
+            for &(one, other) in &trace.unordered {
+                refuse_unordered_locks(&trace.events[one], &trace.events[other])?;
+                own[one].iter().for_each(|event| po.remove_all(event, own[other]));
             }
             for &(read, write) in &trace.rmw {
                 // A store-conditional may write a part of what its load-reserve read.
@@ -291,6 +296,17 @@ impl Execution {
     pub fn none(&self) -> Relation {
         Relation::empty(self.events.len())
     }
+}
+
+/// Refuses two operations on one lock that program order does not relate. What lock.cat says about a lock that its own thread
+/// holds takes them as ordered.
+fn refuse_unordered_locks(one: &Event, other: &Event) -> Result<()> {
+    let of_locks = Tags::LKR | Tags::LKW | Tags::LF | Tags::RL | Tags::RU;
+    if one.location() == other.location() && one.tags.any(of_locks) && other.tags.any(of_locks) {
+        let message = "one expression has several operations on a lock, and C leaves their order open".to_owned();
+        return Err(ModelError::Unsupported(message));
+    }
+    Ok(())
 }
 
 /// The cells that the accesses of some traces divide the memory into.

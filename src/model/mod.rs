@@ -27,6 +27,7 @@ pub mod flags;
 mod flow;
 pub mod herd_log;
 pub mod machine;
+pub mod operands;
 pub mod places;
 pub mod reach;
 pub mod relation;

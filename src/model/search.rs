@@ -287,7 +287,7 @@ fn twins(code: &Code) -> Vec<Option<usize>> {
         |thread: usize| code.columns.iter().any(|c| matches!(c, Column::Register { thread: t, .. } if *t == thread));
     let same = |a: usize, b: usize| {
         let (a, b) = (&code.threads[a], &code.threads[b]);
-        (&a.registers, &a.steps, a.scoped) == (&b.registers, &b.steps, b.scoped)
+        (&a.registers, &a.steps, a.scoped, &a.expressions) == (&b.registers, &b.steps, b.scoped, &b.expressions)
     };
     let earlier = |thread: usize| (0..thread).rev().find(|other| !watched(*other) && same(*other, thread));
     (0..code.threads.len()).map(|thread| if watched(thread) { None } else { earlier(thread) }).collect()

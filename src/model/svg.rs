@@ -85,10 +85,10 @@ pub fn svg(code: &Code, model: Model, explanation: &Explanation) -> String {
             None => edges.push((from, to, label.to_owned(), "order cycle".to_owned())),
         }
     }
-    // Program order: a plain line from each event to the next.
-    for pair in place.windows(2) {
+    // Program order: a plain line from each event to the next, if it relates them.
+    for (number, pair) in place.windows(2).enumerate() {
         if let [Some(from), Some(to)] = pair
-            && from.0 == to.0
+            && execution.po.has(number, number + 1)
         {
             let x = from.0 + box_width / 2;
             let _ = writeln!(out, "<path class=\"po\" d=\"M{x} {} V{}\"/>", from.1 + BOX_HEIGHT, to.1);

@@ -18,6 +18,7 @@ use std::cmp::Ordering;
 use super::budget::Budget;
 use super::code::{BranchOn, Bytes, Change, Code, CodeThread, StatusOf, Step, Update, UpdateResult};
 use super::event::{Event, Kind, Tags};
+use super::operands::Unordered;
 use super::reach::{Locations, access_type, reach};
 use super::relation::{MAX_EVENTS, Set};
 use super::{ModelError, Result};
@@ -70,7 +71,7 @@ pub enum Assumption {
 /// One path of a thread. Events are numbered from 0 within the trace.
 #[derive(Debug, Clone)]
 pub struct Trace {
-    /// The events, in program order. The values in them are 0; [`Trace::values`] has the real ones.
+    /// The events, in program order but for [`Trace::unordered`]. The values in them are 0; [`Trace::values`] has the real ones.
     pub events: Vec<Event>,
     /// The value that each event reads or writes.
     pub values: Vec<Value>,
@@ -88,6 +89,8 @@ pub struct Trace {
     pub rmw: Vec<(usize, usize)>,
     /// Pairs of a read and a write whose value the read only selected. They are in `ctrl` too.
     pub picks: Vec<(usize, usize)>,
+    /// Pairs of events that program order does not relate, the one with the lower number first: operands of one expression.
+    pub unordered: Vec<(usize, usize)>,
     /// The values of the registers at the end.
     pub registers: Vec<Value>,
     /// The expressions.
@@ -105,7 +108,8 @@ impl Trace {
         }
         let sets = of(&self.addr) + of(&self.data) + of(&self.ctrl);
         let values = of(&self.values) + of(&self.registers) + of(&self.nodes) + of(&self.assumptions);
-        size_of::<Trace>() + of(&self.events) + of(&self.widths) + of(&self.rmw) + of(&self.picks) + sets + values
+        let pairs = of(&self.rmw) + of(&self.picks) + of(&self.unordered);
+        size_of::<Trace>() + of(&self.events) + of(&self.widths) + pairs + sets + values
     }
 
     /// A value, if it is known.
@@ -231,6 +235,7 @@ pub fn traces(
         reached,
         joins,
         positions,
+        unordered: Unordered::of(thread_code),
         bytes,
         limit,
         budget,
@@ -255,6 +260,7 @@ pub fn traces(
             ctrl: Vec::with_capacity(room),
             rmw: Vec::new(),
             picks: Vec::new(),
+            unordered: Vec::new(),
             registers: Vec::new(),
             nodes: Vec::with_capacity(room),
             assumptions: Vec::new(),
@@ -272,6 +278,8 @@ struct Runner<'a> {
     joins: Vec<usize>,
     /// As [`CodeThread::positions`].
     positions: Vec<usize>,
+    /// The accesses of one expression that have no order.
+    unordered: Unordered,
     bytes: Option<&'a Bytes>,
     limit: usize,
     budget: &'a Budget,
@@ -671,6 +679,7 @@ impl Runner<'_> {
             state.at += 1;
         }
         state.trace.registers = state.values;
+        state.trace.unordered = self.unordered.among(&state.trace.events);
         self.budget.take(state.trace.bytes_held(), "bytes for the ways to run")?;
         self.done.whole.push(state.trace);
         let count = self.done.whole.len();

@@ -58,7 +58,7 @@ impl ThreadLowering<'_> {
         let end = self.new_label();
         let mut exits: Vec<Vec<Fact>> = Vec::new();
         for round in 0..=rounds {
-            self.branch_unless(condition, end)?;
+            self.condition(condition, end)?;
             exits.push(self.facts.clone());
             if round < rounds {
                 self.round(body, span)?;

@@ -21,6 +21,8 @@ mod registers;
 mod threads;
 mod variables;
 
+use std::ops::Range;
+
 use crate::arch::Arch;
 pub use crate::litmus::ast::{Binary, Compare, Name, Quantifier, Unary};
 pub use crate::litmus::primitive::{Access, Fence, Order, Rcu, RmwOp, RmwResult};
@@ -224,6 +226,9 @@ pub struct Thread {
     pub zeroed: Vec<RegisterId>,
     /// The ranges of `ops` that stand for one primitive of the kernel, in order.
     pub composites: Vec<Composite>,
+    /// The ranges of `ops` that stand for one expression, or for one statement without its branches, if they access memory
+    /// more than once.
+    pub expressions: Vec<Range<usize>>,
     /// The first call of a primitive that only the kernel's model has, if there is one. Such a test is judged, but no code is
     /// generated for it.
     pub judged_only: Option<JudgedOnly>,

@@ -115,6 +115,7 @@ impl<'a> ThreadLowering<'a> {
                 labels: 0,
                 zeroed: Vec::new(),
                 composites: Vec::new(),
+                expressions: Vec::new(),
                 judged_only: None,
                 cut: None,
             },
@@ -272,15 +273,31 @@ impl<'a> ThreadLowering<'a> {
             Stmt::Declare { value: None, .. } => Ok(()),
             Stmt::Declare { name, value: Some(value), .. } => {
                 let register = self.names[&name.text];
-                self.assign_expr(register, value)
+                self.expression(|own| own.assign_expr(register, value))
             }
-            Stmt::Assign { target, value } => self.assignment(target, value),
-            Stmt::Effect(expr) => self.effect(expr),
+            Stmt::Assign { target, value } => self.expression(|own| own.assignment(target, value)),
+            Stmt::Effect(expr) => self.expression(|own| own.effect(expr)),
             Stmt::If { condition, then, otherwise } => self.if_statement(condition, then, otherwise),
             Stmt::Loop { condition, tested_first, body, span } => {
                 self.loop_statement(condition.as_ref(), *tested_first, body, *span)
             }
         }
+    }
+
+    /// Lowers an expression, and notes its operations if they access memory more than once.
+    fn expression(&mut self, lower: impl FnOnce(&mut Self) -> Result<(), Diagnostic>) -> Result<(), Diagnostic> {
+        let first = self.thread.ops.len();
+        lower(self)?;
+        let own = first..self.thread.ops.len();
+        if self.thread.ops[own.clone()].iter().filter_map(Op::address).nth(1).is_some() {
+            self.thread.expressions.push(own);
+        }
+        Ok(())
+    }
+
+    /// Lowers the condition of an `if` or a loop: a jump to `target` if it is 0.
+    pub(super) fn condition(&mut self, condition: &Expr, target: LabelId) -> Result<(), Diagnostic> {
+        self.expression(|own| own.branch_unless(condition, target))
     }
 
     fn assignment(&mut self, target: &Expr, value: &Expr) -> Result<(), Diagnostic> {
@@ -357,7 +374,7 @@ impl<'a> ThreadLowering<'a> {
 
     fn if_statement(&mut self, condition: &Expr, then: &[Stmt], otherwise: &[Stmt]) -> Result<(), Diagnostic> {
         let else_label = self.new_label();
-        self.branch_unless(condition, else_label)?;
+        self.condition(condition, else_label)?;
         let before = self.facts.clone();
         self.learn(condition, true);
         self.block(then)?;
@@ -417,7 +434,7 @@ impl<'a> ThreadLowering<'a> {
     }
 
     /// Jumps to `target` if the condition is 0. A comparison in the source becomes one compare.
-    pub(super) fn branch_unless(&mut self, condition: &Expr, target: LabelId) -> Result<(), Diagnostic> {
+    fn branch_unless(&mut self, condition: &Expr, target: LabelId) -> Result<(), Diagnostic> {
         match &condition.kind {
             ExprKind::Unary(Unary::Not, inner) => {
                 let value = self.expr(inner, None)?;

@@ -102,7 +102,8 @@ pub(crate) fn c_view(program: &Program, model: Model) -> Result<Code> {
         refuse_grace_periods(program)?;
     }
     refuse_nontemporal(program)?;
-    Ok(translate(program, &lkmm::Lkmm))
+    let operands = if model == Model::Lkmm { Operands::Unordered } else { Operands::InOrder };
+    Ok(translate(program, &lkmm::Lkmm, operands))
 }
 
 /// Translates a test into the events of a machine.
@@ -112,7 +113,7 @@ pub(crate) fn c_view(program: &Program, model: Model) -> Result<Code> {
 pub(crate) fn events<M: Machine>(program: &Program, machine: &M) -> Result<Code> {
     refuse_grace_periods(program)?;
     refuse_nontemporal(program)?;
-    Ok(translate(program, machine))
+    Ok(translate(program, machine, Operands::InOrder))
 }
 
 fn refuse_nontemporal(program: &Program) -> Result<()> {
@@ -133,16 +134,25 @@ fn refuse_grace_periods(program: &Program) -> Result<()> {
 /// The accesses of a test as sequential consistency sees them: one event for most primitives. A non-temporal
 /// store is an ordinary store here. Callers use this to ask which accesses there are, not what orders them.
 pub fn accesses(program: &Program) -> Code {
-    translate(program, &lkmm::Lkmm)
+    translate(program, &lkmm::Lkmm, Operands::InOrder)
 }
 
-fn translate<M: Machine>(program: &Program, machine: &M) -> Code {
+/// Whether the operands of an expression have an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operands {
+    /// From left to right, as in the emitted code.
+    InOrder,
+    /// They have none, as in C.
+    Unordered,
+}
+
+fn translate<M: Machine>(program: &Program, machine: &M, operands: Operands) -> Code {
     Code {
         name: program.name.clone(),
         names: program.locations.iter().map(|location| location.name.clone()).collect(),
         init: program.locations.iter().map(|location| location.init).collect(),
         bytes: None,
-        threads: program.threads.iter().map(|thread| Translation::of(thread, machine)).collect(),
+        threads: program.threads.iter().map(|thread| Translation::of(thread, machine, operands)).collect(),
         columns: program.columns.clone(),
         types: Vec::new(),
         displayed: program.displayed.clone(),
@@ -162,10 +172,17 @@ struct Translation<'a, M> {
 }
 
 impl<'a, M: Machine> Translation<'a, M> {
-    fn of(thread: &'a Thread, machine: &'a M) -> CodeThread {
+    fn of(thread: &'a Thread, machine: &'a M, operands: Operands) -> CodeThread {
         let mut translation = Translation { thread, machine, steps: Vec::new() };
         let mut at = 0;
+        // The expressions that are not translated yet.
+        let mut next = if operands == Operands::Unordered { thread.expressions.as_slice() } else { &[] };
+        let mut expressions = Vec::with_capacity(next.len());
+        let mut first = 0;
         while let Some(op) = thread.ops.get(at) {
+            if next.first().is_some_and(|expression| expression.start == at) {
+                first = translation.steps.len();
+            }
             match (thread.composites.iter().find(|composite| composite.first == at), machine.add_unless()) {
                 (Some(composite), Some(parts)) => {
                     translation.add_unless(composite, parts);
@@ -176,12 +193,19 @@ impl<'a, M: Machine> Translation<'a, M> {
                     at += 1;
                 }
             }
+            if let Some(([expression], others)) = next.split_first_chunk()
+                && expression.end == at
+            {
+                expressions.push(first..translation.steps.len());
+                next = others;
+            }
         }
         CodeThread {
             registers: vec![Const::Int(0); thread.registers.len()],
             names: thread.registers.iter().map(|register| register.name.clone()).collect(),
             steps: translation.steps,
             scoped: M::SCOPED,
+            expressions,
         }
     }
 
