@@ -11,7 +11,7 @@ use wakerace::codegen::Pace;
 use wakerace::isa;
 use wakerace::layout::{Layout, LayoutKind};
 use wakerace::litmus::{Source, Verdict, primitive};
-use wakerace::model::{Bounds, Flags, Model, ModelError, Outcome, explain};
+use wakerace::model::{self, Bounds, Flags, Model, ModelError, Outcome, explain};
 
 use Verdict::{Never, Sometimes};
 use common::{outcome, scenario};
@@ -345,6 +345,7 @@ fn only_check_reads_srcu_domains_as_variables() {
         scenario
     };
     judged("", "WRITE_ONCE(*s, 1);", "s=1", "struct srcu_struct *, expected a variable");
+    judged("", "WRITE_ONCE(*l, 1);", "x=1", "spinlock_t *, expected a variable");
     judged("", "i = *s;", "0:i=0", "struct srcu_struct cannot be read or written");
     judged("", "i = srcu_read_lock(x);", "0:i=0", "int *, expected a struct srcu_struct *");
     judged("s=1;", "", "s=1", "the SRCU domain `s` must start as 0");
@@ -358,7 +359,6 @@ fn only_check_reads_srcu_domains_as_variables() {
         "i = srcu_read_lock(l);",
         &["`srcu_read_lock` does not work", "spinlock_t *, expected a struct srcu_struct *"],
     );
-    refused("WRITE_ONCE(*l, 1);", &["does not work on this variable", "spinlock_t *, expected a variable"]);
     assert!(test("struct srcu_struct s;", "", "x=1").is_ok());
 }
 
@@ -388,4 +388,42 @@ fn a_domain_that_is_read_and_written_is_a_variable() {
         let found = (outcome.verdict, outcome.states.len(), outcome.data_race);
         assert_eq!(found, expected, "{lock} {unlock} {other} {exists}");
     }
+}
+
+/// lock.cat gives the events of a lock no values: what else reads or writes the lock has nothing to read.
+#[test]
+fn a_lock_that_is_also_a_variable_is_refused() {
+    let judged = |text: &str| {
+        let code = isa::code_for(common::scenario(text).judged(), Model::Lkmm, Atomics::Lse).unwrap();
+        let outcome = model::check(&code, Model::Lkmm, Bounds::default()).map_err(|error| error.to_string())?;
+        Ok::<_, String>((outcome.verdict, outcome.states.len(), outcome.flags))
+    };
+    let test = |init: &str, ty: &str, first: &str, second: &str, condition: &str| {
+        judged(&format!(
+            "C t\n{{ {init} }}\nP0(int *x, {ty} *l) {{ int r0; {first} }}\nP1(int *x, {ty} *l) {{ int r0; {second} }}\nexists ({condition})\n"
+        ))
+    };
+    let locks = "spin_lock(l); WRITE_ONCE(*x, 1); spin_unlock(l);";
+    for ty in ["int", "spinlock_t"] {
+        for other in ["r0 = xchg(l, 5);", "r0 = READ_ONCE(*l);", "WRITE_ONCE(*l, 1);", "r0 = *l;"] {
+            let error = test("", ty, locks, other, "1:r0=1").unwrap_err();
+            assert!(error.contains("`l` is a lock, and it is also read or written as a variable"), "{error}");
+        }
+        // Without an operation of locks it is a variable. herd7 7.58 says the same.
+        let first = "r0 = xchg_acquire(l, 1); WRITE_ONCE(*x, 1); smp_store_release(l, 0);";
+        let second = "r0 = xchg_acquire(l, 1); WRITE_ONCE(*x, 2); smp_store_release(l, 0);";
+        assert_eq!(test("", ty, first, second, "0:r0=1 /\\ 1:r0=0").unwrap(), (Verdict::Sometimes, 3, Flags::NONE));
+    }
+    let error = test("int l=1;", "int", locks, "", "x=1").unwrap_err();
+    assert!(error.contains("the lock `l` must start unlocked"), "{error}");
+    // The final value of a lock is 0 for herd7, whether or not it is held.
+    for (condition, verdict) in [("l=0", Verdict::Always), ("l=1", Verdict::Never)] {
+        assert_eq!(test("", "int", "spin_lock(l);", "", condition).unwrap(), (verdict, 1, Flags::LOCK_FINAL));
+    }
+    // An SRCU domain has values.
+    let reader = "r0 = srcu_read_lock(l); srcu_read_unlock(l, r0);";
+    let mixed = test("", "int", reader, "r0 = READ_ONCE(*l);", "1:r0=0").unwrap();
+    assert_eq!(mixed, (Verdict::Always, 1, Flags::MIXED_LOCK_ACCESSES));
+    let last = test("", "int", reader, "synchronize_srcu(l);", "l=0").unwrap();
+    assert_eq!(last, (Verdict::Always, 1, Flags::LOCK_FINAL));
 }

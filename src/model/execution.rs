@@ -273,6 +273,11 @@ impl Execution {
         set
     }
 
+    /// The cells that are locks, by number.
+    pub fn locks(&self) -> Set {
+        self.iw & self.loc.from(self.tagged(Tags::OF_LOCKS)).range()
+    }
+
     /// Reads and writes.
     pub fn m(&self) -> Set {
         self.r | self.w
@@ -301,8 +306,7 @@ impl Execution {
 /// Refuses two operations on one lock that program order does not relate. What lock.cat says about a lock that its own thread
 /// holds takes them as ordered.
 fn refuse_unordered_locks(one: &Event, other: &Event) -> Result<()> {
-    let of_locks = Tags::LKR | Tags::LKW | Tags::LF | Tags::RL | Tags::RU;
-    if one.location() == other.location() && one.tags.any(of_locks) && other.tags.any(of_locks) {
+    if one.location() == other.location() && one.tags.any(Tags::OF_LOCKS) && other.tags.any(Tags::OF_LOCKS) {
         let message = "one expression has several operations on a lock, and C leaves their order open".to_owned();
         return Err(ModelError::Unsupported(message));
     }

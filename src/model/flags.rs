@@ -13,22 +13,26 @@ named_bits! {
     DATA_RACE = 0, "data-race";
     /// synchronize_srcu in a read-side section of RCU, which must not sleep.
     INVALID_SLEEP = 1, "invalid-sleep";
+    /// A lock or an SRCU domain whose final value is asked for.
+    LOCK_FINAL = 2, "lock-final";
     /// A plain write and a marked access to one location without a barrier between them.
-    MIXED_ACCESSES = 2, "mixed-accesses";
+    MIXED_ACCESSES = 3, "mixed-accesses";
+    /// An SRCU domain that is also read or written as a variable. A lock that is used so is refused.
+    MIXED_LOCK_ACCESSES = 4, "mixed-lock-accesses";
     /// An srcu_read_unlock whose index comes from several srcu_read_lock.
-    MULTIPLE_SRCU_MATCHES = 3, "multiple-srcu-matches";
+    MULTIPLE_SRCU_MATCHES = 5, "multiple-srcu-matches";
     /// An srcu_read_unlock with another index than that of its srcu_read_lock.
-    SRCU_BAD_VALUE_MATCH = 4, "srcu-bad-value-match";
+    SRCU_BAD_VALUE_MATCH = 6, "srcu-bad-value-match";
     /// A rcu_read_lock without its rcu_read_unlock.
-    UNMATCHED_RCU_LOCK = 5, "unmatched-rcu-lock";
+    UNMATCHED_RCU_LOCK = 7, "unmatched-rcu-lock";
     /// A rcu_read_unlock without its rcu_read_lock.
-    UNMATCHED_RCU_UNLOCK = 6, "unmatched-rcu-unlock";
+    UNMATCHED_RCU_UNLOCK = 8, "unmatched-rcu-unlock";
     /// An srcu_read_lock whose index no srcu_read_unlock gets.
-    UNMATCHED_SRCU_LOCK = 7, "unmatched-srcu-lock";
+    UNMATCHED_SRCU_LOCK = 9, "unmatched-srcu-lock";
     /// An srcu_read_unlock whose index comes from no srcu_read_lock.
-    UNMATCHED_SRCU_UNLOCK = 8, "unmatched-srcu-unlock";
+    UNMATCHED_SRCU_UNLOCK = 10, "unmatched-srcu-unlock";
     /// A spin_unlock by a thread that does not hold the lock.
-    UNMATCHED_UNLOCK = 9, "unmatched-unlock";
+    UNMATCHED_UNLOCK = 11, "unmatched-unlock";
 }
 
 impl Flags {
@@ -66,7 +70,7 @@ mod tests {
     fn every_flag_has_its_name_and_the_names_are_in_order() {
         let all = Flags::WORDS.iter().fold(Flags::NONE, |all, (flag, _)| all | *flag);
         let names: Vec<&str> = all.names().collect();
-        assert_eq!(names.len(), 10);
+        assert_eq!(names.len(), 12);
         assert!(names.is_sorted(), "{names:?}");
         for (flag, name) in Flags::WORDS {
             assert_eq!(Flags::named(name), Some(*flag));

@@ -180,9 +180,8 @@ impl<'a> Search<'a> {
                     .map(|(at, [first, second])| first.get(*at).unwrap_or_else(|| &second[*at - first.len()]))
                     .collect();
                 let execution = Execution::new(self.code, &traces)?;
-                if execution.mixes_sizes() && model == Some(Model::Power) {
-                    let message = "accesses of mixed sizes are not modelled for POWER".to_owned();
-                    return Err(ModelError::Unsupported(message));
+                if let Some(model) = model {
+                    axioms::refuse(model, self.code, &execution)?;
                 }
                 let twins = (twins.iter().enumerate())
                     .filter_map(|(thread, twin)| twin.filter(|twin| pick[*twin] == pick[thread]).map(|t| (t, thread)));
@@ -215,11 +214,13 @@ impl<'a> Search<'a> {
                     coherent,
                     undivided,
                     judge: model.map(|model| axioms::judge(model, &execution)),
+                    locks: Set::EMPTY,
                     warnings: model.map(|model| axioms::warnings(model, &execution)).unwrap_or_default(),
                     visitor,
                     steps: &mut steps,
                 };
                 growth.leave_out_unchanged();
+                growth.find_final_locks(model);
                 let flow = growth.all()?;
                 drop(growth);
                 if flow.is_break() {
@@ -411,6 +412,8 @@ struct Growth<'g, 'v> {
     /// Whether a read may get its value from a write at all, by write and read. `None` if not computed yet.
     fits: Vec<Option<bool>>,
     coherent: bool,
+    /// The cells that are locks, in the kernel's model.
+    locks: Set,
     judge: Option<Judge<'g>>,
     warnings: Warnings,
     visitor: &'g mut (dyn Visitor + 'v),
@@ -443,6 +446,20 @@ impl Growth<'_, '_> {
             let trace = execution.events[*unlock].thread.map(|thread| traces[thread]);
             !trace.is_some_and(|trace| trace.copies(parts[*lock].place, parts[*unlock].place))
         });
+    }
+
+    /// Finds the locks whose final values are asked for. In the kernel's model they have none; herd7 prints 0.
+    fn find_final_locks(&mut self, model: Option<Model>) {
+        if model != Some(Model::Lkmm) {
+            return;
+        }
+        let execution = self.execution;
+        self.locks = execution.locks();
+        let domains = execution.iw & execution.loc.from(execution.tagged(Tags::OF_SRCU)).range();
+        let asked =
+            |column: &Column| matches!(column, Column::Location(location) if (self.locks | domains).has(*location));
+        let warned = Flags::LOCK_FINAL.when(self.code.columns.iter().any(asked));
+        self.warnings.certain = self.warnings.certain | warned;
     }
 
     /// Asks the model whether the candidate is still allowed, if it has grown since the last time.
@@ -792,6 +809,7 @@ impl Growth<'_, '_> {
                 Column::Register { thread, register } => {
                     self.values.of(thread, self.traces[thread].registers[register])
                 }
+                Column::Location(location) if self.locks.has(location) => Some(Const::Int(0)),
                 Column::Location(location) => match (&self.code.bytes, ty) {
                     (Some(_), Some(ty)) => self.last_bytes(location, ty.bytes())?,
                     _ => self.value(*self.orders[location].last().unwrap_or(&location))?,

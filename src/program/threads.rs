@@ -812,6 +812,8 @@ impl<'a> ThreadLowering<'a> {
 
     fn scalar(&self, ty: CType, span: Span) -> Result<Type, Diagnostic> {
         match value_type(ty) {
+            // For herd7 a lock that no primitive of locks uses is a variable.
+            Some(Type::Spinlock) if self.judges() => Ok(Type::INT),
             Some(scalar) if !is_opaque(ty) || self.judges() && ty.base == Base::Srcu => Ok(scalar),
             _ => {
                 let message = format!("{} cannot be read or written like a variable", spell(ty));
@@ -1167,9 +1169,10 @@ impl<'a> ThreadLowering<'a> {
             let label = format!("this is a {} *, expected {wanted}", spell(ctype));
             Err(self.source.error(span, format!("`{}` does not work on this variable", name.text), label))
         };
-        // herd7 has no types: any variable may be a lock or an SRCU domain, and a domain may be any variable but a lock.
+        // herd7 has no types: any variable may be a lock or an SRCU domain, a domain may be any variable but a lock, and a lock may
+        // be a variable. The kernel's model refuses one that is both.
         let (of_lock, is_lock) = (wanted == Some(Base::Spinlock), found == Some(Base::Spinlock));
-        if self.judges() && (of_lock == is_lock || of_lock && found.is_none()) {
+        if self.judges() && (of_lock == is_lock || of_lock && found.is_none() || is_lock && wanted.is_none()) {
             return Ok(());
         }
         if wanted != found {
@@ -1272,6 +1275,7 @@ fn register_type(ctype: CType) -> CType {
         CType { base: Base::Atomic { bits }, pointers: 0 } => {
             CType { base: Base::Int { bits, signed: true }, pointers: 0 }
         }
+        CType { base: Base::Spinlock, pointers: 0 } => CType::INT,
         other => other,
     }
 }

@@ -21,7 +21,7 @@ use crate::model::relation::{Relation, Set};
 use plain::Plain;
 use rcu::Rcu;
 
-pub use warnings::warnings;
+pub use warnings::{misused_lock, warnings};
 
 /// Sets of events, selected by their tags.
 #[derive(Clone, Copy)]

@@ -16,10 +16,13 @@ mod rvwmo;
 mod sc;
 mod x86_tso;
 
-use super::Model;
+use super::code::Code;
+use super::event::Tags;
 use super::execution::{Execution, Witness};
 use super::flags::Flags;
 use super::relation::Relation;
+use super::{Model, ModelError, Result};
+use crate::program::{Const, LocationId};
 use route::Route;
 
 /// What a model says about one candidate.
@@ -110,6 +113,32 @@ pub fn warnings(model: Model, execution: &Execution) -> Warnings {
         Model::Lkmm => lkmm::warnings(execution),
         _ => Warnings::default(),
     }
+}
+
+/// Why a model cannot judge an execution, if it cannot.
+///
+/// # Errors
+/// On POWER if accesses have different sizes. In the kernel's model if a lock is also accessed as a variable, or starts locked.
+pub fn refuse(model: Model, code: &Code, execution: &Execution) -> Result<()> {
+    let reason = match model {
+        Model::Power if execution.mixes_sizes() => "accesses of mixed sizes are not modelled for POWER".to_owned(),
+        Model::Lkmm if execution.all_tags().any(Tags::OF_LOCKS) => {
+            let name = |cell: LocationId| &code.names[execution.cells[cell].location];
+            let locks = execution.locks();
+            if let Some(lock) = lkmm::misused_lock(execution) {
+                let name = name(lock);
+                format!("`{name}` is a lock, and it is also read or written as a variable (mixed-lock-accesses)")
+            } else if let Some(lock) =
+                locks.iter().find(|lock| code.init[execution.cells[*lock].location] != Const::Int(0))
+            {
+                format!("the lock `{}` must start unlocked, that is as 0", name(lock))
+            } else {
+                return Ok(());
+            }
+        }
+        _ => return Ok(()),
+    };
+    Err(ModelError::Unsupported(reason))
 }
 
 /// The read-modify-writes that no write of another thread may divide.

@@ -6,6 +6,7 @@ use crate::model::event::Tags;
 use crate::model::execution::Execution;
 use crate::model::flags::Flags;
 use crate::model::relation::{Relation, Set};
+use crate::program::LocationId;
 
 /// The flags of an execution, as far as they do not depend on where its reads get their values.
 pub fn warnings(execution: &Execution) -> Warnings {
@@ -17,6 +18,10 @@ pub fn warnings(execution: &Execution) -> Warnings {
     if tags.any(Tags::SRCU_LOCK | Tags::SRCU_UNLOCK) {
         (warnings.possible, warnings.sections) = of_srcu(execution);
     }
+    if tags.any(Tags::OF_SRCU) {
+        let mixed = of_variables(execution, Tags::OF_SRCU);
+        warnings.certain = warnings.certain | Flags::MIXED_LOCK_ACCESSES.when(!mixed.is_empty());
+    }
     if tags.any(Tags::UL) {
         let unmatched = execution.tagged(Tags::UL) - critical(execution).range();
         warnings.certain = warnings.certain | Flags::UNMATCHED_UNLOCK.when(!unmatched.is_empty());
@@ -26,6 +31,19 @@ pub fn warnings(execution: &Execution) -> Warnings {
         warnings.possible = warnings.possible | Flags::DATA_RACE;
     }
     warnings
+}
+
+/// The first lock that an execution also reads or writes as a variable. lock.cat flags that (mixed-lock-accesses), and it gives the
+/// events of locks no values, so that the other accesses have none to read.
+pub fn misused_lock(execution: &Execution) -> Option<LocationId> {
+    of_variables(execution, Tags::OF_LOCKS).iter().next()
+}
+
+/// The cells that the events of locks or SRCU domains and other accesses share.
+fn of_variables(execution: &Execution, special: Tags) -> Set {
+    let own = execution.tagged(special);
+    let others = execution.m() - execution.iw - execution.tagged(Tags::OF_LOCKS | Tags::OF_SRCU);
+    execution.iw & execution.loc.from(own).range() & execution.loc.from(others).range()
 }
 
 /// The flags about the sections of RCU.
