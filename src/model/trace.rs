@@ -760,7 +760,9 @@ impl Runner<'_> {
             }
             Step::Update(update) => {
                 let conditional = !matches!(update.change, Change::Op(..));
-                let outcomes: &[Outcome] = match (conditional && !update.until_done, update.picks) {
+                // Behind an acquiring read nothing tells whether the value came from memory or from what was written back.
+                let writes_back = update.picks && !update.failed.any(Tags::ACQUIRE);
+                let outcomes: &[Outcome] = match (conditional && !update.until_done, writes_back) {
                     (false, _) => &[Outcome::Writes],
                     (true, false) => &[Outcome::Writes, Outcome::Fails],
                     (true, true) => &[Outcome::Writes, Outcome::Fails, Outcome::WritesBack],
