@@ -2,7 +2,7 @@
 
 use wakerace::isa;
 use wakerace::litmus::{Source, Verdict};
-use wakerace::model::{self, Bounds, Outcome};
+use wakerace::model::{self, Bounds, Model, Outcome};
 
 use Verdict::{Always, Never, Sometimes};
 
@@ -940,6 +940,15 @@ fn updates_of_a_part_are_single_copy_atomic() {
     assert_eq!(pair("", part, "exists (0:x6=0 /\\ 0:x1=4294967296)"), Sometimes);
     // The store to the upper half is behind the read and before the store-conditional.
     assert_eq!(pair("", part, "exists (0:x6=0 /\\ 0:x1=0 /\\ 1:x7=0)"), Never);
+    // So it is in a sequentially consistent machine.
+    let between = "RISCV t\n{ uint64_t x; 0:x5=x; 1:x5=x; 0:x2=7; 1:x2=1; uint64_t 0:x1; }\n P0 | P1 ;\n lr.d x1,0(x5) | sw x2,4(x5) ;\n \
+                   sc.w x6,x2,0(x5) | lw x7,0(x5) ;\nexists (0:x6=0 /\\ 0:x1=0 /\\ 1:x7=0)\n";
+    let (code, _) = isa::parse_assembly(&Source::new("t.litmus", between)).unwrap();
+    let sequential = model::check(&code, Model::Sc, Bounds::default()).unwrap();
+    assert_eq!((sequential.verdict, judged(between)), (Never, Sometimes));
+    // As in herd7, one to another part fails.
+    let other = one("RISCV", "uint64_t x; 0:x5=x;", "lr.d x1,(x5); addi x9,x5,4; sc.w x6,x2,(x9)", "exists (0:x6=0)");
+    assert_eq!(judged(&other), Never);
     // Outside of what was read it fails.
     let outside = pair("uint64_t y; 0:x8=y;", "sc.w x6,x2,0(x8)", "exists (0:x6=0)");
     assert_eq!(outside, Never);

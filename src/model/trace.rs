@@ -357,9 +357,9 @@ struct Place {
 }
 
 impl Place {
-    /// Whether all bytes of another place are bytes of this one, if locations are bytes.
-    fn covers(self, other: Place) -> bool {
-        self.location <= other.location && other.location + other.width <= self.location + self.width
+    /// Whether another place is the beginning of this one, or this one.
+    fn begins_with(self, other: Place) -> bool {
+        self.location == other.location && other.width <= self.width
     }
 }
 
@@ -746,10 +746,10 @@ impl Runner<'_> {
                 fails.set(*status, Value::Known(Const::Int(1)), registers.chosen());
                 fails.at += 1;
                 self.first(&state, |runner| runner.run(fails))?;
-                // On RISC-V the reservation is for all bytes that were read (The RISC-V Instruction Set Manual, Volume I,
-                // "Zalrsc"). On Armv8 and POWER a store of another size has no defined effect.
+                // On RISC-V the manual lets a store to a part of what was read succeed ("Zalrsc"). As in herd7, one to
+                // another address fails. On Armv8 and POWER a store of another size has no defined effect.
                 let parts = self.bytes.is_some() && *carries == StatusOf::Store;
-                let is_reserved = |held: &Reservation| held.place == place || parts && held.place.covers(place);
+                let is_reserved = |held: &Reservation| held.place == place || parts && held.place.begins_with(place);
                 let Some(Reservation { read, .. }) = reservation.filter(is_reserved) else {
                     return Ok(());
                 };

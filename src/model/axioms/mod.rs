@@ -177,6 +177,26 @@ pub fn coherence(model: Model, execution: &Execution, witness: &Witness) -> Opti
     None
 }
 
+/// Pairs of a load-reserve and its store-conditional, in an execution of mixed sizes: every event of the one and every event of the other.
+/// The store-conditional may write only a part of what was read.
+struct Reserved(Option<Relation>);
+
+impl Reserved {
+    fn new(execution: &Execution) -> Reserved {
+        let access = || execution.access.maybe();
+        let exclusive = execution.tagged(Tags::EXCLUSIVE);
+        Reserved(execution.mixes_sizes().then(|| access() >> (exclusive >> &execution.rmw) >> access()))
+    }
+
+    /// Adds atomicity to an order: what was read comes before the store-conditional, and what other threads write over it comes after.
+    fn add_to(&self, order: &mut Relation, (rf, fr): (&Relation, &Relation), ext: &Relation) {
+        if let Some(pairs) = &self.0 {
+            order.add(&(rf >> pairs));
+            order.add(&(pairs.inverse() >> (fr & ext)));
+        }
+    }
+}
+
 /// The judgement that a relation violates an axiom. The parts are computed only if they are asked for.
 fn forbidden(
     detail: Detail,

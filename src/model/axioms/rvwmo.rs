@@ -9,7 +9,7 @@
 //!
 //! Not modelled: I/O, `fence.i`.
 
-use super::{Demand, Judge, allowed, forbidden};
+use super::{Demand, Judge, Reserved, allowed, forbidden};
 use crate::model::event::Tags;
 use crate::model::execution::{Execution, Witness};
 use crate::model::relation::Relation;
@@ -54,10 +54,7 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
         true => ((&same >> relation) >> &same) - &apart,
         false => relation.clone(),
     };
-    // Atomicity, where a store-conditional writes only a part of what its load-reserve read: what that read comes before it, and
-    // what other harts write over that comes after it.
-    let access = execution.access.maybe();
-    let pairs = (execution.mixes_sizes()).then(|| &access >> ((marked(Tags::EXCLUSIVE) >> rmw) >> &access));
+    let reserved = Reserved::new(execution);
     let has_reads_apart = !same_location_reads.is_empty();
     Box::new(move |Witness { rf, co, fr }, detail| {
         let (rfe, rfi) = (rf & ext, rf & int);
@@ -71,10 +68,7 @@ pub fn judge(execution: &Execution) -> Judge<'_> {
         ppo.add(&(amo_or_sc >> &rfi >> r)); // 3
         ppo.add_sequence(&to_write, &(&rfi >> r)); // 12
         let mut order = ((&ppo | &rfe) | co) | fr;
-        if let Some(pairs) = &pairs {
-            order.add(&(rf >> pairs));
-            order.add(&(pairs.inverse() >> (fr & ext)));
-        }
+        reserved.add_to(&mut order, (rf, fr), ext);
         let order = whole(&order);
         if order.is_acyclic() {
             return allowed(order);
