@@ -136,7 +136,8 @@ fn sum(bins: &[Bin]) -> Bin {
 }
 
 fn stratum(Bin { looks, logs, low, high }: Bin) -> Stratum {
-    Stratum { typical: (logs / looks.max(1) as f64).exp(), low, high, looks }
+    // Rounding may lead out of the range.
+    Stratum { typical: (logs / looks.max(1) as f64).exp().max(low).min(high), low, high, looks }
 }
 
 /// Joins neighbours that are less than [`APART`] apart, the closest first. A side of a valley can have been far from the
@@ -340,6 +341,14 @@ mod tests {
         assert_near(&found, &[62.0, 369.0]);
         let strays: u64 = 4714 - found.iter().map(|stratum| stratum.looks).sum::<u64>();
         assert!(strays < 12, "{found:?}");
+    }
+
+    #[test]
+    fn equal_looks_have_their_distance() {
+        for distance in (0..1000).map(|at| 17.3 * 1.009_f64.powi(at)) {
+            let found = strata([distance; 2]);
+            assert_eq!([found[0].low, found[0].typical, found[0].high], [distance; 3]);
+        }
     }
 
     #[test]

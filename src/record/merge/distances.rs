@@ -61,10 +61,12 @@ fn one_side(stratum: &StratumRecord) -> StratumRecord {
 fn add_strata(a: StratumRecord, b: StratumRecord) -> Summed<StratumRecord> {
     let by_time = Weights(a.elapsed_s, b.elapsed_s);
     let by_iterations = Weights(a.iterations as f64, b.iterations as f64);
+    let (low_ns, high_ns) = (a.low_ns.min(b.low_ns), a.high_ns.max(b.high_ns));
     Ok(StratumRecord {
-        ns: by_time.mean(a.ns.ln(), b.ns.ln()).exp(),
-        low_ns: a.low_ns.min(b.low_ns),
-        high_ns: a.high_ns.max(b.high_ns),
+        // Rounding may lead out of the range.
+        ns: by_time.mean(a.ns.ln(), b.ns.ln()).exp().max(low_ns).min(high_ns),
+        low_ns,
+        high_ns,
         looks: plus(a.looks, b.looks, "the looks")?,
         elapsed_s: a.elapsed_s + b.elapsed_s,
         in_batches_s: a.in_batches_s + b.in_batches_s,
