@@ -51,7 +51,7 @@ impl Searching {
 
     /// Whether the chosen settings stay where the CPUs move to another distance. Those of a search with a budget are for a profile. A
     /// goal is about one run, and other limits may be near.
-    fn stays(&self, limits: &Limits) -> bool {
+    pub(super) fn stays(&self, limits: &Limits) -> bool {
         let timed_alone =
             limits.duration.is_some() && limits.iterations.is_none() && limits.races.is_none() && limits.goal.is_none();
         self.budget.is_some() || !timed_alone
@@ -66,8 +66,6 @@ pub(super) struct Explored<'a> {
     pub chosen: Chosen,
     /// What was tried. `None` if the settings were chosen for an earlier repeat, or an earlier part of the run.
     pub record: Option<SearchRecord>,
-    /// Whether the settings stay where the CPUs move to another distance.
-    pub stays: bool,
 }
 
 /// Searches the settings of an experiment. `None` if they are not searched. `moved` is for a run whose CPUs have moved: an arm that it has
@@ -85,7 +83,6 @@ pub(super) fn explore<'a>(
     let Some(searching) = base.choice.searching.clone() else { return Ok(None) };
     let cpus = &base.placement.cpus;
     let knowledge = || searching.knowledge.lock().expect("no thread panics while holding this lock");
-    let stays = searching.stays(&base.common.limits);
     let test = &base.scenario.sha256;
     let before = match moved {
         None => knowledge().chosen(cpus, test),
@@ -94,7 +91,7 @@ pub(super) fn explore<'a>(
     if let Some(chosen) = before {
         knowledge().choose(cpus, test, chosen);
         let experiment = with_settings(base, chosen.arm, period(chosen.period_ticks))?;
-        return Ok(Some(Explored { experiment, chosen, record: None, stays }));
+        return Ok(Some(Explored { experiment, chosen, record: None }));
     }
     let allowed = match moved {
         None => searching.allowed.clone(),
@@ -255,13 +252,11 @@ impl<'a> Explorer<'_, 'a> {
         let period_ticks = period.map_or(0.0, |period| period.0 as f64);
         let settings = Chosen { arm, period_ticks, distance_ns };
         knowledge.choose(&self.base.placement.cpus, &self.base.scenario.sha256, settings);
-        let limits = &self.base.common.limits;
-        let stays = self.base.choice.searching.as_ref().is_none_or(|searching| searching.stays(limits));
         let candidate = self.candidates.into_iter().nth(chosen).expect("the chosen arm is one of the candidates");
         let mut experiment = Experiment { searched_period: period, ..candidate.experiment };
         let limits = &mut experiment.common.limits;
         limits.duration = limits.duration.map(|duration| rest(duration, elapsed, time));
-        Ok(Explored { experiment, chosen: settings, record: Some(record), stays })
+        Ok(Explored { experiment, chosen: settings, record: Some(record) })
     }
 }
 

@@ -31,13 +31,17 @@ pub(super) fn follow<'a>(
     mut watch: impl FnMut(&Tally),
 ) -> Result<Finished> {
     let arm = first.chosen.arm;
+    let mut stays = base.choice.searching.as_ref().is_none_or(|searching| searching.stays(&base.common.limits));
     let mut parts = Parts::default();
     let mut part = first;
     let mut seen: Option<Tally> = None;
     loop {
-        let Explored { experiment, chosen, record, stays } = part;
+        let Explored { experiment, chosen, record } = part;
         let only_at = chosen.distance_ns.filter(|_| !stays && parts.number() + 1 < MOST_PARTS).map(Nanos);
-        let show = |tally: &Tally| watch(&with(seen.as_ref(), tally));
+        let show = |tally: &Tally| match &seen {
+            Some(seen) => watch(&seen.with(tally)),
+            None => watch(tally),
+        };
         let (mut finished, measurement) = run_with(&experiment, measured, (memory, only_at), flags, show)?;
         let stop = finished.stop;
         (finished.result.pace.given_group, finished.result.pace.searched) = (false, true);
@@ -46,21 +50,19 @@ pub(super) fn follow<'a>(
         let distance = measurement.distances.as_ref().and_then(|distances| distances.last);
         let left = experiment.common.limits.duration.map(|limit| limit.saturating_sub(measurement.elapsed));
         let (Stop::Left, Some(Nanos(ns)), Some(left)) = (stop, distance, left) else { return parts.finish(stop) };
-        let all = with(seen.as_ref(), &measurement.tally);
+        let all = seen.map_or_else(|| measurement.tally.clone(), |seen| seen.with(&measurement.tally));
         let show = |tally: &Tally| watch(&all.with(tally));
         let rest = lasting(base.clone(), left);
         part = match explore(&rest, Some((arm, ns)), measured, (memory, flags[0]), show)? {
             Some(explored) => explored,
             // There is nothing to vary.
-            None => Explored { experiment: lasting(experiment, left), chosen, record: None, stays: true },
+            None => {
+                stays = true;
+                Explored { experiment: lasting(experiment, left), chosen, record: None }
+            }
         };
         seen = Some(all);
     }
-}
-
-/// The counts of the parts so far and of the present one.
-fn with(seen: Option<&Tally>, tally: &Tally) -> Tally {
-    seen.map_or_else(|| tally.clone(), |seen| seen.with(tally))
 }
 
 /// The experiment with another duration.
@@ -170,16 +172,18 @@ mod tests {
     #[test]
     fn a_run_whose_cpus_are_elsewhere_goes_on_at_other_settings() {
         let scenario = catalogue::named("SB").unwrap();
-        let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
         let limits = Limits { duration: Some(Duration::from_millis(2500)), ..Limits::default() };
-        let base = tests_of_explore::experiment(&scenario, limits, &searching);
         let flag = AtomicBool::new(false);
         let measured = Measured { counters: &[], edges: None };
         let arm = Arm { group: 4, ..Arm::FIRST };
         for (number, stays) in [false, true].into_iter().enumerate() {
+            // The settings of a search with a budget stay.
+            let budget = stays.then_some(Duration::from_millis(500));
+            let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget };
+            let base = tests_of_explore::experiment(&scenario, limits, &searching);
             let chosen = Chosen { arm, period_ticks: 1000.0, distance_ns: Some(9000.0) };
             let experiment = with_settings(&base, arm, Some(crate::units::Ticks(1000))).unwrap();
-            let first = Explored { experiment, chosen, record: None, stays };
+            let first = Explored { experiment, chosen, record: None };
             let mut shown = 0;
             let watch = |tally: &Tally| {
                 assert!(tally.iterations >= shown / 2, "the counts shown fell from {shown} to {}", tally.iterations);

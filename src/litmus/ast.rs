@@ -409,6 +409,29 @@ pub struct Observable {
     pub name: Name,
 }
 
+impl Prop {
+    /// The comparison of an array of so many elements with values, as one of each element.
+    ///
+    /// # Errors
+    /// What is wrong, if there is not a value for each element.
+    pub fn of_elements(left: &Observable, elements: usize, equal: bool, values: &[Value]) -> Result<Prop, String> {
+        let name = &left.name.text;
+        if elements == 0 {
+            return Err(format!("`{name}` is not an array"));
+        }
+        if elements != values.len() {
+            return Err(format!("`{name}` has {elements} elements, not {}", values.len()));
+        }
+        let same = values.iter().enumerate().map(|(at, value)| Prop::Atom {
+            left: left.element(at),
+            equal: true,
+            value: value.clone(),
+        });
+        let all = same.reduce(|all, one| Prop::And(Box::new(all), Box::new(one))).unwrap_or(Prop::Const(true));
+        Ok(if equal { all } else { Prop::Not(Box::new(all)) })
+    }
+}
+
 impl Observable {
     /// An element of this array.
     pub fn element(&self, at: usize) -> Observable {

@@ -720,9 +720,7 @@ impl Reader<'_> {
         // As in herd7, an array is displayed as a whole, and those elements too that are named by themselves.
         let (mut columns, mut arrays, mut alone) = (Vec::new(), Vec::new(), BTreeSet::new());
         for observable in &locations {
-            if self.is_array(observable) {
-                self.array(observable, &mut columns, &mut arrays)?;
-            } else {
+            if observable.thread.is_some() || !self.array(observable, &mut columns, &mut arrays)? {
                 alone.insert(self.column(observable, &mut columns)?);
             }
         }
@@ -734,31 +732,22 @@ impl Reader<'_> {
         Ok(Clauses { columns, displayed, arrays, alone, filter, quantifier: condition.quantifier, condition: prop })
     }
 
-    fn is_array(&mut self, observable: &ast::Observable) -> bool {
-        let location = observable.thread.is_none().then(|| self.location(&observable.name.text));
-        location.is_some_and(|location| self.variables[location].elements.is_some())
-    }
-
-    /// The columns of the elements of an array, which `arrays` then has.
+    /// Takes note of an array that is displayed as a whole. Returns whether a location is one.
     fn array(
         &mut self,
         observable: &ast::Observable,
         columns: &mut Vec<Column>,
         arrays: &mut Vec<(String, Vec<usize>)>,
-    ) -> Result<Vec<usize>, Diagnostic> {
-        let name = &observable.name;
-        let location = self.location(&name.text);
-        let Some(elements) = self.variables[location].elements else {
-            let message = format!("`{}` is not an array", name.text);
-            return Err(self.source.error(name.span, message, "compared with an array"));
-        };
-        let all: Result<Vec<usize>, _> =
-            (0..elements).map(|at| self.column(&observable.element(at), columns)).collect();
-        let all = all?;
-        if !arrays.iter().any(|(known, _)| *known == name.text) {
-            arrays.push((name.text.clone(), all.clone()));
+    ) -> Result<bool, Diagnostic> {
+        let name = &observable.name.text;
+        let location = self.location(name);
+        let Some(elements) = self.variables[location].elements else { return Ok(false) };
+        let all = (0..elements).map(|at| self.column(&observable.element(at), columns));
+        let all = all.collect::<Result<Vec<usize>, _>>()?;
+        if !arrays.iter().any(|(known, _)| known == name) {
+            arrays.push((name.clone(), all));
         }
-        Ok(all)
+        Ok(true)
     }
 
     /// Takes note of what a condition names: whole arrays, and what is displayed by itself.
@@ -772,6 +761,7 @@ impl Reader<'_> {
         match prop {
             ast::Prop::Const(_) => {}
             ast::Prop::Atom { left, .. } => drop(alone.insert(self.column(left, columns)?)),
+            // One that is no array is an error of the condition (`prop`).
             ast::Prop::Array { left, .. } => drop(self.array(left, columns, arrays)?),
             ast::Prop::Same { left, right, .. } => {
                 for place in [left, right] {
@@ -839,19 +829,11 @@ impl Reader<'_> {
                 Prop::Or(Box::new(self.prop(left, columns)?), Box::new(self.prop(right, columns)?))
             }
             ast::Prop::Array { left, equal, values } => {
-                let elements = self.array(left, columns, &mut Vec::new())?;
-                if elements.len() != values.len() {
-                    let name = &left.name.text;
-                    let message = format!("`{name}` has {} elements, not {}", elements.len(), values.len());
-                    return Err(self.source.error(left.name.span, message, "compared with an array"));
-                }
-                let same = elements.into_iter().zip(values).map(|(column, value)| {
-                    let value = self.constant(columns[column], value);
-                    Prop::Equal { column, value }
-                });
-                let all = same.reduce(|all, one| Prop::And(Box::new(all), Box::new(one)));
-                let all = all.unwrap_or(Prop::Const(true));
-                if *equal { all } else { Prop::Not(Box::new(all)) }
+                let location = self.location(&left.name.text);
+                let elements = self.variables[location].elements.unwrap_or(0);
+                let all = ast::Prop::of_elements(left, elements, *equal, values)
+                    .map_err(|message| self.source.error(left.name.span, message, "compared with an array"))?;
+                self.prop(&all, columns)?
             }
             ast::Prop::Same { left, equal, right } => {
                 let atom = Prop::Same(self.column(left, columns)?, self.column(right, columns)?);

@@ -99,10 +99,6 @@ named_bits! {
 impl Tags {
     /// fence rw,rw
     pub const FENCE_RW_RW: Tags = Tags(Tags::FENCE_PR.0 | Tags::FENCE_PW.0 | Tags::FENCE_SR.0 | Tags::FENCE_SW.0);
-    /// The events of locks.
-    pub const OF_LOCKS: Tags = Tags(Tags::LKR.0 | Tags::LKW.0 | Tags::UL.0 | Tags::LF.0 | Tags::RL.0 | Tags::RU.0);
-    /// The events of SRCU domains.
-    pub const OF_SRCU: Tags = Tags(Tags::SRCU_LOCK.0 | Tags::SRCU_UNLOCK.0 | Tags::SYNC_SRCU.0);
     /// fence rw,w
     pub const FENCE_RW_W: Tags = Tags(Tags::FENCE_PR.0 | Tags::FENCE_PW.0 | Tags::FENCE_SW.0);
     /// fence r,rw
@@ -111,6 +107,10 @@ impl Tags {
     pub const FENCE_R_R: Tags = Tags(Tags::FENCE_PR.0 | Tags::FENCE_SR.0);
     /// fence w,w
     pub const FENCE_W_W: Tags = Tags(Tags::FENCE_PW.0 | Tags::FENCE_SW.0);
+    /// The events of locks.
+    pub const OF_LOCKS: Tags = Tags(Tags::LKR.0 | Tags::LKW.0 | Tags::UL.0 | Tags::LF.0 | Tags::RL.0 | Tags::RU.0);
+    /// The events of SRCU domains.
+    pub const OF_SRCU: Tags = Tags(Tags::SRCU_LOCK.0 | Tags::SRCU_UNLOCK.0 | Tags::SYNC_SRCU.0);
 
     /// Whether the two sets have a tag in common.
     pub const fn any(self, of: Tags) -> bool {

@@ -273,9 +273,14 @@ impl Execution {
         set
     }
 
+    /// The cells of some events, by number.
+    pub fn cells_of(&self, events: Set) -> Set {
+        self.iw & self.loc.from(events).range()
+    }
+
     /// The cells that are locks, by number.
     pub fn locks(&self) -> Set {
-        self.iw & self.loc.from(self.tagged(Tags::OF_LOCKS)).range()
+        self.cells_of(self.tagged(Tags::OF_LOCKS))
     }
 
     /// Reads and writes.

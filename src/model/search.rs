@@ -296,8 +296,7 @@ fn twins(code: &Code) -> Vec<Option<usize>> {
 
 /// The SRCU domains whose sections the execution has.
 fn domains(execution: &Execution) -> Set {
-    let sections = execution.tagged(Tags::SRCU_LOCK | Tags::SRCU_UNLOCK);
-    execution.iw & execution.loc.from(sections).range()
+    execution.cells_of(execution.tagged(Tags::SRCU_LOCK | Tags::SRCU_UNLOCK))
 }
 
 /// Locations with read-modify-writes come first: locks allow few orders, and those orders settle the most. SRCU domains come
@@ -455,7 +454,7 @@ impl Growth<'_, '_> {
         }
         let execution = self.execution;
         self.locks = execution.locks();
-        let domains = execution.iw & execution.loc.from(execution.tagged(Tags::OF_SRCU)).range();
+        let domains = execution.cells_of(execution.tagged(Tags::OF_SRCU));
         let asked =
             |column: &Column| matches!(column, Column::Location(location) if (self.locks | domains).has(*location));
         let warned = Flags::LOCK_FINAL.when(self.code.columns.iter().any(asked));

@@ -369,7 +369,7 @@ struct State {
     values: Vec<Value>,
     /// The dependencies of each register's value.
     depends: Vec<Depends>,
-    /// The events that control the following steps, each set with the step where that control ends.
+    /// The events that control the following steps: a set for each step where such control ends.
     controls: Vec<(Set, usize)>,
     /// The labels that the path jumped backward to, in order, as far as that is counted.
     backward: Vec<LabelId>,
@@ -504,8 +504,12 @@ impl State {
     }
 
     fn control(&mut self, on: Set, until: usize) {
-        if !on.is_empty() {
-            self.controls.push((on, until));
+        if on.is_empty() {
+            return;
+        }
+        match self.controls.iter_mut().find(|(_, end)| *end == until) {
+            Some((set, _)) => *set = *set | on,
+            None => self.controls.push((on, until)),
         }
     }
 }

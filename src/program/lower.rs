@@ -239,20 +239,9 @@ impl Columns<'_> {
             ast::Prop::Array { left, equal, values } => {
                 let array = format!("{}[", left.name.text);
                 let elements = self.locations.iter().filter(|location| location.name.starts_with(&array)).count();
-                if elements != values.len() {
-                    let message = match elements {
-                        0 => format!("`{}` is not an array", left.name.text),
-                        _ => format!("`{}` has {elements} elements, not {}", left.name.text, values.len()),
-                    };
-                    return Err(self.source.error(left.name.span, message, "compared with an array"));
-                }
-                let mut all = Prop::Const(true);
-                for (at, value) in values.iter().enumerate() {
-                    let column = self.column(&left.element(at))?;
-                    let atom = Prop::Equal { column, value: self.value(column, value)? };
-                    all = if at == 0 { atom } else { Prop::And(Box::new(all), Box::new(atom)) };
-                }
-                if *equal { all } else { Prop::Not(Box::new(all)) }
+                let all = ast::Prop::of_elements(left, elements, *equal, values)
+                    .map_err(|message| self.source.error(left.name.span, message, "compared with an array"))?;
+                self.prop(&all)?
             }
             ast::Prop::Same { left, equal, right } => {
                 let atom = Prop::Same(self.column(left)?, self.column(right)?);

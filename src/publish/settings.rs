@@ -39,8 +39,7 @@ fn words(result: &ScenarioResult) -> String {
         (_, Prefetch::On) => ", prefetched",
         (_, Prefetch::Off) => ", not prefetched",
     };
-    let followed = result.distances.as_ref().is_some_and(|distances| !distances.settings.is_empty());
-    let others = if followed { ", and others where the CPUs moved (`distances.settings`)" } else { "" };
+    let others = if result.has_followed() { ", and others where the CPUs moved (`distances.settings`)" } else { "" };
     format!("{}, {start}{prefetch}{others}", result.layout.kind)
 }
 

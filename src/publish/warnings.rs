@@ -129,8 +129,7 @@ fn words(warning: Warning, result: &ScenarioResult) -> Option<String> {
         Warning::RateVaried => {
             // At least one: a race that was seen is worth at least one iteration.
             let effective = result.effective()?.round().max(1.0) as u64;
-            let followed = result.distances.as_ref().is_some_and(|distances| !distances.settings.is_empty());
-            let over = match (followed, result.repeats.len() > 1) {
+            let over = match (result.has_followed(), result.repeats.len() > 1) {
                 (true, _) => "from part to part, each with settings for the distance between the CPUs",
                 (false, true) => "from repeat to repeat",
                 (false, false) => "during the run",

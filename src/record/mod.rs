@@ -452,6 +452,11 @@ impl ScenarioResult {
         (self.iterations.saturating_add(iterations), self.races.saturating_add(races))
     }
 
+    /// Whether the run changed its settings because its CPUs moved to another distance.
+    pub fn has_followed(&self) -> bool {
+        self.distances.as_ref().is_some_and(|distances| !distances.settings.is_empty())
+    }
+
     /// The skew with the highest rate. `None` with a single skew or without races.
     pub fn best_skew(&self) -> Option<&SkewRecord> {
         let best = self.skews.iter().max_by(|a, b| a.rate().total_cmp(&b.rate()));

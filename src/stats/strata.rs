@@ -9,11 +9,6 @@ use std::ops::Range;
 
 /// The least ratio of the distances of two strata.
 pub const APART: f64 = 1.6;
-/// Whether two distances belong to different strata.
-pub fn apart(a: f64, b: f64) -> bool {
-    a.max(b) >= APART * a.min(b)
-}
-
 /// Bins per doubling of the distance. Three empty bins in a row are a gap of a factor of 1.3.
 const PER_OCTAVE: f64 = 8.0;
 /// A bin is a valley if it has less than this share of the lower of the two peaks beside it. Counts are smoothed over
@@ -172,10 +167,15 @@ fn valley(bins: &[Bin], smooth: &[f64], range: Range<usize>) -> Option<usize> {
         let lower = sides.iter().map(|side| top(side.clone())).fold(f64::INFINITY, f64::min);
         let [left, right] = sides.map(|side| sum(&bins[side]));
         let depth = smooth[at] / lower;
-        let apart = left.looks > 0 && right.looks > 0 && stratum(right).typical >= APART * stratum(left).typical;
-        (apart && depth < DEPTH).then_some((at, depth, left.looks.min(right.looks)))
+        let are_apart = left.looks > 0 && right.looks > 0 && apart(stratum(left).typical, stratum(right).typical);
+        (are_apart && depth < DEPTH).then_some((at, depth, left.looks.min(right.looks)))
     });
     valleys.min_by(|a, b| a.1.total_cmp(&b.1).then(b.2.cmp(&a.2))).map(|(at, ..)| at)
+}
+
+/// Whether two distances belong to different strata.
+pub fn apart(a: f64, b: f64) -> bool {
+    a.max(b) >= APART * a.min(b)
 }
 
 /// The stratum that most of some distances are in; `None` if most are in none.

@@ -176,11 +176,6 @@ fn narrow(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[String]
     Some(())
 }
 
-/// Two operands that are both registers.
-fn two_registers(a: &mut Assembler, first: &str, second: &str) -> Option<((usize, Type), (usize, Type))> {
-    a.typed(first).zip(a.typed(second))
-}
-
 fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[String]) -> Option<()> {
     let mnemonic = mnemonic.to_ascii_lowercase();
     // Without a suffix and without a register an access has 32 bits, as in herd7.
@@ -209,30 +204,23 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[Strin
             }
             _ => return None,
         },
-        ("xchg", [first, second]) if two_registers(a, first, second).is_some() => {
-            let ((first, ty), (second, other)) = two_registers(a, first, second)?;
-            if ty != other {
-                return None;
-            }
-            let kept = a.temporary();
-            a.mov(kept, Operand::Register(first), ty);
-            a.mov(first, Operand::Register(second), ty);
-            a.mov(second, Operand::Register(kept), ty);
-        }
-        ("xchg", [first, second]) => {
-            let (register, address, ty) = match (place(a, first, names)?, place(a, second, names)?) {
-                (Place::Register(register, ty), Place::Memory(address))
-                | (Place::Memory(address), Place::Register(register, ty)) => (register, address, ty),
-                _ => return None,
-            };
-            a.atomic(
+        ("xchg", [first, second]) => match (place(a, first, names)?, place(a, second, names)?) {
+            (Place::Register(register, ty), Place::Memory(address))
+            | (Place::Memory(address), Place::Register(register, ty)) => a.atomic(
                 Some(register),
                 address,
                 ty,
                 Change::Op(RmwOp::Xchg, Operand::Register(register)),
                 [Tags::AMO, Tags::AMO],
-            );
-        }
+            ),
+            (Place::Register(first, ty), Place::Register(second, other)) if ty == other => {
+                let kept = a.temporary();
+                a.mov(kept, Operand::Register(first), ty);
+                a.mov(first, Operand::Register(second), ty);
+                a.mov(second, Operand::Register(kept), ty);
+            }
+            _ => return None,
+        },
         ("jmp", [label]) => a.jump(label)?,
         ("movb" | "movw" | "xchgb" | "xchgw" | "movzbl" | "movzwl" | "movzbq" | "movzwq", _) => {
             narrow(a, &mnemonic, operands, names)?;

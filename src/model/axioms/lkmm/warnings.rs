@@ -41,9 +41,8 @@ pub fn misused_lock(execution: &Execution) -> Option<LocationId> {
 
 /// The cells that the events of locks or SRCU domains and other accesses share.
 fn of_variables(execution: &Execution, special: Tags) -> Set {
-    let own = execution.tagged(special);
     let others = execution.m() - execution.iw - execution.tagged(Tags::OF_LOCKS | Tags::OF_SRCU);
-    execution.iw & execution.loc.from(own).range() & execution.loc.from(others).range()
+    execution.cells_of(execution.tagged(special)) & execution.cells_of(others)
 }
 
 /// The flags about the sections of RCU.
