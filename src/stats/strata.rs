@@ -352,6 +352,13 @@ mod tests {
     }
 
     #[test]
+    fn a_valley_between_near_peaks_keeps_its_looks() {
+        let looks = [(40.0, 500), (49.3, 20), (60.0, 500)].map(|(distance, count)| vec![distance; count]);
+        let found = strata(looks.concat());
+        assert_eq!(found.iter().map(|stratum| stratum.looks).collect::<Vec<_>>(), [1020], "{found:?}");
+    }
+
+    #[test]
     fn a_distance_that_drifts_is_one_stratum_and_rare_ones_are_none() {
         let drifting = |count: u32| (0..count).map(move |at| 40.0 * 2.5_f64.powf(f64::from(at) / f64::from(count)));
         let found = strata(drifting(500));
