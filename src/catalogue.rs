@@ -360,7 +360,7 @@ fn resolve_one(name: &str) -> Result<Vec<Found>> {
     let path = Path::new(name);
     if path.is_dir() {
         let mut files = find_files(path, "litmus")?;
-        files.sort();
+        files.sort_unstable();
         if files.is_empty() {
             return Err(Error::Usage(format!("the folder '{name}' contains no *.litmus file")));
         }

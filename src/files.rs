@@ -585,7 +585,7 @@ mod tests {
     fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<String> =
             fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
+        names.sort_unstable();
         names
     }
 
@@ -669,7 +669,7 @@ mod tests {
             own.name.as_ref().unwrap().file_name().unwrap().to_str().unwrap().to_owned(),
             "wakerace-x".to_owned(),
         ];
-        expected.sort();
+        expected.sort_unstable();
         assert_eq!(names(folder.path()), expected);
         drop((busy, own));
         let _ = Fresh::new(folder.path().join("y")).unwrap();

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{self, File, FileType};
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
@@ -61,14 +61,25 @@ fn read_bytes(path: &Path, limit: Limit) -> Result<Vec<u8>> {
     let shown = || shown::path(path);
     apart::read(path)?;
     let file = File::open(path).map_err(|error| Error::io(format!("opening {}", shown()))(error))?;
-    // One buffer takes a litmus test whole; the size that a device reports says nothing.
-    let mut bytes = Vec::with_capacity(USUAL_BYTES.min(limit.bytes + 1));
     // Reading one byte more than allowed distinguishes a file that is too large from one that just fits.
     let most = u64::try_from(limit.bytes).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(most).read_to_end(&mut bytes).map_err(|error| Error::io(format!("reading {}", shown()))(error))?;
+    let bytes = read_all(file.take(most)).map_err(|error| Error::io(format!("reading {}", shown()))(error))?;
     if bytes.len() > limit.bytes {
         return Err(Error::Usage(format!("{}: larger than {} bytes; {}", shown(), limit.bytes, limit.why)));
     }
+    Ok(bytes)
+}
+
+/// Reads all. The first read takes a litmus test whole, so the result has no room to spare; the size that a device reports says
+/// nothing.
+fn read_all(mut file: impl Read) -> io::Result<Vec<u8>> {
+    let mut start = [0; USUAL_BYTES];
+    let first = match file.read(&mut start) {
+        Err(error) if error.kind() == ErrorKind::Interrupted => 0,
+        other => other?,
+    };
+    let mut bytes = start[..first].to_vec();
+    file.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -224,7 +224,7 @@ fn kernel_groups(arch: Arch, locations: &[Location]) -> Vec<Vec<usize>> {
         let field = FIELDS.iter().position(|name| *name == location.name).map(|field| offsets[field]);
         placed.push((field.map(|offset| offset / line), field.unwrap_or(0), id));
     }
-    placed.sort_by_key(|&(line, offset, id)| (line.is_none(), line, offset, id));
+    placed.sort_unstable_by_key(|&(line, offset, id)| (line.is_none(), line, offset, id));
     for (line, _, id) in placed {
         match groups.last_mut() {
             Some((known, group)) if line.is_some() && *known == line => group.push(id),

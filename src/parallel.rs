@@ -31,6 +31,7 @@ pub fn in_parallel_until<T: Send, R: Send>(
     work: impl Fn(T) -> Result<R> + Sync,
 ) -> Result<Vec<R>> {
     let items: Vec<T> = items.into_iter().collect();
+    let mut results: Vec<Option<Result<R>>> = items.iter().map(|_| None).collect();
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(items.len());
     let queue = Mutex::new(items.into_iter().enumerate());
     let worker = || {
@@ -46,7 +47,7 @@ pub fn in_parallel_until<T: Send, R: Send>(
             done.push((at, result));
         }
     };
-    let mut done = thread::scope(|scope| {
+    let done = thread::scope(|scope| {
         let start = |_| thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, worker);
         let threads = (0..threads).map(start).collect::<std::io::Result<Vec<_>>>();
         let mut done = Vec::new();
@@ -55,8 +56,8 @@ pub fn in_parallel_until<T: Send, R: Send>(
         }
         Ok::<_, Error>(done)
     })?;
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, result)| result).collect()
+    done.into_iter().for_each(|(at, result)| results[at] = Some(result));
+    results.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

@@ -1122,6 +1122,11 @@ fn every_command_ends_with_the_statuses_that_its_help_gives() {
             assert!(help.contains("\nExit status:\n  0 ") && help.contains("\nEnvironment:\n"), "{name}: {help}");
         }
     }
+    for (args, status) in [(&["help", "check"][..], 0), (&["--help"], 0), (&[], 2)] {
+        let output = wakerace(folder.path()).args(args).assert().code(status).get_output().clone();
+        let help = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(help.contains("\nExit status:\n  0 "), "{args:?}: {help}");
+    }
 }
 
 #[test]

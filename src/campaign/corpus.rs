@@ -138,7 +138,7 @@ impl Corpus {
         tests.retain(|test| known.insert(test.scenario.sha256.to_string()));
         tests.sort_by_cached_key(order);
         corpus.tests = tests;
-        corpus.refused.sort();
+        corpus.refused.sort_unstable();
         Ok(corpus)
     }
 }
@@ -322,7 +322,7 @@ mod tests {
         let names = |corpora: &[Corpus]| {
             let tests = corpora.iter().flat_map(|corpus| &corpus.tests);
             let mut names: Vec<String> = tests.map(|test| test.scenario.name.clone()).collect();
-            names.sort();
+            names.sort_unstable();
             names
         };
         assert_eq!(whole.tests.len(), 12);

@@ -34,6 +34,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::{EXIT_BAD_INPUT, Error, Result};
@@ -120,8 +121,15 @@ pub fn main() -> u8 {
 
 /// Parses the arguments. For `run` it also notes which options were given, which only clap knows.
 fn parse() -> std::result::Result<Cli, clap::Error> {
-    let mut command = notes::with_notes(Cli::command());
-    let matches = command.try_get_matches_from_mut(joined(std::env::args_os()))?;
+    let args = joined(std::env::args_os());
+    let mut command = Cli::command();
+    let matches = match command.try_get_matches_from_mut(&args) {
+        // The notes at the end of the help are not put together for a command that runs.
+        Err(error) if !error.use_stderr() || is_help(&error) => {
+            notes::with_notes(Cli::command()).try_get_matches_from_mut(&args)?
+        }
+        other => other?,
+    };
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     if let (Command::Run(args), Some((name, matches))) = (&mut cli.command, matches.subcommand())
         && let Some(command) = command.find_subcommand(name)
@@ -129,6 +137,11 @@ fn parse() -> std::result::Result<Cli, clap::Error> {
         args.note(command, matches);
     }
     Ok(cli)
+}
+
+/// Whether clap shows the help of a command that lacks a subcommand or an argument.
+fn is_help(error: &clap::Error) -> bool {
+    error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
 }
 
 /// An option whose value may be left out, and whether a word looks like a value of it.

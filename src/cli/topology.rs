@@ -84,7 +84,7 @@ fn measure_latencies(topology: &Topology, usable: &[usize], wanted: Pairs, clock
     let matrix = usable.len() > 1 && pairs.len() == usable.len() * (usable.len() - 1) / 2;
     if matrix {
         // A row is complete when the pairs of its CPU with all lower ones are.
-        pairs.sort_by_key(|pair| (pair.cpus.iter().copied().max(), pair.cpus.iter().copied().min()));
+        pairs.sort_unstable_by_key(|pair| (pair.cpus.iter().copied().max(), pair.cpus.iter().copied().min()));
         terminal::out(&(Latencies::heading(usable) + "\n"))?;
         terminal::out(&(latencies.row(usable[0], usable) + "\n"))?;
     }

@@ -132,7 +132,7 @@ fn allocate(thread: &Thread, wanted: &[Wanted], pool: &[u8]) -> Result<Allocatio
     }
 
     let mut order: Vec<(Key, (usize, usize))> = alive.into_iter().collect();
-    order.sort_by_key(|(key, (from, to))| (*from, *to, matches!(key, Key::Constant(_)), key_number(key)));
+    order.sort_unstable_by_key(|(key, (from, to))| (*from, *to, matches!(key, Key::Constant(_)), key_number(key)));
     let mut free: Vec<u8> = pool.iter().rev().copied().collect();
     let mut busy: Vec<(usize, u8)> = Vec::new();
     let mut allocation = Allocation::default();

@@ -53,11 +53,11 @@ impl Bench {
         &mut self,
         experiment: &Experiment<'_>,
         flags: [&AtomicBool; 2],
-        watch: impl FnMut(&Tally),
+        mut watch: impl FnMut(&Tally),
     ) -> Result<Finished> {
         let place = self.place(experiment);
         let (counters, edges) = place.measured(experiment, flags[0])?;
-        run::measured(experiment, Measured { counters: &counters, edges }, &mut place.memory, flags, watch)
+        run::measured(experiment, Measured { counters: &counters, edges }, &mut place.memory, flags, &mut watch)
     }
 
     /// Runs an experiment by its settings alone, which must have a period and skews if they are paced: nothing is calibrated.

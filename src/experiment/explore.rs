@@ -78,7 +78,7 @@ pub(super) fn explore<'a>(
     moved: Option<(Arm, f64)>,
     measured: &Measured<'_>,
     (memory, interrupt): (&mut Memory, &AtomicBool),
-    mut watch: impl FnMut(&Tally),
+    watch: &mut dyn FnMut(&Tally),
 ) -> Result<Option<Explored<'a>>> {
     let Some(searching) = base.choice.searching.clone() else { return Ok(None) };
     let cpus = &base.placement.cpus;
@@ -127,7 +127,7 @@ pub(super) fn explore<'a>(
             }
         }
         let Some(next) = explorer.search.next() else { break };
-        explorer.turn(next, &mut watch)?;
+        explorer.turn(next, watch)?;
     }
     explorer.teach(&mut knowledge());
     explorer.finish(begun.elapsed(), time, &mut knowledge()).map(Some)
@@ -196,13 +196,13 @@ impl<'a> Explorer<'_, 'a> {
     }
 
     /// Runs one turn of a candidate.
-    fn turn(&mut self, number: usize, watch: &mut impl FnMut(&Tally)) -> Result<()> {
+    fn turn(&mut self, number: usize, watch: &mut dyn FnMut(&Tally)) -> Result<()> {
         let candidate = &mut self.candidates[number];
         let plan = turn_plan(candidate, self.measured, self.search.turns(number).len());
         let experiment = &candidate.experiment;
         let stress = candidate.arm.stress.map(|kind| harness::Stress::begin(kind, &experiment.placement.cpus));
         let stress = stress.transpose()?;
-        let measurement = harness::run_in(self.memory, job(experiment), &plan, self.interrupt, |_| ())?;
+        let measurement = harness::run_in(self.memory, job(experiment), &plan, self.interrupt, &mut |_| ())?;
         drop(stress);
         watch(&measurement.tally);
         let program = &self.base.scenario.program;

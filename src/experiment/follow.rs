@@ -28,7 +28,7 @@ pub(super) fn follow<'a>(
     first: Explored<'a>,
     measured: &Measured<'_>,
     (memory, flags): (&mut Memory, [&AtomicBool; 2]),
-    mut watch: impl FnMut(&Tally),
+    watch: &mut dyn FnMut(&Tally),
 ) -> Result<Finished> {
     let arm = first.chosen.arm;
     let mut stays = base.choice.searching.as_ref().is_none_or(|searching| searching.stays(&base.common.limits));
@@ -38,11 +38,11 @@ pub(super) fn follow<'a>(
     loop {
         let Explored { experiment, chosen, record } = part;
         let only_at = chosen.distance_ns.filter(|_| !stays && parts.number() + 1 < MOST_PARTS).map(Nanos);
-        let show = |tally: &Tally| match &seen {
+        let mut show = |tally: &Tally| match &seen {
             Some(seen) => watch(&seen.with(tally)),
             None => watch(tally),
         };
-        let (mut finished, measurement) = run_with(&experiment, measured, (memory, only_at), flags, show)?;
+        let (mut finished, measurement) = run_with(&experiment, measured, (memory, only_at), flags, &mut show)?;
         let stop = finished.stop;
         (finished.result.pace.given_group, finished.result.pace.searched) = (false, true);
         finished.result.search = record;
@@ -51,9 +51,9 @@ pub(super) fn follow<'a>(
         let left = experiment.common.limits.duration.map(|limit| limit.saturating_sub(measurement.elapsed));
         let (Stop::Left, Some(Nanos(ns)), Some(left)) = (stop, distance, left) else { return parts.finish(stop) };
         let all = seen.map_or_else(|| measurement.tally.clone(), |seen| seen.with(&measurement.tally));
-        let show = |tally: &Tally| watch(&all.with(tally));
+        let mut show = |tally: &Tally| watch(&all.with(tally));
         let rest = lasting(base.clone(), left);
-        part = match explore(&rest, Some((arm, ns)), measured, (memory, flags[0]), show)? {
+        part = match explore(&rest, Some((arm, ns)), measured, (memory, flags[0]), &mut show)? {
             Some(explored) => explored,
             // There is nothing to vary.
             None => {
@@ -185,12 +185,12 @@ mod tests {
             let experiment = with_settings(&base, arm, Some(crate::units::Ticks(1000))).unwrap();
             let first = Explored { experiment, chosen, record: None };
             let mut shown = 0;
-            let watch = |tally: &Tally| {
+            let mut watch = |tally: &Tally| {
                 assert!(tally.iterations >= shown / 2, "the counts shown fell from {shown} to {}", tally.iterations);
                 shown = shown.max(tally.iterations);
             };
             let mut memory = Memory::default();
-            let finished = follow(&base, first, &measured, (&mut memory, [&flag; 2]), watch).unwrap();
+            let finished = follow(&base, first, &measured, (&mut memory, [&flag; 2]), &mut watch).unwrap();
             let result = finished.result;
             assert_eq!((finished.stop, result.layout.kind.as_str()), (Stop::Limit, "padded"));
             // With one CPU no distance is measured, and on a busy machine perhaps too few.

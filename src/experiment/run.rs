@@ -60,11 +60,11 @@ pub(super) fn measured(
     measured: Measured<'_>,
     memory: &mut Memory,
     flags: [&AtomicBool; 2],
-    mut watch: impl FnMut(&Tally),
+    watch: &mut dyn FnMut(&Tally),
 ) -> Result<Finished> {
     let free = free_fallback(experiment, &measured)?;
     let experiment = free.as_ref().unwrap_or(experiment);
-    match explore(experiment, None, &measured, (memory, flags[0]), &mut watch)? {
+    match explore(experiment, None, &measured, (memory, flags[0]), watch)? {
         None => Ok(run_with(experiment, &measured, (memory, None), flags, watch)?.0),
         Some(explored) => follow(experiment, explored, &measured, (memory, flags), watch),
     }
@@ -171,7 +171,7 @@ pub(super) fn run_with(
     measured: &Measured<'_>,
     (memory, only_at): (&mut Memory, Option<Nanos>),
     [interrupt, enough]: [&AtomicBool; 2],
-    watch: impl FnMut(&Tally),
+    watch: &mut dyn FnMut(&Tally),
 ) -> Result<(Finished, Measurement)> {
     let Experiment { placement, common, .. } = experiment;
     let counters = measured.counters;
@@ -487,7 +487,7 @@ mod tests {
             &measured(&[Counters::Within(offset, offset)]),
             (&mut Memory::default(), None),
             [&flag; 2],
-            |_| (),
+            &mut |_| (),
         )
         .unwrap()
         .0;

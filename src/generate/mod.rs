@@ -273,7 +273,7 @@ fn sampled(cycles: impl Iterator<Item = Cycle>, Sample { count, seed }: Sample) 
             kept[place] = (number, cycle);
         }
     }
-    kept.sort_by_key(|(number, _)| *number);
+    kept.sort_unstable_by_key(|(number, _)| *number);
     kept.into_iter().map(|(_, cycle)| cycle).collect()
 }
 

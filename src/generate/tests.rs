@@ -228,7 +228,7 @@ fn vary_gives_every_access_every_annotation() {
     expected.extend(["LB+po+poap", "LB+po+popl", "LB+po+poal", "LB+popl+poap", "LB+popl+poal", "LB+popls"]);
     expected.extend(["LB+poap+poal", "LB+poaps", "LB+poals"]);
     let sorted = |mut names: Vec<String>| {
-        names.sort();
+        names.sort_unstable();
         names
     };
     assert_eq!(sorted(names), sorted(expected.into_iter().map(str::to_owned).collect()));

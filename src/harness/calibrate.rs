@@ -63,7 +63,7 @@ pub fn choose_group((job, memory): (Job<'_>, &mut Memory), plan: &mut RunPlan, i
             RunPlan { group: choices[at], adapt: Adapt::Kept, focus: false, skews: vec![Ticks(0)], ..plan.clone() };
         candidate.period = choose_pace((job, &mut *memory), &candidate, interrupt)?;
         candidate.limits = Limits { duration: Some(COMPARE), ..Limits::default() };
-        let measured = run_in(memory, job, &candidate, interrupt, |_| ())?;
+        let measured = run_in(memory, job, &candidate, interrupt, &mut |_| ())?;
         let speed = measured.tally.instances() as f64 / measured.elapsed.as_secs_f64().max(1e-9);
         if speed > best[at].0 {
             best[at] = (speed, job.clock.ticks(measured.period).max(Ticks(1)));

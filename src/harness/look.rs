@@ -125,7 +125,7 @@ pub(super) fn ask(line: &Line, timer: &Timer<'_>, rendezvous: &Rendezvous) -> Re
 
 /// The lower quartile of some values.
 fn quartile(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
+    values.sort_unstable_by(f64::total_cmp);
     values.get(values.len() / 4).copied().unwrap_or(0.0)
 }
 

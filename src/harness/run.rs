@@ -171,8 +171,8 @@ unsafe impl Sync for Pointer {}
 /// # Errors
 /// If a thread cannot be started or pinned, if a thread is moved off its CPU for good, if there is not enough
 /// memory, if the test deadlocks, or if the counts are inconsistent.
-pub fn run(job: Job<'_>, plan: &RunPlan, interrupt: &AtomicBool, watch: impl FnMut(&Tally)) -> Result<Measurement> {
-    run_with((job, &mut Memory::default()), plan, interrupt, watch, &Probes::system())
+pub fn run(job: Job<'_>, plan: &RunPlan, interrupt: &AtomicBool, mut watch: impl FnMut(&Tally)) -> Result<Measurement> {
+    run_with((job, &mut Memory::default()), plan, interrupt, &mut watch, &Probes::system())
 }
 
 /// As [`run`], in memory that was mapped before.
@@ -184,7 +184,7 @@ pub fn run_in(
     job: Job<'_>,
     plan: &RunPlan,
     interrupt: &AtomicBool,
-    watch: impl FnMut(&Tally),
+    watch: &mut dyn FnMut(&Tally),
 ) -> Result<Measurement> {
     run_with((job, memory), plan, interrupt, watch, &Probes::system())
 }
@@ -194,14 +194,14 @@ pub fn run_in(
 /// # Errors
 /// As [`run`].
 pub fn run_briefly(memory: &mut Memory, job: Job<'_>, plan: &RunPlan, interrupt: &AtomicBool) -> Result<Measurement> {
-    run_with((job, memory), plan, interrupt, |_| (), &Probes { looks: false, ..Probes::system() })
+    run_with((job, memory), plan, interrupt, &mut |_| (), &Probes { looks: false, ..Probes::system() })
 }
 
 fn run_with(
     (job, memory): (Job<'_>, &mut Memory),
     plan: &RunPlan,
     interrupt: &AtomicBool,
-    mut watch: impl FnMut(&Tally),
+    watch: &mut dyn FnMut(&Tally),
     probes: &Probes<'_>,
 ) -> Result<Measurement> {
     let begun = Instant::now();
@@ -238,7 +238,7 @@ fn run_with(
                 }
             }
         }
-        shared.supervise(started, probes, &mut watch);
+        shared.supervise(started, probes, watch);
         p0.map(|thread| thread.join())
     });
 
@@ -345,7 +345,7 @@ impl<'a> Shared<'a> {
     }
 
     /// Watches the threads until all that were `started` have ended: shows the counts, and ends deadlocks.
-    fn supervise(&self, started: usize, probes: &Probes<'_>, watch: &mut impl FnMut(&Tally)) {
+    fn supervise(&self, started: usize, probes: &Probes<'_>, watch: &mut dyn FnMut(&Tally)) {
         let every = self.plan.limits.duration.map_or(WATCH, |limit| (limit / 16).clamp(WATCH_LEAST, WATCH));
         let mut watchdog = Watchdog::new(probes.deadlock, every);
         // `is_finished` does not work here: it is still false while the last destructor of a thread wakes this
@@ -519,7 +519,7 @@ mod tests {
 
         fn run(&self, limits: Limits, probes: &Probes<'_>) -> Result<Measurement> {
             let plan = RunPlan { limits, ..self.plan.clone() };
-            run_with((self.job(), &mut Memory::default()), &plan, &AtomicBool::new(false), |_| (), probes)
+            run_with((self.job(), &mut Memory::default()), &plan, &AtomicBool::new(false), &mut |_| (), probes)
         }
     }
 

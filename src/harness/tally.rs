@@ -106,7 +106,7 @@ impl Tally {
     pub fn new(skews: &[Ticks]) -> Tally {
         let mut skews: Vec<SkewTally> =
             skews.iter().map(|&skew| SkewTally { skew, outcomes: OutcomeCounts::new() }).collect();
-        skews.sort_by_key(|tally| tally.skew);
+        skews.sort_unstable_by_key(|tally| tally.skew);
         let (last_writers, slots) = (Vec::new(), Vec::new());
         Tally { iterations: 0, filtered: 0, skews, last_writers, gaps: gap_histogram(), slots }
     }

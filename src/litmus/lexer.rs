@@ -61,13 +61,24 @@ const LONG_PUNCTUATION: usize = {
 /// U+FEFF, which may stand at the start of a text.
 pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
+/// The punctuation of one character, by the character.
+const SHORT_PUNCTUATION: [Option<&str>; 128] = {
+    let mut all = [None; 128];
+    let mut at = LONG_PUNCTUATION;
+    while at < PUNCTUATION.len() {
+        all[PUNCTUATION[at].as_bytes()[0] as usize] = Some(PUNCTUATION[at]);
+        at += 1;
+    }
+    all
+};
+
 /// The punctuation at the start of a text.
 fn punctuation(text: &str) -> Option<&'static str> {
     let bytes = text.as_bytes();
     let may_be_long = matches!(bytes.get(1), Some(b'<' | b'>' | b'\\' | b'/' | b'=' | b'&' | b'|' | b'+' | b'-'));
-    let known = if may_be_long { &PUNCTUATION[..] } else { &PUNCTUATION[LONG_PUNCTUATION..] };
-    let first = bytes.first()?;
-    known.iter().find(|punct| punct.as_bytes()[0] == *first && text.starts_with(**punct)).copied()
+    let long = || PUNCTUATION[..LONG_PUNCTUATION].iter().find(|punct| text.starts_with(**punct)).copied();
+    let short = || *SHORT_PUNCTUATION.get(usize::from(*bytes.first()?))?;
+    may_be_long.then(long).flatten().or_else(short)
 }
 
 struct Lexer<'a> {

@@ -99,7 +99,7 @@ pub fn model(info: &str, kinds: &[Kind]) -> String {
         return stated(info);
     }
     let mut by_name: Vec<&Kind> = kinds.iter().collect();
-    by_name.sort_by_key(|kind| (Reverse(kind.cpus.len()), &kind.name));
+    by_name.sort_unstable_by_key(|kind| (Reverse(kind.cpus.len()), &kind.name));
     by_name.iter().map(|kind| kind.name.as_str()).collect::<Vec<_>>().join(" + ")
 }
 

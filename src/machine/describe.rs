@@ -142,7 +142,7 @@ fn describe_tree(tree: &Tree, own: Own, topology: &Topology, allowed: &[usize], 
     let caches = read_caches(tree, first);
     let distinct = |list: fn(&super::Cpu) -> &Vec<usize>| {
         let mut groups: Vec<&Vec<usize>> = topology.cpus.iter().map(list).collect();
-        groups.sort();
+        groups.sort_unstable();
         groups.dedup();
         groups.len()
     };

@@ -40,7 +40,7 @@ impl Transfer {
 
     /// The transfer from the latencies of blocks, in nanoseconds.
     fn of(mut blocks: Vec<f64>) -> Transfer {
-        blocks.sort_by(f64::total_cmp);
+        blocks.sort_unstable_by(f64::total_cmp);
         let quartile = blocks.get(blocks.len() / 4).copied().unwrap_or(0.0);
         let long = blocks.iter().filter(|ns| **ns > LONG * quartile).count() as f64 / blocks.len().max(1) as f64;
         Transfer { ns: Nanos(median(blocks)), long }

@@ -201,7 +201,7 @@ pub fn kind_patterns(topology: &Topology, cpus: &[usize], threads: usize) -> Vec
     }
     let mut ends: Vec<(usize, usize)> =
         kinds.iter().flat_map(|&p0| kinds.iter().map(move |&last| (p0, last))).collect();
-    ends.sort_by_key(|&(p0, last)| (p0.min(last), p0.max(last), p0));
+    ends.sort_unstable_by_key(|&(p0, last)| (p0.min(last), p0.max(last), p0));
     let pattern = |(p0, others)| (0..threads).map(|thread| if thread == 0 { p0 } else { others }).collect();
     let mut patterns: Vec<KindPattern> = ends.into_iter().map(pattern).collect();
     if threads > 2 && kinds.len() >= threads {
@@ -332,7 +332,7 @@ impl<'t> Candidates<'t> {
         }
         // Threads on cores of one kind are on ascending CPUs.
         let mut chosen: Vec<&Cpu> = best?.1.into_iter().map(|at| self.cpus[at]).collect();
-        chosen.sort_by_key(|cpu| cpu.id);
+        chosen.sort_unstable_by_key(|cpu| cpu.id);
         let mut take = |kind: usize| chosen.iter().position(|cpu| cpu.kind == kind).map(|at| chosen.remove(at).id);
         kinds.iter().map(|&kind| take(kind)).collect()
     }

@@ -81,7 +81,7 @@ fn columns(code: &Code) -> Vec<Shown> {
     };
     let singles = code.alone.iter().map(single);
     let mut all: Vec<_> = code.arrays.iter().map(array).chain(singles).collect();
-    all.sort_by(|(a, _), (b, _)| a.cmp(b));
+    all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     all.into_iter().map(|(_, shown)| shown).collect()
 }
 

@@ -117,7 +117,7 @@ fn lower_threads(test: &ast::Test, variables: &Variables, purpose: Purpose) -> R
     let mut settled = purpose == Purpose::Judge || (0..variables.all.len()).all(|id| variables.ctype(id).pointers == 0);
     loop {
         let before = nullable.clone();
-        let mut threads = Vec::new();
+        let mut threads = Vec::with_capacity(test.threads.len());
         for (number, thread) in test.threads.iter().enumerate() {
             let rules = Rules { purpose, settled };
             let lowering = ThreadLowering::new(&test.source, variables, &mut nullable, rules, number);

@@ -86,6 +86,7 @@ pub(super) fn registers<'e>(
     }
     // The type of a register may depend on the types of other registers. Each pass settles at least one more.
     for _ in 0..=types.registers.len() {
+        let mut settled = true;
         for (name, ..) in &assigned {
             let Some(&known) = types.registers.get(name) else { continue };
             let sources = assigned.iter().filter(|(other, ..)| other == name);
@@ -100,6 +101,10 @@ pub(super) fn registers<'e>(
                 _ => known.or(Some(first)),
             };
             types.registers.insert(name, ty);
+            settled &= ty == known;
+        }
+        if settled {
+            break;
         }
     }
     let ty = |name: &str, otherwise: CType| types.registers.get(name).copied().flatten().unwrap_or(otherwise);

@@ -183,7 +183,7 @@ pub fn table_with_notes(
 ) -> String {
     let cells =
         Cells { headings: headings.iter().map(|heading| (*heading).to_owned()).collect(), lines, right: Vec::new() };
-    let cells = width.map_or_else(|| cells.clone(), |width| cells.clone().shortest(width, least));
+    let cells = if let Some(width) = width { cells.shortest(width, least) } else { cells };
     let fits = |text: &str| width.is_none_or(|width| text.lines().all(|line| line.chars().count() <= width));
     let text = cells.text();
     // The other forms are made only for a table that is too wide.

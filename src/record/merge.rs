@@ -509,7 +509,7 @@ fn add_outcomes(
             }
         }
     }
-    skews.sort_by(|a, b| a.skew_ns.total_cmp(&b.skew_ns));
+    skews.sort_unstable_by(|a, b| a.skew_ns.total_cmp(&b.skew_ns));
     Ok((outcomes, skews))
 }
 

@@ -40,7 +40,7 @@ pub fn share(seen: u64, of: u64) -> Option<f64> {
 
 /// The median of the values, which is the mean of the two middle ones if their number is even; 0 if there are none.
 pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
+    values.sort_unstable_by(f64::total_cmp);
     match values.len() {
         0 => 0.0,
         odd if odd % 2 == 1 => values[odd / 2],
@@ -231,7 +231,7 @@ pub fn drift(rates: &[f32]) -> Option<Drift> {
     }
     let sorted = |rates: &[f32]| {
         let mut rates = rates.to_vec();
-        rates.sort_by(f32::total_cmp);
+        rates.sort_unstable_by(f32::total_cmp);
         rates
     };
     let (a, b) = (sorted(first), sorted(last));

@@ -150,8 +150,7 @@ fn print(args: &CheckArgs, reports: &[Report], models: &[Model]) -> Result<()> {
     let several = reports.len() * models.len() > 1;
     for report in reports.iter().filter(|report| !is_error(report)) {
         let cells = report.findings.iter().map(|finding| finding.as_ref().map_or_else(String::new, cell));
-        let row = std::iter::once(report.name.clone()).chain(cells);
-        rows.push(row.map(|cell| shown::line(&cell).into_owned()).collect());
+        rows.push(std::iter::once(report.name.clone()).chain(cells).collect());
         for (model, finding) in models.iter().zip(&report.findings) {
             if let Some(finding) = finding {
                 more.push_str(&details(args, report, (*model, finding), several, &mut drawn)?);

@@ -70,6 +70,8 @@ struct Lkmm<'e> {
     identity: Relation,
     /// acq-po | po-rel | strong-fence without smp_mb__after_unlock_lock, and that with wmb | rmb
     fences: [Relation; 2],
+    /// Whether there is a dependency.
+    depends: bool,
     /// What the checks of plain accesses need, if there are any.
     plain: Option<Plain>,
     /// Whether the SRCU sections depend on the candidate.
@@ -131,6 +133,7 @@ impl<'e> Lkmm<'e> {
             strong_fence,
             plain: (!sets.plain.is_empty()).then(|| Plain::of(execution, sets)),
             fences: [nonrw_fence, fence],
+            depends: [&execution.addr, &execution.data, &execution.ctrl].iter().any(|kind| !kind.is_empty()),
             rcu,
             unlock: po >> ul,
             after_lock: lkr >> po,
@@ -146,35 +149,49 @@ impl<'e> Lkmm<'e> {
         let Sets { m, w, plain, marked, .. } = self.sets;
         let Lkmm { po_rel, wmb, .. } = self;
         let (rfe, rfi) = (rf & ext, rf & int);
-        // linux-kernel.bell: dependencies are carried through memory.
-        let carry_dep = (self.rcu.carried() >> &rfi).plus();
-        let carried = |dependency: &Relation| dependency.then_before(&carry_dep);
-        let [addr, data, ctrl] = [&self.execution.addr, &self.execution.data, &self.execution.ctrl].map(carried);
 
         // Most tests have no locks.
-        let po_unlock_lock_po =
-            if self.unlock.is_empty() { self.unlock.clone() } else { (&self.unlock >> (po | rf)) >> &self.after_lock };
-        let after_unlock_lock = (m >> &po_unlock_lock_po) >> &self.after_unlock_lock;
-        let strong_fence = &self.strong_fence | &after_unlock_lock;
-        let [nonrw_fence, fence] = self.fences.each_ref().map(|fences| fences | &after_unlock_lock);
+        let [mut strong_fence, mut nonrw_fence, mut fence] =
+            [&self.strong_fence, &self.fences[0], &self.fences[1]].map(Relation::clone);
+        let po_unlock_lock_po = (!self.unlock.is_empty()).then(|| {
+            let po_unlock_lock_po = (&self.unlock >> (po | rf)) >> &self.after_lock;
+            let after_unlock_lock = (m >> &po_unlock_lock_po) >> &self.after_unlock_lock;
+            for fences in [&mut strong_fence, &mut nonrw_fence, &mut fence] {
+                fences.add(&after_unlock_lock);
+            }
+            po_unlock_lock_po
+        });
 
         // Preserved program order
-        let dep = &addr | &data;
-        let rwdep = (&dep | ctrl) >> w;
         let overwrite = co | fr;
-        let mut ppo = rwdep | (&overwrite & int);
-        ppo.add_sequence(&(&addr >> plain), wmb);
-        // An address dependency of a grace period of SRCU, which is no access, orders nothing.
-        ppo.add(&addr.to(m));
-        ppo.add_sequence(&(&dep >> marked), &rfi);
+        let mut ppo = &overwrite & int;
+        let mut addr = self.execution.addr.clone();
+        if self.depends {
+            // linux-kernel.bell: dependencies are carried through memory.
+            let carry_dep = (self.rcu.carried() >> &rfi).plus();
+            let carried = |dependency: &Relation| dependency.then_before(&carry_dep);
+            let (data, ctrl);
+            [addr, data, ctrl] = [&self.execution.addr, &self.execution.data, &self.execution.ctrl].map(carried);
+            let dep = &addr | &data;
+            let rwdep = (&dep | ctrl) >> w;
+            ppo.add(&rwdep);
+            ppo.add_sequence(&(&addr >> plain), wmb);
+            // An address dependency of a grace period of SRCU, which is no access, orders nothing.
+            ppo.add(&addr.to(m));
+            ppo.add_sequence(&(&dep >> marked), &rfi);
+        }
         ppo.add_common(&fence, int);
-        ppo.add_common(&po_unlock_lock_po, int);
+        if let Some(po_unlock_lock_po) = &po_unlock_lock_po {
+            ppo.add_common(po_unlock_lock_po, int);
+        }
 
         // Propagation: ordering from release operations and strong fences
         let to_marked = &rfe >> marked;
         let mut cumul_fence = (&strong_fence | po_rel).then_before(&to_marked);
         cumul_fence.add(wmb);
-        cumul_fence.add(&po_unlock_lock_po);
+        if let Some(po_unlock_lock_po) = &po_unlock_lock_po {
+            cumul_fence.add(po_unlock_lock_po);
+        }
         let rmw_sequence = if rmw.is_empty() { rmw.clone() } else { (rf >> rmw).plus() };
         let cumul_fence = ((marked >> cumul_fence) >> marked).then(&rmw_sequence);
         let rmw_sequence = rmw_sequence.maybe();

@@ -205,7 +205,7 @@ fn outcomes(swept: &[Swept<'_>]) -> Vec<(Values, bool)> {
             }
         }
     }
-    out.sort_by(|a, b| a.0.cmp(&b.0));
+    out.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     out
 }
 

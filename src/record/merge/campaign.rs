@@ -95,7 +95,7 @@ fn add_about(record: &mut CampaignRecord, more: CampaignAbout) {
         about.confidence = None;
     }
     about.shards.extend(more.shards);
-    about.shards.sort();
+    about.shards.sort_unstable();
     about.shards.dedup();
     for setting in more.settings {
         if !about.settings.iter().any(|known| known.name == setting.name) {
@@ -106,7 +106,7 @@ fn add_about(record: &mut CampaignRecord, more: CampaignAbout) {
         about.emulator = None;
     }
     about.refused.extend(more.refused);
-    about.refused.sort();
+    about.refused.sort_unstable();
     about.refused.dedup();
     record.campaign = Some(Box::new(about));
 }

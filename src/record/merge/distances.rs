@@ -97,7 +97,7 @@ fn add_skews(ours: Vec<SkewRecord>, theirs: Vec<SkewRecord>) -> Summed<Vec<SkewR
             None => sum.push(skew),
         }
     }
-    sum.sort_by(|a, b| a.skew_ns.total_cmp(&b.skew_ns));
+    sum.sort_unstable_by(|a, b| a.skew_ns.total_cmp(&b.skew_ns));
     Ok(sum)
 }
 

@@ -103,7 +103,7 @@ impl Problems {
         match (found, wanted) {
             (Value::Object(found), Value::Object(wanted)) => {
                 let mut names: Vec<&String> = found.keys().chain(wanted.keys()).collect();
-                names.sort();
+                names.sort_unstable();
                 names.dedup();
                 for name in names {
                     let [found, wanted] = [found, wanted].map(|side| side.get(name).unwrap_or(&Value::Null));
