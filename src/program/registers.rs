@@ -231,3 +231,25 @@ fn pointee(ty: CType) -> Option<CType> {
         other => Some(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::litmus::{self, Source as Text};
+    use crate::program::Purpose;
+
+    #[test]
+    fn a_type_may_come_from_what_is_assigned_later() {
+        let lines = "r3 = r2; r2 = r1; r1 = r0; r0 = READ_ONCE(*p); r5 = r4; r4 = READ_ONCE(*l);";
+        let text = format!("C T\n{{ p = &x; }}\nP0(int **p, int *x, long *l)\n{{\n{lines}\n}}\nexists (0:r3=x)\n");
+        let test = litmus::parse(&Text::new("t", text)).unwrap();
+        let variables = Variables::collect(&test, Purpose::Judge).unwrap();
+        let found = registers(&test.threads[0], std::iter::empty(), &variables);
+        for (name, ty) in [("r0", 1), ("r1", 1), ("r2", 1), ("r3", 1), ("r4", 0), ("r5", 0)] {
+            let found = found.iter().find(|register| register.name == name).unwrap();
+            assert_eq!(found.ty.pointers, ty, "{name}");
+        }
+        let wide = found.iter().find(|register| register.name == "r5").unwrap().ty;
+        assert_eq!(wide, CType::LONG);
+    }
+}
