@@ -91,6 +91,7 @@ pub(super) fn explore<'a>(
     if let Some(chosen) = before {
         knowledge().choose(cpus, test, chosen);
         let experiment = with_settings(base, chosen.arm, period(chosen.period_ticks))?;
+        let experiment = Experiment { reach: chosen.reach, ..experiment };
         return Ok(Some(Explored { experiment, chosen, record: None }));
     }
     let allowed = match moved {
@@ -146,6 +147,31 @@ struct Candidate<'a> {
     elapsed: Duration,
 }
 
+impl<'a> Candidate<'a> {
+    fn new(arm: Arm, period: Option<Ticks>, experiment: Experiment<'a>) -> Candidate<'a> {
+        let (skews, elapsed) = (Vec::new(), Duration::ZERO);
+        Candidate { arm, experiment, period, skews, iterations: 0, races: 0, elapsed }
+    }
+
+    /// Chooses the skews of the next turn: the best ones of the last turn, or all of a wider sweep, if that turn was a sweep that
+    /// ended before the peak.
+    fn choose_skews(&mut self, program: &Program, skews: &[SkewTally], (swept, best): (bool, &[usize])) {
+        if swept && self.reaches_further(program, skews) {
+            self.experiment.reach *= 2;
+            self.skews.clear();
+        } else if self.skews.len() > 1 && skews.iter().any(|skew| skew.iterations() > 0) {
+            self.skews = best.iter().map(|&at| skews[at].skew).collect();
+        }
+    }
+
+    /// Whether the sweep of its last turn ended before the races were most frequent, and a wider one is possible.
+    fn reaches_further(&self, program: &Program, skews: &[SkewTally]) -> bool {
+        let (Some(period), None) = (self.period, self.experiment.choice.pace.skews()) else { return false };
+        let end = |reach| sweep(units(&self.experiment), period, reach).last().copied();
+        end(2 * self.experiment.reach) > end(self.experiment.reach) && harness::peaks_at_an_end(program, skews)
+    }
+}
+
 struct Explorer<'e, 'a> {
     base: &'e Experiment<'a>,
     allowed: Allowed,
@@ -175,8 +201,8 @@ impl<'a> Explorer<'_, 'a> {
             Some((of, change)) => self.search.add_variant(of, change, known),
             None => self.search.add(known),
         }
-        let (skews, elapsed) = (Vec::new(), Duration::ZERO);
-        self.candidates.push(Candidate { arm, experiment, period, skews, iterations: 0, races: 0, elapsed });
+        let reach = of.map_or(1, |(of, _)| self.candidates[of].experiment.reach);
+        self.candidates.push(Candidate::new(arm, period, Experiment { reach, ..experiment }));
         Ok(())
     }
 
@@ -198,6 +224,7 @@ impl<'a> Explorer<'_, 'a> {
     /// Runs one turn of a candidate.
     fn turn(&mut self, number: usize, watch: &mut dyn FnMut(&Tally)) -> Result<()> {
         let candidate = &mut self.candidates[number];
+        let sweeps = candidate.skews.is_empty() || candidate.experiment.common.window;
         let plan = turn_plan(candidate, self.measured, self.search.turns(number).len());
         let experiment = &candidate.experiment;
         let stress = candidate.arm.stress.map(|kind| harness::Stress::begin(kind, &experiment.placement.cpus));
@@ -226,9 +253,7 @@ impl<'a> Explorer<'_, 'a> {
         }
         let turn = seen(program, &measurement.tally, measurement.elapsed.as_secs_f64(), &best);
         self.search.seen(number, Turn { stratum: self.stratum, ..turn });
-        if candidate.skews.len() > 1 && measurement.tally.iterations > 0 {
-            candidate.skews = best.iter().map(|&at| measurement.tally.skews[at].skew).collect();
-        }
+        candidate.choose_skews(program, &measurement.tally.skews, (sweeps, &best));
         Ok(())
     }
 
@@ -248,9 +273,9 @@ impl<'a> Explorer<'_, 'a> {
             .collect();
         let distance_ns = most_frequent(&self.levels);
         let record = SearchRecord { elapsed_s: elapsed.as_secs_f64(), measure, distance_ns, chosen, arms };
-        let Candidate { arm, period, .. } = self.candidates[chosen];
+        let Candidate { arm, period, experiment: Experiment { reach, .. }, .. } = self.candidates[chosen];
         let period_ticks = period.map_or(0.0, |period| period.0 as f64);
-        let settings = Chosen { arm, period_ticks, distance_ns };
+        let settings = Chosen { arm, period_ticks, reach, distance_ns };
         knowledge.choose(&self.base.placement.cpus, &self.base.scenario.sha256, settings);
         let candidate = self.candidates.into_iter().nth(chosen).expect("the chosen arm is one of the candidates");
         let mut experiment = Experiment { searched_period: period, ..candidate.experiment };
@@ -280,7 +305,7 @@ fn turn_plan(candidate: &mut Candidate<'_>, measured: &Measured<'_>, before: usi
     // The sweep of a window follows the period, as that of the measurement does.
     if candidate.skews.is_empty() || experiment.common.window {
         let given = experiment.choice.pace.skews().cloned();
-        candidate.skews = given.unwrap_or_else(|| sweep(units(experiment), period));
+        candidate.skews = given.unwrap_or_else(|| sweep(units(experiment), period, experiment.reach));
     }
     let adapt = if candidate.arm.stretch == 1 { Adapt::Kept } else { Adapt::Never };
     RunPlan { period, adapt, skews: candidate.skews.clone(), limits, ..plan }
@@ -500,8 +525,7 @@ pub(super) mod tests {
             let arm = Arm { stretch, ..Arm::FIRST };
             let period = stretched(Ticks(101), Arm::FIRST, arm);
             let experiment = with_settings(&base, arm, period).unwrap();
-            let (skews, elapsed) = (Vec::new(), Duration::ZERO);
-            let mut candidate = Candidate { arm, period, skews, iterations: 0, races: 0, elapsed, experiment };
+            let mut candidate = Candidate::new(arm, period, experiment);
             let plan = turn_plan(&mut candidate, &measured, 0);
             (plan.period, plan.adapt)
         });
@@ -530,7 +554,7 @@ pub(super) mod tests {
         let searching = Searching { allowed: paced, knowledge: Arc::default(), budget: None };
         let mut base = experiment(&scenario, time(500), &searching);
         let arm = Arm { group: 4, ..Arm::FIRST };
-        let all = sweep(base.common.units(), Ticks(1000)).len();
+        let all = sweep(base.common.units(), Ticks(1000), 1).len();
         let given = [-20, 0, 20].map(Ticks).to_vec();
         for (window, given, turns) in
             [(false, None, [all, 2]), (true, None, [all, all]), (true, Some(given.clone()), [3, 3])]
@@ -539,15 +563,7 @@ pub(super) mod tests {
             base.choice.pace = PaceChoice::Paced { given: false, period: None, skews: given.clone() };
             let experiment = with_settings(&base, arm, Some(Ticks(1000))).unwrap();
             assert_eq!(experiment.choice.pace.skews(), given.as_ref());
-            let mut candidate = Candidate {
-                arm,
-                period: Some(Ticks(1000)),
-                skews: Vec::new(),
-                iterations: 0,
-                races: 0,
-                elapsed: Duration::ZERO,
-                experiment,
-            };
+            let mut candidate = Candidate::new(arm, Some(Ticks(1000)), experiment);
             let measured = Measured { counters: &[], edges: None };
             let mut plan = |before| {
                 let plan = turn_plan(&mut candidate, &measured, before);
@@ -568,6 +584,60 @@ pub(super) mod tests {
                 finished.result.skews
             );
         }
+    }
+
+    /// The sweep of a candidate grows while the races are most frequent at its end, and the measurement sweeps as far.
+    #[test]
+    fn a_sweep_that_ends_before_the_peak_is_widened() {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
+        let mut base = experiment(&scenario, time(500), &searching);
+        let program = &scenario.program;
+        let measured = Measured { counters: &[], edges: None };
+        let clock = base.common.units();
+        let period = clock.ticks(Nanos(80.0));
+        // Races come more often, the longer the last thread waits.
+        let late = |skews: &[Ticks]| {
+            let race = vec![crate::program::Const::Int(0); program.columns.len()];
+            let other = vec![crate::program::Const::Int(1); program.columns.len()];
+            let mut tally = Tally::new(skews);
+            for (at, skew) in (1..).zip(&mut tally.skews) {
+                skew.outcomes = [(race.clone(), 10 * at), (other.clone(), 1000 - 10 * at)].into_iter().collect();
+            }
+            tally.skews
+        };
+        let mut candidate = Candidate::new(Arm::FIRST, Some(period), with_settings(&base, Arm::FIRST, None).unwrap());
+        for (width, reach) in [(80.0, 2), (160.0, 4), (240.0, 4)] {
+            let plan = turn_plan(&mut candidate, &measured, 0);
+            let end = clock.nanos(*plan.skews.last().unwrap()).0;
+            assert!((end - width).abs() < 2.0 && plan.skews.len() == 49, "{end} {width}");
+            candidate.choose_skews(program, &late(&plan.skews), (true, &[47, 48]));
+            assert_eq!(candidate.experiment.reach, reach);
+        }
+        assert_eq!(candidate.skews.len(), 2);
+        // The best skews of a turn that swept nothing are no end of a sweep, and given skews stay.
+        candidate.experiment.reach = 1;
+        candidate.choose_skews(program, &late(&(0..49).map(Ticks).collect::<Vec<_>>()), (false, &[47]));
+        assert_eq!((candidate.experiment.reach, candidate.skews.as_slice()), (1, &[Ticks(47)][..]));
+        base.choice.pace = PaceChoice::Paced { given: true, period: None, skews: Some((0..49).map(Ticks).collect()) };
+        let mut given = Candidate::new(Arm::FIRST, Some(period), with_settings(&base, Arm::FIRST, None).unwrap());
+        let plan = turn_plan(&mut given, &measured, 0);
+        given.choose_skews(program, &late(&plan.skews), (true, &[48]));
+        assert_eq!(given.experiment.reach, 1);
+    }
+
+    /// What was chosen before is used with its sweep.
+    #[test]
+    fn a_repeat_reaches_as_far_as_the_search_did() {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
+        let base = experiment(&scenario, time(500), &searching);
+        let chosen = Chosen { arm: Arm::FIRST, period_ticks: 100.0, reach: 4, distance_ns: None };
+        searching.knowledge.lock().unwrap().choose(&base.placement.cpus, &scenario.sha256, chosen);
+        let measured = Measured { counters: &[], edges: None };
+        let flag = AtomicBool::new(false);
+        let again = explore(&base, None, &measured, (&mut Memory::default(), &flag), &mut |_| ()).unwrap().unwrap();
+        assert_eq!((again.experiment.reach, again.chosen, again.record), (4, chosen, None));
     }
 
     #[test]

@@ -181,7 +181,7 @@ mod tests {
             let budget = stays.then_some(Duration::from_millis(500));
             let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget };
             let base = tests_of_explore::experiment(&scenario, limits, &searching);
-            let chosen = Chosen { arm, period_ticks: 1000.0, distance_ns: Some(9000.0) };
+            let chosen = Chosen { arm, period_ticks: 1000.0, reach: 1, distance_ns: Some(9000.0) };
             let experiment = with_settings(&base, arm, Some(crate::units::Ticks(1000))).unwrap();
             let first = Explored { experiment, chosen, record: None };
             let mut shown = 0;

@@ -33,6 +33,8 @@ pub struct Experiment<'a> {
     pub free_because: Option<String>,
     /// The period at which a search left these settings. It takes the place of a calibration.
     pub searched_period: Option<Ticks>,
+    /// How many times as wide as an instance the sweep of skews is, to either side. A search may find that the peak lies outside.
+    pub reach: u32,
 }
 
 /// Settings that all experiments of a run share.
@@ -125,8 +127,19 @@ impl<'a> Experiment<'a> {
     ) -> Result<Experiment<'a>> {
         let layout = Layout::for_batch(choice.layout, &scenario.program, common.line, choice.batch)?;
         let code = isa::emit(common.target, &scenario.program, &layout, choice.pace.kind(common.edges))?;
-        let (common, free_because, searched_period) = (*common, None, None);
-        Ok(Experiment { scenario, placement, layout, choice, common, expectation, code, free_because, searched_period })
+        let common = *common;
+        Ok(Experiment {
+            scenario,
+            placement,
+            layout,
+            choice,
+            common,
+            expectation,
+            code,
+            free_because: None,
+            searched_period: None,
+            reach: 1,
+        })
     }
 }
 

@@ -259,8 +259,8 @@ fn calibrate(
     }
     plan.focus = skews.is_none() && !common.window;
     plan.skews = skews.clone().unwrap_or_else(|| match common.edges {
-        Some(_) if common.window => window(common.units(), measured),
-        _ => sweep(common.units(), measured),
+        Some(_) if common.window => window(common.units(), measured, experiment.reach),
+        _ => sweep(common.units(), measured, experiment.reach),
     });
     Ok(())
 }
@@ -306,22 +306,22 @@ pub fn run_side_by_side(
     })
 }
 
-/// A sweep that is about as wide to either side as one instance takes.
-pub(super) fn sweep(clock: Clock, instance: Ticks) -> Vec<Ticks> {
-    evenly(clock, instance, |_| SWEEP_POINTS / 2)
+/// A sweep that is about as wide to either side as one instance takes, or `reach` times as wide.
+pub(super) fn sweep(clock: Clock, instance: Ticks, reach: u32) -> Vec<Ticks> {
+    evenly(clock, instance, reach, |_| SWEEP_POINTS / 2)
 }
 
 /// As [`sweep`], in steps of 2 ns: the window of a clock that cannot show them itself.
-fn window(clock: Clock, instance: Ticks) -> Vec<Ticks> {
-    evenly(clock, instance, |width| (width / WINDOW_STEP.0).ceil() as i64)
+fn window(clock: Clock, instance: Ticks, reach: u32) -> Vec<Ticks> {
+    evenly(clock, instance, reach, |width| (width / WINDOW_STEP.0).ceil() as i64)
 }
 
-/// Skews in even steps, about as wide to either side as one instance takes. `half` gives the number of steps to either side
-/// of 0 for a width in nanoseconds.
-fn evenly(clock: Clock, instance: Ticks, half: impl Fn(f64) -> i64) -> Vec<Ticks> {
+/// Skews in even steps, about `reach` times as wide to either side as one instance takes. `half` gives the number of steps to
+/// either side of 0 for a width in nanoseconds.
+fn evenly(clock: Clock, instance: Ticks, reach: u32, half: impl Fn(f64) -> i64) -> Vec<Ticks> {
     let [narrowest, widest] = SWEEP;
     let Nanos(width) = clock.nanos(instance);
-    let width = width.clamp(narrowest.0, widest.0);
+    let width = (width.max(narrowest.0) * f64::from(reach)).min(widest.0);
     let half = half(width);
     let mut skews: Vec<Ticks> =
         (-half..=half).map(|step| clock.ticks(Nanos(width * step as f64 / half as f64))).collect();
@@ -459,11 +459,27 @@ mod tests {
         assert_eq!(units.frequency_hz, 128.0 * 25e6);
         // A window in steps of 2 ns, to 100 ns on either side, although a tick is 40 ns.
         let skews: Vec<f64> =
-            window(units, units.ticks(Nanos(100.0))).into_iter().map(|skew| units.nanos(skew).0).collect();
+            window(units, units.ticks(Nanos(100.0)), 1).into_iter().map(|skew| units.nanos(skew).0).collect();
         assert_eq!((skews.len(), skews[0], skews[50], skews[100]), (101, -100.0, 0.0, 100.0));
         assert!(skews.windows(2).all(|pair| (pair[1] - pair[0] - 2.0).abs() < 0.4), "{skews:?}");
         // The default sweep keeps its number of skews.
-        assert_eq!(sweep(units, units.ticks(Nanos(100.0))).len(), 49);
+        assert_eq!(sweep(units, units.ticks(Nanos(100.0)), 1).len(), 49);
+    }
+
+    #[test]
+    fn a_sweep_is_as_wide_as_an_instance_or_as_a_search_found() {
+        let clock = Clock { frequency_hz: 1e9, resolution_ticks: 1, read_ticks: 20 };
+        let end = |ns, reach| sweep(clock, Ticks(ns), reach).last().copied();
+        for (ns, reach, width) in
+            [(20, 1, 60), (100, 1, 100), (900, 1, 240), (20, 2, 120), (100, 2, 200), (100, 4, 240)]
+        {
+            assert_eq!(end(ns, reach), Some(Ticks(width)), "{ns} {reach}");
+        }
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let experiment = experiment(&scenario, PaceChoice::Paced { given: false, period: None, skews: None });
+        let experiment = Experiment { searched_period: Some(Ticks(100)), reach: 2, ..experiment };
+        let plan = planned(&experiment, &measured(&[]), &mut Memory::default(), &AtomicBool::new(false)).unwrap().1;
+        assert_eq!((plan.skews.len(), plan.skews[48]), (49, Ticks(200)));
     }
 
     #[test]

@@ -30,6 +30,25 @@ pub fn focus(program: &Program, skews: &[SkewTally]) -> Vec<usize> {
     (0..worth.len()).filter(|&at| worth[at] >= WORTH * best).collect()
 }
 
+/// At an end of a sweep are so many skews.
+const END: usize = 3;
+/// So many times as frequent as elsewhere must the races at an end be, so that chance does not widen a sweep.
+const MORE: f64 = 1.1;
+
+/// Whether races are more frequent at an end of a sweep than in its inner three quarters, so that their peak may lie outside.
+/// A store that stays in a buffer is late by a time of its own, whatever the period.
+pub fn peaks_at_an_end(program: &Program, skews: &[SkewTally]) -> bool {
+    let races = |part: &[SkewTally]| part.iter().map(|skew| races(program, &skew.outcomes)).sum::<u64>();
+    let rate =
+        |part: &[SkewTally]| races(part) as f64 / part.iter().map(SkewTally::iterations).sum::<u64>().max(1) as f64;
+    let (ends, margin) = (skews.len().saturating_sub(END), skews.len() / 8);
+    if margin < END || races(skews) < ENOUGH {
+        return false;
+    }
+    let inner = skews[margin..skews.len() - margin].windows(END).map(rate).fold(0.0, f64::max);
+    rate(&skews[..END]).max(rate(&skews[ends..])) > MORE * inner
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,5 +74,30 @@ mod tests {
         assert_eq!(focus(&program, &tally([[900, 0, 100], [400, 600, 0], [300, 700, 0], [990, 10, 0]])), [1, 2]);
         assert_eq!(focus(&program, &tally([[1000, 0, 0], [900, 0, 100], [500, 0, 500], [0, 0, 1000]])), [2]);
         assert_eq!(focus(&program, &tally([[10, 0, 0]; 4])), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_peak_outside_of_a_sweep_is_seen_at_its_end() {
+        let text = "C t\n{}\nP0(int *x) { int r0; r0 = READ_ONCE(*x); }\nexists (0:r0=1)";
+        let program = lower(&parse(&Source::new("t", text)).unwrap()).unwrap();
+        // The races of each skew, among 1000 instances.
+        let at_an_end = |skews: i64, races: &dyn Fn(i64) -> u64| {
+            let mut tally = Tally::new(&(0..skews).map(Ticks).collect::<Vec<_>>());
+            for (at, skew) in (0..skews).zip(&mut tally.skews) {
+                let (races, outcomes) = (races(at), &mut skew.outcomes);
+                outcomes.extend([(vec![Const::Int(1)], races), (vec![Const::Int(0)], 1000 - races)]);
+            }
+            peaks_at_an_end(&program, &tally.skews)
+        };
+        let rising = |at: i64| 10 * at.unsigned_abs();
+        assert!(at_an_end(49, &rising) && at_an_end(49, &|at| rising(48 - at)));
+        // The highest rate is at an end, but hardly higher than inside.
+        assert!(!at_an_end(49, &|at| 500 + at.unsigned_abs()) && !at_an_end(49, &|_| 900));
+        // The peak is inside, or three skews of the end are no higher than others.
+        assert!(
+            !at_an_end(49, &|at| rising(48 - (at - 40).abs()))
+                && !at_an_end(49, &|at| if at == 48 { 600 } else { 500 })
+        );
+        assert!(!at_an_end(49, &|at| u64::from(at == 48)) && !at_an_end(12, &rising));
     }
 }

@@ -103,7 +103,7 @@ pub use arena::Memory;
 pub use calibrate::{choose_group, choose_pace};
 pub use convert::whole;
 pub use edges::{Chain, EdgePlan, Gap, chains, unfit};
-pub use focus::{ENOUGH, focus};
+pub use focus::{ENOUGH, focus, peaks_at_an_end};
 pub use goal::Goal;
 pub use history::Block;
 pub use measurement::{Measurement, Stop};

@@ -264,7 +264,7 @@ fn knowledge_is_of_the_same_cpus_in_the_same_order() {
     knowledge.learn(&[0, 1], Arm::FIRST, 1.0);
     assert_eq!(knowledge.value(&[0, 1], Arm::FIRST), Some(0.75));
     assert_eq!(knowledge.value(&[1, 0], Arm::FIRST), None);
-    let chosen = Chosen { arm: Arm::FIRST, period_ticks: 3.0, distance_ns: None };
+    let chosen = Chosen { arm: Arm::FIRST, period_ticks: 3.0, reach: 1, distance_ns: None };
     knowledge.choose(&[0, 1], "a", chosen);
     assert_eq!((knowledge.chosen(&[0, 1], "a"), knowledge.chosen(&[0, 1], "b")), (Some(chosen), None));
 }
@@ -272,7 +272,8 @@ fn knowledge_is_of_the_same_cpus_in_the_same_order() {
 #[test]
 fn settings_are_known_by_the_distance_that_they_were_chosen_at() {
     let mut knowledge = Knowledge::default();
-    let at = |group, ns| Chosen { arm: Arm { group, ..Arm::FIRST }, period_ticks: 3.0, distance_ns: Some(ns) };
+    let at =
+        |group, ns| Chosen { arm: Arm { group, ..Arm::FIRST }, period_ticks: 3.0, reach: 1, distance_ns: Some(ns) };
     let (near, far) = (at(16, 30.0), at(4, 150.0));
     knowledge.choose(&[0, 1], "a", near);
     knowledge.choose(&[0, 1], "a", far);
