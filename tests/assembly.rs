@@ -1215,3 +1215,57 @@ fn published_tests_are_written_in_several_ways() {
     assert_eq!(judged(zeros), Always);
     refused(&zeros.replace("P01 ;", "P+1 ;"), "expected the line `P0 | P1 ...;`");
 }
+
+/// herd7 reads two of the lines in front of the initial values, and they change what a test means.
+#[test]
+fn a_remark_that_changes_the_meaning_is_refused() {
+    let with = |line: &str| format!("AArch64 t\n{line}\n{{ 0:X1=x; }}\n P0 ;\n LDR W0,[X1] ;\nexists (0:X0=0)\n");
+    for harmless in ["Variant=mixed", "variant = success, S128", "Orig=Unroll=3", "(* \nUnroll=3\n*)", "Com=Rf"] {
+        assert_eq!(judged(&with(harmless)), Always, "{harmless}");
+    }
+    refused(&with("Unroll=3"), "`Unroll=` is not followed");
+    refused(&with("unroll = 1"), "`Unroll=` is not followed");
+    for tag in ["ConstrainedUnpredictable", "CU", "deps", "morello", "unknown"] {
+        refused(&with(&format!("Variant={tag}")), &format!("the variant `{tag}`"));
+        refused(&with(&format!("Com=Rf\nVARIANT=mixed,{tag}")), &format!("the variant `{tag}`"));
+    }
+    let c = |line: &str| {
+        let text = format!("C t\n{line}\n{{}}\nP0(int *x) {{ int r0 = READ_ONCE(*x); }}\nexists (0:r0=0)\n");
+        wakerace::litmus::parse(&Source::new("t", text)).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert!(c("Variant=mixed").is_ok() && c("Author=me").is_ok());
+    assert!(c("Unroll=3").unwrap_err().contains("`Unroll=` is not followed"));
+    assert!(c("Variant=deps").unwrap_err().contains("the variant `deps`"));
+}
+
+/// A forgotten `|` would move an instruction to the thread before.
+#[test]
+fn a_line_with_fewer_cells_than_threads_is_refused() {
+    let with = |line: &str| {
+        format!("AArch64 t\n{{ 0:X1=x; 1:X1=x; }}\n P0 | P1 ;\n LDR W0,[X1] | LDR W0,[X1] ;\n{line}\nexists (1:X0=0)\n")
+    };
+    assert_eq!(judged(&with(" | NOP ;")), Always);
+    assert_eq!(judged(&with(" ;")), Always);
+    refused(&with(" NOP ;"), "this line has 1 columns, not 2");
+    refused(&with(" NOP | NOP | NOP ;"), "this line has 3 columns, not 2");
+}
+
+/// herd7 lets the carry of an addition change the bytes behind its operand, and extends no load of RISC-V by the sign.
+#[test]
+fn an_operand_ends_where_its_bytes_end() {
+    let add = |instruction: &str, from: &str, to: &str| {
+        let text =
+            one("AArch64", &format!("uint64_t x={from}; 0:X1=x; 0:X2=1;"), instruction, &format!("forall (x={to})"));
+        assert_eq!(judged(&text), Always, "{instruction}");
+    };
+    add("LDADDH W2,W3,[X1]", "0xffff", "0");
+    add("LDADDB W2,W3,[X1]", "0x1ff", "0x100");
+    add("STADD W2,[X1]", "0xffffffff", "0");
+    add("LDADD X2,X3,[X1]", "0xffffffff", "0x100000000");
+    for (load, value) in [("lw", -1), ("lwu", 0xffff_ffff_i64), ("lh", -1), ("lhu", 0xffff), ("lb", -1), ("lbu", 0xff)]
+    {
+        let init = "int64_t x=-1; 0:x8=x; int64_t 0:x5;";
+        let text = one("RISCV", init, &format!("{load} x5,0(x8)"), &format!("forall (0:x5={value})"));
+        assert_eq!(judged(&text), Always, "{load}");
+    }
+}

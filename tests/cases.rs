@@ -942,3 +942,21 @@ fn a_stale_match_is_no_matter_of_weak_memory() {
         assert_eq!(in_c(&without, model).verdict, Never, "{model}");
     }
 }
+
+/// herd7 loses the executions in which such a cmpxchg succeeds, this one of sequential consistency among them.
+#[test]
+fn a_cmpxchg_may_compare_with_what_is_computed_from_another_read() {
+    let text = "C t\n{ x=1; }\nP0(int *x, int *z) { WRITE_ONCE(*z, READ_ONCE(*x)); }\nP1(int *x, int *z) { int r0; int r1; \
+        r0 = READ_ONCE(*z) - 1; r1 = cmpxchg_relaxed(z, r0 + 1, 5); }\nlocations [1:r0; 1:r1; z;]\nexists (1:r1=1)\n";
+    for model in [Lkmm, Sc] {
+        let outcome = in_c(text, model);
+        assert_eq!((outcome.verdict, outcome.states.len()), (Sometimes, 3), "{model}");
+    }
+    let weak = "C t\n{ x=1; }\nP0(int *x, int *z) { int r0 = READ_ONCE(*z); WRITE_ONCE(*x, r0 - 1); }\n\
+        P1(int *x, int *y, int *z) { int r0; int r1; r1 = READ_ONCE(*x); r0 = cmpxchg_relaxed(y, r1, 7); \
+        WRITE_ONCE(*z, r0 + 1); }\nexists (0:r0=1 /\\ y=7)\n";
+    assert_eq!(in_c(weak, Lkmm).verdict, Sometimes);
+    // herd7 says so too if a barrier takes the place of the dependency.
+    let barrier = weak.replace("WRITE_ONCE(*x, r0 - 1)", "smp_mb(); WRITE_ONCE(*x, 0)");
+    assert_eq!(in_c(&barrier, Lkmm).verdict, Sometimes);
+}

@@ -310,3 +310,15 @@ fn a_limit_above_the_default_raises_every_bound() {
     let twice = 2 * known.candidates;
     assert_eq!(Bounds::of_limit(twice), Bounds { traces: twice as usize, candidates: twice, bytes: 2 * known.bytes });
 }
+
+/// Among the executions that no model allows, a variable may hold the address of another one, and an increment computes with it.
+#[test]
+fn what_no_execution_ends_with_is_explained_beside_pointers() {
+    let text = "C t\n{ int *pp=&x; }\nP0(int *x) { atomic_inc(x); }\nexists (x=5)\n";
+    let scenario = Scenario::new(&Source::new("t", text), "").unwrap();
+    for model in [Model::Lkmm, Model::Armv8] {
+        let code = isa::code_for(scenario.judged(), model, Atomics::Lse).unwrap();
+        let explanation = explain::explain(&code, model, Bounds::default()).unwrap();
+        assert!(explanation.is_none(), "{model}");
+    }
+}

@@ -5,6 +5,7 @@
 //! belongs to the outer context. Every later pair is a body.
 
 use super::diagnostic::{Diagnostic, Source, Span};
+use super::remarks;
 
 /// The kind of a token. The text of names and numbers stays in the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,6 +197,7 @@ impl<'a> Lexer<'a> {
             if !is_remark && !is_info || word == 0 {
                 return Ok(());
             }
+            remarks::check(self.source, self.text, Span { start: self.at, end: self.at + line.len() })?;
             self.at += line.len();
         }
     }

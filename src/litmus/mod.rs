@@ -11,6 +11,7 @@ mod lexer;
 pub mod naming;
 mod parser;
 pub mod primitive;
+pub(crate) mod remarks;
 mod verdict;
 
 pub use ast::Header;

@@ -125,6 +125,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
         return Err(source.error(Span::at(close), "`}` stands before `{`", ""));
     }
     refuse_by_name(source, text)?;
+    litmus::remarks::check_all(source, text, open)?;
     let mut reader = Reader {
         source,
         text,
@@ -175,7 +176,8 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
     reader.initial(open + 1, close)?;
     reader.type_elements();
     for (line, cells) in &lines[1..] {
-        if cells.len() > width {
+        // An empty line may have any number of them.
+        if cells.len() != width && cells.iter().any(|(_, cell)| !cell.is_empty()) {
             return Err(source.error(*line, format!("this line has {} columns, not {width}", cells.len()), ""));
         }
         for (thread, (span, cell)) in cells.iter().enumerate() {
