@@ -1220,12 +1220,19 @@ fn published_tests_are_written_in_several_ways() {
 #[test]
 fn a_remark_that_changes_the_meaning_is_refused() {
     let with = |line: &str| format!("AArch64 t\n{line}\n{{ 0:X1=x; }}\n P0 ;\n LDR W0,[X1] ;\nexists (0:X0=0)\n");
-    for harmless in ["Variant=mixed", "variant = success, S128", "Orig=Unroll=3", "(* \nUnroll=3\n*)", "Com=Rf"] {
+    for harmless in [
+        "Variant=mixed",
+        "variant = mixed, S128",
+        "Variant=mixed // or not",
+        "Orig=Unroll=3",
+        "(* \nUnroll=3\n*)",
+        "Com=Rf",
+    ] {
         assert_eq!(judged(&with(harmless)), Always, "{harmless}");
     }
     refused(&with("Unroll=3"), "`Unroll=` is not followed");
     refused(&with("unroll = 1"), "`Unroll=` is not followed");
-    for tag in ["ConstrainedUnpredictable", "CU", "deps", "morello", "unknown"] {
+    for tag in ["ConstrainedUnpredictable", "CU", "deps", "morello", "success", "unknown"] {
         refused(&with(&format!("Variant={tag}")), &format!("the variant `{tag}`"));
         refused(&with(&format!("Com=Rf\nVARIANT=mixed,{tag}")), &format!("the variant `{tag}`"));
     }
@@ -1248,6 +1255,7 @@ fn a_line_with_fewer_cells_than_threads_is_refused() {
     assert_eq!(judged(&with(" ;")), Always);
     refused(&with(" NOP ;"), "this line has 1 columns, not 2");
     refused(&with(" NOP | NOP | NOP ;"), "this line has 3 columns, not 2");
+    refused(&with(" | | ;"), "this line has 3 columns, not 2");
 }
 
 /// herd7 lets the carry of an addition change the bytes behind its operand, and extends no load of RISC-V by the sign.

@@ -322,3 +322,21 @@ fn what_no_execution_ends_with_is_explained_beside_pointers() {
         assert!(explanation.is_none(), "{model}");
     }
 }
+
+/// The address computed with in P1 is read only behind message passing that fails, which the barriers forbid.
+#[test]
+fn what_only_a_forbidden_execution_computes_is_no_reason_to_refuse() {
+    let text = "C t\n{ int *p=&x; int d; }\nP0(int *a, int *b) { WRITE_ONCE(*a, 1); smp_mb(); WRITE_ONCE(*b, 1); }\n\
+        P1(int *a, int *b, int *c, int **p, int *d) { int r0; int r1; int r2; int *r3; r1 = READ_ONCE(*b); smp_mb(); \
+        r0 = READ_ONCE(*a); if (r1 == 1) { if (r0 == 0) { r2 = READ_ONCE(*c); r3 = READ_ONCE(*p); \
+        WRITE_ONCE(*d, r3 + r2); } } }\nP2(int *c, int **p, int *y) { WRITE_ONCE(*c, 1); WRITE_ONCE(*p, y); }\nexists (d=1)\n";
+    let of = |text: &str| {
+        let scenario = Scenario::new(&Source::new("t", text), "").unwrap();
+        let code = isa::code_for(scenario.judged(), Model::Lkmm, Atomics::Lse).unwrap();
+        model::check(&code, Model::Lkmm, Bounds::default())
+    };
+    let outcome = of(text).unwrap();
+    assert_eq!((outcome.verdict, outcome.states.len()), (Verdict::Never, 1));
+    // Without the barriers it is executed.
+    assert!(of(&text.replace("smp_mb();", "")).unwrap_err().to_string().contains("computes with an address"));
+}

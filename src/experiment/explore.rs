@@ -140,7 +140,8 @@ struct Candidate<'a> {
     experiment: Experiment<'a>,
     /// The period of the next turn, if one is known.
     period: Option<Ticks>,
-    /// The skews of the next turn: at first all of a sweep, then those with the most races. A window keeps all of them.
+    /// The skews of the next turn: at first all of a sweep, then those with the most races. Empty if the next turn is to sweep. A
+    /// window keeps all of them.
     skews: Vec<Ticks>,
     iterations: u64,
     races: u64,
@@ -164,9 +165,13 @@ impl<'a> Candidate<'a> {
         }
     }
 
-    /// Whether the sweep of its last turn ended before the races were most frequent, and a wider one is possible.
+    /// Whether the sweep of its last turn ended before the races were most frequent, and a wider one is possible. A window stays as
+    /// wide as the period: all of its skews count, so arms with other widths could not be compared.
     fn reaches_further(&self, program: &Program, skews: &[SkewTally]) -> bool {
         let (Some(period), None) = (self.period, self.experiment.choice.pace.skews()) else { return false };
+        if self.experiment.common.window {
+            return false;
+        }
         let end = |reach| sweep(units(&self.experiment), period, reach).last().copied();
         end(2 * self.experiment.reach) > end(self.experiment.reach) && harness::peaks_at_an_end(program, skews)
     }
@@ -224,7 +229,7 @@ impl<'a> Explorer<'_, 'a> {
     /// Runs one turn of a candidate.
     fn turn(&mut self, number: usize, watch: &mut dyn FnMut(&Tally)) -> Result<()> {
         let candidate = &mut self.candidates[number];
-        let sweeps = candidate.skews.is_empty() || candidate.experiment.common.window;
+        let sweeps = candidate.skews.is_empty();
         let plan = turn_plan(candidate, self.measured, self.search.turns(number).len());
         let experiment = &candidate.experiment;
         let stress = candidate.arm.stress.map(|kind| harness::Stress::begin(kind, &experiment.placement.cpus));
@@ -624,6 +629,12 @@ pub(super) mod tests {
         let plan = turn_plan(&mut given, &measured, 0);
         given.choose_skews(program, &late(&plan.skews), (true, &[48]));
         assert_eq!(given.experiment.reach, 1);
+        base.choice.pace = PaceChoice::Paced { given: true, period: None, skews: None };
+        base.common.window = true;
+        let mut window = Candidate::new(Arm::FIRST, Some(period), with_settings(&base, Arm::FIRST, None).unwrap());
+        let plan = turn_plan(&mut window, &measured, 0);
+        window.choose_skews(program, &late(&plan.skews), (true, &[48]));
+        assert_eq!(window.experiment.reach, 1);
     }
 
     /// What was chosen before is used with its sweep.

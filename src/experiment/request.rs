@@ -33,7 +33,7 @@ pub struct Experiment<'a> {
     pub free_because: Option<String>,
     /// The period at which a search left these settings. It takes the place of a calibration.
     pub searched_period: Option<Ticks>,
-    /// How many times as wide as an instance the sweep of skews is, to either side. A search may find that the peak lies outside.
+    /// A factor of the width of the sweep of skews. A search may find that the peak lies outside of the usual one.
     pub reach: u32,
 }
 

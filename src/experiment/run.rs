@@ -259,7 +259,7 @@ fn calibrate(
     }
     plan.focus = skews.is_none() && !common.window;
     plan.skews = skews.clone().unwrap_or_else(|| match common.edges {
-        Some(_) if common.window => window(common.units(), measured, experiment.reach),
+        Some(_) if common.window => window(common.units(), measured),
         _ => sweep(common.units(), measured, experiment.reach),
     });
     Ok(())
@@ -306,14 +306,14 @@ pub fn run_side_by_side(
     })
 }
 
-/// A sweep that is about as wide to either side as one instance takes, or `reach` times as wide.
+/// A sweep that is about as wide to either side as one instance takes, and at least 60 ns; `reach` times as wide, and at most 240 ns.
 pub(super) fn sweep(clock: Clock, instance: Ticks, reach: u32) -> Vec<Ticks> {
     evenly(clock, instance, reach, |_| SWEEP_POINTS / 2)
 }
 
 /// As [`sweep`], in steps of 2 ns: the window of a clock that cannot show them itself.
-fn window(clock: Clock, instance: Ticks, reach: u32) -> Vec<Ticks> {
-    evenly(clock, instance, reach, |width| (width / WINDOW_STEP.0).ceil() as i64)
+fn window(clock: Clock, instance: Ticks) -> Vec<Ticks> {
+    evenly(clock, instance, 1, |width| (width / WINDOW_STEP.0).ceil() as i64)
 }
 
 /// Skews in even steps, about `reach` times as wide to either side as one instance takes. `half` gives the number of steps to
@@ -459,7 +459,7 @@ mod tests {
         assert_eq!(units.frequency_hz, 128.0 * 25e6);
         // A window in steps of 2 ns, to 100 ns on either side, although a tick is 40 ns.
         let skews: Vec<f64> =
-            window(units, units.ticks(Nanos(100.0)), 1).into_iter().map(|skew| units.nanos(skew).0).collect();
+            window(units, units.ticks(Nanos(100.0))).into_iter().map(|skew| units.nanos(skew).0).collect();
         assert_eq!((skews.len(), skews[0], skews[50], skews[100]), (101, -100.0, 0.0, 100.0));
         assert!(skews.windows(2).all(|pair| (pair[1] - pair[0] - 2.0).abs() < 0.4), "{skews:?}");
         // The default sweep keeps its number of skews.

@@ -30,23 +30,23 @@ pub fn focus(program: &Program, skews: &[SkewTally]) -> Vec<usize> {
     (0..worth.len()).filter(|&at| worth[at] >= WORTH * best).collect()
 }
 
-/// At an end of a sweep are so many skews.
+/// The number of skews that are an end of a sweep.
 const END: usize = 3;
-/// So many times as frequent as elsewhere must the races at an end be, so that chance does not widen a sweep.
+/// The races at an end must be this many times as frequent as at the best place inside.
 const MORE: f64 = 1.1;
 
-/// Whether races are more frequent at an end of a sweep than in its inner three quarters, so that their peak may lie outside.
-/// A store that stays in a buffer is late by a time of its own, whatever the period.
+/// Whether races are more frequent at an end of a sweep than in its inner three quarters, so that their peak may lie outside. An end
+/// with few races says nothing.
 pub fn peaks_at_an_end(program: &Program, skews: &[SkewTally]) -> bool {
     let races = |part: &[SkewTally]| part.iter().map(|skew| races(program, &skew.outcomes)).sum::<u64>();
     let rate =
         |part: &[SkewTally]| races(part) as f64 / part.iter().map(SkewTally::iterations).sum::<u64>().max(1) as f64;
     let (ends, margin) = (skews.len().saturating_sub(END), skews.len() / 8);
-    if margin < END || races(skews) < ENOUGH {
+    if margin < END {
         return false;
     }
     let inner = skews[margin..skews.len() - margin].windows(END).map(rate).fold(0.0, f64::max);
-    rate(&skews[..END]).max(rate(&skews[ends..])) > MORE * inner
+    [&skews[..END], &skews[ends..]].into_iter().any(|end| races(end) >= ENOUGH && rate(end) > MORE * inner)
 }
 
 #[cfg(test)]

@@ -176,8 +176,8 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
     reader.initial(open + 1, close)?;
     reader.type_elements();
     for (line, cells) in &lines[1..] {
-        // An empty line may have any number of them.
-        if cells.len() != width && cells.iter().any(|(_, cell)| !cell.is_empty()) {
+        // A line that is empty may have fewer.
+        if cells.len() > width || cells.len() < width && cells.iter().any(|(_, cell)| !cell.is_empty()) {
             return Err(source.error(*line, format!("this line has {} columns, not {width}", cells.len()), ""));
         }
         for (thread, (span, cell)) in cells.iter().enumerate() {

@@ -68,8 +68,7 @@ pub fn explain(code: &Code, model: Model, bounds: Bounds) -> Result<Option<Expla
         let end = search.run(None, coherent, &mut forbidding);
         match end {
             Err(error @ ModelError::TooLarge { .. }) if forbidding.shortest.is_none() => return Err(error),
-            // What no model allows may compute with the value of another variable, such as an address.
-            Err(ModelError::TooLarge { .. } | ModelError::Unsupported(_)) | Ok(_) => {}
+            Err(ModelError::TooLarge { .. }) | Ok(_) => {}
             Err(error) => return Err(error),
         }
         if forbidding.shortest.is_some() {

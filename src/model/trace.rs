@@ -685,7 +685,7 @@ impl Runner<'_> {
         state.trace.registers = state.values;
         state.trace.unordered = self.unordered.among(&state.trace.events);
         self.budget.take(state.trace.bytes_held(), "bytes for the ways to run")?;
-        // Most threads have one way.
+        // Most threads have one path.
         self.done.whole.reserve_exact(usize::from(self.done.whole.is_empty()));
         self.done.whole.push(state.trace);
         let count = self.done.whole.len();

@@ -12,7 +12,7 @@ pub struct Chosen {
     pub arm: Arm,
     /// The period at which it was left, in ticks; 0 if free.
     pub period_ticks: f64,
-    /// How many times as wide as its period its sweep of skews is, to either side.
+    /// The factor of the width of its sweep of skews.
     pub reach: u32,
     /// The distance between the CPUs that it was chosen at, in nanoseconds; `None` if none was measured.
     pub distance_ns: Option<f64>,
