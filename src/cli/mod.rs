@@ -125,7 +125,7 @@ fn parse() -> std::result::Result<Cli, clap::Error> {
     let mut command = Cli::command();
     let matches = match command.try_get_matches_from_mut(&args) {
         // The notes at the end of the help are not put together for a command that runs.
-        Err(error) if !error.use_stderr() || is_help(&error) => {
+        Err(error) if HELP.contains(&error.kind()) => {
             notes::with_notes(Cli::command()).try_get_matches_from_mut(&args)?
         }
         other => other?,
@@ -139,10 +139,8 @@ fn parse() -> std::result::Result<Cli, clap::Error> {
     Ok(cli)
 }
 
-/// Whether clap shows the help of a command that lacks a subcommand or an argument.
-fn is_help(error: &clap::Error) -> bool {
-    error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
-}
+/// What clap calls a wish for help: an option or `help`, and a command that lacks its subcommand.
+const HELP: [ErrorKind; 2] = [ErrorKind::DisplayHelp, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand];
 
 /// An option whose value may be left out, and whether a word looks like a value of it.
 type OptionalValue = (&'static str, fn(&str) -> bool);

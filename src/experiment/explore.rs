@@ -90,8 +90,8 @@ pub(super) fn explore<'a>(
     };
     if let Some(chosen) = before {
         knowledge().choose(cpus, test, chosen);
-        let experiment = with_settings(base, chosen.arm, period(chosen.period_ticks))?;
-        let experiment = Experiment { reach: chosen.reach, ..experiment };
+        let settings = with_settings(base, chosen.arm, period(chosen.period_ticks))?;
+        let experiment = Experiment { reach: chosen.reach, ..settings };
         return Ok(Some(Explored { experiment, chosen, record: None }));
     }
     let allowed = match moved {

@@ -202,6 +202,7 @@ impl Relation {
             for via in 0..self.events {
                 let through = out.small[via];
                 if through != 0 {
+                    // Rows in chunks are handled as vectors; those behind the last event are empty.
                     for row in out.small.as_chunks_mut::<8>().0[..self.events.div_ceil(8)].as_flattened_mut() {
                         // All bits if the row has `via`.
                         *row |= through & (*row >> via & 1).wrapping_neg();

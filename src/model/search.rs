@@ -6,8 +6,8 @@
 //! contradicts an assumption of a path. A candidate that the model already forbids is not grown further. That
 //! is sound, because the relations of every model only grow with the candidate.
 //!
-//! The model is asked where there is a choice ahead and more than a few candidates can follow, and at the end of a candidate whose state is still
-//! wanted. This matters for a counter that all threads increment: there are as many candidates as orders of
+//! The model is asked where there is a choice ahead and more than a few candidates can follow, and at the end of
+//! a candidate whose state is still wanted. This matters for a counter that all threads increment: there are as many candidates as orders of
 //! the increments, and all of them end in the same state.
 //!
 //! A value may depend on itself: the source of a read depends on what is read. Such a value comes out of thin
@@ -485,12 +485,12 @@ impl Growth<'_, '_> {
     /// Asks the model whether the candidate is still allowed, if it has grown since the last time. Does not ask if at most [`FEW`]
     /// candidates can follow.
     fn may_grow(&self, grown: &mut bool, candidates: u64) -> bool {
-        if candidates <= FEW {
-            return true;
-        }
-        let grown = std::mem::replace(grown, false);
-        let allows = |judge: &Judge<'_>| matches!(judge(&self.witness, Detail::Verdict), Judgement::Allowed { .. });
-        !grown || self.judge.as_ref().is_none_or(allows)
+        candidates <= FEW || !std::mem::replace(grown, false) || !self.is_forbidden()
+    }
+
+    fn is_forbidden(&self) -> bool {
+        let forbids = |judge: &Judge<'_>| matches!(judge(&self.witness, Detail::Verdict), Judgement::Forbidden(_));
+        self.judge.as_ref().is_some_and(forbids)
     }
 
     fn step(&mut self) -> Result<()> {
@@ -671,15 +671,10 @@ impl Growth<'_, '_> {
         }
         let mut left = reads;
         left.remove(read);
-        if places.is_empty() {
+        let of_others = (self.orders[location].len() as u64).saturating_pow(left.len() as u32);
+        let candidates = (places.len() as u64).saturating_mul(of_others).saturating_mul(self.candidates[at + 1]);
+        if places.is_empty() || places.len() > 1 && !self.may_grow(&mut grown, candidates) {
             return Ok(ControlFlow::Continue(()));
-        }
-        if places.len() > 1 {
-            let of_others = (self.orders[location].len() as u64).saturating_pow(left.len() as u32);
-            let candidates = (places.len() as u64).saturating_mul(of_others).saturating_mul(self.candidates[at + 1]);
-            if !self.may_grow(&mut grown, candidates) {
-                return Ok(ControlFlow::Continue(()));
-            }
         }
         for place in places.iter() {
             let write = self.orders[location][place];
@@ -814,11 +809,6 @@ impl Growth<'_, '_> {
             Err(ModelError::Unsupported(_)) if self.is_forbidden() => Ok(false),
             other => other,
         }
-    }
-
-    fn is_forbidden(&self) -> bool {
-        let forbids = |judge: &Judge<'_>| matches!(judge(&self.witness, Detail::Verdict), Judgement::Forbidden(_));
-        self.judge.as_ref().is_some_and(forbids)
     }
 
     /// Passes a candidate with all its values to the visitor, if it is wanted and allowed.
