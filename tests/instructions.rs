@@ -223,6 +223,59 @@ fn aarch64_instructions_are_what_capstone_reads_back() {
                 "dmb sy; dmb ish; dmb ishld; dmb st; dmb ld; dmb oshst",
             ),
             ("DSB SY; DSB ISHST; ISB; NOP", "dsb sy; dsb ishst; isb; nop"),
+            (
+                "MOVZ W0,#42; MOVZ X0,#42,LSL #48; MOVN W2,#1,LSL #16; MOVK X2,#65535,LSL #32",
+                "mov w0, #0x2a; mov x0, #0x2a000000000000; mov w2, #-0x10001; movk x2, #0xffff, lsl #32",
+            ),
+            (
+                "ADD X0,X2,#1,LSL #12; SUBS W0,W2,#7,LSL #0; CMN X0,X2; CMN W0,#3; NEGS X0,X2",
+                "add x0, x2, #1, lsl #12; subs w0, w2, #7; cmn x0, x2; cmn w0, #3; negs x0, x2",
+            ),
+            (
+                "ADD W0,W2,W3,LSR #4; SUB X0,X2,X3,ASR #63; NEG W0,W2,LSL #2; CMP X0,X2,ASR #1",
+                "add w0, w2, w3, lsr #4; sub x0, x2, x3, asr #63; neg w0, w2, lsl #2; cmp x0, x2, asr #1",
+            ),
+            (
+                "ORR W0,W2,W3,ROR #5; BIC X0,X2,X3,LSR #1; MVN X0,X2,ASR #3; EON W0,W2,W3,LSL #31",
+                "orr w0, w2, w3, ror #5; bic x0, x2, x3, lsr #1; mvn x0, x2, asr #3; eon w0, w2, w3, lsl #31",
+            ),
+            (
+                "MADD W0,W2,W3,W4; MSUB X0,X2,X3,X4; MNEG X0,X2,X3; MUL W0,W2,W3",
+                "madd w0, w2, w3, w4; msub x0, x2, x3, x4; mneg x0, x2, x3; mul w0, w2, w3",
+            ),
+            (
+                "SMULL X0,W2,W3; UMULL X0,W2,W3; SMNEGL X0,W2,W3; UMNEGL X0,W2,W3",
+                "smull x0, w2, w3; umull x0, w2, w3; smnegl x0, w2, w3; umnegl x0, w2, w3",
+            ),
+            (
+                "SMADDL X0,W2,W3,X4; UMADDL X0,W2,W3,X4; SMSUBL X0,W2,W3,X4; UMSUBL X0,W2,W3,X4",
+                "smaddl x0, w2, w3, x4; umaddl x0, w2, w3, x4; smsubl x0, w2, w3, x4; umsubl x0, w2, w3, x4",
+            ),
+            (
+                "UBFM W0,W2,#4,#2; SBFM X0,X2,#4,#20; BFM W0,W2,#4,#20; UBFX X0,X2,#5,#9; SBFX W0,W2,#0,#3",
+                "ubfiz w0, w2, #0x1c, #3; sbfx x0, x2, #4, #0x11; bfxil w0, w2, #4, #0x11; ubfx x0, x2, #5, #9; sbfx w0, w2, #0, #3",
+            ),
+            (
+                "UBFIZ X0,X2,#5,#9; SBFIZ W0,W2,#3,#8; BFI X0,X2,#8,#4; BFXIL W0,W2,#8,#4",
+                "ubfiz x0, x2, #5, #9; sbfiz w0, w2, #3, #8; bfi x0, x2, #8, #4; bfxil w0, w2, #8, #4",
+            ),
+            (
+                "RBIT W0,W2; RBIT X0,X2; REV W0,W2; REV X0,X2; REV16 W0,W2; REV16 X0,X2; REV32 X0,X2; REV64 X0,X2",
+                "rbit w0, w2; rbit x0, x2; rev w0, w2; rev x0, x2; rev16 w0, w2; rev16 x0, x2; rev32 x0, x2; rev x0, x2",
+            ),
+            (
+                "EXTR W0,W2,W3,#7; EXTR X0,X2,X3,#63; ROR W0,W2,#13; ROR X0,X2,X3",
+                "extr w0, w2, w3, #7; extr x0, x2, x3, #0x3f; ror w0, w2, #0xd; ror x0, x2, x3",
+            ),
+            (
+                "ADD X4,X1,#0; LDP W0,W2,[X4],#8; STP W0,W2,[X4,#-8]!; LDPSW X0,X2,[X4],#8",
+                "add x4, x1, #0; ldp w0, w2, [x4], #8; stp w0, w2, [x4, #-8]!; ldpsw x0, x2, [x4], #8",
+            ),
+            (
+                "ADD X4,X1,#4; LDRSB W0,[X4],#2; LDRSH X0,[X4,#-4]!; LDRH W0,[X4],#2; STRB W0,[X4,#-1]!; LDRSW X0,[X1],#4",
+                "add x4, x1, #4; ldrsb w0, [x4], #2; ldrsh x0, [x4, #-4]!; ldrh w0, [x4], #2; strb w0, [x4, #-1]!; ldrsw x0, [x1], #4",
+            ),
+            ("MOV W0,#1; CBZ W0,.+8; B .+4; NOP", "mov w0, #1; cbz w0, #0xc; b #0xc; nop"),
         ],
     );
 }

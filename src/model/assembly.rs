@@ -84,6 +84,14 @@ pub(crate) struct Dialect {
     pub has_dotted_labels: bool,
     /// Whether operands name locations, as on x86.
     pub names_locations: bool,
+    /// The mnemonic of a jump to a label.
+    pub jump: &'static str,
+    /// Parses the name of a symbolic register, such as `%P0_x`: the name and the width that the spelling gives it.
+    pub symbolic: fn(&str) -> Option<(&str, Type)>,
+    /// The length of an instruction in bytes, if a jump may go to a distance from itself, such as `.+8`.
+    pub jumps_by: Option<i64>,
+    /// The instruction that ends a thread of compiled code (`Variant=telechat`).
+    pub returns: &'static str,
     /// Whether tests write two operands target first where `instruction` takes the target last. They are turned round.
     pub turned_round: bool,
 }
@@ -125,7 +133,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
         return Err(source.error(Span::at(close), "`}` stands before `{`", ""));
     }
     refuse_by_name(source, text)?;
-    litmus::remarks::check_all(source, text, open)?;
+    let is_compiled = litmus::remarks::check_all(source, text, open)?;
     let mut reader = Reader {
         source,
         text,
@@ -138,6 +146,9 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
         keep,
         instructions: Vec::new(),
         not_modelled: None,
+        symbolic: Vec::new(),
+        is_compiled,
+        has_distances: dialect.jumps_by.is_some() && (text.contains(".+") || text.contains(".-")),
     };
     let clause = clause_start(text, close);
     // A semicolon may stand behind the initial values.
@@ -184,7 +195,9 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
             reader.instruction(thread, *span, cell)?;
         }
     }
+    reader.end_threads();
     reader.labels_exist()?;
+    reader.set_symbolic();
     let Clauses { mut columns, displayed, arrays, alone, filter, quantifier, condition } = reader.clauses(clause)?;
     let mut header = litmus::header(source, open)?;
     // An outcome may have any spelling of a register.
@@ -216,9 +229,12 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
             expressions: Vec::new(),
         })
         .collect();
-    for (thread, assembler) in threads.iter_mut().zip(&reader.threads) {
-        let connected = condition_flags::connect(thread, &assembler.flag_setters, &assembler.flag_readers);
-        connected.map_err(|refused| reader.flags_refused(assembler, &refused))?;
+    for (number, thread) in threads.iter_mut().enumerate() {
+        let assembler = &mut reader.threads[number];
+        let Some(operands) = assembler.flags else { continue };
+        let (setters, readers) = (&assembler.flag_setters, &assembler.flag_readers);
+        condition_flags::connect(thread, &mut assembler.spans, operands, setters, readers)
+            .map_err(|refused| reader.flags_refused(&reader.threads[number], &refused))?;
     }
     let (names, init) = (std::mem::take(&mut reader.names), std::mem::take(&mut reader.init));
     let code = Code {
@@ -421,7 +437,16 @@ struct Reader<'s> {
     /// The instructions of each thread as they are written, if they are kept.
     instructions: Vec<Vec<Instruction>>,
     not_modelled: Option<(&'static str, Span)>,
+    /// The initial values of symbolic registers, each with its declared type. They hold for all threads that have them.
+    symbolic: Vec<(String, Const, Option<Type>)>,
+    /// Whether the threads are compiled functions, which return.
+    is_compiled: bool,
+    /// Whether jumps may go to distances, so that every instruction needs a label.
+    has_distances: bool,
 }
+
+/// The label at the end of a thread. `@1` and so on are those in front of its instructions. No test can write them.
+const END: &str = "@end";
 
 impl Reader<'_> {
     fn location(&mut self, name: &str) -> LocationId {
@@ -491,6 +516,12 @@ impl Reader<'_> {
             let list = right.strip_prefix('{').and_then(|right| right.strip_suffix('}'));
             let values: Option<Vec<Const>> =
                 list.unwrap_or(right).split(',').map(|value| self.initial_value(value.trim())).collect();
+            let is_label = right.split_once(':').is_some_and(|(thread, label)| {
+                thread.trim_start_matches('P').parse::<usize>().is_ok() && self.dialect.is_label(label)
+            });
+            if is_label {
+                return Err(bad("code addresses are not modelled: a label is no value"));
+            }
             let values = match values {
                 Some(values) if list.is_some() || values.len() == 1 => values,
                 _ => return Err(bad("expected a number or the name of a location after `=`")),
@@ -526,6 +557,15 @@ impl Reader<'_> {
                     None => return Err(bad("expected a type such as `int`, `uint64_t` or `int *` before the name")),
                 },
             };
+            if thread.is_none()
+                && let Some((name, _)) = (self.dialect.symbolic)(name)
+            {
+                if self.symbolic.iter().any(|(known, ..)| known == name) {
+                    return Err(bad("this is initialised twice"));
+                }
+                self.symbolic.push((name.to_owned(), value, declared));
+                continue;
+            }
             let (key, number) = match thread {
                 Some(thread) => {
                     let Some(register) = self.threads[thread].register(name) else {
@@ -572,11 +612,48 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// Gives the symbolic registers of the threads their initial values.
+    fn set_symbolic(&mut self) {
+        for (name, value, declared) in &self.symbolic {
+            for thread in &mut self.threads {
+                if let Some(register) = thread.registers.iter().position(|known| known == name) {
+                    thread.values[register] = *value;
+                    thread.declared.extend(declared.map(|ty| (register, ty)));
+                }
+            }
+        }
+    }
+
+    /// Adds the label at the end of each thread that something jumps to.
+    fn end_threads(&mut self) {
+        for (thread, assembler) in self.threads.iter_mut().enumerate() {
+            let count = distance_label(assembler.instructions);
+            let is_last = |(name, at): &(String, Option<Span>)| at.is_none() && (*name == END || *name == count);
+            let ends: Vec<usize> = (0..assembler.labels.len()).filter(|at| is_last(&assembler.labels[*at])).collect();
+            let end = Span::at(self.text.len());
+            let mut labels = Vec::new();
+            for label in ends {
+                assembler.labels[label].1 = Some(end);
+                assembler.steps.push(Step::Label(label));
+                assembler.spans.push(end);
+                labels.push(assembler.labels[label].0.clone());
+            }
+            if !labels.is_empty() && self.keep == Keep::Instructions {
+                let (mnemonic, text) = (String::new(), String::new());
+                self.instructions[thread].push(Instruction { labels, mnemonic, operands: Vec::new(), text, span: end });
+            }
+        }
+    }
+
     /// Checks that every jump's label exists in its thread.
     fn labels_exist(&self) -> Result<(), Diagnostic> {
         for (number, thread) in self.threads.iter().enumerate() {
             if let Some((label, span)) = thread.jumps.iter().find(|(label, _)| thread.labels[*label].1.is_none()) {
                 let name = &thread.labels[*label].0;
+                if name.starts_with('@') {
+                    let message = format!("this jump goes out of the instructions of P{number}");
+                    return Err(self.source.error(*span, message, "there is no instruction at this distance"));
+                }
                 let known = thread.labels.iter().filter(|(_, at)| at.is_some()).map(|(name, _)| format!("`{name}`"));
                 let known: Vec<String> = known.collect();
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -613,7 +690,11 @@ impl Reader<'_> {
                 format!("`{own}` reads a flag of `{}` that is not followed", text(setter)),
                 "of this result, only whether it is 0 or negative is followed",
             ),
-            Reason::Widths => (format!("`{own}` reads the sign of results of different widths"), "here"),
+            Reason::Widths => (format!("`{own}` reads flags of results of different widths"), "here"),
+            Reason::Differ => (
+                format!("`{own}` reads flags that mean one thing on one path and another thing on another path"),
+                "here",
+            ),
         };
         let error = self.source.error(thread.spans[refused.step], message, label);
         let setters: Vec<String> = refused.setters.iter().map(|setter| by(*setter)).collect();
@@ -660,9 +741,26 @@ impl Reader<'_> {
             }
             return Ok(());
         }
+        if self.has_distances {
+            let name = distance_label(self.threads[thread].instructions);
+            let assembler = &mut self.threads[thread];
+            let label = assembler.label(&name);
+            assembler.labels[label].1 = Some(part(rest));
+            assembler.steps.push(Step::Label(label));
+            assembler.spans.push(part(rest));
+            assembler.uses("", true);
+            if self.keep == Keep::Instructions {
+                labels.push(name);
+            }
+        }
+        self.threads[thread].instructions += 1;
         let (mnemonic, operands) = split_mnemonic(rest);
         let operands = without_blanks(operands);
         let (mnemonic, operands) = match (self.dialect.respell)(&mnemonic, &operands) {
+            Some((mnemonic, operands)) => (Cow::Owned(mnemonic), Cow::Owned(operands)),
+            None => (mnemonic, operands),
+        };
+        let (mnemonic, operands) = match self.as_jump(thread, &mnemonic, &operands) {
             Some((mnemonic, operands)) => (Cow::Owned(mnemonic), Cow::Owned(operands)),
             None => (mnemonic, operands),
         };
@@ -689,7 +787,9 @@ impl Reader<'_> {
         }
         let assembler = &mut self.threads[thread];
         assembler.uses(rest, false);
-        let known = (self.dialect.instruction)(assembler, &mnemonic, &operands, &self.names);
+        // Only labels that the reader makes have one.
+        let is_own = !rest.contains('@');
+        let known = is_own.then(|| (self.dialect.instruction)(assembler, &mnemonic, &operands, &self.names)).flatten();
         if let Some(reason) = assembler.not_modelled.take() {
             self.not_modelled.get_or_insert((reason, part(rest)));
         }
@@ -715,6 +815,22 @@ impl Reader<'_> {
         }
         assembler.spans.resize(assembler.steps.len(), part(rest));
         Ok(())
+    }
+
+    /// A jump to a distance as a jump to a label, and a return as one to the end of the thread: the mnemonic and the
+    /// operands.
+    fn as_jump(&self, thread: usize, mnemonic: &str, operands: &str) -> Option<(String, String)> {
+        if self.is_compiled && operands.is_empty() && mnemonic.eq_ignore_ascii_case(self.dialect.returns) {
+            return Some((self.dialect.jump.to_owned(), END.to_owned()));
+        }
+        let length = self.dialect.jumps_by.filter(|_| self.has_distances)?;
+        let (front, last) = operands.rsplit_once(',').map_or(("", operands), |(front, last)| (front, last));
+        let text = last.strip_prefix('.').filter(|text| text.starts_with(['+', '-']))?;
+        let distance = parse_int(text.strip_prefix('+').unwrap_or(text)).filter(|distance| distance % length == 0)?;
+        // The jump itself is counted already.
+        let at = i64::try_from(self.threads[thread].instructions).ok()? - 1 + distance / length;
+        let label = usize::try_from(at).map_or_else(|_| "@none".to_owned(), distance_label);
+        Some((mnemonic.to_owned(), if front.is_empty() { label } else { format!("{front},{label}") }))
     }
 
     fn clauses(&mut self, from: usize) -> Result<Clauses, Diagnostic> {
@@ -955,6 +1071,11 @@ fn thread_number(digits: &str) -> Option<usize> {
     digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
+/// The label in front of the instruction with this number.
+fn distance_label(number: usize) -> String {
+    format!("@{number}")
+}
+
 /// The number behind the letter of a register, without leading zeros.
 pub(crate) fn register_number(digits: &str) -> Option<usize> {
     let is_number = digits == "0" || !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -982,6 +1103,20 @@ fn declared_type(words: &[&str]) -> Option<Type> {
 /// A register: its canonical name, and the width that the operand's spelling gives it.
 pub(crate) type Named = (&'static str, Type);
 
+/// What an instruction sets the flags by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sets {
+    /// The difference of the two operands.
+    Difference,
+    /// Their sum.
+    Sum,
+    /// The first operand, which is a bitwise result. The second one is 0. There is no overflow, and the carry is 0.
+    Bits,
+    /// The first operand. The second one is 0. Only whether the result is 0 or negative is followed: the carry and the
+    /// overflow are those of a computation that is not known.
+    Result,
+}
+
 /// Whether a comparison takes its operands as signed numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signs {
@@ -989,6 +1124,8 @@ pub(crate) enum Signs {
     Unsigned,
     /// It compares the result with 0, which is about the flag for the sign alone.
     OfResult,
+    /// It compares the flag for an overflow with 0.
+    Overflow,
 }
 
 /// A condition on the flags: how the operands of the last comparison compare.
@@ -1010,6 +1147,8 @@ pub(crate) struct Assembler {
     spans: Vec<Span>,
     /// The instructions that set the flags.
     flag_setters: Vec<Setter>,
+    /// The registers that hold what the flags are set by, if an instruction sets or reads them.
+    flags: Option<[RegisterId; 2]>,
     /// The instructions that read them.
     flag_readers: Vec<condition_flags::Reader>,
     /// Why no model covers the last instruction, if its dialect knows it all the same.
@@ -1018,6 +1157,8 @@ pub(crate) struct Assembler {
     pub hint: Option<&'static str>,
     /// Base registers that a post-indexed access moved on, each with the step that does, as long as nothing uses them again.
     pub moved_on: Vec<(RegisterId, usize)>,
+    /// The number of instructions so far.
+    instructions: usize,
 }
 
 /// 8 bits, extended by zeros to the full register.
@@ -1044,10 +1185,12 @@ impl Assembler {
             steps: Vec::with_capacity(lines),
             spans: Vec::with_capacity(lines),
             flag_setters: Vec::new(),
+            flags: None,
             flag_readers: Vec::new(),
             not_modelled: None,
             hint: None,
             moved_on: Vec::new(),
+            instructions: 0,
         }
     }
 
@@ -1072,7 +1215,10 @@ impl Assembler {
 
     /// The number of a register, and the width that its name gives.
     pub fn typed(&mut self, text: &str) -> Option<(RegisterId, Type)> {
-        let (name, ty) = (self.dialect.register)(text)?;
+        if let Some((name, ty)) = (self.dialect.register)(text) {
+            return Some((self.number(name), ty));
+        }
+        let (name, ty) = (self.dialect.symbolic)(text)?;
         Some((self.number(name), ty))
     }
 
@@ -1140,23 +1286,26 @@ impl Assembler {
         self.branch(compare, left, right, ty, label)
     }
 
-    /// The comparison that a condition on the flags is. The next step reads them. Whether that can be followed is known
-    /// only when all jumps are ([`condition_flags::connect`]).
+    /// The comparison that a condition on the flags is. The next step reads them. What it compares is known only when
+    /// all jumps are ([`condition_flags::connect`]).
     fn flags_as(&mut self, condition: Condition) -> (Compare, Operand, Operand, Type) {
         let (compare, signs) = condition;
-        let [left, right] = FLAGS.map(|name| Operand::Register(self.number(name)));
+        let [left, right] = self.flags().map(Operand::Register);
         self.flag_readers.push(condition_flags::Reader { step: self.steps.len(), condition });
-        if signs == Signs::OfResult {
-            let result = self.temporary();
-            self.binary(Binary::Sub, result, left, right, LONG);
-            return (compare, Operand::Register(result), ZERO, LONG);
-        }
         (compare, left, right, Type::Int { bits: 64, signed: signs == Signs::Signed })
+    }
+
+    /// The registers that hold what the flags are set by.
+    fn flags(&mut self) -> [RegisterId; 2] {
+        let known = self.flags;
+        let flags = known.unwrap_or_else(|| ["flags.left", "flags.right"].map(|name| self.number(name)));
+        self.flags = Some(flags);
+        flags
     }
 
     /// Records a result that sets the flags. Only whether it is 0 or negative is followed.
     pub fn compare_with_zero(&mut self, result: Operand, ty: Type) {
-        self.set_flags(result, ZERO, ty, true);
+        self.set_flags(Sets::Result, result, ZERO, ty);
     }
 
     /// `dst = then` if the flags satisfy a condition, else `dst = otherwise`.
@@ -1169,20 +1318,20 @@ impl Assembler {
         self.steps.push(Step::Binary { dst, op, left, right, ty });
     }
 
-    /// Records a comparison for later branches. It copies the operands, because their registers may change
-    /// before the branch. The copies are sign-extended, which keeps the order of signed and of unsigned values.
-    /// Every comparison has the same copies, so a branch sees the last comparison on its path.
+    /// Records a comparison for later branches.
     pub fn compare(&mut self, left: Operand, right: Operand, ty: Type) {
-        self.set_flags(left, right, ty, false);
+        self.set_flags(Sets::Difference, left, right, ty);
     }
 
-    fn set_flags(&mut self, left: Operand, right: Operand, ty: Type, only_result: bool) {
+    /// Sets the flags by two operands. It copies them, because their registers may change before the flags are read. The
+    /// copies are sign-extended, which keeps the order of signed and of unsigned values. All instructions have the same
+    /// copies, so a reader sees those of the last one on its path.
+    pub fn set_flags(&mut self, sets: Sets, left: Operand, right: Operand, ty: Type) {
         let ty = Type::Int { bits: ty.bits(), signed: true };
-        for (name, operand) in FLAGS.into_iter().zip([left, right]) {
-            let dst = self.number(name);
+        for (dst, operand) in self.flags().into_iter().zip([left, right]) {
             self.mov(dst, operand, ty);
         }
-        self.flag_setters.push(Setter { step: self.steps.len() - 1, ty, only_result });
+        self.flag_setters.push(Setter { step: self.steps.len() - 1, ty, sets });
     }
 
     /// A conditional jump to a label.
@@ -1199,11 +1348,8 @@ impl Assembler {
     }
 
     fn target(&mut self, label: &str) -> Option<usize> {
-        self.dialect.is_label(label).then(|| self.label(label))
+        (label.starts_with('@') || self.dialect.is_label(label)).then(|| self.label(label))
     }
 }
-
-/// The registers that hold what the flags compare.
-const FLAGS: [&str; 2] = ["flags.left", "flags.right"];
 
 pub(crate) const ZERO: Operand = Operand::Const(Const::Int(0));

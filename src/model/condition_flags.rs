@@ -1,4 +1,4 @@
-//! Which instructions set the flags that a conditional jump or select of an assembly test reads.
+//! What the flags mean that a conditional jump or select of an assembly test reads.
 //!
 //! Every instruction that sets flags leaves two operands in the same two registers, so a reader sees those of the last one
 //! on its path. What the operands mean depends on that instruction. A condition is followed if it means the same for every
@@ -6,27 +6,27 @@
 
 use std::collections::BTreeSet;
 
-use super::assembly::{Condition, Signs};
+use super::assembly::{Condition, Sets, Signs};
 use super::code::{CodeThread, Step};
 use super::flow::{self, Entries};
-use crate::program::{Compare, Type};
+use crate::litmus::Span;
+use crate::program::{Binary, Compare, Const, Operand, RegisterId, Type, Unary};
 
 /// An instruction that sets the flags.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setter {
     /// Its step that sets them.
     pub step: usize,
-    /// The type of what it compares.
+    /// The type of its operands.
     pub ty: Type,
-    /// Whether they only say if the result is 0 or negative. The other conditions depend on a carry or an overflow, which
-    /// is not followed.
-    pub only_result: bool,
+    /// What it sets them by.
+    pub sets: Sets,
 }
 
 /// An instruction that reads the flags.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reader {
-    /// Its first step that reads them.
+    /// Its step that compares. [`connect`] gives it the operands that it compares.
     pub step: usize,
     /// What it asks.
     pub condition: Condition,
@@ -39,8 +39,10 @@ pub(super) enum Reason {
     NotSet,
     /// It is about a flag that is not followed, of the instruction with this step.
     NotFollowed(usize),
-    /// It asks for the sign of a result. One instruction has a result of 32 bits, and another one of 64 bits.
+    /// It depends on the width of the operands. One instruction has operands of 32 bits, and another one of 64 bits.
     Widths,
+    /// It means one thing for one instruction and another thing for another one.
+    Differ,
 }
 
 /// A condition on the flags that is not followed.
@@ -54,15 +56,51 @@ pub(super) struct Refused {
     pub setters: Vec<usize>,
 }
 
-/// Gives each reader that asks for the sign of a result the width of that result.
+/// How the operands that an instruction leaves answer a condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// The condition compares them.
+    Operands,
+    /// The condition is about the flags N, Z, C and V, which are computed from them.
+    Flags(Sets),
+}
+
+impl Way {
+    /// The way for the operands of an instruction; `None` if the condition is not followed.
+    fn of(sets: Sets, (compare, signs): Condition) -> Option<Way> {
+        let is_equality = matches!(compare, Compare::Eq | Compare::Ne);
+        Some(match (sets, signs) {
+            (Sets::Sum, _) => Way::Flags(Sets::Sum),
+            (_, Signs::OfResult) => Way::Flags(Sets::Difference),
+            (Sets::Difference | Sets::Bits, Signs::Overflow) => Way::Flags(sets),
+            (_, Signs::Signed | Signs::Unsigned) if is_equality => Way::Operands,
+            (Sets::Difference, _) | (Sets::Bits, Signs::Signed) => Way::Operands,
+            (Sets::Bits, _) => Way::Flags(Sets::Bits),
+            (Sets::Result, _) => return None,
+        })
+    }
+}
+
+/// What a reader compares: a comparison, its operands and their type.
+type Comparison = (Compare, Operand, Operand, Type);
+
+/// Gives each reader the comparison that its condition is. Steps that compute the flags are added in front of it, with
+/// its span. `operands` are the registers with the operands.
 ///
 /// # Errors
 /// The first condition that is not followed.
-pub(super) fn connect(thread: &mut CodeThread, setters: &[Setter], readers: &[Reader]) -> Result<(), Refused> {
+pub(super) fn connect(
+    thread: &mut CodeThread,
+    spans: &mut Vec<Span>,
+    operands: [RegisterId; 2],
+    setters: &[Setter],
+    readers: &[Reader],
+) -> Result<(), Refused> {
     if readers.is_empty() {
         return Ok(());
     }
     let last = last_setters(thread, setters, readers);
+    let mut computed = Vec::new();
     for (reader, last) in readers.iter().zip(last) {
         let known: Vec<&Setter> = last.iter().flatten().map(|setter| &setters[*setter]).collect();
         let refused = |reason| {
@@ -72,26 +110,154 @@ pub(super) fn connect(thread: &mut CodeThread, setters: &[Setter], readers: &[Re
         if last.contains(&None) {
             return refused(Reason::NotSet);
         }
-        // No path leads to the reader.
-        let Some(first) = known.first() else { continue };
-        match reader.condition {
-            (_, Signs::OfResult) => {
-                if known.iter().any(|setter| setter.ty != first.ty) {
-                    return refused(Reason::Widths);
-                }
-                if let Step::Binary { ty, .. } = &mut thread.steps[reader.step] {
-                    *ty = first.ty;
-                }
-            }
-            (Compare::Eq | Compare::Ne, _) => {}
-            _ => {
-                if let Some(setter) = known.iter().find(|setter| setter.only_result) {
-                    return refused(Reason::NotFollowed(setter.step));
-                }
-            }
+        let mut ways = Vec::new();
+        for setter in &known {
+            let Some(way) = Way::of(setter.sets, reader.condition) else {
+                return refused(Reason::NotFollowed(setter.step));
+            };
+            ways.push((way, setter.ty));
         }
+        // Without a first one no path leads to the reader.
+        let Some((first, ty)) = ways.first().copied() else { continue };
+        if ways.iter().any(|(way, _)| *way != first) {
+            return refused(Reason::Differ);
+        }
+        let Way::Flags(sets) = first else { continue };
+        if ways.iter().any(|(_, other)| *other != ty) {
+            return refused(Reason::Widths);
+        }
+        let mut steps = Steps { thread, steps: Vec::new(), ty };
+        let comparison = steps.comparison(sets, operands.map(Operand::Register), reader.condition);
+        computed.push((reader.step, steps.steps, comparison));
+    }
+    // From the last one on, so that the numbers of the steps in front stay.
+    computed.sort_by_key(|(step, ..)| *step);
+    for (at, steps, (asked, a, b, type_of_both)) in computed.into_iter().rev() {
+        if let Step::Branch { compare, left, right, ty, .. } | Step::Select { compare, left, right, ty, .. } =
+            &mut thread.steps[at]
+        {
+            (*compare, *left, *right, *ty) = (asked, a, b, type_of_both);
+        }
+        let span = spans[at];
+        spans.splice(at..at, steps.iter().map(|_| span));
+        thread.steps.splice(at..at, steps);
     }
     Ok(())
+}
+
+/// Steps that compute flags.
+struct Steps<'t> {
+    thread: &'t mut CodeThread,
+    steps: Vec<Step>,
+    /// The type of the operands and of everything computed.
+    ty: Type,
+}
+
+const ZERO: Operand = Operand::Const(Const::Int(0));
+
+impl Steps<'_> {
+    /// A new register.
+    fn register(&mut self) -> RegisterId {
+        self.thread.names.push(format!("flags.{}", self.thread.names.len()));
+        self.thread.registers.push(Const::Int(0));
+        self.thread.names.len() - 1
+    }
+
+    fn binary(&mut self, left: Operand, op: Binary, right: Operand) -> Operand {
+        self.typed(left, op, right, self.ty)
+    }
+
+    fn typed(&mut self, left: Operand, op: Binary, right: Operand, ty: Type) -> Operand {
+        let dst = self.register();
+        self.steps.push(Step::Binary { dst, op, left, right, ty });
+        Operand::Register(dst)
+    }
+
+    fn inverted(&mut self, src: Operand) -> Operand {
+        let dst = self.register();
+        self.steps.push(Step::Unary { dst, op: Unary::Invert, src, ty: self.ty });
+        Operand::Register(dst)
+    }
+
+    /// -1 if a value is negative, else 0.
+    fn sign(&mut self, value: Operand) -> Operand {
+        let bits = i64::from(self.ty.bits());
+        self.binary(value, Binary::ShiftRight, Operand::Const(Const::Int(bits - 1)))
+    }
+
+    /// A value that is not negative, and 0 if `value` is 0.
+    fn other_than_zero(&mut self, value: Operand) -> Operand {
+        let one = Operand::Const(Const::Int(1));
+        let unsigned = Type::Int { bits: self.ty.bits(), signed: false };
+        let upper = self.typed(value, Binary::ShiftRight, one, unsigned);
+        let lowest = self.binary(value, Binary::And, one);
+        self.binary(upper, Binary::Or, lowest)
+    }
+
+    /// The carry of a sum: its sign.
+    fn carry(&mut self, sets: Sets, [left, right]: [Operand; 2], result: Operand) -> Operand {
+        if sets == Sets::Bits {
+            return self.binary(left, Binary::And, ZERO);
+        }
+        let both = self.binary(left, Binary::And, right);
+        let any = self.binary(left, Binary::Or, right);
+        let lost = self.inverted(result);
+        let carried = self.binary(any, Binary::And, lost);
+        self.binary(both, Binary::Or, carried)
+    }
+
+    /// The overflow of a sum or of a difference: its sign.
+    fn overflow(&mut self, sets: Sets, [left, right]: [Operand; 2], result: Operand) -> Operand {
+        if sets == Sets::Bits {
+            return self.binary(left, Binary::And, ZERO);
+        }
+        let differ = self.binary(left, Binary::Xor, right);
+        let may = if sets == Sets::Sum { self.inverted(differ) } else { differ };
+        let changed = self.binary(left, Binary::Xor, result);
+        self.binary(may, Binary::And, changed)
+    }
+
+    /// The comparison that a condition on the flags is.
+    fn comparison(&mut self, sets: Sets, operands: [Operand; 2], (compare, signs): Condition) -> Comparison {
+        let [left, right] = operands;
+        let is_order = matches!(compare, Compare::Gt | Compare::Le);
+        let is_equality = matches!(compare, Compare::Eq | Compare::Ne);
+        let op = if sets == Sets::Sum { Binary::Add } else { Binary::Sub };
+        let result = self.binary(left, op, right);
+        let (compare, value) = match signs {
+            Signs::OfResult => (compare, result),
+            Signs::Signed | Signs::Unsigned if is_equality => (compare, result),
+            Signs::Overflow => {
+                let overflow = self.overflow(sets, operands, result);
+                (compare, self.sign(overflow))
+            }
+            // Of the exact result, whose sign is N if there is no overflow.
+            Signs::Signed => {
+                let overflow = self.overflow(sets, operands, result);
+                let exact = self.binary(result, Binary::Xor, overflow);
+                if is_order {
+                    let (sign, other) = (self.sign(exact), self.other_than_zero(result));
+                    (compare, self.binary(sign, Binary::Or, other))
+                } else {
+                    (compare, exact)
+                }
+            }
+            // "Above" is a carry and a result other than 0, "at least" is a carry.
+            Signs::Unsigned => {
+                let carry = self.carry(sets, operands, result);
+                let sign = self.sign(carry);
+                let value = if is_order {
+                    let other = self.other_than_zero(result);
+                    self.binary(sign, Binary::And, other)
+                } else {
+                    sign
+                };
+                let holds = matches!(compare, Compare::Gt | Compare::Ge);
+                (if holds { Compare::Ne } else { Compare::Eq }, value)
+            }
+        };
+        (compare, value, ZERO, self.ty)
+    }
 }
 
 /// For each reader, which setters may be the last ones before it; `None` is the start of the thread.

@@ -180,24 +180,18 @@ fn jump(name: &str, operands: &[&str], places: &Places<'_>) -> Result<Option<Jum
 /// Loads, stores and atomic operations; `None` if the instruction is not one.
 fn access(name: &str, operands: &[&str], places: &Places<'_>) -> Result<Option<u32>, String> {
     let (base, suffix) = narrow(name);
-    match (base, operands) {
-        ("LDR" | "STR", [target, place, ..]) if place.ends_with('!') || operands.len() == 3 => {
-            let register = self::register(target, places)?;
-            // Pre-indexed, or post-indexed with the distance as the third operand
-            let (place, distance, form) = match (place.strip_suffix('!'), operands) {
-                (Some(place), [_, _]) => (place, None, 0xc00),
-                (None, [_, place, distance]) => (*place, Some(constant(distance).ok_or_else(unknown_form)?), 0x400),
-                _ => return Err(unknown_form()),
-            };
-            let Memory::Displaced(address, offset) = memory(place, places)? else { return Err(unknown_form()) };
-            if distance.is_some() && offset != 0 {
-                return Err(unknown_form());
-            }
-            let opc = u32::from(base == "LDR") << 22;
-            let offset = unscaled(distance.unwrap_or(offset))?;
-            let fields = opc | offset << 12 | address << 5 | register.number;
-            return Ok(Some(0x3800_0000 | form | size(suffix, register)? | fields));
+    // Pre-indexed, or post-indexed with the distance as the last operand
+    match operands {
+        [values @ .., place] if place.ends_with('!') => {
+            return moved_on(name, values, &place[..place.len() - 1], None, places).map(Some);
         }
+        [values @ .., place, distance] if place.starts_with('[') => {
+            let distance = constant(distance).ok_or_else(unknown_form)?;
+            return moved_on(name, values, place, Some(distance), places).map(Some);
+        }
+        _ => {}
+    }
+    match (base, operands) {
         ("LDR" | "STR", [target, place]) => {
             let register = self::register(target, places)?;
             let opc = u32::from(base == "LDR") << 22;
@@ -257,6 +251,40 @@ fn access(name: &str, operands: &[&str], places: &Places<'_>) -> Result<Option<u
     atomic(base, suffix, operands, places)
 }
 
+/// An access that moves its base register on: before it, or behind it by a distance.
+fn moved_on(
+    name: &str,
+    values: &[&str],
+    place: &str,
+    distance: Option<i64>,
+    places: &Places<'_>,
+) -> Result<u32, String> {
+    let Memory::Displaced(address, offset) = memory(place, places)? else { return Err(unknown_form()) };
+    if distance.is_some() && offset != 0 {
+        return Err(unknown_form());
+    }
+    let offset = distance.unwrap_or(offset);
+    match (name, values) {
+        ("LDP" | "LDPSW" | "STP", [first, second]) => {
+            let form = if distance.is_some() { 0x0080_0000 } else { 0x0180_0000 };
+            Ok(pair_at(name, [first, second], (address, offset), places)? & !0x0180_0000 | form)
+        }
+        (_, [target]) => {
+            let register = self::register(target, places)?;
+            let (base, suffix) = narrow(name);
+            let kind = match base {
+                "LDR" | "STR" => u32::from(base == "LDR") << 22 | size(suffix, register)?,
+                "LDRS" => (2 + u32::from(!register.wide)) << 22 | suffix.unwrap_or(2) << 30,
+                "LDRSW" if register.wide => 2 << 22 | 2 << 30,
+                _ => return Err(unknown_form()),
+            };
+            let form = if distance.is_some() { 0x400 } else { 0xc00 };
+            Ok(0x3800_0000 | form | kind | unscaled(offset)? << 12 | address << 5 | register.number)
+        }
+        _ => Err(unknown_form()),
+    }
+}
+
 /// LDR and STR. As GNU as does, a displacement that is negative or no multiple of the size has the unscaled form.
 fn plain(bits: u32, suffix: Option<u32>, register: Register, place: &str, places: &Places<'_>) -> Result<u32, String> {
     let scale = suffix.unwrap_or(2 + u32::from(register.wide));
@@ -283,6 +311,16 @@ fn plain(bits: u32, suffix: Option<u32>, register: Register, place: &str, places
 
 /// LDP, LDPSW and STP. The displacement is a multiple of the size of one register.
 fn pair(name: &str, registers: [&str; 2], place: &str, places: &Places<'_>) -> Result<u32, String> {
+    let Memory::Displaced(address, offset) = memory(place, places)? else { return Err(unknown_form()) };
+    pair_at(name, registers, (address, offset), places)
+}
+
+fn pair_at(
+    name: &str,
+    registers: [&str; 2],
+    (address, offset): (u32, i64),
+    places: &Places<'_>,
+) -> Result<u32, String> {
     let [first, second] = registers.map(|text| register(text, places));
     let (first, second) = (first?, second?);
     let signed = name == "LDPSW";
@@ -298,7 +336,6 @@ fn pair(name: &str, registers: [&str; 2], place: &str, places: &Places<'_>) -> R
         _ => 0x2900_0000 | first.sf(),
     };
     let scale = if first.wide && !signed { 3 } else { 2 };
-    let Memory::Displaced(address, offset) = memory(place, places)? else { return Err(unknown_form()) };
     let scaled = i32::try_from(offset >> scale).ok().filter(|scaled| (-64..64).contains(scaled));
     let scaled = scaled.filter(|scaled| i64::from(*scaled) << scale == offset);
     let scaled = scaled.ok_or_else(|| format!("the displacement {offset} does not fit the instruction"))?;
@@ -349,13 +386,14 @@ fn computation(name: &str, operands: &[&str], places: &Places<'_>) -> Result<u32
                 None => logical("ORR", target, target.zero(), &[*source], places),
             }
         }
-        ("MVN", [target, source]) => {
+        ("MOVZ" | "MOVN" | "MOVK", [target, value, shift @ ..]) => move_wide(name, register(target)?, value, shift),
+        ("MVN", [target, source @ ..]) if source.first().is_some_and(|source| constant(source).is_none()) => {
             let target = register(target)?;
-            logical("ORR", target, target.zero(), &[*source], places).map(|word| word | 1 << 21)
+            logical("ORR", target, target.zero(), source, places).map(|word| word | 1 << 21)
         }
-        ("NEG", [target, source]) => {
+        ("NEG" | "NEGS", [target, source @ ..]) => {
             let target = register(target)?;
-            add("SUB", target, target.zero(), &[*source], places)
+            add(if name == "NEG" { "SUB" } else { "SUBS" }, target, target.zero(), source, places)
         }
         ("SXTB" | "SXTH" | "SXTW" | "UXTB" | "UXTH", [target, source]) => {
             let (target, source) = (register(target)?, register(source)?);
@@ -370,9 +408,9 @@ fn computation(name: &str, operands: &[&str], places: &Places<'_>) -> Result<u32
             }
             Ok(bits_of(unsigned, target, source, [0, last]))
         }
-        ("CMP", [left, right @ ..]) => {
+        ("CMP" | "CMN", [left, right @ ..]) => {
             let left = register(left)?;
-            add("SUBS", left.zero(), left, right, places)
+            add(if name == "CMP" { "SUBS" } else { "ADDS" }, left.zero(), left, right, places)
         }
         ("TST", [left, right @ ..]) => {
             let left = register(left)?;
@@ -387,7 +425,7 @@ fn computation(name: &str, operands: &[&str], places: &Places<'_>) -> Result<u32
             let name = if name == "CSET" { "CSINC" } else { "CSINV" };
             select(name, [target, target.zero(), target.zero()], self::condition(condition)? ^ 1)
         }
-        ("LSL" | "LSR" | "ASR", [target, source, count]) => {
+        ("LSL" | "LSR" | "ASR" | "ROR", [target, source, count]) => {
             let (target, source) = (register(target)?, register(source)?);
             same_width([target, source])?;
             let Some(count) = constant(count) else {
@@ -396,19 +434,62 @@ fn computation(name: &str, operands: &[&str], places: &Places<'_>) -> Result<u32
                 let word = match name {
                     "LSL" => 0x1ac0_2000,
                     "LSR" => 0x1ac0_2400,
-                    _ => 0x1ac0_2800,
+                    "ASR" => 0x1ac0_2800,
+                    _ => 0x1ac0_2c00,
                 };
                 return Ok(word | target.sf() | count.number << 16 | source.number << 5 | target.number);
             };
             let bits: u32 = if target.wide { 64 } else { 32 };
             let count = u32::try_from(count).ok().filter(|count| *count < bits).ok_or_else(unknown_form)?;
+            if name == "ROR" {
+                return Ok(extract(target, [source, source], count));
+            }
             let fields = if name == "LSL" { [(bits - count) % bits, bits - 1 - count] } else { [count, bits - 1] };
             Ok(bits_of(name != "ASR", target, source, fields))
         }
-        ("MUL", [target, left, right]) => {
-            let (target, left, right) = (register(target)?, register(left)?, register(right)?);
-            same_width([target, left, right])?;
-            Ok(0x1b00_7c00 | target.sf() | right.number << 16 | left.number << 5 | target.number)
+        ("MUL" | "MNEG", [target, left, right]) => {
+            let all = [register(target)?, register(left)?, register(right)?, register(target)?.zero()];
+            same_width(all)?;
+            Ok(product(0x1b00_0000 | u32::from(name == "MNEG") << 15 | all[0].sf(), all))
+        }
+        ("MADD" | "MSUB", [target, left, right, sum]) => {
+            let all = [register(target)?, register(left)?, register(right)?, register(sum)?];
+            same_width(all)?;
+            Ok(product(0x1b00_0000 | u32::from(name == "MSUB") << 15 | all[0].sf(), all))
+        }
+        ("SMULL" | "UMULL" | "SMNEGL" | "UMNEGL", [target, left, right]) => {
+            let target = register(target)?;
+            long_product(name, name.contains("NEG"), [target, register(left)?, register(right)?, target.zero()])
+        }
+        ("SMADDL" | "UMADDL" | "SMSUBL" | "UMSUBL", [target, left, right, sum]) => {
+            let all = [register(target)?, register(left)?, register(right)?, register(sum)?];
+            long_product(name, name.contains("SUB"), all)
+        }
+        (
+            "UBFM" | "SBFM" | "BFM" | "UBFX" | "SBFX" | "BFXIL" | "UBFIZ" | "SBFIZ" | "BFI",
+            [target, source, first, last],
+        ) => {
+            let fields = [constant(first).ok_or_else(unknown_form)?, constant(last).ok_or_else(unknown_form)?];
+            field(name, register(target)?, register(source)?, fields)
+        }
+        ("RBIT" | "REV" | "REV16" | "REV32" | "REV64", [target, source]) => {
+            let (target, source) = (register(target)?, register(source)?);
+            same_width([target, source])?;
+            let opcode = match (name, target.wide) {
+                ("RBIT", _) => 0,
+                ("REV16", _) => 1,
+                ("REV", false) | ("REV32", true) => 2,
+                ("REV" | "REV64", true) => 3,
+                _ => return Err(unknown_form()),
+            };
+            Ok(0x5ac0_0000 | target.sf() | opcode << 10 | source.number << 5 | target.number)
+        }
+        ("EXTR", [target, upper, lower, count]) => {
+            let (target, upper, lower) = (register(target)?, register(upper)?, register(lower)?);
+            same_width([target, upper, lower])?;
+            let bits = if target.wide { 64 } else { 32 };
+            let count = constant(count).and_then(|count| u32::try_from(count).ok()).filter(|count| *count < bits);
+            Ok(extract(target, [upper, lower], count.ok_or_else(unknown_form)?))
         }
         ("ADD" | "ADDS" | "SUB" | "SUBS", [target, left, right @ ..]) => {
             add(name, register(target)?, register(left)?, right, places)
@@ -435,6 +516,61 @@ fn bits_of(unsigned: bool, target: Register, source: Register, [immr, imms]: [u3
     word | immr << 16 | imms << 10 | source.number << 5 | target.number
 }
 
+/// MADD and its family: the target, the factors and the sum.
+fn product(bits: u32, [target, left, right, sum]: [Register; 4]) -> u32 {
+    bits | right.number << 16 | sum.number << 10 | left.number << 5 | target.number
+}
+
+/// SMADDL and its family: factors of 32 bits, all else of 64 bits.
+fn long_product(name: &str, subtract: bool, all: [Register; 4]) -> Result<u32, String> {
+    let [target, left, right, sum] = all;
+    if !target.wide || !sum.wide || left.wide || right.wide {
+        return Err(unknown_form());
+    }
+    let bits = if name.starts_with('S') { 0x9b20_0000 } else { 0x9ba0_0000 };
+    Ok(product(bits | u32::from(subtract) << 15, all))
+}
+
+/// EXTR: some bits of two registers side by side.
+fn extract(target: Register, [upper, lower]: [Register; 2], count: u32) -> u32 {
+    let bits = 0x1380_0000 | target.sf() | u32::from(target.wide) << 22;
+    bits | lower.number << 16 | count << 10 | upper.number << 5 | target.number
+}
+
+/// UBFM, SBFM and BFM, and their spellings with a lowest bit and a width.
+fn field(name: &str, target: Register, source: Register, [first, last]: [i64; 2]) -> Result<u32, String> {
+    same_width([target, source])?;
+    let bits: i64 = if target.wide { 64 } else { 32 };
+    let (immr, imms) = match name {
+        "UBFX" | "SBFX" | "BFXIL" => (first, first + last - 1),
+        "UBFIZ" | "SBFIZ" | "BFI" if first + last <= bits => ((bits - first) % bits, last - 1),
+        "UBFM" | "SBFM" | "BFM" => (first, last),
+        _ => return Err(unknown_form()),
+    };
+    let fit = |field: i64| u32::try_from(field).ok().filter(|_| field < bits).ok_or_else(unknown_form);
+    let word = bits_of(name.starts_with('U'), target, source, [fit(immr)?, fit(imms)?]);
+    Ok(if name.starts_with('B') { word | 1 << 29 } else { word })
+}
+
+/// MOVZ, MOVN and MOVK: 16 bits, and where they go.
+fn move_wide(name: &str, target: Register, value: &str, shift: &[&str]) -> Result<u32, String> {
+    let at = match shift {
+        [] => 0,
+        [text] => extended(text).ok().filter(|(kind, _)| *kind == "LSL").ok_or_else(unknown_form)?.1,
+        _ => return Err(unknown_form()),
+    };
+    let value = constant(value).and_then(|value| u16::try_from(value).ok()).ok_or_else(unknown_form)?;
+    if at % 16 != 0 || at >= if target.wide { 64 } else { 32 } {
+        return Err(unknown_form());
+    }
+    let word = match name {
+        "MOVN" => 0x1280_0000,
+        "MOVZ" => 0x5280_0000,
+        _ => 0x7280_0000,
+    };
+    Ok(word | target.sf() | (at / 16) << 21 | u32::from(value) << 5 | target.number)
+}
+
 fn select(name: &str, [target, then, otherwise]: [Register; 3], condition: u32) -> Result<u32, String> {
     same_width([target, then, otherwise])?;
     let word = match name {
@@ -458,9 +594,11 @@ fn add(name: &str, target: Register, left: Register, right: &[&str], places: &Pl
             // With a constant the number 31 means the stack pointer.
             return Err("the zero register cannot be an operand together with a constant".to_owned());
         }
-        if !extension.is_empty() {
-            return Err(unknown_form());
-        }
+        let value = match extension.first().map(|text| extended(text)).transpose()? {
+            None | Some(("LSL", 0)) => value,
+            Some(("LSL", 12)) if (0..4096).contains(&value) => value << 12,
+            Some(_) => return Err(unknown_form()),
+        };
         // As GNU as does: adding a negative constant subtracts.
         let (subtract, size) =
             if value < 0 { (1 - subtract, value.unsigned_abs()) } else { (subtract, value.unsigned_abs()) };
@@ -475,12 +613,13 @@ fn add(name: &str, target: Register, left: Register, right: &[&str], places: &Pl
     let (kind, amount) =
         extension.first().map_or(Ok((None, 0)), |text| extended(text).map(|(kind, by)| (Some(kind), by)))?;
     match kind {
-        None | Some("LSL") => {
+        None | Some("LSL" | "LSR" | "ASR") => {
             let most = if target.wide { 64 } else { 32 };
             if index.wide != target.wide || amount >= most {
                 return Err(unknown_form());
             }
-            Ok(0x0b00_0000 | subtract << 30 | common | index.number << 16 | amount << 10)
+            let shift = kind.and_then(|kind| named(&SHIFTS, kind)).unwrap_or(0) << 22;
+            Ok(0x0b00_0000 | shift | subtract << 30 | common | index.number << 16 | amount << 10)
         }
         Some(kind) => {
             let option = option(kind).filter(|_| amount < 5).ok_or_else(unknown_form)?;
@@ -513,16 +652,18 @@ fn logical(name: &str, target: Register, left: Register, right: &[&str], places:
             .ok_or_else(|| format!("the constant {value} is no bit mask that the instruction can hold"));
     }
     let index = register(first, places)?;
-    let amount = match shift {
-        [] => 0,
+    let (kind, amount) = match shift {
+        [] => (0, 0),
         [text] => match extended(text)? {
-            ("LSL", amount) if amount < if target.wide { 64 } else { 32 } => amount,
+            (kind, amount) if amount < if target.wide { 64 } else { 32 } => {
+                (named(&SHIFTS, kind).ok_or_else(unknown_form)?, amount)
+            }
             _ => return Err(unknown_form()),
         },
         _ => return Err(unknown_form()),
     };
     same_width([target, index])?;
-    Ok(0x0a00_0000 | common | index.number << 16 | amount << 10)
+    Ok(0x0a00_0000 | kind << 22 | common | index.number << 16 | amount << 10)
 }
 
 /// MOV of a constant: as GNU as does, MOVZ if one half-word is not 0, else MOVN, else ORR of a bit mask.
@@ -587,10 +728,14 @@ fn constant(text: &str) -> Option<i64> {
 fn extended(text: &str) -> Result<(&'static str, u32), String> {
     let text = text.to_ascii_uppercase();
     let (kind, amount) = text.split_once('#').unwrap_or((&text, "0"));
-    let kind = OPTIONS.into_iter().find(|(known, _)| *known == kind).ok_or_else(unknown_form)?.0;
+    let mut known = OPTIONS.iter().chain(&SHIFTS);
+    let kind = known.find(|(known, _)| *known == kind).ok_or_else(unknown_form)?.0;
     let amount = parse_int(amount).and_then(|amount| u32::try_from(amount).ok()).ok_or_else(unknown_form)?;
     Ok((kind, amount))
 }
+
+/// The shifts of a register and their field `shift`.
+const SHIFTS: [(&str, u32); 4] = [("LSL", 0), ("LSR", 1), ("ASR", 2), ("ROR", 3)];
 
 /// The extensions and their field `option`. Those of 8 and 16 bits do not extend an index.
 const OPTIONS: [(&str, u32); 9] = [

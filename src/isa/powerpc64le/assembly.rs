@@ -17,6 +17,10 @@ pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
     respell,
     has_dotted_labels: false,
     names_locations: false,
+    jump: "b",
+    symbolic: |_| None,
+    jumps_by: None,
+    returns: "blr",
     turned_round: false,
 }];
 

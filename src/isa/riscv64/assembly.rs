@@ -17,6 +17,10 @@ pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
     respell: |_, _| None,
     has_dotted_labels: false,
     names_locations: false,
+    jump: "j",
+    symbolic: |_| None,
+    jumps_by: None,
+    returns: "ret",
     turned_round: false,
 }];
 

@@ -18,6 +18,10 @@ pub(super) const DIALECTS: [Dialect; 2] = [
         respell: |_, _| None,
         has_dotted_labels: false,
         names_locations: true,
+        jump: "jmp",
+        symbolic: |_| None,
+        jumps_by: None,
+        returns: "ret",
         turned_round: false,
     },
     Dialect {
@@ -29,6 +33,10 @@ pub(super) const DIALECTS: [Dialect; 2] = [
         respell: |_, _| None,
         has_dotted_labels: false,
         names_locations: true,
+        jump: "jmp",
+        symbolic: |_| None,
+        jumps_by: None,
+        returns: "ret",
         turned_round: true,
     },
 ];
