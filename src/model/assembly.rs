@@ -690,11 +690,6 @@ impl Reader<'_> {
                 format!("`{own}` reads a flag of `{}` that is not followed", text(setter)),
                 "of this result, only whether it is 0 or negative is followed",
             ),
-            Reason::Widths => (format!("`{own}` reads flags of results of different widths"), "here"),
-            Reason::Differ => (
-                format!("`{own}` reads flags that mean one thing on one path and another thing on another path"),
-                "here",
-            ),
         };
         let error = self.source.error(thread.spans[refused.step], message, label);
         let setters: Vec<String> = refused.setters.iter().map(|setter| by(*setter)).collect();

@@ -1,8 +1,8 @@
 //! What the flags mean that a conditional jump or select of an assembly test reads.
 //!
 //! Every instruction that sets flags leaves two operands in the same two registers, so a reader sees those of the last one
-//! on its path. What the operands mean depends on that instruction. A condition is followed if it means the same for every
-//! instruction that may have set the flags last.
+//! on its path. What the operands mean depends on that instruction. If a condition does not mean the same for every
+//! instruction that may have set the flags last, each of them leaves the answer.
 
 use std::collections::BTreeSet;
 
@@ -39,10 +39,6 @@ pub(super) enum Reason {
     NotSet,
     /// It is about a flag that is not followed, of the instruction with this step.
     NotFollowed(usize),
-    /// It depends on the width of the operands. One instruction has operands of 32 bits, and another one of 64 bits.
-    Widths,
-    /// It means one thing for one instruction and another thing for another one.
-    Differ,
 }
 
 /// A condition on the flags that is not followed.
@@ -84,8 +80,8 @@ impl Way {
 /// What a reader compares: a comparison, its operands and their type.
 type Comparison = (Compare, Operand, Operand, Type);
 
-/// Gives each reader the comparison that its condition is. Steps that compute the flags are added in front of it, with
-/// its span. `operands` are the registers with the operands.
+/// Gives each reader the comparison that its condition is. Steps that compute the flags are added in front of it, or behind
+/// what sets them. `operands` are the registers with the operands.
 ///
 /// # Errors
 /// The first condition that is not followed.
@@ -100,7 +96,9 @@ pub(super) fn connect(
         return Ok(());
     }
     let last = last_setters(thread, setters, readers);
-    let mut computed = Vec::new();
+    let operands = operands.map(Operand::Register);
+    // Steps, the place where they are added, and the step whose span they have.
+    let mut added = Vec::new();
     for (reader, last) in readers.iter().zip(last) {
         let known: Vec<&Setter> = last.iter().flatten().map(|setter| &setters[*setter]).collect();
         let refused = |reason| {
@@ -115,30 +113,40 @@ pub(super) fn connect(
             let Some(way) = Way::of(setter.sets, reader.condition) else {
                 return refused(Reason::NotFollowed(setter.step));
             };
+            // The operands are extended, so a comparison of them is the same for all widths.
             ways.push((way, setter.ty));
         }
         // Without a first one no path leads to the reader.
-        let Some((first, ty)) = ways.first().copied() else { continue };
-        if ways.iter().any(|(way, _)| *way != first) {
-            return refused(Reason::Differ);
+        let Some(&(first, ty)) = ways.first() else { continue };
+        let comparison = if ways.iter().all(|(way, _)| *way == Way::Operands) {
+            continue;
+        } else if ways.iter().all(|way| *way == (first, ty)) {
+            let mut steps = Steps { thread, steps: Vec::new(), ty };
+            let comparison = steps.comparison(first, operands, reader.condition);
+            added.push((reader.step, reader.step, steps.steps));
+            comparison
+        } else {
+            let mut steps = Steps { thread, steps: Vec::new(), ty };
+            let answer = steps.register();
+            for (setter, (way, ty)) in known.iter().zip(ways) {
+                let mut steps = Steps { thread, steps: Vec::new(), ty };
+                let (compare, left, right, ty) = steps.comparison(way, operands, reader.condition);
+                let op = Binary::Compare(compare);
+                steps.steps.push(Step::Binary { dst: answer, op, left, right, ty });
+                added.push((setter.step + 1, setter.step, steps.steps));
+            }
+            (Compare::Ne, Operand::Register(answer), ZERO, Type::Int { bits: 64, signed: true })
+        };
+        if let Step::Branch { compare, left, right, ty, .. } | Step::Select { compare, left, right, ty, .. } =
+            &mut thread.steps[reader.step]
+        {
+            (*compare, *left, *right, *ty) = comparison;
         }
-        let Way::Flags(sets) = first else { continue };
-        if ways.iter().any(|(_, other)| *other != ty) {
-            return refused(Reason::Widths);
-        }
-        let mut steps = Steps { thread, steps: Vec::new(), ty };
-        let comparison = steps.comparison(sets, operands.map(Operand::Register), reader.condition);
-        computed.push((reader.step, steps.steps, comparison));
     }
     // From the last one on, so that the numbers of the steps in front stay.
-    computed.sort_by_key(|(step, ..)| *step);
-    for (at, steps, (asked, a, b, type_of_both)) in computed.into_iter().rev() {
-        if let Step::Branch { compare, left, right, ty, .. } | Step::Select { compare, left, right, ty, .. } =
-            &mut thread.steps[at]
-        {
-            (*compare, *left, *right, *ty) = (asked, a, b, type_of_both);
-        }
-        let span = spans[at];
+    added.sort_by_key(|(at, ..)| *at);
+    for (at, of, steps) in added.into_iter().rev() {
+        let span = spans[of];
         spans.splice(at..at, steps.iter().map(|_| span));
         thread.steps.splice(at..at, steps);
     }
@@ -218,8 +226,11 @@ impl Steps<'_> {
     }
 
     /// The comparison that a condition on the flags is.
-    fn comparison(&mut self, sets: Sets, operands: [Operand; 2], (compare, signs): Condition) -> Comparison {
+    fn comparison(&mut self, way: Way, operands: [Operand; 2], (compare, signs): Condition) -> Comparison {
         let [left, right] = operands;
+        let Way::Flags(sets) = way else {
+            return (compare, left, right, Type::Int { bits: 64, signed: signs == Signs::Signed });
+        };
         let is_order = matches!(compare, Compare::Gt | Compare::Le);
         let is_equality = matches!(compare, Compare::Eq | Compare::Ne);
         let op = if sets == Sets::Sum { Binary::Add } else { Binary::Sub };
