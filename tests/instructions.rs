@@ -66,7 +66,7 @@ fn check(arch: Arch, init: &str, forms: &[(&str, &str)]) {
 
 #[test]
 fn x86_64_instructions_are_what_two_disassemblers_read_back() {
-    let init = "uint64_t x; uint64_t y; int z; 0:rdi=x; 0:r12=x; 0:r13=x; 0:rbp=x; 0:rbx=1;";
+    let init = "uint64_t x; uint64_t y; int z; 0:rdi=x; 0:r12=x; 0:r13=x; 0:rbp=x; 0:rbx=1; 0:r8=1;";
     check(
         Arch::X86_64,
         init,
@@ -126,6 +126,27 @@ fn x86_64_instructions_are_what_two_disassemblers_read_back() {
             ("movl 0(%r12),%ecx; movw $1,6(%rbp)", "mov ecx, dword ptr [r12]; mov word ptr [rbp + 6], 1"),
             ("xchgb %cl,1(%r12); lock incl 4(%r12)", "xchg byte ptr [r12 + 1], cl; lock inc dword ptr [r12 + 4]"),
             ("addq $136,%rbp; movl -132(%rbp),%ecx", "add rbp, 0x88; mov ecx, dword ptr [rbp - 0x84]"),
+            (
+                "movl (%rbp,%rbx,4),%ecx; movl %ecx,(%r13,%rbx,4); movl %ecx,(%r12,%rbx,4)",
+                "mov ecx, dword ptr [rbp + rbx*4]; mov dword ptr [r13 + rbx*4], ecx; mov dword ptr [r12 + rbx*4], ecx",
+            ),
+            (
+                "movw $1,4(%r12,%rbx,2); movq -8(%rbp,%r8,8),%r9; movb %cl,(%rbx,%r12)",
+                "mov word ptr [r12 + rbx*2 + 4], 1; mov r9, qword ptr [rbp + r8*8 - 8]; mov byte ptr [rbx + r12], cl",
+            ),
+            (
+                "endbr64; nopl (%rax); nopw 512(%rax,%rax,1)",
+                "endbr64; nop dword ptr [rax]; nop word ptr [rax + rax + 0x200]",
+            ),
+            ("nopw 8(%r9,%rbx,8); nop %eax", "nop word ptr [r9 + rbx*8 + 8]; nop eax"),
+            (
+                "shl $2,%eax; sal $4,%r9d; shrq $63,%rbx; sar $31,%esi",
+                "shl eax, 2; shl r9d, 4; shr rbx, 0x3f; sar esi, 0x1f",
+            ),
+            ("shl %eax; sarl $1,(z); shrq $7,(x)", "shl eax, 1; sar dword ptr [rdi], 1; shr qword ptr [rdi], 7"),
+            ("cmpxchgl %ecx,(z); cmpxchg %rcx,(x)", "cmpxchg dword ptr [rdi], ecx; cmpxchg qword ptr [rdi], rcx"),
+            // A return goes behind the last instruction.
+            ("cmpl $1,%eax; je L; ret; L: nop; retq", "cmp eax, 1; je 7; jmp 0xa; nop; jmp 0xa"),
         ],
     );
 }
@@ -325,6 +346,29 @@ fn power_instructions_are_what_capstone_reads_back() {
             ),
             ("stdu r3,0(r1); ldu r3,0(r1); stwu r3,0(r2)", "stdu r3, 0(r1); ldu r3, 0(r1); stwu r3, 0(r2)"),
             ("cmpw cr0,r3,r4; bnl L; bng L; L:", "cmpw r3, r4; bge 0xc; ble 0xc"),
+            (
+                "lis r3,1; lis r3,-1; lis r3,0xffff; addis r3,r4,-2; addis r3,r0,3",
+                "lis r3, 1; lis r3, -1; lis r3, -1; addis r3, r4, -2; lis r3, 3",
+            ),
+            (
+                "lwa r3,0(r2); lha r3,0(r7); lwax r3,r6,r2; lhax r3,r6,r7",
+                "lwa r3, 0(r2); lha r3, 0(r7); lwax r3, r6, r2; lhax r3, r6, r7",
+            ),
+            (
+                "extsw r3,r4; extsh r3,r4; extsb r3,r4; extsw. r3,r4",
+                "extsw r3, r4; extsh r3, r4; extsb r3, r4; extsw. r3, r4",
+            ),
+            (
+                "clrldi r3,r4,32; clrldi. r3,r4,63; clrldi r3,r4,5",
+                "clrldi r3, r4, 0x20; clrldi. r3, r4, 0x3f; clrldi r3, r4, 5",
+            ),
+            (
+                "clrlwi r3,r4,16; clrlwi. r3,r4,31; rlwinm. r3,r4,1,2,3",
+                "clrlwi r3, r4, 0x10; clrlwi. r3, r4, 0x1f; rlwinm. r3, r4, 1, 2, 3",
+            ),
+            ("rlwimi r3,r4,4,30,31; rlwimi. r3,r4,1,20,3", "rlwimi r3, r4, 4, 0x1e, 0x1f; rlwimi. r3, r4, 1, 0x14, 3"),
+            ("cmplw r3,r4; cmplwi r3,0xffff; cmplwi cr0,r3,1", "cmplw r3, r4; cmplwi r3, 0xffff; cmplwi r3, 1"),
+            ("cmplwi r3,1; beq L; blr; L: nop; blr", "cmplwi r3, 1; beq 0xc; b 0x14; nop; b 0x14"),
         ],
     );
 }
@@ -409,6 +453,16 @@ fn riscv_instructions_are_what_capstone_reads_back() {
                 "bltz x5,L; bgez x5,L; bgtz x5,L; blez x5,L; L:",
                 "bltz t0, 0x10; bgez t0, 0x10; bgtz t0, 0x10; blez t0, 0x10",
             ),
+            (
+                "lui x5,1; lui a0,0xfffff; MV x5,x6; NOP; zext.b x5,x6",
+                "lui t0, 1; lui a0, 0xfffff; mv t0, t1; nop; andi t0, t1, 0xff",
+            ),
+            ("amomax.w x5,x6,(x2); amomin.d.aq x5,x6,(x1)", "amomax.w t0, t1, (sp); amomin.d.aq t0, t1, (ra)"),
+            (
+                "amomaxu.w.rl x5,x6,(x2); amominu.d.aqrl x0,x6,(x1)",
+                "amomaxu.w.rl t0, t1, (sp); amominu.d.aqrl zero, t1, (ra)",
+            ),
+            ("beq x5,x6,L; ret; L: nop; RET", "beq t0, t1, 0x8; j 0x10; nop; j 0x10"),
             ("fence iorw,ow; fence i,r; fence o,io", "fence iorw, ow; fence i, r; fence o, io"),
         ],
     );
@@ -547,6 +601,8 @@ fn host_runs(arch: Arch) -> &'static [&'static str] {
             "X86_64 counter\n{ 0:rax=0; 1:rbx=1; }\n P0 | P1 ;\n L: movl %eax,%ecx | lock xaddl %ebx,(x) ;\n incl %ecx | lock incl (x) ;\n \
              lock cmpxchgl %ecx,(x) | lock addl $2,(x) ;\n jne L | ;\nforall (x=5)\n",
             "X86_64 pointer\n{ p=x; 1:rcx=y; x=5; y=6; }\n P0 | P1 ;\n movq (p),%rax | movq %rcx,(p) ;\n movl (%rax),%ebx | ;\nforall ((0:rax=x /\\ 0:rbx=5) \\/ (0:rax=y /\\ 0:rbx=6))\n",
+            "X86_64 return\n{ x=1; 0:rbx=x; uint64_t 0:rcx; }\n P0 ;\n cmpl $1,(x) ;\n je L ;\n ret ;\n L: shlq $3,%rcx ;\n nopl (%rbx) ;\n addl $4,(%rbx,%rcx,4) ;\n \
+             jmp M ;\n N: ret ;\n M: jmp N ;\nforall (x=5)\n",
             "X86_64 one\n{ x=3; uint64_t 0:rcx; }\n P0 ;\n movl (x),%eax ;\n addl $-5,%eax ;\n movl %eax,%ecx ;\n subl $1,(x) ;\n orl $8,(x) ;\n andl $0xa,(x) ;\n xorl %eax,(x) ;\n \
              cmpl $-2,%eax ;\n je L ;\n movl $9,(x) ;\n L: ;\nforall (0:rcx=0xfffffffe /\\ x=-12)\n",
         ],
@@ -737,6 +793,8 @@ fn what_cannot_run_is_refused_at_its_place() {
     refused(&x86("0:rsp=x;", "movl $1,(%rsp)"), "5:2", "rsp holds the stack");
     refused(&x86("0:rax=x;", "movl $1,(%eax)"), "5:2", "the address in `(%eax)` has 32 bits");
     refused(&x86("", "movl %ecx,%rax"), "5:2", "different widths");
+    refused(&x86("", "nopl (%rax,%eax,0)"), "5:2", "the scale is 0; expected 1, 2, 4 or 8");
+    refused(&x86("", "nopl %cs:0(%rax,%rax,1)"), "5:2", "a segment is not encoded");
     // Accesses outside of the test's locations.
     refused(&x86("0:rax=8;", "movl $1,(%rax)"), "5:2", "may have the address 8, which is no location");
     refused(&x86("0:rax=x;", "addq $4,%rax ;\n movl $1,(%rax)"), "6:2", "4 bytes at offset 4 of `x`, which has 4");

@@ -107,7 +107,7 @@ pub(crate) struct NotEncoded {
 /// The instructions of a thread as encoded, jumps still without distances.
 pub(crate) struct Pieces {
     pieces: Vec<Piece>,
-    /// For each jump, the index of the instruction that its label stands before.
+    /// For each jump, the index of the instruction that its label stands before; at the end their number.
     targets: Vec<Option<usize>>,
 }
 

@@ -19,7 +19,7 @@ use super::sizes::{self, Clash, UNDECLARED, Variable};
 use super::trace::wrap;
 use crate::litmus::{self, Diagnostic, Source, Span, ast};
 use crate::program::{
-    Address, Binary, Column, Compare, Const, Instruction, LocationId, Operand, Prop, Quantifier, RegisterId, Type,
+    Address, Binary, Column, Compare, Const, END, Instruction, LocationId, Operand, Prop, Quantifier, RegisterId, Type,
 };
 
 /// A parsed test in assembly.
@@ -84,14 +84,10 @@ pub(crate) struct Dialect {
     pub has_dotted_labels: bool,
     /// Whether operands name locations, as on x86.
     pub names_locations: bool,
-    /// The mnemonic of a jump to a label.
-    pub jump: &'static str,
     /// Parses the name of a symbolic register, such as `%P0_x`: the name and the width that the spelling gives it.
     pub symbolic: fn(&str) -> Option<(&str, Type)>,
     /// The length of an instruction in bytes, if a jump may go to a distance from itself, such as `.+8`.
     pub jumps_by: Option<i64>,
-    /// The instruction that ends a thread of compiled code (`Variant=telechat`).
-    pub returns: &'static str,
     /// Whether tests write two operands target first where `instruction` takes the target last. They are turned round.
     pub turned_round: bool,
 }
@@ -133,7 +129,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
         return Err(source.error(Span::at(close), "`}` stands before `{`", ""));
     }
     refuse_by_name(source, text)?;
-    let is_compiled = litmus::remarks::check_all(source, text, open)?;
+    litmus::remarks::check_all(source, text, open)?;
     let mut reader = Reader {
         source,
         text,
@@ -147,7 +143,6 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
         instructions: Vec::new(),
         not_modelled: None,
         symbolic: Vec::new(),
-        is_compiled,
         has_distances: dialect.jumps_by.is_some() && (text.contains(".+") || text.contains(".-")),
     };
     let clause = clause_start(text, close);
@@ -196,6 +191,9 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
         }
     }
     reader.end_threads();
+    for assembler in &mut reader.threads {
+        assembler.place_end();
+    }
     reader.labels_exist()?;
     reader.set_symbolic();
     let Clauses { mut columns, displayed, arrays, alone, filter, quantifier, condition } = reader.clauses(clause)?;
@@ -439,14 +437,9 @@ struct Reader<'s> {
     not_modelled: Option<(&'static str, Span)>,
     /// The initial values of symbolic registers, each with its declared type. They hold for all threads that have them.
     symbolic: Vec<(String, Const, Option<Type>)>,
-    /// Whether the threads are compiled functions, which return.
-    is_compiled: bool,
     /// Whether jumps may go to distances, so that every instruction needs a label.
     has_distances: bool,
 }
-
-/// The label at the end of a thread. `@1` and so on are those in front of its instructions. No test can write them.
-const END: &str = "@end";
 
 impl Reader<'_> {
     fn location(&mut self, name: &str) -> LocationId {
@@ -624,23 +617,19 @@ impl Reader<'_> {
         }
     }
 
-    /// Adds the label at the end of each thread that something jumps to.
+    /// Adds the label at the end of each thread that jumps there by a distance.
     fn end_threads(&mut self) {
         for (thread, assembler) in self.threads.iter_mut().enumerate() {
-            let count = distance_label(assembler.instructions);
-            let is_last = |(name, at): &(String, Option<Span>)| at.is_none() && (*name == END || *name == count);
-            let ends: Vec<usize> = (0..assembler.labels.len()).filter(|at| is_last(&assembler.labels[*at])).collect();
-            let end = Span::at(self.text.len());
-            let mut labels = Vec::new();
-            for label in ends {
-                assembler.labels[label].1 = Some(end);
-                assembler.steps.push(Step::Label(label));
-                assembler.spans.push(end);
-                labels.push(assembler.labels[label].0.clone());
-            }
-            if !labels.is_empty() && self.keep == Keep::Instructions {
+            let end = distance_label(assembler.instructions);
+            let Some(label) = assembler.labels.iter().position(|(name, _)| *name == end) else { continue };
+            let span = Span::at(self.text.len());
+            assembler.labels[label].1 = Some(span);
+            assembler.steps.push(Step::Label(label));
+            assembler.spans.push(span);
+            if self.keep == Keep::Instructions {
                 let (mnemonic, text) = (String::new(), String::new());
-                self.instructions[thread].push(Instruction { labels, mnemonic, operands: Vec::new(), text, span: end });
+                let labels = vec![end];
+                self.instructions[thread].push(Instruction { labels, mnemonic, operands: Vec::new(), text, span });
             }
         }
     }
@@ -654,8 +643,9 @@ impl Reader<'_> {
                     let message = format!("this jump goes out of the instructions of P{number}");
                     return Err(self.source.error(*span, message, "there is no instruction at this distance"));
                 }
-                let known = thread.labels.iter().filter(|(_, at)| at.is_some()).map(|(name, _)| format!("`{name}`"));
-                let known: Vec<String> = known.collect();
+                let known =
+                    thread.labels.iter().filter(|(name, at)| at.is_some() && name != END && !name.starts_with('@'));
+                let known: Vec<String> = known.map(|(name, _)| format!("`{name}`")).collect();
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
                 return Err(self.source.error(
                     *span,
@@ -812,12 +802,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// A jump to a distance as a jump to a label, and a return as one to the end of the thread: the mnemonic and the
-    /// operands.
+    /// A jump to a distance as a jump to a label: the mnemonic and the operands.
     fn as_jump(&self, thread: usize, mnemonic: &str, operands: &str) -> Option<(String, String)> {
-        if self.is_compiled && operands.is_empty() && mnemonic.eq_ignore_ascii_case(self.dialect.returns) {
-            return Some((self.dialect.jump.to_owned(), END.to_owned()));
-        }
         let length = self.dialect.jumps_by.filter(|_| self.has_distances)?;
         let (front, last) = operands.rsplit_once(',').map_or(("", operands), |(front, last)| (front, last));
         let text = last.strip_prefix('.').filter(|text| text.starts_with(['+', '-']))?;
@@ -1229,6 +1215,11 @@ impl Assembler {
         })
     }
 
+    /// Whether the thread has named a register so far, by its canonical name.
+    pub fn has(&self, name: &str) -> bool {
+        self.registers.iter().any(|known| known == name)
+    }
+
     pub fn temporary(&mut self) -> RegisterId {
         let name = format!("t{}", self.registers.len());
         self.number(&name)
@@ -1340,6 +1331,22 @@ impl Assembler {
         let target = self.target(label)?;
         self.steps.push(Step::Jump(target));
         Some(())
+    }
+
+    /// Ends the thread, as a return does.
+    pub fn end(&mut self) {
+        let target = self.label(END);
+        self.steps.push(Step::Jump(target));
+    }
+
+    /// Places the end of the thread, if an instruction goes there.
+    fn place_end(&mut self) {
+        if let Some(label) = self.labels.iter().position(|(name, _)| name == END) {
+            let last = self.spans.last().copied().unwrap_or(Span::at(0));
+            self.labels[label].1 = Some(last);
+            self.steps.push(Step::Label(label));
+            self.spans.push(last);
+        }
     }
 
     fn target(&mut self, label: &str) -> Option<usize> {

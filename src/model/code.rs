@@ -256,6 +256,9 @@ pub struct Update {
 pub enum Change {
     /// Applies an operation with an operand.
     Op(RmwOp, Operand),
+    /// Writes the old value if it compares in this way with the operand, else the operand: the larger or the smaller of
+    /// the two, as signed or unsigned numbers of the access.
+    Extreme(Compare, Operand),
     /// Writes `new` if the value equals `expected`.
     IfEqual {
         /// The value that the location must have.

@@ -202,11 +202,8 @@ impl Steps<'_> {
         self.binary(upper, Binary::Or, lowest)
     }
 
-    /// The carry of a sum: its sign.
-    fn carry(&mut self, sets: Sets, [left, right]: [Operand; 2], result: Operand) -> Operand {
-        if sets == Sets::Bits {
-            return self.binary(left, Binary::And, ZERO);
-        }
+    /// The carry of a sum: its sign. Of a bitwise result, whose second operand is 0, it is 0.
+    fn carry(&mut self, [left, right]: [Operand; 2], result: Operand) -> Operand {
         let both = self.binary(left, Binary::And, right);
         let any = self.binary(left, Binary::Or, right);
         let lost = self.inverted(result);
@@ -214,11 +211,8 @@ impl Steps<'_> {
         self.binary(both, Binary::Or, carried)
     }
 
-    /// The overflow of a sum or of a difference: its sign.
+    /// The overflow of a sum or of a difference: its sign. Of a bitwise result it is 0.
     fn overflow(&mut self, sets: Sets, [left, right]: [Operand; 2], result: Operand) -> Operand {
-        if sets == Sets::Bits {
-            return self.binary(left, Binary::And, ZERO);
-        }
         let differ = self.binary(left, Binary::Xor, right);
         let may = if sets == Sets::Sum { self.inverted(differ) } else { differ };
         let changed = self.binary(left, Binary::Xor, result);
@@ -255,7 +249,7 @@ impl Steps<'_> {
             }
             // "Above" is a carry and a result other than 0, "at least" is a carry.
             Signs::Unsigned => {
-                let carry = self.carry(sets, operands, result);
+                let carry = self.carry(operands, result);
                 let sign = self.sign(carry);
                 let value = if is_order {
                     let other = self.other_than_zero(result);

@@ -286,7 +286,7 @@ impl<'c> Analysis<'c> {
                 }
             }
             Change::IfEqual { new, .. } => of(new),
-            Change::Unless { .. } => Values::Any,
+            Change::Extreme(..) | Change::Unless { .. } => Values::Any,
         };
         self.write(number, at, update.address, update.ty, &new, registers);
         let value = match update.gives {

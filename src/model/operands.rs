@@ -165,7 +165,7 @@ impl Expression {
         let address = self.address(update.address);
         let read = self.access((at, false), address.clone());
         let operands = match update.change {
-            Change::Op(_, operand) => self.origin([operand]),
+            Change::Op(_, operand) | Change::Extreme(_, operand) => self.origin([operand]),
             Change::IfEqual { expected, new } => self.origin([expected, new]),
             Change::Unless { unwanted, amount } => self.origin([unwanted, amount]),
         };
@@ -178,7 +178,7 @@ impl Expression {
         // The accesses that the result comes after.
         let kept = match update.change {
             Change::Op(RmwOp::Xchg, _) | Change::IfEqual { .. } => Origin::default(),
-            Change::Op(..) => operands,
+            Change::Op(..) | Change::Extreme(..) => operands,
             Change::Unless { unwanted, .. } => self.origin([unwanted]),
         };
         let mut result = read;

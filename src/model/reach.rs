@@ -217,7 +217,7 @@ impl Reach<'_> {
                 let old = contents(&self.memory, &places);
                 let new = match update.change {
                     Change::Op(RmwOp::Xchg, operand) | Change::IfEqual { new: operand, .. } => of(operand).addresses,
-                    Change::Op(..) | Change::Unless { .. } => Locations::default(),
+                    Change::Op(..) | Change::Extreme(..) | Change::Unless { .. } => Locations::default(),
                 };
                 places.iter().for_each(|place| self.memory[place].add(&new));
                 self.steps[number][at].add(&places);

@@ -260,7 +260,7 @@ fn constants(code: &Code) -> Vec<Const> {
             let operands = match step {
                 Step::Write { value, .. } | Step::StoreConditional { value, .. } => [Some(*value), None],
                 Step::Update(update) => match update.change {
-                    Change::Op(_, operand) => [Some(operand), None],
+                    Change::Op(_, operand) | Change::Extreme(_, operand) => [Some(operand), None],
                     Change::IfEqual { expected, new } => [Some(expected), Some(new)],
                     Change::Unless { unwanted, amount } => [Some(unwanted), Some(amount)],
                 },

@@ -238,7 +238,7 @@ fn in_step(step: &mut Step, moved: &impl Fn(LocationId) -> LocationId) {
         Step::Update(update) => {
             place(&mut update.address);
             match &mut update.change {
-                Change::Op(_, operand) => value(operand),
+                Change::Op(_, operand) | Change::Extreme(_, operand) => value(operand),
                 Change::IfEqual { expected: a, new: b } | Change::Unless { unwanted: a, amount: b } => {
                     value(a);
                     value(b);

@@ -46,6 +46,8 @@ pub enum Node {
     Binary(Binary, Value, Value, Type),
     /// The new value of a read-modify-write, from the old value and its operand, in a type.
     Modified(RmwOp, Value, Value, Type),
+    /// The first value if it compares in this way with the second in a type, else the second.
+    Extreme(Compare, Value, Value, Type),
 }
 
 /// A condition that a path assumes.
@@ -152,6 +154,13 @@ impl Trace {
             },
             Node::Modified(op, old, operand, ty) => match (get(old), get(operand)) {
                 (Some(old), Some(operand)) => Some(wrap(modified(op, wrap(old, ty), operand)?, ty)),
+                _ => None,
+            },
+            Node::Extreme(keeps, old, operand, ty) => match (get(old), get(operand)) {
+                (Some(old), Some(operand)) => {
+                    let kept = compare_values(keeps, old, operand, ty)?;
+                    Some(wrap(if kept { old } else { operand }, ty))
+                }
                 _ => None,
             },
         })
@@ -412,7 +421,7 @@ impl State {
             Value::Node(_) if ty.bits() >= 64 => value,
             Value::Node(node) => match self.trace.nodes[node] {
                 Node::Wrap(_, held) | Node::Unary(_, _, held) | Node::Binary(_, _, _, held) if held == ty => value,
-                Node::Modified(_, _, _, held) if held == ty => value,
+                Node::Modified(_, _, _, held) | Node::Extreme(_, _, _, held) if held == ty => value,
                 _ => self.node(Node::Wrap(value, ty)),
             },
         }
@@ -765,7 +774,7 @@ impl Runner<'_> {
                 state.set(*status, Value::Known(Const::Int(0)), depends.chosen());
             }
             Step::Update(update) => {
-                let conditional = !matches!(update.change, Change::Op(..));
+                let conditional = !matches!(update.change, Change::Op(..) | Change::Extreme(..));
                 // Behind an acquiring read nothing tells whether the value came from memory or from what was written back.
                 let writes_back = update.picks && !update.failed.any(Tags::ACQUIRE);
                 let outcomes: &[Outcome] = match (conditional && !update.until_done, writes_back) {
@@ -810,6 +819,11 @@ impl Runner<'_> {
             Change::Op(op, operand) => {
                 let (value, depends) = next.operand(operand);
                 let new = next.node(Node::Modified(op, old, value, ty));
+                (new, depends.and(Depends::only(read)), depends)
+            }
+            Change::Extreme(keeps, operand) => {
+                let (value, depends) = next.operand(operand);
+                let new = next.node(Node::Extreme(keeps, old, value, ty));
                 (new, depends.and(Depends::only(read)), depends)
             }
             Change::IfEqual { expected, new } => {

@@ -36,9 +36,15 @@ pub struct Assembly {
     pub values: Vec<Const>,
 }
 
+/// The label of the end of a thread, where a return goes. No label of a test has this name.
+pub(crate) const END: &str = "";
+
 impl Assembly {
-    /// The index of the instruction with a label in front.
+    /// The index of the instruction with a label in front; for [`END`] the number of instructions.
     pub fn label(&self, name: &str) -> Option<usize> {
+        if name == END {
+            return Some(self.instructions.len());
+        }
         self.instructions.iter().position(|instruction| instruction.labels.iter().any(|label| label == name))
     }
 }

@@ -26,6 +26,7 @@ use std::ops::Range;
 use crate::arch::Arch;
 pub use crate::litmus::ast::{Binary, Compare, Name, Quantifier, Unary};
 pub use crate::litmus::primitive::{Access, Fence, Order, Rcu, RmwOp, RmwResult};
+pub(crate) use assembly::END;
 pub use assembly::{Assembly, Instruction};
 pub use display::outcome;
 pub use lower::{Forms, forms, lower, lower_to_judge};

@@ -4,7 +4,7 @@
 use super::assembly::register_name;
 use crate::codegen::assembly::{Encoder, Jump, Piece, Places, named, signed_field, unknown_form, words};
 use crate::model::assembly::parse_int;
-use crate::program::Instruction;
+use crate::program::{END, Instruction};
 
 pub(super) const ENCODER: Encoder = Encoder {
     pool: &[11, 12, 13, 14, 15, 16, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28],
@@ -154,6 +154,7 @@ fn jump(name: &str, operands: &[&str], places: &Places<'_>) -> Result<Option<Jum
     // The distance of a conditional branch: 19 bits, in words.
     let near = |word: u32| move |distance: i64| Some(word | signed_field(distance, 21)? >> 2 << 5);
     Ok(Some(match (name, operands) {
+        ("RET", []) => Jump::word(END, |distance| Some(0x1400_0000 | signed_field(distance, 28)? >> 2)),
         ("B", [label]) => Jump::word(label, |distance| Some(0x1400_0000 | signed_field(distance, 28)? >> 2)),
         ("CBZ" | "CBNZ", [register, label]) => {
             let register = self::register(register, places)?;

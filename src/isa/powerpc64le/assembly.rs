@@ -17,10 +17,8 @@ pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
     respell,
     has_dotted_labels: false,
     names_locations: false,
-    jump: "b",
     symbolic: |_| None,
     jumps_by: None,
-    returns: "blr",
     turned_round: false,
 }];
 
@@ -48,16 +46,17 @@ fn respell(mnemonic: &str, operands: &str) -> Option<(String, String)> {
 }
 
 /// Loads and stores with a displacement.
-const DISPLACED: [&str; 16] = [
+const DISPLACED: [&str; 18] = [
     "lbz", "lhz", "lwz", "ld", "stb", "sth", "stw", "std", "lbzu", "lhzu", "lwzu", "ldu", "stbu", "sthu", "stwu",
-    "stdu",
+    "stdu", "lha", "lwa",
 ];
 
 /// A memory operand `8(r1)`.
 fn displaced(a: &mut Assembler, text: &str) -> Option<Address> {
     let (offset, base) = text.strip_suffix(')')?.split_once('(')?;
-    // `r0` as a base stands for the address 0.
     if base == "r0" {
+        a.hint =
+            Some("r0 as a base stands for the number 0 (Power ISA, Book I, 3.3), which is the address of no variable");
         return None;
     }
     let base = a.register(base)?;
@@ -76,10 +75,22 @@ fn indexed(a: &mut Assembler, first: &str, second: &str) -> Option<Address> {
     Some(a.indexed(base, Operand::Register(index)))
 }
 
+/// The lower half of a register, extended by zeros.
+fn unsigned_word(a: &mut Assembler, text: &str) -> Option<Operand> {
+    let (src, word) = (a.register(text)?, a.temporary());
+    a.mov(word, Operand::Register(src), WORD);
+    Some(Operand::Register(word))
+}
+
 /// The register that holds the status of stwcx., as cr0 does.
 const STATUS: &str = "cr0";
 
 fn width(mnemonic: &str) -> Type {
+    match mnemonic {
+        "lha" | "lhax" => return SIGNED_HALF,
+        "lwa" | "lwax" => return Type::INT,
+        _ => {}
+    }
     match mnemonic.trim_start_matches("st").trim_start_matches('l').as_bytes().first() {
         Some(b'b') => BYTE,
         Some(b'h') => HALF,
@@ -87,6 +98,9 @@ fn width(mnemonic: &str) -> Type {
         _ => WORD,
     }
 }
+
+/// 16 bits, extended by their sign.
+const SIGNED_HALF: Type = Type::Int { bits: 16, signed: true };
 
 /// An access and its update form, such as `stwu`, which leaves its address in the base register.
 fn access(a: &mut Assembler, mnemonic: &str, value: &str, address: Address, base: Option<RegisterId>) -> Option<()> {
@@ -118,6 +132,43 @@ const OPERATIONS: [(&str, Binary, bool); 8] = [
     ("xor", Binary::Xor, false),
 ];
 
+fn constant(value: i64) -> Operand {
+    Operand::Const(Const::Int(value))
+}
+
+/// The operand of `lis` and `addis`: 16 bits, with a sign or without one as GNU as takes them.
+pub(super) fn upper_half(text: &str) -> Option<i16> {
+    let value = parse_int(text).filter(|value| (-0x8000..0x1_0000).contains(value))?;
+    i16::try_from(if value < 0x8000 { value } else { value - 0x1_0000 }).ok()
+}
+
+/// What `lis` and `addis` make of their constant.
+fn shifted(text: &str) -> Option<Operand> {
+    upper_half(text).map(|value| constant(i64::from(value) << 16))
+}
+
+/// The lower half of a register, rotated to the left and repeated in the upper half; and the bits from `first` to `last` of the
+/// lower half. If `last` stands before `first`, the mask goes round and has the upper half too (Power ISA, Book I, 3.3.14).
+fn rotated(a: &mut Assembler, src: &str, [count, first, last]: [&str; 3]) -> Option<(Operand, i64)> {
+    let src = Operand::Register(a.register(src)?);
+    let bit = |text: &str| parse_int(text).filter(|bit| (0..32).contains(bit));
+    let (count, first, last) = (bit(count)?, bit(first)?, bit(last)?);
+    let bits = if first <= last {
+        (1 << (32 - first)) - (1 << (31 - last))
+    } else {
+        !((1 << (31 - last)) - (1 << (32 - first)))
+    };
+    let [left, right, word, upper] = std::array::from_fn(|_| a.temporary());
+    let of = Operand::Register;
+    a.mov(word, src, WORD);
+    a.binary(Binary::ShiftLeft, left, of(word), constant(count), WORD);
+    a.binary(Binary::ShiftRight, right, of(word), constant(32 - count), LONG);
+    a.binary(Binary::Or, word, of(left), of(right), LONG);
+    a.binary(Binary::ShiftLeft, upper, of(word), constant(32), LONG);
+    a.binary(Binary::Or, word, of(word), of(upper), LONG);
+    Some((of(word), bits))
+}
+
 /// Arithmetic and logic (Power ISA, Book I, chapter 3.3). A dot at the end compares the result with 0 (cr0).
 fn arithmetic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
     let (name, records) = mnemonic.strip_suffix('.').map_or((mnemonic, false), |name| (name, true));
@@ -136,6 +187,29 @@ fn arithmetic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()
                 _ => Binary::And,
             };
             a.binary(op, dst, left, right, LONG);
+        }
+        // The constant stands for its 16 bits with as many zeros behind them, extended by its sign.
+        ("lis", [high]) if !records => {
+            let high = shifted(high)?;
+            a.mov(dst, high, LONG);
+        }
+        ("addis", [left, high]) if !records => {
+            let left = if *left == "r0" { ZERO } else { Operand::Register(a.register(left)?) };
+            a.binary(Binary::Add, dst, left, shifted(high)?, LONG);
+        }
+        ("extsb" | "extsh" | "extsw", [src]) => {
+            let src = Operand::Register(a.register(src)?);
+            let ty = match name {
+                "extsb" => Type::Int { bits: 8, signed: true },
+                "extsh" => SIGNED_HALF,
+                _ => Type::INT,
+            };
+            a.mov(dst, src, ty);
+        }
+        ("clrldi", [src, count]) => {
+            let src = Operand::Register(a.register(src)?);
+            let count = parse_int(count).filter(|count| (0..64).contains(count))?;
+            a.binary(Binary::And, dst, src, constant((u64::MAX >> count).cast_signed()), LONG);
         }
         ("addi" | "subi" | "mulli", [left, right]) if !records => {
             // `r0` as the first operand of a sum stands for the value 0.
@@ -159,19 +233,21 @@ fn arithmetic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()
             a.mov(low, src, ty);
             a.binary(op, dst, Operand::Register(low), Operand::Const(count), ty);
         }
-        ("rlwinm", [src, count, first, last]) if !records => {
-            let src = Operand::Register(a.register(src)?);
-            let bit = |text: &str| parse_int(text).filter(|bit| (0..32).contains(bit));
-            let (count, first, last) = (bit(count)?, bit(first)?, bit(last)?);
-            // A mask that wraps round has the upper half too.
-            let mask = (first <= last).then_some((1 << (32 - first)) - (1 << (31 - last)))?;
-            let (low, high) = (a.temporary(), a.temporary());
-            let constant = |value| Operand::Const(Const::Int(value));
-            a.mov(low, src, WORD);
-            a.binary(Binary::ShiftLeft, high, Operand::Register(low), constant(count), LONG);
-            a.binary(Binary::ShiftRight, low, Operand::Register(low), constant(32 - count), LONG);
-            a.binary(Binary::Or, low, Operand::Register(low), Operand::Register(high), LONG);
-            a.binary(Binary::And, dst, Operand::Register(low), constant(mask), LONG);
+        ("rlwinm", [src, count, first, last]) => {
+            let (rotated, mask) = rotated(a, src, [count, first, last])?;
+            a.binary(Binary::And, dst, rotated, constant(mask), LONG);
+        }
+        ("clrlwi", [src, count]) => {
+            let (rotated, mask) = rotated(a, src, ["0", count, "31"])?;
+            a.binary(Binary::And, dst, rotated, constant(mask), LONG);
+        }
+        // The other bits of the target stay, so it depends on its old value too.
+        ("rlwimi", [src, count, first, last]) => {
+            let (rotated, mask) = rotated(a, src, [count, first, last])?;
+            let (new, old) = (a.temporary(), a.temporary());
+            a.binary(Binary::And, new, rotated, constant(mask), LONG);
+            a.binary(Binary::And, old, Operand::Register(dst), constant(!mask), LONG);
+            a.binary(Binary::Or, dst, Operand::Register(old), Operand::Register(new), LONG);
         }
         (_, [left, right]) => {
             let (_, op, turned) = OPERATIONS.into_iter().find(|(known, ..)| *known == name)?;
@@ -218,7 +294,7 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             let (dst, src) = (register(a, dst)?, register(a, src)?);
             a.mov(dst, Operand::Register(src), LONG);
         }
-        ("lbz" | "lhz" | "lwz" | "ld" | "stb" | "sth" | "stw" | "std", [value, place]) => {
+        ("lbz" | "lhz" | "lha" | "lwz" | "lwa" | "ld" | "stb" | "sth" | "stw" | "std", [value, place]) => {
             let address = displaced(a, place)?;
             access(a, mnemonic, value, address, None)?;
         }
@@ -227,7 +303,10 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             let address = displaced(a, place)?;
             access(a, mnemonic, value, address, Some(base))?;
         }
-        ("lbzx" | "lhzx" | "lwzx" | "ldx" | "stbx" | "sthx" | "stwx" | "stdx", [value, first, second]) => {
+        (
+            "lbzx" | "lhzx" | "lhax" | "lwzx" | "lwax" | "ldx" | "stbx" | "sthx" | "stwx" | "stdx",
+            [value, first, second],
+        ) => {
             let address = indexed(a, first, second)?;
             access(a, mnemonic, value, address, None)?;
         }
@@ -252,6 +331,16 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             let (left, right) = (Operand::Register(register(a, left)?), Operand::Register(register(a, right)?));
             a.compare(left, right, WORD);
         }
+        // Words without a sign keep their order as positive numbers of 64 bits.
+        ("cmplwi", ["cr0", left, right] | [left, right]) => {
+            let right = parse_int(right).filter(|value| (0..0x1_0000).contains(value))?;
+            let left = unsigned_word(a, left)?;
+            a.compare(left, constant(right), LONG);
+        }
+        ("cmplw", ["cr0", left, right] | [left, right]) => {
+            let (left, right) = (unsigned_word(a, left)?, unsigned_word(a, right)?);
+            a.compare(left, right, LONG);
+        }
         ("beq" | "bne" | "blt" | "ble" | "bgt" | "bge" | "bnl" | "bng", ["cr0", label] | [label]) => {
             let compare = match mnemonic {
                 "beq" => Compare::Eq,
@@ -264,6 +353,7 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             a.branch_if((compare, Signs::Signed), label)?;
         }
         ("b", [label]) => a.jump(label)?,
+        ("blr", []) => a.end(),
         _ => return arithmetic(a, mnemonic, operands),
     }
     Some(())

@@ -1,9 +1,9 @@
 //! Encodes the instructions of PPC litmus tests as they stand (Power ISA 3.1B, Books I and II).
 
-use super::assembly::register_name;
+use super::assembly::{register_name, upper_half};
 use crate::codegen::assembly::{Encoder, Jump, Piece, Places, named, signed_field, unknown_form, words};
 use crate::model::assembly::parse_int;
-use crate::program::Instruction;
+use crate::program::{END, Instruction};
 
 pub(super) const ENCODER: Encoder = Encoder {
     pool: &[21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 4, 5, 6, 7, 8],
@@ -90,6 +90,10 @@ fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, Strin
         ["cr0", rest @ ..] => rest,
         all => all,
     };
+    // The code of the next instance follows that of the thread.
+    if let ("blr", []) = (name, operands) {
+        return Ok(Piece::Jump(Jump::word(END, |distance| Some(18 << 26 | signed_field(distance, 26)? & !3))));
+    }
     if let [label] = operands
         && let Some(jump) = jump(name, label)
     {
@@ -99,10 +103,16 @@ fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, Strin
         [] => named(&BARE, name).ok_or_else(unknown_form)?,
         [first, second] => two(name, first, second, places)?,
         [first, second, third] => three(name, [first, second, third], places)?,
-        [target, source, count, first, last] if name == "rlwinm" => rotated(
-            [register(target, places)?, register(source, places)?],
-            [field(count)?, field(first)?, field(last)?],
-        ),
+        [target, source, count, first, last] => {
+            let registers = [register(target, places)?, register(source, places)?];
+            let fields = [field(count)?, field(first)?, field(last)?];
+            match name.strip_suffix('.').unwrap_or(name) {
+                "rlwinm" => rotated(registers, fields) | recorded(name),
+                // Opcode 20 in place of 21.
+                "rlwimi" => (rotated(registers, fields) ^ (20 ^ 21) << 26) | recorded(name),
+                _ => return Err(unknown_form()),
+            }
+        }
         _ => return Err(unknown_form()),
     };
     Ok(words(&[word]))
@@ -128,6 +138,21 @@ fn two(name: &str, first: &str, second: &str, places: &Places<'_>) -> Result<u32
         "neg" | "neg." => {
             let (target, source) = (register(first, places)?, register(second, places)?);
             31 << 26 | target << 21 | source << 16 | 104 << 1 | u32::from(name.ends_with('.'))
+        }
+        "lis" => 15 << 26 | register(first, places)? << 21 | high(second)?,
+        "extsb" | "extsb." | "extsh" | "extsh." | "extsw" | "extsw." => {
+            let extended = match name.trim_end_matches('.') {
+                "extsb" => 954,
+                "extsh" => 922,
+                _ => 986,
+            };
+            let (target, source) = (register(first, places)?, register(second, places)?);
+            31 << 26 | source << 21 | target << 16 | extended << 1 | recorded(name)
+        }
+        "cmplw" => 31 << 26 | register(first, places)? << 16 | register(second, places)? << 11 | 32 << 1,
+        "cmplwi" => {
+            let value = parse_int(second).and_then(|value| u16::try_from(value).ok()).ok_or_else(unknown_form)?;
+            10 << 26 | register(first, places)? << 16 | u32::from(value)
         }
         "cmpw" | "cmpd" => {
             let long = u32::from(name == "cmpd");
@@ -173,6 +198,17 @@ fn three(name: &str, [first, second, third]: [&str; 3], places: &Places<'_>) -> 
             let value = signed(if name == "subi" { value.wrapping_neg() } else { value })?;
             Ok(14 << 26 | first << 21 | base_register(second, places)? << 16 | value)
         }
+        "addis" => Ok(15 << 26 | first << 21 | base_register(second, places)? << 16 | high(third)?),
+        // rldicl without a rotation: the highest bit of the count of 6 bits stands last (MD form).
+        "clrldi" | "clrldi." => {
+            let count = parse_int(third).and_then(|value| u32::try_from(value).ok()).filter(|count| *count < 64);
+            let count = count.ok_or_else(unknown_form)?;
+            let count = (count & 31) << 6 | (count >> 5) << 5;
+            Ok(30 << 26 | register(second, places)? << 21 | first << 16 | count | recorded(name))
+        }
+        "clrlwi" | "clrlwi." => {
+            Ok(rotated([first, register(second, places)?], [0, field(third)?, 31]) | recorded(name))
+        }
         "mulli" => {
             let value = signed(parse_int(third).ok_or_else(unknown_form)?)?;
             Ok(7 << 26 | first << 21 | register(second, places)? << 16 | value)
@@ -193,6 +229,16 @@ fn three(name: &str, [first, second, third]: [&str; 3], places: &Places<'_>) -> 
 /// rlwinm: rotates a word to the left and keeps the bits from `first` to `last`.
 fn rotated([target, source]: [u32; 2], [count, first, last]: [u32; 3]) -> u32 {
     21 << 26 | source << 21 | target << 16 | count << 11 | first << 6 | last << 1
+}
+
+/// The lowest bit, which is set if the result is compared with 0: a dot at the end of the name.
+fn recorded(name: &str) -> u32 {
+    u32::from(name.ends_with('.'))
+}
+
+/// The 16 bits of the constant of `lis` and `addis`.
+fn high(text: &str) -> Result<u32, String> {
+    upper_half(text).map(|value| u32::from(value.cast_unsigned())).ok_or_else(unknown_form)
 }
 
 /// A field of 5 bits: the number of a bit of a word.

@@ -17,10 +17,8 @@ pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
     respell: |_, _| None,
     has_dotted_labels: false,
     names_locations: false,
-    jump: "j",
     symbolic: |_| None,
     jumps_by: None,
-    returns: "ret",
     turned_round: false,
 }];
 
@@ -137,6 +135,11 @@ const ARITHMETIC: [(&str, &str, Binary, Type); 15] = [
     ("sraw", "sraiw", Binary::ShiftRight,           SIGNED_WORD),
 ];
 
+/// The operand of `lui`: 20 bits without a sign, as GNU as takes them.
+pub(super) fn upper_bits(text: &str) -> Option<i64> {
+    parse_int(text).filter(|value| (0..1 << 20).contains(value))
+}
+
 /// An operation of two operands. As GNU as does, it takes a constant without the `i` of its name too.
 fn arithmetic(a: &mut Assembler, name: &str, [dst, left, right]: [&str; 3]) -> Option<()> {
     let (plain, with_constant, op, ty) =
@@ -188,6 +191,9 @@ pub(super) fn meant<'a>(name: &'a str, operands: Vec<&'a str>) -> (&'a str, Vec<
         ("seqz", [dst, src]) => ("sltiu", vec![*dst, *src, "1"]),
         ("snez", [dst, src]) => ("sltu", vec![*dst, "x0", *src]),
         ("sext.w", [dst, src]) => ("addiw", vec![*dst, *src, "0"]),
+        ("zext.b", [dst, src]) => ("andi", vec![*dst, *src, "255"]),
+        // herd7 takes these in upper case too.
+        ("MV" | "NOP" | "RET", _) => (lower(name), operands),
         ("bgt", [left, right, label]) => ("blt", vec![*right, *left, *label]),
         ("ble", [left, right, label]) => ("bge", vec![*right, *left, *label]),
         ("bgtu", [left, right, label]) => ("bltu", vec![*right, *left, *label]),
@@ -198,6 +204,15 @@ pub(super) fn meant<'a>(name: &'a str, operands: Vec<&'a str>) -> (&'a str, Vec<
         _ => (name, operands),
     };
     (name, operands)
+}
+
+/// The name that `meant` knows in upper case, in lower case.
+fn lower(name: &str) -> &'static str {
+    match name {
+        "MV" => "mv",
+        "NOP" => "nop",
+        _ => "ret",
+    }
 }
 
 fn branch(a: &mut Assembler, mnemonic: &str, [left, right]: [&str; 2], label: &str) -> Option<()> {
@@ -256,7 +271,15 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
                 a.mov(dst, src, LONG);
             }
         }
+        ("lui", [dst, value]) => {
+            // The 20 bits become the upper ones of a word, which is extended by its sign.
+            let value = upper_bits(value)?;
+            if let Some(dst) = target(a, dst)? {
+                a.mov(dst, Operand::Const(Const::Int(value << 12)), SIGNED_WORD);
+            }
+        }
         ("j", [label]) => a.jump(label)?,
+        ("ret", []) => a.end(),
         (_, [dst, left, right]) if arithmetic(a, mnemonic, [dst, left, right]).is_some() => {}
         (_, [left, right, label]) if branch(a, mnemonic, [left, right], label).is_some() => {}
         _ => return access(a, mnemonic, operands),
@@ -287,17 +310,24 @@ fn access(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
             a.steps.push(Step::StoreConditional { status, carries: StatusOf::Store, address, value, ty, tags });
         }
         ([name, size, rest @ ..], [dst, src, place]) if name.starts_with("amo") => {
-            let op = match *name {
-                "amoswap" => RmwOp::Xchg,
-                "amoadd" => RmwOp::Add,
-                "amoor" => RmwOp::Or,
-                "amoand" => RmwOp::And,
-                "amoxor" => RmwOp::Xor,
+            let (address, value, dst) = (direct(a, place)?, operand(a, src)?, target(a, dst)?);
+            let (tags, ty) = (marks(rest)? | Tags::AMO, atomic_width(size)?);
+            let change = match *name {
+                "amoswap" => Change::Op(RmwOp::Xchg, value),
+                "amoadd" => Change::Op(RmwOp::Add, value),
+                "amoor" => Change::Op(RmwOp::Or, value),
+                "amoand" => Change::Op(RmwOp::And, value),
+                "amoxor" => Change::Op(RmwOp::Xor, value),
+                "amomax" | "amomaxu" => Change::Extreme(Compare::Gt, value),
+                "amomin" | "amominu" => Change::Extreme(Compare::Lt, value),
                 _ => return None,
             };
-            let (address, value, dst) = (direct(a, place)?, operand(a, src)?, target(a, dst)?);
-            let tags = marks(rest)? | Tags::AMO;
-            a.atomic(dst, address, atomic_width(size)?, Change::Op(op, value), [tags, tags]);
+            let compared = Type::Int { bits: ty.bits(), signed: !name.ends_with('u') };
+            a.atomic(dst, address, compared, change, [tags, tags]);
+            // The register gets the old word extended by its sign, also where it was compared without one.
+            if let Some(dst) = dst.filter(|_| compared == WORD) {
+                a.mov(dst, Operand::Register(dst), SIGNED_WORD);
+            }
         }
         _ => return None,
     }

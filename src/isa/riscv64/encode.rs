@@ -1,10 +1,10 @@
 //! Encodes the instructions of RISCV litmus tests as they stand, each in 32 bits (RISC-V Unprivileged ISA, chapter
 //! "RV32/64G Instruction Set Listings"). Compressed forms are not used: both forms of an instruction do the same.
 
-use super::assembly::{meant, register_name};
+use super::assembly::{meant, register_name, upper_bits};
 use crate::codegen::assembly::{Encoder, Jump, Piece, Places, named, signed_field, unknown_form, words};
 use crate::model::assembly::parse_int;
-use crate::program::Instruction;
+use crate::program::{END, Instruction};
 
 pub(super) const ENCODER: Encoder = Encoder {
     pool: &[30, 31, 8, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27],
@@ -23,6 +23,7 @@ const OP: u32 = 0x33;
 /// What the opcodes of the 32-bit forms add: OP-IMM-32 and OP-32.
 const OF_32_BITS: u32 = 8;
 const BRANCH: u32 = 0x63;
+const LUI: u32 = 0x37;
 
 /// The loads and stores: the name and funct3.
 const LOADS: [(&str, u32); 7] = [("lb", 0), ("lh", 1), ("lw", 2), ("ld", 3), ("lbu", 4), ("lhu", 5), ("lwu", 6)];
@@ -67,6 +68,8 @@ fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, Strin
     let (name, operands) = meant(name, operands);
     match (name, operands.as_slice()) {
         ("j", [label]) => return Ok(Piece::Jump(jump(label))),
+        // The code of the next instance follows that of the thread.
+        ("ret", []) => return Ok(Piece::Jump(jump(END))),
         (_, [left, right, label]) => {
             if let Some(funct3) = named(&BRANCHES, name) {
                 let (left, right) = (register(left, places)?, register(right, places)?);
@@ -83,6 +86,10 @@ fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, Strin
         ("nop", []) => OP_IMM,
         ("li", [dst, value]) => {
             return load_constant(register(dst, places)?, parse_int(value).ok_or_else(unknown_form)?);
+        }
+        ("lui", [dst, value]) => {
+            let value = upper_bits(value).and_then(|value| u32::try_from(value).ok()).ok_or_else(unknown_form)?;
+            LUI | register(dst, places)? << 7 | value << 12
         }
         ("mv", [dst, src]) => i_type(OP_IMM, 0, register(dst, places)?, register(src, places)?, 0)?,
         (_, [dst, left, right]) if !name.contains('.') => arithmetic(name, [dst, left, right], places)?,
@@ -172,7 +179,7 @@ fn load_constant(dst: u32, value: i64) -> Result<Piece, String> {
         i32::try_from(value).map_err(|_| format!("li of {value}, which does not fit 32 bits, is not encoded"))?;
     let low = value << 20 >> 20;
     let high = value.wrapping_sub(low).cast_unsigned();
-    let lui = 0x37 | dst << 7 | high;
+    let lui = LUI | dst << 7 | high;
     // addiw
     let add = i_type(0x1b, 0, dst, dst, low.into())?;
     Ok(if low == 0 { words(&[lui]) } else { words(&[lui, add]) })

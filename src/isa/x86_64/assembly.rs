@@ -18,10 +18,8 @@ pub(super) const DIALECTS: [Dialect; 2] = [
         respell: |_, _| None,
         has_dotted_labels: false,
         names_locations: true,
-        jump: "jmp",
         symbolic: |_| None,
         jumps_by: None,
-        returns: "ret",
         turned_round: false,
     },
     Dialect {
@@ -33,10 +31,8 @@ pub(super) const DIALECTS: [Dialect; 2] = [
         respell: |_, _| None,
         has_dotted_labels: false,
         names_locations: true,
-        jump: "jmp",
         symbolic: |_| None,
         jumps_by: None,
-        returns: "ret",
         turned_round: true,
     },
 ];
@@ -88,6 +84,21 @@ pub(super) fn place(a: &mut Assembler, text: &str, names: &[String]) -> Option<P
     let (offset, text) = displaced(text);
     let inner = text.trim_matches(['(', ')', '[', ']']);
     if inner.len() < text.len() {
+        if let Some(Indexed { base, index, scale }) = Indexed::of(inner) {
+            let ((base, own), (index, other)) = (a.typed(base)?, a.typed(index)?);
+            // Both registers have the width of an address.
+            if !SCALES.contains(&scale) || own != other {
+                return None;
+            }
+            // Without a factor the index may be the address, and the base the distance.
+            let mut distance = index;
+            if scale != 1 {
+                distance = a.temporary();
+                a.binary(Binary::Mul, distance, Operand::Register(index), Operand::Const(Const::Int(scale)), LONG);
+            }
+            let Address::Register(sum) = a.indexed(base, Operand::Register(distance)) else { return None };
+            return Some(Place::Memory(a.indexed(sum, Operand::Const(Const::Int(offset)))));
+        }
         if let Some(register) = a.register(inner) {
             return Some(Place::Memory(a.indexed(register, Operand::Const(Const::Int(offset)))));
         }
@@ -97,6 +108,27 @@ pub(super) fn place(a: &mut Assembler, text: &str, names: &[String]) -> Option<P
         return Some(Place::Memory(Address::Location(names.iter().position(|known| known == inner)?)));
     }
     a.typed(text).map(|(register, ty)| Place::Register(register, ty))
+}
+
+/// The inner part of a memory operand with an index: `%rax,%rbx,4`, or `%rax,%rbx`, whose scale is 1.
+pub(super) struct Indexed<'a> {
+    pub base: &'a str,
+    pub index: &'a str,
+    pub scale: i64,
+}
+
+/// The scales that an instruction can have.
+pub(super) const SCALES: [i64; 4] = [1, 2, 4, 8];
+
+impl Indexed<'_> {
+    pub fn of(inner: &str) -> Option<Indexed<'_>> {
+        let (base, rest) = inner.split_once(',')?;
+        let (index, scale) = match rest.split_once(',') {
+            Some((index, scale)) => (index, parse_int(scale)?),
+            None => (rest, 1),
+        };
+        Some(Indexed { base, index, scale })
+    }
 }
 
 /// The displacement of a memory operand such as `2(%rbx)`, and the operand without it.
@@ -195,7 +227,18 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[Strin
     match (base, operands) {
         ("mfence", []) => a.steps.push(Step::Fence(Tags::MFENCE)),
         // lfence and sfence order nothing between accesses to ordinary memory.
-        ("lfence" | "sfence" | "nop", []) => {}
+        // `endbr64` marks the target of an indirect jump.
+        ("lfence" | "sfence" | "nop" | "endbr64", []) => {}
+        // The operand gives a nop more bytes. It is not accessed. A segment may stand in front of it.
+        ("nop" | "nopl" | "nopw", [place]) => {
+            let place = place.split_once(':').map_or(*place, |(_, place)| place);
+            let inner = displaced(place).1.trim_matches(['(', ')']);
+            match Indexed::of(inner) {
+                Some(Indexed { base, index, .. }) => drop((a.typed(base)?, a.typed(index)?)),
+                None => drop(a.typed(inner)?),
+            }
+        }
+        ("ret" | "retq", []) => a.end(),
         ("mov", [source, target]) if !is_value(target) => match (place(a, target, names)?, place(a, source, names)?) {
             (Place::Register(dst, ty), Place::Value(value)) => a.mov(dst, Operand::Const(Const::Int(value)), ty),
             (Place::Register(dst, ty), Place::Register(src, _)) => a.mov(dst, Operand::Register(src), ty),

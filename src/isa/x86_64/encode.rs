@@ -4,12 +4,12 @@
 //! where it reaches. Encodings: Intel SDM vol. 2. A test's registers are renamed to those that the loop over instances
 //! leaves free. A location that an operand names becomes a displacement from the address of the instance.
 
-use super::assembly::{REGISTERS, SHORT_REGISTERS, displaced, register_name};
+use super::assembly::{Indexed, REGISTERS, SCALES, SHORT_REGISTERS, displaced, register_name};
 use super::mnemonic::{Mnemonic, Width};
 use crate::codegen::assembly::{Encoder, Jump, Piece, Places, unknown_form};
 use crate::codegen::displacement;
 use crate::model::assembly::parse_int;
-use crate::program::{Assembly, Instruction};
+use crate::program::{Assembly, END, Instruction};
 
 pub(super) const ENCODER: Encoder = Encoder {
     // rax and rdx come last: the wait for the clock uses them, so they are loaded behind it.
@@ -51,8 +51,11 @@ fn number(name: &str) -> Option<u8> {
 enum Operand {
     Register(u8, Width),
     Immediate(i64),
-    Memory { base: u8, offset: i32 },
+    Memory { base: u8, index: Option<Scaled>, offset: i32 },
 }
+
+/// The register of an index, and the power of 2 that it is multiplied by.
+type Scaled = (u8, u8);
 
 /// Arithmetic with two operands: the name and the number in the opcode.
 const ARITHMETIC: [(&str, u8); 6] = [("add", 0), ("or", 1), ("and", 4), ("sub", 5), ("xor", 6), ("cmp", 7)];
@@ -83,6 +86,10 @@ fn encode(instruction: &Instruction, places: &Places<'_>) -> Result<Piece, Strin
     let Mnemonic { lock, name, suffix } = Mnemonic::of(&mnemonic);
     if let Some(jump) = jump(name, &instruction.operands) {
         return Ok(Piece::Jump(jump));
+    }
+    // The code of the next instance follows that of the thread.
+    if let (false, "ret", []) = (lock, name, instruction.operands.as_slice()) {
+        return jump("jmp", &[END.to_owned()]).map(Piece::Jump).ok_or_else(unknown_form);
     }
     let operands: Vec<Operand> =
         instruction.operands.iter().map(|text| operand(text, places)).collect::<Result<_, _>>()?;
@@ -154,9 +161,21 @@ fn jump(name: &str, operands: &[String]) -> Option<Jump> {
     Some(Jump { label: label.clone(), bytes: Box::new(bytes) })
 }
 
+/// The number of a shift in the ModRM byte.
+fn shift(name: &str) -> u8 {
+    match name {
+        "shr" => 5,
+        "sar" => 7,
+        _ => 4,
+    }
+}
+
 fn operand(text: &str, places: &Places<'_>) -> Result<Operand, String> {
     if let Some(value) = text.strip_prefix('$').or(Some(text)).and_then(parse_int) {
         return Ok(Operand::Immediate(value));
+    }
+    if text.contains(':') {
+        return Err("a segment is not encoded".to_owned());
     }
     let (offset, text) = displaced(text);
     let inner = text.trim_matches(['(', ')', '[', ']']);
@@ -164,18 +183,28 @@ fn operand(text: &str, places: &Places<'_>) -> Result<Operand, String> {
         let (name, width) = register(text).ok_or_else(|| format!("`{text}` is no operand that is known"))?;
         return Ok(Operand::Register(hardware(&name, places)?, width));
     }
-    if let Some((name, ty)) = register_name(inner) {
-        if ty.bytes() != 8 {
-            return Err(format!("the address in `{text}` has {} bits; expected a register of 64", ty.bits()));
+    let address = |name: &str| match register_name(name) {
+        Some((_, ty)) if ty.bytes() != 8 => {
+            Err(format!("the address in `{text}` has {} bits; expected a register of 64", ty.bits()))
         }
+        Some((name, _)) => hardware(name, places),
+        None => Err(format!("`{name}` is not a register")),
+    };
+    let indexed = Indexed::of(inner);
+    if indexed.is_some() || register_name(inner).is_some() {
         let offset = i32::try_from(offset).map_err(|_| format!("the displacement {offset} does not fit 32 bits"))?;
-        return Ok(Operand::Memory { base: hardware(name, places)?, offset });
+        let Some(Indexed { base, index, scale }) = indexed else {
+            return Ok(Operand::Memory { base: address(inner)?, index: None, offset });
+        };
+        let power = SCALES.iter().zip(0_u8..).find(|(known, _)| **known == scale).map(|(_, power)| power);
+        let power = power.ok_or_else(|| format!("the scale is {scale}; expected 1, 2, 4 or 8"))?;
+        return Ok(Operand::Memory { base: address(base)?, index: Some((address(index)?, power)), offset });
     }
     if offset != 0 {
         return Err(format!("a displacement needs a register, and `{inner}` is none"));
     }
     let offset = places.location(inner).ok_or_else(|| format!("there is no location `{inner}`"))?;
-    Ok(Operand::Memory { base: RDI, offset: displacement(offset)? })
+    Ok(Operand::Memory { base: RDI, index: None, offset: displacement(offset)? })
 }
 
 /// A register operand: its canonical name and its width. `al`, `sil` and `r8b` are the low bytes of registers, `ax` and
@@ -226,6 +255,20 @@ impl Code {
             ("lfence", []) => self.bytes.extend([0x0f, 0xae, 0xe8]),
             ("sfence", []) => self.bytes.extend([0x0f, 0xae, 0xf8]),
             ("nop", []) => self.bytes.push(0x90),
+            ("nop", [place @ (Register(..) | Memory { .. })]) if self.width > 1 => self.modrm(&[0x0f, 0x1f], 0, *place),
+            ("endbr64", []) => self.bytes.extend([0xf3, 0x0f, 0x1e, 0xfa]),
+            ("shl" | "sal" | "shr" | "sar", [target @ (Register(..) | Memory { .. })]) => {
+                self.modrm(&[self.sized(0xd0)], shift(name), *target);
+            }
+            ("shl" | "sal" | "shr" | "sar", [target @ (Register(..) | Memory { .. }), Immediate(count)]) => {
+                // A shift by 1 has a form of its own.
+                if *count == 1 {
+                    self.modrm(&[self.sized(0xd0)], shift(name), *target);
+                } else {
+                    self.modrm(&[self.sized(0xc0)], shift(name), *target);
+                    self.immediate(*count, 1)?;
+                }
+            }
             ("mov", [target @ (Register(..) | Memory { .. }), Register(source, _)]) => {
                 self.modrm(&[self.sized(0x88)], *source, *target);
             }
@@ -356,8 +399,13 @@ impl Code {
 
     /// The REX prefix for registers in the fields reg and rm, if one is needed.
     fn rex(&mut self, reg: u8, rm: u8) {
+        self.rex_indexed(reg, 0, rm);
+    }
+
+    /// The same with an index.
+    fn rex_indexed(&mut self, reg: u8, index: u8, rm: u8) {
         let wide = u8::from(self.width == 8) << 3;
-        let rex = 0x40 | wide | (reg >> 3) << 2 | rm >> 3;
+        let rex = 0x40 | wide | (reg >> 3) << 2 | (index >> 3) << 1 | rm >> 3;
         if rex != 0x40 {
             self.bytes.push(rex);
         }
@@ -380,21 +428,25 @@ impl Code {
         };
         // Without a REX prefix the numbers 4 to 7 name ah to bh and not spl to dil.
         let bytes_of_low = self.width == 1
-            && ((4..8).contains(&reg) && !matches!(opcode, [0x80 | 0xc6 | 0xf6 | 0xfe])
+            && ((4..8).contains(&reg) && !matches!(opcode, [0x80 | 0xc0 | 0xc6 | 0xd0 | 0xf6 | 0xfe])
                 || matches!(rm, Operand::Register(4..8, _)));
         let before = self.bytes.len();
-        self.rex(reg, base);
+        let scaled = if let Operand::Memory { index, .. } = rm { index } else { None };
+        self.rex_indexed(reg, scaled.map_or(0, |(index, _)| index), base);
         if bytes_of_low && self.bytes.len() == before {
             self.bytes.push(0x40);
         }
         self.bytes.extend(opcode);
-        let fields = (reg & 7) << 3 | base & 7;
         let Operand::Memory { offset, .. } = rm else {
-            self.bytes.push(0xc0 | fields);
+            self.bytes.push(0xc0 | (reg & 7) << 3 | base & 7);
             return;
         };
-        // rbp and r13 as a base need a displacement; rsp and r12 need a SIB byte.
-        let sib = (base & 7 == 4).then_some(0x24);
+        // rbp and r13 as a base need a displacement; rsp and r12, and an index, need a SIB byte.
+        let sib = match scaled {
+            Some((index, power)) => Some(power << 6 | (index & 7) << 3 | base & 7),
+            None => (base & 7 == 4).then_some(0x24),
+        };
+        let fields = (reg & 7) << 3 | if sib.is_some() { 4 } else { base & 7 };
         match (offset, i8::try_from(offset)) {
             (0, _) if base & 7 != 5 => {
                 self.bytes.push(fields);

@@ -4,9 +4,9 @@
 pub(super) type Width = usize;
 
 /// The names that may have a suffix.
-const WITH_SUFFIX: [&str; 16] = [
+const WITH_SUFFIX: [&str; 22] = [
     "mov", "xchg", "movnti", "add", "sub", "and", "or", "xor", "cmp", "test", "inc", "dec", "not", "neg", "cmpxchg",
-    "xadd",
+    "xadd", "shl", "sal", "shr", "sar", "nop", "ret",
 ];
 
 /// A mnemonic taken apart.

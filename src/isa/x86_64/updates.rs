@@ -78,6 +78,23 @@ pub(super) fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], nam
             // rax is written only if the values differ: its upper half stays where they are equal.
             a.select(rax, (Compare::Eq, Signs::Signed), kept, read);
         }
+        // In place of the locked step, a read and then a write, which is done in each case: the old value goes back if the
+        // comparison fails (Intel SDM and AMD APM, CMPXCHG).
+        ("cmpxchg", Place::Memory(address), Some(new @ Operand::Register(_))) => {
+            let (rax, old, written) = (a.register("eax")?, a.temporary(), a.temporary());
+            a.steps.push(Step::Read { dst: Some(old), address: *address, ty, tags: Tags::NONE });
+            let [read, kept] = [old, rax].map(Operand::Register);
+            a.compare(kept, read, ty);
+            let equal = (Compare::Eq, Signs::Signed);
+            a.select(written, equal, new, read);
+            let value = Operand::Register(written);
+            a.steps.push(Step::Write { address: *address, value, ty, tags: Tags::NONE });
+            a.select(rax, equal, kept, read);
+        }
+        ("shl" | "sal" | "shr" | "sar", _, Some(Operand::Const(Const::Int(count)))) if !locked => {
+            shift(a, name, target, count, ty)?;
+        }
+        ("shl" | "sal" | "shr" | "sar", _, None) if !locked => shift(a, name, target, 1, ty)?,
         ("cmp" | "test", _, Some(right)) => {
             let left = read(a, target, ty)?;
             compare(a, name, left, right, ty);
@@ -149,6 +166,34 @@ fn change(
         _ => return None,
     };
     a.compare_with_zero(Operand::Register(new), ty);
+    Some(())
+}
+
+/// A shift by a constant. The flags are those of the result; a shift by 0 sets none.
+fn shift(a: &mut Assembler, name: &str, target: &Place, count: i64, ty: Type) -> Option<()> {
+    if !(0..i64::from(ty.bits())).contains(&count) {
+        return None;
+    }
+    let old = read(a, target, ty)?;
+    let (op, extended) = match name {
+        "sar" => (Binary::ShiftRight, Type::Int { bits: ty.bits(), signed: true }),
+        "shr" => (Binary::ShiftRight, Type::Int { bits: ty.bits(), signed: false }),
+        _ => (Binary::ShiftLeft, ty),
+    };
+    let (low, new) = (a.temporary(), a.temporary());
+    a.mov(low, old, extended);
+    a.binary(op, new, Operand::Register(low), Operand::Const(Const::Int(count)), extended);
+    let value = Operand::Register(new);
+    match target {
+        Place::Register(register, _) => a.mov(*register, value, ty),
+        Place::Memory(address) => {
+            a.steps.push(Step::Write { address: *address, value, ty, tags: Tags::NONE });
+        }
+        Place::Value(_) => return None,
+    }
+    if count > 0 {
+        a.compare_with_zero(value, ty);
+    }
     Some(())
 }
 

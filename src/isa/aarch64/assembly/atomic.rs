@@ -1,12 +1,12 @@
 //! Atomic instructions of AArch64.
 
 use super::access::{access_width, narrow};
-use super::operand::{memory, source, target};
+use super::operand::{memory, signed, source, target, unsigned};
 use super::register_name;
 use crate::model::assembly::{Assembler, WORD};
 use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
-use crate::program::RmwOp;
+use crate::program::{Compare, Operand, RmwOp};
 
 /// The tags of the read and of the write, from the ordering suffix of an atomic instruction.
 fn letters(text: &str) -> Option<(Tags, Tags)> {
@@ -21,16 +21,20 @@ fn letters(text: &str) -> Option<(Tags, Tags)> {
 
 /// CAS, SWP and the operations that return the old value or, as ST, do not.
 pub(super) fn atomic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
-    const OPERATIONS: [(&str, RmwOp); 5] = [
-        ("SWP", RmwOp::Xchg),
-        ("LDADD", RmwOp::Add),
-        ("LDSET", RmwOp::Or),
-        ("LDCLR", RmwOp::AndNot),
-        ("LDEOR", RmwOp::Xor),
+    const OPERATIONS: [(&str, fn(Operand) -> Change); 9] = [
+        ("SWP", |value| Change::Op(RmwOp::Xchg, value)),
+        ("LDADD", |value| Change::Op(RmwOp::Add, value)),
+        ("LDSET", |value| Change::Op(RmwOp::Or, value)),
+        ("LDCLR", |value| Change::Op(RmwOp::AndNot, value)),
+        ("LDEOR", |value| Change::Op(RmwOp::Xor, value)),
+        ("LDSMAX", |value| Change::Extreme(Compare::Gt, value)),
+        ("LDUMAX", |value| Change::Extreme(Compare::Gt, value)),
+        ("LDSMIN", |value| Change::Extreme(Compare::Lt, value)),
+        ("LDUMIN", |value| Change::Extreme(Compare::Lt, value)),
     ];
     let (mnemonic, narrow) = narrow(mnemonic);
     // STADD and its family are LDADD to the zero register. They have no acquiring forms.
-    let stored = mnemonic.strip_prefix("ST").filter(|rest| matches!(rest.len(), 3 | 4) && !rest.ends_with('A'));
+    let stored = mnemonic.strip_prefix("ST").filter(|rest| matches!(rest.len(), 3..=5) && !rest.ends_with('A'));
     let loading = stored.map(|rest| format!("LD{rest}"));
     let mnemonic = loading.as_deref().unwrap_or(mnemonic);
     let (first, second, place) = match (operands, stored) {
@@ -47,13 +51,19 @@ pub(super) fn atomic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Op
         }
         (Change::IfEqual { expected, new }, target(a, first)?.0, access_width(narrow, ty)?, order)
     } else {
-        let (name, op) = OPERATIONS.into_iter().find(|(name, _)| mnemonic.starts_with(name))?;
+        let (name, change) = OPERATIONS.into_iter().find(|(name, _)| mnemonic.starts_with(name))?;
         let (value, width) = source(a, first)?;
         let (dst, ty) = target(a, second)?;
         if width != ty {
             return None;
         }
-        (Change::Op(op, value), dst, access_width(narrow, ty)?, &mnemonic[name.len()..])
+        let ty = access_width(narrow, ty)?;
+        let ty = match name {
+            "LDSMAX" | "LDSMIN" => signed(ty),
+            "LDUMAX" | "LDUMIN" => unsigned(ty),
+            _ => ty,
+        };
+        (change(value), dst, ty, &mnemonic[name.len()..])
     };
     let (acquires, releases) = letters(order)?;
     // If the value read goes to the zero register, barriers for loads do not wait for the read, and the read
@@ -63,6 +73,12 @@ pub(super) fn atomic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Op
     if let (Change::IfEqual { .. }, Some(Step::Update(update))) = (change, a.steps.last_mut()) {
         // The result of cas has only a "pick" dependency on the value read, as in `events`.
         update.picks = true;
+    }
+    // A value that is compared with its sign is not extended by it.
+    if let (Change::Extreme(..), Some(dst)) = (change, dst)
+        && ty.bits() < 64
+    {
+        a.mov(dst, Operand::Register(dst), unsigned(ty));
     }
     Some(())
 }

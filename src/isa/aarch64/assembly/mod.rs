@@ -24,10 +24,8 @@ pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
     respell,
     has_dotted_labels: true,
     names_locations: false,
-    jump: "B",
     symbolic: symbolic_name,
     jumps_by: Some(4),
-    returns: "RET",
     turned_round: false,
 }];
 
@@ -126,8 +124,9 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             a.branch(compare, Operand::Register(tested), ZERO, LONG, label)?;
         }
         ("B", [label]) => a.jump(label)?,
+        ("RET", []) if !a.has("X30") => a.end(),
         ("ADR" | "ADRP" | "BL" | "BLR" | "BR" | "RET", _) => {
-            a.hint = Some("code addresses are not modelled; `RET` ends a thread of compiled code (`Variant=telechat`)");
+            a.hint = Some("code addresses are not modelled");
             return None;
         }
         ("CASP" | "CASPA" | "CASPL" | "CASPAL" | "LDXP" | "LDAXP" | "STXP" | "STLXP", _) => {
