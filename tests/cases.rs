@@ -638,6 +638,37 @@ fn counters(bodies: &[String], exists: &str) -> String {
     format!("C t\n{{}}\n{threads}exists ({exists})")
 }
 
+/// Each thread copies a variable to the next, and the condition asks for the last. There are twice as many candidates with each
+/// thread. The plain read races with nothing, because nothing writes what it reads.
+#[test]
+fn candidates_whose_states_are_known_are_not_enumerated() {
+    let threads: String = (0..24)
+        .map(|n| {
+            let plain = if n == 0 { "r1 = *z;" } else { "" };
+            format!(
+                "P{n}(int *x{n}, int *x{}, int *z) {{ int r0; int r1; {plain} r0 = READ_ONCE(*x{n}); WRITE_ONCE(*x{}, r0); }}\n",
+                n + 1,
+                n + 1
+            )
+        })
+        .collect();
+    let init: String = (0..25).map(|n| format!("x{n}={n}; ")).collect();
+    let outcome = in_c(&format!("C t\n{{ {init} }}\n{threads}exists (x24=0)"), Lkmm);
+    assert_eq!((outcome.verdict, outcome.states.len(), outcome.data_race), (Sometimes, 24, false));
+    assert!(outcome.looked_at <= 10_000, "{} steps", outcome.looked_at);
+    // Many writes, but few values that the registers can have.
+    let writes = "WRITE_ONCE(*x, 1); WRITE_ONCE(*y, 1); WRITE_ONCE(*x, 0); WRITE_ONCE(*y, 0);";
+    let reads: String = (0..4).map(|n| format!("r{n} = READ_ONCE(*{}); ", ["x", "y"][n % 2])).collect();
+    let text = format!(
+        "C t\n{{}}\nP0(int *x, int *y) {{ {writes} }}\nP1(int *x, int *y) {{ {writes} }}\n\
+         P2(int *x, int *y) {{ int r0; int r1; int r2; int r3; {reads} }}\n\
+         exists (2:r0=1 /\\ 2:r1=1 /\\ 2:r2=1 /\\ 2:r3=1)"
+    );
+    let outcome = in_c(&text, Lkmm);
+    assert_eq!((outcome.verdict, outcome.states.len()), (Sometimes, 16));
+    assert!(outcome.looked_at <= 1_000, "{} steps", outcome.looked_at);
+}
+
 #[test]
 fn values_that_feed_on_each_other_are_not_enumerated() {
     let steps = |text: &str, most: u64, verdict: Verdict| {

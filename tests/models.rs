@@ -222,11 +222,19 @@ fn a_test_that_is_too_large_is_refused_with_the_count() {
     let some = Bounds { candidates: 5_000, ..Bounds::default() };
     let error = verdict::judge(&scenario, Model::Sc, Atomics::Lse, some).unwrap_err().to_string();
     assert!(error.contains("too large to be judged: 5001 partial executions or more"), "{error}");
+    // The time of a step depends on the number of events, so operations are counted too.
+    let operations = |error: &str| error.contains("too large to be judged: ") && error.contains(" operations or more");
+    let some = Bounds { operations: 1_000_000, ..Bounds::default() };
+    let error = verdict::judge(&scenario, Model::Sc, Atomics::Lse, some).unwrap_err().to_string();
+    assert!(operations(&error), "{error}");
     let ifs: String = (0..16).map(|value| format!("if (r0 == {value}) r1 = 1;")).collect();
     let text = format!("C ways\n{{}}\nP0(int *x) {{ int r0 = READ_ONCE(*x); int r1; {ifs} }}\nexists (x=1)");
     let scenario = Scenario::new(&Source::new("ways", text), "").unwrap();
     let error = verdict::judge(&scenario, Model::Sc, Atomics::Lse, Bounds::default()).unwrap_err().to_string();
     assert!(error.contains("too large to be judged: 50001 ways for one thread to run"), "{error}");
+    let few = Bounds { operations: 1_000_000, ..Bounds::default() };
+    let error = verdict::judge(&scenario, Model::Sc, Atomics::Lse, few).unwrap_err().to_string();
+    assert!(operations(&error), "{error}");
     let sb = catalogue::named("SB").unwrap();
     let few = Bounds { candidates: 3, ..Bounds::default() };
     let error = verdict::judge(&sb, Model::Sc, Atomics::Lse, few).unwrap_err().to_string();
@@ -303,12 +311,27 @@ fn final_states_take_memory() {
     assert!(judge(100).unwrap_err().contains("bytes for the ways to run or more"));
 }
 
+/// A judgement takes as many operations as there are pairs of events: 36, as SB has 6 events with the initial writes. There is one
+/// for each of the 4 states.
+#[test]
+fn judgements_take_operations() {
+    let sb = catalogue::named("SB").unwrap();
+    let judge = |operations| {
+        let bounds = Bounds { operations, ..Bounds::default() };
+        verdict::judge(&sb, Model::Lkmm, Atomics::Lse, bounds).is_ok()
+    };
+    let least = (1..).find(|operations| judge(*operations)).unwrap();
+    assert!((350..450).contains(&least), "{least}");
+}
+
 #[test]
 fn a_limit_above_the_default_raises_every_bound() {
     let known = Bounds::default();
     assert_eq!(Bounds::of_limit(7), Bounds { candidates: 7, ..known });
     let twice = 2 * known.candidates;
-    assert_eq!(Bounds::of_limit(twice), Bounds { traces: twice as usize, candidates: twice, bytes: 2 * known.bytes });
+    let (operations, bytes) = (2 * known.operations, 2 * known.bytes);
+    let raised = Bounds { traces: twice as usize, candidates: twice, operations, bytes };
+    assert_eq!(Bounds::of_limit(twice), raised);
 }
 
 /// Among the executions that no model allows, a variable may hold the address of another one, and an increment computes with it.

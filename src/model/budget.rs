@@ -1,4 +1,5 @@
-//! Counts the memory that a search holds, so that a test that needs too much is refused by the number of bytes.
+//! Counts the memory that a search holds and the operations that it takes, so that a test that needs too much is refused by a
+//! number that is the same on every machine.
 //!
 //! Several tests may be judged at a time. Each may hold [`SMALL`] bytes freely. Only one of them holds more at any time;
 //! the others wait for it. So the bound holds for the process, and which tests are refused does not depend on the number
@@ -20,17 +21,39 @@ thread_local! {
     static IS_LARGE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The memory that one search may hold.
+/// The memory that one search may hold, and the operations that it may take.
 pub struct Budget {
+    most_operations: u64,
+    operations: Cell<u64>,
     most: usize,
     held: Cell<usize>,
     turn: RefCell<Option<Turn>>,
 }
 
 impl Budget {
-    /// A budget of this many bytes.
-    pub fn new(most: usize) -> Budget {
-        Budget { most, held: Cell::new(0), turn: RefCell::new(None) }
+    /// A budget of this many bytes and operations.
+    pub fn new(most: usize, most_operations: u64) -> Budget {
+        let (held, turn) = (Cell::new(0), RefCell::new(None));
+        Budget { most_operations, operations: Cell::new(0), most, held, turn }
+    }
+
+    /// Counts operations that the search is about to make. One is about as much as computing or comparing one value.
+    ///
+    /// # Errors
+    /// [`ModelError::TooLarge`] if the search then made too many.
+    #[inline]
+    pub fn spend(&self, operations: u64) -> Result<()> {
+        let made = self.operations.get() + operations;
+        self.operations.set(made);
+        if made > self.most_operations {
+            return Err(ModelError::TooLarge { what: "operations", count: made });
+        }
+        Ok(())
+    }
+
+    /// Forgets the operations, for another search in the same paths.
+    pub fn restart(&self) {
+        self.operations.set(0);
     }
 
     /// Counts bytes that the search is about to hold. `what` names them in the error.
@@ -86,7 +109,7 @@ mod tests {
 
     #[test]
     fn what_is_given_back_may_be_taken_again() {
-        let budget = Budget::new(100);
+        let budget = Budget::new(100, 0);
         for _ in 0..5 {
             budget.take(90, "bytes").unwrap();
             budget.give(90);
@@ -96,16 +119,27 @@ mod tests {
     }
 
     #[test]
+    fn operations_are_counted_until_the_next_search() {
+        let budget = Budget::new(0, 100);
+        for _ in 0..3 {
+            budget.restart();
+            budget.spend(60).unwrap();
+            budget.spend(40).unwrap();
+        }
+        assert_eq!(budget.spend(1), Err(ModelError::TooLarge { what: "operations", count: 101 }));
+    }
+
+    #[test]
     fn one_thread_may_be_large_at_a_time() {
-        let large = Budget::new(usize::MAX);
+        let large = Budget::new(usize::MAX, 0);
         large.take(SMALL + 1, "bytes").unwrap();
         // A second search of this thread does not wait for the first.
-        let nested = Budget::new(usize::MAX);
+        let nested = Budget::new(usize::MAX, 0);
         nested.take(SMALL + 1, "bytes").unwrap();
         drop(nested);
         let (send, receive) = std::sync::mpsc::channel();
         let other = std::thread::spawn(move || {
-            let other = Budget::new(usize::MAX);
+            let other = Budget::new(usize::MAX, 0);
             other.take(SMALL, "bytes").unwrap();
             send.send("small").unwrap();
             other.take(1, "bytes").unwrap();

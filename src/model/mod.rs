@@ -133,6 +133,8 @@ pub struct Bounds {
     pub traces: usize,
     /// Maximum number of search steps, that is of partial executions.
     pub candidates: u64,
+    /// Maximum number of operations. It bounds the time: a step takes more of them where a test has many events.
+    pub operations: u64,
     /// Maximum memory of the paths and of the final states, in bytes.
     pub bytes: usize,
 }
@@ -141,7 +143,7 @@ impl Default for Bounds {
     /// Tests of one page stay far below these limits. The largest scenarios in the tree have some thousand
     /// candidates. A process that judges tests at these limits takes less than 500 MB (tests/check.rs).
     fn default() -> Bounds {
-        Bounds { traces: 50_000, candidates: 20_000_000, bytes: 150_000_000 }
+        Bounds { traces: 50_000, candidates: 20_000_000, operations: 500_000_000, bytes: 150_000_000 }
     }
 }
 
@@ -153,8 +155,9 @@ impl Bounds {
             return Bounds { candidates, ..known };
         }
         let traces = usize::try_from(candidates).unwrap_or(usize::MAX);
-        let factor = usize::try_from(candidates.div_ceil(known.candidates)).unwrap_or(usize::MAX);
-        Bounds { traces, candidates, bytes: known.bytes.saturating_mul(factor) }
+        let factor = candidates.div_ceil(known.candidates);
+        let bytes = known.bytes.saturating_mul(usize::try_from(factor).unwrap_or(usize::MAX));
+        Bounds { traces, candidates, operations: known.operations.saturating_mul(factor), bytes }
     }
 }
 

@@ -95,7 +95,7 @@ impl<'a> Search<'a> {
     /// # Errors
     /// If a thread has too many paths, or the test does something that cannot be followed.
     pub fn new(code: &'a Code, bounds: Bounds) -> Result<Search<'a>> {
-        let budget = Budget::new(bounds.bytes);
+        let budget = Budget::new(bounds.bytes, bounds.operations);
         let reached = OnceCell::new();
         let traces = (0..code.threads.len()).map(|thread| traces(code, thread, &reached, (bounds.traces, &budget)));
         let traces = traces.collect::<Result<Vec<_>>>()?;
@@ -128,6 +128,7 @@ impl<'a> Search<'a> {
         if self.traces.iter().any(|traces| traces.more_cut) {
             return true;
         }
+        self.budget.restart();
         let cut = (0..self.traces.len()).filter(|thread| !self.traces[*thread].cut.is_empty());
         // Each choice with a cut path is looked at once: for its first thread with one.
         cut.into_iter().any(|first| {
@@ -154,8 +155,37 @@ impl<'a> Search<'a> {
     /// If there are more steps than the bounds allow, or an execution has too many events, or the test does
     /// something that cannot be followed.
     pub fn run(&self, model: Option<Model>, coherent: bool, visitor: &mut dyn Visitor) -> Result<u64> {
+        self.budget.restart();
         let lists: Vec<[&[Trace]; 2]> = self.traces.iter().map(|traces| [traces.whole.as_slice(), &[]]).collect();
         self.combine((&lists, &self.twins), model, coherent, visitor).map(|(_, steps)| steps)
+    }
+
+    /// What each column shows at the end. None if at most [`FEW`] candidates can follow, or if what is dropped for its final state may
+    /// be an error: it computes with an address, or values are divided into bytes.
+    fn ends(&self, execution: &Execution, traces: &[&Trace], candidates: u64) -> Vec<End> {
+        let has_addresses = || {
+            let constants = self.constants.get_or_init(|| constants(self.code));
+            constants.iter().any(|value| matches!(value, Const::Address(_)))
+        };
+        if candidates <= FEW
+            || self.code.bytes.is_some()
+            || traces.iter().any(|trace| trace.computes()) && has_addresses()
+        {
+            return Vec::new();
+        }
+        let read = |thread: usize, place: usize| {
+            let is_it = |(event, part): (&Event, &Part)| event.thread == Some(thread) && part.place == place;
+            execution.events.iter().zip(&execution.parts).position(is_it)
+        };
+        let end = |column: &Column| match *column {
+            Column::Location(location) => End::Of(location),
+            Column::Register { thread, register } => {
+                let value = traces[thread].registers[register];
+                let copied = traces[thread].copied(value).and_then(|place| read(thread, place));
+                End::Register { thread, value, read: copied }
+            }
+        };
+        self.code.columns.iter().map(end).collect()
     }
 
     /// As [`Search::run`], with these paths of each thread, in two lists. Also returns whether the visitor needs no more.
@@ -173,6 +203,7 @@ impl<'a> Search<'a> {
             return Ok((ControlFlow::Continue(()), 0));
         }
         loop {
+            self.budget.spend(lists.len() as u64)?;
             let in_order = |(thread, twin): (usize, &Option<usize>)| twin.is_none_or(|twin| pick[twin] <= pick[thread]);
             if twins.iter().enumerate().all(in_order) {
                 let picked = pick.iter().zip(lists);
@@ -180,6 +211,7 @@ impl<'a> Search<'a> {
                     .map(|(at, [first, second])| first.get(*at).unwrap_or_else(|| &second[*at - first.len()]))
                     .collect();
                 let execution = Execution::new(self.code, &traces)?;
+                self.budget.spend(pairs(&execution))?;
                 if let Some(model) = model {
                     axioms::refuse(model, self.code, &execution)?;
                 }
@@ -190,7 +222,13 @@ impl<'a> Search<'a> {
                 let dependencies = dependencies(&execution, &traces);
                 let undivided =
                     model.map_or_else(|| execution.rmw.clone(), |model| axioms::undivided(model, &execution));
-                let locations = order_of_locations(&execution, domains);
+                let mut locations = order_of_locations(&execution, domains, |_| 0);
+                let mut candidates = most_candidates(&execution, &locations);
+                if candidates[0] > MANY {
+                    let distances = distances(self.code, &execution, &traces);
+                    locations = order_of_locations(&execution, domains, |location| distances[location]);
+                    candidates = most_candidates(&execution, &locations);
+                }
                 let mut growth = Growth {
                     code: self.code,
                     initial: initial(self.code, &execution)?,
@@ -199,7 +237,8 @@ impl<'a> Search<'a> {
                     circular: !dependencies.to(execution.w).is_empty(),
                     dependencies,
                     settled: (execution.iw - domains).len(),
-                    candidates: most_candidates(&execution, &locations),
+                    ends: self.ends(&execution, &traces, candidates[0]),
+                    candidates,
                     locations,
                     halves: halves(&undivided, execution.events.len()),
                     fits: Vec::new(),
@@ -208,6 +247,7 @@ impl<'a> Search<'a> {
                     orders: vec![Vec::new(); execution.cells.len()],
                     chosen: Vec::new(),
                     state: Vec::with_capacity(self.code.columns.len()),
+                    options: Vec::new(),
                     twins: twins.collect(),
                     search: self,
                     traces: &traces,
@@ -236,6 +276,12 @@ impl<'a> Search<'a> {
             pick[..digit].fill(0);
         }
     }
+}
+
+/// The number of pairs of events. An operation on a relation, and so a judgement, takes about so many operations.
+fn pairs(execution: &Execution) -> u64 {
+    let events = execution.events.len() as u64;
+    events * events
 }
 
 /// The constants of a test: those in its initial values, its instructions, its condition and its filter.
@@ -303,15 +349,62 @@ fn domains(execution: &Execution) -> Set {
 
 /// Locations with read-modify-writes come first: locks allow few orders, and those orders settle the most. SRCU domains come
 /// last: no column shows their values, so most candidates can be dropped before.
-fn order_of_locations(execution: &Execution, domains: Set) -> Vec<LocationId> {
+fn order_of_locations(execution: &Execution, domains: Set, distance: impl Fn(LocationId) -> usize) -> Vec<LocationId> {
     let halves = execution.rmw.range();
     let mut locations: Vec<LocationId> = execution.iw.iter().collect();
     locations.sort_unstable_by_key(|location| {
         let own = execution.loc.row(*location);
         let updates = (own & halves).len();
-        (domains.has(*location), std::cmp::Reverse(updates), own.len(), *location)
+        (domains.has(*location), std::cmp::Reverse(updates), own.len(), distance(*location), *location)
     });
     locations
+}
+
+/// For each location, over how many other locations its values reach the final state; `usize::MAX` if they do not.
+fn distances(code: &Code, execution: &Execution, traces: &[&Trace]) -> Vec<usize> {
+    let mut distances = vec![usize::MAX; execution.cells.len()];
+    // The locations whose distance is known, and which were not looked at.
+    let mut next = Vec::new();
+    let mut reads = Set::EMPTY;
+    for column in &code.columns {
+        match *column {
+            Column::Register { thread, register } => {
+                reads = reads | reads_of(execution, traces, thread, traces[thread].registers[register]);
+            }
+            Column::Location(location) => next.extend(
+                (execution.cells.iter())
+                    .position(|cell| (cell.location..=cell.location + cell.bytes).contains(&location)),
+            ),
+        }
+    }
+    let mut distance = 0;
+    while !next.is_empty() || !reads.is_empty() {
+        next.extend(execution.cells_of(reads).iter());
+        next.retain(|location| distances[*location] == usize::MAX);
+        next.iter().for_each(|location| distances[*location] = distance);
+        let writes = next.drain(..).fold(Set::EMPTY, |all, location| all | execution.loc.row(location)) & execution.w;
+        reads = writes.iter().fold(Set::EMPTY, |all, write| match execution.events[write].thread {
+            Some(thread) => {
+                let value = traces[thread].values[execution.parts[write].place];
+                all | reads_of(execution, traces, thread, value)
+            }
+            None => all,
+        });
+        distance += 1;
+    }
+    distances
+}
+
+/// The events of a thread whose values a value is computed from.
+fn reads_of(execution: &Execution, traces: &[&Trace], thread: usize, value: Value) -> Set {
+    let places = traces[thread].reads_of(value);
+    let mut reads = Set::EMPTY;
+    for (number, (event, part)) in execution.events.iter().zip(&execution.parts).enumerate() {
+        if event.thread == Some(thread) && places.has(part.place) {
+            reads.insert(number);
+        }
+    }
+    reads
 }
 
 /// For each location, and behind the last, an upper bound of the number of candidates that it and those behind it make: the
@@ -406,6 +499,12 @@ fn value_in(execution: &Execution, (known, initial): (&Values<'_>, &[Const]), ev
 /// 2,470 tests of the kernel's model on x86-64: from 32 to 512 all take about the same, 0 takes a sixth more and 4096 a tenth more.
 const FEW: u64 = 64;
 
+/// A step takes about so many operations, besides the values that it computes and the judgements.
+const STEP: u64 = 16;
+
+/// If more candidates may follow, the order of the locations is chosen with care.
+const MANY: u64 = 10_000;
+
 struct Growth<'g, 'v> {
     search: &'g Search<'g>,
     code: &'g Code,
@@ -426,6 +525,8 @@ struct Growth<'g, 'v> {
     candidates: Vec<u64>,
     /// The number of locations at the start of `locations` that are no SRCU domains.
     settled: usize,
+    /// What each column shows at the end, in values of events. Empty if candidates must not be dropped for their final states.
+    ends: Vec<End>,
     /// The read-modify-writes that no write of another thread may divide, and the read of each write of one.
     undivided: Relation,
     halves: Vec<Option<usize>>,
@@ -452,6 +553,16 @@ struct Growth<'g, 'v> {
     chosen: Vec<(usize, usize)>,
     /// Room for a final state.
     state: Vec<Const>,
+    /// Room for the values that each column may have at the end.
+    options: Vec<Vec<Const>>,
+}
+
+/// What a column shows at the end.
+enum End {
+    /// The last value of a location.
+    Of(LocationId),
+    /// A value of a thread, and the read that it is a copy of, if it is one.
+    Register { thread: usize, value: Value, read: Option<usize> },
 }
 
 impl Growth<'_, '_> {
@@ -484,16 +595,23 @@ impl Growth<'_, '_> {
 
     /// Asks the model whether the candidate is still allowed, if it has grown since the last time. Does not ask if at most [`FEW`]
     /// candidates can follow.
-    fn may_grow(&self, grown: &mut bool, candidates: u64) -> bool {
-        candidates <= FEW || !std::mem::replace(grown, false) || !self.is_forbidden()
+    fn may_grow(&self, grown: &mut bool, candidates: u64) -> Result<bool> {
+        Ok(candidates <= FEW || !std::mem::replace(grown, false) || !self.is_forbidden()?)
     }
 
-    fn is_forbidden(&self) -> bool {
-        let forbids = |judge: &Judge<'_>| matches!(judge(&self.witness, Detail::Verdict), Judgement::Forbidden(_));
-        self.judge.as_ref().is_some_and(forbids)
+    fn is_forbidden(&self) -> Result<bool> {
+        Ok(matches!(self.judged()?, Some(Judgement::Forbidden(_))))
+    }
+
+    /// What the model says about the candidate; `None` without a model.
+    fn judged(&self) -> Result<Option<Judgement>> {
+        let Some(judge) = &self.judge else { return Ok(None) };
+        self.search.budget.spend(pairs(self.execution))?;
+        Ok(Some(judge(&self.witness, Detail::Verdict)))
     }
 
     fn step(&mut self) -> Result<()> {
+        self.search.budget.spend(STEP)?;
         *self.steps += 1;
         if *self.steps > self.search.bounds.candidates {
             return Err(ModelError::TooLarge { what: "partial executions", count: *self.steps });
@@ -543,6 +661,7 @@ impl Growth<'_, '_> {
                 return Ok(true);
             }
             for thread in news.iter() {
+                self.search.budget.spend(self.values.cost(thread))?;
                 if !self.values.compute(thread)? {
                     return Ok(false);
                 }
@@ -573,7 +692,7 @@ impl Growth<'_, '_> {
 
     fn location(&mut self, at: usize, grown: bool) -> Result<ControlFlow<()>> {
         let Some(&location) = self.locations.get(at) else { return self.finish(grown) };
-        if at == self.settled && self.is_unwanted()? {
+        if at == self.settled && self.is_unwanted()? || self.candidates[at] > FEW && self.leads_nowhere(at)? {
             return Ok(ControlFlow::Continue(()));
         }
         let mut writes = self.execution.loc.row(location) & self.execution.w;
@@ -581,6 +700,84 @@ impl Growth<'_, '_> {
         self.orders[location].clear();
         self.orders[location].push(location);
         self.order(at, location, writes, grown)
+    }
+
+    /// Whether every state in which a candidate that grows from this one may end is known already, and not wanted. `at` is the place
+    /// of the first location without an order. False if that is too much to find out.
+    fn leads_nowhere(&mut self, at: usize) -> Result<bool> {
+        if self.ends.is_empty() {
+            return Ok(false);
+        }
+        let mut options = std::mem::take(&mut self.options);
+        options.resize(self.ends.len(), Vec::new());
+        let mut states = 1;
+        let mut known = true;
+        for (column, options) in options.iter_mut().enumerate() {
+            options.clear();
+            known = self.put_options(column, at, options)?;
+            states *= options.len() as u64;
+            if !known || states > FEW {
+                known = false;
+                break;
+            }
+        }
+        let nowhere = known && self.is_each_unwanted(&options, states);
+        self.options = options;
+        Ok(nowhere)
+    }
+
+    /// Puts the values that a column may have at the end into `options`. Returns false if one is not known.
+    fn put_options(&self, column: usize, at: usize, options: &mut Vec<Const>) -> Result<bool> {
+        let Execution { loc, w, .. } = self.execution;
+        let ty = self.code.types.get(column);
+        let mut put = |value: Const| {
+            let value = ty.map_or(value, |ty| wrap(value, *ty));
+            if !options.contains(&value) {
+                options.push(value);
+            }
+        };
+        match self.ends[column] {
+            End::Register { thread, value, read } => {
+                if let Some(value) = self.values.of(thread, value) {
+                    put(value);
+                    return Ok(true);
+                }
+                let Some(read) = read else { return Ok(false) };
+                for write in (loc.row(read) & *w).iter() {
+                    let Some(from) = self.value(write)? else { return Ok(false) };
+                    put(self.traces[thread].converted(value, from));
+                }
+            }
+            End::Of(location) if self.locks.has(location) => put(Const::Int(0)),
+            End::Of(location) if self.locations[..at].contains(&location) => {
+                let Some(value) = self.value(*self.orders[location].last().unwrap_or(&location))? else {
+                    return Ok(false);
+                };
+                put(value);
+            }
+            End::Of(location) => {
+                for write in (loc.row(location) & *w).iter() {
+                    let Some(value) = self.value(write)? else { return Ok(false) };
+                    put(value);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether no state is wanted that has one of these options in each column; there are so many `states`.
+    fn is_each_unwanted(&mut self, options: &[Vec<Const>], states: u64) -> bool {
+        let mut state = std::mem::take(&mut self.state);
+        let unwanted = (0..states as usize).all(|mut number| {
+            state.clear();
+            for options in options {
+                state.push(options[number % options.len()]);
+                number /= options.len();
+            }
+            !self.wants(&state, false)
+        });
+        self.state = state;
+        unwanted
     }
 
     /// Whether the candidate's final state is known and not wanted.
@@ -602,7 +799,7 @@ impl Growth<'_, '_> {
             self.witness.forget_order(&self.orders[location]);
             return Ok(flow);
         }
-        if placed == 1 && writes.len() > 1 && !self.may_grow(&mut grown, self.candidates[at]) {
+        if placed == 1 && writes.len() > 1 && !self.may_grow(&mut grown, self.candidates[at])? {
             return Ok(ControlFlow::Continue(()));
         }
         for write in writes.iter() {
@@ -673,7 +870,7 @@ impl Growth<'_, '_> {
         left.remove(read);
         let of_others = (self.orders[location].len() as u64).saturating_pow(left.len() as u32);
         let candidates = (places.len() as u64).saturating_mul(of_others).saturating_mul(self.candidates[at + 1]);
-        if places.is_empty() || places.len() > 1 && !self.may_grow(&mut grown, candidates) {
+        if places.is_empty() || places.len() > 1 && !self.may_grow(&mut grown, candidates)? {
             return Ok(ControlFlow::Continue(()));
         }
         for place in places.iter() {
@@ -757,7 +954,7 @@ impl Growth<'_, '_> {
             let thin_air = self.circular && !(&self.witness.rf | &self.dependencies).is_acyclic();
             return self.complete(thin_air);
         }
-        if !self.may_grow(&mut grown, u64::MAX) {
+        if !self.may_grow(&mut grown, u64::MAX)? {
             return Ok(ControlFlow::Continue(()));
         }
         self.invent()
@@ -806,7 +1003,7 @@ impl Growth<'_, '_> {
     /// As [`Growth::settle`]. What cannot be followed contradicts nothing, but is no execution if the model forbids what led to it.
     fn settle_or_drop(&mut self) -> Result<bool> {
         match self.settle() {
-            Err(ModelError::Unsupported(_)) if self.is_forbidden() => Ok(false),
+            Err(ModelError::Unsupported(_)) if self.is_forbidden()? => Ok(false),
             other => other,
         }
     }
@@ -817,7 +1014,7 @@ impl Growth<'_, '_> {
         // Every read has a value here, so every column has one.
         let flow = match self.put_state(&mut state) {
             Ok(known) if known && self.wants(&state, thin_air) => self.pass(&state, thin_air),
-            Err(error) if !self.is_forbidden() => Err(error),
+            Err(error) if !self.is_forbidden()? => Err(error),
             _ => Ok(ControlFlow::Continue(())),
         };
         self.state = state;
@@ -826,7 +1023,7 @@ impl Growth<'_, '_> {
 
     /// Passes a candidate that ends in a state to the visitor, if it is allowed.
     fn pass(&mut self, state: &[Const], thin_air: bool) -> Result<ControlFlow<()>> {
-        let flags = match self.judge.as_ref().map(|judge| judge(&self.witness, Detail::Verdict)) {
+        let flags = match self.judged()? {
             Some(Judgement::Forbidden(_)) => return Ok(ControlFlow::Continue(())),
             Some(Judgement::Allowed { flags, sections, .. }) => {
                 flags | self.warnings.certain | self.of_values(&sections) | self.of_values(&self.warnings.sections)

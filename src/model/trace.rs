@@ -122,17 +122,56 @@ impl Trace {
         }
     }
 
+    /// Whether the path computes or compares values.
+    pub fn computes(&self) -> bool {
+        !self.assumptions.is_empty() || !self.nodes.iter().all(|node| matches!(node, Node::Read(_) | Node::Wrap(..)))
+    }
+
+    /// The events whose values a value is computed from.
+    pub fn reads_of(&self, value: Value) -> Set {
+        let mut reads = Set::EMPTY;
+        let mut seen = vec![false; self.nodes.len()];
+        let mut next = vec![value];
+        while let Some(value) = next.pop() {
+            let Value::Node(node) = value else { continue };
+            if std::mem::replace(&mut seen[node], true) {
+                continue;
+            }
+            match self.nodes[node] {
+                Node::Read(event) => reads.insert(event),
+                Node::Wrap(value, _) | Node::Unary(_, value, _) => next.push(value),
+                Node::Binary(_, left, right, _) | Node::Modified(_, left, right, _) => next.extend([left, right]),
+            }
+        }
+        reads
+    }
+
     /// Whether an event writes the value that another reads, converted at most.
     pub fn copies(&self, read: usize, write: usize) -> bool {
-        let mut value = self.values[write];
+        self.copied(self.values[write]) == Some(read)
+    }
+
+    /// The event whose value a value is, converted at most.
+    pub fn copied(&self, mut value: Value) -> Option<usize> {
         while let Value::Node(node) = value {
             match self.nodes[node] {
                 Node::Wrap(inner, _) => value = inner,
-                Node::Read(event) => return event == read,
-                _ => return false,
+                Node::Read(event) => return Some(event),
+                _ => return None,
             }
         }
-        false
+        None
+    }
+
+    /// What a value is if the event that it is [`Trace::copied`] from reads this.
+    pub fn converted(&self, value: Value, read: Const) -> Const {
+        match value {
+            Value::Known(known) => known,
+            Value::Node(node) => match self.nodes[node] {
+                Node::Wrap(inner, ty) => wrap(self.converted(inner, read), ty),
+                _ => read,
+            },
+        }
     }
 
     /// The value of an expression; `None` if an operand is not known, or if it is what an event reads.
@@ -557,6 +596,8 @@ impl Runner<'_> {
     fn first(&mut self, waiting: &State, follow: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let bytes = waiting.bytes_held();
         self.budget.take(bytes, "bytes for the ways to run")?;
+        // The state was copied.
+        self.budget.spend(bytes as u64 / 16)?;
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             let (what, most) = ("branches on one path", MAX_DEPTH as u64);
@@ -604,6 +645,7 @@ impl Runner<'_> {
 
     fn run(&mut self, mut state: State) -> Result<()> {
         while state.at < self.code.steps.len() {
+            self.budget.spend(1)?;
             if self.code.scoped {
                 state.controls.retain(|(_, until)| state.at < *until);
             }

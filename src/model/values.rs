@@ -77,6 +77,11 @@ impl<'t> Values<'t> {
         true
     }
 
+    /// How many operations [`Values::compute`] takes.
+    pub fn cost(&self, thread: usize) -> u64 {
+        (self.traces[thread].nodes.len() + self.traces[thread].assumptions.len()) as u64
+    }
+
     /// Computes every expression of a thread whose operands are known. Returns false if one contradicts an assumption of the
     /// path.
     ///

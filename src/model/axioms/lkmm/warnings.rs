@@ -28,9 +28,21 @@ pub fn warnings(execution: &Execution) -> Warnings {
     }
     if tags.any(Tags::PLAIN) {
         warnings.certain = warnings.certain | Flags::MIXED_ACCESSES.when(mixes(execution));
-        warnings.possible = warnings.possible | Flags::DATA_RACE;
+        warnings.possible = warnings.possible | Flags::DATA_RACE.when(may_race(execution));
     }
     warnings
+}
+
+/// Whether an execution has two accesses that may race.
+fn may_race(execution: &Execution) -> bool {
+    let Execution { ext, loc, w, .. } = execution;
+    let plain = execution.tagged(Tags::PLAIN);
+    let others = execution.m() - execution.iw;
+    let written = |event: usize, others: Set| {
+        let others = loc.row(event) & ext.row(event) & others;
+        !(if w.has(event) { others } else { others & *w }).is_empty()
+    };
+    plain.iter().any(|event| written(event, others))
 }
 
 /// The first lock that an execution also reads or writes as a variable. lock.cat flags that (mixed-lock-accesses), and it gives the
