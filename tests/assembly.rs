@@ -1183,9 +1183,25 @@ fn a_condition_may_compare_an_array() {
         assert_eq!(states.into_iter().collect::<Vec<_>>(), [state], "{clauses}");
     }
     let wrong = |condition: &str, words: &str| refused(&one("AArch64", init, "NOP", condition), words);
-    wrong("exists t={2}", "`t` has 2 elements, not 1");
-    wrong("exists t={2,1,3}", "`t` has 2 elements, not 3");
-    wrong("exists x={2,1}", "`x` is not an array");
+    // An array of one element is a variable, also where it is displayed.
+    let one_element = "int t[1]={3}; 0:X0=t;";
+    for (clauses, state) in [
+        ("exists (t=3 /\\ [t]=t)", "t=3;"),
+        ("locations [t; t[0];] exists t={3}", "t=3; t[0]=3;"),
+        ("locations [0:X0;] exists t<>{3}", "0:X0=t; t=3;"),
+    ] {
+        let text = one("AArch64", one_element, "NOP", clauses);
+        let (code, model) = isa::parse_assembly(&Source::new("t.litmus", text)).unwrap();
+        let states = model::herd_log::states(&code, &model::check(&code, model, Bounds::default()).unwrap());
+        assert_eq!(states.into_iter().collect::<Vec<_>>(), [state], "{clauses}");
+    }
+    assert_eq!(judged(&one("AArch64", one_element, "NOP", "exists (t=3)")), Always);
+    assert_eq!(judged(&one("AArch64", one_element, "NOP", "exists t={3}")), Never);
+    // As in herd7, a list equals only an array of as many elements.
+    for condition in ["exists t={2}", "exists t={2,65535,3}", "exists x={0}", "exists 0:X1={0}"] {
+        assert_eq!(judged(&one("AArch64", init, "NOP", condition)), Never, "{condition}");
+    }
+    assert_eq!(judged(&one("AArch64", init, "NOP", "exists t<>{2}")), Always);
     wrong("exists t={}", "expected a number");
     wrong("exists t=t", "`t` is an array, which a condition cannot compare");
 }
@@ -1204,9 +1220,14 @@ fn published_tests_are_written_in_several_ways() {
         let read = |condition: &str, value: i64| {
             verdict(dialect, init, body, &condition.replace("IT", &format!("0:{register}={value}")))
         };
-        for condition in
-            ["~ exists (IT)", "~\texists IT", "final (IT)", "final (IT);\nwith\ntso: ~exists;\npower: forall;"]
-        {
+        for condition in [
+            "~ exists (IT)",
+            "~\texists IT",
+            "final (IT)",
+            "final IT",
+            "final\nIT",
+            "final (IT);\nwith\ntso: ~exists;\npower: forall;",
+        ] {
             assert_eq!([read(condition, 1), read(condition, 2)], [Always, Never], "{dialect} {condition}");
         }
         for condition in [
@@ -1219,6 +1240,9 @@ fn published_tests_are_written_in_several_ways() {
         let wrong = |condition: &str, words: &str| {
             refused(&one(dialect, init, body, &condition.replace("IT", &format!("0:{register}=1"))), words);
         };
+        // A `;` ends a test without a condition.
+        assert_eq!(verdict(dialect, init, body, &format!("locations [0:{register}; x;];")), Always, "{dialect}");
+        wrong("locations [x;]; exists (IT)", "expected the end of the file");
         wrong("exists (IT) with tso", "expected `:`");
         wrong("exists (IT) with tso: perhaps;", "expected `exists`, `~exists` or `forall`");
         wrong("exists (IT) << words", "expected `>>`");
@@ -1258,6 +1282,13 @@ fn published_tests_are_written_in_several_ways() {
             "0:X1=3 /\\ 0:X2=4",
         ),
         ("AArch64", "", "MOV X5,3; TBZ X5,0,.L; MOV X6,1; .L: NOP", "0:X6=1"),
+        ("AArch64", "", "B final; MOV W2,#1; final: NOP", "0:X2=0"),
+        (
+            "AArch64",
+            "x=1; int64_t *0:X0=x; int *P0:X3=x; uint8_t *0:X4;",
+            "LDR W1,[X0]",
+            "0:X1=1 /\\ 0:X3=x /\\ 0:X4=0",
+        ),
         ("AArch64", "", "CMP W1,0; B.EQ .L0; MOV W2,#1; .L0: NOP", "0:X2=0"),
         ("AArch64", "", "B L.0; MOV W2,#1; L.0: NOP", "0:X2=0"),
         ("AArch64", "", "B.AL L; MOV W2,#1; L: CMP W2,#0; b.al K; MOV W2,#1; K: NOP", "0:X2=0"),

@@ -316,7 +316,7 @@ fn a_loop_that_waits_runs_and_what_goes_round_more_often_is_excluded() {
 fn an_array_has_a_variable_for_each_element() {
     let text =
         |body: &str, condition: &str| one("int x[2]={1,2}; int *p=&x[1];", "int *x, int *y, int **p", body, condition);
-    let refused = Judge("an array is judged by `check`");
+    let refused = Judge("an array does not run");
     reads(
         &text("int r0 = READ_ONCE(*x); WRITE_ONCE(*y, r0);", "exists (x[0]=1 /\\ x[1]=2 /\\ y=1)"),
         Always,
@@ -326,7 +326,7 @@ fn an_array_has_a_variable_for_each_element() {
     reads(
         &text(
             "WRITE_ONCE(x[1], 7); r0 = READ_ONCE(*p); r1 = *r0; smp_store_release(&x[0], r1);",
-            "exists (x=7 /\\ 0:r0=x[1])",
+            "exists (x[0]=7 /\\ 0:r0=x[1])",
         ),
         Always,
         1,
@@ -341,11 +341,16 @@ fn an_array_has_a_variable_for_each_element() {
     ] {
         reads(&text("smp_mb();", condition), verdict, 1, refused);
     }
-    for (condition, words) in [("x={1}", "`x` has 2 elements, not 1"), ("y={1,2}", "`y` is not an array")] {
-        let text = text("WRITE_ONCE(*y, 1);", &format!("exists ({condition})"));
-        let error = Scenario::new(&Source::new("t.litmus", text), "").expect_err("is refused").to_string();
-        assert!(error.contains(words), "{error}");
+    // As in herd7, a list equals only an array of as many elements, and one element is no array.
+    for (condition, verdict) in [("x={1}", Never), ("x<>{1}", Always), ("y={1,2}", Never), ("y={1}", Never)] {
+        reads(&text("WRITE_ONCE(*y, 1);", &format!("exists ({condition})")), verdict, 1, refused);
     }
+    let whole = text("smp_mb();", "exists (x=1)");
+    let error = Scenario::new(&Source::new("t.litmus", whole), "").expect_err("is refused").to_string();
+    assert!(error.contains("`x` is an array, which a condition cannot compare"), "{error}");
+    // `*(x + 1)` is `x[1]`.
+    let moved = "r0 = READ_ONCE(*(x + 1)); r1 = READ_ONCE(*(0 + x)); WRITE_ONCE(*(x + 1), 7);";
+    reads(&text(moved, "exists (0:r0=2 /\\ 0:r1=1 /\\ x={1,7})"), Always, 1, refused);
     for (init, at, words) in [
         ("int x[2]={1};", "2:9", "as many values as it has elements"),
         ("x[2];", "2:3", "an array needs a type"),
@@ -357,12 +362,23 @@ fn an_array_has_a_variable_for_each_element() {
         let error = Scenario::new(&Source::new("t.litmus", text), "").expect_err("is refused").to_string();
         assert!(error.contains(words) && error.contains(&format!("t.litmus:{at}")), "not '{words}' at {at}: {error}");
     }
-    let log = {
-        let scenario = scenario(&text("smp_mb();", "exists (x[1]=2)"));
-        let code = isa::code_for(&scenario.program, Model::Lkmm, Atomics::Lse).unwrap();
+    // Displayed as by herd7: an array as a whole, the elements that are named by themselves, and one element as a variable.
+    let log = |init: &str, condition: &str| {
+        let scenario = scenario(&one(init, "int *x, int *y", "int r0 = READ_ONCE(*x);", condition));
+        let code = isa::code_for(scenario.judged(), Model::Lkmm, Atomics::Lse).unwrap();
         herd_log::log(&code, &model::check(&code, Model::Lkmm, Bounds::default()).unwrap(), 0.0)
     };
-    assert!(log.contains("\nx[1]=2;\n"), "{log}");
+    for (clauses, state) in [
+        ("exists (x[1]=2)", "x[1]=2;"),
+        ("exists (x={1,2} /\\ ~(x[1]<>2))", "x={1,2}; x[1]=2;"),
+        ("locations [x; z;] exists (0:r0=1)", "0:r0=1; x={1,2}; z=5;"),
+        ("locations [p; q;] exists (z=5 \\/ z={5})", "[p]=x; [q]=z; z=5;"),
+        ("exists (z={5})", "z=5;"),
+        ("exists (y={0} \\/ 0:r0={1})", "0:r0=1; [y]=0;"),
+    ] {
+        let log = log("int x[2]={1,2}; int z[1]={5}; int y; int *p=x; int *q=z;", clauses);
+        assert!(log.contains(&format!("\nStates 1\n{state}\n")), "{clauses}: {log}");
+    }
 }
 
 #[test]
@@ -494,6 +510,7 @@ fn check_says_why_a_test_that_it_judges_cannot_run() {
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(out.contains("Always 1"), "{out}");
     assert!(err.contains("note: t.litmus:7:11: `run` refuses this test: P0 has no register `r5`"), "{err}");
+    assert!(err.ends_with("; `check` judges it\n"), "{err}");
     let (code, out, err) = run(&["check", "--model", "lkmm", "."]);
     assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
     for command in ["run", "show", "tune"] {

@@ -251,6 +251,11 @@ fn assembly_that_is_wrong_is_an_error_at_its_place() {
         ),
         ("AArch64 t\n{ 0:Q1=x; }\n P0 ;\n LDR W0,[X1] ;\nexists (0:X0=1)\n", "this is not a register", "2:"),
         ("AArch64 t\n{ 3:X1=x; }\n P0 ;\n LDR W0,[X1] ;\nexists (0:X0=1)\n", "there is no such thread", "2:"),
+        (
+            "AArch64 t\n{ x y:X1=x; }\n P0 ;\n NOP ;\nexists (0:X0=1)\n",
+            "expected the number of a thread before `:`",
+            "2:",
+        ),
         ("AArch64 t\n{ }\n P0 ;\n NOP ;\nexists (4:X0=1)\n", "there is no thread 4", "5:"),
         ("PPC t\n{ }\n P0 | P1 ;\n li r1,1 | li r1,1 | li r1,1 ;\nexists (0:r1=1)\n", "this line has 3 columns", "3:"),
         ("RISCV t\n P0 ;\nexists (0:x1=1)\n", "no `{ ... }` with initial values", "1:"),

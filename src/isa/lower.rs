@@ -133,6 +133,8 @@ impl Lowering<'_> {
             threads: (code.threads.iter().enumerate()).map(|(number, thread)| self.thread(number, thread)).collect(),
             columns: code.columns.clone(),
             displayed: code.displayed.clone(),
+            alone: code.displayed.clone(),
+            arrays: Vec::new(),
             quantifier: code.quantifier,
             condition: code.condition.clone(),
             filter: code.filter.clone(),

@@ -374,7 +374,7 @@ pub enum Prop {
         /// The right side.
         value: Value,
     },
-    /// `x={1,2}`, an array as a whole; if `equal` is false, `x<>{1,2}`.
+    /// `x={1,2}`, mostly an array as a whole; if `equal` is false, `x<>{1,2}`.
     Array {
         /// The array.
         left: Observable,
@@ -410,17 +410,11 @@ pub struct Observable {
 }
 
 impl Prop {
-    /// The comparison of an array of so many elements with values, as one of each element.
-    ///
-    /// # Errors
-    /// What is wrong, if there is not a value for each element.
-    pub fn of_elements(left: &Observable, elements: usize, equal: bool, values: &[Value]) -> Result<Prop, String> {
-        let name = &left.name.text;
-        if elements == 0 {
-            return Err(format!("`{name}` is not an array"));
-        }
-        if elements != values.len() {
-            return Err(format!("`{name}` has {elements} elements, not {}", values.len()));
+    /// The comparison of an array of so many elements with values, as one of each element. What has another number of elements
+    /// never equals them. As in herd7, neither does one element, nor what is no array.
+    pub fn of_elements(left: &Observable, elements: usize, equal: bool, values: &[Value]) -> Prop {
+        if elements < 2 || elements != values.len() {
+            return Prop::Const(!equal);
         }
         let same = values.iter().enumerate().map(|(at, value)| Prop::Atom {
             left: left.element(at),
@@ -428,7 +422,7 @@ impl Prop {
             value: value.clone(),
         });
         let all = same.reduce(|all, one| Prop::And(Box::new(all), Box::new(one))).unwrap_or(Prop::Const(true));
-        Ok(if equal { all } else { Prop::Not(Box::new(all)) })
+        if equal { all } else { Prop::Not(Box::new(all)) }
     }
 }
 

@@ -12,6 +12,10 @@ impl Parser<'_> {
         let locations = if self.eat_name("locations") { self.locations()? } else { Vec::new() };
         let filter = if self.eat_name("filter") { Some(self.prop(0)?) } else { None };
         let start = self.span();
+        // As in herd7, a test without a condition may end with `;`.
+        if self.eat(";") {
+            self.end().map_err(|error| error.note("a `;` behind `locations` or `filter` ends the test"))?;
+        }
         if self.end().is_ok() {
             let condition =
                 Condition { quantifier: Quantifier::Forall, prop: Prop::Const(true), span: start, written: false };
@@ -164,7 +168,7 @@ impl Parser<'_> {
         } else {
             return Err(self.expected("`=` and a value"));
         };
-        if left.thread.is_none() && self.eat("{") {
+        if self.eat("{") {
             let mut values = vec![self.value()?];
             while self.eat(",") {
                 values.push(self.value()?);

@@ -12,6 +12,8 @@ pub(super) struct Parser<'a> {
     source: &'a Source,
     lexed: Lexed,
     at: usize,
+    /// The names of the elements of arrays, as far as declared.
+    elements: Vec<String>,
 }
 
 /// Parses the header in the comments at `spans`.
@@ -19,7 +21,7 @@ pub(super) fn header_of(source: &Source, spans: &[Span]) -> Result<Header, Diagn
     let naming = naming::read(source)?;
     let header = header::read(source, spans, |span| {
         let wrap = |d: Diagnostic| d.help("`Match:` takes a condition such as `1:r0=1`");
-        let mut parser = Parser { source, lexed: lexer::lex_fragment(source, span)?, at: 0 };
+        let mut parser = Parser { source, lexed: lexer::lex_fragment(source, span)?, at: 0, elements: Vec::new() };
         let prop = parser.prop(0).map_err(wrap)?;
         parser.end().map_err(wrap)?;
         Ok(prop)
@@ -30,7 +32,7 @@ pub(super) fn header_of(source: &Source, spans: &[Span]) -> Result<Header, Diagn
 /// Parses the values of an outcome: `1:r0=2; 1:r1=0`.
 pub(super) fn values_of(source: &Source, span: Span) -> Result<Vec<(Observable, Value)>, Diagnostic> {
     let wrap = |d: Diagnostic| d.help("an outcome is values such as `1:r0=1; x=2`, a colon and words");
-    let mut parser = Parser { source, lexed: lexer::lex_fragment(source, span)?, at: 0 };
+    let mut parser = Parser { source, lexed: lexer::lex_fragment(source, span)?, at: 0, elements: Vec::new() };
     let mut values = Vec::new();
     while values.is_empty() || parser.end().is_err() {
         let left = parser.observable(false).map_err(wrap)?;
@@ -51,12 +53,12 @@ const MOST_ELEMENTS: i64 = 64;
 
 impl<'a> Parser<'a> {
     pub(super) fn new(source: &'a Source) -> Result<Parser<'a>, Diagnostic> {
-        Ok(Parser { source, lexed: lexer::lex(source)?, at: 0 })
+        Ok(Parser { source, lexed: lexer::lex(source)?, at: 0, elements: Vec::new() })
     }
 
     /// A parser for a part of the source outside of the threads' bodies.
     pub(super) fn fragment(source: &'a Source, span: Span) -> Result<Parser<'a>, Diagnostic> {
-        Ok(Parser { source, lexed: lexer::lex_fragment(source, span)?, at: 0 })
+        Ok(Parser { source, lexed: lexer::lex_fragment(source, span)?, at: 0, elements: Vec::new() })
     }
 
     /// Parses the whole file.
@@ -275,6 +277,7 @@ impl<'a> Parser<'a> {
         let mut values = values.into_iter();
         out.extend((0..length).map(|index| {
             let element = Name { text: format!("{}[{index}]", name.text), span: name.span };
+            self.elements.push(element.text.clone());
             Init { ty, thread: None, name: element, value: values.next() }
         }));
         Ok(())
@@ -637,7 +640,8 @@ impl<'a> Parser<'a> {
             Ok(Expr { span: start.to(inner.span), kind: make(Box::new(inner)) })
         };
         if self.eat("*") {
-            return wrap(self, ExprKind::Deref);
+            let expr = wrap(self, ExprKind::Deref)?;
+            return Ok(self.element_at(expr));
         }
         if self.eat("&") {
             return wrap(self, ExprKind::AddressOf);
@@ -655,6 +659,23 @@ impl<'a> Parser<'a> {
             return self.unary(depth + 1);
         }
         self.primary(depth)
+    }
+
+    /// What `*(x + 1)` is: `x[1]`, if `x` is an array and has such an element; other expressions are what they are.
+    fn element_at(&self, expr: Expr) -> Expr {
+        let ExprKind::Deref(pointer) = &expr.kind else { return expr };
+        let ExprKind::Binary(Binary::Add, left, right) = &pointer.kind else { return expr };
+        let ((ExprKind::Name(array), ExprKind::Int(index)) | (ExprKind::Int(index), ExprKind::Name(array))) =
+            (&left.kind, &right.kind)
+        else {
+            return expr;
+        };
+        let name = format!("{array}[{index}]");
+        if !self.elements.contains(&name) {
+            return expr;
+        }
+        let element = Expr { kind: ExprKind::Name(name), span: pointer.span };
+        Expr { kind: ExprKind::Deref(Box::new(element)), span: expr.span }
     }
 
     fn primary(&mut self, depth: usize) -> Result<Expr, Diagnostic> {

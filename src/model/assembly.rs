@@ -370,7 +370,10 @@ fn clause_start(text: &str, from: usize) -> usize {
     for line in text[from..].split_inclusive('\n') {
         let start = line.trim_start_matches(['}', ' ', '\t']);
         let words = start.strip_prefix('~').map(str::trim_start).filter(|rest| rest.starts_with("exists"));
-        let is_final = start.strip_prefix("final").is_some_and(|rest| rest.trim_start().starts_with('('));
+        // A label may have this name.
+        let is_final = (start.strip_prefix("final")).is_some_and(|rest| {
+            rest.starts_with([' ', '\t', '(', '~', '[', '\r', '\n']) && !rest.trim_start().starts_with(':')
+        });
         if words.is_some()
             || is_final
             || ["exists", "forall", "locations", "filter"].iter().any(|word| start.starts_with(word))
@@ -526,12 +529,16 @@ impl Reader<'_> {
             let (thread, name, mut words) = match left.split_once(':') {
                 Some((front, register)) => {
                     let mut words: Vec<&str> = front.split_whitespace().collect();
+                    let thread = words.pop().unwrap_or("");
+                    // The star of a pointer type may stand before the number of the thread.
+                    let number = thread.strip_prefix('*').inspect(|_| words.push("*")).unwrap_or(thread);
                     // herd7 also takes `P0:r1`.
-                    let number = words.pop().map(|thread| thread.strip_prefix('P').unwrap_or(thread));
-                    let number = number.and_then(|thread| thread.parse::<usize>().ok());
-                    let Some(thread) = number.filter(|thread| *thread < self.threads.len()) else {
-                        return Err(bad("there is no such thread"));
+                    let Some(thread) = thread_number(number.strip_prefix('P').unwrap_or(number)) else {
+                        return Err(bad("expected the number of a thread before `:`"));
                     };
+                    if thread >= self.threads.len() {
+                        return Err(bad("there is no such thread"));
+                    }
                     (Some(thread), register.trim(), words)
                 }
                 None => {
@@ -819,7 +826,7 @@ impl Reader<'_> {
         // As in herd7, an array is displayed as a whole, and those elements too that are named by themselves.
         let (mut columns, mut arrays, mut alone) = (Vec::new(), Vec::new(), BTreeSet::new());
         for observable in &locations {
-            if observable.thread.is_some() || !self.array(observable, &mut columns, &mut arrays)? {
+            if !self.array(observable, &mut columns, &mut arrays)? {
                 alone.insert(self.column(observable, &mut columns)?);
             }
         }
@@ -838,6 +845,9 @@ impl Reader<'_> {
         columns: &mut Vec<Column>,
         arrays: &mut Vec<(String, Vec<usize>)>,
     ) -> Result<bool, Diagnostic> {
+        if observable.thread.is_some() {
+            return Ok(false);
+        }
         let name = &observable.name.text;
         let location = self.location(name);
         let Some(elements) = self.variables[location].elements else { return Ok(false) };
@@ -859,19 +869,36 @@ impl Reader<'_> {
     ) -> Result<(), Diagnostic> {
         match prop {
             ast::Prop::Const(_) => {}
-            ast::Prop::Atom { left, .. } => drop(alone.insert(self.column(left, columns)?)),
-            // One that is no array is an error of the condition (`prop`).
-            ast::Prop::Array { left, .. } => drop(self.array(left, columns, arrays)?),
-            ast::Prop::Same { left, right, .. } => {
-                for place in [left, right] {
-                    alone.insert(self.column(place, columns)?);
+            ast::Prop::Atom { left, .. } => self.named(left, columns, arrays, alone)?,
+            ast::Prop::Array { left, .. } => {
+                if !self.array(left, columns, arrays)? {
+                    alone.insert(self.column(left, columns)?);
                 }
+            }
+            ast::Prop::Same { left, right, .. } => {
+                self.named(left, columns, arrays, alone)?;
+                self.named(right, columns, arrays, alone)?;
             }
             ast::Prop::Not(inner) => self.named_in(inner, columns, arrays, alone)?,
             ast::Prop::And(left, right) | ast::Prop::Or(left, right) => {
                 self.named_in(left, columns, arrays, alone)?;
                 self.named_in(right, columns, arrays, alone)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes note of one place that a condition compares.
+    fn named(
+        &mut self,
+        place: &ast::Observable,
+        columns: &mut Vec<Column>,
+        arrays: &mut Vec<(String, Vec<usize>)>,
+        alone: &mut BTreeSet<usize>,
+    ) -> Result<(), Diagnostic> {
+        let column = self.column(place, columns)?;
+        if !self.array(place, columns, arrays)? {
+            alone.insert(column);
         }
         Ok(())
     }
@@ -890,6 +917,9 @@ impl Reader<'_> {
         let column = match observable.thread {
             None => {
                 let location = self.location(&name.text);
+                if self.variables[location].elements == Some(1) {
+                    return self.column(&observable.element(0), columns);
+                }
                 if self.variables[location].elements.is_some() {
                     let array = &name.text;
                     let message = format!("`{array}` is an array, which a condition cannot compare");
@@ -928,11 +958,9 @@ impl Reader<'_> {
                 Prop::Or(Box::new(self.prop(left, columns)?), Box::new(self.prop(right, columns)?))
             }
             ast::Prop::Array { left, equal, values } => {
-                let location = self.location(&left.name.text);
-                let elements = self.variables[location].elements.unwrap_or(0);
-                let all = ast::Prop::of_elements(left, elements, *equal, values)
-                    .map_err(|message| self.source.error(left.name.span, message, "compared with an array"))?;
-                self.prop(&all, columns)?
+                let location = left.thread.is_none().then(|| self.location(&left.name.text));
+                let elements = location.and_then(|location| self.variables[location].elements).unwrap_or(0);
+                self.prop(&ast::Prop::of_elements(left, elements, *equal, values), columns)?
             }
             ast::Prop::Same { left, equal, right } => {
                 let atom = Prop::Same(self.column(left, columns)?, self.column(right, columns)?);

@@ -70,7 +70,9 @@ struct Shown {
 /// What is displayed, in herd7's order: registers by thread and name, then locations by name.
 fn columns(code: &Code) -> Vec<Shown> {
     let array = |(name, columns): &(String, Vec<usize>)| {
-        ((usize::MAX, natural(name)), Shown { name: name.clone(), columns: columns.clone(), is_array: true })
+        // As in herd7, an array of one element is displayed as a variable.
+        let is_array = columns.len() > 1;
+        ((usize::MAX, natural(name)), Shown { name: name.clone(), columns: columns.clone(), is_array })
     };
     let single = |&column: &usize| {
         let key = match code.columns[column] {
@@ -105,7 +107,11 @@ fn value(code: &Code, column: usize, value: Const) -> String {
     match value {
         Const::Int(value) if ty.is_some_and(|ty| !ty.signed()) => value.cast_unsigned().to_string(),
         Const::Int(value) => value.to_string(),
-        Const::Address(location) => code.names[location].clone(),
+        // The address of an array is that of its first element, which is a variable of its own in a C test.
+        Const::Address(location) => {
+            let name = &code.names[location];
+            name.strip_suffix("[0]").unwrap_or(name).to_owned()
+        }
     }
 }
 

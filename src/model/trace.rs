@@ -140,7 +140,9 @@ impl Trace {
             match self.nodes[node] {
                 Node::Read(event) => reads.insert(event),
                 Node::Wrap(value, _) | Node::Unary(_, value, _) => next.push(value),
-                Node::Binary(_, left, right, _) | Node::Modified(_, left, right, _) => next.extend([left, right]),
+                Node::Binary(_, left, right, _)
+                | Node::Modified(_, left, right, _)
+                | Node::Extreme(_, left, right, _) => next.extend([left, right]),
             }
         }
         reads

@@ -1,6 +1,8 @@
 //! Lowers a syntax tree to a program: the shared variables, the condition, and repeated passes over the
 //! threads.
 
+use std::collections::BTreeSet;
+
 use crate::litmus::ast::{self, Base};
 use crate::litmus::{Diagnostic, Source};
 
@@ -70,15 +72,19 @@ fn lower_for(test: &ast::Test, purpose: Purpose) -> Result<Program, Diagnostic> 
     let mut columns =
         Columns { source: &test.source, variables: &variables, purpose, threads, locations, columns: Vec::new() };
     let condition = columns.prop(&test.condition.prop)?;
-    let mut displayed: Vec<usize> = (0..columns.columns.len()).collect();
+    let mut shown = Shown::default();
+    columns.show_named(&test.condition.prop, &mut shown)?;
     let filter = test.filter.as_ref().map(|prop| columns.prop(prop)).transpose()?;
     let match_event = test.header.match_event.as_ref().map(|prop| columns.prop(prop)).transpose()?;
     for observable in &test.locations {
         // Older tests list their locks, whose values no model defines.
         if purpose == Purpose::Run || !columns.is_opaque(observable) {
-            displayed.push(columns.column(observable)?);
+            columns.show(observable, &mut shown)?;
         }
     }
+    let Shown { alone, arrays } = shown;
+    let mut displayed: Vec<usize> =
+        alone.iter().copied().chain(arrays.iter().flat_map(|(_, all)| all.clone())).collect();
     displayed.sort_unstable();
     displayed.dedup();
     let filter = columns.without_cuts(filter);
@@ -95,6 +101,8 @@ fn lower_for(test: &ast::Test, purpose: Purpose) -> Result<Program, Diagnostic> 
         threads,
         columns,
         displayed,
+        alone: alone.into_iter().collect(),
+        arrays,
         quantifier: test.condition.quantifier,
         condition,
         filter,
@@ -130,6 +138,15 @@ fn lower_threads(test: &ast::Test, variables: &Variables, purpose: Purpose) -> R
         }
         settled = before == nullable;
     }
+}
+
+/// What of each state is displayed.
+#[derive(Default)]
+struct Shown {
+    /// The columns that are displayed by themselves.
+    alone: BTreeSet<usize>,
+    /// The arrays that are displayed as a whole: the name, and the columns of the elements.
+    arrays: Vec<(String, Vec<usize>)>,
 }
 
 /// Collects the columns: the registers and variables that the condition, the filter, Match and `locations`
@@ -199,6 +216,11 @@ impl Columns<'_> {
                 Column::Register { thread, register }
             }
             None => {
+                if self.elements(observable) > 1 {
+                    let message = format!("`{}` is an array, which a condition cannot compare", name.text);
+                    let label = format!("name its elements, such as `{}[0]`", name.text);
+                    return Err(self.source.error(name.span, message, label));
+                }
                 let location = self.location(name)?;
                 // herd7 reads an SRCU domain as a variable.
                 let opaque = self.opaque(location).filter(|base| *base != Base::Srcu || self.purpose == Purpose::Run);
@@ -230,6 +252,46 @@ impl Columns<'_> {
         filter
     }
 
+    /// The number of elements of an array; 0 for what is none.
+    fn elements(&self, observable: &ast::Observable) -> usize {
+        if observable.thread.is_some() {
+            return 0;
+        }
+        let array = format!("{}[", observable.name.text);
+        self.locations.iter().filter(|location| location.name.starts_with(&array)).count()
+    }
+
+    /// Takes note of a place that is displayed: an array as a whole, or a column by itself.
+    fn show(&mut self, place: &ast::Observable, shown: &mut Shown) -> Result<(), Diagnostic> {
+        let name = &place.name.text;
+        match self.elements(place) {
+            0 => drop(shown.alone.insert(self.column(place)?)),
+            elements if !shown.arrays.iter().any(|(known, _)| known == name) => {
+                let columns = (0..elements).map(|at| self.column(&place.element(at))).collect::<Result<_, _>>()?;
+                shown.arrays.push((name.clone(), columns));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes note of the places that a condition names.
+    fn show_named(&mut self, prop: &ast::Prop, shown: &mut Shown) -> Result<(), Diagnostic> {
+        match prop {
+            ast::Prop::Const(_) => Ok(()),
+            ast::Prop::Atom { left, .. } | ast::Prop::Array { left, .. } => self.show(left, shown),
+            ast::Prop::Same { left, right, .. } => {
+                self.show(left, shown)?;
+                self.show(right, shown)
+            }
+            ast::Prop::Not(inner) => self.show_named(inner, shown),
+            ast::Prop::And(left, right) | ast::Prop::Or(left, right) => {
+                self.show_named(left, shown)?;
+                self.show_named(right, shown)
+            }
+        }
+    }
+
     fn prop(&mut self, prop: &ast::Prop) -> Result<Prop, Diagnostic> {
         Ok(match prop {
             ast::Prop::Const(value) => Prop::Const(*value),
@@ -237,11 +299,12 @@ impl Columns<'_> {
             ast::Prop::And(left, right) => Prop::And(Box::new(self.prop(left)?), Box::new(self.prop(right)?)),
             ast::Prop::Or(left, right) => Prop::Or(Box::new(self.prop(left)?), Box::new(self.prop(right)?)),
             ast::Prop::Array { left, equal, values } => {
-                let array = format!("{}[", left.name.text);
-                let elements = self.locations.iter().filter(|location| location.name.starts_with(&array)).count();
-                let all = ast::Prop::of_elements(left, elements, *equal, values)
-                    .map_err(|message| self.source.error(left.name.span, message, "compared with an array"))?;
-                self.prop(&all)?
+                let elements = self.elements(left);
+                if self.purpose == Purpose::Run {
+                    let message = format!("`{}` is not an array, so it never equals a list of values", left.name.text);
+                    return Err(self.source.error(left.name.span, message, "compared with an array"));
+                }
+                self.prop(&ast::Prop::of_elements(left, elements, *equal, values))?
             }
             ast::Prop::Same { left, equal, right } => {
                 let atom = Prop::Same(self.column(left)?, self.column(right)?);

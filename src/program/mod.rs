@@ -68,6 +68,10 @@ pub struct Program {
     /// The columns that the condition and `locations` name, by number. herd7 and litmus7 print these. Only
     /// the filter or Match names the other columns.
     pub displayed: Vec<usize>,
+    /// Those of them that are displayed by themselves, and not only as elements of an array.
+    pub alone: Vec<usize>,
+    /// The arrays that are displayed as a whole: the name, and the columns of the elements.
+    pub arrays: Vec<(String, Vec<usize>)>,
     /// The quantifier of the condition.
     pub quantifier: Quantifier,
     /// The condition, over columns.

@@ -69,7 +69,7 @@ impl<'a> Variables<'a> {
 
     fn initialise(&mut self, init: &ast::Init) -> Result<(), Diagnostic> {
         if self.purpose == Purpose::Run && init.name.text.contains('[') {
-            let message = "an array is judged by `check`, but it cannot run: a layout places each variable by itself";
+            let message = "an array does not run: a layout places each variable by itself";
             return Err(self.source.error(init.name.span, message, "declared here"));
         }
         let known = self.all.iter().position(|known| known.name == init.name.text);

@@ -182,7 +182,7 @@ fn note(report: &Report) {
     if let Some(reason) = &report.cannot_run {
         let (line, column) = reason.line_column();
         terminal::err(&format!(
-            "note: {}:{line}:{column}: `run` refuses this test: {}; it is judged as herd7 reads it\n",
+            "note: {}:{line}:{column}: `run` refuses this test: {}; `check` judges it\n",
             report.file,
             reason.message()
         ));

@@ -21,7 +21,8 @@ fn letters(text: &str) -> Option<(Tags, Tags)> {
 
 /// CAS, SWP and the operations that return the old value or, as ST, do not.
 pub(super) fn atomic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
-    const OPERATIONS: [(&str, fn(Operand) -> Change); 9] = [
+    type Make = fn(Operand) -> Change;
+    const OPERATIONS: [(&str, Make); 9] = [
         ("SWP", |value| Change::Op(RmwOp::Xchg, value)),
         ("LDADD", |value| Change::Op(RmwOp::Add, value)),
         ("LDSET", |value| Change::Op(RmwOp::Or, value)),
