@@ -490,6 +490,28 @@ fn bytes_and_half_words_are_what_capstone_reads_back() {
             "movzbl (b),%eax; movzwl (h),%ecx; movzbq (b),%r9",
             both(&["movzx eax, byte ptr [rdi]", "movzx ecx, word ptr [rdi]", "movzx r9, byte ptr [rdi]"]),
         ),
+        (
+            "addb $1,%cl; subw %bx,(h); xorb (b),%r9b; lock incb (b); decw %si",
+            both(&[
+                "add cl, 1",
+                "sub word ptr [rdi], bx",
+                "xor r9b, byte ptr [rdi]",
+                "lock inc byte ptr [rdi]",
+                "dec si",
+            ]),
+        ),
+        (
+            "lock cmpxchgw %cx,(h); lock xaddb %cl,(b); lock xchgb %sil,(b); cmpb $3,%sil; testw %ax,%ax",
+            both(&[
+                "lock cmpxchg word ptr [rdi], cx",
+                "lock xadd byte ptr [rdi], cl",
+                "lock xchg byte ptr [rdi], sil",
+                "cmp sil, 3",
+                "test ax, ax",
+            ]),
+        ),
+        ("shlw $2,%ax; sarb $7,%sil; shrb (b)", both(&["shl ax, 2", "sar sil, 7", "shr byte ptr [rdi], 1"])),
+        ("movb %al,%bl; movw %ax,%r9w; movb $-3,%cl", both(&["mov bl, al", "mov r9w, ax", "mov cl, 0xfd"])),
         ("xchgb %al,(b); xchgw %r9w,(h)", both(&["xchg byte ptr [rdi], al", "xchg word ptr [rdi], r9w"])),
     ];
     for (written, expected) in x86 {

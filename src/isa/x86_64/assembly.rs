@@ -157,12 +157,31 @@ fn low_part(a: &mut Assembler, text: &str, ty: Type) -> Option<RegisterId> {
     a.register(name)
 }
 
-/// Replaces the low bits of a register. The upper bits keep their value.
-fn merge(a: &mut Assembler, register: RegisterId, low: Operand, ty: Type) {
-    let upper = a.temporary();
+/// What a register holds if a value of this type is written to it. 32 bits clear the upper half; 8 and 16 bits keep the others.
+pub(super) fn merged(a: &mut Assembler, register: RegisterId, value: Operand, ty: Type) -> Operand {
+    if ty.bits() >= 32 {
+        return value;
+    }
+    let [low, upper, whole] = std::array::from_fn(|_| a.temporary());
+    a.mov(low, value, ty);
     let mask = Operand::Const(Const::Int(-1 << ty.bits()));
     a.binary(Binary::And, upper, Operand::Register(register), mask, LONG);
-    a.binary(Binary::Or, register, Operand::Register(upper), low, LONG);
+    a.binary(Binary::Or, whole, Operand::Register(upper), Operand::Register(low), LONG);
+    Operand::Register(whole)
+}
+
+/// Writes a value of this type to a register.
+pub(super) fn set(a: &mut Assembler, register: RegisterId, value: Operand, ty: Type) {
+    let whole = merged(a, register, value, ty);
+    a.mov(register, whole, if ty.bits() < 32 { LONG } else { ty });
+}
+
+/// An operand of 8 or 16 bits. A register of another width is none.
+pub(super) fn narrow_place(a: &mut Assembler, text: &str, ty: Type, names: &[String]) -> Option<Place> {
+    if let Some(register) = low_part(a, text, ty) {
+        return Some(Place::Register(register, ty));
+    }
+    place(a, text, names).filter(|place| !matches!(place, Place::Register(..)))
 }
 
 /// Accesses of 8 and 16 bits, in AT&T syntax; `None` if the instruction is not one.
@@ -184,32 +203,33 @@ fn narrow(a: &mut Assembler, mnemonic: &str, operands: &[&str], names: &[String]
         Some(base) => (base, BYTE),
         None => (mnemonic.strip_suffix('w')?, HALF),
     };
-    let (first, second) = (low_part(a, source, ty), low_part(a, target, ty));
-    match (base, first, second) {
-        ("mov", _, None) => {
-            let Place::Memory(address) = place(a, target, names)? else { return None };
-            let value = match first {
-                Some(register) => Operand::Register(register),
-                None => match place(a, source, names)? {
-                    Place::Value(value) => Operand::Const(Const::Int(value)),
-                    _ => return None,
-                },
+    match (base, narrow_place(a, target, ty, names)?, narrow_place(a, source, ty, names)?) {
+        ("mov", Place::Memory(address), source) => {
+            let value = match source {
+                Place::Register(register, _) => Operand::Register(register),
+                Place::Value(value) => Operand::Const(Const::Int(value)),
+                Place::Memory(_) => return None,
             };
             a.steps.push(Step::Write { address, value, ty, tags: Tags::NONE });
         }
-        ("mov", None, Some(dst)) => {
-            let Place::Memory(address) = place(a, source, names)? else { return None };
-            let read = a.temporary();
-            a.steps.push(Step::Read { dst: Some(read), address, ty, tags: Tags::NONE });
-            merge(a, dst, Operand::Register(read), ty);
+        ("mov", Place::Register(dst, _), source) => {
+            let value = match source {
+                Place::Register(register, _) => Operand::Register(register),
+                Place::Value(value) => Operand::Const(Const::Int(value)),
+                Place::Memory(address) => {
+                    let read = a.temporary();
+                    a.steps.push(Step::Read { dst: Some(read), address, ty, tags: Tags::NONE });
+                    Operand::Register(read)
+                }
+            };
+            set(a, dst, value, ty);
         }
-        ("xchg", Some(register), None) | ("xchg", None, Some(register)) => {
-            let memory = if first.is_some() { target } else { source };
-            let Place::Memory(address) = place(a, memory, names)? else { return None };
+        ("xchg", Place::Register(register, _), Place::Memory(address))
+        | ("xchg", Place::Memory(address), Place::Register(register, _)) => {
             let read = a.temporary();
             let change = Change::Op(RmwOp::Xchg, Operand::Register(register));
             a.atomic(Some(read), address, ty, change, [Tags::AMO, Tags::AMO]);
-            merge(a, register, Operand::Register(read), ty);
+            set(a, register, Operand::Register(read), ty);
         }
         _ => return None,
     }

@@ -1,9 +1,9 @@
 //! Instructions of X86_64 litmus tests that read and change memory or set the flags: arithmetic on memory, with and
 //! without `lock`, CMPXCHG, XADD, MOVNTI and the conditional jumps.
 
-use super::assembly::{Place, place};
+use super::assembly::{Place, merged, narrow_place, place, set};
 use super::mnemonic::Mnemonic;
-use crate::model::assembly::{Assembler, LONG, Signs, WORD};
+use crate::model::assembly::{Assembler, BYTE, HALF, LONG, Signs, WORD};
 use crate::model::code::{Change, Step};
 use crate::model::event::Tags;
 use crate::program::{Binary, Compare, Const, Operand, RmwOp, Type};
@@ -18,12 +18,15 @@ pub(super) fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], nam
         None => None,
         Some(4) => Some(WORD),
         Some(8) => Some(LONG),
-        // `assembly` has those of 8 and 16 bits.
-        Some(_) => return None,
+        Some(1) => Some(BYTE),
+        Some(_) => Some(HALF),
     };
     let mut places = Vec::new();
     for text in operands {
-        places.push(place(a, text, names)?);
+        places.push(match given {
+            Some(ty) if ty.bits() < 32 => narrow_place(a, text, ty, names)?,
+            _ => place(a, text, names)?,
+        });
     }
     places.reverse();
     if matches!(places.as_slice(), [Place::Value(_), _]) {
@@ -50,21 +53,22 @@ pub(super) fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], nam
         Some(place) => Some(read(a, place, ty)?),
     };
     match (name, target, value) {
-        ("movnti", Place::Memory(address), Some(value @ Operand::Register(_))) => {
+        ("movnti", Place::Memory(address), Some(value @ Operand::Register(_))) if ty.bits() >= 32 => {
             a.not_modelled = Some("non-temporal stores are outside of the published models");
             a.steps.push(Step::Write { address: *address, value, ty, tags: Tags::NONE });
         }
         ("xchg", Place::Memory(address), Some(Operand::Register(register))) => {
-            let change = Change::Op(RmwOp::Xchg, Operand::Register(register));
-            a.atomic(Some(register), *address, ty, change, [Tags::AMO, Tags::AMO]);
+            let (old, change) = (a.temporary(), Change::Op(RmwOp::Xchg, Operand::Register(register)));
+            a.atomic(Some(old), *address, ty, change, [Tags::AMO, Tags::AMO]);
+            set(a, register, Operand::Register(old), ty);
         }
         ("xadd", Place::Memory(address), Some(value @ Operand::Register(register))) if locked => {
             // The register gets the old value, and the flags are those of the sum.
-            let (added, sum) = (a.temporary(), a.temporary());
-            a.mov(added, value, ty);
+            let (old, sum) = (a.temporary(), a.temporary());
             let change = Change::Op(RmwOp::Add, value);
-            a.atomic(Some(register), *address, ty, change, [Tags::AMO, Tags::AMO]);
-            a.binary(Binary::Add, sum, Operand::Register(register), Operand::Register(added), ty);
+            a.atomic(Some(old), *address, ty, change, [Tags::AMO, Tags::AMO]);
+            a.binary(Binary::Add, sum, Operand::Register(old), value, ty);
+            set(a, register, Operand::Register(old), ty);
             a.compare_with_zero(Operand::Register(sum), ty);
         }
         ("cmpxchg", Place::Memory(address), Some(new @ Operand::Register(_))) if locked => {
@@ -76,7 +80,8 @@ pub(super) fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], nam
             // rax is compared with the memory, in this order (Intel SDM, CMPXCHG).
             a.compare(compared, read, ty);
             // rax is written only if the values differ: its upper half stays where they are equal.
-            a.select(rax, (Compare::Eq, Signs::Signed), kept, read);
+            let replaced = merged(a, rax, read, ty);
+            a.select(rax, (Compare::Eq, Signs::Signed), kept, replaced);
         }
         // In place of the locked step, a read and then a write, which is done in each case: the old value goes back if the
         // comparison fails (Intel SDM and AMD APM, CMPXCHG).
@@ -89,7 +94,8 @@ pub(super) fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], nam
             a.select(written, equal, new, read);
             let value = Operand::Register(written);
             a.steps.push(Step::Write { address: *address, value, ty, tags: Tags::NONE });
-            a.select(rax, equal, kept, read);
+            let replaced = merged(a, rax, read, ty);
+            a.select(rax, equal, kept, replaced);
         }
         ("shl" | "sal" | "shr" | "sar", _, Some(Operand::Const(Const::Int(count)))) if !locked => {
             shift(a, name, target, count, ty)?;
@@ -147,8 +153,10 @@ fn change(
     };
     let new = match (target, locked) {
         (Place::Register(register, _), false) => {
-            a.binary(op, *register, Operand::Register(*register), value, ty);
-            *register
+            let new = a.temporary();
+            a.binary(op, new, Operand::Register(*register), value, ty);
+            set(a, *register, Operand::Register(new), ty);
+            new
         }
         (Place::Memory(address), _) => {
             let (old, new) = (a.temporary(), a.temporary());
@@ -185,7 +193,7 @@ fn shift(a: &mut Assembler, name: &str, target: &Place, count: i64, ty: Type) ->
     a.binary(op, new, Operand::Register(low), Operand::Const(Const::Int(count)), extended);
     let value = Operand::Register(new);
     match target {
-        Place::Register(register, _) => a.mov(*register, value, ty),
+        Place::Register(register, _) => set(a, *register, value, ty),
         Place::Memory(address) => {
             a.steps.push(Step::Write { address: *address, value, ty, tags: Tags::NONE });
         }
