@@ -667,6 +667,13 @@ fn candidates_whose_states_are_known_are_not_enumerated() {
     let outcome = in_c(&text, Lkmm);
     assert_eq!((outcome.verdict, outcome.states.len()), (Sometimes, 16));
     assert!(outcome.looked_at <= 1_000, "{} steps", outcome.looked_at);
+    // P1 reads 1 only if P0 read the 1 of P2. Before, P0 reads the 1 of P1.
+    let text = "C t\n{}\nP0(int *x, int *y) { int r0; r0 = READ_ONCE(*x); smp_mb(); WRITE_ONCE(*y, 1); }\n\
+                P1(int *x, int *y) { int r0; r0 = READ_ONCE(*y); smp_mb(); WRITE_ONCE(*x, 1); }\nP2(int *x) { WRITE_ONCE(*x, 1); }\n\
+                P3(int *y) { WRITE_ONCE(*y, 0); WRITE_ONCE(*y, 0); WRITE_ONCE(*y, 0); WRITE_ONCE(*y, 0); WRITE_ONCE(*y, 0); }\n\
+                exists (0:r0=1 /\\ 1:r0=1)";
+    let outcome = in_c(text, Lkmm);
+    assert_eq!((outcome.verdict, outcome.states.len()), (Sometimes, 4));
 }
 
 #[test]

@@ -160,14 +160,14 @@ impl<'a> Search<'a> {
         self.combine((&lists, &self.twins), model, coherent, visitor).map(|(_, steps)| steps)
     }
 
-    /// What each column shows at the end. None if at most [`FEW`] candidates can follow, or if what is dropped for its final state may
+    /// What each column shows at the end. None if at most [`MANY`] candidates can follow, or if what is dropped for its final state may
     /// be an error: it computes with an address, or values are divided into bytes.
     fn ends(&self, execution: &Execution, traces: &[&Trace], candidates: u64) -> Vec<End> {
         let has_addresses = || {
             let constants = self.constants.get_or_init(|| constants(self.code));
             constants.iter().any(|value| matches!(value, Const::Address(_)))
         };
-        if candidates <= FEW
+        if candidates <= MANY
             || self.code.bytes.is_some()
             || traces.iter().any(|trace| trace.computes()) && has_addresses()
         {
@@ -502,7 +502,8 @@ const FEW: u64 = 64;
 /// A step takes about so many operations, besides the values that it computes and the judgements.
 const STEP: u64 = 16;
 
-/// If more candidates may follow, the order of the locations is chosen with care.
+/// If more candidates may follow, the order of the locations is chosen with care, and candidates are dropped for their final states.
+/// Fewer are enumerated in less time than that takes.
 const MANY: u64 = 10_000;
 
 struct Growth<'g, 'v> {
