@@ -45,10 +45,7 @@ impl Budget {
     pub fn spend(&self, operations: u64) -> Result<()> {
         let made = self.operations.get() + operations;
         self.operations.set(made);
-        if made > self.most_operations {
-            return Err(ModelError::TooLarge { what: "operations", count: made });
-        }
-        Ok(())
+        if made > self.most_operations { Err(too_many(made)) } else { Ok(()) }
     }
 
     /// Forgets the operations, for another search in the same paths.
@@ -76,6 +73,13 @@ impl Budget {
     pub fn give(&self, bytes: usize) {
         self.held.set(self.held.get().saturating_sub(bytes));
     }
+}
+
+/// The error for too many operations. Out of line, because [`Budget::spend`] is called at every step.
+#[cold]
+#[inline(never)]
+fn too_many(operations: u64) -> ModelError {
+    ModelError::TooLarge { what: "operations", count: operations }
 }
 
 /// The right to hold more than [`SMALL`] bytes.

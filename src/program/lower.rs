@@ -69,11 +69,23 @@ fn lower_for(test: &ast::Test, purpose: Purpose) -> Result<Program, Diagnostic> 
     let variables = Variables::collect(test, purpose)?;
     let threads = lower_threads(test, &variables, purpose)?;
     let locations = variables.locations()?;
-    let mut columns =
-        Columns { source: &test.source, variables: &variables, purpose, threads, locations, columns: Vec::new() };
+    let has_arrays = locations.iter().any(|location| location.name.ends_with(']'));
+    let mut columns = Columns {
+        source: &test.source,
+        variables: &variables,
+        purpose,
+        threads,
+        locations,
+        has_arrays,
+        columns: Vec::new(),
+    };
     let condition = columns.prop(&test.condition.prop)?;
     let mut shown = Shown::default();
-    columns.show_named(&test.condition.prop, &mut shown)?;
+    if columns.has_arrays {
+        columns.show_named(&test.condition.prop, &mut shown)?;
+    } else {
+        shown.alone.extend(0..columns.columns.len());
+    }
     let filter = test.filter.as_ref().map(|prop| columns.prop(prop)).transpose()?;
     let match_event = test.header.match_event.as_ref().map(|prop| columns.prop(prop)).transpose()?;
     for observable in &test.locations {
@@ -157,6 +169,7 @@ struct Columns<'a> {
     purpose: Purpose,
     threads: Vec<Thread>,
     locations: Vec<Location>,
+    has_arrays: bool,
     columns: Vec<Column>,
 }
 
@@ -254,7 +267,8 @@ impl Columns<'_> {
 
     /// The number of elements of an array; 0 for what is none.
     fn elements(&self, observable: &ast::Observable) -> usize {
-        if observable.thread.is_some() {
+        // Most tests have no arrays.
+        if !self.has_arrays || observable.thread.is_some() {
             return 0;
         }
         let array = format!("{}[", observable.name.text);
@@ -303,6 +317,10 @@ impl Columns<'_> {
                 if self.purpose == Purpose::Run {
                     let message = format!("`{}` is not an array, so it never equals a list of values", left.name.text);
                     return Err(self.source.error(left.name.span, message, "compared with an array"));
+                }
+                if elements == 0 {
+                    // It is displayed, although it decides nothing.
+                    self.column(left)?;
                 }
                 self.prop(&ast::Prop::of_elements(left, elements, *equal, values))?
             }
