@@ -138,6 +138,15 @@ fn registers_may_be_symbolic() {
     assert_eq!(judged(&text(init, "exists (1:X1=2 /\\ 1:X2=5)")), Sometimes);
     assert_eq!(judged(&text(init, "forall (x=2 /\\ 1:X2=5)")), Always);
     refused(&text("%sum=4; %sum=5;", "exists (x=2)"), "this is initialised twice");
+    for name in ["%", "%a-b", "W%"] {
+        refused(&one("AArch64", "", &format!("MOV W1,{name}"), "exists (x=2)"), "is not a supported instruction");
+    }
+    let other =
+        one("PPC", "%P0_x=x; x=3;", "lwz r3,0(%P0_x); addi %sum,r3,1; stw %sum,0(%P0_x)", "forall (x=4 /\\ 0:r3=3)");
+    assert_eq!(judged(&other), Always);
+    let other =
+        one("RISCV", "%P0_x=x; x=3;", "lw x5,0(%P0_x); addi %sum,x5,1; sw %sum,0(%P0_x)", "forall (x=4 /\\ 0:x5=3)");
+    assert_eq!(judged(&other), Always);
 }
 
 /// The verdicts of herd7: what has no suffix has the order of its dialect, and so has what has one.
@@ -1234,6 +1243,7 @@ fn published_tests_are_written_in_several_ways() {
             "exists (IT);\nwith tso: ~ exists;",
             "exists (IT)\n<< some words >>",
             "exists (IT) with sc: exists; << x=1; >>",
+            "exists (IT) << some words >> << and >>\n<< others >>",
         ] {
             assert_eq!([read(condition, 1), read(condition, 2)], [Always, Never], "{dialect} {condition}");
         }

@@ -296,6 +296,10 @@ fn aarch64_instructions_are_what_capstone_reads_back() {
                 "ADD X4,X1,#4; LDRSB W0,[X4],#2; LDRSH X0,[X4,#-4]!; LDRH W0,[X4],#2; STRB W0,[X4,#-1]!; LDRSW X0,[X1],#4",
                 "add x4, x1, #4; ldrsb w0, [x4], #2; ldrsh x0, [x4, #-4]!; ldrh w0, [x4], #2; strb w0, [x4, #-1]!; ldrsw x0, [x1], #4",
             ),
+            (
+                "ADD W0,W2,#-1,LSL #12; LSLV W0,W2,W3; RORV X0,X2,X3",
+                "sub w0, w2, #1, lsl #12; lsl w0, w2, w3; ror x0, x2, x3",
+            ),
             ("MOV W0,#1; CBZ W0,.+8; B .+4; NOP", "mov w0, #1; cbz w0, #0xc; b #0xc; nop"),
         ],
     );

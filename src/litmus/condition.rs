@@ -43,7 +43,7 @@ impl Parser<'_> {
         Ok((locations, filter, Condition { quantifier, prop, span, written: true }))
     }
 
-    /// Skips what herd7 ignores behind the condition: what is expected elsewhere (`with tso: ~exists;`), and a text
+    /// Skips what herd7 ignores behind the condition: what is expected elsewhere (`with tso: ~exists;`), and texts
     /// in `<<` and `>>`.
     fn remarks(&mut self) -> Result<(), Diagnostic> {
         if self.eat_name("with") {
@@ -60,7 +60,7 @@ impl Parser<'_> {
                 }
             }
         }
-        if self.eat("<<") {
+        while self.eat("<<") {
             while !self.eat(">>") {
                 if self.end().is_ok() {
                     return Err(self.expected("`>>`"));

@@ -1085,6 +1085,13 @@ fn distance_label(number: usize) -> String {
     format!("@{number}")
 }
 
+/// The name of a register whose number is left open, such as `%P0_x`.
+pub(crate) fn symbolic_name(text: &str) -> Option<&str> {
+    let name = text.strip_prefix('%')?;
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    is_name.then_some(text)
+}
+
 /// The number behind the letter of a register, without leading zeros.
 pub(crate) fn register_number(digits: &str) -> Option<usize> {
     let is_number = digits == "0" || !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());

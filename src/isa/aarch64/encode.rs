@@ -426,6 +426,9 @@ fn computation(name: &str, operands: &[&str], places: &Places<'_>) -> Result<u32
             let name = if name == "CSET" { "CSINC" } else { "CSINV" };
             select(name, [target, target.zero(), target.zero()], self::condition(condition)? ^ 1)
         }
+        ("LSLV" | "LSRV" | "ASRV" | "RORV", [_, _, count]) if constant(count).is_none() => {
+            computation(&name[..3], operands, places)
+        }
         ("LSL" | "LSR" | "ASR" | "ROR", [target, source, count]) => {
             let (target, source) = (register(target)?, register(source)?);
             same_width([target, source])?;
@@ -597,7 +600,7 @@ fn add(name: &str, target: Register, left: Register, right: &[&str], places: &Pl
         }
         let value = match extension.first().map(|text| extended(text)).transpose()? {
             None | Some(("LSL", 0)) => value,
-            Some(("LSL", 12)) if (0..4096).contains(&value) => value << 12,
+            Some(("LSL", 12)) if (-4095..4096).contains(&value) => value << 12,
             Some(_) => return Err(unknown_form()),
         };
         // As GNU as does: adding a negative constant subtracts.

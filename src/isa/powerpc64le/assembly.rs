@@ -2,7 +2,7 @@
 
 use crate::model::Model;
 use crate::model::assembly::{
-    Assembler, BYTE, Dialect, HALF, LONG, Named, Signs, WORD, ZERO, parse_int, register_number,
+    Assembler, BYTE, Dialect, HALF, LONG, Named, Signs, WORD, ZERO, parse_int, register_number, symbolic_name,
 };
 use crate::model::code::{StatusOf, Step};
 use crate::model::event::Tags;
@@ -11,19 +11,29 @@ use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, Type,
 pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
     word: "PPC",
     model: Model::Power,
-    register: register_name,
+    register: plain_name,
     register_bits: 64,
     instruction: assemble,
     respell,
     has_dotted_labels: false,
     names_locations: false,
-    symbolic: |_| None,
+    symbolic,
     jumps_by: None,
     turned_round: false,
 }];
 
+/// A register: one of the architecture, or a symbolic one.
+pub(super) fn register_name(text: &str) -> Option<(&str, Type)> {
+    plain_name(text).or_else(|| symbolic(text))
+}
+
+/// `%name`
+fn symbolic(text: &str) -> Option<(&str, Type)> {
+    symbolic_name(text).map(|name| (name, WORD))
+}
+
 /// `r0` to `r31`
-pub(super) fn register_name(text: &str) -> Option<Named> {
+fn plain_name(text: &str) -> Option<Named> {
     Some((*REGISTERS.get(register_number(text.strip_prefix('r')?)?)?, WORD))
 }
 

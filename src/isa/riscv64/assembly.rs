@@ -2,7 +2,7 @@
 
 use crate::model::Model;
 use crate::model::assembly::{
-    Assembler, BYTE, Dialect, HALF, LONG, Named, SIGNED_WORD, WORD, ZERO, parse_int, register_number,
+    Assembler, BYTE, Dialect, HALF, LONG, Named, SIGNED_WORD, WORD, ZERO, parse_int, register_number, symbolic_name,
 };
 use crate::model::code::{Change, StatusOf, Step};
 use crate::model::event::Tags;
@@ -11,20 +11,30 @@ use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, RmwOp
 pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
     word: "RISCV",
     model: Model::Rvwmo,
-    register: register_name,
+    register: plain_name,
     register_bits: 64,
     instruction: assemble,
     respell: |_, _| None,
     has_dotted_labels: false,
     names_locations: false,
-    symbolic: |_| None,
+    symbolic,
     jumps_by: None,
     turned_round: false,
 }];
 
+/// A register: one of the architecture, or a symbolic one.
+pub(super) fn register_name(text: &str) -> Option<(&str, Type)> {
+    plain_name(text).or_else(|| symbolic(text))
+}
+
+/// `%name`
+fn symbolic(text: &str) -> Option<(&str, Type)> {
+    symbolic_name(text).map(|name| (name, LONG))
+}
+
 /// `x0` to `x31`, or the names of the calling convention: `zero`, `ra`, `sp`, `gp`, `tp`, `t0` to `t6`, `s0` (`fp`) to
 /// `s11`, `a0` to `a7`.
-pub(super) fn register_name(text: &str) -> Option<Named> {
+fn plain_name(text: &str) -> Option<Named> {
     let number = |prefix: &str| text.strip_prefix(prefix).and_then(register_number);
     let number = match text {
         "zero" => 0,

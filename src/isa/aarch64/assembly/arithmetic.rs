@@ -91,6 +91,10 @@ pub(super) fn arithmetic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -
             Some(())
         }
         ("LSL" | "LSR" | "ASR" | "ROR", [dst, left, right]) => shift(a, mnemonic, [dst, left, right]),
+        // What the forms with a register are called in the manual
+        ("LSLV" | "LSRV" | "ASRV" | "RORV", [dst, left, right]) if constant(right).is_none() => {
+            shift(a, &mnemonic[..3], [dst, left, right])
+        }
         (_, [dst, left, right @ ..]) if !right.is_empty() => {
             let (name, sets_flags) = mnemonic.strip_suffix('S').map_or((mnemonic, false), |name| (name, true));
             let op = match name {

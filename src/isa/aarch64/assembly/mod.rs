@@ -10,7 +10,9 @@ use arithmetic::arithmetic;
 use operand::{constant, int, source};
 
 use crate::model::Model;
-use crate::model::assembly::{Assembler, Condition, Dialect, LONG, Named, Signs, WORD, ZERO, register_number};
+use crate::model::assembly::{
+    Assembler, Condition, Dialect, LONG, Named, Signs, WORD, ZERO, register_number, symbolic_name,
+};
 use crate::model::code::Step;
 use crate::model::event::Tags;
 use crate::program::{Binary, Compare, Operand, Type};
@@ -24,7 +26,7 @@ pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
     respell,
     has_dotted_labels: true,
     names_locations: false,
-    symbolic: symbolic_name,
+    symbolic,
     jumps_by: Some(4),
     turned_round: false,
 }];
@@ -64,7 +66,7 @@ fn respell(mnemonic: &str, operands: &str) -> Option<(String, String)> {
 
 /// A register and the width that the spelling gives it: one of the architecture, or a symbolic one.
 pub(super) fn register_name(text: &str) -> Option<(&str, Type)> {
-    plain_name(text).or_else(|| symbolic_name(text))
+    plain_name(text).or_else(|| symbolic(text))
 }
 
 /// `W0` to `W30`, `X0` to `X30`, `WZR`, `XZR`, `WSP`, `SP`.
@@ -86,16 +88,14 @@ fn plain_name(text: &str) -> Option<Named> {
     Some((*REGISTERS.get(register_number(rest)?)?, ty))
 }
 
-/// `%name` and `X%name`, or `W%name` for its lower half: a register whose number is left open.
-fn symbolic_name(text: &str) -> Option<(&str, Type)> {
+/// `%name` and `X%name`, or `W%name` for its lower half.
+fn symbolic(text: &str) -> Option<(&str, Type)> {
     let (ty, name) = match text.as_bytes() {
         [b'W' | b'w', b'%', ..] => (WORD, &text[1..]),
         [b'X' | b'x', b'%', ..] => (LONG, &text[1..]),
-        [b'%', ..] => (LONG, text),
-        _ => return None,
+        _ => (LONG, text),
     };
-    let is_name = name.len() > 1 && name[1..].bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    is_name.then_some((name, ty))
+    symbolic_name(name).map(|name| (name, ty))
 }
 
 fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) -> Option<()> {

@@ -84,7 +84,7 @@ pub(super) fn second(a: &mut Assembler, parts: &[&str], ty: Type, kind: Second) 
             let (name, count) = split_extension(extension)?;
             match (constant(first), kind) {
                 (Some(value), Second::OfSum) => {
-                    (name == "LSL" && matches!(count, 0 | 12) && (0..4096).contains(&value))
+                    (name == "LSL" && matches!(count, 0 | 12) && (-4095..4096).contains(&value))
                         .then(|| int(value << count))
                 }
                 (Some(_), Second::OfBits) => None,
