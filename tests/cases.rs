@@ -613,16 +613,25 @@ fn values_out_of_thin_air_are_allowed_where_nothing_forbids_them_and_said_to_be(
 #[test]
 fn a_data_race_is_looked_for_in_every_execution_of_a_known_state() {
     // x is 1 at the end whatever P1 reads. If P1 reads the 2 of P2, nothing orders its plain read of x.
-    let test = |other: &str| {
+    let test = |(write, read): (&str, &str), other: &str| {
         format!(
-            "C t\n{{}}\nP0(int *x, int *y) {{ *x = 1; smp_store_release(y, 1); }}\n\
-             P1(int *x, int *y) {{ int r0; int r1; r0 = smp_load_acquire(y); if (r0) r1 = *x; }}\n\
+            "C t\n{{}}\nP0(int *x, int *y) {{ {write} smp_store_release(y, 1); }}\n\
+             P1(int *x, int *y) {{ int r0; int r1; r0 = smp_load_acquire(y); if (r0) r1 = {read}; }}\n\
              P2(int *y) {{ {other} }}\nexists (x=1)"
         )
     };
-    for (other, race) in [("WRITE_ONCE(*y, 2);", true), ("smp_mb();", false)] {
-        let outcome = in_c(&test(other), Lkmm);
-        assert_eq!((outcome.verdict, outcome.states.len(), outcome.data_race), (Always, 1, race), "{other}");
+    let marked = ("WRITE_ONCE(*x, 1);", "READ_ONCE(*x)");
+    let plain = ("*x = 1;", "*x");
+    for (accesses, other, race) in [
+        (plain, "WRITE_ONCE(*y, 2);", true),
+        ((plain.0, marked.1), "WRITE_ONCE(*y, 2);", true),
+        ((marked.0, plain.1), "WRITE_ONCE(*y, 2);", true),
+        (marked, "WRITE_ONCE(*y, 2);", false),
+        (plain, "smp_mb();", false),
+    ] {
+        let outcome = in_c(&test(accesses, other), Lkmm);
+        let found = (outcome.verdict, outcome.states.len(), outcome.data_race);
+        assert_eq!(found, (Always, 1, race), "{accesses:?} {other}");
     }
 }
 

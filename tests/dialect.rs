@@ -348,6 +348,8 @@ fn an_array_has_a_variable_for_each_element() {
     let whole = text("smp_mb();", "exists (x=1)");
     let error = Scenario::new(&Source::new("t.litmus", whole), "").expect_err("is refused").to_string();
     assert!(error.contains("`x` is an array, which a condition cannot compare"), "{error}");
+    reads(&one("int z[1]={5};", "int *z", "int r0 = READ_ONCE(*z);", "exists (z={5})"), Never, 1, refused);
+    reads(&one("int z[1]={5};", "int *z", "int r0 = READ_ONCE(*z);", "exists (z=5)"), Always, 1, refused);
     // `*(x + 1)` is `x[1]`.
     let moved = "r0 = READ_ONCE(*(x + 1)); r1 = READ_ONCE(*(0 + x)); WRITE_ONCE(*(x + 1), 7);";
     reads(&text(moved, "exists (0:r0=2 /\\ 0:r1=1 /\\ x={1,7})"), Always, 1, refused);
