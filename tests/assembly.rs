@@ -216,8 +216,9 @@ fn flags_are_those_of_the_last_instruction_on_the_path() {
         select("0:X0=1; 0:X3=0;", &over, value);
         let over = format!("CMN W0,W3; CB{}Z W5,L; CMP X2,X4; L: CSET W6,EQ", if zero == 0 { "" } else { "N" });
         select("0:X0=1; 0:X3=2; int64_t 0:X2=4294967296; int64_t 0:X4=4294967296;", &over, value);
+        // A difference of 32 bits that overflows, and of 64 bits that does not.
         let over = format!("CMP X2,X4; CB{}Z W5,L; CMP W2,W4; L: CSET W6,MI", if zero == 0 { "" } else { "N" });
-        select("int64_t 0:X2=2147483648;", &over, value);
+        select("int64_t 0:X2=2147483648; int64_t 0:X4=1;", &over, 0);
     }
     select("0:X3=-1; 0:X0=1;", "CMN W0,#1; CBNZ W5,L; CMN W3,W0; L: CSET W6,CS", 1);
     let wide = "uint64_t 0:X0=0x100000000; uint64_t 0:X1=0x1ffffffff;";
