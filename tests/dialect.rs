@@ -353,6 +353,10 @@ fn an_array_has_a_variable_for_each_element() {
     // `*(x + 1)` is `x[1]`.
     let moved = "r0 = READ_ONCE(*(x + 1)); r1 = READ_ONCE(*(0 + x)); WRITE_ONCE(*(x + 1), 7);";
     reads(&text(moved, "exists (0:r0=2 /\\ 0:r1=1 /\\ x={1,7})"), Always, 1, refused);
+    // A register may have the name of the array.
+    let hidden = "C t\n{ int x[2]={1,2}; int y=5; int *p=y; }\nP0(int **p) { int *x = READ_ONCE(*p); int r0 = READ_ONCE(*(x + 0)); }\n\
+                  exists (0:r0=5)\n";
+    assert_eq!(outcome(hidden, Model::Lkmm).verdict, Always);
     for (init, at, words) in [
         ("int x[2]={1};", "2:9", "as many values as it has elements"),
         ("x[2];", "2:3", "an array needs a type"),

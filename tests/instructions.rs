@@ -300,6 +300,7 @@ fn aarch64_instructions_are_what_capstone_reads_back() {
                 "ADD W0,W2,#-1,LSL #12; LSLV W0,W2,W3; RORV X0,X2,X3",
                 "sub w0, w2, #1, lsl #12; lsl w0, w2, w3; ror x0, x2, x3",
             ),
+            ("CBZ W0,L; RET; L: NOP; RET", "cbz w0, #8; b #0x10; nop; b #0x10"),
             ("MOV W0,#1; CBZ W0,.+8; B .+4; NOP", "mov w0, #1; cbz w0, #0xc; b #0xc; nop"),
         ],
     );
@@ -466,10 +467,11 @@ fn riscv_instructions_are_what_capstone_reads_back() {
                 "amomaxu.w.rl x5,x6,(x2); amominu.d.aqrl x0,x6,(x1)",
                 "amomaxu.w.rl t0, t1, (sp); amominu.d.aqrl zero, t1, (ra)",
             ),
-            ("beq x5,x6,L; ret; L: nop; RET", "beq t0, t1, 0x8; j 0x10; nop; j 0x10"),
             ("fence iorw,ow; fence i,r; fence o,io", "fence iorw, ow; fence i, r; fence o, io"),
         ],
     );
+    let returns = [("beq x5,x6,L; ret; L: nop; RET", "beq t0, t1, 0x8; j 0x10; nop; j 0x10")];
+    check(Arch::Riscv64gc, "", &returns);
 }
 
 #[test]

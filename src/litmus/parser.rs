@@ -14,6 +14,8 @@ pub(super) struct Parser<'a> {
     at: usize,
     /// The names of the elements of arrays, as far as declared.
     elements: Vec<String>,
+    /// The registers that the thread has declared so far.
+    locals: Vec<String>,
 }
 
 /// Parses the header in the comments at `spans`.
@@ -21,7 +23,13 @@ pub(super) fn header_of(source: &Source, spans: &[Span]) -> Result<Header, Diagn
     let naming = naming::read(source)?;
     let header = header::read(source, spans, |span| {
         let wrap = |d: Diagnostic| d.help("`Match:` takes a condition such as `1:r0=1`");
-        let mut parser = Parser { source, lexed: lexer::lex_fragment(source, span)?, at: 0, elements: Vec::new() };
+        let mut parser = Parser {
+            source,
+            lexed: lexer::lex_fragment(source, span)?,
+            at: 0,
+            elements: Vec::new(),
+            locals: Vec::new(),
+        };
         let prop = parser.prop(0).map_err(wrap)?;
         parser.end().map_err(wrap)?;
         Ok(prop)
@@ -32,7 +40,8 @@ pub(super) fn header_of(source: &Source, spans: &[Span]) -> Result<Header, Diagn
 /// Parses the values of an outcome: `1:r0=2; 1:r1=0`.
 pub(super) fn values_of(source: &Source, span: Span) -> Result<Vec<(Observable, Value)>, Diagnostic> {
     let wrap = |d: Diagnostic| d.help("an outcome is values such as `1:r0=1; x=2`, a colon and words");
-    let mut parser = Parser { source, lexed: lexer::lex_fragment(source, span)?, at: 0, elements: Vec::new() };
+    let mut parser =
+        Parser { source, lexed: lexer::lex_fragment(source, span)?, at: 0, elements: Vec::new(), locals: Vec::new() };
     let mut values = Vec::new();
     while values.is_empty() || parser.end().is_err() {
         let left = parser.observable(false).map_err(wrap)?;
@@ -53,12 +62,18 @@ const MOST_ELEMENTS: i64 = 64;
 
 impl<'a> Parser<'a> {
     pub(super) fn new(source: &'a Source) -> Result<Parser<'a>, Diagnostic> {
-        Ok(Parser { source, lexed: lexer::lex(source)?, at: 0, elements: Vec::new() })
+        Ok(Parser { source, lexed: lexer::lex(source)?, at: 0, elements: Vec::new(), locals: Vec::new() })
     }
 
     /// A parser for a part of the source outside of the threads' bodies.
     pub(super) fn fragment(source: &'a Source, span: Span) -> Result<Parser<'a>, Diagnostic> {
-        Ok(Parser { source, lexed: lexer::lex_fragment(source, span)?, at: 0, elements: Vec::new() })
+        Ok(Parser {
+            source,
+            lexed: lexer::lex_fragment(source, span)?,
+            at: 0,
+            elements: Vec::new(),
+            locals: Vec::new(),
+        })
     }
 
     /// Parses the whole file.
@@ -368,6 +383,7 @@ impl<'a> Parser<'a> {
     fn threads(&mut self) -> Result<Vec<Thread>, Diagnostic> {
         let mut threads: Vec<Thread> = Vec::new();
         loop {
+            self.locals.clear();
             let _ = self.eat_name("static");
             let void = self.eat_name("void");
             let _ = void && self.eat("*");
@@ -582,6 +598,7 @@ impl<'a> Parser<'a> {
             if self.peek_is("[") {
                 return Err(self.source.error(self.span(), "a register cannot be an array", "expected `=` or `;`"));
             }
+            self.locals.push(name.text.clone());
             let value = if self.eat("=") { Some(self.expr(0)?) } else { None };
             out.push(Stmt::Declare { ty, name, value });
             if !self.eat(",") {
@@ -671,7 +688,8 @@ impl<'a> Parser<'a> {
             return expr;
         };
         let name = format!("{array}[{index}]");
-        if !self.elements.contains(&name) {
+        // A register may have the name of an array.
+        if !self.elements.contains(&name) || self.locals.contains(array) {
             return expr;
         }
         let element = Expr { kind: ExprKind::Name(name), span: pointer.span };

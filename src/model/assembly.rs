@@ -86,6 +86,8 @@ pub(crate) struct Dialect {
     pub names_locations: bool,
     /// Parses the name of a symbolic register, such as `%P0_x`: the name and the width that the spelling gives it.
     pub symbolic: fn(&str) -> Option<(&str, Type)>,
+    /// The register that says where a return goes.
+    pub link: Option<&'static str>,
     /// The length of an instruction in bytes, if a jump may go to a distance from itself, such as `.+8`.
     pub jumps_by: Option<i64>,
     /// Whether tests write two operands target first where `instruction` takes the target last. They are turned round.
@@ -143,7 +145,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
         instructions: Vec::new(),
         not_modelled: None,
         symbolic: Vec::new(),
-        has_distances: dialect.jumps_by.is_some() && (text.contains(".+") || text.contains(".-")),
+        targets: Vec::new(),
     };
     let clause = clause_start(text, close);
     // A semicolon may stand behind the initial values.
@@ -179,6 +181,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
     }
     reader.threads = (0..width).map(|_| Assembler::new(dialect, lines.len())).collect();
     reader.instructions = vec![Vec::new(); width];
+    reader.targets = targets(dialect, &lines[1..], width);
     reader.initial(open + 1, close)?;
     reader.type_elements();
     for (line, cells) in &lines[1..] {
@@ -195,6 +198,7 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
         assembler.place_end();
     }
     reader.labels_exist()?;
+    reader.returns_end()?;
     reader.set_symbolic();
     let Clauses { mut columns, displayed, arrays, alone, filter, quantifier, condition } = reader.clauses(clause)?;
     let mut header = litmus::header(source, open)?;
@@ -440,8 +444,8 @@ struct Reader<'s> {
     not_modelled: Option<(&'static str, Span)>,
     /// The initial values of symbolic registers, each with its declared type. They hold for all threads that have them.
     symbolic: Vec<(String, Const, Option<Type>)>,
-    /// Whether jumps may go to distances, so that every instruction needs a label.
-    has_distances: bool,
+    /// For each thread, the instructions that jumps by a distance go to, by number.
+    targets: Vec<BTreeSet<usize>>,
 }
 
 impl Reader<'_> {
@@ -566,6 +570,9 @@ impl Reader<'_> {
                 self.symbolic.push((name.to_owned(), value, declared));
                 continue;
             }
+            if thread.is_some() && (self.dialect.symbolic)(name).is_some() {
+                return Err(bad("a symbolic register has one initial value for all threads, such as `%x=1`"));
+            }
             let (key, number) = match thread {
                 Some(thread) => {
                     let Some(register) = self.threads[thread].register(name) else {
@@ -639,6 +646,18 @@ impl Reader<'_> {
                 self.instructions[thread].push(Instruction { labels, mnemonic, operands: Vec::new(), text, span });
             }
         }
+    }
+
+    /// Checks that a return ends its thread: that the thread does not name the register that says where it goes.
+    fn returns_end(&self) -> Result<(), Diagnostic> {
+        let Some(link) = self.dialect.link else { return Ok(()) };
+        for thread in self.threads.iter().filter(|thread| thread.registers.iter().any(|known| known == link)) {
+            if let Some((_, span)) = thread.jumps.iter().find(|(label, _)| thread.labels[*label].0 == END) {
+                let label = format!("it goes where {link} says, which this thread uses otherwise");
+                return Err(self.source.error(*span, "code addresses are not modelled", label));
+            }
+        }
+        Ok(())
     }
 
     /// Checks that every jump's label exists in its thread.
@@ -733,7 +752,7 @@ impl Reader<'_> {
             }
             return Ok(());
         }
-        if self.has_distances {
+        if self.targets[thread].contains(&self.threads[thread].instructions) {
             let name = distance_label(self.threads[thread].instructions);
             let assembler = &mut self.threads[thread];
             let label = assembler.label(&name);
@@ -811,13 +830,10 @@ impl Reader<'_> {
 
     /// A jump to a distance as a jump to a label: the mnemonic and the operands.
     fn as_jump(&self, thread: usize, mnemonic: &str, operands: &str) -> Option<(String, String)> {
-        let length = self.dialect.jumps_by.filter(|_| self.has_distances)?;
-        let (front, last) = operands.rsplit_once(',').map_or(("", operands), |(front, last)| (front, last));
-        let text = last.strip_prefix('.').filter(|text| text.starts_with(['+', '-']))?;
-        let distance = parse_int(text.strip_prefix('+').unwrap_or(text)).filter(|distance| distance % length == 0)?;
+        let (front, last) = operands.rsplit_once(',').unwrap_or(("", operands));
         // The jump itself is counted already.
-        let at = i64::try_from(self.threads[thread].instructions).ok()? - 1 + distance / length;
-        let label = usize::try_from(at).map_or_else(|_| "@none".to_owned(), distance_label);
+        let target = target(self.dialect, last, self.threads[thread].instructions - 1)?;
+        let label = target.map_or_else(|| "@none".to_owned(), distance_label);
         Some((mnemonic.to_owned(), if front.is_empty() { label } else { format!("{front},{label}") }))
     }
 
@@ -1080,6 +1096,37 @@ fn thread_number(digits: &str) -> Option<usize> {
     digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
+/// The instruction that a jump by a distance goes to, such as `.+8`, from that with the number `at`. The inner one is `None`
+/// if it would stand in front of the first.
+fn target(dialect: &Dialect, operand: &str, at: usize) -> Option<Option<usize>> {
+    let length = dialect.jumps_by?;
+    let text = operand.strip_prefix('.').filter(|text| text.starts_with(['+', '-']))?;
+    let distance = parse_int(text.strip_prefix('+').unwrap_or(text)).filter(|distance| distance % length == 0)?;
+    Some(i64::try_from(at).ok()?.checked_add(distance / length).and_then(|at| usize::try_from(at).ok()))
+}
+
+/// For each thread, the instructions that its jumps by a distance go to.
+fn targets(dialect: &Dialect, lines: &[(Span, Cells<'_>)], width: usize) -> Vec<BTreeSet<usize>> {
+    let mut targets = vec![BTreeSet::new(); width];
+    for (thread, targets) in targets.iter_mut().enumerate() {
+        let cells = lines.iter().filter_map(|(_, cells)| Some(cells.get(thread)?.1));
+        let instructions = cells.map(|cell| without_labels(dialect, cell)).filter(|rest| !rest.is_empty());
+        for (at, instruction) in instructions.enumerate() {
+            let last = instruction.rsplit([' ', '\t', ',']).next().unwrap_or(instruction);
+            targets.extend(target(dialect, last, at).flatten());
+        }
+    }
+    targets
+}
+
+/// What stands behind the labels of a cell.
+fn without_labels<'t>(dialect: &Dialect, cell: &'t str) -> &'t str {
+    match cell.split_once(':') {
+        Some((label, rest)) if dialect.is_label(label.trim()) => without_labels(dialect, rest.trim()),
+        _ => cell,
+    }
+}
+
 /// The label in front of the instruction with this number.
 fn distance_label(number: usize) -> String {
     format!("@{number}")
@@ -1213,7 +1260,7 @@ impl Assembler {
     /// Takes note of what the text of an instruction uses. A label or a jump may lead to any use.
     fn uses(&mut self, text: &str, jumps: bool) {
         if !self.moved_on.is_empty() {
-            let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+            let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '%' | '_'));
             let used: Vec<RegisterId> = words.filter_map(|word| self.register(word)).collect();
             self.moved_on.retain(|(register, _)| !jumps && !used.contains(register));
         }
@@ -1248,11 +1295,6 @@ impl Assembler {
             self.values.push(Const::Int(0));
             self.registers.len() - 1
         })
-    }
-
-    /// Whether the thread has named a register so far, by its canonical name.
-    pub fn has(&self, name: &str) -> bool {
-        self.registers.iter().any(|known| known == name)
     }
 
     pub fn temporary(&mut self) -> RegisterId {

@@ -373,7 +373,7 @@ fn distances(code: &Code, execution: &Execution, traces: &[&Trace]) -> Vec<usize
             }
             Column::Location(location) => next.extend(
                 (execution.cells.iter())
-                    .position(|cell| (cell.location..=cell.location + cell.bytes).contains(&location)),
+                    .position(|cell| (cell.location..cell.location + cell.bytes.max(1)).contains(&location)),
             ),
         }
     }
@@ -722,6 +722,9 @@ impl Growth<'_, '_> {
                 break;
             }
         }
+        if known {
+            self.search.budget.spend(states * options.len() as u64)?;
+        }
         let nowhere = known && self.is_each_unwanted(&options, states);
         self.options = options;
         Ok(nowhere)
@@ -729,7 +732,7 @@ impl Growth<'_, '_> {
 
     /// Puts the values that a column may have at the end into `options`. Returns false if one is not known.
     fn put_options(&self, column: usize, at: usize, options: &mut Vec<Const>) -> Result<bool> {
-        let Execution { loc, w, .. } = self.execution;
+        let Execution { loc, po, w, .. } = self.execution;
         let ty = self.code.types.get(column);
         let mut put = |value: Const| {
             let value = ty.map_or(value, |ty| wrap(value, *ty));
@@ -757,7 +760,13 @@ impl Growth<'_, '_> {
                 put(value);
             }
             End::Of(location) => {
-                for write in (loc.row(location) & *w).iter() {
+                let writes = loc.row(location) & *w;
+                // The initial write is the last one only if there is no other, and no write is in front of one that its thread did before.
+                let is_last = |write: &usize| {
+                    (*write != location || writes.len() == 1)
+                        && !(self.coherent && writes.iter().any(|other| po.has(*write, other)))
+                };
+                for write in writes.iter().filter(is_last) {
                     let Some(value) = self.value(write)? else { return Ok(false) };
                     put(value);
                 }

@@ -40,7 +40,7 @@ pub struct Assembly {
 pub(crate) const END: &str = "";
 
 impl Assembly {
-    /// The index of the instruction with a label in front; for [`END`] the number of instructions.
+    /// The index of the instruction with a label in front; for the end of the thread their number.
     pub fn label(&self, name: &str) -> Option<usize> {
         if name == END {
             return Some(self.instructions.len());

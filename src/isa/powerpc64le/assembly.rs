@@ -18,6 +18,7 @@ pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
     has_dotted_labels: false,
     names_locations: false,
     symbolic,
+    link: None,
     jumps_by: None,
     turned_round: false,
 }];

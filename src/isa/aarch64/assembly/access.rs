@@ -156,6 +156,10 @@ fn pair(a: &mut Assembler, name: &str, registers: [&str; 2], place: &str, last_f
     if has_index || ty? != other? || name == "LDPSW" && ty != Some(LONG) {
         return None;
     }
+    // The manual leaves open what two loads into one register give.
+    if !name.starts_with("ST") && register_name(registers[0])?.0 == register_name(registers[1])?.0 {
+        return None;
+    }
     // These have no displacement.
     if matches!(name, "LDIAPP" | "STILP") && place.contains(',') {
         return None;

@@ -27,6 +27,7 @@ pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
     has_dotted_labels: true,
     names_locations: false,
     symbolic,
+    link: Some("X30"),
     jumps_by: Some(4),
     turned_round: false,
 }];
@@ -45,7 +46,11 @@ fn respell(mnemonic: &str, operands: &str) -> Option<(String, String)> {
     // A shift or an extension may stand before a constant.
     const BEFORE: [&str; 12] =
         ["LSL", "LSR", "ASR", "ROR", "SXTB", "SXTH", "SXTW", "SXTX", "UXTB", "UXTH", "UXTW", "UXTX"];
-    let (first, rest) = operands.split_once(',')?;
+    // The label of a jump, which stands last, may look like a shift.
+    let name = mnemonic.to_ascii_uppercase();
+    let jumps = matches!(name.as_str(), "CBZ" | "CBNZ" | "TBZ" | "TBNZ");
+    let (kept, label) = if jumps { operands.rsplit_once(',')? } else { (operands, "") };
+    let (first, rest) = kept.split_once(',')?;
     let mut spelled = first.to_owned();
     for operand in rest.split(',') {
         let end = operand.trim_end_matches(['!', ']']).len();
@@ -58,10 +63,11 @@ fn respell(mnemonic: &str, operands: &str) -> Option<(String, String)> {
         spelled.push_str(if is_constant { "#" } else { "" });
         spelled.push_str(&operand[start..]);
     }
-    // A label may look like a shift.
-    let jumps = matches!(mnemonic.as_bytes(), [b'B' | b'b', ..])
-        || mnemonic.get(..2).is_some_and(|w| w.eq_ignore_ascii_case("CB"));
-    (!jumps && spelled != operands).then(|| (mnemonic.to_owned(), spelled))
+    if jumps {
+        spelled.push(',');
+        spelled.push_str(label);
+    }
+    (spelled != operands).then(|| (mnemonic.to_owned(), spelled))
 }
 
 /// A register and the width that the spelling gives it: one of the architecture, or a symbolic one.
@@ -124,7 +130,7 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
             a.branch(compare, Operand::Register(tested), ZERO, LONG, label)?;
         }
         ("B", [label]) => a.jump(label)?,
-        ("RET", []) if !a.has("X30") => a.end(),
+        ("RET", []) => a.end(),
         ("ADR" | "ADRP" | "BL" | "BLR" | "BR" | "RET", _) => {
             a.hint = Some("code addresses are not modelled");
             return None;

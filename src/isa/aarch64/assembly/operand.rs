@@ -53,10 +53,10 @@ pub(super) fn constant(text: &str) -> Option<i64> {
     text.strip_prefix('#').and_then(parse_int)
 }
 
-/// An operand: a register of this width, or `#value`.
+/// An operand: a register of this width, or `#value`, which has no more bits.
 pub(super) fn operand_of(a: &mut Assembler, text: &str, ty: Type) -> Option<Operand> {
     match constant(text) {
-        Some(value) => Some(int(value)),
+        Some(value) => (ty == LONG || (-(1 << 31)..1 << 32).contains(&value)).then(|| int(value)),
         None => source_of(a, text, ty),
     }
 }
@@ -107,7 +107,8 @@ pub(super) fn second(a: &mut Assembler, parts: &[&str], ty: Type, kind: Second) 
 /// The name of a shift or of an extension, and the number of bits.
 fn split_extension(text: &str) -> Option<(String, i64)> {
     let text = text.to_ascii_uppercase();
-    let (name, count) = text.split_once('#').unwrap_or((&text, "0"));
+    let is_shift = matches!(text.as_str(), "LSL" | "LSR" | "ASR" | "ROR");
+    let (name, count) = text.split_once('#').or((!is_shift).then_some((text.as_str(), "0")))?;
     Some((name.to_owned(), parse_int(count)?))
 }
 
