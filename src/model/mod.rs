@@ -143,7 +143,7 @@ impl Default for Bounds {
     /// Tests of one page stay far below these limits. The largest scenarios in the tree have some thousand
     /// candidates. A process that judges tests at these limits takes less than 500 MB (tests/check.rs).
     fn default() -> Bounds {
-        Bounds { traces: 50_000, candidates: 20_000_000, operations: 500_000_000, bytes: 150_000_000 }
+        Bounds { traces: 50_000, candidates: 20_000_000, operations: 1_500_000_000, bytes: 150_000_000 }
     }
 }
 
