@@ -98,6 +98,7 @@ fn a_jump_may_go_to_a_distance() {
     ends_with("MOV W0,#1; B .+4; MOV W0,#2", 2);
     ends_with("MOV W0,#1; B .+8; MOV W0,#2", 1);
     ends_with("MOV W0,#1; B .+4", 1);
+    ends_with("MOV W0,#1; MOV X30,#4; B .+8; MOV W0,#2", 1);
     // Lines without an instruction do not count, and a label is none.
     ends_with("MOV W0,#1; CBZ W1,.+8; ; L: MOV W0,#2; M: NOP", 1);
     ends_with("ADD W0,W0,#1; CMP W0,#3; B.NE .-8; NOP", 3);

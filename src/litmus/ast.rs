@@ -410,6 +410,17 @@ pub struct Observable {
 }
 
 impl Prop {
+    /// The places that are compared, in order.
+    pub fn places(&self) -> Vec<&Observable> {
+        match self {
+            Prop::Const(_) => Vec::new(),
+            Prop::Atom { left, .. } | Prop::Array { left, .. } => vec![left],
+            Prop::Same { left, right, .. } => vec![left, right],
+            Prop::Not(inner) => inner.places(),
+            Prop::And(left, right) | Prop::Or(left, right) => [left.places(), right.places()].concat(),
+        }
+    }
+
     /// The comparison of an array of so many elements with values, as one of each element. What has another number of elements
     /// never equals them. As in herd7, neither does one element, nor what is no array.
     pub fn of_elements(left: &Observable, elements: usize, equal: bool, values: &[Value]) -> Prop {

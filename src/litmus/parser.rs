@@ -23,13 +23,7 @@ pub(super) fn header_of(source: &Source, spans: &[Span]) -> Result<Header, Diagn
     let naming = naming::read(source)?;
     let header = header::read(source, spans, |span| {
         let wrap = |d: Diagnostic| d.help("`Match:` takes a condition such as `1:r0=1`");
-        let mut parser = Parser {
-            source,
-            lexed: lexer::lex_fragment(source, span)?,
-            at: 0,
-            elements: Vec::new(),
-            locals: Vec::new(),
-        };
+        let mut parser = Parser::fragment(source, span)?;
         let prop = parser.prop(0).map_err(wrap)?;
         parser.end().map_err(wrap)?;
         Ok(prop)
@@ -40,8 +34,7 @@ pub(super) fn header_of(source: &Source, spans: &[Span]) -> Result<Header, Diagn
 /// Parses the values of an outcome: `1:r0=2; 1:r1=0`.
 pub(super) fn values_of(source: &Source, span: Span) -> Result<Vec<(Observable, Value)>, Diagnostic> {
     let wrap = |d: Diagnostic| d.help("an outcome is values such as `1:r0=1; x=2`, a colon and words");
-    let mut parser =
-        Parser { source, lexed: lexer::lex_fragment(source, span)?, at: 0, elements: Vec::new(), locals: Vec::new() };
+    let mut parser = Parser::fragment(source, span)?;
     let mut values = Vec::new();
     while values.is_empty() || parser.end().is_err() {
         let left = parser.observable(false).map_err(wrap)?;
@@ -62,18 +55,16 @@ const MOST_ELEMENTS: i64 = 64;
 
 impl<'a> Parser<'a> {
     pub(super) fn new(source: &'a Source) -> Result<Parser<'a>, Diagnostic> {
-        Ok(Parser { source, lexed: lexer::lex(source)?, at: 0, elements: Vec::new(), locals: Vec::new() })
+        Ok(Parser::over(source, lexer::lex(source)?))
     }
 
     /// A parser for a part of the source outside of the threads' bodies.
     pub(super) fn fragment(source: &'a Source, span: Span) -> Result<Parser<'a>, Diagnostic> {
-        Ok(Parser {
-            source,
-            lexed: lexer::lex_fragment(source, span)?,
-            at: 0,
-            elements: Vec::new(),
-            locals: Vec::new(),
-        })
+        Ok(Parser::over(source, lexer::lex_fragment(source, span)?))
+    }
+
+    fn over(source: &'a Source, lexed: Lexed) -> Parser<'a> {
+        Parser { source, lexed, at: 0, elements: Vec::new(), locals: Vec::new() }
     }
 
     /// Parses the whole file.

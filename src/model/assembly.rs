@@ -70,8 +70,9 @@ pub(crate) struct Dialect {
     pub word: &'static str,
     /// The model of the architecture.
     pub model: Model,
-    /// Parses the name of a register: its canonical name, and the width that the spelling gives it.
-    pub register: fn(&str) -> Option<Named>,
+    /// Parses the name of a register: its canonical name, and the width that the spelling gives it. The canonical name of a
+    /// symbolic register begins with `%`.
+    pub register: fn(&str) -> Option<(&str, Type)>,
     /// The number of bits of a register.
     pub register_bits: u8,
     /// Adds the steps of one instruction; `None` if the instruction is not supported. The last argument holds the
@@ -84,8 +85,6 @@ pub(crate) struct Dialect {
     pub has_dotted_labels: bool,
     /// Whether operands name locations, as on x86.
     pub names_locations: bool,
-    /// Parses the name of a symbolic register, such as `%P0_x`: the name and the width that the spelling gives it.
-    pub symbolic: fn(&str) -> Option<(&str, Type)>,
     /// The register that says where a return goes.
     pub link: Option<&'static str>,
     /// The length of an instruction in bytes, if a jump may go to a distance from itself, such as `.+8`.
@@ -98,6 +97,12 @@ impl Dialect {
     /// Whether a text is the name of a label.
     fn is_label(&self, text: &str) -> bool {
         is_name(text) || self.has_dotted_labels && is_name(&text.replace('.', "_"))
+    }
+
+    /// The first label of a cell, and what stands behind it.
+    fn split_label<'t>(&self, cell: &'t str) -> Option<(&'t str, &'t str)> {
+        let (label, rest) = cell.split_once(':')?;
+        Some((label.trim(), rest.trim())).filter(|(label, _)| self.is_label(label))
     }
 }
 
@@ -193,7 +198,6 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
             reader.instruction(thread, *span, cell)?;
         }
     }
-    reader.end_threads();
     for assembler in &mut reader.threads {
         assembler.place_end();
     }
@@ -205,8 +209,8 @@ pub(crate) fn parse(source: &Source, dialects: &[&'static Dialect], keep: Keep) 
     // An outcome may have any spelling of a register.
     let named = header.naming.outcomes.iter_mut().flat_map(|outcome| &mut outcome.values);
     for (left, _) in named.filter(|(left, _)| left.thread.is_some()) {
-        if let Some((name, _)) = (dialect.register)(&left.name.text) {
-            left.name.text = name.to_owned();
+        if let Some(name) = (dialect.register)(&left.name.text).map(|(name, _)| name.to_owned()) {
+            left.name.text = name;
         }
     }
     let match_event = header.match_event.as_ref().map(|event| reader.prop(event, &mut columns)).transpose()?;
@@ -444,8 +448,8 @@ struct Reader<'s> {
     not_modelled: Option<(&'static str, Span)>,
     /// The initial values of symbolic registers, each with its declared type. They hold for all threads that have them.
     symbolic: Vec<(String, Const, Option<Type>)>,
-    /// For each thread, the instructions that jumps by a distance go to, by number.
-    targets: Vec<BTreeSet<usize>>,
+    /// For each thread, where its jumps by a distance go.
+    targets: Vec<Targets>,
 }
 
 impl Reader<'_> {
@@ -561,17 +565,16 @@ impl Reader<'_> {
                     None => return Err(bad("expected a type such as `int`, `uint64_t` or `int *` before the name")),
                 },
             };
-            if thread.is_none()
-                && let Some((name, _)) = (self.dialect.symbolic)(name)
-            {
+            let symbolic = (self.dialect.register)(name).filter(|(name, _)| name.starts_with('%'));
+            if let Some((name, _)) = symbolic {
+                if thread.is_some() {
+                    return Err(bad("a symbolic register has one initial value for all threads, such as `%x=1`"));
+                }
                 if self.symbolic.iter().any(|(known, ..)| known == name) {
                     return Err(bad("this is initialised twice"));
                 }
                 self.symbolic.push((name.to_owned(), value, declared));
                 continue;
-            }
-            if thread.is_some() && (self.dialect.symbolic)(name).is_some() {
-                return Err(bad("a symbolic register has one initial value for all threads, such as `%x=1`"));
             }
             let (key, number) = match thread {
                 Some(thread) => {
@@ -631,30 +634,13 @@ impl Reader<'_> {
         }
     }
 
-    /// Adds the label at the end of each thread that jumps there by a distance.
-    fn end_threads(&mut self) {
-        for (thread, assembler) in self.threads.iter_mut().enumerate() {
-            let end = distance_label(assembler.instructions);
-            let Some(label) = assembler.labels.iter().position(|(name, _)| *name == end) else { continue };
-            let span = Span::at(self.text.len());
-            assembler.labels[label].1 = Some(span);
-            assembler.steps.push(Step::Label(label));
-            assembler.spans.push(span);
-            if self.keep == Keep::Instructions {
-                let (mnemonic, text) = (String::new(), String::new());
-                let labels = vec![end];
-                self.instructions[thread].push(Instruction { labels, mnemonic, operands: Vec::new(), text, span });
-            }
-        }
-    }
-
     /// Checks that a return ends its thread: that the thread does not name the register that says where it goes.
     fn returns_end(&self) -> Result<(), Diagnostic> {
         let Some(link) = self.dialect.link else { return Ok(()) };
         for thread in self.threads.iter().filter(|thread| thread.registers.iter().any(|known| known == link)) {
-            if let Some((_, span)) = thread.jumps.iter().find(|(label, _)| thread.labels[*label].0 == END) {
+            if let Some(step) = thread.returns {
                 let label = format!("it goes where {link} says, which this thread uses otherwise");
-                return Err(self.source.error(*span, "code addresses are not modelled", label));
+                return Err(self.source.error(thread.spans[step], "code addresses are not modelled", label));
             }
         }
         Ok(())
@@ -669,8 +655,7 @@ impl Reader<'_> {
                     let message = format!("this jump goes out of the instructions of P{number}");
                     return Err(self.source.error(*span, message, "there is no instruction at this distance"));
                 }
-                let known =
-                    thread.labels.iter().filter(|(name, at)| at.is_some() && name != END && !name.starts_with('@'));
+                let known = thread.labels.iter().filter(|(name, at)| at.is_some() && !name.starts_with('@'));
                 let known: Vec<String> = known.map(|(name, _)| format!("`{name}`")).collect();
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
                 return Err(self.source.error(
@@ -723,11 +708,7 @@ impl Reader<'_> {
             let start = span.start + (text.as_ptr() as usize - cell.as_ptr() as usize);
             Span { start, end: start + text.len() }
         };
-        while let Some((label, after)) = rest.split_once(':') {
-            let name = label.trim();
-            if !self.dialect.is_label(name) {
-                break;
-            }
+        while let Some((name, after)) = self.dialect.split_label(rest) {
             let label = self.threads[thread].label(name);
             let at = &mut self.threads[thread].labels[label].1;
             if at.is_some() {
@@ -740,7 +721,7 @@ impl Reader<'_> {
             }
             self.threads[thread].steps.push(Step::Label(label));
             self.threads[thread].uses("", true);
-            rest = after.trim();
+            rest = after;
         }
         let assembler = &mut self.threads[thread];
         assembler.spans.resize(assembler.steps.len(), span);
@@ -752,7 +733,7 @@ impl Reader<'_> {
             }
             return Ok(());
         }
-        if self.targets[thread].contains(&self.threads[thread].instructions) {
+        if self.targets[thread].instructions.contains(&self.threads[thread].instructions) {
             let name = distance_label(self.threads[thread].instructions);
             let assembler = &mut self.threads[thread];
             let label = assembler.label(&name);
@@ -833,7 +814,7 @@ impl Reader<'_> {
         let (front, last) = operands.rsplit_once(',').unwrap_or(("", operands));
         // The jump itself is counted already.
         let target = target(self.dialect, last, self.threads[thread].instructions - 1)?;
-        let label = target.map_or_else(|| "@none".to_owned(), distance_label);
+        let label = self.targets[thread].label(target);
         Some((mnemonic.to_owned(), if front.is_empty() { label } else { format!("{front},{label}") }))
     }
 
@@ -842,79 +823,35 @@ impl Reader<'_> {
         // As in herd7, an array is displayed as a whole, and those elements too that are named by themselves.
         let (mut columns, mut arrays, mut alone) = (Vec::new(), Vec::new(), BTreeSet::new());
         for observable in &locations {
-            if !self.array(observable, &mut columns, &mut arrays)? {
-                alone.insert(self.column(observable, &mut columns)?);
-            }
+            self.show(observable, &mut columns, &mut arrays, &mut alone)?;
         }
-        self.named_in(&condition.prop, &mut columns, &mut arrays, &mut alone)?;
         let prop = self.prop(&condition.prop, &mut columns)?;
+        for place in condition.prop.places() {
+            self.show(place, &mut columns, &mut arrays, &mut alone)?;
+        }
         let displayed = (0..columns.len()).collect();
         let filter = filter.map(|filter| self.prop(&filter, &mut columns)).transpose()?;
         let alone = alone.into_iter().collect();
         Ok(Clauses { columns, displayed, arrays, alone, filter, quantifier: condition.quantifier, condition: prop })
     }
 
-    /// Takes note of an array that is displayed as a whole. Returns whether a location is one.
-    fn array(
-        &mut self,
-        observable: &ast::Observable,
-        columns: &mut Vec<Column>,
-        arrays: &mut Vec<(String, Vec<usize>)>,
-    ) -> Result<bool, Diagnostic> {
-        if observable.thread.is_some() {
-            return Ok(false);
-        }
-        let name = &observable.name.text;
-        let location = self.location(name);
-        let Some(elements) = self.variables[location].elements else { return Ok(false) };
-        let all = (0..elements).map(|at| self.column(&observable.element(at), columns));
-        let all = all.collect::<Result<Vec<usize>, _>>()?;
-        if !arrays.iter().any(|(known, _)| known == name) {
-            arrays.push((name.clone(), all));
-        }
-        Ok(true)
-    }
-
-    /// Takes note of what a condition names: whole arrays, and what is displayed by itself.
-    fn named_in(
-        &mut self,
-        prop: &ast::Prop,
-        columns: &mut Vec<Column>,
-        arrays: &mut Vec<(String, Vec<usize>)>,
-        alone: &mut BTreeSet<usize>,
-    ) -> Result<(), Diagnostic> {
-        match prop {
-            ast::Prop::Const(_) => {}
-            ast::Prop::Atom { left, .. } => self.named(left, columns, arrays, alone)?,
-            ast::Prop::Array { left, .. } => {
-                if !self.array(left, columns, arrays)? {
-                    alone.insert(self.column(left, columns)?);
-                }
-            }
-            ast::Prop::Same { left, right, .. } => {
-                self.named(left, columns, arrays, alone)?;
-                self.named(right, columns, arrays, alone)?;
-            }
-            ast::Prop::Not(inner) => self.named_in(inner, columns, arrays, alone)?,
-            ast::Prop::And(left, right) | ast::Prop::Or(left, right) => {
-                self.named_in(left, columns, arrays, alone)?;
-                self.named_in(right, columns, arrays, alone)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes note of one place that a condition compares.
-    fn named(
+    /// Takes note of a place that is displayed: an array as a whole, or a column by itself.
+    fn show(
         &mut self,
         place: &ast::Observable,
         columns: &mut Vec<Column>,
         arrays: &mut Vec<(String, Vec<usize>)>,
         alone: &mut BTreeSet<usize>,
     ) -> Result<(), Diagnostic> {
-        let column = self.column(place, columns)?;
-        if !self.array(place, columns, arrays)? {
-            alone.insert(column);
+        let name = &place.name.text;
+        let location = place.thread.is_none().then(|| self.location(name));
+        let Some(elements) = location.and_then(|location| self.variables[location].elements) else {
+            alone.insert(self.column(place, columns)?);
+            return Ok(());
+        };
+        if !arrays.iter().any(|(known, _)| known == name) {
+            let all = (0..elements).map(|at| self.column(&place.element(at), columns));
+            arrays.push((name.clone(), all.collect::<Result<_, _>>()?));
         }
         Ok(())
     }
@@ -1105,26 +1042,45 @@ fn target(dialect: &Dialect, operand: &str, at: usize) -> Option<Option<usize>> 
     Some(i64::try_from(at).ok()?.checked_add(distance / length).and_then(|at| usize::try_from(at).ok()))
 }
 
-/// For each thread, the instructions that its jumps by a distance go to.
-fn targets(dialect: &Dialect, lines: &[(Span, Cells<'_>)], width: usize) -> Vec<BTreeSet<usize>> {
-    let mut targets = vec![BTreeSet::new(); width];
-    for (thread, targets) in targets.iter_mut().enumerate() {
-        let cells = lines.iter().filter_map(|(_, cells)| Some(cells.get(thread)?.1));
-        let instructions = cells.map(|cell| without_labels(dialect, cell)).filter(|rest| !rest.is_empty());
-        for (at, instruction) in instructions.enumerate() {
-            let last = instruction.rsplit([' ', '\t', ',']).next().unwrap_or(instruction);
-            targets.extend(target(dialect, last, at).flatten());
+/// Where the jumps by a distance of one thread go.
+#[derive(Default)]
+struct Targets {
+    /// The instructions, by number.
+    instructions: BTreeSet<usize>,
+    /// The number of instructions of the thread, which is that of its end.
+    end: usize,
+}
+
+impl Targets {
+    /// The label of a place that a jump goes to.
+    fn label(&self, target: Option<usize>) -> String {
+        match target {
+            Some(target) if target == self.end => END.to_owned(),
+            Some(target) => distance_label(target),
+            None => "@none".to_owned(),
         }
     }
-    targets
+}
+
+/// Where the jumps by a distance of each thread go.
+fn targets(dialect: &Dialect, lines: &[(Span, Cells<'_>)], width: usize) -> Vec<Targets> {
+    let of_thread = |thread: usize| {
+        let mut targets = Targets::default();
+        let cells = lines.iter().filter_map(|(_, cells)| Some(cells.get(thread)?.1));
+        for instruction in cells.map(|cell| without_labels(dialect, cell)).filter(|rest| !rest.is_empty()) {
+            let last = instruction.rsplit([' ', '\t', ',']).next().unwrap_or(instruction);
+            targets.instructions.extend(target(dialect, last, targets.end).flatten());
+            targets.end += 1;
+        }
+        targets
+    };
+    // Most dialects have no such jumps.
+    (0..width).map(|thread| dialect.jumps_by.map_or_else(Targets::default, |_| of_thread(thread))).collect()
 }
 
 /// What stands behind the labels of a cell.
 fn without_labels<'t>(dialect: &Dialect, cell: &'t str) -> &'t str {
-    match cell.split_once(':') {
-        Some((label, rest)) if dialect.is_label(label.trim()) => without_labels(dialect, rest.trim()),
-        _ => cell,
-    }
+    dialect.split_label(cell).map_or(cell, |(_, rest)| without_labels(dialect, rest))
 }
 
 /// The label in front of the instruction with this number.
@@ -1222,6 +1178,8 @@ pub(crate) struct Assembler {
     pub moved_on: Vec<(RegisterId, usize)>,
     /// The number of instructions so far.
     instructions: usize,
+    /// The step of the first return.
+    returns: Option<usize>,
 }
 
 /// 8 bits, extended by zeros to the full register.
@@ -1233,6 +1191,10 @@ pub(crate) const HALF: Type = Type::Int { bits: 16, signed: false };
 pub(crate) const WORD: Type = Type::Int { bits: 32, signed: false };
 /// 32 bits that are sign-extended to the full register, on RISC-V.
 pub(crate) const SIGNED_WORD: Type = Type::Int { bits: 32, signed: true };
+/// 8 bits, extended by their sign to the full register.
+pub(crate) const SIGNED_BYTE: Type = Type::Int { bits: 8, signed: true };
+/// 16 bits, extended by their sign to the full register.
+pub(crate) const SIGNED_HALF: Type = Type::Int { bits: 16, signed: true };
 pub(crate) const LONG: Type = Type::Int { bits: 64, signed: true };
 
 impl Assembler {
@@ -1254,6 +1216,7 @@ impl Assembler {
             hint: None,
             moved_on: Vec::new(),
             instructions: 0,
+            returns: None,
         }
     }
 
@@ -1278,10 +1241,7 @@ impl Assembler {
 
     /// The number of a register, and the width that its name gives.
     pub fn typed(&mut self, text: &str) -> Option<(RegisterId, Type)> {
-        if let Some((name, ty)) = (self.dialect.register)(text) {
-            return Some((self.number(name), ty));
-        }
-        let (name, ty) = (self.dialect.symbolic)(text)?;
+        let (name, ty) = (self.dialect.register)(text)?;
         Some((self.number(name), ty))
     }
 
@@ -1390,7 +1350,7 @@ impl Assembler {
     /// copies are sign-extended, which keeps the order of signed and of unsigned values. All instructions have the same
     /// copies, so a reader sees those of the last one on its path.
     pub fn set_flags(&mut self, sets: Sets, left: Operand, right: Operand, ty: Type) {
-        let ty = Type::Int { bits: ty.bits(), signed: true };
+        let ty = ty.with_sign(true);
         for (dst, operand) in self.flags().into_iter().zip([left, right]) {
             self.mov(dst, operand, ty);
         }
@@ -1412,6 +1372,7 @@ impl Assembler {
 
     /// Ends the thread, as a return does.
     pub fn end(&mut self) {
+        self.returns.get_or_insert(self.steps.len());
         let target = self.label(END);
         self.steps.push(Step::Jump(target));
     }
@@ -1431,4 +1392,9 @@ impl Assembler {
     }
 }
 
-pub(crate) const ZERO: Operand = Operand::Const(Const::Int(0));
+pub(crate) const ZERO: Operand = int(0);
+
+/// A constant as an operand.
+pub(crate) const fn int(value: i64) -> Operand {
+    Operand::Const(Const::Int(value))
+}

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::assembly::{Condition, Sets, Signs};
+use super::assembly::{Condition, Sets, Signs, ZERO, int};
 use super::code::{CodeThread, Step};
 use super::flow::{self, Entries};
 use crate::litmus::Span;
@@ -161,8 +161,6 @@ struct Steps<'t> {
     ty: Type,
 }
 
-const ZERO: Operand = Operand::Const(Const::Int(0));
-
 impl Steps<'_> {
     /// A new register.
     fn register(&mut self) -> RegisterId {
@@ -190,15 +188,14 @@ impl Steps<'_> {
     /// -1 if a value is negative, else 0.
     fn sign(&mut self, value: Operand) -> Operand {
         let bits = i64::from(self.ty.bits());
-        self.binary(value, Binary::ShiftRight, Operand::Const(Const::Int(bits - 1)))
+        self.binary(value, Binary::ShiftRight, int(bits - 1))
     }
 
     /// A value that is not negative, and 0 if `value` is 0.
     fn other_than_zero(&mut self, value: Operand) -> Operand {
-        let one = Operand::Const(Const::Int(1));
-        let unsigned = Type::Int { bits: self.ty.bits(), signed: false };
-        let upper = self.typed(value, Binary::ShiftRight, one, unsigned);
-        let lowest = self.binary(value, Binary::And, one);
+        let unsigned = self.ty.with_sign(false);
+        let upper = self.typed(value, Binary::ShiftRight, int(1), unsigned);
+        let lowest = self.binary(value, Binary::And, int(1));
         self.binary(upper, Binary::Or, lowest)
     }
 

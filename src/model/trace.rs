@@ -1054,7 +1054,7 @@ pub fn binary(op: Binary, left: Const, right: Const, ty: Type, bytes: Option<&By
         (_, Const::Int(a), Const::Int(b)) => (a, b),
         _ => return Err(computed_address()),
     };
-    let unsigned = wrap(left, Type::Int { bits: ty.bits(), signed: false });
+    let unsigned = wrap(left, ty.with_sign(false));
     Ok(Const::Int(match op {
         Binary::Add => a.wrapping_add(b),
         Binary::Sub => a.wrapping_sub(b),

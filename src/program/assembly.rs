@@ -37,7 +37,7 @@ pub struct Assembly {
 }
 
 /// The label of the end of a thread, where a return goes. No label of a test has this name.
-pub(crate) const END: &str = "";
+pub(crate) const END: &str = "@end";
 
 impl Assembly {
     /// The index of the instruction with a label in front; for the end of the thread their number.

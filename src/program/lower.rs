@@ -82,7 +82,9 @@ fn lower_for(test: &ast::Test, purpose: Purpose) -> Result<Program, Diagnostic> 
     let condition = columns.prop(&test.condition.prop)?;
     let mut shown = Shown::default();
     if columns.has_arrays {
-        columns.show_named(&test.condition.prop, &mut shown)?;
+        for place in test.condition.prop.places() {
+            columns.show(place, &mut shown)?;
+        }
     } else {
         shown.alone.extend(0..columns.columns.len());
     }
@@ -287,23 +289,6 @@ impl Columns<'_> {
             _ => {}
         }
         Ok(())
-    }
-
-    /// Takes note of the places that a condition names.
-    fn show_named(&mut self, prop: &ast::Prop, shown: &mut Shown) -> Result<(), Diagnostic> {
-        match prop {
-            ast::Prop::Const(_) => Ok(()),
-            ast::Prop::Atom { left, .. } | ast::Prop::Array { left, .. } => self.show(left, shown),
-            ast::Prop::Same { left, right, .. } => {
-                self.show(left, shown)?;
-                self.show(right, shown)
-            }
-            ast::Prop::Not(inner) => self.show_named(inner, shown),
-            ast::Prop::And(left, right) | ast::Prop::Or(left, right) => {
-                self.show_named(left, shown)?;
-                self.show_named(right, shown)
-            }
-        }
     }
 
     fn prop(&mut self, prop: &ast::Prop) -> Result<Prop, Diagnostic> {

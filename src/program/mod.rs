@@ -190,6 +190,11 @@ impl Type {
         self.bytes() as u8 * 8
     }
 
+    /// A number of the same size, with a sign or without one.
+    pub const fn with_sign(self, signed: bool) -> Type {
+        Type::Int { bits: self.bits(), signed }
+    }
+
     /// Whether a value narrower than a register is sign-extended.
     pub const fn signed(self) -> bool {
         matches!(self, Type::Int { signed: true, .. })

@@ -2,7 +2,8 @@
 
 use crate::model::Model;
 use crate::model::assembly::{
-    Assembler, BYTE, Dialect, HALF, LONG, Named, Signs, WORD, ZERO, parse_int, register_number, symbolic_name,
+    Assembler, BYTE, Dialect, HALF, LONG, SIGNED_BYTE, SIGNED_HALF, Signs, WORD, ZERO, int, parse_int, register_number,
+    symbolic_name,
 };
 use crate::model::code::{StatusOf, Step};
 use crate::model::event::Tags;
@@ -11,30 +12,22 @@ use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, Type,
 pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
     word: "PPC",
     model: Model::Power,
-    register: plain_name,
+    register: register_name,
     register_bits: 64,
     instruction: assemble,
     respell,
     has_dotted_labels: false,
     names_locations: false,
-    symbolic,
     link: None,
     jumps_by: None,
     turned_round: false,
 }];
 
-/// A register: one of the architecture, or a symbolic one.
+/// `r0` to `r31`, or a symbolic register `%name`.
 pub(super) fn register_name(text: &str) -> Option<(&str, Type)> {
-    plain_name(text).or_else(|| symbolic(text))
-}
-
-/// `%name`
-fn symbolic(text: &str) -> Option<(&str, Type)> {
-    symbolic_name(text).map(|name| (name, WORD))
-}
-
-/// `r0` to `r31`
-fn plain_name(text: &str) -> Option<Named> {
+    if let Some(name) = symbolic_name(text) {
+        return Some((name, WORD));
+    }
     Some((*REGISTERS.get(register_number(text.strip_prefix('r')?)?)?, WORD))
 }
 
@@ -45,7 +38,7 @@ const REGISTERS: [&str; 32] = [
 ];
 
 fn value(text: &str) -> Option<Operand> {
-    parse_int(text).map(|value| Operand::Const(Const::Int(value)))
+    parse_int(text).map(int)
 }
 
 /// The old form of a displacement: `lwz r1,0,r2` is `lwz r1,0(r2)`.
@@ -110,9 +103,6 @@ fn width(mnemonic: &str) -> Type {
     }
 }
 
-/// 16 bits, extended by their sign.
-const SIGNED_HALF: Type = Type::Int { bits: 16, signed: true };
-
 /// An access and its update form, such as `stwu`, which leaves its address in the base register.
 fn access(a: &mut Assembler, mnemonic: &str, value: &str, address: Address, base: Option<RegisterId>) -> Option<()> {
     let (ty, tags) = (width(mnemonic), Tags::NONE);
@@ -143,10 +133,6 @@ const OPERATIONS: [(&str, Binary, bool); 8] = [
     ("xor", Binary::Xor, false),
 ];
 
-fn constant(value: i64) -> Operand {
-    Operand::Const(Const::Int(value))
-}
-
 /// The operand of `lis` and `addis`: 16 bits, with a sign or without one as GNU as takes them.
 pub(super) fn upper_half(text: &str) -> Option<i16> {
     let value = parse_int(text).filter(|value| (-0x8000..0x1_0000).contains(value))?;
@@ -155,7 +141,7 @@ pub(super) fn upper_half(text: &str) -> Option<i16> {
 
 /// What `lis` and `addis` make of their constant.
 fn shifted(text: &str) -> Option<Operand> {
-    upper_half(text).map(|value| constant(i64::from(value) << 16))
+    upper_half(text).map(|value| int(i64::from(value) << 16))
 }
 
 /// The lower half of a register, rotated to the left and repeated in the upper half; and the bits from `first` to `last` of the
@@ -172,10 +158,10 @@ fn rotated(a: &mut Assembler, src: &str, [count, first, last]: [&str; 3]) -> Opt
     let [left, right, word, upper] = std::array::from_fn(|_| a.temporary());
     let of = Operand::Register;
     a.mov(word, src, WORD);
-    a.binary(Binary::ShiftLeft, left, of(word), constant(count), WORD);
-    a.binary(Binary::ShiftRight, right, of(word), constant(32 - count), LONG);
+    a.binary(Binary::ShiftLeft, left, of(word), int(count), WORD);
+    a.binary(Binary::ShiftRight, right, of(word), int(32 - count), LONG);
     a.binary(Binary::Or, word, of(left), of(right), LONG);
-    a.binary(Binary::ShiftLeft, upper, of(word), constant(32), LONG);
+    a.binary(Binary::ShiftLeft, upper, of(word), int(32), LONG);
     a.binary(Binary::Or, word, of(word), of(upper), LONG);
     Some((of(word), bits))
 }
@@ -211,7 +197,7 @@ fn arithmetic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()
         ("extsb" | "extsh" | "extsw", [src]) => {
             let src = Operand::Register(a.register(src)?);
             let ty = match name {
-                "extsb" => Type::Int { bits: 8, signed: true },
+                "extsb" => SIGNED_BYTE,
                 "extsh" => SIGNED_HALF,
                 _ => Type::INT,
             };
@@ -220,7 +206,7 @@ fn arithmetic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()
         ("clrldi", [src, count]) => {
             let src = Operand::Register(a.register(src)?);
             let count = parse_int(count).filter(|count| (0..64).contains(count))?;
-            a.binary(Binary::And, dst, src, constant((u64::MAX >> count).cast_signed()), LONG);
+            a.binary(Binary::And, dst, src, int((u64::MAX >> count).cast_signed()), LONG);
         }
         ("addi" | "subi" | "mulli", [left, right]) if !records => {
             // `r0` as the first operand of a sum stands for the value 0.
@@ -246,18 +232,18 @@ fn arithmetic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()
         }
         ("rlwinm", [src, count, first, last]) => {
             let (rotated, mask) = rotated(a, src, [count, first, last])?;
-            a.binary(Binary::And, dst, rotated, constant(mask), LONG);
+            a.binary(Binary::And, dst, rotated, int(mask), LONG);
         }
         ("clrlwi", [src, count]) => {
             let (rotated, mask) = rotated(a, src, ["0", count, "31"])?;
-            a.binary(Binary::And, dst, rotated, constant(mask), LONG);
+            a.binary(Binary::And, dst, rotated, int(mask), LONG);
         }
         // The other bits of the target stay, so it depends on its old value too.
         ("rlwimi", [src, count, first, last]) => {
             let (rotated, mask) = rotated(a, src, [count, first, last])?;
             let (new, old) = (a.temporary(), a.temporary());
-            a.binary(Binary::And, new, rotated, constant(mask), LONG);
-            a.binary(Binary::And, old, Operand::Register(dst), constant(!mask), LONG);
+            a.binary(Binary::And, new, rotated, int(mask), LONG);
+            a.binary(Binary::And, old, Operand::Register(dst), int(!mask), LONG);
             a.binary(Binary::Or, dst, Operand::Register(old), Operand::Register(new), LONG);
         }
         (_, [left, right]) => {
@@ -346,7 +332,7 @@ fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) 
         ("cmplwi", ["cr0", left, right] | [left, right]) => {
             let right = parse_int(right).filter(|value| (0..0x1_0000).contains(value))?;
             let left = unsigned_word(a, left)?;
-            a.compare(left, constant(right), LONG);
+            a.compare(left, int(right), LONG);
         }
         ("cmplw", ["cr0", left, right] | [left, right]) => {
             let (left, right) = (unsigned_word(a, left)?, unsigned_word(a, right)?);

@@ -2,7 +2,8 @@
 
 use crate::model::Model;
 use crate::model::assembly::{
-    Assembler, BYTE, Dialect, HALF, LONG, Named, SIGNED_WORD, WORD, ZERO, parse_int, register_number, symbolic_name,
+    Assembler, BYTE, Dialect, HALF, LONG, SIGNED_BYTE, SIGNED_HALF, SIGNED_WORD, WORD, ZERO, parse_int,
+    register_number, symbolic_name,
 };
 use crate::model::code::{Change, StatusOf, Step};
 use crate::model::event::Tags;
@@ -11,31 +12,23 @@ use crate::program::{Address, Binary, Compare, Const, Operand, RegisterId, RmwOp
 pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
     word: "RISCV",
     model: Model::Rvwmo,
-    register: plain_name,
+    register: register_name,
     register_bits: 64,
     instruction: assemble,
     respell: |_, _| None,
     has_dotted_labels: false,
     names_locations: false,
-    symbolic,
     link: Some("x1"),
     jumps_by: None,
     turned_round: false,
 }];
 
-/// A register: one of the architecture, or a symbolic one.
-pub(super) fn register_name(text: &str) -> Option<(&str, Type)> {
-    plain_name(text).or_else(|| symbolic(text))
-}
-
-/// `%name`
-fn symbolic(text: &str) -> Option<(&str, Type)> {
-    symbolic_name(text).map(|name| (name, LONG))
-}
-
 /// `x0` to `x31`, or the names of the calling convention: `zero`, `ra`, `sp`, `gp`, `tp`, `t0` to `t6`, `s0` (`fp`) to
-/// `s11`, `a0` to `a7`.
-fn plain_name(text: &str) -> Option<Named> {
+/// `s11`, `a0` to `a7`, or a symbolic register `%name`.
+pub(super) fn register_name(text: &str) -> Option<(&str, Type)> {
+    if let Some(name) = symbolic_name(text) {
+        return Some((name, LONG));
+    }
     let number = |prefix: &str| text.strip_prefix(prefix).and_then(register_number);
     let number = match text {
         "zero" => 0,
@@ -204,7 +197,9 @@ pub(super) fn meant<'a>(name: &'a str, operands: Vec<&'a str>) -> (&'a str, Vec<
         ("sext.w", [dst, src]) => ("addiw", vec![*dst, *src, "0"]),
         ("zext.b", [dst, src]) => ("andi", vec![*dst, *src, "255"]),
         // herd7 takes these in upper case too.
-        ("MV" | "NOP" | "RET", _) => (lower(name), operands),
+        ("MV", _) => ("mv", operands),
+        ("NOP", _) => ("nop", operands),
+        ("RET", _) => ("ret", operands),
         ("bgt", [left, right, label]) => ("blt", vec![*right, *left, *label]),
         ("ble", [left, right, label]) => ("bge", vec![*right, *left, *label]),
         ("bgtu", [left, right, label]) => ("bltu", vec![*right, *left, *label]),
@@ -215,15 +210,6 @@ pub(super) fn meant<'a>(name: &'a str, operands: Vec<&'a str>) -> (&'a str, Vec<
         _ => (name, operands),
     };
     (name, operands)
-}
-
-/// The name that `meant` knows in upper case, in lower case.
-fn lower(name: &str) -> &'static str {
-    match name {
-        "MV" => "mv",
-        "NOP" => "nop",
-        _ => "ret",
-    }
 }
 
 fn branch(a: &mut Assembler, mnemonic: &str, [left, right]: [&str; 2], label: &str) -> Option<()> {
@@ -242,8 +228,8 @@ fn branch(a: &mut Assembler, mnemonic: &str, [left, right]: [&str; 2], label: &s
 /// The type that the letters behind `l`, `s` or an atomic's name give. `u` extends by zeros.
 fn width(letters: &str) -> Option<Type> {
     match letters {
-        "b" => Some(Type::Int { bits: 8, signed: true }),
-        "h" => Some(Type::Int { bits: 16, signed: true }),
+        "b" => Some(SIGNED_BYTE),
+        "h" => Some(SIGNED_HALF),
         "bu" => Some(BYTE),
         "hu" => Some(HALF),
         "wu" => Some(WORD),
@@ -333,7 +319,7 @@ fn access(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Option<()> {
                 "amomin" | "amominu" => Change::Extreme(Compare::Lt, value),
                 _ => return None,
             };
-            let compared = Type::Int { bits: ty.bits(), signed: !name.ends_with('u') };
+            let compared = ty.with_sign(!name.ends_with('u'));
             a.atomic(dst, address, compared, change, [tags, tags]);
             // The register gets the old word extended by its sign, also where it was compared without one.
             if let Some(dst) = dst.filter(|_| compared == WORD) {

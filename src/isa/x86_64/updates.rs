@@ -184,8 +184,8 @@ fn shift(a: &mut Assembler, name: &str, target: &Place, count: i64, ty: Type) ->
     }
     let old = read(a, target, ty)?;
     let (op, extended) = match name {
-        "sar" => (Binary::ShiftRight, Type::Int { bits: ty.bits(), signed: true }),
-        "shr" => (Binary::ShiftRight, Type::Int { bits: ty.bits(), signed: false }),
+        "sar" => (Binary::ShiftRight, ty.with_sign(true)),
+        "shr" => (Binary::ShiftRight, ty.with_sign(false)),
         _ => (Binary::ShiftLeft, ty),
     };
     let (low, new) = (a.temporary(), a.temporary());

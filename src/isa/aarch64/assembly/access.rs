@@ -1,8 +1,8 @@
 //! Loads and stores of AArch64.
 
-use super::operand::{constant, int, memory, sink, source, target};
+use super::operand::{constant, memory, sink, source, target};
 use super::register_name;
-use crate::model::assembly::{Assembler, BYTE, HALF, LONG, WORD};
+use crate::model::assembly::{Assembler, BYTE, HALF, LONG, WORD, int};
 use crate::model::code::{StatusOf, Step};
 use crate::model::event::Tags;
 use crate::program::{Address, Binary, Operand, Type};

@@ -2,11 +2,8 @@
 
 use super::atomic::atomic;
 use super::condition;
-use super::operand::{
-    SIGNED_BYTE, SIGNED_HALF, Second, constant, int, operand_of, second, shifted, signed, sink, source, source_of,
-    unsigned,
-};
-use crate::model::assembly::{Assembler, BYTE, HALF, LONG, Sets, WORD, ZERO};
+use super::operand::{Second, constant, operand_of, second, shifted, sink, source, source_of};
+use crate::model::assembly::{Assembler, BYTE, HALF, LONG, SIGNED_BYTE, SIGNED_HALF, Sets, WORD, ZERO, int};
 use crate::model::code::Step;
 use crate::program::{Binary, Operand, RegisterId, Type, Unary};
 
@@ -277,7 +274,7 @@ fn field(a: &mut Assembler, name: &str, [dst, src]: [&str; 2], [first, last]: [i
     // To the top of 64 bits, and back with zeros or with the sign.
     let value = a.temporary();
     a.binary(Binary::ShiftLeft, value, src, int(64 - from - width), LONG);
-    let kind = if name.starts_with('S') { LONG } else { unsigned(LONG) };
+    let kind = if name.starts_with('S') { LONG } else { LONG.with_sign(false) };
     a.binary(Binary::ShiftRight, value, Operand::Register(value), int(64 - width), kind);
     a.binary(Binary::ShiftLeft, value, Operand::Register(value), int(to), LONG);
     if !name.starts_with('B') {
@@ -300,7 +297,7 @@ fn of_bits(a: &mut Assembler, name: &str, dst: &str, src: &str) -> Option<()> {
             // Minus one if it is negative, else zero: x ^ -1 - -1 is -x.
             let sign = shifted(a, "ASR", src, int(i64::from(all) - 1), ty)?;
             let value = a.temporary();
-            a.binary(Binary::Xor, value, src, Operand::Register(sign), signed(ty));
+            a.binary(Binary::Xor, value, src, Operand::Register(sign), ty.with_sign(true));
             a.binary(Binary::Sub, dst, Operand::Register(value), Operand::Register(sign), ty);
             return Some(());
         }
@@ -312,7 +309,7 @@ fn of_bits(a: &mut Assembler, name: &str, dst: &str, src: &str) -> Option<()> {
         _ => return None,
     };
     let value = a.temporary();
-    a.mov(value, src, unsigned(ty));
+    a.mov(value, src, ty.with_sign(false));
     let mut size = smallest;
     while size < part {
         swap_neighbours(a, value, size, ty);
@@ -328,9 +325,9 @@ fn swap_neighbours(a: &mut Assembler, value: RegisterId, size: u8, ty: Type) {
         (0..64).filter(|bit| (bit / size).is_multiple_of(2)).fold(0, |mask: u64, bit| mask | 1 << bit).cast_signed();
     let (up, down) = (a.temporary(), a.temporary());
     let (value_of, count) = (Operand::Register(value), int(size.into()));
-    a.binary(Binary::And, up, value_of, int(lower), unsigned(ty));
-    a.binary(Binary::ShiftLeft, up, Operand::Register(up), count, unsigned(ty));
-    a.binary(Binary::ShiftRight, down, value_of, count, unsigned(ty));
-    a.binary(Binary::And, down, Operand::Register(down), int(lower), unsigned(ty));
-    a.binary(Binary::Or, value, Operand::Register(up), Operand::Register(down), unsigned(ty));
+    a.binary(Binary::And, up, value_of, int(lower), ty.with_sign(false));
+    a.binary(Binary::ShiftLeft, up, Operand::Register(up), count, ty.with_sign(false));
+    a.binary(Binary::ShiftRight, down, value_of, count, ty.with_sign(false));
+    a.binary(Binary::And, down, Operand::Register(down), int(lower), ty.with_sign(false));
+    a.binary(Binary::Or, value, Operand::Register(up), Operand::Register(down), ty.with_sign(false));
 }

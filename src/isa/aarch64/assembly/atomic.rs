@@ -1,7 +1,7 @@
 //! Atomic instructions of AArch64.
 
 use super::access::{access_width, narrow};
-use super::operand::{memory, signed, source, target, unsigned};
+use super::operand::{memory, source, target};
 use super::register_name;
 use crate::model::assembly::{Assembler, WORD};
 use crate::model::code::{Change, Step};
@@ -60,8 +60,8 @@ pub(super) fn atomic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Op
         }
         let ty = access_width(narrow, ty)?;
         let ty = match name {
-            "LDSMAX" | "LDSMIN" => signed(ty),
-            "LDUMAX" | "LDUMIN" => unsigned(ty),
+            "LDSMAX" | "LDSMIN" => ty.with_sign(true),
+            "LDUMAX" | "LDUMIN" => ty.with_sign(false),
             _ => ty,
         };
         (change(value), dst, ty, &mnemonic[name.len()..])
@@ -79,7 +79,7 @@ pub(super) fn atomic(a: &mut Assembler, mnemonic: &str, operands: &[&str]) -> Op
     if let (Change::Extreme(..), Some(dst)) = (change, dst)
         && ty.bits() < 64
     {
-        a.mov(dst, Operand::Register(dst), unsigned(ty));
+        a.mov(dst, Operand::Register(dst), ty.with_sign(false));
     }
     Some(())
 }

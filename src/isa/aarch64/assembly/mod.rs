@@ -7,11 +7,11 @@ mod operand;
 
 use access::access;
 use arithmetic::arithmetic;
-use operand::{constant, int, source};
+use operand::{constant, source};
 
 use crate::model::Model;
 use crate::model::assembly::{
-    Assembler, Condition, Dialect, LONG, Named, Signs, WORD, ZERO, register_number, symbolic_name,
+    Assembler, Condition, Dialect, LONG, Signs, WORD, ZERO, int, register_number, symbolic_name,
 };
 use crate::model::code::Step;
 use crate::model::event::Tags;
@@ -20,13 +20,12 @@ use crate::program::{Binary, Compare, Operand, Type};
 pub(super) const DIALECTS: [Dialect; 1] = [Dialect {
     word: "AArch64",
     model: Model::Armv8,
-    register: plain_name,
+    register: register_name,
     register_bits: 64,
     instruction: assemble,
     respell,
     has_dotted_labels: true,
     names_locations: false,
-    symbolic,
     link: Some("X30"),
     jumps_by: Some(4),
     turned_round: false,
@@ -70,18 +69,14 @@ fn respell(mnemonic: &str, operands: &str) -> Option<(String, String)> {
     (spelled != operands).then(|| (mnemonic.to_owned(), spelled))
 }
 
-/// A register and the width that the spelling gives it: one of the architecture, or a symbolic one.
+/// `W0` to `W30`, `X0` to `X30`, `WZR`, `XZR`, `WSP`, `SP`, or a symbolic register: `%name`, `X%name`, or `W%name` for its lower
+/// half.
 pub(super) fn register_name(text: &str) -> Option<(&str, Type)> {
-    plain_name(text).or_else(|| symbolic(text))
-}
-
-/// `W0` to `W30`, `X0` to `X30`, `WZR`, `XZR`, `WSP`, `SP`.
-fn plain_name(text: &str) -> Option<Named> {
     if text.eq_ignore_ascii_case("sp") {
         return Some(("SP", LONG));
     }
-    if text.eq_ignore_ascii_case("wsp") {
-        return Some(("SP", WORD));
+    if let Some(name) = symbolic_name(text) {
+        return Some((name, LONG));
     }
     let (ty, rest) = match text.split_at_checked(1)? {
         ("W" | "w", rest) => (WORD, rest),
@@ -91,17 +86,11 @@ fn plain_name(text: &str) -> Option<Named> {
     if rest.eq_ignore_ascii_case("zr") {
         return Some(("XZR", ty));
     }
-    Some((*REGISTERS.get(register_number(rest)?)?, ty))
-}
-
-/// `%name` and `X%name`, or `W%name` for its lower half.
-fn symbolic(text: &str) -> Option<(&str, Type)> {
-    let (ty, name) = match text.as_bytes() {
-        [b'W' | b'w', b'%', ..] => (WORD, &text[1..]),
-        [b'X' | b'x', b'%', ..] => (LONG, &text[1..]),
-        _ => (LONG, text),
-    };
-    symbolic_name(name).map(|name| (name, ty))
+    if ty == WORD && rest.eq_ignore_ascii_case("sp") {
+        return Some(("SP", ty));
+    }
+    let name = symbolic_name(rest).or_else(|| REGISTERS.get(register_number(rest)?).copied())?;
+    Some((name, ty))
 }
 
 fn assemble(a: &mut Assembler, mnemonic: &str, operands: &[&str], _: &[String]) -> Option<()> {

@@ -1,11 +1,8 @@
 //! The operands of AArch64 instructions.
 
 use super::register_name;
-use crate::model::assembly::{Assembler, BYTE, HALF, LONG, WORD, ZERO, parse_int};
-use crate::program::{Address, Binary, Const, Operand, RegisterId, Type};
-
-pub(super) const SIGNED_BYTE: Type = Type::Int { bits: 8, signed: true };
-pub(super) const SIGNED_HALF: Type = Type::Int { bits: 16, signed: true };
+use crate::model::assembly::{Assembler, BYTE, HALF, LONG, SIGNED_BYTE, SIGNED_HALF, WORD, ZERO, int, parse_int};
+use crate::program::{Address, Binary, Operand, RegisterId, Type};
 
 /// Whether a second operand is that of a sum or of a bitwise operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,20 +15,6 @@ pub(super) enum Second {
 
 fn is_zero(text: &str) -> bool {
     text.eq_ignore_ascii_case("wzr") || text.eq_ignore_ascii_case("xzr")
-}
-
-/// A type of the same width without a sign.
-pub(super) fn unsigned(ty: Type) -> Type {
-    Type::Int { bits: ty.bits(), signed: false }
-}
-
-/// A type of the same width with a sign.
-pub(super) fn signed(ty: Type) -> Type {
-    Type::Int { bits: ty.bits(), signed: true }
-}
-
-pub(super) fn int(value: i64) -> Operand {
-    Operand::Const(Const::Int(value))
 }
 
 /// A source register and its width. The zero register reads as 0.
@@ -115,9 +98,9 @@ fn split_extension(text: &str) -> Option<(String, i64)> {
 /// A value of this width after LSL, LSR, ASR or ROR by fewer bits than it has.
 pub(super) fn shifted(a: &mut Assembler, name: &str, value: Operand, count: Operand, ty: Type) -> Option<RegisterId> {
     let (op, from) = match name {
-        "LSL" => (Binary::ShiftLeft, unsigned(ty)),
-        "LSR" => (Binary::ShiftRight, unsigned(ty)),
-        "ASR" => (Binary::ShiftRight, signed(ty)),
+        "LSL" => (Binary::ShiftLeft, ty.with_sign(false)),
+        "LSR" => (Binary::ShiftRight, ty.with_sign(false)),
+        "ASR" => (Binary::ShiftRight, ty.with_sign(true)),
         "ROR" => return Some(rotated(a, value, count, ty)),
         _ => return None,
     };
@@ -130,13 +113,13 @@ pub(super) fn shifted(a: &mut Assembler, name: &str, value: Operand, count: Oper
 fn rotated(a: &mut Assembler, value: Operand, count: Operand, ty: Type) -> RegisterId {
     let bits = i64::from(ty.bits());
     let (right, left, back) = (a.temporary(), a.temporary(), a.temporary());
-    a.mov(right, value, unsigned(ty));
-    a.binary(Binary::ShiftRight, right, Operand::Register(right), count, unsigned(ty));
+    a.mov(right, value, ty.with_sign(false));
+    a.binary(Binary::ShiftRight, right, Operand::Register(right), count, ty.with_sign(false));
     // Without a count both parts are the value.
     a.binary(Binary::Sub, back, int(bits), count, LONG);
     a.binary(Binary::And, back, Operand::Register(back), int(bits - 1), LONG);
-    a.binary(Binary::ShiftLeft, left, value, Operand::Register(back), unsigned(ty));
-    a.binary(Binary::Or, right, Operand::Register(right), Operand::Register(left), unsigned(ty));
+    a.binary(Binary::ShiftLeft, left, value, Operand::Register(back), ty.with_sign(false));
+    a.binary(Binary::Or, right, Operand::Register(right), Operand::Register(left), ty.with_sign(false));
     right
 }
 
