@@ -391,9 +391,10 @@ impl Code {
         opcode | u8::from(self.width > 1)
     }
 
+    /// The prefix of an operand of 16 bits. It stands before that of `lock`, as GNU as writes them.
     fn prefix(&mut self) {
         if self.width == 2 {
-            self.bytes.push(0x66);
+            self.bytes.insert(0, 0x66);
         }
     }
 
