@@ -119,14 +119,7 @@ pub(super) fn explore<'a>(
     let begun = Instant::now();
     explorer.guess_periods()?;
     while begun.elapsed() < time && !interrupt.load(Ordering::Relaxed) {
-        if let Some(best) = explorer.search.to_vary(begun.elapsed() >= time.mul_f64(VARIANTS_AFTER)) {
-            for arm in search::variants(explorer.candidates[best].arm, &explorer.allowed) {
-                let change = Change::between(explorer.candidates[best].arm, arm);
-                if explorer.search.may_gain(best, change) && (change.stretch.is_none() || races_decide(base)) {
-                    explorer.add(arm, Some((best, change)), &knowledge())?;
-                }
-            }
-        }
+        explorer.vary(begun.elapsed() >= time.mul_f64(VARIANTS_AFTER), &knowledge())?;
         let Some(next) = explorer.search.next() else { break };
         explorer.turn(next, watch)?;
     }
@@ -208,6 +201,23 @@ impl<'a> Explorer<'_, 'a> {
         }
         let reach = of.map_or(1, |(of, _)| self.candidates[of].experiment.reach);
         self.candidates.push(Candidate::new(arm, period, Experiment { reach, ..experiment }));
+        Ok(())
+    }
+
+    /// Adds the variants that are to join now. Time is `short` if there is no time to wait for more turns.
+    fn vary(&mut self, short: bool, knowledge: &Knowledge) -> Result<()> {
+        let known = |arm: &Arm| self.candidates.iter().any(|candidate| candidate.arm == *arm);
+        let of_candidate = |(of, candidate): (usize, &Candidate<'_>)| {
+            let variants = search::variants(candidate.arm, &self.allowed).into_iter().filter(|arm| !known(arm));
+            let with_change = variants.map(|arm| (of, Change::between(candidate.arm, arm), arm));
+            with_change.filter(|(_, change, _)| change.stretch.is_none() || races_decide(self.base)).collect::<Vec<_>>()
+        };
+        let open: Vec<_> = self.candidates.iter().enumerate().flat_map(of_candidate).collect();
+        let changes: Vec<_> = open.iter().map(|&(of, change, _)| (of, change)).collect();
+        for at in self.search.joining(&changes, short) {
+            let (of, change, arm) = open[at];
+            self.add(arm, Some((of, change)), knowledge)?;
+        }
         Ok(())
     }
 

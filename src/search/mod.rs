@@ -79,8 +79,6 @@ pub struct Search {
     known: Vec<Option<f64>>,
     /// The arm that this one is a variant of, and what differs.
     of: Vec<Option<(usize, Change)>>,
-    /// Whether the arm's variants have joined.
-    varied: Vec<bool>,
 }
 
 impl Search {
@@ -103,50 +101,56 @@ impl Search {
         self.turns.push(Vec::new());
         self.known.push(known);
         self.of.push(of);
-        self.varied.push(false);
     }
 
-    /// The arm whose variants are to join now: the best one of those whose variants have not joined, if it is worth a share of
-    /// `PROMISING` of the best that is no variant. A variant has to be the best of all. None while an arm waits for its first turn,
-    /// or one that is not hopeless for its second, unless time is `short`: then a first turn is enough. An arm is named once.
-    pub fn to_vary(&mut self, short: bool) -> Option<usize> {
+    /// The variants that join now, by number in `open`, which has an arm and a change of it for each that has not joined. They are those
+    /// of one arm, the best one that has any, because they show which variants of other arms are worth a turn.
+    ///
+    /// None while an arm waits for its first turn, or one that is not hopeless for its second, unless time is `short`: then a first
+    /// turn is enough. An arm that is no variant is promising if it is worth a share of `PROMISING` of the best such arm. A variant
+    /// has variants if it is the best of all, and is no variant of a variant.
+    pub fn joining(&self, open: &[(usize, Change)], short: bool) -> Vec<usize> {
         if !self.all_tried() {
-            return None;
+            return Vec::new();
         }
-        let values = self.values().1;
+        let (measure, values) = self.values();
         if !short && self.next_second(&values).is_some() {
-            return None;
+            return Vec::new();
         }
         let plain = values.iter().zip(&self.of).filter(|(_, of)| of.is_none()).map(|(value, _)| value);
         let (best, enough) = (highest(&values), PROMISING * highest(plain));
-        let promising = |&arm: &usize| {
-            !self.varied[arm]
-                && match self.of[arm] {
-                    None => values[arm].0 >= enough,
-                    Some((of, _)) => values[arm].0 >= best && self.of[of].is_none(),
-                }
+        let may_gain = |&at: &usize| {
+            let (arm, change) = open[at];
+            let promising = match self.of[arm] {
+                None => values[arm].0 >= enough,
+                Some((of, _)) if values[arm].0 >= best && self.of[of].is_none() => true,
+                Some(_) => return false,
+            };
+            match change.stretch {
+                Some(stretch) => (promising || !short) && measure == Measure::Races && self.may_stretch(arm, stretch),
+                None => promising && self.may_do_good(change, &values),
+            }
         };
-        let arms = (0..self.arms()).rev().filter(promising);
-        let arm = arms.max_by(|&a, &b| values[a].0.total_cmp(&values[b].0))?;
-        self.varied[arm] = true;
-        Some(arm)
+        let worth: Vec<usize> = (0..open.len()).filter(may_gain).collect();
+        // `max_by` returns the last of equals; the order of the arms decides.
+        let first = worth.iter().map(|&at| open[at].0).rev().max_by(|&a, &b| values[a].0.total_cmp(&values[b].0));
+        worth.into_iter().filter(|&at| Some(open[at].0) == first).collect()
     }
 
-    /// Whether a variant of `arm` with this change is worth a turn.
-    ///
-    /// At a longer period it has that many times fewer iterations, of which all may race. No longer period is worth a turn where
-    /// races do not decide, because a measurement then uses the shortest one that the threads keep. Another change is not if it did
-    /// no good to the arms that it was tried on. The best period depends on the arm.
-    pub fn may_gain(&self, arm: usize, change: Change) -> bool {
-        let (measure, values) = self.values();
-        if let Some(stretch) = change.stretch {
-            let fewer = |turn: &Turn| turn.races.saturating_mul(stretch.into()) < turn.iterations;
-            return measure == Measure::Races && self.turns[arm].last().is_some_and(fewer);
-        }
-        let known = |&variant: &usize| !self.turns[variant].is_empty();
+    /// Whether a longer period may give an arm more races. It has that many times fewer iterations, of which all may race. This is no
+    /// question of what the arm is worth: at a period at which the lines themselves keep the threads in step it may have no race at all.
+    fn may_stretch(&self, arm: usize, stretch: u32) -> bool {
+        let fewer = |turn: &Turn| turn.races.saturating_mul(stretch.into()) < turn.iterations;
+        self.turns[arm].last().is_some_and(fewer)
+    }
+
+    /// Whether a change did good to one of the arms that it was tried on, or was not tried. The best period depends on the arm, so
+    /// this does not hold for it.
+    fn may_do_good(&self, change: Change, values: &[(f64, f64)]) -> bool {
+        let tried = (0..self.arms()).filter(|&variant| !self.turns[variant].is_empty());
         let alike =
             |variant: usize| self.of[variant].filter(|(_, known)| *known == change).map(|(of, _)| (variant, of));
-        let mut tried = (0..self.arms()).filter(known).filter_map(alike).peekable();
+        let mut tried = tried.filter_map(alike).peekable();
         tried.peek().is_none() || tried.any(|(variant, of)| values[variant].0 >= values[of].0)
     }
 

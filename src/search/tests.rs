@@ -309,31 +309,46 @@ fn what_is_searched_at_another_distance_has_the_same_code() {
     assert_eq!(arms(&Allowed { paced: false, ..Allowed::all() }.with_code_of(paced)), []);
 }
 
+/// The arms of which a variant joins, if `open` has these changes of each.
+fn joining(search: &Search, open: &[(usize, Change)], short: bool) -> Vec<(usize, Change)> {
+    search.joining(open, short).into_iter().map(|at| open[at]).collect()
+}
+
 #[test]
-fn the_variants_of_each_promising_arm_join_once() {
+fn the_variants_of_promising_arms_join_the_best_one_first() {
     let mut search = Search::new();
     (0..4).for_each(|_| search.add(None));
     let turn = |races| Turn { iterations: 1000, races, variety: 0.0, seconds: 1.0, stratum: 0 };
     let seen = |search: &mut Search, turns: &[(usize, u64)]| {
         turns.iter().for_each(|&(arm, races)| search.seen(arm, turn(races)));
     };
+    let mut open: Vec<_> = (0..5).map(|arm| (arm, OFF)).collect();
+    let first = |search: &Search, open: &[(usize, Change)], short| {
+        let found = joining(search, open, short);
+        assert!(found.len() < 2, "{found:?}");
+        found.first().map(|&(arm, _)| arm)
+    };
     seen(&mut search, &[(0, 1600), (1, 3000), (3, 1100)]);
-    assert_eq!((search.to_vary(false), search.to_vary(true)), (None, None), "arm 2 was not tried");
+    assert_eq!([false, true].map(|short| first(&search, &open[..4], short)), [None, None], "arm 2 was not tried");
     seen(&mut search, &[(2, 100)]);
     // Arms 0, 1 and 3 wait for their second turn, arm 2 is hopeless.
-    assert_eq!(search.to_vary(false), None);
-    seen(&mut search, &[(0, 1600), (3, 1100)]);
-    assert_eq!(search.clone().to_vary(true), Some(1), "there is no time to wait");
-    seen(&mut search, &[(1, 2500)]);
-    assert_eq!(search.to_vary(false), Some(1));
-    search.add_variant(1, LONGER, None);
-    assert_eq!(search.to_vary(true), None, "the variant was not tried");
-    seen(&mut search, &[(4, 2000), (4, 2000)]);
-    // The second best arm is worth more than half. Arm 3 is not, and the variant is not the best of all.
-    assert_eq!([(); 3].map(|()| search.to_vary(false)), [Some(0), None, None]);
+    assert_eq!(first(&search, &open[..4], false), None);
+    assert_eq!(first(&search, &open[..4], true), Some(1), "there is no time to wait");
+    seen(&mut search, &[(0, 1600), (3, 1100), (1, 2500)]);
+    assert_eq!(first(&search, &open[..4], false), Some(1));
+    search.add_variant(1, OFF, None);
+    open.remove(1);
+    assert_eq!(first(&search, &open, true), None, "the variant was not tried");
+    seen(&mut search, &[(4, 2600), (4, 2600)]);
+    // The variant is the best of all, then comes the second best arm. Arm 3 is not worth half of the best.
+    assert_eq!(first(&search, &open, false), Some(4));
+    open.retain(|(arm, _)| *arm != 4);
+    assert_eq!(first(&search, &open, false), Some(0));
+    open.remove(0);
+    assert_eq!(first(&search, &open, false), None);
     // Arm 1 had luck. Now arm 3 is promising, too.
-    seen(&mut search, &[(1, 1200), (1, 1200), (1, 1200), (4, 800), (4, 800), (4, 800)]);
-    assert_eq!([(); 2].map(|()| search.to_vary(false)), [Some(3), None]);
+    seen(&mut search, &[(1, 1200), (1, 1200), (1, 1200), (4, 2600)]);
+    assert_eq!(first(&search, &open, false), Some(3));
 }
 
 /// A variant that is the best of all has variants, and these have none.
@@ -343,53 +358,67 @@ fn the_best_of_all_is_varied_twice() {
     search.add(None);
     search.seen(0, turn(1000));
     search.seen(0, turn(1000));
-    assert_eq!(search.to_vary(false), Some(0));
+    assert_eq!(joining(&search, &[(0, LONGER), (0, OFF)], false), [(0, LONGER), (0, OFF)]);
     for races in [4000, 3000] {
         search.add_variant(0, LONGER, None);
         (0..2).for_each(|_| search.seen(search.arms() - 1, turn(races)));
     }
-    assert_eq!(search.to_vary(false), Some(1));
+    assert_eq!(joining(&search, &[(1, OFF), (2, OFF)], false), [(1, OFF)]);
     search.add_variant(1, OFF, None);
     (0..2).for_each(|_| search.seen(3, turn(9000)));
-    assert_eq!([(); 2].map(|()| search.to_vary(false)), [None, None]);
+    assert_eq!(joining(&search, &[(1, LONGER), (2, LONGER), (3, LONGER)], false), []);
     // An arm that is no variant is compared with others that are none.
     search.add(None);
     (0..2).for_each(|_| search.seen(4, turn(600)));
-    assert_eq!(search.to_vary(false), Some(4));
+    assert_eq!(joining(&search, &[(3, OFF), (4, OFF)], false), [(4, OFF)]);
 }
 
+/// Threads that lines keep in step have hardly a race, and many at twice the period.
 #[test]
-fn a_longer_period_is_tried_where_more_of_the_iterations_can_race() {
+fn a_longer_period_is_tried_of_every_arm_where_more_of_the_iterations_can_race() {
     let mut search = Search::new();
     (0..2).for_each(|_| search.add(None));
-    assert!(!search.may_gain(0, LONGER), "nothing is known of it");
+    assert_eq!(joining(&search, &[(0, LONGER)], false), [], "nothing is known of it");
     // The last turn counts, because the first one still looks for its skews.
     [(0, 100), (0, 4999), (1, 100), (1, 5000)].into_iter().for_each(|(arm, races)| search.seen(arm, turn(races)));
-    assert_eq!([0, 1].map(|arm| search.may_gain(arm, LONGER)), [true, false]);
+    assert_eq!([0, 1].map(|arm| joining(&search, &[(arm, LONGER)], false).len()), [1, 0]);
     // What did one arm no good may do it to another.
     search.add_variant(0, LONGER, None);
     (0..2).for_each(|_| search.seen(2, turn(1)));
-    assert!(search.may_gain(0, LONGER));
+    assert_eq!(joining(&search, &[(0, LONGER)], false), [(0, LONGER)]);
+    // An arm that is not promising has its turn after the others, if there is time, and no other variant.
+    search.add(None);
+    search.seen(3, turn(7));
+    let open = [(0, LONGER), (3, LONGER), (3, OFF)];
+    assert_eq!(joining(&search, &open, false), open[..1]);
+    assert_eq!(joining(&search, &open[1..], false), open[1..2]);
+    assert_eq!(joining(&search, &open[1..], true), []);
     // Without races the measurement does not keep a longer period.
     let mut quiet = Search::new();
     quiet.add(None);
     quiet.seen(0, turn(ENOUGH - 1));
-    assert!(!quiet.may_gain(0, LONGER) && quiet.may_gain(0, OFF));
+    assert_eq!(joining(&quiet, &[(0, LONGER), (0, OFF)], true), [(0, OFF)]);
 }
 
 #[test]
-fn a_prefetch_that_did_no_good_is_not_tried_on_other_arms() {
+fn a_prefetch_that_did_no_good_is_tried_on_other_arms_once_it_does() {
     let mut search = Search::new();
     (0..3).for_each(|_| search.add(None));
     (0..3).for_each(|arm| search.seen(arm, turn(1000)));
-    assert!(search.may_gain(0, OFF), "it was not tried");
+    let joins = |search: &Search, arm| !search.joining(&[(arm, OFF)], true).is_empty();
+    assert!(joins(&search, 0), "it was not tried");
     search.add_variant(0, OFF, None);
-    assert!(search.may_gain(1, OFF), "it had no turn");
+    assert!(!joins(&search, 1), "it had no turn");
     search.seen(3, turn(900));
-    assert!(!search.may_gain(1, OFF));
+    assert!(!joins(&search, 1));
     search.add_variant(1, OFF, None);
     search.seen(4, turn(1100));
-    assert!(search.may_gain(2, OFF));
+    assert!(joins(&search, 2));
+    // Its first turn does not count if it has another.
+    search.seen(4, turn(900));
+    assert!(!joins(&search, 2));
+    search.seen(3, turn(1100));
+    assert!(joins(&search, 2));
 }
 
 /// The best variant is one of the second best arm.
@@ -398,12 +427,16 @@ fn the_best_variant_is_found_whichever_arm_it_belongs_to() {
     let right = (0..200).filter(|&seed| {
         // Four arms, then the variant of each. The variant of a variant is as good as that.
         let rates = [1.0e6, 1.4e6, 1.0e5, 2.0e5, 2.5e6, 0.7e6, 1.5e5, 2.0e5];
-        let mut kinds = vec![0, 1, 2, 3];
+        let (mut kinds, mut varied) = (vec![0, 1, 2, 3], Vec::new());
         let mut search = Search::new();
         kinds.iter().for_each(|_| search.add(None));
         let mut machine = Machine { rates: &rates, factors: &[1.0], random: fastrand::Rng::with_seed(seed) };
         for at in 0..30 {
-            if let Some(arm) = search.to_vary(at >= 15) {
+            let open: Vec<_> =
+                (0..search.arms()).map(|arm| (arm, LONGER)).filter(|(arm, _)| !varied.contains(arm)).collect();
+            for joins in search.joining(&open, at >= 15) {
+                let arm = open[joins].0;
+                varied.push(arm);
                 search.add_variant(arm, LONGER, None);
                 kinds.push(4 + kinds[arm] % 4);
             }
