@@ -3,8 +3,8 @@
 mod common;
 
 use serde_json::{Value, json};
-use wakerace::publish::{self, Publish as _};
-use wakerace::record::{self, AnyRecord, DistancesRecord, Merger, Record, StratumRecord};
+use wakerace::publish::{self, Code, Publish as _};
+use wakerace::record::{self, AnyRecord, CodeRecord, DistancesRecord, Merger, PhasesRecord, Record, StratumRecord};
 
 use common::small::{self, another, at_two_distances, complete};
 
@@ -272,4 +272,87 @@ fn the_page_has_a_chart_of_the_rates_at_each_distance() {
         assert!(several.contains(words), "{words}");
     }
     assert!(!page(at_one(38.0)).contains("Distances between the CPUs"));
+}
+
+/// A record whose second part has other machine code: that of a test of a shipped record.
+fn followed() -> (Record, CodeRecord) {
+    let shipped = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/results/x86_64/amd-epyc-cpu-family-25-model-17-stepping-1/2026-11-25T174425Z.json"
+    );
+    let other = record::read_valid_run(shipped.as_ref(), "are read").unwrap().results.swap_remove(0);
+    let (layout, batch) = (other.layout, other.batch);
+    let code = CodeRecord { layout, batch, code_sha256: other.code_sha256, listing: other.listing };
+    let part = json!({"group": 1, "prefetch": "turns", "elapsed_s": 1.0, "iterations": 1000, "races": 40});
+    let record = with(|d| {
+        d["settings"] = json!([part, part]);
+        d["settings"][1]["code"] = serde_json::to_value(&code).unwrap();
+    });
+    (record, code)
+}
+
+/// Parts of a run can have other layouts. The record has their code, and it is checked as that of the result is.
+#[test]
+fn the_code_of_a_part_is_in_the_record_and_on_the_page() {
+    let (record, code) = followed();
+    assert_eq!(record::problems(&record), Vec::<String>::new());
+    assert_eq!(small::read(&record), AnyRecord::Run(Box::new(record.clone())));
+    let result = &record.results[1];
+    assert_eq!(result.codes(), [result.code_sha256.as_str(), &code.code_sha256].into());
+    let html = {
+        let record = AnyRecord::Run(Box::new(record.clone()));
+        publish::page(&[publish::Entry { name: "a.json".to_owned(), record }]).unwrap()
+    };
+    assert!(html.contains(&code.code_sha256));
+    type Change = fn(&mut CodeRecord);
+    let cases: [(Change, &str); 4] = [
+        (|code| code.listing = code.listing.replacen("P1", "P7", 1), "listing: is not a listing of machine code"),
+        (|code| code.code_sha256 = "0".repeat(64), "listing: has the SHA-256 "),
+        (|code| code.code_sha256.truncate(9), "code_sha256: is '"),
+        (|code| code.layout.stride_bytes = 0, "layout.stride_bytes: is 0; "),
+    ];
+    for (change, words) in cases {
+        let mut wrong = record.clone();
+        change(wrong.results[1].distances.as_mut().unwrap().settings[1].code.as_mut().unwrap());
+        let wanted = format!("results[1].distances.settings[1].code.{words}");
+        let found = record::problems(&wrong);
+        assert!(found.iter().any(|problem| problem.starts_with(&wanted)), "{wanted}: {found:#?}");
+    }
+}
+
+#[test]
+fn runs_whose_parts_have_other_code_have_different_settings() {
+    let (record, _) = followed();
+    let one = another(at_two_distances());
+    assert_eq!(record.results[1].code_sha256, one.results[1].code_sha256);
+    let codes = |a: &Record, b: &Record| -> Vec<Code> {
+        let all = publish::compare(&[a.clone(), b.clone()]).into_iter();
+        all.filter(|one| one.scenario == "S05-swapped").map(|one| one.code).collect()
+    };
+    let moved = Code::Settings("others where the CPUs moved".to_owned());
+    let found = codes(&record, &one);
+    assert!(!found.is_empty() && found.iter().all(|code| *code == moved), "{found:?}");
+    assert!(codes(&record, &another(record.clone())).iter().all(|code| *code == Code::Same));
+}
+
+/// How many transfers an iteration needs depends on the layout, so parts with several have no such number for each distance.
+#[test]
+fn transfers_are_those_of_one_layout_or_a_mean() {
+    let (mut record, code) = followed();
+    let phases: PhasesRecord = serde_json::from_value(json!({
+        "run_s": 1.0, "clock_s": 0.0, "rendezvous_s": 0.0, "classification_s": 0.0, "reset_s": 0.0, "looks_s": 0.0,
+        "line_transfers": 4.0
+    }))
+    .unwrap();
+    let result = &mut record.results[1];
+    result.phases = Some(phases);
+    assert_ne!(result.layout, code.layout);
+    assert_eq!(result.passes(), []);
+    result.distances.as_mut().unwrap().settings[1].code.as_mut().unwrap().layout = result.layout.clone();
+    assert_eq!(result.passes().len(), 2);
+    let mut other = another(record.clone());
+    let dense = PhasesRecord { line_transfers: 0.25, ..phases };
+    other.results[1].phases = Some(dense);
+    let sum = sum_of(&[record, other]);
+    assert_eq!(sum.results[1].phases.unwrap().line_transfers, 2.125);
 }

@@ -69,7 +69,7 @@ pub(super) struct Explored<'a> {
 }
 
 /// Searches the settings of an experiment. `None` if they are not searched. `moved` is for a run whose CPUs have moved: an arm that it has
-/// used, and the distance now in nanoseconds. Then the chosen settings have the machine code of that arm.
+/// used, and the distance now in nanoseconds. Then the chosen settings have the pace of that arm.
 ///
 /// # Errors
 /// As [`harness::run`].
@@ -96,7 +96,7 @@ pub(super) fn explore<'a>(
     }
     let allowed = match moved {
         None => searching.allowed.clone(),
-        Some((arm, _)) => searching.allowed.with_code_of(arm),
+        Some((arm, _)) => searching.allowed.with_pace_of(arm),
     };
     let Some(time) = searching.time(&base.common.limits) else { return Ok(None) };
     let mut explorer = Explorer {

@@ -1,8 +1,8 @@
 //! Runs whose settings follow the distance between the CPUs: if the hypervisor moves them, the rest of the run has settings that
 //! are chosen at the new distance.
 //!
-//! All parts of a run have the same machine code, so that their counts are those of one test. A search at another distance varies
-//! only what is not in the code: the group, the prefetch and the period.
+//! All parts of a run are paced, or all run free, because the skews of a window are those of paced instances. A search at another
+//! distance may choose another layout, which is other machine code. The record has the code of such a part beside its settings.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::result::Finished;
 use super::run::{Measured, run_with};
 use crate::error::{Error, Result};
 use crate::harness::{Limits, Memory, Stop, Tally};
-use crate::record::{self, ScenarioResult, SettingsRecord};
+use crate::record::{self, CodeRecord, ScenarioResult, SettingsRecord};
 use crate::units::Nanos;
 
 /// The most parts of a run. The last one runs to the end at any distance.
@@ -72,6 +72,16 @@ fn lasting(experiment: Experiment<'_>, duration: Duration) -> Experiment<'_> {
     Experiment { common: Common { limits, ..experiment.common }, ..experiment }
 }
 
+/// The code of a part, if it is not that of the first one.
+fn other_code(first: &ScenarioResult, part: &ScenarioResult) -> Option<CodeRecord> {
+    (first.code_sha256 != part.code_sha256).then(|| CodeRecord {
+        layout: part.layout.clone(),
+        batch: part.batch,
+        code_sha256: part.code_sha256.clone(),
+        listing: part.listing.clone(),
+    })
+}
+
 /// The parts of a run, added up.
 #[derive(Default)]
 struct Parts {
@@ -94,14 +104,12 @@ impl Parts {
             elapsed_s: result.elapsed_s,
             iterations: result.iterations,
             races: result.races,
+            code: self.sum.as_ref().and_then(|sum| other_code(sum, &result)),
         });
         let Some(sum) = &mut self.sum else {
             self.sum = Some(result);
             return Ok(());
         };
-        if sum.code_sha256 != result.code_sha256 {
-            return Err(Error::Internal("the parts of a run have different machine code".to_owned()));
-        }
         // These fields of the first part tell how the run began. A part without a batch adds nothing.
         let (transfer, counters) = (sum.line_transfer_ns, std::mem::take(&mut sum.counters));
         if result.iterations + result.filtered > 0 {
@@ -156,16 +164,21 @@ mod tests {
         add(&mut parts, part(whole), None).unwrap();
         // A part that ended before its first batch.
         add(&mut parts, part(0), Some(150.0)).unwrap();
-        let mut other = part(whole);
-        other.code_sha256 = "0".repeat(64);
-        let mut wrong = Parts { sum: parts.sum.clone(), settings: Vec::new() };
-        assert!(add(&mut wrong, other, None).unwrap_err().to_string().contains("different machine code"));
+        let mut other = part(0);
+        (other.code_sha256, other.layout.kind, other.batch) = ("0".repeat(64), "dense".to_owned(), 77);
+        add(&mut parts, other, Some(150.0)).unwrap();
         let Finished { result, stop } = parts.finish(Stop::Limit).unwrap();
         assert_eq!((stop, result.iterations, result.repeats.len()), (Stop::Limit, 2 * whole, 2));
         assert_eq!(result.line_transfer_ns, part(0).line_transfer_ns);
         let settings = result.distances.unwrap().settings;
         let found: Vec<_> = settings.iter().map(|part| (part.distance_ns, part.group, part.iterations)).collect();
-        assert_eq!(found, [(Some(30.0), 4, whole), (None, 4, whole), (Some(150.0), 4, 0)]);
+        assert_eq!(found, [(Some(30.0), 4, whole), (None, 4, whole), (Some(150.0), 4, 0), (Some(150.0), 4, 0)]);
+        // The code is that of the first part, and the others say so if theirs is another.
+        let codes: Vec<_> = settings.iter().map(|part| part.code.as_ref().map(|code| code.batch)).collect();
+        assert_eq!((result.code_sha256, codes), (part(0).code_sha256, vec![None, None, None, Some(77)]));
+        let code = settings[3].code.as_ref().unwrap();
+        assert_eq!((&code.code_sha256, code.layout.kind.as_str()), (&"0".repeat(64), "dense"));
+        assert_eq!(code.listing, result.listing);
     }
 
     /// The run begins with settings for a distance that the CPUs are not at.
@@ -206,7 +219,11 @@ mod tests {
             assert_eq!(result.repeats.len(), parts.iter().filter(|part| part.iterations > 0).count());
             // The search of the second part is recorded, and its turns are padded and paced as the first part is.
             let search = result.search.as_ref().expect("the second part was searched");
-            assert!(search.arms.iter().all(|arm| arm.pace == "paced" && arm.layout == "padded"), "{search:?}");
+            assert!(search.arms.iter().all(|arm| arm.pace == "paced"), "{search:?}");
+            for part in parts {
+                let other = part.code.as_ref().is_some_and(|code| code.code_sha256 != result.code_sha256);
+                assert_eq!(other, part.code.is_some(), "{part:?}");
+            }
             assert!(parts[1].distance_ns.is_none_or(|ns| ns < 9000.0), "{parts:?}");
             assert!(parts.iter().map(|part| part.elapsed_s).sum::<f64>() <= 2.6 + search.elapsed_s);
             assert_eq!(machine::allowed_cpus().unwrap().len().min(2), 2);

@@ -84,7 +84,18 @@ pub enum Adapt {
 /// Prefetching can hide this. On x86, `turns` gives about as many races as either of the others
 /// (docs/performance.md), so it is the default on every architecture.
 #[derive(
-    Debug, Default, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+    Debug,
+    Default,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Prefetch {

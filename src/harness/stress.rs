@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::machine::{allowed_cpus, pin_to, set_nice, start_alone};
 
 /// What the stress threads do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StressKind {
     /// Write through memory much larger than the caches. This keeps the path to memory busy.

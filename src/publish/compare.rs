@@ -57,15 +57,19 @@ pub enum Code {
 impl Code {
     /// Compares the code of two results.
     pub(super) fn of((first, ours): (&Record, &ScenarioResult), (other, theirs): (&Record, &ScenarioResult)) -> Code {
-        if ours.code_sha256 == theirs.code_sha256 {
+        if ours.codes() == theirs.codes() {
             return Code::Same;
         }
         let same_program = first.tool == other.tool && !first.tool.is_foreign();
         let same_host =
             first.host.architecture == other.host.architecture && first.host.cpu_model == other.host.cpu_model;
         let alike = same_program && same_host && ours.atomics == theirs.atomics && ours.lock == theirs.lock;
-        let settings = settings::differing(ours, theirs).filter(|_| alike);
-        settings.map_or(Code::Different, Code::Settings)
+        let settings = match settings::differing(ours, theirs) {
+            // The first parts of the runs have the same code, and others do not.
+            None if ours.code_sha256 == theirs.code_sha256 => Some("others where the CPUs moved".to_owned()),
+            found => found,
+        };
+        settings.filter(|_| alike).map_or(Code::Different, Code::Settings)
     }
 
     /// What the last column adds to the verdict.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CountRecord, LastWriterRecord, SkewRecord};
+use super::{CountRecord, LastWriterRecord, LayoutRecord, SkewRecord};
 use crate::harness::Prefetch;
 use crate::stats::{Count, Drift, Interval, effect_between, effect_in_time, interval_with, matched, share};
 
@@ -51,6 +51,22 @@ pub struct SettingsRecord {
     pub iterations: u64,
     /// Races among them.
     pub races: u64,
+    /// The machine code of the part, if it is not that of the result, which is the first part's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<CodeRecord>,
+}
+
+/// Other machine code of the same test: another layout, or a dense layout of another batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CodeRecord {
+    /// The layout of the variables in memory.
+    pub layout: LayoutRecord,
+    /// Instances per batch.
+    pub batch: usize,
+    /// SHA-256 of the code, as of the result.
+    pub code_sha256: String,
+    /// Its disassembly, as of the result.
+    pub listing: String,
 }
 
 /// The counts at one distance between the CPUs.

@@ -286,10 +286,10 @@ fn either(a: String, b: String) -> String {
 
 /// The weights for the mean of two means: the iterations of each side.
 #[derive(Clone, Copy)]
-struct Weights(f64, f64);
+pub(super) struct Weights(f64, f64);
 
 impl Weights {
-    fn mean(self, a: f64, b: f64) -> f64 {
+    pub(super) fn mean(self, a: f64, b: f64) -> f64 {
         let Weights(ours, theirs) = self;
         if ours + theirs > 0.0 { (a * ours + b * theirs) / (ours + theirs) } else { a }
     }
@@ -335,7 +335,7 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         displayed: if a.displayed.is_empty() { b.displayed } else { a.displayed },
         elapsed_s: a.elapsed_s + b.elapsed_s,
         in_batches_s: a.in_batches_s + b.in_batches_s,
-        phases: a.phases.zip(b.phases).map(|(a, b)| a.plus(b)),
+        phases: a.phases.zip(b.phases).map(|(a, b)| a.plus(b, weights)),
         outcomes,
         skews,
         last_writers: add_last_writers(a.last_writers, b.last_writers)?,
@@ -364,7 +364,7 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         listing: either(a.listing, b.listing),
         lkmm: same(a.lkmm, b.lkmm),
         expected_from: if a.expected_from == b.expected_from { a.expected_from } else { VerdictSource::Header },
-        // These are the same in both, as checked before.
+        // These are the same in both, as checked before. The parts of a run can have other code (`distances.settings`).
         scenario: a.scenario,
         question: either(a.question, b.question),
         is_control: a.is_control,

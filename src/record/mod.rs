@@ -30,7 +30,7 @@ mod unmeasured;
 mod validate;
 mod warnings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,7 @@ pub use campaign::{
     REPRODUCIBLE, RefusedTest, SettingRecord, Standing, TestingPower,
 };
 pub use computed::compute;
-pub use distances::{DistancesRecord, SettingsRecord, StratumRecord};
+pub use distances::{CodeRecord, DistancesRecord, SettingsRecord, StratumRecord};
 pub use evidence::{Evidence, LEAST_MATCHES, matches_needed};
 pub use former::FormerMeaning;
 pub use gaps::Gaps;
@@ -244,7 +244,8 @@ pub struct ScenarioResult {
     pub is_control: bool,
     /// SHA-256 of the litmus source without the lines `Title=`, `Outcome1=` and so on. In an imported record: of the catalogue's test of this name, or empty.
     pub source_sha256: String,
-    /// SHA-256 of the machine code that ran; empty in an imported record.
+    /// SHA-256 of the machine code that ran; empty in an imported record. Parts of a run whose CPUs moved can have other code
+    /// (`distances.settings`).
     pub code_sha256: String,
     /// The litmus source; empty in records of versions that did not keep it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -455,6 +456,17 @@ impl ScenarioResult {
     /// Whether the run changed its settings because its CPUs moved to another distance.
     pub fn has_followed(&self) -> bool {
         self.distances.as_ref().is_some_and(|distances| !distances.settings.is_empty())
+    }
+
+    /// The code of the parts that have another one than the result.
+    pub fn other_codes(&self) -> impl Iterator<Item = &CodeRecord> {
+        let parts = self.distances.iter().flat_map(|distances| &distances.settings);
+        parts.filter_map(|part| part.code.as_ref())
+    }
+
+    /// The hashes of all code that ran.
+    pub fn codes(&self) -> BTreeSet<&str> {
+        self.other_codes().map(|code| code.code_sha256.as_str()).chain([self.code_sha256.as_str()]).collect()
     }
 
     /// The skew with the highest rate. `None` with a single skew or without races.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::merge::Weights;
 use super::{ScenarioResult, StratumRecord};
 use crate::harness::Phases;
 
@@ -41,9 +42,9 @@ impl PhasesRecord {
         }
     }
 
-    /// The sum of two results' phases. The results are of the same code, so an iteration needs as many transfers in both, up to
-    /// settings that a search chose.
-    pub(super) fn plus(self, other: PhasesRecord) -> PhasesRecord {
+    /// The sum of two results' phases. Where they have different layouts, an iteration of the sum needs the mean of their transfers, which
+    /// `weights` gives.
+    pub(super) fn plus(self, other: PhasesRecord, weights: Weights) -> PhasesRecord {
         PhasesRecord {
             run_s: self.run_s + other.run_s,
             clock_s: self.clock_s + other.clock_s,
@@ -51,7 +52,7 @@ impl PhasesRecord {
             classification_s: self.classification_s + other.classification_s,
             reset_s: self.reset_s + other.reset_s,
             looks_s: self.looks_s + other.looks_s,
-            line_transfers: self.line_transfers.max(other.line_transfers),
+            line_transfers: weights.mean(self.line_transfers, other.line_transfers),
         }
     }
 
@@ -88,6 +89,10 @@ impl ScenarioResult {
     /// How fast the iterations passed at each distance that the CPUs had. Empty without phases or distances.
     pub fn passes(&self) -> Vec<Pass> {
         let (Some(phases), Some(distances)) = (&self.phases, &self.distances) else { return Vec::new() };
+        // The transfers at each distance are not known if parts have other layouts.
+        if self.other_codes().any(|code| code.layout != self.layout) {
+            return Vec::new();
+        }
         let pass = |at: &StratumRecord| Pass {
             distance_ns: at.ns,
             iteration_ns: at.in_batches_s * 1e9 / at.iterations as f64,

@@ -106,13 +106,11 @@ impl Allowed {
         }
     }
 
-    /// What of this has the same machine code as an arm: its pace and its layout. The size of a dense batch is in the code too.
-    pub fn with_code_of(&self, arm: Arm) -> Allowed {
+    /// What of this has the pace of an arm.
+    pub fn with_pace_of(&self, arm: Arm) -> Allowed {
         Allowed {
             free: self.free && arm.pace == ArmPace::Free,
             paced: self.paced && arm.pace == ArmPace::Paced,
-            layouts: vec![arm.layout],
-            batch: arm.batch,
             ..self.clone()
         }
     }
@@ -171,17 +169,18 @@ pub fn arms(allowed: &Allowed) -> Vec<Arm> {
     allowed.distinct(wanted)
 }
 
-/// What a variant has in place of the settings of its arm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a variant has in place of the settings of its arm. Of variants that are hardly different, the least is chosen: the one that
+/// differs in the last field alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Change {
-    /// Another prefetch.
-    pub prefetch: Option<Prefetch>,
-    /// Another batch.
-    pub batch: Option<usize>,
-    /// Stress.
-    pub stress: Option<StressKind>,
     /// Another stretch.
     pub stretch: Option<u32>,
+    /// Stress.
+    pub stress: Option<StressKind>,
+    /// Another batch.
+    pub batch: Option<usize>,
+    /// Another prefetch.
+    pub prefetch: Option<Prefetch>,
 }
 
 impl Change {

@@ -206,11 +206,13 @@ impl Search {
         self.turns.iter().all(|turns| !turns.is_empty())
     }
 
-    /// The first of the best arms that had a turn, and by what they were compared. The first arm without any.
+    /// The first of the best arms that had a turn, and by what they were compared. The first arm without any. The order is that of
+    /// [`Search::place`], so that two searches that have seen the same choose alike, whenever their variants joined.
     pub fn best(&self) -> (usize, Measure) {
         let (measure, values) = self.values();
-        let tried = (0..self.arms()).filter(|&arm| !self.turns[arm].is_empty());
-        let Some(best) = tried.clone().rev().max_by(|&a, &b| values[a].0.total_cmp(&values[b].0)) else {
+        let mut tried: Vec<usize> = (0..self.arms()).filter(|&arm| !self.turns[arm].is_empty()).collect();
+        tried.sort_by_key(|&arm| self.place(arm));
+        let Some(best) = tried.iter().copied().rev().max_by(|&a, &b| values[a].0.total_cmp(&values[b].0)) else {
             return (0, measure);
         };
         // Better by less than this is not worth other settings, or chance.
@@ -218,6 +220,18 @@ impl Search {
         let enough = |arm: usize| (WORTH * values[arm].0 + chance(arm)).min(CLEARLY * values[arm].0);
         let first = tried.into_iter().find(|&arm| arm == best || values[best].0 <= enough(arm));
         (first.filter(|_| values[best].0 > 0.0).unwrap_or(0), measure)
+    }
+
+    /// The place of an arm in the order of choice: first the arms of the beginning, then those with the same changes of these together.
+    fn place(&self, arm: usize) -> (Vec<Change>, usize) {
+        match self.of[arm] {
+            None => (Vec::new(), arm),
+            Some((of, change)) => {
+                let (mut changes, first) = self.place(of);
+                changes.push(change);
+                (changes, first)
+            }
+        }
     }
 
     /// The value of each arm relative to the best, if they are compared by races: what other tests can learn.

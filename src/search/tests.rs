@@ -290,23 +290,19 @@ fn settings_are_known_by_the_distance_that_they_were_chosen_at() {
 }
 
 #[test]
-fn what_is_searched_at_another_distance_has_the_same_code() {
+fn what_is_searched_at_another_distance_has_the_same_pace() {
     let given = Allowed { prefetch: Some(Prefetch::On), ..Allowed::all() };
     let paced = Arm { layout: LayoutKind::Dense, group: 16, ..Arm::FIRST };
-    let allowed = given.with_code_of(paced);
-    let all = arms(&allowed);
-    let groups: Vec<usize> = all.iter().map(|arm| arm.group).collect();
-    assert_eq!(groups, [16, 32, 64, 8]);
-    let alike = |arm: &Arm| (arm.pace, arm.layout, arm.batch) == (ArmPace::Paced, LayoutKind::Dense, None);
-    assert!(all.iter().all(|arm| alike(arm) && arm.prefetch == Prefetch::On), "{all:?}");
-    assert!(variants(paced, &allowed).iter().all(alike));
-    // The batch of a dense free run is in its code, so nothing is left to vary.
+    let all = arms(&given.with_pace_of(paced));
+    assert!(all.iter().all(|arm| arm.pace == ArmPace::Paced && arm.prefetch == Prefetch::On), "{all:?}");
+    for layout in [LayoutKind::Padded, LayoutKind::Dense] {
+        assert!(all.iter().any(|arm| arm.layout == layout), "{all:?}");
+    }
     let free = Arm { pace: ArmPace::Free, group: 1, prefetch: Prefetch::Off, batch: Some(8192), ..paced };
-    let allowed = Allowed::all().with_code_of(free);
-    assert_eq!(arms(&allowed), [free]);
-    assert_eq!(variants(free, &allowed), []);
+    let all = arms(&Allowed::all().with_pace_of(free));
+    assert!(all.len() == 4 && all.iter().all(|arm| arm.pace == ArmPace::Free), "{all:?}");
     // An option that allows free runs alone stays.
-    assert_eq!(arms(&Allowed { paced: false, ..Allowed::all() }.with_code_of(paced)), []);
+    assert_eq!(arms(&Allowed { paced: false, ..Allowed::all() }.with_pace_of(paced)), []);
 }
 
 /// The arms of which a variant joins, if `open` has these changes of each.
@@ -419,6 +415,33 @@ fn a_prefetch_that_did_no_good_is_tried_on_other_arms_once_it_does() {
     assert!(!joins(&search, 2));
     search.seen(3, turn(1100));
     assert!(joins(&search, 2));
+}
+
+/// Of variants that are hardly different, one is chosen whichever joined first.
+#[test]
+fn the_order_in_which_variants_joined_does_not_choose() {
+    let chosen = |joined: [(usize, Change); 3]| {
+        let mut search = Search::new();
+        (0..2).for_each(|_| search.add(None));
+        joined.iter().for_each(|&(of, change)| search.add_variant(of, change, None));
+        for arm in 0..5 {
+            (0..4).for_each(|_| search.seen(arm, turn(if arm < 2 { 1000 } else { 4000 })));
+        }
+        joined[search.best().0 - 2]
+    };
+    let [first, second, longer] = [(0, OFF), (1, OFF), (0, LONGER)];
+    for joined in [[first, second, longer], [second, first, longer], [longer, second, first]] {
+        assert_eq!(chosen(joined), first);
+    }
+    // A variant that is the best of all is not left for one that comes before it.
+    let mut search = Search::new();
+    search.add(None);
+    search.add_variant(0, LONGER, None);
+    search.add_variant(0, OFF, None);
+    for (arm, races) in [(0, 1000), (1, 8000), (2, 5000)] {
+        (0..4).for_each(|_| search.seen(arm, turn(races)));
+    }
+    assert_eq!(search.best().0, 1);
 }
 
 /// The best variant is one of the second best arm.

@@ -38,7 +38,7 @@ use crate::error::{Error, Result};
 use crate::publish::campaign::campaign_preview;
 use crate::publish::chart::Look;
 use crate::publish::{campaign_page, cpus};
-use crate::record::{AnyRecord, CampaignRecord, Record};
+use crate::record::{AnyRecord, CampaignRecord, Record, ScenarioResult};
 use crate::shown;
 pub(super) use answer::RACE;
 pub use badge::badge;
@@ -418,15 +418,20 @@ fn views(runs: &[Run<'_>], pages: &[String]) -> Vec<runs::View> {
     runs.iter().enumerate().map(|(number, run)| run.view(alike(run), pages.get(number).cloned())).collect()
 }
 
+/// The hashes and listings of the code of each part of a result.
+fn codes_of(result: &ScenarioResult) -> impl Iterator<Item = (&ScenarioResult, (&String, &String))> {
+    let of_parts = result.other_codes().map(|code| (&code.code_sha256, &code.listing));
+    [(&result.code_sha256, &result.listing)].into_iter().chain(of_parts).map(move |code| (result, code))
+}
+
 /// The machine code of every test, each distinct code once.
 fn codes(runs: &[Run<'_>]) -> Vec<Code> {
     let mut out: Vec<(Code, Vec<&str>)> = Vec::new();
     let with_record = || runs.iter().filter_map(|run| Some((run, run.record()?)));
     for (run, record) in with_record() {
-        for result in super::sums::reading_order(record) {
-            let known = |(code, _): &&mut (Code, Vec<&str>)| {
-                code.code_sha256 == result.code_sha256 && code.name == result.scenario
-            };
+        for (result, (code_sha256, listing)) in super::sums::reading_order(record).into_iter().flat_map(codes_of) {
+            let known =
+                |(code, _): &&mut (Code, Vec<&str>)| code.code_sha256 == *code_sha256 && code.name == result.scenario;
             if let Some((_, letters)) = out.iter_mut().find(known) {
                 if !letters.contains(&run.letter.as_str()) {
                     letters.push(&run.letter);
@@ -438,9 +443,9 @@ fn codes(runs: &[Run<'_>]) -> Vec<Code> {
                 architecture: record.host.architecture.clone(),
                 pace: result.pace.mode.clone(),
                 source: result.source.clone(),
-                listing: result.listing.clone(),
+                listing: listing.clone(),
                 source_sha256: result.source_sha256.clone(),
-                code_sha256: result.code_sha256.clone(),
+                code_sha256: code_sha256.clone(),
                 runs: String::new(),
             };
             out.push((code, vec![&run.letter]));

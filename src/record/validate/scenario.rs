@@ -15,9 +15,9 @@ use crate::machine::{CounterOffset, offset_problems};
 use crate::program::{Const, Program};
 use crate::record::condition::asks_for;
 use crate::record::{
-    ArmRecord, CountRecord, DelayRecord, EdgesRecord, Evidence, FinalValue, Finding, LEAST_MATCHES, LastWriterRecord,
-    LayoutRecord, NamedOutcomeRecord, OutcomeRecord, PaceRecord, PhasesRecord, PlacementRecord, Record, ScenarioResult,
-    SearchRecord, Sensitivity, SkewRecord, compute, judge, judge::settle, kinds_on, naming_of,
+    ArmRecord, CodeRecord, CountRecord, DelayRecord, EdgesRecord, Evidence, FinalValue, Finding, LEAST_MATCHES,
+    LastWriterRecord, LayoutRecord, NamedOutcomeRecord, OutcomeRecord, PaceRecord, PhasesRecord, PlacementRecord,
+    Record, ScenarioResult, SearchRecord, Sensitivity, SkewRecord, compute, judge, judge::settle, kinds_on, naming_of,
 };
 use crate::stats::Drift;
 
@@ -144,7 +144,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         match_event,
         placement: PlacementRecord { cpus, class: _, kinds: _ }, // kinds()
         pace,
-        layout: LayoutRecord { kind: _, line_bytes, stride_bytes },
+        layout,
         batch,
         seed: _, // any number
         atomics: _,
@@ -209,9 +209,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
     problems.within("search", |problems| {
         search.iter().for_each(|search| search_ranges(result, search, single, problems));
     });
-    problems.range("layout.line_bytes", *line_bytes, 1..=4096);
-    problems.range("layout.stride_bytes", *stride_bytes, 1..=1 << 30);
-    problems.range("batch", *batch, 1..=MOST_INSTANCES);
+    instances(layout, *batch, problems);
     problems.range("elapsed_s", *elapsed_s, 0.0..=longest_s(single));
     let most = elapsed_s * (1.0 + CLOCKS_DIFFER) + 1e-3;
     problems.range("in_batches_s", *in_batches_s, 0.0..=most);
@@ -577,11 +575,8 @@ fn hashes(result: &ScenarioResult, foreign: bool, problems: &mut Problems) {
         problems.say("code_sha256", "expected none; the record is made of another program's log");
     }
     for (field, hash) in [("source_sha256", &result.source_sha256), ("code_sha256", &result.code_sha256)] {
-        if foreign && hash.is_empty() {
-            continue;
-        }
-        if hash.len() != 64 || !hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-            problems.say(field, format!("is '{hash}'; expected 64 hexadecimal digits"));
+        if !(foreign && hash.is_empty()) {
+            sha256(field, hash, problems);
         }
     }
     if !result.source.is_empty() {
@@ -591,14 +586,40 @@ fn hashes(result: &ScenarioResult, foreign: bool, problems: &mut Problems) {
         }
     }
     if !result.listing.is_empty() {
-        match hashes_of_listing(&result.listing) {
-            Some(found) if found.contains(&result.code_sha256) => {}
-            Some([found, _]) => {
-                problems.say("listing", format!("has the SHA-256 {found}; code_sha256 is {}", result.code_sha256));
-            }
-            None => problems.say("listing", "is not a listing of machine code"),
-        }
+        listing(&result.listing, &result.code_sha256, problems);
     }
+}
+
+fn sha256(field: &str, hash: &str, problems: &mut Problems) {
+    if hash.len() != 64 || !hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        problems.say(field, format!("is '{hash}'; expected 64 hexadecimal digits"));
+    }
+}
+
+/// Checks that a listing is that of the code with this hash.
+fn listing(listing: &str, code_sha256: &str, problems: &mut Problems) {
+    match hashes_of_listing(listing) {
+        Some(found) if found.iter().any(|hash| hash == code_sha256) => {}
+        Some([found, _]) => {
+            problems.say("listing", format!("has the SHA-256 {found}; code_sha256 is {code_sha256}"));
+        }
+        None => problems.say("listing", "is not a listing of machine code"),
+    }
+}
+
+/// Checks the layout of instances, and their number in a batch.
+fn instances(layout: &LayoutRecord, batch: usize, problems: &mut Problems) {
+    let LayoutRecord { kind: _, line_bytes, stride_bytes } = layout;
+    problems.range("layout.line_bytes", *line_bytes, 1..=4096);
+    problems.range("layout.stride_bytes", *stride_bytes, 1..=1 << 30);
+    problems.range("batch", batch, 1..=MOST_INSTANCES);
+}
+
+/// Checks the code of a part of a run.
+pub(super) fn code(code: &CodeRecord, problems: &mut Problems) {
+    instances(&code.layout, code.batch, problems);
+    sha256("code_sha256", &code.code_sha256, problems);
+    listing(&code.listing, &code.code_sha256, problems);
 }
 
 /// The hash of the code in a listing, and the hash if each instruction is one little-endian number; `None` if it has no
