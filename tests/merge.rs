@@ -132,7 +132,7 @@ fn every_field_of_a_result_has_its_meaning_in_a_sum() {
         "discarded": 12_009, "disturbances": 539, "moved": 423, "sightings": 3, "filtered": 5333, "elapsed_s": 42.5, "in_batches_s": 32.25, "nice": 3,
         "phases": {
             "run_s": 32.25, "clock_s": 3.125, "rendezvous_s": 4.03125, "classification_s": 2.0625, "reset_s": 1.125, "looks_s": 0.515625,
-            "line_transfers": 4.0
+            "line_transfers": (4.0 * 2000.0 + 2.0 * 700.0) / 2700.0
         }
     });
     wanted.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
