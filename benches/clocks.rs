@@ -133,6 +133,7 @@ impl Bench {
             seed: 1,
             limits: Limits { duration: Some(self.each), ..Limits::default() },
             nice: machine::PREFERRED_NICE,
+            event: None,
             window: skews.is_some(),
             side_by_side: false,
         };

@@ -129,6 +129,7 @@ fn measure(setting: &Setting, cpus: &[usize], clock: Clock) -> Sample {
         prefetch: Prefetch::Off,
         focus: false,
         nice: 0,
+        event: None,
         adapt: Adapt::Never,
         skews: vec![Ticks(0)],
         counter_offsets: Vec::new(),

@@ -703,6 +703,7 @@ fn measured(program: &Program, pace: Pace, kind: LayoutKind) -> wakerace::error:
         prefetch: Prefetch::Turns,
         focus: false,
         nice: 0,
+        event: None,
         adapt: Adapt::Never,
         skews: [-50, 0, 50].map(Ticks).to_vec(),
         counter_offsets: Vec::new(),

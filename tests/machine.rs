@@ -177,6 +177,7 @@ fn sb(common: impl FnOnce(&mut Common), skews: Vec<i64>, batch: usize) -> Scenar
         seed: 1,
         limits: Limits { iterations: Some(1000), ..Limits::default() },
         nice: 0,
+        event: None,
         window: true,
         side_by_side: false,
     };

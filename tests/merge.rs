@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use wakerace::litmus::Verdict;
 use wakerace::publish::Publish as _;
 use wakerace::record::{
-    self, AnyRecord, FormerMeaning, Merger, NoResult, Record, RunRecord, ScenarioResult, Unmeasured, Warning,
+    self, AnyRecord, FormerMeaning, LineFillsRecord, Merger, NoResult, Record, RunRecord, ScenarioResult, Unmeasured,
+    Warning,
 };
 use wakerace::stats::Drift;
 use wakerace::verdict::VerdictSource;
@@ -100,6 +101,37 @@ fn small_records_are_valid() {
     let protocol = small::protocol();
     assert_eq!(record::protocol_problems(&protocol), Vec::<String>::new());
     assert_eq!(small::read(&protocol), AnyRecord::Protocol(Box::new(protocol)));
+}
+
+/// Lines from other caches are added if both parts counted the same event.
+#[test]
+fn counts_of_different_events_are_not_added() {
+    let with = |record: Record, event: Option<&str>| {
+        let mut record = record;
+        let fills = |event: &str| LineFillsRecord { event: event.to_owned(), count: 600, per_instance: None };
+        record.results[1].line_fills = event.map(fills);
+        record::compute(&mut record.results[1]);
+        record
+    };
+    let sum = |events: [Option<&str>; 2]| {
+        let [a, b] = events;
+        sum_of(&[&with(small::run(), a), &with(other(), b)]).results[1].line_fills.clone()
+    };
+    let [one, two] = [small::run(), other()].map(|record| {
+        let result = &record.results[1];
+        result.iterations + result.filtered + result.discarded
+    });
+    let found = sum([Some("a"); 2]).unwrap();
+    assert_eq!((found.event.as_str(), found.count, found.per_instance), ("a", 1200, Some(1200.0 / (one + two) as f64)));
+    assert_eq!([sum([Some("a"), Some("b")]), sum([Some("a"), None]), sum([None; 2])], [None, None, None]);
+    let mut wrong = with(small::run(), Some("a"));
+    assert_eq!(record::problems(&wrong), Vec::<String>::new());
+    wrong.results[1].line_fills.as_mut().unwrap().per_instance = Some(0.5);
+    assert!(
+        record::problems(&wrong)[0].contains("results[1].line_fills.per_instance"),
+        "{:?}",
+        record::problems(&wrong)
+    );
 }
 
 /// Compares all fields at once. The test fails if a field is lost, taken from only one side, or wrongly

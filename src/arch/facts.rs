@@ -27,6 +27,8 @@ pub(crate) struct Facts {
     pub counter: Counter,
     /// How CPUs are named.
     pub cpus: Cpus,
+    /// The events that count lines from other caches.
+    pub line_fills: &'static [LineFills],
     /// Whether CPUID names the hypervisor. Elsewhere /sys, the device tree or the firmware does.
     pub has_cpuid: bool,
     /// Whether QEMU's code generator runs the instructions of a machine that QEMU made, or else the CPU itself (KVM).
@@ -82,6 +84,27 @@ pub(crate) struct Counter {
     pub clocksource: &'static str,
     /// What it means if reading it raises SIGSEGV, and what to do; `None` if the kernel has no way to forbid it.
     pub forbidden: Option<&'static str>,
+}
+
+/// An event that hardware counts. The kernel opens a counter for it with these numbers (`struct perf_event_attr`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HardwareEvent {
+    /// The name that the vendor's manual gives it.
+    pub name: &'static str,
+    /// `type`: 4 (`PERF_TYPE_RAW`) for an event of the CPU.
+    pub kind: u32,
+    /// `config`: for an event of an x86 CPU its number and, from bit 8 on, its unit mask.
+    pub config: u64,
+}
+
+/// An event that counts how often a line came from the cache of another CPU, and the designs that have it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LineFills {
+    /// The values of the keys `vendor_id`, `cpu family` and, if not all have the event, `model` of /proc/cpuinfo.
+    pub vendor: &'static str,
+    pub families: &'static [u32],
+    pub models: Option<&'static [u32]>,
+    pub event: HardwareEvent,
 }
 
 /// How the CPUs of an architecture are named.

@@ -41,10 +41,12 @@ pub(crate) use x86_64::native;
 #[path = "unsupported.rs"]
 pub(crate) mod native;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use facts::Facts;
+pub use facts::HardwareEvent;
 
 /// Calls a macro with the variants of [`Arch`], in the order of [`Arch::ALL`].
 macro_rules! architectures {
@@ -93,6 +95,17 @@ impl Arch {
     /// The architecture this binary was built for; `None` if wakerace does not support it.
     pub const fn host() -> Option<Arch> {
         native::ARCH
+    }
+
+    /// The event that counts lines from other caches on a CPU with these values of /proc/cpuinfo, if one is known.
+    pub fn line_fills(self, cpu_ids: &BTreeMap<String, String>) -> Option<HardwareEvent> {
+        let number = |key: &str| cpu_ids.get(key)?.parse::<u32>().ok();
+        let (vendor, family) = (cpu_ids.get("vendor_id")?, number("cpu family")?);
+        let has = |fills: &&facts::LineFills| {
+            let model = |models: &[u32]| number("model").is_some_and(|model| models.contains(&model));
+            fills.vendor == vendor && fills.families.contains(&family) && fills.models.is_none_or(model)
+        };
+        self.facts().line_fills.iter().find(has).map(|fills| fills.event)
     }
 
     /// Whether the kernel chooses between two kinds of atomics on this architecture.

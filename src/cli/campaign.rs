@@ -184,6 +184,7 @@ fn common(args: &CampaignArgs, arch: Arch, host: &Host) -> Result<Common> {
         seed: args.seed,
         limits: Limits::default(),
         nice: args.nice,
+        event: None,
         window: false,
         side_by_side: false,
     })

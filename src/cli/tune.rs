@@ -109,6 +109,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
         seed: 1,
         limits: Limits::default(),
         nice: machine::PREFERRED_NICE,
+        event: None,
         window: false,
         side_by_side: false,
     };

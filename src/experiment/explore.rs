@@ -69,7 +69,7 @@ pub(super) struct Explored<'a> {
 }
 
 /// Searches the settings of an experiment. `None` if they are not searched. `moved` is for a run whose CPUs have moved: an arm that it has
-/// used, and the distance now in nanoseconds. Then the chosen settings have the pace of that arm.
+/// used, and the distance now in nanoseconds. Then the chosen settings have the pace of that arm, and in a window its machine code.
 ///
 /// # Errors
 /// As [`harness::run`].
@@ -89,13 +89,14 @@ pub(super) fn explore<'a>(
         Some((_, ns)) => knowledge().chosen_at(cpus, test, ns),
     };
     if let Some(chosen) = before {
-        knowledge().choose(cpus, test, chosen);
         let settings = with_settings(base, chosen.arm, period(chosen.period_ticks))?;
         let experiment = Experiment { reach: chosen.reach, ..settings };
         return Ok(Some(Explored { experiment, chosen, record: None }));
     }
     let allowed = match moved {
         None => searching.allowed.clone(),
+        // One curve of one layout.
+        Some((arm, _)) if base.common.window => searching.allowed.with_code_of(arm),
         Some((arm, _)) => searching.allowed.with_pace_of(arm),
     };
     let Some(time) = searching.time(&base.common.limits) else { return Ok(None) };
@@ -185,11 +186,8 @@ struct Explorer<'e, 'a> {
 }
 
 impl<'a> Explorer<'_, 'a> {
-    /// Adds an arm, unless it is among the candidates. `of` is the candidate whose variant it is.
+    /// Adds an arm. `of` is the candidate whose variant it is.
     fn add(&mut self, arm: Arm, of: Option<(usize, Change)>, knowledge: &Knowledge) -> Result<()> {
-        if self.candidates.iter().any(|candidate| candidate.arm == arm) {
-            return Ok(());
-        }
         let cpus = &self.base.placement.cpus;
         // A variant begins at the period of the settings that it varies, or at a multiple of it.
         let period = of.and_then(|(of, _)| stretched(self.candidates[of].period?, self.candidates[of].arm, arm));
@@ -437,6 +435,7 @@ pub(super) mod tests {
             seed: 1,
             limits,
             nice: 0,
+            event: None,
             window: false,
             side_by_side: false,
         };

@@ -72,16 +72,6 @@ fn lasting(experiment: Experiment<'_>, duration: Duration) -> Experiment<'_> {
     Experiment { common: Common { limits, ..experiment.common }, ..experiment }
 }
 
-/// The code of a part, if it is not that of the first one.
-fn other_code(first: &ScenarioResult, part: &ScenarioResult) -> Option<CodeRecord> {
-    (first.code_sha256 != part.code_sha256).then(|| CodeRecord {
-        layout: part.layout.clone(),
-        batch: part.batch,
-        code_sha256: part.code_sha256.clone(),
-        listing: part.listing.clone(),
-    })
-}
-
 /// The parts of a run, added up.
 #[derive(Default)]
 struct Parts {
@@ -94,6 +84,18 @@ impl Parts {
         self.settings.len()
     }
 
+    /// The code of a part, if it is not that of the first one.
+    fn other_code(&self, part: &ScenarioResult) -> Option<CodeRecord> {
+        self.sum.as_ref().filter(|first| first.code_sha256 != part.code_sha256)?;
+        let known = self.settings.iter().filter_map(|part| part.code.as_ref());
+        let listed = known.map(|code| &code.code_sha256).any(|known| *known == part.code_sha256);
+        Some(CodeRecord {
+            layout: part.layout.clone(),
+            code_sha256: part.code_sha256.clone(),
+            listing: if listed { String::new() } else { part.listing.clone() },
+        })
+    }
+
     /// Adds a part. `distance_ns` is the distance that its settings were chosen at.
     fn add(&mut self, Finished { result, .. }: Finished, distance_ns: Option<f64>) -> Result<()> {
         self.settings.push(SettingsRecord {
@@ -104,16 +106,19 @@ impl Parts {
             elapsed_s: result.elapsed_s,
             iterations: result.iterations,
             races: result.races,
-            code: self.sum.as_ref().and_then(|sum| other_code(sum, &result)),
+            batch: Some(result.batch),
+            code: self.other_code(&result),
         });
         let Some(sum) = &mut self.sum else {
             self.sum = Some(result);
             return Ok(());
         };
-        // These fields of the first part tell how the run began. A part without a batch adds nothing.
+        // These fields of the first part tell how the run began. A part without a batch adds no more than what its search has seen.
         let (transfer, counters) = (sum.line_transfer_ns, std::mem::take(&mut sum.counters));
         if result.iterations + result.filtered > 0 {
             record::add_repeat(sum, result)?;
+        } else if let Some(search) = result.search {
+            record::add_search(sum, search)?;
         }
         (sum.line_transfer_ns, sum.counters) = (transfer, counters);
         Ok(())
@@ -140,8 +145,8 @@ mod tests {
     use crate::catalogue;
     use crate::experiment::explore::{Searching, tests as tests_of_explore, with_settings};
     use crate::machine;
-    use crate::record::DistancesRecord;
-    use crate::search::{Allowed, Arm, Chosen};
+    use crate::record::{ArmRecord, DistancesRecord, SearchRecord};
+    use crate::search::{Allowed, Arm, Chosen, Measure};
 
     #[test]
     fn parts_are_added_with_their_settings() {
@@ -164,18 +169,27 @@ mod tests {
         add(&mut parts, part(whole), None).unwrap();
         // A part that ended before its first batch.
         add(&mut parts, part(0), Some(150.0)).unwrap();
-        let mut other = part(0);
+        let mut other = part(whole);
         (other.code_sha256, other.layout.kind, other.batch) = ("0".repeat(64), "dense".to_owned(), 77);
-        add(&mut parts, other, Some(150.0)).unwrap();
+        add(&mut parts, other.clone(), Some(150.0)).unwrap();
+        // A part that ended before its first batch, and whose search saw races.
+        let arm = ArmRecord { turns: 1, iterations: 9, races: 5, elapsed_s: 0.1, ..ArmRecord::untried(Arm::FIRST) };
+        let search =
+            SearchRecord { elapsed_s: 0.2, measure: Measure::Races, distance_ns: None, chosen: 0, arms: vec![arm] };
+        add(&mut parts, ScenarioResult { iterations: 0, search: Some(search), ..other }, None).unwrap();
         let Finished { result, stop } = parts.finish(Stop::Limit).unwrap();
-        assert_eq!((stop, result.iterations, result.repeats.len()), (Stop::Limit, 2 * whole, 2));
+        assert_eq!((stop, result.iterations, result.repeats.len()), (Stop::Limit, 3 * whole, 3));
+        assert_eq!(result.seen().1 - result.races, 5);
         assert_eq!(result.line_transfer_ns, part(0).line_transfer_ns);
         let settings = result.distances.unwrap().settings;
         let found: Vec<_> = settings.iter().map(|part| (part.distance_ns, part.group, part.iterations)).collect();
-        assert_eq!(found, [(Some(30.0), 4, whole), (None, 4, whole), (Some(150.0), 4, 0), (Some(150.0), 4, 0)]);
-        // The code is that of the first part, and the others say so if theirs is another.
-        let codes: Vec<_> = settings.iter().map(|part| part.code.as_ref().map(|code| code.batch)).collect();
-        assert_eq!((result.code_sha256, codes), (part(0).code_sha256, vec![None, None, None, Some(77)]));
+        let [near, far] = [30.0, 150.0].map(Some);
+        assert_eq!(found, [(near, 4, whole), (None, 4, whole), (far, 4, 0), (far, 4, whole), (None, 4, 0)]);
+        // The code is that of the first part, and the others say so if theirs is another. Its listing comes once.
+        let codes: Vec<_> =
+            settings.iter().map(|part| part.code.as_ref().map(|code| code.listing.is_empty())).collect();
+        assert_eq!((result.code_sha256, codes), (part(0).code_sha256, vec![None, None, None, Some(false), Some(true)]));
+        assert_eq!(settings.iter().map(|part| part.batch).collect::<Vec<_>>()[2..4], [Some(part(0).batch), Some(77)]);
         let code = settings[3].code.as_ref().unwrap();
         assert_eq!((&code.code_sha256, code.layout.kind.as_str()), (&"0".repeat(64), "dense"));
         assert_eq!(code.listing, result.listing);
@@ -217,9 +231,10 @@ mod tests {
             let sum = |of: fn(&SettingsRecord) -> u64| parts.iter().map(of).sum::<u64>();
             assert_eq!((sum(|part| part.iterations), sum(|part| part.races)), (result.iterations, result.races));
             assert_eq!(result.repeats.len(), parts.iter().filter(|part| part.iterations > 0).count());
-            // The search of the second part is recorded, and its turns are padded and paced as the first part is.
+            // The search of the second part is recorded. Its turns are paced as the first part is, in any layout.
             let search = result.search.as_ref().expect("the second part was searched");
             assert!(search.arms.iter().all(|arm| arm.pace == "paced"), "{search:?}");
+            assert!(search.arms.iter().any(|arm| arm.layout == "dense"), "{search:?}");
             for part in parts {
                 let other = part.code.as_ref().is_some_and(|code| code.code_sha256 != result.code_sha256);
                 assert_eq!(other, part.code.is_some(), "{part:?}");

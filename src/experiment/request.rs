@@ -1,6 +1,7 @@
 //! What to run: a scenario, a placement, and the settings that can be decided before it runs.
 
 use super::explore::Searching;
+use crate::arch::HardwareEvent;
 use crate::catalogue::Scenario;
 use crate::codegen::{Pace, Target, ThreadCode};
 use crate::error::Result;
@@ -54,6 +55,8 @@ pub struct Common {
     pub limits: Limits,
     /// The nice value that threads request.
     pub nice: i32,
+    /// The event that the threads count, if the hardware has a counter for it: lines from other caches.
+    pub event: Option<HardwareEvent>,
     /// Whether all skews are used equally often to the end.
     pub window: bool,
     /// Whether experiments of the same scenario may run at the same time on other CPUs.

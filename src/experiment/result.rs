@@ -16,8 +16,8 @@ use crate::machine::Clock;
 use crate::program::{Const, Program};
 use crate::record::{
     CountRecord, DelayRecord, DistancesRecord, EdgesRecord, Evidence, FinalValue, Finding, Gaps, LastWriterRecord,
-    LayoutRecord, OutcomeRecord, PaceRecord, PhasesRecord, PlacementRecord, ScenarioResult, SkewRecord, StratumRecord,
-    compute, naming_of,
+    LayoutRecord, LineFillsRecord, OutcomeRecord, PaceRecord, PhasesRecord, PlacementRecord, ScenarioResult,
+    SkewRecord, StratumRecord, compute, naming_of,
 };
 use crate::stats::drift;
 use crate::units::Nanos;
@@ -102,6 +102,11 @@ pub(super) fn result(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &
         distances: measurement.distances.as_ref().map(|found| distances(program, units, found, plan.pace.is_paced())),
         counters: Vec::new(),
         nice: measurement.nice,
+        line_fills: experiment.common.event.zip(measurement.event_count).map(|(event, count)| LineFillsRecord {
+            event: event.name.to_owned(),
+            count,
+            per_instance: None,
+        }),
         search: None,
         stress: experiment.choice.stress.map(|kind| kind.to_string()),
         skews: measurement.tally.skews.iter().map(|tally| skew(program, units, tally, &outcomes)).collect(),

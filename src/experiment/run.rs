@@ -215,6 +215,7 @@ pub(super) fn settings(experiment: &Experiment<'_>, measured: &Measured<'_>) -> 
         prefetch: if pace.is_paced() { choice.prefetch } else { Prefetch::Off },
         focus: false,
         nice: common.nice,
+        event: common.event,
         adapt: Adapt::Never,
         skews: vec![Ticks(0)],
         counter_offsets: std::iter::once(Ticks(0))
@@ -351,6 +352,7 @@ mod tests {
             seed: 1,
             limits: Limits::default(),
             nice: 0,
+            event: None,
             window: false,
             side_by_side: false,
         };

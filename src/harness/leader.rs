@@ -527,6 +527,7 @@ mod tests {
             focus: false,
             only_at: None,
             nice: 0,
+            event: None,
             batch: 100,
             seed: 1,
             limits: Limits::default(),

@@ -51,6 +51,8 @@ pub struct Measurement {
     pub moved: u64,
     /// The highest nice value that a thread was granted.
     pub nice: i32,
+    /// How often the event of the plan was counted, over all threads. `None` if a thread had no counter.
+    pub event_count: Option<u64>,
     /// Share of instances that raced, batch by batch, in order. If the run selects the best skews, it has only
     /// batches at those skews. It has no batches from the time when other periods were being tried.
     pub history: Vec<f32>,

@@ -58,6 +58,7 @@
 //!     edges: None,
 //!     focus: false,
 //!     nice: 0,
+//!     event: None,
 //!     batch: harness::default_batch(&layout, Pace::Free),
 //!     seed: 1,
 //!     only_at: None,

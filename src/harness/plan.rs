@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::edges::{EdgePlan, Span};
 use super::goal::Goal;
+use crate::arch::HardwareEvent;
 use crate::codegen::{Pace, ThreadCode};
 use crate::layout::Layout;
 use crate::machine::Clock;
@@ -55,6 +56,8 @@ pub struct RunPlan {
     pub focus: bool,
     /// The nice value that threads request. A lower value leaves less CPU time to other processes.
     pub nice: i32,
+    /// The event that the threads count, if the hardware has a counter for it.
+    pub event: Option<HardwareEvent>,
     /// Instances per batch.
     pub batch: usize,
     /// Seed for the order of the skews.
@@ -252,6 +255,7 @@ mod tests {
             edges: None,
             focus: false,
             nice: 0,
+            event: None,
             batch: 1,
             seed: 1,
             only_at: None,

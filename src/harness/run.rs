@@ -151,6 +151,8 @@ pub(super) struct Shared<'a> {
     pub(super) begun: Instant,
     /// The highest nice value that a thread was granted.
     pub(super) nice: AtomicI32,
+    /// What each thread counted of the plan's event, if it had a counter.
+    pub(super) event_counts: Mutex<Vec<Option<u64>>>,
     /// Number of threads that have ended, and the thread that waits for them (`caller`).
     pub(super) ended: AtomicUsize,
     pub(super) caller: std::thread::Thread,
@@ -339,6 +341,7 @@ impl<'a> Shared<'a> {
             last_writers,
             begun: Instant::now(),
             nice: AtomicI32::new(i32::MIN),
+            event_counts: Mutex::new(Vec::with_capacity(threads)),
             ended: AtomicUsize::new(0),
             caller: std::thread::current(),
         })
@@ -390,6 +393,10 @@ impl<'a> Shared<'a> {
             disturbances: totals.disturbances,
             moved: totals.moved,
             nice: self.nice.load(Ordering::Relaxed),
+            event_count: {
+                let counts = self.event_counts.lock().expect("no thread panics while holding this lock");
+                counts.iter().copied().try_fold(0, |sum: u64, count| Some(sum.saturating_add(count?)))
+            },
             distances: (totals.distances.as_ref())
                 .map(|distances| DistanceCounts::new(distances, totals.offset_changes, &tally, clock)),
             history: totals.history.rates().to_vec(),
@@ -456,11 +463,12 @@ mod tests {
     use super::super::worker::pieces;
     use super::super::{choose_group, choose_pace};
     use super::*;
+    use crate::arch::HardwareEvent;
     use crate::codegen::{Target, ThreadCode, prefetch_step};
     use crate::isa::emit;
     use crate::layout::{Layout, LayoutKind};
     use crate::litmus::{Source, parse};
-    use crate::machine::{Clock, allowed_cpus, with_at_most};
+    use crate::machine::{Clock, HardwareCounter, TASK_CLOCK, allowed_cpus, with_at_most, without_counters};
     use crate::program::{Const, Program, lower};
     use crate::units::{Nanos, Ticks};
 
@@ -504,6 +512,7 @@ mod tests {
                 edges: None,
                 focus: false,
                 nice: 0,
+                event: None,
                 batch,
                 seed: 1,
                 only_at: None,
@@ -606,6 +615,27 @@ mod tests {
                 let apart = lines(range).end() < lines(more).start() || lines(more).end() < lines(range).start();
                 assert!(apart, "{range:x?} of run {number} and {more:x?} of run {other} share a line");
             }
+        }
+    }
+
+    /// Every thread counts the event of the plan, if the system lets it.
+    #[test]
+    fn an_event_is_counted_over_all_threads() {
+        let mut bench = Bench::new(looking(), Pace::Free, LayoutKind::Padded, 128);
+        let cpus = bench.cpus.clone();
+        let cpu = quiet(&cpus);
+        let mut count = |event| {
+            bench.plan.event = event;
+            let limits = Limits { duration: Some(Duration::from_millis(20)), ..Limits::default() };
+            bench.run(limits, &Probes { cpu: &cpu, ..Probes::system() }).unwrap()
+        };
+        assert_eq!(count(None).event_count, None);
+        let of_no_cpu = HardwareEvent { kind: 1, config: 1 << 40, ..TASK_CLOCK };
+        assert_eq!(count(Some(of_no_cpu)).event_count, None);
+        let measured = count(Some(TASK_CLOCK));
+        match measured.event_count {
+            Some(ns) => assert!(ns > 0 && u128::from(ns) < 3 * 10_u128.pow(9), "{ns} ns"),
+            None => assert!(HardwareCounter::open(TASK_CLOCK).is_err_and(|error| without_counters(&error))),
         }
     }
 

@@ -19,7 +19,7 @@ use super::run::Shared;
 use crate::codegen::{ThreadArgs, prefetch_step};
 use crate::error::Error;
 use crate::layout::Layout;
-use crate::machine::{ordered_ticks, pin_to, set_nice};
+use crate::machine::{HardwareCounter, ordered_ticks, pin_to, set_nice};
 use crate::units::Ticks;
 
 /// Wakes the caller when its thread ends. If the thread panics, it breaks the rendezvous, so that the other
@@ -44,7 +44,10 @@ pub(super) fn worker(shared: &Shared<'_>, number: usize, mut leader: Option<Lead
         return None;
     }
     shared.nice.fetch_max(set_nice(shared.plan.nice), Ordering::Relaxed);
+    let mut hardware = shared.plan.event.and_then(|event| HardwareCounter::open(event).ok());
     let counter = batches(shared, number, leader.as_mut()).ok()?;
+    let count = hardware.as_mut().and_then(|hardware| hardware.read().ok().flatten());
+    shared.event_counts.lock().expect("no thread panics while holding this lock").push(count);
     *shared.counters[number].lock().expect("no thread panics while holding this lock") = counter;
     leader.map(Leader::into_totals)
 }

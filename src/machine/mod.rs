@@ -11,6 +11,7 @@ mod cpuinfo;
 mod cpulist;
 mod describe;
 mod duet;
+mod hardware_counter;
 mod hypervisor;
 mod latency;
 mod names;
@@ -29,6 +30,9 @@ pub use counters::{CounterOffset, Counters, counters, offset_problems};
 pub use cpulist::{format_cpu_list, in_order, parse_cpu_list};
 pub use describe::{Cache, Host, arch_of, describe};
 pub use duet::duet;
+pub use hardware_counter::HardwareCounter;
+#[cfg(test)]
+pub(crate) use hardware_counter::tests::{TASK_CLOCK, without_counters};
 pub use latency::{Transfer, line_transfer};
 pub use names::{Names, label_problem};
 pub use pairs::{pairs, rounds};

@@ -55,9 +55,17 @@ pub enum Code {
 }
 
 impl Code {
-    /// Compares the code of two results.
-    pub(super) fn of((first, ours): (&Record, &ScenarioResult), (other, theirs): (&Record, &ScenarioResult)) -> Code {
-        if ours.codes() == theirs.codes() {
+    /// Compares the code of two results, each with its record: all of it, or that at a distance of each in nanoseconds.
+    pub(super) fn of(
+        (first, ours): (&Record, &ScenarioResult),
+        (other, theirs): (&Record, &ScenarioResult),
+        at: Option<[f64; 2]>,
+    ) -> Code {
+        let [own, others] = match at {
+            None => [ours.codes(), theirs.codes()],
+            Some([a, b]) => [ours.codes_at(a), theirs.codes_at(b)],
+        };
+        if own == others {
             return Code::Same;
         }
         let same_program = first.tool == other.tool && !first.tool.is_foreign();
@@ -65,8 +73,8 @@ impl Code {
             first.host.architecture == other.host.architecture && first.host.cpu_model == other.host.cpu_model;
         let alike = same_program && same_host && ours.atomics == theirs.atomics && ours.lock == theirs.lock;
         let settings = match settings::differing(ours, theirs) {
-            // The first parts of the runs have the same code, and others do not.
-            None if ours.code_sha256 == theirs.code_sha256 => Some("others where the CPUs moved".to_owned()),
+            // The first parts of the runs have the same code, but a later part of one run has another layout.
+            None if ours.code_sha256 == theirs.code_sha256 => Some("another layout after the CPUs moved".to_owned()),
             found => found,
         };
         settings.filter(|_| alike).map_or(Code::Different, Code::Settings)
@@ -290,7 +298,7 @@ fn compared(first: (&Record, &ScenarioResult), second: (&Record, &ScenarioResult
         other,
         rates: [result, theirs].map(|result| rate_with_interval(result.rate, result.interval)),
         ratio: ratio(Rate::of(result), Rate::of(theirs)),
-        code: Code::of(first, second),
+        code: Code::of(first, second, None),
         distance: None,
         note: None,
     };
@@ -328,6 +336,7 @@ fn compared(first: (&Record, &ScenarioResult), second: (&Record, &ScenarioResult
             ratio: ours.zip(theirs).and_then(|(ours, theirs)| ratio(Rate::at(ours), Rate::at(theirs))),
             distance: Some(distance(middle)),
             note: (known.len() == 1).then(|| format!("only {only} was at this distance")),
+            code: ours.zip(theirs).map_or(whole.code.clone(), |(a, b)| Code::of(first, second, Some([a.ns, b.ns]))),
             ..whole.clone()
         };
         (middle, comparison)

@@ -381,7 +381,7 @@ fn group(key: &Key<'_>, found: &[Found<'_>], sides: &[Side], records: &[Record])
         let (first_record, first_result) = *first.get_or_insert((record, result));
         let same_architecture = records[first_record].host.architecture == records[record].host.architecture;
         let first = (&records[first_record], first_result);
-        let codes = of_side.iter().map(|&(record, result)| Code::of(first, (&records[record], result)));
+        let codes = of_side.iter().map(|&(record, result)| Code::of(first, (&records[record], result), None));
         let code = codes.reduce(either).filter(|_| same_architecture).unwrap_or(Code::Same);
         entries.push(Entry {
             side: number,

@@ -15,6 +15,7 @@ mod hlog;
 mod klitmus;
 mod last_writers;
 mod latency;
+mod line_fills;
 mod litmus_log;
 mod mail;
 mod markdown;

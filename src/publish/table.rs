@@ -10,7 +10,7 @@ use super::settings;
 use super::sums::{Sum, by_class};
 use super::unmeasured::{INTERRUPTED, unmeasured};
 use super::zeros::{Doubt, TOO_LITTLE, doubt_of, independence, place, rests_on, with_rates};
-use super::{distances, power, titles, warnings};
+use super::{distances, line_fills, power, titles, warnings};
 use crate::machine::in_order;
 use crate::record::{Finding, Record, ScenarioResult};
 use crate::shown;
@@ -282,6 +282,7 @@ pub fn summary(record: &Record) -> String {
     lines.extend(power::line(record));
     lines.extend(warnings::folded(&record.host, &record.results));
     lines.extend(settings::line(&record.results));
+    lines.extend(line_fills::line(&record.results));
     let forbidden = record.results.iter().filter(|result| result.finding == Finding::ForbiddenObserved);
     let forbidden: BTreeSet<&str> = forbidden.map(|result| result.scenario.as_str()).collect();
     if record.host.emulated && !forbidden.is_empty() {

@@ -18,6 +18,7 @@ pub fn compute(result: &mut ScenarioResult) {
     strata.for_each(StratumRecord::compute);
     result.reproducibility = (races > 0).then(|| reproducibility(races));
     result.warnings = result.current_warnings();
+    result.compute_line_fills();
 }
 
 /// A count divided by a time in seconds; 0 if the time is 0.

@@ -40,6 +40,9 @@ pub struct SettingsRecord {
     pub distance_ns: Option<f64>,
     /// Instances per tick; 1 if free.
     pub group: usize,
+    /// Instances per batch. Absent in records from before the field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
     /// Whether the lines of a group were prefetched before its tick.
     pub prefetch: Prefetch,
     /// The mean period, in nanoseconds; paced only.
@@ -61,11 +64,10 @@ pub struct SettingsRecord {
 pub struct CodeRecord {
     /// The layout of the variables in memory.
     pub layout: LayoutRecord,
-    /// Instances per batch.
-    pub batch: usize,
     /// SHA-256 of the code, as of the result.
     pub code_sha256: String,
-    /// Its disassembly, as of the result.
+    /// Its disassembly, as of the result. Empty if an earlier part has it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub listing: String,
 }
 

@@ -13,8 +13,9 @@ use self::distances::add_distances;
 use super::judge::settle;
 use super::validate::{MOST_COUNTS, histogram};
 use super::{
-    EdgesRecord, Evidence, FinalValue, FormerMeaning, Gaps, LastWriterRecord, OutcomeRecord, PaceRecord, Part, Record,
-    RunRecord, ScenarioResult, Sensitivity, SkewRecord, Unmeasured, compute, identity,
+    EdgesRecord, Evidence, FinalValue, FormerMeaning, Gaps, LastWriterRecord, LineFillsRecord, OutcomeRecord,
+    PaceRecord, Part, Record, RunRecord, ScenarioResult, SearchRecord, Sensitivity, SkewRecord, Unmeasured, compute,
+    identity,
 };
 use crate::arch::lock::Lock;
 use crate::error::{Error, Result};
@@ -140,6 +141,19 @@ pub fn add_repeat(sum: &mut ScenarioResult, more: ScenarioResult) -> Result<()> 
     let gaps = add_gaps(name, gaps_of(name, sum)?, gaps_of(name, &more)?)?;
     *sum = add(sum.clone(), more).map_err(|what| too_many(name, what))?;
     finish(sum, gaps.as_ref());
+    Ok(())
+}
+
+/// Adds what a search has seen to a result of the same experiment.
+///
+/// # Errors
+/// As [`add_repeat`].
+pub fn add_search(sum: &mut ScenarioResult, more: SearchRecord) -> Result<()> {
+    let all = match sum.search.take() {
+        Some(known) => known.plus(more).map_err(|what| too_many("a search", what))?,
+        None => more,
+    };
+    sum.search = Some(all);
     Ok(())
 }
 
@@ -358,6 +372,7 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         drift: None,
         // The least favourable value.
         nice: a.nice.max(b.nice),
+        line_fills: add_line_fills(a.line_fills, b.line_fills)?,
         source,
         title,
         named_outcomes,
@@ -398,6 +413,14 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         // This version does not know how to add a field of another version.
         extra: BTreeMap::new(),
     })
+}
+
+/// The lines from other caches of a sum; none if a part did not count them, or another event.
+fn add_line_fills(a: Option<LineFillsRecord>, b: Option<LineFillsRecord>) -> Summed<Option<LineFillsRecord>> {
+    let alike = a.zip(b).filter(|(a, b)| a.event == b.event);
+    alike
+        .map(|(a, b)| Ok(LineFillsRecord { count: plus(a.count, b.count, "the lines from other caches")?, ..a }))
+        .transpose()
 }
 
 /// The evidence for a zero of a sum: only what holds in both parts. If a part has no evidence (from an

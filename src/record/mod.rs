@@ -15,6 +15,7 @@ mod gaps;
 mod identity;
 mod import;
 mod judge;
+mod line_fills;
 mod merge;
 mod naming;
 mod phases;
@@ -39,7 +40,7 @@ use serde_json::Value;
 use crate::harness::Prefetch;
 use crate::litmus::Verdict;
 use crate::machine::{Class, Conditions, CounterOffset, Host, class_and_kinds, parse_cpu_list};
-use crate::stats::{Drift, Interval, share};
+use crate::stats::{Drift, Interval, apart, share};
 use crate::verdict::VerdictSource;
 
 #[cfg(test)]
@@ -55,7 +56,8 @@ pub use former::FormerMeaning;
 pub use gaps::Gaps;
 pub use import::{About, import};
 pub use judge::{Finding, judge};
-pub use merge::{CampaignMerger, Merger, add_repeat};
+pub use line_fills::LineFillsRecord;
+pub use merge::{CampaignMerger, Merger, add_repeat, add_search};
 pub use naming::{NamedOutcomeRecord, naming_of};
 pub use phases::{Pass, PhasesRecord};
 pub use power::RunPower;
@@ -364,6 +366,9 @@ pub struct ScenarioResult {
     /// it.
     #[serde(default)]
     pub nice: i32,
+    /// How many lines came from other caches. Absent if no counter of the hardware could be read: most virtual machines have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line_fills: Option<LineFillsRecord>,
     /// The stress on the memory system during the test, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stress: Option<String>,
@@ -467,6 +472,19 @@ impl ScenarioResult {
     /// The hashes of all code that ran.
     pub fn codes(&self) -> BTreeSet<&str> {
         self.other_codes().map(|code| code.code_sha256.as_str()).chain([self.code_sha256.as_str()]).collect()
+    }
+
+    /// The hashes of the code that ran with settings for a distance like this one, in nanoseconds. All, if none were chosen there.
+    pub fn codes_at(&self, ns: f64) -> BTreeSet<&str> {
+        let parts = || self.distances.iter().flat_map(|distances| &distances.settings);
+        let here = parts().filter(|part| part.distance_ns.is_some_and(|known| !apart(known, ns)));
+        let mut codes: BTreeSet<&str> =
+            here.map(|part| part.code.as_ref().map_or(self.code_sha256.as_str(), |code| &code.code_sha256)).collect();
+        // Runs of a sum that kept their settings are no parts.
+        if self.repeats.len() > parts().count() {
+            codes.insert(&self.code_sha256);
+        }
+        if codes.is_empty() { self.codes() } else { codes }
     }
 
     /// The skew with the highest rate. `None` with a single skew or without races.

@@ -42,8 +42,7 @@ impl PhasesRecord {
         }
     }
 
-    /// The sum of two results' phases. Where they have different layouts, an iteration of the sum needs the mean of their transfers, which
-    /// `weights` gives.
+    /// The sum of two results' phases. `line_transfers` is the mean, weighted by iterations: parts can have different layouts.
     pub(super) fn plus(self, other: PhasesRecord, weights: Weights) -> PhasesRecord {
         PhasesRecord {
             run_s: self.run_s + other.run_s,

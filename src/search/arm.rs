@@ -115,6 +115,11 @@ impl Allowed {
         }
     }
 
+    /// What of this has the machine code of an arm: its pace and its layout. The size of a dense batch is in the code too.
+    pub fn with_code_of(&self, arm: Arm) -> Allowed {
+        Allowed { layouts: vec![arm.layout], batch: arm.batch, ..self.with_pace_of(arm) }
+    }
+
     /// An arm with the given settings in place of its own; `None` if it is not allowed.
     fn restrict(&self, arm: Arm) -> Option<Arm> {
         let paced = arm.pace == ArmPace::Paced;
@@ -169,9 +174,9 @@ pub fn arms(allowed: &Allowed) -> Vec<Arm> {
     allowed.distinct(wanted)
 }
 
-/// What a variant has in place of the settings of its arm. Of variants that are hardly different, the least is chosen: the one that
-/// differs in the last field alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What a variant has in place of the settings of its arm. The order of the fields is the order of choice: of variants that are hardly
+/// different, another prefetch comes before another batch, stress or stretch.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Change {
     /// Another stretch.
     pub stretch: Option<u32>,
@@ -184,6 +189,16 @@ pub struct Change {
 }
 
 impl Change {
+    /// This change of an arm that has another one already.
+    pub fn after(self, other: Change) -> Change {
+        Change {
+            stretch: self.stretch.or(other.stretch),
+            stress: self.stress.or(other.stress),
+            batch: self.batch.or(other.batch),
+            prefetch: self.prefetch.or(other.prefetch),
+        }
+    }
+
     /// The change from an arm to a variant of it.
     pub fn between(arm: Arm, variant: Arm) -> Change {
         Change {

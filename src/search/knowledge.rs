@@ -23,7 +23,7 @@ pub struct Chosen {
 pub struct Knowledge {
     /// The sum of the relative values of each arm, and their number.
     values: HashMap<(Vec<usize>, Arm), (f64, u32)>,
-    /// What was chosen at each distance, by the hash of the test's source. What was used last comes last.
+    /// What was chosen, in order of time, by the hash of the test's source.
     chosen: HashMap<(Vec<usize>, String), Vec<Chosen>>,
 }
 
@@ -39,9 +39,10 @@ impl Knowledge {
         (*sum, *count) = (*sum + value, *count + 1);
     }
 
-    /// What was used last for a test on these CPUs. Its repeats begin with it.
+    /// What was chosen first for a test on these CPUs. Its repeats begin with it, so that the first part of each has the same machine
+    /// code.
     pub fn chosen(&self, cpus: &[usize], test: &str) -> Option<Chosen> {
-        self.all(cpus, test).last().copied()
+        self.all(cpus, test).first().copied()
     }
 
     /// What was chosen for a test at a distance like this one, in nanoseconds.
@@ -54,10 +55,8 @@ impl Knowledge {
         self.chosen.get(&(cpus.to_vec(), test.to_owned())).map_or(&[], Vec::as_slice)
     }
 
-    /// Notes what is used for a test from now on.
+    /// Notes what was chosen for a test.
     pub fn choose(&mut self, cpus: &[usize], test: &str, chosen: Chosen) {
-        let all = self.chosen.entry((cpus.to_vec(), test.to_owned())).or_default();
-        all.retain(|known| *known != chosen);
-        all.push(chosen);
+        self.chosen.entry((cpus.to_vec(), test.to_owned())).or_default().push(chosen);
     }
 }

@@ -1,7 +1,7 @@
 //! The search over settings: which settings get the next turn, and which are the best.
 //!
 //! Settings are arms of a bandit. A turn runs a test for some milliseconds with one arm. Every arm gets a turn, then those
-//! that may be the best get more, and a share of the turns always goes to the arms with the fewest, so that no arm is given up
+//! that may be the best get more, and from then on a share of the turns goes to the arms with the fewest, so that no arm is given up
 //! after one unlucky turn. What the search has found is only used to choose: the rate that a result quotes is measured afterwards.
 //!
 //! The first turn of an arm still looks for its period and its skews. If it was not hopeless the arm gets a second one, and
@@ -24,7 +24,7 @@ pub use knowledge::{Chosen, Knowledge};
 
 use crate::harness::ENOUGH;
 
-/// Every so many turns go to the arm with the fewest: the floor.
+/// Every so many turns go to the arm with the fewest: the floor. It holds once no arm waits for its first turn, or for its second.
 const FLOOR: usize = 4;
 /// An arm whose first turn was worth less than this share of the best arm gets its second turn only by the floor.
 const HOPELESS: f64 = 0.2;
@@ -103,10 +103,10 @@ impl Search {
         self.of.push(of);
     }
 
-    /// The variants that join now, by number in `open`, which has an arm and a change of it for each that has not joined. They are those
-    /// of one arm, the best one that has any, because they show which variants of other arms are worth a turn.
+    /// The variants that join now. `open` lists those that have not joined, an arm and its change each, and the result has indices into
+    /// it. They are variants of one arm, the best one that has any, because they show which variants of other arms are worth a turn.
     ///
-    /// None while an arm waits for its first turn, or one that is not hopeless for its second, unless time is `short`: then a first
+    /// Empty while an arm waits for its first turn, or one that is not hopeless for its second, unless time is `short`: then a first
     /// turn is enough. An arm that is no variant is promising if it is worth a share of `PROMISING` of the best such arm. A variant
     /// has variants if it is the best of all, and is no variant of a variant.
     pub fn joining(&self, open: &[(usize, Change)], short: bool) -> Vec<usize> {
@@ -206,8 +206,8 @@ impl Search {
         self.turns.iter().all(|turns| !turns.is_empty())
     }
 
-    /// The first of the best arms that had a turn, and by what they were compared. The first arm without any. The order is that of
-    /// [`Search::place`], so that two searches that have seen the same choose alike, whenever their variants joined.
+    /// The first of the best arms that had a turn, and by what they were compared. The first arm without any. The order is
+    /// fixed, so that two searches that have seen the same choose alike, whenever their variants joined.
     pub fn best(&self) -> (usize, Measure) {
         let (measure, values) = self.values();
         let mut tried: Vec<usize> = (0..self.arms()).filter(|&arm| !self.turns[arm].is_empty()).collect();
@@ -223,15 +223,10 @@ impl Search {
     }
 
     /// The place of an arm in the order of choice: first the arms of the beginning, then those with the same changes of these together.
-    fn place(&self, arm: usize) -> (Vec<Change>, usize) {
-        match self.of[arm] {
-            None => (Vec::new(), arm),
-            Some((of, change)) => {
-                let (mut changes, first) = self.place(of);
-                changes.push(change);
-                (changes, first)
-            }
-        }
+    fn place(&self, arm: usize) -> (Change, usize) {
+        let Some((of, change)) = self.of[arm] else { return (Change::default(), arm) };
+        let (before, first) = self.place(of);
+        (change.after(before), first)
     }
 
     /// The value of each arm relative to the best, if they are compared by races: what other tests can learn.

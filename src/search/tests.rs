@@ -37,7 +37,7 @@ fn turn(races: u64) -> Turn {
 }
 
 /// Changes of a variant.
-const NONE: Change = Change { prefetch: None, batch: None, stress: None, stretch: None };
+const NONE: Change = Change { stretch: None, stress: None, batch: None, prefetch: None };
 const LONGER: Change = Change { stretch: Some(2), ..NONE };
 const OFF: Change = Change { prefetch: Some(Prefetch::Off), ..NONE };
 
@@ -280,12 +280,11 @@ fn settings_are_known_by_the_distance_that_they_were_chosen_at() {
     let of = |knowledge: &Knowledge, ns| knowledge.chosen_at(&[0, 1], "a", ns);
     let found = [29.0, 47.9, 48.0, 93.0, 94.0, 239.0, 240.0].map(|ns| of(&knowledge, ns));
     assert_eq!(found, [Some(near), Some(near), None, None, Some(far), Some(far), None]);
-    // What was used last comes first for a repeat, and of two at one distance the later one.
-    knowledge.choose(&[0, 1], "a", near);
+    // A repeat begins with what was chosen first, and of two at one distance the later one is used.
     assert_eq!((knowledge.chosen(&[0, 1], "a"), of(&knowledge, 150.0)), (Some(near), Some(far)));
     let later = at(8, 33.0);
     knowledge.choose(&[0, 1], "a", later);
-    assert_eq!(of(&knowledge, 30.0), Some(later));
+    assert_eq!((knowledge.chosen(&[0, 1], "a"), of(&knowledge, 30.0)), (Some(near), Some(later)));
     assert_eq!((knowledge.chosen_at(&[1, 0], "a", 30.0), knowledge.chosen_at(&[0, 1], "b", 30.0)), (None, None));
 }
 
@@ -303,6 +302,13 @@ fn what_is_searched_at_another_distance_has_the_same_pace() {
     assert!(all.len() == 4 && all.iter().all(|arm| arm.pace == ArmPace::Free), "{all:?}");
     // An option that allows free runs alone stays.
     assert_eq!(arms(&Allowed { paced: false, ..Allowed::all() }.with_pace_of(paced)), []);
+    // In a window the code stays.
+    let all = arms(&Allowed::all().with_code_of(paced));
+    assert_eq!(
+        all.iter().map(|arm| (arm.layout, arm.group)).collect::<Vec<_>>(),
+        [16, 32, 64, 8].map(|group| (paced.layout, group))
+    );
+    assert_eq!(arms(&Allowed::all().with_code_of(free)), [free]);
 }
 
 /// The arms of which a variant joins, if `open` has these changes of each.
@@ -432,6 +438,19 @@ fn the_order_in_which_variants_joined_does_not_choose() {
     let [first, second, longer] = [(0, OFF), (1, OFF), (0, LONGER)];
     for joined in [[first, second, longer], [second, first, longer], [longer, second, first]] {
         assert_eq!(chosen(joined), first);
+    }
+    // The place of a variant of a variant is that of its settings, whichever change came first.
+    for [of_variant, other] in [[OFF, LONGER], [LONGER, OFF]] {
+        let mut search = Search::new();
+        search.add(None);
+        search.add_variant(0, other, None);
+        search.add_variant(1, of_variant, None);
+        search.add_variant(0, of_variant, None);
+        for (arm, races) in [(0, 1000), (1, 4000), (2, 4000), (3, 4000)] {
+            (0..4).for_each(|_| search.seen(arm, turn(races)));
+        }
+        assert_eq!(search.best().0, if other == OFF { 1 } else { 3 });
+        assert!(search.place(2) > search.place(1).max(search.place(3)));
     }
     // A variant that is the best of all is not left for one that comes before it.
     let mut search = Search::new();

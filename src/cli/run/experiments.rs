@@ -53,6 +53,7 @@ pub(super) fn experiments<'a>(
         seed: args.seed,
         limits: limits(args, planned),
         nice: args.nice,
+        event: arch.line_fills(&host.cpu_ids),
         window: args.measure.window.is_some(),
         side_by_side: args.pairs.is_some(),
     };

@@ -22,7 +22,7 @@ use super::output::{Output, status};
 use super::topology::cpus_to_use;
 use crate::arch::Arch;
 use crate::error::{Error, Result};
-use crate::experiment::{Bench, Experiment};
+use crate::experiment::Bench;
 use crate::machine::{self, Calibration, Conditions};
 use crate::record::{self, Finding, NoResult, Record, ScenarioResult};
 use crate::{publish, terminal};
@@ -85,7 +85,7 @@ pub fn measured(args: &RunArgs) -> Result<(u8, Record)> {
     if !args.output.quiet {
         shown.push_str(&windows(args, &session.record));
     }
-    shown.push_str(&evidence(&mut session, &experiments));
+    shown.push_str(&evidence(&session.record));
     let Session { record, mut failures, .. } = session;
     if failures.is_empty() {
         failures.extend(nothing_measured(&record));
@@ -114,18 +114,7 @@ fn windows(args: &RunArgs, record: &Record) -> String {
 }
 
 /// The evidence for each forbidden outcome that was observed.
-fn evidence(session: &mut Session, experiments: &[Experiment<'_>]) -> String {
-    let mut evidence = String::new();
-    for result in session.record.results.iter().filter(|result| result.finding == Finding::ForbiddenObserved) {
-        let ran = |experiment: &&Experiment<'_>| {
-            experiment.scenario.sha256 == result.source_sha256 && experiment.placement.cpus == result.placement.cpus
-        };
-        if let Some(experiment) = experiments.iter().find(ran) {
-            match evidence_for(experiment, result, &session.record.host) {
-                Ok(text) => evidence.push_str(&text),
-                Err(error) => session.failures.push(error),
-            }
-        }
-    }
-    evidence
+fn evidence(record: &Record) -> String {
+    let forbidden = record.results.iter().filter(|result| result.finding == Finding::ForbiddenObserved);
+    forbidden.map(|result| evidence_for(result, &record.host)).collect()
 }

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use super::rounds::Round;
 use crate::cli::topology::host_lines;
-use crate::error::Result;
 use crate::experiment::{Experiment, PaceChoice};
 use crate::machine::{self, Clock, Edges, Host};
 use crate::units::Nanos;
-use crate::{codegen, publish, record};
+use crate::{publish, record};
 
 /// The lines that are printed before a run: the host, how instances run, and how many runs there are.
 pub(super) fn opening(host: &Host, experiments: &[Experiment<'_>], rounds: &[Round<'_, '_>], repeat: u32) -> String {
@@ -108,12 +107,7 @@ pub(super) fn counters_note(result: &record::ScenarioResult) -> String {
 }
 
 /// The evidence for a forbidden outcome: all outcomes, the code that ran, and the host.
-pub(super) fn evidence_for(
-    experiment: &Experiment<'_>,
-    result: &record::ScenarioResult,
-    host: &Host,
-) -> Result<String> {
-    let program = &experiment.scenario.program;
+pub(super) fn evidence_for(result: &record::ScenarioResult, host: &Host) -> String {
     let mut text = format!("\n{}: {}\n", result.scenario, result.condition);
     // Writing to a string cannot fail.
     for outcome in &result.outcomes {
@@ -121,11 +115,15 @@ pub(super) fn evidence_for(
         let mark = if outcome.satisfies { "*" } else { " " };
         let _ = writeln!(text, "  {mark} {:>15}  {}", publish::count(outcome.count), values.join("; "));
     }
-    for (number, (thread, code)) in program.threads.iter().zip(&experiment.code).enumerate() {
-        let _ = writeln!(text, "P{number} on CPU {}:", experiment.placement.cpus[number]);
-        text.push_str(&codegen::listing(program, thread, code)?);
+    let _ = writeln!(text, "P0 and the others on CPUs {}:", machine::in_order(&result.placement.cpus));
+    let mut code = |layout: &str, listing: &str, hash: &str| {
+        let _ = writeln!(text, "{}\n{layout}: code sha256 {hash}", listing.trim_end());
+    };
+    code(&result.layout.kind, &result.listing, &result.code_sha256);
+    for other in result.other_codes().filter(|code| !code.listing.is_empty()) {
+        code(&other.layout.kind, &other.listing, &other.code_sha256);
     }
-    let _ = writeln!(text, "code sha256 {}, source sha256 {}", result.code_sha256, result.source_sha256);
+    let _ = writeln!(text, "source sha256 {}", result.source_sha256);
     text.push_str(&host_lines(host));
-    Ok(text)
+    text
 }

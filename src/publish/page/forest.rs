@@ -139,7 +139,7 @@ fn same_code(sums: &[Sum<'_>]) -> Option<String> {
     let race = sums.iter().find(|sum| sum.first().group == "race" && sum.results.len() == 1)?;
     let alike = |sum: &&Sum<'_>| {
         let (first, other) = (sum.first(), race.first());
-        sum.run.letter == race.run.letter && first.scenario != other.scenario && first.code_sha256 == other.code_sha256
+        sum.run.letter == race.run.letter && first.scenario != other.scenario && first.codes() == other.codes()
     };
     let mut names: Vec<&str> = sums.iter().filter(alike).map(|sum| sum.first().scenario.as_str()).collect();
     names.dedup();

@@ -186,6 +186,7 @@ struct Code {
     name: String,
     architecture: String,
     pace: String,
+    layout: String,
     source: String,
     listing: String,
     source_sha256: String,
@@ -418,10 +419,11 @@ fn views(runs: &[Run<'_>], pages: &[String]) -> Vec<runs::View> {
     runs.iter().enumerate().map(|(number, run)| run.view(alike(run), pages.get(number).cloned())).collect()
 }
 
-/// The hashes and listings of the code of each part of a result.
-fn codes_of(result: &ScenarioResult) -> impl Iterator<Item = (&ScenarioResult, (&String, &String))> {
-    let of_parts = result.other_codes().map(|code| (&code.code_sha256, &code.listing));
-    [(&result.code_sha256, &result.listing)].into_iter().chain(of_parts).map(move |code| (result, code))
+/// The layout, hash and listing of the code of each part of a result.
+fn codes_of(result: &ScenarioResult) -> impl Iterator<Item = (&ScenarioResult, [&String; 3])> {
+    let of_parts = result.other_codes().map(|code| [&code.layout.kind, &code.code_sha256, &code.listing]);
+    let first = [&result.layout.kind, &result.code_sha256, &result.listing];
+    [first].into_iter().chain(of_parts).map(move |code| (result, code))
 }
 
 /// The machine code of every test, each distinct code once.
@@ -429,7 +431,9 @@ fn codes(runs: &[Run<'_>]) -> Vec<Code> {
     let mut out: Vec<(Code, Vec<&str>)> = Vec::new();
     let with_record = || runs.iter().filter_map(|run| Some((run, run.record()?)));
     for (run, record) in with_record() {
-        for (result, (code_sha256, listing)) in super::sums::reading_order(record).into_iter().flat_map(codes_of) {
+        for (result, [layout, code_sha256, listing]) in
+            super::sums::reading_order(record).into_iter().flat_map(codes_of)
+        {
             let known =
                 |(code, _): &&mut (Code, Vec<&str>)| code.code_sha256 == *code_sha256 && code.name == result.scenario;
             if let Some((_, letters)) = out.iter_mut().find(known) {
@@ -442,6 +446,7 @@ fn codes(runs: &[Run<'_>]) -> Vec<Code> {
                 name: result.scenario.clone(),
                 architecture: record.host.architecture.clone(),
                 pace: result.pace.mode.clone(),
+                layout: layout.clone(),
                 source: result.source.clone(),
                 listing: listing.clone(),
                 source_sha256: result.source_sha256.clone(),

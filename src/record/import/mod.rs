@@ -258,6 +258,7 @@ fn result(test: &Test, arch: Arch) -> ScenarioResult {
         distances: None,
         counters: Vec::new(),
         nice: 0,
+        line_fills: None,
         stress: None,
         search: None,
         skews: Vec::new(),

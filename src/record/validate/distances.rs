@@ -43,9 +43,11 @@ pub(super) fn distances(distances: &DistancesRecord, result: &ScenarioResult, pr
     }
     problems.each("strata", strata, |problems, stratum| one(stratum, result, problems));
     problems.each("settings", settings, |problems, part| {
-        let SettingsRecord { distance_ns, group, prefetch: _, period_ns, elapsed_s, iterations, races, code } = part;
+        let SettingsRecord { distance_ns, group, batch, prefetch: _, period_ns, elapsed_s, iterations, races, code } =
+            part;
         distance_ns.iter().for_each(|ns| problems.range("distance_ns", *ns, f64::MIN_POSITIVE..=LONGEST_TRANSFER_NS));
         problems.range("group", *group, 1..=super::scenario::MOST_INSTANCES);
+        batch.iter().for_each(|batch| problems.range("batch", *batch, 1..=super::scenario::MOST_INSTANCES));
         period_ns.iter().for_each(|ns| problems.range("period_ns", *ns, 0.0..=super::scenario::LONGEST_NS));
         problems.range("elapsed_s", *elapsed_s, 0.0..=result.elapsed_s * ROUNDING);
         problems.range("races", *races, 0..=*iterations);

@@ -177,6 +177,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         distances: _, // counts()
         counters,
         nice,
+        line_fills: _, // computed()
         stress: _,
         search,
         skews,
@@ -209,7 +210,8 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
     problems.within("search", |problems| {
         search.iter().for_each(|search| search_ranges(result, search, single, problems));
     });
-    instances(layout, *batch, problems);
+    layout_ranges(layout, problems);
+    problems.range("batch", *batch, 1..=MOST_INSTANCES);
     problems.range("elapsed_s", *elapsed_s, 0.0..=longest_s(single));
     let most = elapsed_s * (1.0 + CLOCKS_DIFFER) + 1e-3;
     problems.range("in_batches_s", *in_batches_s, 0.0..=most);
@@ -607,19 +609,19 @@ fn listing(listing: &str, code_sha256: &str, problems: &mut Problems) {
     }
 }
 
-/// Checks the layout of instances, and their number in a batch.
-fn instances(layout: &LayoutRecord, batch: usize, problems: &mut Problems) {
+fn layout_ranges(layout: &LayoutRecord, problems: &mut Problems) {
     let LayoutRecord { kind: _, line_bytes, stride_bytes } = layout;
     problems.range("layout.line_bytes", *line_bytes, 1..=4096);
     problems.range("layout.stride_bytes", *stride_bytes, 1..=1 << 30);
-    problems.range("batch", batch, 1..=MOST_INSTANCES);
 }
 
 /// Checks the code of a part of a run.
 pub(super) fn code(code: &CodeRecord, problems: &mut Problems) {
-    instances(&code.layout, code.batch, problems);
+    layout_ranges(&code.layout, problems);
     sha256("code_sha256", &code.code_sha256, problems);
-    listing(&code.listing, &code.code_sha256, problems);
+    if !code.listing.is_empty() {
+        listing(&code.listing, &code.code_sha256, problems);
+    }
 }
 
 /// The hash of the code in a listing, and the hash if each instruction is one little-endian number; `None` if it has no

@@ -26,6 +26,7 @@ pub(super) const FACTS: Facts = Facts {
         id_keys: &["cpu", "revision", "platform", "machine"],
         numbers: None,
     },
+    line_fills: &[],
     has_cpuid: false,
     // QEMU adds the node /hypervisor to a pseries machine only under KVM (spapr_build_fdt() in hw/ppc/spapr.c). It makes
     // powernv machines only with its code generator.

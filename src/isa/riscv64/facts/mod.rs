@@ -26,6 +26,7 @@ pub(super) const FACTS: Facts = Facts {
         id_keys: &["isa", "uarch", "mvendorid", "marchid", "mimpid"],
         numbers: Some(cpus::NUMBERS),
     },
+    line_fills: &[],
     has_cpuid: false,
     // QEMU's own CPU models have vendor 0; KVM shows the vendor of the host's CPUs (mvendorid, RISC-V privileged
     // architecture, section "Machine Vendor ID Register").
