@@ -115,7 +115,8 @@ pub(super) fn evidence_for(result: &record::ScenarioResult, host: &Host) -> Stri
         let mark = if outcome.satisfies { "*" } else { " " };
         let _ = writeln!(text, "  {mark} {:>15}  {}", publish::count(outcome.count), values.join("; "));
     }
-    let _ = writeln!(text, "P0 and the others on CPUs {}:", machine::in_order(&result.placement.cpus));
+    let threads = result.placement.cpus.iter().enumerate().map(|(number, cpu)| format!("P{number} on CPU {cpu}"));
+    let _ = writeln!(text, "{}:", threads.collect::<Vec<_>>().join(", "));
     let mut code = |layout: &str, listing: &str, hash: &str| {
         let _ = writeln!(text, "{}\n{layout}: code sha256 {hash}", listing.trim_end());
     };

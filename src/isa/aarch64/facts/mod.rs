@@ -26,7 +26,6 @@ pub(super) const FACTS: Facts = Facts {
         id_keys: &["CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision"],
         numbers: Some(cpus::NUMBERS),
     },
-    // No event of Arm's designs tells the cache of another core from the shared one.
     line_fills: &[],
     has_cpuid: false,
     translated_by_qemu: |machine| machine.counter_hz == Some(QEMU_COUNTER_HZ),
