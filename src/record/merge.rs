@@ -149,11 +149,7 @@ pub fn add_repeat(sum: &mut ScenarioResult, more: ScenarioResult) -> Result<()> 
 /// # Errors
 /// As [`add_repeat`].
 pub fn add_search(sum: &mut ScenarioResult, more: SearchRecord) -> Result<()> {
-    let all = match sum.search.take() {
-        Some(known) => known.plus(more).map_err(|what| too_many("a search", what))?,
-        None => more,
-    };
-    sum.search = Some(all);
+    sum.search = add_searches(sum.search.take(), Some(more)).map_err(|what| too_many("a search", what))?;
     Ok(())
 }
 
@@ -357,10 +353,7 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         // not.
         repeats,
         sightings: Some(sightings),
-        search: match (a.search, b.search) {
-            (Some(a), Some(b)) => Some(a.plus(b)?),
-            (a, b) => a.or(b),
-        },
+        search: add_searches(a.search, b.search)?,
         blocks: Vec::new(),
         pace: add_pace(a.pace, b.pace, weights),
         // The CPUs may differ between machines. `parts` says which hosts there were.
@@ -412,6 +405,14 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         warnings: a.warnings,
         // This version does not know how to add a field of another version.
         extra: BTreeMap::new(),
+    })
+}
+
+/// The searches of a sum.
+fn add_searches(a: Option<SearchRecord>, b: Option<SearchRecord>) -> Summed<Option<SearchRecord>> {
+    Ok(match (a, b) {
+        (Some(a), Some(b)) => Some(a.plus(b)?),
+        (a, b) => a.or(b),
     })
 }
 

@@ -469,9 +469,16 @@ impl ScenarioResult {
         parts.filter_map(|part| part.code.as_ref())
     }
 
+    /// The layout, hash and listing of all code that ran, the first part's first.
+    pub fn each_code(&self) -> impl Iterator<Item = [&str; 3]> {
+        let of_parts = self.other_codes().map(|code| [&code.layout.kind, &code.code_sha256, &code.listing]);
+        let first = [&self.layout.kind, &self.code_sha256, &self.listing];
+        [first].into_iter().chain(of_parts).map(|code| code.map(String::as_str))
+    }
+
     /// The hashes of all code that ran.
     pub fn codes(&self) -> BTreeSet<&str> {
-        self.other_codes().map(|code| code.code_sha256.as_str()).chain([self.code_sha256.as_str()]).collect()
+        self.each_code().map(|[_, hash, _]| hash).collect()
     }
 
     /// The hashes of the code that ran with settings for a distance like this one, in nanoseconds. All, if none were chosen there.

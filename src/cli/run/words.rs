@@ -117,12 +117,9 @@ pub(super) fn evidence_for(result: &record::ScenarioResult, host: &Host) -> Stri
     }
     let threads = result.placement.cpus.iter().enumerate().map(|(number, cpu)| format!("P{number} on CPU {cpu}"));
     let _ = writeln!(text, "{}:", threads.collect::<Vec<_>>().join(", "));
-    let mut code = |layout: &str, listing: &str, hash: &str| {
+    // A listing that an earlier part has is not repeated.
+    for [layout, hash, listing] in result.each_code().filter(|[_, _, listing]| !listing.is_empty()) {
         let _ = writeln!(text, "{}\n{layout}: code sha256 {hash}", listing.trim_end());
-    };
-    code(&result.layout.kind, &result.listing, &result.code_sha256);
-    for other in result.other_codes().filter(|code| !code.listing.is_empty()) {
-        code(&other.layout.kind, &other.listing, &other.code_sha256);
     }
     let _ = writeln!(text, "source sha256 {}", result.source_sha256);
     text.push_str(&host_lines(host));

@@ -419,23 +419,15 @@ fn views(runs: &[Run<'_>], pages: &[String]) -> Vec<runs::View> {
     runs.iter().enumerate().map(|(number, run)| run.view(alike(run), pages.get(number).cloned())).collect()
 }
 
-/// The layout, hash and listing of the code of each part of a result.
-fn codes_of(result: &ScenarioResult) -> impl Iterator<Item = (&ScenarioResult, [&String; 3])> {
-    let of_parts = result.other_codes().map(|code| [&code.layout.kind, &code.code_sha256, &code.listing]);
-    let first = [&result.layout.kind, &result.code_sha256, &result.listing];
-    [first].into_iter().chain(of_parts).map(move |code| (result, code))
-}
-
 /// The machine code of every test, each distinct code once.
-fn codes(runs: &[Run<'_>]) -> Vec<Code> {
+fn codes<'a>(runs: &'a [Run<'_>]) -> Vec<Code> {
     let mut out: Vec<(Code, Vec<&str>)> = Vec::new();
     let with_record = || runs.iter().filter_map(|run| Some((run, run.record()?)));
     for (run, record) in with_record() {
-        for (result, [layout, code_sha256, listing]) in
-            super::sums::reading_order(record).into_iter().flat_map(codes_of)
-        {
+        let of = |result: &'a ScenarioResult| result.each_code().map(move |code| (result, code));
+        for (result, [layout, code_sha256, listing]) in super::sums::reading_order(record).into_iter().flat_map(of) {
             let known =
-                |(code, _): &&mut (Code, Vec<&str>)| code.code_sha256 == *code_sha256 && code.name == result.scenario;
+                |(code, _): &&mut (Code, Vec<&str>)| code.code_sha256 == code_sha256 && code.name == result.scenario;
             if let Some((_, letters)) = out.iter_mut().find(known) {
                 if !letters.contains(&run.letter.as_str()) {
                     letters.push(&run.letter);
@@ -446,11 +438,11 @@ fn codes(runs: &[Run<'_>]) -> Vec<Code> {
                 name: result.scenario.clone(),
                 architecture: record.host.architecture.clone(),
                 pace: result.pace.mode.clone(),
-                layout: layout.clone(),
+                layout: layout.to_owned(),
                 source: result.source.clone(),
-                listing: listing.clone(),
+                listing: listing.to_owned(),
                 source_sha256: result.source_sha256.clone(),
-                code_sha256: code_sha256.clone(),
+                code_sha256: code_sha256.to_owned(),
                 runs: String::new(),
             };
             out.push((code, vec![&run.letter]));
