@@ -1,5 +1,9 @@
 //! The search over settings at the beginning of a run: turns of some milliseconds, each with other settings.
+//!
+//! If the hypervisor moves the CPUs meanwhile, the search begins again at the new distance, and goes on where it was if they come
+//! back. It ends once it had its time at one distance.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -22,8 +26,11 @@ const LONGEST: Duration = Duration::from_secs(5);
 const TURN: Duration = Duration::from_millis(8);
 /// With less time than for this many turns, there is no search.
 const LEAST_TURNS: u32 = 6;
-/// Share of the search after which the variants of the best arm join even if arms that are not hopeless had only one turn.
+/// Share of the search after which the variants of the best arm join even if arms that are not hopeless had only one turn. After this
+/// share, what a search has found at a distance is used there.
 const VARIANTS_AFTER: f64 = 0.5;
+/// The most time of a search whose CPUs move, in units of the time that it has at one distance.
+const MOVED: f64 = 2.0;
 /// A group of this many more instances is tried first at a period that is longer by the period of one instance.
 const OVERLAP: f64 = 8.0;
 /// If more than this share of a turn's groups were late and it had hardly any races, its period was too short.
@@ -109,7 +116,8 @@ pub(super) fn explore<'a>(
         search: Search::new(),
         candidates: Vec::new(),
         levels: Levels::default(),
-        stratum: 0,
+        label: 0,
+        spent: Vec::new(),
     };
     for arm in search::arms(&explorer.allowed) {
         explorer.add(arm, None, &knowledge())?;
@@ -118,13 +126,16 @@ pub(super) fn explore<'a>(
         return Ok(None);
     }
     let begun = Instant::now();
-    explorer.guess_periods()?;
-    while begun.elapsed() < time && !interrupt.load(Ordering::Relaxed) {
-        explorer.vary(begun.elapsed() >= time.mul_f64(VARIANTS_AFTER), &knowledge())?;
+    let most = time.mul_f64(MOVED);
+    while explorer.spent(explorer.search.here()) < time && begun.elapsed() < most && !interrupt.load(Ordering::Relaxed)
+    {
+        let lap = Instant::now();
+        explorer.guess_periods()?;
+        explorer.vary(explorer.is_late(explorer.search.here(), time), &knowledge())?;
         let Some(next) = explorer.search.next() else { break };
         explorer.turn(next, watch)?;
+        explorer.spend(lap.elapsed());
     }
-    explorer.teach(&mut knowledge());
     explorer.finish(begun.elapsed(), time, &mut knowledge()).map(Some)
 }
 
@@ -132,27 +143,43 @@ pub(super) fn explore<'a>(
 struct Candidate<'a> {
     arm: Arm,
     experiment: Experiment<'a>,
-    /// The period of the next turn, if one is known.
-    period: Option<Ticks>,
-    /// The skews of the next turn: at first all of a sweep, then those with the most races. Empty if the next turn is to sweep. A
-    /// window keeps all of them.
-    skews: Vec<Ticks>,
+    /// The candidate whose variant it is.
+    of: Option<usize>,
+    /// How far it is tuned in each stratum.
+    tuned: BTreeMap<usize, Tuned>,
     iterations: u64,
     races: u64,
     elapsed: Duration,
 }
 
-impl<'a> Candidate<'a> {
-    fn new(arm: Arm, period: Option<Ticks>, experiment: Experiment<'a>) -> Candidate<'a> {
-        let (skews, elapsed) = (Vec::new(), Duration::ZERO);
-        Candidate { arm, experiment, period, skews, iterations: 0, races: 0, elapsed }
+/// What the turns of a candidate at one distance have found.
+#[derive(Debug, Clone, PartialEq)]
+struct Tuned {
+    /// The period of the next turn, if one is known.
+    period: Option<Ticks>,
+    /// The skews of the next turn: at first all of a sweep, then those with the most races. Empty if the next turn is to sweep. A
+    /// window keeps all of them.
+    skews: Vec<Ticks>,
+    /// The factor of the width of the sweep.
+    reach: u32,
+}
+
+impl Tuned {
+    fn begin(period: Option<Ticks>) -> Tuned {
+        Tuned { period, skews: Vec::new(), reach: 1 }
+    }
+
+    /// What a variant begins with: the period of the arm that it varies, or a multiple of it.
+    fn of_variant(&self, arm: Arm, variant: Arm) -> Tuned {
+        let period = self.period.and_then(|period| stretched(period, arm, variant));
+        Tuned { period, skews: Vec::new(), reach: self.reach }
     }
 
     /// Chooses the skews of the next turn: the best ones of the last turn, or all of a wider sweep, if that turn was a sweep that
     /// ended before the peak.
-    fn choose_skews(&mut self, program: &Program, skews: &[SkewTally], (swept, best): (bool, &[usize])) {
-        if swept && self.reaches_further(program, skews) {
-            self.experiment.reach *= 2;
+    fn choose_skews(&mut self, experiment: &Experiment<'_>, skews: &[SkewTally], (swept, best): (bool, &[usize])) {
+        if swept && self.reaches_further(experiment, skews) {
+            self.reach *= 2;
             self.skews.clear();
         } else if self.skews.len() > 1 && skews.iter().any(|skew| skew.iterations() > 0) {
             self.skews = best.iter().map(|&at| skews[at].skew).collect();
@@ -161,13 +188,13 @@ impl<'a> Candidate<'a> {
 
     /// Whether the sweep of its last turn ended before the races were most frequent, and a wider one is possible. A window stays as
     /// wide as the period: all of its skews count, so arms with other widths could not be compared.
-    fn reaches_further(&self, program: &Program, skews: &[SkewTally]) -> bool {
-        let (Some(period), None) = (self.period, self.experiment.choice.pace.skews()) else { return false };
-        if self.experiment.common.window {
+    fn reaches_further(&self, experiment: &Experiment<'_>, skews: &[SkewTally]) -> bool {
+        let (Some(period), None) = (self.period, experiment.choice.pace.skews()) else { return false };
+        if experiment.common.window {
             return false;
         }
-        let end = |reach| sweep(units(&self.experiment), period, reach).last().copied();
-        end(2 * self.experiment.reach) > end(self.experiment.reach) && harness::peaks_at_an_end(program, skews)
+        let end = |reach| sweep(units(experiment), period, reach).last().copied();
+        end(2 * self.reach) > end(self.reach) && harness::peaks_at_an_end(&experiment.scenario.program, skews)
     }
 }
 
@@ -182,23 +209,28 @@ struct Explorer<'e, 'a> {
     /// The distances between the CPUs in the turns so far.
     levels: Levels,
     /// The level of the last turn.
-    stratum: usize,
+    label: usize,
+    /// The time of the search at each level.
+    spent: Vec<Duration>,
 }
 
 impl<'a> Explorer<'_, 'a> {
     /// Adds an arm. `of` is the candidate whose variant it is.
     fn add(&mut self, arm: Arm, of: Option<(usize, Change)>, knowledge: &Knowledge) -> Result<()> {
-        let cpus = &self.base.placement.cpus;
-        // A variant begins at the period of the settings that it varies, or at a multiple of it.
-        let period = of.and_then(|(of, _)| stretched(self.candidates[of].period?, self.candidates[of].arm, arm));
-        let experiment = with_settings(self.base, arm, period)?;
-        let known = knowledge.value(cpus, arm);
+        let known = knowledge.value(&self.base.placement.cpus, arm);
         match of {
             Some((of, change)) => self.search.add_variant(of, change, known),
             None => self.search.add(known),
         }
-        let reach = of.map_or(1, |(of, _)| self.candidates[of].experiment.reach);
-        self.candidates.push(Candidate::new(arm, period, Experiment { reach, ..experiment }));
+        self.candidates.push(Candidate {
+            arm,
+            experiment: with_settings(self.base, arm, None)?,
+            of: of.map(|(of, _)| of),
+            tuned: BTreeMap::new(),
+            iterations: 0,
+            races: 0,
+            elapsed: Duration::ZERO,
+        });
         Ok(())
     }
 
@@ -219,26 +251,50 @@ impl<'a> Explorer<'_, 'a> {
         Ok(())
     }
 
-    /// Gives every paced candidate a period to begin with: the shortest that the threads keep with the first one, longer for larger
-    /// groups. The period adapts during a turn, but not from that of one test to that of another within a few.
+    /// Gives every candidate that is no variant a period to begin with at a distance where it has none: the shortest that the threads
+    /// keep with the first paced one, longer for larger groups. The period adapts during a turn, but not from that of one test
+    /// or one distance to that of another within a few.
     fn guess_periods(&mut self) -> Result<()> {
-        let paced = |candidate: &&mut Candidate<'_>| candidate.arm.pace == ArmPace::Paced;
-        let Some(first) = self.candidates.iter_mut().find(paced) else { return Ok(()) };
+        let here = self.search.here();
+        if self.candidates[0].tuned.contains_key(&here) {
+            return Ok(());
+        }
         let per_group = |arm: &Arm| 1.0 + (arm.group as f64 - 1.0) / OVERLAP;
-        let plan = settings(&first.experiment, self.measured);
-        let known = harness::choose_pace((job(&first.experiment), self.memory), &plan, self.interrupt)?;
-        let each = known.0 as f64 / per_group(&first.arm);
-        for candidate in self.candidates.iter_mut().filter(paced) {
-            candidate.period = period(each * per_group(&candidate.arm));
+        let first = self.candidates.iter().find(|candidate| candidate.arm.pace == ArmPace::Paced);
+        let each = match first {
+            Some(first) => {
+                let plan = settings(&first.experiment, self.measured);
+                let known = harness::choose_pace((job(&first.experiment), self.memory), &plan, self.interrupt)?;
+                known.0 as f64 / per_group(&first.arm)
+            }
+            None => 0.0,
+        };
+        for candidate in self.candidates.iter_mut().filter(|candidate| candidate.of.is_none()) {
+            let paced = candidate.arm.pace == ArmPace::Paced;
+            let guess = period(each * per_group(&candidate.arm)).filter(|_| paced);
+            candidate.tuned.insert(here, Tuned::begin(guess));
         }
         Ok(())
     }
 
+    /// How far a candidate is tuned in a stratum. A variant that had no turn there begins as the arm that it varies.
+    fn tuned(&self, number: usize, stratum: usize) -> Tuned {
+        let candidate = &self.candidates[number];
+        let begins = || match candidate.of {
+            Some(of) => self.tuned(of, stratum).of_variant(self.candidates[of].arm, candidate.arm),
+            None => Tuned::begin(None),
+        };
+        candidate.tuned.get(&stratum).cloned().unwrap_or_else(begins)
+    }
+
     /// Runs one turn of a candidate.
     fn turn(&mut self, number: usize, watch: &mut dyn FnMut(&Tally)) -> Result<()> {
+        let here = self.search.here();
+        let mut tuned = self.tuned(number, here);
         let candidate = &mut self.candidates[number];
-        let sweeps = candidate.skews.is_empty();
-        let plan = turn_plan(candidate, self.measured, self.search.turns(number).len());
+        let sweeps = tuned.skews.is_empty();
+        let before = self.search.turns(number).len();
+        let plan = turn_plan((&candidate.experiment, candidate.arm), &mut tuned, self.measured, before);
         let experiment = &candidate.experiment;
         let stress = candidate.arm.stress.map(|kind| harness::Stress::begin(kind, &experiment.placement.cpus));
         let stress = stress.transpose()?;
@@ -257,71 +313,126 @@ impl<'a> Explorer<'_, 'a> {
                 // Threads that never wait for a tick drift apart, and the period does not grow that far within a turn.
                 period = period.max(time_of_group(&measurement, plan.group, units(experiment)));
             }
-            candidate.period = Some(period);
+            tuned.period = Some(period);
         }
         let best = counted(experiment, &measurement.tally.skews);
-        // A turn has one look at the distance, at its beginning. If that was lost, the last one counts.
-        if let Some(Nanos(distance)) = measurement.distances.as_ref().and_then(|distances| distances.first) {
-            self.stratum = self.levels.level(distance);
-        }
+        tuned.choose_skews(experiment, &measurement.tally.skews, (sweeps, &best));
         let turn = seen(program, &measurement.tally, measurement.elapsed.as_secs_f64(), &best);
-        self.search.seen(number, Turn { stratum: self.stratum, ..turn });
-        candidate.choose_skews(program, &measurement.tally.skews, (sweeps, &best));
+        // A turn has one look at the distance, at its beginning.
+        let distance = measurement.distances.as_ref().and_then(|distances| distances.first);
+        self.note((number, tuned), distance, turn);
         Ok(())
     }
 
-    /// Leaves what was found to the tests after this one.
-    fn teach(&self, knowledge: &mut Knowledge) {
+    /// Notes what a turn of a candidate has found and seen. If the look at the distance was lost, the last one counts.
+    fn note(&mut self, (number, tuned): (usize, Tuned), distance: Option<Nanos>, turn: Turn) {
+        let here = self.search.here();
+        if let Some(Nanos(ns)) = distance {
+            self.label = self.levels.level(ns);
+            self.search.join(self.levels.joined());
+        }
+        // What was found at another distance is nothing for this one.
+        if self.search.stratum(self.label) == here {
+            self.candidates[number].tuned.insert(here, tuned);
+        }
+        self.search.seen(number, Turn { stratum: self.label, ..turn });
+    }
+
+    /// Notes the time of a turn, with what had to be done for it.
+    fn spend(&mut self, time: Duration) {
+        self.spent.resize(self.spent.len().max(self.label + 1), Duration::ZERO);
+        self.spent[self.label] += time;
+    }
+
+    /// The time that the search had in a stratum.
+    fn spent(&self, stratum: usize) -> Duration {
+        let here = |(label, _): &(usize, &Duration)| self.search.stratum(*label) == stratum;
+        self.spent.iter().enumerate().filter(here).map(|(_, time)| time).sum()
+    }
+
+    /// Whether there is no time to wait for more turns in a stratum, if the search has `time` for it.
+    fn is_late(&self, stratum: usize, time: Duration) -> bool {
+        self.spent(stratum) >= time.mul_f64(VARIANTS_AFTER)
+    }
+
+    /// The strata that there were, the one whose settings are chosen first: the one where the search had its `time`, or else
+    /// the one where it had most.
+    fn strata(&self, time: Duration) -> Vec<usize> {
+        let mut strata: Vec<usize> = (0..self.spent.len()).map(|label| self.search.stratum(label)).collect();
+        strata.sort_unstable();
+        strata.dedup();
+        let here = self.search.here();
+        let ended_here = self.spent(here) >= time;
+        strata.sort_by_key(|&stratum| (stratum != here || !ended_here, std::cmp::Reverse(self.spent(stratum))));
+        if strata.is_empty() { vec![here] } else { strata }
+    }
+
+    /// The chosen experiment with the time that is left, and the record of the search. What was found at other distances is
+    /// known too, unless one curve of one layout is wanted.
+    fn finish(self, elapsed: Duration, time: Duration, knowledge: &mut Knowledge) -> Result<Explored<'a>> {
         let cpus = &self.base.placement.cpus;
-        for (number, value) in self.search.lessons().unwrap_or_default() {
+        let strata = self.strata(time);
+        let (answer, others) = (strata[0], &strata[1..]);
+        for (number, value) in self.search.lessons(answer).unwrap_or_default() {
             knowledge.learn(cpus, self.candidates[number].arm, value);
         }
-    }
-
-    /// The chosen experiment with the time that is left, and the record of the search.
-    fn finish(self, elapsed: Duration, time: Duration, knowledge: &mut Knowledge) -> Result<Explored<'a>> {
-        let (chosen, measure) = self.search.best();
-        let arms = (self.candidates.iter().enumerate())
-            .map(|(number, candidate)| arm_record(candidate, self.search.turns(number).len()))
-            .collect();
-        let distance_ns = most_frequent(&self.levels);
-        let record = SearchRecord { elapsed_s: elapsed.as_secs_f64(), measure, distance_ns, chosen, arms };
-        let Candidate { arm, period, experiment: Experiment { reach, .. }, .. } = self.candidates[chosen];
-        let period_ticks = period.map_or(0.0, |period| period.0 as f64);
-        let settings = Chosen { arm, period_ticks, reach, distance_ns };
-        knowledge.choose(&self.base.placement.cpus, &self.base.scenario.sha256, settings);
+        let settings = self.chosen(answer);
+        knowledge.choose(cpus, &self.base.scenario.sha256, settings);
+        for &other in others.iter().filter(|&&other| self.is_late(other, time) && !self.base.common.window) {
+            knowledge.choose(cpus, &self.base.scenario.sha256, self.chosen(other));
+        }
+        let (chosen, measure) = self.search.best_in(answer);
+        let numbered = self.candidates.iter().enumerate();
+        let arms = numbered.map(|(number, candidate)| {
+            arm_record(candidate, self.tuned(number, answer).period, self.search.turns(number).len())
+        });
+        let distance_ns = settings.distance_ns;
+        let record =
+            SearchRecord { elapsed_s: elapsed.as_secs_f64(), measure, distance_ns, chosen, arms: arms.collect() };
+        let Tuned { period, reach, .. } = self.tuned(chosen, answer);
         let candidate = self.candidates.into_iter().nth(chosen).expect("the chosen arm is one of the candidates");
-        let mut experiment = Experiment { searched_period: period, ..candidate.experiment };
+        let mut experiment = Experiment { searched_period: period, reach, ..candidate.experiment };
         let limits = &mut experiment.common.limits;
-        limits.duration = limits.duration.map(|duration| rest(duration, elapsed, time));
+        let most = if others.is_empty() { time } else { time.mul_f64(MOVED) };
+        limits.duration = limits.duration.map(|duration| rest(duration, elapsed, most));
         Ok(Explored { experiment, chosen: settings, record: Some(record) })
     }
+
+    /// The best settings in a stratum.
+    fn chosen(&self, stratum: usize) -> Chosen {
+        let number = self.search.best_in(stratum).0;
+        let Tuned { period, reach, .. } = self.tuned(number, stratum);
+        Chosen {
+            arm: self.candidates[number].arm,
+            period_ticks: period.map_or(0.0, |period| period.0 as f64),
+            reach,
+            distance_ns: self.levels.typical_in(stratum),
+        }
+    }
 }
 
-/// The distance of the stratum with the most looks, the longest of several; `None` without any.
-fn most_frequent(levels: &Levels) -> Option<f64> {
-    let (strata, _) = levels.strata();
-    strata.into_iter().max_by_key(|stratum| stratum.looks).map(|stratum| stratum.typical)
-}
-
-/// The plan of a candidate's next turn, which has `before` turns already. Each has its own order of skews, because a turn may end
-/// before it has used all skews of a window.
-fn turn_plan(candidate: &mut Candidate<'_>, measured: &Measured<'_>, before: usize) -> RunPlan {
-    let experiment = &candidate.experiment;
+/// The plan of the next turn of an experiment, which had `before` turns already. Each has its own order of skews, because a turn may
+/// end before it has used all skews of a window.
+fn turn_plan(
+    (experiment, arm): (&Experiment<'_>, Arm),
+    tuned: &mut Tuned,
+    measured: &Measured<'_>,
+    before: usize,
+) -> RunPlan {
     let plan = settings(experiment, measured);
     let plan = RunPlan { seed: plan.seed.wrapping_add(before as u64), ..plan };
     let limits = Limits { duration: Some(TURN), ..Limits::default() };
     if !plan.pace.is_paced() {
         return RunPlan { limits, ..plan };
     }
-    let period = candidate.period.unwrap_or(Ticks(1));
+    let period = tuned.period.unwrap_or(Ticks(1));
     // The sweep of a window follows the period, as that of the measurement does.
-    if candidate.skews.is_empty() || experiment.common.window {
+    if tuned.skews.is_empty() || experiment.common.window {
         let given = experiment.choice.pace.skews().cloned();
-        candidate.skews = given.unwrap_or_else(|| sweep(units(experiment), period, experiment.reach));
+        tuned.skews = given.unwrap_or_else(|| sweep(units(experiment), period, tuned.reach));
     }
-    let adapt = if candidate.arm.stretch == 1 { Adapt::Kept } else { Adapt::Never };
-    RunPlan { period, adapt, skews: candidate.skews.clone(), limits, ..plan }
+    let adapt = if arm.stretch == 1 { Adapt::Kept } else { Adapt::Never };
+    RunPlan { period, adapt, skews: tuned.skews.clone(), limits, ..plan }
 }
 
 /// The period of a variant of an arm that has this one.
@@ -344,7 +455,7 @@ fn counted(experiment: &Experiment<'_>, skews: &[SkewTally]) -> Vec<usize> {
     harness::focus(&experiment.scenario.program, skews)
 }
 
-/// The time of a run that is left after a search that was to take `time`. On a busy machine it may take longer, at the cost of
+/// The time of a run that is left after a search that was to take at most `time`. On a busy machine it may take longer, at the cost of
 /// the whole and not of what is measured.
 fn rest(duration: Duration, searched: Duration, time: Duration) -> Duration {
     duration.saturating_sub(searched.min(time))
@@ -391,8 +502,8 @@ pub(super) fn with_settings<'a>(base: &Experiment<'a>, arm: Arm, period: Option<
     Ok(Experiment { free_because: free_because.clone(), searched_period: period, ..experiment })
 }
 
-fn arm_record(candidate: &Candidate<'_>, turns: usize) -> ArmRecord {
-    let Candidate { arm, experiment, period, iterations, races, elapsed, .. } = candidate;
+fn arm_record(candidate: &Candidate<'_>, period: Option<Ticks>, turns: usize) -> ArmRecord {
+    let Candidate { arm, experiment, iterations, races, elapsed, .. } = candidate;
     ArmRecord {
         turns,
         iterations: *iterations,
@@ -514,18 +625,136 @@ pub(super) mod tests {
         assert!(result.search.is_none());
     }
 
+    /// An explorer without a turn, of every arm.
+    fn explorer<'e, 'a>(
+        base: &'e Experiment<'a>,
+        measured: &'e Measured<'e>,
+        memory: &'e mut Memory,
+        flag: &'e AtomicBool,
+    ) -> Explorer<'e, 'a> {
+        let allowed = Allowed::all();
+        let (search, levels) = (Search::new(), Levels::default());
+        let (candidates, spent) = (Vec::new(), Vec::new());
+        let mut explorer =
+            Explorer { base, allowed, measured, memory, interrupt: flag, search, candidates, levels, label: 0, spent };
+        for arm in search::arms(&Allowed::all()) {
+            explorer.add(arm, None, &Knowledge::default()).unwrap();
+        }
+        explorer
+    }
+
+    impl Explorer<'_, '_> {
+        /// A turn of `ms` at a distance.
+        fn imagine(&mut self, number: usize, ns: f64, (ms, races): (u64, u64)) {
+            let turn = Turn { iterations: 100_000, races, variety: 0.0, seconds: ms as f64 / 1e3, stratum: usize::MAX };
+            let tuned = Tuned::begin(Some(Ticks((ns * 10.0) as i64)));
+            self.note((number, tuned), Some(Nanos(ns)), turn);
+            self.spend(Duration::from_millis(ms));
+        }
+    }
+
+    /// The settings are those of the distance where the search had its time. What it found at others is known.
     #[test]
-    fn the_distance_of_a_search_is_that_of_most_turns() {
-        let of = |distances: &[f64]| {
-            let mut levels = Levels::default();
-            distances.iter().for_each(|&distance| _ = levels.level(distance));
-            most_frequent(&levels)
+    fn each_distance_has_its_settings() {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
+        let mut base = experiment(&scenario, time(1000), &searching);
+        let measured = Measured { counters: &[], edges: None };
+        let flag = AtomicBool::new(false);
+        let ms = Duration::from_millis;
+        // Turns in three strata: the best arm is the third near, the second far, and the first where the search hardly was.
+        let told = |base: &Experiment<'_>, turns: &[(f64, u64, usize)]| {
+            let mut memory = Memory::default();
+            let mut explorer = explorer(base, &measured, &mut memory, &flag);
+            for &(ns, each, best) in turns {
+                for arm in 0..explorer.candidates.len() {
+                    explorer.imagine(arm, ns * 1.05, (each, if arm == best { 9000 } else { 1000 }));
+                    explorer.imagine(arm, ns, (each, if arm == best { 9000 } else { 1000 }));
+                }
+            }
+            let arms: Vec<Arm> = explorer.candidates.iter().map(|candidate| candidate.arm).collect();
+            let mut knowledge = Knowledge::default();
+            let explored = explorer.finish(ms(400), ms(200), &mut knowledge).unwrap();
+            let at = |arm: Arm| arms.iter().position(|known| *known == arm);
+            let known = [28.0, 60.0, 175.0].map(|ns| {
+                knowledge.chosen_at(&base.placement.cpus, &scenario.sha256, ns).and_then(|chosen| at(chosen.arm))
+            });
+            let record = explored.record.unwrap();
+            assert_eq!(
+                (record.distance_ns, record.chosen),
+                (explored.chosen.distance_ns, at(explored.chosen.arm).unwrap())
+            );
+            assert_eq!(knowledge.chosen(&base.placement.cpus, &scenario.sha256), Some(explored.chosen));
+            let left = explored.experiment.common.limits.duration.unwrap();
+            (at(explored.chosen.arm).unwrap(), explored.chosen.distance_ns.map(f64::round), known, left)
         };
-        assert_eq!(of(&[]), None);
-        let near = |found: Option<f64>, wanted: f64| assert!((found.unwrap() - wanted).abs() < 1e-9, "{found:?}");
-        near(of(&[150.0, 32.0, 150.0, 50.0, 32.0, 32.0]), 32.0);
-        near(of(&[150.0, 30.0, 30.0 * 1.21]), 33.0);
-        near(of(&[150.0, 30.0]), 150.0);
+        let [near, far, odd] = [28.0, 175.0, 60.0];
+        // It moved, and had its time far: 22 turns of 10 ms there, of 6 ms near, and of 1 ms elsewhere.
+        let found = told(&base, &[(near, 6, 2), (odd, 1, 0), (far, 10, 1)]);
+        assert_eq!(found, (1, Some(179.0), [Some(2), None, Some(1)], ms(600)));
+        // It had its time nowhere: the most was near.
+        let found = told(&base, &[(near, 8, 2), (odd, 1, 0), (far, 5, 1)]);
+        assert_eq!(found, (2, Some(29.0), [Some(2), None, Some(1)], ms(600)));
+        let found = told(&base, &[(far, 5, 1), (near, 8, 2), (odd, 1, 0)]);
+        assert_eq!(found, (2, Some(29.0), [Some(2), None, Some(1)], ms(600)));
+        // It did not move, and a busy machine made it longer.
+        assert_eq!(told(&base, &[(near, 10, 2)]), (2, Some(29.0), [Some(2), None, None], ms(800)));
+        // Of a window there is one curve.
+        base.common.window = true;
+        assert_eq!(told(&base, &[(near, 6, 2), (far, 10, 1)]).2, [None, None, Some(1)]);
+        let mut memory = Memory::default();
+        let without = explorer(&base, &measured, &mut memory, &flag);
+        let explored = without.finish(ms(1), ms(200), &mut Knowledge::default()).unwrap();
+        assert_eq!((explored.chosen.distance_ns, explored.chosen.arm), (None, Arm::FIRST));
+    }
+
+    /// At each distance a candidate has its own period and sweep, and a variant begins as the arm that it varies.
+    #[test]
+    fn a_candidate_is_tuned_at_each_distance() {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
+        let base = experiment(&scenario, time(1000), &searching);
+        let measured = Measured { counters: &[], edges: None };
+        let (mut memory, flag) = (Memory::default(), AtomicBool::new(false));
+        let mut explorer = explorer(&base, &measured, &mut memory, &flag);
+        explorer.guess_periods().unwrap();
+        let guessed = explorer.tuned(0, 0);
+        assert!(guessed.period.is_some_and(|period| period > Ticks(0)) && guessed.skews.is_empty());
+        assert_eq!(explorer.tuned(0, 1), Tuned::begin(None));
+        let longer = Arm { stretch: 2, ..Arm::FIRST };
+        explorer.add(longer, Some((0, Change::between(Arm::FIRST, longer))), &Knowledge::default()).unwrap();
+        let variant = explorer.candidates.len() - 1;
+        explorer.candidates[0].tuned.insert(0, Tuned { period: Some(Ticks(100)), skews: vec![Ticks(3)], reach: 2 });
+        explorer.candidates[0].tuned.insert(1, Tuned::begin(Some(Ticks(700))));
+        // The first distance stays as it was found.
+        explorer.guess_periods().unwrap();
+        let begins = |stratum| explorer.tuned(variant, stratum);
+        assert_eq!(begins(0), Tuned { period: Some(Ticks(200)), skews: Vec::new(), reach: 2 });
+        assert_eq!(begins(1), Tuned { period: Some(Ticks(1400)), skews: Vec::new(), reach: 1 });
+        let own = Tuned { period: Some(Ticks(5)), ..guessed };
+        explorer.candidates[variant].tuned.insert(1, own.clone());
+        assert_eq!(explorer.tuned(variant, 1), own);
+        assert!(explorer.candidates.iter().all(|candidate| {
+            let free = candidate.arm.pace == ArmPace::Free;
+            candidate.tuned.get(&0).is_none_or(|tuned| tuned.period.is_none() == free)
+        }));
+        // Where the CPUs have moved to, there is another guess.
+        [9.0, 9000.0, 9000.0].into_iter().for_each(|ns| explorer.imagine(0, ns, (1, 1)));
+        assert_eq!(explorer.search.here(), 1);
+        explorer.candidates.iter_mut().for_each(|candidate| _ = candidate.tuned.remove(&1));
+        explorer.guess_periods().unwrap();
+        assert!(explorer.candidates[0].tuned[&1].period.is_some());
+        // What a turn finds after the CPUs have left its distance is nothing for that.
+        explorer.imagine(0, 9100.0, (1, 1));
+        let period = |ns: i64| Some(Ticks(10 * ns));
+        assert_eq!(explorer.tuned(0, 1).period, period(9100));
+        let tuned = |explorer: &Explorer<'_, '_>| [0, 1].map(|stratum| explorer.tuned(0, stratum).period);
+        for _ in 0..2 {
+            explorer.imagine(0, 9.5, (1, 1));
+            assert_eq!(tuned(&explorer), [period(9), period(9100)]);
+        }
+        explorer.imagine(0, 10.0, (1, 1));
+        assert_eq!(tuned(&explorer), [period(10), period(9100)]);
     }
 
     /// A longer period than the threads need stays as it is during a turn, and is tried only where the measurement may keep it.
@@ -539,8 +768,7 @@ pub(super) mod tests {
             let arm = Arm { stretch, ..Arm::FIRST };
             let period = stretched(Ticks(101), Arm::FIRST, arm);
             let experiment = with_settings(&base, arm, period).unwrap();
-            let mut candidate = Candidate::new(arm, period, experiment);
-            let plan = turn_plan(&mut candidate, &measured, 0);
+            let plan = turn_plan((&experiment, arm), &mut Tuned::begin(period), &measured, 0);
             (plan.period, plan.adapt)
         });
         plans.sort_by_key(|(period, _)| *period);
@@ -577,18 +805,18 @@ pub(super) mod tests {
             base.choice.pace = PaceChoice::Paced { given: false, period: None, skews: given.clone() };
             let experiment = with_settings(&base, arm, Some(Ticks(1000))).unwrap();
             assert_eq!(experiment.choice.pace.skews(), given.as_ref());
-            let mut candidate = Candidate::new(arm, Some(Ticks(1000)), experiment);
+            let mut tuned = Tuned::begin(Some(Ticks(1000)));
             let measured = Measured { counters: &[], edges: None };
             let mut plan = |before| {
-                let plan = turn_plan(&mut candidate, &measured, before);
-                candidate.skews.truncate(2);
+                let plan = turn_plan((&experiment, arm), &mut tuned, &measured, before);
+                tuned.skews.truncate(2);
                 (plan.skews.len(), plan.seed)
             };
             assert_eq!([plan(0), plan(1)], [(turns[0], 1), (turns[1], 2)], "{window} {given:?}");
             let mut tallies = Tally::new(&[0, 10, 20].map(Ticks)).skews;
             tallies[1].outcomes.insert(vec![crate::program::Const::Int(0); scenario.program.columns.len()], 1000);
             let all = if window { vec![0, 1, 2] } else { vec![1] };
-            assert_eq!(counted(&candidate.experiment, &tallies), all);
+            assert_eq!(counted(&experiment, &tallies), all);
         }
         // A host whose counters contradict each other has no window.
         if let Ok(finished) = run(&base, &AtomicBool::new(false), |_| ()) {
@@ -620,30 +848,33 @@ pub(super) mod tests {
             }
             tally.skews
         };
-        let mut candidate = Candidate::new(Arm::FIRST, Some(period), with_settings(&base, Arm::FIRST, None).unwrap());
+        fn first<'a>(base: &Experiment<'a>) -> Experiment<'a> {
+            with_settings(base, Arm::FIRST, None).unwrap()
+        }
+        let (experiment, mut tuned) = (first(&base), Tuned::begin(Some(period)));
         for (width, reach) in [(80.0, 2), (160.0, 4), (240.0, 4)] {
-            let plan = turn_plan(&mut candidate, &measured, 0);
+            let plan = turn_plan((&experiment, Arm::FIRST), &mut tuned, &measured, 0);
             let end = clock.nanos(*plan.skews.last().unwrap()).0;
             assert!((end - width).abs() < 2.0 && plan.skews.len() == 49, "{end} {width}");
-            candidate.choose_skews(program, &late(&plan.skews), (true, &[47, 48]));
-            assert_eq!(candidate.experiment.reach, reach);
+            tuned.choose_skews(&experiment, &late(&plan.skews), (true, &[47, 48]));
+            assert_eq!(tuned.reach, reach);
         }
-        assert_eq!(candidate.skews.len(), 2);
+        assert_eq!(tuned.skews.len(), 2);
         // The best skews of a turn that swept nothing are no end of a sweep, and given skews stay.
-        candidate.experiment.reach = 1;
-        candidate.choose_skews(program, &late(&(0..49).map(Ticks).collect::<Vec<_>>()), (false, &[47]));
-        assert_eq!((candidate.experiment.reach, candidate.skews.as_slice()), (1, &[Ticks(47)][..]));
+        tuned.reach = 1;
+        tuned.choose_skews(&experiment, &late(&(0..49).map(Ticks).collect::<Vec<_>>()), (false, &[47]));
+        assert_eq!((tuned.reach, tuned.skews.as_slice()), (1, &[Ticks(47)][..]));
         base.choice.pace = PaceChoice::Paced { given: true, period: None, skews: Some((0..49).map(Ticks).collect()) };
-        let mut given = Candidate::new(Arm::FIRST, Some(period), with_settings(&base, Arm::FIRST, None).unwrap());
-        let plan = turn_plan(&mut given, &measured, 0);
-        given.choose_skews(program, &late(&plan.skews), (true, &[48]));
-        assert_eq!(given.experiment.reach, 1);
+        let (given, mut tuned) = (first(&base), Tuned::begin(Some(period)));
+        let plan = turn_plan((&given, Arm::FIRST), &mut tuned, &measured, 0);
+        tuned.choose_skews(&given, &late(&plan.skews), (true, &[48]));
+        assert_eq!(tuned.reach, 1);
         base.choice.pace = PaceChoice::Paced { given: true, period: None, skews: None };
         base.common.window = true;
-        let mut window = Candidate::new(Arm::FIRST, Some(period), with_settings(&base, Arm::FIRST, None).unwrap());
-        let plan = turn_plan(&mut window, &measured, 0);
-        window.choose_skews(program, &late(&plan.skews), (true, &[48]));
-        assert_eq!(window.experiment.reach, 1);
+        let (window, mut tuned) = (first(&base), Tuned::begin(Some(period)));
+        let plan = turn_plan((&window, Arm::FIRST), &mut tuned, &measured, 0);
+        tuned.choose_skews(&window, &late(&plan.skews), (true, &[48]));
+        assert_eq!(tuned.reach, 1);
     }
 
     /// What was chosen before is used with its sweep.

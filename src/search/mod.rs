@@ -7,9 +7,9 @@
 //! The first turn of an arm still looks for its period and its skews. If it was not hopeless the arm gets a second one, and
 //! then the first no longer counts.
 //!
-//! The value of an arm is its number of races per second. On a virtual machine the distance between two CPUs changes, so turns
-//! of different distances are not compared with each other: a turn's races are explained by the product of the arm's
-//! value and of a factor of its stratum.
+//! The value of an arm is its number of races per second. On a virtual machine the distance between two CPUs changes, and which arm
+//! is the best depends on it. So each stratum of distances has a search of its own: only turns in it are counted. The search
+//! is in the stratum of the last two turns that had the same one, so a single look that was disturbed leads nowhere.
 //!
 //! Where no races are seen, an arm is worth the number of instances per second whose outcome is not the one that an instance
 //! without any overlap would have, measured by the variety of the outcomes, times what the arm was worth to tests that raced on the
@@ -41,10 +41,6 @@ const WIDTH: f64 = 2.0;
 /// The relative deviation of turns of one arm as long as there are too few to measure it, and the least that is believed.
 const DEVIATION: f64 = 0.3;
 const LEAST_DEVIATION: f64 = 0.02;
-/// Rounds in which the values of the arms and the factors of the strata are fitted to each other. They converge
-/// within a few.
-const FIT: usize = 12;
-
 /// What a turn has seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Turn {
@@ -56,7 +52,8 @@ pub struct Turn {
     pub variety: f64,
     /// Wall-clock time, in seconds.
     pub seconds: f64,
-    /// The stratum of distances between the CPUs in which it ran.
+    /// The label of the distance between the CPUs at which it ran. Labels that turn out to be of one stratum are joined
+    /// ([`Search::join`]).
     pub stratum: usize,
 }
 
@@ -79,6 +76,19 @@ pub struct Search {
     known: Vec<Option<f64>>,
     /// The arm that this one is a variant of, and what differs.
     of: Vec<Option<(usize, Change)>>,
+    /// For each label of a distance, the label of its stratum. Labels beyond the end are their own.
+    joined: Vec<usize>,
+    /// The label of the distance at which the search is.
+    here: usize,
+    /// The label of the last turn.
+    last: Option<usize>,
+}
+
+/// The turns in one stratum.
+struct Seen<'s> {
+    search: &'s Search,
+    /// Those of each arm.
+    turns: Vec<Vec<Turn>>,
 }
 
 impl Search {
@@ -110,20 +120,103 @@ impl Search {
     /// turn is enough. An arm that is no variant is promising if it is worth a share of `PROMISING` of the best such arm. A variant
     /// has variants if it is the best of all, and is no variant of a variant.
     pub fn joining(&self, open: &[(usize, Change)], short: bool) -> Vec<usize> {
-        if !self.all_tried() {
+        self.at(self.here).joining(open, short)
+    }
+
+    /// Number of arms.
+    pub fn arms(&self) -> usize {
+        self.turns.len()
+    }
+
+    /// The turns of an arm, at any distance.
+    pub fn turns(&self, arm: usize) -> &[Turn] {
+        &self.turns[arm]
+    }
+
+    /// Notes what a turn of an arm has seen.
+    pub fn seen(&mut self, arm: usize, turn: Turn) {
+        self.turns[arm].push(turn);
+        if self.last.is_none_or(|last| self.stratum(last) == self.stratum(turn.stratum)) {
+            self.here = turn.stratum;
+        }
+        self.last = Some(turn.stratum);
+    }
+
+    /// Joins the labels of distances that belong to one stratum: `joined` has the label of its stratum for each label.
+    pub fn join(&mut self, joined: Vec<usize>) {
+        self.joined = joined;
+    }
+
+    /// The stratum in which the search is.
+    pub fn here(&self) -> usize {
+        self.stratum(self.here)
+    }
+
+    /// The stratum that the label of a distance belongs to.
+    pub fn stratum(&self, label: usize) -> usize {
+        self.joined.get(label).copied().unwrap_or(label)
+    }
+
+    fn at(&self, stratum: usize) -> Seen<'_> {
+        let here = |turn: &&Turn| self.stratum(turn.stratum) == self.stratum(stratum);
+        let turns = self.turns.iter().map(|turns| turns.iter().filter(here).copied().collect()).collect();
+        Seen { search: self, turns }
+    }
+
+    /// The arm that gets the next turn. `None` without arms.
+    pub fn next(&self) -> Option<usize> {
+        self.at(self.here).next()
+    }
+
+    /// The first of the best arms that had a turn in a stratum, and by what they were compared. The first arm without any. The
+    /// order is fixed, so that two searches that have seen the same choose alike, whenever their variants joined.
+    pub fn best_in(&self, stratum: usize) -> (usize, Measure) {
+        self.at(stratum).best()
+    }
+
+    /// The place of an arm in the order of choice: first the arms of the beginning, then those with the same changes of these together.
+    fn place(&self, arm: usize) -> (Change, usize) {
+        let Some((of, change)) = self.of[arm] else { return (Change::default(), arm) };
+        let (before, first) = self.place(of);
+        (change.after(before), first)
+    }
+
+    /// The value of each arm in a stratum relative to the best, if they are compared by races: what other tests can learn.
+    pub fn lessons(&self, stratum: usize) -> Option<Vec<(usize, f64)>> {
+        let seen = self.at(stratum);
+        let (measure, values) = seen.values();
+        let best = highest(&values);
+        (measure == Measure::Races && best > 0.0).then(|| seen.tried().map(|arm| (arm, values[arm].0 / best)).collect())
+    }
+}
+
+impl Seen<'_> {
+    fn arms(&self) -> std::ops::Range<usize> {
+        0..self.turns.len()
+    }
+
+    /// The arms that had a turn.
+    fn tried(&self) -> impl Iterator<Item = usize> {
+        self.arms().filter(|&arm| !self.turns[arm].is_empty())
+    }
+
+    /// See [`Search::joining`].
+    fn joining(&self, open: &[(usize, Change)], short: bool) -> Vec<usize> {
+        let of = &self.search.of;
+        if self.tried().count() < of.len() {
             return Vec::new();
         }
         let (measure, values) = self.values();
         if !short && self.next_second(&values).is_some() {
             return Vec::new();
         }
-        let plain = values.iter().zip(&self.of).filter(|(_, of)| of.is_none()).map(|(value, _)| value);
+        let plain = values.iter().zip(of).filter(|(_, of)| of.is_none()).map(|(value, _)| value);
         let (best, enough) = (highest(&values), PROMISING * highest(plain));
         let may_gain = |&at: &usize| {
             let (arm, change) = open[at];
-            let promising = match self.of[arm] {
+            let promising = match of[arm] {
                 None => values[arm].0 >= enough,
-                Some((of, _)) if values[arm].0 >= best && self.of[of].is_none() => true,
+                Some((first, _)) if values[arm].0 >= best && of[first].is_none() => true,
                 Some(_) => return false,
             };
             match change.stretch {
@@ -147,35 +240,18 @@ impl Search {
     /// Whether a change did good to one of the arms that it was tried on, or was not tried. The best period depends on the arm, so
     /// this does not hold for it.
     fn may_do_good(&self, change: Change, values: &[(f64, f64)]) -> bool {
-        let tried = (0..self.arms()).filter(|&variant| !self.turns[variant].is_empty());
         let alike =
-            |variant: usize| self.of[variant].filter(|(_, known)| *known == change).map(|(of, _)| (variant, of));
-        let mut tried = tried.filter_map(alike).peekable();
+            |variant: usize| self.search.of[variant].filter(|(_, known)| *known == change).map(|(of, _)| (variant, of));
+        let mut tried = self.tried().filter_map(alike).peekable();
         tried.peek().is_none() || tried.any(|(variant, of)| values[variant].0 >= values[of].0)
     }
 
-    /// Number of arms.
-    pub fn arms(&self) -> usize {
-        self.turns.len()
-    }
-
-    /// The turns of an arm.
-    pub fn turns(&self, arm: usize) -> &[Turn] {
-        &self.turns[arm]
-    }
-
-    /// Notes what a turn of an arm has seen.
-    pub fn seen(&mut self, arm: usize, turn: Turn) {
-        self.turns[arm].push(turn);
-    }
-
-    /// The arm that gets the next turn. `None` without arms.
-    pub fn next(&self) -> Option<usize> {
-        let all = 0..self.arms();
-        let known = |arm: usize| self.known[arm].unwrap_or(0.0);
+    /// See [`Search::next`].
+    fn next(&self) -> Option<usize> {
+        let known = |arm: usize| self.search.known[arm].unwrap_or(0.0);
         // The first arm is the one that the others must beat, so it comes first.
         let rank = |arm: usize| if arm == 0 { f64::INFINITY } else { known(arm) };
-        let untried = all.clone().filter(|&arm| self.turns[arm].is_empty());
+        let untried = self.arms().filter(|&arm| self.turns[arm].is_empty());
         // `max_by` returns the last of equals; the order of the arms decides.
         if let Some(arm) = untried.rev().max_by(|&a, &b| rank(a).total_cmp(&rank(b))) {
             return Some(arm);
@@ -186,11 +262,11 @@ impl Search {
         }
         let taken: usize = self.turns.iter().map(Vec::len).sum();
         if taken.is_multiple_of(FLOOR) {
-            return all.min_by_key(|&arm| self.turns[arm].len());
+            return self.arms().min_by_key(|&arm| self.turns[arm].len());
         }
         let upper = |arm: usize| values[arm].0 + WIDTH * values[arm].1;
-        let leader = all.clone().max_by(|&a, &b| values[a].0.total_cmp(&values[b].0))?;
-        let challenger = all.filter(|&arm| arm != leader).max_by(|&a, &b| upper(a).total_cmp(&upper(b)));
+        let leader = self.arms().max_by(|&a, &b| values[a].0.total_cmp(&values[b].0))?;
+        let challenger = self.arms().filter(|&arm| arm != leader).max_by(|&a, &b| upper(a).total_cmp(&upper(b)));
         // The two that matter get turns alike, so that both become known.
         Some(challenger.filter(|&arm| self.turns[arm].len() <= self.turns[leader].len()).unwrap_or(leader))
     }
@@ -198,20 +274,14 @@ impl Search {
     /// The next arm that had one turn and is not hopeless.
     fn next_second(&self, values: &[(f64, f64)]) -> Option<usize> {
         let best = highest(values);
-        (0..self.arms()).find(|&arm| self.turns[arm].len() == 1 && values[arm].0 >= HOPELESS * best)
+        self.arms().find(|&arm| self.turns[arm].len() == 1 && values[arm].0 >= HOPELESS * best)
     }
 
-    /// Whether every arm has had a turn.
-    fn all_tried(&self) -> bool {
-        self.turns.iter().all(|turns| !turns.is_empty())
-    }
-
-    /// The first of the best arms that had a turn, and by what they were compared. The first arm without any. The order is
-    /// fixed, so that two searches that have seen the same choose alike, whenever their variants joined.
-    pub fn best(&self) -> (usize, Measure) {
+    /// See [`Search::best_in`].
+    fn best(&self) -> (usize, Measure) {
         let (measure, values) = self.values();
-        let mut tried: Vec<usize> = (0..self.arms()).filter(|&arm| !self.turns[arm].is_empty()).collect();
-        tried.sort_by_key(|&arm| self.place(arm));
+        let mut tried: Vec<usize> = self.tried().collect();
+        tried.sort_by_key(|&arm| self.search.place(arm));
         let Some(best) = tried.iter().copied().rev().max_by(|&a, &b| values[a].0.total_cmp(&values[b].0)) else {
             return (0, measure);
         };
@@ -222,68 +292,36 @@ impl Search {
         (first.filter(|_| values[best].0 > 0.0).unwrap_or(0), measure)
     }
 
-    /// The place of an arm in the order of choice: first the arms of the beginning, then those with the same changes of these together.
-    fn place(&self, arm: usize) -> (Change, usize) {
-        let Some((of, change)) = self.of[arm] else { return (Change::default(), arm) };
-        let (before, first) = self.place(of);
-        (change.after(before), first)
-    }
-
-    /// The value of each arm relative to the best, if they are compared by races: what other tests can learn.
-    pub fn lessons(&self) -> Option<Vec<(usize, f64)>> {
-        let (measure, values) = self.values();
-        let best = highest(&values);
-        let tried = (0..self.arms()).filter(|&arm| !self.turns[arm].is_empty());
-        (measure == Measure::Races && best > 0.0).then(|| tried.map(|arm| (arm, values[arm].0 / best)).collect())
-    }
-
     /// The value of each arm, with the standard deviation of its mean.
     fn values(&self) -> (Measure, Vec<(f64, f64)>) {
         let races: u64 = self.turns.iter().flatten().map(|turn| turn.races).sum();
         if races >= ENOUGH {
-            return (Measure::Races, self.fitted(|turn| turn.races as f64));
+            return (Measure::Races, self.per_second(|turn| turn.races as f64));
         }
-        let varieties = self.fitted(|turn| turn.variety);
-        if self.known.iter().all(Option::is_none) {
+        let varieties = self.per_second(|turn| turn.variety);
+        let known = &self.search.known;
+        if known.iter().all(Option::is_none) {
             return (Measure::Variety, varieties);
         }
         let weighted = |(known, (value, deviation)): (&Option<f64>, (f64, f64))| {
             let known = known.unwrap_or(0.0);
             (known * value, known * deviation)
         };
-        (Measure::Controls, self.known.iter().zip(varieties).map(weighted).collect())
+        (Measure::Controls, known.iter().zip(varieties).map(weighted).collect())
     }
 
-    /// Fits the counts of the turns by value of the arm x factor of the stratum x seconds. The factors of the strata are scaled
-    /// so that a value is per second of the time that the search had, whatever the share of the strata in it.
-    fn fitted(&self, count: impl Fn(&Turn) -> f64) -> Vec<(f64, f64)> {
+    /// The counts per second of each arm, with the standard deviation of its mean.
+    fn per_second(&self, count: impl Fn(&Turn) -> f64) -> Vec<(f64, f64)> {
         let told: Vec<&[Turn]> = self.turns.iter().map(|turns| telling(turns)).collect();
-        let strata = told.iter().copied().flatten().map(|turn| turn.stratum + 1).max().unwrap_or(0);
-        let mut factors = vec![1.0; strata];
-        let mut values = vec![0.0; self.arms()];
-        for _ in 0..FIT {
-            for (value, turns) in values.iter_mut().zip(&told) {
-                let time: f64 = turns.iter().map(|turn| factors[turn.stratum] * turn.seconds).sum();
-                *value = turns.iter().map(&count).sum::<f64>() / time.max(f64::MIN_POSITIVE);
-            }
-            for (stratum, factor) in factors.iter_mut().enumerate() {
-                let of =
-                    || told.iter().zip(&values).flat_map(|(turns, value)| turns.iter().map(move |turn| (turn, value)));
-                let here = || of().filter(|(turn, _)| turn.stratum == stratum);
-                let expected: f64 = here().map(|(turn, value)| value * turn.seconds).sum();
-                let seen: f64 = here().map(|(turn, _)| count(turn)).sum();
-                *factor = if expected > 0.0 && seen > 0.0 { seen / expected } else { 1.0 };
-            }
-        }
-        let seconds: f64 = told.iter().copied().flatten().map(|turn| turn.seconds).sum();
-        let weighted: f64 = told.iter().copied().flatten().map(|turn| factors[turn.stratum] * turn.seconds).sum();
-        let scale = if seconds > 0.0 { weighted / seconds } else { 1.0 };
-        let deviation = deviation(&told, &count, &values, &factors);
-        let with_deviation = |(value, turns): (&f64, &&[Turn])| {
-            let value = scale * value;
-            (value, value * deviation / (turns.len().max(1) as f64).sqrt())
+        let of_arm = |turns: &&[Turn]| {
+            let seconds: f64 = turns.iter().map(|turn| turn.seconds).sum();
+            turns.iter().map(&count).sum::<f64>() / seconds.max(f64::MIN_POSITIVE)
         };
-        values.iter().zip(&told).map(with_deviation).collect()
+        let values: Vec<f64> = told.iter().map(of_arm).collect();
+        let deviation = deviation(&told, &count, &values);
+        let with_deviation =
+            |(value, turns): (f64, &&[Turn])| (value, value * deviation / (turns.len().max(1) as f64).sqrt());
+        values.into_iter().zip(&told).map(with_deviation).collect()
     }
 }
 
@@ -297,12 +335,11 @@ fn telling(turns: &[Turn]) -> &[Turn] {
     if turns.len() > 1 { &turns[1..] } else { turns }
 }
 
-/// The relative deviation of a turn from what its arm and its stratum explain, from all arms with several turns.
-fn deviation(told: &[&[Turn]], count: impl Fn(&Turn) -> f64, values: &[f64], factors: &[f64]) -> f64 {
+/// The relative deviation of a turn from the value of its arm, from all arms with several turns.
+fn deviation(told: &[&[Turn]], count: impl Fn(&Turn) -> f64, values: &[f64]) -> f64 {
     let (mut squares, mut free) = (0.0, 0.0);
     for (turns, value) in told.iter().zip(values).filter(|(turns, value)| turns.len() > 1 && **value > 0.0) {
-        let relative =
-            |turn: &Turn| count(turn) / (value * factors[turn.stratum] * turn.seconds).max(f64::MIN_POSITIVE);
+        let relative = |turn: &Turn| count(turn) / (value * turn.seconds).max(f64::MIN_POSITIVE);
         squares += turns.iter().map(|turn| (relative(turn) - 1.0).powi(2)).sum::<f64>();
         free += turns.len() as f64 - 1.0;
     }

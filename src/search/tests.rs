@@ -31,6 +31,17 @@ fn searched(rates: &[f64], factors: &[f64], turns: usize, seed: u64) -> Search {
     search
 }
 
+impl Search {
+    /// The best arm where the search is.
+    fn best(&self) -> (usize, Measure) {
+        self.best_in(self.here())
+    }
+
+    fn values(&self) -> (Measure, Vec<(f64, f64)>) {
+        self.at(self.here()).values()
+    }
+}
+
 /// A turn of a second with 10,000 iterations.
 fn turn(races: u64) -> Turn {
     Turn { iterations: 10_000, races, variety: 0.0, seconds: 1.0, stratum: 0 }
@@ -55,42 +66,93 @@ fn the_arm_with_the_most_races_per_second_is_found() {
     }
 }
 
+/// A simulated machine whose CPUs move, on which the best arm depends on the distance. `moves` gives the stratum of each turn.
+fn searched_by_distance(rates: [&[f64]; 2], moves: impl Fn(usize) -> usize, turns: usize, seed: u64) -> Search {
+    let mut search = Search::new();
+    rates[0].iter().for_each(|_| search.add(None));
+    let machine = |rates| Machine { rates, factors: &[1.0], random: fastrand::Rng::with_seed(seed) };
+    let mut machines = rates.map(machine);
+    for at in 0..turns {
+        let arm = search.next().unwrap();
+        let stratum = moves(at);
+        let turn = machines[stratum].turn(arm);
+        search.seen(arm, Turn { stratum, ..turn });
+    }
+    search
+}
+
+/// The arm that is the best near has a tenth of the races of another one far away.
+const NEAR: [f64; 6] = [1e6, 2.5e6, 4e6, 1e6, 5e5, 2e6];
+const FAR: [f64; 6] = [1e5, 2e5, 1e5, 1e5, 1e6, 6e5];
+
 #[test]
-fn a_machine_whose_cpus_move_does_not_change_what_is_best() {
-    // The same arm is 10 times as fast at one distance as at the other, and the best arm is 1.6 times as fast as the next.
-    let rates = [1e6, 2.5e6, 4e6, 1e6, 5e5, 2e6];
-    let right = (0..300).filter(|&seed| searched(&rates, &[1.0, 0.1], 40, seed).best().0 == 2).count();
-    assert!(right >= 294, "{right} of 300");
-    // Without strata, luck decides much more often.
-    let blind = (0..300).filter(|&seed| {
-        let search = searched(&rates, &[1.0, 0.1], 40, seed);
-        let mut one = Search::new();
-        for arm in 0..rates.len() {
-            one.add(None);
-            search.turns(arm).iter().for_each(|turn| one.seen(arm, Turn { stratum: 0, ..*turn }));
-        }
-        one.best().0 == 2
-    });
-    assert!(blind.count() < 285);
+fn each_distance_has_its_own_best_arm() {
+    // The CPUs move once, move back, stay for three turns each time, or move at any turn.
+    let moves: [&dyn Fn(usize) -> usize; 4] =
+        [&|at| usize::from(at >= 40), &|at| usize::from((20..60).contains(&at)), &|at| at / 3 % 2, &|at| {
+            (at * 7 + at / 5) % 2
+        }];
+    for (kind, moves) in moves.into_iter().enumerate() {
+        let right = (0..200).filter(|&seed| {
+            let search = searched_by_distance([&NEAR, &FAR], moves, 80, seed);
+            [0, 1].map(|stratum| search.best_in(stratum)) == [2, 4].map(|best| (best, Measure::Races))
+        });
+        let right = right.count();
+        assert!(right >= 196, "{kind}: {right} of 200");
+    }
+    // Without strata, one of them has the settings of the other.
+    let search = searched_by_distance([&NEAR, &FAR], |at| usize::from(at >= 40), 80, 1);
+    let mut one = Search::new();
+    for arm in 0..NEAR.len() {
+        one.add(None);
+        search.turns(arm).iter().for_each(|turn| one.seen(arm, Turn { stratum: 0, ..*turn }));
+    }
+    assert_eq!(one.best().0, 2);
 }
 
 #[test]
-fn a_mislabelled_stratum_would_be_seen_in_the_fit() {
+fn a_search_is_where_two_turns_in_a_row_were() {
+    let mut search = Search::new();
+    (0..3).for_each(|_| search.add(None));
+    let mut at = |strata: &[usize]| {
+        strata.iter().for_each(|&stratum| search.seen(0, Turn { stratum, ..turn(100) }));
+        (search.here(), search.next())
+    };
+    assert_eq!(at(&[0]), (0, Some(1)));
+    // One look elsewhere leads nowhere.
+    assert_eq!(at(&[3]), (0, Some(1)));
+    assert_eq!(at(&[0, 4, 3]), (0, Some(1)));
+    // Two do, and no arm but the first has a turn there.
+    assert_eq!(at(&[3]), (3, Some(1)));
+    assert_eq!(at(&[2, 2]), (2, Some(1)));
+    assert_eq!(search.best_in(7), (0, Measure::Variety), "nothing was seen there");
+    // Every arm has its turn at a new distance, the first one too.
+    (0..3).for_each(|arm| search.seen(arm, Turn { stratum: 5, ..turn(100) }));
+    search.seen(1, Turn { stratum: 6, ..turn(900) });
+    search.seen(2, Turn { stratum: 6, ..turn(100) });
+    assert_eq!((search.here(), search.next()), (6, Some(0)));
+    assert!(search.joining(&[(1, OFF)], true).is_empty(), "arm 0 had no turn here");
+    search.seen(0, Turn { stratum: 6, ..turn(100) });
+    assert_eq!(search.joining(&[(1, OFF)], true), [0]);
+}
+
+#[test]
+fn labels_of_one_stratum_are_joined() {
     let mut search = Search::new();
     (0..2).for_each(|_| search.add(None));
-    let turn = |races, stratum| Turn { iterations: 1000, races, variety: 0.0, seconds: 1.0, stratum };
-    // The first turns do not count.
-    (0..2).for_each(|arm| search.seen(arm, turn(7, 0)));
-    // Arm 1 is twice as good, and was at the slow distance more often.
-    for (arm, races, stratum) in [(0, 1000, 0), (0, 100, 1), (1, 2000, 0), (1, 200, 1), (1, 200, 1), (1, 200, 1)] {
-        search.seen(arm, turn(races, stratum));
-    }
-    let values = search.values().1;
-    assert!((values[1].0 / values[0].0 - 2.0).abs() < 1e-6, "{values:?}");
-    // Per second of the six seconds that there were: 2 s at the fast distance, 4 s at the slow one.
-    let expected = 1000.0 * (2.0 + 4.0 * 0.1) / 6.0;
-    assert!((values[0].0 / expected - 1.0).abs() < 1e-6, "{values:?}");
-    assert_eq!(search.best().0, 1);
+    let seen = |search: &mut Search, all: &[(usize, u64, usize)]| {
+        all.iter().for_each(|&(arm, races, stratum)| search.seen(arm, Turn { stratum, ..turn(races) }));
+    };
+    seen(&mut search, &[(0, 1000, 0), (0, 1000, 1), (1, 100, 0), (1, 4000, 1)]);
+    assert_eq!([0, 1].map(|stratum| search.best_in(stratum).0), [0, 1]);
+    assert_eq!(search.at(0).values().1[1].0, 100.0);
+    search.join(vec![0, 0]);
+    // The first turn of an arm does not count if there is another.
+    assert_eq!(search.at(0).values().1[1].0, 4000.0);
+    assert_eq!((search.best_in(0), search.best_in(1)), ((1, Measure::Races), (1, Measure::Races)));
+    assert_eq!([0, 1, 2].map(|label| search.stratum(label)), [0, 0, 2]);
+    seen(&mut search, &[(0, 10, 0), (0, 10, 1)]);
+    assert_eq!(search.here(), 0);
 }
 
 #[test]
@@ -162,7 +224,7 @@ fn without_races_the_arms_are_worth_what_others_say_or_their_variety() {
     assert_eq!(search.best(), (0, Measure::Variety));
     [10.0, 400.0, 90.0].into_iter().enumerate().for_each(|(arm, variety)| search.seen(arm, quiet(variety)));
     assert_eq!(search.best(), (1, Measure::Variety));
-    assert_eq!(search.lessons(), None);
+    assert_eq!(search.lessons(0), None);
     // What controls profited from decides, and the best of these is tried right after the first arm.
     let mut search = Search::new();
     [Some(0.1), None, Some(0.9), Some(0.5)].into_iter().for_each(|known| search.add(known));
@@ -184,7 +246,7 @@ fn without_races_the_arms_are_worth_what_others_say_or_their_variety() {
     assert_eq!(search.best().1, Measure::Controls);
     search.seen(3, Turn { races: 1, ..quiet(0.0) });
     assert_eq!(search.best(), (3, Measure::Races));
-    let lessons = search.lessons().unwrap();
+    let lessons = search.lessons(0).unwrap();
     assert_eq!(lessons.iter().find(|(arm, _)| *arm == 3), Some(&(3, 1.0)));
 }
 

@@ -257,6 +257,20 @@ impl Levels {
         let of = self.levels.iter().map(|level| stratum_of(&strata, &level.distances)).collect();
         (strata, of)
     }
+
+    /// For each level the first level of its stratum. A level that is in no stratum is its own.
+    pub fn joined(&self) -> Vec<usize> {
+        let of = self.strata().1;
+        let first = |stratum: &usize| of.iter().position(|other| *other == Some(*stratum));
+        of.iter().enumerate().map(|(at, of)| of.as_ref().and_then(first).unwrap_or(at)).collect()
+    }
+
+    /// The typical distance of the stratum of a level, or of the level if it is in none. `None` if there is no such level.
+    pub fn typical_in(&self, level: usize) -> Option<f64> {
+        let (strata, of) = self.strata();
+        let stratum = of.get(level)?.map(|stratum| strata[stratum].typical);
+        Some(stratum.unwrap_or_else(|| self.typical(level)))
+    }
 }
 
 #[cfg(test)]
@@ -387,6 +401,9 @@ mod tests {
         let (strata, of) = levels.strata();
         assert_near(&strata, &[17.0, 230.0]);
         assert_eq!(of, [Some(0), Some(1), None]);
+        assert_eq!(levels.joined(), [0, 1, 2]);
+        assert_eq!(levels.typical_in(1), Some(strata[1].typical));
+        assert_eq!((levels.typical_in(2), levels.typical_in(3)), (Some(levels.typical(2)), None));
         // A noisy stratum has several levels.
         let mut noisy = Levels::default();
         for ns in around(40.0, 1.5, 400) {
@@ -394,6 +411,8 @@ mod tests {
         }
         let (strata, of) = noisy.strata();
         assert!(strata.len() == 1 && of.len() > 1 && of.iter().all(|of| *of == Some(0)), "{strata:?} {of:?}");
+        assert_eq!(noisy.joined(), vec![0; of.len()]);
+        assert_eq!(noisy.typical_in(of.len() - 1), Some(strata[0].typical));
         // There is always a level.
         let mut many = Levels::default();
         assert!((0..200).all(|at| many.level(1.5_f64.powi(at)) < MOST_LEVELS));
