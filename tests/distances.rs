@@ -4,7 +4,10 @@ mod common;
 
 use serde_json::{Value, json};
 use wakerace::publish::{self, Code, Publish as _};
-use wakerace::record::{self, AnyRecord, CodeRecord, DistancesRecord, Merger, PhasesRecord, Record, StratumRecord};
+use wakerace::record::{
+    self, AnyRecord, CodeRecord, DistancesRecord, FreeRecord, Merger, PhasesRecord, Record, ScenarioResult,
+    StratumRecord,
+};
 
 use common::small::{self, another, at_two_distances, complete};
 
@@ -339,7 +342,7 @@ fn runs_whose_parts_have_other_code_have_different_settings() {
         let all = publish::compare(&[a.clone(), b.clone()]).into_iter();
         all.filter(|one| one.scenario == "S05-swapped").map(|one| one.code).collect()
     };
-    let moved = Code::Settings("another layout after the CPUs moved".to_owned());
+    let moved = Code::Settings("another pace or layout after the CPUs moved".to_owned());
     // Near, both ran the same code.
     assert_eq!(codes(&record, &one), [Code::Same, moved]);
     assert_eq!(codes(&record, &another(record.clone())), [Code::Same, Code::Same]);
@@ -369,4 +372,124 @@ fn transfers_are_those_of_one_layout_or_a_mean() {
     other.results[1].phases = Some(dense);
     let sum = sum_of(&[record, other]);
     assert_eq!(sum.results[1].phases.unwrap().line_transfers, 2.125);
+}
+
+/// The record, as if its instances had run free.
+fn free(mut record: Record) -> Record {
+    let result = &mut record.results[1];
+    let mut pace = serde_json::to_value(&result.pace).unwrap();
+    pace.as_object_mut().unwrap().retain(|key, _| !["period_ticks", "period_ns", "late"].contains(&key.as_str()));
+    pace["mode"] = "free".into();
+    result.pace = serde_json::from_value(pace).unwrap();
+    let all: Vec<u64> = result.outcomes.iter().map(|outcome| outcome.count).collect();
+    let skew = json!([{"skew_ns": 0.0, "iterations": 2000, "matches": 883, "races": 83, "outcomes": all}]);
+    result.skews = serde_json::from_value(skew).unwrap();
+    let strata = &mut result.distances.as_mut().unwrap().strata;
+    let several = strata.len() > 1;
+    for stratum in strata {
+        stratum.period_ns = None;
+        let skew = json!({"skew_ns": 0.0, "iterations": stratum.iterations, "matches": stratum.matches, "races": stratum.races});
+        stratum.skews = if several { vec![serde_json::from_value(skew).unwrap()] } else { Vec::new() };
+    }
+    complete(&mut record);
+    assert_eq!(record::problems(&record), Vec::<String>::new());
+    record
+}
+
+/// The sum of these results, as of the parts of a run, in place of the result of a record.
+fn of_parts(parts: &[&ScenarioResult]) -> Record {
+    let mut record = at_two_distances();
+    let mut sum = parts[0].clone();
+    parts[1..].iter().for_each(|part| record::add_repeat(&mut sum, (*part).clone()).unwrap());
+    record.elapsed_s = sum.elapsed_s;
+    record.results[1] = sum;
+    complete(&mut record);
+    record
+}
+
+/// Instances that ran free have no skew, so those of a run that changed its pace are beside its window.
+#[test]
+fn the_window_of_a_run_that_changed_its_pace_is_that_of_its_paced_parts() {
+    let (paced, free) = (at_two_distances().results.swap_remove(1), free(at_one(17.5)).results.swap_remove(1));
+    let all: Vec<u64> = free.outcomes.iter().map(|outcome| outcome.count).collect();
+    for (parts, mode, paced_parts, free_parts) in [
+        (vec![&paced, &free], "paced", 1, 1),
+        (vec![&free, &paced], "free", 1, 1),
+        (vec![&free, &paced, &free, &free, &paced], "free", 2, 3),
+    ] {
+        let record = of_parts(&parts);
+        assert_eq!(record::problems(&record), Vec::<String>::new());
+        assert_eq!(small::read(&record), AnyRecord::Run(Box::new(record.clone())));
+        let sum = &record.results[1];
+        let counts: Vec<u64> = all.iter().map(|count| count * free_parts).collect();
+        let wanted = FreeRecord {
+            iterations: 2000 * free_parts,
+            matches: Some(883 * free_parts),
+            races: 83 * free_parts,
+            outcomes: counts,
+        };
+        assert_eq!(sum.free, Some(wanted));
+        let skews: Vec<_> = sum.skews.iter().map(|skew| (skew.skew_ns, skew.iterations, skew.races)).collect();
+        assert_eq!(skews, [(-60.0, 900 * paced_parts, 3 * paced_parts), (45.2, 1100 * paced_parts, 80 * paced_parts)]);
+        // The pace is that of the first part, and its numbers are means of the paced ones.
+        assert_eq!((sum.pace.mode.as_str(), sum.pace.period_ns), (mode, parts[0].pace.period_ns));
+        // A zero of it is as strong as its parts together.
+        let looked = parts.iter().map(|part| part.looked().0).sum::<u64>();
+        assert!(sum.looked().0 == looked && looked > 1000, "{looked}");
+        // Near, some instances have no skew. Far, all have one.
+        let strata: Vec<usize> = distances(&record).strata.iter().map(|stratum| stratum.skews.len()).collect();
+        assert_eq!(strata, [0, 2]);
+    }
+    // The mean of a period is that of the paced iterations.
+    let mut longer = paced.clone();
+    longer.pace.period_ns = Some(240.8);
+    let sum = of_parts(&[&paced, &free, &free, &longer]);
+    assert_eq!(sum.results[1].pace.period_ns, Some(180.8));
+    // A free run alone has its single skew, and a single distance of a mixed run no window.
+    assert_eq!(of_parts(&[&free, &free]).results[1].skews.len(), 1);
+    let near = at_one(17.5).results.swap_remove(1);
+    let sum = of_parts(&[&near, &free, &paced]);
+    assert_eq!(record::problems(&sum), Vec::<String>::new());
+    assert_eq!(distances(&sum).strata[0].skews.len(), 0);
+    // The single skew of a free run at several distances is no window either.
+    let twice = self::free(at_two_distances()).results.swap_remove(1);
+    let sum = of_parts(&[&twice, &paced]);
+    assert_eq!(record::problems(&sum), Vec::<String>::new());
+    assert!(distances(&sum).strata.iter().all(|stratum| stratum.skews.is_empty()));
+}
+
+#[test]
+fn what_ran_free_adds_up_with_the_window() {
+    let (paced, free) = (at_two_distances().results.swap_remove(1), free(at_one(17.5)).results.swap_remove(1));
+    let record = of_parts(&[&paced, &free]);
+    type Change = fn(&mut FreeRecord);
+    let cases: [(Change, &str); 6] = [
+        (|free| free.iterations = 1, "skews and free: the iterations add up to 2001; iterations is 4000"),
+        (|free| free.races += 1, "skews and free: the races add up to 167; races is 166"),
+        (|free| free.matches = None, "skews and free: the matches add up to 883; matches is 1766"),
+        (|free| free.races = 2001, "free.races: is 2001; "),
+        (|free| free.outcomes[0] += 1, "free.outcomes: the counts add up to 2001; iterations is 2000"),
+        (|free| _ = free.outcomes.pop(), "free.outcomes: has "),
+    ];
+    for (change, words) in cases {
+        let mut wrong = record.clone();
+        change(wrong.results[1].free.as_mut().unwrap());
+        let wanted = format!("results[1].{words}");
+        let found = record::problems(&wrong);
+        assert!(found.iter().any(|problem| problem.starts_with(&wanted)), "{wanted}: {found:#?}");
+    }
+    // The pace of a part is one of the two, and that of a part without one is the result's.
+    let (mut record, code) = followed();
+    let paces = |record: &Record| record.results[1].each_code().map(|code| code.pace.to_owned()).collect::<Vec<_>>();
+    assert_eq!(paces(&record), ["paced", "paced"]);
+    record.results[1].distances.as_mut().unwrap().settings[1].pace = Some("free".to_owned());
+    assert_eq!((record::problems(&record), paces(&record)), (Vec::new(), vec!["paced".to_owned(), "free".to_owned()]));
+    let html = {
+        let record = AnyRecord::Run(Box::new(record.clone()));
+        publish::page(&[publish::Entry { name: "a.json".to_owned(), record }]).unwrap()
+    };
+    assert!(html.contains(&code.code_sha256));
+    record.results[1].distances.as_mut().unwrap().settings[1].pace = Some("fast".to_owned());
+    let found = record::problems(&record);
+    assert!(found.iter().any(|problem| problem.contains("settings[1].pace: is 'fast'")), "{found:#?}");
 }

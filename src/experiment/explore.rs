@@ -22,6 +22,8 @@ use crate::units::{Nanos, Ticks};
 /// Share of a run's time for the search, and the most time that it takes.
 const SHARE: f64 = 0.2;
 const LONGEST: Duration = Duration::from_secs(5);
+/// The largest share of the rest of a run for a search at another distance.
+const SHARE_OF_REST: f64 = 0.5;
 /// Length of a turn. A run of one turn completes about fifty batches, which is one for each skew of a sweep.
 const TURN: Duration = Duration::from_millis(8);
 /// With less time than for this many turns, there is no search.
@@ -48,11 +50,15 @@ pub struct Searching {
 }
 
 impl Searching {
-    /// The time for the search of a run with these limits. `None` if the run is too short, or is to end as soon as it has seen
-    /// or done something.
-    fn time(&self, limits: &Limits) -> Option<Duration> {
+    /// The time for the search of a run with these limits; for that of the rest of a run whose CPUs have moved, `moved` is the time
+    /// for the whole run's. `None` if the run is too short, or is to end as soon as it has seen or done something.
+    pub(super) fn time(&self, limits: &Limits, moved: Option<Duration>) -> Option<Duration> {
         let of_run = limits.duration.filter(|_| limits.iterations.is_none() && limits.races.is_none());
-        let time = self.budget.or(of_run.map(|duration| duration.mul_f64(SHARE).min(LONGEST)));
+        let share = |duration: Duration| match moved {
+            None => duration.mul_f64(SHARE).min(LONGEST),
+            Some(whole) => duration.mul_f64(SHARE_OF_REST).min(whole),
+        };
+        let time = self.budget.or(of_run.map(share));
         time.filter(|time| *time >= LEAST_TURNS * TURN)
     }
 
@@ -65,6 +71,17 @@ impl Searching {
     }
 }
 
+/// A run whose CPUs have moved.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moved {
+    /// An arm that it has used.
+    pub arm: Arm,
+    /// The distance between the CPUs now, in nanoseconds.
+    pub ns: f64,
+    /// The time that a search of the whole run has at a distance.
+    pub time: Duration,
+}
+
 /// What a search has found.
 pub(super) struct Explored<'a> {
     /// The experiment with the chosen settings and what is left of its time.
@@ -75,14 +92,14 @@ pub(super) struct Explored<'a> {
     pub record: Option<SearchRecord>,
 }
 
-/// Searches the settings of an experiment. `None` if they are not searched. `moved` is for a run whose CPUs have moved: an arm that it has
-/// used, and the distance now in nanoseconds. Then the chosen settings have the pace of that arm, and in a window its machine code.
+/// Searches the settings of an experiment. `None` if they are not searched. The rest of a run whose CPUs have moved is searched as long as
+/// the whole run would be, but at most for a share of it. In a window its settings have the machine code of those before.
 ///
 /// # Errors
 /// As [`harness::run`].
 pub(super) fn explore<'a>(
     base: &Experiment<'a>,
-    moved: Option<(Arm, f64)>,
+    moved: Option<Moved>,
     measured: &Measured<'_>,
     (memory, interrupt): (&mut Memory, &AtomicBool),
     watch: &mut dyn FnMut(&Tally),
@@ -93,7 +110,7 @@ pub(super) fn explore<'a>(
     let test = &base.scenario.sha256;
     let before = match moved {
         None => knowledge().chosen(cpus, test),
-        Some((_, ns)) => knowledge().chosen_at(cpus, test, ns),
+        Some(Moved { ns, .. }) => knowledge().chosen_at(cpus, test, ns),
     };
     if let Some(chosen) = before {
         let settings = with_settings(base, chosen.arm, period(chosen.period_ticks))?;
@@ -101,12 +118,11 @@ pub(super) fn explore<'a>(
         return Ok(Some(Explored { experiment, chosen, record: None }));
     }
     let allowed = match moved {
-        None => searching.allowed.clone(),
-        // One curve of one layout.
-        Some((arm, _)) if base.common.window => searching.allowed.with_code_of(arm),
-        Some((arm, _)) => searching.allowed.with_pace_of(arm),
+        // One curve of one code.
+        Some(Moved { arm, .. }) if base.common.window => searching.allowed.with_code_of(arm),
+        _ => searching.allowed.clone(),
     };
-    let Some(time) = searching.time(&base.common.limits) else { return Ok(None) };
+    let Some(time) = searching.time(&base.common.limits, moved.map(|moved| moved.time)) else { return Ok(None) };
     let mut explorer = Explorer {
         base,
         allowed,
@@ -611,11 +627,15 @@ pub(super) mod tests {
             assert!(result.search.is_none() && !result.pace.searched, "{limits:?}");
             assert_eq!(result.layout.kind, "padded");
         }
-        assert_eq!(searching(None).time(&time(1000)), Some(Duration::from_millis(200)));
-        assert_eq!(searching(None).time(&time(3_600_000)), Some(LONGEST));
-        assert_eq!(searching(None).time(&Limits::default()), None);
+        assert_eq!(searching(None).time(&time(1000), None), Some(Duration::from_millis(200)));
+        assert_eq!(searching(None).time(&time(3_600_000), None), Some(LONGEST));
+        assert_eq!(searching(None).time(&Limits::default(), None), None);
         let given = Duration::from_secs(7);
-        assert_eq!(searching(Some(given)).time(&Limits::default()), Some(given));
+        assert_eq!(searching(Some(given)).time(&Limits::default(), None), Some(given));
+        // At another distance a search takes as long as at the first, but at most half of what is left.
+        let whole = Some(Duration::from_millis(200));
+        let moved = [5000, 400, 300, 90].map(|left| searching(None).time(&time(left), whole));
+        assert_eq!(moved, [Some(200), Some(200), Some(150), None].map(|ms| ms.map(Duration::from_millis)));
         // A search that took too long does not shorten what is measured.
         let ms = Duration::from_millis;
         assert_eq!([150, 950, 50_000].map(|searched| rest(ms(1000), ms(searched), ms(200))), [850, 800, 800].map(ms));

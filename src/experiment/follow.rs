@@ -1,13 +1,13 @@
 //! Runs whose settings follow the distance between the CPUs: if the hypervisor moves them, the rest of the run has settings that
 //! are chosen at the new distance.
 //!
-//! All parts of a run are paced, or all run free, because the skews of a window are those of paced instances. A search at another
-//! distance may choose another layout, which is other machine code. The record has the code of such a part beside its settings.
+//! A search at another distance may choose another pace or layout, which is other machine code. The record has the code of such a part
+//! beside its settings. With `--window` all parts have the same code.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::explore::{Explored, explore};
+use super::explore::{Explored, Moved, explore};
 use super::request::{Common, Experiment};
 use super::result::Finished;
 use super::run::{Measured, run_with};
@@ -32,6 +32,7 @@ pub(super) fn follow<'a>(
 ) -> Result<Finished> {
     let arm = first.chosen.arm;
     let mut stays = base.choice.searching.as_ref().is_none_or(|searching| searching.stays(&base.common.limits));
+    let time = base.choice.searching.as_ref().and_then(|searching| searching.time(&base.common.limits, None));
     let mut parts = Parts::default();
     let mut part = first;
     let mut seen: Option<Tally> = None;
@@ -53,7 +54,8 @@ pub(super) fn follow<'a>(
         let all = seen.map_or_else(|| measurement.tally.clone(), |seen| seen.with(&measurement.tally));
         let mut show = |tally: &Tally| watch(&all.with(tally));
         let rest = lasting(base.clone(), left);
-        part = match explore(&rest, Some((arm, ns)), measured, (memory, flags[0]), &mut show)? {
+        let moved = Moved { arm, ns, time: time.unwrap_or_default() };
+        part = match explore(&rest, Some(moved), measured, (memory, flags[0]), &mut show)? {
             Some(explored) => explored,
             // There is nothing to vary.
             None => {
@@ -100,6 +102,7 @@ impl Parts {
     fn add(&mut self, Finished { result, .. }: Finished, distance_ns: Option<f64>) -> Result<()> {
         self.settings.push(SettingsRecord {
             distance_ns,
+            pace: Some(result.pace.mode.clone()),
             group: result.pace.group,
             prefetch: result.pace.prefetch,
             period_ns: result.pace.period_ns,
@@ -231,10 +234,14 @@ mod tests {
             let sum = |of: fn(&SettingsRecord) -> u64| parts.iter().map(of).sum::<u64>();
             assert_eq!((sum(|part| part.iterations), sum(|part| part.races)), (result.iterations, result.races));
             assert_eq!(result.repeats.len(), parts.iter().filter(|part| part.iterations > 0).count());
-            // The search of the second part is recorded. Its turns are paced as the first part is, in any layout.
+            // The search of the second part is recorded. Its turns have any pace and layout.
             let search = result.search.as_ref().expect("the second part was searched");
-            assert!(search.arms.iter().all(|arm| arm.pace == "paced"), "{search:?}");
-            assert!(search.arms.iter().any(|arm| arm.layout == "dense"), "{search:?}");
+            for (pace, layout) in [("paced", "padded"), ("paced", "dense"), ("free", "padded"), ("free", "dense")] {
+                assert!(search.arms.iter().any(|arm| arm.pace == pace && arm.layout == layout), "{search:?}");
+            }
+            let free: u64 =
+                parts.iter().filter(|part| part.pace.as_deref() == Some("free")).map(|p| p.iterations).sum();
+            assert_eq!(result.free.as_ref().map_or(0, |free| free.iterations), free);
             for part in parts {
                 let other = part.code.as_ref().is_some_and(|code| code.code_sha256 != result.code_sha256);
                 assert_eq!(other, part.code.is_some(), "{part:?}");

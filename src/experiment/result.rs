@@ -110,6 +110,7 @@ pub(super) fn result(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &
         search: None,
         stress: experiment.choice.stress.map(|kind| kind.to_string()),
         skews: measurement.tally.skews.iter().map(|tally| skew(program, units, tally, &outcomes)).collect(),
+        free: None,
         last_writers: (measurement.tally.last_writers.iter())
             .filter(|tally| tally.iterations > 0)
             .map(|tally| last_writers(program, tally))

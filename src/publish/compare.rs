@@ -73,8 +73,10 @@ impl Code {
             first.host.architecture == other.host.architecture && first.host.cpu_model == other.host.cpu_model;
         let alike = same_program && same_host && ours.atomics == theirs.atomics && ours.lock == theirs.lock;
         let settings = match settings::differing(ours, theirs) {
-            // The first parts of the runs have the same code, but a later part of one run has another layout.
-            None if ours.code_sha256 == theirs.code_sha256 => Some("another layout after the CPUs moved".to_owned()),
+            // The first parts of the runs have the same code, but a later part of one run has other code.
+            None if ours.code_sha256 == theirs.code_sha256 => {
+                Some("another pace or layout after the CPUs moved".to_owned())
+            }
             found => found,
         };
         settings.filter(|_| alike).map_or(Code::Different, Code::Settings)

@@ -38,6 +38,9 @@ pub struct SettingsRecord {
     /// The distance that they were chosen at, in nanoseconds. Absent if none was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distance_ns: Option<f64>,
+    /// `paced` or `free`. Absent in records from before the field: the pace of the result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<String>,
     /// Instances per tick; 1 if free.
     pub group: usize,
     /// Instances per batch. Absent in records from before the field.
@@ -59,7 +62,7 @@ pub struct SettingsRecord {
     pub code: Option<CodeRecord>,
 }
 
-/// Other machine code of the same test: another layout, or a dense layout of another batch.
+/// Other machine code of the same test: another pace or layout, or a dense layout of another batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CodeRecord {
     /// The layout of the variables in memory.

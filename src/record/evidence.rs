@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ScenarioResult, SkewRecord};
+use super::ScenarioResult;
 use crate::model::Reordering;
 use crate::stats::LEVEL;
 
@@ -68,22 +68,23 @@ impl ScenarioResult {
         self.evidence.as_ref().map_or(!self.controls_fired.is_empty(), Evidence::is_enough)
     }
 
-    /// The matches at the skews where the threads met, and the races there. If the test declares no Match
-    /// event, iterations take the place of matches.
+    /// The matches where the threads met, and the races there: at each skew, and of the instances that ran free. If the test
+    /// declares no Match event, iterations take the place of matches.
     pub fn looked(&self) -> (u64, u64) {
-        let met = self.skews.iter().filter(|skew| self.met(skew));
-        met.fold((0, 0), |(looked, races), skew| {
-            let more = if self.match_event.is_some() { skew.matches.unwrap_or(0) } else { skew.iterations };
-            (looked.saturating_add(more), races.saturating_add(skew.races))
+        let at_skews = self.skews.iter().map(|skew| (skew.iterations, skew.matches, skew.races, &skew.outcomes));
+        let free = self.free.iter().map(|free| (free.iterations, free.matches, free.races, &free.outcomes));
+        let met = at_skews.chain(free).filter(|(iterations, _, _, outcomes)| self.met(*iterations, outcomes));
+        met.fold((0, 0), |(looked, all), (iterations, matches, races, _)| {
+            let more = if self.match_event.is_some() { matches.unwrap_or(0) } else { iterations };
+            (looked.saturating_add(more), all.saturating_add(races))
         })
     }
 
-    /// Whether the threads met at a skew: no outcome other than the race has nearly all instances
-    /// ([`APART`]).
-    fn met(&self, skew: &SkewRecord) -> bool {
-        let counts = self.outcomes.iter().zip(&skew.outcomes);
+    /// Whether the threads met in these iterations: no outcome other than the race has nearly all of them ([`APART`]).
+    fn met(&self, iterations: u64, outcomes: &[u64]) -> bool {
+        let counts = self.outcomes.iter().zip(outcomes);
         let most = counts.filter(|(outcome, _)| !outcome.satisfies).map(|(_, count)| *count).max().unwrap_or(0);
-        skew.iterations > 0 && !skew.outcomes.is_empty() && most as f64 <= APART * skew.iterations as f64
+        iterations > 0 && !outcomes.is_empty() && most as f64 <= APART * iterations as f64
     }
 }
 

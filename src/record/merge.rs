@@ -13,9 +13,9 @@ use self::distances::add_distances;
 use super::judge::settle;
 use super::validate::{MOST_COUNTS, histogram};
 use super::{
-    EdgesRecord, Evidence, FinalValue, FormerMeaning, Gaps, LastWriterRecord, LineFillsRecord, OutcomeRecord,
-    PaceRecord, Part, Record, RunRecord, ScenarioResult, SearchRecord, Sensitivity, SkewRecord, Unmeasured, compute,
-    identity,
+    EdgesRecord, Evidence, FinalValue, FormerMeaning, FreeRecord, Gaps, LastWriterRecord, LineFillsRecord,
+    OutcomeRecord, PaceRecord, Part, Record, RunRecord, ScenarioResult, SearchRecord, Sensitivity, SkewRecord,
+    Unmeasured, compute, identity,
 };
 use crate::arch::lock::Lock;
 use crate::error::{Error, Result};
@@ -312,7 +312,10 @@ type Summed<T> = std::result::Result<T, &'static str>;
 /// meaning in sums is decided. Fields that follow from others keep the value of `a` until [`Merger::finish`]
 /// computes them.
 fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
+    let mixed = a.free.is_some() || b.free.is_some() || a.pace.mode != b.pace.mode;
+    let (a, b) = if mixed { (without_skew(a), without_skew(b)) } else { (a, b) };
     let weights = Weights(a.iterations as f64, b.iterations as f64);
+    let pace_weights = if mixed { Weights(a.paced() as f64, b.paced() as f64) } else { weights };
     let repeats = [a.as_repeats(), b.as_repeats()].concat();
     let distances = add_distances(&a, &b)?;
     let sightings = plus(a.sightings(), b.sightings(), "the sightings")?;
@@ -323,7 +326,7 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
     } else {
         (either(b.source, a.source), b.title, b.named_outcomes)
     };
-    let (outcomes, skews) = add_outcomes(a.outcomes, a.skews, b.outcomes, b.skews)?;
+    let (outcomes, skews, free) = add_outcomes((a.outcomes, a.skews, a.free), (b.outcomes, b.skews, b.free))?;
     // A zero of a sum is as weak as that of its weakest part: only controls that fired in all parts apply to
     // the sum.
     let mut controls_fired = a.controls_fired;
@@ -348,6 +351,7 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         phases: a.phases.zip(b.phases).map(|(a, b)| a.plus(b, weights)),
         outcomes,
         skews,
+        free,
         last_writers: add_last_writers(a.last_writers, b.last_writers)?,
         // The differences between the parts give the spread of the sum. The course of each part in time does
         // not.
@@ -355,7 +359,7 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         sightings: Some(sightings),
         search: add_searches(a.search, b.search)?,
         blocks: Vec::new(),
-        pace: add_pace(a.pace, b.pace, weights),
+        pace: add_pace(a.pace, b.pace, pace_weights),
         // The CPUs may differ between machines. `parts` says which hosts there were.
         placement: a.placement,
         // These may differ between the runs of a sum.
@@ -448,8 +452,25 @@ fn weaker(a: Option<Sensitivity>, b: Option<Sensitivity>, speak: &[String]) -> O
     known(&weaker).then_some(weaker)
 }
 
-/// The pace of a sum. Settings that were given are the same in both parts. Measured values become means.
+/// The result with its counts in `free`, if its instances ran free. A free run has a single skew, which means nothing.
+fn without_skew(result: ScenarioResult) -> ScenarioResult {
+    if result.free.is_some() || result.pace.mode != "free" {
+        return result;
+    }
+    let ScenarioResult { iterations, matches, races, .. } = result;
+    let outcomes = result.outcomes.iter().map(|outcome| outcome.count).collect();
+    let free = Some(FreeRecord { iterations, matches, races, outcomes });
+    let mut distances = result.distances;
+    distances.iter_mut().flat_map(|distances| &mut distances.strata).for_each(|stratum| stratum.skews.clear());
+    ScenarioResult { free, distances, skews: Vec::new(), ..result }
+}
+
+/// The pace of a sum: that of the first part. Settings that were given are the same in both parts. Measured values become means,
+/// of the paced parts if some ran free.
 fn add_pace(a: PaceRecord, b: PaceRecord, weights: Weights) -> PaceRecord {
+    if a.mode != b.mode {
+        return PaceRecord { searched: a.searched || b.searched, ..a };
+    }
     PaceRecord {
         mode: a.mode,
         chosen: if a.chosen == b.chosen { a.chosen } else { "auto".to_owned() },
@@ -499,17 +520,15 @@ fn add_last_writers(sum: Vec<LastWriterRecord>, more: Vec<LastWriterRecord>) -> 
     Ok(last_writers)
 }
 
+/// The outcomes of a result, its counts at each skew, and those of what ran free.
+type Counted = (Vec<OutcomeRecord>, Vec<SkewRecord>, Option<FreeRecord>);
+
 /// Adds the counts of equal outcomes and of equal skews. The counts of each skew are put into the order of
 /// the outcomes of the sum.
-fn add_outcomes(
-    ours: Vec<OutcomeRecord>,
-    our_skews: Vec<SkewRecord>,
-    theirs: Vec<OutcomeRecord>,
-    their_skews: Vec<SkewRecord>,
-) -> Summed<(Vec<OutcomeRecord>, Vec<SkewRecord>)> {
-    let orders = [&ours, &theirs].map(|outcomes| order(outcomes));
+fn add_outcomes(ours: Counted, theirs: Counted) -> Summed<Counted> {
+    let orders = [&ours, &theirs].map(|(outcomes, ..)| order(outcomes));
     let mut outcomes: BTreeMap<BTreeMap<String, FinalValue>, OutcomeRecord> = BTreeMap::new();
-    for outcome in ours.into_iter().chain(theirs) {
+    for outcome in ours.0.into_iter().chain(theirs.0) {
         let OutcomeRecord { values, count, satisfies: _ } = &outcome;
         match outcomes.get_mut(values) {
             Some(known) => known.count = plus(known.count, *count, "the outcomes")?,
@@ -517,24 +536,31 @@ fn add_outcomes(
         }
     }
     let outcomes: Vec<OutcomeRecord> = outcomes.into_values().collect();
+    let in_order = |counts: Vec<u64>, order: &[BTreeMap<String, FinalValue>]| {
+        if counts.len() != order.len() || order.is_empty() {
+            return Vec::new();
+        }
+        let known: BTreeMap<_, u64> = order.iter().zip(counts).collect();
+        outcomes.iter().map(|outcome| known.get(&outcome.values).copied().unwrap_or(0)).collect()
+    };
     let mut skews: Vec<SkewRecord> = Vec::new();
-    for (of_side, order) in [our_skews, their_skews].into_iter().zip(orders) {
-        for mut skew in of_side {
-            if skew.outcomes.len() == order.len() {
-                let known: BTreeMap<_, u64> = order.iter().zip(skew.outcomes).collect();
-                let counts = outcomes.iter().map(|outcome| known.get(&outcome.values).copied().unwrap_or(0));
-                skew.outcomes = if known.is_empty() { Vec::new() } else { counts.collect() };
-            } else {
-                skew.outcomes.clear();
-            }
+    let mut free: Option<FreeRecord> = None;
+    for (of_skews, of_free, order) in [(ours.1, ours.2, &orders[0]), (theirs.1, theirs.2, &orders[1])] {
+        for skew in of_skews {
+            let skew = SkewRecord { outcomes: in_order(skew.outcomes, order), ..skew };
             match skews.iter_mut().find(|known| known.is_at(skew.skew_ns)) {
                 Some(known) => add_skew(known, skew)?,
                 None => skews.push(skew),
             }
         }
+        let more = of_free.map(|free| FreeRecord { outcomes: in_order(free.outcomes, order), ..free });
+        free = match (free, more) {
+            (Some(free), Some(more)) => Some(add_free(free, more)?),
+            (free, more) => free.or(more),
+        };
     }
     skews.sort_unstable_by(|a, b| a.skew_ns.total_cmp(&b.skew_ns));
-    Ok((outcomes, skews))
+    Ok((outcomes, skews, free))
 }
 
 /// The values of the outcomes, in the order of the outcomes.
@@ -547,12 +573,23 @@ fn add_skew(sum: &mut SkewRecord, more: SkewRecord) -> Summed<()> {
     sum.iterations = plus(sum.iterations, iterations, "a skew's iterations")?;
     sum.races = plus(sum.races, races, "a skew's races")?;
     sum.matches = plus_if_both(sum.matches, matches, "a skew's matches")?;
-    if sum.outcomes.len() == outcomes.len() {
-        for (sum, more) in sum.outcomes.iter_mut().zip(outcomes) {
-            *sum = plus(*sum, more, "a skew's outcomes")?;
-        }
-    } else {
-        sum.outcomes.clear();
-    }
+    sum.outcomes = add_counts(&sum.outcomes, &outcomes, "a skew's outcomes")?;
     Ok(())
+}
+
+fn add_free(a: FreeRecord, b: FreeRecord) -> Summed<FreeRecord> {
+    Ok(FreeRecord {
+        iterations: plus(a.iterations, b.iterations, "the free iterations")?,
+        matches: plus_if_both(a.matches, b.matches, "the free matches")?,
+        races: plus(a.races, b.races, "the free races")?,
+        outcomes: add_counts(&a.outcomes, &b.outcomes, "the free outcomes")?,
+    })
+}
+
+/// The sums of two lists of counts; none if one of them has none.
+fn add_counts(a: &[u64], b: &[u64], what: &'static str) -> Summed<Vec<u64>> {
+    if a.len() != b.len() {
+        return Ok(Vec::new());
+    }
+    a.iter().zip(b).map(|(&a, &b)| plus(a, b, what)).collect()
 }

@@ -378,6 +378,9 @@ pub struct ScenarioResult {
     pub search: Option<SearchRecord>,
     /// The counts by skew: the race window.
     pub skews: Vec<SkewRecord>,
+    /// The counts of instances that ran free, if others were paced: they have no skew. Absent if all had the same pace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free: Option<FreeRecord>,
     /// The counts by cache-line ownership at the start of an instance. They add up to `iterations` and
     /// `races`. Absent in records of versions that did not count them.
     #[serde(default, alias = "starts", skip_serializing_if = "Vec::is_empty")]
@@ -463,32 +466,41 @@ impl ScenarioResult {
         self.distances.as_ref().is_some_and(|distances| !distances.settings.is_empty())
     }
 
-    /// The code of the parts that have another one than the result.
-    pub fn other_codes(&self) -> impl Iterator<Item = &CodeRecord> {
-        let parts = self.distances.iter().flat_map(|distances| &distances.settings);
-        parts.filter_map(|part| part.code.as_ref())
+    /// The iterations of a result with `free` that were paced.
+    fn paced(&self) -> u64 {
+        self.iterations.saturating_sub(self.free.as_ref().map_or(0, |free| free.iterations))
     }
 
-    /// The layout, hash and listing of all code that ran, the first part's first.
-    pub fn each_code(&self) -> impl Iterator<Item = [&str; 3]> {
-        let of_parts = self.other_codes().map(|code| [&code.layout.kind, &code.code_sha256, &code.listing]);
-        let first = [&self.layout.kind, &self.code_sha256, &self.listing];
-        [first].into_iter().chain(of_parts).map(|code| code.map(String::as_str))
+    /// The parts of a run whose settings followed the distance between its CPUs.
+    fn parts(&self) -> impl Iterator<Item = &SettingsRecord> {
+        self.distances.iter().flat_map(|distances| &distances.settings)
+    }
+
+    /// All code that ran, the first part's first.
+    pub fn each_code(&self) -> impl Iterator<Item = Code<'_>> {
+        let ScenarioResult { layout, code_sha256, listing, .. } = self;
+        let others = self.parts().filter_map(|part| {
+            let CodeRecord { layout, code_sha256: sha256, listing } = part.code.as_ref()?;
+            // Parts of earlier versions have the pace of the first.
+            let pace = part.pace.as_ref().unwrap_or(&self.pace.mode);
+            Some(Code { pace, layout: &layout.kind, sha256, listing })
+        });
+        let first = Code { pace: &self.pace.mode, layout: &layout.kind, sha256: code_sha256, listing };
+        std::iter::once(first).chain(others)
     }
 
     /// The hashes of all code that ran.
     pub fn codes(&self) -> BTreeSet<&str> {
-        self.each_code().map(|[_, hash, _]| hash).collect()
+        self.each_code().map(|code| code.sha256).collect()
     }
 
     /// The hashes of the code that ran with settings for a distance like this one, in nanoseconds. All, if none were chosen there.
     pub fn codes_at(&self, ns: f64) -> BTreeSet<&str> {
-        let parts = || self.distances.iter().flat_map(|distances| &distances.settings);
-        let here = parts().filter(|part| part.distance_ns.is_some_and(|known| !apart(known, ns)));
+        let here = self.parts().filter(|part| part.distance_ns.is_some_and(|known| !apart(known, ns)));
         let mut codes: BTreeSet<&str> =
             here.map(|part| part.code.as_ref().map_or(self.code_sha256.as_str(), |code| &code.code_sha256)).collect();
         // Runs of a sum that kept their settings are no parts.
-        if self.repeats.len() > parts().count() {
+        if self.repeats.len() > self.parts().count() {
             codes.insert(&self.code_sha256);
         }
         if codes.is_empty() { self.codes() } else { codes }
@@ -693,6 +705,32 @@ pub struct SkewRecord {
     /// of versions that did not count it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<u64>,
+}
+
+/// The counts of instances that ran free in a result that has paced ones too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FreeRecord {
+    /// Iterations.
+    pub iterations: u64,
+    /// Matches among them.
+    pub matches: Option<u64>,
+    /// Races among them.
+    pub races: u64,
+    /// How often each of the result's `outcomes` was seen, in the same order.
+    pub outcomes: Vec<u64>,
+}
+
+/// Machine code that ran in a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code<'a> {
+    /// `paced` or `free`.
+    pub pace: &'a str,
+    /// The kind of the layout.
+    pub layout: &'a str,
+    /// Its SHA-256.
+    pub sha256: &'a str,
+    /// Its disassembly. Empty if an earlier one of the result has it.
+    pub listing: &'a str,
 }
 
 /// The counts of iterations that began with the same cache-line ownership.

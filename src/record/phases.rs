@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::merge::Weights;
-use super::{ScenarioResult, StratumRecord};
+use super::{CodeRecord, ScenarioResult, StratumRecord};
 use crate::harness::Phases;
 
 /// Where the time of a result went, in seconds: the mean over its threads. The phases together are the result's `elapsed_s`.
@@ -89,7 +89,8 @@ impl ScenarioResult {
     pub fn passes(&self) -> Vec<Pass> {
         let (Some(phases), Some(distances)) = (&self.phases, &self.distances) else { return Vec::new() };
         // The transfers at each distance are not known if parts have other layouts.
-        if self.other_codes().any(|code| code.layout != self.layout) {
+        let other = |code: &CodeRecord| code.layout != self.layout;
+        if self.parts().any(|part| part.code.as_ref().is_some_and(other)) {
             return Vec::new();
         }
         let pass = |at: &StratumRecord| Pass {

@@ -106,18 +106,15 @@ impl Allowed {
         }
     }
 
-    /// What of this has the pace of an arm.
-    pub fn with_pace_of(&self, arm: Arm) -> Allowed {
+    /// What of this has the machine code of an arm: its pace and its layout. The size of a dense batch is in the code too.
+    pub fn with_code_of(&self, arm: Arm) -> Allowed {
         Allowed {
             free: self.free && arm.pace == ArmPace::Free,
             paced: self.paced && arm.pace == ArmPace::Paced,
+            layouts: vec![arm.layout],
+            batch: arm.batch,
             ..self.clone()
         }
-    }
-
-    /// What of this has the machine code of an arm: its pace and its layout. The size of a dense batch is in the code too.
-    pub fn with_code_of(&self, arm: Arm) -> Allowed {
-        Allowed { layouts: vec![arm.layout], batch: arm.batch, ..self.with_pace_of(arm) }
     }
 
     /// An arm with the given settings in place of its own; `None` if it is not allowed.

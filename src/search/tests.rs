@@ -351,26 +351,18 @@ fn settings_are_known_by_the_distance_that_they_were_chosen_at() {
 }
 
 #[test]
-fn what_is_searched_at_another_distance_has_the_same_pace() {
-    let given = Allowed { prefetch: Some(Prefetch::On), ..Allowed::all() };
+fn what_is_searched_in_a_window_has_the_same_code() {
     let paced = Arm { layout: LayoutKind::Dense, group: 16, ..Arm::FIRST };
-    let all = arms(&given.with_pace_of(paced));
-    assert!(all.iter().all(|arm| arm.pace == ArmPace::Paced && arm.prefetch == Prefetch::On), "{all:?}");
-    for layout in [LayoutKind::Padded, LayoutKind::Dense] {
-        assert!(all.iter().any(|arm| arm.layout == layout), "{all:?}");
-    }
-    let free = Arm { pace: ArmPace::Free, group: 1, prefetch: Prefetch::Off, batch: Some(8192), ..paced };
-    let all = arms(&Allowed::all().with_pace_of(free));
-    assert!(all.len() == 4 && all.iter().all(|arm| arm.pace == ArmPace::Free), "{all:?}");
-    // An option that allows free runs alone stays.
-    assert_eq!(arms(&Allowed { paced: false, ..Allowed::all() }.with_pace_of(paced)), []);
-    // In a window the code stays.
     let all = arms(&Allowed::all().with_code_of(paced));
     assert_eq!(
         all.iter().map(|arm| (arm.layout, arm.group)).collect::<Vec<_>>(),
         [16, 32, 64, 8].map(|group| (paced.layout, group))
     );
+    assert!(all.iter().all(|arm| arm.pace == ArmPace::Paced), "{all:?}");
+    let free = Arm { pace: ArmPace::Free, group: 1, prefetch: Prefetch::Off, batch: Some(8192), ..paced };
     assert_eq!(arms(&Allowed::all().with_code_of(free)), [free]);
+    // An option that allows free runs alone stays.
+    assert_eq!(arms(&Allowed { paced: false, ..Allowed::all() }.with_code_of(paced)), []);
 }
 
 /// The arms of which a variant joins, if `open` has these changes of each.

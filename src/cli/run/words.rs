@@ -9,6 +9,7 @@ use super::rounds::Round;
 use crate::cli::topology::host_lines;
 use crate::experiment::{Experiment, PaceChoice};
 use crate::machine::{self, Clock, Edges, Host};
+use crate::record::Code;
 use crate::units::Nanos;
 use crate::{publish, record};
 
@@ -118,8 +119,8 @@ pub(super) fn evidence_for(result: &record::ScenarioResult, host: &Host) -> Stri
     let threads = result.placement.cpus.iter().enumerate().map(|(number, cpu)| format!("P{number} on CPU {cpu}"));
     let _ = writeln!(text, "{}:", threads.collect::<Vec<_>>().join(", "));
     // A listing that an earlier part has is not repeated.
-    for [layout, hash, listing] in result.each_code().filter(|[_, _, listing]| !listing.is_empty()) {
-        let _ = writeln!(text, "{}\n{layout}: code sha256 {hash}", listing.trim_end());
+    for Code { pace, layout, sha256, listing } in result.each_code().filter(|code| !code.listing.is_empty()) {
+        let _ = writeln!(text, "{}\n{pace}, {layout}: code sha256 {sha256}", listing.trim_end());
     }
     let _ = writeln!(text, "source sha256 {}", result.source_sha256);
     text.push_str(&host_lines(host));

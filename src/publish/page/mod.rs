@@ -425,9 +425,9 @@ fn codes<'a>(runs: &'a [Run<'_>]) -> Vec<Code> {
     let with_record = || runs.iter().filter_map(|run| Some((run, run.record()?)));
     for (run, record) in with_record() {
         let of = |result: &'a ScenarioResult| result.each_code().map(move |code| (result, code));
-        for (result, [layout, code_sha256, listing]) in super::sums::reading_order(record).into_iter().flat_map(of) {
+        for (result, ran) in super::sums::reading_order(record).into_iter().flat_map(of) {
             let known =
-                |(code, _): &&mut (Code, Vec<&str>)| code.code_sha256 == code_sha256 && code.name == result.scenario;
+                |(code, _): &&mut (Code, Vec<&str>)| code.code_sha256 == ran.sha256 && code.name == result.scenario;
             if let Some((_, letters)) = out.iter_mut().find(known) {
                 if !letters.contains(&run.letter.as_str()) {
                     letters.push(&run.letter);
@@ -437,12 +437,12 @@ fn codes<'a>(runs: &'a [Run<'_>]) -> Vec<Code> {
             let code = Code {
                 name: result.scenario.clone(),
                 architecture: record.host.architecture.clone(),
-                pace: result.pace.mode.clone(),
-                layout: layout.to_owned(),
+                pace: ran.pace.to_owned(),
+                layout: ran.layout.to_owned(),
                 source: result.source.clone(),
-                listing: listing.to_owned(),
+                listing: ran.listing.to_owned(),
                 source_sha256: result.source_sha256.clone(),
-                code_sha256: code_sha256.to_owned(),
+                code_sha256: ran.sha256.to_owned(),
                 runs: String::new(),
             };
             out.push((code, vec![&run.letter]));

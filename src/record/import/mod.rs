@@ -262,6 +262,7 @@ fn result(test: &Test, arch: Arch) -> ScenarioResult {
         stress: None,
         search: None,
         skews: Vec::new(),
+        free: None,
         last_writers: Vec::new(),
         blocks: Vec::new(),
         repeats: Vec::new(),

@@ -47,7 +47,9 @@ fn measured(result: &ScenarioResult) -> DistancesRecord {
     if let [only] = &mut distances.strata[..]
         && only.iterations == iterations
     {
-        only.skews = result.skews.iter().map(|skew| SkewRecord { outcomes: Vec::new(), ..skew.clone() }).collect();
+        // Those of a result of which a part ran free do not add up to the stratum.
+        let skews = result.skews.iter().filter(|_| result.free.is_none());
+        only.skews = skews.map(|skew| SkewRecord { outcomes: Vec::new(), ..skew.clone() }).collect();
         only.last_writers.clone_from(&result.last_writers);
     }
     distances

@@ -43,8 +43,9 @@ pub(super) fn distances(distances: &DistancesRecord, result: &ScenarioResult, pr
     }
     problems.each("strata", strata, |problems, stratum| one(stratum, result, problems));
     problems.each("settings", settings, |problems, part| {
-        let SettingsRecord { distance_ns, group, batch, prefetch: _, period_ns, elapsed_s, iterations, races, code } =
-            part;
+        let SettingsRecord { distance_ns, pace, group, batch, prefetch: _, period_ns, elapsed_s, .. } = part;
+        let SettingsRecord { iterations, races, code, .. } = part;
+        pace.iter().for_each(|pace| problems.one_of("pace", pace, &["free", "paced"]));
         distance_ns.iter().for_each(|ns| problems.range("distance_ns", *ns, f64::MIN_POSITIVE..=LONGEST_TRANSFER_NS));
         problems.range("group", *group, 1..=super::scenario::MOST_INSTANCES);
         batch.iter().for_each(|batch| problems.range("batch", *batch, 1..=super::scenario::MOST_INSTANCES));

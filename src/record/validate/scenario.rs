@@ -15,9 +15,10 @@ use crate::machine::{CounterOffset, offset_problems};
 use crate::program::{Const, Program};
 use crate::record::condition::asks_for;
 use crate::record::{
-    ArmRecord, CodeRecord, CountRecord, DelayRecord, EdgesRecord, Evidence, FinalValue, Finding, LEAST_MATCHES,
-    LastWriterRecord, LayoutRecord, NamedOutcomeRecord, OutcomeRecord, PaceRecord, PhasesRecord, PlacementRecord,
-    Record, ScenarioResult, SearchRecord, Sensitivity, SkewRecord, compute, judge, judge::settle, kinds_on, naming_of,
+    ArmRecord, CodeRecord, CountRecord, DelayRecord, EdgesRecord, Evidence, FinalValue, Finding, FreeRecord,
+    LEAST_MATCHES, LastWriterRecord, LayoutRecord, NamedOutcomeRecord, OutcomeRecord, PaceRecord, PhasesRecord,
+    PlacementRecord, Record, ScenarioResult, SearchRecord, Sensitivity, SkewRecord, compute, judge, judge::settle,
+    kinds_on, naming_of,
 };
 use crate::stats::Drift;
 
@@ -181,6 +182,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         stress: _,
         search,
         skews,
+        free,
         last_writers,
         blocks,
         repeats,
@@ -276,6 +278,10 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         problems.range("races", *races, 0..=*iterations);
         problems.range("matches", matches.unwrap_or(0), 0..=*iterations);
     });
+    if let Some(FreeRecord { iterations, matches, races, outcomes: _ }) = free {
+        problems.range("free.races", *races, 0..=*iterations);
+        problems.range("free.matches", matches.unwrap_or(0), 0..=*iterations);
+    }
     for (field, parts) in [("blocks", blocks), ("repeats", repeats)] {
         problems.each(field, parts, |problems, part| {
             let CountRecord { iterations, races, matches } = part;
@@ -467,7 +473,7 @@ fn one_run(record: &Record, result: &ScenarioResult, problems: &mut Problems) {
 
 /// Checks that counts add up: by outcome, skew, start, block, repeat and distance.
 fn counts(result: &ScenarioResult, problems: &mut Problems) {
-    let ScenarioResult { iterations, races, matches, ref outcomes, ref skews, ref last_writers, .. } = *result;
+    let ScenarioResult { iterations, races, matches, ref outcomes, ref last_writers, .. } = *result;
     problems.adds_up(
         "outcomes",
         "the counts",
@@ -488,41 +494,7 @@ fn counts(result: &ScenarioResult, problems: &mut Problems) {
             );
         }
     }
-    if !skews.is_empty() {
-        problems.adds_up(
-            "skews",
-            "the iterations",
-            sum(skews.iter().map(|skew| skew.iterations)),
-            iterations,
-            "iterations",
-        );
-        problems.adds_up("skews", "the races", sum(skews.iter().map(|skew| skew.races)), races, "races");
-        if let Some(matches) = matches {
-            let each = sum(skews.iter().map(|skew| skew.matches.unwrap_or(0)));
-            problems.adds_up("skews", "the matches", each, matches, "matches");
-        }
-        let keys: Vec<_> = skews.iter().map(|skew| skew.skew_ns.to_bits()).collect();
-        problems.distinct("skews", "skew", &keys);
-    }
-    let divided = !skews.is_empty() && skews.iter().all(|skew| skew.outcomes.len() == outcomes.len());
-    for (column, outcome) in outcomes.iter().enumerate().filter(|_| divided) {
-        let each = sum(skews.iter().map(|skew| skew.outcomes[column]));
-        let field = format!("outcomes[{column}].count");
-        problems.adds_up(&field, "the skews' counts of it", each, outcome.count, "it");
-    }
-    problems.each("skews", skews, |problems, skew| {
-        if skew.outcomes.is_empty() {
-            return;
-        }
-        if skew.outcomes.len() != outcomes.len() {
-            let found = skew.outcomes.len();
-            problems.say("outcomes", format!("has {found} counts; there are {} outcomes", outcomes.len()));
-            return;
-        }
-        problems.adds_up("outcomes", "the counts", sum(skew.outcomes.iter().copied()), skew.iterations, "iterations");
-        let racing = skew.outcomes.iter().zip(outcomes).filter(|(_, outcome)| outcome.satisfies);
-        problems.adds_up("outcomes", "those that satisfy", sum(racing.map(|(count, _)| *count)), skew.races, "races");
-    });
+    by_skew(result, problems);
     let ScenarioResult { ref blocks, ref repeats, .. } = *result;
     // Only batches at the final skews and periods are in blocks, so the sums may be smaller.
     for (what, found, most) in [
@@ -563,6 +535,54 @@ fn counts(result: &ScenarioResult, problems: &mut Problems) {
     if let Some(found) = &result.distances {
         problems.within("distances", |problems| distances(found, result, problems));
     }
+}
+
+/// Checks that the counts at the skews, with those of what ran free, add up to those of the result.
+fn by_skew(result: &ScenarioResult, problems: &mut Problems) {
+    let ScenarioResult { iterations, races, matches, ref outcomes, ref skews, ref free, .. } = *result;
+    let what = if free.is_some() { "skews and free" } else { "skews" };
+    if !skews.is_empty() || free.is_some() {
+        let all = |at: fn(&SkewRecord) -> u64, free_too: fn(&FreeRecord) -> u64| {
+            sum(skews.iter().map(at).chain(free.iter().map(free_too)))
+        };
+        let each = all(|skew| skew.iterations, |free| free.iterations);
+        problems.adds_up(what, "the iterations", each, iterations, "iterations");
+        problems.adds_up(what, "the races", all(|skew| skew.races, |free| free.races), races, "races");
+        if let Some(matches) = matches {
+            let each = all(|skew| skew.matches.unwrap_or(0), |free| free.matches.unwrap_or(0));
+            problems.adds_up(what, "the matches", each, matches, "matches");
+        }
+        let keys: Vec<_> = skews.iter().map(|skew| skew.skew_ns.to_bits()).collect();
+        problems.distinct("skews", "skew", &keys);
+    }
+    let counted = || skews.iter().map(|skew| &skew.outcomes).chain(free.iter().map(|free| &free.outcomes));
+    let divided = counted().next().is_some() && counted().all(|counts| counts.len() == outcomes.len());
+    for (column, outcome) in outcomes.iter().enumerate().filter(|_| divided) {
+        let each = sum(counted().map(|counts| counts[column]));
+        let field = format!("outcomes[{column}].count");
+        problems.adds_up(&field, "the skews' counts of it", each, outcome.count, "it");
+    }
+    problems.each("skews", skews, |problems, skew| {
+        by_outcome(&skew.outcomes, [skew.iterations, skew.races], outcomes, problems);
+    });
+    problems.within("free", |problems| {
+        free.iter().for_each(|free| by_outcome(&free.outcomes, [free.iterations, free.races], outcomes, problems));
+    });
+}
+
+/// Checks that the counts of the outcomes add up.
+fn by_outcome(counts: &[u64], [iterations, races]: [u64; 2], outcomes: &[OutcomeRecord], problems: &mut Problems) {
+    if counts.is_empty() {
+        return;
+    }
+    if counts.len() != outcomes.len() {
+        let found = counts.len();
+        problems.say("outcomes", format!("has {found} counts; there are {} outcomes", outcomes.len()));
+        return;
+    }
+    problems.adds_up("outcomes", "the counts", sum(counts.iter().copied()), iterations, "iterations");
+    let racing = counts.iter().zip(outcomes).filter(|(_, outcome)| outcome.satisfies);
+    problems.adds_up("outcomes", "those that satisfy", sum(racing.map(|(count, _)| *count)), races, "races");
 }
 
 /// The sum; `None` if it exceeds 2^64.
