@@ -15,8 +15,8 @@ pub struct SearchRecord {
     /// By what the settings were compared: `races` per second; the `variety` of outcomes per second; or, for `controls`, this
     /// variety times the races per second that other tests had with them on the same CPUs. In a sum that of the first part.
     pub measure: Measure,
-    /// The distance between the CPUs at which most turns ran, in nanoseconds: the geometric mean of their looks. Settings that are good
-    /// there may not be at another distance. Absent in records from before the field, in sums of different searches, and if no look
+    /// The distance between the CPUs for which the settings were chosen, in nanoseconds: the geometric mean of the looks there. Settings
+    /// that are good there may not be at another distance. Absent in records from before the field, in sums of different searches, and if no look
     /// measured one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distance_ns: Option<f64>,
@@ -46,7 +46,7 @@ pub struct ArmRecord {
     /// Paced: the period, in units of the shortest one that the threads kept. Absent if 1.
     #[serde(default = "super::one::<u32>", skip_serializing_if = "is_once")]
     pub stretch: u32,
-    /// Number of turns. 0 if the time was over before its first.
+    /// Number of turns, at any distance. 0 if the time was over before its first.
     pub turns: usize,
     /// Iterations in these turns.
     pub iterations: u64,
@@ -54,7 +54,7 @@ pub struct ArmRecord {
     pub races: u64,
     /// Time of these turns, in seconds.
     pub elapsed_s: f64,
-    /// The mean period of the last turn, in nanoseconds; absent if free or without a turn.
+    /// The mean period of the last turn at the distance of the search, in nanoseconds; absent if free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period_ns: Option<f64>,
 }
