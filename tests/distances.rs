@@ -493,3 +493,37 @@ fn what_ran_free_adds_up_with_the_window() {
     let found = record::problems(&record);
     assert!(found.iter().any(|problem| problem.contains("settings[1].pace: is 'fast'")), "{found:#?}");
 }
+
+/// The settings of a part are for one distance. What it counted at others is between distances, and the time there stays.
+#[test]
+fn a_distance_has_the_counts_of_settings_that_are_for_it() {
+    let only = |ns: f64| {
+        let mut record = at_two_distances();
+        record.results[1].distances.as_mut().unwrap().count_only_at(ns);
+        complete(&mut record);
+        assert_eq!(record::problems(&record), Vec::<String>::new());
+        record
+    };
+    let (near, far) = (only(20.0), only(230.0));
+    let counts = |record: &Record| {
+        let found = distances(record);
+        let strata: Vec<_> =
+            found.strata.iter().map(|at| (at.iterations, at.matches, at.races, at.rate.is_some())).collect();
+        (strata, (found.between.iterations, found.between.matches, found.between.races))
+    };
+    let (of_near, of_far, none) = ((1200, Some(500), 53, true), (700, Some(350), 27, true), (0, Some(0), 0, false));
+    assert_eq!(counts(&near), (vec![of_near, none], (800, Some(383), 30)));
+    assert_eq!(counts(&far), (vec![none, of_far], (1300, Some(533), 56)));
+    assert_eq!(counts(&only(60.0)), (vec![none, none], (2000, Some(883), 83)));
+    assert_eq!(distances(&near).shares(), distances(&at_two_distances()).shares());
+    assert_eq!(distances(&near).strata[1].races_per_s(), 0.0);
+    // The window of each distance is that of the part whose settings are for it.
+    let record = of_parts(&[&near.results[1], &far.results[1]]);
+    assert_eq!(record::problems(&record), Vec::<String>::new());
+    assert_eq!(counts(&record), (vec![of_near, of_far], (2100, Some(916), 86)));
+    for (stratum, whole) in distances(&record).strata.iter().zip(&distances(&at_two_distances()).strata) {
+        assert_eq!((&stratum.skews, &stratum.last_writers), (&whole.skews, &whole.last_writers));
+        assert_eq!((stratum.elapsed_s, stratum.in_batches_s), (2.0 * whole.elapsed_s, whole.in_batches_s));
+        assert_eq!((stratum.repeats.len(), stratum.repeats[0].races), (1, whole.races));
+    }
+}

@@ -47,7 +47,7 @@ pub(super) fn follow<'a>(
         let stop = finished.stop;
         (finished.result.pace.given_group, finished.result.pace.searched) = (false, true);
         finished.result.search = record;
-        parts.add(finished, chosen.distance_ns)?;
+        parts.add(finished, chosen.distance_ns);
         let distance = measurement.distances.as_ref().and_then(|distances| distances.last);
         let left = experiment.common.limits.duration.map(|limit| limit.saturating_sub(measurement.elapsed));
         let (Stop::Left, Some(Nanos(ns)), Some(left)) = (stop, distance, left) else { return parts.finish(stop) };
@@ -74,69 +74,79 @@ fn lasting(experiment: Experiment<'_>, duration: Duration) -> Experiment<'_> {
     Experiment { common: Common { limits, ..experiment.common }, ..experiment }
 }
 
-/// The parts of a run, added up.
+/// The parts of a run, each with the distance that its settings were chosen at.
 #[derive(Default)]
 struct Parts {
-    sum: Option<ScenarioResult>,
-    settings: Vec<SettingsRecord>,
+    parts: Vec<(ScenarioResult, Option<f64>)>,
 }
 
 impl Parts {
     fn number(&self) -> usize {
-        self.settings.len()
+        self.parts.len()
     }
 
-    /// The code of a part, if it is not that of the first one.
-    fn other_code(&self, part: &ScenarioResult) -> Option<CodeRecord> {
-        self.sum.as_ref().filter(|first| first.code_sha256 != part.code_sha256)?;
-        let known = self.settings.iter().filter_map(|part| part.code.as_ref());
-        let listed = known.map(|code| &code.code_sha256).any(|known| *known == part.code_sha256);
-        Some(CodeRecord {
-            layout: part.layout.clone(),
-            code_sha256: part.code_sha256.clone(),
-            listing: if listed { String::new() } else { part.listing.clone() },
-        })
+    fn add(&mut self, Finished { result, .. }: Finished, distance_ns: Option<f64>) {
+        self.parts.push((result, distance_ns));
     }
 
-    /// Adds a part. `distance_ns` is the distance that its settings were chosen at.
-    fn add(&mut self, Finished { result, .. }: Finished, distance_ns: Option<f64>) -> Result<()> {
-        self.settings.push(SettingsRecord {
-            distance_ns,
-            pace: Some(result.pace.mode.clone()),
-            group: result.pace.group,
-            prefetch: result.pace.prefetch,
-            period_ns: result.pace.period_ns,
-            elapsed_s: result.elapsed_s,
-            iterations: result.iterations,
-            races: result.races,
-            batch: Some(result.batch),
-            code: self.other_code(&result),
-        });
-        let Some(sum) = &mut self.sum else {
-            self.sum = Some(result);
-            return Ok(());
-        };
-        // These fields of the first part tell how the run began. A part without a batch adds no more than what its search has seen.
-        let (transfer, counters) = (sum.line_transfer_ns, std::mem::take(&mut sum.counters));
-        if result.iterations + result.filtered > 0 {
-            record::add_repeat(sum, result)?;
-        } else if let Some(search) = result.search {
-            record::add_search(sum, search)?;
+    /// The settings of each part.
+    fn settings(&self) -> Vec<SettingsRecord> {
+        let mut listed: Vec<&str> =
+            self.parts.first().map(|(first, _)| first.code_sha256.as_str()).into_iter().collect();
+        let mut settings = Vec::new();
+        for (part, distance_ns) in &self.parts {
+            let is_first = listed.first() == Some(&part.code_sha256.as_str());
+            // A listing comes once.
+            let is_listed = listed.contains(&part.code_sha256.as_str());
+            listed.push(&part.code_sha256);
+            let code = || CodeRecord {
+                layout: part.layout.clone(),
+                code_sha256: part.code_sha256.clone(),
+                listing: if is_listed { String::new() } else { part.listing.clone() },
+            };
+            settings.push(SettingsRecord {
+                distance_ns: *distance_ns,
+                pace: Some(part.pace.mode.clone()),
+                group: part.pace.group,
+                prefetch: part.pace.prefetch,
+                period_ns: part.pace.period_ns,
+                elapsed_s: part.elapsed_s,
+                iterations: part.iterations,
+                races: part.races,
+                batch: Some(part.batch),
+                code: (!is_first).then(code),
+            });
         }
-        (sum.line_transfer_ns, sum.counters) = (transfer, counters);
-        Ok(())
+        settings
     }
 
-    /// The result of the run, which ended because of `stop`.
+    /// The result of the run, which ended because of `stop`. If there are several parts, a stratum has the counts of those whose
+    /// settings were chosen for it.
     fn finish(self, stop: Stop) -> Result<Finished> {
+        let settings = self.settings();
+        let several = self.number() > 1;
+        let mut parts = self.parts.into_iter().map(|(mut part, distance_ns)| {
+            if let (true, Some(ns), Some(distances)) = (several, distance_ns, &mut part.distances) {
+                distances.count_only_at(ns);
+            }
+            part
+        });
         let no_part = || Error::Internal("a run without a part has no result".to_owned());
-        let mut result = self.sum.ok_or_else(no_part)?;
-        if self.settings.len() > 1
-            && let Some(distances) = &mut result.distances
-        {
-            distances.settings = self.settings;
+        let mut sum = parts.next().ok_or_else(no_part)?;
+        for part in parts {
+            // These fields of the first part tell how the run began. A part without a batch adds no more than what its search has seen.
+            let (transfer, counters) = (sum.line_transfer_ns, std::mem::take(&mut sum.counters));
+            if part.iterations + part.filtered > 0 {
+                record::add_repeat(&mut sum, part)?;
+            } else if let Some(search) = part.search {
+                record::add_search(&mut sum, search)?;
+            }
+            (sum.line_transfer_ns, sum.counters) = (transfer, counters);
         }
-        Ok(Finished { result, stop })
+        if several && let Some(distances) = &mut sum.distances {
+            distances.settings = settings;
+        }
+        Ok(Finished { result: sum, stop })
     }
 }
 
@@ -148,7 +158,7 @@ mod tests {
     use crate::catalogue;
     use crate::experiment::explore::{Searching, tests as tests_of_explore, with_settings};
     use crate::machine;
-    use crate::record::{ArmRecord, DistancesRecord, SearchRecord};
+    use crate::record::{ArmRecord, DistancesRecord, SearchRecord, StratumRecord};
     use crate::search::{Allowed, Arm, Chosen, Measure};
 
     #[test]
@@ -164,22 +174,22 @@ mod tests {
         let whole = part(0).outcomes.iter().map(|outcome| outcome.count).sum::<u64>();
         let add = |parts: &mut Parts, result, ns| parts.add(Finished { result, stop: Stop::Left }, ns);
         let mut parts = Parts::default();
-        add(&mut parts, part(whole), Some(30.0)).unwrap();
+        add(&mut parts, part(whole), Some(30.0));
         let mut alone = Parts::default();
-        add(&mut alone, part(whole), Some(30.0)).unwrap();
+        add(&mut alone, part(whole), Some(30.0));
         let result = alone.finish(Stop::Limit).unwrap().result;
         assert!(result.repeats.is_empty() && result.distances.unwrap().settings.is_empty());
-        add(&mut parts, part(whole), None).unwrap();
+        add(&mut parts, part(whole), None);
         // A part that ended before its first batch.
-        add(&mut parts, part(0), Some(150.0)).unwrap();
+        add(&mut parts, part(0), Some(150.0));
         let mut other = part(whole);
         (other.code_sha256, other.layout.kind, other.batch) = ("0".repeat(64), "dense".to_owned(), 77);
-        add(&mut parts, other.clone(), Some(150.0)).unwrap();
+        add(&mut parts, other.clone(), Some(150.0));
         // A part that ended before its first batch, and whose search saw races.
         let arm = ArmRecord { turns: 1, iterations: 9, races: 5, elapsed_s: 0.1, ..ArmRecord::untried(Arm::FIRST) };
         let search =
             SearchRecord { elapsed_s: 0.2, measure: Measure::Races, distance_ns: None, chosen: 0, arms: vec![arm] };
-        add(&mut parts, ScenarioResult { iterations: 0, search: Some(search), ..other }, None).unwrap();
+        add(&mut parts, ScenarioResult { iterations: 0, search: Some(search), ..other }, None);
         let Finished { result, stop } = parts.finish(Stop::Limit).unwrap();
         assert_eq!((stop, result.iterations, result.repeats.len()), (Stop::Limit, 3 * whole, 3));
         assert_eq!(result.seen().1 - result.races, 5);
@@ -196,6 +206,38 @@ mod tests {
         let code = settings[3].code.as_ref().unwrap();
         assert_eq!((&code.code_sha256, code.layout.kind.as_str()), (&"0".repeat(64), "dense"));
         assert_eq!(code.listing, result.listing);
+    }
+
+    #[test]
+    fn a_distance_has_the_counts_of_the_parts_that_are_for_it() {
+        let part = |ns: f64| {
+            let mut result = record::shipped("2026-11-26T093808Z").results.swap_remove(0);
+            let (iterations, races) = (result.iterations, result.races);
+            let stratum = |ns: f64, iterations, races| {
+                let value = serde_json::json!({
+                    "ns": ns, "low_ns": ns, "high_ns": ns, "looks": 9, "elapsed_s": 0.1, "in_batches_s": 0.1,
+                    "iterations": iterations, "matches": result.matches, "races": races
+                });
+                serde_json::from_value::<StratumRecord>(value).unwrap()
+            };
+            let strata = vec![stratum(30.0, iterations - 7, races - 3), stratum(150.0, 7, 3)];
+            result.distances = Some(DistancesRecord { looks: 18, strata, ..DistancesRecord::default() });
+            (Finished { result, stop: Stop::Left }, Some(ns))
+        };
+        let found = |parts: &[f64]| {
+            let mut all = Parts::default();
+            for ns in parts {
+                let (finished, ns) = part(*ns);
+                all.add(finished, ns);
+            }
+            let distances = all.finish(Stop::Limit).unwrap().result.distances.unwrap();
+            let races: Vec<u64> = distances.strata.iter().map(|stratum| stratum.races).collect();
+            (races, distances.between.races, distances.settings.len())
+        };
+        let races = part(30.0).0.result.races;
+        assert_eq!(found(&[30.0]), (vec![races - 3, 3], 0, 0));
+        assert_eq!(found(&[30.0, 150.0]), (vec![races - 3, 3], races, 2));
+        assert_eq!(found(&[30.0, 150.0, 31.0]), (vec![2 * (races - 3), 3], races + 3, 3));
     }
 
     /// The run begins with settings for a distance that the CPUs are not at.

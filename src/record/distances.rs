@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CountRecord, LastWriterRecord, LayoutRecord, SkewRecord};
 use crate::harness::Prefetch;
-use crate::stats::{Count, Drift, Interval, effect_between, effect_in_time, interval_with, matched, share};
+use crate::stats::{Count, Drift, Interval, apart, effect_between, effect_in_time, interval_with, matched, share};
 
 /// The distances between the CPUs of the threads during a run. They were measured every few milliseconds, because a
 /// hypervisor can move virtual CPUs.
@@ -23,8 +23,8 @@ pub struct DistancesRecord {
     /// The distances that there were, in ascending order. Two of them are at least a factor of 1.6 apart. On hardware that
     /// moves no CPUs there is one.
     pub strata: Vec<StratumRecord>,
-    /// The counts of batches between two looks that disagreed. In a sum, also those of parts that measured no
-    /// distance. With the strata they add up to the result's counts.
+    /// The counts of batches between two looks that disagreed, and in a run with `settings` those at a distance that the settings
+    /// were not chosen for. In a sum, also those of parts that measured no distance. With the strata they add up to the result's counts.
     pub between: CountRecord,
     /// The settings of each part of a run, in order of time. A run whose settings were searched changes them when its CPUs
     /// stay at another distance, and its parts are `repeats` of the result. In a sum those of all such runs. Absent if no run changed its settings.
@@ -146,7 +146,29 @@ impl StratumRecord {
     /// The repeats that this adds to a sum.
     pub(super) fn as_repeats(&self) -> Vec<CountRecord> {
         let StratumRecord { iterations, races, matches, .. } = *self;
-        if self.repeats.is_empty() { vec![CountRecord { iterations, races, matches }] } else { self.repeats.clone() }
+        match self.repeats.is_empty() {
+            true if iterations == 0 => Vec::new(),
+            true => vec![CountRecord { iterations, races, matches }],
+            false => self.repeats.clone(),
+        }
+    }
+
+    /// This distance without its counts.
+    fn uncounted(&self) -> StratumRecord {
+        StratumRecord {
+            in_batches_s: 0.0,
+            iterations: 0,
+            matches: self.matches.map(|_| 0),
+            races: 0,
+            rate: None,
+            interval: None,
+            drift: None,
+            skews: Vec::new(),
+            last_writers: Vec::new(),
+            blocks: Vec::new(),
+            repeats: Vec::new(),
+            ..self.clone()
+        }
     }
 }
 
@@ -155,6 +177,17 @@ impl DistancesRecord {
     pub fn shares(&self) -> Vec<f64> {
         let all: f64 = self.strata.iter().map(|stratum| stratum.elapsed_s).sum();
         self.strata.iter().map(|stratum| if all > 0.0 { stratum.elapsed_s / all } else { 0.0 }).collect()
+    }
+
+    /// Takes the counts at other distances than `ns` out of their strata and into `between`. Their looks and their time stay.
+    pub fn count_only_at(&mut self, ns: f64) {
+        for stratum in self.strata.iter_mut().filter(|stratum| apart(stratum.ns, ns)) {
+            let between = &mut self.between;
+            between.iterations += stratum.iterations;
+            between.races += stratum.races;
+            between.matches = between.matches.zip(stratum.matches).map(|(between, here)| between + here);
+            *stratum = stratum.uncounted();
+        }
     }
 
     /// Adds the looks and the times of another test on the same CPUs. The counts are not added: they are of another test.

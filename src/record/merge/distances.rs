@@ -64,6 +64,8 @@ fn add_strata(a: StratumRecord, b: StratumRecord) -> Summed<StratumRecord> {
     let by_time = Weights(a.elapsed_s, b.elapsed_s);
     let by_iterations = Weights(a.iterations as f64, b.iterations as f64);
     let (low_ns, high_ns) = (a.low_ns.min(b.low_ns), a.high_ns.max(b.high_ns));
+    // A side that counted nothing has no window, and the sum has that of the other.
+    let without_counts = a.iterations == 0 || b.iterations == 0;
     Ok(StratumRecord {
         // Rounding may lead out of the range.
         ns: by_time.mean(a.ns.ln(), b.ns.ln()).exp().max(low_ns).min(high_ns),
@@ -77,8 +79,12 @@ fn add_strata(a: StratumRecord, b: StratumRecord) -> Summed<StratumRecord> {
         matches: plus_if_both(a.matches, b.matches, "a distance's matches")?,
         races: plus(a.races, b.races, "a distance's races")?,
         repeats: [a.as_repeats(), b.as_repeats()].concat(),
-        skews: add_skews(a.skews, b.skews)?,
-        last_writers: add_last_writers(a.last_writers, b.last_writers)?,
+        skews: if without_counts { [a.skews, b.skews].concat() } else { add_skews(a.skews, b.skews)? },
+        last_writers: if without_counts {
+            [a.last_writers, b.last_writers].concat()
+        } else {
+            add_last_writers(a.last_writers, b.last_writers)?
+        },
         // The spread of a sum is that between its parts. `compute` gives the rate and its interval.
         rate: a.rate,
         interval: a.interval,
